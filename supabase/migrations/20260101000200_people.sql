@@ -1,0 +1,45 @@
+-- Who people are. auth.users holds the sign-in; this holds what a turn needs to know.
+
+create table public.profiles (
+  id uuid primary key references auth.users (id) on delete cascade,
+  display_name text check (char_length(display_name) between 1 and 80),
+  -- Set by the age check with the service key, never by the person.
+  age_verified boolean not null default false,
+  created_at timestamptz not null default now(),
+  updated_at timestamptz not null default now()
+);
+create trigger profiles_touch before update on public.profiles
+  for each row execute function private.touch_updated_at();
+
+create table public.user_roles (
+  user_id uuid not null references auth.users (id) on delete cascade,
+  role text not null check (role in ('admin')),
+  created_at timestamptz not null default now(),
+  primary key (user_id, role)
+);
+
+create function private.is_admin() returns boolean
+language sql stable security definer set search_path = '' as $$
+  select exists (
+    select 1 from public.user_roles r
+    where r.user_id = (select auth.uid()) and r.role = 'admin')
+$$;
+revoke execute on function private.is_admin() from public, anon, authenticated;
+grant execute on function private.is_admin() to authenticated, service_role;
+
+alter table public.profiles enable row level security;
+revoke all on public.profiles from anon, authenticated;
+grant select on public.profiles to authenticated;
+grant insert (id, display_name), update (display_name) on public.profiles to authenticated;
+create policy profiles_select on public.profiles for select to authenticated
+  using (id = (select auth.uid()) or (select private.is_admin()));
+create policy profiles_insert on public.profiles for insert to authenticated
+  with check (id = (select auth.uid()));
+create policy profiles_update on public.profiles for update to authenticated
+  using (id = (select auth.uid())) with check (id = (select auth.uid()));
+
+alter table public.user_roles enable row level security;
+revoke all on public.user_roles from anon, authenticated;
+grant select on public.user_roles to authenticated;
+create policy user_roles_select on public.user_roles for select to authenticated
+  using (user_id = (select auth.uid()) or (select private.is_admin()));

@@ -1,0 +1,64 @@
+-- Where replies come from: providers and the models they serve.
+
+create table public.api_providers (
+  id uuid primary key default gen_random_uuid(),
+  name text not null unique check (name ~ '^[a-z0-9_-]{1,64}$'),
+  display_name text not null,
+  base_url text not null,
+  -- bearer: "<header>: Bearer <key>"; header: "<header>: <key>"; none: no credentials.
+  auth_scheme text not null default 'bearer' check (auth_scheme in ('bearer', 'header', 'none')),
+  auth_header_name text not null default 'Authorization'
+    check (auth_header_name ~ '^[A-Za-z][A-Za-z0-9-]{0,63}$'),
+  -- The environment variable that holds the key. Narrow on purpose: a row must not be
+  -- able to send some other secret of the function to a host of its choosing.
+  secret_name text check (secret_name ~ '^[A-Za-z][A-Za-z0-9_]*_API_KEY$'
+                          and secret_name !~* '^SUPABASE_'),
+  rate_limits jsonb not null default '{}' check (jsonb_typeof(rate_limits) = 'object'),
+  is_active boolean not null default true,
+  created_at timestamptz not null default now(),
+  updated_at timestamptz not null default now(),
+  constraint api_providers_secret check (auth_scheme = 'none' or secret_name is not null)
+);
+create trigger api_providers_touch before update on public.api_providers
+  for each row execute function private.touch_updated_at();
+
+create table public.api_models (
+  id uuid primary key default gen_random_uuid(),
+  provider_id uuid not null references public.api_providers (id) on delete cascade,
+  model_key text not null check (char_length(model_key) between 1 and 200),
+  display_name text not null,
+  description text,
+  modality text not null,
+  task text not null,
+  model_family text,
+  -- Appended to the provider's base_url; null means /chat/completions.
+  endpoint_path text check (endpoint_path ~ '^/[A-Za-z0-9/_.-]*$'),
+  -- Sampling parameters as the provider takes them, e.g. {"temperature": 0.9}.
+  input_defaults jsonb not null default '{}' check (jsonb_typeof(input_defaults) = 'object'),
+  -- What the model can do and how long it may take; documented in docs/configuration.md.
+  capabilities jsonb not null default '{}' check (jsonb_typeof(capabilities) = 'object'),
+  -- {"prompt_usd_per_1k": n, "completion_usd_per_1k": n}; absent means unknown.
+  pricing jsonb not null default '{}' check (jsonb_typeof(pricing) = 'object'),
+  is_active boolean not null default true,
+  is_default boolean not null default false,
+  priority integer not null default 100,
+  created_at timestamptz not null default now(),
+  updated_at timestamptz not null default now(),
+  unique (provider_id, model_key, task)
+);
+create unique index api_models_one_default on public.api_models (modality, task) where is_default;
+create index api_models_by_task on public.api_models (task, priority) where is_active;
+create trigger api_models_touch before update on public.api_models
+  for each row execute function private.touch_updated_at();
+
+alter table public.api_providers enable row level security;
+revoke all on public.api_providers from anon, authenticated;
+grant select (id, name, display_name, is_active) on public.api_providers to authenticated;
+create policy api_providers_select on public.api_providers for select to authenticated
+  using (is_active or (select private.is_admin()));
+
+alter table public.api_models enable row level security;
+revoke all on public.api_models from anon, authenticated;
+grant select on public.api_models to authenticated;
+create policy api_models_select on public.api_models for select to authenticated
+  using (is_active or (select private.is_admin()));

@@ -1,0 +1,76 @@
+-- One row of operator settings. People may see the workers' health and nothing else of it,
+-- so the row lives in a private table and system_config is the view on it:
+--   chatWorkerUrl     address of the team's own worker, null while there is none
+--   chatWorker        {"protocol", "model", "context_tokens", "input_defaults"}
+--   workers           further workers to probe: {"<name>": {"url", "protocol"}}
+--   workerHealthCache {"<name>": health record}, written by health_check
+
+create table private.system_settings (
+  id integer primary key default 1 check (id = 1),
+  config jsonb not null default '{}' check (jsonb_typeof(config) = 'object'),
+  updated_at timestamptz not null default now()
+);
+create trigger system_settings_touch before update on private.system_settings
+  for each row execute function private.touch_updated_at();
+alter table private.system_settings enable row level security;
+revoke all on private.system_settings from public, anon, authenticated;
+
+-- The row is part of the schema: the functions below update it and never create it.
+insert into private.system_settings (config) values ('{
+  "chatWorkerUrl": null,
+  "chatWorker": {
+    "protocol": "chat_worker",
+    "model": "qwen_instruct",
+    "context_tokens": 4096,
+    "input_defaults": {"max_tokens": 400, "temperature": 0.8, "top_p": 0.9,
+                       "frequency_penalty": 0.2, "presence_penalty": 0.1}
+  },
+  "workers": {},
+  "workerHealthCache": {}
+}');
+
+-- Runs with its owner's rights, as a view does by default; that is the point of it.
+create view public.system_config with (security_barrier = true) as
+select s.id,
+       case when current_user in ('anon', 'authenticated') and not (select private.is_admin())
+            then jsonb_build_object('workerHealthCache', s.config -> 'workerHealthCache')
+            else s.config
+       end as config,
+       s.updated_at
+from private.system_settings s;
+revoke all on public.system_config from public, anon, authenticated, service_role;
+grant select on public.system_config to authenticated, service_role;
+
+-- Stores one worker's health record. One key is replaced inside the database, so writers
+-- that overlap never undo each other.
+create function public.record_worker_health(p_worker text, p_record jsonb) returns void
+language sql security definer set search_path = '' as $$
+  update private.system_settings
+  set config = jsonb_set(config, '{workerHealthCache}',
+                         coalesce(config -> 'workerHealthCache', '{}') || jsonb_build_object(p_worker, p_record))
+  where id = 1
+$$;
+revoke execute on function public.record_worker_health(text, jsonb) from public, anon, authenticated;
+grant execute on function public.record_worker_health(text, jsonb) to service_role;
+
+-- Registers (or, with null, removes) the chat worker's address. What is known of its health
+-- belonged to the old address and goes with it.
+create function public.set_chat_worker_url(p_url text, p_protocol text default 'chat_worker') returns void
+language plpgsql security definer set search_path = '' as $$
+begin
+  if p_url is not null and p_url !~ '^https?://[^\s/?#@]+(/[^\s?#]*)?$' then
+    raise exception 'the worker''s address must be an http(s) URL without credentials or query'
+      using errcode = '22023';
+  end if;
+  if p_protocol not in ('chat_worker', 'openai') then
+    raise exception 'the worker''s protocol must be chat_worker or openai' using errcode = '22023';
+  end if;
+  update private.system_settings
+  set config = config || jsonb_build_object(
+        'chatWorkerUrl', rtrim(p_url, '/'),
+        'chatWorker', coalesce(config -> 'chatWorker', '{}') || jsonb_build_object('protocol', p_protocol),
+        'workerHealthCache', coalesce(config -> 'workerHealthCache', '{}') - 'chatWorker')
+  where id = 1;
+end $$;
+revoke execute on function public.set_chat_worker_url(text, text) from public, anon, authenticated;
+grant execute on function public.set_chat_worker_url(text, text) to service_role;

@@ -1,0 +1,37 @@
+-- The fictional characters people talk with. user_id null: the house's own.
+
+create table public.characters (
+  id uuid primary key default gen_random_uuid(),
+  user_id uuid references auth.users (id) on delete cascade,
+  name text not null check (char_length(name) between 1 and 120),
+  description text not null default '' check (char_length(description) <= 20000),
+  personality text not null default '' check (char_length(personality) <= 20000),
+  scenario text not null default '' check (char_length(scenario) <= 20000),
+  first_message text not null default '' check (char_length(first_message) <= 20000),
+  example_messages text not null default '' check (char_length(example_messages) <= 20000),
+  -- Replaces the template when set; {{original}} inside it stands for the template.
+  system_prompt text not null default '' check (char_length(system_prompt) <= 20000),
+  post_history_instructions text not null default '' check (char_length(post_history_instructions) <= 8000),
+  pronouns text check (char_length(pronouns) <= 40),
+  -- Declared by the author, in years; adult content needs a declared adult age.
+  age integer check (age between 0 and 1000000),
+  content_rating text not null default 'sfw' check (content_rating in ('sfw', 'nsfw')),
+  is_public boolean not null default false,
+  created_at timestamptz not null default now(),
+  updated_at timestamptz not null default now()
+);
+create index characters_by_user on public.characters (user_id);
+create trigger characters_touch before update on public.characters
+  for each row execute function private.touch_updated_at();
+
+alter table public.characters enable row level security;
+revoke all on public.characters from anon, authenticated;
+grant select, insert, update, delete on public.characters to authenticated;
+create policy characters_select on public.characters for select to authenticated
+  using (is_public or user_id = (select auth.uid()) or (select private.is_admin()));
+create policy characters_insert on public.characters for insert to authenticated
+  with check (user_id = (select auth.uid()));
+create policy characters_update on public.characters for update to authenticated
+  using (user_id = (select auth.uid())) with check (user_id = (select auth.uid()));
+create policy characters_delete on public.characters for delete to authenticated
+  using (user_id = (select auth.uid()));

@@ -1,0 +1,68 @@
+-- What was said. messages holds only words that a person or a character really said:
+-- no placeholders and no error text.
+
+create table public.conversations (
+  id uuid primary key default gen_random_uuid(),
+  user_id uuid not null references auth.users (id) on delete cascade,
+  character_id uuid references public.characters (id) on delete set null,
+  -- The character the person plays, if not themselves.
+  user_character_id uuid references public.characters (id) on delete set null,
+  title text not null default '' check (char_length(title) <= 200),
+  -- 'sfw' keeps the conversation so whatever a request asks for; null does not decide.
+  content_tier text check (content_tier in ('sfw', 'nsfw')),
+  created_at timestamptz not null default now(),
+  updated_at timestamptz not null default now()
+);
+create index conversations_by_user on public.conversations (user_id, updated_at desc);
+create index conversations_by_character on public.conversations (character_id);
+create index conversations_by_persona on public.conversations (user_character_id);
+create trigger conversations_touch before update on public.conversations
+  for each row execute function private.touch_updated_at();
+
+create table public.messages (
+  id uuid primary key default gen_random_uuid(),
+  conversation_id uuid not null references public.conversations (id) on delete cascade,
+  -- The order in which things were said.
+  position bigint not null generated always as identity,
+  sender text not null check (sender in ('user', 'character')),
+  content text not null check (char_length(content) <= 65536),
+  -- Only 'text' is speech; clients keep other kinds of their own beside it.
+  message_type text not null default 'text' check (message_type ~ '^[a-z][a-z0-9_]{0,31}$'),
+  -- The message a reply answers, and the reply it is another version of.
+  parent_id uuid references public.messages (id) on delete set null,
+  variant_of uuid references public.messages (id) on delete set null,
+  -- False: a version that was set aside for another; not part of the conversation's course.
+  is_active boolean not null default true,
+  created_at timestamptz not null default now()
+);
+create index messages_newest on public.messages (conversation_id, position desc)
+  where is_active and message_type = 'text';
+create index messages_in_order on public.messages (conversation_id, created_at);
+create index messages_by_parent on public.messages (parent_id);
+create index messages_by_variant on public.messages (variant_of);
+
+alter table public.conversations enable row level security;
+revoke all on public.conversations from anon, authenticated;
+grant select, delete on public.conversations to authenticated;
+grant insert (id, user_id, character_id, user_character_id, title, content_tier),
+      update (title, user_character_id, content_tier) on public.conversations to authenticated;
+create policy conversations_select on public.conversations for select to authenticated
+  using (user_id = (select auth.uid()));
+create policy conversations_insert on public.conversations for insert to authenticated
+  with check (user_id = (select auth.uid()));
+create policy conversations_update on public.conversations for update to authenticated
+  using (user_id = (select auth.uid())) with check (user_id = (select auth.uid()));
+create policy conversations_delete on public.conversations for delete to authenticated
+  using (user_id = (select auth.uid()));
+
+alter table public.messages enable row level security;
+revoke all on public.messages from anon, authenticated;
+grant select on public.messages to authenticated;
+grant insert (id, conversation_id, sender, content, message_type) on public.messages to authenticated;
+create policy messages_select on public.messages for select to authenticated
+  using (exists (select 1 from public.conversations c
+                 where c.id = conversation_id and c.user_id = (select auth.uid())));
+create policy messages_insert on public.messages for insert to authenticated
+  with check (sender = 'user'
+              and exists (select 1 from public.conversations c
+                          where c.id = conversation_id and c.user_id = (select auth.uid())));

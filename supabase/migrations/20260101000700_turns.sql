@@ -1,0 +1,47 @@
+-- A turn is one request for a reply, from its acceptance to its end.
+
+create table public.turns (
+  id uuid primary key default gen_random_uuid(),
+  user_id uuid not null references auth.users (id) on delete cascade,
+  -- Null for tasks that have no conversation, such as prompt enhancement.
+  conversation_id uuid references public.conversations (id) on delete cascade,
+  task text not null check (task in ('roleplay', 'storytelling', 'prompt_enhancement')),
+  action text not null check (action in ('send', 'kickoff', 'regenerate')),
+  -- The client's own id of the request: sent twice, it is answered once.
+  client_message_id text check (char_length(client_message_id) between 1 and 128),
+  status text not null default 'running'
+    check (status in ('running', 'complete', 'incomplete', 'failed', 'stopped')),
+  -- Past this the process that ran the turn is taken for dead.
+  lease_expires_at timestamptz not null,
+  user_message_id uuid references public.messages (id) on delete set null,
+  replaces_message_id uuid references public.messages (id) on delete set null,
+  reply_message_id uuid references public.messages (id) on delete set null,
+  -- The answer's fields beside the reply's text, so that a repeated request gets the same.
+  result jsonb,
+  content_tier text check (content_tier in ('sfw', 'nsfw')),
+  model_used text,
+  finish_reason text,
+  error_code text,
+  prompt_tokens integer,
+  completion_tokens integer,
+  cost_usd numeric(14, 8),
+  duration_ms integer,
+  created_at timestamptz not null default now(),
+  finished_at timestamptz,
+  constraint turns_end check ((status = 'running') = (finished_at is null))
+);
+create unique index turns_one_running on public.turns (conversation_id) where status = 'running';
+-- A failed turn does not count: the same request may be sent again.
+create unique index turns_once on public.turns (user_id, client_message_id) where status <> 'failed';
+create index turns_by_user on public.turns (user_id, created_at desc);
+create index turns_by_conversation on public.turns (conversation_id, created_at desc);
+create index turns_lease on public.turns (lease_expires_at) where status = 'running';
+create index turns_by_user_message on public.turns (user_message_id);
+create index turns_by_reply on public.turns (reply_message_id);
+create index turns_by_replaced on public.turns (replaces_message_id);
+
+alter table public.turns enable row level security;
+revoke all on public.turns from anon, authenticated;
+grant select on public.turns to authenticated;
+create policy turns_select on public.turns for select to authenticated
+  using (user_id = (select auth.uid()) or (select private.is_admin()));

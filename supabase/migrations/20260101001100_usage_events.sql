@@ -1,0 +1,27 @@
+-- One row per call to a model: what it took and how it ended. Never what was said.
+
+create table public.usage_events (
+  id uuid primary key default gen_random_uuid(),
+  turn_id uuid references public.turns (id) on delete set null,
+  user_id uuid references auth.users (id) on delete set null,
+  provider text not null,
+  model_key text not null,
+  -- 'ok', or the kind of failure.
+  outcome text not null,
+  prompt_tokens integer,
+  completion_tokens integer,
+  -- Null: not known.
+  cost_usd numeric(14, 8),
+  first_token_ms integer,
+  duration_ms integer not null,
+  created_at timestamptz not null default now()
+);
+create index usage_events_by_user on public.usage_events (user_id, created_at desc);
+create index usage_events_by_turn on public.usage_events (turn_id);
+create index usage_events_by_time on public.usage_events (created_at);
+
+alter table public.usage_events enable row level security;
+revoke all on public.usage_events from anon, authenticated;
+grant select on public.usage_events to authenticated;
+create policy usage_events_select on public.usage_events for select to authenticated
+  using (user_id = (select auth.uid()) or (select private.is_admin()));

@@ -1,0 +1,55 @@
+-- The parts of what begin_turn returns.
+
+-- What a prompt and the content policy need of a character; null for no character.
+create function private.character_facts(p_character public.characters) returns jsonb
+language sql immutable set search_path = '' as $$
+  select case when (p_character).id is not null then
+    to_jsonb(p_character) - '{user_id,is_public,first_message,created_at,updated_at}'::text[]
+  end
+$$;
+
+-- The newest p_limit spoken messages, oldest first: [{"sender", "content"}].
+create function private.history(p_conversation_id uuid, p_except uuid[], p_limit integer) returns jsonb
+language sql stable set search_path = '' as $$
+  select coalesce(jsonb_agg(jsonb_build_object('sender', m.sender, 'content', m.content) order by m.position), '[]')
+  from (
+    select m.sender, m.content, m.position from public.messages m
+    where m.conversation_id = p_conversation_id and m.is_active and m.message_type = 'text'
+      and m.id <> all (array_remove(p_except, null))
+    order by m.position desc limit p_limit) m
+$$;
+
+-- The facts that reach this turn, pinned ones first, then the newest: [text]. A wider tier
+-- includes the narrower ones.
+create function private.remembered(p_user_id uuid, p_tier text, p_conversation_id uuid, p_character_id uuid)
+returns jsonb
+language sql stable set search_path = '' as $$
+  select coalesce(jsonb_agg(f.content order by f.pinned desc, f.created_at desc, f.id), '[]')
+  from (
+    select f.id, f.content, f.pinned, f.created_at
+    from public.memories m join public.memory_facts f on f.memory_id = m.id
+    where m.user_id = p_user_id
+      and (m.conversation_id = p_conversation_id
+           or m.character_id = p_character_id and p_tier in ('character', 'profile')
+           or m.tier = 'profile' and p_tier = 'profile')
+    order by f.pinned desc, f.created_at desc, f.id limit 50) f
+$$;
+
+-- The active models for a task with what is needed to call them, in the order to try them.
+create function private.models_for(p_task text) returns jsonb
+language sql stable set search_path = '' as $$
+  select coalesce(jsonb_agg(jsonb_build_object(
+    'model_key', m.model_key, 'display_name', m.display_name, 'model_family', m.model_family,
+    'endpoint_path', m.endpoint_path, 'input_defaults', m.input_defaults,
+    'capabilities', m.capabilities, 'pricing', m.pricing, 'is_default', m.is_default,
+    'provider', jsonb_build_object(
+      'name', p.name, 'base_url', p.base_url, 'auth_scheme', p.auth_scheme,
+      'auth_header_name', p.auth_header_name, 'secret_name', p.secret_name))
+    order by m.is_default desc, m.priority, m.model_key), '[]')
+  from public.api_models m join public.api_providers p on p.id = m.provider_id
+  where m.task = p_task and m.is_active and p.is_active
+    and m.modality in ('roleplay', 'chat', 'text')
+$$;
+
+revoke execute on all functions in schema private from public, anon, authenticated;
+grant execute on function private.is_admin() to authenticated, service_role;

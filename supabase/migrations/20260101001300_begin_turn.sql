@@ -1,0 +1,176 @@
+-- The first of a turn's two round trips: accepts the request or says why not, puts the
+-- person's message in its place, and returns everything the turn needs.
+--
+-- Returns {"outcome": ...}:
+--   started               with turn, user, conversation, character, persona, history, facts,
+--                         templates, models, worker, cooldowns, now
+--   replayed              the same request was answered before: result, reply
+--   in_progress           a turn is running here: retry_after_seconds, same_request
+--   unknown_user, conversation_not_found, character_not_found, persona_not_found,
+--   nothing_to_regenerate
+create function public.begin_turn(
+  -- Chosen by the caller: sent again with the same id, the call goes on where it was.
+  p_turn_id uuid,
+  p_user_id uuid,
+  p_task text,
+  p_action text,
+  p_conversation_id uuid default null,
+  p_character_id uuid default null,
+  p_user_character_id uuid default null,
+  p_message text default null,
+  p_client_message_id text default null,
+  p_memory_tier text default 'conversation',
+  p_lease_seconds integer default 150,
+  p_history_limit integer default 100
+) returns jsonb
+language plpgsql security definer set search_path = '' as $$
+declare
+  v_now timestamptz := now();
+  v_conversation public.conversations;
+  v_character public.characters;
+  v_persona public.characters;
+  v_newest public.messages;
+  v_turn public.turns;
+  v_user_message_id uuid;
+  v_replaces_id uuid;
+begin
+  -- One at a time per person: a repeated or simultaneous request sees what this one did.
+  perform pg_advisory_xact_lock(hashtextextended(p_user_id::text, 0));
+
+  if not exists (select 1 from auth.users u where u.id = p_user_id) then
+    return jsonb_build_object('outcome', 'unknown_user');
+  end if;
+
+  if p_conversation_id is not null then
+    select * into v_conversation from public.conversations c
+    where c.id = p_conversation_id and c.user_id = p_user_id;
+    if not found then
+      return jsonb_build_object('outcome', 'conversation_not_found');
+    end if;
+    update public.turns t
+    set status = 'failed', error_code = 'lease_expired', finished_at = v_now
+    where t.conversation_id = p_conversation_id and t.status = 'running' and t.lease_expires_at <= v_now;
+  elsif p_client_message_id is not null then
+    update public.turns t
+    set status = 'failed', error_code = 'lease_expired', finished_at = v_now
+    where t.user_id = p_user_id and t.client_message_id = p_client_message_id
+      and t.status = 'running' and t.lease_expires_at <= v_now;
+  end if;
+
+  select * into v_turn from public.turns t
+  where t.user_id = p_user_id
+    and (t.client_message_id = p_client_message_id and t.status <> 'failed'
+         or t.conversation_id = p_conversation_id and t.status = 'running')
+  order by (t.client_message_id = p_client_message_id) desc nulls last
+  limit 1;
+  if found and v_turn.status = 'running' and v_turn.id <> p_turn_id then
+    return jsonb_build_object(
+      'outcome', 'in_progress',
+      'same_request', coalesce(v_turn.client_message_id = p_client_message_id, false),
+      -- Most turns end long before their lease.
+      'retry_after_seconds', least(5, ceil(extract(epoch from v_turn.lease_expires_at - v_now))));
+  elsif found and v_turn.status <> 'running' then
+    return jsonb_build_object(
+      'outcome', 'replayed',
+      'result', v_turn.result,
+      'reply', coalesce((select m.content from public.messages m where m.id = v_turn.reply_message_id),
+                        v_turn.result ->> 'response'));
+  end if;
+
+  if p_task = 'roleplay' then
+    select * into v_character from public.characters ch
+    where ch.id = coalesce(v_conversation.character_id, p_character_id)
+      and ch.id = coalesce(p_character_id, ch.id)
+      and (ch.is_public or ch.user_id = p_user_id);
+    if not found then
+      return jsonb_build_object('outcome', 'character_not_found');
+    end if;
+    if v_conversation.character_id is null then
+      update public.conversations c set character_id = v_character.id where c.id = p_conversation_id;
+    end if;
+  end if;
+
+  if coalesce(p_user_character_id, v_conversation.user_character_id) is not null then
+    select * into v_persona from public.characters ch
+    where ch.id = coalesce(p_user_character_id, v_conversation.user_character_id)
+      and (ch.is_public or ch.user_id = p_user_id);
+    if not found then
+      return jsonb_build_object('outcome', 'persona_not_found');
+    end if;
+  end if;
+
+  if v_turn.id is not null then
+    v_user_message_id := v_turn.user_message_id;
+    v_replaces_id := v_turn.replaces_message_id;
+  elsif p_conversation_id is not null then
+    select * into v_newest from public.messages m
+    where m.conversation_id = p_conversation_id and m.is_active and m.message_type = 'text'
+    order by m.position desc limit 1;
+
+    if p_action = 'send' then
+      -- The same request failed before: its message is in its place already.
+      select t.user_message_id into v_user_message_id from public.turns t
+      where t.user_id = p_user_id and t.client_message_id = p_client_message_id
+        and t.conversation_id = p_conversation_id
+      order by t.created_at desc limit 1;
+      -- The client wrote the message itself before it called.
+      if v_user_message_id is null and v_newest.sender = 'user' and btrim(v_newest.content) = btrim(p_message) then
+        v_user_message_id := v_newest.id;
+      end if;
+      if v_user_message_id is null then
+        insert into public.messages (conversation_id, sender, content)
+        values (p_conversation_id, 'user', p_message)
+        returning id into v_user_message_id;
+      end if;
+    elsif p_action = 'regenerate' then
+      if v_newest.id is null then
+        return jsonb_build_object('outcome', 'nothing_to_regenerate');
+      elsif v_newest.sender = 'character' then
+        v_replaces_id := v_newest.id;
+        v_user_message_id := v_newest.parent_id;
+      else
+        v_user_message_id := v_newest.id;
+      end if;
+    end if;
+  end if;
+
+  insert into public.turns (id, user_id, conversation_id, task, action, client_message_id,
+                            lease_expires_at, user_message_id, replaces_message_id)
+  values (p_turn_id, p_user_id, p_conversation_id, p_task, p_action, p_client_message_id,
+          v_now + make_interval(secs => p_lease_seconds), v_user_message_id, v_replaces_id)
+  on conflict (id) do nothing;
+
+  return jsonb_build_object(
+    'outcome', 'started',
+    'now', v_now,
+    'turn', jsonb_build_object(
+      'id', p_turn_id,
+      'user_message_id', v_user_message_id,
+      'message', coalesce((select m.content from public.messages m where m.id = v_user_message_id), p_message)),
+    'user', (
+      select jsonb_build_object('name', max(p.display_name), 'age_verified', coalesce(bool_or(p.age_verified), false))
+      from public.profiles p where p.id = p_user_id),
+    'conversation', case when p_conversation_id is null then null
+      else jsonb_build_object('id', v_conversation.id, 'content_tier', v_conversation.content_tier) end,
+    'character', private.character_facts(v_character),
+    'persona', private.character_facts(v_persona),
+    'history', private.history(p_conversation_id, array[v_user_message_id, v_replaces_id], p_history_limit),
+    'facts', private.remembered(p_user_id, p_memory_tier, p_conversation_id, v_character.id),
+    'templates', (
+      select coalesce(jsonb_agg(jsonb_build_object(
+        'content_tier', t.content_tier, 'model_family', t.model_family, 'system_prompt', t.system_prompt)), '[]')
+      from public.prompt_templates t where t.use_case = p_task and t.is_active),
+    'models', private.models_for(p_task),
+    'worker', (
+      select jsonb_build_object('url', s.config -> 'chatWorkerUrl', 'config', s.config -> 'chatWorker',
+                                'health', s.config #> '{workerHealthCache,chatWorker}')
+      from private.system_settings s),
+    'cooldowns', (
+      select coalesce(jsonb_agg(jsonb_build_object(
+        'scope', d.scope, 'key', d.key, 'until', d.until, 'reason', d.reason)), '[]')
+      from public.model_cooldowns d where d.until > v_now));
+end $$;
+revoke execute on function public.begin_turn(uuid, uuid, text, text, uuid, uuid, uuid, text, text, text, integer, integer)
+  from public, anon, authenticated;
+grant execute on function public.begin_turn(uuid, uuid, text, text, uuid, uuid, uuid, text, text, text, integer, integer)
+  to service_role;

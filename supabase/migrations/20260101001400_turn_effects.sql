@@ -1,0 +1,31 @@
+-- The parts of what finish_turn writes.
+
+-- Repeated failure extends a cooldown and never shortens it.
+create function private.cool_down(p_cooldowns jsonb) returns void
+language sql set search_path = '' as $$
+  insert into public.model_cooldowns as d (scope, key, until, reason)
+  select c.scope, c.key, max(c.until), min(c.reason)
+  from jsonb_populate_recordset(null::public.model_cooldowns, p_cooldowns) c
+  group by c.scope, c.key
+  on conflict (scope, key) do update
+  set until = greatest(d.until, excluded.until),
+      reason = case when excluded.until > d.until then excluded.reason else d.reason end,
+      failures = d.failures + 1, updated_at = now()
+$$;
+
+-- Counts one exchange in the memory of the tier that the request chose.
+create function private.record_interaction(p_user_id uuid, p_tier text, p_conversation_id uuid) returns void
+language sql set search_path = '' as $$
+  insert into public.memories as m (user_id, tier, conversation_id, character_id, interaction_count, last_interaction_at)
+  select p_user_id, p_tier,
+         case p_tier when 'conversation' then c.id end,
+         case p_tier when 'character' then c.character_id end,
+         1, now()
+  from public.conversations c
+  where c.id = p_conversation_id and (p_tier <> 'character' or c.character_id is not null)
+  on conflict (user_id, tier, conversation_id, character_id) do update
+  set interaction_count = m.interaction_count + 1, last_interaction_at = now()
+$$;
+
+revoke execute on all functions in schema private from public, anon, authenticated;
+grant execute on function private.is_admin() to authenticated, service_role;

@@ -1,0 +1,77 @@
+-- The second of a turn's two round trips: the reply, the turn's end, what it cost, what is
+-- remembered and what cools down, all or nothing.
+--
+-- Returns {"outcome": "saved", "message_id", "memory_updated"}, or {"outcome": "lost"} when the
+-- turn is not running any more (its lease ran out and another request closed it).
+create function public.finish_turn(
+  p_turn_id uuid,
+  -- complete, incomplete, failed or stopped
+  p_status text,
+  p_reply text default null,
+  -- content_tier, model_used, finish_reason, error_code, prompt_tokens, completion_tokens,
+  -- cost_usd, duration_ms: the columns of turns
+  p_turn jsonb default '{}',
+  p_result jsonb default null,
+  p_memory_tier text default 'conversation',
+  -- rows of usage_events
+  p_usage jsonb default '[]',
+  -- [{"scope", "key", "until", "reason"}]
+  p_cooldowns jsonb default '[]'
+) returns jsonb
+language plpgsql security definer set search_path = '' as $$
+declare
+  v_turn public.turns;
+  v_replaced public.messages;
+  v_message_id uuid;
+  v_memory_updated boolean := false;
+begin
+  select * into v_turn from public.turns t where t.id = p_turn_id for update;
+  if not found then
+    return jsonb_build_object('outcome', 'lost');
+  elsif v_turn.status <> 'running' and v_turn.error_code is distinct from 'lease_expired' then
+    -- This very call came before, and only its answer got lost.
+    return jsonb_build_object('outcome', 'saved', 'message_id', v_turn.reply_message_id,
+                              'memory_updated', coalesce((v_turn.result -> 'memory_updated')::boolean, false));
+  end if;
+
+  -- What was spent was spent, even when the turn was lost.
+  insert into public.usage_events (turn_id, user_id, provider, model_key, outcome, prompt_tokens,
+                                   completion_tokens, cost_usd, first_token_ms, duration_ms)
+  select v_turn.id, v_turn.user_id, u.provider, u.model_key, u.outcome, u.prompt_tokens,
+         u.completion_tokens, u.cost_usd, u.first_token_ms, u.duration_ms
+  from jsonb_populate_recordset(null::public.usage_events, p_usage) u;
+  perform private.cool_down(p_cooldowns);
+
+  if v_turn.status <> 'running' then
+    return jsonb_build_object('outcome', 'lost');
+  end if;
+
+  if v_turn.conversation_id is not null and btrim(p_reply) <> '' then
+    select * into v_replaced from public.messages m where m.id = v_turn.replaces_message_id;
+    update public.messages m set is_active = false where m.id = v_replaced.id;
+    insert into public.messages (conversation_id, sender, content, parent_id, variant_of)
+    values (v_turn.conversation_id, 'character', p_reply, v_turn.user_message_id,
+            coalesce(v_replaced.variant_of, v_replaced.id))
+    returning id into v_message_id;
+    update public.conversations c set updated_at = now() where c.id = v_turn.conversation_id;
+    perform private.record_interaction(v_turn.user_id, p_memory_tier, v_turn.conversation_id);
+    v_memory_updated := true;
+  end if;
+
+  update public.turns t
+  set status = p_status, finished_at = now(), reply_message_id = v_message_id,
+      result = coalesce(p_result, '{}')
+        || jsonb_build_object('message_id', v_message_id, 'memory_updated', v_memory_updated)
+        -- Without a conversation there is no message to find the text in again.
+        || case when v_turn.conversation_id is null then jsonb_build_object('response', p_reply) else '{}' end,
+      content_tier = p.content_tier, model_used = p.model_used, finish_reason = p.finish_reason,
+      error_code = p.error_code, prompt_tokens = p.prompt_tokens,
+      completion_tokens = p.completion_tokens, cost_usd = p.cost_usd, duration_ms = p.duration_ms
+  from jsonb_populate_record(null::public.turns, p_turn) p
+  where t.id = v_turn.id;
+
+  return jsonb_build_object('outcome', 'saved', 'message_id', v_message_id, 'memory_updated', v_memory_updated);
+end $$;
+revoke execute on function public.finish_turn(uuid, text, text, jsonb, jsonb, text, jsonb, jsonb)
+  from public, anon, authenticated;
+grant execute on function public.finish_turn(uuid, text, text, jsonb, jsonb, text, jsonb, jsonb) to service_role;
