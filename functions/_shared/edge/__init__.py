@@ -1,0 +1,1 @@
+"""What every function of this project needs: settings, clients, identity, logs, errors."""

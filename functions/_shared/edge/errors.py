@@ -1,0 +1,58 @@
+"""Failures that a caller is told about, and the one shape they are told in."""
+
+from collections.abc import Mapping
+
+from starlette.responses import JSONResponse
+
+
+class ApiError(Exception):
+    """A refusal or failure with words for the person who caused or met it.
+
+    Raise it anywhere below a function's entry point:
+
+        raise ApiError(404, "conversation_not_found", "This conversation does not exist.")
+    """
+
+    def __init__(
+        self, status: int, code: str, message: str, *, retry_after: float | None = None
+    ) -> None:
+        """`code` is for programs (snake_case), `message` a sentence, `retry_after` in seconds."""
+        super().__init__(code)
+        self.status = status
+        self.code = code
+        self.message = message
+        self.retry_after = retry_after
+
+    def envelope(self, request_id: str) -> dict[str, object]:
+        """The JSON body that says this."""
+        return {
+            "success": False,
+            "error": self.message,
+            "code": self.code,
+            "request_id": request_id,
+        }
+
+    def headers(self) -> Mapping[str, str]:
+        """`Retry-After` in whole seconds where waiting helps."""
+        if self.retry_after is None:
+            return {}
+        return {"Retry-After": str(max(1, round(self.retry_after)))}
+
+    def response(self, request_id: str) -> JSONResponse:
+        """The HTTP answer that says this."""
+        return JSONResponse(self.envelope(request_id), self.status, headers=dict(self.headers()))
+
+
+def internal_error() -> ApiError:
+    """What a caller hears of a fault of ours; the log has the rest."""
+    return ApiError(500, "internal_error", "Something went wrong on our side. Please try again.")
+
+
+def database_unavailable() -> ApiError:
+    """What a caller hears while the database cannot be reached."""
+    return ApiError(
+        503,
+        "database_unavailable",
+        "The conversation store cannot be reached right now. Please try again in a moment.",
+        retry_after=5,
+    )

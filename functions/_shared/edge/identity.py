@@ -1,0 +1,120 @@
+"""Who is calling: the user of a verified JSON Web Token."""
+
+import asyncio
+import time
+from collections.abc import Callable
+from typing import Any
+from uuid import UUID
+
+import httpx
+import jwt
+
+from edge.errors import ApiError
+
+AUDIENCE = "authenticated"
+LEEWAY_SECONDS = 30
+KEYS_LIVE_SECONDS = 600
+"""How long fetched keys are used without asking again."""
+REFETCH_SECONDS = 30
+"""The least time between two fetches, so that made-up key ids cannot cause a flood."""
+_ASYMMETRIC = frozenset({"ES256", "RS256"})
+
+
+def unauthorized(reason: str = "Please sign in again.") -> ApiError:
+    """The refusal of a caller who did not prove who they are."""
+    return ApiError(401, "unauthorized", reason)
+
+
+def bearer_token(authorization: str | None) -> str:
+    """The token of an Authorization header, or `ApiError` 401."""
+    scheme, _, token = (authorization or "").strip().partition(" ")
+    if scheme.lower() != "bearer" or not token.strip():
+        raise unauthorized("Please sign in: the request has no bearer token.")
+    return token.strip()
+
+
+class UserTokens:
+    """Verifies user tokens against the project's published keys or its legacy secret.
+
+    The algorithm is the key's, never the token's choice: HS256 only with `secret`, ES256 and
+    RS256 only with a published key of that type.
+    """
+
+    def __init__(
+        self,
+        http: Callable[[], httpx.AsyncClient],
+        *,
+        issuer: str,
+        keys_url: str,
+        secret: str | None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._http = http
+        self._issuer = issuer
+        self._keys_url = keys_url
+        self._secret = secret
+        self._clock = clock
+        self._keys: dict[str, jwt.PyJWK] = {}
+        self._fetched_at: float | None = None
+        self._fetching = asyncio.Lock()
+
+    async def user_id(self, token: str) -> UUID:
+        """The id of the user whom the token names; `ApiError` 401 when it proves nobody.
+
+        503 when the keys cannot be had and so nobody can be told from anybody.
+        """
+        try:
+            header = jwt.get_unverified_header(token)
+            key, algorithm = await self._key(header)
+            claims = jwt.decode(
+                token,
+                key,
+                algorithms=[algorithm],
+                audience=AUDIENCE,
+                issuer=self._issuer,
+                leeway=LEEWAY_SECONDS,
+                options={"require": ["exp", "sub", "aud", "iss"]},
+            )
+            if claims.get("role", AUDIENCE) != AUDIENCE:
+                raise unauthorized()
+            return UUID(claims["sub"])
+        except (jwt.PyJWTError, ValueError) as error:
+            raise unauthorized() from error
+
+    async def _key(self, header: dict[str, Any]) -> tuple[Any, str]:
+        algorithm, kid = header.get("alg"), header.get("kid")
+        if algorithm == "HS256" and self._secret:
+            return self._secret, "HS256"
+        if algorithm not in _ASYMMETRIC or not isinstance(kid, str):
+            raise unauthorized()
+        if kid not in self._keys or self._older_than(KEYS_LIVE_SECONDS):
+            await self._fetch()
+        key = self._keys.get(kid)
+        if key is None or key.algorithm_name != algorithm:
+            raise unauthorized()
+        return key, algorithm
+
+    def _older_than(self, seconds: float) -> bool:
+        return self._fetched_at is None or self._clock() - self._fetched_at > seconds
+
+    async def _fetch(self) -> None:
+        async with self._fetching:
+            if not self._older_than(REFETCH_SECONDS):
+                return
+            try:
+                response = await self._http().get(self._keys_url)
+                response.raise_for_status()
+                keys = jwt.PyJWKSet.from_dict(response.json()).keys
+            except (httpx.HTTPError, jwt.PyJWTError, ValueError) as error:
+                if self._keys:
+                    return  # The keys at hand stay good while the new ones cannot be had.
+                raise ApiError(
+                    503,
+                    "sign_in_unavailable",
+                    "Sign-in cannot be checked right now. Please try again in a moment.",
+                    retry_after=5,
+                ) from error
+            self._keys = {
+                key.key_id: key for key in keys if key.key_id and key.algorithm_name in _ASYMMETRIC
+            }
+            self._fetched_at = self._clock()

@@ -1,0 +1,42 @@
+"""Settings that all functions share, read from the environment."""
+
+import sys
+from typing import Literal, TypeVar
+
+from pydantic import SecretStr, ValidationError, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class EdgeSettings(BaseSettings):
+    """The environment that every function needs."""
+
+    model_config = SettingsConfigDict(extra="ignore", frozen=True)
+
+    supabase_url: str
+    """The project's address, such as https://abc.supabase.co."""
+    supabase_secret_key: SecretStr
+    """The project's secret (service) key: it passes row level security."""
+    chat_worker_api_key: SecretStr | None = None
+    """Sent to the team's own chat worker as a bearer token."""
+    allow_local_upstreams: bool = False
+    """Allow http and private addresses for workers and providers. For local work only."""
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+
+    @field_validator("supabase_url")
+    @classmethod
+    def _no_trailing_slash(cls, value: str) -> str:
+        return value.rstrip("/")
+
+
+S = TypeVar("S", bound=EdgeSettings)
+
+
+def load(settings: type[S]) -> S:
+    """Read the settings, or end the process with one line for each that is missing or wrong."""
+    try:
+        return settings()
+    except ValidationError as error:
+        problems = [f"  {'.'.join(map(str, e['loc'])).upper()}: {e['msg']}" for e in error.errors()]
+        sys.exit(
+            "The function cannot start. Set these environment variables:\n" + "\n".join(problems)
+        )

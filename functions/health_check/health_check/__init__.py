@@ -1,0 +1,1 @@
+"""Probes the workers every minute and records how they are."""

@@ -1,0 +1,21 @@
+"""Entry point of the roleplay_chat function."""
+
+from typing import cast
+
+import functions_framework.aio
+from starlette.requests import Request
+from starlette.responses import Response
+
+from edge.settings import load
+from roleplay_chat.app import App
+from roleplay_chat.settings import Settings
+
+_app = App(load(Settings))
+aclose = _app.aclose
+
+
+@functions_framework.aio.http
+async def roleplay_chat(request: Request) -> Response:
+    """Answer one turn."""
+    # The framework calls what it gets as an ASGI application, which is what a response is.
+    return cast(Response, _app.asgi)

@@ -1,0 +1,181 @@
+"""The shapes of requests, answers and events. What the web client sends and reads is fixed."""
+
+import json
+from dataclasses import asdict, dataclass, field
+from typing import Annotated, Any, Literal
+from uuid import UUID
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+
+from edge.errors import ApiError
+
+Action = Literal["send", "kickoff", "regenerate"]
+Task = Literal["roleplay", "storytelling", "prompt_enhancement"]
+Tier = Literal["sfw", "nsfw"]
+MemoryTier = Literal["conversation", "character", "profile"]
+
+
+def storable(text: str) -> str:
+    """The text if Postgres can hold it: no NUL, no half of a surrogate pair."""
+    if "\x00" in text or any("\ud800" <= char <= "\udfff" for char in text):
+        raise ValueError("contains characters that are not text")
+    return text
+
+
+Text = Annotated[str, AfterValidator(storable)]
+LongText = Annotated[Text, Field(max_length=8_000)]
+Name = Annotated[Text, Field(max_length=200)]
+
+
+class ChatRequest(BaseModel):
+    """A turn as the client asks for it.
+
+    Fields that are not named here, such as those for images, are ignored: older and newer
+    clients must both work. `user_id` is ignored too; the user is who the token says.
+    """
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+    message: Text | None = None
+    kickoff: bool | None = None
+    conversation_id: UUID | None = None
+    character_id: UUID | None = None
+    model_provider: Name | None = None
+    memory_tier: MemoryTier | None = None
+    content_tier: Tier | None = None
+    scene_context: LongText | None = None
+    scene_system_prompt: LongText | None = None
+    scene_name: Name | None = None
+    scene_description: LongText | None = None
+    scene_starters: list[LongText | None] | None = Field(default=None, max_length=50)
+    user_role: LongText | None = None
+    user_character_id: UUID | None = None
+
+    task: Task = "roleplay"
+    requested_action: Literal["send", "regenerate"] | None = Field(default=None, alias="action")
+    stream: bool | None = None
+    client_message_id: Annotated[Text, Field(max_length=128)] | None = None
+
+    @property
+    def action(self) -> Action:
+        """What the turn is to do."""
+        return "kickoff" if self.kickoff else self.requested_action or "send"
+
+
+def parse_request(body: bytes, *, max_message_chars: int) -> ChatRequest:
+    """The request in a body, or `ApiError` 400 with a sentence that names the field."""
+    try:
+        data = json.loads(body)
+    except (ValueError, RecursionError) as error:
+        raise ApiError(400, "malformed_json", "The request's body is not valid JSON.") from error
+    if not isinstance(data, dict):
+        raise ApiError(400, "invalid_request", "The request's body must be a JSON object.")
+    # Clients send "" where they have no value.
+    data = {name: value for name, value in data.items() if value != ""}
+    try:
+        request = ChatRequest.model_validate(data)
+    except ValidationError as error:
+        first = error.errors(include_input=False, include_url=False)[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise ApiError(400, "invalid_request", f"`{where}`: {first['msg']}.") from error
+    _check(request, max_message_chars)
+    return request
+
+
+def _check(request: ChatRequest, max_message_chars: int) -> None:
+    if request.task == "roleplay" and request.conversation_id is None:
+        raise ApiError(400, "invalid_request", "`conversation_id` is required for roleplay.")
+    if request.action == "regenerate" and request.conversation_id is None:
+        raise ApiError(400, "invalid_request", "`conversation_id` is required to regenerate.")
+    if request.action == "send" and not (request.message or "").strip():
+        raise ApiError(400, "message_required", "Please write a message first.")
+    if len(request.message or "") > max_message_chars:
+        raise ApiError(
+            400,
+            "message_too_long",
+            f"The message is too long: {len(request.message or ''):,} characters,"
+            f" at most {max_message_chars:,} are allowed.",
+        )
+
+
+@dataclass(frozen=True)
+class Usage:
+    """Tokens and cost of a reply; None where not known."""
+
+    prompt_tokens: int | None = None
+    completion_tokens: int | None = None
+    cost_usd: float | None = None
+
+
+@dataclass(frozen=True)
+class Route:
+    """Which model answers, and whether it is the one that was asked for."""
+
+    model_used: str
+    """ "chat_worker" or "<provider>:<model_key>"."""
+    used_fallback: bool = False
+    fallback_model: str | None = None
+    """What the client's picker is to switch to."""
+    notice: str | None = None
+    """A sentence for the person when another model answers than the one asked for."""
+
+    def to_json(self) -> dict[str, Any]:
+        """In the names that clients know."""
+        return {
+            "model_used": self.model_used,
+            "usedFallback": self.used_fallback,
+            "fallbackModel": self.fallback_model,
+            "notice": self.notice,
+        }
+
+
+@dataclass(frozen=True)
+class Answer:
+    """Everything the client learns of a finished turn. `processing_time` in milliseconds."""
+
+    response: str
+    route: Route
+    turn_id: str
+    request_id: str
+    processing_time: int
+    content_tier: Tier
+    finish_reason: str | None = None
+    incomplete: bool = False
+    message_id: str | None = None
+    user_message_id: str | None = None
+    memory_updated: bool = False
+    saved: bool = True
+    usage: Usage = field(default_factory=Usage)
+
+    def metadata(self) -> dict[str, Any]:
+        """Everything but the reply's text, in the names that clients know."""
+        body = {
+            "success": True,
+            **self.route.to_json(),
+            "message_id": self.message_id,
+            "processing_time": self.processing_time,
+            "memory_updated": self.memory_updated,
+            "scene_generated": False,
+            "consistency_score": 0,
+            "turn_id": self.turn_id,
+            "user_message_id": self.user_message_id,
+            "content_tier": self.content_tier,
+            "finish_reason": self.finish_reason,
+            "incomplete": self.incomplete,
+            "saved": self.saved,
+            "usage": asdict(self.usage),
+            "request_id": self.request_id,
+        }
+        return body if self.saved else body | {"code": "not_saved"}
+
+    def to_json(self) -> dict[str, Any]:
+        """The body of the answer."""
+        return {"response": self.response, **self.metadata()}
+
+
+HEARTBEAT = ": heartbeat\n\n"
+
+
+def sse(event: str, data: dict[str, Any]) -> str:
+    """One server-sent event with JSON data."""
+    return f"event: {event}\ndata: {json.dumps(data, ensure_ascii=False)}\n\n"

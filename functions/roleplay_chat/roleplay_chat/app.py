@@ -1,0 +1,183 @@
+"""One request from its bytes to its answer."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+from uuid import UUID, uuid4
+
+from starlette.middleware.cors import CORSMiddleware
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import JSONResponse, Response, StreamingResponse
+from starlette.types import Receive, Scope, Send
+
+from edge.clients import Clients
+from edge.errors import ApiError, internal_error
+from edge.identity import UserTokens, bearer_token
+from edge.logs import configure
+from roleplay_chat import turns
+from roleplay_chat.api import HEARTBEAT, ChatRequest, parse_request, sse
+from roleplay_chat.rows import BegunTurn
+from roleplay_chat.settings import Settings
+from roleplay_chat.turn import Delta, Done, Failed, Start, Turn, TurnEvent
+
+LEASE_MARGIN_SECONDS = 30
+"""Beyond the budget: time to save before the turn counts as abandoned."""
+
+
+class App:
+    """The function's state and its one answer."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._clients = Clients(settings)
+        self._log = configure("roleplay_chat", settings.log_level)
+        secret = settings.supabase_jwt_secret
+        self._tokens = UserTokens(
+            self._clients.http,
+            issuer=settings.issuer,
+            keys_url=f"{settings.supabase_url}/auth/v1/.well-known/jwks.json",
+            secret=secret.get_secret_value() if secret else None,
+        )
+        self._running: set[asyncio.Task[None]] = set()
+        self.asgi = CORSMiddleware(
+            self._answer,
+            allow_origins=[origin.strip() for origin in settings.cors_allow_origins.split(",")],
+            allow_methods=["GET", "POST", "OPTIONS"],
+            allow_headers=["*"],
+            expose_headers=["Retry-After", "X-Request-Id"],
+            max_age=86_400,
+        )
+
+    async def aclose(self) -> None:
+        """Let the running turns end, then close the clients."""
+        await asyncio.gather(*self._running)
+        await self._clients.aclose()
+
+    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
+        request_id = uuid4().hex
+        try:
+            response = await self._respond(Request(scope, receive), request_id)
+        except ApiError as error:
+            self._log.info(
+                "refused",
+                extra={"fields": {"request_id": request_id, "code": error.code}},
+            )
+            response = error.response(request_id)
+        except ClientDisconnect:
+            return
+        except Exception:
+            self._log.exception("failed", extra={"fields": {"request_id": request_id}})
+            response = internal_error().response(request_id)
+        response.headers["X-Request-Id"] = request_id
+        await response(scope, receive, send)
+
+    async def _respond(self, request: Request, request_id: str) -> Response:
+        if request.method in ("GET", "HEAD"):
+            return JSONResponse({"status": "ok", "function": "roleplay_chat"})
+        if request.method != "POST":
+            raise ApiError(405, "method_not_allowed", "Send a turn with POST.")
+        token = bearer_token(request.headers.get("authorization"))
+        user_id = await self._tokens.user_id(token)
+        body = await _read(request, self._settings.max_body_bytes)
+        chat = parse_request(body, max_message_chars=self._settings.max_message_chars)
+        streamed = chat.stream or "text/event-stream" in request.headers.get("accept", "")
+
+        begun = await turns.begin(
+            self._clients,
+            user_id,
+            chat,
+            lease_seconds=round(self._settings.turn_budget_seconds + LEASE_MARGIN_SECONDS),
+            history_messages=self._settings.history_messages,
+        )
+        if isinstance(begun, turns.Replay):
+            answer = begun.result | {"response": begun.reply, "request_id": request_id}
+            return _replay(answer) if streamed else JSONResponse(answer)
+        events = self._start(begun, chat, user_id, request_id)
+        return await (
+            self._stream(events, request_id) if streamed else self._json(events, request_id)
+        )
+
+    def _start(
+        self, begun: BegunTurn, chat: ChatRequest, user_id: UUID, request_id: str
+    ) -> asyncio.Queue[TurnEvent]:
+        """Run the turn in a task of its own: it outlives a client that goes away."""
+        events: asyncio.Queue[TurnEvent] = asyncio.Queue()
+        turn = Turn(
+            self._clients, self._settings, begun, chat, user_id, request_id, events.put_nowait
+        )
+        task = asyncio.create_task(turn.run())
+        self._running.add(task)
+        task.add_done_callback(self._running.discard)
+        return events
+
+    async def _json(self, events: asyncio.Queue[TurnEvent], request_id: str) -> Response:
+        while True:
+            event = await events.get()
+            if isinstance(event, Done):
+                return JSONResponse(event.answer.to_json())
+            if isinstance(event, Failed):
+                return event.error.response(request_id)
+
+    async def _stream(self, events: asyncio.Queue[TurnEvent], request_id: str) -> Response:
+        """Events as they come. What fails before the first heartbeat keeps its true status."""
+        beat = self._settings.heartbeat_seconds
+        first = await _next(events, beat)
+        if isinstance(first, Failed):
+            return first.error.response(request_id)
+        return _event_stream(_lines(first, events, beat, request_id))
+
+
+async def _next(events: asyncio.Queue[TurnEvent], seconds: float) -> TurnEvent | None:
+    try:
+        async with asyncio.timeout(seconds):
+            return await events.get()
+    except TimeoutError:
+        return None
+
+
+async def _lines(
+    event: TurnEvent | None, events: asyncio.Queue[TurnEvent], beat: float, request_id: str
+) -> AsyncIterator[str]:
+    while True:
+        yield HEARTBEAT if event is None else _line(event, request_id)
+        if isinstance(event, Done | Failed):
+            return
+        event = await _next(events, beat)
+
+
+def _line(event: TurnEvent, request_id: str) -> str:
+    match event:
+        case Start(turn_id, route):
+            return sse("start", {"turn_id": turn_id, **route.to_json()})
+        case Delta(text):
+            return sse("delta", {"text": text})
+        case Done(answer):
+            return sse("done", answer.to_json())
+        case Failed(error):
+            return sse("error", error.envelope(request_id))
+
+
+def _replay(answer: dict[str, Any]) -> Response:
+    async def lines() -> AsyncIterator[str]:
+        names = ("turn_id", "model_used", "usedFallback", "fallbackModel", "notice")
+        yield sse("start", {name: answer.get(name) for name in names})
+        yield sse("delta", {"text": answer["response"]})
+        yield sse("done", answer)
+
+    return _event_stream(lines())
+
+
+def _event_stream(lines: AsyncIterator[str]) -> Response:
+    headers = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
+    return StreamingResponse(lines, media_type="text/event-stream", headers=headers)
+
+
+async def _read(request: Request, max_bytes: int) -> bytes:
+    body = bytearray()
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > max_bytes:
+            raise ApiError(
+                413, "body_too_large", f"The request is too large: at most {max_bytes:,} bytes."
+            )
+    return bytes(body)

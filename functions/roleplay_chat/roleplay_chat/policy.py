@@ -1,0 +1,32 @@
+"""Which content tier a turn has. The server decides; a request can only ask."""
+
+from roleplay_chat.api import Tier
+from roleplay_chat.rows import CharacterRow, ConversationRow, UserRow
+
+ADULT_AGE = 18
+
+
+def content_tier(
+    asked: Tier | None,
+    *,
+    user: UserRow,
+    conversation: ConversationRow | None,
+    character: CharacterRow | None,
+    persona: CharacterRow | None,
+) -> Tier:
+    """`nsfw` only when everybody and everything in the turn allows it, else `sfw`.
+
+    An age that is not declared is not an adult age.
+    """
+    allowed = (
+        asked == "nsfw"
+        and user.age_verified
+        and (conversation is None or conversation.content_tier != "sfw")
+        and (character is None or (character.content_rating == "nsfw" and _adult(character)))
+        and (persona is None or _adult(persona))
+    )
+    return "nsfw" if allowed else "sfw"
+
+
+def _adult(character: CharacterRow) -> bool:
+    return character.age is not None and character.age >= ADULT_AGE

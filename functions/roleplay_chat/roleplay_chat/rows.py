@@ -1,0 +1,130 @@
+"""What begin_turn returns, typed. Field names are the database's."""
+
+from datetime import datetime
+from typing import Annotated, Any, Literal
+from uuid import UUID
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+
+from roleplay_chat.api import Tier
+
+Object = dict[str, Any]
+
+
+class Row(BaseModel):
+    """A part of what the database returns; columns it has beyond these are left out."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+
+class TurnRow(Row):
+    """The turn just opened. `message` is what the person said, None when they said nothing."""
+
+    id: UUID
+    user_message_id: UUID | None = None
+    message: str | None = None
+
+
+class UserRow(Row):
+    """The person."""
+
+    name: str | None = None
+    age_verified: bool = False
+
+
+class ConversationRow(Row):
+    """The conversation; `content_tier` None leaves the tier to the request."""
+
+    id: UUID
+    content_tier: Tier | None = None
+
+
+class CharacterRow(Row):
+    """A character, or the persona a person plays. `age` is in years."""
+
+    id: UUID
+    name: str
+    description: str = ""
+    personality: str = ""
+    scenario: str = ""
+    example_messages: str = ""
+    system_prompt: str = ""
+    post_history_instructions: str = ""
+    pronouns: str | None = None
+    age: int | None = None
+    content_rating: Tier = "sfw"
+
+
+class MessageRow(Row):
+    """Something said before."""
+
+    sender: Literal["user", "character"]
+    content: str
+
+
+class TemplateRow(Row):
+    """The frame of a prompt; `model_family` None fits every model."""
+
+    content_tier: Tier
+    model_family: str | None = None
+    system_prompt: str
+
+
+class ProviderRow(Row):
+    """Where and how a provider is called."""
+
+    name: str
+    base_url: str
+    auth_scheme: Literal["bearer", "header", "none"] = "bearer"
+    auth_header_name: str = "Authorization"
+    secret_name: str | None = None
+
+
+class ModelRow(Row):
+    """A model that a turn may use."""
+
+    model_key: str
+    display_name: str
+    model_family: str | None = None
+    endpoint_path: str | None = None
+    input_defaults: Object = Field(default_factory=dict)
+    capabilities: Object = Field(default_factory=dict)
+    pricing: Object = Field(default_factory=dict)
+    is_default: bool = False
+    provider: ProviderRow
+
+
+class WorkerRow(Row):
+    """The team's own worker as system_config knows it: its `health` in whatever shape."""
+
+    url: str | None = None
+    config: Annotated[Object, BeforeValidator(lambda value: value or {})] = Field(
+        default_factory=dict
+    )
+    health: Any = None
+
+
+class CooldownRow(Row):
+    """Something that is not to be asked before `until`."""
+
+    scope: Literal["model", "provider", "account"]
+    key: str
+    until: datetime
+    reason: str = ""
+
+
+class BegunTurn(Row):
+    """Everything a turn needs, as one read."""
+
+    now: datetime
+    turn: TurnRow
+    user: UserRow
+    conversation: ConversationRow | None = None
+    character: CharacterRow | None = None
+    persona: CharacterRow | None = None
+    history: list[MessageRow] = Field(default_factory=list)
+    facts: list[str] = Field(default_factory=list)
+    templates: list[TemplateRow] = Field(default_factory=list)
+    models: list[ModelRow] = Field(default_factory=list)
+    worker: WorkerRow = WorkerRow()
+    cooldowns: list[CooldownRow] = Field(default_factory=list)

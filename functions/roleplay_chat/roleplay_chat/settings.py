@@ -1,0 +1,49 @@
+"""Settings of the roleplay_chat function."""
+
+from pydantic import Field, SecretStr, field_validator
+
+from edge.settings import EdgeSettings
+
+
+class Settings(EdgeSettings):
+    """The environment of the roleplay_chat function. Times are in seconds."""
+
+    supabase_jwt_secret: SecretStr | None = None
+    """Verifies HS256 tokens of projects without asymmetric signing keys."""
+    supabase_jwt_issuer: str | None = None
+    """Who signs user tokens; <SUPABASE_URL>/auth/v1 when not set."""
+    cors_allow_origins: str = "*"
+    """Origins of browsers that may call, separated by commas."""
+
+    max_body_bytes: int = Field(default=262_144, ge=1024)
+    """Larger request bodies are refused."""
+    max_message_chars: int = Field(default=8_000, ge=1, le=60_000)
+    """Longer messages are refused."""
+    history_messages: int = Field(default=100, ge=2, le=1000)
+    """How many of the newest messages are read for the prompt."""
+
+    turn_budget_seconds: float = Field(default=90, gt=0, le=3500)
+    """All of a turn: every target tried, to the last token."""
+    connect_timeout_seconds: float = Field(default=5, gt=0)
+    """For a connection to a target."""
+    first_token_timeout_seconds: float = Field(default=25, gt=0)
+    """For a target's first token."""
+    idle_timeout_seconds: float = Field(default=15, gt=0)
+    """Between two tokens."""
+    heartbeat_seconds: float = Field(default=10, gt=0)
+    """A silent event stream carries a comment this often, so that proxies keep it open."""
+
+    site_url: str = "https://ourvidz.com"
+    """Sent to providers as HTTP-Referer."""
+    site_name: str = "OurVidz Platform"
+    """Sent to providers as X-Title."""
+
+    @field_validator("supabase_jwt_secret", "supabase_jwt_issuer", mode="before")
+    @classmethod
+    def _empty_is_unset(cls, value: object) -> object:
+        return value or None
+
+    @property
+    def issuer(self) -> str:
+        """The issuer that user tokens must name."""
+        return self.supabase_jwt_issuer or f"{self.supabase_url}/auth/v1"
