@@ -5,6 +5,7 @@ from collections.abc import Callable
 from http.cookiejar import DefaultCookiePolicy
 from typing import TYPE_CHECKING, Any, Protocol
 
+import aiohttp
 import httpx
 from httpx_aiohttp import AiohttpTransport
 
@@ -16,6 +17,18 @@ if TYPE_CHECKING:
 
 _DATABASE_TIMEOUT = httpx.Timeout(10, connect=5)
 _LIMITS = httpx.Limits(max_connections=1000, max_keepalive_connections=100)
+
+NETWORK_ERRORS = (httpx.HTTPError, aiohttp.ClientError, OSError)
+"""What a call can fail with: the transport lets some of aiohttp's own errors through."""
+
+
+def timed_out(error: Exception) -> bool:
+    """Whether a network error means that time ran out.
+
+    The transport reports refused and closed connections as httpx.ConnectTimeout too; its cause
+    tells them apart.
+    """
+    return isinstance(error, TimeoutError) or isinstance(error.__cause__, TimeoutError)
 
 
 class Executable(Protocol):
@@ -48,17 +61,11 @@ class Clients:
 
         Raises `ApiError` 503 when the database does not answer.
         """
-        from postgrest.exceptions import APIError
-
         self._open()
         try:
             return (await query(self._database).execute()).data
-        except httpx.HTTPError as error:
+        except NETWORK_ERRORS as error:
             raise database_unavailable() from error
-        except APIError as error:
-            if _is_outage(error):
-                raise database_unavailable() from error
-            raise
 
     async def aclose(self) -> None:
         """Close what was opened."""
@@ -76,6 +83,7 @@ class Clients:
         self._loop = loop
         self._http = _http_client(httpx.Timeout(10))
         self._database_http = _http_client(_DATABASE_TIMEOUT)
+        self._database_http.event_hooks = {"request": [], "response": [_raise_outage]}
         self._database = AsyncClient(
             self._settings.supabase_url,
             self._settings.supabase_secret_key.get_secret_value(),
@@ -95,12 +103,7 @@ def _http_client(timeout: httpx.Timeout) -> httpx.AsyncClient:
     return client
 
 
-def _is_outage(error: Any) -> bool:
-    """Whether an error of the Data API means that the database behind it is not there.
-
-    PGRST000 to PGRST003 are PostgREST's connection errors; classes 08, 53 and 57P are
-    Postgres's own words for a lost connection, exhausted resources and a shutdown. A gateway
-    in front answers with a bare HTTP status.
-    """
-    code = str(error.code or "")
-    return code.startswith(("PGRST00", "08", "53", "57P")) or code in {"502", "503", "504"}
+async def _raise_outage(response: httpx.Response) -> None:
+    """What PostgREST and the gateways before it answer while the database is away."""
+    if response.status_code in (502, 503, 504):
+        raise httpx.HTTPStatusError("database away", request=response.request, response=response)

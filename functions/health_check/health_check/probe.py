@@ -8,6 +8,7 @@ from typing import Any
 import httpx
 
 from edge.addresses import AddressRefused, check_address
+from edge.clients import NETWORK_ERRORS, timed_out
 
 
 @dataclass(frozen=True)
@@ -43,10 +44,12 @@ async def probe(
             error = await _ask(http, worker, key)
     except AddressRefused as refused:
         error = f"its address is not allowed: {refused}"
-    except (TimeoutError, httpx.TimeoutException):
-        error = f"no answer within {timeout_seconds:g} s"
-    except httpx.HTTPError as failed:
-        error = f"cannot be reached ({type(failed).__name__})"
+    except NETWORK_ERRORS as failed:
+        error = (
+            f"no answer within {timeout_seconds:g} s"
+            if timed_out(failed)
+            else f"cannot be reached ({type(failed.__cause__ or failed).__name__})"
+        )
     return Finding(error, round((time.monotonic() - started) * 1000))
 
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 import httpx
 
 from edge.addresses import AddressRefused, check_address
+from edge.clients import NETWORK_ERRORS, timed_out
 from roleplay_chat.api import Tier
 from roleplay_chat.failures import Failure, UpstreamError
 from roleplay_chat.prompt import Message
@@ -123,10 +124,9 @@ class Generation:
                 failure = Failure("empty", "no text")
         except UpstreamError as error:
             failure = error.failure
-        except (TimeoutError, httpx.TimeoutException):
-            failure = Failure("timeout", "no token in time")
-        except httpx.HTTPError as error:
-            failure = Failure("overloaded", type(error).__name__)
+        except NETWORK_ERRORS as error:
+            kind = type(error.__cause__ or error).__name__
+            failure = Failure("timeout" if timed_out(error) else "overloaded", kind)
         generated.failure = failure
         return Attempt(
             target,

@@ -1,11 +1,10 @@
 """The two database calls of a turn, and what each of their outcomes means to the caller."""
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID, uuid4
-
-import anyio
 
 from edge.clients import Clients
 from edge.errors import ApiError
@@ -121,7 +120,7 @@ async def finish(clients: Clients, end: TurnEnd) -> Saved | None:
         except ApiError:
             if attempt + 1 == SAVE_TRIES:
                 return None
-            await anyio.sleep(FIRST_RETRY_SECONDS * 2**attempt)
+            await asyncio.sleep(FIRST_RETRY_SECONDS * 2**attempt)
         else:
             if saved["outcome"] != "saved":
                 return None

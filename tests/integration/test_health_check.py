@@ -1,0 +1,198 @@
+"""The health check, against scripted workers."""
+
+import threading
+from datetime import UTC, datetime
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.support.answers import (
+    error,
+    held,
+    html,
+    models,
+    reply,
+    stall,
+    worker_healthy,
+    worker_loading,
+)
+from tests.support.functions import serve
+from tests.support.stack import HEALTH_CHECK_SECRET, WORKER_KEY, Stack
+from tests.support.upstream import refusing
+from tests.support.waiting import Gate
+
+SCHEDULER = {"X-Health-Check-Secret": HEALTH_CHECK_SECRET}
+
+
+def cache(stack: Stack) -> dict[str, Any]:
+    return dict(
+        stack.one("select config -> 'workerHealthCache' as cache from system_config")["cache"]
+    )
+
+
+def test_healthy_worker_is_recorded_in_both_spellings(stack: Stack) -> None:
+    stack.register_worker()
+    stack.worker.enqueue(worker_healthy(), to="/health")
+
+    answer = stack.health_check()
+
+    record = cache(stack)["chatWorker"]
+    assert answer.status_code == 200
+    assert answer.json()["success"] is True
+    assert answer.json()["workers"] == {"chatWorker": record}
+    assert (record["isHealthy"], record["healthError"]) == (True, None)
+    assert record["workerUrl"] == stack.worker.url
+    assert record["responseTime"] == record["responseTimeMs"] >= 0
+    assert record["lastCheck"] == record["lastChecked"]
+    assert (datetime.now(UTC) - datetime.fromisoformat(record["lastCheck"])).total_seconds() < 60
+    assert stack.worker.calls[-1].headers["authorization"] == f"Bearer {WORKER_KEY}"
+
+
+@pytest.mark.parametrize(
+    ("answer", "why"),
+    [
+        pytest.param(worker_loading(), "its model is still loading", id="loading"),
+        pytest.param(reply(200, "OK"), "JSON", id="any-body"),
+        pytest.param(reply(200, {"status": "healthy"}), "loading", id="no-model-loaded"),
+        pytest.param(reply(200, {"status": "sick", "model_loaded": True}), "healthy", id="sick"),
+        pytest.param(reply(200, []), "JSON object", id="list"),
+        pytest.param(html(200), "JSON", id="page-of-a-proxy"),
+        pytest.param(error(500), "answered 500", id="500"),
+        pytest.param(reply(302, "", {"Location": "/ok"}), "answered 302", id="redirect"),
+    ],
+)
+def test_worker_that_does_not_say_that_it_is_well_is_down(
+    stack: Stack, answer: Any, why: str
+) -> None:
+    stack.register_worker()
+    stack.worker.enqueue(answer, to="/health")
+
+    result = stack.health_check()
+
+    record = cache(stack)["chatWorker"]
+    assert result.status_code == 200
+    assert record["isHealthy"] is False
+    assert why in record["healthError"]
+
+
+def test_worker_that_cannot_be_reached_is_down(stack: Stack) -> None:
+    with refusing() as url:
+        stack.register_worker(url)
+        stack.health_check()
+    assert "cannot be reached" in cache(stack)["chatWorker"]["healthError"]
+
+
+def test_worker_that_is_slow_is_down(stack: Stack) -> None:
+    stack.register_worker()
+    stack.worker.enqueue(stall(), to="/health")
+    with serve("health_check", stack.env(PROBE_TIMEOUT_SECONDS="0.1")) as url:
+        httpx.post(url, headers=SCHEDULER)
+    assert cache(stack)["chatWorker"]["healthError"] == "no answer within 0.1 s"
+
+
+@pytest.mark.parametrize(
+    ("path", "answer", "healthy"),
+    [
+        pytest.param("/health", reply(200, {"status": "ok"}), True, id="llama-cpp"),
+        pytest.param("/health", reply(200, ""), True, id="vllm"),
+        pytest.param("/health", reply(503, {"error": {}}), False, id="llama-cpp-loading"),
+        pytest.param("/v1/models", models("qwen"), True, id="lists-its-models"),
+        pytest.param("/v1/models", models(), False, id="lists-no-model"),
+    ],
+)
+def test_openai_compatible_worker(stack: Stack, path: str, answer: Any, healthy: bool) -> None:
+    stack.register_worker(protocol="openai")
+    stack.worker.always(error(404))
+    stack.worker.enqueue(answer, to=path)
+
+    stack.health_check()
+
+    assert cache(stack)["chatWorker"]["isHealthy"] is healthy
+
+
+def test_works_with_no_worker_configured(stack: Stack) -> None:
+    answer = stack.health_check()
+    assert (answer.status_code, answer.json()["workers"]) == (200, {})
+
+
+def test_workers_are_probed_at_the_same_time(stack: Stack) -> None:
+    stack.register_worker()
+    second = f"{stack.worker.url}/second"
+    stack.db.execute(
+        "update private.system_settings set config = "
+        "jsonb_set(config, '{workers}', jsonb_build_object('second', "
+        "jsonb_build_object('url', %s::text)))",
+        (second,),
+    )
+    gate = Gate()
+    stack.worker.enqueue(*[held(gate, worker_healthy())] * 2, to="/health")
+    answers: list[Any] = []
+    run = threading.Thread(target=lambda: answers.append(stack.health_check()))
+
+    run.start()
+    stack.worker.wait_for(lambda worker: len(worker.calls) == 2)
+    gate.open()
+    run.join()
+
+    assert {name: record["isHealthy"] for name, record in cache(stack).items()} == {
+        "chatWorker": True,
+        "second": True,
+    }
+    keys = {call.path: call.headers.get("authorization") for call in stack.worker.calls}
+    assert keys["/second/health"] is None
+
+
+def test_overlapping_runs_and_a_registration_do_not_undo_each_other(stack: Stack) -> None:
+    stack.register_worker()
+    gate = Gate()
+    stack.worker.always(held(gate, worker_healthy()), to="/health")
+    runs = [threading.Thread(target=stack.health_check) for _ in range(4)]
+    for run in runs:
+        run.start()
+    stack.worker.wait_for(lambda worker: len(worker.calls) == 4)
+
+    stack.db.execute("select record_worker_health('other', '{\"isHealthy\": true}')")
+    gate.open()
+    for run in runs:
+        run.join()
+
+    config = stack.one("select config from system_config")["config"]
+    assert config["chatWorkerUrl"] == stack.worker.url
+    assert set(config["workerHealthCache"]) == {"chatWorker", "other"}
+    assert config["workerHealthCache"]["chatWorker"]["isHealthy"] is True
+
+
+def test_address_that_is_not_allowed_is_not_called(stack: Stack) -> None:
+    stack.register_worker()
+    with serve("health_check", stack.env(ALLOW_LOCAL_UPSTREAMS="false")) as url:
+        httpx.post(url, headers=SCHEDULER)
+    assert "address is not allowed" in cache(stack)["chatWorker"]["healthError"]
+    assert stack.worker.calls == []
+
+
+@pytest.mark.parametrize("secret", ["", "wrong", HEALTH_CHECK_SECRET + "x"])
+def test_only_the_scheduler_may_run_it(stack: Stack, secret: str) -> None:
+    answer = stack.health_check(secret)
+    assert (answer.status_code, answer.json()["code"]) == (401, "unauthorized")
+    assert stack.gateway.calls == []
+
+
+def test_secret_may_come_in_its_own_header(stack: Stack) -> None:
+    answer = stack.health_check("", **{"X-Health-Check-Secret": HEALTH_CHECK_SECRET})
+    assert answer.status_code == 200
+
+
+def test_next_turn_uses_what_the_check_found(stack: Stack) -> None:
+    stack.register_worker()
+    stack.worker.enqueue(worker_healthy(), to="/health")
+    stack.worker.enqueue(reply(200, {"success": True, "response": "Here."}), to="/chat")
+    user = stack.user()
+    conversation = str(stack.conversation(user))
+
+    stack.health_check()
+    answer = stack.chat(
+        user, conversation_id=conversation, message="Hello", model_provider="chat_worker"
+    )
+
+    assert answer.json()["model_used"] == "chat_worker"

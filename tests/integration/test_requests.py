@@ -1,0 +1,227 @@
+"""What is refused, how it is said, and what browsers need."""
+
+from typing import Any
+from uuid import uuid4
+
+import httpx
+import pytest
+
+from tests.support.answers import text
+from tests.support.functions import serve
+from tests.support.stack import Stack
+
+ENVELOPE = {"success", "error", "code", "request_id"}
+
+
+def refused(answer: httpx.Response, status: int, code: str) -> str:
+    """The sentence of a refusal in the one shape that all of them have."""
+    body = answer.json()
+    assert (answer.status_code, body["code"]) == (status, code), body
+    assert set(body) == ENVELOPE
+    assert body["success"] is False
+    assert "Traceback" not in answer.text
+    return str(body["error"])
+
+
+@pytest.mark.parametrize(
+    ("body", "code", "named"),
+    [
+        pytest.param(b"{not json", "malformed_json", "JSON", id="malformed"),
+        pytest.param(b"[" * 100_000, "malformed_json", "JSON", id="nested-too-deep"),
+        pytest.param(b"[]", "invalid_request", "object", id="not-an-object"),
+        pytest.param(b'{"message": "Hi"}', "invalid_request", "`conversation_id`", id="missing"),
+        pytest.param(
+            b'{"message": 5, "conversation_id": "%s"}', "invalid_request", "`message`", id="type"
+        ),
+        pytest.param(
+            b'{"message": "Hi", "conversation_id": "x"}',
+            "invalid_request",
+            "`conversation_id`",
+            id="not-a-uuid",
+        ),
+        pytest.param(
+            b'{"message": "Hi", "conversation_id": "%s", "content_tier": "all"}',
+            "invalid_request",
+            "`content_tier`",
+            id="unknown-tier",
+        ),
+        pytest.param(
+            b'{"message": "  ", "conversation_id": "%s"}', "message_required", "message", id="blank"
+        ),
+        pytest.param(
+            b'{"message": "a\\u0000b", "conversation_id": "%s"}',
+            "invalid_request",
+            "`message`",
+            id="nul",
+        ),
+        pytest.param(
+            b'{"message": "\\ud800", "conversation_id": "%s"}',
+            "invalid_request",
+            "`message`",
+            id="half-a-surrogate-pair",
+        ),
+        pytest.param(
+            b'{"message": "%s", "conversation_id": "%s"}' % (b"a" * 8001, b"%s"),
+            "message_too_long",
+            "8,000",
+            id="too-long",
+        ),
+    ],
+)
+def test_bad_body_is_refused_with_a_sentence(
+    stack: Stack, body: bytes, code: str, named: str
+) -> None:
+    user = stack.user()
+    conversation = str(stack.conversation(user)).encode()
+    answer = httpx.post(
+        stack.function_url("roleplay_chat"),
+        content=body.replace(b"%s", conversation),
+        headers=user.headers,
+    )
+    assert named in refused(answer, 400, code)
+
+
+def test_limit_on_the_message_is_a_setting(stack: Stack) -> None:
+    user = stack.user()
+    body = {"conversation_id": str(stack.conversation(user)), "message": "123456"}
+    with serve("roleplay_chat", stack.env(MAX_MESSAGE_CHARS="5")) as url:
+        refused(stack.chat(user, url=url, **body), 400, "message_too_long")
+
+
+def test_huge_body_is_refused(stack: Stack) -> None:
+    answer = stack.chat(stack.user(), message="a" * 300_000)
+    assert "262,144 bytes" in refused(answer, 413, "body_too_large")
+
+
+def test_body_of_the_shipped_client_is_understood(stack: Stack) -> None:
+    user = stack.user()
+    conversation = stack.conversation(user)
+    stack.upstream.enqueue(text("Hello."))
+    shipped: dict[str, Any] = {
+        "message": "Hello",
+        "conversation_id": str(conversation),
+        "character_id": "c0ffee00-0000-4000-8000-000000000001",
+        "model_provider": "",
+        "memory_tier": "conversation",
+        "content_tier": "sfw",
+        "user_id": str(uuid4()),
+        "scene_context": None,
+        "scene_system_prompt": None,
+        "scene_name": None,
+        "scene_description": None,
+        "scene_starters": ["Knock.", None],
+        "user_role": None,
+        "user_character_id": None,
+        "prompt_template_id": None,
+        "prompt_template_name": None,
+        "kickoff": False,
+        "scene_generation": False,
+        "selected_image_model": "sdxl",
+        "consistency_settings": {"method": "hybrid"},
+        "scene_continuity_enabled": True,
+        "scene_clothing_overrides": {"a": ["b"]},
+        "some_field_of_tomorrow": [1, {"two": 3}],
+    }
+
+    answer = stack.chat(user, **shipped)
+
+    assert answer.status_code == 200, answer.text
+    assert answer.json()["scene_generated"] is False
+
+
+def test_user_in_the_body_is_not_believed(stack: Stack) -> None:
+    owner, other = stack.user(), stack.user()
+    conversation = stack.conversation(owner)
+    answer = stack.chat(
+        other, user_id=str(owner.id), conversation_id=str(conversation), message="Hello"
+    )
+    refused(answer, 404, "conversation_not_found")
+    assert stack.said(conversation) == []
+
+
+def test_conversation_that_does_not_exist(stack: Stack) -> None:
+    answer = stack.chat(stack.user(), conversation_id=str(uuid4()), message="Hello")
+    refused(answer, 404, "conversation_not_found")
+
+
+def test_character_of_somebody_else(stack: Stack) -> None:
+    owner, other = stack.user(), stack.user()
+    character = stack.insert("characters", user_id=owner.id, name="Private")
+    conversation = stack.conversation(other, character_id=character)
+    answer = stack.chat(other, conversation_id=str(conversation), message="Hello")
+    refused(answer, 404, "character_not_found")
+
+
+def test_persona_of_somebody_else(stack: Stack) -> None:
+    owner, other = stack.user(), stack.user()
+    persona = stack.insert("characters", user_id=owner.id, name="Private")
+    conversation = stack.conversation(other)
+    answer = stack.chat(
+        other,
+        conversation_id=str(conversation),
+        message="Hello",
+        user_character_id=str(persona),
+    )
+    refused(answer, 404, "persona_not_found")
+
+
+def test_nobody_signed_in(stack: Stack) -> None:
+    refused(stack.chat(None, message="Hello"), 401, "unauthorized")
+
+
+def test_person_who_was_deleted(stack: Stack) -> None:
+    user = stack.user()
+    conversation = stack.conversation(user)
+    stack.db.execute("delete from auth.users where id = %s", (user.id,))
+    answer = stack.chat(user, conversation_id=str(conversation), message="Hello")
+    refused(answer, 401, "unauthorized")
+
+
+def test_database_that_is_away(stack: Stack) -> None:
+    user = stack.user()
+    conversation = stack.conversation(user)
+    stack.gateway.fail("begin_turn")
+    answer = stack.chat(user, conversation_id=str(conversation), message="Hello")
+    refused(answer, 503, "database_unavailable")
+    assert answer.headers["retry-after"] == "5"
+
+
+def test_get_says_that_the_function_lives(stack: Stack) -> None:
+    answer = httpx.get(stack.function_url("roleplay_chat"))
+    assert (answer.status_code, answer.json()["status"]) == (200, "ok")
+
+
+def test_other_methods_are_refused(stack: Stack) -> None:
+    refused(httpx.put(stack.function_url("roleplay_chat")), 405, "method_not_allowed")
+
+
+def test_preflight_of_a_browser(stack: Stack) -> None:
+    answer = httpx.options(
+        stack.function_url("roleplay_chat"),
+        headers={
+            "Origin": "https://app.example",
+            "Access-Control-Request-Method": "POST",
+            "Access-Control-Request-Headers": "authorization,x-client-info,apikey,content-type",
+        },
+    )
+    assert answer.status_code == 200
+    assert answer.headers["access-control-allow-origin"] == "*"
+    assert "POST" in answer.headers["access-control-allow-methods"]
+    for header in ("authorization", "x-client-info", "apikey", "content-type"):
+        assert header in answer.headers["access-control-allow-headers"]
+
+
+def test_errors_carry_cors_headers_too(stack: Stack) -> None:
+    answer = httpx.post(
+        stack.function_url("roleplay_chat"), headers={"Origin": "https://app.example"}
+    )
+    assert answer.status_code == 401
+    assert answer.headers["access-control-allow-origin"] == "*"
+
+
+def test_origins_may_be_limited(stack: Stack) -> None:
+    with serve("roleplay_chat", stack.env(CORS_ALLOW_ORIGINS="https://a.example")) as url:
+        ours = httpx.get(url, headers={"Origin": "https://a.example"})
+        other = httpx.get(url, headers={"Origin": "https://b.example"})
+    assert ours.headers["access-control-allow-origin"] == "https://a.example"
+    assert "access-control-allow-origin" not in other.headers

@@ -1,0 +1,163 @@
+"""Rows become messages within a budget."""
+
+from datetime import UTC, datetime
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from roleplay_chat.api import ChatRequest
+from roleplay_chat.prompt import Message, build, count_tokens
+from roleplay_chat.rows import (
+    BegunTurn,
+    CharacterRow,
+    MessageRow,
+    TemplateRow,
+    TurnRow,
+    UserRow,
+)
+
+MARA = CharacterRow(id=uuid4(), name="Mara", description="{{char}} keeps the light.", age=52)
+TEMPLATES = [
+    TemplateRow(content_tier="sfw", system_prompt="You are {{char}}, talking with {{user}}."),
+    TemplateRow(content_tier="sfw", model_family="llama", system_prompt="Llama, be {{char}}."),
+    TemplateRow(content_tier="nsfw", system_prompt="Adults only."),
+]
+
+
+def begun(**fields: Any) -> BegunTurn:
+    defaults: dict[str, Any] = {
+        "now": datetime(2026, 1, 3, tzinfo=UTC),
+        "turn": TurnRow(id=uuid4(), message="Hello"),
+        "user": UserRow(name="Ada"),
+        "character": MARA,
+        "templates": TEMPLATES,
+    }
+    return BegunTurn(**(defaults | fields))
+
+
+def built(
+    turn: BegunTurn,
+    *,
+    family: str | None = None,
+    context_tokens: int = 4096,
+    max_tokens: int = 400,
+    **request: Any,
+) -> list[Message]:
+    return build(
+        turn,
+        ChatRequest.model_validate(request),
+        "sfw",
+        family=family,
+        context_tokens=context_tokens,
+        max_tokens=max_tokens,
+    )
+
+
+def test_whole_prompt() -> None:
+    turn = begun(
+        character=MARA.model_copy(
+            update={
+                "personality": "Dry.",
+                "scenario": "A storm.",
+                "pronouns": "she/her",
+                "example_messages": "{{user}}: Hi.\n{{char}}: Sit.",
+                "post_history_instructions": "Stay {{char}}.",
+            }
+        ),
+        persona=CharacterRow(id=uuid4(), name="Reyes", description="A captain."),
+        history=[
+            MessageRow(sender="character", content="Come in."),
+            MessageRow(sender="user", content="Thanks."),
+        ],
+        facts=["Reyes lost a ship."],
+    )
+    scene = {"scene_name": "Lamp room", "scene_context": "Night.", "user_role": "A guest."}
+    assert built(turn, **scene) == [
+        {
+            "role": "system",
+            "content": "You are Mara, talking with Reyes.\n\n"
+            "## About Mara\nMara keeps the light.\n\n"
+            "Mara is 52 years old. Mara's pronouns: she/her.\n\n"
+            "## Mara's personality\nDry.\n\n"
+            "## Scenario\nA storm.\n\n"
+            "## How Mara speaks\nReyes: Hi.\nMara: Sit.\n\n"
+            "## About Reyes, played by the user\nA captain.\n\n"
+            "## The user plays\nA guest.\n\n"
+            "## The scene: Lamp room\nNight.\n\n"
+            "## What is remembered\n- Reyes lost a ship.",
+        },
+        {"role": "assistant", "content": "Come in."},
+        {"role": "user", "content": "Thanks."},
+        {"role": "system", "content": "Stay Mara."},
+        {"role": "user", "content": "Hello"},
+    ]
+
+
+def test_template_of_the_models_family_wins() -> None:
+    assert built(begun(), family="llama")[0]["content"].startswith("Llama, be Mara.")
+    assert built(begun(), family="mistral")[0]["content"].startswith("You are Mara")
+
+
+def test_character_may_frame_the_template() -> None:
+    framed = MARA.model_copy(update={"system_prompt": "First. {{original}} Last."})
+    content = built(begun(character=framed))[0]["content"]
+    assert content.startswith("First. You are Mara, talking with Ada. Last.")
+
+
+def test_macros_expand_once_and_unknown_ones_stay() -> None:
+    tricky = MARA.model_copy(update={"name": "{{user}}", "description": "{{char}} {{nonsense}}"})
+    content = built(begun(character=tricky))[0]["content"]
+    assert "{{user}} {{nonsense}}" in content
+
+
+def test_neighbours_of_the_same_role_are_joined() -> None:
+    turn = begun(history=[MessageRow(sender="user", content="Are you there?")])
+    assert built(turn)[1:] == [{"role": "user", "content": "Are you there?\n\nHello"}]
+
+
+def test_newest_history_is_kept() -> None:
+    history = [MessageRow(sender="user", content=f"{n} " + "x" * 290) for n in range(100)]
+    said = built(begun(history=history), context_tokens=2048)[1]["content"]
+    assert "99 x" in said
+    assert "50 x" not in said
+    assert said.endswith("Hello")
+
+
+def test_message_survives_a_character_that_is_too_long() -> None:
+    huge = MARA.model_copy(update={"description": "long " * 4000})
+    messages = built(begun(character=huge, history=[MessageRow(sender="character", content="Hm.")]))
+    assert messages[0]["content"].startswith("You are Mara")
+    assert [message["content"] for message in messages[1:]] == ["Hm.", "Hello"]
+
+
+words = st.text(max_size=3000)
+
+
+@given(
+    description=words,
+    said=words,
+    history=st.lists(words, max_size=20),
+    context_tokens=st.integers(2500, 8192),
+)
+def test_prompt_never_exceeds_its_budget(
+    description: str, said: str, history: list[str], context_tokens: int
+) -> None:
+    turn = begun(
+        character=MARA.model_copy(update={"description": description}),
+        history=[MessageRow(sender="user", content=text) for text in history],
+        turn=TurnRow(id=uuid4(), message=said[:1000]),
+    )
+    messages = built(turn, context_tokens=context_tokens)
+    spent = sum(count_tokens(message["content"]) for message in messages)
+    assert spent <= context_tokens - 400
+
+
+@pytest.mark.parametrize(
+    ("text", "tokens"),
+    [("", 0), ("a", 1), ("four", 2), ("灯台守", 3), ("🌊", 2)],
+)
+def test_tokens_are_counted_rather_high(text: str, tokens: int) -> None:
+    assert count_tokens(text) == tokens

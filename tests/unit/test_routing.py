@@ -1,0 +1,176 @@
+"""Which targets are asked, in which order."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from edge.worker_health import WorkerHealth
+from roleplay_chat.api import Tier
+from roleplay_chat.routing import Plan, plan
+from roleplay_chat.rows import CooldownRow, ModelRow, ProviderRow, WorkerRow
+
+NOW = datetime(2026, 1, 3, 12, 0, tzinfo=UTC)
+WORKER_URL = "https://worker.example"
+PROVIDER = ProviderRow(name="openrouter", base_url="https://up.example/v1", secret_name="A_API_KEY")
+
+
+def model(key: str, **columns: Any) -> ModelRow:
+    return ModelRow(model_key=key, display_name=key.upper(), provider=PROVIDER, **columns)
+
+
+MODELS = [
+    model("main:free", is_default=True, capabilities={"nsfw": True}),
+    model("second:free"),
+    model("paid", pricing={"prompt_usd_per_1k": 1, "completion_usd_per_1k": 1}),
+    model("allowed", capabilities={"fallback_allowed": True, "nsfw": True}),
+]
+
+
+def worker(*, healthy: bool = True, age: float = 1) -> WorkerRow:
+    checked = NOW - timedelta(seconds=age)
+    return WorkerRow(
+        url=WORKER_URL, health=WorkerHealth(healthy, checked, 5, None, WORKER_URL).to_json()
+    )
+
+
+def planned(
+    asked: str | None,
+    *,
+    worker: WorkerRow = WorkerRow(),  # noqa: B008
+    tier: Tier = "sfw",
+    cooldowns: tuple[CooldownRow, ...] = (),
+) -> Plan:
+    return plan(asked, models=MODELS, worker=worker, cooldowns=cooldowns, tier=tier, now=NOW)
+
+
+def names(of: Plan) -> list[str]:
+    return [target.name.removeprefix("openrouter:") for target in of.targets]
+
+
+@pytest.mark.parametrize(
+    ("asked", "workers", "expected"),
+    [
+        pytest.param(
+            "chat_worker",
+            worker(),
+            ["chat_worker", "main:free", "second:free", "allowed"],
+            id="worker-first",
+        ),
+        pytest.param(
+            "qwen-local",
+            worker(healthy=False),
+            ["main:free", "second:free", "allowed"],
+            id="unhealthy-worker-is-not-asked",
+        ),
+        pytest.param(
+            "chat_worker",
+            worker(age=121),
+            ["main:free", "second:free", "allowed"],
+            id="health-record-too-old",
+        ),
+        pytest.param(
+            "", WorkerRow(), ["main:free", "second:free", "allowed"], id="empty-means-default"
+        ),
+        pytest.param(
+            "second:free",
+            worker(),
+            ["second:free", "main:free", "allowed", "chat_worker"],
+            id="worker-last",
+        ),
+        pytest.param(
+            "paid",
+            WorkerRow(),
+            ["paid", "main:free", "second:free", "allowed"],
+            id="paid-model-when-asked-for",
+        ),
+        pytest.param(
+            "unknown",
+            WorkerRow(),
+            ["main:free", "second:free", "allowed"],
+            id="unknown-means-default",
+        ),
+    ],
+)
+def test_order(asked: str, workers: WorkerRow, expected: list[str]) -> None:
+    assert names(planned(asked, worker=workers)) == expected
+
+
+def test_adult_tier_asks_only_models_whose_rows_allow_it() -> None:
+    assert names(planned("second:free", tier="nsfw")) == ["main:free", "allowed"]
+
+
+@pytest.mark.parametrize(
+    ("scope", "key", "expected"),
+    [
+        ("model", "openrouter:main:free", ["second:free", "allowed"]),
+        ("account", "openrouter:free", ["allowed"]),
+        ("provider", "other", ["main:free", "second:free", "allowed"]),
+        ("provider", "openrouter", ["main:free", "second:free", "allowed"]),
+    ],
+    ids=["model", "all-free-models", "another-provider", "everything-cooling-is-tried-anyway"],
+)
+def test_what_cools_down_is_left_out(scope: Any, key: str, expected: list[str]) -> None:
+    row = CooldownRow(scope=scope, key=key, until=NOW + timedelta(minutes=1))
+    assert names(planned("", cooldowns=(row,))) == expected
+
+
+def test_passed_cooldown_does_not_count() -> None:
+    row = CooldownRow(scope="provider", key="openrouter", until=NOW)
+    assert names(planned("", cooldowns=(row,)))[0] == "main:free"
+
+
+@pytest.mark.parametrize(
+    ("asked", "workers", "answered_by", "notice"),
+    [
+        pytest.param("", WorkerRow(), 0, None, id="default-as-asked"),
+        pytest.param("second:free", WorkerRow(), 0, None, id="model-as-asked"),
+        pytest.param(
+            "chat_worker",
+            worker(healthy=False),
+            0,
+            "The local model is not available right now (it is unhealthy); MAIN:FREE answered"
+            " instead.",
+            id="worker-down",
+        ),
+        pytest.param(
+            "chat_worker",
+            worker(),
+            1,
+            "The model you chose could not answer this time; MAIN:FREE answered instead.",
+            id="worker-failed",
+        ),
+        pytest.param(
+            "gone",
+            WorkerRow(),
+            0,
+            "The model you chose is not available; MAIN:FREE answered instead.",
+            id="unknown-model",
+        ),
+        pytest.param(
+            "second:free",
+            worker(),
+            3,
+            "The model you chose could not answer this time; the local model answered instead.",
+            id="worker-stands-in",
+        ),
+    ],
+)
+def test_notice(asked: str, workers: WorkerRow, answered_by: int, notice: str | None) -> None:
+    of = planned(asked, worker=workers)
+    target = of.targets[answered_by]
+    assert of.notice(target) == notice
+    assert of.used_fallback(target) is (notice is not None)
+
+
+def test_no_models_and_no_worker_is_an_empty_plan() -> None:
+    nothing = plan("", models=[], worker=WorkerRow(), cooldowns=[], tier="sfw", now=NOW)
+    assert nothing.targets == ()
+
+
+def test_odd_rows_fall_back_to_sane_values() -> None:
+    odd = model("odd", capabilities={"context_tokens": "many"}, pricing={"prompt_usd_per_1k": "x"})
+    target = plan("odd", models=[odd], worker=WorkerRow(), cooldowns=[], tier="sfw", now=NOW)
+    assert target.targets[0].context_tokens == 8192
+    assert target.targets[0].prompt_usd_per_1k is None
+    assert target.targets[0].max_tokens == 400
