@@ -17,3 +17,13 @@ revoke all on public.model_cooldowns from anon, authenticated;
 grant select on public.model_cooldowns to authenticated;
 create policy model_cooldowns_select on public.model_cooldowns for select to authenticated
   using ((select private.is_admin()));
+
+-- Forgets what passed some time ago; until then it counts towards a longer rest. Returns how many.
+create function public.clear_passed_cooldowns() returns integer
+language sql security definer set search_path = '' as $$
+  with gone as (
+    delete from public.model_cooldowns where until < now() - interval '10 minutes' returning 1)
+  select count(*)::integer from gone
+$$;
+revoke execute on function public.clear_passed_cooldowns() from public, anon, authenticated;
+grant execute on function public.clear_passed_cooldowns() to service_role;

@@ -7,7 +7,7 @@
 --   replayed              the same request was answered before: result, reply
 --   in_progress           a turn is running here: retry_after_seconds, same_request
 --   unknown_user, conversation_not_found, character_not_found, persona_not_found,
---   nothing_to_regenerate
+--   nothing_to_regenerate, nothing_to_continue
 create function public.begin_turn(
   -- Chosen by the caller: sent again with the same id, the call goes on where it was.
   p_turn_id uuid,
@@ -122,6 +122,12 @@ begin
         values (p_conversation_id, 'user', p_message)
         returning id into v_user_message_id;
       end if;
+    elsif p_action = 'continue' then
+      if v_newest.sender is distinct from 'character' then
+        return jsonb_build_object('outcome', 'nothing_to_continue');
+      end if;
+      v_replaces_id := v_newest.id;
+      v_user_message_id := v_newest.parent_id;
     elsif p_action = 'regenerate' then
       if v_newest.id is null then
         return jsonb_build_object('outcome', 'nothing_to_regenerate');
@@ -146,7 +152,10 @@ begin
     'turn', jsonb_build_object(
       'id', p_turn_id,
       'user_message_id', v_user_message_id,
-      'message', coalesce((select m.content from public.messages m where m.id = v_user_message_id), p_message)),
+      'message', case when p_action <> 'continue' then
+        coalesce((select m.content from public.messages m where m.id = v_user_message_id), p_message) end,
+      'continues', case when p_action = 'continue' then
+        (select m.content from public.messages m where m.id = v_replaces_id) end),
     'user', (
       select jsonb_build_object('name', max(p.display_name), 'age_verified', coalesce(bool_or(p.age_verified), false))
       from public.profiles p where p.id = p_user_id),
@@ -154,7 +163,10 @@ begin
       else jsonb_build_object('id', v_conversation.id, 'content_tier', v_conversation.content_tier) end,
     'character', private.character_facts(v_character),
     'persona', private.character_facts(v_persona),
-    'history', private.history(p_conversation_id, array[v_user_message_id, v_replaces_id], p_history_limit),
+    'history', private.history(
+      p_conversation_id,
+      case when p_action <> 'continue' then array[v_user_message_id, v_replaces_id] else '{}' end,
+      p_history_limit),
     'facts', private.remembered(p_user_id, p_memory_tier, p_conversation_id, v_character.id),
     'templates', (
       select coalesce(jsonb_agg(jsonb_build_object(

@@ -1,16 +1,22 @@
 -- The parts of what finish_turn writes.
 
--- Repeated failure extends a cooldown and never shortens it.
+-- A cooldown is extended, never shortened, and ends within a day. What failed again after its
+-- rest had passed rests longer each time, up to five times as long; a time that the upstream
+-- named (more than an hour away) is taken as it is.
 create function private.cool_down(p_cooldowns jsonb) returns void
 language sql set search_path = '' as $$
   insert into public.model_cooldowns as d (scope, key, until, reason)
-  select c.scope, c.key, max(c.until), min(c.reason)
+  select c.scope, c.key, least(max(c.until), now() + interval '1 day'), min(c.reason)
   from jsonb_populate_recordset(null::public.model_cooldowns, p_cooldowns) c
+  where c.until > now()
   group by c.scope, c.key
   on conflict (scope, key) do update
-  set until = greatest(d.until, excluded.until),
-      reason = case when excluded.until > d.until then excluded.reason else d.reason end,
-      failures = d.failures + 1, updated_at = now()
+  set until = greatest(d.until, least(
+        case when excluded.until > now() + interval '1 hour' then excluded.until
+             else now() + (excluded.until - now()) * (case when d.until <= now() then least(d.failures + 1, 5) else 1 end)
+        end, now() + interval '1 day')),
+      reason = excluded.reason,
+      failures = d.failures + (d.until <= now())::integer, updated_at = now()
 $$;
 
 -- Counts one exchange in the memory of the tier that the request chose.

@@ -376,7 +376,7 @@ class TestFailure:
 
         body = answer.json()
         assert answer.status_code == 503
-        assert answer.headers["retry-after"] == "60"
+        assert answer.headers["retry-after"] == "15"
         assert (body["success"], body["code"]) == (False, "no_model_available")
         assert "upstream" not in answer.text
         assert stack.said(conversation) == [("user", "Hello")]
@@ -386,7 +386,7 @@ class TestFailure:
         user = stack.user()
         conversation = stack.conversation(user)
         request_id = str(uuid4())
-        stack.upstream.enqueue(*[error(500)] * 3, text("Now."))
+        stack.upstream.enqueue(*[error(404)] * 3, text("Now."))
 
         failed = stack.chat(
             user, conversation_id=str(conversation), message="Hello", client_message_id=request_id

@@ -1,6 +1,7 @@
 """The shapes of requests, answers and events. What the web client sends and reads is fixed."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Annotated, Any, Literal
 from uuid import UUID
@@ -9,7 +10,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 
 from edge.errors import ApiError
 
-Action = Literal["send", "kickoff", "regenerate"]
+Action = Literal["send", "kickoff", "regenerate", "continue"]
 Task = Literal["roleplay", "storytelling", "prompt_enhancement"]
 Tier = Literal["sfw", "nsfw"]
 MemoryTier = Literal["conversation", "character", "profile"]
@@ -52,7 +53,10 @@ class ChatRequest(BaseModel):
     user_character_id: UUID | None = None
 
     task: Task = "roleplay"
-    requested_action: Literal["send", "regenerate"] | None = Field(default=None, alias="action")
+    requested_action: Literal["send", "regenerate", "continue"] | None = Field(
+        default=None, alias="action"
+    )
+    on_disconnect: Literal["finish", "stop"] | None = None
     stream: bool | None = None
     client_message_id: Annotated[Text, Field(max_length=128)] | None = None
 
@@ -85,8 +89,8 @@ def parse_request(body: bytes, *, max_message_chars: int) -> ChatRequest:
 def _check(request: ChatRequest, max_message_chars: int) -> None:
     if request.task == "roleplay" and request.conversation_id is None:
         raise ApiError(400, "invalid_request", "`conversation_id` is required for roleplay.")
-    if request.action == "regenerate" and request.conversation_id is None:
-        raise ApiError(400, "invalid_request", "`conversation_id` is required to regenerate.")
+    if request.action in ("regenerate", "continue") and request.conversation_id is None:
+        raise ApiError(400, "invalid_request", "`conversation_id` is required for this action.")
     if request.action == "send" and not (request.message or "").strip():
         raise ApiError(400, "message_required", "Please write a message first.")
     if len(request.message or "") > max_message_chars:
@@ -108,7 +112,17 @@ class Usage:
 
 
 @dataclass(frozen=True)
-class Route:
+class Tried:
+    """One call to a target on the way to the answer."""
+
+    target: str
+    outcome: str
+    """"ok", or the kind of failure."""
+    ms: int
+
+
+@dataclass(frozen=True)
+class Chosen:
     """Which model answers, and whether it is the one that was asked for."""
 
     model_used: str
@@ -134,7 +148,7 @@ class Answer:
     """Everything the client learns of a finished turn. `processing_time` in milliseconds."""
 
     response: str
-    route: Route
+    chosen: Chosen
     turn_id: str
     request_id: str
     processing_time: int
@@ -146,12 +160,13 @@ class Answer:
     memory_updated: bool = False
     saved: bool = True
     usage: Usage = field(default_factory=Usage)
+    route: Sequence[Tried] = ()
 
     def metadata(self) -> dict[str, Any]:
         """Everything but the reply's text, in the names that clients know."""
         body = {
             "success": True,
-            **self.route.to_json(),
+            **self.chosen.to_json(),
             "message_id": self.message_id,
             "processing_time": self.processing_time,
             "memory_updated": self.memory_updated,
@@ -164,6 +179,7 @@ class Answer:
             "incomplete": self.incomplete,
             "saved": self.saved,
             "usage": asdict(self.usage),
+            "route": [asdict(tried) for tried in self.route],
             "request_id": self.request_id,
         }
         return body if self.saved else body | {"code": "not_saved"}

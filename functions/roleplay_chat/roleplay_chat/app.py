@@ -24,6 +24,13 @@ LEASE_MARGIN_SECONDS = 30
 """Beyond the budget: time to save before the turn counts as abandoned."""
 
 
+CUT_OFF = {
+    "success": False,
+    "error": "The reply was cut off. What came is kept; you can have it continued.",
+    "code": "reply_incomplete",
+}
+
+
 class App:
     """The function's state and its one answer."""
 
@@ -92,13 +99,13 @@ class App:
         if isinstance(begun, turns.Replay):
             answer = begun.result | {"response": begun.reply, "request_id": request_id}
             return _replay(answer) if streamed else JSONResponse(answer)
-        events = self._start(begun, chat, user_id, request_id)
-        return await (
-            self._stream(events, request_id) if streamed else self._json(events, request_id)
-        )
+        events = self._start(begun, chat, user_id, request, request_id)
+        if streamed:
+            return await self._stream(events, request_id)
+        return await self._json(events, request_id)
 
     def _start(
-        self, begun: BegunTurn, chat: ChatRequest, user_id: UUID, request_id: str
+        self, begun: BegunTurn, chat: ChatRequest, user_id: UUID, request: Request, request_id: str
     ) -> asyncio.Queue[TurnEvent]:
         """Run the turn in a task of its own: it outlives a client that goes away."""
         events: asyncio.Queue[TurnEvent] = asyncio.Queue()
@@ -108,6 +115,9 @@ class App:
         task = asyncio.create_task(turn.run())
         self._running.add(task)
         task.add_done_callback(self._running.discard)
+        if chat.on_disconnect == "stop":
+            watcher = asyncio.create_task(_stop_when_gone(request, turn))
+            task.add_done_callback(lambda _: watcher.cancel())
         return events
 
     async def _json(self, events: asyncio.Queue[TurnEvent], request_id: str) -> Response:
@@ -125,6 +135,12 @@ class App:
         if isinstance(first, Failed):
             return first.error.response(request_id)
         return _event_stream(_lines(first, events, beat, request_id))
+
+
+async def _stop_when_gone(request: Request, turn: Turn) -> None:
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
+    turn.stop()
 
 
 async def _next(events: asyncio.Queue[TurnEvent], seconds: float) -> TurnEvent | None:
@@ -151,6 +167,8 @@ def _line(event: TurnEvent, request_id: str) -> str:
             return sse("start", {"turn_id": turn_id, **route.to_json()})
         case Delta(text):
             return sse("delta", {"text": text})
+        case Done(answer) if answer.incomplete:
+            return sse("error", answer.to_json() | CUT_OFF)
         case Done(answer):
             return sse("done", answer.to_json())
         case Failed(error):

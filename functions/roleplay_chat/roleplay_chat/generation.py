@@ -1,23 +1,40 @@
-"""Walks the plan's targets under one budget until one of them answers."""
+"""Walks the plan's targets under one budget until one of them answers.
+
+The only place that retries. Before the first visible text a failure leads to the same target
+again, to a changed request, or to the next target, as its `Situation` says; the person notices
+nothing. After it there is no way back: what was shown stands, and ends there.
+"""
 
 import asyncio
 import os
+import random
 import time
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import aclosing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from typing import Any
 
 import httpx
 
 from edge.addresses import AddressRefused, check_address
 from edge.clients import NETWORK_ERRORS, timed_out
 from roleplay_chat.api import Tier
-from roleplay_chat.failures import Failure, UpstreamError
+from roleplay_chat.failures import Failure, UpstreamError, failed
 from roleplay_chat.prompt import Message
-from roleplay_chat.providers import End, Event, chat_worker, openai_compatible
+from roleplay_chat.providers import Call, End, Event, chat_worker, openai_compatible
 from roleplay_chat.reply import Reply
-from roleplay_chat.routing import WORKER, Plan, Target
+from roleplay_chat.routing import WORKER, Plan, Target, resting
+from roleplay_chat.rows import CooldownRow
 from roleplay_chat.settings import Settings
+from roleplay_chat.situations import SITUATIONS, Repair
+
+PATIENCE_SECONDS = 3.0
+"""The longest wait for the same target while another one could be asked at once."""
+BACKOFF_SECONDS = 0.4
+"""Before the first retry that nobody named a time for; doubled for each further one."""
+LEAST_USEFUL_TOKENS = 48
+"""A reply shorter than this is not worth asking for."""
 
 
 @dataclass(frozen=True)
@@ -25,12 +42,15 @@ class Attempt:
     """One call to a target, as it is recorded. Times in milliseconds."""
 
     target: Target
-    outcome: str
-    """"ok", or the kind of failure."""
     duration_ms: int
     first_token_ms: int | None = None
     end: End | None = None
-    detail: str = ""
+    failure: Failure | None = None
+
+    @property
+    def outcome(self) -> str:
+        """ "ok", or the kind of failure."""
+        return self.failure.situation.kind if self.failure else "ok"
 
     def cost_usd(self) -> float | None:
         """What the provider says it cost, else tokens times the row's prices, else None."""
@@ -56,106 +76,159 @@ def cost_usd(*parts: tuple[int | None, float | None]) -> float | None:
     return total
 
 
-@dataclass
-class Generated:
-    """What came of the walk. `target` is the one that answered, None when none did."""
-
-    target: Target | None = None
-    text: str = ""
-    attempts: list[Attempt] = field(default_factory=list)
-    failure: Failure | None = None
-    """Why the text ends early, or why there is none."""
-
-
-OnText = Callable[[Target, str], None]
-
-
 @dataclass(frozen=True)
+class Shape:
+    """What a request to a target asks for; repairs change it."""
+
+    context_tokens: int
+    max_tokens: int
+    bare: bool = False
+    """Only what every provider takes: model, messages, max_tokens."""
+
+
+@dataclass
 class Generation:
-    """One walk. `messages_for` builds the prompt that fits a target."""
+    """One walk, and what came of it so far: readable at any time, also after a cancellation."""
 
     http: httpx.AsyncClient
     settings: Settings
     tier: Tier
-    messages_for: Callable[[Target], list[Message]]
-    on_text: OnText
-    """Called with each piece of text that will be part of the reply, in order."""
+    messages_for: Callable[[Target, Shape], list[Message]]
+    """Builds the prompt that fits a target."""
+    extras: Mapping[str, Any]
+    """Parameters for OpenRouter alone: who asks (hashed) and in which session."""
+    on_text: Callable[[Target, str], None]
+    """Called with each piece of text that is part of the reply, in order."""
     environ: Mapping[str, str] = field(default_factory=lambda: os.environ)
 
-    async def run(self, plan: Plan) -> Generated:
-        """Ask each target in turn. Text that was shown is never followed by another model's."""
-        deadline = time.monotonic() + self.settings.turn_budget_seconds
-        generated = Generated()
-        for target in plan.targets:
-            attempt = await self._attempt(target, generated, deadline)
-            generated.attempts.append(attempt)
-            if attempt.outcome == "ok" or generated.text:
-                generated.target = target
-                return generated
-            if time.monotonic() >= deadline:
-                break
-        return generated
+    text: str = ""
+    attempts: list[Attempt] = field(default_factory=list)
+    cooldowns: list[CooldownRow] = field(default_factory=list)
 
-    async def _attempt(self, target: Target, generated: Generated, deadline: float) -> Attempt:
+    @property
+    def target(self) -> Target | None:
+        """Whose text it is; None while there is none."""
+        return self.attempts[-1].target if self.text else None
+
+    @property
+    def failure(self) -> Failure | None:
+        """Why the text ends early, or why there is none."""
+        return self.attempts[-1].failure if self.attempts else None
+
+    async def run(self, plan: Plan) -> None:
+        """Ask the targets in order until one answers, refuses for all, or time is up."""
+        self._deadline = time.monotonic() + self.settings.turn_budget_seconds
+        waiting, later = list(plan.targets), list(plan.last_resort)
+        while (waiting or later) and self._left() > 0:
+            if not waiting:
+                waiting, later = later, []
+            target = waiting.pop(0)
+            if resting(target, self.cooldowns, datetime.now(UTC)):
+                continue
+            failure = await self._ask(target, alone=not waiting and not later)
+            if failure is None or self.text or failure.situation.action == "stop":
+                return
+            waiting = _reordered(waiting, failure, target)
+
+    async def _ask(self, target: Target, *, alone: bool) -> Failure | None:
+        """One target, with the retries and repairs that its failures call for."""
+        shape = Shape(target.context_tokens, target.max_tokens)
+        repaired: set[Repair] = set()
+        retries = 0
+        while True:
+            failure = await self._attempt(target, shape)
+            if failure is None or self.text:
+                return failure
+            repair = failure.situation.repair
+            better = None if repair in repaired else _repaired(shape, failure)
+            if repair is not None and better is not None:
+                repaired.add(repair)
+                shape = better
+                continue
+            pause = self._pause(failure, retries, alone=alone)
+            if pause is None:
+                self._cool_down(target, failure)
+                return failure
+            retries += 1
+            await asyncio.sleep(pause)
+
+    def _pause(self, failure: Failure, retries: int, *, alone: bool) -> float | None:
+        """How long to wait before asking the same target again; None: do not.
+
+        With others to ask, only what says "retry" is retried, and only when waiting is short.
+        """
+        situation = failure.situation
+        if retries >= situation.retries or (situation.action != "retry" and not alone):
+            return None
+        wait = failure.retry_after
+        if wait is None:
+            wait = BACKOFF_SECONDS * 2**retries * random.uniform(0.75, 1.25)  # noqa: S311
+        longest = self._left() / 2 if alone else min(PATIENCE_SECONDS, self._left() / 2)
+        return wait if wait <= longest else None
+
+    async def _attempt(self, target: Target, shape: Shape) -> Failure | None:
+        """One call. Text goes out as it comes; the attempt is recorded however it ends."""
         started = time.monotonic()
         first_token_ms: int | None = None
         end: End | None = None
-        failure: Failure | None = None
+        # Stands when the attempt is cancelled half-way.
+        failure: Failure | None = Failure(SITUATIONS["cut_off"], why="stopped")
         reply = Reply()
+        limits = Limits.of(target, self.settings)
+        loop = asyncio.get_running_loop()
         try:
-            until = min(started + self.settings.first_token_timeout_seconds, deadline)
             async with (
-                asyncio.timeout(until - started) as timer,
-                aclosing(self._call(target)) as events,
+                asyncio.timeout(min(limits.first_token, limits.total, self._left())) as timer,
+                aclosing(self._call(target, shape, limits)) as events,
             ):
                 async for event in events:
-                    now = time.monotonic()
                     if isinstance(event, End):
                         end = event
                         break
-                    until = min(now + self.settings.idle_timeout_seconds, deadline)
-                    timer.reschedule(asyncio.get_running_loop().time() + until - now)
+                    elapsed = time.monotonic() - started
+                    left = min(limits.idle, limits.total - elapsed, self._left())
+                    timer.reschedule(loop.time() + max(left, 0))
                     if shown := reply.feed(event.text):
                         if first_token_ms is None:
-                            first_token_ms = round((now - started) * 1000)
-                        generated.text += shown
+                            first_token_ms = round(elapsed * 1000)
+                        self.text += shown
                         self.on_text(target, shown)
-            if not generated.text:
-                failure = Failure("empty", "no text")
+            failure = None if self.text else Failure(SITUATIONS["empty"])
         except UpstreamError as error:
             failure = error.failure
         except NETWORK_ERRORS as error:
-            kind = type(error.__cause__ or error).__name__
-            failure = Failure("timeout" if timed_out(error) else "overloaded", kind)
-        generated.failure = failure
-        return Attempt(
-            target,
-            failure.kind if failure else "ok",
-            round((time.monotonic() - started) * 1000),
-            first_token_ms,
-            end,
-            failure.detail if failure else "",
-        )
+            failure = _network_failure(error, shown=bool(self.text))
+        finally:
+            self.attempts.append(
+                Attempt(
+                    target,
+                    round((time.monotonic() - started) * 1000),
+                    first_token_ms,
+                    end,
+                    failure,
+                )
+            )
+        return failure
 
-    async def _call(self, target: Target) -> AsyncGenerator[Event, None]:
-        headers = self._headers(target)
+    def _call(self, target: Target, shape: Shape, limits: "Limits") -> AsyncGenerator[Event, None]:
+        call = Call(
+            target=target,
+            messages=self.messages_for(target, shape),
+            parameters=_parameters(target, shape, self.extras),
+            headers=self._headers(target),
+            tier=self.tier,
+            timeout=httpx.Timeout(limits.total, connect=limits.connect),
+        )
         if target.protocol == "chat_worker":
-            events = chat_worker.generate(
-                self.http, target, self.messages_for(target), headers, self.tier
-            )
-        else:
-            events = openai_compatible.generate(
-                self.http, target, self.messages_for(target), headers
-            )
-        async for event in events:
-            yield event
+            return chat_worker.generate(self.http, call)
+        return openai_compatible.generate(self.http, call)
 
     def _headers(self, target: Target) -> dict[str, str]:
         """Credentials and attribution; the URL is checked before a key is put beside it."""
         try:
             check_address(target.url, allow_local=self.settings.allow_local_upstreams)
         except AddressRefused as refused:
-            raise UpstreamError(Failure("bad_key", f"address refused: {refused}")) from refused
+            raise failed("misconfigured", why=f"its address is refused: {refused}") from refused
         if target.provider == WORKER:
             key = self.settings.chat_worker_api_key
             return {"Authorization": f"Bearer {key.get_secret_value()}"} if key else {}
@@ -164,13 +237,102 @@ class Generation:
             return headers
         secret = secret_value(target.secret_name, self.environ)
         if secret is None:
-            raise UpstreamError(Failure("bad_key", f"{target.secret_name} is not set"))
+            raise failed("misconfigured", why=f"{target.secret_name} is not set")
         value = f"Bearer {secret}" if target.auth_scheme == "bearer" else secret
         return headers | {target.auth_header_name: value}
+
+    def _cool_down(self, target: Target, failure: Failure) -> None:
+        now = datetime.now(UTC)
+        until = failure.rests_until(now)
+        if until is None:
+            return
+        scope, key = {
+            "model": ("model", target.name),
+            "provider": ("provider", target.provider),
+            "free": ("account", f"{target.provider}:free"),
+            "account": ("account", target.provider),
+        }[failure.situation.scope]
+        self.cooldowns.append(
+            CooldownRow.model_validate(
+                {"scope": scope, "key": key, "until": until, "reason": failure.situation.name}
+            )
+        )
+
+    def _left(self) -> float:
+        return self._deadline - time.monotonic()
+
+
+@dataclass(frozen=True)
+class Limits:
+    """How long a call may take, in seconds."""
+
+    connect: float
+    first_token: float
+    idle: float
+    total: float
+
+    @classmethod
+    def of(cls, target: Target, settings: Settings) -> "Limits":
+        """The settings, where the target's row does not say otherwise."""
+        named = {
+            name: value
+            for name, value in target.timeouts.items()
+            if isinstance(value, int | float) and 0 < value <= settings.turn_budget_seconds
+        }
+        return cls(
+            connect=named.get("connect", settings.connect_timeout_seconds),
+            first_token=named.get("first_token", settings.first_token_timeout_seconds),
+            idle=named.get("idle", settings.idle_timeout_seconds),
+            total=named.get("total", settings.turn_budget_seconds),
+        )
+
+
+def _reordered(waiting: list[Target], failure: Failure, target: Target) -> list[Target]:
+    """The targets left, with those in front that this failure speaks for."""
+    if failure.situation.action == "worker":
+        return sorted(waiting, key=lambda other: other.provider != WORKER)
+    if failure.situation.kind == "context_too_long":
+        return sorted(waiting, key=lambda other: other.context_tokens <= target.context_tokens)
+    return waiting
+
+
+def _repaired(shape: Shape, failure: Failure) -> Shape | None:
+    """The request that may succeed where this one failed; None when there is none."""
+    limit = failure.limit_tokens
+    match failure.situation.repair:
+        case "trim":
+            fits = shape.context_tokens * 2 // 3 if limit is None else limit * 9 // 10
+            smaller = min(fits, shape.context_tokens * 9 // 10)
+            return replace(shape, context_tokens=smaller) if smaller > shape.max_tokens else None
+        case "fewer_tokens":
+            fewer = shape.max_tokens // 2 if limit is None else min(limit - 1, shape.max_tokens)
+            return replace(shape, max_tokens=fewer) if fewer >= LEAST_USEFUL_TOKENS else None
+        case "more_tokens":
+            return replace(shape, max_tokens=shape.max_tokens * 2)
+        case "fewer_parameters":
+            return replace(shape, bare=True)
+    return None
+
+
+def _parameters(target: Target, shape: Shape, extras: Mapping[str, Any]) -> dict[str, Any]:
+    """What is sent beside the prompt: samplers only as the row says, max_tokens always."""
+    if shape.bare:
+        return {"max_tokens": shape.max_tokens}
+    parameters = {**target.parameters, "max_tokens": shape.max_tokens}
+    if isinstance(parameters.get("stop"), list):
+        parameters["stop"] = parameters["stop"][:4]
+    return {**parameters, **extras} if target.provider == "openrouter" else parameters
+
+
+def _network_failure(error: Exception, *, shown: bool) -> Failure:
+    name = "cut_off" if shown else "timed_out" if timed_out(error) else "unreachable"
+    return Failure(SITUATIONS[name], why=type(error.__cause__ or error).__name__)
 
 
 def secret_value(name: str | None, environ: Mapping[str, str]) -> str | None:
     """The secret that a provider row names, if a row may name it and it is set."""
-    if name is None or not name.endswith("_API_KEY") or name.upper().startswith("SUPABASE_"):
+    if name is None or not name.endswith("_API_KEY"):
+        return None
+    if name.upper().startswith("SUPABASE_") or name == "CHAT_WORKER_API_KEY":
         return None
     return environ.get(name) or None

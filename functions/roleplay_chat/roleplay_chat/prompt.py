@@ -116,6 +116,8 @@ def _closing(begun: BegunTurn, request: ChatRequest, macros: Mapping[str, str]) 
 
 def _opening(begun: BegunTurn, request: ChatRequest) -> str:
     """What stands for a message when nobody spoke; it is never stored."""
+    if begun.turn.continues is not None:
+        return "[Go on with your last message exactly where it stops. Do not repeat any of it.]"
     if begun.history:
         return (
             "[Continue the scene as {{char}} from where it stands, without introducing yourself.]"

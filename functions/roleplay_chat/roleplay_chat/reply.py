@@ -20,3 +20,14 @@ class Reply:
         self._held = text[len(shown) :]
         self._begun = self._begun or bool(shown)
         return shown
+
+
+def joined(beginning: str, continuation: str) -> str:
+    """A reply and what continues it, with a space between them where one is missing."""
+    glued = (
+        beginning[-1:].isspace()
+        or continuation[:1].isspace()
+        or continuation[:1] in ".,;:!?…)”’"
+        or beginning[-1:] in "-–—(“‘"
+    )
+    return beginning + ("" if glued else " ") + continuation

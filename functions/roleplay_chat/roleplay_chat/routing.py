@@ -31,6 +31,8 @@ class Target:
     auth_scheme: Literal["bearer", "header", "none"] = "bearer"
     auth_header_name: str = "Authorization"
     secret_name: str | None = None
+    timeouts: dict[str, Any] = field(default_factory=dict)
+    """Seconds by name (connect, first_token, idle, total), where the row differs."""
     prompt_usd_per_1k: float | None = None
     completion_usd_per_1k: float | None = None
 
@@ -55,6 +57,8 @@ class Plan:
     """The targets in order, and what the person had asked for."""
 
     targets: tuple[Target, ...]
+    last_resort: tuple[Target, ...]
+    """What rests or is unhealthy: asked once when nothing else answered."""
     requested: str | None
     """Name of the target that an answer is expected from; None when it does not exist."""
     why_not: str | None = None
@@ -85,21 +89,20 @@ def plan(
     """The order in which to ask: what was requested, the default, the rest, the worker.
 
     `models` come in their order of preference, the default first. Models that cost money are
-    never a substitute unless they are the default or their row says `fallback_allowed`. What is
-    cooling down is left out, unless everything is.
+    never a substitute unless they are the default or their row says `fallback_allowed`.
     """
     allowed = [model for model in models if tier == "sfw" or model.capabilities.get("nsfw") is True]
     rows = {model.model_key: model for model in allowed}
-    local = _worker_target(worker)
+    nearby = _worker_targets(worker)
     unavailable = why_unavailable(worker.url, worker.health, now)
     substitutes = [_model_target(model) for model in allowed if _may_substitute(model)]
-    last = [local] if local and unavailable is None else []
     requested: str | None
     why_not: str | None
 
     if model_provider in WORKER_ALIASES:
-        requested, why_not = WORKER, f"The local model is not available right now ({unavailable})"
-        first = last
+        first, requested = nearby, WORKER
+        because = unavailable or "it failed a moment ago"
+        why_not = f"The local model is not available right now ({because})"
     elif not model_provider:
         first = [_model_target(allowed[0])] if allowed else []
         requested, why_not = (first[0].name if first else None), None
@@ -110,24 +113,33 @@ def plan(
         first, requested = [], None
         why_not = "The model you chose is not available"
 
-    targets = tuple(dict.fromkeys(target.name for target in (*first, *substitutes, *last)))
-    by_name = {target.name: target for target in (*first, *substitutes, *last)}
-    ordered = tuple(by_name[name] for name in targets)
-    ready = tuple(target for target in ordered if not _cooling(target, cooldowns, now))
-    return Plan(ready or ordered, requested, why_not if requested not in targets[:1] else None)
+    ordered = {target.name: target for target in (*first, *substitutes, *nearby)}
+    ready = {
+        name
+        for name, target in ordered.items()
+        if not resting(target, cooldowns, now) and not (name == WORKER and unavailable)
+    }
+    return Plan(
+        targets=tuple(target for name, target in ordered.items() if name in ready),
+        last_resort=tuple(target for name, target in ordered.items() if name not in ready),
+        requested=requested,
+        why_not=None if requested in ready else why_not,
+    )
 
 
 def _model_target(model: ModelRow) -> Target:
     provider = model.provider
-    prices = model.pricing
+    prices, reasoning = model.pricing, model.capabilities.get("reasoning")
     return Target(
         provider=provider.name,
         model_key=model.model_key,
         display_name=model.display_name,
         protocol="openai",
         url=provider.base_url.rstrip("/") + (model.endpoint_path or "/chat/completions"),
-        parameters={"max_tokens": DEFAULT_MAX_TOKENS, **model.input_defaults},
+        parameters=_parameters(model.input_defaults)
+        | ({"reasoning": reasoning} if isinstance(reasoning, dict) else {}),
         context_tokens=_tokens(model.capabilities.get("context_tokens")),
+        timeouts=_object(model.capabilities.get("timeouts")),
         family=model.model_family,
         auth_scheme=provider.auth_scheme,
         auth_header_name=provider.auth_header_name,
@@ -137,42 +149,52 @@ def _model_target(model: ModelRow) -> Target:
     )
 
 
-def _worker_target(worker: WorkerRow) -> Target | None:
+def _worker_targets(worker: WorkerRow) -> list[Target]:
+    """The registered worker, if there is one."""
     if not worker.url:
-        return None
+        return []
     protocol: Literal["openai", "chat_worker"] = (
         "openai" if worker.config.get("protocol") == "openai" else "chat_worker"
     )
     path = "/v1/chat/completions" if protocol == "openai" else "/chat"
-    defaults = worker.config.get("input_defaults")
-    return Target(
+    target = Target(
         provider=WORKER,
         model_key=str(worker.config.get("model", "qwen_instruct")),
         display_name="The local model",
         protocol=protocol,
         url=worker.url.rstrip("/") + path,
-        parameters={
-            "max_tokens": DEFAULT_MAX_TOKENS,
-            **(defaults if isinstance(defaults, dict) else {}),
-        },
+        parameters=_parameters(worker.config.get("input_defaults")),
         context_tokens=_tokens(worker.config.get("context_tokens"), default=4096),
+        timeouts=_object(worker.config.get("timeouts")),
         prompt_usd_per_1k=0,
         completion_usd_per_1k=0,
     )
+    return [target]
 
 
 def _may_substitute(model: ModelRow) -> bool:
-    free = _model_target(model).prompt_usd_per_1k == 0 == _model_target(model).completion_usd_per_1k
+    prices = (model.pricing.get("prompt_usd_per_1k"), model.pricing.get("completion_usd_per_1k"))
+    free = prices == (0, 0)
     allowed = model.capabilities.get("fallback_allowed")
     return model.is_default or free or model.model_key.endswith(":free") or allowed is True
 
 
-def _cooling(target: Target, cooldowns: Sequence[CooldownRow], now: datetime) -> bool:
+def resting(target: Target, cooldowns: Sequence[CooldownRow], now: datetime) -> bool:
+    """Whether a cooldown in force covers the target."""
     accounts = {target.provider}
     if target.model_key.endswith(":free"):
         accounts.add(f"{target.provider}:free")
     keys = {"model": {target.name}, "provider": {target.provider}, "account": accounts}
     return any(row.until > now and row.key in keys[row.scope] for row in cooldowns)
+
+
+def _parameters(defaults: object) -> dict[str, Any]:
+    parameters = {"max_tokens": DEFAULT_MAX_TOKENS} | _object(defaults)
+    return parameters | {"max_tokens": _tokens(parameters["max_tokens"], DEFAULT_MAX_TOKENS)}
+
+
+def _object(value: object) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}
 
 
 def _tokens(value: object, default: int = DEFAULT_CONTEXT_TOKENS) -> int:

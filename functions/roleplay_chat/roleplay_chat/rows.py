@@ -18,11 +18,16 @@ class Row(BaseModel):
 
 
 class TurnRow(Row):
-    """The turn just opened. `message` is what the person said, None when they said nothing."""
+    """The turn just opened.
+
+    `message` is what the person said, None when they said nothing; `continues` the reply that
+    is to be carried on.
+    """
 
     id: UUID
     user_message_id: UUID | None = None
     message: str | None = None
+    continues: str | None = None
 
 
 class UserRow(Row):

@@ -54,6 +54,7 @@ _REFUSALS = {
     "character_not_found": (404, "This character does not exist or is not in this conversation."),
     "persona_not_found": (404, "The character you play does not exist."),
     "nothing_to_regenerate": (409, "There is no reply to write again yet."),
+    "nothing_to_continue": (409, "There is no reply to continue yet."),
 }
 
 

@@ -1,9 +1,33 @@
-"""Speak to one target: `generate` of each module yields what the model says.
+"""Speak to one target. `generate` of each module sends a `Call` and yields what comes back.
 
-A provider yields `Text` as it comes and one `End` at the last, or raises `UpstreamError`.
+It yields `Text` as it comes and one `End` at the last, or raises `UpstreamError` or one of
+`edge.clients.NETWORK_ERRORS`. Closing it closes the connection.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
+
+import httpx
+
+from roleplay_chat.api import Tier
+from roleplay_chat.prompt import Message
+from roleplay_chat.routing import Target
+
+MAX_BODY_BYTES = 1_000_000
+"""Of a body that is read as a whole; no reply is longer."""
+
+
+@dataclass(frozen=True)
+class Call:
+    """One request to a target."""
+
+    target: Target
+    messages: Sequence[Message]
+    parameters: dict[str, Any]
+    headers: dict[str, str]
+    tier: Tier
+    timeout: httpx.Timeout
 
 
 @dataclass(frozen=True)
@@ -24,3 +48,13 @@ class End:
 
 
 Event = Text | End
+
+
+async def first_bytes(response: httpx.Response) -> bytes:
+    """The body, or as much of it as is worth reading."""
+    body = bytearray()
+    async for chunk in response.aiter_bytes():
+        body += chunk
+        if len(body) >= MAX_BODY_BYTES:
+            break
+    return bytes(body)

@@ -1,49 +1,43 @@
 """The team's own GPU worker: one JSON request, one JSON answer, no streaming."""
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+import json
+from collections.abc import AsyncGenerator, Mapping
 from typing import Any
 
 import httpx
 
-from roleplay_chat.api import Tier
-from roleplay_chat.failures import Failure, UpstreamError, from_status
-from roleplay_chat.prompt import Message
-from roleplay_chat.providers import End, Event, Text
-from roleplay_chat.routing import Target
+from roleplay_chat.failures import UpstreamError, failed, from_worker
+from roleplay_chat.providers import Call, End, Event, Text, first_bytes
 
 
-async def generate(
-    http: httpx.AsyncClient,
-    target: Target,
-    messages: Sequence[Message],
-    headers: Mapping[str, str],
-    tier: Tier,
-) -> AsyncIterator[Event]:
-    """Send the prompt and yield the answer in one piece. Raises `UpstreamError`."""
+async def generate(http: httpx.AsyncClient, call: Call) -> AsyncGenerator[Event, None]:
+    """Send the prompt and yield the answer in one piece. Raises as all providers do."""
     body = {
-        **target.parameters,
-        "model": target.model_key,
-        "messages": messages,
-        "sfw_mode": tier == "sfw",
-        "content_tier": tier,
+        **call.parameters,
+        "model": call.target.model_key,
+        "messages": call.messages,
+        "sfw_mode": call.tier == "sfw",
+        "content_tier": call.tier,
     }
-    response = await http.post(target.url, json=body, headers=dict(headers))
-    if response.status_code != 200:
-        raise UpstreamError(from_status(response.status_code))
-    text, tokens = read_answer(response)
+    async with http.stream(
+        "POST", call.target.url, json=body, headers=call.headers, timeout=call.timeout
+    ) as response:
+        text, tokens = read_answer(response.status_code, await first_bytes(response))
     yield Text(text)
     yield End("stop", completion_tokens=tokens)
 
 
-def read_answer(response: httpx.Response) -> tuple[str, int | None]:
+def read_answer(status: int, body: bytes) -> tuple[str, int | None]:
     """The reply and its length in tokens; raises `UpstreamError` when there is none."""
+    if status != 200:
+        raise UpstreamError(from_worker(status, body))
     try:
-        body: Any = response.json()
-    except ValueError as error:
-        raise UpstreamError(Failure("overloaded", "not JSON")) from error
-    if not isinstance(body, Mapping) or body.get("success") is not True:
-        raise UpstreamError(Failure("overloaded", "the worker says that it failed"))
-    text, tokens = body.get("response"), body.get("tokens_generated")
-    if not isinstance(text, str):
-        raise UpstreamError(Failure("empty", "the worker sent no text"))
+        answer: Any = json.loads(body)
+    except (ValueError, RecursionError) as error:
+        raise failed("worker_failed", why="not JSON") from error
+    if not isinstance(answer, Mapping) or answer.get("success") is not True:
+        raise UpstreamError(from_worker(status, body))
+    text, tokens = answer.get("response"), answer.get("tokens_generated")
+    if not isinstance(text, str) or not text.strip():
+        raise failed("empty")
     return text, tokens if isinstance(tokens, int) else None

@@ -5,35 +5,35 @@ success; an error may be the first thing in the stream, the last, or the whole b
 """
 
 import json
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Iterator, Mapping
 from contextlib import aclosing
 from typing import Any
 
 import httpx
 from httpx_sse import EventSource
 
-from roleplay_chat.failures import Failure, UpstreamError, from_status
-from roleplay_chat.prompt import Message
-from roleplay_chat.providers import End, Event, Text
-from roleplay_chat.routing import Target
+from roleplay_chat.failures import UpstreamError, failed, from_error, from_response
+from roleplay_chat.providers import Call, End, Event, Text, first_bytes
+
+MAX_REPLY_CHARS = 60_000
+"""A reply that does not end is ended here."""
 
 
-async def generate(
-    http: httpx.AsyncClient,
-    target: Target,
-    messages: Sequence[Message],
-    headers: Mapping[str, str],
-) -> AsyncIterator[Event]:
-    """Send the prompt and yield what comes back. Raises `UpstreamError`."""
+async def generate(http: httpx.AsyncClient, call: Call) -> AsyncGenerator[Event, None]:
+    """Send the prompt and yield what comes back. Raises `UpstreamError` and network errors."""
     body = {
-        **target.parameters,
-        "model": target.model_key,
-        "messages": messages,
+        **call.parameters,
+        "model": call.target.model_key,
+        "messages": call.messages,
         "stream": True,
     }
-    async with http.stream("POST", target.url, json=body, headers=dict(headers)) as response:
+    async with http.stream(
+        "POST", call.target.url, json=body, headers=call.headers, timeout=call.timeout
+    ) as response:
         if response.status_code != 200:
-            raise UpstreamError(from_status(response.status_code))
+            raise UpstreamError(
+                from_response(response.status_code, response.headers, await first_bytes(response))
+            )
         reading = Reading()
         if "text/event-stream" in response.headers.get("content-type", ""):
             # Whatever charset the header claims: event streams are UTF-8.
@@ -42,10 +42,10 @@ async def generate(
                 async for event in events:
                     if event.data == "[DONE]":
                         break
-                    for text in reading.feed(_parse(event.data)):
+                    for text in reading.feed(event.data):
                         yield text
         else:
-            for text in reading.feed(_parse((await response.aread()).decode(errors="replace"))):
+            for text in reading.feed((await first_bytes(response)).decode(errors="replace")):
                 yield text
         yield reading.end()
 
@@ -56,11 +56,17 @@ class Reading:
     def __init__(self) -> None:
         self._finish_reason: str | None = None
         self._usage: Mapping[str, Any] = {}
+        self._chars = 0
+        self._reasoned = False
 
-    def feed(self, chunk: Any) -> Iterator[Text]:
-        """The pieces of text in a chunk; raises `UpstreamError` for an error in it."""
-        if not isinstance(chunk, Mapping):
-            raise UpstreamError(Failure("overloaded", "not a JSON object"))
+    def feed(self, data: str) -> Iterator[Text]:
+        """The pieces of text in a chunk; raises `UpstreamError` for an error in it.
+
+        Reasoning is a sign of life and nothing else: it comes as an empty text.
+        """
+        if not data.strip():
+            return
+        chunk = _parse(data)
         _raise_error(chunk.get("error"))
         if isinstance(chunk.get("usage"), Mapping):
             self._usage = chunk["usage"]
@@ -71,18 +77,29 @@ class Reading:
 
     def _choice(self, choice: Mapping[str, Any]) -> Iterator[Text]:
         _raise_error(choice.get("error"))
-        if choice.get("finish_reason") == "error":
-            raise UpstreamError(Failure("overloaded", "finish_reason error"))
         said = choice.get("delta") or choice.get("message")
         if isinstance(said, Mapping):
-            yield Text(_content(said.get("content")))
-        if isinstance(choice.get("finish_reason"), str):
-            self._finish_reason = choice["finish_reason"]
+            text = _content(said.get("content"))
+            self._chars += len(text)
+            self._reasoned = self._reasoned or bool(said.get("reasoning"))
+            if text or said.get("reasoning") or said.get("reasoning_content"):
+                yield Text(text)
+        reason = choice.get("finish_reason")
+        if reason == "error":
+            raise failed("overloaded", why="finish_reason error")
+        if isinstance(reason, str) and reason:
+            self._finish_reason = reason
+        if self._chars > MAX_REPLY_CHARS:
+            raise failed("cut_off", why="the reply does not end")
 
     def end(self) -> End:
-        """The end of the reply; raises `UpstreamError` when no finish reason was seen."""
+        """The end of the reply; raises `UpstreamError` when it is not one."""
         if self._finish_reason is None:
-            raise UpstreamError(Failure("cut_off", "ended without a finish reason"))
+            raise failed("cut_off" if self._chars or self._reasoned else "unreadable")
+        if not self._chars and self._finish_reason == "length":
+            raise failed("all_reasoning")
+        if not self._chars and self._finish_reason == "content_filter":
+            raise failed("moderated")
         return End(
             finish_reason=self._finish_reason,
             prompt_tokens=_count(self._usage.get("prompt_tokens")),
@@ -91,19 +108,19 @@ class Reading:
         )
 
 
-def _parse(data: str) -> Any:
+def _parse(data: str) -> Mapping[str, Any]:
     try:
-        return json.loads(data)
+        chunk = json.loads(data)
     except (ValueError, RecursionError) as error:
-        raise UpstreamError(Failure("overloaded", "not JSON")) from error
+        raise failed("unreadable", why="not JSON") from error
+    if not isinstance(chunk, Mapping):
+        raise failed("unreadable", why="not a JSON object")
+    return chunk
 
 
 def _raise_error(error: Any) -> None:
-    if not error:
-        return
-    code = error.get("code") if isinstance(error, Mapping) else None
-    status = int(code) if isinstance(code, int | str) and str(code).isdigit() else 502
-    raise UpstreamError(from_status(status, "inside a 200"))
+    if error:
+        raise UpstreamError(from_error(error, 200))
 
 
 def _content(content: Any) -> str:

@@ -1,0 +1,412 @@
+"""What can go wrong with a call to a model, and what is done about each: one table.
+
+docs/failures.md is printed from it. One HTTP status has many causes (429: the whole account
+for the day, or one model for a minute), so a situation is finer than a status. The facts about
+OpenRouter were gathered from its documentation and from captures of its answers;
+tests/data/openrouter_samples.json has them.
+"""
+
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Literal
+
+Kind = Literal[
+    "rate_limited",
+    "no_credit",
+    "bad_key",
+    "moderated",
+    "model_gone",
+    "context_too_long",
+    "bad_request",
+    "overloaded",
+    "timeout",
+    "empty",
+    "cut_off",
+]
+Scope = Literal["request", "model", "provider", "free", "account"]
+"""What else is affected: nothing, the model, the provider's every model (for now), the
+provider's every free model, or everything that its key pays for."""
+Action = Literal["retry", "next", "worker", "stop"]
+"""Ask the same target again where waiting is short; the next target; the worker before the
+next; nobody."""
+Repair = Literal["trim", "fewer_tokens", "more_tokens", "fewer_parameters"]
+"""What is changed, once, before the same target is asked again."""
+
+MAX_COOLDOWN = timedelta(hours=24)
+TRY_AGAIN = "No model can answer right now. Please try again {when}."
+CANNOT_ANSWER = "The model could not answer. Please try again, or choose another model."
+
+
+@dataclass(frozen=True)
+class Situation:
+    """One row of the table; `failures` recognises it."""
+
+    name: str
+    kind: Kind
+    scope: Scope
+    action: Action
+    operator: str
+    """What it means, and what to do where something is to be done."""
+    repair: Repair | None = None
+    cooldown: timedelta | None = None
+    """How long `scope` rests when the upstream does not say; None: not at all."""
+    alert: bool = False
+    """Somebody has to act: the log line says so at once."""
+    user: str = TRY_AGAIN
+    """What the person reads when this ends the turn. {when}: a time or a delay."""
+    retries: int = 0
+    """How often at most the same target is asked again."""
+
+
+def _minutes(n: float) -> timedelta:
+    return timedelta(minutes=n)
+
+
+_REFUSED = "The model's provider refused this message because of its content rules."
+
+SITUATIONS: dict[str, Situation] = {
+    row.name: row
+    for row in (
+        # 429
+        Situation(
+            "free_daily_cap",
+            "rate_limited",
+            "free",
+            "next",
+            "The account's free requests of the day are used up; they return at 00:00 UTC."
+            " Buying 10 credits once raises the cap from 50 to 1000 a day.",
+            cooldown=timedelta(hours=1),
+            alert=True,
+            user="Today's free replies are used up. They are back {when}.",
+        ),
+        Situation(
+            "free_minute_cap",
+            "rate_limited",
+            "free",
+            "retry",
+            "More than 20 free requests in a minute, all users together.",
+            cooldown=_minutes(1),
+            retries=3,
+        ),
+        Situation(
+            "upstream_pool_limited",
+            "rate_limited",
+            "model",
+            "next",
+            "The model's provider limits everybody who uses it without a key of their own.",
+            cooldown=_minutes(1),
+            retries=3,
+        ),
+        Situation(
+            "at_capacity",
+            "rate_limited",
+            "model",
+            "next",
+            "All providers of the model are at capacity.",
+            cooldown=_minutes(1),
+            retries=3,
+        ),
+        Situation(
+            "rate_limited",
+            "rate_limited",
+            "model",
+            "retry",
+            "Rate limited, without saying whose limit it is.",
+            cooldown=_minutes(0.5),
+            retries=3,
+        ),
+        # 402
+        Situation(
+            "credit_for_fewer_tokens",
+            "no_credit",
+            "request",
+            "next",
+            "The credit left pays for a shorter reply only: top up.",
+            repair="fewer_tokens",
+            alert=True,
+        ),
+        Situation(
+            "no_credit",
+            "no_credit",
+            "account",
+            "next",
+            "The account is out of credit (a negative balance stops free models too): top up.",
+            cooldown=_minutes(10),
+            alert=True,
+        ),
+        Situation(
+            "credit_in_flight",
+            "no_credit",
+            "request",
+            "retry",
+            "The credit is reserved by requests that are under way; it frees itself.",
+            retries=3,
+        ),
+        Situation(
+            "request_exceeds_budget",
+            "no_credit",
+            "request",
+            "next",
+            "The reply asked for may cost more than the key's budget has left.",
+            repair="fewer_tokens",
+        ),
+        Situation(
+            "provider_without_credit",
+            "no_credit",
+            "model",
+            "next",
+            "The model's provider has run out of its own budget; not our bill.",
+            cooldown=_minutes(10),
+        ),
+        # 401, 403
+        Situation(
+            "bad_key",
+            "bad_key",
+            "account",
+            "next",
+            "The provider does not accept our key: it is missing, wrong or revoked.",
+            cooldown=_minutes(5),
+            alert=True,
+        ),
+        Situation(
+            "key_limit",
+            "no_credit",
+            "account",
+            "next",
+            "The key, guardrail or workspace has reached its spending limit.",
+            cooldown=timedelta(hours=1),
+            alert=True,
+        ),
+        Situation(
+            "moderated",
+            "moderated",
+            "request",
+            "stop",
+            "The provider's moderation refused the text. It is not sent to a laxer model.",
+            user=_REFUSED,
+        ),
+        Situation(
+            "guardrail",
+            "moderated",
+            "request",
+            "stop",
+            "A guardrail of our own workspace blocked the request.",
+            user=_REFUSED,
+        ),
+        Situation(
+            "agents_only",
+            "model_gone",
+            "model",
+            "next",
+            "The free model serves coding agents only: take it out of api_models.",
+            cooldown=MAX_COOLDOWN,
+            alert=True,
+        ),
+        Situation(
+            "region_restricted",
+            "model_gone",
+            "model",
+            "next",
+            "The model is not offered where we call from.",
+            cooldown=timedelta(hours=6),
+            alert=True,
+        ),
+        Situation(
+            "forbidden",
+            "bad_key",
+            "model",
+            "next",
+            "Forbidden, without saying why.",
+            cooldown=_minutes(10),
+            alert=True,
+        ),
+        # 404 and 400
+        Situation(
+            "model_gone",
+            "model_gone",
+            "model",
+            "next",
+            "The model does not exist any more or is not free any more: replace it in api_models."
+            " A paid twin is never taken instead.",
+            cooldown=timedelta(hours=6),
+            alert=True,
+        ),
+        Situation(
+            "data_policy",
+            "model_gone",
+            "model",
+            "next",
+            "The account's privacy settings exclude every provider of the model.",
+            cooldown=timedelta(hours=1),
+            alert=True,
+        ),
+        Situation(
+            "no_allowed_provider",
+            "bad_request",
+            "request",
+            "next",
+            "The row's `provider` preferences exclude every provider of the model.",
+            repair="fewer_parameters",
+            alert=True,
+        ),
+        Situation(
+            "not_found",
+            "model_gone",
+            "model",
+            "next",
+            "Nothing at this address: check base_url and endpoint_path.",
+            cooldown=_minutes(10),
+            alert=True,
+        ),
+        Situation(
+            "context_too_long",
+            "context_too_long",
+            "request",
+            "next",
+            "The prompt exceeded the model's context: check capabilities.context_tokens.",
+            repair="trim",
+            user="The conversation is too long for the models available. Please start a new one.",
+        ),
+        Situation(
+            "reply_too_long",
+            "bad_request",
+            "request",
+            "next",
+            "max_tokens is more than the model allows: lower it in input_defaults.",
+            repair="fewer_tokens",
+            user=CANNOT_ANSWER,
+        ),
+        Situation(
+            "bad_parameters",
+            "bad_request",
+            "request",
+            "next",
+            "The provider does not take a parameter: check the row's input_defaults.",
+            repair="fewer_parameters",
+            user=CANNOT_ANSWER,
+        ),
+        Situation(
+            "bad_request",
+            "bad_request",
+            "request",
+            "next",
+            "The provider refused the request.",
+            user=CANNOT_ANSWER,
+        ),
+        # 408 and 5xx
+        Situation(
+            "timed_out",
+            "timeout",
+            "model",
+            "worker",
+            "No token in time.",
+            cooldown=_minutes(0.5),
+        ),
+        Situation(
+            "server_error",
+            "overloaded",
+            "model",
+            "worker",
+            "The provider failed inside.",
+            cooldown=_minutes(0.25),
+            retries=1,
+        ),
+        Situation(
+            "overloaded",
+            "overloaded",
+            "model",
+            "worker",
+            "The provider is overloaded or has no backend for the model.",
+            cooldown=_minutes(0.5),
+            retries=1,
+        ),
+        Situation(
+            "edge_error",
+            "overloaded",
+            "provider",
+            "worker",
+            "The network in front of the provider answered instead of it.",
+            cooldown=_minutes(0.5),
+            retries=1,
+        ),
+        Situation(
+            "unreachable",
+            "overloaded",
+            "provider",
+            "worker",
+            "No connection, or the connection broke before an answer.",
+            cooldown=_minutes(0.5),
+            retries=1,
+        ),
+        # 200 and yet no reply
+        Situation(
+            "unreadable",
+            "overloaded",
+            "model",
+            "next",
+            "A 200 without a reply in it: blank lines, HTML or broken JSON.",
+            retries=1,
+        ),
+        Situation(
+            "empty",
+            "empty",
+            "model",
+            "retry",
+            "The model finished without saying anything.",
+            retries=1,
+            user=CANNOT_ANSWER,
+        ),
+        Situation(
+            "all_reasoning",
+            "empty",
+            "model",
+            "next",
+            "The model spent max_tokens on reasoning: raise it, or lower the reasoning effort.",
+            repair="more_tokens",
+            user=CANNOT_ANSWER,
+        ),
+        Situation(
+            "cut_off",
+            "cut_off",
+            "model",
+            "next",
+            "The reply ended without a finish reason.",
+            retries=1,
+            user=CANNOT_ANSWER,
+        ),
+        # The team's own worker
+        Situation(
+            "worker_broken_context",
+            "overloaded",
+            "request",
+            "next",
+            "The text broke the worker's sampling (inf or nan); other texts are fine.",
+        ),
+        Situation(
+            "worker_out_of_memory",
+            "overloaded",
+            "model",
+            "next",
+            "The worker's GPU is out of memory.",
+            cooldown=_minutes(1),
+            alert=True,
+        ),
+        Situation(
+            "worker_failed",
+            "overloaded",
+            "model",
+            "next",
+            "The worker failed.",
+            cooldown=_minutes(0.5),
+        ),
+        # Ours
+        Situation(
+            "misconfigured",
+            "bad_key",
+            "request",
+            "next",
+            "Not called: its key is not set or its address is not allowed.",
+            alert=True,
+        ),
+    )
+}

@@ -1,0 +1,261 @@
+"""Every sample of what OpenRouter answers, and more, finds its row of the table."""
+
+import json
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from roleplay_chat.failures import Failure, UpstreamError, from_error, from_response, from_worker
+from roleplay_chat.providers import End
+from roleplay_chat.providers.openai_compatible import Reading
+from roleplay_chat.situations import MAX_COOLDOWN, SITUATIONS
+
+SAMPLES: dict[str, dict[str, Any]] = {
+    sample["id"]: sample
+    for sample in json.loads(
+        Path(__file__).parents[1].joinpath("data", "openrouter_samples.json").read_text()
+    )
+    if sample["endpoint"].endswith("/chat/completions")
+}
+NOW = datetime(2026, 9, 7, 21, 0, tzinfo=UTC)
+
+# What each failing sample is. The samples' own `expect` says what a generic client does; where
+# we differ on purpose (a moderated text never goes to a laxer model), the table says so.
+EXPECTED = {
+    "429_upstream_shared_pool_full": "upstream_pool_limited",
+    "429_upstream_glm_baseten": "upstream_pool_limited",
+    "429_free_daily_cap": "free_daily_cap",
+    "429_free_per_minute": "free_minute_cap",
+    "429_documented_platform": "rate_limited",
+    "429_capacity_exhausted_availability": "at_capacity",
+    "200_error_body_500": "server_error",
+    "200_choice_error_partial": "overloaded",
+    "sse_midstream_429_doc": "rate_limited",
+    "sse_error_only_event_bedrock": "overloaded",
+    "sse_pre_stream_error_is_json": "bad_request",
+    "401_missing_header": "bad_key",
+    "402_max_tokens_too_high": "credit_for_fewer_tokens",
+    "402_with_previous_errors": "credit_for_fewer_tokens",
+    "403_moderation_bedrock": "moderated",
+    "403_guardrail_block": "guardrail",
+    "403_key_limit": "key_limit",
+    "404_no_endpoints_free_retired": "model_gone",
+    "404_dolphin3_no_endpoints": "model_gone",
+    "404_data_policy": "data_policy",
+    "404_provider_only_excluded": "no_allowed_provider",
+    "404_no_allowed_providers_metadata": "no_allowed_provider",
+    "404_privacy_restricted_availability": "data_policy",
+    "400_models_array_too_long": "bad_parameters",
+    "400_bad_provider_name": "bad_parameters",
+    "408_timeout": "timed_out",
+    "502_provider_error": "overloaded",
+    "503_no_backends": "overloaded",
+    "529_provider_overloaded": "overloaded",
+    "413_payload": "context_too_long",
+}
+
+
+def outcome(sample: dict[str, Any]) -> tuple[str, End | Failure]:
+    """What reading a sample gives: its text, and how it ended."""
+    if sample["status"] != 200:
+        body = json.dumps(sample["body"]).encode()
+        return "", from_response(sample["status"], sample["headers"], body)
+    reading, text = Reading(), ""
+    try:
+        for data in chunks(sample):
+            for piece in reading.feed(data):
+                text += piece.text
+        return text, reading.end()
+    except UpstreamError as error:
+        return text, error.failure
+
+
+def chunks(sample: dict[str, Any]) -> list[str]:
+    if "sse_raw" not in sample:
+        return [json.dumps(sample["body"])]
+    lines = sample["sse_raw"].splitlines()
+    data = [line.removeprefix("data: ") for line in lines if line.startswith("data: ")]
+    return [item for item in data if item != "[DONE]"]
+
+
+@pytest.mark.parametrize("name", [name for name in SAMPLES if not name.startswith("ok_")])
+def test_sample_finds_its_situation(name: str) -> None:
+    _, end = outcome(SAMPLES[name])
+    assert isinstance(end, Failure)
+    assert end.situation.name == EXPECTED[name]
+
+
+@pytest.mark.parametrize("name", [name for name in SAMPLES if name.startswith("ok_")])
+def test_good_sample_is_read(name: str) -> None:
+    expect = SAMPLES[name]["expect"]
+    text, end = outcome(SAMPLES[name])
+    assert text == expect["text"]
+    if SAMPLES[name].get("sse_raw", "[DONE]").count("[DONE]"):
+        assert isinstance(end, End)
+        assert end.cost_usd == expect.get("cost", end.cost_usd)
+
+
+def test_every_sample_is_covered() -> None:
+    assert {name for name in SAMPLES if not name.startswith("ok_")} == set(EXPECTED)
+
+
+@pytest.mark.parametrize(
+    ("name", "retry_after", "until", "tokens"),
+    [
+        ("429_free_daily_cap", None, datetime(2026, 9, 8, tzinfo=UTC), None),
+        ("429_free_per_minute", 1, None, None),
+        ("429_documented_platform", 60, None, None),
+        ("429_capacity_exhausted_availability", 40, None, None),
+        ("402_max_tokens_too_high", None, None, 10114),
+        ("402_with_previous_errors", None, None, 3395),
+    ],
+)
+def test_numbers_are_read(
+    name: str, retry_after: float | None, until: datetime | None, tokens: int | None
+) -> None:
+    _, end = outcome(SAMPLES[name])
+    assert isinstance(end, Failure)
+    assert (end.retry_after, end.until, end.limit_tokens) == (retry_after, until, tokens)
+
+
+MORE: list[Any] = [
+    (402, {"metadata": {"provider_name": "Venice", "raw": "API key USD spend limit exceeded"}},
+     "provider_without_credit"),
+    (402, {"metadata": {"limit_source": "openrouter_in_flight_budget"}}, "credit_in_flight"),
+    (402, {"metadata": {"reason": "weight_exceeds_budget", "limit_source": "openrouter_credits"}},
+     "request_exceeds_budget"),
+    (402, {"message": "Insufficient credits"}, "no_credit"),
+    (402, {"message": "Key limit exceeded (monthly limit)."}, "key_limit"),
+    (403, {"metadata": {"limit_source": "openrouter_workspace_budget"}}, "key_limit"),
+    (403, {"message": "x/y:free is only available on agentic harnesses."}, "agents_only"),
+    (403, {"availability": {"code": "region_restricted"}}, "region_restricted"),
+    (403, {"message": "No"}, "forbidden"),
+    (401, {"message": "User not found."}, "bad_key"),
+    (400, {"message": "x/y is not a valid model ID"}, "model_gone"),
+    (500, {"message": "x/y is not a valid model ID"}, "model_gone"),
+    (404, {"message": "This model is unavailable for free. The paid version is available now"},
+     "model_gone"),
+    (404, {"availability": {"code": "free_variant_ended"}}, "model_gone"),
+    (404, {"message": "No endpoints found that can handle the requested parameters"},
+     "bad_parameters"),
+    (404, None, "not_found"),
+    (400, {"message": "This endpoint's maximum context length is 32768 tokens. However, you"
+                      " requested about 40000 tokens"}, "context_too_long"),
+    (400, {"metadata": {"error_type": "context_length_exceeded"}}, "context_too_long"),
+    (400, {"metadata": {"error_type": "max_tokens_exceeded"}}, "reply_too_long"),
+    (400, {"message": "Provider returned error", "metadata": {"raw": "Invalid request parameters"}},
+     "bad_parameters"),
+    (400, {"metadata": {"error_type": "content_policy_violation"}}, "moderated"),
+    (422, {"message": "Invalid argument"}, "bad_request"),
+    (429, {"message": "Provider returned error", "metadata": {"provider_name": "Venice",
+     "raw": {"error": "x is temporarily rate-limited upstream"}}}, "upstream_pool_limited"),
+    (429, {"message": "Rate limit exceeded: free-models-per-day-high-balance",
+           "metadata": {"provider_name": "Google AI Studio"}}, "free_daily_cap"),
+    (429, {}, "rate_limited"),
+    (503, {"metadata": {"error_type": "provider_overloaded"}}, "overloaded"),
+    (504, None, "timed_out"),
+    (524, {"message": "Infrastructure Timeout"}, "timed_out"),
+    (522, None, "edge_error"),
+    (502, {"metadata": {"raw": "error code: 1015"}}, "edge_error"),
+    (599, None, "overloaded"),
+    (418, None, "bad_request"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("status", "error", "name"), MORE)
+def test_error_finds_its_situation(status: int, error: Any, name: str) -> None:
+    body = json.dumps({"error": error}).encode()
+    assert from_response(status, {}, body).situation.name == name
+
+
+def test_page_of_a_proxy_is_an_edge_error() -> None:
+    page = b"<!DOCTYPE html><title>Temporarily unavailable | openrouter.ai | Cloudflare</title>"
+    assert from_response(503, {"content-type": "text/html"}, page).situation.name == "edge_error"
+
+
+def test_error_inside_a_200_goes_by_its_own_code() -> None:
+    assert from_error({"code": "429"}, 200).situation.name == "rate_limited"
+    assert from_error({"http_status": 404}, 200).situation.name == "not_found"
+    assert from_error({"code": "server_error"}, 200).situation.name == "overloaded"
+    assert from_error("just text", 200).situation.name == "overloaded"
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "name"),
+    [
+        (500, b'{"error": "probability tensor contains either `inf`, `nan`"}',
+         "worker_broken_context"),
+        (500, b"RuntimeError: CUDA out of memory. Tried to allocate", "worker_out_of_memory"),
+        (500, b'{"error": "inference failed"}', "worker_failed"),
+        (401, b"", "bad_key"),
+        (200, b'{"success": false, "error": "busy"}', "worker_failed"),
+    ],
+)  # fmt: skip
+def test_worker_error_finds_its_situation(status: int, body: bytes, name: str) -> None:
+    assert from_worker(status, body).situation.name == name
+
+
+@pytest.mark.parametrize(
+    ("headers", "seconds"),
+    [
+        ({"Retry-After": "26"}, 26),
+        ({"retry-after": "0"}, 0),
+        ({"Retry-After": "Wed, 21 Oct 2015 07:28:00 GMT"}, 0),
+        ({"Retry-After": "soon"}, None),
+        ({"Retry-After": "-5"}, None),
+        ({"Retry-After": "1e99"}, None),
+        ({}, None),
+    ],
+)
+def test_retry_after(headers: dict[str, str], seconds: float | None) -> None:
+    assert from_response(429, headers, b"").retry_after == seconds
+
+
+class TestRest:
+    def test_reset_of_the_day_outweighs_a_misleading_retry_after(self) -> None:
+        failure = Failure(
+            SITUATIONS["free_daily_cap"], retry_after=25, until=NOW + timedelta(hours=3)
+        )
+        assert failure.rests_until(NOW) == NOW + timedelta(hours=3)
+
+    def test_is_as_long_as_the_upstream_says(self) -> None:
+        failure = Failure(SITUATIONS["upstream_pool_limited"], retry_after=100)
+        assert failure.rests_until(NOW) == NOW + timedelta(seconds=100)
+
+    def test_is_at_most_a_day(self) -> None:
+        failure = Failure(SITUATIONS["free_daily_cap"], until=NOW + timedelta(days=400))
+        assert failure.rests_until(NOW) == NOW + MAX_COOLDOWN
+
+    def test_reset_that_has_passed_does_not_count(self) -> None:
+        failure = Failure(SITUATIONS["free_daily_cap"], until=NOW - timedelta(hours=1))
+        assert failure.rests_until(NOW) == NOW + timedelta(hours=1)
+
+    def test_is_none_for_a_failure_of_this_request_alone(self) -> None:
+        assert Failure(SITUATIONS["moderated"]).rests_until(NOW) is None
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+    max_leaves=8,
+)
+named = st.dictionaries(
+    st.sampled_from(
+        ["message", "code", "metadata", "availability", "error_type", "raw", "headers", "reasons"]
+    ),
+    json_values | st.dictionaries(st.sampled_from(["raw", "headers", "code"]), json_values),
+)
+
+
+BODIES = st.binary() | named.map(lambda error: json.dumps({"error": error}).encode())
+
+
+@given(st.integers(), st.dictionaries(st.text(), st.text()), BODIES)
+def test_any_answer_finds_a_row(status: int, headers: dict[str, str], body: bytes) -> None:
+    failure = from_response(status, headers, body)
+    assert failure.situation in SITUATIONS.values()
+    failure.rests_until(NOW)
