@@ -196,3 +196,24 @@ def test_next_turn_uses_what_the_check_found(stack: Stack) -> None:
     )
 
     assert answer.json()["model_used"] == "chat_worker"
+
+
+def test_turns_of_dead_processes_are_closed_and_passed_rests_forgotten(stack: Stack) -> None:
+    user = stack.user()
+    conversation = stack.conversation(user)
+    turn = {"user_id": user.id, "conversation_id": conversation, "task": "roleplay"}
+    stack.insert("turns", **turn, action="send", lease_expires_at=datetime(2026, 1, 1, tzinfo=UTC))
+    stack.db.execute(
+        "insert into model_cooldowns (scope, key, until, reason) values "
+        "('model', 'long-passed', now() - interval '1 hour', 'overloaded'), "
+        "('model', 'just-passed', now() - interval '1 minute', 'overloaded'), "
+        "('model', 'in-force', now() + interval '1 minute', 'overloaded')"
+    )
+
+    body = stack.health_check().json()
+
+    assert (body["turns_closed"], body["cooldowns_cleared"]) == (1, 1)
+    closed = stack.one("select status, error_code from turns")
+    assert closed == {"status": "failed", "error_code": "lease_expired"}
+    kept = {row["key"] for row in stack.all("select key from model_cooldowns")}
+    assert kept == {"just-passed", "in-force"}

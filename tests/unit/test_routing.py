@@ -106,13 +106,24 @@ def test_adult_tier_asks_only_models_whose_rows_allow_it() -> None:
         ("model", "openrouter:main:free", ["second:free", "allowed"]),
         ("account", "openrouter:free", ["allowed"]),
         ("provider", "other", ["main:free", "second:free", "allowed"]),
-        ("provider", "openrouter", ["main:free", "second:free", "allowed"]),
+        ("provider", "openrouter", []),
     ],
-    ids=["model", "all-free-models", "another-provider", "everything-cooling-is-tried-anyway"],
+    ids=["model", "all-free-models", "another-provider", "the-whole-provider"],
 )
 def test_what_cools_down_is_left_out(scope: Any, key: str, expected: list[str]) -> None:
     row = CooldownRow(scope=scope, key=key, until=NOW + timedelta(minutes=1))
     assert names(planned("", cooldowns=(row,))) == expected
+
+
+def test_what_rests_or_is_unhealthy_is_the_last_resort() -> None:
+    row = CooldownRow(scope="account", key="openrouter:free", until=NOW + timedelta(minutes=1))
+    of = planned("chat_worker", worker=worker(healthy=False), cooldowns=(row,))
+    assert names(of) == ["allowed"]
+    assert [target.picker_key for target in of.last_resort] == [
+        "chat_worker",
+        "main:free",
+        "second:free",
+    ]
 
 
 def test_passed_cooldown_does_not_count() -> None:

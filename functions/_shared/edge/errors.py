@@ -1,5 +1,6 @@
 """Failures that a caller is told about, and the one shape they are told in."""
 
+import math
 from collections.abc import Mapping
 
 from starlette.responses import JSONResponse
@@ -36,7 +37,7 @@ class ApiError(Exception):
         """`Retry-After` in whole seconds where waiting helps."""
         if self.retry_after is None:
             return {}
-        return {"Retry-After": str(max(1, round(self.retry_after)))}
+        return {"Retry-After": str(max(1, math.ceil(self.retry_after)))}
 
     def response(self, request_id: str) -> JSONResponse:
         """The HTTP answer that says this."""

@@ -33,8 +33,8 @@ class App:
         request_id = uuid4().hex
         try:
             self._admit(request)
-            workers = await self._check()
-            return JSONResponse({"success": True, "workers": workers, "request_id": request_id})
+            result = {"workers": await self._check(), **await self._tidy()}
+            return JSONResponse({"success": True, **result, "request_id": request_id})
         except ApiError as error:
             self._log.warning("health check refused", extra={"fields": {"code": error.code}})
             return error.response(request_id)
@@ -57,6 +57,15 @@ class App:
         workers = configured_workers(rows[0]["config"])
         records = await asyncio.gather(*(self._check_one(worker) for worker in workers))
         return {worker.name: record for worker, record in zip(workers, records, strict=True)}
+
+    async def _tidy(self) -> dict[str, int]:
+        """What turns left behind: those whose process died, and rests that have passed."""
+        return {
+            "turns_closed": await self._clients.execute(lambda db: db.rpc("close_abandoned_turns")),
+            "cooldowns_cleared": await self._clients.execute(
+                lambda db: db.rpc("clear_passed_cooldowns")
+            ),
+        }
 
     async def _check_one(self, worker: Worker) -> dict[str, Any]:
         key = self._settings.chat_worker_api_key

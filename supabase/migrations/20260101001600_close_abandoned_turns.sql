@@ -1,0 +1,13 @@
+-- Closes the turns whose process died: their lease ran out. The person's message stays, and the
+-- same request may be sent again. Returns how many.
+create function public.close_abandoned_turns() returns integer
+language sql security definer set search_path = '' as $$
+  with closed as (
+    update public.turns
+    set status = 'failed', error_code = 'lease_expired', finished_at = now()
+    where status = 'running' and lease_expires_at <= now()
+    returning 1)
+  select count(*)::integer from closed
+$$;
+revoke execute on function public.close_abandoned_turns() from public, anon, authenticated;
+grant execute on function public.close_abandoned_turns() to service_role;
