@@ -1,0 +1,124 @@
+"""Fixtures: real parts once per session, a clean database and empty scripts for each test."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+
+import pytest
+
+from tests.support.functions import serve
+from tests.support.gateway import Gateway, running_gateway
+from tests.support.keys import Keys
+from tests.support.postgres import OWNER, Connection, Postgres, Snapshot, running_postgres
+from tests.support.postgrest import PostgREST, running_postgrest
+from tests.support.stack import Stack
+from tests.support.upstream import Upstream, running_upstream
+
+DATABASE = "app"
+
+
+def pytest_configure() -> None:
+    # A test run that is terminated stops its servers, as one that is interrupted does.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+
+
+@pytest.fixture(scope="session")
+def keys() -> Keys:
+    return Keys()
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Postgres]:
+    """A server with one migrated and seeded database; create others in it at will."""
+    with running_postgres() as server:
+        server.create(DATABASE)
+        server.migrate(DATABASE)
+        server.seed(DATABASE)
+        yield server
+
+
+@pytest.fixture(scope="session")
+def postgrest(postgres: Postgres, keys: Keys) -> Iterator[PostgREST]:
+    with running_postgrest(postgres, DATABASE, keys.secret) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def gateway(postgrest: PostgREST, keys: Keys) -> Iterator[Gateway]:
+    with running_gateway(postgrest.url, keys) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def openrouter() -> Iterator[Upstream]:
+    with running_upstream() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def chat_worker() -> Iterator[Upstream]:
+    with running_upstream() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def connection(postgres: Postgres) -> Iterator[Connection]:
+    with postgres.connect(DATABASE) as connection:
+        yield connection
+
+
+@pytest.fixture(scope="session")
+def snapshot(postgres: Postgres) -> Iterator[Snapshot]:
+    """The migrated and seeded rows."""
+    with postgres.connect(DATABASE, OWNER) as connection:
+        yield Snapshot(connection)
+
+
+@pytest.fixture(scope="session")
+def function_url(
+    gateway: Gateway,
+    keys: Keys,
+    connection: Connection,
+    openrouter: Upstream,
+    chat_worker: Upstream,
+) -> Iterator[Callable[[str], str]]:
+    """The address of a function with the ordinary settings, served when first asked for."""
+    urls: dict[str, str] = {}
+    with ExitStack() as served:
+
+        def url(function: str) -> str:
+            if function not in urls:
+                env = Stack(connection, gateway, openrouter, chat_worker, keys, url).env()
+                urls[function] = served.enter_context(serve(function, env))
+            return urls[function]
+
+        yield url
+
+
+@pytest.fixture
+def stack(
+    snapshot: Snapshot,
+    connection: Connection,
+    gateway: Gateway,
+    openrouter: Upstream,
+    chat_worker: Upstream,
+    keys: Keys,
+    function_url: Callable[[str], str],
+) -> Iterator[Stack]:
+    """Everything around the functions, clean, with OpenRouter's row pointing at `upstream`.
+
+    A request nobody scripted an answer for fails the test.
+    """
+    stack = Stack(connection, gateway, openrouter, chat_worker, keys, function_url)
+    snapshot.restore()
+    gateway.reset()
+    base_url = f"{openrouter.url}/api/v1"
+    stack.db.execute("update api_providers set base_url = %s where name = 'openrouter'", [base_url])
+    yield stack
+    unexpected = [*openrouter.unexpected, *chat_worker.unexpected]
+    faults = [*openrouter.faults, *chat_worker.faults]
+    stack.settle()
+    assert not unexpected, f"requests nobody scripted an answer for: {unexpected}"
+    assert not faults, f"scripted answers raised: {faults}"

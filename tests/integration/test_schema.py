@@ -1,0 +1,341 @@
+"""The database as people, operators and the specification meet it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+from uuid import UUID, uuid4
+
+import httpx
+import psycopg
+import pytest
+from psycopg import Rollback
+
+from tests.support.gateway import SECRET_KEY
+from tests.support.postgres import Connection, Postgres
+from tests.support.stack import DEMO_CHARACTER, Stack
+
+# As the specification has them.
+INSERT_PROVIDER = """
+-- OpenRouter provider
+INSERT INTO api_providers (
+  name, display_name, base_url,
+  auth_scheme, auth_header_name, secret_name, is_active
+) VALUES (
+  'openrouter', 'OpenRouter', 'https://openrouter.ai/api/v1',
+  'bearer', 'Authorization', 'OpenRouter_Roleplay_API_KEY', true
+);
+"""
+INSERT_MODELS = """
+-- NSFW Roleplay Models (all free tier)
+INSERT INTO api_models (
+  provider_id, model_key, display_name,
+  modality, task, model_family, is_active, is_default, priority
+) VALUES
+-- Venice Dolphin (primary NSFW model)
+((SELECT id FROM api_providers WHERE name = 'openrouter'),
+ 'cognitivecomputations/dolphin-mistral-24b-venice-edition:free',
+ 'Venice Dolphin Mistral 24B',
+ 'roleplay', 'roleplay', 'mistral', true, true, 1),
+
+-- Dolphin 3.0 R1 (advanced reasoning)
+((SELECT id FROM api_providers WHERE name = 'openrouter'),
+ 'cognitivecomputations/dolphin-3.0-r1-mistral-24b:free',
+ 'Dolphin 3.0 R1 Mistral 24B',
+ 'roleplay', 'roleplay', 'mistral', true, false, 2),
+
+-- Dolphin 3.0 (general purpose)
+((SELECT id FROM api_providers WHERE name = 'openrouter'),
+ 'cognitivecomputations/dolphin-3.0-mistral-24b:free',
+ 'Dolphin 3.0 Mistral 24B',
+ 'roleplay', 'roleplay', 'mistral', true, false, 3);
+"""
+VERIFY_MODELS = """
+-- Check active OpenRouter models
+SELECT display_name, model_key, is_default, priority
+FROM api_models
+WHERE modality = 'roleplay'
+  AND is_active = true
+  AND provider_id = (SELECT id FROM api_providers WHERE name = 'openrouter')
+ORDER BY priority ASC;
+"""
+THREE_MODELS = [
+    ("Venice Dolphin Mistral 24B", True, 1),
+    ("Dolphin 3.0 R1 Mistral 24B", False, 2),
+    ("Dolphin 3.0 Mistral 24B", False, 3),
+]
+MODEL_PICKER = (
+    "id,model_key,display_name,modality,task,model_family,is_active,is_default,priority,"
+    "capabilities,api_providers(name,display_name)"
+)
+SERVICE_FUNCTIONS = ["begin_turn", "finish_turn", "record_worker_health", "set_chat_worker_url"]
+
+
+@pytest.fixture(scope="module")
+def fresh_connection(postgres: Postgres) -> Iterator[Connection]:
+    """A database with the migrations and nothing else."""
+    postgres.create("fresh")
+    postgres.migrate("fresh")
+    with postgres.connect("fresh") as connection:
+        yield connection
+
+
+@pytest.fixture
+def fresh(fresh_connection: Connection) -> Iterator[Connection]:
+    """The same, left as it was found."""
+    with fresh_connection.transaction():
+        yield fresh_connection
+        raise Rollback
+
+
+def verified_models(connection: Connection) -> list[tuple[str, bool, int]]:
+    rows = connection.execute(VERIFY_MODELS).fetchall()
+    return [(row["display_name"], row["is_default"], row["priority"]) for row in rows]
+
+
+class TestSpecification:
+    def test_its_statements_are_accepted_as_they_are(self, fresh: Connection) -> None:
+        fresh.execute(INSERT_PROVIDER)
+        fresh.execute(INSERT_MODELS)
+        assert verified_models(fresh) == THREE_MODELS
+
+    def test_the_seed_has_its_models(self, stack: Stack) -> None:
+        assert verified_models(stack.db) == THREE_MODELS
+
+    def test_a_second_default_is_refused(self, fresh: Connection) -> None:
+        fresh.execute(INSERT_PROVIDER)
+        fresh.execute(INSERT_MODELS)
+        with pytest.raises(psycopg.errors.UniqueViolation):
+            fresh.execute("update api_models set is_default = true where priority = 2")
+
+    def test_another_task_has_a_default_of_its_own(self, fresh: Connection) -> None:
+        fresh.execute(INSERT_PROVIDER)
+        fresh.execute(INSERT_MODELS)
+        fresh.execute("update api_models set is_default = true, task = 'other' where priority = 2")
+
+
+class TestSeed:
+    def test_run_twice_it_changes_nothing(self, postgres: Postgres) -> None:
+        postgres.create("seeded")
+        postgres.migrate("seeded")
+        postgres.seed("seeded")
+        first = self.contents(postgres)
+        postgres.seed("seeded")
+        assert self.contents(postgres) == first
+        assert first["public.api_models"]
+
+    @staticmethod
+    def contents(postgres: Postgres) -> dict[str, Any]:
+        with postgres.connect("seeded") as connection:
+            names = connection.execute(
+                "select format('%I.%I', schemaname, tablename) as name from pg_tables "
+                "where schemaname in ('public', 'private')"
+            ).fetchall()
+            return {
+                row["name"]: connection.execute(
+                    f"select to_jsonb(t) as row from {row['name']} t order by 1".encode()  # noqa: S608
+                ).fetchall()
+                for row in names
+            }
+
+
+class TestCatalog:
+    def test_every_table_has_row_level_security(self, fresh: Connection) -> None:
+        unprotected = fresh.execute("""
+            select oid::regclass from pg_class
+            where relnamespace in ('public'::regnamespace, 'private'::regnamespace)
+              and relkind in ('r', 'p') and not relrowsecurity""")
+        assert unprotected.fetchall() == []
+
+    def test_every_function_pins_its_search_path(self, fresh: Connection) -> None:
+        loose = fresh.execute("""
+            select oid::regprocedure from pg_proc
+            where pronamespace in ('public'::regnamespace, 'private'::regnamespace)
+              and not coalesce(proconfig @> array['search_path=""'], false)""")
+        assert loose.fetchall() == []
+
+    def test_nobody_unknown_may_do_anything(self, fresh: Connection) -> None:
+        granted = fresh.execute("""
+            select c.oid::regclass, a.privilege_type from pg_class c, aclexplode(c.relacl) a
+            where c.relnamespace in ('public'::regnamespace, 'private'::regnamespace)
+              and c.relkind <> 'S' and a.grantee in (0, 'anon'::regrole)""")
+        assert granted.fetchall() == []
+        executable = fresh.execute("""
+            select oid::regprocedure from pg_proc
+            where pronamespace in ('public'::regnamespace, 'private'::regnamespace)
+              and has_function_privilege('anon', oid, 'execute')""")
+        assert executable.fetchall() == []
+
+    def test_people_cannot_empty_tables_or_attach_to_them(self, fresh: Connection) -> None:
+        granted = fresh.execute("""
+            select c.oid::regclass, a.privilege_type from pg_class c, aclexplode(c.relacl) a
+            where c.relnamespace in ('public'::regnamespace, 'private'::regnamespace)
+              and a.grantee = 'authenticated'::regrole
+              and a.privilege_type in ('TRUNCATE', 'REFERENCES', 'TRIGGER', 'MAINTAIN')""")
+        assert granted.fetchall() == []
+
+    @pytest.mark.parametrize("name", SERVICE_FUNCTIONS)
+    def test_service_functions_are_for_the_service_key_alone(
+        self, fresh: Connection, name: str
+    ) -> None:
+        roles = fresh.execute(
+            "select role from pg_proc, unnest(array['anon', 'authenticated', 'service_role']) role "
+            "where proname = %s and has_function_privilege(role, oid, 'execute')",
+            (name,),
+        ).fetchall()
+        assert roles == [{"role": "service_role"}]
+
+
+@pytest.fixture
+def api(stack: Stack) -> Iterator[httpx.Client]:
+    """The Data API as Ann, who has signed in."""
+    with stack.data_api(stack.user("Ann")) as client:
+        yield client
+
+
+def refused(response: httpx.Response) -> bool:
+    """By a missing privilege or by a policy, which PostgREST tells by SQLSTATE 42501."""
+    return response.status_code in (401, 403) and response.json()["code"] == "42501"
+
+
+class TestModels:
+    def test_a_person_sees_the_picker(self, api: httpx.Client) -> None:
+        query = {"select": MODEL_PICKER, "is_active": "eq.true", "modality": "eq.roleplay"}
+        rows = api.get("/api_models", params={**query, "order": "priority"}).json()
+        assert [row["display_name"] for row in rows] == [name for name, *_ in THREE_MODELS]
+        assert rows[0]["api_providers"] == {"name": "openrouter", "display_name": "OpenRouter"}
+        assert set(rows[0]) == {*MODEL_PICKER.split(",")[:10], "api_providers"}
+
+    def test_a_person_does_not_see_inactive_models(self, stack: Stack, api: httpx.Client) -> None:
+        assert stack.all("select from api_models where not is_active")
+        assert all(row["is_active"] for row in api.get("/api_models").json())
+
+    @pytest.mark.parametrize(
+        ("path", "params"),
+        [
+            ("/api_providers", {"select": "secret_name"}),
+            ("/api_providers", {"select": "rate_limits"}),
+            ("/api_providers", {"select": "base_url"}),
+            ("/api_providers", {"select": "*"}),
+            ("/api_providers", {"select": "id", "secret_name": "like.Open*"}),
+            ("/api_providers", {"select": "id", "order": "secret_name"}),
+            ("/api_models", {"select": "id,api_providers(secret_name)"}),
+        ],
+    )
+    def test_a_person_does_not_see_how_providers_are_reached(
+        self, api: httpx.Client, path: str, params: dict[str, str]
+    ) -> None:
+        assert refused(api.get(path, params=params))
+
+    @pytest.mark.parametrize("table", ["api_models", "api_providers"])
+    def test_a_person_changes_neither_models_nor_providers(
+        self, api: httpx.Client, table: str
+    ) -> None:
+        assert refused(
+            api.patch(f"/{table}", params={"is_active": "eq.true"}, json={"display_name": "x"})
+        )
+        assert refused(api.delete(f"/{table}", params={"is_active": "eq.true"}))
+
+    def test_nobody_unknown_sees_models(self, stack: Stack) -> None:
+        with stack.data_api() as anybody:
+            assert refused(anybody.get("/api_models"))
+
+
+class TestSystemConfig:
+    def test_a_person_sees_the_workers_health_alone(self, stack: Stack, api: httpx.Client) -> None:
+        stack.register_worker("https://worker.example.com")
+        stack.worker_health(healthy=True)
+        (row,) = api.get("/system_config").json()
+        assert list(row["config"]) == ["workerHealthCache"]
+        assert row["config"]["workerHealthCache"]["chatWorker"]["isHealthy"] is True
+
+    def test_the_service_key_sees_all(self, stack: Stack) -> None:
+        stack.register_worker("https://worker.example.com/")
+        with stack.data_api(key=SECRET_KEY) as operator:
+            (row,) = operator.get("/system_config").json()
+        assert row["config"]["chatWorkerUrl"] == "https://worker.example.com"
+
+    def test_a_person_does_not_change_it(self, stack: Stack, api: httpx.Client) -> None:
+        change = {"config": {"chatWorkerUrl": "https://elsewhere.example.com"}}
+        assert api.patch("/system_config", params={"id": "eq.1"}, json=change).is_error
+        call = {"p_url": "https://elsewhere.example.com"}
+        assert refused(api.post("/rpc/set_chat_worker_url", json=call))
+        with stack.data_api() as anybody:
+            assert refused(anybody.post("/rpc/set_chat_worker_url", json=call))
+            assert refused(anybody.get("/system_config"))
+        assert stack.one("select config from system_config")["config"]["chatWorkerUrl"] is None
+
+    @pytest.mark.parametrize("name", ["begin_turn", "finish_turn", "record_worker_health"])
+    def test_a_person_does_not_call_what_functions_call(self, api: httpx.Client, name: str) -> None:
+        arguments = {
+            "begin_turn": {
+                "p_turn_id": str(uuid4()),
+                "p_user_id": str(uuid4()),
+                "p_task": "roleplay",
+                "p_action": "send",
+            },
+            "finish_turn": {"p_turn_id": str(uuid4()), "p_status": "complete"},
+            "record_worker_health": {"p_worker": "chatWorker", "p_record": {}},
+        }
+        assert refused(api.post(f"/rpc/{name}", json=arguments[name]))
+
+
+class TestConversations:
+    def test_a_person_writes_and_reads_their_own(self, stack: Stack) -> None:
+        user = stack.user()
+        with stack.data_api(user) as api:
+            api.headers["Prefer"] = "return=representation"
+            row = {"user_id": str(user.id), "character_id": str(DEMO_CHARACTER), "title": "Fog"}
+            (conversation,) = api.post("/conversations", json=row).json()
+            message = {
+                "conversation_id": conversation["id"],
+                "sender": "user",
+                "content": "Hello.",
+                "message_type": "text",
+            }
+            assert api.post("/messages", json=message).status_code == 201
+        assert stack.said(UUID(conversation["id"])) == [("user", "Hello.")]
+
+    def test_a_person_sees_nothing_of_others(self, stack: Stack, api: httpx.Client) -> None:
+        stack.conversation(stack.user(), "Mine.", "Yours.")
+        assert api.get("/conversations").json() == []
+        assert api.get("/messages").json() == []
+        assert api.get("/profiles", params={"display_name": "is.null"}).json() == []
+
+    def test_a_person_writes_nothing_for_others(self, stack: Stack, api: httpx.Client) -> None:
+        other = stack.user()
+        conversation = stack.conversation(other)
+        assert refused(api.post("/conversations", json={"user_id": str(other.id)}))
+        words = {"conversation_id": str(conversation), "sender": "user", "content": "Hello."}
+        assert refused(api.post("/messages", json=words))
+        assert stack.said(conversation) == []
+
+    def test_a_person_does_not_speak_for_the_character(self, stack: Stack) -> None:
+        user = stack.user()
+        conversation = stack.conversation(user)
+        words = {"conversation_id": str(conversation), "sender": "character", "content": "Hello."}
+        with stack.data_api(user) as api:
+            assert refused(api.post("/messages", json=words))
+        assert stack.said(conversation) == []
+
+    def test_a_person_does_not_rewrite_or_hand_over(self, stack: Stack) -> None:
+        user, other = stack.user(), stack.user()
+        conversation = stack.conversation(user, "Hello.", "Welcome.")
+        its_messages = {"conversation_id": f"eq.{conversation}"}
+        with stack.data_api(user) as api:
+            assert refused(api.patch("/messages", params=its_messages, json={"content": "x"}))
+            assert refused(
+                api.patch(
+                    "/conversations",
+                    params={"id": f"eq.{conversation}"},
+                    json={"user_id": str(other.id)},
+                )
+            )
+
+    def test_a_person_does_not_vouch_for_their_age(self, stack: Stack) -> None:
+        user = stack.user()
+        with stack.data_api(user) as api:
+            own = {"id": f"eq.{user.id}"}
+            assert refused(api.patch("/profiles", params=own, json={"age_verified": True}))
+            role = {"user_id": str(user.id), "role": "admin"}
+            assert refused(api.post("/user_roles", json=role))

@@ -1,0 +1,1 @@
+"""Real parts for tests: Postgres, PostgREST, a gateway, scripted upstreams, served functions."""

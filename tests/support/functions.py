@@ -1,0 +1,120 @@
+"""Cloud functions as functions-framework serves them: in a thread, or as a process."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+from unittest.mock import patch
+
+import httpx
+import uvicorn
+from anyio.from_thread import start_blocking_portal
+from functions_framework.aio import create_asgi_app
+
+from tests.support.postgres import ROOT
+from tests.support.waiting import free_port, listening_socket, url_of, wait_until
+
+FUNCTIONS = ROOT / "functions"
+
+
+@contextmanager
+def serve(function: str, env: Mapping[str, str], folder: Path = FUNCTIONS) -> Iterator[str]:
+    """Serves `folder/<function>/main.py` in a thread of this process and yields its URL.
+
+    The environment holds while the function is served. At the end, `aclose()` of its main.py,
+    where there is one, runs on the function's own event loop.
+    """
+    source = folder / function / "main.py"
+    with patch.dict(os.environ, env), patch.object(sys, "path", list(sys.path)):
+        app = create_asgi_app(function, str(source), "http")  # type: ignore[no-untyped-call]
+        module = sys.modules.pop("main")
+        listener = listening_socket()
+        with (
+            start_blocking_portal() as portal,
+            portal.wrap_async_context_manager(_serving(app, module, listener)),
+        ):
+            yield url_of(listener)
+
+
+@asynccontextmanager
+async def _serving(app: Any, module: ModuleType, listener: socket.socket) -> AsyncIterator[None]:
+    config = uvicorn.Config(app, lifespan="off", log_config=None, timeout_graceful_shutdown=5)
+    server = uvicorn.Server(config)
+    serving = asyncio.create_task(server.serve(sockets=[listener]))
+    try:
+        yield
+    finally:
+        server.should_exit = True
+        await serving
+        if aclose := getattr(module, "aclose", None):
+            await aclose()
+
+
+@dataclass
+class Process:
+    """A function in a process group of its own, as `functions-framework` runs it deployed."""
+
+    url: str
+    popen: subprocess.Popen[bytes]
+
+    def kill(self) -> None:
+        """kill -9 of all its processes: no clean-up runs, no answer is finished."""
+        with suppress(ProcessLookupError):
+            os.killpg(self.popen.pid, signal.SIGKILL)
+        self.popen.wait(timeout=15)
+
+    def stop(self) -> None:
+        """SIGTERM, as the platform sends it; then kill what is left."""
+        self.popen.terminate()
+        with suppress(subprocess.TimeoutExpired):
+            self.popen.wait(timeout=15)
+        self.kill()
+
+
+@contextmanager
+def serve_process(
+    function: str,
+    env: Mapping[str, str],
+    folder: Path = FUNCTIONS,
+    python: str | Path = sys.executable,
+) -> Iterator[Process]:
+    """Serves `folder/<function>/main.py` in a process of that Python, ready for requests."""
+    port = free_port()
+    source = folder / function / "main.py"
+    command = [str(python), "-m", "functions_framework", "--asgi", "--host", "127.0.0.1"]
+    command += ["--target", function, "--source", str(source), "--port", str(port)]
+    with tempfile.TemporaryFile() as output:
+        popen = subprocess.Popen(
+            command,
+            env={**os.environ, **env, "PYTHONPATH": str(folder / "_shared")},
+            stdout=output,
+            stderr=output,
+            start_new_session=True,
+        )
+        process = Process(f"http://127.0.0.1:{port}", popen)
+
+        def answers() -> bool:
+            if popen.poll() is not None:
+                output.seek(0)
+                raise RuntimeError(f"{function} did not start:\n{output.read().decode()}")
+            with suppress(httpx.TransportError):
+                httpx.get(process.url)
+                return True
+            return False
+
+        try:
+            wait_until(answers, f"{function} to answer")
+            yield process
+        finally:
+            process.stop()

