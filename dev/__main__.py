@@ -1,0 +1,207 @@
+"""Commands of the local stack; the Makefile calls them."""
+
+import asyncio
+import contextlib
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from typing import NoReturn
+
+import click
+import httpx
+from pydantic import ValidationError
+
+from dev.part import StackError
+from dev.settings import ROOT, Keys, Settings
+from dev.stack import START_SECONDS, Stack, only_stack, parts, read_state
+
+UP_SECONDS = 240
+DOWN_SECONDS = 20
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.pass_context
+def cli(context: click.Context) -> None:
+    """The local stack: database, language model, both functions, scheduler.
+
+    Ports are settings (DATABASE_PORT, FUNCTIONS_PORT, WORKER_PORT, STAND_IN_PORT), read from the
+    environment or from .env; data, keys and logs are in .local/.
+    """
+    try:
+        settings = context.obj = Settings()
+    except ValidationError as error:
+        first = error.errors()[0]
+        fail(f"{str(first['loc'][0]).upper()}: {first['msg']}. Correct it (see .env.example).")
+    settings.local_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+
+
+def fail(message: str) -> NoReturn:
+    """End with one line."""
+    click.echo(message, err=True)
+    sys.exit(1)
+
+
+@cli.command()
+@click.pass_obj
+def run(settings: Settings) -> None:
+    """Start the stack and stay in the foreground.
+
+    Ctrl-C stops it and leaves no process behind. When the worker or the stand-in dies, the rest
+    goes on (replies fall back to the other) and `make up` starts it again. When the database or
+    the functions die, everything stops with exit code 1.
+    """
+    try:
+        with only_stack(settings):
+            code = asyncio.run(Stack(settings).run())
+    except StackError as error:
+        fail(str(error))
+    sys.exit(code)
+
+
+@cli.command()
+@click.pass_obj
+def up(settings: Settings) -> None:
+    """Start the stack in the background and wait until it is ready.
+
+    While it runs: start those parts again that are down.
+    """
+    state = read_state(settings)
+    if state is not None and not state["ready"]:
+        fail("The local stack is starting or stopping at this moment. `make status` shows it.")
+    if state is not None:
+        start_again(settings, int(state["pid"]))
+        return
+    settings.log_dir.mkdir(exist_ok=True)
+    log = settings.log_dir / "stack.log"
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "dev", "run"],
+            cwd=ROOT,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+
+    def settled() -> bool:
+        state = read_state(settings) or {"pid": None}
+        ready = state["pid"] == process.pid and state["ready"]
+        return ready or process.poll() is not None
+
+    with log.open() as lines:
+        try:
+            done = wait_until(settled, UP_SECONDS, lines.read)
+        except KeyboardInterrupt:
+            process.terminate()
+            process.wait()
+            fail("The start was stopped.")
+    if not done:
+        process.terminate()
+        fail(f"The stack is not ready after {UP_SECONDS} s. See {os.path.relpath(log)}.")
+    if process.poll() is not None:
+        sys.exit(1)
+
+
+def wait_until(done: Callable[[], bool], seconds: float, news: Callable[[], str] = str) -> bool:
+    """Print what is new until `done` says so; False when that takes too long."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        finished = done()
+        click.echo(news(), nl=False)
+        if finished:
+            return True
+        time.sleep(0.1)
+    return False
+
+
+def start_again(settings: Settings, pid: int) -> None:
+    """Have the running stack start its missing parts."""
+    missing = [name for name, state, *_ in survey(settings) if state == "down"]
+    if not missing:
+        click.echo("The local stack is running already, with every part.")
+        return
+    click.echo(f"Starting again: {', '.join(missing)}")
+    os.kill(pid, signal.SIGUSR1)
+    if not wait_until(lambda: all(row[1] == "up" for row in survey(settings)), START_SECONDS):
+        fail("Not every part came up again. `make status` says which one and where its log is.")
+
+
+@cli.command()
+@click.pass_obj
+def down(settings: Settings) -> None:
+    """Stop the stack."""
+    state = read_state(settings)
+    if state is None:
+        click.echo("The local stack is not running.")
+        return
+    pid = int(state["pid"])
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGTERM)
+    if not wait_until(lambda: read_state(settings) is None, DOWN_SECONDS):
+        fail(f"Process {pid} does not end. `kill -9 {pid}` ends it and all its parts.")
+    click.echo("The local stack is stopped.")
+
+
+@cli.command()
+@click.pass_obj
+def status(settings: Settings) -> None:
+    """Show the parts. Exit code 0 when all are up."""
+    if read_state(settings) is None:
+        fail("The local stack is not running. `make dev` or `make up` starts it.")
+    rows = survey(settings)
+    for row in [("part", "state", "process", "address", "log"), *rows]:
+        click.echo("{:<10} {:<6} {:<8} {:<24} {}".format(*row))
+    if any(row[1] != "up" for row in rows):
+        fail("`make up` starts what is down.")
+
+
+def survey(settings: Settings) -> list[tuple[str, str, str, str, str]]:
+    """Name, state, process id, address and log of each part."""
+    state = read_state(settings) or {"parts": {}}
+
+    async def look() -> list[bool]:
+        async with httpx.AsyncClient(trust_env=False, timeout=3) as client:
+            return await asyncio.gather(*(part.is_well(client) for part in all_parts))
+
+    all_parts = parts(settings, Keys.load(settings.local_dir))
+    return [
+        (
+            part.name,
+            "up" if well else "down",
+            str(state["parts"].get(part.name, "-")),
+            f"http://127.0.0.1:{part.port}",
+            os.path.relpath(part.log),
+        )
+        for part, well in zip(all_parts, asyncio.run(look()), strict=True)
+    ]
+
+
+@cli.command()
+@click.pass_obj
+def reset(settings: Settings) -> None:
+    """Delete the local data, while the stack is stopped. Keys and logs stay."""
+    if read_state(settings) is not None:
+        fail("The local stack is running: `make down` first, then `make reset`.")
+    shutil.rmtree(settings.database_dir, ignore_errors=True)
+    for path in (settings.local_dir / "applied.json", settings.stack_env):
+        path.unlink(missing_ok=True)
+    click.echo("The local data is deleted. The next start makes a new database.")
+
+
+@cli.command()
+@click.option("--message", envvar="MESSAGE", help="Say this, print the reply and exit.")
+@click.option("--model", envvar="MODEL", default="chat_worker", show_default=True)
+@click.pass_obj
+def chat(settings: Settings, message: str | None, model: str) -> None:
+    """Talk to the demo character as the demo user."""
+    from dev import chat as terminal  # Not needed, and slow to import, for the other commands.
+
+    sys.exit(terminal.main(settings, message, model))
+
+
+if __name__ == "__main__":
+    cli(prog_name="python -m dev")

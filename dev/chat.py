@@ -1,0 +1,259 @@
+"""A conversation with the demo character in the terminal."""
+
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+from uuid import uuid4
+
+import httpx
+from httpx_sse import EventSource, SSEError, connect_sse
+from prompt_toolkit import PromptSession
+from prompt_toolkit.completion import WordCompleter
+from rich.console import Console
+
+from dev.settings import Settings, read_env_file
+
+WORKER = "chat_worker"
+NOT_RUNNING = "The local stack is not running. `make dev` or `make up` starts it."
+READ_SECONDS = 60
+"""Longest silence of the stream; heartbeats come far more often."""
+
+# Replies go to stdout and everything about them to stderr, so that a script gets the reply alone.
+notes = Console(stderr=True, highlight=False, soft_wrap=True)
+
+
+class Refused(Exception):
+    """The sentence of an error envelope."""
+
+
+class Chat:
+    """The demo user's side of the conversation."""
+
+    def __init__(self, http: httpx.Client, env: Mapping[str, str], model: str) -> None:
+        self._http = http
+        self._env = env
+        self.model = model
+        self.conversation_id = env["DEMO_CONVERSATION_ID"]
+        self._key = {"apikey": env["SUPABASE_PUBLISHABLE_KEY"]}
+        self._user_id = ""
+        self._user: dict[str, str] = {}
+
+    def sign_in(self) -> None:
+        response = self._http.post(
+            f"{self._env['SUPABASE_URL']}/auth/v1/token",
+            params={"grant_type": "password"},
+            headers=self._key,
+            json={"email": self._env["DEMO_EMAIL"], "password": self._env["DEMO_PASSWORD"]},
+        )
+        if response.is_error:
+            raise Refused("The demo user cannot sign in. `make reset` and a new start help.")
+        session = response.json()
+        self._user_id = session["user"]["id"]
+        self._user = {**self._key, "Authorization": f"Bearer {session['access_token']}"}
+
+    def data(self, method: str, path: str, body: Any = None) -> Any:
+        """Rows of the Data API, as the demo user may see them."""
+        headers = {**self._user, "Prefer": "return=representation"}
+        url = f"{self._env['SUPABASE_URL']}/rest/v1/{path}"
+        response = self._http.request(method, url, headers=headers, json=body)
+        if response.is_error:
+            raise Refused(f"The database answered {response.status_code}: {response.text[:200]}")
+        return response.json()
+
+    def character_name(self) -> str:
+        rows = self.data("GET", f"characters?select=name&id=eq.{self._env['DEMO_CHARACTER_ID']}")
+        return str(rows[0]["name"]) if rows else "Character"
+
+    def models(self) -> list[dict[str, Any]]:
+        query = "select=model_key,display_name,is_default&is_active=eq.true&task=eq.roleplay"
+        worker = {"model_key": WORKER, "display_name": "This machine's worker", "is_default": False}
+        return [worker, *self.data("GET", f"api_models?{query}&order=priority")]
+
+    def start_conversation(self) -> None:
+        row = {"user_id": self._user_id, "character_id": self._env["DEMO_CHARACTER_ID"]}
+        self.conversation_id = self.data("POST", "conversations", row)[0]["id"]
+
+    def turn(self, **fields: Any) -> Iterator[tuple[str, dict[str, Any]]]:
+        """The events of one turn as (name, data); `Refused` when there is none."""
+        body = {
+            "conversation_id": self.conversation_id,
+            "character_id": self._env["DEMO_CHARACTER_ID"],
+            "model_provider": self.model,
+            "client_message_id": str(uuid4()),
+            "stream": True,
+            **fields,
+        }
+        url = f"{self._env['FUNCTIONS_URL']}/roleplay_chat"
+        for last_try in (False, True):
+            with connect_sse(self._http, "POST", url, headers={**self._user}, json=body) as source:
+                if source.response.status_code == 401 and not last_try:
+                    self.sign_in()  # The token has run out.
+                    continue
+                yield from _events(source)
+                return
+
+
+def _events(source: EventSource) -> Iterator[tuple[str, dict[str, Any]]]:
+    if source.response.is_error:
+        source.response.read()
+        raise Refused(_sentence(source.response))
+    for event in source.iter_sse():
+        yield event.event, event.json()
+
+
+def _sentence(response: httpx.Response) -> str:
+    try:
+        return str(response.json()["error"])
+    except (ValueError, KeyError, TypeError):
+        return f"The function answered {response.status_code}."
+
+
+def say(chat: Chat, **fields: Any) -> bool:
+    """Take one turn and print the reply as it comes; False when there is no whole reply."""
+    try:
+        return _print_reply(chat.turn(**fields))
+    except Refused as error:
+        return _complain(str(error))
+    except httpx.ConnectError:
+        return _complain(NOT_RUNNING)
+    except (httpx.HTTPError, SSEError) as error:
+        return _complain(f"The connection broke: {error}")
+
+
+def _print_reply(events: Iterator[tuple[str, dict[str, Any]]]) -> bool:
+    streamed, told = "", ""
+    for name, data in events:
+        if name == "delta":
+            streamed += data["text"]
+            print(data["text"], end="", flush=True)
+        elif name == "error":
+            print("\n" if streamed else "", end="", flush=True)
+            return _complain(str(data.get("error")))
+        elif name in ("start", "done"):
+            if name == "done":
+                print("" if streamed else data["response"], flush=True)
+            notice = data.get("notice") or _fallback(data)
+            if notice and notice != told:
+                notes.print(f"! {notice}", style="yellow", markup=False)
+                told = notice
+            if name == "done":
+                seconds = data["processing_time"] / 1000
+                notes.print(f"  {data['model_used']}, {seconds:.1f} s", style="dim", markup=False)
+                return True
+    return _complain("The reply was cut off.")
+
+
+def _fallback(data: dict[str, Any]) -> str:
+    return f"{data.get('fallbackModel')} answered instead." if data.get("usedFallback") else ""
+
+
+def _complain(sentence: str) -> bool:
+    notes.print(sentence, style="red", markup=False)
+    return False
+
+
+def model(chat: Chat, key: str) -> None:
+    """/model: list the models; /model KEY: switch to that one."""
+    models = chat.models()
+    if not key:
+        for row in models:
+            mark = "*" if row["model_key"] == chat.model else " "
+            default = " (default)" if row["is_default"] else ""
+            notes.print(f"{mark} {row['model_key']}  {row['display_name']}{default}", markup=False)
+    elif key in [row["model_key"] for row in models]:
+        chat.model = key
+        notes.print(f"Now asking {key}.", style="dim", markup=False)
+    else:
+        notes.print(f"There is no model {key}. /model lists them.", style="red", markup=False)
+
+
+def new(chat: Chat, _: str) -> None:
+    """/new: begin another conversation."""
+    chat.start_conversation()
+    notes.print("A new conversation.", style="dim")
+
+
+def regenerate(chat: Chat, _: str) -> None:
+    """/regenerate: ask for another version of the last reply."""
+    say(chat, action="regenerate")
+
+
+def kickoff(chat: Chat, _: str) -> None:
+    """/kickoff: let the character speak first."""
+    say(chat, kickoff=True)
+
+
+def show_help(chat: Chat, _: str) -> None:
+    """/help: this list."""
+    for command in COMMANDS.values():
+        notes.print(f"  {command.__doc__}", markup=False)
+    notes.print("  /quit: leave. Ctrl-C stops a reply.")
+
+
+COMMANDS: dict[str, Callable[[Chat, str], None]] = {
+    "/model": model,
+    "/regenerate": regenerate,
+    "/kickoff": kickoff,
+    "/new": new,
+    "/help": show_help,
+}
+
+
+def typed_lines() -> Iterator[str]:
+    """What the person types, until /quit or the end of input."""
+    if not sys.stdin.isatty():
+        yield from (line.strip() for line in sys.stdin)
+        return
+    words = WordCompleter([*COMMANDS, "/quit"], sentence=True)
+    session: PromptSession[str] = PromptSession(completer=words, complete_while_typing=False)
+    while True:
+        try:
+            yield session.prompt("\nYou: ").strip()
+        except KeyboardInterrupt:
+            continue
+        except EOFError:
+            return
+
+
+def converse(chat: Chat) -> None:
+    """Talk until the person leaves."""
+    name = chat.character_name()
+    notes.print(f"This is {name}. /help lists the commands.", style="dim", markup=False)
+    for line in typed_lines():
+        word, _, rest = line.partition(" ")
+        if word == "/quit":
+            return
+        try:
+            if word in COMMANDS:
+                COMMANDS[word](chat, rest.strip())
+            elif word.startswith("/"):
+                show_help(chat, "")
+            elif line:
+                notes.print(f"{name}: ", style="bold magenta", end="", markup=False)
+                say(chat, message=line)
+        except KeyboardInterrupt:
+            notes.print("\n(stopped)", style="dim")
+        except Refused as error:
+            _complain(str(error))
+
+
+def main(settings: Settings, message: str | None, model_key: str) -> int:
+    """Answer one message, or talk; the exit code is 1 when there was no answer."""
+    env = read_env_file(settings.stack_env)
+    if not env:
+        return int(not _complain(NOT_RUNNING))
+    timeout = httpx.Timeout(10, read=READ_SECONDS)
+    with httpx.Client(timeout=timeout, trust_env=False) as http:
+        try:
+            chat = Chat(http, env, model_key)
+            chat.sign_in()
+            if message:
+                return 0 if say(chat, message=message) else 1
+            converse(chat)
+        except Refused as error:
+            _complain(str(error))
+            return 1
+        except httpx.ConnectError:
+            _complain(NOT_RUNNING)
+            return 1
+    return 0

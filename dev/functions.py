@@ -1,0 +1,56 @@
+"""Both functions under one origin, each as functions-framework itself serves it."""
+
+import os
+import sys
+
+import uvicorn
+from functions_framework.aio import create_asgi_app
+from starlette.responses import JSONResponse
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from dev.settings import ROOT
+
+NAMES = ("roleplay_chat", "health_check")
+
+
+class Origin:
+    """Passes /<name>, /<name>/ and all below to that function.
+
+    A `Mount` would redirect the spelling without the slash, and a redirect breaks browsers'
+    preflight requests.
+    """
+
+    def __init__(self, functions: dict[str, ASGIApp]) -> None:
+        self._functions = functions
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        name, _, rest = scope["path"].lstrip("/").partition("/")
+        if name in self._functions:
+            inner = {**scope, "root_path": f"/{name}", "path": f"/{name}/{rest}"}
+            await self._functions[name](inner, receive, send)
+            return
+        body = {"functions": [f"/{name}" for name in self._functions]}
+        await JSONResponse(body, 200 if not name else 404)(scope, receive, send)
+
+
+def load() -> Origin:
+    """The functions as the current environment configures them."""
+    sys.path.insert(0, str(ROOT / "functions/_shared"))
+    return Origin(
+        {
+            name: create_asgi_app(  # type: ignore[no-untyped-call]
+                name, str(ROOT / "functions" / name / "main.py"), "http"
+            )
+            for name in NAMES
+        }
+    )
+
+
+if __name__ == "__main__":
+    uvicorn.run(
+        load(),
+        host="127.0.0.1",
+        port=int(os.environ["FUNCTIONS_PORT"]),
+        lifespan="off",
+        timeout_graceful_shutdown=2,
+    )

@@ -1,0 +1,151 @@
+"""One child process of the stack: how it starts, how it is known to be well, how it ends."""
+
+import asyncio
+import contextlib
+import ctypes
+import os
+import signal
+import socket
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import BinaryIO
+
+import httpx
+
+STOP_SECONDS = 5
+
+
+class StackError(Exception):
+    """Something a person can mend; its text is the one line that says how."""
+
+
+@dataclass
+class Part:
+    """A program of the stack with a port of its own, leader of its own process group."""
+
+    name: str
+    command: list[str]
+    env: Mapping[str, str]
+    port: int
+    port_setting: str
+    health_path: str
+    log: Path
+    essential: bool
+    """The stack ends when this part dies."""
+    health_headers: Mapping[str, str] = field(default_factory=dict)
+    healthy: Callable[[httpx.Response], bool] = lambda response: response.status_code == 200
+    process: asyncio.subprocess.Process | None = None
+
+    @property
+    def running(self) -> bool:
+        return self.process is not None and self.process.returncode is None
+
+    def check_port(self) -> None:
+        """Raise `StackError` when another program listens on the part's port."""
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind(("127.0.0.1", self.port))
+            except OSError as error:
+                raise StackError(
+                    f"Port {self.port} for the {self.name} is taken. Stop the program that uses "
+                    f"it, or set {self.port_setting} to another port in .env."
+                ) from error
+
+    async def start(self) -> None:
+        """Start the program with an empty log."""
+        self.check_port()
+        self.process = await spawn(self.command, self.env, self.log)
+
+    async def wait_ready(self, client: httpx.AsyncClient, seconds: float) -> None:
+        """Return when the part says that it is well; `StackError` when it does not in time."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                while self.running:
+                    if await self.is_well(client):
+                        return
+                    await asyncio.sleep(0.05)
+        if self.running:
+            raise StackError(f"{self.name}: not ready after {seconds:.0f} s. {hint(self.log)}")
+        raise StackError(f"{self.name}: {self.ending()} before it was ready. {hint(self.log)}")
+
+    async def is_well(self, client: httpx.AsyncClient) -> bool:
+        """Whether the part answers its health request as it should."""
+        url = f"http://127.0.0.1:{self.port}{self.health_path}"
+        try:
+            return self.healthy(await client.get(url, headers=dict(self.health_headers)))
+        except (httpx.HTTPError, ValueError, KeyError):
+            return False
+
+    async def stop(self) -> None:
+        """Ask the process group to end, then insist."""
+        if self.process is not None and self.running:
+            await stop(self.process)
+
+    def ending(self) -> str:
+        """How the process ended."""
+        code = self.process.returncode if self.process else None
+        if code is not None and code < 0:
+            return f"killed ({signal.Signals(-code).name})"
+        return f"ended with exit code {code}"
+
+
+async def spawn(
+    command: list[str], env: Mapping[str, str], log: Path
+) -> asyncio.subprocess.Process:
+    """Start a program in a process group of its own, with its output in `log`."""
+    with fresh(log) as output:
+        try:
+            return await asyncio.create_subprocess_exec(
+                *command,
+                env=env,
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=output,
+                stderr=asyncio.subprocess.STDOUT,
+                start_new_session=True,
+                preexec_fn=_die_with_parent if sys.platform == "linux" else None,
+            )
+        except OSError as error:
+            raise StackError(
+                f"{command[0]} cannot be started ({error.strerror}). "
+                "Delete .venv; `make dev` sets it up anew."
+            ) from error
+
+
+def fresh(log: Path) -> BinaryIO:
+    """The log, empty and open; what it held stays as <name>.log.1."""
+    log.parent.mkdir(exist_ok=True)
+    if log.exists():
+        log.replace(log.with_name(log.name + ".1"))
+    return log.open("wb")
+
+
+_LIBC = ctypes.CDLL(None) if sys.platform == "linux" else None
+_PR_SET_PDEATHSIG = 1
+
+
+def _die_with_parent() -> None:
+    """Runs in the new child: end it when this process is gone, even by SIGKILL (prctl(2))."""
+    if _LIBC is not None:
+        _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+
+
+async def stop(process: asyncio.subprocess.Process) -> None:
+    """End a program and whatever it started in its process group."""
+    for sign in (signal.SIGTERM, signal.SIGKILL):
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, sign)
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(process.wait(), STOP_SECONDS)
+            return
+
+
+def hint(log: Path) -> str:
+    """The sentence that names a log and quotes its last telling line."""
+    lines = log.read_text(errors="replace").splitlines() if log.exists() else []
+    # Stack frames are indented, and Node.js signs with its version: neither says what happened.
+    telling = [s for s in lines if s.strip() and not s.startswith((" ", "\t", "Node.js v"))]
+    said = f' Its last words: "{telling[-1][:300]}"' if telling else ""
+    return f"See {os.path.relpath(log)}.{said}"

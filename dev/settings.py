@@ -1,0 +1,100 @@
+"""What can be set for local work, and the keys that the stack makes for itself."""
+
+import secrets
+from pathlib import Path
+from typing import Literal
+
+from dotenv import dotenv_values
+from pydantic import BaseModel, Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+ROOT = Path(__file__).resolve().parent.parent
+ENV_FILE = ROOT / ".env"
+
+
+class Settings(BaseSettings):
+    """Read from the environment, then from .env. Names are the fields' names in capitals."""
+
+    model_config = SettingsConfigDict(env_file=ENV_FILE, extra="ignore")
+
+    database_port: int = Field(54321, gt=1024, lt=65536)
+    functions_port: int = Field(8787, gt=1024, lt=65536)
+    worker_port: int = Field(8788, gt=1024, lt=65536)
+    stand_in_port: int = Field(8789, gt=1024, lt=65536)
+    local_dir: Path = ROOT / ".local"
+    """Where the data, the keys and the logs are kept."""
+    worker_protocol: Literal["openai", "chat_worker"] = "openai"
+    """How the functions speak to the local worker: openai streams, chat_worker does not."""
+    openrouter_roleplay_api_key: str = ""
+    """When set, the real OpenRouter answers instead of the stand-in."""
+
+    @property
+    def database_url(self) -> str:
+        return f"http://127.0.0.1:{self.database_port}"
+
+    @property
+    def functions_url(self) -> str:
+        return f"http://127.0.0.1:{self.functions_port}"
+
+    @property
+    def worker_url(self) -> str:
+        return f"http://127.0.0.1:{self.worker_port}"
+
+    @property
+    def openrouter_url(self) -> str:
+        """The base address that the openrouter row gets."""
+        if self.openrouter_roleplay_api_key:
+            return "https://openrouter.ai/api/v1"
+        return f"http://127.0.0.1:{self.stand_in_port}/v1"
+
+    @property
+    def database_dir(self) -> Path:
+        return self.local_dir.resolve() / "database"
+
+    @property
+    def log_dir(self) -> Path:
+        return self.local_dir / "logs"
+
+    @property
+    def stack_env(self) -> Path:
+        """What clients and tests need to use the stack, as NAME=value lines."""
+        return self.local_dir / "stack.env"
+
+
+def _key() -> str:
+    return secrets.token_urlsafe(24)
+
+
+class Keys(BaseModel):
+    """Made once for each working copy; never in git."""
+
+    publishable_key: str = Field(default_factory=lambda: f"sb_publishable_{_key()}")
+    secret_key: str = Field(default_factory=lambda: f"sb_secret_{_key()}")
+    jwt_secret: str = Field(default_factory=lambda: secrets.token_hex(32))
+    worker_key: str = Field(default_factory=_key)
+    stand_in_key: str = Field(default_factory=_key)
+    health_check_secret: str = Field(default_factory=_key)
+    demo_password: str = Field(default_factory=lambda: secrets.token_urlsafe(9))
+
+    @classmethod
+    def load(cls, local_dir: Path) -> "Keys":
+        """The kept keys; makes and keeps them the first time."""
+        path = local_dir / "keys.json"
+        if path.exists():
+            return cls.model_validate_json(path.read_bytes())
+        keys = cls()
+        write_private(path, keys.model_dump_json(indent=2) + "\n")
+        return keys
+
+
+def write_private(path: Path, text: str) -> None:
+    """Write a file that only this user may read, whole or not at all."""
+    draft = path.with_name(path.name + ".new")
+    draft.touch(mode=0o600)
+    draft.write_text(text)
+    draft.replace(path)
+
+
+def read_env_file(path: Path) -> dict[str, str]:
+    """The NAME=value lines of a file; empty when there is no such file."""
+    return {name: value for name, value in dotenv_values(path).items() if value is not None}
