@@ -53,6 +53,7 @@ class Chat:
 
     def data(self, method: str, path: str, body: Any = None) -> Any:
         """Rows of the Data API, as the demo user may see them."""
+        self.sign_in()  # The last token may have run out.
         headers = {**self._user, "Prefer": "return=representation"}
         url = f"{self._env['SUPABASE_URL']}/rest/v1/{path}"
         response = self._http.request(method, url, headers=headers, json=body)
@@ -246,8 +247,8 @@ def main(settings: Settings, message: str | None, model_key: str) -> int:
     with httpx.Client(timeout=timeout, trust_env=False) as http:
         try:
             chat = Chat(http, env, model_key)
-            chat.sign_in()
             if message:
+                chat.sign_in()
                 return 0 if say(chat, message=message) else 1
             converse(chat)
         except Refused as error:
