@@ -21,6 +21,10 @@ _LIMITS = httpx.Limits(max_connections=1000, max_keepalive_connections=100)
 NETWORK_ERRORS = (httpx.HTTPError, aiohttp.ClientError, OSError)
 """What a call can fail with: the transport lets some of aiohttp's own errors through."""
 
+_PASSING = ("08", "40", "53", "55", "57")
+"""SQLSTATE classes of what passes: connections lost, deadlocks, too little of something, locks
+not had in time, and the server starting, stopping or cancelling."""
+
 
 def timed_out(error: Exception) -> bool:
     """Whether a network error means that time ran out.
@@ -59,13 +63,19 @@ class Clients:
     async def execute(self, query: "Callable[[AsyncClient], Executable]") -> Any:
         """Run one database query with the secret key; its result as parsed JSON.
 
-        Raises `ApiError` 503 when the database does not answer.
+        Raises `ApiError` 503 when the database does not answer, or only that it cannot now.
         """
+        from postgrest.exceptions import APIError
+
         self._open()
         try:
             return (await query(self._database).execute()).data
         except NETWORK_ERRORS as error:
             raise database_unavailable() from error
+        except APIError as error:
+            if (error.code or "").startswith(_PASSING):
+                raise database_unavailable() from error
+            raise
 
     async def aclose(self) -> None:
         """Close what was opened."""

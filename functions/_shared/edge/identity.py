@@ -9,6 +9,7 @@ from uuid import UUID
 import httpx
 import jwt
 
+from edge.clients import NETWORK_ERRORS
 from edge.errors import ApiError
 
 AUDIENCE = "authenticated"
@@ -56,6 +57,7 @@ class UserTokens:
         self._clock = clock
         self._keys: dict[str, jwt.PyJWK] = {}
         self._fetched_at: float | None = None
+        self._reachable = True
         self._fetching = asyncio.Lock()
 
     async def user_id(self, token: str) -> UUID:
@@ -84,13 +86,20 @@ class UserTokens:
             raise unauthorized() from error
 
     async def _key(self, header: dict[str, Any]) -> tuple[Any, str]:
-        algorithm, kid = header.get("alg"), header.get("kid")
+        algorithm, kid = str(header.get("alg")), header.get("kid")
         if algorithm == "HS256" and self._secret:
             return self._secret, "HS256"
-        if algorithm not in _ASYMMETRIC or not isinstance(kid, str):
+        if not isinstance(kid, str) or algorithm not in _ASYMMETRIC:
             raise unauthorized()
         if kid not in self._keys or self._older_than(KEYS_LIVE_SECONDS):
             await self._fetch()
+        if not self._keys and not self._reachable:
+            raise ApiError(
+                503,
+                "sign_in_unavailable",
+                "Sign-in cannot be checked right now. Please try again in a moment.",
+                retry_after=5,
+            )
         key = self._keys.get(kid)
         if key is None or key.algorithm_name != algorithm:
             raise unauthorized()
@@ -103,20 +112,29 @@ class UserTokens:
         async with self._fetching:
             if not self._older_than(REFETCH_SECONDS):
                 return
+            self._fetched_at = self._clock()
             try:
                 response = await self._http().get(self._keys_url)
                 response.raise_for_status()
-                keys = jwt.PyJWKSet.from_dict(response.json()).keys
-            except (httpx.HTTPError, jwt.PyJWTError, ValueError) as error:
-                if self._keys:
-                    return  # The keys at hand stay good while the new ones cannot be had.
-                raise ApiError(
-                    503,
-                    "sign_in_unavailable",
-                    "Sign-in cannot be checked right now. Please try again in a moment.",
-                    retry_after=5,
-                ) from error
-            self._keys = {
-                key.key_id: key for key in keys if key.key_id and key.algorithm_name in _ASYMMETRIC
-            }
-            self._fetched_at = self._clock()
+                self._keys = _usable(response.json())
+            except (*NETWORK_ERRORS, ValueError):
+                # The keys at hand stay good while the new ones cannot be had.
+                self._reachable = False
+            else:
+                self._reachable = True
+
+
+def _usable(published: Any) -> dict[str, jwt.PyJWK]:
+    """The keys of a JSON Web Key Set by their id; those of other kinds are passed over."""
+    entries = published.get("keys") if isinstance(published, dict) else None
+    if not isinstance(entries, list):
+        raise ValueError("not a JSON Web Key Set")  # noqa: TRY004 - a value from outside
+    keys = {}
+    for entry in entries:
+        try:
+            key = jwt.PyJWK.from_dict(entry)
+        except (jwt.PyJWTError, AttributeError, TypeError, ValueError):
+            continue
+        if key.key_id and key.algorithm_name in _ASYMMETRIC:
+            keys[key.key_id] = key
+    return keys

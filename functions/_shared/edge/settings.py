@@ -3,7 +3,7 @@
 import sys
 from typing import Literal, TypeVar
 
-from pydantic import SecretStr, ValidationError, field_validator
+from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
@@ -12,9 +12,9 @@ class EdgeSettings(BaseSettings):
 
     model_config = SettingsConfigDict(extra="ignore", frozen=True)
 
-    supabase_url: str
+    supabase_url: str = Field(min_length=1)
     """The project's address, such as https://abc.supabase.co."""
-    supabase_secret_key: SecretStr
+    supabase_secret_key: SecretStr = Field(min_length=1)
     """The project's secret (service) key: it passes row level security."""
     chat_worker_api_key: SecretStr | None = None
     """Sent to the team's own chat worker as a bearer token."""

@@ -93,9 +93,11 @@ def read_openai_health(status: int, body: Any) -> str | None:
         return "its model is still loading"
     if status != 200:
         return f"/health answered {status}"
-    if isinstance(body, dict) and body.get("status", "ok") not in ("ok", "healthy"):
+    if body is None:
+        return None
+    if not isinstance(body, dict) or body.get("status") not in ("ok", "healthy"):
         return "it does not say that it is healthy"
-    return None
+    return None if body.get("model_loaded", True) is True else "its model is still loading"
 
 
 def read_models(status: int, body: Any) -> str | None:

@@ -1,18 +1,161 @@
-"""The model's text becomes the character's words, piece by piece as it comes."""
+"""The model's text becomes the character's words, piece by piece as it comes.
+
+Four stages, each a small state machine that holds back only what it cannot judge yet:
+
+    Reasoning   what is thought is not said
+    Speaker     "Mara:" before her own words goes; lines before them that speak for the person too
+    Stop        ends the reply where the model begins to speak for the person
+    Space       no space around the text
+
+What streams is what is stored, whatever the pieces were; only a reply that hit its length limit
+is trimmed once more at its end (`trimmed`), which the last event then tells.
+"""
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+_OPEN = ("<think>", "<thinking>", "<reasoning>", "<thought>")
+_CLOSE = tuple(tag.replace("<", "</") for tag in _OPEN)
+_TOKENS = ("<|im_end|>", "<|im_start|>", "<|eot_id|>", "<|endoftext|>", "</s>", "[INST]")
+"""What chat templates put around messages; a model that says one is past its end."""
+
+_NO_TEXT = re.compile("[\x00\ud800-\udfff]")
+"""NUL and halves of surrogate pairs: neither JSON nor Postgres can hold them."""
+
+Thinking = Literal["tagged", "leading"]
+"""Where reasoning is: between tags, or (families whose chat template writes the opening tag
+itself) from the start to the closing tag."""
+
+
+@dataclass(frozen=True)
+class Cast:
+    """Who speaks: the character, and the names that the person goes by."""
+
+    character: str = ""
+    person: Sequence[str] = ()
 
 
 class Reply:
-    """Drops the space around the text; paragraphs and markdown stay as they are.
+    """One reply as it comes. The pieces given out, joined, are its text."""
 
-    The pieces given out, joined, are the reply: what streams is what is stored.
-    """
+    def __init__(self, cast: Cast = Cast(), *, thinking: Thinking = "tagged") -> None:
+        self._stop = Stop(cast)
+        self._stages = (Reasoning(thinking), Speaker(cast), self._stop, Space())
+
+    @property
+    def ended(self) -> bool:
+        """The reply is over although the model goes on: nothing more will be shown."""
+        return self._stop.found
+
+    def feed(self, piece: str) -> str:
+        """The text that can be shown now that `piece` has come; may be empty."""
+        piece = _NO_TEXT.sub("", piece)
+        for stage in self._stages:
+            piece = stage.feed(piece)
+        return piece
+
+    def rest(self) -> str:
+        """The text that was still held back when the model ended."""
+        piece = ""
+        for stage in self._stages:
+            piece = stage.feed(piece) + stage.rest()
+        return piece
+
+
+class Reasoning:
+    """Drops what stands between thinking tags, also when the closing one never comes."""
+
+    def __init__(self, thinking: Thinking) -> None:
+        self._held = ""
+        self._inside = False
+        self._leading = thinking == "leading"
+
+    def feed(self, piece: str) -> str:
+        text, shown = self._held + piece, ""
+        while (tag := _first(text, _CLOSE if self._inside else _OPEN + _CLOSE)) is not None:
+            before, text = text[: tag.start()], text[tag.end() :]
+            orphan = not self._inside and tag[0].lower() in _CLOSE
+            if not self._inside and not (orphan and self._leading):
+                shown += before
+            self._inside = not self._inside and not orphan
+            self._leading = False
+        keep = len(text) if self._leading else _partial(text, _OPEN + _CLOSE)
+        self._held = text[len(text) - keep :]
+        return shown if self._inside else shown + text[: len(text) - keep]
+
+    def rest(self) -> str:
+        held, self._held = self._held, ""
+        return "" if self._inside else held
+
+
+class Speaker:
+    """Drops the name that some models write before the character's words."""
+
+    def __init__(self, cast: Cast) -> None:
+        self._own = _labels([cast.character, *cast.character.split()[:1]])
+        self._others = _labels([*cast.person, "User"])
+        self._held: str | None = ""
+
+    def feed(self, piece: str) -> str:
+        if self._held is None:
+            return piece
+        text = (self._held + piece).lstrip()
+        while _starts(text, self._others):
+            _, newline, after = text.partition("\n")
+            if not newline:
+                self._held = text
+                return ""
+            text = after.lstrip()
+        if own := _starts(text, self._own):
+            self._held = None
+            return text[len(own) :].lstrip(" ")
+        if _may_start(text, self._own + self._others):
+            self._held = text
+            return ""
+        self._held = None
+        return text
+
+    def rest(self) -> str:
+        held, self._held = self._held or "", None
+        return "" if _starts(held, self._others) else held
+
+
+class Stop:
+    """Ends the reply at a line that speaks for the person, or at a token of a chat template."""
+
+    def __init__(self, cast: Cast) -> None:
+        lines = tuple(f"\n{label}" for label in _labels([*cast.person, "User"]))
+        self._markers = (*lines, *_TOKENS)
+        self._held = ""
+        self.found = False
+
+    def feed(self, piece: str) -> str:
+        if self.found:
+            return ""
+        text = self._held + piece
+        if marker := _first(text, self._markers):
+            self.found = True
+            self._held = ""
+            return text[: marker.start()]
+        keep = _partial(text, self._markers)
+        self._held = text[len(text) - keep :]
+        return text[: len(text) - keep]
+
+    def rest(self) -> str:
+        held, self._held = self._held, ""
+        return held
+
+
+class Space:
+    """Drops the space around the text; paragraphs and markdown stay as they are."""
 
     def __init__(self) -> None:
         self._begun = False
         self._held = ""
 
     def feed(self, piece: str) -> str:
-        """The text that can be shown now that `piece` has come; may be empty."""
         text = self._held + piece
         if not self._begun:
             text = text.lstrip()
@@ -20,6 +163,63 @@ class Reply:
         self._held = text[len(shown) :]
         self._begun = self._begun or bool(shown)
         return shown
+
+    def rest(self) -> str:
+        return ""
+
+
+def _labels(names: Iterable[str]) -> tuple[str, ...]:
+    """How models write who speaks."""
+    return tuple(
+        label
+        for name in dict.fromkeys(filter(None, names))
+        for label in (f"{name}:", f"**{name}:**", f"**{name}**:", f"*{name}:*", f"[{name}]:")
+    )
+
+
+def _first(text: str, markers: Sequence[str]) -> re.Match[str] | None:
+    return re.search("|".join(map(re.escape, markers)), text, re.IGNORECASE)
+
+
+def _starts(text: str, labels: Sequence[str]) -> str:
+    """The label that the text begins with, or nothing."""
+    lower = text.lower()
+    return next((text[: len(label)] for label in labels if lower.startswith(label.lower())), "")
+
+
+def _may_start(text: str, labels: Sequence[str]) -> bool:
+    """Whether the text, if it went on, could begin with a label."""
+    lower = text.lower()
+    return any(label.lower().startswith(lower) for label in labels)
+
+
+def _partial(text: str, markers: Sequence[str]) -> int:
+    """The length of the longest end of the text with which a marker begins."""
+    lower = text.lower()
+    longest = max(map(len, markers)) - 1
+    for length in range(min(longest, len(text)), 0, -1):
+        end = lower[-length:]
+        if any(marker.lower().startswith(end) for marker in markers):
+            return length
+    return 0
+
+
+_SENTENCE_END = re.compile(r"[.!?…。！？][\"'”’»*_)\]]*(?=\s|$)|[。！？][\"'”’»」』*_)\]]*")
+LEAST_KEPT = 0.3
+"""Of a reply that is trimmed: better an unfinished sentence than half the reply gone."""
+
+
+def trimmed(text: str) -> str:
+    """A reply that hit its length limit, without the sentence it stopped in; marks closed."""
+    ends = [match.end() for match in _SENTENCE_END.finditer(text)]
+    if ends and ends[-1] >= len(text) * LEAST_KEPT:
+        text = text[: ends[-1]]
+    paragraph = text.rpartition("\n")[2]
+    if paragraph.replace("**", "").count("*") % 2:
+        text += "*"
+    if paragraph.count('"') % 2:
+        text += '"'
+    return text
 
 
 def joined(beginning: str, continuation: str) -> str:

@@ -1,0 +1,167 @@
+"""What `make build` makes: folders that run alone, each in an environment of its own."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.support.answers import stream, worker_healthy
+from tests.support.functions import serve_process
+from tests.support.postgres import ROOT
+from tests.support.stack import HEALTH_CHECK_SECRET, Stack
+
+NAMES = ["health_check", "roleplay_chat"]
+
+
+def build(folder: Path) -> Path:
+    """Assembles dist/ from a copy of the sources in this folder."""
+    for name in ("dev", "functions"):
+        shutil.copytree(ROOT / name, folder / name, dirs_exist_ok=True)
+    subprocess.run([sys.executable, "-m", "dev.build"], cwd=folder, check=True)
+    return folder / "dist"
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    """Every file by its path."""
+    files = (path for path in folder.rglob("*") if not path.is_dir())
+    return {str(path.relative_to(folder)): path.read_bytes() for path in files}
+
+
+@pytest.fixture(scope="module")
+def dist(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return build(tmp_path_factory.mktemp("build"))
+
+
+def install(folder: Path, environment: Path) -> Path:
+    """The Python of a new environment with nothing but what the folder asks for."""
+    # The pip at hand installs into it: a copy of pip of its own would take seconds to make.
+    pip = [sys.executable, "-m", "pip", "--python", environment, "install", "--quiet"]
+    for command in (
+        [sys.executable, "-m", "venv", "--without-pip", environment],
+        [*pip, "--no-compile", "--require-hashes", "--requirement", folder / "requirements.txt"],
+    ):
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+    return environment / "bin/python"
+
+
+@pytest.fixture(scope="module")
+def python(dist: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """The Python that a function is installed for; both are installed at the same time."""
+    folder = tmp_path_factory.mktemp("environments")
+    with ThreadPoolExecutor() as pool:
+        installed: dict[str, Future[Path]] = {
+            name: pool.submit(install, dist / name, folder / name) for name in NAMES
+        }
+    return lambda name: installed[name].result()
+
+
+class TestBuild:
+    def test_makes_a_folder_for_each_function(self, dist: Path) -> None:
+        assert sorted(path.name for path in dist.iterdir()) == NAMES
+
+    @pytest.mark.parametrize("name", NAMES)
+    def test_folder_has_the_function_and_what_it_imports(self, dist: Path, name: str) -> None:
+        assert {path.name for path in (dist / name).iterdir()} == {
+            "main.py",
+            "requirements.txt",
+            "edge",
+            name,
+        }
+        others = [path for path in contents(dist / name) if not path.endswith((".py", "py.typed"))]
+        assert others == ["requirements.txt"]
+
+    def test_sources_are_copied_as_they_are(self, dist: Path) -> None:
+        copied = contents(dist / "roleplay_chat" / "edge")
+        sources = contents(ROOT / "functions/_shared/edge")
+        assert copied == {path: sources[path] for path in copied}
+        assert "identity.py" in copied
+
+    def test_twice_gives_the_same_bytes(self, dist: Path, tmp_path: Path) -> None:
+        # A file that is gone from the sources goes from dist/, too.
+        (tmp_path / "dist/roleplay_chat").mkdir(parents=True)
+        (tmp_path / "dist/roleplay_chat/old.py").write_text("")
+        again = build(tmp_path)
+        assert contents(again) == contents(dist)
+        assert contents(build(tmp_path)) == contents(again)
+
+
+class TestInstalled:
+    """Each function in an empty environment, served by its own functions-framework."""
+
+    def test_environment_holds_no_more_than_the_function_asks_for(
+        self, python: Callable[[str], Path]
+    ) -> None:
+        program = "import importlib.util as u; print([m for m in %r if u.find_spec(m)])"
+        modules = ["pytest", "edge", "roleplay_chat", "dev", "tests", "psycopg", "xllamacpp"]
+        for name in NAMES:
+            command = [python(name), "-I", "-c", program % modules]
+            assert subprocess.check_output(command, text=True).strip() == "[]"
+
+    def test_roleplay_chat_answers_a_turn(
+        self, stack: Stack, dist: Path, python: Callable[[str], Path]
+    ) -> None:
+        user = stack.user(algorithm="ES256")
+        conversation = stack.conversation(user)
+        stack.upstream.enqueue(stream(["Good ", "evening."]), stream(["Sit ", "down."]))
+        body: dict[str, Any] = {"conversation_id": str(conversation)}
+
+        with serve_process(
+            "roleplay_chat", stack.env(), dist, python=python("roleplay_chat")
+        ) as process:
+            alive = httpx.get(process.url)
+            answer = stack.chat(user, url=process.url, message="Hello", **body)
+            events = stack.stream(user, url=process.url, message="And now?", **body)
+
+        assert (alive.status_code, alive.json()["status"]) == (200, "ok")
+        assert (answer.status_code, answer.json()["response"]) == (200, "Good evening.")
+        assert (events[0].name, events[-1].name) == ("start", "done")
+        assert stack.said(conversation) == [
+            ("user", "Hello"),
+            ("character", "Good evening."),
+            ("user", "And now?"),
+            ("character", "Sit down."),
+        ]
+
+    def test_health_check_probes_the_worker(
+        self, stack: Stack, dist: Path, python: Callable[[str], Path]
+    ) -> None:
+        stack.register_worker()
+        stack.worker.enqueue(worker_healthy(), to="/health")
+        scheduler = {"Authorization": f"Bearer {HEALTH_CHECK_SECRET}"}
+
+        with serve_process(
+            "health_check", stack.env(), dist, python=python("health_check")
+        ) as process:
+            refused = httpx.post(process.url)
+            answer = httpx.post(process.url, headers=scheduler)
+
+        assert refused.status_code == 401
+        assert answer.json()["workers"]["chatWorker"]["isHealthy"] is True
+        cache = stack.one("select config -> 'workerHealthCache' as cache from system_config")
+        assert cache["cache"] == answer.json()["workers"]
+
+    @pytest.mark.parametrize("name", NAMES)
+    def test_function_without_its_settings_says_which(
+        self,
+        stack: Stack,
+        dist: Path,
+        python: Callable[[str], Path],
+        name: str,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        for setting in stack.env():  # functions that are served in this process have set them
+            monkeypatch.delenv(setting, raising=False)
+        with (
+            pytest.raises(RuntimeError, match="SUPABASE_URL: Field required"),
+            serve_process(name, {}, dist, python=python(name)),
+        ):
+            pass

@@ -1,0 +1,347 @@
+"""What comes in, what goes out: the shapes that clients know."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+from uuid import UUID
+
+import httpx
+import pytest
+from httpx_sse import EventSource
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from edge.errors import ApiError
+from roleplay_chat.api import (
+    HEARTBEAT,
+    Answer,
+    ChatRequest,
+    Chosen,
+    Tried,
+    Usage,
+    parse_request,
+    sse,
+)
+
+CONVERSATION = "c0ffee00-0000-4000-8000-0000000000cc"
+MAX_CHARS = 100
+
+
+def parse(**fields: Any) -> ChatRequest:
+    """The request in a body that asks for a turn of roleplay, `fields` changed."""
+    body = {"message": "Hello", "conversation_id": CONVERSATION} | fields
+    return parse_request(json.dumps(body).encode(), max_message_chars=MAX_CHARS)
+
+
+def refused(**fields: Any) -> ApiError:
+    with pytest.raises(ApiError) as caught:
+        parse(**fields)
+    assert caught.value.status == 400
+    return caught.value
+
+
+class TestRequest:
+    def test_defaults(self) -> None:
+        request = parse()
+        assert request.conversation_id == UUID(CONVERSATION)
+        assert (request.message, request.action, request.task) == ("Hello", "send", "roleplay")
+        assert (request.model_provider, request.stream, request.content_tier) == (None, None, None)
+
+    @pytest.mark.parametrize(
+        "field",
+        [
+            "character_id",
+            "model_provider",
+            "memory_tier",
+            "content_tier",
+            "scene_context",
+            "scene_system_prompt",
+            "scene_name",
+            "scene_description",
+            "scene_starters",
+            "user_role",
+            "user_character_id",
+            "client_message_id",
+            "kickoff",
+            "stream",
+            "on_disconnect",
+        ],
+    )
+    def test_empty_text_and_null_mean_not_given(self, field: str) -> None:
+        assert getattr(parse(**{field: ""}), field) is None
+        assert getattr(parse(**{field: None}), field) is None
+
+    def test_empty_action_and_task_mean_the_defaults(self) -> None:
+        request = parse(action="", task="")
+        assert (request.action, request.task) == ("send", "roleplay")
+
+    @pytest.mark.parametrize(
+        ("fields", "action"),
+        [
+            ({}, "send"),
+            ({"action": "send"}, "send"),
+            ({"action": None}, "send"),
+            ({"action": "regenerate", "message": None}, "regenerate"),
+            ({"action": "continue", "message": None}, "continue"),
+            ({"kickoff": True, "message": None}, "kickoff"),
+            ({"kickoff": True, "message": ""}, "kickoff"),
+            ({"kickoff": True, "action": "regenerate"}, "kickoff"),
+            ({"kickoff": False}, "send"),
+            ({"kickoff": None}, "send"),
+        ],
+    )
+    def test_action(self, fields: dict[str, Any], action: str) -> None:
+        assert parse(**fields).action == action
+
+    @pytest.mark.parametrize("task", ["storytelling", "prompt_enhancement"])
+    def test_other_tasks_need_no_conversation(self, task: str) -> None:
+        request = parse(task=task, conversation_id=None)
+        assert (request.task, request.conversation_id) == (task, None)
+
+    def test_user_of_the_body_is_not_kept(self) -> None:
+        request = parse(user_id="c0ffee00-0000-4000-8000-0000000000aa")
+        assert "user_id" not in request.model_dump()
+        assert not hasattr(request, "user_id")
+
+    def test_message_keeps_its_spaces_and_lines(self) -> None:
+        assert parse(message=" a\n\n b ").message == " a\n\n b "
+
+    def test_message_may_be_as_long_as_the_limit_in_characters(self) -> None:
+        assert parse(message="🌊" * MAX_CHARS).message == "🌊" * MAX_CHARS
+
+    @pytest.mark.parametrize(
+        ("fields", "code", "named"),
+        [
+            pytest.param({"message": None}, "message_required", "message", id="no-message"),
+            pytest.param({"message": " \n"}, "message_required", "message", id="blank-message"),
+            pytest.param(
+                {"message": "a" * (MAX_CHARS + 1)}, "message_too_long", "101", id="long-message"
+            ),
+            pytest.param(
+                {"task": "prompt_enhancement", "message": "a" * (MAX_CHARS + 1)},
+                "message_too_long",
+                "101",
+                id="long-message-of-another-task",
+            ),
+            pytest.param(
+                {"conversation_id": None}, "invalid_request", "`conversation_id`", id="nowhere"
+            ),
+            pytest.param(
+                {"conversation_id": ""}, "invalid_request", "`conversation_id`", id="empty-id"
+            ),
+            pytest.param(
+                {"conversation_id": None, "kickoff": True},
+                "invalid_request",
+                "`conversation_id`",
+                id="kickoff-nowhere",
+            ),
+            pytest.param(
+                {"conversation_id": None, "action": "regenerate", "task": "storytelling"},
+                "invalid_request",
+                "`conversation_id`",
+                id="regenerate-nowhere",
+            ),
+            pytest.param(
+                {"conversation_id": None, "action": "continue", "task": "storytelling"},
+                "invalid_request",
+                "`conversation_id`",
+                id="continue-nowhere",
+            ),
+            pytest.param(
+                {"action": "kickoff"}, "invalid_request", "`action`", id="kickoff-is-no-action"
+            ),
+            pytest.param({"task": "poem"}, "invalid_request", "`task`", id="unknown-task"),
+            pytest.param(
+                {"memory_tier": "all"}, "invalid_request", "`memory_tier`", id="unknown-memory"
+            ),
+            pytest.param({"stream": "often"}, "invalid_request", "`stream`", id="stream-no-bool"),
+            pytest.param(
+                {"scene_starters": "Hi"}, "invalid_request", "`scene_starters`", id="no-list"
+            ),
+            pytest.param(
+                {"scene_starters": ["a", 5]},
+                "invalid_request",
+                "`scene_starters.1`",
+                id="number-in-a-list",
+            ),
+            pytest.param(
+                {"scene_starters": ["a"] * 51},
+                "invalid_request",
+                "`scene_starters`",
+                id="list-too-long",
+            ),
+            pytest.param(
+                {"scene_context": "a" * 8001},
+                "invalid_request",
+                "`scene_context`",
+                id="scene-too-long",
+            ),
+            pytest.param(
+                {"model_provider": "a" * 201},
+                "invalid_request",
+                "`model_provider`",
+                id="model-too-long",
+            ),
+            pytest.param(
+                {"client_message_id": "a" * 129},
+                "invalid_request",
+                "`client_message_id`",
+                id="client-id-too-long",
+            ),
+            pytest.param(
+                {"user_role": "a\0b"}, "invalid_request", "`user_role`", id="nul-in-any-text"
+            ),
+        ],
+    )
+    def test_refusal_names_the_field(self, fields: dict[str, Any], code: str, named: str) -> None:
+        error = refused(**fields)
+        assert error.code == code
+        assert named in error.message
+
+    def test_refusal_does_not_repeat_what_was_sent(self) -> None:
+        secret = "canary" * 2000
+        error = refused(scene_context=secret, content_tier="canary", memory_tier="canary")
+        assert "canary" not in error.message
+
+    @pytest.mark.parametrize(
+        "body",
+        [b"", b"{", b"\xff\xfe\xff", b"{'a': 1}", b'{"a": %s}' % (b"9" * 5000)],
+        ids=["empty", "unfinished", "not-text", "python", "endless-number"],
+    )
+    def test_what_is_no_json(self, body: bytes) -> None:
+        with pytest.raises(ApiError) as caught:
+            parse_request(body, max_message_chars=MAX_CHARS)
+        assert (caught.value.status, caught.value.code) == (400, "malformed_json")
+
+    @pytest.mark.parametrize("body", [b"null", b"[]", b'"text"', b"5", b"NaN"])
+    def test_json_that_is_no_object(self, body: bytes) -> None:
+        with pytest.raises(ApiError) as caught:
+            parse_request(body, max_message_chars=MAX_CHARS)
+        assert (caught.value.status, caught.value.code) == (400, "invalid_request")
+
+
+# Any text, halves of surrogate pairs included: JSON can carry them.
+anything = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(st.characters()),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=5,
+)
+fields = st.sampled_from([*ChatRequest.model_fields, "action", "user_id", "new_field"])
+
+
+@settings(deadline=None)
+@given(st.dictionaries(fields, anything))
+def test_any_object_is_understood_or_refused_with_a_sentence(body: dict[str, Any]) -> None:
+    try:
+        answer = parse_request(json.dumps(body).encode(), max_message_chars=MAX_CHARS)
+    except ApiError as error:
+        refusal = error.response("id")
+        answered = (refusal.status_code, json.loads(refusal.body)["success"])
+    else:
+        answered = (200, bool(answer.model_dump_json()))
+    assert answered in [(200, True), (400, False)]
+
+
+ANSWER = Answer(
+    response="Sit down.\n\nTea?",
+    chosen=Chosen("openrouter:a/b:free"),
+    turn_id="turn",
+    request_id="request",
+    processing_time=1200,
+    content_tier="sfw",
+    finish_reason="stop",
+    message_id="reply",
+    user_message_id="said",
+    memory_updated=True,
+    usage=Usage(150, 200, 0.0004),
+    route=[Tried("chat_worker", "overloaded", 80), Tried("openrouter:a/b:free", "ok", 1100)],
+)
+
+
+class TestAnswer:
+    def test_fields_that_the_shipped_client_reads(self) -> None:
+        body = ANSWER.to_json()
+        types = {
+            "success": bool,
+            "response": str,
+            "model_used": str,
+            "message_id": str,
+            "processing_time": int,
+            "memory_updated": bool,
+            "usedFallback": bool,
+            "fallbackModel": type(None),
+            "scene_generated": bool,
+            "consistency_score": int,
+        }
+        assert {name: type(body[name]) for name in types} == types
+
+    def test_whole_body(self) -> None:
+        assert json.loads(json.dumps(ANSWER.to_json())) == {
+            "success": True,
+            "response": "Sit down.\n\nTea?",
+            "model_used": "openrouter:a/b:free",
+            "message_id": "reply",
+            "processing_time": 1200,
+            "memory_updated": True,
+            "usedFallback": False,
+            "fallbackModel": None,
+            "scene_generated": False,
+            "consistency_score": 0,
+            "turn_id": "turn",
+            "user_message_id": "said",
+            "content_tier": "sfw",
+            "finish_reason": "stop",
+            "incomplete": False,
+            "notice": None,
+            "saved": True,
+            "usage": {"prompt_tokens": 150, "completion_tokens": 200, "cost_usd": 0.0004},
+            "route": [
+                {"target": "chat_worker", "outcome": "overloaded", "ms": 80},
+                {"target": "openrouter:a/b:free", "outcome": "ok", "ms": 1100},
+            ],
+            "request_id": "request",
+        }
+
+    def test_fallback_names_the_model_for_the_picker(self) -> None:
+        chosen = Chosen("openrouter:a/b:free", True, "a/b:free", "It is down; B answered instead.")
+        assert chosen.to_json() == {
+            "model_used": "openrouter:a/b:free",
+            "usedFallback": True,
+            "fallbackModel": "a/b:free",
+            "notice": "It is down; B answered instead.",
+        }
+
+    def test_metadata_is_everything_but_the_reply(self) -> None:
+        assert ANSWER.metadata() | {"response": ANSWER.response} == ANSWER.to_json()
+        assert "response" not in ANSWER.metadata()
+
+    def test_reply_that_was_not_saved_has_a_code(self) -> None:
+        lost = Answer("Hm.", Chosen("chat_worker"), "turn", "request", 5, "sfw", saved=False)
+        body = lost.to_json()
+        assert (body["saved"], body["code"], body["message_id"]) == (False, "not_saved", None)
+
+
+class TestEvents:
+    def test_framing(self) -> None:
+        assert sse("delta", {"text": "a\nb"}) == 'event: delta\ndata: {"text": "a\\nb"}\n\n'
+
+    def test_text_is_sent_as_it_is_and_not_escaped(self) -> None:
+        assert "灯台守 🌊" in sse("delta", {"text": "灯台守 🌊"})
+
+    def test_heartbeat_is_a_comment(self) -> None:
+        assert HEARTBEAT.startswith(":")
+        assert received(HEARTBEAT * 2) == []
+
+    @settings(deadline=None)
+    @given(st.lists(st.text()))
+    def test_any_text_arrives_as_it_was_sent(self, texts: list[str]) -> None:
+        sent = HEARTBEAT.join(sse("delta", {"text": text}) for text in texts)
+        assert received(sent) == [("delta", {"text": text}) for text in texts]
+
+
+def received(stream: str) -> list[tuple[str, Any]]:
+    """What a client of event streams makes of it."""
+    headers = {"Content-Type": "text/event-stream"}
+    response = httpx.Response(200, headers=headers, content=stream.encode())
+    return [(event.event, event.json()) for event in EventSource(response).iter_sse()]

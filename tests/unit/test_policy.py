@@ -1,0 +1,91 @@
+"""Which content tier a turn has."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from roleplay_chat.api import Tier
+from roleplay_chat.policy import content_tier
+from roleplay_chat.rows import CharacterRow, ConversationRow, UserRow
+
+ID = UUID(int=1)
+VERIFIED = UserRow(age_verified=True)
+
+
+def character(age: int | None = 40, rating: Tier = "nsfw") -> CharacterRow:
+    return CharacterRow(id=ID, name="Vera", age=age, content_rating=rating)
+
+
+def conversation(tier: Tier | None = None) -> ConversationRow:
+    return ConversationRow(id=ID, content_tier=tier)
+
+
+def tier(asked: Tier | None = "nsfw", **rows: Any) -> Tier:
+    """The tier of a turn in which everything allows the adult tier, `rows` changed."""
+    everything = {
+        "user": VERIFIED,
+        "conversation": conversation(),
+        "character": character(),
+        "persona": character(30),
+    }
+    return content_tier(asked, **(everything | rows))
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        pytest.param({}, id="everything-allows-it"),
+        pytest.param({"conversation": conversation("nsfw")}, id="conversation-says-so"),
+        pytest.param({"conversation": None}, id="no-conversation"),
+        pytest.param({"character": None}, id="no-character"),
+        pytest.param({"persona": None}, id="no-persona"),
+        pytest.param({"character": character(18), "persona": character(18)}, id="just-adult"),
+        pytest.param({"persona": character(30, "sfw")}, id="persona-has-no-rating-of-its-own"),
+    ],
+)
+def test_adult_tier_is_given(rows: dict[str, Any]) -> None:
+    assert tier(**rows) == "nsfw"
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        pytest.param({"asked": None}, id="not-asked-for"),
+        pytest.param({"asked": "sfw"}, id="asked-for-the-other"),
+        pytest.param({"user": UserRow()}, id="person-not-verified"),
+        pytest.param({"conversation": conversation("sfw")}, id="conversation-is-for-everybody"),
+        pytest.param({"character": character(rating="sfw")}, id="character-is-for-everybody"),
+        pytest.param({"character": character(None)}, id="age-of-the-character-not-declared"),
+        pytest.param({"character": character(17)}, id="character-not-adult"),
+        pytest.param({"character": character(0)}, id="character-newborn"),
+        pytest.param({"persona": character(None)}, id="age-of-the-persona-not-declared"),
+        pytest.param({"persona": character(17)}, id="persona-not-adult"),
+    ],
+)
+def test_one_objection_is_enough(rows: dict[str, Any]) -> None:
+    assert tier(**rows) == "sfw"
+
+
+ages = st.none() | st.integers(0, 120)
+tiers: st.SearchStrategy[Tier] = st.sampled_from(["sfw", "nsfw"])
+
+
+@settings(deadline=None)
+@given(asked=st.none() | tiers, verified=st.booleans(), age=ages, played=ages, rating=tiers)
+def test_nobody_under_age_is_in_an_adult_turn(
+    asked: Tier | None, verified: bool, age: int | None, played: int | None, rating: Tier
+) -> None:
+    given_tier = tier(
+        asked,
+        user=UserRow(age_verified=verified),
+        character=character(age, rating),
+        persona=character(played),
+    )
+    if given_tier == "nsfw":
+        assert verified
+        assert min(age or 0, played or 0) >= 18

@@ -1,0 +1,175 @@
+"""Which workers are probed, and what makes an answer a healthy one."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from health_check.app import configured_workers
+from health_check.probe import Worker, read_health, read_models, read_openai_health
+
+URL = "https://worker.example"
+LOADING = {"status": "healthy", "model_loaded": False, "uptime": 2.5, "stats": {}}
+
+
+class TestChatWorker:
+    @pytest.mark.parametrize(
+        "body",
+        [
+            {"status": "healthy", "model_loaded": True},
+            {"status": "healthy", "model_loaded": True, "uptime": 3600.5, "stats": {}},
+        ],
+        ids=["short", "whole"],
+    )
+    def test_is_healthy_when_it_says_so_with_its_model_loaded(self, body: Any) -> None:
+        assert read_health(200, body) is None
+
+    @pytest.mark.parametrize(
+        ("status", "body", "why"),
+        [
+            pytest.param(200, None, "JSON object", id="no-json"),
+            pytest.param(200, "healthy", "JSON object", id="text"),
+            pytest.param(200, ["healthy"], "JSON object", id="list"),
+            pytest.param(200, True, "JSON object", id="true"),
+            pytest.param(200, {}, "healthy", id="empty"),
+            pytest.param(200, {"status": "ok", "model_loaded": True}, "healthy", id="ok"),
+            pytest.param(200, {"status": True, "model_loaded": True}, "healthy", id="status-true"),
+            pytest.param(200, {"model_loaded": True}, "healthy", id="no-status"),
+            pytest.param(200, {"status": "healthy"}, "loading", id="nothing-of-a-model"),
+            pytest.param(200, LOADING, "loading", id="loading"),
+            pytest.param(200, LOADING | {"model_loaded": "yes"}, "loading", id="loaded-as-text"),
+            pytest.param(200, LOADING | {"model_loaded": 1}, "loading", id="loaded-as-a-number"),
+            pytest.param(503, LOADING | {"model_loaded": True}, "answered 503", id="503"),
+            pytest.param(204, None, "answered 204", id="204"),
+        ],
+    )
+    def test_is_down_otherwise(self, status: int, body: Any, why: str) -> None:
+        assert why in (read_health(status, body) or "")
+
+
+class TestOpenAICompatible:
+    @pytest.mark.parametrize(
+        "body",
+        [{"status": "ok"}, {"status": "healthy"}, {"status": "ok", "slots_idle": 2}],
+        ids=["llama-cpp", "healthy", "more"],
+    )
+    def test_health_that_says_so(self, body: Any) -> None:
+        assert read_openai_health(200, body) is None
+
+    @pytest.mark.parametrize(
+        ("status", "body", "why"),
+        [
+            pytest.param(503, {"error": {"message": "Loading model"}}, "loading", id="llama-cpp"),
+            pytest.param(500, None, "answered 500", id="500"),
+            pytest.param(401, None, "answered 401", id="401"),
+            pytest.param(302, None, "answered 302", id="redirect"),
+            pytest.param(200, {"status": "error"}, "healthy", id="error"),
+            pytest.param(200, {"status": "loading model"}, "healthy", id="loading"),
+            pytest.param(200, {"status": None}, "healthy", id="null"),
+        ],
+    )
+    def test_health_that_does_not(self, status: int, body: Any, why: str) -> None:
+        assert why in (read_openai_health(status, body) or "")
+
+    @pytest.mark.parametrize(
+        "body",
+        [LOADING, LOADING | {"status": "ok"}, {"error": "no such tunnel"}, ["x"], "OK"],
+        ids=["loading", "ok-and-loading", "another-servers", "list", "text"],
+    )
+    def test_any_other_json_is_not_healthy(self, body: Any) -> None:
+        assert read_openai_health(200, body) is not None
+
+    def test_listed_model_is_enough(self) -> None:
+        assert read_models(200, {"object": "list", "data": [{"id": "qwen"}]}) is None
+
+    @pytest.mark.parametrize(
+        ("status", "body", "why"),
+        [
+            pytest.param(200, {"object": "list", "data": []}, "no model", id="empty-list"),
+            pytest.param(200, {"data": {"id": "qwen"}}, "no model", id="no-list"),
+            pytest.param(200, {"data": "qwen"}, "no model", id="text"),
+            pytest.param(200, {}, "no model", id="no-data"),
+            pytest.param(200, ["qwen"], "no model", id="list"),
+            pytest.param(200, None, "no model", id="no-json"),
+            pytest.param(404, None, "answered 404", id="404"),
+        ],
+    )
+    def test_no_listed_model_is_not(self, status: int, body: Any, why: str) -> None:
+        assert why in (read_models(status, body) or "")
+
+
+anything = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=5,
+)
+said = anything | st.dictionaries(
+    st.sampled_from(["status", "model_loaded", "data"]), anything | st.just("healthy")
+)
+
+
+@settings(deadline=None)
+@given(status=st.integers(100, 599), body=said)
+def test_no_answer_is_too_odd(status: int, body: object) -> None:
+    for read in (read_health, read_openai_health, read_models):
+        why = read(status, body)
+        assert why is None or (status, bool(why)) == (status, True)
+    if status != 200:
+        assert read_health(status, body)
+
+
+class TestConfiguredWorkers:
+    def test_chat_worker_and_others(self) -> None:
+        config = {
+            "chatWorkerUrl": f"{URL}/",
+            "chatWorker": {"protocol": "openai", "model": "qwen"},
+            "workers": {"second": {"url": "https://b.example/x/"}, "third": {"url": URL}},
+            "workerHealthCache": {},
+        }
+        assert {worker.name: worker for worker in configured_workers(config)} == {
+            "chatWorker": Worker("chatWorker", URL, "openai"),
+            "second": Worker("second", "https://b.example/x", "chat_worker"),
+            "third": Worker("third", URL, "chat_worker"),
+        }
+
+    def test_chat_worker_is_the_registered_one_alone(self) -> None:
+        config = {"chatWorkerUrl": URL, "workers": {"chatWorker": {"url": "https://evil.example"}}}
+        assert configured_workers(config) == [Worker("chatWorker", URL)]
+        assert configured_workers({"workers": config["workers"]}) == []
+
+    @pytest.mark.parametrize(
+        "config",
+        [
+            pytest.param({}, id="empty"),
+            pytest.param({"chatWorkerUrl": None, "chatWorker": None, "workers": None}, id="null"),
+            pytest.param({"chatWorkerUrl": ""}, id="empty-address"),
+            pytest.param({"chatWorkerUrl": 5}, id="address-is-a-number"),
+            pytest.param({"chatWorkerUrl": {"url": URL}}, id="address-is-an-object"),
+            pytest.param({"workers": [{"url": URL}]}, id="workers-is-a-list"),
+            pytest.param({"workers": URL}, id="workers-is-text"),
+            pytest.param({"workers": {"a": URL, "b": None, "c": []}}, id="entries-are-no-objects"),
+            pytest.param({"workers": {"a": {}, "b": {"url": None}}}, id="entries-lack-addresses"),
+        ],
+    )
+    def test_entry_without_an_address_is_passed_over(self, config: dict[str, Any]) -> None:
+        assert configured_workers(config) == []
+
+    @pytest.mark.parametrize("chat_worker", [None, [], "openai", 5, {}])
+    def test_protocol_is_the_workers_own_when_none_is_named(self, chat_worker: object) -> None:
+        config = {"chatWorkerUrl": URL, "chatWorker": chat_worker}
+        assert configured_workers(config) == [Worker("chatWorker", URL, "chat_worker")]
+
+    @settings(deadline=None)
+    @given(
+        st.dictionaries(
+            st.sampled_from(["chatWorkerUrl", "chatWorker", "workers"]),
+            anything
+            | st.dictionaries(st.text(), st.dictionaries(st.sampled_from(["url"]), anything)),
+        )
+    )
+    def test_no_configuration_is_too_odd(self, config: dict[str, Any]) -> None:
+        for worker in configured_workers(config):
+            assert isinstance(worker.url, str)

@@ -1,0 +1,430 @@
+"""A reply is read the same however the network cuts it into pieces."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from roleplay_chat.failures import UpstreamError
+from roleplay_chat.providers import Call, End, Text
+from roleplay_chat.providers.openai_compatible import MAX_REPLY_CHARS, generate
+from roleplay_chat.routing import Target
+
+EVENT_STREAM = "text/event-stream"
+Read = list[str | End]
+"""The pieces of text ("" is a sign of life), then the end, or the name of the failure."""
+
+
+class Pieces(httpx.AsyncByteStream):
+    """A body that arrives in these pieces."""
+
+    def __init__(self, pieces: Sequence[bytes]) -> None:
+        self._pieces = pieces
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        for piece in self._pieces:
+            yield piece
+
+
+async def read(
+    http: httpx.AsyncClient, answers: list[httpx.Response], answer: httpx.Response
+) -> Read:
+    target = Target("openrouter", "some/model:free", "Some model", "openai", "http://upstream/")
+    call = Call(target, [], {}, {}, "sfw", httpx.Timeout(5))
+    answers.append(answer)
+    events: Read = []
+    try:
+        async for event in generate(http, call):
+            if isinstance(event, End) and events and isinstance(events[-1], End):
+                events.pop()
+            events.append(event.text if isinstance(event, Text) else event)
+    except UpstreamError as error:
+        events.append(f"! {error.failure.situation.name}")
+    return events
+
+
+def read_cut(
+    body: bytes,
+    cuts: Sequence[Sequence[int]],
+    *,
+    status: int = 200,
+    content_type: str = EVENT_STREAM,
+) -> list[Read]:
+    """What is read of a body when it comes in the pieces that each of `cuts` makes of it."""
+
+    async def all_of_them() -> list[Read]:
+        answers: list[httpx.Response] = []
+        transport = httpx.MockTransport(lambda _: answers.pop())
+        async with httpx.AsyncClient(transport=transport) as http:
+            return [
+                await read(
+                    http,
+                    answers,
+                    httpx.Response(
+                        status,
+                        headers={"Content-Type": content_type},
+                        stream=Pieces(
+                            [body[a:b] for a, b in zip([0, *cut], [*cut, len(body)], strict=True)]
+                        ),
+                    ),
+                )
+                for cut in cuts
+            ]
+
+    return asyncio.run(all_of_them())
+
+
+def read_whole(body: bytes, *, status: int = 200, content_type: str = EVENT_STREAM) -> Read:
+    return read_cut(body, [[]], status=status, content_type=content_type)[0]
+
+
+def every_cut(body: bytes) -> list[Sequence[int]]:
+    """One cut at every byte, and then all of them at once."""
+    return [*([at] for at in range(len(body) + 1)), range(1, len(body))]
+
+
+def chunk(content: Any = None, finish: str | None = None, **more: Any) -> dict[str, Any]:
+    return {"choices": [{"delta": {"content": content}, "finish_reason": finish}]} | more
+
+
+def sse(*events: Any, end: str = "\n\n") -> bytes:
+    return "".join(
+        f"data: {event if isinstance(event, str) else json.dumps(event)}{end}" for event in events
+    ).encode()
+
+
+def mixed(*parts: bytes) -> bytes:
+    return b"".join(parts)
+
+
+HI, STOP, DONE = chunk("Hi"), chunk("", "stop"), "[DONE]"
+USAGE = {"prompt_tokens": 10, "completion_tokens": 4, "cost": 0.5}
+WHOLE = End("stop")
+PAID = End("stop", 10, 4, 0.5)
+OVERLOADED = {"code": 502, "message": "Internal server error"}
+
+STREAMS: dict[str, tuple[bytes, Read]] = {
+    # How events are written
+    "lf": (sse(HI, STOP, DONE), ["Hi", WHOLE]),
+    "crlf": (sse(HI, STOP, DONE, end="\r\n\r\n"), ["Hi", WHOLE]),
+    "lone-cr": (sse(HI, STOP, DONE, end="\r\r"), ["Hi", WHOLE]),
+    "line-ends-mixed": (
+        mixed(sse(HI, end="\r\n\n"), sse(STOP, end="\r\r\n"), sse(DONE)),
+        ["Hi", WHOLE],
+    ),
+    "byte-order-mark": (b"\xef\xbb\xbf" + sse(HI, STOP, DONE), ["Hi", WHOLE]),
+    "no-space-after-the-colon": (sse(HI, STOP, DONE).replace(b"data: ", b"data:"), ["Hi", WHOLE]),
+    "keep-alives-before-and-between": (
+        mixed(b": OPENROUTER PROCESSING\n\n" * 2, sse(HI), b": \n\n:\n\n", sse(STOP, DONE)),
+        ["Hi", WHOLE],
+    ),
+    "comment-inside-an-event": (
+        b'data: {"choices": [{"delta":\n: data: no\ndata: {"content": "Hi"}}]}\n\n' + sse(STOP),
+        ["Hi", WHOLE],
+    ),
+    "data-on-several-lines": (
+        mixed(b'data: {"choices":\ndata\ndata:  [{"delta": {"content": "Hi"},\n')
+        + mixed(b'data: "finish_reason": "stop"}]}\n\n'),
+        ["Hi", WHOLE],
+    ),
+    "fields-that-do-not-matter": (
+        mixed(b"retry: 5\nid: 1\x00\nevent: message\nwhat: ever\n", sse(HI, STOP, DONE)),
+        ["Hi", WHOLE],
+    ),
+    "blank-lines": (b"\n\n\n" + sse(HI, STOP, DONE, end="\n\n\n\n"), ["Hi", WHOLE]),
+    "events-without-data": (
+        mixed(b"event: ping\n\n", sse(HI, STOP), b"data:\n\n", sse(DONE)),
+        ["Hi", WHOLE],
+    ),
+    "code-points-of-every-length": (
+        sse(*map(json.loads, ['{"choices":[{"delta":{"content":"aé你😀"}}]}']), STOP).replace(
+            b"a\\u00e9\\u4f60\\ud83d\\ude00", "aé你😀".encode()
+        ),
+        ["aé你😀", WHOLE],
+    ),
+    "escaped-surrogate-pair": (sse(chunk("😀"), STOP), ["😀", WHOLE]),
+    "line-ends-of-unicode-are-no-line-ends": (
+        sse('{"choices":[{"delta":{"content":"a\u2028b\u0085c"}}]}', STOP),
+        ["a\u2028b\u0085c", WHOLE],
+    ),
+    "bytes-that-are-no-text": (
+        mixed(b'data: {"choices":[{"delta":{"content":"a\xffb"}}]}\n\n', sse(STOP)),
+        ["a\ufffdb", WHOLE],
+    ),
+    "last-event-not-terminated": (sse(HI, STOP) + b"data: [DONE]", ["Hi", WHOLE]),
+    # How a reply ends
+    "done-missing": (sse(HI, STOP), ["Hi", WHOLE]),
+    "nothing-is-read-after-done": (sse(HI, STOP, DONE, chunk("!")), ["Hi", WHOLE]),
+    "finish-reason-missing": (sse(HI, DONE), ["Hi", "! cut_off"]),
+    "finish-reason-with-the-text": (sse(chunk("Hi", "stop")), ["Hi", WHOLE]),
+    "finish-reason-length": (sse(HI, chunk(None, "length")), ["Hi", End("length")]),
+    "finish-reason-blank": (sse(HI, chunk(None, "")), ["Hi", "! cut_off"]),
+    "nothing-at-all": (b"", ["! unreadable"]),
+    "comments-alone": (b": OPENROUTER PROCESSING\n\n" * 3, ["! unreadable"]),
+    "done-alone": (sse(DONE), ["! unreadable"]),
+    "finished-without-a-word": (sse(STOP, DONE), [WHOLE]),
+    # What it cost
+    "usage-beside-the-finish-reason-again": (
+        sse(HI, STOP, chunk("", "stop", usage=USAGE), DONE),
+        ["Hi", PAID],
+    ),
+    "usage-without-choices": (sse(HI, STOP, {"choices": [], "usage": USAGE}, DONE), ["Hi", PAID]),
+    "usage-beside-no-finish-reason": (sse(HI, STOP, chunk("", usage=USAGE), DONE), ["Hi", PAID]),
+    "usage-null-until-it-is-known": (
+        sse(chunk("Hi", usage=None), chunk("", "stop", usage=USAGE), chunk(usage=None)),
+        ["Hi", PAID],
+    ),
+    "usage-as-text": (
+        sse(HI, chunk("", "stop", usage={name: str(n) for name, n in USAGE.items()})),
+        ["Hi", PAID],
+    ),
+    "usage-that-is-none": (
+        sse(
+            HI,
+            chunk(
+                "",
+                "stop",
+                usage={"prompt_tokens": -1, "completion_tokens": True, "cost": "free"},
+            ),
+        ),
+        ["Hi", WHOLE],
+    ),
+    "usage-with-numbers-that-are-none": (
+        sse(HI, STOP, '{"usage":{"prompt_tokens":NaN,"completion_tokens":1e999,"cost":"inf"}}'),
+        ["Hi", WHOLE],
+    ),
+    "usage-that-is-no-object": (sse(HI, chunk("", "stop", usage=[3])), ["Hi", WHOLE]),
+    # Chunks in odd shapes
+    "choices-missing": (sse({"id": "gen-1"}, HI, {}, STOP), ["Hi", WHOLE]),
+    "choices-null": (sse({"choices": None}, HI, STOP), ["Hi", WHOLE]),
+    "choices-no-list": (sse({"choices": {"0": HI}}, HI, STOP), ["Hi", WHOLE]),
+    "choices-of-nothing": (sse({"choices": [None, 1, "x", [], {}]}, HI, STOP), ["Hi", WHOLE]),
+    "delta-null": (sse({"choices": [{"delta": None}]}, HI, STOP), ["Hi", WHOLE]),
+    "delta-text": (sse({"choices": [{"delta": "Ho"}]}, HI, STOP), ["Hi", WHOLE]),
+    "role-alone": (sse({"choices": [{"delta": {"role": "assistant"}}]}, HI, STOP), ["Hi", WHOLE]),
+    "content-null": (sse(chunk(None), HI, STOP), ["Hi", WHOLE]),
+    "content-as-parts": (
+        sse(chunk([{"type": "text", "text": "H"}, {"type": "image"}, None, {"text": "i"}]), STOP),
+        ["Hi", WHOLE],
+    ),
+    "content-a-number": (sse(chunk(7), HI, STOP), ["Hi", WHOLE]),
+    "message-instead-of-delta": (
+        sse({"choices": [{"message": {"content": "Hi"}, "finish_reason": "stop"}]}),
+        ["Hi", WHOLE],
+    ),
+    "debug-chunk-first": (sse({"choices": [], "debug": {}}, HI, STOP), ["Hi", WHOLE]),
+    "chunk-that-is-a-list": (sse(HI, "[]"), ["Hi", "! unreadable"]),
+    "chunk-that-is-a-number": (sse("3"), ["! unreadable"]),
+    "chunk-that-is-broken": (sse(HI, '{"choices": [{"delta"'), ["Hi", "! unreadable"]),
+    "chunk-that-is-a-page": (sse("<!DOCTYPE html>"), ["! unreadable"]),
+    # Reasoning: alive, and never the reply
+    "reasoning": (
+        sse({"choices": [{"delta": {"content": "", "reasoning": "Hm."}}]}, HI, STOP),
+        ["", "Hi", WHOLE],
+    ),
+    "reasoning-by-its-other-name": (
+        sse({"choices": [{"delta": {"reasoning_content": "Hm."}}]}, HI, STOP),
+        ["", "Hi", WHOLE],
+    ),
+    "reasoning-that-is-encrypted": (
+        sse(
+            {"choices": [{"delta": {"reasoning_details": [{"type": "reasoning.encrypted"}]}}]},
+            HI,
+            STOP,
+        ),
+        ["", "Hi", WHOLE],
+    ),
+    "reasoning-beside-text": (
+        sse({"choices": [{"delta": {"content": "Hi", "reasoning": "Hm."}}]}, STOP),
+        ["Hi", WHOLE],
+    ),
+    "reasoning-until-the-tokens-are-spent": (
+        sse({"choices": [{"delta": {"reasoning": "Hm."}}]}, chunk("", "length")),
+        ["", "! all_reasoning"],
+    ),
+    "blank-lines-and-reasoning-until-the-tokens-are-spent": (
+        sse({"choices": [{"delta": {"content": "\n\n", "reasoning": "Hm."}}]}, chunk("", "length")),
+        ["\n\n", "! all_reasoning"],
+    ),
+    "reasoning-and-then-nothing": (
+        sse({"choices": [{"delta": {"reasoning": "Hm."}}]}),
+        ["", "! cut_off"],
+    ),
+    # Errors inside: the four shapes, and others
+    "error-beside-finish-reason": (
+        sse(HI, chunk("", "error", error=OVERLOADED)),
+        ["Hi", "! overloaded"],
+    ),
+    "error-beside-empty-choices": (
+        sse(HI, {"choices": [], "error": OVERLOADED}, DONE),
+        ["Hi", "! overloaded"],
+    ),
+    "error-inside-the-choice": (
+        sse(HI, {"choices": [{"delta": {}, "finish_reason": "error", "error": {"code": 429}}]}),
+        ["Hi", "! rate_limited"],
+    ),
+    "error-alone": (
+        sse(HI, {"error": {"code": 401, "message": "User not found."}, "user_id": "user_1"}),
+        ["Hi", "! bad_key"],
+    ),
+    "error-first-and-only": (sse({"choices": [], "error": OVERLOADED}), ["! overloaded"]),
+    "error-as-an-event": (b"event: error\n" + sse({"error": OVERLOADED}), ["! overloaded"]),
+    "error-with-a-code-in-words": (
+        sse({"error": {"code": "server_error", "message": "Oops"}}),
+        ["! overloaded"],
+    ),
+    "error-with-a-code-as-text": (sse({"error": {"code": "429"}}), ["! rate_limited"]),
+    "error-without-a-code": (sse({"error": {"code": None, "message": None}}), ["! overloaded"]),
+    "error-that-is-text": (sse({"error": "it failed"}), ["! overloaded"]),
+    "error-null-is-none": (sse(chunk("Hi", error=None), STOP), ["Hi", WHOLE]),
+    "finish-reason-error-alone": (sse(HI, chunk("", "error")), ["Hi", "! overloaded"]),
+    "error-after-the-finish-reason": (
+        sse(HI, STOP, {"choices": [], "error": OVERLOADED}),
+        ["Hi", WHOLE, "! overloaded"],
+    ),
+    "refused-without-a-word": (sse(chunk(None, "content_filter")), ["! moderated"]),
+    "done-after-an-error": (sse({"error": OVERLOADED}, DONE), ["! overloaded"]),
+}
+
+
+def samples() -> dict[str, dict[str, Any]]:
+    file = Path(__file__).parents[1] / "data" / "openrouter_samples.json"
+    listed = json.loads(file.read_text())
+    return {s["id"]: s for s in listed if s["endpoint"].endswith("/chat/completions")}
+
+
+SAMPLES = samples()
+
+
+def body_of(sample: dict[str, Any]) -> bytes:
+    return str(sample.get("sse_raw") or json.dumps(sample["body"])).encode()
+
+
+@pytest.mark.parametrize("name", STREAMS)
+def test_stream_is_read_the_same_wherever_it_is_cut(name: str) -> None:
+    body, expected = STREAMS[name]
+    for cut, events in zip(every_cut(body), read_cut(body, every_cut(body)), strict=True):
+        assert events == expected, f"cut at {cut}"
+
+
+@pytest.mark.parametrize("name", SAMPLES)
+def test_sample_is_read_the_same_wherever_it_is_cut(name: str) -> None:
+    sample, body = SAMPLES[name], body_of(SAMPLES[name])
+    how = {"status": sample["status"], "content_type": sample["headers"]["Content-Type"]}
+    whole = read_whole(body, **how)
+
+    assert all(events == whole for events in read_cut(body, every_cut(body), **how))
+    shown = "".join(event for event in whole if isinstance(event, str) and event[:1] != "!")
+    assert shown == sample["expect"].get("text", "")
+
+
+@st.composite
+def cut_streams(draw: st.DrawFn) -> tuple[str, list[int]]:
+    name = draw(st.sampled_from(sorted(STREAMS)))
+    at = st.integers(0, len(STREAMS[name][0]))
+    return name, sorted(draw(st.lists(at, max_size=40)))
+
+
+@given(cut_streams())
+@settings(deadline=None, max_examples=300)
+def test_stream_is_read_the_same_in_any_pieces(cut: tuple[str, list[int]]) -> None:
+    body, expected = STREAMS[cut[0]]
+    assert read_cut(body, [cut[1]]) == [expected]
+
+
+@pytest.mark.parametrize(
+    "content_type",
+    [
+        "text/event-stream; charset=utf-8",
+        "text/event-stream;charset=iso-8859-1",
+    ],
+)
+def test_stream_is_utf_8_whatever_its_header_says(content_type: str) -> None:
+    body = 'data: {"choices":[{"delta":{"content":"你好"},"finish_reason":"stop"}]}\n\n'.encode()
+    assert read_whole(body, content_type=content_type) == ["你好", WHOLE]
+
+
+def as_json(message: Any, finish: Any = "stop", **more: Any) -> bytes:
+    choice = {"index": 0, "message": message, "finish_reason": finish}
+    return json.dumps({"choices": [choice]} | more).encode()
+
+
+@pytest.mark.parametrize(
+    ("body", "expected"),
+    [
+        pytest.param(as_json({"content": "Hi"}, usage=USAGE), ["Hi", PAID], id="reply"),
+        pytest.param(
+            b"\n \n" * 9 + as_json({"content": "Hi"}), ["Hi", WHOLE], id="blank-lines-first"
+        ),
+        pytest.param(as_json({"content": [{"text": "Hi"}]}), ["Hi", WHOLE], id="content-as-parts"),
+        pytest.param(
+            as_json({"content": "Hi", "reasoning": "Hm."}), ["Hi", WHOLE], id="reasoning-apart"
+        ),
+        pytest.param(as_json({"content": None}), [WHOLE], id="content-null"),
+        pytest.param(
+            as_json({"content": None, "reasoning": "Hm."}, "length"),
+            ["", "! all_reasoning"],
+            id="all-reasoning",
+        ),
+        pytest.param(as_json({"content": "Hi"}, None), ["Hi", "! cut_off"], id="no-finish-reason"),
+        pytest.param(as_json(None), [WHOLE], id="message-null"),
+        pytest.param(
+            json.dumps({"error": {"code": 500}, "user_id": "org_1"}).encode(),
+            ["! server_error"],
+            id="error-alone",
+        ),
+        pytest.param(
+            json.dumps({"choices": [], "error": OVERLOADED}).encode(),
+            ["! overloaded"],
+            id="error-beside-empty-choices",
+        ),
+        pytest.param(
+            json.dumps(
+                {
+                    "choices": [
+                        {
+                            "message": {"content": "partial"},
+                            "finish_reason": "error",
+                            "error": OVERLOADED,
+                        }
+                    ]
+                }
+            ).encode(),
+            ["! overloaded"],
+            id="error-inside-the-choice",
+        ),
+        pytest.param(b"\n \n" * 60, ["! unreadable"], id="blank-lines"),
+        pytest.param(b"", ["! unreadable"], id="nothing"),
+        pytest.param(b"<!DOCTYPE html><html>", ["! unreadable"], id="page"),
+        pytest.param(b'{"choices": [{"mess', ["! unreadable"], id="broken-off"),
+        pytest.param(b"[" * 5_000, ["! unreadable"], id="nested-without-end"),
+        pytest.param(b'{"choices": []}', ["! unreadable"], id="choices-empty"),
+        pytest.param(b"null", ["! unreadable"], id="null"),
+    ],
+)
+def test_body_that_is_no_stream_is_read_the_same_wherever_it_is_cut(
+    body: bytes, expected: Read
+) -> None:
+    cuts = every_cut(body) if len(body) < 1000 else [[], [1]]
+    for events in read_cut(body, cuts, content_type="application/json"):
+        assert events == expected
+
+
+def test_reply_that_does_not_end_is_ended() -> None:
+    body = sse(*[chunk("a" * 10_000)] * 7)
+    events = read_whole(body)
+    assert events[-1] == "! cut_off"
+    assert len("".join(map(str, events[:-1]))) <= MAX_REPLY_CHARS + 10_000
+
+
+@given(st.binary(), st.sampled_from([EVENT_STREAM, "application/json", ""]))
+@settings(deadline=None)
+def test_any_bytes_are_read_to_an_end(body: bytes, content_type: str) -> None:
+    end = read_whole(body, content_type=content_type)[-1]
+    assert isinstance(end, End) or end.startswith("! ")

@@ -1,0 +1,129 @@
+"""The environment, and what is said of it when it is wrong."""
+
+from __future__ import annotations
+
+import pytest
+from pydantic import ValidationError
+
+from edge.settings import EdgeSettings, load
+from health_check.settings import Settings as HealthCheckSettings
+from roleplay_chat.settings import Settings as RoleplayChatSettings
+
+FUNCTIONS: list[type[EdgeSettings]] = [RoleplayChatSettings, HealthCheckSettings]
+NEEDED = {
+    "SUPABASE_URL": "https://abc.supabase.co",
+    "SUPABASE_SECRET_KEY": "sb_secret_canary",
+    "HEALTH_CHECK_SECRET": "canary-canary-canary",
+}
+each_function = pytest.mark.parametrize(
+    "settings", FUNCTIONS, ids=["roleplay_chat", "health_check"]
+)
+
+
+@pytest.fixture(autouse=True)
+def environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only what a function needs."""
+    for settings in FUNCTIONS:
+        for field in settings.model_fields:
+            monkeypatch.delenv(field.upper(), raising=False)
+    for name, value in NEEDED.items():
+        monkeypatch.setenv(name, value)
+
+
+@each_function
+def test_needed_variables_are_enough(settings: type[EdgeSettings]) -> None:
+    loaded = load(settings)
+    assert loaded.supabase_url == "https://abc.supabase.co"
+    assert loaded.supabase_secret_key.get_secret_value() == "sb_secret_canary"
+    assert (loaded.allow_local_upstreams, loaded.log_level) == (False, "info")
+
+
+@each_function
+def test_each_missing_variable_is_named(
+    settings: type[EdgeSettings], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in NEEDED:
+        monkeypatch.delenv(name)
+    with pytest.raises(SystemExit) as ended:
+        load(settings)
+    names = {name for name in NEEDED if name.lower() in settings.model_fields}
+    said = str(ended.value.code).splitlines()
+    assert {line.split(":")[0].strip() for line in said[1:]} == names
+    assert "Set these environment variables" in said[0]
+
+
+@pytest.mark.parametrize(
+    ("settings", "name", "value"),
+    [
+        (RoleplayChatSettings, "LOG_LEVEL", "loud"),
+        (RoleplayChatSettings, "ALLOW_LOCAL_UPSTREAMS", "perhaps"),
+        (RoleplayChatSettings, "MAX_MESSAGE_CHARS", "0"),
+        (RoleplayChatSettings, "MAX_MESSAGE_CHARS", "many"),
+        (RoleplayChatSettings, "HISTORY_MESSAGES", "-1"),
+        (RoleplayChatSettings, "TURN_BUDGET_SECONDS", "0"),
+        (RoleplayChatSettings, "TURN_BUDGET_SECONDS", "nan"),
+        (RoleplayChatSettings, "HEARTBEAT_SECONDS", "0"),
+        (HealthCheckSettings, "PROBE_TIMEOUT_SECONDS", "0"),
+        (HealthCheckSettings, "HEALTH_CHECK_SECRET", "too-short"),
+    ],
+)
+def test_wrong_value_is_named(
+    settings: type[EdgeSettings], name: str, value: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(name, value)
+    with pytest.raises(SystemExit, match=name):
+        load(settings)
+
+
+@each_function
+@pytest.mark.parametrize("name", ["SUPABASE_URL", "SUPABASE_SECRET_KEY"])
+def test_empty_is_missing(
+    settings: type[EdgeSettings], name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(name, "")
+    with pytest.raises(SystemExit, match=name):
+        load(settings)
+
+
+@each_function
+def test_secrets_are_never_shown(
+    settings: type[EdgeSettings], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert "canary" not in repr(load(settings))
+    monkeypatch.setenv("HEALTH_CHECK_SECRET", "canary")
+    monkeypatch.setenv("LOG_LEVEL", "canary")
+    with pytest.raises(SystemExit) as ended:
+        load(settings)
+    assert "canary" not in str(ended.value.code)
+
+
+def test_settings_do_not_change() -> None:
+    with pytest.raises(ValidationError):
+        load(RoleplayChatSettings).log_level = "debug"
+
+
+def test_address_of_the_project_may_end_with_a_slash(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SUPABASE_URL", "https://abc.supabase.co/")
+    assert load(RoleplayChatSettings).issuer == "https://abc.supabase.co/auth/v1"
+
+
+@pytest.mark.parametrize(
+    ("given", "issuer"),
+    [
+        ("", "https://abc.supabase.co/auth/v1"),
+        ("https://auth.example/auth/v1", "https://auth.example/auth/v1"),
+    ],
+)
+def test_issuer_may_have_another_address(
+    given: str, issuer: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SUPABASE_JWT_ISSUER", given)
+    assert load(RoleplayChatSettings).issuer == issuer
+
+
+def test_optional_secrets_left_empty_are_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SUPABASE_JWT_SECRET", "")
+    monkeypatch.setenv("CHAT_WORKER_API_KEY", "")
+    settings = load(RoleplayChatSettings)
+    assert not settings.supabase_jwt_secret
+    assert not settings.chat_worker_api_key
