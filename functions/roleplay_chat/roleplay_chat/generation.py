@@ -9,7 +9,7 @@ import asyncio
 import os
 import random
 import time
-from collections.abc import AsyncGenerator, Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -33,6 +33,8 @@ PATIENCE_SECONDS = 3.0
 """The longest wait for the same target while another one could be asked at once."""
 BACKOFF_SECONDS = 0.4
 """Before the first retry that nobody named a time for; doubled for each further one."""
+USAGE_SECONDS = 2.0
+"""A reply that is whole waits this long for what it cost."""
 LEAST_USEFUL_TOKENS = 48
 """A reply shorter than this is not worth asking for."""
 
@@ -97,6 +99,8 @@ class Generation:
     """Builds the prompt that fits a target."""
     extras: Mapping[str, Any]
     """Parameters for OpenRouter alone: who asks (hashed) and in which session."""
+    reply_for: Callable[[Target], Reply]
+    """Makes what turns a target's text into the character's words."""
     on_text: Callable[[Target, str], None]
     """Called with each piece of text that is part of the reply, in order."""
     environ: Mapping[str, str] = field(default_factory=lambda: os.environ)
@@ -120,17 +124,15 @@ class Generation:
         self._deadline = time.monotonic() + self.settings.turn_budget_seconds
         waiting, later = list(plan.targets), list(plan.last_resort)
         while (waiting or later) and self._left() > 0:
-            if not waiting:
-                waiting, later = later, []
-            target = waiting.pop(0)
+            target = (waiting or later).pop(0)
             if resting(target, self.cooldowns, datetime.now(UTC)):
                 continue
-            failure = await self._ask(target, alone=not waiting and not later)
+            failure = await self._ask(target, others=[*waiting, *later])
             if failure is None or self.text or failure.situation.action == "stop":
                 return
             waiting = _reordered(waiting, failure, target)
 
-    async def _ask(self, target: Target, *, alone: bool) -> Failure | None:
+    async def _ask(self, target: Target, *, others: Sequence[Target]) -> Failure | None:
         """One target, with the retries and repairs that its failures call for."""
         shape = Shape(target.context_tokens, target.max_tokens)
         repaired: set[Repair] = set()
@@ -141,13 +143,18 @@ class Generation:
                 return failure
             repair = failure.situation.repair
             better = None if repair in repaired else _repaired(shape, failure)
+            if better is None and failure.situation.name == "credit_for_fewer_tokens":
+                failure = replace(failure, situation=SITUATIONS["too_little_credit"])
             if repair is not None and better is not None:
                 repaired.add(repair)
                 shape = better
                 continue
+            rests = _cooldowns(target, failure)
+            now = datetime.now(UTC)
+            alone = all(resting(other, [*self.cooldowns, *rests], now) for other in others)
             pause = self._pause(failure, retries, alone=alone)
             if pause is None:
-                self._cool_down(target, failure)
+                self.cooldowns += rests
                 return failure
             retries += 1
             await asyncio.sleep(pause)
@@ -156,6 +163,7 @@ class Generation:
         """How long to wait before asking the same target again; None: do not.
 
         With others to ask, only what says "retry" is retried, and only when waiting is short.
+        Others that would rest with this target are none.
         """
         situation = failure.situation
         if retries >= situation.retries or (situation.action != "retry" and not alone):
@@ -173,7 +181,7 @@ class Generation:
         end: End | None = None
         # Stands when the attempt is cancelled half-way.
         failure: Failure | None = Failure(SITUATIONS["cut_off"], why="stopped")
-        reply = Reply()
+        reply = self.reply_for(target)
         limits = Limits.of(target, self.settings)
         loop = asyncio.get_running_loop()
         try:
@@ -182,23 +190,31 @@ class Generation:
                 aclosing(self._call(target, shape, limits)) as events,
             ):
                 async for event in events:
+                    elapsed = time.monotonic() - started
+                    idle = USAGE_SECONDS if isinstance(event, End) else limits.idle
+                    left = min(idle, limits.total - elapsed, self._left())
+                    timer.reschedule(loop.time() + max(left, 0))
                     if isinstance(event, End):
                         end = event
+                    elif self._show(target, reply.feed(event.text)) and first_token_ms is None:
+                        first_token_ms = round(elapsed * 1000)
+                    if reply.ended:
+                        end = end or End("stop")
                         break
-                    elapsed = time.monotonic() - started
-                    left = min(limits.idle, limits.total - elapsed, self._left())
-                    timer.reschedule(loop.time() + max(left, 0))
-                    if shown := reply.feed(event.text):
-                        if first_token_ms is None:
-                            first_token_ms = round(elapsed * 1000)
-                        self.text += shown
-                        self.on_text(target, shown)
+            self._show(target, reply.rest())
             failure = None if self.text else Failure(SITUATIONS["empty"])
         except UpstreamError as error:
             failure = error.failure
         except NETWORK_ERRORS as error:
             failure = _network_failure(error, shown=bool(self.text))
+        except (httpx.InvalidURL, ValueError) as error:
+            # The row's address or the key cannot be sent as it is.
+            failure = Failure(SITUATIONS["misconfigured"], why=type(error).__name__)
         finally:
+            if self.text:
+                self._show(target, reply.rest())
+            if end and self.text:
+                failure = None  # Whole, whatever befell the connection after that.
             self.attempts.append(
                 Attempt(
                     target,
@@ -209,6 +225,13 @@ class Generation:
                 )
             )
         return failure
+
+    def _show(self, target: Target, text: str) -> bool:
+        """Add to the reply what there is to add; whether there was something."""
+        if text:
+            self.text += text
+            self.on_text(target, text)
+        return bool(text)
 
     def _call(self, target: Target, shape: Shape, limits: "Limits") -> AsyncGenerator[Event, None]:
         call = Call(
@@ -241,23 +264,6 @@ class Generation:
         value = f"Bearer {secret}" if target.auth_scheme == "bearer" else secret
         return headers | {target.auth_header_name: value}
 
-    def _cool_down(self, target: Target, failure: Failure) -> None:
-        now = datetime.now(UTC)
-        until = failure.rests_until(now)
-        if until is None:
-            return
-        scope, key = {
-            "model": ("model", target.name),
-            "provider": ("provider", target.provider),
-            "free": ("account", f"{target.provider}:free"),
-            "account": ("account", target.provider),
-        }[failure.situation.scope]
-        self.cooldowns.append(
-            CooldownRow.model_validate(
-                {"scope": scope, "key": key, "until": until, "reason": failure.situation.name}
-            )
-        )
-
     def _left(self) -> float:
         return self._deadline - time.monotonic()
 
@@ -285,6 +291,21 @@ class Limits:
             idle=named.get("idle", settings.idle_timeout_seconds),
             total=named.get("total", settings.turn_budget_seconds),
         )
+
+
+def _cooldowns(target: Target, failure: Failure) -> list[CooldownRow]:
+    """What rests after this failure: one row or none."""
+    until = failure.rests_until(datetime.now(UTC))
+    if until is None:
+        return []
+    scope, key = {
+        "model": ("model", target.name),
+        "provider": ("provider", target.provider),
+        "free": ("account", f"{target.provider}:free"),
+        "account": ("account", target.provider),
+    }[failure.situation.scope]
+    row = {"scope": scope, "key": key, "until": until, "reason": failure.situation.name}
+    return [CooldownRow.model_validate(row)]
 
 
 def _reordered(waiting: list[Target], failure: Failure, target: Target) -> list[Target]:
@@ -335,4 +356,4 @@ def secret_value(name: str | None, environ: Mapping[str, str]) -> str | None:
         return None
     if name.upper().startswith("SUPABASE_") or name == "CHAT_WORKER_API_KEY":
         return None
-    return environ.get(name) or None
+    return environ.get(name, "").strip() or None

@@ -126,6 +126,15 @@ SITUATIONS: dict[str, Situation] = {
             alert=True,
         ),
         Situation(
+            "too_little_credit",
+            "no_credit",
+            "model",
+            "next",
+            "The credit left pays for a few words only; free models may still answer: top up.",
+            cooldown=_minutes(10),
+            alert=True,
+        ),
+        Situation(
             "no_credit",
             "no_credit",
             "account",

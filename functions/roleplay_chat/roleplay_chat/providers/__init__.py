@@ -1,7 +1,8 @@
 """Speak to one target. `generate` of each module sends a `Call` and yields what comes back.
 
-It yields `Text` as it comes and one `End` at the last, or raises `UpstreamError` or one of
-`edge.clients.NETWORK_ERRORS`. Closing it closes the connection.
+It yields `Text` as it comes and an `End` once the reply is whole, and again when more is known
+about it, or raises `UpstreamError` or one of `edge.clients.NETWORK_ERRORS`. Closing it closes
+the connection.
 """
 
 from collections.abc import Sequence

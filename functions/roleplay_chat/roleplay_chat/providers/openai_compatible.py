@@ -17,6 +17,8 @@ from roleplay_chat.providers import Call, End, Event, Text, first_bytes
 
 MAX_REPLY_CHARS = 60_000
 """A reply that does not end is ended here."""
+REASONING = ("reasoning", "reasoning_content", "reasoning_details")
+"""Where the thoughts of a model come, which are not its reply."""
 
 
 async def generate(http: httpx.AsyncClient, call: Call) -> AsyncGenerator[Event, None]:
@@ -36,14 +38,17 @@ async def generate(http: httpx.AsyncClient, call: Call) -> AsyncGenerator[Event,
             )
         reading = Reading()
         if "text/event-stream" in response.headers.get("content-type", ""):
-            # Whatever charset the header claims: event streams are UTF-8.
-            response.encoding = "utf-8"
+            # Whatever charset the header claims: event streams are UTF-8, a mark in front or not.
+            response.encoding = "utf-8-sig"
             async with aclosing(EventSource(response).aiter_sse()) as events:
                 async for event in events:
                     if event.data == "[DONE]":
                         break
+                    finished = reading.finished
                     for text in reading.feed(event.data):
                         yield text
+                    if reading.finished and not finished:
+                        yield reading.end()
         else:
             for text in reading.feed((await first_bytes(response)).decode(errors="replace")):
                 yield text
@@ -57,7 +62,13 @@ class Reading:
         self._finish_reason: str | None = None
         self._usage: Mapping[str, Any] = {}
         self._chars = 0
+        self._spoke = False
         self._reasoned = False
+
+    @property
+    def finished(self) -> bool:
+        """Whether the finish reason was seen; what it cost may come later."""
+        return self._finish_reason is not None
 
     def feed(self, data: str) -> Iterator[Text]:
         """The pieces of text in a chunk; raises `UpstreamError` for an error in it.
@@ -80,9 +91,11 @@ class Reading:
         said = choice.get("delta") or choice.get("message")
         if isinstance(said, Mapping):
             text = _content(said.get("content"))
+            reasoned = any(said.get(name) for name in REASONING)
             self._chars += len(text)
-            self._reasoned = self._reasoned or bool(said.get("reasoning"))
-            if text or said.get("reasoning") or said.get("reasoning_content"):
+            self._spoke = self._spoke or bool(text.strip())
+            self._reasoned = self._reasoned or reasoned
+            if text or reasoned:
                 yield Text(text)
         reason = choice.get("finish_reason")
         if reason == "error":
@@ -95,10 +108,10 @@ class Reading:
     def end(self) -> End:
         """The end of the reply; raises `UpstreamError` when it is not one."""
         if self._finish_reason is None:
-            raise failed("cut_off" if self._chars or self._reasoned else "unreadable")
-        if not self._chars and self._finish_reason == "length":
+            raise failed("cut_off" if self._spoke or self._reasoned else "unreadable")
+        if not self._spoke and self._finish_reason == "length":
             raise failed("all_reasoning")
-        if not self._chars and self._finish_reason == "content_filter":
+        if not self._spoke and self._finish_reason == "content_filter":
             raise failed("moderated")
         return End(
             finish_reason=self._finish_reason,

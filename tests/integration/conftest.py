@@ -1,0 +1,39 @@
+"""What the tests of failures begin with."""
+
+import json
+import logging
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from edge.logs import JsonFormatter
+from tests.support.stack import Stack
+from tests.support.talk import CANARY, Talk
+
+
+@pytest.fixture
+def talk(stack: Stack) -> Iterator[Talk]:
+    """A conversation that has just begun. In the end no words of an upstream's are kept."""
+    user = stack.user()
+    talk = Talk(stack, user, stack.conversation(user))
+    lines = _Lines(talk.log)
+    logger = logging.getLogger("roleplay_chat")
+    logger.addHandler(lines)
+    yield talk
+    logger.removeHandler(lines)
+    stored = [stack.all(f"select * from {table}") for table in ("messages", "turns")]  # noqa: S608
+    assert CANARY not in str(stored)
+    assert CANARY not in str(talk.log)
+
+
+class _Lines(logging.Handler):
+    """The log as it is written."""
+
+    def __init__(self, lines: list[dict[str, Any]]) -> None:
+        super().__init__()
+        self._lines = lines
+        self.setFormatter(JsonFormatter())
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._lines.append(json.loads(self.format(record)))

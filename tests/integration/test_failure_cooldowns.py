@@ -1,0 +1,265 @@
+"""What failed rests: for every instance, for as long as it should, and no longer."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from psycopg.types.json import Jsonb
+
+from tests.support.answers import html, stall, text, worker_chat
+from tests.support.stack import Stack
+from tests.support.talk import DOLPHIN, DOLPHIN_R1, VENICE, WORKER, Talk, failing, resting
+
+MODELS = [VENICE, DOLPHIN_R1, DOLPHIN]
+
+
+def rest(talk: Talk, scope: str, key: str, **time: float) -> None:
+    """Writes a cooldown that ends so far from now."""
+    talk.stack.db.execute(
+        "insert into model_cooldowns (scope, key, until, reason)"
+        " values (%s, %s, now() + %s, 'a test')",
+        (scope, key, timedelta(**time)),
+    )
+
+
+class TestInForce:
+    def test_is_honoured_by_another_instance(self, talk: Talk) -> None:
+        talk.stack.upstream.enqueue(failing(503), text("One."), text("Two."), text("Three."))
+
+        talk.reply("First")
+        with talk.stack.serving() as url:
+            second = talk.say("Second", url=url).json()
+        talk.reply("Third")
+
+        assert talk.asked() == [VENICE, DOLPHIN_R1, DOLPHIN_R1, DOLPHIN_R1]
+        assert (second["usedFallback"], second["fallbackModel"]) == (True, DOLPHIN_R1)
+
+    def test_is_written_with_the_turn_and_costs_no_round_trip(self, talk: Talk) -> None:
+        talk.stack.upstream.enqueue(failing(503), text("One."))
+
+        talk.reply()
+
+        assert talk.stack.gateway.calls == [
+            "POST /rest/v1/rpc/begin_turn",
+            "POST /rest/v1/rpc/finish_turn",
+        ]
+
+    def test_is_written_when_nobody_answered_too(self, talk: Talk) -> None:
+        talk.stack.upstream.always(html())
+
+        assert talk.say().status_code == 503
+
+        assert talk.resting() == {"provider openrouter": resting(seconds=30)}
+
+    def test_that_has_passed_is_over(self, talk: Talk) -> None:
+        rest(talk, "model", f"openrouter:{VENICE}", seconds=-1)
+        talk.stack.upstream.enqueue(text("Good evening."))
+
+        assert talk.reply()["usedFallback"] is False
+
+        assert talk.asked() == [VENICE]
+
+    @pytest.mark.parametrize(
+        ("scope", "key"),
+        [
+            ("provider", "openrouter"),
+            ("account", "openrouter"),
+            ("account", "openrouter:free"),
+        ],
+    )
+    def test_of_the_provider_leaves_the_worker_at_once(
+        self, talk: Talk, scope: str, key: str
+    ) -> None:
+        talk.have_worker()
+        rest(talk, scope, key, minutes=1)
+        talk.stack.upstream.enqueue(worker_chat("Sit."))
+
+        talk.reply()
+
+        assert talk.asked() == [WORKER]
+
+    def test_of_the_worker_is_told_to_whom_wanted_it(self, talk: Talk) -> None:
+        talk.have_worker()
+        rest(talk, "model", "chat_worker", minutes=1)
+        talk.stack.upstream.enqueue(text("Good evening."))
+
+        body = talk.reply(model_provider="chat_worker")
+
+        assert talk.asked() == [VENICE]
+        assert body["notice"] == (
+            "The local model is not available right now (it failed a moment ago);"
+            " Venice Dolphin Mistral 24B answered instead."
+        )
+
+    def test_of_a_model_is_one_for_every_task(self, talk: Talk) -> None:
+        rest(talk, "model", f"openrouter:{VENICE}", minutes=1)
+        talk.stack.upstream.enqueue(text("A pier at dawn."))
+
+        talk.stack.chat(talk.user, task="storytelling", message="A pier")
+
+        assert talk.asked() == [DOLPHIN]
+
+
+class TestEverythingRests:
+    @pytest.fixture
+    def tired(self, talk: Talk) -> Talk:
+        """The worker and every model rest, the first of them longest."""
+        talk.have_worker()
+        rest(talk, "model", "chat_worker", minutes=1)
+        for number, model in enumerate(MODELS):
+            rest(talk, "model", f"openrouter:{model}", minutes=50 - 10 * number)
+        return talk
+
+    def test_and_they_are_asked_in_order_all_the_same(self, tired: Talk) -> None:
+        tired.stack.upstream.enqueue(failing(503), failing(503), text("Good evening."))
+
+        body = tired.reply()
+
+        assert tired.asked() == MODELS
+        assert (body["response"], body["usedFallback"]) == ("Good evening.", True)
+        assert tired.turn() == ("complete", None)
+
+    def test_and_are_asked_once_before_the_person_is_told_when(self, tired: Talk) -> None:
+        tired.stack.upstream.always(failing(503))
+
+        answer = tired.say()
+
+        assert tired.asked() == [*MODELS, WORKER]
+        assert (answer.status_code, answer.json()["code"]) == (503, "no_model_available")
+        assert int(answer.headers["retry-after"]) == pytest.approx(30, abs=5)
+        assert answer.json()["error"].endswith("Please try again in a minute.")
+        assert tired.said() == ["Hello"]
+
+    def test_and_no_rest_becomes_shorter_for_it(self, tired: Talk) -> None:
+        before = tired.resting()
+        tired.stack.upstream.always(failing(503))
+
+        tired.say()
+
+        assert tired.resting() == {what: pytest.approx(s, abs=5) for what, s in before.items()}
+
+    def test_and_the_daily_cap_still_names_its_reset(self, talk: Talk) -> None:
+        lifted = datetime.now(UTC) + timedelta(hours=5)
+        reset = {"X-RateLimit-Reset": f"{lifted.timestamp() * 1000:.0f}"}
+        talk.stack.upstream.always(
+            failing(429, "Rate limit exceeded: free-models-per-day.", headers=reset)
+        )
+
+        answers = [talk.say("One"), talk.say("Two")]
+
+        assert talk.asked() == [VENICE, VENICE]
+        assert {answer.json()["code"] for answer in answers} == {"free_limit_reached"}
+        assert {answer.json()["error"] for answer in answers} == {
+            f"Today's free replies are used up. They are back at {lifted:%H:%M} UTC."
+        }
+
+    def test_and_the_daily_cap_is_lifted_early(self, talk: Talk) -> None:
+        rest(talk, "account", "openrouter:free", hours=5)
+        talk.stack.upstream.enqueue(text("Good evening."))
+
+        assert talk.reply()["response"] == "Good evening."
+
+    def test_and_time_is_up_before_all_are_asked(self, tired: Talk) -> None:
+        tired.stack.upstream.always(stall())
+
+        with tired.stack.serving(TURN_BUDGET_SECONDS="0.3") as url:
+            answer = tired.say(url=url)
+
+        assert tired.asked() == [VENICE]
+        assert answer.status_code == 503
+
+
+def test_rest_of_many_days_is_one_day(talk: Talk) -> None:
+    talk.stack.upstream.enqueue(
+        failing(503, headers={"Retry-After": "864000"}), text("Good evening.")
+    )
+
+    talk.reply()
+
+    assert talk.resting() == {f"model openrouter:{VENICE}": resting(days=1)}
+
+
+class TestRow:
+    """The database's own part, private.cool_down."""
+
+    def cool(self, stack: Stack, *seconds: float, key: str = "x") -> None:
+        now = datetime.now(UTC)
+        rows: list[dict[str, Any]] = [
+            {
+                "scope": "model",
+                "key": key,
+                "until": (now + timedelta(seconds=s)).isoformat(),
+                "reason": "a test",
+            }
+            for s in seconds
+        ]
+        stack.db.execute("select private.cool_down(%s)", (Jsonb(rows),))
+
+    def left(self, stack: Stack, key: str = "x") -> float:
+        row = stack.one(
+            "select extract(epoch from until - now())::float as s from model_cooldowns"
+            " where key = %s",
+            key,
+        )
+        return float(row["s"])
+
+    def pass_by(self, stack: Stack, **time: float) -> None:
+        stack.db.execute("update model_cooldowns set until = now() - %s", (timedelta(**time),))
+
+    def test_is_extended(self, stack: Stack) -> None:
+        self.cool(stack, 30)
+        self.cool(stack, 60)
+        assert self.left(stack) == pytest.approx(60, abs=5)
+
+    def test_is_never_shortened(self, stack: Stack) -> None:
+        self.cool(stack, 600)
+        self.cool(stack, 30)
+        assert self.left(stack) == pytest.approx(600, abs=5)
+
+    def test_is_not_prolonged_by_failures_of_the_same_moment(self, stack: Stack) -> None:
+        for _ in range(10):
+            self.cool(stack, 30)
+        assert self.left(stack) == pytest.approx(30, abs=5)
+
+    def test_grows_when_it_fails_again_after_its_rest(self, stack: Stack) -> None:
+        left = []
+        for _ in range(7):
+            self.cool(stack, 30)
+            left.append(self.left(stack))
+            self.pass_by(stack, seconds=1)
+        expected = [30, 60, 90, 120, 150, 150, 150]
+        assert left == [pytest.approx(seconds, abs=5) for seconds in expected]
+
+    def test_does_not_grow_where_the_upstream_named_a_time(self, stack: Stack) -> None:
+        self.cool(stack, 7200)
+        self.pass_by(stack, seconds=1)
+        self.cool(stack, 7200)
+        assert self.left(stack) == pytest.approx(7200, abs=5)
+
+    def test_is_at_most_a_day(self, stack: Stack) -> None:
+        self.cool(stack, 10 * 86_400)
+        self.cool(stack, 20 * 86_400)
+        assert self.left(stack) == pytest.approx(86_400, abs=5)
+
+    def test_that_is_over_before_it_began_is_not_written(self, stack: Stack) -> None:
+        self.cool(stack, -5)
+        assert stack.all("select from model_cooldowns") == []
+
+    def test_takes_the_longest_of_one_turn(self, stack: Stack) -> None:
+        self.cool(stack, 30, 90, 60)
+        assert self.left(stack) == pytest.approx(90, abs=5)
+
+    def test_is_forgotten_when_it_has_passed_for_a_while(self, stack: Stack) -> None:
+        self.cool(stack, 30, key="long ago")
+        self.pass_by(stack, minutes=11)
+        self.cool(stack, 30, key="lately")
+        stack.db.execute(
+            "update model_cooldowns set until = now() - interval '9 minutes' where key = 'lately'"
+        )
+        self.cool(stack, 30, key="now")
+
+        forgotten = stack.one("select clear_passed_cooldowns() as n")["n"]
+
+        assert forgotten == 1
+        kept = stack.all("select key from model_cooldowns order by key")
+        assert [row["key"] for row in kept] == ["lately", "now"]

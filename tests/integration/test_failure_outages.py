@@ -1,0 +1,431 @@
+"""Servers that fail, networks that break, replies that are none: who is asked instead."""
+
+from typing import Any
+
+import pytest
+
+from tests.support.answers import (
+    abort,
+    chunk,
+    event,
+    hang_up,
+    html,
+    raw,
+    raw_sse,
+    reasoning,
+    reply,
+    stream,
+    text,
+    whitespace,
+    worker_chat,
+    worker_error,
+)
+from tests.support.talk import DOLPHIN, DOLPHIN_R1, VENICE, WORKER, Talk, failing, resting
+from tests.support.upstream import Answer, refusing
+
+THIS_MODEL = f"model openrouter:{VENICE}"
+PROVIDER = "provider openrouter"
+PAGE = "<!DOCTYPE html><title>Temporarily unavailable | CANARY | Cloudflare</title>"
+
+OUTAGES = [
+    pytest.param(failing(500, "Internal Server Error"), THIS_MODEL, 15, id="500"),
+    pytest.param(failing(502), THIS_MODEL, 30, id="502"),
+    pytest.param(failing(502, error_type="provider_unavailable"), THIS_MODEL, 30, id="502-by-type"),
+    pytest.param(failing(503, "No backends available"), THIS_MODEL, 30, id="503"),
+    pytest.param(
+        failing(503, availability={"code": "temporarily_unavailable", "retry_after": 90}),
+        THIS_MODEL,
+        90,
+        id="503-with-a-hint",
+    ),
+    pytest.param(failing(529), THIS_MODEL, 30, id="529"),
+    pytest.param(failing(524, "Infrastructure Timeout"), THIS_MODEL, 30, id="524"),
+    pytest.param(failing(504, "Operation timed out"), THIS_MODEL, 30, id="504"),
+    pytest.param(failing(408, "Operation timed out"), THIS_MODEL, 30, id="408"),
+    pytest.param(reply(599, "CANARY"), THIS_MODEL, 30, id="599"),
+]
+OUTAGES_OF_ALL = [
+    pytest.param(reply(503, PAGE, {"Content-Type": "text/html"}), id="page"),
+    pytest.param(html(522), id="522-page"),
+    pytest.param(failing(502, raw="error code: 1015"), id="1015"),
+    pytest.param(abort(), id="reset"),
+    pytest.param(hang_up(), id="hang-up"),
+    pytest.param(raw(b"CANARY\r\n\r\n"), id="no-http"),
+    pytest.param(
+        raw_sse(b"CANARY", headers={"Content-Encoding": "gzip"}), id="compressed-in-some-other-way"
+    ),
+]
+
+
+class TestModel:
+    @pytest.mark.parametrize(("outage", "rests", "seconds"), OUTAGES)
+    def test_is_replaced_by_the_worker_where_that_is_healthy(
+        self, talk: Talk, outage: Answer, rests: str, seconds: float
+    ) -> None:
+        talk.have_worker()
+        talk.stack.upstream.enqueue(outage, worker_chat("Sit."))
+
+        body = talk.reply()
+
+        assert talk.asked() == [VENICE, WORKER]
+        assert (body["model_used"], body["fallbackModel"]) == ("chat_worker", "chat_worker")
+        assert talk.said() == ["Hello", "> Sit."]
+        assert talk.turn() == ("complete", None)
+        assert talk.resting() == {rests: resting(seconds=seconds)}
+
+    @pytest.mark.parametrize(("outage", "rests", "seconds"), OUTAGES)
+    def test_is_else_replaced_by_the_next(
+        self, talk: Talk, outage: Answer, rests: str, seconds: float
+    ) -> None:
+        talk.stack.upstream.enqueue(outage, text("Good evening."))
+
+        body = talk.reply()
+
+        assert talk.asked() == [VENICE, DOLPHIN_R1]
+        assert (body["usedFallback"], body["fallbackModel"]) == (True, DOLPHIN_R1)
+        assert talk.said() == ["Hello", "> Good evening."]
+        assert talk.resting() == {rests: resting(seconds=seconds)}
+
+    def test_that_is_the_only_one_is_asked_again_once(self, talk: Talk) -> None:
+        talk.have_only(VENICE)
+        talk.stack.upstream.enqueue(failing(502), text("Good evening."))
+
+        body = talk.reply()
+
+        assert talk.asked() == [VENICE] * 2
+        assert [tried["outcome"] for tried in body["route"]] == ["overloaded", "ok"]
+        assert talk.resting() == {}
+
+    def test_that_is_the_only_one_and_fails_again_is_told(self, talk: Talk) -> None:
+        talk.have_only(VENICE)
+        talk.stack.upstream.always(failing(502))
+
+        answer = talk.say()
+
+        assert talk.asked() == [VENICE] * 2
+        assert (answer.status_code, answer.json()["code"]) == (503, "no_model_available")
+        assert int(answer.headers["retry-after"]) == pytest.approx(30, abs=5)
+        assert talk.turn() == ("failed", "overloaded")
+        assert talk.resting() == {THIS_MODEL: resting(seconds=30)}
+
+    def test_after_model_is_asked_and_the_last_one_again(self, talk: Talk) -> None:
+        talk.stack.upstream.always(failing(500))
+
+        answer = talk.say()
+
+        assert talk.asked() == [VENICE, DOLPHIN_R1, DOLPHIN, DOLPHIN]
+        assert answer.status_code == 503
+        assert talk.said() == ["Hello"]
+        assert talk.turn() == ("failed", "server_error")
+        assert len(talk.resting()) == 3
+
+    def test_is_next_again_when_the_worker_fails_too(self, talk: Talk) -> None:
+        talk.have_worker()
+        talk.stack.upstream.enqueue(failing(500), worker_error(503), text("Good evening."))
+
+        body = talk.reply()
+
+        assert talk.asked() == [VENICE, WORKER, DOLPHIN_R1]
+        assert [(tried["target"], tried["outcome"]) for tried in body["route"]] == [
+            (f"openrouter:{VENICE}", "overloaded"),
+            ("chat_worker", "overloaded"),
+            (f"openrouter:{DOLPHIN_R1}", "ok"),
+        ]
+        assert all(tried.keys() == {"target", "outcome", "ms"} for tried in body["route"])
+        assert sum(tried["ms"] for tried in body["route"]) <= body["processing_time"] + 3
+
+    def test_worker_that_is_not_healthy_comes_last(self, talk: Talk) -> None:
+        talk.have_worker()
+        talk.stack.worker_health(healthy=False, workerUrl=f"{talk.stack.upstream.url}/worker")
+        talk.stack.upstream.enqueue(*[failing(500)] * 3, worker_chat("Sit."))
+
+        talk.reply()
+
+        assert talk.asked() == [VENICE, DOLPHIN_R1, DOLPHIN, WORKER]
+
+    def test_redirection_is_not_followed(self, talk: Talk) -> None:
+        elsewhere = f"{talk.stack.upstream.url}/elsewhere"
+        talk.stack.upstream.enqueue(reply(307, "", {"Location": elsewhere}), text("Good evening."))
+
+        talk.reply()
+
+        assert talk.asked() == [VENICE, DOLPHIN_R1]
+        assert {call.path for call in talk.stack.upstream.calls} == {"/api/v1/chat/completions"}
+
+
+class TestProvider:
+    @pytest.mark.parametrize("outage", OUTAGES_OF_ALL)
+    def test_is_replaced_by_the_worker_where_that_is_healthy(
+        self, talk: Talk, outage: Answer
+    ) -> None:
+        talk.have_worker()
+        talk.stack.upstream.enqueue(outage, worker_chat("Sit."))
+
+        talk.reply()
+
+        assert talk.asked() == [VENICE, WORKER]
+        assert talk.resting() == {PROVIDER: resting(seconds=30)}
+
+    @pytest.mark.parametrize("outage", OUTAGES_OF_ALL)
+    def test_is_else_asked_again_once(self, talk: Talk, outage: Answer) -> None:
+        talk.stack.upstream.enqueue(outage, text("Good evening."))
+
+        body = talk.reply()
+
+        assert talk.asked() == [VENICE] * 2
+        assert body["usedFallback"] is False
+        assert talk.said() == ["Hello", "> Good evening."]
+        assert talk.resting() == {}
+
+    def test_that_fails_again_is_not_asked_for_its_other_models(self, talk: Talk) -> None:
+        talk.stack.upstream.always(html())
+
+        answer = talk.say()
+
+        assert talk.asked() == [VENICE] * 2
+        assert answer.status_code == 503
+        assert talk.turn() == ("failed", "edge_error")
+        assert talk.resting() == {PROVIDER: resting(seconds=30)}
+
+    def test_that_refuses_connections_is_replaced_by_the_worker(self, talk: Talk) -> None:
+        talk.have_worker()
+        talk.stack.upstream.enqueue(worker_chat("Sit."))
+        with refusing() as url:
+            talk.stack.db.execute("update api_providers set base_url = %s", (url,))
+
+            talk.reply()
+
+        assert talk.asked() == [WORKER]
+        assert talk.resting() == {PROVIDER: resting(seconds=30)}
+
+
+def in_json(error: Any, **more: Any) -> Answer:
+    return reply(200, {"error": error} | more)
+
+
+ERROR = {"code": 502, "message": "Upstream error from CANARY", "metadata": {}}
+NO_REPLIES = [
+    pytest.param(whitespace(), "unreadable", None, id="blank-lines"),
+    pytest.param(html(200), "unreadable", None, id="page"),
+    pytest.param(reply(200, '{"choices": [{"mess'), "unreadable", None, id="json-broken-off"),
+    pytest.param(reply(200, ""), "unreadable", None, id="nothing"),
+    pytest.param(raw_sse(b": OPENROUTER PROCESSING\n\n"), "unreadable", None, id="comments-alone"),
+    pytest.param(raw_sse(b"data: [DONE]\n\n"), "unreadable", None, id="done-alone"),
+    pytest.param(raw_sse(b"data: CANARY\n\n"), "unreadable", None, id="event-that-is-no-json"),
+    pytest.param(
+        in_json({"code": 500, "message": "CANARY"}, user_id="org_CANARY"),
+        "server_error",
+        15,
+        id="error-alone",
+    ),
+    pytest.param(in_json(ERROR, choices=[]), "overloaded", 30, id="error-beside-empty-choices"),
+    pytest.param(
+        reply(
+            200,
+            {
+                "choices": [
+                    {
+                        "message": {"content": "partial CANARY"},
+                        "finish_reason": "error",
+                        "error": ERROR,
+                    }
+                ]
+            },
+        ),
+        "overloaded",
+        30,
+        id="error-inside-the-choice",
+    ),
+    pytest.param(
+        stream([chunk("x", {"content": ""}, "error", error=ERROR)], finish=None),
+        "overloaded",
+        30,
+        id="streamed-error-beside-finish-reason",
+    ),
+    pytest.param(
+        raw_sse(event({"choices": [], "error": ERROR})),
+        "overloaded",
+        30,
+        id="streamed-error-beside-empty-choices",
+    ),
+    pytest.param(
+        raw_sse(event({"choices": [{"delta": {}, "finish_reason": "error", "error": ERROR}]})),
+        "overloaded",
+        30,
+        id="streamed-error-inside-the-choice",
+    ),
+    pytest.param(
+        raw_sse(event({"error": {"code": "server_error"}, "user_id": "CANARY"})),
+        "overloaded",
+        30,
+        id="streamed-error-alone",
+    ),
+    pytest.param(
+        stream([reasoning("CANARY")], finish=None, usage=None, done=False),
+        "cut_off",
+        None,
+        id="end-after-reasoning",
+    ),
+]
+
+
+class TestReplyThatIsNone:
+    @pytest.mark.parametrize(("answer", "situation", "seconds"), NO_REPLIES)
+    def test_comes_from_the_next_model_although_the_status_was_200(
+        self, talk: Talk, answer: Answer, situation: str, seconds: float | None
+    ) -> None:
+        talk.stack.upstream.enqueue(answer, text("Good evening."))
+
+        talk.reply()
+
+        assert talk.asked() == [VENICE, DOLPHIN_R1]
+        assert talk.said() == ["Hello", "> Good evening."]
+        assert talk.turn() == ("complete", None)
+        assert talk.resting() == ({THIS_MODEL: resting(seconds=seconds)} if seconds else {})
+
+    @pytest.mark.parametrize(("answer", "situation", "seconds"), NO_REPLIES)
+    def test_is_told_when_nobody_has_another(
+        self, talk: Talk, answer: Answer, situation: str, seconds: float | None
+    ) -> None:
+        talk.have_only(VENICE)
+        talk.stack.upstream.always(answer)
+
+        told = talk.say()
+
+        assert talk.asked() == [VENICE] * 2
+        assert (told.status_code, told.json()["code"]) == (503, "no_model_available")
+        assert talk.said() == ["Hello"]
+        assert talk.turn() == ("failed", situation)
+
+    @pytest.mark.parametrize(
+        "answer",
+        [
+            pytest.param(text(""), id="nothing"),
+            pytest.param(text(" \n "), id="blank"),
+            pytest.param(stream([reasoning("CANARY")]), id="reasoning-alone"),
+            pytest.param(stream([], finish="tool_calls"), id="tool-calls"),
+        ],
+    )
+    def test_that_is_empty_is_asked_for_again_once(self, talk: Talk, answer: Answer) -> None:
+        talk.stack.upstream.enqueue(answer, answer, text("Good evening."))
+
+        body = talk.reply()
+
+        assert talk.asked() == [VENICE, VENICE, DOLPHIN_R1]
+        assert [tried["outcome"] for tried in body["route"]] == ["empty", "empty", "ok"]
+        assert talk.said() == ["Hello", "> Good evening."]
+        assert talk.resting() == {}
+
+    def test_that_was_spent_on_reasoning_is_asked_for_with_more_tokens_once(
+        self, talk: Talk
+    ) -> None:
+        spent = stream([reasoning("CANARY")], finish="length")
+        talk.stack.upstream.enqueue(spent, spent, text("Good evening."))
+
+        talk.reply()
+
+        sent = [(call.model, call.json["max_tokens"]) for call in talk.stack.upstream.calls]
+        assert sent == [(VENICE, 400), (VENICE, 800), (DOLPHIN_R1, 400)]
+
+    def test_that_was_reached_by_the_limit_is_complete(self, talk: Talk) -> None:
+        talk.stack.upstream.enqueue(text("Good evening. Sit.", finish="length"))
+
+        body = talk.reply()
+
+        assert (body["finish_reason"], body["incomplete"]) == ("length", False)
+        assert talk.turn() == ("complete", None)
+
+
+class TestWorker:
+    @pytest.mark.parametrize(
+        ("failure", "rests", "alerts"),
+        [
+            pytest.param(worker_error(), {}, [], id="tensor-error"),
+            pytest.param(
+                worker_error(500, "CUDA out of memory. Tried to allocate CANARY"),
+                {"model chat_worker": resting(minutes=1)},
+                ["worker_out_of_memory"],
+                id="out-of-memory",
+            ),
+            pytest.param(
+                worker_error(503, "CANARY"),
+                {"model chat_worker": resting(seconds=30)},
+                [],
+                id="503",
+            ),
+            pytest.param(
+                worker_error(200, "CANARY"),
+                {"model chat_worker": resting(seconds=30)},
+                [],
+                id="failure-inside-200",
+            ),
+            pytest.param(html(502), {"model chat_worker": resting(seconds=30)}, [], id="page"),
+            pytest.param(
+                whitespace(), {"model chat_worker": resting(seconds=30)}, [], id="blank-lines"
+            ),
+            pytest.param(abort(), {"provider chat_worker": resting(seconds=30)}, [], id="reset"),
+            pytest.param(
+                failing(401, "CANARY"),
+                {"account chat_worker": resting(minutes=5)},
+                ["bad_key"],
+                id="key-refused",
+            ),
+        ],
+    )
+    def test_that_fails_is_replaced_in_the_same_request(
+        self, talk: Talk, failure: Answer, rests: dict[str, Any], alerts: list[str]
+    ) -> None:
+        talk.have_worker()
+        talk.stack.upstream.enqueue(failure, text("Good evening."))
+
+        body = talk.reply(model_provider="chat_worker")
+
+        assert talk.asked() == [WORKER, VENICE]
+        assert (body["usedFallback"], body["fallbackModel"]) == (True, VENICE)
+        assert body["notice"] == (
+            "The model you chose could not answer this time;"
+            " Venice Dolphin Mistral 24B answered instead."
+        )
+        assert talk.said() == ["Hello", "> Good evening."]
+        assert talk.resting() == rests
+        assert talk.alerts() == alerts
+
+    def test_that_says_nothing_is_asked_again_once(self, talk: Talk) -> None:
+        talk.have_worker()
+        talk.stack.upstream.enqueue(worker_chat(" "), worker_chat(""), text("Good evening."))
+
+        talk.reply(model_provider="chat_worker")
+
+        assert talk.asked() == [WORKER, WORKER, VENICE]
+
+    def test_that_refuses_connections_is_replaced_in_the_same_request(self, talk: Talk) -> None:
+        talk.have_worker()
+        talk.stack.upstream.enqueue(text("Good evening."))
+        with refusing() as url:
+            talk.stack.db.execute(
+                "update private.system_settings"
+                " set config = jsonb_set(config, '{chatWorkerUrl}', to_jsonb(%s::text))",
+                (url,),
+            )
+            talk.stack.worker_health(workerUrl=url)
+
+            body = talk.reply(model_provider="chat_worker")
+
+        assert talk.asked() == [VENICE]
+        assert [tried["target"] for tried in body["route"]] == [
+            "chat_worker",
+            f"openrouter:{VENICE}",
+        ]
+        assert talk.resting() == {"provider chat_worker": resting(seconds=30)}
+
+    def test_that_fails_with_every_model_is_told(self, talk: Talk) -> None:
+        talk.have_worker()
+        talk.have_only(VENICE)
+        talk.stack.upstream.enqueue(worker_error(500, "CANARY"))
+        talk.stack.upstream.always(failing(502))
+
+        answer = talk.say(model_provider="chat_worker")
+
+        assert talk.asked() == [WORKER, VENICE, VENICE]
+        assert (answer.status_code, answer.json()["code"]) == (503, "no_model_available")
+        assert talk.said() == ["Hello"]

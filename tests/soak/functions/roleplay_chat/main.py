@@ -1,0 +1,56 @@
+"""The real function; asked with GET ?inside, it tells what goes on in its process."""
+
+import asyncio
+import gc
+import importlib.util
+import logging
+import sys
+from pathlib import Path
+from typing import Any
+
+import functions_framework.aio
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+FOLDER = Path(__file__).parents[4] / "functions"
+sys.path += [str(FOLDER / "_shared"), str(FOLDER / "roleplay_chat")]
+
+
+def _load() -> Any:
+    spec = importlib.util.spec_from_file_location("real", FOLDER / "roleplay_chat" / "main.py")
+    assert spec
+    assert spec.loader
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+class _Exceptions(logging.Handler):
+    """Where exceptions came from that were logged."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.ERROR)
+        self.seen: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if record.exc_info:
+            self.seen.append(f"{record.getMessage()}: {record.exc_info[0]}")
+
+
+_real = _load()
+aclose = _real.aclose
+_exceptions = _Exceptions()
+for _name in ("roleplay_chat", "asyncio", "uvicorn.error"):
+    logging.getLogger(_name).addHandler(_exceptions)
+
+
+@functions_framework.aio.http
+async def roleplay_chat(request: Request) -> Response:
+    """One turn, or a look inside."""
+    if request.method == "GET" and "inside" in request.query_params:
+        gc.collect()
+        coroutines = [task.get_coro() for task in asyncio.all_tasks()]
+        tasks = sorted(getattr(coroutine, "__qualname__", "?") for coroutine in coroutines)
+        return JSONResponse({"tasks": tasks, "exceptions": _exceptions.seen})
+    response: Response = await _real.roleplay_chat(request)
+    return response

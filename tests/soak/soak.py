@@ -1,0 +1,323 @@
+"""Turns, many at a time, while models fail in every shape; then a look at what is left.
+
+The function runs as a process of its own, on real Postgres and PostgREST. People send, send
+again, stop, go away and have replies continued. Afterwards: every turn has ended, every message
+is stored once, no reply twice, no error text anywhere; no connection, task or memory is left.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import httpx
+import psutil
+
+from tests.soak.shapes import Weather, words
+from tests.support.functions import Process, serve_process
+from tests.support.gateway import running_gateway
+from tests.support.keys import Keys
+from tests.support.postgres import running_postgres
+from tests.support.postgrest import running_postgrest
+from tests.support.stack import Stack
+from tests.support.talk import CANARY, Talk
+from tests.support.upstream import running_upstream
+from tests.support.waiting import wait_until
+
+FOLDER = Path(__file__).parent / "functions"
+SETTINGS = {
+    "TURN_BUDGET_SECONDS": "6",
+    "CONNECT_TIMEOUT_SECONDS": "1",
+    "FIRST_TOKEN_TIMEOUT_SECONDS": "0.5",
+    "IDLE_TIMEOUT_SECONDS": "0.5",
+    "HEARTBEAT_SECONDS": "0.3",
+}
+TURNS_EACH = 4
+"""In one conversation, one after the other."""
+GROWTH_ALLOWED_MB = 8.0
+"""Between the first quarter, when everything is warm, and the end."""
+EXPECTED = {200, 403, 409, 422, 503}
+
+
+@dataclass
+class Numbers:
+    """What happened, and what should not have."""
+
+    turns: int = 0
+    seconds: float = 0
+    answers: Counter[str] = field(default_factory=Counter)
+    doings: Counter[str] = field(default_factory=Counter)
+    statuses: Counter[str] = field(default_factory=Counter)
+    outcomes: Counter[str] = field(default_factory=Counter)
+    shapes: Counter[str] = field(default_factory=Counter)
+    waited_ms: list[float] = field(default_factory=list)
+    memory_mb: list[float] = field(default_factory=list)
+    """The function's process, at the start and after every quarter."""
+    wrong: list[str] = field(default_factory=list)
+
+    def table(self) -> str:
+        """Everything in lines."""
+        waits = sorted(self.waited_ms) or [0.0]
+        rows = [
+            ("turns", f"{self.turns} in {self.seconds:.0f} s"),
+            ("what people did", _counts(self.doings)),
+            ("what they got", _counts(self.answers)),
+            (
+                "how long they waited",
+                f"median {waits[len(waits) // 2]:.0f} ms, 95 % {waits[len(waits) * 95 // 100]:.0f}"
+                f" ms, longest {waits[-1]:.0f} ms",
+            ),
+            ("how turns ended", _counts(self.statuses)),
+            ("calls to models", f"{self.shapes.total()} in {len(self.shapes)} shapes"),
+            ("how calls ended", _counts(self.outcomes)),
+            ("memory", ", ".join(f"{mb:.1f}" for mb in self.memory_mb) + " MB"),
+            ("wrong", f"{len(self.wrong)}"),
+        ]
+        lines = [f"{name:<21} {value}" for name, value in rows]
+        return "\n".join([*lines, *(f"  {what}" for what in self.wrong[:30])])
+
+
+def _counts(counter: Counter[str]) -> str:
+    return ", ".join(f"{name} {number}" for name, number in counter.most_common())
+
+
+class Soak:
+    """One run against a function's process."""
+
+    def __init__(self, stack: Stack, process: Process, *, turns: int, seed: int) -> None:
+        self._stack = stack
+        self._process = process
+        self._conversations = max(1, turns // TURNS_EACH)
+        self._seed = seed
+        self._weather = Weather(seed)
+        self._sent: set[str] = set()
+        self._answered_to: set[str] = set()
+        self.numbers = Numbers()
+
+    def run(self, concurrency: int, told: Callable[[str], None] = lambda line: None) -> Numbers:
+        """All conversations, `concurrency` at a time; then the checks."""
+        self._stack.upstream.always(self._weather.answer)
+        inside_before = self._inside()["tasks"]
+        started = time.monotonic()
+        self.numbers.memory_mb.append(self._memory())
+        quarter = max(1, self._conversations // 4)
+        with ThreadPoolExecutor(concurrency) as people:
+            for number, _ in enumerate(people.map(self._converse, range(self._conversations)), 1):
+                if number % quarter == 0 and len(self.numbers.memory_mb) < 5:
+                    self.numbers.memory_mb.append(self._memory())
+                    told(f"{number * TURNS_EACH} turns, {time.monotonic() - started:.0f} s")
+        self._check_the_process(inside_before)
+        self.numbers.seconds = time.monotonic() - started
+        self._check_the_rows()
+        self.numbers.shapes = self._weather.sent
+        return self.numbers
+
+    # What people do
+
+    def _converse(self, number: int) -> None:
+        user = self._stack.user()
+        conversation = self._stack.conversation(user)
+        talk = Talk(self._stack, user, conversation, url=self._process.url)
+        random = Random(f"{self._seed} {number}")  # noqa: S311
+        talk.have_worker()
+        talk.stack.worker_health(
+            healthy=random.random() < 0.7, workerUrl=f"{talk.stack.upstream.url}/worker"
+        )
+        # Else everything would rest before long and every turn look the same.
+        self._stack.db.execute("delete from model_cooldowns")
+        for turn in range(TURNS_EACH):
+            try:
+                self._turn(talk, f"c{number}t{turn}", random)
+            except (httpx.HTTPError, AssertionError, TimeoutError) as error:
+                self.numbers.wrong.append(f"c{number}t{turn}: {type(error).__name__}: {error}")
+
+    def _turn(self, talk: Talk, tag: str, random: Random) -> None:
+        message = f"Message {tag}"
+        self._sent.add(message)
+        self.numbers.turns += 1
+        acts = [self._send, self._stream, self._leave, self._leave_a_stream, self._send_again]
+        act = random.choices(acts, weights=[50, 20, 8, 12, 10])[0]
+        self.numbers.doings[act.__name__.strip("_").replace("_", " ")] += 1
+        started = time.monotonic()
+        answer = act(talk, message, random)
+        if answer is None:
+            self._wait_for(talk)
+            return
+        if answer.get("code") != "turn_in_progress":  # of somebody who left a moment ago
+            self._answered_to.add(message)
+        self.numbers.waited_ms.append((time.monotonic() - started) * 1000)
+        if answer.get("incomplete") and random.random() < 0.5:
+            self.numbers.doings["continue"] += 1
+            self.numbers.turns += 1
+            self._answered(talk.say(action="continue"))
+
+    def _send(self, talk: Talk, message: str, random: Random) -> dict[str, Any]:
+        return self._answered(talk.say(message))
+
+    def _send_again(self, talk: Talk, message: str, random: Random) -> dict[str, Any]:
+        """The line breaks before the answer is there; sent again, it must be the same turn."""
+        with talk.asking(message, client_message_id=message):
+            pass
+        first = self._answered(talk.say(message, client_message_id=message))
+        self._wait_for(talk)
+        again = self._answered(talk.say(message, client_message_id=message))
+        if first.get("message_id") and first["message_id"] != again.get("message_id"):
+            self.numbers.wrong.append(f"{message}: answered twice")
+        return again
+
+    def _stream(self, talk: Talk, message: str, random: Random) -> dict[str, Any]:
+        with talk.streaming(message) as events:
+            if events.response.status_code != 200:
+                events.response.read()
+                return self._answered(events.response)
+            *before, last = list(events)
+        shown = "".join(event.data["text"] for event in before if event.name == "delta")
+        if shown != last.data.get("response", ""):
+            self.numbers.wrong.append(f"{message}: shown {shown!r}, told {last.data}")
+        if CANARY in str([*before, last]):
+            self.numbers.wrong.append(f"{message}: an upstream's words were shown")
+        self.numbers.answers[last.data.get("code") or last.name] += 1
+        return dict(last.data)
+
+    def _leave(self, talk: Talk, message: str, random: Random) -> None:
+        stay = random.choice([0.0, 0.05, 0.3])
+        with talk.asking(message, on_disconnect=random.choice(["finish", "stop"])):
+            time.sleep(stay)
+
+    def _leave_a_stream(self, talk: Talk, message: str, random: Random) -> None:
+        how = random.choice(["finish", "stop"])
+        with suppress(AssertionError), talk.streaming(message, on_disconnect=how) as events:
+            if events.response.status_code == 200:
+                events.until("delta")
+
+    def _answered(self, response: httpx.Response) -> dict[str, Any]:
+        body = dict(response.json())
+        self.numbers.answers[
+            body.get("code") or ("incomplete" if body["incomplete"] else "ok")
+        ] += 1
+        if response.status_code not in EXPECTED:
+            self.numbers.wrong.append(f"answered {response.status_code}: {response.text}")
+        if response.status_code == 503 and "retry-after" not in response.headers:
+            self.numbers.wrong.append(f"503 without Retry-After: {response.text}")
+        return body
+
+    def _wait_for(self, talk: Talk) -> None:
+        query = "select from turns where conversation_id = %s and status = 'running'"
+        wait_until(lambda: not self._stack.all(query, talk.conversation), "a turn to end", 30)
+
+    # What is left
+
+    def _inside(self) -> dict[str, Any]:
+        return dict(httpx.get(f"{self._process.url}/?inside").json())
+
+    def _memory(self) -> float:
+        top = psutil.Process(self._process.popen.pid)
+        family = [top, *top.children(recursive=True)]
+        return float(sum(process.memory_info().rss for process in family) / 2**20)
+
+    def _check_the_process(self, tasks_before: list[str]) -> None:
+        wrong = self.numbers.wrong
+        try:
+            self._stack.upstream.wait_for(lambda upstream: not upstream.in_progress)
+            wait_until(lambda: self._inside()["tasks"] == tasks_before, "the tasks to end")
+        except TimeoutError as error:
+            left = Counter(self._inside()["tasks"]) - Counter(tasks_before)
+            open_now = self._stack.upstream.in_progress
+            wrong.append(f"left over: tasks {dict(left)}, connections {open_now} ({error})")
+        wrong += self._inside()["exceptions"]
+        self.numbers.memory_mb.append(self._memory())
+        if len(self.numbers.memory_mb) == 6:
+            grown = self.numbers.memory_mb[-1] - self.numbers.memory_mb[1]
+            if grown > GROWTH_ALLOWED_MB:
+                wrong.append(f"memory grew by {grown:.1f} MB")
+
+    def _check_the_rows(self) -> None:
+        all_of, wrong = self._stack.all, self.numbers.wrong
+        turns = all_of("select * from turns")
+        self.numbers.statuses.update(turn["status"] for turn in turns)
+        outcomes = all_of("select outcome from usage_events")
+        self.numbers.outcomes.update(row["outcome"] for row in outcomes)
+        wrong += [f"never ended: {turn['id']}" for turn in turns if turn["status"] == "running"]
+
+        messages = all_of("select * from messages")
+        said = Counter(m["content"] for m in messages if m["sender"] == "user")
+        # Somebody who leaves at once may not have been heard.
+        wrong += [f"stored {n} times: {message}" for message, n in said.items() if n != 1]
+        wrong += [f"stored and never sent: {message}" for message in said.keys() - self._sent]
+        wrong += [f"answered, not stored: {message}" for message in self._answered_to - said.keys()]
+
+        replies = {m["id"]: m for m in messages if m["sender"] == "character"}
+        answered = Counter(m["parent_id"] for m in replies.values() if m["is_active"])
+        wrong += [f"answered {n} times: {parent}" for parent, n in answered.items() if n != 1]
+        told = Counter(turn["reply_message_id"] for turn in turns if turn["reply_message_id"])
+        wrong += [f"one reply of {n} turns: {reply}" for reply, n in told.items() if n != 1]
+        wrong += [f"reply of no turn: {reply}" for reply in replies.keys() - told.keys()]
+        for turn in turns:
+            self._check_words(turn, replies.get(turn["reply_message_id"]))
+        if CANARY in str(turns) + str(messages):
+            wrong.append("an upstream's words were stored")
+
+    def _check_words(self, turn: dict[str, Any], reply: dict[str, Any] | None) -> None:
+        if reply is None:
+            if turn["status"] != "failed":
+                self.numbers.wrong.append(f"{turn['status']} without a reply: {turn['id']}")
+            return
+        content = reply["content"]
+        whole = turn["status"] == "complete" and turn["action"] == "send"
+        whole = whole and turn["finish_reason"] == "stop"
+        tag = re.search(r"c\d+t\d+", content)
+        odd = set(content.split()) - set(words(tag[0] if tag else "").split())
+        if odd or (whole and tag and content != words(tag[0])):
+            self.numbers.wrong.append(f"{turn['status']} turn says {content!r}")
+
+
+def soak(stack: Stack, *, turns: int, seed: int, concurrency: int, **more: Any) -> Numbers:
+    """One run against a process of its own."""
+    with serve_process("roleplay_chat", stack.env(**SETTINGS), FOLDER) as process:
+        return Soak(stack, process, turns=turns, seed=seed).run(concurrency, **more)
+
+
+@contextmanager
+def _standing_alone() -> Iterator[Stack]:
+    """What the fixtures of the tests set up."""
+    with ExitStack() as parts:
+        keys = Keys()
+        postgres = parts.enter_context(running_postgres())
+        postgres.create("app")
+        postgres.migrate("app")
+        postgres.seed("app")
+        postgrest = parts.enter_context(running_postgrest(postgres, "app", keys.secret))
+        gateway = parts.enter_context(running_gateway(postgrest.url, keys))
+        upstream = parts.enter_context(running_upstream())
+        db = parts.enter_context(postgres.connect("app"))
+        db.execute("update api_providers set base_url = %s", (f"{upstream.url}/api/v1",))
+        yield Stack(db, gateway, upstream, upstream, keys, lambda function: "")
+
+
+def main() -> None:
+    """The program."""
+    parser = argparse.ArgumentParser("python -m tests.soak", description=__doc__)
+    parser.add_argument("--turns", type=int, default=2000)
+    parser.add_argument("--seed", type=int, default=1, help="decides who fails how")
+    parser.add_argument("--concurrency", type=int, default=16, help="turns at a time")
+    arguments = parser.parse_args()
+    with _standing_alone() as stack:
+        numbers = soak(
+            stack,
+            turns=arguments.turns,
+            seed=arguments.seed,
+            concurrency=arguments.concurrency,
+            told=lambda line: print(line, file=sys.stderr, flush=True),
+        )
+    print(numbers.table())
+    sys.exit(1 if numbers.wrong else 0)

@@ -1,0 +1,13 @@
+"""A short soak; `make soak` is the long one."""
+
+from tests.soak.soak import soak
+from tests.support.stack import Stack
+
+
+def test_sixty_turns_in_bad_weather_leave_nothing_wrong(stack: Stack) -> None:
+    numbers = soak(stack, turns=60, seed=7, concurrency=8)
+
+    print(numbers.table())
+    assert numbers.wrong == []
+    assert numbers.turns >= 60
+    assert numbers.statuses["complete"] > 20

@@ -1,0 +1,28 @@
+"""docs/failures.md says what the code does."""
+
+import re
+
+from roleplay_chat.settings import Settings
+from roleplay_chat.situations import SITUATIONS
+from tests.failures_doc import FILE, document
+
+
+def test_file_is_up_to_date() -> None:
+    assert FILE.read_text() == document(), "run: python -m tests.failures_doc > docs/failures.md"
+
+
+def test_every_situation_is_in_one_table() -> None:
+    listed = re.findall(r"^\| `(\w+)` \|", document(), re.MULTILINE)
+    assert sorted(listed) == sorted(SITUATIONS)
+
+
+def test_times_are_those_of_the_settings() -> None:
+    fields = Settings.model_fields
+    budget, connect, first_token, idle = (
+        fields[f"{name}_seconds"].default
+        for name in ("turn_budget", "connect_timeout", "first_token_timeout", "idle_timeout")
+    )
+    text = " ".join(document().split())
+    assert f"whoever is asked ({budget} s)" in text
+    assert f"its connection ({connect} s), its first token ({first_token} s;" in text
+    assert f"the time between tokens ({idle} s)" in text
