@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import NoReturn
 
 import click
@@ -195,12 +196,23 @@ def reset(settings: Settings) -> None:
 @cli.command()
 @click.option("--message", envvar="MESSAGE", help="Say this, print the reply and exit.")
 @click.option("--model", envvar="MODEL", default="chat_worker", show_default=True)
+@click.option("--character", envvar="CHARACTER", help="The id of another character.")
 @click.pass_obj
-def chat(settings: Settings, message: str | None, model: str) -> None:
+def chat(settings: Settings, message: str | None, model: str, character: str | None) -> None:
     """Talk to the demo character as the demo user."""
     from dev import chat as terminal  # Not needed, and slow to import, for the other commands.
 
-    sys.exit(terminal.main(settings, message, model))
+    sys.exit(terminal.main(settings, message, model, character))
+
+
+@cli.command("import-card")
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.pass_obj
+def import_card(settings: Settings, file: Path) -> None:
+    """Make a character of a card (JSON, PNG or CHARX) for the demo user."""
+    from dev import card
+
+    sys.exit(card.main(settings, file))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""A conversation with the demo character in the terminal."""
+"""A conversation with the demo character, or another one, in the terminal."""
 
 import sys
 from collections.abc import Callable, Iterator, Mapping
@@ -33,6 +33,7 @@ class Chat:
         self._http = http
         self._env = env
         self.model = model
+        self.character_id = env["DEMO_CHARACTER_ID"]
         self.conversation_id = env["DEMO_CONVERSATION_ID"]
         self._key = {"apikey": env["SUPABASE_PUBLISHABLE_KEY"]}
         self._user_id = ""
@@ -62,7 +63,7 @@ class Chat:
         return response.json()
 
     def character_name(self) -> str:
-        rows = self.data("GET", f"characters?select=name&id=eq.{self._env['DEMO_CHARACTER_ID']}")
+        rows = self.data("GET", f"characters?select=name&id=eq.{self.character_id}")
         return str(rows[0]["name"]) if rows else "Character"
 
     def models(self) -> list[dict[str, Any]]:
@@ -71,14 +72,35 @@ class Chat:
         return [worker, *self.data("GET", f"api_models?{query}&order=priority")]
 
     def start_conversation(self) -> None:
-        row = {"user_id": self._user_id, "character_id": self._env["DEMO_CHARACTER_ID"]}
+        self.sign_in()
+        row = {"user_id": self._user_id, "character_id": self.character_id}
         self.conversation_id = self.data("POST", "conversations", row)[0]["id"]
+
+    def meet(self, character_id: str) -> None:
+        """Go on in the newest conversation with this character, or begin one."""
+        self.character_id = character_id
+        of_theirs = f"conversations?select=id&character_id=eq.{character_id}"
+        found = self.data("GET", f"{of_theirs}&order=created_at.desc&limit=1")
+        if found:
+            self.conversation_id = found[0]["id"]
+        else:
+            self.start_conversation()
+
+    def ask(self, **body: Any) -> dict[str, Any]:
+        """What the function answers to a request that is no turn."""
+        self.sign_in()
+        url = f"{self._env['FUNCTIONS_URL']}/roleplay_chat"
+        response = self._http.post(url, headers=self._user, json=body)
+        if response.is_error:
+            raise Refused(_sentence(response))
+        answer: dict[str, Any] = response.json()
+        return answer
 
     def turn(self, **fields: Any) -> Iterator[tuple[str, dict[str, Any]]]:
         """The events of one turn as (name, data); `Refused` when there is none."""
         body = {
             "conversation_id": self.conversation_id,
-            "character_id": self._env["DEMO_CHARACTER_ID"],
+            "character_id": self.character_id,
             "model_provider": self.model,
             "client_message_id": str(uuid4()),
             "stream": True,
@@ -179,9 +201,9 @@ def regenerate(chat: Chat, _: str) -> None:
     say(chat, action="regenerate")
 
 
-def kickoff(chat: Chat, _: str) -> None:
-    """/kickoff: let the character speak first."""
-    say(chat, kickoff=True)
+def kickoff(chat: Chat, number: str) -> None:
+    """/kickoff: let the character speak first; /kickoff 1: with another greeting."""
+    say(chat, kickoff=True, **({"greeting": int(number)} if number.isdecimal() else {}))
 
 
 def show_help(chat: Chat, _: str) -> None:
@@ -238,7 +260,7 @@ def converse(chat: Chat) -> None:
             _complain(str(error))
 
 
-def main(settings: Settings, message: str | None, model_key: str) -> int:
+def main(settings: Settings, message: str | None, model_key: str, character: str | None) -> int:
     """Answer one message, or talk; the exit code is 1 when there was no answer."""
     env = read_env_file(settings.stack_env)
     if not env:
@@ -247,6 +269,8 @@ def main(settings: Settings, message: str | None, model_key: str) -> int:
     with httpx.Client(timeout=timeout, trust_env=False) as http:
         try:
             chat = Chat(http, env, model_key)
+            if character:
+                chat.meet(character)
             if message:
                 chat.sign_in()
                 return 0 if say(chat, message=message) else 1

@@ -19,6 +19,11 @@ LITE = [
 START = [*LITE, "start", "--no-admin"]
 """Without admin mode, as a hosted project answers: no key, no access."""
 
+ALLOW_LOCAL_WORKERS = """
+update private.system_settings set config = config || '{"allowLocalWorkers": true}'
+"""
+"""A deployed database takes workers on public https addresses only."""
+
 
 def environment(settings: Settings, keys: Keys) -> dict[str, str]:
     """What supabase/config.toml takes from the environment."""
@@ -44,6 +49,7 @@ async def prepare(settings: Settings, keys: Keys) -> str:
         record.unlink(missing_ok=True)
         shutil.rmtree(settings.database_dir, ignore_errors=True)
         await _lite(settings, keys, "db", "reset")
+        await _lite(settings, keys, "db", "query", ALLOW_LOCAL_WORKERS)
         done = "created from the migrations and the seed"
     else:
         applied: dict[str, str] = json.loads(record.read_text())

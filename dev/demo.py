@@ -9,6 +9,7 @@ from dev.part import StackError
 from dev.settings import Keys, Settings, write_private
 
 EMAIL = "demo@example.com"
+USER_NAME = "Sam"
 CHARACTER_ID = "c0ffee00-0000-4000-8000-000000000001"
 """The public character of supabase/seed.sql."""
 
@@ -68,6 +69,8 @@ class Database:
             session.headers,
         )
         if not found:
+            profile = {"id": session.user_id, "display_name": USER_NAME}
+            await self._call("POST", "/rest/v1/profiles", session.headers, profile)
             found = await self._call(
                 "POST",
                 "/rest/v1/conversations?select=id",

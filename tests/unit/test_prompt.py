@@ -126,6 +126,19 @@ def test_newest_history_is_kept() -> None:
     assert said.endswith("Hello")
 
 
+def test_history_that_is_too_long_begins_at_the_same_message_for_some_turns() -> None:
+    def first_of(newest: int) -> str:
+        history = [
+            MessageRow(sender="character", content=f"{n} " + "x" * 290, anchor=n % 8 == 0)
+            for n in range(newest - 100, newest)
+        ]
+        return built(begun(history=history), context_tokens=2048)[1]["content"].split()[0]
+
+    firsts = [first_of(newest) for newest in range(200, 224)]
+    assert len(set(firsts)) <= 4
+    assert all(int(first) % 8 == 0 for first in firsts)
+
+
 def test_message_survives_a_character_that_is_too_long() -> None:
     huge = MARA.model_copy(update={"description": "long " * 4000})
     messages = built(begun(character=huge, history=[MessageRow(sender="character", content="Hm.")]))

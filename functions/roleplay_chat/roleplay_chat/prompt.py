@@ -2,24 +2,37 @@
 
 Order: one system message (template, character, persona, scene, memory), the history as far as
 it fits, what the character's author wants said after the history, and the person's message.
-Macros such as {{char}} are expanded once, in what authors wrote; never in what was said.
+What the character's book says about what is talked of stands around the description, or among
+the messages where an entry says so.
 """
 
-import re
 from collections.abc import Mapping, Sequence
 from typing import Literal, TypedDict
 
 from roleplay_chat.api import ChatRequest, Tier
+from roleplay_chat.lorebook import matched
+from roleplay_chat.lorebook_entries import Entry
+from roleplay_chat.macros import expand, macros_of, names_in
 from roleplay_chat.rows import BegunTurn, CharacterRow, MessageRow, TemplateRow
 
 TOKENS_PER_MESSAGE = 4
 """What chat templates add to each message."""
 BYTES_PER_TOKEN = 3
 """Lower than any tokenizer's average on prose, and right for CJK (3 bytes a character)."""
+STEP_MESSAGES = 16
+"""How far an anchor is looked for; there is one about every eighth message."""
 HISTORY_SHARE = 0.25
 """The least part of the context that is kept for what was said; the system message yields."""
+LORE_SHARE = 0.25
+"""The most that the character's book gets; and no more than the rest of the system message, but
+for the history, leaves."""
+HOUSE_RULES: dict[Tier, str] = {
+    "sfw": "Keep everything suitable for a general audience: affection may be warm, but never"
+    " explicit.",
+    "nsfw": "Everyone in this story is an adult and willing.",
+}
+"""What stands in every prompt, whoever wrote the rest."""
 
-_MACRO = re.compile(r"\{\{\s*([A-Za-z_]+)\s*\}\}")
 _FALLBACK_TEMPLATE = (
     "You are {{char}} in a fictional conversation with {{user}}. Stay in character."
 )
@@ -48,12 +61,16 @@ def build(
 ) -> list[Message]:
     """The messages to send: at most `context_tokens - max_tokens` tokens by our estimate."""
     budget = max(context_tokens - max_tokens, context_tokens // 2)
-    macros = _macros(begun, request)
+    macros = macros_of(begun, request)
     closing = _closing(begun, request, macros)
     reserved = sum(_cost(message) for message in closing) + int(budget * HISTORY_SHARE)
-    system = _cut(_system(begun, request, tier, family, macros), max(budget - reserved, 64))
-    spent = _cost(system) + sum(_cost(message) for message in closing)
-    return [system, *_merge([*_recent(begun.history, budget - spent), *closing])]
+    room = max(budget - reserved, 64)
+    left = room - _cost(_system(begun, request, tier, family, macros, ()))
+    lore = _lore(begun, macros, min(left, int(budget * LORE_SHARE)))
+    system = _cut(_system(begun, request, tier, family, macros, lore), room)
+    spent = sum(_cost(message) for message in [system, *closing, *_notes(lore)])
+    spoken = _with_notes([*_recent(begun.history, budget - spent), *closing], lore)
+    return [system, *_merge(spoken)]
 
 
 def _system(
@@ -62,13 +79,18 @@ def _system(
     tier: Tier,
     family: str | None,
     macros: Mapping[str, str],
+    lore: Sequence[Entry],
 ) -> Message:
     original = _template(begun.templates, tier, family)
-    text = begun.character.system_prompt if begun.character else ""
-    text = text.replace("{{original}}", original) if text else original
-    sections = [_expand(text, macros)]
+    house = expand(original, macros)
+    sections = [house]
+    if begun.character and begun.character.system_prompt:
+        own = expand(begun.character.system_prompt, {**macros, "original": house})
+        # An author may do without the template, but not without what it says of the tier. First,
+        # so that nothing cuts it off.
+        sections = [own] if house in own else [HOUSE_RULES[tier], own]
     if begun.character:
-        sections += _character_sections(begun.character, macros)
+        sections += _character_sections(begun.character, macros, lore)
     if begun.persona:
         sections.append(
             _section(f"About {begun.persona.name}, played by the user", begun.persona.description)
@@ -79,16 +101,22 @@ def _system(
     return {"role": "system", "content": "\n\n".join(filter(None, sections))}
 
 
-def _character_sections(character: CharacterRow, macros: Mapping[str, str]) -> list[str]:
+def _character_sections(
+    character: CharacterRow, macros: Mapping[str, str], lore: Sequence[Entry]
+) -> list[str]:
     name = character.name
     facts = [f"{name} is {character.age} years old." if character.age is not None else ""]
     facts.append(f"{name}'s pronouns: {character.pronouns}." if character.pronouns else "")
+    before = [entry.content for entry in lore if entry.position == "before_char"]
+    after = [entry.content for entry in lore if entry.position == "after_char"]
     return [
-        _section(f"About {name}", _expand(character.description, macros)),
+        _section("The world", "\n\n".join(before)),
+        _section(f"About {name}", expand(character.description, macros)),
         " ".join(filter(None, facts)),
-        _section(f"{name}'s personality", _expand(character.personality, macros)),
-        _section("Scenario", _expand(character.scenario, macros)),
-        _section(f"How {name} speaks", _expand(character.example_messages, macros)),
+        _section(f"{name}'s personality", expand(character.personality, macros)),
+        _section("Scenario", expand(character.scenario, macros)),
+        _section("More of the world", "\n\n".join(after)),
+        _section(f"How {name} speaks", expand(character.example_messages, macros)),
     ]
 
 
@@ -96,21 +124,23 @@ def _scene_sections(request: ChatRequest, macros: Mapping[str, str]) -> list[str
     scene = "\n".join(filter(None, [request.scene_description, request.scene_context]))
     title = f"The scene: {request.scene_name}" if request.scene_name else "The scene"
     return [
-        _section(title, _expand(scene, macros)),
-        _section("Directions for the scene", _expand(request.scene_system_prompt or "", macros)),
+        _section(title, expand(scene, macros)),
+        _section("Directions for the scene", expand(request.scene_system_prompt or "", macros)),
     ]
 
 
 def _closing(begun: BegunTurn, request: ChatRequest, macros: Mapping[str, str]) -> list[Message]:
     closing: list[Message] = []
     instructions = begun.character.post_history_instructions if begun.character else ""
+    # {{original}} is what the house says at this place, which is nothing.
+    instructions = expand(instructions, {**macros, "original": ""}).strip()
     if instructions:
-        closing.append({"role": "system", "content": _expand(instructions, macros)})
+        closing.append({"role": "system", "content": instructions})
     said = begun.turn.message
     if said is not None:
         closing.append({"role": "user", "content": said})
     else:
-        closing.append({"role": "user", "content": _expand(_opening(begun, request), macros)})
+        closing.append({"role": "user", "content": expand(_opening(begun, request), macros)})
     return closing
 
 
@@ -134,43 +164,67 @@ def _template(templates: Sequence[TemplateRow], tier: Tier, family: str | None) 
     return next((row.system_prompt for row in [*exact, *general]), _FALLBACK_TEMPLATE)
 
 
-def _macros(begun: BegunTurn, request: ChatRequest) -> dict[str, str]:
-    character, persona = begun.character, begun.persona
-    user_name = (persona.name if persona else begun.user.name) or "the user"
-    macros = {"user": user_name, "user_name": user_name, "char": "the narrator"}
-    macros["persona"] = (persona.description if persona else request.user_role) or ""
-    macros["scenario"] = request.scene_description or (character.scenario if character else "")
-    for prefix, row in (("character", character), ("user", persona)):
-        for column in ("name", "description", "personality", "scenario", "pronouns", "age"):
-            value = getattr(row, column, None)
-            if value not in (None, ""):
-                macros[f"{prefix}_{column}"] = str(value)
-    if character:
-        macros["char"] = character.name
-    return macros
-
-
-def _expand(text: str, macros: Mapping[str, str]) -> str:
-    return _MACRO.sub(lambda match: macros.get(match[1].lower(), match[0]), text)
-
-
 def _section(title: str, text: str | None) -> str:
     return f"## {title}\n{text.strip()}" if text and text.strip() else ""
 
 
 def _recent(history: Sequence[MessageRow], budget: int) -> list[Message]:
-    """The newest messages that fit, oldest first, without a gap."""
-    kept: list[Message] = []
-    for row in reversed(history):
-        message: Message = {
-            "role": "user" if row.sender == "user" else "assistant",
-            "content": row.content,
-        }
-        budget -= _cost(message)
-        if budget < 0:
-            break
-        kept.append(message)
-    return kept[::-1]
+    """The newest messages that fit, oldest first, without a gap.
+
+    What does not fit is dropped in steps: the first message kept is an anchor where one is near,
+    so that most turns only add to the prompt of the turn before.
+    """
+    first = len(history)
+    while first > 0 and (budget := budget - _cost(_message(history[first - 1]))) >= 0:
+        first -= 1
+    if first > 0:
+        near = range(first, min(first + STEP_MESSAGES, len(history)))
+        first = next((index for index in near if history[index].anchor), first)
+    return [_message(row) for row in history[first:]]
+
+
+def _message(row: MessageRow) -> Message:
+    return {"role": "user" if row.sender == "user" else "assistant", "content": row.content}
+
+
+def _lore(begun: BegunTurn, macros: Mapping[str, str], budget: int) -> list[Entry]:
+    """What the character's book says about the newest messages."""
+    if begun.character is None or not begun.character.character_book:
+        return []
+    names = names_in(macros)
+    return matched(
+        begun.character.character_book,
+        [*(row.content for row in begun.history), begun.turn.message or ""],
+        budget_tokens=budget,
+        count=lambda text: count_tokens(f"{text}\n\n") + TOKENS_PER_MESSAGE,
+        expand=lambda text: expand(text, names),
+    )
+
+
+def _notes(lore: Sequence[Entry]) -> list[Message]:
+    """The entries that stand among the messages."""
+    return [_note(entry) for entry in lore if entry.position == "in_chat"]
+
+
+def _note(entry: Entry) -> Message:
+    # At the very end a model would take it for the beginning of its own reply.
+    role = "system" if entry.role == "assistant" and entry.depth == 0 else entry.role
+    return {"role": role, "content": entry.content}
+
+
+def _with_notes(messages: Sequence[Message], lore: Sequence[Entry]) -> list[Message]:
+    """The messages with the book's notes among them, each with `depth` messages after it."""
+    spoken = [place for place, message in enumerate(messages) if message["role"] != "system"]
+    places = [*spoken, len(messages)]
+    noted: list[Message] = []
+    for place in range(len(messages) + 1):
+        noted += [
+            _note(entry)
+            for entry in lore
+            if entry.position == "in_chat" and places[max(-1 - entry.depth, -len(places))] == place
+        ]
+        noted += messages[place : place + 1]
+    return noted
 
 
 def _merge(messages: Sequence[Message]) -> list[Message]:

@@ -1,0 +1,41 @@
+"""Makes a character of a card file, for the demo user, and a conversation to talk in."""
+
+import base64
+from pathlib import Path
+
+import httpx
+
+from dev.chat import NOT_RUNNING, WORKER, Chat, Refused, notes
+from dev.settings import Settings, read_env_file
+
+
+def main(settings: Settings, path: Path) -> int:
+    """Import a card; the exit code is 1 when it was refused."""
+    env = read_env_file(settings.stack_env)
+    if not env:
+        return _complain(NOT_RUNNING)
+    with httpx.Client(timeout=30, trust_env=False) as http:
+        try:
+            _import(Chat(http, env, WORKER), path)
+        except Refused as error:
+            return _complain(str(error))
+        except httpx.ConnectError:
+            return _complain(NOT_RUNNING)
+    return 0
+
+
+def _import(chat: Chat, path: Path) -> None:
+    encoded = base64.b64encode(path.read_bytes()).decode()
+    made = chat.ask(action="import_card", card_base64=encoded)
+    chat.character_id = made["character_id"]
+    chat.start_conversation()
+    counts = f"greetings: {made['greetings']}, lorebook entries: {made['book_entries']}"
+    print(f"{made['name']} is here ({counts}).")
+    for warning in made["warnings"]:
+        notes.print(f"! {warning}", style="yellow", markup=False)
+    print(f"Talk with them: make chat CHARACTER={chat.character_id}   (/kickoff: they begin)")
+
+
+def _complain(sentence: str) -> int:
+    notes.print(sentence, style="red", markup=False)
+    return 1

@@ -1,0 +1,92 @@
+"""A card as CHARX: a zip archive with `card.json` and the pictures and sounds it names."""
+
+import io
+import zipfile
+import zlib
+from dataclasses import dataclass
+
+from roleplay_chat.cards.json_file import MAX_JSON_BYTES
+from roleplay_chat.cards.refusals import invalid, too_large
+
+SIGNATURE = b"PK\x03\x04"
+CARD = "card.json"
+MAX_ENTRIES = 1_000
+"""Files in an archive; cards with many expressions have a few hundred."""
+MAX_UNPACKED_BYTES = 64 * 2**20
+"""All files together. Pictures and sounds hardly shrink: an archive that may be sent has less."""
+MAX_RATIO = 100
+"""Unpacked to packed, all files together. Text packs to a tenth, never to a hundredth."""
+_CENTRAL_HEADER = b"PK\x01\x02"
+_KNOWN_COMPRESSION = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+"""Others may ask for as much memory as they like."""
+_ENCRYPTED = 0x1
+_DAMAGED = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, ValueError)
+"""What zipfile raises for archives that are not as they should be."""
+
+
+@dataclass(frozen=True)
+class Charx:
+    """What an archive holds."""
+
+    card: bytes
+    others: int
+    """Files beside the card."""
+
+
+def read(raw: bytes) -> Charx:
+    """The JSON in an archive; raises `ApiError` 400 or 413. Nothing else is unpacked."""
+    # Before it is opened: zipfile makes an object for each entry.
+    if raw.count(_CENTRAL_HEADER) > MAX_ENTRIES:
+        raise too_large(f"The archive has more than {MAX_ENTRIES:,} files.")
+    try:
+        with zipfile.ZipFile(io.BytesIO(raw)) as archive:
+            entries = archive.infolist()
+            _check(entries, len(raw))
+            card = _card_of(entries)
+            return Charx(_unpacked(archive, card), others=len(entries) - 1)
+    except _DAMAGED as error:
+        raise invalid("The archive is damaged: its card cannot be read.") from error
+
+
+def write(card: bytes) -> bytes:
+    """An archive that holds the card's JSON; the same for the same card."""
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr(zipfile.ZipInfo(CARD), card, zipfile.ZIP_DEFLATED)
+    return file.getvalue()
+
+
+def _check(entries: list[zipfile.ZipInfo], packed: int) -> None:
+    unpacked = sum(entry.file_size for entry in entries)
+    if unpacked > min(MAX_UNPACKED_BYTES, MAX_RATIO * packed):
+        raise too_large(f"The archive unpacks to {unpacked:,} bytes, which is too much.")
+    for entry in entries:
+        if _leads_elsewhere(entry.orig_filename):
+            raise invalid("The archive has a file whose name leads out of it.")
+        if entry.flag_bits & _ENCRYPTED:
+            raise invalid("The archive is encrypted.")
+        if entry.compress_type not in _KNOWN_COMPRESSION:
+            raise invalid("The archive is packed in a way that is not supported.")
+
+
+def _leads_elsewhere(name: str) -> bool:
+    parts = name.replace("\\", "/").split("/")
+    return ".." in parts or parts[0] == "" or ":" in parts[0] or "\0" in name
+
+
+def _card_of(entries: list[zipfile.ZipInfo]) -> zipfile.ZipInfo:
+    cards = [entry for entry in entries if entry.filename == CARD]
+    if not cards:
+        raise invalid(f"The archive has no {CARD}.")
+    if len(cards) > 1:
+        raise invalid("The archive holds two character cards.")
+    return cards[0]
+
+
+def _unpacked(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> bytes:
+    with archive.open(entry) as file:
+        # What the archive says of its sizes need not be true.
+        card = file.read(MAX_JSON_BYTES + 1)
+    if len(card) > MAX_JSON_BYTES:
+        raise too_large("The card in the archive is too large.")
+    return card

@@ -1,0 +1,31 @@
+"""Which format a file has."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from roleplay_chat.cards import charx_file, json_file, png_file
+from roleplay_chat.cards.refusals import invalid
+
+PICTURE_NOT_KEPT = "The picture is not kept: only the card in it is."
+OTHERS_NOT_KEPT = "The archive's other files (pictures, sounds; {count}) are not kept."
+
+
+@dataclass(frozen=True)
+class CardFile:
+    """What a file holds of a character, and what it loses on the way in."""
+
+    card: dict[str, Any]
+    warnings: tuple[str, ...] = ()
+
+
+def read(raw: bytes) -> CardFile:
+    """The card in a file of any format; raises `ApiError` 400 or 413."""
+    if raw.startswith(png_file.SIGNATURE):
+        return CardFile(json_file.read(png_file.read(raw)), (PICTURE_NOT_KEPT,))
+    if raw.startswith(charx_file.SIGNATURE):
+        charx = charx_file.read(raw)
+        lost = (OTHERS_NOT_KEPT.format(count=charx.others),) if charx.others else ()
+        return CardFile(json_file.read(charx.card), lost)
+    if not raw.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"{"):
+        raise invalid("This is no character card: it is neither JSON nor PNG nor CHARX.")
+    return CardFile(json_file.read(raw))

@@ -1,0 +1,140 @@
+"""The actions that take cards in and give them out. Neither is a turn; no model is asked."""
+
+import asyncio
+import base64
+from collections.abc import Awaitable, Callable, Mapping
+from logging import getLogger
+from typing import Any, Literal
+from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from edge.clients import Clients
+from edge.errors import ApiError
+from edge.identity import unauthorized
+from roleplay_chat.cards import charx_file, files, json_file, png_file
+from roleplay_chat.cards.model import COLUMNS, Card, exported
+from roleplay_chat.cards.refusals import invalid, too_large
+from roleplay_chat.cards.versions import NEWER, as_v2, as_v3, is_newer
+from roleplay_chat.lorebook import broken_patterns
+
+_log = getLogger("roleplay_chat")
+
+Object = dict[str, Any]
+Handler = Callable[[Clients, UUID, Object], Awaitable[Object]]
+
+BROKEN_PATTERNS = "Lorebook keys that are no valid patterns, and so never match: {count}."
+
+
+async def import_card(clients: Clients, user_id: UUID, body: Object) -> Object:
+    """Make a character of the card in `card` (JSON) or `card_base64` (a file of any format).
+
+    Raises `ApiError` 400 or 413 when it cannot be one.
+    """
+    # Not on the event loop: a large card takes a while.
+    card, warnings = await asyncio.to_thread(_read, body)
+    row = card.columns() | {"card": card.original}
+    parameters = {"p_user_id": str(user_id), "p_character": row}
+    saved = await clients.execute(lambda db: db.rpc("import_character", parameters))
+    _check_saved(saved["outcome"])
+    ids = {"user_id": str(user_id), "character_id": saved["character_id"]}
+    _log.info("card imported", extra={"fields": ids | {"version": card.version}})
+    return {
+        "success": True,
+        "character_id": saved["character_id"],
+        "name": card.fields.name,
+        "greetings": card.greetings(),
+        "book_entries": card.book_entries(),
+        "warnings": warnings,
+    }
+
+
+async def export_card(clients: Clients, user_id: UUID, body: Object) -> Object:
+    """The card of a character that is the person's own or public, in `format`.
+
+    JSON comes as an object in the version it was imported in, `png` and `charx` as base64.
+    Raises `ApiError` 400 or 404.
+    """
+    asked = _export_request(body)
+    query = ",".join([*COLUMNS, "card"])
+    visible = f"is_public.eq.true,user_id.eq.{user_id}"
+    rows = await clients.execute(
+        lambda db: (
+            db.table("characters").select(query).eq("id", str(asked.character_id)).or_(visible)
+        )
+    )
+    if not rows:
+        raise ApiError(404, "character_not_found", "This character does not exist.")
+    card = await asyncio.to_thread(_written, exported(rows[0]), asked.format)
+    return {"success": True, "character_id": str(asked.character_id), "format": asked.format} | card
+
+
+HANDLERS: Mapping[str, Handler] = {"import_card": import_card, "export_card": export_card}
+"""By the request's `action`."""
+
+
+class ExportRequest(BaseModel):
+    """Which card, and how."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+    character_id: UUID
+    format: Literal["json", "png", "charx"] = "json"
+
+
+def _export_request(body: Object) -> ExportRequest:
+    try:
+        return ExportRequest.model_validate(body)
+    except ValidationError as error:
+        first = error.errors(include_input=False, include_url=False)[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise ApiError(400, "invalid_request", f"`{where}`: {first['msg']}.") from error
+
+
+def _read(body: Object) -> tuple[Card, list[str]]:
+    """The card in a request, and what its owner should know."""
+    file, encoded = body.get("card"), body.get("card_base64")
+    if (file is None) == (encoded is None):
+        raise invalid("Send either `card` or `card_base64`.")
+    found = (
+        files.read(_decoded(encoded)) if file is None else files.CardFile(json_file.checked(file))
+    )
+    card = Card.of(found.card)
+    warnings = list(found.warnings)
+    if is_newer(found.card):
+        warnings.append(NEWER)
+    if broken := broken_patterns(card.columns()["character_book"] or {}):
+        warnings.append(BROKEN_PATTERNS.format(count=broken))
+    return card, warnings
+
+
+def _decoded(encoded: object) -> bytes:
+    if not isinstance(encoded, str):
+        raise invalid("`card_base64` must be text.")
+    try:
+        return base64.b64decode(encoded, validate=True)
+    except ValueError as error:
+        raise invalid("`card_base64` is not valid base64.") from error
+
+
+def _check_saved(outcome: str) -> None:
+    if outcome == "unknown_user":
+        raise unauthorized()
+    if outcome == "too_many_characters":
+        raise ApiError(
+            409,
+            outcome,
+            "You have as many characters as one person can have. Please delete one first.",
+        )
+    if outcome == "too_large":
+        raise too_large("The card is too large to be kept.")
+
+
+def _written(card: Object, file_format: Literal["json", "png", "charx"]) -> Object:
+    if file_format == "json":
+        return {"card": card}
+    v3 = json_file.write(as_v3(card))
+    if file_format == "charx":
+        return {"card_base64": base64.b64encode(charx_file.write(v3)).decode()}
+    picture = png_file.write(v2=json_file.write(as_v2(card)), v3=v3)
+    return {"card_base64": base64.b64encode(picture).decode()}

@@ -1,0 +1,213 @@
+"""What a card says, checked, and as columns of `characters`.
+
+The card itself is kept as it came, in the column `card`; the other columns are what a turn needs
+of it. When an author changes them later, an exported card has the changes and the rest as it was.
+"""
+
+import copy
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+
+from roleplay_chat.cards.refusals import invalid, too_large
+from roleplay_chat.cards.versions import Object, Version, as_v3, fields_of, version_of
+
+EXTENSION = "roleplay_backend"
+"""In a card's `extensions`: what this service keeps that cards have no field for, {"age",
+"pronouns"}. An age is taken from here and nowhere else."""
+
+MAX_NAME = 120
+MAX_TEXT = 20_000
+"""Characters of a text. It is read in every turn, and no model reads more than this of it."""
+MAX_INSTRUCTIONS = 8_000
+"""Characters of the post-history instructions, which no turn can leave out."""
+MAX_GREETINGS = 64
+MAX_GREETINGS_BYTES = 128 * 2**10
+"""All alternate greetings together."""
+MAX_BOOK_BYTES = 512 * 2**10
+"""Of a character book: it travels from the database in every turn."""
+MAX_BOOK_ENTRIES = 2_000
+
+TEXT_COLUMNS = {
+    "name": "name",
+    "description": "description",
+    "personality": "personality",
+    "scenario": "scenario",
+    "first_mes": "first_message",
+    "mes_example": "example_messages",
+    "system_prompt": "system_prompt",
+    "post_history_instructions": "post_history_instructions",
+}
+"""The columns of a card's texts, by the card's name for them."""
+
+
+def _instead_of_null(default: str | Object | list[Any]) -> BeforeValidator:
+    return BeforeValidator(lambda value: default if value is None else value)
+
+
+def _not_blank(name: str) -> str:
+    if not name.strip():
+        raise ValueError("must not be blank")
+    return name
+
+
+Remark = Annotated[str, _instead_of_null("")]
+Text = Annotated[Remark, Field(max_length=MAX_TEXT)]
+Name = Annotated[str, Field(max_length=MAX_NAME), AfterValidator(_not_blank)]
+
+COLUMNS = (*TEXT_COLUMNS.values(), "alternate_greetings", "character_book", "age", "pronouns")
+"""The columns that a card fills."""
+
+
+class Part(BaseModel):
+    """A part of a card; what is not named here is kept without a look at it."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True, strict=True)
+
+
+class BookEntry(Part):
+    """What the lorebook cannot do without; the rest it takes as it finds it."""
+
+    keys: Annotated[list[str], _instead_of_null([])] = Field(default_factory=list)
+    content: Remark = ""
+    enabled: bool = True
+
+
+class Book(Part):
+    """A character's lorebook."""
+
+    entries: list[BookEntry] = Field(max_length=MAX_BOOK_ENTRIES)
+
+
+class Own(Part):
+    """What this service keeps in a card's extensions. `age` is in years."""
+
+    age: Annotated[int, Field(ge=0, le=1_000_000)] | None = None
+    pronouns: Annotated[str, Field(max_length=40)] | None = None
+
+
+class Extensions(Part):
+    """A card's extensions."""
+
+    roleplay_backend: Annotated[Own, _instead_of_null({})] = Own()
+
+
+class Fields(Part):
+    """A card's fields, under the names that all versions share."""
+
+    name: Name
+    description: Text = ""
+    personality: Text = ""
+    scenario: Text = ""
+    first_mes: Text = ""
+    mes_example: Text = ""
+    system_prompt: Text = ""
+    post_history_instructions: Annotated[Remark, Field(max_length=MAX_INSTRUCTIONS)] = ""
+    alternate_greetings: Annotated[
+        list[Text], _instead_of_null([]), Field(max_length=MAX_GREETINGS)
+    ] = Field(default_factory=list)
+    character_book: Book | None = None
+    extensions: Annotated[Extensions, _instead_of_null({})] = Extensions()
+    nickname: Annotated[Remark, Field(max_length=MAX_NAME)] = ""
+    # Not used, only shown; checked so that who shows them need not.
+    creator_notes: Remark = ""
+    creator: Remark = ""
+    character_version: Remark = ""
+    tags: Annotated[list[str], _instead_of_null([])] = Field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Card:
+    """A card that was checked."""
+
+    original: Object
+    version: Version
+    fields: Fields
+
+    @classmethod
+    def of(cls, original: Object) -> "Card":
+        """The card in an object of any version; raises `ApiError` 400 or 413."""
+        version = version_of(original)
+        try:
+            fields = Fields.model_validate(fields_of(original))
+        except ValidationError as error:
+            raise _refused(error) from error
+        _check_sizes(original)
+        return cls(original, version, fields)
+
+    def columns(self) -> Object:
+        """The row of `characters` that this card makes, but for `card` itself."""
+        texts = {column: getattr(self.fields, name) for name, column in TEXT_COLUMNS.items()}
+        return texts | {
+            "alternate_greetings": list(self.fields.alternate_greetings),
+            "character_book": fields_of(self.original).get("character_book"),
+            **self.fields.extensions.roleplay_backend.model_dump(),
+        }
+
+    def greetings(self) -> int:
+        """How many messages may open a conversation."""
+        texts = (self.fields.first_mes, *self.fields.alternate_greetings)
+        return sum(1 for text in texts if text.strip())
+
+    def book_entries(self) -> int:
+        """How many entries the character book has."""
+        return len(self.fields.character_book.entries) if self.fields.character_book else 0
+
+
+def exported(row: Mapping[str, Any]) -> Object:
+    """The card of a row of `characters`: as it came, with what was changed since."""
+    original = row["card"]
+    if original is None:
+        card = as_v3({"name": row["name"]})
+        before: Object = {}
+    else:
+        card = copy.deepcopy(original)
+        before = Card.of(original).columns()
+    _change(card, {name: row[name] for name in COLUMNS if row[name] != before.get(name)})
+    return card
+
+
+def _change(card: Object, changed: Object) -> None:
+    fields = fields_of(card)
+    names = {column: name for name, column in TEXT_COLUMNS.items()}
+    for column, value in changed.items():
+        if column in ("age", "pronouns"):
+            _extend(fields, column, value)
+        elif value is None:
+            fields.pop(column, None)
+        else:
+            name = names.get(column, column)
+            fields[name] = value
+            if name in card:  # Some write V1's fields beside `data`, for older readers.
+                card[name] = value
+
+
+def _extend(fields: Object, name: str, value: Any) -> None:
+    extensions = fields.get("extensions") or {}
+    own = {**(extensions.get(EXTENSION) or {}), name: value}
+    kept = {key: known for key, known in own.items() if known is not None}
+    fields["extensions"] = {**extensions, EXTENSION: kept}
+
+
+def _refused(error: ValidationError) -> Exception:
+    first = error.errors(include_input=False, include_url=False)[0]
+    where = ".".join(str(part) for part in first["loc"])
+    sentence = f"`{where}`: {first['msg']}."
+    return too_large(sentence) if first["type"] in _TOO_LARGE else invalid(sentence)
+
+
+_TOO_LARGE = ("string_too_long", "too_long")
+
+
+def _check_sizes(original: Object) -> None:
+    fields = fields_of(original)
+    for name, limit in (
+        ("alternate_greetings", MAX_GREETINGS_BYTES),
+        ("character_book", MAX_BOOK_BYTES),
+    ):
+        size = len(json.dumps(fields.get(name), ensure_ascii=False).encode())
+        if size > limit:
+            raise too_large(f"`{name}` is too large: {size:,} bytes, at most {limit:,}.")

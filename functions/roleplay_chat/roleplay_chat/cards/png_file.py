@@ -1,0 +1,75 @@
+"""A card in a PNG picture: base64 of its JSON in tEXt chunks, V2 as `chara`, V3 as `ccv3`."""
+
+import base64
+import io
+from collections.abc import Iterator
+from itertools import islice
+
+import png  # type: ignore[import-untyped]
+
+from roleplay_chat.cards.json_file import MAX_JSON_BYTES
+from roleplay_chat.cards.refusals import invalid, too_large
+
+SIGNATURE = b"\x89PNG\r\n\x1a\n"
+MAX_CHUNKS = 10_000
+"""Pictures have one to a few hundred; a file of empty ones takes long to read."""
+V2_KEYWORD = b"chara"
+V3_KEYWORD = b"ccv3"
+PICTURE_SIZE = (200, 300)
+"""Of the plain picture that an exported card has, in pixels: the shape that cards have."""
+PICTURE_GREY = 64
+
+
+def read(raw: bytes) -> bytes:
+    """The JSON in a picture, that of V3 when there are both; raises `ApiError` 400 or 413."""
+    found: dict[bytes, bytes] = {}
+    for kind, content in _chunks(raw):
+        keyword, _, value = content.partition(b"\0")
+        keyword = keyword.lower()
+        if kind != b"tEXt" or keyword not in (V2_KEYWORD, V3_KEYWORD):
+            continue
+        if keyword in found:
+            raise invalid("The picture holds two character cards.")
+        found[keyword] = value
+    if not found:
+        raise invalid("The picture holds no character card.")
+    return _decoded(found[V3_KEYWORD] if V3_KEYWORD in found else found[V2_KEYWORD])
+
+
+def write(*, v2: bytes, v3: bytes) -> bytes:
+    """A plain picture that holds the card's JSON in both versions."""
+    *picture, end = png.Reader(bytes=_plain_picture()).chunks()
+    cards = [
+        (b"tEXt", keyword + b"\0" + base64.b64encode(card))
+        for keyword, card in ((V2_KEYWORD, v2), (V3_KEYWORD, v3))
+    ]
+    file = io.BytesIO()
+    png.write_chunks(file, [*picture, *cards, end])
+    return file.getvalue()
+
+
+def _chunks(raw: bytes) -> Iterator[tuple[bytes, bytes]]:
+    chunks = png.Reader(bytes=raw).chunks()
+    try:
+        yield from islice(chunks, MAX_CHUNKS)
+        if next(chunks, None) is not None:
+            raise invalid("The picture has too many parts.")
+    except (png.Error, EOFError, ValueError) as error:
+        raise invalid("The picture is damaged: its card cannot be read.") from error
+
+
+def _decoded(value: bytes) -> bytes:
+    if len(value) > 2 * MAX_JSON_BYTES:  # base64 adds a third, line breaks a little more
+        raise too_large("The card in the picture is too large.")
+    try:
+        return base64.b64decode(b"".join(value.split()), validate=True)
+    except ValueError as error:
+        raise invalid("The card in the picture is damaged: it is not valid base64.") from error
+
+
+def _plain_picture() -> bytes:
+    width, height = PICTURE_SIZE
+    file = io.BytesIO()
+    row = bytes([PICTURE_GREY]) * width
+    png.Writer(width, height, greyscale=True).write(file, [row] * height)
+    return file.getvalue()

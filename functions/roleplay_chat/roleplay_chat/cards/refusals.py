@@ -1,0 +1,13 @@
+"""How a card is refused."""
+
+from edge.errors import ApiError
+
+
+def invalid(sentence: str) -> ApiError:
+    """The card cannot be read, or says something that a card cannot say."""
+    return ApiError(400, "invalid_card", sentence)
+
+
+def too_large(sentence: str) -> ApiError:
+    """The card, or a part of it, is larger than what is kept."""
+    return ApiError(413, "card_too_large", sentence)

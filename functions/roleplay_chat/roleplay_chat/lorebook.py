@@ -1,0 +1,124 @@
+"""What a character's book has to say about what is being talked of."""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+from roleplay_chat.lorebook_entries import Entry, depth_of, entries_of, number_of
+from roleplay_chat.lorebook_keys import Scope, compiled, is_pattern
+
+DEFAULT_SCAN_DEPTH = 4
+"""Messages searched where a book does not say how many: two exchanges."""
+MAX_ROUNDS = 3
+"""How far entries may lead to further entries."""
+CHECK_SECONDS = 0.5
+"""For looking through all patterns of a book."""
+
+
+def matched(
+    book: Mapping[str, Any],
+    texts: Sequence[str],
+    *,
+    budget_tokens: int,
+    count: Callable[[str], int],
+    expand: Callable[[str], str] = str,
+) -> list[Entry]:
+    """The entries that what was said (`texts`, oldest first) calls for, in the prompt's order.
+
+    At most `budget_tokens` by `count`, fewer where the book says so; what ranks lowest is left
+    out first. `expand` resolves macros in keys and contents. Pure, but that patterns which take
+    too long are not found.
+    """
+    own_budget = number_of(book.get("token_budget")) or 0
+    left = min(budget_tokens, own_budget) if own_budget > 0 else budget_tokens
+    if left <= 0:
+        return []
+    active = _active(book, texts, expand)
+    fitting: dict[int, Entry] = {}
+    for place, entry in sorted(active.items(), key=_importance):
+        content = expand(entry.content)
+        cost = count(content)
+        if cost <= left:
+            left -= cost
+            fitting[place] = replace(entry, content=content)
+    return [
+        entry for _, entry in sorted(fitting.items(), key=lambda item: (item[1].order, item[0]))
+    ]
+
+
+def broken_patterns(book: Mapping[str, Any]) -> int:
+    """How many keys of a book should be patterns and are not, as far as can be told in time."""
+    deadline = time.monotonic() + CHECK_SECONDS
+    broken = 0
+    for entry in entries_of(book):
+        for key in (*entry.keys, *entry.secondary) if entry.use_regex else ():
+            if time.monotonic() > deadline:
+                return broken
+            if is_pattern(key) and compiled(key, case_sensitive=entry.case_sensitive) is None:
+                broken += 1
+    return broken
+
+
+def _importance(item: tuple[int, Entry]) -> tuple[bool, float, int]:
+    place, entry = item
+    return not entry.always, -entry.rank, place
+
+
+def _active(
+    book: Mapping[str, Any], texts: Sequence[str], expand: Callable[[str], str]
+) -> dict[int, Entry]:
+    """The entries called for, by their place in the book."""
+    entries = dict(enumerate(entries_of(book)))
+    scope = Scope(reversed(texts))
+    depth = depth_of(book.get("scan_depth"))
+    depth = DEFAULT_SCAN_DEPTH if depth is None else depth
+    active: dict[int, Entry] = {}
+    for number in range(1 + MAX_ROUNDS * (book.get("recursive_scanning") is True)):
+        new = {
+            place: entry
+            for place, entry in entries.items()
+            if place not in active
+            and not (number and entry.waits_for_chat)
+            and _is_called_for(entry, scope, depth, expand)
+        }
+        active |= new
+        telling = [entry.content for entry in new.values() if not entry.quiet]
+        if not telling:
+            break
+        scope.reveal(telling)
+    return active
+
+
+def _is_called_for(
+    entry: Entry, scope: Scope, book_depth: int, expand: Callable[[str], str]
+) -> bool:
+    has = partial(
+        scope.has,
+        depth=book_depth if entry.scan_depth is None else entry.scan_depth,
+        case_sensitive=entry.case_sensitive,
+        whole_words=entry.whole_words,
+        use_regex=entry.use_regex,
+    )
+
+    def found(keys: tuple[str, ...]) -> list[bool]:
+        return [has(expand(key)) for key in keys]
+
+    if entry.excluded and any(found(entry.excluded)):
+        return False
+    if entry.additional and not any(found(entry.additional)):
+        return False
+    if entry.always:
+        return True
+    if not any(found(entry.keys)):
+        return False
+    if not entry.secondary:
+        return True
+    secondary = found(entry.secondary)
+    return {
+        "and_any": any(secondary),
+        "and_all": all(secondary),
+        "not_any": not any(secondary),
+        "not_all": not all(secondary),
+    }[entry.logic]

@@ -1,0 +1,412 @@
+"""Cards come in, are talked with, and go out again, through the real function and database."""
+
+import base64
+import json
+from typing import Any
+from uuid import UUID, uuid4
+
+import httpx
+import pytest
+
+from tests.support.answers import text
+from tests.support.cards import CARDS, archive, card, card_picture
+from tests.support.stack import DEMO_CHARACTER, Stack, User
+
+
+def encoded(raw: bytes) -> str:
+    return base64.b64encode(raw).decode()
+
+
+def import_card(stack: Stack, user: User, **body: Any) -> dict[str, Any]:
+    """An import that must succeed."""
+    answer = stack.chat(user, action="import_card", **body)
+    assert answer.status_code == 200, answer.text
+    return dict(answer.json())
+
+
+def export_card(stack: Stack, user: User, character: Any, file_format: str = "json") -> Any:
+    """An export that must succeed: the card, or the file."""
+    answer = stack.chat(user, action="export_card", character_id=str(character), format=file_format)
+    assert answer.status_code == 200, answer.text
+    body = answer.json()
+    return body["card"] if file_format == "json" else base64.b64decode(body["card_base64"])
+
+
+def refused(answer: httpx.Response, status: int, code: str) -> str:
+    body = answer.json()
+    assert (answer.status_code, body["code"], body["success"]) == (status, code, False), body
+    return str(body["error"])
+
+
+def met(stack: Stack, user: User, name: str) -> UUID:
+    """A conversation with the character of a card, imported."""
+    character = import_card(stack, user, card=card(name))["character_id"]
+    return stack.conversation(user, character_id=character)
+
+
+class TestImport:
+    def test_becomes_a_character_of_the_person(self, stack: Stack) -> None:
+        user = stack.user()
+
+        body = import_card(stack, user, card=card("detective_v2"))
+
+        assert body["success"] is True
+        assert (body["name"], body["greetings"], body["book_entries"]) == ("Inès Marchetti", 3, 4)
+        assert body["warnings"] == []
+        assert body["request_id"]
+        row = stack.one("select * from characters where id = %s", body["character_id"])
+        original = card("detective_v2")
+        assert row["user_id"] == user.id
+        assert (row["content_rating"], row["is_public"]) == ("sfw", False)
+        assert (row["age"], row["pronouns"]) == (44, "she/her")
+        assert row["first_message"] == original["data"]["first_mes"]
+        assert row["alternate_greetings"] == original["data"]["alternate_greetings"]
+        assert row["character_book"] == original["data"]["character_book"]
+        assert row["card"] == original
+
+    @pytest.mark.parametrize(
+        ("file", "original"),
+        [
+            ("keeper_v1.json", "keeper_v1"),
+            ("detective_v2.json", "detective_v2"),
+            ("cook_v3.json", "cook_v3"),
+            ("detective.png", "detective_v2"),
+            ("cook.charx", "cook_v3"),
+        ],
+    )
+    def test_of_a_file_of_any_format(self, stack: Stack, file: str, original: str) -> None:
+        body = import_card(stack, stack.user(), card_base64=encoded((CARDS / file).read_bytes()))
+
+        row = stack.one("select card from characters where id = %s", body["character_id"])
+        assert row["card"] == card(original)
+        assert bool(body["warnings"]) is not file.endswith(".json")
+
+    def test_says_what_is_lost_and_what_is_wrong(self, stack: Stack) -> None:
+        cook = card("cook_v3")
+        cook["spec_version"] = "3.5"
+        cook["data"]["character_book"]["entries"][0]["keys"].append("/[/")
+        files = {"card.json": json.dumps(cook).encode(), "a.png": b"x"}
+
+        body = import_card(stack, stack.user(), card_base64=encoded(archive(files)))
+
+        others, newer, patterns = body["warnings"]
+        assert "1) are not kept" in others
+        assert "newer version" in newer
+        assert patterns.endswith("never match: 1.")
+
+    def test_of_more_than_other_requests_may_bring(self, stack: Stack) -> None:
+        picture = card_picture(chara=card("detective_v2")) + b"\0" * 600_000
+        body = import_card(stack, stack.user(), card_base64=encoded(picture))
+        assert body["name"] == "Inès Marchetti"
+
+    def test_of_nearly_the_largest_card(self, stack: Stack) -> None:
+        user = stack.user()
+        original = {"name": "Large", "extensions": {"kept": ["x" * 1_000] * 2_000}}
+        character = import_card(stack, user, card=original)["character_id"]
+        assert export_card(stack, user, character) == original
+
+    def test_takes_one_round_trip_and_no_turn(self, stack: Stack) -> None:
+        import_card(stack, stack.user(), card=card("cook_v3"))
+        assert stack.gateway.calls == ["POST /rest/v1/rpc/import_character"]
+        assert stack.all("select id from turns") == []
+
+    def test_rating_owner_and_audience_are_not_the_cards_business(self, stack: Stack) -> None:
+        user, other = stack.user(), stack.user()
+        sly = {"content_rating": "nsfw", "is_public": True, "user_id": str(other.id)}
+        body = import_card(stack, user, card={"name": "Sly", **sly}, **sly)
+        row = stack.one("select * from characters where id = %s", body["character_id"])
+        assert (row["content_rating"], row["is_public"]) == ("sfw", False)
+        assert (row["user_id"], row["age"]) == (user.id, None)
+
+
+class TestRefusal:
+    @pytest.mark.parametrize(
+        ("body", "code"),
+        [
+            pytest.param({}, "invalid_card", id="nothing"),
+            pytest.param({"card": {}, "card_base64": "e30="}, "invalid_card", id="both"),
+            pytest.param({"card": []}, "invalid_card", id="no-object"),
+            pytest.param({"card": {"name": 5}}, "invalid_card", id="wrong-type"),
+            pytest.param({"card": {"name": "a\0"}}, "invalid_card", id="nul"),
+            pytest.param(
+                {"card_base64": encoded(b'{"name": "\\ud800"}')}, "invalid_card", id="surrogate"
+            ),
+            pytest.param({"card_base64": "%%%"}, "invalid_card", id="no-base64"),
+            pytest.param({"card_base64": 5}, "invalid_card", id="no-text"),
+            pytest.param({"card_base64": encoded(b"GIF89a")}, "invalid_card", id="no-card"),
+        ],
+    )
+    def test_is_a_sentence(self, stack: Stack, body: dict[str, Any], code: str) -> None:
+        answer = stack.chat(stack.user(), action="import_card", **body)
+        assert refused(answer, 400, code)
+        assert stack.all("select id from characters where user_id is not null") == []
+
+    @pytest.mark.parametrize(
+        "body",
+        [
+            pytest.param({"card": {"name": "a", "x": "x" * 2_100_000}}, id="json"),
+            pytest.param({"card": {"name": "a", "description": "x" * 20_001}}, id="text"),
+            pytest.param({"card": {"name": "a", "x": [1e300] * 40_000}}, id="in-the-database"),
+            pytest.param(
+                {"card_base64": encoded(archive({"card.json": b"{}", "a": b"\0" * 10**8}))},
+                id="zip-bomb",
+            ),
+        ],
+    )
+    def test_of_what_is_too_large(self, stack: Stack, body: dict[str, Any]) -> None:
+        answer = stack.chat(stack.user(), action="import_card", **body)
+        refused(answer, 413, "card_too_large")
+
+    def test_size_of_the_request_is_a_setting_of_its_own(self, stack: Stack) -> None:
+        user = stack.user()
+        small = {"action": "import_card", "card": {"name": "a", "x": "x" * 2_000}}
+        with stack.serving(MAX_CARD_BYTES="1500") as url:
+            refused(stack.chat(user, url=url, **small), 413, "card_too_large")
+            message = stack.chat(user, url=url, action="import_card", card={"name": "a"})
+        assert message.status_code == 200
+        long = "x" * 9_000_000
+        answer = stack.chat(user, action="import_card", card={"name": "a", "x": long})
+        assert "8,388,608 bytes" in refused(answer, 413, "body_too_large")
+        answer = stack.chat(user, message="x" * 300_000)
+        assert "262,144 bytes" in refused(answer, 413, "body_too_large")
+
+    def test_of_nobody(self, stack: Stack) -> None:
+        refused(stack.chat(None, action="import_card", card={"name": "a"}), 401, "unauthorized")
+
+    def test_of_somebody_deleted(self, stack: Stack) -> None:
+        user = stack.user()
+        stack.db.execute("delete from auth.users where id = %s", (user.id,))
+        answer = stack.chat(user, action="import_card", card={"name": "a"})
+        refused(answer, 401, "unauthorized")
+
+    def test_of_too_many(self, stack: Stack) -> None:
+        user = stack.user()
+        stack.db.execute(
+            "insert into characters (user_id, name) select %s, 'x' from generate_series(1, 1000)",
+            (user.id,),
+        )
+        answer = stack.chat(user, action="import_card", card={"name": "a"})
+        refused(answer, 409, "too_many_characters")
+
+    def test_while_the_database_is_away(self, stack: Stack) -> None:
+        stack.gateway.fail("import_character")
+        answer = stack.chat(stack.user(), action="import_card", card={"name": "a"})
+        refused(answer, 503, "database_unavailable")
+
+
+class TestExport:
+    @pytest.mark.parametrize("name", ["keeper_v1", "detective_v2", "cook_v3"])
+    def test_is_what_was_imported(self, stack: Stack, name: str) -> None:
+        user = stack.user()
+        character = import_card(stack, user, card=card(name))["character_id"]
+        assert export_card(stack, user, character) == card(name)
+
+    @pytest.mark.parametrize("file_format", ["png", "charx"])
+    def test_as_a_file_is_a_card_again(self, stack: Stack, file_format: str) -> None:
+        user = stack.user()
+        first = import_card(stack, user, card=card("cook_v3"))["character_id"]
+
+        file = export_card(stack, user, first, file_format)
+        second = import_card(stack, user, card_base64=encoded(file))["character_id"]
+
+        assert export_card(stack, user, second) == card("cook_v3")
+
+    def test_numbers_and_signs_survive_the_database(self, stack: Stack) -> None:
+        odd = [0.1, 1e16, -1.5e-9, 2**53, -0.0, 12345678901234567890, True, None, "\u2028", "🌊"]
+        original = {"name": "Odd", "extensions": {"": {"x": odd}, "ключ": [[], {}, ""]}}
+        user = stack.user()
+        character = import_card(stack, user, card=original)["character_id"]
+        assert export_card(stack, user, character) == original
+
+    def test_has_what_the_author_changed(self, stack: Stack) -> None:
+        user = stack.user()
+        character = import_card(stack, user, card=card("detective_v2"))["character_id"]
+        changes = {"description": "Retired.", "alternate_greetings": ["Yes?"], "age": 60}
+        with stack.data_api(user) as client:
+            changed = client.patch(f"/characters?id=eq.{character}", json=changes)
+        assert changed.status_code == 204, changed.text
+
+        after = export_card(stack, user, character)
+
+        expected = card("detective_v2")
+        expected["data"] |= {"description": "Retired.", "alternate_greetings": ["Yes?"]}
+        expected["data"]["extensions"]["roleplay_backend"]["age"] = 60
+        assert after == expected
+
+    def test_of_the_public_character_that_never_was_a_card(self, stack: Stack) -> None:
+        after = export_card(stack, stack.user(), DEMO_CHARACTER)
+        assert (after["spec"], after["data"]["name"]) == ("chara_card_v3", "Mara Voss")
+        own = after["data"]["extensions"]["roleplay_backend"]
+        assert own == {"age": 52, "pronouns": "she/her"}
+
+    def test_of_somebody_elses_only_when_public(self, stack: Stack) -> None:
+        owner, other = stack.user(), stack.user()
+        character = import_card(stack, owner, card=card("cook_v3"))["character_id"]
+        asked = {"action": "export_card", "character_id": character}
+        refused(stack.chat(other, **asked), 404, "character_not_found")
+        stack.db.execute("update characters set is_public = true where id = %s", (character,))
+        assert export_card(stack, other, character) == card("cook_v3")
+
+    @pytest.mark.parametrize(
+        ("body", "named"),
+        [
+            pytest.param({}, "`character_id`", id="no-character"),
+            pytest.param({"character_id": "x"}, "`character_id`", id="no-uuid"),
+            pytest.param({"character_id": str(uuid4()), "format": "gif"}, "`format`", id="format"),
+        ],
+    )
+    def test_of_what_is_not_asked_for_rightly(
+        self, stack: Stack, body: dict[str, Any], named: str
+    ) -> None:
+        answer = stack.chat(stack.user(), action="export_card", **body)
+        assert named in refused(answer, 400, "invalid_request")
+
+    def test_of_a_character_that_does_not_exist(self, stack: Stack) -> None:
+        answer = stack.chat(stack.user(), action="export_card", character_id=str(uuid4()))
+        refused(answer, 404, "character_not_found")
+
+
+class TestSchema:
+    def test_people_write_their_characters_but_not_the_card(self, stack: Stack) -> None:
+        user = stack.user()
+        row = {"user_id": str(user.id), "name": "Own", "alternate_greetings": ["Hi"]}
+        book = {"character_book": {"entries": []}}
+        with stack.data_api(user) as client:
+            good = client.post("/characters", json=row | book)
+            bad = client.post("/characters", json=row | {"card": {"name": "x"}})
+            changed = client.patch("/characters?name=eq.Own", json={"card": {"name": "x"}})
+            listed = client.get("/characters?select=*&name=eq.Own")
+        assert (good.status_code, bad.status_code, changed.status_code) == (201, 403, 403)
+        assert [row["card"] for row in listed.json()] == [None]
+
+    @pytest.mark.parametrize(
+        "column",
+        [
+            {"alternate_greetings": ["x"] * 65},
+            {"alternate_greetings": [None]},
+            {"alternate_greetings": ["x" * 300_000]},
+            {"character_book": []},
+            {"character_book": {"x": "x" * 1_100_000}},
+        ],
+    )
+    def test_limits_hold_for_direct_writes_too(self, stack: Stack, column: dict[str, Any]) -> None:
+        user = stack.user()
+        with stack.data_api(user) as client:
+            row = {"user_id": str(user.id), "name": "Own"} | column
+            assert client.post("/characters", json=row).status_code == 400
+
+    def test_import_is_for_the_function_alone(self, stack: Stack) -> None:
+        user = stack.user()
+        body = {"p_user_id": str(user.id), "p_character": {"name": "x"}}
+        with stack.data_api(user) as client:
+            assert client.post("/rpc/import_character", json=body).status_code == 403
+
+
+class TestGreeting:
+    def test_opens_the_conversation_without_a_model(self, stack: Stack) -> None:
+        user = stack.user("Ada")
+        conversation = met(stack, user, "cook_v3")
+        asked = {"conversation_id": str(conversation), "kickoff": True, "client_message_id": "one"}
+
+        body = stack.chat(user, **asked).json()
+        again = stack.chat(user, **asked).json()
+
+        opening = (
+            "Hold this ladle, Ada, and do not let it touch the deck. "
+            "*Bram squints at the pot.* She knows when she is neglected."
+        )
+        assert body["response"] == opening
+        assert (body["model_used"], body["usedFallback"]) == ("card:greeting", False)
+        assert (body["finish_reason"], body["incomplete"], body["saved"]) == ("stop", False, True)
+        assert body["message_id"]
+        assert {**again, "request_id": ""} == {**body, "request_id": ""}
+        assert stack.said(conversation) == [("character", opening)]
+        assert stack.upstream.calls == []
+        assert stack.all("select id from usage_events") == []
+        turn = stack.one("select status, model_used, error_code from turns")
+        assert turn == {"status": "complete", "model_used": "card:greeting", "error_code": None}
+
+    def test_streams_as_one_delta(self, stack: Stack) -> None:
+        user = stack.user("Ada")
+        conversation = met(stack, user, "cook_v3")
+
+        start, delta, done = stack.stream(user, conversation_id=str(conversation), kickoff=True)
+
+        assert (start.name, delta.name, done.name) == ("start", "delta", "done")
+        assert start.data["model_used"] == "card:greeting"
+        assert delta.data["text"] == done.data["response"]
+
+    def test_another_may_be_chosen_and_changed(self, stack: Stack) -> None:
+        user = stack.user("Ada")
+        conversation = met(stack, user, "detective_v2")
+        asked = {"conversation_id": str(conversation)}
+
+        first = stack.chat(user, kickoff=True, greeting=1, **asked).json()
+        second = stack.chat(user, action="regenerate", greeting=2, **asked).json()
+
+        assert "The crate is gone, Ada." in first["response"]
+        assert stack.said(conversation) == [("character", second["response"])]
+        assert second["response"].startswith("*The telephone rings twice.*")
+
+    def test_one_that_is_not_there_is_refused_and_the_turn_closed(self, stack: Stack) -> None:
+        user = stack.user()
+        conversation = met(stack, user, "cook_v3")
+        asked = {"conversation_id": str(conversation), "kickoff": True}
+
+        answer = stack.chat(user, greeting=7, **asked)
+
+        assert "0, 1" in refused(answer, 400, "greeting_not_found")
+        turn = stack.one("select status, error_code from turns")
+        assert turn == {"status": "failed", "error_code": "greeting_not_found"}
+        assert stack.chat(user, **asked).status_code == 200
+
+    def test_is_history_for_the_model(self, stack: Stack) -> None:
+        user = stack.user("Ada")
+        conversation = met(stack, user, "cook_v3")
+        stack.chat(user, conversation_id=str(conversation), kickoff=True)
+        stack.upstream.enqueue(text("Ha!"))
+
+        stack.chat(user, conversation_id=str(conversation), message="Aye.")
+
+        messages = stack.upstream.calls[-1].json["messages"]
+        assert [m["role"] for m in messages] == ["system", "assistant", "user"]
+        assert messages[1]["content"].startswith("Hold this ladle, Ada")
+
+
+class TestLorebook:
+    def test_entries_reach_the_model_when_they_are_talked_of(self, stack: Stack) -> None:
+        user = stack.user("Ada")
+        conversation = met(stack, user, "detective_v2")
+        stack.upstream.enqueue(text("Le Goff."), text("Yes?"))
+
+        stack.chat(user, conversation_id=str(conversation), message="Who signed for the crate?")
+        system = stack.upstream.calls[-1].json["messages"][0]["content"]
+
+        assert "Captain Le Goff signed for it." in system
+        assert "Captain Le Goff limps when he lies." in system
+        assert system.index("It is 1954.") < system.index("is a private detective")
+        assert "switched off" not in system
+
+    def test_others_stay_away(self, stack: Stack) -> None:
+        user = stack.user("Ada")
+        conversation = met(stack, user, "detective_v2")
+        stack.upstream.enqueue(text("Good evening."))
+
+        stack.chat(user, conversation_id=str(conversation), message="Hello.")
+
+        assert "Le Goff" not in stack.upstream.calls[-1].json["messages"][0]["content"]
+
+    def test_begin_turn_has_what_a_turn_needs_and_not_the_card(self, stack: Stack) -> None:
+        user = stack.user()
+        character = import_card(stack, user, card=card("cook_v3"))["character_id"]
+        row = stack.one(
+            "select private.character_facts(c) as facts from characters c where id = %s", character
+        )
+        facts = row["facts"]
+        assert facts["nickname"] == "Bram"
+        assert facts["greetings"][0].startswith("Hold this ladle")
+        assert len(facts["greetings"]) == 2
+        assert facts["character_book"] == card("cook_v3")["data"]["character_book"]
+        assert not facts.keys() & {"card", "first_message", "alternate_greetings", "user_id"}
+        none = stack.one("select private.character_facts(null::characters) as facts")
+        assert none == {"facts": None}

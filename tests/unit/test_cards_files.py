@@ -1,0 +1,261 @@
+"""Card files of every format are read; what is hostile or broken is refused with a sentence."""
+
+import base64
+import json
+import time
+import zipfile
+from typing import Any
+
+import png  # type: ignore[import-untyped]
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from edge.errors import ApiError
+from roleplay_chat.cards import charx_file, files, json_file, png_file
+from tests.support.cards import CARDS, archive, card, card_picture, picture, text_chunk
+
+TINY: dict[str, Any] = {"name": "Tobias"}
+
+
+def refused(raw: bytes, code: str = "invalid_card") -> str:
+    """The sentence with which a file is refused."""
+    with pytest.raises(ApiError) as caught:
+        files.read(raw)
+    status = {"invalid_card": 400, "card_too_large": 413}[code]
+    assert (caught.value.status, caught.value.code) == (status, code)
+    assert caught.value.message.endswith(".")
+    return caught.value.message
+
+
+def outcome(raw: bytes) -> int:
+    """200, or the status with which a file is refused."""
+    try:
+        files.read(raw)
+    except ApiError as error:
+        return error.status
+    return 200
+
+
+class TestFormats:
+    @pytest.mark.parametrize("name", ["keeper_v1", "detective_v2", "cook_v3"])
+    def test_json(self, name: str) -> None:
+        assert files.read((CARDS / f"{name}.json").read_bytes()) == files.CardFile(card(name))
+
+    def test_json_with_a_byte_order_mark(self) -> None:
+        assert files.read(b"\xef\xbb\xbf" + json.dumps(TINY).encode()).card == TINY
+
+    def test_png(self) -> None:
+        found = files.read((CARDS / "detective.png").read_bytes())
+        assert found.card == card("detective_v2")
+        assert found.warnings == (files.PICTURE_NOT_KEPT,)
+
+    def test_charx(self) -> None:
+        found = files.read((CARDS / "cook.charx").read_bytes())
+        assert found.card == card("cook_v3")
+        assert "other files (pictures, sounds; 1) are not kept" in found.warnings[0]
+
+    def test_charx_of_a_card_alone_loses_nothing(self) -> None:
+        assert files.read(archive({"card.json": json.dumps(TINY).encode()})).warnings == ()
+
+    @pytest.mark.parametrize("raw", [b"", b"GIF89a", b"\xff\xd8\xff\xe0", b"hello", b"[1]"])
+    def test_others_are_refused(self, raw: bytes) -> None:
+        assert "neither JSON nor PNG nor CHARX" in refused(raw)
+
+
+class TestJson:
+    @pytest.mark.parametrize(
+        ("raw", "named"),
+        [
+            pytest.param(b"{", "not valid JSON", id="unfinished"),
+            pytest.param(b'{"name": "\xff"}', "not valid JSON", id="not-utf-8"),
+            pytest.param(b'{"a":' * 100_000, "not valid JSON", id="nested-too-deep-to-parse"),
+            pytest.param(b'{"a":' * 80 + b"1" + b"}" * 80, "64 levels", id="nested-too-deep"),
+            pytest.param(b'{"a": "x\\u0000"}', "not text", id="nul"),
+            pytest.param(b'{"\\u0000": 1}', "not text", id="nul-in-a-name"),
+            pytest.param(b'{"a": ["\\ud83c"]}', "not text", id="half-a-surrogate-pair"),
+            pytest.param(b'{"a": NaN}', "not have", id="nan"),
+            pytest.param(b'{"a": 1e999}', "not have", id="infinite"),
+            pytest.param(b'{"a": %s}' % (b"9" * 5000), "not valid JSON", id="endless-number"),
+        ],
+    )
+    def test_broken(self, raw: bytes, named: str) -> None:
+        assert named in refused(raw)
+
+    @pytest.mark.parametrize(
+        "raw",
+        [
+            pytest.param(b'{"a": "%s"}' % (b"x" * json_file.MAX_JSON_BYTES), id="long"),
+            pytest.param(b'{"a": [%s0]}' % (b"0," * 250_000), id="many-values"),
+        ],
+    )
+    def test_too_large(self, raw: bytes) -> None:
+        refused(raw, "card_too_large")
+
+    def test_text_that_grew_by_unescaping_is_measured_as_text(self) -> None:
+        with pytest.raises(ApiError) as caught:
+            json_file.checked({"a": "灯" * json_file.MAX_JSON_BYTES})
+        assert caught.value.code == "card_too_large"
+
+    @pytest.mark.parametrize("value", [None, [], "text", 5])
+    def test_what_is_no_object(self, value: Any) -> None:
+        with pytest.raises(ApiError) as caught:
+            json_file.checked(value)
+        assert caught.value.message == "The card must be a JSON object."
+
+
+class TestPng:
+    def test_v3_wins_over_v2(self) -> None:
+        assert files.read(card_picture(chara={"name": "two"}, ccv3={"name": "three"})).card == {
+            "name": "three"
+        }
+        assert files.read(card_picture(ccv3={"name": "three"}, chara={"name": "two"})).card == {
+            "name": "three"
+        }
+
+    def test_keyword_may_be_capitalised(self) -> None:
+        assert files.read(card_picture(Chara=TINY)).card == TINY
+
+    def test_line_breaks_in_base64_are_allowed(self) -> None:
+        encoded = base64.encodebytes(json.dumps(card("cook_v3")).encode())
+        assert files.read(picture(text_chunk("chara", encoded))).card == card("cook_v3")
+
+    @pytest.mark.parametrize(
+        ("chunks", "named"),
+        [
+            pytest.param([], "holds no character card", id="none"),
+            pytest.param([text_chunk("Comment", b"hi")], "holds no character card", id="others"),
+            pytest.param([text_chunk("chara", b"e30=")] * 2, "two character cards", id="twice"),
+            pytest.param([text_chunk("chara", b"a")], "not valid base64", id="not-base64"),
+            pytest.param([text_chunk("chara", b"\xff\xfe")], "not valid base64", id="bytes"),
+            pytest.param([text_chunk("chara", b"")], "not valid JSON", id="empty"),
+            pytest.param([(b"tEXt", b"chara")], "not valid JSON", id="no-value"),
+            pytest.param([text_chunk("chara", b"e30")], "not valid base64", id="cut-off"),
+            pytest.param([(b"tEXt", b"x")] * 10_001, "too many parts", id="many-chunks"),
+        ],
+    )
+    def test_without_a_good_card(self, chunks: list[tuple[bytes, bytes]], named: str) -> None:
+        assert named in refused(picture(*chunks))
+
+    def test_card_that_is_too_large(self) -> None:
+        long = base64.b64encode(b"x" * 4 * 2**20)
+        refused(picture(text_chunk("chara", long)), "card_too_large")
+
+    @pytest.mark.parametrize(
+        "damage",
+        [
+            pytest.param(lambda raw: raw[:40], id="cut-off"),
+            pytest.param(lambda raw: raw[:-12], id="no-end"),
+            pytest.param(lambda raw: raw[:60] + b"\0" + raw[61:], id="wrong-checksum"),
+            pytest.param(lambda raw: raw[:8] + b"\xff" * 8 + raw[16:], id="absurd-length"),
+            pytest.param(lambda raw: raw[:8] + b"\0\0\0\0\1\2\3\4" + raw[16:], id="odd-chunk"),
+            pytest.param(lambda raw: raw[:8], id="signature-alone"),
+        ],
+    )
+    def test_damaged(self, damage: Any) -> None:
+        assert "damaged" in refused(damage(card_picture(chara=TINY)))
+
+    def test_written_picture_is_one_and_has_both_versions(self) -> None:
+        raw = png_file.write(v2=b'{"name": "two"}', v3=b'{"name": "three"}')
+        width, height, _, _ = png.Reader(bytes=raw).asDirect()
+        chunks = dict(
+            content.split(b"\0")
+            for kind, content in png.Reader(bytes=raw).chunks()
+            if kind == b"tEXt"
+        )
+        assert (width, height) == png_file.PICTURE_SIZE
+        assert base64.b64decode(chunks[b"chara"]) == b'{"name": "two"}'
+        assert files.read(raw).card == {"name": "three"}
+
+
+class TestCharx:
+    def test_written_archive_is_the_same_each_time(self) -> None:
+        raw = charx_file.write(b'{"name": "Tobias"}')
+        assert raw == charx_file.write(b'{"name": "Tobias"}')
+        assert files.read(raw).card == TINY
+
+    @pytest.mark.parametrize(
+        ("name", "named"),
+        [
+            pytest.param("../x", "leads out", id="parent"),
+            pytest.param("assets/../../x", "leads out", id="parent-inside"),
+            pytest.param("/etc/x", "leads out", id="absolute"),
+            pytest.param("..\\x", "leads out", id="backslash"),
+            pytest.param("C:/x", "leads out", id="drive"),
+        ],
+    )
+    def test_name_that_leads_elsewhere(self, name: str, named: str) -> None:
+        assert named in refused(archive({"card.json": b"{}", name: b"x"}))
+
+    def test_without_a_card(self) -> None:
+        assert "no card.json" in refused(archive({"deep/card.json": b"{}"}))
+
+    def test_two_cards(self) -> None:
+        raw = archive({"card.json": b"{}", "card.jsox": b"{}"}).replace(b"card.jsox", b"card.json")
+        assert "two character cards" in refused(raw)
+
+    def test_other_compression(self) -> None:
+        raw = archive({"card.json": b"{}"}, zipfile.ZIP_LZMA)
+        assert "not supported" in refused(raw)
+
+    def test_encrypted(self) -> None:
+        raw = bytearray(archive({"card.json": b"{}"}))
+        raw[raw.index(b"PK\x01\x02") + 8] |= 1
+        assert "encrypted" in refused(bytes(raw))
+
+    @pytest.mark.parametrize(
+        "files_",
+        [
+            pytest.param({"card.json": b" " * 3 * 2**20}, id="card-unpacks-to-too-much"),
+            pytest.param({"card.json": b"{}", "a": b"\0" * 70 * 2**20}, id="bomb"),
+            pytest.param({f"{n}": b"" for n in range(1001)}, id="many-files"),
+        ],
+    )
+    def test_bombs(self, files_: dict[str, bytes]) -> None:
+        refused(archive(files_), "card_too_large")
+
+    def test_card_that_says_it_is_smaller_than_it_is(self) -> None:
+        content = json.dumps({"name": "x" * 5000}).encode()
+        raw = archive({"card.json": content}).replace(
+            len(content).to_bytes(4, "little"), (10).to_bytes(4, "little")
+        )
+        refused(raw)
+
+    @pytest.mark.parametrize(
+        "damage",
+        [
+            pytest.param(lambda raw: raw[:40], id="cut-off"),
+            pytest.param(lambda raw: raw[:30] + b"\xff" * 20 + raw[50:], id="overwritten"),
+            pytest.param(lambda raw: raw[:4], id="signature-alone"),
+        ],
+    )
+    def test_damaged(self, damage: Any) -> None:
+        assert "damaged" in refused(damage(archive({"card.json": json.dumps(TINY).encode()})))
+
+
+@settings(deadline=None)
+@given(
+    start=st.sampled_from([b"", b"{", png_file.SIGNATURE, charx_file.SIGNATURE]),
+    rest=st.binary(max_size=300),
+)
+def test_any_bytes_are_read_or_refused(start: bytes, rest: bytes) -> None:
+    assert outcome(start + rest) in (200, 400, 413)
+
+
+@settings(deadline=None, max_examples=200)
+@given(
+    which=st.sampled_from(["detective.png", "cook.charx", "detective_v2.json"]),
+    place=st.floats(0, 1, exclude_max=True),
+    junk=st.binary(min_size=1, max_size=8),
+)
+def test_any_damage_to_a_file_is_survived(which: str, place: float, junk: bytes) -> None:
+    raw = (CARDS / which).read_bytes()
+    at = int(len(raw) * place)
+    assert outcome(raw[:at] + junk + raw[at + len(junk) :]) in (200, 400, 413)
+
+
+def test_hostile_files_are_refused_quickly() -> None:
+    started = time.monotonic()
+    refused(archive({f"{n}": b"" for n in range(20_000)}), "card_too_large")
+    refused(picture(*[(b"tEXt", b"")] * 100_000))
+    assert time.monotonic() - started < 10

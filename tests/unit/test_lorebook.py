@@ -1,0 +1,450 @@
+"""Which of a book's entries the newest messages call for."""
+
+import time
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from roleplay_chat.lorebook import broken_patterns, matched
+from roleplay_chat.lorebook_entries import Entry, without_decorators
+from roleplay_chat.lorebook_keys import MAX_SCANNED_CHARS, compiled
+from tests.support.cards import card
+
+
+def entry(content: str = "Found.", *keys: str, **fields: Any) -> dict[str, Any]:
+    defaults = {"keys": list(keys), "content": content, "enabled": True, "extensions": {}}
+    return defaults | fields
+
+
+def found(*texts: str, book: dict[str, Any] | None = None, **fields: Any) -> list[str]:
+    """The contents that these messages, oldest first, bring up."""
+    return [
+        entry.content
+        for entry in matched(
+            {"entries": []} | (book or {}) | fields, texts, budget_tokens=10_000, count=len
+        )
+    ]
+
+
+def calls(text: str, *keys: str, **fields: Any) -> bool:
+    """Whether a message brings up an entry with these keys."""
+    return bool(found(text, entries=[entry("Found.", *keys, **fields)]))
+
+
+def placed(content: str = "Found.", **fields: Any) -> Entry:
+    """An entry that is always there, as the prompt gets it."""
+    book = {"entries": [entry(content, constant=True, **fields)]}
+    (one,) = matched(book, [], budget_tokens=10_000, count=len)
+    return one
+
+
+class TestKeys:
+    @pytest.mark.parametrize(
+        ("text", "key", "expected"),
+        [
+            pytest.param("Look at the sea.", "sea", True, id="word"),
+            pytest.param("We search the house.", "sea", False, id="inside-a-word"),
+            pytest.param("The seas are high.", "sea", False, id="beginning-of-a-word"),
+            pytest.param("The Sea!", "sea", True, id="other-case"),
+            pytest.param("sea", "sea", True, id="whole-message"),
+            pytest.param("*sea*", "sea", True, id="between-signs"),
+            pytest.param("sea_monster", "sea", False, id="underscore-joins"),
+            pytest.param("the old light house", "light house", True, id="two-words"),
+            pytest.param("the old lighthouse", "light house", False, id="two-words-in-one"),
+            pytest.param("I write C++ daily", "C++", True, id="signs-are-not-a-pattern"),
+            pytest.param("wait... what?", "what?", True, id="sign-at-the-end"),
+            pytest.param("what if", "what?", False, id="sign-missing"),
+            pytest.param("Cafe\u0301 noir", "café", True, id="decomposed"),
+            pytest.param("Die STRASSE", "straße", True, id="sharp-s"),
+            pytest.param("ΟΔΥΣΣΕΥΣ", "οδυσσεύς", False, id="accents-differ"),
+            pytest.param("ΟΔΟΣ", "οδος", True, id="final-sigma"),
+            pytest.param("маяка нет", "маяк", False, id="cyrillic-inside"),
+            pytest.param("наш маяк!", "маяк", True, id="cyrillic"),
+            pytest.param("灯台守は海を見た", "海", True, id="japanese"),
+            pytest.param("燈塔看守人走向大海", "燈塔", True, id="chinese"),
+            pytest.param("등대지기가 바다를 봤다", "바다", True, id="korean-with-a-particle"),
+            pytest.param("ประภาคารริมทะเล", "ทะเล", True, id="thai"),
+            pytest.param("Maraは灯台守", "mara", True, id="latin-beside-kana"),
+            pytest.param("Tamaraは灯台守", "mara", False, id="latin-inside-beside-kana"),
+            pytest.param("山の灯", "灯台", False, id="only-half-of-it"),
+            pytest.param("हिंदी में लिखो", "हिंदी", True, id="devanagari"),
+            pytest.param("a storm 🌊 comes", "🌊", True, id="emoji"),
+            pytest.param("anything", "", False, id="empty"),
+            pytest.param("anything", "  ", False, id="blank"),
+            pytest.param("a sea", " sea ", True, id="spaces-around"),
+            pytest.param("x" * 600, "x" * 600, False, id="absurdly-long"),
+        ],
+    )
+    def test_are_found_as_words(self, text: str, key: str, expected: bool) -> None:
+        assert calls(text, key) is expected
+
+    def test_case_may_matter(self) -> None:
+        assert not calls("the Sea", "sea", case_sensitive=True)
+        assert calls("the sea", "sea", case_sensitive=True)
+        assert not calls("the Sea", "sea", extensions={"case_sensitive": True})
+
+    def test_parts_of_words_may_count(self) -> None:
+        assert calls("We search.", "sea", extensions={"match_whole_words": False})
+
+    def test_any_key_will_do(self) -> None:
+        assert calls("The lamp.", "light", "lamp")
+
+    def test_keys_may_have_macros(self) -> None:
+        book = {"entries": [entry("Found.", "{{char}}")]}
+        names = {"{{char}}": "Mara"}
+        by_name = matched(
+            book,
+            ["Is Mara in?"],
+            budget_tokens=99,
+            count=len,
+            expand=lambda text: names.get(text, text),
+        )
+        assert len(by_name) == 1
+
+    @pytest.mark.parametrize(
+        ("logic", "both", "one", "none"),
+        [
+            pytest.param(None, True, True, False, id="any"),
+            pytest.param(0, True, True, False, id="any-by-number"),
+            pytest.param(1, False, True, True, id="not-all"),
+            pytest.param(2, False, False, True, id="not-any"),
+            pytest.param(3, True, False, False, id="all"),
+            pytest.param([], True, True, False, id="odd"),
+        ],
+    )
+    def test_secondary_keys(self, logic: Any, both: bool, one: bool, none: bool) -> None:
+        fields: dict[str, Any] = {
+            "selective": True,
+            "secondary_keys": ["storm", "night"],
+            "extensions": {"selectiveLogic": logic},
+        }
+        assert calls("sea, storm, night", "sea", **fields) is both
+        assert calls("sea, night", "sea", **fields) is one
+        assert calls("sea", "sea", **fields) is none
+        assert not calls("storm, night", "sea", **fields)
+
+    def test_secondary_keys_count_only_when_selective(self) -> None:
+        assert calls("sea", "sea", secondary_keys=["storm"])
+        assert calls("sea", "sea", selective=True, secondary_keys=[])
+
+    def test_secondary_keys_may_be_one_text(self) -> None:
+        fields = {"selective": True, "secondary_keys": "storm, night"}
+        assert calls("sea at night", "sea", **fields)
+        assert not calls("sea", "sea", **fields)
+
+
+class TestPatterns:
+    @pytest.mark.parametrize(
+        ("text", "key", "expected"),
+        [
+            pytest.param("two storms", r"\bstorms?\b", True, id="bare"),
+            pytest.param("two STORMS", r"\bstorms?\b", True, id="bare-ignores-case"),
+            pytest.param("two storms", r"/\bstorms?\b/", True, id="literal"),
+            pytest.param("two STORMS", r"/\bstorms?\b/", False, id="literal-says-its-case"),
+            pytest.param("two STORMS", r"/\bstorms?\b/i", True, id="literal-ignores-case"),
+            pytest.param("a\nstorm", r"/^storm/m", True, id="multi-line"),
+            pytest.param("a\nstorm", r"/a.storm/s", True, id="dot-matches-all"),
+            pytest.param("not Marat", r"/Mara(?!t)/", False, id="lookahead"),
+            pytest.param("Tamara", r"/(?<!Ta)mara/i", False, id="lookbehind"),
+            pytest.param("so so", r"/(?<word>so) \k<word>/", False, id="unsupported-reference"),
+            pytest.param("so so", r"/(so) \1/", True, id="reference"),
+            pytest.param("灯台", r"/\p{Script=Han}/u", True, id="script"),
+            pytest.param("so", r"/so/x", False, id="unknown-flag"),
+            pytest.param("(", "(", False, id="invalid"),
+            pytest.param("a", "(?R)", False, id="recursion"),
+            pytest.param("storn", "(?:storm){e<=1}", False, id="fuzzy"),
+            pytest.param("search", "sea", False, id="without-signs-a-word"),
+        ],
+    )
+    def test_match(self, text: str, key: str, expected: bool) -> None:
+        assert calls(text, key, use_regex=True) is expected
+
+    def test_case_may_matter(self) -> None:
+        assert not calls("STORMS", r"storms?", use_regex=True, case_sensitive=True)
+
+    def test_only_where_the_entry_says_so(self) -> None:
+        assert not calls("two storms", r"storms?")
+        assert calls("Did he say storms? ", r"storms?")
+
+    @pytest.mark.parametrize(
+        "key",
+        [
+            r"(x+x+)+[yz][yz]",
+            r"(?:.*.*)*[yz][yz]",
+            r"(?:(?=.*)x)*[yz][yz]",
+            r"/(x?){400}x{400}[^x]/",
+        ],
+    )
+    def test_those_that_take_forever_are_given_up(self, key: str) -> None:
+        text = "y" + "x" * MAX_SCANNED_CHARS
+        entries = [entry("Found.", key + str(n), use_regex=True) for n in range(50)]
+        started = time.monotonic()
+        assert found(text, entries=[*entries, entry("Other.", "x" * 3)]) == []
+        assert time.monotonic() - started < 5
+
+    def test_broken_ones_are_counted(self) -> None:
+        entries = [
+            entry("a", "(", "/fine/i", "plain", use_regex=True),
+            entry("b", "(", use_regex=False),
+            entry("c", "fine", selective=True, secondary_keys=["/[/"], use_regex=True),
+        ]
+        assert broken_patterns({"entries": entries}) == 2
+
+
+class TestActivation:
+    def test_disabled_never(self) -> None:
+        assert not calls("sea", "sea", enabled=False)
+        assert not calls("sea", "sea", enabled=False, constant=True)
+
+    def test_constant_always(self) -> None:
+        assert calls("", constant=True)
+        assert found(entries=[entry("Found.", constant=True)]) == ["Found."]
+
+    def test_empty_content_never(self) -> None:
+        assert not found("sea", entries=[entry("  ", "sea"), entry("@@depth 4\n", "sea")])
+
+    def test_only_the_newest_messages_count(self) -> None:
+        texts = ["sea", "b", "c", "d", "e"]
+        book = {"entries": [entry("Found.", "sea")]}
+        assert found(*texts, book=book) == []
+        assert found(*texts, book=book, scan_depth=5) == ["Found."]
+        assert found(*texts, book=book, scan_depth=0) == []
+        assert found(*texts[:4], book=book) == ["Found."]
+
+    def test_entry_may_have_its_own_depth(self) -> None:
+        texts = ["sea", "b", "c"]
+        for fields in ({"extensions": {"scan_depth": 1}}, {"content": "@@scan_depth 1\nFound."}):
+            assert found(*texts, entries=[entry("Found.", "sea") | fields]) == []
+        own = entry("Found.", "sea", extensions={"scan_depth": 3})
+        assert found(*texts, entries=[own], scan_depth=1) == ["Found."]
+
+    def test_recursion_only_where_the_book_wants_it(self) -> None:
+        entries = [entry("The crate is lead.", "crate"), entry("Lead is heavy.", "lead")]
+        assert found("the crate", entries=entries) == ["The crate is lead."]
+        assert len(found("the crate", entries=entries, recursive_scanning=True)) == 2
+
+    def test_recursion_ends(self) -> None:
+        chain = [entry(f"then w{n + 1}", f"w{n}") for n in range(10)]
+        circle = [entry("to b", "a"), entry("to a", "b")]
+        assert len(found("w0", entries=chain, recursive_scanning=True)) == 4
+        assert len(found("a", entries=circle, recursive_scanning=True)) == 2
+
+    def test_entries_may_stay_out_of_recursion(self) -> None:
+        first, second = entry("to b", "a"), entry("end", "b")
+        waits = second | {"extensions": {"exclude_recursion": True}}
+        quiet = first | {"extensions": {"prevent_recursion": True}}
+        assert found("a", entries=[first, waits], recursive_scanning=True) == ["to b"]
+        assert found("b", entries=[first, waits], recursive_scanning=True) == ["end"]
+        assert found("a", entries=[quiet, second], recursive_scanning=True) == ["to b"]
+
+    def test_what_leads_on_is_searched_whatever_the_depth(self) -> None:
+        entries = [entry("to b", constant=True), entry("end", "b")]
+        assert found("x", entries=entries, recursive_scanning=True, scan_depth=1) == ["to b", "end"]
+
+
+class TestOrderAndBudget:
+    def test_insertion_order_then_the_books(self) -> None:
+        entries = [
+            entry("c", "sea", insertion_order=2),
+            entry("a", "sea", insertion_order=-1),
+            entry("d", "sea", insertion_order=2),
+            entry("b", "sea"),
+        ]
+        assert found("sea", entries=entries) == ["a", "b", "c", "d"]
+
+    def fitting(self, entries: list[dict[str, Any]], budget: int, **book: Any) -> list[str]:
+        return [
+            entry.content
+            for entry in matched(
+                {"entries": entries} | book, ["sea"], budget_tokens=budget, count=len
+            )
+        ]
+
+    def test_lowest_priority_goes_first(self) -> None:
+        entries = [
+            entry("low!", "sea", priority=1, insertion_order=9),
+            entry("high", "sea", priority=5, insertion_order=1),
+            entry("mid!", "sea", priority=3, insertion_order=5),
+        ]
+        assert self.fitting(entries, 12) == ["high", "mid!", "low!"]
+        assert self.fitting(entries, 11) == ["high", "mid!"]
+        assert self.fitting(entries, 4) == ["high"]
+        assert self.fitting(entries, 3) == []
+        assert self.fitting(entries, 0) == []
+        assert self.fitting(entries, -5) == []
+
+    def test_without_priority_the_insertion_order_ranks(self) -> None:
+        entries = [entry("a", "sea", insertion_order=1), entry("b", "sea", insertion_order=2)]
+        assert self.fitting(entries, 1) == ["b"]
+
+    def test_constant_ones_stay_longest(self) -> None:
+        entries = [entry("a", constant=True, priority=0), entry("b", "sea", priority=9)]
+        assert self.fitting(entries, 1) == ["a"]
+
+    def test_smaller_ones_take_the_room_that_a_large_one_does_not_fit(self) -> None:
+        entries = [entry("x" * 50, "sea", priority=9), entry("small", "sea", priority=1)]
+        assert self.fitting(entries, 10) == ["small"]
+
+    @pytest.mark.parametrize(("own", "expected"), [(1, 1), (3, 3), (9, 4), (0, 4), ("2", 2)])
+    def test_book_may_have_a_smaller_budget(self, own: Any, expected: int) -> None:
+        entries = [entry("x", "sea") for _ in range(9)]
+        assert len(self.fitting(entries, 4, token_budget=own)) == expected
+
+    def test_what_is_counted_is_what_is_written(self) -> None:
+        book = {"entries": [entry("{{char}}", constant=True)]}
+        long = "x" * 50
+
+        def expand(text: str) -> str:
+            return text.replace("{{char}}", long)
+
+        assert matched(book, [], budget_tokens=49, count=len, expand=expand) == []
+        (fits,) = matched(book, [], budget_tokens=50, count=len, expand=expand)
+        assert fits.content == long
+
+
+class TestPlace:
+    def test_card_says_before_or_after(self) -> None:
+        assert placed(position="before_char").position == "before_char"
+        assert placed(position="after_char").position == "after_char"
+        assert placed().position == "after_char"
+        assert placed(position="elsewhere").position == "after_char"
+
+    def test_sillytaverns_numbers(self) -> None:
+        assert placed(extensions={"position": 0}, position="after_char").position == "before_char"
+        assert placed(extensions={"position": 1}).position == "after_char"
+        assert placed(extensions={"position": 2}).position == "after_char"
+        among = placed(extensions={"position": 4, "depth": 3, "role": 1})
+        assert (among.position, among.depth, among.role) == ("in_chat", 3, "user")
+        assert placed(extensions={"position": 4}).depth == 0
+
+    @pytest.mark.parametrize(
+        ("decorators", "expected"),
+        [
+            pytest.param("@@depth 2", ("in_chat", 2, "system"), id="depth"),
+            pytest.param("@@depth 2\n@@role user", ("in_chat", 2, "user"), id="role"),
+            pytest.param("@@depth 2\n@@depth 5", ("in_chat", 2, "system"), id="first-wins"),
+            pytest.param("@@depth -1", ("in_chat", 0, "system"), id="below-one"),
+            pytest.param("@@depth soon", ("after_char", 0, "system"), id="no-number"),
+            pytest.param("@@depth 1e999", ("after_char", 0, "system"), id="no-finite-number"),
+            pytest.param(
+                "@@depth 2\n@@position before_desc",
+                ("before_char", 0, "system"),
+                id="position-wins",
+            ),
+            pytest.param("@@position attic", ("after_char", 0, "system"), id="unknown-position"),
+            pytest.param(
+                "@@new_one 4\n@@@newer 1\n@@@depth 3", ("in_chat", 3, "system"), id="stand-in"
+            ),
+            pytest.param(
+                "@@depth 2\n@@@position before_desc", ("in_chat", 2, "system"), id="no-stand-in"
+            ),
+            pytest.param("\n@@depth 2\n\n", ("in_chat", 2, "system"), id="blank-lines"),
+        ],
+    )
+    def test_decorators(self, decorators: str, expected: tuple[str, int, str]) -> None:
+        one = placed(f"{decorators}\nFound.\n@@depth 9 is said here")
+        assert one.content == "Found.\n@@depth 9 is said here"
+        assert (one.position, one.depth, one.role) == expected
+
+    def test_decorators_about_matching(self) -> None:
+        def calls_for(text: str, decorator: str) -> bool:
+            return bool(found(text, entries=[entry(f"{decorator}\nFound.", "sea")]))
+
+        assert calls_for("", "@@activate")
+        assert not calls_for("sea", "@@dont_activate")
+        assert calls_for("", "@@dont_activate\n@@activate")
+        assert calls_for("sea, storm", "@@additional_keys storm,night")
+        assert not calls_for("sea", "@@additional_keys storm,night")
+        assert not calls_for("sea, storm", "@@exclude_keys storm,night")
+        assert calls_for("sea", "@@exclude_keys storm,night")
+
+    def test_text_alone(self) -> None:
+        assert without_decorators("@@depth 4\n@@@new\n\nText\n") == "Text"
+
+
+class TestRealBooks:
+    def test_detectives(self) -> None:
+        book = card("detective_v2")["data"]["character_book"]
+        assert [content[:11] for content in found("What of the crates?", book=book)] == [
+            "Saint-Brieu",
+            "The crate c",
+            "Captain Le ",
+        ]
+        assert len(found("Hello", book=book)) == 1
+
+    def test_cooks(self) -> None:
+        book = card("cook_v3")["data"]["character_book"]
+        storm, nutmeg = matched(
+            book, ["Storms! Where is the nutmeg?"], budget_tokens=999, count=len
+        )
+        assert (storm.position, storm.depth) == ("in_chat", 1)
+        assert storm.content.startswith("In a storm")
+        assert nutmeg.position == "before_char"
+        assert len(found("肉豆蔻在哪里", book=book)) == 1
+
+
+texts = st.text(max_size=30)
+anything = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | texts,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(texts, inner, max_size=3),
+    max_leaves=6,
+)
+names = [
+    "keys", "secondary_keys", "selective", "case_sensitive", "use_regex", "constant", "enabled",
+    "insertion_order", "priority", "position", "content", "extensions",
+]  # fmt: skip
+own = ["position", "depth", "role", "selectiveLogic", "scan_depth", "match_whole_words"]
+entries = st.lists(
+    st.dictionaries(st.sampled_from(names), anything)
+    | st.fixed_dictionaries(
+        {"keys": st.lists(texts, max_size=3), "content": texts},
+        optional={
+            "extensions": st.dictionaries(st.sampled_from(own), anything),
+            "use_regex": st.booleans(),
+            "constant": st.booleans(),
+        },
+    )
+    | anything,
+    max_size=5,
+)
+
+
+@settings(deadline=None)
+@given(
+    book=st.fixed_dictionaries(
+        {"entries": entries | anything},
+        optional={
+            "scan_depth": anything,
+            "token_budget": anything,
+            "recursive_scanning": anything,
+        },
+    ),
+    said=st.lists(texts, max_size=5),
+    budget=st.integers(-10, 200),
+)
+def test_any_book_is_taken_as_far_as_it_goes(
+    book: dict[str, Any], said: list[str], budget: int
+) -> None:
+    chosen = matched(book, said, budget_tokens=budget, count=len)
+    assert sum(len(entry.content) for entry in chosen) <= max(budget, 0)
+    assert [entry.order for entry in chosen] == sorted(entry.order for entry in chosen)
+    assert matched(book, said, budget_tokens=budget, count=len) == chosen
+
+
+@given(key=st.from_regex(r"[a-z]{1,8}", fullmatch=True), text=st.text(max_size=60))
+def test_latin_keys_are_found_as_words_would_be(key: str, text: str) -> None:
+    text = f"{text} {key}".casefold()
+    assert calls(text, key)
+    assert calls(f"x{key}x", key) is False
+
+
+@settings(deadline=None)
+@given(
+    st.text(max_size=40) | st.from_regex(r"/[\[\](){}|*+?.\\^$a-z0-9,<>=!:-]{1,30}/[gimsuy]{0,3}")
+)
+def test_any_key_is_a_pattern_or_not(key: str) -> None:
+    pattern = compiled(key, case_sensitive=False)
+    if pattern is not None:
+        pattern.search("the keeper", timeout=1)

@@ -1,0 +1,225 @@
+"""What a character's book says stands in the prompt, within its part of the budget."""
+
+from datetime import UTC, datetime
+from typing import Any
+from uuid import uuid4
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from roleplay_chat.api import ChatRequest
+from roleplay_chat.cards.model import Card
+from roleplay_chat.prompt import HOUSE_RULES, LORE_SHARE, Message, build, count_tokens
+from roleplay_chat.rows import BegunTurn, CharacterRow, MessageRow, TemplateRow, TurnRow, UserRow
+from tests.support.cards import card
+
+TEMPLATE = TemplateRow(content_tier="sfw", system_prompt="You are {{char}}, talking with {{user}}.")
+
+
+def character(name: str, **changes: Any) -> CharacterRow:
+    """The character that an imported card makes, as begin_turn returns it."""
+    read = Card.of(card(name))
+    row = read.columns() | {"nickname": read.fields.nickname or None}
+    return CharacterRow(id=uuid4(), **(row | changes))
+
+
+def with_book(*entries: dict[str, Any], **book: Any) -> CharacterRow:
+    written = [{"keys": [], "constant": True} | entry for entry in entries]
+    return character("keeper_v1", character_book={"entries": written} | book)
+
+
+def said(*contents: str) -> list[MessageRow]:
+    """Messages, the person's and the character's in turn."""
+    return [
+        MessageRow(sender="character" if number % 2 else "user", content=content)
+        for number, content in enumerate(contents)
+    ]
+
+
+def built(
+    who: CharacterRow, message: str | None, *history: str, context_tokens: int = 8192
+) -> list[Message]:
+    begun = BegunTurn(
+        now=datetime(2026, 1, 3, tzinfo=UTC),
+        turn=TurnRow(id=uuid4(), message=message),
+        user=UserRow(name="Ada"),
+        character=who,
+        templates=[TEMPLATE],
+        history=said(*history),
+    )
+    return build(
+        begun,
+        ChatRequest(),
+        "sfw",
+        family=None,
+        context_tokens=context_tokens,
+        max_tokens=400,
+    )
+
+
+def test_whole_prompt_with_entries_around_the_description() -> None:
+    messages = built(
+        character("detective_v2"), "Who signed for the crate?", "Hello.", "You are early."
+    )
+    assert messages == [
+        {
+            "role": "system",
+            "content": "You are Inès Marchetti, talking with Ada.\n\n"
+            "Inès Marchetti never names the culprit before the evidence is on the table.\n\n"
+            "## The world\n"
+            "Saint-Brieuc is a harbour of slate roofs and long tides. It is 1954.\n\n"
+            "## About Inès Marchetti\n"
+            "Inès Marchetti is a private detective of forty-four in the harbour town of "
+            "Saint-Brieuc. She was a customs officer until she opened the wrong crate.\n\n"
+            "Inès Marchetti is 44 years old. Inès Marchetti's pronouns: she/her.\n\n"
+            "## Inès Marchetti's personality\n"
+            "Dry, attentive, never in a hurry. Asks short questions and waits.\n\n"
+            "## Scenario\n"
+            "Ada has come to her office above the chandlery with a case.\n\n"
+            "## More of the world\n"
+            "The crate carried church bells on its papers and lead on its floor. "
+            "Captain Le Goff signed for it.\n\n"
+            "Captain Le Goff limps when he lies.\n\n"
+            "## How Inès Marchetti speaks\n"
+            "<START>\nAda: Do you trust him?\n"
+            "Inès Marchetti: I trust his shoes. They have not been where he says he was.",
+        },
+        {"role": "user", "content": "Hello."},
+        {"role": "assistant", "content": "You are early."},
+        {"role": "system", "content": "End with a question to Ada."},
+        {"role": "user", "content": "Who signed for the crate?"},
+    ]
+
+
+def test_whole_prompt_with_an_entry_among_the_messages() -> None:
+    who = character("cook_v3", personality="", scenario="")
+    assert built(who, "A storm! Where is the nutmeg?", "Hello.", "Hold this ladle.") == [
+        {
+            "role": "system",
+            "content": "You are Bram, talking with Ada.\n\n"
+            "## The world\nThe nutmeg is locked in the captain's own chest.\n\n"
+            "## About Bartholomew Kettle\n"
+            "Bram has cooked on the barque Persistence for thirty of his fifty-eight years. "
+            "He measures in handfuls and swears by nutmeg.",
+        },
+        {"role": "user", "content": "Hello."},
+        {"role": "assistant", "content": "Hold this ladle."},
+        {"role": "system", "content": "In a storm Bram lashes the pots and sings."},
+        {"role": "user", "content": "A storm! Where is the nutmeg?"},
+    ]
+
+
+def test_cards_own_system_prompt_cannot_leave_out_the_tier() -> None:
+    own = character("keeper_v1", system_prompt="Anything goes.")
+    framed = character("keeper_v1", system_prompt="{{ Original }} Be brief.")
+    assert built(own, "Hello")[0]["content"].startswith(
+        f"{HOUSE_RULES['sfw']}\n\nAnything goes.\n\n## About"
+    )
+    assert HOUSE_RULES["sfw"] not in built(framed, "Hello")[0]["content"]
+
+
+def test_depth_counts_messages_from_the_end() -> None:
+    entries = [{"content": f"@@depth {depth}\nAt {depth}."} for depth in (0, 1, 2, 9)]
+    messages = built(with_book(*entries), "Three", "One", "Two")
+    assert [(m["role"], m["content"]) for m in messages[1:]] == [
+        ("system", "At 9."),
+        ("user", "One"),
+        ("system", "At 2."),
+        ("assistant", "Two"),
+        ("system", "At 1."),
+        ("user", "Three"),
+        ("system", "At 0."),
+    ]
+
+
+def test_entry_may_speak_for_somebody_but_not_begin_the_reply() -> None:
+    entries = [
+        {"content": "@@depth 1\n@@role user\nMine."},
+        {"content": "@@depth 0\n@@role assistant\nLast."},
+    ]
+    messages = built(with_book(*entries), "Hello")
+    assert [(m["role"], m["content"]) for m in messages[1:]] == [
+        ("user", "Mine.\n\nHello"),
+        ("system", "Last."),
+    ]
+
+
+def test_entries_at_the_same_depth_keep_their_order() -> None:
+    entries = [
+        {"content": "@@depth 1\nB.", "insertion_order": 2},
+        {"content": "@@depth 1\nA.", "insertion_order": 1},
+    ]
+    assert built(with_book(*entries), "Hello")[1]["content"] == "A.\n\nB."
+
+
+def test_only_the_newest_messages_bring_entries_up() -> None:
+    who = with_book({"content": "Wide.", "constant": False, "keys": ["sea"]}, scan_depth=2)
+    assert "Wide." in built(who, "Yes", "x", "the sea")[0]["content"]
+    assert "Wide." not in built(who, "Yes", "the sea", "x", "y", "z")[0]["content"]
+    assert "Wide." in built(who, None, "the sea")[0]["content"]
+
+
+def test_names_are_expanded_in_entries_and_nothing_else() -> None:
+    who = with_book({"content": "{{user}} and {{char}}: {{character_description}} {{odd}}"})
+    content = built(who, "Hello")[0]["content"]
+    assert "Ada and Tobias Wren: {{character_description}} {{odd}}" in content
+
+
+def test_macros_in_messages_are_left_alone() -> None:
+    who = with_book({"content": "Found.", "constant": False, "keys": ["Tobias Wren"]})
+    messages = built(who, "{{char}}")
+    assert messages[-1]["content"] == "{{char}}"
+    assert "Found." not in messages[0]["content"]
+
+
+def test_book_gets_a_part_of_the_budget_and_the_best_ranked_use_it() -> None:
+    entries = [
+        {"content": f"Entry {number}: " + "x" * 300, "priority": number} for number in range(100)
+    ]
+    content = built(with_book(*entries), "Hello", context_tokens=4096)[0]["content"]
+    kept = [number for number in range(100) if f"Entry {number}:" in content]
+    assert kept == list(range(100 - len(kept), 100))
+    assert 0.8 < len(kept) * 104 / ((4096 - 400) * LORE_SHARE) <= 1
+
+
+def test_book_pushes_out_nothing_that_is_always_said() -> None:
+    who = with_book({"content": "lore " * 150}).model_copy(update={"example_messages": "Mine." * 9})
+    long = who.model_copy(update={"description": "long " * 1000})
+    assert "lore" in built(who, "Hello", context_tokens=2048)[0]["content"]
+    system = built(long, "Hello", context_tokens=2048)[0]["content"]
+    assert "lore" not in system
+    assert system.count("long") > 300
+
+
+contents = st.text(max_size=600)
+
+
+@settings(deadline=None)
+@given(
+    entries=st.lists(
+        st.fixed_dictionaries(
+            {"content": contents, "constant": st.just(True)},
+            optional={
+                "extensions": st.fixed_dictionaries(
+                    {"position": st.integers(0, 4), "depth": st.integers(0, 9)}
+                )
+            },
+        ),
+        max_size=12,
+    ),
+    description=st.text(max_size=6000),
+    message=st.text(max_size=900),
+    history=st.lists(contents, max_size=12),
+    context_tokens=st.integers(2048, 8192),
+)
+def test_prompt_with_a_book_never_exceeds_its_budget(
+    entries: list[dict[str, Any]],
+    description: str,
+    message: str,
+    history: list[str],
+    context_tokens: int,
+) -> None:
+    who = character("keeper_v1", description=description, character_book={"entries": entries})
+    messages = built(who, message, *history, context_tokens=context_tokens)
+    spent = sum(count_tokens(message["content"]) for message in messages)
+    assert spent <= context_tokens - 400
