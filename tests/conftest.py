@@ -116,6 +116,7 @@ def stack(
     gateway.reset()
     base_url = f"{openrouter.url}/api/v1"
     stack.db.execute("update api_providers set base_url = %s where name = 'openrouter'", [base_url])
+    stack.configure(allowLocalWorkers=True)
     yield stack
     unexpected = [*openrouter.unexpected, *chat_worker.unexpected]
     faults = [*openrouter.faults, *chat_worker.faults]

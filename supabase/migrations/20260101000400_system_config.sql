@@ -4,11 +4,27 @@
 --   chatWorker        {"protocol", "model", "context_tokens", "input_defaults"}
 --   workers           further workers to probe: {"<name>": {"url", "protocol"}}
 --   workerHealthCache {"<name>": health record}, written by health_check
+--   allowLocalWorkers true lets a worker be registered on http and private hosts: local work only
+--   limits            {"default": {...}, "<role>": what differs for it, "project": {...}}; see
+--                     private.limits_for
+
+-- Whether limits are what they should be: numbers, not negative, or null for no limit.
+create function private.are_limits(p_limits jsonb) returns boolean
+language sql immutable set search_path = '' as $$
+  select p_limits is null or case jsonb_typeof(p_limits) when 'object' then not exists (
+    select from jsonb_each(p_limits) part
+    where case jsonb_typeof(part.value) when 'object' then jsonb_path_exists(
+            part.value, 'strict $.* ? (@ != null && (@.type() != "number" || @ < 0))')
+          else true end)
+    else false end
+$$;
+revoke execute on function private.are_limits(jsonb) from public, anon, authenticated;
 
 create table private.system_settings (
   id integer primary key default 1 check (id = 1),
   config jsonb not null default '{}' check (jsonb_typeof(config) = 'object'),
-  updated_at timestamptz not null default now()
+  updated_at timestamptz not null default now(),
+  constraint system_settings_limits check (private.are_limits(config -> 'limits'))
 );
 create trigger system_settings_touch before update on private.system_settings
   for each row execute function private.touch_updated_at();
@@ -26,7 +42,13 @@ insert into private.system_settings (config) values ('{
                        "frequency_penalty": 0.2, "presence_penalty": 0.1}
   },
   "workers": {},
-  "workerHealthCache": {}
+  "workerHealthCache": {},
+  "allowLocalWorkers": false,
+  "limits": {
+    "default": {"turns_per_minute": 20, "turns_per_day": 500, "running": 3, "usd_per_day": null},
+    "admin": {"turns_per_minute": 60, "turns_per_day": null, "running": 10},
+    "project": {"usd_per_day": null}
+  }
 }');
 
 -- Runs with its owner's rights, as a view does by default; that is the point of it.
@@ -54,13 +76,17 @@ revoke execute on function public.record_worker_health(text, jsonb) from public,
 grant execute on function public.record_worker_health(text, jsonb) to service_role;
 
 -- Registers (or, with null, removes) the chat worker's address. What is known of its health
--- belonged to the old address and goes with it.
+-- belonged to the old address and goes with it. Whoever serves at this address is sent the
+-- worker's key and the chats, so only https on public hosts is taken (see allowLocalWorkers).
 create function public.set_chat_worker_url(p_url text, p_protocol text default 'chat_worker') returns void
 language plpgsql security definer set search_path = '' as $$
+declare
+  v_refused text;
 begin
-  if p_url is not null and p_url !~ '^https?://[^\s/?#@]+(/[^\s?#]*)?$' then
-    raise exception 'the worker''s address must be an http(s) URL without credentials or query'
-      using errcode = '22023';
+  select private.why_refused(p_url, s.config -> 'allowLocalWorkers' = 'true')
+  into v_refused from private.system_settings s;
+  if v_refused is not null then
+    raise exception 'the worker''s address %', v_refused using errcode = '22023';
   end if;
   if p_protocol not in ('chat_worker', 'openai') then
     raise exception 'the worker''s protocol must be chat_worker or openai' using errcode = '22023';

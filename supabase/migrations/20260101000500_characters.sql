@@ -35,3 +35,14 @@ create policy characters_update on public.characters for update to authenticated
   using (user_id = (select auth.uid())) with check (user_id = (select auth.uid()));
 create policy characters_delete on public.characters for delete to authenticated
   using (user_id = (select auth.uid()));
+
+-- Whether the person may have a character in their conversations and memories, which an
+-- administrator's wider view does not give. No character is always allowed.
+create function private.may_meet(p_character_id uuid) returns boolean
+language sql stable security definer set search_path = '' as $$
+  select p_character_id is null or exists (
+    select 1 from public.characters ch
+    where ch.id = p_character_id and (ch.is_public or ch.user_id = (select auth.uid())))
+$$;
+revoke execute on function private.may_meet(uuid) from public, anon, authenticated;
+grant execute on function private.may_meet(uuid) to authenticated;

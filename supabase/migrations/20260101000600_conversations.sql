@@ -49,14 +49,17 @@ grant insert (id, user_id, character_id, user_character_id, title, content_tier)
 create policy conversations_select on public.conversations for select to authenticated
   using (user_id = (select auth.uid()));
 create policy conversations_insert on public.conversations for insert to authenticated
-  with check (user_id = (select auth.uid()));
+  with check (user_id = (select auth.uid())
+              and private.may_meet(character_id) and private.may_meet(user_character_id));
 create policy conversations_update on public.conversations for update to authenticated
-  using (user_id = (select auth.uid())) with check (user_id = (select auth.uid()));
+  using (user_id = (select auth.uid()))
+  with check (user_id = (select auth.uid()) and private.may_meet(user_character_id));
 create policy conversations_delete on public.conversations for delete to authenticated
   using (user_id = (select auth.uid()));
 
 alter table public.messages enable row level security;
 revoke all on public.messages from anon, authenticated;
+revoke all on sequence public.messages_position_seq from anon, authenticated;
 grant select on public.messages to authenticated;
 grant insert (id, conversation_id, sender, content, message_type) on public.messages to authenticated;
 create policy messages_select on public.messages for select to authenticated

@@ -35,6 +35,7 @@ create policy memories_select on public.memories for select to authenticated
   using (user_id = (select auth.uid()));
 create policy memories_insert on public.memories for insert to authenticated
   with check (user_id = (select auth.uid())
+              and private.may_meet(character_id)
               and (conversation_id is null
                    or exists (select 1 from public.conversations c
                               where c.id = conversation_id and c.user_id = (select auth.uid()))));

@@ -8,10 +8,14 @@ language sql immutable set search_path = '' as $$
   end
 $$;
 
--- The newest p_limit spoken messages, oldest first: [{"sender", "content"}].
+-- The newest p_limit spoken messages, oldest first: [{"sender", "content"}]. About every eighth
+-- has "anchor": true, always the same ones: where a history that is too long may begin, so that
+-- it begins at the same place for some turns and the provider's prompt cache keeps hitting.
 create function private.history(p_conversation_id uuid, p_except uuid[], p_limit integer) returns jsonb
 language sql stable set search_path = '' as $$
-  select coalesce(jsonb_agg(jsonb_build_object('sender', m.sender, 'content', m.content) order by m.position), '[]')
+  select coalesce(jsonb_agg(
+    jsonb_build_object('sender', m.sender, 'content', m.content)
+    || case when m.position % 8 = 0 then '{"anchor": true}' else '{}' end::jsonb order by m.position), '[]')
   from (
     select m.sender, m.content, m.position from public.messages m
     where m.conversation_id = p_conversation_id and m.is_active and m.message_type = 'text'
@@ -51,5 +55,6 @@ language sql stable set search_path = '' as $$
     and m.modality in ('roleplay', 'chat', 'text')
 $$;
 
-revoke execute on all functions in schema private from public, anon, authenticated;
-grant execute on function private.is_admin() to authenticated, service_role;
+revoke execute on function private.character_facts(public.characters),
+  private.history(uuid, uuid[], integer), private.remembered(uuid, text, uuid, uuid),
+  private.models_for(text) from public, anon, authenticated;

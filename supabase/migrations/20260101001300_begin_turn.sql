@@ -3,9 +3,11 @@
 --
 -- Returns {"outcome": ...}:
 --   started               with turn, user, conversation, character, persona, history, facts,
---                         templates, models, worker, cooldowns, now
+--                         templates, models, moderators, worker, cooldowns, now, and
+--                         free_only: the day's money is spent
 --   replayed              the same request was answered before: result, reply
 --   in_progress           a turn is running here: retry_after_seconds, same_request
+--   rate_limited          the person has had enough for now: limit, retry_after_seconds
 --   unknown_user, conversation_not_found, character_not_found, persona_not_found,
 --   nothing_to_regenerate, nothing_to_continue
 create function public.begin_turn(
@@ -25,17 +27,19 @@ create function public.begin_turn(
 ) returns jsonb
 language plpgsql security definer set search_path = '' as $$
 declare
-  v_now timestamptz := now();
+  v_now timestamptz;
   v_conversation public.conversations;
   v_character public.characters;
   v_persona public.characters;
   v_newest public.messages;
   v_turn public.turns;
+  v_limit jsonb;
   v_user_message_id uuid;
   v_replaces_id uuid;
 begin
   -- One at a time per person: a repeated or simultaneous request sees what this one did.
   perform pg_advisory_xact_lock(hashtextextended(p_user_id::text, 0));
+  v_now := clock_timestamp();  -- now() is from before the wait
 
   if not exists (select 1 from auth.users u where u.id = p_user_id) then
     return jsonb_build_object('outcome', 'unknown_user');
@@ -43,38 +47,38 @@ begin
 
   if p_conversation_id is not null then
     select * into v_conversation from public.conversations c
-    where c.id = p_conversation_id and c.user_id = p_user_id;
+    where c.id = p_conversation_id and c.user_id = p_user_id
+    for key share;  -- not deleted before the turn is there
     if not found then
       return jsonb_build_object('outcome', 'conversation_not_found');
     end if;
-    update public.turns t
-    set status = 'failed', error_code = 'lease_expired', finished_at = v_now
-    where t.conversation_id = p_conversation_id and t.status = 'running' and t.lease_expires_at <= v_now;
-  elsif p_client_message_id is not null then
-    update public.turns t
-    set status = 'failed', error_code = 'lease_expired', finished_at = v_now
-    where t.user_id = p_user_id and t.client_message_id = p_client_message_id
-      and t.status = 'running' and t.lease_expires_at <= v_now;
   end if;
 
+  update public.turns t
+  set status = 'failed', error_code = 'lease_expired', finished_at = v_now
+  where t.user_id = p_user_id and t.status = 'running' and t.lease_expires_at <= v_now;
+
+  -- Most often none; else this very call's, the same request's, or the one that runs here.
   select * into v_turn from public.turns t
   where t.user_id = p_user_id
-    and (t.client_message_id = p_client_message_id and t.status <> 'failed'
+    and (t.id = p_turn_id
+         or t.client_message_id = p_client_message_id and t.status <> 'failed'
          or t.conversation_id = p_conversation_id and t.status = 'running')
-  order by (t.client_message_id = p_client_message_id) desc nulls last
+  order by t.id = p_turn_id desc, (t.client_message_id = p_client_message_id) desc nulls last
   limit 1;
-  if found and v_turn.status = 'running' and v_turn.id <> p_turn_id then
+  if v_turn.status in ('complete', 'incomplete', 'stopped') then
+    return private.replay(v_turn);
+  elsif v_turn.status = 'failed' or v_turn.id <> p_turn_id then
     return jsonb_build_object(
       'outcome', 'in_progress',
       'same_request', coalesce(v_turn.client_message_id = p_client_message_id, false),
       -- Most turns end long before their lease.
-      'retry_after_seconds', least(5, ceil(extract(epoch from v_turn.lease_expires_at - v_now))));
-  elsif found and v_turn.status <> 'running' then
-    return jsonb_build_object(
-      'outcome', 'replayed',
-      'result', v_turn.result,
-      'reply', coalesce((select m.content from public.messages m where m.id = v_turn.reply_message_id),
-                        v_turn.result ->> 'response'));
+      'retry_after_seconds', greatest(1, least(5, extract(epoch from v_turn.lease_expires_at - v_now))));
+  elsif v_turn.id is null then
+    v_limit := private.reached_limit(p_user_id, v_now);
+    if v_limit is not null then
+      return jsonb_build_object('outcome', 'rate_limited') || v_limit;
+    end if;
   end if;
 
   if p_task = 'roleplay' then
@@ -113,13 +117,18 @@ begin
       where t.user_id = p_user_id and t.client_message_id = p_client_message_id
         and t.conversation_id = p_conversation_id
       order by t.created_at desc limit 1;
-      -- The client wrote the message itself before it called.
-      if v_user_message_id is null and v_newest.sender = 'user' and btrim(v_newest.content) = btrim(p_message) then
-        v_user_message_id := v_newest.id;
+      -- It may have been answered since, when the client asked again under another id.
+      select * into v_turn from public.turns t
+      where t.user_message_id = v_user_message_id and t.reply_message_id is not null
+      order by t.created_at desc limit 1;
+      if found then
+        return private.replay(v_turn);
       end if;
+
+      v_user_message_id := coalesce(v_user_message_id, private.written_before(p_conversation_id, p_message));
       if v_user_message_id is null then
-        insert into public.messages (conversation_id, sender, content)
-        values (p_conversation_id, 'user', p_message)
+        insert into public.messages (conversation_id, sender, content, created_at)
+        values (p_conversation_id, 'user', p_message, v_now)
         returning id into v_user_message_id;
       end if;
     elsif p_action = 'continue' then
@@ -141,14 +150,15 @@ begin
   end if;
 
   insert into public.turns (id, user_id, conversation_id, task, action, client_message_id,
-                            lease_expires_at, user_message_id, replaces_message_id)
+                            lease_expires_at, user_message_id, replaces_message_id, created_at)
   values (p_turn_id, p_user_id, p_conversation_id, p_task, p_action, p_client_message_id,
-          v_now + make_interval(secs => p_lease_seconds), v_user_message_id, v_replaces_id)
+          v_now + make_interval(secs => p_lease_seconds), v_user_message_id, v_replaces_id, v_now)
   on conflict (id) do nothing;
 
   return jsonb_build_object(
     'outcome', 'started',
     'now', v_now,
+    'free_only', private.is_spent(p_user_id, v_now),
     'turn', jsonb_build_object(
       'id', p_turn_id,
       'user_message_id', v_user_message_id,
@@ -173,6 +183,7 @@ begin
         'content_tier', t.content_tier, 'model_family', t.model_family, 'system_prompt', t.system_prompt)), '[]')
       from public.prompt_templates t where t.use_case = p_task and t.is_active),
     'models', private.models_for(p_task),
+    'moderators', private.models_for('moderation'),
     'worker', (
       select jsonb_build_object('url', s.config -> 'chatWorkerUrl', 'config', s.config -> 'chatWorker',
                                 'health', s.config #> '{workerHealthCache,chatWorker}')

@@ -33,5 +33,5 @@ language sql set search_path = '' as $$
   set interaction_count = m.interaction_count + 1, last_interaction_at = now()
 $$;
 
-revoke execute on all functions in schema private from public, anon, authenticated;
-grant execute on function private.is_admin() to authenticated, service_role;
+revoke execute on function private.cool_down(jsonb), private.record_interaction(uuid, text, uuid)
+  from public, anon, authenticated;

@@ -1,8 +1,11 @@
 -- The second of a turn's two round trips: the reply, the turn's end, what it cost, what is
 -- remembered and what cools down, all or nothing.
 --
--- Returns {"outcome": "saved", "message_id", "memory_updated"}, or {"outcome": "lost"} when the
--- turn is not running any more (its lease ran out and another request closed it).
+-- Called again it changes nothing. It may come late: a turn that was closed because its lease ran
+-- out is saved all the same while nothing else has begun in its conversation.
+--
+-- Returns {"outcome": "saved", "message_id", "memory_updated"}, or {"outcome": "lost"} when
+-- another turn has taken its place or it was deleted.
 create function public.finish_turn(
   p_turn_id uuid,
   -- complete, incomplete, failed or stopped
@@ -25,6 +28,8 @@ declare
   v_message_id uuid;
   v_memory_updated boolean := false;
 begin
+  -- As in begin_turn, and in its order: the person, then the turn.
+  perform pg_advisory_xact_lock(hashtextextended(t.user_id::text, 0)) from public.turns t where t.id = p_turn_id;
   select * into v_turn from public.turns t where t.id = p_turn_id for update;
   if not found then
     return jsonb_build_object('outcome', 'lost');
@@ -34,29 +39,39 @@ begin
                               'memory_updated', coalesce((v_turn.result -> 'memory_updated')::boolean, false));
   end if;
 
-  -- What was spent was spent, even when the turn was lost.
+  -- What was spent was spent, even when the turn is lost.
   insert into public.usage_events (turn_id, user_id, provider, model_key, outcome, prompt_tokens,
                                    completion_tokens, cost_usd, first_token_ms, duration_ms)
   select v_turn.id, v_turn.user_id, u.provider, u.model_key, u.outcome, u.prompt_tokens,
          u.completion_tokens, u.cost_usd, u.first_token_ms, u.duration_ms
-  from jsonb_populate_recordset(null::public.usage_events, p_usage) u;
+  from jsonb_populate_recordset(null::public.usage_events, p_usage) u
+  where not exists (select 1 from public.usage_events e where e.turn_id = v_turn.id);
   perform private.cool_down(p_cooldowns);
 
-  if v_turn.status <> 'running' then
+  if v_turn.status <> 'running' and exists (
+      select 1 from public.turns t
+      where t.user_id = v_turn.user_id and t.created_at > v_turn.created_at
+        and (t.conversation_id = v_turn.conversation_id or t.client_message_id = v_turn.client_message_id)) then
     return jsonb_build_object('outcome', 'lost');
   end if;
 
   if v_turn.conversation_id is not null and btrim(p_reply) <> '' then
     select * into v_replaced from public.messages m where m.id = v_turn.replaces_message_id;
     update public.messages m set is_active = false where m.id = v_replaced.id;
-    insert into public.messages (conversation_id, sender, content, parent_id, variant_of)
+    insert into public.messages (conversation_id, sender, content, parent_id, variant_of, created_at)
     values (v_turn.conversation_id, 'character', p_reply, v_turn.user_message_id,
-            coalesce(v_replaced.variant_of, v_replaced.id))
+            coalesce(v_replaced.variant_of, v_replaced.id), clock_timestamp())
     returning id into v_message_id;
     update public.conversations c set updated_at = now() where c.id = v_turn.conversation_id;
     perform private.record_interaction(v_turn.user_id, p_memory_tier, v_turn.conversation_id);
     v_memory_updated := true;
   end if;
+
+  -- A message that the content policy refused never enters a prompt again, unless it is answered
+  -- after all.
+  update public.messages m set is_active = v_message_id is not null
+  where m.id = v_turn.user_message_id
+    and (p_result #>> '{refused,part}' = 'message' or v_message_id is not null and not m.is_active);
 
   update public.turns t
   set status = p_status, finished_at = now(), reply_message_id = v_message_id,

@@ -5,7 +5,9 @@ language sql security definer set search_path = '' as $$
   with closed as (
     update public.turns
     set status = 'failed', error_code = 'lease_expired', finished_at = now()
-    where status = 'running' and lease_expires_at <= now()
+    where id in (
+      select id from public.turns where status = 'running' and lease_expires_at <= now()
+      for update skip locked)  -- whoever holds one is about to end it
     returning 1)
   select count(*)::integer from closed
 $$;

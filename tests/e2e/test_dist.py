@@ -43,11 +43,13 @@ def dist(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def install(folder: Path, environment: Path) -> Path:
     """The Python of a new environment with nothing but what the folder asks for."""
     # The pip at hand installs into it: a copy of pip of its own would take seconds to make.
-    pip = [sys.executable, "-m", "pip", "--python", environment, "install", "--quiet"]
-    for command in (
-        [sys.executable, "-m", "venv", "--without-pip", environment],
-        [*pip, "--no-compile", "--require-hashes", "--requirement", folder / "requirements.txt"],
-    ):
+    pip = [sys.executable, "-m", "pip", "--python", str(environment), "install", "--quiet"]
+    wanted = ["--no-compile", "--require-hashes", "--requirement", f"{folder}/requirements.txt"]
+    commands = [
+        [sys.executable, "-m", "venv", "--without-pip", str(environment)],
+        [*pip, *wanted],
+    ]
+    for command in commands:
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr
     return environment / "bin/python"
@@ -103,7 +105,7 @@ class TestInstalled:
         program = "import importlib.util as u; print([m for m in %r if u.find_spec(m)])"
         modules = ["pytest", "edge", "roleplay_chat", "dev", "tests", "psycopg", "xllamacpp"]
         for name in NAMES:
-            command = [python(name), "-I", "-c", program % modules]
+            command: list[str | Path] = [python(name), "-I", "-c", program % modules]
             assert subprocess.check_output(command, text=True).strip() == "[]"
 
     def test_roleplay_chat_answers_a_turn(

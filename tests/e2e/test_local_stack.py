@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-import psutil
+import psutil  # type: ignore[import-untyped]
 import pytest
 from dotenv import dotenv_values
 
@@ -118,7 +118,7 @@ def copy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WorkingCopy]:
 
 
 def alive(process: psutil.Process) -> bool:
-    return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    return bool(process.is_running() and process.status() != psutil.STATUS_ZOMBIE)
 
 
 def test_every_part_is_up_and_the_scheduler_has_checked_the_worker(copy: WorkingCopy) -> None:

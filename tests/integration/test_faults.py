@@ -167,7 +167,6 @@ def test_fault_04_registration_during_a_health_check_is_kept(stack: Stack) -> No
     assert [call.path for call in stack.worker.calls] == ["/health"]
 
 
-@pytest.mark.xfail(reason="a page counts as the empty answer of a healthy vLLM")
 def test_fault_05_page_of_a_proxy_is_no_healthy_worker_of_any_protocol(stack: Stack) -> None:
     stack.register_worker(protocol="openai")
     stack.worker.enqueue(html(200), to="/health")

@@ -1,6 +1,7 @@
 """The health check, against scripted workers."""
 
 import threading
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
 
@@ -18,6 +19,8 @@ from tests.support.answers import (
     worker_loading,
 )
 from tests.support.functions import serve
+from tests.support.gateway import JWKS_PATH
+from tests.support.keys import Algorithm, Keys
 from tests.support.stack import HEALTH_CHECK_SECRET, WORKER_KEY, Stack
 from tests.support.upstream import refusing
 from tests.support.waiting import Gate
@@ -181,6 +184,98 @@ def test_only_the_scheduler_may_run_it(stack: Stack, secret: str) -> None:
 def test_secret_may_come_in_its_own_header(stack: Stack) -> None:
     answer = stack.health_check("", **{"X-Health-Check-Secret": HEALTH_CHECK_SECRET})
     assert answer.status_code == 200
+
+
+SCHEDULER_ACCOUNT = "scheduler@project.iam.gserviceaccount.com"
+AUDIENCE = "https://functions.example/health_check"
+
+
+class TestServiceAccount:
+    """The scheduler proves itself with an ID token instead of the secret."""
+
+    @pytest.fixture
+    def url(self, stack: Stack) -> Iterator[str]:
+        settings = {
+            "HEALTH_CHECK_OIDC_AUDIENCE": AUDIENCE,
+            "HEALTH_CHECK_OIDC_EMAIL": SCHEDULER_ACCOUNT,
+            "HEALTH_CHECK_OIDC_KEYS_URL": stack.gateway.url + JWKS_PATH,
+            "HEALTH_CHECK_SECRET": "",
+        }
+        with stack.serving("health_check", **settings) as url:
+            yield url
+
+    def token(self, keys: Keys, algorithm: Algorithm = "RS256", **claims: Any) -> str:
+        """An ID token as Google makes it for the scheduler."""
+        own = {
+            "iss": "https://accounts.google.com",
+            "aud": AUDIENCE,
+            "email": SCHEDULER_ACCOUNT,
+            "email_verified": True,
+            "role": None,
+        }
+        return keys.token("113774264463038321964", algorithm, **(own | claims))
+
+    def run(self, url: str, token: str, **headers: str) -> httpx.Response:
+        bearer = {"Authorization": f"Bearer {token}"} if token else {}
+        return httpx.post(url, headers=bearer | headers)
+
+    def test_is_admitted(self, stack: Stack, url: str) -> None:
+        assert self.run(url, self.token(stack.keys)).status_code == 200
+        assert self.run(url, self.token(stack.keys)).status_code == 200
+        assert stack.gateway.jwks_requests == 1
+
+    @pytest.mark.parametrize(
+        "claims",
+        [
+            pytest.param({"email": "other@project.iam.gserviceaccount.com"}, id="other-account"),
+            pytest.param({"email": None}, id="no-account"),
+            pytest.param({"email_verified": False}, id="account-not-verified"),
+            pytest.param({"email_verified": "true"}, id="verified-is-text"),
+            pytest.param({"aud": "https://functions.example/other"}, id="other-audience"),
+            pytest.param({"aud": None}, id="no-audience"),
+            pytest.param({"iss": "https://accounts.example.com"}, id="other-issuer"),
+            pytest.param({"iss": None}, id="no-issuer"),
+            pytest.param({"exp": 1_700_000_000}, id="expired"),
+            pytest.param({"exp": None}, id="no-expiry"),
+            pytest.param({"nbf": 2**33}, id="not-yet-valid"),
+        ],
+    )
+    def test_wrong_claim_is_refused(self, stack: Stack, url: str, claims: dict[str, Any]) -> None:
+        answer = self.run(url, self.token(stack.keys, **claims))
+        assert (answer.status_code, answer.json()["code"]) == (401, "unauthorized")
+        assert stack.gateway.calls == []
+
+    def test_token_of_somebody_else_is_refused(self, stack: Stack, url: str) -> None:
+        ours = {"headers": {"kid": stack.keys.kids["RS256"]}}
+        for token in (
+            "",
+            "garbage",
+            HEALTH_CHECK_SECRET,
+            self.token(Keys()),
+            self.token(Keys(), **ours),
+            self.token(stack.keys, "HS256"),
+            stack.user().token,
+        ):
+            answer = self.run(url, token)
+            assert (answer.status_code, answer.json()["code"]) == (401, "unauthorized")
+        assert stack.gateway.calls == []
+
+    def test_secret_is_admitted_beside_it_when_it_is_set(self, stack: Stack) -> None:
+        settings = {
+            "HEALTH_CHECK_OIDC_AUDIENCE": AUDIENCE,
+            "HEALTH_CHECK_OIDC_EMAIL": SCHEDULER_ACCOUNT,
+            "HEALTH_CHECK_OIDC_KEYS_URL": stack.gateway.url + JWKS_PATH,
+        }
+        with stack.serving("health_check", **settings) as url:
+            assert self.run(url, HEALTH_CHECK_SECRET).status_code == 200
+            assert self.run(url, "", **SCHEDULER).status_code == 200
+            assert self.run(url, self.token(stack.keys)).status_code == 200
+            assert self.run(url, "wrong").status_code == 401
+
+    def test_keys_that_cannot_be_had_are_no_refusal(self, stack: Stack, url: str) -> None:
+        stack.gateway.fail(JWKS_PATH)
+        answer = self.run(url, self.token(stack.keys))
+        assert (answer.status_code, answer.json()["code"]) == (503, "sign_in_unavailable")
 
 
 def test_next_turn_uses_what_the_check_found(stack: Stack) -> None:

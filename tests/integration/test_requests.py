@@ -180,7 +180,7 @@ def test_person_who_was_deleted(stack: Stack) -> None:
 def test_database_that_is_away(stack: Stack) -> None:
     user = stack.user()
     conversation = stack.conversation(user)
-    stack.gateway.fail("begin_turn")
+    stack.gateway.fail("begin_turn", times=2)
     answer = stack.chat(user, conversation_id=str(conversation), message="Hello")
     refused(answer, 503, "database_unavailable")
     assert answer.headers["retry-after"] == "5"

@@ -437,13 +437,14 @@ class TestOnce:
 class TestActions:
     def test_kickoff_opens_the_conversation(self, stack: Stack) -> None:
         user = stack.user()
-        conversation = stack.conversation(user)
+        character = stack.insert("characters", user_id=user.id, name="Vera")
+        conversation = stack.conversation(user, character_id=character)
         stack.upstream.enqueue(text("Come in."))
 
         body = stack.chat(user, conversation_id=str(conversation), kickoff=True).json()
 
         assert body["response"] == "Come in."
-        assert "Open the scene as Mara Voss" in prompt(stack)[-1][1]
+        assert "Open the scene as Vera" in prompt(stack)[-1][1]
         assert stack.said(conversation) == [("character", "Come in.")]
 
     def test_kickoff_continues_a_conversation_that_has_begun(self, stack: Stack) -> None:

@@ -14,7 +14,7 @@ from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import IO, Any
 from unittest.mock import patch
 
 import httpx
@@ -67,6 +67,12 @@ class Process:
 
     url: str
     popen: subprocess.Popen[bytes]
+    log: IO[bytes]
+
+    def output(self) -> str:
+        """What it has written so far."""
+        self.log.seek(0)
+        return self.log.read().decode(errors="replace")
 
     def kill(self) -> None:
         """kill -9 of all its processes: no clean-up runs, no answer is finished."""
@@ -102,12 +108,11 @@ def serve_process(
             stderr=output,
             start_new_session=True,
         )
-        process = Process(f"http://127.0.0.1:{port}", popen)
+        process = Process(f"http://127.0.0.1:{port}", popen, output)
 
         def answers() -> bool:
             if popen.poll() is not None:
-                output.seek(0)
-                raise RuntimeError(f"{function} did not start:\n{output.read().decode()}")
+                raise RuntimeError(f"{function} did not start:\n{process.output()}")
             with suppress(httpx.TransportError):
                 httpx.get(process.url)
                 return True

@@ -150,6 +150,12 @@ class Stack:
         )
         return [(row["sender"], row["content"]) for row in rows]
 
+    def configure(self, **settings: Any) -> None:
+        """Changes keys of the operator's settings."""
+        self.db.execute(
+            "update private.system_settings set config = config || %s", (Jsonb(settings),)
+        )
+
     def register_worker(self, url: str | None = None, *, protocol: str = "chat_worker") -> None:
         """Registers the scripted worker, or another address, as the chat worker."""
         self.db.execute("select set_chat_worker_url(%s, %s)", (url or self.worker.url, protocol))
@@ -221,7 +227,7 @@ class Stack:
         self.worker.reset()
         self.gateway.reset()
         with suppress(TimeoutError):  # a turn whose process was killed stays where it was
-            wait_until(self._is_quiet, "the functions to fall silent", seconds=1)
+            wait_until(self._is_quiet, "the functions to fall silent", seconds=6)
 
     def _is_quiet(self) -> bool:
         calls = self.gateway.in_progress + self.upstream.in_progress + self.worker.in_progress

@@ -20,6 +20,7 @@ from roleplay_chat.api import (
     Chosen,
     Tried,
     Usage,
+    parse_body,
     parse_request,
     sse,
 )
@@ -31,7 +32,7 @@ MAX_CHARS = 100
 def parse(**fields: Any) -> ChatRequest:
     """The request in a body that asks for a turn of roleplay, `fields` changed."""
     body = {"message": "Hello", "conversation_id": CONVERSATION} | fields
-    return parse_request(json.dumps(body).encode(), max_message_chars=MAX_CHARS)
+    return parse_request(body, max_message_chars=MAX_CHARS)
 
 
 def refused(**fields: Any) -> ApiError:
@@ -211,13 +212,13 @@ class TestRequest:
     )
     def test_what_is_no_json(self, body: bytes) -> None:
         with pytest.raises(ApiError) as caught:
-            parse_request(body, max_message_chars=MAX_CHARS)
+            parse_request(parse_body(body), max_message_chars=MAX_CHARS)
         assert (caught.value.status, caught.value.code) == (400, "malformed_json")
 
     @pytest.mark.parametrize("body", [b"null", b"[]", b'"text"', b"5", b"NaN"])
     def test_json_that_is_no_object(self, body: bytes) -> None:
         with pytest.raises(ApiError) as caught:
-            parse_request(body, max_message_chars=MAX_CHARS)
+            parse_request(parse_body(body), max_message_chars=MAX_CHARS)
         assert (caught.value.status, caught.value.code) == (400, "invalid_request")
 
 
@@ -234,7 +235,7 @@ fields = st.sampled_from([*ChatRequest.model_fields, "action", "user_id", "new_f
 @given(st.dictionaries(fields, anything))
 def test_any_object_is_understood_or_refused_with_a_sentence(body: dict[str, Any]) -> None:
     try:
-        answer = parse_request(json.dumps(body).encode(), max_message_chars=MAX_CHARS)
+        answer = parse_request(body, max_message_chars=MAX_CHARS)
     except ApiError as error:
         refusal = error.response("id")
         answered = (refusal.status_code, json.loads(refusal.body)["success"])

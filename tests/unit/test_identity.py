@@ -123,7 +123,8 @@ def api_key(role: str, **claims: Any) -> str:
 def public_pem(algorithm: str) -> bytes:
     """The published key as a file, which an attacker has too."""
     [key] = [key for key in OURS.jwks()["keys"] if key["alg"] == algorithm]
-    return jwt.PyJWK(key).key.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+    public = jwt.PyJWK(key).key
+    return bytes(public.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo))
 
 
 class TestAccepted:
@@ -150,8 +151,8 @@ class TestAccepted:
     async def test_clocks_may_differ_a_little(
         self, tokens: UserTokens, claim: str, seconds: int
     ) -> None:
-        token = OURS.token(USER, **{claim: int(time.time()) + seconds})
-        assert await tokens.user_id(token) == USER
+        claims: dict[str, Any] = {claim: int(time.time()) + seconds}
+        assert await tokens.user_id(OURS.token(USER, **claims)) == USER
 
     async def test_token_of_the_secret_may_name_no_issuer(self, tokens: UserTokens) -> None:
         """Some local Auth servers leave it out, and only the project has its secret."""
@@ -225,7 +226,8 @@ class TestRefused:
     async def test_wrong_time(
         self, tokens: UserTokens, algorithm: Algorithm, claim: str, seconds: int
     ) -> None:
-        await refused(tokens, OURS.token(USER, algorithm, **{claim: int(time.time()) + seconds}))
+        claims: dict[str, Any] = {claim: int(time.time()) + seconds}
+        await refused(tokens, OURS.token(USER, algorithm, **claims))
 
     @pytest.mark.parametrize("algorithm", ["HS256", "ES256", "RS256"])
     @pytest.mark.parametrize(
@@ -270,7 +272,7 @@ class TestRefused:
 
     async def test_signature_cut_off(self, tokens: UserTokens) -> None:
         for algorithm in ("HS256", "ES256", "RS256"):
-            token = OURS.token(USER, algorithm)  # type: ignore[arg-type]
+            token = OURS.token(USER, algorithm)
             await refused(tokens, token.rpartition(".")[0] + ".")
 
     async def test_claims_of_another_token(self, tokens: UserTokens) -> None:
@@ -326,7 +328,7 @@ class TestRefused:
 class TestRotation:
     async def test_keys_are_fetched_once(self, modern: UserTokens, published: Published) -> None:
         for algorithm in ("ES256", "RS256", "ES256"):
-            await modern.user_id(OURS.token(USER, algorithm))  # type: ignore[arg-type]
+            await modern.user_id(OURS.token(USER, algorithm))
         assert published.requests == 1
 
     async def test_first_tokens_at_the_same_time_share_a_fetch(

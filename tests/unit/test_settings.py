@@ -65,6 +65,9 @@ def test_each_missing_variable_is_named(
         (RoleplayChatSettings, "HEARTBEAT_SECONDS", "0"),
         (HealthCheckSettings, "PROBE_TIMEOUT_SECONDS", "0"),
         (HealthCheckSettings, "HEALTH_CHECK_SECRET", "too-short"),
+        (HealthCheckSettings, "HEALTH_CHECK_SECRET", ""),
+        (HealthCheckSettings, "HEALTH_CHECK_OIDC_AUDIENCE", "https://functions.example"),
+        (HealthCheckSettings, "HEALTH_CHECK_OIDC_EMAIL", "scheduler@example.com"),
     ],
 )
 def test_wrong_value_is_named(
@@ -83,6 +86,13 @@ def test_empty_is_missing(
     monkeypatch.setenv(name, "")
     with pytest.raises(SystemExit, match=name):
         load(settings)
+
+
+def test_service_account_is_enough_for_the_health_check(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HEALTH_CHECK_SECRET", "")
+    monkeypatch.setenv("HEALTH_CHECK_OIDC_AUDIENCE", "https://functions.example/health_check")
+    monkeypatch.setenv("HEALTH_CHECK_OIDC_EMAIL", "scheduler@example.com")
+    assert load(HealthCheckSettings).health_check_secret is None
 
 
 @each_function

@@ -34,10 +34,14 @@ class ApiError(Exception):
         }
 
     def headers(self) -> Mapping[str, str]:
-        """`Retry-After` in whole seconds where waiting helps."""
-        if self.retry_after is None:
-            return {}
-        return {"Retry-After": str(max(1, math.ceil(self.retry_after)))}
+        """`Retry-After` in whole seconds where waiting helps.
+
+        Where the rest of the request is not waited for, the connection ends too.
+        """
+        headers = {"Connection": "close"} if self.status in (408, 413) else {}
+        if self.retry_after is not None:
+            headers["Retry-After"] = str(max(1, math.ceil(self.retry_after)))
+        return headers
 
     def response(self, request_id: str) -> JSONResponse:
         """The HTTP answer that says this."""

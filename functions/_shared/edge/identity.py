@@ -1,8 +1,8 @@
-"""Who is calling: the user of a verified JSON Web Token."""
+"""Who is calling: the user or the service account of a verified JSON Web Token."""
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 from uuid import UUID
 
@@ -13,11 +13,15 @@ from edge.clients import NETWORK_ERRORS
 from edge.errors import ApiError
 
 AUDIENCE = "authenticated"
+GOOGLE = "https://accounts.google.com"
+"""The issuer of service accounts' ID tokens."""
 LEEWAY_SECONDS = 30
 KEYS_LIVE_SECONDS = 600
 """How long fetched keys are used without asking again."""
 REFETCH_SECONDS = 30
 """The least time between two fetches, so that made-up key ids cannot cause a flood."""
+RETRY_SECONDS = 5
+"""The same after a fetch that failed."""
 _ASYMMETRIC = frozenset({"ES256", "RS256"})
 
 
@@ -34,11 +38,70 @@ def bearer_token(authorization: str | None) -> str:
     return token.strip()
 
 
+class PublishedKeys:
+    """The keys that an issuer publishes at an address, fetched when needed and kept a while."""
+
+    def __init__(
+        self,
+        http: Callable[[], httpx.AsyncClient],
+        url: str,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._http = http
+        self._url = url
+        self._clock = clock
+        self._keys: dict[str, jwt.PyJWK] = {}
+        self._fetched_at: float | None = None
+        self._reachable = True
+        self._fetching = asyncio.Lock()
+
+    async def key(self, header: Mapping[str, Any]) -> jwt.PyJWK:
+        """The key that a token's header names; `ApiError` 401 when there is no such key.
+
+        The algorithm is the key's, never the token's choice. 503 when the keys cannot be had
+        and so nobody can be told from anybody.
+        """
+        algorithm, kid = str(header.get("alg")), header.get("kid")
+        if not isinstance(kid, str) or algorithm not in _ASYMMETRIC:
+            raise unauthorized()
+        if kid not in self._keys or self._older_than(KEYS_LIVE_SECONDS):
+            await self._fetch()
+        if not self._keys and not self._reachable:
+            raise ApiError(
+                503,
+                "sign_in_unavailable",
+                "Sign-in cannot be checked right now. Please try again in a moment.",
+                retry_after=RETRY_SECONDS,
+            )
+        key = self._keys.get(kid)
+        if key is None or key.algorithm_name != algorithm:
+            raise unauthorized()
+        return key
+
+    def _older_than(self, seconds: float) -> bool:
+        return self._fetched_at is None or self._clock() - self._fetched_at > seconds
+
+    async def _fetch(self) -> None:
+        async with self._fetching:
+            if not self._older_than(REFETCH_SECONDS if self._reachable else RETRY_SECONDS):
+                return
+            self._fetched_at = self._clock()
+            try:
+                response = await self._http().get(self._url)
+                response.raise_for_status()
+                self._keys = _usable(response.json())
+            except (*NETWORK_ERRORS, ValueError):
+                # The keys at hand stay good while the new ones cannot be had.
+                self._reachable = False
+            else:
+                self._reachable = True
+
+
 class UserTokens:
     """Verifies user tokens against the project's published keys or its legacy secret.
 
-    The algorithm is the key's, never the token's choice: HS256 only with `secret`, ES256 and
-    RS256 only with a published key of that type.
+    HS256 only with `secret`, ES256 and RS256 only with a published key of that type.
     """
 
     def __init__(
@@ -50,15 +113,9 @@ class UserTokens:
         secret: str | None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._http = http
         self._issuer = issuer
-        self._keys_url = keys_url
         self._secret = secret
-        self._clock = clock
-        self._keys: dict[str, jwt.PyJWK] = {}
-        self._fetched_at: float | None = None
-        self._reachable = True
-        self._fetching = asyncio.Lock()
+        self._keys = PublishedKeys(http, keys_url, clock=clock)
 
     async def user_id(self, token: str) -> UUID:
         """The id of the user whom the token names; `ApiError` 401 when it proves nobody.
@@ -85,43 +142,38 @@ class UserTokens:
         except (jwt.PyJWTError, ValueError) as error:
             raise unauthorized() from error
 
-    async def _key(self, header: dict[str, Any]) -> tuple[Any, str]:
-        algorithm, kid = str(header.get("alg")), header.get("kid")
-        if algorithm == "HS256" and self._secret:
+    async def _key(self, header: Mapping[str, Any]) -> tuple[Any, str]:
+        if header.get("alg") == "HS256" and self._secret:
             return self._secret, "HS256"
-        if not isinstance(kid, str) or algorithm not in _ASYMMETRIC:
-            raise unauthorized()
-        if kid not in self._keys or self._older_than(KEYS_LIVE_SECONDS):
-            await self._fetch()
-        if not self._keys and not self._reachable:
-            raise ApiError(
-                503,
-                "sign_in_unavailable",
-                "Sign-in cannot be checked right now. Please try again in a moment.",
-                retry_after=5,
+        key = await self._keys.key(header)
+        return key, key.algorithm_name
+
+
+class ServiceTokens:
+    """Verifies the ID tokens that Google signs for one service account."""
+
+    def __init__(self, keys: PublishedKeys, *, audience: str, email: str) -> None:
+        self._keys = keys
+        self._audience = audience
+        self._email = email
+
+    async def check(self, token: str) -> None:
+        """Return if the token is that account's, made for this audience; else `ApiError` 401."""
+        try:
+            key = await self._keys.key(jwt.get_unverified_header(token))
+            claims = jwt.decode(
+                token,
+                key,
+                algorithms=[key.algorithm_name],
+                audience=self._audience,
+                issuer=GOOGLE,
+                leeway=LEEWAY_SECONDS,
+                options={"require": ["exp", "aud", "iss"]},
             )
-        key = self._keys.get(kid)
-        if key is None or key.algorithm_name != algorithm:
+        except (jwt.PyJWTError, ValueError) as error:
+            raise unauthorized() from error
+        if claims.get("email") != self._email or claims.get("email_verified") is not True:
             raise unauthorized()
-        return key, algorithm
-
-    def _older_than(self, seconds: float) -> bool:
-        return self._fetched_at is None or self._clock() - self._fetched_at > seconds
-
-    async def _fetch(self) -> None:
-        async with self._fetching:
-            if not self._older_than(REFETCH_SECONDS):
-                return
-            self._fetched_at = self._clock()
-            try:
-                response = await self._http().get(self._keys_url)
-                response.raise_for_status()
-                self._keys = _usable(response.json())
-            except (*NETWORK_ERRORS, ValueError):
-                # The keys at hand stay good while the new ones cannot be had.
-                self._reachable = False
-            else:
-                self._reachable = True
 
 
 def _usable(published: Any) -> dict[str, jwt.PyJWK]:

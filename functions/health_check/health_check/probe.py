@@ -56,7 +56,7 @@ async def probe(
 async def _ask(http: httpx.AsyncClient, worker: Worker, key: str | None) -> str | None:
     headers = {"Authorization": f"Bearer {key}"} if key else {}
     response = await http.get(f"{worker.url}/health", headers=headers)
-    if worker.protocol == "chat_worker":
+    if worker.protocol != "openai":
         return read_health(response.status_code, _json(response))
     if response.status_code == 404:  # Some servers have no /health; all list their models.
         response = await http.get(f"{worker.url}/v1/models", headers=headers)
@@ -65,10 +65,11 @@ async def _ask(http: httpx.AsyncClient, worker: Worker, key: str | None) -> str 
 
 
 def _json(response: httpx.Response) -> Any:
+    """The body as JSON; as text when it is not JSON, None when it is empty."""
     try:
         return response.json()
     except ValueError:
-        return None
+        return response.text or None
 
 
 def read_health(status: int, body: Any) -> str | None:

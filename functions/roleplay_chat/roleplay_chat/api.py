@@ -51,6 +51,8 @@ class ChatRequest(BaseModel):
     scene_starters: list[LongText | None] | None = Field(default=None, max_length=50)
     user_role: LongText | None = None
     user_character_id: UUID | None = None
+    greeting: Annotated[int, Field(ge=0, le=1_000)] | None = None
+    """Which of the character's greetings opens the conversation; 0 is the first message."""
 
     task: Task = "roleplay"
     requested_action: Literal["send", "regenerate", "continue"] | None = Field(
@@ -66,14 +68,19 @@ class ChatRequest(BaseModel):
         return "kickoff" if self.kickoff else self.requested_action or "send"
 
 
-def parse_request(body: bytes, *, max_message_chars: int) -> ChatRequest:
-    """The request in a body, or `ApiError` 400 with a sentence that names the field."""
+def parse_body(body: bytes) -> dict[str, Any]:
+    """The JSON object in a body, or `ApiError` 400."""
     try:
-        data = json.loads(body)
+        data: Any = json.loads(body)
     except (ValueError, RecursionError) as error:
         raise ApiError(400, "malformed_json", "The request's body is not valid JSON.") from error
     if not isinstance(data, dict):
         raise ApiError(400, "invalid_request", "The request's body must be a JSON object.")
+    return data
+
+
+def parse_request(data: dict[str, Any], *, max_message_chars: int) -> ChatRequest:
+    """The request in a body, or `ApiError` 400 with a sentence that names the field."""
     # Clients send "" where they have no value.
     data = {name: value for name, value in data.items() if value != ""}
     try:
@@ -126,7 +133,7 @@ class Chosen:
     """Which model answers, and whether it is the one that was asked for."""
 
     model_used: str
-    """ "chat_worker" or "<provider>:<model_key>"."""
+    """ "chat_worker", "<provider>:<model_key>", or "card:greeting" for an author's words."""
     used_fallback: bool = False
     fallback_model: str | None = None
     """What the client's picker is to switch to."""

@@ -15,14 +15,14 @@ from edge.errors import ApiError, internal_error
 from edge.identity import UserTokens, bearer_token
 from edge.logs import configure
 from roleplay_chat import turns
-from roleplay_chat.api import HEARTBEAT, ChatRequest, parse_request, sse
+from roleplay_chat.api import HEARTBEAT, ChatRequest, parse_body, parse_request, sse
+from roleplay_chat.cards.handlers import HANDLERS
 from roleplay_chat.rows import BegunTurn
 from roleplay_chat.settings import Settings
 from roleplay_chat.turn import Delta, Done, Failed, Start, Turn, TurnEvent
 
-LEASE_MARGIN_SECONDS = 30
-"""Beyond the budget: time to save before the turn counts as abandoned."""
-
+SHUTDOWN_SECONDS = 10
+"""What the platform leaves a process between SIGTERM and SIGKILL."""
 
 CUT_OFF = {
     "success": False,
@@ -40,7 +40,7 @@ class App:
         self._log = configure("roleplay_chat", settings.log_level)
         secret = settings.supabase_jwt_secret
         self._tokens = UserTokens(
-            self._clients.http,
+            self._clients.supabase_http,
             issuer=settings.issuer,
             keys_url=f"{settings.supabase_url}/auth/v1/.well-known/jwks.json",
             secret=secret.get_secret_value() if secret else None,
@@ -56,8 +56,12 @@ class App:
         )
 
     async def aclose(self) -> None:
-        """Let the running turns end, then close the clients."""
-        await asyncio.gather(*self._running)
+        """Let the running turns end, as far as there is time, then close the clients."""
+        if self._running:
+            _, late = await asyncio.wait(self._running, timeout=SHUTDOWN_SECONDS)
+            for task in late:
+                task.cancel()
+            await asyncio.gather(*late, return_exceptions=True)
         await self._clients.aclose()
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -85,15 +89,25 @@ class App:
             raise ApiError(405, "method_not_allowed", "Send a turn with POST.")
         token = bearer_token(request.headers.get("authorization"))
         user_id = await self._tokens.user_id(token)
-        body = await _read(request, self._settings.max_body_bytes)
-        chat = parse_request(body, max_message_chars=self._settings.max_message_chars)
+        settings = self._settings
+        body = await _read(
+            request,
+            max_bytes=max(settings.max_body_bytes, settings.max_card_bytes),
+            seconds=settings.body_timeout_seconds,
+        )
+        data = parse_body(body)
+        _check_size(len(body), data.get("action"), settings)
+        if handler := HANDLERS.get(str(data.get("action"))):
+            answer = await handler(self._clients, user_id, data)
+            return JSONResponse(answer | {"request_id": request_id})
+        chat = parse_request(data, max_message_chars=settings.max_message_chars)
         streamed = chat.stream or "text/event-stream" in request.headers.get("accept", "")
 
         begun = await turns.begin(
             self._clients,
             user_id,
             chat,
-            lease_seconds=round(self._settings.turn_budget_seconds + LEASE_MARGIN_SECONDS),
+            lease_seconds=self._settings.lease_seconds,
             history_messages=self._settings.history_messages,
         )
         if isinstance(begun, turns.Replay):
@@ -180,7 +194,7 @@ def _replay(answer: dict[str, Any]) -> Response:
         names = ("turn_id", "model_used", "usedFallback", "fallbackModel", "notice")
         yield sse("start", {name: answer.get(name) for name in names})
         yield sse("delta", {"text": answer["response"]})
-        yield sse("done", answer)
+        yield sse("error", answer | CUT_OFF) if answer.get("incomplete") else sse("done", answer)
 
     return _event_stream(lines())
 
@@ -190,12 +204,34 @@ def _event_stream(lines: AsyncIterator[str]) -> Response:
     return StreamingResponse(lines, media_type="text/event-stream", headers=headers)
 
 
-async def _read(request: Request, max_bytes: int) -> bytes:
+def _check_size(size: int, action: object, settings: Settings) -> None:
+    """Which limit holds is only known once the request was read."""
+    if action == "import_card":
+        limit, code = settings.max_card_bytes, "card_too_large"
+    else:
+        limit, code = settings.max_body_bytes, "body_too_large"
+    if size > limit:
+        raise _too_large(code, limit)
+
+
+def _too_large(code: str, limit: int) -> ApiError:
+    return ApiError(413, code, f"The request is too large: at most {limit:,} bytes.")
+
+
+async def _read(request: Request, *, max_bytes: int, seconds: float) -> bytes:
+    """The body of a client that sends no more than it may, in time."""
+    declared = request.headers.get("content-length", "")
+    if declared.isdecimal() and int(declared) > max_bytes:
+        raise _too_large("body_too_large", max_bytes)
     body = bytearray()
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > max_bytes:
-            raise ApiError(
-                413, "body_too_large", f"The request is too large: at most {max_bytes:,} bytes."
-            )
+    try:
+        async with asyncio.timeout(seconds):
+            async for chunk in request.stream():
+                body += chunk
+                if len(body) > max_bytes:
+                    raise _too_large("body_too_large", max_bytes)
+    except TimeoutError as error:
+        raise ApiError(
+            408, "body_too_slow", f"The request took longer than {seconds:g} s to arrive."
+        ) from error
     return bytes(body)

@@ -26,6 +26,7 @@ from roleplay_chat.providers import Call, End, Event, chat_worker, openai_compat
 from roleplay_chat.reply import Reply
 from roleplay_chat.routing import WORKER, Plan, Target, resting
 from roleplay_chat.rows import CooldownRow
+from roleplay_chat.screening import Finding, Refused
 from roleplay_chat.settings import Settings
 from roleplay_chat.situations import SITUATIONS, Repair
 
@@ -108,6 +109,8 @@ class Generation:
     text: str = ""
     attempts: list[Attempt] = field(default_factory=list)
     cooldowns: list[CooldownRow] = field(default_factory=list)
+    finding: Finding | None = None
+    """Why the text was taken back, where it was."""
 
     @property
     def target(self) -> Target | None:
@@ -203,6 +206,8 @@ class Generation:
                         break
             self._show(target, reply.rest())
             failure = None if self.text else Failure(SITUATIONS["empty"])
+        except Refused as refused:
+            failure = self._take_back(refused)
         except UpstreamError as error:
             failure = error.failure
         except NETWORK_ERRORS as error:
@@ -212,7 +217,10 @@ class Generation:
             failure = Failure(SITUATIONS["misconfigured"], why=type(error).__name__)
         finally:
             if self.text:
-                self._show(target, reply.rest())
+                try:
+                    self._show(target, reply.rest())
+                except Refused as refused:
+                    failure = self._take_back(refused)
             if end and self.text:
                 failure = None  # Whole, whatever befell the connection after that.
             self.attempts.append(
@@ -232,6 +240,12 @@ class Generation:
             self.text += text
             self.on_text(target, text)
         return bool(text)
+
+    def _take_back(self, refused: Refused) -> Failure:
+        """Nothing of a reply that is refused stays, and nobody else is asked for one."""
+        self.text = ""
+        self.finding = refused.finding
+        return Failure(SITUATIONS["policy_minor"])
 
     def _call(self, target: Target, shape: Shape, limits: "Limits") -> AsyncGenerator[Event, None]:
         call = Call(

@@ -1,11 +1,12 @@
 """The model's text becomes the character's words, piece by piece as it comes.
 
-Four stages, each a small state machine that holds back only what it cannot judge yet:
+Stages, each a small state machine that holds back only what it cannot judge yet:
 
     Reasoning   what is thought is not said
     Speaker     "Mara:" before her own words goes; lines before them that speak for the person too
     Stop        ends the reply where the model begins to speak for the person
     Space       no space around the text
+    ReplyScreen refuses what breaks the hard limit (`screening`)
 
 What streams is what is stored, whatever the pieces were; only a reply that hit its length limit
 is trimmed once more at its end (`trimmed`), which the last event then tells.
@@ -15,6 +16,8 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
+
+from roleplay_chat.screening import ReplyScreen
 
 _OPEN = ("<think>", "<thinking>", "<reasoning>", "<thought>")
 _CLOSE = tuple(tag.replace("<", "</") for tag in _OPEN)
@@ -40,9 +43,17 @@ class Cast:
 class Reply:
     """One reply as it comes. The pieces given out, joined, are its text."""
 
-    def __init__(self, cast: Cast = Cast(), *, thinking: Thinking = "tagged") -> None:
+    def __init__(
+        self,
+        cast: Cast = Cast(),
+        *,
+        thinking: Thinking = "tagged",
+        screen: ReplyScreen | None = None,
+    ) -> None:
+        """What `screen` refuses it raises, from `feed` and from `rest`."""
         self._stop = Stop(cast)
-        self._stages = (Reasoning(thinking), Speaker(cast), self._stop, Space())
+        stages = (Reasoning(thinking), Speaker(cast), self._stop, Space())
+        self._stages = (*stages, screen) if screen else stages
 
     @property
     def ended(self) -> bool:

@@ -28,6 +28,8 @@ class Target:
     """Sent with the prompt: max_tokens always, samplers as the row says."""
     context_tokens: int = DEFAULT_CONTEXT_TOKENS
     family: str | None = None
+    thinks_first: bool = False
+    """Its chat template opens the reasoning itself, so only the closing tag comes."""
     auth_scheme: Literal["bearer", "header", "none"] = "bearer"
     auth_header_name: str = "Authorization"
     secret_name: str | None = None
@@ -85,14 +87,18 @@ def plan(
     cooldowns: Sequence[CooldownRow],
     tier: Tier,
     now: datetime,
+    free_only: bool = False,
 ) -> Plan:
     """The order in which to ask: what was requested, the default, the rest, the worker.
 
     `models` come in their order of preference, the default first. Models that cost money are
-    never a substitute unless they are the default or their row says `fallback_allowed`.
+    never a substitute unless they are the default or their row says `fallback_allowed`; with
+    `free_only` they are left out.
     """
-    allowed = [model for model in models if tier == "sfw" or model.capabilities.get("nsfw") is True]
-    rows = {model.model_key: model for model in allowed}
+    fitting = [model for model in models if tier == "sfw" or model.capabilities.get("nsfw") is True]
+    allowed = [model for model in fitting if not free_only or _is_free(model)]
+    rows = {model.model_key: model for model in fitting}
+    chosen = rows.get(model_provider) if model_provider else next(iter(fitting), None)
     nearby = _worker_targets(worker)
     unavailable = why_unavailable(worker.url, worker.health, now)
     substitutes = [_model_target(model) for model in allowed if _may_substitute(model)]
@@ -103,15 +109,15 @@ def plan(
         first, requested = nearby, WORKER
         because = unavailable or "it failed a moment ago"
         why_not = f"The local model is not available right now ({because})"
-    elif not model_provider:
-        first = [_model_target(allowed[0])] if allowed else []
-        requested, why_not = (first[0].name if first else None), None
-    elif model_provider in rows:
-        first = [_model_target(rows[model_provider])]
+    elif chosen is None:
+        first, requested = [], None
+        why_not = "The model you chose is not available" if model_provider else None
+    elif chosen in allowed:
+        first = [_model_target(chosen)]
         requested, why_not = first[0].name, None
     else:
-        first, requested = [], None
-        why_not = "The model you chose is not available"
+        first, requested = [], _model_target(chosen).name
+        why_not = "Today's budget for paid models is used up"
 
     ordered = {target.name: target for target in (*first, *substitutes, *nearby)}
     ready = {
@@ -141,6 +147,7 @@ def _model_target(model: ModelRow) -> Target:
         context_tokens=_tokens(model.capabilities.get("context_tokens")),
         timeouts=_object(model.capabilities.get("timeouts")),
         family=model.model_family,
+        thinks_first=model.capabilities.get("thinks_first") is True,
         auth_scheme=provider.auth_scheme,
         auth_header_name=provider.auth_header_name,
         secret_name=provider.secret_name,
@@ -173,10 +180,13 @@ def _worker_targets(worker: WorkerRow) -> list[Target]:
 
 
 def _may_substitute(model: ModelRow) -> bool:
-    prices = (model.pricing.get("prompt_usd_per_1k"), model.pricing.get("completion_usd_per_1k"))
-    free = prices == (0, 0)
     allowed = model.capabilities.get("fallback_allowed")
-    return model.is_default or free or model.model_key.endswith(":free") or allowed is True
+    return model.is_default or _is_free(model) or allowed is True
+
+
+def _is_free(model: ModelRow) -> bool:
+    prices = (model.pricing.get("prompt_usd_per_1k"), model.pricing.get("completion_usd_per_1k"))
+    return prices == (0, 0) or model.model_key.endswith(":free")
 
 
 def resting(target: Target, cooldowns: Sequence[CooldownRow], now: datetime) -> bool:

@@ -45,10 +45,15 @@ class ConversationRow(Row):
 
 
 class CharacterRow(Row):
-    """A character, or the persona a person plays. `age` is in years."""
+    """A character, or the persona a person plays. `age` is in years.
+
+    `greetings` may open a conversation, the author's first choice first; blank ones keep their
+    place. `character_book` is as its author's tool wrote it.
+    """
 
     id: UUID
     name: str
+    nickname: str | None = None
     description: str = ""
     personality: str = ""
     scenario: str = ""
@@ -58,13 +63,16 @@ class CharacterRow(Row):
     pronouns: str | None = None
     age: int | None = None
     content_rating: Tier = "sfw"
+    greetings: list[str] = Field(default_factory=list)
+    character_book: Object | None = None
 
 
 class MessageRow(Row):
-    """Something said before."""
+    """Something said before; `anchor`: a history that is too long may begin here."""
 
     sender: Literal["user", "character"]
     content: str
+    anchor: bool = False
 
 
 class TemplateRow(Row):
@@ -122,6 +130,8 @@ class BegunTurn(Row):
     """Everything a turn needs, as one read."""
 
     now: datetime
+    free_only: bool = False
+    """The day's money is spent: only what costs nothing may be asked."""
     turn: TurnRow
     user: UserRow
     conversation: ConversationRow | None = None
@@ -131,5 +141,7 @@ class BegunTurn(Row):
     facts: list[str] = Field(default_factory=list)
     templates: list[TemplateRow] = Field(default_factory=list)
     models: list[ModelRow] = Field(default_factory=list)
+    moderators: list[ModelRow] = Field(default_factory=list)
+    """Classifiers that may be asked before a turn."""
     worker: WorkerRow = WorkerRow()
     cooldowns: list[CooldownRow] = Field(default_factory=list)

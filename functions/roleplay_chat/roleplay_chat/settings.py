@@ -1,5 +1,8 @@
 """Settings of the roleplay_chat function."""
 
+import math
+from typing import Literal
+
 from pydantic import Field, SecretStr, field_validator
 
 from edge.settings import EdgeSettings
@@ -17,6 +20,10 @@ class Settings(EdgeSettings):
 
     max_body_bytes: int = Field(default=262_144, ge=1024)
     """Larger request bodies are refused."""
+    max_card_bytes: int = Field(default=8_388_608, ge=1024)
+    """The same for requests that bring a character card, which comes in a picture."""
+    body_timeout_seconds: float = Field(default=10, gt=0)
+    """A client that takes longer to send its request is cut off."""
     max_message_chars: int = Field(default=8_000, ge=1, le=60_000)
     """Longer messages are refused."""
     history_messages: int = Field(default=100, ge=2, le=1000)
@@ -32,6 +39,15 @@ class Settings(EdgeSettings):
     """Between two tokens."""
     heartbeat_seconds: float = Field(default=10, gt=0)
     """A silent event stream carries a comment this often, so that proxies keep it open."""
+    save_patience_seconds: float = Field(default=5, gt=0)
+    """How long an answer waits to be saved; then it is given as not saved."""
+    lease_margin_seconds: float = Field(default=30, gt=0)
+    """Beyond the budget: time to save before the turn counts as abandoned."""
+
+    adult_tier_refusal: Literal["downgrade", "refuse"] = "downgrade"
+    """What becomes of a turn that asks for the adult tier where it is not given."""
+    moderation_timeout_seconds: float = Field(default=4, gt=0)
+    """For a classifier model's answer, where one is set up."""
 
     site_url: str = "https://ourvidz.com"
     """Sent to providers as HTTP-Referer."""
@@ -42,6 +58,11 @@ class Settings(EdgeSettings):
     @classmethod
     def _empty_is_unset(cls, value: object) -> object:
         return value or None
+
+    @property
+    def lease_seconds(self) -> int:
+        """How long a turn holds its conversation when nobody closes it."""
+        return math.ceil(self.turn_budget_seconds + self.lease_margin_seconds)
 
     @property
     def issuer(self) -> str:

@@ -417,5 +417,14 @@ SITUATIONS: dict[str, Situation] = {
             "Not called: its key is not set or its address is not allowed.",
             alert=True,
         ),
+        Situation(
+            "policy_minor",
+            "moderated",
+            "request",
+            "stop",
+            "The reply broke the hard limit of the content policy. It was stopped and not stored.",
+            user="The reply was stopped: sexual content that involves anyone under 18 is never"
+            " allowed.",
+        ),
     )
 }

@@ -16,10 +16,14 @@ from roleplay_chat import prompt, turns
 from roleplay_chat.api import Answer, ChatRequest, Chosen, Tier, Tried, Usage
 from roleplay_chat.failures import Failure
 from roleplay_chat.generation import Attempt, Generation, Shape
-from roleplay_chat.policy import content_tier
-from roleplay_chat.reply import joined
-from roleplay_chat.routing import Target, plan
+from roleplay_chat.greeting import MODEL_USED, greeting_for
+from roleplay_chat.moderation import Moderation, moderation_unavailable
+from roleplay_chat.passages import passages_of
+from roleplay_chat.policy import adult_tier_refused, content_tier
+from roleplay_chat.reply import Cast, Reply, Thinking, joined, trimmed
+from roleplay_chat.routing import Plan, Target, plan
 from roleplay_chat.rows import BegunTurn
+from roleplay_chat.screening import Finding, Indicated, ReplyScreen, judge, read, refusal
 from roleplay_chat.settings import Settings
 from roleplay_chat.situations import TRY_AGAIN
 
@@ -72,47 +76,58 @@ class Turn:
         emit: Callable[[TurnEvent], None],
     ) -> None:
         self._clients = clients
+        self._settings = settings
         self._begun = begun
         self._request = request
         self._user_id = user_id
         self._request_id = request_id
         self._emit = emit
         self._started = time.monotonic()
-        self._tier: Tier = content_tier(
+        self._allowed: Tier = content_tier(
             request.content_tier,
             user=begun.user,
             conversation=begun.conversation,
             character=begun.character,
             persona=begun.persona,
         )
-        self._plan = plan(
-            request.model_provider,
-            models=begun.models,
-            worker=begun.worker,
-            cooldowns=begun.cooldowns,
-            tier=self._tier,
-            now=begun.now,
-        )
+        self._tier, self._plan = _adult_or_not(begun, request, self._allowed)
         self._generation = Generation(
             http=clients.http(),
             settings=settings,
             tier=self._tier,
             messages_for=self._messages_for,
             extras=_openrouter_extras(user_id, request.conversation_id),
+            reply_for=self._reply_for,
             on_text=self._on_text,
         )
         self._generating: asyncio.Task[None] | None = None
+        self._saving: asyncio.Task[turns.Saved | None] | None = None
         self._stopped = False
+        self._moderation = Moderation(clients.http(), settings, begun)
+        self._indicated: list[Indicated] = []
+        self._finding: Finding | None = None
+        self._greeting: str | None = None
+        self._refusal: ApiError | None = None
 
     async def run(self) -> None:
         """Generate, save, tell. Raises nothing: nobody is there to catch it."""
         try:
-            await self._generate()
+            try:
+                await self._examine()
+            except Exception:
+                # A fault of ours. What was not examined is not sent, and the turn is closed.
+                _log.exception("examination failed", extra={"fields": self._ids()})
+                self._refusal = internal_error()
+            if self._refusal is None:
+                self._greet()
+            if self._greeting is None and self._refusal is None:
+                await self._generate()
             event = await self._end()
         except Exception:
             _log.exception("turn failed", extra={"fields": self._ids()})
             event = Failed(internal_error())
         self._emit(event)
+        await self._save_late()
 
     def stop(self) -> None:
         """End the reply where it stands and save it as stopped."""
@@ -120,8 +135,47 @@ class Turn:
         if self._generating:
             self._generating.cancel()
 
+    async def _examine(self) -> None:
+        """Refuse what the content policy does not allow, before any model reads it."""
+        not_given = self._request.content_tier == "nsfw" and self._allowed == "sfw"
+        if not_given and self._settings.adult_tier_refusal == "refuse":
+            self._refusal = adult_tier_refused(self._begun.user)
+            return
+        targets = (*self._plan.targets, *self._plan.last_resort)
+        longest = max((target.context_tokens for target in targets), default=0)
+        passages = passages_of(
+            self._begun, self._request, history_bytes=longest * prompt.BYTES_PER_TOKEN
+        )
+        # In a thread: a long prompt takes milliseconds that other turns would wait.
+        self._indicated = await asyncio.to_thread(read, passages)
+        self._finding = judge(self._indicated, self._tier)
+        if self._finding is None and self._moderation.is_configured:
+            flagged = await self._moderation.flags(passages)
+            if flagged:
+                self._finding = Finding("classifier", "message")
+            elif flagged is None:
+                _log.error("moderation unavailable", extra={"fields": self._ids()})
+                # Fail closed for adults, open for everybody: docs/content-policy.md says why.
+                if self._tier == "nsfw":
+                    self._refusal = moderation_unavailable()
+        if self._finding is not None:
+            self._refusal = refusal(self._finding)
+
+    def _greet(self) -> None:
+        """Open the conversation in the author's words, where there are any."""
+        try:
+            self._greeting = greeting_for(self._begun, self._request)
+        except ApiError as error:
+            self._refusal = error
+        if self._greeting is not None:
+            self._emit(Start(str(self._begun.turn.id), Chosen(MODEL_USED)))
+            self._emit(Delta(self._greeting))
+
     async def _generate(self) -> None:
         if self._stopped:
+            return
+        if self._begun.free_only and not (self._plan.targets or self._plan.last_resort):
+            self._refusal = spend_limit_reached(self._begun.now)
             return
         self._generating = asyncio.create_task(self._generation.run(self._plan))
         try:
@@ -129,6 +183,9 @@ class Turn:
         except asyncio.CancelledError:
             if not self._stopped:
                 raise
+        except Exception:
+            # A fault of ours. The turn has to be closed all the same.
+            _log.exception("generation failed", extra={"fields": self._ids()})
 
     def _messages_for(self, target: Target, shape: Shape) -> list[prompt.Message]:
         return prompt.build(
@@ -140,6 +197,16 @@ class Turn:
             max_tokens=shape.max_tokens,
         )
 
+    def _reply_for(self, target: Target) -> Reply:
+        begun = self._begun
+        people = [row.name for row in (begun.persona, begun.user) if row and row.name]
+        cast = Cast(begun.character.name if begun.character else "", people)
+        screen = ReplyScreen(
+            self._indicated, self._tier, follows=begun.turn.continues or begun.turn.message or ""
+        )
+        thinking: Thinking = "leading" if target.thinks_first else "tagged"
+        return Reply(cast, thinking=thinking, screen=screen)
+
     def _on_text(self, target: Target, text: str) -> None:
         if self._generation.text == text:
             self._emit(Start(str(self._begun.turn.id), self._chosen(target)))
@@ -147,8 +214,10 @@ class Turn:
 
     async def _end(self) -> TurnEvent:
         target = self._generation.target
-        answer = self._answer(target) if target else None
-        saved = await turns.finish(self._clients, self._turn_end(answer))
+        answer = self._answer(target) if target else self._greeted()
+        self._saving = asyncio.create_task(self._save(answer))
+        await asyncio.wait({self._saving}, timeout=self._settings.save_patience_seconds)
+        saved = self._saving.result() if self._saving.done() else None
         self._log_line(saved is not None)
         if answer is None:
             return Failed(self._no_answer())
@@ -158,9 +227,40 @@ class Turn:
             replace(answer, message_id=saved.message_id, memory_updated=saved.memory_updated)
         )
 
+    async def _save(self, answer: Answer | None) -> turns.Saved | None:
+        """Close the turn, trying for as long as its lease holds."""
+        end = self._turn_end(answer)
+        seconds = self._settings.lease_seconds - self._elapsed_ms() / 1000
+        try:
+            return await turns.finish(self._clients, end, seconds=seconds)
+        except Exception:
+            _log.exception("turn cannot be saved", extra={"fields": self._ids()})
+        # What the database refused it will refuse again. The conversation at least is set free.
+        end = replace(end, status="failed", reply=None, columns={"error_code": "not_saved"})
+        try:
+            await turns.finish(self._clients, end, seconds=seconds)
+        except Exception:
+            _log.exception("turn cannot be closed", extra={"fields": self._ids()})
+        return None
+
+    async def _save_late(self) -> None:
+        """Go on saving what was given as not saved.
+
+        Where processor time is given to requests alone this may never run: then the turn is
+        closed as abandoned, and the same request is answered anew.
+        """
+        if self._saving and not self._saving.done():
+            saved = await self._saving
+            level = INFO if saved else ERROR
+            _log.log(
+                level, "turn saved late", extra={"fields": self._ids() | {"saved": bool(saved)}}
+            )
+
     def _answer(self, target: Target) -> Answer:
         last = self._generation.attempts[-1]
         text = self._generation.text
+        if last.end and last.end.finish_reason == "length":
+            text = trimmed(text)
         if self._begun.turn.continues is not None:
             text = joined(self._begun.turn.continues, text)
         return Answer(
@@ -177,13 +277,29 @@ class Turn:
                 completion_tokens=last.end.completion_tokens if last.end else None,
                 cost_usd=last.cost_usd(),
             ),
-            route=[Tried(a.target.name, a.outcome, a.duration_ms) for a in self._attempts],
+            route=[
+                Tried(attempt.target.name, attempt.outcome, attempt.duration_ms)
+                for attempt in self._generation.attempts
+            ],
             chosen=self._chosen(target),
+        )
+
+    def _greeted(self) -> Answer | None:
+        if self._greeting is None:
+            return None
+        return Answer(
+            response=self._greeting,
+            turn_id=str(self._begun.turn.id),
+            request_id=self._request_id,
+            processing_time=self._elapsed_ms(),
+            content_tier=self._tier,
+            finish_reason="stop",
+            chosen=Chosen(MODEL_USED),
         )
 
     @property
     def _attempts(self) -> list[Attempt]:
-        return self._generation.attempts
+        return [*self._moderation.attempts, *self._generation.attempts]
 
     def _status(self, answer: Answer | None) -> str:
         if answer is None:
@@ -193,7 +309,6 @@ class Turn:
         return "complete"
 
     def _turn_end(self, answer: Answer | None) -> turns.TurnEnd:
-        failure = self._generation.failure
         usage = answer.usage if answer else Usage()
         return turns.TurnEnd(
             turn_id=self._begun.turn.id,
@@ -203,15 +318,30 @@ class Turn:
                 "content_tier": self._tier,
                 "model_used": answer.chosen.model_used if answer else None,
                 "finish_reason": answer.finish_reason if answer else None,
-                "error_code": "stopped" if self._stopped else failure and failure.situation.name,
+                "error_code": self._error_code(),
                 "duration_ms": self._elapsed_ms(),
                 **asdict(usage),
             },
-            result=answer.metadata() if answer else {},
+            result=answer.metadata() if answer else self._refused_for(),
             memory_tier=self._request.memory_tier or "conversation",
             usage=[_usage_row(attempt) for attempt in self._attempts],
             cooldowns=[row.model_dump(mode="json") for row in self._generation.cooldowns],
         )
+
+    def _refused_for(self) -> dict[str, Any]:
+        """What is kept of a refusal: why and which part, never what was written."""
+        finding = self._finding or self._generation.finding
+        return {"refused": asdict(finding)} if finding else {}
+
+    def _error_code(self) -> str | None:
+        if self._refused_for():
+            return "policy_minor"
+        if self._stopped:
+            return "stopped"
+        if self._refusal is not None:
+            return self._refusal.code
+        failure = self._generation.failure
+        return failure.situation.name if failure else None
 
     def _chosen(self, target: Target) -> Chosen:
         used_fallback = self._plan.used_fallback(target)
@@ -223,7 +353,9 @@ class Turn:
         )
 
     def _no_answer(self) -> ApiError:
-        failures = [a.failure for a in self._attempts if a.failure]
+        if self._refusal is not None:
+            return self._refusal
+        failures = [a.failure for a in self._generation.attempts if a.failure]
         rests = [row.until for row in (*self._begun.cooldowns, *self._generation.cooldowns)]
         now = datetime.now(UTC)
         return no_answer(failures, min(rests, default=now + timedelta(minutes=1)), now)
@@ -240,7 +372,11 @@ class Turn:
             "ms": self._elapsed_ms(),
             "saved": saved,
         }
-        level = INFO if saved and (self._generation.target or self._stopped) else ERROR
+        if refused := self._refused_for():
+            _log.warning("content refused", extra={"fields": fields | refused["refused"]})
+        decided = self._greeting or self._refusal or refused or self._stopped
+        as_wished = self._generation.target or decided
+        level = INFO if saved and as_wished else ERROR
         _log.log(level, "turn finished", extra={"fields": fields})
 
     def _alert(self, target: Target, failure: Failure) -> None:
@@ -260,6 +396,24 @@ class Turn:
         return round((time.monotonic() - self._started) * 1000)
 
 
+def _adult_or_not(begun: BegunTurn, request: ChatRequest, allowed: Tier) -> tuple[Tier, Plan]:
+    """The tier and its plan: `sfw` where no model allows the adult tier."""
+    tiers: tuple[Tier, ...] = ("nsfw", "sfw") if allowed == "nsfw" else ("sfw",)
+    for tier in tiers:
+        planned = plan(
+            request.model_provider,
+            models=begun.models,
+            worker=begun.worker,
+            cooldowns=begun.cooldowns,
+            tier=tier,
+            now=begun.now,
+            free_only=begun.free_only,
+        )
+        if planned.targets or planned.last_resort:
+            break
+    return tier, planned
+
+
 def no_answer(failures: list[Failure], next_chance: datetime, now: datetime) -> ApiError:
     """What the person is told when nobody answered: the failure that matters most to them."""
     situations = [failure.situation for failure in failures]
@@ -276,6 +430,18 @@ def no_answer(failures: list[Failure], next_chance: datetime, now: datetime) -> 
     wait = max((next_chance - now).total_seconds(), 1)
     code = "free_limit_reached" if capped else "no_model_available"
     return ApiError(503, code, sentence.format(when=_when(next_chance, wait)), retry_after=wait)
+
+
+def spend_limit_reached(now: datetime) -> ApiError:
+    """What the person is told when the day's money is spent and no free model is there."""
+    tomorrow = now.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+    tomorrow += timedelta(days=1)
+    return ApiError(
+        429,
+        "spend_limit_reached",
+        "Today's budget for replies is used up. Please come back after 00:00 UTC.",
+        retry_after=(tomorrow - now).total_seconds(),
+    )
 
 
 def _when(moment: datetime, seconds: float) -> str:

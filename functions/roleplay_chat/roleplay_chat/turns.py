@@ -1,6 +1,8 @@
 """The two database calls of a turn, and what each of their outcomes means to the caller."""
 
 import asyncio
+import random
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -12,8 +14,9 @@ from edge.identity import unauthorized
 from roleplay_chat.api import ChatRequest, MemoryTier
 from roleplay_chat.rows import BegunTurn
 
-SAVE_TRIES = 4
-FIRST_RETRY_SECONDS = 0.5
+FIRST_RETRY_SECONDS = 0.25
+"""Before a call is sent to the database again; doubled for each further time."""
+LONGEST_RETRY_SECONDS = 4.0
 
 
 @dataclass(frozen=True)
@@ -56,6 +59,11 @@ _REFUSALS = {
     "nothing_to_regenerate": (409, "There is no reply to write again yet."),
     "nothing_to_continue": (409, "There is no reply to continue yet."),
 }
+_LIMITS = {
+    "turns_per_minute": "You are writing very fast. Please wait a moment.",
+    "turns_per_day": "You have had all the replies of one day. Please come back tomorrow.",
+    "running": "Other replies are still being written for you. Please wait for one of them.",
+}
 
 
 async def begin(
@@ -66,7 +74,11 @@ async def begin(
     lease_seconds: int,
     history_messages: int,
 ) -> BegunTurn | Replay:
-    """Open the turn. Raises `ApiError` when it is refused or the database is away."""
+    """Open the turn. Raises `ApiError` when it is refused or the database is away.
+
+    A call that got no answer is sent once more: it may have opened the turn, and with the same
+    id it goes on where it was.
+    """
     parameters = {
         "p_turn_id": str(uuid4()),
         "p_user_id": str(user_id),
@@ -81,7 +93,11 @@ async def begin(
         "p_lease_seconds": lease_seconds,
         "p_history_limit": history_messages,
     }
-    begun = await clients.execute(lambda db: db.rpc("begin_turn", parameters))
+    try:
+        begun = await clients.execute(lambda db: db.rpc("begin_turn", parameters))
+    except ApiError:
+        await asyncio.sleep(FIRST_RETRY_SECONDS)
+        begun = await clients.execute(lambda db: db.rpc("begin_turn", parameters))
     outcome = begun["outcome"]
     if outcome == "started":
         return BegunTurn.model_validate(begun)
@@ -94,16 +110,21 @@ async def begin(
             "A reply is still being written in this conversation. Please wait for it.",
             retry_after=begun["retry_after_seconds"],
         )
+    if outcome == "rate_limited":
+        raise ApiError(
+            429, outcome, _LIMITS[begun["limit"]], retry_after=begun["retry_after_seconds"]
+        )
     if outcome == "unknown_user":
         raise unauthorized()
     status, sentence = _REFUSALS[outcome]
     raise ApiError(status, outcome, sentence)
 
 
-async def finish(clients: Clients, end: TurnEnd) -> Saved | None:
-    """Close the turn; None when it could not be saved.
+async def finish(clients: Clients, end: TurnEnd, *, seconds: float) -> Saved | None:
+    """Close the turn; None when another one took its place, or the time was not enough.
 
-    Tries again while the database is away: finish_turn changes nothing when it already ran.
+    Tries again for so long while the database is away: finish_turn changes nothing when it
+    already ran.
     """
     parameters = {
         "p_turn_id": str(end.turn_id),
@@ -115,18 +136,21 @@ async def finish(clients: Clients, end: TurnEnd) -> Saved | None:
         "p_usage": list(end.usage),
         "p_cooldowns": list(end.cooldowns),
     }
-    for attempt in range(SAVE_TRIES):
+    deadline = time.monotonic() + seconds
+    pause = FIRST_RETRY_SECONDS
+    while True:
         try:
             saved = await clients.execute(lambda db: db.rpc("finish_turn", parameters))
         except ApiError:
-            if attempt + 1 == SAVE_TRIES:
+            if time.monotonic() + pause > deadline:
                 return None
-            await asyncio.sleep(FIRST_RETRY_SECONDS * 2**attempt)
+            # Spread out, so that turns that wait for the same database do not come back at once.
+            await asyncio.sleep(pause * random.uniform(0.75, 1.25))  # noqa: S311
+            pause = min(pause * 2, LONGEST_RETRY_SECONDS)
         else:
             if saved["outcome"] != "saved":
                 return None
             return Saved(saved["message_id"], saved["memory_updated"])
-    return None
 
 
 def _text(value: UUID | None) -> str | None:

@@ -1,0 +1,375 @@
+"""A text as a short string: one character for each word, that stands for what the word does.
+
+The same for all languages: "she is 12 years old" and "elle a douze ans" become a few characters
+that a pattern can find. `lexicon` has the words, `folding` undoes disguises. Linear in the text.
+"""
+
+import re
+from collections.abc import Iterator, Sequence
+from itertools import groupby
+
+from roleplay_chat import lexicon
+from roleplay_chat.folding import fold, readings
+
+_NUMBERS = ["ONES", "SMALL", "TEENS", "EIGHTEEN", "ADULT", "WEAK", "ORDINAL"]
+_NAMES = dict.fromkeys(
+    [
+        *("OTHER", "STOP", "COMMA", "LETTER", *_NUMBERS),
+        *(*lexicon.WORDS, *lexicon.STEMS, *lexicon.WRITTEN_TOGETHER),
+    ]
+)
+CODE = {name: chr(0x4E00 + number) for number, name in enumerate(_NAMES)}
+"""The character of each class."""
+OTHER, COMMA, LETTER = CODE["OTHER"], CODE["COMMA"], CODE["LETTER"]
+STOP = CODE["STOP"] * 3
+"""The end of a sentence: as far as three words."""
+
+REMEMBERED_WORDS = 50_000
+"""Looked up once; then all are forgotten."""
+REMEMBERED_CHARS = 64
+"""Longer words are not remembered."""
+
+
+def encode(text: str) -> str:
+    """The text as one character for each word, and some for its punctuation."""
+    words = text.replace("\n", " .\n").split()
+    if _SPELLED_WORD.search(f" {text} "):
+        return "".join(_spelled_out(words))
+    return "".join(map(_codes.__getitem__, words))
+
+
+# --- one word with the punctuation around it -------------------------------------------------
+
+_INNER = re.compile(r"[^\W_](?:.*[^\W_])?", re.DOTALL)
+_CAPITAL_I = re.compile(r"(?<=[a-z])I")
+"""Looks like an l, where capitals do not belong."""
+_BETWEEN = re.compile(r"[\W_]+")
+_DIGITS = re.compile(r"(\d{1,3})([^\W\d_]*)")
+_FIGURES = re.compile(r"\d+(?:[.,:/]\d+)+")
+_ELISION = re.compile(r"([dljmtsnc]|qu)['’](.+)")
+_SHORTENED = ("'ll", "’ll", "'d", "’d")
+_APOSTROPHES = str.maketrans("", "", "'’")
+_WHOLE_NUMBER = re.compile(
+    "[{ONES}{WEAK}]?{TENS}{AND}?[{TENS}{ONES}{SMALL}{TEENS}{WEAK}{EIGHTEEN}{ADULT}]*".format(**CODE)
+)
+"""twenty-five, quatre-vingt-douze"""
+
+
+class _Codes(dict[str, str]):
+    """The characters for each word; those of short words are remembered."""
+
+    def __missing__(self, word: str) -> str:
+        if len(word) > REMEMBERED_CHARS:
+            return _long(word)
+        if len(self) >= REMEMBERED_WORDS:
+            self.clear()
+        self[word] = code = _code(word)
+        return code
+
+
+_codes = _Codes()
+
+
+def _code(word: str) -> str:
+    folded = fold(_CAPITAL_I.sub("l", word))
+    if known := _WORDS.get(folded):
+        return known
+    if _TOGETHER.search(folded):
+        return _together(folded)
+    inner = _INNER.search(folded)
+    if inner is None:
+        return _punctuation(folded)
+    before = COMMA if "(" in folded[: inner.start()] else ""
+    return before + _inner(folded, inner[0]) + _punctuation(folded[inner.end() :])
+
+
+def _punctuation(signs: str) -> str:
+    if any(sign in signs for sign in ".!?…"):
+        return STOP
+    return COMMA if any(sign in signs for sign in ",;:()[]/|—–") else ""
+
+
+def _inner(word: str, inner: str) -> str:
+    """The word without the punctuation around it; signs at its edges may stand for letters."""
+    signs = [sign for sign in "$€£%@!|" if sign in word]
+    disguised = _signal(word.strip(".,;:?\"'*()-")) if signs else ""
+    if disguised:
+        return disguised
+    return OTHER if any(sign in "$€£%" for sign in signs) else _core(inner)
+
+
+def _core(core: str) -> str:
+    if core.isalpha():
+        return _lookup(core)
+    if _FIGURES.fullmatch(core):
+        return OTHER
+    if match := _DIGITS.fullmatch(core):
+        return _with_digits(int(match[1]), match[2]) or _lookup(core)
+    if match := _ELISION.fullmatch(core):
+        return _lookup(match[1]) + _core(match[2])
+    contracted = core.translate(_APOSTROPHES)
+    if contracted in _WORDS and not core.endswith(_SHORTENED):
+        return _WORDS[contracted]
+    if core.endswith(("'d", "’d")):
+        return _core(core[:-2])
+    parts = _BETWEEN.split(core)
+    return _compound(core, parts) if len(parts) > 1 else _lookup(core)
+
+
+def _compound(core: str, parts: Sequence[str]) -> str:
+    """Words with signs between them: several words, or one with signs strewn in."""
+    joined = "".join(parts)
+    if not joined.isdigit() and (aged := _age(joined)):
+        return aged
+    if joined in _WORDS or (_signal(joined) and not all(map(_plain, parts))):
+        return _lookup(joined)
+    if max(map(len, parts)) == 1 and (inside := _inside(joined, _SPELLED_OUT)):
+        return inside
+    if "*" in core and (hidden := _signal(core)):
+        return hidden
+    between = COMMA if "(" in core else ""
+    return _WHOLE_NUMBER.sub(CODE["ADULT"], between.join(map(_core, parts)))
+
+
+def _plain(part: str) -> bool:
+    """Whether a part of a compound says something as it stands."""
+    return part.isdigit() or bool(_known(part))
+
+
+def _with_digits(years: int, unit: str) -> str:
+    """Digits and what is glued to them: 15yo, 8th; "" when it is something else."""
+    if not unit:
+        return _number(years)
+    if unit in _ORDINAL_ENDS:
+        return CODE["ORDINAL"] if years < 18 else OTHER
+    code = _known(unit)
+    if code and code[0] in _UNITS:
+        return _number(years) + code
+    if unit.startswith(("year", "yo")):
+        return _number(years) + CODE["YO"] + _inside(unit, _INSIDE)
+    return ""
+
+
+def _number(years: int) -> str:
+    if years < 2:
+        return CODE["WEAK"]
+    if years < 13:
+        return CODE["ONES" if years < 10 else "SMALL"]
+    if years < 18:
+        return CODE["TEENS"]
+    return CODE["EIGHTEEN" if years == 18 else "ADULT"]
+
+
+# --- one word without punctuation ------------------------------------------------------------
+
+
+def _words() -> dict[str, str]:
+    words = {fold(w): CODE[name] for name, line in lexicon.WORDS.items() for w in line.split()}
+    words |= {fold(w): CODE["ORDINAL"] for w in lexicon.ORDINALS.split()}
+    words |= {fold(w): CODE["WEAK"] for w in lexicon.WEAK_NUMBERS.split()}
+    for years, line in lexicon.NUMBERS.items():
+        words |= {fold(w): _number(years) for w in line.split()}
+    return words
+
+
+def _named(*names: str) -> frozenset[str]:
+    return frozenset(CODE[name] for name in names)
+
+
+_WORDS = _words()
+_STEMS = {fold(w): CODE[name] for name, line in lexicon.STEMS.items() for w in line.split()}
+_STEM_LENGTHS = sorted({len(stem) for stem in _STEMS}, reverse=True)
+_FRONTS = frozenset(map(fold, lexicon.NUMBER_FRONTS.split()))
+_AGED = tuple(map(fold, lexicon.STEMS["AGED"].split()))
+_ADULT_ENDS = tuple(map(fold, lexicon.ADULT_ENDS.split()))
+_ADULT_FRONTS = tuple(map(fold, lexicon.ADULT_FRONTS.split()))
+_ADVERB_ENDS = tuple(lexicon.ADVERB_ENDS.split())
+_ORDINAL_ENDS = frozenset(["st", "nd", "rd", "th", "o", "a", "er", "eme", "e", "и", "м"])
+_UNITS = _named(
+    *("YEAR", "YO", "MONTH", "ANOS", "ANS", "ANNI", "JAHRE", "LET", "AGED", "GENDER", "OLD"),
+    *("GRADER", "AGE_UNIT"),
+)
+_SIGNALS = _named(
+    *("SEX", "EXPLICIT", "PORN", "SOFT", "FUCK", "NAKED", "STATED", "ABSOLUTE", "TEEN", "CHILD"),
+    *("CHILDREN", "KIN", "YO", "TEENS", "SMALL", "ONES"),
+)
+_INSIDE = {fold(w): _WORDS.get(fold(w)) or _STEMS[fold(w)] for w in lexicon.INSIDE.split()}
+_SPELLED_OUT = _INSIDE | {
+    word: code
+    for word, code in (_WORDS | _STEMS).items()
+    if code in _named("SEX", "EXPLICIT", "PORN", "STATED", "ABSOLUTE")
+}
+_DIGIT_LETTERS = str.maketrans("lio", "110")
+
+
+def _lookup(word: str) -> str:
+    return _known(word) or _disguised(word) or (LETTER if len(word) == 1 else OTHER)
+
+
+def _known(word: str) -> str:
+    if code := _WORDS.get(word):
+        return code
+    for length in _STEM_LENGTHS:
+        if code := _STEMS.get(word[:length]):
+            return code
+    for aged in _AGED:
+        front, found, _ = word.partition(aged)
+        if found and front in _FRONTS:
+            return CODE["STATED"]
+    if word.endswith(_ADULT_ENDS) or word.startswith(_ADULT_FRONTS):
+        return CODE["ADULT"]
+    if len(word) > 9 and (inside := _inside(word, _INSIDE)):
+        return inside
+    return CODE["JUST"] if len(word) > 4 and word.endswith(_ADVERB_ENDS) else ""
+
+
+def _disguised(word: str) -> str:
+    """What a word says when its look-alikes are read as what they look like."""
+    for reading in readings(word):
+        if code := _known(reading) or _age(reading):
+            return code
+    if "ñ" in word:
+        return _known(word.replace("ñ", "n"))
+    return _age(word.translate(_DIGIT_LETTERS)) if any(map(str.isdigit, word)) else ""
+
+
+def _age(word: str) -> str:
+    match = _DIGITS.fullmatch(word)
+    return _with_digits(int(match[1]), match[2]) if match else ""
+
+
+def _signal(word: str) -> str:
+    """The class of a word, if it indicates something."""
+    code = _known(word) or _disguised(word)
+    return code if code[:1] in _SIGNALS else ""
+
+
+def _inside(word: str, terms: dict[str, str]) -> str:
+    """The classes of the terms that a word without its spaces contains."""
+    return "".join(code for term, code in terms.items() if term in word)
+
+
+def _long(word: str) -> str:
+    """What is too long for a word: text without spaces, or with other signs between words."""
+    folded = fold(word)
+    if _TOGETHER.search(folded):
+        return _together(folded)
+    return "".join(_codes[part[:REMEMBERED_CHARS]] for part in _BETWEEN.split(folded) if part)
+
+
+# --- letters that stand alone ----------------------------------------------------------------
+
+_SPELLED_WORD = re.compile(r"\s\w[^\w\s]?(?:\s+\w[^\w\s]?){2}\s")
+"""Three or more letters or digits in a row, with spaces between them."""
+_SPELLED_AGE = re.compile(r"(?<!\d)\d{1,2}y(?:o|earsold)")
+_SPELLED_CHARS = 2000
+
+
+def _spelled_out(words: Sequence[str]) -> Iterator[str]:
+    """The codes; after letters that stand alone in a row, also those of the word they make."""
+    for alone, group in groupby(words, key=_stands_alone):
+        row = list(group)
+        yield from map(_codes.__getitem__, row)
+        if alone and len(row) > 2:
+            joined = _BETWEEN.sub("", fold("".join(row)))[:_SPELLED_CHARS]
+            yield _together(joined) if _TOGETHER.search(joined) else _spelled(joined)
+
+
+def _spelled(joined: str) -> str:
+    ages = "".join(_age(found[0]) for found in _SPELLED_AGE.finditer(joined))
+    return ages + (_inside(joined, _SPELLED_OUT) or _core(joined))
+
+
+def _stands_alone(word: str) -> bool:
+    return len(word) == 1 or (len(word) == 2 and not word.isalnum())
+
+
+# --- languages that are written without spaces -----------------------------------------------
+
+_SCRIPT = "\u3040-\u30ff\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7a3\uf900-\ufaff"
+_TOGETHER = re.compile(f"[{_SCRIPT}]")
+_RUNS = re.compile(rf"[{_SCRIPT}]+|[^\W_{_SCRIPT}]+|\W|_")
+_STREWN = re.compile(rf"(?<=[{_SCRIPT}])[-·・*_~/\\|]+(?=[{_SCRIPT}])")
+_TERMS = {
+    fold(w): CODE[name] for name, line in lexicon.WRITTEN_TOGETHER.items() for w in line.split()
+}
+_APART = {fold(w): CODE[name] for name, line in lexicon.WRITTEN_APART.items() for w in line.split()}
+_NUMERAL = f"[{''.join(lexicon.NUMERALS)}]"
+_NATIVE = "|".join(
+    sorted(
+        {
+            tens + ones
+            for tens in ["", *lexicon.NATIVE_TENS]
+            for ones in ["", *lexicon.NATIVE_ONES]
+            if tens + ones
+        },
+        key=len,
+        reverse=True,
+    )
+)
+_FOUND = re.compile(
+    "|".join(
+        [
+            rf"(?P<school>(?:小学校?|中学校?|高校|高中|初中?)[\d一二三四五六]"
+            rf"(?:年|女生|男生|的?学生)|[上读讀念](?:小学|初中|高中|中学|{_NUMERAL}年级))",
+            rf"(?P<numeral>{_NUMERAL}{{1,3}})(?=[歳岁歲才세])",
+            rf"(?P<native>{_NATIVE})(?=살|$)",
+            f"(?P<apart>(?<![\u3400-\u9fff\uac00-\ud7a3])(?:{'|'.join(_APART)}))",
+            f"(?P<term>{'|'.join(sorted(_TERMS, key=len, reverse=True))})",
+        ]
+    )
+)
+
+
+def _together(text: str) -> str:
+    """Text without spaces, and what of other scripts is in it."""
+    return "".join(map(_run, _RUNS.findall(_STREWN.sub("", text))))
+
+
+def _run(run: str) -> str:
+    if not _TOGETHER.match(run):
+        return _core(run) if run[0].isalnum() else _wide_punctuation(run)
+    if len(run) == 1:
+        years = lexicon.NATIVE_TENS.get(run, 0)
+        return _number(years) if years else _TERMS.get(run, LETTER)
+    codes, end = [], 0
+    for match in _FOUND.finditer(run):
+        codes.append(_unknown(match.start() - end))
+        codes.append(_term(match))
+        end = match.end()
+    return "".join([*codes, _unknown(len(run) - end)])
+
+
+def _unknown(chars: int) -> str:
+    """About two characters are a word."""
+    return OTHER * ((chars + 1) // 2)
+
+
+def _wide_punctuation(sign: str) -> str:
+    if sign == "。":
+        return STOP
+    return COMMA if sign in "、「」" else _punctuation(sign)
+
+
+def _term(match: re.Match[str]) -> str:
+    if match["school"]:
+        return CODE["STATED"]
+    if match["numeral"]:
+        return _number(_numeral(match["numeral"]))
+    if match["native"]:
+        return _number(_native(match["native"]))
+    return _APART[match["apart"]] if match["apart"] else _TERMS[match["term"]]
+
+
+def _numeral(text: str) -> int:
+    """十五, 二十, 십오: the number it says."""
+    total = ones = 0
+    for char in text:
+        value = lexicon.NUMERALS[char]
+        total, ones = (total + 10 * (ones or 1), 0) if value == 10 else (total, value)
+    return total + ones
+
+
+def _native(text: str) -> int:
+    tens = next((word for word in lexicon.NATIVE_TENS if text.startswith(word)), "")
+    return lexicon.NATIVE_TENS.get(tens, 0) + lexicon.NATIVE_ONES.get(text[len(tens) :], 0)

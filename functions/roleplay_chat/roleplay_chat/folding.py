@@ -1,0 +1,84 @@
+"""Words as a reader sees them, whatever characters they were written with.
+
+Case, compatibility forms, accents, invisible characters, look-alikes of other alphabets, digits
+and signs that stand for letters, drawn-out letters. Works on one word at a time.
+"""
+
+import re
+import unicodedata
+from collections.abc import Iterator
+
+_KEPT_MARKS = {"\u3099", "\u309a"}
+"""They make another syllable of a Japanese one."""
+_TILDE = "\u0303"
+"""Kept on an n: another letter in Spanish, and `nina` is a name."""
+_DRAWN_OUT = re.compile(r"(.)\1\1")
+_BLANKS = {"\u2800", "\u3164", "\uffa0", "\u115f", "\u1160"}
+"""Letters by their category, but invisible."""
+
+
+def fold(word: str) -> str:
+    """The word in lower case, without accents, invisible characters and compatibility forms."""
+    if word.isascii():
+        return word.casefold()
+    kept: list[str] = []
+    for char in unicodedata.normalize("NFKD", unicodedata.normalize("NFKC", word).casefold()):
+        if not _invisible(char) or (char == _TILDE and kept[-1:] == ["n"]):
+            kept.append(char)
+    return unicodedata.normalize("NFC", "".join(kept).translate(_DRAWN))
+
+
+def _invisible(char: str) -> bool:
+    category = unicodedata.category(char)
+    mark = category in ("Mn", "Me") and char not in _KEPT_MARKS
+    return mark or category == "Cf" or char in _BLANKS
+
+
+def readings(word: str) -> Iterator[str]:
+    """Other ways to read a folded word that is not known as it stands."""
+    latin = word.translate(_LATIN)
+    if latin != word:
+        yield latin
+        yield word.translate(_CYRILLIC)
+    elif not word.isascii():
+        yield word.translate(_CYRILLIC)
+    if not latin.isalpha():
+        for one in "il":
+            spelled = latin.translate(_SPELLED | {ord(sign): one for sign in "1!|"})
+            yield spelled
+            yield _drawn_in(spelled, 1)
+    if _DRAWN_OUT.search(latin):
+        yield _drawn_in(latin, 1)
+        yield _drawn_in(latin, 2)
+    if "*" in word:
+        for vowel in "aeiou":
+            yield latin.replace("*", vowel)
+
+
+def _drawn_in(word: str, most: int) -> str:
+    """The word with no letter more than `most` times in a row."""
+    kept = ""
+    for char in word:
+        if kept[-most:] != char * most:
+            kept += char
+    return kept
+
+
+def _pairs(look_alikes: str) -> dict[int, str]:
+    return {ord(pair[0]): pair[1] for pair in look_alikes.split()}
+
+
+# What is left after compatibility forms are resolved; the choice follows Unicode's confusables.
+_LATIN = _pairs(
+    "аa вb еe зz иu іi јj кk мm нh оo пn рp сc тt уy хx ѕs һh ԁd ԛq ԝw ѵv ьb гr ӏl яr "
+    "αa βb γy εe ηn ιi κk νv οo ρp σo τt υu χx ωw "
+    "օo սu ոn հh ɑa ɡg ıi łl øo đd ħh ŧt "
+    "ᴀa ʙb ᴄc ᴅd ᴇe ꜰf ɢg ʜh ɪi ᴊj ᴋk ʟl ᴍm ɴn ᴏo ᴘp ʀr ꜱs ᴛt ᴜu ᴠv ᴡw ʏy ᴢz"
+)
+_CYRILLIC = _pairs("aа bв cс eе hн iі kк mм oо pр tт xх yу 0о 3з 6б")
+_SPELLED = _pairs("0o 3e 4a 5s 6g 7t 8b 9g @a $s €e £l +t")
+_DRAWN = {
+    first + offset: chr(ord("a") + offset)
+    for first in (0x1F150, 0x1F170, 0x1F1E6)  # letters in circles, in squares, of flags
+    for offset in range(26)
+}

@@ -1,0 +1,389 @@
+"""What in a text indicates a minor, and what sexual content: patterns on its encoding.
+
+Indications of a minor are of five strengths:
+
+    stated     an age below 18, a school year, a word for nothing but a minor
+    past       the same, of a time that is over ("when she was 12")
+    teen       may be 18 or 19
+    child      a child is mentioned, perhaps one that is not there
+    kin        a daughter or a son, of whatever age
+
+and those of sexual content of two: explicit, and soft (euphemisms, nudity). The stronger they
+are, the farther apart they may stand.
+"""
+
+import re
+from bisect import bisect_left
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from roleplay_chat.api import Tier
+from roleplay_chat.encoding import CODE, OTHER, encode
+
+_SHORT = {
+    # A number of years below 18; the same, or a word that may be one.
+    "N": "[ONES SMALL TEENS]",
+    "W": "[ONES SMALL TEENS WEAK]",
+    # What follows a number that stands for an age, where no unit does.
+    "END": """(?=[STOP COMMA AND FUNCTION DURING IN AT TO WHEN AS LIKE SUBJECT SUBJECT_IS POSSESSIVE
+        HER IT HERE GENDER GIRL PERSON NOT HAVE BELOW UNTIL] | $)""",
+    "ROUGHLY": "(?: JUST | NEARLY | SAME | IN FACT | FUNCTION ){0,2}",
+    "AN_": "(?: ARTICLE | AN | THE )",
+    "OWN": "(?: POSSESSIVE | HER | GERMAN )",
+    # Who an IS or WAS that was just passed is about: somebody; somebody or a name.
+    "OF_ONE": """(?<= [SUBJECT GIRL PERSON SIBLING CHILD CHILDREN KIN SON TEEN PUPIL AGE HER THEM]
+        . )""",
+    "OF_NAME": "(?<= [OTHER JUST] . ) (?<! [THE POSSESSIVE HER ARTICLE AN OF THING] . . )",
+    "SOMEBODY": "(?: GIRL | PERSON | SIBLING | CHILD | CHILDREN | KIN | SON | TEEN | PUPIL )",
+    "SCHOOLING": "(?: [HIGH LOWER] SCHOOL | HIGH HIGH | NURSERY )",
+    "A_CHILD": "(?: YOUNG? CHILD | YOUNG GIRL )",
+    "YEARS": "(?: YEAR | ANOS | ANS | ANNI | JAHRE | LET )",
+    "SEXUAL": "[SEX EXPLICIT PORN SOFT NAKED FUCK]",
+}
+
+
+def _pattern(rule: str) -> re.Pattern[str]:
+    """A rule in the names of classes, as a pattern on encoded text."""
+    for name in _SHORT:
+        rule = re.sub(rf"\b{name}(?!\w)", _SHORT[name], rule)
+    coded = re.sub(r"[A-Z][A-Z_]+", lambda name: CODE[name[0]], rule)
+    return re.compile(re.sub(r"\s", "", coded))
+
+
+def _patterns(*rules: str) -> tuple[re.Pattern[str], ...]:
+    return tuple(_pattern(rule) for rule in rules)
+
+
+_ABOVE = _pattern("[ONES WEAK]? TENS (?: AND? [ONES WEAK TENS] )*")
+"""twenty five, four hundred, treinta y cinco"""
+
+# What would be taken for an indication, and is none.
+_BENIGN = _patterns(
+    # a 12 year old single malt whisky
+    "W (?: YEAR OLD | YO | MONTH OLD ) OTHER{0,2} THING"
+    " (?! OTHER? [GIRL PERSON CHILD PUPIL TEEN] )",
+    "OLD THING COMMA W YEAR OLD",
+    "THING AGE JUST? W",
+    "THING (?: [OTHER OF THE OWN]{1,3} )? [IS WAS] JUST? W (?: YEAR OLD | MONTH OLD )",
+    # two glasses of the 12-year-old Lagavulin
+    "DRINK [OF THE OTHER ARTICLE IS WAS HAS POSSESSIVE HER]{0,3} W"
+    " (?: YEAR OLD | YO | ANOS | ANS | ANNI )",
+    # whisky de 12 años, la empresa tiene 12 años, 12 ans d'expérience
+    "THING OTHER? (?: OF | HAS | HA | ARTICLE ) JUST? N (?: ANOS | ANS | ANNI | JAHRE | LET )",
+    "N (?: ANOS | ANS | ANNI | LET ) OF? THING",
+    # im 5. Stock
+    "SUBJECT_IS N STOP{3} [FLOOR JAHRE MONTH]",
+    # nobody under 18, 18歳未満禁止
+    "NOT [^STOP COMMA]{0,5} UNDER [THAN OF THE LIKE WHEN AGE]{0,4} JUST? [TEENS EIGHTEEN]",
+    "[TEENS EIGHTEEN] AGE_UNIT BELOW OTHER{0,2} FORBIDDEN",
+    "BELOW [TEENS EIGHTEEN] AGE_UNIT OTHER{0,3} FORBIDDEN",
+    # not a child, no minors, not underage
+    "NOT AN_? [CHILD CHILDREN TEEN STATED MINOR MINORS MENOR]",
+    "[STATED TEEN CHILD] OTHER? FORBIDDEN",
+    # the opposite sex, sex: female, the sex of the
+    "SAME SEX",
+    "SEX (?: COMMA IS? | IS ) [GENDER GIRL]",
+    "SEX [GENDER CHROMOSOME]",
+    "THE SEX OF [THE HER POSSESSIVE AN ARTICLE]",
+    "NAKED OTHER? EYE",
+    "CHICKEN BREASTS",
+    # teen years, child psychologist, giggled like a child
+    "TEEN YEAR",
+    "[CHILD CHILDREN] CHILD_WORK",
+    "LIKE (?<! LOOKS . ) (?<! LOOKS . . . ) AN_? CHILD (?! OTHER? SEXUAL )",
+    # the kids are away, to have children
+    "CHILDREN [IS WAS] ABSENT",
+    "HAVE OWN? CHILDREN (?! OTHER{0,2} SEXUAL )",
+    "HAVE [ARTICLE AN] CHILD (?! OTHER{0,2} SEXUAL )",
+)
+
+_ABSOLUTE = _patterns(
+    "ABSOLUTE",
+    "[CHILD CHILDREN INFANTILE STATED MINORS] PORN",
+    "PORN [INFANTILE STATED]",
+    "PORN [OF IN HAVE] [CHILD CHILDREN STATED MINORS]",
+)
+
+_STATED = _patterns(
+    "STATED",
+    # 12 years old, 12yo, 6 months old, 12 years of age, 12-year girl, ten and a half years old
+    "W (?: YEAR OLD | YEAR YOUNG | YO | AGED )",
+    "[ONES SMALL TEENS WEAK EIGHTEEN ADULT] MONTH OLD",
+    "W YEAR OF AGE",
+    "N YEAR [GIRL CHILD]",
+    "ORDINAL YEAR OLD",
+    "N AND [ARTICLE AN] OTHER YEAR OLD",
+    "BORN JUST? N YEARS",
+    # aged 12, Age: 12, her age? Twelve.
+    "AGE (?: COMMA | IS | STOP{3} )? JUST? N (?! OTHER? OTHER? THING )",
+    "AGE [OF THE POSSESSIVE HER PERSON OTHER]{1,4} [COMMA IS] JUST? N",
+    "AGE [HER THEM] TO N",
+    "OLD [IS WAS] [SUBJECT OTHER] STOP{3} N",
+    # I'm 15, she is only 15, Mina is 15, is she 15
+    "SUBJECT_IS ROUGHLY N END",
+    "[IS WAS] (?: OF_ONE | OF_NAME ) ROUGHLY N (?! WHEN ) (?: JAHRE | END )",
+    "NOT [^STOP COMMA]{0,3} IS OLDER THAN N END",
+    "UNDER COMMA? [LIKE JUST NEARLY]{1,2} N END",
+    "[IS WAS] SUBJECT ROUGHLY N (?: JAHRE | END )",
+    "AND [IS WAS] ROUGHLY N END",
+    "[SUBJECT PERSON] WILL IS ROUGHLY [TEENS EIGHTEEN] END",
+    "DATIVE ROUGHLY N (?: LET | END )",
+    "PERSON ROUGHLY N LET",
+    # a girl, maybe twelve
+    "[GIRL PERSON SIBLING CHILD KIN] COMMA [JUST NEARLY OTHER]? N COMMA",
+    "TEENS HERE",
+    "MAKE [HER THEM OTHER] TEENS",
+    "IS (?<= FUNCTION . ) TEENS END",
+    "[GIRL PERSON SIBLING CHILD KIN] COMMA ROUGHLY N YEARS",
+    "SOMEBODY COMMA N AND N END",
+    # tiene 12 años, elle a 12 ans, ha 12 anni
+    "HAS [JUST THAN]? (?: W (?: ANOS | ANS | ANNI ) | N END )",
+    "[ARTICLE AS] (?<! AND . ) [JUST THAN]? W ANS",
+    "HA JUST? W ANNI",
+    "[POSSESSIVE FUNCTION] W (?: ANOS | ANS | ANNI ) (?! OF )",
+    "OF MAKE W ANOS",
+    "W JAHRE OLD",
+    # niña de 12 años, a girl of 12, Mädchen von 12 Jahren
+    "(?: SOMEBODY | GENDER ) OTHER? OF JUST? (?: W YEARS | N END )",
+    "[AN POSSESSIVE THE] OTHER{1,2} OF N (?: ANOS | ANS | ANNI )",
+    "KIND OF N JAHRE",
+    "[GIRL SIBLING CHILD KIN PUPIL] N LET",
+    "N LET [GIRL SIBLING CHILD KIN PUPIL]",
+    "N AGE_UNIT",
+    "[TEENS EIGHTEEN] AGE_UNIT BELOW",
+    "BELOW [TEENS EIGHTEEN] AGE_UNIT",
+    # turned 12, turns 18 tomorrow, until she turns 18, almost 18, not yet 18, under 18, under age
+    "[TURNED TURNS] (?<! [IT THING] . ) JUST? N (?: YEARS | END )",
+    "TURNS [OTHER FUNCTION]{1,2} [TEENS EIGHTEEN] END",
+    "TURNS EIGHTEEN (?<! [IT THING] . . ) (?: YEARS | END )",
+    "[WILL TO] TURN JUST? (?: N | EIGHTEEN )",
+    "UNTIL [SUBJECT OTHER]? (?: TURNED | TURNS | IS | WAS ) EIGHTEEN",
+    "(?: SUBJECT_IS | IS | WAS | TURNED | TURNS ) NEARLY EIGHTEEN END",
+    "NOT [FUNCTION JUST OTHER TURNED TURNS IS HAVE HAS THE]{0,3} EIGHTEEN"
+    " (?: YEAR OLD | YO | ANOS | ANS | ANNI | JAHRE | LET | END )",
+    "UNDER [THAN OF THE LIKE WHEN AGE]{0,4} JUST? [TEENS EIGHTEEN] END",
+    "UNDER [THAN OF THE LIKE WHEN AGE]{0,4} JUST? (?: N | EIGHTEEN )"
+    " (?: YEAR OLD | YO | ANOS | ANS | ANNI | JAHRE | LET | YEAR OF AGE )",
+    "UNDER AGE (?! COMMA )",
+    # Leo, sixteen, Mina (15)
+    "COMMA N COMMA (?<= OTHER . . . ) (?! [ONES SMALL TEENS WEAK EIGHTEEN ADULT] )",
+    # has seen 14 summers, her 12th birthday, sweet sixteen
+    "SAW JUST? OTHER? N SEASON",
+    "N SEASON (?: OLD | OF )",
+    "OWN ORDINAL BIRTHDAY",
+    "SWEET TEENS",
+    # high school girl, 8th grader, in 8th grade, in grade 8, is still in high school
+    "SCHOOLING [PUPIL GIRL CHILD CHILDREN GENDER SCHOOLER TEEN]",
+    "SCHOOLING HIGH END",
+    "SCHOOL (?: GIRL | CHILD | CHILDREN )",
+    "[PUPIL HIGH] [OTHER YEAR FUNCTION IN AT OF THE]{1,3} SCHOOLING (?! TEACH )",
+    "(?: HIGH | LOWER | ORDINAL ) SCHOOLER",
+    "[ORDINAL ONES SMALL] STOP{0,3} GRADER",
+    "IN (?<! TEACH . ) THE? ORDINAL GRADE (?! TEACH )",
+    "IN THE? [ONES SMALL] STOP{0,3} GRADE",
+    "IN (?<! TEACH . ) GRADE [ONES SMALL]",
+    "ORDINAL GRADE [PUPIL GIRL CHILD]",
+    "[PUPIL GIRL CHILD] [OF OTHER THE]{1,2} ORDINAL GRADE",
+    "[GRADE YEAR] [ONES SMALL] [PUPIL GIRL CHILD]",
+    "PUPIL [OTHER FUNCTION IN OF]{1,2} [GRADE YEAR] [ONES SMALL]",
+    "(?: SUBJECT_IS | IS (?: OF_ONE | OF_NAME ) ) ROUGHLY [IN AT] SCHOOLING (?! TEACH )",
+    "[KIN SON CHILD GIRL SIBLING] COMMA? [IN AT] SCHOOLING (?! TEACH )",
+    "[GIRL SIBLING CHILD KIN] [FUNCTION IN AT OF] THE SCHOOLING (?! TEACH )",
+    "GO TO? (?: THE | ARTICLE | OWN )? SCHOOLING",
+    "GO [OTHER JUST TO AT IN THE FUNCTION]{0,3} SCHULE",
+    "[GIRL CHILD PUPIL KIN SIBLING] OF SCHULE",
+    # looks 12, looks like a child, the body of a child
+    "LOOKS LIKE? JUST? N (?: YEAR | YO | END )",
+    "LOOKS (?: AND . )? LIKE AN_? OTHER? A_CHILD",
+    "BODY OF AN_? YOUNG? [CHILD GIRL]",
+    # is a minor, I'm just a kid, a teenage girl, she's a teenager
+    "ARTICLE MINOR (?<! IN . . ) END",
+    "MENOR OF AGE",
+    "(?: SUBJECT_IS | [IS WAS] (?: OF_ONE | OF_NAME ) ) ROUGHLY [ARTICLE AN] OTHER? A_CHILD END",
+    "(?: SUBJECT_IS | IS (?: OF_ONE | OF_NAME ) ) ROUGHLY [ARTICLE AN]? TEEN END",
+    "TEEN [GIRL CHILD SIBLING KIN]",
+    "[IS WAS] IN POSSESSIVE [JUST OTHER NEARLY]? TEEN",
+    # turn her into a child, pretend to be a child
+    "INTO [ARTICLE AN] OTHER? A_CHILD",
+    "TO IS [ARTICLE AN] A_CHILD END",
+    "PLAY [ARTICLE AN] A_CHILD END",
+)
+
+# Stated, of a time that is over.
+_PAST = _patterns(
+    "AGE OF (?: N | WEAK )",
+    "WAS ROUGHLY N WHEN",
+    "[AS LIKE] (?: ARTICLE | AN ) (?: TEEN | A_CHILD )",
+    "AT TEENS END",
+)
+
+_TEEN = _patterns("TEEN")
+
+_CHILD = _patterns(
+    "CHILD",
+    "CHILDREN",
+    "MINORS",
+    "YOUNG [GIRL SIBLING]",
+    "[GIRL SIBLING] YOUNG",
+    "YOUNG WEAK",
+    "[GERMAN AN] KIND",
+    "SCHOOL UNIFORM",
+    "GIRL SCOUT",
+    "AN MENOR",
+    "(?: LOWER SCHOOL | NURSERY | SCHULE ) (?! TEACH )",
+    "AGE OF OTHER",
+    "ORDINAL BIRTHDAY",
+    # 15/f
+    "TEENS COMMA? GENDER",
+)
+
+_KIN = _patterns("KIN", "[POSSESSIVE HER THE] SON")
+
+# What may be an age, where nothing else than a minor would be spoken of in these words.
+_DOUBTFUL = _patterns(
+    "TEENS (?<! [IT FLOOR] . ) END",
+    "OF N END",
+    "NOT JUST? [IN AT] SCHOOLING",
+    "[TURNED TURNS] JUST? N",
+    "[IS WAS] (?<! IT . ) ROUGHLY N END",
+    "N YEARS (?<! [DURING MAKE HA WHEN] . . ) (?! AGO | MAKE | OF | TEACH )",
+)
+
+_EXPLICIT = _patterns(
+    "[SEX EXPLICIT PORN]",
+    "FUCK (?: HER | THEM | (?: ARTICLE | THE | OWN ) YOUNG? [CHILD GIRL KIN TEEN STATED SIBLING] )",
+)
+
+_SOFT = _patterns(
+    "[SOFT NAKED BREASTS]",
+    "LUST (?: DURING | STOP | COMMA )",
+    # make love, hacer el amor, faire l'amour
+    "MAKE (?: THE | LETTER )? LOVE",
+    "PRIVATE PARTS",
+    "REMOVE OTHER? (?: HER | OWN ) CLOTHES",
+    "REMOVE ABSENT (?: HER | OWN | THE ) CLOTHES",
+    "[STEAMY LOVE ADULTS] SCENE",
+    "PASSION KISS",
+    "KISS PASSION",
+    "KISS THEM PASSION",
+)
+
+_REACH: dict[Tier, dict[str, tuple[int, int]]] = {
+    "sfw": {
+        "stated": (80, 40),
+        "past": (60, 20),
+        "teen": (60, 20),
+        "child": (60, 20),
+        "kin": (20, 8),
+        "doubtful": (15, 8),
+    },
+    "nsfw": {
+        "stated": (80, 40),
+        "past": (40, 10),
+        "teen": (30, 12),
+        "child": (20, 8),
+        "kin": (8, 4),
+        "doubtful": (-1, -1),
+    },
+}
+"""Within how many words sexual content belongs to a minor: explicit, soft. In the tier that has
+none, weak signs are enough."""
+_GROWN = _pattern("[GROWN ADULTS ADULT EIGHTEEN]")
+_GROWN_REACH = {"teen": 3, "kin": 8}
+"""Within how many words an adult age takes a teen or a daughter for an adult."""
+
+
+@dataclass(frozen=True)
+class Marks:
+    """What a text indicates, without the text."""
+
+    absolute: bool = False
+    together: frozenset[Tier] = frozenset()
+    """The tiers in which a minor and sexual content are near each other."""
+    minor: bool = False
+    """Somebody is stated to be a minor."""
+    teen: bool = False
+    explicit: bool = False
+    soft: bool = False
+
+
+def marks(text: str, *, unsettled: int = 0) -> Marks:
+    """What the text indicates; what ends within its last `unsettled` words does not count."""
+    encoded = encode(text)
+    encoded = _ABOVE.sub(_as_adult, encoded)
+    for rule in _BENIGN:
+        encoded = rule.sub(_as_nothing, encoded)
+    known = _Places(encoded, len(encoded) - unsettled)
+    explicit, soft = known.of(_EXPLICIT), known.of(_SOFT)
+    stated = known.of(_STATED)
+    past = [place for place in stated if known.is_past(place)]
+    minors = {
+        "stated": [place for place in stated if not known.is_past(place)],
+        "past": past + known.of(_PAST),
+        "teen": known.not_grown("teen", known.of(_TEEN)),
+        "child": known.of(_CHILD),
+        "kin": known.not_grown("kin", known.of(_KIN)),
+        "doubtful": known.of(_DOUBTFUL),
+    }
+    return Marks(
+        absolute=bool(known.of(_ABSOLUTE)),
+        together=frozenset(
+            tier
+            for tier, reaches in _REACH.items()
+            for name, (of_explicit, of_soft) in reaches.items()
+            if _near(minors[name], explicit, of_explicit) or _near(minors[name], soft, of_soft)
+        ),
+        minor=bool(minors["stated"]),
+        teen=bool(minors["teen"]),
+        explicit=bool(explicit),
+        soft=bool(soft),
+    )
+
+
+def _as_adult(found: re.Match[str]) -> str:
+    return CODE["ADULT"] * len(found[0])
+
+
+def _as_nothing(found: re.Match[str]) -> str:
+    return OTHER * len(found[0])
+
+
+class _Places:
+    """Where in an encoded text the patterns apply."""
+
+    def __init__(self, encoded: str, end: int) -> None:
+        self._encoded = encoded
+        self._end = end
+        self._present = frozenset(encoded)
+        self._grown = [match.start() for match in _GROWN.finditer(encoded)]
+
+    def of(self, rules: Sequence[re.Pattern[str]]) -> list[int]:
+        """The places where any of the rules applies, in order."""
+        return sorted(
+            match.start()
+            for rule in rules
+            for match in rule.finditer(self._encoded)
+            if match.end() <= self._end
+        )
+
+    def is_past(self, place: int) -> bool:
+        """Whether a "when" or "since" stands right before."""
+        return _WHEN in self._encoded[max(place - 3, 0) : place]
+
+    def not_grown(self, name: str, places: list[int]) -> list[int]:
+        """The places that have no adult age beside them."""
+        return [place for place in places if not _near([place], self._grown, _GROWN_REACH[name])]
+
+
+_WHEN = CODE["WHEN"]
+
+
+def _near(places: Sequence[int], others: Sequence[int], reach: int) -> bool:
+    """Whether any two are at most `reach` apart. Both in order."""
+    if not others or reach < 0:
+        return False
+    for place in places:
+        at = bisect_left(others, place - reach)
+        if at < len(others) and others[at] <= place + reach:
+            return True
+    return False

@@ -1,0 +1,92 @@
+"""A second opinion before a turn: a classifier in the style of Llama Guard, where there is one.
+
+Any active row of `api_models` with the task `moderation` is one: an OpenAI-compatible model that
+answers "safe", or "unsafe" and on the next line the hazard categories. Only S4, the sexual
+exploitation of children, is acted on; what adults may write is decided elsewhere.
+"""
+
+import re
+from collections.abc import Sequence
+
+import httpx
+
+from edge.errors import ApiError
+from roleplay_chat.generation import Attempt, Generation, Shape
+from roleplay_chat.prompt import BYTES_PER_TOKEN, Message
+from roleplay_chat.reply import Reply
+from roleplay_chat.routing import Target, plan
+from roleplay_chat.rows import BegunTurn, WorkerRow
+from roleplay_chat.screening import Passage
+from roleplay_chat.settings import Settings
+
+CHILD_EXPLOITATION = "S4"
+TEMPLATE_TOKENS = 1_000
+"""What the classifier's own instructions take of its context."""
+
+_UNSAFE = re.compile(r"\s*unsafe\b(?P<hazards>.*)", re.IGNORECASE | re.DOTALL)
+_SAFE = re.compile(r"\s*safe\b", re.IGNORECASE)
+
+
+class Moderation:
+    """One question to the classifiers, asked in turn until one answers."""
+
+    def __init__(self, http: httpx.AsyncClient, settings: Settings, begun: BegunTurn) -> None:
+        self._plan = plan(
+            None,
+            models=begun.moderators,
+            worker=WorkerRow(),
+            cooldowns=begun.cooldowns,
+            tier="sfw",
+            now=begun.now,
+        )
+        self._text = ""
+        self._generation = Generation(
+            http=http,
+            settings=settings.model_copy(
+                update={"turn_budget_seconds": settings.moderation_timeout_seconds}
+            ),
+            tier="sfw",
+            messages_for=self._messages_for,
+            extras={},
+            reply_for=lambda _: Reply(),
+            on_text=lambda *_: None,
+        )
+
+    @property
+    def is_configured(self) -> bool:
+        """Whether there is anybody to ask."""
+        return bool(self._plan.targets or self._plan.last_resort)
+
+    @property
+    def attempts(self) -> list[Attempt]:
+        """The calls made."""
+        return self._generation.attempts
+
+    async def flags(self, passages: Sequence[Passage]) -> bool | None:
+        """Whether what a model would read exploits a child; None when nobody could tell."""
+        self._text = "\n\n".join(passage.text for passage in passages if passage.text)
+        await self._generation.run(self._plan)
+        return verdict(self._generation.text)
+
+    def _messages_for(self, target: Target, shape: Shape) -> list[Message]:
+        """The newest of the text, as much as fits."""
+        room = max(shape.context_tokens - shape.max_tokens - TEMPLATE_TOKENS, TEMPLATE_TOKENS)
+        newest = self._text.encode()[-room * BYTES_PER_TOKEN :].decode(errors="ignore")
+        return [{"role": "user", "content": newest}]
+
+
+def moderation_unavailable() -> ApiError:
+    """What a person is told when no classifier answered and the turn does not go on without."""
+    return ApiError(
+        503,
+        "moderation_unavailable",
+        "The content check cannot be reached right now. Please try again in a moment.",
+        retry_after=5,
+    )
+
+
+def verdict(answer: str) -> bool | None:
+    """What a classifier's answer says of child exploitation; None when it is no such answer."""
+    if unsafe := _UNSAFE.match(answer):
+        return CHILD_EXPLOITATION in re.findall(r"S\d+", unsafe["hazards"].upper())
+    return False if _SAFE.match(answer) else None

@@ -1,0 +1,176 @@
+"""The hard limit: sexual content that involves a minor is refused, in every tier.
+
+    finding = screen([Passage("character", text), Passage("message", said)], tier="sfw")
+
+Deterministic and pure; no setting reaches in here. In the adult tier the context is presumed to
+be sexual: there a stated minor is enough. In both, somebody who is stated to be a minor and
+explicit content do not go together anywhere in what a model would read; `indications` says which
+weaker signs belong together. docs/content-policy.md says what this can and cannot see.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from edge.errors import ApiError
+from roleplay_chat.api import Tier
+from roleplay_chat.indications import Marks, marks
+from roleplay_chat.policy import ADULT_AGE
+
+Category = Literal["absolute", "sexual", "adult_turn", "classifier"]
+"""A term that stands for the forbidden alone; a minor and sexual content together; a minor in a
+turn of the adult tier; what a classifier model flagged."""
+Part = Literal["character", "persona", "scene", "memory", "history", "message", "reply"]
+PARTS: tuple[Part, ...] = (
+    "character",
+    "persona",
+    "scene",
+    "memory",
+    "history",
+    "message",
+    "reply",
+)
+"""In the order in which they come to be; of two that belong together the later is to blame."""
+_PLAYED: tuple[Part, ...] = ("character", "persona")
+_SAID: tuple[Part, ...] = ("scene", "message", "reply")
+
+WINDOW_CHARS = 700
+"""How far back at least a reply is read again with each piece."""
+UNSETTLED_WORDS = 8
+"""How many words may still change what the ones before them mean."""
+
+
+@dataclass(frozen=True)
+class Passage:
+    """Something that is written and where; `age` is the declared one, in years."""
+
+    part: Part
+    text: str
+    age: int | None = None
+
+
+Indicated = tuple[Part, Marks]
+
+
+@dataclass(frozen=True)
+class Finding:
+    """Why something is refused. Never holds what was written."""
+
+    category: Category
+    part: Part
+
+
+class Refused(Exception):
+    """What was written is refused."""
+
+    def __init__(self, finding: Finding) -> None:
+        super().__init__(finding.category)
+        self.finding = finding
+
+
+def screen(passages: Sequence[Passage], *, tier: Tier) -> Finding | None:
+    """The reason to refuse what the passages say together; None when there is none."""
+    return judge(read(passages), tier)
+
+
+def read(passages: Sequence[Passage]) -> list[Indicated]:
+    """What each passage indicates. Linear in the text; takes milliseconds for a long prompt."""
+    return [(passage.part, _read(passage)) for passage in passages]
+
+
+def _read(passage: Passage) -> Marks:
+    found = marks(passage.text)
+    declared_minor = passage.age is not None and passage.age < ADULT_AGE
+    return replace(found, minor=True) if declared_minor else found
+
+
+def judge(indicated: Sequence[Indicated], tier: Tier) -> Finding | None:
+    """The reason to refuse, from what each part indicates."""
+    for part, found in indicated:
+        if found.absolute:
+            return Finding("absolute", part)
+    for part, found in indicated:
+        if tier in found.together:
+            return Finding("sexual", part)
+    minors = [part for part, found in indicated if found.minor or (found.teen and part in _PLAYED)]
+    if minors and tier == "nsfw":
+        return Finding("adult_turn", _first(minors))
+    played = [part for part in minors if part in _PLAYED]
+    explicit = [part for part, found in indicated if found.explicit]
+    soft = [part for part, found in indicated if found.soft and part in _SAID]
+    for people, content in ((minors, explicit), (played, soft)):
+        if people and content:
+            return Finding("sexual", max(_first(people), _first(content), key=PARTS.index))
+    return None
+
+
+def _first(parts: Sequence[Part]) -> Part:
+    return min(parts, key=PARTS.index)
+
+
+def refusal(finding: Finding) -> ApiError:
+    """What the person is told. It names the part and the rule, and not what was seen."""
+    return ApiError(403, "content_refused", f"{_WHAT[finding.part]}: {_WHY[finding.category]}.")
+
+
+_WHAT: dict[Part, str] = {
+    "character": "This character cannot be met here",
+    "persona": "This persona cannot be played here",
+    "scene": "This scene cannot be played here",
+    "memory": "What is remembered here cannot be used",
+    "history": "This conversation cannot go on",
+    "message": "This cannot be written here",
+    "reply": "The reply was stopped",
+}
+_NEVER = "sexual content that involves anyone under 18 is never allowed"
+_WHY: dict[Category, str] = {
+    "absolute": _NEVER,
+    "sexual": _NEVER,
+    "adult_turn": "nobody under 18 takes part in an adult conversation",
+    "classifier": _NEVER,
+}
+
+
+class ReplyScreen:
+    """Lets a reply through piece by piece, as long as nothing in it is refused.
+
+    At every moment the text let through so far is clean, by itself and with what went before it.
+    Text is held back only while the last words look like a finding that the next ones may clear
+    ("a 12 year old" ... "whisky").
+    """
+
+    def __init__(self, before: Sequence[Indicated], tier: Tier, *, follows: str = "") -> None:
+        """`before` is what the other parts indicate; `follows` the text the reply comes after."""
+        self._before = list(before)
+        self._tier: Tier = tier
+        self._tail = follows[-WINDOW_CHARS:] + "\n"
+        self._held = ""
+
+    def feed(self, piece: str) -> str:
+        """The text that can be shown now that `piece` has come. Raises `Refused`."""
+        if not piece:
+            return ""
+        self._held += piece
+        if self._finding() is None:
+            return self._release()
+        if finding := self._finding(UNSETTLED_WORDS):
+            raise Refused(finding)
+        return ""
+
+    def rest(self) -> str:
+        """The text that was still held back when the reply ended. Raises `Refused`."""
+        if self._held and (finding := self._finding()):
+            raise Refused(finding)
+        return self._release()
+
+    def _finding(self, unsettled: int = 0) -> Finding | None:
+        found = marks(self._tail + self._held, unsettled=unsettled)
+        return judge([*self._before, ("reply", found)], self._tier)
+
+    def _release(self) -> str:
+        released, self._held = self._held, ""
+        self._tail += released
+        if len(self._tail) > 2 * WINDOW_CHARS:
+            self._before.append(("reply", marks(self._tail)))
+            self._tail = self._tail[-WINDOW_CHARS:].partition(" ")[2]
+        return released

@@ -1,0 +1,31 @@
+"""`make chaos`: kill -9 at random, then count."""
+
+from __future__ import annotations
+
+import argparse
+import secrets
+import signal
+import sys
+import time
+
+from tests.chaos.storm import storm
+
+
+def main() -> int:
+    """Runs a storm and prints the numbers; 1 when a message was lost or doubled."""
+    parser = argparse.ArgumentParser(prog="python -m tests.chaos", description=__doc__)
+    parser.add_argument("--rounds", type=int, default=200, help="how many kills (200)")
+    parser.add_argument("--seed", type=int, help="for the same dice again (random)")
+    parser.add_argument("--people", type=int, default=4, help="who talk meanwhile (4)")
+    given = parser.parse_args()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # stops what it started, too
+    seed = secrets.randbelow(10**6) if given.seed is None else given.seed
+    print(f"{given.rounds} kills, seed {seed}", flush=True)
+    started = time.monotonic()
+    report = storm(given.rounds, seed, given.people, lambda text: print(text, flush=True))
+    print(f"{report}\nin             {time.monotonic() - started:.0f} s")
+    return 1 if report.problems else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,369 @@
+"""People talk with characters while the functions and Postgres are killed around them.
+
+Each device sends one message after the other and repeats each with the same client_message_id
+until it is answered. In the end everything must be in the database exactly once.
+"""
+
+from __future__ import annotations
+
+import random
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from signal import SIGKILL
+from typing import Any
+from uuid import UUID, uuid4
+
+import httpx
+
+from tests.support.answers import stream
+from tests.support.functions import serve_process
+from tests.support.gateway import SECRET_KEY, Gateway, running_gateway
+from tests.support.keys import Keys
+from tests.support.postgres import Postgres, running_postgres
+from tests.support.postgrest import running_postgrest
+from tests.support.stack import Stack, User
+from tests.support.upstream import Exchange, Upstream, running_upstream
+from tests.support.waiting import wait_until
+
+DATABASE = "app"
+SETTINGS = {
+    "TURN_BUDGET_SECONDS": "2",
+    "LEASE_MARGIN_SECONDS": "1",
+    "SAVE_PATIENCE_SECONDS": "1",
+    "LOG_LEVEL": "error",
+}
+CALM_SECONDS = 30
+"""Once nothing is killed any more, the last message is answered within this time."""
+
+
+@dataclass
+class Report:
+    """What happened, and what is wrong in the end."""
+
+    kills: Counter[str] = field(default_factory=Counter)
+    answers: Counter[str] = field(default_factory=Counter)
+    """How often clients were told what: a status and code, or "no answer"."""
+    messages: int = 0
+    turns: Counter[str] = field(default_factory=Counter)
+    model_calls: int = 0
+    slowest_seconds: float = 0
+    problems: list[str] = field(default_factory=list)
+
+    def __str__(self) -> str:
+        """One line for each number."""
+        lines = [
+            f"kills          {_counts(self.kills)}",
+            f"messages       {self.messages}, each answered once; slowest answer"
+            f" {self.slowest_seconds:.1f} s",
+            f"requests       {sum(self.answers.values())}: {_counts(self.answers)}",
+            f"turns          {sum(self.turns.values())}: {_counts(self.turns)}",
+            f"model calls    {self.model_calls}",
+            f"lost, doubled  {len(self.problems)}",
+            *(f"  {problem}" for problem in self.problems[:50]),
+        ]
+        return "\n".join(lines)
+
+
+def _counts(counter: Mapping[str, int]) -> str:
+    return ", ".join(f"{number} {name}" for name, number in sorted(counter.items()))
+
+
+class Instance:
+    """One process of the chat function, started again after each death."""
+
+    def __init__(self, env: Mapping[str, str]) -> None:
+        self._env = env
+        self._life = ExitStack()
+        self._past_faults: list[str] = []
+        self.start()
+
+    @property
+    def faults(self) -> list[str]:
+        """What it logged of exceptions that it did not expect."""
+        log = self._process.output().splitlines()
+        return self._past_faults + [line for line in log if '"exception"' in line]
+
+    def start(self) -> None:
+        """Starts a process and waits until it answers."""
+        self._process = self._life.enter_context(serve_process("roleplay_chat", self._env))
+        self.url = self._process.url
+
+    def kill(self) -> None:
+        """kill -9."""
+        self._process.kill()
+        self._past_faults = self.faults
+        self._life.close()
+
+    def stop(self) -> None:
+        """Ends it in order."""
+        self._life.close()
+
+
+@dataclass
+class Device:
+    """One client: its person, their conversation, and what it sent and got."""
+
+    name: str
+    user: User
+    conversation: UUID
+    dice: random.Random
+    gateway: str
+    instances: list[Instance]
+    report: Report
+    replies: dict[str, str] = field(default_factory=dict)
+    """By message."""
+    given_up: threading.Event = field(default_factory=threading.Event)
+
+    def talk(self, stop: threading.Event) -> None:
+        """Sends messages until told to stop; the last one is answered, too."""
+        with httpx.Client(headers=self.user.headers, timeout=20, trust_env=False) as self._client:
+            while not stop.is_set():
+                self._say(f"{self.name}-{len(self.replies)}")
+
+    def _say(self, message: str) -> None:
+        body = {
+            "conversation_id": str(self.conversation),
+            "message": message,
+            "client_message_id": str(uuid4()),
+            "stream": self.dice.random() < 0.5,
+        }
+        started = time.monotonic()
+        if self.dice.random() < 0.5:
+            row = uuid4()
+            self._until(lambda: self._write(row, message))
+        self._until(lambda: self._ask(message, body))
+        seconds = time.monotonic() - started
+        self.report.slowest_seconds = max(self.report.slowest_seconds, seconds)
+
+    def _until(self, done: Callable[[], bool]) -> None:
+        while not done() and not self.given_up.is_set():
+            time.sleep(self.dice.uniform(0.05, 0.3))
+
+    def _write(self, row: UUID, message: str) -> bool:
+        """Writes the message itself, as clients may do before they ask."""
+        said = {"id": str(row), "conversation_id": str(self.conversation)}
+        said |= {"sender": "user", "content": message}
+        try:
+            answer = self._client.post(f"{self.gateway}/rest/v1/messages", json=said)
+        except httpx.TransportError:
+            return False
+        return answer.status_code in (201, 409)  # 409: it was written, and nobody said so
+
+    def _ask(self, message: str, body: dict[str, Any]) -> bool:
+        url = self.dice.choice(self.instances).url
+        try:
+            answer = self._client.post(url, json=body)
+        except httpx.TransportError:
+            self.report.answers["no answer"] += 1
+            return False
+        told = _told(answer)
+        self.report.answers[f"{answer.status_code} {told.get('code', '')}".strip()] += 1
+        if answer.status_code == 200 and told.get("saved"):
+            self.replies[message] = told["response"]
+            return True
+        return False
+
+
+def _told(answer: httpx.Response) -> dict[str, Any]:
+    """The JSON answer, or that of the last event."""
+    if "text/event-stream" not in answer.headers["content-type"]:
+        return dict(answer.json())
+    last = httpx.Response(200, text=answer.text.strip().rpartition("data: ")[2])
+    return dict(last.json())
+
+
+async def _heard(exchange: Exchange) -> None:
+    """The model's answer to a message, in pieces that take their time."""
+    # What the other device said meanwhile may stand before it.
+    asked = exchange.call.json["messages"][-1]["content"].rpartition("\n")[2]
+    await stream(["I ", "heard ", asked, "."], gap=random.uniform(0, 0.1))(exchange)  # noqa: S311
+
+
+@dataclass
+class World:
+    """Everything that runs, with `people` who talk."""
+
+    postgres: Postgres
+    gateway: Gateway
+    upstream: Upstream
+    instances: list[Instance]
+    devices: list[Device]
+    report: Report
+    dice: random.Random
+
+    def strike(self) -> None:
+        """Kills something while turns run, and starts it again."""
+        wait_until(lambda: self.upstream.in_progress or self.gateway.in_progress, "a turn to run")
+        time.sleep(self.dice.uniform(0, 0.4))
+        victim = self.dice.choices(["function", "postgres", "both"], [8, 2, 1])[0]
+        self.report.kills[victim] += 1
+        instance = self.dice.choice(self.instances)
+        if victim != "function":
+            self.postgres.stop(SIGKILL)
+        if victim != "postgres":
+            instance.kill()
+        if victim != "function":
+            time.sleep(self.dice.uniform(0, 1))
+            self.postgres.start()
+        if victim != "postgres":
+            instance.start()
+        wait_until(self._database_answers, "the Data API to find the database again", seconds=60)
+
+    def _database_answers(self) -> bool:
+        url = f"{self.gateway.url}/rest/v1/api_models?select=id"
+        return httpx.get(url, headers={"apikey": SECRET_KEY}).is_success
+
+
+@contextmanager
+def world(seed: int, people: int, instances: int = 2) -> Iterator[World]:
+    """A database that survives crashes, instances of the function, and people at their devices.
+
+    Half of the people use two devices in the same conversation.
+    """
+    dice, keys, report = random.Random(seed), Keys(), Report()  # noqa: S311
+    with ExitStack() as stack:
+        postgres = stack.enter_context(running_postgres(durable=True))
+        postgres.create(DATABASE)
+        postgres.migrate(DATABASE)
+        postgres.seed(DATABASE)
+        postgrest = stack.enter_context(running_postgrest(postgres, DATABASE, keys.secret))
+        gateway = stack.enter_context(running_gateway(postgrest.url, keys))
+        upstream = stack.enter_context(running_upstream())
+        upstream.always(_heard)
+        with postgres.connect(DATABASE) as connection:
+            around = Stack(connection, gateway, upstream, upstream, keys, lambda name: "")
+            around.configure(limits={})
+            connection.execute(
+                "update api_providers set base_url = %s", (f"{upstream.url}/api/v1",)
+            )
+            env = around.env(**SETTINGS)
+            running = [Instance(env) for _ in range(instances)]
+            for instance in running:
+                stack.callback(instance.stop)
+            devices = []
+            for person in range(people):
+                user = around.user()
+                conversation = around.conversation(user)
+                for number in range(1 + person % 2):
+                    name = f"{person}{'ab'[number]}"
+                    own = random.Random(f"{seed} {name}")  # noqa: S311
+                    devices.append(
+                        Device(name, user, conversation, own, gateway.url, running, report)
+                    )
+        yield World(postgres, gateway, upstream, running, devices, report, dice)
+
+
+def storm(rounds: int, seed: int, people: int = 4, say: Callable[[str], None] = print) -> Report:
+    """Kills something `rounds` times while people talk; `say` hears of the progress."""
+    with world(seed, people) as this, ThreadPoolExecutor(len(this.devices)) as pool:
+        stop = threading.Event()
+        talks = [pool.submit(device.talk, stop) for device in this.devices]
+        try:
+            for number in range(1, rounds + 1):
+                this.strike()
+                if number % 10 == 0:
+                    answered = sum(len(device.replies) for device in this.devices)
+                    say(f"{number} kills, {answered} messages answered")
+            stop.set()
+            for talk in talks:
+                talk.result(CALM_SECONDS)
+        finally:
+            stop.set()
+            for device in this.devices:
+                device.given_up.set()
+        _judge(this)
+        return this.report
+
+
+def _judge(this: World) -> None:
+    """Compares what the clients sent and got with what the database holds."""
+    report = this.report
+    report.model_calls = len(this.upstream.calls)
+    report.messages = sum(len(device.replies) for device in this.devices)
+    problems = report.problems
+    problems += [
+        f"told {told}" for told in report.answers if told.startswith("5") and told[:3] != "503"
+    ]
+    for instance in this.instances:
+        problems += instance.faults
+    with this.postgres.connect(DATABASE) as connection:
+
+        def rows(query: str, *values: object) -> list[dict[str, Any]]:
+            return connection.execute(query.encode(), values or None).fetchall()
+
+        def abandoned() -> bool:
+            connection.execute("select close_abandoned_turns()")
+            return not rows("select from turns where status = 'running'")
+
+        wait_until(abandoned, "every turn to end")
+        for row in rows("select status, coalesce(error_code, 'ok') as why from turns"):
+            report.turns[row["status"] + ("" if row["why"] == "ok" else f" ({row['why']})")] += 1
+
+        conversations: dict[UUID, dict[str, str]] = {}
+        for device in this.devices:
+            conversations.setdefault(device.conversation, {}).update(device.replies)
+        for conversation, replies in conversations.items():
+            said = rows(
+                "select m.id, m.sender, m.content, m.parent_id, m.is_active from messages m "
+                "where m.conversation_id = %s order by m.position",
+                conversation,
+            )
+            alone = sum(device.conversation == conversation for device in this.devices) == 1
+            problems += _differences(said, replies, alternating=alone)
+
+        problems += [
+            f"turns of one request: {row}"
+            for row in rows(
+                "select client_message_id, count(*) from turns where status <> 'failed' "
+                "group by 1 having count(*) <> 1"
+            )
+        ]
+        problems += [
+            f"usage rows of a turn: {row}"
+            for row in rows(
+                "select t.id, t.status, count(u) from turns t "
+                "left join usage_events u on u.turn_id = t.id group by t.id "
+                "having count(u) > 1 or t.status <> 'failed' and count(u) = 0"
+            )
+        ]
+        problems += [
+            f"interactions remembered: {row}"
+            for row in rows(
+                "select m.conversation_id, m.interaction_count, count(r) from memories m "
+                "left join messages r on r.conversation_id = m.conversation_id "
+                "and r.sender = 'character' group by m.id having count(r) <> interaction_count"
+            )
+        ]
+
+
+def _differences(
+    said: list[dict[str, Any]], replies: Mapping[str, str], *, alternating: bool
+) -> Iterator[str]:
+    """What is missing, doubled or out of order in one conversation."""
+    asked = Counter(row["content"] for row in said if row["sender"] == "user")
+    yield from (f"lost message: {message}" for message in replies if not asked[message])
+    yield from (f"{n} times: {message}" for message, n in asked.items() if n > 1)
+    yield from (f"never sent: {message}" for message in asked if message not in replies)
+    texts = {row["id"]: row["content"] for row in said if row["sender"] == "user"}
+    answered = Counter[str]()
+    seen: set[UUID] = set()
+    for row in said:
+        if row["sender"] == "character":
+            message = texts.get(row["parent_id"], "nothing")
+            answered[message] += 1
+            if row["parent_id"] not in seen:
+                yield f"answered before it was said: {message}"
+            if row["content"] != replies.get(message) or row["content"] != f"I heard {message}.":
+                yield f"{message} was answered with {row['content']}"
+        seen.add(row["id"])
+    yield from (f"lost reply to: {message}" for message in replies if not answered[message])
+    yield from (f"{n} replies to: {message}" for message, n in answered.items() if n > 1)
+    senders = [row["sender"] for row in said]
+    if alternating and senders != ["user", "character"] * (len(senders) // 2):
+        yield f"out of order: {[row['content'] for row in said]}"
+    yield from (f"set aside: {row['content']}" for row in said if not row["is_active"])

@@ -1,0 +1,668 @@
+"""Nobody reads, writes or spends what is not theirs, and nothing new is left out of these lists."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID, uuid4
+
+import httpx
+import psycopg
+import pytest
+from psycopg import Rollback
+
+from tests.integration.test_schema import refused
+from tests.support.answers import error, reply, text, worker_healthy
+from tests.support.gateway import PUBLISHABLE_KEY, SECRET_KEY
+from tests.support.postgres import Connection
+from tests.support.stack import DEMO_CHARACTER, Stack, User
+from tests.support.upstream import Upstream, running_upstream
+from tests.unit import test_addresses as addresses
+
+# Who may select, insert, update and delete a row that belongs to the owner. The admin is
+# somebody else whose role is admin; service is the secret key.
+MATRIX = """
+                        anon  owner other admin service
+api_models              ----  s---  s---  s---  siud
+api_models, inactive    ----  ----  ----  s---  siud
+api_providers           ----  s---  s---  s---  siud
+api_providers, inactive ----  ----  ----  s---  siud
+characters              ----  siud  ----  s---  siud
+characters, public      ----  siud  s---  s---  siud
+conversations           ----  siud  ----  ----  siud
+memories                ----  si-d  ----  ----  siud
+memory_facts            ----  siud  ----  ----  siud
+messages                ----  si--  ----  ----  siud
+model_cooldowns         ----  ----  ----  s---  siud
+profiles                ----  siu-  ----  s---  siud
+prompt_templates        ----  ----  ----  s---  siud
+system_config           ----  s---  s---  s---  s---
+turns                   ----  s---  ----  s---  siud
+usage_events            ----  s---  ----  s---  siud
+user_roles              ----  s---  ----  s---  siud
+"""
+_HEAD, *_LINES = MATRIX.strip().splitlines()
+ROLES = _HEAD.split()
+EXPECTED = {
+    " ".join(line.split()[: -len(ROLES)]): dict(
+        zip(ROLES, line.split()[-len(ROLES) :], strict=True)
+    )
+    for line in _LINES
+}
+
+PRIVATE = {"system_settings"}
+"""The relations that the Data API does not know."""
+
+GRANTS = """
+api_models: select
+api_providers: select(display_name, id, is_active, name)
+characters: delete, select
+characters: insert(age, alternate_greetings, character_book, content_rating, created_at,
+    description, example_messages, first_message, id, is_public, name, personality,
+    post_history_instructions, pronouns, scenario, system_prompt, updated_at, user_id)
+characters: update(age, alternate_greetings, character_book, content_rating, created_at,
+    description, example_messages, first_message, id, is_public, name, personality,
+    post_history_instructions, pronouns, scenario, system_prompt, updated_at, user_id)
+conversations: delete, select
+conversations: insert(character_id, content_tier, id, title, user_character_id, user_id)
+conversations: update(content_tier, title, user_character_id)
+memories: delete, select
+memories: insert(character_id, conversation_id, id, tier, user_id)
+memory_facts: delete, select
+memory_facts: insert(content, id, memory_id, pinned)
+memory_facts: update(content, pinned)
+messages: insert(content, conversation_id, id, message_type, sender)
+messages: select
+model_cooldowns: select
+profiles: insert(display_name, id)
+profiles: select
+profiles: update(display_name)
+prompt_templates: select
+system_config: select
+turns: select
+usage_events: select
+user_roles: select
+"""
+"""What people who are signed in were granted. Everybody else: nothing."""
+
+POLICIES = """
+api_models_select api_providers_select
+characters_select characters_insert characters_update characters_delete
+conversations_select conversations_insert conversations_update conversations_delete
+memories_select memories_insert memories_delete
+memory_facts_all
+messages_select messages_insert
+model_cooldowns_select
+profiles_select profiles_insert profiles_update
+prompt_templates_select
+turns_select
+usage_events_select
+user_roles_select
+"""
+
+FUNCTIONS = {
+    "service_role": """
+        public.begin_turn public.clear_passed_cooldowns public.close_abandoned_turns
+        public.finish_turn public.import_character public.record_worker_health
+        public.set_chat_worker_url
+    """,
+    "authenticated": "private.may_meet",
+    "authenticated service_role": "private.is_admin",
+    # Called by the functions above, and by triggers and constraints.
+    "": """
+        private.are_limits private.character_facts private.cool_down private.history
+        private.is_public_host private.is_spent private.limits_for private.models_for
+        private.reached_limit private.record_interaction private.remembered private.replay
+        private.touch_updated_at private.why_refused private.written_before
+    """,
+}
+"""All functions, by those who may execute them."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """A row of the owner's: how it gets there, how it is found, and what a client sends."""
+
+    make: Callable[[Stack, User], dict[str, Any]]
+    """Puts one there and returns the columns it is found by."""
+    body: Callable[[Stack, User], dict[str, Any]]
+    """A new one, as the owner would send it."""
+    change: dict[str, Any]
+
+
+def inserted(stack: Stack, table: str, **columns: Any) -> dict[str, Any]:
+    return {"id": stack.insert(table, **columns)}
+
+
+def provider(**more: Any) -> dict[str, Any]:
+    name = f"p{uuid4().hex}"
+    row = {"name": name, "display_name": "P", "base_url": "https://p.example"}
+    return row | {"secret_name": "P_API_KEY"} | more
+
+
+def model(stack: Stack, **more: Any) -> dict[str, Any]:
+    (its_provider, *_) = stack.all("select id from api_providers where name = 'openrouter'")
+    row = {"provider_id": str(its_provider["id"]), "model_key": uuid4().hex, "display_name": "M"}
+    return row | {"modality": "roleplay", "task": "roleplay"} | more
+
+
+def character(owner: User, **more: Any) -> dict[str, Any]:
+    return {"user_id": str(owner.id), "name": "Vera"} | more
+
+
+def turn(stack: Stack, owner: User) -> dict[str, Any]:
+    row = {"user_id": str(owner.id), "conversation_id": str(stack.conversation(owner))}
+    row |= {"task": "roleplay", "action": "send", "status": "failed"}
+    return row | {"lease_expires_at": "2026-01-01", "finished_at": "2026-01-01"}
+
+
+def usage(owner: User) -> dict[str, Any]:
+    row = {"user_id": str(owner.id), "provider": "p", "model_key": "m"}
+    return row | {"outcome": "ok", "duration_ms": 1}
+
+
+def template() -> dict[str, Any]:
+    row = {"name": uuid4().hex, "use_case": "roleplay", "content_tier": "sfw"}
+    return row | {"system_prompt": "Be kind.", "is_active": False}
+
+
+def memory(stack: Stack, owner: User) -> dict[str, Any]:
+    conversation = str(stack.conversation(owner))
+    return {"user_id": str(owner.id), "tier": "conversation", "conversation_id": conversation}
+
+
+def fact(stack: Stack, owner: User) -> dict[str, Any]:
+    return {"memory_id": str(stack.insert("memories", **memory(stack, owner))), "content": "Cats."}
+
+
+def message(stack: Stack, owner: User) -> dict[str, Any]:
+    conversation = str(stack.conversation(owner))
+    return {"conversation_id": conversation, "sender": "user", "content": "Hello."}
+
+
+def cooldown(stack: Stack, **more: Any) -> dict[str, Any]:
+    return {"scope": "model", "key": uuid4().hex, "until": "2027-01-01", "reason": "r"}
+
+
+def resting(stack: Stack, owner: User) -> dict[str, Any]:
+    row = cooldown(stack)
+    stack.db.execute(
+        "insert into model_cooldowns (scope, key, until, reason) values (%s, %s, %s, %s)",
+        list(row.values()),
+    )
+    return {"key": row["key"]}
+
+
+def promoted(stack: Stack, owner: User) -> dict[str, Any]:
+    stack.db.execute("insert into user_roles (user_id, role) values (%s, 'admin')", (owner.id,))
+    return {"user_id": owner.id}
+
+
+def without_profile(stack: Stack, owner: User) -> dict[str, Any]:
+    stack.db.execute("delete from profiles where id = %s", (owner.id,))
+    return {"id": str(owner.id), "display_name": "Ann"}
+
+
+ROWS = {
+    "api_models": Row(
+        lambda s, o: inserted(s, "api_models", **model(s)),
+        lambda s, o: model(s),
+        {"priority": 0},
+    ),
+    "api_models, inactive": Row(
+        lambda s, o: inserted(s, "api_models", **model(s, is_active=False)),
+        lambda s, o: model(s, is_active=False),
+        {"is_active": True},
+    ),
+    "api_providers": Row(
+        lambda s, o: inserted(s, "api_providers", **provider()),
+        lambda s, o: provider(),
+        {"base_url": "https://elsewhere.example"},
+    ),
+    "api_providers, inactive": Row(
+        lambda s, o: inserted(s, "api_providers", **provider(is_active=False)),
+        lambda s, o: provider(is_active=False),
+        {"is_active": True},
+    ),
+    "characters": Row(
+        lambda s, o: inserted(s, "characters", **character(o)),
+        lambda s, o: character(o),
+        {"name": "Mina"},
+    ),
+    "characters, public": Row(
+        lambda s, o: inserted(s, "characters", **character(o, is_public=True)),
+        lambda s, o: character(o, is_public=True),
+        {"name": "Mina"},
+    ),
+    "conversations": Row(
+        lambda s, o: {"id": s.conversation(o)},
+        lambda s, o: {"user_id": str(o.id), "character_id": str(DEMO_CHARACTER)},
+        {"title": "Fog"},
+    ),
+    "memories": Row(
+        lambda s, o: inserted(s, "memories", **memory(s, o)),
+        memory,
+        {"interaction_count": 5},
+    ),
+    "memory_facts": Row(
+        lambda s, o: inserted(s, "memory_facts", **fact(s, o)), fact, {"content": "Dogs."}
+    ),
+    "messages": Row(
+        lambda s, o: inserted(s, "messages", **message(s, o)), message, {"content": "Bye."}
+    ),
+    "model_cooldowns": Row(resting, lambda s, o: cooldown(s), {"until": "2026-01-01"}),
+    "profiles": Row(lambda s, o: {"id": o.id}, without_profile, {"display_name": "Bob"}),
+    "prompt_templates": Row(
+        lambda s, o: inserted(s, "prompt_templates", **template()),
+        lambda s, o: template(),
+        {"system_prompt": "Be rude."},
+    ),
+    "system_config": Row(
+        lambda s, o: {"id": 1}, lambda s, o: {"id": 2}, {"updated_at": "2026-01-01"}
+    ),
+    "turns": Row(lambda s, o: inserted(s, "turns", **turn(s, o)), turn, {"task": "storytelling"}),
+    "usage_events": Row(
+        lambda s, o: inserted(s, "usage_events", **usage(o)), lambda s, o: usage(o), {"cost_usd": 0}
+    ),
+    "user_roles": Row(
+        promoted,
+        lambda s, o: {"user_id": str(o.id), "role": "admin"},
+        {"created_at": "2026-01-01"},
+    ),
+}
+
+
+class Trial:
+    """One role tries all four operations on rows of the owner's."""
+
+    def __init__(self, stack: Stack, name: str, role: str) -> None:
+        self.stack = stack
+        self.table = name.partition(",")[0]
+        self.row = ROWS[name]
+        self.role = role
+
+    def allowed(self) -> str:
+        """The letters of what it was allowed, as in the matrix."""
+        tries = {"s": self.select, "i": self.insert, "u": self.update, "d": self.delete}
+        return "".join(letter if allowed() else "-" for letter, allowed in tries.items())
+
+    def select(self) -> bool:
+        with self._acting() as (owner, api):
+            key = self.row.make(self.stack, owner)
+            columns = {"select": next(iter(key))}
+            answer = api.get(f"/{self.table}", params=columns | self._filter(key))
+            return bool(answer.is_success and answer.json()) or self._refused(answer)
+
+    def insert(self) -> bool:
+        with self._acting() as (owner, api):
+            answer = api.post(f"/{self.table}", json=self.row.body(self.stack, owner))
+            return answer.status_code == 201 or self._refused(answer)
+
+    def update(self) -> bool:
+        with self._acting() as (owner, api):
+            key = self.row.make(self.stack, owner)
+            before = self._stored(key)
+            answer = api.patch(f"/{self.table}", params=self._filter(key), json=self.row.change)
+            return self._stored(key) != before or self._refused(answer)
+
+    def delete(self) -> bool:
+        with self._acting() as (owner, api):
+            key = self.row.make(self.stack, owner)
+            answer = api.delete(f"/{self.table}", params=self._filter(key))
+            return not self._stored(key) or self._refused(answer)
+
+    @contextmanager
+    def _acting(self) -> Iterator[tuple[User, httpx.Client]]:
+        """A new owner, and the Data API as the role."""
+        owner = self.stack.user()
+        actor = {"owner": owner, "other": self.stack.user(), "admin": self.stack.user()}
+        promoted(self.stack, actor["admin"])
+        key = SECRET_KEY if self.role == "service" else PUBLISHABLE_KEY
+        with self.stack.data_api(actor.get(self.role), key=key) as api:
+            yield owner, api
+
+    def _filter(self, key: dict[str, Any]) -> dict[str, str]:
+        return {column: f"eq.{value}" for column, value in key.items()}
+
+    def _stored(self, key: dict[str, Any]) -> list[dict[str, Any]]:
+        ((column, value),) = key.items()
+        return self.stack.all(f"select * from {self.table} where {column} = %s", value)  # noqa: S608
+
+    def _refused(self, answer: httpx.Response) -> bool:
+        """False, once it is sure that nothing but the missing right was the reason."""
+        if answer.is_error and self.table != "system_config":
+            assert refused(answer), answer.text
+        elif answer.is_error:  # Not every operation makes sense on the view.
+            assert answer.status_code in (400, 401, 403, 405, 500), answer.text
+        return False
+
+
+@pytest.mark.parametrize("name", list(EXPECTED))
+def test_policy_matrix(stack: Stack, name: str) -> None:
+    assert {role: Trial(stack, name, role).allowed() for role in ROLES} == EXPECTED[name]
+
+
+class TestNothingIsLeftOut:
+    """A new table, policy, function or grant has to be added above."""
+
+    def test_relations(self, stack: Stack) -> None:
+        rows = stack.all("""
+            select relnamespace::regnamespace::text as schema, relname as name from pg_class
+            where relnamespace in ('public'::regnamespace, 'private'::regnamespace)
+              and relkind in ('r', 'p', 'v', 'm', 'f')""")
+        found = {(row["schema"], row["name"]) for row in rows}
+        listed = {("public", name.partition(",")[0]) for name in EXPECTED}
+        assert found == listed | {("private", name) for name in PRIVATE}
+        assert set(ROWS) == set(EXPECTED)
+
+    def test_grants(self, stack: Stack) -> None:
+        rows = stack.all("""
+            with granted as (
+              select c.relname as name, lower(a.privilege_type) as right, null as column, a.grantee
+              from pg_class c, aclexplode(c.relacl) a
+              where c.relnamespace in ('public'::regnamespace, 'private'::regnamespace)
+              union all
+              select c.relname, lower(a.privilege_type), t.attname, a.grantee
+              from pg_class c join pg_attribute t on t.attrelid = c.oid, aclexplode(t.attacl) a
+              where c.relnamespace in ('public'::regnamespace, 'private'::regnamespace))
+            select g.name, g.right, coalesce(r.rolname, 'public') as role,
+                   string_agg(g.column, ', ' order by g.column) as columns
+            from granted g left join pg_roles r on r.oid = g.grantee
+            where coalesce(r.rolname, 'public') in ('public', 'anon', 'authenticated')
+            group by 1, 2, 3 order by 1, 2""")
+        assert {row["role"] for row in rows} == {"authenticated"}
+        whole: dict[str, list[str]] = {}
+        for row in rows:
+            if row["columns"] is None:
+                whole.setdefault(row["name"], []).append(row["right"])
+        found = {f"{name}: {', '.join(rights)}" for name, rights in whole.items()}
+        found |= {f"{r['name']}: {r['right']}({r['columns']})" for r in rows if r["columns"]}
+        assert found == set(GRANTS.replace("\n    ", " ").strip().splitlines())
+
+    def test_policies(self, stack: Stack) -> None:
+        rows = stack.all("select * from pg_policies where schemaname in ('public', 'private')")
+        assert {row["policyname"] for row in rows} == set(POLICIES.split())
+        assert {tuple(row["roles"]) for row in rows} == {("authenticated",)}
+        assert all(row["policyname"] == f"{row['tablename']}_{row['cmd'].lower()}" for row in rows)
+
+    def test_functions(self, stack: Stack) -> None:
+        rows = stack.all("""
+            select pronamespace::regnamespace || '.' || proname as name,
+                   array_to_string(array(
+                     select role from unnest(array['anon', 'authenticated', 'service_role']) role
+                     where has_function_privilege(role, oid, 'execute')), ' ') as who
+            from pg_proc
+            where pronamespace in ('public'::regnamespace, 'private'::regnamespace)""")
+        listed = {name: who for who, names in FUNCTIONS.items() for name in names.split()}
+        assert {row["name"]: row["who"] for row in rows} == listed
+
+    def test_no_other_schema_is_open(self, stack: Stack) -> None:
+        rows = stack.all("""
+            select nspname from pg_namespace
+            where has_schema_privilege('authenticated', oid, 'usage')
+              and nspname not in ('pg_catalog', 'information_schema', 'auth', 'extensions')""")
+        assert {row["nspname"] for row in rows} == {"public", "private"}
+
+
+class TestPrivateSchema:
+    @pytest.fixture
+    def database(self, stack: Stack) -> Iterator[Connection]:
+        """Where a role can be taken on and is left again."""
+        with stack.db.transaction():
+            yield stack.db
+            raise Rollback
+
+    @pytest.mark.parametrize("role", ["anon", "authenticated", "service_role"])
+    @pytest.mark.parametrize(
+        "query",
+        [
+            "select * from private.system_settings",
+            "update private.system_settings set config = '{}'",
+            "select private.models_for('roleplay')",
+            "select private.remembered(gen_random_uuid(), 'profile', null, null)",
+            "select private.limits_for(gen_random_uuid())",
+        ],
+    )
+    def test_is_closed(self, database: Connection, role: str, query: str) -> None:
+        database.execute(f"set local role {role}".encode())
+        with pytest.raises(psycopg.errors.InsufficientPrivilege):
+            database.execute(query.encode())
+
+    def test_is_not_served(self, stack: Stack) -> None:
+        with stack.data_api(stack.user()) as api:
+            answer = api.get("/system_settings", headers={"Accept-Profile": "private"})
+            assert answer.status_code == 406
+            answer = api.post("/rpc/is_admin", headers={"Content-Profile": "private"}, json={})
+            assert answer.status_code == 406
+
+
+class TestCharactersOfOthers:
+    """A row may not point at a character that its owner cannot see."""
+
+    @pytest.fixture(params=["other", "admin"])
+    def api(self, stack: Stack, request: pytest.FixtureRequest) -> Iterator[httpx.Client]:
+        """The Data API as somebody else; an admin sees all characters, and still."""
+        self.me = stack.user()
+        if request.param == "admin":
+            promoted(stack, self.me)
+        with stack.data_api(self.me) as api:
+            yield api
+
+    @pytest.fixture
+    def hidden(self, stack: Stack) -> str:
+        return str(stack.insert("characters", user_id=stack.user().id, name="Private"))
+
+    @pytest.fixture(params=["mine", "public"])
+    def visible(self, stack: Stack, api: httpx.Client, request: pytest.FixtureRequest) -> str:
+        if request.param == "public":
+            return str(DEMO_CHARACTER)
+        return str(stack.insert("characters", user_id=self.me.id, name="Mine"))
+
+    @pytest.mark.parametrize("column", ["character_id", "user_character_id"])
+    def test_in_a_new_conversation(self, api: httpx.Client, hidden: str, column: str) -> None:
+        assert refused(api.post("/conversations", json=self.mine({column: hidden})))
+
+    @pytest.mark.parametrize("column", ["character_id", "user_character_id"])
+    def test_visible_ones_may_be(self, api: httpx.Client, visible: str, column: str) -> None:
+        assert api.post("/conversations", json=self.mine({column: visible})).status_code == 201
+
+    def test_as_a_persona_later(self, stack: Stack, api: httpx.Client, hidden: str) -> None:
+        mine = {"id": f"eq.{stack.conversation(self.me)}"}
+        change = {"user_character_id": hidden}
+        assert refused(api.patch("/conversations", params=mine, json=change))
+        change = {"user_character_id": str(DEMO_CHARACTER)}
+        assert api.patch("/conversations", params=mine, json=change).is_success
+
+    def test_in_a_memory(self, api: httpx.Client, hidden: str) -> None:
+        row = self.mine({"tier": "character", "character_id": hidden})
+        assert refused(api.post("/memories", json=row))
+
+    def test_visible_ones_may_be_remembered(self, api: httpx.Client, visible: str) -> None:
+        row = self.mine({"tier": "character", "character_id": visible})
+        assert api.post("/memories", json=row).status_code == 201
+
+    def test_conversation_of_somebody_else_is_not_remembered(
+        self, stack: Stack, api: httpx.Client
+    ) -> None:
+        theirs = str(stack.conversation(stack.user()))
+        row = self.mine({"tier": "conversation", "conversation_id": theirs})
+        assert refused(api.post("/memories", json=row))
+
+    def mine(self, row: dict[str, Any]) -> dict[str, Any]:
+        return {"user_id": str(self.me.id)} | row
+
+
+class TestWorkerAddress:
+    """Whoever serves at the registered address gets the worker's key and the chats."""
+
+    @pytest.fixture(autouse=True)
+    def deployed(self, stack: Stack) -> None:
+        stack.configure(allowLocalWorkers=False)
+
+    def register(self, stack: Stack, url: str) -> None:
+        stack.db.execute("select set_chat_worker_url(%s)", (url,))
+
+    def registered(self, stack: Stack) -> str | None:
+        url = stack.one("select config ->> 'chatWorkerUrl' as url from system_config")["url"]
+        return None if url is None else str(url)
+
+    @pytest.mark.parametrize("url", addresses.PUBLIC)
+    def test_public_https_address_is_taken(self, stack: Stack, url: str) -> None:
+        self.register(stack, url)
+        assert self.registered(stack) == url
+
+    @pytest.mark.parametrize(
+        "url",
+        [
+            *addresses.LOCAL,
+            *addresses.DISGUISED,
+            *addresses.NO_ADDRESS,
+            "https://worker.example?x=1",
+            "https://worker.example#x",
+            "https://worker.example/a b",
+            "https://worker.example/\\evil.example",
+            "https://worker.example:0",
+            "https://[2606:4700::1111]evil.example",
+            "https://[2606:4700::zzzz]",
+            "https://256.1.1.1",
+            "https://010.1.1.1",
+            "https://worker.example\n",
+            f"https://worker.example/{'a' * 2000}",
+        ],
+    )
+    def test_every_other_address_is_refused(self, stack: Stack, url: str) -> None:
+        with pytest.raises(psycopg.errors.InvalidParameterValue, match="the worker's address"):
+            self.register(stack, url)
+        assert self.registered(stack) is None
+
+    @pytest.mark.parametrize("url", addresses.LOCAL)
+    def test_local_work_may_allow_local_addresses(self, stack: Stack, url: str) -> None:
+        stack.configure(allowLocalWorkers=True)
+        self.register(stack, url)
+        assert self.registered(stack) == url
+
+    @pytest.mark.parametrize("url", addresses.NO_ADDRESS)
+    def test_local_work_does_not_allow_everything(self, stack: Stack, url: str) -> None:
+        stack.configure(allowLocalWorkers=True)
+        with pytest.raises(psycopg.errors.InvalidParameterValue):
+            self.register(stack, url)
+
+    @pytest.mark.parametrize("setting", ["true", 1, None])
+    def test_nothing_but_true_allows_local_addresses(self, stack: Stack, setting: object) -> None:
+        stack.configure(allowLocalWorkers=setting)
+        with pytest.raises(psycopg.errors.InvalidParameterValue):
+            self.register(stack, "http://127.0.0.1:8788")
+
+    def test_service_key_cannot_allow_them(self, stack: Stack) -> None:
+        with stack.data_api(key=SECRET_KEY) as operator:
+            config = {"config": {"allowLocalWorkers": True}}
+            assert operator.patch("/system_config", params={"id": "eq.1"}, json=config).is_error
+            call = {"p_url": "https://169.254.169.254/latest"}
+            answer = operator.post("/rpc/set_chat_worker_url", json=call)
+        assert (answer.status_code, answer.json()["code"]) == (400, "22023")
+
+    def test_new_address_begins_without_health(self, stack: Stack) -> None:
+        self.register(stack, "https://a.example")
+        stack.worker_health(workerUrl="https://a.example")
+        self.register(stack, "https://b.example")
+        config = stack.one("select config from system_config")["config"]
+        assert config["workerHealthCache"] == {}
+
+
+class TestKeysStayWhereTheyBelong:
+    @pytest.fixture
+    def elsewhere(self) -> Iterator[Upstream]:
+        """A host that nobody registered."""
+        with running_upstream() as server:
+            server.always(reply(200, {"success": True, "response": "Gotcha."}))
+            yield server
+
+    def talk(self, stack: Stack, **body: Any) -> dict[str, Any]:
+        user = stack.user()
+        conversation = str(stack.conversation(user))
+        answer = stack.chat(user, conversation_id=conversation, message="Hello", **body)
+        assert answer.status_code == 200, answer.text
+        return dict(answer.json())
+
+    @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+    def test_worker_that_redirects_is_not_followed(
+        self, stack: Stack, elsewhere: Upstream, status: int
+    ) -> None:
+        stack.register_worker()
+        stack.worker_health()
+        stack.worker.always(reply(status, "", {"Location": f"{elsewhere.url}/chat"}))
+        stack.upstream.enqueue(text("From OpenRouter."))
+
+        body = self.talk(stack, model_provider="chat_worker")
+        stack.health_check()
+
+        assert body["response"] == "From OpenRouter."
+        assert elsewhere.calls == []
+
+    def test_provider_that_redirects_is_not_followed(
+        self, stack: Stack, elsewhere: Upstream
+    ) -> None:
+        stack.register_worker()
+        stack.worker_health()
+        stack.upstream.always(reply(307, "", {"Location": f"{elsewhere.url}/chat/completions"}))
+        stack.worker.enqueue(reply(200, {"success": True, "response": "From the worker."}))
+
+        assert self.talk(stack)["response"] == "From the worker."
+        assert elsewhere.calls == []
+
+    def test_address_that_was_replaced_gets_nothing_more(
+        self, stack: Stack, elsewhere: Upstream
+    ) -> None:
+        stack.register_worker(elsewhere.url)
+        stack.register_worker()
+        stack.worker.enqueue(worker_healthy(), to="/health")
+        stack.worker.enqueue(reply(200, {"success": True, "response": "Here."}), to="/chat")
+
+        stack.health_check()
+        assert self.talk(stack, model_provider="chat_worker")["response"] == "Here."
+
+        assert elsewhere.calls == []
+
+    def test_cookies_of_an_upstream_are_not_sent_back(self, stack: Stack) -> None:
+        cookie = {"Set-Cookie": "who=me; Path=/"}
+        stack.upstream.enqueue(error(404, "", cookie), text("Yes."))
+        self.talk(stack)
+        assert [call.headers.get("cookie") for call in stack.upstream.calls] == [None, None]
+
+    def test_provider_without_https_gets_no_key(self, stack: Stack) -> None:
+        with stack.serving(ALLOW_LOCAL_UPSTREAMS="false") as url:
+            user = stack.user()
+            conversation = str(stack.conversation(user))
+            answer = stack.chat(user, url=url, conversation_id=conversation, message="Hello")
+        assert answer.status_code == 503
+        assert stack.upstream.connections == 0 or stack.upstream.calls == []
+
+    @pytest.mark.parametrize(
+        "name",
+        ["SUPABASE_SECRET_KEY", "SUPABASE_JWT_SECRET", "SUPABASE_X_API_KEY", "supabase_API_KEY"],
+    )
+    def test_row_cannot_name_a_secret_of_the_function(self, stack: Stack, name: str) -> None:
+        with pytest.raises(psycopg.errors.CheckViolation):
+            stack.db.execute("update api_providers set secret_name = %s", (name,))
+
+    def test_row_that_names_the_workers_key_is_not_given_it(self, stack: Stack) -> None:
+        stack.db.execute("update api_providers set secret_name = 'CHAT_WORKER_API_KEY'")
+        user = stack.user()
+        conversation = str(stack.conversation(user))
+        answer = stack.chat(user, conversation_id=conversation, message="Hello")
+        assert answer.status_code == 503
+        assert stack.upstream.calls == []
+
+
+def test_usage_of_others_is_not_readable(stack: Stack) -> None:
+    ann, bob = stack.user(), stack.user()
+    conversation: UUID = stack.conversation(ann)
+    stack.upstream.enqueue(text("Yes."))
+    stack.chat(ann, conversation_id=str(conversation), message="Hello")
+
+    with stack.data_api(ann) as hers, stack.data_api(bob) as his:
+        for table in ("turns", "usage_events", "messages", "memories", "conversations"):
+            assert len(hers.get(f"/{table}").json()) >= 1, table
+            assert his.get(f"/{table}").json() == [], table

@@ -1,0 +1,12 @@
+"""A small storm; `make chaos` is the large one."""
+
+from tests.chaos.storm import storm
+
+
+def test_nothing_is_lost_or_doubled_when_processes_are_killed() -> None:
+    report = storm(rounds=8, seed=9, people=3)
+    print(report)
+    assert report.problems == []
+    assert sum(report.kills.values()) == 8
+    assert {"function", "postgres", "both"} == set(report.kills)
+    assert report.messages > 8

@@ -1,0 +1,401 @@
+"""How much one person may ask for, how much may be spent, and what is too much of a request."""
+
+from __future__ import annotations
+
+import json
+import socket
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from urllib.parse import urlsplit
+
+import httpx
+import psycopg
+import pytest
+
+from tests.integration.test_requests import refused
+from tests.support.answers import error, held, text, worker_chat
+from tests.support.stack import Stack, User
+from tests.support.waiting import Gate
+
+PAID = "meta-llama/llama-3.1-8b-instruct"
+VENICE = "cognitivecomputations/dolphin-mistral-24b-venice-edition:free"
+
+
+@pytest.fixture
+def yes(stack: Stack) -> None:
+    """Every model says yes."""
+    stack.upstream.always(text("Yes."))
+
+
+def limit(stack: Stack, role: str = "default", **limits: float | None) -> None:
+    """Sets the limits of a role, and no others."""
+    stack.configure(limits={"default": {}, role: limits})
+
+
+def begun(stack: Stack, user: User, when: str, **columns: Any) -> None:
+    """A turn of this person's that began at some time, as SQL says it."""
+    ended = {"status": "failed", "finished_at": datetime.now(UTC)}
+    row = {"user_id": user.id, "task": "roleplay", "action": "send"} | ended
+    turn = stack.insert("turns", **row, lease_expires_at=datetime.now(UTC))
+    query = f"update turns set created_at = {when} where id = %s"  # noqa: S608
+    stack.db.execute(query.encode(), (turn,))
+
+
+def say(stack: Stack, user: User, **body: Any) -> httpx.Response:
+    """A message in a conversation of its own."""
+    body = {"message": "Hello"} | body
+    return stack.chat(user, conversation_id=str(stack.conversation(user)), **body)
+
+
+def seconds_to_midnight() -> float:
+    now = datetime.now(UTC)
+    tomorrow = now.replace(hour=0, minute=0, second=0, microsecond=0) + timedelta(days=1)
+    return (tomorrow - now).total_seconds()
+
+
+def limited(answer: httpx.Response, code: str = "rate_limited") -> int:
+    """The seconds that a refused person is told to wait."""
+    assert refused(answer, 429, code).endswith(".")
+    return int(answer.headers["retry-after"])
+
+
+@pytest.mark.usefixtures("yes")
+class TestTurns:
+    def test_per_minute(self, stack: Stack) -> None:
+        limit(stack, turns_per_minute=2)
+        user = stack.user()
+        conversation = stack.conversation(user)
+        answers = [
+            stack.chat(user, conversation_id=str(conversation), message=str(number))
+            for number in range(3)
+        ]
+
+        assert [answer.status_code for answer in answers] == [200, 200, 429]
+        assert 50 <= limited(answers[-1]) <= 60
+        assert len(stack.said(conversation)) == 4
+        assert say(stack, stack.user()).status_code == 200
+
+    def test_wait_ends_when_the_minute_does(self, stack: Stack) -> None:
+        limit(stack, turns_per_minute=2)
+        user = stack.user()
+        for age in (70, 50, 20):
+            begun(stack, user, f"now() - interval '{age} seconds'")
+        assert 5 <= limited(say(stack, user)) <= 10
+
+    def test_per_day(self, stack: Stack) -> None:
+        limit(stack, turns_per_day=1)
+        user, early = stack.user(), stack.user()
+        begun(stack, user, "date_trunc('day', now(), 'UTC')")
+        begun(stack, early, "date_trunc('day', now(), 'UTC') - interval '1 second'")
+
+        assert limited(say(stack, user)) == pytest.approx(seconds_to_midnight(), abs=5)
+        assert say(stack, early).status_code == 200
+
+    def test_at_the_same_time(self, stack: Stack) -> None:
+        limit(stack, running=2)
+        user, gate = stack.user(), Gate()
+        stack.upstream.enqueue(*[held(gate, text("Yes."))] * 2)
+        with ThreadPoolExecutor() as pool:
+            running = [pool.submit(say, stack, user) for _ in range(2)]
+            stack.upstream.wait_for(lambda upstream: upstream.in_progress == 2)
+
+            assert limited(say(stack, user)) == 5
+            gate.open()
+            assert [answer.result().status_code for answer in running] == [200, 200]
+        assert say(stack, user).status_code == 200
+
+    def test_turns_of_dead_processes_do_not_count_as_running(self, stack: Stack) -> None:
+        limit(stack, running=1)
+        user = stack.user()
+        row = {"user_id": user.id, "task": "roleplay", "action": "send"}
+        stack.insert("turns", **row, lease_expires_at=datetime(2026, 1, 1, tzinfo=UTC))
+        assert say(stack, user).status_code == 200
+
+    def test_hold_over_all_instances(self, stack: Stack) -> None:
+        limit(stack, turns_per_minute=2)
+        user = stack.user()
+        body = {"task": "prompt_enhancement", "message": "pier"}
+        with stack.serving() as one, stack.serving() as other:
+            statuses = [
+                stack.chat(user, url=url, **body).status_code for url in (one, other, one, other)
+            ]
+        assert statuses == [200, 200, 429, 429]
+
+    def test_failed_ones_count(self, stack: Stack) -> None:
+        limit(stack, turns_per_minute=1)
+        user = stack.user()
+        stack.upstream.enqueue(*[error(404)] * 3)
+        assert say(stack, user).status_code == 503
+        assert say(stack, user).status_code == 429
+
+    def test_repeated_and_refused_requests_do_not_count(self, stack: Stack) -> None:
+        limit(stack, turns_per_minute=2)
+        user = stack.user()
+        conversation = str(stack.conversation(user))
+        body = {"conversation_id": conversation, "message": "Hello", "client_message_id": "one"}
+        replies = {stack.chat(user, **body).json()["response"] for _ in range(4)}
+        assert replies == {"Yes."}
+        assert say(stack, user, message="").status_code == 400
+        stack.chat(user, conversation_id=str(user.id), message="Hello")
+
+        assert stack.chat(user, conversation_id=conversation, message="Two").status_code == 200
+        assert stack.chat(user, conversation_id=conversation, message="Three").status_code == 429
+        assert stack.chat(user, **body).json()["response"] == "Yes."
+
+    def test_message_that_had_to_wait_is_adopted_later(self, stack: Stack) -> None:
+        limit(stack, turns_per_minute=0)
+        user = stack.user()
+        conversation = stack.conversation(user)
+        stack.insert("messages", conversation_id=conversation, sender="user", content="Hello")
+        body = {"conversation_id": str(conversation), "message": "Hello", "client_message_id": "1"}
+
+        assert limited(stack.chat(user, **body)) == 60
+        limit(stack)
+        stack.chat(user, **body)
+
+        assert stack.said(conversation) == [("user", "Hello"), ("character", "Yes.")]
+
+    def test_streams_are_refused_with_the_status_too(self, stack: Stack) -> None:
+        limit(stack, turns_per_minute=0)
+        limited(say(stack, stack.user(), stream=True))
+
+    @pytest.mark.parametrize(
+        ("name", "word"),
+        [("turns_per_minute", "fast"), ("turns_per_day", "tomorrow"), ("running", "Other")],
+    )
+    def test_sentence_says_which_limit_it_is(self, stack: Stack, name: str, word: str) -> None:
+        limit(stack, **{name: 0})
+        assert word in say(stack, stack.user()).json()["error"]
+
+    def test_role_may_have_others(self, stack: Stack) -> None:
+        stack.configure(
+            limits={
+                "default": {"turns_per_minute": 0, "turns_per_day": 0, "running": 1},
+                "admin": {"turns_per_minute": 5, "turns_per_day": None},
+            }
+        )
+        admin = stack.user()
+        stack.db.execute("insert into user_roles (user_id, role) values (%s, 'admin')", (admin.id,))
+
+        assert say(stack, stack.user()).status_code == 429
+        assert say(stack, admin).status_code == 200
+
+    @pytest.mark.parametrize("limits", [{}, {"default": {}}, {"admin": {"running": 0}}])
+    def test_what_is_not_limited_is_free(self, stack: Stack, limits: dict[str, Any]) -> None:
+        stack.configure(limits=limits)
+        assert say(stack, stack.user()).status_code == 200
+
+    def test_new_installation_has_limits(self, stack: Stack) -> None:
+        limits = stack.one("select config -> 'limits' as limits from system_config")["limits"]
+        assert set(limits) == {"default", "admin", "project"}
+        assert limits["default"] == {
+            "turns_per_minute": 20,
+            "turns_per_day": 500,
+            "running": 3,
+            "usd_per_day": None,
+        }
+
+    @pytest.mark.parametrize(
+        "limits",
+        [
+            None,
+            [],
+            "none",
+            {"default": None},
+            {"default": []},
+            {"default": 5},
+            {"default": {"running": "three"}},
+            {"default": {"running": -1}},
+            {"default": {"running": [1]}},
+            {"admin": {"running": True}},
+            {"project": {"usd_per_day": "1"}},
+        ],
+    )
+    def test_limits_that_mean_nothing_are_refused(self, stack: Stack, limits: object) -> None:
+        with pytest.raises(psycopg.errors.CheckViolation):
+            stack.configure(limits=limits)
+
+
+class TestSpending:
+    @pytest.fixture
+    def user(self, stack: Stack) -> User:
+        """Somebody who chose a model that costs money, which is there."""
+        stack.db.execute("update api_models set is_active = true where model_key = %s", (PAID,))
+        return stack.user()
+
+    def spend(self, stack: Stack, user: User, usd: float | None, when: str = "now()") -> None:
+        row = {"user_id": user.id, "provider": "openrouter", "model_key": PAID}
+        event = stack.insert("usage_events", **row, outcome="ok", duration_ms=1, cost_usd=usd)
+        query = f"update usage_events set created_at = {when} where id = %s"  # noqa: S608
+        stack.db.execute(query.encode(), (event,))
+
+    def asked(self, stack: Stack, user: User) -> str:
+        """The model that was asked."""
+        stack.upstream.enqueue(text("Yes."))
+        answer = say(stack, user, model_provider=PAID)
+        assert answer.status_code == 200, answer.text
+        return stack.upstream.calls[-1].model
+
+    def test_below_the_ceiling_the_chosen_model_answers(self, stack: Stack, user: User) -> None:
+        limit(stack, usd_per_day=0.02)
+        self.spend(stack, user, 0.0199)
+        self.spend(stack, user, None)
+        self.spend(stack, user, 5, "date_trunc('day', now(), 'UTC') - interval '1 second'")
+        self.spend(stack, stack.user(), 5)
+        assert self.asked(stack, user) == PAID
+
+    def test_at_the_ceiling_a_free_model_answers_and_says_so(
+        self, stack: Stack, user: User
+    ) -> None:
+        limit(stack, usd_per_day=0.02)
+        self.spend(stack, user, 0.015)
+        self.spend(stack, user, 0.005)
+        stack.upstream.enqueue(text("Yes."))
+
+        body = say(stack, user, model_provider=PAID).json()
+
+        assert (body["usedFallback"], body["fallbackModel"]) == (True, VENICE)
+        assert body["notice"].startswith("Today's budget for paid models is used up;")
+
+    def test_what_a_turn_cost_counts_for_the_next(self, stack: Stack, user: User) -> None:
+        limit(stack, usd_per_day=0.02)
+        usage = {"prompt_tokens": 9, "completion_tokens": 9, "cost": 0.03}
+        stack.upstream.enqueue(text("Dear.", usage=usage))
+        say(stack, user, model_provider=PAID)
+        assert self.asked(stack, user) == VENICE
+
+    def test_ceiling_of_the_project_is_for_everybody(self, stack: Stack, user: User) -> None:
+        stack.configure(limits={"project": {"usd_per_day": 1}})
+        self.spend(stack, stack.user(), 0.6)
+        assert self.asked(stack, user) == PAID
+        self.spend(stack, stack.user(), 0.4)
+        assert self.asked(stack, user) == VENICE
+
+    def test_role_may_have_another_ceiling(self, stack: Stack, user: User) -> None:
+        stack.configure(limits={"default": {"usd_per_day": 0}, "admin": {"usd_per_day": None}})
+        assert self.asked(stack, user) == VENICE
+        stack.db.execute("insert into user_roles (user_id, role) values (%s, 'admin')", (user.id,))
+        assert self.asked(stack, user) == PAID
+
+    def test_default_that_costs_money_is_replaced_too(self, stack: Stack, user: User) -> None:
+        limit(stack, usd_per_day=0)
+        stack.db.execute("update api_models set is_default = false where task = 'roleplay'")
+        stack.db.execute("update api_models set is_default = true where model_key = %s", (PAID,))
+        stack.upstream.enqueue(text("Yes."))
+
+        body = say(stack, user).json()
+
+        assert stack.upstream.models_called() == [VENICE]
+        assert (body["usedFallback"], body["fallbackModel"]) == (True, VENICE)
+
+    def test_worker_is_free(self, stack: Stack, user: User) -> None:
+        limit(stack, usd_per_day=0)
+        stack.db.execute("update api_models set is_active = false where model_key like '%%:free'")
+        stack.register_worker()
+        stack.worker_health()
+        stack.worker.enqueue(worker_chat("From the worker."))
+
+        body = say(stack, user, model_provider=PAID).json()
+
+        assert (body["response"], body["fallbackModel"]) == ("From the worker.", "chat_worker")
+
+    @pytest.mark.parametrize("streamed", [False, True], ids=["json", "stream"])
+    def test_without_a_free_model_the_turn_is_refused(
+        self, stack: Stack, user: User, streamed: bool
+    ) -> None:
+        limit(stack, usd_per_day=0.02)
+        self.spend(stack, user, 0.02)
+        stack.db.execute("update api_models set is_active = model_key = %s", (PAID,))
+
+        answer = say(stack, user, model_provider=PAID, stream=streamed)
+
+        wait = limited(answer, "spend_limit_reached")
+        assert wait == pytest.approx(seconds_to_midnight(), abs=5)
+        assert stack.upstream.calls == []
+        ended = {"status": "failed", "error_code": "spend_limit_reached"}
+        assert stack.one("select status, error_code from turns") == ended
+
+
+class Trickle:
+    """A client that sends its request as the test says, byte by byte."""
+
+    def __init__(self, url: str, user: User, length: int) -> None:
+        address = urlsplit(url)
+        self._socket = socket.create_connection((address.hostname or "", address.port or 80))
+        self._socket.settimeout(10)
+        head = ["POST / HTTP/1.1", f"Host: {address.netloc}", f"Content-Length: {length}"]
+        head += [f"{name}: {value}" for name, value in user.headers.items()]
+        self.send("\r\n".join([*head, "", ""]).encode())
+
+    def send(self, data: bytes) -> None:
+        self._socket.sendall(data)
+
+    def answer(self) -> tuple[int, str]:
+        """Status and code, once the server has answered and closed the connection."""
+        received = b""
+        while data := self._socket.recv(65536):
+            received += data
+        head, _, body = received.partition(b"\r\n\r\n")
+        return int(head.split()[1]), str(json.loads(body)["code"])
+
+    def __enter__(self) -> Trickle:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._socket.close()
+
+
+class TestBody:
+    @pytest.fixture
+    def url(self, stack: Stack) -> Iterator[str]:
+        settings = {"BODY_TIMEOUT_SECONDS": "0.5", "MAX_CARD_BYTES": "300000"}
+        with stack.serving(**settings) as url:
+            yield url
+
+    def test_slow_client_is_cut_off(self, stack: Stack, url: str) -> None:
+        started = time.monotonic()
+        with Trickle(url, stack.user(), 1000) as client:
+            client.send(b'{"message":')
+            assert client.answer() == (408, "body_too_slow")
+        assert 0.4 < time.monotonic() - started < 5
+
+    def test_client_that_sends_nothing_is_cut_off(self, stack: Stack, url: str) -> None:
+        with Trickle(url, stack.user(), 1000) as client:
+            assert client.answer() == (408, "body_too_slow")
+
+    def test_body_that_declares_too_much_is_not_waited_for(self, stack: Stack, url: str) -> None:
+        with Trickle(url, stack.user(), 10**9) as client:
+            assert client.answer() == (413, "body_too_large")
+
+    def test_endless_body_is_cut_off(self, stack: Stack, url: str) -> None:
+        def endless() -> Iterator[bytes]:
+            for _ in range(100):
+                yield b" " * 10_000
+
+        answer = httpx.post(url, content=endless(), headers=stack.user().headers)
+        refused(answer, 413, "body_too_large")
+
+    def test_long_lists_are_refused(self, stack: Stack) -> None:
+        answer = say(stack, stack.user(), scene_starters=["Knock."] * 51)
+        assert "scene_starters" in refused(answer, 400, "invalid_request")
+
+    def test_long_entries_of_lists_are_refused(self, stack: Stack) -> None:
+        answer = say(stack, stack.user(), scene_starters=["a" * 8001])
+        assert "scene_starters" in refused(answer, 400, "invalid_request")
+
+    @pytest.mark.parametrize("depth", [50, 900])
+    @pytest.mark.parametrize("name", ["scene_starters", "field_of_tomorrow"])
+    def test_nesting_is_refused_or_ignored(self, stack: Stack, name: str, depth: int) -> None:
+        stack.upstream.always(text("Yes."))
+        user = stack.user()
+        nested: list[Any] = []
+        for _ in range(depth):
+            nested = [nested]
+
+        answer = say(stack, user, **{name: nested})
+
+        expected = {"scene_starters": 400, "field_of_tomorrow": 200}
+        assert answer.status_code == expected[name], answer.text

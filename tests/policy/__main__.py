@@ -1,0 +1,86 @@
+"""Prints how well the screening tells the corpus apart, and how fast it is.
+
+    python -m tests.policy
+
+Fails when more is missed or falsely refused than docs/content-policy.md promises. Prints ids and
+never texts.
+"""
+
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+sys.path[:0] = [
+    str(Path(__file__).parents[2] / "functions" / "_shared"),
+    str(Path(__file__).parents[2] / "functions" / "roleplay_chat"),
+]
+
+from roleplay_chat.screening import Passage, read
+from tests.policy.corpus import Case, Score, cases
+
+LONG_PROMPT_CHARS = 200_000
+RUNS = 5
+
+
+@dataclass(frozen=True)
+class Bound:
+    """The most that may go wrong, as parts of one."""
+
+    misses: float
+    false_refusals: float
+
+    def holds(self, score: Score) -> bool:
+        """Whether a score stays within it."""
+        return (
+            len(score.misses) <= self.misses * score.to_refuse
+            and len(score.false_refusals) <= self.false_refusals * score.to_pass
+        )
+
+
+CORPUS = Bound(misses=0, false_refusals=0.02)
+HELD_OUT = Bound(misses=0.15, false_refusals=0.05)
+FIRST_RUN = "62 of 73 refused, 88 of 88 passed"
+"""What came of the held-out part when the rules met it; what it showed was then mended."""
+
+
+def main() -> int:
+    """Print the report; the exit code."""
+    corpus, held_out = Score.of(cases("corpus.jsonl")), Score.of(cases("held_out.jsonl"))
+    _print(f"corpus, {len(corpus.cases)} texts", corpus)
+    _print(f"held out, {len(held_out.cases)} texts (first run: {FIRST_RUN})", held_out)
+    _print_speed([*corpus.cases, *held_out.cases])
+    good = CORPUS.holds(corpus) and HELD_OUT.holds(held_out)
+    print("\nwithin the bounds" if good else "\nBEYOND THE BOUNDS")
+    return 0 if good else 1
+
+
+def _print(title: str, score: Score) -> None:
+    print(f"\n{title}\n{'':6}{'to refuse':>10}{'missed':>8}{'to pass':>9}{'refused':>9}")
+    for lang in [*score.languages, "all"]:
+        part = score if lang == "all" else score.only(lang)
+        counts = (len(part.misses), part.to_pass, len(part.false_refusals))
+        print(f"{lang:6}{part.to_refuse:10}{counts[0]:8}{counts[1]:9}{counts[2]:9}")
+    for name, ids in (("missed", score.misses), ("falsely refused", score.false_refusals)):
+        if ids:
+            print(f"{name}: {' '.join(ids)}")
+
+
+def _print_speed(known: Sequence[Case]) -> None:
+    ordinary = "\n".join(case.text for case in known if case.expect == "pass")
+    print(f"\nspeed, {LONG_PROMPT_CHARS:,} characters, best of {RUNS}")
+    for name, text in (("ordinary text", ordinary), ("nothing but numbers", "12 years ")):
+        passage = Passage("history", (text * LONG_PROMPT_CHARS)[:LONG_PROMPT_CHARS])
+        best = min(_milliseconds(passage) for _ in range(RUNS))
+        print(f"{name}: {best:.1f} ms, {LONG_PROMPT_CHARS / best:,.0f} characters per ms")
+
+
+def _milliseconds(passage: Passage) -> float:
+    started = time.perf_counter()
+    read([passage])
+    return (time.perf_counter() - started) * 1000
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,91 @@
+"""Short texts with what the screening is to say of them: terse, clinical, none explicit.
+
+One JSON object a line: id, text, lang, tier, expect ("refuse" or "pass"), note (what it tries).
+`corpus.jsonl` is what the rules were made with; `held_out.jsonl` was written before they had seen
+it, in other words.
+"""
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from roleplay_chat.api import Tier
+from roleplay_chat.screening import Passage, screen
+
+FOLDER = Path(__file__).parent
+
+
+@dataclass(frozen=True)
+class Case:
+    """One text, and what is expected of it."""
+
+    id: str
+    text: str
+    lang: str
+    tier: Tier
+    expect: Literal["refuse", "pass"]
+    note: str
+
+    @property
+    def is_wrong(self) -> bool:
+        """Whether the screening says something else."""
+        finding = screen([Passage("message", self.text)], tier=self.tier)
+        return (finding is not None) != (self.expect == "refuse")
+
+
+@dataclass(frozen=True)
+class Score:
+    """What came of a set of cases."""
+
+    cases: Sequence[Case]
+    wrong: Sequence[Case]
+
+    @classmethod
+    def of(cls, cases: Sequence[Case]) -> "Score":
+        """Screen every case."""
+        return cls(cases, [case for case in cases if case.is_wrong])
+
+    def only(self, lang: str) -> "Score":
+        """The part in one language."""
+        return Score(
+            [case for case in self.cases if case.lang == lang],
+            [case for case in self.wrong if case.lang == lang],
+        )
+
+    @property
+    def languages(self) -> list[str]:
+        """The languages of the cases."""
+        return sorted({case.lang for case in self.cases})
+
+    @property
+    def to_refuse(self) -> int:
+        """How many are to be refused."""
+        return sum(case.expect == "refuse" for case in self.cases)
+
+    @property
+    def to_pass(self) -> int:
+        """How many are to pass."""
+        return len(self.cases) - self.to_refuse
+
+    @property
+    def misses(self) -> list[str]:
+        """The ids of what should have been refused and was not."""
+        return [case.id for case in self.wrong if case.expect == "refuse"]
+
+    @property
+    def false_refusals(self) -> list[str]:
+        """The ids of what should have passed and did not."""
+        return [case.id for case in self.wrong if case.expect == "pass"]
+
+
+def cases(name: str) -> list[Case]:
+    """The cases in a file of this folder."""
+    return list(_lines(FOLDER / name))
+
+
+def _lines(path: Path) -> Iterator[Case]:
+    with path.open(encoding="utf-8") as lines:
+        for line in lines:
+            yield Case(**json.loads(line))

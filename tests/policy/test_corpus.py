@@ -1,0 +1,57 @@
+"""The corpus is told apart, and is what docs/content-policy.md says it is."""
+
+import json
+from collections import Counter
+
+import pytest
+
+from tests.policy.__main__ import CORPUS, HELD_OUT, main
+from tests.policy.corpus import FOLDER, Score, cases
+
+LANGUAGES = {"en", "es", "pt", "fr", "de", "it", "ru", "ja", "zh", "ko"}
+
+
+def test_nothing_in_the_corpus_is_missed_and_little_refused_falsely() -> None:
+    score = Score.of(cases("corpus.jsonl"))
+
+    assert score.misses == []
+    assert CORPUS.holds(score), score.false_refusals
+
+
+def test_held_out_part_stays_within_its_bounds() -> None:
+    score = Score.of(cases("held_out.jsonl"))
+
+    assert HELD_OUT.holds(score), (score.misses, score.false_refusals)
+
+
+@pytest.mark.parametrize("name", ["corpus.jsonl", "held_out.jsonl"])
+def test_every_language_has_cases_of_both_kinds(name: str) -> None:
+    kinds = Counter((case.lang, case.expect) for case in cases(name))
+    assert {lang for lang, _ in kinds} == LANGUAGES
+    assert all(kinds[lang, kind] for lang in LANGUAGES for kind in ("refuse", "pass"))
+
+
+def test_ids_and_texts_are_there_once() -> None:
+    known = [*cases("corpus.jsonl"), *cases("held_out.jsonl")]
+    assert len({case.id for case in known}) == len(known)
+    assert len({(case.text, case.tier) for case in known}) == len(known)
+
+
+@pytest.mark.parametrize("name", ["corpus.jsonl", "held_out.jsonl"])
+def test_lines_have_the_documented_fields(name: str) -> None:
+    with (FOLDER / name).open(encoding="utf-8") as lines:
+        for line in lines:
+            assert list(json.loads(line)) == ["id", "text", "lang", "tier", "expect", "note"]
+
+
+def test_texts_are_terse() -> None:
+    assert all(len(case.text) <= 200 for case in cases("corpus.jsonl") + cases("held_out.jsonl"))
+
+
+def test_report_names_ids_and_no_texts(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main() == 0
+
+    printed = capsys.readouterr().out
+    assert "within the bounds" in printed
+    assert "characters per ms" in printed
+    assert not any(case.text in printed for case in cases("corpus.jsonl"))
