@@ -196,9 +196,10 @@ _SIGNALS = _named(
 _INSIDE = {fold(w): _WORDS.get(fold(w)) or _STEMS[fold(w)] for w in lexicon.INSIDE.split()}
 _SPELLED_OUT = _INSIDE | {
     word: code
-    for word, code in (_WORDS | _STEMS).items()
+    for word, code in (_STEMS | _WORDS).items()
     if code in _named("SEX", "EXPLICIT", "PORN", "STATED", "ABSOLUTE")
 }
+_NEARLY_DIGITS = re.compile(r"([\dlio]{1,2})([^\W\d_]*)")
 _DIGIT_LETTERS = str.maketrans("lio", "110")
 
 
@@ -230,7 +231,9 @@ def _disguised(word: str) -> str:
             return code
     if "ñ" in word:
         return _known(word.replace("ñ", "n"))
-    return _age(word.translate(_DIGIT_LETTERS)) if any(map(str.isdigit, word)) else ""
+    if (match := _NEARLY_DIGITS.fullmatch(word)) and not match[1].isalpha():
+        return _age(match[1].translate(_DIGIT_LETTERS) + match[2])
+    return ""
 
 
 def _age(word: str) -> str:

@@ -145,7 +145,7 @@ class Generation:
             if failure is None or self.text:
                 return failure
             repair = failure.situation.repair
-            better = None if repair in repaired else _repaired(shape, failure)
+            better = None if repair in repaired else self._repaired(target, shape, failure)
             if better is None and failure.situation.name == "credit_for_fewer_tokens":
                 failure = replace(failure, situation=SITUATIONS["too_little_credit"])
             if repair is not None and better is not None:
@@ -161,6 +161,19 @@ class Generation:
                 return failure
             retries += 1
             await asyncio.sleep(pause)
+
+    def _repaired(self, target: Target, shape: Shape, failure: Failure) -> Shape | None:
+        """The request that may succeed where this one failed; None when there is none.
+
+        A trimmed prompt really is shorter: histories are cut in steps, so a somewhat smaller
+        context alone need not change anything.
+        """
+        better = _repaired(shape, failure)
+        if failure.situation.repair == "trim":
+            length = _length(self.messages_for(target, shape))
+            while better and _length(self.messages_for(target, better)) >= length:
+                better = _repaired(better, failure)
+        return better
 
     def _pause(self, failure: Failure, retries: int, *, alone: bool) -> float | None:
         """How long to wait before asking the same target again; None: do not.
@@ -347,6 +360,10 @@ def _repaired(shape: Shape, failure: Failure) -> Shape | None:
         case "fewer_parameters":
             return replace(shape, bare=True)
     return None
+
+
+def _length(messages: Sequence[Message]) -> int:
+    return sum(len(message["content"]) for message in messages)
 
 
 def _parameters(target: Target, shape: Shape, extras: Mapping[str, Any]) -> dict[str, Any]:

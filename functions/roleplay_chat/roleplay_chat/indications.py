@@ -14,7 +14,7 @@ are, the farther apart they may stand.
 
 import re
 from bisect import bisect_left
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from roleplay_chat.api import Tier
@@ -42,23 +42,64 @@ _SHORT = {
 }
 
 
-def _pattern(rule: str) -> re.Pattern[str]:
-    """A rule in the names of classes, as a pattern on encoded text."""
-    for name in _SHORT:
-        rule = re.sub(rf"\b{name}(?!\w)", _SHORT[name], rule)
-    coded = re.sub(r"[A-Z][A-Z_]+", lambda name: CODE[name[0]], rule)
-    return re.compile(re.sub(r"\s", "", coded))
+_CLASSES = frozenset(CODE.values())
+_COMMON = frozenset(
+    CODE[name]
+    for name in (
+        *("OTHER", "STOP", "COMMA", "LETTER", "SUBJECT", "IS", "WAS", "HAVE", "ARTICLE", "AN"),
+        *("AS", "LIKE", "THE", "POSSESSIVE", "HER", "THEM", "OF", "THAN", "JUST", "NOT", "AND"),
+        *("FUNCTION", "DURING", "IN", "AT", "TO", "WHEN", "IT", "HERE", "GO", "MAKE", "REMOVE"),
+        *("UNTIL", "SUBJECT_IS", "OLD", "WILL", "BODY", "LOOKS", "GENDER", "PERSON", "TURN"),
+        *("TURNED", "TURNS", "THING", "NEARLY", "AGE", "BORN", "UNDER", "OLDER", "SAW", "ABSENT"),
+        *("FACT", "SAME", "HAS", "HA", "GERMAN", "INTO", "PLAY", "YEAR", "MONTH", "TEACH", "KISS"),
+        *("ANOS", "ANS", "ANNI", "JAHRE", "LET", "SWEET", "SCENE", "GIRL", "SIBLING"),
+    )
+)
+"""Classes of which ordinary text is full."""
 
 
-def _patterns(*rules: str) -> tuple[re.Pattern[str], ...]:
-    return tuple(_pattern(rule) for rule in rules)
+@dataclass(frozen=True)
+class _Rule:
+    """A pattern, and the classes of which a text must have one for it to apply."""
+
+    pattern: re.Pattern[str]
+    telling: frozenset[str]
+
+    @classmethod
+    def of(cls, rule: str) -> "_Rule":
+        """A rule that is written in the names of classes."""
+        for name in _SHORT:
+            rule = re.sub(rf"\b{name}(?!\w)", _SHORT[name], rule)
+        coded = re.sub(r"\s", "", re.sub(r"[A-Z][A-Z_]+", lambda name: CODE[name[0]], rule))
+        needed = list(_needed(coded))
+        rare = [classes for classes in needed if classes.isdisjoint(_COMMON)]
+        hidden = (frozenset(coded) & _CLASSES) - _COMMON
+        return cls(re.compile(coded), min(rare or ([hidden] if hidden else needed), key=len))
 
 
-_ABOVE = _pattern("[ONES WEAK]? TENS (?: AND? [ONES WEAK TENS] )*")
+def _needed(coded: str) -> Iterator[frozenset[str]]:
+    """What a pattern has outside of groups and does not make optional."""
+    depth = 0
+    for item, optional in re.findall(r"(\((?:\?(?:<?[=!]|:))?|\)|\[[^]]*\]|.)(\?|\{0)?", coded):
+        if item.startswith("("):
+            depth += 1
+        elif item == ")":
+            depth -= 1
+        elif depth == 0 and not optional and not item.startswith("[^"):
+            classes = frozenset(item) & _CLASSES
+            if classes:
+                yield classes
+
+
+def _rules(*rules: str) -> tuple[_Rule, ...]:
+    return tuple(map(_Rule.of, rules))
+
+
+_ABOVE = _Rule.of("[ONES WEAK]? TENS (?: AND? [ONES WEAK TENS] )*")
 """twenty five, four hundred, treinta y cinco"""
 
 # What would be taken for an indication, and is none.
-_BENIGN = _patterns(
+_BENIGN = _rules(
     # a 12 year old single malt whisky
     "W (?: YEAR OLD | YO | MONTH OLD ) OTHER{0,2} THING"
     " (?! OTHER? [GIRL PERSON CHILD PUPIL TEEN] )",
@@ -97,14 +138,14 @@ _BENIGN = _patterns(
     "HAVE [ARTICLE AN] CHILD (?! OTHER{0,2} SEXUAL )",
 )
 
-_ABSOLUTE = _patterns(
+_ABSOLUTE = _rules(
     "ABSOLUTE",
     "[CHILD CHILDREN INFANTILE STATED MINORS] PORN",
     "PORN [INFANTILE STATED]",
     "PORN [OF IN HAVE] [CHILD CHILDREN STATED MINORS]",
 )
 
-_STATED = _patterns(
+_STATED = _rules(
     "STATED",
     # 12 years old, 12yo, 6 months old, 12 years of age, 12-year girl, ten and a half years old
     "W (?: YEAR OLD | YEAR YOUNG | YO | AGED )",
@@ -210,16 +251,16 @@ _STATED = _patterns(
 )
 
 # Stated, of a time that is over.
-_PAST = _patterns(
+_PAST = _rules(
     "AGE OF (?: N | WEAK )",
     "WAS ROUGHLY N WHEN",
     "[AS LIKE] (?: ARTICLE | AN ) (?: TEEN | A_CHILD )",
     "AT TEENS END",
 )
 
-_TEEN = _patterns("TEEN")
+_TEEN = _rules("TEEN")
 
-_CHILD = _patterns(
+_CHILD = _rules(
     "CHILD",
     "CHILDREN",
     "MINORS",
@@ -230,17 +271,19 @@ _CHILD = _patterns(
     "SCHOOL UNIFORM",
     "GIRL SCOUT",
     "AN MENOR",
-    "(?: LOWER SCHOOL | NURSERY | SCHULE ) (?! TEACH )",
+    "LOWER SCHOOL (?! TEACH )",
+    "NURSERY (?! TEACH )",
+    "SCHULE (?! TEACH )",
     "AGE OF OTHER",
     "ORDINAL BIRTHDAY",
     # 15/f
     "TEENS COMMA? GENDER",
 )
 
-_KIN = _patterns("KIN", "[POSSESSIVE HER THE] SON")
+_KIN = _rules("KIN", "[POSSESSIVE HER THE] SON")
 
 # What may be an age, where nothing else than a minor would be spoken of in these words.
-_DOUBTFUL = _patterns(
+_DOUBTFUL = _rules(
     "TEENS (?<! [IT FLOOR] . ) END",
     "OF N END",
     "NOT JUST? [IN AT] SCHOOLING",
@@ -249,12 +292,12 @@ _DOUBTFUL = _patterns(
     "N YEARS (?<! [DURING MAKE HA WHEN] . . ) (?! AGO | MAKE | OF | TEACH )",
 )
 
-_EXPLICIT = _patterns(
+_EXPLICIT = _rules(
     "[SEX EXPLICIT PORN]",
     "FUCK (?: HER | THEM | (?: ARTICLE | THE | OWN ) YOUNG? [CHILD GIRL KIN TEEN STATED SIBLING] )",
 )
 
-_SOFT = _patterns(
+_SOFT = _rules(
     "[SOFT NAKED BREASTS]",
     "LUST (?: DURING | STOP | COMMA )",
     # make love, hacer el amor, faire l'amour
@@ -267,6 +310,17 @@ _SOFT = _patterns(
     "KISS PASSION",
     "KISS THEM PASSION",
 )
+
+_TELLING = frozenset[str]().union(
+    *(
+        rule.telling
+        for rules in (
+            *(_ABSOLUTE, _STATED, _PAST, _TEEN, _CHILD, _KIN, _DOUBTFUL, _EXPLICIT, _SOFT),
+        )
+        for rule in rules
+    )
+)
+"""A text without these indicates nothing."""
 
 _REACH: dict[Tier, dict[str, tuple[int, int]]] = {
     "sfw": {
@@ -288,7 +342,7 @@ _REACH: dict[Tier, dict[str, tuple[int, int]]] = {
 }
 """Within how many words sexual content belongs to a minor: explicit, soft. In the tier that has
 none, weak signs are enough."""
-_GROWN = _pattern("[GROWN ADULTS ADULT EIGHTEEN]")
+_GROWN = _Rule.of("[GROWN ADULTS ADULT EIGHTEEN]")
 _GROWN_REACH = {"teen": 3, "kin": 8}
 """Within how many words an adult age takes a teen or a daughter for an adult."""
 
@@ -307,12 +361,19 @@ class Marks:
     soft: bool = False
 
 
+def is_quiet(text: str) -> bool:
+    """Whether the text can neither indicate anything nor end something that does."""
+    return _TELLING.isdisjoint(encode(text))
+
+
 def marks(text: str, *, unsettled: int = 0) -> Marks:
     """What the text indicates; what ends within its last `unsettled` words does not count."""
     encoded = encode(text)
-    encoded = _ABOVE.sub(_as_adult, encoded)
+    encoded = _ABOVE.pattern.sub(_as_adult, encoded)
+    present = frozenset(encoded)
     for rule in _BENIGN:
-        encoded = rule.sub(_as_nothing, encoded)
+        if not rule.telling.isdisjoint(present):
+            encoded = rule.pattern.sub(_as_nothing, encoded)
     known = _Places(encoded, len(encoded) - unsettled)
     explicit, soft = known.of(_EXPLICIT), known.of(_SOFT)
     stated = known.of(_STATED)
@@ -355,14 +416,15 @@ class _Places:
         self._encoded = encoded
         self._end = end
         self._present = frozenset(encoded)
-        self._grown = [match.start() for match in _GROWN.finditer(encoded)]
+        self._grown = [match.start() for match in _GROWN.pattern.finditer(encoded)]
 
-    def of(self, rules: Sequence[re.Pattern[str]]) -> list[int]:
+    def of(self, rules: Sequence[_Rule]) -> list[int]:
         """The places where any of the rules applies, in order."""
         return sorted(
             match.start()
             for rule in rules
-            for match in rule.finditer(self._encoded)
+            if not rule.telling.isdisjoint(self._present)
+            for match in rule.pattern.finditer(self._encoded)
             if match.end() <= self._end
         )
 

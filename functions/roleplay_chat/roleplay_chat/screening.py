@@ -14,7 +14,7 @@ from typing import Literal
 
 from edge.errors import ApiError
 from roleplay_chat.api import Tier
-from roleplay_chat.indications import Marks, marks
+from roleplay_chat.indications import Marks, is_quiet, marks
 from roleplay_chat.policy import ADULT_AGE
 
 Category = Literal["absolute", "sexual", "adult_turn", "classifier"]
@@ -36,6 +36,9 @@ _SAID: tuple[Part, ...] = ("scene", "message", "reply")
 
 WINDOW_CHARS = 700
 """How far back at least a reply is read again with each piece."""
+QUIET_CHARS = 200
+"""As much of its end is looked at to see whether a piece can change anything: no single
+indication is longer."""
 UNSETTLED_WORDS = 8
 """How many words may still change what the ones before them mean."""
 
@@ -151,7 +154,7 @@ class ReplyScreen:
         if not piece:
             return ""
         self._held += piece
-        if self._finding() is None:
+        if is_quiet(self._tail[-QUIET_CHARS:] + self._held) or self._finding() is None:
             return self._release()
         if finding := self._finding(UNSETTLED_WORDS):
             raise Refused(finding)
