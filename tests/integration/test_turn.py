@@ -9,7 +9,7 @@ from uuid import UUID, uuid4
 import pytest
 
 from edge.logs import JsonFormatter
-from tests.support.answers import error, text, worker_chat, worker_error
+from tests.support.answers import error, stall, stream, text, worker_chat, worker_error
 from tests.support.stack import DEMO_CHARACTER, OPENROUTER_KEY, WORKER_KEY, Stack, User
 from tests.support.upstream import refusing
 
@@ -95,6 +95,32 @@ class TestReply:
         body = say(stack, user, conversation, "Hello")
 
         assert body["usage"]["cost_usd"] == pytest.approx(0.0004)
+
+
+class TestWords:
+    def test_end_where_the_model_begins_to_speak_for_the_person(self, stack: Stack) -> None:
+        user = stack.user("Ada")
+        conversation = stack.conversation(user)
+        stack.upstream.enqueue(
+            stream(["Mara Voss: ", "<think>wet</think>", "Sit.", "\nAda: Thanks.", stall()])
+        )
+
+        body = say(stack, user, conversation, "Hello")
+
+        assert (body["response"], body["incomplete"]) == ("Sit.", False)
+        assert body["usage"]["completion_tokens"] == 2
+        assert stack.said(conversation)[-1] == ("character", "Sit.")
+        stack.upstream.wait_for(lambda upstream: upstream.calls[-1].closed_early)
+
+    def test_lose_the_sentence_that_the_limit_cut(self, stack: Stack) -> None:
+        user = stack.user("Ada")
+        conversation = stack.conversation(user)
+        stack.upstream.enqueue(text("*She nods. She turns and", finish="length"))
+
+        body = say(stack, user, conversation, "Hello")
+
+        assert (body["response"], body["finish_reason"]) == ("*She nods.*", "length")
+        assert stack.said(conversation)[-1] == ("character", "*She nods.*")
 
 
 class TestPrompt:

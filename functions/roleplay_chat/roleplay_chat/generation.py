@@ -21,7 +21,7 @@ from edge.addresses import AddressRefused, check_address
 from edge.clients import NETWORK_ERRORS, timed_out
 from roleplay_chat.api import Tier
 from roleplay_chat.failures import Failure, UpstreamError, failed
-from roleplay_chat.prompt import Message
+from roleplay_chat.prompt import Message, count_tokens
 from roleplay_chat.providers import Call, End, Event, chat_worker, openai_compatible
 from roleplay_chat.reply import Reply
 from roleplay_chat.routing import WORKER, Plan, Target, resting
@@ -215,7 +215,8 @@ class Generation:
                     elif self._show(target, reply.feed(event.text)) and first_token_ms is None:
                         first_token_ms = round(elapsed * 1000)
                     if reply.ended:
-                        end = end or End("stop")
+                        # We hang up, so nobody will tell what it cost: an estimate.
+                        end = end or End("stop", completion_tokens=count_tokens(self.text))
                         break
             self._show(target, reply.rest())
             failure = None if self.text else Failure(SITUATIONS["empty"])
