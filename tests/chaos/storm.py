@@ -242,7 +242,8 @@ def world(seed: int, people: int, instances: int = 2) -> Iterator[World]:
                 "update api_providers set base_url = %s", (f"{upstream.url}/api/v1",)
             )
             env = around.env(**SETTINGS)
-            running = [Instance(env) for _ in range(instances)]
+            with ThreadPoolExecutor() as pool:
+                running = list(pool.map(Instance, [env] * instances))
             for instance in running:
                 stack.callback(instance.stop)
             devices = []

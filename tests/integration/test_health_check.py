@@ -206,7 +206,7 @@ class TestServiceAccount:
 
     def token(self, keys: Keys, algorithm: Algorithm = "RS256", **claims: Any) -> str:
         """An ID token as Google makes it for the scheduler."""
-        own = {
+        own: dict[str, Any] = {
             "iss": "https://accounts.google.com",
             "aud": AUDIENCE,
             "email": SCHEDULER_ACCOUNT,
@@ -246,13 +246,13 @@ class TestServiceAccount:
         assert stack.gateway.calls == []
 
     def test_token_of_somebody_else_is_refused(self, stack: Stack, url: str) -> None:
-        ours = {"headers": {"kid": stack.keys.kids["RS256"]}}
+        ours = {"kid": stack.keys.kids["RS256"]}
         for token in (
             "",
             "garbage",
             HEALTH_CHECK_SECRET,
             self.token(Keys()),
-            self.token(Keys(), **ours),
+            self.token(Keys(), headers=ours),
             self.token(stack.keys, "HS256"),
             stack.user().token,
         ):

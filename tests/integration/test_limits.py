@@ -167,7 +167,7 @@ class TestTurns:
         [("turns_per_minute", "fast"), ("turns_per_day", "tomorrow"), ("running", "Other")],
     )
     def test_sentence_says_which_limit_it_is(self, stack: Stack, name: str, word: str) -> None:
-        limit(stack, **{name: 0})
+        stack.configure(limits={"default": {name: 0}})
         assert word in say(stack, stack.user()).json()["error"]
 
     def test_role_may_have_others(self, stack: Stack) -> None:

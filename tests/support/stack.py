@@ -94,6 +94,7 @@ class Stack:
             "OpenRouter_Roleplay_API_KEY": OPENROUTER_KEY,
             "CHAT_WORKER_API_KEY": WORKER_KEY,
             "HEALTH_CHECK_SECRET": HEALTH_CHECK_SECRET,
+            "SAVE_PATIENCE_SECONDS": "2",
         } | changes
 
     def user(

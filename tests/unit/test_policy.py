@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from roleplay_chat.api import Tier
-from roleplay_chat.policy import content_tier
+from roleplay_chat.policy import adult_tier_refused, content_tier
 from roleplay_chat.rows import CharacterRow, ConversationRow, UserRow
 
 ID = UUID(int=1)
@@ -89,3 +89,16 @@ def test_nobody_under_age_is_in_an_adult_turn(
     if given_tier == "nsfw":
         assert verified
         assert min(age or 0, played or 0) >= 18
+
+
+@pytest.mark.parametrize(
+    ("user", "sentence"),
+    [
+        (UserRow(), "Adult content needs a verified age. Please verify yours first."),
+        (VERIFIED, "This conversation is not open to adult content."),
+    ],
+)
+def test_refusal_says_what_would_help(user: UserRow, sentence: str) -> None:
+    refusal = adult_tier_refused(user)
+    assert (refusal.status, refusal.code) == (403, "age_verification_required")
+    assert refusal.message == sentence

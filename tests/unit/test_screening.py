@@ -1,0 +1,296 @@
+"""The hard limit, part by part. tests/policy has the corpus; texts here are as terse."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from roleplay_chat import indications, lexicon
+from roleplay_chat.api import Tier
+from roleplay_chat.encoding import encode
+from roleplay_chat.folding import fold
+from roleplay_chat.indications import is_quiet, marks
+from roleplay_chat.screening import (
+    PARTS,
+    Finding,
+    Part,
+    Passage,
+    Refused,
+    ReplyScreen,
+    read,
+    refusal,
+    screen,
+)
+from tests.policy.corpus import Case, cases
+
+STATED = "She is 12 years old."
+SEXUAL = "A sexual scene."
+SOFT = "She undresses."
+TEEN = "A teenager with a skateboard."
+PLAIN = "The kettle hisses."
+
+RULES = [
+    rule
+    for group in vars(indications).values()
+    if isinstance(group, tuple)
+    for rule in group
+    if isinstance(rule, indications._Rule)
+]
+
+
+def found(*passages: Passage, tier: Tier = "sfw") -> Finding | None:
+    return screen(passages, tier=tier)
+
+
+class TestTogether:
+    """A minor and sexual content, in different parts of what a model would read."""
+
+    @pytest.mark.parametrize("minor", PARTS)
+    @pytest.mark.parametrize("sexual", PARTS)
+    @pytest.mark.parametrize("tier", ["sfw", "nsfw"])
+    def test_stated_minor_and_explicit_content_never_go_together(
+        self, minor: Part, sexual: Part, tier: Tier
+    ) -> None:
+        finding = found(Passage(minor, STATED), Passage(sexual, SEXUAL), tier=tier)
+
+        assert finding is not None
+
+    def test_the_part_that_came_later_is_to_blame(self) -> None:
+        card, message = Passage("character", STATED), Passage("message", SEXUAL)
+        assert found(card, message) == Finding("sexual", "message")
+        assert found(Passage("history", SEXUAL), Passage("message", STATED)) == Finding(
+            "sexual", "message"
+        )
+        assert found(Passage("character", f"{STATED} {SEXUAL}"), Passage("message", PLAIN)) == (
+            Finding("sexual", "character")
+        )
+
+    def test_declared_age_counts_like_a_stated_one(self) -> None:
+        assert found(Passage("character", PLAIN, 17), Passage("message", SEXUAL)) is not None
+        assert found(Passage("character", PLAIN, 18), Passage("message", SEXUAL)) is None
+        assert found(Passage("character", PLAIN, 12), Passage("message", PLAIN)) is None
+
+    @pytest.mark.parametrize("part", ["character", "persona"])
+    def test_soft_words_to_a_minor_who_is_played_are_enough(self, part: Part) -> None:
+        assert found(Passage(part, STATED), Passage("message", SOFT)) == Finding(
+            "sexual", "message"
+        )
+
+    def test_soft_words_far_from_a_minor_who_is_mentioned_are_not(self) -> None:
+        assert found(Passage("history", STATED), Passage("message", SOFT)) is None
+
+    def test_distance_within_a_text_counts(self) -> None:
+        near, far = f"The child. {SEXUAL}", f"The child. {PLAIN * 30} {SEXUAL}"
+        assert found(Passage("message", near)) is not None
+        assert found(Passage("message", far)) is None
+
+    def test_sexual_content_among_adults_is_not_the_matter_of_this(self) -> None:
+        assert found(Passage("character", "A woman of 40."), Passage("message", SEXUAL)) is None
+
+
+class TestAdultTier:
+    """There the context is presumed to be sexual."""
+
+    @pytest.mark.parametrize("part", PARTS)
+    def test_stated_minor_is_refused_in_every_part(self, part: Part) -> None:
+        assert found(Passage(part, STATED), tier="nsfw") == Finding("adult_turn", part)
+        assert found(Passage(part, STATED), tier="sfw") is None
+
+    def test_age_that_the_text_contradicts_does_not_help(self) -> None:
+        card = Passage("character", "She is in 8th grade.", 18)
+        assert found(card, tier="nsfw") == Finding("adult_turn", "character")
+
+    def test_declared_minor_is_refused(self) -> None:
+        assert found(Passage("persona", PLAIN, 16), tier="nsfw") is not None
+
+    def test_teenager_who_is_played_is_a_minor_unless_an_adult_age_stands_beside(self) -> None:
+        adult = Passage("character", "A 19-year-old teen.")
+        assert found(Passage("character", TEEN), tier="nsfw") is not None
+        assert found(adult, tier="nsfw") is None
+        assert found(Passage("message", TEEN), tier="nsfw") is None
+
+    def test_time_that_is_over_is_refused_only_near_sexual_content(self) -> None:
+        past = "When I was 15 we moved."
+        assert found(Passage("message", past), tier="nsfw") is None
+        assert found(Passage("message", f"{past} {SEXUAL}"), tier="nsfw") is not None
+
+
+def test_absolute_term_is_refused_alone_and_everywhere() -> None:
+    for part in PARTS:
+        assert found(Passage(part, "lolicon")) == Finding("absolute", part)
+
+
+def test_finding_and_refusal_hold_no_text() -> None:
+    finding = found(Passage("message", f"{STATED} {SEXUAL}"))
+    assert finding is not None
+
+    told = refusal(finding)
+    assert (told.status, told.code) == (403, "content_refused")
+    assert told.message == (
+        "This cannot be written here: sexual content that involves anyone under 18 is never"
+        " allowed."
+    )
+    assert "12" not in repr(finding) + told.message
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_every_part_and_category_has_a_sentence(part: Part) -> None:
+    for category in ("absolute", "sexual", "adult_turn", "classifier"):
+        told = refusal(Finding(category, part)).message
+        assert re.fullmatch(r"[A-Z][a-z ]+: [a-z0-9 ]+\.", told)
+
+
+class TestWords:
+    def test_each_has_one_class(self) -> None:
+        classes: dict[str, set[str]] = {}
+        numbers = {str(years): line for years, line in lexicon.NUMBERS.items()}
+        more = {"weak": lexicon.WEAK_NUMBERS, "ordinal": lexicon.ORDINALS}
+        for name, line in (lexicon.WORDS | numbers | more).items():
+            for word in line.split():
+                classes.setdefault(fold(word), set()).add(name)
+
+        assert {word: names for word, names in classes.items() if len(names) > 1} == {}
+
+    @pytest.mark.parametrize(
+        ("written", "plain"),
+        [
+            pytest.param("ＳＥＸ", "sex", id="full-width"),
+            pytest.param("ⓈⒺⓍ", "sex", id="in-circles"),
+            pytest.param("🅂🄴🅇", "sex", id="in-squares"),
+            pytest.param("🇸🇪🇽", "sex", id="flags"),
+            pytest.param("ꜱᴇx", "sex", id="small-capitals"),
+            pytest.param("s\u200be\u2060x", "sex", id="invisible-between"),
+            pytest.param("s\u0335e\u0335x\u0335", "sex", id="struck-through"),
+            pytest.param("ѕех", "sex", id="cyrillic"),
+            pytest.param("sεx", "sex", id="greek"),
+            pytest.param("s3x", "sex", id="digit-for-a-letter"),
+            pytest.param("$ex", "sex", id="sign-for-a-letter"),
+            pytest.param("s*x", "sex", id="letter-masked"),
+            pytest.param("s.e.x", "sex", id="points-between"),
+            pytest.param("seeeex", "sex", id="drawn-out"),
+            pytest.param("секс", "sex", id="russian-as-it-is"),
+            pytest.param("１２yo", "12yo", id="full-width-digits"),
+            pytest.param("l2yo", "12yo", id="letter-for-a-digit"),
+            pytest.param("1-2-y-o", "12yo", id="age-in-pieces"),
+            pytest.param("未-成-年", "未成年", id="signs-between-characters"),
+        ],
+    )
+    def test_disguise_is_seen_through(self, written: str, plain: str) -> None:
+        assert encode(written) == encode(plain)
+
+    @pytest.mark.parametrize(
+        ("text", "same_as"),
+        [
+            ("s e x", "sex"),
+            ("1 2 y o", "12yo"),
+            ("未 成 年", "未成年"),
+        ],
+    )
+    def test_letters_that_stand_alone_are_read_as_a_word(self, text: str, same_as: str) -> None:
+        assert encode(text).endswith(encode(same_as))
+
+    @pytest.mark.parametrize(
+        "word", ["sextant", "Sussex", "pupil", "12%", "$12", "12:30", "3.12", "1/12/2020", "12,000"]
+    )
+    def test_look_alike_is_no_indication(self, word: str) -> None:
+        assert marks(f"a {word} and a kettle") == indications.Marks()
+
+
+@pytest.mark.parametrize("case", [case for case in cases("corpus.jsonl") if case.lang == "en"][::9])
+def test_rules_are_tried_wherever_they_apply(case: Case) -> None:
+    encoded = encode(case.text)
+    assert len(RULES) > 100
+    for rule in RULES:
+        if rule.pattern.search(encoded):
+            assert not rule.telling.isdisjoint(encoded)
+
+
+@given(st.text(max_size=300))
+def test_any_text_can_be_read(text: str) -> None:
+    assert isinstance(marks(text), indications.Marks)
+
+
+@given(st.text("aes x12yo .\n-*'\"性交歳살секс", max_size=120))
+def test_quiet_text_indicates_nothing(text: str) -> None:
+    if is_quiet(text):
+        assert marks(text) == indications.Marks()
+
+
+def test_long_text_without_spaces_is_read() -> None:
+    assert marks("_".join(["x" * 50, *STATED.split(), *SEXUAL.split()])).together
+
+
+class TestReply:
+    @staticmethod
+    def told(
+        *pieces: str, tier: Tier = "sfw", before: list[Passage] | None = None, follows: str = ""
+    ) -> str:
+        """What is shown of a reply; raises `Refused`."""
+        reply = ReplyScreen(read(before or []), tier, follows=follows)
+        return "".join([*map(reply.feed, pieces), reply.rest()])
+
+    def test_clean_text_is_not_held_back(self) -> None:
+        reply = ReplyScreen([], "sfw")
+        assert [reply.feed(piece) for piece in ("The ket", "tle", " hiss", "es.")] == [
+            "The ket",
+            "tle",
+            " hiss",
+            "es.",
+        ]
+
+    def test_suspicion_waits_for_the_words_that_clear_it(self) -> None:
+        reply = ReplyScreen([], "nsfw")
+        shown = [reply.feed(piece) for piece in ("A 12 year", " old", " whisky", ", neat.")]
+        assert shown == ["A 12 year", "", " old whisky", ", neat."]
+
+    def test_suspicion_that_nothing_clears_ends_the_reply(self) -> None:
+        reply = ReplyScreen([], "nsfw")
+        assert reply.feed("She is 12 years") + reply.feed(" old") == "She is 12 years"
+        with pytest.raises(Refused) as refused:
+            reply.feed(" and stands at the window of the kitchen, waiting.")
+        assert refused.value.finding == Finding("adult_turn", "reply")
+
+    def test_suspicion_at_the_end_is_a_finding(self) -> None:
+        with pytest.raises(Refused):
+            self.told("She is", " 12", ".", tier="nsfw")
+
+    def test_parts_before_it_count(self) -> None:
+        card = [Passage("character", STATED)]
+        assert self.told(PLAIN, before=card) == PLAIN
+        with pytest.raises(Refused):
+            self.told(SEXUAL, before=card)
+
+    def test_message_it_answers_counts(self) -> None:
+        with pytest.raises(Refused):
+            self.told(SEXUAL, follows="What of the little girl?")
+        assert self.told(PLAIN, follows="What of the little girl?") == PLAIN
+
+    def test_what_left_the_window_counts(self) -> None:
+        with pytest.raises(Refused):
+            self.told(STATED, *[f" {PLAIN}"] * 300, SEXUAL, tier="sfw")
+
+    @pytest.mark.parametrize("case", cases("corpus.jsonl")[::3], ids=lambda case: case.id)
+    def test_any_split_gives_what_the_whole_gives(self, case: Case) -> None:
+        for pieces in (re.findall(r"\s*\S+", case.text), list(case.text), [case.text]):
+            try:
+                shown = self.told(*pieces, tier=case.tier)
+            except Refused:
+                assert case.expect == "refuse"
+            else:
+                assert (shown, case.expect) == (case.text, "pass")
+
+    @given(st.lists(st.sampled_from(["She", " is", " 12", " years", " old", " sex", "tant", ". "])))
+    def test_what_is_shown_is_clean_at_every_moment(self, pieces: list[str]) -> None:
+        reply, shown = ReplyScreen([], "sfw"), ""
+        try:
+            for piece in pieces:
+                shown += reply.feed(piece)
+                assert found(Passage("reply", shown)) is None
+            shown += reply.rest()
+        except Refused:
+            assert "".join(pieces).startswith(shown)
+        else:
+            assert shown == "".join(pieces)
