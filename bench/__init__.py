@@ -1,0 +1,1 @@
+"""`make bench`: what a turn costs, beside what else could answer it."""

@@ -1,0 +1,306 @@
+"""Whether a turn costs more when much has been said: the two database calls, the prompt."""
+
+import json
+import re
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from statistics import median
+from typing import Any
+from uuid import UUID, uuid4
+
+from psycopg.rows import tuple_row
+from psycopg.types.json import Jsonb
+
+from bench.plan import Plan
+from bench.surroundings import WORDS
+from tests.support.postgres import OWNER, Connection, Postgres
+from tests.support.stack import DEMO_CHARACTER
+
+DATABASE = "growth"
+PEOPLE = 10_000
+GROWING = (
+    *("users", "profiles", "characters", "conversations", "messages", "turns", "usage_events"),
+    "memories",
+)
+"""Tables that have a row for each person, or more: nothing may read them from end to end."""
+MANY_ROWS = 500
+"""More than a statement of a turn has any use for: the history is 100 messages."""
+
+
+@dataclass(frozen=True)
+class Calls:
+    """Median milliseconds of a call, seen from the database's client."""
+
+    begin_turn: float
+    finish_turn: float
+
+
+@dataclass(frozen=True)
+class Reach:
+    """How the statements of a turn reach a table."""
+
+    how: frozenset[str] = frozenset()
+    indexes: frozenset[str] = frozenset()
+    rows: int = -1
+    """The most rows that a statement reads, those it has no use for included."""
+    query: str = ""
+    """That statement."""
+
+
+@dataclass(frozen=True)
+class Growth:
+    """What was found in the big database."""
+
+    calls: dict[int, Calls]
+    """By the number of messages in the conversation."""
+    rows: dict[str, int]
+    plans: dict[str, Reach]
+    """By table, in the conversation with the most messages."""
+    set_up_seconds: float
+
+    def costly_reads(self) -> list[str]:
+        """Growing tables read from end to end, or of which a statement reads many rows."""
+        return [
+            table
+            for table, reach in self.plans.items()
+            if "Seq Scan" in reach.how or reach.rows > MANY_ROWS
+        ]
+
+
+def grow(postgres: Postgres, plan: Plan, say: Callable[[str], None]) -> Growth:
+    """Fill a database of its own and call both functions at every size, in turn."""
+    started = time.monotonic()
+    postgres.create(DATABASE)
+    postgres.migrate(DATABASE)
+    postgres.seed(DATABASE)
+    with postgres.connect(DATABASE, OWNER) as db:
+        conversations = _fill(db, plan)
+        set_up_seconds = time.monotonic() - started
+        say(f"filled in {set_up_seconds:.0f} s")
+        rows = {table: _count(db, table) for table in ("conversations", "messages", "turns")}
+        calls = _time(db, conversations, plan)
+    for messages, found in calls.items():
+        say(f"{messages:,} messages: begin_turn {found.begin_turn:.2f} ms")
+    with postgres.connect(DATABASE, OWNER) as db:
+        plans = _plans(db, conversations[max(conversations)])
+    return Growth(calls, rows, plans, set_up_seconds)
+
+
+@dataclass(frozen=True)
+class _Conversation:
+    id: UUID
+    user_id: UUID
+
+
+def _fill(db: Connection, plan: Plan) -> dict[int, _Conversation]:
+    # References are good by construction; checking 10^6 of each would take most of the time.
+    db.execute("set session_replication_role = replica")
+    indexes = db.execute(_INDEXES, {"tables": list(GROWING)}).fetchall()
+    for index in indexes:  # Built at once at the end they take half the time.
+        db.execute(f"drop index public.{index['indexname']}".encode())
+    db.execute(_PEOPLE, {"people": PEOPLE})
+    db.execute(
+        _CONVERSATIONS,
+        {"count": plan.conversations, "people": PEOPLE, "character": DEMO_CHARACTER},
+    )
+    found = {messages: _converse(db, messages) for messages in plan.messages}
+    db.execute("set maintenance_work_mem = '512MB'")
+    for index in indexes:
+        db.execute(index["indexdef"].encode())
+    db.execute("reset session_replication_role")
+    db.execute("vacuum (analyze)")
+    return found
+
+
+def _converse(db: Connection, messages: int) -> _Conversation:
+    conversation = _Conversation(uuid4(), uuid4())
+    parameters = {
+        "id": conversation.id,
+        "user": conversation.user_id,
+        "email": f"{conversation.user_id}@example.com",
+        "character": DEMO_CHARACTER,
+        "messages": messages,
+        "words": WORDS,
+    }
+    for statement in _CONVERSE:
+        db.execute(statement, parameters)
+    return conversation
+
+
+def _time(
+    db: Connection, conversations: Mapping[int, _Conversation], plan: Plan
+) -> dict[int, Calls]:
+    begun: dict[int, list[float]] = {messages: [] for messages in conversations}
+    finished: dict[int, list[float]] = {messages: [] for messages in conversations}
+    for number in range(plan.calls + 20):
+        for messages, conversation in conversations.items():
+            begin, finish = _turn(db, conversation)
+            if number >= 20:  # By then the statements' plans are settled.
+                begun[messages].append(begin)
+                finished[messages].append(finish)
+    return {n: Calls(median(begun[n]), median(finished[n])) for n in conversations}
+
+
+def _turn(db: Connection, conversation: _Conversation) -> tuple[float, float]:
+    """Both calls, undone, so that sizes stay. Milliseconds of each."""
+    turn_id = uuid4()
+    parameters = {
+        "turn": turn_id,
+        "user": conversation.user_id,
+        "conversation": conversation.id,
+        "words": f"{WORDS} {turn_id}",
+        "request": str(turn_id),
+    }
+    usage = {"provider": "bench", "model_key": "bench", "outcome": "ok", "duration_ms": 1}
+    with db.transaction(force_rollback=True):
+        started = time.perf_counter()
+        begun = db.execute(_BEGIN, parameters).fetchall()[0]["begin_turn"]
+        middle = time.perf_counter()
+        ended = {"turn": turn_id, "words": WORDS, "usage": Jsonb([usage])}
+        saved = db.execute(_FINISH, ended).fetchall()[0]["finish_turn"]
+        end = time.perf_counter()
+    if begun["outcome"] != "started" or saved["outcome"] != "saved":
+        raise RuntimeError(f"begin_turn: {begun['outcome']}, finish_turn: {saved['outcome']}")
+    return (middle - started) * 1000, (end - middle) * 1000
+
+
+def _count(db: Connection, table: str) -> int:
+    found = db.cursor(row_factory=tuple_row).execute(f"select count(*) from {table}".encode())  # noqa: S608
+    return int(found.fetchall()[0][0])
+
+
+@dataclass
+class _Explained:
+    """What auto_explain says of the statements inside functions."""
+
+    plans: list[dict[str, Any]] = field(default_factory=list)
+
+    def hear(self, notice: Any) -> None:
+        if found := re.search(r"plan:\s*(\{.*\})", str(notice.message_primary), re.DOTALL):
+            self.plans.append(json.loads(found[1]))
+
+
+def _plans(db: Connection, conversation: _Conversation) -> dict[str, Reach]:
+    """How the statements inside both functions reach growing tables, once plans are settled."""
+    explained = _Explained()
+    db.add_notice_handler(explained.hear)
+    for statement in _EXPLAIN:
+        db.execute(statement.encode())
+    for _ in range(8):
+        explained.plans.clear()
+        _turn(db, conversation)
+    reached: dict[str, Reach] = {}
+    for plan in explained.plans:
+        for node in _nodes(plan["Plan"]):
+            table = str(node.get("Relation Name", ""))
+            if table in GROWING and "Scan" in node["Node Type"]:
+                reached[table] = _reach(node, plan["Query Text"], reached.get(table, Reach()))
+    return dict(sorted(reached.items()))
+
+
+def _reach(node: Mapping[str, Any], query: str, before: Reach) -> Reach:
+    """What a part of a plan adds to how a table is reached."""
+    rows = int((node["Actual Rows"] + _dropped(node)) * node["Actual Loops"])
+    indexes = {str(n["Index Name"]) for n in _nodes(node) if "Index Name" in n}
+    worse = rows > before.rows
+    return Reach(
+        how=before.how | {str(node["Node Type"])},
+        indexes=before.indexes | indexes,
+        rows=rows if worse else before.rows,
+        query=" ".join(query.split()) if worse else before.query,
+    )
+
+
+def _dropped(node: Mapping[str, Any]) -> float:
+    """Rows that were read in vain."""
+    return float(node.get("Rows Removed by Filter", 0)) + float(
+        node.get("Rows Removed by Index Recheck", 0)
+    )
+
+
+def _nodes(node: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    """The parts of a plan that were carried out."""
+    if node["Actual Loops"] == 0:
+        return
+    yield node
+    for child in node.get("Plans", []):
+        yield from _nodes(child)
+
+
+_EXPLAIN = (
+    "load 'auto_explain'",
+    "set auto_explain.log_min_duration = 0",
+    "set auto_explain.log_nested_statements = on",
+    "set auto_explain.log_analyze = on",
+    "set auto_explain.log_timing = off",
+    "set auto_explain.log_format = json",
+    "set client_min_messages = log",
+)
+_BEGIN = """
+select public.begin_turn(
+  p_turn_id => %(turn)s, p_user_id => %(user)s, p_task => 'roleplay', p_action => 'send',
+  p_conversation_id => %(conversation)s, p_message => %(words)s, p_client_message_id => %(request)s)
+"""
+_FINISH = """
+select public.finish_turn(
+  p_turn_id => %(turn)s, p_status => 'complete', p_reply => %(words)s, p_usage => %(usage)s)
+"""
+_INDEXES = """
+select indexname, indexdef from pg_indexes i
+where schemaname = 'public' and tablename = any (%(tables)s)
+  and not exists (select from pg_constraint c where c.conname = i.indexname)
+"""
+_PEOPLE = """
+with people as (
+  insert into auth.users (id, email)
+  select md5('user' || n)::uuid, n || '@example.com' from generate_series(1, %(people)s) n
+  returning id),
+profiles as (insert into public.profiles (id, display_name) select id, 'Ada' from people)
+insert into public.characters (user_id, name) select id, 'Somebody' from people
+"""
+_CONVERSATIONS = """
+with conversations as (
+  insert into public.conversations (user_id, character_id)
+  select md5('user' || 1 + n %% %(people)s)::uuid, %(character)s
+  from generate_series(1, %(count)s) n
+  returning id, user_id),
+begun as (select * from conversations limit %(count)s / 5),
+memories as (
+  insert into public.memories (user_id, tier, conversation_id)
+  select user_id, 'conversation', id from begun),
+turns as (
+  insert into public.turns (user_id, conversation_id, task, action, client_message_id, status,
+                            lease_expires_at, finished_at, created_at)
+  select user_id, id, 'roleplay', 'send', id::text, 'complete', moment, moment, moment
+  from begun, lateral (select now() - random() * interval '1 year' as moment) said)
+insert into public.messages (conversation_id, sender, content)
+select id, 'user', 'Hello.' from begun
+"""
+_CONVERSE = (
+    "insert into auth.users (id, email) values (%(user)s, %(email)s)",
+    "insert into public.profiles (id, display_name) values (%(user)s, 'Ada')",
+    """
+    insert into public.conversations (id, user_id, character_id)
+    values (%(id)s, %(user)s, %(character)s)
+    """,
+    """
+    insert into public.messages (conversation_id, sender, content, created_at)
+    select %(id)s, case n %% 2 when 1 then 'user' else 'character' end, %(words)s,
+           now() - (%(messages)s - n) * interval '5 minutes'
+    from generate_series(1, %(messages)s) n
+    """,
+    """
+    with said as (
+      select n, now() - n * interval '10 minutes' as moment
+      from generate_series(1, %(messages)s / 2) n),
+    turns as (
+      insert into public.turns (user_id, conversation_id, task, action, client_message_id, status,
+                                lease_expires_at, finished_at, created_at)
+      select %(user)s, %(id)s, 'roleplay', 'send', n::text, 'complete', moment, moment, moment
+      from said returning id, created_at)
+    insert into public.usage_events (turn_id, user_id, provider, model_key, outcome, cost_usd,
+                                     duration_ms, created_at)
+    select id, %(user)s, 'openrouter', 'bench', 'ok', 0.001, 1000, created_at from turns
+    """,
+)

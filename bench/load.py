@@ -1,0 +1,88 @@
+"""Runs the load generator, bench/node/load.mjs."""
+
+import json
+import math
+import subprocess
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from bench.programs import BENCH
+
+GENERATOR = BENCH / "node" / "load.mjs"
+
+
+@dataclass(frozen=True)
+class Spread:
+    """Milliseconds."""
+
+    p50: float
+    p99: float
+    max: float
+
+
+@dataclass(frozen=True)
+class Load:
+    """What a run of the generator found."""
+
+    turns: int
+    """Complete ones, with every token in order."""
+    failures: Mapping[str, int]
+    """How many turns ended in which other way."""
+    turns_per_second: float
+    seconds: float
+    received: int
+    """Bytes."""
+    first: Spread
+    """From sending the request to the first token."""
+    whole: Spread
+    """To the end of the answer."""
+    delay: Spread
+    """How long each token was on its way from the provider."""
+
+
+def run(
+    port: int,
+    requests: Sequence[Mapping[str, Any]],
+    *,
+    concurrency: int,
+    tokens: int,
+    seconds: float = 0,
+    turns: int | None = None,
+    stagger: float = 0,
+    once: bool = False,
+) -> Load:
+    """Send turns; the parameters are those of the generator's plan.
+
+    Without `turns` there are at least as many as connections.
+    """
+    plan = {
+        "port": port,
+        "requests": requests,
+        "concurrency": concurrency,
+        "tokens": tokens,
+        "seconds": seconds,
+        "turns": concurrency if turns is None else turns,
+        "stagger": stagger,
+        "once": once,
+    }
+    done = subprocess.run(
+        ["node", str(GENERATOR)], input=json.dumps(plan), capture_output=True, text=True, check=True
+    )
+    result = json.loads(done.stdout)
+    window = result["window"]
+    return Load(
+        turns=result["turns"],
+        failures=result["failures"],
+        turns_per_second=window["turns"] / window["seconds"],
+        seconds=result["seconds"],
+        received=result["received"],
+        first=_spread(result["first"]),
+        whole=_spread(result["whole"]),
+        delay=_spread(result["delay"]),
+    )
+
+
+def _spread(values: Mapping[str, float | None]) -> Spread:
+    known = {name: math.nan if value is None else value for name, value in values.items()}
+    return Spread(**known)

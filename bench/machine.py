@@ -1,0 +1,80 @@
+"""What the machine is, and what processes on it have used. Linux: everything is from /proc."""
+
+import os
+import platform
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
+MEGABYTE = 1_000_000
+
+
+@dataclass(frozen=True)
+class Usage:
+    """What a group of processes has used. Memory in bytes."""
+
+    cpu_seconds: float
+    peak: int
+    """The most memory that its largest process ever had resident."""
+    resident: int
+    """The largest process now."""
+    proportional: int
+    """All processes now; what several of them share counts once."""
+
+
+def usage_of(group: int) -> Usage:
+    """The usage of the processes in a process group."""
+    processes = [path for path in Path("/proc").glob("[0-9]*") if _group(path) == group]
+    statuses = [_fields(path / "status") for path in processes]
+    return Usage(
+        cpu_seconds=sum(_cpu_seconds(path) for path in processes),
+        peak=max((status["VmHWM"] for status in statuses), default=0),
+        resident=max((status["VmRSS"] for status in statuses), default=0),
+        proportional=sum(_fields(path / "smaps_rollup")["Pss"] for path in processes),
+    )
+
+
+def describe() -> list[tuple[str, str]]:
+    """What there is to know of this machine, by name."""
+    memory = int(re.findall(r"MemTotal:\s+(\d+)", Path("/proc/meminfo").read_text())[0]) * 1024
+    return [
+        ("processor", f"{_processor()}, {os.cpu_count()} cores"),
+        ("memory", f"{memory / 1e9:.0f} GB"),
+        ("system", f"{platform.system()} {platform.release()}"),
+        ("Python", platform.python_version()),
+    ]
+
+
+def load_average() -> float:
+    """The machine's load over the last minute: how quiet it is."""
+    return os.getloadavg()[0]
+
+
+def _processor() -> str:
+    names = re.findall(r"model name\s*:\s*(.+)", Path("/proc/cpuinfo").read_text())
+    return names[0] if names else platform.machine()
+
+
+def _stat(process: Path) -> list[str]:
+    """The fields of /proc/<pid>/stat from the third on: the second may hold anything."""
+    try:
+        return (process / "stat").read_text().rpartition(")")[2].split()
+    except (FileNotFoundError, ProcessLookupError):
+        return []
+
+
+def _group(process: Path) -> int | None:
+    stat = _stat(process)
+    return int(stat[2]) if stat else None
+
+
+def _cpu_seconds(process: Path) -> float:
+    stat = _stat(process)
+    return sum(int(ticks) for ticks in stat[11:13]) / TICKS_PER_SECOND
+
+
+def _fields(path: Path) -> dict[str, int]:
+    """The lines "Name:  123 kB" of a file, in bytes."""
+    found = re.findall(r"^(\w+):\s+(\d+) kB", path.read_text(), re.MULTILINE)
+    return {name: int(value) * 1024 for name, value in found}

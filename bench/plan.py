@@ -1,0 +1,45 @@
+"""How much is measured."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Sizes of a run."""
+
+    rounds: int = 3
+    """Of the comparison; in each, the systems come in another order."""
+    seconds: float = 4
+    """Each system at each concurrency, at the least."""
+    concurrencies: tuple[int, ...] = (1, 32, 128)
+    warm_up_turns: int = 300
+    streams: int = 200
+    """Open at the same time."""
+    stream_tokens: int = 250
+    token_gap_ms: int = 20
+    starts: int = 7
+    """Cold starts of each function."""
+    soak_turns: int = 50_000
+    soak_steps: int = 10
+    messages: tuple[int, ...] = (100, 10_000, 1_000_000)
+    """In one conversation."""
+    conversations: int = 1_000_000
+    calls: int = 300
+    """Of begin_turn and finish_turn at each size."""
+    prompt_messages: tuple[int, ...] = (16, 100, 500, 2000)
+
+    @classmethod
+    def quick(cls) -> "Plan":
+        """Whether everything works, and roughly how fast."""
+        return cls(
+            rounds=1,
+            seconds=1,
+            warm_up_turns=50,
+            stream_tokens=100,
+            starts=2,
+            soak_turns=3000,
+            soak_steps=2,
+            messages=(100, 1_000, 10_000),
+            conversations=10_000,
+            calls=50,
+        )

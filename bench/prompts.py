@@ -1,0 +1,48 @@
+"""What it takes to build a prompt from much that was said."""
+
+import sys
+import time
+from datetime import UTC, datetime
+from statistics import median
+from uuid import uuid4
+
+from bench.surroundings import WORDS
+from tests.support.postgres import ROOT
+
+CONTEXTS = (32_768, 1_000_000)
+"""Tokens: what models have, and so much that everything is sent."""
+CALLS = 50
+
+
+def build_times(sizes: tuple[int, ...]) -> dict[int, dict[int, float]]:
+    """Median milliseconds of prompt.build, by the number of messages and the model's context."""
+    for folder in ("_shared", "roleplay_chat"):
+        sys.path.append(str(ROOT / "functions" / folder))
+    return {size: {context: _milliseconds(size, context) for context in CONTEXTS} for size in sizes}
+
+
+def _milliseconds(messages: int, context: int) -> float:
+    from roleplay_chat import prompt
+    from roleplay_chat.api import ChatRequest
+    from roleplay_chat.rows import BegunTurn
+
+    history = [
+        {"sender": ("character", "user")[n % 2], "content": f"{WORDS} {n}"} for n in range(messages)
+    ]
+    character = {"id": str(uuid4()), "name": "Mara", "description": WORDS * 3, "personality": WORDS}
+    begun = BegunTurn.model_validate(
+        {
+            "now": datetime.now(UTC).isoformat(),
+            "turn": {"id": str(uuid4()), "message": WORDS},
+            "user": {"name": "Ada"},
+            "character": character,
+            "history": history,
+        }
+    )
+    request = ChatRequest(message=WORDS)
+    taken = []
+    for _ in range(CALLS):
+        started = time.perf_counter()
+        prompt.build(begun, request, "sfw", family=None, context_tokens=context, max_tokens=400)
+        taken.append((time.perf_counter() - started) * 1000)
+    return median(taken)

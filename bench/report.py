@@ -1,0 +1,327 @@
+"""The findings as tables, for the terminal and for docs/benchmarks.md."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from bench.cold_start import HELLO
+from bench.machine import MEGABYTE
+from bench.prompts import CONTEXTS
+from bench.results import Results
+from bench.surroundings import HISTORY
+from bench.systems import DIRECT, FLOOR, FUNCTION, LITELLM, PORTKEY, TOKENS
+from bench.targets import TARGETS, Verdict
+from bench.turns import PLAIN, STREAM, Comparison, Figures
+
+LISTED_IMPORTS = 20
+NOTHING = "–"
+
+
+@dataclass(frozen=True)
+class Table:
+    """A heading, words, and rows that belong to it."""
+
+    title: str
+    words: str
+    columns: Sequence[str]
+    rows: Sequence[Sequence[str]]
+
+    def markdown(self) -> str:
+        """As a section of a document."""
+        rule = ["---", *["---:"] * (len(self.columns) - 1)]
+        lines = ["| " + " | ".join(row) + " |" for row in (self.columns, rule, *self.rows)]
+        return "\n".join([f"## {self.title}", "", self.words, "", *lines])
+
+    def text(self) -> str:
+        """In columns."""
+        widths = [max(map(len, column)) for column in zip(self.columns, *self.rows, strict=True)]
+        lines = [
+            "  ".join(
+                cell.ljust(width) if number == 0 else cell.rjust(width)
+                for number, (cell, width) in enumerate(zip(row, widths, strict=True))
+            )
+            for row in (self.columns, *self.rows)
+        ]
+        return "\n".join([f"\n{self.title}", *(f"  {line}" for line in lines)])
+
+
+def document(results: Results) -> str:
+    """docs/benchmarks.md."""
+    machine = "\n".join(f"| {name} | {value} |" for name, value in results.machine)
+    commands = "\n".join(f"# {name}\n{command}" for name, command in results.commands.items())
+    sections = [
+        _INTRODUCTION,
+        *(table.markdown() for table in tables(results)),
+        f"## The machine\n\n| | |\n|---|---|\n{machine}",
+        f"## Commands\n\n```\n{commands}\n```",
+    ]
+    return "\n\n".join(sections) + "\n"
+
+
+def tables(results: Results) -> Iterator[Table]:
+    """A table for everything that was measured."""
+    yield _targets(results)
+    if results.comparison:
+        for mode in (STREAM, PLAIN):
+            yield _turns(results.comparison, mode)
+        yield _costs(results.comparison)
+    if results.streams:
+        yield _streams(results)
+    if results.starts:
+        yield _starts(results)
+    if results.imports:
+        yield _imports(results)
+    if results.soak:
+        yield _soak(results)
+    if results.growth:
+        yield _growth(results)
+        yield _plans(results)
+    if results.prompts:
+        yield _prompts(results)
+
+
+def _targets(results: Results) -> Table:
+    rows = []
+    for target in TARGETS:
+        verdict = target.verdict(results)
+        bound = f"{'≥' if target.at_least else '≤'} {_number(target.bound)} {target.unit}".strip()
+        rows.append([target.name, bound, _measured(verdict), _said(verdict)])
+    return Table("Targets", _TARGETS, ["figure", "target", "measured", ""], rows)
+
+
+def _measured(verdict: Verdict) -> str:
+    return f"{_number(verdict.value)} {verdict.target.unit}".strip()
+
+
+def _said(verdict: Verdict) -> str:
+    return NOTHING if verdict.met is None else "met" if verdict.met else "**missed**"
+
+
+def _turns(comparison: Comparison, mode: str) -> Table:
+    rows = []
+    for (system, found_mode, concurrency), figures in sorted(
+        comparison.figures.items(), key=lambda item: (item[0][2], _ORDER.index(item[0][0]))
+    ):
+        if found_mode == mode:
+            rows.append(_turns_row(comparison, system, mode, concurrency, figures))
+    first = "first token" if mode == STREAM else "answer"
+    columns = ["system", "at once", "turns/s", "× floor", f"added to the {first}, p50 ms"]
+    columns += ["p99 ms", "CPU ms/turn", "× floor", "failed"]
+    title = "Streamed turns" if mode == STREAM else "Plain turns"
+    words = _WORDS[mode].format(tokens=TOKENS, base=_number(_base(comparison, mode)))
+    return Table(title, words, columns, rows)
+
+
+def _turns_row(
+    comparison: Comparison, system: str, mode: str, concurrency: int, figures: Figures
+) -> list[str]:
+    base = _base(comparison, mode)
+    rate = comparison.ratio(system, FLOOR, mode, concurrency, "turns_per_second")
+    cpu = comparison.ratio(system, FLOOR, mode, concurrency, "cpu_ms")
+    return [
+        _named(system),
+        str(concurrency),
+        _number(figures.turns_per_second),
+        _number(rate),
+        _number(figures.first_p50_ms - base),
+        _number(figures.first_p99_ms - base),
+        _number(figures.cpu_ms),
+        _number(cpu),
+        _number(figures.failed),
+    ]
+
+
+def _base(comparison: Comparison, mode: str) -> float:
+    """What the provider and the load generator take by themselves."""
+    alone = comparison.find(DIRECT, mode, 1)
+    return alone.first_p50_ms if alone else 0
+
+
+def _costs(comparison: Comparison) -> Table:
+    rows = []
+    for system in _ORDER[:4]:
+        figures = comparison.find(system, STREAM, 32) or comparison.find(system, PLAIN, 32)
+        if figures is None:
+            continue
+        database = [figures.calls, figures.to_database, figures.from_database, figures.database_ms]
+        shown = [_number(value) if figures.calls else NOTHING for value in database]
+        rows.append([_named(system), *shown, _megabytes(comparison.peaks[system])])
+    columns = ["system", "database calls/turn", "bytes to it", "bytes from it", "ms in it"]
+    return Table("Database and memory", _COSTS, [*columns, "peak memory, MB"], rows)
+
+
+def _streams(results: Results) -> Table:
+    rows = [
+        [
+            _named(name),
+            f"{found.complete} of {found.opened}",
+            _number(found.delay_p50),
+            _number(found.delay_p99),
+            _number(found.delay_max),
+            _number(found.cpu_ms),
+            f"{found.busy:.0%}",
+        ]
+        for name, found in results.streams.items()
+    ]
+    columns = ["system", "complete", "delay of a token, p50 ms", "p99 ms", "longest ms"]
+    columns += ["CPU ms/turn", "of a core"]
+    return Table("Open streams", _STREAMS, columns, rows)
+
+
+def _starts(results: Results) -> Table:
+    hello = results.starts[HELLO].first_byte_ms
+    rows = [
+        [
+            _named(name),
+            _number(found.first_byte_ms),
+            _number(found.first_byte_ms / hello),
+            _number(found.first_turn_ms),
+            _megabytes(found.idle),
+            _megabytes(found.idle_largest),
+        ]
+        for name, found in results.starts.items()
+    ]
+    columns = [
+        "function",
+        "to the first byte, ms",
+        "× hello",
+        "to the first turn's first token, ms",
+    ]
+    columns += ["idle after it, MB", "largest process, MB"]
+    return Table("Cold start", _STARTS, columns, rows)
+
+
+def _imports(results: Results) -> Table:
+    assert results.imports
+    function, hello = results.imports.function, results.imports.hello
+    rows = [
+        [package, _number(milliseconds), _number(hello.get(package))]
+        for package, milliseconds in list(function.items())[:LISTED_IMPORTS]
+    ]
+    rest = list(function.values())[LISTED_IMPORTS:]
+    rows.append([f"{len(rest)} others", _number(sum(rest)), ""])
+    rows.append(["all", _number(sum(function.values())), _number(sum(hello.values()))])
+    return Table("Imports", _IMPORTS, ["package", FUNCTION + ", ms", "hello, ms"], rows)
+
+
+def _soak(results: Results) -> Table:
+    assert results.soak
+    rows = [[f"{turns:,}", _megabytes(memory)] for turns, memory in results.soak.memory.items()]
+    return Table("Memory over time", _SOAK, ["turns answered", "memory, MB"], rows)
+
+
+def _growth(results: Results) -> Table:
+    growth = results.growth
+    assert growth
+    fewest = growth.calls[min(growth.calls)]
+    rows = [
+        [
+            f"{messages:,}",
+            _number(calls.begin_turn),
+            _number(calls.begin_turn / fewest.begin_turn),
+            _number(calls.finish_turn),
+            _number(calls.finish_turn / fewest.finish_turn),
+        ]
+        for messages, calls in growth.calls.items()
+    ]
+    counts = ", ".join(f"{count:,} {table}" for table, count in growth.rows.items())
+    columns = ["messages in the conversation", "begin_turn, ms", "×", "finish_turn, ms", "×"]
+    return Table("Growth", _GROWTH.format(counts=counts), columns, rows)
+
+
+def _plans(results: Results) -> Table:
+    assert results.growth
+    rows = [
+        [table, ", ".join(sorted(reach.how)), ", ".join(sorted(reach.indexes)), f"{reach.rows:,}"]
+        for table, reach in results.growth.plans.items()
+    ]
+    return Table("Plans", _PLANS, ["table", "reached by", "indexes", "most rows read"], rows)
+
+
+def _prompts(results: Results) -> Table:
+    rows = [
+        [str(messages), *(_number(times[context]) for context in CONTEXTS)]
+        for messages, times in results.prompts.items()
+    ]
+    columns = ["messages", *(f"{context:,} tokens, ms" for context in CONTEXTS)]
+    return Table("Building the prompt", _PROMPTS, columns, rows)
+
+
+def _named(system: str) -> str:
+    return f"{system} (forwards only)" if system in (LITELLM, PORTKEY) else system
+
+
+def _number(value: float | None) -> str:
+    """Three digits that count."""
+    if value is None or value != value:
+        return NOTHING
+    if value == int(value):
+        return f"{value:,.0f}"
+    digits = 0 if abs(value) >= 100 else 1 if abs(value) >= 10 else 2
+    return f"{value:,.{digits}f}"
+
+
+def _megabytes(value: int) -> str:
+    return _number(value / MEGABYTE)
+
+
+_ORDER = (FUNCTION, FLOOR, LITELLM, PORTKEY, DIRECT)
+_INTRODUCTION = f"""# Benchmarks
+
+Written by `make bench`; every figure is from one run on one machine, with everything on it: the
+system that is measured, Postgres, PostgREST, the provider and the load generator share the cores.
+Figures of different runs cannot be compared; ratios within one can.
+
+- **{FUNCTION}** is this function as it is deployed: `functions-framework`, one process, an
+  environment made of its `requirements.txt`. It checks the person's token (ES256), opens the turn,
+  chooses a model, builds the prompt ({HISTORY} messages of history), reads the provider's stream,
+  saves the reply and only then ends. It always streams from the provider, for plain turns too.
+- **{FLOOR}** is a bare handler on the same framework: the same two database calls over the same
+  HTTP client, and the provider's bytes passed on unread. A turn cannot cost less. It asks for
+  plain answers where the person does.
+- **{LITELLM}** (one worker) and **{PORTKEY}** forward a request and do nothing else: no database,
+  no conversation. {PORTKEY} answers streams from this provider with a 500, so it is in the plain
+  table only.
+- **{DIRECT}** is the provider asked by the load generator itself.
+
+The provider is a small Node.js server that answers at once or at a pace, each token as a chunk of
+its own; its tokens say when they were sent. Supabase's address is a Node.js program that takes
+`/rest/v1` off the path and passes bytes on to PostgREST. Postgres does not wait for the disk. The
+load comes from `bench/node/load.mjs`, also Node.js, over raw sockets, in a closed loop; a turn
+counts when its status is 200 and every token came in order, and the run ends with an error when
+the database does not hold each turn as complete."""
+_TARGETS = "Medians of the rounds. What was not measured has a dash."
+_WORDS = {
+    STREAM: (
+        "{tokens} tokens from the instant provider. Added: to the {base} ms that the provider "
+        "alone takes at concurrency 1, so the database's time is part of it."
+    ),
+    PLAIN: (
+        "One JSON object with {tokens} tokens. Added: to the {base} ms that the provider alone "
+        "takes at concurrency 1."
+    ),
+}
+_COSTS = (
+    "Per streamed turn at concurrency 32; bytes as on the wire, headers included. Memory is the "
+    "largest process's peak over all rounds."
+)
+_STREAMS = (
+    "As many at once, begun within two seconds. A token's delay is the time from the provider's "
+    "write to the client's read."
+)
+_STARTS = (
+    "Medians. The first byte answers a GET. Memory counts what the processes of an instance share "
+    "once."
+)
+_IMPORTS = "Until the first turn is answered, by `-X importtime`, which itself slows imports down."
+_SOAK = (
+    "One instance, 32 turns at once, half of them streamed. What its processes share counts once."
+)
+_GROWTH = (
+    "Called over one connection to Postgres, each in a transaction that is undone. The tables hold "
+    "{counts}; a conversation of n messages has n/2 turns. Both read 100 messages at most."
+)
+_PLANS = (
+    "How the statements inside begin_turn and finish_turn reach the tables that grow, in the "
+    "conversation with the most messages, and how many rows the hungriest of them reads."
+)
+_PROMPTS = "`prompt.build` alone, by the context of the model: in the first, not everything fits."

@@ -1,0 +1,24 @@
+"""Everything that a run found."""
+
+from dataclasses import dataclass, field
+
+from bench.cold_start import Imports, Start
+from bench.growth import Growth
+from bench.soak import Soak
+from bench.streams import Streams
+from bench.turns import Comparison
+
+
+@dataclass
+class Results:
+    """What was not measured is None or empty."""
+
+    machine: list[tuple[str, str]] = field(default_factory=list)
+    commands: dict[str, str] = field(default_factory=dict)
+    comparison: Comparison | None = None
+    streams: dict[str, Streams] = field(default_factory=dict)
+    starts: dict[str, Start] = field(default_factory=dict)
+    imports: Imports | None = None
+    growth: Growth | None = None
+    prompts: dict[int, dict[int, float]] = field(default_factory=dict)
+    soak: Soak | None = None

@@ -1,0 +1,68 @@
+"""Many streams open at the same time in one instance, at a model's pace."""
+
+from dataclasses import dataclass
+
+from bench import load
+from bench.plan import Plan
+from bench.surroundings import Surroundings
+from bench.systems import DIRECT, System
+from bench.turns import check_saved
+
+
+@dataclass(frozen=True)
+class Streams:
+    """What one system did with them. Delays in milliseconds, from the provider to the client."""
+
+    complete: int
+    opened: int
+    delay_p50: float
+    delay_p99: float
+    delay_max: float
+    cpu_ms: float
+    """Per turn."""
+    busy: float
+    """The system's share of one core while they ran."""
+    peak: int
+    """Bytes."""
+
+    @property
+    def lost(self) -> int:
+        """Streams that did not complete."""
+        return self.opened - self.complete
+
+
+def keep_open(system: System, around: Surroundings, plan: Plan) -> Streams:
+    """One stream on each connection, begun one after the other within two seconds."""
+    around.use_upstream(plan.stream_tokens, plan.token_gap_ms)
+    around.forget()
+    used = system.program.usage().cpu_seconds
+    found = load.run(
+        system.program.port,
+        _requests(system, around, plan),
+        concurrency=plan.streams,
+        tokens=plan.stream_tokens,
+        stagger=2,
+        once=True,
+    )
+    usage = system.program.usage()
+    if system.has_database:
+        check_saved(system, found, around)
+    return Streams(
+        complete=found.turns,
+        opened=plan.streams,
+        delay_p50=found.delay.p50,
+        delay_p99=found.delay.p99,
+        delay_max=found.delay.max,
+        cpu_ms=(usage.cpu_seconds - used) * 1000 / max(found.turns, 1),
+        busy=(usage.cpu_seconds - used) / found.seconds,
+        peak=usage.peak,
+    )
+
+
+def _requests(system: System, around: Surroundings, plan: Plan) -> list[dict[str, object]]:
+    """The provider alone is asked for the paced reply by its path."""
+    if system.name != DIRECT:
+        return [dict(request) for request in system.streamed]
+    url = around.upstream_url(plan.stream_tokens, plan.token_gap_ms)
+    path = url.removeprefix(around.upstream.url) + "/chat/completions"
+    return [{**request, "path": path} for request in system.streamed]

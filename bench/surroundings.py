@@ -1,0 +1,186 @@
+"""What a turn needs around it: Postgres, PostgREST, Supabase's address, a provider, people."""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+
+from bench.programs import BENCH, Program, Programs
+from tests.support.keys import Keys
+from tests.support.postgres import OWNER, Connection, Postgres, running_postgres
+from tests.support.postgrest import running_postgrest
+from tests.support.stack import DEMO_CHARACTER
+from tests.support.waiting import free_port
+
+DATABASE = "bench"
+PEOPLE = 1024
+"""Each with one conversation, so that no two turns under way share one."""
+HISTORY = 20
+"""Messages in each conversation when a measurement begins."""
+WORDS = (
+    "The harbour lights went out one after the other, and nobody on the pier said a word. "
+    "*She pulls the oilskin tighter and points at the third buoy.* Do you hear the bell, or not?"
+)
+"""What everybody says."""
+
+
+@dataclass(frozen=True)
+class Person:
+    """Somebody signed in, and their conversation."""
+
+    user_id: str
+    conversation_id: str
+    token: str
+
+
+@dataclass(frozen=True)
+class Traffic:
+    """What went between a function and the database. Bytes as on the wire, headers included."""
+
+    calls: int
+    to_database: int
+    from_database: int
+    milliseconds: float
+
+    def since(self, before: "Traffic") -> "Traffic":
+        """What was added."""
+        return Traffic(
+            self.calls - before.calls,
+            self.to_database - before.to_database,
+            self.from_database - before.from_database,
+            self.milliseconds - before.milliseconds,
+        )
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """Everything but the system that is measured."""
+
+    postgres: Postgres
+    db: Connection
+    gateway: Program
+    upstream: Program
+    counters: int
+    """Port of the gateway's counters."""
+    key: str
+    people: list[Person]
+
+    def environment(self) -> dict[str, str]:
+        """What a function is deployed with."""
+        return {
+            "FUNCTION_USE_ASGI": "1",
+            "SUPABASE_URL": self.gateway.url,
+            "SUPABASE_SECRET_KEY": self.key,
+            "ALLOW_LOCAL_UPSTREAMS": "true",
+            "OpenRouter_Roleplay_API_KEY": "sk-bench",
+        }
+
+    def upstream_url(self, tokens: int, gap_ms: int) -> str:
+        """The provider whose replies have so many tokens, so many milliseconds apart."""
+        return f"{self.upstream.url}/{tokens}/{gap_ms}/v1"
+
+    def use_upstream(self, tokens: int, gap_ms: int) -> None:
+        """Point the database's provider there."""
+        self.db.execute(
+            "update api_providers set base_url = %s", [self.upstream_url(tokens, gap_ms)]
+        )
+
+    def forget(self) -> None:
+        """Put the database back to what it was before the first turn."""
+        self.db.execute("truncate turns, usage_events, memories, model_cooldowns cascade")
+        self.db.execute("delete from messages where position > %s", [PEOPLE * HISTORY])
+        self.db.execute("vacuum (analyze) messages, turns, usage_events, conversations")
+
+    def turns(self) -> int:
+        """How many turns are complete and saved."""
+        found = self.db.execute("select count(*) as n from turns where status = 'complete'")
+        return int(found.fetchall()[0]["n"])
+
+    def traffic(self) -> Traffic:
+        """What went through the gateway so far."""
+        address = f"http://127.0.0.1:{self.counters}/"
+        count = httpx.get(address, trust_env=False).raise_for_status().json()
+        calls = sum(count.pop("calls").values())
+        return Traffic(calls=calls, **count)
+
+    def turn(self, person: Person, *, stream: bool, path: str = "/") -> dict[str, Any]:
+        """A person's turn as the load generator sends it."""
+        body = {
+            "message": WORDS,
+            "conversation_id": person.conversation_id,
+            "character_id": str(DEMO_CHARACTER),
+            "client_message_id": "$ID",
+            "user_id": person.user_id,
+            "stream": stream,
+        }
+        headers = {"Authorization": f"Bearer {person.token}", "Content-Type": "application/json"}
+        return {"path": path, "headers": headers, "body": json.dumps(body)}
+
+
+@contextmanager
+def surroundings(programs: Programs) -> Iterator[Surroundings]:
+    """Start it all."""
+    keys = Keys()
+    with (
+        running_postgres() as postgres,
+        _prepared(postgres) as db,
+        running_postgrest(postgres, DATABASE, keys.secret) as postgrest,
+    ):
+        counters = free_port()
+        gateway = programs.start(
+            "gateway",
+            lambda port: ["node", BENCH / "node/gateway.mjs", port, postgrest.port, counters],
+            ready="/auth/v1/",
+            given=json.dumps(keys.jwks()).encode(),
+        )
+        upstream = programs.start(
+            "upstream", lambda port: ["node", BENCH / "node/upstream.mjs", port]
+        )
+        keys.issuer = f"{gateway.url}/auth/v1"
+        yield Surroundings(
+            postgres,
+            db,
+            gateway,
+            upstream,
+            counters,
+            keys.role_token("service_role"),
+            _people(db, keys),
+        )
+
+
+@contextmanager
+def _prepared(postgres: Postgres) -> Iterator[Connection]:
+    postgres.create(DATABASE)
+    postgres.migrate(DATABASE)
+    postgres.seed(DATABASE)
+    with postgres.connect(DATABASE, OWNER) as db:
+        yield db
+
+
+def _people(db: Connection, keys: Keys) -> list[Person]:
+    rows = db.execute(_PEOPLE, {"people": PEOPLE, "character": DEMO_CHARACTER}).fetchall()
+    db.execute(_MESSAGES, {"history": HISTORY, "words": WORDS})
+    db.execute("analyze")
+    return [Person(str(row["user_id"]), str(row["id"]), keys.token(row["user_id"])) for row in rows]
+
+
+_PEOPLE = """
+with people as (
+  insert into auth.users (id, email)
+  select id, id || '@example.com'
+  from (select gen_random_uuid() as id from generate_series(1, %(people)s)) new
+  returning id),
+profiles as (
+  insert into public.profiles (id, display_name) select id, 'Ada' from people)
+insert into public.conversations (user_id, character_id) select id, %(character)s from people
+returning user_id, id
+"""
+_MESSAGES = """
+insert into public.messages (conversation_id, sender, content)
+select c.id, case n %% 2 when 1 then 'user' else 'character' end, %(words)s || ' ' || n
+from public.conversations c cross join generate_series(1, %(history)s) n
+order by n
+"""

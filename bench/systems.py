@@ -1,0 +1,158 @@
+"""What is compared: how each is started and how it is asked."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from bench.environments import Environments
+from bench.programs import BENCH, FOLDER, Program, Programs
+from bench.surroundings import HISTORY, WORDS, Surroundings
+from tests.support.postgres import ROOT
+
+TOKENS = 50
+"""In each reply of the instant provider."""
+FUNCTION, FLOOR, LITELLM, PORTKEY, DIRECT = (
+    "roleplay_chat",
+    "floor",
+    "LiteLLM",
+    "Portkey",
+    "provider alone",
+)
+_MASTER_KEY = "sk-bench-" + "0" * 32
+
+Request = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class System:
+    """One system, running."""
+
+    name: str
+    program: Program
+    plain: Sequence[Request]
+    """Turns answered in one JSON object."""
+    streamed: Sequence[Request]
+    """Turns answered as events; empty where the system cannot do it."""
+    has_database: bool
+
+    def requests(self, *, stream: bool) -> Sequence[Request]:
+        """The turns of a mode."""
+        return self.streamed if stream else self.plain
+
+
+def function_command(environments: Environments, name: str, port: int) -> list[object]:
+    """As the platform runs it: one process that answers."""
+    source: Path = {
+        FUNCTION: ROOT / "functions" / "roleplay_chat" / "main.py",
+        FLOOR: BENCH / "functions" / "floor.py",
+        "hello": BENCH / "functions" / "hello.py",
+    }[name]
+    return [
+        environments.function / "functions-framework",
+        *("--source", source),
+        *("--target", name),
+        *("--host", "127.0.0.1"),
+        *("--port", port),
+    ]
+
+
+def function_environment(around: Surroundings) -> dict[str, str]:
+    """The deployed folder holds the shared package beside main.py; here it is on the path."""
+    return around.environment() | {"PYTHONPATH": str(ROOT / "functions" / "_shared")}
+
+
+def start_function(
+    programs: Programs, environments: Environments, around: Surroundings, name: str
+) -> System:
+    """roleplay_chat, or the floor."""
+    program = programs.start(
+        name,
+        lambda port: function_command(environments, name, port),
+        env=function_environment(around),
+    )
+    return System(
+        name,
+        program,
+        plain=[around.turn(person, stream=False) for person in around.people],
+        streamed=[around.turn(person, stream=True) for person in around.people],
+        has_database=True,
+    )
+
+
+def start_litellm(programs: Programs, environments: Environments, around: Surroundings) -> System:
+    """LiteLLM's proxy with one worker. It forwards and does nothing else."""
+    assert environments.litellm
+    model = {
+        "model_name": "bench",
+        "litellm_params": {
+            "model": "openai/bench",
+            "api_base": around.upstream_url(TOKENS, 0),
+            "api_key": "sk-bench",
+        },
+    }
+    config = FOLDER / "litellm.yaml"
+    # JSON is YAML too.
+    config.write_text(json.dumps({"model_list": [model], "litellm_settings": {"telemetry": False}}))
+    command = [environments.litellm / "litellm", "--config", config, "--host", "127.0.0.1"]
+    program = programs.start(
+        LITELLM,
+        lambda port: [*command, "--num_workers", 1, "--port", port],
+        ready="/health/liveliness",
+        env={"LITELLM_MASTER_KEY": _MASTER_KEY, "LITELLM_LOCAL_MODEL_COST_MAP": "True"},
+    )
+    headers = {"Authorization": f"Bearer {_MASTER_KEY}"}
+    return _forwarder(LITELLM, program, "/v1/chat/completions", headers)
+
+
+def start_portkey(programs: Programs, environments: Environments, around: Surroundings) -> System:
+    """Portkey's gateway. It forwards and does nothing else; streams it answers with a 500."""
+    assert environments.portkey
+    script = environments.portkey / "build" / "start-server.js"
+    program = programs.start(
+        PORTKEY,
+        lambda port: ["node", script, f"--port={port}", "--headless"],
+        env={"NODE_ENV": "production", "TRUSTED_CUSTOM_HOSTS": "127.0.0.1"},
+    )
+    headers = {
+        "Authorization": "Bearer sk-bench",
+        "x-portkey-provider": "openai",
+        "x-portkey-custom-host": around.upstream_url(TOKENS, 0),
+    }
+    return _forwarder(PORTKEY, program, "/v1/chat/completions", headers)
+
+
+def direct(around: Surroundings) -> System:
+    """The provider asked by the load generator itself: what the measuring adds."""
+    path = around.upstream_url(TOKENS, 0).removeprefix(around.upstream.url) + "/chat/completions"
+    return _forwarder(DIRECT, around.upstream, path, {})
+
+
+def _forwarder(name: str, program: Program, path: str, headers: Mapping[str, str]) -> System:
+    return System(
+        name,
+        program,
+        plain=[_call(path, headers, stream=False)],
+        streamed=[] if name == PORTKEY else [_call(path, headers, stream=True)],
+        has_database=False,
+    )
+
+
+def _call(path: str, headers: Mapping[str, str], *, stream: bool) -> Request:
+    """The same words as a turn of the function sends to the provider."""
+    said = [
+        {"role": ("assistant", "user")[n % 2], "content": f"{WORDS} {n}"}
+        for n in range(1, HISTORY + 2)
+    ]
+    body = {
+        "model": "bench",
+        "messages": [{"role": "system", "content": WORDS * 10}, *said],
+        "max_tokens": 400,
+        "stream": stream,
+    }
+    return {
+        "path": path,
+        "headers": {**headers, "Content-Type": "application/json"},
+        "body": json.dumps(body),
+    }

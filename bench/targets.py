@@ -1,0 +1,138 @@
+"""What was promised, and whether it is kept."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from bench.cold_start import HELLO
+from bench.results import Results
+from bench.systems import FLOOR, FUNCTION, LITELLM
+from bench.turns import PLAIN, STREAM
+
+UNUSED = frozenset(
+    {"storage3", "realtime", "supabase_auth", "supabase_functions", "websockets", "httpcore", "h2"}
+)
+"""Packages that come with the dependencies and that no turn uses."""
+
+
+Figure = Callable[[Results], float | None]
+"""One number of what was measured; None when it was not."""
+
+
+@dataclass(frozen=True)
+class Target:
+    """A bound on one figure."""
+
+    name: str
+    bound: float
+    figure: Figure
+    unit: str = ""
+    at_least: bool = False
+
+    def verdict(self, results: Results) -> "Verdict":
+        """The figure beside its bound."""
+        value = self.figure(results)
+        met = None
+        if value is not None:
+            met = value >= self.bound if self.at_least else value <= self.bound
+        return Verdict(self, value, met)
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Whether a target is met; None when it was not measured."""
+
+    target: Target
+    value: float | None
+    met: bool | None
+
+
+def _turns(system: str, mode: str, concurrency: int, figure: str) -> Figure:
+    def find(results: Results) -> float | None:
+        comparison = results.comparison
+        figures = comparison.find(system, mode, concurrency) if comparison else None
+        return float(getattr(figures, figure)) if figures else None
+
+    return find
+
+
+def _streams(system: str, figure: str) -> Figure:
+    def find(results: Results) -> float | None:
+        found = results.streams.get(system)
+        return float(getattr(found, figure)) if found else None
+
+    return find
+
+
+def _start(system: str, figure: str) -> Figure:
+    def find(results: Results) -> float | None:
+        found = results.starts.get(system)
+        return float(getattr(found, figure)) if found else None
+
+    return find
+
+
+def _ratio(of: Figure, to: Figure) -> Figure:
+    def find(results: Results) -> float | None:
+        this, that = of(results), to(results)
+        return None if this is None or not that else this / that
+
+    return find
+
+
+def _more(of: Figure, than: Figure) -> Figure:
+    def find(results: Results) -> float | None:
+        this, that = of(results), than(results)
+        return None if this is None or that is None else this - that
+
+    return find
+
+
+def _unused_imports(results: Results) -> float | None:
+    return None if results.imports is None else float(len(UNUSED & results.imports.function.keys()))
+
+
+def _soaked_memory(results: Results) -> float | None:
+    return results.soak.growth() if results.soak else None
+
+
+def _begin_growth(results: Results) -> float | None:
+    if results.growth is None:
+        return None
+    calls = results.growth.calls
+    return calls[max(calls)].begin_turn / calls[min(calls)].begin_turn
+
+
+def _costly_reads(results: Results) -> float | None:
+    return float(len(results.growth.costly_reads())) if results.growth else None
+
+
+_STREAM_CPU = _ratio(_turns(FUNCTION, STREAM, 32, "cpu_ms"), _turns(FLOOR, STREAM, 32, "cpu_ms"))
+_PACED_CPU = _ratio(_streams(FUNCTION, "cpu_ms"), _streams(FLOOR, "cpu_ms"))
+_FIRST_TOKEN = _more(
+    _turns(FUNCTION, STREAM, 1, "first_p50_ms"), _turns(FLOOR, STREAM, 1, "first_p50_ms")
+)
+_AGAINST_LITELLM = _ratio(
+    _turns(FUNCTION, STREAM, 32, "turns_per_second"),
+    _turns(LITELLM, STREAM, 32, "turns_per_second"),
+)
+_PLAIN_RATE = _turns(FUNCTION, PLAIN, 32, "turns_per_second")
+_COLD_START = _ratio(_start(FUNCTION, "first_byte_ms"), _start(HELLO, "first_byte_ms"))
+_IDLE = _start(FUNCTION, "idle_mb")
+
+TARGETS = (
+    Target("CPU per streamed turn at concurrency 32, against the floor", 1.4, _STREAM_CPU, "×"),
+    Target("the same with 200 streams at a model's pace", 1.4, _PACED_CPU, "×"),
+    Target("first token at concurrency 1, after the floor's", 3, _FIRST_TOKEN, "ms"),
+    Target("streamed turns/s at concurrency 32, against LiteLLM", 10, _AGAINST_LITELLM, "×", True),
+    Target("plain turns/s at concurrency 32", 180, _PLAIN_RATE, "/s", True),
+    Target("CPU per plain turn", 4, _turns(FUNCTION, PLAIN, 32, "cpu_ms"), "ms"),
+    Target("database round trips per turn", 2, _turns(FUNCTION, STREAM, 32, "calls")),
+    Target("open streams that did not complete", 0, _streams(FUNCTION, "lost")),
+    Target("delay of a token in them, p99", 50, _streams(FUNCTION, "delay_p99"), "ms"),
+    Target("cold start, against hello-world", 2, _COLD_START, "×"),
+    Target("packages imported that no turn uses", 0, _unused_imports),
+    Target("memory of an idle instance after its first turn", 110, _IDLE, "MB"),
+    Target("memory after all turns, against after the first", 1.1, _soaked_memory, "×"),
+    Target("begin_turn, most messages against fewest", 1.5, _begin_growth, "×"),
+    Target("growing tables of which a turn reads much", 0, _costly_reads),
+)
