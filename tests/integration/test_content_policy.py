@@ -303,6 +303,21 @@ class TestRefusalSetting:
         assert talk.said() == ["Hello", f"> {PLAIN}"]
 
 
+def test_what_cannot_be_screened_is_not_sent(talk: Talk, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(_: object) -> None:
+        raise RuntimeError(BOTH)
+
+    talk.stack.function_url("roleplay_chat")
+    monkeypatch.setattr("roleplay_chat.turn.read", broken)
+
+    answer = talk.say("Hello")
+
+    assert (answer.status_code, answer.json()["code"]) == (500, "internal_error")
+    assert talk.asked() == []
+    assert talk.turn() == ("failed", "internal_error")
+    assert SEXUAL not in str(talk.log)
+
+
 class TestReply:
     def test_is_neither_given_nor_stored_and_nobody_else_is_asked(self, talk: Talk) -> None:
         talk.have_worker()

@@ -1,15 +1,16 @@
 """What in a text indicates a minor, and what sexual content: patterns on its encoding.
 
-Indications of a minor are of five strengths:
+Indications of a minor, from the strongest:
 
     stated     an age below 18, a school year, a word for nothing but a minor
     past       the same, of a time that is over ("when she was 12")
     teen       may be 18 or 19
     child      a child is mentioned, perhaps one that is not there
     kin        a daughter or a son, of whatever age
+    doubtful   a number that may be an age
 
-and those of sexual content of two: explicit, and soft (euphemisms, nudity). The stronger they
-are, the farther apart they may stand.
+and of sexual content: explicit, and soft (euphemisms, nudity). The stronger they are, the farther
+apart they may stand.
 """
 
 import re
@@ -67,7 +68,8 @@ class _Rule:
 
     @classmethod
     def of(cls, rule: str) -> "_Rule":
-        """A rule that is written in the names of classes."""
+        """A rule in the names of classes. Where it is all groups, each way through them must have
+        a class that is not common."""
         for name in _SHORT:
             rule = re.sub(rf"\b{name}(?!\w)", _SHORT[name], rule)
         coded = re.sub(r"\s", "", re.sub(r"[A-Z][A-Z_]+", lambda name: CODE[name[0]], rule))
@@ -236,7 +238,7 @@ _STATED = _rules(
     # looks 12, looks like a child, the body of a child
     "LOOKS LIKE? JUST? N (?: YEAR | YO | END )",
     "LOOKS (?: AND . )? LIKE AN_? OTHER? A_CHILD",
-    "BODY OF AN_? YOUNG? [CHILD GIRL]",
+    "BODY OF AN_? A_CHILD",
     # is a minor, I'm just a kid, a teenage girl, she's a teenager
     "ARTICLE MINOR (?<! IN . . ) END",
     "MENOR OF AGE",
