@@ -3,46 +3,86 @@
 //
 //   node load.mjs < plan.json > result.json
 //
-// plan: {port, requests: [{path, headers, body}], concurrency, tokens, seconds, turns, stagger, once}
-//   "$ID" in a body is a new UUID in each request. Connection i sends requests i, i+N, i+2N...
+// plan: {port, requests, concurrency, tokens, seconds, turns, stagger, once, times}
+//   requests: [{path, headers, body, words}]; "$ID" in a body is a new UUID in each request, and
+//   connection i sends requests i, i+N, i+2N...
 //   once: each connection sends one request; else they go on for at least so many seconds and
 //   turns. Turns that are then under way end, and count for everything but the rate.
 //   stagger: the connections start spread over so many seconds.
-// A turn is complete when its status is 200 and it brought as many tokens as it should, in order.
+//   times: where the provider tells when it sent each token; the request's words name the stream.
+// A turn is complete when its status is 200 and its text has the length it should have.
 
 import { randomUUID } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { connect } from "node:net";
 
+import { lengths } from "./prose.mjs";
+
 const plan = JSON.parse(readFileSync(0));
-const requests = plan.requests.map(({ path, headers, body }) => {
+const requests = plan.requests.map(({ path, headers, body, words }) => {
   const parts = body.split("$ID").map((part) => Buffer.from(part));
   const length = parts.reduce((sum, part) => sum + part.length, 0) + 36 * (parts.length - 1);
   const lines = Object.entries({ ...headers, "Content-Length": length });
   const head = lines.map(([name, value]) => `${name}: ${value}\r\n`).join("");
   const start = `POST ${path} HTTP/1.1\r\nHost: 127.0.0.1:${plan.port}\r\n${head}\r\n`;
-  return { head: Buffer.from(start), parts };
+  return { head: Buffer.from(start), parts, words };
 });
-const AT = "@".charCodeAt(0);
-const CLOSING = Buffer.from("\r\n0\r\n\r\n");
-const MARK = 4; // digits of a token's number and the dot
-const STAMP = 14;
+const ENDS = lengths(plan.tokens); // of the text, after each token
 const STUCK_MS = 120_000;
 
 const first = []; // milliseconds to the first token
 const whole = []; // milliseconds to the end
-const delays = []; // milliseconds that each token was on its way
+const arrivals = []; // {words, came: [when each token came]}
 const failures = {};
-let tokens = 0;
 let received = 0;
 let stopping = false;
 let open = 0;
 const began = performance.now();
 let window = null;
 
-function request({ head, parts }) {
+function encoded({ head, parts }) {
   const body = parts.flatMap((part, index) => (index ? [Buffer.from(randomUUID()), part] : [part]));
   return Buffer.concat([head, ...body]);
+}
+
+/** The text in an event of ours or of the provider's kind, or in a whole answer of either. */
+function said(json) {
+  if (json.text !== undefined) return json.text;
+  if (json.response !== undefined) return json.response;
+  return json.choices?.[0]?.delta?.content ?? json.choices?.[0]?.message?.content ?? "";
+}
+
+/** The body of one answer, however it is framed: chunked, or of a known length. */
+class Body {
+  constructor(head) {
+    const length = /\r\ncontent-length: *(\d+)/i.exec(head);
+    this.left = length ? Number(length[1]) : null;
+    this.kept = "";
+    this.done = this.left === 0;
+  }
+
+  /** What new bytes bring of it. They are ASCII, or cut inside JSON strings at worst. */
+  read(data) {
+    if (this.left !== null) {
+      this.left -= data.length;
+      this.done = this.left <= 0;
+      return data.latin1Slice();
+    }
+    this.kept += data.latin1Slice();
+    let text = "";
+    for (;;) {
+      const line = this.kept.indexOf("\r\n");
+      if (line < 0) return text;
+      const size = parseInt(this.kept, 16);
+      if (size === 0) {
+        this.done = this.kept.length >= line + 4;
+        return text;
+      }
+      if (this.kept.length < line + 4 + size) return text;
+      text += this.kept.slice(line + 2, line + 2 + size);
+      this.kept = this.kept.slice(line + 4 + size);
+    }
+  }
 }
 
 class Connection {
@@ -62,21 +102,20 @@ class Connection {
   }
 
   send() {
-    const next = requests[(this.index + this.turn * plan.concurrency) % requests.length];
+    this.request = requests[(this.index + this.turn * plan.concurrency) % requests.length];
     this.turn += 1;
     this.head = null;
     this.kept = Buffer.alloc(0);
-    this.next = 0;
-    this.left = null;
-    this.tail = Buffer.alloc(0);
+    this.came = [];
+    this.length = 0;
+    this.event = "";
     this.sent = performance.now();
     this.busy = true;
-    this.socket.write(request(next));
+    this.socket.write(encoded(this.request));
   }
 
   receive(data) {
     received += data.length;
-    const now = performance.now();
     if (this.head === null) {
       data = Buffer.concat([this.kept, data]);
       const end = data.indexOf("\r\n\r\n");
@@ -84,63 +123,62 @@ class Connection {
         this.kept = data;
         return;
       }
-      this.head = data.subarray(0, end).toString("latin1");
-      this.kept = Buffer.alloc(0);
-      const length = /\r\ncontent-length: *(\d+)/i.exec(this.head);
-      this.left = length ? Number(length[1]) : null;
+      this.head = data.latin1Slice(0, end);
+      this.body = new Body(this.head);
+      this.streamed = /\r\ncontent-type: text\/event-stream/i.test(this.head);
+      this.text = "";
       data = data.subarray(end + 4);
-      this.tail = Buffer.from("\r\n");
     }
-    this.count(data, now);
-    if (this.left !== null) {
-      this.left -= data.length;
-      if (this.left <= 0) this.end(now);
-    } else {
-      this.tail = Buffer.concat([this.tail, data.subarray(-CLOSING.length)]).subarray(-CLOSING.length);
-      if (this.tail.equals(CLOSING)) this.end(now);
+    this.text += this.body.read(data);
+    if (this.streamed) this.events();
+    if (this.body.done) this.end();
+  }
+
+  // Our last event repeats the whole reply, so only what was not there before counts.
+  events() {
+    let at;
+    while ((at = this.text.indexOf("\n\n")) >= 0) {
+      const event = this.text.slice(0, at);
+      this.text = this.text.slice(at + 2);
+      if (event.startsWith("event: ") && !event.startsWith("event: delta")) continue;
+      const line = event.indexOf("data: {");
+      if (line >= 0) this.add(said(JSON.parse(event.slice(line + 6))).length);
     }
   }
 
-  // Tokens may be cut by the end of a packet: what may be the beginning of one is kept.
-  count(data, now) {
-    const text = this.kept.length ? Buffer.concat([this.kept, data]) : data;
-    let at = text.indexOf(AT);
-    const clock = process.hrtime();
-    const microseconds = clock[0] * 1e6 + clock[1] / 1e3;
-    while (at >= 0 && at + MARK + STAMP < text.length) {
-      if (Number(text.latin1Slice(at + 1, at + MARK)) === this.next) {
-        const sent = Number(text.latin1Slice(at + 1 + MARK, at + 1 + MARK + STAMP));
-        if (this.next === 0) this.first = now - this.sent;
-        delays.push((microseconds - sent) / 1e3);
-        this.next += 1;
-      }
-      at = text.indexOf(AT, at + 1);
+  add(length) {
+    this.length += length;
+    const [seconds, nanoseconds] = process.hrtime();
+    const now = seconds * 1e3 + nanoseconds / 1e6;
+    if (length && !this.came.length) this.first = performance.now() - this.sent;
+    while (this.came.length < ENDS.length && ENDS[this.came.length] <= this.length) {
+      this.came.push(now);
     }
-    this.kept = at >= 0 ? text.subarray(at) : Buffer.alloc(0);
   }
 
-  end(now) {
+  end() {
     this.busy = false;
     if (!this.head.startsWith("HTTP/1.1 200")) {
       this.fail(this.head.split("\r\n")[0]);
-    } else if (this.next !== plan.tokens) {
-      this.fail(`${this.next} tokens`);
     } else {
-      first.push(this.first);
-      whole.push(now - this.sent);
-      tokens += this.next;
+      if (!this.streamed) this.add(said(JSON.parse(this.text)).length);
+      this.succeed();
     }
-    const elapsed = now - began;
+    const elapsed = performance.now() - began;
     if (!stopping && elapsed >= plan.seconds * 1000 && whole.length >= plan.turns) {
       stopping = true;
       window = { turns: whole.length, seconds: elapsed / 1000 };
     }
     if (plan.once || stopping) return this.close();
-    if (/\r\nconnection: *close/i.test(this.head)) {
-      this.socket.removeAllListeners().on("error", () => {}).destroy();
-      return this.connect();
-    }
+    if (/\r\nconnection: *close/i.test(this.head)) return this.reconnect();
     this.send();
+  }
+
+  succeed() {
+    if (this.length !== ENDS.at(-1)) return this.fail(`${this.length} characters`);
+    first.push(this.first);
+    whole.push(performance.now() - this.sent);
+    if (plan.times) arrivals.push({ words: this.request.words, came: this.came });
   }
 
   lost(reason) {
@@ -148,8 +186,12 @@ class Connection {
     this.busy = false;
     this.fail(reason);
     if (plan.once || stopping) return this.close();
+    setTimeout(() => this.reconnect(), 50);
+  }
+
+  reconnect() {
     this.socket.removeAllListeners().on("error", () => {}).destroy();
-    setTimeout(() => this.connect(), 50);
+    this.connect();
   }
 
   fail(reason) {
@@ -166,16 +208,22 @@ class Connection {
 
 function spread(values) {
   values.sort((a, b) => a - b);
-  const at = (share) => values[Math.min(values.length - 1, Math.floor(values.length * share))] ?? null;
-  return { p50: at(0.5), p99: at(0.99), max: at(1) };
+  const at = (share) => values[Math.min(values.length - 1, Math.floor(values.length * share))];
+  return { p50: at(0.5) ?? null, p99: at(0.99) ?? null, max: at(1) ?? null };
 }
 
-function finish() {
+async function delays() {
+  if (!plan.times) return [];
+  const sent = await (await fetch(plan.times)).json();
+  return arrivals.flatMap(({ words, came }) => came.map((when, n) => when - sent[words][n]));
+}
+
+async function finish() {
   const seconds = (performance.now() - began) / 1000;
   const result = {
-    turns: whole.length, tokens, failures, seconds, received,
+    turns: whole.length, failures, seconds, received,
     window: window ?? { turns: whole.length, seconds },
-    first: spread(first), whole: spread(whole), delay: spread(delays),
+    first: spread(first), whole: spread(whole), delay: spread(await delays()),
   };
   process.stdout.write(JSON.stringify(result), () => process.exit());
 }

@@ -1,16 +1,17 @@
 // A model provider that costs next to nothing: POST /<tokens>/<ms per token>/.../chat/completions.
 //
-// Every token says its number and when it was sent, in microseconds of the machine's monotonic
-// clock: " @007.00123456789012". Whoever receives it knows how long it was on the way.
+// GET /times: when each token of the paced streams was sent, in milliseconds of the machine's
+// monotonic clock, by the last message of the request; asked, it forgets them.
 //
 //   node upstream.mjs <port>
 
 import { createServer } from "node:http";
 
-const HEAD = { id: "gen-bench", provider: "Bench", model: "bench", created: 1767225600 };
+import { token } from "./prose.mjs";
 
-const microseconds = () => String(process.hrtime.bigint() / 1000n).padStart(14, "0");
-const token = (number) => ` @${String(number).padStart(3, "0")}.${microseconds()}`;
+const HEAD = { id: "gen-bench", provider: "Bench", model: "bench", created: 1767225600 };
+let times = {};
+
 const usage = (tokens) => ({
   prompt_tokens: 1000, completion_tokens: tokens, total_tokens: 1000 + tokens, cost: 0,
 });
@@ -22,8 +23,7 @@ function chunk(delta, finish = null, more = {}) {
 }
 
 function whole(tokens) {
-  let content = "";
-  for (let number = 0; number < tokens; number++) content += token(number);
+  const content = Array.from({ length: tokens }, (_, number) => token(number)).join("");
   const message = { role: "assistant", content, refusal: null };
   const choice = { index: 0, message, finish_reason: "stop", native_finish_reason: "stop" };
   return JSON.stringify({
@@ -31,11 +31,13 @@ function whole(tokens) {
   });
 }
 
-function stream(response, tokens, gap) {
+function stream(response, tokens, gap, sent) {
   response.socket.setNoDelay(true);
   response.writeHead(200, { "Content-Type": "text/event-stream", "Cache-Control": "no-cache" });
   let number = 0;
   const next = () => {
+    const [seconds, nanoseconds] = process.hrtime();
+    sent.push(seconds * 1e3 + nanoseconds / 1e6);
     response.write(chunk({ role: "assistant", content: token(number) }));
     number += 1;
   };
@@ -62,9 +64,18 @@ createServer({ keepAliveTimeout: 600_000 }, (request, response) => {
   const parts = [];
   request.on("data", (part) => parts.push(part));
   request.on("end", () => {
+    if (request.url === "/times") {
+      response.end(JSON.stringify(times));
+      times = {};
+      return;
+    }
     const [, tokens, gap] = request.url.split("/").map(Number);
     if (request.method !== "POST" || !(tokens > 0)) return response.writeHead(404).end();
-    if (JSON.parse(Buffer.concat(parts)).stream) return stream(response, tokens, gap);
+    const body = JSON.parse(Buffer.concat(parts));
+    if (body.stream) {
+      const sent = gap ? (times[body.messages.at(-1).content] = []) : [];
+      return stream(response, tokens, gap, sent);
+    }
     response.writeHead(200, { "Content-Type": "application/json" }).end(whole(tokens));
   });
 }).listen(Number(process.argv[2]), "127.0.0.1", 1024);
