@@ -12,6 +12,7 @@ from bench.environments import Environments
 from bench.machine import MEGABYTE
 from bench.plan import Plan
 from bench.programs import Program, Programs, log_of
+from bench.prose import FIRST_TOKEN
 from bench.surroundings import Surroundings
 from bench.systems import (
     FLOOR,
@@ -157,7 +158,9 @@ def _send_turn(program: Program, request: Request) -> float:
     body = request["body"].replace("$ID", f"start-{time.monotonic_ns()}").encode()
     headers = {"Host": "bench", **request["headers"], "Content-Length": len(body)}
     lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
-    return _until_first_byte(program, f"POST / HTTP/1.1\r\n{lines}\r\n".encode() + body, b"@")
+    return _until_first_byte(
+        program, f"POST / HTTP/1.1\r\n{lines}\r\n".encode() + body, FIRST_TOKEN
+    )
 
 
 def _medians(measured: Sequence[Start]) -> Start:

@@ -13,7 +13,7 @@ from psycopg.rows import tuple_row
 from psycopg.types.json import Jsonb
 
 from bench.plan import Plan
-from bench.surroundings import WORDS
+from bench.prose import PARAGRAPH
 from tests.support.postgres import OWNER, Connection, Postgres
 from tests.support.stack import DEMO_CHARACTER
 
@@ -121,7 +121,7 @@ def _converse(db: Connection, messages: int) -> _Conversation:
         "email": f"{conversation.user_id}@example.com",
         "character": DEMO_CHARACTER,
         "messages": messages,
-        "words": WORDS,
+        "words": PARAGRAPH,
     }
     for statement in _CONVERSE:
         db.execute(statement, parameters)
@@ -149,7 +149,7 @@ def _turn(db: Connection, conversation: _Conversation) -> tuple[float, float]:
         "turn": turn_id,
         "user": conversation.user_id,
         "conversation": conversation.id,
-        "words": f"{WORDS} {turn_id}",
+        "words": f"{PARAGRAPH} {turn_id}",
         "request": str(turn_id),
     }
     usage = {"provider": "bench", "model_key": "bench", "outcome": "ok", "duration_ms": 1}
@@ -157,7 +157,7 @@ def _turn(db: Connection, conversation: _Conversation) -> tuple[float, float]:
         started = time.perf_counter()
         begun = db.execute(_BEGIN, parameters).fetchall()[0]["begin_turn"]
         middle = time.perf_counter()
-        ended = {"turn": turn_id, "words": WORDS, "usage": Jsonb([usage])}
+        ended = {"turn": turn_id, "words": PARAGRAPH, "usage": Jsonb([usage])}
         saved = db.execute(_FINISH, ended).fetchall()[0]["finish_turn"]
         end = time.perf_counter()
     if begun["outcome"] != "started" or saved["outcome"] != "saved":

@@ -26,7 +26,7 @@ class Load:
     """What a run of the generator found."""
 
     turns: int
-    """Complete ones, with every token in order."""
+    """Complete ones, with the whole text."""
     failures: Mapping[str, int]
     """How many turns ended in which other way."""
     turns_per_second: float
@@ -38,7 +38,7 @@ class Load:
     whole: Spread
     """To the end of the answer."""
     delay: Spread
-    """How long each token was on its way from the provider."""
+    """How long each token was on its way from the provider, where its times were asked for."""
 
 
 def run(
@@ -51,6 +51,7 @@ def run(
     turns: int | None = None,
     stagger: float = 0,
     once: bool = False,
+    times: str | None = None,
 ) -> Load:
     """Send turns; the parameters are those of the generator's plan.
 
@@ -65,6 +66,7 @@ def run(
         "turns": concurrency if turns is None else turns,
         "stagger": stagger,
         "once": once,
+        "times": times,
     }
     done = subprocess.run(
         ["node", str(GENERATOR)], input=json.dumps(plan), capture_output=True, text=True, check=True

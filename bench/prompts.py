@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from statistics import median
 from uuid import uuid4
 
-from bench.surroundings import WORDS
+from bench.prose import PARAGRAPH, sentence
 from tests.support.postgres import ROOT
 
 CONTEXTS = (32_768, 1_000_000)
@@ -27,19 +27,19 @@ def _milliseconds(messages: int, context: int) -> float:
     from roleplay_chat.rows import BegunTurn
 
     history = [
-        {"sender": ("character", "user")[n % 2], "content": f"{WORDS} {n}"} for n in range(messages)
+        {"sender": ("character", "user")[n % 2], "content": sentence(n)} for n in range(messages)
     ]
-    character = {"id": str(uuid4()), "name": "Mara", "description": WORDS * 3, "personality": WORDS}
+    character = {"id": str(uuid4()), "name": "Mara", "description": PARAGRAPH * 3}
     begun = BegunTurn.model_validate(
         {
             "now": datetime.now(UTC).isoformat(),
-            "turn": {"id": str(uuid4()), "message": WORDS},
+            "turn": {"id": str(uuid4()), "message": PARAGRAPH},
             "user": {"name": "Ada"},
             "character": character,
             "history": history,
         }
     )
-    request = ChatRequest(message=WORDS)
+    request = ChatRequest(message=PARAGRAPH)
     taken = []
     for _ in range(CALLS):
         started = time.perf_counter()

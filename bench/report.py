@@ -283,11 +283,11 @@ Figures of different runs cannot be compared; ratios within one can.
   table only.
 - **{DIRECT}** is the provider asked by the load generator itself.
 
-The provider is a small Node.js server that answers at once or at a pace, each token as a chunk of
-its own; its tokens say when they were sent. Supabase's address is a Node.js program that takes
+The provider is a small Node.js server that answers at once or at a pace in ordinary prose, each
+token as a chunk of its own. Supabase's address is a Node.js program that takes
 `/rest/v1` off the path and passes bytes on to PostgREST. Postgres does not wait for the disk. The
 load comes from `bench/node/load.mjs`, also Node.js, over raw sockets, in a closed loop; a turn
-counts when its status is 200 and every token came in order, and the run ends with an error when
+counts when its status is 200 and its text is whole, and the run ends with an error when
 the database does not hold each turn as complete."""
 _TARGETS = "Medians of the rounds. What was not measured has a dash."
 _WORDS = {

@@ -43,6 +43,7 @@ def keep_open(system: System, around: Surroundings, plan: Plan) -> Streams:
         tokens=plan.stream_tokens,
         stagger=2,
         once=True,
+        times=f"{around.upstream.url}/times",
     )
     usage = system.program.usage()
     if system.has_database:

@@ -9,6 +9,7 @@ from typing import Any
 import httpx
 
 from bench.programs import BENCH, Program, Programs
+from bench.prose import question, sentence
 from tests.support.keys import Keys
 from tests.support.postgres import OWNER, Connection, Postgres, running_postgres
 from tests.support.postgrest import running_postgrest
@@ -20,11 +21,6 @@ PEOPLE = 1024
 """Each with one conversation, so that no two turns under way share one."""
 HISTORY = 20
 """Messages in each conversation when a measurement begins."""
-WORDS = (
-    "The harbour lights went out one after the other, and nobody on the pier said a word. "
-    "*She pulls the oilskin tighter and points at the third buoy.* Do you hear the bell, or not?"
-)
-"""What everybody says."""
 
 
 @dataclass(frozen=True)
@@ -34,6 +30,8 @@ class Person:
     user_id: str
     conversation_id: str
     token: str
+    words: str
+    """What they say next, in nobody else's words."""
 
 
 @dataclass(frozen=True)
@@ -109,7 +107,7 @@ class Surroundings:
     def turn(self, person: Person, *, stream: bool, path: str = "/") -> dict[str, Any]:
         """A person's turn as the load generator sends it."""
         body = {
-            "message": WORDS,
+            "message": person.words,
             "conversation_id": person.conversation_id,
             "character_id": str(DEMO_CHARACTER),
             "client_message_id": "$ID",
@@ -117,7 +115,12 @@ class Surroundings:
             "stream": stream,
         }
         headers = {"Authorization": f"Bearer {person.token}", "Content-Type": "application/json"}
-        return {"path": path, "headers": headers, "body": json.dumps(body)}
+        return {
+            "path": path,
+            "headers": headers,
+            "body": json.dumps(body),
+            "words": person.words,
+        }
 
 
 @contextmanager
@@ -162,9 +165,12 @@ def _prepared(postgres: Postgres) -> Iterator[Connection]:
 
 def _people(db: Connection, keys: Keys) -> list[Person]:
     rows = db.execute(_PEOPLE, {"people": PEOPLE, "character": DEMO_CHARACTER}).fetchall()
-    db.execute(_MESSAGES, {"history": HISTORY, "words": WORDS})
+    db.execute(_MESSAGES, {"said": [sentence(number) for number in range(HISTORY)]})
     db.execute("analyze")
-    return [Person(str(row["user_id"]), str(row["id"]), keys.token(row["user_id"])) for row in rows]
+    return [
+        Person(str(row["user_id"]), str(row["id"]), keys.token(row["user_id"]), question(number))
+        for number, row in enumerate(rows)
+    ]
 
 
 _PEOPLE = """
@@ -180,7 +186,7 @@ returning user_id, id
 """
 _MESSAGES = """
 insert into public.messages (conversation_id, sender, content)
-select c.id, case n %% 2 when 1 then 'user' else 'character' end, %(words)s || ' ' || n
-from public.conversations c cross join generate_series(1, %(history)s) n
+select c.id, case n %% 2 when 1 then 'user' else 'character' end, words
+from public.conversations c cross join unnest(%(said)s::text[]) with ordinality said (words, n)
 order by n
 """

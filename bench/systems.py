@@ -8,7 +8,8 @@ from typing import Any
 
 from bench.environments import Environments
 from bench.programs import BENCH, FOLDER, Program, Programs
-from bench.surroundings import HISTORY, WORDS, Surroundings
+from bench.prose import PARAGRAPH, question, sentence
+from bench.surroundings import HISTORY, PEOPLE, Surroundings
 from tests.support.postgres import ROOT
 
 TOKENS = 50
@@ -133,21 +134,23 @@ def _forwarder(name: str, program: Program, path: str, headers: Mapping[str, str
     return System(
         name,
         program,
-        plain=[_call(path, headers, stream=False)],
-        streamed=[] if name == PORTKEY else [_call(path, headers, stream=True)],
+        plain=_calls(path, headers, stream=False),
+        streamed=[] if name == PORTKEY else _calls(path, headers, stream=True),
         has_database=False,
     )
 
 
-def _call(path: str, headers: Mapping[str, str], *, stream: bool) -> Request:
-    """The same words as a turn of the function sends to the provider."""
-    said = [
-        {"role": ("assistant", "user")[n % 2], "content": f"{WORDS} {n}"}
-        for n in range(1, HISTORY + 2)
-    ]
+def _calls(path: str, headers: Mapping[str, str], *, stream: bool) -> list[Request]:
+    """One for each person, with as many words as a turn of the function sends to the provider."""
+    return [_call(path, headers, question(person), stream=stream) for person in range(PEOPLE)]
+
+
+def _call(path: str, headers: Mapping[str, str], words: str, *, stream: bool) -> Request:
+    said = [{"role": ("user", "assistant")[n % 2], "content": sentence(n)} for n in range(HISTORY)]
+    said.append({"role": "user", "content": words})
     body = {
         "model": "bench",
-        "messages": [{"role": "system", "content": WORDS * 10}, *said],
+        "messages": [{"role": "system", "content": PARAGRAPH * 12}, *said],
         "max_tokens": 400,
         "stream": stream,
     }
@@ -155,4 +158,5 @@ def _call(path: str, headers: Mapping[str, str], *, stream: bool) -> Request:
         "path": path,
         "headers": {**headers, "Content-Type": "application/json"},
         "body": json.dumps(body),
+        "words": words,
     }
