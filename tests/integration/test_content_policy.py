@@ -510,3 +510,34 @@ class TestData:
         with talk.stack.serving(**off) as url:
             assert talk.say(BOTH, url=url).status_code == 403
         assert talk.asked() == []
+
+
+class TestCard:
+    """A character that no turn could be had with is not taken in."""
+
+    @pytest.mark.parametrize(
+        "fields",
+        [
+            {"description": BOTH},
+            {"description": MINOR, "alternate_greetings": ["", SEXUAL]},
+            {"first_mes": MINOR, "character_book": {"entries": [{"keys": [], "content": SEXUAL}]}},
+            {"scenario": SEXUAL, "extensions": {"roleplay_backend": {"age": 12}}},
+        ],
+    )
+    def test_is_refused_and_not_kept(self, talk: Talk, fields: dict[str, Any]) -> None:
+        card = {"spec": "chara_card_v2", "spec_version": "2.0", "data": {"name": "Vera"} | fields}
+
+        answer = talk.stack.chat(talk.user, action="import_card", card=card)
+
+        assert (answer.status_code, answer.json()["code"]) == (403, "content_refused")
+        assert talk.stack.all("select id from characters where user_id = %s", talk.user.id) == []
+        [line] = events(talk, "content refused")
+        assert line["refused"] == {"category": "sexual", "part": "character"}
+        assert line["user_id"] == str(talk.user.id)
+
+    def test_of_a_child_in_a_family_story_is_taken_in(self, talk: Talk) -> None:
+        card = {"name": "Vera", "description": f"{MINOR} She builds kites with her brother."}
+
+        answer = talk.stack.chat(talk.user, action="import_card", card=card)
+
+        assert answer.status_code == 200

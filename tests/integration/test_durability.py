@@ -626,3 +626,16 @@ def test_what_no_database_can_hold_is_left_out_of_a_reply(stack: Stack, odd: str
 
     assert (answer["response"], answer["saved"]) == ("Yes.", True)
     assert said(stack, conversation) == ["Hello", "> Yes."]
+
+
+def test_rows_that_are_not_as_they_should_be_leave_the_conversation_free(stack: Stack) -> None:
+    user, conversation = conversing(stack)
+    stack.configure(chatWorker=["not", "an object"])
+
+    answer = stack.chat(user, **request(conversation))
+
+    assert (answer.status_code, answer.json()["code"]) == (500, "internal_error")
+    assert turns(stack) == [("failed", "internal_error")]
+    stack.configure(chatWorker={})
+    stack.upstream.enqueue(text("Good evening."))
+    assert stack.chat(user, **request(conversation)).status_code == 200

@@ -20,7 +20,7 @@ Each is shown gone by a test here or elsewhere. `test_x.py::Class::test` is in t
     429 was never retried                       which, and what is done about it)
  9  clean-up destroyed paragraphs, cut replies  here; ../unit/test_reply.py
 10  ten round trips a turn                      test_turn.py::TestReply::test_takes_two_round_trips
-11  prompts and replies in logs and usage rows  here; test_turn.py::
+11  prompts and replies in logs and usage rows  here; test_canaries.py; test_turn.py::
                                                 test_log_line_tells_the_outcome_and_no_words
 12  anybody could register a worker; a new      test_schema.py::TestCatalog::
     worker's health record lacked workerUrl     test_service_functions_are_for_the_service_...,
@@ -39,9 +39,8 @@ Each is shown gone by a test here or elsewhere. `test_x.py::Class::test` is in t
                                                 test_records_usage_with_the_cost_...,
                                                 test_costs_what_the_row_says_when_...
 17  errors were told apart by substrings        here
-18  ages were rewritten instead of refused      here: nothing is rewritten; test_turn.py::TestTier:
-                                                an age that is not adult has no adult turn. Later,
-                                                with the policy on what is written: the refusal
+18  ages were rewritten instead of refused      here: nothing is rewritten;
+                                                test_content_policy.py: it is refused
 """
 
 from __future__ import annotations

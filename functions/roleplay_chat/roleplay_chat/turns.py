@@ -5,14 +5,19 @@ import random
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from logging import getLogger
 from typing import Any
 from uuid import UUID, uuid4
+
+from pydantic import ValidationError
 
 from edge.clients import Clients
 from edge.errors import ApiError
 from edge.identity import unauthorized
 from roleplay_chat.api import ChatRequest, MemoryTier
 from roleplay_chat.rows import BegunTurn
+
+_log = getLogger("roleplay_chat")
 
 FIRST_RETRY_SECONDS = 0.25
 """Before a call is sent to the database again; doubled for each further time."""
@@ -100,7 +105,7 @@ async def begin(
         begun = await clients.execute(lambda db: db.rpc("begin_turn", parameters))
     outcome = begun["outcome"]
     if outcome == "started":
-        return BegunTurn.model_validate(begun)
+        return await _typed(clients, begun)
     if outcome == "replayed":
         return Replay(reply=begun["reply"] or "", result=begun["result"] or {})
     if outcome == "in_progress":
@@ -118,6 +123,19 @@ async def begin(
         raise unauthorized()
     status, sentence = _REFUSALS[outcome]
     raise ApiError(status, outcome, sentence)
+
+
+async def _typed(clients: Clients, begun: dict[str, Any]) -> BegunTurn:
+    """The rows of a turn. Are they none that we know, the turn is closed before this raises."""
+    try:
+        return BegunTurn.model_validate(begun)
+    except ValidationError as error:
+        where = [".".join(map(str, one["loc"])) for one in error.errors(include_input=False)]
+        _log.critical("a row is not as it should be", extra={"fields": {"where": where[:5]}})
+        turn_id, columns = UUID(begun["turn"]["id"]), {"error_code": "internal_error"}
+        end = TurnEnd(turn_id, "failed", None, columns, {}, "conversation", ())
+        await finish(clients, end, seconds=FIRST_RETRY_SECONDS)
+        raise
 
 
 async def finish(clients: Clients, end: TurnEnd, *, seconds: float) -> Saved | None:

@@ -3,6 +3,7 @@
 import asyncio
 import base64
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import asdict
 from logging import getLogger
 from typing import Any, Literal
 from uuid import UUID
@@ -13,10 +14,11 @@ from edge.clients import Clients
 from edge.errors import ApiError
 from edge.identity import unauthorized
 from roleplay_chat.cards import charx_file, files, json_file, png_file
-from roleplay_chat.cards.model import COLUMNS, Card, exported
+from roleplay_chat.cards.model import COLUMNS, TEXT_COLUMNS, Card, exported
 from roleplay_chat.cards.refusals import invalid, too_large
 from roleplay_chat.cards.versions import NEWER, as_v2, as_v3, is_newer
 from roleplay_chat.lorebook import broken_patterns
+from roleplay_chat.screening import Passage, refusal, screen
 
 _log = getLogger("roleplay_chat")
 
@@ -29,10 +31,14 @@ BROKEN_PATTERNS = "Lorebook keys that are no valid patterns, and so never match:
 async def import_card(clients: Clients, user_id: UUID, body: Object) -> Object:
     """Make a character of the card in `card` (JSON) or `card_base64` (a file of any format).
 
-    Raises `ApiError` 400 or 413 when it cannot be one.
+    Raises `ApiError` 400 or 413 when it cannot be one, 403 when no turn could be had with it.
     """
     # Not on the event loop: a large card takes a while.
     card, warnings = await asyncio.to_thread(_read, body)
+    if finding := await asyncio.to_thread(screen, _passages(card), tier="sfw"):
+        fields = {"user_id": str(user_id), "action": "import_card", "refused": asdict(finding)}
+        _log.warning("content refused", extra={"fields": fields})
+        raise refusal(finding)
     row = card.columns() | {"card": card.original}
     parameters = {"p_user_id": str(user_id), "p_character": row}
     saved = await clients.execute(lambda db: db.rpc("import_character", parameters))
@@ -106,6 +112,18 @@ def _read(body: Object) -> tuple[Card, list[str]]:
     if broken := broken_patterns(card.columns()["character_book"] or {}):
         warnings.append(BROKEN_PATTERNS.format(count=broken))
     return card, warnings
+
+
+def _passages(card: Card) -> list[Passage]:
+    """Whatever a model may come to read of the card."""
+    fields = card.fields
+    book = fields.character_book.entries if fields.character_book else []
+    texts = [
+        *(getattr(fields, name) for name in (*TEXT_COLUMNS, "nickname")),
+        *fields.alternate_greetings,
+        *(entry.content for entry in book),
+    ]
+    return [Passage("character", "\n".join(texts), fields.extensions.roleplay_backend.age)]
 
 
 def _decoded(encoded: object) -> bytes:
