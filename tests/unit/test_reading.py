@@ -18,7 +18,7 @@ from roleplay_chat.routing import Target
 
 EVENT_STREAM = "text/event-stream"
 Read = list[str | End]
-"""The pieces of text ("" is a sign of life), then the end, or the name of the failure."""
+"""The text ("" is a sign of life alone), then the end, or the name of the failure."""
 
 
 class Pieces(httpx.AsyncByteStream):
@@ -41,9 +41,13 @@ async def read(
     events: Read = []
     try:
         async for event in generate(http, call):
-            if isinstance(event, End) and events and isinstance(events[-1], End):
-                events.pop()
-            events.append(event.text if isinstance(event, Text) else event)
+            last = events[-1] if events else None
+            if isinstance(event, End) and isinstance(last, End):
+                events[-1] = event
+            elif isinstance(event, Text) and isinstance(last, str):
+                events[-1] = last + event.text
+            else:
+                events.append(event.text if isinstance(event, Text) else event)
     except UpstreamError as error:
         events.append(f"! {error.failure.situation.name}")
     return events
@@ -226,11 +230,11 @@ STREAMS: dict[str, tuple[bytes, Read]] = {
     # Reasoning: alive, and never the reply
     "reasoning": (
         sse({"choices": [{"delta": {"content": "", "reasoning": "Hm."}}]}, HI, STOP),
-        ["", "Hi", WHOLE],
+        ["Hi", WHOLE],
     ),
     "reasoning-by-its-other-name": (
         sse({"choices": [{"delta": {"reasoning_content": "Hm."}}]}, HI, STOP),
-        ["", "Hi", WHOLE],
+        ["Hi", WHOLE],
     ),
     "reasoning-that-is-encrypted": (
         sse(
@@ -238,7 +242,7 @@ STREAMS: dict[str, tuple[bytes, Read]] = {
             HI,
             STOP,
         ),
-        ["", "Hi", WHOLE],
+        ["Hi", WHOLE],
     ),
     "reasoning-beside-text": (
         sse({"choices": [{"delta": {"content": "Hi", "reasoning": "Hm."}}]}, STOP),
