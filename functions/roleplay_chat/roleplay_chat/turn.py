@@ -29,6 +29,10 @@ from roleplay_chat.situations import TRY_AGAIN
 
 _log = getLogger("roleplay_chat")
 
+READ_AT_ONCE_CHARS = 20_000
+"""Screened on the event loop, in about three milliseconds; the way to a thread and back costs
+one. Longer prompts would keep other turns waiting."""
+
 
 @dataclass(frozen=True)
 class Start:
@@ -146,8 +150,10 @@ class Turn:
         passages = passages_of(
             self._begun, self._request, history_bytes=longest * prompt.BYTES_PER_TOKEN
         )
-        # In a thread: a long prompt takes milliseconds that other turns would wait.
-        self._indicated = await asyncio.to_thread(read, passages)
+        if sum(len(passage.text) for passage in passages) > READ_AT_ONCE_CHARS:
+            self._indicated = await asyncio.to_thread(read, passages)
+        else:
+            self._indicated = read(passages)
         self._finding = judge(self._indicated, self._tier)
         if self._finding is None and self._moderation.is_configured:
             flagged = await self._moderation.flags(passages)
