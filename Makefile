@@ -13,7 +13,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help dev up down status reset chat import-card test test-unit lint lock build bench soak chaos policy-report
+.PHONY: help dev up down status reset chat import-card test test-unit lint lock build bench soak chaos policy-report openapi
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -63,6 +63,9 @@ chaos: $(READY)/test $(READY)/stack ## 200 kills of the function and of Postgres
 
 policy-report: $(READY)/test ## Misses and false refusals of the content screening
 	@$(BIN)/python -m tests.policy $(ARGS)
+
+openapi: $(READY)/python ## Write docs/openapi.json, the description of both functions
+	@$(BIN)/python -m dev.openapi
 
 build: $(READY)/python ## Assemble dist/<function>/ for deployment
 	@$(BIN)/python -m dev.build

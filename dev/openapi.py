@@ -131,7 +131,7 @@ _FIELDS: Mapping[str, str] = {
     "memory_tier": "How far what is remembered reaches; `conversation` when left out.",
     "content_tier": "What is asked for; the answer says what was given.",
     "user_character_id": "The character that the person plays.",
-    "greeting": "Which of the character's greetings opens the conversation; 0 is the first message.",
+    "greeting": "Which greeting of the character is to open it; 0 is the first message.",
     "action": "What the turn does; `send` when left out.",
     "on_disconnect": "Whether a turn whose client leaves goes on; `finish` when left out.",
     "stream": "Answer with server-sent events; so does `Accept: text/event-stream`.",
@@ -172,6 +172,7 @@ def _raised_in(file: Path) -> Iterator[Refusal]:
         if isinstance(node, ast.Call) and ast.unparse(node.func) == ApiError.__name__:
             status, code, sentence = node.args
             retry_after = any(keyword.arg == "retry_after" for keyword in node.keywords)
+            known: Mapping[str, tuple[int, str]]
             if isinstance(status, ast.Constant) and isinstance(code, ast.Constant):
                 known = {str(code.value): (int(str(status.value)), _sentence(sentence))}
             else:
@@ -193,10 +194,10 @@ def _codes_elsewhere(file: Path, status: str, code: str) -> Mapping[str, tuple[i
         ("handlers.py", "409", "outcome"): {
             "too_many_characters": (409, "You have as many characters as one person can have.")
         },
-        ("app.py", "413", "code"): {
-            name: (413, "The request is too large: at most … bytes.")
-            for name in ("body_too_large", "card_too_large")
-        },
+        ("app.py", "413", "code"): dict.fromkeys(
+            ("body_too_large", "card_too_large"),
+            (413, "The request is too large: at most … bytes."),
+        ),
     }
     try:
         return known[file.name, status, code]
@@ -219,7 +220,7 @@ def _sentence(node: ast.expr) -> str:
 
 def _schemas() -> dict[str, Schema]:
     """The schemas of `components`, by name."""
-    shapes = [Chosen, Usage, Tried, Answer]
+    shapes: list[type] = [Chosen, Usage, Tried, Answer]
     models = [action.answer for action in ACTIONS.values()]
     requests = [ChatRequest, *(action.request for action in ACTIONS.values())]
     # An answer is written, so what has a default is there all the same.
@@ -236,7 +237,7 @@ def _schemas() -> dict[str, Schema]:
         request["properties"][field]["description"] = sentence
     longest = Settings.model_fields["max_message_chars"].default
     request["properties"]["message"]["anyOf"][0]["maxLength"] = longest
-    request["description"] += " `\"\"` is taken for no value."
+    request["description"] += ' `""` is taken for no value.'
     answer, chosen = _answer(found["Answer"], found.pop("Chosen"))
     error: Schema = {
         "type": "object",
@@ -252,17 +253,21 @@ def _schemas() -> dict[str, Schema]:
     return found | {"Answer": answer, "Error": error} | _events(answer, chosen) | _health()
 
 
-def _generated(types: Iterable[Any], mode: Literal["validation", "serialization"]) -> Any:
-    inputs = [(shape.__name__, mode, TypeAdapter(shape)) for shape in types]
+def _generated(
+    types: Iterable[type], mode: Literal["validation", "serialization"]
+) -> dict[str, Schema]:
+    """The schemas of these models and dataclasses, and of those within them, by name."""
+    inputs = [(shape.__name__, mode, TypeAdapter[Any](shape)) for shape in types]
     template = "#/components/schemas/{model}"
-    _, schema = TypeAdapter.json_schemas(inputs, ref_template=template)  # type: ignore[arg-type]
-    for definition in schema["$defs"].values():
+    _, schema = TypeAdapter.json_schemas(inputs, ref_template=template)
+    definitions: dict[str, Schema] = schema["$defs"]
+    for definition in definitions.values():
         definition.pop("title", None)
         for field in definition["properties"].values():
             field.pop("title", None)
             if field.get("default", "") is None:
                 del field["default"]
-    return schema["$defs"]
+    return definitions
 
 
 def _add(schema: Schema, first: Schema, last: Schema | None = None) -> None:
@@ -281,7 +286,7 @@ def _answer(of_dataclass: Schema, of_chosen: Schema) -> tuple[Schema, Schema]:
     told = _as_told(properties, Answer(**known).to_json())
     told["properties"]["code"] = {
         "const": "not_saved",
-        "description": "Only there where `saved` is false: nobody will find the reply again.",
+        "description": "There where `saved` is false: the conversation may lack this reply.",
     }
     return told | {"description": of_dataclass["description"]}, _as_told(
         properties, chosen.to_json()
@@ -290,15 +295,12 @@ def _answer(of_dataclass: Schema, of_chosen: Schema) -> tuple[Schema, Schema]:
 
 def _as_told(properties: Schema, body: Schema) -> Schema:
     """The schema of a body whose values are the names of the fields that they come from."""
-    told = {
-        key: next(
-            (properties[name] for name in (value, key) if str(name) in properties),
-            {"const": value},
-        )
-        if isinstance(value, str | dict | list)
-        else {"const": value}
-        for key, value in body.items()
-    }
+    told: dict[str, Schema] = {}
+    for key, value in body.items():
+        if isinstance(value, bool | int):
+            told[key] = {"const": value}
+        else:
+            told[key] = properties[value if isinstance(value, str) else key]
     told = {key: {k: v for k, v in one.items() if k != "default"} for key, one in told.items()}
     return {"type": "object", "properties": told, "required": list(told)}
 
@@ -423,9 +425,8 @@ def _roleplay_chat() -> Schema:
     failures = _failures("_shared", "roleplay_chat")
     alive = {"status": {"const": "ok"}, "function": {"const": "roleplay_chat"}}
     not_allowed = {status: failures[status] for status in ("405", "500")}
-    examples = _TURN_EXAMPLES | {
-        name: {"action": name, **action.example} for name, action in ACTIONS.items()
-    }
+    actions = {name: {"action": name, **action.example} for name, action in ACTIONS.items()}
+    examples = {**_TURN_EXAMPLES, **actions}
     bodies = ["ChatRequest", *(action.request.__name__ for action in ACTIONS.values())]
     answers = ["Answer", *(action.answer.__name__ for action in ACTIONS.values())]
     return {
@@ -512,20 +513,30 @@ def _stream() -> Schema:
         + sse("delta", {"text": "I am Mara Voss."})
         + sse("done", answer.to_json())
     )
+    data = {"start": "StartEvent", "delta": "DeltaEvent", "done": "Answer", "error": "ErrorEvent"}
+    events = [
+        {
+            "type": "object",
+            "properties": {
+                "event": {"const": event},
+                "data": {
+                    "type": "string",
+                    "contentMediaType": "application/json",
+                    "contentSchema": _ref(schema),
+                },
+            },
+            "required": ["event", "data"],
+        }
+        for event, schema in data.items()
+    ]
     return {
         "schema": {
-            "type": "string",
-            "description": "`start`, then `delta` for each piece of the reply, at the end `done` "
-            "or `error`; each event's data is JSON. While nothing comes a comment line, "
+            "description": "Each event of the stream: `start`, then `delta` for each piece of the "
+            "reply, at the end `done` or `error`. While nothing comes a comment, "
             f"`{HEARTBEAT.strip()}`, keeps the connection open.",
+            "oneOf": events,
         },
         "example": example,
-        "x-events": {
-            "start": _ref("StartEvent"),
-            "delta": _ref("DeltaEvent"),
-            "done": _ref("Answer"),
-            "error": _ref("ErrorEvent"),
-        },
     }
 
 
@@ -558,7 +569,11 @@ def _failure(of_status: list[Refusal]) -> Schema:
             "schema": {"type": "integer", "minimum": 1},
         }
     if of_status[0].status == 405:
-        answer["headers"]["Allow"] = {"description": "The methods there are.", "required": True, "schema": {"type": "string"}}
+        answer["headers"]["Allow"] = {
+            "description": "The methods there are.",
+            "required": True,
+            "schema": {"type": "string"},
+        }
     return answer
 
 
