@@ -222,7 +222,7 @@ def _schemas() -> dict[str, Schema]:
     """The schemas of `components`, by name."""
     shapes: list[type] = [Chosen, Usage, Tried, Answer]
     models = [action.answer for action in ACTIONS.values()]
-    requests = [ChatRequest, *(action.request for action in ACTIONS.values())]
+    requests: list[type] = [ChatRequest, *(action.request for action in ACTIONS.values())]
     # An answer is written, so what has a default is there all the same.
     found = _generated(requests, "validation") | _generated([*shapes, *models], "serialization")
     for name, action in ACTIONS.items():

@@ -84,6 +84,11 @@ class Fuzz:
         return answer
 
 
+def chat(body: Mapping[str, Any]) -> schemathesis.Case:
+    """A request with this body, and without credentials of its own."""
+    return SCHEMA[CHAT]["post"].Case(body=body, media_type="application/json")
+
+
 def check_events(stream: str) -> None:
     """Each event of a stream is one that is described, and they come in their order."""
     headers = {"Content-Type": "text/event-stream"}
@@ -109,7 +114,7 @@ def session() -> Iterator[requests.Session]:
 
 @pytest.fixture
 def nobody(stack: Stack, session: requests.Session) -> Fuzz:
-    """Without an Authorization header."""
+    """Without an Authorization header, or with one that was made up."""
     return Fuzz(stack.function_url("roleplay_chat"), session)
 
 
@@ -156,6 +161,8 @@ def test_requests_not_as_described(person: Fuzz) -> None:
 
 def test_nobody_is_let_in(nobody: Fuzz) -> None:
     assert nobody.run(CHAT, "post", POSITIVE, NEGATIVE, examples=50).keys() == {401}
+    for example in EXAMPLES.values():
+        assert nobody.send(chat(example["value"])).status_code == 401
 
 
 @pytest.mark.parametrize("method", ["get", "options"])
@@ -182,5 +189,4 @@ def test_examples_work(stack: Stack, person: Fuzz, name: str) -> None:
     body = EXAMPLES[name]["value"]
     if "conversation_id" in body:
         body = body | {"conversation_id": str(stack.conversation(user, *said))}
-    case = SCHEMA[CHAT]["post"].Case(body=body, media_type="application/json")
-    assert replace(person, headers=user.headers).send(case).status_code == 200
+    assert replace(person, headers=user.headers).send(chat(body)).status_code == 200
