@@ -13,7 +13,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help dev up down status reset chat import-card test test-unit lint lock build bench soak chaos policy-report audit
+.PHONY: help dev up down status reset chat import-card test test-unit lint lock build bench soak chaos policy-report audit openapi
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -69,6 +69,9 @@ audit: $(READY)/audit $(PACKAGES) ## Look every locked package up in the publish
 		$(addprefix -r ,$(wildcard functions/*/requirements.txt requirements/*.txt))
 	@$(BIN)/node $(BIN)/npm audit
 	@cd bench/portkey && ../../$(BIN)/node ../../$(BIN)/npm audit --package-lock-only
+
+openapi: $(READY)/python ## Write docs/openapi.json, the description of both functions
+	@$(BIN)/python -m dev.openapi
 
 build: $(READY)/python ## Assemble dist/<function>/ for deployment
 	@$(BIN)/python -m dev.build

@@ -181,6 +181,17 @@ def test_only_the_scheduler_may_run_it(stack: Stack, secret: str) -> None:
     assert stack.gateway.calls == []
 
 
+def test_other_methods_are_refused(stack: Stack) -> None:
+    answer = httpx.put(stack.function_url("health_check"), headers=SCHEDULER)
+    assert (answer.status_code, answer.json()["code"]) == (405, "method_not_allowed")
+    assert answer.headers["allow"] == "GET, POST"
+
+
+def test_answers_say_what_the_log_calls_them(stack: Stack) -> None:
+    for answer in (stack.health_check(), stack.health_check("wrong")):
+        assert answer.headers["x-request-id"] == answer.json()["request_id"]
+
+
 def test_secret_may_come_in_its_own_header(stack: Stack) -> None:
     answer = stack.health_check("", **{"X-Health-Check-Secret": HEALTH_CHECK_SECRET})
     assert answer.status_code == 200

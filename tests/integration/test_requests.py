@@ -192,7 +192,9 @@ def test_get_says_that_the_function_lives(stack: Stack) -> None:
 
 
 def test_other_methods_are_refused(stack: Stack) -> None:
-    refused(httpx.put(stack.function_url("roleplay_chat")), 405, "method_not_allowed")
+    answer = httpx.put(stack.function_url("roleplay_chat"))
+    refused(answer, 405, "method_not_allowed")
+    assert answer.headers["allow"] == "GET, HEAD, OPTIONS, POST"
 
 
 def test_preflight_of_a_browser(stack: Stack) -> None:

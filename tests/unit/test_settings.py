@@ -137,3 +137,58 @@ def test_optional_secrets_left_empty_are_not_there(monkeypatch: pytest.MonkeyPat
     settings = load(RoleplayChatSettings)
     assert not settings.supabase_jwt_secret
     assert not settings.chat_worker_api_key
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("SITE_NAME", "Café Canary"),
+        ("SITE_NAME", "Canary\nX-Other: 1"),
+        ("SITE_URL", "https://canary.example/ü"),
+        ("CHAT_WORKER_API_KEY", "canary\u2013key"),
+        ("CHAT_WORKER_API_KEY", "canary\r\nkey"),
+        ("SUPABASE_SECRET_KEY", "sb_secret_canary\u00a0key"),
+    ],
+)
+def test_what_no_header_can_carry_is_refused(
+    name: str, value: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(name, value)
+    with pytest.raises(SystemExit, match=f"{name}: .*use plain ASCII characters") as ended:
+        load(RoleplayChatSettings)
+    assert "canary" not in str(ended.value.code).lower()
+
+
+def test_white_space_around_a_value_is_none_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    given = {
+        "SUPABASE_URL": "https://abc.supabase.co/\n",
+        "SUPABASE_SECRET_KEY": " sb_secret_canary\n",
+        "SUPABASE_JWT_SECRET": "jwt-canary\r\n",
+        "CHAT_WORKER_API_KEY": "worker-canary\n",
+        "SITE_NAME": " Canary Cafe ",
+        "HEALTH_CHECK_SECRET": "canary-canary-canary\n",
+    }
+    for name, value in given.items():
+        monkeypatch.setenv(name, value)
+    settings, health_check = load(RoleplayChatSettings), load(HealthCheckSettings)
+    assert settings.supabase_url == "https://abc.supabase.co"
+    assert settings.site_name == "Canary Cafe"
+    secrets = [
+        settings.supabase_secret_key,
+        settings.supabase_jwt_secret,
+        settings.chat_worker_api_key,
+        health_check.health_check_secret,
+    ]
+    assert [secret.get_secret_value() for secret in secrets if secret] == [
+        "sb_secret_canary",
+        "jwt-canary",
+        "worker-canary",
+        "canary-canary-canary",
+    ]
+
+
+@pytest.mark.parametrize("name", ["SUPABASE_URL", "SUPABASE_SECRET_KEY"])
+def test_white_space_alone_is_missing(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(name, " \n")
+    with pytest.raises(SystemExit, match=name):
+        load(RoleplayChatSettings)

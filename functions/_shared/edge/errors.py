@@ -15,14 +15,24 @@ class ApiError(Exception):
     """
 
     def __init__(
-        self, status: int, code: str, message: str, *, retry_after: float | None = None
+        self,
+        status: int,
+        code: str,
+        message: str,
+        *,
+        retry_after: float | None = None,
+        allow: str | None = None,
     ) -> None:
-        """`code` is for programs (snake_case), `message` a sentence, `retry_after` in seconds."""
+        """`code` is for programs (snake_case), `message` a sentence, `retry_after` in seconds.
+
+        `allow`: the methods there are, as a 405 has to name them.
+        """
         super().__init__(code)
         self.status = status
         self.code = code
         self.message = message
         self.retry_after = retry_after
+        self.allow = allow
 
     def envelope(self, request_id: str) -> dict[str, object]:
         """The JSON body that says this."""
@@ -34,13 +44,15 @@ class ApiError(Exception):
         }
 
     def headers(self) -> Mapping[str, str]:
-        """`Retry-After` in whole seconds where waiting helps.
+        """`Retry-After` in whole seconds where waiting helps, `Allow` for a wrong method.
 
         Where the rest of the request is not waited for, the connection ends too.
         """
         headers = {"Connection": "close"} if self.status in (408, 413) else {}
         if self.retry_after is not None:
             headers["Retry-After"] = str(max(1, math.ceil(self.retry_after)))
+        if self.allow is not None:
+            headers["Allow"] = self.allow
         return headers
 
     def response(self, request_id: str) -> JSONResponse:

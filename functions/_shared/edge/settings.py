@@ -1,22 +1,36 @@
 """Settings that all functions share, read from the environment."""
 
 import sys
-from typing import Literal, TypeVar
+from typing import Annotated, Literal, TypeVar
 
-from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic import AfterValidator, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+V = TypeVar("V", str, SecretStr)
+
+
+def _sendable(value: V) -> V:
+    text = value.get_secret_value() if isinstance(value, SecretStr) else value
+    if not (text.isascii() and text.isprintable()):
+        raise ValueError("goes into an HTTP header: use plain ASCII characters on one line")
+    return value
+
+
+HeaderText = Annotated[str, AfterValidator(_sendable)]
+HeaderSecret = Annotated[SecretStr, AfterValidator(_sendable)]
 
 
 class EdgeSettings(BaseSettings):
     """The environment that every function needs."""
 
-    model_config = SettingsConfigDict(extra="ignore", frozen=True)
+    # Secret managers and shells like to end a value with a line break.
+    model_config = SettingsConfigDict(extra="ignore", frozen=True, str_strip_whitespace=True)
 
     supabase_url: str = Field(min_length=1)
     """The project's address, such as https://abc.supabase.co."""
-    supabase_secret_key: SecretStr = Field(min_length=1)
+    supabase_secret_key: HeaderSecret = Field(min_length=1)
     """The project's secret (service) key: it passes row level security."""
-    chat_worker_api_key: SecretStr | None = None
+    chat_worker_api_key: HeaderSecret | None = None
     """Sent to the team's own chat worker as a bearer token."""
     allow_local_upstreams: bool = False
     """Allow http and private addresses for workers and providers. For local work only."""

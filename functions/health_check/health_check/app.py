@@ -34,17 +34,20 @@ class App:
         try:
             await self._admit(request)
             result = {"workers": await self._check(), **await self._tidy()}
-            return JSONResponse({"success": True, **result, "request_id": request_id})
+            response = JSONResponse({"success": True, **result, "request_id": request_id})
         except ApiError as error:
             self._log.warning("health check refused", extra={"fields": {"code": error.code}})
-            return error.response(request_id)
+            response = error.response(request_id)
         except Exception:
             self._log.exception("health check failed", extra={"fields": {"request_id": request_id}})
-            return internal_error().response(request_id)
+            response = internal_error().response(request_id)
+        response.headers["X-Request-Id"] = request_id
+        return response
 
     async def _admit(self, request: Request) -> None:
         if request.method not in ("GET", "POST"):
-            raise ApiError(405, "method_not_allowed", "Call the health check with GET or POST.")
+            sentence = "Call the health check with GET or POST."
+            raise ApiError(405, "method_not_allowed", sentence, allow="GET, POST")
         await self._caller.admit(request.headers)
 
     async def _check(self) -> dict[str, Any]:

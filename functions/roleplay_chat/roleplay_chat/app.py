@@ -86,7 +86,8 @@ class App:
         if request.method in ("GET", "HEAD"):
             return JSONResponse({"status": "ok", "function": "roleplay_chat"})
         if request.method != "POST":
-            raise ApiError(405, "method_not_allowed", "Send a turn with POST.")
+            methods = "GET, HEAD, OPTIONS, POST"
+            raise ApiError(405, "method_not_allowed", "Send a turn with POST.", allow=methods)
         token = bearer_token(request.headers.get("authorization"))
         user_id = await self._tokens.user_id(token)
         settings = self._settings

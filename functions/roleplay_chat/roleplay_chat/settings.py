@@ -5,7 +5,7 @@ from typing import Literal
 
 from pydantic import Field, SecretStr, field_validator
 
-from edge.settings import EdgeSettings
+from edge.settings import EdgeSettings, HeaderText
 
 
 class Settings(EdgeSettings):
@@ -49,9 +49,9 @@ class Settings(EdgeSettings):
     moderation_timeout_seconds: float = Field(default=4, gt=0)
     """For a classifier model's answer, where one is set up."""
 
-    site_url: str = "https://ourvidz.com"
+    site_url: HeaderText = "https://ourvidz.com"
     """Sent to providers as HTTP-Referer."""
-    site_name: str = "OurVidz Platform"
+    site_name: HeaderText = "OurVidz Platform"
     """Sent to providers as X-Title."""
 
     @field_validator("supabase_jwt_secret", "supabase_jwt_issuer", mode="before")

@@ -1,0 +1,601 @@
+"""`python -m dev.openapi`: writes docs/openapi.json, the description of both functions.
+
+Requests come from the functions' own models, answers from the shapes they answer with, and error
+codes from every place that raises an `ApiError`. A test fails when the file differs. A new action
+needs a row in `ACTIONS`; a raise whose code is not written out needs one in `_codes_elsewhere`.
+"""
+
+import ast
+import json
+import sys
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any, Literal
+from uuid import UUID
+
+from pydantic import BaseModel, Field, TypeAdapter
+from pydantic.json_schema import SkipJsonSchema
+
+from dev.settings import ROOT
+
+FILE = ROOT / "docs" / "openapi.json"
+FUNCTIONS = ROOT / "functions"
+for _folder in ("_shared", "roleplay_chat", "health_check"):
+    sys.path.append(str(FUNCTIONS / _folder))
+
+from edge.errors import ApiError  # noqa: E402
+from edge.worker_health import WorkerHealth  # noqa: E402
+from roleplay_chat import turns  # noqa: E402
+from roleplay_chat.api import HEARTBEAT, Answer, ChatRequest, Chosen, Tried, Usage, sse  # noqa: E402
+from roleplay_chat.app import CUT_OFF  # noqa: E402
+from roleplay_chat.cards.handlers import ExportRequest  # noqa: E402
+from roleplay_chat.settings import Settings  # noqa: E402
+
+Schema = dict[str, Any]
+
+_ID = "c0ffee00-0000-4000-8000-000000000001"
+_REQUEST_ID = "0123456789abcdef0123456789abcdef"
+_ANYWHERE = "http://127.0.0.1:8787"
+
+
+# --- actions that are no turns -----------------------------------------------------------------
+
+
+class ImportRequest(BaseModel):
+    """A character card: as JSON in `card`, or as a file (.json, .png, .charx) in `card_base64`."""
+
+    card: dict[str, Any] | SkipJsonSchema[None] = None
+    card_base64: str | SkipJsonSchema[None] = Field(
+        default=None, json_schema_extra={"contentEncoding": "base64"}
+    )
+    model_config = {
+        "json_schema_extra": {"oneOf": [{"required": ["card"]}, {"required": ["card_base64"]}]}
+    }
+
+
+class ImportAnswer(BaseModel):
+    """The character that was made of a card; `warnings` are sentences."""
+
+    character_id: UUID
+    name: str
+    greetings: int
+    book_entries: int
+    warnings: list[str]
+
+
+class ExportAnswer(BaseModel):
+    """The card of a character: `card` for JSON, `card_base64` for files."""
+
+    character_id: UUID
+    format: Literal["json", "png", "charx"]
+    card: dict[str, Any] | SkipJsonSchema[None] = None
+    card_base64: str | SkipJsonSchema[None] = Field(
+        default=None, json_schema_extra={"contentEncoding": "base64"}
+    )
+    model_config = {
+        "json_schema_extra": {"oneOf": [{"required": ["card"]}, {"required": ["card_base64"]}]}
+    }
+
+
+@dataclass(frozen=True)
+class Action:
+    """What an action takes and answers, without `action`, `success` and `request_id`."""
+
+    request: type[BaseModel]
+    answer: type[BaseModel]
+    example: Mapping[str, Any]
+
+
+ACTIONS: Mapping[str, Action] = {
+    "import_card": Action(
+        ImportRequest,
+        ImportAnswer,
+        {
+            "card": {
+                "spec": "chara_card_v2",
+                "spec_version": "2.0",
+                "data": {
+                    "name": "Mara Voss",
+                    "description": "{{char}} keeps the lighthouse on Grey Skerry.",
+                    "personality": "Dry, patient, kind.",
+                    "scenario": "",
+                    "first_mes": "The door is open. Mind the step.",
+                    "mes_example": "",
+                },
+            }
+        },
+    ),
+    "export_card": Action(ExportRequest, ExportAnswer, {"character_id": _ID, "format": "json"}),
+}
+"""By the request's `action`."""
+
+_TURN_EXAMPLES: Mapping[str, Mapping[str, Any]] = {
+    "send": {
+        "conversation_id": _ID,
+        "message": "Hello, who are you?",
+        "client_message_id": "5b3c5e9e-8a55-4f0c-9d5f-0e8e4f8f0d11",
+    },
+    "send_streamed": {"conversation_id": _ID, "message": "Hello, who are you?", "stream": True},
+    "kickoff": {"conversation_id": _ID, "kickoff": True},
+    "regenerate": {"conversation_id": _ID, "action": "regenerate"},
+    "continue": {"conversation_id": _ID, "action": "continue"},
+}
+
+_FIELDS: Mapping[str, str] = {
+    "message": "What the person says; required to `send`. No longer than `MAX_MESSAGE_CHARS`.",
+    "kickoff": "The character opens the conversation; there is no message then.",
+    "conversation_id": "Required for roleplay, and to `regenerate` and `continue`.",
+    "character_id": "One of the characters of the conversation; its own when left out.",
+    "model_provider": "`chat_worker` or a model key; the default model when left out.",
+    "memory_tier": "How far what is remembered reaches; `conversation` when left out.",
+    "content_tier": "What is asked for; the answer says what was given.",
+    "user_character_id": "The character that the person plays.",
+    "greeting": "Which greeting of the character is to open it; 0 is the first message.",
+    "action": "What the turn does; `send` when left out.",
+    "on_disconnect": "Whether a turn whose client leaves goes on; `finish` when left out.",
+    "stream": "Answer with server-sent events; so does `Accept: text/event-stream`.",
+    "client_message_id": "With the same one a request can be repeated: it is answered once.",
+}
+
+
+# --- errors ------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """One way in which a request can fail."""
+
+    status: int
+    code: str
+    sentence: str
+    """As the person reads it, "…" for what varies; empty where it varies as a whole."""
+    retry_after: bool
+    """Whether the answer says when to come back."""
+
+
+def refusals(*packages: str) -> list[Refusal]:
+    """Every `ApiError` that the modules of these packages raise, by status and code."""
+    return sorted(
+        (
+            refusal
+            for package in packages
+            for file in sorted((FUNCTIONS / package).rglob("*.py"))
+            for refusal in _raised_in(file)
+        ),
+        key=lambda refusal: (refusal.status, refusal.code),
+    )
+
+
+def _raised_in(file: Path) -> Iterator[Refusal]:
+    for node in ast.walk(ast.parse(file.read_text())):
+        if isinstance(node, ast.Call) and ast.unparse(node.func) == ApiError.__name__:
+            status, code, sentence = node.args
+            retry_after = any(keyword.arg == "retry_after" for keyword in node.keywords)
+            known: Mapping[str, tuple[int, str]]
+            if isinstance(status, ast.Constant) and isinstance(code, ast.Constant):
+                known = {str(code.value): (int(str(status.value)), _sentence(sentence))}
+            else:
+                known = _codes_elsewhere(file, ast.unparse(status), ast.unparse(code))
+            for name, (number, words) in known.items():
+                yield Refusal(number, name, words, retry_after)
+
+
+def _codes_elsewhere(file: Path, status: str, code: str) -> Mapping[str, tuple[int, str]]:
+    """Status and sentence by code, for a raise that takes its code from a variable."""
+    waiting = "You are writing very fast. Please wait a moment."
+    known: dict[tuple[str, str, str], Mapping[str, tuple[int, str]]] = {
+        ("turns.py", "status", "outcome"): turns._REFUSALS,
+        ("turns.py", "429", "outcome"): {"rate_limited": (429, waiting)},
+        ("turn.py", "503", "code"): {
+            "free_limit_reached": (503, "Today's free replies are used up. They are back …."),
+            "no_model_available": (503, "No model can answer right now. Please try again …."),
+        },
+        ("handlers.py", "409", "outcome"): {
+            "too_many_characters": (409, "You have as many characters as one person can have.")
+        },
+        ("app.py", "413", "code"): dict.fromkeys(
+            ("body_too_large", "card_too_large"),
+            (413, "The request is too large: at most … bytes."),
+        ),
+    }
+    try:
+        return known[file.name, status, code]
+    except KeyError:
+        raise LookupError(
+            f"{file.name} raises ApiError({status}, {code}, ...): "
+            "say in dev/openapi.py which codes these are"
+        ) from None
+
+
+def _sentence(node: ast.expr) -> str:
+    """A literal sentence, "…" for what is put into it; empty when there is none."""
+    parts = node.values if isinstance(node, ast.JoinedStr) else [node]
+    words = [str(part.value) if isinstance(part, ast.Constant) else "…" for part in parts]
+    return "".join(words) if any(" " in word.strip() for word in words) else ""
+
+
+# --- schemas -----------------------------------------------------------------------------------
+
+
+def _schemas() -> dict[str, Schema]:
+    """The schemas of `components`, by name."""
+    shapes: list[type] = [Chosen, Usage, Tried, Answer]
+    models = [action.answer for action in ACTIONS.values()]
+    requests: list[type] = [ChatRequest, *(action.request for action in ACTIONS.values())]
+    # An answer is written, so what has a default is there all the same.
+    found = _generated(requests, "validation") | _generated([*shapes, *models], "serialization")
+    for name, action in ACTIONS.items():
+        _add(found[action.request.__name__], first={"action": {"const": name}})
+        _add(
+            found[action.answer.__name__],
+            first={"success": {"const": True}},
+            last={"request_id": {"type": "string"}},
+        )
+    request = found["ChatRequest"]
+    for field, sentence in _FIELDS.items():
+        request["properties"][field]["description"] = sentence
+    longest = Settings.model_fields["max_message_chars"].default
+    request["properties"]["message"]["anyOf"][0]["maxLength"] = longest
+    request["description"] += ' `""` is taken for no value.'
+    answer, chosen = _answer(found["Answer"], found.pop("Chosen"))
+    error: Schema = {
+        "type": "object",
+        "description": "What every failure is answered with.",
+        "properties": {
+            "success": {"const": False},
+            "error": {"type": "string", "description": "A sentence for the person."},
+            "code": {"type": "string", "pattern": "^[a-z_]+$", "description": "For programs."},
+            "request_id": {"type": "string"},
+        },
+        "required": ["success", "error", "code", "request_id"],
+    }
+    return found | {"Answer": answer, "Error": error} | _events(answer, chosen) | _health()
+
+
+def _generated(
+    types: Iterable[type], mode: Literal["validation", "serialization"]
+) -> dict[str, Schema]:
+    """The schemas of these models and dataclasses, and of those within them, by name."""
+    inputs = [(shape.__name__, mode, TypeAdapter[Any](shape)) for shape in types]
+    template = "#/components/schemas/{model}"
+    _, schema = TypeAdapter.json_schemas(inputs, ref_template=template)
+    definitions: dict[str, Schema] = schema["$defs"]
+    for definition in definitions.values():
+        definition.pop("title", None)
+        for field in definition["properties"].values():
+            field.pop("title", None)
+            if field.get("default", "") is None:
+                del field["default"]
+    return definitions
+
+
+def _add(schema: Schema, first: Schema, last: Schema | None = None) -> None:
+    """Properties that every object of this kind has, before and after its own."""
+    more = last or {}
+    schema["properties"] = first | schema["properties"] | more
+    schema["required"] = [*first, *schema.get("required", []), *more]
+
+
+def _answer(of_dataclass: Schema, of_chosen: Schema) -> tuple[Schema, Schema]:
+    """Answer and Chosen in the names and with the constants that clients see."""
+    chosen = Chosen(**{field.name: field.name for field in fields(Chosen)})  # type: ignore[arg-type]
+    of_fields: Schema = {field.name: field.name for field in fields(Answer)}
+    known = of_fields | {"chosen": chosen, "usage": Usage(), "route": []}
+    properties = of_dataclass["properties"] | of_chosen["properties"]
+    told = _as_told(properties, Answer(**known).to_json())
+    told["properties"]["code"] = {
+        "const": "not_saved",
+        "description": "There where `saved` is false: the conversation may lack this reply.",
+    }
+    return told | {"description": of_dataclass["description"]}, _as_told(
+        properties, chosen.to_json()
+    )
+
+
+def _as_told(properties: Schema, body: Schema) -> Schema:
+    """The schema of a body whose values are the names of the fields that they come from."""
+    told: dict[str, Schema] = {}
+    for key, value in body.items():
+        if isinstance(value, bool | int):
+            told[key] = {"const": value}
+        else:
+            told[key] = properties[value if isinstance(value, str) else key]
+    told = {key: {k: v for k, v in one.items() if k != "default"} for key, one in told.items()}
+    return {"type": "object", "properties": told, "required": list(told)}
+
+
+def _events(answer: Schema, chosen: Schema) -> dict[str, Schema]:
+    cut_off = {name: {"const": value} for name, value in CUT_OFF.items() if name != "error"}
+    started = {"turn_id": {"type": "string"}} | chosen["properties"]
+    incomplete = answer["properties"] | cut_off | {"error": {"type": "string"}}
+    return {
+        "StartEvent": {
+            "type": "object",
+            "description": "The first words are there: which turn this is and which model answers.",
+            "properties": started,
+            "required": list(started),
+        },
+        "DeltaEvent": {
+            "type": "object",
+            "description": "More of the reply.",
+            "properties": {"text": {"type": "string"}},
+            "required": ["text"],
+        },
+        "CutOff": {
+            "type": "object",
+            "description": "The reply was cut off; what came is kept and can be continued.",
+            "properties": incomplete,
+            "required": [*answer["required"], "error", "code"],
+        },
+        "ErrorEvent": {
+            "anyOf": [_ref("Error"), _ref("CutOff")],
+            "description": "The turn failed, or its reply was cut off.",
+        },
+    }
+
+
+def _health() -> dict[str, Schema]:
+    of_field = _generated([WorkerHealth], "serialization")["WorkerHealth"]["properties"]
+    record = {
+        "isHealthy": of_field["is_healthy"],
+        "lastCheck": of_field["checked_at"],
+        "lastChecked": of_field["checked_at"],
+        "responseTime": of_field["response_ms"],
+        "responseTimeMs": of_field["response_ms"],
+        "healthError": of_field["error"],
+        "workerUrl": of_field["url"],
+    }
+    count = {"type": "integer", "minimum": 0}
+    answer: Schema = {
+        "success": {"const": True},
+        "workers": {"type": "object", "additionalProperties": _ref("WorkerHealth")},
+        "turns_closed": count | {"description": "Turns whose process had died."},
+        "cooldowns_cleared": count | {"description": "Rests of models that had passed."},
+        "request_id": {"type": "string"},
+    }
+    return {
+        "WorkerHealth": {
+            "type": "object",
+            "description": "What the probe of one worker found; times in milliseconds.",
+            "properties": record,
+            "required": list(record),
+        },
+        "HealthAnswer": {"type": "object", "properties": answer, "required": list(answer)},
+    }
+
+
+def _ref(name: str) -> Schema:
+    return {"$ref": f"#/components/schemas/{name}"}
+
+
+# --- operations --------------------------------------------------------------------------------
+
+
+def document() -> Schema:
+    """The OpenAPI description of both functions."""
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "Roleplay backend",
+            "version": "1",
+            "description": "People talk with fictional characters. Written by "
+            "`python -m dev.openapi`.",
+        },
+        "servers": [
+            {
+                "url": "{functions}",
+                "variables": {
+                    "functions": {
+                        "default": _ANYWHERE,
+                        "description": "The address below which both functions are served.",
+                    }
+                },
+            }
+        ],
+        "paths": {"/roleplay_chat": _roleplay_chat(), "/health_check": _health_check()},
+        "components": {
+            "schemas": _schemas(),
+            "headers": {
+                "X-Request-Id": {
+                    "description": "What the log calls this request.",
+                    "required": True,
+                    "schema": {"type": "string", "pattern": "^[0-9a-f]{32}$"},
+                }
+            },
+            "securitySchemes": {
+                "user": {
+                    "type": "http",
+                    "scheme": "bearer",
+                    "bearerFormat": "JWT",
+                    "description": "The access token of a person who is signed in with Supabase.",
+                },
+                "scheduler": {
+                    "type": "http",
+                    "scheme": "bearer",
+                    "description": "`HEALTH_CHECK_SECRET`, or an ID token of the service account.",
+                },
+                "secret": {"type": "apiKey", "in": "header", "name": "X-Health-Check-Secret"},
+            },
+        },
+    }
+
+
+def _roleplay_chat() -> Schema:
+    failures = _failures("_shared", "roleplay_chat")
+    alive = {"status": {"const": "ok"}, "function": {"const": "roleplay_chat"}}
+    not_allowed = {status: failures[status] for status in ("405", "500")}
+    actions = {name: {"action": name, **action.example} for name, action in ACTIONS.items()}
+    examples = {**_TURN_EXAMPLES, **actions}
+    bodies = ["ChatRequest", *(action.request.__name__ for action in ACTIONS.values())]
+    answers = ["Answer", *(action.answer.__name__ for action in ACTIONS.values())]
+    return {
+        "post": {
+            "operationId": "roleplay_chat",
+            "summary": "Answer a turn, or run an action on what a person has",
+            "security": [{"user": []}],
+            "requestBody": {
+                "required": True,
+                "description": "Fields that are not named here are ignored.",
+                "content": {
+                    "application/json": {
+                        "schema": {"anyOf": [_ref(name) for name in bodies]},
+                        "examples": {name: {"value": body} for name, body in examples.items()},
+                    }
+                },
+            },
+            "responses": {
+                "200": _answered(
+                    "The reply, saved; or what the action answers.",
+                    {
+                        "application/json": {"schema": {"anyOf": [_ref(a) for a in answers]}},
+                        "text/event-stream": _stream(),
+                    },
+                ),
+                **_but_for_other_methods(failures),
+            },
+        },
+        "get": {
+            "operationId": "roleplay_chat_alive",
+            "summary": "Say that the function lives",
+            "security": [],
+            "responses": {"200": _answered("It does.", _json(alive)), "500": failures["500"]},
+        },
+        "options": {
+            "operationId": "roleplay_chat_preflight",
+            "summary": "A browser asks whether it may call",
+            "security": [],
+            "parameters": [
+                {"name": name, "in": "header", "schema": {"type": "string"}}
+                for name in (
+                    "Origin",
+                    "Access-Control-Request-Method",
+                    "Access-Control-Request-Headers",
+                )
+            ],
+            "responses": {
+                "200": {"description": "It may.", "content": _text("OK")},
+                "400": {
+                    "description": "It may not: `CORS_ALLOW_ORIGINS`, or another method.",
+                    "content": _text("Disallowed CORS method"),
+                },
+                **not_allowed,
+            },
+        },
+    }
+
+
+def _health_check() -> Schema:
+    failures = _failures("_shared", "health_check")
+    operation: Schema = {
+        "summary": "Probe the workers, record how they are, tidy up after dead processes",
+        "security": [{"scheduler": []}, {"secret": []}],
+        "responses": {
+            "200": _answered(
+                "It was done; whether a worker is well is in its record.",
+                {"application/json": {"schema": _ref("HealthAnswer")}},
+            ),
+            **_but_for_other_methods(failures),
+        },
+    }
+    return {
+        "get": {"operationId": "health_check_get", **operation},
+        "post": {"operationId": "health_check", **operation},
+    }
+
+
+def _stream() -> Schema:
+    chosen = Chosen("chat_worker")
+    answer = Answer("I am Mara Voss.", chosen, _ID, _REQUEST_ID, 1_200, "sfw", "stop")
+    example = (
+        sse("start", {"turn_id": _ID} | chosen.to_json())
+        + HEARTBEAT
+        + sse("delta", {"text": "I am Mara Voss."})
+        + sse("done", answer.to_json())
+    )
+    data = {"start": "StartEvent", "delta": "DeltaEvent", "done": "Answer", "error": "ErrorEvent"}
+    events = [
+        {
+            "type": "object",
+            "properties": {
+                "event": {"const": event},
+                "data": {
+                    "type": "string",
+                    "contentMediaType": "application/json",
+                    "contentSchema": _ref(schema),
+                },
+            },
+            "required": ["event", "data"],
+        }
+        for event, schema in data.items()
+    ]
+    return {
+        "schema": {
+            "description": "Each event of the stream: `start`, then `delta` for each piece of the "
+            "reply, at the end `done` or `error`. While nothing comes a comment, "
+            f"`{HEARTBEAT.strip()}`, keeps the connection open.",
+            "oneOf": events,
+        },
+        "example": example,
+    }
+
+
+def _failures(*packages: str) -> dict[str, Schema]:
+    """The failures of a function as responses, by status."""
+    by_status: dict[int, list[Refusal]] = {}
+    for refusal in refusals(*packages):
+        by_status.setdefault(refusal.status, []).append(refusal)
+    return {str(status): _failure(of_status) for status, of_status in sorted(by_status.items())}
+
+
+def _but_for_other_methods(failures: dict[str, Schema]) -> dict[str, Schema]:
+    """Without the 405 that methods get which are not described here."""
+    return {status: answer for status, answer in failures.items() if status != "405"}
+
+
+def _failure(of_status: list[Refusal]) -> Schema:
+    # The same code may come from several places; the first sentence stands for all.
+    sentences: dict[str, str] = {}
+    for refusal in of_status:
+        sentences[refusal.code] = sentences.get(refusal.code) or refusal.sentence
+    lines = [f"- `{code}`" + (f": {words}" if words else "") for code, words in sentences.items()]
+    code = {"type": "object", "properties": {"code": {"enum": list(sentences)}}}
+    schema: Schema = {"allOf": [_ref("Error"), code]}
+    answer = _answered("\n".join(lines), {"application/json": {"schema": schema}})
+    if any(refusal.retry_after for refusal in of_status):
+        answer["headers"]["Retry-After"] = {
+            "description": "When to come back, in seconds.",
+            "required": all(refusal.retry_after for refusal in of_status),
+            "schema": {"type": "integer", "minimum": 1},
+        }
+    if of_status[0].status == 405:
+        answer["headers"]["Allow"] = {
+            "description": "The methods there are.",
+            "required": True,
+            "schema": {"type": "string"},
+        }
+    return answer
+
+
+def _answered(description: str, content: Schema) -> Schema:
+    header = {"X-Request-Id": {"$ref": "#/components/headers/X-Request-Id"}}
+    return {"description": description, "headers": header, "content": content}
+
+
+def _json(properties: Schema) -> Schema:
+    schema = {"type": "object", "properties": properties, "required": list(properties)}
+    return {"application/json": {"schema": schema}}
+
+
+def _text(example: str) -> Schema:
+    return {"text/plain": {"schema": {"type": "string"}, "example": example}}
+
+
+def written() -> str:
+    """The document as the file has it."""
+    return json.dumps(document(), indent=2, ensure_ascii=False) + "\n"
+
+
+if __name__ == "__main__":
+    FILE.write_text(written())
+    print(FILE.relative_to(ROOT))

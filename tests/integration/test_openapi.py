@@ -1,0 +1,193 @@
+"""The running functions do what docs/openapi.json says, whatever they are sent."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import httpx
+import jsonschema_rs
+import pytest
+import requests
+import schemathesis
+from httpx_sse import EventSource
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+from schemathesis.checks import not_a_server_error
+from schemathesis.generation import GenerationMode
+from schemathesis.specs.openapi import checks
+
+from dev.openapi import FILE
+from tests.support.answers import text, worker_healthy
+from tests.support.stack import DEMO_CHARACTER, HEALTH_CHECK_SECRET, Stack
+
+DOCUMENT = json.loads(FILE.read_text())
+SCHEMA = schemathesis.openapi.from_dict(DOCUMENT)
+CHAT, HEALTH = "/roleplay_chat", "/health_check"
+CHECKS = [
+    not_a_server_error,
+    checks.status_code_conformance,
+    checks.content_type_conformance,
+    checks.response_headers_conformance,
+    checks.response_schema_conformance,
+]
+POSITIVE, NEGATIVE = GenerationMode.POSITIVE, GenerationMode.NEGATIVE
+EXAMPLES = DOCUMENT["paths"][CHAT]["post"]["requestBody"]["content"]["application/json"]["examples"]
+STREAM = DOCUMENT["paths"][CHAT]["post"]["responses"]["200"]["content"]["text/event-stream"]
+EVENTS = {
+    event["properties"]["event"]["const"]: event["properties"]["data"]["contentSchema"]
+    for event in STREAM["schema"]["oneOf"]
+}
+"""What is in the data of a stream's events."""
+
+
+@dataclass(frozen=True)
+class Fuzz:
+    """Sends what the description generates to a function, over its socket."""
+
+    url: str
+    session: requests.Session
+    headers: Mapping[str, str] = field(default_factory=dict)
+    real: st.SearchStrategy[dict[str, Any]] = field(default_factory=lambda: st.just({}))
+    """Fields of requests for what is there, so that some get further than to a 404."""
+
+    def run(self, path: str, method: str, *modes: GenerationMode, examples: int) -> Counter[int]:
+        """How often each status was answered."""
+        statuses: Counter[int] = Counter()
+
+        @settings(
+            max_examples=examples,
+            deadline=None,
+            database=None,
+            derandomize=True,
+            phases=[Phase.generate, Phase.shrink],
+            suppress_health_check=list(HealthCheck),
+        )
+        @given(st.one_of(*(SCHEMA[path][method].as_strategy(mode) for mode in modes)), self.real)
+        def send(case: schemathesis.Case, real: dict[str, Any]) -> None:
+            if isinstance(case.body, dict):
+                case.body = case.body | real
+            statuses[self.send(case).status_code] += 1
+
+        send()
+        return statuses
+
+    def send(self, case: schemathesis.Case) -> schemathesis.Response:
+        """The answer, which is one of those that are described."""
+        answer = case.call(self.url, self.session, headers=dict(self.headers))
+        case.validate_response(answer, checks=CHECKS)
+        if answer.headers["content-type"][0].startswith("text/event-stream"):
+            check_events(answer.text)
+        return answer
+
+
+def chat(body: Mapping[str, Any]) -> schemathesis.Case:
+    """A request with this body, and without credentials of its own."""
+    return SCHEMA[CHAT]["post"].Case(body=body, media_type="application/json")
+
+
+def check_events(stream: str) -> None:
+    """Each event of a stream is one that is described, and they come in their order."""
+    headers = {"Content-Type": "text/event-stream"}
+    events = list(EventSource(httpx.Response(200, headers=headers, text=stream)).iter_sse())
+    for event in events:
+        validator(EVENTS[event.event]).validate(event.json())
+    names = [event.event for event in events]
+    assert names[0] == "start"
+    assert set(names[1:-1]) <= {"delta"}
+    assert names[-1] in ("done", "error")
+
+
+def validator(schema: dict[str, Any]) -> jsonschema_rs.Validator:
+    return jsonschema_rs.validator_for({**schema, "components": DOCUMENT["components"]})
+
+
+@pytest.fixture
+def session() -> Iterator[requests.Session]:
+    with requests.Session() as session:
+        session.trust_env = False
+        yield session
+
+
+@pytest.fixture
+def nobody(stack: Stack, session: requests.Session) -> Fuzz:
+    """Without an Authorization header, or with one that was made up."""
+    return Fuzz(stack.function_url("roleplay_chat"), session)
+
+
+@pytest.fixture
+def person(stack: Stack, nobody: Fuzz) -> Fuzz:
+    """Somebody signed in, with two conversations and no limits, while every model is well."""
+    stack.upstream.always(text("Yes, the lamp is lit."))
+    stack.configure(limits={})
+    user = stack.user("Ann", age_verified=True)
+    conversations = [str(stack.conversation(user, *said)) for said in ((), ("Hello", "Hi."))]
+    there = {
+        "conversation_id": st.sampled_from(conversations),
+        "character_id": st.just(str(DEMO_CHARACTER)),
+        "user_character_id": st.none(),
+        "message": st.sampled_from(["Hello", "Who is there?"]),
+    }
+    optional = {"client_message_id": st.sampled_from(["a", "b"]), "greeting": st.integers(0, 2)}
+    real = st.fixed_dictionaries({}, optional=there) | st.fixed_dictionaries(
+        there, optional=optional
+    )
+    return replace(nobody, headers=user.headers, real=real)
+
+
+@pytest.fixture
+def scheduler(stack: Stack, session: requests.Session) -> Fuzz:
+    """Whoever has the health check's secret, while the worker is well."""
+    stack.register_worker()
+    stack.worker.always(worker_healthy())
+    secret = {"X-Health-Check-Secret": HEALTH_CHECK_SECRET}
+    return Fuzz(stack.function_url("health_check"), session, secret)
+
+
+def test_requests_as_described(person: Fuzz) -> None:
+    statuses = person.run(CHAT, "post", POSITIVE, examples=400)
+    assert {200, 400, 404} <= statuses.keys()
+    assert statuses[200] >= 40
+
+
+def test_requests_not_as_described(person: Fuzz) -> None:
+    statuses = person.run(CHAT, "post", NEGATIVE, examples=200)
+    assert statuses[200]  # what the real fields put right
+    assert statuses[401]  # a request not as described may lack its token
+    assert statuses[400] >= 20
+
+
+def test_nobody_is_let_in(nobody: Fuzz) -> None:
+    assert nobody.run(CHAT, "post", POSITIVE, NEGATIVE, examples=50).keys() == {401}
+    for example in EXAMPLES.values():
+        assert nobody.send(chat(example["value"])).status_code == 401
+
+
+@pytest.mark.parametrize("method", ["get", "options"])
+def test_anybody_may_ask_whether_it_lives_and_what_browsers_may(nobody: Fuzz, method: str) -> None:
+    assert nobody.run(CHAT, method, POSITIVE, examples=100).keys() <= {200, 400, 405}
+
+
+def test_preflight(nobody: Fuzz) -> None:
+    headers = {"Origin": "https://app.example", "Access-Control-Request-Method": "POST"}
+    case = SCHEMA[CHAT]["options"].Case(headers=headers)
+    assert nobody.send(case).status_code == 200
+
+
+@pytest.mark.parametrize("method", ["get", "post"])
+def test_health_check(scheduler: Fuzz, method: str) -> None:
+    assert scheduler.run(HEALTH, method, POSITIVE, examples=20).keys() == {200}
+    assert replace(scheduler, headers={}).run(HEALTH, method, POSITIVE, examples=20).keys() == {401}
+
+
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_examples_work(stack: Stack, person: Fuzz, name: str) -> None:
+    user = stack.user()
+    said = () if name == "kickoff" else ("Hello", "Hi.")
+    body = EXAMPLES[name]["value"]
+    if "conversation_id" in body:
+        body = body | {"conversation_id": str(stack.conversation(user, *said))}
+    assert replace(person, headers=user.headers).send(chat(body)).status_code == 200

@@ -1,0 +1,91 @@
+"""docs/openapi.json says what the code does."""
+
+from __future__ import annotations
+
+import copy
+import json
+from datetime import UTC, datetime
+from typing import Any
+
+import jsonschema_rs
+import pytest
+from openapi_spec_validator import OpenAPIV31SpecValidator
+
+from dev.openapi import ACTIONS, FILE, document, refusals, written
+from edge.worker_health import WorkerHealth
+from roleplay_chat import turns
+from roleplay_chat.api import Answer, ChatRequest, Chosen, Tried, Usage
+from roleplay_chat.app import CUT_OFF, HANDLERS
+from roleplay_chat.turn import no_answer, spend_limit_reached
+
+ANSWER = Answer(
+    response="Hello.",
+    chosen=Chosen("chat_worker", used_fallback=True, fallback_model="qwen", notice="Another."),
+    turn_id="turn",
+    request_id="request",
+    processing_time=12,
+    content_tier="sfw",
+    usage=Usage(1, 2, 0.5),
+    route=[Tried("chat_worker", "ok", 12)],
+)
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+DOCUMENT = document()
+
+
+def of_component(name: str) -> jsonschema_rs.Validator:
+    """A validator that knows no more properties than are described."""
+    components = copy.deepcopy(DOCUMENT["components"])
+    components["schemas"][name]["additionalProperties"] = False
+    return jsonschema_rs.validator_for(
+        {"$ref": f"#/components/schemas/{name}", "components": components}
+    )
+
+
+def test_file_is_up_to_date() -> None:
+    assert FILE.read_text() == written(), "run: python -m dev.openapi"
+
+
+def test_it_is_openapi() -> None:
+    OpenAPIV31SpecValidator(json.loads(FILE.read_text())).validate()
+
+
+def test_every_action_is_described() -> None:
+    assert set(ACTIONS) == set(HANDLERS)
+
+
+@pytest.mark.parametrize(
+    ("name", "body"),
+    [
+        pytest.param("Answer", ANSWER.to_json(), id="saved"),
+        pytest.param("Answer", Answer(**vars(ANSWER) | {"saved": False}).to_json(), id="unsaved"),
+        pytest.param("StartEvent", {"turn_id": "turn", **ANSWER.chosen.to_json()}, id="start"),
+        pytest.param("CutOff", ANSWER.to_json() | CUT_OFF, id="cut-off"),
+        pytest.param("Error", spend_limit_reached(NOW).envelope("request"), id="error"),
+        pytest.param(
+            "WorkerHealth", WorkerHealth(False, NOW, 12, "it is down", "url").to_json(), id="health"
+        ),
+    ],
+)
+def test_schema_is_of_what_is_answered(name: str, body: dict[str, Any]) -> None:
+    validator = of_component(name)
+    validator.validate(body)
+    for missing in body.keys() - {"code"}:
+        rest = {key: value for key, value in body.items() if key != missing}
+        assert not validator.is_valid(rest), missing
+
+
+def test_request_has_the_names_that_clients_send() -> None:
+    described = DOCUMENT["components"]["schemas"]["ChatRequest"]["properties"]
+    fields = ChatRequest.model_fields
+    assert set(described) == {field.alias or name for name, field in fields.items()}
+
+
+def test_every_refusal_is_described() -> None:
+    known = {(refusal.code, refusal.status) for refusal in refusals("_shared", "roleplay_chat")}
+    raised = [no_answer([], NOW, NOW), spend_limit_reached(NOW)]
+    assert {(error.code, error.status) for error in raised} <= known
+    assert {(code, status) for code, (status, _) in turns._REFUSALS.items()} <= known
+    responses = DOCUMENT["paths"]["/roleplay_chat"]["post"]["responses"]
+    for code, status in known - {("method_not_allowed", 405)}:
+        schema = responses[str(status)]["content"]["application/json"]["schema"]
+        assert code in schema["allOf"][1]["properties"]["code"]["enum"]
