@@ -62,8 +62,8 @@ begin
   return jsonb_build_object('outcome', 'done', 'conversation_id', v_message.conversation_id);
 end $$;
 
--- Gives a message another text: conversation_id, edited_at. The text it had is not kept. A message
--- that was set aside stays so. A person's own may have p_max_chars, or it is message_too_long.
+-- Gives a message another text: conversation_id, edited_at. The text it had is not kept. A person's
+-- own may have p_max_chars, or it is message_too_long.
 create function public.edit_message(p_user_id uuid, p_message_id uuid, p_content text, p_max_chars integer)
 returns jsonb
 language plpgsql security definer set search_path = '' as $$
@@ -74,17 +74,18 @@ begin
   if v_refusal is not null then
     return v_refusal;
   end if;
+  select * into v_message from public.messages m where m.id = p_message_id;
+  -- What the content policy set aside stays as it was said.
+  if v_message.message_type <> 'text' or v_message.sender = 'user' and not v_message.is_active then
+    return jsonb_build_object('outcome', 'message_not_found');
+  elsif v_message.sender = 'user' and char_length(p_content) > p_max_chars then
+    return jsonb_build_object('outcome', 'message_too_long');
+  end if;
   update public.messages m
   set content = p_content,
       edited_at = case when m.content = p_content then m.edited_at else clock_timestamp() end
-  where m.id = p_message_id and m.message_type = 'text'
-    and (m.sender = 'character' or char_length(p_content) <= p_max_chars)
+  where m.id = p_message_id
   returning * into v_message;
-  if not found then
-    return jsonb_build_object('outcome', case
-      when exists (select 1 from public.messages m where m.id = p_message_id and m.message_type = 'text')
-      then 'message_too_long' else 'message_not_found' end);
-  end if;
   return jsonb_build_object('outcome', 'done', 'conversation_id', v_message.conversation_id,
                             'edited_at', v_message.edited_at);
 end $$;

@@ -209,8 +209,9 @@ class TestChoose:
         refused(course.ask(conversation_id=str(course.id), message=BOTH), 403, "content_refused")
         refused(course.ask(**course.body("choose", BOTH)), 409, "no_variant")
         refused(course.ask(**course.body("branch", BOTH)), 404, "message_not_found")
-        course.do("edit", BOTH, message="Good evening.")
+        refused(course.ask(**course.body("edit", BOTH)), 404, "message_not_found")
         assert course.said() == []
+        assert course.do("delete", BOTH)["deleted"] == 1
 
     def test_versions_are_listed_by_the_client(self, course: Course) -> None:
         course.again("Two", "Two again")

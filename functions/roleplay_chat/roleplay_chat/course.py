@@ -24,27 +24,27 @@ MAX_CONTENT_CHARS = 65_536
 """Of any message; a person's own may be as long as `max_message_chars`."""
 
 
-class ChooseRequest(BaseModel):
-    """Which version of a reply is to be the active one."""
+class MessageRequest(BaseModel):
+    """Which message; to choose, which version of a reply."""
 
     model_config = ConfigDict(extra="ignore", frozen=True)
 
     message_id: UUID
 
 
-class EditRequest(ChooseRequest):
+class EditRequest(MessageRequest):
     """Which message, and its new text."""
 
     message: Annotated[Text, Field(max_length=MAX_CONTENT_CHARS)]
 
 
-class DeleteRequest(ChooseRequest):
+class DeleteRequest(MessageRequest):
     """Which message, and whether everything after it goes too."""
 
     onwards: bool = False
 
 
-class BranchRequest(ChooseRequest):
+class BranchRequest(MessageRequest):
     """The last message of the new conversation; sent twice with the same id, it is one branch."""
 
     client_message_id: ClientMessageId | None = None
@@ -52,7 +52,7 @@ class BranchRequest(ChooseRequest):
 
 async def choose(clients: Clients, user_id: UUID, body: Object) -> Object:
     """Make a version of a reply the active one. Raises `ApiError` 404 or 409."""
-    asked = validated(ChooseRequest, body)
+    asked = validated(MessageRequest, body)
     done = await _change(clients, user_id, asked, "choose_variant")
     ids = {"conversation_id": done["conversation_id"], "message_id": str(asked.message_id)}
     return {"success": True} | ids
@@ -110,7 +110,7 @@ def check_text(text: str) -> None:
 
 
 async def _change(
-    clients: Clients, user_id: UUID, asked: ChooseRequest, function: str, **parameters: Any
+    clients: Clients, user_id: UUID, asked: MessageRequest, function: str, **parameters: Any
 ) -> Object:
     """What the database function returns. Raises `ApiError` when it refuses."""
     parameters |= {"p_user_id": str(user_id), "p_message_id": str(asked.message_id)}
