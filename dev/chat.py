@@ -96,6 +96,25 @@ class Chat:
         answer: dict[str, Any] = response.json()
         return answer
 
+    def newest(self, sender: str = "") -> dict[str, Any]:
+        """The newest message, or that of `user` or `character`; `Refused` when there is none."""
+        of_theirs = f"&sender=eq.{sender}" if sender else ""
+        found = self._messages(f"is_active=is.true{of_theirs}&order=position.desc&limit=1")
+        if not found:
+            raise Refused("There is nothing here yet.")
+        return found[0]
+
+    def variants(self) -> list[dict[str, Any]]:
+        """All versions of the newest reply, oldest first."""
+        newest = self.newest("character")
+        first = newest["variant_of"] or newest["id"]
+        return self._messages(f"or=(id.eq.{first},variant_of.eq.{first})&order=created_at")
+
+    def _messages(self, query: str) -> list[dict[str, Any]]:
+        here = f"messages?conversation_id=eq.{self.conversation_id}&message_type=eq.text"
+        rows: list[dict[str, Any]] = self.data("GET", f"{here}&{query}")
+        return rows
+
     def turn(self, **fields: Any) -> Iterator[tuple[str, dict[str, Any]]]:
         """The events of one turn as (name, data); `Refused` when there is none."""
         body = {
@@ -196,9 +215,51 @@ def new(chat: Chat, _: str) -> None:
     notes.print("A new conversation.", style="dim")
 
 
-def regenerate(chat: Chat, _: str) -> None:
-    """/regenerate: ask for another version of the last reply."""
+def again(chat: Chat, _: str) -> None:
+    """/again: ask for another version of the last reply."""
     say(chat, action="regenerate")
+
+
+def go_on(chat: Chat, _: str) -> None:
+    """/go on: have the last reply continued."""
+    say(chat, action="continue")
+
+
+def variants(chat: Chat, number: str) -> None:
+    """/variants: list the versions of the last reply; /variants 1: go on with that one."""
+    rows = chat.variants()
+    if number.isdecimal() and 1 <= int(number) <= len(rows):
+        chat.ask(action="choose", message_id=rows[int(number) - 1]["id"])
+        print(rows[int(number) - 1]["content"])
+        return
+    for place, row in enumerate(rows, 1):
+        mark = "*" if row["is_active"] else " "
+        notes.print(f"{mark} {place}  {row['content']}", markup=False)
+
+
+def edit(chat: Chat, words: str) -> None:
+    """/edit WORDS: say this instead of what you said last, and have it answered."""
+    said = chat.newest("user")
+    chat.ask(action="edit", message_id=said["id"], message=words)
+    say(chat, action="regenerate")
+
+
+def delete(chat: Chat, _: str) -> None:
+    """/delete: delete the last message, yours or the character's."""
+    chat.ask(action="delete", message_id=chat.newest()["id"])
+    notes.print("Deleted.", style="dim")
+
+
+def branch(chat: Chat, _: str) -> None:
+    """/branch: go on in a copy of this conversation; this one stays as it is."""
+    copy = chat.ask(action="branch", message_id=chat.newest()["id"])
+    chat.conversation_id = copy["conversation_id"]
+    notes.print("Now in a branch.", style="dim")
+
+
+def draft(chat: Chat, _: str) -> None:
+    """/draft: have a model draft what you could say next. It is not said."""
+    say(chat, action="impersonate")
 
 
 def kickoff(chat: Chat, number: str) -> None:
@@ -215,7 +276,13 @@ def show_help(chat: Chat, _: str) -> None:
 
 COMMANDS: dict[str, Callable[[Chat, str], None]] = {
     "/model": model,
-    "/regenerate": regenerate,
+    "/again": again,
+    "/go": go_on,
+    "/variants": variants,
+    "/edit": edit,
+    "/delete": delete,
+    "/branch": branch,
+    "/draft": draft,
     "/kickoff": kickoff,
     "/new": new,
     "/help": show_help,

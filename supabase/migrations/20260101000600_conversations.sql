@@ -10,19 +10,25 @@ create table public.conversations (
   title text not null default '' check (char_length(title) <= 200),
   -- 'sfw' keeps the conversation so whatever a request asks for; null does not decide.
   content_tier text check (content_tier in ('sfw', 'nsfw')),
+  -- The conversation it was branched from, and the client's own id of the request that did so:
+  -- sent twice, it is one branch.
+  parent_conversation_id uuid references public.conversations (id) on delete set null,
+  client_message_id text check (char_length(client_message_id) between 1 and 128),
   created_at timestamptz not null default now(),
   updated_at timestamptz not null default now()
 );
 create index conversations_by_user on public.conversations (user_id, updated_at desc);
 create index conversations_by_character on public.conversations (character_id);
 create index conversations_by_persona on public.conversations (user_character_id);
+create index conversations_by_parent on public.conversations (parent_conversation_id);
+create unique index conversations_once on public.conversations (user_id, client_message_id);
 create trigger conversations_touch before update on public.conversations
   for each row execute function private.touch_updated_at();
 
 create table public.messages (
   id uuid primary key default gen_random_uuid(),
   conversation_id uuid not null references public.conversations (id) on delete cascade,
-  -- The order in which things were said.
+  -- The order in which things were said. All versions of a reply have the same.
   position bigint not null generated always as identity,
   sender text not null check (sender in ('user', 'character')),
   content text not null check (char_length(content) <= 65536),
@@ -33,13 +39,20 @@ create table public.messages (
   variant_of uuid references public.messages (id) on delete set null,
   -- False: a version that was set aside for another; not part of the conversation's course.
   is_active boolean not null default true,
-  created_at timestamptz not null default now()
+  created_at timestamptz not null default now(),
+  edited_at timestamptz
 );
-create index messages_newest on public.messages (conversation_id, position desc)
+-- Of the versions of a reply one is active.
+create unique index messages_newest on public.messages (conversation_id, position desc)
   where is_active and message_type = 'text';
 create index messages_in_order on public.messages (conversation_id, created_at);
 create index messages_by_parent on public.messages (parent_id);
 create index messages_by_variant on public.messages (variant_of);
+
+-- The last message that a branch has in common with its parent, in the parent.
+alter table public.conversations
+  add column branched_from uuid references public.messages (id) on delete set null;
+create index conversations_by_branching on public.conversations (branched_from);
 
 alter table public.conversations enable row level security;
 revoke all on public.conversations from anon, authenticated;

@@ -6,7 +6,7 @@ create table public.turns (
   -- Null for tasks that have no conversation, such as prompt enhancement.
   conversation_id uuid references public.conversations (id) on delete cascade,
   task text not null check (task in ('roleplay', 'storytelling', 'prompt_enhancement')),
-  action text not null check (action in ('send', 'kickoff', 'regenerate', 'continue')),
+  action text not null check (action in ('send', 'kickoff', 'regenerate', 'continue', 'impersonate')),
   -- The client's own id of the request: sent twice, it is answered once.
   client_message_id text check (char_length(client_message_id) between 1 and 128),
   status text not null default 'running'

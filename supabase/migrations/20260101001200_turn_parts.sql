@@ -8,10 +8,12 @@ language sql immutable set search_path = '' as $$
   end
 $$;
 
--- The newest p_limit spoken messages, oldest first: [{"sender", "content"}]. About every eighth
+-- The newest p_limit spoken messages, or the last before a position, oldest first:
+-- [{"sender", "content"}]. About every eighth
 -- has "anchor": true, always the same ones: where a history that is too long may begin, so that
 -- it begins at the same place for some turns and the provider's prompt cache keeps hitting.
-create function private.history(p_conversation_id uuid, p_except uuid[], p_limit integer) returns jsonb
+create function private.history(p_conversation_id uuid, p_except uuid[], p_before bigint, p_limit integer)
+returns jsonb
 language sql stable set search_path = '' as $$
   select coalesce(jsonb_agg(
     jsonb_build_object('sender', m.sender, 'content', m.content)
@@ -20,6 +22,7 @@ language sql stable set search_path = '' as $$
     select m.sender, m.content, m.position from public.messages m
     where m.conversation_id = p_conversation_id and m.is_active and m.message_type = 'text'
       and m.id <> all (array_remove(p_except, null))
+      and m.position < coalesce(p_before, 9223372036854775807)
     order by m.position desc limit p_limit) m
 $$;
 
@@ -56,5 +59,5 @@ language sql stable set search_path = '' as $$
 $$;
 
 revoke execute on function private.character_facts(public.characters),
-  private.history(uuid, uuid[], integer), private.remembered(uuid, text, uuid, uuid),
+  private.history(uuid, uuid[], bigint, integer), private.remembered(uuid, text, uuid, uuid),
   private.models_for(text) from public, anon, authenticated;

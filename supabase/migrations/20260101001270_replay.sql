@@ -1,10 +1,11 @@
--- What begin_turn returns for a request that a turn answered before: the same reply again.
+-- What begin_turn returns for a request that a turn answered before: the same reply again, as it
+-- reads now, or that it was deleted.
 create function private.replay(p_turn public.turns) returns jsonb
 language sql stable set search_path = '' as $$
-  select jsonb_build_object(
-    'outcome', 'replayed',
-    'result', (p_turn).result,
-    'reply', coalesce((select m.content from public.messages m where m.id = (p_turn).reply_message_id),
-                      (p_turn).result ->> 'response'))
+  select case when r.reply is null then jsonb_build_object('outcome', 'reply_deleted')
+    else jsonb_build_object('outcome', 'replayed', 'result', (p_turn).result, 'reply', r.reply) end
+  from (
+    select coalesce((select m.content from public.messages m where m.id = (p_turn).reply_message_id),
+                    (p_turn).result ->> 'response') as reply) r
 $$;
 revoke execute on function private.replay(public.turns) from public, anon, authenticated;

@@ -8,8 +8,9 @@
 --   replayed              the same request was answered before: result, reply
 --   in_progress           a turn is running here: retry_after_seconds, same_request
 --   rate_limited          the person has had enough for now: limit, retry_after_seconds
+--   reply_deleted         it was answered before, and the answer is gone
 --   unknown_user, conversation_not_found, character_not_found, persona_not_found,
---   nothing_to_regenerate, nothing_to_continue
+--   message_not_found, nothing_to_regenerate, nothing_to_continue
 create function public.begin_turn(
   -- Chosen by the caller: sent again with the same id, the call goes on where it was.
   p_turn_id uuid,
@@ -21,6 +22,8 @@ create function public.begin_turn(
   p_user_character_id uuid default null,
   p_message text default null,
   p_client_message_id text default null,
+  -- The reply to regenerate or to continue, by any of its versions; null: the newest.
+  p_message_id uuid default null,
   p_memory_tier text default 'conversation',
   p_lease_seconds integer default 150,
   p_history_limit integer default 100
@@ -110,6 +113,16 @@ begin
     select * into v_newest from public.messages m
     where m.conversation_id = p_conversation_id and m.is_active and m.message_type = 'text'
     order by m.position desc limit 1;
+    if p_message_id is not null and p_action in ('regenerate', 'continue') then
+      select m.* into v_newest
+      from public.messages named
+      join public.messages m on m.conversation_id = named.conversation_id and m.position = named.position
+      where named.id = p_message_id and named.conversation_id = p_conversation_id
+        and m.is_active and m.message_type = 'text';
+      if not found then
+        return jsonb_build_object('outcome', 'message_not_found');
+      end if;
+    end if;
 
     if p_action = 'send' then
       -- The same request failed before: its message is in its place already.
@@ -138,7 +151,7 @@ begin
       v_replaces_id := v_newest.id;
       v_user_message_id := v_newest.parent_id;
     elsif p_action = 'regenerate' then
-      if v_newest.id is null then
+      if v_newest.id is null or v_newest.sender = 'user' and p_message_id is not null then
         return jsonb_build_object('outcome', 'nothing_to_regenerate');
       elsif v_newest.sender = 'character' then
         v_replaces_id := v_newest.id;
@@ -162,7 +175,7 @@ begin
     'turn', jsonb_build_object(
       'id', p_turn_id,
       'user_message_id', v_user_message_id,
-      'message', case when p_action <> 'continue' then
+      'message', case when p_action not in ('continue', 'impersonate') then
         coalesce((select m.content from public.messages m where m.id = v_user_message_id), p_message) end,
       'continues', case when p_action = 'continue' then
         (select m.content from public.messages m where m.id = v_replaces_id) end),
@@ -176,6 +189,8 @@ begin
     'history', private.history(
       p_conversation_id,
       case when p_action <> 'continue' then array[v_user_message_id, v_replaces_id] else '{}' end,
+      -- What was said after a reply does not reach its other versions.
+      (select m.position + (p_action = 'continue')::integer from public.messages m where m.id = v_replaces_id),
       p_history_limit),
     'facts', private.remembered(p_user_id, p_memory_tier, p_conversation_id, v_character.id),
     'templates', (
@@ -193,7 +208,7 @@ begin
         'scope', d.scope, 'key', d.key, 'until', d.until, 'reason', d.reason)), '[]')
       from public.model_cooldowns d where d.until > v_now));
 end $$;
-revoke execute on function public.begin_turn(uuid, uuid, text, text, uuid, uuid, uuid, text, text, text, integer, integer)
+revoke execute on function public.begin_turn(uuid, uuid, text, text, uuid, uuid, uuid, text, text, uuid, text, integer, integer)
   from public, anon, authenticated;
-grant execute on function public.begin_turn(uuid, uuid, text, text, uuid, uuid, uuid, text, text, text, integer, integer)
+grant execute on function public.begin_turn(uuid, uuid, text, text, uuid, uuid, uuid, text, text, uuid, text, integer, integer)
   to service_role;

@@ -2,10 +2,11 @@
 -- remembered and what cools down, all or nothing.
 --
 -- Called again it changes nothing. It may come late: a turn that was closed because its lease ran
--- out is saved all the same while nothing else has begun in its conversation.
+-- out is saved all the same while nothing else has begun in its conversation and nothing that was
+-- said there has changed.
 --
 -- Returns {"outcome": "saved", "message_id", "memory_updated"}, or {"outcome": "lost"} when
--- another turn has taken its place or it was deleted.
+-- another turn or a change has taken its place, or it was deleted.
 create function public.finish_turn(
   p_turn_id uuid,
   -- complete, incomplete, failed or stopped
@@ -33,7 +34,7 @@ begin
   select * into v_turn from public.turns t where t.id = p_turn_id for update;
   if not found then
     return jsonb_build_object('outcome', 'lost');
-  elsif v_turn.status <> 'running' and v_turn.error_code is distinct from 'lease_expired' then
+  elsif v_turn.status <> 'running' and coalesce(v_turn.error_code, '') not in ('lease_expired', 'superseded') then
     -- This very call came before, and only its answer got lost.
     return jsonb_build_object('outcome', 'saved', 'message_id', v_turn.reply_message_id,
                               'memory_updated', coalesce((v_turn.result -> 'memory_updated')::boolean, false));
@@ -48,18 +49,21 @@ begin
   where not exists (select 1 from public.usage_events e where e.turn_id = v_turn.id);
   perform private.cool_down(p_cooldowns);
 
-  if v_turn.status <> 'running' and exists (
+  if v_turn.error_code = 'superseded' or v_turn.status <> 'running' and exists (
       select 1 from public.turns t
       where t.user_id = v_turn.user_id and t.created_at > v_turn.created_at
         and (t.conversation_id = v_turn.conversation_id or t.client_message_id = v_turn.client_message_id)) then
     return jsonb_build_object('outcome', 'lost');
   end if;
 
-  if v_turn.conversation_id is not null and btrim(p_reply) <> '' then
+  if v_turn.conversation_id is not null and v_turn.action <> 'impersonate' and btrim(p_reply) <> '' then
     select * into v_replaced from public.messages m where m.id = v_turn.replaces_message_id;
     update public.messages m set is_active = false where m.id = v_replaced.id;
-    insert into public.messages (conversation_id, sender, content, parent_id, variant_of, created_at)
-    values (v_turn.conversation_id, 'character', p_reply, v_turn.user_message_id,
+    -- In the place of the version it replaces, or last.
+    insert into public.messages (conversation_id, position, sender, content, parent_id, variant_of, created_at)
+    overriding system value
+    values (v_turn.conversation_id, coalesce(v_replaced.position, nextval('public.messages_position_seq')),
+            'character', p_reply, v_turn.user_message_id,
             coalesce(v_replaced.variant_of, v_replaced.id), clock_timestamp())
     returning id into v_message_id;
     update public.conversations c set updated_at = now() where c.id = v_turn.conversation_id;
@@ -77,8 +81,8 @@ begin
   set status = p_status, finished_at = now(), reply_message_id = v_message_id,
       result = coalesce(p_result, '{}')
         || jsonb_build_object('message_id', v_message_id, 'memory_updated', v_memory_updated)
-        -- Without a conversation there is no message to find the text in again.
-        || case when v_turn.conversation_id is null then jsonb_build_object('response', p_reply) else '{}' end,
+        -- Without a conversation, and of a draft, there is no message to find the text in again.
+        || case when v_turn.conversation_id is null or v_turn.action = 'impersonate' then jsonb_build_object('response', p_reply) else '{}' end,
       content_tier = p.content_tier, model_used = p.model_used, finish_reason = p.finish_reason,
       error_code = p.error_code, prompt_tokens = p.prompt_tokens,
       completion_tokens = p.completion_tokens, cost_usd = p.cost_usd, duration_ms = p.duration_ms

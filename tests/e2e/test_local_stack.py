@@ -42,22 +42,22 @@ class WorkingCopy:
     folder: Path
     env: dict[str, str]
 
-    def make(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+    def make(self, *arguments: str, typed: str = "") -> subprocess.CompletedProcess[str]:
         """Runs make and returns what it wrote, whether it succeeded or not."""
         return subprocess.run(
             ["make", "--no-print-directory", *SETUP_IS_DONE, *arguments],  # noqa: S607
             cwd=self.folder,
             env=self.env,
-            stdin=subprocess.DEVNULL,
+            input=typed,
             capture_output=True,
             text=True,
             timeout=300,
             check=False,
         )
 
-    def succeed(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+    def succeed(self, *arguments: str, typed: str = "") -> subprocess.CompletedProcess[str]:
         """The same for what must succeed."""
-        done = self.make(*arguments)
+        done = self.make(*arguments, typed=typed)
         assert done.returncode == 0, done.stdout + done.stderr + self.logs()
         return done
 
@@ -160,6 +160,22 @@ def test_turn_is_answered_by_the_worker_and_saved(copy: WorkingCopy) -> None:
         "ok",
     )
     assert spent["completion_tokens"] > 0
+
+
+def test_conversation_takes_commands(copy: WorkingCopy) -> None:
+    lines = ["/new", "Good evening.", "/variants", "/branch", "/delete"]
+
+    chat = copy.succeed("chat", typed="\n".join(lines))
+
+    branch, parent = copy.rows("conversations?order=created_at.desc&limit=2")
+    said = {
+        row["id"]: copy.rows(f"messages?conversation_id=eq.{row['id']}&order=position")
+        for row in (branch, parent)
+    }
+    assert branch["parent_conversation_id"] == parent["id"]
+    assert [row["content"] for row in said[branch["id"]]] == ["Good evening."]
+    assert [row["sender"] for row in said[parent["id"]]] == ["user", "character"]
+    assert f"* 1  {said[parent['id']][1]['content']}" in chat.stderr
 
 
 def test_default_model_answers_when_the_worker_is_gone(copy: WorkingCopy) -> None:

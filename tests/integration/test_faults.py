@@ -124,6 +124,7 @@ def test_fault_01_newest_messages_are_in_the_prompt_after_fifty(stack: Stack) ->
         pytest.param({"message": "Hello", "stream": True}, id="stream"),
         pytest.param({"kickoff": True}, id="kickoff"),
         pytest.param({"action": "regenerate"}, id="regenerate"),
+        pytest.param({"action": "impersonate"}, id="impersonate"),
         pytest.param({"message": "Hello", "task": "storytelling"}, id="storytelling"),
         pytest.param({"message": "Hello", "task": "prompt_enhancement"}, id="prompt-enhancement"),
     ],

@@ -17,6 +17,8 @@ from tests.support.stack import DEMO_CHARACTER, Stack, User
 WITHIN = {"no_model_available", "free_limit_reached"}
 """Reasons for a 503 that are no fault."""
 
+ACTIONS = ["send", "regenerate", "continue", "impersonate", "choose", "edit", "delete", "branch"]
+
 _words = st.text(st.characters(codec="utf-8", exclude_characters="\x00"), max_size=30)
 _odd_words = _words | st.sampled_from(["", " ", "\x00", "\ud800", "{{char}}", "x" * 9000])
 
@@ -39,7 +41,9 @@ _good: dict[str, st.SearchStrategy[Any]] = {
     "scene_starters": st.lists(_words | st.none(), max_size=3),
     "user_role": _words,
     "task": st.sampled_from(["roleplay", "storytelling", "prompt_enhancement"]),
-    "action": st.sampled_from(["send", "regenerate", "continue"]),
+    "action": st.sampled_from(ACTIONS),
+    "message_id": st.uuids().map(str),
+    "onwards": st.booleans(),
     "on_disconnect": st.sampled_from(["finish", "stop"]),
     "stream": st.booleans(),
     "client_message_id": _words,

@@ -64,6 +64,7 @@ class TestRequest:
             "user_role",
             "user_character_id",
             "client_message_id",
+            "message_id",
             "kickoff",
             "stream",
             "on_disconnect",
@@ -85,6 +86,7 @@ class TestRequest:
             ({"action": None}, "send"),
             ({"action": "regenerate", "message": None}, "regenerate"),
             ({"action": "continue", "message": None}, "continue"),
+            ({"action": "impersonate", "message": None}, "impersonate"),
             ({"kickoff": True, "message": None}, "kickoff"),
             ({"kickoff": True, "message": ""}, "kickoff"),
             ({"kickoff": True, "action": "regenerate"}, "kickoff"),
@@ -149,6 +151,13 @@ class TestRequest:
                 "`conversation_id`",
                 id="continue-nowhere",
             ),
+            pytest.param(
+                {"conversation_id": None, "action": "impersonate", "task": "storytelling"},
+                "invalid_request",
+                "`conversation_id`",
+                id="impersonate-nowhere",
+            ),
+            pytest.param({"message_id": "newest"}, "invalid_request", "`message_id`", id="no-uuid"),
             pytest.param(
                 {"action": "kickoff"}, "invalid_request", "`action`", id="kickoff-is-no-action"
             ),

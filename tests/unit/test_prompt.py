@@ -113,6 +113,20 @@ def test_macros_expand_once_and_unknown_ones_stay() -> None:
     assert "{{user}} {{nonsense}}" in content
 
 
+def test_draft_of_the_persons_words_ends_with_who_is_to_speak() -> None:
+    turn = begun(
+        turn=TurnRow(id=uuid4()),
+        character=MARA.model_copy(update={"post_history_instructions": "Stay {{char}}."}),
+        persona=CharacterRow(id=uuid4(), name="Reyes"),
+        history=[MessageRow(sender="character", content="Come in.")],
+    )
+    *_, said, closing = built(turn, action="impersonate")
+    assert said == {"role": "assistant", "content": "Come in."}
+    assert closing["role"] == "user"
+    assert closing["content"].startswith("[Write what Reyes says and does next")
+    assert closing["content"].endswith("Write nothing for Mara.]")
+
+
 def test_neighbours_of_the_same_role_are_joined() -> None:
     turn = begun(history=[MessageRow(sender="user", content="Are you there?")])
     assert built(turn)[1:] == [{"role": "user", "content": "Are you there?\n\nHello"}]

@@ -9,8 +9,8 @@ from roleplay_chat.reply import Cast, Reply, Thinking, joined, trimmed
 CAST = Cast("Mara Voss", ["Ada"])
 
 
-def shown(*pieces: str, thinking: Thinking = "tagged") -> str:
-    reply = Reply(CAST, thinking=thinking)
+def shown(*pieces: str, thinking: Thinking = "tagged", cast: Cast = CAST) -> str:
+    reply = Reply(cast, thinking=thinking)
     return "".join(reply.feed(piece) for piece in pieces) + reply.rest()
 
 
@@ -44,6 +44,25 @@ CASES = [
 def test_words(text: str, reply: str) -> None:
     assert shown(text) == reply
     assert shown(*text) == reply
+
+
+@pytest.mark.parametrize(
+    ("text", "draft"),
+    [
+        pytest.param("Hello?", "Hello?", id="plain"),
+        pytest.param("Ada: Hello?", "Hello?", id="own-name"),
+        pytest.param("User: Hello?", "Hello?", id="as-the-user"),
+        pytest.param("Hello?\nAda: Well?", "Hello?\nAda: Well?", id="own-name-later"),
+        pytest.param("Hello?\nMara Voss: Sit.", "Hello?", id="speaks-for-the-character"),
+        pytest.param("Hello?\n**Mara:** Sit.", "Hello?", id="by-the-first-name-in-bold"),
+        pytest.param("Mara: Sit.\nAda: Thanks.", "Thanks.", id="begins-with-the-character"),
+        pytest.param("I see Mara: wet.", "I see Mara: wet.", id="tells-of-the-character"),
+    ],
+)
+def test_words_of_the_person(text: str, draft: str) -> None:
+    cast = Cast("Mara Voss", ["Ada"], impersonates=True)
+    assert shown(text, cast=cast) == draft
+    assert shown(*text, cast=cast) == draft
 
 
 @pytest.mark.parametrize(

@@ -3,14 +3,14 @@
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 from uuid import UUID
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from edge.errors import ApiError
 
-Action = Literal["send", "kickoff", "regenerate", "continue"]
+Action = Literal["send", "kickoff", "regenerate", "continue", "impersonate"]
 Task = Literal["roleplay", "storytelling", "prompt_enhancement"]
 Tier = Literal["sfw", "nsfw"]
 MemoryTier = Literal["conversation", "character", "profile"]
@@ -26,6 +26,8 @@ def storable(text: str) -> str:
 Text = Annotated[str, AfterValidator(storable)]
 LongText = Annotated[Text, Field(max_length=8_000)]
 Name = Annotated[Text, Field(max_length=200)]
+ClientMessageId = Annotated[Text, Field(max_length=128)]
+Model = TypeVar("Model", bound=BaseModel)
 
 
 class ChatRequest(BaseModel):
@@ -55,12 +57,14 @@ class ChatRequest(BaseModel):
     """Which of the character's greetings opens the conversation; 0 is the first message."""
 
     task: Task = "roleplay"
-    requested_action: Literal["send", "regenerate", "continue"] | None = Field(
+    requested_action: Literal["send", "regenerate", "continue", "impersonate"] | None = Field(
         default=None, alias="action"
     )
+    message_id: UUID | None = None
+    """Which reply to regenerate or to continue; the newest where none is named."""
     on_disconnect: Literal["finish", "stop"] | None = None
     stream: bool | None = None
-    client_message_id: Annotated[Text, Field(max_length=128)] | None = None
+    client_message_id: ClientMessageId | None = None
 
     @property
     def action(self) -> Action:
@@ -80,33 +84,43 @@ def parse_body(body: bytes) -> dict[str, Any]:
 
 
 def parse_request(data: dict[str, Any], *, max_message_chars: int) -> ChatRequest:
+    """The turn that a body asks for, or `ApiError` 400 with a sentence."""
+    request = validated(ChatRequest, data)
+    _check(request, max_message_chars)
+    return request
+
+
+def validated(model: type[Model], data: dict[str, Any]) -> Model:
     """The request in a body, or `ApiError` 400 with a sentence that names the field."""
     # Clients send "" where they have no value.
     data = {name: value for name, value in data.items() if value != ""}
     try:
-        request = ChatRequest.model_validate(data)
+        return model.model_validate(data)
     except ValidationError as error:
         first = error.errors(include_input=False, include_url=False)[0]
         where = ".".join(str(part) for part in first["loc"])
         raise ApiError(400, "invalid_request", f"`{where}`: {first['msg']}.") from error
-    _check(request, max_message_chars)
-    return request
 
 
 def _check(request: ChatRequest, max_message_chars: int) -> None:
     if request.task == "roleplay" and request.conversation_id is None:
         raise ApiError(400, "invalid_request", "`conversation_id` is required for roleplay.")
-    if request.action in ("regenerate", "continue") and request.conversation_id is None:
+    of_a_conversation = ("regenerate", "continue", "impersonate")
+    if request.action in of_a_conversation and request.conversation_id is None:
         raise ApiError(400, "invalid_request", "`conversation_id` is required for this action.")
     if request.action == "send" and not (request.message or "").strip():
         raise ApiError(400, "message_required", "Please write a message first.")
     if len(request.message or "") > max_message_chars:
-        raise ApiError(
-            400,
-            "message_too_long",
-            f"The message is too long: {len(request.message or ''):,} characters,"
-            f" at most {max_message_chars:,} are allowed.",
-        )
+        raise message_too_long(len(request.message or ""), max_message_chars)
+
+
+def message_too_long(chars: int, max_chars: int) -> ApiError:
+    """What somebody is told who wrote more than a message may hold."""
+    return ApiError(
+        400,
+        "message_too_long",
+        f"The message is too long: {chars:,} characters, at most {max_chars:,} are allowed.",
+    )
 
 
 @dataclass(frozen=True)

@@ -14,9 +14,9 @@ from edge.clients import Clients
 from edge.errors import ApiError, internal_error
 from edge.identity import UserTokens, bearer_token
 from edge.logs import configure
-from roleplay_chat import turns
+from roleplay_chat import course, turns
 from roleplay_chat.api import HEARTBEAT, ChatRequest, parse_body, parse_request, sse
-from roleplay_chat.cards.handlers import HANDLERS
+from roleplay_chat.cards import handlers as cards
 from roleplay_chat.rows import BegunTurn
 from roleplay_chat.settings import Settings
 from roleplay_chat.turn import Delta, Done, Failed, Start, Turn, TurnEvent
@@ -45,6 +45,7 @@ class App:
             keys_url=f"{settings.supabase_url}/auth/v1/.well-known/jwks.json",
             secret=secret.get_secret_value() if secret else None,
         )
+        self._handlers = {**cards.HANDLERS, **course.handlers(settings.max_message_chars)}
         self._running: set[asyncio.Task[None]] = set()
         self.asgi = CORSMiddleware(
             self._answer,
@@ -98,7 +99,7 @@ class App:
         )
         data = parse_body(body)
         _check_size(len(body), data.get("action"), settings)
-        if handler := HANDLERS.get(str(data.get("action"))):
+        if handler := self._handlers.get(str(data.get("action"))):
             answer = await handler(self._clients, user_id, data)
             return JSONResponse(answer | {"request_id": request_id})
         chat = parse_request(data, max_message_chars=settings.max_message_chars)

@@ -134,7 +134,8 @@ def _closing(begun: BegunTurn, request: ChatRequest, macros: Mapping[str, str]) 
     instructions = begun.character.post_history_instructions if begun.character else ""
     # {{original}} is what the house says at this place, which is nothing.
     instructions = expand(instructions, {**macros, "original": ""}).strip()
-    if instructions:
+    # They are for the character, who does not speak in a draft of the person's.
+    if instructions and request.action != "impersonate":
         closing.append({"role": "system", "content": instructions})
     said = begun.turn.message
     if said is not None:
@@ -146,6 +147,11 @@ def _closing(begun: BegunTurn, request: ChatRequest, macros: Mapping[str, str]) 
 
 def _opening(begun: BegunTurn, request: ChatRequest) -> str:
     """What stands for a message when nobody spoke; it is never stored."""
+    if request.action == "impersonate":
+        return (
+            "[Write what {{user}} says and does next, as {{user}} would, in the style of {{user}}'s"
+            " messages so far. Write nothing for {{char}}.]"
+        )
     if begun.turn.continues is not None:
         return "[Go on with your last message exactly where it stops. Do not repeat any of it.]"
     if begun.history:

@@ -4,7 +4,8 @@ Stages, each a small state machine that holds back only what it cannot judge yet
 
     Reasoning   what is thought is not said
     Speaker     "Mara:" before her own words goes; lines before them that speak for the person too
-    Stop        ends the reply where the model begins to speak for the person
+    Stop        ends the reply where the model begins to speak for the person (in a draft of the
+                person's words it is the other way round)
     Space       no space around the text
     ReplyScreen refuses what breaks the hard limit (`screening`)
 
@@ -38,6 +39,26 @@ class Cast:
 
     character: str = ""
     person: Sequence[str] = ()
+    impersonates: bool = False
+    """The person's words are written, not the character's."""
+
+    @property
+    def own(self) -> Sequence[str]:
+        """The names of who is to speak."""
+        return self._person if self.impersonates else self._character
+
+    @property
+    def others(self) -> Sequence[str]:
+        """The names of who is not."""
+        return self._character if self.impersonates else self._person
+
+    @property
+    def _character(self) -> Sequence[str]:
+        return [self.character, *self.character.split()[:1]]
+
+    @property
+    def _person(self) -> Sequence[str]:
+        return [*self.person, "User"]
 
 
 class Reply:
@@ -105,8 +126,8 @@ class Speaker:
     """Drops the name that some models write before the character's words."""
 
     def __init__(self, cast: Cast) -> None:
-        self._own = _labels([cast.character, *cast.character.split()[:1]])
-        self._others = _labels([*cast.person, "User"])
+        self._own = _labels(cast.own)
+        self._others = _labels(cast.others)
         self._held: str | None = ""
 
     def feed(self, piece: str) -> str:
@@ -134,10 +155,10 @@ class Speaker:
 
 
 class Stop:
-    """Ends the reply at a line that speaks for the person, or at a token of a chat template."""
+    """Ends the reply at a line that speaks for others, or at a token of a chat template."""
 
     def __init__(self, cast: Cast) -> None:
-        lines = tuple(f"\n{label}" for label in _labels([*cast.person, "User"]))
+        lines = tuple(f"\n{label}" for label in _labels(cast.others))
         self._markers = (*lines, *_TOKENS)
         self._held = ""
         self.found = False

@@ -206,7 +206,8 @@ class Turn:
     def _reply_for(self, target: Target) -> Reply:
         begun = self._begun
         people = [row.name for row in (begun.persona, begun.user) if row and row.name]
-        cast = Cast(begun.character.name if begun.character else "", people)
+        impersonates = self._request.action == "impersonate"
+        cast = Cast(begun.character.name if begun.character else "", people, impersonates)
         screen = ReplyScreen(
             self._indicated, self._tier, follows=begun.turn.continues or begun.turn.message or ""
         )

@@ -61,7 +61,10 @@ _REFUSALS = {
     "conversation_not_found": (404, "This conversation does not exist."),
     "character_not_found": (404, "This character does not exist or is not in this conversation."),
     "persona_not_found": (404, "The character you play does not exist."),
+    "message_not_found": (404, "This message does not exist."),
+    "reply_deleted": (410, "The reply to this message was deleted."),
     "nothing_to_regenerate": (409, "There is no reply to write again yet."),
+    "no_variant": (409, "Only a character's reply has versions to choose from."),
     "nothing_to_continue": (409, "There is no reply to continue yet."),
 }
 _LIMITS = {
@@ -94,6 +97,7 @@ async def begin(
         "p_user_character_id": _text(request.user_character_id),
         "p_message": request.message,
         "p_client_message_id": request.client_message_id,
+        "p_message_id": _text(request.message_id),
         "p_memory_tier": request.memory_tier or "conversation",
         "p_lease_seconds": lease_seconds,
         "p_history_limit": history_messages,
@@ -107,22 +111,28 @@ async def begin(
     if outcome == "started":
         return await _typed(clients, begun)
     if outcome == "replayed":
-        return Replay(reply=begun["reply"] or "", result=begun["result"] or {})
+        return Replay(reply=begun["reply"], result=begun["result"] or {})
+    raise refused(begun)
+
+
+def refused(answer: dict[str, Any]) -> ApiError:
+    """What the caller is told when the database refuses a turn or a change of what was said."""
+    outcome = answer["outcome"]
     if outcome == "in_progress":
-        raise ApiError(
+        return ApiError(
             409,
             "turn_in_progress",
             "A reply is still being written in this conversation. Please wait for it.",
-            retry_after=begun["retry_after_seconds"],
+            retry_after=answer["retry_after_seconds"],
         )
     if outcome == "rate_limited":
-        raise ApiError(
-            429, outcome, _LIMITS[begun["limit"]], retry_after=begun["retry_after_seconds"]
+        return ApiError(
+            429, outcome, _LIMITS[answer["limit"]], retry_after=answer["retry_after_seconds"]
         )
     if outcome == "unknown_user":
-        raise unauthorized()
+        return unauthorized()
     status, sentence = _REFUSALS[outcome]
-    raise ApiError(status, outcome, sentence)
+    return ApiError(status, outcome, sentence)
 
 
 async def _typed(clients: Clients, begun: dict[str, Any]) -> BegunTurn:

@@ -8,11 +8,12 @@ from logging import getLogger
 from typing import Any, Literal
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 
 from edge.clients import Clients
 from edge.errors import ApiError
 from edge.identity import unauthorized
+from roleplay_chat.api import validated
 from roleplay_chat.cards import charx_file, files, json_file, png_file
 from roleplay_chat.cards.model import COLUMNS, TEXT_COLUMNS, Card, exported
 from roleplay_chat.cards.refusals import invalid, too_large
@@ -61,7 +62,7 @@ async def export_card(clients: Clients, user_id: UUID, body: Object) -> Object:
     JSON comes as an object in the version it was imported in, `png` and `charx` as base64.
     Raises `ApiError` 400 or 404.
     """
-    asked = _export_request(body)
+    asked = validated(ExportRequest, body)
     query = ",".join([*COLUMNS, "card"])
     visible = f"is_public.eq.true,user_id.eq.{user_id}"
     rows = await clients.execute(
@@ -86,15 +87,6 @@ class ExportRequest(BaseModel):
 
     character_id: UUID
     format: Literal["json", "png", "charx"] = "json"
-
-
-def _export_request(body: Object) -> ExportRequest:
-    try:
-        return ExportRequest.model_validate(body)
-    except ValidationError as error:
-        first = error.errors(include_input=False, include_url=False)[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise ApiError(400, "invalid_request", f"`{where}`: {first['msg']}.") from error
 
 
 def _read(body: Object) -> tuple[Card, list[str]]:

@@ -1,0 +1,122 @@
+"""The actions that change what was said in a conversation. None is a turn; no model is asked."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
+from logging import getLogger
+from typing import Annotated, Any
+from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from edge.clients import Clients
+from edge.errors import ApiError
+from roleplay_chat.api import ClientMessageId, Text, message_too_long, validated
+from roleplay_chat.screening import Passage, refusal, screen
+from roleplay_chat.turns import refused
+
+_log = getLogger("roleplay_chat")
+
+Object = dict[str, Any]
+Handler = Callable[[Clients, UUID, Object], Awaitable[Object]]
+
+MAX_CONTENT_CHARS = 65_536
+"""Of any message; a person's own may be as long as `max_message_chars`."""
+
+
+class MessageRequest(BaseModel):
+    """Which message; to choose, which version of a reply."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+    message_id: UUID
+
+
+class EditRequest(MessageRequest):
+    """Which message, and its new text."""
+
+    message: Annotated[Text, Field(max_length=MAX_CONTENT_CHARS)]
+
+
+class DeleteRequest(MessageRequest):
+    """Which message, and whether everything after it goes too."""
+
+    onwards: bool = False
+
+
+class BranchRequest(MessageRequest):
+    """The last message of the new conversation; sent twice with the same id, it is one branch."""
+
+    client_message_id: ClientMessageId | None = None
+
+
+async def choose(clients: Clients, user_id: UUID, body: Object) -> Object:
+    """Make a version of a reply the active one. Raises `ApiError` 404 or 409."""
+    asked = validated(MessageRequest, body)
+    done = await _change(clients, user_id, asked, "choose_variant")
+    ids = {"conversation_id": done["conversation_id"], "message_id": str(asked.message_id)}
+    return {"success": True} | ids
+
+
+async def edit(clients: Clients, user_id: UUID, body: Object, *, max_message_chars: int) -> Object:
+    """Give a message another text. Raises `ApiError` 400, 403, 404 or 409."""
+    asked = validated(EditRequest, body)
+    if not asked.message.strip():
+        raise ApiError(400, "message_required", "Please write something, or delete the message.")
+    await asyncio.to_thread(check_text, asked.message)
+    changes = {"p_content": asked.message, "p_max_chars": max_message_chars}
+    done = await _change(clients, user_id, asked, "edit_message", **changes)
+    if done["outcome"] == "message_too_long":
+        raise message_too_long(len(asked.message), max_message_chars)
+    ids = {"conversation_id": done["conversation_id"], "message_id": str(asked.message_id)}
+    return {"success": True} | ids | {"edited_at": done["edited_at"]}
+
+
+async def delete(clients: Clients, user_id: UUID, body: Object) -> Object:
+    """Delete a message, or everything from it on. Raises `ApiError` 404 or 409."""
+    asked = validated(DeleteRequest, body)
+    done = await _change(clients, user_id, asked, "delete_messages", p_onwards=asked.onwards)
+    return {"success": True, "deleted": done["deleted"]}
+
+
+async def branch(clients: Clients, user_id: UUID, body: Object) -> Object:
+    """Begin a conversation with the same course up to a message.
+
+    Raises `ApiError` 404, 409 or 429.
+    """
+    asked = validated(BranchRequest, body)
+    once = {"p_client_message_id": asked.client_message_id}
+    done = await _change(clients, user_id, asked, "branch_conversation", **once)
+    return {"success": True, "conversation_id": done["conversation_id"]}
+
+
+def handlers(max_message_chars: int) -> Mapping[str, Handler]:
+    """By the request's `action`."""
+    return {
+        "choose": choose,
+        "edit": partial(edit, max_message_chars=max_message_chars),
+        "delete": delete,
+        "branch": branch,
+    }
+
+
+def check_text(text: str) -> None:
+    """Refuse, with `ApiError` 403, what no content tier allows.
+
+    The next turn screens it again, in its own tier and together with everything else.
+    """
+    if finding := screen([Passage("message", text)], tier="sfw"):
+        raise refusal(finding)
+
+
+async def _change(
+    clients: Clients, user_id: UUID, asked: MessageRequest, function: str, **parameters: Any
+) -> Object:
+    """What the database function returns. Raises `ApiError` when it refuses."""
+    parameters |= {"p_user_id": str(user_id), "p_message_id": str(asked.message_id)}
+    done: Object = await clients.execute(lambda db: db.rpc(function, parameters))
+    ids = {"user_id": str(user_id), "message_id": str(asked.message_id)}
+    _log.info(function, extra={"fields": ids | {"outcome": done["outcome"]}})
+    if done["outcome"] not in ("done", "message_too_long"):
+        raise refused(done)
+    return done

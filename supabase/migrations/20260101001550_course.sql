@@ -1,0 +1,171 @@
+-- What a person may change of the course of a conversation, outside of turns. All of it is refused
+-- while a turn runs there, and takes the person's lock as turns do. Called again, it changes
+-- nothing more.
+--
+-- Each returns {"outcome": "done", ...}, or message_not_found, in_progress: retry_after_seconds,
+-- and what it says itself.
+
+-- Takes the person's lock and says what keeps a change away: {"outcome": ...}; null when nothing
+-- does.
+create function private.course_refusal(p_user_id uuid, p_message_id uuid) returns jsonb
+language plpgsql set search_path = '' as $$
+declare
+  v_conversation_id uuid;
+begin
+  perform pg_advisory_xact_lock(hashtextextended(p_user_id::text, 0));
+  select c.id into v_conversation_id
+  from public.messages m join public.conversations c on c.id = m.conversation_id
+  where m.id = p_message_id and c.user_id = p_user_id
+  for key share of c;  -- not deleted before the change is there
+  if not found then
+    return jsonb_build_object('outcome', 'message_not_found');
+  end if;
+
+  -- A turn whose process was taken for dead might still be saved. What it would answer changes.
+  update public.turns t
+  set status = 'failed', error_code = 'superseded', finished_at = coalesce(t.finished_at, clock_timestamp())
+  where t.conversation_id = v_conversation_id and t.lease_expires_at <= clock_timestamp()
+    and (t.status = 'running' or t.error_code = 'lease_expired')
+    and t.created_at > now() - interval '1 hour';
+
+  return (
+    select jsonb_build_object(
+      'outcome', 'in_progress',
+      -- Most turns end long before their lease.
+      'retry_after_seconds', greatest(1, least(5, extract(epoch from t.lease_expires_at - clock_timestamp()))))
+    from public.turns t
+    where t.conversation_id = v_conversation_id and t.status = 'running'
+      and t.lease_expires_at > clock_timestamp());
+end $$;
+revoke execute on function private.course_refusal(uuid, uuid) from public, anon, authenticated;
+
+-- Makes one of a reply's versions the active one: conversation_id. What is no reply has no
+-- versions: no_variant.
+create function public.choose_variant(p_user_id uuid, p_message_id uuid) returns jsonb
+language plpgsql security definer set search_path = '' as $$
+declare
+  v_refusal jsonb := private.course_refusal(p_user_id, p_message_id);
+  v_message public.messages;
+begin
+  if v_refusal is not null then
+    return v_refusal;
+  end if;
+  select * into v_message from public.messages m where m.id = p_message_id;
+  if v_message.sender <> 'character' or v_message.message_type <> 'text' then
+    return jsonb_build_object('outcome', 'no_variant');
+  end if;
+
+  update public.messages m set is_active = false
+  where m.conversation_id = v_message.conversation_id and m.position = v_message.position
+    and m.is_active and m.message_type = 'text' and m.id <> p_message_id;
+  update public.messages m set is_active = true where m.id = p_message_id and not m.is_active;
+  return jsonb_build_object('outcome', 'done', 'conversation_id', v_message.conversation_id);
+end $$;
+
+-- Gives a message another text: conversation_id, edited_at. The text it had is not kept. A person's
+-- own may have p_max_chars, or it is message_too_long.
+create function public.edit_message(p_user_id uuid, p_message_id uuid, p_content text, p_max_chars integer)
+returns jsonb
+language plpgsql security definer set search_path = '' as $$
+declare
+  v_refusal jsonb := private.course_refusal(p_user_id, p_message_id);
+  v_message public.messages;
+begin
+  if v_refusal is not null then
+    return v_refusal;
+  end if;
+  select * into v_message from public.messages m where m.id = p_message_id;
+  -- What the content policy set aside stays as it was said.
+  if v_message.message_type <> 'text' or v_message.sender = 'user' and not v_message.is_active then
+    return jsonb_build_object('outcome', 'message_not_found');
+  elsif v_message.sender = 'user' and char_length(p_content) > p_max_chars then
+    return jsonb_build_object('outcome', 'message_too_long');
+  end if;
+  update public.messages m
+  set content = p_content,
+      edited_at = case when m.content = p_content then m.edited_at else clock_timestamp() end
+  where m.id = p_message_id
+  returning * into v_message;
+  return jsonb_build_object('outcome', 'done', 'conversation_id', v_message.conversation_id,
+                            'edited_at', v_message.edited_at);
+end $$;
+
+-- Deletes a message in all its versions, with p_onwards everything after it too: deleted, how many
+-- rows. What is gone already is a success.
+create function public.delete_messages(p_user_id uuid, p_message_id uuid, p_onwards boolean) returns jsonb
+language plpgsql security definer set search_path = '' as $$
+declare
+  v_refusal jsonb := private.course_refusal(p_user_id, p_message_id);
+  v_message public.messages;
+  v_deleted integer;
+begin
+  select * into v_message from public.messages m where m.id = p_message_id;
+  if v_message.id is null then
+    return jsonb_build_object('outcome', 'done', 'deleted', 0);
+  elsif v_refusal is not null then
+    return v_refusal;
+  end if;
+  delete from public.messages m
+  where m.conversation_id = v_message.conversation_id
+    and (m.position = v_message.position or p_onwards and m.position > v_message.position);
+  get diagnostics v_deleted = row_count;
+  return jsonb_build_object('outcome', 'done', 'deleted', v_deleted);
+end $$;
+
+-- A new conversation with the same course up to and including a message: conversation_id. The
+-- copies keep their positions, and with them the anchors of the history. What is remembered of the
+-- parent alone stays there. As often in a minute as turns, or it is rate_limited: limit,
+-- retry_after_seconds.
+create function public.branch_conversation(p_user_id uuid, p_message_id uuid, p_client_message_id text)
+returns jsonb
+language plpgsql security definer set search_path = '' as $$
+declare
+  v_refusal jsonb := private.course_refusal(p_user_id, p_message_id);
+  v_message public.messages;
+  v_branch_id uuid;
+begin
+  select c.id into v_branch_id from public.conversations c
+  where c.user_id = p_user_id and c.client_message_id = p_client_message_id;
+  if found then
+    return jsonb_build_object('outcome', 'done', 'conversation_id', v_branch_id);
+  elsif v_refusal is not null then
+    return v_refusal;
+  end if;
+  select * into v_message from public.messages m where m.id = p_message_id;
+  -- A message that the content policy set aside comes back into no course.
+  if v_message.sender = 'user' and not v_message.is_active then
+    return jsonb_build_object('outcome', 'message_not_found');
+  elsif (private.limits_for(p_user_id) ->> 'turns_per_minute')::numeric <= (
+      select count(*) from public.conversations c
+      where c.user_id = p_user_id and c.updated_at > now() - interval '1 minute'
+        and c.created_at > now() - interval '1 minute' and c.parent_conversation_id is not null) then
+    return jsonb_build_object('outcome', 'rate_limited', 'limit', 'turns_per_minute', 'retry_after_seconds', 60);
+  end if;
+
+  insert into public.conversations (user_id, character_id, user_character_id, title, content_tier,
+                                    parent_conversation_id, branched_from, client_message_id)
+  select c.user_id, c.character_id, c.user_character_id, c.title, c.content_tier,
+         c.id, p_message_id, p_client_message_id
+  from public.conversations c where c.id = v_message.conversation_id
+  returning id into v_branch_id;
+
+  with course as materialized (
+    select m.*, gen_random_uuid() as copy_id from public.messages m
+    where m.conversation_id = v_message.conversation_id and m.position <= v_message.position
+      -- A version that is not the active one can be branched from as well.
+      and case m.position when v_message.position then m.id = p_message_id else m.is_active end)
+  insert into public.messages (id, conversation_id, position, sender, content, message_type, parent_id,
+                               created_at, edited_at)
+  overriding system value
+  select m.copy_id, v_branch_id, m.position, m.sender, m.content, m.message_type, parent.copy_id,
+         m.created_at, m.edited_at
+  from course m left join course parent on parent.id = m.parent_id;
+  return jsonb_build_object('outcome', 'done', 'conversation_id', v_branch_id);
+end $$;
+
+revoke execute on function public.choose_variant(uuid, uuid),
+  public.edit_message(uuid, uuid, text, integer), public.delete_messages(uuid, uuid, boolean),
+  public.branch_conversation(uuid, uuid, text) from public, anon, authenticated;
+grant execute on function public.choose_variant(uuid, uuid),
+  public.edit_message(uuid, uuid, text, integer), public.delete_messages(uuid, uuid, boolean),
+  public.branch_conversation(uuid, uuid, text) to service_role;

@@ -1,0 +1,113 @@
+"""The commands of `make chat`, against the real function and database."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import httpx
+import pytest
+
+from dev.chat import COMMANDS, Chat, Refused
+from tests.support.answers import text
+from tests.support.gateway import PUBLISHABLE_KEY
+from tests.support.stack import DEMO_CHARACTER, Stack, User
+
+
+class SignedIn(Chat):
+    """The chat of somebody who has a token already."""
+
+    def __init__(self, http: httpx.Client, stack: Stack, user: User) -> None:
+        env = {
+            "SUPABASE_URL": stack.gateway.url,
+            "SUPABASE_PUBLISHABLE_KEY": PUBLISHABLE_KEY,
+            "FUNCTIONS_URL": stack.function_url("roleplay_chat"),
+            "DEMO_CHARACTER_ID": str(DEMO_CHARACTER),
+            "DEMO_CONVERSATION_ID": str(stack.conversation(user, "One", "Two", "Three", "Four")),
+        }
+        super().__init__(http, env, "")
+        self._user_id, self._user = str(user.id), user.headers
+
+    def sign_in(self) -> None:
+        pass
+
+
+class Terminal:
+    """What is typed, what is written, and what stands in the conversation then."""
+
+    def __init__(
+        self, stack: Stack, http: httpx.Client, captured: pytest.CaptureFixture[str]
+    ) -> None:
+        self.stack = stack
+        self.chat = SignedIn(http, stack, stack.user("Ada"))
+        self._captured = captured
+
+    def type(self, line: str, *replies: str) -> tuple[str, str]:
+        """Standard output and standard error."""
+        self.stack.upstream.enqueue(*map(text, replies))
+        self._captured.readouterr()
+        word, _, rest = line.partition(" ")
+        COMMANDS[word](self.chat, rest)
+        out, err = self._captured.readouterr()
+        return "\n".join(line for line in out.splitlines() if not line.startswith("{")), err
+
+    def said(self) -> list[str]:
+        rows = self.stack.all(
+            "select content from messages where conversation_id = %s and is_active"
+            " order by position",
+            self.chat.conversation_id,
+        )
+        return [row["content"] for row in rows]
+
+
+@pytest.fixture
+def terminal(stack: Stack, capsys: pytest.CaptureFixture[str]) -> Iterator[Terminal]:
+    with httpx.Client() as http:
+        yield Terminal(stack, http, capsys)
+
+
+def test_again_and_variants(terminal: Terminal) -> None:
+    assert terminal.type("/again", "Four again")[0] == "Four again"
+    assert terminal.type("/variants")[1] == "  1  Four\n* 2  Four again\n"
+    assert terminal.type("/variants 1")[0] == "Four"
+    assert terminal.type("/variants")[1] == "* 1  Four\n  2  Four again\n"
+    assert terminal.said() == ["One", "Two", "Three", "Four"]
+
+
+def test_go_on(terminal: Terminal) -> None:
+    terminal.type("/go on", "and more.")
+    assert terminal.said() == ["One", "Two", "Three", "Four and more."]
+
+
+def test_edit_says_it_otherwise_and_has_it_answered(terminal: Terminal) -> None:
+    terminal.type("/delete")
+    out, _ = terminal.type("/edit Tre", "Quattro")
+    assert out == "Quattro"
+    assert terminal.said() == ["One", "Two", "Tre", "Quattro"]
+
+
+def test_edit_of_a_message_that_was_answered(terminal: Terminal) -> None:
+    terminal.type("/delete")
+    terminal.type("/again", "Four")
+    terminal.type("/edit Tre", "Quattro")
+    assert terminal.said() == ["One", "Two", "Tre", "Quattro"]
+
+
+def test_branch_goes_on_elsewhere(terminal: Terminal) -> None:
+    parent = terminal.chat.conversation_id
+    terminal.type("/branch")
+    terminal.type("/delete")
+    assert terminal.said() == ["One", "Two", "Three"]
+    terminal.chat.conversation_id = parent
+    assert terminal.said() == ["One", "Two", "Three", "Four"]
+
+
+def test_draft_is_not_said(terminal: Terminal) -> None:
+    assert terminal.type("/draft", "I put the kettle on.")[0] == "I put the kettle on."
+    assert terminal.said() == ["One", "Two", "Three", "Four"]
+
+
+@pytest.mark.parametrize("line", ["/variants", "/edit Hm", "/delete", "/branch"])
+def test_where_nothing_was_said_there_is_nothing_to_change(terminal: Terminal, line: str) -> None:
+    terminal.type("/new")
+    with pytest.raises(Refused, match="nothing here yet"):
+        terminal.type(line)
