@@ -10,6 +10,7 @@ import json
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, fields
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
 from uuid import UUID
@@ -30,6 +31,12 @@ from roleplay_chat import turns  # noqa: E402
 from roleplay_chat.api import HEARTBEAT, Answer, ChatRequest, Chosen, Tried, Usage, sse  # noqa: E402
 from roleplay_chat.app import CUT_OFF  # noqa: E402
 from roleplay_chat.cards.handlers import ExportRequest  # noqa: E402
+from roleplay_chat.course import (  # noqa: E402
+    BranchRequest,
+    DeleteRequest,
+    EditRequest,
+    MessageRequest,
+)
 from roleplay_chat.settings import Settings  # noqa: E402
 
 Schema = dict[str, Any]
@@ -78,6 +85,31 @@ class ExportAnswer(BaseModel):
     }
 
 
+class ChooseAnswer(BaseModel):
+    """The version that is the active one now."""
+
+    conversation_id: UUID
+    message_id: UUID
+
+
+class EditAnswer(ChooseAnswer):
+    """The message, and when it was edited."""
+
+    edited_at: datetime
+
+
+class DeleteAnswer(BaseModel):
+    """How many messages, versions among them, are gone."""
+
+    deleted: int
+
+
+class BranchAnswer(BaseModel):
+    """The new conversation."""
+
+    conversation_id: UUID
+
+
 @dataclass(frozen=True)
 class Action:
     """What an action takes and answers, without `action`, `success` and `request_id`."""
@@ -107,6 +139,12 @@ ACTIONS: Mapping[str, Action] = {
         },
     ),
     "export_card": Action(ExportRequest, ExportAnswer, {"character_id": _ID, "format": "json"}),
+    "choose": Action(MessageRequest, ChooseAnswer, {"message_id": _ID}),
+    "edit": Action(EditRequest, EditAnswer, {"message_id": _ID, "message": "What I meant."}),
+    "delete": Action(DeleteRequest, DeleteAnswer, {"message_id": _ID, "onwards": True}),
+    "branch": Action(
+        BranchRequest, BranchAnswer, {"message_id": _ID, "client_message_id": "a-new-uuid"}
+    ),
 }
 """By the request's `action`."""
 
@@ -120,12 +158,14 @@ _TURN_EXAMPLES: Mapping[str, Mapping[str, Any]] = {
     "kickoff": {"conversation_id": _ID, "kickoff": True},
     "regenerate": {"conversation_id": _ID, "action": "regenerate"},
     "continue": {"conversation_id": _ID, "action": "continue"},
+    "impersonate": {"conversation_id": _ID, "action": "impersonate"},
 }
 
 _FIELDS: Mapping[str, str] = {
     "message": "What the person says; required to `send`. No longer than `MAX_MESSAGE_CHARS`.",
     "kickoff": "The character opens the conversation; there is no message then.",
-    "conversation_id": "Required for roleplay, and to `regenerate` and `continue`.",
+    "conversation_id": "Required for roleplay, and for the actions that go on with one.",
+    "message_id": "The reply to `regenerate` or to `continue`; the newest when left out.",
     "character_id": "One of the characters of the conversation; its own when left out.",
     "model_provider": "`chat_worker` or a model key; the default model when left out.",
     "memory_tier": "How far what is remembered reaches; `conversation` when left out.",

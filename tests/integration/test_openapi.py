@@ -125,8 +125,10 @@ def person(stack: Stack, nobody: Fuzz) -> Fuzz:
     stack.configure(limits={})
     user = stack.user("Ann", age_verified=True)
     conversations = [str(stack.conversation(user, *said)) for said in ((), ("Hello", "Hi."))]
+    messages = [str(row["id"]) for row in stack.all("select id from messages")]
     there = {
         "conversation_id": st.sampled_from(conversations),
+        "message_id": st.sampled_from(messages),
         "character_id": st.just(str(DEMO_CHARACTER)),
         "user_character_id": st.none(),
         "message": st.sampled_from(["Hello", "Who is there?"]),
@@ -187,7 +189,11 @@ def test_health_check(scheduler: Fuzz, method: str) -> None:
 def test_examples_work(stack: Stack, person: Fuzz, name: str) -> None:
     user = stack.user()
     said = () if name == "kickoff" else ("Hello", "Hi.")
+    conversation = stack.conversation(user, *said)
+    newest = stack.all(
+        "select id from messages where conversation_id = %s order by position desc", conversation
+    )
+    there = {"conversation_id": conversation, "message_id": newest[0]["id"] if newest else None}
     body = EXAMPLES[name]["value"]
-    if "conversation_id" in body:
-        body = body | {"conversation_id": str(stack.conversation(user, *said))}
+    body = body | {key: str(value) for key, value in there.items() if key in body}
     assert replace(person, headers=user.headers).send(chat(body)).status_code == 200
