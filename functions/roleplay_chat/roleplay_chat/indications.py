@@ -17,6 +17,7 @@ import re
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from roleplay_chat.api import Tier
 from roleplay_chat.encoding import CODE, OTHER, encode
@@ -93,15 +94,34 @@ def _needed(coded: str) -> Iterator[frozenset[str]]:
                 yield classes
 
 
-def _rules(*rules: str) -> tuple[_Rule, ...]:
-    return tuple(map(_Rule.of, rules))
+class _Rules:
+    """Patterns in their order, found by the classes that a text has."""
+
+    def __init__(self, *rules: str) -> None:
+        self._rules = tuple(map(_Rule.of, rules))
+        self._by_class: dict[str, list[int]] = {}
+        for number, rule in enumerate(self._rules):
+            for name in rule.telling:
+                self._by_class.setdefault(name, []).append(number)
+        self.telling = frozenset(self._by_class)
+        # Texts have few of the classes, and the same few again and again.
+        self._applying = lru_cache(maxsize=4096)(self._select)
+
+    def applying(self, present: frozenset[str]) -> Sequence[re.Pattern[str]]:
+        """Those that may match a text with these classes."""
+        telling = self.telling & present
+        return self._applying(telling) if telling else ()
+
+    def _select(self, telling: frozenset[str]) -> Sequence[re.Pattern[str]]:
+        numbers = {number for name in telling for number in self._by_class[name]}
+        return tuple(self._rules[number].pattern for number in sorted(numbers))
 
 
 _ABOVE = _Rule.of("[ONES WEAK]? TENS (?: AND? [ONES WEAK TENS] )*")
 """twenty five, four hundred, treinta y cinco"""
 
 # What would be taken for an indication, and is none.
-_BENIGN = _rules(
+_BENIGN = _Rules(
     # a 12 year old single malt whisky
     "W (?: YEAR OLD | YO | MONTH OLD ) OTHER{0,2} THING"
     " (?! OTHER? [GIRL PERSON CHILD PUPIL TEEN] )",
@@ -140,14 +160,14 @@ _BENIGN = _rules(
     "HAVE [ARTICLE AN] CHILD (?! OTHER{0,2} SEXUAL )",
 )
 
-_ABSOLUTE = _rules(
+_ABSOLUTE = _Rules(
     "ABSOLUTE",
     "[CHILD CHILDREN INFANTILE STATED MINORS] PORN",
     "PORN [INFANTILE STATED]",
     "PORN [OF IN HAVE] [CHILD CHILDREN STATED MINORS]",
 )
 
-_STATED = _rules(
+_STATED = _Rules(
     "STATED",
     # 12 years old, 12yo, 6 months old, 12 years of age, 12-year girl, ten and a half years old
     "W (?: YEAR OLD | YEAR YOUNG | YO | AGED )",
@@ -253,16 +273,16 @@ _STATED = _rules(
 )
 
 # Stated, of a time that is over.
-_PAST = _rules(
+_PAST = _Rules(
     "AGE OF (?: N | WEAK )",
     "WAS ROUGHLY N WHEN",
     "[AS LIKE] (?: ARTICLE | AN ) (?: TEEN | A_CHILD )",
     "AT TEENS END",
 )
 
-_TEEN = _rules("TEEN")
+_TEEN = _Rules("TEEN")
 
-_CHILD = _rules(
+_CHILD = _Rules(
     "CHILD",
     "CHILDREN",
     "MINORS",
@@ -282,10 +302,10 @@ _CHILD = _rules(
     "TEENS COMMA? GENDER",
 )
 
-_KIN = _rules("KIN", "[POSSESSIVE HER THE] SON")
+_KIN = _Rules("KIN", "[POSSESSIVE HER THE] SON")
 
 # What may be an age, where nothing else than a minor would be spoken of in these words.
-_DOUBTFUL = _rules(
+_DOUBTFUL = _Rules(
     "TEENS (?<! [IT FLOOR] . ) END",
     "OF N END",
     "NOT JUST? [IN AT] SCHOOLING",
@@ -294,12 +314,12 @@ _DOUBTFUL = _rules(
     "N YEARS (?<! [DURING MAKE HA WHEN] . . ) (?! AGO | MAKE | OF | TEACH )",
 )
 
-_EXPLICIT = _rules(
+_EXPLICIT = _Rules(
     "[SEX EXPLICIT PORN]",
     "FUCK (?: HER | THEM | (?: ARTICLE | THE | OWN ) YOUNG? [CHILD GIRL KIN TEEN STATED SIBLING] )",
 )
 
-_SOFT = _rules(
+_SOFT = _Rules(
     "[SOFT NAKED BREASTS]",
     "LUST (?: DURING | STOP | COMMA )",
     # make love, hacer el amor, faire l'amour
@@ -315,11 +335,10 @@ _SOFT = _rules(
 
 _TELLING = frozenset[str]().union(
     *(
-        rule.telling
+        rules.telling
         for rules in (
             *(_ABSOLUTE, _STATED, _PAST, _TEEN, _CHILD, _KIN, _DOUBTFUL, _EXPLICIT, _SOFT),
         )
-        for rule in rules
     )
 )
 """A text without these indicates nothing."""
@@ -363,6 +382,9 @@ class Marks:
     soft: bool = False
 
 
+NOTHING = Marks()
+
+
 def is_quiet(text: str) -> bool:
     """Whether the text can neither indicate anything nor end something that does."""
     return _TELLING.isdisjoint(encode(text))
@@ -373,31 +395,37 @@ def marks(text: str, *, unsettled: int = 0) -> Marks:
     encoded = encode(text)
     encoded = _ABOVE.pattern.sub(_as_adult, encoded)
     present = frozenset(encoded)
-    for rule in _BENIGN:
-        if not rule.telling.isdisjoint(present):
-            encoded = rule.pattern.sub(_as_nothing, encoded)
+    if _TELLING.isdisjoint(present):
+        return NOTHING
+    for pattern in _BENIGN.applying(present):
+        encoded = pattern.sub(_as_nothing, encoded)
     known = _Places(encoded, len(encoded) - unsettled)
     explicit, soft = known.of(_EXPLICIT), known.of(_SOFT)
     stated = known.of(_STATED)
     past = [place for place in stated if known.is_past(place)]
-    minors = {
-        "stated": [place for place in stated if not known.is_past(place)],
-        "past": past + known.of(_PAST),
-        "teen": known.not_grown("teen", known.of(_TEEN)),
-        "child": known.of(_CHILD),
-        "kin": known.not_grown("kin", known.of(_KIN)),
-        "doubtful": known.of(_DOUBTFUL),
-    }
-    return Marks(
-        absolute=bool(known.of(_ABSOLUTE)),
-        together=frozenset(
+    now = [place for place in stated if not known.is_past(place)]
+    teen = known.not_grown("teen", known.of(_TEEN))
+    together: frozenset[Tier] = frozenset()
+    if explicit or soft:
+        minors = {
+            "stated": now,
+            "past": past + known.of(_PAST),
+            "teen": teen,
+            "child": known.of(_CHILD),
+            "kin": known.not_grown("kin", known.of(_KIN)),
+            "doubtful": known.of(_DOUBTFUL),
+        }
+        together = frozenset(
             tier
             for tier, reaches in _REACH.items()
             for name, (of_explicit, of_soft) in reaches.items()
             if _near(minors[name], explicit, of_explicit) or _near(minors[name], soft, of_soft)
-        ),
-        minor=bool(minors["stated"]),
-        teen=bool(minors["teen"]),
+        )
+    return Marks(
+        absolute=bool(known.of(_ABSOLUTE)),
+        together=together,
+        minor=bool(now),
+        teen=bool(teen),
         explicit=bool(explicit),
         soft=bool(soft),
     )
@@ -420,13 +448,15 @@ class _Places:
         self._present = frozenset(encoded)
         self._grown = [match.start() for match in _GROWN.pattern.finditer(encoded)]
 
-    def of(self, rules: Sequence[_Rule]) -> list[int]:
+    def of(self, rules: _Rules) -> list[int]:
         """The places where any of the rules applies, in order."""
+        patterns = rules.applying(self._present)
+        if not patterns:
+            return []
         return sorted(
             match.start()
-            for rule in rules
-            if not rule.telling.isdisjoint(self._present)
-            for match in rule.pattern.finditer(self._encoded)
+            for pattern in patterns
+            for match in pattern.finditer(self._encoded)
             if match.end() <= self._end
         )
 
