@@ -2,8 +2,8 @@
 -- person's message in its place, and returns everything the turn needs.
 --
 -- Returns {"outcome": ...}:
---   started               with turn, user, conversation, character, persona, history, facts,
---                         templates, models, moderators, worker, cooldowns, now, and
+--   started               with turn, user, conversation, character, persona, history, memory,
+--                         facts, templates, models, moderators, worker, cooldowns, now, and
 --                         free_only: the day's money is spent
 --   replayed              the same request was answered before: result, reply
 --   in_progress           a turn is running here: retry_after_seconds, same_request
@@ -177,6 +177,7 @@ begin
       p_conversation_id,
       case when p_action <> 'continue' then array[v_user_message_id, v_replaces_id] else '{}' end,
       p_history_limit),
+    'memory', private.summary_of(p_conversation_id, p_history_limit, v_now),
     'facts', private.remembered(p_user_id, p_memory_tier, p_conversation_id, v_character.id),
     'templates', (
       select coalesce(jsonb_agg(jsonb_build_object(

@@ -13,6 +13,7 @@ from roleplay_chat.prompt import Message, build, count_tokens
 from roleplay_chat.rows import (
     BegunTurn,
     CharacterRow,
+    FactRow,
     MessageRow,
     TemplateRow,
     TurnRow,
@@ -72,7 +73,7 @@ def test_whole_prompt() -> None:
             MessageRow(sender="character", content="Come in."),
             MessageRow(sender="user", content="Thanks."),
         ],
-        facts=["Reyes lost a ship."],
+        facts=[FactRow(content="Reyes lost a ship.")],
     )
     scene = {"scene_name": "Lamp room", "scene_context": "Night.", "user_role": "A guest."}
     assert built(turn, **scene) == [
