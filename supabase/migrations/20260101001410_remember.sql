@@ -39,7 +39,7 @@ begin
     return false;
   end if;
 
-  v_tier := case when exists (
+  v_tier := case when p_turn.content_tier = 'nsfw' or exists (
     select 1 from public.turns t where t.conversation_id = v_conversation.id and t.content_tier = 'nsfw')
     then 'nsfw' else 'sfw' end;
   update public.conversation_summaries s

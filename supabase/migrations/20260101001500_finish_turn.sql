@@ -61,6 +61,7 @@ begin
     returning id into v_message_id;
     update public.conversations c set updated_at = now() where c.id = v_turn.conversation_id;
     perform private.record_interaction(v_turn.user_id, p_memory_tier, v_turn.conversation_id);
+    v_turn.content_tier := p_turn ->> 'content_tier';
     v_memory_updated := private.remember_safely(v_turn, p_memory);
   end if;
 

@@ -142,23 +142,24 @@ def next_step(
     """
     if memory is None or not memory.may_write:
         return None
-    # Already out of every prompt's sight: as much of it as can be read at once.
     first = history[0].position if history else 0
     lost = [row for row in memory.backlog if row.position < first]
-    if lost:
-        return Step(lost[: max(_fitting(lost, capacity), 1)], memory.covers_position)
+    if lost and len(lost) == len(memory.backlog):
+        # There may be more between these and the history.
+        return Step(lost[: _fitting(lost, capacity)], memory.covers_position)
 
-    costs = [_cost(row) for row in history]
-    if sum(costs) <= START_SHARE * room and len(history) <= START_SHARE * most_messages:
+    rows = [*lost, *history]
+    costs = [_cost(row) for row in rows]
+    if sum(costs) <= START_SHARE * room and len(rows) <= START_SHARE * most_messages:
         return None
     left, covered = sum(costs), 0
-    while left > KEEP_SHARE * room or len(history) - covered > KEEP_SHARE * most_messages:
+    while left > KEEP_SHARE * room or len(rows) - covered > KEEP_SHARE * most_messages:
         left -= costs[covered]
         covered += 1
-    covered = min(covered, len(history) - NEWEST_KEPT, _fitting(history, capacity))
+    covered = min(covered, len(rows) - NEWEST_KEPT, _fitting(rows, capacity))
     near = range(covered, max(covered - STEP_MESSAGES, 0), -1)
-    covered = next((index for index in near if history[index].anchor), covered)
-    return Step(history[:covered], memory.covers_position) if covered > 0 else None
+    covered = next((index for index in near if rows[index].anchor), covered)
+    return Step(rows[:covered], memory.covers_position) if covered > 0 else None
 
 
 def _fitting(rows: Sequence[MessageRow], capacity: int) -> int:

@@ -147,11 +147,14 @@ class Remembering:
             written = memory.parse(
                 self._generation.text, reach=self._request.memory_tier or "conversation"
             )
-            self._log_line(INFO if written else WARNING, "memory written", ok=bool(written))
-            return await asyncio.to_thread(self._allowed, written) if written else None
+            if written is not None:
+                written = await asyncio.to_thread(self._allowed, written)
+            event = "memory written" if written else "memory not written"
+            self._log_line(INFO if written else WARNING, event)
         except Exception:
             _log.exception("memory failed", extra={"fields": dict(self._ids)})
             return None
+        return written
 
     def _plan(self, reply: Target) -> Plan | None:
         """Decide on the step; who is asked for it, the worker apart. None: nobody, or no step."""
