@@ -263,7 +263,7 @@ def typed_lines() -> Iterator[str]:
 
 def converse(chat: Chat) -> None:
     """Talk until the person leaves."""
-    name = chat.character_name()
+    name, met = chat.character_name(), chat.character_id
     notes.print(f"This is {name}. /help lists the commands.", style="dim", markup=False)
     for line in typed_lines():
         word, _, rest = line.partition(" ")
@@ -275,9 +275,9 @@ def converse(chat: Chat) -> None:
             elif word.startswith("/"):
                 show_help(chat, "")
             elif line:
-                notes.print(
-                    f"{chat.character_name()}: ", style="bold magenta", end="", markup=False
-                )
+                if chat.character_id != met:
+                    name, met = chat.character_name(), chat.character_id
+                notes.print(f"{name}: ", style="bold magenta", end="", markup=False)
                 say(chat, message=line)
         except KeyboardInterrupt:
             notes.print("\n(stopped)", style="dim")

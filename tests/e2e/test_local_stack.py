@@ -17,6 +17,7 @@ import psutil  # type: ignore[import-untyped]
 import pytest
 from dotenv import dotenv_values
 
+from tests.support.cards import CARDS, card
 from tests.support.postgres import ROOT
 from tests.support.waiting import free_port, wait_until
 
@@ -42,22 +43,22 @@ class WorkingCopy:
     folder: Path
     env: dict[str, str]
 
-    def make(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+    def make(self, *arguments: str, typed: str = "") -> subprocess.CompletedProcess[str]:
         """Runs make and returns what it wrote, whether it succeeded or not."""
         return subprocess.run(
             ["make", "--no-print-directory", *SETUP_IS_DONE, *arguments],  # noqa: S607
             cwd=self.folder,
             env=self.env,
-            stdin=subprocess.DEVNULL,
+            input=typed,
             capture_output=True,
             text=True,
             timeout=300,
             check=False,
         )
 
-    def succeed(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+    def succeed(self, *arguments: str, typed: str = "") -> subprocess.CompletedProcess[str]:
         """The same for what must succeed."""
-        done = self.make(*arguments)
+        done = self.make(*arguments, typed=typed)
         assert done.returncode == 0, done.stdout + done.stderr + self.logs()
         return done
 
@@ -160,6 +161,38 @@ def test_turn_is_answered_by_the_worker_and_saved(copy: WorkingCopy) -> None:
         "ok",
     )
     assert spent["completion_tokens"] > 0
+
+
+def test_memory_is_shown_and_corrected_in_the_terminal(copy: WorkingCopy) -> None:
+    conversation = copy.stack_env["DEMO_CONVERSATION_ID"]
+    typed = ["/memory add Ada likes tea.", "/memory add Ada has a boat.", "/memory pin 2"]
+    typed += ["/memory add ada likes TEA", "/memory forget 9", "/memory forget 1", "/memory what"]
+
+    chat = copy.succeed("chat", typed="\n".join([*typed, "/quit"]))
+
+    shown = chat.stderr.splitlines()
+    assert "  1 Ada likes tea.  [conversation]" in shown
+    assert "  2 Ada has a boat. (pinned)  [conversation]" in shown
+    assert "  1 Ada has a boat. (pinned)  [conversation]" in shown
+    assert "That is there already." in shown
+    assert "There is no fact 9. /memory lists them." in shown
+    path = (
+        f"memory_facts?select=content,memories!inner(id)&memories.conversation_id=eq.{conversation}"
+    )
+    assert [row["content"] for row in copy.rows(path)] == ["Ada has a boat."]
+
+
+def test_card_is_taken_in_the_terminal(copy: WorkingCopy) -> None:
+    typed = ["/card", "/card nowhere.png", f"/card {CARDS / 'keeper_v1.json'}", "/memory", "/quit"]
+
+    chat = copy.succeed("chat", typed="\n".join(typed))
+
+    name = card("keeper_v1")["name"]
+    assert f"{name} is here" in chat.stdout
+    assert "Which file? /card FILE" in chat.stderr
+    assert "There is no file nowhere.png." in chat.stderr
+    [made] = copy.rows(f"characters?name=eq.{name}&select=id")
+    assert copy.rows(f"conversations?character_id=eq.{made['id']}")
 
 
 def test_default_model_answers_when_the_worker_is_gone(copy: WorkingCopy) -> None:
