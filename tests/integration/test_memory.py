@@ -12,7 +12,7 @@ from roleplay_chat.turns import LONGEST_RETRY_SECONDS
 from tests.integration.test_content_policy import BOTH, MINOR, SEXUAL, among_adults
 from tests.support.answers import abort, error, held, reply, stream, text, worker_chat
 from tests.support.gateway import SECRET_KEY
-from tests.support.notes import asked_for_notes, either, prompts, written
+from tests.support.notes import asked_for_notes, asks_for_notes, either, prompts, written
 from tests.support.talk import DOLPHIN, VENICE, Talk
 from tests.support.upstream import Answer
 from tests.support.waiting import Gate, wait_until
@@ -383,6 +383,18 @@ class TestCost:
         take_turn(long, written(SUMMARY))
         models = long.asked()
         assert sorted(models) == sorted([VENICE, DOLPHIN])
+
+    @pytest.mark.parametrize("json_mode", [False, True])
+    def test_model_is_asked_with_parameters_of_its_own(self, long: Talk, json_mode: bool) -> None:
+        long.describe(VENICE, json_mode=json_mode, reasoning={"effort": "low"})
+        take_turn(long, written(SUMMARY))
+        (call,) = [call for call in long.stack.upstream.calls if asks_for_notes(call)]
+        assert (call.json["max_tokens"], call.json["temperature"]) == (900, 0.2)
+        assert call.json["reasoning"] == {"effort": "low"}
+        assert "top_p" not in call.json
+        assert ("response_format" in call.json) is json_mode
+        assert "session_id" not in call.json  # it would move the reply's prompt cache
+        assert call.json["user"]
 
     def test_worker_writes_after_its_reply(self, long: Talk) -> None:
         long.have_only()

@@ -243,6 +243,9 @@ class Remembering:
 
 def _parameters(target: Target) -> dict[str, Any]:
     """Samplers of the row are for replies; how much a model thinks is its own."""
-    reasoning = target.parameters.get("reasoning")
-    plain = {"max_tokens": memory.MAX_TOKENS, "temperature": TEMPERATURE}
-    return plain if reasoning is None else plain | {"reasoning": reasoning}
+    parameters: dict[str, Any] = {"max_tokens": memory.MAX_TOKENS, "temperature": TEMPERATURE}
+    if "reasoning" in target.parameters:
+        parameters["reasoning"] = target.parameters["reasoning"]
+    if target.json_mode:
+        parameters["response_format"] = {"type": "json_object"}
+    return parameters

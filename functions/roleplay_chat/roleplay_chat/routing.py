@@ -30,6 +30,8 @@ class Target:
     family: str | None = None
     thinks_first: bool = False
     """Its chat template opens the reasoning itself, so only the closing tag comes."""
+    json_mode: bool = False
+    """It can be held to answering in JSON."""
     auth_scheme: Literal["bearer", "header", "none"] = "bearer"
     auth_header_name: str = "Authorization"
     secret_name: str | None = None
@@ -187,6 +189,7 @@ def _model_target(model: ModelRow) -> Target:
         timeouts=_object(model.capabilities.get("timeouts")),
         family=model.model_family,
         thinks_first=model.capabilities.get("thinks_first") is True,
+        json_mode=model.capabilities.get("json_mode") is True,
         auth_scheme=provider.auth_scheme,
         auth_header_name=provider.auth_header_name,
         secret_name=provider.secret_name,
