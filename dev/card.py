@@ -16,12 +16,25 @@ def main(settings: Settings, path: Path) -> int:
         return _complain(NOT_RUNNING)
     with httpx.Client(timeout=30, trust_env=False) as http:
         try:
-            _import(Chat(http, env, WORKER), path)
+            chat = Chat(http, env, WORKER)
+            _import(chat, path)
+            print(
+                f"Talk with them: make chat CHARACTER={chat.character_id}   (/kickoff: they begin)"
+            )
         except Refused as error:
             return _complain(str(error))
         except httpx.ConnectError:
             return _complain(NOT_RUNNING)
     return 0
+
+
+def bring(chat: Chat, path: str) -> None:
+    """Import a card and talk with its character from now on."""
+    file = Path(path).expanduser()
+    if not file.is_file():
+        raise Refused(f"There is no file {path}." if path else "Which file? /card FILE")
+    _import(chat, file)
+    notes.print("You talk with them now. /kickoff: they begin.", style="dim")
 
 
 def _import(chat: Chat, path: Path) -> None:
@@ -33,7 +46,6 @@ def _import(chat: Chat, path: Path) -> None:
     print(f"{made['name']} is here ({counts}).")
     for warning in made["warnings"]:
         notes.print(f"! {warning}", style="yellow", markup=False)
-    print(f"Talk with them: make chat CHARACTER={chat.character_id}   (/kickoff: they begin)")
 
 
 def _complain(sentence: str) -> int:

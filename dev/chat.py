@@ -58,6 +58,8 @@ class Chat:
         headers = {**self._user, "Prefer": "return=representation"}
         url = f"{self._env['SUPABASE_URL']}/rest/v1/{path}"
         response = self._http.request(method, url, headers=headers, json=body)
+        if response.status_code == 409:
+            raise Refused("That is there already.")
         if response.is_error:
             raise Refused(f"The database answered {response.status_code}: {response.text[:200]}")
         return response.json()
@@ -75,6 +77,11 @@ class Chat:
         self.sign_in()
         row = {"user_id": self._user_id, "character_id": self.character_id}
         self.conversation_id = self.data("POST", "conversations", row)[0]["id"]
+
+    def memory_row(self) -> dict[str, str]:
+        """A new memory of this conversation."""
+        whose = {"user_id": self._user_id, "conversation_id": self.conversation_id}
+        return {"tier": "conversation", **whose}
 
     def meet(self, character_id: str) -> None:
         """Go on in the newest conversation with this character, or begin one."""
@@ -267,6 +274,20 @@ def kickoff(chat: Chat, number: str) -> None:
     say(chat, kickoff=True, **({"greeting": int(number)} if number.isdecimal() else {}))
 
 
+def memory(chat: Chat, words: str) -> None:
+    """/memory: what is remembered; /memory pin N, /memory forget N, /memory add TEXT."""
+    from dev.memory import run  # It stands on this module.
+
+    run(chat, words)
+
+
+def card(chat: Chat, path: str) -> None:
+    """/card FILE: import a character card and go on with that character."""
+    from dev.card import bring  # It stands on this module.
+
+    bring(chat, path)
+
+
 def show_help(chat: Chat, _: str) -> None:
     """/help: this list."""
     for command in COMMANDS.values():
@@ -285,6 +306,8 @@ COMMANDS: dict[str, Callable[[Chat, str], None]] = {
     "/draft": draft,
     "/kickoff": kickoff,
     "/new": new,
+    "/memory": memory,
+    "/card": card,
     "/help": show_help,
 }
 
@@ -307,7 +330,7 @@ def typed_lines() -> Iterator[str]:
 
 def converse(chat: Chat) -> None:
     """Talk until the person leaves."""
-    name = chat.character_name()
+    name, met = chat.character_name(), chat.character_id
     notes.print(f"This is {name}. /help lists the commands.", style="dim", markup=False)
     for line in typed_lines():
         word, _, rest = line.partition(" ")
@@ -319,6 +342,8 @@ def converse(chat: Chat) -> None:
             elif word.startswith("/"):
                 show_help(chat, "")
             elif line:
+                if chat.character_id != met:
+                    name, met = chat.character_name(), chat.character_id
                 notes.print(f"{name}: ", style="bold magenta", end="", markup=False)
                 say(chat, message=line)
         except KeyboardInterrupt:

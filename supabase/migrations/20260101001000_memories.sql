@@ -18,14 +18,61 @@ create table public.memories (
 create index memories_by_conversation on public.memories (conversation_id);
 create index memories_by_character on public.memories (character_id);
 
+-- What two facts have in common that say the same: no case, punctuation or space. Punctuation
+-- alone stays as it is.
+create function private.normalised(p_content text) returns text
+language sql immutable set search_path = '' as $$
+  select coalesce(
+    nullif(btrim(regexp_replace(lower(normalize(p_content, nfkc)), '[[:punct:][:space:]]+', ' ', 'g')), ''),
+    p_content)
+$$;
+revoke execute on function private.normalised(text) from public, anon, authenticated;
+grant execute on function private.normalised(text) to authenticated, service_role;
+
 create table public.memory_facts (
   id uuid primary key default gen_random_uuid(),
   memory_id uuid not null references public.memories (id) on delete cascade,
   content text not null check (char_length(content) between 1 and 2000),
+  digest text not null generated always as (md5(private.normalised(content))) stored,
   pinned boolean not null default false,
-  created_at timestamptz not null default now()
+  -- Who wrote it as it stands. What a person wrote, no model overwrites or drops.
+  written_by text not null default 'person' check (written_by in ('person', 'model')),
+  -- nsfw: drawn from a conversation that had turns of the adult tier.
+  content_tier text not null default 'sfw' check (content_tier in ('sfw', 'nsfw')),
+  -- When it was last noted.
+  created_at timestamptz not null default now(),
+  unique (memory_id, digest)
 );
 create index memory_facts_newest on public.memory_facts (memory_id, pinned desc, created_at desc);
+
+-- Facts that a person deleted or put differently: no model notes them again. The words are gone.
+create table private.forgotten_facts (
+  user_id uuid not null references auth.users (id) on delete cascade,
+  digest text not null,
+  primary key (user_id, digest)
+);
+alter table private.forgotten_facts enable row level security;
+revoke all on private.forgotten_facts from public, anon, authenticated;
+
+-- A fact in the hands of a person (new.digest is not made yet here). Facts that go with their memory are not forgotten so.
+create function private.touch_fact() returns trigger
+language plpgsql security definer set search_path = '' as $$
+begin
+  if current_setting('role', true) = 'authenticated' then
+    if tg_op = 'UPDATE' then
+      new.written_by := 'person';
+    end if;
+    if tg_op = 'DELETE' or md5(private.normalised(new.content)) <> old.digest then
+      insert into private.forgotten_facts (user_id, digest)
+      select m.user_id, old.digest from public.memories m where m.id = old.memory_id
+      on conflict do nothing;
+    end if;
+  end if;
+  return case tg_op when 'DELETE' then old else new end;
+end $$;
+revoke execute on function private.touch_fact() from public, anon, authenticated;
+create trigger memory_facts_touch before update of content or delete on public.memory_facts
+  for each row execute function private.touch_fact();
 
 alter table public.memories enable row level security;
 revoke all on public.memories from anon, authenticated;

@@ -6,6 +6,8 @@ create table public.usage_events (
   user_id uuid references auth.users (id) on delete set null,
   provider text not null,
   model_key text not null,
+  -- What was asked for: the reply, the memory of the conversation, or a classifier's verdict.
+  purpose text not null default 'reply' check (purpose in ('reply', 'memory', 'moderation')),
   -- 'ok', or the kind of failure.
   outcome text not null,
   prompt_tokens integer,

@@ -8,32 +8,36 @@ language sql immutable set search_path = '' as $$
   end
 $$;
 
--- The newest p_limit spoken messages, or the last before a position, oldest first:
--- [{"sender", "content"}]. About every eighth
--- has "anchor": true, always the same ones: where a history that is too long may begin, so that
--- it begins at the same place for some turns and the provider's prompt cache keeps hitting.
+-- The newest p_limit spoken messages after what the summary covers, and before a position (then
+-- also those of a summary that reaches beyond it), oldest first: [{"sender", "content", "position"}]. About every eighth has "anchor": true, always
+-- the same ones: where a history that is too long may begin, so that it begins at the same place
+-- for some turns and the provider's prompt cache keeps hitting.
 create function private.history(p_conversation_id uuid, p_except uuid[], p_before bigint, p_limit integer)
 returns jsonb
 language sql stable set search_path = '' as $$
   select coalesce(jsonb_agg(
-    jsonb_build_object('sender', m.sender, 'content', m.content)
+    jsonb_build_object('sender', m.sender, 'content', m.content, 'position', m.position)
     || case when m.position % 8 = 0 then '{"anchor": true}' else '{}' end::jsonb order by m.position), '[]')
   from (
     select m.sender, m.content, m.position from public.messages m
     where m.conversation_id = p_conversation_id and m.is_active and m.message_type = 'text'
+      and m.position > (select case when p_before <= c.upto then 0 else c.upto end
+                        from private.covered(p_conversation_id) as c (upto))
       and m.id <> all (array_remove(p_except, null))
       and m.position < coalesce(p_before, 9223372036854775807)
     order by m.position desc limit p_limit) m
 $$;
 
--- The facts that reach this turn, pinned ones first, then the newest: [text]. A wider tier
--- includes the narrower ones.
+-- The facts that reach this turn, pinned ones first, then the newest: [{"content", "pinned",
+-- "content_tier"}]. A wider tier includes the narrower ones.
 create function private.remembered(p_user_id uuid, p_tier text, p_conversation_id uuid, p_character_id uuid)
 returns jsonb
 language sql stable set search_path = '' as $$
-  select coalesce(jsonb_agg(f.content order by f.pinned desc, f.created_at desc, f.id), '[]')
+  select coalesce(jsonb_agg(jsonb_build_object(
+    'content', f.content, 'pinned', f.pinned, 'content_tier', f.content_tier)
+    order by f.pinned desc, f.created_at desc, f.id), '[]')
   from (
-    select f.id, f.content, f.pinned, f.created_at
+    select f.id, f.content, f.pinned, f.content_tier, f.created_at
     from public.memories m join public.memory_facts f on f.memory_id = m.id
     where m.user_id = p_user_id
       and (m.conversation_id = p_conversation_id

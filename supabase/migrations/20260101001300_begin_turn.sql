@@ -2,8 +2,8 @@
 -- person's message in its place, and returns everything the turn needs.
 --
 -- Returns {"outcome": ...}:
---   started               with turn, user, conversation, character, persona, history, facts,
---                         templates, models, moderators, worker, cooldowns, now, and
+--   started               with turn, user, conversation, character, persona, history, memory,
+--                         facts, templates, models, moderators, worker, cooldowns, now, and
 --                         free_only: the day's money is spent
 --   replayed              the same request was answered before: result, reply
 --   in_progress           a turn is running here: retry_after_seconds, same_request
@@ -39,6 +39,7 @@ declare
   v_limit jsonb;
   v_user_message_id uuid;
   v_replaces_id uuid;
+  v_before bigint;
 begin
   -- One at a time per person: a repeated or simultaneous request sees what this one did.
   perform pg_advisory_xact_lock(hashtextextended(p_user_id::text, 0));
@@ -168,6 +169,10 @@ begin
           v_now + make_interval(secs => p_lease_seconds), v_user_message_id, v_replaces_id, v_now)
   on conflict (id) do nothing;
 
+  -- What was said after a reply does not reach its other versions.
+  select m.position + (p_action = 'continue')::integer into v_before
+  from public.messages m where m.id = v_replaces_id;
+
   return jsonb_build_object(
     'outcome', 'started',
     'now', v_now,
@@ -189,9 +194,9 @@ begin
     'history', private.history(
       p_conversation_id,
       case when p_action <> 'continue' then array[v_user_message_id, v_replaces_id] else '{}' end,
-      -- What was said after a reply does not reach its other versions.
-      (select m.position + (p_action = 'continue')::integer from public.messages m where m.id = v_replaces_id),
+      v_before,
       p_history_limit),
+    'memory', private.summary_of(p_conversation_id, v_before, p_history_limit, v_now),
     'facts', private.remembered(p_user_id, p_memory_tier, p_conversation_id, v_character.id),
     'templates', (
       select coalesce(jsonb_agg(jsonb_build_object(

@@ -33,5 +33,19 @@ language sql set search_path = '' as $$
   set interaction_count = m.interaction_count + 1, last_interaction_at = now()
 $$;
 
-revoke execute on function private.cool_down(jsonb), private.record_interaction(uuid, text, uuid)
+-- Writes the usage_events of a turn, once for each purpose.
+create function private.record_usage(p_turn public.turns, p_usage jsonb) returns void
+language sql set search_path = '' as $$
+  insert into public.usage_events (turn_id, user_id, provider, model_key, purpose, outcome,
+                                   prompt_tokens, completion_tokens, cost_usd, first_token_ms, duration_ms)
+  select (p_turn).id, (p_turn).user_id, u.provider, u.model_key, coalesce(u.purpose, 'reply'), u.outcome,
+         u.prompt_tokens, u.completion_tokens, u.cost_usd, u.first_token_ms, u.duration_ms
+  from jsonb_populate_recordset(null::public.usage_events, p_usage) u
+  where not exists (
+    select 1 from public.usage_events e
+    where e.turn_id = (p_turn).id and e.purpose = coalesce(u.purpose, 'reply'))
+$$;
+
+revoke execute on function private.cool_down(jsonb), private.record_interaction(uuid, text, uuid),
+  private.record_usage(public.turns, jsonb)
   from public, anon, authenticated;

@@ -20,7 +20,9 @@ create function public.finish_turn(
   -- rows of usage_events
   p_usage jsonb default '[]',
   -- [{"scope", "key", "until", "reason"}]
-  p_cooldowns jsonb default '[]'
+  p_cooldowns jsonb default '[]',
+  -- what private.remember takes; null: nothing to remember
+  p_memory jsonb default null
 ) returns jsonb
 language plpgsql security definer set search_path = '' as $$
 declare
@@ -41,12 +43,7 @@ begin
   end if;
 
   -- What was spent was spent, even when the turn is lost.
-  insert into public.usage_events (turn_id, user_id, provider, model_key, outcome, prompt_tokens,
-                                   completion_tokens, cost_usd, first_token_ms, duration_ms)
-  select v_turn.id, v_turn.user_id, u.provider, u.model_key, u.outcome, u.prompt_tokens,
-         u.completion_tokens, u.cost_usd, u.first_token_ms, u.duration_ms
-  from jsonb_populate_recordset(null::public.usage_events, p_usage) u
-  where not exists (select 1 from public.usage_events e where e.turn_id = v_turn.id);
+  perform private.record_usage(v_turn, p_usage);
   perform private.cool_down(p_cooldowns);
 
   if v_turn.error_code = 'superseded' or v_turn.status <> 'running' and exists (
@@ -68,7 +65,11 @@ begin
     returning id into v_message_id;
     update public.conversations c set updated_at = now() where c.id = v_turn.conversation_id;
     perform private.record_interaction(v_turn.user_id, p_memory_tier, v_turn.conversation_id);
-    v_memory_updated := true;
+    if v_replaced.id is not null then
+      perform private.forget_summary_from(v_turn.conversation_id, v_replaced.position);
+    end if;
+    v_turn.content_tier := p_turn ->> 'content_tier';
+    v_memory_updated := private.remember_safely(v_turn, p_memory);
   end if;
 
   -- A message that the content policy refused never enters a prompt again, unless it is answered
@@ -91,6 +92,6 @@ begin
 
   return jsonb_build_object('outcome', 'saved', 'message_id', v_message_id, 'memory_updated', v_memory_updated);
 end $$;
-revoke execute on function public.finish_turn(uuid, text, text, jsonb, jsonb, text, jsonb, jsonb)
+revoke execute on function public.finish_turn(uuid, text, text, jsonb, jsonb, text, jsonb, jsonb, jsonb)
   from public, anon, authenticated;
-grant execute on function public.finish_turn(uuid, text, text, jsonb, jsonb, text, jsonb, jsonb) to service_role;
+grant execute on function public.finish_turn(uuid, text, text, jsonb, jsonb, text, jsonb, jsonb, jsonb) to service_role;

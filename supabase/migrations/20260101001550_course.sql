@@ -59,6 +59,9 @@ begin
   where m.conversation_id = v_message.conversation_id and m.position = v_message.position
     and m.is_active and m.message_type = 'text' and m.id <> p_message_id;
   update public.messages m set is_active = true where m.id = p_message_id and not m.is_active;
+  if found then
+    perform private.forget_summary_from(v_message.conversation_id, v_message.position);
+  end if;
   return jsonb_build_object('outcome', 'done', 'conversation_id', v_message.conversation_id);
 end $$;
 
@@ -86,6 +89,7 @@ begin
       edited_at = case when m.content = p_content then m.edited_at else clock_timestamp() end
   where m.id = p_message_id
   returning * into v_message;
+  perform private.forget_summary_from(v_message.conversation_id, v_message.position);
   return jsonb_build_object('outcome', 'done', 'conversation_id', v_message.conversation_id,
                             'edited_at', v_message.edited_at);
 end $$;
@@ -109,12 +113,13 @@ begin
   where m.conversation_id = v_message.conversation_id
     and (m.position = v_message.position or p_onwards and m.position > v_message.position);
   get diagnostics v_deleted = row_count;
+  perform private.forget_summary_from(v_message.conversation_id, v_message.position);
   return jsonb_build_object('outcome', 'done', 'deleted', v_deleted);
 end $$;
 
 -- A new conversation with the same course up to and including a message: conversation_id. The
--- copies keep their positions, and with them the anchors of the history. What is remembered of the
--- parent alone stays there. As often in a minute as turns, or it is rate_limited: limit,
+-- copies keep their positions, and with them the anchors of the history; the summary comes along where
+-- it tells of nothing later, facts of the parent alone stay there. As often in a minute as turns, or it is rate_limited: limit,
 -- retry_after_seconds.
 create function public.branch_conversation(p_user_id uuid, p_message_id uuid, p_client_message_id text)
 returns jsonb
@@ -142,9 +147,9 @@ begin
     return jsonb_build_object('outcome', 'rate_limited', 'limit', 'turns_per_minute', 'retry_after_seconds', 60);
   end if;
 
-  insert into public.conversations (user_id, character_id, user_character_id, title, content_tier,
+  insert into public.conversations (user_id, character_id, user_character_id, title, content_tier, remembers,
                                     parent_conversation_id, branched_from, client_message_id)
-  select c.user_id, c.character_id, c.user_character_id, c.title, c.content_tier,
+  select c.user_id, c.character_id, c.user_character_id, c.title, c.content_tier, c.remembers,
          c.id, p_message_id, p_client_message_id
   from public.conversations c where c.id = v_message.conversation_id
   returning id into v_branch_id;
@@ -160,6 +165,13 @@ begin
   select m.copy_id, v_branch_id, m.position, m.sender, m.content, m.message_type, parent.copy_id,
          m.created_at, m.edited_at
   from course m left join course parent on parent.id = m.parent_id;
+  -- Even an empty one says of which tier the messages are.
+  insert into public.conversation_summaries (conversation_id, content, covers_position, content_tier)
+  select v_branch_id, coalesce(s.content, ''), coalesce(s.covers_position, 0),
+         private.tier_of(v_message.conversation_id)
+  from (values (v_message.conversation_id)) parent (id)
+  left join public.conversation_summaries s
+    on s.conversation_id = parent.id and s.covers_position <= v_message.position;
   return jsonb_build_object('outcome', 'done', 'conversation_id', v_branch_id);
 end $$;
 

@@ -328,8 +328,8 @@ def _judge(this: World) -> None:
             f"usage rows of a turn: {row}"
             for row in rows(
                 "select t.id, t.status, count(u) from turns t "
-                "left join usage_events u on u.turn_id = t.id group by t.id "
-                "having count(u) > 1 or t.status <> 'failed' and count(u) = 0"
+                "left join usage_events u on u.turn_id = t.id and u.purpose = 'reply' "
+                "group by t.id having count(u) > 1 or t.status <> 'failed' and count(u) = 0"
             )
         ]
         problems += [

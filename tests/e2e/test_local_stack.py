@@ -17,6 +17,7 @@ import psutil  # type: ignore[import-untyped]
 import pytest
 from dotenv import dotenv_values
 
+from tests.support.cards import CARDS, card
 from tests.support.postgres import ROOT
 from tests.support.waiting import free_port, wait_until
 
@@ -176,6 +177,38 @@ def test_conversation_takes_commands(copy: WorkingCopy) -> None:
     assert [row["content"] for row in said[branch["id"]]] == ["Good evening."]
     assert [row["sender"] for row in said[parent["id"]]] == ["user", "character"]
     assert f"* 1  {said[parent['id']][1]['content']}" in chat.stderr
+
+
+def test_memory_is_shown_and_corrected_in_the_terminal(copy: WorkingCopy) -> None:
+    conversation = copy.stack_env["DEMO_CONVERSATION_ID"]
+    typed = ["/memory add Ada likes tea.", "/memory add Ada has a boat.", "/memory pin 2"]
+    typed += ["/memory add ada likes TEA", "/memory forget 9", "/memory forget 1", "/memory what"]
+
+    chat = copy.succeed("chat", typed="\n".join([*typed, "/quit"]))
+
+    shown = chat.stderr.splitlines()
+    assert "  1 Ada likes tea.  [conversation]" in shown
+    assert "  2 Ada has a boat. (pinned)  [conversation]" in shown
+    assert "  1 Ada has a boat. (pinned)  [conversation]" in shown
+    assert "That is there already." in shown
+    assert "There is no fact 9. /memory lists them." in shown
+    path = (
+        f"memory_facts?select=content,memories!inner(id)&memories.conversation_id=eq.{conversation}"
+    )
+    assert [row["content"] for row in copy.rows(path)] == ["Ada has a boat."]
+
+
+def test_card_is_taken_in_the_terminal(copy: WorkingCopy) -> None:
+    typed = ["/card", "/card nowhere.png", f"/card {CARDS / 'keeper_v1.json'}", "/memory", "/quit"]
+
+    chat = copy.succeed("chat", typed="\n".join(typed))
+
+    name = card("keeper_v1")["name"]
+    assert f"{name} is here" in chat.stdout
+    assert "Which file? /card FILE" in chat.stderr
+    assert "There is no file nowhere.png." in chat.stderr
+    [made] = copy.rows(f"characters?name=eq.{name}&select=id")
+    assert copy.rows(f"conversations?character_id=eq.{made['id']}")
 
 
 def test_default_model_answers_when_the_worker_is_gone(copy: WorkingCopy) -> None:

@@ -31,6 +31,7 @@ api_providers           ----  s---  s---  s---  siud
 api_providers, inactive ----  ----  ----  s---  siud
 characters              ----  siud  ----  s---  siud
 characters, public      ----  siud  s---  s---  siud
+conversation_summaries  ----  s--d  ----  ----  siud
 conversations           ----  siud  ----  ----  siud
 memories                ----  si-d  ----  ----  siud
 memory_facts            ----  siud  ----  ----  siud
@@ -52,7 +53,7 @@ EXPECTED = {
     for line in _LINES
 }
 
-PRIVATE = {"system_settings"}
+PRIVATE = {"forgotten_facts", "system_settings"}
 """The relations that the Data API does not know."""
 
 GRANTS = """
@@ -65,9 +66,10 @@ characters: insert(age, alternate_greetings, character_book, content_rating, cre
 characters: update(age, alternate_greetings, character_book, content_rating, created_at,
     description, example_messages, first_message, id, is_public, name, personality,
     post_history_instructions, pronouns, scenario, system_prompt, updated_at, user_id)
+conversation_summaries: delete, select
 conversations: delete, select
-conversations: insert(character_id, content_tier, id, title, user_character_id, user_id)
-conversations: update(content_tier, title, user_character_id)
+conversations: insert(character_id, content_tier, id, remembers, title, user_character_id, user_id)
+conversations: update(content_tier, remembers, title, user_character_id)
 memories: delete, select
 memories: insert(character_id, conversation_id, id, tier, user_id)
 memory_facts: delete, select
@@ -90,6 +92,7 @@ user_roles: select
 POLICIES = """
 api_models_select api_providers_select
 characters_select characters_insert characters_update characters_delete
+conversation_summaries_select conversation_summaries_delete
 conversations_select conversations_insert conversations_update conversations_delete
 memories_select memories_insert memories_delete
 memory_facts_all
@@ -107,16 +110,17 @@ FUNCTIONS = {
         public.begin_turn public.branch_conversation public.choose_variant
         public.clear_passed_cooldowns public.close_abandoned_turns public.delete_messages
         public.edit_message public.finish_turn public.import_character
-        public.record_worker_health public.set_chat_worker_url
+        public.record_worker_health public.remember public.set_chat_worker_url
     """,
     "authenticated": "private.may_meet",
-    "authenticated service_role": "private.is_admin",
+    "authenticated service_role": "private.is_admin private.normalised",
     # Called by the functions above, and by triggers and constraints.
     "": """
         private.are_limits private.character_facts private.cool_down private.course_refusal
-        private.history
-        private.is_public_host private.is_spent private.limits_for private.models_for
-        private.reached_limit private.record_interaction private.remembered private.replay
+        private.covered private.forget_summary_from private.history private.is_public_host
+        private.is_spent private.limits_for private.models_for private.reached_limit
+        private.record_interaction private.record_usage private.remember private.remember_safely
+        private.remembered private.replay private.summary_of private.tier_of private.touch_fact
         private.touch_updated_at private.why_refused private.written_before
     """,
 }
@@ -179,6 +183,19 @@ def fact(stack: Stack, owner: User) -> dict[str, Any]:
     return {"memory_id": str(stack.insert("memories", **memory(stack, owner))), "content": "Cats."}
 
 
+def summary(stack: Stack, owner: User) -> dict[str, Any]:
+    return {"conversation_id": str(stack.conversation(owner)), "content": "They met."}
+
+
+def summarised(stack: Stack, owner: User) -> dict[str, Any]:
+    row = summary(stack, owner)
+    stack.db.execute(
+        "insert into conversation_summaries (conversation_id, content) values (%s, %s)",
+        list(row.values()),
+    )
+    return {"conversation_id": UUID(row["conversation_id"])}
+
+
 def message(stack: Stack, owner: User) -> dict[str, Any]:
     conversation = str(stack.conversation(owner))
     return {"conversation_id": conversation, "sender": "user", "content": "Hello."}
@@ -238,6 +255,7 @@ ROWS = {
         lambda s, o: character(o, is_public=True),
         {"name": "Mina"},
     ),
+    "conversation_summaries": Row(summarised, summary, {"content": "They never met."}),
     "conversations": Row(
         lambda s, o: {"id": s.conversation(o)},
         lambda s, o: {"user_id": str(o.id), "character_id": str(DEMO_CHARACTER)},
@@ -425,6 +443,8 @@ class TestPrivateSchema:
             "select private.models_for('roleplay')",
             "select private.remembered(gen_random_uuid(), 'profile', null, null)",
             "select private.limits_for(gen_random_uuid())",
+            "select private.forget_summary_from(gen_random_uuid(), 0)",
+            "select * from private.forgotten_facts",
         ],
     )
     def test_is_closed(self, database: Connection, role: str, query: str) -> None:

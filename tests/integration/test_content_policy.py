@@ -424,7 +424,11 @@ class TestModeration:
         assert [message["role"] for message in asked] == ["user"]
         assert asked[0]["content"].endswith("Hello")
         assert "Mara Voss" in asked[0]["content"]
-        assert len(talk.stack.all("select id from usage_events")) == 2
+        used = talk.stack.all("select model_key, purpose from usage_events order by purpose")
+        assert [(row["model_key"], row["purpose"]) for row in used] == [
+            (GUARD, "moderation"),
+            (VENICE, "reply"),
+        ]
 
     @pytest.mark.parametrize("tier", ["sfw", "nsfw"])
     def test_child_exploitation_is_refused(self, talk: Talk, tier: str) -> None:

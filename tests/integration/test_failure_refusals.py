@@ -214,7 +214,7 @@ class TestLength:
         for model in (VENICE, DOLPHIN_R1, DOLPHIN):
             talk.describe(model, context_tokens=3000)
         said = [f"{number:02} " + "word " * 120 for number in range(30)]
-        talk.conversation = talk.stack.conversation(talk.user, *said)
+        talk.conversation = talk.stack.conversation(talk.user, *said, remembers=False)
         return talk
 
     def sizes(self, talk: Talk) -> list[int]:

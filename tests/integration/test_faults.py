@@ -106,7 +106,7 @@ def logged(name: str) -> Iterator[io.StringIO]:
 
 def test_fault_01_newest_messages_are_in_the_prompt_after_fifty(stack: Stack) -> None:
     said = [f"Message {number}." for number in range(130)]
-    user, conversation = conversing(stack, *said)
+    user, conversation = conversing(stack, *said, remembers=False)
     stack.upstream.enqueue(text("Yes."))
 
     say(stack, user, conversation, "And now?")

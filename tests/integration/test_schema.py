@@ -68,7 +68,9 @@ MODEL_PICKER = (
     "id,model_key,display_name,modality,task,model_family,is_active,is_default,priority,"
     "capabilities,api_providers(name,display_name)"
 )
-SERVICE_FUNCTIONS = ["begin_turn", "finish_turn", "record_worker_health", "set_chat_worker_url"]
+SERVICE_FUNCTIONS = [
+    *("begin_turn", "finish_turn", "record_worker_health", "remember", "set_chat_worker_url")
+]
 
 
 @pytest.fixture(scope="module")

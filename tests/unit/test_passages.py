@@ -50,7 +50,8 @@ def texts(history_bytes: int = 10_000, **rows: Any) -> dict[str, str]:
                 {"sender": "user", "content": "Before"},
                 {"sender": "character", "content": "Then"},
             ],
-            "facts": ["Fact"],
+            "memory": {"summary": "Summary"},
+            "facts": [{"content": "Fact"}],
         }
         | rows
     )
@@ -69,7 +70,7 @@ def texts(history_bytes: int = 10_000, **rows: Any) -> dict[str, str]:
         ("character", ["C-scenario", "C-examples", "C-system", "C-instructions"]),
         ("persona", ["P-name", "P-description", "P-role"]),
         ("scene", ["S-name", "S-description", "S-context", "S-system", "S-starter"]),
-        ("memory", ["Fact"]),
+        ("memory", ["Summary", "Fact"]),
         ("history", ["Before\nThen"]),
         ("message", ["Then\nSaid"]),
     ],

@@ -9,10 +9,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from roleplay_chat.api import ChatRequest
-from roleplay_chat.prompt import Message, build, count_tokens
+from roleplay_chat.prompt import MEMORY_SHARE, Message, build, count_tokens, history_room
 from roleplay_chat.rows import (
     BegunTurn,
     CharacterRow,
+    FactRow,
+    MemoryRow,
     MessageRow,
     TemplateRow,
     TurnRow,
@@ -72,7 +74,7 @@ def test_whole_prompt() -> None:
             MessageRow(sender="character", content="Come in."),
             MessageRow(sender="user", content="Thanks."),
         ],
-        facts=["Reyes lost a ship."],
+        facts=[FactRow(content="Reyes lost a ship.")],
     )
     scene = {"scene_name": "Lamp room", "scene_context": "Night.", "user_role": "A guest."}
     assert built(turn, **scene) == [
@@ -153,6 +155,40 @@ def test_history_that_is_too_long_begins_at_the_same_message_for_some_turns() ->
     assert all(int(first) % 8 == 0 for first in firsts)
 
 
+def test_memory_has_the_summary_then_pinned_facts_then_the_newest() -> None:
+    turn = begun(
+        memory=MemoryRow(summary="They met. {{char}}"),
+        facts=[FactRow(content="Pinned.", pinned=True), FactRow(content="New.")],
+    )
+    memory = "## What is remembered\nThey met. {{char}}\n- Pinned.\n- New."
+    assert built(turn)[0]["content"].endswith(memory)
+
+
+def test_memory_that_is_too_long_keeps_pinned_facts_and_the_summary() -> None:
+    turn = begun(
+        memory=MemoryRow(summary="They met. " * 100),
+        facts=[
+            FactRow(content="Pinned.", pinned=True),
+            *(FactRow(content=f"{number} " + "y" * 400) for number in range(50)),
+        ],
+    )
+    content = built(turn, context_tokens=2600)[0]["content"]
+    memory = content.partition("## What is remembered\n")[2]
+    assert "Pinned." in memory
+    assert memory.startswith("They met. ")
+    assert "49 y" not in memory
+    assert count_tokens(memory) <= 2200 * MEMORY_SHARE
+
+
+def test_room_for_the_history_is_what_is_built_with() -> None:
+    history = [MessageRow(sender="character", content="x" * 296) for _ in range(100)]
+    turn = begun(history=history, memory=MemoryRow(summary="They met."))
+    limits = {"context_tokens": 4096, "max_tokens": 400}
+    room = history_room(turn, ChatRequest(), "sfw", family=None, **limits)
+    kept = sum(message["content"].count("x" * 296) for message in built(turn))
+    assert kept == room // 103
+
+
 def test_message_survives_a_character_that_is_too_long() -> None:
     huge = MARA.model_copy(update={"description": "long " * 4000})
     messages = built(begun(character=huge, history=[MessageRow(sender="character", content="Hm.")]))
@@ -167,15 +203,18 @@ words = st.text(max_size=3000)
     description=words,
     said=words,
     history=st.lists(words, max_size=20),
+    remembered=st.lists(words, max_size=20),
     context_tokens=st.integers(2500, 8192),
 )
 def test_prompt_never_exceeds_its_budget(
-    description: str, said: str, history: list[str], context_tokens: int
+    description: str, said: str, history: list[str], remembered: list[str], context_tokens: int
 ) -> None:
     turn = begun(
         character=MARA.model_copy(update={"description": description}),
         history=[MessageRow(sender="user", content=text) for text in history],
         turn=TurnRow(id=uuid4(), message=said[:1000]),
+        memory=MemoryRow(summary="".join(remembered[:1])),
+        facts=[FactRow(content=text, pinned=number < 9) for number, text in enumerate(remembered)],
     )
     messages = built(turn, context_tokens=context_tokens)
     spent = sum(count_tokens(message["content"]) for message in messages)

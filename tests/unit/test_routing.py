@@ -7,7 +7,7 @@ import pytest
 
 from edge.worker_health import WorkerHealth
 from roleplay_chat.api import Tier
-from roleplay_chat.routing import Plan, plan
+from roleplay_chat.routing import Plan, memory_targets, plan
 from roleplay_chat.rows import CooldownRow, ModelRow, ProviderRow, WorkerRow
 
 NOW = datetime(2026, 1, 3, 12, 0, tzinfo=UTC)
@@ -185,3 +185,51 @@ def test_odd_rows_fall_back_to_sane_values() -> None:
     assert target.targets[0].context_tokens == 8192
     assert target.targets[0].prompt_usd_per_1k is None
     assert target.targets[0].max_tokens == 400
+
+
+WRITERS = [
+    model("dear", capabilities={"memory": True}, pricing={"prompt_usd_per_1k": 2}),
+    model("unknown", capabilities={"memory": True}),
+    model("free", pricing={"prompt_usd_per_1k": 0, "completion_usd_per_1k": 0}),
+    model("also:free", capabilities={"nsfw": True}),
+    model("out:free", capabilities={"memory": False}),
+    model("paid", pricing={"prompt_usd_per_1k": 1, "completion_usd_per_1k": 1}),
+    model(
+        "cheap",
+        capabilities={"memory": True, "nsfw": True},
+        pricing={"prompt_usd_per_1k": 0.1, "completion_usd_per_1k": 0.2},
+    ),
+]
+
+
+@pytest.mark.parametrize(
+    ("tier", "free_only", "expected"),
+    [
+        ("sfw", False, ["free", "also:free", "cheap", "dear", "unknown", "chat_worker"]),
+        ("sfw", True, ["free", "also:free", "chat_worker"]),
+        ("nsfw", False, ["also:free", "cheap", "chat_worker"]),
+    ],
+)
+def test_memory_is_written_by_the_cheapest(
+    tier: Tier, free_only: bool, expected: list[str]
+) -> None:
+    targets = memory_targets(
+        models=WRITERS, worker=worker(), cooldowns=(), tier=tier, now=NOW, free_only=free_only
+    )
+    assert [target.name.removeprefix("openrouter:") for target in targets] == expected
+
+
+@pytest.mark.parametrize(
+    "workers",
+    [
+        pytest.param(worker(healthy=False), id="unhealthy"),
+        pytest.param(worker(age=1000), id="not-checked"),
+        pytest.param(worker().model_copy(update={"config": {"memory": False}}), id="kept-out"),
+    ],
+)
+def test_worker_that_cannot_take_it_writes_no_memory(workers: WorkerRow) -> None:
+    resting = CooldownRow(scope="account", key="openrouter:free", until=NOW + timedelta(minutes=1))
+    targets = memory_targets(
+        models=[WRITERS[3]], worker=workers, cooldowns=[resting], tier="sfw", now=NOW
+    )
+    assert targets == ()

@@ -35,9 +35,8 @@ PLAIN = "The kettle hisses."
 RULES = [
     rule
     for group in vars(indications).values()
-    if isinstance(group, tuple)
-    for rule in group
-    if isinstance(rule, indications._Rule)
+    if isinstance(group, indications._Rules)
+    for rule in group.rules
 ]
 
 

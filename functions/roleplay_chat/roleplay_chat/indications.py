@@ -98,9 +98,9 @@ class _Rules:
     """Patterns in their order, found by the classes that a text has."""
 
     def __init__(self, *rules: str) -> None:
-        self._rules = tuple(map(_Rule.of, rules))
+        self.rules = tuple(map(_Rule.of, rules))
         self._by_class: dict[str, list[int]] = {}
-        for number, rule in enumerate(self._rules):
+        for number, rule in enumerate(self.rules):
             for name in rule.telling:
                 self._by_class.setdefault(name, []).append(number)
         self.telling = frozenset(self._by_class)
@@ -114,7 +114,7 @@ class _Rules:
 
     def _select(self, telling: frozenset[str]) -> Sequence[re.Pattern[str]]:
         numbers = {number for name in telling for number in self._by_class[name]}
-        return tuple(self._rules[number].pattern for number in sorted(numbers))
+        return tuple(self.rules[number].pattern for number in sorted(numbers))
 
 
 _ABOVE = _Rule.of("[ONES WEAK]? TENS (?: AND? [ONES WEAK TENS] )*")

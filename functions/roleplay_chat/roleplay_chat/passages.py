@@ -29,7 +29,7 @@ def passages_of(begun: BegunTurn, request: ChatRequest, *, history_bytes: int) -
         *_character(begun, macros),
         _persona(begun, request),
         Passage("scene", expand(_lines(*scene), macros)),
-        Passage("memory", _lines(*begun.facts)),
+        Passage("memory", _memory(begun)),
         Passage("history", history),
         Passage("message", _lines(history[-LEAD_CHARS:], said) if said else ""),
     ]
@@ -78,6 +78,11 @@ def _persona(begun: BegunTurn, request: ChatRequest) -> Passage:
         return Passage("persona", _lines(begun.user.name, request.user_role))
     text = _lines(persona.name, persona.nickname, *_written(persona), request.user_role)
     return Passage("persona", text, persona.age)
+
+
+def _memory(begun: BegunTurn) -> str:
+    summary = begun.memory.summary if begun.memory else ""
+    return _lines(summary, *(fact.content for fact in begun.facts))
 
 
 def _history(begun: BegunTurn, most_bytes: int) -> str:

@@ -13,7 +13,7 @@ from roleplay_chat.api import ChatRequest, Tier
 from roleplay_chat.lorebook import matched
 from roleplay_chat.lorebook_entries import Entry
 from roleplay_chat.macros import expand, macros_of, names_in
-from roleplay_chat.rows import BegunTurn, CharacterRow, MessageRow, TemplateRow
+from roleplay_chat.rows import BegunTurn, CharacterRow, FactRow, MessageRow, TemplateRow
 
 TOKENS_PER_MESSAGE = 4
 """What chat templates add to each message."""
@@ -26,6 +26,8 @@ HISTORY_SHARE = 0.25
 LORE_SHARE = 0.25
 """The most that the character's book gets; and no more than the rest of the system message, but
 for the history, leaves."""
+MEMORY_SHARE = 0.25
+"""The most that what is remembered gets; half of that for pinned facts."""
 HOUSE_RULES: dict[Tier, str] = {
     "sfw": "Keep everything suitable for a general audience: affection may be warm, but never"
     " explicit.",
@@ -61,16 +63,42 @@ def build(
 ) -> list[Message]:
     """The messages to send: at most `context_tokens - max_tokens` tokens by our estimate."""
     budget = max(context_tokens - max_tokens, context_tokens // 2)
+    system, closing, lore = _around_history(begun, request, tier, family, budget)
+    history = _recent(begun.history, _left(budget, system, closing, lore))
+    return [system, *_merge(_with_notes([*history, *closing], lore))]
+
+
+def history_room(
+    begun: BegunTurn,
+    request: ChatRequest,
+    tier: Tier,
+    *,
+    family: str | None,
+    context_tokens: int,
+    max_tokens: int,
+) -> int:
+    """How many tokens `build` has for the history."""
+    budget = max(context_tokens - max_tokens, context_tokens // 2)
+    return _left(budget, *_around_history(begun, request, tier, family, budget))
+
+
+def _around_history(
+    begun: BegunTurn, request: ChatRequest, tier: Tier, family: str | None, budget: int
+) -> tuple[Message, list[Message], list[Entry]]:
+    """What stands before the history, what after it, and what the book says."""
     macros = macros_of(begun, request)
     closing = _closing(begun, request, macros)
     reserved = sum(_cost(message) for message in closing) + int(budget * HISTORY_SHARE)
     room = max(budget - reserved, 64)
-    left = room - _cost(_system(begun, request, tier, family, macros, ()))
+    memory = _memory(begun, int(budget * MEMORY_SHARE))
+    left = room - _cost(_system(begun, request, tier, family, macros, (), memory))
     lore = _lore(begun, macros, min(left, int(budget * LORE_SHARE)))
-    system = _cut(_system(begun, request, tier, family, macros, lore), room)
-    spent = sum(_cost(message) for message in [system, *closing, *_notes(lore)])
-    spoken = _with_notes([*_recent(begun.history, budget - spent), *closing], lore)
-    return [system, *_merge(spoken)]
+    system = _cut(_system(begun, request, tier, family, macros, lore, memory), room)
+    return system, closing, lore
+
+
+def _left(budget: int, system: Message, closing: list[Message], lore: list[Entry]) -> int:
+    return budget - sum(_cost(message) for message in [system, *closing, *_notes(lore)])
 
 
 def _system(
@@ -80,6 +108,7 @@ def _system(
     family: str | None,
     macros: Mapping[str, str],
     lore: Sequence[Entry],
+    memory: str,
 ) -> Message:
     original = _template(begun.templates, tier, family)
     house = expand(original, macros)
@@ -97,8 +126,31 @@ def _system(
         )
     sections.append(_section("The user plays", request.user_role))
     sections += _scene_sections(request, macros)
-    sections.append(_section("What is remembered", "\n".join(f"- {fact}" for fact in begun.facts)))
+    sections.append(_section("What is remembered", memory))
     return {"role": "system", "content": "\n\n".join(filter(None, sections))}
+
+
+def _memory(begun: BegunTurn, budget: int) -> str:
+    """The summary and the facts: where there is too much, pinned facts stay, others go first."""
+    pinned = _fact_lines([fact for fact in begun.facts if fact.pinned], budget // 2)
+    budget -= count_tokens(f"{pinned}\n")
+    summary = begun.memory.summary if begun.memory else ""
+    summary = summary.encode()[: max(budget, 0) * BYTES_PER_TOKEN].decode(errors="ignore")
+    budget -= count_tokens(f"{summary}\n")
+    others = _fact_lines([fact for fact in begun.facts if not fact.pinned], budget)
+    return "\n".join(filter(None, [summary, pinned, others]))
+
+
+def _fact_lines(facts: Sequence[FactRow], budget: int) -> str:
+    """The first of the facts, as far as they fit."""
+    lines: list[str] = []
+    for fact in facts:
+        line = f"- {fact.content}"
+        budget -= count_tokens(f"{line}\n")
+        if budget < 0:
+            break
+        lines.append(line)
+    return "\n".join(lines)
 
 
 def _character_sections(

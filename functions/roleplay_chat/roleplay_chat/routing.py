@@ -30,6 +30,8 @@ class Target:
     family: str | None = None
     thinks_first: bool = False
     """Its chat template opens the reasoning itself, so only the closing tag comes."""
+    json_mode: bool = False
+    """It can be held to answering in JSON."""
     auth_scheme: Literal["bearer", "header", "none"] = "bearer"
     auth_header_name: str = "Authorization"
     secret_name: str | None = None
@@ -133,6 +135,45 @@ def plan(
     )
 
 
+def memory_targets(
+    *,
+    models: Sequence[ModelRow],
+    worker: WorkerRow,
+    cooldowns: Sequence[CooldownRow],
+    tier: Tier,
+    now: datetime,
+    free_only: bool = False,
+) -> tuple[Target, ...]:
+    """Who may write down what is remembered: the cheapest first, the team's worker last.
+
+    Free models unless their row says `"memory": false`, and those that cost money when it says
+    `"memory": true`. The worker has one GPU, and replies come first.
+    """
+    fitting = [
+        (0.0 if _is_free(model) else _dearness(_model_target(model)), _model_target(model))
+        for model in models
+        if (tier == "sfw" or model.capabilities.get("nsfw") is True)
+        and _may_write_memory(model, free_only=free_only)
+    ]
+    ordered = [target for _, target in sorted(fitting, key=lambda priced: priced[0])]
+    if worker.config.get("memory") is not False and not why_unavailable(
+        worker.url, worker.health, now
+    ):
+        ordered += _worker_targets(worker)
+    return tuple(target for target in ordered if not resting(target, cooldowns, now))
+
+
+def _may_write_memory(model: ModelRow, *, free_only: bool) -> bool:
+    allowed = model.capabilities.get("memory")
+    return allowed is not False if _is_free(model) else allowed is True and not free_only
+
+
+def _dearness(target: Target) -> float:
+    """By which targets are compared; what is not known counts as dearest."""
+    prices = (target.prompt_usd_per_1k, target.completion_usd_per_1k)
+    return sum(float("inf") if price is None else price for price in prices)
+
+
 def _model_target(model: ModelRow) -> Target:
     provider = model.provider
     prices, reasoning = model.pricing, model.capabilities.get("reasoning")
@@ -148,6 +189,7 @@ def _model_target(model: ModelRow) -> Target:
         timeouts=_object(model.capabilities.get("timeouts")),
         family=model.model_family,
         thinks_first=model.capabilities.get("thinks_first") is True,
+        json_mode=model.capabilities.get("json_mode") is True,
         auth_scheme=provider.auth_scheme,
         auth_header_name=provider.auth_header_name,
         secret_name=provider.secret_name,

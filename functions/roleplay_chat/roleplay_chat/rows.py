@@ -68,11 +68,38 @@ class CharacterRow(Row):
 
 
 class MessageRow(Row):
-    """Something said before; `anchor`: a history that is too long may begin here."""
+    """Something said before; `anchor`: a history that is too long may begin here.
+
+    `position` is greater than those of all messages before it.
+    """
 
     sender: Literal["user", "character"]
     content: str
     anchor: bool = False
+    position: int = 0
+
+
+class FactRow(Row):
+    """One sentence that is remembered; `content_tier`: of what it was drawn from."""
+
+    content: str
+    pinned: bool = False
+    content_tier: Tier = "sfw"
+
+
+class MemoryRow(Row):
+    """What was said before the history, retold, up to `covers_position`; "" for nothing.
+
+    `backlog`: the oldest messages that are neither in it nor, for their number, in the history;
+    some of it may be in the history all the same.
+    """
+
+    summary: str = ""
+    covers_position: int = 0
+    content_tier: Tier = "sfw"
+    may_write: bool = False
+    """Whether more may be retold now."""
+    backlog: list[MessageRow] = Field(default_factory=list)
 
 
 class TemplateRow(Row):
@@ -138,7 +165,9 @@ class BegunTurn(Row):
     character: CharacterRow | None = None
     persona: CharacterRow | None = None
     history: list[MessageRow] = Field(default_factory=list)
-    facts: list[str] = Field(default_factory=list)
+    memory: MemoryRow | None = None
+    facts: list[FactRow] = Field(default_factory=list)
+    """Pinned ones first, then the newest."""
     templates: list[TemplateRow] = Field(default_factory=list)
     models: list[ModelRow] = Field(default_factory=list)
     moderators: list[ModelRow] = Field(default_factory=list)

@@ -49,6 +49,11 @@ class Settings(EdgeSettings):
     moderation_timeout_seconds: float = Field(default=4, gt=0)
     """For a classifier model's answer, where one is set up."""
 
+    memory_enabled: bool = True
+    """Whether conversations are summarised and facts noted; what is remembered is used anyway."""
+    memory_timeout_seconds: float = Field(default=60, gt=0, le=600)
+    """For writing that down, beside the reply and after it."""
+
     site_url: HeaderText = "https://ourvidz.com"
     """Sent to providers as HTTP-Referer."""
     site_name: HeaderText = "OurVidz Platform"

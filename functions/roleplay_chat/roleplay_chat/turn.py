@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime, timedelta
 from logging import ERROR, INFO, getLogger
-from typing import Any
+from typing import Any, Literal
 from uuid import UUID
 
 from edge.clients import Clients
@@ -17,9 +17,11 @@ from roleplay_chat.api import Answer, ChatRequest, Chosen, Tier, Tried, Usage
 from roleplay_chat.failures import Failure
 from roleplay_chat.generation import Attempt, Generation, Shape
 from roleplay_chat.greeting import MODEL_USED, greeting_for
+from roleplay_chat.memory import for_tier
 from roleplay_chat.moderation import Moderation, moderation_unavailable
 from roleplay_chat.passages import passages_of
 from roleplay_chat.policy import adult_tier_refused, content_tier
+from roleplay_chat.remembering import Remembering
 from roleplay_chat.reply import Cast, Reply, Thinking, joined, trimmed
 from roleplay_chat.routing import Plan, Target, plan
 from roleplay_chat.rows import BegunTurn
@@ -95,6 +97,7 @@ class Turn:
             persona=begun.persona,
         )
         self._tier, self._plan = _adult_or_not(begun, request, self._allowed)
+        self._begun = begun = for_tier(begun, self._tier)
         self._generation = Generation(
             http=clients.http(),
             settings=settings,
@@ -108,6 +111,10 @@ class Turn:
         self._saving: asyncio.Task[turns.Saved | None] | None = None
         self._stopped = False
         self._moderation = Moderation(clients.http(), settings, begun)
+        extras = _openrouter_extras(user_id, None)
+        self._memory = Remembering(
+            clients, settings, begun, request, self._tier, extras, self._ids()
+        )
         self._indicated: list[Indicated] = []
         self._finding: Finding | None = None
         self._greeting: str | None = None
@@ -131,7 +138,11 @@ class Turn:
             _log.exception("turn failed", extra={"fields": self._ids()})
             event = Failed(internal_error())
         self._emit(event)
-        await self._save_late()
+        try:
+            await self._save_late()
+            await self._memory.save_late(lambda attempt: _usage_row(attempt, "memory"))
+        finally:
+            await self._memory.drop()
 
     def stop(self) -> None:
         """End the reply where it stands and save it as stopped."""
@@ -184,6 +195,8 @@ class Turn:
             self._refusal = spend_limit_reached(self._begun.now)
             return
         self._generating = asyncio.create_task(self._generation.run(self._plan))
+        first = next(iter((*self._plan.targets, *self._plan.last_resort)), None)
+        self._memory.begin(first, self._indicated)
         try:
             await self._generating
         except asyncio.CancelledError:
@@ -222,6 +235,8 @@ class Turn:
     async def _end(self) -> TurnEvent:
         target = self._generation.target
         answer = self._answer(target) if target else self._greeted()
+        if answer is None:
+            await self._memory.drop()
         self._saving = asyncio.create_task(self._save(answer))
         await asyncio.wait({self._saving}, timeout=self._settings.save_patience_seconds)
         saved = self._saving.result() if self._saving.done() else None
@@ -236,7 +251,8 @@ class Turn:
 
     async def _save(self, answer: Answer | None) -> turns.Saved | None:
         """Close the turn, trying for as long as its lease holds."""
-        end = self._turn_end(answer)
+        kept = await self._memory.to_save()  # first: what is over by then is accounted for here
+        end = replace(self._turn_end(answer), memory=kept)
         seconds = self._settings.lease_seconds - self._elapsed_ms() / 1000
         try:
             return await turns.finish(self._clients, end, seconds=seconds)
@@ -331,7 +347,11 @@ class Turn:
             },
             result=answer.metadata() if answer else self._refused_for(),
             memory_tier=self._request.memory_tier or "conversation",
-            usage=[_usage_row(attempt) for attempt in self._attempts],
+            usage=[
+                *(_usage_row(attempt, "moderation") for attempt in self._moderation.attempts),
+                *(_usage_row(attempt, "reply") for attempt in self._generation.attempts),
+                *(_usage_row(attempt, "memory") for attempt in self._memory.attempts),
+            ],
             cooldowns=[row.model_dump(mode="json") for row in self._generation.cooldowns],
         )
 
@@ -471,8 +491,11 @@ def _openrouter_extras(user_id: UUID, conversation_id: UUID | None) -> dict[str,
     return extras
 
 
-def _usage_row(attempt: Attempt) -> dict[str, Any]:
+def _usage_row(
+    attempt: Attempt, purpose: Literal["reply", "memory", "moderation"]
+) -> dict[str, Any]:
     return {
+        "purpose": purpose,
         "provider": attempt.target.provider,
         "model_key": attempt.target.model_key,
         "outcome": attempt.outcome,

@@ -47,6 +47,8 @@ class TurnEnd:
     usage: Sequence[dict[str, Any]]
     """Rows of `usage_events`, one for each call to a model."""
     cooldowns: Sequence[dict[str, Any]] = ()
+    memory: dict[str, Any] | None = None
+    """What is to be remembered, as private.remember takes it."""
 
 
 @dataclass(frozen=True)
@@ -163,6 +165,7 @@ async def finish(clients: Clients, end: TurnEnd, *, seconds: float) -> Saved | N
         "p_memory_tier": end.memory_tier,
         "p_usage": list(end.usage),
         "p_cooldowns": list(end.cooldowns),
+        "p_memory": end.memory,
     }
     deadline = time.monotonic() + seconds
     pause = FIRST_RETRY_SECONDS
@@ -179,6 +182,21 @@ async def finish(clients: Clients, end: TurnEnd, *, seconds: float) -> Saved | N
             if saved["outcome"] != "saved":
                 return None
             return Saved(saved["message_id"], saved["memory_updated"])
+
+
+async def remember(
+    clients: Clients, turn_id: UUID, memory: dict[str, Any], usage: Sequence[dict[str, Any]]
+) -> bool:
+    """Save what was written down after the turn was closed; whether anything changed.
+
+    A call that got no answer is sent once more. Raises `ApiError` when the database is away.
+    """
+    parameters = {"p_turn_id": str(turn_id), "p_memory": memory, "p_usage": list(usage)}
+    try:
+        return bool(await clients.execute(lambda db: db.rpc("remember", parameters)))
+    except ApiError:
+        await asyncio.sleep(LONGEST_RETRY_SECONDS)
+        return bool(await clients.execute(lambda db: db.rpc("remember", parameters)))
 
 
 def _text(value: UUID | None) -> str | None:

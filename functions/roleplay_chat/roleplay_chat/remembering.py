@@ -1,0 +1,251 @@
+"""Has the memory of a conversation written beside a turn: `memory` decides, this calls and saves.
+
+The reply never waits for it and never fails with it. What is ready when the reply is saved is
+saved with it, in the same call; what comes later is saved by a call of its own.
+"""
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from logging import INFO, WARNING, getLogger
+from typing import Any
+
+from edge.clients import Clients
+from edge.errors import ApiError
+from roleplay_chat import memory, prompt, turns
+from roleplay_chat.api import ChatRequest, Tier
+from roleplay_chat.generation import Attempt, Generation, Shape
+from roleplay_chat.macros import macros_of
+from roleplay_chat.memory import Step, Written
+from roleplay_chat.prompt import Message
+from roleplay_chat.reply import Reply
+from roleplay_chat.routing import WORKER, Plan, Target, memory_targets
+from roleplay_chat.rows import BegunTurn
+from roleplay_chat.screening import Finding, Indicated, Passage, judge, read
+from roleplay_chat.settings import Settings
+
+REST_SECONDS = 300
+"""After a summary that did not come about, before the next try in the same conversation."""
+TEMPERATURE = 0.2
+"""Notes are no place for invention."""
+
+_log = getLogger("roleplay_chat")
+
+
+class Remembering:
+    """One turn's part in the memory: at most one summary, begun when `begin` is called."""
+
+    def __init__(
+        self,
+        clients: Clients,
+        settings: Settings,
+        begun: BegunTurn,
+        request: ChatRequest,
+        tier: Tier,
+        extras: Mapping[str, Any],
+        ids: Mapping[str, Any],
+    ) -> None:
+        """`ids` say in the log whose turn it is."""
+        self._clients = clients
+        self._settings = settings
+        self._begun = begun
+        self._request = request
+        self._tier: Tier = tier
+        self._ids = ids
+        self._indicated: Sequence[Indicated] = ()
+        self._step: Step | None = None
+        self._decided = asyncio.Event()
+        self._reply_is_over = asyncio.Event()
+        self._task: asyncio.Task[Written | None] | None = None
+        self._is_saved = False
+        # Nobody waits for it, so silence is no reason to give up before the time is over.
+        seconds = settings.memory_timeout_seconds
+        patient = {"turn_budget_seconds": seconds, "first_token_timeout_seconds": seconds}
+        self._generation = Generation(
+            http=clients.http(),
+            settings=settings.model_copy(update=patient),
+            tier=tier,
+            messages_for=self._messages_for,
+            extras=extras,
+            reply_for=lambda target: Reply(thinking="leading" if target.thinks_first else "tagged"),
+            on_text=lambda *_: None,
+        )
+
+    @property
+    def attempts(self) -> list[Attempt]:
+        """The calls that are over and accounted for with the reply."""
+        is_running = self._task is not None and not self._task.done()
+        return [] if is_running else self._generation.attempts
+
+    def begin(self, reply: Target | None, indicated: Sequence[Indicated]) -> None:
+        """Write down what is due, if anything is.
+
+        `reply` is who is asked first for the reply; `indicated` what the turn's parts indicate.
+        """
+        kept = self._begun.memory
+        if self._settings.memory_enabled and reply and kept and kept.may_write:
+            self._indicated = indicated
+            self._task = asyncio.create_task(self._write(reply))
+
+    async def to_save(self) -> dict[str, Any] | None:
+        """What is saved together with the reply, which is over."""
+        self._reply_is_over.set()
+        if self._task is None:
+            return None
+        # Milliseconds, and over long before any reply.
+        await self._decided.wait()
+        if self._step is not None and not self._task.done():
+            seconds = 2 * self._settings.memory_timeout_seconds
+            return {"wait_seconds": seconds + self._settings.lease_margin_seconds}
+        self._is_saved = True
+        return self._outcome(await self._task)
+
+    async def save_late(self, usage_of: Callable[[Attempt], dict[str, Any]]) -> None:
+        """Wait for what was not ready when the reply was saved, and save it."""
+        if self._task is None or self._is_saved:
+            return
+        outcome = self._outcome(await self._task)
+        if outcome is None:
+            return
+        usage = [usage_of(attempt) for attempt in self._generation.attempts]
+        try:
+            changed = await turns.remember(self._clients, self._begun.turn.id, outcome, usage)
+        except ApiError:
+            self._log_line(WARNING, "memory not saved")
+        except Exception:
+            _log.exception("memory cannot be saved", extra={"fields": dict(self._ids)})
+        else:
+            self._log_line(INFO, "memory saved late", changed=changed)
+
+    async def drop(self) -> None:
+        """Write nothing after all."""
+        task, self._task = self._task, None
+        if task is not None and not task.done():
+            task.cancel()
+            await asyncio.wait({task})
+
+    def _outcome(self, written: Written | None) -> dict[str, Any] | None:
+        if self._step is None:
+            return None
+        if written is None:
+            return {"wait_seconds": REST_SECONDS}
+        return memory.to_save(self._step, written)
+
+    async def _write(self, reply: Target) -> Written | None:
+        """What a model wrote down; None when nothing is due or nothing came of it."""
+        try:
+            try:
+                plan = await asyncio.to_thread(self._plan, reply)
+            finally:
+                self._decided.set()
+            if plan is None or self._step is None:
+                return None
+            if finding := await asyncio.to_thread(self._read_step, self._step):
+                self._log_refusal(finding)
+                return None
+            await self._ask(plan, reply)
+            written = memory.parse(
+                self._generation.text, reach=self._request.memory_tier or "conversation"
+            )
+            if written is not None:
+                written = await asyncio.to_thread(self._allowed, written)
+            event = "memory written" if written else "memory not written"
+            self._log_line(INFO if written else WARNING, event)
+        except Exception:
+            _log.exception("memory failed", extra={"fields": dict(self._ids)})
+            return None
+        return written
+
+    def _plan(self, reply: Target) -> Plan | None:
+        """Decide on the step; who is asked for it, the worker apart. None: nobody, or no step."""
+        begun = self._begun
+        targets = memory_targets(
+            models=begun.models,
+            worker=begun.worker,
+            cooldowns=begun.cooldowns,
+            tier=self._tier,
+            now=begun.now,
+            free_only=begun.free_only,
+        )
+        if not targets:
+            return None
+        room = prompt.history_room(
+            begun,
+            self._request,
+            self._tier,
+            family=reply.family,
+            context_tokens=reply.context_tokens,
+            max_tokens=reply.max_tokens,
+        )
+        self._step = memory.next_step(
+            begun.memory,
+            begun.history,
+            room=max(room, 0),
+            most_messages=self._settings.history_messages,
+            capacity=memory.capacity(begun, targets[0].context_tokens),
+        )
+        plain = [replace(target, parameters=_parameters(target)) for target in targets]
+        return Plan(
+            targets=tuple(target for target in plain if target.provider != WORKER),
+            last_resort=tuple(target for target in plain if target.provider == WORKER),
+            requested=None,
+        )
+
+    async def _ask(self, plan: Plan, reply: Target) -> None:
+        """The models, and if none of them answers the worker: it has one GPU, for replies."""
+        await self._generation.run(replace(plan, last_resort=()))
+        if plan.last_resort and not self._generation.text:
+            if reply.provider == WORKER:
+                await self._reply_is_over.wait()
+            await self._generation.run(replace(plan, targets=()))
+
+    def _messages_for(self, target: Target, shape: Shape) -> list[Message]:
+        assert self._step is not None  # noqa: S101 - nothing is asked before
+        return memory.ask(
+            self._step,
+            self._begun,
+            macros_of(self._begun, self._request),
+            tokens=shape.context_tokens - shape.max_tokens,
+        )
+
+    def _read_step(self, step: Step) -> Finding | None:
+        """Why the step is not shown to a model."""
+        said = Passage("history", "\n".join(row.content for row in step.rows))
+        return judge([*self._indicated, *read([said])], self._tier)
+
+    def _allowed(self, written: Written) -> Written | None:
+        """What may be kept of what a model wrote; None when the summary may not."""
+        kept = [*self._indicated, *read([Passage("memory", written.summary)])]
+        if finding := judge(kept, self._tier):
+            self._log_refusal(finding)
+            return None
+        facts = []
+        for fact in written.facts:
+            with_it = [*kept, *read([Passage("memory", fact.text)])]
+            if finding := judge(with_it, self._tier):
+                self._log_refusal(finding)
+            else:
+                kept = with_it
+                facts.append(fact)
+        return replace(written, facts=facts)
+
+    def _log_refusal(self, finding: Finding) -> None:
+        self._log_line(WARNING, "memory refused", category=finding.category, part=finding.part)
+
+    def _log_line(self, level: int, event: str, **more: Any) -> None:
+        """For the operator: who was asked and what came of it, never what was said."""
+        asked = [
+            {"name": attempt.target.name, "outcome": attempt.outcome, "ms": attempt.duration_ms}
+            for attempt in self._generation.attempts
+        ]
+        _log.log(level, event, extra={"fields": {**self._ids, "targets": asked, **more}})
+
+
+def _parameters(target: Target) -> dict[str, Any]:
+    """Samplers of the row are for replies; how much a model thinks is its own."""
+    parameters: dict[str, Any] = {"max_tokens": memory.MAX_TOKENS, "temperature": TEMPERATURE}
+    if "reasoning" in target.parameters:
+        parameters["reasoning"] = target.parameters["reasoning"]
+    if target.json_mode:
+        parameters["response_format"] = {"type": "json_object"}
+    return parameters

@@ -1,0 +1,138 @@
+"""Two hundred turns in one conversation: what was said in the third is known in the last."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from queue import Queue
+from typing import Any
+
+import pytest
+
+from roleplay_chat import memory
+from roleplay_chat.memory import Step
+from roleplay_chat.prompt import count_tokens
+from tests.support.answers import stream
+from tests.support.notes import asked_for_notes, asks_for_notes, prompts, written
+from tests.support.talk import VENICE, Talk
+from tests.support.upstream import Exchange
+from tests.support.waiting import Gate, wait_until
+
+TURNS = 200
+FACTS = {3: "My sister Ilse keeps bees in Bergen.", 4: "I left the blue trunk on the pier."}
+CONTEXT_TOKENS, MAX_TOKENS = 4096, 400
+NUMBER = re.compile(r"\((\d+)\)")
+"""Every message has the number of its turn."""
+
+
+def said(turn: int) -> str:
+    """What the person says."""
+    return f"({turn}) {FACTS.get(turn, 'And what does the sea do now?')}"
+
+
+class Scribe:
+    """Answers with some prose, or with notes of all the turns that were ever noted.
+
+    A reply's last word waits at the gate.
+    """
+
+    def __init__(self) -> None:
+        self.turn = 0
+        self.gate = Gate()
+
+    async def __call__(self, exchange: Exchange) -> None:
+        if not asks_for_notes(exchange.call):
+            words = f"({self.turn}) " + "She trims the lamp and listens to the wind. " * 4
+            await stream([words, self.gate, "Aye."])(exchange)
+            return
+        material = exchange.call.json["messages"][1]["content"]
+        turns = sorted({int(number) for number in NUMBER.findall(material)})
+        facts = [fact for fact in FACTS.values() if fact in material]
+        noted = "Noted: " + " ".join(f"({turn})" for turn in turns)
+        await written(noted, *facts)(exchange)
+
+
+class Decisions:
+    """What was decided about each turn's step, as it is decided."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self._steps: Queue[Step | None] = Queue()
+        decide = memory.next_step
+
+        def spy(*arguments: Any, **more: Any) -> Step | None:
+            self._steps.put(decide(*arguments, **more))
+            return decide(*arguments, **more)
+
+        monkeypatch.setattr(memory, "next_step", spy)
+
+    def next(self) -> Step | None:
+        return self._steps.get(timeout=15)
+
+
+def take_turn(talk: Talk, scribe: Scribe, decisions: Decisions) -> bool:
+    """One turn, which ends after the notes are there if any are due; whether they were."""
+    scribe.turn, scribe.gate = scribe.turn + 1, Gate()
+    before = len(talk.log)
+    with talk.streaming(said(scribe.turn)) as events:
+        events.until("delta")
+        is_due = decisions.next() is not None
+        if is_due:
+            wait_until(
+                lambda: "memory written" in [line["message"] for line in talk.log[before:]],
+                f"the notes of turn {scribe.turn}",
+            )
+        scribe.gate.open()
+        done = events.until("done")[-1].data
+    assert done["memory_updated"] is is_due
+    return is_due
+
+
+def test_two_hundred_turns(talk: Talk, monkeypatch: pytest.MonkeyPatch) -> None:
+    stack, scribe, decisions = talk.stack, Scribe(), Decisions(monkeypatch)
+    talk.have_only(VENICE)
+    talk.describe(VENICE, context_tokens=CONTEXT_TOKENS)
+    stack.configure(limits={})
+    stack.upstream.always(scribe)
+
+    steps = 0
+    for turn in range(1, TURNS + 1):
+        stack.gateway.calls.clear()
+        steps += take_turn(talk, scribe, decisions)
+        assert stack.gateway.calls == [
+            "POST /rest/v1/rpc/begin_turn",
+            "POST /rest/v1/rpc/finish_turn",
+        ], f"turn {turn}"
+
+    built = prompts(stack.upstream)
+    assert len(built) == TURNS
+    last = built[-1][0]["content"]
+    assert [fact for fact in FACTS.values() if fact not in last] == []
+    beginnings = set()
+    for turn, messages in enumerate(built, 1):
+        spent = sum(count_tokens(message["content"]) for message in messages)
+        assert spent <= CONTEXT_TOKENS - MAX_TOKENS, f"turn {turn}"
+        summary, facts = remembered(messages[0]["content"])
+        # Every turn so far stands in the summary or in the messages: no gap, and never both.
+        whole = in_messages(messages)
+        retold = [int(number) for number in NUMBER.findall(summary)]
+        assert sorted(set(retold) | set(whole)) == list(range(1, turn + 1)), f"turn {turn}"
+        assert set(retold[:-1]).isdisjoint(whole), f"turn {turn}"
+        assert len(facts) == len(set(facts)) <= len(FACTS)
+        beginnings.add((messages[0]["content"], messages[1]["content"]))
+    # What a provider's cache keeps of a prompt changes with a step, and at no other time.
+    assert 5 <= steps <= TURNS / 5
+    assert len(beginnings) == steps + 1
+    assert len(asked_for_notes(stack.upstream)) == steps
+    assert stack.one("select count(*) as n from memory_facts")["n"] == len(FACTS)
+
+
+def remembered(system: str) -> tuple[str, list[str]]:
+    """The summary and the facts in a system message."""
+    lines = system.partition("## What is remembered\n")[2].splitlines()
+    facts = [line for line in lines if line.startswith("- ")]
+    return "\n".join(line for line in lines if line not in facts), facts
+
+
+def in_messages(messages: Sequence[dict[str, str]]) -> list[int]:
+    """The turns whose words are in a prompt, in order."""
+    return [int(number) for one in messages[1:] for number in NUMBER.findall(one["content"])]
