@@ -46,6 +46,7 @@ language sql stable set search_path = '' as $$
     'model_key', m.model_key, 'display_name', m.display_name, 'model_family', m.model_family,
     'endpoint_path', m.endpoint_path, 'input_defaults', m.input_defaults,
     'capabilities', m.capabilities, 'pricing', m.pricing, 'is_default', m.is_default,
+    'token_ratios', private.token_ratios(p.name, m.model_key),
     'provider', jsonb_build_object(
       'name', p.name, 'base_url', p.base_url, 'auth_scheme', p.auth_scheme,
       'auth_header_name', p.auth_header_name, 'secret_name', p.secret_name))

@@ -186,7 +186,9 @@ begin
     'moderators', private.models_for('moderation'),
     'worker', (
       select jsonb_build_object('url', s.config -> 'chatWorkerUrl', 'config', s.config -> 'chatWorker',
-                                'health', s.config #> '{workerHealthCache,chatWorker}')
+                                'health', s.config #> '{workerHealthCache,chatWorker}',
+                                'token_ratios', private.token_ratios(
+                                  'chat_worker', coalesce(s.config #>> '{chatWorker,model}', 'qwen_instruct')))
       from private.system_settings s),
     'cooldowns', (
       select coalesce(jsonb_agg(jsonb_build_object(

@@ -16,7 +16,7 @@ create function public.finish_turn(
   p_turn jsonb default '{}',
   p_result jsonb default null,
   p_memory_tier text default 'conversation',
-  -- rows of usage_events
+  -- rows of usage_events, and "estimate" of their prompts: private.calibrate
   p_usage jsonb default '[]',
   -- [{"scope", "key", "until", "reason"}]
   p_cooldowns jsonb default '[]'
@@ -54,6 +54,8 @@ begin
         and (t.conversation_id = v_turn.conversation_id or t.client_message_id = v_turn.client_message_id)) then
     return jsonb_build_object('outcome', 'lost');
   end if;
+
+  perform private.calibrate(p_usage);
 
   if v_turn.conversation_id is not null and btrim(p_reply) <> '' then
     select * into v_replaced from public.messages m where m.id = v_turn.replaces_message_id;

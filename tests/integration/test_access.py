@@ -39,6 +39,7 @@ model_cooldowns         ----  ----  ----  s---  siud
 profiles                ----  siu-  ----  s---  siud
 prompt_templates        ----  ----  ----  s---  siud
 system_config           ----  s---  s---  s---  s---
+token_calibrations      ----  ----  ----  s---  siud
 turns                   ----  s---  ----  s---  siud
 usage_events            ----  s---  ----  s---  siud
 user_roles              ----  s---  ----  s---  siud
@@ -81,6 +82,7 @@ profiles: select
 profiles: update(display_name)
 prompt_templates: select
 system_config: select
+token_calibrations: select
 turns: select
 usage_events: select
 user_roles: select
@@ -97,6 +99,7 @@ messages_select messages_insert
 model_cooldowns_select
 profiles_select profiles_insert profiles_update
 prompt_templates_select
+token_calibrations_select
 turns_select
 usage_events_select
 user_roles_select
@@ -112,9 +115,10 @@ FUNCTIONS = {
     "authenticated service_role": "private.is_admin",
     # Called by the functions above, and by triggers and constraints.
     "": """
-        private.are_limits private.character_facts private.cool_down private.history
-        private.is_public_host private.is_spent private.limits_for private.models_for
-        private.reached_limit private.record_interaction private.remembered private.replay
+        private.are_limits private.calibrate private.character_facts private.cool_down
+        private.history private.is_public_host private.is_spent private.limits_for
+        private.models_for private.reached_limit private.record_interaction
+        private.remembered private.replay private.token_ratios
         private.touch_updated_at private.why_refused private.written_before
     """,
 }
@@ -195,6 +199,20 @@ def resting(stack: Stack, owner: User) -> dict[str, Any]:
     return {"key": row["key"]}
 
 
+def calibrated(stack: Stack, owner: User) -> dict[str, Any]:
+    row = calibration()
+    stack.db.execute(
+        "insert into token_calibrations (provider, model_key, script, ratio)"
+        " values (%s, %s, %s, %s)",
+        list(row.values()),
+    )
+    return {"model_key": row["model_key"]}
+
+
+def calibration() -> dict[str, Any]:
+    return {"provider": "p", "model_key": uuid4().hex, "script": "latin", "ratio": 1}
+
+
 def promoted(stack: Stack, owner: User) -> dict[str, Any]:
     stack.db.execute("insert into user_roles (user_id, role) values (%s, 'admin')", (owner.id,))
     return {"user_id": owner.id}
@@ -262,6 +280,7 @@ ROWS = {
     "system_config": Row(
         lambda s, o: {"id": 1}, lambda s, o: {"id": 2}, {"updated_at": "2026-01-01"}
     ),
+    "token_calibrations": Row(calibrated, lambda s, o: calibration(), {"ratio": 2}),
     "turns": Row(lambda s, o: inserted(s, "turns", **turn(s, o)), turn, {"task": "storytelling"}),
     "usage_events": Row(
         lambda s, o: inserted(s, "usage_events", **usage(o)), lambda s, o: usage(o), {"cost_usd": 0}

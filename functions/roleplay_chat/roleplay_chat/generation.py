@@ -21,7 +21,7 @@ from edge.addresses import AddressRefused, check_address
 from edge.clients import NETWORK_ERRORS, timed_out
 from roleplay_chat.api import Tier
 from roleplay_chat.failures import Failure, UpstreamError, failed
-from roleplay_chat.prompt import Message, count_tokens
+from roleplay_chat.prompt import Message
 from roleplay_chat.providers import Call, End, Event, chat_worker, openai_compatible
 from roleplay_chat.reply import Reply
 from roleplay_chat.routing import WORKER, Plan, Target, resting
@@ -29,6 +29,7 @@ from roleplay_chat.rows import CooldownRow
 from roleplay_chat.screening import Finding, Refused
 from roleplay_chat.settings import Settings
 from roleplay_chat.situations import SITUATIONS, Repair
+from roleplay_chat.tokens import Estimate, estimate_messages
 
 PATIENCE_SECONDS = 3.0
 """The longest wait for the same target while another one could be asked at once."""
@@ -49,6 +50,8 @@ class Attempt:
     first_token_ms: int | None = None
     end: End | None = None
     failure: Failure | None = None
+    estimate: Estimate = field(default_factory=Estimate)
+    """Of the prompt's tokens."""
 
     @property
     def outcome(self) -> str:
@@ -87,6 +90,11 @@ class Shape:
     max_tokens: int
     bare: bool = False
     """Only what every provider takes: model, messages, max_tokens."""
+
+    @classmethod
+    def of(cls, context_tokens: int, max_tokens: int, *, bare: bool = False) -> "Shape":
+        """Half of the context at least is for the prompt."""
+        return cls(context_tokens, min(max_tokens, context_tokens // 2), bare)
 
 
 @dataclass
@@ -137,7 +145,7 @@ class Generation:
 
     async def _ask(self, target: Target, *, others: Sequence[Target]) -> Failure | None:
         """One target, with the retries and repairs that its failures call for."""
-        shape = Shape(target.context_tokens, target.max_tokens)
+        shape = Shape.of(target.context_tokens, target.max_tokens)
         repaired: set[Repair] = set()
         retries = 0
         while True:
@@ -195,6 +203,7 @@ class Generation:
         started = time.monotonic()
         first_token_ms: int | None = None
         end: End | None = None
+        self._estimate = Estimate()
         # Stands when the attempt is cancelled half-way.
         failure: Failure | None = Failure(SITUATIONS["cut_off"], why="stopped")
         reply = self.reply_for(target)
@@ -216,7 +225,7 @@ class Generation:
                         first_token_ms = round(elapsed * 1000)
                     if reply.ended:
                         # We hang up, so nobody will tell what it cost: an estimate.
-                        end = end or End("stop", completion_tokens=count_tokens(self.text))
+                        end = end or End("stop", completion_tokens=target.tokens.count(self.text))
                         break
             self._show(target, reply.rest())
             failure = None if self.text else Failure(SITUATIONS["empty"])
@@ -244,6 +253,7 @@ class Generation:
                     first_token_ms,
                     end,
                     failure,
+                    self._estimate,
                 )
             )
         return failure
@@ -262,9 +272,11 @@ class Generation:
         return Failure(SITUATIONS["policy_minor"])
 
     def _call(self, target: Target, shape: Shape, limits: "Limits") -> AsyncGenerator[Event, None]:
+        messages = self.messages_for(target, shape)
+        self._estimate = estimate_messages(message["content"] for message in messages)
         call = Call(
             target=target,
-            messages=self.messages_for(target, shape),
+            messages=messages,
             parameters=_parameters(target, shape, self.extras),
             headers=self._headers(target),
             tier=self.tier,
@@ -352,12 +364,15 @@ def _repaired(shape: Shape, failure: Failure) -> Shape | None:
         case "trim":
             fits = shape.context_tokens * 2 // 3 if limit is None else limit * 9 // 10
             smaller = min(fits, shape.context_tokens * 9 // 10)
-            return replace(shape, context_tokens=smaller) if smaller > shape.max_tokens else None
+            if smaller <= shape.max_tokens:
+                return None
+            return Shape.of(smaller, shape.max_tokens, bare=shape.bare)
         case "fewer_tokens":
             fewer = shape.max_tokens // 2 if limit is None else min(limit - 1, shape.max_tokens)
             return replace(shape, max_tokens=fewer) if fewer >= LEAST_USEFUL_TOKENS else None
         case "more_tokens":
-            return replace(shape, max_tokens=shape.max_tokens * 2)
+            longer = Shape.of(shape.context_tokens, shape.max_tokens * 2, bare=shape.bare)
+            return longer if longer != shape else None
         case "fewer_parameters":
             return replace(shape, bare=True)
     return None

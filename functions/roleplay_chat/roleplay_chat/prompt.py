@@ -14,11 +14,8 @@ from roleplay_chat.lorebook import matched
 from roleplay_chat.lorebook_entries import Entry
 from roleplay_chat.macros import expand, macros_of, names_in
 from roleplay_chat.rows import BegunTurn, CharacterRow, MessageRow, TemplateRow
+from roleplay_chat.tokens import TOKENS_PER_MESSAGE, UNCALIBRATED, Tokens
 
-TOKENS_PER_MESSAGE = 4
-"""What chat templates add to each message."""
-BYTES_PER_TOKEN = 3
-"""Lower than any tokenizer's average on prose, and right for CJK (3 bytes a character)."""
 STEP_MESSAGES = 16
 """How far an anchor is looked for; there is one about every eighth message."""
 HISTORY_SHARE = 0.25
@@ -26,6 +23,11 @@ HISTORY_SHARE = 0.25
 LORE_SHARE = 0.25
 """The most that the character's book gets; and no more than the rest of the system message, but
 for the history, leaves."""
+CLOSING_SHARE = 0.75
+"""The most that the person's message gets, with what the author wants said before it. Where it
+is longer than that its middle is left out, or it would push out all else."""
+INSTRUCTIONS_SHARE = 0.125
+"""The most that the author's instructions of these may take."""
 HOUSE_RULES: dict[Tier, str] = {
     "sfw": "Keep everything suitable for a general audience: affection may be warm, but never"
     " explicit.",
@@ -45,11 +47,6 @@ class Message(TypedDict):
     content: str
 
 
-def count_tokens(text: str) -> int:
-    """An estimate that is rather too high than too low."""
-    return -(-len(text.encode()) // BYTES_PER_TOKEN)
-
-
 def build(
     begun: BegunTurn,
     request: ChatRequest,
@@ -58,18 +55,19 @@ def build(
     family: str | None,
     context_tokens: int,
     max_tokens: int,
+    tokens: Tokens = UNCALIBRATED,
 ) -> list[Message]:
-    """The messages to send: at most `context_tokens - max_tokens` tokens by our estimate."""
-    budget = max(context_tokens - max_tokens, context_tokens // 2)
+    """The messages to send: at most `context_tokens - max_tokens` tokens as `tokens` counts."""
+    budget = context_tokens - max_tokens
     macros = macros_of(begun, request)
-    closing = _closing(begun, request, macros)
-    reserved = sum(_cost(message) for message in closing) + int(budget * HISTORY_SHARE)
-    room = max(budget - reserved, 64)
-    left = room - _cost(_system(begun, request, tier, family, macros, ()))
-    lore = _lore(begun, macros, min(left, int(budget * LORE_SHARE)))
-    system = _cut(_system(begun, request, tier, family, macros, lore), room)
-    spent = sum(_cost(message) for message in [system, *closing, *_notes(lore)])
-    spoken = _with_notes([*_recent(begun.history, budget - spent), *closing], lore)
+    closing = _fitted(_closing(begun, request, macros), budget, tokens)
+    left = budget - sum(_cost(message, tokens) for message in closing)
+    room = left - int(min(budget * HISTORY_SHARE, left / 2))
+    unused = room - _cost(_system(begun, request, tier, family, macros, ()), tokens)
+    lore = _lore(begun, macros, min(unused, int(budget * LORE_SHARE)), tokens)
+    system = _cut(_system(begun, request, tier, family, macros, lore), room, tokens)
+    left -= sum(_cost(message, tokens) for message in [system, *_notes(lore)])
+    spoken = _with_notes([*_recent(begun.history, left, tokens), *closing], lore)
     return [system, *_merge(spoken)]
 
 
@@ -144,6 +142,17 @@ def _closing(begun: BegunTurn, request: ChatRequest, macros: Mapping[str, str]) 
     return closing
 
 
+def _fitted(closing: Sequence[Message], budget: int, tokens: Tokens) -> list[Message]:
+    """The closing messages, cut where they would leave no room for anything else."""
+    left, fitted = int(budget * CLOSING_SHARE), []
+    for message in closing:
+        most = int(budget * INSTRUCTIONS_SHARE) if message["role"] == "system" else left
+        content = tokens.both_ends(message["content"], most - TOKENS_PER_MESSAGE)
+        fitted.append(Message(role=message["role"], content=content))
+        left -= _cost(fitted[-1], tokens)
+    return fitted
+
+
 def _opening(begun: BegunTurn, request: ChatRequest) -> str:
     """What stands for a message when nobody spoke; it is never stored."""
     if begun.turn.continues is not None:
@@ -168,14 +177,14 @@ def _section(title: str, text: str | None) -> str:
     return f"## {title}\n{text.strip()}" if text and text.strip() else ""
 
 
-def _recent(history: Sequence[MessageRow], budget: int) -> list[Message]:
+def _recent(history: Sequence[MessageRow], budget: int, tokens: Tokens) -> list[Message]:
     """The newest messages that fit, oldest first, without a gap.
 
     What does not fit is dropped in steps: the first message kept is an anchor where one is near,
     so that most turns only add to the prompt of the turn before.
     """
     first = len(history)
-    while first > 0 and (budget := budget - _cost(_message(history[first - 1]))) >= 0:
+    while first > 0 and (budget := budget - _cost(_message(history[first - 1]), tokens)) >= 0:
         first -= 1
     if first > 0:
         near = range(first, min(first + STEP_MESSAGES, len(history)))
@@ -187,7 +196,7 @@ def _message(row: MessageRow) -> Message:
     return {"role": "user" if row.sender == "user" else "assistant", "content": row.content}
 
 
-def _lore(begun: BegunTurn, macros: Mapping[str, str], budget: int) -> list[Entry]:
+def _lore(begun: BegunTurn, macros: Mapping[str, str], budget: int, tokens: Tokens) -> list[Entry]:
     """What the character's book says about the newest messages."""
     if begun.character is None or not begun.character.character_book:
         return []
@@ -196,7 +205,7 @@ def _lore(begun: BegunTurn, macros: Mapping[str, str], budget: int) -> list[Entr
         begun.character.character_book,
         [*(row.content for row in begun.history), begun.turn.message or ""],
         budget_tokens=budget,
-        count=lambda text: count_tokens(f"{text}\n\n") + TOKENS_PER_MESSAGE,
+        count=lambda text: tokens.count(f"{text}\n\n") + TOKENS_PER_MESSAGE,
         expand=lambda text: expand(text, names),
     )
 
@@ -239,13 +248,15 @@ def _merge(messages: Sequence[Message]) -> list[Message]:
     return merged
 
 
-def _cut(message: Message, budget: int) -> Message:
+def _cut(message: Message, budget: int, tokens: Tokens) -> Message:
     """The message with its end cut off so that it costs at most `budget` tokens."""
-    if _cost(message) <= budget:
-        return message
-    kept = message["content"].encode()[: (budget - TOKENS_PER_MESSAGE) * BYTES_PER_TOKEN]
-    return {"role": message["role"], "content": kept.decode(errors="ignore").rstrip()}
+    content = tokens.beginning(message["content"], budget - TOKENS_PER_MESSAGE)
+    return (
+        message
+        if content == message["content"]
+        else Message(role=message["role"], content=content.rstrip())
+    )
 
 
-def _cost(message: Message) -> int:
-    return count_tokens(message["content"]) + TOKENS_PER_MESSAGE
+def _cost(message: Message, tokens: Tokens) -> int:
+    return tokens.count(message["content"]) + TOKENS_PER_MESSAGE

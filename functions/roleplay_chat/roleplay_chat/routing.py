@@ -8,6 +8,7 @@ from typing import Any, Literal
 from edge.worker_health import why_unavailable
 from roleplay_chat.api import Tier
 from roleplay_chat.rows import CooldownRow, ModelRow, WorkerRow
+from roleplay_chat.tokens import UNCALIBRATED, Tokens
 
 WORKER = "chat_worker"
 WORKER_ALIASES = frozenset({WORKER, "qwen-local"})
@@ -27,6 +28,7 @@ class Target:
     parameters: dict[str, Any] = field(default_factory=dict)
     """Sent with the prompt: max_tokens always, samplers as the row says."""
     context_tokens: int = DEFAULT_CONTEXT_TOKENS
+    tokens: Tokens = UNCALIBRATED
     family: str | None = None
     thinks_first: bool = False
     """Its chat template opens the reasoning itself, so only the closing tag comes."""
@@ -145,6 +147,7 @@ def _model_target(model: ModelRow) -> Target:
         parameters=_parameters(model.input_defaults)
         | ({"reasoning": reasoning} if isinstance(reasoning, dict) else {}),
         context_tokens=_tokens(model.capabilities.get("context_tokens")),
+        tokens=Tokens.of(model.token_ratios),
         timeouts=_object(model.capabilities.get("timeouts")),
         family=model.model_family,
         thinks_first=model.capabilities.get("thinks_first") is True,
@@ -172,6 +175,7 @@ def _worker_targets(worker: WorkerRow) -> list[Target]:
         url=worker.url.rstrip("/") + path,
         parameters=_parameters(worker.config.get("input_defaults")),
         context_tokens=_tokens(worker.config.get("context_tokens"), default=4096),
+        tokens=Tokens.of(worker.token_ratios),
         timeouts=_object(worker.config.get("timeouts")),
         prompt_usd_per_1k=0,
         completion_usd_per_1k=0,

@@ -104,6 +104,8 @@ class ModelRow(Row):
     capabilities: Object = Field(default_factory=dict)
     pricing: Object = Field(default_factory=dict)
     is_default: bool = False
+    token_ratios: Object = Field(default_factory=dict)
+    """What was learnt of its tokenizer: `tokens`."""
     provider: ProviderRow
 
 
@@ -115,6 +117,7 @@ class WorkerRow(Row):
         default_factory=dict
     )
     health: Any = None
+    token_ratios: Object = Field(default_factory=dict)
 
 
 class CooldownRow(Row):

@@ -26,6 +26,7 @@ from roleplay_chat.rows import BegunTurn
 from roleplay_chat.screening import Finding, Indicated, ReplyScreen, judge, read, refusal
 from roleplay_chat.settings import Settings
 from roleplay_chat.situations import TRY_AGAIN
+from roleplay_chat.tokens import MOST_BYTES_PER_TOKEN
 
 _log = getLogger("roleplay_chat")
 
@@ -144,7 +145,7 @@ class Turn:
         targets = (*self._plan.targets, *self._plan.last_resort)
         longest = max((target.context_tokens for target in targets), default=0)
         passages = passages_of(
-            self._begun, self._request, history_bytes=longest * prompt.BYTES_PER_TOKEN
+            self._begun, self._request, history_bytes=longest * MOST_BYTES_PER_TOKEN
         )
         # In a thread: a long prompt takes milliseconds that other turns would wait.
         self._indicated = await asyncio.to_thread(read, passages)
@@ -195,6 +196,7 @@ class Turn:
             family=target.family,
             context_tokens=shape.context_tokens,
             max_tokens=shape.max_tokens,
+            tokens=target.tokens,
         )
 
     def _reply_for(self, target: Target) -> Reply:
@@ -474,6 +476,8 @@ def _usage_row(attempt: Attempt) -> dict[str, Any]:
         "cost_usd": attempt.cost_usd(),
         "first_token_ms": attempt.first_token_ms,
         "duration_ms": attempt.duration_ms,
+        # What the tokens named above are compared with: private.calibrate.
+        "estimate": asdict(attempt.estimate),
     }
 
 
