@@ -140,6 +140,8 @@ class TestParameters:
         [
             pytest.param(failing(400, raw="Invalid request parameters"), id="provider-says-so"),
             pytest.param(failing(400, "Invalid enum value. Expected 'OpenAI'"), id="retired-name"),
+            pytest.param(failing(400, "Unsupported parameter: 'stop'"), id="unsupported"),
+            pytest.param(failing(422, "`stop` is not supported by this model"), id="no-stop"),
             pytest.param(
                 failing(404, "No endpoints found that can handle the requested parameters"),
                 id="nobody-takes-them",
@@ -159,7 +161,7 @@ class TestParameters:
 
         body = talk.reply()
 
-        all_of_them = {"temperature", "top_p", "user", "session_id", "plugins"}
+        all_of_them = {"temperature", "top_p", "stop", "user", "session_id", "plugins"}
         assert self.sent(talk) == [(VENICE, all_of_them), (VENICE, set())]
         assert body["usedFallback"] is False
         assert talk.said() == ["Hello", "> Good evening."]

@@ -37,6 +37,8 @@ BACKOFF_SECONDS = 0.4
 """Before the first retry that nobody named a time for; doubled for each further one."""
 USAGE_SECONDS = 2.0
 """A reply that is whole waits this long for what it cost."""
+MAX_STOP = 4
+"""Stop strings; more are refused by many providers."""
 LEAST_USEFUL_TOKENS = 48
 """A reply shorter than this is not worth asking for."""
 
@@ -112,6 +114,8 @@ class Generation:
     """Makes what turns a target's text into the character's words."""
     on_text: Callable[[Target, str], None]
     """Called with each piece of text that is part of the reply, in order."""
+    stop: Sequence[str] = ()
+    """Where a reply ends, for targets that look out for it themselves."""
     environ: Mapping[str, str] = field(default_factory=lambda: os.environ)
 
     text: str = ""
@@ -134,13 +138,18 @@ class Generation:
         """Ask the targets in order until one answers, refuses for all, or time is up."""
         self._deadline = time.monotonic() + self.settings.turn_budget_seconds
         waiting, later = list(plan.targets), list(plan.last_resort)
+        is_last = False
         while (waiting or later) and self._left() > 0:
             target = (waiting or later).pop(0)
             if resting(target, self.cooldowns, datetime.now(UTC)):
                 continue
-            failure = await self._ask(target, others=[*waiting, *later])
-            if failure is None or self.text or failure.situation.action == "stop":
+            failure = await self._ask(target, others=[] if is_last else [*waiting, *later])
+            if failure is None or self.text or failure.situation.action == "stop" or is_last:
                 return
+            if failure.situation.action == "one_more":
+                is_last = True
+                waiting = [other for other in waiting if target.adult or not other.adult]
+                later = [other for other in later if target.adult or not other.adult]
             waiting = _reordered(waiting, failure, target)
 
     async def _ask(self, target: Target, *, others: Sequence[Target]) -> Failure | None:
@@ -228,7 +237,8 @@ class Generation:
                         end = end or End("stop", completion_tokens=target.tokens.count(self.text))
                         break
             self._show(target, reply.rest())
-            failure = None if self.text else Failure(SITUATIONS["empty"])
+            silent = SITUATIONS["refused_by_model" if reply.refused else "empty"]
+            failure = None if self.text else Failure(silent)
         except Refused as refused:
             failure = self._take_back(refused)
         except UpstreamError as error:
@@ -277,7 +287,7 @@ class Generation:
         call = Call(
             target=target,
             messages=messages,
-            parameters=_parameters(target, shape, self.extras),
+            parameters=_parameters(target, shape, self.extras, self.stop),
             headers=self._headers(target),
             tier=self.tier,
             timeout=httpx.Timeout(limits.total, connect=limits.connect),
@@ -382,13 +392,17 @@ def _length(messages: Sequence[Message]) -> int:
     return sum(len(message["content"]) for message in messages)
 
 
-def _parameters(target: Target, shape: Shape, extras: Mapping[str, Any]) -> dict[str, Any]:
+def _parameters(
+    target: Target, shape: Shape, extras: Mapping[str, Any], stop: Sequence[str]
+) -> dict[str, Any]:
     """What is sent beside the prompt: samplers only as the row says, max_tokens always."""
     if shape.bare:
         return {"max_tokens": shape.max_tokens}
     parameters = {**target.parameters, "max_tokens": shape.max_tokens}
-    if isinstance(parameters.get("stop"), list):
-        parameters["stop"] = parameters["stop"][:4]
+    own = parameters.pop("stop", None) or []
+    ends = [*(own if isinstance(own, list) else [own]), *(stop if target.takes_stop else ())]
+    if ends:
+        parameters["stop"] = list(dict.fromkeys(ends))[:MAX_STOP]
     return {**parameters, **extras} if target.provider == "openrouter" else parameters
 
 

@@ -29,6 +29,10 @@ class Target:
     """Sent with the prompt: max_tokens always, samplers as the row says."""
     context_tokens: int = DEFAULT_CONTEXT_TOKENS
     tokens: Tokens = UNCALIBRATED
+    takes_stop: bool = True
+    """It ends a reply by itself at strings that it is given."""
+    adult: bool = False
+    """It may be used for the adult tier, so it is laxer than one that may not."""
     family: str | None = None
     thinks_first: bool = False
     """Its chat template opens the reasoning itself, so only the closing tag comes."""
@@ -148,8 +152,10 @@ def _model_target(model: ModelRow) -> Target:
         | ({"reasoning": reasoning} if isinstance(reasoning, dict) else {}),
         context_tokens=_tokens(model.capabilities.get("context_tokens")),
         tokens=Tokens.of(model.token_ratios),
+        adult=model.capabilities.get("nsfw") is True,
         timeouts=_object(model.capabilities.get("timeouts")),
         family=model.model_family,
+        takes_stop=model.capabilities.get("stop") is not False,
         thinks_first=model.capabilities.get("thinks_first") is True,
         auth_scheme=provider.auth_scheme,
         auth_header_name=provider.auth_header_name,
@@ -176,6 +182,9 @@ def _worker_targets(worker: WorkerRow) -> list[Target]:
         parameters=_parameters(worker.config.get("input_defaults")),
         context_tokens=_tokens(worker.config.get("context_tokens"), default=4096),
         tokens=Tokens.of(worker.token_ratios),
+        adult=True,
+        # The worker's own protocol knows none.
+        takes_stop=protocol == "openai" and worker.config.get("stop") is not False,
         timeouts=_object(worker.config.get("timeouts")),
         prompt_usd_per_1k=0,
         completion_usd_per_1k=0,

@@ -14,13 +14,14 @@ from edge.clients import Clients
 from edge.errors import ApiError, internal_error
 from roleplay_chat import prompt, turns
 from roleplay_chat.api import Answer, ChatRequest, Chosen, Tier, Tried, Usage
+from roleplay_chat.ensemble import cast_of
 from roleplay_chat.failures import Failure
 from roleplay_chat.generation import Attempt, Generation, Shape
 from roleplay_chat.greeting import MODEL_USED, greeting_for
 from roleplay_chat.moderation import Moderation, moderation_unavailable
 from roleplay_chat.passages import passages_of
 from roleplay_chat.policy import adult_tier_refused, content_tier
-from roleplay_chat.reply import Cast, Reply, Thinking, joined, trimmed
+from roleplay_chat.reply import Reply, Thinking, joined, stop_strings, trimmed
 from roleplay_chat.routing import Plan, Target, plan
 from roleplay_chat.rows import BegunTurn
 from roleplay_chat.screening import Finding, Indicated, ReplyScreen, judge, read, refusal
@@ -92,6 +93,7 @@ class Turn:
             persona=begun.persona,
         )
         self._tier, self._plan = _adult_or_not(begun, request, self._allowed)
+        self._cast = cast_of(begun)
         self._generation = Generation(
             http=clients.http(),
             settings=settings,
@@ -100,6 +102,7 @@ class Turn:
             extras=_openrouter_extras(user_id, request.conversation_id),
             reply_for=self._reply_for,
             on_text=self._on_text,
+            stop=stop_strings(self._cast),
         )
         self._generating: asyncio.Task[None] | None = None
         self._saving: asyncio.Task[turns.Saved | None] | None = None
@@ -200,14 +203,12 @@ class Turn:
         )
 
     def _reply_for(self, target: Target) -> Reply:
-        begun = self._begun
-        people = [row.name for row in (begun.persona, begun.user) if row and row.name]
-        cast = Cast(begun.character.name if begun.character else "", people)
+        turn = self._begun.turn
         screen = ReplyScreen(
-            self._indicated, self._tier, follows=begun.turn.continues or begun.turn.message or ""
+            self._indicated, self._tier, follows=turn.continues or turn.message or ""
         )
         thinking: Thinking = "leading" if target.thinks_first else "tagged"
-        return Reply(cast, thinking=thinking, screen=screen)
+        return Reply(self._cast, thinking=thinking, screen=screen)
 
     def _on_text(self, target: Target, text: str) -> None:
         if self._generation.text == text:
@@ -419,7 +420,7 @@ def _adult_or_not(begun: BegunTurn, request: ChatRequest, allowed: Tier) -> tupl
 def no_answer(failures: list[Failure], next_chance: datetime, now: datetime) -> ApiError:
     """What the person is told when nobody answered: the failure that matters most to them."""
     situations = [failure.situation for failure in failures]
-    refused = next((s for s in situations if s.action == "stop"), None)
+    refused = next((s for s in situations if s.action in ("stop", "one_more")), None)
     if refused:
         return ApiError(403, "content_refused", refused.user)
     capped = next((f for f in failures if f.situation.name == "free_daily_cap"), None)
