@@ -27,7 +27,7 @@ def passages_of(begun: BegunTurn, request: ChatRequest, *, history_bytes: int) -
     said = begun.turn.message
     return [
         *_character(begun, macros),
-        _persona(begun, request),
+        _persona(begun, request, macros),
         Passage("scene", expand(_lines(*scene), macros)),
         Passage("memory", _lines(*begun.facts)),
         Passage("history", history),
@@ -72,11 +72,12 @@ def _lore(begun: BegunTurn, macros: Mapping[str, str]) -> list[str]:
     return [entry.content for entry in entries]
 
 
-def _persona(begun: BegunTurn, request: ChatRequest) -> Passage:
+def _persona(begun: BegunTurn, request: ChatRequest, macros: Mapping[str, str]) -> Passage:
     persona = begun.persona
     if persona is None:
         return Passage("persona", _lines(begun.user.name, request.user_role))
-    text = _lines(persona.name, persona.nickname, *_written(persona), request.user_role)
+    written = expand(_lines(*_written(persona)), macros)
+    text = _lines(persona.name, persona.nickname, written, request.user_role)
     return Passage("persona", text, persona.age)
 
 

@@ -90,9 +90,8 @@ def _system(
     if begun.character:
         sections += _character_sections(begun.character, macros, lore)
     if begun.persona:
-        sections.append(
-            _section(f"About {begun.persona.name}, played by the user", begun.persona.description)
-        )
+        about = expand(begun.persona.description, macros)
+        sections.append(_section(f"About {begun.persona.name}, played by the user", about))
     sections.append(_section("The user plays", request.user_role))
     sections += _scene_sections(request, macros)
     sections.append(_section("What is remembered", "\n".join(f"- {fact}" for fact in begun.facts)))
