@@ -8,19 +8,23 @@ language sql immutable set search_path = '' as $$
   end
 $$;
 
--- The newest p_limit spoken messages, oldest first: [{"sender", "content"}]. About every eighth
+-- The newest p_limit spoken messages, oldest first: [{"sender", "content"}], of a character also
+-- "character_id" and "speaker", the name. About every eighth
 -- has "anchor": true, always the same ones: where a history that is too long may begin, so that
 -- it begins at the same place for some turns and the provider's prompt cache keeps hitting.
 create function private.history(p_conversation_id uuid, p_except uuid[], p_limit integer) returns jsonb
 language sql stable set search_path = '' as $$
   select coalesce(jsonb_agg(
     jsonb_build_object('sender', m.sender, 'content', m.content)
+    || case when ch.id is null then '{}' else jsonb_build_object('character_id', ch.id, 'speaker', ch.name) end
     || case when m.position % 8 = 0 then '{"anchor": true}' else '{}' end::jsonb order by m.position), '[]')
   from (
-    select m.sender, m.content, m.position from public.messages m
+    select m.sender, m.content, m.position, m.character_id from public.messages m
     where m.conversation_id = p_conversation_id and m.is_active and m.message_type = 'text'
       and m.id <> all (array_remove(p_except, null))
     order by m.position desc limit p_limit) m
+  left join public.conversations c on c.id = p_conversation_id and m.sender = 'character'
+  left join public.characters ch on ch.id = coalesce(m.character_id, c.character_id)
 $$;
 
 -- The facts that reach this turn, pinned ones first, then the newest: [text]. A wider tier

@@ -60,12 +60,12 @@ begin
   if v_turn.conversation_id is not null and btrim(p_reply) <> '' then
     select * into v_replaced from public.messages m where m.id = v_turn.replaces_message_id;
     update public.messages m set is_active = false where m.id = v_replaced.id;
-    insert into public.messages (conversation_id, sender, content, parent_id, variant_of, created_at)
-    values (v_turn.conversation_id, 'character', p_reply, v_turn.user_message_id,
+    insert into public.messages (conversation_id, sender, character_id, content, parent_id, variant_of, created_at)
+    values (v_turn.conversation_id, 'character', v_turn.character_id, p_reply, v_turn.user_message_id,
             coalesce(v_replaced.variant_of, v_replaced.id), clock_timestamp())
     returning id into v_message_id;
     update public.conversations c set updated_at = now() where c.id = v_turn.conversation_id;
-    perform private.record_interaction(v_turn.user_id, p_memory_tier, v_turn.conversation_id);
+    perform private.record_interaction(v_turn.user_id, p_memory_tier, v_turn.conversation_id, v_turn.character_id);
     v_memory_updated := true;
   end if;
 

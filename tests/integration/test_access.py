@@ -32,6 +32,7 @@ api_providers, inactive ----  ----  ----  s---  siud
 characters              ----  siud  ----  s---  siud
 characters, public      ----  siud  s---  s---  siud
 conversations           ----  siud  ----  ----  siud
+conversation_characters ----  siud  ----  ----  siud
 memories                ----  si-d  ----  ----  siud
 memory_facts            ----  siud  ----  ----  siud
 messages                ----  si--  ----  ----  siud
@@ -69,6 +70,9 @@ characters: update(age, alternate_greetings, character_book, content_rating, cre
 conversations: delete, select
 conversations: insert(character_id, content_tier, id, title, user_character_id, user_id)
 conversations: update(content_tier, title, user_character_id)
+conversation_characters: delete, select
+conversation_characters: insert(character_id, conversation_id, position)
+conversation_characters: update(position)
 memories: delete, select
 memories: insert(character_id, conversation_id, id, tier, user_id)
 memory_facts: delete, select
@@ -93,6 +97,7 @@ POLICIES = """
 api_models_select api_providers_select
 characters_select characters_insert characters_update characters_delete
 conversations_select conversations_insert conversations_update conversations_delete
+conversation_characters_all
 memories_select memories_insert memories_delete
 memory_facts_all
 messages_select messages_insert
@@ -116,10 +121,11 @@ FUNCTIONS = {
     # Called by the functions above, and by triggers and constraints.
     "": """
         private.are_limits private.calibrate private.character_facts private.cool_down
-        private.history private.is_public_host private.is_spent private.limits_for
-        private.models_for private.reached_limit private.record_interaction
-        private.remembered private.replay private.token_ratios
-        private.touch_updated_at private.why_refused private.written_before
+        private.history private.is_public_host private.is_spent private.limits_for private.members
+        private.models_for private.named_at private.named_member private.others
+        private.reached_limit private.record_interaction private.remembered private.replay
+        private.speaker private.token_ratios private.touch_updated_at private.why_refused
+        private.written_before
     """,
 }
 """All functions, by those who may execute them."""
@@ -179,6 +185,22 @@ def memory(stack: Stack, owner: User) -> dict[str, Any]:
 
 def fact(stack: Stack, owner: User) -> dict[str, Any]:
     return {"memory_id": str(stack.insert("memories", **memory(stack, owner))), "content": "Cats."}
+
+
+def member(stack: Stack, owner: User) -> dict[str, Any]:
+    conversation = str(stack.conversation(owner))
+    vera = str(stack.insert("characters", **character(owner)))
+    return {"conversation_id": conversation, "character_id": vera, "position": 1}
+
+
+def joined(stack: Stack, owner: User) -> dict[str, Any]:
+    row = member(stack, owner)
+    stack.db.execute(
+        "insert into conversation_characters (conversation_id, character_id, position)"
+        " values (%s, %s, %s)",
+        list(row.values()),
+    )
+    return {"character_id": row["character_id"]}
 
 
 def message(stack: Stack, owner: User) -> dict[str, Any]:
@@ -259,6 +281,7 @@ ROWS = {
         lambda s, o: {"user_id": str(o.id), "character_id": str(DEMO_CHARACTER)},
         {"title": "Fog"},
     ),
+    "conversation_characters": Row(joined, member, {"position": 2}),
     "memories": Row(
         lambda s, o: inserted(s, "memories", **memory(s, o)),
         memory,

@@ -117,6 +117,32 @@ SITUATIONS: dict[str, dict[str, Any]] = {
         "turn": {"message": "ありがとう。"},
         "context_tokens": 2048,
     },
+    "several-characters": {
+        "others": [
+            {
+                "id": UUID(int=3),
+                "name": "Tomas Lind",
+                "description": "{{char}} rows the supply boat and owes {{user}} a favour. " * 8,
+                "pronouns": "he/him",
+                "age": 34,
+            },
+            {"id": UUID(int=4), "name": "The Cook"},
+        ],
+        "history": [
+            {**said, "character_id": UUID(int=1), "speaker": "Mara Voss"}
+            if said["sender"] == "character"
+            else said
+            for said in SAID
+        ]
+        + [
+            {
+                "sender": "character",
+                "content": "The boat is ready.",
+                "character_id": UUID(int=3),
+                "speaker": "Tomas Lind",
+            }
+        ],
+    },
     "worker": {
         "persona": REYES,
         "character": MARA | {"description": "{{char}} keeps the light. " * 300},

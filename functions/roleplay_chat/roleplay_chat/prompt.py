@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Literal, TypedDict
 
 from roleplay_chat.api import ChatRequest, Tier
+from roleplay_chat.ensemble import as_heard, introduction
 from roleplay_chat.lorebook import matched
 from roleplay_chat.lorebook_entries import Entry
 from roleplay_chat.macros import expand, macros_of, names_in
@@ -60,14 +61,15 @@ def build(
     """The messages to send: at most `context_tokens - max_tokens` tokens as `tokens` counts."""
     budget = context_tokens - max_tokens
     macros = macros_of(begun, request)
-    closing = _fitted(_closing(begun, request, macros), budget, tokens)
+    heard = as_heard(begun, macros["user"])
+    closing = _fitted(_closing(heard, request, macros), budget, tokens)
     left = budget - sum(_cost(message, tokens) for message in closing)
     room = left - int(min(budget * HISTORY_SHARE, left / 2))
     unused = room - _cost(_system(begun, request, tier, family, macros, ()), tokens)
     lore = _lore(begun, macros, min(unused, int(budget * LORE_SHARE)), tokens)
     system = _cut(_system(begun, request, tier, family, macros, lore), room, tokens)
     left -= sum(_cost(message, tokens) for message in [system, *_notes(lore)])
-    spoken = _with_notes([*_recent(begun.history, left, tokens), *closing], lore)
+    spoken = _with_notes([*_recent(heard.history, left, tokens), *closing], lore)
     return [system, *_merge(spoken)]
 
 
@@ -89,6 +91,7 @@ def _system(
         sections = [own] if house in own else [HOUSE_RULES[tier], own]
     if begun.character:
         sections += _character_sections(begun.character, macros, lore)
+        sections.append(_section("Also there", introduction(begun, macros)))
     if begun.persona:
         about = expand(begun.persona.description, macros)
         sections.append(_section(f"About {begun.persona.name}, played by the user", about))

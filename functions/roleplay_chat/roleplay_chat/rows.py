@@ -73,6 +73,9 @@ class MessageRow(Row):
     sender: Literal["user", "character"]
     content: str
     anchor: bool = False
+    character_id: UUID | None = None
+    speaker: str | None = None
+    """The name of the character who said it."""
 
 
 class TemplateRow(Row):
@@ -139,6 +142,9 @@ class BegunTurn(Row):
     user: UserRow
     conversation: ConversationRow | None = None
     character: CharacterRow | None = None
+    """Who speaks."""
+    others: list[CharacterRow] = Field(default_factory=list)
+    """Further characters who are there, without the texts that only their own turns need."""
     persona: CharacterRow | None = None
     history: list[MessageRow] = Field(default_factory=list)
     facts: list[str] = Field(default_factory=list)

@@ -38,6 +38,7 @@ class Start:
 
     turn_id: str
     chosen: Chosen
+    character_id: str | None
 
 
 @dataclass(frozen=True)
@@ -91,6 +92,7 @@ class Turn:
             conversation=begun.conversation,
             character=begun.character,
             persona=begun.persona,
+            others=begun.others,
         )
         self._tier, self._plan = _adult_or_not(begun, request, self._allowed)
         self._cast = cast_of(begun)
@@ -172,7 +174,7 @@ class Turn:
         except ApiError as error:
             self._refusal = error
         if self._greeting is not None:
-            self._emit(Start(str(self._begun.turn.id), Chosen(MODEL_USED)))
+            self._emit(self._start(Chosen(MODEL_USED)))
             self._emit(Delta(self._greeting))
 
     async def _generate(self) -> None:
@@ -212,8 +214,15 @@ class Turn:
 
     def _on_text(self, target: Target, text: str) -> None:
         if self._generation.text == text:
-            self._emit(Start(str(self._begun.turn.id), self._chosen(target)))
+            self._emit(self._start(self._chosen(target)))
         self._emit(Delta(text))
+
+    def _start(self, chosen: Chosen) -> Start:
+        return Start(str(self._begun.turn.id), chosen, self._character_id)
+
+    @property
+    def _character_id(self) -> str | None:
+        return _text(self._begun.character.id if self._begun.character else None)
 
     async def _end(self) -> TurnEvent:
         target = self._generation.target
@@ -272,6 +281,7 @@ class Turn:
             request_id=self._request_id,
             processing_time=self._elapsed_ms(),
             content_tier=self._tier,
+            character_id=self._character_id,
             finish_reason=last.end.finish_reason if last.end else None,
             incomplete=last.failure is not None,
             user_message_id=_text(self._begun.turn.user_message_id),
@@ -296,6 +306,7 @@ class Turn:
             request_id=self._request_id,
             processing_time=self._elapsed_ms(),
             content_tier=self._tier,
+            character_id=self._character_id,
             finish_reason="stop",
             chosen=Chosen(MODEL_USED),
         )
