@@ -23,12 +23,14 @@ def is_ensemble(begun: BegunTurn) -> bool:
 
 
 def cast_of(begun: BegunTurn) -> Cast:
-    """Whose words a reply may be taken for."""
+    """Whose words a reply may be taken for. In a story everybody may speak."""
+    if begun.character is None:
+        return Cast()
     people = [row.name for row in (begun.persona, begun.user) if row and row.name]
-    own = set(_called(begun.character)) if begun.character else set()
+    own = set(_called(begun.character))
     others = chain.from_iterable(map(_called, begun.others))
     return Cast(
-        character=begun.character.name if begun.character else "",
+        character=begun.character.name,
         person=people,
         others=[name for name in dict.fromkeys(others) if name not in own],
     )
