@@ -55,8 +55,6 @@ begin
     return jsonb_build_object('outcome', 'lost');
   end if;
 
-  perform private.calibrate(p_usage);
-
   if v_turn.conversation_id is not null and btrim(p_reply) <> '' then
     select * into v_replaced from public.messages m where m.id = v_turn.replaces_message_id;
     update public.messages m set is_active = false where m.id = v_replaced.id;
@@ -87,6 +85,8 @@ begin
   from jsonb_populate_record(null::public.turns, p_turn) p
   where t.id = v_turn.id;
 
+  -- Last: others who end a turn of the same model wait for this row.
+  perform private.calibrate(p_usage);
   return jsonb_build_object('outcome', 'saved', 'message_id', v_message_id, 'memory_updated', v_memory_updated);
 end $$;
 revoke execute on function public.finish_turn(uuid, text, text, jsonb, jsonb, text, jsonb, jsonb)

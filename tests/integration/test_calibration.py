@@ -7,7 +7,7 @@ from psycopg.types.json import Jsonb
 
 from tests.support.answers import error, text
 from tests.support.stack import Stack
-from tests.support.talk import DOLPHIN_R1, VENICE, Talk
+from tests.support.talk import DOLPHIN_R1, VENICE, WORKER, Talk
 
 LONG = "The lamp hisses and the rain comes down on the glass of the gallery. " * 30
 JAPANESE = "灯台守は静かに灯を守る。" * 200
@@ -34,7 +34,7 @@ class TestTurn:
         """A model that counts half as many tokens is given more and more of the history."""
         talk.have_only(VENICE)
         talk.describe(VENICE, context_tokens=4096)
-        talk.conversation = talk.stack.conversation(talk.user, *[LONG] * 21)
+        talk.conversation = talk.stack.conversation(talk.user, *[LONG[:210]] * 91)
         sizes = []
         for _ in range(12):
             talk.stack.upstream.enqueue(text("Yes.", usage=used(1)))
@@ -60,6 +60,13 @@ class TestTurn:
         talk.stack.upstream.enqueue(text("はい。", usage=used(4000)))
         talk.reply("こんにちは")
         assert list(learnt(talk.stack)) == [(VENICE, "other")]
+
+    def test_of_a_worker_that_counts_teaches_of_its_model(self, talk: Talk) -> None:
+        talk.have_worker(protocol="openai")
+        talk.stack.upstream.enqueue(text("Yes.", usage=used(1)), text("Yes.", usage=used(1)))
+        talk.reply(LONG, model_provider="chat_worker")
+        talk.reply(LONG, model_provider="chat_worker")
+        assert learnt(talk.stack) == {(WORKER, "latin"): pytest.approx(0.95**2)}
 
     def test_whose_provider_counts_nothing_teaches_nothing(self, talk: Talk) -> None:
         talk.stack.upstream.enqueue(text("Yes.", usage=None))

@@ -175,7 +175,8 @@ class TestParameters:
 
         sent = self.sent(talk)
         assert [model for model, _ in sent] == [VENICE, VENICE, DOLPHIN_R1]
-        assert sent[2][1] == sent[0][1]
+        # The next one reasons, and is sent no stop strings.
+        assert sent[2][1] == sent[0][1] - {"stop"}
 
     def test_longest_reply_that_is_too_long_is_halved_once(self, talk: Talk) -> None:
         refusal = failing(400, error_type="max_tokens_exceeded")

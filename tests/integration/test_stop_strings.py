@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import pytest
 from psycopg.types.json import Jsonb
 
 from tests.support.answers import text, worker_chat
@@ -52,6 +53,29 @@ def test_are_left_out_where_the_row_says_so(talk: Talk) -> None:
     talk.stack.upstream.enqueue(text("Sit."))
     talk.reply()
     assert sent(talk) is None
+
+
+@pytest.mark.parametrize("reasoning", [{"reasoning": True}, {"thinks_first": True}])
+def test_are_not_looked_for_in_reasoning(talk: Talk, reasoning: dict[str, Any]) -> None:
+    talk.describe(VENICE, **reasoning)
+    talk.stack.upstream.enqueue(text("</think>Sit."))
+    talk.reply()
+    assert sent(talk) is None
+
+
+def test_are_sent_to_a_model_that_reasons_where_the_row_says_so(talk: Talk) -> None:
+    talk.describe(VENICE, reasoning=True, stop=True)
+    talk.stack.upstream.enqueue(text("Sit."))
+    talk.reply()
+    assert sent(talk) == ["\nUser:"]
+
+
+@pytest.mark.parametrize("odd", [5, {"a": 1}, [None, {}, "", 5], [[]], True])
+def test_that_are_none_are_left_out(talk: Talk, odd: Any) -> None:
+    parameters(talk.stack, stop=odd)
+    talk.stack.upstream.enqueue(text("Sit."))
+    talk.reply()
+    assert sent(talk) == ["\nUser:"]
 
 
 def test_are_unknown_to_the_worker(talk: Talk) -> None:

@@ -401,8 +401,9 @@ def _parameters(
     parameters = {**target.parameters, "max_tokens": shape.max_tokens}
     own = parameters.pop("stop", None) or []
     ends = [*(own if isinstance(own, list) else [own]), *(stop if target.takes_stop else ())]
-    if ends:
-        parameters["stop"] = list(dict.fromkeys(ends))[:MAX_STOP]
+    strings = list(dict.fromkeys(end for end in ends if isinstance(end, str) and end))
+    if strings:
+        parameters["stop"] = strings[:MAX_STOP]
     return {**parameters, **extras} if target.provider == "openrouter" else parameters
 
 

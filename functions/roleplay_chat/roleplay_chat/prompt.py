@@ -27,7 +27,7 @@ for the history, leaves."""
 CLOSING_SHARE = 0.75
 """The most that the person's message gets, with what the author wants said before it. Where it
 is longer than that its middle is left out, or it would push out all else."""
-INSTRUCTIONS_SHARE = 0.125
+INSTRUCTIONS_SHARE = 0.2
 """The most that the author's instructions of these may take."""
 HOUSE_RULES: dict[Tier, str] = {
     "sfw": "Keep everything suitable for a general audience: affection may be warm, but never"

@@ -155,7 +155,7 @@ def _model_target(model: ModelRow) -> Target:
         adult=model.capabilities.get("nsfw") is True,
         timeouts=_object(model.capabilities.get("timeouts")),
         family=model.model_family,
-        takes_stop=model.capabilities.get("stop") is not False,
+        takes_stop=_takes_stop(model.capabilities),
         thinks_first=model.capabilities.get("thinks_first") is True,
         auth_scheme=provider.auth_scheme,
         auth_header_name=provider.auth_header_name,
@@ -184,7 +184,7 @@ def _worker_targets(worker: WorkerRow) -> list[Target]:
         tokens=Tokens.of(worker.token_ratios),
         adult=True,
         # The worker's own protocol knows none.
-        takes_stop=protocol == "openai" and worker.config.get("stop") is not False,
+        takes_stop=protocol == "openai" and _takes_stop(worker.config),
         timeouts=_object(worker.config.get("timeouts")),
         prompt_usd_per_1k=0,
         completion_usd_per_1k=0,
@@ -214,6 +214,12 @@ def resting(target: Target, cooldowns: Sequence[CooldownRow], now: datetime) -> 
 def _parameters(defaults: object) -> dict[str, Any]:
     parameters = {"max_tokens": DEFAULT_MAX_TOKENS} | _object(defaults)
     return parameters | {"max_tokens": _tokens(parameters["max_tokens"], DEFAULT_MAX_TOKENS)}
+
+
+def _takes_stop(capabilities: dict[str, Any]) -> bool:
+    """Some providers look for the strings in what a model thinks, too, and end it there."""
+    thinks = bool(capabilities.get("reasoning")) or capabilities.get("thinks_first") is True
+    return bool(capabilities.get("stop", not thinks))
 
 
 def _object(value: object) -> dict[str, Any]:
