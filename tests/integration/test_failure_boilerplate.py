@@ -1,6 +1,8 @@
 """A model says that it would rather not, and nothing else."""
 
-from tests.support.answers import error, stream, text
+import pytest
+
+from tests.support.answers import chunk, error, hang_up, stream, text
 from tests.support.talk import DOLPHIN, DOLPHIN_R1, VENICE, WORKER, Talk
 from tests.support.waiting import Gate
 
@@ -88,6 +90,22 @@ def test_provider_that_refused_is_followed_by_nobody(talk: Talk) -> None:
 
     assert talk.asked() == [VENICE, DOLPHIN_R1]
     assert answer.status_code == 403
+
+
+@pytest.mark.parametrize("words", ["I can't.", "I'm sorry."])
+def test_words_that_were_held_back_are_whole_when_the_connection_breaks_after_them(
+    talk: Talk, words: str
+) -> None:
+    talk.stack.upstream.enqueue(stream([words, chunk(VENICE, {"content": ""}, "stop"), hang_up()]))
+    assert talk.reply()["response"] == words
+    assert talk.asked() == [VENICE]
+
+
+def test_refusal_is_one_when_the_connection_breaks_after_it(talk: Talk) -> None:
+    end = chunk(VENICE, {"content": ""}, "stop")
+    talk.stack.upstream.enqueue(stream([REFUSAL, end, hang_up()]), text("Sit."))
+    assert talk.reply()["route"][0]["outcome"] == "refused_by_model"
+    assert talk.resting() == {}
 
 
 def test_words_that_only_begin_like_it_are_shown_as_soon_as_that_is_clear(talk: Talk) -> None:

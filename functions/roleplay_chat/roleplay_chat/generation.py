@@ -237,8 +237,7 @@ class Generation:
                         end = end or End("stop", completion_tokens=target.tokens.count(self.text))
                         break
             self._show(target, reply.rest())
-            silent = SITUATIONS["refused_by_model" if reply.refused else "empty"]
-            failure = None if self.text else Failure(silent)
+            failure = None if self.text else Failure(SITUATIONS["empty"])
         except Refused as refused:
             failure = self._take_back(refused)
         except UpstreamError as error:
@@ -249,13 +248,15 @@ class Generation:
             # The row's address or the key cannot be sent as it is.
             failure = Failure(SITUATIONS["misconfigured"], why=type(error).__name__)
         finally:
-            if self.text:
+            if self.text or end:
                 try:
                     self._show(target, reply.rest())
                 except Refused as refused:
                     failure = self._take_back(refused)
             if end and self.text:
                 failure = None  # Whole, whatever befell the connection after that.
+            elif end and reply.refused:
+                failure = Failure(SITUATIONS["refused_by_model"])
             self.attempts.append(
                 Attempt(
                     target,

@@ -90,8 +90,9 @@ def _system(
         # so that nothing cuts it off.
         sections = [own] if house in own else [HOUSE_RULES[tier], own]
     if begun.character:
+        # Before what a long card may cut off.
+        sections.append(_section("Who else is there", introduction(begun, macros)))
         sections += _character_sections(begun.character, macros, lore)
-        sections.append(_section("Also there", introduction(begun, macros)))
     if begun.persona:
         about = expand(begun.persona.description, macros)
         sections.append(_section(f"About {begun.persona.name}, played by the user", about))
