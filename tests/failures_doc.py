@@ -32,7 +32,10 @@ answer is recognised as one of the situations below, and the situation says what
   again after the time that it named, or after 0.4, 0.8, 1.6 s: for {patience} s at most while
   another target could be asked at once, else for half of what is left of the turn's time.
 - **The next target.** Whoever is resting is passed over.
-- **Nobody.** What was refused because of its content is not tried on laxer models.
+- **Nobody.** What was refused because of its content is not tried on laxer models. A model that
+  declines in its own words and says nothing else has failed, too: one further target of the same
+  plan is asked, never one that is open to adult content where the first was not, and whatever
+  comes of that, nobody else.
 
 **The first visible word decides.** Before it, a failure is invisible but for `usedFallback`,
 `fallbackModel`, `notice` and `route` in the answer. After it no other model is asked: what was
@@ -67,6 +70,7 @@ _TITLES: dict[Kind, str] = {
     "no_credit": "Money",
     "bad_key": "Keys",
     "moderated": "Refused texts",
+    "refused_by_model": "Models that decline",
     "model_gone": "Models that are gone",
     "context_too_long": "Too long",
     "bad_request": "Requests that are not taken",
@@ -120,6 +124,8 @@ def _what_we_do(row: Situation) -> str:
     parts = [_REPAIRS[row.repair]] if row.repair else []
     if row.action == "stop":
         parts.append("Nobody else is asked.")
+    elif row.action == "one_more":
+        parts.append("One further target that is no laxer; then nobody.")
     elif row.action == "retry":
         parts.append(f"The same target again, {_times(row.retries)}; then {_OTHERS[row.scope]}.")
     elif row.action == "worker":

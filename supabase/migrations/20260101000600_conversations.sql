@@ -4,6 +4,7 @@
 create table public.conversations (
   id uuid primary key default gen_random_uuid(),
   user_id uuid not null references auth.users (id) on delete cascade,
+  -- The first of its characters; conversation_characters has the others.
   character_id uuid references public.characters (id) on delete set null,
   -- The character the person plays, if not themselves.
   user_character_id uuid references public.characters (id) on delete set null,
@@ -31,6 +32,8 @@ create table public.messages (
   -- The order in which things were said. All versions of a reply have the same.
   position bigint not null generated always as identity,
   sender text not null check (sender in ('user', 'character')),
+  -- Who of the conversation's characters said it; null: the first one, or the person.
+  character_id uuid references public.characters (id) on delete set null,
   content text not null check (char_length(content) <= 65536),
   -- Only 'text' is speech; clients keep other kinds of their own beside it.
   message_type text not null default 'text' check (message_type ~ '^[a-z][a-z0-9_]{0,31}$'),
@@ -47,6 +50,7 @@ create unique index messages_newest on public.messages (conversation_id, positio
   where is_active and message_type = 'text';
 create index messages_in_order on public.messages (conversation_id, created_at);
 create index messages_by_parent on public.messages (parent_id);
+create index messages_by_character on public.messages (character_id);
 create index messages_by_variant on public.messages (variant_of);
 
 -- The last message that a branch has in common with its parent, in the parent.

@@ -13,6 +13,8 @@ create table public.turns (
     check (status in ('running', 'complete', 'incomplete', 'failed', 'stopped')),
   -- Past this the process that ran the turn is taken for dead.
   lease_expires_at timestamptz not null,
+  -- Who speaks.
+  character_id uuid references public.characters (id) on delete set null,
   user_message_id uuid references public.messages (id) on delete set null,
   replaces_message_id uuid references public.messages (id) on delete set null,
   reply_message_id uuid references public.messages (id) on delete set null,
@@ -37,6 +39,7 @@ create index turns_by_user on public.turns (user_id, created_at desc);
 create index turns_by_conversation on public.turns (conversation_id, created_at desc);
 create index turns_lease on public.turns (lease_expires_at) where status = 'running';
 create index turns_by_user_message on public.turns (user_message_id);
+create index turns_by_character on public.turns (character_id);
 create index turns_by_reply on public.turns (reply_message_id);
 create index turns_by_replaced on public.turns (replaces_message_id);
 

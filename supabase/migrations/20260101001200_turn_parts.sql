@@ -9,23 +9,27 @@ language sql immutable set search_path = '' as $$
 $$;
 
 -- The newest p_limit spoken messages after what the summary covers, and before a position (then
--- also those of a summary that reaches beyond it), oldest first: [{"sender", "content", "position"}]. About every eighth has "anchor": true, always
--- the same ones: where a history that is too long may begin, so that it begins at the same place
--- for some turns and the provider's prompt cache keeps hitting.
+-- also those of a summary that reaches beyond it), oldest first: [{"sender", "content",
+-- "position"}], of a character also "character_id" and "speaker", the name. About every eighth has
+-- "anchor": true, always the same ones: where a history that is too long may begin, so that it
+-- begins at the same place for some turns and the provider's prompt cache keeps hitting.
 create function private.history(p_conversation_id uuid, p_except uuid[], p_before bigint, p_limit integer)
 returns jsonb
 language sql stable set search_path = '' as $$
   select coalesce(jsonb_agg(
     jsonb_build_object('sender', m.sender, 'content', m.content, 'position', m.position)
+    || case when ch.id is null then '{}' else jsonb_build_object('character_id', ch.id, 'speaker', ch.name) end
     || case when m.position % 8 = 0 then '{"anchor": true}' else '{}' end::jsonb order by m.position), '[]')
   from (
-    select m.sender, m.content, m.position from public.messages m
+    select m.sender, m.content, m.position, m.character_id from public.messages m
     where m.conversation_id = p_conversation_id and m.is_active and m.message_type = 'text'
       and m.position > (select case when p_before <= c.upto then 0 else c.upto end
                         from private.covered(p_conversation_id) as c (upto))
       and m.id <> all (array_remove(p_except, null))
       and m.position < coalesce(p_before, 9223372036854775807)
     order by m.position desc limit p_limit) m
+  left join public.conversations c on c.id = p_conversation_id and m.sender = 'character'
+  left join public.characters ch on ch.id = coalesce(m.character_id, c.character_id)
 $$;
 
 -- The facts that reach this turn, pinned ones first, then the newest: [{"content", "pinned",
@@ -53,6 +57,7 @@ language sql stable set search_path = '' as $$
     'model_key', m.model_key, 'display_name', m.display_name, 'model_family', m.model_family,
     'endpoint_path', m.endpoint_path, 'input_defaults', m.input_defaults,
     'capabilities', m.capabilities, 'pricing', m.pricing, 'is_default', m.is_default,
+    'token_ratios', private.token_ratios(p.name, m.model_key),
     'provider', jsonb_build_object(
       'name', p.name, 'base_url', p.base_url, 'auth_scheme', p.auth_scheme,
       'auth_header_name', p.auth_header_name, 'secret_name', p.secret_name))

@@ -2,8 +2,9 @@
 -- person's message in its place, and returns everything the turn needs.
 --
 -- Returns {"outcome": ...}:
---   started               with turn, user, conversation, character, persona, history, memory,
---                         facts, templates, models, moderators, worker, cooldowns, now, and
+--   started               with turn, user, conversation, character (who speaks), others (further
+--                         characters who are there), persona, history, memory, facts,
+--                         templates, models, moderators, worker, cooldowns, now, and
 --                         free_only: the day's money is spent
 --   replayed              the same request was answered before: result, reply
 --   in_progress           a turn is running here: retry_after_seconds, same_request
@@ -87,14 +88,16 @@ begin
 
   if p_task = 'roleplay' then
     select * into v_character from public.characters ch
-    where ch.id = coalesce(v_conversation.character_id, p_character_id)
-      and ch.id = coalesce(p_character_id, ch.id)
+    where ch.id = coalesce(v_turn.character_id,
+                           private.speaker(v_conversation, p_character_id, p_action, p_message, p_message_id))
       and (ch.is_public or ch.user_id = p_user_id);
     if not found then
       return jsonb_build_object('outcome', 'character_not_found');
     end if;
     if v_conversation.character_id is null then
-      update public.conversations c set character_id = v_character.id where c.id = p_conversation_id;
+      update public.conversations c set character_id = coalesce(
+        (select m.character_id from private.members(v_conversation) m order by m.place limit 1), v_character.id)
+      where c.id = p_conversation_id;
     end if;
   end if;
 
@@ -164,9 +167,9 @@ begin
   end if;
 
   insert into public.turns (id, user_id, conversation_id, task, action, client_message_id,
-                            lease_expires_at, user_message_id, replaces_message_id, created_at)
+                            lease_expires_at, character_id, user_message_id, replaces_message_id, created_at)
   values (p_turn_id, p_user_id, p_conversation_id, p_task, p_action, p_client_message_id,
-          v_now + make_interval(secs => p_lease_seconds), v_user_message_id, v_replaces_id, v_now)
+          v_now + make_interval(secs => p_lease_seconds), v_character.id, v_user_message_id, v_replaces_id, v_now)
   on conflict (id) do nothing;
 
   -- What was said after a reply does not reach its other versions.
@@ -190,6 +193,7 @@ begin
     'conversation', case when p_conversation_id is null then null
       else jsonb_build_object('id', v_conversation.id, 'content_tier', v_conversation.content_tier) end,
     'character', private.character_facts(v_character),
+    'others', private.others(v_conversation, v_character.id),
     'persona', private.character_facts(v_persona),
     'history', private.history(
       p_conversation_id,
@@ -206,7 +210,9 @@ begin
     'moderators', private.models_for('moderation'),
     'worker', (
       select jsonb_build_object('url', s.config -> 'chatWorkerUrl', 'config', s.config -> 'chatWorker',
-                                'health', s.config #> '{workerHealthCache,chatWorker}')
+                                'health', s.config #> '{workerHealthCache,chatWorker}',
+                                'token_ratios', private.token_ratios(
+                                  'chat_worker', coalesce(s.config #>> '{chatWorker,model}', 'qwen_instruct')))
       from private.system_settings s),
     'cooldowns', (
       select coalesce(jsonb_agg(jsonb_build_object(

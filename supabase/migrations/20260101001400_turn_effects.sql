@@ -19,16 +19,19 @@ language sql set search_path = '' as $$
       failures = d.failures + (d.until <= now())::integer, updated_at = now()
 $$;
 
--- Counts one exchange in the memory of the tier that the request chose.
-create function private.record_interaction(p_user_id uuid, p_tier text, p_conversation_id uuid) returns void
+-- Counts one exchange in the memory of the tier that the request chose; the tier "character" is
+-- that of who spoke.
+create function private.record_interaction(
+  p_user_id uuid, p_tier text, p_conversation_id uuid, p_character_id uuid
+) returns void
 language sql set search_path = '' as $$
   insert into public.memories as m (user_id, tier, conversation_id, character_id, interaction_count, last_interaction_at)
   select p_user_id, p_tier,
          case p_tier when 'conversation' then c.id end,
-         case p_tier when 'character' then c.character_id end,
+         case p_tier when 'character' then coalesce(p_character_id, c.character_id) end,
          1, now()
   from public.conversations c
-  where c.id = p_conversation_id and (p_tier <> 'character' or c.character_id is not null)
+  where c.id = p_conversation_id and (p_tier <> 'character' or coalesce(p_character_id, c.character_id) is not null)
   on conflict (user_id, tier, conversation_id, character_id) do update
   set interaction_count = m.interaction_count + 1, last_interaction_at = now()
 $$;
@@ -46,6 +49,6 @@ language sql set search_path = '' as $$
     where e.turn_id = (p_turn).id and e.purpose = coalesce(u.purpose, 'reply'))
 $$;
 
-revoke execute on function private.cool_down(jsonb), private.record_interaction(uuid, text, uuid),
+revoke execute on function private.cool_down(jsonb), private.record_interaction(uuid, text, uuid, uuid),
   private.record_usage(public.turns, jsonb)
   from public, anon, authenticated;

@@ -13,6 +13,8 @@ declare
   -- Of one memory. Pinned facts and people's own are never dropped for others.
   c_most_facts constant integer := 50;
   v_conversation public.conversations;
+  -- Whoever spoke in the turn takes it in.
+  v_character_id uuid;
   v_covered bigint;
   v_tier text;
   v_memories uuid[];
@@ -24,6 +26,7 @@ begin
   if not found then
     return false;
   end if;
+  v_character_id := coalesce(p_turn.character_id, v_conversation.character_id);
 
   insert into public.conversation_summaries as s (conversation_id, not_before)
   values (v_conversation.id, now() + make_interval(secs => (p_memory ->> 'wait_seconds')::double precision))
@@ -51,13 +54,13 @@ begin
     from rows from (jsonb_to_recordset(p_memory -> 'facts') as (tier text, content text))
          with ordinality as f (tier, content, number)
     where f.tier = 'conversation' or f.tier = 'profile'
-       or f.tier = 'character' and v_conversation.character_id is not null
+       or f.tier = 'character' and v_character_id is not null
     order by f.tier, md5(private.normalised(f.content)), f.number desc),
   reached as (
     insert into public.memories as m (user_id, tier, conversation_id, character_id)
     select distinct v_conversation.user_id, n.tier,
            case n.tier when 'conversation' then v_conversation.id end,
-           case n.tier when 'character' then v_conversation.character_id end
+           case n.tier when 'character' then v_character_id end
     from noted n
     on conflict (user_id, tier, conversation_id, character_id) do update set tier = excluded.tier
     returning m.id, m.tier),

@@ -17,7 +17,7 @@ create function public.finish_turn(
   p_turn jsonb default '{}',
   p_result jsonb default null,
   p_memory_tier text default 'conversation',
-  -- rows of usage_events
+  -- rows of usage_events, and "estimate" of their prompts: private.calibrate
   p_usage jsonb default '[]',
   -- [{"scope", "key", "until", "reason"}]
   p_cooldowns jsonb default '[]',
@@ -57,14 +57,15 @@ begin
     select * into v_replaced from public.messages m where m.id = v_turn.replaces_message_id;
     update public.messages m set is_active = false where m.id = v_replaced.id;
     -- In the place of the version it replaces, or last.
-    insert into public.messages (conversation_id, position, sender, content, parent_id, variant_of, created_at)
+    insert into public.messages (conversation_id, position, sender, character_id, content, parent_id, variant_of, created_at)
     overriding system value
     values (v_turn.conversation_id, coalesce(v_replaced.position, nextval('public.messages_position_seq')),
-            'character', p_reply, v_turn.user_message_id,
+            'character', v_turn.character_id, p_reply, v_turn.user_message_id,
             coalesce(v_replaced.variant_of, v_replaced.id), clock_timestamp())
     returning id into v_message_id;
     update public.conversations c set updated_at = now() where c.id = v_turn.conversation_id;
-    perform private.record_interaction(v_turn.user_id, p_memory_tier, v_turn.conversation_id);
+    perform private.record_interaction(v_turn.user_id, p_memory_tier, v_turn.conversation_id,
+                                       v_turn.character_id);
     if v_replaced.id is not null then
       perform private.forget_summary_from(v_turn.conversation_id, v_replaced.position);
     end if;
@@ -90,6 +91,8 @@ begin
   from jsonb_populate_record(null::public.turns, p_turn) p
   where t.id = v_turn.id;
 
+  -- Last: others who end a turn of the same model wait for this row.
+  perform private.calibrate(p_usage);
   return jsonb_build_object('outcome', 'saved', 'message_id', v_message_id, 'memory_updated', v_memory_updated);
 end $$;
 revoke execute on function public.finish_turn(uuid, text, text, jsonb, jsonb, text, jsonb, jsonb, jsonb)

@@ -159,12 +159,15 @@ begin
     where m.conversation_id = v_message.conversation_id and m.position <= v_message.position
       -- A version that is not the active one can be branched from as well.
       and case m.position when v_message.position then m.id = p_message_id else m.is_active end)
-  insert into public.messages (id, conversation_id, position, sender, content, message_type, parent_id,
+  insert into public.messages (id, conversation_id, position, sender, character_id, content, message_type, parent_id,
                                created_at, edited_at)
   overriding system value
-  select m.copy_id, v_branch_id, m.position, m.sender, m.content, m.message_type, parent.copy_id,
+  select m.copy_id, v_branch_id, m.position, m.sender, m.character_id, m.content, m.message_type, parent.copy_id,
          m.created_at, m.edited_at
   from course m left join course parent on parent.id = m.parent_id;
+  insert into public.conversation_characters (conversation_id, character_id, position)
+  select v_branch_id, c.character_id, c.position from public.conversation_characters c
+  where c.conversation_id = v_message.conversation_id;
   -- Even an empty one says of which tier the messages are.
   insert into public.conversation_summaries (conversation_id, content, covers_position, content_tier)
   select v_branch_id, coalesce(s.content, ''), coalesce(s.covers_position, 0),

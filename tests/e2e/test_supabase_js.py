@@ -155,17 +155,17 @@ def test_client_may_leave_the_message_to_the_function(stack: Stack, functions_ur
 def test_stream_comes_as_a_response(stack: Stack, functions_url: str) -> None:
     user = stack.user()
     conversation = stack.conversation(user)
-    stack.upstream.enqueue(stream(["Come ", "in, ", "灯台守 🌊."]))
+    stack.upstream.enqueue(stream(["Good ", "day, ", "灯台守 🌊."]))
 
     answer = invoked(stack, functions_url, user, shipped(conversation, "Hello", stream=True))
 
     events = received(answer["stream"])
     assert [name for name, _ in events] == ["start", "delta", "delta", "delta", "done"]
     assert "".join(data["text"] for name, data in events if name == "delta") == (
-        "Come in, 灯台守 🌊."
+        "Good day, 灯台守 🌊."
     )
     done = events[-1][1]
-    assert (done["success"], done["response"]) == (True, "Come in, 灯台守 🌊.")
+    assert (done["success"], done["response"]) == (True, "Good day, 灯台守 🌊.")
     assert done["message_id"] == answer["messages"][-1]["id"]
 
 

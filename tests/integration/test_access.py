@@ -33,6 +33,7 @@ characters              ----  siud  ----  s---  siud
 characters, public      ----  siud  s---  s---  siud
 conversation_summaries  ----  s--d  ----  ----  siud
 conversations           ----  siud  ----  ----  siud
+conversation_characters ----  siud  ----  ----  siud
 memories                ----  si-d  ----  ----  siud
 memory_facts            ----  siud  ----  ----  siud
 messages                ----  si--  ----  ----  siud
@@ -40,6 +41,7 @@ model_cooldowns         ----  ----  ----  s---  siud
 profiles                ----  siu-  ----  s---  siud
 prompt_templates        ----  ----  ----  s---  siud
 system_config           ----  s---  s---  s---  s---
+token_calibrations      ----  ----  ----  s---  siud
 turns                   ----  s---  ----  s---  siud
 usage_events            ----  s---  ----  s---  siud
 user_roles              ----  s---  ----  s---  siud
@@ -70,6 +72,9 @@ conversation_summaries: delete, select
 conversations: delete, select
 conversations: insert(character_id, content_tier, id, remembers, title, user_character_id, user_id)
 conversations: update(content_tier, remembers, title, user_character_id)
+conversation_characters: delete, select
+conversation_characters: insert(character_id, conversation_id, position)
+conversation_characters: update(position)
 memories: delete, select
 memories: insert(character_id, conversation_id, id, tier, user_id)
 memory_facts: delete, select
@@ -83,6 +88,7 @@ profiles: select
 profiles: update(display_name)
 prompt_templates: select
 system_config: select
+token_calibrations: select
 turns: select
 usage_events: select
 user_roles: select
@@ -94,12 +100,14 @@ api_models_select api_providers_select
 characters_select characters_insert characters_update characters_delete
 conversation_summaries_select conversation_summaries_delete
 conversations_select conversations_insert conversations_update conversations_delete
+conversation_characters_all
 memories_select memories_insert memories_delete
 memory_facts_all
 messages_select messages_insert
 model_cooldowns_select
 profiles_select profiles_insert profiles_update
 prompt_templates_select
+token_calibrations_select
 turns_select
 usage_events_select
 user_roles_select
@@ -116,11 +124,13 @@ FUNCTIONS = {
     "authenticated service_role": "private.is_admin private.normalised",
     # Called by the functions above, and by triggers and constraints.
     "": """
-        private.are_limits private.character_facts private.cool_down private.course_refusal
-        private.covered private.forget_summary_from private.history private.is_public_host
-        private.is_spent private.limits_for private.models_for private.reached_limit
-        private.record_interaction private.record_usage private.remember private.remember_safely
-        private.remembered private.replay private.summary_of private.tier_of private.touch_fact
+        private.are_limits private.calibrate private.character_facts private.cool_down
+        private.course_refusal private.covered private.forget_summary_from private.history
+        private.is_public_host private.is_spent private.limits_for private.members
+        private.models_for private.named_at private.named_member private.others
+        private.reached_limit private.record_interaction private.record_usage private.remember
+        private.remember_safely private.remembered private.replay private.speaker
+        private.summary_of private.tier_of private.token_ratios private.touch_fact
         private.touch_updated_at private.why_refused private.written_before
     """,
 }
@@ -196,6 +206,22 @@ def summarised(stack: Stack, owner: User) -> dict[str, Any]:
     return {"conversation_id": UUID(row["conversation_id"])}
 
 
+def member(stack: Stack, owner: User) -> dict[str, Any]:
+    conversation = str(stack.conversation(owner))
+    vera = str(stack.insert("characters", **character(owner)))
+    return {"conversation_id": conversation, "character_id": vera, "position": 1}
+
+
+def joined(stack: Stack, owner: User) -> dict[str, Any]:
+    row = member(stack, owner)
+    stack.db.execute(
+        "insert into conversation_characters (conversation_id, character_id, position)"
+        " values (%s, %s, %s)",
+        list(row.values()),
+    )
+    return {"character_id": row["character_id"]}
+
+
 def message(stack: Stack, owner: User) -> dict[str, Any]:
     conversation = str(stack.conversation(owner))
     return {"conversation_id": conversation, "sender": "user", "content": "Hello."}
@@ -212,6 +238,20 @@ def resting(stack: Stack, owner: User) -> dict[str, Any]:
         list(row.values()),
     )
     return {"key": row["key"]}
+
+
+def calibrated(stack: Stack, owner: User) -> dict[str, Any]:
+    row = calibration()
+    stack.db.execute(
+        "insert into token_calibrations (provider, model_key, script, ratio)"
+        " values (%s, %s, %s, %s)",
+        list(row.values()),
+    )
+    return {"model_key": row["model_key"]}
+
+
+def calibration() -> dict[str, Any]:
+    return {"provider": "p", "model_key": uuid4().hex, "script": "latin", "ratio": 1}
 
 
 def promoted(stack: Stack, owner: User) -> dict[str, Any]:
@@ -261,6 +301,7 @@ ROWS = {
         lambda s, o: {"user_id": str(o.id), "character_id": str(DEMO_CHARACTER)},
         {"title": "Fog"},
     ),
+    "conversation_characters": Row(joined, member, {"position": 2}),
     "memories": Row(
         lambda s, o: inserted(s, "memories", **memory(s, o)),
         memory,
@@ -282,6 +323,7 @@ ROWS = {
     "system_config": Row(
         lambda s, o: {"id": 1}, lambda s, o: {"id": 2}, {"updated_at": "2026-01-01"}
     ),
+    "token_calibrations": Row(calibrated, lambda s, o: calibration(), {"ratio": 2}),
     "turns": Row(lambda s, o: inserted(s, "turns", **turn(s, o)), turn, {"task": "storytelling"}),
     "usage_events": Row(
         lambda s, o: inserted(s, "usage_events", **usage(o)), lambda s, o: usage(o), {"cost_usd": 0}

@@ -140,6 +140,8 @@ class TestParameters:
         [
             pytest.param(failing(400, raw="Invalid request parameters"), id="provider-says-so"),
             pytest.param(failing(400, "Invalid enum value. Expected 'OpenAI'"), id="retired-name"),
+            pytest.param(failing(400, "Unsupported parameter: 'stop'"), id="unsupported"),
+            pytest.param(failing(422, "`stop` is not supported by this model"), id="no-stop"),
             pytest.param(
                 failing(404, "No endpoints found that can handle the requested parameters"),
                 id="nobody-takes-them",
@@ -159,7 +161,7 @@ class TestParameters:
 
         body = talk.reply()
 
-        all_of_them = {"temperature", "top_p", "user", "session_id", "plugins"}
+        all_of_them = {"temperature", "top_p", "stop", "user", "session_id", "plugins"}
         assert self.sent(talk) == [(VENICE, all_of_them), (VENICE, set())]
         assert body["usedFallback"] is False
         assert talk.said() == ["Hello", "> Good evening."]
@@ -173,7 +175,8 @@ class TestParameters:
 
         sent = self.sent(talk)
         assert [model for model, _ in sent] == [VENICE, VENICE, DOLPHIN_R1]
-        assert sent[2][1] == sent[0][1]
+        # The next one reasons, and is sent no stop strings.
+        assert sent[2][1] == sent[0][1] - {"stop"}
 
     def test_longest_reply_that_is_too_long_is_halved_once(self, talk: Talk) -> None:
         refusal = failing(400, error_type="max_tokens_exceeded")

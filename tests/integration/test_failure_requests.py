@@ -32,7 +32,7 @@ class TestParameters:
         talk.reply()
 
         body = sent(talk)
-        assert set(body) == LEAST | FOR_OPENROUTER | {"temperature", "min_p"}
+        assert set(body) == LEAST | FOR_OPENROUTER | {"stop", "temperature", "min_p"}
         assert (body["temperature"], body["min_p"], body["max_tokens"]) == (0.7, 0.05, 123)
         assert body["stream"] is True
 
@@ -42,7 +42,7 @@ class TestParameters:
 
         talk.reply()
 
-        assert set(sent(talk)) == LEAST | FOR_OPENROUTER
+        assert set(sent(talk)) == LEAST | FOR_OPENROUTER | {"stop"}
         assert sent(talk)["max_tokens"] == 400
 
     def test_have_at_most_four_stop_strings(self, talk: Talk) -> None:
@@ -84,7 +84,7 @@ class TestParameters:
 
         talk.reply()
 
-        assert set(sent(talk)) == LEAST | {"temperature"}
+        assert set(sent(talk)) == LEAST | {"stop", "temperature"}
 
     def test_of_the_worker_are_its_own(self, talk: Talk) -> None:
         talk.have_worker()

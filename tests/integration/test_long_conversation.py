@@ -11,7 +11,7 @@ import pytest
 
 from roleplay_chat import memory
 from roleplay_chat.memory import Step
-from roleplay_chat.prompt import count_tokens
+from roleplay_chat.tokens import UNCALIBRATED
 from tests.support.answers import stream
 from tests.support.notes import asked_for_notes, asks_for_notes, prompts, written
 from tests.support.talk import VENICE, Talk
@@ -109,7 +109,7 @@ def test_two_hundred_turns(talk: Talk, monkeypatch: pytest.MonkeyPatch) -> None:
     assert [fact for fact in FACTS.values() if fact not in last] == []
     beginnings = set()
     for turn, messages in enumerate(built, 1):
-        spent = sum(count_tokens(message["content"]) for message in messages)
+        spent = sum(UNCALIBRATED.count(message["content"]) for message in messages)
         assert spent <= CONTEXT_TOKENS - MAX_TOKENS, f"turn {turn}"
         summary, facts = remembered(messages[0]["content"])
         # Every turn so far stands in the summary or in the messages: no gap, and never both.

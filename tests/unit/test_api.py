@@ -300,6 +300,7 @@ class TestAnswer:
             "consistency_score": 0,
             "turn_id": "turn",
             "user_message_id": "said",
+            "character_id": None,
             "content_tier": "sfw",
             "finish_reason": "stop",
             "incomplete": False,

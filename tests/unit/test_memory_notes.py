@@ -29,8 +29,8 @@ from roleplay_chat.memory import (
     parse,
     to_save,
 )
-from roleplay_chat.prompt import TOKENS_PER_MESSAGE, count_tokens
 from roleplay_chat.rows import BegunTurn, FactRow, MemoryRow, MessageRow
+from roleplay_chat.tokens import TOKENS_PER_MESSAGE, UNCALIBRATED
 
 MAY_WRITE = MemoryRow(may_write=True, covers_position=7)
 NAMES = {"user": "Ada", "char": "Mara"}
@@ -125,7 +125,7 @@ class TestNextStep:
 
 class TestAsk:
     def material(self, turn: BegunTurn, taken: Step, tokens: int) -> dict[str, Any]:
-        system, user = ask(taken, turn, NAMES, tokens=tokens)
+        system, user = ask(taken, turn, NAMES, budget=tokens)
         assert system["role"] == "system"
         return dict(json.loads(user["content"]))
 
@@ -148,8 +148,8 @@ class TestAsk:
     def test_fits(self, texts: list[str], facts: list[str], tokens: int) -> None:
         turn = begun(memory={"summary": "Old."}, facts=[{"content": text} for text in facts])
         said = [MessageRow(sender="user", content=text, position=8) for text in texts]
-        messages = ask(Step(said, 7), turn, NAMES, tokens=tokens)
-        spent = sum(count_tokens(one["content"]) + TOKENS_PER_MESSAGE for one in messages)
+        messages = ask(Step(said, 7), turn, NAMES, budget=tokens)
+        spent = sum(UNCALIBRATED.count(one["content"]) + TOKENS_PER_MESSAGE for one in messages)
         assert spent <= tokens
 
     def test_ends_where_nothing_fits(self) -> None:

@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 
 from roleplay_chat.api import ChatRequest
 from roleplay_chat.cards.model import Card
-from roleplay_chat.prompt import HOUSE_RULES, LORE_SHARE, Message, build, count_tokens
+from roleplay_chat.prompt import HOUSE_RULES, LORE_SHARE, Message, build
 from roleplay_chat.rows import BegunTurn, CharacterRow, MessageRow, TemplateRow, TurnRow, UserRow
+from roleplay_chat.tokens import UNCALIBRATED
 from tests.support.cards import card
 
 TEMPLATE = TemplateRow(content_tier="sfw", system_prompt="You are {{char}}, talking with {{user}}.")
@@ -221,5 +222,5 @@ def test_prompt_with_a_book_never_exceeds_its_budget(
 ) -> None:
     who = character("keeper_v1", description=description, character_book={"entries": entries})
     messages = built(who, message, *history, context_tokens=context_tokens)
-    spent = sum(count_tokens(message["content"]) for message in messages)
+    spent = sum(UNCALIBRATED.count(message["content"]) for message in messages)
     assert spent <= context_tokens - 400

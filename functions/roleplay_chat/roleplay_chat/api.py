@@ -174,6 +174,8 @@ class Answer:
     request_id: str
     processing_time: int
     content_tier: Tier
+    character_id: str | None = None
+    """Who of the conversation's characters speaks."""
     finish_reason: str | None = None
     incomplete: bool = False
     message_id: str | None = None
@@ -195,6 +197,7 @@ class Answer:
             "consistency_score": 0,
             "turn_id": self.turn_id,
             "user_message_id": self.user_message_id,
+            "character_id": self.character_id,
             "content_tier": self.content_tier,
             "finish_reason": self.finish_reason,
             "incomplete": self.incomplete,

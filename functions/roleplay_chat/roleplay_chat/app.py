@@ -179,8 +179,9 @@ async def _lines(
 
 def _line(event: TurnEvent, request_id: str) -> str:
     match event:
-        case Start(turn_id, route):
-            return sse("start", {"turn_id": turn_id, **route.to_json()})
+        case Start(turn_id, route, character_id):
+            start = {"turn_id": turn_id, "character_id": character_id}
+            return sse("start", start | route.to_json())
         case Delta(text):
             return sse("delta", {"text": text})
         case Done(answer) if answer.incomplete:
@@ -193,7 +194,7 @@ def _line(event: TurnEvent, request_id: str) -> str:
 
 def _replay(answer: dict[str, Any]) -> Response:
     async def lines() -> AsyncIterator[str]:
-        names = ("turn_id", "model_used", "usedFallback", "fallbackModel", "notice")
+        names = ("turn_id", "character_id", "model_used", "usedFallback", "fallbackModel", "notice")
         yield sse("start", {name: answer.get(name) for name in names})
         yield sse("delta", {"text": answer["response"]})
         yield sse("error", answer | CUT_OFF) if answer.get("incomplete") else sse("done", answer)

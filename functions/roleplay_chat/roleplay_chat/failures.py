@@ -81,6 +81,14 @@ _GONE = {"model_not_found", "no_endpoints", "model_deprecated", "free_variant_en
 _AWAY = {"temporarily_unavailable", "model_unavailable_upstream"}
 _TOO_LONG = {"context_length_exceeded", "token_limit_exceeded", "string_too_long"}
 
+_NOT_TAKEN = (
+    r"\b(unsupported|unrecognized|unknown|unexpected|extra)\b.{0,40}"
+    r"\b(parameter|argument|field|input|key|property)"
+    r"|\b(parameter|argument|field|property|stop)\b.{0,60}\bnot (supported|allowed|permitted)"
+    r"|\bstop( sequence| string)?s?\b.{0,60}\b(invalid|at most|too many|maximum)"
+)
+"""How servers that take fewer parameters than others say so."""
+
 # First match wins; the status alone comes last.
 _RULES: tuple[tuple[str, Callable[[_Facts], bool]], ...] = (
     ("free_daily_cap", lambda f: f.limit_source == "openrouter_free_tier_daily"),
@@ -123,6 +131,10 @@ _RULES: tuple[tuple[str, Callable[[_Facts], bool]], ...] = (
         lambda f: f.status == 400 and f.says(r"invalid request parameters|invalid enum value"),
     ),
     ("bad_parameters", lambda f: f.status == 400 and f.says(r"must have \d+ items or fewer")),
+    (
+        "bad_parameters",
+        lambda f: f.status in (400, 422) and f.says(_NOT_TAKEN),
+    ),
     ("edge_error", lambda f: f.page or 520 <= f.status < 524 or f.says(r"error code: 1015")),
     ("edge_error", lambda f: 525 <= f.status < 528),
     ("bad_key", lambda f: f.status == 401 or f.error_type == "authentication"),

@@ -21,7 +21,7 @@ from edge.addresses import AddressRefused, check_address
 from edge.clients import NETWORK_ERRORS, timed_out
 from roleplay_chat.api import Tier
 from roleplay_chat.failures import Failure, UpstreamError, failed
-from roleplay_chat.prompt import Message, count_tokens
+from roleplay_chat.prompt import Message
 from roleplay_chat.providers import Call, End, Event, chat_worker, openai_compatible
 from roleplay_chat.reply import Reply
 from roleplay_chat.routing import WORKER, Plan, Target, resting
@@ -29,6 +29,7 @@ from roleplay_chat.rows import CooldownRow
 from roleplay_chat.screening import Finding, Refused
 from roleplay_chat.settings import Settings
 from roleplay_chat.situations import SITUATIONS, Repair
+from roleplay_chat.tokens import Estimate, estimate_messages
 
 PATIENCE_SECONDS = 3.0
 """The longest wait for the same target while another one could be asked at once."""
@@ -36,6 +37,8 @@ BACKOFF_SECONDS = 0.4
 """Before the first retry that nobody named a time for; doubled for each further one."""
 USAGE_SECONDS = 2.0
 """A reply that is whole waits this long for what it cost."""
+MAX_STOP = 4
+"""Stop strings; more are refused by many providers."""
 LEAST_USEFUL_TOKENS = 48
 """A reply shorter than this is not worth asking for."""
 
@@ -49,6 +52,8 @@ class Attempt:
     first_token_ms: int | None = None
     end: End | None = None
     failure: Failure | None = None
+    estimate: Estimate = field(default_factory=Estimate)
+    """Of the prompt's tokens."""
 
     @property
     def outcome(self) -> str:
@@ -88,6 +93,11 @@ class Shape:
     bare: bool = False
     """Only what every provider takes: model, messages, max_tokens."""
 
+    @classmethod
+    def of(cls, context_tokens: int, max_tokens: int, *, bare: bool = False) -> "Shape":
+        """Half of the context at least is for the prompt."""
+        return cls(context_tokens, min(max_tokens, context_tokens // 2), bare)
+
 
 @dataclass
 class Generation:
@@ -104,6 +114,8 @@ class Generation:
     """Makes what turns a target's text into the character's words."""
     on_text: Callable[[Target, str], None]
     """Called with each piece of text that is part of the reply, in order."""
+    stop: Sequence[str] = ()
+    """Where a reply ends, for targets that look out for it themselves."""
     environ: Mapping[str, str] = field(default_factory=lambda: os.environ)
 
     text: str = ""
@@ -126,18 +138,23 @@ class Generation:
         """Ask the targets in order until one answers, refuses for all, or time is up."""
         self._deadline = time.monotonic() + self.settings.turn_budget_seconds
         waiting, later = list(plan.targets), list(plan.last_resort)
+        is_last = False
         while (waiting or later) and self._left() > 0:
             target = (waiting or later).pop(0)
             if resting(target, self.cooldowns, datetime.now(UTC)):
                 continue
-            failure = await self._ask(target, others=[*waiting, *later])
-            if failure is None or self.text or failure.situation.action == "stop":
+            failure = await self._ask(target, others=[] if is_last else [*waiting, *later])
+            if failure is None or self.text or failure.situation.action == "stop" or is_last:
                 return
+            if failure.situation.action == "one_more":
+                is_last = True
+                waiting = [other for other in waiting if target.adult or not other.adult]
+                later = [other for other in later if target.adult or not other.adult]
             waiting = _reordered(waiting, failure, target)
 
     async def _ask(self, target: Target, *, others: Sequence[Target]) -> Failure | None:
         """One target, with the retries and repairs that its failures call for."""
-        shape = Shape(target.context_tokens, target.max_tokens)
+        shape = Shape.of(target.context_tokens, target.max_tokens)
         repaired: set[Repair] = set()
         retries = 0
         while True:
@@ -195,6 +212,7 @@ class Generation:
         started = time.monotonic()
         first_token_ms: int | None = None
         end: End | None = None
+        self._estimate = Estimate()
         # Stands when the attempt is cancelled half-way.
         failure: Failure | None = Failure(SITUATIONS["cut_off"], why="stopped")
         reply = self.reply_for(target)
@@ -216,7 +234,7 @@ class Generation:
                         first_token_ms = round(elapsed * 1000)
                     if reply.ended:
                         # We hang up, so nobody will tell what it cost: an estimate.
-                        end = end or End("stop", completion_tokens=count_tokens(self.text))
+                        end = end or End("stop", completion_tokens=target.tokens.count(self.text))
                         break
             self._show(target, reply.rest())
             failure = None if self.text else Failure(SITUATIONS["empty"])
@@ -230,13 +248,15 @@ class Generation:
             # The row's address or the key cannot be sent as it is.
             failure = Failure(SITUATIONS["misconfigured"], why=type(error).__name__)
         finally:
-            if self.text:
+            if self.text or end:
                 try:
                     self._show(target, reply.rest())
                 except Refused as refused:
                     failure = self._take_back(refused)
             if end and self.text:
                 failure = None  # Whole, whatever befell the connection after that.
+            elif end and reply.refused:
+                failure = Failure(SITUATIONS["refused_by_model"])
             self.attempts.append(
                 Attempt(
                     target,
@@ -244,6 +264,7 @@ class Generation:
                     first_token_ms,
                     end,
                     failure,
+                    self._estimate,
                 )
             )
         return failure
@@ -262,10 +283,12 @@ class Generation:
         return Failure(SITUATIONS["policy_minor"])
 
     def _call(self, target: Target, shape: Shape, limits: "Limits") -> AsyncGenerator[Event, None]:
+        messages = self.messages_for(target, shape)
+        self._estimate = estimate_messages(message["content"] for message in messages)
         call = Call(
             target=target,
-            messages=self.messages_for(target, shape),
-            parameters=_parameters(target, shape, self.extras),
+            messages=messages,
+            parameters=_parameters(target, shape, self.extras, self.stop),
             headers=self._headers(target),
             tier=self.tier,
             timeout=httpx.Timeout(limits.total, connect=limits.connect),
@@ -352,12 +375,15 @@ def _repaired(shape: Shape, failure: Failure) -> Shape | None:
         case "trim":
             fits = shape.context_tokens * 2 // 3 if limit is None else limit * 9 // 10
             smaller = min(fits, shape.context_tokens * 9 // 10)
-            return replace(shape, context_tokens=smaller) if smaller > shape.max_tokens else None
+            if smaller <= shape.max_tokens:
+                return None
+            return Shape.of(smaller, shape.max_tokens, bare=shape.bare)
         case "fewer_tokens":
             fewer = shape.max_tokens // 2 if limit is None else min(limit - 1, shape.max_tokens)
             return replace(shape, max_tokens=fewer) if fewer >= LEAST_USEFUL_TOKENS else None
         case "more_tokens":
-            return replace(shape, max_tokens=shape.max_tokens * 2)
+            longer = Shape.of(shape.context_tokens, shape.max_tokens * 2, bare=shape.bare)
+            return longer if longer != shape else None
         case "fewer_parameters":
             return replace(shape, bare=True)
     return None
@@ -367,13 +393,18 @@ def _length(messages: Sequence[Message]) -> int:
     return sum(len(message["content"]) for message in messages)
 
 
-def _parameters(target: Target, shape: Shape, extras: Mapping[str, Any]) -> dict[str, Any]:
+def _parameters(
+    target: Target, shape: Shape, extras: Mapping[str, Any], stop: Sequence[str]
+) -> dict[str, Any]:
     """What is sent beside the prompt: samplers only as the row says, max_tokens always."""
     if shape.bare:
         return {"max_tokens": shape.max_tokens}
     parameters = {**target.parameters, "max_tokens": shape.max_tokens}
-    if isinstance(parameters.get("stop"), list):
-        parameters["stop"] = parameters["stop"][:4]
+    own = parameters.pop("stop", None) or []
+    ends = [*(own if isinstance(own, list) else [own]), *(stop if target.takes_stop else ())]
+    strings = list(dict.fromkeys(end for end in ends if isinstance(end, str) and end))
+    if strings:
+        parameters["stop"] = strings[:MAX_STOP]
     return {**parameters, **extras} if target.provider == "openrouter" else parameters
 
 

@@ -14,8 +14,9 @@ from typing import Any
 
 from roleplay_chat.api import MemoryTier, Tier
 from roleplay_chat.indications import marks
-from roleplay_chat.prompt import STEP_MESSAGES, TOKENS_PER_MESSAGE, Message, count_tokens
+from roleplay_chat.prompt import STEP_MESSAGES, Message
 from roleplay_chat.rows import BegunTurn, MemoryRow, MessageRow
+from roleplay_chat.tokens import TOKENS_PER_MESSAGE, UNCALIBRATED, Tokens
 
 START_SHARE = 0.75
 """Of the room for the history: when what is in no summary takes more, the next part is written."""
@@ -133,12 +134,14 @@ def next_step(
     room: int,
     most_messages: int,
     capacity: int,
+    tokens: Tokens = UNCALIBRATED,
 ) -> Step | None:
     """What to retell now; None while everything fits well.
 
-    `room` is what the prompt has for the history and `capacity` what a writer can read, in
-    tokens; `most_messages` is how many messages a turn gets to see. The messages that stay begin
-    at an anchor where one is near, so that prompts begin alike until the next step.
+    `room` is what the prompt has for the history, as `tokens` counts, and `capacity` what a writer
+    can read, by the estimate; `most_messages` is how many messages a turn gets to see. The
+    messages that stay begin at an anchor where one is near, so that prompts begin alike until the
+    next step.
     """
     if memory is None or not memory.may_write:
         return None
@@ -149,7 +152,7 @@ def next_step(
         return Step(lost[: _fitting(lost, capacity)], memory.covers_position)
 
     rows = [*lost, *history]
-    costs = [_cost(row) for row in rows]
+    costs = [_cost(row, tokens) for row in rows]
     if sum(costs) <= START_SHARE * room and len(rows) <= START_SHARE * most_messages:
         return None
     left, covered = sum(costs), 0
@@ -165,31 +168,38 @@ def next_step(
 def _fitting(rows: Sequence[MessageRow], capacity: int) -> int:
     """How many of the first messages cost at most `capacity` tokens; one costs any."""
     for count, row in enumerate(rows):
-        capacity -= _cost(row)
+        capacity -= _cost(row, UNCALIBRATED)
         if capacity < 0:
             return max(count, 1)
     return len(rows)
 
 
-def _cost(row: MessageRow) -> int:
-    return count_tokens(row.content) + TOKENS_PER_MESSAGE
+def _cost(row: MessageRow, tokens: Tokens) -> int:
+    return tokens.count(row.content) + TOKENS_PER_MESSAGE
 
 
 def capacity(begun: BegunTurn, context_tokens: int) -> int:
     """How many tokens of messages a writer with this context can retell at once."""
-    known = count_tokens(INSTRUCTIONS + _summary(begun) + "".join(_known(begun)))
+    known = UNCALIBRATED.count(INSTRUCTIONS + _summary(begun) + "".join(_known(begun)))
     # JSON writes quotation marks and line breaks longer.
     free = (context_tokens - MAX_TOKENS - known) * 3 // 4
     return min(max(free, 0), MAX_STEP_TOKENS)
 
 
-def ask(step: Step, begun: BegunTurn, macros: Mapping[str, str], *, tokens: int) -> list[Message]:
-    """The request for a step, in at most `tokens` tokens: where they are few, texts are cut."""
+def ask(
+    step: Step,
+    begun: BegunTurn,
+    macros: Mapping[str, str],
+    *,
+    budget: int,
+    tokens: Tokens = UNCALIBRATED,
+) -> list[Message]:
+    """The request for a step, in at most `budget` tokens: where they are few, texts are cut."""
     longest, known = max(len(row.content) for row in step.rows), _known(begun)
     while True:
         messages = _request(step, begun, macros, known=known, longest=longest)
-        spent = sum(count_tokens(message["content"]) + TOKENS_PER_MESSAGE for message in messages)
-        if spent <= tokens or (longest <= LEAST_CHARS and not known):
+        spent = sum(tokens.count(message["content"]) + TOKENS_PER_MESSAGE for message in messages)
+        if spent <= budget or (longest <= LEAST_CHARS and not known):
             return messages
         if longest <= LEAST_CHARS:
             known = known[: len(known) // 2]
@@ -210,7 +220,10 @@ def _request(
         "character": names["character"],
         "summary": _summary(begun),
         "facts": known,
-        "messages": [{"by": names[row.sender], "text": row.content[:longest]} for row in step.rows],
+        "messages": [
+            {"by": row.speaker or names[row.sender], "text": row.content[:longest]}
+            for row in step.rows
+        ],
     }
     return [
         {"role": "system", "content": INSTRUCTIONS},

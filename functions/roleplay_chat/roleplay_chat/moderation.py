@@ -12,7 +12,7 @@ import httpx
 
 from edge.errors import ApiError
 from roleplay_chat.generation import Attempt, Generation, Shape
-from roleplay_chat.prompt import BYTES_PER_TOKEN, Message
+from roleplay_chat.prompt import Message
 from roleplay_chat.reply import Reply
 from roleplay_chat.routing import Target, plan
 from roleplay_chat.rows import BegunTurn, WorkerRow
@@ -71,8 +71,7 @@ class Moderation:
     def _messages_for(self, target: Target, shape: Shape) -> list[Message]:
         """The newest of the text, as much as fits."""
         room = max(shape.context_tokens - shape.max_tokens - TEMPLATE_TOKENS, TEMPLATE_TOKENS)
-        newest = self._text.encode()[-room * BYTES_PER_TOKEN :].decode(errors="ignore")
-        return [{"role": "user", "content": newest}]
+        return [{"role": "user", "content": target.tokens.end(self._text, room)}]
 
 
 def moderation_unavailable() -> ApiError:

@@ -7,6 +7,7 @@ the history as far as the longest context reaches. The house's own templates are
 from collections.abc import Iterator, Mapping
 
 from roleplay_chat.api import ChatRequest
+from roleplay_chat.ensemble import as_heard, written_of
 from roleplay_chat.lorebook import matched
 from roleplay_chat.macros import expand, macros_of, names_in
 from roleplay_chat.rows import BegunTurn, CharacterRow
@@ -19,7 +20,7 @@ LEAD_CHARS = 300
 def passages_of(begun: BegunTurn, request: ChatRequest, *, history_bytes: int) -> list[Passage]:
     """The passages, macros expanded; `history_bytes` is the most that a prompt could hold."""
     macros = macros_of(begun, request)
-    history = _history(begun, history_bytes)
+    history = _history(as_heard(begun, macros["user"]), history_bytes)
     scene = [
         *(request.scene_name, request.scene_description, request.scene_context),
         *(request.scene_system_prompt, *(request.scene_starters or [])),
@@ -27,7 +28,8 @@ def passages_of(begun: BegunTurn, request: ChatRequest, *, history_bytes: int) -
     said = begun.turn.message
     return [
         *_character(begun, macros),
-        _persona(begun, request),
+        *(Passage("character", text, other.age) for other, text in written_of(begun, macros)),
+        _persona(begun, request, macros),
         Passage("scene", expand(_lines(*scene), macros)),
         Passage("memory", _memory(begun)),
         Passage("history", history),
@@ -72,11 +74,12 @@ def _lore(begun: BegunTurn, macros: Mapping[str, str]) -> list[str]:
     return [entry.content for entry in entries]
 
 
-def _persona(begun: BegunTurn, request: ChatRequest) -> Passage:
+def _persona(begun: BegunTurn, request: ChatRequest, macros: Mapping[str, str]) -> Passage:
     persona = begun.persona
     if persona is None:
         return Passage("persona", _lines(begun.user.name, request.user_role))
-    text = _lines(persona.name, persona.nickname, *_written(persona), request.user_role)
+    written = expand(_lines(*_written(persona)), macros)
+    text = _lines(persona.name, persona.nickname, written, request.user_role)
     return Passage("persona", text, persona.age)
 
 

@@ -1,5 +1,7 @@
 """Which content tier a turn has. The server decides; a request can only ask."""
 
+from collections.abc import Sequence
+
 from edge.errors import ApiError
 from roleplay_chat.api import Tier
 from roleplay_chat.rows import CharacterRow, ConversationRow, UserRow
@@ -14,6 +16,7 @@ def content_tier(
     conversation: ConversationRow | None,
     character: CharacterRow | None,
     persona: CharacterRow | None,
+    others: Sequence[CharacterRow] = (),
 ) -> Tier:
     """`nsfw` only when everybody and everything in the turn allows it, else `sfw`.
 
@@ -24,7 +27,11 @@ def content_tier(
         asked == "nsfw"
         and user.age_verified
         and (conversation is None or conversation.content_tier != "sfw")
-        and (character is None or (character.content_rating == "nsfw" and _adult(character)))
+        and all(
+            each.content_rating == "nsfw" and _adult(each)
+            for each in (character, *others)
+            if each is not None
+        )
         and (persona is None or _adult(persona))
     )
     return "nsfw" if allowed else "sfw"

@@ -7,18 +7,17 @@ the messages where an entry says so.
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Literal, TypedDict
 
 from roleplay_chat.api import ChatRequest, Tier
+from roleplay_chat.ensemble import as_heard, introduction
 from roleplay_chat.lorebook import matched
 from roleplay_chat.lorebook_entries import Entry
 from roleplay_chat.macros import expand, macros_of, names_in
 from roleplay_chat.rows import BegunTurn, CharacterRow, FactRow, MessageRow, TemplateRow
+from roleplay_chat.tokens import TOKENS_PER_MESSAGE, UNCALIBRATED, Tokens
 
-TOKENS_PER_MESSAGE = 4
-"""What chat templates add to each message."""
-BYTES_PER_TOKEN = 3
-"""Lower than any tokenizer's average on prose, and right for CJK (3 bytes a character)."""
 STEP_MESSAGES = 16
 """How far an anchor is looked for; there is one about every eighth message."""
 HISTORY_SHARE = 0.25
@@ -28,6 +27,11 @@ LORE_SHARE = 0.25
 for the history, leaves."""
 MEMORY_SHARE = 0.25
 """The most that what is remembered gets; half of that for pinned facts."""
+CLOSING_SHARE = 0.75
+"""The most that the person's message gets, with what the author wants said before it. Where it
+is longer than that its middle is left out, or it would push out all else."""
+INSTRUCTIONS_SHARE = 0.2
+"""The most that the author's instructions of these may take."""
 HOUSE_RULES: dict[Tier, str] = {
     "sfw": "Keep everything suitable for a general audience: affection may be warm, but never"
     " explicit.",
@@ -47,11 +51,6 @@ class Message(TypedDict):
     content: str
 
 
-def count_tokens(text: str) -> int:
-    """An estimate that is rather too high than too low."""
-    return -(-len(text.encode()) // BYTES_PER_TOKEN)
-
-
 def build(
     begun: BegunTurn,
     request: ChatRequest,
@@ -60,12 +59,12 @@ def build(
     family: str | None,
     context_tokens: int,
     max_tokens: int,
+    tokens: Tokens = UNCALIBRATED,
 ) -> list[Message]:
-    """The messages to send: at most `context_tokens - max_tokens` tokens by our estimate."""
-    budget = max(context_tokens - max_tokens, context_tokens // 2)
-    system, closing, lore = _around_history(begun, request, tier, family, budget)
-    history = _recent(begun.history, _left(budget, system, closing, lore))
-    return [system, *_merge(_with_notes([*history, *closing], lore))]
+    """The messages to send: at most `context_tokens - max_tokens` tokens as `tokens` counts."""
+    frame = _frame(begun, request, tier, family, context_tokens - max_tokens, tokens)
+    spoken = [*_recent(frame.history, frame.room, tokens), *frame.closing]
+    return [frame.system, *_merge(_with_notes(spoken, frame.lore))]
 
 
 def history_room(
@@ -76,29 +75,44 @@ def history_room(
     family: str | None,
     context_tokens: int,
     max_tokens: int,
+    tokens: Tokens = UNCALIBRATED,
 ) -> int:
     """How many tokens `build` has for the history."""
-    budget = max(context_tokens - max_tokens, context_tokens // 2)
-    return _left(budget, *_around_history(begun, request, tier, family, budget))
+    return _frame(begun, request, tier, family, context_tokens - max_tokens, tokens).room
 
 
-def _around_history(
-    begun: BegunTurn, request: ChatRequest, tier: Tier, family: str | None, budget: int
-) -> tuple[Message, list[Message], list[Entry]]:
-    """What stands before the history, what after it, and what the book says."""
+@dataclass(frozen=True)
+class _Frame:
+    """What stands around the history."""
+
+    system: Message
+    closing: list[Message]
+    lore: list[Entry]
+    history: Sequence[MessageRow]
+    """As the speaker hears it, not yet cut."""
+    room: int
+    """Tokens that are left for it."""
+
+
+def _frame(
+    begun: BegunTurn,
+    request: ChatRequest,
+    tier: Tier,
+    family: str | None,
+    budget: int,
+    tokens: Tokens,
+) -> _Frame:
     macros = macros_of(begun, request)
-    closing = _closing(begun, request, macros)
-    reserved = sum(_cost(message) for message in closing) + int(budget * HISTORY_SHARE)
-    room = max(budget - reserved, 64)
-    memory = _memory(begun, int(budget * MEMORY_SHARE))
-    left = room - _cost(_system(begun, request, tier, family, macros, (), memory))
-    lore = _lore(begun, macros, min(left, int(budget * LORE_SHARE)))
-    system = _cut(_system(begun, request, tier, family, macros, lore, memory), room)
-    return system, closing, lore
-
-
-def _left(budget: int, system: Message, closing: list[Message], lore: list[Entry]) -> int:
-    return budget - sum(_cost(message) for message in [system, *closing, *_notes(lore)])
+    heard = as_heard(begun, macros["user"])
+    closing = _fitted(_closing(heard, request, macros), budget, tokens)
+    left = budget - sum(_cost(message, tokens) for message in closing)
+    room = left - int(min(budget * HISTORY_SHARE, left / 2))
+    memory = _memory(begun, int(budget * MEMORY_SHARE), tokens)
+    unused = room - _cost(_system(begun, request, tier, family, macros, (), memory), tokens)
+    lore = _lore(begun, macros, min(unused, int(budget * LORE_SHARE)), tokens)
+    system = _cut(_system(begun, request, tier, family, macros, lore, memory), room, tokens)
+    left -= sum(_cost(message, tokens) for message in [system, *_notes(lore)])
+    return _Frame(system, closing, lore, heard.history, left)
 
 
 def _system(
@@ -119,34 +133,34 @@ def _system(
         # so that nothing cuts it off.
         sections = [own] if house in own else [HOUSE_RULES[tier], own]
     if begun.character:
+        # Before what a long card may cut off.
+        sections.append(_section("Who else is there", introduction(begun, macros)))
         sections += _character_sections(begun.character, macros, lore)
     if begun.persona:
-        sections.append(
-            _section(f"About {begun.persona.name}, played by the user", begun.persona.description)
-        )
+        about = expand(begun.persona.description, macros)
+        sections.append(_section(f"About {begun.persona.name}, played by the user", about))
     sections.append(_section("The user plays", request.user_role))
     sections += _scene_sections(request, macros)
     sections.append(_section("What is remembered", memory))
     return {"role": "system", "content": "\n\n".join(filter(None, sections))}
 
 
-def _memory(begun: BegunTurn, budget: int) -> str:
+def _memory(begun: BegunTurn, budget: int, tokens: Tokens) -> str:
     """The summary and the facts: where there is too much, pinned facts stay, others go first."""
-    pinned = _fact_lines([fact for fact in begun.facts if fact.pinned], budget // 2)
-    budget -= count_tokens(f"{pinned}\n")
-    summary = begun.memory.summary if begun.memory else ""
-    summary = summary.encode()[: max(budget, 0) * BYTES_PER_TOKEN].decode(errors="ignore")
-    budget -= count_tokens(f"{summary}\n")
-    others = _fact_lines([fact for fact in begun.facts if not fact.pinned], budget)
+    pinned = _fact_lines([fact for fact in begun.facts if fact.pinned], budget // 2, tokens)
+    budget -= tokens.count(f"{pinned}\n")
+    summary = tokens.beginning(begun.memory.summary if begun.memory else "", max(budget, 0))
+    budget -= tokens.count(f"{summary}\n")
+    others = _fact_lines([fact for fact in begun.facts if not fact.pinned], budget, tokens)
     return "\n".join(filter(None, [summary, pinned, others]))
 
 
-def _fact_lines(facts: Sequence[FactRow], budget: int) -> str:
+def _fact_lines(facts: Sequence[FactRow], budget: int, tokens: Tokens) -> str:
     """The first of the facts, as far as they fit."""
     lines: list[str] = []
     for fact in facts:
         line = f"- {fact.content}"
-        budget -= count_tokens(f"{line}\n")
+        budget -= tokens.count(f"{line}\n")
         if budget < 0:
             break
         lines.append(line)
@@ -197,6 +211,17 @@ def _closing(begun: BegunTurn, request: ChatRequest, macros: Mapping[str, str]) 
     return closing
 
 
+def _fitted(closing: Sequence[Message], budget: int, tokens: Tokens) -> list[Message]:
+    """The closing messages, cut where they would leave no room for anything else."""
+    left, fitted = int(budget * CLOSING_SHARE), []
+    for message in closing:
+        most = int(budget * INSTRUCTIONS_SHARE) if message["role"] == "system" else left
+        content = tokens.both_ends(message["content"], most - TOKENS_PER_MESSAGE)
+        fitted.append(Message(role=message["role"], content=content))
+        left -= _cost(fitted[-1], tokens)
+    return fitted
+
+
 def _opening(begun: BegunTurn, request: ChatRequest) -> str:
     """What stands for a message when nobody spoke; it is never stored."""
     if request.action == "impersonate":
@@ -226,14 +251,14 @@ def _section(title: str, text: str | None) -> str:
     return f"## {title}\n{text.strip()}" if text and text.strip() else ""
 
 
-def _recent(history: Sequence[MessageRow], budget: int) -> list[Message]:
+def _recent(history: Sequence[MessageRow], budget: int, tokens: Tokens) -> list[Message]:
     """The newest messages that fit, oldest first, without a gap.
 
     What does not fit is dropped in steps: the first message kept is an anchor where one is near,
     so that most turns only add to the prompt of the turn before.
     """
     first = len(history)
-    while first > 0 and (budget := budget - _cost(_message(history[first - 1]))) >= 0:
+    while first > 0 and (budget := budget - _cost(_message(history[first - 1]), tokens)) >= 0:
         first -= 1
     if first > 0:
         near = range(first, min(first + STEP_MESSAGES, len(history)))
@@ -245,7 +270,7 @@ def _message(row: MessageRow) -> Message:
     return {"role": "user" if row.sender == "user" else "assistant", "content": row.content}
 
 
-def _lore(begun: BegunTurn, macros: Mapping[str, str], budget: int) -> list[Entry]:
+def _lore(begun: BegunTurn, macros: Mapping[str, str], budget: int, tokens: Tokens) -> list[Entry]:
     """What the character's book says about the newest messages."""
     if begun.character is None or not begun.character.character_book:
         return []
@@ -254,7 +279,7 @@ def _lore(begun: BegunTurn, macros: Mapping[str, str], budget: int) -> list[Entr
         begun.character.character_book,
         [*(row.content for row in begun.history), begun.turn.message or ""],
         budget_tokens=budget,
-        count=lambda text: count_tokens(f"{text}\n\n") + TOKENS_PER_MESSAGE,
+        count=lambda text: tokens.count(f"{text}\n\n") + TOKENS_PER_MESSAGE,
         expand=lambda text: expand(text, names),
     )
 
@@ -297,13 +322,15 @@ def _merge(messages: Sequence[Message]) -> list[Message]:
     return merged
 
 
-def _cut(message: Message, budget: int) -> Message:
+def _cut(message: Message, budget: int, tokens: Tokens) -> Message:
     """The message with its end cut off so that it costs at most `budget` tokens."""
-    if _cost(message) <= budget:
-        return message
-    kept = message["content"].encode()[: (budget - TOKENS_PER_MESSAGE) * BYTES_PER_TOKEN]
-    return {"role": message["role"], "content": kept.decode(errors="ignore").rstrip()}
+    content = tokens.beginning(message["content"], budget - TOKENS_PER_MESSAGE)
+    return (
+        message
+        if content == message["content"]
+        else Message(role=message["role"], content=content.rstrip())
+    )
 
 
-def _cost(message: Message) -> int:
-    return count_tokens(message["content"]) + TOKENS_PER_MESSAGE
+def _cost(message: Message, tokens: Tokens) -> int:
+    return tokens.count(message["content"]) + TOKENS_PER_MESSAGE

@@ -176,6 +176,7 @@ class Remembering:
             family=reply.family,
             context_tokens=reply.context_tokens,
             max_tokens=reply.max_tokens,
+            tokens=reply.tokens,
         )
         self._step = memory.next_step(
             begun.memory,
@@ -183,6 +184,7 @@ class Remembering:
             room=max(room, 0),
             most_messages=self._settings.history_messages,
             capacity=memory.capacity(begun, targets[0].context_tokens),
+            tokens=reply.tokens,
         )
         plain = [replace(target, parameters=_parameters(target)) for target in targets]
         return Plan(
@@ -205,7 +207,8 @@ class Remembering:
             self._step,
             self._begun,
             macros_of(self._begun, self._request),
-            tokens=shape.context_tokens - shape.max_tokens,
+            budget=shape.context_tokens - shape.max_tokens,
+            tokens=target.tokens,
         )
 
     def _read_step(self, step: Step) -> Finding | None:

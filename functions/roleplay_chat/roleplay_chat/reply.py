@@ -7,6 +7,7 @@ Stages, each a small state machine that holds back only what it cannot judge yet
     Stop        ends the reply where the model begins to speak for the person (in a draft of the
                 person's words it is the other way round)
     Space       no space around the text
+    Whole       a reply that is nothing but a model's refusal is none (`boilerplate`)
     ReplyScreen refuses what breaks the hard limit (`screening`)
 
 What streams is what is stored, whatever the pieces were; only a reply that hit its length limit
@@ -18,6 +19,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from roleplay_chat.boilerplate import is_refusal, may_become_refusal
 from roleplay_chat.screening import ReplyScreen
 
 _OPEN = ("<think>", "<thinking>", "<reasoning>", "<thought>")
@@ -39,26 +41,26 @@ class Cast:
 
     character: str = ""
     person: Sequence[str] = ()
+    others: Sequence[str] = ()
+    """The names of other characters who are there."""
     impersonates: bool = False
     """The person's words are written, not the character's."""
 
     @property
     def own(self) -> Sequence[str]:
         """The names of who is to speak."""
-        return self._person if self.impersonates else self._character
+        return [*self.person, "User"] if self.impersonates else self._character
 
     @property
-    def others(self) -> Sequence[str]:
-        """The names of who is not."""
-        return self._character if self.impersonates else self._person
+    def not_own(self) -> Sequence[str]:
+        """The names under which whoever is to speak does not, the likeliest first."""
+        if self.impersonates:
+            return [*self._character, *self.others]
+        return [*self.person, *self.others, "User"]
 
     @property
     def _character(self) -> Sequence[str]:
         return [self.character, *self.character.split()[:1]]
-
-    @property
-    def _person(self) -> Sequence[str]:
-        return [*self.person, "User"]
 
 
 class Reply:
@@ -73,13 +75,19 @@ class Reply:
     ) -> None:
         """What `screen` refuses it raises, from `feed` and from `rest`."""
         self._stop = Stop(cast)
-        stages = (Reasoning(thinking), Speaker(cast), self._stop, Space())
+        self._whole = Whole()
+        stages = (Reasoning(thinking), Speaker(cast), self._stop, Space(), self._whole)
         self._stages = (*stages, screen) if screen else stages
 
     @property
     def ended(self) -> bool:
         """The reply is over although the model goes on: nothing more will be shown."""
         return self._stop.found
+
+    @property
+    def refused(self) -> bool:
+        """The model did not want to: there is no text, and the words for it were dropped."""
+        return self._whole.refused
 
     def feed(self, piece: str) -> str:
         """The text that can be shown now that `piece` has come; may be empty."""
@@ -127,7 +135,7 @@ class Speaker:
 
     def __init__(self, cast: Cast) -> None:
         self._own = _labels(cast.own)
-        self._others = _labels(cast.others)
+        self._others = _labels(cast.not_own)
         self._held: str | None = ""
 
     def feed(self, piece: str) -> str:
@@ -158,7 +166,7 @@ class Stop:
     """Ends the reply at a line that speaks for others, or at a token of a chat template."""
 
     def __init__(self, cast: Cast) -> None:
-        lines = tuple(f"\n{label}" for label in _labels(cast.others))
+        lines = tuple(f"\n{label}" for label in _labels(cast.not_own))
         self._markers = (*lines, *_TOKENS)
         self._held = ""
         self.found = False
@@ -198,6 +206,33 @@ class Space:
 
     def rest(self) -> str:
         return ""
+
+
+class Whole:
+    """Holds the beginning back while the reply may turn out to be nothing but a refusal."""
+
+    def __init__(self) -> None:
+        self._held: str | None = ""
+        self.refused = False
+
+    def feed(self, piece: str) -> str:
+        if self._held is None:
+            return piece
+        self._held += piece
+        return "" if may_become_refusal(self._held) else self._release()
+
+    def rest(self) -> str:
+        self.refused = is_refusal(self._held or "")
+        return "" if self.refused else self._release()
+
+    def _release(self) -> str:
+        held, self._held = self._held or "", None
+        return held
+
+
+def stop_strings(cast: Cast) -> list[str]:
+    """Where a provider may end a reply by itself: the commonest of the lines `Stop` looks for."""
+    return [f"\n{name}:" for name in dict.fromkeys(cast.not_own) if name and "\n" not in name]
 
 
 def _labels(names: Iterable[str]) -> tuple[str, ...]:

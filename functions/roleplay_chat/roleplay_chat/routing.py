@@ -8,6 +8,7 @@ from typing import Any, Literal
 from edge.worker_health import why_unavailable
 from roleplay_chat.api import Tier
 from roleplay_chat.rows import CooldownRow, ModelRow, WorkerRow
+from roleplay_chat.tokens import UNCALIBRATED, Tokens
 
 WORKER = "chat_worker"
 WORKER_ALIASES = frozenset({WORKER, "qwen-local"})
@@ -27,6 +28,11 @@ class Target:
     parameters: dict[str, Any] = field(default_factory=dict)
     """Sent with the prompt: max_tokens always, samplers as the row says."""
     context_tokens: int = DEFAULT_CONTEXT_TOKENS
+    tokens: Tokens = UNCALIBRATED
+    takes_stop: bool = True
+    """It ends a reply by itself at strings that it is given."""
+    adult: bool = False
+    """It may be used for the adult tier, so it is laxer than one that may not."""
     family: str | None = None
     thinks_first: bool = False
     """Its chat template opens the reasoning itself, so only the closing tag comes."""
@@ -186,8 +192,11 @@ def _model_target(model: ModelRow) -> Target:
         parameters=_parameters(model.input_defaults)
         | ({"reasoning": reasoning} if isinstance(reasoning, dict) else {}),
         context_tokens=_tokens(model.capabilities.get("context_tokens")),
+        tokens=Tokens.of(model.token_ratios),
+        adult=model.capabilities.get("nsfw") is True,
         timeouts=_object(model.capabilities.get("timeouts")),
         family=model.model_family,
+        takes_stop=_takes_stop(model.capabilities),
         thinks_first=model.capabilities.get("thinks_first") is True,
         json_mode=model.capabilities.get("json_mode") is True,
         auth_scheme=provider.auth_scheme,
@@ -214,6 +223,10 @@ def _worker_targets(worker: WorkerRow) -> list[Target]:
         url=worker.url.rstrip("/") + path,
         parameters=_parameters(worker.config.get("input_defaults")),
         context_tokens=_tokens(worker.config.get("context_tokens"), default=4096),
+        tokens=Tokens.of(worker.token_ratios),
+        adult=True,
+        # The worker's own protocol knows none.
+        takes_stop=protocol == "openai" and _takes_stop(worker.config),
         timeouts=_object(worker.config.get("timeouts")),
         prompt_usd_per_1k=0,
         completion_usd_per_1k=0,
@@ -243,6 +256,12 @@ def resting(target: Target, cooldowns: Sequence[CooldownRow], now: datetime) -> 
 def _parameters(defaults: object) -> dict[str, Any]:
     parameters = {"max_tokens": DEFAULT_MAX_TOKENS} | _object(defaults)
     return parameters | {"max_tokens": _tokens(parameters["max_tokens"], DEFAULT_MAX_TOKENS)}
+
+
+def _takes_stop(capabilities: dict[str, Any]) -> bool:
+    """Some providers look for the strings in what a model thinks, too, and end it there."""
+    thinks = bool(capabilities.get("reasoning")) or capabilities.get("thinks_first") is True
+    return bool(capabilities.get("stop", not thinks))
 
 
 def _object(value: object) -> dict[str, Any]:

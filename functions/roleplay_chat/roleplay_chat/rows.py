@@ -77,6 +77,9 @@ class MessageRow(Row):
     content: str
     anchor: bool = False
     position: int = 0
+    character_id: UUID | None = None
+    speaker: str | None = None
+    """The name of the character who said it."""
 
 
 class FactRow(Row):
@@ -131,6 +134,8 @@ class ModelRow(Row):
     capabilities: Object = Field(default_factory=dict)
     pricing: Object = Field(default_factory=dict)
     is_default: bool = False
+    token_ratios: Object = Field(default_factory=dict)
+    """What was learnt of its tokenizer: `tokens`."""
     provider: ProviderRow
 
 
@@ -142,6 +147,7 @@ class WorkerRow(Row):
         default_factory=dict
     )
     health: Any = None
+    token_ratios: Object = Field(default_factory=dict)
 
 
 class CooldownRow(Row):
@@ -163,6 +169,9 @@ class BegunTurn(Row):
     user: UserRow
     conversation: ConversationRow | None = None
     character: CharacterRow | None = None
+    """Who speaks."""
+    others: list[CharacterRow] = Field(default_factory=list)
+    """Further characters who are there, without the texts that only their own turns need."""
     persona: CharacterRow | None = None
     history: list[MessageRow] = Field(default_factory=list)
     memory: MemoryRow | None = None

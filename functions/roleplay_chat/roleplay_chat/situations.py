@@ -15,6 +15,7 @@ Kind = Literal[
     "no_credit",
     "bad_key",
     "moderated",
+    "refused_by_model",
     "model_gone",
     "context_too_long",
     "bad_request",
@@ -26,9 +27,9 @@ Kind = Literal[
 Scope = Literal["request", "model", "provider", "free", "account"]
 """What else is affected: nothing, the model, the provider's every model (for now), the
 provider's every free model, or everything that its key pays for."""
-Action = Literal["retry", "next", "worker", "stop"]
+Action = Literal["retry", "next", "worker", "one_more", "stop"]
 """Ask the same target again where waiting is short; the next target; the worker before the
-next; nobody."""
+next; one further target that is no laxer, and then nobody; nobody."""
 Repair = Literal["trim", "fewer_tokens", "more_tokens", "fewer_parameters"]
 """What is changed, once, before the same target is asked again."""
 
@@ -364,6 +365,14 @@ SITUATIONS: dict[str, Situation] = {
             "The model finished without saying anything.",
             retries=1,
             user=CANNOT_ANSWER,
+        ),
+        Situation(
+            "refused_by_model",
+            "refused_by_model",
+            "request",
+            "one_more",
+            "The reply was nothing but the model's own words for not wanting to.",
+            user="The model declined to write this. Please say it in another way.",
         ),
         Situation(
             "all_reasoning",

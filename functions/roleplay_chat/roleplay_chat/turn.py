@@ -14,6 +14,7 @@ from edge.clients import Clients
 from edge.errors import ApiError, internal_error
 from roleplay_chat import prompt, turns
 from roleplay_chat.api import Answer, ChatRequest, Chosen, Tier, Tried, Usage
+from roleplay_chat.ensemble import cast_of
 from roleplay_chat.failures import Failure
 from roleplay_chat.generation import Attempt, Generation, Shape
 from roleplay_chat.greeting import MODEL_USED, greeting_for
@@ -22,12 +23,13 @@ from roleplay_chat.moderation import Moderation, moderation_unavailable
 from roleplay_chat.passages import passages_of
 from roleplay_chat.policy import adult_tier_refused, content_tier
 from roleplay_chat.remembering import Remembering
-from roleplay_chat.reply import Cast, Reply, Thinking, joined, trimmed
+from roleplay_chat.reply import Reply, Thinking, joined, stop_strings, trimmed
 from roleplay_chat.routing import Plan, Target, plan
 from roleplay_chat.rows import BegunTurn
 from roleplay_chat.screening import Finding, Indicated, ReplyScreen, judge, read, refusal
 from roleplay_chat.settings import Settings
 from roleplay_chat.situations import TRY_AGAIN
+from roleplay_chat.tokens import MOST_BYTES_PER_TOKEN
 
 _log = getLogger("roleplay_chat")
 
@@ -42,6 +44,7 @@ class Start:
 
     turn_id: str
     chosen: Chosen
+    character_id: str | None
 
 
 @dataclass(frozen=True)
@@ -95,9 +98,11 @@ class Turn:
             conversation=begun.conversation,
             character=begun.character,
             persona=begun.persona,
+            others=begun.others,
         )
         self._tier, self._plan = _adult_or_not(begun, request, self._allowed)
         self._begun = begun = for_tier(begun, self._tier)
+        self._cast = cast_of(begun, impersonates=request.action == "impersonate")
         self._generation = Generation(
             http=clients.http(),
             settings=settings,
@@ -106,6 +111,7 @@ class Turn:
             extras=_openrouter_extras(user_id, request.conversation_id),
             reply_for=self._reply_for,
             on_text=self._on_text,
+            stop=stop_strings(self._cast),
         )
         self._generating: asyncio.Task[None] | None = None
         self._saving: asyncio.Task[turns.Saved | None] | None = None
@@ -159,7 +165,7 @@ class Turn:
         targets = (*self._plan.targets, *self._plan.last_resort)
         longest = max((target.context_tokens for target in targets), default=0)
         passages = passages_of(
-            self._begun, self._request, history_bytes=longest * prompt.BYTES_PER_TOKEN
+            self._begun, self._request, history_bytes=longest * MOST_BYTES_PER_TOKEN
         )
         if sum(len(passage.text) for passage in passages) > READ_AT_ONCE_CHARS:
             self._indicated = await asyncio.to_thread(read, passages)
@@ -185,7 +191,7 @@ class Turn:
         except ApiError as error:
             self._refusal = error
         if self._greeting is not None:
-            self._emit(Start(str(self._begun.turn.id), Chosen(MODEL_USED)))
+            self._emit(self._start(Chosen(MODEL_USED)))
             self._emit(Delta(self._greeting))
 
     async def _generate(self) -> None:
@@ -214,23 +220,28 @@ class Turn:
             family=target.family,
             context_tokens=shape.context_tokens,
             max_tokens=shape.max_tokens,
+            tokens=target.tokens,
         )
 
     def _reply_for(self, target: Target) -> Reply:
-        begun = self._begun
-        people = [row.name for row in (begun.persona, begun.user) if row and row.name]
-        impersonates = self._request.action == "impersonate"
-        cast = Cast(begun.character.name if begun.character else "", people, impersonates)
+        turn = self._begun.turn
         screen = ReplyScreen(
-            self._indicated, self._tier, follows=begun.turn.continues or begun.turn.message or ""
+            self._indicated, self._tier, follows=turn.continues or turn.message or ""
         )
         thinking: Thinking = "leading" if target.thinks_first else "tagged"
-        return Reply(cast, thinking=thinking, screen=screen)
+        return Reply(self._cast, thinking=thinking, screen=screen)
 
     def _on_text(self, target: Target, text: str) -> None:
         if self._generation.text == text:
-            self._emit(Start(str(self._begun.turn.id), self._chosen(target)))
+            self._emit(self._start(self._chosen(target)))
         self._emit(Delta(text))
+
+    def _start(self, chosen: Chosen) -> Start:
+        return Start(str(self._begun.turn.id), chosen, self._character_id)
+
+    @property
+    def _character_id(self) -> str | None:
+        return _text(self._begun.character.id if self._begun.character else None)
 
     async def _end(self) -> TurnEvent:
         target = self._generation.target
@@ -292,6 +303,7 @@ class Turn:
             request_id=self._request_id,
             processing_time=self._elapsed_ms(),
             content_tier=self._tier,
+            character_id=self._character_id,
             finish_reason=last.end.finish_reason if last.end else None,
             incomplete=last.failure is not None,
             user_message_id=_text(self._begun.turn.user_message_id),
@@ -316,6 +328,7 @@ class Turn:
             request_id=self._request_id,
             processing_time=self._elapsed_ms(),
             content_tier=self._tier,
+            character_id=self._character_id,
             finish_reason="stop",
             chosen=Chosen(MODEL_USED),
         )
@@ -444,7 +457,7 @@ def _adult_or_not(begun: BegunTurn, request: ChatRequest, allowed: Tier) -> tupl
 def no_answer(failures: list[Failure], next_chance: datetime, now: datetime) -> ApiError:
     """What the person is told when nobody answered: the failure that matters most to them."""
     situations = [failure.situation for failure in failures]
-    refused = next((s for s in situations if s.action == "stop"), None)
+    refused = next((s for s in situations if s.action in ("stop", "one_more")), None)
     if refused:
         return ApiError(403, "content_refused", refused.user)
     capped = next((f for f in failures if f.situation.name == "free_daily_cap"), None)
@@ -504,6 +517,8 @@ def _usage_row(
         "cost_usd": attempt.cost_usd(),
         "first_token_ms": attempt.first_token_ms,
         "duration_ms": attempt.duration_ms,
+        # What the tokens named above are compared with: private.calibrate.
+        "estimate": asdict(attempt.estimate),
     }
 
 

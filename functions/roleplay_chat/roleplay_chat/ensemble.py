@@ -1,0 +1,100 @@
+"""A turn in which several characters are there: one speaks, the others are known and heard.
+
+docs/several-characters.md says who speaks; the database decides it (private.speaker).
+"""
+
+from collections.abc import Iterable, Mapping
+from itertools import chain
+
+from roleplay_chat.macros import expand, names_in
+from roleplay_chat.reply import Cast
+from roleplay_chat.rows import BegunTurn, CharacterRow, MessageRow
+
+SHORT_CHARS = 300
+"""Of the description by which a character knows another one."""
+
+
+def is_ensemble(begun: BegunTurn) -> bool:
+    """Whether anybody but the speaker and the person is there, or was."""
+    if begun.character is None:
+        return False
+    own = begun.character.id
+    return bool(begun.others) or any(row.character_id not in (None, own) for row in begun.history)
+
+
+def cast_of(begun: BegunTurn, *, impersonates: bool = False) -> Cast:
+    """Whose words a reply may be taken for. In a story everybody may speak."""
+    if begun.character is None:
+        return Cast()
+    people = [row.name for row in (begun.persona, begun.user) if row and row.name]
+    own = set(_called(begun.character))
+    others = chain.from_iterable(map(_called, begun.others))
+    return Cast(
+        character=begun.character.name,
+        person=people,
+        others=[name for name in dict.fromkeys(others) if name not in own],
+        impersonates=impersonates,
+    )
+
+
+def _called(character: CharacterRow) -> list[str]:
+    names = (character.name, character.nickname, *character.name.split()[:1])
+    return [name for name in names if name and name.strip()]
+
+
+def as_heard(begun: BegunTurn, person: str) -> BegunTurn:
+    """The turn as the speaker hears it: their own words are the model's, all else comes from
+    outside, and everything has a name in front. Unchanged where there is one character alone."""
+    if not is_ensemble(begun) or begun.character is None:
+        return begun
+    own = begun.character.id
+    said = begun.turn.message
+    turn = begun.turn.model_copy(update={"message": said and f"{person}: {said}"})
+    history = [_heard(row, own_words=row.character_id == own, person=person)
+               for row in begun.history]  # fmt: skip
+    return begun.model_copy(update={"turn": turn, "history": history})
+
+
+def _heard(row: MessageRow, *, own_words: bool, person: str) -> MessageRow:
+    name = person if row.sender == "user" else row.speaker or "Somebody"
+    sender = "character" if own_words else "user"
+    return row.model_copy(update={"sender": sender, "content": f"{name}: {row.content}"})
+
+
+def introduction(begun: BegunTurn, macros: Mapping[str, str]) -> str:
+    """What the speaker knows of the others; empty where there are none."""
+    if begun.character is None or not begun.others:
+        return ""
+    known = [f"- {_who(other)}{_short(about(other, macros))}" for other in begun.others]
+    name = macros.get("char", begun.character.name)
+    rule = f"Write {name}'s next words and actions alone, and no name in front of them."
+    return "\n".join([*known, rule])
+
+
+def about(other: CharacterRow, macros: Mapping[str, str]) -> str:
+    """Another character's description, in which {{char}} is that character."""
+    called = {"char": other.nickname or other.name, "character_name": other.name}
+    return expand(other.description, names_in({**macros, **called}))
+
+
+def written_of(begun: BegunTurn, macros: Mapping[str, str]) -> Iterable[tuple[CharacterRow, str]]:
+    """Each of the others with all that is written of them, for the screening."""
+    for other in begun.others:
+        texts = (other.personality, other.scenario, other.example_messages)
+        written = (other.name, other.nickname, about(other, macros), *texts)
+        yield other, "\n".join(text for text in written if text)
+
+
+def _who(other: CharacterRow) -> str:
+    age = f"{other.age} years old" if other.age is not None else None
+    facts = ", ".join(fact for fact in (age, other.pronouns) if fact)
+    return f"{other.name} ({facts})" if facts else other.name
+
+
+def _short(text: str) -> str:
+    """The text's beginning as one line."""
+    line = " ".join(text.split())
+    if len(line) > SHORT_CHARS:
+        cut = line[:SHORT_CHARS]
+        line = f"{cut.rpartition(' ')[0] or cut} ..."
+    return f": {line}" if line else ""

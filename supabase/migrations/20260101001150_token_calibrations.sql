@@ -1,0 +1,76 @@
+-- How far each model's tokens are from our estimate (tokens.py), learnt from the usage that
+-- providers report, so that all instances of the functions count alike.
+
+create table public.token_calibrations (
+  provider text not null,
+  model_key text not null,
+  -- latin: text in the Latin alphabet; other: every other script and emoji.
+  script text not null check (script in ('latin', 'other')),
+  -- Real tokens for one estimated.
+  ratio double precision not null check (ratio between 0.5 and 2),
+  samples bigint not null default 1,
+  updated_at timestamptz not null default now(),
+  primary key (provider, model_key, script)
+);
+
+alter table public.token_calibrations enable row level security;
+revoke all on public.token_calibrations from anon, authenticated;
+grant select on public.token_calibrations to authenticated;
+create policy token_calibrations_select on public.token_calibrations for select to authenticated
+  using ((select private.is_admin()));
+
+-- What was learnt of a model: {"latin": ratio, "other": ratio}, as far as there is something.
+create function private.token_ratios(p_provider text, p_model_key text) returns jsonb
+language sql stable set search_path = '' as $$
+  select coalesce(jsonb_object_agg(c.script, c.ratio), '{}')
+  from public.token_calibrations c where c.provider = p_provider and c.model_key = p_model_key
+$$;
+
+-- Learns from the calls of one turn: those that were answered, with "prompt_tokens" as the
+-- provider counted them and "estimate", {"latin": n, "other": n}, as we did.
+--
+-- A prompt speaks for one script, where it is almost all in it, and only when it is long enough
+-- for what chat templates add not to matter. The ratio is an exponentially weighted mean that
+-- follows larger samples faster than smaller ones, since a prompt that is too long is worse than
+-- one that could be longer. No sample counts for more than half or one and a half times what was
+-- known, and the bounds hold: a provider that counts wrongly once does nothing, always, little.
+create function private.calibrate(p_usage jsonb) returns void
+language plpgsql set search_path = '' as $$
+declare
+  v_call record;
+  v_known double precision;
+  v_sample double precision;
+  v_change double precision;
+begin
+  for v_call in
+    select c.provider, c.model_key, c.reported,
+           case when c.latin > c.other then 'latin' else 'other' end as script,
+           greatest(c.latin, c.other) as own, least(c.latin, c.other) as rest
+    from (
+      select u ->> 'provider' as provider, u ->> 'model_key' as model_key,
+             (u ->> 'prompt_tokens')::double precision as reported,
+             (u #>> '{estimate,latin}')::double precision as latin,
+             (u #>> '{estimate,other}')::double precision as other
+      from jsonb_array_elements(p_usage) u where u ->> 'outcome' = 'ok') c
+    where c.reported > 0 and c.latin + c.other >= 200 and greatest(c.latin, c.other) >= 4 * least(c.latin, c.other)
+    -- In one order everywhere, so that two turns never wait for each other.
+    order by 1, 2, 4
+  loop
+    insert into public.token_calibrations (provider, model_key, script, ratio, samples)
+    values (v_call.provider, v_call.model_key, v_call.script, 1, 0) on conflict do nothing;
+    select c.ratio into v_known from public.token_calibrations c
+    where c.provider = v_call.provider and c.model_key = v_call.model_key and c.script = v_call.script
+    for update;
+    -- The rest of the prompt counts as it is known.
+    v_sample := (v_call.reported - v_call.rest * coalesce((
+      select c.ratio from public.token_calibrations c
+      where c.provider = v_call.provider and c.model_key = v_call.model_key and c.script <> v_call.script), 1)) / v_call.own;
+    v_change := least(greatest(v_sample, v_known * 0.5), v_known * 1.5) - v_known;
+    update public.token_calibrations c
+    set ratio = least(greatest(v_known + v_change * case when v_change > 0 then 0.3 else 0.1 end, 0.5), 2),
+        samples = c.samples + 1, updated_at = now()
+    where c.provider = v_call.provider and c.model_key = v_call.model_key and c.script = v_call.script;
+  end loop;
+end $$;
+revoke execute on function private.token_ratios(text, text), private.calibrate(jsonb)
+  from public, anon, authenticated;

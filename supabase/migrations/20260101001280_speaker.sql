@@ -1,0 +1,125 @@
+-- Who speaks next where a conversation has several characters.
+
+-- The characters of a conversation whom its person may meet, the first one first.
+create function private.members(p_conversation public.conversations)
+returns table (character_id uuid, place bigint)
+language sql stable set search_path = '' as $$
+  select m.character_id, row_number() over (order by m.position)
+  from (
+    select (p_conversation).character_id, -1 as position
+    union all
+    select c.character_id, c.position from public.conversation_characters c
+    where c.conversation_id = (p_conversation).id
+      and c.character_id is distinct from (p_conversation).character_id) m
+  join public.characters ch on ch.id = m.character_id
+  where ch.is_public or ch.user_id = (p_conversation).user_id
+$$;
+
+-- Where a text first names somebody, in characters from 1; null where it does not. A name is a word
+-- of its own ("Ann" is not in "Annual"), but in scripts that put no space between words.
+create function private.named_at(p_text text, p_name text) returns integer
+language sql immutable set search_path = '' as $$
+  select nullif(case
+    when btrim(p_name) = '' then 0
+    -- Thai and Lao, Burmese, Khmer, Kana, Han, Hangul (which has particles at the name's end)
+    when p_name ~ '[\u0E00-\u0EFF\u1000-\u109F\u1780-\u17FF\u3040-\u30FF\u3400-\u9FFF\uAC00-\uD7AF]'
+      then strpos(lower(p_text), lower(btrim(p_name)))
+    -- The letters by their numbers: a database's locale may know none but the Latin ones.
+    else regexp_instr(lower(p_text),
+      '(?<![a-z0-9_\u00C0-\u024F\u0370-\u0DFF\u10A0-\u16FF\u1E00-\u1FFF])'
+      || regexp_replace(lower(btrim(p_name)), '([][\\^$.|?*+(){}])', '\\\1', 'g')
+      || '(?![a-z0-9_\u00C0-\u024F\u0370-\u0DFF\u10A0-\u16FF\u1E00-\u1FFF])')
+  end, 0)
+$$;
+
+-- The member whom a text names first, by name, nickname, or the first word of the name where only
+-- one has it and it says who is meant; null when it names nobody.
+create function private.named_member(p_members uuid[], p_text text) returns uuid
+language plpgsql stable set search_path = '' as $$
+begin
+  return (
+    with known as (
+      select m.id, m.place, ch.name, ch.card #>> '{data,nickname}' as nickname,
+             lower(split_part(btrim(ch.name), ' ', 1)) as first_word
+      from unnest(p_members) with ordinality m (id, place) join public.characters ch on ch.id = m.id),
+    names as (
+      select k.id, k.place, k.name as called from known k
+      union all
+      select k.id, k.place, k.nickname from known k
+      union all
+      select max(k.id::text)::uuid, max(k.place), k.first_word from known k
+      where char_length(k.first_word) > 1 and k.first_word <> all (
+        '{the,a,an,mr,mr.,mrs,mrs.,ms,ms.,dr,dr.,sir,lady,lord,old,little,der,die,das,herr,frau,le,la,les,el,los,las,il,lo}')
+      group by k.first_word having count(*) = 1)
+    select n.id from names n
+    where private.named_at(p_text, n.called) is not null
+    order by private.named_at(p_text, n.called), char_length(n.called) desc, n.place
+    limit 1);
+end $$;
+
+-- The character who speaks in a turn; null when the request names one who is not there.
+--
+-- What is written again or carried on stays its author's. Else whom the request names; else whom
+-- the person's message names; else they take turns: who has not spoken for the longest time, of
+-- those who never spoke the one that comes next after the last speaker.
+create function private.speaker(
+  p_conversation public.conversations, p_character_id uuid, p_action text, p_message text,
+  -- the reply to regenerate or to continue; null: the newest
+  p_message_id uuid
+) returns uuid
+language plpgsql stable set search_path = '' as $$
+declare
+  v_members uuid[] := array(select m.character_id from private.members(p_conversation) m order by m.place);
+  v_newest public.messages;
+  v_speaker uuid;
+begin
+  if cardinality(v_members) = 0 and (p_conversation).character_id is null then
+    return p_character_id;  -- who becomes the first
+  elsif p_character_id <> all (v_members) or cardinality(v_members) = 0 then
+    return null;
+  elsif cardinality(v_members) = 1 then
+    return v_members[1];
+  end if;
+
+  if p_action in ('regenerate', 'continue') then
+    select * into v_newest from public.messages m
+    where m.conversation_id = (p_conversation).id
+      and case when p_message_id is null then m.is_active and m.message_type = 'text' else m.id = p_message_id end
+    order by m.position desc limit 1;
+    v_speaker := coalesce(v_newest.character_id, (p_conversation).character_id);
+    if v_newest.sender = 'character' and v_speaker = any (v_members) then
+      return v_speaker;
+    end if;
+  end if;
+
+  return coalesce(
+    p_character_id,
+    private.named_member(v_members, case when p_action = 'send' then p_message else v_newest.content end),
+    (with spoke as (
+       select m.id, m.place, max(said.position) as last
+       from unnest(v_members) with ordinality m (id, place)
+       left join (
+         select * from public.messages n
+         where n.conversation_id = (p_conversation).id and n.is_active and n.message_type = 'text'
+         order by n.position desc limit 200) said
+         on said.sender = 'character' and coalesce(said.character_id, (p_conversation).character_id) = m.id
+       group by m.id, m.place),
+     newest as (select coalesce(max(s.place), 0) as place from spoke s where s.last = (select max(x.last) from spoke x))
+     select s.id from spoke s, newest n
+     order by s.last nulls first, (s.place - n.place - 1 + cardinality(v_members)) % cardinality(v_members)
+     limit 1));
+end $$;
+
+-- The other members of the conversation: what the prompt, the screening and the content policy need.
+create function private.others(p_conversation public.conversations, p_speaker uuid) returns jsonb
+language sql stable set search_path = '' as $$
+  select coalesce(jsonb_agg(
+    private.character_facts(ch) - '{character_book,greetings,system_prompt,post_history_instructions}'::text[]
+    order by m.place), '[]')
+  from private.members(p_conversation) m join public.characters ch on ch.id = m.character_id
+  where m.character_id <> p_speaker
+$$;
+
+revoke execute on function private.members(public.conversations), private.named_at(text, text),
+  private.named_member(uuid[], text), private.speaker(public.conversations, uuid, text, text, uuid),
+  private.others(public.conversations, uuid) from public, anon, authenticated;

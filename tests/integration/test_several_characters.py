@@ -1,0 +1,330 @@
+"""A conversation with several characters, through the real function and database."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from psycopg.types.json import Jsonb
+
+from tests.support.answers import error, text
+from tests.support.stack import DEMO_CHARACTER, Stack
+from tests.support.talk import VENICE, Talk
+
+MARA = str(DEMO_CHARACTER)
+
+
+class Company:
+    """Mara, who was there first, and whoever joins her."""
+
+    def __init__(self, talk: Talk) -> None:
+        self.talk = talk
+        self.stack: Stack = talk.stack
+        self.ids: dict[str, str] = {"Mara Voss": MARA}
+
+    def join(self, name: str, *, nickname: str | None = None, **columns: Any) -> str:
+        card = {"card": Jsonb({"data": {"nickname": nickname}})} if nickname else {}
+        row = {"user_id": self.talk.user.id, "name": name} | columns | card
+        character = self.stack.insert("characters", **row)
+        self.stack.db.execute(
+            "insert into conversation_characters (conversation_id, character_id, position)"
+            " values (%s, %s, %s)",
+            (self.talk.conversation, character, len(self.ids)),
+        )
+        self.ids[name] = str(character)
+        return str(character)
+
+    def who(self, message: str = "And?", **body: Any) -> str:
+        """The name of the one who answers, by the answer and by what is stored."""
+        self.stack.upstream.enqueue(text("Sit."))
+        answer = self.talk.reply(message, **body)
+        row = self.stack.one(
+            "select character_id, sender from messages where id = %s", answer["message_id"]
+        )
+        turn = self.stack.one("select character_id from turns where id = %s", answer["turn_id"])
+        assert str(row["character_id"]) == str(turn["character_id"]) == answer["character_id"]
+        return next(name for name, own in self.ids.items() if own == answer["character_id"])
+
+    def prompt(self) -> list[tuple[str, str]]:
+        messages = self.stack.upstream.calls[-1].json["messages"]
+        return [(message["role"], message["content"]) for message in messages]
+
+
+@pytest.fixture
+def company(talk: Talk) -> Company:
+    talk.stack.db.execute("update profiles set display_name = 'Ada'")
+    return Company(talk)
+
+
+class TestSpeaker:
+    def test_is_the_only_character(self, company: Company) -> None:
+        assert company.who() == company.who(character_id=MARA) == "Mara Voss"
+
+    def test_is_whom_the_request_names(self, company: Company) -> None:
+        tomas = company.join("Tomas Lind")
+        assert company.who("Mara, who is he?", character_id=tomas) == "Tomas Lind"
+        assert company.who("Tomas?", character_id=MARA) == "Mara Voss"
+
+    def test_must_be_there(self, company: Company) -> None:
+        company.join("Tomas Lind")
+        stranger = company.stack.insert("characters", user_id=company.talk.user.id, name="Eve")
+        answer = company.talk.say(character_id=str(stranger))
+        assert (answer.status_code, answer.json()["code"]) == (404, "character_not_found")
+        assert company.talk.said() == []
+
+    @pytest.mark.parametrize(
+        ("message", "speaker"),
+        [
+            ("Tomas Lind, row us over.", "Tomas Lind"),
+            ("What do you say, TOMAS?", "Tomas Lind"),
+            ("Would Tomas's boat float?", "Tomas Lind"),
+            ("Zoë, sing.", "Zoë"),
+            ("Hello, 葵さん、元気？", "葵"),
+            ("Captain Bo! To me!", "The Captain"),
+            ("The captain said so.", "The Captain"),
+            ("Mara, tell Tomas.", "Mara Voss"),
+            ("I would ask Zoë, but Mara knows.", "Zoë"),
+            ("(Tomas)", "Tomas Lind"),
+        ],
+    )
+    def test_is_whom_the_message_names_first(
+        self, company: Company, message: str, speaker: str
+    ) -> None:
+        company.join("Tomas Lind")
+        company.join("Zoë")
+        company.join("葵")
+        company.join("The Captain", nickname="Captain Bo")
+        assert company.who(message) == speaker
+
+    @pytest.mark.parametrize(
+        "message", ["The sea is rough.", "Tomaso is late.", "marauders!", "a.b", "Zoëlle", "??"]
+    )
+    def test_is_the_first_where_nobody_is_named(self, company: Company, message: str) -> None:
+        company.join("Tomas Lind")
+        company.join("The Captain")
+        company.join("Zoë")
+        company.join("A.*b")
+        assert company.who(message) == "Mara Voss"
+
+    def test_is_not_taken_from_a_first_name_that_two_have(self, company: Company) -> None:
+        company.join("Tomas Lind")
+        company.join("Tomas Berg")
+        assert company.who("Tomas?") == "Mara Voss"
+        assert company.who("Tomas Berg?") == "Tomas Berg"
+
+    def test_changes_by_turns(self, company: Company) -> None:
+        company.join("Tomas")
+        company.join("Vera")
+        names = [company.who() for _ in range(7)]
+        assert names == ["Mara Voss", "Tomas", "Vera"] * 2 + ["Mara Voss"]
+
+    def test_who_was_named_waits_for_the_others(self, company: Company) -> None:
+        company.join("Tomas")
+        company.join("Vera")
+        names = [company.who(said) for said in ("Tomas?", "And?", "And?", "And?")]
+        assert names == ["Tomas", "Vera", "Mara Voss", "Tomas"]
+
+    def test_of_what_was_said_before_is_the_first(self, company: Company) -> None:
+        company.talk.conversation = company.stack.conversation(company.talk.user, "One", "Two")
+        company.join("Tomas")
+        assert company.who() == "Tomas"
+
+    def test_stays_when_a_reply_is_written_again_or_carried_on(self, company: Company) -> None:
+        company.join("Tomas")
+        company.join("Vera")
+        company.who("Vera?")
+        assert company.who(action="regenerate") == "Vera"
+        assert company.who(action="regenerate", character_id=MARA) == "Vera"
+        assert company.who(action="continue", character_id=MARA) == "Vera"
+        assert company.talk.said() == ["Vera?", "> Sit. Sit."]
+
+    def test_of_a_lost_reply_is_whom_the_message_named(self, company: Company) -> None:
+        company.join("Tomas")
+        company.stack.upstream.always(error(400))
+        company.talk.say("Tomas?")
+        company.stack.upstream.reset()
+        url = f"{company.stack.upstream.url}/api/v1"
+        company.stack.db.execute("update api_providers set base_url = %s", (url,))
+        assert company.who(action="regenerate") == "Tomas"
+
+    def test_who_is_hidden_now_is_left_out(self, company: Company) -> None:
+        other = company.stack.user()
+        company.join("Tomas", user_id=other.id, is_public=True)
+        company.stack.db.execute("update characters set is_public = false where name = 'Tomas'")
+        assert company.who("Tomas?") == "Mara Voss"
+        assert "Tomas" not in company.prompt()[0][1]
+
+    def test_without_a_first_one_is_the_next(self, company: Company) -> None:
+        company.talk.conversation = company.stack.conversation(company.talk.user, character_id=None)
+        company.join("Tomas")
+        company.join("Vera")
+        assert company.who("Vera?") == "Vera"
+        row = company.stack.one(
+            "select character_id from conversations where id = %s", company.talk.conversation
+        )
+        assert str(row["character_id"]) == company.ids["Tomas"]
+
+    def test_is_told_at_the_start_of_a_stream_and_again(self, company: Company) -> None:
+        tomas = company.join("Tomas")
+        company.stack.upstream.enqueue(text("Sit."))
+        sent = {"client_message_id": str(uuid4())}
+        for _ in range(2):
+            events = company.talk.stream("Tomas?", **sent)
+            assert {events[0].data["character_id"], events[-1].data["character_id"]} == {tomas}
+        assert company.talk.asked() == [VENICE]
+
+    def test_takes_two_round_trips(self, company: Company) -> None:
+        company.join("Tomas")
+        company.who("Tomas?")
+        calls = company.stack.gateway.calls
+        assert calls == ["POST /rest/v1/rpc/begin_turn", "POST /rest/v1/rpc/finish_turn"]
+
+
+class TestKickoff:
+    def test_is_the_first_ones_greeting(self, company: Company) -> None:
+        company.join("Tomas", first_message="Ahoy, {{user}}.")
+        answer = company.talk.reply(kickoff=True, message=None)
+        assert answer["response"].startswith("*The lamp hisses as Mara trims the wick.")
+        assert answer["character_id"] == MARA
+
+    def test_may_be_anothers(self, company: Company) -> None:
+        tomas = company.join("Tomas", first_message="Ahoy, {{user}}.")
+        answer = company.talk.reply(kickoff=True, message=None, character_id=tomas)
+        assert (answer["response"], answer["character_id"]) == ("Ahoy, Ada.", tomas)
+
+    def test_later_lets_the_next_one_speak(self, company: Company) -> None:
+        company.join("Tomas")
+        company.who()
+        assert company.who(kickoff=True, message=None) == "Tomas"
+        assert company.prompt()[-1] == (
+            "user",
+            "Ada: And?\n\nMara Voss: Sit.\n\n"
+            "[Continue the scene as Tomas from where it stands, without introducing yourself.]",
+        )
+
+
+class TestPrompt:
+    def test_has_the_speakers_card_and_names(self, company: Company) -> None:
+        company.join("Tomas", description="{{char}} rows the boat.", personality="Shy.")
+        company.who("Mara?")
+        company.who("Tomas?")
+
+        (_, system), *said = company.prompt()
+        assert "You are Tomas in a fictional conversation with Ada." in system
+        assert "## Tomas's personality\nShy." in system
+        assert "- Mara Voss (52 years old, she/her): Mara Voss is the keeper" in system
+        assert "Dry-humoured" not in system
+        assert said == [("user", "Ada: Mara?\n\nMara Voss: Sit.\n\nAda: Tomas?")]
+
+    def test_of_one_alone_has_no_names(self, company: Company) -> None:
+        company.who("Hello")
+        company.who("And?")
+        assert company.prompt()[1:] == [
+            ("user", "Hello"),
+            ("assistant", "Sit."),
+            ("user", "And?"),
+        ]
+
+    def test_has_the_speakers_own_memory(self, company: Company) -> None:
+        tomas = company.join("Tomas")
+        for character, fact in ((MARA, "Mara likes ink."), (tomas, "Tomas fears fog.")):
+            memory = company.stack.insert(
+                "memories", user_id=company.talk.user.id, tier="character", character_id=character
+            )
+            company.stack.insert("memory_facts", memory_id=memory, content=fact)
+
+        company.who("Tomas?", memory_tier="character")
+
+        system = company.prompt()[0][1]
+        assert "- Tomas fears fog." in system
+        assert "likes ink" not in system
+        counted = company.stack.all(
+            "select character_id from memories where interaction_count = 1 and tier = 'character'"
+        )
+        assert [str(row["character_id"]) for row in counted] == [tomas]
+
+
+class TestReply:
+    def test_ends_where_another_begins(self, company: Company) -> None:
+        company.join("Tomas Lind")
+        company.stack.upstream.enqueue(text("Tomas Lind: No.\nMara: Sit."))
+        answer = company.talk.reply("Tomas?")
+        assert answer["response"] == "No."
+        assert company.stack.upstream.calls[-1].json["stop"] == [
+            "\nAda:",
+            "\nMara Voss:",
+            "\nMara:",
+            "\nUser:",
+        ]
+
+
+ADULT: dict[str, Any] = {"age": 40, "content_rating": "nsfw"}
+
+
+class TestPolicy:
+    @pytest.fixture
+    def adults(self, company: Company) -> Company:
+        company.stack.db.execute("update profiles set age_verified = true")
+        company.stack.db.execute("update characters set age = 40, content_rating = 'nsfw'")
+        return company
+
+    def tier(self, company: Company) -> str:
+        company.stack.upstream.enqueue(text("Sit."))
+        return str(company.talk.reply(character_id=MARA, content_tier="nsfw")["content_tier"])
+
+    @pytest.mark.parametrize(
+        ("columns", "tier"),
+        [
+            (ADULT, "nsfw"),
+            (ADULT | {"age": None}, "sfw"),
+            (ADULT | {"age": 17}, "sfw"),
+            (ADULT | {"content_rating": "sfw"}, "sfw"),
+        ],
+    )
+    def test_tier_is_for_all_members(
+        self, adults: Company, columns: dict[str, Any], tier: str
+    ) -> None:
+        adults.join("Tomas", **columns)
+        assert self.tier(adults) == tier
+
+    def test_member_who_is_silent_is_screened(self, adults: Company) -> None:
+        adults.join("Tomas", **ADULT, personality="She is 12 years old.")
+        answer = adults.talk.say(character_id=MARA, content_tier="nsfw")
+        assert (answer.status_code, answer.json()["code"]) == (403, "content_refused")
+        assert adults.talk.asked() == []
+
+
+class TestMembers:
+    """What people may do with the table is in test_access; this is what it allows at all."""
+
+    def test_are_eight_at_most(self, company: Company) -> None:
+        for number in range(7):
+            company.join(f"Guest {number}")
+        with pytest.raises(Exception, match="position_check"):
+            company.join("Guest 8")
+
+    @pytest.mark.parametrize("mine", [True, False])
+    def test_are_whom_the_person_may_meet(self, company: Company, mine: bool) -> None:
+        owner = company.talk.user if mine else company.stack.user()
+        hidden = company.stack.insert("characters", user_id=owner.id, name="Hidden")
+        row = {
+            "conversation_id": str(company.talk.conversation),
+            "character_id": str(hidden),
+            "position": 1,
+        }
+        with company.stack.data_api(company.talk.user) as api:
+            assert api.post("/conversation_characters", json=row).is_success is mine
+
+    def test_conversation_of_somebody_else_is_closed(self, company: Company) -> None:
+        row = {"conversation_id": str(company.talk.conversation), "character_id": MARA}
+        with company.stack.data_api(company.stack.user()) as api:
+            answer = api.post("/conversation_characters", json=row | {"position": 1})
+            assert answer.status_code == 403
+
+    def test_that_is_deleted_leaves_its_words(self, company: Company) -> None:
+        company.join("Tomas")
+        company.who("Tomas?")
+        company.stack.db.execute("delete from characters where name = 'Tomas'")
+        assert company.who("And?") == "Mara Voss"
+        assert company.talk.said() == ["Tomas?", "> Sit.", "And?", "> Sit."]

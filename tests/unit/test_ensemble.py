@@ -1,0 +1,190 @@
+"""Several characters: one speaks, the others are known and heard."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from roleplay_chat.api import ChatRequest, Tier
+from roleplay_chat.ensemble import SHORT_CHARS, as_heard, cast_of, introduction, is_ensemble
+from roleplay_chat.macros import macros_of
+from roleplay_chat.passages import passages_of
+from roleplay_chat.policy import content_tier
+from roleplay_chat.reply import Reply, stop_strings
+from roleplay_chat.rows import BegunTurn, CharacterRow, UserRow
+from roleplay_chat.screening import screen
+
+MARA = {"id": UUID(int=1), "name": "Mara Voss", "age": 52}
+TOMAS = {
+    "id": UUID(int=2),
+    "name": "Tomas Lind",
+    "nickname": "Tom",
+    "description": "{{char}} rows for {{user}}.",
+    "age": 34,
+}
+SAID = [
+    {"sender": "character", "content": "Sit.", "character_id": UUID(int=1), "speaker": "Mara Voss"},
+    {"sender": "user", "content": "Thanks."},
+    {"sender": "character", "content": "Hm.", "character_id": UUID(int=2), "speaker": "Tomas Lind"},
+]
+
+
+def begun(**rows: Any) -> BegunTurn:
+    ordinary = {
+        "now": datetime(2026, 1, 3, tzinfo=UTC),
+        "turn": {"id": UUID(int=9), "message": "Hello"},
+        "user": {"name": "Ada"},
+        "character": MARA,
+        "others": [TOMAS],
+        "history": SAID,
+    }
+    return BegunTurn.model_validate(ordinary | rows)
+
+
+def heard(turn: BegunTurn) -> list[tuple[str, str]]:
+    turn = as_heard(turn, "Ada")
+    return [(row.sender, row.content) for row in turn.history] + [("user", turn.turn.message or "")]
+
+
+class TestHistory:
+    def test_has_names_and_only_the_speakers_words_are_the_models(self) -> None:
+        assert heard(begun()) == [
+            ("character", "Mara Voss: Sit."),
+            ("user", "Ada: Thanks."),
+            ("user", "Tomas Lind: Hm."),
+            ("user", "Ada: Hello"),
+        ]
+
+    def test_is_the_other_way_round_for_the_other(self) -> None:
+        assert [sender for sender, _ in heard(begun(character=TOMAS, others=[MARA]))] == [
+            "user",
+            "user",
+            "character",
+            "user",
+        ]
+
+    def test_keeps_the_names_of_who_has_left(self) -> None:
+        gone = begun(others=[])
+        assert is_ensemble(gone)
+        assert ("user", "Tomas Lind: Hm.") in heard(gone)
+
+    def test_of_one_character_alone_is_as_it_was(self) -> None:
+        alone = begun(others=[], history=SAID[:2])
+        assert not is_ensemble(alone)
+        assert as_heard(alone, "Ada") is alone
+
+    def test_of_a_task_without_characters_is_as_it_was(self) -> None:
+        story = begun(character=None, others=[])
+        assert as_heard(story, "Ada") is story
+
+    def test_without_a_message_has_none(self) -> None:
+        silent = begun(turn={"id": UUID(int=9), "message": None})
+        assert as_heard(silent, "Ada").turn.message is None
+
+
+class TestIntroduction:
+    def test_says_who_is_there(self) -> None:
+        macros = macros_of(begun(), ChatRequest())
+        assert introduction(begun(), macros) == (
+            "- Tomas Lind (34 years old): Tom rows for Ada.\n"
+            "Write Mara Voss's next words and actions alone, and no name in front of them."
+        )
+
+    @pytest.mark.parametrize("text", ["word " * 1000, "灯" * 1000, "a\n\nb " * 300])
+    def test_is_short(self, text: str) -> None:
+        long = begun(others=[TOMAS | {"description": text}])
+        line = introduction(long, {}).splitlines()[0]
+        assert len(line) < SHORT_CHARS + 40
+        assert line.endswith(" ...")
+
+    def test_is_empty_for_one_alone(self) -> None:
+        assert introduction(begun(others=[]), {}) == ""
+
+
+class TestReply:
+    def shown(self, text: str, **rows: Any) -> str:
+        reply = Reply(cast_of(begun(**rows)))
+        return "".join(reply.feed(letter) for letter in text) + reply.rest()
+
+    @pytest.mark.parametrize("label", ["Tomas Lind:", "Tom:", "Tomas:", "**Tomas Lind:**", "Ada:"])
+    def test_ends_where_somebody_else_begins(self, label: str) -> None:
+        assert self.shown(f"Mara Voss: Sit.\n{label} No.") == "Sit."
+
+    def test_of_the_other_keeps_what_he_says(self) -> None:
+        assert self.shown("Tomas: No.\nMara: Sit.", character=TOMAS, others=[MARA]) == "No."
+
+    def test_may_tell_of_others(self) -> None:
+        assert self.shown("*Tomas nods.*\nTomas says nothing.") == (
+            "*Tomas nods.*\nTomas says nothing."
+        )
+
+    def test_of_a_namesake_is_not_cut_at_the_name_they_share(self) -> None:
+        namesake = MARA | {"id": UUID(int=3), "name": "Mara Lind"}
+        said = "Mara: Sit.\nMara: There is tea.\nMara Lind: No."
+        assert self.shown(said, others=[namesake]) == "Sit.\nMara: There is tea."
+
+    def test_upstream_is_told_the_commonest_of_them(self) -> None:
+        assert stop_strings(cast_of(begun())) == [
+            "\nAda:",
+            "\nTomas Lind:",
+            "\nTom:",
+            "\nTomas:",
+            "\nUser:",
+        ]
+
+
+class TestPolicy:
+    @pytest.mark.parametrize(
+        ("other", "tier"),
+        [
+            ({"age": 34, "content_rating": "nsfw"}, "nsfw"),
+            ({"age": 34, "content_rating": "sfw"}, "sfw"),
+            ({"age": 17, "content_rating": "nsfw"}, "sfw"),
+            ({"age": None, "content_rating": "nsfw"}, "sfw"),
+        ],
+    )
+    def test_one_member_decides_for_all(self, other: dict[str, Any], tier: Tier) -> None:
+        adult = {"age": 40, "content_rating": "nsfw"}
+        given = content_tier(
+            "nsfw",
+            user=UserRow(age_verified=True),
+            conversation=None,
+            character=CharacterRow.model_validate(MARA | adult),
+            persona=None,
+            others=[
+                CharacterRow.model_validate(MARA | adult),
+                CharacterRow.model_validate(TOMAS | other),
+            ],
+        )
+        assert given == tier
+
+    @pytest.mark.parametrize(
+        "column", ["name", "nickname", "description", "personality", "scenario", "example_messages"]
+    )
+    def test_all_that_is_written_of_a_member_is_screened(self, column: str) -> None:
+        turn = begun(
+            others=[TOMAS | {"age": None, column: "A 12 year old."}],
+            turn={"id": UUID(int=9), "message": "A sexual scene."},
+        )
+        finding = screen(passages_of(turn, ChatRequest(), history_bytes=1000), tier="sfw")
+        assert finding is not None
+
+    def test_declared_age_of_a_member_is_screened(self) -> None:
+        turn = begun(
+            others=[TOMAS | {"age": 12}],
+            turn={"id": UUID(int=9), "message": "A sexual scene."},
+        )
+        assert screen(passages_of(turn, ChatRequest(), history_bytes=1000), tier="sfw")
+
+    def test_names_in_the_history_are_screened(self) -> None:
+        gone = {"sender": "character", "content": "Hm.", "character_id": UUID(int=5)}
+        turn = begun(others=[], history=[gone | {"speaker": "The 12 year old girl"}])
+        (history,) = [
+            passage
+            for passage in passages_of(turn, ChatRequest(), history_bytes=1000)
+            if passage.part == "history"
+        ]
+        assert "12 year old" in history.text
