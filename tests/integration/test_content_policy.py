@@ -335,13 +335,14 @@ class TestReply:
         assert events(talk, "content refused")[-1]["part"] == "reply"
 
     def test_stream_ends_with_an_error_and_the_upstream_is_closed(self, talk: Talk) -> None:
-        talk.stack.upstream.enqueue(
-            stream(
-                [MINOR, " It is", " a sexual", " scene.", " The kettle hisses. It does.", stall()]
-            )
-        )
+        gate = Gate()
+        parts = [" It is", " a sexual", " scene.", " The kettle hisses. It does.", stall()]
+        talk.stack.upstream.enqueue(stream([MINOR, gate, *parts]))
 
-        received = talk.stream("Hello")
+        with talk.streaming("Hello") as events:
+            received = events.until("delta")
+            gate.open()
+            received += list(events)
 
         shown = "".join(event.data["text"] for event in received if event.name == "delta")
         assert "sexual" not in shown
@@ -353,11 +354,12 @@ class TestReply:
 
     def test_words_that_look_like_it_wait_and_then_come(self, talk: Talk) -> None:
         among_adults(talk)
-        gate = Gate()
-        talk.stack.upstream.enqueue(stream(["Now.", " A 12 year old", gate, " whisky."]))
+        shown_first, gate = Gate(), Gate()
+        talk.stack.upstream.enqueue(stream(["Now.", shown_first, " A 12 year old", gate, " whisky."]))
 
         with talk.streaming("Hello", content_tier="nsfw") as received:
             first = received.until("delta")
+            shown_first.open()
             gate.wait_reached()
             gate.open()
             rest = list(received)
@@ -370,16 +372,27 @@ class TestReply:
         assert talk.said()[-1] == f"> {shown}"
 
     def test_that_breaks_off_in_a_finding_is_not_kept(self, talk: Talk) -> None:
-        gate = Gate()
-        talk.stack.upstream.enqueue(stream([MINOR, " A sexual", gate, abort()]))
+        shown, gate = Gate(), Gate()
+        talk.stack.upstream.enqueue(stream([MINOR, shown, " A sexual", gate, abort()]))
 
         with talk.streaming("Hello") as received:
             received.until("delta")
+            shown.open()
             gate.open()
             rest = list(received)
 
         assert rest[-1].data["code"] == "content_refused"
         assert talk.said() == ["Hello"]
+
+    def test_that_breaks_off_before_anything_is_shown_is_not_asked_of_others(
+        self, talk: Talk
+    ) -> None:
+        talk.stack.upstream.enqueue(stream([f"{MINOR} A sexual"], finish=None))
+
+        answer = talk.say("Hello")
+
+        assert (answer.status_code, answer.json()["code"]) == (403, "content_refused")
+        assert talk.asked() == [VENICE]
 
     def test_character_who_is_a_minor_counts(self, talk: Talk) -> None:
         with_character(talk, age=12)

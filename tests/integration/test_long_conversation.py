@@ -43,13 +43,13 @@ class Scribe:
     async def __call__(self, exchange: Exchange) -> None:
         if not asks_for_notes(exchange.call):
             words = f"({self.turn}) " + "She trims the lamp and listens to the wind. " * 4
-            await stream([words, self.gate, "Aye."])(exchange)
+            await stream([words, self.gate, "Aye."], usage=None)(exchange)
             return
         material = exchange.call.json["messages"][1]["content"]
         turns = sorted({int(number) for number in NUMBER.findall(material)})
         facts = [fact for fact in FACTS.values() if fact in material]
         noted = "Noted: " + " ".join(f"({turn})" for turn in turns)
-        await written(noted, *facts)(exchange)
+        await written(noted, *facts, usage=None)(exchange)
 
 
 class Decisions:

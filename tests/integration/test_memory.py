@@ -48,7 +48,7 @@ def take_turn(
 ) -> dict[str, Any]:
     """One turn whose reply ends after the notes are there; its answer."""
     gate = Gate()
-    talk.stack.upstream.always(either(stream(["Yes", gate, "."]), notes))
+    talk.stack.upstream.always(either(stream(["Yes", gate, "."], usage=None), notes))
     already = len(talk.log)
     with talk.streaming("Go on", **body) as events:
         events.until("delta")

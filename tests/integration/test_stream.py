@@ -21,9 +21,15 @@ def begun(stack: Stack) -> tuple[User, UUID]:
 
 def test_events_come_in_order_and_the_last_is_the_whole_answer(stack: Stack) -> None:
     user, conversation = begun(stack)
-    stack.upstream.enqueue(stream(["\n\nGood ", "evening.\n", "\nSit."]))
+    first, second = Gate(), Gate()
+    stack.upstream.enqueue(stream(["\n\nGood ", first, "evening.\n", second, "\nSit."]))
 
-    events = stack.stream(user, conversation_id=str(conversation), message="Hello")
+    with stack.streaming(user, conversation_id=str(conversation), message="Hello") as received:
+        events = received.until("delta")
+        first.open()
+        events += received.until("delta")
+        second.open()
+        events += list(received)
 
     assert names(events) == ["start", "delta", "delta", "delta", "done"]
     start, done = events[0].data, events[-1].data

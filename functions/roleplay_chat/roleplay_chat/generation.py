@@ -248,9 +248,13 @@ class Generation:
             # The row's address or the key cannot be sent as it is.
             failure = Failure(SITUATIONS["misconfigured"], why=type(error).__name__)
         finally:
-            if self.text or end:
+            if self.finding is None:
                 try:
-                    self._show(target, reply.rest())
+                    # Also what came to nothing is read: a reply that breaks the hard limit ends
+                    # the turn, however it broke off.
+                    held = reply.rest()
+                    if self.text or end:
+                        self._show(target, held)
                 except Refused as refused:
                     failure = self._take_back(refused)
             if end and self.text:
