@@ -355,7 +355,8 @@ class TestReply:
     def test_words_that_look_like_it_wait_and_then_come(self, talk: Talk) -> None:
         among_adults(talk)
         shown_first, gate = Gate(), Gate()
-        talk.stack.upstream.enqueue(stream(["Now.", shown_first, " A 12 year old", gate, " whisky."]))
+        parts = ["Now.", shown_first, " A 12 year old", gate, " whisky."]
+        talk.stack.upstream.enqueue(stream(parts))
 
         with talk.streaming("Hello", content_tier="nsfw") as received:
             first = received.until("delta")

@@ -74,7 +74,8 @@ class TestCut:
         last = events[-1].data
         kept = talk.stack.one("select id from messages where sender = 'character'")
         assert talk.asked() == [VENICE]
-        assert [event.name for event in events] == ["start", "delta", "delta", "error"]
+        names = [event.name for event in events]
+        assert names in (["start", *["delta"] * count, "error"] for count in (1, 2))
         assert (last["success"], last["code"], last["error"]) == (
             False,
             "reply_incomplete",
@@ -294,8 +295,9 @@ class TestClientThatStops:
         talk.stack.upstream.enqueue(stream(["Good ", "evening", stall(comment_every=0.02)]))
 
         with talk.streaming(on_disconnect="stop") as events:
-            events.until("delta")
-            events.until("delta")
+            shown = ""
+            while shown != "Good evening":
+                shown += events.until("delta")[-1].data["text"]
 
         call = talk.stack.upstream.wait_for(lambda upstream: upstream.calls[0].closed_early)
         wait_until(lambda: ended(talk), "the turn to end")
