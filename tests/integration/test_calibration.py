@@ -34,9 +34,7 @@ class TestTurn:
         """A model that counts half as many tokens is given more and more of the history."""
         talk.have_only(VENICE)
         talk.describe(VENICE, context_tokens=4096)
-        talk.conversation = talk.stack.conversation(
-            talk.user, *[LONG[:210]] * 91, remembers=False
-        )
+        talk.conversation = talk.stack.conversation(talk.user, *[LONG[:210]] * 91, remembers=False)
         sizes = []
         for _ in range(12):
             talk.stack.upstream.enqueue(text("Yes.", usage=used(1)))

@@ -18,6 +18,7 @@ from tests.support.answers import (
     text,
     worker_chat,
 )
+from tests.support.stack import Stream
 from tests.support.talk import DOLPHIN_R1, VENICE, WORKER, Talk, failing
 from tests.support.upstream import Answer
 from tests.support.waiting import Gate, wait_until
@@ -290,14 +291,19 @@ class TestClientThatGoesAway:
         assert body["response"] == "Good evening."
 
 
+def until_shown(events: Stream, text: str) -> None:
+    """Read on until this text has come, in however many pieces."""
+    shown = ""
+    while shown != text:
+        shown += events.until("delta")[-1].data["text"]
+
+
 class TestClientThatStops:
     def test_a_stream_keeps_what_came_and_closes_the_connection(self, talk: Talk) -> None:
         talk.stack.upstream.enqueue(stream(["Good ", "evening", stall(comment_every=0.02)]))
 
         with talk.streaming(on_disconnect="stop") as events:
-            shown = ""
-            while shown != "Good evening":
-                shown += events.until("delta")[-1].data["text"]
+            until_shown(events, "Good evening")
 
         call = talk.stack.upstream.wait_for(lambda upstream: upstream.calls[0].closed_early)
         wait_until(lambda: ended(talk), "the turn to end")
@@ -356,8 +362,7 @@ class TestClientThatStops:
     def test_may_go_on_at_once(self, talk: Talk) -> None:
         talk.stack.upstream.enqueue(stream(["Good ", "evening", stall()]), text("to you."))
         with talk.streaming(on_disconnect="stop") as events:
-            events.until("delta")
-            events.until("delta")
+            until_shown(events, "Good evening")
         wait_until(lambda: ended(talk), "the turn to end")
 
         body = talk.reply(action="continue")
