@@ -22,6 +22,9 @@ REFETCH_SECONDS = 30
 """The least time between two fetches, so that made-up key ids cannot cause a flood."""
 RETRY_SECONDS = 5
 """The same after a fetch that failed."""
+REMEMBER_SECONDS = 60
+"""How long a verified token is not verified again: a signature costs as much as a prompt."""
+REMEMBERED_TOKENS = 10_000
 _ASYMMETRIC = frozenset({"ES256", "RS256"})
 
 
@@ -116,12 +119,27 @@ class UserTokens:
         self._issuer = issuer
         self._secret = secret
         self._keys = PublishedKeys(http, keys_url, clock=clock)
+        self._clock = clock
+        self._known: dict[str, tuple[UUID, float, float]] = {}
+        """By token: whose it is, when it was verified, when it expires (in Unix time)."""
 
     async def user_id(self, token: str) -> UUID:
         """The id of the user whom the token names; `ApiError` 401 when it proves nobody.
 
         503 when the keys cannot be had and so nobody can be told from anybody.
         """
+        if known := self._known.get(token):
+            user_id, verified, expires = known
+            if self._clock() - verified < REMEMBER_SECONDS and time.time() < expires:
+                return user_id
+        if len(self._known) >= REMEMBERED_TOKENS:
+            self._known.clear()
+        user_id, expires = await self._verified(token)
+        self._known[token] = (user_id, self._clock(), expires)
+        return user_id
+
+    async def _verified(self, token: str) -> tuple[UUID, float]:
+        """Whose the token is, and when it expires."""
         try:
             header = jwt.get_unverified_header(token)
             key, algorithm = await self._key(header)
@@ -138,7 +156,7 @@ class UserTokens:
             issuer = claims.get("iss", self._issuer if algorithm == "HS256" else None)
             if issuer != self._issuer or claims.get("role", AUDIENCE) != AUDIENCE:
                 raise unauthorized()
-            return UUID(claims["sub"])
+            return UUID(claims["sub"]), float(claims["exp"])
         except (jwt.PyJWTError, ValueError) as error:
             raise unauthorized() from error
 

@@ -59,10 +59,8 @@ class App:
     async def _tidy(self) -> dict[str, int]:
         """What turns left behind: those whose process died, and rests that have passed."""
         return {
-            "turns_closed": await self._clients.execute(lambda db: db.rpc("close_abandoned_turns")),
-            "cooldowns_cleared": await self._clients.execute(
-                lambda db: db.rpc("clear_passed_cooldowns")
-            ),
+            "turns_closed": await self._clients.rpc("close_abandoned_turns"),
+            "cooldowns_cleared": await self._clients.rpc("clear_passed_cooldowns"),
         }
 
     async def _check_one(self, worker: Worker) -> dict[str, Any]:
@@ -83,7 +81,7 @@ class App:
             url=worker.url,
         ).to_json()
         parameters = {"p_worker": worker.name, "p_record": record}
-        await self._clients.execute(lambda db: db.rpc("record_worker_health", parameters))
+        await self._clients.rpc("record_worker_health", parameters)
         self._log.info(
             "worker probed",
             extra={

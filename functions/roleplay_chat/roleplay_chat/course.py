@@ -114,7 +114,7 @@ async def _change(
 ) -> Object:
     """What the database function returns. Raises `ApiError` when it refuses."""
     parameters |= {"p_user_id": str(user_id), "p_message_id": str(asked.message_id)}
-    done: Object = await clients.execute(lambda db: db.rpc(function, parameters))
+    done: Object = await clients.rpc(function, parameters)
     ids = {"user_id": str(user_id), "message_id": str(asked.message_id)}
     _log.info(function, extra={"fields": ids | {"outcome": done["outcome"]}})
     if done["outcome"] not in ("done", "message_too_long"):

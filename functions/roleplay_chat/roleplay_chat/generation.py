@@ -288,7 +288,7 @@ class Generation:
 
     def _call(self, target: Target, shape: Shape, limits: "Limits") -> AsyncGenerator[Event, None]:
         messages = self.messages_for(target, shape)
-        self._estimate = estimate_messages(message["content"] for message in messages)
+        self._estimate = estimate_messages([message["content"] for message in messages])
         call = Call(
             target=target,
             messages=messages,

@@ -127,6 +127,24 @@ def _is_suitable(text: str, origin: Tier) -> bool:
     return not (found.absolute or found.together or found.explicit or found.soft)
 
 
+def may_be_due(
+    memory: MemoryRow | None,
+    history: Sequence[MessageRow],
+    *,
+    least_room: int,
+    most_messages: int,
+    tokens: Tokens,
+) -> bool:
+    """Whether `next_step` has to be asked, which needs the whole prompt: `least_room` is the room
+    that the history has in any."""
+    if memory is None or not memory.may_write:
+        return False
+    if memory.backlog or len(history) > START_SHARE * most_messages:
+        return True
+    said = tokens.count("".join(row.content for row in history))
+    return said + (TOKENS_PER_MESSAGE + 1) * len(history) > START_SHARE * least_room
+
+
 def next_step(
     memory: MemoryRow | None,
     history: Sequence[MessageRow],

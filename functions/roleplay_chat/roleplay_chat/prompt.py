@@ -81,6 +81,13 @@ def history_room(
     return _frame(begun, request, tier, family, context_tokens - max_tokens, tokens).room
 
 
+def least_history_room(context_tokens: int, max_tokens: int) -> int:
+    """How many of these tokens the history has at least, whatever stands around it."""
+    budget = context_tokens - max_tokens
+    left = budget - int(budget * CLOSING_SHARE)
+    return int(min(budget * HISTORY_SHARE, left / 2))
+
+
 @dataclass(frozen=True)
 class _Frame:
     """What stands around the history."""

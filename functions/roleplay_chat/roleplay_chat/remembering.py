@@ -7,6 +7,7 @@ saved with it, in the same call; what comes later is saved by a call of its own.
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import cached_property
 from logging import INFO, WARNING, getLogger
 from typing import Any
 
@@ -58,15 +59,19 @@ class Remembering:
         self._reply_is_over = asyncio.Event()
         self._task: asyncio.Task[Written | None] | None = None
         self._is_saved = False
+        self._extras = extras
+
+    @cached_property
+    def _generation(self) -> Generation:
         # Nobody waits for it, so silence is no reason to give up before the time is over.
-        seconds = settings.memory_timeout_seconds
+        seconds = self._settings.memory_timeout_seconds
         patient = {"turn_budget_seconds": seconds, "first_token_timeout_seconds": seconds}
-        self._generation = Generation(
-            http=clients.http(),
-            settings=settings.model_copy(update=patient),
-            tier=tier,
+        return Generation(
+            http=self._clients.http(),
+            settings=self._settings.model_copy(update=patient),
+            tier=self._tier,
             messages_for=self._messages_for,
-            extras=extras,
+            extras=self._extras,
             reply_for=lambda target: Reply(thinking="leading" if target.thinks_first else "tagged"),
             on_text=lambda *_: None,
         )
@@ -74,16 +79,23 @@ class Remembering:
     @property
     def attempts(self) -> list[Attempt]:
         """The calls that are over and accounted for with the reply."""
-        is_running = self._task is not None and not self._task.done()
-        return [] if is_running else self._generation.attempts
+        is_over = self._task is not None and self._task.done()
+        return self._generation.attempts if is_over else []
 
     def begin(self, reply: Target | None, indicated: Sequence[Indicated]) -> None:
         """Write down what is due, if anything is.
 
         `reply` is who is asked first for the reply; `indicated` what the turn's parts indicate.
         """
-        kept = self._begun.memory
-        if self._settings.memory_enabled and reply and kept and kept.may_write:
+        if not self._settings.memory_enabled or reply is None:
+            return
+        if memory.may_be_due(
+            self._begun.memory,
+            self._begun.history,
+            least_room=prompt.least_history_room(reply.context_tokens, reply.max_tokens),
+            most_messages=self._settings.history_messages,
+            tokens=reply.tokens,
+        ):
             self._indicated = indicated
             self._task = asyncio.create_task(self._write(reply))
 

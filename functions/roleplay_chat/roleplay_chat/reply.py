@@ -104,6 +104,42 @@ class Reply:
         return piece
 
 
+class Markers:
+    """Texts to look for without regard to case, and what may turn out to be one."""
+
+    def __init__(self, markers: Iterable[str]) -> None:
+        self._markers = tuple(marker.lower() for marker in markers)
+        self._begin_with = frozenset(marker[0] for marker in self._markers)
+        self._longest = max(map(len, self._markers))
+
+    def first(self, text: str) -> tuple[int, str] | None:
+        """Where the first one is, and which, in lower case."""
+        lower = _lower(text)
+        found = ((lower.find(marker), marker) for marker in self._markers)
+        return min((one for one in found if one[0] >= 0), key=lambda one: one[0], default=None)
+
+    def partial(self, text: str) -> int:
+        """The length of the longest end of the text with which one begins."""
+        end = _lower(text)[1 - self._longest :] if self._longest > 1 else ""
+        for place, char in enumerate(end):
+            if char in self._begin_with:
+                rest = end[place:]
+                if any(marker.startswith(rest) for marker in self._markers):
+                    return len(rest)
+        return 0
+
+
+def _lower(text: str) -> str:
+    """In lower case, each character in its place."""
+    lower = text.lower()
+    if len(lower) == len(text):
+        return lower
+    return "".join(char.lower() if len(char.lower()) == 1 else char for char in text)
+
+
+_TAGS, _CLOSING_TAGS = Markers((*_OPEN, *_CLOSE)), Markers(_CLOSE)
+
+
 class Reasoning:
     """Drops what stands between thinking tags, also when the closing one never comes."""
 
@@ -114,14 +150,15 @@ class Reasoning:
 
     def feed(self, piece: str) -> str:
         text, shown = self._held + piece, ""
-        while (tag := _first(text, _CLOSE if self._inside else _OPEN + _CLOSE)) is not None:
-            before, text = text[: tag.start()], text[tag.end() :]
-            orphan = not self._inside and tag[0].lower() in _CLOSE
+        while found := (_CLOSING_TAGS if self._inside else _TAGS).first(text):
+            start, tag = found
+            before, text = text[:start], text[start + len(tag) :]
+            orphan = not self._inside and tag in _CLOSE
             if not self._inside and not (orphan and self._leading):
                 shown += before
             self._inside = not self._inside and not orphan
             self._leading = False
-        keep = len(text) if self._leading else _partial(text, _OPEN + _CLOSE)
+        keep = len(text) if self._leading else _TAGS.partial(text)
         self._held = text[len(text) - keep :]
         return shown if self._inside else shown + text[: len(text) - keep]
 
@@ -167,7 +204,7 @@ class Stop:
 
     def __init__(self, cast: Cast) -> None:
         lines = tuple(f"\n{label}" for label in _labels(cast.not_own))
-        self._markers = (*lines, *_TOKENS)
+        self._markers = Markers((*lines, *_TOKENS))
         self._held = ""
         self.found = False
 
@@ -175,11 +212,11 @@ class Stop:
         if self.found:
             return ""
         text = self._held + piece
-        if marker := _first(text, self._markers):
+        if found := self._markers.first(text):
             self.found = True
             self._held = ""
-            return text[: marker.start()]
-        keep = _partial(text, self._markers)
+            return text[: found[0]]
+        keep = self._markers.partial(text)
         self._held = text[len(text) - keep :]
         return text[: len(text) - keep]
 
@@ -244,10 +281,6 @@ def _labels(names: Iterable[str]) -> tuple[str, ...]:
     )
 
 
-def _first(text: str, markers: Sequence[str]) -> re.Match[str] | None:
-    return re.search("|".join(map(re.escape, markers)), text, re.IGNORECASE)
-
-
 def _starts(text: str, labels: Sequence[str]) -> str:
     """The label that the text begins with, or nothing."""
     lower = text.lower()
@@ -258,17 +291,6 @@ def _may_start(text: str, labels: Sequence[str]) -> bool:
     """Whether the text, if it went on, could begin with a label."""
     lower = text.lower()
     return any(label.lower().startswith(lower) for label in labels)
-
-
-def _partial(text: str, markers: Sequence[str]) -> int:
-    """The length of the longest end of the text with which a marker begins."""
-    lower = text.lower()
-    longest = max(map(len, markers)) - 1
-    for length in range(min(longest, len(text)), 0, -1):
-        end = lower[-length:]
-        if any(marker.lower().startswith(end) for marker in markers):
-            return length
-    return 0
 
 
 _SENTENCE_END = re.compile(r"[.!?…。！？][\"'”’»*_)\]]*(?=\s|$)|[。！？][\"'”’»」』*_)\]]*")

@@ -14,7 +14,7 @@ from typing import Literal
 
 from edge.errors import ApiError
 from roleplay_chat.api import Tier
-from roleplay_chat.indications import Marks, is_quiet, marks
+from roleplay_chat.indications import NOTHING, Marks, is_quiet, marks
 from roleplay_chat.policy import ADULT_AGE
 
 Category = Literal["absolute", "sexual", "adult_turn", "classifier"]
@@ -82,7 +82,7 @@ def read(passages: Sequence[Passage]) -> list[Indicated]:
 
 
 def _read(passage: Passage) -> Marks:
-    found = marks(passage.text)
+    found = marks(passage.text) if passage.text else NOTHING
     declared_minor = passage.age is not None and passage.age < ADULT_AGE
     return replace(found, minor=True) if declared_minor else found
 

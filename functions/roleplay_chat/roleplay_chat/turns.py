@@ -105,10 +105,10 @@ async def begin(
         "p_history_limit": history_messages,
     }
     try:
-        begun = await clients.execute(lambda db: db.rpc("begin_turn", parameters))
+        begun = await clients.rpc("begin_turn", parameters)
     except ApiError:
         await asyncio.sleep(FIRST_RETRY_SECONDS)
-        begun = await clients.execute(lambda db: db.rpc("begin_turn", parameters))
+        begun = await clients.rpc("begin_turn", parameters)
     outcome = begun["outcome"]
     if outcome == "started":
         return await _typed(clients, begun)
@@ -171,7 +171,7 @@ async def finish(clients: Clients, end: TurnEnd, *, seconds: float) -> Saved | N
     pause = FIRST_RETRY_SECONDS
     while True:
         try:
-            saved = await clients.execute(lambda db: db.rpc("finish_turn", parameters))
+            saved = await clients.rpc("finish_turn", parameters)
         except ApiError:
             if time.monotonic() + pause > deadline:
                 return None
@@ -193,10 +193,10 @@ async def remember(
     """
     parameters = {"p_turn_id": str(turn_id), "p_memory": memory, "p_usage": list(usage)}
     try:
-        return bool(await clients.execute(lambda db: db.rpc("remember", parameters)))
+        return bool(await clients.rpc("remember", parameters))
     except ApiError:
         await asyncio.sleep(LONGEST_RETRY_SECONDS)
-        return bool(await clients.execute(lambda db: db.rpc("remember", parameters)))
+        return bool(await clients.rpc("remember", parameters))
 
 
 def _text(value: UUID | None) -> str | None:

@@ -42,7 +42,7 @@ async def import_card(clients: Clients, user_id: UUID, body: Object) -> Object:
         raise refusal(finding)
     row = card.columns() | {"card": card.original}
     parameters = {"p_user_id": str(user_id), "p_character": row}
-    saved = await clients.execute(lambda db: db.rpc("import_character", parameters))
+    saved = await clients.rpc("import_character", parameters)
     _check_saved(saved["outcome"])
     ids = {"user_id": str(user_id), "character_id": saved["character_id"]}
     _log.info("card imported", extra={"fields": ids | {"version": card.version}})

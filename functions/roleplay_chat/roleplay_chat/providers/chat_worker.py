@@ -7,7 +7,7 @@ from typing import Any
 import httpx
 
 from roleplay_chat.failures import UpstreamError, failed, from_worker
-from roleplay_chat.providers import Call, End, Event, Text, first_bytes
+from roleplay_chat.providers import Call, End, Event, Text, first_bytes, post
 
 
 async def generate(http: httpx.AsyncClient, call: Call) -> AsyncGenerator[Event, None]:
@@ -19,9 +19,7 @@ async def generate(http: httpx.AsyncClient, call: Call) -> AsyncGenerator[Event,
         "sfw_mode": call.tier == "sfw",
         "content_tier": call.tier,
     }
-    async with http.stream(
-        "POST", call.target.url, json=body, headers=call.headers, timeout=call.timeout
-    ) as response:
+    async with post(http, call, body) as response:
         text, tokens = read_answer(response.status_code, await first_bytes(response))
     yield Text(text)
     yield End("stop", completion_tokens=tokens)

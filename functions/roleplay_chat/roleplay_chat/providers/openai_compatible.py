@@ -13,7 +13,7 @@ import httpx
 from httpx_sse._decoders import SSEDecoder, SSELineDecoder
 
 from roleplay_chat.failures import UpstreamError, failed, from_error, from_response
-from roleplay_chat.providers import Call, End, Event, Text, first_bytes
+from roleplay_chat.providers import Call, End, Event, Text, first_bytes, post
 
 MAX_REPLY_CHARS = 60_000
 """A reply that does not end is ended here."""
@@ -29,9 +29,7 @@ async def generate(http: httpx.AsyncClient, call: Call) -> AsyncGenerator[Event,
         "messages": call.messages,
         "stream": True,
     }
-    async with http.stream(
-        "POST", call.target.url, json=body, headers=call.headers, timeout=call.timeout
-    ) as response:
+    async with post(http, call, body) as response:
         if response.status_code != 200:
             raise UpstreamError(
                 from_response(response.status_code, response.headers, await first_bytes(response))
@@ -116,21 +114,22 @@ class Reading:
             return
         chunk = _parse(data)
         _raise_error(chunk.get("error"))
-        if isinstance(chunk.get("usage"), Mapping):
+        if isinstance(chunk.get("usage"), dict):
             self._usage = chunk["usage"]
         choices = chunk.get("choices")
         for choice in choices if isinstance(choices, list) else []:
-            if isinstance(choice, Mapping):
+            if isinstance(choice, dict):
                 yield from self._choice(choice)
 
     def _choice(self, choice: Mapping[str, Any]) -> Iterator[Text]:
         _raise_error(choice.get("error"))
         said = choice.get("delta") or choice.get("message")
-        if isinstance(said, Mapping):
+        if isinstance(said, dict):
             text = _content(said.get("content"))
-            reasoned = any(said.get(name) for name in REASONING)
+            spoke = bool(text) and not text.isspace()
+            reasoned = not spoke and any(said.get(name) for name in REASONING)
             self._chars += len(text)
-            self._spoke = self._spoke or bool(text.strip())
+            self._spoke = self._spoke or spoke
             self._reasoned = self._reasoned or reasoned
             if text or reasoned:
                 yield Text(text)
@@ -163,7 +162,7 @@ def _parse(data: str) -> Mapping[str, Any]:
         chunk = json.loads(data)
     except (ValueError, RecursionError) as error:
         raise failed("unreadable", why="not JSON") from error
-    if not isinstance(chunk, Mapping):
+    if not isinstance(chunk, dict):
         raise failed("unreadable", why="not a JSON object")
     return chunk
 
