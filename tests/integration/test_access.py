@@ -32,6 +32,7 @@ api_providers, inactive ----  ----  ----  s---  siud
 characters              ----  siud  ----  s---  siud
 characters, public      ----  siud  s---  s---  siud
 conversations           ----  siud  ----  ----  siud
+health_check_steps      ----  ----  ----  s---  siud
 memories                ----  si-d  ----  ----  siud
 memory_facts            ----  siud  ----  ----  siud
 messages                ----  si--  ----  ----  siud
@@ -40,7 +41,9 @@ profiles                ----  siu-  ----  s---  siud
 prompt_templates        ----  ----  ----  s---  siud
 system_config           ----  s---  s---  s---  s---
 turns                   ----  s---  ----  s---  siud
+usage_daily             ----  ----  ----  s---  siud
 usage_events            ----  s---  ----  s---  siud
+usage_hourly            ----  ----  ----  s---  siud
 user_roles              ----  s---  ----  s---  siud
 """
 _HEAD, *_LINES = MATRIX.strip().splitlines()
@@ -56,7 +59,9 @@ PRIVATE = {"system_settings"}
 """The relations that the Data API does not know."""
 
 GRANTS = """
-api_models: select
+api_models: select(capabilities, catalog_status, created_at, description, display_name,
+    endpoint_path, id, input_defaults, is_active, is_default, modality, model_family, model_key,
+    pricing, priority, provider_id, task, updated_at)
 api_providers: select(display_name, id, is_active, name)
 characters: delete, select
 characters: insert(age, alternate_greetings, character_book, content_rating, created_at,
@@ -68,6 +73,7 @@ characters: update(age, alternate_greetings, character_book, content_rating, cre
 conversations: delete, select
 conversations: insert(character_id, content_tier, id, title, user_character_id, user_id)
 conversations: update(content_tier, title, user_character_id)
+health_check_steps: select
 memories: delete, select
 memories: insert(character_id, conversation_id, id, tier, user_id)
 memory_facts: delete, select
@@ -82,7 +88,9 @@ profiles: update(display_name)
 prompt_templates: select
 system_config: select
 turns: select
+usage_daily: select
 usage_events: select
+usage_hourly: select
 user_roles: select
 """
 """What people who are signed in were granted. Everybody else: nothing."""
@@ -91,6 +99,7 @@ POLICIES = """
 api_models_select api_providers_select
 characters_select characters_insert characters_update characters_delete
 conversations_select conversations_insert conversations_update conversations_delete
+health_check_steps_select
 memories_select memories_insert memories_delete
 memory_facts_all
 messages_select messages_insert
@@ -98,26 +107,29 @@ model_cooldowns_select
 profiles_select profiles_insert profiles_update
 prompt_templates_select
 turns_select
+usage_daily_select
 usage_events_select
+usage_hourly_select
 user_roles_select
 """
 
 FUNCTIONS = {
     "service_role": """
-        public.begin_turn public.branch_conversation public.choose_variant
-        public.clear_passed_cooldowns public.close_abandoned_turns public.delete_messages
-        public.edit_message public.finish_turn public.import_character
-        public.record_worker_health public.set_chat_worker_url
+        public.apply_retention public.begin_step public.begin_turn public.branch_conversation
+        public.choose_variant public.clear_passed_cooldowns public.close_abandoned_turns
+        public.delete_messages public.edit_message public.end_step public.finish_turn
+        public.import_character public.record_catalog public.record_worker_health
+        public.roll_up_usage public.set_chat_worker_url
     """,
     "authenticated": "private.may_meet",
     "authenticated service_role": "private.is_admin",
     # Called by the functions above, and by triggers and constraints.
     "": """
-        private.are_limits private.character_facts private.cool_down private.course_refusal
-        private.history
-        private.is_public_host private.is_spent private.limits_for private.models_for
-        private.reached_limit private.record_interaction private.remembered private.replay
-        private.touch_updated_at private.why_refused private.written_before
+        private.are_limits private.catalog_prices private.character_facts private.cool_down
+        private.course_refusal private.history private.is_public_host private.is_retention
+        private.is_spent private.limits_for private.models_for private.reached_limit
+        private.record_interaction private.remembered private.replay
+        private.touch_updated_at private.usage_sums private.why_refused private.written_before
     """,
 }
 """All functions, by those who may execute them."""
@@ -163,6 +175,40 @@ def turn(stack: Stack, owner: User) -> dict[str, Any]:
 def usage(owner: User) -> dict[str, Any]:
     row = {"user_id": str(owner.id), "provider": "p", "model_key": "m"}
     return row | {"outcome": "ok", "duration_ms": 1}
+
+
+def summed(*bucket: str) -> Callable[..., dict[str, Any]]:
+    """A row of a roll-up, in the bucket of that name and time."""
+
+    def row(*_: object) -> dict[str, Any]:
+        counts = dict.fromkeys(("calls", "turns", "prompt_tokens", "completion_tokens"), 1)
+        times = {"duration_p50_ms": 1, "duration_p95_ms": 1}
+        named = {"provider": "p", "model_key": uuid4().hex, "outcome": "ok"}
+        return {bucket[0]: bucket[1]} | named | counts | times
+
+    return row
+
+
+def stored(table: str, row: Callable[..., dict[str, Any]], key: str) -> Callable[..., Any]:
+    """Puts such a row into a table that has no id."""
+
+    def make(stack: Stack, owner: User) -> dict[str, Any]:
+        columns = row(stack, owner)
+        stack.db.execute(
+            f"insert into {table} ({', '.join(columns)}) "  # noqa: S608
+            f"values ({', '.join(['%s'] * len(columns))})".encode(),
+            list(columns.values()),
+        )
+        return {key: columns[key]}
+
+    return make
+
+
+def step(*_: object) -> dict[str, Any]:
+    return {"step": uuid4().hex, "begun_at": "2026-01-01"}
+
+
+HOURLY, DAILY = summed("hour", "2026-01-01T05:00:00Z"), summed("day", "2026-01-01")
 
 
 def template() -> dict[str, Any]:
@@ -243,6 +289,9 @@ ROWS = {
         lambda s, o: {"user_id": str(o.id), "character_id": str(DEMO_CHARACTER)},
         {"title": "Fog"},
     ),
+    "health_check_steps": Row(
+        stored("health_check_steps", step, "step"), step, {"begun_at": "2027-01-01"}
+    ),
     "memories": Row(
         lambda s, o: inserted(s, "memories", **memory(s, o)),
         memory,
@@ -268,6 +317,8 @@ ROWS = {
     "usage_events": Row(
         lambda s, o: inserted(s, "usage_events", **usage(o)), lambda s, o: usage(o), {"cost_usd": 0}
     ),
+    "usage_hourly": Row(stored("usage_hourly", HOURLY, "model_key"), HOURLY, {"calls": 2}),
+    "usage_daily": Row(stored("usage_daily", DAILY, "model_key"), DAILY, {"calls": 2}),
     "user_roles": Row(
         promoted,
         lambda s, o: {"user_id": str(o.id), "role": "admin"},
