@@ -127,15 +127,21 @@ class TestKey:
         assert (found["remaining_usd"], found["free_requests_remaining"]) == (0, 0)
         assert len(found["alerts"]) == 2
         (line,) = [line for line in log if line.get("step") == "key"]
-        assert (line["severity"], line["found"]["alerts"]) == ("WARNING", found["alerts"])
+        assert (line["severity"], line["found"]["alerts"]) == ("ALERT", found["alerts"])
         assert "canary" not in str(log)
+
+    def test_key_that_is_refused_calls_somebody(
+        self, checks: Checks, log: list[dict[str, Any]]
+    ) -> None:
+        answer = error(401, {"error": {"message": "User not found."}})
+        checks.stack.upstream.enqueue(answer, to="/api/v1/key")
+        checks.run()
+        lines = {line["step"]: line["severity"] for line in log if line["message"] == "step ended"}
+        assert (lines["key"], lines["catalog"]) == ("ALERT", "INFO")
 
     @pytest.mark.parametrize(
         ("answer", "why"),
         [
-            pytest.param(
-                error(401, {"error": {"message": "User not found."}}), "refused", id="401"
-            ),
             pytest.param(html(200), "not with a key's status", id="page"),
             pytest.param(stall(), "did not answer in time", id="slow"),
             pytest.param(CUT, "cannot be reached", id="cut-off"),
@@ -235,7 +241,7 @@ class TestCatalog:
         found = checks.catalog(catalog(expiring))["found"]
         assert found["expiring"] == {VENICE: "2027-01-31"}
         assert checks.statuses()[VENICE] == "expiring"
-        assert [line["severity"] for line in log if line.get("step") == "catalog"] == ["WARNING"]
+        assert [line["severity"] for line in log if line.get("step") == "catalog"] == ["ALERT"]
 
     def test_less_context_is_told_of(self, checks: Checks) -> None:
         found = checks.catalog(catalog(listed(VENICE, context_length=8192)))["found"]

@@ -185,3 +185,19 @@ def test_odd_rows_fall_back_to_sane_values() -> None:
     assert target.targets[0].context_tokens == 8192
     assert target.targets[0].prompt_usd_per_1k is None
     assert target.targets[0].max_tokens == 400
+
+
+@pytest.mark.parametrize(
+    ("pricing", "stands_in"),
+    [
+        ({}, True),
+        ({"prompt_usd_per_1k": 0, "completion_usd_per_1k": 0}, True),
+        ({"prompt_usd_per_1k": 0.001, "completion_usd_per_1k": 0}, False),
+    ],
+)
+def test_name_of_a_free_model_does_not_make_it_free(
+    pricing: dict[str, Any], stands_in: bool
+) -> None:
+    models = [model("main:free", is_default=True), model("other:free", pricing=pricing)]
+    planned = plan(None, models=models, worker=WorkerRow(), cooldowns=(), tier="sfw", now=NOW)
+    assert ("other:free" in names(planned)) is stands_in

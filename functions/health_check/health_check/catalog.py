@@ -179,12 +179,10 @@ def report(verdicts: Sequence[Verdict]) -> Found:
     return {name: value for name, value in told.items() if value}
 
 
-_SENTENCES = {
+_ALERTS = {
     "gone": "Models are not listed any more and are left out: replace them.",
     "not_free": "Models that are configured as free cost money now: look at their prices.",
     "expiring": "Models are going to be removed: replace them in time.",
-    "renamed": "Models are listed under other names: correct their keys.",
-    "changed": "Models have other prices or less context than configured: correct the rows.",
 }
 
 
@@ -213,7 +211,7 @@ async def check_catalog(provider: Provider, run: Run, found: Found, last: Found)
     await run.clients.execute(lambda db: db.rpc("record_catalog", parameters))
     told = report(verdicts)
     found |= {"listed": len(catalog.entries), **told}
-    found["alerts"] = [sentence for name, sentence in _SENTENCES.items() if name in told]
+    found["alerts"] = [sentence for name, sentence in _ALERTS.items() if name in told]
     if any(verdict.status == "missing" for verdict in verdicts):
         raise StepFailed(
             "models are missing in a catalog that is odd: another one has to confirm it"

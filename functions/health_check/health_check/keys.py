@@ -34,7 +34,7 @@ class KeyStatus:
 def read_key(answer: Fetched) -> KeyStatus:
     """The status in an answer to GET /key; `StepFailed` when it is none."""
     if answer.status in (401, 403):
-        raise StepFailed(f"the key is refused: /key answered {answer.status}")
+        raise StepFailed(f"the key is refused: /key answered {answer.status}", alert=True)
     data = answer.body.get("data") if isinstance(answer.body, dict) else None
     if answer.status != 200 or not isinstance(data, dict) or "usage" not in data:
         raise StepFailed(f"/key answered {answer.status}, and not with a key's status")
@@ -60,7 +60,7 @@ def read_balance(answer: Fetched) -> float | None:
 
 
 def alerts(key: KeyStatus, balance_usd: float | None, now: datetime) -> list[str]:
-    """Sentences for whoever has to do something about the key."""
+    """What somebody has to do about the key."""
     found = []
     if key.remaining_usd is not None and key.remaining_usd <= 0:
         found.append("The key has used up its limit: raise it, or wait for its reset.")

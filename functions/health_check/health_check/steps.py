@@ -19,7 +19,14 @@ RETRY_SECONDS = 300
 
 
 class StepFailed(Exception):
-    """A step could not be done; the message says why and quotes nothing from outside."""
+    """A step could not be done; the message says why and quotes nothing from outside.
+
+    With `alert` somebody has to act.
+    """
+
+    def __init__(self, why: str, *, alert: bool = False) -> None:
+        super().__init__(why)
+        self.alert = alert
 
 
 @dataclass(frozen=True)
@@ -51,7 +58,7 @@ class Run:
 class Step:
     """Something to do: it fills the first mapping, and is given what it found last time.
 
-    `every` is in seconds; None: each run. `found["alerts"]` are sentences that call somebody.
+    `every` is in seconds; None: each run. `found["alerts"]` are sentences for whoever has to act.
     """
 
     name: str
@@ -82,6 +89,8 @@ async def run_step(step: Step, run: Run) -> Outcome:
                 outcome = "not_due"
     except StepFailed as failed:
         outcome, error = "failed", str(failed)
+        if failed.alert:
+            found["alerts"] = [error]
     except ApiError as failed:
         outcome, error = "failed", failed.code
     except Exception:
@@ -93,9 +102,10 @@ async def run_step(step: Step, run: Run) -> Outcome:
             run.log.exception("step failed", extra={"fields": fields})
     ended = Outcome(outcome, round((time.monotonic() - started) * 1000), error, found)
     if outcome != "not_due":
-        calls = outcome != "done" or found.get("alerts")
         fields = {"request_id": run.request_id, "step": step.name, **vars(ended)}
-        level = logging.WARNING if calls else logging.INFO
+        if found.get("alerts"):
+            fields["severity"] = "ALERT"
+        level = logging.INFO if outcome == "done" else logging.WARNING
         run.log.log(level, "step ended", extra={"fields": fields})
     return ended
 
