@@ -27,6 +27,7 @@ for _folder in ("_shared", "roleplay_chat", "health_check"):
 
 from edge.errors import ApiError  # noqa: E402
 from edge.worker_health import WorkerHealth  # noqa: E402
+from health_check.steps import Outcome  # noqa: E402
 from roleplay_chat import turns  # noqa: E402
 from roleplay_chat.api import HEARTBEAT, Answer, ChatRequest, Chosen, Tried, Usage, sse  # noqa: E402
 from roleplay_chat.app import CUT_OFF  # noqa: E402
@@ -385,22 +386,41 @@ def _health() -> dict[str, Schema]:
         "responseTimeMs": of_field["response_ms"],
         "healthError": of_field["error"],
         "workerUrl": of_field["url"],
+        "probeError": of_field["probe_error"],
+        "failures": of_field["failures"],
+        "since": of_field["since"],
+        "history": of_field["history"],
+        "probesSinceDeep": of_field["probes_since_deep"],
+        "deepCheckedAt": of_field["deep_checked_at"],
+        "deepError": of_field["deep_error"],
+        "wokenAt": of_field["woken_at"],
     }
-    count = {"type": "integer", "minimum": 0}
+    # A record is written, so what has a default is there all the same.
+    record = {
+        name: {k: v for k, v in one.items() if k != "default"} for name, one in record.items()
+    }
+    count = {"type": ["integer", "null"], "minimum": 0}
     answer: Schema = {
         "success": {"const": True},
         "workers": {"type": "object", "additionalProperties": _ref("WorkerHealth")},
-        "turns_closed": count | {"description": "Turns whose process had died."},
-        "cooldowns_cleared": count | {"description": "Rests of models that had passed."},
+        "turns_closed": count | {"description": "Turns whose process had died; null: not done."},
+        "cooldowns_cleared": count | {"description": "Rests that had passed; null: not done."},
+        "steps": {
+            "type": "object",
+            "description": "What became of each step of the run: `worker:<name>`, `turns`, "
+            "`cooldowns`, `key`, `catalog`, `roll_up`, `retention`.",
+            "additionalProperties": _ref("StepOutcome"),
+        },
         "request_id": {"type": "string"},
     }
     return {
         "WorkerHealth": {
             "type": "object",
-            "description": "What the probe of one worker found; times in milliseconds.",
+            "description": "What is known of one worker; times in milliseconds.",
             "properties": record,
             "required": list(record),
         },
+        "StepOutcome": _generated([Outcome], "serialization")["Outcome"],
         "HealthAnswer": {"type": "object", "properties": answer, "required": list(answer)},
     }
 
@@ -528,11 +548,11 @@ def _roleplay_chat() -> Schema:
 def _health_check() -> Schema:
     failures = _failures("_shared", "health_check")
     operation: Schema = {
-        "summary": "Probe the workers, record how they are, tidy up after dead processes",
+        "summary": "Probe the workers, look after the provider's key and models, tidy up",
         "security": [{"scheduler": []}, {"secret": []}],
         "responses": {
             "200": _answered(
-                "It was done; whether a worker is well is in its record.",
+                "It was done; what became of each step is in `steps`.",
                 {"application/json": {"schema": _ref("HealthAnswer")}},
             ),
             **_but_for_other_methods(failures),

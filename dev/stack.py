@@ -57,6 +57,8 @@ def parts(settings: Settings, keys: Keys) -> list[Part]:
         "FUNCTIONS_PORT": str(settings.functions_port),
         "FUNCTION_USE_ASGI": "1",
     }
+    if not provider_key:  # The stand-in has no account and no catalog to be asked about.
+        functions |= {"KEY_CHECK_MINUTES": "0", "CATALOG_HOURS": "0"}
     stand_in = model("stand-in", settings.stand_in_port, "STAND_IN_PORT", keys.stand_in_key)
     return [
         Part(

@@ -42,6 +42,17 @@ create table public.api_models (
   is_active boolean not null default true,
   is_default boolean not null default false,
   priority integer not null default 100,
+  -- What the provider's catalog said last, written by health_check (record_catalog):
+  --   listed    as configured            changed   another price, or less context than configured
+  --   expiring  listed, until a date     not_free  configured as free, and costs money
+  --   renamed   listed under a new name  missing   not listed, to be confirmed
+  --   gone      not listed: turns leave it out until it is listed again
+  -- Null: not looked up yet.
+  catalog_status text check (catalog_status in
+    ('listed', 'changed', 'expiring', 'not_free', 'renamed', 'missing', 'gone')),
+  catalog_checked_at timestamptz,
+  -- {"context_length", "prompt_usd_per_1k", "completion_usd_per_1k", "expires_on", "listed_as"}
+  catalog jsonb not null default '{}' check (jsonb_typeof(catalog) = 'object'),
   created_at timestamptz not null default now(),
   updated_at timestamptz not null default now(),
   unique (provider_id, model_key, task)
@@ -59,6 +70,9 @@ create policy api_providers_select on public.api_providers for select to authent
 
 alter table public.api_models enable row level security;
 revoke all on public.api_models from anon, authenticated;
-grant select on public.api_models to authenticated;
+-- Everything but catalog and catalog_checked_at: the status alone is for pickers.
+grant select (id, provider_id, model_key, display_name, description, modality, task, model_family,
+              endpoint_path, input_defaults, capabilities, pricing, is_active, is_default, priority,
+              catalog_status, created_at, updated_at) on public.api_models to authenticated;
 create policy api_models_select on public.api_models for select to authenticated
   using (is_active or (select private.is_admin()));

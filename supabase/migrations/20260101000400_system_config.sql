@@ -1,12 +1,15 @@
 -- One row of operator settings. People may see the workers' health and nothing else of it,
 -- so the row lives in a private table and system_config is the view on it:
 --   chatWorkerUrl     address of the team's own worker, null while there is none
---   chatWorker        {"protocol", "model", "context_tokens", "input_defaults"}
---   workers           further workers to probe: {"<name>": {"url", "protocol"}}
+--   chatWorker        {"protocol", "model", "context_tokens", "input_defaults", "wake"}
+--   workers           further workers to probe: {"<name>": {"url", "protocol", "model",
+--                     "secret_name", "wake"}}; wake is {"url", "secret_name"}
 --   workerHealthCache {"<name>": health record}, written by health_check
 --   allowLocalWorkers true lets a worker be registered on http and private hosts: local work only
 --   limits            {"default": {...}, "<role>": what differs for it, "project": {...}}; see
 --                     private.limits_for
+--   retention         {"usage_days", "result_days"}: how long rows are kept; see
+--                     public.apply_retention
 
 -- Whether limits are what they should be: numbers, not negative, or null for no limit.
 create function private.are_limits(p_limits jsonb) returns boolean
@@ -18,13 +21,23 @@ language sql immutable set search_path = '' as $$
           else true end)
     else false end
 $$;
-revoke execute on function private.are_limits(jsonb) from public, anon, authenticated;
+
+-- Whether a retention is what it should be: days, at least two, or null for ever. Limits and
+-- roll-ups read the rows of today and of the day before.
+create function private.is_retention(p_retention jsonb) returns boolean
+language sql immutable set search_path = '' as $$
+  select p_retention is null or jsonb_typeof(p_retention) = 'object' and not jsonb_path_exists(
+    p_retention, 'strict $.* ? (@ != null && (@.type() != "number" || @ < 2 || @ > 36500))')
+$$;
+revoke execute on function private.are_limits(jsonb), private.is_retention(jsonb)
+  from public, anon, authenticated;
 
 create table private.system_settings (
   id integer primary key default 1 check (id = 1),
   config jsonb not null default '{}' check (jsonb_typeof(config) = 'object'),
   updated_at timestamptz not null default now(),
-  constraint system_settings_limits check (private.are_limits(config -> 'limits'))
+  constraint system_settings_limits check (private.are_limits(config -> 'limits')),
+  constraint system_settings_retention check (private.is_retention(config -> 'retention'))
 );
 create trigger system_settings_touch before update on private.system_settings
   for each row execute function private.touch_updated_at();
@@ -48,7 +61,8 @@ insert into private.system_settings (config) values ('{
     "default": {"turns_per_minute": 20, "turns_per_day": 500, "running": 3, "usd_per_day": null},
     "admin": {"turns_per_minute": 60, "turns_per_day": null, "running": 10},
     "project": {"usd_per_day": null}
-  }
+  },
+  "retention": {"usage_days": 90, "result_days": 30}
 }');
 
 -- Runs with its owner's rights, as a view does by default; that is the point of it.
@@ -64,13 +78,19 @@ revoke all on public.system_config from public, anon, authenticated, service_rol
 grant select on public.system_config to authenticated, service_role;
 
 -- Stores one worker's health record. One key is replaced inside the database, so writers
--- that overlap never undo each other.
+-- that overlap never undo each other; and what an earlier probe found does not replace what a later
+-- one did. Times are compared as text: all are UTC in ISO 8601. One from the future counts for nothing.
 create function public.record_worker_health(p_worker text, p_record jsonb) returns void
 language sql security definer set search_path = '' as $$
   update private.system_settings
   set config = jsonb_set(config, '{workerHealthCache}',
                          coalesce(config -> 'workerHealthCache', '{}') || jsonb_build_object(p_worker, p_record))
   where id = 1
+    and not coalesce(
+      config #>> array['workerHealthCache', p_worker, 'workerUrl'] = p_record ->> 'workerUrl'
+      and (config #>> array['workerHealthCache', p_worker, 'lastChecked']) collate "C" > p_record ->> 'lastChecked'
+      and (config #>> array['workerHealthCache', p_worker, 'lastChecked']) collate "C"
+          <= to_char(clock_timestamp() at time zone 'utc', 'YYYY-MM-DD"T"HH24:MI:SS.US') || '+00:00', false)
 $$;
 revoke execute on function public.record_worker_health(text, jsonb) from public, anon, authenticated;
 grant execute on function public.record_worker_health(text, jsonb) to service_role;

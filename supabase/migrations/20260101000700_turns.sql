@@ -38,6 +38,8 @@ create unique index turns_once on public.turns (user_id, client_message_id) wher
 create index turns_by_user on public.turns (user_id, created_at desc);
 create index turns_by_conversation on public.turns (conversation_id, created_at desc);
 create index turns_lease on public.turns (lease_expires_at) where status = 'running';
+-- What the retention looks for.
+create index turns_with_result on public.turns (finished_at) where result is not null;
 create index turns_by_user_message on public.turns (user_message_id);
 create index turns_by_character on public.turns (character_id);
 create index turns_by_reply on public.turns (reply_message_id);

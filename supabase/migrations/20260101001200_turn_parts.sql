@@ -50,13 +50,25 @@ language sql stable set search_path = '' as $$
     order by f.pinned desc, f.created_at desc, f.id limit 50) f
 $$;
 
--- The active models for a task with what is needed to call them, in the order to try them.
+-- The prices of a catalog's entry as the column pricing has them.
+create function private.catalog_prices(p_catalog jsonb) returns jsonb
+language sql immutable set search_path = '' as $$
+  select coalesce(jsonb_object_agg(key, value) filter (where value <> 'null'), '{}')
+  from jsonb_each(p_catalog) where key in ('prompt_usd_per_1k', 'completion_usd_per_1k')
+$$;
+
+-- The active models for a task with what is needed to call them, in the order to try them. One
+-- that its provider's catalog does not list any more is left out, unless it is a classifier: whether
+-- a turn is looked at does not depend on a list. One that is not free any more costs what it costs.
 create function private.models_for(p_task text) returns jsonb
 language sql stable set search_path = '' as $$
   select coalesce(jsonb_agg(jsonb_build_object(
     'model_key', m.model_key, 'display_name', m.display_name, 'model_family', m.model_family,
     'endpoint_path', m.endpoint_path, 'input_defaults', m.input_defaults,
-    'capabilities', m.capabilities, 'pricing', m.pricing, 'is_default', m.is_default,
+    'capabilities', m.capabilities,
+    'pricing', m.pricing || case when m.catalog_status = 'not_free' then private.catalog_prices(m.catalog)
+                                 else '{}' end,
+    'is_default', m.is_default,
     'token_ratios', private.token_ratios(p.name, m.model_key),
     'provider', jsonb_build_object(
       'name', p.name, 'base_url', p.base_url, 'auth_scheme', p.auth_scheme,
@@ -65,8 +77,9 @@ language sql stable set search_path = '' as $$
   from public.api_models m join public.api_providers p on p.id = m.provider_id
   where m.task = p_task and m.is_active and p.is_active
     and m.modality in ('roleplay', 'chat', 'text')
+    and (m.catalog_status is distinct from 'gone' or p_task = 'moderation')
 $$;
 
 revoke execute on function private.character_facts(public.characters),
   private.history(uuid, uuid[], bigint, integer), private.remembered(uuid, text, uuid, uuid),
-  private.models_for(text) from public, anon, authenticated;
+  private.catalog_prices(jsonb), private.models_for(text) from public, anon, authenticated;

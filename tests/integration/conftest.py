@@ -27,6 +27,17 @@ def talk(stack: Stack) -> Iterator[Talk]:
     assert CANARY not in str(talk.log)
 
 
+@pytest.fixture
+def log() -> Iterator[list[dict[str, Any]]]:
+    """What health_check logs."""
+    lines: list[dict[str, Any]] = []
+    handler = _Lines(lines)
+    logger = logging.getLogger("health_check")
+    logger.addHandler(handler)
+    yield lines
+    logger.removeHandler(handler)
+
+
 class _Lines(logging.Handler):
     """The log as it is written."""
 

@@ -34,6 +34,7 @@ characters, public      ----  siud  s---  s---  siud
 conversation_summaries  ----  s--d  ----  ----  siud
 conversations           ----  siud  ----  ----  siud
 conversation_characters ----  siud  ----  ----  siud
+health_check_steps      ----  ----  ----  s---  siud
 memories                ----  si-d  ----  ----  siud
 memory_facts            ----  siud  ----  ----  siud
 messages                ----  si--  ----  ----  siud
@@ -43,7 +44,9 @@ prompt_templates        ----  ----  ----  s---  siud
 system_config           ----  s---  s---  s---  s---
 token_calibrations      ----  ----  ----  s---  siud
 turns                   ----  s---  ----  s---  siud
+usage_daily             ----  ----  ----  s---  siud
 usage_events            ----  s---  ----  s---  siud
+usage_hourly            ----  ----  ----  s---  siud
 user_roles              ----  s---  ----  s---  siud
 """
 _HEAD, *_LINES = MATRIX.strip().splitlines()
@@ -59,7 +62,9 @@ PRIVATE = {"forgotten_facts", "system_settings"}
 """The relations that the Data API does not know."""
 
 GRANTS = """
-api_models: select
+api_models: select(capabilities, catalog_status, created_at, description, display_name,
+    endpoint_path, id, input_defaults, is_active, is_default, modality, model_family, model_key,
+    pricing, priority, provider_id, task, updated_at)
 api_providers: select(display_name, id, is_active, name)
 characters: delete, select
 characters: insert(age, alternate_greetings, character_book, content_rating, created_at,
@@ -75,6 +80,7 @@ conversations: update(content_tier, remembers, title, user_character_id)
 conversation_characters: delete, select
 conversation_characters: insert(character_id, conversation_id, position)
 conversation_characters: update(position)
+health_check_steps: select
 memories: delete, select
 memories: insert(character_id, conversation_id, id, tier, user_id)
 memory_facts: delete, select
@@ -90,7 +96,9 @@ prompt_templates: select
 system_config: select
 token_calibrations: select
 turns: select
+usage_daily: select
 usage_events: select
+usage_hourly: select
 user_roles: select
 """
 """What people who are signed in were granted. Everybody else: nothing."""
@@ -101,6 +109,7 @@ characters_select characters_insert characters_update characters_delete
 conversation_summaries_select conversation_summaries_delete
 conversations_select conversations_insert conversations_update conversations_delete
 conversation_characters_all
+health_check_steps_select
 memories_select memories_insert memories_delete
 memory_facts_all
 messages_select messages_insert
@@ -109,29 +118,33 @@ profiles_select profiles_insert profiles_update
 prompt_templates_select
 token_calibrations_select
 turns_select
+usage_daily_select
 usage_events_select
+usage_hourly_select
 user_roles_select
 """
 
 FUNCTIONS = {
     "service_role": """
-        public.begin_turn public.branch_conversation public.choose_variant
-        public.clear_passed_cooldowns public.close_abandoned_turns public.delete_messages
-        public.edit_message public.finish_turn public.import_character
-        public.record_worker_health public.remember public.set_chat_worker_url
+        public.apply_retention public.begin_step public.begin_turn public.branch_conversation
+        public.choose_variant public.clear_passed_cooldowns public.close_abandoned_turns
+        public.delete_messages public.edit_message public.end_step public.finish_turn
+        public.import_character public.record_catalog public.record_worker_health
+        public.remember public.roll_up_usage public.set_chat_worker_url
     """,
     "authenticated": "private.may_meet",
     "authenticated service_role": "private.is_admin private.normalised",
     # Called by the functions above, and by triggers and constraints.
     "": """
-        private.are_limits private.calibrate private.character_facts private.cool_down
-        private.course_refusal private.covered private.forget_summary_from private.history
-        private.is_public_host private.is_spent private.limits_for private.members
-        private.models_for private.named_at private.named_member private.others
-        private.reached_limit private.record_interaction private.record_usage private.remember
-        private.remember_safely private.remembered private.replay private.speaker
-        private.summary_of private.tier_of private.token_ratios private.touch_fact
-        private.touch_updated_at private.why_refused private.written_before
+        private.are_limits private.calibrate private.catalog_prices private.character_facts
+        private.cool_down private.course_refusal private.covered private.forget_summary_from
+        private.history private.is_public_host private.is_retention private.is_spent
+        private.limits_for private.members private.models_for private.named_at
+        private.named_member private.others private.reached_limit private.record_interaction
+        private.record_usage private.remember private.remember_safely private.remembered
+        private.replay private.speaker private.summary_of private.tier_of private.token_ratios
+        private.touch_fact private.touch_updated_at private.usage_sums private.why_refused
+        private.written_before
     """,
 }
 """All functions, by those who may execute them."""
@@ -177,6 +190,40 @@ def turn(stack: Stack, owner: User) -> dict[str, Any]:
 def usage(owner: User) -> dict[str, Any]:
     row = {"user_id": str(owner.id), "provider": "p", "model_key": "m"}
     return row | {"outcome": "ok", "duration_ms": 1}
+
+
+def summed(*bucket: str) -> Callable[..., dict[str, Any]]:
+    """A row of a roll-up, in the bucket of that name and time."""
+
+    def row(*_: object) -> dict[str, Any]:
+        counts = dict.fromkeys(("calls", "turns", "prompt_tokens", "completion_tokens"), 1)
+        times = {"duration_p50_ms": 1, "duration_p95_ms": 1}
+        named = {"provider": "p", "model_key": uuid4().hex, "outcome": "ok"}
+        return {bucket[0]: bucket[1]} | named | counts | times
+
+    return row
+
+
+def stored(table: str, row: Callable[..., dict[str, Any]], key: str) -> Callable[..., Any]:
+    """Puts such a row into a table that has no id."""
+
+    def make(stack: Stack, owner: User) -> dict[str, Any]:
+        columns = row(stack, owner)
+        stack.db.execute(
+            f"insert into {table} ({', '.join(columns)}) "  # noqa: S608
+            f"values ({', '.join(['%s'] * len(columns))})".encode(),
+            list(columns.values()),
+        )
+        return {key: columns[key]}
+
+    return make
+
+
+def step(*_: object) -> dict[str, Any]:
+    return {"step": uuid4().hex, "begun_at": "2026-01-01"}
+
+
+HOURLY, DAILY = summed("hour", "2026-01-01T05:00:00Z"), summed("day", "2026-01-01")
 
 
 def template() -> dict[str, Any]:
@@ -302,6 +349,9 @@ ROWS = {
         {"title": "Fog"},
     ),
     "conversation_characters": Row(joined, member, {"position": 2}),
+    "health_check_steps": Row(
+        stored("health_check_steps", step, "step"), step, {"begun_at": "2027-01-01"}
+    ),
     "memories": Row(
         lambda s, o: inserted(s, "memories", **memory(s, o)),
         memory,
@@ -328,6 +378,8 @@ ROWS = {
     "usage_events": Row(
         lambda s, o: inserted(s, "usage_events", **usage(o)), lambda s, o: usage(o), {"cost_usd": 0}
     ),
+    "usage_hourly": Row(stored("usage_hourly", HOURLY, "model_key"), HOURLY, {"calls": 2}),
+    "usage_daily": Row(stored("usage_daily", DAILY, "model_key"), DAILY, {"calls": 2}),
     "user_roles": Row(
         promoted,
         lambda s, o: {"user_id": str(o.id), "role": "admin"},

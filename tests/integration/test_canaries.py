@@ -22,6 +22,7 @@ from tests.support.answers import (
     abort,
     error,
     raw_sse,
+    reply,
     stream,
     text,
     worker_chat,
@@ -92,7 +93,8 @@ def house(stack: Stack) -> Iterator[House]:
         "CHAT_WORKER_API_KEY": WORKER_KEY,
         "HEALTH_CHECK_SECRET": SCHEDULER_SECRET,
     }
-    env = stack.env(**secrets, LOG_LEVEL="debug")
+    checks = {"KEY_CHECK_MINUTES": "15", "CATALOG_HOURS": "6", "DEEP_PROBE_EVERY": "1"}
+    env = stack.env(**secrets, **checks, LOG_LEVEL="debug")
     secrets |= {name: env[name] for name in ("SUPABASE_SECRET_KEY", "SUPABASE_JWT_SECRET")}
     assert secrets["SUPABASE_SECRET_KEY"] == SECRET_KEY
     character = stack.insert(
@@ -127,6 +129,12 @@ def live(house: House) -> None:
     echo = {"error": {"code": 400, "message": f"{PROVIDER_KEY}: {WORDS['echo']}"}}
     stack.worker.enqueue(worker_healthy(), to="/health")
     stack.worker.enqueue(worker_chat(WORDS["reply"]), worker_error(500, WORDS["echo"]), to="/chat")
+    stack.worker.enqueue(worker_error(500, f"{WORDS['echo']} {WORKER_KEY}"), to="/chat")
+    label = {"label": PROVIDER_KEY, "usage": 1, "limit": WORDS["echo"]}
+    stack.upstream.enqueue(reply(200, {"data": label}), to="/api/v1/key")
+    stack.upstream.enqueue(error(403, echo), to="/api/v1/credits")
+    page = f"<html>{WORDS['page']} {PROVIDER_KEY}</html>"
+    stack.upstream.enqueue(reply(200, page), to="/api/v1/models")
     stack.upstream.enqueue(
         error(400, echo),
         error(502, f"<html>{WORDS['page']} {PROVIDER_KEY}</html>", {"Content-Type": "text/html"}),

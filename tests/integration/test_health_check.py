@@ -2,11 +2,12 @@
 
 import threading
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import httpx
 import pytest
+from psycopg.types.json import Jsonb
 
 from tests.support.answers import (
     error,
@@ -15,6 +16,9 @@ from tests.support.answers import (
     models,
     reply,
     stall,
+    text,
+    worker_chat,
+    worker_error,
     worker_healthy,
     worker_loading,
 )
@@ -22,7 +26,7 @@ from tests.support.functions import serve
 from tests.support.gateway import JWKS_PATH
 from tests.support.keys import Algorithm, Keys
 from tests.support.stack import HEALTH_CHECK_SECRET, WORKER_KEY, Stack
-from tests.support.upstream import refusing
+from tests.support.upstream import Answer, refusing
 from tests.support.waiting import Gate
 
 SCHEDULER = {"X-Health-Check-Secret": HEALTH_CHECK_SECRET}
@@ -164,6 +168,338 @@ def test_overlapping_runs_and_a_registration_do_not_undo_each_other(stack: Stack
     assert config["chatWorkerUrl"] == stack.worker.url
     assert set(config["workerHealthCache"]) == {"chatWorker", "other"}
     assert config["workerHealthCache"]["chatWorker"]["isHealthy"] is True
+
+
+@pytest.mark.parametrize(
+    ("age", "kept"),
+    [
+        pytest.param(-1, True, id="later-than-this-probe"),
+        pytest.param(1, False, id="earlier"),
+        pytest.param(-3600, False, id="from-the-future"),
+    ],
+)
+def test_later_record_stands(stack: Stack, age: float, kept: bool) -> None:
+    stack.register_worker()
+    stack.worker_health(age_seconds=5 + age)
+    probed = datetime.now(UTC) - timedelta(seconds=5)
+    record = {"workerUrl": stack.worker.url, "lastChecked": probed.isoformat(), "late": True}
+
+    stack.db.execute("select record_worker_health('chatWorker', %s)", (Jsonb(record),))
+
+    assert ("late" not in cache(stack)["chatWorker"]) is kept
+
+
+class TestFlapping:
+    """The worker fails now and then."""
+
+    @pytest.fixture(autouse=True)
+    def worker(self, stack: Stack) -> None:
+        stack.register_worker()
+
+    def states(self, stack: Stack, *answers: Answer) -> list[bool]:
+        """What is recorded after each answer."""
+        found = []
+        for answer in answers:
+            stack.worker.enqueue(answer, to="/health")
+            stack.health_check()
+            found.append(cache(stack)["chatWorker"]["isHealthy"])
+        return found
+
+    def test_one_failure_is_not_down_and_two_are(self, stack: Stack) -> None:
+        well, sick = worker_healthy(), error(500)
+        answers = (well, sick, well, sick, sick, sick, well)
+        assert self.states(stack, *answers) == [True, True, True, True, False, False, True]
+        history = cache(stack)["chatWorker"]["history"]
+        assert [ms is None for ms in history] == [False, True, False, True, True, True, False]
+
+    def test_what_the_probe_found_is_kept_beside_it(self, stack: Stack) -> None:
+        self.states(stack, worker_healthy(), worker_loading())
+        record = cache(stack)["chatWorker"]
+        assert (record["isHealthy"], record["healthError"]) == (True, None)
+        assert (record["probeError"], record["failures"]) == ("its model is still loading", 1)
+
+    @pytest.mark.parametrize("status", [408, 429])
+    def test_busy_is_not_down(self, stack: Stack, status: int) -> None:
+        busy = error(status)
+        assert self.states(stack, worker_healthy(), busy, busy, busy) == [True] * 4
+        assert cache(stack)["chatWorker"]["probeError"] == f"it is busy: /health answered {status}"
+
+    def test_turns_go_on_until_it_is_down(self, stack: Stack) -> None:
+        self.states(stack, worker_healthy(), error(500))
+        stack.worker.enqueue(worker_chat("Here."), to="/chat")
+        user = stack.user()
+        said = {"conversation_id": str(stack.conversation(user)), "message": "Hello"}
+        answer = stack.chat(user, **said, model_provider="chat_worker")
+        assert answer.json()["model_used"] == "chat_worker"
+
+
+class TestDeepProbe:
+    """A worker that says that it is well has to write one token now and then."""
+
+    @pytest.fixture
+    def url(self, stack: Stack) -> Iterator[str]:
+        stack.worker.always(worker_healthy(), to="/health")
+        limits = {"DEEP_PROBE_EVERY": "2", "DEEP_PROBE_TIMEOUT_SECONDS": "0.2"}
+        with stack.serving("health_check", **limits) as url:
+            yield url
+
+    def run(self, stack: Stack, url: str, times: int = 1) -> dict[str, Any]:
+        for _ in range(times):
+            assert httpx.post(url, headers=SCHEDULER).status_code == 200
+        return dict(cache(stack)["chatWorker"])
+
+    def test_each_nth_probe_is_one(self, stack: Stack, url: str) -> None:
+        stack.register_worker()
+        stack.worker.always(worker_chat("Y"), to="/chat")
+
+        record = self.run(stack, url, 5)
+
+        paths = [call.path for call in stack.worker.calls]
+        assert paths == [*["/health"] * 2, "/chat", *["/health"] * 2, "/chat", "/health"]
+        asked = stack.worker.calls[2]
+        assert (asked.json["max_tokens"], asked.json["model"]) == (1, "qwen_instruct")
+        assert asked.json["sfw_mode"] is True
+        assert asked.headers["authorization"] == f"Bearer {WORKER_KEY}"
+        assert (record["isHealthy"], record["deepError"]) == (True, None)
+        assert record["deepCheckedAt"] < record["lastChecked"]
+
+    def test_worker_that_cannot_write_is_down_until_it_can(self, stack: Stack, url: str) -> None:
+        stack.register_worker()
+        stack.worker.enqueue(worker_error(), stall(), worker_chat("Y"), to="/chat")
+
+        assert self.run(stack, url, 2)["isHealthy"] is True
+        record = self.run(stack, url)  # again at once: it failed
+        assert (record["isHealthy"], record["healthError"]) == (False, "no answer within 0.2 s")
+        assert self.run(stack, url)["isHealthy"] is True
+        assert stack.worker.queued() == 0
+
+    def test_worker_that_has_no_time_to_write_is_not_down(self, stack: Stack, url: str) -> None:
+        stack.register_worker()
+        stack.worker.always(error(429), to="/chat")
+        record = self.run(stack, url, 6)
+        assert (record["isHealthy"], record["failures"], record["deepError"]) == (True, 0, None)
+
+    def test_openai_compatible_worker(self, stack: Stack, url: str) -> None:
+        stack.register_worker(protocol="openai")
+        stack.worker.enqueue(text("Y"), error(404), to="/v1/chat/completions")
+
+        assert self.run(stack, url, 2)["deepError"] is None
+        assert self.run(stack, url, 2)["deepError"] == "/v1/chat/completions answered 404"
+        assert stack.worker.models_called() == ["qwen_instruct"] * 2
+
+
+class TestWakeHook:
+    """A GPU pod that sleeps is woken by a call."""
+
+    @pytest.fixture(autouse=True)
+    def pod(self, stack: Stack) -> None:
+        """A worker that is down, with a hook."""
+        stack.worker.always(error(502), to="/health")
+        self.hook(stack, f"{stack.upstream.url}/pods/start")
+
+    def hook(self, stack: Stack, url: str) -> None:
+        wake = {"url": url, "secret_name": "Pods_API_KEY"}
+        entry = {"url": stack.worker.url, "wake": wake}
+        stack.configure(workers={"pod": entry}, chatWorkerUrl=None)
+
+    def run(self, stack: Stack, **settings: str) -> dict[str, Any]:
+        with stack.serving("health_check", Pods_API_KEY="pods-key", **settings) as url:
+            return dict(httpx.post(url, headers=SCHEDULER).json())
+
+    def test_is_called_once_in_a_while(self, stack: Stack) -> None:
+        stack.upstream.enqueue(reply(202), to="/pods/start")
+
+        answer = self.run(stack)
+        again = self.run(stack)
+
+        assert answer["steps"]["worker:pod"]["found"]["woken"] == "answered 202"
+        assert again["steps"]["worker:pod"]["found"]["woken"] is None
+        (call,) = stack.upstream.calls
+        assert (call.method, call.headers["authorization"]) == ("POST", "Bearer pods-key")
+        assert cache(stack)["pod"]["wokenAt"] is not None
+        assert "pods-key" not in str(cache(stack))
+        assert stack.upstream.url not in str(cache(stack))
+
+    def test_is_called_again_after_its_time(self, stack: Stack) -> None:
+        stack.upstream.enqueue(reply(202), reply(500), to="/pods/start")
+        self.run(stack)
+        stack.db.execute("update health_check_steps set begun_at = begun_at - interval '5 minutes'")
+        assert self.run(stack)["steps"]["worker:pod"]["found"]["woken"] == "answered 500"
+
+    def test_is_called_once_by_runs_that_overlap(self, stack: Stack) -> None:
+        stack.upstream.enqueue(reply(202), to="/pods/start")
+        gate = Gate()
+        stack.worker.enqueue(*[held(gate, error(502))] * 2, to="/health")
+        runs = [threading.Thread(target=stack.health_check) for _ in range(2)]
+        stack.configure(workers={"pod": self.unsigned(stack)})
+        for run in runs:
+            run.start()
+        stack.worker.wait_for(lambda worker: len(worker.calls) == 2)
+        gate.open()
+        for run in runs:
+            run.join()
+        assert len(stack.upstream.calls) == 1
+
+    def unsigned(self, stack: Stack) -> dict[str, Any]:
+        return {"url": stack.worker.url, "wake": {"url": f"{stack.upstream.url}/pods/start"}}
+
+    def test_healthy_or_busy_worker_is_let_be(self, stack: Stack) -> None:
+        stack.worker.enqueue(worker_healthy(), error(429), error(502), to="/health")
+        for _ in range(3):  # the last failure is the first in a row
+            self.run(stack)
+        assert stack.upstream.calls == []
+
+    @pytest.mark.parametrize(
+        "name", ["SUPABASE_SECRET_KEY", "CHAT_WORKER_API_KEY", "Unset_API_KEY"]
+    )
+    def test_no_other_secret_goes_there(self, stack: Stack, name: str) -> None:
+        wake = {"url": f"{stack.upstream.url}/pods/start", "secret_name": name}
+        stack.configure(workers={"pod": {"url": stack.worker.url, "wake": wake}})
+        woken = self.run(stack)["steps"]["worker:pod"]["found"]["woken"]
+        assert woken == f"not called: {name} is not set"
+        assert stack.upstream.calls == []
+
+    def test_address_that_is_not_allowed_is_not_called(self, stack: Stack) -> None:
+        woken = self.run(stack, ALLOW_LOCAL_UPSTREAMS="false")["steps"]["worker:pod"]["found"]
+        assert "not called: its address is refused" in woken["woken"]
+        assert stack.upstream.calls == []
+
+    def test_hook_that_redirects_or_is_away_does_no_harm(self, stack: Stack) -> None:
+        elsewhere = {"Location": f"{stack.upstream.url}/elsewhere"}
+        stack.upstream.enqueue(reply(307, "", elsewhere), to="/pods/start")
+        assert self.run(stack)["steps"]["worker:pod"]["found"]["woken"] == "answered 307"
+        with refusing() as url:
+            self.hook(stack, url)
+            stack.db.execute("delete from health_check_steps")
+            assert "no answer" in self.run(stack)["steps"]["worker:pod"]["found"]["woken"]
+        assert cache(stack)["pod"]["isHealthy"] is False
+
+
+def test_worker_of_its_own_key_is_given_it(stack: Stack) -> None:
+    stack.worker.always(worker_healthy(), to="/health")
+    entry = {"url": stack.worker.url, "secret_name": "Second_API_KEY"}
+    stack.configure(workers={"second": entry})
+    with stack.serving("health_check", Second_API_KEY="second-key") as url:
+        httpx.post(url, headers=SCHEDULER)
+    assert stack.worker.calls[-1].headers["authorization"] == "Bearer second-key"
+
+
+class TestRun:
+    """Each step on its own, all of them within the run's time."""
+
+    def test_every_step_is_told_of(self, stack: Stack) -> None:
+        stack.register_worker()
+        stack.worker.always(worker_healthy(), to="/health")
+        body = stack.health_check().json()
+        assert {name: step["outcome"] for name, step in body["steps"].items()} == {
+            "worker:chatWorker": "done",
+            "turns": "done",
+            "cooldowns": "done",
+            "roll_up": "done",
+            "retention": "done",
+        }
+        assert stack.health_check().json()["steps"]["retention"]["outcome"] == "not_due"
+
+    @pytest.mark.parametrize(
+        ("path", "failing"),
+        [
+            ("/rpc/record_worker_health", "worker:chatWorker"),
+            ("/rpc/close_abandoned_turns", "turns"),
+            ("/rpc/clear_passed_cooldowns", "cooldowns"),
+            ("/rpc/roll_up_usage", "roll_up"),
+            ("/rpc/apply_retention", "retention"),
+        ],
+    )
+    def test_one_that_fails_does_not_stop_the_others(
+        self, stack: Stack, path: str, failing: str
+    ) -> None:
+        stack.register_worker()
+        stack.worker.always(worker_healthy(), to="/health")
+        stack.gateway.fail(path)
+
+        answer = stack.health_check()
+
+        steps = answer.json()["steps"]
+        assert answer.status_code == 200
+        assert steps[failing]["error"] == "database_unavailable"
+        rest = {step["outcome"] for name, step in steps.items() if name != failing}
+        assert rest == {"done"}
+
+    def test_step_with_a_fault_of_ours_is_told_without_its_words(self, stack: Stack) -> None:
+        stack.db.execute(
+            "alter function close_abandoned_turns() rename to close_abandoned_turns_away"
+        )
+        try:
+            body = stack.health_check().json()
+        finally:
+            stack.db.execute(
+                "alter function close_abandoned_turns_away() rename to close_abandoned_turns"
+            )
+        assert (body["turns_closed"], body["cooldowns_cleared"]) == (None, 0)
+        assert body["steps"]["turns"]["error"] == "internal_error"
+
+    def test_failed_step_is_tried_again_soon_and_not_at_once(self, stack: Stack) -> None:
+        def outcome() -> str:
+            return str(stack.health_check().json()["steps"]["retention"]["outcome"])
+
+        stack.gateway.fail("/rpc/apply_retention")
+        assert [outcome(), outcome()] == ["failed", "not_due"]
+        stack.db.execute("update health_check_steps set begun_at = begun_at - interval '5 minutes'")
+        assert [outcome(), outcome()] == ["done", "not_due"]
+        stack.db.execute(
+            "update health_check_steps set begun_at = begun_at - interval '59 minutes', "
+            "done_at = done_at - interval '59 minutes'"
+        )
+        assert outcome() == "not_due"
+        stack.db.execute("update health_check_steps set done_at = done_at - interval '1 minute'")
+        assert outcome() == "done"
+
+    def test_step_is_begun_once_by_runs_that_overlap(self, stack: Stack) -> None:
+        gate = stack.gateway.hold("/rpc/apply_retention", times=2)
+        first = threading.Thread(target=stack.health_check)
+        first.start()
+        gate.wait_reached()
+        second = stack.health_check().json()
+        gate.open()
+        first.join()
+        assert second["steps"]["retention"]["outcome"] == "not_due"
+        assert stack.gateway.calls.count("POST /rest/v1/rpc/apply_retention") == 1
+
+    def test_what_is_not_done_in_time_is_reported_and_the_rest_is_done(self, stack: Stack) -> None:
+        stack.register_worker()
+        stack.worker.always(worker_healthy(), to="/health")
+        stack.worker.enqueue(stall(), to="/second/health")
+        second = {"url": f"{stack.worker.url}/second"}
+        stack.configure(workers={"second": second})
+        stack.gateway.hold("/rpc/roll_up_usage")
+        with stack.serving("health_check", RUN_BUDGET_SECONDS="1") as url:
+            answer = httpx.post(url, headers=SCHEDULER)
+        outcomes = {name: step["outcome"] for name, step in answer.json()["steps"].items()}
+        assert answer.status_code == 200
+        assert outcomes == {
+            "worker:chatWorker": "done",
+            "worker:second": "out_of_time",
+            "turns": "done",
+            "cooldowns": "done",
+            "roll_up": "out_of_time",
+            "retention": "out_of_time",
+        }
+        assert set(answer.json()["workers"]) == set(cache(stack)) == {"chatWorker"}
+
+    def test_log_has_the_outcome_of_each_step(
+        self, stack: Stack, log: list[dict[str, Any]]
+    ) -> None:
+        stack.gateway.fail("/rpc/close_abandoned_turns")
+        stack.health_check()
+        ended = {line["step"]: line for line in log if line["message"] == "step ended"}
+        assert (ended["turns"]["severity"], ended["turns"]["outcome"]) == ("WARNING", "failed")
+        assert (ended["cooldowns"]["severity"], ended["cooldowns"]["outcome"]) == ("INFO", "done")
+        assert set(ended) == {"turns", "cooldowns", "roll_up", "retention"}
+
+    def test_settings_that_nobody_can_read_are_an_outage(self, stack: Stack) -> None:
+        stack.gateway.fail("/system_config")
+        answer = stack.health_check()
+        assert (answer.status_code, answer.json()["code"]) == (503, "database_unavailable")
 
 
 def test_address_that_is_not_allowed_is_not_called(stack: Stack) -> None:

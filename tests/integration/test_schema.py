@@ -69,7 +69,16 @@ MODEL_PICKER = (
     "capabilities,api_providers(name,display_name)"
 )
 SERVICE_FUNCTIONS = [
-    *("begin_turn", "finish_turn", "record_worker_health", "remember", "set_chat_worker_url")
+    "apply_retention",
+    "begin_step",
+    "begin_turn",
+    "end_step",
+    "finish_turn",
+    "record_catalog",
+    "record_worker_health",
+    "remember",
+    "roll_up_usage",
+    "set_chat_worker_url",
 ]
 
 
@@ -210,7 +219,9 @@ class TestModels:
 
     def test_a_person_does_not_see_inactive_models(self, stack: Stack, api: httpx.Client) -> None:
         assert stack.all("select from api_models where not is_active")
-        assert all(row["is_active"] for row in api.get("/api_models").json())
+        rows = api.get("/api_models", params={"select": "is_active"}).json()
+        assert rows
+        assert all(row["is_active"] for row in rows)
 
     @pytest.mark.parametrize(
         ("path", "params"),
@@ -222,6 +233,8 @@ class TestModels:
             ("/api_providers", {"select": "id", "secret_name": "like.Open*"}),
             ("/api_providers", {"select": "id", "order": "secret_name"}),
             ("/api_models", {"select": "id,api_providers(secret_name)"}),
+            ("/api_models", {"select": "catalog"}),
+            ("/api_models", {"select": "id", "catalog_checked_at": "is.null"}),
         ],
     )
     def test_a_person_does_not_see_how_providers_are_reached(
@@ -240,7 +253,7 @@ class TestModels:
 
     def test_nobody_unknown_sees_models(self, stack: Stack) -> None:
         with stack.data_api() as anybody:
-            assert refused(anybody.get("/api_models"))
+            assert refused(anybody.get("/api_models", params={"select": "id"}))
 
 
 class TestSystemConfig:

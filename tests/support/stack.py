@@ -95,6 +95,8 @@ class Stack:
             "CHAT_WORKER_API_KEY": WORKER_KEY,
             "HEALTH_CHECK_SECRET": HEALTH_CHECK_SECRET,
             "SAVE_PATIENCE_SECONDS": "2",
+            "KEY_CHECK_MINUTES": "0",
+            "CATALOG_HOURS": "0",
         } | changes
 
     def user(

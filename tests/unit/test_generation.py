@@ -1,10 +1,10 @@
-"""The small decisions around a call: its time limits, its key, its cost."""
+"""The small decisions around a call: its time limits, its cost."""
 
 from typing import Any
 
 import pytest
 
-from roleplay_chat.generation import Limits, cost_usd, secret_value
+from roleplay_chat.generation import Limits, cost_usd
 from roleplay_chat.routing import Target
 from roleplay_chat.settings import Settings
 
@@ -28,32 +28,6 @@ class TestLimits:
     @pytest.mark.parametrize("odd", [0, -1, "soon", None, [], 1e9, float("nan"), float("inf")])
     def test_are_the_settings_where_the_row_says_nonsense(self, odd: Any) -> None:
         assert limits({"total": odd, "connect": odd}) == limits({})
-
-
-class TestKey:
-    @pytest.mark.parametrize(
-        ("name", "found"),
-        [
-            ("Some_API_KEY", "sk-1"),
-            ("Unset_API_KEY", None),
-            ("Blank_API_KEY", None),
-            ("SUPABASE_SECRET_API_KEY", None),
-            ("supabase_secret_API_KEY", None),
-            ("CHAT_WORKER_API_KEY", None),
-            ("HEALTH_CHECK_SECRET", None),
-            (None, None),
-        ],
-    )
-    def test_is_one_that_a_row_may_name(self, name: str | None, found: str | None) -> None:
-        environ = {
-            "Some_API_KEY": " sk-1\n",
-            "Blank_API_KEY": " ",
-            "SUPABASE_SECRET_API_KEY": "canary",
-            "supabase_secret_API_KEY": "canary",
-            "CHAT_WORKER_API_KEY": "canary",
-            "HEALTH_CHECK_SECRET": "canary",
-        }
-        assert secret_value(name, environ) == found
 
 
 class TestCost:

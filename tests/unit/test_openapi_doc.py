@@ -13,6 +13,7 @@ from openapi_spec_validator import OpenAPIV31SpecValidator
 
 from dev.openapi import ACTIONS, FILE, document, refusals, written
 from edge.worker_health import WorkerHealth
+from health_check.steps import Outcome
 from roleplay_chat import course, turns
 from roleplay_chat.api import Answer, ChatRequest, Chosen, Tried, Usage
 from roleplay_chat.app import CUT_OFF
@@ -65,6 +66,7 @@ def test_every_action_is_described() -> None:
         pytest.param(
             "WorkerHealth", WorkerHealth(False, NOW, 12, "it is down", "url").to_json(), id="health"
         ),
+        pytest.param("StepOutcome", vars(Outcome("failed", 12, "away", {"days": 0})), id="step"),
     ],
 )
 def test_schema_is_of_what_is_answered(name: str, body: dict[str, Any]) -> None:

@@ -8,8 +8,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from health_check.app import configured_workers
-from health_check.probe import Worker, read_health, read_models, read_openai_health
+from health_check.probe import (
+    Hook,
+    Worker,
+    read_chat,
+    read_completion,
+    read_health,
+    read_models,
+    read_openai_health,
+)
+from health_check.workers import configured_workers
 
 URL = "https://worker.example"
 LOADING = {"status": "healthy", "model_loaded": False, "uptime": 2.5, "stats": {}}
@@ -101,20 +109,62 @@ class TestOpenAICompatible:
         assert why in (read_models(status, body) or "")
 
 
+class TestWriting:
+    """What a worker answers that has to write one token."""
+
+    @pytest.mark.parametrize("words", ["Yes", ""])
+    def test_one_token_is_enough(self, words: str) -> None:
+        assert read_chat(200, {"success": True, "response": words}) is None
+        message = {"role": "assistant", "content": words}
+        assert read_completion(200, {"choices": [{"message": message}]}) is None
+
+    @pytest.mark.parametrize(
+        ("status", "body", "why"),
+        [
+            pytest.param(500, {"success": True, "response": "Yes"}, "answered 500", id="500"),
+            pytest.param(200, {"success": False, "error": "CUDA"}, "cannot write", id="failed"),
+            pytest.param(200, {"success": 1, "response": "Yes"}, "cannot write", id="number"),
+            pytest.param(200, {"success": True}, "no text", id="no-text"),
+            pytest.param(200, {"success": True, "response": None}, "no text", id="null"),
+            pytest.param(200, "<html>", "cannot write", id="page"),
+            pytest.param(200, None, "cannot write", id="nothing"),
+        ],
+    )
+    def test_chat_worker_that_cannot(self, status: int, body: Any, why: str) -> None:
+        assert why in (read_chat(status, body) or "")
+
+    @pytest.mark.parametrize(
+        ("status", "body", "why"),
+        [
+            pytest.param(404, {"error": "no such model"}, "answered 404", id="no-such-model"),
+            pytest.param(200, {"error": {}, "choices": []}, "cannot write", id="no-choices"),
+            pytest.param(
+                200, {"error": {"code": 1}, "choices": [{}]}, "cannot write", id="error-in-200"
+            ),
+            pytest.param(200, {"choices": ["Yes"]}, "no text", id="choice-is-text"),
+            pytest.param(200, {"choices": [{"text": "Yes"}]}, "no text", id="no-message"),
+            pytest.param(200, [], "cannot write", id="list"),
+        ],
+    )
+    def test_openai_compatible_worker_that_cannot(self, status: int, body: Any, why: str) -> None:
+        assert why in (read_completion(status, body) or "")
+
+
 anything = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
     max_leaves=5,
 )
 said = anything | st.dictionaries(
-    st.sampled_from(["status", "model_loaded", "data"]), anything | st.just("healthy")
+    st.sampled_from(["status", "model_loaded", "data", "success", "response", "choices"]),
+    anything | st.just("healthy"),
 )
 
 
 @settings(deadline=None)
 @given(status=st.integers(100, 599), body=said)
 def test_no_answer_is_too_odd(status: int, body: object) -> None:
-    for read in (read_health, read_openai_health, read_models):
+    for read in (read_health, read_openai_health, read_models, read_chat, read_completion):
         why = read(status, body)
         assert why is None or (status, bool(why)) == (status, True)
     if status != 200:
@@ -130,10 +180,38 @@ class TestConfiguredWorkers:
             "workerHealthCache": {},
         }
         assert {worker.name: worker for worker in configured_workers(config)} == {
-            "chatWorker": Worker("chatWorker", URL, "openai"),
+            "chatWorker": Worker("chatWorker", URL, "openai", "qwen"),
             "second": Worker("second", "https://b.example/x", "chat_worker"),
             "third": Worker("third", URL, "chat_worker"),
         }
+
+    def test_what_else_an_entry_may_say(self) -> None:
+        wake = {"url": "https://pods.example/start", "secret_name": "Pods_API_KEY"}
+        entry = {"url": URL, "model": "qwen", "secret_name": "Second_API_KEY", "wake": wake}
+        hook = Hook("https://pods.example/start", "Pods_API_KEY")
+        assert configured_workers({"workers": {"second": entry}}) == [
+            Worker("second", URL, "chat_worker", "qwen", "Second_API_KEY", hook)
+        ]
+
+    @pytest.mark.parametrize(
+        "wake", [None, "https://pods.example", {}, {"url": 5}, [], {"url": ""}]
+    )
+    def test_hook_without_an_address_is_none(self, wake: object) -> None:
+        (worker,) = configured_workers({"chatWorkerUrl": URL, "chatWorker": {"wake": wake}})
+        assert worker.wake is None
+
+    @pytest.mark.parametrize(
+        ("worker", "can"),
+        [
+            (Worker("a", URL), True),
+            (Worker("a", URL, "openai", "qwen"), True),
+            (Worker("a", URL, "openai"), False),
+        ],
+    )
+    def test_openai_compatible_worker_is_made_to_write_by_its_models_name(
+        self, worker: Worker, can: bool
+    ) -> None:
+        assert worker.can_be_made_to_write is can
 
     def test_chat_worker_is_the_registered_one_alone(self) -> None:
         config = {"chatWorkerUrl": URL, "workers": {"chatWorker": {"url": "https://evil.example"}}}

@@ -233,3 +233,19 @@ def test_worker_that_cannot_take_it_writes_no_memory(workers: WorkerRow) -> None
         models=[WRITERS[3]], worker=workers, cooldowns=[resting], tier="sfw", now=NOW
     )
     assert targets == ()
+
+
+@pytest.mark.parametrize(
+    ("pricing", "stands_in"),
+    [
+        ({}, True),
+        ({"prompt_usd_per_1k": 0, "completion_usd_per_1k": 0}, True),
+        ({"prompt_usd_per_1k": 0.001, "completion_usd_per_1k": 0}, False),
+    ],
+)
+def test_name_of_a_free_model_does_not_make_it_free(
+    pricing: dict[str, Any], stands_in: bool
+) -> None:
+    models = [model("main:free", is_default=True), model("other:free", pricing=pricing)]
+    planned = plan(None, models=models, worker=WorkerRow(), cooldowns=(), tier="sfw", now=NOW)
+    assert ("other:free" in names(planned)) is stands_in

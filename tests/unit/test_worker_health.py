@@ -40,7 +40,51 @@ def test_record_has_both_spellings() -> None:
         "responseTimeMs": 5000,
         "healthError": "no answer within 5 s",
         "workerUrl": URL,
+        "probeError": None,
+        "failures": 0,
+        "since": None,
+        "history": [],
+        "probesSinceDeep": 0,
+        "deepCheckedAt": None,
+        "deepError": None,
+        "wokenAt": None,
     }
+
+
+FULL = WorkerHealth(
+    is_healthy=True,
+    checked_at=NOW,
+    response_ms=12,
+    error=None,
+    url=URL,
+    probe_error="/health answered 500",
+    failures=1,
+    since=NOW - timedelta(days=1),
+    history=(12, None, 0),
+    probes_since_deep=3,
+    deep_checked_at=NOW - timedelta(minutes=3),
+    deep_error="/chat answered 500",
+    woken_at=NOW - timedelta(minutes=9),
+)
+
+
+def test_stored_record_says_what_was_written() -> None:
+    assert WorkerHealth.parse(json.loads(json.dumps(FULL.to_json()))) == FULL
+
+
+def test_stored_record_may_be_of_an_older_writer() -> None:
+    stored = without("lastChecked", "responseTimeMs", "history", "failures", "since")
+    assert WorkerHealth.parse(stored) == WorkerHealth(
+        True, NOW - timedelta(seconds=1), 12, None, URL
+    )
+
+
+@pytest.mark.parametrize(
+    "stored",
+    [None, [], "healthy", {}, without("workerUrl"), record(workerUrl=5), record(lastChecked="x")],
+)
+def test_stored_record_may_say_too_little(stored: object) -> None:
+    assert WorkerHealth.parse(stored) is None
 
 
 @pytest.mark.parametrize(
@@ -101,3 +145,5 @@ names = st.sampled_from([*record(), "other"])
 @given(url=json_values, stored=json_values | st.dictionaries(names, json_values))
 def test_no_record_is_too_odd(url: object, stored: object) -> None:
     assert isinstance(why_unavailable(url, stored, NOW), str)
+    if parsed := WorkerHealth.parse(stored):
+        assert WorkerHealth.parse(json.loads(json.dumps(parsed.to_json()))) == parsed

@@ -15,13 +15,28 @@ MAX_AGE = timedelta(minutes=2)
 
 @dataclass(frozen=True)
 class WorkerHealth:
-    """What one probe of one worker found."""
+    """What is known of one worker after its last probe. People can read it."""
 
     is_healthy: bool
     checked_at: datetime
     response_ms: int
     error: str | None
+    """Why it is not healthy; None while it is."""
     url: str
+    probe_error: str | None = None
+    """What the last probe alone found: a worker that fails once is still taken for healthy."""
+    failures: int = 0
+    """Probes that failed in a row."""
+    since: datetime | None = None
+    """When it last became healthy or stopped to be."""
+    history: tuple[int | None, ...] = ()
+    """Milliseconds of the last probes, the newest last; None for one that failed."""
+    probes_since_deep: int = 0
+    deep_checked_at: datetime | None = None
+    """When it was last made to write something."""
+    deep_error: str | None = None
+    woken_at: datetime | None = None
+    """When its wake hook was last called."""
 
     def to_json(self) -> dict[str, Any]:
         """The record as stored in `workerHealthCache`."""
@@ -34,7 +49,46 @@ class WorkerHealth:
             "responseTimeMs": self.response_ms,
             "healthError": self.error,
             "workerUrl": self.url,
+            "probeError": self.probe_error,
+            "failures": self.failures,
+            "since": _written(self.since),
+            "history": list(self.history),
+            "probesSinceDeep": self.probes_since_deep,
+            "deepCheckedAt": _written(self.deep_checked_at),
+            "deepError": self.deep_error,
+            "wokenAt": _written(self.woken_at),
         }
+
+    @classmethod
+    def parse(cls, record: object) -> "WorkerHealth | None":
+        """What a stored record says, in whatever shape it is; None when it says too little."""
+        if not isinstance(record, Mapping) or not isinstance(record.get("workerUrl"), str):
+            return None
+        checked_at = _timestamp(record.get("lastChecked", record.get("lastCheck")))
+        if checked_at is None:
+            return None
+        history = record.get("history")
+        return cls(
+            is_healthy=record.get("isHealthy") is True,
+            checked_at=checked_at,
+            response_ms=_count(record.get("responseTimeMs", record.get("responseTime"))),
+            error=_sentence(record.get("healthError")),
+            url=record["workerUrl"],
+            probe_error=_sentence(record.get("probeError")),
+            failures=_count(record.get("failures")),
+            since=_timestamp(record.get("since")),
+            history=tuple(None if ms is None else _count(ms) for ms in history)
+            if isinstance(history, list)
+            else (),
+            probes_since_deep=_count(record.get("probesSinceDeep")),
+            deep_checked_at=_timestamp(record.get("deepCheckedAt")),
+            deep_error=_sentence(record.get("deepError")),
+            woken_at=_timestamp(record.get("wokenAt")),
+        )
+
+    def is_fresh(self, now: datetime) -> bool:
+        """Whether it says something about now. A record from the future does not."""
+        return abs(now - self.checked_at) <= MAX_AGE
 
 
 def why_unavailable(url: object, record: object, now: datetime) -> str | None:
@@ -65,3 +119,15 @@ def _timestamp(value: object) -> datetime | None:
     except ValueError:
         return None
     return parsed if parsed.tzinfo else None
+
+
+def _written(moment: datetime | None) -> str | None:
+    return moment.isoformat() if moment else None
+
+
+def _count(value: object) -> int:
+    return value if type(value) is int and 0 <= value < 2**31 else 0
+
+
+def _sentence(value: object) -> str | None:
+    return value if isinstance(value, str) else None

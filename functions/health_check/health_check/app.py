@@ -1,7 +1,8 @@
-"""One run of the health check: who asks, which workers, what they say, where it is kept."""
+"""One run of the health check: who asks, which steps there are, what came of them."""
 
 import asyncio
-from collections.abc import Mapping
+import os
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 from uuid import uuid4
@@ -10,12 +11,24 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from edge.clients import Clients
-from edge.errors import ApiError, internal_error
+from edge.errors import ApiError, database_unavailable, internal_error
 from edge.logs import configure
-from edge.worker_health import WorkerHealth
 from health_check.caller import Caller
-from health_check.probe import Worker, probe
+from health_check.catalog import check_catalog
+from health_check.housekeeping import (
+    apply_retention,
+    clear_cooldowns,
+    close_turns,
+    roll_up_usage,
+)
+from health_check.keys import check_key
+from health_check.probe import Worker
+from health_check.providers import openrouter
 from health_check.settings import Settings
+from health_check.steps import Found, Outcome, Run, Step, run_step
+from health_check.workers import check_worker, configured_workers
+
+TURNS, COOLDOWNS = "turns", "cooldowns"
 
 
 class App:
@@ -33,7 +46,7 @@ class App:
         request_id = uuid4().hex
         try:
             await self._admit(request)
-            result = {"workers": await self._check(), **await self._tidy()}
+            result = await self._run(request_id)
             response = JSONResponse({"success": True, **result, "request_id": request_id})
         except ApiError as error:
             self._log.warning("health check refused", extra={"fields": {"code": error.code}})
@@ -50,60 +63,86 @@ class App:
             raise ApiError(405, "method_not_allowed", sentence, allow="GET, POST")
         await self._caller.admit(request.headers)
 
-    async def _check(self) -> dict[str, Any]:
-        rows = await self._clients.execute(lambda db: db.table("system_config").select("config"))
-        workers = configured_workers(rows[0]["config"])
-        records = await asyncio.gather(*(self._check_one(worker) for worker in workers))
-        return {worker.name: record for worker, record in zip(workers, records, strict=True)}
-
-    async def _tidy(self) -> dict[str, int]:
-        """What turns left behind: those whose process died, and rests that have passed."""
+    async def _run(self, request_id: str) -> dict[str, Any]:
+        """All steps, and the answer that tells of them."""
+        run = Run(
+            self._clients,
+            self._settings,
+            os.environ,
+            self._log,
+            request_id,
+            asyncio.get_running_loop().time() + self._settings.run_budget_seconds,
+        )
+        config = await self._config(run)
+        records: dict[str, Any] = {}
+        chains = [*_of_workers(config, run, records), *_of_providers(run), *_of_database(run)]
+        ended = await asyncio.gather(*(_in_turn(chain, run) for chain in chains))
+        outcomes = {name: outcome for chain in ended for name, outcome in chain.items()}
         return {
-            "turns_closed": await self._clients.rpc("close_abandoned_turns"),
-            "cooldowns_cleared": await self._clients.rpc("clear_passed_cooldowns"),
+            "workers": records,
+            "turns_closed": outcomes[TURNS].found.get("closed"),
+            "cooldowns_cleared": outcomes[COOLDOWNS].found.get("cleared"),
+            "steps": {name: vars(outcome) for name, outcome in outcomes.items()},
         }
 
-    async def _check_one(self, worker: Worker) -> dict[str, Any]:
-        key = self._settings.chat_worker_api_key
-        finding = await probe(
-            self._clients.http(),
-            worker,
-            timeout_seconds=self._settings.probe_timeout_seconds,
-            # The key belongs to the team's own worker and goes nowhere else.
-            key=key.get_secret_value() if key and worker.name == "chatWorker" else None,
-            allow_local=self._settings.allow_local_upstreams,
-        )
-        record = WorkerHealth(
-            is_healthy=finding.error is None,
-            checked_at=datetime.now(UTC),
-            response_ms=finding.response_ms,
-            error=finding.error,
-            url=worker.url,
-        ).to_json()
-        parameters = {"p_worker": worker.name, "p_record": record}
-        await self._clients.rpc("record_worker_health", parameters)
-        self._log.info(
-            "worker probed",
-            extra={
-                "fields": {"worker": worker.name, "ms": finding.response_ms, "error": finding.error}
-            },
-        )
-        return record
+    async def _config(self, run: Run) -> Mapping[str, Any]:
+        try:
+            async with asyncio.timeout_at(run.deadline):
+                rows = await self._clients.execute(
+                    lambda db: db.table("system_config").select("config")
+                )
+        except TimeoutError as error:
+            raise database_unavailable() from error
+        config: Mapping[str, Any] = rows[0]["config"]
+        return config
 
 
-def configured_workers(config: Mapping[str, Any]) -> list[Worker]:
-    """The workers that the settings row names; entries without an address are passed over."""
-    chat_worker = {
-        "url": config.get("chatWorkerUrl"),
-        "protocol": _mapping(config.get("chatWorker")).get("protocol", "chat_worker"),
-    }
-    entries = {**_mapping(config.get("workers")), "chatWorker": chat_worker}
+def _of_workers(config: Mapping[str, Any], run: Run, records: dict[str, Any]) -> list[list[Step]]:
+    known = config.get("workerHealthCache")
+    known = known if isinstance(known, Mapping) else {}
+
+    def step(worker: Worker) -> Step:
+        async def do(found: Found, _: Found) -> None:
+            record = await check_worker(worker, known.get(worker.name), run, found)
+            records[worker.name] = record.to_json()
+
+        return Step(f"worker:{worker.name}", do)
+
+    return [[step(worker)] for worker in configured_workers(config)]
+
+
+def _of_providers(run: Run) -> list[list[Step]]:
+    async def key(found: Found, _: Found) -> None:
+        if provider := await openrouter(run):
+            await check_key(provider, run, found, datetime.now(UTC))
+
+    async def catalog(found: Found, last: Found) -> None:
+        if provider := await openrouter(run):
+            await check_catalog(provider, run, found, last)
+
+    steps = (
+        Step("key", key, run.settings.key_check_minutes * 60),
+        Step("catalog", catalog, run.settings.catalog_hours * 3600),
+    )
+    return [[step] for step in steps if step.every]
+
+
+def _of_database(run: Run) -> list[list[Step]]:
+    def step(name: str, do: Callable[[Run, Found], Awaitable[None]], every: float | None) -> Step:
+        return Step(name, lambda found, _: do(run, found), every)
+
+    settings = run.settings
+    # What is rolled up may be deleted, so one comes after the other.
+    usage = [
+        step("roll_up", roll_up_usage, settings.roll_up_minutes * 60),
+        step("retention", apply_retention, settings.retention_minutes * 60),
+    ]
     return [
-        Worker(name, entry["url"].rstrip("/"), str(entry.get("protocol", "chat_worker")))
-        for name, entry in entries.items()
-        if isinstance(entry, Mapping) and isinstance(entry.get("url"), str) and entry["url"]
+        [step(TURNS, close_turns, None)],
+        [step(COOLDOWNS, clear_cooldowns, None)],
+        [step for step in usage if step.every],
     ]
 
 
-def _mapping(value: object) -> Mapping[str, Any]:
-    return value if isinstance(value, Mapping) else {}
+async def _in_turn(steps: Iterable[Step], run: Run) -> dict[str, Outcome]:
+    return {step.name: await run_step(step, run) for step in steps}

@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,15 +10,43 @@ import httpx
 
 from edge.addresses import AddressRefused, check_address
 from edge.clients import NETWORK_ERRORS, timed_out
+from health_check.fetch import Fetched, fetch
+
+_BUSY = (408, 429)
+"""What a worker answers that is well and has no time."""
+DEFAULT_MODEL = "qwen_instruct"
+"""What a chat worker's model is called where the settings do not say."""
+_DEEP: Mapping[str, Any] = {
+    "messages": [{"role": "user", "content": "Say yes."}],
+    "max_tokens": 1,
+    "temperature": 0,
+}
+
+
+@dataclass(frozen=True)
+class Hook:
+    """An address that is called to wake a worker, and the variable with the key for it."""
+
+    url: str
+    secret_name: str | None = None
 
 
 @dataclass(frozen=True)
 class Worker:
-    """A configured worker: its name in the health record and where it listens."""
+    """A configured worker: its name in the health record, and where and how it listens."""
 
     name: str
     url: str
     protocol: str = "chat_worker"
+    model: str | None = None
+    secret_name: str | None = None
+    """The variable with its key; the chat worker has its own."""
+    wake: Hook | None = None
+
+    @property
+    def can_be_made_to_write(self) -> bool:
+        """An OpenAI-compatible server has to be told which model."""
+        return self.protocol != "openai" or self.model is not None
 
 
 @dataclass(frozen=True)
@@ -26,6 +55,14 @@ class Finding:
 
     error: str | None
     response_ms: int
+    busy: bool = False
+    """The worker is there and had no time: that says nothing about its health."""
+    deep: bool = False
+    """It was made to write something."""
+
+
+class _Busy(Exception):
+    """The worker has no time."""
 
 
 async def probe(
@@ -35,41 +72,77 @@ async def probe(
     timeout_seconds: float,
     key: str | None,
     allow_local: bool,
+    deep_seconds: float | None = None,
 ) -> Finding:
-    """Probe a worker once. Never raises for anything the worker does."""
+    """Probe a worker once. Never raises for anything the worker does.
+
+    With `deep_seconds` a worker that says that it is well has to write a token within them.
+    """
+    headers = {"Authorization": f"Bearer {key}"} if key else {}
     started = time.monotonic()
+    response_ms: int | None = None
+    seconds, busy, deep = timeout_seconds, False, False
     try:
         check_address(worker.url, allow_local=allow_local)
-        async with asyncio.timeout(timeout_seconds):
-            error = await _ask(http, worker, key)
+        async with asyncio.timeout(seconds):
+            error = await _ask(http, worker, headers)
+        response_ms = _since(started)
+        if error is None and deep_seconds:
+            seconds, deep = deep_seconds, True
+            async with asyncio.timeout(seconds):
+                error = await _make_write(http, worker, headers)
     except AddressRefused as refused:
         error = f"its address is not allowed: {refused}"
+    except _Busy as answered:
+        error, busy = f"it is busy: {answered}", True
     except NETWORK_ERRORS as failed:
         error = (
-            f"no answer within {timeout_seconds:g} s"
+            f"no answer within {seconds:g} s"
             if timed_out(failed)
             else f"cannot be reached ({type(failed.__cause__ or failed).__name__})"
         )
-    return Finding(error, round((time.monotonic() - started) * 1000))
+    return Finding(error, _since(started) if response_ms is None else response_ms, busy, deep)
 
 
-async def _ask(http: httpx.AsyncClient, worker: Worker, key: str | None) -> str | None:
-    headers = {"Authorization": f"Bearer {key}"} if key else {}
-    response = await http.get(f"{worker.url}/health", headers=headers)
+def _since(started: float) -> int:
+    return round((time.monotonic() - started) * 1000)
+
+
+async def _ask(http: httpx.AsyncClient, worker: Worker, headers: Mapping[str, str]) -> str | None:
+    found = await _call(http, "GET", worker, "/health", headers)
     if worker.protocol != "openai":
-        return read_health(response.status_code, _json(response))
-    if response.status_code == 404:  # Some servers have no /health; all list their models.
-        response = await http.get(f"{worker.url}/v1/models", headers=headers)
-        return read_models(response.status_code, _json(response))
-    return read_openai_health(response.status_code, _json(response))
+        return read_health(found.status, found.body)
+    if found.status == 404:  # Some servers have no /health; all list their models.
+        found = await _call(http, "GET", worker, "/v1/models", headers)
+        return read_models(found.status, found.body)
+    return read_openai_health(found.status, found.body)
 
 
-def _json(response: httpx.Response) -> Any:
-    """The body as JSON; as text when it is not JSON, None when it is empty."""
-    try:
-        return response.json()
-    except ValueError:
-        return response.text or None
+async def _make_write(
+    http: httpx.AsyncClient, worker: Worker, headers: Mapping[str, str]
+) -> str | None:
+    if worker.protocol == "openai":
+        body = {**_DEEP, "model": worker.model}
+        found = await _call(http, "POST", worker, "/v1/chat/completions", headers, body)
+        return read_completion(found.status, found.body)
+    model = worker.model or DEFAULT_MODEL
+    body = {**_DEEP, "model": model, "sfw_mode": True, "content_tier": "sfw"}
+    found = await _call(http, "POST", worker, "/chat", headers, body)
+    return read_chat(found.status, found.body)
+
+
+async def _call(
+    http: httpx.AsyncClient,
+    method: str,
+    worker: Worker,
+    path: str,
+    headers: Mapping[str, str],
+    body: Mapping[str, Any] | None = None,
+) -> Fetched:
+    found = await fetch(http, method, worker.url + path, headers=headers, body=body)
+    if found.status in _BUSY:
+        raise _Busy(f"{path} answered {found.status}")
+    return found
 
 
 def read_health(status: int, body: Any) -> str | None:
@@ -109,3 +182,23 @@ def read_models(status: int, body: Any) -> str | None:
     if not isinstance(models, list) or not models:
         return "it lists no model"
     return None
+
+
+def read_chat(status: int, body: Any) -> str | None:
+    """Why a chat worker's answer to /chat is no reply; None when it is. One token may be blank."""
+    if status != 200:
+        return f"/chat answered {status}"
+    if not isinstance(body, dict) or body.get("success") is not True:
+        return "it says that it is well and cannot write"
+    return None if isinstance(body.get("response"), str) else "its reply has no text"
+
+
+def read_completion(status: int, body: Any) -> str | None:
+    """The same of an OpenAI-compatible worker's /v1/chat/completions."""
+    if status != 200:
+        return f"/v1/chat/completions answered {status}"
+    choices = body.get("choices") if isinstance(body, dict) and not body.get("error") else None
+    if not isinstance(choices, list) or not choices:
+        return "it says that it is well and cannot write"
+    message = choices[0].get("message") if isinstance(choices[0], dict) else None
+    return None if isinstance(message, dict) else "its reply has no text"

@@ -17,8 +17,8 @@ from typing import Any
 
 import httpx
 
-from edge.addresses import AddressRefused, check_address
 from edge.clients import NETWORK_ERRORS, timed_out
+from edge.credentials import Misconfigured, credentials
 from roleplay_chat.api import Tier
 from roleplay_chat.failures import Failure, UpstreamError, failed
 from roleplay_chat.prompt import Message
@@ -303,21 +303,26 @@ class Generation:
 
     def _headers(self, target: Target) -> dict[str, str]:
         """Credentials and attribution; the URL is checked before a key is put beside it."""
+        ours = target.provider == WORKER
         try:
-            check_address(target.url, allow_local=self.settings.allow_local_upstreams)
-        except AddressRefused as refused:
-            raise failed("misconfigured", why=f"its address is refused: {refused}") from refused
-        if target.provider == WORKER:
+            own = credentials(
+                target.url,
+                scheme="none" if ours else target.auth_scheme,
+                header=target.auth_header_name,
+                secret_name=target.secret_name,
+                environ=self.environ,
+                allow_local=self.settings.allow_local_upstreams,
+            )
+        except Misconfigured as error:
+            raise failed("misconfigured", why=str(error)) from error
+        if ours:
             key = self.settings.chat_worker_api_key
             return {"Authorization": f"Bearer {key.get_secret_value()}"} if key else {}
-        headers = {"HTTP-Referer": self.settings.site_url, "X-Title": self.settings.site_name}
-        if target.auth_scheme == "none":
-            return headers
-        secret = secret_value(target.secret_name, self.environ)
-        if secret is None:
-            raise failed("misconfigured", why=f"{target.secret_name} is not set")
-        value = f"Bearer {secret}" if target.auth_scheme == "bearer" else secret
-        return headers | {target.auth_header_name: value}
+        return {
+            "HTTP-Referer": self.settings.site_url,
+            "X-Title": self.settings.site_name,
+            **own,
+        }
 
     def _left(self) -> float:
         return self._deadline - time.monotonic()
@@ -415,12 +420,3 @@ def _parameters(
 def _network_failure(error: Exception, *, shown: bool) -> Failure:
     name = "cut_off" if shown else "timed_out" if timed_out(error) else "unreachable"
     return Failure(SITUATIONS[name], why=type(error.__cause__ or error).__name__)
-
-
-def secret_value(name: str | None, environ: Mapping[str, str]) -> str | None:
-    """The secret that a provider row names, if a row may name it and it is set."""
-    if name is None or not name.endswith("_API_KEY"):
-        return None
-    if name.upper().startswith("SUPABASE_") or name == "CHAT_WORKER_API_KEY":
-        return None
-    return environ.get(name, "").strip() or None

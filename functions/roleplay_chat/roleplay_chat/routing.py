@@ -241,7 +241,7 @@ def _may_substitute(model: ModelRow) -> bool:
 
 def _is_free(model: ModelRow) -> bool:
     prices = (model.pricing.get("prompt_usd_per_1k"), model.pricing.get("completion_usd_per_1k"))
-    return prices == (0, 0) or model.model_key.endswith(":free")
+    return prices == (0, 0) or (model.model_key.endswith(":free") and not any(prices))
 
 
 def resting(target: Target, cooldowns: Sequence[CooldownRow], now: datetime) -> bool:

@@ -113,7 +113,7 @@ async def begin(
     if outcome == "started":
         return await _typed(clients, begun)
     if outcome == "replayed":
-        return Replay(reply=begun["reply"], result=begun["result"] or {})
+        return Replay(reply=begun["reply"], result=begun["result"])
     raise refused(begun)
 
 

@@ -1,0 +1,41 @@
+"""What turns leave behind: leases, rests, usage to be summed up, rows to be forgotten."""
+
+from typing import Any
+
+from health_check.steps import Found, Run
+
+BATCH = 1_000
+"""Rows of a kind that are deleted at a time."""
+
+
+async def close_turns(run: Run, found: Found) -> None:
+    """Close the turns whose process died."""
+    found["closed"] = await run.clients.rpc("close_abandoned_turns")
+
+
+async def clear_cooldowns(run: Run, found: Found) -> None:
+    """Forget the rests that have passed."""
+    found["cleared"] = await run.clients.rpc("clear_passed_cooldowns")
+
+
+async def roll_up_usage(run: Run, found: Found) -> None:
+    """Sum up usage, day by day, from where the last time ended."""
+    found["days"] = 0
+    parameters: dict[str, Any] = {}
+    while True:
+        next_day = await run.clients.rpc("roll_up_usage", parameters)
+        found["days"] += 1
+        if next_day is None:
+            return
+        parameters["p_day"] = next_day
+
+
+async def apply_retention(run: Run, found: Found) -> None:
+    """Delete what is older than the settings say, in batches."""
+    found |= {"usage_events": 0, "turn_results": 0}
+    parameters = {"p_limit": BATCH}
+    gone = dict.fromkeys(found, BATCH)
+    while BATCH in gone.values():
+        gone = await run.clients.rpc("apply_retention", parameters)
+        for name, count in gone.items():
+            found[name] += count

@@ -1,0 +1,105 @@
+"""What is left on OpenRouter's key, and until when it is good."""
+
+import math
+from dataclasses import dataclass, fields
+from datetime import datetime, timedelta
+from typing import Any
+
+from health_check.fetch import Fetched
+from health_check.providers import Provider, ask
+from health_check.steps import Found, Run, StepFailed
+
+EXPIRES_SOON = timedelta(days=7)
+
+
+@dataclass(frozen=True)
+class KeyStatus:
+    """What GET /key says; None is unknown, and for limits none. The key's label is left out."""
+
+    limit_usd: float | None
+    remaining_usd: float | None
+    used_usd: float | None
+    free_requests_limit: int | None
+    free_requests_remaining: int | None
+    """Of today (UTC), for all `:free` models together."""
+    expires_at: datetime | None
+
+    def to_json(self) -> Found:
+        """As it is reported and kept."""
+        known = {field.name: getattr(self, field.name) for field in fields(self)}
+        expires_at = self.expires_at.isoformat() if self.expires_at else None
+        return known | {"expires_at": expires_at}
+
+
+def read_key(answer: Fetched) -> KeyStatus:
+    """The status in an answer to GET /key; `StepFailed` when it is none."""
+    if answer.status in (401, 403):
+        raise StepFailed(f"the key is refused: /key answered {answer.status}", alert=True)
+    data = answer.body.get("data") if isinstance(answer.body, dict) else None
+    if answer.status != 200 or not isinstance(data, dict) or "usage" not in data:
+        raise StepFailed(f"/key answered {answer.status}, and not with a key's status")
+    free = data.get("free_model_daily_requests")
+    free = free if isinstance(free, dict) else {}
+    return KeyStatus(
+        limit_usd=_number(data.get("limit")),
+        remaining_usd=_number(data.get("limit_remaining")),
+        used_usd=_number(data.get("usage")),
+        free_requests_limit=_whole(free.get("limit")),
+        free_requests_remaining=_whole(free.get("remaining")),
+        expires_at=_moment(data.get("expires_at")),
+    )
+
+
+def read_balance(answer: Fetched) -> float | None:
+    """What is left of the account's credits in USD; None where the key may not ask."""
+    data = answer.body.get("data") if isinstance(answer.body, dict) else None
+    if answer.status != 200 or not isinstance(data, dict):
+        return None
+    bought, used = _number(data.get("total_credits")), _number(data.get("total_usage"))
+    return None if bought is None or used is None else round(bought - used, 6)
+
+
+def alerts(key: KeyStatus, balance_usd: float | None, now: datetime) -> list[str]:
+    """What somebody has to do about the key."""
+    found = []
+    if key.remaining_usd is not None and key.remaining_usd <= 0:
+        found.append("The key has used up its limit: raise it, or wait for its reset.")
+    if balance_usd is not None and balance_usd <= 0:
+        found.append("The account has no credits left: buy some.")
+    if key.free_requests_remaining is not None and key.free_requests_remaining <= 0:
+        found.append("Today's requests to free models are used up, until midnight UTC.")
+    if key.expires_at is not None and key.expires_at <= now:
+        found.append("The key has expired: make a new one.")
+    elif key.expires_at is not None and key.expires_at <= now + EXPIRES_SOON:
+        found.append(f"The key expires at {key.expires_at.isoformat()}: make a new one.")
+    return found
+
+
+async def check_key(provider: Provider, run: Run, found: Found, now: datetime) -> None:
+    """Ask how the provider's key is, and report it."""
+    headers = provider.credentials(run)
+    key = read_key(await ask(provider, "/key", run, headers))
+    found |= key.to_json()
+    balance = read_balance(await ask(provider, "/credits", run, headers))
+    found |= {"balance_usd": balance, "alerts": alerts(key, balance, now)}
+
+
+def _number(value: Any) -> float | None:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    return float(value) if abs(value) < 1e12 and math.isfinite(value) else None
+
+
+def _whole(value: Any) -> int | None:
+    number = _number(value)
+    return None if number is None else int(number)
+
+
+def _moment(value: Any) -> datetime | None:
+    if not isinstance(value, str):
+        return None
+    try:
+        parsed = datetime.fromisoformat(value)
+    except ValueError:
+        return None
+    return parsed if parsed.tzinfo else None

@@ -1,0 +1,63 @@
+"""OpenRouter as a row of api_providers has it, and how it is asked about itself."""
+
+import asyncio
+from collections.abc import Mapping
+
+from pydantic import BaseModel
+
+from edge.clients import NETWORK_ERRORS, timed_out
+from edge.credentials import Misconfigured, credentials
+from health_check.fetch import Fetched, fetch
+from health_check.steps import Run, StepFailed
+
+OPENROUTER = "openrouter"
+"""The provider that says how its keys and models are."""
+MAX_BYTES = 8_000_000
+"""Of an answer. The whole catalog has some two megabytes."""
+
+
+class Provider(BaseModel):
+    """A row of `api_providers`."""
+
+    id: str
+    name: str
+    base_url: str
+    auth_scheme: str
+    auth_header_name: str
+    secret_name: str | None
+
+    def credentials(self, run: Run, *, scheme: str | None = None) -> Mapping[str, str]:
+        """The header with its key; `StepFailed` where it has none or may not be called."""
+        try:
+            return credentials(
+                self.base_url,
+                scheme=scheme or self.auth_scheme,
+                header=self.auth_header_name,
+                secret_name=self.secret_name,
+                environ=run.environ,
+                allow_local=run.settings.allow_local_upstreams,
+            )
+        except Misconfigured as error:
+            raise StepFailed(str(error)) from error
+
+
+async def openrouter(run: Run) -> Provider | None:
+    """The row, if there is an active one."""
+    columns = ",".join(Provider.model_fields)
+    rows = await run.clients.execute(
+        lambda db: (
+            db.table("api_providers").select(columns).eq("name", OPENROUTER).eq("is_active", True)
+        )
+    )
+    return Provider.model_validate(rows[0]) if rows else None
+
+
+async def ask(provider: Provider, path: str, run: Run, headers: Mapping[str, str]) -> Fetched:
+    """What it answers to GET; `StepFailed` when it does not."""
+    url = provider.base_url.rstrip("/") + path
+    try:
+        async with asyncio.timeout(run.settings.provider_timeout_seconds):
+            return await fetch(run.clients.http(), "GET", url, headers=headers, max_bytes=MAX_BYTES)
+    except NETWORK_ERRORS as error:
+        why = "did not answer in time" if timed_out(error) else "cannot be reached"
+        raise StepFailed(f"{path} {why}") from error

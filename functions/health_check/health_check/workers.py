@@ -1,0 +1,162 @@
+"""How each worker is, from one probe to the next."""
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+
+from edge.clients import NETWORK_ERRORS
+from edge.credentials import Misconfigured, credentials, secret_value
+from edge.worker_health import WorkerHealth
+from health_check.fetch import fetch
+from health_check.probe import Finding, Hook, Worker, probe
+from health_check.steps import Found, Run
+
+CHAT_WORKER = "chatWorker"
+FAILURES = 2
+"""Failed probes in a row until a healthy worker counts as down. One good one brings it up."""
+HISTORY = 30
+
+
+def configured_workers(config: Mapping[str, Any]) -> list[Worker]:
+    """The workers that the settings row names; entries without an address are passed over."""
+    own = {**_mapping(config.get("chatWorker")), "url": config.get("chatWorkerUrl")}
+    entries = {**_mapping(config.get("workers")), CHAT_WORKER: own}
+    return [
+        Worker(
+            name=name,
+            url=entry["url"].rstrip("/"),
+            protocol=str(entry.get("protocol", "chat_worker")),
+            model=_text(entry.get("model")),
+            secret_name=_text(entry.get("secret_name")),
+            wake=_hook(entry.get("wake")),
+        )
+        for name, entry in entries.items()
+        if isinstance(entry, Mapping) and _text(entry.get("url"))
+    ]
+
+
+def next_record(previous: object, worker: Worker, finding: Finding, now: datetime) -> WorkerHealth:
+    """The worker's record after a probe, from the stored one and what the probe found.
+
+    What is known of another address, or from too long ago, does not make a worker healthy.
+    """
+    before = _before(previous, worker)
+    fresh = before if before and before.is_fresh(now) else None
+    was_healthy = fresh is not None and fresh.is_healthy
+    failures = fresh.failures if fresh else 0
+    if finding.busy:
+        healthy = was_healthy
+    elif finding.error is None:
+        healthy, failures = True, 0
+    else:
+        failures += 1
+        healthy = was_healthy and failures < FAILURES
+    record = WorkerHealth(
+        is_healthy=healthy,
+        checked_at=now,
+        response_ms=finding.response_ms,
+        error=None if healthy else finding.error,
+        url=worker.url,
+        probe_error=finding.error,
+        failures=failures,
+        since=now,
+        history=(finding.response_ms if finding.error is None or finding.busy else None,),
+        probes_since_deep=0 if finding.deep else 1,
+        deep_checked_at=now if finding.deep else None,
+        deep_error=finding.error if finding.deep and not finding.busy else None,
+    )
+    if before is None:
+        return record
+    return replace(
+        record,
+        since=before.since if before.is_healthy == healthy and before.since else now,
+        history=(*before.history, *record.history)[-HISTORY:],
+        probes_since_deep=0 if finding.deep else before.probes_since_deep + 1,
+        deep_checked_at=now if finding.deep else before.deep_checked_at,
+        deep_error=record.deep_error if finding.deep and not finding.busy else before.deep_error,
+        woken_at=before.woken_at,
+    )
+
+
+def is_deep_due(previous: object, worker: Worker, every: int) -> bool:
+    """Whether this probe makes the worker write: each `every`th one, and until it can again."""
+    before = _before(previous, worker)
+    if not every or before is None or not worker.can_be_made_to_write:
+        return False
+    return before.deep_error is not None or before.probes_since_deep + 1 >= every
+
+
+def _before(previous: object, worker: Worker) -> WorkerHealth | None:
+    before = WorkerHealth.parse(previous)
+    return before if before and before.url == worker.url else None
+
+
+async def check_worker(worker: Worker, previous: object, run: Run, found: Found) -> WorkerHealth:
+    """Probe a worker, wake it if it is down, and record how it is."""
+    settings = run.settings
+    deep = is_deep_due(previous, worker, settings.deep_probe_every)
+    finding = await probe(
+        run.clients.http(),
+        worker,
+        timeout_seconds=settings.probe_timeout_seconds,
+        key=_key(worker, run),
+        allow_local=settings.allow_local_upstreams,
+        deep_seconds=settings.deep_probe_timeout_seconds if deep else None,
+    )
+    now = datetime.now(UTC)
+    record = next_record(previous, worker, finding, now)
+    if not record.is_healthy and not finding.busy and worker.wake:
+        found["woken"] = await _wake(worker.name, worker.wake, run)
+        if found["woken"]:
+            record = replace(record, woken_at=now)
+    found |= {"healthy": record.is_healthy, "error": finding.error, "deep": finding.deep}
+    parameters = {"p_worker": worker.name, "p_record": record.to_json()}
+    await run.clients.rpc("record_worker_health", parameters)
+    return record
+
+
+def _key(worker: Worker, run: Run) -> str | None:
+    if worker.name != CHAT_WORKER:
+        return secret_value(worker.secret_name, run.environ)
+    # The key belongs to the team's own worker and goes nowhere else.
+    key = run.settings.chat_worker_api_key
+    return key.get_secret_value() if key else None
+
+
+async def _wake(name: str, hook: Hook, run: Run) -> str | None:
+    """Call the hook, unless somebody did lately; what came of it, None when it was not called."""
+    seconds = run.settings.wake_minutes * 60
+    if await run.begin(f"wake:{name}", seconds, seconds) is None:
+        return None
+    try:
+        headers = credentials(
+            hook.url,
+            scheme="bearer" if hook.secret_name else "none",
+            header="Authorization",
+            secret_name=hook.secret_name,
+            environ=run.environ,
+            allow_local=run.settings.allow_local_upstreams,
+        )
+        async with asyncio.timeout(run.settings.probe_timeout_seconds):
+            answer = await fetch(run.clients.http(), "POST", hook.url, headers=headers)
+    except Misconfigured as error:
+        return f"not called: {error}"
+    except NETWORK_ERRORS as error:
+        return f"no answer ({type(error.__cause__ or error).__name__})"
+    return f"answered {answer.status}"
+
+
+def _mapping(value: object) -> Mapping[str, Any]:
+    return value if isinstance(value, Mapping) else {}
+
+
+def _text(value: object) -> str | None:
+    return value if isinstance(value, str) and value else None
+
+
+def _hook(value: object) -> Hook | None:
+    entry = _mapping(value)
+    url = _text(entry.get("url"))
+    return Hook(url, _text(entry.get("secret_name"))) if url else None

@@ -1,0 +1,122 @@
+-- What usage_events add up to, by hour and by day (UTC), kept when the events are gone.
+
+create table public.usage_hourly (
+  hour timestamptz not null,
+  provider text not null,
+  model_key text not null,
+  outcome text not null,
+  calls integer not null,
+  -- Turns that made such a call.
+  turns integer not null,
+  prompt_tokens bigint not null,
+  completion_tokens bigint not null,
+  -- Of the calls whose cost is known; null when none is.
+  cost_usd numeric(16, 8),
+  -- Milliseconds: half of the calls, and 95 of a hundred, took no longer. Null: none was measured.
+  first_token_p50_ms integer,
+  first_token_p95_ms integer,
+  duration_p50_ms integer not null,
+  duration_p95_ms integer not null,
+  primary key (hour, provider, model_key, outcome)
+);
+
+create table public.usage_daily (
+  day date not null,
+  like public.usage_hourly,
+  primary key (day, provider, model_key, outcome)
+);
+alter table public.usage_daily drop column hour;
+
+alter table public.usage_hourly enable row level security;
+alter table public.usage_daily enable row level security;
+revoke all on public.usage_hourly, public.usage_daily from anon, authenticated;
+grant select on public.usage_hourly, public.usage_daily to authenticated;
+create policy usage_hourly_select on public.usage_hourly for select to authenticated
+  using ((select private.is_admin()));
+create policy usage_daily_select on public.usage_daily for select to authenticated
+  using ((select private.is_admin()));
+
+-- Events by provider, model and outcome, from p_from to before p_to, in buckets ('hour', 'day').
+create function private.usage_sums(p_bucket text, p_from timestamptz, p_to timestamptz)
+returns setof public.usage_hourly
+language sql stable set search_path = '' as $$
+  select date_trunc(p_bucket, u.created_at, 'UTC'), u.provider, u.model_key, u.outcome,
+         count(*), count(distinct u.turn_id),
+         coalesce(sum(u.prompt_tokens), 0), coalesce(sum(u.completion_tokens), 0), sum(u.cost_usd),
+         percentile_disc(0.5) within group (order by u.first_token_ms),
+         percentile_disc(0.95) within group (order by u.first_token_ms),
+         percentile_disc(0.5) within group (order by u.duration_ms),
+         percentile_disc(0.95) within group (order by u.duration_ms)
+  from public.usage_events u
+  where u.created_at >= p_from and u.created_at < p_to
+  group by 1, 2, 3, 4
+$$;
+
+-- Writes the roll-ups of one day (UTC) again from its events, so it may be done any number of
+-- times, also at the same time. Without a day: where the last time ended, at the latest where it was
+-- an hour ago, because events of yesterday may have come late. Returns the next day that has events, null
+-- when there is none: called until then, it makes up for any pause.
+create function public.roll_up_usage(p_day date default null) returns date
+language plpgsql security definer set search_path = '' as $$
+declare
+  v_day date;
+  v_from timestamptz;
+  v_to timestamptz;
+begin
+  perform pg_advisory_xact_lock(hashtextextended('roll_up_usage', 0));
+  v_day := coalesce(p_day, least(
+    coalesce((select max(d.day) from public.usage_daily d),
+             (select (min(u.created_at) at time zone 'utc')::date from public.usage_events u)),
+    ((now() - interval '1 hour') at time zone 'utc')::date));
+  v_from := v_day::timestamp at time zone 'utc';
+  v_to := v_from + interval '1 day';
+
+  delete from public.usage_hourly h where h.hour >= v_from and h.hour < v_to;
+  insert into public.usage_hourly select * from private.usage_sums('hour', v_from, v_to);
+  delete from public.usage_daily d where d.day = v_day;
+  insert into public.usage_daily
+  select v_day, s.provider, s.model_key, s.outcome, s.calls, s.turns, s.prompt_tokens,
+         s.completion_tokens, s.cost_usd, s.first_token_p50_ms, s.first_token_p95_ms,
+         s.duration_p50_ms, s.duration_p95_ms
+  from private.usage_sums('day', v_from, v_to) s;
+
+  return (select (min(u.created_at) at time zone 'utc')::date from public.usage_events u where u.created_at >= v_to);
+end $$;
+
+-- Deletes up to p_limit rows of each kind that are older than the settings say (retention), and
+-- returns how many: {"usage_events", "turn_results"}. Events stay until their day is rolled up and
+-- another one after it. Messages are never touched.
+create function public.apply_retention(p_limit integer default 1000) returns jsonb
+language plpgsql security definer set search_path = '' as $$
+declare
+  v_usage_days numeric;
+  v_result_days numeric;
+  v_events integer;
+  v_results integer;
+begin
+  select (s.config #>> '{retention,usage_days}')::numeric, (s.config #>> '{retention,result_days}')::numeric
+  into v_usage_days, v_result_days from private.system_settings s;
+
+  delete from public.usage_events where id in (
+    select u.id from public.usage_events u
+    where u.created_at < least(
+      now() - make_interval(secs => v_usage_days * 86400),
+      (select max(d.day)::timestamp at time zone 'utc' from public.usage_daily d))
+      and v_usage_days is not null and exists (select from public.usage_daily)
+    order by u.created_at limit p_limit
+    for update skip locked);
+  get diagnostics v_events = row_count;
+
+  update public.turns set result = null where id in (
+    select t.id from public.turns t
+    where t.result is not null and t.finished_at < now() - make_interval(secs => v_result_days * 86400)
+    order by t.finished_at limit p_limit
+    for update skip locked);
+  get diagnostics v_results = row_count;
+
+  return jsonb_build_object('usage_events', v_events, 'turn_results', v_results);
+end $$;
+
+revoke execute on function private.usage_sums(text, timestamptz, timestamptz), public.roll_up_usage(date),
+  public.apply_retention(integer) from public, anon, authenticated;
+grant execute on function public.roll_up_usage(date), public.apply_retention(integer) to service_role;

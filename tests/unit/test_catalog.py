@@ -1,0 +1,293 @@
+"""What becomes of configured models when OpenRouter's catalog says something else, or nonsense."""
+
+from __future__ import annotations
+
+import json
+from datetime import date
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from health_check.catalog import (
+    MIN_MODELS,
+    Catalog,
+    Entry,
+    ModelRow,
+    Verdict,
+    is_believed,
+    judge,
+    read_catalog,
+    report,
+)
+from health_check.fetch import Fetched
+from health_check.steps import StepFailed
+from tests.support.postgres import ROOT
+
+SAMPLES = json.loads((ROOT / "tests/data/openrouter_samples.json").read_text())
+
+
+def listed(key: str, **fields: Any) -> dict[str, Any]:
+    """A model as the catalog lists it."""
+    pricing = {"prompt": "0", "completion": "0", "request": "0"}
+    return {
+        "id": key,
+        "context_length": 32768,
+        "pricing": pricing,
+        "expiration_date": None,
+    } | fields
+
+
+OTHERS = [listed(f"other/model-{number}") for number in range(MIN_MODELS)]
+
+
+def read(*models: Any, **more: Any) -> Catalog:
+    return read_catalog(Fetched(200, {"data": [*models, *OTHERS], **more}))
+
+
+def row(key: str = "a/m:free", **columns: Any) -> ModelRow:
+    free = {"prompt_usd_per_1k": 0, "completion_usd_per_1k": 0}
+    known = {"id": "1", "model_key": key, "is_active": True, "pricing": free}
+    known |= {"capabilities": {"context_tokens": 32768}, "catalog_status": None, "catalog": {}}
+    return ModelRow.model_validate(known | columns)
+
+
+def judged(
+    its_row: ModelRow, catalog: Catalog, *, believed: bool = True, update: bool = False
+) -> Verdict:
+    verdict = judge(its_row, catalog, believed=believed, update_prices=update)
+    assert verdict
+    return verdict
+
+
+class TestReading:
+    def test_documented_entry(self) -> None:
+        (sample,) = [one for one in SAMPLES if one["id"] == "models_entry"]
+        entry = read(*sample["body"]["data"]).entries["openai/gpt-4"]
+        assert entry == Entry("openai/gpt-4", "openai/gpt-4", 8192, 0.03, 0.06)
+
+    @pytest.mark.parametrize(
+        ("price", "per_1k"),
+        [
+            ("0.00003", 0.03),
+            ("0", 0),
+            (0.00003, 0.03),
+            (0, 0),
+            ("-1", None),
+            ("free", None),
+            (None, None),
+            ([], None),
+            ("NaN", None),
+            ("Infinity", None),
+            (float("nan"), None),
+            ("1e999999", None),
+        ],
+    )
+    def test_prices(self, price: Any, per_1k: float | None) -> None:
+        catalog = read(listed("a/m", pricing={"prompt": price, "completion": "0"}))
+        assert catalog.entries["a/m"].prompt_usd_per_1k == per_1k
+
+    @pytest.mark.parametrize(
+        ("fields", "context", "expires"),
+        [
+            ({"context_length": None}, None, None),
+            ({"context_length": "8192"}, None, None),
+            ({"context_length": True}, None, None),
+            ({"context_length": -1}, None, None),
+            ({"expiration_date": "2026-12-31"}, 32768, date(2026, 12, 31)),
+            ({"expiration_date": "2026-12-31T00:00:00Z"}, 32768, date(2026, 12, 31)),
+            ({"expiration_date": "some day"}, 32768, None),
+            ({"expiration_date": 20261231}, 32768, None),
+        ],
+    )
+    def test_odd_facts_are_unknown(
+        self, fields: dict[str, Any], context: int | None, expires: date | None
+    ) -> None:
+        entry = read(listed("a/m", **fields)).entries["a/m"]
+        assert (entry.context_length, entry.expires_on) == (context, expires)
+
+    @pytest.mark.parametrize(
+        ("status", "body"),
+        [
+            pytest.param(500, {"data": OTHERS}, id="500"),
+            pytest.param(302, {"data": OTHERS}, id="redirect"),
+            pytest.param(200, None, id="nothing"),
+            pytest.param(200, "<!DOCTYPE html>", id="page"),
+            pytest.param(200, [], id="list"),
+            pytest.param(200, {"error": {"code": 502, "message": "away"}}, id="error-in-200"),
+            pytest.param(200, {"data": []}, id="empty"),
+            pytest.param(200, {"data": {"a/m": {}}}, id="no-list"),
+            pytest.param(200, {"data": OTHERS[:-1]}, id="too-few"),
+            pytest.param(200, {"data": [OTHERS[0]] * 20 + ["x"] * 3}, id="too-much-nonsense"),
+            pytest.param(
+                200, {"data": [{"id": f"m{n}", "object": "model"} for n in range(99)]}, id="openai"
+            ),
+        ],
+    )
+    def test_what_is_no_catalog_is_refused(self, status: int, body: Any) -> None:
+        with pytest.raises(StepFailed, match="/models"):
+            read_catalog(Fetched(status, body))
+
+    def test_some_nonsense_is_passed_over(self) -> None:
+        assert len(read(None).entries) == MIN_MODELS
+
+    @pytest.mark.parametrize(
+        ("more", "whole"),
+        [
+            ({}, True),
+            ({"links": {"next": None}, "total_count": MIN_MODELS}, True),
+            ({"links": {"next": "/models?offset=500"}}, False),
+            ({"total_count": 900}, False),
+            ({"links": "next", "total_count": "many"}, True),
+        ],
+    )
+    def test_part_of_a_catalog_is_known_as_one(self, more: dict[str, Any], whole: bool) -> None:
+        assert read(**more).whole is whole
+
+
+class TestListed:
+    def test_as_configured(self) -> None:
+        verdict = judged(row(), read(listed("a/m:free")))
+        assert (verdict.status, verdict.changes, verdict.pricing) == ("listed", (), None)
+        assert verdict.catalog == {
+            "prompt_usd_per_1k": 0,
+            "completion_usd_per_1k": 0,
+            "context_length": 32768,
+        }
+
+    @pytest.mark.parametrize(
+        ("pricing", "changes"),
+        [
+            ({"prompt_usd_per_1k": 0.0002, "completion_usd_per_1k": 0.0004}, ()),
+            ({"prompt_usd_per_1k": 0.0001, "completion_usd_per_1k": 0.0004}, ("price",)),
+            ({"prompt_usd_per_1k": 0.0002}, ()),
+            ({}, ()),
+            ({"prompt_usd_per_1k": "cheap"}, ()),
+        ],
+    )
+    def test_at_another_price(self, pricing: dict[str, Any], changes: tuple[str, ...]) -> None:
+        now = {"prompt": "0.0000002", "completion": "0.0000004"}
+        verdict = judged(row("a/m", pricing=pricing), read(listed("a/m", pricing=now)), update=True)
+        assert verdict.changes == changes
+        assert verdict.status == ("changed" if changes else "listed")
+        assert verdict.pricing == pytest.approx(
+            {"prompt_usd_per_1k": 0.0002, "completion_usd_per_1k": 0.0004}
+        )
+
+    @pytest.mark.parametrize(
+        ("configured", "changes"), [(32769, ("context",)), (32768, ()), (8192, ()), (None, ())]
+    )
+    def test_with_less_context_than_configured(
+        self, configured: int | None, changes: tuple[str, ...]
+    ) -> None:
+        its_row = row(capabilities={"context_tokens": configured})
+        assert judged(its_row, read(listed("a/m:free"))).changes == changes
+
+    @pytest.mark.parametrize(
+        ("key", "pricing", "status"),
+        [
+            ("a/m", {"prompt_usd_per_1k": 0, "completion_usd_per_1k": 0}, "not_free"),
+            ("a/m:free", {}, "not_free"),
+            ("a/m:free", {"prompt_usd_per_1k": 0.001, "completion_usd_per_1k": 0}, "listed"),
+            ("a/m", {}, "listed"),
+        ],
+    )
+    def test_and_not_free_any_more(self, key: str, pricing: dict[str, Any], status: str) -> None:
+        catalog = read(listed(key, pricing={"prompt": "0.000001", "completion": "0"}))
+        assert judged(row(key, pricing=pricing), catalog).status == status
+
+    def test_until_a_day(self) -> None:
+        verdict = judged(row(), read(listed("a/m:free", expiration_date="2026-12-31")))
+        assert (verdict.status, verdict.catalog["expires_on"]) == ("expiring", "2026-12-31")
+
+    def test_under_a_new_name(self) -> None:
+        catalog = read(listed("a/m-2:free", canonical_slug="a/m:free"))
+        verdict = judged(row(), catalog)
+        assert (verdict.status, verdict.catalog["listed_as"]) == ("renamed", "a/m-2:free")
+
+    def test_free_variant_is_not_the_model_that_costs(self) -> None:
+        catalog = read(listed("a/m:free", canonical_slug="a/m"))
+        assert judged(row("a/m"), catalog).status == "gone"
+
+
+class TestNotListed:
+    @pytest.mark.parametrize(
+        ("before", "believed", "status"),
+        [
+            (None, True, "gone"),
+            ("listed", True, "gone"),
+            (None, False, "missing"),
+            ("listed", False, "missing"),
+            ("missing", False, "gone"),
+            ("gone", False, "gone"),
+        ],
+    )
+    def test_is_gone_when_the_catalog_is_believed_or_says_so_again(
+        self, before: str | None, believed: bool, status: str
+    ) -> None:
+        its_row = row(catalog_status=before, catalog={"context_length": 5})
+        verdict = judged(its_row, read(), believed=believed)
+        assert (verdict.status, verdict.catalog) == (status, {"context_length": 5})
+
+    def test_part_of_a_catalog_says_nothing(self) -> None:
+        part = read(total_count=900)
+        assert judge(row(), part, believed=True, update_prices=True) is None
+
+    def test_comes_back(self) -> None:
+        its_row = row(catalog_status="gone")
+        assert judged(its_row, read(listed("a/m:free")), believed=False).status == "listed"
+
+    @pytest.mark.parametrize(
+        ("rows", "before", "believed"),
+        [
+            pytest.param([row(), row("b/n")], None, True, id="one-of-two"),
+            pytest.param([row(), row("b/n")], MIN_MODELS * 2 + 2, True, id="half-as-many"),
+            pytest.param([row(), row("b/n")], MIN_MODELS * 2 + 3, False, id="less-than-half"),
+            pytest.param([row(), row("b/n")], "many", True, id="nothing-known-before"),
+            pytest.param([row("b/n")], None, False, id="all-of-them"),
+        ],
+    )
+    def test_is_believed(self, rows: list[ModelRow], before: Any, believed: bool) -> None:
+        assert is_believed(read(listed("a/m:free")), rows, before) is believed
+
+
+def test_report_names_what_is_the_matter_with_active_models() -> None:
+    catalog = read(
+        listed("a/listed"),
+        listed("a/expiring", expiration_date="2026-12-31"),
+        listed("a/paid", pricing={"prompt": "1e-6", "completion": "0"}),
+        listed("a/new", canonical_slug="a/old"),
+        listed("a/small", context_length=4096),
+    )
+    keys = ["a/listed", "a/expiring", "a/paid", "a/old", "a/small", "a/gone", "a/gone"]
+    rows = [*map(row, keys), row("a/inactive", is_active=False)]
+    assert report([judged(one, catalog) for one in rows]) == {
+        "gone": ["a/gone"],
+        "not_free": ["a/paid"],
+        "expiring": {"a/expiring": "2026-12-31"},
+        "renamed": {"a/old": "a/new"},
+        "changed": {"a/paid": ["price"], "a/small": ["context"]},
+    }
+
+
+anything = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=5,
+)
+fields = st.sampled_from(["id", "pricing", "context_length", "expiration_date", "canonical_slug"])
+prices = st.dictionaries(st.sampled_from(["prompt", "completion"]), anything)
+
+
+@settings(deadline=None)
+@given(
+    st.lists(st.dictionaries(fields, anything | prices | st.just("a/m:free")), max_size=2),
+    st.dictionaries(st.sampled_from(["prompt_usd_per_1k", "other"]), anything),
+)
+def test_no_catalog_and_no_row_is_too_odd(models: list[Any], pricing: dict[str, Any]) -> None:
+    enough = [*OTHERS, *(listed(f"more/{number}") for number in range(10))]
+    catalog = read_catalog(Fetched(200, {"data": [*models, *enough]}))
+    its_row = row(pricing=pricing, capabilities={"context_tokens": "many"})
+    verdict = judged(its_row, catalog, believed=False, update=True)
+    json.dumps(verdict.to_json(), allow_nan=False)
