@@ -67,11 +67,11 @@ def outcome(sample: dict[str, Any]) -> tuple[str, End | Failure]:
     reading, text = Reading(), ""
     try:
         for data in chunks(sample):
-            for piece in reading.feed(data):
-                text += piece.text
+            reading.feed(data)
+            text += reading.take() or ""
         return text, reading.end()
     except UpstreamError as error:
-        return text, error.failure
+        return text + (reading.take() or ""), error.failure
 
 
 def chunks(sample: dict[str, Any]) -> list[str]:

@@ -207,6 +207,11 @@ def test_rules_are_tried_wherever_they_apply(case: Case) -> None:
             assert not rule.telling.isdisjoint(encoded)
 
 
+def test_tens_of_months_are_not_quiet() -> None:
+    assert marks("She is twenty months old.").minor
+    assert not is_quiet("She is twenty months old.")
+
+
 @given(st.text(max_size=300))
 def test_any_text_can_be_read(text: str) -> None:
     assert isinstance(marks(text), indications.Marks)

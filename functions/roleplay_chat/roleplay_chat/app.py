@@ -171,7 +171,12 @@ async def _lines(
     event: TurnEvent | None, events: asyncio.Queue[TurnEvent], beat: float, request_id: str
 ) -> AsyncIterator[str]:
     while True:
-        yield HEARTBEAT if event is None else _line(event, request_id)
+        lines = HEARTBEAT if event is None else _line(event, request_id)
+        # What is there already goes out in one piece.
+        while not (isinstance(event, Done | Failed) or events.empty()):
+            event = events.get_nowait()
+            lines += _line(event, request_id)
+        yield lines
         if isinstance(event, Done | Failed):
             return
         event = await _next(events, beat)

@@ -333,7 +333,7 @@ _SOFT = _Rules(
     "KISS THEM PASSION",
 )
 
-_TELLING = frozenset[str]().union(
+_TELLING = _ABOVE.telling.union(
     *(
         rules.telling
         for rules in (
@@ -393,10 +393,12 @@ def is_quiet(text: str) -> bool:
 def marks(text: str, *, unsettled: int = 0) -> Marks:
     """What the text indicates; what ends within its last `unsettled` words does not count."""
     encoded = encode(text)
-    encoded = _ABOVE.pattern.sub(_as_adult, encoded)
     present = frozenset(encoded)
     if _TELLING.isdisjoint(present):
         return NOTHING
+    if not _ABOVE.telling.isdisjoint(present):
+        encoded = _ABOVE.pattern.sub(_as_adult, encoded)
+        present = frozenset(encoded)
     for pattern in _BENIGN.applying(present):
         encoded = pattern.sub(_as_nothing, encoded)
     known = _Places(encoded, len(encoded) - unsettled)

@@ -44,8 +44,9 @@ async def generate(http: httpx.AsyncClient, call: Call) -> AsyncGenerator[Event,
                 if reading.done:
                     break
         else:
-            for piece in reading.feed((await first_bytes(response)).decode(errors="replace")):
-                yield piece
+            whole = (await first_bytes(response)).decode(errors="replace")
+            for event in _together(reading, [whole]):
+                yield event
         yield reading.end()
 
 
@@ -68,16 +69,15 @@ async def _arrivals(response: httpx.Response) -> AsyncGenerator[list[str], None]
 
 def _together(reading: "Reading", arrived: Sequence[str]) -> Iterator[Event]:
     """What arrived at the same time: its text in one piece, the end, the error among it."""
-    pieces: list[Text] = []
     failure: UpstreamError | None = None
     finished = reading.finished
     try:
         for data in arrived:
-            pieces += reading.feed(data)
+            reading.feed(data)
     except UpstreamError as error:
         failure = error
-    if pieces:
-        yield Text("".join(piece.text for piece in pieces))
+    if (text := reading.take()) is not None:
+        yield Text(text)
     if reading.finished and not finished:
         yield reading.end()
     if failure:
@@ -85,9 +85,10 @@ def _together(reading: "Reading", arrived: Sequence[str]) -> Iterator[Event]:
 
 
 class Reading:
-    """What was read of one reply so far. Feed it each chunk, then ask for the end."""
+    """What was read of one reply so far. Feed it each chunk, take the text, ask for the end."""
 
     def __init__(self) -> None:
+        self._pieces: list[str] = []
         self._finish_reason: str | None = None
         self._usage: Mapping[str, Any] = {}
         self._chars = 0
@@ -101,11 +102,10 @@ class Reading:
         """Whether the finish reason was seen; what it cost may come later."""
         return self._finish_reason is not None
 
-    def feed(self, data: str) -> Iterator[Text]:
-        """The pieces of text in a chunk; raises `UpstreamError` for an error in it.
+    def feed(self, data: str) -> None:
+        """Read a chunk; raises `UpstreamError` for an error in it.
 
-        Reasoning is a sign of life and nothing else: it comes as an empty text. After "[DONE]"
-        nothing counts.
+        After "[DONE]" nothing counts.
         """
         if self.done or not data.strip():
             return
@@ -113,26 +113,35 @@ class Reading:
             self.done = True
             return
         chunk = _parse(data)
-        _raise_error(chunk.get("error"))
+        if error := chunk.get("error"):
+            raise UpstreamError(from_error(error, 200))
         if isinstance(chunk.get("usage"), dict):
             self._usage = chunk["usage"]
         choices = chunk.get("choices")
         for choice in choices if isinstance(choices, list) else []:
             if isinstance(choice, dict):
-                yield from self._choice(choice)
+                self._choose(choice)
 
-    def _choice(self, choice: Mapping[str, Any]) -> Iterator[Text]:
-        _raise_error(choice.get("error"))
+    def take(self) -> str | None:
+        """The text that came since the last time; empty for a sign of life, such as reasoning."""
+        if not self._pieces:
+            return None
+        pieces, self._pieces = self._pieces, []
+        return "".join(pieces)
+
+    def _choose(self, choice: Mapping[str, Any]) -> None:
+        if error := choice.get("error"):
+            raise UpstreamError(from_error(error, 200))
         said = choice.get("delta") or choice.get("message")
         if isinstance(said, dict):
             text = _content(said.get("content"))
             spoke = bool(text) and not text.isspace()
-            reasoned = not spoke and any(said.get(name) for name in REASONING)
+            reasoned = not spoke and any(map(said.get, REASONING))
             self._chars += len(text)
             self._spoke = self._spoke or spoke
             self._reasoned = self._reasoned or reasoned
             if text or reasoned:
-                yield Text(text)
+                self._pieces.append(text)
         reason = choice.get("finish_reason")
         if reason == "error":
             raise failed("overloaded", why="finish_reason error")
@@ -165,11 +174,6 @@ def _parse(data: str) -> Mapping[str, Any]:
     if not isinstance(chunk, dict):
         raise failed("unreadable", why="not a JSON object")
     return chunk
-
-
-def _raise_error(error: Any) -> None:
-    if error:
-        raise UpstreamError(from_error(error, 200))
 
 
 def _content(content: Any) -> str:
