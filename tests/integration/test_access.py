@@ -107,7 +107,7 @@ FUNCTIONS = {
         public.begin_turn public.branch_conversation public.choose_variant
         public.clear_passed_cooldowns public.close_abandoned_turns public.delete_messages
         public.edit_message public.finish_turn public.import_character
-        public.record_worker_health public.set_chat_worker_url
+        public.record_worker_health public.set_chat_worker_url public.verify_installation
     """,
     "authenticated": "private.may_meet",
     "authenticated service_role": "private.is_admin",
