@@ -13,7 +13,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help dev up down status reset chat import-card test test-unit lint lock build bench soak chaos policy-report audit openapi verify
+.PHONY: help dev up down status reset chat import-card test test-unit lint lock build bench soak chaos policy-report audit openapi verify usage
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -75,6 +75,9 @@ openapi: $(READY)/python ## Write docs/openapi.json, the description of both fun
 
 verify: $(READY)/python ## Check the configured project, or the local stack, and say what to do
 	@$(BIN)/python -m dev verify
+
+usage: $(READY)/python ## Cost, tokens, errors and latency by day, model and person; DAYS=14
+	@$(BIN)/python -m dev usage
 
 build: $(READY)/python ## Assemble dist/<function>/ for deployment
 	@$(BIN)/python -m dev.build

@@ -228,5 +228,15 @@ def verify(settings: Settings, token: str | None) -> None:
     sys.exit(checks.main(settings, token))
 
 
+@cli.command()
+@click.option("--days", envvar="DAYS", default=14, show_default=True, type=click.IntRange(1, 400))
+@click.pass_obj
+def usage(settings: Settings, days: int) -> None:
+    """Show cost, tokens, errors and latency by day, model and person."""
+    from dev import usage as report
+
+    sys.exit(report.main(settings, days))
+
+
 if __name__ == "__main__":
     cli(prog_name="python -m dev")

@@ -107,7 +107,8 @@ FUNCTIONS = {
         public.begin_turn public.branch_conversation public.choose_variant
         public.clear_passed_cooldowns public.close_abandoned_turns public.delete_messages
         public.edit_message public.finish_turn public.import_character
-        public.record_worker_health public.set_chat_worker_url public.verify_installation
+        public.record_worker_health public.set_chat_worker_url public.usage_by_day
+        public.usage_by_model public.usage_by_user public.verify_installation
     """,
     "authenticated": "private.may_meet",
     "authenticated service_role": "private.is_admin",
@@ -117,7 +118,7 @@ FUNCTIONS = {
         private.history
         private.is_public_host private.is_spent private.limits_for private.models_for
         private.reached_limit private.record_interaction private.remembered private.replay
-        private.touch_updated_at private.why_refused private.written_before
+        private.touch_updated_at private.usage_grouped private.why_refused private.written_before
     """,
 }
 """All functions, by those who may execute them."""
