@@ -13,7 +13,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help dev up down status reset chat import-card test test-unit lint lock build bench soak chaos policy-report audit openapi verify usage
+.PHONY: help dev up down status reset chat import-card test test-unit lint lock build bench soak chaos policy-report audit openapi settings verify usage
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -72,6 +72,9 @@ audit: $(READY)/audit $(PACKAGES) ## Look every locked package up in the publish
 
 openapi: $(READY)/python ## Write docs/openapi.json, the description of both functions
 	@$(BIN)/python -m dev.openapi
+
+settings: $(READY)/python ## Every setting of both functions, where it is from, and what is wrong
+	@$(BIN)/python -m dev settings
 
 verify: $(READY)/python ## Check the configured project, or the local stack, and say what to do
 	@$(BIN)/python -m dev verify

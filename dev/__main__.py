@@ -238,5 +238,14 @@ def usage(settings: Settings, days: int) -> None:
     sys.exit(report.main(settings, days))
 
 
+@cli.command("settings")
+@click.pass_obj
+def show_settings(settings: Settings) -> None:
+    """Show every setting of both functions and what is wrong with them."""
+    from dev import environment
+
+    sys.exit(environment.main(settings))
+
+
 if __name__ == "__main__":
     cli(prog_name="python -m dev")

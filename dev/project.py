@@ -84,6 +84,14 @@ def find(settings: Settings) -> Project:
     )
 
 
+def find_environment(settings: Settings) -> tuple[Mapping[str, str], str]:
+    """The functions' environment, and in a few words where it is from."""
+    environment = {**read_env_file(ENV_FILE), **os.environ}
+    if "SUPABASE_URL" in environment or not settings.stack_env.exists():
+        return environment, "environment"
+    return local_environment(settings), "local stack"
+
+
 def local_environment(settings: Settings) -> Mapping[str, str]:
     """What the local stack starts its functions with."""
     (functions,) = (
