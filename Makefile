@@ -13,10 +13,11 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help dev up down status reset chat import-card test test-unit lint lock build bench soak chaos policy-report audit openapi settings verify usage
+.PHONY: help dev up down status reset chat import-card test test-unit lint lock build bench soak chaos policy-report audit openapi settings verify usage \
+	deploy-roleplay_chat deploy-health_check deploy-scheduler deploy-db
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z_-]+:.*## / {printf "  make %-20s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 dev: $(READY)/stack ## Set up, start the local stack and stay in the foreground; Ctrl-C stops it
 	@$(BIN)/python -m dev run
@@ -84,6 +85,18 @@ usage: $(READY)/python ## Cost, tokens, errors and latency by day, model and per
 
 build: $(READY)/python ## Assemble dist/<function>/ for deployment
 	@$(BIN)/python -m dev.build
+
+deploy-roleplay_chat: build ## Print the commands that deploy the function; APPLY=1 runs them
+	@$(BIN)/python -m dev deploy roleplay_chat
+
+deploy-health_check: build ## The same for health_check
+	@$(BIN)/python -m dev deploy health_check
+
+deploy-scheduler: $(READY)/python ## The same for the job that calls health_check every minute
+	@$(BIN)/python -m dev deploy scheduler
+
+deploy-db: $(READY)/python $(READY)/node ## The same for the database: migrations and seed
+	@$(BIN)/python -m dev deploy db
 
 # --- set-up ---------------------------------------------------------------------------------
 

@@ -238,6 +238,16 @@ def usage(settings: Settings, days: int) -> None:
     sys.exit(report.main(settings, days))
 
 
+@cli.command()
+@click.argument("target", type=click.Choice(["roleplay_chat", "health_check", "scheduler", "db"]))
+@click.option("--apply", is_flag=True, envvar="APPLY", help="Run the commands, too.")
+def deploy(target: str, apply: bool) -> None:
+    """Print the commands that deploy a part of the project."""
+    from dev import deploy as deployment
+
+    sys.exit(deployment.main(target, apply=apply))
+
+
 @cli.command("settings")
 @click.pass_obj
 def show_settings(settings: Settings) -> None:

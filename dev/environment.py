@@ -12,7 +12,7 @@ from pydantic_core import PydanticUndefined
 from rich.console import Console
 from rich.table import Table
 
-from dev.project import find_environment
+from dev.project import find_environment, secrets_managed
 from dev.settings import ENV_FILE, ROOT, Settings, read_env_file
 from dev.verify import plain
 
@@ -108,11 +108,6 @@ def find_variable(environment: Mapping[str, str], name: str) -> str | None:
 def is_secret(annotation: object) -> bool:
     """Whether values of this type are not to be shown."""
     return annotation is SecretStr or any(map(is_secret, get_args(annotation)))
-
-
-def secrets_managed(environment: Mapping[str, str]) -> set[str]:
-    """The variables that a deployment takes from the secret manager."""
-    return {name.strip() for name in environment.get("DEPLOY_SECRETS", "").split(",")} - {""}
 
 
 def problems(environment: Mapping[str, str]) -> list[str]:

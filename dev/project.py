@@ -87,7 +87,7 @@ def find(settings: Settings) -> Project:
 def find_environment(settings: Settings) -> tuple[Mapping[str, str], str]:
     """The functions' environment, and in a few words where it is from."""
     environment = {**read_env_file(ENV_FILE), **os.environ}
-    if "SUPABASE_URL" in environment or not settings.stack_env.exists():
+    if environment.get("SUPABASE_URL", "").strip() or not settings.stack_env.exists():
         return environment, "environment"
     return local_environment(settings), "local stack"
 
@@ -98,3 +98,8 @@ def local_environment(settings: Settings) -> Mapping[str, str]:
         part for part in parts(settings, Keys.load(settings.local_dir)) if part.name == "functions"
     )
     return functions.env
+
+
+def secrets_managed(environment: Mapping[str, str]) -> set[str]:
+    """The variables that a deployment takes from the secret manager."""
+    return {name.strip() for name in environment.get("DEPLOY_SECRETS", "").split(",")} - {""}

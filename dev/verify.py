@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from dev.project import NoSuchFunction, Project, Unreachable, find
+from dev.project import NoSuchFunction, Project, Unreachable, find, secrets_managed
 from dev.settings import ROOT, Settings
 
 sys.path.append(str(ROOT / "functions/_shared"))
@@ -105,8 +105,12 @@ def _providers(facts: Facts, environment: Mapping[str, str], is_local: bool) -> 
                 "give its row in api_providers an https base_url",
             )
         elif provider["auth_scheme"] != "none" and not has_key(secret, environment):
-            where = "into .env, then make down && make up" if is_local else "see docs/operations.md"
-            yield Check(name, "problem", f"{secret} is not set", f"put {secret} {where}")
+            where = (
+                f"put {secret} into .env, then make down && make up"
+                if is_local
+                else f"make {secret} a secret of the function and name it in DEPLOY_SECRETS"
+            )
+            yield Check(name, "problem", f"{secret} is not set", where)
         elif not models:
             yield Check(name, "problem", "it has no active model", "activate one, or switch it off")
         else:
@@ -116,8 +120,7 @@ def _providers(facts: Facts, environment: Mapping[str, str], is_local: bool) -> 
 
 def has_key(name: str, environment: Mapping[str, str]) -> bool:
     """Whether a function has this variable: set here, or taken from the secret manager there."""
-    managed = [entry.strip() for entry in environment.get("DEPLOY_SECRETS", "").split(",")]
-    return bool(environment.get(name, "").strip()) or name in managed
+    return bool(environment.get(name, "").strip()) or name in secrets_managed(environment)
 
 
 def _models(models: Sequence[Facts], task: str) -> Iterator[Check]:
