@@ -46,12 +46,14 @@ test: $(READY)/test $(READY)/stack ## Run all tests; ARGS="-k name" goes to pyte
 test-unit: $(READY)/test ## Run the unit tests
 	@$(BIN)/python -m pytest tests/unit $(ARGS)
 
-lint: $(READY)/test ## Check style and types
+lint: $(READY)/test ## Check style, types, migrations and shell scripts
 	@$(BIN)/ruff check
 	@$(BIN)/ruff format --check
 	@# Both functions have a module called main, and mypy wants only one at a time.
 	@$(BIN)/mypy --exclude health_check/main.py
 	@$(BIN)/mypy functions/health_check/main.py
+	@$(BIN)/squawk --config .squawk.toml supabase/migrations/*.sql
+	@$(BIN)/shellcheck .ci/run $(wildcard dev/*.sh) tests/data/deploy/*.sh --shell=bash
 
 bench: $(READY)/test $(READY)/stack ## Compare with others, write docs/benchmarks.md; ARGS="--quick"
 	@$(BIN)/python -m bench $(ARGS)

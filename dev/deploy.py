@@ -225,7 +225,7 @@ def _flags(
             "TURN_BUDGET_SECONDS and LEASE_MARGIN_SECONDS)",
             f"--min-instances={settings.deploy_min_instances}": "0: nothing is paid while nobody "
             "talks, and the first turn waits for a start; 1: it does not",
-            f"--max-instances={settings.deploy_max_instances}": "the most that can be spent at once",
+            f"--max-instances={settings.deploy_max_instances}": "bounds what can be spent",
         }
     else:
         own = {

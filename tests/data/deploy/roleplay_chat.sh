@@ -50,7 +50,7 @@ gcloud secrets add-iam-policy-binding chat-worker-api-key \
 #   --concurrency            turns wait for models nearly all of their time
 #   --timeout                longer than a turn's lease (90 s: TURN_BUDGET_SECONDS and LEASE_MARGIN_SECONDS)
 #   --min-instances          0: nothing is paid while nobody talks, and the first turn waits for a start; 1: it does not
-#   --max-instances          the most that can be spent at once
+#   --max-instances          bounds what can be spent
 #   --set-env-vars           the settings that differ from their defaults
 #   --set-secrets            read when an instance starts: deploy again after a key was changed
 gcloud functions deploy roleplay_chat \
