@@ -53,7 +53,7 @@ lint: $(READY)/test ## Check style, types, migrations and shell scripts
 	@$(BIN)/mypy --exclude health_check/main.py
 	@$(BIN)/mypy functions/health_check/main.py
 	@$(BIN)/squawk --config .squawk.toml supabase/migrations/*.sql
-	@$(BIN)/shellcheck .ci/run $(wildcard dev/*.sh) tests/data/deploy/*.sh --shell=bash
+	@$(BIN)/shellcheck .ci/run tests/data/deploy/*.sh --shell=bash
 
 bench: $(READY)/test $(READY)/stack ## Compare with others, write docs/benchmarks.md; ARGS="--quick"
 	@$(BIN)/python -m bench $(ARGS)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
@@ -13,6 +14,7 @@ from typing import Any
 import httpx
 import pytest
 
+from dev.build import digest
 from tests.support.answers import stream, worker_healthy
 from tests.support.functions import serve_process
 from tests.support.postgres import ROOT
@@ -33,6 +35,12 @@ def contents(folder: Path) -> dict[str, bytes]:
     """Every file by its path."""
     files = (path for path in folder.rglob("*") if not path.is_dir())
     return {str(path.relative_to(folder)): path.read_bytes() for path in files}
+
+
+def listing(folder: Path) -> dict[str, tuple[int, float]]:
+    """Mode and time of every file and folder by its path."""
+    found = {str(path.relative_to(folder)): path.stat() for path in folder.rglob("*")}
+    return {path: (stat.st_mode & 0o777, stat.st_mtime) for path, stat in found.items()}
 
 
 @pytest.fixture(scope="module")
@@ -94,6 +102,27 @@ class TestBuild:
         again = build(tmp_path)
         assert contents(again) == contents(dist)
         assert contents(build(tmp_path)) == contents(again)
+
+    def test_working_copy_leaves_no_trace(self, dist: Path, tmp_path: Path) -> None:
+        first = build(tmp_path)
+        listed = listing(first)
+        for path in (tmp_path / "functions").rglob("*.py"):
+            path.chmod(0o700)
+            os.utime(path)
+        (tmp_path / "functions/roleplay_chat/.env").write_text("SECRET=1")
+
+        assert listing(build(tmp_path)) == listed == listing(dist)
+        assert {mode for mode, _ in listed.values()} == {0o644, 0o755}
+
+    def test_digest_names_the_content(self, dist: Path, tmp_path: Path) -> None:
+        names = [digest(dist / name) for name in NAMES]
+        again = build(tmp_path)
+        assert [digest(again / name) for name in NAMES] == names
+        (again / "health_check/main.py").write_text("changed = True\n")
+        assert [digest(again / name) == was for name, was in zip(NAMES, names, strict=True)] == [
+            False,
+            True,
+        ]
 
 
 class TestInstalled:
