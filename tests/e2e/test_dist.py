@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
@@ -15,10 +17,12 @@ import httpx
 import pytest
 
 from dev.build import digest
+from dev.deploy import RUNTIME
 from tests.support.answers import stream, worker_healthy
 from tests.support.functions import serve_process
 from tests.support.postgres import ROOT
 from tests.support.stack import HEALTH_CHECK_SECRET, Stack
+from tests.support.waiting import free_port, wait_until
 
 NAMES = ["health_check", "roleplay_chat"]
 
@@ -196,3 +200,84 @@ class TestInstalled:
             serve_process(name, {}, dist, python=python(name)),
         ):
             pass
+
+
+class Image:
+    """What the Dockerfile says, for one function; no image can be built in a test."""
+
+    def __init__(self, name: str) -> None:
+        text = (ROOT / "Dockerfile").read_text().replace("\\\n", " ")
+        lines = [line.split(maxsplit=1) for line in text.splitlines()]
+        self._lines = [(words[0], words[1]) for words in lines if words and words[0] != "#"]
+        self._lines = [(word, rest.replace("${FUNCTION}", name)) for word, rest in self._lines]
+
+    def all(self, instruction: str) -> list[str]:
+        return [rest.strip() for word, rest in self._lines if word == instruction]
+
+    @property
+    def env(self) -> dict[str, str]:
+        """The variables of the last stage, but for the search path."""
+        pairs = (pair.partition("=") for line in self.all("ENV") for pair in line.split())
+        return {name: value for name, _, value in pairs if name != "PATH"}
+
+    @property
+    def command(self) -> list[str]:
+        return list(json.loads(self.all("CMD")[0]))
+
+    @property
+    def health_command(self) -> list[str]:
+        return list(json.loads(self.all("HEALTHCHECK")[0].partition("CMD ")[2]))
+
+
+class TestImage:
+    @pytest.mark.parametrize("name", NAMES)
+    def test_what_is_copied_is_what_a_build_makes(self, dist: Path, name: str) -> None:
+        image = Image(name)
+        copied = [line.split()[0] for line in image.all("COPY") if not line.startswith("--from")]
+        assert copied == [f"dist/{name}/requirements.txt", f"dist/{name}/"]
+        assert all((dist.parent / path).exists() for path in copied)
+        assert (dist / name / image.env["FUNCTION_SOURCE"]).exists()
+        assert image.env["FUNCTION_TARGET"] == name
+        # Nothing else of a working copy, its .env least of all, is sent to the builder.
+        assert (ROOT / ".dockerignore").read_text().split() == ["*", "!dist/"]
+
+    def test_python_is_the_one_that_functions_are_deployed_with(self) -> None:
+        image = Image("roleplay_chat")
+        assert image.all("ARG")[0] == f"PYTHON={RUNTIME[6]}.{RUNTIME[7:]}"
+        assert {line.split()[0] for line in image.all("FROM")} == {"python:${PYTHON}-slim"}
+
+    def test_process_is_not_root(self) -> None:
+        (user,) = Image("roleplay_chat").all("USER")
+        assert 0 not in map(int, user.split(":"))
+
+    @pytest.mark.parametrize("name", NAMES)
+    def test_command_serves_and_ends_in_order(
+        self, stack: Stack, dist: Path, python: Callable[[str], Path], name: str
+    ) -> None:
+        image, port = Image(name), free_port()
+        venv = python(name).parent
+        surroundings = {"PATH": f"{venv}:/usr/bin:/bin", "HOME": "/nonexistent"}
+        env = surroundings | image.env | stack.env(PORT=str(port), HOST="127.0.0.1")
+        program = [str(venv / image.command[0]), *image.command[1:]]
+        with tempfile.TemporaryFile() as log:
+            process = subprocess.Popen(program, cwd=dist / name, env=env, stdout=log, stderr=log)
+            try:
+                url = f"http://127.0.0.1:{port}"
+                answer = wait_until(lambda: answered(url), f"{name} to answer", seconds=40)
+                health = [str(venv / "python"), *image.health_command[1:]]
+                well = subprocess.run(health, env=env, check=False)
+                process.terminate()
+                assert process.wait(timeout=20) == 0
+                ill = subprocess.run(health, env=env, stderr=subprocess.DEVNULL, check=False)
+            finally:
+                process.kill()
+        assert answer.status_code == {"roleplay_chat": 200, "health_check": 401}[name]
+        assert (well.returncode, ill.returncode) == (0, 1)
+
+
+def answered(url: str) -> httpx.Response | None:
+    """The answer, when there is one."""
+    try:
+        return httpx.get(url)
+    except httpx.TransportError:
+        return None
