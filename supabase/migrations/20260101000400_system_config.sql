@@ -5,6 +5,7 @@
 --   workers           further workers to probe: {"<name>": {"url", "protocol"}}
 --   workerHealthCache {"<name>": health record}, written by health_check
 --   allowLocalWorkers true lets a worker be registered on http and private hosts: local work only
+--   healthCheckUrl    where the database itself calls health_check, if it does
 --   limits            {"default": {...}, "<role>": what differs for it, "project": {...}}; see
 --                     private.limits_for
 

@@ -107,15 +107,16 @@ FUNCTIONS = {
         public.begin_turn public.branch_conversation public.choose_variant
         public.clear_passed_cooldowns public.close_abandoned_turns public.delete_messages
         public.edit_message public.finish_turn public.import_character
-        public.record_worker_health public.set_chat_worker_url public.usage_by_day
+        public.record_worker_health public.schedule_health_check public.set_chat_worker_url
+        public.unschedule_health_check public.usage_by_day
         public.usage_by_model public.usage_by_user public.verify_installation
     """,
     "authenticated": "private.may_meet",
     "authenticated service_role": "private.is_admin",
     # Called by the functions above, and by triggers and constraints.
     "": """
-        private.are_limits private.character_facts private.cool_down private.course_refusal
-        private.history
+        private.are_limits private.call_health_check private.character_facts private.cool_down
+        private.course_refusal private.history
         private.is_public_host private.is_spent private.limits_for private.models_for
         private.reached_limit private.record_interaction private.remembered private.replay
         private.touch_updated_at private.usage_grouped private.why_refused private.written_before
