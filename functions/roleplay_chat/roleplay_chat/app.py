@@ -13,7 +13,8 @@ from starlette.types import Receive, Scope, Send
 from edge.clients import Clients
 from edge.errors import ApiError, internal_error
 from edge.identity import UserTokens, bearer_token
-from edge.logs import configure
+from edge.logs import configure, follow_trace
+from edge.timing import Timing
 from roleplay_chat import course, turns
 from roleplay_chat.api import HEARTBEAT, ChatRequest, parse_body, parse_request, sse
 from roleplay_chat.cards import handlers as cards
@@ -52,7 +53,7 @@ class App:
             allow_origins=[origin.strip() for origin in settings.cors_allow_origins.split(",")],
             allow_methods=["GET", "POST", "OPTIONS"],
             allow_headers=["*"],
-            expose_headers=["Retry-After", "X-Request-Id"],
+            expose_headers=["Retry-After", "Server-Timing", "X-Request-Id"],
             max_age=86_400,
         )
 
@@ -67,8 +68,10 @@ class App:
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         request_id = uuid4().hex
+        request = Request(scope, receive)
+        follow_trace(request.headers, self._settings.google_cloud_project)
         try:
-            response = await self._respond(Request(scope, receive), request_id)
+            response = await self._respond(request, request_id)
         except ApiError as error:
             self._log.info(
                 "refused",
@@ -105,28 +108,45 @@ class App:
         chat = parse_request(data, max_message_chars=settings.max_message_chars)
         streamed = chat.stream or "text/event-stream" in request.headers.get("accept", "")
 
-        begun = await turns.begin(
-            self._clients,
-            user_id,
-            chat,
-            lease_seconds=self._settings.lease_seconds,
-            history_messages=self._settings.history_messages,
-        )
+        timing = Timing()
+        with timing.measure("begin"):
+            begun = await turns.begin(
+                self._clients,
+                user_id,
+                chat,
+                lease_seconds=self._settings.lease_seconds,
+                history_messages=self._settings.history_messages,
+            )
         if isinstance(begun, turns.Replay):
             answer = begun.result | {"response": begun.reply, "request_id": request_id}
             return _replay(answer) if streamed else JSONResponse(answer)
-        events = self._start(begun, chat, user_id, request, request_id)
+        events = self._start(begun, chat, user_id, request, request_id, timing)
         if streamed:
             return await self._stream(events, request_id)
-        return await self._json(events, request_id)
+        response = await self._json(events, request_id)
+        response.headers["Server-Timing"] = timing.header()
+        return response
 
     def _start(
-        self, begun: BegunTurn, chat: ChatRequest, user_id: UUID, request: Request, request_id: str
+        self,
+        begun: BegunTurn,
+        chat: ChatRequest,
+        user_id: UUID,
+        request: Request,
+        request_id: str,
+        timing: Timing,
     ) -> asyncio.Queue[TurnEvent]:
         """Run the turn in a task of its own: it outlives a client that goes away."""
         events: asyncio.Queue[TurnEvent] = asyncio.Queue()
         turn = Turn(
-            self._clients, self._settings, begun, chat, user_id, request_id, events.put_nowait
+            self._clients,
+            self._settings,
+            begun,
+            chat,
+            user_id,
+            request_id,
+            events.put_nowait,
+            timing,
         )
         task = asyncio.create_task(turn.run())
         self._running.add(task)

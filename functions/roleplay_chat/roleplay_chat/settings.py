@@ -49,12 +49,17 @@ class Settings(EdgeSettings):
     moderation_timeout_seconds: float = Field(default=4, gt=0)
     """For a classifier model's answer, where one is set up."""
 
+    google_cloud_project: str | None = Field(default=None, pattern=r"^[a-z][a-z0-9.:-]*$")
+    """Where it runs on Google Cloud: log lines name the request's trace in this project."""
+
     site_url: HeaderText = "https://ourvidz.com"
     """Sent to providers as HTTP-Referer."""
     site_name: HeaderText = "OurVidz Platform"
     """Sent to providers as X-Title."""
 
-    @field_validator("supabase_jwt_secret", "supabase_jwt_issuer", mode="before")
+    @field_validator(
+        "supabase_jwt_secret", "supabase_jwt_issuer", "google_cloud_project", mode="before"
+    )
     @classmethod
     def _empty_is_unset(cls, value: object) -> object:
         return value or None
