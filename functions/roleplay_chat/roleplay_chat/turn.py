@@ -312,6 +312,11 @@ class Turn:
         )
 
     @property
+    def attempts(self) -> list[Attempt]:
+        """Every call to a model so far."""
+        return self._attempts
+
+    @property
     def _attempts(self) -> list[Attempt]:
         return [*self._moderation.attempts, *self._generation.attempts]
 
