@@ -22,8 +22,15 @@ OK, PROBLEMS, CANNOT_CHECK = 0, 1, 2
 """Exit codes."""
 TASKS = ("roleplay", "storytelling", "prompt_enhancement")
 TURN_SECONDS = 200
-GONE = ("gone", "missing", "removed", "delisted")
-"""What a row's `catalog_status` says of a model that its provider no longer lists."""
+STEP_SECONDS = 2 * 3600
+"""Steps that are not done every minute are due sooner than this."""
+CATALOG = {
+    "gone": "is no longer offered",
+    "expiring": "will be removed",
+    "renamed": "has another name now",
+    "not_free": "costs money now",
+}
+"""What of a row's `catalog_status` somebody has to act on."""
 MARKS = {"ok": ("✓", "green"), "problem": ("✗", "red"), "unknown": ("?", "yellow")}
 
 State = Literal["ok", "problem", "unknown"]
@@ -160,17 +167,17 @@ def _models(models: Sequence[Facts], task: str) -> Iterator[Check]:
 
 def _catalog(models: Sequence[Facts]) -> Iterator[Check]:
     """What the provider's list was last seen to say, where the rows keep it."""
-    kept = [model for model in models if "catalog_status" in model and model["is_active"]]
-    gone = [model["model_key"] for model in kept if model["catalog_status"] in GONE]
-    if gone:
-        yield Check(
-            "catalog",
-            "problem",
-            f"the provider no longer offers {', '.join(gone)}",
-            "docs/configuration.md says how to replace a model",
-        )
-    elif kept:
-        yield Check("catalog", "ok", f"{_count(kept, 'active model')}, none reported gone")
+    active = [model for model in models if model["is_active"] and model.get("catalog_status")]
+    acted_on = [
+        f"{model['model_key']} {CATALOG[model['catalog_status']]}"
+        for model in active
+        if model["catalog_status"] in CATALOG
+    ]
+    if acted_on:
+        remedy = "docs/configuration.md says how to replace a model"
+        yield Check("catalog", "problem", "; ".join(dict.fromkeys(acted_on)), remedy)
+    elif active:
+        yield Check("catalog", "ok", f"has all {len(active)} that were looked up")
 
 
 def _workers(facts: Facts, is_local: bool) -> Iterator[Check]:
@@ -215,6 +222,11 @@ def _scheduler(facts: Facts, is_local: bool) -> Check:
             f"{facts['cooldowns_overdue']} cooldowns are overdue"
         )
         return Check("scheduler", "problem", found, remedy)
+    if step := _seconds(facts["last_step"], now):
+        if step <= STEP_SECONDS:
+            return Check("scheduler", "ok", f"health_check ran a step {step / 60:.0f} min ago")
+        found = f"health_check has not run a step for {step / 3600:.0f} hours"
+        return Check("scheduler", "problem", found, remedy)
     return Check("scheduler", "unknown", "without a worker a run leaves no trace to see")
 
 
@@ -231,9 +243,13 @@ def _age(record: object, now: datetime) -> float | None:
     """Seconds since a worker was probed; None when its record does not say."""
     if not isinstance(record, Mapping):
         return None
+    return _seconds(record.get("lastChecked", record.get("lastCheck")), now)
+
+
+def _seconds(since: object, now: datetime) -> float | None:
+    """How long ago a moment was, as JSON has it; None when it is none."""
     try:
-        checked = datetime.fromisoformat(record.get("lastChecked", record.get("lastCheck")))
-        return (now - checked).total_seconds()
+        return (now - datetime.fromisoformat(str(since))).total_seconds()
     except (TypeError, ValueError):
         return None
 

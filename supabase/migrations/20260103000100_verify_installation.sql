@@ -5,16 +5,21 @@
 --   open_tables         tables without row level security
 --   providers, models   the rows, without what they are asked with
 --   worker, workers     addresses and health records as system_config has them
+--   last_step           when health_check last began what it does now and then; null: not known
 --   turns_overdue       turns that health_check should have closed minutes ago
 --   cooldowns_overdue   rests that it should have cleared minutes ago
 create function public.verify_installation() returns jsonb
 language plpgsql stable security definer set search_path = '' as $$
 declare
   v_migrations jsonb;
+  v_last_step timestamptz;
 begin
   if to_regclass('supabase_migrations.schema_migrations') is not null then
     execute 'select coalesce(jsonb_agg(version order by version), ''[]'')
              from supabase_migrations.schema_migrations' into v_migrations;
+  end if;
+  if to_regclass('public.health_check_steps') is not null then
+    execute 'select max(s.begun_at) from public.health_check_steps s' into v_last_step;
   end if;
   return (
     select jsonb_build_object(
@@ -33,13 +38,14 @@ begin
       'models', (
         -- Whole rows, so that columns added later are there to be judged.
         select coalesce(jsonb_agg(
-          to_jsonb(m) - '{id,provider_id,description,input_defaults,capabilities,pricing}'::text[]
+          to_jsonb(m) - '{id,provider_id,description,input_defaults,capabilities,pricing,catalog}'::text[]
             || jsonb_build_object('provider', p.name, 'provider_is_active', p.is_active)
           order by m.task, m.priority, m.model_key), '[]')
         from public.api_models m join public.api_providers p on p.id = m.provider_id),
       'worker', s.config -> 'chatWorkerUrl',
       'workers', coalesce(s.config -> 'workers', '{}'),
       'health', coalesce(s.config -> 'workerHealthCache', '{}'),
+      'last_step', v_last_step,
       'turns_overdue', (
         select count(*) from public.turns t
         where t.status = 'running' and t.lease_expires_at < now() - interval '3 minutes'),

@@ -211,8 +211,9 @@ def test_default_model_answers_when_the_worker_is_gone(copy: WorkingCopy) -> Non
     assert outcomes["openrouter"] == "ok"
 
     secret = {"Authorization": f"Bearer {copy.stack_env['HEALTH_CHECK_SECRET']}"}
-    health = httpx.post(f"{copy.stack_env['FUNCTIONS_URL']}/health_check", headers=secret)
-    assert health.status_code == 200
+    for _ in range(3):  # one failure may be forgiven
+        health = httpx.post(f"{copy.stack_env['FUNCTIONS_URL']}/health_check", headers=secret)
+        assert health.status_code == 200
     checked = copy.make("verify", "COLUMNS=160")
     assert checked.returncode != 0
     assert "✗  worker chatWorker" in checked.stdout
