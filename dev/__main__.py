@@ -1,4 +1,4 @@
-"""Commands of the local stack; the Makefile calls them."""
+"""Commands of the local stack and of whoever operates the project; the Makefile calls them."""
 
 import asyncio
 import contextlib
@@ -27,7 +27,7 @@ DOWN_SECONDS = 20
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 @click.pass_context
 def cli(context: click.Context) -> None:
-    """The local stack: database, language model, both functions, scheduler.
+    """The local stack (database, language model, functions, scheduler), and operating a project.
 
     Ports are settings (DATABASE_PORT, FUNCTIONS_PORT, WORKER_PORT, STAND_IN_PORT), read from the
     environment or from .env; data, keys and logs are in .local/.
@@ -213,6 +213,48 @@ def import_card(settings: Settings, file: Path) -> None:
     from dev import card
 
     sys.exit(card.main(settings, file))
+
+
+@cli.command()
+@click.option("--token", envvar="VERIFY_TOKEN", help="A person's token: have a real turn answered.")
+@click.pass_obj
+def verify(settings: Settings, token: str | None) -> None:
+    """Check a project, local or remote, and say what to do.
+
+    Exit code 0: all is well; 1: there are problems; 2: nothing could be checked.
+    """
+    from dev import verify as checks
+
+    sys.exit(checks.main(settings, token))
+
+
+@cli.command()
+@click.option("--days", envvar="DAYS", default=14, show_default=True, type=click.IntRange(1, 400))
+@click.pass_obj
+def usage(settings: Settings, days: int) -> None:
+    """Show cost, tokens, errors and latency by day, model and person."""
+    from dev import usage as report
+
+    sys.exit(report.main(settings, days))
+
+
+@cli.command()
+@click.argument("target", type=click.Choice(["roleplay_chat", "health_check", "scheduler", "db"]))
+@click.option("--apply", is_flag=True, envvar="APPLY", help="Run the commands, too.")
+def deploy(target: str, apply: bool) -> None:
+    """Print the commands that deploy a part of the project."""
+    from dev import deploy as deployment
+
+    sys.exit(deployment.main(target, apply=apply))
+
+
+@cli.command("settings")
+@click.pass_obj
+def show_settings(settings: Settings) -> None:
+    """Show every setting of both functions and what is wrong with them."""
+    from dev import environment
+
+    sys.exit(environment.main(settings))
 
 
 if __name__ == "__main__":

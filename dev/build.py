@@ -1,11 +1,19 @@
-"""`make build`: each function as the self-contained folder that is deployed."""
+"""`make build`: each function as the self-contained folder that is deployed.
 
+The same sources give the same folder, to the byte, the mode and the time, whoever builds it where.
+"""
+
+import hashlib
+import os
 import shutil
+from pathlib import Path
 
 from dev.settings import ROOT
 
 FUNCTIONS = ROOT / "functions"
 DIST = ROOT / "dist"
+EPOCH = 315_532_800
+"""Every file is of 1980-01-01, the earliest day that a zip file can name."""
 
 
 def build() -> None:
@@ -16,7 +24,28 @@ def build() -> None:
         leave_out = shutil.ignore_patterns("__pycache__", "*.pyc", ".*")
         shutil.copytree(main.parent, target, ignore=leave_out)
         shutil.copytree(FUNCTIONS / "_shared/edge", target / "edge", ignore=leave_out)
-        print(f"dist/{target.name}")
+        with_otel = ROOT / f"requirements/{target.name}-otel.txt"
+        if os.environ.get("OTEL") and with_otel.exists():
+            shutil.copyfile(with_otel, target / "requirements.txt")
+        _make_plain(target)
+        print(f"dist/{target.name}  {digest(target)}")
+
+
+def _make_plain(folder: Path) -> None:
+    """Take away what differs between working copies: times, and modes that follow the umask."""
+    for path in [*folder.rglob("*"), folder]:
+        path.chmod(0o755 if path.is_dir() else 0o644)
+        os.utime(path, (EPOCH, EPOCH))
+
+
+def digest(folder: Path) -> str:
+    """A name for what is in a folder: the SHA-256 of its paths and bytes, shortened."""
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    whole = hashlib.sha256()
+    for path in files:
+        content = hashlib.sha256(path.read_bytes()).hexdigest()
+        whole.update(f"{path.relative_to(folder).as_posix()} {content}\n".encode())
+    return whole.hexdigest()[:12]
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@
 --                     "secret_name", "wake"}}; wake is {"url", "secret_name"}
 --   workerHealthCache {"<name>": health record}, written by health_check
 --   allowLocalWorkers true lets a worker be registered on http and private hosts: local work only
+--   healthCheckUrl    where the database itself calls health_check, if it does
 --   limits            {"default": {...}, "<role>": what differs for it, "project": {...}}; see
 --                     private.limits_for
 --   retention         {"usage_days", "result_days"}: how long rows are kept; see

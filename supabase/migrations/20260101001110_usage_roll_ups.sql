@@ -25,6 +25,8 @@ create table public.usage_daily (
   like public.usage_hourly,
   primary key (day, provider, model_key, outcome)
 );
+-- It was only there a moment ago.
+-- squawk-ignore ban-drop-column
 alter table public.usage_daily drop column hour;
 
 alter table public.usage_hourly enable row level security;

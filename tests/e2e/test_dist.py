@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
+import os
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
@@ -13,19 +16,23 @@ from typing import Any
 import httpx
 import pytest
 
+from dev.build import digest
+from dev.deploy import RUNTIME
 from tests.support.answers import stream, worker_healthy
 from tests.support.functions import serve_process
 from tests.support.postgres import ROOT
 from tests.support.stack import HEALTH_CHECK_SECRET, Stack
+from tests.support.waiting import free_port, wait_until
 
 NAMES = ["health_check", "roleplay_chat"]
 
 
-def build(folder: Path) -> Path:
+def build(folder: Path, **env: str) -> Path:
     """Assembles dist/ from a copy of the sources in this folder."""
-    for name in ("dev", "functions"):
+    for name in ("dev", "functions", "requirements"):
         shutil.copytree(ROOT / name, folder / name, dirs_exist_ok=True)
-    subprocess.run([sys.executable, "-m", "dev.build"], cwd=folder, check=True)
+    command = [sys.executable, "-m", "dev.build"]
+    subprocess.run(command, cwd=folder, env=os.environ | env, check=True)
     return folder / "dist"
 
 
@@ -33,6 +40,12 @@ def contents(folder: Path) -> dict[str, bytes]:
     """Every file by its path."""
     files = (path for path in folder.rglob("*") if not path.is_dir())
     return {str(path.relative_to(folder)): path.read_bytes() for path in files}
+
+
+def listing(folder: Path) -> dict[str, tuple[int, float]]:
+    """Mode and time of every file and folder by its path."""
+    found = {str(path.relative_to(folder)): path.stat() for path in folder.rglob("*")}
+    return {path: (stat.st_mode & 0o777, stat.st_mtime) for path, stat in found.items()}
 
 
 @pytest.fixture(scope="module")
@@ -94,6 +107,37 @@ class TestBuild:
         again = build(tmp_path)
         assert contents(again) == contents(dist)
         assert contents(build(tmp_path)) == contents(again)
+
+    def test_working_copy_leaves_no_trace(self, dist: Path, tmp_path: Path) -> None:
+        first = build(tmp_path)
+        listed = listing(first)
+        for path in (tmp_path / "functions").rglob("*.py"):
+            path.chmod(0o700)
+            os.utime(path)
+        (tmp_path / "functions/roleplay_chat/.env").write_text("SECRET=1")
+
+        assert listing(build(tmp_path)) == listed == listing(dist)
+        assert {mode for mode, _ in listed.values()} == {0o644, 0o755}
+
+    def test_packages_of_telemetry_are_there_when_asked_for(
+        self, dist: Path, tmp_path: Path
+    ) -> None:
+        with_otel = build(tmp_path, OTEL="1") / "roleplay_chat/requirements.txt"
+        assert "opentelemetry-sdk==" in with_otel.read_text()
+        plain = (dist / "roleplay_chat/requirements.txt").read_text()
+        assert "opentelemetry" not in plain
+        pins = {line for line in plain.splitlines() if "==" in line}
+        assert pins <= set(with_otel.read_text().splitlines())
+
+    def test_digest_names_the_content(self, dist: Path, tmp_path: Path) -> None:
+        names = [digest(dist / name) for name in NAMES]
+        again = build(tmp_path)
+        assert [digest(again / name) for name in NAMES] == names
+        (again / "health_check/main.py").write_text("changed = True\n")
+        assert [digest(again / name) == was for name, was in zip(NAMES, names, strict=True)] == [
+            False,
+            True,
+        ]
 
 
 class TestInstalled:
@@ -167,3 +211,84 @@ class TestInstalled:
             serve_process(name, {}, dist, python=python(name)),
         ):
             pass
+
+
+class Image:
+    """What the Dockerfile says, for one function; no image can be built in a test."""
+
+    def __init__(self, name: str) -> None:
+        text = (ROOT / "Dockerfile").read_text().replace("\\\n", " ")
+        lines = [line.split(maxsplit=1) for line in text.splitlines()]
+        self._lines = [(words[0], words[1]) for words in lines if words and words[0] != "#"]
+        self._lines = [(word, rest.replace("${FUNCTION}", name)) for word, rest in self._lines]
+
+    def all(self, instruction: str) -> list[str]:
+        return [rest.strip() for word, rest in self._lines if word == instruction]
+
+    @property
+    def env(self) -> dict[str, str]:
+        """The variables of the last stage, but for the search path."""
+        pairs = (pair.partition("=") for line in self.all("ENV") for pair in line.split())
+        return {name: value for name, _, value in pairs if name != "PATH"}
+
+    @property
+    def command(self) -> list[str]:
+        return list(json.loads(self.all("CMD")[0]))
+
+    @property
+    def health_command(self) -> list[str]:
+        return list(json.loads(self.all("HEALTHCHECK")[0].partition("CMD ")[2]))
+
+
+class TestImage:
+    @pytest.mark.parametrize("name", NAMES)
+    def test_what_is_copied_is_what_a_build_makes(self, dist: Path, name: str) -> None:
+        image = Image(name)
+        copied = [line.split()[0] for line in image.all("COPY") if not line.startswith("--from")]
+        assert copied == [f"dist/{name}/requirements.txt", f"dist/{name}/"]
+        assert all((dist.parent / path).exists() for path in copied)
+        assert (dist / name / image.env["FUNCTION_SOURCE"]).exists()
+        assert image.env["FUNCTION_TARGET"] == name
+        # Nothing else of a working copy, its .env least of all, is sent to the builder.
+        assert (ROOT / ".dockerignore").read_text().split() == ["*", "!dist/"]
+
+    def test_python_is_the_one_that_functions_are_deployed_with(self) -> None:
+        image = Image("roleplay_chat")
+        assert image.all("ARG")[0] == f"PYTHON={RUNTIME[6]}.{RUNTIME[7:]}"
+        assert {line.split()[0] for line in image.all("FROM")} == {"python:${PYTHON}-slim"}
+
+    def test_process_is_not_root(self) -> None:
+        (user,) = Image("roleplay_chat").all("USER")
+        assert 0 not in map(int, user.split(":"))
+
+    @pytest.mark.parametrize("name", NAMES)
+    def test_command_serves_and_ends_in_order(
+        self, stack: Stack, dist: Path, python: Callable[[str], Path], name: str
+    ) -> None:
+        image, port = Image(name), free_port()
+        venv = python(name).parent
+        surroundings = {"PATH": f"{venv}:/usr/bin:/bin", "HOME": "/nonexistent"}
+        env = surroundings | image.env | stack.env(PORT=str(port), HOST="127.0.0.1")
+        program = [str(venv / image.command[0]), *image.command[1:]]
+        with tempfile.TemporaryFile() as log:
+            process = subprocess.Popen(program, cwd=dist / name, env=env, stdout=log, stderr=log)
+            try:
+                url = f"http://127.0.0.1:{port}"
+                answer = wait_until(lambda: answered(url), f"{name} to answer", seconds=40)
+                health = [str(venv / "python"), *image.health_command[1:]]
+                well = subprocess.run(health, env=env, check=False)
+                process.terminate()
+                assert process.wait(timeout=20) == 0
+                ill = subprocess.run(health, env=env, stderr=subprocess.DEVNULL, check=False)
+            finally:
+                process.kill()
+        assert answer.status_code == {"roleplay_chat": 200, "health_check": 401}[name]
+        assert (well.returncode, ill.returncode) == (0, 1)
+
+
+def answered(url: str) -> httpx.Response | None:
+    """The answer, when there is one."""
+    try:
+        return httpx.get(url)
+    except httpx.TransportError:
+        return None

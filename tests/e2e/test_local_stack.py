@@ -107,7 +107,7 @@ def copy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WorkingCopy]:
     shutil.copytree(ROOT, folder, ignore=shutil.ignore_patterns(*LEFT_OUT, "__pycache__"))
     for packages in (".venv", "node_modules"):
         (folder / packages).symlink_to(ROOT / packages)
-    theirs = ("make", "pytest", "openrouter", "local_dir", "message", "model", "mflags")
+    theirs = ("make", "pytest", "openrouter", "local_dir", "message", "model", "mflags", "supabase")
     env = {k: v for k, v in os.environ.items() if not k.lower().startswith(theirs)}
     ports = {name: str(free_port()) for name in PORTS}
     copy = WorkingCopy(folder, env | ports | PATIENCE)
@@ -161,6 +161,16 @@ def test_turn_is_answered_by_the_worker_and_saved(copy: WorkingCopy) -> None:
         "ok",
     )
     assert spent["completion_tokens"] > 0
+
+
+def test_operator_sees_that_all_is_well_and_what_was_used(copy: WorkingCopy) -> None:
+    assert "All is well." in copy.succeed("verify", "COLUMNS=160").stdout
+    usage = copy.succeed("usage", "COLUMNS=160").stdout
+    assert "chat_worker:" in usage
+    assert "█" in usage
+    settings = copy.succeed("settings", "COLUMNS=160").stdout
+    assert copy.stack_env["SUPABASE_URL"] in settings
+    assert copy.stack_env["SUPABASE_SECRET_KEY"] not in settings
 
 
 def test_conversation_takes_commands(copy: WorkingCopy) -> None:
@@ -232,6 +242,14 @@ def test_default_model_answers_when_the_worker_is_gone(copy: WorkingCopy) -> Non
         for row in copy.rows(f"usage_events?turn_id=eq.{turn['id']}")
     }
     assert outcomes["openrouter"] == "ok"
+
+    secret = {"Authorization": f"Bearer {copy.stack_env['HEALTH_CHECK_SECRET']}"}
+    for _ in range(3):  # one failure may be forgiven
+        health = httpx.post(f"{copy.stack_env['FUNCTIONS_URL']}/health_check", headers=secret)
+        assert health.status_code == 200
+    checked = copy.make("verify", "COLUMNS=160")
+    assert checked.returncode != 0
+    assert "✗  worker chatWorker" in checked.stdout
 
     status = copy.make("status")
     assert status.returncode != 0

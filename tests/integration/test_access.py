@@ -130,21 +130,23 @@ FUNCTIONS = {
         public.choose_variant public.clear_passed_cooldowns public.close_abandoned_turns
         public.delete_messages public.edit_message public.end_step public.finish_turn
         public.import_character public.record_catalog public.record_worker_health
-        public.remember public.roll_up_usage public.set_chat_worker_url
+        public.remember public.roll_up_usage public.schedule_health_check
+        public.set_chat_worker_url public.unschedule_health_check public.usage_by_day
+        public.usage_by_model public.usage_by_user public.verify_installation
     """,
     "authenticated": "private.may_meet",
     "authenticated service_role": "private.is_admin private.normalised",
     # Called by the functions above, and by triggers and constraints.
     "": """
-        private.are_limits private.calibrate private.catalog_prices private.character_facts
-        private.cool_down private.course_refusal private.covered private.forget_summary_from
-        private.history private.is_public_host private.is_retention private.is_spent
-        private.limits_for private.members private.models_for private.named_at
+        private.are_limits private.calibrate private.call_health_check private.catalog_prices
+        private.character_facts private.cool_down private.course_refusal private.covered
+        private.forget_summary_from private.history private.is_public_host private.is_retention
+        private.is_spent private.limits_for private.members private.models_for private.named_at
         private.named_member private.others private.reached_limit private.record_interaction
         private.record_usage private.remember private.remember_safely private.remembered
         private.replay private.speaker private.summary_of private.tier_of private.token_ratios
-        private.touch_fact private.touch_updated_at private.usage_sums private.why_refused
-        private.written_before
+        private.touch_fact private.touch_updated_at private.usage_grouped private.usage_sums
+        private.why_refused private.written_before
     """,
 }
 """All functions, by those who may execute them."""

@@ -46,6 +46,15 @@ def test_what_a_document_names_is_there(document: Path) -> None:
     assert missing == []
 
 
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_commands_of_a_document_are_there(document: Path) -> None:
+    makefile = (ROOT / "Makefile").read_text()
+    targets = set(re.findall(r"^([a-z_-]+):.*## ", makefile, re.MULTILINE))
+    commands = r"(?:`|^)make ([a-z][a-z_-]*[a-z])\b(?!-)"
+    named = set(re.findall(commands, document.read_text(), re.MULTILINE))
+    assert named <= targets
+
+
 def test_every_threat_is_shown_by_a_test() -> None:
     text = (ROOT / "docs/security.md").read_text()
     tables = re.findall(r"^\| threat \|.*\n\|[- |]+\n((?:\|.*\n)+)", text, re.MULTILINE)

@@ -12,7 +12,8 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from edge.logs import JsonFormatter, configure
+from edge.logs import JsonFormatter, configure, follow_trace, trace_fields
+from edge.timing import Timing
 
 
 def formatted(message: str = "turn finished", *args: object, **extra: Any) -> str:
@@ -116,3 +117,70 @@ class TestConfigure:
         output = capsys.readouterr().out
         assert "shown" in output
         assert "hidden" not in output
+
+
+TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
+SPAN = "00f067aa0ba902b7"
+
+
+class TestTrace:
+    @pytest.mark.parametrize(
+        ("headers", "span", "sampled"),
+        [
+            pytest.param({"traceparent": f"00-{TRACE}-{SPAN}-01"}, SPAN, True, id="w3c"),
+            pytest.param({"traceparent": f"00-{TRACE}-{SPAN}-00"}, SPAN, False, id="not-sampled"),
+            pytest.param({"traceparent": f"01-{TRACE}-{SPAN}-03-more"}, SPAN, True, id="later"),
+            pytest.param(
+                {"x-cloud-trace-context": f"{TRACE.upper()}/{int(SPAN, 16)};o=1"},
+                SPAN,
+                True,
+                id="cloud",
+            ),
+            pytest.param({"x-cloud-trace-context": TRACE}, None, False, id="cloud-without-span"),
+            pytest.param(
+                {"traceparent": f"00-{TRACE}-{SPAN}-01", "x-cloud-trace-context": "0" * 32},
+                SPAN,
+                True,
+                id="both",
+            ),
+        ],
+    )
+    def test_is_named_as_cloud_logging_joins_lines(
+        self, headers: dict[str, str], span: str | None, sampled: bool
+    ) -> None:
+        fields = trace_fields(headers, "tales")
+        assert fields["logging.googleapis.com/trace"] == f"projects/tales/traces/{TRACE}"
+        assert fields["logging.googleapis.com/trace_sampled"] is sampled
+        assert fields.get("logging.googleapis.com/spanId") == span
+
+    @pytest.mark.parametrize(
+        "headers",
+        [
+            {},
+            {"traceparent": ""},
+            {"traceparent": f"00-{'0' * 32}-{SPAN}-01"},
+            {"traceparent": f"00-{TRACE}-{SPAN}"},
+            {"traceparent": f"00-{TRACE.upper()}-{SPAN}-01"},
+            {"traceparent": f"00-{TRACE}-{SPAN}-01\n"},
+            {"x-cloud-trace-context": "canary"},
+            {"x-cloud-trace-context": f"{TRACE}/9999999999999999999999"},
+        ],
+    )
+    def test_header_that_names_none(self, headers: dict[str, str]) -> None:
+        assert trace_fields(headers, "tales") == {}
+
+    def test_is_in_every_line_of_the_request(self) -> None:
+        headers = {"traceparent": f"00-{TRACE}-{SPAN}-01"}
+        follow_trace(headers, "tales")
+        assert TRACE in formatted()
+        follow_trace(headers, None)
+        assert TRACE not in formatted()
+
+
+def test_durations_are_a_server_timing_header() -> None:
+    timing = Timing()
+    with timing.measure("begin"):
+        pass
+    with pytest.raises(ValueError, match="no"), timing.measure("model"):
+        raise ValueError("no")
+    assert re.fullmatch(r"begin;dur=\d+\.\d, model;dur=\d+\.\d", timing.header())

@@ -5,8 +5,43 @@ Log ids, sizes, timings and outcomes. Never prompts, replies, keys or tokens.
 
 import json
 import logging
+import re
 import sys
+from collections.abc import Mapping
+from contextvars import ContextVar
 from datetime import UTC, datetime
+
+_TRACEPARENT = re.compile(r"[0-9a-f]{2}-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(?:-.*)?")
+_CLOUD_TRACE = re.compile(r"([0-9a-fA-F]{32})(?:/([0-9]{1,20}))?(?:;o=([01]))?")
+
+_trace: ContextVar[Mapping[str, object] | None] = ContextVar("trace", default=None)
+
+
+def follow_trace(headers: Mapping[str, str], project: str | None) -> None:
+    """Have what is logged from here on name the request's trace, in this Google Cloud project."""
+    _trace.set(trace_fields(headers, project) if project else None)
+
+
+def trace_fields(headers: Mapping[str, str], project: str) -> dict[str, object]:
+    """What Cloud Logging joins lines to a trace by; empty where the request names none.
+
+    Reads `traceparent` (W3C Trace Context) and the platform's older `X-Cloud-Trace-Context`.
+    """
+    if found := _TRACEPARENT.fullmatch(headers.get("traceparent", "")):
+        trace, span, sampled = found[1], found[2], int(found[3], 16) & 1 == 1
+    elif found := _CLOUD_TRACE.fullmatch(headers.get("x-cloud-trace-context", "")):
+        number = int(found[2] or 0)
+        trace, sampled = found[1].lower(), found[3] == "1"
+        span = f"{number:016x}" if 0 < number < 2**64 else ""
+    else:
+        return {}
+    if not int(trace, 16):
+        return {}
+    fields: dict[str, object] = {
+        "logging.googleapis.com/trace": f"projects/{project}/traces/{trace}",
+        "logging.googleapis.com/trace_sampled": sampled,
+    }
+    return fields | ({"logging.googleapis.com/spanId": span} if span.strip("0") else {})
 
 
 class JsonFormatter(logging.Formatter):
@@ -20,6 +55,7 @@ class JsonFormatter(logging.Formatter):
             "logger": record.name,
             "message": record.getMessage(),
         }
+        line |= _trace.get() or {}
         line |= getattr(record, "fields", {})
         if record.exc_info and record.exc_info[0] is not None:
             # The place, not the message: an exception's text may quote what a person wrote.

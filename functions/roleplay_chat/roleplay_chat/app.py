@@ -1,8 +1,10 @@
 """One request from its bytes to its answer."""
 
 import asyncio
+import sys
+import time
 from collections.abc import AsyncIterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from uuid import UUID, uuid4
 
 from starlette.middleware.cors import CORSMiddleware
@@ -13,13 +15,17 @@ from starlette.types import Receive, Scope, Send
 from edge.clients import Clients
 from edge.errors import ApiError, internal_error
 from edge.identity import UserTokens, bearer_token
-from edge.logs import configure
+from edge.logs import configure, follow_trace
+from edge.timing import Timing
 from roleplay_chat import course, turns
 from roleplay_chat.api import HEARTBEAT, ChatRequest, parse_body, parse_request, sse
 from roleplay_chat.cards import handlers as cards
 from roleplay_chat.rows import BegunTurn
 from roleplay_chat.settings import Settings
 from roleplay_chat.turn import Delta, Done, Failed, Start, Turn, TurnEvent
+
+if TYPE_CHECKING:
+    from roleplay_chat.telemetry import Telemetry
 
 SHUTDOWN_SECONDS = 10
 """What the platform leaves a process between SIGTERM and SIGKILL."""
@@ -47,12 +53,13 @@ class App:
         )
         self._handlers = {**cards.HANDLERS, **course.handlers(settings.max_message_chars)}
         self._running: set[asyncio.Task[None]] = set()
+        self._telemetry = _telemetry(settings)
         self.asgi = CORSMiddleware(
             self._answer,
             allow_origins=[origin.strip() for origin in settings.cors_allow_origins.split(",")],
             allow_methods=["GET", "POST", "OPTIONS"],
             allow_headers=["*"],
-            expose_headers=["Retry-After", "X-Request-Id"],
+            expose_headers=["Retry-After", "Server-Timing", "X-Request-Id"],
             max_age=86_400,
         )
 
@@ -64,11 +71,15 @@ class App:
                 task.cancel()
             await asyncio.gather(*late, return_exceptions=True)
         await self._clients.aclose()
+        if self._telemetry:
+            await asyncio.to_thread(self._telemetry.shutdown)
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         request_id = uuid4().hex
+        request = Request(scope, receive)
+        follow_trace(request.headers, self._settings.google_cloud_project)
         try:
-            response = await self._respond(Request(scope, receive), request_id)
+            response = await self._respond(request, request_id)
         except ApiError as error:
             self._log.info(
                 "refused",
@@ -105,32 +116,54 @@ class App:
         chat = parse_request(data, max_message_chars=settings.max_message_chars)
         streamed = chat.stream or "text/event-stream" in request.headers.get("accept", "")
 
-        begun = await turns.begin(
-            self._clients,
-            user_id,
-            chat,
-            lease_seconds=self._settings.lease_seconds,
-            history_messages=self._settings.history_messages,
-        )
+        timing = Timing()
+        with timing.measure("begin"):
+            begun = await turns.begin(
+                self._clients,
+                user_id,
+                chat,
+                lease_seconds=self._settings.lease_seconds,
+                history_messages=self._settings.history_messages,
+            )
         if isinstance(begun, turns.Replay):
             answer = begun.result | {"response": begun.reply, "request_id": request_id}
             return _replay(answer) if streamed else JSONResponse(answer)
-        events = self._start(begun, chat, user_id, request, request_id)
+        events = self._start(begun, chat, user_id, request, request_id, timing)
         if streamed:
             return await self._stream(events, request_id)
-        return await self._json(events, request_id)
+        response = await self._json(events, request_id)
+        response.headers["Server-Timing"] = timing.header()
+        return response
 
     def _start(
-        self, begun: BegunTurn, chat: ChatRequest, user_id: UUID, request: Request, request_id: str
+        self,
+        begun: BegunTurn,
+        chat: ChatRequest,
+        user_id: UUID,
+        request: Request,
+        request_id: str,
+        timing: Timing,
     ) -> asyncio.Queue[TurnEvent]:
         """Run the turn in a task of its own: it outlives a client that goes away."""
         events: asyncio.Queue[TurnEvent] = asyncio.Queue()
         turn = Turn(
-            self._clients, self._settings, begun, chat, user_id, request_id, events.put_nowait
+            self._clients,
+            self._settings,
+            begun,
+            chat,
+            user_id,
+            request_id,
+            events.put_nowait,
+            timing,
         )
         task = asyncio.create_task(turn.run())
         self._running.add(task)
         task.add_done_callback(self._running.discard)
+        if telemetry := self._telemetry:
+            began, ids = time.monotonic(), {"turn_id": str(begun.turn.id), "request_id": request_id}
+            task.add_done_callback(
+                lambda _: telemetry.record(turn.attempts, request.headers, began, **ids)
+            )
         if chat.on_disconnect == "stop":
             watcher = asyncio.create_task(_stop_when_gone(request, turn))
             task.add_done_callback(lambda _: watcher.cancel())
@@ -151,6 +184,17 @@ class App:
         if isinstance(first, Failed):
             return first.error.response(request_id)
         return _event_stream(_lines(first, events, beat, request_id))
+
+
+def _telemetry(settings: Settings) -> "Telemetry | None":
+    """Only where somebody collects it: its packages are many, and slow to import."""
+    if settings.otel_exporter_otlp_endpoint is None:
+        return None
+    try:
+        from roleplay_chat.telemetry import Telemetry
+    except ModuleNotFoundError as error:
+        sys.exit(f"OTEL_EXPORTER_OTLP_ENDPOINT needs a package ({error.name}): make build OTEL=1")
+    return Telemetry()
 
 
 async def _stop_when_gone(request: Request, turn: Turn) -> None:

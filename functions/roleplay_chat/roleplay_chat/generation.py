@@ -54,6 +54,8 @@ class Attempt:
     failure: Failure | None = None
     estimate: Estimate = field(default_factory=Estimate)
     """Of the prompt's tokens."""
+    ended_at: float = field(default_factory=time.monotonic, compare=False)
+    """When it ended, by the monotonic clock: it is recorded at once."""
 
     @property
     def outcome(self) -> str:

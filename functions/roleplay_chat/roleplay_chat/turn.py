@@ -12,6 +12,7 @@ from uuid import UUID
 
 from edge.clients import Clients
 from edge.errors import ApiError, internal_error
+from edge.timing import Timing
 from roleplay_chat import prompt, turns
 from roleplay_chat.api import Answer, ChatRequest, Chosen, Tier, Tried, Usage
 from roleplay_chat.ensemble import cast_of
@@ -83,6 +84,7 @@ class Turn:
         user_id: UUID,
         request_id: str,
         emit: Callable[[TurnEvent], None],
+        timing: Timing,
     ) -> None:
         self._clients = clients
         self._settings = settings
@@ -91,6 +93,7 @@ class Turn:
         self._user_id = user_id
         self._request_id = request_id
         self._emit = emit
+        self._timing = timing
         self._started = time.monotonic()
         self._allowed: Tier = content_tier(
             request.content_tier,
@@ -125,6 +128,7 @@ class Turn:
         self._finding: Finding | None = None
         self._greeting: str | None = None
         self._refusal: ApiError | None = None
+        self._first_text_ms: int | None = None
 
     async def run(self) -> None:
         """Generate, save, tell. Raises nothing: nobody is there to catch it."""
@@ -138,7 +142,8 @@ class Turn:
             if self._refusal is None:
                 self._greet()
             if self._greeting is None and self._refusal is None:
-                await self._generate()
+                with self._timing.measure("model"):
+                    await self._generate()
             event = await self._end()
         except Exception:
             _log.exception("turn failed", extra={"fields": self._ids()})
@@ -233,6 +238,7 @@ class Turn:
 
     def _on_text(self, target: Target, text: str) -> None:
         if self._generation.text == text:
+            self._first_text_ms = self._elapsed_ms()
             self._emit(self._start(self._chosen(target)))
         self._emit(Delta(text))
 
@@ -249,7 +255,8 @@ class Turn:
         if answer is None:
             await self._memory.drop()
         self._saving = asyncio.create_task(self._save(answer))
-        await asyncio.wait({self._saving}, timeout=self._settings.save_patience_seconds)
+        with self._timing.measure("save"):
+            await asyncio.wait({self._saving}, timeout=self._settings.save_patience_seconds)
         saved = self._saving.result() if self._saving.done() else None
         self._log_line(saved is not None)
         if answer is None:
@@ -334,6 +341,11 @@ class Turn:
         )
 
     @property
+    def attempts(self) -> list[Attempt]:
+        """Every call to a model so far."""
+        return self._attempts
+
+    @property
     def _attempts(self) -> list[Attempt]:
         return [*self._moderation.attempts, *self._generation.attempts]
 
@@ -404,14 +416,19 @@ class Turn:
         for attempt in self._attempts:
             if attempt.failure and attempt.failure.situation.alert:
                 self._alert(attempt.target, attempt.failure)
-        fields = self._ids() | {
-            "task": self._request.task,
-            "action": self._request.action,
-            "tier": self._tier,
-            "targets": [_log_entry(attempt) for attempt in self._attempts],
-            "ms": self._elapsed_ms(),
-            "saved": saved,
-        }
+        fields = (
+            self._ids()
+            | {
+                "task": self._request.task,
+                "action": self._request.action,
+                "tier": self._tier,
+                "targets": [_log_entry(attempt) for attempt in self._attempts],
+                "ms": self._elapsed_ms(),
+                "first_text_ms": self._first_text_ms,
+                "saved": saved,
+            }
+            | _spent(self._attempts)
+        )
         if refused := self._refused_for():
             _log.warning("content refused", extra={"fields": fields | refused["refused"]})
         decided = self._greeting or self._refusal or refused or self._stopped
@@ -519,6 +536,17 @@ def _usage_row(
         "duration_ms": attempt.duration_ms,
         # What the tokens named above are compared with: private.calibrate.
         "estimate": asdict(attempt.estimate),
+    }
+
+
+def _spent(attempts: list[Attempt]) -> dict[str, Any]:
+    """Tokens and dollars of all calls together, as far as they are known."""
+    ends = [attempt.end for attempt in attempts if attempt.end]
+    costs = [cost for attempt in attempts if (cost := attempt.cost_usd()) is not None]
+    return {
+        "prompt_tokens": sum(end.prompt_tokens or 0 for end in ends),
+        "completion_tokens": sum(end.completion_tokens or 0 for end in ends),
+        "cost_usd": sum(costs) if costs else None,
     }
 
 

@@ -1,0 +1,438 @@
+"""`make deploy-*`: the commands that put the project where it runs, with every flag explained.
+
+Without APPLY=1 they are printed and nothing is run. Each can be run again: what is there already
+is changed to what it should be, or left alone.
+"""
+
+import os
+import re
+import shlex
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import click
+from pydantic import Field, ValidationError, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from dev.environment import FUNCTIONS, find_variable, is_secret
+from dev.project import secrets_managed
+from dev.settings import ENV_FILE, read_env_file
+
+JOB = "health-check"
+RUNTIME = "python313"
+SHUTDOWN_SECONDS = 30
+"""Between the end of a turn's lease and the platform cutting the request off."""
+SUPABASE = "supabase@3"
+"""The release of its CLI whose flags these are."""
+
+
+class DeployError(Exception):
+    """What is missing or went wrong; a line each that says what to do."""
+
+
+class DeploySettings(BaseSettings):
+    """Where to deploy, read from the environment, then from .env."""
+
+    model_config = SettingsConfigDict(env_file=ENV_FILE, extra="ignore", str_strip_whitespace=True)
+
+    supabase_url: str = Field(pattern=r"^https://[a-z0-9.-]+/?$")
+    google_cloud_project: str = Field(pattern=r"^[a-z][a-z0-9-]{4,28}[a-z0-9]$")
+    deploy_region: str = Field(pattern=r"^[a-z]+-[a-z]+\d+$")
+    deploy_secrets: str = "SUPABASE_SECRET_KEY,OpenRouter_Roleplay_API_KEY"
+    """Variables that the functions take from Secret Manager, separated by commas."""
+    deploy_min_instances: int = Field(0, ge=0, le=100)
+    deploy_max_instances: int = Field(20, ge=1, le=1000)
+    deploy_concurrency: int = Field(80, ge=1, le=1000)
+    deploy_memory: str = Field("512Mi", pattern=r"^\d+(Mi|Gi)$")
+
+    @field_validator("deploy_secrets")
+    @classmethod
+    def _names(cls, value: str) -> str:
+        if not all(re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name) for name in _split(value)):
+            raise ValueError("must be names of variables, separated by commas")
+        return value
+
+    @property
+    def function_url(self) -> str:
+        """The address below which both functions are served."""
+        return f"https://{self.deploy_region}-{self.google_cloud_project}.cloudfunctions.net"
+
+    def account(self, name: str) -> str:
+        """The e-mail address of a service account of the project."""
+        return f"{name}@{self.google_cloud_project}.iam.gserviceaccount.com"
+
+
+class DatabaseSettings(BaseSettings):
+    """Which Supabase project to migrate."""
+
+    model_config = SettingsConfigDict(env_file=ENV_FILE, extra="ignore", str_strip_whitespace=True)
+
+    supabase_url: str = Field(pattern=r"^https://[a-z]{20}\.supabase\.co/?$")
+
+    @property
+    def project_ref(self) -> str:
+        """The project's twenty letters."""
+        return self.supabase_url.removeprefix("https://").partition(".")[0]
+
+
+@dataclass(frozen=True)
+class Step:
+    """A command, why it is run, and what its flags mean."""
+
+    why: str
+    command: Sequence[str]
+    flags: Mapping[str, str] = field(default_factory=dict)
+    """Explanations by flag, `--name` or `--name=value`."""
+    probe: Sequence[str] = ()
+    """Succeeds where the thing is there already."""
+    instead: Sequence[str] | None = None
+    """Run in place of the command where it is; None: nothing."""
+    environment: Mapping[str, str] = field(default_factory=dict)
+    missing: str = ""
+    """What to say when the command fails."""
+
+    def shell(self) -> str:
+        """The step as it can be pasted into a shell."""
+        lines = [f"# {self.why}"]
+        names = {flag.partition("=")[0]: meaning for flag, meaning in self.flags.items()}
+        width = max(map(len, names), default=0)
+        lines += [f"#   {name:<{width}}  {meaning}" for name, meaning in names.items()]
+        prefix = "".join(f"{name}={value} " for name, value in self.environment.items())
+        if not self.probe:
+            lines.append(prefix + _folded(self.command))
+            return "\n".join(lines)
+        lines.append(f"if {shlex.join(self.probe)} >/dev/null 2>&1; then")
+        there = "true  # it is there" if self.instead is None else _folded(self.instead)
+        lines += [f"  {there}", "else", f"  {_folded(self.command)}", "fi"]
+        return "\n".join(lines)
+
+    def run(self) -> None:
+        """Run it. Raises `DeployError` when it fails."""
+        command: Sequence[str] | None = self.command
+        if self.probe and _run(self.probe, quiet=True) == 0:
+            command = self.instead
+        if command is not None and (code := _run(command, environment=self.environment)):
+            said = f"{command[0]} {command[1]} ended with exit code {code}: {self.why}"
+            raise DeployError(f"{said}\n{self.missing}".rstrip())
+
+
+def _folded(command: Sequence[str]) -> str:
+    """One line for the words, one for each flag."""
+    words = [shlex.quote(word) for word in command]
+    first = 1 + max(n for n, word in enumerate(command) if not word.startswith("--"))
+    return " \\\n    ".join([" ".join(words[:first]), *words[first:]])
+
+
+def _run(
+    command: Sequence[str], *, quiet: bool = False, environment: Mapping[str, str] | None = None
+) -> int:
+    output = subprocess.DEVNULL if quiet else None
+    try:
+        done = subprocess.run(
+            command, env={**os.environ, **(environment or {})}, stdout=output, stderr=output
+        )
+    except FileNotFoundError as error:
+        raise DeployError(f"{command[0]} is not installed.") from error
+    return done.returncode
+
+
+# --- what is run, in order -----------------------------------------------------------------------
+
+
+def function_steps(
+    function: str, settings: DeploySettings, environment: Mapping[str, str]
+) -> Iterator[Step]:
+    """What deploys one function. Raises `DeployError` for what cannot be deployed."""
+    project = f"--project={settings.google_cloud_project}"
+    name = function.replace("_", "-")
+    account = settings.account(name)
+    secrets = _secrets_of(function, settings)
+    yield _account(name, settings, f"{function} runs as an account of its own")
+    for variable in secrets:
+        secret = secret_id(variable)
+        yield Step(
+            f"{variable} is in Secret Manager",
+            ["gcloud", "secrets", "describe", secret, project],
+            missing=(
+                f'Make the secret: printf %s "${variable}" | gcloud secrets create {secret} '
+                f"--data-file=- {project}"
+            ),
+        )
+        yield Step(
+            f"{function} may read it, and no other",
+            [
+                *("gcloud", "secrets", "add-iam-policy-binding", secret, project),
+                f"--member=serviceAccount:{account}",
+                "--role=roles/secretmanager.secretAccessor",
+            ],
+        )
+    variables = _variables(function, settings, environment)
+    explained = _flags(function, settings, environment) | {
+        "--set-env-vars": "the settings that differ from their defaults",
+        "--set-secrets": "read when an instance starts: deploy again after a key was changed",
+    }
+    given = {
+        "--set-env-vars": _joined(variables),
+        "--set-secrets": ",".join(f"{v}={secret_id(v)}:latest" for v in secrets),
+    }
+    flags = [f"{flag}={given[flag]}" if flag in given else flag for flag in explained]
+    yield Step(
+        f"{function}, from dist/{function}: created, or replaced when the new one is well",
+        ["gcloud", "functions", "deploy", function, project, *flags],
+        explained,
+    )
+    if function == "roleplay_chat":
+        yield Step(
+            "a turn goes on when its client has left",
+            [
+                *("gcloud", "run", "services", "update", name, project),
+                *(f"--region={settings.deploy_region}", "--no-cpu-throttling", "--cpu-boost"),
+            ],
+            {
+                "--no-cpu-throttling": "processor time outside of requests too: without it a turn "
+                "whose client left may never be saved; billed by instance, not by request",
+                "--cpu-boost": "more processor while an instance starts, which is mostly imports",
+            },
+        )
+
+
+def _flags(
+    function: str, settings: DeploySettings, environment: Mapping[str, str]
+) -> dict[str, str]:
+    """The flags of `gcloud functions deploy` and why they are as they are."""
+    common = {
+        f"--region={settings.deploy_region}": "near the database: a turn calls it twice",
+        "--gen2": "on Cloud Run: concurrent requests, streaming, long timeouts",
+        f"--runtime={RUNTIME}": "a Python that the lock files cover",
+        f"--source=dist/{function}": "complete; `make build` makes it",
+        f"--entry-point={function}": "the function in main.py",
+        "--trigger-http": "called by HTTP",
+        "--allow-unauthenticated": "everybody reaches it; it checks tokens itself, and needs them "
+        "whole to do so",
+        f"--run-service-account={settings.account(function.replace('_', '-'))}": "no rights but "
+        "its secrets",
+        "--cpu=1": "asyncio uses one; fewer would rule out concurrency",
+    }
+    if function == "roleplay_chat":
+        lease = _lease_seconds(environment)
+        own = {
+            f"--memory={settings.deploy_memory}": "the imports and the turns that are in progress",
+            f"--concurrency={settings.deploy_concurrency}": "turns wait for models nearly all "
+            "of their time",
+            f"--timeout={lease + SHUTDOWN_SECONDS}s": f"longer than a turn's lease ({lease} s: "
+            "TURN_BUDGET_SECONDS and LEASE_MARGIN_SECONDS)",
+            f"--min-instances={settings.deploy_min_instances}": "0: nothing is paid while nobody "
+            "talks, and the first turn waits for a start; 1: it does not",
+            f"--max-instances={settings.deploy_max_instances}": "bounds what can be spent",
+        }
+    else:
+        own = {
+            "--memory=512Mi": "the imports",
+            "--concurrency=10": "one run a minute, and whoever knocks",
+            "--timeout=60s": "the next run begins then",
+            "--min-instances=0": "a start a minute is fast enough, and an instance stays warm",
+            "--max-instances=1": "one run at a time",
+        }
+    return common | own
+
+
+def scheduler_steps(settings: DeploySettings) -> Iterator[Step]:
+    """What calls health_check every minute."""
+    project = f"--project={settings.google_cloud_project}"
+    where = [project, f"--location={settings.deploy_region}"]
+    uri = f"{settings.function_url}/health_check"
+    account = settings.account("health-check-scheduler")
+    flags = {
+        f"--location={settings.deploy_region}": "beside the function",
+        "--schedule=* * * * *": "every minute; a health record is good for two",
+        "--time-zone=Etc/UTC": "no minute is left out when clocks change",
+        f"--uri={uri}": "health_check",
+        "--http-method=post": "as it is called by hand",
+        f"--oidc-service-account-email={account}": "an ID token of this account is sent along; "
+        "health_check knows it as HEALTH_CHECK_OIDC_EMAIL",
+        f"--oidc-token-audience={uri}": "the token is for nobody else; "
+        "HEALTH_CHECK_OIDC_AUDIENCE must be the same",
+        "--attempt-deadline=55s": "given up before the next run",
+        "--max-retry-attempts=0": "the next minute is the second attempt",
+    }
+    yield _account("health-check-scheduler", settings, "the scheduler has an account of its own")
+    job = ["gcloud", "scheduler", "jobs"]
+    yield Step(
+        "the job: created, or changed to this",
+        [*job, "create", "http", JOB, project, *flags],
+        flags,
+        probe=[*job, "describe", JOB, *where],
+        instead=[*job, "update", "http", JOB, project, *flags],
+    )
+    yield Step("one run now, instead of at the next minute", [*job, "run", JOB, *where])
+
+
+def database_steps(settings: DatabaseSettings) -> Iterator[Step]:
+    """What brings the database up to date with supabase/."""
+    push = ["npx", "--yes", SUPABASE, "db", "push", f"--remote={settings.project_ref}"]
+    # Read from config.toml, where the local stack needs them.
+    environment = {"DATABASE_PORT": "54321", "DATABASE_DIR": ".local/database"}
+    flags = {
+        f"--remote={settings.project_ref}": "the project of SUPABASE_URL; the CLI signs in with "
+        "SUPABASE_ACCESS_TOKEN or `npx supabase login`",
+        "--include-seed": "provider, models and templates of a new installation; rows that are "
+        "there stay as they are",
+        "--dry-run": "only says which migrations are missing",
+        "--yes": "asks nothing",
+    }
+    yield Step(
+        "what would be applied",
+        [*push, "--include-seed", "--dry-run"],
+        {flag: meaning for flag, meaning in flags.items() if flag != "--yes"},
+        environment=environment,
+    )
+    yield Step(
+        "the migrations that the database lacks, in order",
+        [*push, "--include-seed", "--yes"],
+        {"--yes": flags["--yes"]},
+        environment=environment,
+    )
+
+
+def _account(name: str, settings: DeploySettings, why: str) -> Step:
+    project = f"--project={settings.google_cloud_project}"
+    accounts = ["gcloud", "iam", "service-accounts"]
+    return Step(
+        why,
+        [*accounts, "create", name, project],
+        probe=[*accounts, "describe", settings.account(name), project],
+    )
+
+
+# --- what a function is given --------------------------------------------------------------------
+
+
+def secret_id(variable: str) -> str:
+    """The name in Secret Manager of a variable's value."""
+    return variable.lower().replace("_", "-")
+
+
+def _secrets_of(function: str, settings: DeploySettings) -> list[str]:
+    """Those of the managed secrets that the function reads; the keys of providers are chat's."""
+    fields = {name.upper() for name in FUNCTIONS[function].model_fields}
+    others = {name.upper() for model in FUNCTIONS.values() for name in model.model_fields}
+    return [
+        name
+        for name in _split(settings.deploy_secrets)
+        if name in fields or (function == "roleplay_chat" and name not in others)
+    ]
+
+
+def _variables(
+    function: str, settings: DeploySettings, environment: Mapping[str, str]
+) -> dict[str, str]:
+    """The variables of a function that are not secret, and are not at their defaults."""
+    uri = f"{settings.function_url}/health_check"
+    given = {"SUPABASE_URL": settings.supabase_url.rstrip("/")}
+    if function == "health_check":
+        given["HEALTH_CHECK_OIDC_AUDIENCE"] = uri
+        given["HEALTH_CHECK_OIDC_EMAIL"] = settings.account("health-check-scheduler")
+    for name, info in FUNCTIONS[function].model_fields.items():
+        value = (find_variable(environment, name.upper()) or "").strip()
+        if value and not is_secret(info.annotation) and value != str(info.default):
+            given.setdefault(name.upper(), value)
+    return {
+        "FUNCTION_USE_ASGI": "1",
+        "GOOGLE_CLOUD_PROJECT": settings.google_cloud_project,
+    } | given
+
+
+def _joined(variables: Mapping[str, str]) -> str:
+    """NAME=value pairs as gcloud takes them (`gcloud topic escaping`)."""
+    values = "".join(variables.values())
+    delimiter = next(sign for sign in (",", ";", "|", "::", "^_^_^") if sign not in values)
+    pairs = delimiter.join(f"{name}={value}" for name, value in variables.items())
+    return pairs if delimiter == "," else f"^{delimiter}^{pairs}"
+
+
+def _lease_seconds(environment: Mapping[str, str]) -> int:
+    given = {"supabase_url": "https://x.example", "supabase_secret_key": "x"}
+    for name in ("turn_budget_seconds", "lease_margin_seconds"):
+        if value := (find_variable(environment, name.upper()) or "").strip():
+            given[name] = value
+    lease: int = FUNCTIONS["roleplay_chat"](**given).lease_seconds  # type: ignore[arg-type, attr-defined]
+    return lease
+
+
+def _split(names: str) -> list[str]:
+    return [name.strip() for name in names.split(",") if name.strip()]
+
+
+def check(settings: DeploySettings, environment: Mapping[str, str]) -> None:
+    """Raise `DeployError` for an environment that is not one to deploy."""
+    wrong = []
+    managed = secrets_managed({"DEPLOY_SECRETS": settings.deploy_secrets})
+    fields = {
+        name.upper(): info
+        for model in FUNCTIONS.values()
+        for name, info in model.model_fields.items()
+    }
+    for name, info in fields.items():
+        if find_variable(environment, name) and is_secret(info.annotation) and name not in managed:
+            wrong.append(
+                f"{name} is a secret: put it into Secret Manager as {secret_id(name)} and add its "
+                "name to DEPLOY_SECRETS."
+            )
+    if "SUPABASE_SECRET_KEY" not in managed:
+        wrong.append("DEPLOY_SECRETS lacks SUPABASE_SECRET_KEY, which both functions need.")
+    if (find_variable(environment, "ALLOW_LOCAL_UPSTREAMS") or "").lower() in ("true", "1"):
+        wrong.append("ALLOW_LOCAL_UPSTREAMS is for local work only: unset it.")
+    if wrong:
+        raise DeployError("\n".join(wrong))
+
+
+# --- the command ---------------------------------------------------------------------------------
+
+
+def steps_for(target: str, environment: Mapping[str, str]) -> list[Step]:
+    """The steps of a target. Raises `DeployError`."""
+    try:
+        if target == "db":
+            return list(database_steps(DatabaseSettings()))
+        settings = DeploySettings()
+        check(settings, environment)
+        if target == "scheduler":
+            return list(scheduler_steps(settings))
+        return list(function_steps(target, settings, environment))
+    except ValidationError as error:
+        problems = [
+            f"{'.'.join(map(str, e['loc'])).upper()}: {_advice(str(e['loc'][0]), e['msg'])}"
+            for e in error.errors()
+        ]
+        raise DeployError("Set in the environment or in .env:\n" + "\n".join(problems)) from error
+
+
+ADVICE = {
+    "supabase_url": "the project's address, such as https://abcdefghijklmnopqrst.supabase.co",
+    "google_cloud_project": "the project's id, as `gcloud projects list` shows it",
+    "deploy_region": "near the database, such as europe-west3",
+}
+
+
+def _advice(name: str, otherwise: str) -> str:
+    return ADVICE.get(name, otherwise)
+
+
+def main(target: str, *, apply: bool) -> int:
+    """Print the commands, and run them when they are to be applied."""
+    environment = {**read_env_file(ENV_FILE), **os.environ}
+    try:
+        steps = steps_for(target, environment)
+        for step in steps:
+            click.echo(step.shell() + "\n")
+            if apply:
+                sys.stdout.flush()
+                step.run()
+    except DeployError as error:
+        click.echo(str(error), err=True)
+        return 1
+    if not apply:
+        click.echo(f"# Nothing was run. `make deploy-{target} APPLY=1` runs these commands.")
+    return 0

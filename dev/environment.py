@@ -1,0 +1,166 @@
+"""`make settings`: every setting of both functions, where it comes from, and what is wrong."""
+
+import difflib
+import re
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, get_args
+
+from pydantic import SecretStr, ValidationError
+from pydantic_core import PydanticUndefined
+from rich.console import Console
+from rich.table import Table
+
+from dev.project import find_environment, secrets_managed
+from dev.settings import ENV_FILE, ROOT, Settings, read_env_file
+from dev.verify import plain
+
+for _folder in ("_shared", "roleplay_chat", "health_check"):
+    sys.path.append(str(ROOT / "functions" / _folder))
+
+from edge.settings import EdgeSettings  # noqa: E402
+from health_check.settings import Settings as HealthCheck  # noqa: E402
+from roleplay_chat.settings import Settings as RoleplayChat  # noqa: E402
+
+FUNCTIONS: Mapping[str, type[EdgeSettings]] = {
+    "roleplay_chat": RoleplayChat,
+    "health_check": HealthCheck,
+}
+OPERATING = {
+    "SUPABASE_PUBLISHABLE_KEY",
+    "FUNCTIONS_URL",
+    "VERIFY_TOKEN",
+    "DAYS",
+    "APPLY",
+}
+"""What commands take beside the settings."""
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One variable of a function."""
+
+    name: str
+    function: str
+    value: str
+    source: str
+    meaning: str
+
+
+def meanings() -> dict[str, str]:
+    """What each variable is for, from the README's table, which has them all."""
+    table = (ROOT / "README.md").read_text().partition("<!-- settings")[2]
+    rows = re.findall(r"^\| `(\w+)` \|.*?\| \w+ \| (.*) \|$", table, re.MULTILINE)
+    return {name: meaning.replace("`", "") for name, meaning in rows}
+
+
+def settings_of(environment: Mapping[str, str], where: str) -> Iterator[Setting]:
+    """Every setting of both functions, and the keys that provider rows can name."""
+    known = meanings()
+    shared = set(EdgeSettings.model_fields)
+    managed = secrets_managed(environment)
+    for function, model in FUNCTIONS.items():
+        for field, info in model.model_fields.items():
+            name = field.upper()
+            if field in shared and function != "roleplay_chat":
+                continue
+            value, source = _value(name, environment, is_secret(info.annotation), info.default)
+            if name in managed:
+                value, source = "(hidden)", "secret manager"
+            yield Setting(
+                name,
+                "both" if field in shared else function,
+                value,
+                where if source == "set" else source,
+                known.get(name, ""),
+            )
+    provider_keys = {name for name in environment if name.endswith("_API_KEY")} | {
+        name for name in managed if name.endswith("_API_KEY")
+    }
+    for name in sorted(provider_keys - set(known)):
+        source = "secret manager" if name in managed else where
+        value = _masked(environment.get(name, "")) if name not in managed else "(hidden)"
+        yield Setting(name, "roleplay_chat", value, source, "the key of a provider")
+
+
+def _value(
+    name: str, environment: Mapping[str, str], secret: bool, default: Any
+) -> tuple[str, str]:
+    """A value as it may be shown, and whether it is "set", the "default" or "missing"."""
+    given = find_variable(environment, name)
+    if given is not None and given.strip():
+        return (_masked(given) if secret else given.strip()), "set"
+    if default is PydanticUndefined:
+        return "", "missing"
+    return ("" if default is None else str(default)), "default"
+
+
+def _masked(value: str) -> str:
+    return f"({len(value.strip())} characters, hidden)"
+
+
+def find_variable(environment: Mapping[str, str], name: str) -> str | None:
+    """A variable in whatever case it is written, as pydantic-settings finds it."""
+    return next((v for key, v in environment.items() if key.upper() == name), None)
+
+
+def is_secret(annotation: object) -> bool:
+    """Whether values of this type are not to be shown."""
+    return annotation is SecretStr or any(map(is_secret, get_args(annotation)))
+
+
+def problems(environment: Mapping[str, str]) -> list[str]:
+    """What keeps a function from starting, a line each."""
+    stand_ins = dict.fromkeys(map(str.lower, secrets_managed(environment)), "x" * 32)
+    found = []
+    for function, model in FUNCTIONS.items():
+        given = {field: find_variable(environment, field.upper()) for field in model.model_fields}
+        values = {name: value for name, value in given.items() if value is not None} | {
+            name: value for name, value in stand_ins.items() if name in model.model_fields
+        }
+        try:
+            model(**values)  # type: ignore[arg-type]
+        except ValidationError as error:
+            # The message alone: `input` would quote a secret.
+            found += [
+                f"{function}: {'.'.join(map(str, e['loc'])).upper()}: {e['msg']}"
+                for e in error.errors()
+            ]
+    return found
+
+
+def unknown(names: Mapping[str, str]) -> list[str]:
+    """Names in .env that nothing reads, with the one that was meant, a line each."""
+    fields = {field.upper() for model in FUNCTIONS.values() for field in model.model_fields}
+    known = fields | {field.upper() for field in Settings.model_fields} | OPERATING
+    return [
+        f".env: {name}: nothing reads it{_suggestion(name, known)}"
+        for name in names
+        if name.upper() not in known
+        and not name.startswith("DEPLOY_")
+        and not name.endswith("_API_KEY")
+    ]
+
+
+def _suggestion(name: str, known: set[str]) -> str:
+    near = difflib.get_close_matches(name.upper(), sorted(known), n=1)
+    return f"; is {near[0]} meant?" if near else ""
+
+
+def main(settings: Settings) -> int:
+    """Print the settings. The exit code is 1 when a function cannot start with them."""
+    environment, where = find_environment(settings)
+    console = Console(highlight=False)
+    table = Table(box=None)
+    for heading in ("variable", "function", "value", "from", "meaning"):
+        table.add_column(heading, overflow="fold")
+    for one in settings_of(environment, where):
+        style = {"missing": "red", "default": "dim"}.get(one.source, "")
+        cells = (one.name, one.function, one.value, one.source, one.meaning)
+        table.add_row(*map(plain, cells), style=style)
+    console.print(table)
+    wrong = problems(environment)
+    for line in [*wrong, *unknown(read_env_file(ENV_FILE))]:
+        console.print(plain(line), style="red")
+    return 1 if wrong else 0

@@ -1,0 +1,105 @@
+"""The Supabase project that a command is about: the one that is configured, or the local stack."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+
+from dev.settings import ENV_FILE, Keys, Settings, read_env_file
+from dev.stack import parts
+
+SECONDS = 15
+
+
+class Unreachable(Exception):
+    """Nothing can be said about the project; the text says what to do."""
+
+
+class NoSuchFunction(Exception):
+    """The database lacks the function: its migrations are not applied."""
+
+
+@dataclass(frozen=True)
+class Project:
+    """Where the project is, how to speak to it, and what its functions find around them."""
+
+    url: str
+    secret_key: str
+    environment: Mapping[str, str]
+    functions_url: str | None
+    is_local: bool
+
+    def call(self, function: str, **parameters: Any) -> Any:
+        """The result of a database function, called with the secret key."""
+        url = f"{self.url}/rest/v1/rpc/{function}"
+        try:
+            response = httpx.post(
+                url,
+                headers={"apikey": self.secret_key},
+                json=parameters,
+                timeout=SECONDS,
+                trust_env=not self.is_local,
+            )
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
+            raise Unreachable(
+                f"{self.url} does not answer ({type(error).__name__}). Is SUPABASE_URL right?"
+            ) from error
+        if response.status_code in (401, 403):
+            raise Unreachable(f"{self.url} refuses SUPABASE_SECRET_KEY: take the secret key.")
+        if response.status_code == 404:
+            raise NoSuchFunction(function)
+        if response.is_error:
+            raise Unreachable(f"{self.url} answered {response.status_code} to {function}.")
+        try:
+            return response.json()
+        except ValueError as error:
+            raise Unreachable(f"{self.url} is no Supabase project: no JSON came.") from error
+
+
+def find(settings: Settings) -> Project:
+    """The project of SUPABASE_URL, from the environment or .env; else the local stack."""
+    environment = {**read_env_file(ENV_FILE), **os.environ}
+    if url := environment.get("SUPABASE_URL", "").strip():
+        key = environment.get("SUPABASE_SECRET_KEY", "").strip()
+        if not key:
+            raise Unreachable("SUPABASE_URL is set and SUPABASE_SECRET_KEY is not. Set both.")
+        if not (key.isascii() and key.isprintable()):
+            raise Unreachable("SUPABASE_SECRET_KEY is not a key: it has odd characters in it.")
+        functions_url = environment.get("FUNCTIONS_URL", "").strip().rstrip("/") or None
+        return Project(url.rstrip("/"), key, environment, functions_url, is_local=False)
+    stack = read_env_file(settings.stack_env)
+    if not stack:
+        raise Unreachable(
+            "No project is configured. Set SUPABASE_URL and SUPABASE_SECRET_KEY in the environment "
+            "or in .env, or start the local stack with `make up`."
+        )
+    return Project(
+        stack["SUPABASE_URL"],
+        stack["SUPABASE_SECRET_KEY"],
+        local_environment(settings),
+        stack["FUNCTIONS_URL"],
+        is_local=True,
+    )
+
+
+def find_environment(settings: Settings) -> tuple[Mapping[str, str], str]:
+    """The functions' environment, and in a few words where it is from."""
+    environment = {**read_env_file(ENV_FILE), **os.environ}
+    if environment.get("SUPABASE_URL", "").strip() or not settings.stack_env.exists():
+        return environment, "environment"
+    return local_environment(settings), "local stack"
+
+
+def local_environment(settings: Settings) -> Mapping[str, str]:
+    """What the local stack starts its functions with."""
+    (functions,) = (
+        part for part in parts(settings, Keys.load(settings.local_dir)) if part.name == "functions"
+    )
+    return functions.env
+
+
+def secrets_managed(environment: Mapping[str, str]) -> set[str]:
+    """The variables that a deployment takes from the secret manager."""
+    return {name.strip() for name in environment.get("DEPLOY_SECRETS", "").split(",")} - {""}

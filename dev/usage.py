@@ -1,0 +1,139 @@
+"""`make usage`: what was used, by day, model and person, from the reports of the database."""
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import date, timedelta
+
+from pydantic import BaseModel, TypeAdapter
+from rich.bar import Bar
+from rich.console import Console
+from rich.table import Table
+
+from dev.project import NoSuchFunction, Unreachable, find
+from dev.settings import Settings
+from dev.verify import plain
+
+REPORTS = {
+    "usage_by_day": "By day (UTC)",
+    "usage_by_model": "By model",
+    "usage_by_user": "By person, those who cost most",
+}
+BAR_WIDTH = 24
+
+
+class Usage(BaseModel):
+    """What the calls of one day, model or person come to; see private.usage_row.
+
+    Data APIs differ in whether they write large numbers as numbers or as text; both are read.
+    """
+
+    key: str
+    turns: int = 0
+    calls: int = 0
+    errors: int = 0
+    outcomes: dict[str, int] = {}
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    cost_usd: float = 0
+    cost_unknown: int = 0
+    first_token_ms_p50: int | None = None
+    first_token_ms_p95: int | None = None
+    duration_ms_p50: int | None = None
+    duration_ms_p95: int | None = None
+
+
+_ROWS = TypeAdapter(list[Usage])
+
+
+def main(settings: Settings, days: int) -> int:
+    """Print the reports. The exit code is 1 when they cannot be had."""
+    console = Console(highlight=False)
+    try:
+        project = find(settings)
+        found = {name: read(project.call(name, p_days=days)) for name in REPORTS}
+    except Unreachable as error:
+        console.print(plain(error), style="red")
+        return 1
+    except NoSuchFunction as error:
+        console.print(f"The database lacks {error}. `make deploy-db` shows how to migrate it.")
+        return 1
+    by_day = found["usage_by_day"]
+    if not by_day:
+        console.print(f"No model was called in the last {days} days.")
+        return 0
+    found["usage_by_day"] = without_gaps(by_day)
+    for name, rows in found.items():
+        console.print(report(REPORTS[name], rows, share=_charted(by_day)))
+        console.print()
+    console.print(plain(totals(by_day)))
+    return 0
+
+
+def read(rows: object) -> list[Usage]:
+    """The rows of a report as they come from the Data API."""
+    return _ROWS.validate_python(rows)
+
+
+def without_gaps(rows: Sequence[Usage]) -> list[Usage]:
+    """The days from first to last; one without calls has nothing but its name."""
+    by_day = {date.fromisoformat(row.key): row for row in rows}
+    first, last = min(by_day), max(by_day)
+    days = [first + timedelta(days=n) for n in range((last - first).days + 1)]
+    return [by_day.get(day, Usage(key=day.isoformat())) for day in days]
+
+
+def _charted(rows: Sequence[Usage]) -> str:
+    """What the bars show: money, and calls where nothing costs any."""
+    return "cost_usd" if any(row.cost_usd for row in rows) else "calls"
+
+
+def report(title: str, rows: Sequence[Usage], *, share: str) -> Table:
+    """One report as a table, with a bar of what is charted in each row."""
+    table = Table(title=title, title_justify="left", box=None)
+    table.add_column("", overflow="fold")
+    for heading in COLUMNS:
+        table.add_column(heading, justify="right")
+    table.add_column("cost" if share == "cost_usd" else "calls", min_width=BAR_WIDTH)
+    shares = [getattr(row, share) for row in rows]
+    for row, its_share in zip(rows, shares, strict=True):
+        cells = [cell(row) if row.calls else "" for cell in COLUMNS.values()]
+        bar = Bar(max(shares) or 1, 0, its_share, width=BAR_WIDTH, color="cyan")
+        table.add_row(plain(row.key), *map(plain, cells), bar)
+    return table
+
+
+def totals(rows: Sequence[Usage]) -> str:
+    """All days together, in one line."""
+    calls, errors = sum(row.calls for row in rows), sum(row.errors for row in rows)
+    unknown = sum(row.cost_unknown for row in rows)
+    cost = sum(row.cost_usd for row in rows)
+    line = f"Together {calls:,} calls, {errors:,} of them failed, {cost:.4f} USD."
+    return f"{line} The cost of {unknown:,} calls is not known." if unknown else line
+
+
+def _errors(row: Usage) -> str:
+    """The share of failed calls and the most frequent kind."""
+    if not row.errors:
+        return "-"
+    kind, _ = max(row.outcomes.items(), key=lambda outcome: outcome[1])
+    return f"{row.errors / row.calls:.0%} {kind}"
+
+
+def _times(name: str) -> Callable[[Usage], str]:
+    def cell(row: Usage) -> str:
+        times = [getattr(row, f"{name}_p50"), getattr(row, f"{name}_p95")]
+        return " / ".join("-" if ms is None else f"{ms / 1000:.1f}" for ms in times)
+
+    return cell
+
+
+COLUMNS: Mapping[str, Callable[[Usage], str]] = {
+    "turns": lambda row: f"{row.turns:,}",
+    "calls": lambda row: f"{row.calls:,}",
+    "errors": _errors,
+    "tokens in": lambda row: f"{row.prompt_tokens:,}",
+    "out": lambda row: f"{row.completion_tokens:,}",
+    "USD": lambda row: f"{row.cost_usd:.4f}",
+    "first token, s": _times("first_token_ms"),
+    "whole, s": _times("duration_ms"),
+}
+"""Cells by heading; times are the median and the 95th percentile of answered calls."""

@@ -1,0 +1,368 @@
+"""`make verify`: whether an installation is as it should be, and what to do where it is not."""
+
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Literal
+
+import httpx
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from dev.project import NoSuchFunction, Project, Unreachable, find, secrets_managed
+from dev.settings import ROOT, Settings
+
+sys.path.append(str(ROOT / "functions/_shared"))
+
+from edge.worker_health import MAX_AGE, why_unavailable
+
+OK, PROBLEMS, CANNOT_CHECK = 0, 1, 2
+"""Exit codes."""
+TASKS = ("roleplay", "storytelling", "prompt_enhancement")
+TURN_SECONDS = 200
+STEP_SECONDS = 2 * 3600
+"""Steps that are not done every minute are due sooner than this."""
+CATALOG = {
+    "gone": "is no longer offered",
+    "expiring": "will be removed",
+    "renamed": "has another name now",
+    "not_free": "costs money now",
+}
+"""What of a row's `catalog_status` somebody has to act on."""
+MARKS = {"ok": ("✓", "green"), "problem": ("✗", "red"), "unknown": ("?", "yellow")}
+
+State = Literal["ok", "problem", "unknown"]
+Facts = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Check:
+    """One thing that was looked at. `remedy` is what to do where it is a problem."""
+
+    name: str
+    state: State
+    found: str
+    remedy: str = ""
+
+
+# --- what the facts say --------------------------------------------------------------------------
+
+
+def judge(
+    facts: Facts, environment: Mapping[str, str], migrations: Sequence[str], *, is_local: bool
+) -> list[Check]:
+    """The checks of what `verify_installation` returned. Pure.
+
+    `migrations` are the versions that there should be; `environment` is the functions'.
+    """
+    return [
+        _migrations(facts["migrations"], migrations, is_local),
+        _row_level_security(facts["open_tables"]),
+        *_providers(facts, environment, is_local),
+        *(check for task in TASKS for check in _models(facts["models"], task)),
+        *_catalog(facts["models"]),
+        *_workers(facts, is_local),
+        _scheduler(facts, is_local),
+    ]
+
+
+def _migrations(applied: list[str] | None, wanted: Sequence[str], is_local: bool) -> Check:
+    if applied is None:
+        return Check(
+            "migrations", "unknown", "the database keeps no record of them", "make deploy-db"
+        )
+    apply = "make down && make up" if is_local else "make deploy-db APPLY=1"
+    if missing := [version for version in wanted if version not in applied]:
+        return Check("migrations", "problem", f"not applied: {', '.join(missing)}", apply)
+    if strange := [version for version in applied if version not in wanted]:
+        found = f"the database has some that are not here: {', '.join(strange)}"
+        return Check("migrations", "problem", found, "git pull: the database is ahead of this copy")
+    return Check("migrations", "ok", f"all {len(wanted)} are applied")
+
+
+def _row_level_security(open_tables: list[str]) -> Check:
+    if open_tables:
+        return Check(
+            "row level security",
+            "problem",
+            f"off for {', '.join(open_tables)}",
+            "; ".join(f"alter table {table} enable row level security" for table in open_tables),
+        )
+    return Check("row level security", "ok", "on for every table")
+
+
+def _providers(facts: Facts, environment: Mapping[str, str], is_local: bool) -> Iterator[Check]:
+    for provider in facts["providers"]:
+        name, secret = f"provider {provider['name']}", provider["secret_name"]
+        models = [
+            model
+            for model in facts["models"]
+            if model["provider"] == provider["name"] and model["is_active"]
+        ]
+        local_allowed = environment.get("ALLOW_LOCAL_UPSTREAMS", "").lower() in ("true", "1")
+        if not provider["is_active"]:
+            yield Check(name, "ok", "switched off")
+        elif not provider["base_url"].startswith("https://") and not local_allowed:
+            yield Check(
+                name,
+                "problem",
+                f"its address is not https: {provider['base_url']}",
+                "give its row in api_providers an https base_url",
+            )
+        elif provider["auth_scheme"] != "none" and not has_key(secret, environment):
+            where = (
+                f"put {secret} into .env, then make down && make up"
+                if is_local
+                else f"make {secret} a secret of the function and name it in DEPLOY_SECRETS"
+            )
+            yield Check(name, "problem", f"{secret} is not set", where)
+        elif not models:
+            yield Check(name, "problem", "it has no active model", "activate one, or switch it off")
+        else:
+            key = "no key needed" if provider["auth_scheme"] == "none" else f"{secret} is set"
+            yield Check(name, "ok", f"{key}, {_count(models, 'active model')}")
+
+
+def has_key(name: str, environment: Mapping[str, str]) -> bool:
+    """Whether a function has this variable: set here, or taken from the secret manager there."""
+    return bool(environment.get(name, "").strip()) or name in secrets_managed(environment)
+
+
+def _models(models: Sequence[Facts], task: str) -> Iterator[Check]:
+    usable = [m for m in models if m["task"] == task and m["is_active"] and m["provider_is_active"]]
+    name = f"models for {task}"
+    if usable:
+        yield Check(name, "ok", f"{len(usable)} active")
+    else:
+        yield Check(
+            name,
+            "problem",
+            "none is active",
+            f"set is_active of a row in api_models with task {task}",
+        )
+    defaults = [model for model in models if model["task"] == task and model["is_default"]]
+    name, keys = f"default for {task}", [model["model_key"] for model in defaults]
+    if len(defaults) > 1:
+        yield Check(
+            name,
+            "problem",
+            f"there are {len(defaults)}: {', '.join(keys)}",
+            "unset is_default of all but one in api_models",
+        )
+    elif not defaults:
+        yield Check(
+            name,
+            "problem",
+            "there is none",
+            f"set is_default of one row in api_models with task {task}",
+        )
+    elif defaults[0] not in usable:
+        found = f"{keys[0]} is switched off, or its provider is"
+        yield Check(name, "problem", found, "activate it, or make another the default")
+    else:
+        yield Check(name, "ok", keys[0])
+
+
+def _catalog(models: Sequence[Facts]) -> Iterator[Check]:
+    """What the provider's list was last seen to say, where the rows keep it."""
+    active = [model for model in models if model["is_active"] and model.get("catalog_status")]
+    acted_on = [
+        f"{model['model_key']} {CATALOG[model['catalog_status']]}"
+        for model in active
+        if model["catalog_status"] in CATALOG
+    ]
+    if acted_on:
+        remedy = "docs/configuration.md says how to replace a model"
+        yield Check("catalog", "problem", "; ".join(dict.fromkeys(acted_on)), remedy)
+    elif active:
+        yield Check("catalog", "ok", f"has all {len(active)} that were looked up")
+
+
+def _workers(facts: Facts, is_local: bool) -> Iterator[Check]:
+    addresses = _addresses(facts)
+    if not addresses:
+        yield Check("worker", "ok", "none is registered; replies come from the providers")
+    now = datetime.fromisoformat(facts["now"])
+    for worker, url in addresses.items():
+        record = facts["health"].get(worker)
+        why = why_unavailable(url, record, now)
+        name = f"worker {worker}"
+        if why is None:
+            yield Check(name, "ok", f"healthy, checked {_age(record, now):.0f} s ago")
+        elif _age(record, now) is None or "unhealthy" not in why:
+            yield Check(name, "problem", why, "see the scheduler, below")
+        else:
+            remedy = "make up starts it again" if is_local else f"look at the machine behind {url}"
+            yield Check(name, "problem", f"{why}: {record.get('healthError')}", remedy)
+
+
+def _scheduler(facts: Facts, is_local: bool) -> Check:
+    """The traces that a run of health_check leaves, and those that it clears away."""
+    remedy = (
+        "make down && make up"
+        if is_local
+        else "gcloud scheduler jobs describe health-check; make deploy-scheduler makes it"
+    )
+    now = datetime.fromisoformat(facts["now"])
+    ages = [_age(facts["health"].get(worker), now) for worker in _addresses(facts)]
+    known = [age for age in ages if age is not None]
+    if known and min(known) <= MAX_AGE.total_seconds():
+        return Check("scheduler", "ok", f"health_check ran {min(known):.0f} s ago")
+    if known:
+        minutes = min(known) / 60
+        found = f"health_check has not run for {minutes:.0f} minutes"
+        return Check("scheduler", "problem", found, remedy)
+    if ages:
+        return Check("scheduler", "problem", "health_check has not run yet", remedy)
+    if facts["turns_overdue"] or facts["cooldowns_overdue"]:
+        found = (
+            f"health_check does not tidy up: {facts['turns_overdue']} turns and "
+            f"{facts['cooldowns_overdue']} cooldowns are overdue"
+        )
+        return Check("scheduler", "problem", found, remedy)
+    if step := _seconds(facts["last_step"], now):
+        if step <= STEP_SECONDS:
+            return Check("scheduler", "ok", f"health_check ran a step {step / 60:.0f} min ago")
+        found = f"health_check has not run a step for {step / 3600:.0f} hours"
+        return Check("scheduler", "problem", found, remedy)
+    return Check("scheduler", "unknown", "without a worker a run leaves no trace to see")
+
+
+def _addresses(facts: Facts) -> dict[str, str]:
+    """The registered workers' addresses, by name, as health_check reads them."""
+    others = facts["workers"] if isinstance(facts["workers"], Mapping) else {}
+    entries = {name: entry for name, entry in others.items() if isinstance(entry, Mapping)}
+    found = {name: entry.get("url") for name, entry in entries.items()}
+    found["chatWorker"] = facts["worker"]
+    return {name: url.rstrip("/") for name, url in found.items() if isinstance(url, str) and url}
+
+
+def _age(record: object, now: datetime) -> float | None:
+    """Seconds since a worker was probed; None when its record does not say."""
+    if not isinstance(record, Mapping):
+        return None
+    return _seconds(record.get("lastChecked", record.get("lastCheck")), now)
+
+
+def _seconds(since: object, now: datetime) -> float | None:
+    """How long ago a moment was, as JSON has it; None when it is none."""
+    try:
+        return (now - datetime.fromisoformat(str(since))).total_seconds()
+    except (TypeError, ValueError):
+        return None
+
+
+def _count(things: Sequence[object], name: str) -> str:
+    return f"{len(things)} {name}{'' if len(things) == 1 else 's'}"
+
+
+# --- what the function says ----------------------------------------------------------------------
+
+
+def function_answers(functions_url: str | None) -> Check:
+    """Whether roleplay_chat is there."""
+    name = "roleplay_chat"
+    if functions_url is None:
+        return Check(name, "unknown", "FUNCTIONS_URL is not set", "set it to have this checked")
+    try:
+        response = httpx.get(f"{functions_url}/{name}", timeout=TURN_SECONDS)
+    except (httpx.HTTPError, httpx.InvalidURL) as error:
+        found = f"no answer at {functions_url} ({type(error).__name__})"
+        return Check(name, "problem", found, "make deploy-roleplay_chat shows how it is deployed")
+    if response.status_code != 200 or "ok" not in response.text:
+        found = f"{functions_url}/{name} answered {response.status_code}"
+        return Check(name, "problem", found, "look at its log: docs/operations.md")
+    return Check(name, "ok", f"answers at {functions_url}")
+
+
+def turn_is_answered(functions_url: str | None, token: str) -> Check:
+    """Whether a model answers a real, small turn that belongs to no conversation."""
+    name = "a turn"
+    if functions_url is None:
+        return Check(name, "unknown", "FUNCTIONS_URL is not set", "set it to have this checked")
+    body = {"task": "prompt_enhancement", "message": "A quiet harbour at dusk."}
+    try:
+        response = httpx.post(
+            f"{functions_url}/roleplay_chat",
+            headers={"Authorization": f"Bearer {token}"},
+            json=body,
+            timeout=TURN_SECONDS,
+        )
+        answer = response.json()
+    except (httpx.HTTPError, httpx.InvalidURL, ValueError) as error:
+        return Check(name, "problem", f"no answer ({type(error).__name__})", "look at its log")
+    if response.status_code != 200 or not answer.get("success"):
+        found = f"{answer.get('code')}: {answer.get('error')}"
+        return Check(name, "problem", found, "docs/operations.md has every symptom")
+    return Check(name, "ok", f"{answer['model_used']} in {answer['processing_time'] / 1000:.1f} s")
+
+
+# --- the command ---------------------------------------------------------------------------------
+
+
+def verify(project: Project, token: str | None) -> tuple[list[Check], Sequence[Facts]]:
+    """All checks, and the models. Raises `Unreachable`."""
+    database = Check("database", "ok", f"answers at {project.url}")
+    try:
+        facts = project.call("verify_installation")
+    except NoSuchFunction:
+        apply = "make down && make up" if project.is_local else "make deploy-db APPLY=1"
+        missing = Check("migrations", "problem", "verify_installation is not there", apply)
+        return [database, missing], []
+    versions = [
+        path.name.partition("_")[0] for path in (ROOT / "supabase/migrations").glob("*.sql")
+    ]
+    checks = judge(facts, project.environment, sorted(versions), is_local=project.is_local)
+    checks = [database, *checks, function_answers(project.functions_url)]
+    if token:
+        checks.append(turn_is_answered(project.functions_url, token))
+    return checks, facts["models"]
+
+
+def main(settings: Settings, token: str | None) -> int:
+    """Print what was found. The exit code is 0 when all is well, 1 with problems, 2 when nothing
+    could be checked."""
+    console = Console(highlight=False)
+    try:
+        checks, models = verify(find(settings), token)
+    except Unreachable as error:
+        console.print(plain(f"Cannot check: {error}"), style="red")
+        return CANNOT_CHECK
+    console.print(_table_of_models(models))
+    console.print(_table_of_checks(checks))
+    problems = sum(check.state == "problem" for check in checks)
+    if problems:
+        console.print(f"{_count(range(problems), 'problem')} found.", style="red")
+        return PROBLEMS
+    console.print("All is well.", style="green")
+    return OK
+
+
+def _table_of_models(models: Sequence[Facts]) -> Table:
+    table = Table(title="Active models", title_justify="left", box=None)
+    for heading in ("task", "priority", "model", "key", "provider"):
+        table.add_column(heading, overflow="fold")
+    for model in models:
+        if model["is_active"]:
+            default = " (default)" if model["is_default"] else ""
+            cells = (model["task"], model["priority"], model["display_name"] + default)
+            table.add_row(*map(plain, (*cells, model["model_key"], model["provider"])))
+    return table
+
+
+def _table_of_checks(checks: Sequence[Check]) -> Table:
+    table = Table(box=None, title="Checks", title_justify="left")
+    for heading in ("", "what", "found", "what to do"):
+        table.add_column(heading, overflow="fold")
+    for check in checks:
+        mark, style = MARKS[check.state]
+        remedy = "" if check.state == "ok" else check.remedy
+        table.add_row(Text(mark, style), *map(plain, (check.name, check.found, remedy)))
+    return table
+
+
+def plain(value: object) -> Text:
+    """Text from elsewhere as it is: no markup, and nothing that steers a terminal."""
+    return Text("".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in str(value)))

@@ -1,0 +1,25 @@
+"""How long the parts of an answer took."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+
+class Timing:
+    """Durations by name, in the order in which they were measured."""
+
+    def __init__(self) -> None:
+        self._ms: dict[str, float] = {}
+
+    @contextmanager
+    def measure(self, name: str) -> Iterator[None]:
+        """Measure what runs within, also when it fails. Names are tokens: letters and hyphens."""
+        began = time.monotonic()
+        try:
+            yield
+        finally:
+            self._ms[name] = (time.monotonic() - began) * 1000
+
+    def header(self) -> str:
+        """The value of a `Server-Timing` header (https://www.w3.org/TR/server-timing/)."""
+        return ", ".join(f"{name};dur={ms:.1f}" for name, ms in self._ms.items())

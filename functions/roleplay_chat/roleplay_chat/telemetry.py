@@ -1,0 +1,106 @@
+"""Traces and metrics of turns, after OpenTelemetry's conventions for generative AI.
+
+Imported only where OTEL_EXPORTER_OTLP_ENDPOINT is set, and only `make build OTEL=1` brings the
+packages along. The SDK reads its other OTEL_ variables itself. Names, sizes, times and outcomes:
+never what anybody wrote.
+https://opentelemetry.io/docs/specs/semconv/gen-ai/
+"""
+
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter
+from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+from opentelemetry.sdk.metrics import MeterProvider
+from opentelemetry.sdk.metrics.export import PeriodicExportingMetricReader
+from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import BatchSpanProcessor
+from opentelemetry.trace import SpanKind, Status, StatusCode, set_span_in_context
+from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
+
+from roleplay_chat.generation import Attempt
+
+
+class Telemetry:
+    """Exports in threads of its own, so that no turn waits for a collector."""
+
+    def __init__(self) -> None:
+        resource = Resource.create({"service.name": "roleplay_chat"})
+        self._spans = TracerProvider(resource=resource)
+        self._spans.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
+        reader = PeriodicExportingMetricReader(OTLPMetricExporter())
+        self._metrics = MeterProvider([reader], resource=resource)
+        self._tracer = self._spans.get_tracer("roleplay_chat")
+        meter = self._metrics.get_meter("roleplay_chat")
+        self._duration = meter.create_histogram("gen_ai.client.operation.duration", "s")
+        self._first = meter.create_histogram("gen_ai.client.operation.time_to_first_chunk", "s")
+        self._tokens = meter.create_histogram("gen_ai.client.token.usage", "{token}")
+
+    def record(
+        self,
+        attempts: Sequence[Attempt],
+        headers: Mapping[str, str],
+        started: float,
+        **ids: str,
+    ) -> None:
+        """A turn that has ended: its span below the caller's, and one below it for each call.
+
+        `started` is of the monotonic clock, as the attempts' times are.
+        """
+        # Times on the wall, from one moment at which both clocks are read.
+        offset = time.time() - time.monotonic()
+        parent = TraceContextTextMapPropagator().extract(dict(headers))
+        turn = self._tracer.start_span(
+            "turn",
+            parent,
+            SpanKind.SERVER,
+            {f"app.{name}": value for name, value in ids.items()},
+            start_time=_nanoseconds(started + offset),
+        )
+        for attempt in attempts:
+            self._record_attempt(attempt, set_span_in_context(turn), offset)
+        turn.end()
+
+    def _record_attempt(self, attempt: Attempt, parent: Any, offset: float) -> None:
+        seconds = attempt.duration_ms / 1000
+        ended = attempt.ended_at + offset
+        common = {
+            "gen_ai.operation.name": "chat",
+            "gen_ai.provider.name": attempt.target.provider,
+            "gen_ai.request.model": attempt.target.model_key,
+        }
+        failed = {"error.type": attempt.failure.situation.name} if attempt.failure else {}
+        span = self._tracer.start_span(
+            f"chat {attempt.target.model_key}",
+            parent,
+            SpanKind.CLIENT,
+            common | failed,
+            start_time=_nanoseconds(ended - seconds),
+        )
+        self._duration.record(seconds, common | failed)
+        if attempt.first_token_ms is not None:
+            self._first.record(attempt.first_token_ms / 1000, common)
+        if attempt.end:
+            if attempt.end.finish_reason:
+                span.set_attribute("gen_ai.response.finish_reasons", [attempt.end.finish_reason])
+            for kind, tokens in (
+                ("input", attempt.end.prompt_tokens),
+                ("output", attempt.end.completion_tokens),
+            ):
+                if tokens is not None:
+                    span.set_attribute(f"gen_ai.usage.{kind}_tokens", tokens)
+                    self._tokens.record(tokens, common | {"gen_ai.token.type": kind})
+        if attempt.failure:
+            span.set_status(Status(StatusCode.ERROR))
+        span.end(_nanoseconds(ended))
+
+    def shutdown(self) -> None:
+        """Send what is left. Blocks for a few seconds at most."""
+        self._spans.shutdown()
+        self._metrics.shutdown(timeout_millis=3000)
+
+
+def _nanoseconds(seconds: float) -> int:
+    return round(seconds * 1_000_000_000)

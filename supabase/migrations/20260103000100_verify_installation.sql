@@ -1,0 +1,53 @@
+-- What `make verify` judges an installation by, for somebody who has the project's secret key and
+-- no other way in. Names, states and times; no secrets, and nothing that anybody wrote.
+--   now                 the database's clock
+--   migrations          versions that the Supabase CLI recorded; null where it keeps no record
+--   open_tables         tables without row level security
+--   providers, models   the rows, without what they are asked with
+--   worker, workers     addresses and health records as system_config has them
+--   last_step           when health_check last began what it does now and then; null: never
+--   turns_overdue       turns that health_check should have closed minutes ago
+--   cooldowns_overdue   rests that it should have cleared minutes ago
+create function public.verify_installation() returns jsonb
+language plpgsql stable security definer set search_path = '' as $$
+declare
+  v_migrations jsonb;
+begin
+  if to_regclass('supabase_migrations.schema_migrations') is not null then
+    execute 'select coalesce(jsonb_agg(version order by version), ''[]'')
+             from supabase_migrations.schema_migrations' into v_migrations;
+  end if;
+  return (
+    select jsonb_build_object(
+      'now', now(),
+      'migrations', v_migrations,
+      'open_tables', (
+        select coalesce(jsonb_agg(c.oid::regclass::text order by c.oid::regclass::text), '[]')
+        from pg_catalog.pg_class c
+        where c.relnamespace in ('public'::regnamespace, 'private'::regnamespace)
+          and c.relkind in ('r', 'p') and not c.relrowsecurity),
+      'providers', (
+        select coalesce(jsonb_agg(jsonb_build_object(
+          'name', p.name, 'base_url', p.base_url, 'auth_scheme', p.auth_scheme,
+          'secret_name', p.secret_name, 'is_active', p.is_active) order by p.name), '[]')
+        from public.api_providers p),
+      'models', (
+        -- Whole rows, so that columns added later are there to be judged.
+        select coalesce(jsonb_agg(
+          to_jsonb(m) - '{id,provider_id,description,input_defaults,capabilities,pricing,catalog}'::text[]
+            || jsonb_build_object('provider', p.name, 'provider_is_active', p.is_active)
+          order by m.task, m.priority, m.model_key), '[]')
+        from public.api_models m join public.api_providers p on p.id = m.provider_id),
+      'worker', s.config -> 'chatWorkerUrl',
+      'workers', coalesce(s.config -> 'workers', '{}'),
+      'health', coalesce(s.config -> 'workerHealthCache', '{}'),
+      'last_step', (select max(s.begun_at) from public.health_check_steps s),
+      'turns_overdue', (
+        select count(*) from public.turns t
+        where t.status = 'running' and t.lease_expires_at < now() - interval '3 minutes'),
+      'cooldowns_overdue', (
+        select count(*) from public.model_cooldowns c where c.until < now() - interval '13 minutes'))
+    from private.system_settings s);
+end $$;
+revoke execute on function public.verify_installation() from public, anon, authenticated;
+grant execute on function public.verify_installation() to service_role;

@@ -1,0 +1,79 @@
+-- The database calls health_check every minute, for projects without another scheduler. Off until
+-- schedule_health_check is called, and everywhere where pg_cron, pg_net or Vault is missing.
+
+-- Sends one request. The answer is not waited for: what it did shows in the workers' records.
+create function private.call_health_check() returns bigint
+language plpgsql set search_path = '' as $$
+declare
+  v_secret text;
+  v_url text;
+begin
+  select d.decrypted_secret into v_secret
+  from vault.decrypted_secrets d where d.name = 'health_check_secret';
+  if v_secret is null then
+    raise exception 'Vault has no secret called health_check_secret' using errcode = '55000';
+  end if;
+  select s.config ->> 'healthCheckUrl' into v_url from private.system_settings s;
+  return net.http_post(
+    url => v_url,
+    headers => jsonb_build_object('X-Health-Check-Secret', v_secret),
+    timeout_milliseconds => 55000);
+end $$;
+
+-- Calls health_check at this address every minute from now on; called again it takes the new
+-- address. Vault must hold what the function knows as HEALTH_CHECK_SECRET, as health_check_secret:
+--   select vault.create_secret('<the secret>', 'health_check_secret');
+create function public.schedule_health_check(p_url text) returns void
+language plpgsql security definer set search_path = '' as $$
+declare
+  v_missing text;
+  v_refused text;
+  v_has_secret boolean;
+begin
+  select string_agg(needed.extension, ', ' order by needed.extension) into v_missing
+  from (values
+    ('pg_cron', to_regprocedure('cron.schedule(text, text, text)')::oid),
+    ('pg_net', to_regproc('net.http_post')::oid),
+    ('supabase_vault', to_regclass('vault.decrypted_secrets')::oid)) needed (extension, present)
+  where needed.present is null;
+  if v_missing is not null then
+    raise exception 'the database lacks %', v_missing
+      using errcode = '55000', hint = 'Enable them: Database, Extensions.';
+  end if;
+  select private.why_refused(p_url, s.config -> 'allowLocalWorkers' = 'true')
+  into v_refused from private.system_settings s;
+  if p_url is null or v_refused is not null then
+    raise exception 'the health check''s address %', coalesce(v_refused, 'is missing')
+      using errcode = '22023';
+  end if;
+  select exists (select from vault.decrypted_secrets d where d.name = 'health_check_secret')
+  into v_has_secret;
+  if not v_has_secret then
+    raise exception 'Vault has no secret called health_check_secret' using errcode = '55000',
+      hint = 'select vault.create_secret(''<HEALTH_CHECK_SECRET>'', ''health_check_secret'');';
+  end if;
+  update private.system_settings
+  set config = config || jsonb_build_object('healthCheckUrl', p_url) where id = 1;
+  perform cron.schedule('health_check', '* * * * *', 'select private.call_health_check()');
+end $$;
+
+-- Calls it no more. Returns whether it was called before.
+create function public.unschedule_health_check() returns boolean
+language plpgsql security definer set search_path = '' as $$
+declare
+  v_scheduled boolean := false;
+begin
+  if to_regclass('cron.job') is not null then
+    select exists (select from cron.job j where j.jobname = 'health_check') into v_scheduled;
+  end if;
+  if v_scheduled then
+    perform cron.unschedule('health_check');
+  end if;
+  update private.system_settings set config = config - 'healthCheckUrl' where id = 1;
+  return v_scheduled;
+end $$;
+
+revoke execute on function private.call_health_check(), public.schedule_health_check(text),
+  public.unschedule_health_check() from public, anon, authenticated;
+grant execute on function public.schedule_health_check(text), public.unschedule_health_check()
+  to service_role;

@@ -1,0 +1,65 @@
+# health_check runs as an account of its own
+if gcloud iam service-accounts describe health-check@tales-123456.iam.gserviceaccount.com --project=tales-123456 >/dev/null 2>&1; then
+  true  # it is there
+else
+  gcloud iam service-accounts create health-check \
+    --project=tales-123456
+fi
+
+# SUPABASE_SECRET_KEY is in Secret Manager
+gcloud secrets describe supabase-secret-key \
+    --project=tales-123456
+
+# health_check may read it, and no other
+gcloud secrets add-iam-policy-binding supabase-secret-key \
+    --project=tales-123456 \
+    --member=serviceAccount:health-check@tales-123456.iam.gserviceaccount.com \
+    --role=roles/secretmanager.secretAccessor
+
+# CHAT_WORKER_API_KEY is in Secret Manager
+gcloud secrets describe chat-worker-api-key \
+    --project=tales-123456
+
+# health_check may read it, and no other
+gcloud secrets add-iam-policy-binding chat-worker-api-key \
+    --project=tales-123456 \
+    --member=serviceAccount:health-check@tales-123456.iam.gserviceaccount.com \
+    --role=roles/secretmanager.secretAccessor
+
+# health_check, from dist/health_check: created, or replaced when the new one is well
+#   --region                 near the database: a turn calls it twice
+#   --gen2                   on Cloud Run: concurrent requests, streaming, long timeouts
+#   --runtime                a Python that the lock files cover
+#   --source                 complete; `make build` makes it
+#   --entry-point            the function in main.py
+#   --trigger-http           called by HTTP
+#   --allow-unauthenticated  everybody reaches it; it checks tokens itself, and needs them whole to do so
+#   --run-service-account    no rights but its secrets
+#   --cpu                    asyncio uses one; fewer would rule out concurrency
+#   --memory                 the imports
+#   --concurrency            one run a minute, and whoever knocks
+#   --timeout                the next run begins then
+#   --min-instances          a start a minute is fast enough, and an instance stays warm
+#   --max-instances          one run at a time
+#   --set-env-vars           the settings that differ from their defaults
+#   --set-secrets            read when an instance starts: deploy again after a key was changed
+gcloud functions deploy health_check \
+    --project=tales-123456 \
+    --region=europe-west3 \
+    --gen2 \
+    --runtime=python313 \
+    --source=dist/health_check \
+    --entry-point=health_check \
+    --trigger-http \
+    --allow-unauthenticated \
+    --run-service-account=health-check@tales-123456.iam.gserviceaccount.com \
+    --cpu=1 \
+    --memory=512Mi \
+    --concurrency=10 \
+    --timeout=60s \
+    --min-instances=0 \
+    --max-instances=1 \
+    --set-env-vars=FUNCTION_USE_ASGI=1,GOOGLE_CLOUD_PROJECT=tales-123456,SUPABASE_URL=https://abcdefghijklmnopqrst.supabase.co,HEALTH_CHECK_OIDC_AUDIENCE=https://europe-west3-tales-123456.cloudfunctions.net/health_check,HEALTH_CHECK_OIDC_EMAIL=health-check-scheduler@tales-123456.iam.gserviceaccount.com \
+    --set-secrets=SUPABASE_SECRET_KEY=supabase-secret-key:latest,CHAT_WORKER_API_KEY=chat-worker-api-key:latest
+
+# Nothing was run. `make deploy-health_check APPLY=1` runs these commands.

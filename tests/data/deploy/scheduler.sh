@@ -1,0 +1,50 @@
+# the scheduler has an account of its own
+if gcloud iam service-accounts describe health-check-scheduler@tales-123456.iam.gserviceaccount.com --project=tales-123456 >/dev/null 2>&1; then
+  true  # it is there
+else
+  gcloud iam service-accounts create health-check-scheduler \
+    --project=tales-123456
+fi
+
+# the job: created, or changed to this
+#   --location                    beside the function
+#   --schedule                    every minute; a health record is good for two
+#   --time-zone                   no minute is left out when clocks change
+#   --uri                         health_check
+#   --http-method                 as it is called by hand
+#   --oidc-service-account-email  an ID token of this account is sent along; health_check knows it as HEALTH_CHECK_OIDC_EMAIL
+#   --oidc-token-audience         the token is for nobody else; HEALTH_CHECK_OIDC_AUDIENCE must be the same
+#   --attempt-deadline            given up before the next run
+#   --max-retry-attempts          the next minute is the second attempt
+if gcloud scheduler jobs describe health-check --project=tales-123456 --location=europe-west3 >/dev/null 2>&1; then
+  gcloud scheduler jobs update http health-check \
+    --project=tales-123456 \
+    --location=europe-west3 \
+    '--schedule=* * * * *' \
+    --time-zone=Etc/UTC \
+    --uri=https://europe-west3-tales-123456.cloudfunctions.net/health_check \
+    --http-method=post \
+    --oidc-service-account-email=health-check-scheduler@tales-123456.iam.gserviceaccount.com \
+    --oidc-token-audience=https://europe-west3-tales-123456.cloudfunctions.net/health_check \
+    --attempt-deadline=55s \
+    --max-retry-attempts=0
+else
+  gcloud scheduler jobs create http health-check \
+    --project=tales-123456 \
+    --location=europe-west3 \
+    '--schedule=* * * * *' \
+    --time-zone=Etc/UTC \
+    --uri=https://europe-west3-tales-123456.cloudfunctions.net/health_check \
+    --http-method=post \
+    --oidc-service-account-email=health-check-scheduler@tales-123456.iam.gserviceaccount.com \
+    --oidc-token-audience=https://europe-west3-tales-123456.cloudfunctions.net/health_check \
+    --attempt-deadline=55s \
+    --max-retry-attempts=0
+fi
+
+# one run now, instead of at the next minute
+gcloud scheduler jobs run health-check \
+    --project=tales-123456 \
+    --location=europe-west3
+
+# Nothing was run. `make deploy-scheduler APPLY=1` runs these commands.

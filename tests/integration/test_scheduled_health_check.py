@@ -1,0 +1,186 @@
+"""The database as the health check's scheduler: off on a plain one, on with the extensions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+import psycopg
+import pytest
+
+from tests.integration.test_schema import refused
+from tests.support.answers import worker_healthy
+from tests.support.gateway import SECRET_KEY
+from tests.support.postgres import OWNER, Connection, Postgres
+from tests.support.stack import HEALTH_CHECK_SECRET, Stack
+
+URL = "https://functions.example/health_check"
+# As pg_cron, pg_net and Vault have them, as far as they are used.
+EXTENSIONS = {
+    "cron": """
+        create schema cron;
+        create table cron.job (
+          jobid bigint generated always as identity, jobname text unique, schedule text,
+          command text, username text default current_user, active boolean default true);
+        create function cron.schedule(job_name text, schedule text, command text) returns bigint
+        language sql as $$
+          insert into cron.job (jobname, schedule, command) values ($1, $2, $3)
+          on conflict (jobname) do update
+            set schedule = excluded.schedule, command = excluded.command
+          returning jobid
+        $$;
+        create function cron.unschedule(job_name text) returns boolean language plpgsql as $$
+        begin
+          delete from cron.job where jobname = job_name;
+          if not found then raise exception 'could not find valid entry for job'; end if;
+          return true;
+        end $$""",
+    "net": """
+        create schema net;
+        create table net.requests (
+          id bigint generated always as identity, url text, body jsonb, headers jsonb, ms integer);
+        create function net.http_post(
+          url text, body jsonb default '{}', params jsonb default '{}',
+          headers jsonb default '{"Content-Type": "application/json"}',
+          timeout_milliseconds integer default 5000) returns bigint
+        language sql as $$
+          insert into net.requests (url, body, headers, ms) values ($1, $2, $4, $5) returning id
+        $$""",
+    "vault": """
+        create schema vault;
+        create table vault.decrypted_secrets (name text unique, decrypted_secret text)""",
+}
+
+
+@pytest.fixture
+def extensions(stack: Stack, postgres: Postgres) -> Iterator[Connection]:
+    """A database with all three, and nothing secret in Vault yet."""
+    with postgres.connect("app", OWNER) as owner:
+        for schema, script in EXTENSIONS.items():
+            owner.execute(script.encode())
+            owner.execute(f"grant usage on schema {schema} to postgres".encode())
+            owner.execute(f"grant all on all tables in schema {schema} to postgres".encode())
+        yield owner
+        for schema in EXTENSIONS:
+            owner.execute(f"drop schema {schema} cascade".encode())
+
+
+@pytest.fixture
+def api(stack: Stack) -> Iterator[httpx.Client]:
+    with stack.data_api(key=SECRET_KEY) as api:
+        yield api
+
+
+def remember(extensions: Connection, secret: str = HEALTH_CHECK_SECRET) -> None:
+    row = ["health_check_secret", secret]
+    extensions.execute("insert into vault.decrypted_secrets values (%s, %s)", row)
+
+
+def jobs(stack: Stack) -> list[dict[str, Any]]:
+    return stack.all("select jobname, schedule, command, username from cron.job")
+
+
+def schedule(api: httpx.Client, url: str | None = URL) -> httpx.Response:
+    return api.post("/rpc/schedule_health_check", json={"p_url": url})
+
+
+def test_plain_database_says_what_it_lacks(stack: Stack, api: httpx.Client) -> None:
+    answer = schedule(api)
+    assert answer.is_error
+    assert answer.json()["message"] == "the database lacks pg_cron, pg_net, supabase_vault"
+    assert "Extensions" in answer.json()["hint"]
+    assert api.post("/rpc/unschedule_health_check", json={}).json() is False
+
+
+def test_nothing_is_scheduled_unasked(stack: Stack, extensions: Connection) -> None:
+    assert jobs(stack) == []
+
+
+def test_job_calls_the_function_with_the_secret(
+    stack: Stack, extensions: Connection, api: httpx.Client
+) -> None:
+    remember(extensions)
+    stack.configure(allowLocalWorkers=True)
+    assert schedule(api, stack.function_url("health_check")).status_code == 204
+    (job,) = jobs(stack)
+    assert (job["schedule"], job["username"]) == ("* * * * *", "postgres")
+    assert HEALTH_CHECK_SECRET not in str(job)
+
+    stack.db.execute(job["command"].encode())  # as pg_cron does
+    request = stack.one("select url, headers, ms from net.requests")
+
+    stack.register_worker()
+    stack.worker.enqueue(worker_healthy(), to="/health")
+    answer = httpx.post(request["url"], headers=request["headers"])  # as pg_net does
+    assert (answer.status_code, answer.json()["success"]) == (200, True)
+    assert request["ms"] < 60_000
+
+
+def test_called_again_it_takes_the_new_address(
+    stack: Stack, extensions: Connection, api: httpx.Client
+) -> None:
+    remember(extensions)
+    assert schedule(api).is_success
+    assert schedule(api, "https://elsewhere.example/health_check").is_success
+    (job,) = jobs(stack)
+    stack.db.execute(job["command"].encode())
+    assert stack.one("select url from net.requests")["url"].startswith("https://elsewhere.example")
+
+
+def test_it_can_be_switched_off(stack: Stack, extensions: Connection, api: httpx.Client) -> None:
+    remember(extensions)
+    schedule(api)
+    assert api.post("/rpc/unschedule_health_check", json={}).json() is True
+    assert jobs(stack) == []
+    assert api.post("/rpc/unschedule_health_check", json={}).json() is False
+
+
+def test_secret_that_is_missing(stack: Stack, extensions: Connection, api: httpx.Client) -> None:
+    answer = schedule(api)
+    assert "Vault has no secret" in answer.json()["message"]
+    assert "vault.create_secret" in answer.json()["hint"]
+    assert jobs(stack) == []
+
+
+def test_secret_that_went_missing_fails_the_run(
+    stack: Stack, extensions: Connection, api: httpx.Client
+) -> None:
+    remember(extensions)
+    schedule(api)
+    extensions.execute("delete from vault.decrypted_secrets")
+    (job,) = jobs(stack)
+    with pytest.raises(psycopg.errors.ObjectNotInPrerequisiteState):
+        stack.db.execute(job["command"].encode())
+    assert stack.all("select from net.requests") == []
+
+
+@pytest.mark.parametrize(
+    "url", [None, "", "http://functions.example", "https://10.0.0.1/", "https://a:b@c.example/"]
+)
+def test_secret_is_sent_to_no_other_kind_of_address(
+    stack: Stack, extensions: Connection, api: httpx.Client, url: str | None
+) -> None:
+    remember(extensions)
+    stack.configure(allowLocalWorkers=False)
+    answer = schedule(api, url)
+    assert (answer.status_code, answer.json()["code"]) == (400, "22023")
+    assert jobs(stack) == []
+
+
+@pytest.mark.parametrize("missing", list(EXTENSIONS))
+def test_one_extension_that_is_missing_is_enough(
+    stack: Stack, extensions: Connection, api: httpx.Client, missing: str
+) -> None:
+    extensions.execute(f"alter schema {missing} rename to hidden".encode())
+    try:
+        assert schedule(api).json()["message"].startswith("the database lacks ")
+    finally:
+        extensions.execute(f"alter schema hidden rename to {missing}".encode())
+
+
+@pytest.mark.parametrize("name", ["schedule_health_check", "unschedule_health_check"])
+def test_people_may_not(stack: Stack, name: str) -> None:
+    body = {"p_url": URL} if name == "schedule_health_check" else {}
+    with stack.data_api(stack.user()) as api:
+        assert refused(api.post(f"/rpc/{name}", json=body))

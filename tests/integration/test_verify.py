@@ -1,0 +1,336 @@
+"""`make verify` names what is wrong with an installation, each thing within one run."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dev.verify import CANNOT_CHECK, OK, PROBLEMS, judge, plain
+from tests.integration.test_schema import refused
+from tests.support.answers import text, worker_healthy
+from tests.support.gateway import PUBLISHABLE_KEY, SECRET_KEY
+from tests.support.postgres import MIGRATIONS, ROOT
+from tests.support.stack import Stack
+from tests.support.upstream import refusing
+
+VERSIONS = sorted(path.name.partition("_")[0] for path in MIGRATIONS.glob("*.sql"))
+
+
+class Verify:
+    """Runs the command for the test's project."""
+
+    def __init__(self, stack: Stack, folder: Path) -> None:
+        self.stack = stack
+        self.env = stack.env(
+            LOCAL_DIR=str(folder),
+            FUNCTIONS_URL=stack.function_url("roleplay_chat"),
+            COLUMNS="200",
+            NO_PROXY="127.0.0.1",
+        )
+
+    def __call__(self) -> tuple[int, str]:
+        """Exit code and output."""
+        command = [sys.executable, "-m", "dev", "verify"]
+        surroundings = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
+        done = subprocess.run(
+            command,
+            cwd=ROOT,
+            env=surroundings | self.env,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert "Traceback" not in done.stderr, done.stderr
+        return done.returncode, done.stdout
+
+    def problems(self) -> dict[str, str]:
+        """What is wrong, by name of the check."""
+        code, output = self()
+        assert code == PROBLEMS, output
+        lines = [line.strip() for line in output.splitlines()]
+        wrong = [line[1:].strip() for line in lines if line.startswith("✗")]
+        assert wrong
+        return {name: rest for name, _, rest in (line.partition("  ") for line in wrong)}
+
+
+@pytest.fixture
+def verify(stack: Stack, tmp_path: Path) -> Iterator[Verify]:
+    """An installation that is as it should be, with all migrations on record."""
+    stack.db.execute("create schema supabase_migrations")
+    stack.db.execute("create table supabase_migrations.schema_migrations (version text)")
+    stack.db.execute(
+        "insert into supabase_migrations.schema_migrations select unnest(%s::text[])", [VERSIONS]
+    )
+    stack.register_worker()
+    stack.worker.enqueue(worker_healthy(), to="/health")
+    assert stack.health_check().status_code == 200
+    yield Verify(stack, tmp_path)
+    stack.db.execute("drop schema supabase_migrations cascade")
+
+
+def test_installation_that_is_well(verify: Verify) -> None:
+    code, output = verify()
+    assert (code, "✗" in output, "?" in output) == (OK, False, False)
+    assert f"all {len(VERSIONS)} are applied" in output
+    assert "OpenRouter_Roleplay_API_KEY is set" in output
+    assert "All is well." in output
+
+
+def test_active_models_are_listed_as_the_query_has_them(verify: Verify) -> None:
+    rows = verify.stack.all("""
+        select display_name, model_key, is_default, priority from api_models
+        where modality = 'roleplay' and is_active = true
+          and provider_id = (select id from api_providers where name = 'openrouter')
+        order by priority asc""")
+    _, output = verify()
+    lines = [line for line in output.splitlines() if line.startswith(" roleplay ")]
+    assert len(lines) == len(rows) > 0
+    for line, row in zip(lines, rows, strict=True):
+        assert f" {row['priority']} " in line
+        assert row["display_name"] + (" (default)" if row["is_default"] else "") in line
+        assert row["model_key"] in line
+
+
+def test_worker_that_was_killed(verify: Verify) -> None:
+    with refusing() as url:
+        verify.stack.register_worker(url)
+        for _ in range(3):  # one failure may be forgiven
+            verify.stack.health_check()
+    problems = verify.problems()
+    assert list(problems) == ["worker chatWorker"]
+    assert "it is unhealthy: cannot be reached" in problems["worker chatWorker"]
+
+
+def test_key_of_a_provider_that_is_missing(verify: Verify) -> None:
+    del verify.env["OpenRouter_Roleplay_API_KEY"]
+    problems = verify.problems()
+    assert list(problems) == ["provider openrouter"]
+    assert "OpenRouter_Roleplay_API_KEY is not set" in problems["provider openrouter"]
+
+
+def test_key_that_is_in_the_secret_manager(verify: Verify) -> None:
+    del verify.env["OpenRouter_Roleplay_API_KEY"]
+    verify.env["DEPLOY_SECRETS"] = "SUPABASE_SECRET_KEY, OpenRouter_Roleplay_API_KEY"
+    assert verify()[0] == OK
+
+
+def test_two_defaults(verify: Verify) -> None:
+    # One for each modality gets past the unique index.
+    verify.stack.db.execute("""
+        update api_models set modality = 'chat', is_default = true
+        where task = 'roleplay' and priority = 2""")
+    problems = verify.problems()
+    assert list(problems) == ["default for roleplay"]
+    assert "there are 2: cognitivecomputations/" in problems["default for roleplay"]
+
+
+@pytest.mark.parametrize(
+    ("change", "found"),
+    [
+        pytest.param("is_default = false", "there is none", id="none"),
+        pytest.param("is_active = not is_default", "is switched off", id="inactive"),
+    ],
+)
+def test_default_that_is_missing(verify: Verify, change: str, found: str) -> None:
+    verify.stack.db.execute(
+        f"update api_models set {change} where task = 'storytelling'".encode()  # noqa: S608
+    )
+    problems = verify.problems()
+    assert list(problems) == ["default for storytelling"]
+    assert found in problems["default for storytelling"]
+
+
+def test_scheduler_that_stopped(verify: Verify) -> None:
+    verify.stack.register_worker()  # without a record
+    verify.stack.worker_health(age_seconds=600)
+    problems = verify.problems()
+    assert list(problems) == ["worker chatWorker", "scheduler"]
+    assert "has not run for 10 minutes" in problems["scheduler"]
+    assert "make deploy-scheduler" in problems["scheduler"]
+
+
+def test_scheduler_that_never_ran(verify: Verify) -> None:
+    verify.stack.register_worker()
+    assert "has not run yet" in verify.problems()["scheduler"]
+
+
+def test_scheduler_without_a_worker_is_known_by_what_it_leaves_undone(verify: Verify) -> None:
+    verify.stack.unregister_worker()
+    code, output = verify()
+    assert (code, "health_check ran a step 0 min ago" in output) == (OK, True)
+
+    conversation = verify.stack.conversation(verify.stack.user())
+    verify.stack.db.execute(
+        """insert into turns (user_id, conversation_id, task, action, lease_expires_at)
+           select user_id, id, 'roleplay', 'send', now() - interval '1 hour'
+           from conversations where id = %s""",
+        [conversation],
+    )
+    assert "1 turns and 0 cooldowns are overdue" in verify.problems()["scheduler"]
+
+
+def test_migration_that_is_not_applied(verify: Verify) -> None:
+    verify.stack.db.execute(
+        "delete from supabase_migrations.schema_migrations where version = %s", [VERSIONS[-1]]
+    )
+    problems = verify.problems()
+    assert list(problems) == ["migrations"]
+    assert f"not applied: {VERSIONS[-1]}" in problems["migrations"]
+    assert "make deploy-db" in problems["migrations"]
+
+
+def test_database_that_is_ahead(verify: Verify) -> None:
+    verify.stack.db.execute("insert into supabase_migrations.schema_migrations values ('2999')")
+    assert "2999" in verify.problems()["migrations"]
+
+
+def test_database_without_a_record_of_migrations(verify: Verify) -> None:
+    verify.stack.db.execute("drop table supabase_migrations.schema_migrations")
+    code, output = verify()
+    assert (code, "keeps no record" in output) == (OK, True)
+
+
+def test_table_without_row_level_security(verify: Verify) -> None:
+    verify.stack.db.execute("alter table public.memories disable row level security")
+    try:
+        problems = verify.problems()
+    finally:
+        verify.stack.db.execute("alter table public.memories enable row level security")
+    assert list(problems) == ["row level security"]
+    assert "public.memories" in problems["row level security"]
+
+
+def test_provider_without_models(verify: Verify) -> None:
+    verify.stack.insert(
+        "api_providers",
+        name="spare",
+        display_name="Spare",
+        base_url="https://spare.example/v1",
+        auth_scheme="none",
+    )
+    problems = verify.problems()
+    assert list(problems) == ["provider spare"]
+
+
+def test_function_that_is_away(verify: Verify) -> None:
+    with refusing() as url:
+        verify.env["FUNCTIONS_URL"] = url
+        problems = verify.problems()
+    assert list(problems) == ["roleplay_chat"]
+
+
+@pytest.mark.parametrize("answered", [True, False])
+def test_real_turn(verify: Verify, answered: bool) -> None:
+    verify.env["VERIFY_TOKEN"] = verify.stack.user().token
+    if answered:
+        verify.stack.upstream.enqueue(text("A quiet harbour at dusk, lanterns lit."))
+        code, output = verify()
+        assert (code, "a turn" in output) == (OK, True)
+    else:
+        verify.env["VERIFY_TOKEN"] = "not-a-token"
+        assert "unauthorized" in verify.problems()["a turn"]
+
+
+def test_nothing_that_steers_a_terminal_is_printed(verify: Verify) -> None:
+    verify.stack.worker_health(healthy=False, healthError="\x1b[2J[red]oops[/red]")
+    _, output = verify()
+    assert "\x1b[2J" not in output
+    assert "[2J[red]oops[/red]" in output
+    assert plain("a\x1b\nb").plain == "a\N{REPLACEMENT CHARACTER}\N{REPLACEMENT CHARACTER}b"
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        pytest.param({"SUPABASE_URL": ""}, "No project is configured", id="nothing-set"),
+        pytest.param({"SUPABASE_SECRET_KEY": ""}, "SUPABASE_SECRET_KEY is not", id="no-key"),
+        pytest.param({"SUPABASE_SECRET_KEY": "k\x07"}, "odd characters", id="odd-key"),
+        pytest.param({"SUPABASE_SECRET_KEY": "wrong"}, "refuses SUPABASE_SECRET_KEY", id="wrong"),
+        pytest.param(
+            {"SUPABASE_SECRET_KEY": PUBLISHABLE_KEY}, "refuses SUPABASE_SECRET_KEY", id="public"
+        ),
+        pytest.param({"SUPABASE_URL": "http://127.0.0.1:1"}, "does not answer", id="away"),
+        pytest.param({"SUPABASE_URL": "nowhere"}, "does not answer", id="no-url"),
+    ],
+)
+def test_what_cannot_be_checked(verify: Verify, changes: dict[str, str], sentence: str) -> None:
+    verify.env |= changes
+    code, output = verify()
+    assert (code, sentence in output) == (CANNOT_CHECK, True), output
+
+
+FACTS: dict[str, Any] = {
+    "now": "2026-01-01T12:00:00+00:00",
+    "migrations": [],
+    "open_tables": [],
+    "providers": [],
+    "models": [],
+    "worker": None,
+    "workers": {},
+    "health": {},
+    "last_step": None,
+    "turns_overdue": 0,
+    "cooldowns_overdue": 0,
+}
+
+
+def judged(name: str, **facts: Any) -> list[tuple[str, str]]:
+    """State and finding of the checks of this name."""
+    checks = judge(FACTS | facts, {}, [], is_local=False)
+    return [(check.state, check.found) for check in checks if check.name == name]
+
+
+@pytest.mark.parametrize(
+    ("last_step", "state", "found"),
+    [
+        (None, "unknown", "without a worker"),
+        ("2026-01-01T11:30:00+00:00", "ok", "ran a step 30 min ago"),
+        ("2026-01-01T02:00:00+00:00", "problem", "for 10 hours"),
+    ],
+)
+def test_scheduler_without_a_worker_is_known_by_its_steps(
+    last_step: str | None, state: str, found: str
+) -> None:
+    ((judgement, said),) = judged("scheduler", last_step=last_step)
+    assert (judgement, found in said) == (state, True)
+
+
+@pytest.mark.parametrize(
+    ("statuses", "expected"),
+    [
+        ([None, None], []),
+        (["listed", "changed", None], [("ok", "has all 2 that were looked up")]),
+        (["listed", "gone"], [("problem", "m1 is no longer offered")]),
+        (["expiring", "not_free"], [("problem", "m0 will be removed; m1 costs money now")]),
+    ],
+)
+def test_what_the_catalog_said(statuses: list[str | None], expected: list[tuple[str, str]]) -> None:
+    row = {"task": "roleplay", "provider": "p", "provider_is_active": True, "is_default": False}
+    models = [
+        row | {"model_key": f"m{n}", "is_active": True, "catalog_status": status}
+        for n, status in enumerate(statuses)
+    ]
+    off = row | {"model_key": "off", "is_active": False, "catalog_status": "gone"}
+    assert judged("catalog", models=[*models, off]) == expected
+
+
+@pytest.mark.parametrize("health", [{"chatWorker": 5}, {"chatWorker": {"lastChecked": 7}}, {}])
+def test_record_in_another_shape_is_none(health: dict[str, Any]) -> None:
+    known = {"worker": "https://w.example", "health": health, "workers": {"x": "y", "z": {}}}
+    assert [state for state, _ in judged("worker chatWorker", **known)] == ["problem"]
+    assert judged("scheduler", **known) == [("problem", "health_check has not run yet")]
+
+
+def test_facts_are_for_the_service_key_alone(stack: Stack) -> None:
+    with stack.data_api(stack.user()) as api:
+        assert refused(api.post("/rpc/verify_installation", json={}))
+    with stack.data_api(key=SECRET_KEY) as api:
+        facts: dict[str, Any] = api.post("/rpc/verify_installation", json={}).json()
+    assert facts["open_tables"] == []
+    assert SECRET_KEY not in str(facts)

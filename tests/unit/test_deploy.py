@@ -1,0 +1,181 @@
+"""The commands that deploy, as they are printed; the real ones are not run here."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import stat
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from dev.deploy import steps_for
+from tests.support.postgres import ROOT
+
+TARGETS = ["roleplay_chat", "health_check", "scheduler", "db"]
+SNAPSHOTS = ROOT / "tests/data/deploy"
+ENVIRONMENT = {
+    "SUPABASE_URL": "https://abcdefghijklmnopqrst.supabase.co",
+    "GOOGLE_CLOUD_PROJECT": "tales-123456",
+    "DEPLOY_REGION": "europe-west3",
+    "DEPLOY_SECRETS": "SUPABASE_SECRET_KEY,OpenRouter_Roleplay_API_KEY,CHAT_WORKER_API_KEY",
+    "CORS_ALLOW_ORIGINS": "https://a.example,https://b.example",
+    "TURN_BUDGET_SECONDS": "60",
+    "SUPABASE_SECRET_KEY": "sb_secret_canary",
+    "OpenRouter_Roleplay_API_KEY": "sk-canary",
+}
+# Writes down how it was called; fails for what a test wants to fail.
+GCLOUD = """#!/bin/sh
+echo "$*" >> "$CALLS"
+case "$*" in *"$FAILS"*) exit 1 ;; esac
+"""
+
+
+@pytest.fixture
+def deploy(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Runs the command in an environment with nothing else in it."""
+
+    def run(*arguments: str, **changes: str) -> subprocess.CompletedProcess[str]:
+        env = {**ENVIRONMENT, "PATH": os.environ["PATH"], "LOCAL_DIR": str(tmp_path), **changes}
+        return subprocess.run(
+            [sys.executable, "-m", "dev", "deploy", *arguments],
+            cwd=ROOT,
+            env=env,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    return run
+
+
+@pytest.fixture
+def gcloud(tmp_path: Path) -> dict[str, str]:
+    """The environment in which gcloud and npx are scripted ones; `calls` reads what they saw."""
+    for name in ("gcloud", "npx"):
+        program = tmp_path / "bin" / name
+        program.parent.mkdir(exist_ok=True)
+        program.write_text(GCLOUD)
+        program.chmod(program.stat().st_mode | stat.S_IXUSR)
+    calls = tmp_path / "calls"
+    calls.write_text("")
+    path = f"{tmp_path / 'bin'}:{os.environ['PATH']}"
+    return {"PATH": path, "CALLS": str(calls), "FAILS": "nothing fails"}
+
+
+def calls(gcloud: dict[str, str]) -> list[str]:
+    return Path(gcloud["CALLS"]).read_text().splitlines()
+
+
+Deploy = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_what_is_printed(deploy: Deploy, gcloud: dict[str, str], target: str) -> None:
+    done = deploy(target, **gcloud)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == (SNAPSHOTS / f"{target}.sh").read_text()
+    assert "canary" not in done.stdout
+    assert calls(gcloud) == []  # nothing was run
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_printed_commands_do_what_applying_does(
+    deploy: Deploy, gcloud: dict[str, str], target: str
+) -> None:
+    # Nothing is there yet, so that both take the way of the first time.
+    gcloud["FAILS"] = "service-accounts describe" if target != "scheduler" else " describe "
+    applied = deploy(target, APPLY="1", **gcloud)
+    assert applied.returncode == 0, applied.stderr
+    by_command = calls(gcloud)
+    Path(gcloud["CALLS"]).write_text("")
+
+    subprocess.run(
+        ["/bin/sh", "-eu", SNAPSHOTS / f"{target}.sh"], env=os.environ | gcloud, check=True
+    )
+
+    assert calls(gcloud) == by_command
+    assert len(by_command) >= 2
+
+
+def test_job_that_exists_is_changed(deploy: Deploy, gcloud: dict[str, str]) -> None:
+    assert deploy("scheduler", APPLY="1", **gcloud).returncode == 0
+    assert [call.split()[:4] for call in calls(gcloud)] == [
+        ["iam", "service-accounts", "describe", calls(gcloud)[0].split()[3]],
+        ["scheduler", "jobs", "describe", "health-check"],
+        ["scheduler", "jobs", "update", "http"],
+        ["scheduler", "jobs", "run", "health-check"],
+    ]
+
+
+def test_job_that_does_not_exist_is_made(deploy: Deploy, gcloud: dict[str, str]) -> None:
+    gcloud["FAILS"] = "jobs describe"
+    assert deploy("scheduler", APPLY="1", **gcloud).returncode == 0
+    assert any(call.startswith("scheduler jobs create http") for call in calls(gcloud))
+    assert not any("jobs update" in call for call in calls(gcloud))
+
+
+def test_secret_that_is_missing_stops_before_the_function(
+    deploy: Deploy, gcloud: dict[str, str]
+) -> None:
+    gcloud["FAILS"] = "secrets describe openrouter"
+    done = deploy("roleplay_chat", APPLY="1", **gcloud)
+    assert done.returncode == 1
+    assert "gcloud secrets create openrouter-roleplay-api-key --data-file=-" in done.stderr
+    assert "sk-canary" not in done.stderr
+    assert not any("functions deploy" in call for call in calls(gcloud))
+
+
+def test_program_that_is_not_there(deploy: Deploy, tmp_path: Path) -> None:
+    done = deploy("scheduler", APPLY="1", PATH=str(tmp_path))
+    assert (done.returncode, done.stderr) == (1, "gcloud is not installed.\n")
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        pytest.param({"SUPABASE_URL": ""}, "SUPABASE_URL: the project's address", id="no-url"),
+        pytest.param({"DEPLOY_REGION": "Europe"}, "DEPLOY_REGION: near the database", id="region"),
+        pytest.param({"GOOGLE_CLOUD_PROJECT": "x y"}, "GOOGLE_CLOUD_PROJECT: the", id="project"),
+        pytest.param({"DEPLOY_CONCURRENCY": "0"}, "DEPLOY_CONCURRENCY: Input", id="concurrency"),
+        pytest.param({"DEPLOY_SECRETS": "A B"}, "DEPLOY_SECRETS: Value error", id="secrets"),
+        pytest.param({"DEPLOY_SECRETS": "A_API_KEY"}, "lacks SUPABASE_SECRET_KEY", id="no-secret"),
+        pytest.param({"SUPABASE_JWT_SECRET": "canary"}, "SUPABASE_JWT_SECRET is a", id="unmanaged"),
+        pytest.param({"ALLOW_LOCAL_UPSTREAMS": "true"}, "for local work only", id="local"),
+    ],
+)
+def test_environment_that_is_not_one_to_deploy(
+    deploy: Deploy, changes: dict[str, str], sentence: str
+) -> None:
+    done = deploy("roleplay_chat", **changes)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert sentence in done.stderr
+    assert "canary" not in done.stderr
+
+
+def test_timeout_follows_the_turns_lease(deploy: Deploy) -> None:
+    done = deploy("roleplay_chat", TURN_BUDGET_SECONDS="300", LEASE_MARGIN_SECONDS="60")
+    assert "--timeout=390s" in done.stdout
+
+
+@pytest.mark.skipif(shutil.which("gcloud") is None, reason="gcloud is not installed")
+def test_flags_are_gclouds(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in ENVIRONMENT.items():
+        monkeypatch.setenv(name, value)
+    wanted: dict[tuple[str, ...], set[str]] = {}
+    for target in TARGETS[:3]:
+        for step in steps_for(target, ENVIRONMENT):
+            for command in filter(None, (step.command, step.probe, step.instead)):
+                words = [word for word in command if not word.startswith("--")]
+                known = 5 if words[1:3] == ["scheduler", "jobs"] and "http" in words else 4
+                known = 3 if words[1] in ("functions", "secrets") else known
+                flags = {word.partition("=")[0] for word in command if word.startswith("--")}
+                wanted.setdefault(tuple(words[:known]), set()).update(flags)
+    assert len(wanted) > 8
+    for words, flags in wanted.items():
+        shown = subprocess.run([*words, "--help"], capture_output=True, text=True, check=True)
+        manual = shown.stdout.replace("[no-]", "").replace("\x1b[1m", "").replace("\x1b[m", "")
+        assert {f for f in flags if f.replace("--no-cpu", "--cpu") not in manual} == set(), words
