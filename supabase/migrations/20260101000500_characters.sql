@@ -4,14 +4,23 @@ create table public.characters (
   id uuid primary key default gen_random_uuid(),
   user_id uuid references auth.users (id) on delete cascade,
   name text not null check (char_length(name) between 1 and 120),
+  -- What {{char}} stands for, where it is not the name.
+  nickname text check (char_length(nickname) between 1 and 120),
   description text not null default '' check (char_length(description) <= 20000),
   personality text not null default '' check (char_length(personality) <= 20000),
   scenario text not null default '' check (char_length(scenario) <= 20000),
   first_message text not null default '' check (char_length(first_message) <= 20000),
+  -- The other messages that may open a conversation.
+  alternate_greetings text[] not null default '{}'
+    check (cardinality(alternate_greetings) <= 64 and octet_length(alternate_greetings::text) <= 262144
+           and array_position(alternate_greetings, null) is null),
   example_messages text not null default '' check (char_length(example_messages) <= 20000),
   -- Replaces the template when set; {{original}} inside it stands for the template.
   system_prompt text not null default '' check (char_length(system_prompt) <= 20000),
   post_history_instructions text not null default '' check (char_length(post_history_instructions) <= 8000),
+  -- Entries that reach the prompt when they are talked of, as Character Card V2 and V3 have them.
+  character_book jsonb
+    check (jsonb_typeof(character_book) = 'object' and octet_length(character_book::text) <= 1048576),
   pronouns text check (char_length(pronouns) <= 40),
   -- Declared by the author, in years; adult content needs a declared adult age.
   age integer check (age between 0 and 1000000),

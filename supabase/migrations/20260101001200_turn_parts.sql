@@ -1,10 +1,14 @@
 -- The parts of what begin_turn returns.
 
--- What a prompt and the content policy need of a character; null for no character.
+-- What a prompt and the content policy need of a character; null for no character. `greetings` has
+-- first_message first.
 create function private.character_facts(p_character public.characters) returns jsonb
 language sql immutable set search_path = '' as $$
   select case when (p_character).id is not null then
-    to_jsonb(p_character) - '{user_id,is_public,first_message,created_at,updated_at}'::text[]
+    to_jsonb(p_character)
+      - '{user_id,is_public,first_message,alternate_greetings,created_at,updated_at}'::text[]
+      || jsonb_build_object(
+        'greetings', to_jsonb(array_prepend((p_character).first_message, (p_character).alternate_greetings)))
   end
 $$;
 

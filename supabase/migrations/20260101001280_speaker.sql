@@ -39,7 +39,7 @@ language plpgsql stable set search_path = '' as $$
 begin
   return (
     with known as (
-      select m.id, m.place, ch.name, ch.card #>> '{data,nickname}' as nickname,
+      select m.id, m.place, ch.name, ch.nickname,
              lower(split_part(btrim(ch.name), ' ', 1)) as first_word
       from unnest(p_members) with ordinality m (id, place) join public.characters ch on ch.id = m.id),
     names as (

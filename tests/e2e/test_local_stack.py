@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +19,12 @@ import psutil  # type: ignore[import-untyped]
 import pytest
 from dotenv import dotenv_values
 
+from dev.chat import Chat
+from dev.worker import CONTEXT_TOKENS
+from tests.support.answers import worker_healthy
 from tests.support.cards import CARDS, card
 from tests.support.postgres import ROOT
+from tests.support.upstream import Answer, Exchange, running_upstream
 from tests.support.waiting import free_port, wait_until
 
 PORTS = ("DATABASE_PORT", "FUNCTIONS_PORT", "WORKER_PORT", "STAND_IN_PORT")
@@ -219,6 +225,114 @@ def test_card_is_taken_in_the_terminal(copy: WorkingCopy) -> None:
     assert "There is no file nowhere.png." in chat.stderr
     [made] = copy.rows(f"characters?name=eq.{name}&select=id")
     assert copy.rows(f"conversations?character_id=eq.{made['id']}")
+
+
+FACT = "Ada's sister Ilse keeps bees in Bergen."
+RETOLD, SPOKEN, TURNS = 180, 197, 200
+"""The turns of a long conversation that are in its summary, that were had before, and all."""
+
+
+def said_in(turn: int) -> list[dict[str, str]]:
+    """The person's message and the reply, in about 160 tokens."""
+    person = "My sister Ilse keeps bees in Bergen." if turn == 3 else "What does the sea do now?"
+    reply = "She trims the lamp and listens to the wind over the skerry. " * 9
+    return [
+        {"sender": "user", "content": f"({turn}) {person}"},
+        {"sender": "character", "content": f"({turn}) {reply.strip()}"},
+    ]
+
+
+class LongConversation:
+    """Of the demo user with the demo character, as it would be after many turns."""
+
+    def __init__(self, copy: WorkingCopy, http: httpx.Client) -> None:
+        self.copy, self.http = copy, http
+        self.chat = Chat(http, copy.stack_env, "chat_worker")
+        self.chat.start_conversation()
+        self.id = self.chat.conversation_id
+        # A model of this size cannot take notes; what a larger one would note is put there.
+        self.chat.data("PATCH", f"conversations?id=eq.{self.id}", {"remembers": False})
+        [memory] = self.chat.data("POST", "memories", self.chat.memory_row())
+        self.chat.data("POST", "memory_facts", {"memory_id": memory["id"], "content": FACT})
+        said = [message for turn in range(1, SPOKEN + 1) for message in said_in(turn)]
+        self.service("messages", [message | {"conversation_id": self.id} for message in said])
+        positions = [row["position"] for row in copy.rows(self.messages("position"))]
+        summary = "Ada and Mara talked of the sea and of the lamp."
+        covered = {"content": summary, "covers_position": positions[2 * RETOLD - 1]}
+        self.service("conversation_summaries", covered | {"conversation_id": self.id})
+
+    def messages(self, columns: str) -> str:
+        return f"messages?conversation_id=eq.{self.id}&order=position&select={columns}"
+
+    def service(self, path: str, body: Any) -> None:
+        """A request to the Data API with the secret key, which must succeed."""
+        env = self.copy.stack_env
+        url = f"{env['SUPABASE_URL']}/rest/v1/{path}"
+        answer = self.http.post(url, headers={"apikey": env["SUPABASE_SECRET_KEY"]}, json=body)
+        assert answer.is_success, answer.text
+
+    def register(self, url: str) -> None:
+        """Have the worker asked at this address, and known to be healthy."""
+        self.service("rpc/set_chat_worker_url", {"p_url": url, "p_protocol": "openai"})
+        now = datetime.now(UTC).isoformat()
+        record = {"isHealthy": True, "lastCheck": now, "workerUrl": url}
+        self.service("rpc/record_worker_health", {"p_worker": "chatWorker", "p_record": record})
+
+    def say(self, turn: int) -> dict[str, Any]:
+        character = self.chat.character_id
+        return self.chat.ask(
+            conversation_id=self.id,
+            character_id=character,
+            model_provider="chat_worker",
+            message=f"({turn}) And where does my sister live?",
+        )
+
+
+def passed_on(url: str) -> Answer:
+    """The real worker's answer, a short one."""
+
+    async def answer(exchange: Exchange) -> None:
+        key = {"Authorization": exchange.call.headers["authorization"]}
+        body = exchange.call.json | {"max_tokens": 24}
+        async with httpx.AsyncClient(timeout=240) as http:
+            given = await http.post(f"{url}/v1/chat/completions", json=body, headers=key)
+        await exchange.whole(
+            given.status_code, {"Content-Type": given.headers["content-type"]}, given.content
+        )
+
+    return answer
+
+
+def test_two_hundredth_turn_knows_the_third_and_fits_the_workers_context(copy: WorkingCopy) -> None:
+    worker = copy.stack_env["CHAT_WORKER_URL"]
+    with running_upstream() as between, httpx.Client(timeout=240) as http:
+        between.always(worker_healthy(), to="/health")
+        between.always(passed_on(worker), to="/v1/chat/completions")
+        conversation = LongConversation(copy, http)
+        conversation.register(between.url)
+        try:
+            answers = [conversation.say(turn) for turn in range(SPOKEN + 1, TURNS + 1)]
+        finally:
+            conversation.register(worker)
+        asked = [call.json for call in between.calls if call.method == "POST"]
+
+    assert [answer["model_used"] for answer in answers] == ["chat_worker"] * 3
+    assert len(asked) == 3
+    beginnings = set()
+    for turn, body in enumerate(asked, SPOKEN + 1):
+        system, *spoken = body["messages"]
+        assert f"- {FACT}" in system["content"]
+        assert "talked of the sea and of the lamp." in system["content"]
+        turns = sorted({int(n) for m in spoken for n in re.findall(r"\((\d+)\)", m["content"])})
+        assert turns == list(range(turns[0], turn + 1))
+        # Not all that is not retold fits, so the budget is what decides.
+        assert RETOLD + 1 < turns[0] < SPOKEN - 5
+        beginnings.add((system["content"], spoken[0]["content"]))
+    assert len(beginnings) == 1
+    for answer, body in zip(answers, asked, strict=True):
+        [used] = copy.rows(f"usage_events?turn_id=eq.{answer['turn_id']}")
+        # As the model's own tokenizer counts them.
+        assert 2000 < used["prompt_tokens"] <= CONTEXT_TOKENS - body["max_tokens"]
 
 
 def test_default_model_answers_when_the_worker_is_gone(copy: WorkingCopy) -> None:

@@ -29,6 +29,7 @@ api_models              ----  s---  s---  s---  siud
 api_models, inactive    ----  ----  ----  s---  siud
 api_providers           ----  s---  s---  s---  siud
 api_providers, inactive ----  ----  ----  s---  siud
+character_cards         ----  ----  ----  ----  siud
 characters              ----  siud  ----  s---  siud
 characters, public      ----  siud  s---  s---  siud
 conversation_summaries  ----  s--d  ----  ----  siud
@@ -66,13 +67,7 @@ api_models: select(capabilities, catalog_status, created_at, description, displa
     endpoint_path, id, input_defaults, is_active, is_default, modality, model_family, model_key,
     pricing, priority, provider_id, task, updated_at)
 api_providers: select(display_name, id, is_active, name)
-characters: delete, select
-characters: insert(age, alternate_greetings, character_book, content_rating, created_at,
-    description, example_messages, first_message, id, is_public, name, personality,
-    post_history_instructions, pronouns, scenario, system_prompt, updated_at, user_id)
-characters: update(age, alternate_greetings, character_book, content_rating, created_at,
-    description, example_messages, first_message, id, is_public, name, personality,
-    post_history_instructions, pronouns, scenario, system_prompt, updated_at, user_id)
+characters: delete, insert, select, update
 conversation_summaries: delete, select
 conversations: delete, select
 conversations: insert(character_id, content_tier, id, remembers, title, user_character_id, user_id)
@@ -181,6 +176,19 @@ def model(stack: Stack, **more: Any) -> dict[str, Any]:
 
 def character(owner: User, **more: Any) -> dict[str, Any]:
     return {"user_id": str(owner.id), "name": "Vera"} | more
+
+
+def card(stack: Stack, owner: User) -> dict[str, Any]:
+    return {"character_id": str(stack.insert("characters", **character(owner))), "card": {}}
+
+
+def imported(stack: Stack, owner: User) -> dict[str, Any]:
+    row = card(stack, owner)
+    stack.db.execute(
+        "insert into character_cards (character_id, card) values (%s, '{}')",
+        (row["character_id"],),
+    )
+    return {"character_id": row["character_id"]}
 
 
 def turn(stack: Stack, owner: User) -> dict[str, Any]:
@@ -334,6 +342,7 @@ ROWS = {
         lambda s, o: provider(is_active=False),
         {"is_active": True},
     ),
+    "character_cards": Row(imported, card, {"card": {"name": "Mina"}}),
     "characters": Row(
         lambda s, o: inserted(s, "characters", **character(o)),
         lambda s, o: character(o),

@@ -32,6 +32,12 @@ def export_card(stack: Stack, user: User, character: Any, file_format: str = "js
     return body["card"] if file_format == "json" else base64.b64decode(body["card_base64"])
 
 
+def stored(stack: Stack, imported: dict[str, Any]) -> Any:
+    """The card that is kept of an imported character."""
+    query = "select card from character_cards where character_id = %s"
+    return stack.one(query, imported["character_id"])["card"]
+
+
 def refused(answer: httpx.Response, status: int, code: str) -> str:
     body = answer.json()
     assert (answer.status_code, body["code"], body["success"]) == (status, code, False), body
@@ -62,7 +68,8 @@ class TestImport:
         assert row["first_message"] == original["data"]["first_mes"]
         assert row["alternate_greetings"] == original["data"]["alternate_greetings"]
         assert row["character_book"] == original["data"]["character_book"]
-        assert row["card"] == original
+        assert row["nickname"] is None
+        assert stored(stack, body) == original
 
     @pytest.mark.parametrize(
         ("file", "original"),
@@ -77,8 +84,7 @@ class TestImport:
     def test_of_a_file_of_any_format(self, stack: Stack, file: str, original: str) -> None:
         body = import_card(stack, stack.user(), card_base64=encoded((CARDS / file).read_bytes()))
 
-        row = stack.one("select card from characters where id = %s", body["character_id"])
-        assert row["card"] == card(original)
+        assert stored(stack, body) == card(original)
         assert bool(body["warnings"]) is not file.endswith(".json")
 
     def test_says_what_is_lost_and_what_is_wrong(self, stack: Stack) -> None:
@@ -233,6 +239,17 @@ class TestExport:
         expected["data"]["extensions"]["roleplay_backend"]["age"] = 60
         assert after == expected
 
+    def test_has_the_nickname_that_the_author_gave(self, stack: Stack) -> None:
+        user = stack.user()
+        character = import_card(stack, user, card=card("detective_v2"))["character_id"]
+        with stack.data_api(user) as client:
+            client.patch(f"/characters?id=eq.{character}", json={"nickname": "Madame"})
+
+        after = export_card(stack, user, character)
+
+        assert after["data"].pop("nickname") == "Madame"
+        assert after == card("detective_v2")
+
     def test_of_the_public_character_that_never_was_a_card(self, stack: Stack) -> None:
         after = export_card(stack, stack.user(), DEMO_CHARACTER)
         assert (after["spec"], after["data"]["name"]) == ("chara_card_v3", "Mara Voss")
@@ -270,14 +287,24 @@ class TestSchema:
     def test_people_write_their_characters_but_not_the_card(self, stack: Stack) -> None:
         user = stack.user()
         row = {"user_id": str(user.id), "name": "Own", "alternate_greetings": ["Hi"]}
-        book = {"character_book": {"entries": []}}
+        more = {"character_book": {"entries": []}, "nickname": "O"}
+        imported = import_card(stack, user, card=card("cook_v3"))["character_id"]
         with stack.data_api(user) as client:
-            good = client.post("/characters", json=row | book)
-            bad = client.post("/characters", json=row | {"card": {"name": "x"}})
-            changed = client.patch("/characters?name=eq.Own", json={"card": {"name": "x"}})
-            listed = client.get("/characters?select=*&name=eq.Own")
-        assert (good.status_code, bad.status_code, changed.status_code) == (201, 403, 403)
-        assert [row["card"] for row in listed.json()] == [None]
+            made = client.post("/characters", json=row | more)
+            changed = client.patch(
+                f"/character_cards?character_id=eq.{imported}", json={"card": {"name": "x"}}
+            )
+            listed = client.get(f"/characters?select=*&id=eq.{imported}")
+        assert (made.status_code, changed.status_code) == (201, 403)
+        assert [(row["nickname"], "card" in row) for row in listed.json()] == [("Bram", False)]
+
+    def test_card_goes_with_its_character(self, stack: Stack) -> None:
+        user = stack.user()
+        imported = import_card(stack, user, card=card("cook_v3"))["character_id"]
+        assert stack.all("select character_id from character_cards")
+        with stack.data_api(user) as client:
+            client.delete(f"/characters?id=eq.{imported}")
+        assert stack.all("select character_id from character_cards") == []
 
     @pytest.mark.parametrize(
         "column",
@@ -285,6 +312,8 @@ class TestSchema:
             {"alternate_greetings": ["x"] * 65},
             {"alternate_greetings": [None]},
             {"alternate_greetings": ["x" * 300_000]},
+            {"nickname": "x" * 121},
+            {"nickname": ""},
             {"character_book": []},
             {"character_book": {"x": "x" * 1_100_000}},
         ],
@@ -297,7 +326,7 @@ class TestSchema:
 
     def test_import_is_for_the_function_alone(self, stack: Stack) -> None:
         user = stack.user()
-        body = {"p_user_id": str(user.id), "p_character": {"name": "x"}}
+        body = {"p_user_id": str(user.id), "p_character": {"name": "x"}, "p_card": {}}
         with stack.data_api(user) as client:
             assert client.post("/rpc/import_character", json=body).status_code == 403
 
@@ -407,6 +436,6 @@ class TestLorebook:
         assert facts["greetings"][0].startswith("Hold this ladle")
         assert len(facts["greetings"]) == 2
         assert facts["character_book"] == card("cook_v3")["data"]["character_book"]
-        assert not facts.keys() & {"card", "first_message", "alternate_greetings", "user_id"}
+        assert not facts.keys() & {"first_message", "alternate_greetings", "user_id"}
         none = stack.one("select private.character_facts(null::characters) as facts")
         assert none == {"facts": None}

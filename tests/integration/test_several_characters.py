@@ -6,7 +6,6 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
-from psycopg.types.json import Jsonb
 
 from tests.support.answers import error, text
 from tests.support.stack import DEMO_CHARACTER, Stack
@@ -23,9 +22,8 @@ class Company:
         self.stack: Stack = talk.stack
         self.ids: dict[str, str] = {"Mara Voss": MARA}
 
-    def join(self, name: str, *, nickname: str | None = None, **columns: Any) -> str:
-        card = {"card": Jsonb({"data": {"nickname": nickname}})} if nickname else {}
-        row = {"user_id": self.talk.user.id, "name": name} | columns | card
+    def join(self, name: str, **columns: Any) -> str:
+        row = {"user_id": self.talk.user.id, "name": name} | columns
         character = self.stack.insert("characters", **row)
         self.stack.db.execute(
             "insert into conversation_characters (conversation_id, character_id, position)"

@@ -17,9 +17,9 @@ from tests.support.cards import card
 CARDS = ["keeper_v1", "detective_v2", "cook_v3"]
 
 
-def row_of(original: dict[str, Any], **changes: Any) -> dict[str, Any]:
-    """The row that an imported card makes, with what its author changed later."""
-    return {**Card.of(original).columns(), "card": original, **changes}
+def exported_after(original: dict[str, Any], **changes: Any) -> dict[str, Any]:
+    """An imported card's export, after its author changed columns."""
+    return exported({**Card.of(original).columns(), **changes}, original)
 
 
 def v2(**fields: Any) -> dict[str, Any]:
@@ -210,19 +210,20 @@ class TestVersions:
 class TestExport:
     @pytest.mark.parametrize("name", CARDS)
     def test_is_what_was_imported(self, name: str) -> None:
-        assert exported(row_of(card(name))) == card(name)
+        assert exported_after(card(name)) == card(name)
 
     @pytest.mark.parametrize("name", CARDS)
     def test_has_what_was_changed_since(self, name: str) -> None:
         changes = {
             "name": "Renamed",
+            "nickname": "Ren",
             "first_message": "Changed.",
             "alternate_greetings": ["Another."],
             "character_book": {"entries": [{"keys": ["sea"], "content": "Wide."}]},
             "age": 70,
             "pronouns": None,
         }
-        after = exported(row_of(card(name), **changes))
+        after = exported_after(card(name), **changes)
         columns = Card.of(after).columns()
         assert columns == Card.of(card(name)).columns() | changes
         fields = after.get("data", after)
@@ -230,19 +231,30 @@ class TestExport:
         assert fields["extensions"]["roleplay_backend"] == {"age": 70}
 
     def test_changes_copies_of_a_text_beside_the_data_too(self) -> None:
-        after = exported(row_of(card("detective_v2"), first_message="Changed."))
+        after = exported_after(card("detective_v2"), first_message="Changed.")
         assert after["first_mes"] == "Changed."
         assert "description" not in after
 
     def test_book_that_was_taken_out_is_gone(self) -> None:
-        after = exported(row_of(card("detective_v2"), character_book=None))
+        after = exported_after(card("detective_v2"), character_book=None)
         assert "character_book" not in after["data"]
 
+    def test_nickname_that_was_taken_away_is_gone(self) -> None:
+        assert Card.of(card("cook_v3")).columns()["nickname"] == "Bram"
+        assert "nickname" not in exported_after(card("cook_v3"), nickname=None)["data"]
+
+    @pytest.mark.parametrize("nickname", ["", " ", None])
+    def test_blank_nickname_is_none_and_stays_as_it_came(self, nickname: str | None) -> None:
+        original = v2(nickname=nickname)
+        assert Card.of(original).columns()["nickname"] is None
+        assert exported_after(original) == original
+
     def test_leaves_the_row_alone(self) -> None:
-        row = row_of(card("detective_v2"), age=70)
-        before = copy.deepcopy(row)
-        exported(row)
-        assert row == before
+        original = card("detective_v2")
+        row = Card.of(original).columns() | {"age": 70}
+        before = copy.deepcopy((row, original))
+        exported(row, original)
+        assert (row, original) == before
 
     def test_of_a_character_that_never_was_a_card_is_v3(self) -> None:
         row = {
@@ -253,9 +265,9 @@ class TestExport:
             "character_book": None,
             "age": 52,
             "pronouns": None,
-            "card": None,
+            "nickname": None,
         }
-        after = exported(row)
+        after = exported(row, None)
         assert after["spec"] == "chara_card_v3"
         assert (after["data"]["name"], after["data"]["first_mes"]) == ("Mara", "Sit.")
         assert after["data"]["extensions"] == {"roleplay_backend": {"age": 52}}
@@ -300,8 +312,9 @@ cards = st.one_of(
 @settings(deadline=None)
 @given(cards)
 def test_round_trip_loses_nothing(original: dict[str, Any]) -> None:
-    stored = json.loads(json.dumps(row_of(files.read(json_file.write(original)).card)))
-    assert exported(stored) == original
+    read = Card.of(files.read(json_file.write(original)).card)
+    columns, stored = json.loads(json.dumps([read.columns(), read.original]))
+    assert exported(columns, stored) == original
 
 
 @settings(deadline=None)

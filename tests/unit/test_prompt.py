@@ -1,7 +1,8 @@
 """Rows become messages within a budget."""
 
+import re
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, ClassVar
 from uuid import uuid4
 
 import pytest
@@ -9,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from roleplay_chat.api import ChatRequest
-from roleplay_chat.prompt import MEMORY_SHARE, Message, build, history_room
+from roleplay_chat.prompt import HOUSE_RULES, MEMORY_SHARE, SHARES, Message, build, history_room
 from roleplay_chat.rows import (
     BegunTurn,
     CharacterRow,
@@ -199,12 +200,137 @@ def test_message_survives_a_character_that_is_too_long() -> None:
     assert [message["content"] for message in messages[1:]] == ["Hm.", "Hello"]
 
 
+def sections(system: str) -> dict[str, str]:
+    """The titled parts of a system message."""
+    parts = (part.partition("\n") for part in system.split("## ")[1:])
+    return {title: text.strip() for title, _, text in parts}
+
+
+class TestWhatIsDroppedFirst:
+    """The same card with a description that becomes longer, in a context of 2,048 tokens."""
+
+    BOOK: ClassVar = {
+        "entries": [
+            {"keys": [], "constant": True, "content": f"Entry {rank}. " + "l" * 300,
+             "priority": rank, "position": "before_char"}
+            for rank in (1, 2, 3)
+        ]
+    }  # fmt: skip
+
+    def parts(
+        self, description: str = "Brief.", message: str = "Hello", **more: Any
+    ) -> dict[str, str]:
+        character = MARA.model_copy(
+            update={
+                "description": description,
+                "personality": "Dry. " * 20,
+                "scenario": "A storm. " * 20,
+                "example_messages": "Ada: Hi.\nMara: Sit.\n" * 20,
+                "character_book": self.BOOK,
+            }
+            | more
+        )
+        turn = begun(
+            turn=TurnRow(id=uuid4(), message=message),
+            character=character,
+            persona=CharacterRow(id=uuid4(), name="Reyes", description="A captain. " * 20),
+            memory=MemoryRow(summary="They met. " * 20),
+            facts=[FactRow(content="Reyes lost a ship.", pinned=True)],
+        )
+        scene = {"scene_name": "Lamp room", "scene_context": "Night. " * 20}
+        return sections(built(turn, context_tokens=2048, **scene)[0]["content"])
+
+    def entries(self, parts: dict[str, str]) -> list[str]:
+        return re.findall(r"Entry \d", parts.get("The world", ""))
+
+    def test_nothing_of_a_short_card(self) -> None:
+        parts = self.parts("short " * 20)
+        assert self.entries(parts) == ["Entry 1", "Entry 2", "Entry 3"]
+        assert parts["How Mara speaks"].count("Sit.") == 20
+        assert parts["About Mara"].count("short") == 20
+
+    def test_examples_then_the_book_by_priority_then_the_ends_of_texts(self) -> None:
+        seen = []
+        for words in range(20, 600, 4):
+            parts = self.parts("long " * words)
+            examples = parts.get("How Mara speaks", "").count("Sit.")
+            described = parts["About Mara"].count("long")
+            entries = self.entries(parts)
+            seen.append((examples, len(entries), described < words))
+            assert entries == ["Entry 1", "Entry 2", "Entry 3"][3 - len(entries) :]
+            # At most what an entry that does not fit any more leaves.
+            assert len(entries) == 3 or len(parts.get("How Mara speaks", "")) < 320
+            assert described == words or not entries
+        assert seen[0] == (20, 3, False)
+        assert {0 < examples < 20 for examples, *_ in seen} == {True, False}
+        assert {entries for _, entries, _ in seen} == {0, 1, 2, 3}
+        assert seen[-1] == (0, 0, True)
+
+    @pytest.mark.parametrize("column", ["description", "personality", "scenario"])
+    def test_all_else_stays_beside_a_text_that_is_too_long(self, column: str) -> None:
+        short, long = self.parts("Brief."), self.parts(**{column: "long " * 3900})
+        kept = {"About Reyes, played by the user", "The scene: Lamp room", "What is remembered"}
+        assert {title: long[title] for title in kept} == {title: short[title] for title in kept}
+        assert str(long).count("long") > 100
+        assert len(long) == 6
+
+    @pytest.mark.parametrize("message", ["Hello", "word " * 2000])
+    def test_nobody_takes_it_all(self, message: str) -> None:
+        """Whatever else is too long, each part keeps something."""
+        huge = "long " * 3900
+        character = MARA.model_copy(
+            update=dict.fromkeys(("description", "personality", "system_prompt"), huge)
+        )
+        turn = begun(
+            turn=TurnRow(id=uuid4(), message=message),
+            character=character,
+            persona=CharacterRow(id=uuid4(), name="Reyes", description=huge),
+            memory=MemoryRow(summary=huge),
+            facts=[FactRow(content="Reyes lost a ship.", pinned=True)],
+        )
+        system = built(turn, scene_context=huge[:7000], scene_system_prompt=huge[:7000])[0]
+        parts = sections(system["content"])
+        assert system["content"].startswith(HOUSE_RULES["sfw"])
+        assert list(parts) == [
+            "About Mara",
+            "Mara's personality",
+            "About Reyes, played by the user",
+            "The scene",
+            "Directions for the scene",
+            "What is remembered",
+        ]
+        assert "Mara is 52 years old." in parts["About Mara"]
+        assert "- Reyes lost a ship." in parts["What is remembered"]
+
+    def test_template_that_an_author_puts_last_is_not_cut_off_unsaid(self) -> None:
+        character = MARA.model_copy(update={"system_prompt": "long " * 3900 + "{{original}}"})
+        system = built(begun(character=character))[0]["content"]
+        assert system.startswith(HOUSE_RULES["sfw"])
+
+    def test_examples_are_whole_lines(self) -> None:
+        lines = "<START>\nAda: How far is it?\nMara: Far enough, in this weather.\n"
+        for words in range(200, 500, 3):
+            spoken = self.parts("long " * words, example_messages=lines * 9).get("How Mara speaks")
+            assert spoken is None or spoken.endswith(("far is it?", "in this weather."))
+
+    def test_messages_of_any_usual_length_leave_the_system_message_as_it_was(self) -> None:
+        """Or prompt caches would not know it again."""
+        systems = [self.parts("long " * 3900, "x" * length) for length in range(1, 250, 7)]
+        assert all(parts == systems[0] for parts in systems)
+
+
 words = st.text(max_size=3000)
 ratios = st.floats(0.5, 2)
 
 
+def test_shares_leave_nothing_over() -> None:
+    assert sum(SHARES.values()) == pytest.approx(1)
+
+
 @given(
     description=words,
+    examples=words,
+    scene=words,
     instructions=words,
     said=words,
     history=st.lists(words, max_size=20),
@@ -215,6 +341,8 @@ ratios = st.floats(0.5, 2)
 )
 def test_prompt_never_exceeds_its_budget(
     description: str,
+    examples: str,
+    scene: str,
     instructions: str,
     said: str,
     history: list[str],
@@ -223,15 +351,22 @@ def test_prompt_never_exceeds_its_budget(
     max_tokens: int,
     tokens: Tokens,
 ) -> None:
-    texts = {"description": description, "post_history_instructions": instructions}
+    texts = {
+        "description": description,
+        "example_messages": examples,
+        "system_prompt": examples,
+        "post_history_instructions": instructions,
+    }
     turn = begun(
         character=MARA.model_copy(update=texts),
+        persona=CharacterRow(id=uuid4(), name="Reyes", description=scene),
         history=[MessageRow(sender="user", content=text) for text in history],
         turn=TurnRow(id=uuid4(), message=said),
         memory=MemoryRow(summary="".join(remembered[:1])),
         facts=[FactRow(content=text, pinned=number < 9) for number, text in enumerate(remembered)],
     )
-    messages = built(turn, context_tokens=context_tokens, max_tokens=max_tokens, tokens=tokens)
+    limits = {"context_tokens": context_tokens, "max_tokens": max_tokens}
+    messages = built(turn, **limits, tokens=tokens, scene_context=scene)
     spent = sum(tokens.count(message["content"]) + TOKENS_PER_MESSAGE for message in messages)
     assert spent <= context_tokens - max_tokens
 

@@ -146,6 +146,21 @@ SITUATIONS: dict[str, dict[str, Any]] = {
             }
         ],
     },
+    "long-card": {
+        "persona": REYES,
+        "character": MARA
+        | {
+            "description": "{{char}} keeps the light and counts the ships. " * 300,
+            "personality": "Dry-humoured and patient to a fault. " * 80,
+            "example_messages": "<START>\n{{user}}: Hello.\n{{char}}: Sit.",
+            "character_book": BOOK,
+        },
+        "memory": {"summary": "{{char}} and the captain met in a storm. " * 30},
+        "facts": [{"content": "The captain promised to bring ink.", "pinned": True}],
+        "request": {"scene_name": "The gallery", "scene_description": "Night, and wind."},
+        "turn": {"message": "Who lights the lamp?"},
+        "context_tokens": 2048,
+    },
     "worker": {
         "persona": REYES,
         "character": MARA | {"description": "{{char}} keeps the light. " * 300},

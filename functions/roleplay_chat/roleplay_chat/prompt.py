@@ -4,8 +4,12 @@ Order: one system message (template, character, persona, scene, memory), the his
 it fits, what the character's author wants said after the history, and the person's message.
 What the character's book says about what is talked of stands around the description, or among
 the messages where an entry says so.
+
+Where not everything fits, examples of dialogue go first, then the book, then the ends of the
+character's long texts: `SHARES`.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, TypedDict
@@ -32,6 +36,31 @@ CLOSING_SHARE = 0.75
 is longer than that its middle is left out, or it would push out all else."""
 INSTRUCTIONS_SHARE = 0.2
 """The most that the author's instructions of these may take."""
+STEP_SHARE = 1 / 16
+"""What is another length every turn counts for the next multiple of this where it decides how
+much of a long card there is; else prompt caches would not know the prompt again."""
+
+Part = Literal[
+    "template", "others", "description", "vitals", "personality", "scenario", "lore", "examples",
+    "persona", "role", "scene", "directions", "memory",
+]  # fmt: skip
+SHARES: Mapping[Part, float] = {
+    "template": 0.25,
+    "vitals": 0.05,
+    "others": 0.05,
+    "directions": 0.05,
+    "scene": 0.1,
+    "role": 0.05,
+    "persona": 0.1,
+    "memory": 0.15,
+    "scenario": 0.04,
+    "personality": 0.06,
+    "description": 0.1,
+    "lore": 0.0,
+    "examples": 0.0,
+}
+"""Of the system message's room: what each part of it keeps whatever the others need. What is left
+then goes to those that need more, in this order; so the last ones are the first to be cut."""
 HOUSE_RULES: dict[Tier, str] = {
     "sfw": "Keep everything suitable for a general audience: affection may be warm, but never"
     " explicit.",
@@ -39,6 +68,8 @@ HOUSE_RULES: dict[Tier, str] = {
 }
 """What stands in every prompt, whoever wrote the rest."""
 
+_BEFORE, _AFTER = "The world", "More of the world"
+_MEMORY = "What is remembered"
 _FALLBACK_TEMPLATE = (
     "You are {{char}} in a fictional conversation with {{user}}. Stay in character."
 )
@@ -112,44 +143,140 @@ def _frame(
     macros = macros_of(begun, request)
     heard = as_heard(begun, macros["user"])
     closing = _fitted(_closing(heard, request, macros), budget, tokens)
-    left = budget - sum(_cost(message, tokens) for message in closing)
-    room = left - int(min(budget * HISTORY_SHARE, left / 2))
+    spent = sum(_cost(message, tokens) for message in closing)
+    room = _system_room(budget, spent)
+    template = _house(begun, tier, family, macros, int(room * SHARES["template"]), tokens)
     memory = _memory(begun, int(budget * MEMORY_SHARE), tokens)
-    unused = room - _cost(_system(begun, request, tier, family, macros, (), memory), tokens)
-    lore = _lore(begun, macros, min(unused, int(budget * LORE_SHARE)), tokens)
-    system = _cut(_system(begun, request, tier, family, macros, lore, memory), room, tokens)
-    left -= sum(_cost(message, tokens) for message in [system, *_notes(lore)])
+    parts = _parts(begun, request, macros, template, memory)
+    whole = {name: _need(part, tokens) for name, part in parts.items()}
+    needs = whole | {"memory": _stepped(whole["memory"], budget)}
+
+    unused = room - sum(needs.values()) + needs.get("examples", 0)
+    titles = tokens.count(f"## {_BEFORE}\n## {_AFTER}\n")
+    lore = _lore(begun, macros, min(unused - titles, int(budget * LORE_SHARE)), tokens)
+    notes = _notes(lore)
+    world = {
+        "description": _entries(_BEFORE, lore, "before_char"),
+        "examples": _entries(_AFTER, lore, "after_char"),
+    }
+    told = sum(_need(part, tokens) for part in world.values())
+    needs["lore"] = _stepped(told + sum(_cost(note, tokens) for note in notes), budget)
+
+    given = _given(needs, room)
+    sections: list[str] = []
+    for name, part in parts.items():
+        sections.append(world.get(name, ""))
+        is_whole = whole[name] <= given[name]
+        sections.append(part if is_whole else _shortened(name, part, given[name], begun, tokens))
+    system = Message(role="system", content="\n\n".join(filter(None, sections)))
+    left = budget - spent - sum(_cost(message, tokens) for message in [system, *notes])
     return _Frame(system, closing, lore, heard.history, left)
 
 
-def _system(
+def _system_room(budget: int, closing: int) -> int:
+    """Tokens for the system message's text and for the book's notes among the messages."""
+    left = max(budget - _stepped(closing, budget), 0)
+    return max(left - int(min(budget * HISTORY_SHARE, left / 2)) - TOKENS_PER_MESSAGE, 0)
+
+
+def _stepped(tokens: int, budget: int) -> int:
+    """The next multiple of the step."""
+    step = max(int(budget * STEP_SHARE), 1)
+    return math.ceil(tokens / step) * step
+
+
+def _given(needs: Mapping[Part, int], room: int) -> dict[Part, int]:
+    """How many of `room` tokens each part gets: first its share is reserved, as far as it needs
+    it, then what is left is given out."""
+    ordered = [(name, needs.get(name, 0)) for name in SHARES]
+    given = {name: min(need, int(room * SHARES[name])) for name, need in ordered}
+    left = room - sum(given.values())
+    for name, need in ordered:
+        more = min(need - given[name], left)
+        given[name] += more
+        left -= more
+    return given
+
+
+def _need(part: str, tokens: Tokens) -> int:
+    return tokens.count(f"{part}\n\n") if part else 0
+
+
+def _shortened(name: Part, part: str, most: int, begun: BegunTurn, tokens: Tokens) -> str:
+    """The part in at most `most` tokens; empty where hardly its title would be left."""
+    most -= tokens.count("\n\n")
+    title, is_titled, _ = part.partition("\n") if part.startswith("## ") else ("", "", "")
+    if name == "memory":
+        return _section(_MEMORY, _memory(begun, most - tokens.count(f"{title}\n"), tokens))
+    cut = tokens.beginning(part, most)
+    if name == "examples":  # Whole lines.
+        cut = cut.rpartition("\n")[0].rstrip().removesuffix("<START>")
+    cut = cut.rstrip()
+    return "" if is_titled and len(cut) <= len(title) else cut
+
+
+def _house(
     begun: BegunTurn,
-    request: ChatRequest,
     tier: Tier,
     family: str | None,
     macros: Mapping[str, str],
-    lore: Sequence[Entry],
+    least: int,
+    tokens: Tokens,
+) -> str:
+    """What the system message begins with: the template, or what the author put in its place."""
+    house = expand(_template(begun.templates, tier, family), macros)
+    if not begun.character or not begun.character.system_prompt:
+        return house
+    own = expand(begun.character.system_prompt, {**macros, "original": house})
+    # An author may do without the template, but not without what it says of the tier: nor by
+    # writing so much before it that it is cut off.
+    return own if house in tokens.beginning(own, least) else f"{HOUSE_RULES[tier]}\n\n{own}"
+
+
+def _parts(
+    begun: BegunTurn,
+    request: ChatRequest,
+    macros: Mapping[str, str],
+    template: str,
     memory: str,
-) -> Message:
-    original = _template(begun.templates, tier, family)
-    house = expand(original, macros)
-    sections = [house]
-    if begun.character and begun.character.system_prompt:
-        own = expand(begun.character.system_prompt, {**macros, "original": house})
-        # An author may do without the template, but not without what it says of the tier. First,
-        # so that nothing cuts it off.
-        sections = [own] if house in own else [HOUSE_RULES[tier], own]
+) -> dict[Part, str]:
+    """The system message's parts but for the book, whole, in the order of the message."""
+    scene = "\n".join(filter(None, [request.scene_description, request.scene_context]))
+    scene_title = f"The scene: {request.scene_name}" if request.scene_name else "The scene"
+    directions = expand(request.scene_system_prompt or "", macros)
+    parts: dict[Part, str] = {
+        "template": template,
+        "others": _section("Who else is there", introduction(begun, macros)),
+    }
     if begun.character:
-        # Before what a long card may cut off.
-        sections.append(_section("Who else is there", introduction(begun, macros)))
-        sections += _character_sections(begun.character, macros, lore)
+        parts |= _character_parts(begun.character, macros)
     if begun.persona:
         about = expand(begun.persona.description, macros)
-        sections.append(_section(f"About {begun.persona.name}, played by the user", about))
-    sections.append(_section("The user plays", request.user_role))
-    sections += _scene_sections(request, macros)
-    sections.append(_section("What is remembered", memory))
-    return {"role": "system", "content": "\n\n".join(filter(None, sections))}
+        parts["persona"] = _section(f"About {begun.persona.name}, played by the user", about)
+    return parts | {
+        "role": _section("The user plays", request.user_role),
+        "scene": _section(scene_title, expand(scene, macros)),
+        "directions": _section("Directions for the scene", directions),
+        "memory": _section(_MEMORY, memory),
+    }
+
+
+def _character_parts(character: CharacterRow, macros: Mapping[str, str]) -> dict[Part, str]:
+    name = character.name
+    vitals = [f"{name} is {character.age} years old." if character.age is not None else ""]
+    vitals.append(f"{name}'s pronouns: {character.pronouns}." if character.pronouns else "")
+    return {
+        "description": _section(f"About {name}", expand(character.description, macros)),
+        "vitals": " ".join(filter(None, vitals)),
+        "personality": _section(f"{name}'s personality", expand(character.personality, macros)),
+        "scenario": _section("Scenario", expand(character.scenario, macros)),
+        "examples": _section(f"How {name} speaks", expand(character.example_messages, macros)),
+    }
+
+
+def _entries(title: str, lore: Sequence[Entry], position: str) -> str:
+    """The book's entries at one place around the description."""
+    return _section(title, "\n\n".join(e.content for e in lore if e.position == position))
 
 
 def _memory(begun: BegunTurn, budget: int, tokens: Tokens) -> str:
@@ -172,34 +299,6 @@ def _fact_lines(facts: Sequence[FactRow], budget: int, tokens: Tokens) -> str:
             break
         lines.append(line)
     return "\n".join(lines)
-
-
-def _character_sections(
-    character: CharacterRow, macros: Mapping[str, str], lore: Sequence[Entry]
-) -> list[str]:
-    name = character.name
-    facts = [f"{name} is {character.age} years old." if character.age is not None else ""]
-    facts.append(f"{name}'s pronouns: {character.pronouns}." if character.pronouns else "")
-    before = [entry.content for entry in lore if entry.position == "before_char"]
-    after = [entry.content for entry in lore if entry.position == "after_char"]
-    return [
-        _section("The world", "\n\n".join(before)),
-        _section(f"About {name}", expand(character.description, macros)),
-        " ".join(filter(None, facts)),
-        _section(f"{name}'s personality", expand(character.personality, macros)),
-        _section("Scenario", expand(character.scenario, macros)),
-        _section("More of the world", "\n\n".join(after)),
-        _section(f"How {name} speaks", expand(character.example_messages, macros)),
-    ]
-
-
-def _scene_sections(request: ChatRequest, macros: Mapping[str, str]) -> list[str]:
-    scene = "\n".join(filter(None, [request.scene_description, request.scene_context]))
-    title = f"The scene: {request.scene_name}" if request.scene_name else "The scene"
-    return [
-        _section(title, expand(scene, macros)),
-        _section("Directions for the scene", expand(request.scene_system_prompt or "", macros)),
-    ]
 
 
 def _closing(begun: BegunTurn, request: ChatRequest, macros: Mapping[str, str]) -> list[Message]:
@@ -327,16 +426,6 @@ def _merge(messages: Sequence[Message]) -> list[Message]:
         else:
             merged.append(message)
     return merged
-
-
-def _cut(message: Message, budget: int, tokens: Tokens) -> Message:
-    """The message with its end cut off so that it costs at most `budget` tokens."""
-    content = tokens.beginning(message["content"], budget - TOKENS_PER_MESSAGE)
-    return (
-        message
-        if content == message["content"]
-        else Message(role=message["role"], content=content.rstrip())
-    )
 
 
 def _cost(message: Message, tokens: Tokens) -> int:

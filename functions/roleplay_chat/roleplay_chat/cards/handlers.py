@@ -40,8 +40,7 @@ async def import_card(clients: Clients, user_id: UUID, body: Object) -> Object:
         fields = {"user_id": str(user_id), "action": "import_card", "refused": asdict(finding)}
         _log.warning("content refused", extra={"fields": fields})
         raise refusal(finding)
-    row = card.columns() | {"card": card.original}
-    parameters = {"p_user_id": str(user_id), "p_character": row}
+    parameters = {"p_user_id": str(user_id), "p_character": card.columns(), "p_card": card.original}
     saved = await clients.rpc("import_character", parameters)
     _check_saved(saved["outcome"])
     ids = {"user_id": str(user_id), "character_id": saved["character_id"]}
@@ -63,16 +62,24 @@ async def export_card(clients: Clients, user_id: UUID, body: Object) -> Object:
     Raises `ApiError` 400 or 404.
     """
     asked = validated(ExportRequest, body)
-    query = ",".join([*COLUMNS, "card"])
     visible = f"is_public.eq.true,user_id.eq.{user_id}"
     rows = await clients.execute(
         lambda db: (
-            db.table("characters").select(query).eq("id", str(asked.character_id)).or_(visible)
+            db.table("characters")
+            .select(",".join(COLUMNS))
+            .eq("id", str(asked.character_id))
+            .or_(visible)
         )
     )
     if not rows:
         raise ApiError(404, "character_not_found", "This character does not exist.")
-    card = await asyncio.to_thread(_written, exported(rows[0]), asked.format)
+    cards = await clients.execute(
+        lambda db: (
+            db.table("character_cards").select("card").eq("character_id", str(asked.character_id))
+        )
+    )
+    whole = exported(rows[0], cards[0]["card"] if cards else None)
+    card = await asyncio.to_thread(_written, whole, asked.format)
     return {"success": True, "character_id": str(asked.character_id), "format": asked.format} | card
 
 

@@ -1,7 +1,7 @@
 """What a card says, checked, and as columns of `characters`.
 
-The card itself is kept as it came, in the column `card`; the other columns are what a turn needs
-of it. When an author changes them later, an exported card has the changes and the rest as it was.
+The card itself is kept as it came, in `character_cards`; the columns are what a turn needs of it.
+When an author changes them later, an exported card has the changes and the rest as it was.
 """
 
 import copy
@@ -58,7 +58,14 @@ Remark = Annotated[str, _instead_of_null("")]
 Text = Annotated[Remark, Field(max_length=MAX_TEXT)]
 Name = Annotated[str, Field(max_length=MAX_NAME), AfterValidator(_not_blank)]
 
-COLUMNS = (*TEXT_COLUMNS.values(), "alternate_greetings", "character_book", "age", "pronouns")
+COLUMNS = (
+    *TEXT_COLUMNS.values(),
+    "nickname",
+    "alternate_greetings",
+    "character_book",
+    "age",
+    "pronouns",
+)
 """The columns that a card fills."""
 
 
@@ -139,9 +146,11 @@ class Card:
         return cls(original, version, fields)
 
     def columns(self) -> Object:
-        """The row of `characters` that this card makes, but for `card` itself."""
+        """The row of `characters` that this card makes."""
         texts = {column: getattr(self.fields, name) for name, column in TEXT_COLUMNS.items()}
+        nickname = self.fields.nickname
         return texts | {
+            "nickname": nickname if nickname.strip() else None,
             "alternate_greetings": list(self.fields.alternate_greetings),
             "character_book": fields_of(self.original).get("character_book"),
             **self.fields.extensions.roleplay_backend.model_dump(),
@@ -157,9 +166,11 @@ class Card:
         return len(self.fields.character_book.entries) if self.fields.character_book else 0
 
 
-def exported(row: Mapping[str, Any]) -> Object:
-    """The card of a row of `characters`: as it came, with what was changed since."""
-    original = row["card"]
+def exported(row: Mapping[str, Any], original: Object | None) -> Object:
+    """The card of a row of `characters`: as it came, with what was changed since.
+
+    `original` is None for a character that never was a card.
+    """
     if original is None:
         card = as_v3({"name": row["name"]})
         before: Object = {}
