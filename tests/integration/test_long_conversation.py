@@ -94,10 +94,10 @@ def test_two_hundred_turns(talk: Talk, monkeypatch: pytest.MonkeyPatch) -> None:
     stack.configure(limits={})
     stack.upstream.always(scribe)
 
-    steps = 0
+    steps: list[bool] = []
     for turn in range(1, TURNS + 1):
         stack.gateway.calls.clear()
-        steps += take_turn(talk, scribe, decisions)
+        steps.append(take_turn(talk, scribe, decisions))
         assert stack.gateway.calls == [
             "POST /rest/v1/rpc/begin_turn",
             "POST /rest/v1/rpc/finish_turn",
@@ -119,10 +119,11 @@ def test_two_hundred_turns(talk: Talk, monkeypatch: pytest.MonkeyPatch) -> None:
         assert set(retold[:-1]).isdisjoint(whole), f"turn {turn}"
         assert len(facts) == len(set(facts)) <= len(FACTS)
         beginnings.add((messages[0]["content"], messages[1]["content"]))
-    # What a provider's cache keeps of a prompt changes with a step, and at no other time.
-    assert 5 <= steps <= TURNS / 5
-    assert len(beginnings) == steps + 1
-    assert len(asked_for_notes(stack.upstream)) == steps
+    # What a provider's cache keeps of a prompt changes in the turn after a step, and at no other
+    # time.
+    assert 5 <= sum(steps) <= TURNS / 5
+    assert len(beginnings) == sum(steps[:-1]) + 1
+    assert len(asked_for_notes(stack.upstream)) == sum(steps)
     assert stack.one("select count(*) as n from memory_facts")["n"] == len(FACTS)
 
 
