@@ -57,13 +57,20 @@ class Decisions:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self._steps: Queue[Step | None] = Queue()
-        decide = memory.next_step
+        decide, may_be_due = memory.next_step, memory.may_be_due
 
         def spy(*arguments: Any, **more: Any) -> Step | None:
             self._steps.put(decide(*arguments, **more))
             return decide(*arguments, **more)
 
+        def glance(*arguments: Any, **more: Any) -> bool:
+            if may_be_due(*arguments, **more):
+                return True
+            self._steps.put(None)
+            return False
+
         monkeypatch.setattr(memory, "next_step", spy)
+        monkeypatch.setattr(memory, "may_be_due", glance)
 
     def next(self) -> Step | None:
         return self._steps.get(timeout=15)
