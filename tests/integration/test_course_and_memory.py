@@ -1,0 +1,142 @@
+"""What is remembered follows the course of a conversation, whoever changes it."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+
+from tests.support.answers import text
+from tests.support.notes import prompts
+from tests.support.talk import Talk
+
+SUMMARY = "Ada came to the lighthouse in a storm."
+SAID = ("Hello", "Come in.", "Thank you.", "Sit.", "And now?", "Tea.")
+
+
+@pytest.fixture
+def told(talk: Talk) -> Talk:
+    """Six messages, of which a summary covers the first four."""
+    for number, content in enumerate(SAID):
+        sender = "character" if number % 2 else "user"
+        talk.stack.insert(
+            "messages", conversation_id=talk.conversation, sender=sender, content=content
+        )
+    talk.stack.db.execute(
+        "insert into conversation_summaries (conversation_id, content, covers_position)"
+        " values (%s, %s, %s)",
+        (talk.conversation, SUMMARY, place(talk, "Sit.")["position"]),
+    )
+    talk.stack.upstream.always(text("Yes."))
+    return talk
+
+
+def place(talk: Talk, content: str, conversation: object = None) -> dict[str, Any]:
+    """The row of a message."""
+    return talk.stack.one(
+        "select * from messages where conversation_id = %s and content = %s and is_active",
+        *(conversation or talk.conversation, content),
+    )
+
+
+def summaries(talk: Talk, conversation: object = None) -> list[tuple[str, str]]:
+    """(content, tier) of what is retold of a conversation."""
+    rows = talk.stack.all(
+        "select content, content_tier from conversation_summaries where conversation_id = %s",
+        conversation or talk.conversation,
+    )
+    return [(row["content"], row["content_tier"]) for row in rows]
+
+
+def act(talk: Talk, action: str, content: str, **body: Any) -> dict[str, Any]:
+    """An action on the message with this content, which must succeed."""
+    message_id = str(place(talk, content)["id"])
+    answer = talk.stack.chat(talk.user, action=action, message_id=message_id, **body)
+    assert answer.status_code == 200, answer.text
+    return dict(answer.json())
+
+
+@pytest.mark.parametrize(
+    ("action", "body"),
+    [("edit", {"message": "Please come in."}), ("delete", {}), ("delete", {"onwards": True})],
+)
+@pytest.mark.parametrize(("content", "left"), [("Come in.", ""), ("And now?", SUMMARY)])
+def test_change_of_what_was_retold_lets_it_be_retold(
+    told: Talk, action: str, body: dict[str, Any], content: str, left: str
+) -> None:
+    act(told, action, content, **body)
+    assert summaries(told) == [(left, "sfw")]
+
+
+def test_other_version_of_what_was_retold_lets_it_be_retold(told: Talk) -> None:
+    first = place(told, "Come in.")
+    conversation = str(told.conversation)
+
+    answer = told.stack.chat(
+        told.user, conversation_id=conversation, action="regenerate", message_id=str(first["id"])
+    )
+
+    assert answer.status_code == 200
+    assert summaries(told) == [("", "sfw")]
+    # The model saw what was said before that reply, and nothing that tells of what came later.
+    sent = str(prompts(told.stack.upstream)[-1])
+    assert "Hello" in sent
+    assert not [word for word in (SUMMARY, "Thank you.", "Tea.") if word in sent]
+
+
+def test_choice_of_another_version_lets_it_be_retold(told: Talk) -> None:
+    shown = place(told, "Come in.")
+    other = uuid4()
+    told.stack.db.execute(
+        "insert into messages (id, conversation_id, position, sender, content, variant_of,"
+        " is_active) overriding system value"
+        " values (%s, %s, %s, 'character', 'Go away.', %s, false)",
+        (other, told.conversation, shown["position"], shown["id"]),
+    )
+    answer = told.stack.chat(told.user, action="choose", message_id=str(other))
+    assert answer.status_code == 200
+    assert summaries(told) == [("", "sfw")]
+
+
+@pytest.mark.parametrize(("content", "kept"), [("And now?", SUMMARY), ("Come in.", "")])
+def test_branch_has_the_summary_where_it_tells_of_nothing_later(
+    told: Talk, content: str, kept: str
+) -> None:
+    branch = act(told, "branch", content)["conversation_id"]
+    assert summaries(told, branch) == [(kept, "sfw")]
+
+    answer = told.stack.chat(told.user, conversation_id=branch, message="And?")
+
+    assert answer.status_code == 200
+    assert (SUMMARY in str(prompts(told.stack.upstream)[-1])) is bool(kept)
+
+
+def test_branch_of_an_adult_conversation_is_known_as_one(told: Talk) -> None:
+    told.stack.db.execute(
+        "insert into turns (user_id, conversation_id, task, action, status, lease_expires_at,"
+        " finished_at, content_tier)"
+        " values (%s, %s, 'roleplay', 'send', 'complete', now(), now(), 'nsfw')",
+        (told.user.id, told.conversation),
+    )
+    branch = UUID(act(told, "branch", "Come in.")["conversation_id"])
+    again = told.stack.chat(
+        told.user,
+        action="branch",
+        message_id=str(place(told, "Come in.", branch)["id"]),
+    ).json()["conversation_id"]
+    assert summaries(told, branch) == summaries(told, again) == [("", "nsfw")]
+
+
+def test_older_reply_is_written_again_by_its_author(told: Talk) -> None:
+    tomas = told.stack.insert("characters", user_id=told.user.id, name="Tomas")
+    told.stack.db.execute(
+        "insert into conversation_characters (conversation_id, character_id, position)"
+        " values (%s, %s, 1)",
+        (told.conversation, tomas),
+    )
+    told.stack.db.execute(
+        "update messages set character_id = %s where id = %s", (tomas, place(told, "Sit.")["id"])
+    )
+    body = told.reply(action="regenerate", message_id=str(place(told, "Sit.")["id"]))
+    assert body["character_id"] == str(tomas)
