@@ -5,6 +5,8 @@ says "I'm sorry, but I can't help you, traveller" stays, and so does everything 
 name or a story in it. docs/decisions.md says what follows from a refusal.
 """
 
+from functools import cache
+
 import regex
 
 LONGEST_CHARS = 300
@@ -119,20 +121,23 @@ def _any(sentences: tuple[str, ...]) -> str:
     return "|".join(f"(?:{sentence.format(**_PARTS)})" for sentence in sentences)
 
 
-_REPLY = regex.compile(
-    rf"\s*(?:{_any(_REFUSAL)}){_END}(?:\s*(?:{_any((*_REFUSAL, *_FOLLOWING))}){_END})*+\s*",
-    regex.IGNORECASE,
-)
+@cache
+def _reply() -> regex.Pattern[str]:
+    """Compiled when the first reply comes: it takes longer than all else that a start does."""
+    return regex.compile(
+        rf"\s*(?:{_any(_REFUSAL)}){_END}(?:\s*(?:{_any((*_REFUSAL, *_FOLLOWING))}){_END})*+\s*",
+        regex.IGNORECASE,
+    )
 
 
 def is_refusal(text: str) -> bool:
     """Whether the text is nothing but a refusal."""
-    return len(text) <= LONGEST_CHARS and bool(_REPLY.fullmatch(_plain(text)))
+    return len(text) <= LONGEST_CHARS and bool(_reply().fullmatch(_plain(text)))
 
 
 def may_become_refusal(text: str) -> bool:
     """Whether the text, if it went on, could be nothing but a refusal."""
-    return len(text) <= LONGEST_CHARS and bool(_REPLY.fullmatch(_plain(text), partial=True))
+    return len(text) <= LONGEST_CHARS and bool(_reply().fullmatch(_plain(text), partial=True))
 
 
 def _plain(text: str) -> str:

@@ -6,7 +6,9 @@ that a pattern can find. `lexicon` has the words, `folding` undoes disguises. Li
 
 import re
 from collections.abc import Iterator, Sequence
+from functools import cache
 from itertools import groupby
+from typing import NamedTuple
 
 from roleplay_chat import lexicon
 from roleplay_chat.folding import fold, readings
@@ -74,7 +76,7 @@ def _code(word: str) -> str:
     folded = fold(_CAPITAL_I.sub("l", word))
     if known := _WORDS.get(folded):
         return known
-    if _TOGETHER.search(folded):
+    if _is_together(folded):
         return _together(folded)
     inner = _INNER.search(folded)
     if inner is None:
@@ -255,7 +257,7 @@ def _inside(word: str, terms: dict[str, str]) -> str:
 def _long(word: str) -> str:
     """What is too long for a word: text without spaces, or with other signs between words."""
     folded = fold(word)
-    if _TOGETHER.search(folded):
+    if _is_together(folded):
         return _together(folded)
     return "".join(_codes[part[:REMEMBERED_CHARS]] for part in _BETWEEN.split(folded) if part)
 
@@ -275,7 +277,7 @@ def _spelled_out(words: Sequence[str]) -> Iterator[str]:
         yield from map(_codes.__getitem__, row)
         if alone and len(row) > 2:
             joined = _BETWEEN.sub("", fold("".join(row)))[:_SPELLED_CHARS]
-            yield _together(joined) if _TOGETHER.search(joined) else _spelled(joined)
+            yield _together(joined) if _is_together(joined) else _spelled(joined)
 
 
 def _spelled(joined: str) -> str:
@@ -290,9 +292,6 @@ def _stands_alone(word: str) -> bool:
 # --- languages that are written without spaces -----------------------------------------------
 
 _SCRIPT = "\u3040-\u30ff\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7a3\uf900-\ufaff"
-_TOGETHER = re.compile(f"[{_SCRIPT}]")
-_RUNS = re.compile(rf"[{_SCRIPT}]+|[^\W_{_SCRIPT}]+|\W|_")
-_STREWN = re.compile(rf"(?<=[{_SCRIPT}])[-·・*_~/\\|]+(?=[{_SCRIPT}])")
 _TERMS = {
     fold(w): CODE[name] for name, line in lexicon.WRITTEN_TOGETHER.items() for w in line.split()
 }
@@ -310,33 +309,55 @@ _NATIVE = "|".join(
         reverse=True,
     )
 )
-_FOUND = re.compile(
-    "|".join(
-        [
-            rf"(?P<school>(?:小学校?|中学校?|高校|高中|初中?)[\d一二三四五六]"
-            rf"(?:年|女生|男生|的?学生)|[上读讀念](?:小学|初中|高中|中学|{_NUMERAL}年级))",
-            rf"(?P<numeral>{_NUMERAL}{{1,3}})(?=[歳岁歲才세])",
-            rf"(?P<native>{_NATIVE})(?=살|$)",
-            f"(?P<apart>(?<![\u3400-\u9fff\uac00-\ud7a3])(?:{'|'.join(_APART)}))",
-            f"(?P<term>{'|'.join(sorted(_TERMS, key=len, reverse=True))})",
-        ]
+
+
+class _Patterns(NamedTuple):
+    together: re.Pattern[str]
+    runs: re.Pattern[str]
+    strewn: re.Pattern[str]
+    found: re.Pattern[str]
+
+
+@cache
+def _patterns() -> _Patterns:
+    """Compiled when a text first needs them."""
+    return _Patterns(
+        together=re.compile(f"[{_SCRIPT}]"),
+        runs=re.compile(rf"[{_SCRIPT}]+|[^\W_{_SCRIPT}]+|\W|_"),
+        strewn=re.compile(rf"(?<=[{_SCRIPT}])[-·・*_~/\\|]+(?=[{_SCRIPT}])"),
+        found=re.compile(
+            "|".join(
+                [
+                    rf"(?P<school>(?:小学校?|中学校?|高校|高中|初中?)[\d一二三四五六]"
+                    rf"(?:年|女生|男生|的?学生)|[上读讀念](?:小学|初中|高中|中学|{_NUMERAL}年级))",
+                    rf"(?P<numeral>{_NUMERAL}{{1,3}})(?=[歳岁歲才세])",
+                    rf"(?P<native>{_NATIVE})(?=살|$)",
+                    f"(?P<apart>(?<![\u3400-\u9fff\uac00-\ud7a3])(?:{'|'.join(_APART)}))",
+                    f"(?P<term>{'|'.join(sorted(_TERMS, key=len, reverse=True))})",
+                ]
+            )
+        ),
     )
-)
+
+
+def _is_together(text: str) -> bool:
+    """Whether any of it is in a script that is written without spaces."""
+    return bool(text) and max(text) >= "\u3040" and bool(_patterns().together.search(text))
 
 
 def _together(text: str) -> str:
     """Text without spaces, and what of other scripts is in it."""
-    return "".join(map(_run, _RUNS.findall(_STREWN.sub("", text))))
+    return "".join(map(_run, _patterns().runs.findall(_patterns().strewn.sub("", text))))
 
 
 def _run(run: str) -> str:
-    if not _TOGETHER.match(run):
+    if not _is_together(run):
         return _core(run) if run[0].isalnum() else _wide_punctuation(run)
     if len(run) == 1:
         years = lexicon.NATIVE_TENS.get(run, 0)
         return _number(years) if years else _TERMS.get(run, LETTER)
     codes, end = [], 0
-    for match in _FOUND.finditer(run):
+    for match in _patterns().found.finditer(run):
         codes.append(_unknown(match.start() - end))
         codes.append(_term(match))
         end = match.end()

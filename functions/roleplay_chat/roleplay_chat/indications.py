@@ -17,7 +17,7 @@ import re
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 
 from roleplay_chat.api import Tier
 from roleplay_chat.encoding import CODE, OTHER, encode
@@ -64,8 +64,13 @@ _COMMON = frozenset(
 class _Rule:
     """A pattern, and the classes of which a text must have one for it to apply."""
 
-    pattern: re.Pattern[str]
+    coded: str
     telling: frozenset[str]
+
+    @cached_property
+    def pattern(self) -> re.Pattern[str]:
+        """Compiled when a text first needs it: most texts need few of them, and a start none."""
+        return re.compile(self.coded)
 
     @classmethod
     def of(cls, rule: str) -> "_Rule":
@@ -77,7 +82,7 @@ class _Rule:
         needed = list(_needed(coded))
         rare = [classes for classes in needed if classes.isdisjoint(_COMMON)]
         hidden = (frozenset(coded) & _CLASSES) - _COMMON
-        return cls(re.compile(coded), min(rare or ([hidden] if hidden else needed), key=len))
+        return cls(coded, min(rare or ([hidden] if hidden else needed), key=len))
 
 
 def _needed(coded: str) -> Iterator[frozenset[str]]:
