@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from bench.cold_start import HELLO
 from bench.machine import MEGABYTE
+from bench.programs import BENCH
 from bench.prompts import CONTEXTS
 from bench.results import Results
 from bench.surroundings import HISTORY
@@ -12,6 +13,8 @@ from bench.systems import DIRECT, FLOOR, FUNCTION, LITELLM, PORTKEY, TOKENS
 from bench.targets import TARGETS, Verdict
 from bench.turns import PLAIN, STREAM, Comparison, Figures
 
+NOTES = BENCH / "notes.md"
+"""What a person made of the figures; goes into the document as it is."""
 LISTED_IMPORTS = 20
 NOTHING = "–"
 
@@ -48,9 +51,12 @@ def document(results: Results) -> str:
     """docs/benchmarks.md."""
     machine = "\n".join(f"| {name} | {value} |" for name, value in results.machine)
     commands = "\n".join(f"# {name}\n{command}" for name, command in results.commands.items())
+    first, *others = (table.markdown() for table in tables(results))
     sections = [
         _INTRODUCTION,
-        *(table.markdown() for table in tables(results)),
+        first,
+        NOTES.read_text().strip(),
+        *others,
         f"## The machine\n\n| | |\n|---|---|\n{machine}",
         f"## Commands\n\n```\n{commands}\n```",
     ]
