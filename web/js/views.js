@@ -106,7 +106,7 @@ const nobody = (state) => html`
       ${state.characters.map((each) => html`
         <button class="person" @click=${doing(() => chat.talkWith(each))}>
           ${avatar(each.name)}<strong>${each.name}</strong>
-          <span>${each.description.slice(0, 160)}${each.description.length > 160 ? "…" : ""}</span>
+          <span>${short(named(each.description, each, state))}</span>
         </button>`)}
     </div>
     ${trouble(state)}
@@ -180,14 +180,14 @@ function beginning(state, character) {
     <section class="opening">
       ${avatar(character.name)}
       <h2>${character.name}</h2>
-      <p>${character.description}</p>
+      <p>${named(character.description, character, state)}</p>
       <div class="choices">
         <button class="primary" @click=${doing(() => chat.take({ kickoff: true }))}>
           Let ${character.name} begin
         </button>
         ${openings.length > 1
           ? openings.map((text, index) => html`
-              <button title=${text.slice(0, 300)}
+              <button title=${named(text, character, state).slice(0, 300)}
                 @click=${doing(() => chat.take({ kickoff: true, greeting: index }))}>
                 Opening ${index + 1}
               </button>`)
@@ -196,6 +196,12 @@ function beginning(state, character) {
       <p class="quiet">Or say something first.</p>
     </section>`;
 }
+
+const short = (text) => (text.length > 160 ? `${text.slice(0, 160)}…` : text);
+
+/** A text of a card with the names that its macros stand for. */
+const named = (text, character, state) =>
+  text.replace(/\{\{char\}\}|<BOT>/gi, () => character.name).replace(/\{\{user\}\}|<USER>/gi, () => state.me.name);
 
 const author = (state, message) =>
   message.sender === "user"
@@ -338,7 +344,6 @@ function composer(state, name, places) {
                 : nothing}
               <button class="primary" ?disabled=${!state.draft.trim()}>Send</button>`}
       </div>
-      <p class="quiet hint">Enter sends, Shift and Enter begin a new line, Escape stops a reply.
-        ${name} is fictional: a language model writes the replies.</p>
+      <p class="quiet hint">${name} is fictional: a language model writes the replies. Escape stops one.</p>
     </form>`;
 }
