@@ -13,10 +13,10 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help dev up down status reset chat import-card test test-unit lint lock build bench soak chaos policy-report audit openapi
+.PHONY: help dev up down status reset chat import-card test test-unit test-e2e chromium lint lock build web bench soak chaos policy-report audit openapi
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 dev: $(READY)/stack ## Set up, start the local stack and stay in the foreground; Ctrl-C stops it
 	@$(BIN)/python -m dev run
@@ -39,11 +39,14 @@ chat: $(READY)/python ## Talk to the demo character, or CHARACTER=<id>; MESSAGE=
 import-card: $(READY)/python ## Make a character of a card: FILE=card.png, .charx or .json
 	@$(BIN)/python -m dev import-card '$(subst ','\'',$(value FILE))'
 
-test: $(READY)/test $(READY)/stack ## Run all tests; ARGS="-k name" goes to pytest
+test: $(READY)/test $(READY)/stack chromium ## Run all tests; ARGS="-k name" goes to pytest
 	@$(BIN)/python -m pytest $(ARGS)
 
 test-unit: $(READY)/test ## Run the unit tests
 	@$(BIN)/python -m pytest tests/unit $(ARGS)
+
+test-e2e: $(READY)/test $(READY)/stack chromium ## Run the tests on the whole stack, in a browser too
+	@$(BIN)/python -m pytest tests/e2e $(ARGS)
 
 lint: $(READY)/test ## Check style and types
 	@$(BIN)/ruff check
@@ -75,6 +78,9 @@ openapi: $(READY)/python ## Write docs/openapi.json, the description of both fun
 
 build: $(READY)/python ## Assemble dist/<function>/ for deployment
 	@$(BIN)/python -m dev.build
+
+web: $(READY)/python $(PACKAGES) ## Assemble dist/web/, the pages, for SUPABASE_URL and others (README)
+	@$(BIN)/python -m dev.web
 
 # --- set-up ---------------------------------------------------------------------------------
 
@@ -127,6 +133,15 @@ $(PACKAGES): package-lock.json | $(READY)/node
 	@echo "[4/4] Node packages ..."
 	@$(BIN)/node $(BIN)/npm ci --loglevel=error
 	@touch $@
+
+# The browser of the tests. Where it cannot be installed, they fail and say what to do.
+chromium:
+	@test -n "$$CHROMIUM" || command -v chromium chromium-browser google-chrome >/dev/null || { \
+		sudo=; test "$$(id -u)" = 0 || sudo="sudo -n"; \
+		echo "Chromium, for the browser tests ..."; \
+		$$sudo apt-get update -qq && $$sudo env DEBIAN_FRONTEND=noninteractive \
+			apt-get install -y -qq --no-install-recommends chromium >/dev/null; \
+	} || echo "Chromium could not be installed; without it the browser tests fail."
 
 # --- lock files -----------------------------------------------------------------------------
 

@@ -1,4 +1,4 @@
-"""The pages in a real browser, on the whole stack.
+"""The pages in a real browser, on the whole stack. SCREENSHOTS names a folder to keep pictures in.
 
 Whatever a test does, the browser's console stays empty: no error, no breach of the
 Content-Security-Policy.
@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import re
 import signal
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from itertools import count
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -31,8 +34,6 @@ FIRST_LOAD_BYTES = 300_000
 PHONE = {"width": 360, "height": 740}
 REPLY_MS = 120_000
 """A busy machine may need long for a reply of the real model."""
-SCREENSHOTS = os.environ.get("SCREENSHOTS")
-"""A folder: pictures of the pages are taken and kept there."""
 _numbers = count(1)
 
 
@@ -77,7 +78,10 @@ class Person:
 
     def join(self) -> None:
         """Gets an account without the page, and signs in."""
-        self.copy_call("POST", "/auth/v1/signup", {"email": self.email, "password": PASSWORD})
+        account = {"email": self.email, "password": PASSWORD}
+        made = self.copy_call("POST", "/auth/v1/signup", account).json()
+        profile = {"id": made["user"]["id"], "display_name": "Ada"}
+        operator(self.copy, "POST", "/rest/v1/profiles", profile)
         self.sign_in()
 
     def meet(self) -> None:
@@ -169,6 +173,9 @@ def admin(person: Person) -> Person:
     person.meet()
     row = {"user_id": person.user_id, "role": "admin"}
     operator(person.copy, "POST", "/rest/v1/user_roles", row)
+    person.page.reload()
+    expect(person.page.get_by_role("link", name="Console")).to_be_visible()
+    expect(person.said).to_have_count(1)
     return person
 
 
@@ -237,7 +244,9 @@ class TestTalking:
         os.kill(int(person.copy.status()["worker"]["process"]), signal.SIGKILL)
         try:
             person.say("Hi.")
-            expect(person.page.locator(".column").get_by_text("answered instead")).to_be_visible(timeout=REPLY_MS)
+            expect(person.page.locator(".column").get_by_text("answered instead")).to_be_visible(
+                timeout=REPLY_MS
+            )
             person.answered(3)
             env = person.copy.stack_env
             secret = {"Authorization": f"Bearer {env['HEALTH_CHECK_SECRET']}"}
@@ -345,7 +354,9 @@ class TestActions:
         dialog.get_by_label("A fact to remember").fill("Ada likes tea.")
         dialog.get_by_role("button", name="Add").click()
         dialog.get_by_role("button", name="Pin", exact=True).click()
-        expect(dialog.get_by_role("button", name="Pinned")).to_have_attribute("aria-pressed", "true")
+        expect(dialog.get_by_role("button", name="Pinned")).to_have_attribute(
+            "aria-pressed", "true"
+        )
         dialog.get_by_role("button", name="Forget: Ada likes tea.").click()
         expect(dialog.get_by_text("No facts are noted.")).to_be_visible()
         person.page.keyboard.press("Escape")
@@ -356,7 +367,7 @@ class TestActions:
         person.meet()
         person.press("Settings")
         dialog = person.page.get_by_role("dialog")
-        expect(dialog.get_by_label("Written for", exact=True)).to_be_disabled()
+        expect(dialog.get_by_role("combobox", name=re.compile("^Written for"))).to_be_disabled()
         expect(dialog.get_by_text("Missing: Your age is verified.")).to_be_visible()
 
     def test_dropped_card_becomes_somebody_to_talk_with(self, person: Person) -> None:
@@ -390,11 +401,12 @@ class TestConsole:
     def test_admin_switches_the_default_and_the_next_turn_uses_it(self, admin: Person) -> None:
         admin.page.get_by_role("link", name="Console").click()
         expect(admin.page.get_by_role("heading", name="Activity")).to_be_visible()
-        admin.press("Make Dolphin 3.0 Mistral 24B the default for roleplay")
+        admin.press("Make default for roleplay: Dolphin 3.0 Mistral 24B")
         row = admin.page.get_by_role("row").filter(has_text="dolphin-3.0-mistral-24b:free")
         expect(row.filter(has_text="Default").first).to_be_visible()
         admin.page.get_by_role("link", name="Roleplay").click()
         expect(admin.said).to_have_count(1)
+        assert admin.conversation_id
         admin.say("Hi.")
         admin.answered(3)
         assert admin.turns()[-1]["model_used"].endswith("/dolphin-3.0-mistral-24b:free")
@@ -413,7 +425,9 @@ class TestConsole:
         admin.press("Add a model")
         dialog.get_by_label("Name", exact=True).fill("New One")
         dialog.get_by_label("What the provider calls it").fill("author/new-one")
-        dialog.get_by_label("Provider", exact=True).select_option(label="Elsewhere")
+        dialog.get_by_role("combobox", name=re.compile("^Provider")).select_option(
+            label="Elsewhere"
+        )
         dialog.get_by_label("What it can do").fill("nonsense")
         dialog.get_by_role("button", name="Save").click()
         expect(dialog.get_by_role("alert")).to_contain_text("has to be a JSON object")
@@ -428,6 +442,38 @@ class TestConsole:
         admin.press("Edit New One")
         admin.press("Delete this model")
         expect(admin.page.get_by_text("author/new-one")).to_have_count(0)
+
+    def test_figures_are_right(self, person: Person) -> None:
+        person.open("/console.html")
+        shown = person.page.evaluate("""async () => {
+          const { byModel, percentile, tokens, totals, turnsByEnd } = await import("/js/figures.js");
+          const at = (seconds) => new Date(seconds * 1000).toISOString();
+          const period = { span: 300, step: 100 };
+          const turns = [[950, "complete"], [1049, "failed"], [1050, "running"], [600, "complete"]]
+            .map(([seconds, status]) => ({ created_at: at(seconds), status }));
+          const call = { provider: "p", model_key: "m", purpose: "reply", outcome: "ok" };
+          const calls = [
+            { ...call, created_at: at(1001), prompt_tokens: 5, completion_tokens: 2, duration_ms: 10,
+              first_token_ms: null, cost_usd: "0.5" },
+            { ...call, created_at: at(1002), outcome: "timeout", prompt_tokens: null,
+              completion_tokens: null, duration_ms: 90, first_token_ms: null, cost_usd: null },
+          ];
+          return {
+            percentiles: [[[3, 1, 2, null], 0.5], [[1, 2, 3, 4], 0.95], [[], 0.5]]
+              .map(([values, share]) => percentile(values, share)),
+            ends: turnsByEnd(turns, period, 1050),
+            tokens: tokens(calls, period, 1050),
+            lines: byModel(calls),
+            totals: totals(turns, calls),
+          };
+        }""")
+        assert shown["percentiles"] == [2, 4, None]
+        assert shown["ends"] == [[800, 900, 1000], [0, 1, 0], [0, 0, 0], [0, 0, 1]]
+        assert shown["tokens"] == [[800, 900, 1000], [0, 0, 5], [0, 0, 2]]
+        [line] = shown["lines"]
+        assert (line["name"], line["calls"], line["well"], line["most"]) == ("p:m", 2, 0.5, 10)
+        assert shown["totals"]["answered"] == 2 / 3
+        assert (shown["totals"]["tokens"], shown["totals"]["cost"]) == (7, 0.5)
 
     def test_others_neither_open_nor_query_it(self, person: Person) -> None:
         person.join()
@@ -444,7 +490,9 @@ class TestConsole:
         [system] = person.copy_call("GET", "/rest/v1/system_config?select=config").json()
         assert set(system["config"]) == {"workerHealthCache"}
         model = person.copy.rows("api_models?task=eq.roleplay&is_default=is.false&limit=1")[0]
-        call = person.copy_call("POST", "/rest/v1/rpc/set_default_model", {"p_model_id": model["id"]})
+        call = person.copy_call(
+            "POST", "/rest/v1/rpc/set_default_model", {"p_model_id": model["id"]}
+        )
         assert call.status_code == 403
         person.copy_call("PATCH", f"/rest/v1/api_models?id=eq.{model['id']}", {"is_active": False})
         assert person.copy.rows(f"api_models?id=eq.{model['id']}") == [model]
@@ -516,3 +564,87 @@ class TestForEverybody:
         expect(person.page.get_by_role("link", name="Skip to the message box")).to_be_focused()
         person.page.keyboard.press("Enter")
         expect(person.page.get_by_label(f"Message to {MARA}")).to_be_focused()
+
+
+REPLIES = [
+    (
+        "user",
+        "*I shake the rain from my sleeves.* Something is behind me: the weather. May I stay?",
+    ),
+    (
+        "character",
+        "*Mara pours without asking how strong.* The weather and I have an agreement. It keeps to "
+        "the outside of the glass, and I keep the lamp lit so it can see where that is.\n\n"
+        "Stay. The bunk by the chart room is dry, and the kettle forgives **all** but haste.",
+    ),
+    ("user", "What do you draw on all these charts?"),
+    (
+        "character",
+        "*She unrolls one and weighs it down with a mug.* Coasts nobody has visited. You begin "
+        "with a current that ought to bend and does not, and ask what it is being polite to.\n\n"
+        "*Her finger stops at a small inked cross.* There. An island, I should say. Or a whale "
+        "with very regular habits.",
+    ),
+]
+
+
+def furnish(person: Person) -> None:
+    """A conversation to look at, and a day of traffic: rows alone, no model is asked."""
+    said = [
+        {"conversation_id": person.conversation_id, "sender": sender, "content": content}
+        for sender, content in REPLIES
+    ]
+    operator(person.copy, "POST", "/rest/v1/messages", said)
+    chance = random.Random(7)  # noqa: S311 - a picture, no secret
+    now = datetime.now(UTC)
+    models = [
+        row["model_key"]
+        for row in person.copy.rows("api_models?task=eq.roleplay&is_active=is.true")
+    ]
+    turns, calls = [], []
+    for minutes in range(5, 24 * 60, 9):
+        at = (now - timedelta(minutes=minutes)).isoformat()
+        took = int(chance.gammavariate(4, 1100))
+        end = chance.choices(["complete", "stopped", "failed"], [92, 5, 3])[0]
+        row = {"user_id": person.user_id, "created_at": at, "duration_ms": took}
+        failed = {"error_code": "no_model_available" if end == "failed" else None}
+        more = {"task": "roleplay", "action": "send", "lease_expires_at": at, "finished_at": at}
+        turns.append(row | more | failed | {"status": end})
+        spent = {"prompt_tokens": chance.randint(600, 2400), "cost_usd": chance.random() / 900}
+        calls.append(
+            row
+            | spent
+            | {
+                "provider": "openrouter",
+                "model_key": chance.choices(models, range(len(models), 0, -1))[0],
+                "outcome": "rate_limited" if end == "failed" else "ok",
+                "completion_tokens": chance.randint(80, 380),
+                "first_token_ms": took // 3,
+            }
+        )
+    operator(person.copy, "POST", "/rest/v1/turns", turns)
+    operator(person.copy, "POST", "/rest/v1/usage_events", calls)
+
+
+def test_screenshots(admin: Person, tmp_path: Path) -> None:
+    folder = ROOT / os.environ.get("SCREENSHOTS", tmp_path)
+    furnish(admin)
+    page = admin.page
+    shapes = {"desktop": {"width": 1280, "height": 800}, "phone": {"width": 390, "height": 844}}
+    for name, path in {"chat": "/", "console": "/console.html"}.items():
+        admin.open(path)
+        if name == "chat":
+            expect(admin.said).to_have_count(5)
+        else:
+            admin.press("24 hours")
+            expect(page.get_by_text("no_model_available")).to_be_visible()
+        for shape, size in shapes.items():
+            for scheme in ("light", "dark"):
+                page.set_viewport_size(size)  # type: ignore[arg-type]
+                page.emulate_media(color_scheme=scheme, reduced_motion="reduce")  # type: ignore[arg-type]
+                page.evaluate(
+                    "new Promise((done) => requestAnimationFrame(() => setTimeout(done, 200)))"
+                )
+                picture = folder / f"{name}-{shape}-{scheme}.png"
+                page.screenshot(path=picture)
+                assert picture.stat().st_size > 10_000

@@ -27,7 +27,7 @@ def executable() -> str:
     found = os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, NAMES)), None)
     if not found:
         pytest.fail(
-            "The browser tests need Chromium. Install it (`apt-get install chromium` as root does on"
+            "The browser tests need Chromium. Install it (`apt-get install chromium` as root on"
             " Debian and Ubuntu), or set CHROMIUM to the path of one.",
             pytrace=False,
         )

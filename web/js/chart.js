@@ -1,6 +1,9 @@
 // <rp-chart>: one uPlot chart in the page's colours, as wide as there is room.
 
 const HEIGHT = 180;
+const DAY = 86_400;
+const clock = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit" });
+const day = new Intl.DateTimeFormat(undefined, { day: "numeric", month: "short" });
 const scheme = matchMedia("(prefers-color-scheme: dark)");
 
 /** Each series with those before it below it, the highest first: drawn over one another they stack. */
@@ -40,6 +43,7 @@ class Chart extends HTMLElement {
   #draw() {
     const { data, colours, bars, format } = this.#options;
     const step = data[0][1] - data[0][0];
+    const shown = data[0].at(-1) - data[0][0] > DAY ? day : clock;
     const style = getComputedStyle(this);
     const colour = (name) => style.getPropertyValue(name).trim();
     const axis = {
@@ -68,7 +72,12 @@ class Chart extends HTMLElement {
           y: { range: (_, __, top) => [0, (top || 1) * 1.1] },
         },
         axes: [
-          { ...axis, grid: { show: false } },
+          {
+            ...axis,
+            grid: { show: false },
+            space: 60,
+            values: (_, ticks) => ticks.map((tick) => shown.format(tick * 1000)),
+          },
           { ...axis, size: 58, values: (_, ticks) => ticks.map(format) },
         ],
         series: [{}, ...looks],

@@ -11,7 +11,7 @@ import { signInForm, signOut } from "./session.js";
 const { doing } = panel;
 const whole = new Intl.NumberFormat();
 const short = new Intl.NumberFormat(undefined, { notation: "compact" });
-const dollars = new Intl.NumberFormat(undefined, { style: "currency", currency: "USD", maximumFractionDigits: 4 });
+const dollars = new Intl.NumberFormat(undefined, { style: "currency", currency: "USD", currencyDisplay: "narrowSymbol", maximumFractionDigits: 4 });
 const percent = new Intl.NumberFormat(undefined, { style: "percent", maximumFractionDigits: 1 });
 const clock = new Intl.DateTimeFormat(undefined, { dateStyle: "short", timeStyle: "medium" });
 const inSeconds = (ms) => (ms === null ? "–" : `${(ms / 1000).toFixed(1)} s`);
@@ -196,7 +196,7 @@ function modelRow(state, model, index, count) {
       </td>
       <td class="actions">${classifier ? html`<small>Set up with the secret key</small>` : html`
         ${model.is_active && !model.is_default
-          ? html`<button aria-label=${`Make ${name} the default for ${model.task}`} @click=${doing(() => panel.makeDefault(model))}>Make default</button>`
+          ? html`<button aria-label=${`Make default for ${model.task}: ${name}`} @click=${doing(() => panel.makeDefault(model))}>Make default</button>`
           : nothing}
         ${model.is_default ? nothing : html`
           <button aria-label=${`${model.is_active ? "Switch off" : "Switch on"} ${name}`}

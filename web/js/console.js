@@ -62,7 +62,10 @@ async function all(query) {
   return rows;
 }
 
+let asked = 0;
+
 export async function load() {
+  const mine = ++asked;
   const now = Date.now() / 1000;
   const since = new Date((now - PERIODS[state.period].span) * 1000).toISOString();
   const recent = (table, columns) => () =>
@@ -80,6 +83,7 @@ export async function load() {
     data(supabase.from("system_config").select("config").maybeSingle()),
     data(supabase.from("model_cooldowns").select("*").gt("until", new Date().toISOString()).order("until")),
   ]);
+  if (mine !== asked) return; // Newer rows are on their way, or there.
   const cut = Math.max(turns.length, calls.length) === PAGE * PAGES;
   set({ now, turns, calls, providers, models, cooldowns, cut, config: system?.config ?? {}, ready: true });
 }
