@@ -166,7 +166,8 @@ def test_stream_comes_as_a_response(stack: Stack, functions_url: str) -> None:
     answer = invoked(stack, functions_url, user, shipped(conversation, "Hello", stream=True))
 
     events = received(answer["stream"])
-    assert [name for name, _ in events] == ["start", "delta", "delta", "delta", "done"]
+    first, *between, last = [name for name, _ in events]
+    assert (first, set(between), last) == ("start", {"delta"}, "done")
     assert "".join(data["text"] for name, data in events if name == "delta") == (
         "Good day, 灯台守 🌊."
     )
