@@ -166,8 +166,8 @@ def test_stream_comes_as_a_response(stack: Stack, functions_url: str) -> None:
     answer = invoked(stack, functions_url, user, shipped(conversation, "Hello", stream=True))
 
     events = received(answer["stream"])
-    first, *between, last = [name for name, _ in events]
-    assert (first, set(between), last) == ("start", {"delta"}, "done")
+    names = [name for name, _ in events]
+    assert (names[0], set(names[1:-1]), names[-1]) == ("start", {"delta"}, "done")
     assert "".join(data["text"] for name, data in events if name == "delta") == (
         "Good day, 灯台守 🌊."
     )

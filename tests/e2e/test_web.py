@@ -418,6 +418,14 @@ class TestConsole:
         admin.answered(3)
         assert admin.turns()[-1]["model_used"].endswith("/dolphin-3.0-mistral-24b:free")
 
+    def test_admin_is_not_offered_the_characters_of_others(self, admin: Person) -> None:
+        [demo] = admin.copy.rows("profiles?display_name=eq.Sam&select=id")
+        row = {"user_id": demo["id"], "name": "Somebody Private"}
+        operator(admin.copy, "POST", "/rest/v1/characters", row)
+        admin.page.reload()
+        expect(admin.page.locator(".lists").get_by_text(MARA).first).to_be_visible()
+        assert admin.page.get_by_text("Somebody Private").count() == 0
+
     def test_models_and_providers_are_changed(self, admin: Person) -> None:
         admin.open("/console.html")
         admin.press("Add a provider")

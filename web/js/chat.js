@@ -84,7 +84,9 @@ async function loadAll() {
     data(
       supabase
         .from("characters")
-        .select("id, user_id, name, description, scenario, first_message, alternate_greetings, age, content_rating")
+        .select("id, name, description, first_message, alternate_greetings, age, content_rating")
+        // Admins see everybody's, and still may only meet these.
+        .or(`is_public.eq.true,user_id.eq.${state.me.id}`)
         .order("name")
         .limit(500),
     ),
@@ -453,9 +455,9 @@ onUser(
     set({ ready: true, me: null, conversation: null, messages: [], draft: "", trouble: null });
     if (!user) return;
     set({ ready: false });
-    const me = await whoAmI(user);
+    state.me = await whoAmI(user);
     await loadAll();
-    set({ ready: true, me });
+    set({ ready: true });
     const wanted = location.hash.slice(1);
     const conversation = state.conversations.find(({ id }) => id === wanted) ?? state.conversations[0];
     if (conversation) await open(conversation);
