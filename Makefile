@@ -13,11 +13,11 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help dev up down status reset chat import-card test test-unit lint lock build bench soak chaos policy-report audit openapi settings verify usage \
+.PHONY: help dev up down status reset chat import-card test test-unit test-e2e chromium lint lock build web bench soak chaos policy-report audit openapi settings verify usage \
 	deploy-roleplay_chat deploy-health_check deploy-scheduler deploy-db
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z_-]+:.*## / {printf "  make %-20s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9_-]+:.*## / {printf "  make %-20s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 dev: $(READY)/stack ## Set up, start the local stack and stay in the foreground; Ctrl-C stops it
 	@$(BIN)/python -m dev run
@@ -40,11 +40,14 @@ chat: $(READY)/python ## Talk to the demo character, or CHARACTER=<id>; MESSAGE=
 import-card: $(READY)/python ## Make a character of a card: FILE=card.png, .charx or .json
 	@$(BIN)/python -m dev import-card '$(subst ','\'',$(value FILE))'
 
-test: $(READY)/test $(READY)/stack ## Run all tests; ARGS="-k name" goes to pytest
+test: $(READY)/test $(READY)/stack chromium ## Run all tests; ARGS="-k name" goes to pytest
 	@$(BIN)/python -m pytest $(ARGS)
 
 test-unit: $(READY)/test ## Run the unit tests
 	@$(BIN)/python -m pytest tests/unit $(ARGS)
+
+test-e2e: $(READY)/test $(READY)/stack chromium ## Run the tests on the whole stack, in a browser too
+	@$(BIN)/python -m pytest tests/e2e $(ARGS)
 
 lint: $(READY)/test ## Check style, types, migrations and shell scripts
 	@$(BIN)/ruff check
@@ -100,6 +103,9 @@ deploy-scheduler: $(READY)/python ## The same for the job that calls health_chec
 deploy-db: $(READY)/python $(READY)/node ## The same for the database: migrations and seed
 	@$(BIN)/python -m dev deploy db
 
+web: $(READY)/python $(PACKAGES) ## Assemble dist/web/, the pages, for SUPABASE_URL and others (README)
+	@$(BIN)/python -m dev.web
+
 # --- set-up ---------------------------------------------------------------------------------
 
 $(READY)/stack: $(READY)/python $(READY)/model $(READY)/node $(PACKAGES)
@@ -151,6 +157,15 @@ $(PACKAGES): package-lock.json | $(READY)/node
 	@echo "[4/4] Node packages ..."
 	@$(BIN)/node $(BIN)/npm ci --loglevel=error
 	@touch $@
+
+# The browser of the tests. Where it cannot be installed, they fail and say what to do.
+chromium:
+	@test -n "$$CHROMIUM" || command -v chromium chromium-browser google-chrome >/dev/null || { \
+		sudo=; test "$$(id -u)" = 0 || sudo="sudo -n"; \
+		echo "Chromium, for the browser tests ..."; \
+		$$sudo apt-get update -qq && $$sudo env DEBIAN_FRONTEND=noninteractive \
+			apt-get install -y -qq --no-install-recommends chromium >/dev/null; \
+	} || echo "Chromium could not be installed; without it the browser tests fail."
 
 # --- lock files -----------------------------------------------------------------------------
 

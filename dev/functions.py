@@ -1,27 +1,28 @@
-"""Both functions under one origin, each as functions-framework itself serves it."""
+"""Both functions and the pages under one origin, each function as functions-framework serves it."""
 
 import os
 import sys
 
 import uvicorn
 from functions_framework.aio import create_asgi_app
-from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from dev import web
 from dev.settings import ROOT
 
 NAMES = ("roleplay_chat", "health_check")
 
 
 class Origin:
-    """Passes /<name>, /<name>/ and all below to that function.
+    """Passes /<name>, /<name>/ and all below to that function, the rest to the pages.
 
     A `Mount` would redirect the spelling without the slash, and a redirect breaks browsers'
     preflight requests.
     """
 
-    def __init__(self, functions: dict[str, ASGIApp]) -> None:
+    def __init__(self, functions: dict[str, ASGIApp], pages: ASGIApp) -> None:
         self._functions = functions
+        self._pages = pages
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         name, _, rest = scope["path"].lstrip("/").partition("/")
@@ -29,8 +30,7 @@ class Origin:
             inner = {**scope, "root_path": f"/{name}", "path": f"/{name}/{rest}"}
             await self._functions[name](inner, receive, send)
             return
-        body = {"functions": [f"/{name}" for name in self._functions]}
-        await JSONResponse(body, 200 if not name else 404)(scope, receive, send)
+        await self._pages(scope, receive, send)
 
 
 def load() -> Origin:
@@ -42,7 +42,11 @@ def load() -> Origin:
                 name, str(ROOT / "functions" / name / "main.py"), "http"
             )
             for name in NAMES
-        }
+        },
+        web.application(
+            web.Config(publishable_key=os.environ["SUPABASE_PUBLISHABLE_KEY"]),
+            os.environ["SUPABASE_URL"],
+        ),
     )
 
 

@@ -48,6 +48,7 @@ def parts(settings: Settings, keys: Keys) -> list[Part]:
     provider_key = settings.openrouter_roleplay_api_key
     functions = {
         "SUPABASE_URL": settings.database_url,
+        "SUPABASE_PUBLISHABLE_KEY": keys.publishable_key,
         "SUPABASE_SECRET_KEY": keys.secret_key,
         "SUPABASE_JWT_SECRET": keys.jwt_secret,
         "ALLOW_LOCAL_UPSTREAMS": "true",
@@ -206,6 +207,7 @@ class Stack:
         real = bool(settings.openrouter_roleplay_api_key)
         print(
             f"""
+  Pages       {settings.functions_url}/ to talk, {settings.functions_url}/console.html for admins
   Database    {settings.database_url}
   Functions   {settings.functions_url}/roleplay_chat, {settings.functions_url}/health_check
   Worker      {settings.worker_url}

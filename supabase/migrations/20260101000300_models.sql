@@ -70,9 +70,6 @@ create policy api_providers_select on public.api_providers for select to authent
 
 alter table public.api_models enable row level security;
 revoke all on public.api_models from anon, authenticated;
--- Everything but catalog and catalog_checked_at: the status alone is for pickers.
-grant select (id, provider_id, model_key, display_name, description, modality, task, model_family,
-              endpoint_path, input_defaults, capabilities, pricing, is_active, is_default, priority,
-              catalog_status, created_at, updated_at) on public.api_models to authenticated;
+grant select on public.api_models to authenticated;
 create policy api_models_select on public.api_models for select to authenticated
   using (is_active or (select private.is_admin()));

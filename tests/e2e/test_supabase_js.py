@@ -43,7 +43,13 @@ def functions_url(
     process = subprocess.Popen(
         [sys.executable, "-m", "dev.functions"],
         cwd=ROOT,
-        env={**os.environ, **env, "FUNCTIONS_PORT": str(port), "FUNCTION_USE_ASGI": "1"},
+        env={
+            **os.environ,
+            **env,
+            "SUPABASE_PUBLISHABLE_KEY": PUBLISHABLE_KEY,
+            "FUNCTIONS_PORT": str(port),
+            "FUNCTION_USE_ASGI": "1",
+        },
         stdout=subprocess.DEVNULL,
     )
     url = f"http://127.0.0.1:{port}"

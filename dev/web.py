@@ -1,0 +1,190 @@
+"""The pages of web/: served beside the functions, or assembled as static files (`make web`)."""
+
+import os
+import shutil
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import httpx
+from pydantic import BaseModel, ConfigDict
+from pydantic.alias_generators import to_camel
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.middleware.gzip import GZipMiddleware
+from starlette.requests import Request
+from starlette.responses import FileResponse, HTMLResponse, Response
+from starlette.routing import Mount, Route
+from starlette.staticfiles import StaticFiles
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from dev.settings import ROOT
+
+WEB = ROOT / "web"
+DIST = ROOT / "dist/web"
+PAGES = {"/": "index.html", "/index.html": "index.html", "/console.html": "console.html"}
+VERBS = ["GET", "HEAD", "POST", "PATCH", "PUT", "DELETE"]
+VENDOR = {
+    "supabase.js": "@supabase/supabase-js/dist/umd/supabase.js",
+    "marked.js": "marked/lib/marked.esm.js",
+    "purify.js": "dompurify/dist/purify.min.js",
+    "uplot.js": "uplot/dist/uPlot.iife.min.js",
+    "uplot.css": "uplot/dist/uPlot.min.css",
+    "eventsource/index.js": "eventsource-parser/dist/index.js",
+    "eventsource/stream.js": "eventsource-parser/dist/stream.js",
+    "lit/lit-html.js": "lit-html/lit-html.js",
+    "lit/directive.js": "lit-html/directive.js",
+    "lit/directive-helpers.js": "lit-html/directive-helpers.js",
+    "lit/directives/live.js": "lit-html/directives/live.js",
+    "lit/directives/repeat.js": "lit-html/directives/repeat.js",
+}
+"""The libraries: name below vendor/, and the file in node_modules."""
+
+
+class Config(BaseModel):
+    """What the pages need to know; all of it is public."""
+
+    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True)
+
+    publishable_key: str
+    supabase_url: str = ""
+    """The project's address; empty: the pages' own origin."""
+    functions_url: str = ""
+    """Below which both functions are; empty: the pages' own origin."""
+
+    @classmethod
+    def from_environment(cls) -> "Config":
+        """Of SUPABASE_URL, SUPABASE_PUBLISHABLE_KEY and FUNCTIONS_URL."""
+        return cls(
+            publishable_key=os.environ["SUPABASE_PUBLISHABLE_KEY"],
+            supabase_url=os.environ["SUPABASE_URL"],
+            functions_url=os.environ["FUNCTIONS_URL"],
+        )
+
+    def script(self) -> str:
+        """The text of config.js."""
+        return f"export const config = {self.model_dump_json(by_alias=True, indent=2)};\n"
+
+    def policy(self) -> str:
+        """The Content-Security-Policy: nothing but the pages' own files and the two services."""
+        origins = dict.fromkeys(map(_origin, filter(None, (self.supabase_url, self.functions_url))))
+        reached = " ".join(["'self'", *origins])
+        return "; ".join(
+            [
+                "default-src 'none'",
+                "script-src 'self'",
+                "style-src 'self'",
+                "img-src 'self'",
+                f"connect-src {reached}",
+                "base-uri 'none'",
+                "form-action 'none'",
+                "require-trusted-types-for 'script'",
+                "trusted-types lit-html dompurify",
+            ]
+        )
+
+    def page(self, name: str) -> str:
+        """A page with the policy in its head, for hosts that send no such header."""
+        return (WEB / name).read_text().replace("{{policy}}", self.policy())
+
+
+def _origin(url: str) -> str:
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc}"
+
+
+class Headers:
+    """Adds what the pages are sent with."""
+
+    def __init__(self, app: ASGIApp, policy: str) -> None:
+        self._app = app
+        self._headers = [
+            (b"content-security-policy", f"{policy}; frame-ancestors 'none'".encode()),
+            (b"x-content-type-options", b"nosniff"),
+            (b"referrer-policy", b"no-referrer"),
+            (b"cache-control", b"no-cache"),
+        ]
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def with_headers(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                message["headers"] = [*message["headers"], *self._headers]
+            await send(message)
+
+        await self._app(scope, receive, with_headers)
+
+
+class Passing:
+    """Hands requests on to another server.
+
+    Supabase Lite's preflight answers leave `Authorization` out, so browsers reach it only where it
+    has the pages' origin.
+    """
+
+    HOPS = frozenset({"host", "connection", "content-length", "transfer-encoding"})
+
+    def __init__(self, url: str) -> None:
+        self._client = httpx.AsyncClient(base_url=url, timeout=30, trust_env=False)
+
+    async def answer(self, request: Request) -> Response:
+        """What the other server answers; 502 where it does not."""
+        url = httpx.URL(path=request.url.path, query=request.url.query.encode())
+        headers = [(k, v) for k, v in request.headers.raw if k.decode().lower() not in self.HOPS]
+        try:
+            answer = await self._client.request(
+                request.method, url, headers=headers, content=await request.body()
+            )
+        except httpx.HTTPError:
+            return Response("The database does not answer.", 502)
+        dropped = {*self.HOPS, "content-encoding"}
+        kept = {k: v for k, v in answer.headers.items() if k.lower() not in dropped}
+        return Response(answer.content, answer.status_code, kept)
+
+
+def application(config: Config, database_url: str) -> ASGIApp:
+    """The pages as they are in the working copy, with the database at their own origin."""
+    database = Passing(database_url)
+
+    async def page(request: Request) -> Response:
+        return HTMLResponse(config.page(PAGES[request.url.path]))
+
+    async def script(_: Request) -> Response:
+        return Response(config.script(), media_type="text/javascript")
+
+    async def library(request: Request) -> Response:
+        name = VENDOR.get(request.path_params["name"])
+        return FileResponse(ROOT / "node_modules" / name) if name else Response(status_code=404)
+
+    return Starlette(
+        routes=[
+            *(Route(path, page) for path in PAGES),
+            Route("/config.js", script),
+            *(
+                Route(path, database.answer, methods=VERBS)
+                for path in ("/auth/v1/{_:path}", "/rest/v1/{_:path}")
+            ),
+            Route("/vendor/{name:path}", library),
+            Mount("/", StaticFiles(directory=WEB)),
+        ],
+        middleware=[Middleware(Headers, policy=config.policy()), Middleware(GZipMiddleware)],
+    )
+
+
+def build(config: Config, target: Path = DIST) -> None:
+    """Assemble everything that a host of static files needs in one folder."""
+    shutil.rmtree(target, ignore_errors=True)
+    shutil.copytree(WEB, target)
+    for name in set(PAGES.values()):
+        (target / name).write_text(config.page(name))
+    (target / "config.js").write_text(config.script())
+    for name, source in VENDOR.items():
+        path = target / "vendor" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(ROOT / "node_modules" / source, path)
+
+
+if __name__ == "__main__":
+    try:
+        build(Config.from_environment())
+    except KeyError as missing:
+        raise SystemExit(f"Set {missing.args[0]}, for example in front of make.") from None
+    print(DIST.relative_to(ROOT))

@@ -1,0 +1,57 @@
+-- What admins may change with their own token, from a browser: models, and providers as far as no
+-- key can be sent somewhere else by it. Addresses and the keys that go there are set once, when a
+-- provider is added; changing them, and classifiers, takes the secret key.
+
+-- Whether no provider is given this key yet.
+create function private.is_unused_secret(p_secret_name text) returns boolean
+language sql stable security definer set search_path = '' as $$
+  select p_secret_name is null
+    or not exists (select from public.api_providers p where p.secret_name = p_secret_name)
+$$;
+revoke execute on function private.is_unused_secret(text) from public, anon, authenticated;
+grant execute on function private.is_unused_secret(text) to authenticated;
+
+grant insert (name, display_name, base_url, auth_scheme, auth_header_name, secret_name, is_active),
+      update (display_name, is_active) on public.api_providers to authenticated;
+create policy api_providers_insert on public.api_providers for insert to authenticated
+  with check ((select private.is_admin()) and private.is_unused_secret(secret_name));
+create policy api_providers_update on public.api_providers for update to authenticated
+  using ((select private.is_admin())) with check ((select private.is_admin()));
+
+-- How providers are reached, for admins: everybody else may read four columns of the table.
+create view public.provider_settings with (security_barrier = true) as
+select p.id, p.name, p.display_name, p.base_url, p.auth_scheme, p.auth_header_name, p.secret_name, p.is_active
+from public.api_providers p
+where (select private.is_admin());
+revoke all on public.provider_settings from public, anon, authenticated, service_role;
+grant select on public.provider_settings to authenticated;
+
+grant insert, update, delete on public.api_models to authenticated;
+create policy api_models_insert on public.api_models for insert to authenticated
+  with check ((select private.is_admin()) and task <> 'moderation');
+create policy api_models_update on public.api_models for update to authenticated
+  using ((select private.is_admin()) and task <> 'moderation')
+  with check ((select private.is_admin()) and task <> 'moderation');
+create policy api_models_delete on public.api_models for delete to authenticated
+  using ((select private.is_admin()) and task <> 'moderation');
+
+-- Makes an active model the default of its modality and task, with the caller's rights.
+create function public.set_default_model(p_model_id uuid) returns void
+language plpgsql set search_path = '' as $$
+declare
+  v_model public.api_models;
+begin
+  if not private.is_admin() then
+    raise exception 'only admins choose the default model' using errcode = '42501';
+  end if;
+  select * into v_model from public.api_models m
+  where m.id = p_model_id and m.is_active and m.task <> 'moderation';
+  if not found then
+    raise exception 'only an active model can be the default' using errcode = '22023';
+  end if;
+  update public.api_models m set is_default = false
+  where m.modality = v_model.modality and m.task = v_model.task and m.is_default and m.id <> p_model_id;
+  update public.api_models m set is_default = true where m.id = p_model_id;
+end $$;
+revoke execute on function public.set_default_model(uuid) from public, anon, authenticated, service_role;
+grant execute on function public.set_default_model(uuid) to authenticated;

@@ -1,0 +1,114 @@
+"""The stack of `make up` in a working copy of its own, driven by its commands alone."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+import psutil  # type: ignore[import-untyped]
+from dotenv import dotenv_values
+
+from tests.support.postgres import ROOT
+from tests.support.waiting import free_port
+
+PORTS = ("DATABASE_PORT", "FUNCTIONS_PORT", "WORKER_PORT", "STAND_IN_PORT")
+# What other commands leave in a working copy, and what this machine alone is told.
+LEFT_OUT = (".*cache", ".env", ".git", ".hypothesis", ".local", ".venv", "dist", "node_modules")
+# A machine that is busy with other tests may need long for a turn.
+PATIENCE = {
+    "TURN_BUDGET_SECONDS": "240",
+    "FIRST_TOKEN_TIMEOUT_SECONDS": "120",
+    "IDLE_TIMEOUT_SECONDS": "60",
+}
+# Packages are those of this working copy; without this, a lock file that is newer than they are
+# would have them installed again under the feet of the other tests.
+SETUP_IS_DONE = [f"--old-file=.venv/ready/{stamp}" for stamp in ("python", "stack")]
+
+
+@dataclass(frozen=True)
+class WorkingCopy:
+    """A copy of the project with ports of its own."""
+
+    folder: Path
+    env: dict[str, str]
+
+    def make(self, *arguments: str, typed: str = "") -> subprocess.CompletedProcess[str]:
+        """Runs make and returns what it wrote, whether it succeeded or not."""
+        return subprocess.run(
+            ["make", "--no-print-directory", *SETUP_IS_DONE, *arguments],  # noqa: S607
+            cwd=self.folder,
+            env=self.env,
+            input=typed,
+            capture_output=True,
+            text=True,
+            timeout=300,
+            check=False,
+        )
+
+    def succeed(self, *arguments: str, typed: str = "") -> subprocess.CompletedProcess[str]:
+        """The same for what must succeed."""
+        done = self.make(*arguments, typed=typed)
+        assert done.returncode == 0, done.stdout + done.stderr + self.logs()
+        return done
+
+    def status(self) -> dict[str, dict[str, str]]:
+        """State and process id of each part, as `make status` prints them."""
+        lines = self.make("status").stdout.splitlines()
+        rows = [dict(zip(lines[0].split(), line.split(), strict=True)) for line in lines[1:]]
+        return {row["part"]: row for row in rows}
+
+    def processes(self) -> list[psutil.Process]:
+        """The stack's own process and all below it."""
+        state = json.loads((self.folder / ".local/stack.json").read_text())
+        stack = psutil.Process(state["pid"])
+        return [stack, *stack.children(recursive=True)]
+
+    @property
+    def stack_env(self) -> dict[str, str]:
+        values = dotenv_values(self.folder / ".local/stack.env")
+        return {name: value for name, value in values.items() if value is not None}
+
+    def rows(self, path: str) -> list[dict[str, Any]]:
+        """What the Data API has for the secret key."""
+        env = self.stack_env
+        answer = httpx.get(
+            f"{env['SUPABASE_URL']}/rest/v1/{path}", headers={"apikey": env["SUPABASE_SECRET_KEY"]}
+        )
+        assert answer.status_code == 200, answer.text
+        return list(answer.json())
+
+    def said(self) -> list[tuple[str, str]]:
+        """The demo conversation."""
+        path = f"messages?conversation_id=eq.{self.stack_env['DEMO_CONVERSATION_ID']}"
+        rows = self.rows(f"{path}&order=position&select=sender,content")
+        return [(row["sender"], row["content"]) for row in rows]
+
+    def logs(self) -> str:
+        """The ends of all logs, for a failure's message."""
+        logs = sorted((self.folder / ".local/logs").glob("*.log"))
+        return "".join(f"\n--- {log.name}\n{log.read_text()[-2000:]}" for log in logs)
+
+
+@contextmanager
+def running_copy(folder: Path) -> Iterator[WorkingCopy]:
+    """A clean working copy in a new folder, with its stack up; it is down at the end."""
+    shutil.copytree(ROOT, folder, ignore=shutil.ignore_patterns(*LEFT_OUT, "__pycache__"))
+    for packages in (".venv", "node_modules"):
+        (folder / packages).symlink_to(ROOT / packages)
+    theirs = ("make", "pytest", "openrouter", "local_dir", "message", "model", "mflags", "supabase")
+    env = {k: v for k, v in os.environ.items() if not k.lower().startswith(theirs)}
+    ports = {name: str(free_port()) for name in PORTS}
+    copy = WorkingCopy(folder, env | ports | PATIENCE)
+    try:
+        copy.succeed("up")
+        yield copy
+    finally:
+        copy.make("down")

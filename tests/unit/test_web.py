@@ -1,0 +1,59 @@
+"""The pages as static files."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from dev.web import PAGES, VENDOR, WEB, Config, build
+
+CONFIG = Config(
+    publishable_key="sb_publishable_x",
+    supabase_url="https://ref.supabase.example",
+    functions_url="https://functions.example/below",
+)
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("web")
+    build(CONFIG, folder)
+    return folder
+
+
+@pytest.mark.parametrize("page", sorted(set(PAGES.values())))
+def test_page_has_its_files_and_its_policy(built: Path, page: str) -> None:
+    text = (built / page).read_text()
+    files = re.findall(r'(?:src|href)="([^"]+)"', text)
+    assert len(files) >= 4
+    assert [name for name in files if not (built / name).is_file()] == []
+    reached = "connect-src 'self' https://ref.supabase.example https://functions.example;"
+    assert reached in text
+    assert "{{" not in text
+
+
+def test_every_import_is_there(built: Path) -> None:
+    imports = {
+        (path.parent / name).resolve()
+        for path in built.rglob("*.js")
+        for name in re.findall(r'(?:from|import) ?"(\.[^"]+)"', path.read_text())
+    }
+    assert len(imports) > 10
+    assert [path for path in imports if not path.is_file()] == []
+
+
+def test_one_object_holds_what_differs(built: Path) -> None:
+    script = (built / "config.js").read_text()
+    for value in ("sb_publishable_x", CONFIG.supabase_url, CONFIG.functions_url):
+        assert script.count(f'"{value}"') == 1
+    names = re.compile(r"^  \"?(\w+)\"?:", re.MULTILINE)
+    assert names.findall(script) == names.findall((WEB / "config.js").read_text())
+
+
+def test_every_library_is_used() -> None:
+    text = "".join(path.read_text() for path in WEB.rglob("*.*") if path.suffix != ".css")
+    unused = [name for name in VENDOR if f"vendor/{name}" not in text]
+    # Parts that the libraries themselves import.
+    assert unused == ["eventsource/index.js", "lit/directive.js", "lit/directive-helpers.js"]

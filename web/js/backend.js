@@ -1,0 +1,114 @@
+// The two services behind the pages: Supabase (sign-in and rows) and the functions.
+
+import { config } from "../config.js";
+import { EventSourceParserStream } from "../vendor/eventsource/stream.js";
+
+const SILENCE_MS = 45_000; // A silent stream carries a comment every ten seconds.
+const UNREACHABLE = "The service cannot be reached. Check your connection, then try again.";
+
+export const supabase = globalThis.supabase.createClient(
+  config.supabaseUrl || location.origin,
+  config.publishableKey,
+  { auth: { flowType: "pkce", detectSessionInUrl: false } },
+);
+
+/** A refusal with a sentence for the person; `code` and `seconds` (to wait) are for the pages. */
+export class Refused extends Error {
+  constructor(sentence, code = "", seconds = 0) {
+    super(sentence);
+    this.code = code;
+    this.seconds = seconds;
+  }
+}
+
+/** The connection broke, or nothing was heard for too long. */
+export class Dropped extends Refused {
+  constructor() {
+    super(UNREACHABLE, "dropped");
+  }
+}
+
+const SENTENCES = {
+  23505: "That is there already.",
+  23514: "That value is not allowed. Correct it and try again.",
+  42501: "You may not do that. Ask an admin if you should.",
+};
+
+/** What a query of the Data API or a call of Auth returns; `Refused` where it fails. */
+export async function data(query) {
+  const { data, error } = await query;
+  if (!error) return data;
+  if (/fetch|network/i.test(error.message)) throw new Dropped();
+  throw new Refused(SENTENCES[error.code] ?? `${error.message.replace(/\.?$/, ".")}`, error.code);
+}
+
+/** The answer of `roleplay_chat` to an action that is no turn. */
+export async function ask(body) {
+  return (await post(body)).json();
+}
+
+/** The events of one turn as {event, data}. Throws `Refused`, or `Dropped` when it breaks off. */
+export async function* turn(body, signal) {
+  const quiet = new AbortController();
+  let timer = setTimeout(() => quiet.abort(), SILENCE_MS);
+  try {
+    const response = await post({ ...body, stream: true }, AbortSignal.any([signal, quiet.signal]));
+    const heard = new TransformStream({
+      transform(piece, next) {
+        clearTimeout(timer);
+        timer = setTimeout(() => quiet.abort(), SILENCE_MS);
+        next.enqueue(piece);
+      },
+    });
+    const reader = response.body
+      .pipeThrough(heard)
+      .pipeThrough(new TextDecoderStream())
+      .pipeThrough(new EventSourceParserStream())
+      .getReader();
+    for (;;) {
+      const { done, value } = await reader.read();
+      if (done) throw new Dropped();
+      yield { event: value.event, data: JSON.parse(value.data) };
+      if (value.event === "done" || value.event === "error") return;
+    }
+  } catch (error) {
+    if (signal.aborted || error instanceof Refused) throw error;
+    throw new Dropped();
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+async function post(body, signal) {
+  const { data } = await supabase.auth.getSession();
+  const token = data.session?.access_token;
+  if (!token) throw new Refused("You are signed out. Sign in again to go on.", "unauthorized");
+  let response;
+  try {
+    response = await fetch(`${config.functionsUrl}/roleplay_chat`, {
+      method: "POST",
+      headers: { Authorization: `Bearer ${token}`, "Content-Type": "application/json" },
+      body: JSON.stringify(body),
+      signal,
+    });
+  } catch (error) {
+    if (signal?.aborted) throw error;
+    throw new Dropped();
+  }
+  if (response.ok) return response;
+  const envelope = await response.json().catch(() => ({}));
+  throw new Refused(
+    envelope.error ?? `The service answered ${response.status}. Try again in a moment.`,
+    envelope.code ?? "",
+    Number(response.headers.get("Retry-After")) || 0,
+  );
+}
+
+/** The health of the worker as `system_config` has it: {state, text}. */
+export function workerHealth(record, now = Date.now()) {
+  if (!record) return { state: "none", text: "No worker is known" };
+  const age = Math.abs(now - Date.parse(record.lastChecked ?? record.lastCheck));
+  if (!(age < 120_000)) return { state: "stale", text: "Worker not checked lately" };
+  if (record.isHealthy !== true) return { state: "down", text: "Worker is away" };
+  return { state: "up", text: `Worker is ready (${record.responseTimeMs ?? record.responseTime} ms)` };
+}

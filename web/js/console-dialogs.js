@@ -1,0 +1,108 @@
+// The console's forms.
+
+import { html, nothing } from "../vendor/lit/lit-html.js";
+import { Refused } from "./backend.js";
+import * as panel from "./console.js";
+import { modal } from "./parts.js";
+
+const { doing } = panel;
+const close = () => panel.set({ dialog: null });
+const TASKS = { roleplay: "roleplay", storytelling: "chat", prompt_enhancement: "chat" };
+const OBJECTS = {
+  input_defaults: ["Sent with every request", '{"max_tokens": 400, "temperature": 0.9}'],
+  capabilities: ["What it can do", '{"context_tokens": 8192}'],
+  pricing: ["Price", '{"prompt_usd_per_1k": 0, "completion_usd_per_1k": 0}'],
+};
+
+export function dialog(state) {
+  if (!state.dialog) return nothing;
+  return state.dialog.name === "model" ? modelForm(state) : providerForm();
+}
+
+function object(label, text) {
+  try {
+    const value = JSON.parse(text);
+    if (value && typeof value === "object" && !Array.isArray(value)) return value;
+  } catch {
+    // Told below.
+  }
+  throw new Refused(`“${label}” has to be a JSON object, such as {"max_tokens": 400}.`);
+}
+
+function modelForm(state) {
+  const { row } = state.dialog;
+  const save = doing(async (event) => {
+    event.preventDefault();
+    const given = Object.fromEntries(new FormData(event.target));
+    const changes = {
+      ...given,
+      modality: row?.modality ?? TASKS[given.task],
+      description: given.description || null,
+      model_family: given.model_family || null,
+      endpoint_path: given.endpoint_path || null,
+      priority: Number(given.priority),
+    };
+    for (const [name, [label]] of Object.entries(OBJECTS)) changes[name] = object(label, given[name]);
+    await (row ? panel.changeModel(row, changes) : panel.addModel(changes));
+  });
+  const field = (name, label, more = {}) => html`
+    <label>${label}
+      <input name=${name} .value=${String(row?.[name] ?? more.value ?? "")} ?required=${!more.optional}
+        type=${more.type ?? "text"} placeholder=${more.placeholder ?? ""} />
+    </label>`;
+  return modal(row ? `Edit ${row.display_name}` : "Add a model", html`
+    <form class="fields" @submit=${save}>
+      ${state.trouble ? html`<p class="error" role="alert">${state.trouble}</p>` : nothing}
+      ${field("display_name", "Name")}
+      ${field("model_key", "What the provider calls it", { placeholder: "author/model" })}
+      ${row ? nothing : html`
+        <label>Provider
+          <select name="provider_id">${state.providers.map(({ id, display_name }) => html`<option value=${id}>${display_name}</option>`)}</select>
+        </label>
+        <label>Task
+          <select name="task">${Object.keys(TASKS).map((task) => html`<option value=${task}>${task.replaceAll("_", " ")}</option>`)}</select>
+        </label>`}
+      ${field("priority", "Order (smallest first)", { type: "number", value: 100 })}
+      ${field("description", "Description", { optional: true })}
+      ${field("model_family", "Family", { optional: true })}
+      ${field("endpoint_path", "Path below the provider's address", { optional: true, placeholder: "/chat/completions" })}
+      ${Object.entries(OBJECTS).map(([name, [label, example]]) => html`
+        <label>${label} (JSON)
+          <textarea name=${name} rows="3" spellcheck="false" .value=${row ? JSON.stringify(row[name]) : example}></textarea>
+        </label>`)}
+      <div class="choices">
+        <button class="primary">Save</button>
+        ${row && !row.is_default
+          ? html`<button type="button" class="danger" @click=${doing(() => panel.deleteModel(row))}>Delete this model</button>`
+          : nothing}
+      </div>
+    </form>`, close);
+}
+
+function providerForm() {
+  const { trouble } = panel.state;
+  const save = doing(async (event) => {
+    event.preventDefault();
+    const given = Object.fromEntries(new FormData(event.target));
+    const keyless = given.auth_scheme === "none";
+    await panel.addProvider({ ...given, secret_name: keyless ? null : given.secret_name });
+  });
+  return modal("Add a provider", html`
+    <form class="fields" @submit=${save}>
+      ${trouble ? html`<p class="error" role="alert">${trouble}</p>` : nothing}
+      <label>Name <input name="display_name" required /></label>
+      <label>Short name <input name="name" required pattern="[a-z0-9_\\-]+" placeholder="lower-case" /></label>
+      <label>Address <input name="base_url" type="url" required placeholder="https://…/v1" /></label>
+      <label>How the key is sent
+        <select name="auth_scheme">
+          <option value="bearer">Authorization: Bearer</option>
+          <option value="header">In the header itself</option>
+          <option value="none">No key</option>
+        </select>
+      </label>
+      <label>Header <input name="auth_header_name" value="Authorization" required /></label>
+      <label>Variable that holds the key <input name="secret_name" placeholder="NAME_API_KEY" /></label>
+      <p class="quiet">The variable is set where the functions run. One that another provider uses cannot be named.</p>
+      <div class="choices"><button class="primary">Save</button></div>
+    </form>`, close);
+}

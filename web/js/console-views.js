@@ -1,0 +1,229 @@
+// What the console looks like, given its state.
+
+import { html, nothing } from "../vendor/lit/lit-html.js";
+import { workerHealth } from "./backend.js";
+import "./chart.js";
+import { dialog } from "./console-dialogs.js";
+import * as panel from "./console.js";
+import * as figures from "./figures.js";
+import { signInForm, signOut } from "./session.js";
+
+const { doing } = panel;
+const whole = new Intl.NumberFormat();
+const short = new Intl.NumberFormat(undefined, { notation: "compact" });
+const dollars = new Intl.NumberFormat(undefined, { style: "currency", currency: "USD", currencyDisplay: "narrowSymbol", maximumFractionDigits: 4 });
+const percent = new Intl.NumberFormat(undefined, { style: "percent", maximumFractionDigits: 1 });
+const clock = new Intl.DateTimeFormat(undefined, { dateStyle: "short", timeStyle: "medium" });
+const inSeconds = (ms) => (ms === null ? "–" : `${(ms / 1000).toFixed(1)} s`);
+const inPercent = (share) => (share === null ? "–" : percent.format(share));
+
+export function page(state) {
+  if (!state.ready) return html`<main class="welcome"><div><p class="quiet">Loading …</p>${trouble(state)}</div></main>`;
+  if (!state.me) return signInForm(panel.redraw, "Console");
+  if (!state.me.isAdmin) return closed(state);
+  return html`
+    <a class="skip" href="#content">Skip to the content</a>
+    <header class="top">
+      <a class="brand" href="./"><img src="icon.svg" alt="" width="26" height="26" /> Roleplay</a>
+      <h1>Console</h1>
+      <nav aria-label="Sections">
+        ${["Activity", "Workers", "Models", "Providers"].map((name) => html`<a href=${`#${name.toLowerCase()}`}>${name}</a>`)}
+      </nav>
+      <span class="quiet">${state.me.name}</span>
+      <button class="link" @click=${signOut}>Sign out</button>
+    </header>
+    <main class="console" id="content">
+      ${trouble(state)} ${activity(state)} ${workers(state)} ${models(state)} ${providers(state)}
+    </main>
+    <p class="unseen" role="status">${state.said}</p>
+    ${dialog(state)}
+  `;
+}
+
+const closed = (state) => html`
+  <main class="welcome">
+    <div class="card">
+      <h1>This is for admins</h1>
+      <p>You are signed in as ${state.me.email}, who is not one. An operator can make you one; until
+        then there is nothing to see here.</p>
+      <a href="./">Go to the conversations</a>
+      <button class="link" @click=${signOut}>Sign in as somebody else</button>
+    </div>
+  </main>`;
+
+const trouble = (state) =>
+  state.trouble
+    ? html`<div class="error" role="alert"><p>${state.trouble}</p>
+        <div class="choices"><button @click=${() => panel.set({ trouble: "" })}>Dismiss</button></div></div>`
+    : nothing;
+
+// --- activity -------------------------------------------------------------------------------
+
+function activity(state) {
+  const { turns, calls, now } = state;
+  const period = figures.PERIODS[state.period];
+  const top = figures.totals(turns, calls);
+  const failed = figures.failures(turns);
+  const tiles = [
+    ["Turns", whole.format(top.turns)],
+    ["Answered", inPercent(top.answered)],
+    ["Half within", inSeconds(top.half)],
+    ["95 % within", inSeconds(top.most)],
+    ["Tokens", short.format(top.tokens)],
+    ["Cost", dollars.format(top.cost)],
+  ];
+  return html`
+    <section id="activity" aria-labelledby="activity-title">
+      <div class="head">
+        <h2 id="activity-title">Activity</h2>
+        <div class="choices" role="group" aria-label="Period">
+          ${Object.keys(figures.PERIODS).map((name) => html`
+            <button aria-pressed=${name === state.period} @click=${doing(() => panel.choosePeriod(name))}>${name}</button>`)}
+        </div>
+      </div>
+      ${state.cut ? html`<p class="notice">There was more than can be shown: only the newest 20,000 rows are counted. Choose a shorter period.</p>` : nothing}
+      <dl class="tiles">
+        ${tiles.map(([name, value]) => html`<div><dt>${name}</dt><dd>${value}</dd></div>`)}
+      </dl>
+      <div class="charts">
+        ${chart("Turns by outcome", [["Answered", "--c1"], ["Cut off or stopped", "--c2"], ["Failed", "--c3"]],
+          figures.turnsByEnd(turns, period, now), true, (value) => short.format(value))}
+        ${chart("Time of a reply", [["Half within", "--c1"], ["95 % within", "--c2"]],
+          figures.latency(calls, period, now), false, (value) => `${value} s`)}
+        ${chart("Tokens", [["Read", "--c1"], ["Written", "--c2"]],
+          figures.tokens(calls, period, now), true, (value) => short.format(value))}
+        ${chart("Cost", [["US dollars", "--c1"]],
+          figures.cost(calls, period, now), true, (value) => `$${short.format(value)}`)}
+      </div>
+      <h3>Calls by model</h3>
+      ${table(["Model", "Calls", "Well", "First words", "Half within", "95 % within", "Tokens", "Cost"],
+        figures.byModel(calls).map((line) => html`
+          <tr><th scope="row">${line.name}</th><td>${whole.format(line.calls)}</td><td>${inPercent(line.well)}</td>
+            <td>${inSeconds(line.first)}</td><td>${inSeconds(line.half)}</td><td>${inSeconds(line.most)}</td>
+            <td>${whole.format(line.tokens)}</td><td>${dollars.format(line.cost)}</td></tr>`),
+        "No model was asked in this time.", "numbers")}
+      ${failed.length
+        ? html`<h3>Why turns failed</h3>
+            ${table(["Reason", "Turns"], failed.map(({ code, times }) => html`
+              <tr><th scope="row">${code}</th><td>${whole.format(times)}</td></tr>`), "", "numbers")}`
+        : nothing}
+    </section>`;
+}
+
+function chart(title, series, data, bars, format) {
+  const sums = series.map(([name], index) => {
+    const values = data[index + 1].filter((value) => value !== null);
+    if (!values.length) return `${name}: none`;
+    return bars
+      ? `${name}: ${short.format(values.reduce((total, value) => total + value, 0))} in all`
+      : `${name}: ${Math.min(...values).toFixed(1)} to ${Math.max(...values).toFixed(1)} s`;
+  });
+  return html`
+    <figure>
+      <figcaption>${title}
+        <span class="key">${series.map(([name], index) => html`<span class=${`k${index + 1}`}>${name}</span>`)}</span>
+      </figcaption>
+      <rp-chart role="img" aria-label=${`${title}. ${sums.join(". ")}.`}
+        .options=${{ data, bars, format, colours: series.map(([, colour]) => colour) }}></rp-chart>
+    </figure>`;
+}
+
+const table = (heads, rows, none, kind = "") =>
+  rows.length
+    ? html`<div class="scroll" tabindex="0" role="group" aria-label=${`Table: ${heads[0]}`}>
+        <table class=${kind}>
+          <thead><tr>${heads.map((head) => html`<th scope="col">${head || html`<span class="unseen">Actions</span>`}</th>`)}</tr></thead>
+          <tbody>${rows}</tbody>
+        </table></div>`
+    : html`<p class="quiet">${none}</p>`;
+
+// --- workers and cooldowns ------------------------------------------------------------------
+
+function workers(state) {
+  const { config } = state;
+  const cache = config.workerHealthCache ?? {};
+  const addresses = { chatWorker: config.chatWorkerUrl };
+  for (const [name, each] of Object.entries(config.workers ?? {})) addresses[name] = each?.url;
+  const names = [...new Set([...Object.keys(addresses), ...Object.keys(cache)])].filter((name) => addresses[name] || cache[name]);
+  return html`
+    <section id="workers" aria-labelledby="workers-title">
+      <h2 id="workers-title">Workers</h2>
+      ${table(["Worker", "State", "Address", "Checked", "Trouble"], names.map((name) => {
+        const { state: health, text } = workerHealth(cache[name]);
+        return html`
+          <tr><th scope="row">${name}</th>
+            <td><span class="health" data-state=${health}><span aria-hidden="true"></span>${text}</span></td>
+            <td>${addresses[name] ?? "–"}</td>
+            <td>${cache[name] ? clock.format(new Date(cache[name].lastChecked ?? cache[name].lastCheck)) : "never"}</td>
+            <td>${cache[name]?.healthError ?? "–"}</td></tr>`;
+      }), "No worker is registered. It registers itself when it starts.")}
+      <h3>Resting now</h3>
+      ${table(["What", "Which", "Until", "Why", "Failures"], state.cooldowns.map((row) => html`
+        <tr><th scope="row">${row.scope}</th><td>${row.key}</td><td>${clock.format(new Date(row.until))}</td>
+          <td>${row.reason}</td><td>${row.failures}</td></tr>`),
+        "Nothing rests: every model may be asked.")}
+    </section>`;
+}
+
+// --- models and providers -------------------------------------------------------------------
+
+function models(state) {
+  const tasks = Map.groupBy(state.models, (model) => model.task);
+  return html`
+    <section id="models" aria-labelledby="models-title">
+      <div class="head"><h2 id="models-title">Models</h2>
+        <button class="primary" @click=${() => panel.set({ dialog: { name: "model", row: null } })}>Add a model</button>
+      </div>
+      ${[...tasks].map(([task, rows]) => html`
+        <h3>${task.replaceAll("_", " ")}</h3>
+        ${table(["Model", "Provider", "State", "Order", ""],
+          rows.map((model, index) => modelRow(state, model, index, rows.length)), "")}`)}
+    </section>`;
+}
+
+function modelRow(state, model, index, count) {
+  const provider = state.providers.find(({ id }) => id === model.provider_id);
+  const classifier = model.task === "moderation";
+  const name = model.display_name;
+  return html`
+    <tr data-inactive=${!model.is_active}>
+      <th scope="row">${name}<small>${model.model_key}</small></th>
+      <td>${provider?.display_name ?? "–"}${provider?.is_active === false ? html`<small>switched off</small>` : nothing}</td>
+      <td>${model.is_default ? html`<strong class="badge">Default</strong>` : model.is_active ? "Active" : "Off"}</td>
+      <td class="order">${classifier ? nothing : html`
+        <button aria-label=${`${name}: earlier`} ?disabled=${index === 0} @click=${doing(() => panel.moveModel(model, -1))}>↑</button>
+        <button aria-label=${`${name}: later`} ?disabled=${index === count - 1} @click=${doing(() => panel.moveModel(model, 1))}>↓</button>`}
+      </td>
+      <td class="actions">${classifier ? html`<small>Set up with the secret key</small>` : html`
+        ${model.is_active && !model.is_default
+          ? html`<button aria-label=${`Make default for ${model.task}: ${name}`} @click=${doing(() => panel.makeDefault(model))}>Make default</button>`
+          : nothing}
+        ${model.is_default ? nothing : html`
+          <button aria-label=${`${model.is_active ? "Switch off" : "Switch on"} ${name}`}
+            @click=${doing(() => panel.changeModel(model, { is_active: !model.is_active }))}>${model.is_active ? "Switch off" : "Switch on"}</button>`}
+        <button aria-label=${`Edit ${name}`} @click=${() => panel.set({ dialog: { name: "model", row: model } })}>Edit</button>`}
+      </td>
+    </tr>`;
+}
+
+function providers(state) {
+  return html`
+    <section id="providers" aria-labelledby="providers-title">
+      <div class="head"><h2 id="providers-title">Providers</h2>
+        <button class="primary" @click=${() => panel.set({ dialog: { name: "provider" } })}>Add a provider</button>
+      </div>
+      ${table(["Provider", "Address", "Key", "State", ""], state.providers.map((row) => html`
+        <tr data-inactive=${!row.is_active}>
+          <th scope="row">${row.display_name}<small>${row.name}</small></th>
+          <td>${row.base_url}</td>
+          <td>${row.auth_scheme === "none" ? "none" : html`<code>${row.secret_name}</code>`}</td>
+          <td>${row.is_active ? "Active" : "Off"}</td>
+          <td class="actions">
+            <button aria-label=${`${row.is_active ? "Switch off" : "Switch on"} ${row.display_name}`}
+              @click=${doing(() => panel.changeProvider(row, { is_active: !row.is_active }))}>${row.is_active ? "Switch off" : "Switch on"}</button>
+          </td>
+        </tr>`), "There is no provider yet.")}
+      <p class="quiet">A key is named after the environment variable that holds it and never shown. The
+        address and the key of a provider are set once; operators change them with the secret key.</p>
+    </section>`;
+}

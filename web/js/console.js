@@ -1,0 +1,150 @@
+// The console: what admins see and change. All of it goes through the Data API with the admin's own
+// token; row level security says what that is.
+
+import { render } from "../vendor/lit/lit-html.js";
+import { Refused, data, supabase } from "./backend.js";
+import { page } from "./console-views.js";
+import { PERIODS } from "./figures.js";
+import { onUser, whoAmI } from "./session.js";
+
+const PAGE = 1000;
+const PAGES = 20;
+
+export const state = {
+  ready: false,
+  me: null,
+  period: "6 hours",
+  now: Date.now() / 1000,
+  turns: [],
+  calls: [],
+  cut: false, // whether there were more rows than are read
+  providers: [],
+  models: [],
+  config: {},
+  cooldowns: [],
+  dialog: null,
+  trouble: "",
+  said: "",
+};
+
+const root = document.getElementById("app");
+
+export function redraw() {
+  render(page(state), root);
+  root.querySelector("dialog:not([open])")?.showModal();
+}
+
+export function set(changes) {
+  Object.assign(state, changes);
+  redraw();
+}
+
+/** What an element is to do when used; what goes wrong is told. */
+export function doing(action) {
+  return async (event) => {
+    try {
+      await action(event);
+    } catch (error) {
+      if (!(error instanceof Refused)) console.error(error);
+      const sentence = error instanceof Refused ? error.message : "Something went wrong. Load the page again.";
+      set({ trouble: sentence });
+    }
+  };
+}
+
+async function all(query) {
+  const rows = [];
+  for (let page = 0; page < PAGES; page += 1) {
+    const more = await data(query().range(page * PAGE, (page + 1) * PAGE - 1));
+    rows.push(...more);
+    if (more.length < PAGE) break;
+  }
+  return rows;
+}
+
+let asked = 0;
+
+export async function load() {
+  const mine = ++asked;
+  const now = Date.now() / 1000;
+  const since = new Date((now - PERIODS[state.period].span) * 1000).toISOString();
+  const recent = (table, columns) => () =>
+    supabase.from(table).select(columns).gte("created_at", since).order("created_at", { ascending: false }).order("id");
+  const [turns, calls, providers, models, system, cooldowns] = await Promise.all([
+    all(recent("turns", "created_at, status, error_code, duration_ms")),
+    all(
+      recent(
+        "usage_events",
+        "created_at, provider, model_key, purpose, outcome, prompt_tokens, completion_tokens, cost_usd, first_token_ms, duration_ms",
+      ),
+    ),
+    data(supabase.from("provider_settings").select("*").order("name")),
+    data(supabase.from("api_models").select("*").order("task").order("priority").order("display_name")),
+    data(supabase.from("system_config").select("config").maybeSingle()),
+    data(supabase.from("model_cooldowns").select("*").gt("until", new Date().toISOString()).order("until")),
+  ]);
+  if (mine !== asked) return; // Newer rows are on their way, or there.
+  const cut = Math.max(turns.length, calls.length) === PAGE * PAGES;
+  set({ now, turns, calls, providers, models, cooldowns, cut, config: system?.config ?? {}, ready: true });
+}
+
+async function changed(query, said) {
+  await data(query);
+  set({ trouble: "", said, dialog: null });
+  await load();
+}
+
+export const changeModel = (model, changes) =>
+  changed(supabase.from("api_models").update(changes).eq("id", model.id), `${model.display_name} was changed.`);
+
+export const addModel = (row) =>
+  changed(supabase.from("api_models").insert(row), `${row.display_name} was added.`);
+
+export const deleteModel = (model) =>
+  changed(supabase.from("api_models").delete().eq("id", model.id), `${model.display_name} was deleted.`);
+
+export const makeDefault = (model) =>
+  changed(
+    supabase.rpc("set_default_model", { p_model_id: model.id }),
+    `${model.display_name} is the default for ${model.task} now.`,
+  );
+
+/** Puts a model one place earlier (-1) or later (1) among those of its task. */
+export async function moveModel(model, by) {
+  const order = state.models.filter((each) => each.task === model.task);
+  const from = order.indexOf(model);
+  order.splice(from + by, 0, ...order.splice(from, 1));
+  for (const [index, each] of order.entries()) {
+    if (each.priority !== index + 1) {
+      await data(supabase.from("api_models").update({ priority: index + 1 }).eq("id", each.id));
+    }
+  }
+  set({ trouble: "", said: `${model.display_name} is number ${from + by + 1} now.` });
+  await load();
+}
+
+export const changeProvider = (provider, changes) =>
+  changed(supabase.from("api_providers").update(changes).eq("id", provider.id), `${provider.display_name} was changed.`);
+
+export const addProvider = (row) =>
+  changed(supabase.from("api_providers").insert(row), `${row.display_name} was added.`);
+
+export const choosePeriod = (period) => {
+  set({ period });
+  return load();
+};
+
+onUser(
+  doing(async (user) => {
+    set({ ready: false, me: null });
+    if (!user) return set({ ready: true });
+    const me = await whoAmI(user);
+    set({ me, ready: !me.isAdmin });
+    if (me.isAdmin) await load();
+  }),
+);
+
+setInterval(() => {
+  if (state.me?.isAdmin && !state.dialog && document.visibilityState === "visible") doing(load)();
+}, 30_000);
+redraw();

@@ -1,0 +1,94 @@
+// Signing in, up and out; both pages begin here.
+
+import { html, nothing } from "../vendor/lit/lit-html.js";
+import { data, supabase } from "./backend.js";
+
+const form = { signingUp: false, busy: false, error: "" };
+
+/** The sign-in form; `redraw` is called when it changes. Auth's own event tells of success. */
+export function signInForm(redraw, title) {
+  const submit = async (event) => {
+    event.preventDefault();
+    const { email, password, name } = Object.fromEntries(new FormData(event.target));
+    Object.assign(form, { busy: true, error: "" });
+    redraw();
+    try {
+      await (form.signingUp ? signUp(email, password, name.trim()) : signIn(email, password));
+    } catch (error) {
+      form.error = error.message;
+    }
+    form.busy = false;
+    redraw();
+  };
+  const other = () => {
+    Object.assign(form, { signingUp: !form.signingUp, error: "" });
+    redraw();
+  };
+  return html`
+    <main class="welcome">
+      <form class="card" @submit=${submit}>
+        <img src="icon.svg" alt="" width="44" height="44" />
+        <h1>${title}</h1>
+        <p class="quiet">
+          ${form.signingUp ? "An account keeps your conversations." : "Sign in to go on."}
+        </p>
+        ${form.signingUp
+          ? html`<label>What characters call you
+              <input name="name" autocomplete="nickname" maxlength="80" required />
+            </label>`
+          : nothing}
+        <label>Email <input name="email" type="email" autocomplete="email" required /></label>
+        <label>Password
+          <input name="password" type="password" minlength="8" required
+            autocomplete=${form.signingUp ? "new-password" : "current-password"} />
+        </label>
+        ${form.error ? html`<p class="error" role="alert">${form.error}</p>` : nothing}
+        <button class="primary" ?disabled=${form.busy}>
+          ${form.signingUp ? "Create the account" : "Sign in"}
+        </button>
+        <button type="button" class="link" @click=${other}>
+          ${form.signingUp ? "I have an account" : "Create an account"}
+        </button>
+      </form>
+    </main>
+  `;
+}
+
+async function signIn(email, password) {
+  await data(supabase.auth.signInWithPassword({ email, password }));
+}
+
+async function signUp(email, password, name) {
+  const { session, user } = await data(supabase.auth.signUp({ email, password }));
+  if (!session) throw new Error("Almost there: open the link in the email we sent, then sign in.");
+  await data(supabase.from("profiles").insert({ id: user.id, display_name: name || null }));
+}
+
+/** The person's row, whether their age was verified, and whether they are an admin. */
+export async function whoAmI(user) {
+  const [profile, roles] = await Promise.all([
+    data(supabase.from("profiles").select("display_name, age_verified").eq("id", user.id).maybeSingle()),
+    data(supabase.from("user_roles").select("role").eq("user_id", user.id)),
+  ]);
+  return {
+    id: user.id,
+    email: user.email,
+    name: profile?.display_name ?? user.email,
+    ageVerified: profile?.age_verified === true,
+    isAdmin: roles.some(({ role }) => role === "admin"),
+  };
+}
+
+/** Calls back with the user, or null, now and whenever somebody else is signed in. */
+export function onUser(callback) {
+  let known;
+  supabase.auth.onAuthStateChange((_, session) => {
+    const id = session?.user.id ?? null;
+    if (id === known) return;
+    known = id;
+    // Not within the callback: the client is locked there.
+    setTimeout(() => callback(session?.user ?? null));
+  });
+}
+
+export const signOut = () => supabase.auth.signOut({ scope: "local" });
