@@ -35,6 +35,8 @@ create table public.turns (
 create unique index turns_one_running on public.turns (conversation_id) where status = 'running';
 -- A failed turn does not count: the same request may be sent again.
 create unique index turns_once on public.turns (user_id, client_message_id) where status <> 'failed';
+-- What is sent again after a failure finds the message it wrote.
+create index turns_failed on public.turns (user_id, client_message_id) where status = 'failed';
 create index turns_by_user on public.turns (user_id, created_at desc);
 create index turns_by_conversation on public.turns (conversation_id, created_at desc);
 create index turns_lease on public.turns (lease_expires_at) where status = 'running';

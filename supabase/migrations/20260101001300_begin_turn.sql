@@ -132,7 +132,7 @@ begin
       -- The same request failed before: its message is in its place already.
       select t.user_message_id into v_user_message_id from public.turns t
       where t.user_id = p_user_id and t.client_message_id = p_client_message_id
-        and t.conversation_id = p_conversation_id
+        and t.status = 'failed' and t.conversation_id = p_conversation_id
       order by t.created_at desc limit 1;
       -- It may have been answered since, when the client asked again under another id.
       select * into v_turn from public.turns t
