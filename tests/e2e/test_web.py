@@ -257,7 +257,8 @@ class TestTalking:
             person.answered(3)
             env = person.copy.stack_env
             secret = {"Authorization": f"Bearer {env['HEALTH_CHECK_SECRET']}"}
-            httpx.post(f"{env['FUNCTIONS_URL']}/health_check", headers=secret, timeout=30)
+            for _ in range(3):  # one failure may be forgiven
+                httpx.post(f"{env['FUNCTIONS_URL']}/health_check", headers=secret, timeout=30)
             person.page.reload()
             expect(person.page.get_by_text("Worker is away")).to_be_visible()
             # It is still told which model wrote it, and why.
@@ -456,7 +457,8 @@ class TestConsole:
         assert (model["is_active"], model["capabilities"]) == (False, {"context_tokens": 4096})
         admin.press("Edit New One")
         admin.press("Delete this model")
-        expect(admin.page.get_by_text("author/new-one")).to_have_count(0)
+        # Rows that a busy machine fails to read again are read by the next round, a minute later.
+        expect(admin.page.get_by_text("author/new-one")).to_have_count(0, timeout=90_000)
 
     def test_figures_are_right(self, person: Person) -> None:
         person.open("/console.html")

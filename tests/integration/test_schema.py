@@ -233,8 +233,6 @@ class TestModels:
             ("/api_providers", {"select": "id", "secret_name": "like.Open*"}),
             ("/api_providers", {"select": "id", "order": "secret_name"}),
             ("/api_models", {"select": "id,api_providers(secret_name)"}),
-            ("/api_models", {"select": "catalog"}),
-            ("/api_models", {"select": "id", "catalog_checked_at": "is.null"}),
         ],
     )
     def test_a_person_does_not_see_how_providers_are_reached(
