@@ -104,8 +104,8 @@ class Clients:
         loop = asyncio.get_running_loop()
         if self._loop is loop:
             return
-        # The part of the Supabase client that speaks to the database. The other parts (Auth,
-        # Storage, Realtime) would double the time and the memory of a cold start.
+        # The part of the Supabase client that speaks to the database. The others (Auth, Storage,
+        # Realtime) are never used, and importing them is a part of every cold start.
         from postgrest import AsyncPostgrestClient
 
         self._loop = loop
@@ -122,7 +122,7 @@ class Clients:
 
 class _Client(httpx.AsyncClient):
     """Follows no redirects, keeps no cookies, signs in nowhere: `send` leaves out what httpx does
-    for those, which takes as long as sending."""
+    for those."""
 
     def __init__(
         self,

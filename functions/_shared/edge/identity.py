@@ -23,7 +23,7 @@ REFETCH_SECONDS = 30
 RETRY_SECONDS = 5
 """The same after a fetch that failed."""
 REMEMBER_SECONDS = 60
-"""How long a verified token is not verified again: a signature costs as much as a prompt."""
+"""How long a verified token is not verified again."""
 REMEMBERED_TOKENS = 10_000
 _ASYMMETRIC = frozenset({"ES256", "RS256"})
 

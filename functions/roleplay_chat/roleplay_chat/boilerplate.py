@@ -123,7 +123,7 @@ def _any(sentences: tuple[str, ...]) -> str:
 
 @cache
 def _reply() -> regex.Pattern[str]:
-    """Compiled when the first reply comes: it takes longer than all else that a start does."""
+    """Compiled when the first reply comes, not at the start: it takes tens of milliseconds."""
     return regex.compile(
         rf"\s*(?:{_any(_REFUSAL)}){_END}(?:\s*(?:{_any((*_REFUSAL, *_FOLLOWING))}){_END})*+\s*",
         regex.IGNORECASE,

@@ -59,8 +59,8 @@ async def post(
 ) -> AsyncIterator[httpx.Response]:
     """The answer to a call, not yet read; closed at the end.
 
-    The request is made here and not by the client, whose defaults (headers, cookies, a base
-    address) would cost more to merge in than the request itself, and none of them is wanted.
+    The request is made here and not by the client, which would merge in defaults (headers,
+    cookies, a base address) of which none is wanted.
     """
     request = httpx.Request(
         "POST",
@@ -77,7 +77,7 @@ async def post(
 
 
 _address = lru_cache(maxsize=256)(httpx.URL)
-"""Parsing an address takes as long as reading ten tokens, and there are few addresses."""
+"""There are few addresses, and parsing one is a good part of making a request."""
 
 
 async def first_bytes(response: httpx.Response) -> bytes:
