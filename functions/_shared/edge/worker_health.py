@@ -64,7 +64,7 @@ class WorkerHealth:
         """What a stored record says, in whatever shape it is; None when it says too little."""
         if not isinstance(record, Mapping) or not isinstance(record.get("workerUrl"), str):
             return None
-        checked_at = _timestamp(record.get("lastChecked", record.get("lastCheck")))
+        checked_at = timestamp(record.get("lastChecked", record.get("lastCheck")))
         if checked_at is None:
             return None
         history = record.get("history")
@@ -76,14 +76,14 @@ class WorkerHealth:
             url=record["workerUrl"],
             probe_error=_sentence(record.get("probeError")),
             failures=_count(record.get("failures")),
-            since=_timestamp(record.get("since")),
+            since=timestamp(record.get("since")),
             history=tuple(None if ms is None else _count(ms) for ms in history)
             if isinstance(history, list)
             else (),
             probes_since_deep=_count(record.get("probesSinceDeep")),
-            deep_checked_at=_timestamp(record.get("deepCheckedAt")),
+            deep_checked_at=timestamp(record.get("deepCheckedAt")),
             deep_error=_sentence(record.get("deepError")),
-            woken_at=_timestamp(record.get("wokenAt")),
+            woken_at=timestamp(record.get("wokenAt")),
         )
 
     def is_fresh(self, now: datetime) -> bool:
@@ -102,7 +102,7 @@ def why_unavailable(url: object, record: object, now: datetime) -> str | None:
         return "its health is not known yet"
     if record.get("workerUrl", url) != url:
         return "its health is not known at its new address"
-    checked_at = _timestamp(record.get("lastChecked", record.get("lastCheck")))
+    checked_at = timestamp(record.get("lastChecked", record.get("lastCheck")))
     # A record from the future says as little: a clock is wrong.
     if checked_at is None or abs(now - checked_at) > MAX_AGE:
         return "its health was not checked lately"
@@ -111,7 +111,8 @@ def why_unavailable(url: object, record: object, now: datetime) -> str | None:
     return None
 
 
-def _timestamp(value: object) -> datetime | None:
+def timestamp(value: object) -> datetime | None:
+    """A moment as JSON has it; None for anything else, and where the time zone is missing."""
     if not isinstance(value, str):
         return None
     try:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, fields
 from datetime import datetime, timedelta
 from typing import Any
 
+from edge.worker_health import timestamp
 from health_check.fetch import Fetched
 from health_check.providers import Provider, ask
 from health_check.steps import Found, Run, StepFailed
@@ -46,7 +47,7 @@ def read_key(answer: Fetched) -> KeyStatus:
         used_usd=_number(data.get("usage")),
         free_requests_limit=_whole(free.get("limit")),
         free_requests_remaining=_whole(free.get("remaining")),
-        expires_at=_moment(data.get("expires_at")),
+        expires_at=timestamp(data.get("expires_at")),
     )
 
 
@@ -93,13 +94,3 @@ def _number(value: Any) -> float | None:
 def _whole(value: Any) -> int | None:
     number = _number(value)
     return None if number is None else int(number)
-
-
-def _moment(value: Any) -> datetime | None:
-    if not isinstance(value, str):
-        return None
-    try:
-        parsed = datetime.fromisoformat(value)
-    except ValueError:
-        return None
-    return parsed if parsed.tzinfo else None

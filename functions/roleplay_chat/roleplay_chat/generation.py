@@ -238,8 +238,7 @@ class Generation:
                         # We hang up, so nobody will tell what it cost: an estimate.
                         end = end or End("stop", completion_tokens=target.tokens.count(self.text))
                         break
-            self._show(target, reply.rest())
-            failure = None if self.text else Failure(SITUATIONS["empty"])
+            failure = Failure(SITUATIONS["empty"])  # unless there is text, below
         except Refused as refused:
             failure = self._take_back(refused)
         except UpstreamError as error:
