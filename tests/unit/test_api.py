@@ -335,7 +335,7 @@ class TestAnswer:
 
 class TestEvents:
     def test_framing(self) -> None:
-        assert sse("delta", {"text": "a\nb"}) == 'event: delta\ndata: {"text": "a\\nb"}\n\n'
+        assert sse("delta", {"text": "a\nb"}) == 'event: delta\ndata: {"text":"a\\nb"}\n\n'
 
     def test_text_is_sent_as_it_is_and_not_escaped(self) -> None:
         assert "灯台守 🌊" in sse("delta", {"text": "灯台守 🌊"})

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Protocol
 
 import aiohttp
@@ -10,6 +11,7 @@ from httpx_aiohttp import AiohttpTransport
 
 from edge.addresses import PublicResolver
 from edge.errors import database_unavailable
+from edge.json_text import dumps, loads
 from edge.settings import EdgeSettings
 
 if TYPE_CHECKING:
@@ -37,6 +39,20 @@ def timed_out(error: Exception) -> bool:
     return isinstance(error, TimeoutError) or isinstance(error.__cause__, TimeoutError)
 
 
+class DatabaseError(Exception):
+    """The database refused a call. Says why without the details, which may quote a row."""
+
+    def __init__(self, sqlstate: str, message: str) -> None:
+        super().__init__(f"{sqlstate}: {message}")
+        self.sqlstate = sqlstate
+
+    @property
+    def passes(self) -> bool:
+        """Whether the same call may succeed later. No SQLSTATE at all: the server went away in
+        the middle of it."""
+        return not self.sqlstate or self.sqlstate.startswith(_PASSING)
+
+
 class Executable(Protocol):
     """A query of the Supabase client, built and not yet sent."""
 
@@ -55,7 +71,15 @@ class Clients:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._http: httpx.AsyncClient
         self._supabase_http: httpx.AsyncClient
-        self._database: AsyncPostgrestClient
+        self._rest_url = f"{settings.supabase_url}/rest/v1"
+        key = settings.supabase_secret_key.get_secret_value()
+        self._database_headers = httpx.Headers(
+            {
+                "apikey": key,
+                "Authorization": f"Bearer {key}",
+                "Content-Type": "application/json",
+            }
+        )
 
     def http(self) -> httpx.AsyncClient:
         """The client for everything but Supabase. Follows no redirects, keeps no cookies.
@@ -71,27 +95,49 @@ class Clients:
         return self._supabase_http
 
     async def rpc(self, function: str, parameters: Mapping[str, Any] | None = None) -> Any:
-        """Call a function of the database; otherwise as `execute`."""
-        given: dict[str, Any] = dict(parameters or {})
-        return await self.execute(lambda db: db.rpc(function, given))
+        """Call a function of the database; otherwise as `execute`.
+
+        Sent as it is: building a query around it costs the Supabase client as much as sending it,
+        and every turn is two of these calls.
+        """
+        self._open()
+        request = httpx.Request(
+            "POST",
+            address(f"{self._rest_url}/rpc/{function}"),
+            content=dumps(parameters or {}),
+            headers=self._database_headers,
+            extensions={"timeout": _DATABASE_TIMEOUT.as_dict()},
+        )
+        try:
+            response = await self._supabase_http.send(request)
+        except NETWORK_ERRORS as error:
+            raise database_unavailable() from error
+        if response.is_success:
+            return loads(response.content) if response.content else None
+        raise _refused(_refusal(response))
 
     async def execute(self, query: "Callable[[AsyncPostgrestClient], Executable]") -> Any:
         """Run one database query with the secret key; its result as parsed JSON.
 
-        Raises `ApiError` 503 when the database does not answer, or only that it cannot now.
+        Raises `ApiError` 503 when the database does not answer, or only that it cannot now, and
+        `DatabaseError` when it refuses.
         """
+        # The part of the Supabase client that speaks to the database. The others (Auth, Storage,
+        # Realtime) are never used, and importing them would be a part of every cold start.
+        from postgrest import AsyncPostgrestClient
         from postgrest.exceptions import APIError
 
         self._open()
+        database = AsyncPostgrestClient(
+            self._rest_url, headers=dict(self._database_headers), http_client=self._supabase_http
+        )
         try:
-            return (await query(self._database).execute()).data
+            return (await query(database).execute()).data
         except NETWORK_ERRORS as error:
             raise database_unavailable() from error
         except APIError as error:
-            # No SQLSTATE at all: the server went away in the middle of the query.
-            if error.code == "" or (error.code or "").startswith(_PASSING):
-                raise database_unavailable() from error
-            raise
+            refusal = DatabaseError(error.code or "", error.message or "")
+        raise _refused(refusal)
 
     async def aclose(self) -> None:
         """Close what was opened."""
@@ -104,20 +150,29 @@ class Clients:
         loop = asyncio.get_running_loop()
         if self._loop is loop:
             return
-        # The part of the Supabase client that speaks to the database. The others (Auth, Storage,
-        # Realtime) are never used, and importing them is a part of every cold start.
-        from postgrest import AsyncPostgrestClient
-
         self._loop = loop
         public_only = not self._settings.allow_local_upstreams
         self._http = _Client(httpx.Timeout(10), public_only=public_only)
         self._supabase_http = _Client(_DATABASE_TIMEOUT, public_only=False, check=_raise_outage)
-        key = self._settings.supabase_secret_key.get_secret_value()
-        self._database = AsyncPostgrestClient(
-            f"{self._settings.supabase_url}/rest/v1",
-            headers={"apikey": key, "Authorization": f"Bearer {key}"},
-            http_client=self._supabase_http,
-        )
+
+
+address = lru_cache(maxsize=256)(httpx.URL)
+"""A parsed address. There are few, and parsing one is a good part of making a request."""
+
+
+def _refusal(response: httpx.Response) -> DatabaseError:
+    """PostgREST's own errors, and the pages of what may stand before it."""
+    try:
+        said = loads(response.content)
+    except ValueError:
+        said = None
+    if not isinstance(said, Mapping):
+        return DatabaseError(f"HTTP {response.status_code}", "no answer of the database")
+    return DatabaseError(str(said.get("code") or ""), str(said.get("message") or ""))
+
+
+def _refused(error: DatabaseError) -> Exception:
+    return database_unavailable() if error.passes else error
 
 
 class _Client(httpx.AsyncClient):

@@ -1,6 +1,6 @@
 """The shapes of requests, answers and events. What the web client sends and reads is fixed."""
 
-import json
+import re
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Annotated, Any, Literal, TypeVar
@@ -9,6 +9,7 @@ from uuid import UUID
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from edge.errors import ApiError
+from edge.json_text import dumps, loads
 
 Action = Literal["send", "kickoff", "regenerate", "continue", "impersonate"]
 Task = Literal["roleplay", "storytelling", "prompt_enhancement"]
@@ -16,9 +17,12 @@ Tier = Literal["sfw", "nsfw"]
 MemoryTier = Literal["conversation", "character", "profile"]
 
 
+_NO_TEXT = re.compile("[\x00\ud800-\udfff]")
+
+
 def storable(text: str) -> str:
     """The text if Postgres can hold it: no NUL, no half of a surrogate pair."""
-    if "\x00" in text or any("\ud800" <= char <= "\udfff" for char in text):
+    if _NO_TEXT.search(text):
         raise ValueError("contains characters that are not text")
     return text
 
@@ -75,7 +79,7 @@ class ChatRequest(BaseModel):
 def parse_body(body: bytes) -> dict[str, Any]:
     """The JSON object in a body, or `ApiError` 400."""
     try:
-        data: Any = json.loads(body)
+        data: Any = loads(body)
     except (ValueError, RecursionError) as error:
         raise ApiError(400, "malformed_json", "The request's body is not valid JSON.") from error
     if not isinstance(data, dict):
@@ -218,4 +222,4 @@ HEARTBEAT = ": heartbeat\n\n"
 
 def sse(event: str, data: dict[str, Any]) -> str:
     """One server-sent event with JSON data."""
-    return f"event: {event}\ndata: {json.dumps(data, ensure_ascii=False)}\n\n"
+    return f"event: {event}\ndata: {dumps(data).decode()}\n\n"

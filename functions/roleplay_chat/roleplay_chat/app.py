@@ -251,9 +251,17 @@ def _replay(answer: dict[str, Any]) -> Response:
     return _event_stream(lines())
 
 
+class _EventStream(StreamingResponse):
+    """Goes on when the client is gone: the turn ends by itself, and what is sent to nobody is
+    dropped by the server. Without a task that waits for that."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await self.stream_response(send)
+
+
 def _event_stream(lines: AsyncIterator[str]) -> Response:
     headers = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
-    return StreamingResponse(lines, media_type="text/event-stream", headers=headers)
+    return _EventStream(lines, media_type="text/event-stream", headers=headers)
 
 
 def _check_size(size: int, action: object, settings: Settings) -> None:

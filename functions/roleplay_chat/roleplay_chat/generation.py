@@ -37,6 +37,9 @@ BACKOFF_SECONDS = 0.4
 """Before the first retry that nobody named a time for; doubled for each further one."""
 USAGE_SECONDS = 2.0
 """A reply that is whole waits this long for what it cost."""
+EARLY = 0.05
+"""By this part of it a limit between tokens may be too short: its timer is not set anew for every
+one."""
 MAX_STOP = 4
 """Stop strings; more are refused by many providers."""
 LEAST_USEFUL_TOKENS = 48
@@ -229,7 +232,10 @@ class Generation:
                     elapsed = time.monotonic() - started
                     idle = USAGE_SECONDS if isinstance(event, End) else limits.idle
                     left = min(idle, limits.total - elapsed, self._left())
-                    timer.reschedule(loop.time() + max(left, 0))
+                    when = loop.time() + max(left, 0)
+                    # Not for every token: it may end so much too early.
+                    if not 0 <= when - (timer.when() or 0) < left * EARLY:
+                        timer.reschedule(when)
                     if isinstance(event, End):
                         end = event
                     elif self._show(target, reply.feed(event.text)) and first_token_ms is None:

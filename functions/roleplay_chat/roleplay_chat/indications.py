@@ -60,12 +60,16 @@ _COMMON = frozenset(
 """Classes of which ordinary text is full."""
 
 
+Classes = frozenset[str]
+
+
 @dataclass(frozen=True)
 class _Rule:
-    """A pattern, and the classes of which a text must have one for it to apply."""
+    """A pattern, and what a text must have for it to match: of each set one class."""
 
     coded: str
-    telling: frozenset[str]
+    needed: Sequence[Classes]
+    """The most telling first."""
 
     @cached_property
     def pattern(self) -> re.Pattern[str]:
@@ -74,59 +78,98 @@ class _Rule:
 
     @classmethod
     def of(cls, rule: str) -> "_Rule":
-        """A rule in the names of classes. Where it is all groups, each way through them must have
-        a class that is not common."""
+        """A rule in the names of classes."""
         for name in _SHORT:
             rule = re.sub(rf"\b{name}(?!\w)", _SHORT[name], rule)
         coded = re.sub(r"\s", "", re.sub(r"[A-Z][A-Z_]+", lambda name: CODE[name[0]], rule))
-        needed = list(_needed(coded))
-        rare = [classes for classes in needed if classes.isdisjoint(_COMMON)]
-        hidden = (frozenset(coded) & _CLASSES) - _COMMON
-        return cls(coded, min(rare or ([hidden] if hidden else needed), key=len))
+        needed, _ = _needed(re.finditer(_ITEM, coded))
+        return cls(coded, sorted(needed, key=_commonness))
+
+    @property
+    def telling(self) -> Classes:
+        """Of the sets the one that texts have least often."""
+        return self.needed[0]
+
+    def may_match(self, present: Classes) -> bool:
+        """False for a text of these classes in which it cannot match."""
+        return not any(map(present.isdisjoint, self.needed))
 
 
-def _needed(coded: str) -> Iterator[frozenset[str]]:
-    """What a pattern has outside of groups and does not make optional."""
-    depth = 0
-    for item, optional in re.findall(r"(\((?:\?(?:<?[=!]|:))?|\)|\[[^]]*\]|.)(\?|\{0)?", coded):
-        if item.startswith("("):
-            depth += 1
-        elif item == ")":
-            depth -= 1
-        elif depth == 0 and not optional and not item.startswith("[^"):
-            classes = frozenset(item) & _CLASSES
-            if classes:
-                yield classes
+_ITEM = re.compile(r"(\((?:\?(?:<?[=!]|:))?|\)|\||\[[^]]*\]|.)([?*]|\{0)?", re.DOTALL)
+"""A group's beginning or end, a bar, a set of classes or a class, and whether it may be absent."""
+
+
+def _needed(items: Iterator[re.Match[str]]) -> tuple[list[Classes], bool]:
+    """What a pattern cannot match without, up to the end of its group; whether that is optional.
+
+    Of ways through a group that lead past each other, one set each is taken together.
+    """
+    ways: list[list[Classes]] = [[]]
+    optional = False
+    for found in items:
+        item, may_be_absent = found[1], bool(found[2])
+        if item == ")":
+            optional = may_be_absent
+            break
+        if item == "|":
+            ways.append([])
+        elif item.startswith("("):
+            inside, is_optional = _needed(items)
+            if item == "(?:" and not is_optional:
+                ways[-1] += inside
+        elif (
+            not may_be_absent
+            and not item.startswith("[^")
+            and (classes := frozenset(item) & _CLASSES)
+        ):
+            ways[-1].append(classes)
+    if len(ways) == 1:
+        return ways[0], optional
+    if not all(ways):
+        return [], optional
+    return [frozenset[str]().union(*(min(way, key=_commonness) for way in ways))], optional
+
+
+def _commonness(classes: Classes) -> tuple[int, int]:
+    return len(classes & _COMMON), len(classes)
 
 
 class _Rules:
     """Patterns in their order, found by the classes that a text has."""
 
-    def __init__(self, *rules: str) -> None:
-        self.rules = tuple(map(_Rule.of, rules))
+    def __init__(self, *rules: _Rule) -> None:
+        self.rules = rules
         self._by_class: dict[str, list[int]] = {}
         for number, rule in enumerate(self.rules):
             for name in rule.telling:
                 self._by_class.setdefault(name, []).append(number)
-        self.telling = frozenset(self._by_class)
+        self._telling = frozenset(self._by_class)
+        self._looked_at = frozenset[str]().union(*(one for rule in rules for one in rule.needed))
         # Texts have few of the classes, and the same few again and again.
         self._applying = lru_cache(maxsize=4096)(self._select)
 
-    def applying(self, present: frozenset[str]) -> Sequence[re.Pattern[str]]:
-        """Those that may match a text with these classes."""
-        telling = self.telling & present
-        return self._applying(telling) if telling else ()
+    @classmethod
+    def of(cls, *rules: str) -> "_Rules":
+        """Rules in the names of classes."""
+        return cls(*map(_Rule.of, rules))
 
-    def _select(self, telling: frozenset[str]) -> Sequence[re.Pattern[str]]:
-        numbers = {number for name in telling for number in self._by_class[name]}
-        return tuple(self.rules[number].pattern for number in sorted(numbers))
+    def applying(self, present: Classes) -> Sequence[re.Pattern[str]]:
+        """Those that may match a text with these classes."""
+        if self._telling.isdisjoint(present):
+            return ()
+        return self._applying(self._looked_at & present)
+
+    def _select(self, present: Classes) -> Sequence[re.Pattern[str]]:
+        numbers = {number for name in self._telling & present for number in self._by_class[name]}
+        found = (self.rules[number] for number in sorted(numbers))
+        return tuple(rule.pattern for rule in found if rule.may_match(present))
 
 
 _ABOVE = _Rule.of("[ONES WEAK]? TENS (?: AND? [ONES WEAK TENS] )*")
 """twenty five, four hundred, treinta y cinco"""
 
 # What would be taken for an indication, and is none.
-_BENIGN = _Rules(
+_BENIGN = _Rules.of(
     # a 12 year old single malt whisky
     "W (?: YEAR OLD | YO | MONTH OLD ) OTHER{0,2} THING"
     " (?! OTHER? [GIRL PERSON CHILD PUPIL TEEN] )",
@@ -165,14 +208,14 @@ _BENIGN = _Rules(
     "HAVE [ARTICLE AN] CHILD (?! OTHER{0,2} SEXUAL )",
 )
 
-_ABSOLUTE = _Rules(
+_ABSOLUTE = _Rules.of(
     "ABSOLUTE",
     "[CHILD CHILDREN INFANTILE STATED MINORS] PORN",
     "PORN [INFANTILE STATED]",
     "PORN [OF IN HAVE] [CHILD CHILDREN STATED MINORS]",
 )
 
-_STATED = _Rules(
+_STATED = _Rules.of(
     "STATED",
     # 12 years old, 12yo, 6 months old, 12 years of age, 12-year girl, ten and a half years old
     "W (?: YEAR OLD | YEAR YOUNG | YO | AGED )",
@@ -278,16 +321,16 @@ _STATED = _Rules(
 )
 
 # Stated, of a time that is over.
-_PAST = _Rules(
+_PAST = _Rules.of(
     "AGE OF (?: N | WEAK )",
     "WAS ROUGHLY N WHEN",
     "[AS LIKE] (?: ARTICLE | AN ) (?: TEEN | A_CHILD )",
     "AT TEENS END",
 )
 
-_TEEN = _Rules("TEEN")
+_TEEN = _Rules.of("TEEN")
 
-_CHILD = _Rules(
+_CHILD = _Rules.of(
     "CHILD",
     "CHILDREN",
     "MINORS",
@@ -307,10 +350,10 @@ _CHILD = _Rules(
     "TEENS COMMA? GENDER",
 )
 
-_KIN = _Rules("KIN", "[POSSESSIVE HER THE] SON")
+_KIN = _Rules.of("KIN", "[POSSESSIVE HER THE] SON")
 
 # What may be an age, where nothing else than a minor would be spoken of in these words.
-_DOUBTFUL = _Rules(
+_DOUBTFUL = _Rules.of(
     "TEENS (?<! [IT FLOOR] . ) END",
     "OF N END",
     "NOT JUST? [IN AT] SCHOOLING",
@@ -319,12 +362,12 @@ _DOUBTFUL = _Rules(
     "N YEARS (?<! [DURING MAKE HA WHEN] . . ) (?! AGO | MAKE | OF | TEACH )",
 )
 
-_EXPLICIT = _Rules(
+_EXPLICIT = _Rules.of(
     "[SEX EXPLICIT PORN]",
     "FUCK (?: HER | THEM | (?: ARTICLE | THE | OWN ) YOUNG? [CHILD GIRL KIN TEEN STATED SIBLING] )",
 )
 
-_SOFT = _Rules(
+_SOFT = _Rules.of(
     "[SOFT NAKED BREASTS]",
     "LUST (?: DURING | STOP | COMMA )",
     # make love, hacer el amor, faire l'amour
@@ -338,15 +381,17 @@ _SOFT = _Rules(
     "KISS THEM PASSION",
 )
 
-_TELLING = _ABOVE.telling.union(
+_INDICATING = _Rules(
     *(
-        rules.telling
+        rule
         for rules in (
             *(_ABSOLUTE, _STATED, _PAST, _TEEN, _CHILD, _KIN, _DOUBTFUL, _EXPLICIT, _SOFT),
         )
+        for rule in rules.rules
     )
 )
-"""A text without these indicates nothing."""
+_REPLACED = frozenset((OTHER, CODE["ADULT"]))
+"""What `marks` may put in the place of other classes."""
 
 _REACH: dict[Tier, dict[str, tuple[int, int]]] = {
     "sfw": {
@@ -392,16 +437,20 @@ NOTHING = Marks()
 
 def is_quiet(text: str) -> bool:
     """Whether the text can neither indicate anything nor end something that does."""
-    return _TELLING.isdisjoint(encode(text))
+    return _quiet(frozenset(encode(text)))
+
+
+def _quiet(present: Classes) -> bool:
+    return not _INDICATING.applying(present | _REPLACED)
 
 
 def marks(text: str, *, unsettled: int = 0) -> Marks:
     """What the text indicates; what ends within its last `unsettled` words does not count."""
     encoded = encode(text)
     present = frozenset(encoded)
-    if _TELLING.isdisjoint(present):
+    if _quiet(present):
         return NOTHING
-    if not _ABOVE.telling.isdisjoint(present):
+    if _ABOVE.may_match(present):
         encoded = _ABOVE.pattern.sub(_as_adult, encoded)
         present = frozenset(encoded)
     for pattern in _BENIGN.applying(present):

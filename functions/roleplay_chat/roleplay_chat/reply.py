@@ -115,6 +115,8 @@ class Markers:
     def first(self, text: str) -> tuple[int, str] | None:
         """Where the first one is, and which, in lower case."""
         lower = _lower(text)
+        if self._begin_with.isdisjoint(lower):
+            return None
         found = ((lower.find(marker), marker) for marker in self._markers)
         return min((one for one in found if one[0] >= 0), key=lambda one: one[0], default=None)
 

@@ -8,11 +8,11 @@ the connection.
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any
 
 import httpx
 
+from edge.clients import address
 from roleplay_chat.api import Tier
 from roleplay_chat.prompt import Message
 from roleplay_chat.routing import Target
@@ -64,7 +64,7 @@ async def post(
     """
     request = httpx.Request(
         "POST",
-        _address(call.target.url),
+        address(call.target.url),
         json=body,
         headers=call.headers,
         extensions={"timeout": call.timeout.as_dict()},
@@ -74,10 +74,6 @@ async def post(
         yield response
     finally:
         await response.aclose()
-
-
-_address = lru_cache(maxsize=256)(httpx.URL)
-"""There are few addresses, and parsing one is a good part of making a request."""
 
 
 async def first_bytes(response: httpx.Response) -> bytes:
