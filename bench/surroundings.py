@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 import httpx
@@ -20,7 +21,9 @@ DATABASE = "bench"
 PEOPLE = 1024
 """Each with one conversation, so that no two turns under way share one."""
 HISTORY = 20
-"""Messages in each conversation when a measurement begins."""
+"""Messages in each conversation when a measurement begins; every second is the reply of a turn."""
+PAST = datetime(2026, 1, 1, tzinfo=UTC)
+"""When those turns were. Without them the tables would be so small that no index is used."""
 
 
 @dataclass(frozen=True)
@@ -88,13 +91,17 @@ class Surroundings:
 
     def forget(self) -> None:
         """Put the database back to what it was before the first turn."""
-        self.db.execute("truncate turns, usage_events, memories, model_cooldowns cascade")
+        self.db.execute("truncate memories, model_cooldowns cascade")
+        self.db.execute("delete from turns where created_at > %s", [PAST])
+        self.db.execute("delete from usage_events where created_at > %s", [PAST])
         self.db.execute("delete from messages where position > %s", [PEOPLE * HISTORY])
-        self.db.execute("vacuum (analyze) messages, turns, usage_events, conversations")
+        self.db.execute("vacuum (analyze) messages, turns, usage_events, conversations, memories")
 
     def turns(self) -> int:
-        """How many turns are complete and saved."""
-        found = self.db.execute("select count(*) as n from turns where status = 'complete'")
+        """How many turns are complete and saved since then."""
+        found = self.db.execute(
+            "select count(*) as n from turns where status = 'complete' and created_at > %s", [PAST]
+        )
         return int(found.fetchall()[0]["n"])
 
     def traffic(self) -> Traffic:
@@ -168,6 +175,7 @@ def _prepared(postgres: Postgres) -> Iterator[Connection]:
 def _people(db: Connection, keys: Keys) -> list[Person]:
     rows = db.execute(_PEOPLE, {"people": PEOPLE, "character": DEMO_CHARACTER}).fetchall()
     db.execute(_MESSAGES, {"said": [sentence(number) for number in range(HISTORY)]})
+    db.execute(_TURNS, {"past": PAST})
     db.execute("analyze")
     return [
         Person(str(row["user_id"]), str(row["id"]), keys.token(row["user_id"]), question(number))
@@ -191,4 +199,17 @@ insert into public.messages (conversation_id, sender, content)
 select c.id, case n %% 2 when 1 then 'user' else 'character' end, words
 from public.conversations c cross join unnest(%(said)s::text[]) with ordinality said (words, n)
 order by n
+"""
+_TURNS = """
+with past as (
+  insert into public.turns (user_id, conversation_id, task, action, client_message_id, status,
+    lease_expires_at, character_id, reply_message_id, created_at, finished_at)
+  select c.user_id, c.id, 'roleplay', 'send', m.id, 'complete', %(past)s, c.character_id, m.id,
+    %(past)s, %(past)s
+  from public.messages m join public.conversations c on c.id = m.conversation_id
+  where m.sender = 'character'
+  returning id, user_id)
+insert into public.usage_events
+  (turn_id, user_id, provider, model_key, purpose, outcome, duration_ms, created_at)
+select id, user_id, 'openrouter', 'bench', 'reply', 'ok', 1, %(past)s from past
 """

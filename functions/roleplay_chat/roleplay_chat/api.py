@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal, TypeVar
 from uuid import UUID
 
@@ -206,8 +206,8 @@ class Answer:
             "finish_reason": self.finish_reason,
             "incomplete": self.incomplete,
             "saved": self.saved,
-            "usage": asdict(self.usage),
-            "route": [asdict(tried) for tried in self.route],
+            "usage": vars(self.usage),
+            "route": [vars(tried) for tried in self.route],
             "request_id": self.request_id,
         }
         return body if self.saved else body | {"code": "not_saved"}

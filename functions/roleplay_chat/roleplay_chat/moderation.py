@@ -31,41 +31,44 @@ class Moderation:
     """One question to the classifiers, asked in turn until one answers."""
 
     def __init__(self, http: httpx.AsyncClient, settings: Settings, begun: BegunTurn) -> None:
-        self._plan = plan(
-            None,
-            models=begun.moderators,
-            worker=WorkerRow(),
-            cooldowns=begun.cooldowns,
-            tier="sfw",
-            now=begun.now,
-        )
+        self._http = http
+        self._settings = settings
+        self._begun = begun
         self._text = ""
+        self._generation: Generation | None = None
+
+    @property
+    def is_configured(self) -> bool:
+        """Whether there is anybody to ask."""
+        return bool(self._begun.moderators)
+
+    @property
+    def attempts(self) -> list[Attempt]:
+        """The calls made."""
+        return self._generation.attempts if self._generation else []
+
+    async def flags(self, passages: Sequence[Passage]) -> bool | None:
+        """Whether what a model would read exploits a child; None when nobody could tell."""
+        self._text = "\n\n".join(passage.text for passage in passages if passage.text)
+        seconds = self._settings.moderation_timeout_seconds
         self._generation = Generation(
-            http=http,
-            settings=settings.model_copy(
-                update={"turn_budget_seconds": settings.moderation_timeout_seconds}
-            ),
+            http=self._http,
+            settings=self._settings.model_copy(update={"turn_budget_seconds": seconds}),
             tier="sfw",
             messages_for=self._messages_for,
             extras={},
             reply_for=lambda _: Reply(),
             on_text=lambda *_: None,
         )
-
-    @property
-    def is_configured(self) -> bool:
-        """Whether there is anybody to ask."""
-        return bool(self._plan.targets or self._plan.last_resort)
-
-    @property
-    def attempts(self) -> list[Attempt]:
-        """The calls made."""
-        return self._generation.attempts
-
-    async def flags(self, passages: Sequence[Passage]) -> bool | None:
-        """Whether what a model would read exploits a child; None when nobody could tell."""
-        self._text = "\n\n".join(passage.text for passage in passages if passage.text)
-        await self._generation.run(self._plan)
+        asked = plan(
+            None,
+            models=self._begun.moderators,
+            worker=WorkerRow(),
+            cooldowns=self._begun.cooldowns,
+            tier="sfw",
+            now=self._begun.now,
+        )
+        await self._generation.run(asked)
         return verdict(self._generation.text)
 
     def _messages_for(self, target: Target, shape: Shape) -> list[Message]:

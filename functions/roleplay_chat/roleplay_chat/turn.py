@@ -4,7 +4,7 @@ import asyncio
 import hashlib
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from logging import ERROR, INFO, getLogger
 from typing import Any, Literal
@@ -368,7 +368,7 @@ class Turn:
                 "finish_reason": answer.finish_reason if answer else None,
                 "error_code": self._error_code(),
                 "duration_ms": self._elapsed_ms(),
-                **asdict(usage),
+                **vars(usage),
             },
             result=answer.metadata() if answer else self._refused_for(),
             memory_tier=self._request.memory_tier or "conversation",
@@ -383,7 +383,7 @@ class Turn:
     def _refused_for(self) -> dict[str, Any]:
         """What is kept of a refusal: why and which part, never what was written."""
         finding = self._finding or self._generation.finding
-        return {"refused": asdict(finding)} if finding else {}
+        return {"refused": vars(finding)} if finding else {}
 
     def _error_code(self) -> str | None:
         if self._refused_for():
@@ -535,7 +535,7 @@ def _usage_row(
         "first_token_ms": attempt.first_token_ms,
         "duration_ms": attempt.duration_ms,
         # What the tokens named above are compared with: private.calibrate.
-        "estimate": asdict(attempt.estimate),
+        "estimate": vars(attempt.estimate),
     }
 
 

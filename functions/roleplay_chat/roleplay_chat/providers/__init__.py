@@ -13,6 +13,7 @@ from typing import Any
 import httpx
 
 from edge.clients import address
+from edge.json_text import dumps
 from roleplay_chat.api import Tier
 from roleplay_chat.prompt import Message
 from roleplay_chat.routing import Target
@@ -65,8 +66,8 @@ async def post(
     request = httpx.Request(
         "POST",
         address(call.target.url),
-        json=body,
-        headers=call.headers,
+        content=dumps(body),
+        headers={**call.headers, "Content-Type": "application/json"},
         extensions={"timeout": call.timeout.as_dict()},
     )
     response = await http.send(request, stream=True)
