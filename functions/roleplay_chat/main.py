@@ -1,5 +1,9 @@
 """Entry point of the roleplay_chat function."""
 
+import gc
+
+gc.disable()
+
 from typing import cast
 
 import functions_framework.aio
@@ -11,6 +15,11 @@ from roleplay_chat.app import App
 from roleplay_chat.settings import Settings
 
 _app = App(load(Settings))
+
+# What was imported stays: the collector need not go through it while it is loaded, nor ever after.
+gc.freeze()
+gc.enable()
+
 aclose = _app.aclose
 
 

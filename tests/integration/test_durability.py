@@ -639,3 +639,19 @@ def test_rows_that_are_not_as_they_should_be_leave_the_conversation_free(stack: 
     stack.configure(chatWorker={})
     stack.upstream.enqueue(text("Good evening."))
     assert stack.chat(user, **request(conversation)).status_code == 200
+
+
+def test_turn_that_cannot_be_begun_leaves_the_conversation_free(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    user, conversation = conversing(stack)
+    stack.function_url("roleplay_chat")
+
+    with monkeypatch.context() as broken:
+        broken.setattr("roleplay_chat.turn.cast_of", None)
+        answer = stack.chat(user, **request(conversation))
+
+    assert (answer.status_code, answer.json()["code"]) == (500, "internal_error")
+    assert turns(stack) == [("failed", "internal_error")]
+    stack.upstream.enqueue(text("Good evening."))
+    assert stack.chat(user, **request(conversation)).status_code == 200

@@ -14,10 +14,9 @@ from openapi_spec_validator import OpenAPIV31SpecValidator
 from dev.openapi import ACTIONS, FILE, document, refusals, written
 from edge.worker_health import WorkerHealth
 from health_check.steps import Outcome
-from roleplay_chat import course, turns
+from roleplay_chat import cards, course, turns
 from roleplay_chat.api import Answer, ChatRequest, Chosen, Tried, Usage
 from roleplay_chat.app import CUT_OFF
-from roleplay_chat.cards import handlers as cards
 from roleplay_chat.turn import no_answer, spend_limit_reached
 
 ANSWER = Answer(
@@ -52,7 +51,7 @@ def test_it_is_openapi() -> None:
 
 
 def test_every_action_is_described() -> None:
-    assert set(ACTIONS) == {*cards.HANDLERS, *course.handlers(1)}
+    assert set(ACTIONS) == {*cards.actions(), *course.actions(1)}
 
 
 @pytest.mark.parametrize(

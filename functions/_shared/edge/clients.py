@@ -1,6 +1,7 @@
 """The HTTP client and the Supabase client of a process, made at first use."""
 
 import asyncio
+import ssl
 from collections.abc import Callable, Mapping
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Protocol
@@ -206,13 +207,14 @@ class _Client(httpx.AsyncClient):
 
 
 def _transport(*, public_only: bool) -> AiohttpTransport:
-    transport = AiohttpTransport()
+    # It would make a TLS context of its own; this one knows no authority and is never used.
+    transport = AiohttpTransport(verify=ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT))
     # The transport's own session would keep cookies, and connect to whatever a name resolves to.
     transport.client = lambda: aiohttp.ClientSession(
         connector=aiohttp.TCPConnector(
             limit=_MAX_CONNECTIONS,
             keepalive_timeout=_IDLE_SECONDS,
-            ssl=transport.ssl_context,
+            ssl=True,  # aiohttp's context, which is there already: the system's authorities
             resolver=PublicResolver(aiohttp.DefaultResolver()) if public_only else None,
         ),
         cookie_jar=aiohttp.DummyCookieJar(),

@@ -1,13 +1,14 @@
 """The shapes of requests, answers and events. What the web client sends and reads is fixed."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal, TypeVar
 from uuid import UUID
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
+from edge.clients import Clients
 from edge.errors import ApiError
 from edge.json_text import dumps, loads
 
@@ -32,6 +33,10 @@ LongText = Annotated[Text, Field(max_length=8_000)]
 Name = Annotated[Text, Field(max_length=200)]
 ClientMessageId = Annotated[Text, Field(max_length=128)]
 Model = TypeVar("Model", bound=BaseModel)
+Object = dict[str, Any]
+"""A JSON object."""
+Handler = Callable[[Clients, UUID, Object], Awaitable[Object]]
+"""Answers a person's request that is no turn, from its body."""
 
 
 class ChatRequest(BaseModel):
@@ -41,7 +46,7 @@ class ChatRequest(BaseModel):
     clients must both work. `user_id` is ignored too; the user is who the token says.
     """
 
-    model_config = ConfigDict(extra="ignore", frozen=True)
+    model_config = ConfigDict(extra="ignore", frozen=True, defer_build=True)
 
     message: Text | None = None
     kickoff: bool | None = None

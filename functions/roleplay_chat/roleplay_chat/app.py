@@ -17,9 +17,8 @@ from edge.errors import ApiError, internal_error
 from edge.identity import UserTokens, bearer_token
 from edge.logs import configure, follow_trace
 from edge.timing import Timing
-from roleplay_chat import course, turns
+from roleplay_chat import cards, course, turns
 from roleplay_chat.api import HEARTBEAT, ChatRequest, parse_body, parse_request, sse
-from roleplay_chat.cards import handlers as cards
 from roleplay_chat.rows import BegunTurn
 from roleplay_chat.settings import Settings
 from roleplay_chat.turn import Delta, Done, Failed, Start, Turn, TurnEvent
@@ -51,7 +50,7 @@ class App:
             keys_url=f"{settings.supabase_url}/auth/v1/.well-known/jwks.json",
             secret=secret.get_secret_value() if secret else None,
         )
-        self._handlers = {**cards.HANDLERS, **course.handlers(settings.max_message_chars)}
+        self._handlers = {**cards.actions(), **course.actions(settings.max_message_chars)}
         self._running: set[asyncio.Task[None]] = set()
         self._telemetry = _telemetry(settings)
         self.asgi = CORSMiddleware(
@@ -128,7 +127,11 @@ class App:
         if isinstance(begun, turns.Replay):
             answer = begun.result | {"response": begun.reply, "request_id": request_id}
             return _replay(answer) if streamed else JSONResponse(answer)
-        events = self._start(begun, chat, user_id, request, request_id, timing)
+        try:
+            events = self._start(begun, chat, user_id, request, request_id, timing)
+        except Exception:
+            await turns.abandon(self._clients, begun.turn.id)
+            raise
         if streamed:
             return await self._stream(events, request_id)
         response = await self._json(events, request_id)

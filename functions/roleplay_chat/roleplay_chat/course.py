@@ -1,7 +1,7 @@
 """The actions that change what was said in a conversation. None is a turn; no model is asked."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from functools import partial
 from logging import getLogger
 from typing import Annotated, Any
@@ -11,14 +11,18 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from edge.clients import Clients
 from edge.errors import ApiError
-from roleplay_chat.api import ClientMessageId, Text, message_too_long, validated
+from roleplay_chat.api import (
+    ClientMessageId,
+    Handler,
+    Object,
+    Text,
+    message_too_long,
+    validated,
+)
 from roleplay_chat.screening import Passage, refusal, screen
 from roleplay_chat.turns import refused
 
 _log = getLogger("roleplay_chat")
-
-Object = dict[str, Any]
-Handler = Callable[[Clients, UUID, Object], Awaitable[Object]]
 
 MAX_CONTENT_CHARS = 65_536
 """Of any message; a person's own may be as long as `max_message_chars`."""
@@ -27,7 +31,7 @@ MAX_CONTENT_CHARS = 65_536
 class MessageRequest(BaseModel):
     """Which message; to choose, which version of a reply."""
 
-    model_config = ConfigDict(extra="ignore", frozen=True)
+    model_config = ConfigDict(extra="ignore", frozen=True, defer_build=True)
 
     message_id: UUID
 
@@ -90,7 +94,7 @@ async def branch(clients: Clients, user_id: UUID, body: Object) -> Object:
     return {"success": True, "conversation_id": done["conversation_id"]}
 
 
-def handlers(max_message_chars: int) -> Mapping[str, Handler]:
+def actions(max_message_chars: int) -> Mapping[str, Handler]:
     """By the request's `action`."""
     return {
         "choose": choose,

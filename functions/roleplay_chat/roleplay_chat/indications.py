@@ -17,7 +17,7 @@ import re
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import cache, cached_property, lru_cache
 
 from roleplay_chat.api import Tier
 from roleplay_chat.encoding import CODE, OTHER, encode
@@ -79,9 +79,7 @@ class _Rule:
     @classmethod
     def of(cls, rule: str) -> "_Rule":
         """A rule in the names of classes."""
-        for name in _SHORT:
-            rule = re.sub(rf"\b{name}(?!\w)", _SHORT[name], rule)
-        coded = re.sub(r"\s", "", re.sub(r"[A-Z][A-Z_]+", lambda name: CODE[name[0]], rule))
+        coded = _coded(rule)
         needed, _ = _needed(re.finditer(_ITEM, coded))
         return cls(coded, sorted(needed, key=_commonness))
 
@@ -93,6 +91,20 @@ class _Rule:
     def may_match(self, present: Classes) -> bool:
         """False for a text of these classes in which it cannot match."""
         return not any(map(present.isdisjoint, self.needed))
+
+
+_NAME = re.compile(r"[A-Z][A-Z_]*|\s+")
+
+
+def _coded(rule: str) -> str:
+    return _NAME.sub(lambda name: _code_of(name[0]), rule)
+
+
+@cache
+def _code_of(name: str) -> str:
+    if name.isspace():
+        return ""
+    return _coded(_SHORT[name]) if name in _SHORT else CODE[name]
 
 
 _ITEM = re.compile(r"(\((?:\?(?:<?[=!]|:))?|\)|\||\[[^]]*\]|.)([?*]|\{0)?", re.DOTALL)

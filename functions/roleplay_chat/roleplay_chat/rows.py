@@ -6,15 +6,13 @@ from uuid import UUID
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
-from roleplay_chat.api import Tier
-
-Object = dict[str, Any]
+from roleplay_chat.api import Object, Tier
 
 
 class Row(BaseModel):
     """A part of what the database returns; columns it has beyond these are left out."""
 
-    model_config = ConfigDict(extra="ignore", frozen=True)
+    model_config = ConfigDict(extra="ignore", frozen=True, defer_build=True)
 
 
 class TurnRow(Row):

@@ -88,7 +88,6 @@ class Turn:
     ) -> None:
         self._clients = clients
         self._settings = settings
-        self._begun = begun
         self._request = request
         self._user_id = user_id
         self._request_id = request_id

@@ -144,10 +144,15 @@ async def _typed(clients: Clients, begun: dict[str, Any]) -> BegunTurn:
     except ValidationError as error:
         where = [".".join(map(str, one["loc"])) for one in error.errors(include_input=False)]
         _log.critical("a row is not as it should be", extra={"fields": {"where": where[:5]}})
-        turn_id, columns = UUID(begun["turn"]["id"]), {"error_code": "internal_error"}
-        end = TurnEnd(turn_id, "failed", None, columns, {}, "conversation", ())
-        await finish(clients, end, seconds=FIRST_RETRY_SECONDS)
+        await abandon(clients, UUID(begun["turn"]["id"]))
         raise
+
+
+async def abandon(clients: Clients, turn_id: UUID) -> None:
+    """Close a turn that cannot be run: else its conversation would wait for the lease to end."""
+    columns = {"error_code": "internal_error"}
+    end = TurnEnd(turn_id, "failed", None, columns, {}, "conversation", ())
+    await finish(clients, end, seconds=FIRST_RETRY_SECONDS)
 
 
 async def finish(clients: Clients, end: TurnEnd, *, seconds: float) -> Saved | None:

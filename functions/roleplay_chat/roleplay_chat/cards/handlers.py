@@ -2,10 +2,10 @@
 
 import asyncio
 import base64
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict
 from logging import getLogger
-from typing import Any, Literal
+from typing import Literal
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict
@@ -13,8 +13,8 @@ from pydantic import BaseModel, ConfigDict
 from edge.clients import Clients
 from edge.errors import ApiError
 from edge.identity import unauthorized
-from roleplay_chat.api import validated
-from roleplay_chat.cards import charx_file, files, json_file, png_file
+from roleplay_chat.api import Handler, Object, validated
+from roleplay_chat.cards import Action, charx_file, files, json_file, png_file
 from roleplay_chat.cards.model import COLUMNS, TEXT_COLUMNS, Card, exported
 from roleplay_chat.cards.refusals import invalid, too_large
 from roleplay_chat.cards.versions import NEWER, as_v2, as_v3, is_newer
@@ -22,9 +22,6 @@ from roleplay_chat.lorebook import broken_patterns
 from roleplay_chat.screening import Passage, refusal, screen
 
 _log = getLogger("roleplay_chat")
-
-Object = dict[str, Any]
-Handler = Callable[[Clients, UUID, Object], Awaitable[Object]]
 
 BROKEN_PATTERNS = "Lorebook keys that are no valid patterns, and so never match: {count}."
 
@@ -83,8 +80,7 @@ async def export_card(clients: Clients, user_id: UUID, body: Object) -> Object:
     return {"success": True, "character_id": str(asked.character_id), "format": asked.format} | card
 
 
-HANDLERS: Mapping[str, Handler] = {"import_card": import_card, "export_card": export_card}
-"""By the request's `action`."""
+HANDLERS: Mapping[Action, Handler] = {"import_card": import_card, "export_card": export_card}
 
 
 class ExportRequest(BaseModel):

@@ -1,0 +1,48 @@
+"""JSON in and out: what the fast parser refuses and the standard one takes."""
+
+import json
+
+import pytest
+
+from edge.json_text import dumps, loads
+
+HALF = "\\ud83d"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        pytest.param(f'{{"text": "a{HALF}b"}}', id="half of a surrogate pair"),
+        pytest.param("[" * 300 + "]" * 300, id="deeply nested"),
+        pytest.param('{"cost": 1e999, "seed": 12345678901234567890123}', id="large numbers"),
+        pytest.param('{"a": 1, "a": 2}', id="a name twice"),
+    ],
+)
+def test_reads_what_the_standard_parser_reads(text: str) -> None:
+    assert loads(text) == json.loads(text)
+    assert loads(text.encode()) == json.loads(text)
+
+
+@pytest.mark.parametrize("text", ["", "{", '{"a": 01}', "nothing", '{"a": 1} and more'])
+def test_what_is_no_json_is_refused(text: str) -> None:
+    with pytest.raises(json.JSONDecodeError):
+        loads(text)
+
+
+def test_nesting_that_no_parser_takes_is_refused() -> None:
+    with pytest.raises((ValueError, RecursionError)):
+        loads("[" * 200_000)
+
+
+def test_bytes_that_are_no_utf_8_are_refused() -> None:
+    with pytest.raises(UnicodeDecodeError):
+        loads(b'{"a": "\xff"}')
+
+
+def test_writes_utf_8_as_it_is() -> None:
+    assert dumps({"text": "灯台守 🌊\n"}) == '{"text":"灯台守 🌊\\n"}'.encode()
+
+
+def test_half_of_a_surrogate_pair_is_not_written() -> None:
+    with pytest.raises(ValueError, match="surrogates"):
+        dumps({"text": "\ud83d"})
