@@ -87,8 +87,8 @@ class WorkerHealth:
         )
 
     def is_fresh(self, now: datetime) -> bool:
-        """Whether it says something about now. A record from the future does not."""
-        return abs(now - self.checked_at) <= MAX_AGE
+        """Whether it says something about now."""
+        return _is_fresh(self.checked_at, now)
 
 
 def why_unavailable(url: object, record: object, now: datetime) -> str | None:
@@ -103,8 +103,7 @@ def why_unavailable(url: object, record: object, now: datetime) -> str | None:
     if record.get("workerUrl", url) != url:
         return "its health is not known at its new address"
     checked_at = timestamp(record.get("lastChecked", record.get("lastCheck")))
-    # A record from the future says as little: a clock is wrong.
-    if checked_at is None or abs(now - checked_at) > MAX_AGE:
+    if checked_at is None or not _is_fresh(checked_at, now):
         return "its health was not checked lately"
     if record.get("isHealthy") is not True:
         return "it is unhealthy"
@@ -120,6 +119,11 @@ def timestamp(value: object) -> datetime | None:
     except ValueError:
         return None
     return parsed if parsed.tzinfo else None
+
+
+def _is_fresh(checked_at: datetime, now: datetime) -> bool:
+    """A record from the future says as little as an old one: a clock is wrong."""
+    return abs(now - checked_at) <= MAX_AGE
 
 
 def _written(moment: datetime | None) -> str | None:
