@@ -42,7 +42,7 @@ class Chart extends HTMLElement {
 
   #draw() {
     const { data, colours, bars, format } = this.#options;
-    const step = data[0][1] - data[0][0];
+    const step = data[0].length > 1 ? data[0][1] - data[0][0] : 1;
     const shown = data[0].at(-1) - data[0][0] > DAY ? day : clock;
     const style = getComputedStyle(this);
     const colour = (name) => style.getPropertyValue(name).trim();

@@ -64,6 +64,19 @@ export function cost(calls, period, now) {
   return [times, inside.map((rows) => sum(rows.map((row) => row.cost_usd)))];
 }
 
+const PROBE_SECONDS = 60; // between two probes of a worker
+
+/**
+ * Times, then milliseconds of a worker's last probes that were answered, then of those that failed:
+ * these took no time; they are drawn as high as the longest, or as one.
+ */
+export function probes({ history, lastChecked, lastCheck }) {
+  const last = Date.parse(lastChecked ?? lastCheck) / 1000;
+  const times = history.map((_, index) => last - (history.length - 1 - index) * PROBE_SECONDS);
+  const top = Math.max(...history.map((ms) => ms ?? 0)) || 1;
+  return [times, history.map((ms) => ms ?? 0), history.map((ms) => (ms === null ? top : 0))];
+}
+
 /** One line for each model that was asked, the busiest first. */
 export function byModel(calls) {
   const groups = Map.groupBy(calls, (row) => `${row.provider}:${row.model_key}`);
