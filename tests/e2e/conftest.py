@@ -60,8 +60,8 @@ def scripted(copy: WorkingCopy) -> Iterator[Upstream]:
 def person(browser: Browser, copy: WorkingCopy, short_replies: None) -> Iterator[Person]:
     url = copy.stack_env["FUNCTIONS_URL"]
     context = browser.new_context(viewport={"width": 1280, "height": 800}, locale="en-GB")
-    context.set_default_timeout(6_000)
-    expect.set_options(timeout=6_000)
+    context.set_default_timeout(30_000)
+    expect.set_options(timeout=30_000)
     page = context.new_page()
     person = Person(page, copy, url, f"ada{next(_numbers)}@example.com")
     page.on("console", person.hear)

@@ -57,8 +57,9 @@ class TestConsole:
         dialog.get_by_label("What it can do").fill('{"context_tokens": 4096}')
         dialog.get_by_role("button", name="Save").click()
         admin.press("Switch off New One")
-        admin.press("New One: earlier")
         expect(admin.page.get_by_role("button", name="Switch on New One")).to_be_visible()
+        admin.press("New One: earlier")
+        expect(admin.page.get_by_role("status")).to_contain_text("New One is number")
 
         [model] = admin.copy.rows("api_models?model_key=eq.author/new-one")
         assert (model["is_active"], model["capabilities"]) == (False, {"context_tokens": 4096})
@@ -68,7 +69,7 @@ class TestConsole:
 
     def test_order_is_changed_by_keyboard(self, admin: Person) -> None:
         admin.open("/console.html")
-        table = admin.page.locator("#models table", has_text="dolphin-3.0").first
+        table = admin.page.locator("#models h3:text-is('roleplay') + .scroll table")
         rows = table.locator("tbody th")
         expect(rows.nth(2)).to_be_visible()
         before = rows.all_inner_texts()
@@ -156,8 +157,11 @@ class TestConsole:
         assert shown["tokens"] == [[800, 900, 1000], [0, 0, 5], [0, 0, 2]]
         [line] = shown["lines"]
         assert (line["name"], line["calls"], line["well"], line["most"]) == ("p:m", 2, 0.5, 10)
-        assert shown["probes"] == [[880, 940, 1000], [7, 0, 9], [0, 9, 0]]
-        assert shown["silent"] == [[1000], [0], [1]]
+        times, answered, failed = shown["probes"]
+        assert (len(times), times[-3:]) == (30, [880, 940, 1000])
+        assert answered == [0] * 27 + [7, 0, 9]
+        assert failed == [0] * 27 + [0, 9, 0]
+        assert shown["silent"] == [times, [0] * 30, [0] * 29 + [1]]
         assert shown["totals"]["answered"] == 2 / 3
         assert (shown["totals"]["tokens"], shown["totals"]["cost"]) == (7, 0.5)
 

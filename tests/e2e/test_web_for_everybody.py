@@ -21,6 +21,8 @@ from tests.support.postgres import ROOT
 from tests.support.upstream import Upstream
 from tests.support.waiting import Gate
 
+TWO_FRAMES = "new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))"
+"""Resolves when everything that was to be drawn is drawn."""
 WIDE = [
     ("user", "Donaudampfschifffahrtselektrizitätenhauptbetriebswerk" * 4),
     ("character", f"```\n{'return await the_lamp(); ' * 12}\n```\n\n`{'x' * 200}`"),
@@ -327,9 +329,8 @@ def test_screenshots(admin: Person, tmp_path: Path) -> None:
             for scheme in ("light", "dark"):
                 page.set_viewport_size(size)  # type: ignore[arg-type]
                 page.emulate_media(color_scheme=scheme, reduced_motion="reduce")  # type: ignore[arg-type]
-                page.evaluate(
-                    "new Promise((done) => requestAnimationFrame(() => setTimeout(done, 200)))"
-                )
+                page.evaluate(TWO_FRAMES)
+                page.evaluate("document.querySelector('.column')?.scrollTo(0, 1e6)")
                 picture = folder / f"{name}-{shape}-{scheme}.png"
                 page.screenshot(path=picture)
                 assert picture.stat().st_size > 10_000

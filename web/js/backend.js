@@ -33,7 +33,7 @@ export class Dropped extends Refused {
 }
 
 /** The person's token is missing or not taken any more. */
-export class SignedOut extends Refused {
+class SignedOut extends Refused {
   constructor() {
     super(SIGNED_OUT, "unauthorized");
   }

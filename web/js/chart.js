@@ -42,7 +42,7 @@ class Chart extends HTMLElement {
 
   #draw() {
     const { data, colours, bars, format } = this.#options;
-    const step = data[0].length > 1 ? data[0][1] - data[0][0] : 1;
+    const step = data[0][1] - data[0][0];
     const shown = data[0].at(-1) - data[0][0] > DAY ? day : clock;
     const style = getComputedStyle(this);
     const colour = (name) => style.getPropertyValue(name).trim();
@@ -64,6 +64,7 @@ class Chart extends HTMLElement {
       {
         width: Math.max(this.clientWidth, 100),
         height: HEIGHT,
+        padding: [8, 8, 0, 0],
         legend: { show: false },
         cursor: { show: false },
         // Half a step of room, for bars stand in the middle.
@@ -75,10 +76,11 @@ class Chart extends HTMLElement {
           {
             ...axis,
             grid: { show: false },
+            size: 28,
             space: 60,
             values: (_, ticks) => ticks.map((tick) => shown.format(tick * 1000)),
           },
-          { ...axis, size: 58, values: (_, ticks) => ticks.map(format) },
+          { ...axis, size: 52, values: (_, ticks) => ticks.map(format) },
         ],
         series: [{}, ...looks],
       },

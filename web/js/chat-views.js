@@ -79,13 +79,14 @@ function side(state) {
 
 function entry(state, conversation) {
   const names = membersOf(conversation).map((character) => character.name);
-  const name = names.join(", ") || "Somebody";
+  const [first = "Somebody"] = names;
+  const name = names.join(", ") || first;
   const current = state.conversation?.id === conversation.id;
   const branched = conversation.parent_conversation_id ? "Branch · " : "";
   return html`
     <li>
       <button aria-current=${current ? "page" : "false"} @click=${doing(() => talks.open(conversation))}>
-        ${avatar(name)}
+        ${avatar(first)}
         <span>${conversation.title || name}
           <small>${branched}${conversation.title ? `${name} · ` : ""}${when.format(new Date(conversation.updated_at))}</small>
         </span>

@@ -64,7 +64,7 @@ function activity(state) {
     ["Turns", whole.format(top.turns)],
     ["Answered", inPercent(top.answered)],
     ["Half within", inSeconds(top.half)],
-    ["95 % within", inSeconds(top.most)],
+    ["95% within", inSeconds(top.most)],
     ["Tokens", short.format(top.tokens)],
     ["Cost", dollars.format(top.cost)],
   ];
@@ -84,7 +84,7 @@ function activity(state) {
       <div class="charts">
         ${chart("Turns by outcome", [["Answered", "--c1"], ["Cut off or stopped", "--c2"], ["Failed", "--c3"]],
           figures.turnsByEnd(turns, period, now), true, (value) => short.format(value))}
-        ${chart("Time of a reply", [["Half within", "--c1"], ["95 % within", "--c2"]],
+        ${chart("Time of a reply", [["Half within", "--c1"], ["95% within", "--c2"]],
           figures.latency(calls, period, now), false, (value) => `${value} s`)}
         ${chart("Tokens", [["Read", "--c1"], ["Written", "--c2"]],
           figures.tokens(calls, period, now), true, (value) => short.format(value))}
@@ -92,7 +92,7 @@ function activity(state) {
           figures.cost(calls, period, now), true, (value) => `$${short.format(value)}`)}
       </div>
       <h3>Calls by model</h3>
-      ${table(["Model", "Calls", "Well", "First words", "Half within", "95 % within", "Tokens", "Cost"],
+      ${table(["Model", "Calls", "Well", "First words", "Half within", "95% within", "Tokens", "Cost"],
         figures.byModel(calls).map((line) => html`
           <tr><th scope="row">${line.name}</th><td>${whole.format(line.calls)}</td><td>${inPercent(line.well)}</td>
             <td>${inSeconds(line.first)}</td><td>${inSeconds(line.half)}</td><td>${inSeconds(line.most)}</td>

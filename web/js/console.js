@@ -103,7 +103,7 @@ export async function moveModel(model, by) {
   await drawn();
   // The row moved and took its buttons along: the same one can be pressed again.
   const [same, other] = [by, -by].map((each) => document.getElementById(moverId(model, each)));
-  (same.disabled ? other : same).focus();
+  (same?.disabled ? other : same)?.focus();
 }
 
 export const moverId = (model, by) => `${by < 0 ? "earlier" : "later"}-${model.id}`;

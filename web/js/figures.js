@@ -17,7 +17,7 @@ export function percentile(values, share) {
 }
 
 /** Beginnings of the steps (Unix seconds), and the rows of each. */
-export function steps(rows, { span, step }, now) {
+function steps(rows, { span, step }, now) {
   const last = Math.floor(now / step) * step;
   const times = Array.from({ length: span / step }, (_, index) => last - span + step * (index + 1));
   const inside = times.map(() => []);
@@ -65,6 +65,7 @@ export function cost(calls, period, now) {
 }
 
 const PROBE_SECONDS = 60; // between two probes of a worker
+const PROBES = 30; // that its record has at most
 
 /**
  * Times, then milliseconds of a worker's last probes that were answered, then of those that failed:
@@ -72,9 +73,10 @@ const PROBE_SECONDS = 60; // between two probes of a worker
  */
 export function probes({ history, lastChecked, lastCheck }) {
   const last = Date.parse(lastChecked ?? lastCheck) / 1000;
-  const times = history.map((_, index) => last - (history.length - 1 - index) * PROBE_SECONDS);
+  const times = Array.from({ length: PROBES }, (_, index) => last - (PROBES - 1 - index) * PROBE_SECONDS);
   const top = Math.max(...history.map((ms) => ms ?? 0)) || 1;
-  return [times, history.map((ms) => ms ?? 0), history.map((ms) => (ms === null ? top : 0))];
+  const known = [...Array(PROBES).fill(0), ...history].slice(-PROBES);
+  return [times, known.map((ms) => ms ?? 0), known.map((ms) => (ms === null ? top : 0))];
 }
 
 /** One line for each model that was asked, the busiest first. */
