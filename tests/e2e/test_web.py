@@ -125,7 +125,7 @@ class TestConnectionThatBreaks:
 
     @pytest.fixture
     def line(self, person: Person, scripted: Upstream) -> Iterator[Line]:
-        person.expected = ["net::ERR_"]
+        person.expected = ["net::ERR_", "409"]
         with running_line(person.url) as line:
             person.url = line.url
             person.join()
@@ -230,6 +230,22 @@ class TestFailures:
         expect(person.page.get_by_role("alert")).to_contain_text(
             "The service answered 502. Try again in a moment."
         )
+
+    def test_turn_that_still_runs_is_waited_for(self, person: Person, scripted: Upstream) -> None:
+        """As when the browser itself sends a request again whose connection was cut."""
+        person.expected = ["409"]
+        person.join()
+        person.meet()
+        person.ask_the_scripted_model()
+        scripted.enqueue(text("Here I am."))
+        running = {"success": False, "error": "It runs.", "code": "turn_in_progress"}
+        person.page.route(
+            "**/roleplay_chat", lambda route: route.fulfill(status=409, json=running), times=1
+        )
+        person.say("Where are you?")
+        expect(person.said.last).to_have_text("Here I am.")
+        person.answered(3)
+        expect(person.page.get_by_role("alert")).to_have_count(0)
 
     def test_limit_is_told(self, person: Person) -> None:
         person.expected = ["429"]

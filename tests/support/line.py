@@ -38,7 +38,7 @@ class Line:
         """Lets new connections through."""
         self._dead = False
 
-    async def _reset_all(self) -> None:
+    def _reset_all(self) -> None:
         for writer in self._ends:
             _reset(writer)
 
@@ -46,6 +46,7 @@ class Line:
         task = asyncio.current_task()
         assert task
         self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
         if self._dead:
             _reset(writer)
             return
@@ -59,7 +60,6 @@ class Line:
             self._ends -= ends
             for end in ends:
                 end.close()
-            self._tasks.discard(task)
 
     @asynccontextmanager
     async def _serving(self) -> AsyncIterator[None]:
@@ -68,9 +68,8 @@ class Line:
             yield
         finally:
             server.close()
-            for task in self._tasks:
-                task.cancel()
-            await asyncio.gather(*self._tasks, return_exceptions=True)
+            self._reset_all()
+            await asyncio.gather(*self._tasks)
             await server.wait_closed()
 
 

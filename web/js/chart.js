@@ -64,7 +64,7 @@ class Chart extends HTMLElement {
       {
         width: Math.max(this.clientWidth, 100),
         height: HEIGHT,
-        padding: [8, 8, 0, 0],
+        padding: [8, 18, 0, 0],
         legend: { show: false },
         cursor: { show: false },
         // Half a step of room, for bars stand in the middle.

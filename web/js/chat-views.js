@@ -330,7 +330,7 @@ function composer(state, members, places) {
       ${several ? speakers(state, members, places) : nothing}
       <div class="box">
         <label for="message" class="unseen">Message to ${whom}</label>
-        <textarea id="message" rows="1" maxlength="8000" placeholder=${`Say something to ${whom}`}
+        <textarea id="message" rows="1" maxlength="8000" placeholder="Say something"
           .value=${live(state.draft)} @keydown=${keys}
           @input=${({ target }) => set({ draft: target.value })}></textarea>
         ${state.turn

@@ -81,9 +81,11 @@ async function heard(current, signal) {
       }
       return;
     } catch (error) {
-      const again = error instanceof Dropped || (tries > 1 && error.code === "turn_in_progress");
-      if (!again || tries === TRIES || signal.aborted) throw error;
-      current.note = "The connection broke. Fetching the reply …";
+      // Browsers send a request again by themselves where a kept connection was cut: then what runs is
+      // this turn, at the first try too.
+      const running = error.code === "turn_in_progress";
+      if (!(error instanceof Dropped || running) || tries === TRIES || signal.aborted) throw error;
+      current.note = running ? "Waiting for the reply …" : "The connection broke. Fetching the reply …";
       set({ said: current.note });
       await delay(Math.max(1000 * 2 ** (tries - 1), error.seconds * 1000));
     }
