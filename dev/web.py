@@ -123,7 +123,9 @@ class Passing:
     HOPS = frozenset({"host", "connection", "content-length", "transfer-encoding"})
 
     def __init__(self, url: str) -> None:
-        self._client = httpx.AsyncClient(base_url=url, timeout=30, trust_env=False)
+        # A connection that was kept may be closed by the other side just when it is used again.
+        once = httpx.Limits(max_keepalive_connections=0)
+        self._client = httpx.AsyncClient(base_url=url, timeout=30, limits=once, trust_env=False)
 
     async def answer(self, request: Request) -> Response:
         """What the other server answers; 502 where it does not."""

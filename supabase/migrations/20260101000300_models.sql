@@ -24,7 +24,7 @@ create trigger api_providers_touch before update on public.api_providers
 
 create table public.api_models (
   id uuid primary key default gen_random_uuid(),
-  provider_id uuid not null references public.api_providers (id) on delete cascade,
+  provider_id uuid not null references public.api_providers (id),
   model_key text not null check (char_length(model_key) between 1 and 200),
   display_name text not null,
   description text,

@@ -27,3 +27,22 @@ language sql security definer set search_path = '' as $$
 $$;
 revoke execute on function public.clear_passed_cooldowns() from public, anon, authenticated;
 grant execute on function public.clear_passed_cooldowns() to service_role;
+
+-- Until when a model is not asked, for everybody who may choose one: not why, nor how its provider
+-- is reached. The worker's row has no model. What a cooldown covers is said in routing.py, too.
+create view public.model_rests with (security_barrier = true) as
+select m.id as model_id, max(c.until) as until
+from public.api_models m
+join public.api_providers p on p.id = m.provider_id
+join public.model_cooldowns c on c.until > now() and case c.scope
+    when 'model' then c.key = p.name || ':' || m.model_key
+    when 'provider' then c.key = p.name
+    else c.key = p.name or c.key = p.name || ':free' and m.model_key like '%:free' end
+where m.is_active and p.is_active and m.task <> 'moderation'
+group by m.id
+union all
+select null, max(c.until) from public.model_cooldowns c
+where c.until > now() and c.key = 'chat_worker'
+having count(*) > 0;
+revoke all on public.model_rests from public, anon, authenticated, service_role;
+grant select on public.model_rests to authenticated;

@@ -1,22 +1,45 @@
 -- What admins may change with their own token, from a browser: models, and providers as far as no
 -- key can be sent somewhere else by it. Addresses and the keys that go there are set once, when a
--- provider is added; changing them, and classifiers, takes the secret key.
+-- provider is added, and no key is given twice; changing them, and classifiers, takes the secret key.
 
--- Whether no provider is given this key yet.
+-- The names of all keys that a provider was ever given. Without them an admin could remove a provider
+-- and add it again with its key and another address.
+create table private.given_secrets (
+  secret_name text primary key
+);
+alter table private.given_secrets enable row level security;
+revoke all on private.given_secrets from public, anon, authenticated;
+
+create function private.record_given_secret() returns trigger
+language plpgsql security definer set search_path = '' as $$
+begin
+  if new.secret_name is not null then
+    insert into private.given_secrets (secret_name) values (new.secret_name) on conflict do nothing;
+  end if;
+  return null;
+end $$;
+create trigger api_providers_secret after insert or update of secret_name on public.api_providers
+  for each row execute function private.record_given_secret();
+
+-- Whether no provider was given this key yet.
 create function private.is_unused_secret(p_secret_name text) returns boolean
 language sql stable security definer set search_path = '' as $$
   select p_secret_name is null
-    or not exists (select from public.api_providers p where p.secret_name = p_secret_name)
+    or not exists (select from private.given_secrets g where g.secret_name = p_secret_name)
 $$;
-revoke execute on function private.is_unused_secret(text) from public, anon, authenticated;
+revoke execute on function private.record_given_secret(), private.is_unused_secret(text)
+  from public, anon, authenticated;
 grant execute on function private.is_unused_secret(text) to authenticated;
 
 grant insert (name, display_name, base_url, auth_scheme, auth_header_name, secret_name, is_active),
-      update (display_name, is_active) on public.api_providers to authenticated;
+      update (display_name, is_active), delete on public.api_providers to authenticated;
 create policy api_providers_insert on public.api_providers for insert to authenticated
   with check ((select private.is_admin()) and private.is_unused_secret(secret_name));
 create policy api_providers_update on public.api_providers for update to authenticated
   using ((select private.is_admin())) with check ((select private.is_admin()));
+-- One with models cannot be removed: a classifier would go with it.
+create policy api_providers_delete on public.api_providers for delete to authenticated
+  using ((select private.is_admin()));
 
 -- How providers are reached, for admins: everybody else may read four columns of the table.
 create view public.provider_settings with (security_barrier = true) as

@@ -28,9 +28,9 @@ MATRIX = """
 api_models              ----  s---  s---  siud  siud
 api_models, inactive    ----  ----  ----  siud  siud
 api_models, classifier  ----  s---  s---  s---  siud
-api_providers           ----  s---  s---  si--  siud
-api_providers, inactive ----  ----  ----  siu-  siud
-api_providers, same key ----  s---  s---  s---  siud
+api_providers           ----  s---  s---  si-d  siud
+api_providers, inactive ----  ----  ----  siud  siud
+api_providers, same key ----  s---  s---  s--d  siud
 character_cards         ----  ----  ----  ----  siud
 characters              ----  siud  ----  s---  siud
 characters, public      ----  siud  s---  s---  siud
@@ -42,6 +42,7 @@ memories                ----  si-d  ----  ----  siud
 memory_facts            ----  siud  ----  ----  siud
 messages                ----  si--  ----  ----  siud
 model_cooldowns         ----  ----  ----  s---  siud
+model_rests             ----  s---  s---  s---  ----
 profiles                ----  siu-  ----  s---  siud
 prompt_templates        ----  ----  ----  s---  siud
 provider_settings       ----  ----  ----  s---  ----
@@ -62,11 +63,12 @@ EXPECTED = {
     for line in _LINES
 }
 
-PRIVATE = {"forgotten_facts", "system_settings"}
+PRIVATE = {"forgotten_facts", "given_secrets", "system_settings"}
 """The relations that the Data API does not know."""
 
 GRANTS = """
 api_models: delete, insert, select, update
+api_providers: delete
 api_providers: insert(auth_header_name, auth_scheme, base_url, display_name, is_active, name,
     secret_name)
 api_providers: select(display_name, id, is_active, name)
@@ -88,6 +90,7 @@ memory_facts: update(content, pinned)
 messages: insert(content, conversation_id, id, message_type, sender)
 messages: select
 model_cooldowns: select
+model_rests: select
 profiles: insert(display_name, id)
 profiles: select
 profiles: update(display_name)
@@ -105,7 +108,7 @@ user_roles: select
 
 POLICIES = """
 api_models_select api_models_insert api_models_update api_models_delete
-api_providers_select api_providers_insert api_providers_update
+api_providers_select api_providers_insert api_providers_update api_providers_delete
 characters_select characters_insert characters_update characters_delete
 conversation_summaries_select conversation_summaries_delete
 conversations_select conversations_insert conversations_update conversations_delete
@@ -143,11 +146,11 @@ FUNCTIONS = {
         private.character_facts private.cool_down private.course_refusal private.covered
         private.forget_summary_from private.history private.is_public_host private.is_retention
         private.is_spent private.limits_for private.members private.models_for private.named_at
-        private.named_member private.others private.reached_limit private.record_interaction
-        private.record_usage private.remember private.remember_safely private.remembered
-        private.replay private.speaker private.summary_of private.tier_of private.token_ratios
-        private.touch_fact private.touch_updated_at private.usage_grouped private.usage_sums
-        private.why_refused private.written_before
+        private.named_member private.others private.reached_limit private.record_given_secret
+        private.record_interaction private.record_usage private.remember private.remember_safely
+        private.remembered private.replay private.speaker private.summary_of private.tier_of
+        private.token_ratios private.touch_fact private.touch_updated_at private.usage_grouped
+        private.usage_sums private.why_refused private.written_before
     """,
 }
 """All functions, by those who may execute them."""
@@ -291,7 +294,8 @@ def message(stack: Stack, owner: User) -> dict[str, Any]:
 
 
 def cooldown(stack: Stack, **more: Any) -> dict[str, Any]:
-    return {"scope": "model", "key": uuid4().hex, "until": "2027-01-01", "reason": "r"}
+    row = {"scope": "model", "key": uuid4().hex, "until": "2027-01-01", "reason": "r"}
+    return row | more
 
 
 def resting(stack: Stack, owner: User) -> dict[str, Any]:
@@ -301,6 +305,16 @@ def resting(stack: Stack, owner: User) -> dict[str, Any]:
         list(row.values()),
     )
     return {"key": row["key"]}
+
+
+def model_at_rest(stack: Stack, *_: object) -> dict[str, Any]:
+    row = model(stack)
+    rest = cooldown(stack, key=f"openrouter:{row['model_key']}")
+    stack.db.execute(
+        "insert into model_cooldowns (scope, key, until, reason) values (%s, %s, %s, %s)",
+        list(rest.values()),
+    )
+    return {"model_id": stack.insert("api_models", **row)}
 
 
 def calibrated(stack: Stack, owner: User) -> dict[str, Any]:
@@ -391,6 +405,11 @@ ROWS = {
         lambda s, o: inserted(s, "messages", **message(s, o)), message, {"content": "Bye."}
     ),
     "model_cooldowns": Row(resting, lambda s, o: cooldown(s), {"until": "2026-01-01"}),
+    "model_rests": Row(
+        model_at_rest,
+        lambda s, o: {"model_id": str(uuid4()), "until": "2027-01-01"},
+        {"until": "2026-01-01"},
+    ),
     "profiles": Row(lambda s, o: {"id": o.id}, without_profile, {"display_name": "Bob"}),
     "prompt_templates": Row(
         lambda s, o: inserted(s, "prompt_templates", **template()),
@@ -422,7 +441,7 @@ ROWS = {
 
 BEHIND = {"provider_settings": "api_providers"}
 """Where the rows of a view are that shows nothing to the owner of the database."""
-VIEWS = {"system_config", *BEHIND}
+VIEWS = {"model_rests", "system_config", *BEHIND}
 
 
 class Trial:
@@ -590,6 +609,44 @@ class TestDefaultModel:
         assert self.default(stack) == before
 
 
+class TestProvidersThatGo:
+    """An admin removes a provider, and no key goes elsewhere by it."""
+
+    @pytest.fixture
+    def api(self, stack: Stack) -> Iterator[httpx.Client]:
+        admin = stack.user()
+        promoted(stack, admin)
+        with stack.data_api(admin) as api:
+            yield api
+
+    def test_its_key_is_not_given_again(self, stack: Stack, api: httpx.Client) -> None:
+        row = provider()
+        assert api.post("/api_providers", json=row).is_success
+        assert api.delete("/api_providers", params={"name": f"eq.{row['name']}"}).is_success
+        assert stack.all("select from api_providers where name = %s", row["name"]) == []
+        again = row | {"base_url": "https://elsewhere.example"}
+        assert refused(api.post("/api_providers", json=again))
+
+    def test_a_key_that_was_replaced_is_not_given_either(
+        self, stack: Stack, api: httpx.Client
+    ) -> None:
+        row = provider()
+        stack.insert("api_providers", **row)
+        other = {"secret_name": f"OTHER_{row['secret_name']}"}
+        stack.db.execute(
+            "update api_providers set secret_name = %s where name = %s",
+            (other["secret_name"], row["name"]),
+        )
+        for name in (row["secret_name"], other["secret_name"]):
+            assert refused(api.post("/api_providers", json=provider(secret_name=name)))
+
+    def test_one_with_models_stays(self, stack: Stack, api: httpx.Client) -> None:
+        answer = api.delete("/api_providers", params={"name": "eq.openrouter"})
+        assert answer.status_code == 409
+        assert answer.json()["code"] == "23503"
+        assert stack.all("select from api_providers where name = 'openrouter'")
+
+
 class TestPrivateSchema:
     @pytest.fixture
     def database(self, stack: Stack) -> Iterator[Connection]:
@@ -609,6 +666,7 @@ class TestPrivateSchema:
             "select private.limits_for(gen_random_uuid())",
             "select private.forget_summary_from(gen_random_uuid(), 0)",
             "select * from private.forgotten_facts",
+            "select * from private.given_secrets",
         ],
     )
     def test_is_closed(self, database: Connection, role: str, query: str) -> None:

@@ -357,6 +357,7 @@ class TestPostgres:
     def test_the_snapshot_brings_everything_back(self, stack: Stack, snapshot: Snapshot) -> None:
         user = stack.user("Ann")
         stack.conversation(user, "Hello.", "Welcome.")
+        stack.db.execute("delete from api_models")
         stack.db.execute("delete from api_providers")
         stack.register_worker("http://127.0.0.1:1")
         snapshot.restore()

@@ -4,9 +4,13 @@ import { config } from "../config.js";
 import { EventSourceParserStream } from "../vendor/eventsource/stream.js";
 
 const SILENCE_MS = 45_000; // A silent stream carries a comment every ten seconds.
+const FAILED = "That did not work. Try again in a moment, or load the page again.";
+const SIGNED_OUT = "You are signed out. Sign in again to go on.";
 const UNREACHABLE = "The service cannot be reached. Check your connection, then try again.";
 
-export const supabase = globalThis.supabase.createClient(
+const { createClient, isAuthError } = globalThis.supabase;
+
+export const supabase = createClient(
   config.supabaseUrl || location.origin,
   config.publishableKey,
   { auth: { flowType: "pkce", detectSessionInUrl: false } },
@@ -28,18 +32,32 @@ export class Dropped extends Refused {
   }
 }
 
+/** The person's token is missing or not taken any more. */
+class SignedOut extends Refused {
+  constructor() {
+    super(SIGNED_OUT, "unauthorized");
+  }
+}
+
 const SENTENCES = {
-  23505: "That is there already.",
+  23503: "Something still uses it. Remove that first.",
+  23505: "That is there already. Choose another name.",
   23514: "That value is not allowed. Correct it and try again.",
   42501: "You may not do that. Ask an admin if you should.",
+  invalid_credentials: "Email or password is wrong. Try again, or create an account.",
+  user_already_exists: "There is an account with this email. Sign in instead.",
+  email_not_confirmed: "Open the link in the email we sent, then sign in.",
+  over_request_rate_limit: "That was too often. Wait a minute, then try again.",
 };
 
 /** What a query of the Data API or a call of Auth returns; `Refused` where it fails. */
 export async function data(query) {
-  const { data, error } = await query;
+  const { data, error, status } = await query;
   if (!error) return data;
   if (/fetch|network/i.test(error.message)) throw new Dropped();
-  throw new Refused(SENTENCES[error.code] ?? `${error.message.replace(/\.?$/, ".")}`, error.code);
+  if (status === 401) throw new SignedOut();
+  const sentence = SENTENCES[error.code] ?? (isAuthError(error) ? error.message.replace(/\.?$/, ".") : FAILED);
+  throw new Refused(sentence, error.code);
 }
 
 /** The answer of `roleplay_chat` to an action that is no turn. */
@@ -82,7 +100,7 @@ export async function* turn(body, signal) {
 async function post(body, signal) {
   const { data } = await supabase.auth.getSession();
   const token = data.session?.access_token;
-  if (!token) throw new Refused("You are signed out. Sign in again to go on.", "unauthorized");
+  if (!token) throw new SignedOut();
   let response;
   try {
     response = await fetch(`${config.functionsUrl}/roleplay_chat`, {
@@ -96,19 +114,11 @@ async function post(body, signal) {
     throw new Dropped();
   }
   if (response.ok) return response;
+  if (response.status === 401) throw new SignedOut();
   const envelope = await response.json().catch(() => ({}));
   throw new Refused(
     envelope.error ?? `The service answered ${response.status}. Try again in a moment.`,
     envelope.code ?? "",
     Number(response.headers.get("Retry-After")) || 0,
   );
-}
-
-/** The health of the worker as `system_config` has it: {state, text}. */
-export function workerHealth(record, now = Date.now()) {
-  if (!record) return { state: "none", text: "No worker is known" };
-  const age = Math.abs(now - Date.parse(record.lastChecked ?? record.lastCheck));
-  if (!(age < 120_000)) return { state: "stale", text: "Worker not checked lately" };
-  if (record.isHealthy !== true) return { state: "down", text: "Worker is away" };
-  return { state: "up", text: `Worker is ready (${record.responseTimeMs ?? record.responseTime} ms)` };
 }

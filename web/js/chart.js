@@ -64,6 +64,7 @@ class Chart extends HTMLElement {
       {
         width: Math.max(this.clientWidth, 100),
         height: HEIGHT,
+        padding: [8, 18, 0, 0],
         legend: { show: false },
         cursor: { show: false },
         // Half a step of room, for bars stand in the middle.
@@ -75,10 +76,11 @@ class Chart extends HTMLElement {
           {
             ...axis,
             grid: { show: false },
+            size: 28,
             space: 60,
             values: (_, ticks) => ticks.map((tick) => shown.format(tick * 1000)),
           },
-          { ...axis, size: 58, values: (_, ticks) => ticks.map(format) },
+          { ...axis, size: 52, values: (_, ticks) => ticks.map(format) },
         ],
         series: [{}, ...looks],
       },

@@ -3,10 +3,9 @@
 import { html, nothing } from "../vendor/lit/lit-html.js";
 import { Refused } from "./backend.js";
 import * as panel from "./console.js";
+import { doing } from "./page.js";
 import { modal } from "./parts.js";
 
-const { doing } = panel;
-const close = () => panel.set({ dialog: null });
 const TASKS = { roleplay: "roleplay", storytelling: "chat", prompt_enhancement: "chat" };
 const OBJECTS = {
   input_defaults: ["Sent with every request", '{"max_tokens": 400, "temperature": 0.9}'],
@@ -16,7 +15,7 @@ const OBJECTS = {
 
 export function dialog(state) {
   if (!state.dialog) return nothing;
-  return state.dialog.name === "model" ? modelForm(state) : providerForm();
+  return { model: modelForm, provider: providerForm, "known provider": knownProviderForm }[state.dialog.name](state);
 }
 
 function object(label, text) {
@@ -52,7 +51,6 @@ function modelForm(state) {
     </label>`;
   return modal(row ? `Edit ${row.display_name}` : "Add a model", html`
     <form class="fields" @submit=${save}>
-      ${state.trouble ? html`<p class="error" role="alert">${state.trouble}</p>` : nothing}
       ${field("display_name", "Name")}
       ${field("model_key", "What the provider calls it", { placeholder: "author/model" })}
       ${row ? nothing : html`
@@ -76,11 +74,10 @@ function modelForm(state) {
           ? html`<button type="button" class="danger" @click=${doing(() => panel.deleteModel(row))}>Delete this model</button>`
           : nothing}
       </div>
-    </form>`, close);
+    </form>`, state);
 }
 
-function providerForm() {
-  const { trouble } = panel.state;
+function providerForm(state) {
   const save = doing(async (event) => {
     event.preventDefault();
     const given = Object.fromEntries(new FormData(event.target));
@@ -89,7 +86,6 @@ function providerForm() {
   });
   return modal("Add a provider", html`
     <form class="fields" @submit=${save}>
-      ${trouble ? html`<p class="error" role="alert">${trouble}</p>` : nothing}
       <label>Name <input name="display_name" required /></label>
       <label>Short name <input name="name" required pattern="[a-z0-9_\\-]+" placeholder="lower-case" /></label>
       <label>Address <input name="base_url" type="url" required placeholder="https://…/v1" /></label>
@@ -104,5 +100,28 @@ function providerForm() {
       <label>Variable that holds the key <input name="secret_name" placeholder="NAME_API_KEY" /></label>
       <p class="quiet">The variable is set where the functions run. One that another provider uses cannot be named.</p>
       <div class="choices"><button class="primary">Save</button></div>
-    </form>`, close);
+    </form>`, state);
+}
+
+function knownProviderForm(state) {
+  const { row } = state.dialog;
+  const used = state.models.filter((model) => model.provider_id === row.id).length;
+  const save = doing(async (event) => {
+    event.preventDefault();
+    await panel.changeProvider(row, Object.fromEntries(new FormData(event.target)));
+  });
+  return modal(`Edit ${row.display_name}`, html`
+    <form class="fields" @submit=${save}>
+      <label>Name <input name="display_name" .value=${row.display_name} required /></label>
+      <p class="quiet">The address and the key are set once: operators change them with the secret key.
+        ${used
+          ? `It can be deleted when its ${used === 1 ? "model is" : `${used} models are`} gone.`
+          : "A key that was given to it cannot be given to another provider afterwards."}</p>
+      <div class="choices">
+        <button class="primary">Save</button>
+        ${used
+          ? nothing
+          : html`<button type="button" class="danger" @click=${doing(() => panel.deleteProvider(row))}>Delete this provider</button>`}
+      </div>
+    </form>`, state);
 }

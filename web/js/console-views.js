@@ -1,14 +1,16 @@
 // What the console looks like, given its state.
 
 import { html, nothing } from "../vendor/lit/lit-html.js";
-import { workerHealth } from "./backend.js";
+import { repeat } from "../vendor/lit/directives/repeat.js";
+import { workerHealth } from "./availability.js";
 import "./chart.js";
 import { dialog } from "./console-dialogs.js";
 import * as panel from "./console.js";
 import * as figures from "./figures.js";
+import { doing, openDialog, redraw } from "./page.js";
+import { alert, health, loading } from "./parts.js";
 import { signInForm, signOut } from "./session.js";
 
-const { doing } = panel;
 const whole = new Intl.NumberFormat();
 const short = new Intl.NumberFormat(undefined, { notation: "compact" });
 const dollars = new Intl.NumberFormat(undefined, { style: "currency", currency: "USD", currencyDisplay: "narrowSymbol", maximumFractionDigits: 4 });
@@ -18,8 +20,8 @@ const inSeconds = (ms) => (ms === null ? "–" : `${(ms / 1000).toFixed(1)} s`);
 const inPercent = (share) => (share === null ? "–" : percent.format(share));
 
 export function page(state) {
-  if (!state.ready) return html`<main class="welcome"><div><p class="quiet">Loading …</p>${trouble(state)}</div></main>`;
-  if (!state.me) return signInForm(panel.redraw, "Console");
+  if (!state.ready) return loading(state);
+  if (!state.me) return signInForm(redraw, "Console");
   if (!state.me.isAdmin) return closed(state);
   return html`
     <a class="skip" href="#content">Skip to the content</a>
@@ -32,8 +34,8 @@ export function page(state) {
       <span class="quiet">${state.me.name}</span>
       <button class="link" @click=${signOut}>Sign out</button>
     </header>
-    <main class="console" id="content">
-      ${trouble(state)} ${activity(state)} ${workers(state)} ${models(state)} ${providers(state)}
+    <main class="console" id="content" tabindex="-1" data-refuge="#content">
+      ${state.dialog ? nothing : alert(state)} ${activity(state)} ${workers(state)} ${models(state)} ${providers(state)}
     </main>
     <p class="unseen" role="status">${state.said}</p>
     ${dialog(state)}
@@ -51,12 +53,6 @@ const closed = (state) => html`
     </div>
   </main>`;
 
-const trouble = (state) =>
-  state.trouble
-    ? html`<div class="error" role="alert"><p>${state.trouble}</p>
-        <div class="choices"><button @click=${() => panel.set({ trouble: "" })}>Dismiss</button></div></div>`
-    : nothing;
-
 // --- activity -------------------------------------------------------------------------------
 
 function activity(state) {
@@ -68,7 +64,7 @@ function activity(state) {
     ["Turns", whole.format(top.turns)],
     ["Answered", inPercent(top.answered)],
     ["Half within", inSeconds(top.half)],
-    ["95 % within", inSeconds(top.most)],
+    ["95% within", inSeconds(top.most)],
     ["Tokens", short.format(top.tokens)],
     ["Cost", dollars.format(top.cost)],
   ];
@@ -88,7 +84,7 @@ function activity(state) {
       <div class="charts">
         ${chart("Turns by outcome", [["Answered", "--c1"], ["Cut off or stopped", "--c2"], ["Failed", "--c3"]],
           figures.turnsByEnd(turns, period, now), true, (value) => short.format(value))}
-        ${chart("Time of a reply", [["Half within", "--c1"], ["95 % within", "--c2"]],
+        ${chart("Time of a reply", [["Half within", "--c1"], ["95% within", "--c2"]],
           figures.latency(calls, period, now), false, (value) => `${value} s`)}
         ${chart("Tokens", [["Read", "--c1"], ["Written", "--c2"]],
           figures.tokens(calls, period, now), true, (value) => short.format(value))}
@@ -96,7 +92,7 @@ function activity(state) {
           figures.cost(calls, period, now), true, (value) => `$${short.format(value)}`)}
       </div>
       <h3>Calls by model</h3>
-      ${table(["Model", "Calls", "Well", "First words", "Half within", "95 % within", "Tokens", "Cost"],
+      ${table(["Model", "Calls", "Well", "First words", "Half within", "95% within", "Tokens", "Cost"],
         figures.byModel(calls).map((line) => html`
           <tr><th scope="row">${line.name}</th><td>${whole.format(line.calls)}</td><td>${inPercent(line.well)}</td>
             <td>${inSeconds(line.first)}</td><td>${inSeconds(line.half)}</td><td>${inSeconds(line.most)}</td>
@@ -128,8 +124,8 @@ function chart(title, series, data, bars, format) {
     </figure>`;
 }
 
-const table = (heads, rows, none, kind = "") =>
-  rows.length
+const table = (heads, rows, none = "", kind = "") =>
+  !none || rows.length
     ? html`<div class="scroll" tabindex="0" role="group" aria-label=${`Table: ${heads[0]}`}>
         <table class=${kind}>
           <thead><tr>${heads.map((head) => html`<th scope="col">${head || html`<span class="unseen">Actions</span>`}</th>`)}</tr></thead>
@@ -148,21 +144,38 @@ function workers(state) {
   return html`
     <section id="workers" aria-labelledby="workers-title">
       <h2 id="workers-title">Workers</h2>
-      ${table(["Worker", "State", "Address", "Checked", "Trouble"], names.map((name) => {
-        const { state: health, text } = workerHealth(cache[name]);
-        return html`
-          <tr><th scope="row">${name}</th>
-            <td><span class="health" data-state=${health}><span aria-hidden="true"></span>${text}</span></td>
-            <td>${addresses[name] ?? "–"}</td>
-            <td>${cache[name] ? clock.format(new Date(cache[name].lastChecked ?? cache[name].lastCheck)) : "never"}</td>
-            <td>${cache[name]?.healthError ?? "–"}</td></tr>`;
-      }), "No worker is registered. It registers itself when it starts.")}
+      ${table(["Worker", "State", "Since", "Checked", "Address", "Trouble"], names.map((name) => html`
+        <tr><th scope="row">${name}</th>
+          <td>${health(workerHealth(cache[name]))}</td>
+          <td>${at(cache[name]?.since)}</td>
+          <td>${at(cache[name]?.lastChecked ?? cache[name]?.lastCheck)}</td>
+          <td>${addresses[name] ?? "–"}</td>
+          <td>${cache[name]?.healthError ?? cache[name]?.probeError ?? "–"}</td></tr>`),
+        "No worker is registered. It registers itself when it starts.")}
+      ${names.some((name) => cache[name]?.history?.length)
+        ? html`<div class="charts">${names.filter((name) => cache[name]?.history?.length).map((name) => history(name, cache[name]))}</div>`
+        : nothing}
       <h3>Resting now</h3>
       ${table(["What", "Which", "Until", "Why", "Failures"], state.cooldowns.map((row) => html`
-        <tr><th scope="row">${row.scope}</th><td>${row.key}</td><td>${clock.format(new Date(row.until))}</td>
-          <td>${row.reason}</td><td>${row.failures}</td></tr>`),
+        <tr><th scope="row">${row.scope}</th><td>${row.key}</td><td>${at(row.until)}</td>
+          <td>${row.reason.replaceAll("_", " ")}</td><td>${row.failures}</td></tr>`),
         "Nothing rests: every model may be asked.")}
     </section>`;
+}
+
+const at = (time) => (time ? clock.format(new Date(time)) : "–");
+
+function history(name, record) {
+  const data = figures.probes(record);
+  const good = record.history.filter((ms) => ms !== null).length;
+  return html`
+    <figure>
+      <figcaption>Last checks of ${name}
+        <span class="key"><span class="k1">Time to answer</span><span class="k3">No answer</span></span>
+      </figcaption>
+      <rp-chart role="img" aria-label=${`Last checks of ${name}. ${good} of ${record.history.length} were answered.`}
+        .options=${{ data, bars: true, format: (value) => `${value} ms`, colours: ["--c1", "--c3"] }}></rp-chart>
+    </figure>`;
 }
 
 // --- models and providers -------------------------------------------------------------------
@@ -172,12 +185,12 @@ function models(state) {
   return html`
     <section id="models" aria-labelledby="models-title">
       <div class="head"><h2 id="models-title">Models</h2>
-        <button class="primary" @click=${() => panel.set({ dialog: { name: "model", row: null } })}>Add a model</button>
+        <button class="primary" @click=${() => openDialog("model", { row: null })}>Add a model</button>
       </div>
       ${[...tasks].map(([task, rows]) => html`
         <h3>${task.replaceAll("_", " ")}</h3>
         ${table(["Model", "Provider", "State", "Order", ""],
-          rows.map((model, index) => modelRow(state, model, index, rows.length)), "")}`)}
+          repeat(rows, ({ id }) => id, (model, index) => modelRow(state, model, index, rows.length)))}`)}
     </section>`;
 }
 
@@ -191,8 +204,8 @@ function modelRow(state, model, index, count) {
       <td>${provider?.display_name ?? "–"}${provider?.is_active === false ? html`<small>switched off</small>` : nothing}</td>
       <td>${model.is_default ? html`<strong class="badge">Default</strong>` : model.is_active ? "Active" : "Off"}</td>
       <td class="order">${classifier ? nothing : html`
-        <button aria-label=${`${name}: earlier`} ?disabled=${index === 0} @click=${doing(() => panel.moveModel(model, -1))}>↑</button>
-        <button aria-label=${`${name}: later`} ?disabled=${index === count - 1} @click=${doing(() => panel.moveModel(model, 1))}>↓</button>`}
+        <button id=${panel.moverId(model, -1)} aria-label=${`${name}: earlier`} ?disabled=${index === 0} @click=${doing(() => panel.moveModel(model, -1))}>↑</button>
+        <button id=${panel.moverId(model, 1)} aria-label=${`${name}: later`} ?disabled=${index === count - 1} @click=${doing(() => panel.moveModel(model, 1))}>↓</button>`}
       </td>
       <td class="actions">${classifier ? html`<small>Set up with the secret key</small>` : html`
         ${model.is_active && !model.is_default
@@ -201,7 +214,7 @@ function modelRow(state, model, index, count) {
         ${model.is_default ? nothing : html`
           <button aria-label=${`${model.is_active ? "Switch off" : "Switch on"} ${name}`}
             @click=${doing(() => panel.changeModel(model, { is_active: !model.is_active }))}>${model.is_active ? "Switch off" : "Switch on"}</button>`}
-        <button aria-label=${`Edit ${name}`} @click=${() => panel.set({ dialog: { name: "model", row: model } })}>Edit</button>`}
+        <button aria-label=${`Edit ${name}`} @click=${() => openDialog("model", { row: model })}>Edit</button>`}
       </td>
     </tr>`;
 }
@@ -210,7 +223,7 @@ function providers(state) {
   return html`
     <section id="providers" aria-labelledby="providers-title">
       <div class="head"><h2 id="providers-title">Providers</h2>
-        <button class="primary" @click=${() => panel.set({ dialog: { name: "provider" } })}>Add a provider</button>
+        <button class="primary" @click=${() => openDialog("provider")}>Add a provider</button>
       </div>
       ${table(["Provider", "Address", "Key", "State", ""], state.providers.map((row) => html`
         <tr data-inactive=${!row.is_active}>
@@ -221,9 +234,10 @@ function providers(state) {
           <td class="actions">
             <button aria-label=${`${row.is_active ? "Switch off" : "Switch on"} ${row.display_name}`}
               @click=${doing(() => panel.changeProvider(row, { is_active: !row.is_active }))}>${row.is_active ? "Switch off" : "Switch on"}</button>
+            <button aria-label=${`Edit ${row.display_name}`} @click=${() => openDialog("known provider", { row })}>Edit</button>
           </td>
         </tr>`), "There is no provider yet.")}
       <p class="quiet">A key is named after the environment variable that holds it and never shown. The
-        address and the key of a provider are set once; operators change them with the secret key.</p>
+        address and the key of a provider are set once: operators change them with the secret key.</p>
     </section>`;
 }

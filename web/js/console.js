@@ -1,16 +1,16 @@
 // The console: what admins see and change. All of it goes through the Data API with the admin's own
 // token; row level security says what that is.
 
-import { render } from "../vendor/lit/lit-html.js";
-import { Refused, data, supabase } from "./backend.js";
+import { data, supabase } from "./backend.js";
 import { page } from "./console-views.js";
 import { PERIODS } from "./figures.js";
+import { doing, drawn, set, show } from "./page.js";
 import { onUser, whoAmI } from "./session.js";
 
 const PAGE = 1000;
 const PAGES = 20;
 
-export const state = {
+const state = {
   ready: false,
   me: null,
   period: "6 hours",
@@ -23,34 +23,9 @@ export const state = {
   config: {},
   cooldowns: [],
   dialog: null,
-  trouble: "",
+  trouble: null, // {sentence, code} of what went wrong last
   said: "",
 };
-
-const root = document.getElementById("app");
-
-export function redraw() {
-  render(page(state), root);
-  root.querySelector("dialog:not([open])")?.showModal();
-}
-
-export function set(changes) {
-  Object.assign(state, changes);
-  redraw();
-}
-
-/** What an element is to do when used; what goes wrong is told. */
-export function doing(action) {
-  return async (event) => {
-    try {
-      await action(event);
-    } catch (error) {
-      if (!(error instanceof Refused)) console.error(error);
-      const sentence = error instanceof Refused ? error.message : "Something went wrong. Load the page again.";
-      set({ trouble: sentence });
-    }
-  };
-}
 
 async function all(query) {
   const rows = [];
@@ -63,8 +38,10 @@ async function all(query) {
 }
 
 let asked = 0;
+let answered = 0;
 
-export async function load() {
+/** Reads everything anew. What was asked for last is shown; when that fails, what was asked before. */
+async function load() {
   const mine = ++asked;
   const now = Date.now() / 1000;
   const since = new Date((now - PERIODS[state.period].span) * 1000).toISOString();
@@ -83,14 +60,16 @@ export async function load() {
     data(supabase.from("system_config").select("config").maybeSingle()),
     data(supabase.from("model_cooldowns").select("*").gt("until", new Date().toISOString()).order("until")),
   ]);
-  if (mine !== asked) return; // Newer rows are on their way, or there.
+  if (mine < answered) return;
+  answered = mine;
   const cut = Math.max(turns.length, calls.length) === PAGE * PAGES;
   set({ now, turns, calls, providers, models, cooldowns, cut, config: system?.config ?? {}, ready: true });
 }
 
+/** Waits for a change, says what was done, and reads everything again. */
 async function changed(query, said) {
   await data(query);
-  set({ trouble: "", said, dialog: null });
+  set({ trouble: null, said, dialog: null });
   await load();
 }
 
@@ -119,9 +98,15 @@ export async function moveModel(model, by) {
       await data(supabase.from("api_models").update({ priority: index + 1 }).eq("id", each.id));
     }
   }
-  set({ trouble: "", said: `${model.display_name} is number ${from + by + 1} now.` });
+  set({ trouble: null, said: `${model.display_name} is number ${from + by + 1} now.` });
   await load();
+  await drawn();
+  // The row moved and took its buttons along: the same one can be pressed again.
+  const [same, other] = [by, -by].map((each) => document.getElementById(moverId(model, each)));
+  (same?.disabled ? other : same)?.focus();
 }
+
+export const moverId = (model, by) => `${by < 0 ? "earlier" : "later"}-${model.id}`;
 
 export const changeProvider = (provider, changes) =>
   changed(supabase.from("api_providers").update(changes).eq("id", provider.id), `${provider.display_name} was changed.`);
@@ -129,14 +114,19 @@ export const changeProvider = (provider, changes) =>
 export const addProvider = (row) =>
   changed(supabase.from("api_providers").insert(row), `${row.display_name} was added.`);
 
+export const deleteProvider = (provider) =>
+  changed(supabase.from("api_providers").delete().eq("id", provider.id), `${provider.display_name} was deleted.`);
+
 export const choosePeriod = (period) => {
   set({ period });
   return load();
 };
 
+show(state, page);
+
 onUser(
   doing(async (user) => {
-    set({ ready: false, me: null });
+    set({ ready: false, me: null, dialog: null, trouble: null });
     if (!user) return set({ ready: true });
     const me = await whoAmI(user);
     set({ me, ready: !me.isAdmin });
@@ -147,4 +137,3 @@ onUser(
 setInterval(() => {
   if (state.me?.isAdmin && !state.dialog && document.visibilityState === "visible") doing(load)();
 }, 30_000);
-redraw();

@@ -17,7 +17,7 @@ export function percentile(values, share) {
 }
 
 /** Beginnings of the steps (Unix seconds), and the rows of each. */
-export function steps(rows, { span, step }, now) {
+function steps(rows, { span, step }, now) {
   const last = Math.floor(now / step) * step;
   const times = Array.from({ length: span / step }, (_, index) => last - span + step * (index + 1));
   const inside = times.map(() => []);
@@ -62,6 +62,21 @@ export function tokens(calls, period, now) {
 export function cost(calls, period, now) {
   const { times, inside } = steps(calls, period, now);
   return [times, inside.map((rows) => sum(rows.map((row) => row.cost_usd)))];
+}
+
+const PROBE_SECONDS = 60; // between two probes of a worker
+const PROBES = 30; // that its record has at most
+
+/**
+ * Times, then milliseconds of a worker's last probes that were answered, then of those that failed:
+ * these took no time; they are drawn as high as the longest, or as one.
+ */
+export function probes({ history, lastChecked, lastCheck }) {
+  const last = Date.parse(lastChecked ?? lastCheck) / 1000;
+  const times = Array.from({ length: PROBES }, (_, index) => last - (PROBES - 1 - index) * PROBE_SECONDS);
+  const top = Math.max(...history.map((ms) => ms ?? 0)) || 1;
+  const known = [...Array(PROBES).fill(0), ...history].slice(-PROBES);
+  return [times, known.map((ms) => ms ?? 0), known.map((ms) => (ms === null ? top : 0))];
 }
 
 /** One line for each model that was asked, the busiest first. */

@@ -1,6 +1,11 @@
 // Small pieces that more than one view uses.
 
-import { html } from "../vendor/lit/lit-html.js";
+import { html, nothing } from "../vendor/lit/lit-html.js";
+import { closeDialog, set } from "./page.js";
+import { signOut } from "./session.js";
+
+// The same request would end the same way.
+const FINAL = new Set(["content_refused", "reply_incomplete", "unauthorized"]);
 
 /** The first letter of a name in one of six colours, always the same for a name. */
 export function avatar(name) {
@@ -9,11 +14,44 @@ export function avatar(name) {
   return html`<span class=${`avatar hue${sum % 6}`} aria-hidden="true">${first.toUpperCase()}</span>`;
 }
 
-/** A dialog that closes with Escape, its button, or `close`. */
-export const modal = (title, content, close) => html`
-  <dialog aria-label=${title} @close=${close}>
+/** A dialog that closes with Escape or its button; what goes wrong while it is open is told in it. */
+export const modal = (title, content, state) => html`
+  <dialog aria-label=${title} @close=${({ target }) => target.isConnected && closeDialog()}>
     <header><h2>${title}</h2>
       <button class="link" @click=${({ target }) => target.closest("dialog").close()}>Close</button>
     </header>
-    ${content}
+    ${alert(state)} ${content}
   </dialog>`;
+
+const ADVICE = {
+  no_model_available: "Or choose another model above.",
+  content_refused: "Say it differently, or talk of something else.",
+};
+
+/** What went wrong last, and what to do; `again` sends the request once more. */
+export function alert({ trouble }, again = null) {
+  if (!trouble) return nothing;
+  const { sentence, code, body } = trouble;
+  return html`
+    <div class="error" role="alert">
+      <p>${sentence} ${ADVICE[code] ?? ""}</p>
+      <div class="choices">
+        ${code === "unauthorized" ? html`<button @click=${signOut}>Sign in again</button>` : nothing}
+        ${again && body && !FINAL.has(code) ? html`<button @click=${again}>Try again</button>` : nothing}
+        <button @click=${() => set({ trouble: null })}>Dismiss</button>
+      </div>
+    </div>`;
+}
+
+/** What the page shows until everything is there. */
+export const loading = (state) => html`
+  <main class="welcome">
+    ${state.trouble
+      ? html`<div class="card">${alert(state)}
+          <button class="primary" @click=${() => location.reload()}>Load the page again</button></div>`
+      : html`<p class="quiet">Loading …</p>`}
+  </main>`;
+
+/** A sign of a worker's health with its words. */
+export const health = ({ state, text }) =>
+  html`<span class="health" data-state=${state}><span aria-hidden="true"></span>${text}</span>`;

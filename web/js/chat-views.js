@@ -3,19 +3,22 @@
 import { html, nothing } from "../vendor/lit/lit-html.js";
 import { live } from "../vendor/lit/directives/live.js";
 import { repeat } from "../vendor/lit/directives/repeat.js";
-import { workerHealth } from "./backend.js";
-import * as chat from "./chat.js";
-import { dialog } from "./dialogs.js";
-import { avatar } from "./parts.js";
+import { WORKER, choices, standard, workerHealth } from "./availability.js";
+import { dialog } from "./chat-dialogs.js";
+import * as talks from "./conversations.js";
+import { showMemory } from "./memory.js";
+import { doing, drawn, openDialog, redraw, set } from "./page.js";
+import { alert, avatar, health, loading } from "./parts.js";
 import "./prose.js";
 import { signInForm, signOut } from "./session.js";
+import { chosenModel, course, membersOf, nameOf } from "./state.js";
+import * as turns from "./turns.js";
 
-const { doing } = chat;
 const when = new Intl.DateTimeFormat(undefined, { dateStyle: "medium" });
 
 export function page(state) {
-  if (!state.ready) return html`<main class="welcome"><p class="quiet">Loading …</p></main>`;
-  if (!state.me) return signInForm(chat.redraw, "Talk with somebody");
+  if (!state.ready) return loading(state);
+  if (!state.me) return signInForm(redraw, "Talk with somebody");
   return html`
     <a class="skip" href="#message">Skip to the message box</a>
     <div class="shell">
@@ -25,7 +28,7 @@ export function page(state) {
       </main>
       ${state.menu
         ? html`<button class="shade" aria-label="Close the list"
-            @click=${() => chat.set({ menu: false })}></button>`
+            @click=${() => set({ menu: false })}></button>`
         : nothing}
     </div>
     <p class="unseen" role="status">${state.said}</p>
@@ -48,7 +51,7 @@ function side(state) {
         <ul>
           ${repeat(state.characters, ({ id }) => id, (each) => html`
             <li>
-              <button @click=${doing(() => chat.talkWith(each))}>
+              <button @click=${doing(() => talks.talkWith(each))}>
                 ${avatar(each.name)}
                 <span>${each.name}<small>Begin a conversation</small></span>
               </button>
@@ -59,7 +62,7 @@ function side(state) {
             @change=${doing(async ({ target }) => {
               const [file] = target.files;
               target.value = "";
-              if (file) await chat.importCard(file);
+              if (file) await talks.importCard(file);
             })} />
           <strong>Import a character card</strong>
           <small>Choose a .png, .json or .charx file, or drop it anywhere</small>
@@ -75,13 +78,15 @@ function side(state) {
 }
 
 function entry(state, conversation) {
-  const { name = "Somebody" } = chat.characterOf(conversation.character_id) ?? {};
+  const names = membersOf(conversation).map((character) => character.name);
+  const [first = "Somebody"] = names;
+  const name = names.join(", ") || first;
   const current = state.conversation?.id === conversation.id;
   const branched = conversation.parent_conversation_id ? "Branch · " : "";
   return html`
     <li>
-      <button aria-current=${current ? "page" : "false"} @click=${doing(() => chat.open(conversation))}>
-        ${avatar(name)}
+      <button aria-current=${current ? "page" : "false"} @click=${doing(() => talks.open(conversation))}>
+        ${avatar(first)}
         <span>${conversation.title || name}
           <small>${branched}${conversation.title ? `${name} · ` : ""}${when.format(new Date(conversation.updated_at))}</small>
         </span>
@@ -91,10 +96,11 @@ function entry(state, conversation) {
 
 const menuButton = (state) => html`
   <button class="menu" aria-controls="side" aria-expanded=${state.menu} aria-label="Conversations and characters"
-    @click=${() => {
-      chat.set({ menu: true });
-      requestAnimationFrame(() => requestAnimationFrame(() => document.querySelector("#side button")?.focus()));
-    }}>
+    @click=${doing(async () => {
+      set({ menu: true });
+      await drawn();
+      document.querySelector("#side button").focus();
+    })}>
     <svg viewBox="0 0 24 24" aria-hidden="true"><path d="M4 7h16M4 12h16M4 17h10" /></svg>
   </button>`;
 
@@ -104,7 +110,7 @@ const nobody = (state) => html`
     <h2>Who would you like to meet?</h2>
     <div class="people">
       ${state.characters.map((each) => html`
-        <button class="person" @click=${doing(() => chat.talkWith(each))}>
+        <button class="person" @click=${doing(() => talks.talkWith(each))}>
           ${avatar(each.name)}<strong>${each.name}</strong>
           <span>${short(named(each.description, each, state))}</span>
         </button>`)}
@@ -115,24 +121,25 @@ const nobody = (state) => html`
 // --- the open conversation ------------------------------------------------------------------
 
 function open(state) {
-  const character = chat.characterOf(state.conversation.character_id);
-  const name = character?.name ?? "Somebody";
-  const places = chat.course();
+  const members = membersOf(state.conversation);
+  const names = members.map(({ name }) => name).join(", ") || "Somebody";
+  const places = course();
   const earlier = state.messages.length >= state.shown;
   return html`
     <header class="bar">
       ${menuButton(state)}
       <div class="title">
-        <h1>${state.conversation.title || name}</h1>
-        ${worker(state)}
+        <h1>${state.conversation.title || names}</h1>
+        <p>${health(workerHealth(state.health))}</p>
       </div>
       ${picker(state)}
-      <button @click=${doing(chat.showMemory)}>Memory</button>
-      <button @click=${() => chat.set({ dialog: { name: "settings" } })}>Settings</button>
+      <button @click=${() => openDialog("characters")}>Characters</button>
+      <button @click=${doing(showMemory)}>Memory</button>
+      <button @click=${() => openDialog("settings")}>Settings</button>
     </header>
-    <div class="column" tabindex="0" role="region" aria-label="What was said">
-      ${earlier ? html`<button class="link" @click=${doing(chat.showEarlier)}>Show what was said earlier</button>` : nothing}
-      ${places.length || state.turn ? nothing : beginning(state, character)}
+    <div class="column" data-refuge=".column" tabindex="0" role="region" aria-label="What was said">
+      ${earlier ? html`<button class="link" @click=${doing(talks.showEarlier)}>Show what was said earlier</button>` : nothing}
+      ${places.length || state.turn ? nothing : beginning(state, members[0])}
       <ol class="talk">
         ${repeat(places, ({ message }) => message.position, (place, index) => said(state, place, index === places.length - 1))}
         ${state.turn && !state.turn.at ? underway(state, places) : nothing}
@@ -140,35 +147,35 @@ function open(state) {
       ${state.notice ? html`<p class="notice">${state.notice}</p>` : nothing}
       ${trouble(state)}
     </div>
-    ${composer(state, name, places)}
+    ${composer(state, members, places)}
   `;
 }
 
-function worker(state) {
-  const { state: health, text } = workerHealth(state.health);
-  return html`<p class="health" data-state=${health}><span aria-hidden="true"></span>${text}</p>`;
-}
-
 function picker(state) {
-  const { state: health } = workerHealth(state.health);
-  const usable = state.models.filter((model) => model.api_providers?.is_active !== false);
-  const standard = usable.find((model) => model.is_default);
-  const known = ["", chat.WORKER, ...usable.map((model) => model.model_key)];
-  const chosen = known.includes(state.model) ? state.model : "";
-  const option = (key, text) =>
-    html`<option value=${key} ?selected=${key === chosen}>${text}</option>`;
+  const offered = choices(state);
+  const chosen = chosenModel();
+  const [worker, ...models] = offered;
+  const preferred = standard(state.models, offered);
+  const option = (choice) => html`
+    <option value=${choice.key} ?selected=${choice.key === chosen} ?disabled=${choice.closed}>
+      ${choice.name}${choice.why ? ` (${choice.why})` : ""}</option>`;
   return html`
     <label class="picker"><span class="unseen">Who answers</span>
-      <select .value=${live(chosen)} @change=${({ target }) => chat.chooseModel(target.value)}>
-        ${option("", `Default${standard ? ` (${standard.display_name})` : ""}`)}
-        <optgroup label="The team's worker">
-          ${option(chat.WORKER, `Local model${health === "up" ? "" : " (away now, others stand in)"}`)}
-        </optgroup>
-        <optgroup label="Available models">
-          ${usable.map((model) => option(model.model_key, model.display_name))}
-        </optgroup>
+      <select .value=${live(chosen)} @change=${({ target }) => talks.chooseModel(target.value)}>
+        <option value="" ?selected=${!chosen}>Default${preferred ? `: ${preferred.name}` : ""}${preferred?.why ? ` (${preferred.why})` : ""}</option>
+        <optgroup label="The team's worker">${option(worker)}</optgroup>
+        <optgroup label="Models elsewhere">${repeat(models, ({ key }) => key, option)}</optgroup>
       </select>
     </label>`;
+}
+
+/** What is to be said of the chosen model before it is asked. */
+function outlook(state) {
+  const offered = choices(state);
+  const chosen = chosenModel();
+  const asked = chosen ? offered.find(({ key }) => key === chosen) : standard(state.models, offered);
+  if (!asked?.why) return nothing;
+  return html`<p class="quiet outlook">${asked.name}: ${asked.why}. Another model answers meanwhile.</p>`;
 }
 
 function beginning(state, character) {
@@ -182,13 +189,13 @@ function beginning(state, character) {
       <h2>${character.name}</h2>
       <p>${named(character.description, character, state)}</p>
       <div class="choices">
-        <button class="primary" @click=${doing(() => chat.take({ kickoff: true }))}>
+        <button class="primary" @click=${doing(() => turns.take({ kickoff: true }))}>
           Let ${character.name} begin
         </button>
         ${openings.length > 1
           ? openings.map((text, index) => html`
               <button title=${named(text, character, state).slice(0, 300)}
-                @click=${doing(() => chat.take({ kickoff: true, greeting: index }))}>
+                @click=${doing(() => turns.take({ kickoff: true, greeting: index }))}>
                 Opening ${index + 1}
               </button>`)
           : nothing}
@@ -204,9 +211,7 @@ const named = (text, character, state) =>
   text.replace(/\{\{char\}\}|<BOT>/gi, () => character.name).replace(/\{\{user\}\}|<USER>/gi, () => state.me.name);
 
 const author = (state, message) =>
-  message.sender === "user"
-    ? "You"
-    : (chat.characterOf(message.character_id ?? state.conversation.character_id)?.name ?? "Somebody");
+  message.sender === "user" ? "You" : nameOf(message.character_id ?? state.conversation.character_id);
 
 function said(state, { message, versions }, last) {
   const busy = state.turn?.at?.id === message.id;
@@ -233,7 +238,7 @@ function said(state, { message, versions }, last) {
 function tools(state, message, versions, last, answer) {
   const theirs = message.sender === "character";
   const place = versions.findIndex(({ id }) => id === message.id);
-  const turnTo = (index) => doing(() => chat.choose(versions[index]));
+  const turnTo = (index) => doing(() => turns.choose(versions[index]));
   return html`
     <div class="tools" ?data-last=${last}>
       ${versions.length > 1
@@ -245,18 +250,22 @@ function tools(state, message, versions, last, answer) {
         : nothing}
       ${theirs
         ? html`
-            <button @click=${doing(() => chat.take({ action: "regenerate", message_id: message.id }, message))}>Regenerate</button>
-            <button @click=${doing(() => chat.take({ action: "continue", message_id: message.id }, message))}>Continue</button>`
+            <button @click=${doing(() => turns.take({ action: "regenerate", message_id: message.id }, message))}>Regenerate</button>
+            <button @click=${doing(() => turns.take({ action: "continue", message_id: message.id }, message))}>Continue</button>`
         : nothing}
-      <button @click=${() => chat.set({ editing: message.id })}>Edit</button>
-      <button @click=${doing(() => chat.branch(message))}>Branch</button>
-      <button @click=${() => chat.set({ dialog: { name: "delete", message } })}>Delete</button>
+      <button @click=${doing(async () => {
+        set({ editing: message.id });
+        await drawn();
+        document.querySelector(".editor textarea").focus();
+      })}>Edit</button>
+      <button @click=${doing(() => talks.branch(message))}>Branch</button>
+      <button @click=${() => openDialog("delete", { message })}>Delete</button>
       ${answer?.model_used ? html`<small class="model" title=${answer.model_used}>${modelName(state, answer.model_used)}</small>` : nothing}
     </div>`;
 }
 
 function modelName(state, used) {
-  if (used === chat.WORKER) return "Local model";
+  if (used === WORKER) return "Local model";
   if (used === "card:greeting") return "Greeting";
   const key = used.slice(used.indexOf(":") + 1);
   return state.models.find((model) => model.model_key === key)?.display_name ?? key;
@@ -264,17 +273,17 @@ function modelName(state, used) {
 
 function editor(message, mine) {
   const save = (anew) =>
-    doing((event) => chat.edit(message, event.target.closest("form").elements.text.value, anew));
+    doing((event) => turns.edit(message, event.target.closest("form").elements.text.value, anew));
   return html`
     <form class="editor" @submit=${(event) => event.preventDefault()}
-      @keydown=${(event) => event.key === "Escape" && chat.set({ editing: null })}>
+      @keydown=${(event) => event.key === "Escape" && set({ editing: null })}>
       <label><span class="unseen">New text</span>
         <textarea name="text" rows="5" .value=${message.content}></textarea>
       </label>
       <div class="choices">
         ${mine ? html`<button class="primary" @click=${save(true)}>Save and answer anew</button>` : nothing}
         <button class=${mine ? "" : "primary"} @click=${save(false)}>Save</button>
-        <button type="button" @click=${() => chat.set({ editing: null })}>Cancel</button>
+        <button type="button" @click=${() => set({ editing: null })}>Cancel</button>
       </div>
     </form>`;
 }
@@ -283,7 +292,9 @@ function underway(state, places) {
   const { body, text } = state.turn;
   const last = places.at(-1)?.message;
   const mine = body.message && !(last?.sender === "user" && last.content === body.message);
-  const name = chat.characterOf(state.conversation.character_id)?.name ?? "Somebody";
+  const members = membersOf(state.conversation);
+  // Of several it is not known who speaks, until the reply begins.
+  const name = state.turn.speaker || members.length === 1 ? nameOf(state.turn.speaker ?? members[0].id) : "Somebody";
   const draft = body.action === "impersonate";
   return html`
     ${mine ? html`<li class="mine"><article aria-label="You said"><h3>You</h3><rp-prose .text=${body.message}></rp-prose></article></li>` : nothing}
@@ -300,50 +311,52 @@ const waiting = (state) => html`
   <p class="waiting"><span class="dots" aria-hidden="true"><i></i><i></i><i></i></span>
     ${state.turn.note || (state.turn.text ? nothing : "Thinking …")}</p>`;
 
-const ADVICE = {
-  no_model_available: "Or choose another model above.",
-  content_refused: "Say it differently, or talk of something else.",
-  unauthorized: "Sign out and in again.",
-};
+// While a dialog is open, it is told there.
+const trouble = (state) => (state.dialog ? nothing : alert(state, doing(turns.tryAgain)));
 
-function trouble(state) {
-  const what = state.trouble;
-  if (!what) return nothing;
-  const again = what.body && what.code !== "content_refused" && what.code !== "reply_incomplete";
-  return html`
-    <div class="error" role="alert">
-      <p>${what.sentence} ${ADVICE[what.code] ?? ""}</p>
-      <div class="choices">
-        ${again ? html`<button @click=${doing(chat.tryAgain)}>Try again</button>` : nothing}
-        <button @click=${() => chat.set({ trouble: null })}>Dismiss</button>
-      </div>
-    </div>`;
-}
-
-function composer(state, name, places) {
+function composer(state, members, places) {
+  const several = members.length > 1;
+  const whom = several ? "everybody" : (members[0]?.name ?? "Somebody");
   const submit = (event) => {
     event.preventDefault();
-    doing(() => chat.send(state.draft))();
+    doing(() => turns.send(state.draft))();
   };
   const keys = (event) => {
     if (event.key === "Enter" && !event.shiftKey && !event.isComposing) submit(event);
   };
   return html`
-    <form class="composer" @submit=${submit}>
+    <form class="composer" data-refuge="#message" @submit=${submit}>
+      ${outlook(state)}
+      ${several ? speakers(state, members, places) : nothing}
       <div class="box">
-        <label for="message" class="unseen">Message to ${name}</label>
-        <textarea id="message" rows="1" maxlength="8000" placeholder=${`Say something to ${name}`}
+        <label for="message" class="unseen">Message to ${whom}</label>
+        <textarea id="message" rows="1" maxlength="8000" placeholder="Say something"
           .value=${live(state.draft)} @keydown=${keys}
-          @input=${({ target }) => chat.set({ draft: target.value })}></textarea>
+          @input=${({ target }) => set({ draft: target.value })}></textarea>
         ${state.turn
           ? html`<button type="button" class="primary" @click=${() => state.turn?.stop()}>Stop</button>`
           : html`
               ${places.length
                 ? html`<button type="button" class="draft" title="A model drafts what you could say next"
-                    @click=${doing(() => chat.take({ action: "impersonate" }))}>Draft</button>`
+                    @click=${doing(() => turns.take({ action: "impersonate" }))}>Draft</button>`
                 : nothing}
               <button class="primary" ?disabled=${!state.draft.trim()}>Send</button>`}
       </div>
-      <p class="quiet hint">${name} is fictional: a language model writes the replies. Escape stops one.</p>
+      <p class="quiet hint">${several ? "All of them are" : `${whom} is`} fictional: a language model writes the replies. Escape stops one.</p>
     </form>`;
 }
+
+/** Who of several speaks next, and the button that lets them. */
+const speakers = (state, members, places) => html`
+  <div class="speakers">
+    <label>Who speaks
+      <select .value=${live(state.speaker)} @change=${({ target }) => set({ speaker: target.value })}>
+        <option value="">Whom I name, else in turn</option>
+        ${repeat(members, ({ id }) => id, ({ id, name }) => html`<option value=${id}>${name}</option>`)}
+      </select>
+    </label>
+    ${places.length && !state.turn
+      ? html`<button type="button" title="The next one speaks, without a word of yours"
+          @click=${doing(() => turns.take({ kickoff: true }))}>Let them talk</button>`
+      : nothing}
+  </div>`;

@@ -1,0 +1,194 @@
+"""The console in a real browser, on the whole stack."""
+
+from __future__ import annotations
+
+import re
+from urllib.parse import urlsplit
+
+import httpx
+from playwright.sync_api import expect
+
+from tests.support.person import MARA, Person, operator
+from tests.support.upstream import Upstream
+
+
+class TestConsole:
+    def test_admin_switches_the_default_and_the_next_turn_uses_it(self, admin: Person) -> None:
+        admin.page.get_by_role("link", name="Console").click()
+        expect(admin.page.get_by_role("heading", name="Activity")).to_be_visible()
+        admin.press("Make default for roleplay: Dolphin 3.0 Mistral 24B")
+        row = admin.page.get_by_role("row").filter(has_text="dolphin-3.0-mistral-24b:free")
+        expect(row.filter(has_text="Default").first).to_be_visible()
+        admin.page.get_by_role("link", name="Roleplay").click()
+        expect(admin.said).to_have_count(1)
+        assert admin.conversation_id
+        admin.say("Hi.")
+        admin.answered(3)
+        assert admin.turns()[-1]["model_used"].endswith("/dolphin-3.0-mistral-24b:free")
+
+    def test_admin_is_not_offered_the_characters_of_others(self, admin: Person) -> None:
+        [demo] = admin.copy.rows("profiles?display_name=eq.Sam&select=id")
+        row = {"user_id": demo["id"], "name": "Somebody Private"}
+        operator(admin.copy, "POST", "/rest/v1/characters", row)
+        admin.page.reload()
+        expect(admin.page.locator(".lists").get_by_text(MARA).first).to_be_visible()
+        assert admin.page.get_by_text("Somebody Private").count() == 0
+
+    def test_models_and_providers_are_changed(self, admin: Person) -> None:
+        admin.open("/console.html")
+        admin.press("Add a provider")
+        dialog = admin.page.get_by_role("dialog")
+        dialog.get_by_label("Name", exact=True).fill("Elsewhere")
+        dialog.get_by_label("Short name").fill("elsewhere")
+        dialog.get_by_label("Address").fill("https://elsewhere.example/v1")
+        dialog.get_by_label("Variable that holds the key").fill("ELSEWHERE_API_KEY")
+        dialog.get_by_role("button", name="Save").click()
+        expect(admin.page.get_by_text("ELSEWHERE_API_KEY")).to_be_visible()
+
+        admin.press("Add a model")
+        dialog.get_by_label("Name", exact=True).fill("New One")
+        dialog.get_by_label("What the provider calls it").fill("author/new-one")
+        dialog.get_by_role("combobox", name=re.compile("^Provider")).select_option(
+            label="Elsewhere"
+        )
+        dialog.get_by_label("What it can do").fill("nonsense")
+        dialog.get_by_role("button", name="Save").click()
+        expect(dialog.get_by_role("alert")).to_contain_text("has to be a JSON object")
+        dialog.get_by_label("What it can do").fill('{"context_tokens": 4096}')
+        dialog.get_by_role("button", name="Save").click()
+        admin.press("Switch off New One")
+        expect(admin.page.get_by_role("button", name="Switch on New One")).to_be_visible()
+        admin.press("New One: earlier")
+        expect(admin.page.get_by_role("status")).to_contain_text("New One is number")
+
+        [model] = admin.copy.rows("api_models?model_key=eq.author/new-one")
+        assert (model["is_active"], model["capabilities"]) == (False, {"context_tokens": 4096})
+        admin.press("Edit New One")
+        admin.press("Delete this model")
+        expect(admin.page.get_by_text("author/new-one")).to_have_count(0)
+
+    def test_order_is_changed_by_keyboard(self, admin: Person) -> None:
+        admin.open("/console.html")
+        table = admin.page.locator("#models h3:text-is('roleplay') + .scroll table")
+        rows = table.locator("tbody th")
+        expect(rows.nth(2)).to_be_visible()
+        before = rows.all_inner_texts()
+        name = before[-1].partition("\n")[0]
+        earlier = admin.page.get_by_role("button", name=f"{name}: earlier")
+        earlier.focus()
+        for place in range(len(before) - 2, -1, -1):
+            admin.page.keyboard.press("Enter")
+            expect(rows.nth(place)).to_contain_text(name)
+            told = f"{name} is number {place + 1} now."
+            expect(admin.page.get_by_role("status")).to_have_text(told)
+            if place:  # The same button has the focus, where the row is now.
+                expect(earlier).to_be_focused()
+        expect(earlier).to_be_disabled()
+        expect(admin.page.get_by_role("button", name=f"{name}: later")).to_be_focused()
+
+        stored = admin.copy.rows("api_models?task=eq.roleplay&order=priority&select=display_name")
+        order = [row["display_name"] for row in stored]
+        assert order == [text.partition("\n")[0] for text in (before[-1], *before[:-1])]
+
+    def test_provider_is_renamed_and_removed(self, admin: Person, scripted: Upstream) -> None:
+        page = admin.page
+        admin.open("/console.html")
+        admin.press("Edit Scripted")
+        dialog = page.get_by_role("dialog")
+        expect(dialog.get_by_text("It can be deleted when its model is gone.")).to_be_visible()
+        expect(dialog.get_by_role("button", name="Delete this provider")).to_have_count(0)
+        dialog.get_by_label("Name").fill("Renamed")
+        dialog.get_by_role("button", name="Save").click()
+        expect(page.get_by_role("row").filter(has_text="Renamed").last).to_be_visible()
+        # The focus is back where the dialog was opened.
+        expect(page.get_by_role("button", name="Edit Renamed")).to_be_focused()
+
+        admin.press("Edit Script")
+        admin.press("Delete this model")
+        expect(page.get_by_role("button", name="Edit Script", exact=True)).to_have_count(0)
+        admin.press("Edit Renamed")
+        admin.press("Delete this provider")
+        expect(page.get_by_role("button", name="Edit Renamed")).to_have_count(0)
+        assert admin.copy.rows("api_providers?name=eq.scripted") == []
+
+    def test_health_of_a_worker_has_a_history(self, admin: Person) -> None:
+        env = admin.copy.stack_env
+        secret = {"Authorization": f"Bearer {env['HEALTH_CHECK_SECRET']}"}
+        httpx.post(f"{env['FUNCTIONS_URL']}/health_check", headers=secret, timeout=60)
+        admin.open("/console.html")
+        expect(admin.page.get_by_role("row").filter(has_text="chatWorker")).to_contain_text(
+            "Worker"
+        )
+        chart = admin.page.get_by_role("img", name="Last checks of chatWorker")
+        label = re.compile(r"Last checks of chatWorker\. \d+ of \d+ were answered\.")
+        expect(chart).to_have_attribute("aria-label", label)
+        expect(chart.locator("canvas")).to_be_visible()
+
+    def test_figures_are_right(self, person: Person) -> None:
+        person.open("/console.html")
+        shown = person.page.evaluate("""async () => {
+          const { byModel, percentile, probes, tokens, totals, turnsByEnd } =
+            await import("/js/figures.js");
+          const at = (seconds) => new Date(seconds * 1000).toISOString();
+          const period = { span: 300, step: 100 };
+          const turns = [
+            [950, "complete"], [1049, "failed"], [1050, "running"], [600, "complete"],
+          ].map(([seconds, status]) => ({ created_at: at(seconds), status }));
+          const call = { provider: "p", model_key: "m", purpose: "reply", outcome: "ok" };
+          const calls = [
+            { ...call, created_at: at(1001), prompt_tokens: 5, completion_tokens: 2,
+              duration_ms: 10, first_token_ms: null, cost_usd: "0.5" },
+            { ...call, created_at: at(1002), outcome: "timeout", prompt_tokens: null,
+              completion_tokens: null, duration_ms: 90, first_token_ms: null, cost_usd: null },
+          ];
+          return {
+            percentiles: [[[3, 1, 2, null], 0.5], [[1, 2, 3, 4], 0.95], [[], 0.5]]
+              .map(([values, share]) => percentile(values, share)),
+            ends: turnsByEnd(turns, period, 1050),
+            tokens: tokens(calls, period, 1050),
+            lines: byModel(calls),
+            totals: totals(turns, calls),
+            probes: probes({ history: [7, null, 9], lastChecked: at(1000) }),
+            silent: probes({ history: [null], lastCheck: at(1000) }),
+          };
+        }""")
+        assert shown["percentiles"] == [2, 4, None]
+        assert shown["ends"] == [[800, 900, 1000], [0, 1, 0], [0, 0, 0], [0, 0, 1]]
+        assert shown["tokens"] == [[800, 900, 1000], [0, 0, 5], [0, 0, 2]]
+        [line] = shown["lines"]
+        assert (line["name"], line["calls"], line["well"], line["most"]) == ("p:m", 2, 0.5, 10)
+        times, answered, failed = shown["probes"]
+        assert (len(times), times[-3:]) == (30, [880, 940, 1000])
+        assert answered == [0] * 27 + [7, 0, 9]
+        assert failed == [0] * 27 + [0, 9, 0]
+        assert shown["silent"] == [times, [0] * 30, [0] * 29 + [1]]
+        assert shown["totals"]["answered"] == 2 / 3
+        assert (shown["totals"]["tokens"], shown["totals"]["cost"]) == (7, 0.5)
+
+    def test_others_neither_open_nor_query_it(self, person: Person) -> None:
+        person.join()
+        person.meet()
+        person.open("/console.html")
+        expect(person.page.get_by_role("heading", name="This is for admins")).to_be_visible()
+        assert person.page.locator("main.console").count() == 0
+
+        asked: list[str] = []
+        person.page.on("request", lambda request: asked.append(urlsplit(request.url).path))
+        person.page.reload()
+        expect(person.page.get_by_role("heading", name="This is for admins")).to_be_visible()
+        tables = {path.removeprefix("/rest/v1/") for path in asked if path.startswith("/rest/")}
+        assert tables == {"profiles", "user_roles"}
+        for table in ("provider_settings", "model_cooldowns"):
+            assert person.copy_call("GET", f"/rest/v1/{table}").json() == []
+        for table in ("turns", "usage_events"):
+            rows = person.copy_call("GET", f"/rest/v1/{table}?select=user_id").json()
+            assert {row["user_id"] for row in rows} <= {person.user_id}
+        [system] = person.copy_call("GET", "/rest/v1/system_config?select=config").json()
+        assert set(system["config"]) == {"workerHealthCache"}
+        model = person.copy.rows("api_models?task=eq.roleplay&is_default=is.false&limit=1")[0]
+        call = person.copy_call(
+            "POST", "/rest/v1/rpc/set_default_model", {"p_model_id": model["id"]}
+        )
+        assert call.status_code == 403
+        person.copy_call("PATCH", f"/rest/v1/api_models?id=eq.{model['id']}", {"is_active": False})
+        assert person.copy.rows(f"api_models?id=eq.{model['id']}") == [model]

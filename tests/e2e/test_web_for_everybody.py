@@ -1,0 +1,336 @@
+"""Both pages on a phone, by keyboard, with a screen reader; light and dark.
+
+SCREENSHOTS names a folder to keep pictures in.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import re
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Locator, Page, expect
+
+from tests.support.answers import stream, text
+from tests.support.person import GREETING, MARA, PASSWORD, SCRIPTED, Person, operator
+from tests.support.postgres import ROOT
+from tests.support.upstream import Upstream
+from tests.support.waiting import Gate
+
+TWO_FRAMES = "new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))"
+"""Resolves when everything that was to be drawn is drawn."""
+WIDE = [
+    ("user", "Donaudampfschifffahrtselektrizitätenhauptbetriebswerk" * 4),
+    ("character", f"```\n{'return await the_lamp(); ' * 12}\n```\n\n`{'x' * 200}`"),
+    ("user", "https://harbour.example/" + "a" * 300),
+    ("character", "| tide | " + "high water | " * 9 + "\n|" + "---|" * 10 + "\n|" + "12:40|" * 10),
+    ("user", "> > > > > > > > quoted\n\n1. one\n   1. two\n      1. three\n         1. four"),
+]
+"""Messages that are wider than a phone."""
+AXE = (ROOT / "node_modules/axe-core/axe.min.js").read_text()
+
+
+class TestForEverybody:
+    def serious(self, page: Page) -> list[str]:
+        """What axe-core finds on the page as it is."""
+        page.evaluate(AXE)
+        found = page.evaluate("axe.run().then(({ violations }) => violations)")
+        return [
+            f"{each['id']}: {node['html'][:200]}"
+            for each in found
+            if each["impact"] in ("serious", "critical")
+            for node in each["nodes"]
+        ]
+
+    @pytest.mark.parametrize("scheme", ["light", "dark"])
+    def test_no_serious_issue(self, admin: Person, scheme: Any) -> None:
+        page = admin.page
+        page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
+        issues = self.serious(page)
+        for name in ("Characters", "Memory", "Settings", "Delete"):
+            admin.press(name)
+            expect(page.get_by_role("dialog")).to_be_visible()
+            issues += self.serious(page)
+            page.keyboard.press("Escape")
+        admin.open("/console.html")
+        expect(page.locator("#activity rp-chart canvas")).to_have_count(4)
+        issues += self.serious(page)
+        for name in ("Add a model", "Add a provider", "Edit OpenRouter"):
+            page.get_by_role("button", name=name).first.click()
+            expect(page.get_by_role("dialog")).to_be_visible()
+            issues += self.serious(page)
+            page.keyboard.press("Escape")
+            expect(page.get_by_role("dialog")).to_have_count(0)
+        admin.press("Sign out")
+        expect(page.get_by_label("Email")).to_be_visible()
+        issues += self.serious(page)
+        assert issues == []
+
+    def test_dark_is_dark(self, person: Person) -> None:
+        brightness = """() => {
+          const [red, green, blue] = getComputedStyle(document.body).backgroundColor.match(/\\d+/g);
+          return (Number(red) + Number(green) + Number(blue)) / 3;
+        }"""
+        for path in ("/", "/console.html"):
+            person.open(path)
+            person.page.emulate_media(color_scheme="dark")
+            assert person.page.evaluate(brightness) < 50
+            person.page.emulate_media(color_scheme="light")
+            assert person.page.evaluate(brightness) > 230
+
+    @pytest.mark.parametrize("width", [320, 375])
+    def test_phone_scrolls_one_way_only(self, admin: Person, width: int) -> None:
+        page = admin.page
+        page.set_viewport_size({"width": width, "height": 740})
+        admin.character("Bartholomew" * 10)
+        admin.hear_of(*WIDE)
+
+        def too_wide() -> list[str]:
+            """What reaches beyond the screen and cannot be scrolled to within its own box."""
+            assert page.evaluate("document.documentElement.scrollWidth") <= width
+            return list(
+                page.evaluate("""() => [...document.querySelectorAll("body *")]
+                  .filter((each) => each.checkVisibility()
+                    && !each.closest("pre, rp-prose table, .scroll, rp-chart")
+                    && !each.matches(".unseen, .skip, option")
+                    && each.getBoundingClientRect().right > innerWidth + 1)
+                  .map((each) => each.outerHTML.slice(0, 200))""")
+            )
+
+        assert too_wide() == []
+        for name in ("Characters", "Memory", "Settings"):
+            page.get_by_role("button", name=name, exact=True).click()
+            expect(page.get_by_role("dialog")).to_be_visible()
+            assert too_wide() == []
+            page.keyboard.press("Escape")
+            expect(page.get_by_role("dialog")).to_have_count(0)
+        page.get_by_role("button", name="Conversations and characters").press("Enter")
+        expect(page.get_by_role("button", name="Sign out")).to_be_visible()
+        assert too_wide() == []
+        page.keyboard.press("Escape")
+        expect(page.get_by_role("button", name="Sign out")).not_to_be_visible()
+        admin.open("/console.html")
+        expect(page.locator("#activity rp-chart canvas")).to_have_count(4)
+        assert too_wide() == []
+        admin.press("Add a model")
+        assert too_wide() == []
+
+
+class TestKeyboard:
+    def go_to(self, page: Page, target: Locator) -> None:
+        """Presses Tab until the target has the focus."""
+        for _ in range(60):
+            if target.evaluate("each => each === document.activeElement"):
+                return
+            page.keyboard.press("Tab")
+        raise AssertionError(f"{target} is not reached by Tab")
+
+    def test_whole_turn(self, person: Person, scripted: Upstream) -> None:
+        """From signing in to another version of the reply, and no hand at the mouse."""
+        page, keys = person.page, person.page.keyboard
+        person.make_account()
+        person.open()
+        self.go_to(page, page.get_by_label("Email"))
+        keys.type(person.email)
+        self.go_to(page, page.get_by_label("Password"))
+        keys.type(PASSWORD)
+        keys.press("Enter")
+
+        mara = page.locator(".person", has_text=MARA)
+        expect(mara).to_be_visible()
+        self.go_to(page, mara)
+        keys.press("Enter")
+        expect(page.get_by_label("Message to")).to_be_focused()
+        keys.press("Shift+Tab")
+        expect(page.get_by_role("button", name=f"Let {MARA} begin")).to_be_focused()
+        keys.press("Enter")
+        expect(page.get_by_role("status")).to_contain_text(GREETING)
+        person.answered(1)
+        # What was pressed is gone; the focus is beside it, not at the beginning.
+        expect(page.locator(".column")).to_be_focused()
+
+        page.reload()
+        expect(person.said).to_have_count(1)
+        self.go_to(page, page.get_by_label("Who answers"))
+        keys.type("Script")
+        expect(page.get_by_label("Who answers")).to_have_value(SCRIPTED)
+        self.go_to(page, page.get_by_label("Message to"))
+        scripted.enqueue(text("Two ships."), text("Three ships."))
+        keys.type("How many ships?")
+        keys.press("Tab")
+        keys.press("Tab")
+        expect(page.get_by_role("button", name="Send")).to_be_focused()
+        keys.press("Enter")
+        expect(person.said.last).to_have_text("Two ships.")
+        person.answered(3)
+        expect(page.get_by_label("Message to")).to_be_focused()
+
+        self.go_back_to(page, page.get_by_role("button", name="Regenerate").last)
+        keys.press("Enter")
+        expect(person.said.last).to_have_text("Three ships.")
+        person.answered(3)
+        self.go_to(page, page.get_by_role("button", name="Earlier version"))
+        keys.press("Enter")
+        expect(person.said.last).to_have_text("Two ships.")
+
+        self.go_back_to(page, page.get_by_role("button", name="Edit").last)
+        keys.press("Enter")
+        expect(page.get_by_label("New text")).to_be_focused()
+        keys.press("Escape")
+        expect(page.get_by_label("New text")).to_have_count(0)
+        self.go_back_to(page, page.get_by_role("button", name="Memory"))
+        keys.press("Enter")
+        expect(page.get_by_role("dialog")).to_be_visible()
+        keys.press("Escape")
+        expect(page.get_by_role("button", name="Memory")).to_be_focused()
+
+        gate = Gate()
+        scripted.enqueue(stream(["The first one is ", gate]))
+        self.go_to(page, page.get_by_label("Message to"))
+        keys.type("Name them.")
+        keys.press("Enter")
+        expect(person.said.last).to_contain_text("The first one is")
+        keys.press("Escape")
+        expect(page.get_by_role("status")).to_have_text("Stopped. What was written is kept.")
+        gate.open()
+
+    def go_back_to(self, page: Page, target: Locator) -> None:
+        for _ in range(60):
+            if target.evaluate("each => each === document.activeElement"):
+                return
+            page.keyboard.press("Shift+Tab")
+        raise AssertionError(f"{target} is not reached by Shift+Tab")
+
+    def test_skip_link(self, admin: Person) -> None:
+        page = admin.page
+        page.keyboard.press("Tab")
+        expect(page.get_by_role("link", name="Skip to the message box")).to_be_focused()
+        page.keyboard.press("Enter")
+        expect(page.get_by_label("Message to")).to_be_focused()
+        admin.open("/console.html")
+        expect(page.get_by_role("heading", name="Activity")).to_be_visible()
+        page.keyboard.press("Tab")
+        expect(page.get_by_role("link", name="Skip to the content")).to_be_focused()
+        page.keyboard.press("Enter")
+        expect(page.locator("#content")).to_be_focused()
+
+
+class TestScreenReader:
+    def test_reply_is_announced_once_and_whole(self, person: Person, scripted: Upstream) -> None:
+        page = person.page
+        person.join()
+        person.meet()
+        person.ask_the_scripted_model()
+        page.evaluate("""() => {
+          window.announced = [];
+          window.live = new Set();
+          const spoken = "[aria-live]:not([aria-live=off]), [role=status], [role=alert]";
+          new MutationObserver((changes) => {
+            for (const { target } of changes) {
+              const region = (target.closest ? target : target.parentElement)?.closest(spoken);
+              if (!region) continue;
+              live.add(region.outerHTML.split(">")[0]);
+              if (announced.at(-1) !== region.textContent) announced.push(region.textContent);
+            }
+          }).observe(document.body, { childList: true, subtree: true, characterData: true });
+        }""")
+        words = "The lamp turns once in every twelve seconds, and so do I, more or less."
+        gate = Gate()
+        scripted.enqueue(stream([*re.findall(r"\S+ ", words), gate, "less."]))
+        person.say("How often does it turn?")
+        expect(person.said.last).to_contain_text("more or")
+        article = page.get_by_role("article", name=f"{MARA} is answering")
+        expect(article).to_have_attribute("aria-busy", "true")
+        gate.open()
+        person.answered(3)
+
+        expect(page.get_by_role("status")).to_have_text(words)
+        assert page.evaluate("announced") == ["Writing a reply.", words]
+        assert page.evaluate("live.size") == 1
+
+
+REPLIES = [
+    (
+        "user",
+        "*I shake the rain from my sleeves.* Something is behind me: the weather. May I stay?",
+    ),
+    (
+        "character",
+        "*Mara pours without asking how strong.* The weather and I have an agreement. It keeps to "
+        "the outside of the glass, and I keep the lamp lit so it can see where that is.\n\n"
+        "Stay. The bunk by the chart room is dry, and the kettle forgives **all** but haste.",
+    ),
+    ("user", "What do you draw on all these charts?"),
+    (
+        "character",
+        "*She unrolls one and weighs it down with a mug.* Coasts nobody has visited. You begin "
+        "with a current that ought to bend and does not, and ask what it is being polite to.\n\n"
+        "*Her finger stops at a small inked cross.* There. An island, I should say. Or a whale "
+        "with very regular habits.",
+    ),
+]
+
+
+def furnish(person: Person) -> None:
+    """A conversation to look at, and a day of traffic: rows alone, no model is asked."""
+    said = [
+        {"conversation_id": person.conversation_id, "sender": sender, "content": content}
+        for sender, content in REPLIES
+    ]
+    operator(person.copy, "POST", "/rest/v1/messages", said)
+    chance = random.Random(7)  # noqa: S311 - a picture, no secret
+    now = datetime.now(UTC)
+    models = [
+        row["model_key"]
+        for row in person.copy.rows("api_models?task=eq.roleplay&is_active=is.true")
+    ]
+    turns, calls = [], []
+    for minutes in range(5, 24 * 60, 9):
+        at = (now - timedelta(minutes=minutes)).isoformat()
+        took = int(chance.gammavariate(4, 1100))
+        end = chance.choices(["complete", "stopped", "failed"], [92, 5, 3])[0]
+        row = {"user_id": person.user_id, "created_at": at, "duration_ms": took}
+        failed = {"error_code": "no_model_available" if end == "failed" else None}
+        more = {"task": "roleplay", "action": "send", "lease_expires_at": at, "finished_at": at}
+        turns.append(row | more | failed | {"status": end})
+        spent = {"prompt_tokens": chance.randint(600, 2400), "cost_usd": chance.random() / 900}
+        calls.append(
+            row
+            | spent
+            | {
+                "provider": "openrouter",
+                "model_key": chance.choices(models, range(len(models), 0, -1))[0],
+                "outcome": "rate_limited" if end == "failed" else "ok",
+                "completion_tokens": chance.randint(80, 380),
+                "first_token_ms": took // 3,
+            }
+        )
+    operator(person.copy, "POST", "/rest/v1/turns", turns)
+    operator(person.copy, "POST", "/rest/v1/usage_events", calls)
+
+
+def test_screenshots(admin: Person, tmp_path: Path) -> None:
+    folder = ROOT / os.environ.get("SCREENSHOTS", tmp_path)
+    furnish(admin)
+    page = admin.page
+    shapes = {"desktop": {"width": 1280, "height": 800}, "phone": {"width": 390, "height": 844}}
+    for name, path in {"chat": "/", "console": "/console.html"}.items():
+        admin.open(path)
+        if name == "chat":
+            expect(admin.said).to_have_count(5)
+        else:
+            admin.press("24 hours")
+            expect(page.get_by_text("no_model_available")).to_be_visible()
+        for shape, size in shapes.items():
+            for scheme in ("light", "dark"):
+                page.set_viewport_size(size)  # type: ignore[arg-type]
+                page.emulate_media(color_scheme=scheme, reduced_motion="reduce")  # type: ignore[arg-type]
+                page.evaluate(TWO_FRAMES)
+                page.evaluate("document.querySelector('.column')?.scrollTo(0, 1e6)")
+                picture = folder / f"{name}-{shape}-{scheme}.png"
+                page.screenshot(path=picture)
+                assert picture.stat().st_size > 10_000

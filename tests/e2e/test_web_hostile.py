@@ -1,0 +1,202 @@
+"""What models, cards and people write is hostile: on the pages it is only words."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+
+import pytest
+from playwright.sync_api import Request, expect
+
+from tests.support.answers import text
+from tests.support.person import Person
+from tests.support.upstream import Upstream, running_upstream
+
+FIRST_LOAD_BYTES = 300_000
+
+
+@pytest.mark.parametrize("path", ["/", "/console.html"])
+def test_first_load_is_small_and_strict(person: Person, path: str) -> None:
+    loaded: list[int] = []
+    person.page.on(
+        "requestfinished", lambda request: loaded.append(request.sizes()["responseBodySize"])
+    )
+    answer = person.page.goto(f"{person.url}{path}", wait_until="networkidle")
+    assert answer is not None
+
+    expect(person.page.get_by_label("Email")).to_be_visible()
+    assert len(loaded) > 8
+    assert 20_000 < sum(loaded) < FIRST_LOAD_BYTES
+    policy = answer.headers["content-security-policy"]
+    assert "default-src 'none'; script-src 'self'; style-src 'self'" in policy
+    assert "unsafe" not in policy
+    assert person.page.locator("script:not([src]), style, [style]").count() == 0
+
+
+ELSEWHERE = "http://127.0.0.1:9"
+HOSTILE = [
+    '<script>window.hit = 1</script><img src=x onerror="window.hit = 1">',
+    f"![pixel]({ELSEWHERE}/a.png) ![x][ref]\n\n[ref]: {ELSEWHERE}/b.png",
+    "[press](javascript:window.hit=1) [press](data:text/html,<script>window.hit=1</script>)",
+    f"<{ELSEWHERE}/auto> {ELSEWHERE}/bare <a href='{ELSEWHERE}' ping='{ELSEWHERE}'>link</a>",
+    "<style>* { display: none }</style><div style='position: fixed; inset: 0'>over all</div>",
+    f"<form action='{ELSEWHERE}'><input name=password><button>Sign in</button></form>",
+    f"<link rel=stylesheet href={ELSEWHERE}/a.css> <meta http-equiv=refresh content=0;{ELSEWHERE}>",
+    f"<iframe src={ELSEWHERE}></iframe><object data={ELSEWHERE}></object><base href={ELSEWHERE}>",
+    "<svg onload=window.hit=1><style><img src=x onerror=window.hit=1></style></svg>",
+    "<math><mtext><table><mglyph><style><!--</style><img title='--&gt;<img src=x onerror=hit=1>'>",
+    f"```<img src={ELSEWHERE}/c.png>\n<script>window.hit = 1</script>\n```",
+    f"| <img src={ELSEWHERE}/d.png> | `<b onclick=hit=1>` |\n|---|---|\n| a | [b]({ELSEWHERE}) |",
+    "# <b id=app name=body>big</b>\n> <details open ontoggle=window.hit=1>",
+]
+FORBIDDEN = (
+    "img, a, script, style, link, meta, base, form, input, iframe, object, svg, math, [style]"
+)
+
+
+@pytest.fixture
+def elsewhere(person: Person) -> list[str]:
+    """The requests that left for another origin than the pages' own."""
+    left: list[str] = []
+
+    def note(request: Request) -> None:
+        if not request.url.startswith((person.url, "data:")):
+            left.append(request.url)
+
+    person.page.on("request", note)
+    return left
+
+
+class TestWords:
+    def harmless(self, person: Person) -> None:
+        """Nothing of it ran, and nothing of it lies over the page."""
+        page = person.page
+        assert page.evaluate("[window.hit, document.body.onload]") == [None, None]
+        assert page.locator("rp-prose").locator(FORBIDDEN).count() == 0
+        attributes = page.evaluate("""[...document.querySelectorAll("rp-prose *")]
+          .flatMap((each) => each.getAttributeNames())""")
+        assert set(attributes) <= {"start"}
+        on_top = page.evaluate("""() => {
+          const { left, top, width, height } =
+            document.querySelector(".bar h1").getBoundingClientRect();
+          return document.elementFromPoint(left + width / 2, top + height / 2).localName;
+        }""")
+        assert on_top == "h1"
+
+    def test_replies_of_a_hostile_model(
+        self, person: Person, scripted: Upstream, elsewhere: list[str]
+    ) -> None:
+        person.join()
+        person.meet()
+        person.ask_the_scripted_model()
+        for start in range(0, len(HOSTILE), 5):
+            scripted.enqueue(text("\n\n".join(["Good evening.", *HOSTILE[start : start + 5]])))
+            person.say("Hello.")
+            # Both as it streams and as it was saved.
+            person.answered(3 + start // 5 * 2)
+            self.harmless(person)
+        person.page.reload()
+        expect(person.said).to_have_count(7)
+        assert person.said.filter(has_text="window.hit = 1").count() > 1
+        self.harmless(person)
+        assert elsewhere == []
+
+    @pytest.mark.parametrize("markup", HOSTILE)
+    def test_every_kind_of_markup(self, person: Person, elsewhere: list[str], markup: str) -> None:
+        """Also what the reply's own stages would have cut off."""
+        person.open()
+        expect(person.page.get_by_label("Email")).to_be_visible()
+        person.page.evaluate(
+            """async (text) => {
+              await import("/js/prose.js");
+              const prose = document.createElement("rp-prose");
+              prose.text = text;
+              document.body.append(prose);
+            }""",
+            markup,
+        )
+        prose = person.page.locator("rp-prose")
+        assert prose.locator(FORBIDDEN).count() == 0
+        assert prose.locator("xpath=.//@*").count() == 0
+        assert prose.inner_text().strip()
+        assert person.page.evaluate("window.hit") is None
+        assert elsewhere == []
+
+    def test_card_of_a_hostile_author(self, person: Person, elsewhere: list[str]) -> None:
+        person.join()
+        person.meet()
+        data = {"name": "<img src=x onerror=hit=1>", "description": HOSTILE[0]}
+        data |= {
+            "first_mes": "\n\n".join(HOSTILE),
+            "alternate_greetings": ["<script>hit=1</script>"],
+        }
+        card = {"spec": "chara_card_v2", "spec_version": "2.0", "data": data}
+        file = {"name": "a.json", "mimeType": "application/json"}
+        file["buffer"] = json.dumps(card).encode()  # type: ignore[assignment]
+        person.page.locator("input[type=file]").set_input_files([file])  # type: ignore[list-item]
+        person.press("Talk with <img", exact=False)
+        expect(person.page.get_by_role("heading", level=1)).to_contain_text("<img src=x")
+        person.press("Opening 1")
+        person.answered(1)
+        self.harmless(person)
+        person.press("Characters")
+        person.page.keyboard.press("Escape")
+        assert elsewhere == []
+
+    def test_markup_in_messages_is_only_words(self, person: Person) -> None:
+        person.join()
+        person.meet()
+        hostile = (
+            '<img src=x onerror="window.hit=1"> <script>window.hit=1</script>\n\n'
+            "![pixel](https://evil.example/a.png) [click](javascript:window.hit=1) **bold**"
+        )
+        row = {"conversation_id": person.conversation_id, "sender": "user", "content": hostile}
+        person.copy_call("POST", "/rest/v1/messages", row)
+        person.page.reload()
+
+        expect(person.said.last.locator("strong")).to_have_text("bold")
+        expect(person.said.last).to_contain_text('<img src=x onerror="window.hit=1">')
+        assert person.said.locator("img, a, script, [onerror]").count() == 0
+        assert person.page.evaluate("window.hit") is None
+
+
+STOPPED = {
+    "picture": "add('img', { src: elsewhere })",
+    "script": "add('script', { textContent: 'hit = 1' })",
+    "request": "fetch(elsewhere).catch(() => {})",
+    "style": "add('style', { textContent: '* { color: red }' })",
+    "form": "add('form', { action: elsewhere }), document.forms[1].submit()",
+    "frame": "add('iframe', { src: elsewhere })",
+    "markup": "document.body.innerHTML = '<b>hit</b>'",
+}
+
+
+class TestPolicy:
+    """What got past all of that would be stopped by the browser."""
+
+    @pytest.fixture
+    def other(self) -> Iterator[Upstream]:
+        """A server that nothing may reach."""
+        with running_upstream() as upstream:
+            yield upstream
+
+    @pytest.mark.parametrize("what", list(STOPPED))
+    @pytest.mark.parametrize("path", ["/", "/console.html"])
+    def test_browser_refuses(self, person: Person, other: Upstream, path: str, what: str) -> None:
+        person.expected = ["Content Security Policy", "TrustedHTML", "TrustedScript"]
+        person.open(path)
+        expect(person.page.get_by_label("Email")).to_be_visible()
+        refused = person.page.evaluate(
+            """async (elsewhere) => {
+              const violation = new Promise((resolve) =>
+                addEventListener("securitypolicyviolation", resolve, { once: true }));
+              const add = (name, more) =>
+                document.body.append(Object.assign(document.createElement(name), more));
+              try { CODE } catch (error) { if (error.name !== "TypeError") throw error; }
+              return (await violation).disposition;
+            }""".replace("CODE", STOPPED[what]),
+            other.url,
+        )
+        assert refused == "enforce"
+        assert person.page.evaluate("window.hit") is None
+        assert other.calls == []

@@ -1,0 +1,83 @@
+"""What people are told of models that rest is what turns go by."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from roleplay_chat.routing import Target, resting
+from roleplay_chat.rows import CooldownRow
+from tests.support.stack import Stack
+
+KEYS = ["author/one:free", "author/two", "author/three:free"]
+COOLDOWNS = [
+    ("model", "openrouter:author/one:free"),
+    ("model", "openrouter:author"),
+    ("model", "chat_worker"),
+    ("provider", "openrouter"),
+    ("provider", "openrouter:free"),
+    ("provider", "chat_worker"),
+    ("provider", "elsewhere"),
+    ("account", "openrouter"),
+    ("account", "openrouter:free"),
+    ("account", "openrouter:author/two"),
+]
+
+
+@pytest.fixture
+def models(stack: Stack) -> dict[str, str]:
+    """Which model has which id."""
+    stack.db.execute("delete from api_models")
+    provider = stack.one("select id from api_providers where name = 'openrouter'")["id"]
+    row = {"provider_id": str(provider), "display_name": "M"}
+    row |= {"modality": "roleplay", "task": "roleplay"}
+    return {str(stack.insert("api_models", **row, model_key=key)): key for key in KEYS}
+
+
+def rest(stack: Stack, scope: str, key: str, seconds: int) -> CooldownRow:
+    until = datetime.now(UTC) + timedelta(seconds=seconds)
+    stack.db.execute(
+        "insert into model_cooldowns (scope, key, until, reason) values (%s, %s, %s, 'r')",
+        (scope, key, until),
+    )
+    return CooldownRow.model_validate({"scope": scope, "key": key, "until": until})
+
+
+def target(provider: str, key: str) -> Target:
+    return Target(provider, key, "M", "openai", "https://openrouter.example")
+
+
+def shown(stack: Stack) -> dict[str | None, str]:
+    with stack.data_api(stack.user()) as api:
+        return {row["model_id"]: row["until"] for row in api.get("/model_rests").json()}
+
+
+@pytest.mark.parametrize(("scope", "key"), COOLDOWNS)
+def test_what_rests(stack: Stack, models: dict[str, str], scope: str, key: str) -> None:
+    row = rest(stack, scope, key, 600)
+    now = datetime.now(UTC)
+    targets = {id_: target("openrouter", key) for id_, key in models.items()}
+    expected = {id_ for id_, each in targets.items() if resting(each, [row], now)}
+    worker = {None} if resting(target("chat_worker", "any"), [row], now) else set()
+    assert set(shown(stack)) == expected | worker
+
+
+def test_the_longest_rest_counts_and_one_that_passed_does_not(
+    stack: Stack, models: dict[str, str]
+) -> None:
+    rest(stack, "model", "openrouter:author/one:free", -1)
+    assert shown(stack) == {}
+    rest(stack, "account", "openrouter:free", 600)
+    longest = rest(stack, "provider", "openrouter", 900)
+    found = shown(stack)
+    assert set(found) == set(models)
+    assert {datetime.fromisoformat(until) for until in found.values()} == {longest.until}
+
+
+def test_models_that_nobody_may_choose_are_not_told(stack: Stack, models: dict[str, str]) -> None:
+    rest(stack, "provider", "openrouter", 600)
+    stack.db.execute("update api_models set is_active = false where model_key = 'author/two'")
+    assert {models[str(id_)] for id_ in shown(stack)} == {"author/one:free", "author/three:free"}
+    stack.db.execute("update api_providers set is_active = false")
+    assert shown(stack) == {}

@@ -1,0 +1,212 @@
+// The chat's dialogs.
+
+import { html, nothing } from "../vendor/lit/lit-html.js";
+import { live } from "../vendor/lit/directives/live.js";
+import { repeat } from "../vendor/lit/directives/repeat.js";
+import * as talks from "./conversations.js";
+import * as facts from "./memory.js";
+import { closeDialog, doing, openDialog } from "./page.js";
+import { avatar, modal } from "./parts.js";
+import { characterOf, membersOf } from "./state.js";
+import { remove } from "./turns.js";
+
+const VIEWS = { memory, settings, characters, delete: deletion, discard, imported };
+
+export function dialog(state) {
+  return state.dialog ? VIEWS[state.dialog.name](state) : nothing;
+}
+
+// --- memory ---------------------------------------------------------------------------------
+
+const REACH = {
+  conversation: "this conversation",
+  character: "everything with this character",
+  profile: "all my conversations",
+};
+
+function memory(state) {
+  const { summary, facts: noted } = state.memory;
+  const add = doing(async (event) => {
+    event.preventDefault();
+    const { content, tier } = event.target.elements;
+    const [name, character_id] = tier.value.split(" ");
+    await facts.addFact(content.value.trim(), name, character_id);
+    content.value = "";
+    content.focus();
+  });
+  return modal("Memory", html`
+    <section>
+      <h3>So far</h3>
+      ${summary
+        ? html`<p>${summary}</p><button @click=${doing(facts.forgetSummary)}>Forget this summary</button>`
+        : html`<p class="quiet">Nothing is retold yet. A summary is written when a conversation grows longer than a model can read.</p>`}
+    </section>
+    <section>
+      <h3>Facts</h3>
+      ${noted.length ? nothing : html`<p class="quiet">No facts are noted.</p>`}
+      <ul class="rows">
+        ${repeat(noted, ({ id }) => id, (fact) => html`
+          <li>
+            <span>${fact.content}
+              <small>${reach(fact.memories)}${fact.written_by === "model" ? " · noted by a model" : ""}</small></span>
+            <button aria-pressed=${fact.pinned} @click=${doing(() => facts.pinFact(fact))}>
+              ${fact.pinned ? "Pinned" : "Pin"}</button>
+            <button aria-label=${`Forget: ${fact.content}`} @click=${doing(() => facts.forgetFact(fact))}>Forget</button>
+          </li>`)}
+      </ul>
+      <form class="add" @submit=${add}>
+        <label>A fact to remember <input name="content" maxlength="2000" required /></label>
+        <label>In
+          <select name="tier">
+            <option value="conversation">${REACH.conversation}</option>
+            ${membersOf(state.conversation).map(({ id, name }) => html`<option value=${`character ${id}`}>everything with ${name}</option>`)}
+            <option value="profile">${REACH.profile}</option>
+          </select>
+        </label>
+        <button class="primary">Add</button>
+      </form>
+    </section>`, state);
+}
+
+const reach = ({ tier, character_id }) =>
+  tier === "character" ? `everything with ${characterOf(character_id)?.name ?? "a character"}` : REACH[tier];
+
+// --- characters -----------------------------------------------------------------------------
+
+function characters(state) {
+  const members = membersOf(state.conversation);
+  const strangers = talks.strangers();
+  const add = doing(async (event) => {
+    event.preventDefault();
+    await talks.addCharacter(characterOf(event.target.elements.character.value));
+  });
+  return modal("Characters", html`
+    <section>
+      <p class="quiet">One speaks in a turn: whom you name, else they take turns in this order.</p>
+      <ul class="rows">
+        ${repeat(members, ({ id }) => id, (each) => html`
+          <li>${avatar(each.name)}<span>${each.name}
+              ${each.id === state.conversation.character_id ? html`<small>the first, and stays</small>` : nothing}</span>
+            ${each.id === state.conversation.character_id
+              ? nothing
+              : html`<button aria-label=${`Remove ${each.name}`} @click=${doing(() => talks.removeCharacter(each))}>Remove</button>`}
+          </li>`)}
+      </ul>
+    </section>
+    <section>
+      ${!talks.hasRoom()
+        ? html`<p class="quiet">Nobody else fits in. Remove somebody first.</p>`
+        : !strangers.length
+          ? html`<p class="quiet">Everybody you know is here. Import a character card to meet more.</p>`
+          : html`
+              <form class="add" @submit=${add}>
+                <label>Who joins
+                  <select name="character">
+                    ${repeat(strangers, ({ id }) => id, ({ id, name }) => html`<option value=${id}>${name}</option>`)}
+                  </select>
+                </label>
+                <button class="primary">Add to the conversation</button>
+              </form>`}
+    </section>`, state);
+}
+
+// --- settings of a conversation -------------------------------------------------------------
+
+function settings(state) {
+  const { conversation } = state;
+  const change = (changes) => doing(() => talks.changeConversation(changes));
+  return modal("Settings", html`
+    <section>
+      <label>Title
+        <input maxlength="200" .value=${conversation.title} placeholder="Untitled"
+          @change=${({ target }) => change({ title: target.value.trim() })()} />
+      </label>
+    </section>
+    <section>
+      <h3>Content</h3>
+      ${tier(state)}
+    </section>
+    <section>
+      <h3>Memory</h3>
+      <label class="check">
+        <input type="checkbox" .checked=${live(conversation.remembers)}
+          @change=${({ target }) => change({ remembers: target.checked })()} />
+        Remember what happens here
+      </label>
+      <label>New facts may be noted for
+        <select @change=${({ target }) => talks.chooseReach(target.value)}>
+          ${Object.entries(REACH).map(([tier, text]) => html`<option value=${tier} ?selected=${tier === state.reach}>${text}</option>`)}
+        </select>
+      </label>
+    </section>
+    <section>
+      <button class="danger" @click=${() => openDialog("discard")}>Delete this conversation</button>
+    </section>`, state);
+}
+
+function tier(state) {
+  const { ageVerified } = state.me;
+  const members = membersOf(state.conversation);
+  const who = members.length > 1 ? "Every character" : "The character";
+  const locked = state.conversation.content_tier === "sfw";
+  const needs = [
+    [ageVerified, "Your age is verified. This is done by the operators of this site, not here: ask them for the age check."],
+    [members.length > 0 && members.every((each) => each.content_rating === "nsfw"), `${who} is rated for adults by its author.`],
+    [members.every((each) => each.age >= 18), `${who} has a stated age of 18 or more.`],
+    [!locked, "The conversation is not kept for a general audience."],
+  ];
+  const open = needs.every(([met]) => met);
+  return html`
+    <label>Written for
+      <select .value=${live(open ? state.tier : "sfw")} ?disabled=${!open}
+        aria-describedby="needs" @change=${({ target }) => talks.chooseTier(target.value)}>
+        <option value="sfw">A general audience</option>
+        <option value="nsfw">Adults</option>
+      </select>
+    </label>
+    <div id="needs">
+      <p class="quiet">${open ? "Both are open here." : "Adult themes need all of these:"}</p>
+      ${open ? nothing : html`<ul class="needs">
+        ${needs.map(([met, text]) => html`<li data-met=${met}>${met ? "Met" : "Missing"}: ${text}</li>`)}
+      </ul>`}
+    </div>
+    <label class="check">
+      <input type="checkbox" .checked=${live(locked)}
+        @change=${({ target }) =>
+          doing(() => talks.changeConversation({ content_tier: target.checked ? "sfw" : null }))()} />
+      Always keep this conversation for a general audience
+    </label>`;
+}
+
+// --- questions ------------------------------------------------------------------------------
+
+function deletion(state) {
+  const { message } = state.dialog;
+  return modal("Delete", html`
+    <p>What is deleted is gone, with all its versions.</p>
+    <div class="choices">
+      <button class="danger" @click=${doing(() => remove(message, false))}>Delete this message</button>
+      <button class="danger" @click=${doing(() => remove(message, true))}>Delete it and everything after</button>
+    </div>`, state);
+}
+
+function discard(state) {
+  return modal("Delete the conversation", html`
+    <p>Everything that was said in it is gone then, and what is remembered of it.</p>
+    <div class="choices">
+      <button class="danger" @click=${doing(talks.deleteConversation)}>Delete the conversation</button>
+    </div>`, state);
+}
+
+function imported(state) {
+  const { card } = state.dialog;
+  const talk = doing(async () => {
+    closeDialog();
+    await talks.talkWith(characterOf(card.character_id));
+  });
+  return modal(`${card.name} is here`, html`
+    <p>${card.greetings === 1 ? "One greeting" : `${card.greetings} greetings`} and
+      ${card.book_entries === 1 ? "one lorebook entry" : `${card.book_entries} lorebook entries`} came along.</p>
+    ${card.warnings.length ? html`<ul class="needs">${card.warnings.map((text) => html`<li>${text}</li>`)}</ul>` : nothing}
+    <div class="choices"><button class="primary" @click=${talk}>Talk with ${card.name}</button></div>`, state);
+}

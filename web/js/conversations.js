@@ -1,0 +1,216 @@
+// What is there to read and to choose from: conversations, characters, messages, models.
+
+import { Refused, ask, data, supabase } from "./backend.js";
+import { openDialog, set } from "./page.js";
+import { MESSAGES, membersOf, state } from "./state.js";
+
+const CONVERSATION = "*, conversation_characters(character_id, position)";
+const FURTHER = 8; // characters beside the first
+
+const delay = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
+
+export async function loadAll() {
+  const [conversations, characters] = await Promise.all([
+    data(supabase.from("conversations").select(CONVERSATION).order("updated_at", { ascending: false }).limit(200)),
+    data(
+      supabase
+        .from("characters")
+        .select("id, name, description, first_message, alternate_greetings, age, content_rating")
+        // Admins see everybody's, and still may only meet these.
+        .or(`is_public.eq.true,user_id.eq.${state.me.id}`)
+        .order("name")
+        .limit(500),
+    ),
+    loadModels(),
+  ]);
+  set({ conversations, characters });
+}
+
+/** Who can answer now: models, which of them rest, how the worker is. */
+export async function loadModels() {
+  const [models, rests, system] = await Promise.all([
+    data(
+      supabase
+        .from("api_models")
+        .select("id, model_key, display_name, is_default, capabilities, catalog_status, api_providers(is_active)")
+        .match({ task: "roleplay", is_active: true })
+        .order("priority")
+        .order("model_key"),
+    ),
+    data(supabase.from("model_rests").select("model_id, until")),
+    data(supabase.from("system_config").select("config").maybeSingle()),
+  ]);
+  set({ models, rests, health: system?.config.workerHealthCache?.chatWorker ?? null });
+}
+
+export async function loadMessages() {
+  const id = state.conversation?.id;
+  if (!id) return;
+  const [messages, turns] = await Promise.all([
+    data(
+      supabase
+        .from("messages")
+        .select("id, position, sender, character_id, content, is_active, variant_of, created_at, edited_at")
+        .match({ conversation_id: id, message_type: "text" })
+        .order("position", { ascending: false })
+        .order("created_at", { ascending: false })
+        .limit(state.shown),
+    ),
+    data(
+      supabase
+        .from("turns")
+        .select("reply_message_id, model_used, status, result")
+        .eq("conversation_id", id)
+        .not("reply_message_id", "is", null)
+        .order("created_at", { ascending: false })
+        .limit(state.shown),
+    ),
+  ]);
+  if (state.conversation?.id !== id) return;
+  const answers = new Map(turns.map((row) => [row.reply_message_id, row]));
+  set({ messages: messages.reverse(), answers });
+}
+
+export const showEarlier = () => {
+  state.shown += MESSAGES;
+  return loadMessages();
+};
+
+/** Waits until no turn runs in the conversation, some seconds at most. */
+export async function settled(id) {
+  for (let tries = 0; tries < 20; tries += 1) {
+    const running = await data(
+      supabase.from("turns").select("id").match({ conversation_id: id, status: "running" }).limit(1),
+    );
+    if (!running.length) return;
+    await delay(500);
+  }
+}
+
+// --- conversations --------------------------------------------------------------------------
+
+export async function open(conversation) {
+  state.turn?.abort();
+  set({
+    conversation,
+    messages: [],
+    answers: new Map(),
+    shown: MESSAGES,
+    trouble: null,
+    notice: "",
+    editing: null,
+    memory: null,
+    menu: false,
+    speaker: "",
+    tier: localStorage.getItem(`tier:${conversation.id}`) ?? "sfw",
+  });
+  history.replaceState(null, "", `#${conversation.id}`);
+  await settled(conversation.id);
+  await loadMessages();
+}
+
+export async function talkWith(character) {
+  const row = { user_id: state.me.id, character_id: character.id };
+  const { id } = await data(supabase.from("conversations").insert(row).select("id").single());
+  const conversation = await data(supabase.from("conversations").select(CONVERSATION).eq("id", id).single());
+  state.conversations.unshift(conversation);
+  await open(conversation);
+  document.getElementById("message")?.focus();
+}
+
+export async function changeConversation(changes) {
+  await data(supabase.from("conversations").update(changes).eq("id", state.conversation.id));
+  await reread();
+}
+
+async function reread() {
+  const { id } = state.conversation;
+  const row = await data(supabase.from("conversations").select(CONVERSATION).eq("id", id).single());
+  const conversations = state.conversations.map((each) => (each.id === id ? row : each));
+  set({ conversations, ...(state.conversation?.id === id ? { conversation: row } : {}) });
+}
+
+export async function deleteConversation() {
+  const { id } = state.conversation;
+  await data(supabase.from("conversations").delete().eq("id", id));
+  localStorage.removeItem(`tier:${id}`);
+  history.replaceState(null, "", location.pathname);
+  set({
+    conversation: null,
+    messages: [],
+    dialog: null,
+    said: "The conversation was deleted.",
+    conversations: state.conversations.filter((each) => each.id !== id),
+  });
+}
+
+export async function branch(message) {
+  const id = crypto.randomUUID();
+  const { conversation_id } = await ask({ action: "branch", message_id: message.id, client_message_id: id });
+  await loadAll();
+  await open(state.conversations.find((each) => each.id === conversation_id));
+  set({ notice: "This is a branch: what was said before is here too, the first conversation stays as it was." });
+}
+
+// --- characters -----------------------------------------------------------------------------
+
+/** Whether one more can join the open conversation. */
+export const hasRoom = () => state.conversation.conversation_characters.length < FURTHER;
+
+export async function addCharacter(character) {
+  const { id, conversation_characters } = state.conversation;
+  const taken = conversation_characters.map(({ position }) => position);
+  // After the last one; where there is no place left, one that was given up.
+  const last = Math.max(-1, ...taken);
+  const places = Array.from({ length: FURTHER }, (_, index) => (last + 1 + index) % FURTHER);
+  const position = places.find((place) => !taken.includes(place));
+  await data(
+    supabase.from("conversation_characters").insert({ conversation_id: id, character_id: character.id, position }),
+  );
+  set({ said: `${character.name} has joined.` });
+  await reread();
+}
+
+export async function removeCharacter(character) {
+  const { id } = state.conversation;
+  await data(
+    supabase.from("conversation_characters").delete().match({ conversation_id: id, character_id: character.id }),
+  );
+  set({ said: `${character.name} has left.`, speaker: "" });
+  await reread();
+}
+
+/** Whom the open conversation could still be joined by. */
+export function strangers() {
+  const members = membersOf(state.conversation);
+  return state.characters.filter((character) => !members.includes(character));
+}
+
+export async function importCard(file) {
+  const url = await new Promise((resolve, reject) => {
+    const reader = new FileReader();
+    reader.onload = () => resolve(reader.result);
+    reader.onerror = () => reject(new Refused("The file cannot be read. Choose it again."));
+    reader.readAsDataURL(file);
+  });
+  const card = await ask({ action: "import_card", card_base64: url.slice(url.indexOf(",") + 1) });
+  await loadAll();
+  openDialog("imported", { card });
+}
+
+// --- choices --------------------------------------------------------------------------------
+
+export function chooseModel(model) {
+  localStorage.setItem("model", model);
+  set({ model });
+}
+
+export function chooseReach(reach) {
+  localStorage.setItem("reach", reach);
+  set({ reach });
+}
+
+export function chooseTier(tier) {
+  localStorage.setItem(`tier:${state.conversation.id}`, tier);
+  set({ tier });
+}

@@ -1,0 +1,156 @@
+// Turns: asking for replies, and what is done with those that are there.
+
+import { Dropped, Refused, ask, turn } from "./backend.js";
+import { loadMessages, settled } from "./conversations.js";
+import { redraw, set, tell } from "./page.js";
+import { chosenModel, course, membersOf, state } from "./state.js";
+
+const TRIES = 5;
+
+const delay = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
+
+/** Ask for a reply. `fields` are those of the request, `at` what is written anew or carried on. */
+export function take(fields, at = null) {
+  const named = (fields.message || fields.kickoff) && membersOf(state.conversation).length > 1 && state.speaker;
+  const model = chosenModel();
+  return run(
+    {
+      conversation_id: state.conversation.id,
+      ...(named ? { character_id: state.speaker } : {}),
+      ...(model ? { model_provider: model } : {}),
+      memory_tier: state.reach,
+      content_tier: state.tier,
+      // The person's own Stop has to reach the model; what was said until then is kept.
+      on_disconnect: "stop",
+      client_message_id: crypto.randomUUID(),
+      ...fields,
+    },
+    at,
+  );
+}
+
+/** Send a request, again if need be: with the same client_message_id it is answered once. */
+async function run(body, at = null) {
+  if (state.turn) return;
+  const stop = new AbortController();
+  let stopped = false;
+  const current = {
+    body,
+    at,
+    text: "",
+    note: "",
+    speaker: body.character_id ?? null,
+    stop: () => {
+      stopped = true;
+      stop.abort();
+    },
+    abort: () => stop.abort(),
+  };
+  set({ turn: current, trouble: null, notice: "", editing: null, said: "Writing a reply." });
+  let failure = null;
+  try {
+    await heard(current, stop.signal);
+  } catch (error) {
+    if (!stop.signal.aborted) failure = error;
+  }
+  if (state.turn !== current) return;
+  try {
+    if (state.conversation?.id === body.conversation_id) {
+      if (stopped) await settled(body.conversation_id);
+      await loadMessages();
+    }
+    if (stopped) set({ said: "Stopped. What was written is kept." });
+  } catch (error) {
+    failure ??= error;
+  }
+  set({ turn: null });
+  if (failure) giveBack(failure, body);
+}
+
+async function heard(current, signal) {
+  for (let tries = 1; ; tries += 1) {
+    try {
+      current.text = "";
+      for await (const { event, data: said } of turn(current.body, signal)) {
+        if (event === "delta") current.text += said.text;
+        if (event === "start") Object.assign(current, { note: "", speaker: said.character_id });
+        if (event === "start" && said.notice) set({ notice: said.notice, said: said.notice });
+        if (event === "error") throw new Refused(said.error, said.code);
+        if (event === "done") finished(current, said);
+        redraw();
+      }
+      return;
+    } catch (error) {
+      // Browsers send a request again by themselves where a kept connection was cut: then what runs is
+      // this turn, at the first try too.
+      const running = error.code === "turn_in_progress";
+      if (!(error instanceof Dropped || running) || tries === TRIES || signal.aborted) throw error;
+      current.note = running ? "Waiting for the reply …" : "The connection broke. Fetching the reply …";
+      set({ said: current.note });
+      await delay(Math.max(1000 * 2 ** (tries - 1), error.seconds * 1000));
+    }
+  }
+}
+
+function finished(current, answer) {
+  if (current.body.action === "impersonate") state.draft = answer.response;
+  const lines = [answer.notice];
+  if (!answer.saved) lines.push("This reply could not be saved. Copy it if you want to keep it.");
+  if (current.body.content_tier === "nsfw" && answer.content_tier === "sfw") {
+    lines.push("Written for a general audience: the conversation is not open to adult content.");
+  }
+  set({ notice: lines.filter(Boolean).join(" "), said: answer.response });
+}
+
+/** After a failure: what the person wrote is theirs again, unless it was saved. */
+function giveBack(error, body) {
+  const sent = (body.action ?? "send") === "send" && body.message;
+  if (sent && !isSaid(body) && !state.draft && error.code !== "reply_incomplete") state.draft = body.message;
+  tell(error, body);
+}
+
+/** Whether the last thing said is this request's message, and so far nobody answers it. */
+function isSaid(body) {
+  const last = course().at(-1)?.message;
+  return body.message && last?.sender === "user" && last.content === body.message;
+}
+
+export function send(message) {
+  if (!message.trim() || state.turn) return;
+  state.draft = "";
+  return take({ message });
+}
+
+/** The same request once more. */
+export function tryAgain() {
+  const { body, code } = state.trouble;
+  if (state.draft === body.message) state.draft = "";
+  // What was said stays said: only its reply is asked for. After a broken connection there may be
+  // one already, which the request itself fetches.
+  if (code !== "dropped" && isSaid(body)) return take({ action: "regenerate" });
+  const model = chosenModel();
+  return run({ ...body, ...(model ? { model_provider: model } : {}) });
+}
+
+// --- messages -------------------------------------------------------------------------------
+
+export async function choose(message) {
+  await ask({ action: "choose", message_id: message.id });
+  await loadMessages();
+}
+
+export async function edit(message, text, anew) {
+  await ask({ action: "edit", message_id: message.id, message: text });
+  set({ editing: null });
+  await loadMessages();
+  if (!anew) return;
+  const after = course().find((place) => place.message.position > message.position);
+  const reply = after?.message.sender === "character" ? after.message : null;
+  await take({ action: "regenerate", ...(reply ? { message_id: reply.id } : {}) }, reply);
+}
+
+export async function remove(message, onwards) {
+  await ask({ action: "delete", message_id: message.id, onwards });
+  set({ dialog: null, said: "Deleted." });
+  await loadMessages();
+}
