@@ -111,13 +111,17 @@ class Clients:
         self._loop = loop
         public_only = not self._settings.allow_local_upstreams
         self._http = _Client(httpx.Timeout(10), public_only=public_only)
-        self._supabase_http = _Client(_DATABASE_TIMEOUT, public_only=False, check=_raise_outage)
+        self._supabase_http = _Client(_DATABASE_TIMEOUT, public_only=False, check=_raise_trouble)
         key = self._settings.supabase_secret_key.get_secret_value()
         self._database = AsyncPostgrestClient(
             f"{self._settings.supabase_url}/rest/v1",
             headers={"apikey": key, "Authorization": f"Bearer {key}"},
             http_client=self._supabase_http,
         )
+
+
+class SecretKeyRefused(Exception):
+    """Supabase does not know SUPABASE_SECRET_KEY: it is wrong, or was deleted there."""
 
 
 class _Client(httpx.AsyncClient):
@@ -165,10 +169,12 @@ def _transport(*, public_only: bool) -> AiohttpTransport:
     return transport
 
 
-def _raise_outage(response: httpx.Response) -> None:
-    """What PostgREST and the gateways before it answer while the database is away.
+def _raise_trouble(response: httpx.Response) -> None:
+    """What PostgREST and the gateways before it answer: the database is away, or the key wrong.
 
     520 and more are those of Cloudflare, which stands before hosted Supabase.
     """
     if response.status_code in (502, 503, 504) or response.status_code >= 520:
         raise httpx.HTTPStatusError("database away", request=response.request, response=response)
+    if response.status_code == 401:
+        raise SecretKeyRefused
