@@ -1,5 +1,6 @@
 """`make verify`: whether an installation is as it should be, and what to do where it is not."""
 
+import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -29,6 +30,7 @@ CATALOG = {
     "not_free": ("costs money now", "give its row that price, or replace it"),
 }
 """What of a row's `catalog_status` somebody has to act on, and what to do."""
+POLICY = re.compile(r"^create policy (\w+) on ([\w.]+)", re.MULTILINE)
 MARKS = {"ok": ("✓", "green"), "problem": ("✗", "red"), "unknown": ("?", "yellow")}
 
 State = Literal["ok", "problem", "unknown"]
@@ -49,15 +51,16 @@ class Check:
 
 
 def judge(
-    facts: Facts, environment: Mapping[str, str], migrations: Sequence[str], *, is_local: bool
+    facts: Facts, environment: Mapping[str, str], migrations: Mapping[str, str], *, is_local: bool
 ) -> list[Check]:
     """The checks of what `verify_installation` returned. Pure.
 
-    `migrations` are the versions that there should be; `environment` is the functions'.
+    `migrations` are those that there should be, by version; `environment` is the functions'.
     """
     return [
-        _migrations(facts["migrations"], migrations, is_local),
+        _migrations(facts["migrations"], sorted(migrations), is_local),
         _row_level_security(facts["open_tables"]),
+        _policies(set(facts["policies"]), "".join(migrations.values())),
         *_providers(facts, environment, is_local),
         *(check for task in TASKS for check in _models(facts["models"], task)),
         *_catalog(facts["models"]),
@@ -91,6 +94,23 @@ def _row_level_security(open_tables: list[str]) -> Check:
             "; ".join(f"alter table {table} enable row level security" for table in open_tables),
         )
     return Check("row level security", "ok", "on for every table")
+
+
+def _policies(there: set[str], migrations: str) -> Check:
+    """Whether people may do what the migrations let them do, and nothing else."""
+    wanted = {f"{table} {name}" for name, table in POLICY.findall(migrations)}
+    if strange := sorted(there - wanted):
+        split = [policy.partition(" ") for policy in strange]
+        return Check(
+            "policies",
+            "problem",
+            f"no migration made {', '.join(strange)}",
+            "; ".join(f'drop policy "{name}" on {table}' for table, _, name in split),
+        )
+    if missing := sorted(wanted - there):
+        found = f"there is no {', '.join(missing)}"
+        return Check("policies", "problem", found, "make it again, as its migration does")
+    return Check("policies", "ok", f"all {len(wanted)}, and no other")
 
 
 def _providers(facts: Facts, environment: Mapping[str, str], is_local: bool) -> Iterator[Check]:
@@ -343,10 +363,11 @@ def verify(project: Project, token: str | None) -> tuple[list[Check], Sequence[F
         apply = "make down && make up" if project.is_local else "make deploy-db APPLY=1"
         missing = Check("migrations", "problem", "verify_installation is not there", apply)
         return [database, missing], []
-    versions = [
-        path.name.partition("_")[0] for path in (ROOT / "supabase/migrations").glob("*.sql")
-    ]
-    checks = judge(facts, project.environment, sorted(versions), is_local=project.is_local)
+    migrations = {
+        path.name.partition("_")[0]: path.read_text()
+        for path in sorted((ROOT / "supabase/migrations").glob("*.sql"))
+    }
+    checks = judge(facts, project.environment, migrations, is_local=project.is_local)
     checks = [database, *checks, function_answers(project.functions_url)]
     if token:
         checks.append(turn_is_answered(project.functions_url, token))

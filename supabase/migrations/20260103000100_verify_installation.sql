@@ -3,6 +3,7 @@
 --   now                 the database's clock
 --   migrations          versions that the Supabase CLI recorded; null where it keeps no record
 --   open_tables         tables without row level security
+--   policies            the policies there are, as "table policy"
 --   providers, models   the rows, without what they are asked with
 --   worker, workers     addresses and health records as system_config has them
 --   steps               what health_check does now and then, by name, and what came of it
@@ -26,6 +27,9 @@ begin
         from pg_catalog.pg_class c
         where c.relnamespace in ('public'::regnamespace, 'private'::regnamespace)
           and c.relkind in ('r', 'p') and not c.relrowsecurity),
+      'policies', (
+        select coalesce(jsonb_agg(p.schemaname || '.' || p.tablename || ' ' || p.policyname), '[]')
+        from pg_catalog.pg_policies p where p.schemaname in ('public', 'private')),
       'providers', (
         select coalesce(jsonb_agg(jsonb_build_object(
           'name', p.name, 'base_url', p.base_url, 'auth_scheme', p.auth_scheme,

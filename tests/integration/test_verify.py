@@ -322,6 +322,37 @@ def test_table_without_row_level_security(verify: Verify) -> None:
     assert "public.memories" in problems["row level security"]
 
 
+def test_policy_that_nobody_asked_for(verify: Verify) -> None:
+    db = verify.stack.db
+    db.execute('create policy "Let all; in" on public.messages for select using (true)')
+    try:
+        problem = verify.problems()["policies"]
+    finally:
+        db.execute('drop policy "Let all; in" on public.messages')
+    assert "no migration made public.messages Let all; in" in problem
+    assert 'drop policy "Let all; in" on public.messages' in problem
+
+
+def test_policy_that_is_missing(verify: Verify) -> None:
+    db = verify.stack.db
+    db.execute("alter policy turns_select on public.turns rename to turns_select_away")
+    db.execute("alter policy memories_delete on public.memories rename to memories_delete_away")
+    try:
+        strange = verify.problems()["policies"]
+    finally:
+        db.execute("alter policy turns_select_away on public.turns rename to turns_select")
+        db.execute("alter policy memories_delete_away on public.memories rename to memories_delete")
+    assert "public.memories memories_delete_away, public.turns turns_select_away" in strange
+    facts = {"policies": ["public.a a_select"]}
+    migration = "create policy a_select on public.a\ncreate policy b_all on public.b for all"
+    (check,) = (
+        check
+        for check in judge(FACTS | facts, {}, {"1": migration}, is_local=False)
+        if check.name == "policies"
+    )
+    assert (check.state, check.found) == ("problem", "there is no public.b b_all")
+
+
 def test_provider_without_models(verify: Verify) -> None:
     verify.stack.insert(
         "api_providers",
@@ -385,6 +416,7 @@ FACTS: dict[str, Any] = {
     "now": "2026-01-01T12:00:00+00:00",
     "migrations": [],
     "open_tables": [],
+    "policies": [],
     "providers": [],
     "models": [],
     "worker": None,
@@ -398,7 +430,7 @@ FACTS: dict[str, Any] = {
 
 def judged(name: str, **facts: Any) -> list[tuple[str, str]]:
     """State and finding of the checks of this name."""
-    checks = judge(FACTS | facts, {}, [], is_local=False)
+    checks = judge(FACTS | facts, {}, {}, is_local=False)
     return [(check.state, check.found) for check in checks if check.name == name]
 
 

@@ -118,7 +118,7 @@ async def run_step(step: Step, run: Run) -> Outcome:
 
 async def _keep(error: str, step: Step, run: Run) -> None:
     """Have the database know, too; where it is the database that failed, the log alone does."""
-    with suppress(ApiError, TimeoutError):
+    with suppress(Exception):
         async with asyncio.timeout_at(run.deadline):
             await run.fail(step.name, error)
 
