@@ -23,6 +23,8 @@ RUN python -m compileall -q /app
 WORKDIR /app
 ENV PATH=/venv/bin:$PATH PYTHONUNBUFFERED=1 PORT=8080
 ENV FUNCTION_TARGET=${FUNCTION} FUNCTION_SOURCE=main.py FUNCTION_USE_ASGI=1
+# Where the server puts its control socket; it complains about a user without a home otherwise.
+ENV XDG_RUNTIME_DIR=/tmp
 # A number, so that platforms can see that it is not root.
 USER 65534:65534
 EXPOSE 8080

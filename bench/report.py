@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from bench.capacity import TURNS_A_DAY, Assumed, measured, need
 from bench.cold_start import HELLO
 from bench.machine import MEGABYTE
 from bench.programs import BENCH
@@ -83,6 +84,8 @@ def tables(results: Results) -> Iterator[Table]:
         yield _plans(results)
     if results.prompts:
         yield _prompts(results)
+    if measured(results):
+        yield _capacity(results)
 
 
 def _targets(results: Results) -> Table:
@@ -252,6 +255,29 @@ def _prompts(results: Results) -> Table:
     return Table("Building the prompt", _PROMPTS, columns, rows)
 
 
+def _capacity(results: Results) -> Table:
+    figures, given = measured(results), Assumed()
+    assert figures
+    needs = [need(turns, figures, given) for turns in TURNS_A_DAY]
+    rows = [
+        ["turns begun in a second", *(_number(n.turns_per_second) for n in needs)],
+        ["turns in progress", *(_number(n.in_progress) for n in needs)],
+        ["instances, by turns in progress", *(_number(n.by_slots) for n in needs)],
+        ["instances, by processor", *(_number(n.by_processor) for n in needs)],
+        ["instances with a spare one", *(f"{n.instances:,}" for n in needs)],
+        ["the same while models fail", *(f"{n.outage_instances:,}" for n in needs)],
+        ["busy connections of PostgREST", *(_number(n.busy_connections) for n in needs)],
+        ["its pool", *(f"{n.pool:,}" for n in needs)],
+        ["connections through the pooler", *("0" for _ in needs)],
+        ["rows, MB a day", *(_number(n.megabytes_a_day) for n in needs)],
+        ["a small paid model, $ a day", *(_number(n.models_usd_a_day) for n in needs)],
+        ["instances, $ a month", *(_number(n.instances_usd_a_month) for n in needs)],
+    ]
+    words = _CAPACITY.format(**vars(figures), **vars(given))
+    columns = ["turns a day", *(f"{turns:,}" for turns in TURNS_A_DAY)]
+    return Table("Capacity", words, columns, rows)
+
+
 def _named(system: str) -> str:
     return f"{system} (forwards only)" if system in (LITELLM, PORTKEY) else system
 
@@ -329,5 +355,14 @@ _GROWTH = (
 _PLANS = (
     "How the statements inside begin_turn and finish_turn reach the tables that grow, in the "
     "conversation with the most messages, and how many rows the hungriest of them reads."
+)
+_CAPACITY = (
+    "Computed, not measured, by the formulas of [operations.md](operations.md#how-much-is-needed): "
+    "from {cpu_ms:.3g} ms of processor time a turn (open streams) and {database_ms:.3g} ms in the "
+    "database (at concurrency 32, with everything on one machine: an upper bound). Assumed: a peak "
+    "of {peak:g} times the average, {turn_seconds:g} s a turn ({outage_seconds:g} s while models "
+    "fail), {concurrency} turns an instance, a core {core_share:.0%} busy, {prompt_tokens:,} and "
+    "{completion_tokens} tokens a turn at ${usd_per_1k:g} for 1,000, {turn_bytes:,} bytes of rows "
+    "a turn, ${instance_usd:g} a month for an instance."
 )
 _PROMPTS = "`prompt.build` alone, by the context of the model: in the first, not everything fits."

@@ -167,6 +167,10 @@ def function_steps(
                 f"--member=serviceAccount:{account}",
                 "--role=roles/secretmanager.secretAccessor",
             ],
+            {
+                f"--member=serviceAccount:{account}": f"the account that {function} runs as",
+                "--role=roles/secretmanager.secretAccessor": "to read the value, and nothing else",
+            },
         )
     variables = _variables(function, settings, environment)
     explained = _flags(function, settings, environment) | {

@@ -1,5 +1,6 @@
 """`make verify`: whether an installation is as it should be, and what to do where it is not."""
 
+import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,21 +17,20 @@ from dev.settings import ROOT, Settings
 
 sys.path.append(str(ROOT / "functions/_shared"))
 
-from edge.worker_health import MAX_AGE, why_unavailable
+from edge.worker_health import MAX_AGE, WorkerHealth, why_unavailable
 
 OK, PROBLEMS, CANNOT_CHECK = 0, 1, 2
 """Exit codes."""
 TASKS = ("roleplay", "storytelling", "prompt_enhancement")
 TURN_SECONDS = 200
-STEP_SECONDS = 2 * 3600
-"""Steps that are not done every minute are due sooner than this."""
 CATALOG = {
-    "gone": "is no longer offered",
-    "expiring": "will be removed",
-    "renamed": "has another name now",
-    "not_free": "costs money now",
+    "gone": ("is no longer offered", "replace it: docs/configuration.md says how"),
+    "expiring": ("will be removed", "replace it before: docs/configuration.md says how"),
+    "renamed": ("has another name now", "write the new name into model_key of its row"),
+    "not_free": ("costs money now", "give its row that price, or replace it"),
 }
-"""What of a row's `catalog_status` somebody has to act on."""
+"""What of a row's `catalog_status` somebody has to act on, and what to do."""
+POLICY = re.compile(r"^create policy (\w+) on ([\w.]+)", re.MULTILINE)
 MARKS = {"ok": ("✓", "green"), "problem": ("✗", "red"), "unknown": ("?", "yellow")}
 
 State = Literal["ok", "problem", "unknown"]
@@ -51,20 +51,23 @@ class Check:
 
 
 def judge(
-    facts: Facts, environment: Mapping[str, str], migrations: Sequence[str], *, is_local: bool
+    facts: Facts, environment: Mapping[str, str], migrations: Mapping[str, str], *, is_local: bool
 ) -> list[Check]:
     """The checks of what `verify_installation` returned. Pure.
 
-    `migrations` are the versions that there should be; `environment` is the functions'.
+    `migrations` are those that there should be, by version; `environment` is the functions'.
     """
     return [
-        _migrations(facts["migrations"], migrations, is_local),
+        _migrations(facts["migrations"], sorted(migrations), is_local),
         _row_level_security(facts["open_tables"]),
+        _policies(set(facts["policies"]), "".join(migrations.values())),
         *_providers(facts, environment, is_local),
         *(check for task in TASKS for check in _models(facts["models"], task)),
         *_catalog(facts["models"]),
+        *_steps(facts),
         *_workers(facts, is_local),
         _scheduler(facts, is_local),
+        *_overdue(facts),
     ]
 
 
@@ -91,6 +94,23 @@ def _row_level_security(open_tables: list[str]) -> Check:
             "; ".join(f"alter table {table} enable row level security" for table in open_tables),
         )
     return Check("row level security", "ok", "on for every table")
+
+
+def _policies(there: set[str], migrations: str) -> Check:
+    """Whether people may do what the migrations let them do, and nothing else."""
+    wanted = {f"{table} {name}" for name, table in POLICY.findall(migrations)}
+    if strange := sorted(there - wanted):
+        split = [policy.partition(" ") for policy in strange]
+        return Check(
+            "policies",
+            "problem",
+            f"no migration made {', '.join(strange)}",
+            "; ".join(f'drop policy "{name}" on {table}' for table, _, name in split),
+        )
+    if missing := sorted(wanted - there):
+        found = f"there is no {', '.join(missing)}"
+        return Check("policies", "problem", found, "make it again, as its migration does")
+    return Check("policies", "ok", f"all {len(wanted)}, and no other")
 
 
 def _providers(facts: Facts, environment: Mapping[str, str], is_local: bool) -> Iterator[Check]:
@@ -167,17 +187,57 @@ def _models(models: Sequence[Facts], task: str) -> Iterator[Check]:
 
 def _catalog(models: Sequence[Facts]) -> Iterator[Check]:
     """What the provider's list was last seen to say, where the rows keep it."""
-    active = [model for model in models if model["is_active"] and model.get("catalog_status")]
-    acted_on = [
-        f"{model['model_key']} {CATALOG[model['catalog_status']]}"
-        for model in active
-        if model["catalog_status"] in CATALOG
-    ]
-    if acted_on:
-        remedy = "docs/configuration.md says how to replace a model"
-        yield Check("catalog", "problem", "; ".join(dict.fromkeys(acted_on)), remedy)
-    elif active:
+    # One model may have a row for each of several tasks.
+    active = {
+        model["model_key"]: model
+        for model in models
+        if model["is_active"] and model.get("catalog_status")
+    }
+    told = [check for key, model in active.items() for check in _listed(key, model)]
+    yield from told
+    if active and not told:
         yield Check("catalog", "ok", f"has all {len(active)} that were looked up")
+
+
+def _listed(key: str, model: Facts) -> Iterator[Check]:
+    status, listed = model["catalog_status"], model["catalog"]
+    if status in CATALOG:
+        found, remedy = CATALOG[status]
+        known = {"expiring": listed.get("expires_on"), "renamed": listed.get("listed_as")}
+        more = f": {known[status]}" if known.get(status) else ""
+        yield Check("catalog", "problem", f"{key} {found}{more}", remedy)
+    elif status == "changed":
+        found = f"{key} has another price, or less context, than its row says"
+        remedy = "correct its row, which has both; or let CATALOG_UPDATES_PRICES do it"
+        yield Check("catalog", "unknown", found, remedy)
+
+
+def _steps(facts: Facts) -> Iterator[Check]:
+    """What became of the steps of health_check that it keeps."""
+    now = datetime.fromisoformat(facts["now"])
+    for step, record in sorted(facts["steps"].items()):
+        name, remedy = f"step {step}", "health_check's log says more"
+        if step == "key":
+            name, remedy = "OpenRouter's key", "docs/operations.md, Changing keys"
+        begun = datetime.fromisoformat(record["begun_at"])
+        done = record["done_at"] and datetime.fromisoformat(record["done_at"])
+        minutes = (now - begun).total_seconds() / 60
+        if record["error"]:
+            yield Check(name, "problem", f"{record['error']}, {minutes:.0f} min ago", remedy)
+        elif (done is None or done < begun) and now - begun > MAX_AGE:
+            found = f"begun {minutes:.0f} min ago and not brought to its end"
+            yield Check(name, "problem", found, remedy)
+        elif step == "key":
+            yield from _key(name, record["found"], f"{minutes:.0f} min ago")
+
+
+def _key(name: str, found: Facts, asked: str) -> Iterator[Check]:
+    """What OpenRouter said of the key when it was last asked."""
+    for alert in found.get("alerts", ()):
+        matter, _, remedy = alert.removesuffix(".").rpartition(": ")
+        yield Check(name, "problem", f"{matter}, {asked}", remedy)
+    if found and not found.get("alerts"):
+        yield Check(name, "ok", f"nothing is used up, {asked}")
 
 
 def _workers(facts: Facts, is_local: bool) -> Iterator[Check]:
@@ -186,48 +246,55 @@ def _workers(facts: Facts, is_local: bool) -> Iterator[Check]:
         yield Check("worker", "ok", "none is registered; replies come from the providers")
     now = datetime.fromisoformat(facts["now"])
     for worker, url in addresses.items():
-        record = facts["health"].get(worker)
-        why = why_unavailable(url, record, now)
-        name = f"worker {worker}"
-        if why is None:
-            yield Check(name, "ok", f"healthy, checked {_age(record, now):.0f} s ago")
-        elif _age(record, now) is None or "unhealthy" not in why:
-            yield Check(name, "problem", why, "see the scheduler, below")
-        else:
-            remedy = "make up starts it again" if is_local else f"look at the machine behind {url}"
-            yield Check(name, "problem", f"{why}: {record.get('healthError')}", remedy)
+        yield _worker(f"worker {worker}", url, facts["health"].get(worker), now, is_local)
+
+
+def _worker(name: str, url: str, record: object, now: datetime, is_local: bool) -> Check:
+    why = why_unavailable(url, record, now)
+    stored = record if isinstance(record, Mapping) else {}
+    known = WorkerHealth.parse({"workerUrl": url, **stored})
+    scheduler = "see the scheduler, below"
+    if known is None or known.url != url:
+        return Check(name, "problem", why or "its health is not known yet", scheduler)
+    # One failed probe takes no worker out, but whoever looks now should know.
+    if known.is_healthy and not known.failures:
+        if why:
+            return Check(name, "problem", why, scheduler)
+        age = (now - known.checked_at).total_seconds()
+        return Check(name, "ok", f"healthy, checked {age:.0f} s ago")
+    state = "its last probe failed" if known.is_healthy else "it is unhealthy"
+    found = f"{state}: {known.error or known.probe_error}"
+    remedy = "make up starts it again" if is_local else f"look at the machine behind {url}"
+    if not known.is_fresh(now):
+        found, remedy = f"{found}; {why} since", f"{remedy}; {scheduler}"
+    return Check(name, "problem", found, remedy)
 
 
 def _scheduler(facts: Facts, is_local: bool) -> Check:
-    """The traces that a run of health_check leaves, and those that it clears away."""
+    """Each run of health_check leaves a step that was begun."""
+    name = "scheduler"
     remedy = (
         "make down && make up"
         if is_local
         else "gcloud scheduler jobs describe health-check; make deploy-scheduler makes it"
     )
     now = datetime.fromisoformat(facts["now"])
-    ages = [_age(facts["health"].get(worker), now) for worker in _addresses(facts)]
-    known = [age for age in ages if age is not None]
-    if known and min(known) <= MAX_AGE.total_seconds():
-        return Check("scheduler", "ok", f"health_check ran {min(known):.0f} s ago")
-    if known:
-        minutes = min(known) / 60
-        found = f"health_check has not run for {minutes:.0f} minutes"
-        return Check("scheduler", "problem", found, remedy)
-    if ages:
-        return Check("scheduler", "problem", "health_check has not run yet", remedy)
-    if facts["turns_overdue"] or facts["cooldowns_overdue"]:
-        found = (
-            f"health_check does not tidy up: {facts['turns_overdue']} turns and "
-            f"{facts['cooldowns_overdue']} cooldowns are overdue"
-        )
-        return Check("scheduler", "problem", found, remedy)
-    if step := _seconds(facts["last_step"], now):
-        if step <= STEP_SECONDS:
-            return Check("scheduler", "ok", f"health_check ran a step {step / 60:.0f} min ago")
-        found = f"health_check has not run a step for {step / 3600:.0f} hours"
-        return Check("scheduler", "problem", found, remedy)
-    return Check("scheduler", "unknown", "without a worker a run leaves no trace to see")
+    begun = [datetime.fromisoformat(step["begun_at"]) for step in facts["steps"].values()]
+    if not begun:
+        return Check(name, "problem", "health_check has not run yet", remedy)
+    age = now - max(begun)
+    if age > MAX_AGE:
+        minutes = age.total_seconds() / 60
+        return Check(name, "problem", f"health_check has not run for {minutes:.0f} min", remedy)
+    return Check(name, "ok", f"health_check ran {age.total_seconds():.0f} s ago")
+
+
+def _overdue(facts: Facts) -> Iterator[Check]:
+    """What runs of health_check should have cleared away long ago."""
+    turns, cooldowns = facts["turns_overdue"], facts["cooldowns_overdue"]
+    if turns or cooldowns:
+        found = f"health_check did not close {turns} turns and clear {cooldowns} cooldowns"
+        yield Check("housekeeping", "problem", found, "see the scheduler, then health_check's log")
 
 
 def _addresses(facts: Facts) -> dict[str, str]:
@@ -237,21 +304,6 @@ def _addresses(facts: Facts) -> dict[str, str]:
     found = {name: entry.get("url") for name, entry in entries.items()}
     found["chatWorker"] = facts["worker"]
     return {name: url.rstrip("/") for name, url in found.items() if isinstance(url, str) and url}
-
-
-def _age(record: object, now: datetime) -> float | None:
-    """Seconds since a worker was probed; None when its record does not say."""
-    if not isinstance(record, Mapping):
-        return None
-    return _seconds(record.get("lastChecked", record.get("lastCheck")), now)
-
-
-def _seconds(since: object, now: datetime) -> float | None:
-    """How long ago a moment was, as JSON has it; None when it is none."""
-    try:
-        return (now - datetime.fromisoformat(str(since))).total_seconds()
-    except (TypeError, ValueError):
-        return None
 
 
 def _count(things: Sequence[object], name: str) -> str:
@@ -311,10 +363,11 @@ def verify(project: Project, token: str | None) -> tuple[list[Check], Sequence[F
         apply = "make down && make up" if project.is_local else "make deploy-db APPLY=1"
         missing = Check("migrations", "problem", "verify_installation is not there", apply)
         return [database, missing], []
-    versions = [
-        path.name.partition("_")[0] for path in (ROOT / "supabase/migrations").glob("*.sql")
-    ]
-    checks = judge(facts, project.environment, sorted(versions), is_local=project.is_local)
+    migrations = {
+        path.name.partition("_")[0]: path.read_text()
+        for path in sorted((ROOT / "supabase/migrations").glob("*.sql"))
+    }
+    checks = judge(facts, project.environment, migrations, is_local=project.is_local)
     checks = [database, *checks, function_answers(project.functions_url)]
     if token:
         checks.append(turn_is_answered(project.functions_url, token))

@@ -7,7 +7,9 @@ create table public.health_check_steps (
   -- Null while it has not been brought to its end once.
   done_at timestamptz,
   -- What was found then, such as what is left on a provider's key.
-  found jsonb not null default '{}' check (jsonb_typeof(found) = 'object')
+  found jsonb not null default '{}' check (jsonb_typeof(found) = 'object'),
+  -- Why it could not be done since; null when it could, or when nobody knows why.
+  error text check (char_length(error) <= 1000)
 );
 
 alter table public.health_check_steps enable row level security;
@@ -31,7 +33,14 @@ $$;
 
 create function public.end_step(p_step text, p_found jsonb) returns void
 language sql security definer set search_path = '' as $$
-  update public.health_check_steps set done_at = clock_timestamp(), found = p_found where step = p_step
+  update public.health_check_steps set done_at = clock_timestamp(), found = p_found, error = null
+  where step = p_step
+$$;
+
+-- Keeps why a step could not be done, beside what was found when it could.
+create function public.fail_step(p_step text, p_error text) returns void
+language sql security definer set search_path = '' as $$
+  update public.health_check_steps set error = left(p_error, 1000) where step = p_step
 $$;
 
 -- What a provider's catalog says of configured models: [{"id", "status", "catalog", "pricing"}].
@@ -49,6 +58,6 @@ language sql security definer set search_path = '' as $$
 $$;
 
 revoke execute on function public.begin_step(text, double precision, double precision),
-  public.end_step(text, jsonb), public.record_catalog(jsonb) from public, anon, authenticated;
+  public.end_step(text, jsonb), public.fail_step(text, text), public.record_catalog(jsonb) from public, anon, authenticated;
 grant execute on function public.begin_step(text, double precision, double precision),
-  public.end_step(text, jsonb), public.record_catalog(jsonb) to service_role;
+  public.end_step(text, jsonb), public.fail_step(text, text), public.record_catalog(jsonb) to service_role;

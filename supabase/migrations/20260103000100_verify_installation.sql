@@ -3,9 +3,10 @@
 --   now                 the database's clock
 --   migrations          versions that the Supabase CLI recorded; null where it keeps no record
 --   open_tables         tables without row level security
+--   policies            the policies there are, as "table policy"
 --   providers, models   the rows, without what they are asked with
 --   worker, workers     addresses and health records as system_config has them
---   last_step           when health_check last began what it does now and then; null: never
+--   steps               what health_check does now and then, by name, and what came of it
 --   turns_overdue       turns that health_check should have closed minutes ago
 --   cooldowns_overdue   rests that it should have cleared minutes ago
 create function public.verify_installation() returns jsonb
@@ -26,6 +27,9 @@ begin
         from pg_catalog.pg_class c
         where c.relnamespace in ('public'::regnamespace, 'private'::regnamespace)
           and c.relkind in ('r', 'p') and not c.relrowsecurity),
+      'policies', (
+        select coalesce(jsonb_agg(p.schemaname || '.' || p.tablename || ' ' || p.policyname), '[]')
+        from pg_catalog.pg_policies p where p.schemaname in ('public', 'private')),
       'providers', (
         select coalesce(jsonb_agg(jsonb_build_object(
           'name', p.name, 'base_url', p.base_url, 'auth_scheme', p.auth_scheme,
@@ -34,14 +38,16 @@ begin
       'models', (
         -- Whole rows, so that columns added later are there to be judged.
         select coalesce(jsonb_agg(
-          to_jsonb(m) - '{id,provider_id,description,input_defaults,capabilities,pricing,catalog}'::text[]
+          to_jsonb(m) - '{id,provider_id,description,input_defaults,capabilities,pricing}'::text[]
             || jsonb_build_object('provider', p.name, 'provider_is_active', p.is_active)
           order by m.task, m.priority, m.model_key), '[]')
         from public.api_models m join public.api_providers p on p.id = m.provider_id),
       'worker', s.config -> 'chatWorkerUrl',
       'workers', coalesce(s.config -> 'workers', '{}'),
       'health', coalesce(s.config -> 'workerHealthCache', '{}'),
-      'last_step', (select max(s.begun_at) from public.health_check_steps s),
+      'steps', (
+        select coalesce(jsonb_object_agg(h.step, to_jsonb(h) - 'step'), '{}')
+        from public.health_check_steps h where h.step not like 'wake:%'),
       'turns_overdue', (
         select count(*) from public.turns t
         where t.status = 'running' and t.lease_expires_at < now() - interval '3 minutes'),

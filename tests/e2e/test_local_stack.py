@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import signal
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import httpx
@@ -13,8 +13,11 @@ import psutil  # type: ignore[import-untyped]
 
 from dev.chat import Chat
 from dev.worker import CONTEXT_TOKENS
-from tests.support.answers import worker_healthy
+from tests.integration.test_provider_checks import catalog, key, listed
+from tests.support.answers import error, worker_healthy
 from tests.support.cards import CARDS, card
+from tests.support.functions import serve_process
+from tests.support.talk import VENICE
 from tests.support.upstream import Answer, Exchange, running_upstream
 from tests.support.waiting import wait_until
 from tests.support.working_copy import WorkingCopy
@@ -144,7 +147,7 @@ class LongConversation:
     """Of the demo user with the demo character, as it would be after many turns."""
 
     def __init__(self, copy: WorkingCopy, http: httpx.Client) -> None:
-        self.copy, self.http = copy, http
+        self.copy = copy
         self.chat = Chat(http, copy.stack_env, "chat_worker")
         self.chat.start_conversation()
         self.id = self.chat.conversation_id
@@ -153,28 +156,23 @@ class LongConversation:
         [memory] = self.chat.data("POST", "memories", self.chat.memory_row())
         self.chat.data("POST", "memory_facts", {"memory_id": memory["id"], "content": FACT})
         said = [message for turn in range(1, SPOKEN + 1) for message in said_in(turn)]
-        self.service("messages", [message | {"conversation_id": self.id} for message in said])
+        copy.write("POST", "messages", [message | {"conversation_id": self.id} for message in said])
         positions = [row["position"] for row in copy.rows(self.messages("position"))]
         summary = "Ada and Mara talked of the sea and of the lamp."
         covered = {"content": summary, "covers_position": positions[2 * RETOLD - 1]}
-        self.service("conversation_summaries", covered | {"conversation_id": self.id})
+        copy.write("POST", "conversation_summaries", covered | {"conversation_id": self.id})
 
     def messages(self, columns: str) -> str:
         return f"messages?conversation_id=eq.{self.id}&order=position&select={columns}"
 
-    def service(self, path: str, body: Any) -> None:
-        """A request to the Data API with the secret key, which must succeed."""
-        env = self.copy.stack_env
-        url = f"{env['SUPABASE_URL']}/rest/v1/{path}"
-        answer = self.http.post(url, headers={"apikey": env["SUPABASE_SECRET_KEY"]}, json=body)
-        assert answer.is_success, answer.text
-
     def register(self, url: str) -> None:
         """Have the worker asked at this address, and known to be healthy."""
-        self.service("rpc/set_chat_worker_url", {"p_url": url, "p_protocol": "openai"})
+        at = {"p_url": url, "p_protocol": "openai"}
+        self.copy.write("POST", "rpc/set_chat_worker_url", at)
         now = datetime.now(UTC).isoformat()
         record = {"isHealthy": True, "lastCheck": now, "workerUrl": url}
-        self.service("rpc/record_worker_health", {"p_worker": "chatWorker", "p_record": record})
+        known = {"p_worker": "chatWorker", "p_record": record}
+        self.copy.write("POST", "rpc/record_worker_health", known)
 
     def say(self, turn: int) -> dict[str, Any]:
         character = self.chat.character_id
@@ -267,6 +265,55 @@ def test_default_model_answers_when_the_worker_is_gone(copy: WorkingCopy) -> Non
     assert status.returncode != 0
     assert "make up" in status.stderr
     assert "worker" in copy.succeed("up").stdout
+    assert copy.status()["worker"]["state"] == "up"
+
+
+def test_verify_names_all_that_is_wrong_within_one_run(copy: WorkingCopy) -> None:
+    stack, *_ = copy.processes()
+    [provider] = copy.rows("api_providers?name=eq.openrouter&select=base_url")
+    renamed = listed("venice/uncensored:free", canonical_slug=VENICE)
+    names = ("SUPABASE_URL", "SUPABASE_SECRET_KEY", "HEALTH_CHECK_SECRET")
+    # As the stack's own, but with OpenRouter's key and catalog to ask for.
+    settings = {name: copy.stack_env[name] for name in names}
+    settings |= {"ALLOW_LOCAL_UPSTREAMS": "true", "OpenRouter_Roleplay_API_KEY": "sk-or-test"}
+    os.kill(int(copy.status()["worker"]["process"]), signal.SIGKILL)
+    stack.suspend()  # and with it the scheduler; the database and the functions go on
+    try:
+        with running_upstream() as openrouter:
+            openrouter.always(key(limit=10, limit_remaining=0), to="/api/v1/key")
+            openrouter.always(error(403), to="/api/v1/credits")
+            openrouter.always(catalog(renamed, without=(VENICE,)), to="/api/v1/models")
+            at = {"base_url": f"{openrouter.url}/api/v1"}
+            copy.write("PATCH", "api_providers?name=eq.openrouter", at)
+            with serve_process("health_check", settings) as health_check:
+                secret = {"Authorization": f"Bearer {settings['HEALTH_CHECK_SECRET']}"}
+                run = httpx.post(health_check.url, headers=secret, timeout=60)
+        assert run.json()["steps"]["catalog"]["outcome"] == "done"
+        then = (datetime.now(UTC) - timedelta(minutes=5)).isoformat()
+        copy.write("PATCH", "health_check_steps?step=neq.-", {"begun_at": then, "done_at": then})
+
+        verify = copy.make("verify", "COLUMNS=300")
+
+        assert verify.returncode != 0
+        lines = [line for line in verify.stdout.splitlines() if line.lstrip().startswith("✗")]
+        model, limit, worker, scheduler = (re.split(r"  +", line.strip(" ✗")) for line in lines)
+        assert model[:2] == ["catalog", f"{VENICE} has another name now: venice/uncensored:free"]
+        assert limit[:2] == ["OpenRouter's key", "The key has used up its limit, 5 min ago"]
+        assert worker[0] == "worker chatWorker"
+        assert "cannot be reached" in worker[1]
+        assert scheduler[:2] == ["scheduler", "health_check has not run for 5 min"]
+        assert [line[2] for line in (model, limit, worker, scheduler)] == [
+            "write the new name into model_key of its row",
+            "raise it, or wait for its reset",
+            "make up starts it again",
+            "make down && make up",
+        ]
+    finally:
+        stack.resume()
+        copy.write("PATCH", "api_providers?name=eq.openrouter", provider)
+        copy.write("PATCH", "api_models?catalog_status=not.is.null", {"catalog_status": None})
+        copy.write("DELETE", "health_check_steps?step=in.(key,catalog)")
+        copy.succeed("up")
     assert copy.status()["worker"]["state"] == "up"
 
 

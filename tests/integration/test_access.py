@@ -132,8 +132,8 @@ FUNCTIONS = {
     "service_role": """
         public.apply_retention public.begin_step public.begin_turn public.branch_conversation
         public.choose_variant public.clear_passed_cooldowns public.close_abandoned_turns
-        public.delete_messages public.edit_message public.end_step public.finish_turn
-        public.import_character public.record_catalog public.record_worker_health
+        public.delete_messages public.edit_message public.end_step public.fail_step
+        public.finish_turn public.import_character public.record_catalog public.record_worker_health
         public.remember public.roll_up_usage public.schedule_health_check
         public.set_chat_worker_url public.unschedule_health_check public.usage_by_day
         public.usage_by_model public.usage_by_user public.verify_installation

@@ -523,6 +523,28 @@ def test_other_methods_are_refused(stack: Stack) -> None:
     assert answer.headers["allow"] == "GET, POST"
 
 
+@pytest.mark.parametrize("project", ["tales", ""])
+def test_lines_name_the_request_and_its_trace(
+    stack: Stack, log: list[dict[str, Any]], project: str
+) -> None:
+    stack.register_worker()
+    stack.worker.always(worker_healthy(), to="/health")
+    trace = {"traceparent": f"00-{'4bf92f3577b34da6a3ce929d0e0e4736'}-00f067aa0ba902b7-01"}
+    with stack.serving("health_check", GOOGLE_CLOUD_PROJECT=project) as url:
+        answer = httpx.post(url, headers=SCHEDULER | trace)
+        ran = len(log)
+        refused = httpx.post(url, headers=trace)
+        httpx.post(url)  # without a trace
+
+    assert ran == len(answer.json()["steps"])
+    assert {line["request_id"] for line in log[:ran]} == {answer.json()["request_id"]}
+    named = {line.get("logging.googleapis.com/trace") for line in log[: ran + 1]}
+    whole = "projects/tales/traces/4bf92f3577b34da6a3ce929d0e0e4736"
+    assert named == {whole if project else None}
+    assert log[ran]["request_id"] == refused.json()["request_id"]
+    assert "logging.googleapis.com/trace" not in log[ran + 1]
+
+
 def test_answers_say_what_the_log_calls_them(stack: Stack) -> None:
     for answer in (stack.health_check(), stack.health_check("wrong")):
         assert answer.headers["x-request-id"] == answer.json()["request_id"]

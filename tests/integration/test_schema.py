@@ -73,6 +73,7 @@ SERVICE_FUNCTIONS = [
     "begin_step",
     "begin_turn",
     "end_step",
+    "fail_step",
     "finish_turn",
     "record_catalog",
     "record_worker_health",

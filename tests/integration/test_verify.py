@@ -12,12 +12,14 @@ from typing import Any
 import pytest
 
 from dev.verify import CANNOT_CHECK, OK, PROBLEMS, judge, plain
+from tests.integration.test_provider_checks import ON, Checks, catalog, key, listed
 from tests.integration.test_schema import refused
-from tests.support.answers import text, worker_healthy
+from tests.support.answers import error, text, worker_healthy
 from tests.support.gateway import PUBLISHABLE_KEY, SECRET_KEY
 from tests.support.postgres import MIGRATIONS, ROOT
 from tests.support.stack import Stack
-from tests.support.upstream import refusing
+from tests.support.talk import VENICE
+from tests.support.upstream import refusing, running_upstream
 
 VERSIONS = sorted(path.name.partition("_")[0] for path in MIGRATIONS.glob("*.sql"))
 
@@ -30,7 +32,7 @@ class Verify:
         self.env = stack.env(
             LOCAL_DIR=str(folder),
             FUNCTIONS_URL=stack.function_url("roleplay_chat"),
-            COLUMNS="200",
+            COLUMNS="300",
             NO_PROXY="127.0.0.1",
         )
 
@@ -51,12 +53,20 @@ class Verify:
 
     def problems(self) -> dict[str, str]:
         """What is wrong, by name of the check."""
+        lines = self.wrong()
+        found = {name: rest for name, _, rest in (line.partition("  ") for line in lines)}
+        assert len(found) == len(lines)
+        return found
+
+    def wrong(self) -> list[str]:
+        """The lines of what is wrong: name of the check, what was found, what to do."""
         code, output = self()
         assert code == PROBLEMS, output
         lines = [line.strip() for line in output.splitlines()]
         wrong = [line[1:].strip() for line in lines if line.startswith("✗")]
-        assert wrong
-        return {name: rest for name, _, rest in (line.partition("  ") for line in wrong)}
+        assert len(wrong) >= 1
+        assert output.splitlines()[-1] == f"{len(wrong)} problem{'s'[: len(wrong) != 1]} found."
+        return wrong
 
 
 @pytest.fixture
@@ -95,6 +105,104 @@ def test_active_models_are_listed_as_the_query_has_them(verify: Verify) -> None:
         assert f" {row['priority']} " in line
         assert row["display_name"] + (" (default)" if row["is_default"] else "") in line
         assert row["model_key"] in line
+
+
+def minutes_pass(stack: Stack, minutes: int) -> None:
+    """As if all that is on record had happened earlier, for nothing has run since."""
+    stack.db.execute(
+        "update health_check_steps set begun_at = begun_at - make_interval(mins => %(m)s), "
+        "done_at = done_at - make_interval(mins => %(m)s)",
+        {"m": minutes},
+    )
+    stack.db.execute(
+        """
+        update private.system_settings set config = jsonb_set(config, '{workerHealthCache}', (
+          select coalesce(jsonb_object_agg(worker, record
+            || jsonb_build_object('lastCheck', earlier, 'lastChecked', earlier)), '{}')
+          from jsonb_each(config -> 'workerHealthCache') as known (worker, record),
+            to_jsonb((record ->> 'lastCheck')::timestamptz - make_interval(mins => %(m)s)) earlier
+        ))""",
+        {"m": minutes},
+    )
+
+
+def test_worker_killed_model_renamed_key_exhausted_and_scheduler_stopped_at_once(
+    verify: Verify,
+) -> None:
+    stack = verify.stack
+    with stack.serving("health_check", **ON) as url:
+        checks = Checks(stack, url)
+        with running_upstream() as worker:
+            worker.always(worker_healthy(), to="/health")
+            stack.register_worker(worker.url)
+            assert checks.run()["worker:chatWorker"]["found"]["healthy"] is True
+            assert verify()[0] == OK
+        # The worker is gone; hours later OpenRouter has news, and the scheduler its last run.
+        renamed = listed("venice/uncensored:free", canonical_slug=VENICE)
+        stack.upstream.always(catalog(renamed, without=(VENICE,)), to="/api/v1/models")
+        free = {"used": 50, "limit": 50, "remaining": 0}
+        used_up = key(limit=10, limit_remaining=0, free_model_daily_requests=free)
+        stack.upstream.always(used_up, to="/api/v1/key")
+        minutes_pass(stack, 360)
+        checks.run()
+
+        names = [line.partition("  ")[0] for line in verify.wrong()]
+        assert names == ["catalog", "OpenRouter's key", "OpenRouter's key", "worker chatWorker"]
+
+    minutes_pass(stack, 9)
+    model, limit, today, worker_gone, scheduler = verify.wrong()
+    assert f"{VENICE} has another name now: venice/uncensored:free" in model
+    assert model.endswith("write the new name into model_key of its row")
+    assert "The key has used up its limit, 9 min ago" in limit
+    assert limit.endswith("raise it, or wait for its reset")
+    assert "Today's free requests are used up" in today
+    assert today.endswith("wait for midnight UTC, or pay")
+    assert "it is unhealthy: cannot be reached" in worker_gone
+    assert f"look at the machine behind {worker.url}" in worker_gone
+    assert "health_check has not run for 9 min" in scheduler
+    assert "gcloud scheduler jobs describe health-check" in scheduler
+
+
+@pytest.mark.parametrize("runs", [1, 2])
+def test_worker_that_stopped_a_moment_ago(verify: Verify, runs: int) -> None:
+    verify.stack.worker.always(error(502), to="/health")
+    for _ in range(runs):
+        verify.stack.health_check()
+    problem = verify.problems()["worker chatWorker"]
+    state = "its last probe failed" if runs == 1 else "it is unhealthy"
+    assert f"{state}: /health answered 502" in problem
+
+
+def test_worker_that_has_no_time_is_well(verify: Verify) -> None:
+    verify.stack.worker.always(error(429), to="/health")
+    verify.stack.health_check()
+    assert verify()[0] == OK
+
+
+def test_key_that_is_refused(verify: Verify) -> None:
+    with verify.stack.serving("health_check", **ON) as url:
+        checks = Checks(verify.stack, url)
+        verify.stack.worker.always(worker_healthy(), to="/health")
+        verify.stack.upstream.enqueue(error(401), to="/api/v1/key")
+        checks.run()
+        problems = verify.problems()
+        assert list(problems) == ["OpenRouter's key"]
+        assert "the key is refused: /key answered 401, 0 min ago" in problems["OpenRouter's key"]
+        assert "Changing keys" in problems["OpenRouter's key"]
+
+        checks.again(5)
+        code, output = verify()
+    assert (code, "nothing is used up, 0 min ago" in output) == (OK, True)
+
+
+def test_step_that_fails(verify: Verify) -> None:
+    verify.stack.db.execute("delete from health_check_steps")
+    verify.stack.worker.always(worker_healthy(), to="/health")
+    verify.stack.gateway.fail("/rpc/apply_retention")
+    verify.stack.health_check()
+    problems = verify.problems()
+    assert list(problems) == ["step retention"]
+    assert "database_unavailable" in problems["step retention"]
 
 
 def test_worker_that_was_killed(verify: Verify) -> None:
@@ -147,24 +255,30 @@ def test_default_that_is_missing(verify: Verify, change: str, found: str) -> Non
 
 
 def test_scheduler_that_stopped(verify: Verify) -> None:
-    verify.stack.register_worker()  # without a record
-    verify.stack.worker_health(age_seconds=600)
+    minutes_pass(verify.stack, 10)
     problems = verify.problems()
     assert list(problems) == ["worker chatWorker", "scheduler"]
-    assert "has not run for 10 minutes" in problems["scheduler"]
+    assert "has not run for 10 min" in problems["scheduler"]
     assert "make deploy-scheduler" in problems["scheduler"]
 
 
 def test_scheduler_that_never_ran(verify: Verify) -> None:
-    verify.stack.register_worker()
+    verify.stack.db.execute("delete from health_check_steps")
     assert "has not run yet" in verify.problems()["scheduler"]
 
 
-def test_scheduler_without_a_worker_is_known_by_what_it_leaves_undone(verify: Verify) -> None:
+def test_scheduler_without_a_worker(verify: Verify) -> None:
     verify.stack.unregister_worker()
+    verify.stack.health_check()
     code, output = verify()
-    assert (code, "health_check ran a step 0 min ago" in output) == (OK, True)
+    assert (code, "health_check ran " in output) == (OK, True)
+    minutes_pass(verify.stack, 3)
+    problems = verify.problems()
+    assert list(problems) == ["scheduler"]
+    assert "has not run for 3 min" in problems["scheduler"]
 
+
+def test_turns_that_nobody_closes(verify: Verify) -> None:
     conversation = verify.stack.conversation(verify.stack.user())
     verify.stack.db.execute(
         """insert into turns (user_id, conversation_id, task, action, lease_expires_at)
@@ -172,7 +286,9 @@ def test_scheduler_without_a_worker_is_known_by_what_it_leaves_undone(verify: Ve
            from conversations where id = %s""",
         [conversation],
     )
-    assert "1 turns and 0 cooldowns are overdue" in verify.problems()["scheduler"]
+    problems = verify.problems()
+    assert list(problems) == ["housekeeping"]
+    assert "did not close 1 turns and clear 0 cooldowns" in problems["housekeeping"]
 
 
 def test_migration_that_is_not_applied(verify: Verify) -> None:
@@ -204,6 +320,37 @@ def test_table_without_row_level_security(verify: Verify) -> None:
         verify.stack.db.execute("alter table public.memories enable row level security")
     assert list(problems) == ["row level security"]
     assert "public.memories" in problems["row level security"]
+
+
+def test_policy_that_nobody_asked_for(verify: Verify) -> None:
+    db = verify.stack.db
+    db.execute('create policy "Let all; in" on public.messages for select using (true)')
+    try:
+        problem = verify.problems()["policies"]
+    finally:
+        db.execute('drop policy "Let all; in" on public.messages')
+    assert "no migration made public.messages Let all; in" in problem
+    assert 'drop policy "Let all; in" on public.messages' in problem
+
+
+def test_policy_that_is_missing(verify: Verify) -> None:
+    db = verify.stack.db
+    db.execute("alter policy turns_select on public.turns rename to turns_select_away")
+    db.execute("alter policy memories_delete on public.memories rename to memories_delete_away")
+    try:
+        strange = verify.problems()["policies"]
+    finally:
+        db.execute("alter policy turns_select_away on public.turns rename to turns_select")
+        db.execute("alter policy memories_delete_away on public.memories rename to memories_delete")
+    assert "public.memories memories_delete_away, public.turns turns_select_away" in strange
+    facts = {"policies": ["public.a a_select"]}
+    migration = "create policy a_select on public.a\ncreate policy b_all on public.b for all"
+    (check,) = (
+        check
+        for check in judge(FACTS | facts, {}, {"1": migration}, is_local=False)
+        if check.name == "policies"
+    )
+    assert (check.state, check.found) == ("problem", "there is no public.b b_all")
 
 
 def test_provider_without_models(verify: Verify) -> None:
@@ -269,12 +416,13 @@ FACTS: dict[str, Any] = {
     "now": "2026-01-01T12:00:00+00:00",
     "migrations": [],
     "open_tables": [],
+    "policies": [],
     "providers": [],
     "models": [],
     "worker": None,
     "workers": {},
     "health": {},
-    "last_step": None,
+    "steps": {},
     "turns_overdue": 0,
     "cooldowns_overdue": 0,
 }
@@ -282,42 +430,57 @@ FACTS: dict[str, Any] = {
 
 def judged(name: str, **facts: Any) -> list[tuple[str, str]]:
     """State and finding of the checks of this name."""
-    checks = judge(FACTS | facts, {}, [], is_local=False)
+    checks = judge(FACTS | facts, {}, {}, is_local=False)
     return [(check.state, check.found) for check in checks if check.name == name]
 
 
 @pytest.mark.parametrize(
-    ("last_step", "state", "found"),
+    ("begun_at", "done_at", "state"),
     [
-        (None, "unknown", "without a worker"),
-        ("2026-01-01T11:30:00+00:00", "ok", "ran a step 30 min ago"),
-        ("2026-01-01T02:00:00+00:00", "problem", "for 10 hours"),
+        ("2026-01-01T11:59:00+00:00", None, []),
+        ("2026-01-01T11:59:00.5+00:00", "2026-01-01T11:59:00+00:00", []),
+        ("2026-01-01T11:50:00+00:00", "2026-01-01T11:50:00.123+00:00", []),
+        ("2026-01-01T11:50:00+00:00", None, ["problem"]),
+        ("2026-01-01T11:50:00+00:00", "2026-01-01T11:40:00+00:00", ["problem"]),
     ],
 )
-def test_scheduler_without_a_worker_is_known_by_its_steps(
-    last_step: str | None, state: str, found: str
-) -> None:
-    ((judgement, said),) = judged("scheduler", last_step=last_step)
-    assert (judgement, found in said) == (state, True)
+def test_step_that_does_not_end(begun_at: str, done_at: str | None, state: list[str]) -> None:
+    step = {"begun_at": begun_at, "done_at": done_at, "found": {}, "error": None}
+    assert [found for found, _ in judged("step roll_up", steps={"roll_up": step})] == state
 
 
 @pytest.mark.parametrize(
     ("statuses", "expected"),
     [
         ([None, None], []),
-        (["listed", "changed", None], [("ok", "has all 2 that were looked up")]),
+        (["listed", "listed", None], [("ok", "has all 2 that were looked up")]),
         (["listed", "gone"], [("problem", "m1 is no longer offered")]),
-        (["expiring", "not_free"], [("problem", "m0 will be removed; m1 costs money now")]),
+        (
+            ["expiring", "not_free"],
+            [
+                ("problem", "m0 will be removed: 2026-02-01"),
+                ("problem", "m1 costs money now"),
+            ],
+        ),
+        (
+            ["renamed", "changed"],
+            [
+                ("problem", "m0 has another name now: new"),
+                ("unknown", "m1 has another price, or less context, than its row says"),
+            ],
+        ),
     ],
 )
 def test_what_the_catalog_said(statuses: list[str | None], expected: list[tuple[str, str]]) -> None:
     row = {"task": "roleplay", "provider": "p", "provider_is_active": True, "is_default": False}
+    row |= {"catalog": {"expires_on": "2026-02-01", "listed_as": "new"}}
     models = [
         row | {"model_key": f"m{n}", "is_active": True, "catalog_status": status}
         for n, status in enumerate(statuses)
     ]
     off = row | {"model_key": "off", "is_active": False, "catalog_status": "gone"}
-    assert judged("catalog", models=[*models, off]) == expected
+    # Twice, as a model that has a row for each of two tasks.
+    assert judged("catalog", models=[*models, *models, off]) == expected
 
 
 @pytest.mark.parametrize("health", [{"chatWorker": 5}, {"chatWorker": {"lastChecked": 7}}, {}])

@@ -41,14 +41,12 @@ class Gateway:
         self.url = url
         self.keys = keys
         self.jwks = keys.jwks()  # replace it to rotate the published keys
+        self.secret_keys = [SECRET_KEY]  # the same for these
         self.calls: list[str] = []  # of the database: "POST /rest/v1/rpc/begin_turn", in order
         self.jwks_requests = 0
         self.in_progress = 0
         self._postgrest_url = postgrest_url
-        self._roles = {
-            PUBLISHABLE_KEY: keys.role_token("anon"),
-            SECRET_KEY: keys.role_token("service_role"),
-        }
+        self._anon, self._service = keys.role_token("anon"), keys.role_token("service_role")
         self._troubles: list[Trouble] = []
         self._gates: list[Gate] = []
         self._lock = threading.Lock()
@@ -62,6 +60,7 @@ class Gateway:
         self.calls.clear()
         self.jwks_requests = 0
         self.jwks = self.keys.jwks()
+        self.secret_keys = [SECRET_KEY]
 
     def fail(self, path: str, times: int = 1, status: int = 503) -> None:
         """Answers the next calls with a status, as Supabase's edge does when it is overloaded."""
@@ -138,7 +137,8 @@ class Gateway:
             return web.json_response(self.jwks)
         if not request.path.startswith("/rest/v1/"):
             return web.json_response({"message": "no Route matched with those values"}, status=404)
-        role = self._roles.get(request.headers.get("apikey", ""))
+        roles = {PUBLISHABLE_KEY: self._anon, **dict.fromkeys(self.secret_keys, self._service)}
+        role = roles.get(request.headers.get("apikey", ""))
         if role is None:
             return web.json_response({"message": "Invalid API key"}, status=401)
         bearer = request.headers.get("Authorization", "").removeprefix("Bearer ")

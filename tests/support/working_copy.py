@@ -85,6 +85,15 @@ class WorkingCopy:
         assert answer.status_code == 200, answer.text
         return list(answer.json())
 
+    def write(self, method: str, path: str, body: Any = None) -> None:
+        """A request to the Data API with the secret key, which must succeed."""
+        env = self.stack_env
+        url = f"{env['SUPABASE_URL']}/rest/v1/{path}"
+        answer = httpx.request(
+            method, url, headers={"apikey": env["SUPABASE_SECRET_KEY"]}, json=body
+        )
+        assert answer.is_success, answer.text
+
     def said(self) -> list[tuple[str, str]]:
         """The demo conversation."""
         path = f"messages?conversation_id=eq.{self.stack_env['DEMO_CONVERSATION_ID']}"

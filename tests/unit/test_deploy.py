@@ -101,6 +101,29 @@ def test_printed_commands_do_what_applying_does(
     assert len(by_command) >= 2
 
 
+@pytest.mark.parametrize("target", TARGETS)
+def test_every_flag_is_explained(target: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in ENVIRONMENT.items():
+        monkeypatch.setenv(name, value)
+    steps = steps_for(target, ENVIRONMENT)
+    told = {flag.partition("=")[0] for step in steps for flag in step.flags}
+    commands = [[*step.command, *(step.instead or ())] for step in steps]
+    given = {word.partition("=")[0] for words in commands for word in words if word[:2] == "--"}
+    assert given - told <= {"--project"}
+    assert len(told) >= 2
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_applied_again_nothing_is_made_twice(
+    deploy: Deploy, gcloud: dict[str, str], target: str
+) -> None:
+    assert deploy(target, APPLY="1", **gcloud).returncode == 0
+    first = calls(gcloud)
+    assert deploy(target, APPLY="1", **gcloud).returncode == 0
+    assert calls(gcloud) == first * 2
+    assert not any(" create " in call for call in first)
+
+
 def test_job_that_exists_is_changed(deploy: Deploy, gcloud: dict[str, str]) -> None:
     assert deploy("scheduler", APPLY="1", **gcloud).returncode == 0
     assert [call.split()[:4] for call in calls(gcloud)] == [

@@ -54,6 +54,10 @@ class DatabaseError(Exception):
         return not self.sqlstate or self.sqlstate.startswith(_PASSING)
 
 
+class SecretKeyRefused(Exception):
+    """Supabase does not know SUPABASE_SECRET_KEY: it is wrong, or was deleted there."""
+
+
 class Executable(Protocol):
     """A query of the Supabase client, built and not yet sent."""
 
@@ -154,7 +158,7 @@ class Clients:
         self._loop = loop
         public_only = not self._settings.allow_local_upstreams
         self._http = _Client(httpx.Timeout(10), public_only=public_only)
-        self._supabase_http = _Client(_DATABASE_TIMEOUT, public_only=False, check=_raise_outage)
+        self._supabase_http = _Client(_DATABASE_TIMEOUT, public_only=False, check=_raise_trouble)
 
 
 address = lru_cache(maxsize=256)(httpx.URL)
@@ -222,10 +226,12 @@ def _transport(*, public_only: bool) -> AiohttpTransport:
     return transport
 
 
-def _raise_outage(response: httpx.Response) -> None:
-    """What PostgREST and the gateways before it answer while the database is away.
+def _raise_trouble(response: httpx.Response) -> None:
+    """What PostgREST and the gateways before it answer: the database is away, or the key wrong.
 
     520 and more are those of Cloudflare, which stands before hosted Supabase.
     """
     if response.status_code in (502, 503, 504) or response.status_code >= 520:
         raise httpx.HTTPStatusError("database away", request=response.request, response=response)
+    if response.status_code == 401 and "/rest/v1/" in response.request.url.path:
+        raise SecretKeyRefused

@@ -35,11 +35,18 @@ class EdgeSettings(BaseSettings):
     allow_local_upstreams: bool = False
     """Allow http and private addresses for workers and providers. For local work only."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
+    google_cloud_project: str | None = Field(default=None, pattern=r"^[a-z][a-z0-9.:-]*$")
+    """Where it runs on Google Cloud: log lines name the request's trace in this project."""
 
     @field_validator("supabase_url")
     @classmethod
     def _no_trailing_slash(cls, value: str) -> str:
         return value.rstrip("/")
+
+    @field_validator("google_cloud_project", mode="before")
+    @classmethod
+    def _empty_is_none(cls, value: object) -> object:
+        return value or None
 
 
 S = TypeVar("S", bound=EdgeSettings)

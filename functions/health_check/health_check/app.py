@@ -12,7 +12,7 @@ from starlette.responses import JSONResponse, Response
 
 from edge.clients import Clients
 from edge.errors import ApiError, database_unavailable, internal_error
-from edge.logs import configure
+from edge.logs import configure, follow_trace
 from health_check.caller import Caller
 from health_check.catalog import check_catalog
 from health_check.housekeeping import (
@@ -44,12 +44,14 @@ class App:
     async def respond(self, request: Request) -> Response:
         """Answer one call of the scheduler."""
         request_id = uuid4().hex
+        follow_trace(request.headers, self._settings.google_cloud_project)
         try:
             await self._admit(request)
             result = await self._run(request_id)
             response = JSONResponse({"success": True, **result, "request_id": request_id})
         except ApiError as error:
-            self._log.warning("health check refused", extra={"fields": {"code": error.code}})
+            fields = {"request_id": request_id, "code": error.code}
+            self._log.warning("health check refused", extra={"fields": fields})
             response = error.response(request_id)
         except Exception:
             self._log.exception("health check failed", extra={"fields": {"request_id": request_id}})
@@ -138,7 +140,8 @@ def _of_database(run: Run) -> list[list[Step]]:
         step("retention", apply_retention, settings.retention_minutes * 60),
     ]
     return [
-        [step(TURNS, close_turns, None)],
+        # Kept of each run: whether the scheduler still calls.
+        [step(TURNS, close_turns, 0)],
         [step(COOLDOWNS, clear_cooldowns, None)],
         [step for step in usage if step.every],
     ]

@@ -68,7 +68,7 @@ def alerts(key: KeyStatus, balance_usd: float | None, now: datetime) -> list[str
     if balance_usd is not None and balance_usd <= 0:
         found.append("The account has no credits left: buy some.")
     if key.free_requests_remaining is not None and key.free_requests_remaining <= 0:
-        found.append("Today's requests to free models are used up, until midnight UTC.")
+        found.append("Today's free requests are used up: wait for midnight UTC, or pay.")
     if key.expires_at is not None and key.expires_at <= now:
         found.append("The key has expired: make a new one.")
     elif key.expires_at is not None and key.expires_at <= now + EXPIRES_SOON:

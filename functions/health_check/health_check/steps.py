@@ -4,6 +4,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -51,12 +52,17 @@ class Run:
         parameters = {"p_step": step, "p_found": found}
         await self.clients.rpc("end_step", parameters)
 
+    async def fail(self, step: str, error: str) -> None:
+        """Keep why a step could not be done."""
+        await self.clients.rpc("fail_step", {"p_step": step, "p_error": error})
+
 
 @dataclass(frozen=True)
 class Step:
     """Something to do: it fills the first mapping, and is given what it found last time.
 
-    `every` is in seconds; None: each run. `found["alerts"]` are sentences for whoever has to act.
+    `every` is in seconds; 0: each run; None: each run, and nothing is kept of it.
+    `found["alerts"]` are for whoever has to act: "What is the matter: what to do."
     """
 
     name: str
@@ -98,6 +104,8 @@ async def run_step(step: Step, run: Run) -> Outcome:
             outcome, error = "failed", "internal_error"
             fields = {"request_id": run.request_id, "step": step.name}
             run.log.exception("step failed", extra={"fields": fields})
+    if error and step.every is not None:
+        await _keep(error, step, run)
     ended = Outcome(outcome, round((time.monotonic() - started) * 1000), error, found)
     if outcome != "not_due":
         fields = {"request_id": run.request_id, "step": step.name, **vars(ended)}
@@ -106,6 +114,13 @@ async def run_step(step: Step, run: Run) -> Outcome:
         level = logging.INFO if outcome == "done" else logging.WARNING
         run.log.log(level, "step ended", extra={"fields": fields})
     return ended
+
+
+async def _keep(error: str, step: Step, run: Run) -> None:
+    """Have the database know, too; where it is the database that failed, the log alone does."""
+    with suppress(Exception):
+        async with asyncio.timeout_at(run.deadline):
+            await run.fail(step.name, error)
 
 
 async def _do(step: Step, run: Run, found: Found) -> bool:

@@ -53,8 +53,6 @@ class Settings(EdgeSettings):
     """Whether conversations are summarised and facts noted; what is remembered is used anyway."""
     memory_timeout_seconds: float = Field(default=60, gt=0, le=600)
     """For writing that down, beside the reply and after it."""
-    google_cloud_project: str | None = Field(default=None, pattern=r"^[a-z][a-z0-9.:-]*$")
-    """Where it runs on Google Cloud: log lines name the request's trace in this project."""
     otel_exporter_otlp_endpoint: str | None = None
     """A collector that takes OpenTelemetry's traces and metrics over HTTP."""
 
@@ -66,7 +64,6 @@ class Settings(EdgeSettings):
     @field_validator(
         "supabase_jwt_secret",
         "supabase_jwt_issuer",
-        "google_cloud_project",
         "otel_exporter_otlp_endpoint",
         mode="before",
     )

@@ -11,6 +11,8 @@ gcloud secrets describe supabase-secret-key \
     --project=tales-123456
 
 # health_check may read it, and no other
+#   --member  the account that health_check runs as
+#   --role    to read the value, and nothing else
 gcloud secrets add-iam-policy-binding supabase-secret-key \
     --project=tales-123456 \
     --member=serviceAccount:health-check@tales-123456.iam.gserviceaccount.com \
@@ -21,6 +23,8 @@ gcloud secrets describe chat-worker-api-key \
     --project=tales-123456
 
 # health_check may read it, and no other
+#   --member  the account that health_check runs as
+#   --role    to read the value, and nothing else
 gcloud secrets add-iam-policy-binding chat-worker-api-key \
     --project=tales-123456 \
     --member=serviceAccount:health-check@tales-123456.iam.gserviceaccount.com \

@@ -11,6 +11,8 @@ gcloud secrets describe supabase-secret-key \
     --project=tales-123456
 
 # roleplay_chat may read it, and no other
+#   --member  the account that roleplay_chat runs as
+#   --role    to read the value, and nothing else
 gcloud secrets add-iam-policy-binding supabase-secret-key \
     --project=tales-123456 \
     --member=serviceAccount:roleplay-chat@tales-123456.iam.gserviceaccount.com \
@@ -21,6 +23,8 @@ gcloud secrets describe openrouter-roleplay-api-key \
     --project=tales-123456
 
 # roleplay_chat may read it, and no other
+#   --member  the account that roleplay_chat runs as
+#   --role    to read the value, and nothing else
 gcloud secrets add-iam-policy-binding openrouter-roleplay-api-key \
     --project=tales-123456 \
     --member=serviceAccount:roleplay-chat@tales-123456.iam.gserviceaccount.com \
@@ -31,6 +35,8 @@ gcloud secrets describe chat-worker-api-key \
     --project=tales-123456
 
 # roleplay_chat may read it, and no other
+#   --member  the account that roleplay_chat runs as
+#   --role    to read the value, and nothing else
 gcloud secrets add-iam-policy-binding chat-worker-api-key \
     --project=tales-123456 \
     --member=serviceAccount:roleplay-chat@tales-123456.iam.gserviceaccount.com \
