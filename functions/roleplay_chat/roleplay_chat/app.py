@@ -26,6 +26,8 @@ from roleplay_chat.turn import Delta, Done, Failed, Start, Turn, TurnEvent
 if TYPE_CHECKING:
     from roleplay_chat.telemetry import Telemetry
 
+Events = asyncio.Queue[TurnEvent | None]
+"""Of a turn as they come; None when a heartbeat is due."""
 SHUTDOWN_SECONDS = 10
 """What the platform leaves a process between SIGTERM and SIGKILL."""
 
@@ -146,9 +148,9 @@ class App:
         request: Request,
         request_id: str,
         timing: Timing,
-    ) -> asyncio.Queue[TurnEvent]:
+    ) -> Events:
         """Run the turn in a task of its own: it outlives a client that goes away."""
-        events: asyncio.Queue[TurnEvent] = asyncio.Queue()
+        events: Events = asyncio.Queue()
         turn = Turn(
             self._clients,
             self._settings,
@@ -162,6 +164,8 @@ class App:
         task = asyncio.create_task(turn.run())
         self._running.add(task)
         task.add_done_callback(self._running.discard)
+        beats = _Beats(events, self._settings.heartbeat_seconds)
+        task.add_done_callback(lambda _: beats.stop())
         if telemetry := self._telemetry:
             began, ids = time.monotonic(), {"turn_id": str(begun.turn.id), "request_id": request_id}
             task.add_done_callback(
@@ -172,7 +176,7 @@ class App:
             task.add_done_callback(lambda _: watcher.cancel())
         return events
 
-    async def _json(self, events: asyncio.Queue[TurnEvent], request_id: str) -> Response:
+    async def _json(self, events: Events, request_id: str) -> Response:
         while True:
             event = await events.get()
             if isinstance(event, Done):
@@ -180,13 +184,12 @@ class App:
             if isinstance(event, Failed):
                 return event.error.response(request_id)
 
-    async def _stream(self, events: asyncio.Queue[TurnEvent], request_id: str) -> Response:
+    async def _stream(self, events: Events, request_id: str) -> Response:
         """Events as they come. What fails before the first heartbeat keeps its true status."""
-        beat = self._settings.heartbeat_seconds
-        first = await _next(events, beat)
+        first = await events.get()
         if isinstance(first, Failed):
             return first.error.response(request_id)
-        return _event_stream(_lines(first, events, beat, request_id))
+        return _event_stream(_lines(first, events, request_id))
 
 
 def _telemetry(settings: Settings) -> "Telemetry | None":
@@ -206,19 +209,29 @@ async def _stop_when_gone(request: Request, turn: Turn) -> None:
     turn.stop()
 
 
-async def _next(events: asyncio.Queue[TurnEvent], seconds: float) -> TurnEvent | None:
-    try:
-        async with asyncio.timeout(seconds):
-            return await events.get()
-    except TimeoutError:
-        return None
+class _Beats:
+    """Puts a None among the events every so many seconds, so that no proxy takes the line for
+    dead. One timer for a stream, and not one for each event."""
+
+    def __init__(self, events: Events, seconds: float) -> None:
+        self._events = events
+        self._seconds = seconds
+        self._wait()
+
+    def stop(self) -> None:
+        self._timer.cancel()
+
+    def _wait(self) -> None:
+        self._timer = asyncio.get_running_loop().call_later(self._seconds, self._beat)
+
+    def _beat(self) -> None:
+        self._events.put_nowait(None)
+        self._wait()
 
 
-async def _lines(
-    event: TurnEvent | None, events: asyncio.Queue[TurnEvent], beat: float, request_id: str
-) -> AsyncIterator[str]:
+async def _lines(event: TurnEvent | None, events: Events, request_id: str) -> AsyncIterator[str]:
     while True:
-        lines = HEARTBEAT if event is None else _line(event, request_id)
+        lines = _line(event, request_id)
         # What is there already goes out in one piece.
         while not (isinstance(event, Done | Failed) or events.empty()):
             event = events.get_nowait()
@@ -226,11 +239,13 @@ async def _lines(
         yield lines
         if isinstance(event, Done | Failed):
             return
-        event = await _next(events, beat)
+        event = await events.get()
 
 
-def _line(event: TurnEvent, request_id: str) -> str:
+def _line(event: TurnEvent | None, request_id: str) -> str:
     match event:
+        case None:
+            return HEARTBEAT
         case Start(turn_id, route, character_id):
             start = {"turn_id": turn_id, "character_id": character_id}
             return sse("start", start | route.to_json())

@@ -123,6 +123,8 @@ class Markers:
     def partial(self, text: str) -> int:
         """The length of the longest end of the text with which one begins."""
         end = _lower(text)[1 - self._longest :] if self._longest > 1 else ""
+        if self._begin_with.isdisjoint(end):
+            return 0
         for place, char in enumerate(end):
             if char in self._begin_with:
                 rest = end[place:]
