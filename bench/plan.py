@@ -15,7 +15,7 @@ class Plan:
     warm_up_turns: int = 300
     streams: int = 200
     """Open at the same time."""
-    stream_tokens: int = 250
+    stream_tokens: int = 500
     token_gap_ms: int = 20
     starts: int = 7
     """Cold starts of each function."""

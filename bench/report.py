@@ -337,7 +337,7 @@ _COSTS = (
     "largest process's peak over all rounds."
 )
 _STREAMS = (
-    "As many at once, begun within two seconds. A token's delay is the time from the provider's "
+    "As many at once, begun one after the other until the first is half done. A token's delay is the time from the provider's "
     "write to the client's read."
 )
 _STARTS = (

@@ -32,7 +32,7 @@ class Streams:
 
 
 def keep_open(system: System, around: Surroundings, plan: Plan) -> Streams:
-    """One stream on each connection, begun one after the other within two seconds."""
+    """One stream on each connection, begun one after the other while the first is half done."""
     around.use_upstream(plan.stream_tokens, plan.token_gap_ms)
     around.forget()
     used = system.program.usage().cpu_seconds
@@ -41,7 +41,7 @@ def keep_open(system: System, around: Surroundings, plan: Plan) -> Streams:
         _requests(system, around, plan),
         concurrency=plan.streams,
         tokens=plan.stream_tokens,
-        stagger=2,
+        stagger=plan.stream_tokens * plan.token_gap_ms / 2000,
         once=True,
         times=f"{around.upstream.url}/times",
     )

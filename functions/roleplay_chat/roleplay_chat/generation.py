@@ -302,7 +302,7 @@ class Generation:
             parameters=_parameters(target, shape, self.extras, self.stop),
             headers=self._headers(target),
             tier=self.tier,
-            timeout=httpx.Timeout(limits.total, connect=limits.connect),
+            timeout=httpx.Timeout(None, connect=limits.connect),  # the rest is measured here
         )
         if target.protocol == "chat_worker":
             return chat_worker.generate(self.http, call)
