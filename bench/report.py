@@ -337,8 +337,8 @@ _COSTS = (
     "largest process's peak over all rounds."
 )
 _STREAMS = (
-    "As many at once, begun one after the other until the first is half done. A token's delay is the time from the provider's "
-    "write to the client's read."
+    "As many at once: the last begins when the first is half done. A token's delay is the time "
+    "from the provider's write to the client's read."
 )
 _STARTS = (
     "Medians. The first byte answers a GET. Memory counts what the processes of an instance share "

@@ -302,7 +302,7 @@ class Generation:
             parameters=_parameters(target, shape, self.extras, self.stop),
             headers=self._headers(target),
             tier=self.tier,
-            timeout=httpx.Timeout(None, connect=limits.connect),  # the rest is measured here
+            timeout=httpx.Timeout(None, connect=limits.connect),  # `_attempt` has the others
         )
         if target.protocol == "chat_worker":
             return chat_worker.generate(self.http, call)
