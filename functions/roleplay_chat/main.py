@@ -19,7 +19,6 @@ _app = App(load(Settings))
 # What was imported stays: the collector need not go through it while it is loaded, nor ever after.
 gc.freeze()
 gc.enable()
-gc.set_threshold(10_000)  # Hundreds of open streams hold many objects, and make few cycles.
 
 aclose = _app.aclose
 
