@@ -272,6 +272,12 @@ class TestReply:
             self.told(SEXUAL, follows="What of the little girl?")
         assert self.told(PLAIN, follows="What of the little girl?") == PLAIN
 
+    @pytest.mark.parametrize("words", ["her 12th birthday", "she is 12 years old"])
+    def test_space_between_the_words_hides_nothing(self, words: str) -> None:
+        pieces = words.replace(" ", " " * 150 + "|").split("|")
+        with pytest.raises(Refused):
+            self.told(*pieces, ".", tier="nsfw")
+
     def test_what_left_the_window_counts(self) -> None:
         with pytest.raises(Refused):
             self.told(STATED, *[f" {PLAIN}"] * 300, SEXUAL, tier="sfw")

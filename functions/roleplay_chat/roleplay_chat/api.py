@@ -18,12 +18,13 @@ Tier = Literal["sfw", "nsfw"]
 MemoryTier = Literal["conversation", "character", "profile"]
 
 
-_NO_TEXT = re.compile("[\x00\ud800-\udfff]")
+NO_TEXT = re.compile("[\x00\ud800-\udfff]")
+"""NUL and halves of surrogate pairs: neither JSON nor Postgres can hold them."""
 
 
 def storable(text: str) -> str:
     """The text if Postgres can hold it: no NUL, no half of a surrogate pair."""
-    if _NO_TEXT.search(text):
+    if NO_TEXT.search(text):
         raise ValueError("contains characters that are not text")
     return text
 

@@ -19,6 +19,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from roleplay_chat.api import NO_TEXT
 from roleplay_chat.boilerplate import is_refusal, may_become_refusal
 from roleplay_chat.screening import ReplyScreen
 
@@ -26,9 +27,6 @@ _OPEN = ("<think>", "<thinking>", "<reasoning>", "<thought>")
 _CLOSE = tuple(tag.replace("<", "</") for tag in _OPEN)
 _TOKENS = ("<|im_end|>", "<|im_start|>", "<|eot_id|>", "<|endoftext|>", "</s>", "[INST]")
 """What chat templates put around messages; a model that says one is past its end."""
-
-_NO_TEXT = re.compile("[\x00\ud800-\udfff]")
-"""NUL and halves of surrogate pairs: neither JSON nor Postgres can hold them."""
 
 Thinking = Literal["tagged", "leading"]
 """Where reasoning is: between tags, or (families whose chat template writes the opening tag
@@ -91,7 +89,7 @@ class Reply:
 
     def feed(self, piece: str) -> str:
         """The text that can be shown now that `piece` has come; may be empty."""
-        piece = _NO_TEXT.sub("", piece)
+        piece = NO_TEXT.sub("", piece)
         for stage in self._stages:
             piece = stage.feed(piece)
         return piece

@@ -36,9 +36,6 @@ _SAID: tuple[Part, ...] = ("scene", "message", "reply")
 
 WINDOW_CHARS = 700
 """How far back at least a reply is read again with each piece."""
-QUIET_CHARS = 200
-"""As much of its end is looked at to see whether a piece can change anything: no single
-indication is longer."""
 UNSETTLED_WORDS = 8
 """How many words may still change what the ones before them mean."""
 
@@ -154,7 +151,7 @@ class ReplyScreen:
         if not piece:
             return ""
         self._held += piece
-        if is_quiet(self._tail[-QUIET_CHARS:] + self._held) or self._finding() is None:
+        if is_quiet(self._tail + self._held) or self._finding() is None:
             return self._release()
         if finding := self._finding(UNSETTLED_WORDS):
             raise Refused(finding)
