@@ -19,6 +19,8 @@ _app = App(load(Settings))
 # What was imported stays: the collector need not go through it while it is loaded, nor ever after.
 gc.freeze()
 gc.enable()
+# A turn leaves nothing to collect; what is alive in thirty of them is no reason to look.
+gc.set_threshold(10_000, 20, 20)
 
 aclose = _app.aclose
 

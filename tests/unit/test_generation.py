@@ -1,11 +1,18 @@
 """The small decisions around a call: its time limits, its cost."""
 
+import asyncio
+import gc
+import weakref
+from collections.abc import Iterator
 from typing import Any
 
+import httpx
 import pytest
 
-from roleplay_chat.generation import Limits, cost_usd
-from roleplay_chat.routing import Target
+from roleplay_chat.generation import Callbacks, Generation, Limits, Shape, cost_usd
+from roleplay_chat.prompt import Message
+from roleplay_chat.reply import Reply
+from roleplay_chat.routing import Plan, Target
 from roleplay_chat.settings import Settings
 
 SETTINGS = Settings(supabase_url="http://x", supabase_secret_key="x")  # type: ignore[arg-type]
@@ -45,3 +52,53 @@ class TestCost:
         self, parts: list[tuple[int | None, float | None]], cost: float | None
     ) -> None:
         assert cost_usd(*parts) == (None if cost is None else pytest.approx(cost))
+
+
+ANSWER = {"choices": [{"message": {"content": "Good evening."}, "finish_reason": "stop"}]}
+
+
+class Asking:
+    """Holds a generation that calls it back, as a turn does."""
+
+    def __init__(self) -> None:
+        self.generation = Generation(
+            http=httpx.AsyncClient(
+                transport=httpx.MockTransport(lambda _: httpx.Response(200, json=ANSWER))
+            ),
+            settings=SETTINGS,
+            tier="sfw",
+            extras={},
+        )
+
+    async def run(self, target: Target) -> None:
+        callbacks = Callbacks(self.messages_for, self.reply_for, self.on_text)
+        await self.generation.run(Plan((target,), (), target.name), callbacks)
+
+    def messages_for(self, target: Target, shape: Shape) -> list[Message]:
+        return [{"role": "user", "content": "Hello"}]
+
+    def reply_for(self, target: Target) -> Reply:
+        return Reply()
+
+    def on_text(self, target: Target, text: str) -> None:
+        pass
+
+
+@pytest.fixture
+def no_collector() -> Iterator[None]:
+    gc.disable()
+    yield
+    gc.enable()
+
+
+@pytest.mark.usefixtures("no_collector")
+def test_leaves_nothing_to_the_garbage_collector() -> None:
+    asking = Asking()
+    url, parameters = "https://api.example/v1/chat/completions", {"max_tokens": 100}
+    target = Target("p", "m", "M", "openai", url, parameters, auth_scheme="none")
+    asyncio.run(asking.run(target))
+    assert asking.generation.text == "Good evening."
+
+    gone = weakref.ref(asking)
+    del asking
+    assert gone() is None

@@ -104,6 +104,18 @@ class Shape:
         return cls(context_tokens, min(max_tokens, context_tokens // 2), bare)
 
 
+@dataclass(frozen=True)
+class Callbacks:
+    """What a walk leaves to whom it is made for."""
+
+    messages_for: Callable[[Target, Shape], list[Message]]
+    """Builds the prompt that fits a target."""
+    reply_for: Callable[[Target], Reply]
+    """Makes what turns a target's text into the character's words."""
+    on_text: Callable[[Target, str], None]
+    """Called with each piece of text that is part of the reply, in order."""
+
+
 @dataclass
 class Generation:
     """One walk, and what came of it so far: readable at any time, also after a cancellation."""
@@ -111,14 +123,8 @@ class Generation:
     http: httpx.AsyncClient
     settings: Settings
     tier: Tier
-    messages_for: Callable[[Target, Shape], list[Message]]
-    """Builds the prompt that fits a target."""
     extras: Mapping[str, Any]
     """Parameters for OpenRouter alone: who asks (hashed) and in which session."""
-    reply_for: Callable[[Target], Reply]
-    """Makes what turns a target's text into the character's words."""
-    on_text: Callable[[Target, str], None]
-    """Called with each piece of text that is part of the reply, in order."""
     stop: Sequence[str] = ()
     """Where a reply ends, for targets that look out for it themselves."""
     environ: Mapping[str, str] = field(default_factory=lambda: os.environ)
@@ -139,8 +145,17 @@ class Generation:
         """Why the text ends early, or why there is none."""
         return self.attempts[-1].failure if self.attempts else None
 
-    async def run(self, plan: Plan) -> None:
+    async def run(self, plan: Plan, callbacks: Callbacks) -> None:
         """Ask the targets in order until one answers, refuses for all, or time is up."""
+        self._callbacks = callbacks
+        try:
+            await self._walk(plan)
+        finally:
+            # Most often these are methods of whoever holds this. Without that circle a turn is gone
+            # when it is over, and the garbage collector need not look for it.
+            del self._callbacks
+
+    async def _walk(self, plan: Plan) -> None:
         self._deadline = time.monotonic() + self.settings.turn_budget_seconds
         waiting, later = list(plan.targets), list(plan.last_resort)
         is_last = False
@@ -192,8 +207,8 @@ class Generation:
         """
         better = _repaired(shape, failure)
         if failure.situation.repair == "trim":
-            length = _length(self.messages_for(target, shape))
-            while better and _length(self.messages_for(target, better)) >= length:
+            length = _length(self._callbacks.messages_for(target, shape))
+            while better and _length(self._callbacks.messages_for(target, better)) >= length:
                 better = _repaired(better, failure)
         return better
 
@@ -220,7 +235,7 @@ class Generation:
         self._estimate = Estimate()
         # Stands when the attempt is cancelled half-way.
         failure: Failure | None = Failure(SITUATIONS["cut_off"], why="stopped")
-        reply = self.reply_for(target)
+        reply = self._callbacks.reply_for(target)
         limits = Limits.of(target, self.settings)
         loop = asyncio.get_running_loop()
         try:
@@ -284,7 +299,7 @@ class Generation:
         """Add to the reply what there is to add; whether there was something."""
         if text:
             self.text += text
-            self.on_text(target, text)
+            self._callbacks.on_text(target, text)
         return bool(text)
 
     def _take_back(self, refused: Refused) -> Failure:
@@ -294,7 +309,7 @@ class Generation:
         return Failure(SITUATIONS["policy_minor"])
 
     def _call(self, target: Target, shape: Shape, limits: "Limits") -> AsyncGenerator[Event, None]:
-        messages = self.messages_for(target, shape)
+        messages = self._callbacks.messages_for(target, shape)
         self._estimate = estimate_messages([message["content"] for message in messages])
         call = Call(
             target=target,

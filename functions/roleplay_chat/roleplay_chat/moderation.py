@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import httpx
 
 from edge.errors import ApiError
-from roleplay_chat.generation import Attempt, Generation, Shape
+from roleplay_chat.generation import Attempt, Callbacks, Generation, Shape
 from roleplay_chat.prompt import Message
 from roleplay_chat.reply import Reply
 from roleplay_chat.routing import Target, plan
@@ -55,10 +55,7 @@ class Moderation:
             http=self._http,
             settings=self._settings.model_copy(update={"turn_budget_seconds": seconds}),
             tier="sfw",
-            messages_for=self._messages_for,
             extras={},
-            reply_for=lambda _: Reply(),
-            on_text=lambda *_: None,
         )
         asked = plan(
             None,
@@ -68,7 +65,8 @@ class Moderation:
             tier="sfw",
             now=self._begun.now,
         )
-        await self._generation.run(asked)
+        callbacks = Callbacks(self._messages_for, lambda _: Reply(), lambda *_: None)
+        await self._generation.run(asked, callbacks)
         return verdict(self._generation.text)
 
     def _messages_for(self, target: Target, shape: Shape) -> list[Message]:

@@ -15,7 +15,7 @@ from edge.clients import Clients
 from edge.errors import ApiError
 from roleplay_chat import memory, prompt, turns
 from roleplay_chat.api import ChatRequest, Tier
-from roleplay_chat.generation import Attempt, Generation, Shape
+from roleplay_chat.generation import Attempt, Callbacks, Generation, Shape
 from roleplay_chat.macros import macros_of
 from roleplay_chat.memory import Step, Written
 from roleplay_chat.prompt import Message
@@ -70,10 +70,7 @@ class Remembering:
             http=self._clients.http(),
             settings=self._settings.model_copy(update=patient),
             tier=self._tier,
-            messages_for=self._messages_for,
             extras=self._extras,
-            reply_for=lambda target: Reply(thinking="leading" if target.thinks_first else "tagged"),
-            on_text=lambda *_: None,
         )
 
     @property
@@ -207,11 +204,12 @@ class Remembering:
 
     async def _ask(self, plan: Plan, reply: Target) -> None:
         """The models, and if none of them answers the worker: it has one GPU, for replies."""
-        await self._generation.run(replace(plan, last_resort=()))
+        callbacks = Callbacks(self._messages_for, _reply_for, lambda *_: None)
+        await self._generation.run(replace(plan, last_resort=()), callbacks)
         if plan.last_resort and not self._generation.text:
             if reply.provider == WORKER:
                 await self._reply_is_over.wait()
-            await self._generation.run(replace(plan, targets=()))
+            await self._generation.run(replace(plan, targets=()), callbacks)
 
     def _messages_for(self, target: Target, shape: Shape) -> list[Message]:
         assert self._step is not None  # noqa: S101 - nothing is asked before
@@ -254,6 +252,10 @@ class Remembering:
             for attempt in self._generation.attempts
         ]
         _log.log(level, event, extra={"fields": {**self._ids, "targets": asked, **more}})
+
+
+def _reply_for(target: Target) -> Reply:
+    return Reply(thinking="leading" if target.thinks_first else "tagged")
 
 
 def _parameters(target: Target) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from roleplay_chat import prompt, turns
 from roleplay_chat.api import Answer, ChatRequest, Chosen, Tier, Tried, Usage
 from roleplay_chat.ensemble import cast_of
 from roleplay_chat.failures import Failure
-from roleplay_chat.generation import Attempt, Generation, Shape
+from roleplay_chat.generation import Attempt, Callbacks, Generation, Shape
 from roleplay_chat.greeting import MODEL_USED, greeting_for
 from roleplay_chat.memory import for_tier
 from roleplay_chat.moderation import Moderation, moderation_unavailable
@@ -109,10 +109,7 @@ class Turn:
             http=clients.http(),
             settings=settings,
             tier=self._tier,
-            messages_for=self._messages_for,
             extras=_openrouter_extras(user_id, request.conversation_id),
-            reply_for=self._reply_for,
-            on_text=self._on_text,
             stop=stop_strings(self._cast),
         )
         self._generating: asyncio.Task[None] | None = None
@@ -204,7 +201,8 @@ class Turn:
         if self._begun.free_only and not (self._plan.targets or self._plan.last_resort):
             self._refusal = spend_limit_reached(self._begun.now)
             return
-        self._generating = asyncio.create_task(self._generation.run(self._plan))
+        callbacks = Callbacks(self._messages_for, self._reply_for, self._on_text)
+        self._generating = asyncio.create_task(self._generation.run(self._plan, callbacks))
         first = next(iter((*self._plan.targets, *self._plan.last_resort)), None)
         self._memory.begin(first, self._indicated)
         try:
