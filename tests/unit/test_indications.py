@@ -1,14 +1,15 @@
 """What spares a text the look at every rule must never leave one out that applies."""
 
 import re
+from itertools import pairwise
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from roleplay_chat import indications
-from roleplay_chat.encoding import CODE
-from roleplay_chat.indications import NOTHING, is_quiet, marks
+from roleplay_chat import encoding, indications
+from roleplay_chat.encoding import CODE, encode, letters_in_a_row
+from roleplay_chat.indications import NOTHING, Growing, marks
 from tests.policy.corpus import cases
 
 RULES = (*indications._INDICATING.rules, *indications._BENIGN.rules, indications._ABOVE)
@@ -38,7 +39,7 @@ def test_marks_are_those_of_a_look_at_every_rule(
 ) -> None:
     texts = [case.text for case in cases(name)]
     found = [marks(text) for text in texts]
-    quiet = [is_quiet(text) for text in texts]
+    quiet = [Growing(text).is_quiet() for text in texts]
 
     monkeypatch.setattr(indications, "_quiet", lambda present: False)
     monkeypatch.setattr(indications._Rule, "may_match", lambda rule, present: True)
@@ -50,3 +51,40 @@ def test_marks_are_those_of_a_look_at_every_rule(
     assert [marks(text) for text in texts] == found
     assert all(mark == NOTHING for mark, passed in zip(found, quiet, strict=True) if passed)
     assert 0 < sum(quiet) < len(texts)
+
+
+WORDS = st.sampled_from(
+    [
+        *("a", "I", "o", "1", "4", "-", "!", "x.", "1,", "thir", "teen", "she", "is", "years"),
+        *("old", "twenty", "months", "harbour", "sex", "ual", "kid", "\n", "\n\n", "性交", "歳"),
+    ]
+)
+
+
+@given(
+    words=st.lists(WORDS, max_size=30),
+    gaps=st.lists(st.sampled_from(["", " ", "  "]), min_size=30, max_size=30),
+    cuts=st.lists(st.integers(0, 60), max_size=8),
+)
+@settings(max_examples=500)
+def test_a_text_that_grows_is_quiet_only_where_the_whole_is(
+    words: list[str], gaps: list[str], cuts: list[int]
+) -> None:
+    text = "".join(gap + word for gap, word in zip(gaps, words, strict=False))
+    places = sorted({0, len(text), *(cut for cut in cuts if cut < len(text))})
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(indications, "RECENT_CHARS", 6)
+        growing = Growing("")
+        for start, end in pairwise(places):
+            if growing.is_quiet(text[start:end]):
+                assert indications._quiet(frozenset(encode(text[:end])))
+            growing.grow(text[start:end])
+
+
+@given(st.text("aI1x. -\n—é,", max_size=60))
+@settings(max_examples=500)
+def test_letters_in_a_row_are_never_passed_over(text: str) -> None:
+    words = text.replace("\n", " .\n").split()
+    spelled = "".join(encoding._spelled_out(words)).replace(encoding._ALONE, "")
+    if letters_in_a_row(text):
+        assert encode(text) == spelled

@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from roleplay_chat import indications, lexicon
+from roleplay_chat import indications, lexicon, screening
 from roleplay_chat.api import Tier
 from roleplay_chat.encoding import encode
 from roleplay_chat.folding import fold
-from roleplay_chat.indications import is_quiet, marks
+from roleplay_chat.indications import Growing, marks
 from roleplay_chat.screening import (
     PARTS,
     Finding,
@@ -207,9 +207,36 @@ def test_rules_are_tried_wherever_they_apply(case: Case) -> None:
             assert not rule.telling.isdisjoint(encoded)
 
 
+class TestRead:
+    @pytest.fixture
+    def looked_at(self, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+        """The texts that were really looked at."""
+        texts: list[str] = []
+        monkeypatch.setattr(screening, "_known", {})
+        monkeypatch.setattr(screening, "marks", lambda text: texts.append(text) or marks(text))
+        return texts
+
+    @pytest.mark.parametrize("part", ["character", "persona", "scene", "memory"])
+    def test_looks_once_at_what_stays_the_same(self, part: Part, looked_at: list[str]) -> None:
+        passages = [Passage(part, STATED), Passage(part, PLAIN)]
+        assert read(passages) == read(passages) == [(part, marks(STATED)), (part, marks(PLAIN))]
+        assert looked_at == [STATED, PLAIN]
+
+    def test_knows_an_age_that_was_not_declared_before(self, looked_at: list[str]) -> None:
+        grown, child = Passage("character", PLAIN, 40), Passage("character", PLAIN, 12)
+        assert [found.minor for _, found in read([grown, child, grown])] == [False, True, False]
+        assert looked_at == [PLAIN]
+
+    def test_forgets(self, monkeypatch: pytest.MonkeyPatch, looked_at: list[str]) -> None:
+        monkeypatch.setattr(screening, "REMEMBERED_TEXTS", 1)
+        texts = [STATED, SEXUAL, STATED]
+        read([Passage("scene", text) for text in texts])
+        assert looked_at == texts
+
+
 def test_tens_of_months_are_not_quiet() -> None:
     assert marks("She is twenty months old.").minor
-    assert not is_quiet("She is twenty months old.")
+    assert not Growing("She is twenty months old.").is_quiet()
 
 
 @given(st.text(max_size=300))
@@ -219,7 +246,7 @@ def test_any_text_can_be_read(text: str) -> None:
 
 @given(st.text("aes x12yo .\n-*'\"性交歳살секс", max_size=120))
 def test_quiet_text_indicates_nothing(text: str) -> None:
-    if is_quiet(text):
+    if Growing(text).is_quiet():
         assert marks(text) == indications.Marks()
 
 

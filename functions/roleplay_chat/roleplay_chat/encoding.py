@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterator, Sequence
 from functools import cache
 from itertools import groupby
+from string import ascii_letters
 from typing import NamedTuple
 
 from roleplay_chat import lexicon
@@ -20,7 +21,9 @@ _NAMES = dict.fromkeys(
         *(*lexicon.WORDS, *lexicon.STEMS, *lexicon.WRITTEN_TOGETHER),
     ]
 )
-CODE = {name: chr(0x4E00 + number) for number, name in enumerate(_NAMES)}
+_SIGNS = ascii_letters + "".join(map(chr, range(0xA1, 0x100)))
+"""One byte each, and nothing that means something in a pattern."""
+CODE = dict(zip(_NAMES, _SIGNS[: len(_NAMES)], strict=True))
 """The character of each class."""
 OTHER, COMMA, LETTER = CODE["OTHER"], CODE["COMMA"], CODE["LETTER"]
 STOP = CODE["STOP"] * 3
@@ -35,9 +38,11 @@ REMEMBERED_CHARS = 64
 def encode(text: str) -> str:
     """The text as one character for each word, and some for its punctuation."""
     words = text.replace("\n", " .\n").split()
-    if _SPELLED_WORD.search(f" {text} "):
-        return "".join(_spelled_out(words))
-    return "".join(map(_codes.__getitem__, words))
+    codes = "".join(map(_codes.__getitem__, words))
+    # Letters in a row are rare, and looking for them takes as long as all else here.
+    if _ALONE * 2 in codes.replace(STOP, "") and letters_in_a_row(text):
+        codes = "".join(_spelled_out(words))
+    return codes.replace(_ALONE, "")
 
 
 # --- one word with the punctuation around it -------------------------------------------------
@@ -57,6 +62,11 @@ _WHOLE_NUMBER = re.compile(
 """twenty-five, quatre-vingt-douze"""
 
 
+_ALONE = "\x01"
+"""Stands before and after the codes of a letter that stands alone."""
+_LETTER_ALONE = re.compile(r"\w[^\w\s]?")
+
+
 class _Codes(dict[str, str]):
     """The characters for each word; those of short words are remembered."""
 
@@ -65,7 +75,8 @@ class _Codes(dict[str, str]):
             return _long(word)
         if len(self) >= REMEMBERED_WORDS:
             self.clear()
-        self[word] = code = _code(word)
+        code = _code(word)
+        self[word] = code = f"{_ALONE}{code}{_ALONE}" if _LETTER_ALONE.fullmatch(word) else code
         return code
 
 
@@ -268,6 +279,11 @@ _SPELLED_WORD = re.compile(r"\s\w[^\w\s]?(?:\s+\w[^\w\s]?){2}\s")
 """Three or more letters or digits in a row, with spaces between them."""
 _SPELLED_AGE = re.compile(r"(?<!\d)\d{1,2}y(?:o|earsold)")
 _SPELLED_CHARS = 2000
+
+
+def letters_in_a_row(text: str) -> bool:
+    """Whether three letters or digits follow each other that may be a word."""
+    return bool(_SPELLED_WORD.search(f" {text} "))
 
 
 def _spelled_out(words: Sequence[str]) -> Iterator[str]:

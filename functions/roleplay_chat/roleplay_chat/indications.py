@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from functools import cache, cached_property, lru_cache
 
 from roleplay_chat.api import Tier
-from roleplay_chat.encoding import CODE, OTHER, encode
+from roleplay_chat.encoding import CODE, OTHER, encode, letters_in_a_row
 
 _SHORT = {
     # A number of years below 18; the same, or a word that may be one.
@@ -447,9 +447,44 @@ class Marks:
 NOTHING = Marks()
 
 
-def is_quiet(text: str) -> bool:
-    """Whether the text can neither indicate anything nor end something that does."""
-    return _quiet(frozenset(encode(text)))
+RECENT_CHARS = 200
+"""Of a text that grows: how much at least is encoded again when more has come."""
+_SETTLED = re.compile(r".*\S{3}[^\S\n]", re.DOTALL)
+"""Up to a word that nothing after it can become a part of, nor make a word with."""
+
+
+class Growing:
+    """A text that grows at its end, and whether it is quiet.
+
+    A text is quiet when it can neither indicate anything nor end something that does. All that is
+    asked for that is which classes it has; so only its end is encoded again.
+    """
+
+    def __init__(self, text: str) -> None:
+        self._settled: Classes = frozenset()
+        self._recent = text
+
+    def grow(self, more: str) -> None:
+        """Put this after it."""
+        self._recent += more
+
+    def is_quiet(self, more: str = "") -> bool:
+        """Whether the text is, with this after it. May say no where there is nothing."""
+        if len(self._recent) > RECENT_CHARS and (settled := _SETTLED.match(self._recent)):
+            self._settled |= _classes(settled[0])
+            self._recent = self._recent[settled.end() :]
+        return _quiet(self._settled | _classes(self._recent + more))
+
+
+def _classes(text: str) -> Classes:
+    """The classes in a part of a text. All, where letters stand in a row: what single signs mean
+    then depends on the other parts, too."""
+    return _CLASSES if letters_in_a_row(text) else _present(encode(text))
+
+
+def _present(encoded: str) -> Classes:
+    """The classes in an encoded text. OTHER, of which it is full, counts as one of them always."""
+    return frozenset(encoded.replace(OTHER, "") + OTHER)
 
 
 def _quiet(present: Classes) -> bool:
@@ -459,12 +494,12 @@ def _quiet(present: Classes) -> bool:
 def marks(text: str, *, unsettled: int = 0) -> Marks:
     """What the text indicates; what ends within its last `unsettled` words does not count."""
     encoded = encode(text)
-    present = frozenset(encoded)
+    present = _present(encoded)
     if _quiet(present):
         return NOTHING
     if _ABOVE.may_match(present):
         encoded = _ABOVE.pattern.sub(_as_adult, encoded)
-        present = frozenset(encoded)
+        present = _present(encoded)
     for pattern in _BENIGN.applying(present):
         encoded = pattern.sub(_as_nothing, encoded)
     known = _Places(encoded, len(encoded) - unsettled)
@@ -513,7 +548,7 @@ class _Places:
     def __init__(self, encoded: str, end: int) -> None:
         self._encoded = encoded
         self._end = end
-        self._present = frozenset(encoded)
+        self._present = _present(encoded)
         self._grown = [match.start() for match in _GROWN.pattern.finditer(encoded)]
 
     def of(self, rules: _Rules) -> list[int]:

@@ -10,11 +10,12 @@ weaker signs belong together. docs/content-policy.md says what this can and cann
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from hashlib import sha256
 from typing import Literal
 
 from edge.errors import ApiError
 from roleplay_chat.api import Tier
-from roleplay_chat.indications import NOTHING, Marks, is_quiet, marks
+from roleplay_chat.indications import NOTHING, Growing, Marks, marks
 from roleplay_chat.policy import ADULT_AGE
 
 Category = Literal["absolute", "sexual", "adult_turn", "classifier"]
@@ -33,6 +34,9 @@ PARTS: tuple[Part, ...] = (
 """In the order in which they come to be; of two that belong together the later is to blame."""
 _PLAYED: tuple[Part, ...] = ("character", "persona")
 _SAID: tuple[Part, ...] = ("scene", "message", "reply")
+_LASTING: tuple[Part, ...] = ("character", "persona", "scene", "memory")
+"""What reads the same in one turn after the other."""
+REMEMBERED_TEXTS = 4_096
 
 WINDOW_CHARS = 700
 """How far back at least a reply is read again with each piece."""
@@ -79,9 +83,28 @@ def read(passages: Sequence[Passage]) -> list[Indicated]:
 
 
 def _read(passage: Passage) -> Marks:
-    found = marks(passage.text) if passage.text else NOTHING
+    if not passage.text:
+        found = NOTHING
+    elif passage.part in _LASTING:
+        found = _remembered(passage.text)
+    else:
+        found = marks(passage.text)
     declared_minor = passage.age is not None and passage.age < ADULT_AGE
     return replace(found, minor=True) if declared_minor else found
+
+
+_known: dict[bytes, Marks] = {}
+
+
+def _remembered(text: str) -> Marks:
+    """What the text indicates, kept by its hash: nothing of the text is."""
+    digest = sha256(text.encode(errors="surrogatepass")).digest()
+    found = _known.get(digest)
+    if found is None:
+        if len(_known) >= REMEMBERED_TEXTS:
+            _known.clear()
+        found = _known[digest] = marks(text)
+    return found
 
 
 def judge(indicated: Sequence[Indicated], tier: Tier) -> Finding | None:
@@ -144,6 +167,7 @@ class ReplyScreen:
         self._before = list(before)
         self._tier: Tier = tier
         self._tail = follows[-WINDOW_CHARS:] + "\n"
+        self._growing = Growing(self._tail)
         self._held = ""
 
     def feed(self, piece: str) -> str:
@@ -151,7 +175,7 @@ class ReplyScreen:
         if not piece:
             return ""
         self._held += piece
-        if is_quiet(self._tail + self._held) or self._finding() is None:
+        if self._growing.is_quiet(self._held) or self._finding() is None:
             return self._release()
         if finding := self._finding(UNSETTLED_WORDS):
             raise Refused(finding)
@@ -170,7 +194,9 @@ class ReplyScreen:
     def _release(self) -> str:
         released, self._held = self._held, ""
         self._tail += released
+        self._growing.grow(released)
         if len(self._tail) > 2 * WINDOW_CHARS:
             self._before.append(("reply", marks(self._tail)))
             self._tail = self._tail[-WINDOW_CHARS:].partition(" ")[2]
+            self._growing = Growing(self._tail)
         return released
