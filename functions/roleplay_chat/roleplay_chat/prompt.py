@@ -363,13 +363,16 @@ def _recent(history: Sequence[MessageRow], budget: int, tokens: Tokens) -> list[
     What does not fit is dropped in steps: the first message kept is an anchor where one is near,
     so that most turns only add to the prompt of the turn before.
     """
+    messages = [_message(row) for row in history]
+    if _cost_at_most(messages, tokens) <= budget:
+        return messages
     first = len(history)
-    while first > 0 and (budget := budget - _cost(_message(history[first - 1]), tokens)) >= 0:
+    while first > 0 and (budget := budget - _cost(messages[first - 1], tokens)) >= 0:
         first -= 1
     if first > 0:
         near = range(first, min(first + STEP_MESSAGES, len(history)))
         first = next((index for index in near if history[index].anchor), first)
-    return [_message(row) for row in history[first:]]
+    return messages[first:]
 
 
 def _message(row: MessageRow) -> Message:
@@ -426,6 +429,12 @@ def _merge(messages: Sequence[Message]) -> list[Message]:
         else:
             merged.append(message)
     return merged
+
+
+def _cost_at_most(messages: Sequence[Message], tokens: Tokens) -> int:
+    """No less than they cost one by one, counted in one go; each is rounded up by itself."""
+    whole = tokens.count("".join(message["content"] for message in messages))
+    return whole + (TOKENS_PER_MESSAGE + 1) * len(messages)
 
 
 def _cost(message: Message, tokens: Tokens) -> int:

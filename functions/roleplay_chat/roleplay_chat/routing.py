@@ -103,13 +103,17 @@ def plan(
     never a substitute unless they are the default or their row says `fallback_allowed`; with
     `free_only` they are left out.
     """
-    fitting = [model for model in models if tier == "sfw" or model.capabilities.get("nsfw") is True]
-    allowed = [model for model in fitting if not free_only or _is_free(model)]
-    rows = {model.model_key: model for model in fitting}
-    chosen = rows.get(model_provider) if model_provider else next(iter(fitting), None)
+    fitting = [
+        (model, _model_target(model))
+        for model in models
+        if tier == "sfw" or model.capabilities.get("nsfw") is True
+    ]
+    allowed = [(model, own) for model, own in fitting if not free_only or _is_free(model)]
+    by_key = {model.model_key: (model, own) for model, own in fitting}
+    chosen = by_key.get(model_provider) if model_provider else next(iter(fitting), None)
     nearby = _worker_targets(worker)
     unavailable = why_unavailable(worker.url, worker.health, now)
-    substitutes = [_model_target(model) for model in allowed if _may_substitute(model)]
+    substitutes = [own for model, own in allowed if _may_substitute(model)]
     requested: str | None
     why_not: str | None
 
@@ -121,10 +125,10 @@ def plan(
         first, requested = [], None
         why_not = "The model you chose is not available" if model_provider else None
     elif chosen in allowed:
-        first = [_model_target(chosen)]
+        first = [chosen[1]]
         requested, why_not = first[0].name, None
     else:
-        first, requested = [], _model_target(chosen).name
+        first, requested = [], chosen[1].name
         why_not = "Today's budget for paid models is used up"
 
     ordered = {target.name: target for target in (*first, *substitutes, *nearby)}
