@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from roleplay_chat.failures import UpstreamError
-from roleplay_chat.providers import Call, End, Text
+from roleplay_chat.providers import Call, End, Text, openai_compatible
 from roleplay_chat.providers.openai_compatible import MAX_REPLY_CHARS, generate
 from roleplay_chat.routing import Target
 
@@ -24,12 +24,20 @@ Read = list[str | End]
 class Pieces(httpx.AsyncByteStream):
     """A body that arrives in these pieces."""
 
-    def __init__(self, pieces: Sequence[bytes]) -> None:
+    def __init__(self, pieces: Sequence[bytes], *, ends: bool = True) -> None:
         self._pieces = pieces
+        self._ends = ends
+        self.read_to_the_end = self.closed = False
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         for piece in self._pieces:
             yield piece
+        if not self._ends:
+            await asyncio.get_running_loop().create_future()
+        self.read_to_the_end = True
+
+    async def aclose(self) -> None:
+        self.closed = True
 
 
 async def read(
@@ -82,6 +90,17 @@ def read_cut(
             ]
 
     return asyncio.run(all_of_them())
+
+
+def read_body(body: Pieces) -> Read:
+    async def read_it() -> Read:
+        answers: list[httpx.Response] = []
+        transport = httpx.MockTransport(lambda _: answers.pop())
+        async with httpx.AsyncClient(transport=transport) as http:
+            headers = {"Content-Type": EVENT_STREAM}
+            return await read(http, answers, httpx.Response(200, headers=headers, stream=body))
+
+    return asyncio.run(read_it())
 
 
 def read_whole(body: bytes, *, status: int = 200, content_type: str = EVENT_STREAM) -> Read:
@@ -432,3 +451,24 @@ def test_reply_that_does_not_end_is_ended() -> None:
 def test_any_bytes_are_read_to_an_end(body: bytes, content_type: str) -> None:
     end = read_whole(body, content_type=content_type)[-1]
     assert isinstance(end, End) or end.startswith("! ")
+
+
+class TestBody:
+    """What comes after a provider said that nothing more comes."""
+
+    def test_is_read_to_its_end_so_that_the_connection_can_be_used_again(self) -> None:
+        body = Pieces([sse(HI, STOP), sse(DONE), b"\n"])
+        assert read_body(body) == ["Hi", End("stop")]
+        assert (body.read_to_the_end, body.closed) == (True, True)
+
+    def test_that_does_not_end_is_not_waited_for(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(openai_compatible, "LINGER_SECONDS", 0)
+        body = Pieces([sse(HI, STOP), sse(DONE)], ends=False)
+        assert read_body(body) == ["Hi", End("stop")]
+        assert (body.read_to_the_end, body.closed) == (False, True)
+
+    def test_may_be_anything(self) -> None:
+        assert read_body(Pieces([sse(HI, STOP, DONE), sse(HI), b"data: {\n\n"])) == [
+            "Hi",
+            End("stop"),
+        ]

@@ -6,13 +6,15 @@ success; an error may be the first thing in the stream, the last, or the whole b
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
-from contextlib import aclosing
+from codecs import getincrementaldecoder
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import aclosing, suppress
 from typing import Any
 
 import httpx
 from httpx_sse._decoders import SSEDecoder, SSELineDecoder
 
+from edge.clients import NETWORK_ERRORS
 from edge.json_text import loads
 from roleplay_chat.failures import UpstreamError, failed, from_error, from_response
 from roleplay_chat.providers import Call, End, Event, Text, first_bytes, post
@@ -24,6 +26,8 @@ GATHER_SECONDS = 1 / 30
 sending cost the same for one token as for ten."""
 GATHER_AFTER_SECONDS = 0.2
 """The first words are not kept waiting, nor a reply that is all there at once."""
+LINGER_SECONDS = 0.1
+"""For the end of a body whose provider said that nothing more comes."""
 REASONING = ("reasoning", "reasoning_content", "reasoning_details")
 """Where the thoughts of a model come, which are not its reply."""
 
@@ -43,13 +47,12 @@ async def generate(http: httpx.AsyncClient, call: Call) -> AsyncGenerator[Event,
             )
         reading = Reading()
         if "text/event-stream" in response.headers.get("content-type", ""):
-            # Whatever charset the header claims: event streams are UTF-8, a mark in front or not.
-            response.encoding = "utf-8-sig"
-            async for arrived in _arrivals(response):
-                for event in _together(reading, arrived):
-                    yield event
-                if reading.done:
-                    break
+            async with aclosing(_arrivals(response, reading)) as arrivals:
+                async for arrived in arrivals:
+                    for event in _together(reading, arrived):
+                        yield event
+                    if reading.done:
+                        await _to_the_end(arrivals)
         else:
             whole = (await first_bytes(response)).decode(errors="replace")
             for event in _together(reading, [whole]):
@@ -57,24 +60,38 @@ async def generate(http: httpx.AsyncClient, call: Call) -> AsyncGenerator[Event,
         yield reading.end()
 
 
-async def _arrivals(response: httpx.Response) -> AsyncGenerator[list[str], None]:
+async def _arrivals(
+    response: httpx.Response, reading: "Reading"
+) -> AsyncGenerator[list[str], None]:
     """The data of the events of a stream, those that arrived together in one list.
 
     The library's own iterator hands out one event at a time and does not tell whether another
     one is there already.
     """
     lines, decoder = SSELineDecoder(), SSEDecoder()
+    # Whatever charset the header claims: event streams are UTF-8, a mark in front or not.
+    text_of = getincrementaldecoder("utf-8-sig")(errors="replace").decode
+    is_plain = "content-encoding" not in response.headers
     began = time.monotonic()
-    async with aclosing(response.aiter_text()) as parts:  # type: ignore[type-var]
+    async with aclosing(response.aiter_raw() if is_plain else response.aiter_bytes()) as parts:  # type: ignore[type-var]
         async for part in parts:
-            events = map(decoder.decode, lines.decode(part))
+            events = map(decoder.decode, lines.decode(text_of(part)))
             if found := [event.data for event in events if event is not None]:
                 yield found
-            if time.monotonic() - began > GATHER_AFTER_SECONDS:
+            if not reading.done and time.monotonic() - began > GATHER_AFTER_SECONDS:
                 await asyncio.sleep(GATHER_SECONDS)
     events = map(decoder.decode, lines.flush())
     if found := [event.data for event in events if event is not None]:
         yield found
+
+
+async def _to_the_end(arrivals: AsyncIterator[object]) -> None:
+    """Read what comes after the last event, if only that the body is over: the connection can
+    then be used again, and nobody is kept waiting for it."""
+    with suppress(TimeoutError, *NETWORK_ERRORS):
+        async with asyncio.timeout(LINGER_SECONDS):
+            async for _ in arrivals:
+                pass
 
 
 def _together(reading: "Reading", arrived: Sequence[str]) -> Iterator[Event]:
