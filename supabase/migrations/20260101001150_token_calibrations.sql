@@ -34,10 +34,14 @@ $$;
 -- follows larger samples faster than smaller ones, since a prompt that is too long is worse than
 -- one that could be longer. No sample counts for more than half or one and a half times what was
 -- known, and the bounds hold: a provider that counts wrongly once does nothing, always, little.
+--
+-- One row is what all turns of a model share. So nobody waits for it: who finds another one
+-- teaching says nothing, and once 100 calls have taught, one in a second is enough.
 create function private.calibrate(p_usage jsonb) returns void
 language plpgsql set search_path = '' as $$
 declare
   v_call record;
+  v_row public.token_calibrations;
   v_known double precision;
   v_sample double precision;
   v_change double precision;
@@ -53,14 +57,20 @@ begin
              (u #>> '{estimate,other}')::double precision as other
       from jsonb_array_elements(p_usage) u where u ->> 'outcome' = 'ok') c
     where c.reported > 0 and c.latin + c.other >= 200 and greatest(c.latin, c.other) >= 4 * least(c.latin, c.other)
-    -- In one order everywhere, so that two turns never wait for each other.
     order by 1, 2, 4
   loop
-    insert into public.token_calibrations (provider, model_key, script, ratio, samples)
-    values (v_call.provider, v_call.model_key, v_call.script, 1, 0) on conflict do nothing;
+    select * into v_row from public.token_calibrations c
+    where c.provider = v_call.provider and c.model_key = v_call.model_key and c.script = v_call.script;
+    if not found then
+      insert into public.token_calibrations (provider, model_key, script, ratio, samples)
+      values (v_call.provider, v_call.model_key, v_call.script, 1, 0) on conflict do nothing;
+    elsif v_row.samples >= 100 and v_row.updated_at > clock_timestamp() - interval '1 second' then
+      continue;
+    end if;
     select c.ratio into v_known from public.token_calibrations c
     where c.provider = v_call.provider and c.model_key = v_call.model_key and c.script = v_call.script
-    for update;
+    for update skip locked;
+    continue when not found;
     -- The rest of the prompt counts as it is known.
     v_sample := (v_call.reported - v_call.rest * coalesce((
       select c.ratio from public.token_calibrations c

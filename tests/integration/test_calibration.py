@@ -6,6 +6,7 @@ import pytest
 from psycopg.types.json import Jsonb
 
 from tests.support.answers import error, text
+from tests.support.postgres import OWNER, Connection, Postgres
 from tests.support.stack import Stack
 from tests.support.talk import DOLPHIN_R1, VENICE, WORKER, Talk
 
@@ -22,11 +23,18 @@ def learnt(stack: Stack) -> dict[tuple[str, str], float]:
     return {(row["model_key"], row["script"]): row["ratio"] for row in rows}
 
 
-def learn(stack: Stack, reported: float, *, latin: float = 1000, other: float = 0) -> None:
+def learn(
+    stack: Stack,
+    reported: float,
+    *,
+    latin: float = 1000,
+    other: float = 0,
+    by: Connection | None = None,
+) -> None:
     """One answered call, as finish_turn hands it on."""
     call = {"provider": "p", "model_key": "m", "outcome": "ok", "prompt_tokens": reported}
     call |= {"estimate": {"latin": latin, "other": other}}
-    stack.db.execute("select private.calibrate(%s)", (Jsonb([call]),))
+    (by or stack.db).execute("select private.calibrate(%s)", (Jsonb([call]),))
 
 
 class TestTurn:
@@ -129,3 +137,21 @@ class TestRatio:
     def test_is_not_taken_from(self, stack: Stack, sample: dict[str, Any]) -> None:
         learn(stack, **sample)
         assert learnt(stack) == {}
+
+    def test_is_taught_once_in_a_second_when_much_is_known(self, stack: Stack) -> None:
+        learn(stack, 1000)
+        stack.db.execute("update token_calibrations set samples = 100, updated_at = now()")
+        learn(stack, 500)
+        assert learnt(stack) == {("m", "latin"): 1}
+
+        stack.db.execute("update token_calibrations set updated_at = now() - interval '2 seconds'")
+        learn(stack, 500)
+        assert learnt(stack) == {("m", "latin"): pytest.approx(0.95)}
+
+    def test_is_nothing_to_wait_for(self, stack: Stack, postgres: Postgres) -> None:
+        learn(stack, 1000)
+        with postgres.connect("app", OWNER) as other, stack.db.transaction():
+            stack.db.execute("select from token_calibrations for update")
+            other.execute("set lock_timeout = '5s'")
+            learn(stack, 500, by=other)
+        assert learnt(stack) == {("m", "latin"): 1}
