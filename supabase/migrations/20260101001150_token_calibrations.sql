@@ -57,6 +57,7 @@ begin
              (u #>> '{estimate,other}')::double precision as other
       from jsonb_array_elements(p_usage) u where u ->> 'outcome' = 'ok') c
     where c.reported > 0 and c.latin + c.other >= 200 and greatest(c.latin, c.other) >= 4 * least(c.latin, c.other)
+    -- In one order everywhere: a first row is waited for while another turn writes it.
     order by 1, 2, 4
   loop
     select * into v_row from public.token_calibrations c

@@ -61,6 +61,22 @@ async def read(
     return events
 
 
+def read_bodies(
+    bodies: Sequence[Pieces], *, status: int = 200, content_type: str = EVENT_STREAM
+) -> list[Read]:
+    async def all_of_them() -> list[Read]:
+        answers: list[httpx.Response] = []
+        transport = httpx.MockTransport(lambda _: answers.pop())
+        headers = {"Content-Type": content_type}
+        async with httpx.AsyncClient(transport=transport) as http:
+            return [
+                await read(http, answers, httpx.Response(status, headers=headers, stream=body))
+                for body in bodies
+            ]
+
+    return asyncio.run(all_of_them())
+
+
 def read_cut(
     body: bytes,
     cuts: Sequence[Sequence[int]],
@@ -69,38 +85,11 @@ def read_cut(
     content_type: str = EVENT_STREAM,
 ) -> list[Read]:
     """What is read of a body when it comes in the pieces that each of `cuts` makes of it."""
-
-    async def all_of_them() -> list[Read]:
-        answers: list[httpx.Response] = []
-        transport = httpx.MockTransport(lambda _: answers.pop())
-        async with httpx.AsyncClient(transport=transport) as http:
-            return [
-                await read(
-                    http,
-                    answers,
-                    httpx.Response(
-                        status,
-                        headers={"Content-Type": content_type},
-                        stream=Pieces(
-                            [body[a:b] for a, b in zip([0, *cut], [*cut, len(body)], strict=True)]
-                        ),
-                    ),
-                )
-                for cut in cuts
-            ]
-
-    return asyncio.run(all_of_them())
-
-
-def read_body(body: Pieces) -> Read:
-    async def read_it() -> Read:
-        answers: list[httpx.Response] = []
-        transport = httpx.MockTransport(lambda _: answers.pop())
-        async with httpx.AsyncClient(transport=transport) as http:
-            headers = {"Content-Type": EVENT_STREAM}
-            return await read(http, answers, httpx.Response(200, headers=headers, stream=body))
-
-    return asyncio.run(read_it())
+    pieces = [
+        Pieces([body[a:b] for a, b in zip([0, *cut], [*cut, len(body)], strict=True)])
+        for cut in cuts
+    ]
+    return read_bodies(pieces, status=status, content_type=content_type)
 
 
 def read_whole(body: bytes, *, status: int = 200, content_type: str = EVENT_STREAM) -> Read:
@@ -458,17 +447,15 @@ class TestBody:
 
     def test_is_read_to_its_end_so_that_the_connection_can_be_used_again(self) -> None:
         body = Pieces([sse(HI, STOP), sse(DONE), b"\n"])
-        assert read_body(body) == ["Hi", End("stop")]
+        assert read_bodies([body]) == [["Hi", End("stop")]]
         assert (body.read_to_the_end, body.closed) == (True, True)
 
     def test_that_does_not_end_is_not_waited_for(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(openai_compatible, "LINGER_SECONDS", 0)
         body = Pieces([sse(HI, STOP), sse(DONE)], ends=False)
-        assert read_body(body) == ["Hi", End("stop")]
+        assert read_bodies([body]) == [["Hi", End("stop")]]
         assert (body.read_to_the_end, body.closed) == (False, True)
 
     def test_may_be_anything(self) -> None:
-        assert read_body(Pieces([sse(HI, STOP, DONE), sse(HI), b"data: {\n\n"])) == [
-            "Hi",
-            End("stop"),
-        ]
+        body = Pieces([sse(HI, STOP, DONE), sse(HI), b"data: {\n\n"])
+        assert read_bodies([body]) == [["Hi", End("stop")]]

@@ -118,7 +118,8 @@ class Callbacks:
 
 @dataclass
 class Generation:
-    """One walk, and what came of it so far: readable at any time, also after a cancellation."""
+    """Walks along targets, and what came of it so far: readable at any time, also after a
+    cancellation."""
 
     http: httpx.AsyncClient
     settings: Settings
