@@ -43,7 +43,7 @@ import-card: $(READY)/python ## Make a character of a card: FILE=card.png, .char
 test: $(READY)/test $(READY)/stack chromium ## Run all tests; ARGS="-k name" goes to pytest
 	@$(BIN)/python -m pytest $(ARGS)
 
-test-unit: $(READY)/test ## Run the unit tests
+test-unit: $(READY)/test $(PACKAGES) ## Run the unit tests
 	@$(BIN)/python -m pytest tests/unit $(ARGS)
 
 test-e2e: $(READY)/test $(READY)/stack chromium ## Run the tests on the whole stack, in a browser too

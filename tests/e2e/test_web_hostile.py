@@ -160,6 +160,99 @@ class TestWords:
         assert person.page.evaluate("window.hit") is None
 
 
+MESSAGE_CHARS = 65_536
+ENDLESS = [
+    *[">", "> ", "x_y_", "*_", "a *b _c ", "[", "![", "[a](", "- ", "1. ", "~", "`", "<", "<!--"],
+    *[
+        "&amp;",
+        "http://a.example/ ",
+        "\\*",
+        "```\n",
+        "- a\n",
+        "+ + + +\n",
+        "|a",
+        "a\n",
+        "a\n\n",
+        "x",
+    ],
+    *["\u202e", "\u200b", "e\u0301\u0301\u0301", "😀"],
+]
+"""Pieces of messages that repeat one of them to the end."""
+DEEP = {
+    "lists": "".join("  " * depth + "- a\n" for depth in range(250)),
+    "numbered lists": "".join("   " * depth + "1. a\n" for depth in range(200)),
+    "table": "|a" * 5000 + "|\n" + "|-" * 5000 + "|\n" + "|b\n" * 5000,
+    "two thousand quotes": ">" * 2000,
+}
+
+
+class TestNothingStopsThePage:
+    """Whatever one message holds, the others are drawn and it can be deleted."""
+
+    @pytest.mark.parametrize("part", range(4))
+    def test_messages_around_endless_ones(self, person: Person, part: int) -> None:
+        person.join()
+        person.meet()
+        hostile = [(piece * MESSAGE_CHARS)[:MESSAGE_CHARS] for piece in ENDLESS[part::4]]
+        hostile.append(list(DEEP.values())[part])
+        for content in hostile:
+            person.hear_of(("character", content), ("user", "And then?"))
+
+        expect(person.said.filter(has_text="And then?")).to_have_count(len(hostile))
+        for place in range(1, len(hostile) + 1):
+            person.delete(place)
+        expect(person.said).to_have_count(1 + len(hostile))
+        assert [row["content"] for row in person.stored()[1:]] == ["And then?"] * len(hostile)
+
+    def test_reply_of_a_model_that_never_closes_what_it_opens(
+        self, person: Person, scripted: Upstream
+    ) -> None:
+        person.join()
+        person.meet()
+        person.ask_the_scripted_model()
+        scripted.enqueue(text("She says: " + "> *_[" * 3000), text("The sea is calm."))
+        person.say("Hello.")
+        person.answered(3)
+        person.say("And the sea?")
+        person.answered(5)
+        expect(person.said.last).to_have_text("The sea is calm.")
+
+    def test_library_that_throws(self, person: Person, scripted: Upstream) -> None:
+        person.expected = ["Shown as plain text"]
+        person.join()
+        person.meet()
+        person.ask_the_scripted_model()
+        person.page.evaluate(
+            "() => { DOMPurify.sanitize = () => { throw new RangeError('too deep'); }; }"
+        )
+        scripted.enqueue(text("She *waits*."))
+        person.say("Hello.")
+        person.answered(3)
+        expect(person.said.last).to_have_text("She *waits*.")
+        person.delete(2)
+        expect(person.said).to_have_count(2)
+
+    def test_names_that_turn_around_or_hide_what_the_page_says(self, person: Person) -> None:
+        person.join()
+        person.meet()
+        names = ["\u202egnisreveR", "\u200b\u2066", "W" * 120, "e" + "\u0301" * 119, "Two\nlines"]
+        for name in names:
+            person.character(name, description="{{char}} waits. " * 1200)
+        person.page.reload()
+        side = person.page.locator("#side li button > span:last-child")
+        expect(side.filter(has_text="gnisreveR")).to_be_visible()
+        shown = "".join(side.all_inner_texts())
+        assert not set(shown) & {"\u202e", "\u2066"}
+        assert "Somebody" in shown
+        assert "Two lines" in shown
+        assert "\u0301" * 5 not in shown
+        for name in ("W" * 120, "gnisreveR"):
+            person.page.locator("#side button", has_text=name).first.click()
+            expect(person.page.get_by_role("heading", level=1)).to_contain_text(name)
+            expect(person.page.get_by_label("Message to")).to_be_visible()
+            assert person.page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+
+
 STOPPED = {
     "picture": "add('img', { src: elsewhere })",
     "script": "add('script', { textContent: 'hit = 1' })",

@@ -135,6 +135,14 @@ class Person:
         self.page.reload()
         expect(self.said).to_have_count(before + len(rows))
 
+    def delete(self, place: int) -> None:
+        """Deletes the message at this place of the conversation, counted from 0."""
+        messages = self.page.locator(".talk > li")
+        before = messages.count()
+        messages.nth(place).get_by_role("button", name="Delete", exact=True).click()
+        self.press("Delete this message")
+        expect(messages).to_have_count(before - 1)
+
     def stored(self) -> list[dict[str, Any]]:
         """The open conversation as the database has it."""
         path = f"messages?conversation_id=eq.{self.conversation_id}&order=position,created_at"

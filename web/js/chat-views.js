@@ -6,6 +6,7 @@ import { repeat } from "../vendor/lit/directives/repeat.js";
 import { WORKER, choices, standard, workerHealth } from "./availability.js";
 import { dialog } from "./chat-dialogs.js";
 import * as talks from "./conversations.js";
+import { excerpt } from "./legible.js";
 import { showMemory } from "./memory.js";
 import { doing, drawn, openDialog, redraw, set } from "./page.js";
 import { alert, avatar, health, loading } from "./parts.js";
@@ -112,7 +113,7 @@ const nobody = (state) => html`
       ${state.characters.map((each) => html`
         <button class="person" @click=${doing(() => talks.talkWith(each))}>
           ${avatar(each.name)}<strong>${each.name}</strong>
-          <span>${short(named(each.description, each, state))}</span>
+          <span>${excerpt(each.description, 160, each.name, state.me.name)}</span>
         </button>`)}
     </div>
     ${trouble(state)}
@@ -187,14 +188,14 @@ function beginning(state, character) {
     <section class="opening">
       ${avatar(character.name)}
       <h2>${character.name}</h2>
-      <p>${named(character.description, character, state)}</p>
+      <p>${excerpt(character.description, 3000, character.name, state.me.name)}</p>
       <div class="choices">
         <button class="primary" @click=${doing(() => turns.take({ kickoff: true }))}>
           Let ${character.name} begin
         </button>
         ${openings.length > 1
           ? openings.map((text, index) => html`
-              <button title=${named(text, character, state).slice(0, 300)}
+              <button title=${excerpt(text, 300, character.name, state.me.name)}
                 @click=${doing(() => turns.take({ kickoff: true, greeting: index }))}>
                 Opening ${index + 1}
               </button>`)
@@ -203,12 +204,6 @@ function beginning(state, character) {
       <p class="quiet">Or say something first.</p>
     </section>`;
 }
-
-const short = (text) => (text.length > 160 ? `${text.slice(0, 160)}…` : text);
-
-/** A text of a card with the names that its macros stand for. */
-const named = (text, character, state) =>
-  text.replace(/\{\{char\}\}|<BOT>/gi, () => character.name).replace(/\{\{user\}\}|<USER>/gi, () => state.me.name);
 
 const author = (state, message) =>
   message.sender === "user" ? "You" : nameOf(message.character_id ?? state.conversation.character_id);

@@ -1,6 +1,7 @@
 // What is there to read and to choose from: conversations, characters, messages, models.
 
 import { Refused, ask, data, supabase } from "./backend.js";
+import { legible } from "./legible.js";
 import { openDialog, set } from "./page.js";
 import { MESSAGES, membersOf, state } from "./state.js";
 
@@ -23,7 +24,7 @@ export async function loadAll() {
     ),
     loadModels(),
   ]);
-  set({ conversations, characters });
+  set({ conversations, characters: characters.map((row) => ({ ...row, name: legible(row.name) })) });
 }
 
 /** Who can answer now: models, which of them rest, how the worker is. */
@@ -195,7 +196,7 @@ export async function importCard(file) {
   });
   const card = await ask({ action: "import_card", card_base64: url.slice(url.indexOf(",") + 1) });
   await loadAll();
-  openDialog("imported", { card });
+  openDialog("imported", { card: { ...card, name: legible(card.name) } });
 }
 
 // --- choices --------------------------------------------------------------------------------

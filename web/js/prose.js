@@ -1,8 +1,9 @@
 // What people and models wrote, as formatted text. All of it is hostile: markup in it is shown as
 // it stands, links and pictures become words (a picture would tell its host who reads), and the
-// result passes DOMPurify.
+// result passes DOMPurify. What is too complex to parse is shown as plain text.
 
 import { Marked } from "../vendor/marked.js";
+import { sections } from "./sections.js";
 
 const TAGS = ["p", "br", "hr", "em", "strong", "del", "code", "pre", "blockquote", "ul", "ol", "li"];
 const TABLES = ["table", "thead", "tbody", "tr", "th", "td"];
@@ -27,18 +28,45 @@ const marked = new Marked({
 });
 
 class Prose extends HTMLElement {
-  #text;
+  #text = "";
+  #sections = [];
 
   set text(text) {
     if (text === this.#text) return;
+    const before = text.startsWith(this.#text) ? this.#sections : [];
+    // The last one may have grown.
+    const kept = Math.max(before.length - 1, 0);
+    this.#sections = sections(text, before);
     this.#text = text;
-    this.replaceChildren(
-      globalThis.DOMPurify.sanitize(marked.parse(text), {
-        ALLOWED_TAGS: [...TAGS, ...TABLES],
-        ALLOWED_ATTR: ["start"],
-        RETURN_DOM_FRAGMENT: true,
-      }),
-    );
+    while (this.childNodes.length > kept) this.lastChild.remove();
+    this.append(...this.#sections.slice(kept).map(draw));
   }
 }
 customElements.define("rp-prose", Prose);
+
+function draw(section) {
+  const part = document.createElement("div");
+  if (section.plain) showPlain(part, section.text);
+  else {
+    try {
+      part.append(formatted(section.text));
+    } catch (error) {
+      // One text that a library cannot take keeps nothing else from being drawn.
+      console.warn("Shown as plain text:", error.message);
+      showPlain(part, section.text);
+    }
+  }
+  return part;
+}
+
+function showPlain(part, text) {
+  part.className = "plain";
+  part.textContent = text;
+}
+
+const formatted = (text) =>
+  globalThis.DOMPurify.sanitize(marked.parse(text), {
+    ALLOWED_TAGS: [...TAGS, ...TABLES],
+    ALLOWED_ATTR: ["start"],
+    RETURN_DOM_FRAGMENT: true,
+  });
