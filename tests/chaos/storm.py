@@ -1,7 +1,9 @@
 """People talk with characters while the functions and Postgres are killed around them.
 
-Each device sends one message after the other and repeats each with the same client_message_id
-until it is answered. In the end everything must be in the database exactly once.
+Three instances of the function stand behind a load balancer, on one database. Each device sends
+one message after the other and repeats each with the same client_message_id until it is answered,
+and sometimes once more; a repeated request reaches another instance. In the end everything must be
+in the database exactly once.
 """
 
 from __future__ import annotations
@@ -24,13 +26,16 @@ from tests.support.answers import stream
 from tests.support.functions import serve_process
 from tests.support.gateway import SECRET_KEY, Gateway, running_gateway
 from tests.support.keys import Keys
+from tests.support.load_balancer import LoadBalancer, balanced
 from tests.support.postgres import Postgres, running_postgres
 from tests.support.postgrest import running_postgrest
+from tests.support.problems import tally
 from tests.support.stack import Stack, User
 from tests.support.upstream import Exchange, Upstream, running_upstream
 from tests.support.waiting import wait_until
 
 DATABASE = "app"
+INSTANCES = 3
 SETTINGS = {
     "TURN_BUDGET_SECONDS": "2",
     "LEASE_MARGIN_SECONDS": "1",
@@ -51,6 +56,10 @@ class Report:
     messages: int = 0
     turns: Counter[str] = field(default_factory=Counter)
     model_calls: int = 0
+    instances: Counter[int] = field(default_factory=Counter)
+    """How many requests each got."""
+    moved: int = 0
+    """Repeated requests, which another instance got than before."""
     slowest_seconds: float = 0
     problems: list[str] = field(default_factory=list)
 
@@ -61,9 +70,11 @@ class Report:
             f"messages       {self.messages}, each answered once; slowest answer"
             f" {self.slowest_seconds:.1f} s",
             f"requests       {sum(self.answers.values())}: {_counts(self.answers)}",
+            f"instances      {len(self.instances)}, with {_shares(self.instances)} requests;"
+            f" {self.moved} repeated at another one",
             f"turns          {sum(self.turns.values())}: {_counts(self.turns)}",
             f"model calls    {self.model_calls}",
-            f"lost, doubled  {len(self.problems)}",
+            f"wrong          {tally(self.problems)}",
             *(f"  {problem}" for problem in self.problems[:50]),
         ]
         return "\n".join(lines)
@@ -71,6 +82,10 @@ class Report:
 
 def _counts(counter: Mapping[str, int]) -> str:
     return ", ".join(f"{number} {name}" for name, number in sorted(counter.items()))
+
+
+def _shares(instances: Mapping[int, int]) -> str:
+    return ", ".join(str(number) for _, number in sorted(instances.items()))
 
 
 class Instance:
@@ -113,10 +128,13 @@ class Device:
     conversation: UUID
     dice: random.Random
     gateway: str
-    instances: list[Instance]
+    function: str
+    """Where the load balancer is."""
     report: Report
     replies: dict[str, str] = field(default_factory=dict)
     """By message."""
+    ids: dict[str, str] = field(default_factory=dict)
+    """Of the replies, by message."""
     given_up: threading.Event = field(default_factory=threading.Event)
 
     def talk(self, stop: threading.Event) -> None:
@@ -137,6 +155,8 @@ class Device:
             row = uuid4()
             self._until(lambda: self._write(row, message))
         self._until(lambda: self._ask(message, body))
+        if self.dice.random() < 0.2:  # the answer did not reach whoever wanted it
+            self._until(lambda: self._ask(message, body))
         seconds = time.monotonic() - started
         self.report.slowest_seconds = max(self.report.slowest_seconds, seconds)
 
@@ -155,9 +175,8 @@ class Device:
         return answer.status_code in (201, 409)  # 409: it was written, and nobody said so
 
     def _ask(self, message: str, body: dict[str, Any]) -> bool:
-        url = self.dice.choice(self.instances).url
         try:
-            answer = self._client.post(url, json=body)
+            answer = self._client.post(self.function, json=body)
         except httpx.TransportError:
             self.report.answers["no answer"] += 1
             return False
@@ -165,6 +184,8 @@ class Device:
         self.report.answers[f"{answer.status_code} {told.get('code', '')}".strip()] += 1
         if answer.status_code == 200 and told.get("saved"):
             self.replies[message] = told["response"]
+            if self.ids.setdefault(message, told["message_id"]) != told["message_id"]:
+                self.report.problems.append(f"doubled: two replies to {message}")
             return True
         return False
 
@@ -191,6 +212,7 @@ class World:
     postgres: Postgres
     gateway: Gateway
     upstream: Upstream
+    balancer: LoadBalancer
     instances: list[Instance]
     devices: list[Device]
     report: Report
@@ -220,7 +242,7 @@ class World:
 
 
 @contextmanager
-def world(seed: int, people: int, instances: int = 2) -> Iterator[World]:
+def world(seed: int, people: int) -> Iterator[World]:
     """A database that survives crashes, instances of the function, and people at their devices.
 
     Half of the people use two devices in the same conversation.
@@ -243,9 +265,10 @@ def world(seed: int, people: int, instances: int = 2) -> Iterator[World]:
             )
             env = around.env(**SETTINGS)
             with ThreadPoolExecutor() as pool:
-                running = list(pool.map(Instance, [env] * instances))
+                running = list(pool.map(Instance, [env] * INSTANCES))
             for instance in running:
                 stack.callback(instance.stop)
+            balancer = stack.enter_context(balanced(running))
             devices = []
             for person in range(people):
                 user = around.user()
@@ -253,10 +276,9 @@ def world(seed: int, people: int, instances: int = 2) -> Iterator[World]:
                 for number in range(1 + person % 2):
                     name = f"{person}{'ab'[number]}"
                     own = random.Random(f"{seed} {name}")  # noqa: S311
-                    devices.append(
-                        Device(name, user, conversation, own, gateway.url, running, report)
-                    )
-        yield World(postgres, gateway, upstream, running, devices, report, dice)
+                    urls = gateway.url, balancer.url
+                    devices.append(Device(name, user, conversation, own, *urls, report))
+        yield World(postgres, gateway, upstream, balancer, running, devices, report, dice)
 
 
 def storm(rounds: int, seed: int, people: int = 4, say: Callable[[str], None] = print) -> Report:
@@ -286,6 +308,7 @@ def _judge(this: World) -> None:
     report = this.report
     report.model_calls = len(this.upstream.calls)
     report.messages = sum(len(device.replies) for device in this.devices)
+    report.instances, report.moved = this.balancer.requests, this.balancer.moved
     problems = report.problems
     problems += [
         f"told {told}" for told in report.answers if told.startswith("5") and told[:3] != "503"
@@ -318,14 +341,14 @@ def _judge(this: World) -> None:
             problems += _differences(said, replies, alternating=alone)
 
         problems += [
-            f"turns of one request: {row}"
+            f"doubled turns of one request: {row}"
             for row in rows(
                 "select client_message_id, count(*) from turns where status <> 'failed' "
                 "group by 1 having count(*) <> 1"
             )
         ]
         problems += [
-            f"usage rows of a turn: {row}"
+            f"doubled or lost usage rows of a turn: {row}"
             for row in rows(
                 "select t.id, t.status, count(u) from turns t "
                 "left join usage_events u on u.turn_id = t.id and u.purpose = 'reply' "
@@ -333,7 +356,7 @@ def _judge(this: World) -> None:
             )
         ]
         problems += [
-            f"interactions remembered: {row}"
+            f"doubled or lost interactions remembered: {row}"
             for row in rows(
                 "select m.conversation_id, m.interaction_count, count(r) from memories m "
                 "left join messages r on r.conversation_id = m.conversation_id "
@@ -348,8 +371,10 @@ def _differences(
     """What is missing, doubled or out of order in one conversation."""
     asked = Counter(row["content"] for row in said if row["sender"] == "user")
     yield from (f"lost message: {message}" for message in replies if not asked[message])
-    yield from (f"{n} times: {message}" for message, n in asked.items() if n > 1)
-    yield from (f"never sent: {message}" for message in asked if message not in replies)
+    yield from (f"doubled {n} times: {message}" for message, n in asked.items() if n > 1)
+    yield from (
+        f"foreign, never sent here: {message}" for message in asked if message not in replies
+    )
     texts = {row["id"]: row["content"] for row in said if row["sender"] == "user"}
     answered = Counter[str]()
     seen: set[UUID] = set()
@@ -360,10 +385,10 @@ def _differences(
             if row["parent_id"] not in seen:
                 yield f"answered before it was said: {message}"
             if row["content"] != replies.get(message) or row["content"] != f"I heard {message}.":
-                yield f"{message} was answered with {row['content']}"
+                yield f"foreign reply: {message} was answered with {row['content']}"
         seen.add(row["id"])
     yield from (f"lost reply to: {message}" for message in replies if not answered[message])
-    yield from (f"{n} replies to: {message}" for message, n in answered.items() if n > 1)
+    yield from (f"doubled: {n} replies to {message}" for message, n in answered.items() if n > 1)
     senders = [row["sender"] for row in said]
     if alternating and senders != ["user", "character"] * (len(senders) // 2):
         yield f"out of order: {[row['content'] for row in said]}"

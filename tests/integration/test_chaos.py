@@ -10,3 +10,5 @@ def test_nothing_is_lost_or_doubled_when_processes_are_killed() -> None:
     assert sum(report.kills.values()) == 8
     assert {"function", "postgres", "both"} == set(report.kills)
     assert report.messages > 8
+    assert len(report.instances) == 3
+    assert report.moved > 0

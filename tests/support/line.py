@@ -40,7 +40,7 @@ class Line:
 
     def _reset_all(self) -> None:
         for writer in self._ends:
-            _reset(writer)
+            reset(writer)
 
     async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
@@ -48,7 +48,7 @@ class Line:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         if self._dead:
-            _reset(writer)
+            reset(writer)
             return
         host, port = self._server.hostname, self._server.port
         there, back = await asyncio.open_connection(host, port)
@@ -73,7 +73,8 @@ class Line:
             await server.wait_closed()
 
 
-def _reset(writer: asyncio.StreamWriter) -> None:
+def reset(writer: asyncio.StreamWriter) -> None:
+    """Ends a connection with a TCP reset."""
     writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
     writer.transport.abort()
 
