@@ -1,14 +1,15 @@
 """Turns, many at a time, while models fail in every shape; then a look at what is left.
 
-The function runs as a process of its own, on real Postgres and PostgREST. People send, send
-again, stop, go away and have replies continued. Afterwards: every turn has ended, every message
-is stored once, no reply twice, no error text anywhere; no connection, task or memory is left.
+Three instances of the function run behind a load balancer, each a process of its own, on one real
+Postgres and PostgREST. People send, send again (which reaches another instance), stop, go away and
+have replies continued. Afterwards: every turn has ended, every message is stored once, no reply
+twice, none in another conversation, no error text anywhere; no connection, task or memory is left;
+what one instance knows of limits, cooldowns and requests holds for the others.
 """
 
 from __future__ import annotations
 
 import argparse
-import re
 import sys
 import time
 from collections import Counter
@@ -16,6 +17,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -23,12 +25,15 @@ from typing import Any
 import httpx
 import psutil
 
-from tests.soak.shapes import Weather, words
+from tests.soak.instances import Instances
+from tests.soak.shapes import TAG, Weather, words
 from tests.support.functions import Process, serve_process
 from tests.support.gateway import running_gateway
 from tests.support.keys import Keys
+from tests.support.load_balancer import LoadBalancer, balanced
 from tests.support.postgres import running_postgres
 from tests.support.postgrest import running_postgrest
+from tests.support.problems import tally
 from tests.support.stack import Stack
 from tests.support.talk import CANARY, Talk
 from tests.support.upstream import running_upstream
@@ -42,6 +47,7 @@ SETTINGS = {
     "IDLE_TIMEOUT_SECONDS": "0.5",
     "HEARTBEAT_SECONDS": "0.3",
 }
+INSTANCES = 3
 TURNS_EACH = 4
 """In one conversation, one after the other."""
 GROWTH_ALLOWED_MB = 8.0
@@ -61,8 +67,12 @@ class Numbers:
     outcomes: Counter[str] = field(default_factory=Counter)
     shapes: Counter[str] = field(default_factory=Counter)
     waited_ms: list[float] = field(default_factory=list)
-    memory_mb: list[float] = field(default_factory=list)
-    """The function's process, at the start and after every quarter."""
+    instances: Counter[int] = field(default_factory=Counter)
+    """How many requests each got."""
+    moved: int = 0
+    """Repeated requests, which another instance got than before."""
+    memory_mb: list[list[float]] = field(default_factory=list)
+    """Each instance's, at the start, after every quarter and at the end."""
     wrong: list[str] = field(default_factory=list)
 
     def table(self) -> str:
@@ -80,8 +90,17 @@ class Numbers:
             ("how turns ended", _counts(self.statuses)),
             ("calls to models", f"{self.shapes.total()} in {len(self.shapes)} shapes"),
             ("how calls ended", _counts(self.outcomes)),
-            ("memory", ", ".join(f"{mb:.1f}" for mb in self.memory_mb) + " MB"),
-            ("wrong", f"{len(self.wrong)}"),
+            (
+                "instances",
+                f"{len(self.instances)}, with"
+                f" {', '.join(str(n) for _, n in sorted(self.instances.items()))} requests;"
+                f" {self.moved} repeated at another one",
+            ),
+            (
+                "memory of all",
+                ", ".join(f"{sum(each):.1f}" for each in self.memory_mb) + " MB",
+            ),
+            ("wrong", tally(self.wrong)),
         ]
         lines = [f"{name:<21} {value}" for name, value in rows]
         return "\n".join([*lines, *(f"  {what}" for what in self.wrong[:30])])
@@ -92,11 +111,20 @@ def _counts(counter: Counter[str]) -> str:
 
 
 class Soak:
-    """One run against a function's process."""
+    """One run against a function's instances."""
 
-    def __init__(self, stack: Stack, process: Process, *, turns: int, seed: int) -> None:
+    def __init__(
+        self,
+        stack: Stack,
+        instances: list[Process],
+        balancer: LoadBalancer,
+        *,
+        turns: int,
+        seed: int,
+    ) -> None:
         self._stack = stack
-        self._process = process
+        self._instances = instances
+        self._balancer = balancer
         self._conversations = max(1, turns // TURNS_EACH)
         self._seed = seed
         self._weather = Weather(seed)
@@ -107,7 +135,7 @@ class Soak:
     def run(self, concurrency: int, told: Callable[[str], None] = lambda line: None) -> Numbers:
         """All conversations, `concurrency` at a time; then the checks."""
         self._stack.upstream.always(self._weather.answer)
-        inside_before = self._inside()["tasks"]
+        tasks_before = self._tasks()
         started = time.monotonic()
         self.numbers.memory_mb.append(self._memory())
         quarter = max(1, self._conversations // 4)
@@ -116,10 +144,13 @@ class Soak:
                 if number % quarter == 0 and len(self.numbers.memory_mb) < 5:
                     self.numbers.memory_mb.append(self._memory())
                     told(f"{number * TURNS_EACH} turns, {time.monotonic() - started:.0f} s")
-        self._check_the_process(inside_before)
+        self._check_the_processes(tasks_before)
         self.numbers.seconds = time.monotonic() - started
         self._check_the_rows()
         self.numbers.shapes = self._weather.sent
+        self.numbers.instances = Counter(self._balancer.requests)
+        self.numbers.moved = self._balancer.moved
+        self.numbers.wrong += Instances(self._stack, self._balancer, INSTANCES).wrong()
         return self.numbers
 
     # What people do
@@ -127,7 +158,7 @@ class Soak:
     def _converse(self, number: int) -> None:
         user = self._stack.user()
         conversation = self._stack.conversation(user)
-        talk = Talk(self._stack, user, conversation, url=self._process.url)
+        talk = Talk(self._stack, user, conversation, url=self._balancer.url)
         random = Random(f"{self._seed} {number}")  # noqa: S311
         talk.have_worker()
         talk.stack.worker_health(
@@ -172,7 +203,7 @@ class Soak:
         self._wait_for(talk)
         again = self._answered(talk.say(message, client_message_id=message))
         if first.get("message_id") and first["message_id"] != again.get("message_id"):
-            self.numbers.wrong.append(f"{message}: answered twice")
+            self.numbers.wrong.append(f"doubled: {message} was answered twice")
         return again
 
     def _stream(self, talk: Talk, message: str, random: Random) -> dict[str, Any]:
@@ -185,7 +216,7 @@ class Soak:
         if shown != last.data.get("response", ""):
             self.numbers.wrong.append(f"{message}: shown {shown!r}, told {last.data}")
         if CANARY in str([*before, last]):
-            self.numbers.wrong.append(f"{message}: an upstream's words were shown")
+            self.numbers.wrong.append(f"foreign: {message}, an upstream's words were shown")
         self.numbers.answers[last.data.get("code") or last.name] += 1
         return dict(last.data)
 
@@ -217,29 +248,29 @@ class Soak:
 
     # What is left
 
-    def _inside(self) -> dict[str, Any]:
-        return dict(httpx.get(f"{self._process.url}/?inside").json())
+    def _tasks(self) -> list[list[str]]:
+        return [_inside(instance)["tasks"] for instance in self._instances]
 
-    def _memory(self) -> float:
-        top = psutil.Process(self._process.popen.pid)
-        family = [top, *top.children(recursive=True)]
-        return float(sum(process.memory_info().rss for process in family) / 2**20)
+    def _memory(self) -> list[float]:
+        return [_resident_mb(instance.popen.pid) for instance in self._instances]
 
-    def _check_the_process(self, tasks_before: list[str]) -> None:
+    def _check_the_processes(self, tasks_before: list[list[str]]) -> None:
         wrong = self.numbers.wrong
         try:
             self._stack.upstream.wait_for(lambda upstream: not upstream.in_progress)
-            wait_until(lambda: self._inside()["tasks"] == tasks_before, "the tasks to end")
+            wait_until(lambda: self._tasks() == tasks_before, "the tasks to end")
         except TimeoutError as error:
-            left = Counter(self._inside()["tasks"]) - Counter(tasks_before)
+            left = Counter(chain(*self._tasks())) - Counter(chain(*tasks_before))
             open_now = self._stack.upstream.in_progress
             wrong.append(f"left over: tasks {dict(left)}, connections {open_now} ({error})")
-        wrong += self._inside()["exceptions"]
+        for instance in self._instances:
+            wrong += _inside(instance)["exceptions"]
         self.numbers.memory_mb.append(self._memory())
         if len(self.numbers.memory_mb) == 6:
-            grown = self.numbers.memory_mb[-1] - self.numbers.memory_mb[1]
-            if grown > GROWTH_ALLOWED_MB:
-                wrong.append(f"memory grew by {grown:.1f} MB")
+            _, warm, *_, last = self.numbers.memory_mb
+            for grown in (after - before for before, after in zip(warm, last, strict=True)):
+                if grown > GROWTH_ALLOWED_MB:
+                    wrong.append(f"an instance's memory grew by {grown:.1f} MB")
 
     def _check_the_rows(self) -> None:
         all_of, wrong = self._stack.all, self.numbers.wrong
@@ -247,44 +278,76 @@ class Soak:
         self.numbers.statuses.update(turn["status"] for turn in turns)
         outcomes = all_of("select outcome from usage_events")
         self.numbers.outcomes.update(row["outcome"] for row in outcomes)
-        wrong += [f"never ended: {turn['id']}" for turn in turns if turn["status"] == "running"]
+        wrong += [
+            f"lost, never ended: {turn['id']}" for turn in turns if turn["status"] == "running"
+        ]
 
         messages = all_of("select * from messages")
         said = Counter(m["content"] for m in messages if m["sender"] == "user")
         # Somebody who leaves at once may not have been heard.
-        wrong += [f"stored {n} times: {message}" for message, n in said.items() if n != 1]
-        wrong += [f"stored and never sent: {message}" for message in said.keys() - self._sent]
-        wrong += [f"answered, not stored: {message}" for message in self._answered_to - said.keys()]
+        wrong += [f"doubled, stored {n} times: {message}" for message, n in said.items() if n != 1]
+        wrong += [f"foreign, never sent: {message}" for message in said.keys() - self._sent]
+        wrong += [
+            f"lost after its answer: {message}" for message in self._answered_to - said.keys()
+        ]
 
         replies = {m["id"]: m for m in messages if m["sender"] == "character"}
         answered = Counter(m["parent_id"] for m in replies.values() if m["is_active"])
-        wrong += [f"answered {n} times: {parent}" for parent, n in answered.items() if n != 1]
+        wrong += [
+            f"doubled, answered {n} times: {parent}" for parent, n in answered.items() if n != 1
+        ]
         told = Counter(turn["reply_message_id"] for turn in turns if turn["reply_message_id"])
-        wrong += [f"one reply of {n} turns: {reply}" for reply, n in told.items() if n != 1]
-        wrong += [f"reply of no turn: {reply}" for reply in replies.keys() - told.keys()]
+        wrong += [
+            f"doubled, one reply of {n} turns: {reply}" for reply, n in told.items() if n != 1
+        ]
+        wrong += [f"foreign, reply of no turn: {reply}" for reply in replies.keys() - told.keys()]
         for turn in turns:
             self._check_words(turn, replies.get(turn["reply_message_id"]))
+        texts = {message["id"]: message["content"] for message in messages}
+        for reply in replies.values():
+            asked = TAG.findall(texts.get(reply["parent_id"], ""))
+            if not {*TAG.findall(reply["content"])} <= {*asked}:
+                wrong.append(f"foreign reply to {asked}: {reply['content']!r}")
         if CANARY in str(turns) + str(messages):
-            wrong.append("an upstream's words were stored")
+            wrong.append("foreign: an upstream's words were stored")
 
     def _check_words(self, turn: dict[str, Any], reply: dict[str, Any] | None) -> None:
         if reply is None:
             if turn["status"] != "failed":
-                self.numbers.wrong.append(f"{turn['status']} without a reply: {turn['id']}")
+                self.numbers.wrong.append(f"lost reply of a {turn['status']} turn: {turn['id']}")
             return
         content = reply["content"]
         whole = turn["status"] == "complete" and turn["action"] == "send"
         whole = whole and turn["finish_reason"] == "stop"
-        tag = re.search(r"c\d+t\d+", content)
+        tag = TAG.search(content)
         odd = set(content.split()) - set(words(tag[0] if tag else "").split())
         if odd or (whole and tag and content != words(tag[0])):
-            self.numbers.wrong.append(f"{turn['status']} turn says {content!r}")
+            self.numbers.wrong.append(f"foreign: a {turn['status']} turn says {content!r}")
+
+
+def _inside(instance: Process) -> dict[str, Any]:
+    return dict(httpx.get(f"{instance.url}/?inside").json())
+
+
+def _resident_mb(pid: int) -> float:
+    """Of a process and those that it started."""
+    top = psutil.Process(pid)
+    family = [top, *top.children(recursive=True)]
+    return float(sum(process.memory_info().rss for process in family) / 2**20)
 
 
 def soak(stack: Stack, *, turns: int, seed: int, concurrency: int, **more: Any) -> Numbers:
-    """One run against a process of its own."""
-    with serve_process("roleplay_chat", stack.env(**SETTINGS), FOLDER) as process:
-        return Soak(stack, process, turns=turns, seed=seed).run(concurrency, **more)
+    """One run against instances of its own."""
+    with ExitStack() as parts:
+
+        def start(_: int) -> Process:
+            env = stack.env(**SETTINGS)
+            return parts.enter_context(serve_process("roleplay_chat", env, FOLDER))
+
+        with ThreadPoolExecutor() as pool:
+            instances = list(pool.map(start, range(INSTANCES)))
+        balancer = parts.enter_context(balanced(instances))
+        return Soak(stack, instances, balancer, turns=turns, seed=seed).run(concurrency, **more)
 
 
 @contextmanager

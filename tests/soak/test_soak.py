@@ -11,3 +11,5 @@ def test_sixty_turns_in_bad_weather_leave_nothing_wrong(stack: Stack) -> None:
     assert numbers.wrong == []
     assert numbers.turns >= 60
     assert numbers.statuses["complete"] > 20
+    assert len(numbers.instances) == 3
+    assert numbers.moved > 0
