@@ -61,10 +61,10 @@ lint: $(READY)/test ## Check style, types, migrations and shell scripts
 bench: $(READY)/test $(READY)/stack ## Compare with others, write docs/benchmarks.md; ARGS="--quick"
 	@$(BIN)/python -m bench $(ARGS)
 
-soak: $(READY)/test $(READY)/stack ## 2,000 turns while models fail at random; ARGS="--turns 500 --seed 7"
+soak: $(READY)/test $(READY)/stack ## 2,000 turns on three instances while models fail; ARGS="--turns 500 --seed 7"
 	@$(BIN)/python -m tests.soak $(ARGS)
 
-chaos: $(READY)/test $(READY)/stack ## 200 kills of the function and of Postgres; ARGS="--rounds 20"
+chaos: $(READY)/test $(READY)/stack ## 200 kills of Postgres and of one of three instances; ARGS="--rounds 20"
 	@$(BIN)/python -m tests.chaos $(ARGS)
 
 policy-report: $(READY)/test ## Misses and false refusals of the content screening

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import json
-import subprocess
 from random import Random
 from typing import Any
 
 import pytest
 
-from dev.settings import ROOT
+from tests.support.node import evaluate
 
-NODE = ROOT / ".venv/bin/node"
-MODULE = ROOT / "web/js/sections.js"
 SECTION_CHARS = 4000
 WORK = 4_000_000
 MESSAGE_CHARS = 65_536
@@ -20,21 +16,15 @@ MESSAGE_CHARS = 65_536
 
 
 def node(expression: str, given: Any) -> Any:
-    """The value of a JavaScript expression over `given` and the module's functions."""
-    script = f"""
-      import {{ readFileSync }} from "node:fs";
-      import {{ sections }} from {json.dumps(MODULE.as_uri())};
-      const given = JSON.parse(readFileSync(0, "utf8"));
-      console.log(JSON.stringify({expression}));
-    """
-    command = [str(NODE), "--input-type=module", "--eval", script]
-    ran = subprocess.run(command, input=json.dumps(given), capture_output=True, text=True)
-    assert ran.returncode == 0, ran.stderr
-    return json.loads(ran.stdout)
+    return evaluate("sections.js", f"(({{ sections }}) => {expression})(module)", given)
 
 
 def sections(text: str) -> list[dict[str, Any]]:
-    return list(node("sections(given)", text))
+    return sections_of([text])[0]
+
+
+def sections_of(texts: list[str]) -> list[list[dict[str, Any]]]:
+    return list(node("given.map((text) => sections(text))", texts))
 
 
 def filled(piece: str) -> str:
@@ -64,10 +54,17 @@ TOO_COMPLEX = {
 }
 
 
+@pytest.fixture(scope="module")
+def busy() -> dict[str, list[dict[str, Any]]]:
+    texts = {what: text[:SECTION_CHARS] for what, text in TOO_COMPLEX.items()}
+    return dict(zip(texts, sections_of(list(texts.values())), strict=True))
+
+
 @pytest.mark.parametrize("what", list(TOO_COMPLEX))
-def test_what_would_keep_a_parser_busy_is_plain(what: str) -> None:
-    text = TOO_COMPLEX[what]
-    assert [section["plain"] for section in sections(text[:SECTION_CHARS])] == [True]
+def test_what_would_keep_a_parser_busy_is_plain(
+    busy: dict[str, list[dict[str, Any]]], what: str
+) -> None:
+    assert [section["plain"] for section in busy[what]] == [True]
 
 
 ORDINARY = {
@@ -86,11 +83,17 @@ ORDINARY = {
 }
 
 
+@pytest.fixture(scope="module")
+def ordinary() -> dict[str, list[dict[str, Any]]]:
+    return dict(zip(ORDINARY, sections_of(list(ORDINARY.values())), strict=True))
+
+
 @pytest.mark.parametrize("what", list(ORDINARY))
-def test_what_people_write_is_formatted(what: str) -> None:
-    found = sections(ORDINARY[what])
-    assert found
-    assert not any(section["plain"] for section in found)
+def test_what_people_write_is_formatted(
+    ordinary: dict[str, list[dict[str, Any]]], what: str
+) -> None:
+    assert ordinary[what]
+    assert not any(section["plain"] for section in ordinary[what])
 
 
 def test_only_the_section_that_is_too_complex_is_plain() -> None:
@@ -171,7 +174,7 @@ def random_texts() -> list[str]:
 
 def test_any_text_is_there_in_full_and_bounded() -> None:
     texts = [*random_texts(), *map(filled, PIECES)]
-    for text, found in zip(texts, node("given.map((text) => sections(text))", texts), strict=True):
+    for text, found in zip(texts, sections_of(texts), strict=True):
         assert "".join(section["text"] for section in found) == text
         assert all(0 < len(section["text"].encode("utf-16-le")) <= 8000 for section in found)
         assert sum(section["work"] for section in found if not section["plain"]) <= WORK

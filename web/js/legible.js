@@ -1,6 +1,6 @@
 // Foreign texts where the pages speak themselves: names, titles, the beginnings of descriptions.
 
-const NAME = 120;
+const NAME = 240;
 const TURNING = /[\u061C\u200E\u200F\u202A-\u202E\u2066-\u2069]/g; // reverses the words around it
 const CONTROLS = /[\p{Cc}\p{Cs}\p{Zl}\p{Zp}]+/gu;
 const STACKED = /(\p{M}{4})\p{M}+/gu;
@@ -12,11 +12,13 @@ export function legible(name) {
   return SEEN.test(text) ? text : "Somebody";
 }
 
-/** The first `length` characters of a text of a card, with the names that its macros stand for. */
+/** The beginning of a text of a card, with the names that its macros stand for. */
 export function excerpt(text, length, character, person) {
+  // Cut before and after: each macro may become longer.
   const named = text
-    .slice(0, length + 1)
+    .slice(0, length)
     .replace(/\{\{char\}\}|<BOT>/gi, () => character)
     .replace(/\{\{user\}\}|<USER>/gi, () => person);
-  return named.length > length ? `${named.slice(0, length)}…` : named;
+  const whole = text.length <= length && named.length <= length;
+  return whole ? named : `${named.slice(0, length)}…`;
 }

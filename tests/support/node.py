@@ -1,0 +1,26 @@
+"""Modules of the pages that neither draw nor ask, run in Node."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from typing import Any
+
+from tests.support.postgres import ROOT
+
+NODE = ROOT / ".venv/bin/node"
+
+
+def evaluate(module: str, expression: str, given: Any) -> Any:
+    """The value of a JavaScript expression over `given` and `module`, a file of web/js."""
+    source = (ROOT / "web/js" / module).as_uri()
+    script = f"""
+      import {{ readFileSync }} from "node:fs";
+      import * as module from {json.dumps(source)};
+      const given = JSON.parse(readFileSync(0, "utf8"));
+      console.log(JSON.stringify({expression}));
+    """
+    command = [str(NODE), "--input-type=module", "--eval", script]
+    ran = subprocess.run(command, input=json.dumps(given), capture_output=True, text=True)
+    assert ran.returncode == 0, ran.stderr
+    return json.loads(ran.stdout)
