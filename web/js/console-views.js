@@ -163,7 +163,11 @@ function workers(state) {
     </section>`;
 }
 
-const at = (time) => (time ? clock.format(new Date(time)) : "–");
+/** A time of the database, which may be none or "infinity". */
+function at(time) {
+  const ms = Date.parse(time ?? "");
+  return Number.isNaN(ms) ? "–" : clock.format(ms);
+}
 
 function history(name, record) {
   const data = figures.probes(record);
