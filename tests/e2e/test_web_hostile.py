@@ -232,6 +232,41 @@ class TestNothingStopsThePage:
         person.delete(2)
         expect(person.said).to_have_count(2)
 
+    def test_growing_text_is_drawn_as_the_whole_one_is(self, person: Person) -> None:
+        """What is drawn of its beginning stays; another text begins anew."""
+        person.open()
+        expect(person.page.get_by_label("Email")).to_be_visible()
+        text = (
+            "*She waits.* The lamp hisses, and **nobody** comes.\n\n" * 60
+            + "> " * 99
+            + "x_y_" * 999
+        )
+        [stayed, grown, whole, other] = person.page.evaluate(
+            """async (text) => {
+              await import("/js/prose.js");
+              const drawn = (words) => {
+                const prose = document.createElement("rp-prose");
+                prose.text = words;
+                return prose;
+              };
+              const prose = drawn("");
+              const first = [];
+              for (let end = 0; end <= text.length; end += 100) {
+                prose.text = text.slice(0, end);
+                if (prose.children.length > 1) first.push(prose.firstChild);
+              }
+              prose.text = text;
+              const grown = prose.innerHTML;
+              prose.text = "Another.";
+              return [new Set(first).size, grown, drawn(text).innerHTML, prose.textContent.trim()];
+            }""",
+            text,
+        )
+        assert stayed == 1
+        assert grown == whole
+        assert "<strong>" in whole
+        assert other == "Another."
+
     def test_names_that_turn_around_or_hide_what_the_page_says(self, person: Person) -> None:
         person.join()
         person.meet()
