@@ -42,7 +42,10 @@ class Instances:
             self._stack.db.execute("delete from model_cooldowns")
             self._stack.configure(limits={"default": {}})
             before = Counter(self._balancer.requests)
-            yield from check()
+            try:
+                yield from check()
+            except (httpx.HTTPError, TimeoutError) as error:
+                yield f"{check.__name__}: {type(error).__name__}: {error}"
             asked = self._balancer.requests - before
             if len(asked) != self._count:
                 yield f"{check.__name__} asked {len(asked)} instances"
