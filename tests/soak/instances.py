@@ -12,6 +12,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 
 import httpx
+from psycopg.types.json import Jsonb
 
 from tests.support.answers import held, text
 from tests.support.load_balancer import LoadBalancer
@@ -31,6 +32,11 @@ class Instances:
     def wrong(self) -> Iterator[str]:
         """All of them."""
         self._stack.unregister_worker()
+        # Held answers are waited for as long as a turn may take.
+        self._stack.db.execute(
+            "update api_models set capabilities = capabilities || %s",
+            (Jsonb({"timeouts": {"first_token": 60}}),),
+        )
         self._stack.upstream.always(text("Yes."))
         for check in (
             self.repeated_in_order,
@@ -61,15 +67,16 @@ class Instances:
         yield from self._only_turn(user)
 
     def repeated_at_once(self) -> Iterator[str]:
-        """One instance answers, the others say that it is being answered."""
+        """One instance answers; the others say that it is being answered, or give its reply."""
         user, gate = self._stack.user(), Gate()
         body = self._message(user)
         self._stack.upstream.enqueue(held(gate, text("Yes.")))
         with self._asking(user, [body] * self._count, gate) as running:
-            wait_until(lambda: sum(map(Future.done, running)) == self._count - 1, "refusals")
+            wait_until(lambda: sum(map(Future.done, running)) >= self._count - 1, "refusals")
         answers = [each.result() for each in running]
-        if _told(answers) != {"ok": 1, "turn_in_progress": self._count - 1}:
-            yield f"doubled: at once one request was told {_told(answers)}"
+        replies = {answer.json()["message_id"] for answer in answers if answer.is_success}
+        if len(replies) != 1 or _told(answers).keys() - {"ok", "turn_in_progress"}:
+            yield f"doubled: {len(replies)} replies to one request at once, {_told(answers)}"
         yield from self._only_turn(user)
 
     def turns_per_minute(self) -> Iterator[str]:
