@@ -42,7 +42,7 @@ SETTINGS = {
     "SAVE_PATIENCE_SECONDS": "1",
     "LOG_LEVEL": "error",
 }
-CALM_SECONDS = 30
+CALM_SECONDS = 60
 """Once nothing is killed any more, the last message is answered within this time."""
 
 

@@ -50,7 +50,7 @@ class LoadBalancer:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         try:
-            with suppress(ConnectionError, asyncio.IncompleteReadError):
+            with suppress(OSError, asyncio.IncompleteReadError):
                 head, body = await _request(reader)
                 await self._serve(head, body, (reader, writer))
         finally:
@@ -82,7 +82,7 @@ class LoadBalancer:
             if client_message_id:
                 self._last[client_message_id] = place
             address = urlsplit(self._instances[place].url)
-            with suppress(ConnectionError):
+            with suppress(OSError):
                 streams = await asyncio.open_connection(address.hostname, address.port)
                 self.requests[place] += 1
                 self.moved += before not in (None, place)
@@ -125,7 +125,7 @@ async def _pass(source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> Non
             sink.write(data)
             await sink.drain()
         sink.write_eof()
-    except ConnectionError:
+    except OSError:
         reset(sink)
 
 
