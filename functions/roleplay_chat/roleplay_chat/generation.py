@@ -393,7 +393,9 @@ class Limits:
         named = {
             name: value
             for name, value in target.timeouts.items()
-            if isinstance(value, int | float) and 0 < value <= settings.turn_budget_seconds
+            if isinstance(value, int | float)
+            and not isinstance(value, bool)
+            and 0 < value <= settings.turn_budget_seconds
         }
         return cls(
             connect=named.get("connect", settings.connect_timeout_seconds),
