@@ -67,6 +67,10 @@ class Attempt:
         """ "ok", or the kind of failure."""
         return self.failure.situation.kind if self.failure else "ok"
 
+    def cost_usd(self) -> float | None:
+        """What the provider says it cost, else tokens times the row's prices, else None."""
+        return _cost(self.target, self.end) if self.end else None
+
 
 @dataclass(frozen=True)
 class Spent:
@@ -86,11 +90,17 @@ class Spent:
         is_estimated = sent is None or written is None
         sent = target.tokens.total(prompt) if sent is None else sent
         written = target.tokens.count("".join(heard)) if written is None else written
-        cost = said.cost_usd
-        if cost is None:
-            prices = (target.prompt_usd_per_1k, target.completion_usd_per_1k)
-            cost = cost_usd((sent, prices[0]), (written, prices[1]))
-        return cls(sent, written, cost, is_estimated)
+        counted = replace(said, prompt_tokens=sent, completion_tokens=written)
+        return cls(sent, written, _cost(target, counted), is_estimated)
+
+
+def _cost(target: Target, end: End) -> float | None:
+    if end.cost_usd is not None:
+        return end.cost_usd
+    return cost_usd(
+        (end.prompt_tokens, target.prompt_usd_per_1k),
+        (end.completion_tokens, target.completion_usd_per_1k),
+    )
 
 
 def cost_usd(*parts: tuple[int | None, float | None]) -> float | None:
@@ -249,6 +259,7 @@ class Generation:
         started = time.monotonic()
         first_token_ms: int | None = None
         end: End | None = None
+        said = End("")  # by the target itself
         heard: list[str] = []
         # Whether the target may be at work although it did not say anything yet.
         at_work = True
@@ -272,14 +283,14 @@ class Generation:
                     if not 0 <= when - (timer.when() or 0) < left * EARLY:
                         timer.reschedule(when)
                     if isinstance(event, End):
-                        end = event
+                        end = said = event
                     else:
                         heard += (event.text, event.reasoning)
                         if self._show(target, reply.feed(event.text)) and first_token_ms is None:
                             first_token_ms = round(elapsed * 1000)
                     if reply.ended:
-                        # We hang up, so nobody will tell what it cost.
-                        end = end or End("stop")
+                        # We hang up, so nobody will tell how long it was.
+                        end = end or End("stop", completion_tokens=target.tokens.count(self.text))
                         break
             failure = Failure(SITUATIONS["empty"])  # unless there is text, below
         except Refused as refused:
@@ -309,7 +320,7 @@ class Generation:
                 failure = Failure(SITUATIONS["refused_by_model"])
             spent = None
             if end or any(heard) or at_work:
-                spent = Spent.of(target, end or End(""), self._estimate, heard)
+                spent = Spent.of(target, said, self._estimate, heard)
             self.attempts.append(
                 Attempt(
                     target,

@@ -316,7 +316,11 @@ class Turn:
             finish_reason=last.end.finish_reason if last.end else None,
             incomplete=last.failure is not None,
             user_message_id=_text(self._begun.turn.user_message_id),
-            usage=_usage(last, self._generation.text),
+            usage=Usage(
+                prompt_tokens=last.end.prompt_tokens if last.end else None,
+                completion_tokens=last.end.completion_tokens if last.end else None,
+                cost_usd=last.cost_usd(),
+            ),
             route=[
                 Tried(attempt.target.name, attempt.outcome, attempt.duration_ms)
                 for attempt in self._generation.attempts
@@ -517,15 +521,6 @@ def _openrouter_extras(user_id: UUID, conversation_id: UUID | None) -> dict[str,
         # Turns of one conversation go to the same provider, whose prompt cache is then warm.
         extras["session_id"] = hashlib.sha256(conversation_id.bytes).hexdigest()[:32]
     return extras
-
-
-def _usage(attempt: Attempt, reply: str) -> Usage:
-    """What a reply took, for the person: where nobody counted its tokens, those that were shown."""
-    if attempt.spent is None:
-        return Usage()
-    spent, said = attempt.spent, attempt.end.completion_tokens if attempt.end else None
-    written = attempt.target.tokens.count(reply) if said is None else said
-    return Usage(spent.prompt_tokens, written, spent.cost_usd)
 
 
 def _usage_row(

@@ -185,7 +185,8 @@ def without(begun: dict[str, Any], error: ValidationError) -> dict[str, Any]:
 
 def _log_odd(error: ValidationError) -> None:
     where = [".".join(map(str, one["loc"])) for one in error.errors(include_input=False)]
-    _log.critical("a row is not as it should be", extra={"fields": {"where": where[:5]}})
+    fields = {"where": where[:5]}
+    _log.critical("a row is not as it should be", extra={"fields": fields}, exc_info=error)
 
 
 async def abandon(clients: Clients, turn_id: UUID) -> None:
