@@ -265,7 +265,9 @@ def _may_substitute(model: ModelRow) -> bool:
 def _is_free(model: ModelRow) -> bool:
     named = (model.pricing.get("prompt_usd_per_1k"), model.pricing.get("completion_usd_per_1k"))
     prices = tuple(map(_price, named))
-    return prices == (0, 0) or (model.model_key.endswith(":free") and not any(named))
+    if model.model_key.endswith(":free"):
+        return all(price == 0 or said is None for said, price in zip(named, prices, strict=True))
+    return prices == (0, 0)
 
 
 def resting(target: Target, cooldowns: Sequence[CooldownRow], now: datetime) -> bool:
