@@ -32,15 +32,17 @@ language plpgsql security definer set search_path = ''
 -- Planned once for a connection: planning anew what is always the same took a tenth of the time.
 set plan_cache_mode = force_generic_plan as $$
 declare
+  v_conversation_id uuid;
+  v_locked text;
   v_turn public.turns;
   v_replaced public.messages;
   v_message_id uuid;
   v_memory_updated boolean := false;
 begin
   -- As in begin_turn, and in its order: the person, the conversation, then the turn.
-  perform pg_advisory_xact_lock(hashtextextended(t.user_id::text, 0)) from public.turns t where t.id = p_turn_id;
-  perform from public.conversations c
-  where c.id = (select t.conversation_id from public.turns t where t.id = p_turn_id) for key share;
+  select t.conversation_id, pg_advisory_xact_lock(hashtextextended(t.user_id::text, 0))
+  into v_conversation_id, v_locked from public.turns t where t.id = p_turn_id;
+  perform from public.conversations c where c.id = v_conversation_id for key share;
   select * into v_turn from public.turns t where t.id = p_turn_id for update;
   if not found then
     perform private.record_usage(p_turn_id, v_turn, p_usage);
