@@ -35,6 +35,7 @@ class Usage(BaseModel):
     completion_tokens: int = 0
     cost_usd: float = 0
     cost_unknown: int = 0
+    estimated: int = 0
     first_token_ms_p50: int | None = None
     first_token_ms_p95: int | None = None
     duration_ms_p50: int | None = None
@@ -105,9 +106,11 @@ def totals(rows: Sequence[Usage]) -> str:
     """All days together, in one line."""
     calls, errors = sum(row.calls for row in rows), sum(row.errors for row in rows)
     unknown = sum(row.cost_unknown for row in rows)
+    estimated = sum(row.estimated for row in rows)
     cost = sum(row.cost_usd for row in rows)
     line = f"Together {calls:,} calls, {errors:,} of them failed, {cost:.4f} USD."
-    return f"{line} The cost of {unknown:,} calls is not known." if unknown else line
+    line += f" The cost of {unknown:,} calls is not known." if unknown else ""
+    return f"{line} The tokens of {estimated:,} calls are estimated." if estimated else line
 
 
 def _errors(row: Usage) -> str:

@@ -11,3 +11,12 @@ begin
   return new;
 end $$;
 revoke execute on function private.touch_updated_at() from public, anon, authenticated;
+
+-- A number that somebody else named, as far as a column holds it: at most p_most, and null where it
+-- is none or negative.
+create function private.bounded(p_value jsonb, p_most numeric) returns numeric
+language sql immutable set search_path = '' as $$
+  select case when jsonb_typeof(p_value) = 'number' and p_value::numeric >= 0
+    then least(p_value::numeric, p_most) end
+$$;
+revoke execute on function private.bounded(jsonb, numeric) from public, anon, authenticated;

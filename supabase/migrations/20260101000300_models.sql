@@ -34,11 +34,15 @@ create table public.api_models (
   -- Appended to the provider's base_url; null means /chat/completions.
   endpoint_path text check (endpoint_path ~ '^/[A-Za-z0-9/_.-]*$'),
   -- Sampling parameters as the provider takes them, e.g. {"temperature": 0.9}.
-  input_defaults jsonb not null default '{}' check (jsonb_typeof(input_defaults) = 'object'),
+  input_defaults jsonb not null default '{}'
+    check (jsonb_typeof(input_defaults) = 'object' and octet_length(input_defaults::text) <= 16384),
   -- What the model can do and how long it may take; documented in docs/configuration.md.
-  capabilities jsonb not null default '{}' check (jsonb_typeof(capabilities) = 'object'),
-  -- {"prompt_usd_per_1k": n, "completion_usd_per_1k": n}; absent means unknown.
-  pricing jsonb not null default '{}' check (jsonb_typeof(pricing) = 'object'),
+  capabilities jsonb not null default '{}'
+    check (jsonb_typeof(capabilities) = 'object' and octet_length(capabilities::text) <= 16384),
+  -- {"prompt_usd_per_1k": n, "completion_usd_per_1k": n}; absent means unknown. A number in JSON may
+  -- have more digits than anybody reads.
+  pricing jsonb not null default '{}'
+    check (jsonb_typeof(pricing) = 'object' and octet_length(pricing::text) <= 4000),
   is_active boolean not null default true,
   is_default boolean not null default false,
   priority integer not null default 100,

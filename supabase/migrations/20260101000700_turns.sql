@@ -3,8 +3,10 @@
 create table public.turns (
   id uuid primary key default gen_random_uuid(),
   user_id uuid not null references auth.users (id) on delete cascade,
-  -- Null for tasks that have no conversation, such as prompt enhancement.
-  conversation_id uuid references public.conversations (id) on delete cascade,
+  -- Null for tasks that have no conversation, such as prompt enhancement, and when it was deleted.
+  conversation_id uuid references public.conversations (id) on delete set null,
+  -- Its conversation was deleted: what is left are numbers, which limits and costs are counted from.
+  is_orphaned boolean not null default false,
   task text not null check (task in ('roleplay', 'storytelling', 'prompt_enhancement')),
   action text not null check (action in ('send', 'kickoff', 'regenerate', 'continue', 'impersonate')),
   -- The client's own id of the request: sent twice, it is answered once.
@@ -42,10 +44,25 @@ create index turns_by_conversation on public.turns (conversation_id, created_at 
 create index turns_lease on public.turns (lease_expires_at) where status = 'running';
 -- What the retention looks for.
 create index turns_with_result on public.turns (finished_at) where result is not null;
+create index turns_orphaned on public.turns (finished_at) where is_orphaned;
 create index turns_by_user_message on public.turns (user_message_id);
 create index turns_by_character on public.turns (character_id);
 create index turns_by_reply on public.turns (reply_message_id);
 create index turns_by_replaced on public.turns (replaces_message_id);
+
+-- A conversation that is deleted takes the words of its turns with it, the client's ids too, and
+-- leaves the rows: else deleting would give turns and money back.
+create function private.orphan_turns() returns trigger
+language plpgsql security definer set search_path = '' as $$
+begin
+  update public.turns t
+  set conversation_id = null, is_orphaned = true, client_message_id = null, result = null
+  where t.conversation_id = old.id;
+  return old;
+end $$;
+revoke execute on function private.orphan_turns() from public, anon, authenticated;
+create trigger conversations_orphan_turns before delete on public.conversations
+  for each row execute function private.orphan_turns();
 
 alter table public.turns enable row level security;
 revoke all on public.turns from anon, authenticated;

@@ -12,6 +12,8 @@ create table public.usage_events (
   outcome text not null,
   prompt_tokens integer,
   completion_tokens integer,
+  -- The provider did not say how many tokens these were: we counted, and the cost is made of that.
+  is_estimated boolean not null default false,
   -- Null: not known.
   cost_usd numeric(14, 8),
   first_token_ms integer,

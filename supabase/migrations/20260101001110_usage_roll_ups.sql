@@ -11,7 +11,7 @@ create table public.usage_hourly (
   prompt_tokens bigint not null,
   completion_tokens bigint not null,
   -- Of the calls whose cost is known; null when none is.
-  cost_usd numeric(16, 8),
+  cost_usd numeric(24, 8),
   -- Milliseconds: half of the calls, and 95 of a hundred, took no longer. Null: none was measured.
   first_token_p50_ms integer,
   first_token_p95_ms integer,
@@ -87,24 +87,29 @@ end $$;
 
 -- Deletes up to p_limit rows of each kind that are older than the settings say (retention), and
 -- returns how many: {"usage_events", "turn_results"}. Events stay until their day is rolled up and
--- another one after it. Messages are never touched.
+-- another one after it. Of turns the result is emptied; those whose conversation was deleted go as
+-- events do, and count as results. Messages are never touched.
 create function public.apply_retention(p_limit integer default 1000) returns jsonb
 language plpgsql security definer set search_path = '' as $$
 declare
   v_usage_days numeric;
   v_result_days numeric;
+  v_before timestamptz;
   v_events integer;
   v_results integer;
+  v_orphans integer;
 begin
   select (s.config #>> '{retention,usage_days}')::numeric, (s.config #>> '{retention,result_days}')::numeric
   into v_usage_days, v_result_days from private.system_settings s;
 
+  if v_usage_days is not null then
+    -- Null while nothing is rolled up.
+    select case when max(d.day) is not null then least(
+             max(d.day)::timestamp at time zone 'utc', now() - make_interval(secs => v_usage_days * 86400)) end
+    into v_before from public.usage_daily d;
+  end if;
   delete from public.usage_events where id in (
-    select u.id from public.usage_events u
-    where u.created_at < least(
-      now() - make_interval(secs => v_usage_days * 86400),
-      (select max(d.day)::timestamp at time zone 'utc' from public.usage_daily d))
-      and v_usage_days is not null and exists (select from public.usage_daily)
+    select u.id from public.usage_events u where u.created_at < v_before
     order by u.created_at limit p_limit
     for update skip locked);
   get diagnostics v_events = row_count;
@@ -116,7 +121,20 @@ begin
     for update skip locked);
   get diagnostics v_results = row_count;
 
-  return jsonb_build_object('usage_events', v_events, 'turn_results', v_results);
+  delete from public.turns where id in (
+    select t.id from public.turns t where t.is_orphaned and t.finished_at < v_before
+    order by t.finished_at limit p_limit - v_results
+    for update skip locked);
+  get diagnostics v_orphans = row_count;
+
+  -- What was counted on another day than today counts for nothing.
+  delete from private.counters where (user_id, kind) in (
+    select c.user_id, c.kind from private.counters c
+    where c.day < (now() at time zone 'utc')::date - 1
+    limit p_limit
+    for update skip locked);
+
+  return jsonb_build_object('usage_events', v_events, 'turn_results', v_results + v_orphans);
 end $$;
 
 revoke execute on function private.usage_sums(text, timestamptz, timestamptz), public.roll_up_usage(date),

@@ -27,7 +27,8 @@ language sql stable set search_path = '' as $$
 $$;
 
 -- Learns from the calls of one turn: those that were answered, with "prompt_tokens" as the
--- provider counted them and "estimate", {"latin": n, "other": n}, as we did.
+-- provider counted them and "estimate", {"latin": n, "other": n}, as we did. What we counted
+-- ourselves ("is_estimated") teaches nothing.
 --
 -- A prompt speaks for one script, where it is almost all in it, and only when it is long enough
 -- for what chat templates add not to matter. The ratio is an exponentially weighted mean that
@@ -52,10 +53,10 @@ begin
            greatest(c.latin, c.other) as own, least(c.latin, c.other) as rest
     from (
       select u ->> 'provider' as provider, u ->> 'model_key' as model_key,
-             (u ->> 'prompt_tokens')::double precision as reported,
+             private.bounded(u -> 'prompt_tokens', 2147483647)::double precision as reported,
              (u #>> '{estimate,latin}')::double precision as latin,
              (u #>> '{estimate,other}')::double precision as other
-      from jsonb_array_elements(p_usage) u where u ->> 'outcome' = 'ok') c
+      from jsonb_array_elements(p_usage) u where u ->> 'outcome' = 'ok' and u -> 'is_estimated' is distinct from 'true') c
     where c.reported > 0 and c.latin + c.other >= 200 and greatest(c.latin, c.other) >= 4 * least(c.latin, c.other)
     -- In one order everywhere: a first row is waited for while another turn writes it.
     order by 1, 2, 4

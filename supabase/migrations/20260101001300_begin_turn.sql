@@ -218,7 +218,9 @@ begin
       from private.system_settings s),
     'cooldowns', (
       select coalesce(jsonb_agg(jsonb_build_object(
-        'scope', d.scope, 'key', d.key, 'until', d.until, 'reason', d.reason)), '[]')
+        -- Also one that somebody entered as 'infinity', which is no time in JSON.
+        'scope', d.scope, 'key', d.key, 'until', least(d.until, v_now + interval '1 day'),
+        'reason', d.reason)), '[]')
       from public.model_cooldowns d where d.until > v_now));
 end $$;
 revoke execute on function public.begin_turn(uuid, uuid, text, text, uuid, uuid, uuid, text, text, uuid, text, integer, integer)

@@ -36,19 +36,27 @@ language sql set search_path = '' as $$
   set interaction_count = m.interaction_count + 1, last_interaction_at = now()
 $$;
 
--- Writes the usage_events of a turn, once for each purpose.
-create function private.record_usage(p_turn public.turns, p_usage jsonb) returns void
+-- Writes the usage_events of a turn, each once: their ids are made of the turn's. Of a turn that is
+-- gone with its person (p_turn is null) the numbers stay, for what all of them spent.
+create function private.record_usage(p_turn_id uuid, p_turn public.turns, p_usage jsonb) returns void
 language sql set search_path = '' as $$
-  insert into public.usage_events (turn_id, user_id, provider, model_key, purpose, outcome,
-                                   prompt_tokens, completion_tokens, cost_usd, first_token_ms, duration_ms)
-  select (p_turn).id, (p_turn).user_id, u.provider, u.model_key, coalesce(u.purpose, 'reply'), u.outcome,
-         u.prompt_tokens, u.completion_tokens, u.cost_usd, u.first_token_ms, u.duration_ms
-  from jsonb_populate_recordset(null::public.usage_events, p_usage) u
-  where not exists (
-    select 1 from public.usage_events e
-    where e.turn_id = (p_turn).id and e.purpose = coalesce(u.purpose, 'reply'))
+  insert into public.usage_events (id, turn_id, user_id, provider, model_key, purpose, outcome, prompt_tokens,
+                                   completion_tokens, is_estimated, cost_usd, first_token_ms, duration_ms)
+  select md5(concat_ws(' ', p_turn_id, u.purpose, row_number() over (partition by u.purpose order by u.place)))::uuid,
+         (p_turn).id, (p_turn).user_id, left(u.call ->> 'provider', 100), left(u.call ->> 'model_key', 300),
+         u.purpose, left(u.call ->> 'outcome', 100),
+         private.bounded(u.call -> 'prompt_tokens', 2147483647),
+         private.bounded(u.call -> 'completion_tokens', 2147483647),
+         u.call -> 'is_estimated' is not distinct from 'true',
+         private.bounded(u.call -> 'cost_usd', 999999.99999999),
+         private.bounded(u.call -> 'first_token_ms', 2147483647),
+         coalesce(private.bounded(u.call -> 'duration_ms', 2147483647), 0)
+  from (
+    select c.call, c.place, coalesce(c.call ->> 'purpose', 'reply') as purpose
+    from jsonb_array_elements(p_usage) with ordinality c (call, place)) u
+  on conflict (id) do nothing
 $$;
 
 revoke execute on function private.cool_down(jsonb), private.record_interaction(uuid, text, uuid, uuid),
-  private.record_usage(public.turns, jsonb)
+  private.record_usage(uuid, public.turns, jsonb)
   from public, anon, authenticated;

@@ -109,10 +109,10 @@ begin
   -- As in begin_turn: one at a time per person.
   perform pg_advisory_xact_lock(hashtextextended(t.user_id::text, 0)) from public.turns t where t.id = p_turn_id;
   select * into v_turn from public.turns t where t.id = p_turn_id;
-  if not found then
+  perform private.record_usage(p_turn_id, v_turn, p_usage);
+  if v_turn.id is null then
     return false;
   end if;
-  perform private.record_usage(v_turn, p_usage);
   return private.remember_safely(v_turn, p_memory);
 end $$;
 revoke execute on function public.remember(uuid, jsonb, jsonb) from public, anon, authenticated;

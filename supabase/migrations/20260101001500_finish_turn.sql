@@ -5,8 +5,12 @@
 -- out is saved all the same while nothing else has begun in its conversation and nothing that was
 -- said there has changed.
 --
+-- Whatever an upstream counted or named is cut to what the columns hold: no number of somebody
+-- else's keeps a turn from ending.
+--
 -- Returns {"outcome": "saved", "message_id", "memory_updated"}, or {"outcome": "lost"} when
--- another turn or a change has taken its place, or it was deleted.
+-- another turn or a change has taken its place, or its conversation or its person is gone. What it
+-- cost is recorded all the same.
 create function public.finish_turn(
   p_turn_id uuid,
   -- complete, incomplete, failed or stopped
@@ -28,25 +32,42 @@ language plpgsql security definer set search_path = ''
 -- Planned once for a connection: planning anew what is always the same took a tenth of the time.
 set plan_cache_mode = force_generic_plan as $$
 declare
+  v_conversation_id uuid;
+  v_locked text;
   v_turn public.turns;
   v_replaced public.messages;
   v_message_id uuid;
   v_memory_updated boolean := false;
 begin
-  -- As in begin_turn, and in its order: the person, then the turn.
-  perform pg_advisory_xact_lock(hashtextextended(t.user_id::text, 0)) from public.turns t where t.id = p_turn_id;
+  -- As in begin_turn, and in its order: the person, the conversation, then the turn.
+  select t.conversation_id, pg_advisory_xact_lock(hashtextextended(t.user_id::text, 0))
+  into v_conversation_id, v_locked from public.turns t where t.id = p_turn_id;
+  perform from public.conversations c where c.id = v_conversation_id for key share;
   select * into v_turn from public.turns t where t.id = p_turn_id for update;
   if not found then
+    perform private.record_usage(p_turn_id, v_turn, p_usage);
     return jsonb_build_object('outcome', 'lost');
-  elsif v_turn.status <> 'running' and coalesce(v_turn.error_code, '') not in ('lease_expired', 'superseded') then
+  elsif v_turn.status <> 'running' and coalesce(v_turn.error_code, '') not in ('lease_expired', 'superseded', 'conversation_deleted') then
     -- This very call came before, and only its answer got lost.
     return jsonb_build_object('outcome', 'saved', 'message_id', v_turn.reply_message_id,
                               'memory_updated', coalesce((v_turn.result -> 'memory_updated')::boolean, false));
   end if;
 
   -- What was spent was spent, even when the turn is lost.
-  perform private.record_usage(v_turn, p_usage);
+  perform private.record_usage(p_turn_id, v_turn, p_usage);
   perform private.cool_down(p_cooldowns);
+
+  if v_turn.is_orphaned then
+    update public.turns t
+    set status = p_status, finished_at = now(), error_code = 'conversation_deleted',
+        content_tier = p_turn ->> 'content_tier', model_used = left(p_turn ->> 'model_used', 300),
+        prompt_tokens = private.bounded(p_turn -> 'prompt_tokens', 2147483647),
+        completion_tokens = private.bounded(p_turn -> 'completion_tokens', 2147483647),
+        cost_usd = private.bounded(p_turn -> 'cost_usd', 999999.99999999),
+        duration_ms = private.bounded(p_turn -> 'duration_ms', 2147483647)
+    where t.id = v_turn.id;
+    return jsonb_build_object('outcome', 'lost');
+  end if;
 
   if v_turn.error_code = 'superseded' or v_turn.status <> 'running' and exists (
       select 1 from public.turns t
@@ -87,10 +108,12 @@ begin
         || jsonb_build_object('message_id', v_message_id, 'memory_updated', v_memory_updated)
         -- Without a conversation, and of a draft, there is no message to find the text in again.
         || case when v_turn.conversation_id is null or v_turn.action = 'impersonate' then jsonb_build_object('response', p_reply) else '{}' end,
-      content_tier = p.content_tier, model_used = p.model_used, finish_reason = p.finish_reason,
-      error_code = p.error_code, prompt_tokens = p.prompt_tokens,
-      completion_tokens = p.completion_tokens, cost_usd = p.cost_usd, duration_ms = p.duration_ms
-  from jsonb_populate_record(null::public.turns, p_turn) p
+      content_tier = p_turn ->> 'content_tier', model_used = left(p_turn ->> 'model_used', 300),
+      finish_reason = left(p_turn ->> 'finish_reason', 100), error_code = left(p_turn ->> 'error_code', 100),
+      prompt_tokens = private.bounded(p_turn -> 'prompt_tokens', 2147483647),
+      completion_tokens = private.bounded(p_turn -> 'completion_tokens', 2147483647),
+      cost_usd = private.bounded(p_turn -> 'cost_usd', 999999.99999999),
+      duration_ms = private.bounded(p_turn -> 'duration_ms', 2147483647)
   where t.id = v_turn.id;
 
   -- Last: others who end a turn of the same model wait for this row.

@@ -2,17 +2,23 @@
 -- while a turn runs there, and takes the person's lock as turns do. Called again, it changes
 -- nothing more.
 --
--- Each returns {"outcome": "done", ...}, or message_not_found, in_progress: retry_after_seconds,
--- and what it says itself.
+-- Each counts as an action, whatever becomes of it, and returns {"outcome": "done", ...}, or
+-- message_not_found, in_progress: retry_after_seconds, what private.count_use returns, and what it
+-- says itself.
 
--- Takes the person's lock and says what keeps a change away: {"outcome": ...}; null when nothing
--- does.
+-- Takes the person's lock, counts, and says what keeps a change away: {"outcome": ...}; null when
+-- nothing does.
 create function private.course_refusal(p_user_id uuid, p_message_id uuid) returns jsonb
 language plpgsql set search_path = '' as $$
 declare
+  v_refusal jsonb;
   v_conversation_id uuid;
 begin
   perform pg_advisory_xact_lock(hashtextextended(p_user_id::text, 0));
+  v_refusal := private.count_use(p_user_id, 'actions', private.limits_for(p_user_id), 'actions');
+  if v_refusal is not null then
+    return v_refusal;
+  end if;
   select c.id into v_conversation_id
   from public.messages m join public.conversations c on c.id = m.conversation_id
   where m.id = p_message_id and c.user_id = p_user_id
@@ -104,7 +110,7 @@ declare
   v_deleted integer;
 begin
   select * into v_message from public.messages m where m.id = p_message_id;
-  if v_message.id is null then
+  if v_message.id is null and v_refusal ->> 'outcome' = 'message_not_found' then
     return jsonb_build_object('outcome', 'done', 'deleted', 0);
   elsif v_refusal is not null then
     return v_refusal;
@@ -119,14 +125,15 @@ end $$;
 
 -- A new conversation with the same course up to and including a message: conversation_id. The
 -- copies keep their positions, and with them the anchors of the history; the summary comes along where
--- it tells of nothing later, facts of the parent alone stay there. As often in a minute as turns, or it is rate_limited: limit,
--- retry_after_seconds.
+-- it tells of nothing later, facts of the parent alone stay there. As often in a minute and a day as
+-- turns, or it is rate_limited: limit, retry_after_seconds.
 create function public.branch_conversation(p_user_id uuid, p_message_id uuid, p_client_message_id text)
 returns jsonb
 language plpgsql security definer set search_path = '' as $$
 declare
   v_refusal jsonb := private.course_refusal(p_user_id, p_message_id);
   v_message public.messages;
+  v_limited jsonb;
   v_branch_id uuid;
 begin
   select c.id into v_branch_id from public.conversations c
@@ -140,11 +147,10 @@ begin
   -- A message that the content policy set aside comes back into no course.
   if v_message.sender = 'user' and not v_message.is_active then
     return jsonb_build_object('outcome', 'message_not_found');
-  elsif (private.limits_for(p_user_id) ->> 'turns_per_minute')::numeric <= (
-      select count(*) from public.conversations c
-      where c.user_id = p_user_id and c.updated_at > now() - interval '1 minute'
-        and c.created_at > now() - interval '1 minute' and c.parent_conversation_id is not null) then
-    return jsonb_build_object('outcome', 'rate_limited', 'limit', 'turns_per_minute', 'retry_after_seconds', 60);
+  end if;
+  v_limited := private.count_use(p_user_id, 'branches', private.limits_for(p_user_id), 'turns');
+  if v_limited is not null then
+    return v_limited;
   end if;
 
   insert into public.conversations (user_id, character_id, user_character_id, title, content_tier, remembers,

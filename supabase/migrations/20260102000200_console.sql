@@ -49,12 +49,21 @@ where (select private.is_admin());
 revoke all on public.provider_settings from public, anon, authenticated, service_role;
 grant select on public.provider_settings to authenticated;
 
+-- Whether prices are numbers that money can have. Turns take other ones for unknown.
+create function private.are_prices(p_pricing jsonb) returns boolean
+language sql immutable set search_path = '' as $$
+  select not jsonb_path_exists(
+    p_pricing, 'strict $.* ? (@ != null && (@.type() != "number" || @ < 0 || @ > 1000000))')
+$$;
+revoke execute on function private.are_prices(jsonb) from public, anon, authenticated;
+grant execute on function private.are_prices(jsonb) to authenticated;
+
 grant insert, update, delete on public.api_models to authenticated;
 create policy api_models_insert on public.api_models for insert to authenticated
-  with check ((select private.is_admin()) and task <> 'moderation');
+  with check ((select private.is_admin()) and task <> 'moderation' and private.are_prices(pricing));
 create policy api_models_update on public.api_models for update to authenticated
   using ((select private.is_admin()) and task <> 'moderation')
-  with check ((select private.is_admin()) and task <> 'moderation');
+  with check ((select private.is_admin()) and task <> 'moderation' and private.are_prices(pricing));
 create policy api_models_delete on public.api_models for delete to authenticated
   using ((select private.is_admin()) and task <> 'moderation');
 

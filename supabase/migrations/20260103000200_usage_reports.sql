@@ -13,6 +13,7 @@ create type private.usage_row as (
   completion_tokens bigint,
   cost_usd numeric,
   cost_unknown bigint,  -- answered calls whose cost nobody said
+  estimated bigint,  -- calls whose tokens we counted ourselves
   first_token_ms_p50 integer,
   first_token_ms_p95 integer,
   duration_ms_p50 integer,
@@ -39,6 +40,7 @@ language sql stable set search_path = '' as $$
          count(*) filter (where not e.is_ok), coalesce(f.outcomes, '{}'),
          coalesce(sum(e.prompt_tokens), 0), coalesce(sum(e.completion_tokens), 0),
          coalesce(sum(e.cost_usd), 0), count(*) filter (where e.is_ok and e.cost_usd is null),
+         count(*) filter (where e.is_estimated),
          percentile_disc(0.5) within group (order by e.first_token_ms) filter (where e.is_ok),
          percentile_disc(0.95) within group (order by e.first_token_ms) filter (where e.is_ok),
          percentile_disc(0.5) within group (order by e.duration_ms) filter (where e.is_ok),

@@ -63,7 +63,7 @@ EXPECTED = {
     for line in _LINES
 }
 
-PRIVATE = {"forgotten_facts", "given_secrets", "system_settings"}
+PRIVATE = {"counters", "forgotten_facts", "given_secrets", "system_settings"}
 """The relations that the Data API does not know."""
 
 GRANTS = """
@@ -130,27 +130,34 @@ user_roles_select
 
 FUNCTIONS = {
     "service_role": """
-        public.apply_retention public.begin_step public.begin_turn public.branch_conversation
-        public.choose_variant public.clear_passed_cooldowns public.close_abandoned_turns
-        public.delete_messages public.edit_message public.end_step public.fail_step
-        public.finish_turn public.import_character public.record_catalog public.record_worker_health
+        public.apply_retention public.begin_step public.begin_turn
+        public.branch_conversation public.choose_variant public.clear_passed_cooldowns
+        public.close_abandoned_turns public.count_action public.delete_messages
+        public.edit_message public.end_step public.fail_step public.finish_turn
+        public.import_character public.record_catalog public.record_worker_health
         public.remember public.roll_up_usage public.schedule_health_check
         public.set_chat_worker_url public.unschedule_health_check public.usage_by_day
         public.usage_by_model public.usage_by_user public.verify_installation
     """,
-    "authenticated": "private.is_unused_secret private.may_meet public.set_default_model",
+    "authenticated": """
+        private.are_prices private.is_unused_secret private.may_meet
+        public.set_default_model
+    """,
     "authenticated service_role": "private.is_admin private.normalised",
     # Called by the functions above, and by triggers and constraints.
     "": """
-        private.are_limits private.calibrate private.call_health_check private.catalog_prices
-        private.character_facts private.cool_down private.course_refusal private.covered
-        private.forget_summary_from private.history private.is_public_host private.is_retention
-        private.is_spent private.limits_for private.members private.models_for private.named_at
-        private.named_member private.others private.reached_limit private.record_given_secret
-        private.record_interaction private.record_usage private.remember private.remember_safely
-        private.remembered private.replay private.speaker private.summary_of private.tier_of
-        private.token_ratios private.touch_fact private.touch_updated_at private.usage_grouped
-        private.usage_sums private.why_refused private.written_before
+        private.are_limits private.bounded private.calibrate private.call_health_check
+        private.catalog_prices private.character_facts private.check_own_characters
+        private.check_own_message private.cool_down private.count_row private.count_use
+        private.course_refusal private.covered private.forget_summary_from private.history
+        private.is_public_host private.is_retention private.is_spent private.limits_for
+        private.members private.models_for private.named_at private.named_member
+        private.orphan_turns private.others private.reached_limit
+        private.record_given_secret private.record_interaction private.record_usage
+        private.remember private.remember_safely private.remembered private.replay
+        private.speaker private.summary_of private.tier_of private.token_ratios
+        private.touch_fact private.touch_updated_at private.usage_grouped private.usage_sums
+        private.why_refused private.written_before
     """,
 }
 """All functions, by those who may execute them."""
@@ -568,6 +575,20 @@ class TestNothingIsLeftOut:
             where pronamespace in ('public'::regnamespace, 'private'::regnamespace)""")
         listed = {name: who for who, names in FUNCTIONS.items() for name in names.split()}
         assert {row["name"]: row["who"] for row in rows} == listed
+
+    def test_every_table_that_people_insert_into_has_a_quota(self, stack: Stack) -> None:
+        granted = stack.all("""
+            select relname as name from pg_class c
+            where relnamespace = 'public'::regnamespace and relkind in ('r', 'p')
+              and has_any_column_privilege('authenticated', c.oid, 'insert')""")
+        counted = stack.all("""
+            select tgrelid::regclass::text as name, pg_get_triggerdef(oid) as trigger
+            from pg_trigger
+            where tgfoid = 'private.count_row'::regproc and tgenabled = 'O'""")
+        assert {row["name"] for row in counted} == {row["name"] for row in granted}
+        for row in counted:
+            assert "BEFORE INSERT" in row["trigger"]
+            assert "FOR EACH ROW" in row["trigger"]
 
     def test_no_other_schema_is_open(self, stack: Stack) -> None:
         rows = stack.all("""

@@ -111,9 +111,12 @@ class TestImport:
         character = import_card(stack, user, card=original)["character_id"]
         assert export_card(stack, user, character) == original
 
-    def test_takes_one_round_trip_and_no_turn(self, stack: Stack) -> None:
+    def test_takes_two_round_trips_and_no_turn(self, stack: Stack) -> None:
         import_card(stack, stack.user(), card=card("cook_v3"))
-        assert stack.gateway.calls == ["POST /rest/v1/rpc/import_character"]
+        assert stack.gateway.calls == [
+            "POST /rest/v1/rpc/count_action",
+            "POST /rest/v1/rpc/import_character",
+        ]
         assert stack.all("select id from turns") == []
 
     def test_rating_owner_and_audience_are_not_the_cards_business(self, stack: Stack) -> None:

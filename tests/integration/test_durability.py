@@ -628,11 +628,17 @@ def test_what_no_database_can_hold_is_left_out_of_a_reply(stack: Stack, odd: str
     assert said(stack, conversation) == ["Hello", "> Yes."]
 
 
-def test_rows_that_are_not_as_they_should_be_leave_the_conversation_free(stack: Stack) -> None:
+def test_rows_that_are_not_as_they_should_be_leave_the_conversation_free(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
     user, conversation = conversing(stack)
     stack.configure(chatWorker=["not", "an object"])
+    stack.function_url("roleplay_chat")
 
-    answer = stack.chat(user, **request(conversation))
+    with monkeypatch.context() as broken:
+        # What is left out costs nobody else anything; as it stands for rows that cannot be.
+        broken.setattr("roleplay_chat.turns.without", lambda begun, _: begun)
+        answer = stack.chat(user, **request(conversation))
 
     assert (answer.status_code, answer.json()["code"]) == (500, "internal_error")
     assert turns(stack) == [("failed", "internal_error")]

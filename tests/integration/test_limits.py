@@ -10,13 +10,16 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import urlsplit
+from uuid import UUID
 
 import httpx
 import psycopg
 import pytest
 
+from roleplay_chat import cards, course
 from tests.integration.test_requests import refused
 from tests.support.answers import error, held, text, worker_chat
+from tests.support.gateway import SECRET_KEY
 from tests.support.stack import Stack, User
 from tests.support.waiting import Gate
 
@@ -317,6 +320,364 @@ class TestSpending:
         assert stack.upstream.calls == []
         ended = {"status": "failed", "error_code": "spend_limit_reached"}
         assert stack.one("select status, error_code from turns") == ended
+
+
+CHANGES = ("choose", "edit", "delete", "branch")
+USD = {"prompt_tokens": 9, "completion_tokens": 9, "cost": 5}
+
+
+def forget(stack: Stack, user: User, table: str = "conversations") -> None:
+    """Deletes whatever of it the Data API lets this person delete."""
+    with stack.data_api(user) as api:
+        assert api.delete(f"/{table}", params={"id": "not.is.null"}).is_success
+
+
+class TestWhatWasDeleted:
+    """What is counted outlives what people may delete."""
+
+    @pytest.mark.usefixtures("yes")
+    def test_turns_of_a_minute_count(self, stack: Stack) -> None:
+        limit(stack, turns_per_minute=2)
+        user = stack.user()
+        statuses = []
+        for _ in range(8):
+            statuses.append(say(stack, user).status_code)
+            forget(stack, user)
+        assert statuses == [200, 200] + [429] * 6
+
+    @pytest.mark.usefixtures("yes")
+    def test_turns_of_a_day_count(self, stack: Stack) -> None:
+        limit(stack, turns_per_day=1)
+        user = stack.user()
+        say(stack, user)
+        forget(stack, user)
+        assert "tomorrow" in say(stack, user).json()["error"]
+
+    @pytest.mark.usefixtures("yes")
+    def test_turns_with_a_deleted_character_count(self, stack: Stack) -> None:
+        limit(stack, turns_per_minute=1)
+        user = stack.user()
+        vera = stack.insert("characters", user_id=user.id, name="Vera")
+        body = {"conversation_id": str(stack.conversation(user, character_id=vera))}
+        assert stack.chat(user, **body, message="Hello").status_code == 200
+        forget(stack, user, "characters")
+        forget(stack, user)
+        assert say(stack, user).status_code == 429
+
+    def test_turns_that_run_count(self, stack: Stack) -> None:
+        limit(stack, running=1)
+        user, gate = stack.user(), Gate()
+        stack.upstream.always(held(gate, text("Yes.")))
+        with ThreadPoolExecutor() as pool:
+            running = pool.submit(say, stack, user)
+            gate.wait_reached()
+            for _ in range(3):
+                forget(stack, user)
+                assert limited(say(stack, user)) == 5
+            gate.open()
+            assert running.result().json()["saved"] is False
+        assert len(stack.upstream.calls) == 1
+        assert say(stack, user).status_code == 200
+
+    def test_money_counts(self, stack: Stack) -> None:
+        limit(stack, usd_per_day=20)
+        stack.db.execute("update api_models set is_active = true where model_key = %s", (PAID,))
+        user, gate = stack.user(), Gate()
+        stack.upstream.always(held(gate, text("Dear.", usage=USD)))
+        with ThreadPoolExecutor() as pool:
+            asked = [pool.submit(say, stack, user, model_provider=PAID) for _ in range(3)]
+            stack.upstream.wait_for(lambda upstream: upstream.in_progress == 3)
+            forget(stack, user)
+            gate.open()
+            assert [answer.result().status_code for answer in asked] == [200] * 3
+        say(stack, user, model_provider=PAID)
+        forget(stack, user)
+
+        spent = stack.one("select sum(cost_usd) as usd, count(distinct turn_id) from usage_events")
+        assert (spent["usd"], spent["count"]) == (20, 4)
+        assert say(stack, user, model_provider=PAID).json()["model_used"] != f"openrouter:{PAID}"
+
+    def test_money_counts_when_the_account_is_deleted_too(self, stack: Stack) -> None:
+        stack.configure(limits={"project": {"usd_per_day": 5}})
+        stack.db.execute("update api_models set is_active = true where model_key = %s", (PAID,))
+        user, gate = stack.user(), Gate()
+        stack.upstream.enqueue(held(gate, text("Dear.", usage=USD)), text("Yes."))
+        with ThreadPoolExecutor() as pool:
+            asked = pool.submit(say, stack, user, model_provider=PAID)
+            gate.wait_reached()
+            stack.db.execute("delete from auth.users where id = %s", (user.id,))
+            gate.open()
+            assert asked.result().json()["saved"] is False
+
+        event = stack.one("select user_id, turn_id, cost_usd from usage_events")
+        assert event == {"user_id": None, "turn_id": None, "cost_usd": 5}
+        body = say(stack, stack.user(), model_provider=PAID).json()
+        assert body["model_used"] != f"openrouter:{PAID}"
+
+    def test_branches_count(self, stack: Stack) -> None:
+        limit(stack, turns_per_minute=2)
+        user = stack.user()
+        conversation = stack.conversation(user, "Hello")
+        body = {"action": "branch", "message_id": first_message(stack, conversation)}
+        statuses = []
+        for _ in range(4):
+            answer = stack.chat(user, **body)
+            statuses.append(answer.status_code)
+            with stack.data_api(user) as api:
+                api.delete("/conversations", params={"id": f"neq.{conversation}"})
+        assert statuses == [200, 200, 429, 429]
+        assert 50 <= limited(answer) <= 60
+
+    @pytest.mark.usefixtures("yes")
+    def test_nothing_but_numbers_is_left(self, stack: Stack) -> None:
+        user = stack.user()
+        conversation = stack.conversation(user)
+        body = {"conversation_id": str(conversation), "message": "Hello-canary"}
+        stack.chat(user, **body, client_message_id="id-canary")
+        stack.chat(user, **{**body, "task": "storytelling"})
+        forget(stack, user)
+        rows = stack.all("select * from turns")
+        assert len(rows) == 2
+        assert "canary" not in str(rows)
+        assert "Yes." not in str(rows)
+        for row in rows:
+            assert (row["is_orphaned"], row["conversation_id"], row["result"]) == (True, None, None)
+
+    @pytest.mark.usefixtures("yes")
+    def test_person_who_is_gone_leaves_no_counts(self, stack: Stack) -> None:
+        user = stack.user()
+        conversation = stack.conversation(user, "Hello")
+        stack.chat(user, action="delete", message_id=first_message(stack, conversation))
+        say(stack, user)
+        assert stack.all("select from private.counters")
+        stack.db.execute("delete from auth.users where id = %s", (user.id,))
+        for table in ("turns", "private.counters"):
+            assert stack.all(f"select from {table}") == []
+        assert [row["user_id"] for row in stack.all("select * from usage_events")] == [None]
+
+
+def first_message(stack: Stack, conversation: UUID) -> str:
+    query = "select id from messages where conversation_id = %s order by position limit 1"
+    return str(stack.one(query, conversation)["id"])
+
+
+class TestActions:
+    @pytest.fixture
+    def user(self, stack: Stack) -> User:
+        return stack.user()
+
+    def bodies(self, stack: Stack, user: User) -> dict[str, dict[str, Any]]:
+        """Each action that is no turn, as it succeeds any number of times."""
+        message = first_message(stack, stack.conversation(user, "Hello", "Good evening."))
+        changed = {"message_id": message}
+        vera = str(stack.insert("characters", user_id=user.id, name="Vera"))
+        return {
+            "choose": changed,  # no reply: refused, and counted
+            "edit": changed | {"message": "Hi"},
+            "delete": {"message_id": str(user.id)},  # gone already
+            "branch": changed,
+            "import_card": {"card": {"name": "Vera"}},
+            "export_card": {"character_id": vera},
+        }
+
+    def test_list_is_whole(self, stack: Stack, user: User) -> None:
+        assert set(self.bodies(stack, user)) == {*cards.actions(), *course.actions(1)}
+
+    @pytest.mark.parametrize(
+        ("action", "name"),
+        [
+            *((action, "actions") for action in CHANGES),
+            ("import_card", "imports"),
+            ("export_card", "exports"),
+        ],
+    )
+    def test_have_a_limit(self, stack: Stack, user: User, action: str, name: str) -> None:
+        stack.configure(limits={"default": {f"{name}_per_minute": 2}})
+        body = {"action": action} | self.bodies(stack, user)[action]
+        answers = [stack.chat(user, **body) for _ in range(4)]
+
+        assert 429 not in [answer.status_code for answer in answers[:2]]
+        assert [50 <= limited(answer) <= 60 for answer in answers[2:]] == [True, True]
+        assert "moment" in answers[-1].json()["error"]
+        other = stack.user()
+        assert stack.chat(other, **body).status_code != 429
+
+    @pytest.mark.parametrize("action", [*CHANGES, "import_card", "export_card"])
+    def test_have_one_where_the_settings_name_none(
+        self, stack: Stack, user: User, action: str
+    ) -> None:
+        stack.configure(limits={})
+        body = {"action": action} | self.bodies(stack, user)[action]
+        statuses = [stack.chat(user, **body).status_code for _ in range(61)]
+        assert statuses[0] != 429
+        assert statuses[-1] == 429
+
+    def test_may_be_unlimited(self, stack: Stack, user: User) -> None:
+        stack.configure(limits={"default": {"imports_per_minute": None}})
+        body = {"action": "import_card", "card": {"name": "Vera"}}
+        assert {stack.chat(user, **body).status_code for _ in range(12)} == {200}
+
+    def test_a_minute_later_they_may_again(self, stack: Stack, user: User) -> None:
+        stack.configure(limits={"default": {"actions_per_minute": 2}})
+        body = {"action": "edit", "message": "Hi", **self.bodies(stack, user)["edit"]}
+        stack.chat(user, **body)
+        stack.db.execute(
+            "update private.counters set recent = array[now() - interval '50 seconds',"
+            " now() - interval '20 seconds'] where kind = 'actions'"
+        )
+        assert 5 <= limited(stack.chat(user, **body)) <= 10
+        stack.db.execute(
+            "update private.counters set recent = array[now() - interval '61 seconds',"
+            " now() - interval '20 seconds'] where kind = 'actions'"
+        )
+        assert stack.chat(user, **body).status_code == 200
+        assert stack.chat(user, **body).status_code == 429
+
+    def test_hold_over_all_instances_and_at_once(self, stack: Stack, user: User) -> None:
+        stack.configure(limits={"default": {"exports_per_minute": 3}})
+        body = {"action": "export_card", **self.bodies(stack, user)["export_card"]}
+        with stack.serving() as one, stack.serving() as other, ThreadPoolExecutor(8) as pool:
+            asked = [pool.submit(stack.chat, user, url=url, **body) for url in (one, other) * 4]
+            statuses = sorted(answer.result().status_code for answer in asked)
+        assert statuses == [200] * 3 + [429] * 5
+
+    def test_card_is_not_looked_at_before(self, stack: Stack, user: User) -> None:
+        stack.configure(limits={"default": {"imports_per_minute": 0}})
+        answer = stack.chat(user, action="import_card", card={"name": "Vera, 12, sexual"})
+        assert limited(answer) == 60
+        limited(stack.chat(user, action="import_card", card_base64="no base64"))
+        assert stack.gateway.calls == ["POST /rest/v1/rpc/count_action"] * 2
+
+    @pytest.mark.parametrize("length", [10, 10_000])
+    def test_edits_that_are_refused_count(self, stack: Stack, user: User, length: int) -> None:
+        stack.configure(limits={"default": {"actions_per_minute": 2}})
+        body = {"action": "edit"} | self.bodies(stack, user)["edit"]
+        body["message"] = "She is 12 years old. A sexual scene." + " a" * length
+        statuses = [stack.chat(user, **body).status_code for _ in range(3)]
+        assert statuses == [403, 403, 429]
+
+    def test_long_text_is_counted_before_it_is_looked_at(self, stack: Stack, user: User) -> None:
+        stack.configure(limits={"default": {"actions_per_minute": 0}})
+        body = {"action": "edit"} | self.bodies(stack, user)["edit"]
+        body["message"] = "She is 12 years old. A sexual scene." + " a" * 10_000
+        limited(stack.chat(user, **body))
+
+    def test_of_somebody_who_is_gone_are_refused(self, stack: Stack, user: User) -> None:
+        bodies = self.bodies(stack, user)
+        stack.db.execute("delete from auth.users where id = %s", (user.id,))
+        for action, body in bodies.items():
+            assert stack.chat(user, action=action, **body).status_code == 401, action
+
+    def test_a_turn_asks_for_no_other_count(self, stack: Stack, user: User) -> None:
+        stack.upstream.enqueue(text("Yes."))
+        say(stack, user)
+        assert stack.gateway.calls == [
+            "POST /rest/v1/rpc/begin_turn",
+            "POST /rest/v1/rpc/finish_turn",
+        ]
+
+
+class TestRows:
+    """What people insert through the Data API."""
+
+    def row(self, stack: Stack, user: User, table: str) -> dict[str, Any]:
+        conversation = str(stack.conversation(user))
+        rows: dict[str, dict[str, Any]] = {
+            "characters": {"user_id": str(user.id), "name": "Vera"},
+            "conversations": {"user_id": str(user.id)},
+            "messages": {"conversation_id": conversation, "sender": "user", "content": "Hello"},
+            "memories": {"user_id": str(user.id), "tier": "profile"},
+        }
+        if table == "memory_facts":
+            memory = stack.insert("memories", user_id=user.id, tier="profile")
+            return {"memory_id": str(memory), "content": "Cats."}
+        return rows[table]
+
+    def post(self, stack: Stack, user: User, table: str, rows: object) -> httpx.Response:
+        with stack.data_api(user) as api:
+            return api.post(f"/{table}", json=rows)
+
+    @pytest.mark.parametrize("table", ["characters", "conversations", "messages"])
+    def test_many_in_one_insert_are_refused(self, stack: Stack, table: str) -> None:
+        user = stack.user()
+        row = self.row(stack, user, table)
+        count = f"select count(*)::integer as n from {table}"  # noqa: S608
+        before = stack.one(count)
+
+        answer = self.post(stack, user, table, [row] * 61)
+
+        assert answer.status_code == 429
+        refusal = answer.json()
+        assert refusal["code"] == "PT429"
+        assert refusal["message"].endswith("Please wait a moment.")
+        assert refusal["hint"].startswith("Try again in ")
+        assert refusal["details"] == "rows_per_minute"
+        assert stack.one(count) == before
+        assert self.post(stack, user, table, [row] * 60).status_code == 201
+        assert self.post(stack, user, table, row).status_code == 429
+        assert self.post(stack, stack.user(), "conversations", []).status_code == 201
+
+    @pytest.mark.parametrize("table", ["characters", "conversations", "messages", "memory_facts"])
+    def test_limits_are_in_the_settings(self, stack: Stack, table: str) -> None:
+        stack.configure(limits={"default": {"rows_per_minute": 1}})
+        user = stack.user()
+        row = self.row(stack, user, table)
+        assert self.post(stack, user, table, row).status_code == 201
+        assert self.post(stack, user, table, row).status_code == 429
+
+    def test_deleting_gives_nothing_back(self, stack: Stack) -> None:
+        stack.configure(limits={"default": {"rows_per_day": 2, "rows_per_minute": None}})
+        user = stack.user()
+        statuses = []
+        for _ in range(4):
+            answer = self.post(stack, user, "characters", self.row(stack, user, "characters"))
+            statuses.append(answer.status_code)
+            forget(stack, user, "characters")
+        assert statuses == [201, 201, 429, 429]
+        assert answer.json()["details"] == "rows_per_day"
+
+    def test_at_the_same_time_they_hold(self, stack: Stack) -> None:
+        stack.configure(limits={"default": {"rows_per_minute": 5}})
+        user = stack.user()
+        row = self.row(stack, user, "messages")
+        with ThreadPoolExecutor(8) as pool:
+            asked = [pool.submit(self.post, stack, user, "messages", [row] * 2) for _ in range(8)]
+            statuses = sorted(answer.result().status_code for answer in asked)
+        assert statuses == [201] * 2 + [429] * 6
+
+    def test_own_message_is_no_longer_than_a_turn_takes(self, stack: Stack) -> None:
+        user = stack.user()
+        row = self.row(stack, user, "messages")
+        long = self.post(stack, user, "messages", row | {"content": "ä" * 8_001})
+        assert (long.status_code, "at most 8000" in long.json()["message"]) == (413, True)
+        assert self.post(stack, user, "messages", row | {"content": "ä" * 8_000}).is_success
+
+    def test_characters_of_one_person_have_an_end(self, stack: Stack) -> None:
+        user = stack.user()
+        stack.db.execute(
+            "insert into characters (user_id, name) select %s, 'n' from generate_series(1, 1000)",
+            (user.id,),
+        )
+        answer = self.post(stack, user, "characters", self.row(stack, user, "characters"))
+        assert (answer.status_code, answer.json()["code"]) == (409, "PT409")
+
+    def test_rows_of_others_take_nothing_from_their_quota(self, stack: Stack) -> None:
+        stack.configure(limits={"default": {"rows_per_minute": 1}})
+        user, other = stack.user(), stack.user()
+        row = self.row(stack, user, "characters")
+        assert self.post(stack, other, "characters", row).status_code == 403
+        assert self.post(stack, user, "characters", row).status_code == 201
+
+    @pytest.mark.usefixtures("yes")
+    def test_what_functions_and_operators_write_is_not_counted(self, stack: Stack) -> None:
+        stack.configure(limits={"default": {"rows_per_minute": 0, "rows_per_day": 0}})
+        user = stack.user()
+        assert say(stack, user).status_code == 200
+        card = {"action": "import_card", "card": {"name": "Vera"}}
+        assert stack.chat(user, **card).status_code == 200
+        with stack.data_api(key=SECRET_KEY) as service:
+            rows = [{"user_id": str(user.id), "name": "n"}] * 100
+            assert service.post("/characters", json=rows).status_code == 201
 
 
 class Trickle:

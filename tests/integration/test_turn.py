@@ -3,6 +3,8 @@
 import io
 import json
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -587,3 +589,164 @@ def test_log_line_tells_the_outcome_and_no_words(stack: Stack) -> None:
     assert (line["message"], line["severity"], line["saved"]) == ("turn finished", "INFO", True)
     assert [target["outcome"] for target in line["targets"]] == ["ok"]
     assert "canary" not in written.getvalue()
+
+
+ODD = ["1e309", "1e400", "1e5000", "-1", '"abc"', "true", "[[[1]]]", '{"a": 1e400}', "0.5e-400"]
+
+
+class TestOneBadRow:
+    """It costs itself, and everybody else nothing."""
+
+    @pytest.fixture
+    def other(self, stack: Stack) -> str:
+        """A model that nothing is wrong with, behind the one that is."""
+        stack.db.execute(
+            "update api_models set priority = 1, is_default = model_key = %s, is_active = true"
+            " where task = 'roleplay'",
+            (VENICE,),
+        )
+        return VENICE
+
+    def answered(self, stack: Stack, **body: Any) -> dict[str, Any]:
+        user = stack.user()
+        stack.upstream.enqueue(text("Yes."))
+        answer = say(stack, user, stack.conversation(user), "Hello", **body)
+        assert answer["response"] == "Yes."
+        assert answer["saved"] is True
+        return answer
+
+    @pytest.mark.parametrize("value", ODD)
+    @pytest.mark.parametrize(
+        "field",
+        [
+            "pricing.prompt_usd_per_1k",
+            "pricing.completion_usd_per_1k",
+            "capabilities.context_tokens",
+            "capabilities.timeouts",
+            "capabilities.nsfw",
+            "capabilities.memory",
+            "capabilities.reasoning",
+            "capabilities.stop",
+            "capabilities.fallback_allowed",
+            "input_defaults.max_tokens",
+            "input_defaults.temperature",
+            "input_defaults.stop",
+        ],
+    )
+    def test_of_a_model(self, stack: Stack, other: str, field: str, value: str) -> None:
+        column, _, key = field.partition(".")
+        if value == "1e5000" and column == "pricing":
+            value = "1e3000"  # a longer one is refused
+        odd = f'{{"{key}": {value}}}'
+        stack.db.execute(
+            f"update api_models set {column} = %s where model_key <> %s".encode(),  # noqa: S608
+            (odd, other),
+        )
+        self.answered(stack)
+        self.answered(stack, model_provider=DOLPHIN)
+
+    @pytest.mark.parametrize("value", ODD)
+    def test_of_the_default(self, stack: Stack, value: str) -> None:
+        odd = value.replace("1e5000", "1e1500")
+        stack.db.execute(
+            "update api_models set pricing = %s, capabilities = %s, input_defaults = %s",
+            (
+                f'{{"prompt_usd_per_1k": {odd}, "completion_usd_per_1k": {odd}}}',
+                f'{{"context_tokens": {odd}, "timeouts": {{"first_token": {odd}}}}}',
+                f'{{"max_tokens": {odd}}}',
+            ),
+        )
+        self.answered(stack)
+
+    def test_is_told_to_the_operator(self, stack: Stack, caplog: pytest.LogCaptureFixture) -> None:
+        stack.db.execute(
+            """update api_models set pricing = '{"prompt_usd_per_1k": 1e400}' where model_key = %s
+            and task = 'roleplay'""",
+            (DOLPHIN,),
+        )
+        with caplog.at_level("ERROR", "roleplay_chat"):
+            self.answered(stack)
+        (line,) = [line for line in caplog.records if "number" in line.message]
+        assert line.fields["where"] == [f"openrouter:{DOLPHIN}: prompt_usd_per_1k"]
+
+    @pytest.mark.parametrize("value", [*ODD, '"x"', "null", "[]", '[["a"]]'])
+    @pytest.mark.parametrize("key", ["chatWorker", "chatWorkerUrl", "workerHealthCache", "workers"])
+    def test_of_the_settings(self, stack: Stack, key: str, value: str) -> None:
+        if key == "chatWorker":
+            stack.register_worker()
+            stack.worker_health()
+        stack.db.execute(
+            "update private.system_settings set config = jsonb_set(config, %s, %s)", ([key], value)
+        )
+        self.answered(stack)
+
+    @pytest.mark.parametrize("value", ODD)
+    @pytest.mark.parametrize("key", ["model", "context_tokens", "input_defaults", "timeouts"])
+    def test_of_the_workers_settings(self, stack: Stack, key: str, value: str) -> None:
+        stack.register_worker()
+        stack.worker_health()
+        stack.db.execute(
+            "update private.system_settings set config = jsonb_set(config, %s, %s)",
+            (["chatWorker", key], value),
+        )
+        self.answered(stack)
+        user = stack.user()
+        stack.worker.enqueue(worker_chat("Yes."))
+        body = say(stack, user, stack.conversation(user), "Hello", model_provider="chat_worker")
+        assert body["model_used"] == "chat_worker"
+
+    @pytest.mark.parametrize(
+        "value", [*ODD, '{"workerUrl": 1}', '{"isHealthy": true, "lastChecked": 1e400}']
+    )
+    def test_of_the_workers_health(self, stack: Stack, value: str) -> None:
+        stack.register_worker()
+        stack.db.execute(
+            "update private.system_settings"
+            " set config = jsonb_set(config, '{workerHealthCache}', %s)",
+            (f'{{"chatWorker": {value}}}',),
+        )
+        self.answered(stack)
+
+    @pytest.mark.parametrize("until", ["infinity", "294276-01-01", "9999-12-31 23:59:59"])
+    def test_of_what_rests(self, stack: Stack, other: str, until: str) -> None:
+        stack.db.execute(
+            "insert into model_cooldowns (scope, key, until, reason) values"
+            " ('model', %s, %s, 'by hand')",
+            (f"openrouter:{DOLPHIN}", until),
+        )
+        self.answered(stack)
+
+    def test_of_a_template_that_no_version_knows(self, stack: Stack) -> None:
+        with altered(stack, "prompt_templates", "content_tier"):
+            stack.db.execute(
+                "insert into prompt_templates (name, use_case, content_tier, system_prompt)"
+                " values ('odd', 'roleplay', 'odd', 'Be odd.')"
+            )
+            self.answered(stack)
+
+    def test_of_a_provider_that_no_version_knows(self, stack: Stack, other: str) -> None:
+        with altered(stack, "api_providers", "auth_scheme"):
+            provider = stack.insert(
+                "api_providers",
+                **{"name": "odd", "display_name": "Odd", "base_url": "https://odd.example"},
+                **{"auth_scheme": "odd", "secret_name": "Odd_API_KEY"},
+            )
+            row = {"modality": "roleplay", "task": "roleplay", "display_name": "Odd"}
+            stack.insert("api_models", provider_id=provider, model_key="odd", **row)
+            self.answered(stack)
+            stack.db.execute("delete from api_models where provider_id = %s", (provider,))
+            stack.db.execute("delete from api_providers where id = %s", (provider,))
+
+
+@contextmanager
+def altered(stack: Stack, table: str, column: str) -> Iterator[None]:
+    """A table whose column takes anything, as another version may have it."""
+    name = f"{table}_{column}_check"
+    query = "select pg_get_constraintdef(oid) as rule from pg_constraint where conname = %s"
+    row = stack.one(query, name)
+    stack.db.execute(f"alter table {table} drop constraint {name}".encode())
+    try:
+        yield
+    finally:
+        stack.db.execute(f"delete from {table} where {column} = 'odd'".encode())  # noqa: S608
+        stack.db.execute(f"alter table {table} add constraint {name} {row['rule']}".encode())

@@ -11,10 +11,31 @@ from uuid import UUID
 
 import psycopg
 import pytest
+from psycopg.types.json import Jsonb
 
-from tests.support.answers import text
+from dev.usage import Usage, totals
+from roleplay_chat.tokens import UNCALIBRATED
+from tests.support.answers import (
+    DONE,
+    abort,
+    chunk,
+    error,
+    hang_up,
+    held,
+    reasoning,
+    reply,
+    stall,
+    stream,
+    text,
+    worker_chat,
+)
+from tests.support.answers import event as sse_event
 from tests.support.gateway import SECRET_KEY
+from tests.support.notes import either
 from tests.support.stack import Stack, User
+from tests.support.talk import VENICE, Talk
+from tests.support.upstream import Answer
+from tests.support.waiting import Gate, wait_until
 
 Event = Callable[..., UUID]
 NOON = datetime.now(UTC).replace(hour=12, minute=0, second=0, microsecond=0)
@@ -280,6 +301,379 @@ class TestRetention:
     def test_retention_is_an_object(self, stack: Stack, retention: Any) -> None:
         with pytest.raises(psycopg.errors.CheckViolation):
             stack.configure(retention=retention)
+
+
+PRICES = {"prompt_usd_per_1k": 1, "completion_usd_per_1k": 2}
+WORDS = "The lamp hisses and the rain comes down on the glass of the gallery."
+TOKENS = UNCALIBRATED.count(WORDS)
+
+
+def priced(talk: Talk, **prices: float) -> None:
+    """One model, which costs money."""
+    talk.have_only(VENICE)
+    price = (
+        "update api_models set pricing = %s, is_default = model_key = %s where task = 'roleplay'"
+    )
+    talk.stack.db.execute(price, (Jsonb(prices or PRICES), VENICE))
+
+
+def spent(talk: Talk, purpose: str = "reply") -> dict[str, Any]:
+    """The one event of this purpose, once it is there."""
+    query = "select * from usage_events where purpose = %s"
+    wait_until(lambda: talk.stack.all(query, purpose), "the event")
+    return talk.stack.one(query, purpose)
+
+
+def costs_what_its_tokens_do(event: dict[str, Any]) -> bool:
+    usd = event["prompt_tokens"] / 1000 + event["completion_tokens"] * 2 / 1000
+    return float(event["cost_usd"]) == pytest.approx(usd)
+
+
+class TestEstimates:
+    """Calls that cost something although nobody said how much."""
+
+    def check(self, event: dict[str, Any], *, completion: int) -> None:
+        assert event["is_estimated"] is True
+        assert event["prompt_tokens"] > 100  # the template and the character
+        assert event["completion_tokens"] == pytest.approx(completion, abs=2)
+        assert costs_what_its_tokens_do(event)
+
+    def test_of_a_reply_that_came_without_usage(self, talk: Talk) -> None:
+        priced(talk)
+        talk.stack.upstream.enqueue(text(WORDS, usage=None))
+        assert set(talk.reply()["usage"].values()) == {None}
+        self.check(spent(talk), completion=TOKENS)
+
+    def test_of_a_reply_that_the_person_stops(self, talk: Talk) -> None:
+        priced(talk)
+        talk.stack.upstream.enqueue(stream([WORDS, stall()]))
+        with talk.streaming(on_disconnect="stop") as events:
+            events.until("delta")
+        event = spent(talk)
+        assert event["outcome"] == "cut_off"
+        self.check(event, completion=TOKENS)
+
+    def test_of_a_reply_that_the_person_stops_before_its_first_word(self, talk: Talk) -> None:
+        priced(talk)
+        gate = Gate()
+        talk.stack.upstream.enqueue(held(gate, stall()))
+        with talk.asking(on_disconnect="stop"):
+            gate.wait_reached()
+        self.check(spent(talk), completion=0)
+
+    def test_of_a_reply_that_ends_at_a_stop_line(self, talk: Talk) -> None:
+        priced(talk)
+        talk.stack.db.execute("update profiles set display_name = 'Ada'")
+        parts = [reasoning(WORDS), f"<think>{WORDS}</think>", WORDS, "\nAda: Thanks.", stall()]
+        talk.stack.upstream.enqueue(stream(parts))
+        assert talk.reply()["response"] == WORDS
+        heard = f"{WORDS}<think>{WORDS}</think>{WORDS}\nAda: Thanks."
+        self.check(spent(talk), completion=UNCALIBRATED.count(heard))
+
+    @pytest.mark.parametrize("end", [abort(), hang_up(), stream([], finish=None, usage=None)])
+    def test_of_a_stream_that_is_cut_off(self, talk: Talk, end: Answer) -> None:
+        priced(talk)
+        gate = Gate()
+        talk.stack.upstream.enqueue(stream([WORDS, gate, end], finish=None, usage=None))
+        with talk.streaming() as events:
+            events.until("delta")
+            gate.open()
+            assert events.until("error")[-1].data["incomplete"] is True
+        self.check(spent(talk), completion=TOKENS)
+
+    def test_of_reasoning_that_came_to_nothing(self, talk: Talk) -> None:
+        priced(talk)
+        details = {"delta": {"reasoning_details": [{"text": WORDS}, {"summary": WORDS}, 7]}}
+        thoughts = [reasoning(WORDS), {"delta": {"reasoning_content": WORDS}}, details]
+        talk.limit(VENICE, idle=0.2)
+        talk.stack.upstream.always(stream([*thoughts, stall()]))
+        assert talk.say().status_code == 503
+        events = talk.stack.all("select * from usage_events")
+        assert [event["outcome"] for event in events] == ["timeout"] * len(events)
+        self.check(events[0], completion=4 * TOKENS)
+
+    def test_of_attempts_that_a_deadline_ended(self, talk: Talk) -> None:
+        priced(talk)
+        talk.limit(VENICE, first_token=0.2)
+        talk.stack.upstream.always(stall())
+        assert talk.say().status_code == 503
+        for event in talk.stack.all("select * from usage_events"):
+            self.check(event, completion=0)
+
+    def test_of_a_reply_that_was_taken_back(self, talk: Talk) -> None:
+        priced(talk)
+        taken_back = "She is 12 years old. A sexual scene."
+        talk.stack.upstream.enqueue(stream([taken_back, stall()]))
+        assert talk.say().status_code == 403
+        assert spent(talk)["completion_tokens"] >= UNCALIBRATED.count(taken_back)
+
+    def test_of_a_memory_that_is_dropped(self, talk: Talk) -> None:
+        priced(talk)
+        talk.describe(VENICE, context_tokens=4096, memory=True)
+        talk.conversation = talk.stack.conversation(talk.user, *[f"{WORDS} {WORDS}" * 4] * 27)
+        gate, asked = Gate(), Gate()
+        notes = held(asked, stall())
+        talk.stack.upstream.always(either(held(gate, error(404)), notes))
+        with ThreadPoolExecutor() as pool:
+            answer = pool.submit(talk.say, "Go on")
+            asked.wait_reached()
+            gate.open()
+            assert answer.result().status_code == 503
+        self.check(spent(talk, "memory"), completion=0)
+
+    def test_of_a_classifier(self, talk: Talk) -> None:
+        priced(talk)
+        provider = talk.stack.one("select distinct provider_id from api_models")
+        row = {"modality": "text", "task": "moderation", "model_key": "guard", "display_name": "G"}
+        talk.stack.insert("api_models", **provider, **row, pricing=PRICES)
+        talk.stack.upstream.enqueue(text("safe", usage=None), text("Yes."))
+        talk.reply()
+        event = spent(talk, "moderation")
+        assert (event["is_estimated"], event["prompt_tokens"] > 20) == (True, True)
+        assert costs_what_its_tokens_do(event)
+
+    @pytest.mark.parametrize(
+        "usage", [{"prompt_tokens": 1000}, {"completion_tokens": 1000}, {"total_tokens": 9}]
+    )
+    def test_of_what_was_said_in_part(self, talk: Talk, usage: dict[str, Any]) -> None:
+        priced(talk)
+        talk.stack.upstream.enqueue(text(WORDS, usage=usage))
+        talk.reply()
+        event = spent(talk)
+        assert event["is_estimated"] is True
+        assert {name: event[name] for name in usage if name in event}.items() <= usage.items()
+        assert costs_what_its_tokens_do(event)
+
+    def test_are_none_where_the_provider_says_all(self, talk: Talk) -> None:
+        priced(talk)
+        usage = {"prompt_tokens": 1000, "completion_tokens": 500}
+        talk.stack.upstream.enqueue(text(WORDS, usage=usage))
+        talk.reply()
+        event = spent(talk)
+        assert (event["is_estimated"], event["cost_usd"]) == (False, 2)
+
+    def test_of_free_models_cost_nothing(self, talk: Talk) -> None:
+        priced(talk, prompt_usd_per_1k=0, completion_usd_per_1k=0)
+        talk.stack.upstream.enqueue(text(WORDS, usage=None))
+        talk.reply()
+        event = spent(talk)
+        assert (event["cost_usd"], event["completion_tokens"]) == (0, TOKENS)
+
+    @pytest.mark.parametrize("trouble", [error(401), error(404), error(500), abort(), hang_up()])
+    def test_of_calls_that_were_not_answered_are_none(self, talk: Talk, trouble: Answer) -> None:
+        priced(talk)
+        talk.stack.upstream.always(trouble)
+        assert talk.say().status_code == 503
+        for event in talk.stack.all("select * from usage_events"):
+            assert (event["prompt_tokens"], event["cost_usd"]) == (None, None)
+            assert event["is_estimated"] is False
+
+    def test_of_calls_that_reached_nobody_are_none(self, talk: Talk) -> None:
+        priced(talk)
+        talk.stack.db.execute("update api_providers set base_url = 'http://127.0.0.1:1/v1'")
+        assert talk.say().status_code == 503
+        events = talk.stack.all("select * from usage_events")
+        assert {event["cost_usd"] for event in events} == {None}
+
+    def test_teach_nothing(self, talk: Talk) -> None:
+        talk.stack.upstream.enqueue(text("Yes.", usage=None), text("Yes.", usage={"cost": 0}))
+        for _ in range(2):
+            talk.reply(f"{WORDS} " * 40)
+        assert talk.stack.all("select from token_calibrations") == []
+
+    def test_count_to_the_spend_limit(self, talk: Talk) -> None:
+        priced(talk)
+        talk.stack.configure(limits={"default": {"usd_per_day": 0.01}})
+        talk.stack.upstream.enqueue(stream([WORDS, stall()]))
+        with talk.streaming(on_disconnect="stop") as events:
+            events.until("delta")
+        spent(talk)
+        assert talk.say().json()["code"] == "spend_limit_reached"
+
+    def test_are_told_in_the_report(self, talk: Talk) -> None:
+        talk.stack.upstream.enqueue(text("Yes.", usage=None), text("Yes."))
+        for _ in range(2):
+            talk.reply()
+        (day,) = talk.stack.all("select * from usage_by_day(1)")
+        assert (day["calls"], day["estimated"]) == (2, 1)
+        row = Usage.model_validate(day)
+        assert totals([row]).endswith("The tokens of 1 calls are estimated.")
+
+
+class TestNumbersOfOthers:
+    """A reply is shown and saved, whatever stands beside it."""
+
+    def check(self, talk: Talk, body: dict[str, Any]) -> dict[str, Any]:
+        assert body["saved"] is True
+        assert talk.said()[-1] == f"> {body['response']}"
+        assert talk.stack.one("select status from turns") == {"status": "complete"}
+        return talk.stack.one("select * from usage_events")
+
+    @pytest.mark.parametrize(
+        ("cost", "recorded"),
+        [
+            ("1e6", Decimal("999999.99")),
+            ("1e300", Decimal("999999.99")),
+            ("1e9", Decimal("999999.99")),
+            ('"1e300"', Decimal("999999.99")),
+            ("999999.999999999999", Decimal("999999.99")),
+            ("1" + "0" * 400, None),
+            ("1" + "0" * 5000, None),
+            ('"1' + "0" * 5000 + '"', None),
+            ("1e-300", 0),
+            ("-1", None),
+            ("-1e300", None),
+            ("NaN", None),
+            ("Infinity", None),
+            ("-Infinity", None),
+            ('"NaN"', None),
+            ('"Infinity"', None),
+            ('"nonsense"', None),
+            ("true", None),
+            ("[1]", None),
+            ("{}", None),
+            ('"0.25"', Decimal("0.25")),
+        ],
+    )
+    def test_as_cost(self, talk: Talk, cost: str, recorded: Decimal | None) -> None:
+        talk.stack.db.execute("update api_models set pricing = '{}'")
+        usage = f'{{"choices": [], "usage": {{"prompt_tokens": 1, "cost": {cost}}}}}'
+        end = f"data: {usage}\n\n".encode()
+        talk.stack.upstream.enqueue(
+            stream(["Yes.", event_of("stop"), end, DONE], usage=None, finish=None, done=False)
+        )
+        event = self.check(talk, talk.reply())
+        assert event["cost_usd"] == recorded
+
+    @pytest.mark.parametrize(
+        ("tokens", "recorded"),
+        [
+            ("1e12", 2**31 - 1),
+            ("99999999999", 2**31 - 1),
+            ("1.9", 1),
+            ('"12"', 12),
+            ("true", None),
+            ("false", None),
+            ("-5", None),
+            ("1e999", None),
+            ("NaN", None),
+            ("[]", None),
+            ('"\\u0000"', None),
+        ],
+    )
+    @pytest.mark.parametrize("by", ["provider", "worker"])
+    def test_as_tokens(self, talk: Talk, tokens: str, recorded: int | None, by: str) -> None:
+        if by == "worker":
+            talk.have_worker()
+            answer = f'{{"success": true, "response": "Yes.", "tokens_generated": {tokens}}}'
+            talk.stack.upstream.enqueue(reply(200, answer.encode()))
+            body = talk.reply(model_provider="chat_worker")
+        else:
+            usage = f'"usage": {{"prompt_tokens": {tokens}, "completion_tokens": {tokens}}}'
+            end = f'data: {{"choices": [], {usage}}}\n\n'.encode()
+            talk.stack.upstream.enqueue(
+                stream(["Yes.", event_of("stop"), end, DONE], usage=None, finish=None, done=False)
+            )
+            body = talk.reply()
+        event = self.check(talk, body)
+        said = recorded is not None
+        assert body["usage"]["completion_tokens"] == recorded
+        assert event["completion_tokens"] == (recorded if said else UNCALIBRATED.count("Yes."))
+
+    @pytest.mark.parametrize(
+        "reason",
+        ["x" * 100_000, "sto\x00p", "\x00", "\ud800", "ä" * 65, "stop\n", "🙂" * 1000],
+        ids=range(7),
+    )
+    def test_as_finish_reason(self, talk: Talk, reason: str) -> None:
+        talk.stack.upstream.enqueue(text("Yes.", finish=reason))
+        body = talk.reply()
+        self.check(talk, body)
+        assert 0 < len(body["finish_reason"]) <= 64
+        row = talk.stack.one("select finish_reason from turns")
+        assert row["finish_reason"] == body["finish_reason"]
+
+    @pytest.mark.parametrize("model", ["m" * 5_000, 7, ["a"], {"a": 1}, True, "", "a\nb"], ids=str)
+    def test_as_the_workers_model(self, talk: Talk, model: object) -> None:
+        talk.have_worker(model=model)
+        talk.stack.upstream.enqueue(worker_chat("Yes."))
+        self.check(talk, talk.reply(model_provider="chat_worker"))
+
+    def test_in_what_the_functions_write(self, talk: Talk) -> None:
+        """The database cuts again what it is given."""
+        odd: list[Any] = [True, "1", -1, 1e300, 1e18, 2.5, [], {}, None, "NaN", 10**50]
+        names = ("prompt_tokens", "completion_tokens", "cost_usd", "duration_ms")
+        for number in odd:
+            turn = talk.stack.insert(
+                "turns",
+                **{"user_id": talk.user.id, "conversation_id": talk.conversation},
+                **{"task": "roleplay", "action": "kickoff", "lease_expires_at": NOON},
+            )
+            columns = dict.fromkeys(names, number)
+            call = {"provider": "p" * 500, "model_key": "m" * 500, "outcome": "o" * 500}
+            call |= columns | {"first_token_ms": number, "is_estimated": number}
+            call |= {"estimate": {"latin": 1000, "other": number}}
+            columns |= dict.fromkeys(("model_used", "finish_reason", "error_code"), "x" * 5_000)
+            done = talk.stack.one(
+                "select finish_turn(%s, 'complete', 'Yes.', %s, '{}', 'conversation', %s) as f",
+                *(turn, Jsonb(columns), Jsonb([call])),
+            )
+            assert done["f"]["outcome"] == "saved"
+            assert talk.stack.one("select status from turns where id = %s", turn) == {
+                "status": "complete"
+            }
+        kept = talk.stack.all("select * from usage_events")
+        assert len(kept) == len(odd)
+
+    def test_add_up_in_the_roll_ups(self, talk: Talk, event: Event) -> None:
+        for _ in range(500):
+            event(YESTERDAY, cost_usd=Decimal("999999.99999999"), prompt_tokens=2**31 - 1)
+        talk.stack.db.execute("select roll_up_usage(%s)", (YESTERDAY.date(),))
+        row = talk.stack.one("select cost_usd, prompt_tokens from usage_daily")
+        assert (row["cost_usd"] > 499_999_999, row["prompt_tokens"]) == (True, 500 * (2**31 - 1))
+
+
+def event_of(finish: str) -> bytes:
+    """A last chunk of a stream, with its finish reason."""
+    return sse_event(chunk(VENICE, {"content": ""}, finish))
+
+
+class TestTurnsWithoutTheirConversation:
+    def test_go_with_their_usage(self, stack: Stack, event: Event) -> None:
+        stack.configure(retention={"usage_days": 10, "result_days": 2})
+        user = stack.user()
+        old, new, kept = (stack.conversation(user) for _ in range(3))
+        ages = {old: 12, new: 8, kept: 12}
+        for conversation, days in ages.items():
+            ended = NOON - timedelta(days=days)
+            turn(stack, user, conversation_id=conversation, finished_at=ended, result=None)
+        stack.db.execute("delete from conversations where id = any(%s)", ([old, new],))
+        event(NOON)
+
+        assert due(stack)["retention"]["found"] == {"usage_events": 0, "turn_results": 1}
+
+        rows = stack.all("select conversation_id, is_orphaned from turns order by finished_at")
+        assert [tuple(row.values()) for row in rows] == [(kept, False), (None, True)]
+
+    def test_stay_while_they_are_not_rolled_up(self, stack: Stack) -> None:
+        stack.configure(retention={"usage_days": 10})
+        user = stack.user()
+        conversation = stack.conversation(user)
+        turn(stack, user, conversation_id=conversation, finished_at=NOON - timedelta(days=12))
+        stack.db.execute("delete from conversations")
+        stack.db.execute("select apply_retention()")
+        assert len(stack.all("select from turns")) == 1
+
+    def test_counts_of_other_days_go(self, stack: Stack) -> None:
+        user = stack.user()
+        for days in (0, 1, 2):
+            stack.db.execute(
+                "insert into private.counters (user_id, kind, day) values (%s, %s, %s)",
+                (user.id, f"kind {days}", TODAY - timedelta(days=days)),
+            )
+        stack.db.execute("select apply_retention()")
+        kinds = {row["kind"] for row in stack.all("select kind from private.counters")}
+        assert kinds == {"kind 0", "kind 1"}
 
 
 def test_admins_read_the_sums_and_nobody_else(stack: Stack, event: Event) -> None:

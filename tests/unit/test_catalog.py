@@ -291,3 +291,12 @@ def test_no_catalog_and_no_row_is_too_odd(models: list[Any], pricing: dict[str, 
     its_row = row(pricing=pricing, capabilities={"context_tokens": "many"})
     verdict = judged(its_row, catalog, believed=False, update=True)
     json.dumps(verdict.to_json(), allow_nan=False)
+
+
+@pytest.mark.parametrize("odd", [10**400, -1, True, "1", [], {}, None, float("inf")])
+def test_odd_numbers_of_a_row_do_not_keep_others_from_being_judged(odd: Any) -> None:
+    pricing = {"prompt_usd_per_1k": odd, "completion_usd_per_1k": odd}
+    odd_row = row("a/m", pricing=pricing, capabilities={"context_tokens": odd})
+    catalog = read(listed("a/m", pricing={"prompt": "0.1", "completion": True}))
+    assert judged(odd_row, catalog).catalog["prompt_usd_per_1k"] == 100
+    assert "completion_usd_per_1k" not in judged(odd_row, catalog).catalog

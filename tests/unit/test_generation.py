@@ -32,7 +32,9 @@ class TestLimits:
             connect=5, first_token=40, idle=0.5, total=90
         )
 
-    @pytest.mark.parametrize("odd", [0, -1, "soon", None, [], 1e9, float("nan"), float("inf")])
+    @pytest.mark.parametrize(
+        "odd", [0, -1, "soon", None, [], 1e9, 10**400, True, float("nan"), float("inf")]
+    )
     def test_are_the_settings_where_the_row_says_nonsense(self, odd: Any) -> None:
         assert limits({"total": odd, "connect": odd}) == limits({})
 

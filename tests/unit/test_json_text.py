@@ -1,6 +1,7 @@
 """JSON in and out: what the fast parser refuses and the standard one takes."""
 
 import json
+import math
 
 import pytest
 
@@ -46,3 +47,9 @@ def test_writes_utf_8_as_it_is() -> None:
 def test_half_of_a_surrogate_pair_is_not_written() -> None:
     with pytest.raises(ValueError, match="surrogates"):
         dumps({"text": "\ud83d"})
+
+
+@pytest.mark.parametrize("digits", [4_400, 5_000, 500_000])
+def test_whole_number_of_thousands_of_digits_is_infinite(digits: int) -> None:
+    assert loads(f'{{"price": 1{"0" * digits}, "other": 1}}') == {"price": math.inf, "other": 1}
+    assert loads("1" + "0" * 400) == 10**400

@@ -12,7 +12,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from roleplay_chat.failures import UpstreamError
-from roleplay_chat.providers import Call, End, Text, openai_compatible
+from roleplay_chat.providers import (
+    MOST_TOKENS,
+    MOST_USD,
+    Call,
+    End,
+    Text,
+    openai_compatible,
+)
 from roleplay_chat.providers.openai_compatible import MAX_REPLY_CHARS, generate
 from roleplay_chat.routing import Target
 
@@ -211,6 +218,16 @@ STREAMS: dict[str, tuple[bytes, Read]] = {
         sse(HI, STOP, '{"usage":{"prompt_tokens":NaN,"completion_tokens":1e999,"cost":"inf"}}'),
         ["Hi", WHOLE],
     ),
+    "usage-beyond-any-column": (
+        sse(HI, STOP, '{"usage":{"prompt_tokens":1e12,"completion_tokens":"1e12","cost":1e300}}'),
+        ["Hi", End("stop", MOST_TOKENS, MOST_TOKENS, MOST_USD)],
+    ),
+    "usage-of-hundreds-of-digits": (
+        sse(HI, STOP, f'{{"usage":{{"prompt_tokens":1{"0" * 400},"cost":-1{"0" * 400}}}}}'),
+        ["Hi", WHOLE],
+    ),
+    "finish-reason-without-end": (sse(HI, chunk("", "x" * 100)), ["Hi", End("x" * 64)]),
+    "finish-reason-that-is-no-text": (sse(HI, chunk("", "a\x00\ud800")), ["Hi", End("a��")]),
     "usage-that-is-no-object": (sse(HI, chunk("", "stop", usage=[3])), ["Hi", WHOLE]),
     # Chunks in odd shapes
     "choices-missing": (sse({"id": "gen-1"}, HI, {}, STOP), ["Hi", WHOLE]),

@@ -7,7 +7,7 @@ import pytest
 
 from edge.worker_health import WorkerHealth
 from roleplay_chat.api import Tier
-from roleplay_chat.routing import Plan, memory_targets, plan
+from roleplay_chat.routing import MOST_TOKENS, Plan, memory_targets, odd_values, plan
 from roleplay_chat.rows import CooldownRow, ModelRow, ProviderRow, WorkerRow
 
 NOW = datetime(2026, 1, 3, 12, 0, tzinfo=UTC)
@@ -249,3 +249,64 @@ def test_name_of_a_free_model_does_not_make_it_free(
     models = [model("main:free", is_default=True), model("other:free", pricing=pricing)]
     planned = plan(None, models=models, worker=WorkerRow(), cooldowns=(), tier="sfw", now=NOW)
     assert ("other:free" in names(planned)) is stands_in
+
+
+ODD: list[Any] = [
+    10**309,
+    10**400,
+    1e308,
+    1e300,
+    float("inf"),
+    float("nan"),
+    -1,
+    True,
+    False,
+    "1",
+    [],
+    {},
+]
+
+
+@pytest.mark.parametrize("value", ODD, ids=lambda value: str(value)[:9])
+def test_odd_numbers_of_a_row_cost_nobody_else_anything(value: Any) -> None:
+    odd = model(
+        "odd:free",
+        is_default=True,
+        pricing={"prompt_usd_per_1k": value, "completion_usd_per_1k": value},
+        capabilities={"context_tokens": value, "timeouts": value, "nsfw": value},
+        input_defaults={"max_tokens": value},
+        token_ratios={"latin": value, "other": value},
+    )
+    config = {"context_tokens": value, "input_defaults": value, "model": value, "stop": value}
+    near = worker().model_copy(update={"config": config})
+    models = [odd, model("sound:free")]
+    planned = plan(None, models=models, worker=near, cooldowns=[], tier="sfw", now=NOW)
+    writers = memory_targets(models=models, worker=near, cooldowns=[], tier="sfw", now=NOW)
+
+    assert names(planned) == ["odd:free", "sound:free", "chat_worker"]
+    for target in (*planned.targets, *writers):
+        assert 1 <= target.context_tokens <= MOST_TOKENS
+        assert 1 <= target.max_tokens <= MOST_TOKENS
+        assert target.prompt_usd_per_1k in (None, 0)
+        assert 0.5 <= target.tokens.latin <= 2
+
+
+def test_odd_numbers_are_told_by_name() -> None:
+    odd = model(
+        "odd",
+        pricing={"prompt_usd_per_1k": 10**400, "completion_usd_per_1k": 0.5},
+        capabilities={"context_tokens": "many"},
+        input_defaults={"max_tokens": None},
+    )
+    assert odd_values([*MODELS, odd]) == [
+        "openrouter:odd: prompt_usd_per_1k",
+        "openrouter:odd: context_tokens",
+    ]
+
+
+@pytest.mark.parametrize("price", [1e-5, -1, True, "0", [], float("nan"), 10**400])
+def test_model_whose_price_is_not_zero_is_not_free(price: Any) -> None:
+    for key in ("prompt_usd_per_1k", "completion_usd_per_1k"):
+        models = [model("main:free", is_default=True), model("other:free", pricing={key: price})]
+        planned = plan(None, models=models, worker=WorkerRow(), cooldowns=(), tier="sfw", now=NOW)
+        assert names(planned) == ["main:free"]

@@ -96,7 +96,9 @@ def test_ratio_that_is_none_does_not_count(odd: object) -> None:
     assert Tokens.of({"latin": odd, "other": odd}) == UNCALIBRATED
 
 
-@pytest.mark.parametrize(("given", "taken"), [(0, 0.5), (-1, 0.5), (1e9, 2.0), (float("inf"), 2.0)])
+@pytest.mark.parametrize(
+    ("given", "taken"), [(0, 0.5), (-1, 0.5), (1e9, 2.0), (10**400, 2.0), (float("inf"), 2.0)]
+)
 def test_ratio_stays_within_its_bounds(given: float, taken: float) -> None:
     assert Tokens.of({"latin": given}).latin == taken
 

@@ -56,7 +56,8 @@ export async function data(query) {
   if (!error) return data;
   if (/fetch|network/i.test(error.message)) throw new Dropped();
   if (status === 401) throw new SignedOut();
-  const sentence = SENTENCES[error.code] ?? (isAuthError(error) ? error.message.replace(/\.?$/, ".") : FAILED);
+  const worded = isAuthError(error) || /^PT\d/.test(error.code); // PT...: a sentence of our database's own
+  const sentence = SENTENCES[error.code] ?? (worded ? error.message.replace(/\.?$/, ".") : FAILED);
   throw new Refused(sentence, error.code);
 }
 

@@ -8,17 +8,24 @@ from typing import Any
 
 from pydantic_core import from_json, to_json
 
+MOST_DIGITS = 4_000
+"""Of a whole number; Python itself takes few more, and reads them in quadratic time."""
+
 
 def loads(text: str | bytes) -> Any:
     """The value. Raises ValueError (UnicodeDecodeError is one) or RecursionError.
 
     What the fast parser refuses the other one may take: halves of surrogate pairs, which some
-    providers send, and deep nesting.
+    providers send, and deep nesting. A whole number of thousands of digits is infinite.
     """
     try:
         return from_json(text)
     except (ValueError, TypeError):
-        return json.loads(text)
+        return json.loads(text, parse_int=_whole)
+
+
+def _whole(digits: str) -> int | float:
+    return int(digits) if len(digits) <= MOST_DIGITS else float(digits)
 
 
 def dumps(value: Any) -> bytes:

@@ -20,6 +20,8 @@ from health_check.steps import Found, Run, StepFailed
 
 MIN_MODELS = 10
 """Fewer are not OpenRouter's catalog, which has hundreds."""
+MOST_USD_PER_1K = 1_000_000
+"""Above it a price is a mistake."""
 MIN_READABLE = 0.9
 """The share of entries that have to have the shape of a model."""
 
@@ -240,6 +242,8 @@ def _entry(value: Any) -> Entry | None:
 
 def _per_1k(per_token: Any) -> float | None:
     """USD per 1,000 tokens. Negative prices stand for "it depends", on routers."""
+    if isinstance(per_token, bool):
+        return None
     try:
         price = Decimal(per_token) if isinstance(per_token, str) else Decimal(str(float(per_token)))
     except (InvalidOperation, TypeError, ValueError, OverflowError):
@@ -255,7 +259,9 @@ def _day(value: Any) -> date | None:
 
 
 def _is_price(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return False
+    return 0 <= value <= MOST_USD_PER_1K
 
 
 def _is_thought_free(row: ModelRow) -> bool:

@@ -20,10 +20,13 @@ from roleplay_chat.api import (
     validated,
 )
 from roleplay_chat.screening import Passage, refusal, screen
-from roleplay_chat.turns import refused
+from roleplay_chat.turns import count_action, refused
 
 _log = getLogger("roleplay_chat")
 
+COUNTED_FIRST_CHARS = 4_000
+"""A longer text is counted before it is looked at: shorter ones are looked at in less time than
+the database is asked."""
 MAX_CONTENT_CHARS = 65_536
 """Of any message; a person's own may be as long as `max_message_chars`."""
 
@@ -55,7 +58,7 @@ class BranchRequest(MessageRequest):
 
 
 async def choose(clients: Clients, user_id: UUID, body: Object) -> Object:
-    """Make a version of a reply the active one. Raises `ApiError` 404 or 409."""
+    """Make a version of a reply the active one. Raises `ApiError` 404, 409 or 429."""
     asked = validated(MessageRequest, body)
     done = await _change(clients, user_id, asked, "choose_variant")
     ids = {"conversation_id": done["conversation_id"], "message_id": str(asked.message_id)}
@@ -63,11 +66,22 @@ async def choose(clients: Clients, user_id: UUID, body: Object) -> Object:
 
 
 async def edit(clients: Clients, user_id: UUID, body: Object, *, max_message_chars: int) -> Object:
-    """Give a message another text. Raises `ApiError` 400, 403, 404 or 409."""
+    """Give a message another text. Raises `ApiError` 400, 403, 404, 409 or 429.
+
+    It counts as one action in the database, a long text as two.
+    """
     asked = validated(EditRequest, body)
     if not asked.message.strip():
         raise ApiError(400, "message_required", "Please write something, or delete the message.")
-    await asyncio.to_thread(check_text, asked.message)
+    is_counted = len(asked.message) > COUNTED_FIRST_CHARS
+    if is_counted:
+        await count_action(clients, user_id, "edit")
+    try:
+        await asyncio.to_thread(check_text, asked.message)
+    except ApiError:
+        if not is_counted:
+            await count_action(clients, user_id, "edit")
+        raise
     changes = {"p_content": asked.message, "p_max_chars": max_message_chars}
     done = await _change(clients, user_id, asked, "edit_message", **changes)
     if done["outcome"] == "message_too_long":
@@ -77,7 +91,7 @@ async def edit(clients: Clients, user_id: UUID, body: Object, *, max_message_cha
 
 
 async def delete(clients: Clients, user_id: UUID, body: Object) -> Object:
-    """Delete a message, or everything from it on. Raises `ApiError` 404 or 409."""
+    """Delete a message, or everything from it on. Raises `ApiError` 404, 409 or 429."""
     asked = validated(DeleteRequest, body)
     done = await _change(clients, user_id, asked, "delete_messages", p_onwards=asked.onwards)
     return {"success": True, "deleted": done["deleted"]}

@@ -22,7 +22,7 @@ from edge.credentials import Misconfigured, credentials
 from roleplay_chat.api import Tier
 from roleplay_chat.failures import Failure, UpstreamError, failed
 from roleplay_chat.prompt import Message
-from roleplay_chat.providers import Call, End, Event, chat_worker, openai_compatible
+from roleplay_chat.providers import MOST_USD, Call, End, Event, chat_worker, openai_compatible
 from roleplay_chat.reply import Reply
 from roleplay_chat.routing import WORKER, Plan, Target, resting
 from roleplay_chat.rows import CooldownRow
@@ -57,6 +57,8 @@ class Attempt:
     failure: Failure | None = None
     estimate: Estimate = field(default_factory=Estimate)
     """Of the prompt's tokens."""
+    spent: "Spent | None" = None
+    """None where nothing was: the target was not reached, or answered with an error at once."""
     ended_at: float = field(default_factory=time.monotonic, compare=False)
     """When it ended, by the monotonic clock: it is recorded at once."""
 
@@ -67,14 +69,38 @@ class Attempt:
 
     def cost_usd(self) -> float | None:
         """What the provider says it cost, else tokens times the row's prices, else None."""
-        if self.end is None:
-            return None
-        if self.end.cost_usd is not None:
-            return self.end.cost_usd
-        return cost_usd(
-            (self.end.prompt_tokens, self.target.prompt_usd_per_1k),
-            (self.end.completion_tokens, self.target.completion_usd_per_1k),
-        )
+        return _cost(self.target, self.end) if self.end else None
+
+
+@dataclass(frozen=True)
+class Spent:
+    """What a call took. The cost is in US dollars, None where nobody knows the prices."""
+
+    prompt_tokens: int
+    completion_tokens: int
+    cost_usd: float | None
+    is_estimated: bool
+    """The provider did not say how many tokens these were."""
+
+    @classmethod
+    def of(cls, target: Target, said: End, prompt: Estimate, heard: Sequence[str]) -> "Spent":
+        """As the provider said it; where it did not, tokens are those of the prompt and of what
+        was heard, and the cost is tokens times the row's prices."""
+        sent, written = said.prompt_tokens, said.completion_tokens
+        is_estimated = sent is None or written is None
+        sent = target.tokens.total(prompt) if sent is None else sent
+        written = target.tokens.count("".join(heard)) if written is None else written
+        counted = replace(said, prompt_tokens=sent, completion_tokens=written)
+        return cls(sent, written, _cost(target, counted), is_estimated)
+
+
+def _cost(target: Target, end: End) -> float | None:
+    if end.cost_usd is not None:
+        return end.cost_usd
+    return cost_usd(
+        (end.prompt_tokens, target.prompt_usd_per_1k),
+        (end.completion_tokens, target.completion_usd_per_1k),
+    )
 
 
 def cost_usd(*parts: tuple[int | None, float | None]) -> float | None:
@@ -86,7 +112,7 @@ def cost_usd(*parts: tuple[int | None, float | None]) -> float | None:
         if tokens is None or price is None:
             return None
         total += tokens * price / 1000
-    return total
+    return min(total, MOST_USD)
 
 
 @dataclass(frozen=True)
@@ -233,6 +259,10 @@ class Generation:
         started = time.monotonic()
         first_token_ms: int | None = None
         end: End | None = None
+        said = End("")  # by the target itself
+        heard: list[str] = []
+        # Whether the target may be at work although it did not say anything yet.
+        at_work = True
         self._estimate = Estimate()
         # Stands when the attempt is cancelled half-way.
         failure: Failure | None = Failure(SITUATIONS["cut_off"], why="stopped")
@@ -253,21 +283,25 @@ class Generation:
                     if not 0 <= when - (timer.when() or 0) < left * EARLY:
                         timer.reschedule(when)
                     if isinstance(event, End):
-                        end = event
-                    elif self._show(target, reply.feed(event.text)) and first_token_ms is None:
-                        first_token_ms = round(elapsed * 1000)
+                        end = said = event
+                    else:
+                        heard += (event.text, event.reasoning)
+                        if self._show(target, reply.feed(event.text)) and first_token_ms is None:
+                            first_token_ms = round(elapsed * 1000)
                     if reply.ended:
-                        # We hang up, so nobody will tell what it cost: an estimate.
+                        # We hang up, so nobody will tell how long it was.
                         end = end or End("stop", completion_tokens=target.tokens.count(self.text))
                         break
             failure = Failure(SITUATIONS["empty"])  # unless there is text, below
         except Refused as refused:
             failure = self._take_back(refused)
         except UpstreamError as error:
-            failure = error.failure
+            failure, at_work = error.failure, False
         except NETWORK_ERRORS as error:
             failure = _network_failure(error, shown=bool(self.text))
+            at_work = type(error) is TimeoutError  # our own clock, not that of connecting
         except (httpx.InvalidURL, ValueError) as error:
+            at_work = False
             # The row's address or the key cannot be sent as it is.
             failure = Failure(SITUATIONS["misconfigured"], why=type(error).__name__)
         finally:
@@ -284,6 +318,9 @@ class Generation:
                 failure = None  # Whole, whatever befell the connection after that.
             elif end and reply.refused:
                 failure = Failure(SITUATIONS["refused_by_model"])
+            spent = None
+            if end or any(heard) or at_work:
+                spent = Spent.of(target, said, self._estimate, heard)
             self.attempts.append(
                 Attempt(
                     target,
@@ -292,6 +329,7 @@ class Generation:
                     end,
                     failure,
                     self._estimate,
+                    spent,
                 )
             )
         return failure
@@ -366,7 +404,9 @@ class Limits:
         named = {
             name: value
             for name, value in target.timeouts.items()
-            if isinstance(value, int | float) and 0 < value <= settings.turn_budget_seconds
+            if isinstance(value, int | float)
+            and not isinstance(value, bool)
+            and 0 < value <= settings.turn_budget_seconds
         }
         return cls(
             connect=named.get("connect", settings.connect_timeout_seconds),

@@ -59,6 +59,7 @@ class Remembering:
         self._reply_is_over = asyncio.Event()
         self._task: asyncio.Task[Written | None] | None = None
         self._is_saved = False
+        self._is_dropped = False
         self._extras = extras
 
     @cached_property
@@ -75,7 +76,7 @@ class Remembering:
 
     @property
     def attempts(self) -> list[Attempt]:
-        """The calls that are over and accounted for with the reply."""
+        """The calls that are over and accounted for with the reply; dropped ones are."""
         is_over = self._task is not None and self._task.done()
         return self._generation.attempts if is_over else []
 
@@ -99,7 +100,7 @@ class Remembering:
     async def to_save(self) -> dict[str, Any] | None:
         """What is saved together with the reply, which is over."""
         self._reply_is_over.set()
-        if self._task is None:
+        if self._task is None or self._is_dropped:
             return None
         # Milliseconds, and over long before any reply.
         await self._decided.wait()
@@ -111,7 +112,7 @@ class Remembering:
 
     async def save_late(self, usage_of: Callable[[Attempt], dict[str, Any]]) -> None:
         """Wait for what was not ready when the reply was saved, and save it."""
-        if self._task is None or self._is_saved:
+        if self._task is None or self._is_saved or self._is_dropped:
             return
         outcome = self._outcome(await self._task)
         if outcome is None:
@@ -128,10 +129,10 @@ class Remembering:
 
     async def drop(self) -> None:
         """Write nothing after all."""
-        task, self._task = self._task, None
-        if task is not None and not task.done():
-            task.cancel()
-            await asyncio.wait({task})
+        if self._task is not None and not self._task.done():
+            self._task.cancel()
+            await asyncio.wait({self._task})
+        self._is_dropped = True
 
     def _outcome(self, written: Written | None) -> dict[str, Any] | None:
         if self._step is None:

@@ -14,6 +14,9 @@ WORKER = "chat_worker"
 WORKER_ALIASES = frozenset({WORKER, "qwen-local"})
 DEFAULT_CONTEXT_TOKENS = 8192
 DEFAULT_MAX_TOKENS = 400
+MOST_TOKENS = 10_000_000
+"""Of a context or a reply; what a row says beyond it is a mistake."""
+MOST_USD_PER_1K = 1_000_000.0
 
 
 @dataclass(frozen=True)
@@ -184,6 +187,22 @@ def _dearness(target: Target) -> float:
     return sum(float("inf") if price is None else price for price in prices)
 
 
+def odd_values(models: Sequence[ModelRow]) -> list[str]:
+    """What is wrong with the rows' numbers, as "<model>: <field>": the defaults are taken instead,
+    and a price counts as unknown."""
+    return [
+        f"{model.provider.name}:{model.model_key}: {name}"
+        for model in models
+        for name, value, read in (
+            ("prompt_usd_per_1k", model.pricing.get("prompt_usd_per_1k"), _price),
+            ("completion_usd_per_1k", model.pricing.get("completion_usd_per_1k"), _price),
+            ("context_tokens", model.capabilities.get("context_tokens"), _whole),
+            ("max_tokens", model.input_defaults.get("max_tokens"), _whole),
+        )
+        if value is not None and read(value) is None
+    ]
+
+
 def _model_target(model: ModelRow) -> Target:
     provider = model.provider
     prices, reasoning = model.pricing, model.capabilities.get("reasoning")
@@ -221,7 +240,7 @@ def _worker_targets(worker: WorkerRow) -> list[Target]:
     path = "/v1/chat/completions" if protocol == "openai" else "/chat"
     target = Target(
         provider=WORKER,
-        model_key=str(worker.config.get("model", "qwen_instruct")),
+        model_key=_name(worker.config.get("model")),
         display_name="The local model",
         protocol=protocol,
         url=worker.url.rstrip("/") + path,
@@ -244,8 +263,11 @@ def _may_substitute(model: ModelRow) -> bool:
 
 
 def _is_free(model: ModelRow) -> bool:
-    prices = (model.pricing.get("prompt_usd_per_1k"), model.pricing.get("completion_usd_per_1k"))
-    return prices == (0, 0) or (model.model_key.endswith(":free") and not any(prices))
+    named = (model.pricing.get("prompt_usd_per_1k"), model.pricing.get("completion_usd_per_1k"))
+    prices = tuple(map(_price, named))
+    if model.model_key.endswith(":free"):
+        return all(price == 0 or said is None for said, price in zip(named, prices, strict=True))
+    return prices == (0, 0)
 
 
 def resting(target: Target, cooldowns: Sequence[CooldownRow], now: datetime) -> bool:
@@ -268,13 +290,26 @@ def _takes_stop(capabilities: dict[str, Any]) -> bool:
     return bool(capabilities.get("stop", not thinks))
 
 
+def _name(value: object) -> str:
+    return value if isinstance(value, str) and value else "qwen_instruct"
+
+
 def _object(value: object) -> dict[str, Any]:
     return value if isinstance(value, dict) else {}
 
 
 def _tokens(value: object, default: int = DEFAULT_CONTEXT_TOKENS) -> int:
-    return value if isinstance(value, int) and value > 0 else default
+    whole = _whole(value)
+    return default if whole is None else whole
+
+
+def _whole(value: object) -> int | None:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    return int(value) if 1 <= value <= MOST_TOKENS else None
 
 
 def _price(value: object) -> float | None:
-    return float(value) if isinstance(value, int | float) and value >= 0 else None
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    return float(value) if 0 <= value <= MOST_USD_PER_1K else None

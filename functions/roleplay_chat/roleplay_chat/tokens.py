@@ -117,6 +117,10 @@ class Tokens:
         # Sums of thirds: what is a whole number but for its last digits stays one.
         return math.ceil(latin * self.latin + other * self.other - 1e-6)
 
+    def total(self, estimated: Estimate) -> int:
+        """The tokens of what was estimated before."""
+        return math.ceil(estimated.latin * self.latin + estimated.other * self.other)
+
     def beginning(self, text: str, tokens: int) -> str:
         """As much of the text as has at most so many tokens."""
         if self.count(text) <= tokens:
@@ -144,4 +148,4 @@ _GAP = " [...] "
 def _ratio(value: object) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float) or value != value:
         return 1.0
-    return min(max(float(value), LEAST_RATIO), MOST_RATIO)
+    return float(min(max(value, LEAST_RATIO), MOST_RATIO))

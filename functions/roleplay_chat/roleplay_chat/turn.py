@@ -273,12 +273,17 @@ class Turn:
             return await turns.finish(self._clients, end, seconds=seconds)
         except Exception:
             _log.exception("turn cannot be saved", extra={"fields": self._ids()})
-        # What the database refused it will refuse again. The conversation at least is set free.
-        end = replace(end, status="failed", reply=None, columns={"error_code": "not_saved"})
-        try:
-            await turns.finish(self._clients, end, seconds=seconds)
-        except Exception:
-            _log.exception("turn cannot be closed", extra={"fields": self._ids()})
+        # What the database refused it will refuse again. The conversation at least is set free,
+        # whatever it was that could not be saved.
+        for usage in (end.usage, ()):
+            columns = {"error_code": "not_saved"}
+            end = turns.TurnEnd(end.turn_id, "failed", None, columns, {}, end.memory_tier, usage)
+            try:
+                await turns.finish(self._clients, end, seconds=seconds)
+            except Exception:
+                _log.exception("turn cannot be closed", extra={"fields": self._ids()})
+            else:
+                break
         return None
 
     async def _save_late(self) -> None:
@@ -526,9 +531,7 @@ def _usage_row(
         "provider": attempt.target.provider,
         "model_key": attempt.target.model_key,
         "outcome": attempt.outcome,
-        "prompt_tokens": attempt.end.prompt_tokens if attempt.end else None,
-        "completion_tokens": attempt.end.completion_tokens if attempt.end else None,
-        "cost_usd": attempt.cost_usd(),
+        **(vars(attempt.spent) if attempt.spent else {}),
         "first_token_ms": attempt.first_token_ms,
         "duration_ms": attempt.duration_ms,
         # What the tokens named above are compared with: private.calibrate.
@@ -538,11 +541,11 @@ def _usage_row(
 
 def _spent(attempts: list[Attempt]) -> dict[str, Any]:
     """Tokens and dollars of all calls together, as far as they are known."""
-    ends = [attempt.end for attempt in attempts if attempt.end]
-    costs = [cost for attempt in attempts if (cost := attempt.cost_usd()) is not None]
+    spent = [attempt.spent for attempt in attempts if attempt.spent]
+    costs = [one.cost_usd for one in spent if one.cost_usd is not None]
     return {
-        "prompt_tokens": sum(end.prompt_tokens or 0 for end in ends),
-        "completion_tokens": sum(end.completion_tokens or 0 for end in ends),
+        "prompt_tokens": sum(one.prompt_tokens for one in spent),
+        "completion_tokens": sum(one.completion_tokens for one in spent),
         "cost_usd": sum(costs) if costs else None,
     }
 

@@ -15,6 +15,7 @@ from edge.clients import Clients
 from edge.errors import ApiError
 from edge.identity import unauthorized
 from roleplay_chat.api import ChatRequest, MemoryTier
+from roleplay_chat.routing import odd_values
 from roleplay_chat.rows import BegunTurn
 
 _log = getLogger("roleplay_chat")
@@ -73,6 +74,9 @@ _LIMITS = {
     "turns_per_minute": "You are writing very fast. Please wait a moment.",
     "turns_per_day": "You have had all the replies of one day. Please come back tomorrow.",
     "running": "Other replies are still being written for you. Please wait for one of them.",
+    "actions_per_minute": "You are changing messages very fast. Please wait a moment.",
+    "imports_per_minute": "You have imported many cards just now. Please wait a moment.",
+    "exports_per_minute": "You have exported many cards just now. Please wait a moment.",
 }
 
 
@@ -137,15 +141,52 @@ def refused(answer: dict[str, Any]) -> ApiError:
     return ApiError(status, outcome, sentence)
 
 
+async def count_action(clients: Clients, user_id: UUID, action: str) -> None:
+    """Count an action that is no turn, before its work is done.
+
+    Raises `ApiError` 429 when there were too many, 401 when there is no such person.
+    """
+    parameters = {"p_user_id": str(user_id), "p_action": action}
+    if refusal := await clients.rpc("count_action", parameters):
+        raise refused(refusal)
+
+
 async def _typed(clients: Clients, begun: dict[str, Any]) -> BegunTurn:
-    """The rows of a turn. Are they none that we know, the turn is closed before this raises."""
+    """The rows of a turn, without operators' rows that are not as they should be: each costs itself
+    only. Are the others none that we know, the turn is closed before this raises.
+    """
     try:
-        return BegunTurn.model_validate(begun)
+        typed = BegunTurn.model_validate(begun)
     except ValidationError as error:
-        where = [".".join(map(str, one["loc"])) for one in error.errors(include_input=False)]
-        _log.critical("a row is not as it should be", extra={"fields": {"where": where[:5]}})
-        await abandon(clients, UUID(begun["turn"]["id"]))
-        raise
+        _log_odd(error)
+        try:
+            typed = BegunTurn.model_validate(without(begun, error))
+        except ValidationError:
+            await abandon(clients, UUID(begun["turn"]["id"]))
+            raise
+    if odd := odd_values(typed.models):
+        fields = {"where": odd[:5]}
+        _log.error("a row's number is not as it should be", extra={"fields": fields})
+    return typed
+
+
+def without(begun: dict[str, Any], error: ValidationError) -> dict[str, Any]:
+    """The rows but for those of operators that an error is about. A classifier is never left out:
+    whether a turn is looked at does not depend on a slip."""
+    wrong = {tuple(one["loc"][:2]) for one in error.errors(include_input=False)}
+    sound = dict(begun)
+    for name in ("models", "templates", "cooldowns"):
+        rows = enumerate(begun.get(name) or [])
+        sound[name] = [row for place, row in rows if (name, place) not in wrong]
+    if any(place[0] == "worker" for place in wrong):
+        sound["worker"] = {}
+    return sound
+
+
+def _log_odd(error: ValidationError) -> None:
+    where = [".".join(map(str, one["loc"])) for one in error.errors(include_input=False)]
+    fields = {"where": where[:5]}
+    _log.critical("a row is not as it should be", extra={"fields": fields}, exc_info=error)
 
 
 async def abandon(clients: Clients, turn_id: UUID) -> None:

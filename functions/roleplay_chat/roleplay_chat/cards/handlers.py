@@ -20,6 +20,7 @@ from roleplay_chat.cards.refusals import invalid, too_large
 from roleplay_chat.cards.versions import NEWER, as_v2, as_v3, is_newer
 from roleplay_chat.lorebook import broken_patterns
 from roleplay_chat.screening import Passage, refusal, screen
+from roleplay_chat.turns import count_action
 
 _log = getLogger("roleplay_chat")
 
@@ -29,8 +30,10 @@ BROKEN_PATTERNS = "Lorebook keys that are no valid patterns, and so never match:
 async def import_card(clients: Clients, user_id: UUID, body: Object) -> Object:
     """Make a character of the card in `card` (JSON) or `card_base64` (a file of any format).
 
-    Raises `ApiError` 400 or 413 when it cannot be one, 403 when no turn could be had with it.
+    Raises `ApiError` 400 or 413 when it cannot be one, 403 when no turn could be had with it, and
+    429 before it is looked at.
     """
+    await count_action(clients, user_id, "import_card")
     # Not on the event loop: a large card takes a while.
     card, warnings = await asyncio.to_thread(_read, body)
     if finding := await asyncio.to_thread(screen, _passages(card), tier="sfw"):
@@ -56,9 +59,10 @@ async def export_card(clients: Clients, user_id: UUID, body: Object) -> Object:
     """The card of a character that is the person's own or public, in `format`.
 
     JSON comes as an object in the version it was imported in, `png` and `charx` as base64.
-    Raises `ApiError` 400 or 404.
+    Raises `ApiError` 400, 404 or 429.
     """
     asked = validated(ExportRequest, body)
+    await count_action(clients, user_id, "export_card")
     visible = f"is_public.eq.true,user_id.eq.{user_id}"
     rows = await clients.execute(
         lambda db: (

@@ -5,6 +5,7 @@ about it, or raises `UpstreamError` or one of `edge.clients.NETWORK_ERRORS`. Clo
 the connection.
 """
 
+import math
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -20,6 +21,9 @@ from roleplay_chat.routing import Target
 
 MAX_BODY_BYTES = 1_000_000
 """Of a body that is read as a whole; no reply is longer."""
+MOST_TOKENS = 2**31 - 1
+MOST_USD = 999_999.99
+"""What the columns of the database hold. What an upstream says beyond it is cut to it."""
 
 
 @dataclass(frozen=True)
@@ -39,6 +43,8 @@ class Text:
     """A piece of the reply; empty for a sign of life, such as reasoning that is not shown."""
 
     text: str
+    reasoning: str = ""
+    """What the model thought meanwhile. It is paid for like the reply."""
 
 
 @dataclass(frozen=True)
@@ -75,6 +81,29 @@ async def post(
         yield response
     finally:
         await response.aclose()
+
+
+def count(value: object) -> int | None:
+    """Tokens as an upstream says them, a number or text; None for anything else."""
+    number = _number(value)
+    return None if number is None else int(min(number, MOST_TOKENS))
+
+
+def amount(value: object) -> float | None:
+    """The same of US dollars."""
+    number = _number(value)
+    return None if number is None else min(number, MOST_USD)
+
+
+def _number(value: object) -> float | None:
+    """None for what is no number, not finite or negative."""
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        return None
+    try:
+        number = float(value)
+    except (ValueError, OverflowError):
+        return None
+    return number if 0 <= number < math.inf else None
 
 
 async def first_bytes(response: httpx.Response) -> bytes:

@@ -7,7 +7,7 @@ from typing import Any
 import httpx
 
 from roleplay_chat.failures import UpstreamError, failed, from_worker
-from roleplay_chat.providers import Call, End, Event, Text, first_bytes, post
+from roleplay_chat.providers import Call, End, Event, Text, count, first_bytes, post
 
 
 async def generate(http: httpx.AsyncClient, call: Call) -> AsyncGenerator[Event, None]:
@@ -38,4 +38,4 @@ def read_answer(status: int, body: bytes) -> tuple[str, int | None]:
     text, tokens = answer.get("response"), answer.get("tokens_generated")
     if not isinstance(text, str) or not text.strip():
         raise failed("empty")
-    return text, tokens if isinstance(tokens, int) else None
+    return text, count(tokens)

@@ -16,8 +16,9 @@ from httpx_sse._decoders import SSEDecoder, SSELineDecoder
 
 from edge.clients import NETWORK_ERRORS
 from edge.json_text import loads
+from roleplay_chat.api import NO_TEXT
 from roleplay_chat.failures import UpstreamError, failed, from_error, from_response
-from roleplay_chat.providers import Call, End, Event, Text, first_bytes, post
+from roleplay_chat.providers import Call, End, Event, Text, amount, count, first_bytes, post
 
 MAX_REPLY_CHARS = 60_000
 """A reply that does not end is ended here."""
@@ -28,6 +29,8 @@ GATHER_AFTER_SECONDS = 0.2
 """The first words are not kept waiting, nor a reply that is all there at once."""
 LINGER_SECONDS = 0.1
 """For the end of a body whose provider said that nothing more comes."""
+MAX_REASON_CHARS = 64
+"""Of a finish reason. Those that are known have less than 20."""
 REASONING = ("reasoning", "reasoning_content", "reasoning_details")
 """Where the thoughts of a model come, which are not its reply."""
 
@@ -104,7 +107,7 @@ def _together(reading: "Reading", arrived: Sequence[str]) -> Iterator[Event]:
     except UpstreamError as error:
         failure = error
     if (text := reading.take()) is not None:
-        yield Text(text)
+        yield Text(text, reading.take_reasoning())
     if reading.finished and not finished:
         yield reading.end()
     if failure:
@@ -116,6 +119,7 @@ class Reading:
 
     def __init__(self) -> None:
         self._pieces: list[str] = []
+        self._thoughts: list[str] = []
         self._finish_reason: str | None = None
         self._usage: Mapping[str, Any] = {}
         self._chars = 0
@@ -156,14 +160,24 @@ class Reading:
         pieces, self._pieces = self._pieces, []
         return "".join(pieces)
 
+    def take_reasoning(self) -> str:
+        """What the model thought since the last time."""
+        if not self._thoughts:
+            return ""
+        thoughts, self._thoughts = self._thoughts, []
+        return "".join(thoughts)
+
     def _choose(self, choice: Mapping[str, Any]) -> None:
         if error := choice.get("error"):
             raise UpstreamError(from_error(error, 200))
         said = choice.get("delta") or choice.get("message")
         if isinstance(said, dict):
-            text = _content(said.get("content"))
+            text = _content(said.get("content"), "text")
             spoke = bool(text) and not text.isspace()
-            reasoned = not spoke and any(map(said.get, REASONING))
+            thought = next(filter(None, map(said.get, REASONING)), None)
+            if thought:
+                self._thoughts.append(_content(thought, "text", "summary"))
+            reasoned = not spoke and bool(thought)
             self._chars += len(text)
             self._spoke = self._spoke or spoke
             self._reasoned = self._reasoned or reasoned
@@ -173,7 +187,7 @@ class Reading:
         if reason == "error":
             raise failed("overloaded", why="finish_reason error")
         if isinstance(reason, str) and reason:
-            self._finish_reason = reason
+            self._finish_reason = NO_TEXT.sub("\ufffd", reason[:MAX_REASON_CHARS])
         if self._chars > MAX_REPLY_CHARS:
             raise failed("cut_off", why="the reply does not end")
 
@@ -187,9 +201,9 @@ class Reading:
             raise failed("moderated")
         return End(
             finish_reason=self._finish_reason,
-            prompt_tokens=_count(self._usage.get("prompt_tokens")),
-            completion_tokens=_count(self._usage.get("completion_tokens")),
-            cost_usd=_amount(self._usage.get("cost")),
+            prompt_tokens=count(self._usage.get("prompt_tokens")),
+            completion_tokens=count(self._usage.get("completion_tokens")),
+            cost_usd=amount(self._usage.get("cost")),
         )
 
 
@@ -203,26 +217,11 @@ def _parse(data: str) -> Mapping[str, Any]:
     return chunk
 
 
-def _content(content: Any) -> str:
+def _content(content: Any, *names: str) -> str:
+    """Text that comes whole or in parts, which have it under one of `names`."""
     if isinstance(content, str):
         return content
     if isinstance(content, list):
-        parts = [part.get("text") for part in content if isinstance(part, Mapping)]
+        parts = [part.get(name) for part in content if isinstance(part, Mapping) for name in names]
         return "".join(part for part in parts if isinstance(part, str))
     return ""
-
-
-def _count(value: Any) -> int | None:
-    amount = _amount(value)
-    return None if amount is None else int(amount)
-
-
-def _amount(value: Any) -> float | None:
-    """A number that may have come as text; None for anything else or below zero."""
-    if isinstance(value, bool) or not isinstance(value, int | float | str):
-        return None
-    try:
-        amount = float(value)
-    except ValueError:
-        return None
-    return amount if 0 <= amount < 1e9 else None

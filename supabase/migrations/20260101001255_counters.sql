@@ -1,0 +1,134 @@
+-- What people did lately, apart from turns. The counts outlive what was made and deleted again, and go
+-- with the person.
+
+create table private.counters (
+  user_id uuid not null references auth.users (id) on delete cascade,
+  kind text not null,
+  -- When it was done in the last minute, oldest first; at most the newest 1,000.
+  recent timestamptz[] not null default '{}',
+  -- The day (UTC) when it was done last, and how often on it.
+  day date not null default '-infinity',
+  on_day integer not null default 0,
+  primary key (user_id, kind)
+);
+create index counters_by_day on private.counters (day);
+alter table private.counters enable row level security;
+revoke all on private.counters from public, anon, authenticated;
+
+-- Counts one more of a kind, unless that is too many: then {"outcome": "rate_limited", "limit",
+-- "retry_after_seconds"}, with the name of the limit that p_limits has reached, "<p_plural>_per_minute"
+-- or "<p_plural>_per_day". {"outcome": "unknown_user"} when there is no such person; null when it was
+-- counted. More than 1,000 a minute are never counted. Simultaneous calls wait for each other.
+create function private.count_use(p_user_id uuid, p_kind text, p_limits jsonb, p_plural text) returns jsonb
+language plpgsql set search_path = '' as $$
+declare
+  v_per_minute numeric := p_limits ->> (p_plural || '_per_minute');
+  v_per_day numeric := p_limits ->> (p_plural || '_per_day');
+  v_counter private.counters;
+  v_now timestamptz;
+  v_today date;
+  v_recent timestamptz[];
+begin
+  insert into private.counters as c (user_id, kind)
+  select u.id, p_kind from auth.users u where u.id = p_user_id
+  on conflict (user_id, kind) do update set kind = excluded.kind
+  returning * into v_counter;
+  if not found then
+    return jsonb_build_object('outcome', 'unknown_user');
+  end if;
+  v_now := clock_timestamp();  -- now() is from before the wait
+  v_today := (v_now at time zone 'utc')::date;
+  v_recent := array(select r from unnest(v_counter.recent) r where r > v_now - interval '1 minute' order by r);
+
+  if v_counter.day = v_today and v_counter.on_day >= v_per_day then
+    return jsonb_build_object(
+      'outcome', 'rate_limited', 'limit', p_plural || '_per_day',
+      'retry_after_seconds', extract(epoch from ((v_today + 1)::timestamp at time zone 'utc') - v_now));
+  elsif v_per_minute is not null and cardinality(v_recent) >= least(v_per_minute, 1000) then
+    return jsonb_build_object(
+      'outcome', 'rate_limited', 'limit', p_plural || '_per_minute',
+      -- When one of the last minute more will have passed than has to.
+      'retry_after_seconds', coalesce(extract(epoch from
+        v_recent[cardinality(v_recent) - least(ceil(v_per_minute), 1000)::integer + 1] + interval '1 minute' - v_now), 60));
+  end if;
+  update private.counters c
+  set recent = (v_recent || v_now)[greatest(cardinality(v_recent) - 998, 1):],
+      day = v_today, on_day = case when c.day = v_today then c.on_day + 1 else 1 end
+  where c.user_id = p_user_id and c.kind = p_kind;
+  return null;
+end $$;
+
+-- Counts an action that is no turn before it is done: as private.count_use returns.
+create function public.count_action(p_user_id uuid, p_action text) returns jsonb
+language sql security definer set search_path = '' as $$
+  select private.count_use(p_user_id, k.kind, private.limits_for(p_user_id), k.kind)
+  from (select case p_action when 'import_card' then 'imports' when 'export_card' then 'exports' else 'actions' end) k (kind)
+$$;
+
+-- What people insert themselves, through the Data API. What functions write for them is not counted.
+create function private.count_row() returns trigger
+language plpgsql security definer set search_path = '' as $$
+declare
+  v_user_id uuid := (select auth.uid());
+  v_refusal jsonb := private.count_use(v_user_id, tg_table_name || ' rows', private.limits_for(v_user_id), 'rows');
+begin
+  -- The Data API answers 401 and 429.
+  if v_refusal ->> 'outcome' = 'unknown_user' then
+    raise exception 'This account does not exist any more.' using errcode = 'PT401';
+  elsif v_refusal is not null then
+    raise exception 'You are adding too much at once. Please wait a moment.' using
+      errcode = 'PT429', detail = v_refusal ->> 'limit',
+      hint = format('Try again in %s seconds.', ceil((v_refusal ->> 'retry_after_seconds')::numeric));
+  end if;
+  return new;
+end $$;
+
+-- A person's own message is no longer than one that a turn takes.
+create function private.check_own_message() returns trigger
+language plpgsql set search_path = '' as $$
+begin
+  if char_length(new.content) > 8000 then
+    raise exception 'The message is too long: % characters, at most 8000 are allowed.', char_length(new.content)
+      using errcode = 'PT413', hint = 'Shorten it, or send it in parts.';
+  end if;
+  return new;
+end $$;
+
+-- As many as an import leaves room for.
+create function private.check_own_characters() returns trigger
+language plpgsql security definer set search_path = '' as $$
+begin
+  if (select count(*) from public.characters ch where ch.user_id = new.user_id) >= 1000 then
+    raise exception 'You have as many characters as one person can have. Please delete one first.'
+      using errcode = 'PT409', hint = 'One person can have 1000 characters.';
+  end if;
+  return new;
+end $$;
+
+revoke execute on function private.count_use(uuid, text, jsonb, text), public.count_action(uuid, text), private.count_row(),
+  private.check_own_message(), private.check_own_characters() from public, anon, authenticated;
+grant execute on function public.count_action(uuid, text) to service_role;
+
+-- Every table that people may insert into.
+create trigger profiles_quota before insert on public.profiles
+  for each row when (current_setting('role', true) = 'authenticated') execute function private.count_row();
+create trigger api_providers_quota before insert on public.api_providers
+  for each row when (current_setting('role', true) = 'authenticated') execute function private.count_row();
+create trigger api_models_quota before insert on public.api_models
+  for each row when (current_setting('role', true) = 'authenticated') execute function private.count_row();
+create trigger characters_quota before insert on public.characters
+  for each row when (current_setting('role', true) = 'authenticated') execute function private.count_row();
+create trigger characters_total before insert on public.characters
+  for each row when (current_setting('role', true) = 'authenticated') execute function private.check_own_characters();
+create trigger conversations_quota before insert on public.conversations
+  for each row when (current_setting('role', true) = 'authenticated') execute function private.count_row();
+create trigger conversation_characters_quota before insert on public.conversation_characters
+  for each row when (current_setting('role', true) = 'authenticated') execute function private.count_row();
+create trigger messages_quota before insert on public.messages
+  for each row when (current_setting('role', true) = 'authenticated') execute function private.count_row();
+create trigger messages_length before insert on public.messages
+  for each row when (current_setting('role', true) = 'authenticated') execute function private.check_own_message();
+create trigger memories_quota before insert on public.memories
+  for each row when (current_setting('role', true) = 'authenticated') execute function private.count_row();
+create trigger memory_facts_quota before insert on public.memory_facts
+  for each row when (current_setting('role', true) = 'authenticated') execute function private.count_row();
