@@ -100,7 +100,7 @@ class Turn:
             conversation=begun.conversation,
             character=begun.character,
             persona=begun.persona,
-            others=begun.others,
+            others=[*begun.others, *begun.cast],
         )
         self._tier, self._plan = _adult_or_not(begun, request, self._allowed)
         self._begun = begun = for_tier(begun, self._tier)
