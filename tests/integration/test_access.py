@@ -149,15 +149,16 @@ FUNCTIONS = {
     # Called by the functions above, and by triggers and constraints.
     "": """
         private.any_minor private.are_limits private.calibrate private.call_health_check
-        private.cast_facts private.catalog_prices private.character_facts private.cool_down private.course_refusal private.covered
-        private.forget_summary_from private.history private.is_public_host private.is_retention
-        private.is_spent private.keep_sfw_of_deleted private.keep_sfw_with_age
-        private.keep_sfw_with_members private.keep_sfw_with_minors private.limits_for private.members private.models_for private.named_at
-        private.named_member private.others private.reached_limit private.record_given_secret
-        private.record_interaction private.record_usage private.remember private.remember_safely
-        private.remembered private.replay private.speaker private.summary_of private.tier_of
-        private.token_ratios private.touch_fact private.touch_updated_at private.usage_grouped
-        private.usage_sums private.why_refused private.written_before
+        private.cast_facts private.catalog_prices private.character_facts private.cool_down
+        private.course_refusal private.covered private.forget_summary_from private.history
+        private.is_public_host private.is_retention private.is_spent private.keep_sfw_of_deleted
+        private.keep_sfw_with_age private.keep_sfw_with_members private.keep_sfw_with_minors
+        private.limits_for private.members private.models_for private.named_at private.named_member
+        private.others private.reached_limit private.record_given_secret private.record_interaction
+        private.record_usage private.remember private.remember_safely private.remembered
+        private.replay private.speaker private.summary_of private.tier_of private.token_ratios
+        private.touch_fact private.touch_updated_at private.usage_grouped private.usage_sums
+        private.why_refused private.written_before
     """,
 }
 """All functions, by those who may execute them."""

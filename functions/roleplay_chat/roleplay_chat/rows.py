@@ -183,7 +183,7 @@ class BegunTurn(Row):
     """Further characters who are there, without the texts that only their own turns need."""
     persona: CharacterRow | None = None
     cast: list[CastRow] = Field(default_factory=list)
-    """Everybody of the conversation, who is named in the request, and who speaks in the history; the
+    """Everybody who is in the conversation, named in the request, or speaks in the history; the
     persona apart."""
     history: list[MessageRow] = Field(default_factory=list)
     memory: MemoryRow | None = None
