@@ -634,21 +634,23 @@ IN_EARNEST = 5
 _NOT_A_SCENE = _Rules.of(*_NOT_SEXUAL)
 
 
-def is_scene(text: str, *, unsettled: int = 0) -> bool:
+def is_scene(text: str, *, unsettled: int = 0, is_cut: bool = False) -> bool:
     """Whether the text describes a sexual act in earnest; a mention, or sober talk of it, is none.
 
-    A text that grows and was a scene stays one: what is looked at is what stands around a word, and
-    places whose surroundings reach into the last `unsettled` words are left out. Linear.
+    What is looked at is what stands around a word. A text that grows is read to the same end: words
+    are left out whose surroundings reach into its last `unsettled` words, or, where its beginning
+    `is_cut` off, before it. Linear.
     """
     encoded = encode_closely(text)
     if not _STRONG.search(encoded):
         return False
     for pattern in _NOT_A_SCENE.applying(frozenset(encoded)):
         encoded = pattern.sub(_as_nothing, encoded)
-    settled = len(encoded) - unsettled - SCENE_AFTER if unsettled else len(encoded)
+    first = SCENE_BEFORE if is_cut else 0
+    last = len(encoded) - unsettled - SCENE_AFTER if unsettled else len(encoded)
     return any(
         _is_scene_around(encoded[max(place - SCENE_BEFORE, 0) : place + SCENE_AFTER])
-        for place in (match.start() for match in _STRONG.finditer(encoded, 0, max(settled, 0)))
+        for place in (match.start() for match in _STRONG.finditer(encoded, first, max(last, 0)))
     )
 
 
