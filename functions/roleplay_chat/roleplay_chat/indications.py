@@ -617,7 +617,7 @@ _SIGNS = (
     _Sign.of("SOFT NAKED BREASTS VULGAR FUCK", 1, 2),
     _Sign.of("DEED", 1, 3),
     # Courts, clinics, classrooms and reports speak of the same things.
-    _Sign.of("SOBER", -3, 3),
+    _Sign.of("SOBER", -2, 3),
 )
 _STRONG = re.compile(f"[{''.join(CODE[name] for name in ('SEX', 'ACT', 'ORGAN', 'ENTERS'))}]")
 _DEEDS = CODE["DEED"] + CODE["ENTERS"]
@@ -634,24 +634,28 @@ IN_EARNEST = 5
 _NOT_A_SCENE = _Rules.of(*_NOT_SEXUAL)
 
 
-def is_scene(text: str, *, unsettled: int = 0, is_cut: bool = False) -> bool:
+def is_scene(text: str, *, unsettled: int = 0, known: int = 0) -> bool:
     """Whether the text describes a sexual act in earnest; a mention, or sober talk of it, is none.
 
     What is looked at is what stands around a word. A text that grows is read to the same end: words
-    are left out whose surroundings reach into its last `unsettled` words, or, where its beginning
-    `is_cut` off, before it. Linear.
+    are left out whose surroundings reach into its last `unsettled` words, and the first `known`
+    ones, which were looked at when more stood before them. Linear.
     """
     encoded = encode_closely(text)
     if not _STRONG.search(encoded):
         return False
     for pattern in _NOT_A_SCENE.applying(frozenset(encoded)):
         encoded = pattern.sub(_as_nothing, encoded)
-    first = SCENE_BEFORE if is_cut else 0
     last = len(encoded) - unsettled - SCENE_AFTER if unsettled else len(encoded)
     return any(
         _is_scene_around(encoded[max(place - SCENE_BEFORE, 0) : place + SCENE_AFTER])
-        for place in (match.start() for match in _STRONG.finditer(encoded, first, max(last, 0)))
+        for place in (match.start() for match in _STRONG.finditer(encoded, known, max(last, 0)))
     )
+
+
+def scene_words(text: str, *, unsettled: int) -> int:
+    """How many of the first words of a text `is_scene` has looked at for good."""
+    return max(len(encode_closely(text)) - unsettled - SCENE_AFTER, 0)
 
 
 def _is_scene_around(words: str) -> bool:

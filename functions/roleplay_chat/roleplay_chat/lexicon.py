@@ -229,35 +229,35 @@ WORDS: dict[str, str] = {
         testicules вагина вагину вагине вагины влагалище влагалища клитор клитора клитору сперма
         сперму""",
     "SOBER": """studies survey surveys percent research researchers researcher court courts
-        trial jury verdict convicted charged sentenced prosecutor prosecutors prosecution alleged
-        allegation allegations defendant victim victims testified testimony witness lawsuit
+        trial jury verdict convicted sentenced prosecutor prosecutors prosecution alleged
+        allegation allegations defendant victim victims testified testimony lawsuit
         attorney symptom symptoms infection infections infected disease diseases therapy
         contraception contraceptive contraceptives condom condoms pregnancy pregnant fertility
         fertilisation fertilization ovulation hormone hormones puberty anatomy diagnosis surgery
         patients clinical medical medicine urologist gynaecologist gynecologist cancer prostate
         uterus ovary ovaries cervix tissue glands statistics species mating animals mammals
-        insects males females law laws offence offense crime crimes education textbook lesson
-        lessons curriculum journal article articles museum sculpture statue exhibition festival
+        insects males females offence offense education textbook
+        curriculum journal article articles museum sculpture statue exhibition festival
         documentary movie movies film films novel novels author critics podcast magazine policy
         guidelines consent assault assaults abuse abused survivor survivors hotline
         helpline clinic hospital vaccine hiv aids chlamydia gonorrhoea gonorrhea syphilis herpes
-        hpv pain painful hurts hurt burns burning bleeding itching sore swollen
-        lump dryness dolor duele dor dói douleur douleurs schmerz schmerzen weh dolore
-        боль болит people couples experts expert nurses nurse midwife temple goddess dysfunction
+        hpv painful itching swollen
+        lump dryness douleurs schmerzen dolore
+        болит couples experts expert midwife dysfunction
         estudio estudios encuesta tribunal juicio acusado acusada condenado víctima víctimas
         fiscalía fiscal policía delito síntomas infección infecciones enfermedad enfermedades
         anticonceptivo anticonceptivos preservativo preservativos embarazo embarazada fertilidad
         hormonas pubertad anatomía próstata útero cirugía médico médica médicos pacientes
         educación ley leyes especie especies animales película películas novela museo escultura
-        consentimiento abuso abusos agresión investigación personas gente parejas
-        estudo estudos pesquisa julgamento acusação réu condenado vítima vítimas polícia crime
+        consentimiento abuso abusos agresión investigación parejas
+        estudo estudos pesquisa julgamento acusação réu condenado vítima vítimas polícia
         sintomas infecção infecções doença doenças anticoncepcional preservativo camisinha
         gravidez grávida fertilidade hormônios puberdade útero cirurgia educação leis
-        espécie animais filme filmes romance museu consentimento agressão pessoas casais
+        espécie animais filme filmes romance museu consentimento agressão casais
         étude études enquête procès accusé accusée condamné victime victimes parquet
         symptômes maladie maladies contraception préservatif préservatifs grossesse enceinte
         fertilité hormones puberté anatomie utérus chirurgie médecin médecins médical médicale
-        éducation loi lois délit espèce espèces animaux films roman musée agression gens
+        éducation loi lois délit espèce espèces animaux films roman musée agression
         couples recherche chercheurs
         studie studien umfrage prozent gericht gerichts landgericht urteil prozess angeklagt
         angeklagte angeklagten verurteilt staatsanwaltschaft anklage opfer polizei straftat
@@ -265,19 +265,19 @@ WORDS: dict[str, str] = {
         schwangerschaft schwanger fruchtbarkeit hormone pubertät anatomie prostata gebärmutter
         operation arzt ärzte ärztin aufklärung unterricht gesetz gesetze tiere
         tierart filme skulptur ausstellung übergriff übergriffe missbrauch einwilligung
-        forschung forscher leute menschen paare
+        forschung forscher paare
         studio sondaggio tribunale processo imputato condannato vittima vittime procura polizia
         reato sintomi infezione infezioni malattia malattie contraccezione contraccettivi
         preservativo gravidanza incinta fertilità ormoni pubertà utero chirurgia medico medici
         pazienti educazione legge leggi specie animali romanzo museo scultura consenso abusi
-        aggressione ricerca ricercatori persone coppie
+        aggressione ricerca ricercatori coppie
         исследование исследования исследований опрос процентов суд суда суде приговор обвинение
         обвиняемый подсудимый осужден осудили потерпевшая потерпевшей жертва жертвы следствие
         полиция полиции статья преступление симптомы инфекция инфекции инфекций болезнь болезни
         заболевания контрацепция презерватив презервативы беременность беременности гормоны
         анатомия матка матки операция врач врачи врача медицина пациентов пациенты образование
         закон закона виды животные животных фильм фильма роман музей насилие насилия согласие
-        люди людей пары ученые""",
+        пары ученые""",
     # --- refused alone ----------------------------------------------------------------------------
     "ABSOLUTE": """lolicon shotacon toddlercon pthc csam csem jailbait kidporn childporn
         kiddieporn лоликон""",

@@ -15,7 +15,7 @@ from typing import Literal
 
 from edge.errors import ApiError
 from roleplay_chat.api import Tier
-from roleplay_chat.indications import NOTHING, Growing, Marks, is_scene, marks
+from roleplay_chat.indications import NOTHING, Growing, Marks, is_scene, marks, scene_words
 from roleplay_chat.policy import ADULT_AGE
 
 Category = Literal["absolute", "sexual", "adult_turn", "classifier", "scene"]
@@ -164,18 +164,18 @@ class SceneScreen:
     def __init__(self, begins: str = "") -> None:
         """`begins` is the reply that is carried on."""
         self._said = begins
-        self._is_cut = False
+        self._known = 0
 
     def finds(self, more: str, unsettled: int = 0) -> bool:
         """Whether it is one, with this after it."""
-        return is_scene(self._said + more, unsettled=unsettled, is_cut=self._is_cut)
+        return is_scene(self._said + more, unsettled=unsettled, known=self._known)
 
     def grow(self, more: str) -> None:
         """Put this after it."""
         self._said += more
         if len(self._said) > 2 * SCENE_CHARS:
             self._said = self._said[-SCENE_CHARS:]
-            self._is_cut = True
+            self._known = scene_words(self._said, unsettled=UNSETTLED_WORDS)
 
 
 class ReplyScreen:
