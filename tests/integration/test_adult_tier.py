@@ -342,6 +342,18 @@ class TestMark:
 
         assert cast.tier() == "nsfw"
 
+    def test_account_that_goes_takes_its_characters_along(self, cast: Cast) -> None:
+        stack, author = cast.talk.stack, cast.talk.stack.user()
+        shared = stack.insert("characters", user_id=author.id, name="Nina", is_public=True)
+        own = stack.conversation(author, "Hello.", "Welcome.", character_id=shared)
+        cast.set(character_id=shared)
+        assert cast.tier() == "sfw"
+        stack.db.execute("delete from auth.users where id = %s", (author.id,))
+
+        assert stack.all("select id from conversations where id = %s", own) == []
+        cast.set(character_id=cast.character())
+        assert cast.tier() == "sfw"
+
     def test_age_that_changes_while_a_conversation_begins_is_not_missed(
         self, cast: Cast, postgres: Postgres
     ) -> None:
