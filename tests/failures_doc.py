@@ -35,7 +35,8 @@ answer is recognised as one of the situations below, and the situation says what
 - **Nobody.** What was refused because of its content is not tried on laxer models. A model that
   declines in its own words and says nothing else has failed, too: one further target of the same
   plan is asked, never one that is open to adult content where the first was not, and whatever
-  comes of that, nobody else.
+  comes of that, nobody else. A reply that begins as an explicit scene in a turn for everybody is
+  asked for once more, more firmly, of a target that is not open to adult content.
 
 **The first visible word decides.** Before it, a failure is invisible but for `usedFallback`,
 `fallbackModel`, `notice` and `route` in the answer. After it no other model is asked: what was
@@ -126,6 +127,8 @@ def _what_we_do(row: Situation) -> str:
         parts.append("Nobody else is asked.")
     elif row.action == "one_more":
         parts.append("One further target that is no laxer; then nobody.")
+    elif row.action == "firmer":
+        parts.append("One target that is not open to adult content, more firmly; then nobody.")
     elif row.action == "retry":
         parts.append(f"The same target again, {_times(row.retries)}; then {_OTHERS[row.scope]}.")
     elif row.action == "worker":

@@ -27,6 +27,15 @@ $$;
 revoke execute on function private.is_admin() from public, anon, authenticated;
 grant execute on function private.is_admin() to authenticated, service_role;
 
+create function private.is_age_verified() returns boolean
+language sql stable security definer set search_path = '' as $$
+  select exists (
+    select 1 from public.profiles p
+    where p.id = (select auth.uid()) and p.age_verified)
+$$;
+revoke execute on function private.is_age_verified() from public, anon, authenticated;
+grant execute on function private.is_age_verified() to authenticated;
+
 alter table public.profiles enable row level security;
 revoke all on public.profiles from anon, authenticated;
 grant select on public.profiles to authenticated;

@@ -62,7 +62,7 @@ create table public.api_models (
   unique (provider_id, model_key, task)
 );
 create unique index api_models_one_default on public.api_models (modality, task) where is_default;
-create index api_models_by_task on public.api_models (task, priority) where is_active;
+create index api_models_by_task on public.api_models (task, priority);
 create trigger api_models_touch before update on public.api_models
   for each row execute function private.touch_updated_at();
 

@@ -11,6 +11,9 @@ create table public.conversations (
   title text not null default '' check (char_length(title) <= 200),
   -- 'sfw' keeps the conversation so whatever a request asks for; null does not decide.
   content_tier text check (content_tier in ('sfw', 'nsfw')),
+  -- Somebody with a declared age below 18 was here once, or somebody spoke and was deleted who kept
+  -- the adult tier closed: 'sfw' for good. People cannot write it.
+  always_sfw boolean not null default false,
   -- The conversation it was branched from, and the client's own id of the request that did so:
   -- sent twice, it is one branch.
   parent_conversation_id uuid references public.conversations (id) on delete set null,
@@ -25,6 +28,25 @@ create index conversations_by_parent on public.conversations (parent_conversatio
 create unique index conversations_once on public.conversations (user_id, client_message_id);
 create trigger conversations_touch before update on public.conversations
   for each row execute function private.touch_updated_at();
+
+-- Whether one of these characters has a declared age below 18. Their ages do not change before the
+-- transaction ends, so whoever changes one afterwards finds the row that this was asked for.
+create function private.any_minor(variadic p_character_ids uuid[]) returns boolean
+language sql volatile set search_path = '' as $$
+  select coalesce(bool_or(ch.age < 18), false)
+  from (select age from public.characters where id = any (p_character_ids) for share) ch
+$$;
+
+create function private.keep_sfw_with_minors() returns trigger
+language plpgsql security definer set search_path = '' as $$
+begin
+  new.always_sfw := new.always_sfw or private.any_minor(new.character_id, new.user_character_id);
+  return new;
+end $$;
+create trigger conversations_keep_sfw before insert or update of character_id, user_character_id
+  on public.conversations for each row execute function private.keep_sfw_with_minors();
+revoke execute on function private.any_minor(uuid[]), private.keep_sfw_with_minors()
+  from public, anon, authenticated;
 
 create table public.messages (
   id uuid primary key default gen_random_uuid(),
@@ -58,6 +80,17 @@ alter table public.conversations
   add column branched_from uuid references public.messages (id) on delete set null;
 create index conversations_by_branching on public.conversations (branched_from);
 
+-- Whether it is this character that the person plays in a conversation of theirs. As the statement
+-- found it: what is being changed by the statement itself does not count.
+create function private.is_played(p_conversation_id uuid, p_character_id uuid) returns boolean
+language sql stable security definer set search_path = '' as $$
+  select exists (
+    select 1 from public.conversations c
+    where c.id = p_conversation_id and c.user_id = (select auth.uid()) and c.user_character_id = p_character_id)
+$$;
+revoke execute on function private.is_played(uuid, uuid) from public, anon, authenticated;
+grant execute on function private.is_played(uuid, uuid) to authenticated;
+
 alter table public.conversations enable row level security;
 revoke all on public.conversations from anon, authenticated;
 grant select, delete on public.conversations to authenticated;
@@ -70,7 +103,8 @@ create policy conversations_insert on public.conversations for insert to authent
               and private.may_meet(character_id) and private.may_meet(user_character_id));
 create policy conversations_update on public.conversations for update to authenticated
   using (user_id = (select auth.uid()))
-  with check (user_id = (select auth.uid()) and private.may_meet(user_character_id));
+  with check (user_id = (select auth.uid())
+              and (private.may_meet(user_character_id) or private.is_played(id, user_character_id)));
 create policy conversations_delete on public.conversations for delete to authenticated
   using (user_id = (select auth.uid()));
 

@@ -17,6 +17,8 @@ create table public.turns (
   lease_expires_at timestamptz not null,
   -- Who speaks.
   character_id uuid references public.characters (id) on delete set null,
+  -- Whom the person played.
+  user_character_id uuid references public.characters (id) on delete set null,
   user_message_id uuid references public.messages (id) on delete set null,
   replaces_message_id uuid references public.messages (id) on delete set null,
   reply_message_id uuid references public.messages (id) on delete set null,
@@ -47,6 +49,7 @@ create index turns_with_result on public.turns (finished_at) where result is not
 create index turns_orphaned on public.turns (finished_at) where is_orphaned;
 create index turns_by_user_message on public.turns (user_message_id);
 create index turns_by_character on public.turns (character_id);
+create index turns_by_persona on public.turns (user_character_id) where user_character_id is not null;
 create index turns_by_reply on public.turns (reply_message_id);
 create index turns_by_replaced on public.turns (replaces_message_id);
 

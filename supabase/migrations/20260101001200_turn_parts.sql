@@ -17,13 +17,16 @@ $$;
 -- "position"}], of a character also "character_id" and "speaker", the name. About every eighth has
 -- "anchor": true, always the same ones: where a history that is too long may begin, so that it
 -- begins at the same place for some turns and the provider's prompt cache keeps hitting.
-create function private.history(p_conversation_id uuid, p_except uuid[], p_before bigint, p_limit integer)
-returns jsonb
+-- `speakers`: the characters who said any of it.
+create function private.history(
+  p_conversation_id uuid, p_except uuid[], p_before bigint, p_limit integer,
+  out messages jsonb, out speakers uuid[])
 language sql stable set search_path = '' as $$
   select coalesce(jsonb_agg(
     jsonb_build_object('sender', m.sender, 'content', m.content, 'position', m.position)
     || case when ch.id is null then '{}' else jsonb_build_object('character_id', ch.id, 'speaker', ch.name) end
-    || case when m.position % 8 = 0 then '{"anchor": true}' else '{}' end::jsonb order by m.position), '[]')
+    || case when m.position % 8 = 0 then '{"anchor": true}' else '{}' end::jsonb order by m.position), '[]'),
+    coalesce(array_agg(distinct ch.id) filter (where ch.id is not null), '{}')
   from (
     select m.sender, m.content, m.position, m.character_id from public.messages m
     where m.conversation_id = p_conversation_id and m.is_active and m.message_type = 'text'
@@ -34,6 +37,22 @@ language sql stable set search_path = '' as $$
     order by m.position desc limit p_limit) m
   left join public.conversations c on c.id = p_conversation_id and m.sender = 'character'
   left join public.characters ch on ch.id = coalesce(m.character_id, c.character_id)
+$$;
+
+-- What the content policy asks of everybody in a conversation, and of p_others: [{"age",
+-- "content_rating"}]. Of somebody who does not exist nothing is known: {"age": null}.
+create function private.cast_facts(p_conversation public.conversations, p_others uuid[]) returns jsonb
+language sql stable set search_path = '' as $$
+  select coalesce(jsonb_agg(jsonb_build_object(
+    'age', ch.age, 'content_rating', coalesce(ch.content_rating, 'sfw'))), '[]')
+  from (
+    select (p_conversation).character_id as id
+    union
+    select m.character_id from public.conversation_characters m where m.conversation_id = (p_conversation).id
+    union
+    select unnest(p_others)) someone
+  left join public.characters ch on ch.id = someone.id
+  where someone.id is not null
 $$;
 
 -- The facts that reach this turn, pinned ones first, then the newest: [{"content", "pinned",
@@ -62,8 +81,9 @@ language sql immutable set search_path = '' as $$
 $$;
 
 -- The active models for a task with what is needed to call them, in the order to try them. One
--- that its provider's catalog does not list any more is left out, unless it is a classifier: whether
--- a turn is looked at does not depend on a list. One that is not free any more costs what it costs.
+-- that its provider's catalog does not list any more is left out. One that is not free any more costs
+-- what it costs. Classifiers are all there: whether a turn is looked at depends neither on a list nor
+-- on a switch, so one that is off is there with "is_active": false and counts as out of order.
 create function private.models_for(p_task text) returns jsonb
 language sql stable set search_path = '' as $$
   select coalesce(jsonb_agg(jsonb_build_object(
@@ -72,18 +92,19 @@ language sql stable set search_path = '' as $$
     'capabilities', m.capabilities,
     'pricing', m.pricing || case when m.catalog_status = 'not_free' then private.catalog_prices(m.catalog)
                                  else '{}' end,
-    'is_default', m.is_default,
+    'is_default', m.is_default, 'is_active', m.is_active and p.is_active,
     'token_ratios', private.token_ratios(p.name, m.model_key),
     'provider', jsonb_build_object(
       'name', p.name, 'base_url', p.base_url, 'auth_scheme', p.auth_scheme,
       'auth_header_name', p.auth_header_name, 'secret_name', p.secret_name))
     order by m.is_default desc, m.priority, m.model_key), '[]')
   from public.api_models m join public.api_providers p on p.id = m.provider_id
-  where m.task = p_task and m.is_active and p.is_active
+  where m.task = p_task
     and m.modality in ('roleplay', 'chat', 'text')
-    and (m.catalog_status is distinct from 'gone' or p_task = 'moderation')
+    and (m.is_active and p.is_active and m.catalog_status is distinct from 'gone' or p_task = 'moderation')
 $$;
 
 revoke execute on function private.character_facts(public.characters),
-  private.history(uuid, uuid[], bigint, integer), private.remembered(uuid, text, uuid, uuid),
+  private.history(uuid, uuid[], bigint, integer), private.cast_facts(public.conversations, uuid[]),
+  private.remembered(uuid, text, uuid, uuid),
   private.catalog_prices(jsonb), private.models_for(text) from public, anon, authenticated;

@@ -2,10 +2,11 @@
 -- person's message in its place, and returns everything the turn needs.
 --
 -- Returns {"outcome": ...}:
---   started               with turn, user, conversation, character (who speaks), others (further
---                         characters who are there), persona, history, memory, facts,
---                         templates, models, moderators, worker, cooldowns, now, and
---                         free_only: the day's money is spent
+--   started               with turn, user, conversation, character (who speaks; is_own), others
+--                         (further characters who are there), persona, cast (declared ages and
+--                         ratings of all characters who are there, are named or spoke), history,
+--                         memory, facts, templates, models, moderators, worker, cooldowns, now,
+--                         and free_only: the day's money is spent
 --   replayed              the same request was answered before: result, reply
 --   in_progress           a turn is running here: retry_after_seconds, same_request
 --   rate_limited          the person has had enough for now: limit, retry_after_seconds
@@ -37,12 +38,16 @@ declare
   v_conversation public.conversations;
   v_character public.characters;
   v_persona public.characters;
+  v_profile public.profiles;
   v_newest public.messages;
   v_turn public.turns;
   v_limit jsonb;
   v_user_message_id uuid;
   v_replaces_id uuid;
   v_before bigint;
+  v_history jsonb;
+  v_speakers uuid[];
+  v_cast jsonb;
 begin
   -- One at a time per person: a repeated or simultaneous request sees what this one did.
   perform pg_advisory_xact_lock(hashtextextended(p_user_id::text, 0));
@@ -51,6 +56,8 @@ begin
   if not exists (select 1 from auth.users u where u.id = p_user_id) then
     return jsonb_build_object('outcome', 'unknown_user');
   end if;
+
+  select * into v_profile from public.profiles p where p.id = p_user_id;
 
   if p_conversation_id is not null then
     select * into v_conversation from public.conversations c
@@ -92,7 +99,11 @@ begin
     select * into v_character from public.characters ch
     where ch.id = coalesce(v_turn.character_id,
                            private.speaker(v_conversation, p_character_id, p_action, p_message, p_message_id))
-      and (ch.is_public or ch.user_id = p_user_id);
+      and (ch.user_id = p_user_id
+           or ch.is_public and (
+             ch.content_rating = 'sfw' or v_profile.age_verified
+             -- A conversation goes on, in the tier that it may have.
+             or exists (select 1 from private.members(v_conversation) m where m.character_id = ch.id)));
     if not found then
       return jsonb_build_object('outcome', 'character_not_found');
     end if;
@@ -106,7 +117,9 @@ begin
   if coalesce(p_user_character_id, v_conversation.user_character_id) is not null then
     select * into v_persona from public.characters ch
     where ch.id = coalesce(p_user_character_id, v_conversation.user_character_id)
-      and (ch.is_public or ch.user_id = p_user_id);
+      and (ch.user_id = p_user_id
+           or ch.is_public and (
+             ch.content_rating = 'sfw' or v_profile.age_verified or ch.id = v_conversation.user_character_id));
     if not found then
       return jsonb_build_object('outcome', 'persona_not_found');
     end if;
@@ -169,14 +182,28 @@ begin
   end if;
 
   insert into public.turns (id, user_id, conversation_id, task, action, client_message_id,
-                            lease_expires_at, character_id, user_message_id, replaces_message_id, created_at)
+                            lease_expires_at, character_id, user_character_id, user_message_id, replaces_message_id,
+                            created_at)
   values (p_turn_id, p_user_id, p_conversation_id, p_task, p_action, p_client_message_id,
-          v_now + make_interval(secs => p_lease_seconds), v_character.id, v_user_message_id, v_replaces_id, v_now)
+          v_now + make_interval(secs => p_lease_seconds), v_character.id, v_persona.id, v_user_message_id,
+          v_replaces_id, v_now)
   on conflict (id) do nothing;
 
   -- What was said after a reply does not reach its other versions.
   select m.position + (p_action = 'continue')::integer into v_before
   from public.messages m where m.id = v_replaces_id;
+
+  select h.messages, h.speakers into v_history, v_speakers
+  from private.history(
+    p_conversation_id,
+    case when p_action <> 'continue' then array[v_user_message_id, v_replaces_id] else '{}' end,
+    v_before,
+    p_history_limit) h;
+  v_cast := private.cast_facts(v_conversation, v_speakers || v_character.id || p_character_id);
+  if not v_conversation.always_sfw and (v_persona.age < 18 or jsonb_path_exists(v_cast, '$.age ? (@ < 18)')) then
+    update public.conversations c set always_sfw = true where c.id = p_conversation_id;
+    v_conversation.always_sfw := true;
+  end if;
 
   return jsonb_build_object(
     'outcome', 'started',
@@ -189,19 +216,17 @@ begin
         coalesce((select m.content from public.messages m where m.id = v_user_message_id), p_message) end,
       'continues', case when p_action = 'continue' then
         (select m.content from public.messages m where m.id = v_replaces_id) end),
-    'user', (
-      select jsonb_build_object('name', max(p.display_name), 'age_verified', coalesce(bool_or(p.age_verified), false))
-      from public.profiles p where p.id = p_user_id),
+    'user', jsonb_build_object(
+      'name', v_profile.display_name, 'age_verified', coalesce(v_profile.age_verified, false)),
     'conversation', case when p_conversation_id is null then null
-      else jsonb_build_object('id', v_conversation.id, 'content_tier', v_conversation.content_tier) end,
-    'character', private.character_facts(v_character),
+      else jsonb_build_object('id', v_conversation.id, 'content_tier',
+                              case when v_conversation.always_sfw then 'sfw' else v_conversation.content_tier end) end,
+    'character', private.character_facts(v_character)
+      || jsonb_build_object('is_own', coalesce(v_character.user_id = p_user_id, false)),
     'others', private.others(v_conversation, v_character.id),
     'persona', private.character_facts(v_persona),
-    'history', private.history(
-      p_conversation_id,
-      case when p_action <> 'continue' then array[v_user_message_id, v_replaces_id] else '{}' end,
-      v_before,
-      p_history_limit),
+    'cast', v_cast,
+    'history', v_history,
     'memory', private.summary_of(p_conversation_id, v_before, p_history_limit, v_now),
     'facts', private.remembered(p_user_id, p_memory_tier, p_conversation_id, v_character.id),
     'templates', (

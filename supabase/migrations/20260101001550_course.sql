@@ -153,9 +153,9 @@ begin
     return v_limited;
   end if;
 
-  insert into public.conversations (user_id, character_id, user_character_id, title, content_tier, remembers,
+  insert into public.conversations (user_id, character_id, user_character_id, title, content_tier, always_sfw, remembers,
                                     parent_conversation_id, branched_from, client_message_id)
-  select c.user_id, c.character_id, c.user_character_id, c.title, c.content_tier, c.remembers,
+  select c.user_id, c.character_id, c.user_character_id, c.title, c.content_tier, c.always_sfw, c.remembers,
          c.id, p_message_id, p_client_message_id
   from public.conversations c where c.id = v_message.conversation_id
   returning id into v_branch_id;

@@ -12,6 +12,7 @@ import signal
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from uuid import uuid4
 
 import httpx
 import pytest
@@ -504,6 +505,28 @@ class TestActions:
         person.say("Good evening.")
         person.answered(2)
         assert person.turns()[-1]["content_tier"] == "nsfw"
+
+    def test_character_for_adults_is_met_by_name_where_a_conversation_runs_and_nowhere_else(
+        self, person: Person, scripted: Upstream
+    ) -> None:
+        person.join()
+        person.meet()
+        nina = str(uuid4())
+        row = {"id": nina, "name": "Nina Falk", "is_public": True, "description": "For adults."}
+        adult = {"age": 41, "content_rating": "nsfw"}
+        operator(person.copy, "POST", "/rest/v1/characters", row | adult)
+        path = f"/rest/v1/conversations?id=eq.{person.conversation_id}"
+        operator(person.copy, "PATCH", path, {"character_id": nina})
+        person.page.reload()
+        expect(person.page.get_by_role("heading", level=1)).to_have_text("Nina Falk")
+        person.ask_the_scripted_model()
+        scripted.enqueue(text("Good evening to you."))
+        person.say("Good evening.")
+        person.answered(3)
+        expect(person.page.get_by_role("article", name="Nina Falk said")).to_have_count(1)
+        expect(person.page.get_by_role("button", name="Nina Falk Begin")).to_have_count(0)
+        expect(person.page.get_by_text("For adults.")).to_have_count(0)
+        operator(person.copy, "DELETE", f"/rest/v1/characters?id=eq.{nina}", None)
 
     def test_dropped_card_becomes_somebody_to_talk_with(self, person: Person) -> None:
         person.join()

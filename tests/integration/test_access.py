@@ -34,6 +34,8 @@ api_providers, same key ----  s---  s---  s--d  siud
 character_cards         ----  ----  ----  ----  siud
 characters              ----  siud  ----  s---  siud
 characters, public      ----  siud  s---  s---  siud
+characters, adult       ----  siud  ----  s---  siud
+companions              ----  s---  ----  ----  ----
 conversation_summaries  ----  s--d  ----  ----  siud
 conversations           ----  siud  ----  ----  siud
 conversation_characters ----  siud  ----  ----  siud
@@ -74,6 +76,7 @@ api_providers: insert(auth_header_name, auth_scheme, base_url, display_name, is_
 api_providers: select(display_name, id, is_active, name)
 api_providers: update(display_name, is_active)
 characters: delete, insert, select, update
+companions: select
 conversation_summaries: delete, select
 conversations: delete, select
 conversations: insert(character_id, content_tier, id, remembers, title, user_character_id, user_id)
@@ -140,19 +143,21 @@ FUNCTIONS = {
         public.usage_by_model public.usage_by_user public.verify_installation
     """,
     "authenticated": """
-        private.are_prices private.is_unused_secret private.may_meet
-        public.set_default_model
+        private.are_prices private.is_age_verified private.is_member private.is_played
+        private.is_unused_secret private.may_meet public.set_default_model
     """,
     "authenticated service_role": "private.is_admin private.normalised",
     # Called by the functions above, and by triggers and constraints.
     "": """
-        private.are_limits private.bounded private.calibrate private.call_health_check
-        private.catalog_prices private.character_facts private.check_own_characters
-        private.check_own_message private.cool_down private.count_row private.count_use
-        private.course_refusal private.covered private.forget_summary_from private.history
-        private.is_public_host private.is_retention private.is_spent private.limits_for
-        private.members private.models_for private.named_at private.named_member
-        private.orphan_turns private.others private.reached_limit
+        private.any_minor private.are_limits private.bounded private.calibrate
+        private.call_health_check private.cast_facts private.catalog_prices
+        private.character_facts private.check_own_characters private.check_own_message
+        private.cool_down private.count_row private.count_use private.course_refusal
+        private.covered private.forget_summary_from private.history private.is_public_host
+        private.is_retention private.is_spent private.keep_sfw_of_deleted
+        private.keep_sfw_with_age private.keep_sfw_with_members private.keep_sfw_with_minors
+        private.limits_for private.members private.models_for private.named_at
+        private.named_member private.orphan_turns private.others private.reached_limit
         private.record_given_secret private.record_interaction private.record_usage
         private.remember private.remember_safely private.remembered private.replay
         private.speaker private.summary_of private.tier_of private.token_ratios
@@ -188,6 +193,9 @@ def model(stack: Stack, **more: Any) -> dict[str, Any]:
     (its_provider, *_) = stack.all("select id from api_providers where name = 'openrouter'")
     row = {"provider_id": str(its_provider["id"]), "model_key": uuid4().hex, "display_name": "M"}
     return row | {"modality": "roleplay", "task": "roleplay"} | more
+
+
+ADULT = {"content_rating": "nsfw", "age": 30}
 
 
 def character(owner: User, **more: Any) -> dict[str, Any]:
@@ -390,6 +398,16 @@ ROWS = {
         lambda s, o: character(o, is_public=True),
         {"name": "Mina"},
     ),
+    "characters, adult": Row(
+        lambda s, o: inserted(s, "characters", **character(o, is_public=True, **ADULT)),
+        lambda s, o: character(o, is_public=True, **ADULT),
+        {"name": "Mina"},
+    ),
+    "companions": Row(
+        joined,
+        lambda s, o: {"conversation_id": str(s.conversation(o)), "name": "Vera"},
+        {"name": "Mina"},
+    ),
     "conversation_summaries": Row(summarised, summary, {"content": "They never met."}),
     "conversations": Row(
         lambda s, o: {"id": s.conversation(o)},
@@ -446,9 +464,9 @@ ROWS = {
 }
 
 
-BEHIND = {"provider_settings": "api_providers"}
+BEHIND = {"companions": "conversation_characters", "provider_settings": "api_providers"}
 """Where the rows of a view are that shows nothing to the owner of the database."""
-VIEWS = {"model_rests", "system_config", *BEHIND}
+VIEWS = {"companions", "model_rests", "system_config", *BEHIND}
 
 
 class Trial:

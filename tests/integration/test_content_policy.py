@@ -6,8 +6,10 @@ from typing import Any
 
 import pytest
 
+from roleplay_chat.situations import NO_SCENES
+from roleplay_chat.turn import FIRMER
 from tests.support.answers import abort, error, stall, stream, text
-from tests.support.talk import VENICE, Talk
+from tests.support.talk import DOLPHIN, VENICE, Talk
 from tests.support.upstream import Answer
 from tests.support.waiting import Gate
 
@@ -411,6 +413,161 @@ class TestReply:
         assert talk.said() == ["Hello", "> The little girl"]
 
 
+SCENE = "They have sex. He penetrates her and she has an orgasm. "
+MENTION = "They talk about sex and laugh."
+
+
+class TestScene:
+    """An explicit scene in a turn for everybody; a mention of one is none."""
+
+    @pytest.fixture(autouse=True)
+    def decent(self, talk: Talk) -> None:
+        """The last of three models is not open to adult content."""
+        talk.describe(DOLPHIN, nsfw=False)
+
+    def not_there(self, answer: Any, talk: Talk) -> None:
+        """Refused with a sentence; nothing of it is kept, and nothing rests."""
+        assert (answer.status_code, answer.json()["code"]) == (403, "content_refused")
+        assert answer.json()["error"] == NO_SCENES
+        assert talk.turn() == ("failed", "policy_scene")
+        assert talk.said() == ["Hello"]
+        assert talk.resting() == {}
+        assert talk.stack.all("select id from messages where content ~ 'orgasm'") == []
+
+    def test_one_that_is_not_open_to_adults_is_asked_more_firmly(self, talk: Talk) -> None:
+        talk.have_worker()
+        talk.stack.upstream.enqueue(text(SCENE), text(PLAIN))
+
+        assert talk.reply("Hello")["response"] == PLAIN
+
+        assert talk.asked() == [VENICE, DOLPHIN]
+        first, second = (call.json["messages"][0]["content"] for call in talk.stack.upstream.calls)
+        assert FIRMER not in first
+        assert second.endswith(FIRMER)
+        assert talk.said() == ["Hello", f"> {PLAIN}"]
+        assert talk.turn() == ("complete", None)
+        assert talk.resting() == {}
+
+    def test_nobody_is_asked_who_is_open_to_adults(self, talk: Talk) -> None:
+        talk.describe(DOLPHIN, nsfw=True)
+        talk.have_worker()
+        talk.stack.upstream.enqueue(text(SCENE))
+
+        self.not_there(talk.say("Hello"), talk)
+
+        assert talk.asked() == [VENICE]
+        assert events(talk, "content refused")[-1]["category"] == "scene"
+
+    @pytest.mark.parametrize(
+        "second",
+        [
+            pytest.param(text(SCENE), id="again"),
+            pytest.param(error(400), id="no-answer"),
+            pytest.param(text("I'm sorry, but I can't help with that."), id="declined"),
+        ],
+    )
+    def test_it_is_a_refusal_when_nothing_comes_of_that(self, talk: Talk, second: Answer) -> None:
+        talk.stack.upstream.enqueue(text(SCENE), second)
+
+        self.not_there(talk.say("Hello"), talk)
+
+        assert talk.asked() == [VENICE, DOLPHIN]
+
+    def test_after_the_first_words_it_is_one_at_once(self, talk: Talk) -> None:
+        gate = Gate()
+        shown = "The kettle hisses. It does so for a while, and nobody minds. "
+        talk.stack.upstream.enqueue(stream([shown, gate, SCENE * 4, stall()]))
+
+        with talk.streaming("Hello") as received:
+            first = received.until("delta")
+            gate.open()
+            rest = list(received)
+
+        told = "".join(event.data["text"] for event in [*first, *rest] if event.name == "delta")
+        assert "orgasm" not in told
+        assert (rest[-1].name, rest[-1].data["code"]) == ("error", "content_refused")
+        assert rest[-1].data["error"] == NO_SCENES
+        talk.stack.upstream.wait_for(lambda upstream: upstream.calls[0].closed_early)
+        assert talk.asked() == [VENICE]
+        assert talk.said() == ["Hello"]
+        assert talk.turn() == ("failed", "policy_scene")
+
+    @pytest.mark.parametrize("task", ["storytelling", "prompt_enhancement"])
+    def test_other_tasks_are_held_to_it(self, talk: Talk, task: str) -> None:
+        talk.stack.upstream.always(text(SCENE))
+
+        answer = talk.stack.chat(talk.user, task=task, message="Hello")
+
+        assert (answer.status_code, answer.json()["error"]) == (403, NO_SCENES)
+
+    def test_minor_in_it_is_nobody_elses_to_answer(self, talk: Talk) -> None:
+        talk.stack.upstream.enqueue(text(f"{MINOR} {SCENE}"))
+
+        assert talk.say("Hello").status_code == 403
+
+        assert talk.asked() == [VENICE]
+        assert talk.turn() == ("failed", "policy_minor")
+
+    def test_mention_passes(self, talk: Talk) -> None:
+        talk.stack.upstream.enqueue(text(MENTION))
+
+        assert talk.reply("Hello")["response"] == MENTION
+
+    def test_what_the_person_wrote_is_not_the_replys(self, talk: Talk) -> None:
+        talk.stack.upstream.enqueue(text(PLAIN))
+
+        assert talk.reply(SCENE)["response"] == PLAIN
+
+    def test_adults_are_not_disturbed(self, talk: Talk) -> None:
+        among_adults(talk)
+        talk.stack.upstream.enqueue(text(SCENE))
+
+        assert talk.reply("Hello", content_tier="nsfw")["response"] == SCENE.strip()
+
+    def test_one_is_not_carried_on(self, talk: Talk) -> None:
+        among_adults(talk)
+        talk.stack.upstream.enqueue(text(SCENE))
+        talk.reply("Hello", content_tier="nsfw")
+
+        answer = talk.say(action="continue")
+
+        assert (answer.status_code, answer.json()["error"]) == (403, NO_SCENES)
+        assert talk.asked() == [VENICE]
+
+    def kick_off(self, talk: Talk, **body: Any) -> Any:
+        return talk.stack.chat(
+            talk.user, conversation_id=str(talk.conversation), kickoff=True, **body
+        )
+
+    def test_greeting_is_written_by_a_model_instead(self, talk: Talk) -> None:
+        with_character(talk, first_message=SCENE)
+        talk.stack.upstream.enqueue(text(PLAIN))
+
+        assert self.kick_off(talk).json()["response"] == PLAIN
+
+        assert talk.asked() == [DOLPHIN]
+        assert talk.said() == [f"> {PLAIN}"]
+
+    @pytest.mark.parametrize("body", [{}, {"greeting": 0}])
+    def test_greeting_is_refused_where_nobody_writes_another(
+        self, talk: Talk, body: dict[str, Any]
+    ) -> None:
+        with_character(talk, first_message=SCENE)
+        talk.have_only(VENICE)
+
+        answer = self.kick_off(talk, **body)
+
+        assert (answer.status_code, answer.json()["error"]) == (403, NO_SCENES)
+        assert talk.asked() == []
+        assert talk.said() == []
+        assert talk.turn() == ("failed", "policy_scene")
+
+    def test_greeting_for_adults_is_shown_to_them(self, talk: Talk) -> None:
+        among_adults(talk, first_message=SCENE)
+
+        assert self.kick_off(talk, content_tier="nsfw").json()["response"] == SCENE.strip()
+
+
 class TestModeration:
     """A classifier in the style of Llama Guard, when there is a row for it."""
 
@@ -491,6 +648,64 @@ class TestModeration:
 
     def test_is_not_asked_about_what_is_refused_already(self, talk: Talk) -> None:
         refused(talk, BOTH)
+
+    def provider_of_its_own(self, talk: Talk) -> str:
+        """The classifier's alone, so that it can be switched off and the others stay."""
+        url = talk.stack.one("select base_url from api_providers where name = 'openrouter'")
+        row = {"name": "guards", "display_name": "Guards", "auth_scheme": "none"} | url
+        guards = talk.stack.insert("api_providers", **row)
+        talk.stack.db.execute(
+            "update api_models set provider_id = %s where task = 'moderation'", (guards,)
+        )
+        return str(guards)
+
+    def test_that_an_admin_switches_off_with_its_provider_closes_the_adult_tier(
+        self, talk: Talk
+    ) -> None:
+        among_adults(talk)
+        guards, admin = self.provider_of_its_own(talk), talk.stack.user()
+        talk.stack.db.execute("insert into user_roles values (%s, 'admin')", (admin.id,))
+        with talk.stack.data_api(admin) as api:
+            its = {"id": f"eq.{guards}"}
+            assert api.patch("/api_providers", params=its, json={"is_active": False}).is_success
+
+        self.is_closed_for_adults_alone(talk)
+
+    def test_that_is_switched_off_closes_the_adult_tier(self, talk: Talk) -> None:
+        among_adults(talk)
+        talk.stack.db.execute("update api_models set is_active = false where task = 'moderation'")
+
+        self.is_closed_for_adults_alone(talk)
+
+    def is_closed_for_adults_alone(self, talk: Talk) -> None:
+        talk.stack.upstream.enqueue(text(PLAIN))
+        adult = talk.say("Hello", content_tier="nsfw")
+        other = talk.say("Hello", content_tier="sfw")
+
+        assert (adult.status_code, adult.json()["code"]) == (503, "moderation_unavailable")
+        assert (other.status_code, other.json()["content_tier"]) == (200, "sfw")
+        assert talk.asked() == [VENICE]
+        assert len(events(talk, "moderation unavailable")) == 2
+
+    def test_one_that_is_on_answers_for_one_that_is_off(self, talk: Talk) -> None:
+        among_adults(talk)
+        talk.stack.db.execute(
+            "insert into api_models"
+            " (provider_id, model_key, display_name, modality, task, is_active)"
+            " select provider_id, 'off', 'Off', modality, task, false"
+            " from api_models where task = 'moderation'"
+        )
+        talk.stack.upstream.enqueue(text("safe"), to=GUARD)
+        talk.stack.upstream.enqueue(text(PLAIN), to=VENICE)
+
+        assert talk.reply("Hello", content_tier="nsfw")["content_tier"] == "nsfw"
+
+    def test_without_its_row_nobody_is_asked(self, talk: Talk) -> None:
+        among_adults(talk)
+        talk.stack.db.execute("delete from api_models where task = 'moderation'")
+        talk.stack.upstream.enqueue(text(PLAIN))
+
+        assert talk.reply("Hello", content_tier="nsfw")["content_tier"] == "nsfw"
 
 
 class TestData:

@@ -9,7 +9,7 @@ from uuid import UUID
 import pytest
 
 from roleplay_chat.turns import LONGEST_RETRY_SECONDS
-from tests.integration.test_content_policy import BOTH, MINOR, SEXUAL, among_adults
+from tests.integration.test_content_policy import BOTH, MINOR, SCENE, SEXUAL, among_adults
 from tests.support.answers import abort, error, held, reply, stream, text, worker_chat
 from tests.support.gateway import SECRET_KEY
 from tests.support.notes import asked_for_notes, asks_for_notes, either, prompts, written
@@ -528,6 +528,14 @@ class TestScreening:
     def test_fact_that_is_refused_is_dropped_alone(self, long: Talk) -> None:
         take_turn(long, written(SUMMARY, BOTH, "Ada likes tea."))
         assert (summary(long)["content"], facts(long)) == (SUMMARY, ["Ada likes tea."])
+
+    def test_scene_is_not_remembered_in_a_turn_for_everybody(self, long: Talk) -> None:
+        take_turn(long, written(SUMMARY, SCENE, "Ada likes tea."))
+        assert (summary(long)["content"], facts(long)) == (SUMMARY, ["Ada likes tea."])
+
+    def test_summary_that_is_a_scene_is_dropped(self, long: Talk) -> None:
+        take_turn(long, written(SCENE, "Ada likes tea."), logged="memory not written")
+        assert (summary(long)["content"], facts(long)) == ("", [])
 
     def test_facts_that_belong_together_are_read_together(self, long: Talk) -> None:
         take_turn(long, written(SUMMARY, MINOR, SEXUAL))

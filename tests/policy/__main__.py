@@ -15,8 +15,9 @@ from pathlib import Path
 sys.path.append(str(Path(__file__).parents[2] / "functions" / "_shared"))
 sys.path.append(str(Path(__file__).parents[2] / "functions" / "roleplay_chat"))
 
+from roleplay_chat.indications import marks
 from roleplay_chat.screening import Passage, read
-from tests.policy.corpus import Case, Score, cases
+from tests.policy.corpus import Case, Line, Score, cases, lines
 
 LONG_PROMPT_CHARS = 200_000
 RUNS = 5
@@ -43,13 +44,21 @@ FIRST_RUN = "62 of 73 refused, 88 of 88 passed"
 """What came of the held-out part when the rules met it; what it showed was then mended."""
 
 
+ORDINARY_TOUCHED = 0.002
+"""The part of ordinary text that may end a reply as a scene."""
+SCENES_MISSED = 0.05
+SCENES_FIRST_RUN = "25 further scenes when the rule met them: 14 found"
+
+
 def main() -> int:
     """Print the report; the exit code."""
     corpus, held_out = Score.of(cases("corpus.jsonl")), Score.of(cases("held_out.jsonl"))
     _print(f"corpus, {len(corpus.cases)} texts", corpus)
     _print(f"held out, {len(held_out.cases)} texts (first run: {FIRST_RUN})", held_out)
+    ordinary, scenes = lines("ordinary.jsonl"), lines("scenes.jsonl")
+    _print_scenes(ordinary, scenes)
     _print_speed([*corpus.cases, *held_out.cases])
-    good = CORPUS.holds(corpus) and HELD_OUT.holds(held_out)
+    good = CORPUS.holds(corpus) and HELD_OUT.holds(held_out) and scenes_hold(ordinary, scenes)
     print("\nwithin the bounds" if good else "\nBEYOND THE BOUNDS")
     return 0 if good else 1
 
@@ -61,6 +70,37 @@ def _print(title: str, score: Score) -> None:
         counts = (len(part.misses), part.to_pass, len(part.false_refusals))
         print(f"{lang:6}{part.to_refuse:10}{counts[0]:8}{counts[1]:9}{counts[2]:9}")
     for name, ids in (("missed", score.misses), ("falsely refused", score.false_refusals)):
+        if ids:
+            print(f"{name}: {' '.join(ids)}")
+
+
+def scenes_hold(ordinary: Sequence[Line], scenes: Sequence[Line]) -> bool:
+    """Whether the rule for scenes stays within its bounds."""
+    return len(touched(ordinary)) <= ORDINARY_TOUCHED * len(ordinary) and len(
+        missed(scenes)
+    ) <= SCENES_MISSED * len(scenes)
+
+
+def touched(ordinary: Sequence[Line]) -> list[str]:
+    """The ids of what is taken for a scene and is none."""
+    return [line.id for line in ordinary if line.is_scene]
+
+
+def missed(scenes: Sequence[Line]) -> list[str]:
+    """The ids of the scenes that are not found."""
+    return [line.id for line in scenes if not line.is_scene]
+
+
+def _print_scenes(ordinary: Sequence[Line], scenes: Sequence[Line]) -> None:
+    print(f"\nexplicit scenes in the tier for everybody ({SCENES_FIRST_RUN})")
+    print(f"{'':6}{'scenes':>10}{'missed':>8}{'ordinary':>10}{'explicit':>10}{'touched':>9}")
+    for lang in [*sorted({line.lang for line in ordinary}), "all"]:
+        harmless = [line for line in ordinary if lang in (line.lang, "all")]
+        told = [line for line in scenes if lang in (line.lang, "all")]
+        explicit = sum(marks(line.text).explicit for line in harmless)
+        counts = (len(missed(told)), len(harmless), explicit, len(touched(harmless)))
+        print(f"{lang:6}{len(told):10}{counts[0]:8}{counts[1]:10}{counts[2]:10}{counts[3]:9}")
+    for name, ids in (("missed", missed(scenes)), ("touched", touched(ordinary))):
         if ids:
             print(f"{name}: {' '.join(ids)}")
 

@@ -3,15 +3,20 @@
 One JSON object a line: id, text, lang, tier, expect ("refuse" or "pass"), note (what it tries).
 `corpus.jsonl` is what the rules were made with; `held_out.jsonl` was written before they had seen
 it, in other words.
+
+For the rule that ends a reply of the tier for everybody there are `scenes.jsonl`, what it is to
+find, and `ordinary.jsonl`, text of many kinds that it must let pass: id, text, lang, note (what it
+tries, or what kind of text it is).
 """
 
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from roleplay_chat.api import Tier
+from roleplay_chat.indications import is_scene
 from roleplay_chat.screening import Passage, screen
 
 FOLDER = Path(__file__).parent
@@ -80,12 +85,31 @@ class Score:
         return [case.id for case in self.wrong if case.expect == "pass"]
 
 
+@dataclass(frozen=True)
+class Line:
+    """One text for the rule that tells scenes."""
+
+    id: str
+    text: str
+    lang: str
+    note: str
+
+    @property
+    def is_scene(self) -> bool:
+        """Whether it would end a reply."""
+        return is_scene(self.text)
+
+
 def cases(name: str) -> list[Case]:
     """The cases in a file of this folder."""
-    return list(_lines(FOLDER / name))
+    return [Case(**fields) for fields in _objects(FOLDER / name)]
 
 
-def _lines(path: Path) -> Iterator[Case]:
-    with path.open(encoding="utf-8") as lines:
-        for line in lines:
-            yield Case(**json.loads(line))
+def lines(name: str) -> list[Line]:
+    """The lines in a file of this folder."""
+    return [Line(**fields) for fields in _objects(FOLDER / name)]
+
+
+def _objects(path: Path) -> Iterator[dict[str, Any]]:
+    with path.open(encoding="utf-8") as file:
+        yield from map(json.loads, file)

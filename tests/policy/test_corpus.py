@@ -5,8 +5,16 @@ from collections import Counter
 
 import pytest
 
-from tests.policy.__main__ import CORPUS, HELD_OUT, main
-from tests.policy.corpus import FOLDER, Score, cases
+from tests.policy.__main__ import (
+    CORPUS,
+    HELD_OUT,
+    ORDINARY_TOUCHED,
+    main,
+    missed,
+    scenes_hold,
+    touched,
+)
+from tests.policy.corpus import FOLDER, Score, cases, lines
 
 LANGUAGES = {"en", "es", "pt", "fr", "de", "it", "ru", "ja", "zh", "ko"}
 
@@ -29,6 +37,24 @@ def test_every_language_has_cases_of_both_kinds(name: str) -> None:
     kinds = Counter((case.lang, case.expect) for case in cases(name))
     assert {lang for lang, _ in kinds} == LANGUAGES
     assert all(kinds[lang, kind] for lang in LANGUAGES for kind in ("refuse", "pass"))
+
+
+def test_ordinary_text_does_not_end_a_reply() -> None:
+    ordinary, scenes = lines("ordinary.jsonl"), lines("scenes.jsonl")
+
+    assert len(ordinary) >= 400
+    assert len(touched(ordinary)) <= ORDINARY_TOUCHED * len(ordinary), touched(ordinary)
+    assert scenes_hold(ordinary, scenes), missed(scenes)
+
+
+@pytest.mark.parametrize("name", ["ordinary.jsonl", "scenes.jsonl"])
+def test_lines_are_of_every_language(name: str) -> None:
+    known = lines(name)
+    counts = Counter(line.lang for line in known)
+    assert set(counts) == LANGUAGES
+    assert min(counts.values()) >= (40 if name == "ordinary.jsonl" else 4)
+    assert len({line.text for line in known}) == len({line.id for line in known}) == len(known)
+    assert all(len(line.text) <= 200 for line in known)
 
 
 def test_ids_and_texts_are_there_once() -> None:

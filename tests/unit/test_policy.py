@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from roleplay_chat.api import Tier
-from roleplay_chat.policy import adult_tier_refused, content_tier
-from roleplay_chat.rows import CharacterRow, ConversationRow, UserRow
+from roleplay_chat.policy import adult_tier_refused, content_tier, may_read
+from roleplay_chat.rows import CastRow, CharacterRow, ConversationRow, UserRow
 
 ID = UUID(int=1)
 VERIFIED = UserRow(age_verified=True)
@@ -65,6 +65,12 @@ def test_adult_tier_is_given(rows: dict[str, Any]) -> None:
         pytest.param({"character": character(0)}, id="character-newborn"),
         pytest.param({"persona": character(None)}, id="age-of-the-persona-not-declared"),
         pytest.param({"persona": character(17)}, id="persona-not-adult"),
+        pytest.param({"others": [CastRow(age=17, content_rating="nsfw")]}, id="other-not-adult"),
+        pytest.param({"others": [CastRow(content_rating="nsfw")]}, id="age-of-other-not-declared"),
+        pytest.param({"others": [CastRow(age=40)]}, id="other-is-for-everybody"),
+        pytest.param(
+            {"character": None, "others": [CastRow()]}, id="other-unknown-and-nobody-speaks"
+        ),
     ],
 )
 def test_one_objection_is_enough(rows: dict[str, Any]) -> None:
@@ -102,3 +108,14 @@ def test_refusal_says_what_would_help(user: UserRow, sentence: str) -> None:
     refusal = adult_tier_refused(user)
     assert (refusal.status, refusal.code) == (403, "age_verification_required")
     assert refusal.message == sentence
+
+
+@pytest.mark.parametrize("verified", [True, False])
+@pytest.mark.parametrize("own", [True, False])
+@pytest.mark.parametrize("rating", ["sfw", "nsfw"])
+def test_what_was_written_for_adults_is_read_by_adults_and_authors(
+    verified: bool, own: bool, rating: Tier
+) -> None:
+    written = character(rating=rating).model_copy(update={"is_own": own})
+    expected = verified or own or rating == "sfw"
+    assert may_read(UserRow(age_verified=verified), written) == expected

@@ -154,6 +154,7 @@ function tier(state) {
     [members.length > 0 && members.every((each) => each.content_rating === "nsfw"), `${who} is rated for adults by its author.`],
     [members.every((each) => each.age >= 18), `${who} has a stated age of 18 or more.`],
     [!locked, "The conversation is not kept for a general audience."],
+    [!state.conversation.always_sfw, "Nobody with a stated age below 18 was ever part of the conversation."],
   ];
   const open = needs.every(([met]) => met);
   return html`

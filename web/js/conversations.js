@@ -11,7 +11,7 @@ const FURTHER = 8; // characters beside the first
 const delay = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 
 export async function loadAll() {
-  const [conversations, characters] = await Promise.all([
+  const [conversations, characters, companions] = await Promise.all([
     data(supabase.from("conversations").select(CONVERSATION).order("updated_at", { ascending: false }).limit(200)),
     data(
       supabase
@@ -22,10 +22,13 @@ export async function loadAll() {
         .order("name")
         .limit(500),
     ),
+    data(supabase.from("companions").select("character_id, name")),
     loadModels(),
   ]);
-  set({ conversations, characters: characters.map((row) => ({ ...row, name: legible(row.name) })) });
+  set({ conversations, characters: readable(characters), companions: readable(companions) });
 }
+
+const readable = (rows) => rows.map((row) => ({ ...row, name: legible(row.name) }));
 
 /** Who can answer now: models, which of them rest, how the worker is. */
 export async function loadModels() {

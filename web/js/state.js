@@ -9,6 +9,7 @@ export const state = {
   me: null,
   conversations: [],
   characters: [],
+  companions: [], // names of who is in the conversations, also of characters that the person does not find
   models: [],
   rests: [], // until when models are not asked
   health: null,
@@ -43,7 +44,14 @@ export function course() {
   return [...places.values()].filter(({ message }) => message);
 }
 
-export const characterOf = (id) => state.characters.find((character) => character.id === id);
+/** A character; of one that the person does not find, but talks with, the name alone. */
+export const characterOf = (id) =>
+  state.characters.find((character) => character.id === id) ?? companion(id);
+
+function companion(id) {
+  const known = state.companions.find(({ character_id }) => character_id === id);
+  return known && { id, name: known.name, description: "", first_message: "", alternate_greetings: [] };
+}
 
 export const nameOf = (id) => characterOf(id)?.name ?? "Somebody";
 

@@ -161,6 +161,8 @@ class Generation:
     cooldowns: list[CooldownRow] = field(default_factory=list)
     finding: Finding | None = None
     """Why the text was taken back, where it was."""
+    firmly: bool = False
+    """Whether the target is asked more firmly to keep to what is for everybody."""
 
     @property
     def target(self) -> Target | None:
@@ -172,12 +174,20 @@ class Generation:
         """Why the text ends early, or why there is none."""
         return self.attempts[-1].failure if self.attempts else None
 
-    async def run(self, plan: Plan, callbacks: Callbacks) -> None:
-        """Ask the targets in order until one answers, refuses for all, or time is up."""
+    async def run(
+        self, plan: Plan, callbacks: Callbacks, *, instead_of: Finding | None = None
+    ) -> None:
+        """Ask the targets in order until one answers, refuses for all, or time is up.
+
+        `instead_of` is what was found in another text, that this one is to take the place of.
+        """
         self._callbacks = callbacks
+        self._scene = instead_of
         try:
             await self._walk(plan)
         finally:
+            if self._scene and not self.text:
+                self.finding = self.finding or self._scene
             # Most often these are methods of whoever holds this. Without that circle a turn is gone
             # when it is over, and the garbage collector need not look for it.
             del self._callbacks
@@ -185,7 +195,9 @@ class Generation:
     async def _walk(self, plan: Plan) -> None:
         self._deadline = time.monotonic() + self.settings.turn_budget_seconds
         waiting, later = list(plan.targets), list(plan.last_resort)
-        is_last = False
+        is_last = self.firmly = self._scene is not None
+        if self.firmly:
+            waiting, later = _not_adult(waiting), _not_adult(later)
         while (waiting or later) and self._left() > 0:
             target = (waiting or later).pop(0)
             if resting(target, self.cooldowns, datetime.now(UTC)):
@@ -197,6 +209,9 @@ class Generation:
                 is_last = True
                 waiting = [other for other in waiting if target.adult or not other.adult]
                 later = [other for other in later if target.adult or not other.adult]
+            elif failure.situation.action == "firmer":
+                is_last = self.firmly = True
+                waiting, later = _not_adult(waiting), _not_adult(later)
             waiting = _reordered(waiting, failure, target)
 
     async def _ask(self, target: Target, *, others: Sequence[Target]) -> Failure | None:
@@ -256,6 +271,7 @@ class Generation:
 
     async def _attempt(self, target: Target, shape: Shape) -> Failure | None:
         """One call. Text goes out as it comes; the attempt is recorded however it ends."""
+        self.finding = None
         started = time.monotonic()
         first_token_ms: int | None = None
         end: End | None = None
@@ -342,10 +358,14 @@ class Generation:
         return bool(text)
 
     def _take_back(self, refused: Refused) -> Failure:
-        """Nothing of a reply that is refused stays, and nobody else is asked for one."""
-        self.text = ""
+        """Nothing of a reply that is refused stays. Somebody else is asked for one only instead of
+        a scene of which nothing was shown."""
+        was_shown, self.text = bool(self.text), ""
         self.finding = refused.finding
-        return Failure(SITUATIONS["policy_minor"])
+        if refused.finding.category != "scene":
+            return Failure(SITUATIONS["policy_minor"])
+        self._scene = refused.finding
+        return Failure(SITUATIONS["policy_scene" if was_shown else "policy_scene_early"])
 
     def _call(self, target: Target, shape: Shape, limits: "Limits") -> AsyncGenerator[Event, None]:
         messages = self._callbacks.messages_for(target, shape)
@@ -438,6 +458,10 @@ def _reordered(waiting: list[Target], failure: Failure, target: Target) -> list[
     if failure.situation.kind == "context_too_long":
         return sorted(waiting, key=lambda other: other.context_tokens <= target.context_tokens)
     return waiting
+
+
+def _not_adult(targets: Sequence[Target]) -> list[Target]:
+    return [target for target in targets if not target.adult]
 
 
 def _repaired(shape: Shape, failure: Failure) -> Shape | None:

@@ -3,6 +3,7 @@
 from edge.errors import ApiError
 from roleplay_chat.api import ChatRequest
 from roleplay_chat.macros import expand, macros_of
+from roleplay_chat.policy import greeting_refused, may_read
 from roleplay_chat.rows import BegunTurn
 
 MODEL_USED = "card:greeting"
@@ -12,15 +13,20 @@ MODEL_USED = "card:greeting"
 def greeting_for(begun: BegunTurn, request: ChatRequest) -> str | None:
     """The greeting that answers this turn; None when a model is to speak.
 
-    That is when somebody has spoken before, when there is no greeting, and when a scene was given
-    that the author knew nothing of. A greeting that was asked for by number opens any scene, and
-    may take the place of another opening; `ApiError` 400 when there is none of that number.
+    That is when somebody has spoken before, when there is no greeting or not one that the person
+    may read, and when a scene was given that the author knew nothing of. A greeting that was asked
+    for by number opens any scene, and may take the place of another opening; `ApiError` 400 when
+    there is none of that number, 403 when the person may not read it.
     """
     if begun.character is None or begun.history or begun.turn.message is not None:
         return None
     if request.action not in ("kickoff", "regenerate"):
         return None
     if request.greeting is None and (request.action != "kickoff" or _has_scene(request)):
+        return None
+    if not may_read(begun.user, begun.character):
+        if request.greeting is not None:
+            raise greeting_refused()
         return None
     return _chosen(begun, request)
 

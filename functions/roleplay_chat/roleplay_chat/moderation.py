@@ -1,8 +1,9 @@
 """A second opinion before a turn: a classifier in the style of Llama Guard, where there is one.
 
-Any active row of `api_models` with the task `moderation` is one: an OpenAI-compatible model that
-answers "safe", or "unsafe" and on the next line the hazard categories. Only S4, the sexual
-exploitation of children, is acted on; what adults may write is decided elsewhere.
+Any row of `api_models` with the task `moderation` is one: an OpenAI-compatible model that answers
+"safe", or "unsafe" and on the next line the hazard categories. Only S4, the sexual exploitation of
+children, is acted on; what adults may write is decided elsewhere. A row that is switched off, or
+whose provider is, counts as a classifier that does not answer.
 """
 
 import re
@@ -39,7 +40,7 @@ class Moderation:
 
     @property
     def is_configured(self) -> bool:
-        """Whether there is anybody to ask."""
+        """Whether somebody is to be asked, switched on or not."""
         return bool(self._begun.moderators)
 
     @property
@@ -59,7 +60,7 @@ class Moderation:
         )
         asked = plan(
             None,
-            models=self._begun.moderators,
+            models=[model for model in self._begun.moderators if model.is_active],
             worker=WorkerRow(),
             cooldowns=self._begun.cooldowns,
             tier="sfw",

@@ -1,10 +1,13 @@
-"""Which content tier a turn has. The server decides; a request can only ask."""
+"""Which content tier a turn has, and what of a character is shown in it.
+
+The server decides; a request can only ask.
+"""
 
 from collections.abc import Sequence
 
 from edge.errors import ApiError
 from roleplay_chat.api import Tier
-from roleplay_chat.rows import CharacterRow, ConversationRow, UserRow
+from roleplay_chat.rows import CastRow, CharacterRow, ConversationRow, UserRow
 
 ADULT_AGE = 18
 
@@ -16,29 +19,33 @@ def content_tier(
     conversation: ConversationRow | None,
     character: CharacterRow | None,
     persona: CharacterRow | None,
-    others: Sequence[CharacterRow] = (),
+    others: Sequence[CastRow | CharacterRow] = (),
 ) -> Tier:
     """`nsfw` only when everybody and everything in the turn allows it, else `sfw`.
 
-    An age that is not declared is not an adult age. Whether a model allows it too is for
-    `routing.plan` to say.
+    `others` are all further characters who are there, are named or have spoken. An age that is not
+    declared is not an adult age. Whether a model allows it too is for `routing.plan` to say.
     """
     allowed = (
         asked == "nsfw"
         and user.age_verified
         and (conversation is None or conversation.content_tier != "sfw")
         and all(
-            each.content_rating == "nsfw" and _adult(each)
+            each.content_rating == "nsfw" and _is_adult(each)
             for each in (character, *others)
             if each is not None
         )
-        and (persona is None or _adult(persona))
+        and (persona is None or _is_adult(persona))
     )
     return "nsfw" if allowed else "sfw"
 
 
+def _is_adult(character: CastRow | CharacterRow) -> bool:
+    return character.age is not None and character.age >= ADULT_AGE
+
+
 def adult_tier_refused(user: UserRow) -> ApiError:
-    """What somebody is told who asked for `nsfw` where it is not given."""
+    """The error for a user who asked for `nsfw` and may not have it."""
     sentence = (
         "This conversation is not open to adult content."
         if user.age_verified
@@ -47,5 +54,15 @@ def adult_tier_refused(user: UserRow) -> ApiError:
     return ApiError(403, "age_verification_required", sentence)
 
 
-def _adult(character: CharacterRow) -> bool:
-    return character.age is not None and character.age >= ADULT_AGE
+def may_read(user: UserRow, character: CharacterRow) -> bool:
+    """Whether the person may be shown what the author wrote of a character."""
+    return user.age_verified or character.is_own or character.content_rating == "sfw"
+
+
+def greeting_refused() -> ApiError:
+    """The error for a greeting that the user chose and may not read."""
+    return ApiError(
+        403,
+        "age_verification_required",
+        "This greeting needs a verified age. Begin without choosing one, or say something first.",
+    )

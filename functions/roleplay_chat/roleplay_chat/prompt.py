@@ -98,6 +98,12 @@ def build(
     return [frame.system, *_merge(_with_notes(spoken, frame.lore))]
 
 
+def with_rule(messages: Sequence[Message], rule: str) -> list[Message]:
+    """The same messages with one more rule of the house."""
+    system, *spoken = messages
+    return [Message(role="system", content=f"{system['content']}\n\n{rule}"), *spoken]
+
+
 def history_room(
     begun: BegunTurn,
     request: ChatRequest,

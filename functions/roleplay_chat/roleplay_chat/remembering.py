@@ -16,6 +16,7 @@ from edge.errors import ApiError
 from roleplay_chat import memory, prompt, turns
 from roleplay_chat.api import ChatRequest, Tier
 from roleplay_chat.generation import Attempt, Callbacks, Generation, Shape
+from roleplay_chat.indications import is_scene
 from roleplay_chat.macros import macros_of
 from roleplay_chat.memory import Step, Written
 from roleplay_chat.prompt import Message
@@ -230,18 +231,22 @@ class Remembering:
     def _allowed(self, written: Written) -> Written | None:
         """What may be kept of what a model wrote; None when the summary may not."""
         kept = [*self._indicated, *read([Passage("memory", written.summary)])]
-        if finding := judge(kept, self._tier):
+        if finding := judge(kept, self._tier) or self._scene(written.summary):
             self._log_refusal(finding)
             return None
         facts = []
         for fact in written.facts:
             with_it = [*kept, *read([Passage("memory", fact.text)])]
-            if finding := judge(with_it, self._tier):
+            if finding := judge(with_it, self._tier) or self._scene(fact.text):
                 self._log_refusal(finding)
             else:
                 kept = with_it
                 facts.append(fact)
         return replace(written, facts=facts)
+
+    def _scene(self, text: str) -> Finding | None:
+        """Why a text is not kept: people read what is remembered."""
+        return Finding("scene", "memory") if self._tier == "sfw" and is_scene(text) else None
 
     def _log_refusal(self, finding: Finding) -> None:
         self._log_line(WARNING, "memory refused", category=finding.category, part=finding.part)

@@ -63,6 +63,15 @@ class CharacterRow(Row):
     content_rating: Tier = "sfw"
     greetings: list[str] = Field(default_factory=list)
     character_book: Object | None = None
+    is_own: bool = False
+    """The person is its author. Known of the speaker alone."""
+
+
+class CastRow(Row):
+    """What the content policy asks of a character who is there, is named, or has spoken."""
+
+    age: int | None = None
+    content_rating: Tier = "sfw"
 
 
 class MessageRow(Row):
@@ -132,6 +141,8 @@ class ModelRow(Row):
     capabilities: Object = Field(default_factory=dict)
     pricing: Object = Field(default_factory=dict)
     is_default: bool = False
+    is_active: bool = True
+    """False only for a classifier: it is set up, and cannot be asked."""
     token_ratios: Object = Field(default_factory=dict)
     """What was learnt of its tokenizer: `tokens`."""
     provider: ProviderRow
@@ -171,6 +182,9 @@ class BegunTurn(Row):
     others: list[CharacterRow] = Field(default_factory=list)
     """Further characters who are there, without the texts that only their own turns need."""
     persona: CharacterRow | None = None
+    cast: list[CastRow] = Field(default_factory=list)
+    """Everybody who is in the conversation, named in the request, or speaks in the history; the
+    persona apart."""
     history: list[MessageRow] = Field(default_factory=list)
     memory: MemoryRow | None = None
     facts: list[FactRow] = Field(default_factory=list)
@@ -178,6 +192,6 @@ class BegunTurn(Row):
     templates: list[TemplateRow] = Field(default_factory=list)
     models: list[ModelRow] = Field(default_factory=list)
     moderators: list[ModelRow] = Field(default_factory=list)
-    """Classifiers that may be asked before a turn."""
+    """Classifiers that are asked before a turn, also those that are switched off."""
     worker: WorkerRow = WorkerRow()
     cooldowns: list[CooldownRow] = Field(default_factory=list)

@@ -15,12 +15,13 @@ from typing import Literal
 
 from edge.errors import ApiError
 from roleplay_chat.api import Tier
-from roleplay_chat.indications import NOTHING, Growing, Marks, marks
+from roleplay_chat.indications import NOTHING, Growing, Marks, is_scene, marks, scene_words
 from roleplay_chat.policy import ADULT_AGE
 
-Category = Literal["absolute", "sexual", "adult_turn", "classifier"]
+Category = Literal["absolute", "sexual", "adult_turn", "classifier", "scene"]
 """A term that stands for the forbidden alone; a minor and sexual content together; a minor in a
-turn of the adult tier; what a classifier model flagged."""
+turn of the adult tier; what a classifier model flagged. Apart from these, which no tier allows: an
+explicit scene in a turn for everybody."""
 Part = Literal["character", "persona", "scene", "memory", "history", "message", "reply"]
 PARTS: tuple[Part, ...] = (
     "character",
@@ -42,6 +43,8 @@ WINDOW_CHARS = 700
 """How far back at least a reply is read again with each piece."""
 UNSETTLED_WORDS = 8
 """How many words may still change what the ones before them mean."""
+SCENE_CHARS = 1_500
+"""How far back at least a reply is read again for a scene."""
 
 
 @dataclass(frozen=True)
@@ -151,7 +154,28 @@ _WHY: dict[Category, str] = {
     "sexual": _NEVER,
     "adult_turn": "nobody under 18 takes part in an adult conversation",
     "classifier": _NEVER,
+    "scene": "explicit scenes are not for this conversation",
 }
+
+
+class SceneScreen:
+    """What a growing reply says by itself, and whether that is an explicit scene."""
+
+    def __init__(self, begins: str = "") -> None:
+        """`begins` is the reply that is carried on."""
+        self._said = begins
+        self._known = 0
+
+    def finds(self, more: str, unsettled: int = 0) -> bool:
+        """Whether it is one, with this after it."""
+        return is_scene(self._said + more, unsettled=unsettled, known=self._known)
+
+    def grow(self, more: str) -> None:
+        """Put this after it."""
+        self._said += more
+        if len(self._said) > 2 * SCENE_CHARS:
+            self._said = self._said[-SCENE_CHARS:]
+            self._known = scene_words(self._said, unsettled=UNSETTLED_WORDS)
 
 
 class ReplyScreen:
@@ -162,8 +186,17 @@ class ReplyScreen:
     ("a 12 year old" ... "whisky").
     """
 
-    def __init__(self, before: Sequence[Indicated], tier: Tier, *, follows: str = "") -> None:
-        """`before` is what the other parts indicate; `follows` the text the reply comes after."""
+    def __init__(
+        self,
+        before: Sequence[Indicated],
+        tier: Tier,
+        *,
+        follows: str = "",
+        continues: str = "",
+    ) -> None:
+        """`before` is what the other parts indicate; `follows` the text the reply comes after, and
+        `continues` the reply that it carries on."""
+        self._scene = SceneScreen(continues) if tier == "sfw" else None
         self._before = list(before)
         self._tier: Tier = tier
         self._tail = follows[-WINDOW_CHARS:] + "\n"
@@ -189,10 +222,15 @@ class ReplyScreen:
 
     def _finding(self, unsettled: int = 0) -> Finding | None:
         found = marks(self._tail + self._held, unsettled=unsettled)
-        return judge([*self._before, ("reply", found)], self._tier)
+        finding = judge([*self._before, ("reply", found)], self._tier)
+        if finding or not self._scene or not (found.explicit or found.soft):
+            return finding
+        return Finding("scene", "reply") if self._scene.finds(self._held, unsettled) else None
 
     def _release(self) -> str:
         released, self._held = self._held, ""
+        if self._scene:
+            self._scene.grow(released)
         self._tail += released
         self._growing.grow(released)
         if len(self._tail) > 2 * WINDOW_CHARS:

@@ -27,14 +27,16 @@ Kind = Literal[
 Scope = Literal["request", "model", "provider", "free", "account"]
 """What else is affected: nothing, the model, the provider's every model (for now), the
 provider's every free model, or everything that its key pays for."""
-Action = Literal["retry", "next", "worker", "one_more", "stop"]
+Action = Literal["retry", "next", "worker", "one_more", "firmer", "stop"]
 """Ask the same target again where waiting is short; the next target; the worker before the
-next; one further target that is no laxer, and then nobody; nobody."""
+next; one further target that is no laxer, and then nobody; one that is not open to adult content,
+more firmly, and then nobody; nobody."""
 Repair = Literal["trim", "fewer_tokens", "more_tokens", "fewer_parameters"]
 """What is changed, once, before the same target is asked again."""
 
 MAX_COOLDOWN = timedelta(hours=24)
 TRY_AGAIN = "No model can answer right now. Please try again {when}."
+NO_SCENES = "The reply was stopped: explicit scenes are not for this conversation."
 CANNOT_ANSWER = "The model could not answer. Please try again, or choose another model."
 
 
@@ -434,6 +436,23 @@ SITUATIONS: dict[str, Situation] = {
             "The reply broke the hard limit of the content policy. It was stopped and not stored.",
             user="The reply was stopped: sexual content that involves anyone under 18 is never"
             " allowed.",
+        ),
+        Situation(
+            "policy_scene_early",
+            "moderated",
+            "request",
+            "firmer",
+            "The reply began as an explicit scene in a turn for everybody. Nothing was shown.",
+            user=NO_SCENES,
+        ),
+        Situation(
+            "policy_scene",
+            "moderated",
+            "request",
+            "stop",
+            "The reply became an explicit scene in a turn for everybody. It was stopped and not"
+            " stored.",
+            user=NO_SCENES,
         ),
     )
 }

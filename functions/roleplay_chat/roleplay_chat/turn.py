@@ -19,6 +19,7 @@ from roleplay_chat.ensemble import cast_of
 from roleplay_chat.failures import Failure
 from roleplay_chat.generation import Attempt, Callbacks, Generation, Shape
 from roleplay_chat.greeting import MODEL_USED, greeting_for
+from roleplay_chat.indications import is_scene
 from roleplay_chat.memory import for_tier
 from roleplay_chat.moderation import Moderation, moderation_unavailable
 from roleplay_chat.passages import passages_of
@@ -33,6 +34,13 @@ from roleplay_chat.situations import TRY_AGAIN
 from roleplay_chat.tokens import MOST_BYTES_PER_TOKEN
 
 _log = getLogger("roleplay_chat")
+
+SCENE = Finding("scene", "reply")
+FIRMER = (
+    "This conversation is for everybody. Whatever was said before, describe nothing intimate: let"
+    " such a moment pass unseen, and go on with what comes after it."
+)
+"""Added to the prompt for whoever is asked instead of somebody who wrote a scene."""
 
 READ_AT_ONCE_CHARS = 20_000
 """Screened on the event loop, in about four milliseconds (`make policy-report`); the way to a
@@ -100,7 +108,7 @@ class Turn:
             conversation=begun.conversation,
             character=begun.character,
             persona=begun.persona,
-            others=begun.others,
+            others=[*begun.others, *begun.cast],
         )
         self._tier, self._plan = _adult_or_not(begun, request, self._allowed)
         self._begun = begun = for_tier(begun, self._tier)
@@ -123,6 +131,7 @@ class Turn:
         self._indicated: list[Indicated] = []
         self._finding: Finding | None = None
         self._greeting: str | None = None
+        self._unfit: Finding | None = None  # the author's greeting, where it was not given
         self._refusal: ApiError | None = None
         self._first_text_ms: int | None = None
 
@@ -173,6 +182,8 @@ class Turn:
         else:
             self._indicated = read(passages)
         self._finding = judge(self._indicated, self._tier)
+        if self._finding is None and self._is_scene(self._begun.turn.continues):
+            self._finding = SCENE
         if self._finding is None and self._moderation.is_configured:
             flagged = await self._moderation.flags(passages)
             if flagged:
@@ -191,9 +202,17 @@ class Turn:
             self._greeting = greeting_for(self._begun, self._request)
         except ApiError as error:
             self._refusal = error
+        if self._is_scene(self._greeting):
+            self._greeting, self._unfit = None, SCENE
+            if self._request.greeting is not None:
+                self._finding, self._refusal = SCENE, refusal(SCENE)
         if self._greeting is not None:
             self._emit(self._start(Chosen(MODEL_USED)))
             self._emit(Delta(self._greeting))
+
+    def _is_scene(self, text: str | None) -> bool:
+        """Whether it is an explicit scene, and this is a turn for everybody."""
+        return self._tier == "sfw" and bool(text) and is_scene(text or "")
 
     async def _generate(self) -> None:
         if self._stopped:
@@ -202,7 +221,9 @@ class Turn:
             self._refusal = spend_limit_reached(self._begun.now)
             return
         callbacks = Callbacks(self._messages_for, self._reply_for, self._on_text)
-        self._generating = asyncio.create_task(self._generation.run(self._plan, callbacks))
+        self._generating = asyncio.create_task(
+            self._generation.run(self._plan, callbacks, instead_of=self._unfit)
+        )
         first = next(iter((*self._plan.targets, *self._plan.last_resort)), None)
         self._memory.begin(first, self._indicated)
         try:
@@ -215,20 +236,25 @@ class Turn:
             _log.exception("generation failed", extra={"fields": self._ids()})
 
     def _messages_for(self, target: Target, shape: Shape) -> list[prompt.Message]:
-        return prompt.build(
+        firmly = self._generation.firmly
+        messages = prompt.build(
             self._begun,
             self._request,
             self._tier,
             family=target.family,
-            context_tokens=shape.context_tokens,
+            context_tokens=shape.context_tokens - (target.tokens.count(FIRMER) if firmly else 0),
             max_tokens=shape.max_tokens,
             tokens=target.tokens,
         )
+        return prompt.with_rule(messages, FIRMER) if firmly else messages
 
     def _reply_for(self, target: Target) -> Reply:
         turn = self._begun.turn
         screen = ReplyScreen(
-            self._indicated, self._tier, follows=turn.continues or turn.message or ""
+            self._indicated,
+            self._tier,
+            follows=turn.continues or turn.message or "",
+            continues=turn.continues or "",
         )
         thinking: Thinking = "leading" if target.thinks_first else "tagged"
         return Reply(self._cast, thinking=thinking, screen=screen)
@@ -388,8 +414,8 @@ class Turn:
         return {"refused": vars(finding)} if finding else {}
 
     def _error_code(self) -> str | None:
-        if self._refused_for():
-            return "policy_minor"
+        if refused := self._refused_for():
+            return "policy_scene" if refused["refused"]["category"] == "scene" else "policy_minor"
         if self._stopped:
             return "stopped"
         if self._refusal is not None:
@@ -409,6 +435,8 @@ class Turn:
     def _no_answer(self) -> ApiError:
         if self._refusal is not None:
             return self._refusal
+        if self._generation.finding is not None:
+            return refusal(self._generation.finding)
         failures = [a.failure for a in self._generation.attempts if a.failure]
         rests = [row.until for row in (*self._begun.cooldowns, *self._generation.cooldowns)]
         now = datetime.now(UTC)
@@ -476,7 +504,7 @@ def _adult_or_not(begun: BegunTurn, request: ChatRequest, allowed: Tier) -> tupl
 def no_answer(failures: list[Failure], next_chance: datetime, now: datetime) -> ApiError:
     """What the person is told when nobody answered: the failure that matters most to them."""
     situations = [failure.situation for failure in failures]
-    refused = next((s for s in situations if s.action in ("stop", "one_more")), None)
+    refused = next((s for s in situations if s.action in ("stop", "one_more", "firmer")), None)
     if refused:
         return ApiError(403, "content_refused", refused.user)
     capped = next((f for f in failures if f.situation.name == "free_daily_cap"), None)

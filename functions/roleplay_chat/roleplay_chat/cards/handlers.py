@@ -56,7 +56,8 @@ async def import_card(clients: Clients, user_id: UUID, body: Object) -> Object:
 
 
 async def export_card(clients: Clients, user_id: UUID, body: Object) -> Object:
-    """The card of a character that is the person's own or public, in `format`.
+    """The card of a character that is the person's own, or public and may be shown to them, in
+    `format`.
 
     JSON comes as an object in the version it was imported in, `png` and `charx` as base64.
     Raises `ApiError` 400, 404 or 429.
@@ -67,12 +68,12 @@ async def export_card(clients: Clients, user_id: UUID, body: Object) -> Object:
     rows = await clients.execute(
         lambda db: (
             db.table("characters")
-            .select(",".join(COLUMNS))
+            .select(",".join([*COLUMNS, "user_id", "content_rating"]))
             .eq("id", str(asked.character_id))
             .or_(visible)
         )
     )
-    if not rows:
+    if not rows or not await _may_read(clients, user_id, rows[0]):
         raise ApiError(404, "character_not_found", "This character does not exist.")
     cards = await clients.execute(
         lambda db: (
@@ -82,6 +83,16 @@ async def export_card(clients: Clients, user_id: UUID, body: Object) -> Object:
     whole = exported(rows[0], cards[0]["card"] if cards else None)
     card = await asyncio.to_thread(_written, whole, asked.format)
     return {"success": True, "character_id": str(asked.character_id), "format": asked.format} | card
+
+
+async def _may_read(clients: Clients, user_id: UUID, character: Object) -> bool:
+    """Whether the person may be shown the text of a public character, or it is their own."""
+    if character["content_rating"] == "sfw" or character["user_id"] == str(user_id):
+        return True
+    profiles = await clients.execute(
+        lambda db: db.table("profiles").select("age_verified").eq("id", str(user_id))
+    )
+    return any(profile["age_verified"] for profile in profiles)
 
 
 HANDLERS: Mapping[Action, Handler] = {"import_card": import_card, "export_card": export_card}

@@ -1,0 +1,179 @@
+"""An explicit scene ends a reply for everybody, whole or in pieces; tests/policy has the corpus."""
+
+import re
+from collections.abc import Sequence
+from itertools import pairwise
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from roleplay_chat import indications, lexicon, screening
+from roleplay_chat.encoding import CODE, encode, encode_closely
+from roleplay_chat.folding import fold
+from roleplay_chat.indications import NOTHING, is_scene, marks
+from roleplay_chat.screening import Finding, Refused, ReplyScreen
+from roleplay_chat.turn import FIRMER
+from tests.policy.corpus import Line, cases, lines
+
+SCENE = "They have sex. He penetrates her and she has an orgasm. "
+FILLERS = {
+    "spaced": "The kettle hisses and the lamp burns low. ",
+    "unspaced": "湯が沸き、灯りが静かに揺れている。",
+    "no-end": "nananana",
+}
+SCENES = [line for line in lines("scenes.jsonl") if line.is_scene]
+
+
+def is_refused(*pieces: str, continues: str = "", follows: str = "") -> bool:
+    """Whether these pieces of a reply for everybody are refused as a scene."""
+    reply = ReplyScreen([], "sfw", follows=follows, continues=continues)
+    try:
+        shown = "".join([*map(reply.feed, pieces), reply.rest()])
+    except Refused as refused:
+        return refused.finding == Finding("scene", "reply")
+    assert shown == "".join(pieces)
+    return False
+
+
+def split(text: str) -> list[list[str]]:
+    """A text whole, in words, in characters, and in two halves."""
+    half = len(text) // 2
+    return [[text], re.findall(r"\s*\S+", text), list(text), [text[:half], text[half:]]]
+
+
+@pytest.mark.parametrize("line", SCENES, ids=lambda line: line.id)
+def test_scene_in_any_pieces_is_refused(line: Line) -> None:
+    assert [is_refused(*pieces) for pieces in split(line.text)] == [True] * 4
+
+
+@pytest.mark.parametrize("line", lines("ordinary.jsonl")[::2], ids=lambda line: line.id)
+def test_ordinary_text_in_pieces_is_shown(line: Line) -> None:
+    assert not is_refused(*re.findall(r"\s*\S+", line.text))
+
+
+@pytest.mark.parametrize("filler", FILLERS.values(), ids=FILLERS)
+@pytest.mark.parametrize("chars", [300, 700, 1_450, 3_000, 7_000])
+@pytest.mark.parametrize("line", SCENES[::6], ids=lambda line: line.id)
+def test_what_stands_before_it_hides_nothing(line: Line, chars: int, filler: str) -> None:
+    before = filler * (chars // len(filler))
+    text = f"{before} {line.text}"
+
+    assert is_scene(text)
+    assert is_refused(*(text[at : at + 40] for at in range(0, len(text), 40)))
+
+
+def test_cut_of_the_window_hides_nothing() -> None:
+    for chars in range(2 * screening.SCENE_CHARS - 120, 2 * screening.SCENE_CHARS + 20, 7):
+        text = FILLERS["spaced"] * 100
+        assert is_refused(text[:chars], SCENE[:30], SCENE[30:])
+
+
+def test_sober_words_that_left_the_window_still_count() -> None:
+    """What was read with them before is not read again without them."""
+    sober = "The court heard of the assault and the abuse. " + SCENE
+    pieces = [sober, *[FILLERS["spaced"]] * 200]
+
+    assert not is_scene("".join(pieces))
+    assert not is_refused(*pieces)
+
+
+WORDS = st.sampled_from(
+    [
+        *("She", "he", "her", "sex", "penis", "orgasm", "penetrates", "moans", "naked", "court"),
+        *(
+            "victim",
+            "the",
+            "kettle",
+            "anal",
+            "analysis",
+            "性交",
+            "陰茎",
+            "彼女は",
+            "裁判",
+            "Sussex",
+        ),
+        *(".", ",", "and", FILLERS["spaced"], FILLERS["unspaced"]),
+    ]
+)
+
+
+@given(words=st.lists(WORDS, max_size=60), cuts=st.lists(st.integers(0, 1_500), max_size=6))
+@settings(max_examples=300, deadline=None)
+def test_pieces_are_refused_when_the_whole_is(words: list[str], cuts: list[int]) -> None:
+    text = " ".join(words)
+    places = [0, *sorted(cut for cut in cuts if cut < len(text)), len(text)]
+    pieces = [text[start:end] for start, end in pairwise(places)]
+    assert is_refused(*pieces) == is_scene(text)
+
+
+def test_what_it_answers_is_not_its_own_and_what_it_continues_is() -> None:
+    assert not is_refused("The kettle hisses.", follows=SCENE)
+    begins, ends = "They have sex. He penetrates her", " and she has an orgasm."
+    assert not is_scene(begins)
+    assert is_refused(ends, continues=begins, follows=begins)
+    assert not is_refused(ends)
+
+
+def test_minor_in_it_comes_first() -> None:
+    reply = ReplyScreen([], "sfw")
+    with pytest.raises(Refused) as refused:
+        reply.feed(f"She is 12 years old. {SCENE}" + FILLERS["spaced"] * 2)
+    assert refused.value.finding.category == "sexual"
+
+
+def test_adults_have_none() -> None:
+    reply = ReplyScreen([], "nsfw")
+    assert reply.feed(SCENE) + reply.rest() == SCENE
+
+
+def test_rule_for_a_second_try_indicates_nothing() -> None:
+    assert marks(FIRMER) == NOTHING
+    assert not is_scene(FIRMER)
+
+
+def test_reading_is_linear(monkeypatch: pytest.MonkeyPatch) -> None:
+    looked_at: list[int] = []
+    real = indications._is_scene_around
+    monkeypatch.setattr(
+        indications, "_is_scene_around", lambda words: looked_at.append(len(words)) or real(words)
+    )
+    text = "The court and the jury: sex. "
+    work = []
+    for times in (100, 1_000):
+        looked_at.clear()
+        assert not is_scene(text * times)
+        work.append(sum(looked_at))
+    assert work[1] <= 10.5 * work[0]
+
+
+class TestWords:
+    """The classes of the scene are nothing new to the rules of the hard limit."""
+
+    @pytest.mark.parametrize("name", ["corpus.jsonl", "held_out.jsonl"])
+    def test_others_see_none_of_its_classes(self, name: str) -> None:
+        own = frozenset(CODE[name] for name in lexicon.SCENE)
+        texts = [case.text for case in cases(name)]
+        assert all(own.isdisjoint(encode(text)) for text in texts)
+        assert any(not own.isdisjoint(encode_closely(text)) for text in texts)
+        assert all(len(encode(text)) == len(encode_closely(text)) for text in texts)
+
+    @pytest.mark.parametrize("name", [n for n, plain in lexicon.SCENE.items() if plain == "OTHER"])
+    def test_none_takes_a_word_from_the_others(self, name: str) -> None:
+        """A word that means something to them is not hidden by being one of a scene's."""
+        adverbs = tuple(lexicon.ADVERB_ENDS.split())
+        stems = tuple(
+            fold(stem)
+            for other, line in lexicon.STEMS.items()
+            if lexicon.SCENE.get(other) != "OTHER"
+            for stem in line.split()
+        )
+        assert _taken(lexicon.WORDS.get(name, "").split(), (*stems,), adverbs) == []
+
+
+def _taken(words: Sequence[str], stems: tuple[str, ...], adverbs: tuple[str, ...]) -> list[str]:
+    return [
+        word
+        for word in map(fold, words)
+        if word.startswith(stems) or (len(word) > 4 and word.endswith(adverbs))
+    ]
