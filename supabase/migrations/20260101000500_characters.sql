@@ -37,7 +37,7 @@ alter table public.characters enable row level security;
 revoke all on public.characters from anon, authenticated;
 grant select, insert, update, delete on public.characters to authenticated;
 create policy characters_select on public.characters for select to authenticated
-  using (is_public or user_id = (select auth.uid()) or (select private.is_admin()));
+  using (is_public or user_id = (select auth.uid()));
 create policy characters_insert on public.characters for insert to authenticated
   with check (user_id = (select auth.uid()));
 create policy characters_update on public.characters for update to authenticated
@@ -45,8 +45,8 @@ create policy characters_update on public.characters for update to authenticated
 create policy characters_delete on public.characters for delete to authenticated
   using (user_id = (select auth.uid()));
 
--- Whether the person may have a character in their conversations and memories, which an
--- administrator's wider view does not give. No character is always allowed.
+-- Whether the person may have a character in their conversations and memories. No character is
+-- always allowed.
 create function private.may_meet(p_character_id uuid) returns boolean
 language sql stable security definer set search_path = '' as $$
   select p_character_id is null or exists (

@@ -18,7 +18,7 @@ create table public.turns (
   user_message_id uuid references public.messages (id) on delete set null,
   replaces_message_id uuid references public.messages (id) on delete set null,
   reply_message_id uuid references public.messages (id) on delete set null,
-  -- The answer's fields beside the reply's text, so that a repeated request gets the same.
+  -- The answer's fields, without anybody's words, so that a repeated request gets the same.
   result jsonb,
   content_tier text check (content_tier in ('sfw', 'nsfw')),
   model_used text,
@@ -46,6 +46,15 @@ create index turns_by_user_message on public.turns (user_message_id);
 create index turns_by_character on public.turns (character_id);
 create index turns_by_reply on public.turns (reply_message_id);
 create index turns_by_replaced on public.turns (replaces_message_id);
+
+-- Replies that are no message: drafts, and what tasks without a conversation wrote. A repeated request
+-- gets them again; nobody reads them through the Data API, as admins read turns.
+create table private.turn_replies (
+  turn_id uuid primary key references public.turns (id) on delete cascade,
+  content text not null
+);
+alter table private.turn_replies enable row level security;
+revoke all on private.turn_replies from public, anon, authenticated;
 
 alter table public.turns enable row level security;
 revoke all on public.turns from anon, authenticated;

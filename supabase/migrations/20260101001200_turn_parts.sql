@@ -61,7 +61,7 @@ language sql immutable set search_path = '' as $$
   from jsonb_each(p_catalog) where key in ('prompt_usd_per_1k', 'completion_usd_per_1k')
 $$;
 
--- The active models for a task with what is needed to call them, in the order to try them. One
+-- The active models of approved providers for a task, with what is needed to call them, in the order to try them. One
 -- that its provider's catalog does not list any more is left out, unless it is a classifier: whether
 -- a turn is looked at does not depend on a list. One that is not free any more costs what it costs.
 create function private.models_for(p_task text) returns jsonb
@@ -79,7 +79,7 @@ language sql stable set search_path = '' as $$
       'auth_header_name', p.auth_header_name, 'secret_name', p.secret_name))
     order by m.is_default desc, m.priority, m.model_key), '[]')
   from public.api_models m join public.api_providers p on p.id = m.provider_id
-  where m.task = p_task and m.is_active and p.is_active
+  where m.task = p_task and m.is_active and p.is_active and p.is_approved
     and m.modality in ('roleplay', 'chat', 'text')
     and (m.catalog_status is distinct from 'gone' or p_task = 'moderation')
 $$;

@@ -84,14 +84,18 @@ begin
   update public.turns t
   set status = p_status, finished_at = now(), reply_message_id = v_message_id,
       result = coalesce(p_result, '{}')
-        || jsonb_build_object('message_id', v_message_id, 'memory_updated', v_memory_updated)
-        -- Without a conversation, and of a draft, there is no message to find the text in again.
-        || case when v_turn.conversation_id is null or v_turn.action = 'impersonate' then jsonb_build_object('response', p_reply) else '{}' end,
+        || jsonb_build_object('message_id', v_message_id, 'memory_updated', v_memory_updated),
       content_tier = p.content_tier, model_used = p.model_used, finish_reason = p.finish_reason,
       error_code = p.error_code, prompt_tokens = p.prompt_tokens,
       completion_tokens = p.completion_tokens, cost_usd = p.cost_usd, duration_ms = p.duration_ms
   from jsonb_populate_record(null::public.turns, p_turn) p
   where t.id = v_turn.id;
+
+  -- Without a conversation, and of a draft, there is no message to find the text in again.
+  if p_reply is not null and (v_turn.conversation_id is null or v_turn.action = 'impersonate') then
+    insert into private.turn_replies (turn_id, content) values (v_turn.id, p_reply)
+    on conflict (turn_id) do update set content = excluded.content;
+  end if;
 
   -- Last: others who end a turn of the same model wait for this row.
   perform private.calibrate(p_usage);

@@ -2,16 +2,20 @@
 -- while a turn runs there, and takes the person's lock as turns do. Called again, it changes
 -- nothing more.
 --
--- Each returns {"outcome": "done", ...}, or message_not_found, in_progress: retry_after_seconds,
--- and what it says itself.
+-- Each returns {"outcome": "done", ...}, or unknown_user, banned_user, message_not_found, in_progress:
+-- retry_after_seconds, and what it says itself.
 
 -- Takes the person's lock and says what keeps a change away: {"outcome": ...}; null when nothing
 -- does.
 create function private.course_refusal(p_user_id uuid, p_message_id uuid) returns jsonb
 language plpgsql set search_path = '' as $$
 declare
+  v_refusal jsonb := private.person_refusal(p_user_id);
   v_conversation_id uuid;
 begin
+  if v_refusal is not null then
+    return v_refusal;
+  end if;
   perform pg_advisory_xact_lock(hashtextextended(p_user_id::text, 0));
   select c.id into v_conversation_id
   from public.messages m join public.conversations c on c.id = m.conversation_id
@@ -104,7 +108,7 @@ declare
   v_deleted integer;
 begin
   select * into v_message from public.messages m where m.id = p_message_id;
-  if v_message.id is null then
+  if v_message.id is null and v_refusal ->> 'outcome' = 'message_not_found' then
     return jsonb_build_object('outcome', 'done', 'deleted', 0);
   elsif v_refusal is not null then
     return v_refusal;
@@ -131,7 +135,7 @@ declare
 begin
   select c.id into v_branch_id from public.conversations c
   where c.user_id = p_user_id and c.client_message_id = p_client_message_id;
-  if found then
+  if found and coalesce(v_refusal ->> 'outcome', '') not in ('unknown_user', 'banned_user') then
     return jsonb_build_object('outcome', 'done', 'conversation_id', v_branch_id);
   elsif v_refusal is not null then
     return v_refusal;

@@ -31,9 +31,11 @@ api_models, classifier  ----  s---  s---  s---  siud
 api_providers           ----  s---  s---  si-d  siud
 api_providers, inactive ----  ----  ----  siud  siud
 api_providers, same key ----  s---  s---  s--d  siud
+api_providers, waiting  ----  ----  ----  si-d  siud
 character_cards         ----  ----  ----  ----  siud
-characters              ----  siud  ----  s---  siud
+characters              ----  siud  ----  ----  siud
 characters, public      ----  siud  s---  s---  siud
+chat_worker_health      ----  s---  s---  s---  ----
 conversation_summaries  ----  s--d  ----  ----  siud
 conversations           ----  siud  ----  ----  siud
 conversation_characters ----  siud  ----  ----  siud
@@ -46,7 +48,7 @@ model_rests             ----  s---  s---  s---  ----
 profiles                ----  siu-  ----  s---  siud
 prompt_templates        ----  ----  ----  s---  siud
 provider_settings       ----  ----  ----  s---  ----
-system_config           ----  s---  s---  s---  s---
+system_config           ----  ----  ----  s---  s---
 token_calibrations      ----  ----  ----  s---  siud
 turns                   ----  s---  ----  s---  siud
 usage_daily             ----  ----  ----  s---  siud
@@ -63,7 +65,7 @@ EXPECTED = {
     for line in _LINES
 }
 
-PRIVATE = {"forgotten_facts", "given_secrets", "system_settings"}
+PRIVATE = {"forgotten_facts", "given_secrets", "system_settings", "turn_replies"}
 """The relations that the Data API does not know."""
 
 GRANTS = """
@@ -74,6 +76,7 @@ api_providers: insert(auth_header_name, auth_scheme, base_url, display_name, is_
 api_providers: select(display_name, id, is_active, name)
 api_providers: update(display_name, is_active)
 characters: delete, insert, select, update
+chat_worker_health: select
 conversation_summaries: delete, select
 conversations: delete, select
 conversations: insert(character_id, content_tier, id, remembers, title, user_character_id, user_id)
@@ -132,7 +135,8 @@ FUNCTIONS = {
     "service_role": """
         public.apply_retention public.begin_step public.begin_turn public.branch_conversation
         public.choose_variant public.clear_passed_cooldowns public.close_abandoned_turns
-        public.delete_messages public.edit_message public.end_step public.fail_step
+        public.delete_messages public.edit_message public.end_step public.export_character
+        public.fail_step
         public.finish_turn public.import_character public.record_catalog public.record_worker_health
         public.remember public.roll_up_usage public.schedule_health_check
         public.set_chat_worker_url public.unschedule_health_check public.usage_by_day
@@ -146,7 +150,8 @@ FUNCTIONS = {
         private.character_facts private.cool_down private.course_refusal private.covered
         private.forget_summary_from private.history private.is_public_host private.is_retention
         private.is_spent private.limits_for private.members private.models_for private.named_at
-        private.named_member private.others private.reached_limit private.record_given_secret
+        private.named_member private.others private.person_refusal private.reached_limit
+        private.record_given_secret
         private.record_interaction private.record_usage private.remember private.remember_safely
         private.remembered private.replay private.speaker private.summary_of private.tier_of
         private.token_ratios private.touch_fact private.touch_updated_at private.usage_grouped
@@ -185,6 +190,12 @@ def model(stack: Stack, **more: Any) -> dict[str, Any]:
 
 def character(owner: User, **more: Any) -> dict[str, Any]:
     return {"user_id": str(owner.id), "name": "Vera"} | more
+
+
+def checked(stack: Stack, *_: object) -> dict[str, Any]:
+    stack.register_worker()
+    stack.worker_health()
+    return {"is_healthy": True}
 
 
 def card(stack: Stack, owner: User) -> dict[str, Any]:
@@ -373,6 +384,11 @@ ROWS = {
         lambda s, o: provider(secret_name="OpenRouter_Roleplay_API_KEY"),
         {"secret_name": "OpenRouter_Roleplay_API_KEY"},
     ),
+    "api_providers, waiting": Row(
+        lambda s, o: inserted(s, "api_providers", **provider(is_approved=False)),
+        lambda s, o: provider(),
+        {"is_approved": True},
+    ),
     "characters": Row(
         lambda s, o: inserted(s, "characters", **character(o)),
         lambda s, o: character(o),
@@ -383,6 +399,7 @@ ROWS = {
         lambda s, o: character(o, is_public=True),
         {"name": "Mina"},
     ),
+    "chat_worker_health": Row(checked, lambda s, o: {"is_healthy": True}, {"is_healthy": False}),
     "conversation_summaries": Row(summarised, summary, {"content": "They never met."}),
     "conversations": Row(
         lambda s, o: {"id": s.conversation(o)},
@@ -441,7 +458,7 @@ ROWS = {
 
 BEHIND = {"provider_settings": "api_providers"}
 """Where the rows of a view are that shows nothing to the owner of the database."""
-VIEWS = {"model_rests", "system_config", *BEHIND}
+VIEWS = {"chat_worker_health", "model_rests", "system_config", *BEHIND}
 
 
 class Trial:

@@ -89,13 +89,34 @@ class TestRequest:
             ({"action": "impersonate", "message": None}, "impersonate"),
             ({"kickoff": True, "message": None}, "kickoff"),
             ({"kickoff": True, "message": ""}, "kickoff"),
-            ({"kickoff": True, "action": "regenerate"}, "kickoff"),
+            ({"kickoff": True, "action": "regenerate", "message": None}, "kickoff"),
             ({"kickoff": False}, "send"),
             ({"kickoff": None}, "send"),
         ],
     )
     def test_action(self, fields: dict[str, Any], action: str) -> None:
         assert parse(**fields).action == action
+
+    @pytest.mark.parametrize("task", ["roleplay", "storytelling", "prompt_enhancement"])
+    @pytest.mark.parametrize(
+        "fields",
+        [
+            {"kickoff": True},
+            {"kickoff": True, "action": "send"},
+            {"kickoff": True, "greeting": 1},
+            {"action": "regenerate"},
+            {"action": "continue"},
+            {"action": "impersonate"},
+        ],
+    )
+    def test_message_that_nobody_would_keep_is_not_taken(
+        self, task: str, fields: dict[str, Any]
+    ) -> None:
+        with pytest.raises(ApiError, match="invalid_request") as caught:
+            parse(task=task, **fields)
+        assert "`message`" in caught.value.message
+        for blank in (None, "", " \n"):
+            assert parse(task=task, message=blank, **fields).action != "send"
 
     @pytest.mark.parametrize("task", ["storytelling", "prompt_enhancement"])
     def test_other_tasks_need_no_conversation(self, task: str) -> None:

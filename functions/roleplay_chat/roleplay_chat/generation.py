@@ -19,7 +19,7 @@ import httpx
 
 from edge.clients import NETWORK_ERRORS, timed_out
 from edge.credentials import Misconfigured, credentials
-from roleplay_chat.api import Tier
+from roleplay_chat.api import Tier, Usage
 from roleplay_chat.failures import Failure, UpstreamError, failed
 from roleplay_chat.prompt import Message
 from roleplay_chat.providers import Call, End, Event, chat_worker, openai_compatible
@@ -57,6 +57,8 @@ class Attempt:
     failure: Failure | None = None
     estimate: Estimate = field(default_factory=Estimate)
     """Of the prompt's tokens."""
+    said: Usage = field(default_factory=Usage)
+    """What the upstream said that it used, also where there is no end."""
     ended_at: float = field(default_factory=time.monotonic, compare=False)
     """When it ended, by the monotonic clock: it is recorded at once."""
 
@@ -65,15 +67,23 @@ class Attempt:
         """ "ok", or the kind of failure."""
         return self.failure.situation.kind if self.failure else "ok"
 
+    @property
+    def used(self) -> Usage:
+        """Tokens, and the cost where the provider said it."""
+        if self.end is None:
+            return self.said
+        return Usage(self.end.prompt_tokens, self.end.completion_tokens, self.end.cost_usd)
+
     def cost_usd(self) -> float | None:
         """What the provider says it cost, else tokens times the row's prices, else None."""
-        if self.end is None:
+        used = self.used
+        if used.cost_usd is not None:
+            return used.cost_usd
+        if self.end is None and used == Usage():
             return None
-        if self.end.cost_usd is not None:
-            return self.end.cost_usd
         return cost_usd(
-            (self.end.prompt_tokens, self.target.prompt_usd_per_1k),
-            (self.end.completion_tokens, self.target.completion_usd_per_1k),
+            (used.prompt_tokens, self.target.prompt_usd_per_1k),
+            (used.completion_tokens, self.target.completion_usd_per_1k),
         )
 
 
@@ -234,6 +244,7 @@ class Generation:
         first_token_ms: int | None = None
         end: End | None = None
         self._estimate = Estimate()
+        self._said = Usage()
         # Stands when the attempt is cancelled half-way.
         failure: Failure | None = Failure(SITUATIONS["cut_off"], why="stopped")
         reply = self._callbacks.reply_for(target)
@@ -292,6 +303,7 @@ class Generation:
                     end,
                     failure,
                     self._estimate,
+                    self._said,
                 )
             )
         return failure
@@ -319,10 +331,14 @@ class Generation:
             headers=self._headers(target),
             tier=self.tier,
             timeout=httpx.Timeout(None, connect=limits.connect),  # `_attempt` has the others
+            on_usage=self._note_usage,
         )
         if target.protocol == "chat_worker":
             return chat_worker.generate(self.http, call)
         return openai_compatible.generate(self.http, call)
+
+    def _note_usage(self, usage: Usage) -> None:
+        self._said = usage
 
     def _headers(self, target: Target) -> dict[str, str]:
         """Credentials and attribution; the URL is checked before a key is put beside it."""
@@ -334,6 +350,7 @@ class Generation:
                 header=target.auth_header_name,
                 secret_name=target.secret_name,
                 environ=self.environ,
+                key_origins=self.settings.key_origins,
                 allow_local=self.settings.allow_local_upstreams,
             )
         except Misconfigured as error:

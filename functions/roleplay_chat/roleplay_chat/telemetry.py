@@ -82,16 +82,15 @@ class Telemetry:
         self._duration.record(seconds, common | failed)
         if attempt.first_token_ms is not None:
             self._first.record(attempt.first_token_ms / 1000, common)
-        if attempt.end:
-            if attempt.end.finish_reason:
-                span.set_attribute("gen_ai.response.finish_reasons", [attempt.end.finish_reason])
-            for kind, tokens in (
-                ("input", attempt.end.prompt_tokens),
-                ("output", attempt.end.completion_tokens),
-            ):
-                if tokens is not None:
-                    span.set_attribute(f"gen_ai.usage.{kind}_tokens", tokens)
-                    self._tokens.record(tokens, common | {"gen_ai.token.type": kind})
+        if attempt.end and attempt.end.finish_reason:
+            span.set_attribute("gen_ai.response.finish_reasons", [attempt.end.finish_reason])
+        for kind, tokens in (
+            ("input", attempt.used.prompt_tokens),
+            ("output", attempt.used.completion_tokens),
+        ):
+            if tokens is not None:
+                span.set_attribute(f"gen_ai.usage.{kind}_tokens", tokens)
+                self._tokens.record(tokens, common | {"gen_ai.token.type": kind})
         if attempt.failure:
             span.set_status(Status(StatusCode.ERROR))
         span.end(_nanoseconds(ended))

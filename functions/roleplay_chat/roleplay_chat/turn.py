@@ -311,11 +311,7 @@ class Turn:
             finish_reason=last.end.finish_reason if last.end else None,
             incomplete=last.failure is not None,
             user_message_id=_text(self._begun.turn.user_message_id),
-            usage=Usage(
-                prompt_tokens=last.end.prompt_tokens if last.end else None,
-                completion_tokens=last.end.completion_tokens if last.end else None,
-                cost_usd=last.cost_usd(),
-            ),
+            usage=replace(last.used, cost_usd=last.cost_usd()),
             route=[
                 Tried(attempt.target.name, attempt.outcome, attempt.duration_ms)
                 for attempt in self._generation.attempts
@@ -526,8 +522,8 @@ def _usage_row(
         "provider": attempt.target.provider,
         "model_key": attempt.target.model_key,
         "outcome": attempt.outcome,
-        "prompt_tokens": attempt.end.prompt_tokens if attempt.end else None,
-        "completion_tokens": attempt.end.completion_tokens if attempt.end else None,
+        "prompt_tokens": attempt.used.prompt_tokens,
+        "completion_tokens": attempt.used.completion_tokens,
         "cost_usd": attempt.cost_usd(),
         "first_token_ms": attempt.first_token_ms,
         "duration_ms": attempt.duration_ms,
@@ -538,11 +534,11 @@ def _usage_row(
 
 def _spent(attempts: list[Attempt]) -> dict[str, Any]:
     """Tokens and dollars of all calls together, as far as they are known."""
-    ends = [attempt.end for attempt in attempts if attempt.end]
+    used = [attempt.used for attempt in attempts]
     costs = [cost for attempt in attempts if (cost := attempt.cost_usd()) is not None]
     return {
-        "prompt_tokens": sum(end.prompt_tokens or 0 for end in ends),
-        "completion_tokens": sum(end.completion_tokens or 0 for end in ends),
+        "prompt_tokens": sum(one.prompt_tokens or 0 for one in used),
+        "completion_tokens": sum(one.completion_tokens or 0 for one in used),
         "cost_usd": sum(costs) if costs else None,
     }
 

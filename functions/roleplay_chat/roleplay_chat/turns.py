@@ -13,7 +13,7 @@ from pydantic import ValidationError
 
 from edge.clients import Clients
 from edge.errors import ApiError
-from edge.identity import unauthorized
+from edge.identity import account_refused
 from roleplay_chat.api import ChatRequest, MemoryTier
 from roleplay_chat.rows import BegunTurn
 
@@ -131,8 +131,8 @@ def refused(answer: dict[str, Any]) -> ApiError:
         return ApiError(
             429, outcome, _LIMITS[answer["limit"]], retry_after=answer["retry_after_seconds"]
         )
-    if outcome == "unknown_user":
-        return unauthorized()
+    if outcome in ("unknown_user", "banned_user"):
+        return account_refused(outcome)
     status, sentence = _REFUSALS[outcome]
     return ApiError(status, outcome, sentence)
 

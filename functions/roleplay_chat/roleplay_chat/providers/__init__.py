@@ -5,7 +5,7 @@ about it, or raises `UpstreamError` or one of `edge.clients.NETWORK_ERRORS`. Clo
 the connection.
 """
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -14,7 +14,7 @@ import httpx
 
 from edge.clients import address
 from edge.json_text import dumps
-from roleplay_chat.api import Tier
+from roleplay_chat.api import Tier, Usage
 from roleplay_chat.prompt import Message
 from roleplay_chat.routing import Target
 
@@ -32,6 +32,8 @@ class Call:
     headers: dict[str, str]
     tier: Tier
     timeout: httpx.Timeout
+    on_usage: Callable[[Usage], None] = lambda _: None
+    """Called when the upstream says what the call has used, however it ends."""
 
 
 @dataclass(frozen=True)
