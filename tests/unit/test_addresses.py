@@ -167,7 +167,8 @@ def test_client_connects_to_the_host_that_was_checked(url: str) -> None:
     ours = origin(url)
     for theirs in (client.raw_host.decode(), transport.raw_host or ""):
         host = f"[{theirs}]" if ":" in theirs else theirs
-        assert origin(f"{client.scheme}://{host}:{transport.port}") == canonical(ours)
+        there = origin(f"{client.scheme}://{host}:{transport.port}")
+        assert canonical(there) == canonical(ours)
 
 
 def canonical(url: str) -> str:

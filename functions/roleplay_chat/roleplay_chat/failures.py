@@ -107,7 +107,7 @@ _NOT_TAKEN = (
 )
 """How servers that take fewer parameters than others say so."""
 
-_PAGE = re.compile(r"[\ufeff\s]*<")
+_PAGE = re.compile(r"[\ufeff\s]*<(!doctype|html|head|\?xml|!--)")
 """HTML: for people, and nothing is read from its words."""
 _OF_THE_ACCOUNT = re.compile(
     r"rate limit exceeded: free-models-per-|key limit exceeded|this request requires more credits"
@@ -187,7 +187,8 @@ def from_response(status: int, headers: Mapping[str, str], body: bytes) -> Failu
         parsed = json.loads(body)
     except (ValueError, RecursionError):
         # A page of whatever stands before the server, or its one line.
-        return from_error(body[:MAX_TEXT].decode(errors="replace"), status, headers)
+        page = body.lstrip()[:1] == b"<"
+        return from_error(body[:MAX_TEXT].decode(errors="replace"), status, headers, page=page)
     parsed = _mapping(parsed)
     return from_error(parsed.get("error"), status, headers, provider=parsed.get("provider"))
 
@@ -198,6 +199,7 @@ def from_error(
     headers: Mapping[str, str] | None = None,
     *,
     provider: Any = None,
+    page: bool = False,
 ) -> Failure:
     """The failure that an error object means, inside a 200 or beside its status.
 
@@ -210,7 +212,7 @@ def from_error(
     message, raw = _lower(error.get("message")), _lower(metadata.get("raw"))
     passed_on = any(map(_is_name, (metadata.get("provider_name"), provider)))
     is_own = not passed_on or bool(_OF_THE_ACCOUNT.match(message) and message not in raw)
-    pages = [text for text in (message, raw) if _PAGE.match(text)]
+    page = page or any(map(_PAGE.match, (message, raw)))
     if status == 200:
         status = _integer(error.get("code")) or _integer(error.get("http_status")) or 502
     facts = _Facts(
@@ -219,11 +221,11 @@ def from_error(
         limit_source=_lower(metadata.get("limit_source")),
         error_type=_lower(metadata.get("error_type") or error.get("error_type")),
         reason=_lower(metadata.get("reason")),
-        texts=() if pages else (message, raw),
-        own_texts=() if pages else (*[message] * is_own, *[raw] * (not passed_on)),
+        texts=() if page else (message, raw),
+        own_texts=() if page else (*[message] * is_own, *[raw] * (not passed_on)),
         passed_on=passed_on,
         flagged=bool(metadata.get("reasons") or metadata.get("flagged_input")),
-        page=bool(pages),
+        page=page,
     )
     name = next(name for name, applies in _RULES if applies(facts))
     merged = {

@@ -97,7 +97,8 @@ async def begin(
         "p_conversation_id": _text(request.conversation_id),
         "p_character_id": _text(request.character_id),
         "p_user_character_id": _text(request.user_character_id),
-        "p_message": request.message,
+        # What no `send` says is not kept, so nobody is to answer it.
+        "p_message": request.message if request.action == "send" else None,
         "p_client_message_id": request.client_message_id,
         "p_message_id": _text(request.message_id),
         "p_memory_tier": request.memory_tier or "conversation",
