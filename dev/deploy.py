@@ -19,6 +19,8 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from dev.environment import FUNCTIONS, find_variable, is_secret
 from dev.project import secrets_managed
 from dev.settings import ENV_FILE, read_env_file
+from edge.credentials import bound_origins
+from edge.settings import EdgeSettings
 
 JOB = "health-check"
 RUNTIME = "python313"
@@ -388,8 +390,24 @@ def check(settings: DeploySettings, environment: Mapping[str, str]) -> None:
         wrong.append("DEPLOY_SECRETS lacks SUPABASE_SECRET_KEY, which both functions need.")
     if (find_variable(environment, "ALLOW_LOCAL_UPSTREAMS") or "").lower() in ("true", "1"):
         wrong.append("ALLOW_LOCAL_UPSTREAMS is for local work only: unset it.")
+    wrong += _unbound(managed, environment)
     if wrong:
         raise DeployError("\n".join(wrong))
+
+
+def _unbound(managed: set[str], environment: Mapping[str, str]) -> list[str]:
+    """The keys that rows may name and that would be sent nowhere."""
+    default = EdgeSettings.model_fields["key_origins"].default
+    origins = (find_variable(environment, "KEY_ORIGINS") or "").strip() or default
+    try:
+        bound = bound_origins(origins)
+    except ValueError as error:
+        return [f"KEY_ORIGINS: {error}."]
+    return [
+        f"{name} would be sent nowhere: set KEY_ORIGINS={origins},{name}=https://<its host>."
+        for name in sorted(managed)
+        if name.endswith("_API_KEY") and name != "CHAT_WORKER_API_KEY" and name not in bound
+    ]
 
 
 # --- the command ---------------------------------------------------------------------------------

@@ -19,6 +19,7 @@ from dev.verify import plain
 for _folder in ("_shared", "roleplay_chat", "health_check"):
     sys.path.append(str(ROOT / "functions" / _folder))
 
+from edge.credentials import bound_origins  # noqa: E402
 from edge.settings import EdgeSettings  # noqa: E402
 from health_check.settings import Settings as HealthCheck  # noqa: E402
 from roleplay_chat.settings import Settings as RoleplayChat  # noqa: E402
@@ -81,7 +82,19 @@ def settings_of(environment: Mapping[str, str], where: str) -> Iterator[Setting]
     for name in sorted(provider_keys - set(known)):
         source = "secret manager" if name in managed else where
         value = _masked(environment.get(name, "")) if name not in managed else "(hidden)"
-        yield Setting(name, "roleplay_chat", value, source, "the key of a provider")
+        yield Setting(name, "both", value, source, _sent_to(name, environment))
+
+
+def _sent_to(name: str, environment: Mapping[str, str]) -> str:
+    """Where a key that rows name may be sent."""
+    default = EdgeSettings.model_fields["key_origins"].default
+    given = (find_variable(environment, "KEY_ORIGINS") or "").strip()
+    try:
+        origins = sorted(bound_origins(given or default).get(name, ()))
+    except ValueError:
+        origins = []
+    where = ", ".join(origins) or "no public address, as KEY_ORIGINS does not name it"
+    return f"a key that rows name, sent to {where}"
 
 
 def _value(

@@ -163,7 +163,8 @@ _TURN_EXAMPLES: Mapping[str, Mapping[str, Any]] = {
 }
 
 _FIELDS: Mapping[str, str] = {
-    "message": "What the person says; required to `send`. No longer than `MAX_MESSAGE_CHARS`.",
+    "message": "What the person says; required to `send`, refused with `kickoff`, else ignored."
+    " No longer than `MAX_MESSAGE_CHARS`.",
     "kickoff": "The character opens the conversation; there is no message then.",
     "conversation_id": "Required for roleplay, and for the actions that go on with one.",
     "message_id": "The reply to `regenerate` or to `continue`; the newest when left out.",

@@ -17,6 +17,9 @@ from dev.settings import ROOT, Settings
 
 sys.path.append(str(ROOT / "functions/_shared"))
 
+from edge.addresses import AddressRefused
+from edge.credentials import missing_binding
+from edge.settings import EdgeSettings
 from edge.worker_health import MAX_AGE, WorkerHealth, why_unavailable
 
 OK, PROBLEMS, CANNOT_CHECK = 0, 1, 2
@@ -121,8 +124,16 @@ def _providers(facts: Facts, environment: Mapping[str, str], is_local: bool) -> 
             for model in facts["models"]
             if model["provider"] == provider["name"] and model["is_active"]
         ]
-        local_allowed = environment.get("ALLOW_LOCAL_UPSTREAMS", "").lower() in ("true", "1")
-        if not provider["is_active"]:
+        local_allowed = allows_local(environment)
+        if not provider["is_approved"]:
+            yield Check(
+                name,
+                "problem",
+                f"it was added with the address {provider['base_url']} and is asked nothing",
+                "if it is meant, set is_approved of its row in api_providers with the secret key; "
+                "else delete it",
+            )
+        elif not provider["is_active"]:
             yield Check(name, "ok", "switched off")
         elif not provider["base_url"].startswith("https://") and not local_allowed:
             yield Check(
@@ -138,11 +149,34 @@ def _providers(facts: Facts, environment: Mapping[str, str], is_local: bool) -> 
                 else f"make {secret} a secret of the function and name it in DEPLOY_SECRETS"
             )
             yield Check(name, "problem", f"{secret} is not set", where)
+        elif provider["auth_scheme"] != "none" and (
+            wanted := unbound(secret, provider["base_url"], environment)
+        ):
+            found = f"{secret} may not be sent to {provider['base_url']}"
+            yield Check(name, "problem", found, f"if it is meant, set {wanted} for both functions")
         elif not models:
             yield Check(name, "problem", "it has no active model", "activate one, or switch it off")
         else:
             key = "no key needed" if provider["auth_scheme"] == "none" else f"{secret} is set"
             yield Check(name, "ok", f"{key}, {_count(models, 'active model')}")
+
+
+def allows_local(environment: Mapping[str, str]) -> bool:
+    """Whether the functions call http and private addresses."""
+    return environment.get("ALLOW_LOCAL_UPSTREAMS", "").lower() in ("true", "1")
+
+
+def unbound(secret: str, url: str, environment: Mapping[str, str]) -> str | None:
+    """The setting that a key needs to be sent there; None where it may be."""
+    default = EdgeSettings.model_fields["key_origins"].default
+    origins = environment.get("KEY_ORIGINS", "").strip() or default
+    try:
+        wanted = missing_binding(secret, url, origins, allow_local=allows_local(environment))
+    except AddressRefused as refused:
+        return f"another base_url ({refused}) and KEY_ORIGINS"
+    except ValueError as wrong:
+        return f"KEY_ORIGINS to what it should be ({wrong})"
+    return wanted and f"KEY_ORIGINS={wanted}"
 
 
 def has_key(name: str, environment: Mapping[str, str]) -> bool:

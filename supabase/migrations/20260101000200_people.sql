@@ -36,6 +36,19 @@ $$;
 revoke execute on function private.is_age_verified() from public, anon, authenticated;
 grant execute on function private.is_age_verified() to authenticated;
 
+-- Why a person may do nothing although their token still holds: {"outcome": "unknown_user"} or
+-- {"outcome": "banned_user"}; null for everybody else. Read as JSON: not every Auth server has both columns.
+create function private.person_refusal(p_user_id uuid) returns jsonb
+language sql stable set search_path = '' as $$
+  select case
+    when u.id is null or u.facts ->> 'deleted_at' is not null then '{"outcome": "unknown_user"}'::jsonb
+    when (u.facts ->> 'banned_until')::timestamptz > clock_timestamp() then '{"outcome": "banned_user"}'::jsonb
+  end
+  from (values (p_user_id)) asked (id)
+  left join (select a.id, to_jsonb(a) as facts from auth.users a) u on u.id = asked.id
+$$;
+revoke execute on function private.person_refusal(uuid) from public, anon, authenticated;
+
 alter table public.profiles enable row level security;
 revoke all on public.profiles from anon, authenticated;
 grant select on public.profiles to authenticated;

@@ -4,17 +4,20 @@ create table public.api_providers (
   id uuid primary key default gen_random_uuid(),
   name text not null unique check (name ~ '^[a-z0-9_-]{1,64}$'),
   display_name text not null,
-  base_url text not null,
+  base_url text not null check (char_length(base_url) between 1 and 2000),
   -- bearer: "<header>: Bearer <key>"; header: "<header>: <key>"; none: no credentials.
   auth_scheme text not null default 'bearer' check (auth_scheme in ('bearer', 'header', 'none')),
   auth_header_name text not null default 'Authorization'
     check (auth_header_name ~ '^[A-Za-z][A-Za-z0-9-]{0,63}$'),
-  -- The environment variable that holds the key. Narrow on purpose: a row must not be
-  -- able to send some other secret of the function to a host of its choosing.
+  -- The environment variable that holds the key. Narrow on purpose: a row must not be able to name
+  -- some other secret. Where a key may be sent, KEY_ORIGINS of the functions' environment says.
   secret_name text check (secret_name ~ '^[A-Za-z][A-Za-z0-9_]*_API_KEY$'
                           and secret_name !~* '^SUPABASE_'),
   rate_limits jsonb not null default '{}' check (jsonb_typeof(rate_limits) = 'object'),
   is_active boolean not null default true,
+  -- False: added from an admin's browser. It is asked nothing, and given no key, until somebody with
+  -- the secret key sets this.
+  is_approved boolean not null default (current_user not in ('anon', 'authenticated')),
   created_at timestamptz not null default now(),
   updated_at timestamptz not null default now(),
   constraint api_providers_secret check (auth_scheme = 'none' or secret_name is not null)
@@ -70,7 +73,7 @@ alter table public.api_providers enable row level security;
 revoke all on public.api_providers from anon, authenticated;
 grant select (id, name, display_name, is_active) on public.api_providers to authenticated;
 create policy api_providers_select on public.api_providers for select to authenticated
-  using (is_active or (select private.is_admin()));
+  using (is_active and is_approved or (select private.is_admin()));
 
 alter table public.api_models enable row level security;
 revoke all on public.api_models from anon, authenticated;

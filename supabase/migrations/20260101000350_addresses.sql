@@ -1,5 +1,5 @@
 -- Which addresses a worker may be registered at. The functions check again when they call one:
--- only they can see what a name resolves to.
+-- only they can see what a name resolves to. Their list (edge/addresses.py) is this one, entry by entry.
 
 -- Whether a host, as it stands in a URL, names one on the public internet: a full name, or an
 -- address in its one canonical spelling. Every other spelling is refused rather than understood.
@@ -17,7 +17,7 @@ begin
   elsif v_host ~ '^(\d{1,3}\.){3}\d{1,3}$' then
     v_address := v_host::inet;
     return host(v_address) = v_host and not v_address <<= any (array[
-      '0.0.0.0/8', '10.0.0.0/8', '100.64.0.0/10', '127.0.0.0/8', '169.254.0.0/16', '172.16.0.0/12',
+      '0.0.0.0/8', '10.0.0.0/8', '100.64.0.0/10', '127.0.0.0/8', '168.63.129.16/32', '169.254.0.0/16', '172.16.0.0/12',
       '192.0.0.0/24', '192.0.2.0/24', '192.88.99.0/24', '192.168.0.0/16', '198.18.0.0/15',
       '198.51.100.0/24', '203.0.113.0/24', '224.0.0.0/3']::inet[]);
   end if;

@@ -1,5 +1,5 @@
--- One row of operator settings. People may see the workers' health and nothing else of it,
--- so the row lives in a private table and system_config is the view on it:
+-- One row of operator settings, for admins and the functions. It lives in a private table, so that it
+-- is changed through functions alone, and system_config is the view on it:
 --   chatWorkerUrl     address of the team's own worker, null while there is none
 --   chatWorker        {"protocol", "model", "context_tokens", "input_defaults", "wake"}
 --   workers           further workers to probe: {"<name>": {"url", "protocol", "model",
@@ -68,15 +68,22 @@ insert into private.system_settings (config) values ('{
 
 -- Runs with its owner's rights, as a view does by default; that is the point of it.
 create view public.system_config with (security_barrier = true) as
-select s.id,
-       case when current_user in ('anon', 'authenticated') and not (select private.is_admin())
-            then jsonb_build_object('workerHealthCache', s.config -> 'workerHealthCache')
-            else s.config
-       end as config,
-       s.updated_at
-from private.system_settings s;
+select s.id, s.config, s.updated_at
+from private.system_settings s
+where current_user not in ('anon', 'authenticated') or (select private.is_admin());
 revoke all on public.system_config from public, anon, authenticated, service_role;
 grant select on public.system_config to authenticated, service_role;
+
+-- How the chat worker is, for everybody who may choose it; not where it is, nor what is wrong with it.
+-- No row: nothing is known. The record may have any shape.
+create view public.chat_worker_health with (security_barrier = true) as
+select known.record -> 'isHealthy' = 'true' as is_healthy,
+       coalesce(known.record ->> 'lastChecked', known.record ->> 'lastCheck') as checked_at,
+       coalesce(known.record -> 'responseTimeMs', known.record -> 'responseTime') as response_ms
+from (select s.config #> '{workerHealthCache,chatWorker}' as record from private.system_settings s) known
+where jsonb_typeof(known.record) = 'object';
+revoke all on public.chat_worker_health from public, anon, authenticated, service_role;
+grant select on public.chat_worker_health to authenticated;
 
 -- Stores one worker's health record. One key is replaced inside the database, so writers
 -- that overlap never undo each other; and what an earlier probe found does not replace what a later

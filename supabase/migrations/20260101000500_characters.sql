@@ -38,8 +38,7 @@ revoke all on public.characters from anon, authenticated;
 grant select, insert, update, delete on public.characters to authenticated;
 create policy characters_select on public.characters for select to authenticated
   using (user_id = (select auth.uid())
-         or is_public and (content_rating = 'sfw' or (select private.is_age_verified()))
-         or (select private.is_admin()));
+         or is_public and (content_rating = 'sfw' or (select private.is_age_verified())));
 create policy characters_insert on public.characters for insert to authenticated
   with check (user_id = (select auth.uid()));
 create policy characters_update on public.characters for update to authenticated
@@ -47,8 +46,8 @@ create policy characters_update on public.characters for update to authenticated
 create policy characters_delete on public.characters for delete to authenticated
   using (user_id = (select auth.uid()));
 
--- Whether the person may take a character into their conversations and memories, which an
--- administrator's wider view does not give. No character is always allowed.
+-- Whether the person may take a character into their conversations and memories. No character is
+-- always allowed.
 create function private.may_meet(p_character_id uuid) returns boolean
 language sql stable security definer set search_path = '' as $$
   select p_character_id is null or exists (

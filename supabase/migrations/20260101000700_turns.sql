@@ -22,7 +22,7 @@ create table public.turns (
   user_message_id uuid references public.messages (id) on delete set null,
   replaces_message_id uuid references public.messages (id) on delete set null,
   reply_message_id uuid references public.messages (id) on delete set null,
-  -- The answer's fields beside the reply's text, so that a repeated request gets the same.
+  -- The answer's fields, without anybody's words, so that a repeated request gets the same.
   result jsonb,
   content_tier text check (content_tier in ('sfw', 'nsfw')),
   model_used text,
@@ -53,11 +53,22 @@ create index turns_by_persona on public.turns (user_character_id) where user_cha
 create index turns_by_reply on public.turns (reply_message_id);
 create index turns_by_replaced on public.turns (replaces_message_id);
 
+-- Replies that are no message: drafts, and what tasks without a conversation wrote. A repeated request
+-- gets them again; nobody reads them through the Data API, as admins read turns.
+create table private.turn_replies (
+  turn_id uuid primary key references public.turns (id) on delete cascade,
+  content text not null
+);
+alter table private.turn_replies enable row level security;
+revoke all on private.turn_replies from public, anon, authenticated;
+
 -- A conversation that is deleted takes the words of its turns with it, the client's ids too, and
 -- leaves the rows: else deleting would give turns and money back.
 create function private.orphan_turns() returns trigger
 language plpgsql security definer set search_path = '' as $$
 begin
+  delete from private.turn_replies r using public.turns t
+  where t.conversation_id = old.id and r.turn_id = t.id;
   update public.turns t
   set conversation_id = null, is_orphaned = true, client_message_id = null, result = null
   where t.conversation_id = old.id;

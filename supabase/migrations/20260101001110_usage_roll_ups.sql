@@ -114,12 +114,16 @@ begin
     for update skip locked);
   get diagnostics v_events = row_count;
 
-  update public.turns set result = null where id in (
-    select t.id from public.turns t
-    where t.result is not null and t.finished_at < now() - make_interval(secs => v_result_days * 86400)
-    order by t.finished_at limit p_limit
-    for update skip locked);
-  get diagnostics v_results = row_count;
+  with emptied as (
+    update public.turns set result = null where id in (
+      select t.id from public.turns t
+      where t.result is not null and t.finished_at < now() - make_interval(secs => v_result_days * 86400)
+      order by t.finished_at limit p_limit
+      for update skip locked)
+    returning id),
+  replies as (
+    delete from private.turn_replies r using emptied where r.turn_id = emptied.id)
+  select count(*) into v_results from emptied;
 
   delete from public.turns where id in (
     select t.id from public.turns t where t.is_orphaned and t.finished_at < v_before

@@ -80,10 +80,11 @@ language sql immutable set search_path = '' as $$
   from jsonb_each(p_catalog) where key in ('prompt_usd_per_1k', 'completion_usd_per_1k')
 $$;
 
--- The active models for a task with what is needed to call them, in the order to try them. One
--- that its provider's catalog does not list any more is left out. One that is not free any more costs
--- what it costs. Classifiers are all there: whether a turn is looked at depends neither on a list nor
--- on a switch, so one that is off is there with "is_active": false and counts as out of order.
+-- The active models of approved providers for a task, with what is needed to call them, in the order
+-- to try them. One that its provider's catalog does not list any more is left out. One that is not
+-- free any more costs what it costs. Classifiers are all there: whether a turn is looked at depends
+-- neither on a list nor on a switch, so one that may not be asked is there with "is_active": false
+-- and counts as out of order.
 create function private.models_for(p_task text) returns jsonb
 language sql stable set search_path = '' as $$
   select coalesce(jsonb_agg(jsonb_build_object(
@@ -92,7 +93,7 @@ language sql stable set search_path = '' as $$
     'capabilities', m.capabilities,
     'pricing', m.pricing || case when m.catalog_status = 'not_free' then private.catalog_prices(m.catalog)
                                  else '{}' end,
-    'is_default', m.is_default, 'is_active', m.is_active and p.is_active,
+    'is_default', m.is_default, 'is_active', m.is_active and p.is_active and p.is_approved,
     'token_ratios', private.token_ratios(p.name, m.model_key),
     'provider', jsonb_build_object(
       'name', p.name, 'base_url', p.base_url, 'auth_scheme', p.auth_scheme,
@@ -101,7 +102,8 @@ language sql stable set search_path = '' as $$
   from public.api_models m join public.api_providers p on p.id = m.provider_id
   where m.task = p_task
     and m.modality in ('roleplay', 'chat', 'text')
-    and (m.is_active and p.is_active and m.catalog_status is distinct from 'gone' or p_task = 'moderation')
+    and (m.is_active and p.is_active and p.is_approved and m.catalog_status is distinct from 'gone'
+         or p_task = 'moderation')
 $$;
 
 revoke execute on function private.character_facts(public.characters),

@@ -17,25 +17,25 @@ revoke all on private.counters from public, anon, authenticated;
 
 -- Counts one more of a kind, unless that is too many: then {"outcome": "rate_limited", "limit",
 -- "retry_after_seconds"}, with the name of the limit that p_limits has reached, "<p_plural>_per_minute"
--- or "<p_plural>_per_day". {"outcome": "unknown_user"} when there is no such person; null when it was
+-- or "<p_plural>_per_day". What private.person_refusal returns for who may do nothing; null when it was
 -- counted. More than 1,000 a minute are never counted. Simultaneous calls wait for each other.
 create function private.count_use(p_user_id uuid, p_kind text, p_limits jsonb, p_plural text) returns jsonb
 language plpgsql set search_path = '' as $$
 declare
   v_per_minute numeric := p_limits ->> (p_plural || '_per_minute');
   v_per_day numeric := p_limits ->> (p_plural || '_per_day');
+  v_refusal jsonb := private.person_refusal(p_user_id);
   v_counter private.counters;
   v_now timestamptz;
   v_today date;
   v_recent timestamptz[];
 begin
-  insert into private.counters as c (user_id, kind)
-  select u.id, p_kind from auth.users u where u.id = p_user_id
+  if v_refusal is not null then
+    return v_refusal;
+  end if;
+  insert into private.counters as c (user_id, kind) values (p_user_id, p_kind)
   on conflict (user_id, kind) do update set kind = excluded.kind
   returning * into v_counter;
-  if not found then
-    return jsonb_build_object('outcome', 'unknown_user');
-  end if;
   v_now := clock_timestamp();  -- now() is from before the wait
   v_today := (v_now at time zone 'utc')::date;
   v_recent := array(select r from unnest(v_counter.recent) r where r > v_now - interval '1 minute' order by r);
@@ -72,9 +72,11 @@ declare
   v_user_id uuid := (select auth.uid());
   v_refusal jsonb := private.count_use(v_user_id, tg_table_name || ' rows', private.limits_for(v_user_id), 'rows');
 begin
-  -- The Data API answers 401 and 429.
+  -- The Data API answers 401, 403 and 429.
   if v_refusal ->> 'outcome' = 'unknown_user' then
     raise exception 'This account does not exist any more.' using errcode = 'PT401';
+  elsif v_refusal ->> 'outcome' = 'banned_user' then
+    raise exception 'This account is blocked.' using errcode = 'PT403';
   elsif v_refusal is not null then
     raise exception 'You are adding too much at once. Please wait a moment.' using
       errcode = 'PT429', detail = v_refusal ->> 'limit',

@@ -6,6 +6,6 @@ language sql stable set search_path = '' as $$
     else jsonb_build_object('outcome', 'replayed', 'result', (p_turn).result, 'reply', r.reply) end
   from (
     select coalesce((select m.content from public.messages m where m.id = (p_turn).reply_message_id),
-                    (p_turn).result ->> 'response') as reply) r
+                    (select d.content from private.turn_replies d where d.turn_id = (p_turn).id)) as reply) r
 $$;
 revoke execute on function private.replay(public.turns) from public, anon, authenticated;

@@ -11,7 +11,7 @@
 --   in_progress           a turn is running here: retry_after_seconds, same_request
 --   rate_limited          the person has had enough for now: limit, retry_after_seconds
 --   reply_deleted         it was answered before, and the answer is gone
---   unknown_user, conversation_not_found, character_not_found, persona_not_found,
+--   unknown_user, banned_user, conversation_not_found, character_not_found, persona_not_found,
 --   message_not_found, nothing_to_regenerate, nothing_to_continue
 create function public.begin_turn(
   -- Chosen by the caller: sent again with the same id, the call goes on where it was.
@@ -41,6 +41,7 @@ declare
   v_profile public.profiles;
   v_newest public.messages;
   v_turn public.turns;
+  v_refusal jsonb;
   v_limit jsonb;
   v_user_message_id uuid;
   v_replaces_id uuid;
@@ -53,8 +54,9 @@ begin
   perform pg_advisory_xact_lock(hashtextextended(p_user_id::text, 0));
   v_now := clock_timestamp();  -- now() is from before the wait
 
-  if not exists (select 1 from auth.users u where u.id = p_user_id) then
-    return jsonb_build_object('outcome', 'unknown_user');
+  v_refusal := private.person_refusal(p_user_id);
+  if v_refusal is not null then
+    return v_refusal;
   end if;
 
   select * into v_profile from public.profiles p where p.id = p_user_id;

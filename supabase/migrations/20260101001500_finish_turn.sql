@@ -105,9 +105,7 @@ begin
   update public.turns t
   set status = p_status, finished_at = now(), reply_message_id = v_message_id,
       result = coalesce(p_result, '{}')
-        || jsonb_build_object('message_id', v_message_id, 'memory_updated', v_memory_updated)
-        -- Without a conversation, and of a draft, there is no message to find the text in again.
-        || case when v_turn.conversation_id is null or v_turn.action = 'impersonate' then jsonb_build_object('response', p_reply) else '{}' end,
+        || jsonb_build_object('message_id', v_message_id, 'memory_updated', v_memory_updated),
       content_tier = p_turn ->> 'content_tier', model_used = left(p_turn ->> 'model_used', 300),
       finish_reason = left(p_turn ->> 'finish_reason', 100), error_code = left(p_turn ->> 'error_code', 100),
       prompt_tokens = private.bounded(p_turn -> 'prompt_tokens', 2147483647),
@@ -115,6 +113,12 @@ begin
       cost_usd = private.bounded(p_turn -> 'cost_usd', 999999.99999999),
       duration_ms = private.bounded(p_turn -> 'duration_ms', 2147483647)
   where t.id = v_turn.id;
+
+  -- Without a conversation, and of a draft, there is no message to find the text in again.
+  if p_reply is not null and (v_turn.conversation_id is null or v_turn.action = 'impersonate') then
+    insert into private.turn_replies (turn_id, content) values (v_turn.id, p_reply)
+    on conflict (turn_id) do update set content = excluded.content;
+  end if;
 
   -- Last: others who end a turn of the same model wait for this row.
   perform private.calibrate(p_usage);

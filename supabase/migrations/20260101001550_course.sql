@@ -3,17 +3,20 @@
 -- nothing more.
 --
 -- Each counts as an action, whatever becomes of it, and returns {"outcome": "done", ...}, or
--- message_not_found, in_progress: retry_after_seconds, what private.count_use returns, and what it
--- says itself.
+-- unknown_user, banned_user, message_not_found, in_progress: retry_after_seconds, what
+-- private.count_use returns, and what it says itself.
 
 -- Takes the person's lock, counts, and says what keeps a change away: {"outcome": ...}; null when
 -- nothing does.
 create function private.course_refusal(p_user_id uuid, p_message_id uuid) returns jsonb
 language plpgsql set search_path = '' as $$
 declare
-  v_refusal jsonb;
+  v_refusal jsonb := private.person_refusal(p_user_id);
   v_conversation_id uuid;
 begin
+  if v_refusal is not null then
+    return v_refusal;
+  end if;
   perform pg_advisory_xact_lock(hashtextextended(p_user_id::text, 0));
   v_refusal := private.count_use(p_user_id, 'actions', private.limits_for(p_user_id), 'actions');
   if v_refusal is not null then
@@ -138,7 +141,7 @@ declare
 begin
   select c.id into v_branch_id from public.conversations c
   where c.user_id = p_user_id and c.client_message_id = p_client_message_id;
-  if found then
+  if found and coalesce(v_refusal ->> 'outcome', '') not in ('unknown_user', 'banned_user') then
     return jsonb_build_object('outcome', 'done', 'conversation_id', v_branch_id);
   elsif v_refusal is not null then
     return v_refusal;

@@ -14,18 +14,19 @@ revoke all on public.character_cards from anon, authenticated;
 -- Makes a character of an imported card: p_character has columns of characters, p_card the card.
 -- What a card may not decide is not taken from it: whose it is, its rating, and who sees it.
 --
--- Returns {"outcome": "saved", "character_id"}, or unknown_user, too_many_characters, too_large.
+-- Returns {"outcome": "saved", "character_id"}, or unknown_user, banned_user, too_many_characters, too_large.
 create function public.import_character(p_user_id uuid, p_character jsonb, p_card jsonb)
 returns jsonb
 language plpgsql security definer set search_path = '' as $$
 declare
   v_new public.characters := jsonb_populate_record(null::public.characters, p_character);
+  v_refusal jsonb := private.person_refusal(p_user_id);
   v_id uuid;
 begin
   -- As in begin_turn: one at a time per person, so that the count holds.
   perform pg_advisory_xact_lock(hashtextextended(p_user_id::text, 0));
-  if not exists (select 1 from auth.users u where u.id = p_user_id) then
-    return jsonb_build_object('outcome', 'unknown_user');
+  if v_refusal is not null then
+    return v_refusal;
   elsif (select count(*) from public.characters ch where ch.user_id = p_user_id) >= 1000 then
     return jsonb_build_object('outcome', 'too_many_characters');
   end if;
@@ -47,3 +48,21 @@ exception when check_violation then
 end $$;
 revoke execute on function public.import_character(uuid, jsonb, jsonb) from public, anon, authenticated;
 grant execute on function public.import_character(uuid, jsonb, jsonb) to service_role;
+
+-- A character that is the person's own, or public and may be shown to them, with the card it came as:
+-- {"outcome": "found", "character": its columns, "card": null where it did not come as one}, or
+-- unknown_user, banned_user, character_not_found.
+create function public.export_character(p_user_id uuid, p_character_id uuid) returns jsonb
+language sql stable security definer set search_path = '' as $$
+  select coalesce(
+    private.person_refusal(p_user_id),
+    (select jsonb_build_object('outcome', 'found', 'character', to_jsonb(ch), 'card', c.card)
+     from public.characters ch left join public.character_cards c on c.character_id = ch.id
+     where ch.id = p_character_id
+       and (ch.user_id = p_user_id
+            or ch.is_public and (ch.content_rating = 'sfw' or exists (
+              select from public.profiles p where p.id = p_user_id and p.age_verified)))),
+    '{"outcome": "character_not_found"}')
+$$;
+revoke execute on function public.export_character(uuid, uuid) from public, anon, authenticated;
+grant execute on function public.export_character(uuid, uuid) to service_role;

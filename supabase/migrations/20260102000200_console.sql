@@ -1,6 +1,7 @@
--- What admins may change with their own token, from a browser: models, and providers as far as no
--- key can be sent somewhere else by it. Addresses and the keys that go there are set once, when a
--- provider is added, and no key is given twice; changing them, and classifiers, takes the secret key.
+-- What admins may change with their own token, from a browser: models, and providers as far as neither
+-- keys nor prompts go anywhere else by it. A provider that they add has no effect until somebody with
+-- the secret key approves it. Its address and its key are set once, and no key is given twice; changing
+-- them, and classifiers, takes the secret key.
 
 -- The names of all keys that a provider was ever given. Without them an admin could remove a provider
 -- and add it again with its key and another address.
@@ -43,7 +44,8 @@ create policy api_providers_delete on public.api_providers for delete to authent
 
 -- How providers are reached, for admins: everybody else may read four columns of the table.
 create view public.provider_settings with (security_barrier = true) as
-select p.id, p.name, p.display_name, p.base_url, p.auth_scheme, p.auth_header_name, p.secret_name, p.is_active
+select p.id, p.name, p.display_name, p.base_url, p.auth_scheme, p.auth_header_name, p.secret_name, p.is_active,
+       p.is_approved
 from public.api_providers p
 where (select private.is_admin());
 revoke all on public.provider_settings from public, anon, authenticated, service_role;

@@ -33,13 +33,13 @@ begin
       'providers', (
         select coalesce(jsonb_agg(jsonb_build_object(
           'name', p.name, 'base_url', p.base_url, 'auth_scheme', p.auth_scheme,
-          'secret_name', p.secret_name, 'is_active', p.is_active) order by p.name), '[]')
+          'secret_name', p.secret_name, 'is_active', p.is_active, 'is_approved', p.is_approved) order by p.name), '[]')
         from public.api_providers p),
       'models', (
         -- Whole rows, so that columns added later are there to be judged.
         select coalesce(jsonb_agg(
           to_jsonb(m) - '{id,provider_id,description,input_defaults,capabilities,pricing}'::text[]
-            || jsonb_build_object('provider', p.name, 'provider_is_active', p.is_active)
+            || jsonb_build_object('provider', p.name, 'provider_is_active', p.is_active and p.is_approved)
           order by m.task, m.priority, m.model_key), '[]')
         from public.api_models m join public.api_providers p on p.id = m.provider_id),
       'worker', s.config -> 'chatWorkerUrl',

@@ -44,6 +44,8 @@ class TestConsole:
         dialog.get_by_label("Variable that holds the key").fill("ELSEWHERE_API_KEY")
         dialog.get_by_role("button", name="Save").click()
         expect(admin.page.get_by_text("ELSEWHERE_API_KEY")).to_be_visible()
+        added = admin.page.locator("#providers").get_by_role("row").filter(has_text="Elsewhere")
+        expect(added).to_contain_text("Waits for approval")
 
         admin.press("Add a model")
         dialog.get_by_label("Name", exact=True).fill("New One")
@@ -168,6 +170,8 @@ class TestConsole:
     def test_others_neither_open_nor_query_it(self, person: Person) -> None:
         person.join()
         person.meet()
+        # How the worker is, people see; not more.
+        expect(person.page.locator("header.bar")).to_contain_text(re.compile("Worker (is|not) "))
         person.open("/console.html")
         expect(person.page.get_by_role("heading", name="This is for admins")).to_be_visible()
         assert person.page.locator("main.console").count() == 0
@@ -178,13 +182,13 @@ class TestConsole:
         expect(person.page.get_by_role("heading", name="This is for admins")).to_be_visible()
         tables = {path.removeprefix("/rest/v1/") for path in asked if path.startswith("/rest/")}
         assert tables == {"profiles", "user_roles"}
-        for table in ("provider_settings", "model_cooldowns"):
+        for table in ("provider_settings", "model_cooldowns", "system_config"):
             assert person.copy_call("GET", f"/rest/v1/{table}").json() == []
         for table in ("turns", "usage_events"):
             rows = person.copy_call("GET", f"/rest/v1/{table}?select=user_id").json()
             assert {row["user_id"] for row in rows} <= {person.user_id}
-        [system] = person.copy_call("GET", "/rest/v1/system_config?select=config").json()
-        assert set(system["config"]) == {"workerHealthCache"}
+        [worker] = person.copy_call("GET", "/rest/v1/chat_worker_health").json()
+        assert set(worker) == {"is_healthy", "checked_at", "response_ms"}
         model = person.copy.rows("api_models?task=eq.roleplay&is_default=is.false&limit=1")[0]
         call = person.copy_call(
             "POST", "/rest/v1/rpc/set_default_model", {"p_model_id": model["id"]}

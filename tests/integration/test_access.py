@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv6Address, ip_address
+from random import Random
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -13,11 +15,12 @@ import psycopg
 import pytest
 from psycopg import Rollback
 
+from edge.addresses import _NOT_PUBLIC, AddressRefused, check_address, is_public
 from tests.integration.test_schema import refused
 from tests.support.answers import error, reply, text, worker_healthy
 from tests.support.gateway import PUBLISHABLE_KEY, SECRET_KEY
 from tests.support.postgres import Connection
-from tests.support.stack import DEMO_CHARACTER, Stack, User
+from tests.support.stack import DEMO_CHARACTER, HEALTH_CHECK_SECRET, Stack, User
 from tests.support.upstream import Upstream, running_upstream
 from tests.unit import test_addresses as addresses
 
@@ -31,10 +34,12 @@ api_models, classifier  ----  s---  s---  s---  siud
 api_providers           ----  s---  s---  si-d  siud
 api_providers, inactive ----  ----  ----  siud  siud
 api_providers, same key ----  s---  s---  s--d  siud
+api_providers, waiting  ----  ----  ----  si-d  siud
 character_cards         ----  ----  ----  ----  siud
-characters              ----  siud  ----  s---  siud
+characters              ----  siud  ----  ----  siud
 characters, public      ----  siud  s---  s---  siud
-characters, adult       ----  siud  ----  s---  siud
+characters, adult       ----  siud  ----  ----  siud
+chat_worker_health      ----  s---  s---  s---  ----
 companions              ----  s---  ----  ----  ----
 conversation_summaries  ----  s--d  ----  ----  siud
 conversations           ----  siud  ----  ----  siud
@@ -48,7 +53,7 @@ model_rests             ----  s---  s---  s---  ----
 profiles                ----  siu-  ----  s---  siud
 prompt_templates        ----  ----  ----  s---  siud
 provider_settings       ----  ----  ----  s---  ----
-system_config           ----  s---  s---  s---  s---
+system_config           ----  ----  ----  s---  s---
 token_calibrations      ----  ----  ----  s---  siud
 turns                   ----  s---  ----  s---  siud
 usage_daily             ----  ----  ----  s---  siud
@@ -65,7 +70,7 @@ EXPECTED = {
     for line in _LINES
 }
 
-PRIVATE = {"counters", "forgotten_facts", "given_secrets", "system_settings"}
+PRIVATE = {"counters", "forgotten_facts", "given_secrets", "system_settings", "turn_replies"}
 """The relations that the Data API does not know."""
 
 GRANTS = """
@@ -76,6 +81,7 @@ api_providers: insert(auth_header_name, auth_scheme, base_url, display_name, is_
 api_providers: select(display_name, id, is_active, name)
 api_providers: update(display_name, is_active)
 characters: delete, insert, select, update
+chat_worker_health: select
 companions: select
 conversation_summaries: delete, select
 conversations: delete, select
@@ -133,11 +139,11 @@ user_roles_select
 
 FUNCTIONS = {
     "service_role": """
-        public.apply_retention public.begin_step public.begin_turn
-        public.branch_conversation public.choose_variant public.clear_passed_cooldowns
-        public.close_abandoned_turns public.count_action public.delete_messages
-        public.edit_message public.end_step public.fail_step public.finish_turn
-        public.import_character public.record_catalog public.record_worker_health
+        public.apply_retention public.begin_step public.begin_turn public.branch_conversation
+        public.choose_variant public.clear_passed_cooldowns public.close_abandoned_turns
+        public.count_action public.delete_messages public.edit_message public.end_step
+        public.export_character public.fail_step public.finish_turn public.import_character
+        public.record_catalog public.record_worker_health
         public.remember public.roll_up_usage public.schedule_health_check
         public.set_chat_worker_url public.unschedule_health_check public.usage_by_day
         public.usage_by_model public.usage_by_user public.verify_installation
@@ -157,10 +163,10 @@ FUNCTIONS = {
         private.is_retention private.is_spent private.keep_sfw_of_deleted
         private.keep_sfw_with_age private.keep_sfw_with_members private.keep_sfw_with_minors
         private.limits_for private.members private.models_for private.named_at
-        private.named_member private.orphan_turns private.others private.reached_limit
-        private.record_given_secret private.record_interaction private.record_usage
-        private.remember private.remember_safely private.remembered private.replay
-        private.speaker private.summary_of private.tier_of private.token_ratios
+        private.named_member private.orphan_turns private.others private.person_refusal
+        private.reached_limit private.record_given_secret private.record_interaction
+        private.record_usage private.remember private.remember_safely private.remembered
+        private.replay private.speaker private.summary_of private.tier_of private.token_ratios
         private.touch_fact private.touch_updated_at private.usage_grouped private.usage_sums
         private.why_refused private.written_before
     """,
@@ -200,6 +206,12 @@ ADULT = {"content_rating": "nsfw", "age": 30}
 
 def character(owner: User, **more: Any) -> dict[str, Any]:
     return {"user_id": str(owner.id), "name": "Vera"} | more
+
+
+def checked(stack: Stack, *_: object) -> dict[str, Any]:
+    stack.register_worker()
+    stack.worker_health()
+    return {"is_healthy": True}
 
 
 def card(stack: Stack, owner: User) -> dict[str, Any]:
@@ -388,6 +400,11 @@ ROWS = {
         lambda s, o: provider(secret_name="OpenRouter_Roleplay_API_KEY"),
         {"secret_name": "OpenRouter_Roleplay_API_KEY"},
     ),
+    "api_providers, waiting": Row(
+        lambda s, o: inserted(s, "api_providers", **provider(is_approved=False)),
+        lambda s, o: provider(),
+        {"is_approved": True},
+    ),
     "characters": Row(
         lambda s, o: inserted(s, "characters", **character(o)),
         lambda s, o: character(o),
@@ -408,6 +425,7 @@ ROWS = {
         lambda s, o: {"conversation_id": str(s.conversation(o)), "name": "Vera"},
         {"name": "Mina"},
     ),
+    "chat_worker_health": Row(checked, lambda s, o: {"is_healthy": True}, {"is_healthy": False}),
     "conversation_summaries": Row(summarised, summary, {"content": "They never met."}),
     "conversations": Row(
         lambda s, o: {"id": s.conversation(o)},
@@ -466,7 +484,7 @@ ROWS = {
 
 BEHIND = {"companions": "conversation_characters", "provider_settings": "api_providers"}
 """Where the rows of a view are that shows nothing to the owner of the database."""
-VIEWS = {"companions", "model_rests", "system_config", *BEHIND}
+VIEWS = {"chat_worker_health", "companions", "model_rests", "system_config", *BEHIND}
 
 
 class Trial:
@@ -686,6 +704,158 @@ class TestProvidersThatGo:
         assert stack.all("select from api_providers where name = 'openrouter'")
 
 
+class TestProvidersFromABrowser:
+    """A provider that an admin adds gets neither keys nor prompts until an operator approves it."""
+
+    @pytest.fixture
+    def elsewhere(self) -> Iterator[Upstream]:
+        """The admin's own host."""
+        with running_upstream() as server:
+            server.always(text("From elsewhere."))
+            yield server
+
+    @pytest.fixture
+    def api(self, stack: Stack) -> Iterator[httpx.Client]:
+        admin = stack.user()
+        promoted(stack, admin)
+        with stack.data_api(admin) as api:
+            yield api
+
+    def add(
+        self, stack: Stack, api: httpx.Client, url: str, task: str = "roleplay", **more: Any
+    ) -> str:
+        """A provider and a model that is the default for everybody; the model's key."""
+        row = provider(base_url=url, **more)
+        assert api.post("/api_providers", json=row).is_success
+        found = stack.one("select id from api_providers where name = %s", row["name"])
+        free = {"prompt_usd_per_1k": 0, "completion_usd_per_1k": 0}
+        capable = {"nsfw": True, "memory": True}
+        own = model(stack, provider_id=str(found["id"]), pricing=free, capabilities=capable)
+        own |= {"task": task, "priority": 0}
+        assert api.post("/api_models", json=own).is_success
+        new = stack.one("select id from api_models where model_key = %s", own["model_key"])
+        call = {"p_model_id": str(new["id"])}
+        assert api.post("/rpc/set_default_model", json=call).is_success
+        return str(own["model_key"])
+
+    @pytest.mark.parametrize(
+        "more",
+        [
+            {"auth_scheme": "none", "secret_name": None},
+            {"secret_name": "Spare_API_KEY"},
+            {"secret_name": "Spare_API_KEY", "auth_scheme": "header", "auth_header_name": "X-Key"},
+            {"secret_name": "Second_API_KEY"},
+            {"secret_name": "Pods_API_KEY"},
+        ],
+        ids=["no-key", "unused-key", "in-a-header", "key-of-a-worker", "key-of-a-wake-hook"],
+    )
+    @pytest.mark.parametrize("task", ["roleplay", "storytelling", "prompt_enhancement"])
+    def test_gets_neither_prompts_nor_keys(
+        self, stack: Stack, api: httpx.Client, elsewhere: Upstream, task: str, more: dict[str, Any]
+    ) -> None:
+        hook = {"url": "https://pods.example", "secret_name": "Pods_API_KEY"}
+        second = {"url": "https://second.example", "secret_name": "Second_API_KEY", "wake": hook}
+        stack.configure(workers={"second": second})
+        own = self.add(stack, api, elsewhere.url, task, **more)
+        user = stack.user()
+        where = {"conversation_id": str(stack.conversation(user))} if task == "roleplay" else {}
+        stack.upstream.always(text("From OpenRouter."))
+        keys = dict.fromkeys(("Spare_API_KEY", "Second_API_KEY", "Pods_API_KEY"), "canary")
+
+        with stack.serving(**keys) as url:
+            for chosen in (own, None):
+                body = {"task": task, "message": "Hello", "model_provider": chosen} | where
+                assert stack.chat(user, url=url, **body).json()["response"] == "From OpenRouter."
+        with stack.serving("health_check", **keys) as url:
+            assert httpx.get(url, headers={"X-Health-Check-Secret": HEALTH_CHECK_SECRET}).is_success
+
+        assert elsewhere.calls == []
+        assert elsewhere.connections == 0
+
+    def test_is_not_offered_and_not_approved_by_an_admin(
+        self, stack: Stack, api: httpx.Client, elsewhere: Upstream
+    ) -> None:
+        self.add(stack, api, elsewhere.url)
+        ask = {"select": "base_url,is_approved", "is_approved": "eq.false"}
+        assert api.get("/provider_settings", params=ask).json() == [
+            {"base_url": elsewhere.url, "is_approved": False}
+        ]
+        waiting = {"base_url": f"eq.{elsewhere.url}"}
+        assert refused(api.patch("/api_providers", params=waiting, json={"is_approved": True}))
+        assert refused(api.post("/api_providers", json=provider(is_approved=True)))
+        with stack.data_api(stack.user()) as person:
+            listed = person.get("/api_providers", params={"select": "name"}).json()
+        assert listed == [{"name": "openrouter"}]
+
+    def test_that_an_operator_approves_is_asked(
+        self, stack: Stack, api: httpx.Client, elsewhere: Upstream
+    ) -> None:
+        self.add(stack, api, elsewhere.url, secret_name="Spare_API_KEY")
+        with stack.data_api(key=SECRET_KEY) as operator:
+            waiting = {"base_url": f"eq.{elsewhere.url}"}
+            change = {"is_approved": True}
+            assert operator.patch("/api_providers", params=waiting, json=change).is_success
+        user = stack.user()
+        body = {"conversation_id": str(stack.conversation(user)), "message": "Hello"}
+        with stack.serving(Spare_API_KEY="spare") as url:
+            assert stack.chat(user, url=url, **body).json()["response"] == "From elsewhere."
+        [call] = elsewhere.calls
+        assert call.headers["authorization"] == "Bearer spare"
+
+
+class TestWordsOfOthers:
+    """An admin sees that there are turns, and what they cost; not what anybody wrote."""
+
+    TABLES = (
+        *("turns", "characters", "character_cards", "messages", "conversations", "memories"),
+        *("memory_facts", "conversation_summaries", "usage_events", "health_check_steps"),
+        *("system_config", "conversation_characters", "token_calibrations", "model_cooldowns"),
+    )
+
+    def test_are_in_nothing_that_an_admin_reads(self, stack: Stack) -> None:
+        words, ann, admin = "quince-and-vellum", stack.user(), stack.user()
+        promoted(stack, admin)
+        mine = character(ann, description=words, character_book={"entries": [{"content": words}]})
+        vera = str(stack.insert("characters", **mine))
+        stack.db.execute(
+            "insert into character_cards (character_id, card) values (%s, %s)",
+            (vera, f'{{"note": "{words}"}}'),
+        )
+        memory_id = stack.insert("memories", **memory(stack, ann))
+        stack.insert("memory_facts", memory_id=memory_id, content=words)
+        conversation = str(stack.conversation(ann, words, character_id=vera, title=words))
+        stack.upstream.always(text(f"A reply with {words}."))
+        drafts = [
+            {"task": "prompt_enhancement", "message": words},
+            {"task": "storytelling", "message": words},
+            {"conversation_id": conversation, "action": "impersonate"},
+        ]
+        said = {"conversation_id": conversation, "message": words}
+        for number, body in enumerate((*drafts, said)):
+            answer = stack.chat(ann, client_message_id=f"{number}", **body).json()
+            assert words in answer["response"]
+            again = stack.chat(ann, client_message_id=f"{number}", **body).json()
+            assert again["response"] == answer["response"]
+
+        with stack.data_api(admin) as api:
+            seen = {table: api.get(f"/{table}") for table in self.TABLES}
+            ended = api.get("/turns", params={"select": "status,model_used,cost_usd,result"}).json()
+        assert [table for table, answer in seen.items() if words in answer.text] == []
+        assert len(ended) == 4
+        assert {row["status"] for row in ended} == {"complete"}
+        assert all(row["result"]["usage"] for row in ended)
+
+    def test_replies_that_are_no_message_go_with_the_results(self, stack: Stack) -> None:
+        ann = stack.user()
+        stack.upstream.always(text("A quiet harbour."))
+        body = {"task": "prompt_enhancement", "message": "A harbour.", "client_message_id": "a"}
+        assert stack.chat(ann, **body).status_code == 200
+        stack.db.execute("update turns set finished_at = now() - interval '31 days'")
+        assert stack.one("select apply_retention() as gone")["gone"]["turn_results"] == 1
+        assert stack.all("select from private.turn_replies") == []
+        assert stack.chat(ann, **body).json()["code"] == "reply_deleted"
+
+
 class TestPrivateSchema:
     @pytest.fixture
     def database(self, stack: Stack) -> Iterator[Connection]:
@@ -706,6 +876,8 @@ class TestPrivateSchema:
             "select private.forget_summary_from(gen_random_uuid(), 0)",
             "select * from private.forgotten_facts",
             "select * from private.given_secrets",
+            "select * from private.turn_replies",
+            "select private.person_refusal(gen_random_uuid())",
         ],
     )
     def test_is_closed(self, database: Connection, role: str, query: str) -> None:
@@ -846,12 +1018,62 @@ class TestWorkerAddress:
             answer = operator.post("/rpc/set_chat_worker_url", json=call)
         assert (answer.status_code, answer.json()["code"]) == (400, "22023")
 
+    def test_functions_and_database_know_the_same_addresses(self, stack: Stack) -> None:
+        random = Random(5)  # noqa: S311 - the same every time
+        edges = [
+            ip_address(int(end) + step)
+            for network in _NOT_PUBLIC
+            for end in (network.network_address, network.broadcast_address)
+            for step in (-1, 0, 1)
+            if 0 <= int(end) + step < 2**network.max_prefixlen
+        ]
+        edges = [ip if ip.version == 4 or int(ip) >= 2**32 else ip_address("::1") for ip in edges]
+        some = [IPv4Address(random.getrandbits(32)) for _ in range(500)]
+        some += [IPv6Address(random.getrandbits(128)) for _ in range(200)]
+        some += [IPv6Address(2**125 + random.getrandbits(125)) for _ in range(500)]
+        known = [ip_address(one) for one in (*addresses.NOT_PUBLIC, *addresses.ARE_PUBLIC)]
+        asked = {f"[{ip}]" if ip.version == 6 else str(ip) for ip in (*edges, *some, *known)}
+        rows = stack.all(
+            "select host, private.is_public_host(host) as public"
+            " from unnest(%s::text[]) as h (host)",
+            sorted(asked),
+        )
+        assert len(rows) > 1_000
+        assert [
+            row["host"] for row in rows if row["public"] != is_public(row["host"].strip("[]"))
+        ] == []
+
+    def test_functions_and_database_know_the_same_names(self, stack: Stack) -> None:
+        label = "a" * 63
+        long = ".".join([label] * 3)
+        urls = [
+            *(addresses.PUBLIC + addresses.LOCAL + addresses.DISGUISED + addresses.NO_ADDRESS),
+            *(
+                f"https://{label}.example",
+                f"https://{label}a.example",
+                f"https://{long}.{'a' * 61}",
+            ),
+            *(f"https://{long}.{'a' * 62}", "https://a_b.example", "https://a.example.."),
+            *("https://a.1", "https://a.b1", "https://1.b", "https://a.-b", "https://a.b-"),
+        ]
+        for url in urls:
+            row = stack.one("select private.why_refused(%s, false) is null as taken", url)
+            assert row["taken"] == is_taken(url), url
+
     def test_new_address_begins_without_health(self, stack: Stack) -> None:
         self.register(stack, "https://a.example")
         stack.worker_health(workerUrl="https://a.example")
         self.register(stack, "https://b.example")
         config = stack.one("select config from system_config")["config"]
         assert config["workerHealthCache"] == {}
+
+
+def is_taken(url: str) -> bool:
+    try:
+        check_address(url, allow_local=False)
+    except AddressRefused:
+        return False
+    return True
 
 
 class TestKeysStayWhereTheyBelong:

@@ -46,7 +46,7 @@ WORDS = {
     )
 }
 KEPT = {"public.messages", "public.characters", "public.memory_facts", "public.profiles"}
-"""The tables that hold what people write, and with turns what they asked for outside of any
+"""The tables that hold what people write, and with turn_replies what they asked for outside of any
 conversation: a request that comes twice is answered with it."""
 
 
@@ -202,9 +202,9 @@ def test_no_secret_and_no_text_is_written_where_it_does_not_belong(
     assert [name for name, secret in house.secrets.items() if secret in everything] == []
     assert {name for name, row in rows.items() if any(word in row for word in words)} == {
         *KEPT,
-        "public.turns",
+        "private.turn_replies",
     }
-    assert [word for word in words if word in rows["public.turns"]] == [WORDS["draft"]]
+    assert [word for word in words if word in rows["private.turn_replies"]] == [WORDS["draft"]]
 
     # Nobody is told a secret, nor any words that are not theirs or their character's.
     told = "".join(f"{answer.headers} {answer.text}" for answer in house.answers)

@@ -22,6 +22,45 @@ def rest(talk: Talk, scope: str, key: str, **time: float) -> None:
     )
 
 
+class TestWhoseLimit:
+    """Cloudflare's page for those who ask too often, told by OpenRouter and told of OpenRouter."""
+
+    LIMITED = "error code: 1015"
+
+    @pytest.mark.parametrize("status", [200, 429, 502])
+    def test_provider_that_limits_openrouter_concerns_the_model(
+        self, talk: Talk, status: int
+    ) -> None:
+        passed_on = failing(status, raw=self.LIMITED, provider_name="Venice", is_byok=False)
+        talk.stack.upstream.enqueue(*[passed_on], text("Good evening."), text("Sit."))
+
+        talk.reply("First")
+        talk.reply("Second")
+
+        assert talk.asked() == [VENICE, DOLPHIN_R1, DOLPHIN_R1]
+        assert talk.resting() == {f"model openrouter:{VENICE}": resting(minutes=1)}
+
+    @pytest.mark.parametrize("status", [200, 429, 502])
+    def test_edge_that_limits_us_concerns_the_provider(self, talk: Talk, status: int) -> None:
+        talk.have_worker()
+        talk.stack.upstream.enqueue(failing(status, raw=self.LIMITED), worker_chat("Sit."))
+
+        talk.reply()
+
+        assert talk.asked() == [VENICE, WORKER]
+        assert talk.resting() == {"provider openrouter": resting(seconds=30)}
+
+    def test_key_that_a_provider_refuses_leaves_the_other_models(self, talk: Talk) -> None:
+        refused = failing(401, raw="Incorrect API key provided", provider_name="Venice")
+        talk.stack.upstream.enqueue(refused, text("Good evening."))
+
+        talk.reply()
+
+        assert talk.asked() == [VENICE, DOLPHIN_R1]
+        assert talk.resting() == {f"model openrouter:{VENICE}": resting(minutes=10)}
+        assert talk.alerts() == []
+
+
 class TestInForce:
     def test_is_honoured_by_another_instance(self, talk: Talk) -> None:
         talk.stack.upstream.enqueue(failing(503), text("One."), text("Two."), text("Three."))

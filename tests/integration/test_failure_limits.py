@@ -373,6 +373,22 @@ def test_key_that_cannot_be_sent_leaves_the_worker(talk: Talk, key: str) -> None
     assert talk.resting() == {}
 
 
+def test_key_that_is_not_bound_to_the_address_of_its_row(talk: Talk) -> None:
+    """The log says what to set, and nobody is called."""
+    talk.stack.db.execute("update api_providers set base_url = 'https://elsewhere.invalid/v1'")
+
+    assert talk.say().status_code == 503
+
+    whys = {target["why"] for line in talk.log for target in line.get("targets", ())}
+    assert whys == {
+        "OpenRouter_Roleplay_API_KEY may not be sent there: set"
+        " KEY_ORIGINS=OpenRouter_Roleplay_API_KEY=https://openrouter.ai,"
+        "OpenRouter_Roleplay_API_KEY=https://elsewhere.invalid"
+    }
+    assert set(talk.alerts()) == {"misconfigured"}
+    assert talk.stack.upstream.calls == []
+
+
 @pytest.mark.parametrize("address", ["ftp://models.example", "http://a..b", "http://models:port"])
 def test_address_that_cannot_be_called_leaves_the_worker(talk: Talk, address: str) -> None:
     talk.have_worker()

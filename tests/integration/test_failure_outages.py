@@ -23,6 +23,7 @@ from tests.support.answers import (
 from tests.support.talk import DOLPHIN, DOLPHIN_R1, VENICE, WORKER, Talk, failing, resting
 from tests.support.upstream import Answer, refusing
 
+PAID = {"prompt_tokens": 100, "completion_tokens": 7, "cost": 0.25}
 THIS_MODEL = f"model openrouter:{VENICE}"
 PROVIDER = "provider openrouter"
 PAGE = "<!DOCTYPE html><title>Temporarily unavailable | CANARY | Cloudflare</title>"
@@ -334,6 +335,44 @@ class TestReplyThatIsNone:
 
         assert (body["finish_reason"], body["incomplete"]) == ("length", False)
         assert talk.turn() == ("complete", None)
+
+
+class TestWhatFailedCost:
+    """Tokens and dollars of a call that failed are counted like those of others."""
+
+    def failing_stream(self, *last: dict[str, Any]) -> Answer:
+        said = [chunk(VENICE, {"content": ""}), *last]
+        return raw_sse(b"".join(map(event, said)))
+
+    @pytest.mark.parametrize("place", ["before", "in", "after"])
+    def test_is_recorded(self, talk: Talk, place: str) -> None:
+        error: dict[str, Any] = {"choices": [], "error": {"code": 502, "message": "gone"}}
+        usage = {"choices": [], "usage": PAID}
+        last = {"before": [usage, error], "in": [error | usage], "after": [error, usage]}[place]
+        talk.stack.upstream.enqueue(self.failing_stream(*last), text("Good evening."))
+
+        talk.reply()
+
+        rows = talk.stack.all(
+            "select outcome, prompt_tokens, completion_tokens, cost_usd::float as cost"
+            " from usage_events order by created_at, outcome desc"
+        )
+        failed = next(row for row in rows if row["outcome"] != "ok")
+        assert len(rows) == 2
+        assert failed == {
+            "outcome": "overloaded",
+            "prompt_tokens": 100,
+            "completion_tokens": 7,
+            "cost": 0.25,
+        }
+
+    def test_counts_for_the_limits(self, talk: Talk) -> None:
+        talk.stack.configure(limits={"default": {"usd_per_day": 0.2}})
+        error = {"choices": [], "error": {"code": 502, "message": "gone"}, "usage": PAID}
+        talk.stack.upstream.enqueue(self.failing_stream(error), text("Good evening."))
+        talk.reply()
+        spent = talk.stack.one("select private.is_spent(%s, now()) as spent", talk.user.id)
+        assert spent == {"spent": True}
 
 
 class TestWorker:

@@ -393,6 +393,7 @@ class TestRun:
         body = stack.health_check().json()
         assert {name: step["outcome"] for name, step in body["steps"].items()} == {
             "worker:chatWorker": "done",
+            "approval": "done",
             "turns": "done",
             "cooldowns": "done",
             "roll_up": "done",
@@ -408,6 +409,7 @@ class TestRun:
             ("/rpc/clear_passed_cooldowns", "cooldowns"),
             ("/rpc/roll_up_usage", "roll_up"),
             ("/rpc/apply_retention", "retention"),
+            ("/api_providers", "approval"),
         ],
     )
     def test_one_that_fails_does_not_stop_the_others(
@@ -479,6 +481,7 @@ class TestRun:
         assert outcomes == {
             "worker:chatWorker": "done",
             "worker:second": "out_of_time",
+            "approval": "done",
             "turns": "done",
             "cooldowns": "done",
             "roll_up": "out_of_time",
@@ -494,7 +497,7 @@ class TestRun:
         ended = {line["step"]: line for line in log if line["message"] == "step ended"}
         assert (ended["turns"]["severity"], ended["turns"]["outcome"]) == ("WARNING", "failed")
         assert (ended["cooldowns"]["severity"], ended["cooldowns"]["outcome"]) == ("INFO", "done")
-        assert set(ended) == {"turns", "cooldowns", "roll_up", "retention"}
+        assert set(ended) == {"approval", "turns", "cooldowns", "roll_up", "retention"}
 
     def test_settings_that_nobody_can_read_are_an_outage(self, stack: Stack) -> None:
         stack.gateway.fail("/system_config")
@@ -559,6 +562,116 @@ SCHEDULER_ACCOUNT = "scheduler@project.iam.gserviceaccount.com"
 AUDIENCE = "https://functions.example/health_check"
 
 
+class TestApproval:
+    """Providers that were added from a browser are told of until somebody decides."""
+
+    @pytest.fixture
+    def added(self, stack: Stack) -> str:
+        """The address that an admin added."""
+        admin = stack.user()
+        stack.db.execute("insert into user_roles (user_id, role) values (%s, 'admin')", (admin.id,))
+        row = {"name": "mine", "display_name": "Mine", "base_url": "https://mine.example/v1"}
+        with stack.data_api(admin) as api:
+            assert api.post("/api_providers", json=row | {"auth_scheme": "none"}).is_success
+        return row["base_url"]
+
+    def lines(self, log: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        return [line for line in log if line.get("step") == "approval"]
+
+    def pass_time(self, stack: Stack, **time: float) -> None:
+        stack.db.execute(
+            """update health_check_steps set found = found || jsonb_build_object(
+                 'alerted_at', (found ->> 'alerted_at')::timestamptz - %s::interval)
+               where step = 'approval'""",
+            (timedelta(**time),),
+        )
+
+    def test_address_that_is_new_is_an_alert(
+        self, stack: Stack, log: list[dict[str, Any]], added: str
+    ) -> None:
+        stack.health_check()
+        [line] = self.lines(log)
+        assert line["severity"] == "ALERT"
+        [alert] = line["found"]["alerts"]
+        assert "Provider mine" in alert
+        assert added in alert
+        assert line["found"]["waiting"] == {"mine": added}
+
+    def test_is_repeated_every_hour(
+        self, stack: Stack, log: list[dict[str, Any]], added: str
+    ) -> None:
+        stack.health_check()
+        self.pass_time(stack, minutes=59)
+        stack.health_check()
+        self.pass_time(stack, minutes=2)
+        stack.health_check()
+        assert [line["severity"] for line in self.lines(log)] == ["ALERT", "INFO", "ALERT"]
+
+    def test_second_one_is_told_of_at_once(
+        self, stack: Stack, log: list[dict[str, Any]], added: str
+    ) -> None:
+        stack.health_check()
+        new = {"name": "other", "display_name": "O", "base_url": "https://other.example"}
+        stack.insert("api_providers", **new, auth_scheme="none", is_approved=False)
+        stack.health_check()
+        [alert] = self.lines(log)[-1]["found"]["alerts"]
+        assert "https://other.example" in alert
+
+    @pytest.mark.parametrize(
+        "decide",
+        [
+            "update api_providers set is_approved = true where name = 'mine'",
+            "delete from api_providers where name = 'mine'",
+        ],
+        ids=["approved", "deleted"],
+    )
+    def test_that_is_decided_is_over(
+        self, stack: Stack, log: list[dict[str, Any]], added: str, decide: str
+    ) -> None:
+        stack.health_check()
+        stack.db.execute(decide.encode())
+        self.pass_time(stack, hours=2)
+        stack.health_check()
+        assert self.lines(log)[-1]["found"]["alerts"] == []
+        assert self.lines(log)[-1]["severity"] == "INFO"
+
+    def test_what_operators_set_is_no_alert(self, stack: Stack, log: list[dict[str, Any]]) -> None:
+        new = {"name": "other", "display_name": "O", "base_url": "https://other.example"}
+        stack.insert("api_providers", **new, auth_scheme="none")
+        stack.health_check()
+        assert self.lines(log)[-1]["found"]["alerts"] == []
+
+    def test_openrouter_that_was_replaced_is_asked_about_nothing(self, stack: Stack) -> None:
+        """Neither its key nor its catalog is looked at before it is approved."""
+        stack.db.execute("update api_providers set is_approved = false")
+        checks = {"KEY_CHECK_MINUTES": "15", "CATALOG_HOURS": "6"}
+        with stack.serving("health_check", **checks) as url:
+            assert httpx.post(url, headers=SCHEDULER).is_success
+        assert stack.upstream.calls == []
+
+
+class TestKeysOfWorkers:
+    """They go to the origins that the environment binds them to."""
+
+    PUBLIC = "https://second.invalid"
+
+    @pytest.mark.parametrize("what", ["worker", "hook"])
+    def test_that_is_not_bound_is_not_sent(self, stack: Stack, what: str) -> None:
+        hook = {"url": f"{self.PUBLIC}/start", "secret_name": "Second_API_KEY"}
+        if what == "worker":
+            entry: dict[str, Any] = {"url": self.PUBLIC, "secret_name": "Second_API_KEY"}
+        else:
+            entry = {"url": stack.worker.url, "wake": hook}
+            stack.worker.always(error(500), to="/health")
+        stack.configure(workers={"second": entry})
+        with stack.serving("health_check", Second_API_KEY="second-key") as url:
+            body = httpx.post(url, headers=SCHEDULER).json()
+        found = body["steps"]["worker:second"]["found"]
+        said = found["error"] if what == "worker" else found["woken"]
+        assert "Second_API_KEY may not be sent there: set KEY_ORIGINS=" in said
+        assert said.endswith(f",Second_API_KEY={self.PUBLIC}")
+
+
 class TestServiceAccount:
     """The scheduler proves itself with an ID token instead of the secret."""
 
@@ -613,6 +726,15 @@ class TestServiceAccount:
         answer = self.run(url, self.token(stack.keys, **claims))
         assert (answer.status_code, answer.json()["code"]) == (401, "unauthorized")
         assert stack.gateway.calls == []
+
+    @pytest.mark.parametrize("value", [10**400, 10**20, 1e300, True, [1], {"x": 1}, "soon", -1])
+    @pytest.mark.parametrize("claim", ["exp", "nbf", "iat", "aud", "email", "email_verified"])
+    def test_claim_of_any_shape_is_no_fault_of_ours(
+        self, stack: Stack, url: str, claim: str, value: Any
+    ) -> None:
+        answer = self.run(url, self.token(stack.keys, **{claim: value}))
+        may_be = claim in ("nbf", "iat") or (claim, value) == ("email_verified", True)
+        assert answer.status_code == 401 or (may_be and answer.status_code == 200)
 
     def test_token_of_somebody_else_is_refused(self, stack: Stack, url: str) -> None:
         ours = {"kid": stack.keys.kids["RS256"]}

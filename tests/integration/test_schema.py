@@ -258,12 +258,28 @@ class TestModels:
 
 
 class TestSystemConfig:
-    def test_a_person_sees_the_workers_health_alone(self, stack: Stack, api: httpx.Client) -> None:
+    def test_a_person_sees_how_the_worker_is_and_not_where(
+        self, stack: Stack, api: httpx.Client
+    ) -> None:
         stack.register_worker("https://worker.example.com")
-        stack.worker_health(healthy=True)
-        (row,) = api.get("/system_config").json()
-        assert list(row["config"]) == ["workerHealthCache"]
-        assert row["config"]["workerHealthCache"]["chatWorker"]["isHealthy"] is True
+        assert api.get("/chat_worker_health").json() == []
+        stack.worker_health(healthy=False, healthError="https://worker.example.com is away")
+        assert api.get("/system_config").json() == []
+        (row,) = api.get("/chat_worker_health").json()
+        assert list(row) == ["is_healthy", "checked_at", "response_ms"]
+        assert (row["is_healthy"], row["response_ms"]) == (False, 12)
+        assert "worker.example" not in str(row)
+
+    @pytest.mark.parametrize(
+        "record", [[], "well", None, {"isHealthy": "yes"}, {"lastCheck": 5}, {"isHealthy": [True]}]
+    )
+    def test_record_of_any_shape_is_no_sign_of_health(
+        self, stack: Stack, api: httpx.Client, record: object
+    ) -> None:
+        stack.configure(workerHealthCache={"chatWorker": record})
+        answer = api.get("/chat_worker_health")
+        assert answer.status_code == 200
+        assert not any(row["is_healthy"] for row in answer.json())
 
     def test_the_service_key_sees_all(self, stack: Stack) -> None:
         stack.register_worker("https://worker.example.com/")

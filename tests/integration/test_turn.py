@@ -475,6 +475,27 @@ class TestActions:
         assert "Open the scene as Vera" in prompt(stack)[-1][1]
         assert stack.said(conversation) == [("character", "Come in.")]
 
+    def test_kickoff_with_a_message_loses_nothing(self, stack: Stack) -> None:
+        """It is refused before anything is done: the client still has the words."""
+        user = stack.user()
+        conversation = stack.conversation(user)
+        body = {"conversation_id": str(conversation), "kickoff": True, "message": "Hello"}
+        answer = stack.chat(user, **body)
+        assert (answer.status_code, answer.json()["code"]) == (400, "invalid_request")
+        assert (stack.all("select from turns"), stack.said(conversation)) == ([], [])
+        assert stack.upstream.calls == []
+
+    @pytest.mark.parametrize("action", ["regenerate", "continue", "impersonate"])
+    def test_message_beside_another_action_reaches_nobody(self, stack: Stack, action: str) -> None:
+        user = stack.user()
+        conversation = stack.conversation(user, "Hello", "Good evening.")
+        stack.upstream.enqueue(text("Sit."))
+        body = {"conversation_id": str(conversation), "action": action, "message": "quince"}
+        assert stack.chat(user, **body).status_code == 200
+        [call] = stack.upstream.calls
+        assert "quince" not in str(call.body)
+        assert "quince" not in str(stack.said(conversation))
+
     def test_kickoff_continues_a_conversation_that_has_begun(self, stack: Stack) -> None:
         user = stack.user()
         conversation = stack.conversation(user, "Hello", "Come in.")

@@ -365,6 +365,56 @@ def test_provider_without_models(verify: Verify) -> None:
     assert list(problems) == ["provider spare"]
 
 
+def test_provider_that_waits_for_approval(verify: Verify) -> None:
+    address = "https://mine.example/v1"
+    row = {"name": "mine", "display_name": "Mine", "base_url": address, "auth_scheme": "none"}
+    verify.stack.insert("api_providers", **row, is_approved=False)
+    problems = verify.problems()
+    assert list(problems) == ["provider mine"]
+    assert f"added with the address {address} and is asked nothing" in problems["provider mine"]
+    assert "set is_approved of its row" in problems["provider mine"]
+
+
+def test_default_of_a_provider_that_waits(verify: Verify) -> None:
+    verify.stack.db.execute("update api_providers set is_approved = false")
+    names = [line.partition("  ")[0] for line in verify.wrong()]
+    assert names[0] == "provider openrouter"
+    assert "default for roleplay" in names
+
+
+@pytest.mark.parametrize(
+    ("environment", "remedy"),
+    [
+        (
+            {},
+            "set KEY_ORIGINS=OpenRouter_Roleplay_API_KEY=https://openrouter.ai,"
+            "Spare_API_KEY=https://spare.example for both functions",
+        ),
+        (
+            {"KEY_ORIGINS": "Spare_API_KEY=https://elsewhere.example"},
+            "set KEY_ORIGINS=Spare_API_KEY=https://elsewhere.example,"
+            "Spare_API_KEY=https://spare.example for both functions",
+        ),
+        ({"KEY_ORIGINS": "nonsense"}, "set KEY_ORIGINS to what it should be (entry 1 is not"),
+    ],
+    ids=["default", "another-origin", "wrong"],
+)
+def test_key_that_is_not_bound_to_its_providers_address(
+    environment: dict[str, str], remedy: str
+) -> None:
+    row = {"name": "spare", "base_url": "https://spare.example/v1", "auth_scheme": "bearer"}
+    row |= {"secret_name": "Spare_API_KEY"}
+    facts = FACTS | {"providers": [row | {"is_active": True, "is_approved": True}]}
+    environment = {"Spare_API_KEY": "x"} | environment
+    (check,) = (
+        check
+        for check in judge(facts, environment, {}, is_local=False)
+        if check.name == "provider spare"
+    )
+    assert check.found == "Spare_API_KEY may not be sent to https://spare.example/v1"
+    assert remedy in check.remedy
+
+
 def test_function_that_is_away(verify: Verify) -> None:
     with refusing() as url:
         verify.env["FUNCTIONS_URL"] = url

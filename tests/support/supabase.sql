@@ -48,7 +48,9 @@ create table auth.users (
   raw_user_meta_data jsonb default '{}',
   created_at timestamptz default now(),
   updated_at timestamptz default now(),
-  is_anonymous boolean not null default false
+  is_anonymous boolean not null default false,
+  banned_until timestamptz,
+  deleted_at timestamptz
 );
 alter table auth.users enable row level security;
 grant all on auth.users to postgres;

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import socket
+from ipaddress import ip_address
 
 import aiohttp
+import httpx
 import pytest
 from aiohttp.abc import AbstractResolver, ResolveResult
+from yarl import URL
 
-from edge.addresses import AddressRefused, PublicResolver, check_address
+from edge.addresses import AddressRefused, PublicResolver, check_address, is_public, origin
 from tests.support.waiting import listening_socket
 
 PUBLIC = [
@@ -100,6 +103,79 @@ NO_ADDRESS = [
     "https://user:password@worker.example",
     "https://openrouter.ai\\@worker.example",
 ]
+
+
+# Addresses that are no host on the public internet, whatever `ipaddress` of some Python says.
+NOT_PUBLIC = [
+    *("0.0.0.1", "10.0.0.1", "100.64.0.1", "100.127.255.255", "127.0.0.1", "169.254.0.23"),
+    *("172.31.255.255", "192.0.0.1", "192.0.0.8", "192.0.0.9", "192.0.0.170", "192.0.0.192"),
+    *("192.0.2.1", "192.88.99.1", "192.88.99.2", "192.168.0.1", "198.18.0.1", "198.19.255.255"),
+    *("198.51.100.1", "203.0.113.1", "224.0.0.1", "239.255.255.255", "240.0.0.1"),
+    "255.255.255.255",
+    # Where clouds tell a machine its secrets.
+    *("168.63.129.16", "169.254.169.254", "169.254.170.2", "100.100.100.200", "fd00:ec2::254"),
+    *("fd20:ce::254", "fe80::a9fe:a9fe"),
+    # IPv4 in IPv6: compatible, mapped, NAT64, 6to4, Teredo.
+    *("::127.0.0.1", "::8.8.8.8", "::ffff:8.8.8.8", "::ffff:127.0.0.1", "64:ff9b::8.8.8.8"),
+    *("64:ff9b::a9fe:a9fe", "64:ff9b:1::1", "64:ff9b:1:ffff::808:808", "2002:808:808::1"),
+    *("2002:7f00:1::", "2001::1", "2001:0:4136:e378:8000:63bf:80ff:fffe"),
+    # ORCHID, its second version, benchmarks, drone ids, anycast, documentation, segment routing.
+    *("2001:10::1", "2001:20::1", "2001:2f:ffff::1", "2001:2::1", "2001:30::1", "2001:1::1"),
+    *("2001:3::1", "2001:4:112::1", "2001:db8::1", "3fff::1", "3fff:fff::1", "5f00::1", "100::1"),
+    *("::", "::1", "fc00::1", "fdff::1", "fe80::1", "fec0::1", "ff02::1", "ff0e::1", "4000::1"),
+    *("2606:4700::1111%eth0", "fe80::1%eth0"),
+]
+ARE_PUBLIC = [
+    *("1.1.1.1", "8.8.8.8", "9.255.255.255", "11.0.0.0", "100.63.255.255", "100.128.0.0"),
+    *("168.63.129.15", "168.63.129.17", "169.253.255.255", "169.255.0.0", "172.15.255.255"),
+    *("172.32.0.0", "191.255.255.255", "192.0.1.0", "192.0.3.0", "192.88.98.255", "192.88.100.0"),
+    *("198.17.255.255", "198.20.0.0", "223.255.255.255", "2000::", "2001:200::1", "2003::1"),
+    *("2606:4700::1111", "2620:0:ccc::2", "2a00:1450::1", "3ffe:ffff::1", "3fff:1000::1"),
+]
+
+
+@pytest.mark.parametrize("address", NOT_PUBLIC)
+def test_address_that_is_not_public(address: str) -> None:
+    assert not is_public(address)
+
+
+@pytest.mark.parametrize("address", ARE_PUBLIC)
+def test_address_that_is_public(address: str) -> None:
+    assert is_public(address)
+
+
+@pytest.mark.parametrize(
+    ("url", "expected"),
+    [
+        ("HTTPS://Worker.Example./a?b", "https://worker.example"),
+        ("https://worker.example:443", "https://worker.example"),
+        ("http://worker.example:80/", "http://worker.example"),
+        ("http://worker.example:443/", "http://worker.example:443"),
+        ("https://worker.example:08443", "https://worker.example:8443"),
+        ("https://[2606:4700::1111]:8443/v1", "https://[2606:4700::1111]:8443"),
+    ],
+)
+def test_origin_has_one_spelling(url: str, expected: str) -> None:
+    assert origin(url) == expected
+
+
+@pytest.mark.parametrize("url", [*PUBLIC, *LOCAL])
+def test_client_connects_to_the_host_that_was_checked(url: str) -> None:
+    """Three parsers read a URL on its way: ours, that of the client, and that of its transport."""
+    client = httpx.URL(url)
+    transport = URL(str(client))
+    ours = origin(url)
+    for theirs in (client.raw_host.decode(), transport.raw_host or ""):
+        host = f"[{theirs}]" if ":" in theirs else theirs
+        there = origin(f"{client.scheme}://{host}:{transport.port}")
+        assert canonical(there) == canonical(ours)
+
+
+def canonical(url: str) -> str:
+    """The origin with an IPv6 address as everybody writes it."""
+    scheme, _, rest = url.partition("[")
+    address, _, port = rest.partition("]")
+    return f"{scheme}[{ip_address(address).compressed}]{port}" if rest else url
 
 
 @pytest.mark.parametrize("url", PUBLIC)

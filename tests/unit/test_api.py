@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import httpx
 import pytest
@@ -89,13 +89,24 @@ class TestRequest:
             ({"action": "impersonate", "message": None}, "impersonate"),
             ({"kickoff": True, "message": None}, "kickoff"),
             ({"kickoff": True, "message": ""}, "kickoff"),
-            ({"kickoff": True, "action": "regenerate"}, "kickoff"),
+            ({"kickoff": True, "action": "regenerate", "message": None}, "kickoff"),
             ({"kickoff": False}, "send"),
             ({"kickoff": None}, "send"),
         ],
     )
     def test_action(self, fields: dict[str, Any], action: str) -> None:
         assert parse(**fields).action == action
+
+    @pytest.mark.parametrize("task", ["roleplay", "storytelling", "prompt_enhancement"])
+    @pytest.mark.parametrize(
+        "more", [{}, {"action": "send"}, {"action": "continue"}, {"greeting": 1}]
+    )
+    def test_kickoff_takes_no_message(self, task: str, more: dict[str, Any]) -> None:
+        with pytest.raises(ApiError, match="invalid_request") as caught:
+            parse(task=task, kickoff=True, **more)
+        assert "`message`" in caught.value.message
+        for blank in (None, "", " \n"):
+            assert parse(task=task, kickoff=True, message=blank, **more).action == "kickoff"
 
     @pytest.mark.parametrize("task", ["storytelling", "prompt_enhancement"])
     def test_other_tasks_need_no_conversation(self, task: str) -> None:
@@ -216,13 +227,21 @@ class TestRequest:
 
     @pytest.mark.parametrize(
         "body",
-        [b"", b"{", b"\xff\xfe\xff", b"{'a': 1}", b'{"a": %s}' % (b"9" * 5000)],
-        ids=["empty", "unfinished", "not-text", "python", "endless-number"],
+        [b"", b"{", b"\xff\xfe\xff", b"{'a': 1}"],
+        ids=["empty", "unfinished", "not-text", "python"],
     )
     def test_what_is_no_json(self, body: bytes) -> None:
         with pytest.raises(ApiError) as caught:
             parse_request(parse_body(body), max_message_chars=MAX_CHARS)
         assert (caught.value.status, caught.value.code) == (400, "malformed_json")
+
+    def test_endless_number(self) -> None:
+        body = b'{"message": "Hi", "conversation_id": "%s", "greeting": %s}'
+        with pytest.raises(ApiError, match="invalid_request") as caught:
+            parse_request(
+                parse_body(body % (str(uuid4()).encode(), b"9" * 5000)), max_message_chars=MAX_CHARS
+            )
+        assert "greeting" in caught.value.message
 
     @pytest.mark.parametrize("body", [b"null", b"[]", b'"text"', b"5", b"NaN"])
     def test_json_that_is_no_object(self, body: bytes) -> None:

@@ -165,6 +165,12 @@ def test_program_that_is_not_there(deploy: Deploy, tmp_path: Path) -> None:
         pytest.param({"GOOGLE_CLOUD_PROJECT": "x y"}, "GOOGLE_CLOUD_PROJECT: the", id="project"),
         pytest.param({"DEPLOY_CONCURRENCY": "0"}, "DEPLOY_CONCURRENCY: Input", id="concurrency"),
         pytest.param({"DEPLOY_SECRETS": "A B"}, "DEPLOY_SECRETS: Value error", id="secrets"),
+        pytest.param(
+            {"DEPLOY_SECRETS": "SUPABASE_SECRET_KEY,A_API_KEY"},
+            "set KEY_ORIGINS=OpenRouter_Roleplay_API_KEY=https://openrouter.ai,A_API_KEY=https://",
+            id="key-that-goes-nowhere",
+        ),
+        pytest.param({"KEY_ORIGINS": "A_API_KEY"}, "entry 1 is not", id="wrong-origins"),
         pytest.param({"DEPLOY_SECRETS": "A_API_KEY"}, "lacks SUPABASE_SECRET_KEY", id="no-secret"),
         pytest.param({"SUPABASE_JWT_SECRET": "canary"}, "SUPABASE_JWT_SECRET is a", id="unmanaged"),
         pytest.param({"ALLOW_LOCAL_UPSTREAMS": "true"}, "for local work only", id="local"),
@@ -177,6 +183,16 @@ def test_environment_that_is_not_one_to_deploy(
     assert (done.returncode, done.stdout) == (1, "")
     assert sentence in done.stderr
     assert "canary" not in done.stderr
+
+
+@pytest.mark.parametrize("function", ["roleplay_chat", "health_check"])
+def test_both_functions_are_told_where_keys_may_go(deploy: Deploy, function: str) -> None:
+    origins = "A_API_KEY=https://a.example,B_API_KEY=https://b.example"
+    done = deploy(function, KEY_ORIGINS=origins, DEPLOY_SECRETS="SUPABASE_SECRET_KEY,B_API_KEY")
+    assert done.returncode == 0, done.stderr
+    (line,) = (line for line in done.stdout.splitlines() if "--set-env-vars=" in line)
+    assert f";KEY_ORIGINS={origins}" in line
+    assert "--set-env-vars=^;^" in line
 
 
 def test_timeout_follows_the_turns_lease(deploy: Deploy) -> None:

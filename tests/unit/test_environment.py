@@ -53,6 +53,28 @@ def test_secrets_are_not_shown() -> None:
     assert "(9 characters, hidden)" in [one.value for one in shown]
 
 
+@pytest.mark.parametrize(
+    ("origins", "openrouter", "other"),
+    [
+        ({}, "https://openrouter.ai", "no public address"),
+        ({"KEY_ORIGINS": "Other_API_KEY=https://a.example"}, "no public", "sent to https://a."),
+        ({"KEY_ORIGINS": "canary"}, "no public address", "no public address"),
+    ],
+    ids=["default", "set", "wrong"],
+)
+def test_keys_are_shown_with_where_they_are_sent(
+    origins: dict[str, str], openrouter: str, other: str
+) -> None:
+    environment = ENVIRONMENT | {"Other_API_KEY": "x"} | origins
+    shown = {one.name: one.meaning for one in settings_of(environment, "environment")}
+    assert openrouter in shown["OpenRouter_Roleplay_API_KEY"]
+    assert other in shown["Other_API_KEY"]
+    if origins == {"KEY_ORIGINS": "canary"}:
+        found = problems(environment)
+        assert len(found) == 2  # it is wrong for both
+        assert "canary" not in str(found)
+
+
 @pytest.mark.parametrize("name", ["SUPABASE_URL", "SUPABASE_SECRET_KEY", "HEALTH_CHECK_SECRET"])
 def test_missing_setting_is_named(name: str) -> None:
     found = problems({key: value for key, value in ENVIRONMENT.items() if key != name})

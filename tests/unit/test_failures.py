@@ -82,6 +82,13 @@ def chunks(sample: dict[str, Any]) -> list[str]:
     return [item for item in data if item != "[DONE]"]
 
 
+def words_of(error: Any) -> list[str]:
+    """All texts in an error."""
+    if isinstance(error, dict):
+        return [words for value in error.values() for words in words_of(value)]
+    return [error] if isinstance(error, str) else []
+
+
 @pytest.mark.parametrize("name", [name for name in SAMPLES if not name.startswith("ok_")])
 def test_sample_finds_its_situation(name: str) -> None:
     _, end = outcome(SAMPLES[name])
@@ -96,7 +103,7 @@ def test_good_sample_is_read(name: str) -> None:
     assert text == expect["text"]
     if SAMPLES[name].get("sse_raw", "[DONE]").count("[DONE]"):
         assert isinstance(end, End)
-        assert end.cost_usd == expect.get("cost", end.cost_usd)
+        assert end.usage.cost_usd == expect.get("cost", end.usage.cost_usd)
 
 
 def test_every_sample_is_covered() -> None:
@@ -172,6 +179,135 @@ MORE: list[Any] = [
     (599, None, "overloaded"),
     (418, None, "bad_request"),
 ]  # fmt: skip
+
+
+VENICE = {"provider_name": "Venice"}
+PAGE = "<!DOCTYPE html><title>Attention Required! | Cloudflare</title> error code: 1015"
+
+# What the provider of a model told OpenRouter, which names it and passes its words on. Whatever
+# they are, they speak of that provider: no key, credit or limit of ours, and no other model.
+PASSED_ON: list[Any] = [
+    (200, {"message": "Provider returned error", "metadata": {"raw": "error code: 1015"}},
+     "upstream_pool_limited"),
+    (502, {"code": 502, "metadata": {"raw": "error code: 1015"}}, "upstream_pool_limited"),
+    (429, {"metadata": {"raw": "error code: 1015"}}, "upstream_pool_limited"),
+    (403, {"metadata": {"raw": {"error": "error code: 1015"}}}, "upstream_pool_limited"),
+    (502, {"message": "error code: 1015"}, "upstream_pool_limited"),
+    (502, {"message": PAGE}, "overloaded"),
+    (502, {"metadata": {"raw": PAGE}}, "overloaded"),
+    (403, {"metadata": {"raw": PAGE}}, "overloaded"),
+    (429, {"metadata": {"raw": PAGE}}, "rate_limited"),
+    (520, {"metadata": {"raw": "unknown"}}, "overloaded"),
+    (522, {}, "overloaded"),
+    (524, {}, "timed_out"),
+    (401, {"message": "Provider returned error", "metadata": {"raw": "Invalid API key"}},
+     "provider_refuses_key"),
+    (401, {"message": "User not found."}, "provider_refuses_key"),
+    (200, {"code": 401, "message": "No auth credentials found"}, "provider_refuses_key"),
+    (403, {"metadata": {"error_type": "authentication"}}, "provider_refuses_key"),
+    (402, {"message": "Insufficient credits"}, "provider_without_credit"),
+    (402, {"metadata": {"raw": "You requested up to 9 tokens, but can only afford 4"}},
+     "provider_without_credit"),
+    (402, {"metadata": {"raw": "Key limit exceeded (total limit)"}}, "provider_without_credit"),
+    (402, {"message": "Key limit exceeded (total limit)",
+           "metadata": {"raw": '{"error":{"message":"Key limit exceeded (total limit)"}}'}},
+     "provider_without_credit"),
+    (403, {"metadata": {"raw": "Key limit exceeded (total limit)"}}, "forbidden"),
+    (429, {"metadata": {"raw": "Rate limit exceeded: free-models-per-day"}}, "rate_limited"),
+    (429, {"message": "Rate limit exceeded: free-models-per-min.",
+           "metadata": {"raw": "429 Rate limit exceeded: free-models-per-min. Try again."}},
+     "rate_limited"),
+    (404, {"metadata": {"raw": "x/y is not a valid model ID"}}, "model_gone"),
+    (400, {"metadata": {"raw": {"error": {"code": "context_length_exceeded"}}}},
+     "context_too_long"),
+    (400, {"metadata": {"raw": "This model's maximum context length is 8192 tokens"}},
+     "context_too_long"),
+    (500, {"metadata": {"raw": "oops"}}, "server_error"),
+    (503, {"metadata": {"raw": "No backends available"}}, "overloaded"),
+]  # fmt: skip
+
+# The same words of whoever answered us, which names nobody.
+OF_THE_EDGE: list[Any] = [
+    (502, {"metadata": {"raw": "error code: 1015"}}, "edge_error"),
+    (502, {"message": "error code: 1015", "metadata": {"provider_name": None}}, "edge_error"),
+    (429, {"message": "error code: 1015", "metadata": {"provider_name": " "}}, "edge_error"),
+    (502, {"message": PAGE}, "edge_error"),
+    (429, {"message": "Rate limit exceeded: free-models-per-min."}, "free_minute_cap"),
+    (401, {"message": "Invalid API key"}, "bad_key"),
+    (402, {"message": "but can only afford 4"}, "credit_for_fewer_tokens"),
+    (403, {"message": "Key limit exceeded (total limit)"}, "key_limit"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("status", "error", "name"), PASSED_ON)
+@pytest.mark.parametrize("named", ["in-the-error", "beside-it"])
+def test_error_of_a_named_provider_concerns_no_more_than_the_model(
+    status: int, error: dict[str, Any], name: str, named: str
+) -> None:
+    body: dict[str, Any] = {"error": error}
+    if named == "beside-it":
+        body["provider"] = "Venice"
+    else:
+        body["error"] = error | {"metadata": VENICE | error.get("metadata", {})}
+    if status == 200:
+        with pytest.raises(UpstreamError) as caught:
+            Reading().feed(json.dumps(body))
+        failure = caught.value.failure
+    else:
+        failure = from_response(status, {}, json.dumps(body).encode())
+    assert failure.situation.name == name
+    assert failure.situation.scope in ("request", "model")
+
+
+@pytest.mark.parametrize(("status", "error", "name"), OF_THE_EDGE)
+def test_error_that_names_nobody_is_of_whoever_answered(
+    status: int, error: dict[str, Any], name: str
+) -> None:
+    assert from_error(error, status).situation.name == name
+
+
+def test_what_openrouter_says_of_our_account_is_its_own_whoever_is_named() -> None:
+    for message, status, name in (
+        ("Rate limit exceeded: free-models-per-day-high-balance", 429, "free_daily_cap"),
+        ("Key limit exceeded (monthly limit).", 403, "key_limit"),
+        (
+            "This request requires more credits: you can only afford 4",
+            402,
+            "credit_for_fewer_tokens",
+        ),
+    ):
+        error = {"message": message, "metadata": VENICE | {"raw": "something else"}}
+        assert from_error(error, status).situation.name == name
+    error = {"metadata": VENICE | {"limit_source": "openrouter_key_limit", "raw": "x"}}
+    assert from_error(error, 403).situation.name == "key_limit"
+
+
+@pytest.mark.parametrize("where", ["message", "raw"])
+@given(
+    status=st.sampled_from([200, 400, 401, 402, 403, 404, 408, 413, 429, 500, 502, 503, 520, 524]),
+    text=st.sampled_from(
+        [words for _, error, _ in (*PASSED_ON, *OF_THE_EDGE) for words in words_of(error)]
+    ),
+    before=st.sampled_from(["", " ", "Error: ", "upstream said: "]),
+)
+def test_no_words_of_a_named_provider_concern_more(
+    where: str, status: int, text: str, before: str
+) -> None:
+    raw = before + text
+    error = {"message": raw, "metadata": VENICE | {"raw": raw}}
+    if where == "raw":
+        error["message"] = "Provider returned error"
+    assert from_error(error, status).situation.scope in ("request", "model")
+
+
+@pytest.mark.parametrize("body", [b"error code: 1015", b"error code: 1015\n", b" error code: 1015"])
+@pytest.mark.parametrize("status", [403, 429, 503])
+def test_one_line_of_the_edge(status: int, body: bytes) -> None:
+    assert from_response(status, {}, body).situation.name == "edge_error"
+
+
+def test_markup_in_a_sentence_is_no_page() -> None:
+    assert from_error({"message": "<b>Internal error</b>"}, 500).situation.name == "server_error"
 
 
 @pytest.mark.parametrize(("status", "error", "name"), MORE)

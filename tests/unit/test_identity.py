@@ -20,6 +20,7 @@ from edge.errors import ApiError
 from edge.identity import (
     KEYS_LIVE_SECONDS,
     LEEWAY_SECONDS,
+    MAX_TOKEN_CHARS,
     REFETCH_SECONDS,
     UserTokens,
     bearer_token,
@@ -323,6 +324,97 @@ class TestRefused:
         shared = {"kty": "oct", "kid": "o", "alg": "HS256", "k": base64url(OURS.secret.encode())}
         published.keys(shared, *OURS.jwks()["keys"])
         await refused(modern, OURS.token(USER, "HS256", headers={"kid": "o"}))
+
+
+DIGITS = "9" * 400
+ODD = [
+    "1e400",
+    "-1e400",
+    "NaN",
+    "-Infinity",
+    DIGITS,
+    f"-{DIGITS}",
+    "9" * 5_000,
+    "true",
+    "null",
+    "[]",
+]
+ODD += [
+    "{}",
+    '""',
+    '"never"',
+    '["x"]',
+    '{"x": [1]}',
+    "[" * 3_000 + "]" * 3_000,
+    '"\\u0000"',
+    "-0.5",
+]
+"""Values that a claim may have, as JSON."""
+
+
+def odd_token(claim: str, value: str, **header: Any) -> str:
+    """A token of the project's, whose claim has a value that no library would write."""
+    claims = {"aud": '"authenticated"', "iss": f'"{ISSUER}"', "sub": f'"{USER}"', "exp": "8e9"}
+    pairs = ", ".join(f'"{name}": {json}' for name, json in (claims | {claim: value}).items())
+    head = json.dumps({"alg": "HS256"} | header).encode()
+    signed = f"{base64url(head)}.{base64url(f'{{{pairs}}}'.encode())}"
+    signature = hmac.new(OURS.secret.encode(), signed.encode(), hashlib.sha256).digest()
+    return f"{signed}.{base64url(signature)}"
+
+
+class TestOddTokens:
+    """Signed by the project itself, and still no proof of anybody: 401, never a fault of ours."""
+
+    @pytest.mark.parametrize("value", ODD)
+    @pytest.mark.parametrize("claim", ["exp", "sub", "aud", "iss", "role"])
+    async def test_claim_of_any_shape_and_size(
+        self, tokens: UserTokens, claim: str, value: str
+    ) -> None:
+        await refused(tokens, odd_token(claim, value))
+
+    @pytest.mark.parametrize("value", ODD)
+    @pytest.mark.parametrize("claim", ["nbf", "iat", "jti", "session_id"])
+    async def test_claim_that_may_be_missing(
+        self, tokens: UserTokens, claim: str, value: str
+    ) -> None:
+        [outcome] = await asyncio.gather(
+            tokens.user_id(odd_token(claim, value)), return_exceptions=True
+        )
+        assert outcome == USER or getattr(outcome, "status", None) == 401
+
+    @pytest.mark.parametrize("expiry", ["9007199254740992", "1e17", "0", "-8e9"])
+    async def test_expiry_that_is_no_time(self, tokens: UserTokens, expiry: str) -> None:
+        await refused(tokens, odd_token("exp", expiry))
+
+    async def test_expiry_may_have_a_fraction(self, tokens: UserTokens) -> None:
+        assert await tokens.user_id(odd_token("exp", "8000000000.5")) == USER
+
+    @pytest.mark.parametrize(
+        "header",
+        [
+            {"crit": ["exp"]},
+            {"crit": []},
+            {"b64": False},
+            {"b64": False, "crit": ["b64"]},
+            {"alg": "ES256", "kid": "k" * 8_000},
+            {"alg": "ES256", "kid": {"k": 1}},
+            {"alg": "ES256", "kid": 5},
+            {"kid": 5},
+        ],
+    )
+    async def test_header_that_asks_for_something_else(
+        self, tokens: UserTokens, header: dict[str, Any]
+    ) -> None:
+        await refused(tokens, odd_token("sub", f'"{USER}"', **header))
+
+    async def test_token_that_is_too_long_is_not_read(
+        self, tokens: UserTokens, published: Published
+    ) -> None:
+        fits = odd_token("note", f'"{"x" * 10_000}"')
+        assert await tokens.user_id(fits) == USER
+        await refused(tokens, odd_token("note", f'"{"x" * MAX_TOKEN_CHARS}"'))
+        await refused(tokens, OURS.token(USER, "ES256", note="x" * MAX_TOKEN_CHARS))
+        assert published.requests == 0
 
 
 class TestRotation:

@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from roleplay_chat.api import Usage
 from roleplay_chat.failures import UpstreamError
 from roleplay_chat.providers import (
     MOST_TOKENS,
@@ -125,7 +127,7 @@ def mixed(*parts: bytes) -> bytes:
 HI, STOP, DONE = chunk("Hi"), chunk("", "stop"), "[DONE]"
 USAGE = {"prompt_tokens": 10, "completion_tokens": 4, "cost": 0.5}
 WHOLE = End("stop")
-PAID = End("stop", 10, 4, 0.5)
+PAID = End("stop", Usage(10, 4, 0.5))
 OVERLOADED = {"code": 502, "message": "Internal server error"}
 
 STREAMS: dict[str, tuple[bytes, Read]] = {
@@ -220,7 +222,7 @@ STREAMS: dict[str, tuple[bytes, Read]] = {
     ),
     "usage-beyond-any-column": (
         sse(HI, STOP, '{"usage":{"prompt_tokens":1e12,"completion_tokens":"1e12","cost":1e300}}'),
-        ["Hi", End("stop", MOST_TOKENS, MOST_TOKENS, MOST_USD)],
+        ["Hi", End("stop", Usage(MOST_TOKENS, MOST_TOKENS, MOST_USD))],
     ),
     "usage-of-hundreds-of-digits": (
         sse(HI, STOP, f'{{"usage":{{"prompt_tokens":1{"0" * 400},"cost":-1{"0" * 400}}}}}'),
@@ -457,6 +459,77 @@ def test_reply_that_does_not_end_is_ended() -> None:
 def test_any_bytes_are_read_to_an_end(body: bytes, content_type: str) -> None:
     end = read_whole(body, content_type=content_type)[-1]
     assert isinstance(end, End) or end.startswith("! ")
+
+
+def used(body: Pieces, *, status: int = 200, content_type: str = EVENT_STREAM) -> list[Usage]:
+    """What the upstream said that a call used, each time that it said it."""
+    said: list[Usage] = []
+
+    async def call() -> None:
+        answer = httpx.Response(status, headers={"Content-Type": content_type}, stream=body)
+        target = Target("openrouter", "some/model:free", "Some model", "openai", "http://upstream/")
+        asked = Call(target, [], {}, {}, "sfw", httpx.Timeout(5), said.append)
+        async with httpx.AsyncClient(transport=httpx.MockTransport(lambda _: answer)) as http:
+            with suppress(UpstreamError, httpx.HTTPError):
+                async for _ in generate(http, asked):
+                    pass
+
+    asyncio.run(call())
+    return said
+
+
+FAILS = {"error": OVERLOADED}
+COST = {"usage": USAGE}
+
+
+class TestUsage:
+    """What a call used is told however it ends."""
+
+    @pytest.mark.parametrize(
+        "pieces",
+        [
+            pytest.param([sse(HI, STOP | COST, DONE)], id="with-the-end"),
+            pytest.param([sse(HI, STOP), sse({"choices": []} | COST, DONE)], id="after-the-end"),
+            pytest.param([sse(HI | COST)], id="cut-off"),
+            pytest.param([sse(HI | COST, FAILS)], id="before-the-error"),
+            pytest.param([sse(HI, FAILS | COST)], id="in-the-error"),
+            pytest.param([sse(FAILS | COST | {"choices": []})], id="in-an-error-alone"),
+            pytest.param([sse(HI, FAILS, {"choices": []} | COST, DONE)], id="beside-the-error"),
+            pytest.param([sse(HI, FAILS), sse({"choices": []} | COST)], id="after-the-error"),
+            pytest.param([sse(HI, FAILS, FAILS, "{", FAILS | COST)], id="after-more-errors"),
+            pytest.param([sse(HI, chunk("", "error") | COST)], id="finish-reason-error"),
+            pytest.param([sse(chunk("", "stop") | COST, DONE)], id="empty-reply"),
+            pytest.param([sse(chunk("", "length") | COST, DONE)], id="nothing-but-length"),
+            pytest.param([sse(chunk("", "content_filter") | COST)], id="filtered"),
+            pytest.param([sse(*[chunk("a" * 10_000) | COST] * 7)], id="without-end"),
+        ],
+    )
+    def test_of_a_stream(self, pieces: list[bytes]) -> None:
+        assert used(Pieces(pieces))[-1] == Usage(10, 4, 0.5)
+
+    @pytest.mark.parametrize("status", [200, 400, 429, 502])
+    def test_of_a_body_with_an_error(self, status: int) -> None:
+        body = Pieces([json.dumps(FAILS | COST).encode()])
+        assert used(body, status=status, content_type="application/json") == [Usage(10, 4, 0.5)]
+
+    def test_that_comes_late_after_an_error_is_not_waited_for(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(openai_compatible, "LINGER_SECONDS", 0)
+        body = Pieces([sse(HI, FAILS)], ends=False)
+        assert used(body) == []
+        assert body.closed
+
+    def test_of_whom_says_nothing_is_nothing(self) -> None:
+        assert used(Pieces([sse(HI, FAILS, DONE)])) == []
+
+    def test_after_the_last_event_does_not_count(self) -> None:
+        assert used(Pieces([sse(HI, STOP, DONE), sse({"choices": []} | COST)])) == []
+
+    @pytest.mark.parametrize("usage", [None, [], "many", {"cost": "a lot"}, {"prompt_tokens": {}}])
+    def test_of_any_shape_is_no_fault(self, usage: object) -> None:
+        said = used(Pieces([sse(HI, FAILS | {"usage": usage})]))
+        assert set(said) <= {Usage()}
 
 
 class TestBody:

@@ -13,7 +13,7 @@ const HEALTH = {
 };
 const AWAY = { stale: "not checked lately", down: "away" };
 
-/** The health of a worker as `system_config` has it: {state, text}. */
+/** The health of a worker as `workerHealthCache` has it: {state, text}. */
 export function workerHealth(record, now = Date.now()) {
   const state = healthState(record, now);
   const took = state === "up" ? ` (${record.responseTimeMs ?? record.responseTime} ms)` : "";

@@ -98,7 +98,8 @@ function providerForm(state) {
       </label>
       <label>Header <input name="auth_header_name" value="Authorization" required /></label>
       <label>Variable that holds the key <input name="secret_name" placeholder="NAME_API_KEY" /></label>
-      <p class="quiet">The variable is set where the functions run. One that another provider uses cannot be named.</p>
+      <p class="quiet">It is asked nothing until an operator approves it with the secret key, and given no key until
+        KEY_ORIGINS names its address, where the functions run. A variable that another provider uses cannot be named.</p>
       <div class="choices"><button class="primary">Save</button></div>
     </form>`, state);
 }

@@ -205,7 +205,7 @@ function modelRow(state, model, index, count) {
   return html`
     <tr data-inactive=${!model.is_active}>
       <th scope="row">${name}<small>${model.model_key}</small></th>
-      <td>${provider?.display_name ?? "–"}${provider?.is_active === false ? html`<small>switched off</small>` : nothing}</td>
+      <td>${provider?.display_name ?? "–"}${provider?.is_active === false ? html`<small>switched off</small>` : nothing}${provider?.is_approved === false ? html`<small>waits for approval</small>` : nothing}</td>
       <td>${model.is_default ? html`<strong class="badge">Default</strong>` : model.is_active ? "Active" : "Off"}</td>
       <td class="order">${classifier ? nothing : html`
         <button id=${panel.moverId(model, -1)} aria-label=${`${name}: earlier`} ?disabled=${index === 0} @click=${doing(() => panel.moveModel(model, -1))}>↑</button>
@@ -234,7 +234,7 @@ function providers(state) {
           <th scope="row">${row.display_name}<small>${row.name}</small></th>
           <td>${row.base_url}</td>
           <td>${row.auth_scheme === "none" ? "none" : html`<code>${row.secret_name}</code>`}</td>
-          <td>${row.is_active ? "Active" : "Off"}</td>
+          <td>${row.is_approved ? (row.is_active ? "Active" : "Off") : "Waits for approval"}</td>
           <td class="actions">
             <button aria-label=${`${row.is_active ? "Switch off" : "Switch on"} ${row.display_name}`}
               @click=${doing(() => panel.changeProvider(row, { is_active: !row.is_active }))}>${row.is_active ? "Switch off" : "Switch on"}</button>
@@ -242,6 +242,7 @@ function providers(state) {
           </td>
         </tr>`), "There is no provider yet.")}
       <p class="quiet">A key is named after the environment variable that holds it and never shown. The
-        address and the key of a provider are set once: operators change them with the secret key.</p>
+        address and the key of a provider are set once: operators change them with the secret key, and
+        approve the providers that are added here.</p>
     </section>`;
 }

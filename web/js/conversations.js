@@ -17,8 +17,6 @@ export async function loadAll() {
       supabase
         .from("characters")
         .select("id, name, description, first_message, alternate_greetings, age, content_rating")
-        // Admins see everybody's, and still may only meet these.
-        .or(`is_public.eq.true,user_id.eq.${state.me.id}`)
         .order("name")
         .limit(500),
     ),
@@ -32,7 +30,7 @@ const readable = (rows) => rows.map((row) => ({ ...row, name: legible(row.name) 
 
 /** Who can answer now: models, which of them rest, how the worker is. */
 export async function loadModels() {
-  const [models, rests, system] = await Promise.all([
+  const [models, rests, worker] = await Promise.all([
     data(
       supabase
         .from("api_models")
@@ -42,9 +40,10 @@ export async function loadModels() {
         .order("model_key"),
     ),
     data(supabase.from("model_rests").select("model_id, until")),
-    data(supabase.from("system_config").select("config").maybeSingle()),
+    data(supabase.from("chat_worker_health").select("is_healthy, checked_at, response_ms").maybeSingle()),
   ]);
-  set({ models, rests, health: system?.config.workerHealthCache?.chatWorker ?? null });
+  const health = worker && { isHealthy: worker.is_healthy, lastChecked: worker.checked_at, responseTimeMs: worker.response_ms };
+  set({ models, rests, health });
 }
 
 export async function loadMessages() {

@@ -25,12 +25,39 @@ RETRY_SECONDS = 5
 REMEMBER_SECONDS = 60
 """How long a verified token is not verified again."""
 REMEMBERED_TOKENS = 10_000
+MAX_TOKEN_CHARS = 16_384
+"""A longer one is not looked at. Those of Supabase Auth have about one thousand."""
+LATEST_EXPIRY = 2**53
+"""In Unix time: what JSON's numbers hold exactly."""
 _ASYMMETRIC = frozenset({"ES256", "RS256"})
+_UNREADABLE = (
+    jwt.PyJWTError,
+    ArithmeticError,
+    AttributeError,
+    LookupError,
+    RecursionError,
+    TypeError,
+    ValueError,
+)
+"""What reading a token raises: the library checks some claims and not others, and those that it
+does not expect fail where they are used."""
 
 
 def unauthorized(reason: str = "Please sign in again.") -> ApiError:
     """The refusal of a caller who did not prove who they are."""
     return ApiError(401, "unauthorized", reason)
+
+
+def account_refused(outcome: str) -> ApiError:
+    """The refusal of somebody whose token holds and whose account does not: the database's
+    `unknown_user` or `banned_user`."""
+    if outcome == "unknown_user":
+        return unauthorized()
+    return ApiError(
+        403,
+        "banned_user",
+        "This account is suspended. Please write to support if you think that is a mistake.",
+    )
 
 
 def bearer_token(authorization: str | None) -> str:
@@ -141,7 +168,7 @@ class UserTokens:
     async def _verified(self, token: str) -> tuple[UUID, float]:
         """Whose the token is, and when it expires."""
         try:
-            header = jwt.get_unverified_header(token)
+            header = _header(token)
             key, algorithm = await self._key(header)
             claims = jwt.decode(
                 token,
@@ -156,8 +183,8 @@ class UserTokens:
             issuer = claims.get("iss", self._issuer if algorithm == "HS256" else None)
             if issuer != self._issuer or claims.get("role", AUDIENCE) != AUDIENCE:
                 raise unauthorized()
-            return UUID(claims["sub"]), float(claims["exp"])
-        except (jwt.PyJWTError, ValueError) as error:
+            return UUID(claims["sub"]), _expiry(claims)
+        except _UNREADABLE as error:
             raise unauthorized() from error
 
     async def _key(self, header: Mapping[str, Any]) -> tuple[Any, str]:
@@ -178,7 +205,7 @@ class ServiceTokens:
     async def check(self, token: str) -> None:
         """Return if the token is that account's, made for this audience; else `ApiError` 401."""
         try:
-            key = await self._keys.key(jwt.get_unverified_header(token))
+            key = await self._keys.key(_header(token))
             claims = jwt.decode(
                 token,
                 key,
@@ -188,10 +215,31 @@ class ServiceTokens:
                 leeway=LEEWAY_SECONDS,
                 options={"require": ["exp", "aud", "iss"]},
             )
-        except (jwt.PyJWTError, ValueError) as error:
+            _expiry(claims)
+        except _UNREADABLE as error:
             raise unauthorized() from error
         if claims.get("email") != self._email or claims.get("email_verified") is not True:
             raise unauthorized()
+
+
+def _header(token: str) -> Mapping[str, Any]:
+    """The header of a token that is short enough to be one, and that asks for nothing unknown."""
+    if len(token) > MAX_TOKEN_CHARS:
+        raise unauthorized()
+    header: Mapping[str, Any] = jwt.get_unverified_header(token)
+    if "crit" in header or "b64" in header:
+        raise unauthorized()
+    return header
+
+
+def _expiry(claims: Mapping[str, Any]) -> float:
+    """When a token expires, in Unix time; `ValueError` for what is no such time."""
+    expiry = claims["exp"]
+    if isinstance(expiry, bool) or not isinstance(expiry, int | float):
+        raise ValueError("exp is not a number")  # noqa: TRY004 - a value from outside
+    if not 0 < expiry < LATEST_EXPIRY:
+        raise ValueError("exp is not a time")
+    return float(expiry)
 
 
 def _usable(published: Any) -> dict[str, jwt.PyJWK]:
@@ -205,6 +253,6 @@ def _usable(published: Any) -> dict[str, jwt.PyJWK]:
             key = jwt.PyJWK.from_dict(entry)
         except (jwt.PyJWTError, AttributeError, TypeError, ValueError):
             continue
-        if key.key_id and key.algorithm_name in _ASYMMETRIC:
+        if isinstance(key.key_id, str) and key.algorithm_name in _ASYMMETRIC:
             keys[key.key_id] = key
     return keys

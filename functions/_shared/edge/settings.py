@@ -6,6 +6,8 @@ from typing import Annotated, Literal, TypeVar
 from pydantic import AfterValidator, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from edge.credentials import bound_origins
+
 V = TypeVar("V", str, SecretStr)
 
 
@@ -34,6 +36,9 @@ class EdgeSettings(BaseSettings):
     """Sent to the team's own chat worker as a bearer token."""
     allow_local_upstreams: bool = False
     """Allow http and private addresses for workers and providers. For local work only."""
+    key_origins: str = "OpenRouter_Roleplay_API_KEY=https://openrouter.ai"
+    """Where each key that a row names may be sent: NAME_API_KEY=https://host, separated by commas.
+    A key may have several entries."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     google_cloud_project: str | None = Field(default=None, pattern=r"^[a-z][a-z0-9.:-]*$")
     """Where it runs on Google Cloud: log lines name the request's trace in this project."""
@@ -42,6 +47,17 @@ class EdgeSettings(BaseSettings):
     @classmethod
     def _no_trailing_slash(cls, value: str) -> str:
         return value.rstrip("/")
+
+    @field_validator("key_origins", mode="before")
+    @classmethod
+    def _empty_is_the_default(cls, value: object) -> object:
+        return value or cls.model_fields["key_origins"].default
+
+    @field_validator("key_origins")
+    @classmethod
+    def _names_origins(cls, value: str) -> str:
+        bound_origins(value)
+        return value
 
     @field_validator("google_cloud_project", mode="before")
     @classmethod

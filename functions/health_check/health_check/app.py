@@ -13,6 +13,7 @@ from starlette.responses import JSONResponse, Response
 from edge.clients import Clients
 from edge.errors import ApiError, database_unavailable, internal_error
 from edge.logs import configure, follow_trace
+from health_check.approval import check_approval
 from health_check.caller import Caller
 from health_check.catalog import check_catalog
 from health_check.housekeeping import (
@@ -122,11 +123,14 @@ def _of_providers(run: Run) -> list[list[Step]]:
         if provider := await openrouter(run):
             await check_catalog(provider, run, found, last)
 
+    async def approval(found: Found, last: Found) -> None:
+        await check_approval(run, found, last, datetime.now(UTC))
+
     steps = (
         Step("key", key, run.settings.key_check_minutes * 60),
         Step("catalog", catalog, run.settings.catalog_hours * 3600),
     )
-    return [[step] for step in steps if step.every]
+    return [[Step("approval", approval, 0)], *([step] for step in steps if step.every)]
 
 
 def _of_database(run: Run) -> list[list[Step]]:

@@ -35,6 +35,7 @@ class Provider(BaseModel):
                 header=self.auth_header_name,
                 secret_name=self.secret_name,
                 environ=run.environ,
+                key_origins=run.settings.key_origins,
                 allow_local=run.settings.allow_local_upstreams,
             )
         except Misconfigured as error:
@@ -46,7 +47,9 @@ async def openrouter(run: Run) -> Provider | None:
     columns = ",".join(Provider.model_fields)
     rows = await run.clients.execute(
         lambda db: (
-            db.table("api_providers").select(columns).eq("name", OPENROUTER).eq("is_active", True)
+            db.table("api_providers")
+            .select(columns)
+            .match({"name": OPENROUTER, "is_active": True, "is_approved": True})
         )
     )
     return Provider.model_validate(rows[0]) if rows else None

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from edge.clients import NETWORK_ERRORS
-from edge.credentials import Misconfigured, credentials, secret_value
+from edge.credentials import Misconfigured, credentials
 from edge.worker_health import WorkerHealth
 from health_check.fetch import fetch
 from health_check.probe import Finding, Hook, Worker, probe
@@ -95,16 +95,8 @@ def _before(previous: object, worker: Worker) -> WorkerHealth | None:
 
 async def check_worker(worker: Worker, previous: object, run: Run, found: Found) -> WorkerHealth:
     """Probe a worker, wake it if it is down, and record how it is."""
-    settings = run.settings
-    deep = is_deep_due(previous, worker, settings.deep_probe_every)
-    finding = await probe(
-        run.clients.http(),
-        worker,
-        timeout_seconds=settings.probe_timeout_seconds,
-        key=_key(worker, run),
-        allow_local=settings.allow_local_upstreams,
-        deep_seconds=settings.deep_probe_timeout_seconds if deep else None,
-    )
+    deep = is_deep_due(previous, worker, run.settings.deep_probe_every)
+    finding = await _find(worker, run, deep=deep)
     now = datetime.now(UTC)
     record = next_record(previous, worker, finding, now)
     if not record.is_healthy and not finding.busy and worker.wake:
@@ -117,12 +109,46 @@ async def check_worker(worker: Worker, previous: object, run: Run, found: Found)
     return record
 
 
+async def _find(worker: Worker, run: Run, *, deep: bool) -> Finding:
+    settings = run.settings
+    try:
+        key = _key(worker, run)
+    except Misconfigured as error:
+        return Finding(f"it is not asked: {error}", 0)
+    return await probe(
+        run.clients.http(),
+        worker,
+        timeout_seconds=settings.probe_timeout_seconds,
+        key=key,
+        allow_local=settings.allow_local_upstreams,
+        deep_seconds=settings.deep_probe_timeout_seconds if deep else None,
+    )
+
+
 def _key(worker: Worker, run: Run) -> str | None:
-    if worker.name != CHAT_WORKER:
-        return secret_value(worker.secret_name, run.environ)
-    # The key belongs to the team's own worker and goes nowhere else.
-    key = run.settings.chat_worker_api_key
-    return key.get_secret_value() if key else None
+    if worker.name == CHAT_WORKER:
+        # It belongs to the team's own worker, which is registered with the secret key, and goes
+        # nowhere else.
+        key = run.settings.chat_worker_api_key
+        return key.get_secret_value() if key else None
+    if worker.secret_name is None:
+        return None
+    return _credentials(worker.url, worker.secret_name, run)["Authorization"].removeprefix(
+        "Bearer "
+    )
+
+
+def _credentials(url: str, secret_name: str | None, run: Run) -> dict[str, str]:
+    """Raises `Misconfigured`."""
+    return credentials(
+        url,
+        scheme="bearer" if secret_name else "none",
+        header="Authorization",
+        secret_name=secret_name,
+        environ=run.environ,
+        key_origins=run.settings.key_origins,
+        allow_local=run.settings.allow_local_upstreams,
+    )
 
 
 async def _wake(name: str, hook: Hook, run: Run) -> str | None:
@@ -131,14 +157,7 @@ async def _wake(name: str, hook: Hook, run: Run) -> str | None:
     if await run.begin(f"wake:{name}", seconds, seconds) is None:
         return None
     try:
-        headers = credentials(
-            hook.url,
-            scheme="bearer" if hook.secret_name else "none",
-            header="Authorization",
-            secret_name=hook.secret_name,
-            environ=run.environ,
-            allow_local=run.settings.allow_local_upstreams,
-        )
+        headers = _credentials(hook.url, hook.secret_name, run)
         async with asyncio.timeout(run.settings.probe_timeout_seconds):
             answer = await fetch(run.clients.http(), "POST", hook.url, headers=headers)
     except Misconfigured as error:

@@ -120,6 +120,13 @@ def _check(request: ChatRequest, max_message_chars: int) -> None:
         raise ApiError(400, "invalid_request", "`conversation_id` is required for this action.")
     if request.action == "send" and not (request.message or "").strip():
         raise ApiError(400, "message_required", "Please write a message first.")
+    if request.action == "kickoff" and (request.message or "").strip():
+        # The model would answer it, and it would stand nowhere.
+        raise ApiError(
+            400,
+            "invalid_request",
+            "`kickoff` lets the character begin, without a `message`. Please send it by itself.",
+        )
     if len(request.message or "") > max_message_chars:
         raise message_too_long(len(request.message or ""), max_message_chars)
 

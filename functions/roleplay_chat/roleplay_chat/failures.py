@@ -55,23 +55,37 @@ def failed(name: str, **details: Any) -> UpstreamError:
 
 @dataclass(frozen=True)
 class _Facts:
-    """What is looked at, gathered from wherever an upstream put it. Text in lower case."""
+    """What is looked at, gathered from wherever an upstream put it. Text in lower case.
+
+    A gateway such as OpenRouter passes on what the provider of a model told it. Then it names that
+    provider, and the texts are the provider's, who may speak of its own keys, credits and limits.
+    """
 
     status: int
     availability: str = ""
     limit_source: str = ""
     error_type: str = ""
-    message: str = ""
-    raw: str = ""
     reason: str = ""
-    provider_named: bool = False
+    texts: tuple[str, ...] = ()
+    """What was said, by whomever."""
+    own_texts: tuple[str, ...] = ()
+    """What whoever answered us says of itself and of our account there."""
+    passed_on: bool = False
+    """The error is that of a named provider behind whoever answered us."""
     flagged: bool = False
     page: bool = False
 
     def says(self, pattern: str) -> bool:
-        return bool(re.search(pattern, self.message) or re.search(pattern, self.raw))
+        """Whether somebody says so: enough for what concerns the request or the model."""
+        return any(re.search(pattern, text) for text in self.texts)
+
+    def says_itself(self, pattern: str) -> bool:
+        """Whether whoever answered us says so of itself: needed for what concerns more."""
+        return any(re.search(pattern, text) for text in self.own_texts)
 
 
+MAX_TEXT = 4_000
+"""Characters of a text that are looked at."""
 _KEY_LIMITS = {
     "openrouter_key_limit",
     "openrouter_guardrail_budget",
@@ -79,6 +93,10 @@ _KEY_LIMITS = {
 }
 _GONE = {"model_not_found", "no_endpoints", "model_deprecated", "free_variant_ended"}
 _AWAY = {"temporarily_unavailable", "model_unavailable_upstream"}
+_EDGE = {*range(520, 524), *range(525, 528)}
+"""Statuses of the network in front of a server; 524 is a time-out."""
+_LONGEST_CONTEXT = r"maximum context length is (\d{1,9})"
+_AFFORDABLE = r"can only afford (\d{1,9})"
 _TOO_LONG = {"context_length_exceeded", "token_limit_exceeded", "string_too_long"}
 
 _NOT_TAKEN = (
@@ -89,21 +107,31 @@ _NOT_TAKEN = (
 )
 """How servers that take fewer parameters than others say so."""
 
+_PAGE = re.compile(r"[\ufeff\s]*<(!doctype|html|head|\?xml|!--)")
+"""HTML: for people, and nothing is read from its words."""
+_OF_THE_ACCOUNT = re.compile(
+    r"rate limit exceeded: free-models-per-|key limit exceeded|this request requires more credits"
+)
+"""How OpenRouter begins when it speaks of our account. It may name a provider all the same."""
+_RATE_LIMITED_PAGE = r"\berror code: 1015\b"
+"""Cloudflare's, when whoever is behind it is asked too often by somebody."""
+
 # First match wins; the status alone comes last.
 _RULES: tuple[tuple[str, Callable[[_Facts], bool]], ...] = (
     ("free_daily_cap", lambda f: f.limit_source == "openrouter_free_tier_daily"),
-    ("free_daily_cap", lambda f: f.status == 429 and f.says(r"free-models-per-day")),
-    ("free_minute_cap", lambda f: f.status == 429 and f.says(r"free-models-per-min")),
+    ("free_daily_cap", lambda f: f.status == 429 and f.says_itself(r"free-models-per-day")),
+    ("free_minute_cap", lambda f: f.status == 429 and f.says_itself(r"free-models-per-min")),
     ("upstream_pool_limited", lambda f: f.limit_source == "upstream_provider_shared_pool"),
     ("upstream_pool_limited", lambda f: f.status == 429 and f.says(r"rate-limited upstream")),
+    ("upstream_pool_limited", lambda f: f.passed_on and f.says(_RATE_LIMITED_PAGE)),
     ("at_capacity", lambda f: f.availability == "capacity_exhausted"),
     ("key_limit", lambda f: f.limit_source in _KEY_LIMITS),
-    ("key_limit", lambda f: f.status in (402, 403) and f.message.startswith("key limit exceeded")),
+    ("key_limit", lambda f: f.status in (402, 403) and f.says_itself(r"^key limit exceeded")),
     ("credit_in_flight", lambda f: f.limit_source == "openrouter_in_flight_budget"),
     ("credit_in_flight", lambda f: f.reason == "in_flight_budget_exhausted"),
     ("request_exceeds_budget", lambda f: f.reason == "weight_exceeds_budget"),
-    ("credit_for_fewer_tokens", lambda f: f.status == 402 and f.says(r"can only afford \d+")),
-    ("provider_without_credit", lambda f: f.status == 402 and f.provider_named),
+    ("credit_for_fewer_tokens", lambda f: f.status == 402 and f.says_itself(_AFFORDABLE)),
+    ("provider_without_credit", lambda f: f.status == 402 and f.passed_on),
     ("region_restricted", lambda f: f.availability == "region_restricted"),
     ("data_policy", lambda f: f.availability == "privacy_restricted"),
     ("data_policy", lambda f: f.status == 404 and f.says(r"data policy|guardrail restrictions")),
@@ -114,15 +142,13 @@ _RULES: tuple[tuple[str, Callable[[_Facts], bool]], ...] = (
     ("model_gone", lambda f: f.says(r"is not a valid model id|^no endpoints found for")),
     ("model_gone", lambda f: f.status == 404 and f.says(r"unavailable for free")),
     ("agents_only", lambda f: f.status == 403 and f.says(r"only available on agentic")),
-    (
-        "overloaded",
-        lambda f: f.availability in ("temporarily_unavailable", "model_unavailable_upstream"),
-    ),
+    ("overloaded", lambda f: f.availability in _AWAY),
     ("moderated", lambda f: f.error_type in ("content_policy_violation", "refusal")),
     ("moderated", lambda f: f.status == 403 and (f.flagged or f.says(r"requires moderation"))),
     ("guardrail", lambda f: f.status == 403 and f.says(r"^request blocked")),
     ("context_too_long", lambda f: f.error_type in _TOO_LONG or f.status == 413),
     ("context_too_long", lambda f: f.status == 400 and f.says(r"maximum context length")),
+    ("context_too_long", lambda f: f.status == 400 and f.says(r"\bcontext_length_exceeded\b")),
     # llama.cpp's words for it.
     ("context_too_long", lambda f: f.status == 400 and f.says(r"exceeds the available context")),
     ("reply_too_long", lambda f: f.error_type == "max_tokens_exceeded"),
@@ -135,9 +161,11 @@ _RULES: tuple[tuple[str, Callable[[_Facts], bool]], ...] = (
         "bad_parameters",
         lambda f: f.status in (400, 422) and f.says(_NOT_TAKEN),
     ),
-    ("edge_error", lambda f: f.page or 520 <= f.status < 524 or f.says(r"error code: 1015")),
-    ("edge_error", lambda f: 525 <= f.status < 528),
-    ("bad_key", lambda f: f.status == 401 or f.error_type == "authentication"),
+    ("overloaded", lambda f: f.passed_on and (f.status in _EDGE or (f.page and f.status != 429))),
+    ("edge_error", lambda f: not f.passed_on and (f.status in _EDGE or f.page)),
+    ("edge_error", lambda f: f.says_itself(_RATE_LIMITED_PAGE)),
+    ("provider_refuses_key", lambda f: f.passed_on and _is_unauthorized(f)),
+    ("bad_key", lambda f: _is_unauthorized(f)),
     ("no_credit", lambda f: f.status == 402),
     ("forbidden", lambda f: f.status == 403),
     ("not_found", lambda f: f.status == 404),
@@ -149,27 +177,42 @@ _RULES: tuple[tuple[str, Callable[[_Facts], bool]], ...] = (
 )
 
 
+def _is_unauthorized(facts: _Facts) -> bool:
+    return facts.status == 401 or facts.error_type == "authentication"
+
+
 def from_response(status: int, headers: Mapping[str, str], body: bytes) -> Failure:
     """The failure that an answer with a status other than 200 means. `status`: any integer."""
-    page = body.lstrip()[:1] == b"<"
     try:
         parsed = json.loads(body)
     except (ValueError, RecursionError):
-        parsed = None
-    error = parsed.get("error") if isinstance(parsed, Mapping) else None
-    return from_error(error, status, headers, page=page)
+        # A page of whatever stands before the server, or its one line.
+        page = body.lstrip()[:1] == b"<"
+        return from_error(body[:MAX_TEXT].decode(errors="replace"), status, headers, page=page)
+    parsed = _mapping(parsed)
+    return from_error(parsed.get("error"), status, headers, provider=parsed.get("provider"))
 
 
 def from_error(
-    error: Any, status: int, headers: Mapping[str, str] | None = None, *, page: bool = False
+    error: Any,
+    status: int,
+    headers: Mapping[str, str] | None = None,
+    *,
+    provider: Any = None,
+    page: bool = False,
 ) -> Failure:
     """The failure that an error object means, inside a 200 or beside its status.
 
-    Inside a 200 the status is the one that the object names, else 502.
+    Inside a 200 the status is the one that the object names, else 502. `provider` is who is named
+    beside the object.
     """
     error = error if isinstance(error, Mapping) else {"message": error}
     metadata = _mapping(error.get("metadata"))
     availability = _mapping(error.get("availability"))
+    message, raw = _lower(error.get("message")), _lower(metadata.get("raw"))
+    passed_on = any(map(_is_name, (metadata.get("provider_name"), provider)))
+    is_own = not passed_on or bool(_OF_THE_ACCOUNT.match(message) and message not in raw)
+    page = page or any(map(_PAGE.match, (message, raw)))
     if status == 200:
         status = _integer(error.get("code")) or _integer(error.get("http_status")) or 502
     facts = _Facts(
@@ -177,10 +220,10 @@ def from_error(
         availability=_lower(availability.get("code")),
         limit_source=_lower(metadata.get("limit_source")),
         error_type=_lower(metadata.get("error_type") or error.get("error_type")),
-        message=_lower(error.get("message")),
-        raw=_lower(metadata.get("raw")),
         reason=_lower(metadata.get("reason")),
-        provider_named=isinstance(metadata.get("provider_name"), str),
+        texts=() if page else (message, raw),
+        own_texts=() if page else (*[message] * is_own, *[raw] * (not passed_on)),
+        passed_on=passed_on,
         flagged=bool(metadata.get("reasons") or metadata.get("flagged_input")),
         page=page,
     )
@@ -232,10 +275,13 @@ def _reset(headers: Mapping[str, str], metadata: Mapping[str, Any]) -> datetime 
 
 
 def _limit_tokens(facts: _Facts) -> int | None:
-    found = re.search(r"can only afford (\d{1,9})", facts.message) or re.search(
-        r"maximum context length is (\d{1,9})", facts.message + facts.raw
-    )
+    own, all_of_it = "\n".join(facts.own_texts), "\n".join(facts.texts)
+    found = re.search(_AFFORDABLE, own) or re.search(_LONGEST_CONTEXT, all_of_it)
     return int(found[1]) if found else None
+
+
+def _is_name(value: Any) -> bool:
+    return isinstance(value, str) and bool(value.strip())
 
 
 def _mapping(value: Any) -> Mapping[str, Any]:
@@ -253,7 +299,7 @@ def _lower(value: Any) -> str:
     if value is None:
         return ""
     text = value if isinstance(value, str) else json.dumps(value, default=str)
-    return text[:4000].lower()
+    return text[:MAX_TEXT].lower()
 
 
 _WORKER_BREAKS = re.compile(r"probability tensor contains|\b(inf|nan)\b")

@@ -19,7 +19,7 @@ import httpx
 
 from edge.clients import NETWORK_ERRORS, timed_out
 from edge.credentials import Misconfigured, credentials
-from roleplay_chat.api import Tier
+from roleplay_chat.api import Tier, Usage
 from roleplay_chat.failures import Failure, UpstreamError, failed
 from roleplay_chat.prompt import Message
 from roleplay_chat.providers import MOST_USD, Call, End, Event, chat_worker, openai_compatible
@@ -57,6 +57,8 @@ class Attempt:
     failure: Failure | None = None
     estimate: Estimate = field(default_factory=Estimate)
     """Of the prompt's tokens."""
+    said: Usage = field(default_factory=Usage)
+    """What the upstream said that it used, also where there is no end."""
     spent: "Spent | None" = None
     """None where nothing was: the target was not reached, or answered with an error at once."""
     ended_at: float = field(default_factory=time.monotonic, compare=False)
@@ -67,9 +69,11 @@ class Attempt:
         """ "ok", or the kind of failure."""
         return self.failure.situation.kind if self.failure else "ok"
 
-    def cost_usd(self) -> float | None:
-        """What the provider says it cost, else tokens times the row's prices, else None."""
-        return _cost(self.target, self.end) if self.end else None
+    @property
+    def used(self) -> Usage:
+        """Tokens as far as they are known; the cost also from the row's prices."""
+        used = self.end.usage if self.end else self.said
+        return used if used == Usage() else replace(used, cost_usd=_cost(self.target, used))
 
 
 @dataclass(frozen=True)
@@ -83,23 +87,23 @@ class Spent:
     """The provider did not say how many tokens these were."""
 
     @classmethod
-    def of(cls, target: Target, said: End, prompt: Estimate, heard: Sequence[str]) -> "Spent":
+    def of(cls, target: Target, said: Usage, prompt: Estimate, heard: Sequence[str]) -> "Spent":
         """As the provider said it; where it did not, tokens are those of the prompt and of what
         was heard, and the cost is tokens times the row's prices."""
         sent, written = said.prompt_tokens, said.completion_tokens
         is_estimated = sent is None or written is None
         sent = target.tokens.total(prompt) if sent is None else sent
         written = target.tokens.count("".join(heard)) if written is None else written
-        counted = replace(said, prompt_tokens=sent, completion_tokens=written)
-        return cls(sent, written, _cost(target, counted), is_estimated)
+        cost = _cost(target, Usage(sent, written, said.cost_usd))
+        return cls(sent, written, cost, is_estimated)
 
 
-def _cost(target: Target, end: End) -> float | None:
-    if end.cost_usd is not None:
-        return end.cost_usd
+def _cost(target: Target, used: Usage) -> float | None:
+    if used.cost_usd is not None:
+        return used.cost_usd
     return cost_usd(
-        (end.prompt_tokens, target.prompt_usd_per_1k),
-        (end.completion_tokens, target.completion_usd_per_1k),
+        (used.prompt_tokens, target.prompt_usd_per_1k),
+        (used.completion_tokens, target.completion_usd_per_1k),
     )
 
 
@@ -275,11 +279,11 @@ class Generation:
         started = time.monotonic()
         first_token_ms: int | None = None
         end: End | None = None
-        said = End("")  # by the target itself
         heard: list[str] = []
         # Whether the target may be at work although it did not say anything yet.
         at_work = True
         self._estimate = Estimate()
+        self._said = Usage()
         # Stands when the attempt is cancelled half-way.
         failure: Failure | None = Failure(SITUATIONS["cut_off"], why="stopped")
         reply = self._callbacks.reply_for(target)
@@ -299,14 +303,15 @@ class Generation:
                     if not 0 <= when - (timer.when() or 0) < left * EARLY:
                         timer.reschedule(when)
                     if isinstance(event, End):
-                        end = said = event
+                        end, self._said = event, event.usage
                     else:
                         heard += (event.text, event.reasoning)
                         if self._show(target, reply.feed(event.text)) and first_token_ms is None:
                             first_token_ms = round(elapsed * 1000)
                     if reply.ended:
                         # We hang up, so nobody will tell how long it was.
-                        end = end or End("stop", completion_tokens=target.tokens.count(self.text))
+                        written = Usage(completion_tokens=target.tokens.count(self.text))
+                        end = end or End("stop", written)
                         break
             failure = Failure(SITUATIONS["empty"])  # unless there is text, below
         except Refused as refused:
@@ -335,8 +340,8 @@ class Generation:
             elif end and reply.refused:
                 failure = Failure(SITUATIONS["refused_by_model"])
             spent = None
-            if end or any(heard) or at_work:
-                spent = Spent.of(target, said, self._estimate, heard)
+            if end or any(heard) or at_work or self._said != Usage():
+                spent = Spent.of(target, self._said, self._estimate, heard)
             self.attempts.append(
                 Attempt(
                     target,
@@ -345,6 +350,7 @@ class Generation:
                     end,
                     failure,
                     self._estimate,
+                    self._said,
                     spent,
                 )
             )
@@ -377,10 +383,14 @@ class Generation:
             headers=self._headers(target),
             tier=self.tier,
             timeout=httpx.Timeout(None, connect=limits.connect),  # `_attempt` has the others
+            on_usage=self._note_usage,
         )
         if target.protocol == "chat_worker":
             return chat_worker.generate(self.http, call)
         return openai_compatible.generate(self.http, call)
+
+    def _note_usage(self, usage: Usage) -> None:
+        self._said = usage
 
     def _headers(self, target: Target) -> dict[str, str]:
         """Credentials and attribution; the URL is checked before a key is put beside it."""
@@ -392,6 +402,7 @@ class Generation:
                 header=target.auth_header_name,
                 secret_name=target.secret_name,
                 environ=self.environ,
+                key_origins=self.settings.key_origins,
                 allow_local=self.settings.allow_local_upstreams,
             )
         except Misconfigured as error:

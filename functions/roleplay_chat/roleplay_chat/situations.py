@@ -181,6 +181,15 @@ SITUATIONS: dict[str, Situation] = {
             alert=True,
         ),
         Situation(
+            "provider_refuses_key",
+            "bad_key",
+            "model",
+            "next",
+            "The model's provider does not accept the key that OpenRouter calls it with:"
+            " OpenRouter's own, or one of ours that is stored there.",
+            cooldown=_minutes(10),
+        ),
+        Situation(
             "key_limit",
             "no_credit",
             "account",

@@ -342,11 +342,7 @@ class Turn:
             finish_reason=last.end.finish_reason if last.end else None,
             incomplete=last.failure is not None,
             user_message_id=_text(self._begun.turn.user_message_id),
-            usage=Usage(
-                prompt_tokens=last.end.prompt_tokens if last.end else None,
-                completion_tokens=last.end.completion_tokens if last.end else None,
-                cost_usd=last.cost_usd(),
-            ),
+            usage=last.used,
             route=[
                 Tried(attempt.target.name, attempt.outcome, attempt.duration_ms)
                 for attempt in self._generation.attempts

@@ -13,7 +13,7 @@ from pydantic import ValidationError
 
 from edge.clients import Clients
 from edge.errors import ApiError
-from edge.identity import unauthorized
+from edge.identity import account_refused
 from roleplay_chat.api import ChatRequest, MemoryTier
 from roleplay_chat.routing import odd_values
 from roleplay_chat.rows import BegunTurn
@@ -101,7 +101,8 @@ async def begin(
         "p_conversation_id": _text(request.conversation_id),
         "p_character_id": _text(request.character_id),
         "p_user_character_id": _text(request.user_character_id),
-        "p_message": request.message,
+        # What no `send` says is not kept, so nobody is to answer it.
+        "p_message": request.message if request.action == "send" else None,
         "p_client_message_id": request.client_message_id,
         "p_message_id": _text(request.message_id),
         "p_memory_tier": request.memory_tier or "conversation",
@@ -135,8 +136,8 @@ def refused(answer: dict[str, Any]) -> ApiError:
         return ApiError(
             429, outcome, _LIMITS[answer["limit"]], retry_after=answer["retry_after_seconds"]
         )
-    if outcome == "unknown_user":
-        return unauthorized()
+    if outcome in ("unknown_user", "banned_user"):
+        return account_refused(outcome)
     status, sentence = _REFUSALS[outcome]
     return ApiError(status, outcome, sentence)
 
@@ -144,7 +145,7 @@ def refused(answer: dict[str, Any]) -> ApiError:
 async def count_action(clients: Clients, user_id: UUID, action: str) -> None:
     """Count an action that is no turn, before its work is done.
 
-    Raises `ApiError` 429 when there were too many, 401 when there is no such person.
+    Raises `ApiError` 429 when there were too many, 401 or 403 when the person may do nothing.
     """
     parameters = {"p_user_id": str(user_id), "p_action": action}
     if refusal := await clients.rpc("count_action", parameters):

@@ -12,10 +12,10 @@ from pydantic import BaseModel, ConfigDict
 
 from edge.clients import Clients
 from edge.errors import ApiError
-from edge.identity import unauthorized
+from edge.identity import account_refused
 from roleplay_chat.api import Handler, Object, validated
 from roleplay_chat.cards import Action, charx_file, files, json_file, png_file
-from roleplay_chat.cards.model import COLUMNS, TEXT_COLUMNS, Card, exported
+from roleplay_chat.cards.model import TEXT_COLUMNS, Card, exported
 from roleplay_chat.cards.refusals import invalid, too_large
 from roleplay_chat.cards.versions import NEWER, as_v2, as_v3, is_newer
 from roleplay_chat.lorebook import broken_patterns
@@ -42,7 +42,7 @@ async def import_card(clients: Clients, user_id: UUID, body: Object) -> Object:
         raise refusal(finding)
     parameters = {"p_user_id": str(user_id), "p_character": card.columns(), "p_card": card.original}
     saved = await clients.rpc("import_character", parameters)
-    _check_saved(saved["outcome"])
+    _check(saved["outcome"])
     ids = {"user_id": str(user_id), "character_id": saved["character_id"]}
     _log.info("card imported", extra={"fields": ids | {"version": card.version}})
     return {
@@ -60,39 +60,16 @@ async def export_card(clients: Clients, user_id: UUID, body: Object) -> Object:
     `format`.
 
     JSON comes as an object in the version it was imported in, `png` and `charx` as base64.
-    Raises `ApiError` 400, 404 or 429.
+    Raises `ApiError` 400, 401, 403, 404 or 429.
     """
     asked = validated(ExportRequest, body)
     await count_action(clients, user_id, "export_card")
-    visible = f"is_public.eq.true,user_id.eq.{user_id}"
-    rows = await clients.execute(
-        lambda db: (
-            db.table("characters")
-            .select(",".join([*COLUMNS, "user_id", "content_rating"]))
-            .eq("id", str(asked.character_id))
-            .or_(visible)
-        )
-    )
-    if not rows or not await _may_read(clients, user_id, rows[0]):
-        raise ApiError(404, "character_not_found", "This character does not exist.")
-    cards = await clients.execute(
-        lambda db: (
-            db.table("character_cards").select("card").eq("character_id", str(asked.character_id))
-        )
-    )
-    whole = exported(rows[0], cards[0]["card"] if cards else None)
+    parameters = {"p_user_id": str(user_id), "p_character_id": str(asked.character_id)}
+    found = await clients.rpc("export_character", parameters)
+    _check(found["outcome"])
+    whole = exported(found["character"], found["card"])
     card = await asyncio.to_thread(_written, whole, asked.format)
     return {"success": True, "character_id": str(asked.character_id), "format": asked.format} | card
-
-
-async def _may_read(clients: Clients, user_id: UUID, character: Object) -> bool:
-    """Whether the person may be shown the text of a public character, or it is their own."""
-    if character["content_rating"] == "sfw" or character["user_id"] == str(user_id):
-        return True
-    profiles = await clients.execute(
-        lambda db: db.table("profiles").select("age_verified").eq("id", str(user_id))
-    )
-    return any(profile["age_verified"] for profile in profiles)
 
 
 HANDLERS: Mapping[Action, Handler] = {"import_card": import_card, "export_card": export_card}
@@ -145,9 +122,11 @@ def _decoded(encoded: object) -> bytes:
         raise invalid("`card_base64` is not valid base64.") from error
 
 
-def _check_saved(outcome: str) -> None:
-    if outcome == "unknown_user":
-        raise unauthorized()
+def _check(outcome: str) -> None:
+    if outcome in ("unknown_user", "banned_user"):
+        raise account_refused(outcome)
+    if outcome == "character_not_found":
+        raise ApiError(404, "character_not_found", "This character does not exist.")
     if outcome == "too_many_characters":
         raise ApiError(
             409,

@@ -6,16 +6,16 @@ the connection.
 """
 
 import math
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import httpx
 
 from edge.clients import address
 from edge.json_text import dumps
-from roleplay_chat.api import Tier
+from roleplay_chat.api import Tier, Usage
 from roleplay_chat.prompt import Message
 from roleplay_chat.routing import Target
 
@@ -36,6 +36,8 @@ class Call:
     headers: dict[str, str]
     tier: Tier
     timeout: httpx.Timeout
+    on_usage: Callable[[Usage], None] = lambda _: None
+    """Called when the upstream says what the call has used, however it ends."""
 
 
 @dataclass(frozen=True)
@@ -49,12 +51,10 @@ class Text:
 
 @dataclass(frozen=True)
 class End:
-    """The reply is whole. Counts and cost are None where the upstream did not say."""
+    """The reply is whole; `usage` is what the upstream said of it."""
 
     finish_reason: str
-    prompt_tokens: int | None = None
-    completion_tokens: int | None = None
-    cost_usd: float | None = None
+    usage: Usage = field(default_factory=Usage)
 
 
 Event = Text | End

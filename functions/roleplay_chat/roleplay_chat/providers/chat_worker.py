@@ -6,6 +6,7 @@ from typing import Any
 
 import httpx
 
+from roleplay_chat.api import Usage
 from roleplay_chat.failures import UpstreamError, failed, from_worker
 from roleplay_chat.providers import Call, End, Event, Text, count, first_bytes, post
 
@@ -22,7 +23,7 @@ async def generate(http: httpx.AsyncClient, call: Call) -> AsyncGenerator[Event,
     async with post(http, call, body) as response:
         text, tokens = read_answer(response.status_code, await first_bytes(response))
     yield Text(text)
-    yield End("stop", completion_tokens=tokens)
+    yield End("stop", Usage(completion_tokens=tokens))
 
 
 def read_answer(status: int, body: bytes) -> tuple[str, int | None]:

@@ -7,7 +7,7 @@ success; an error may be the first thing in the stream, the last, or the whole b
 import asyncio
 import time
 from codecs import getincrementaldecoder
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import aclosing, suppress
 from typing import Any
 
@@ -16,7 +16,7 @@ from httpx_sse._decoders import SSEDecoder, SSELineDecoder
 
 from edge.clients import NETWORK_ERRORS
 from edge.json_text import loads
-from roleplay_chat.api import NO_TEXT
+from roleplay_chat.api import NO_TEXT, Usage
 from roleplay_chat.failures import UpstreamError, failed, from_error, from_response
 from roleplay_chat.providers import Call, End, Event, Text, amount, count, first_bytes, post
 
@@ -44,18 +44,22 @@ async def generate(http: httpx.AsyncClient, call: Call) -> AsyncGenerator[Event,
         "stream": True,
     }
     async with post(http, call, body) as response:
+        reading = Reading(call.on_usage)
         if response.status_code != 200:
-            raise UpstreamError(
-                from_response(response.status_code, response.headers, await first_bytes(response))
-            )
-        reading = Reading()
+            said = await first_bytes(response)
+            reading.bill(said)
+            raise UpstreamError(from_response(response.status_code, response.headers, said))
         if "text/event-stream" in response.headers.get("content-type", ""):
             async with aclosing(_arrivals(response, reading)) as arrivals:
                 async for arrived in arrivals:
-                    for event in _together(reading, arrived):
-                        yield event
+                    try:
+                        for event in _together(reading, arrived):
+                            yield event
+                    except UpstreamError:
+                        await _to_the_end(arrivals, reading)
+                        raise
                     if reading.done:
-                        await _to_the_end(arrivals)
+                        await _to_the_end(arrivals, reading)
         else:
             whole = (await first_bytes(response)).decode(errors="replace")
             for event in _together(reading, [whole]):
@@ -88,24 +92,28 @@ async def _arrivals(
         yield found
 
 
-async def _to_the_end(arrivals: AsyncIterator[object]) -> None:
-    """Read what comes after the last event, if only that the body is over: the connection can
-    then be used again, and nobody is kept waiting for it."""
+async def _to_the_end(arrivals: AsyncIterator[Sequence[str]], reading: "Reading") -> None:
+    """Read what comes after the last event: what a call used that failed, or that the body is over
+    and the connection can be used again. Nobody is kept waiting for it."""
     with suppress(TimeoutError, *NETWORK_ERRORS):
         async with asyncio.timeout(LINGER_SECONDS):
-            async for _ in arrivals:
-                pass
+            async for arrived in arrivals:
+                for data in arrived:
+                    reading.bill(data)
 
 
 def _together(reading: "Reading", arrived: Sequence[str]) -> Iterator[Event]:
     """What arrived at the same time: its text in one piece, the end, the error among it."""
     failure: UpstreamError | None = None
     finished = reading.finished
-    try:
-        for data in arrived:
+    for data in arrived:
+        if failure:
+            reading.bill(data)
+            continue
+        try:
             reading.feed(data)
-    except UpstreamError as error:
-        failure = error
+        except UpstreamError as error:
+            failure = error
     if (text := reading.take()) is not None:
         yield Text(text, reading.take_reasoning())
     if reading.finished and not finished:
@@ -117,11 +125,12 @@ def _together(reading: "Reading", arrived: Sequence[str]) -> Iterator[Event]:
 class Reading:
     """What was read of one reply so far. Feed it each chunk, take the text, ask for the end."""
 
-    def __init__(self) -> None:
+    def __init__(self, on_usage: Callable[[Usage], None] = lambda _: None) -> None:
+        self._on_usage = on_usage
         self._pieces: list[str] = []
         self._thoughts: list[str] = []
         self._finish_reason: str | None = None
-        self._usage: Mapping[str, Any] = {}
+        self._usage = Usage()
         self._chars = 0
         self._spoke = False
         self._reasoned = False
@@ -144,14 +153,30 @@ class Reading:
             self.done = True
             return
         chunk = _parse(data)
+        self._account(chunk)
         if error := chunk.get("error"):
-            raise UpstreamError(from_error(error, 200))
-        if isinstance(chunk.get("usage"), dict):
-            self._usage = chunk["usage"]
+            raise UpstreamError(from_error(error, 200, provider=chunk.get("provider")))
         choices = chunk.get("choices")
         for choice in choices if isinstance(choices, list) else []:
             if isinstance(choice, dict):
-                self._choose(choice)
+                self._choose(choice, chunk.get("provider"))
+
+    def bill(self, data: str | bytes) -> None:
+        """Read of a chunk only what the call used, whatever else it is."""
+        if not self.done:
+            with suppress(UpstreamError):
+                self._account(_parse(data))
+
+    def _account(self, chunk: Mapping[str, Any]) -> None:
+        usage = chunk.get("usage")
+        if not isinstance(usage, dict):
+            return
+        self._usage = Usage(
+            prompt_tokens=count(usage.get("prompt_tokens")),
+            completion_tokens=count(usage.get("completion_tokens")),
+            cost_usd=amount(usage.get("cost")),
+        )
+        self._on_usage(self._usage)
 
     def take(self) -> str | None:
         """The text that came since the last time; empty for a sign of life, such as reasoning."""
@@ -167,9 +192,9 @@ class Reading:
         thoughts, self._thoughts = self._thoughts, []
         return "".join(thoughts)
 
-    def _choose(self, choice: Mapping[str, Any]) -> None:
+    def _choose(self, choice: Mapping[str, Any], provider: object) -> None:
         if error := choice.get("error"):
-            raise UpstreamError(from_error(error, 200))
+            raise UpstreamError(from_error(error, 200, provider=provider))
         said = choice.get("delta") or choice.get("message")
         if isinstance(said, dict):
             text = _content(said.get("content"), "text")
@@ -199,15 +224,10 @@ class Reading:
             raise failed("all_reasoning")
         if not self._spoke and self._finish_reason == "content_filter":
             raise failed("moderated")
-        return End(
-            finish_reason=self._finish_reason,
-            prompt_tokens=count(self._usage.get("prompt_tokens")),
-            completion_tokens=count(self._usage.get("completion_tokens")),
-            cost_usd=amount(self._usage.get("cost")),
-        )
+        return End(self._finish_reason, self._usage)
 
 
-def _parse(data: str) -> Mapping[str, Any]:
+def _parse(data: str | bytes) -> Mapping[str, Any]:
     try:
         chunk = loads(data)
     except (ValueError, RecursionError) as error:

@@ -1,0 +1,158 @@
+"""A token outlives its account: whoever is deleted or banned does nothing more with it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from psycopg import Rollback
+
+from tests.support.answers import held, text
+from tests.support.postgres import OWNER, Postgres
+from tests.support.stack import DEMO_CHARACTER, Stack, User
+from tests.support.waiting import Gate
+
+SENTENCES = {
+    401: ("unauthorized", "Please sign in again."),
+    403: (
+        "banned_user",
+        "This account is suspended. Please write to support if you think that is a mistake.",
+    ),
+}
+CARD = {"spec": "chara_card_v2", "spec_version": "2.0", "data": {"name": "Mina"}}
+
+
+def deleted(stack: Stack, user: User) -> None:
+    stack.db.execute("delete from auth.users where id = %s", (user.id,))
+
+
+def marked_as_deleted(stack: Stack, user: User) -> None:
+    stack.db.execute("update auth.users set deleted_at = now() where id = %s", (user.id,))
+
+
+def banned(stack: Stack, user: User) -> None:
+    ban(stack, user, "now() + interval '1 minute'")
+
+
+def banned_for_ever(stack: Stack, user: User) -> None:
+    ban(stack, user, "'infinity'")
+
+
+def ban(stack: Stack, user: User, until: str) -> None:
+    stack.db.execute(
+        f"update auth.users set banned_until = {until} where id = %s".encode(),  # noqa: S608
+        (user.id,),
+    )
+
+
+@pytest.fixture
+def ann(stack: Stack) -> User:
+    """Somebody who talks, and whose token was verified a moment ago."""
+    user = stack.user("Ann")
+    stack.upstream.enqueue(text("Good evening."))
+    conversation = stack.conversation(user)
+    answer = stack.chat(
+        user, conversation_id=str(conversation), message="Hello", client_message_id="a"
+    )
+    assert answer.status_code == 200
+    return user
+
+
+def requests_of(stack: Stack, user: User) -> dict[str, dict[str, Any]]:
+    """Every request that the function takes, as it would be granted."""
+    row = stack.one("select id, conversation_id from messages where sender = 'character'")
+    conversation, message = str(row["conversation_id"]), str(row["id"])
+    turn = {"conversation_id": conversation}
+    return {
+        "send": turn | {"message": "Hello again"},
+        "the same request again": turn | {"message": "Hello", "client_message_id": "a"},
+        "kickoff": turn | {"kickoff": True},
+        "regenerate": turn | {"action": "regenerate"},
+        "continue": turn | {"action": "continue"},
+        "impersonate": turn | {"action": "impersonate"},
+        "storytelling": {"task": "storytelling", "message": "A storm."},
+        "prompt_enhancement": {"task": "prompt_enhancement", "message": "A storm."},
+        "choose": {"action": "choose", "message_id": message},
+        "edit": {"action": "edit", "message_id": message, "message": "Good night."},
+        "branch": {"action": "branch", "message_id": message},
+        "delete what is gone": {"action": "delete", "message_id": str(uuid4())},
+        "delete": {"action": "delete", "message_id": message},
+        "import_card": {"action": "import_card", "card": CARD},
+        "export_card": {"action": "export_card", "character_id": str(DEMO_CHARACTER)},
+    }
+
+
+@pytest.mark.parametrize(
+    ("befall", "status"),
+    [(deleted, 401), (marked_as_deleted, 401), (banned, 403), (banned_for_ever, 403)],
+)
+def test_nothing_is_done_for_an_account_that_is_gone(
+    stack: Stack, ann: User, befall: Callable[[Stack, User], None], status: int
+) -> None:
+    asked = requests_of(stack, ann)
+    befall(stack, ann)
+    before = {
+        table: stack.all(f"select * from {table} order by 1")  # noqa: S608
+        for table in ("turns", "messages", "conversations", "characters")
+    }
+    for name, body in asked.items():
+        answer = stack.chat(ann, **body).json()
+        assert (answer["code"], answer["error"]) == SENTENCES[status], name
+    for table, rows in before.items():
+        assert stack.all(f"select * from {table} order by 1") == rows  # noqa: S608
+    assert len(stack.upstream.calls) == 1
+
+
+def test_those_that_are_new_are_told_the_same(stack: Stack) -> None:
+    """Whether their token was seen before makes no difference."""
+    bob = stack.user()
+    conversation = str(stack.conversation(bob))
+    banned(stack, bob)
+    answer = stack.chat(bob, conversation_id=conversation, message="Hello")
+    assert (answer.status_code, answer.json()["code"]) == (403, "banned_user")
+
+
+def test_ban_that_is_over(stack: Stack, ann: User) -> None:
+    ban(stack, ann, "now() - interval '1 second'")
+    stack.upstream.always(text("Good evening."))
+    for name, body in requests_of(stack, ann).items():
+        assert stack.chat(ann, **body).status_code == 200, name
+
+
+def test_branch_made_before_is_not_told_of(stack: Stack, ann: User) -> None:
+    branch = requests_of(stack, ann)["branch"] | {"client_message_id": "b"}
+    assert stack.chat(ann, **branch).status_code == 200
+    banned(stack, ann)
+    assert stack.chat(ann, **branch).status_code == 403
+
+
+def test_turn_that_runs_is_saved_all_the_same(stack: Stack, ann: User) -> None:
+    """It was accepted before; the answer is there when the ban is over."""
+    conversation = stack.conversation(ann)
+    gate = Gate()
+    stack.upstream.enqueue(held(gate, text("Late.")))
+    with ThreadPoolExecutor() as pool:
+        asked = {"conversation_id": str(conversation), "message": "Hello"}
+        answer = pool.submit(stack.chat, ann, **asked)
+        gate.wait_reached()
+        banned(stack, ann)
+        gate.open()
+        assert answer.result().json()["response"] == "Late."
+    assert stack.said(conversation) == [("user", "Hello"), ("character", "Late.")]
+
+
+def test_auth_server_without_these_columns(postgres: Postgres) -> None:
+    """Some local ones have neither: then an account that is there is good."""
+    with postgres.connect("app", OWNER) as database, database.transaction():
+        database.execute("alter table auth.users drop column banned_until, drop column deleted_at")
+        user = uuid4()
+        database.execute("insert into auth.users (id) values (%s)", (user,))
+        found = [
+            database.execute("select private.person_refusal(%s) as said", (one,)).fetchone()
+            for one in (user, uuid4())
+        ]
+        assert [row and row["said"] for row in found] == [None, {"outcome": "unknown_user"}]
+        raise Rollback
