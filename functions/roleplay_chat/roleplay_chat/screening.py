@@ -15,7 +15,7 @@ from typing import Literal
 
 from edge.errors import ApiError
 from roleplay_chat.api import Tier
-from roleplay_chat.indications import NOTHING, Growing, Marks, marks
+from roleplay_chat.indications import NOTHING, UNSETTLED_WORDS, Growing, Marks, marks
 from roleplay_chat.policy import ADULT_AGE
 
 Category = Literal["absolute", "sexual", "adult_turn", "classifier"]
@@ -38,10 +38,8 @@ _LASTING: tuple[Part, ...] = ("character", "persona", "scene", "memory")
 """What reads the same in one turn after the other."""
 REMEMBERED_TEXTS = 4_096
 
-WINDOW_CHARS = 700
-"""How far back at least a reply is read again with each piece."""
-UNSETTLED_WORDS = 8
-"""How many words may still change what the ones before them mean."""
+MOST_HELD_CHARS = 2_000
+"""Of a reply that looks like a finding: words that may clear it are not that long."""
 
 
 @dataclass(frozen=True)
@@ -164,10 +162,9 @@ class ReplyScreen:
 
     def __init__(self, before: Sequence[Indicated], tier: Tier, *, follows: str = "") -> None:
         """`before` is what the other parts indicate; `follows` the text the reply comes after."""
-        self._before = list(before)
+        self._before = before
         self._tier: Tier = tier
-        self._tail = follows[-WINDOW_CHARS:] + "\n"
-        self._growing = Growing(self._tail)
+        self._growing = Growing(f"{follows}\n")
         self._held = ""
 
     def feed(self, piece: str) -> str:
@@ -177,7 +174,8 @@ class ReplyScreen:
         self._held += piece
         if self._growing.is_quiet(self._held) or self._finding() is None:
             return self._release()
-        if finding := self._finding(UNSETTLED_WORDS):
+        unsettled = UNSETTLED_WORDS if len(self._held) <= MOST_HELD_CHARS else 0
+        if finding := self._finding(unsettled):
             raise Refused(finding)
         return ""
 
@@ -188,15 +186,10 @@ class ReplyScreen:
         return self._release()
 
     def _finding(self, unsettled: int = 0) -> Finding | None:
-        found = marks(self._tail + self._held, unsettled=unsettled)
+        found = self._growing.marks(self._held, unsettled=unsettled)
         return judge([*self._before, ("reply", found)], self._tier)
 
     def _release(self) -> str:
         released, self._held = self._held, ""
-        self._tail += released
         self._growing.grow(released)
-        if len(self._tail) > 2 * WINDOW_CHARS:
-            self._before.append(("reply", marks(self._tail)))
-            self._tail = self._tail[-WINDOW_CHARS:].partition(" ")[2]
-            self._growing = Growing(self._tail)
         return released
