@@ -411,7 +411,22 @@ def _native(text: str) -> int:
     return lexicon.NATIVE_TENS.get(tens, 0) + lexicon.NATIVE_ONES.get(text[len(tens) :], 0)
 
 
-# --- a text that grows at its end ------------------------------------------------------------
+# --- parts of a text, and one that grows at its end -------------------------------------------
+
+_PART_OF_A_WORD = rf"[^\W{_SCRIPT}]+|[{''.join(lexicon.NUMERALS)}]+"
+_BEGINNING = re.compile(_PART_OF_A_WORD)
+_ENDING = re.compile(rf"(?:{_PART_OF_A_WORD})\Z")
+
+
+def first_words(text: str, most_chars: int) -> str:
+    """The beginning of a text, without the word that would be cut off: `sex` is no sextant."""
+    return text if len(text) <= most_chars else _ENDING.sub("", text[:most_chars])
+
+
+def last_words(text: str, most_chars: int) -> str:
+    """The same from the text's end: nobody is 12 who was 112."""
+    return text if len(text) <= most_chars else _BEGINNING.sub("", text[-most_chars:], count=1)
+
 
 _SETTLED = re.compile(r".*\S{3}(?=\s)", re.DOTALL)
 """Up to a word that nothing after it can become a part of, nor make a word with."""

@@ -15,6 +15,7 @@ from typing import Literal
 
 from edge.errors import ApiError
 from roleplay_chat.api import Tier
+from roleplay_chat.encoding import first_words, last_words
 from roleplay_chat.indications import NOTHING, UNSETTLED_WORDS, Growing, Marks, marks
 from roleplay_chat.policy import ADULT_AGE
 
@@ -36,7 +37,10 @@ _PLAYED: tuple[Part, ...] = ("character", "persona")
 _SAID: tuple[Part, ...] = ("scene", "message", "reply")
 _LASTING: tuple[Part, ...] = ("character", "persona", "scene", "memory")
 """What reads the same in one turn after the other."""
+_TALK: tuple[Part, ...] = ("history", "message")
 REMEMBERED_TEXTS = 4_096
+LEAD_CHARS = 300
+"""Of what stands before a passage: they are read together."""
 
 MOST_HELD_CHARS = 2_000
 """Of a reply that looks like a finding: words that may clear it are not that long."""
@@ -103,6 +107,29 @@ def _remembered(text: str) -> Marks:
             _known.clear()
         found = _known[digest] = marks(text)
     return found
+
+
+def in_context(passages: Sequence[Passage]) -> list[Passage]:
+    """The passages of a prompt as a model comes to them: with what stands before.
+
+    What is said is read with the end of what was said before it. Where others meet, the words on
+    both sides are read once more together, and taken for what came to be later.
+    """
+    alone: list[Passage] = []
+    seams: list[Passage] = []
+    before = said = ""
+    parts: set[Part] = set()
+    for passage in passages:
+        part, text = passage.part, passage.text
+        alone.append(replace(passage, text=f"{said}\n{text}") if part in _TALK else passage)
+        if before and not (part in _TALK and said == before):
+            later = max(*parts, part, key=PARTS.index)
+            seams.append(Passage(later, f"{before}\n{first_words(text, LEAD_CHARS)}"))
+        parts = {part} if len(text) >= LEAD_CHARS else parts | {part}
+        before = last_words(f"{before}\n{text}", LEAD_CHARS)
+        if part in _TALK:
+            said = last_words(f"{said}\n{text}", LEAD_CHARS)
+    return [*alone, *seams]
 
 
 def judge(indicated: Sequence[Indicated], tier: Tier) -> Finding | None:
