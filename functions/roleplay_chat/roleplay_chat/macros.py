@@ -1,10 +1,10 @@
 """{{char}} and the like, in what authors wrote. Expanded once, and never in what people said."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 from roleplay_chat.api import ChatRequest
-from roleplay_chat.passages import Piece
+from roleplay_chat.passages import NO_WORDS, Piece
 from roleplay_chat.rows import BegunTurn
 from roleplay_chat.screening import Part
 
@@ -54,27 +54,30 @@ def expand(text: str, macros: Mapping[str, str]) -> str:
 
 
 def expanded(
-    text: str, macros: Mapping[str, str], part: Part | None, pieces: Mapping[str, Piece]
+    text: str,
+    macros: Mapping[str, str],
+    part_of: Callable[[str | None], Part | None],
+    original: Piece = NO_WORDS,
 ) -> Piece:
-    """The same as a piece: words of `part`, but for what `pieces` say of macros by name."""
-    return Piece(
+    """The same as a piece, with `original` for {{original}}.
+
+    `part_of` says whose words a macro stands for, by its name, and with None whose the text is.
+    """
+    macros = {**macros, "original": original.text} if original.runs else macros
+    return Piece.made_of(
         run
         for name, words in _segments(text, macros)
-        for run in (pieces[name].runs if name and name in pieces else [(part, words)])
+        for run in (
+            original.runs if name == "original" and original.runs else [(part_of(name), words)]
+        )
     )
 
 
-def pieces_of(
-    macros: Mapping[str, str], begun: BegunTurn, request: ChatRequest
-) -> dict[str, Piece]:
-    """Whose words each macro stands for."""
-
-    def part(name: str) -> Part:
-        if name == "scenario":
-            return "scene" if request.scene_description else "character"
-        return "persona" if name.startswith(("user", "persona")) else "character"
-
-    return {name: Piece.of(part(name), words) for name, words in macros.items()}
+def owner(name: str, request: ChatRequest) -> Part:
+    """Whose words a macro stands for."""
+    if name == "scenario" and request.scene_description:
+        return "scene"
+    return "persona" if name.startswith(("user", "persona")) else "character"
 
 
 def _segments(text: str, macros: Mapping[str, str]) -> Iterator[tuple[str | None, str]]:

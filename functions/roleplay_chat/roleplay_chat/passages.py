@@ -1,8 +1,7 @@
 """Texts that know whose words they are made of, so that the screening reads what a model reads."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from functools import cached_property
+from typing import NamedTuple
 
 from roleplay_chat.api import ChatRequest
 from roleplay_chat.lorebook_entries import Entry
@@ -13,37 +12,33 @@ Run = tuple[Part | None, str]
 """Words and the part they come from; None: the house's own, which are not screened."""
 
 
-@dataclass(frozen=True)
-class Piece:
-    """A text in runs. Nothing of it is lost or doubled in cutting and joining."""
+class Piece(NamedTuple):
+    """A text, and the runs it consists of: none is empty."""
 
-    runs: Sequence[Run]
-
-    def __init__(self, runs: Iterable[Run] = ()) -> None:
-        object.__setattr__(self, "runs", tuple(run for run in runs if run[1]))
+    text: str
+    runs: tuple[Run, ...]
 
     @classmethod
     def of(cls, part: Part | None, text: str) -> "Piece":
         """A text that comes from one part."""
-        return cls([(part, text)])
+        return cls(text, ((part, text),)) if text else NO_WORDS
 
-    @cached_property
-    def text(self) -> str:
-        """What a model reads."""
-        return self.runs[0][1] if len(self.runs) == 1 else "".join(text for _, text in self.runs)
+    @classmethod
+    def made_of(cls, runs: Iterable[Run]) -> "Piece":
+        """A text that comes from several."""
+        kept = tuple(run for run in runs if run[1])
+        return cls("".join([text for _, text in kept]), kept)
 
     def between(self, start: int, end: int) -> "Piece":
         """The text from `start` to `end`."""
-        return Piece(_between(self.runs, start, end))
+        return Piece.made_of(_between(self.runs, start, end))
 
     def beginning(self, chars: int) -> "Piece":
         """The first characters."""
         return self if chars >= len(self.text) else self.between(0, chars)
 
-    def stripped(self) -> "Piece":
-        """The text without the space around it."""
-        start = len(self.text) - len(self.text.lstrip())
-        return self.between(start, max(len(self.text.rstrip()), start))
+
+NO_WORDS = Piece("", ())
 
 
 def _between(runs: Sequence[Run], start: int, end: int) -> Iterator[Run]:
@@ -54,12 +49,15 @@ def _between(runs: Sequence[Run], start: int, end: int) -> Iterator[Run]:
 
 def joined(separator: str, pieces: Iterable[Piece]) -> Piece:
     """The pieces that have words, with the separator between them."""
+    worded = [piece for piece in pieces if piece.runs]
+    if len(worded) == 1:
+        return worded[0]
     runs: list[Run] = []
-    for piece in pieces:
-        if runs and piece.runs:
+    for piece in worded:
+        if runs:
             runs.append((None, separator))
         runs += piece.runs
-    return Piece(runs)
+    return Piece.made_of(runs)
 
 
 def passages_of(messages: Iterable[Piece]) -> list[Passage]:

@@ -12,15 +12,14 @@ character's long texts: `SHARES`.
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import groupby
-from typing import Literal, TypedDict
+from typing import Literal, NamedTuple, TypedDict
 
 from roleplay_chat.api import ChatRequest, Tier
 from roleplay_chat.ensemble import as_heard, introduction
 from roleplay_chat.lorebook import fitting, matched
 from roleplay_chat.lorebook_entries import Entry, Role
-from roleplay_chat.macros import expand, expanded, macros_of, names_in, pieces_of
-from roleplay_chat.passages import Piece, joined, passages_of
+from roleplay_chat.macros import expand, expanded, macros_of, names_in, owner
+from roleplay_chat.passages import NO_WORDS, Piece, joined, passages_of
 from roleplay_chat.rows import BegunTurn, CharacterRow, FactRow, MessageRow, TemplateRow
 from roleplay_chat.screening import Part, Passage
 from roleplay_chat.tokens import TOKENS_PER_MESSAGE, UNCALIBRATED, Tokens
@@ -73,7 +72,6 @@ HOUSE_RULES: dict[Tier, str] = {
 
 _BEFORE, _AFTER = "The world", "More of the world"
 _MEMORY = "What is remembered"
-_NOTHING = Piece()
 _FALLBACK_TEMPLATE = (
     "You are {{char}} in a fictional conversation with {{user}}. Stay in character."
 )
@@ -86,8 +84,7 @@ class Message(TypedDict):
     content: str
 
 
-@dataclass(frozen=True)
-class _Said:
+class _Said(NamedTuple):
     """A message whose words are known by the part they come from."""
 
     role: Role
@@ -102,13 +99,12 @@ class Prompt(list[Message]):
         self.passages = passages
 
     @classmethod
-    def of(cls, messages: Iterable[tuple[Role, Piece]]) -> "Prompt":
-        """From pieces that know whose words they are made of."""
-        messages = list(messages)
-        return cls(
-            [Message(role=role, content=content.text) for role, content in messages],
-            passages_of(content for _, content in messages),
-        )
+    def of(cls, said: Sequence[_Said]) -> "Prompt":
+        """From messages that know whose words they are made of."""
+        messages: list[Message] = [
+            {"role": role, "content": content.text} for role, content in said
+        ]
+        return cls(messages, passages_of([content for _, content in said]))
 
 
 def build(
@@ -128,8 +124,7 @@ def build(
     """
     frame = _frame(begun, request, tier, family, context_tokens - max_tokens, tokens, lore)
     spoken = [*_recent(frame.history, frame.room, tokens), *frame.closing]
-    said = [frame.system, *_merge(_with_notes(spoken, frame.lore))]
-    return Prompt.of((message.role, message.content) for message in said)
+    return Prompt.of([frame.system, *_merge(_with_notes(spoken, frame.lore))])
 
 
 def entries_called_for(begun: BegunTurn, request: ChatRequest) -> list[Entry]:
@@ -189,12 +184,11 @@ def _frame(
     found: Sequence[Entry] | None,
 ) -> _Frame:
     macros = macros_of(begun, request)
-    pieces = pieces_of(macros, begun, request)
     heard = as_heard(begun, macros["user"])
-    closing = _fitted(_closing(heard, request, macros, pieces), budget, tokens)
+    closing = _fitted(_closing(heard, request, macros), budget, tokens)
     spent = sum(_cost(message, tokens) for message in closing)
     room = _system_room(budget, spent)
-    house = expanded(_template(begun.templates, tier, family), macros, None, pieces)
+    house = _own_words(_template(begun.templates, tier, family), request, macros)
     template = _framed(begun, tier, house, macros, int(room * SHARES["template"]), tokens)
     memory = _memory(begun, int(budget * MEMORY_SHARE), tokens)
     parts = _parts(begun, request, macros, template, memory)
@@ -216,7 +210,7 @@ def _frame(
     given = _given(needs, room)
     sections: list[Piece] = []
     for name, part in parts.items():
-        sections.append(world.get(name, _NOTHING))
+        sections.append(world.get(name, NO_WORDS))
         is_whole = whole[name] <= given[name]
         sections.append(part if is_whole else _shortened(name, part, given[name], begun, tokens))
     system = _Said("system", joined("\n\n", sections))
@@ -265,7 +259,12 @@ def _shortened(name: Section, part: Piece, most: int, begun: BegunTurn, tokens: 
     if name == "examples":  # Whole lines.
         cut = cut.rpartition("\n")[0].rstrip().removesuffix("<START>")
     cut = cut.rstrip()
-    return _NOTHING if is_titled and len(cut) <= len(title) else part.beginning(len(cut))
+    return NO_WORDS if is_titled and len(cut) <= len(title) else part.beginning(len(cut))
+
+
+def _own_words(text: str, request: ChatRequest, macros: Mapping[str, str]) -> Piece:
+    """Words of the house, and what macros put into them."""
+    return expanded(text, macros, lambda name: owner(name, request) if name else None)
 
 
 def _framed(
@@ -279,8 +278,8 @@ def _framed(
     """What the system message begins with: the template, or what the author put in its place."""
     if not begun.character or not begun.character.system_prompt:
         return house
-    with_original = {**macros, "original": house.text}
-    own = expanded(begun.character.system_prompt, with_original, "character", {"original": house})
+    written = begun.character.system_prompt
+    own = expanded(written, macros, lambda _: "character", original=house)
     # An author may do without the template, but not without what it says of the tier: nor by
     # writing so much before it that it is cut off.
     if house.text in tokens.beginning(own.text, least):
@@ -366,7 +365,6 @@ def _closing(
     begun: BegunTurn,
     request: ChatRequest,
     macros: Mapping[str, str],
-    pieces: Mapping[str, Piece],
 ) -> list[_Said]:
     closing: list[_Said] = []
     instructions = begun.character.post_history_instructions if begun.character else ""
@@ -378,11 +376,9 @@ def _closing(
     said = begun.turn.message
     if said is not None:
         return [*closing, _Said("user", Piece.of("message", said))]
-    opening = expanded(_opening(begun, request), macros, None, pieces)
-    return [
-        *closing,
-        _Said("user", joined(" Something like: ", [opening, *_example(begun, request, macros)])),
-    ]
+    opening = _own_words(_opening(begun, request), request, macros)
+    opening = joined(" Something like: ", [opening, *_example(begun, request, macros)])
+    return [*closing, _Said("user", opening)]
 
 
 def _example(begun: BegunTurn, request: ChatRequest, macros: Mapping[str, str]) -> list[Piece]:
@@ -410,7 +406,7 @@ def _without_middle(piece: Piece, most: int, tokens: Tokens) -> Piece:
         return piece
     beginning, gap, end = ends
     length = len(piece.text)
-    return Piece(
+    return Piece.made_of(
         [
             *piece.between(0, len(beginning)).runs,
             (None, gap),
@@ -445,7 +441,7 @@ def _template(templates: Sequence[TemplateRow], tier: Tier, family: str | None) 
 def _section(part: Part, title: str, text: str | None) -> Piece:
     """A titled part, the title read with what stands below it: most have a name in them."""
     text = text.strip() if text else ""
-    return Piece.of(part, f"## {title}\n{text}") if text else _NOTHING
+    return Piece.of(part, f"## {title}\n{text}") if text else NO_WORDS
 
 
 def _recent(history: Sequence[MessageRow], budget: int, tokens: Tokens) -> list[_Said]:
@@ -495,6 +491,8 @@ def _note(entry: Entry) -> _Said:
 
 def _with_notes(messages: Sequence[_Said], lore: Sequence[Entry]) -> list[_Said]:
     """The messages with the book's notes among them, each with `depth` messages after it."""
+    if not _notes(lore):
+        return list(messages)
     spoken = [place for place, message in enumerate(messages) if message.role != "system"]
     places = [*spoken, len(messages)]
     noted: list[_Said] = []
@@ -510,10 +508,14 @@ def _with_notes(messages: Sequence[_Said], lore: Sequence[Entry]) -> list[_Said]
 
 def _merge(messages: Sequence[_Said]) -> list[_Said]:
     """Join neighbours of the same role: many chat templates demand that roles alternate."""
-    return [
-        _Said(role, joined("\n\n", [message.content for message in same]))
-        for role, same in groupby(messages, key=lambda message: message.role)
-    ]
+    merged: list[_Said] = []
+    for message in messages:
+        if merged and merged[-1].role == message.role:
+            content = joined("\n\n", [merged[-1].content, message.content])
+            merged[-1] = _Said(message.role, content)
+        else:
+            merged.append(message)
+    return merged
 
 
 def _cost_at_most(messages: Sequence[_Said], tokens: Tokens) -> int:

@@ -134,6 +134,7 @@ def in_context(passages: Sequence[Passage]) -> list[Passage]:
 
 def judge(indicated: Sequence[Indicated], tier: Tier) -> Finding | None:
     """The reason to refuse, from what each part indicates."""
+    indicated = [one for one in indicated if one[1] is not NOTHING]
     for part, found in indicated:
         if found.absolute:
             return Finding("absolute", part)
