@@ -413,19 +413,27 @@ def _native(text: str) -> int:
 
 # --- parts of a text, and one that grows at its end -------------------------------------------
 
-_PART_OF_A_WORD = rf"[^\W{_SCRIPT}]+|[{''.join(lexicon.NUMERALS)}]+"
-_BEGINNING = re.compile(_PART_OF_A_WORD)
-_ENDING = re.compile(rf"(?:{_PART_OF_A_WORD})\Z")
+_IN_WORD = re.compile(rf"[^\W{_SCRIPT}]|[{''.join(lexicon.NUMERALS)}]")
 
 
 def first_words(text: str, most_chars: int) -> str:
     """The beginning of a text, without the word that would be cut off: `sex` is no sextant."""
-    return text if len(text) <= most_chars else _ENDING.sub("", text[:most_chars])
+    if len(text) <= most_chars:
+        return text
+    end = most_chars
+    while end and _IN_WORD.match(text, end - 1):
+        end -= 1
+    return text[:end]
 
 
 def last_words(text: str, most_chars: int) -> str:
     """The same from the text's end: nobody is 12 who was 112."""
-    return text if len(text) <= most_chars else _BEGINNING.sub("", text[-most_chars:], count=1)
+    if len(text) <= most_chars:
+        return text
+    start = len(text) - most_chars
+    while start < len(text) and _IN_WORD.match(text, start):
+        start += 1
+    return text[start:]
 
 
 _SETTLED = re.compile(r".*\S{3}(?=\s)", re.DOTALL)

@@ -11,7 +11,7 @@ weaker signs belong together. docs/content-policy.md says what this can and cann
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from hashlib import sha256
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from edge.errors import ApiError
 from roleplay_chat.api import Tier
@@ -46,13 +46,17 @@ MOST_HELD_CHARS = 2_000
 """Of a reply that looks like a finding: words that may clear it are not that long."""
 
 
-@dataclass(frozen=True)
-class Passage:
-    """Something that is written and where; `age` is the declared one, in years."""
+class Passage(NamedTuple):
+    """Something that is written and where; `age` is the declared one, in years.
+
+    `is_seam`: the end of one passage and the beginning of another, which are read by themselves as
+    well. So what counts by whose words it is in (a teenager, soft words) does not count here.
+    """
 
     part: Part
     text: str
     age: int | None = None
+    is_seam: bool = False
 
 
 Indicated = tuple[Part, Marks]
@@ -91,6 +95,8 @@ def _read(passage: Passage) -> Marks:
         found = _remembered(passage.text)
     else:
         found = marks(passage.text)
+    if passage.is_seam and found is not NOTHING:
+        found = replace(found, teen=False, soft=False)
     declared_minor = passage.age is not None and passage.age < ADULT_AGE
     return replace(found, minor=True) if declared_minor else found
 
@@ -118,17 +124,20 @@ def in_context(passages: Sequence[Passage]) -> list[Passage]:
     alone: list[Passage] = []
     seams: list[Passage] = []
     before = said = ""
-    parts: set[Part] = set()
+    parts: tuple[Part, ...] = ()
     for passage in passages:
-        part, text = passage.part, passage.text
-        alone.append(replace(passage, text=f"{said}\n{text}") if part in _TALK else passage)
-        if before and not (part in _TALK and said == before):
+        part, text, _, _ = passage
+        lead = (said or (before if part == "history" else "")) if part in _TALK else ""
+        alone.append(passage._replace(text=f"{lead}\n{text}") if lead else passage)
+        if before and before != lead:
             later = max(*parts, part, key=PARTS.index)
-            seams.append(Passage(later, f"{before}\n{first_words(text, LEAD_CHARS)}"))
-        parts = {part} if len(text) >= LEAD_CHARS else parts | {part}
-        before = last_words(f"{before}\n{text}", LEAD_CHARS)
+            words = f"{before}\n{first_words(text, LEAD_CHARS)}"
+            seams.append(Passage(later, words, is_seam=True))
+        is_long = len(text) >= LEAD_CHARS
+        parts = (part,) if is_long else (*parts, part)
+        before = last_words(text if is_long else f"{before}\n{text}", LEAD_CHARS)
         if part in _TALK:
-            said = last_words(f"{said}\n{text}", LEAD_CHARS)
+            said = last_words(text if is_long else f"{said}\n{text}", LEAD_CHARS)
     return [*alone, *seams]
 
 
