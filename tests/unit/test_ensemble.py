@@ -11,11 +11,12 @@ import pytest
 from roleplay_chat.api import ChatRequest, Tier
 from roleplay_chat.ensemble import SHORT_CHARS, as_heard, cast_of, introduction, is_ensemble
 from roleplay_chat.macros import macros_of
-from roleplay_chat.passages import passages_of
+from roleplay_chat.passages import written_for
 from roleplay_chat.policy import content_tier
+from roleplay_chat.prompt import build
 from roleplay_chat.reply import Reply, stop_strings
 from roleplay_chat.rows import BegunTurn, CharacterRow, UserRow
-from roleplay_chat.screening import screen
+from roleplay_chat.screening import Passage, in_context, screen
 
 MARA = {"id": UUID(int=1), "name": "Mara Voss", "age": 52}
 TOMAS = {
@@ -42,6 +43,13 @@ def begun(**rows: Any) -> BegunTurn:
         "history": SAID,
     }
     return BegunTurn.model_validate(ordinary | rows)
+
+
+def written(turn: BegunTurn) -> list[Passage]:
+    """What is screened of the turn."""
+    limits = {"context_tokens": 8192, "max_tokens": 400}
+    sent = build(turn, ChatRequest(), "sfw", family=None, **limits)
+    return [*written_for(turn, ChatRequest(), []), *in_context(sent.passages)]
 
 
 def heard(turn: BegunTurn) -> list[tuple[str, str]]:
@@ -162,14 +170,18 @@ class TestPolicy:
         assert given == tier
 
     @pytest.mark.parametrize(
-        "column", ["name", "nickname", "description", "personality", "scenario", "example_messages"]
+        "column",
+        [
+            *("name", "nickname", "description", "personality", "scenario", "example_messages"),
+            "pronouns",
+        ],
     )
     def test_all_that_is_written_of_a_member_is_screened(self, column: str) -> None:
         turn = begun(
             others=[TOMAS | {"age": None, column: "A 12 year old."}],
             turn={"id": UUID(int=9), "message": "A sexual scene."},
         )
-        finding = screen(passages_of(turn, ChatRequest(), history_bytes=1000), tier="sfw")
+        finding = screen(written(turn), tier="sfw")
         assert finding is not None
 
     def test_declared_age_of_a_member_is_screened(self) -> None:
@@ -177,14 +189,10 @@ class TestPolicy:
             others=[TOMAS | {"age": 12}],
             turn={"id": UUID(int=9), "message": "A sexual scene."},
         )
-        assert screen(passages_of(turn, ChatRequest(), history_bytes=1000), tier="sfw")
+        assert screen(written(turn), tier="sfw")
 
     def test_names_in_the_history_are_screened(self) -> None:
         gone = {"sender": "character", "content": "Hm.", "character_id": UUID(int=5)}
         turn = begun(others=[], history=[gone | {"speaker": "The 12 year old girl"}])
-        (history,) = [
-            passage
-            for passage in passages_of(turn, ChatRequest(), history_bytes=1000)
-            if passage.part == "history"
-        ]
+        history = next(passage for passage in written(turn) if passage.part == "history")
         assert "12 year old" in history.text

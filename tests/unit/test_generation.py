@@ -73,10 +73,10 @@ class Asking:
         )
 
     async def run(self, target: Target) -> None:
-        callbacks = Callbacks(self.messages_for, self.reply_for, self.on_text)
+        callbacks = Callbacks(self.prompt_for, self.reply_for, self.on_text)
         await self.generation.run(Plan((target,), (), target.name), callbacks)
 
-    def messages_for(self, target: Target, shape: Shape) -> list[Message]:
+    async def prompt_for(self, target: Target, shape: Shape) -> list[Message]:
         return [{"role": "user", "content": "Hello"}]
 
     def reply_for(self, target: Target) -> Reply:

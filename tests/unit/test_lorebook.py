@@ -1,13 +1,14 @@
 """Which of a book's entries the newest messages call for."""
 
 import time
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from roleplay_chat.lorebook import broken_patterns, matched
+from roleplay_chat.lorebook import SMALL_ENTRIES, broken_patterns, fitting, is_small, matched
 from roleplay_chat.lorebook_entries import Entry, without_decorators
 from roleplay_chat.lorebook_keys import MAX_SCANNED_CHARS, compiled
 from tests.support.cards import card
@@ -22,10 +23,13 @@ def found(*texts: str, book: dict[str, Any] | None = None, **fields: Any) -> lis
     """The contents that these messages, oldest first, bring up."""
     return [
         entry.content
-        for entry in matched(
-            {"entries": []} | (book or {}) | fields, texts, budget_tokens=10_000, count=len
-        )
+        for entry in chosen({"entries": []} | (book or {}) | fields, texts, budget=10_000)
     ]
+
+
+def chosen(book: dict[str, Any], texts: Sequence[str], *, budget: int) -> list[Entry]:
+    """What has room, each character a token."""
+    return fitting(matched(book, texts), book, budget_tokens=budget, count=len)
 
 
 def calls(text: str, *keys: str, **fields: Any) -> bool:
@@ -36,7 +40,7 @@ def calls(text: str, *keys: str, **fields: Any) -> bool:
 def placed(content: str = "Found.", **fields: Any) -> Entry:
     """An entry that is always there, as the prompt gets it."""
     book = {"entries": [entry(content, constant=True, **fields)]}
-    (one,) = matched(book, [], budget_tokens=10_000, count=len)
+    (one,) = matched(book, [])
     return one
 
 
@@ -94,13 +98,7 @@ class TestKeys:
     def test_keys_may_have_macros(self) -> None:
         book = {"entries": [entry("Found.", "{{char}}")]}
         names = {"{{char}}": "Mara"}
-        by_name = matched(
-            book,
-            ["Is Mara in?"],
-            budget_tokens=99,
-            count=len,
-            expand=lambda text: names.get(text, text),
-        )
+        by_name = matched(book, ["Is Mara in?"], expand=lambda text: names.get(text, text))
         assert len(by_name) == 1
 
     @pytest.mark.parametrize(
@@ -256,10 +254,7 @@ class TestOrderAndBudget:
 
     def fitting(self, entries: list[dict[str, Any]], budget: int, **book: Any) -> list[str]:
         return [
-            entry.content
-            for entry in matched(
-                {"entries": entries} | book, ["sea"], budget_tokens=budget, count=len
-            )
+            entry.content for entry in chosen({"entries": entries} | book, ["sea"], budget=budget)
         ]
 
     def test_lowest_priority_goes_first(self) -> None:
@@ -299,8 +294,9 @@ class TestOrderAndBudget:
         def expand(text: str) -> str:
             return text.replace("{{char}}", long)
 
-        assert matched(book, [], budget_tokens=49, count=len, expand=expand) == []
-        (fits,) = matched(book, [], budget_tokens=50, count=len, expand=expand)
+        found = matched(book, [], expand=expand)
+        assert fitting(found, book, budget_tokens=49, count=len) == []
+        (fits,) = fitting(found, book, budget_tokens=50, count=len)
         assert fits.content == long
 
 
@@ -364,6 +360,23 @@ class TestPlace:
         assert without_decorators("@@depth 4\n@@@new\n\nText\n") == "Text"
 
 
+class TestSmall:
+    @pytest.mark.parametrize(
+        ("entries", "expected"),
+        [
+            pytest.param([], True, id="empty"),
+            pytest.param("nonsense", True, id="nothing-to-match"),
+            pytest.param([None, 1, {"keys": 3}], True, id="odd"),
+            pytest.param([entry("Found.", "sea")] * SMALL_ENTRIES, True, id="few"),
+            pytest.param([entry("Found.")] * (SMALL_ENTRIES + 1), False, id="many"),
+            pytest.param([entry("Found.", *["sea"] * 1000)], False, id="many-keys"),
+            pytest.param([entry("Found.", "(a+)+$", use_regex=True)], False, id="a-pattern"),
+        ],
+    )
+    def test_is_what_takes_no_time(self, entries: Any, expected: bool) -> None:
+        assert is_small({"entries": entries}) is expected
+
+
 class TestRealBooks:
     def test_detectives(self) -> None:
         book = card("detective_v2")["data"]["character_book"]
@@ -376,9 +389,7 @@ class TestRealBooks:
 
     def test_cooks(self) -> None:
         book = card("cook_v3")["data"]["character_book"]
-        storm, nutmeg = matched(
-            book, ["Storms! Where is the nutmeg?"], budget_tokens=999, count=len
-        )
+        storm, nutmeg = chosen(book, ["Storms! Where is the nutmeg?"], budget=999)
         assert (storm.position, storm.depth) == ("in_chat", 1)
         assert storm.content.startswith("In a storm")
         assert nutmeg.position == "before_char"
@@ -427,10 +438,11 @@ entries = st.lists(
 def test_any_book_is_taken_as_far_as_it_goes(
     book: dict[str, Any], said: list[str], budget: int
 ) -> None:
-    chosen = matched(book, said, budget_tokens=budget, count=len)
-    assert sum(len(entry.content) for entry in chosen) <= max(budget, 0)
-    assert [entry.order for entry in chosen] == sorted(entry.order for entry in chosen)
-    assert matched(book, said, budget_tokens=budget, count=len) == chosen
+    taken = chosen(book, said, budget=budget)
+    assert sum(len(entry.content) for entry in taken) <= max(budget, 0)
+    assert [entry.order for entry in taken] == sorted(entry.order for entry in taken)
+    assert chosen(book, said, budget=budget) == taken
+    assert isinstance(is_small(book), bool)
 
 
 @given(key=st.from_regex(r"[a-z]{1,8}", fullmatch=True), text=st.text(max_size=60))

@@ -50,8 +50,8 @@ def encode_closely(text: str) -> str:
     """The same, with the classes that only a scene is told by: `lexicon.SCENE`."""
     words = text.replace("\n", " .\n").split()
     codes = "".join(map(_codes.__getitem__, words))
-    # Letters in a row are rare, and looking for them takes as long as all else here.
-    if _ALONE * 2 in codes.replace(STOP, "") and letters_in_a_row(text):
+    # They are rare, and taking them together takes longer than all else here.
+    if _IN_A_ROW.search(codes):
         codes = "".join(_spelled_out(words))
     return codes.replace(_ALONE, "")
 
@@ -287,23 +287,19 @@ def _long(word: str) -> str:
 
 # --- letters that stand alone ----------------------------------------------------------------
 
-_SPELLED_WORD = re.compile(r"\s\w[^\w\s]?(?:\s+\w[^\w\s]?){2}\s")
-"""Three or more letters or digits in a row, with spaces between them."""
+_IN_A_ROW = re.compile(f"(?:{_ALONE}[^{_ALONE}]*{_ALONE}[{CODE['STOP']}{COMMA}]*){{3}}")
+"""The codes of three letters or digits that stand alone, with nothing but signs between them."""
 _SPELLED_AGE = re.compile(r"(?<!\d)\d{1,2}y(?:o|earsold)")
 _SPELLED_CHARS = 2000
-
-
-def letters_in_a_row(text: str) -> bool:
-    """Whether three letters or digits follow each other that may be a word."""
-    return bool(_SPELLED_WORD.search(f" {text} "))
 
 
 def _spelled_out(words: Sequence[str]) -> Iterator[str]:
     """The codes; after letters that stand alone in a row, also those of the word they make."""
     for alone, group in groupby(words, key=_stands_alone):
         row = list(group)
-        yield from map(_codes.__getitem__, row)
-        if alone and len(row) > 2:
+        codes = "".join(map(_codes.__getitem__, row))
+        yield codes
+        if alone and _IN_A_ROW.search(codes):
             joined = _BETWEEN.sub("", fold("".join(row)))[:_SPELLED_CHARS]
             yield _together(joined) if _is_together(joined) else _spelled(joined)
 
@@ -425,3 +421,94 @@ def _numeral(text: str) -> int:
 def _native(text: str) -> int:
     tens = next((word for word in lexicon.NATIVE_TENS if text.startswith(word)), "")
     return lexicon.NATIVE_TENS.get(tens, 0) + lexicon.NATIVE_ONES.get(text[len(tens) :], 0)
+
+
+# --- parts of a text, and one that grows at its end -------------------------------------------
+
+_IN_WORD = re.compile(rf"[^\W{_SCRIPT}]|[{''.join(lexicon.NUMERALS)}]")
+
+
+def first_words(text: str, most_chars: int) -> str:
+    """The beginning of a text, without the word that would be cut off: `sex` is no sextant."""
+    if len(text) <= most_chars:
+        return text
+    end = most_chars
+    while end and _IN_WORD.match(text, end - 1):
+        end -= 1
+    return text[:end]
+
+
+def last_words(text: str, most_chars: int) -> str:
+    """The same from the text's end: nobody is 12 who was 112."""
+    if len(text) <= most_chars:
+        return text
+    start = len(text) - most_chars
+    while start < len(text) and _IN_WORD.match(text, start):
+        start += 1
+    return text[start:]
+
+
+_SETTLED = re.compile(r".*\S{3}(?=\s)", re.DOTALL)
+"""Up to a word that nothing after it can become a part of, nor make a word with."""
+_SPACE = re.compile(r".*(?=\s)", re.DOTALL)
+MOST_UNSETTLED_CHARS = 400
+"""Where no space or only letters with spaces between them come, no more than this is read again."""
+AHEAD_CHARS = 100
+"""No term of the lexicon is this long."""
+_LONG = "-" * (REMEMBERED_CHARS + 1)
+"""Says nothing, and makes a long word of what it stands before."""
+
+
+def settle(text: str) -> tuple[str, str]:
+    """Split a text that goes on: codes that nothing after them changes, and text to read again.
+
+    The codes of both parts together are those of the whole text.
+    """
+    found = _SETTLED.match(text)
+    end = found.end() if found else 0
+    return encode(text[:end]), text[end:]
+
+
+def settle_unspaced(text: str) -> tuple[str, str]:
+    """The same for a text in which `settle` finds nothing. In a word without its spaces the split
+    is where no term stands; only in a row of single letters may it be within one."""
+    space = _SPACE.match(text)
+    start = space.end() if space else 0
+    if len(text) - start <= AHEAD_CHARS:  # a row of single letters
+        space = _SPACE.match(text, 0, len(text) - AHEAD_CHARS)
+        start = space.end() if space else len(text) - AHEAD_CHARS
+        return encode(text[:start]), text[start:]
+    codes, rest = _settle_word(text[start:].lstrip())
+    return encode(text[:start] + " ") + codes, rest
+
+
+def _settle_word(word: str) -> tuple[str, str]:
+    folded = fold(word)
+    if _is_together(folded):
+        joined = _patterns().strewn.sub("", folded)
+        place = _place_to_split(joined, len(joined) - AHEAD_CHARS)
+        return _together(joined[:place]), joined[place:]
+    *parts, last = _BETWEEN.split(folded)
+    codes = "".join(_codes[part[:REMEMBERED_CHARS]] for part in parts if part)
+    return codes.replace(_ALONE, ""), _LONG + last[:REMEMBERED_CHARS]
+
+
+def _place_to_split(text: str, most: int) -> int:
+    """The last place, `most` at most, at which text without spaces falls into two."""
+    for run in _patterns().runs.finditer(text):
+        if run.end() > most:
+            inside = _place_in_run(run[0], most - run.start()) if _is_together(run[0]) else 0
+            return run.start() + inside or most
+    return most
+
+
+def _place_in_run(run: str, most: int) -> int:
+    place = end = 0
+    for match in [*_patterns().found.finditer(run), None]:
+        # Pairs of unknown characters, and not the last: what comes may have to see it.
+        pairs = (min(most, (match.start() if match else len(run)) - 1) - end) // 2
+        place = end + 2 * pairs if pairs > 0 else place
+        if match is None or match.end() > most:
+            break
+        end = match.end()
+    return place or end

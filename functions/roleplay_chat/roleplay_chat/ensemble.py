@@ -3,7 +3,7 @@
 docs/several-characters.md says who speaks; the database decides it (private.speaker).
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from itertools import chain
 
 from roleplay_chat.macros import expand, names_in
@@ -65,24 +65,16 @@ def introduction(begun: BegunTurn, macros: Mapping[str, str]) -> str:
     """What the speaker knows of the others; empty where there are none."""
     if begun.character is None or not begun.others:
         return ""
-    known = [f"- {_who(other)}{_short(about(other, macros))}" for other in begun.others]
+    known = [f"- {_who(other)}{_short(_about(other, macros))}" for other in begun.others]
     name = macros.get("char", begun.character.name)
     rule = f"Write {name}'s next words and actions alone, and no name in front of them."
     return "\n".join([*known, rule])
 
 
-def about(other: CharacterRow, macros: Mapping[str, str]) -> str:
+def _about(other: CharacterRow, macros: Mapping[str, str]) -> str:
     """Another character's description, in which {{char}} is that character."""
     called = {"char": other.nickname or other.name, "character_name": other.name}
     return expand(other.description, names_in({**macros, **called}))
-
-
-def written_of(begun: BegunTurn, macros: Mapping[str, str]) -> Iterable[tuple[CharacterRow, str]]:
-    """Each of the others with all that is written of them, for the screening."""
-    for other in begun.others:
-        texts = (other.personality, other.scenario, other.example_messages)
-        written = (other.name, other.nickname, about(other, macros), *texts)
-        yield other, "\n".join(text for text in written if text)
 
 
 def _who(other: CharacterRow) -> str:

@@ -9,7 +9,7 @@ import asyncio
 import os
 import random
 import time
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -138,8 +138,8 @@ class Shape:
 class Callbacks:
     """What a walk leaves to whom it is made for."""
 
-    messages_for: Callable[[Target, Shape], list[Message]]
-    """Builds the prompt that fits a target."""
+    prompt_for: Callable[[Target, Shape], Awaitable[Sequence[Message]]]
+    """Builds the prompt that fits a target; raises `Refused` where nobody is to read it."""
     reply_for: Callable[[Target], Reply]
     """Makes what turns a target's text into the character's words."""
     on_text: Callable[[Target, str], None]
@@ -219,16 +219,24 @@ class Generation:
             waiting = _reordered(waiting, failure, target)
 
     async def _ask(self, target: Target, *, others: Sequence[Target]) -> Failure | None:
-        """One target, with the retries and repairs that its failures call for."""
+        """One target. A prompt that is refused for it is refused for all."""
+        try:
+            return await self._ask_until_done(target, others=others)
+        except Refused as refused:
+            return self._take_back(refused)
+
+    async def _ask_until_done(self, target: Target, *, others: Sequence[Target]) -> Failure | None:
+        """With the retries and repairs that its failures call for."""
         shape = Shape.of(target.context_tokens, target.max_tokens)
         repaired: set[Repair] = set()
         retries = 0
         while True:
-            failure = await self._attempt(target, shape)
+            messages = await self._callbacks.prompt_for(target, shape)
+            failure = await self._attempt(target, shape, messages)
             if failure is None or self.text:
                 return failure
             repair = failure.situation.repair
-            better = None if repair in repaired else self._repaired(target, shape, failure)
+            better = None if repair in repaired else await self._repaired(target, shape, failure)
             if better is None and failure.situation.name == "credit_for_fewer_tokens":
                 failure = replace(failure, situation=SITUATIONS["too_little_credit"])
             if repair is not None and better is not None:
@@ -245,7 +253,7 @@ class Generation:
             retries += 1
             await asyncio.sleep(pause)
 
-    def _repaired(self, target: Target, shape: Shape, failure: Failure) -> Shape | None:
+    async def _repaired(self, target: Target, shape: Shape, failure: Failure) -> Shape | None:
         """The request that may succeed where this one failed; None when there is none.
 
         A trimmed prompt really is shorter: histories are cut in steps, so a somewhat smaller
@@ -253,8 +261,9 @@ class Generation:
         """
         better = _repaired(shape, failure)
         if failure.situation.repair == "trim":
-            length = _length(self._callbacks.messages_for(target, shape))
-            while better and _length(self._callbacks.messages_for(target, better)) >= length:
+            prompt_for = self._callbacks.prompt_for
+            length = _length(await prompt_for(target, shape))
+            while better and _length(await prompt_for(target, better)) >= length:
                 better = _repaired(better, failure)
         return better
 
@@ -273,7 +282,9 @@ class Generation:
         longest = self._left() / 2 if alone else min(PATIENCE_SECONDS, self._left() / 2)
         return wait if wait <= longest else None
 
-    async def _attempt(self, target: Target, shape: Shape) -> Failure | None:
+    async def _attempt(
+        self, target: Target, shape: Shape, messages: Sequence[Message]
+    ) -> Failure | None:
         """One call. Text goes out as it comes; the attempt is recorded however it ends."""
         self.finding = None
         started = time.monotonic()
@@ -292,7 +303,7 @@ class Generation:
         try:
             async with (
                 asyncio.timeout(min(limits.first_token, limits.total, self._left())) as timer,
-                aclosing(self._call(target, shape, limits)) as events,
+                aclosing(self._call(target, shape, messages, limits)) as events,
             ):
                 async for event in events:
                     elapsed = time.monotonic() - started
@@ -364,8 +375,8 @@ class Generation:
         return bool(text)
 
     def _take_back(self, refused: Refused) -> Failure:
-        """Nothing of a reply that is refused stays. Somebody else is asked for one only instead of
-        a scene of which nothing was shown."""
+        """Nothing of what is refused stays. Somebody else is asked only instead of a scene of which
+        nothing was shown."""
         was_shown, self.text = bool(self.text), ""
         self.finding = refused.finding
         if refused.finding.category != "scene":
@@ -373,8 +384,9 @@ class Generation:
         self._scene = refused.finding
         return Failure(SITUATIONS["policy_scene" if was_shown else "policy_scene_early"])
 
-    def _call(self, target: Target, shape: Shape, limits: "Limits") -> AsyncGenerator[Event, None]:
-        messages = self._callbacks.messages_for(target, shape)
+    def _call(
+        self, target: Target, shape: Shape, messages: Sequence[Message], limits: "Limits"
+    ) -> AsyncGenerator[Event, None]:
         self._estimate = estimate_messages([message["content"] for message in messages])
         call = Call(
             target=target,

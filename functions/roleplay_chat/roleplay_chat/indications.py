@@ -22,7 +22,15 @@ from dataclasses import dataclass
 from functools import cache, cached_property, lru_cache
 
 from roleplay_chat.api import Tier
-from roleplay_chat.encoding import CODE, OTHER, encode, encode_closely, letters_in_a_row
+from roleplay_chat.encoding import (
+    CODE,
+    MOST_UNSETTLED_CHARS,
+    OTHER,
+    encode,
+    encode_closely,
+    settle,
+    settle_unspaced,
+)
 
 _SHORT = {
     # A number of years below 18; the same, or a word that may be one.
@@ -430,6 +438,9 @@ _REACH: dict[Tier, dict[str, tuple[int, int]]] = {
 }
 """Within how many words sexual content belongs to a minor: explicit, soft. In the tier that has
 none, weak signs are enough."""
+MOST_REACH = max(max(reach) for reaches in _REACH.values() for reach in reaches.values())
+UNSETTLED_WORDS = 8
+"""How many words may still change what the ones before them mean."""
 _GROWN = _Rule.of("[GROWN ADULTS ADULT EIGHTEEN]")
 _GROWN_REACH = {"teen": 3, "kin": 8}
 """Within how many words an adult age takes a teen or a daughter for an adult."""
@@ -448,43 +459,68 @@ class Marks:
     explicit: bool = False
     soft: bool = False
 
+    def __or__(self, other: "Marks") -> "Marks":
+        """What either of two texts indicates."""
+        return Marks(**{name: mine | getattr(other, name) for name, mine in vars(self).items()})
+
 
 NOTHING = Marks()
 
 
 RECENT_CHARS = 200
 """Of a text that grows: how much at least is encoded again when more has come."""
-_SETTLED = re.compile(r".*\S{3}[^\S\n]", re.DOTALL)
-"""Up to a word that nothing after it can become a part of, nor make a word with."""
+KEPT_WORDS = 200
+"""Of the words before that: the reach of the farthest rule and more than twice the longest one."""
+LONGEST_RULE = 40
+"""In words, with all that may stand around it."""
 
 
 class Growing:
-    """A text that grows at its end, and whether it is quiet.
+    """A text that grows at its end, and what it indicates, as `marks` says of the whole.
 
-    A text is quiet when it can neither indicate anything nor end something that does. All that is
-    asked for that is which classes it has; so only its end is encoded again.
+    Only its end is encoded again. Of what is farther back than any rule reaches it keeps what was
+    indicated there.
     """
 
-    def __init__(self, text: str) -> None:
-        self._settled: Classes = frozenset()
-        self._recent = text
+    def __init__(self, text: str = "") -> None:
+        self._recent = ""
+        self._encoded = ""
+        """The words before `_recent`, the last `KEPT_WORDS` at least."""
+        self._begin = 0
+        """Where in these the first place is that is not in `_past`."""
+        self._past = NOTHING
+        self.grow(text)
 
     def grow(self, more: str) -> None:
         """Put this after it."""
         self._recent += more
+        if len(self._recent) <= RECENT_CHARS:
+            return
+        settled, self._recent = settle(self._recent)
+        self._encoded += settled
+        if len(self._recent) > MOST_UNSETTLED_CHARS:
+            self._past |= self.marks(unsettled=UNSETTLED_WORDS)
+            settled, self._recent = settle_unspaced(self._recent)
+            self._encoded += settled
+        if len(self._encoded) > 2 * KEPT_WORDS:
+            self._forget(len(self._encoded) - KEPT_WORDS)
+
+    def _forget(self, words: int) -> None:
+        seen = words + LONGEST_RULE
+        known = _indicated(self._encoded, self._begin, seen + MOST_REACH)
+        self._past |= known
+        self._encoded, self._begin = self._encoded[words:], LONGEST_RULE
 
     def is_quiet(self, more: str = "") -> bool:
-        """Whether the text is, with this after it. May say no where there is nothing."""
-        if len(self._recent) > RECENT_CHARS and (settled := _SETTLED.match(self._recent)):
-            self._settled |= _classes(settled[0])
-            self._recent = self._recent[settled.end() :]
-        return _quiet(self._settled | _classes(self._recent + more))
+        """Whether the text with this after it can neither indicate anything, but for what is far
+        back, nor end something that does. May say no where there is nothing."""
+        return _quiet(_present(self._encoded + encode(self._recent + more)))
 
-
-def _classes(text: str) -> Classes:
-    """The classes in a part of a text. All, where letters stand in a row: what single signs mean
-    then depends on the other parts, too."""
-    return _CLASSES if letters_in_a_row(text) else _present(encode(text))
+    def marks(self, more: str = "", *, unsettled: int = 0) -> Marks:
+        """What the text indicates with this after it; what ends within its last `unsettled` words
+        does not count."""
+        encoded = self._encoded + encode(self._recent + more)
+        return self._past | _indicated(encoded, self._begin, len(encoded) - unsettled)
 
 
 def _present(encoded: str) -> Classes:
@@ -496,9 +532,14 @@ def _quiet(present: Classes) -> bool:
     return not _INDICATING.applying(present | _REPLACED)
 
 
-def marks(text: str, *, unsettled: int = 0) -> Marks:
-    """What the text indicates; what ends within its last `unsettled` words does not count."""
+def marks(text: str) -> Marks:
+    """What the text indicates."""
     encoded = encode(text)
+    return _indicated(encoded, 0, len(encoded))
+
+
+def _indicated(encoded: str, begin: int, end: int) -> Marks:
+    """What stands between these places of an encoded text, read with all that is around it."""
     present = _present(encoded)
     if _quiet(present):
         return NOTHING
@@ -507,7 +548,7 @@ def marks(text: str, *, unsettled: int = 0) -> Marks:
         present = _present(encoded)
     for pattern in _BENIGN.applying(present):
         encoded = pattern.sub(_as_nothing, encoded)
-    known = _Places(encoded, len(encoded) - unsettled)
+    known = _Places(encoded, begin, end)
     explicit, soft = known.of(_EXPLICIT), known.of(_SOFT)
     stated = known.of(_STATED)
     past = [place for place in stated if known.is_past(place)]
@@ -550,8 +591,9 @@ def _as_nothing(found: re.Match[str]) -> str:
 class _Places:
     """Where in an encoded text the patterns apply."""
 
-    def __init__(self, encoded: str, end: int) -> None:
+    def __init__(self, encoded: str, begin: int, end: int) -> None:
         self._encoded = encoded
+        self._begin = begin
         self._end = end
         self._present = _present(encoded)
         self._grown = [match.start() for match in _GROWN.pattern.finditer(encoded)]
@@ -565,7 +607,7 @@ class _Places:
             match.start()
             for pattern in patterns
             for match in pattern.finditer(self._encoded)
-            if match.end() <= self._end
+            if match.start() >= self._begin and match.end() <= self._end
         )
 
     def is_past(self, place: int) -> bool:

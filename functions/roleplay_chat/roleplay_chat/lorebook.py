@@ -15,37 +15,61 @@ MAX_ROUNDS = 3
 """How far entries may lead to further entries."""
 CHECK_SECONDS = 0.5
 """For looking through all patterns of a book."""
+SMALL_ENTRIES = SMALL_KEYS = 50
+"""Of a book that is matched at once."""
 
 
 def matched(
+    book: Mapping[str, Any], texts: Sequence[str], *, expand: Callable[[str], str] = str
+) -> list[Entry]:
+    """The entries that what was said (`texts`, oldest first) calls for, in the book's order.
+
+    `expand` resolves macros in keys and contents. Pure, but that patterns which take too long are
+    not found: so what one look found serves all prompts of a turn.
+    """
+    active = _active(book, texts, expand)
+    return [replace(entry, content=expand(entry.content)) for _, entry in sorted(active.items())]
+
+
+def fitting(
+    entries: Sequence[Entry],
     book: Mapping[str, Any],
-    texts: Sequence[str],
     *,
     budget_tokens: int,
     count: Callable[[str], int],
-    expand: Callable[[str], str] = str,
 ) -> list[Entry]:
-    """The entries that what was said (`texts`, oldest first) calls for, in the prompt's order.
+    """Of what was `matched`, at most `budget_tokens` by `count`, in the prompt's order.
 
-    At most `budget_tokens` by `count`, fewer where the book says so; what ranks lowest is left
-    out first. `expand` resolves macros in keys and contents. Pure, but that patterns which take
-    too long are not found.
+    Fewer where the book says so; what ranks lowest is left out first.
     """
     own_budget = number_of(book.get("token_budget")) or 0
     left = min(budget_tokens, own_budget) if own_budget > 0 else budget_tokens
-    if left <= 0:
-        return []
-    active = _active(book, texts, expand)
-    fitting: dict[int, Entry] = {}
-    for place, entry in sorted(active.items(), key=_importance):
-        content = expand(entry.content)
-        cost = count(content)
+    kept: list[tuple[int, Entry]] = []
+    for place, entry in sorted(enumerate(entries), key=_importance) if left > 0 else ():
+        cost = count(entry.content)
         if cost <= left:
             left -= cost
-            fitting[place] = replace(entry, content=content)
-    return [
-        entry for _, entry in sorted(fitting.items(), key=lambda item: (item[1].order, item[0]))
-    ]
+            kept.append((place, entry))
+    return [entry for _, entry in sorted(kept, key=lambda item: (item[1].order, item[0]))]
+
+
+def is_small(book: Mapping[str, Any]) -> bool:
+    """Whether the book is matched in hardly more time than it takes to go to a thread."""
+    entries = book.get("entries")
+    if not isinstance(entries, list) or len(entries) > SMALL_ENTRIES:
+        return not isinstance(entries, list)
+    keys = sum(map(_keys, entries))
+    return keys <= SMALL_KEYS
+
+
+def _keys(entry: object) -> int:
+    """How many keys an entry has; patterns, which may take as long as all may, count as many."""
+    if not isinstance(entry, dict):
+        return 0
+    keys = entry.get("keys"), entry.get("secondary_keys")
+    if entry.get("use_regex") is True:
+        return SMALL_KEYS + 1
+    return sum(len(some) for some in keys if isinstance(some, list))
 
 
 def broken_patterns(book: Mapping[str, Any]) -> int:

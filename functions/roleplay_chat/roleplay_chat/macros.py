@@ -1,10 +1,12 @@
 """{{char}} and the like, in what authors wrote. Expanded once, and never in what people said."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 from roleplay_chat.api import ChatRequest
+from roleplay_chat.passages import NO_WORDS, Piece
 from roleplay_chat.rows import BegunTurn
+from roleplay_chat.screening import Part
 
 MAX_GROWTH = 40_000
 """Characters that macros add to a text. One that repeats a description a thousand times would
@@ -48,15 +50,49 @@ def expand(text: str, macros: Mapping[str, str]) -> str:
     What is not known stays as it is, and so does what would add too much. {{char}} may also be
     written <char> or <bot>, and {{user}} <user>, as the oldest cards have it.
     """
-    growth = 0
+    return "".join(words for _, words in _segments(text, macros))
 
-    def replacement(match: re.Match[str]) -> str:
-        nonlocal growth
+
+def expanded(
+    text: str,
+    macros: Mapping[str, str],
+    part_of: Callable[[str | None], Part | None],
+    original: Piece = NO_WORDS,
+) -> Piece:
+    """The same as a piece, with `original` for {{original}}.
+
+    `part_of` says whose words a macro stands for, by its name, and with None whose the text is.
+    """
+    macros = {**macros, "original": original.text} if original.runs else macros
+    return Piece.made_of(
+        run
+        for name, words in _segments(text, macros)
+        for run in (
+            original.runs if name == "original" and original.runs else [(part_of(name), words)]
+        )
+    )
+
+
+def owner(name: str, request: ChatRequest) -> Part:
+    """Whose words a macro stands for."""
+    if name == "scenario" and request.scene_description:
+        return "scene"
+    return "persona" if name.startswith(("user", "persona")) else "character"
+
+
+def _segments(text: str, macros: Mapping[str, str]) -> Iterator[tuple[str | None, str]]:
+    """The text's own words, with None, and what macros stand for, by their names, in order."""
+    growth = end = 0
+    for match in _MACRO.finditer(text) if "{{" in text or "<" in text else ():
+        if match.start() > end:
+            yield None, text[end : match.start()]
+        end = match.end()
         if match["remark"]:
-            return ""
-        name = match["name"] or _OLD_NAMES[match["old"].lower()]
-        value = macros.get(name.lower(), match[0])
-        growth += max(len(value) - len(match[0]), 0)
-        return value if growth <= MAX_GROWTH else match[0]
-
-    return _MACRO.sub(replacement, text)
+            continue
+        name = (match["name"] or _OLD_NAMES[match["old"].lower()]).lower()
+        value = macros.get(name)
+        growth += max(len(value) - len(match[0]), 0) if value is not None else 0
+        known = value is not None and growth <= MAX_GROWTH
+        yield (name, value) if known and value is not None else (None, match[0])
+    if end < len(text):
+        yield None, text[end:]

@@ -14,8 +14,9 @@ from typing import Any
 
 from roleplay_chat.api import MemoryTier, Tier
 from roleplay_chat.indications import marks
-from roleplay_chat.prompt import STEP_MESSAGES, Message
+from roleplay_chat.prompt import STEP_MESSAGES, Message, Prompt
 from roleplay_chat.rows import BegunTurn, MemoryRow, MessageRow
+from roleplay_chat.screening import Passage
 from roleplay_chat.tokens import TOKENS_PER_MESSAGE, UNCALIBRATED, Tokens
 
 START_SHARE = 0.75
@@ -211,29 +212,30 @@ def ask(
     *,
     budget: int,
     tokens: Tokens = UNCALIBRATED,
-) -> list[Message]:
+) -> Prompt:
     """The request for a step, in at most `budget` tokens: where they are few, texts are cut."""
     longest, known = max(len(row.content) for row in step.rows), _known(begun)
     while True:
-        messages = _request(step, begun, macros, known=known, longest=longest)
+        material = _material(step, begun, macros, known=known, longest=longest)
+        messages = _request(material)
         spent = sum(tokens.count(message["content"]) + TOKENS_PER_MESSAGE for message in messages)
         if spent <= budget or (longest <= LEAST_CHARS and not known):
-            return messages
+            return Prompt(messages, _passages(material))
         if longest <= LEAST_CHARS:
             known = known[: len(known) // 2]
         longest = max(longest * 2 // 3, LEAST_CHARS)
 
 
-def _request(
+def _material(
     step: Step,
     begun: BegunTurn,
     macros: Mapping[str, str],
     *,
     known: Sequence[str],
     longest: int,
-) -> list[Message]:
+) -> dict[str, Any]:
     names = {"user": macros["user"], "character": macros["char"]}
-    material = {
+    return {
         "person": names["user"],
         "character": names["character"],
         "summary": _summary(begun),
@@ -243,10 +245,25 @@ def _request(
             for row in step.rows
         ],
     }
+
+
+def _request(material: Mapping[str, Any]) -> list[Message]:
     return [
         {"role": "system", "content": INSTRUCTIONS},
         {"role": "user", "content": json.dumps(material, ensure_ascii=False)},
     ]
+
+
+def _passages(material: Mapping[str, Any]) -> list[Passage]:
+    """The words of the request but for our own, as they are without the marks of JSON."""
+    said = (f"{message['by']}: {message['text']}" for message in material["messages"])
+    passages = [
+        Passage("persona", material["person"]),
+        Passage("character", material["character"]),
+        Passage("memory", "\n".join([material["summary"], *material["facts"]]).strip()),
+        Passage("history", "\n".join(said)),
+    ]
+    return [passage for passage in passages if passage.text]
 
 
 def _summary(begun: BegunTurn) -> str:

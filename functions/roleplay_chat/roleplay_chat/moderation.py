@@ -7,7 +7,7 @@ whose provider is, counts as a classifier that does not answer.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable
 
 import httpx
 
@@ -17,7 +17,6 @@ from roleplay_chat.prompt import Message
 from roleplay_chat.reply import Reply
 from roleplay_chat.routing import Target, plan
 from roleplay_chat.rows import BegunTurn, WorkerRow
-from roleplay_chat.screening import Passage
 from roleplay_chat.settings import Settings
 
 CHILD_EXPLOITATION = "S4"
@@ -48,9 +47,9 @@ class Moderation:
         """The calls made."""
         return self._generation.attempts if self._generation else []
 
-    async def flags(self, passages: Sequence[Passage]) -> bool | None:
+    async def flags(self, texts: Iterable[str]) -> bool | None:
         """Whether what a model would read exploits a child; None when nobody could tell."""
-        self._text = "\n\n".join(passage.text for passage in passages if passage.text)
+        self._text = "\n\n".join(filter(None, texts))
         seconds = self._settings.moderation_timeout_seconds
         self._generation = Generation(
             http=self._http,
@@ -66,11 +65,11 @@ class Moderation:
             tier="sfw",
             now=self._begun.now,
         )
-        callbacks = Callbacks(self._messages_for, lambda _: Reply(), lambda *_: None)
+        callbacks = Callbacks(self._prompt_for, lambda _: Reply(), lambda *_: None)
         await self._generation.run(asked, callbacks)
         return verdict(self._generation.text)
 
-    def _messages_for(self, target: Target, shape: Shape) -> list[Message]:
+    async def _prompt_for(self, target: Target, shape: Shape) -> list[Message]:
         """The newest of the text, as much as fits."""
         room = max(shape.context_tokens - shape.max_tokens - TEMPLATE_TOKENS, TEMPLATE_TOKENS)
         return [{"role": "user", "content": target.tokens.end(self._text, room)}]

@@ -1,103 +1,116 @@
-"""What a model would read in a turn, part by part, for the screening.
+"""Texts that know whose words they are made of, so that the screening reads what a model reads."""
 
-More than any single prompt holds: every entry of the character's book that is called for, and
-the history as far as the longest context reaches. The house's own templates are left out.
-"""
-
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Sequence
+from typing import NamedTuple
 
 from roleplay_chat.api import ChatRequest
-from roleplay_chat.ensemble import as_heard, written_of
-from roleplay_chat.lorebook import matched
-from roleplay_chat.macros import expand, macros_of, names_in
+from roleplay_chat.lorebook_entries import Entry
 from roleplay_chat.rows import BegunTurn, CharacterRow
-from roleplay_chat.screening import Passage
+from roleplay_chat.screening import Part, Passage
 
-LEAD_CHARS = 300
-"""Of what was said last: a message that answers it is read together with it."""
+Run = tuple[Part | None, str]
+"""Words and the part they come from; None: the house's own, which are not screened."""
 
 
-def passages_of(begun: BegunTurn, request: ChatRequest, *, history_bytes: int) -> list[Passage]:
-    """The passages, macros expanded; `history_bytes` is the most that a prompt could hold."""
-    macros = macros_of(begun, request)
-    history = _history(as_heard(begun, macros["user"]), history_bytes)
+class Piece(NamedTuple):
+    """A text, and the runs it consists of: none is empty."""
+
+    text: str
+    runs: tuple[Run, ...]
+
+    @classmethod
+    def of(cls, part: Part | None, text: str) -> "Piece":
+        """A text that comes from one part."""
+        return cls(text, ((part, text),)) if text else NO_WORDS
+
+    @classmethod
+    def made_of(cls, runs: Iterable[Run]) -> "Piece":
+        """A text that comes from several."""
+        kept = tuple(run for run in runs if run[1])
+        return cls("".join([text for _, text in kept]), kept)
+
+    def between(self, start: int, end: int) -> "Piece":
+        """The text from `start` to `end`."""
+        return Piece.made_of(_between(self.runs, start, end))
+
+    def beginning(self, chars: int) -> "Piece":
+        """The first characters."""
+        return self if chars >= len(self.text) else self.between(0, chars)
+
+
+NO_WORDS = Piece("", ())
+
+
+def _between(runs: Sequence[Run], start: int, end: int) -> Iterator[Run]:
+    for part, text in runs:
+        yield part, text[max(start, 0) : max(end, 0)]
+        start, end = start - len(text), end - len(text)
+
+
+def joined(separator: str, pieces: Iterable[Piece]) -> Piece:
+    """The pieces that have words, with the separator between them."""
+    worded = [piece for piece in pieces if piece.runs]
+    if len(worded) == 1:
+        return worded[0]
+    runs: list[Run] = []
+    for piece in worded:
+        if runs:
+            runs.append((None, separator))
+        runs += piece.runs
+    return Piece.made_of(runs)
+
+
+def passages_of(messages: Iterable[Piece]) -> list[Passage]:
+    """The words of the messages but for the house's own, in order.
+
+    What is of one part and has no word of the house's between it is one passage; the end of a
+    message is read as that of a line.
+    """
+    passages: list[tuple[Part, list[str]]] = []
+    space: str | None = ""  # since the last passage; None: there were words
+    for message in messages:
+        for part, text in message.runs:
+            if part is None:
+                space = space + text if space is not None and text.isspace() else None
+                continue
+            if space is not None and passages and passages[-1][0] == part:
+                passages[-1][1].extend((space, text))
+            else:
+                passages.append((part, [text]))
+            space = ""
+        space = None if space is None else f"{space}\n"
+    return [Passage(part, "".join(texts)) for part, texts in passages]
+
+
+def written_for(begun: BegunTurn, request: ChatRequest, lore: Sequence[Entry]) -> list[Passage]:
+    """What is written for a turn, whatever of it a prompt has room for: of everybody who is there,
+    with their ages, the entries of the book that are called for (`lore`), and of the scene."""
     scene = [
         *(request.scene_name, request.scene_description, request.scene_context),
         *(request.scene_system_prompt, *(request.scene_starters or [])),
     ]
-    said = begun.turn.message
-    return [
-        *_character(begun, macros),
-        *(Passage("character", text, other.age) for other, text in written_of(begun, macros)),
-        _persona(begun, request, macros),
-        Passage("scene", expand(_lines(*scene), macros)),
-        Passage("memory", _memory(begun)),
-        Passage("history", history),
-        Passage("message", _lines(history[-LEAD_CHARS:], said) if said else ""),
-    ]
-
-
-def _character(begun: BegunTurn, macros: Mapping[str, str]) -> Iterator[Passage]:
-    character = begun.character
-    if character is None:
-        return
-    greetings = character.greetings if begun.turn.message is None else []
+    opens = begun.turn.message is None and not begun.history
     written = [
-        *(character.name, character.nickname, *_written(character), *greetings),
-        *(character.post_history_instructions, *_lore(begun, macros)),
+        *(written_of("character", row, greetings=opens, book=False) for row in _present(begun)),
+        Passage("character", _lines(entry.content for entry in lore)),
+        Passage("persona", request.user_role or ""),
+        Passage("scene", _lines(scene)),
     ]
-    yield Passage("character", expand(_lines(*written), macros), character.age)
+    if begun.persona:
+        written.append(written_of("persona", begun.persona, greetings=False, book=False))
+    return [passage for passage in written if passage.text]
 
 
-def _written(character: CharacterRow) -> list[str]:
-    return [
-        character.description,
-        character.personality,
-        character.scenario,
-        character.example_messages,
-        character.system_prompt,
-    ]
+def _present(begun: BegunTurn) -> list[CharacterRow]:
+    return [*([begun.character] if begun.character else []), *begun.others]
 
 
-def _lore(begun: BegunTurn, macros: Mapping[str, str]) -> list[str]:
-    """What the character's book says in this turn, had a prompt room for all of it."""
-    if begun.character is None or not begun.character.character_book:
-        return []
-    names = names_in(macros)
-    entries = matched(
-        begun.character.character_book,
-        [*(row.content for row in begun.history), begun.turn.message or ""],
-        budget_tokens=1_000_000,
-        count=lambda _: 0,
-        expand=lambda text: expand(text, names),
-    )
-    return [entry.content for entry in entries]
+def written_of(
+    part: Part, row: CharacterRow, *, greetings: bool = True, book: bool = True
+) -> Passage:
+    """All that is written of a character, or of the persona that the person plays."""
+    return Passage(part, _lines(row.texts(greetings=greetings, book=book)), row.age)
 
 
-def _persona(begun: BegunTurn, request: ChatRequest, macros: Mapping[str, str]) -> Passage:
-    persona = begun.persona
-    if persona is None:
-        return Passage("persona", _lines(begun.user.name, request.user_role))
-    written = expand(_lines(*_written(persona)), macros)
-    text = _lines(persona.name, persona.nickname, written, request.user_role)
-    return Passage("persona", text, persona.age)
-
-
-def _memory(begun: BegunTurn) -> str:
-    summary = begun.memory.summary if begun.memory else ""
-    return _lines(summary, *(fact.content for fact in begun.facts))
-
-
-def _history(begun: BegunTurn, most_bytes: int) -> str:
-    """What was said, the newest of it, as far as it could be sent."""
-    kept: list[str] = []
-    for row in reversed(begun.history):
-        most_bytes -= len(row.content.encode())
-        if kept and most_bytes < 0:
-            break
-        kept.append(row.content)
-    return "\n".join(reversed(kept))
-
-
-def _lines(*texts: str | None) -> str:
+def _lines(texts: Iterable[str | None]) -> str:
     return "\n".join(text for text in texts if text)

@@ -10,16 +10,18 @@ character's long texts: `SHARES`.
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, TypedDict
+from typing import Literal, NamedTuple, TypedDict
 
 from roleplay_chat.api import ChatRequest, Tier
 from roleplay_chat.ensemble import as_heard, introduction
-from roleplay_chat.lorebook import matched
-from roleplay_chat.lorebook_entries import Entry
-from roleplay_chat.macros import expand, macros_of, names_in
+from roleplay_chat.lorebook import fitting, matched
+from roleplay_chat.lorebook_entries import Entry, Role
+from roleplay_chat.macros import expand, expanded, macros_of, names_in, owner
+from roleplay_chat.passages import NO_WORDS, Piece, joined, passages_of
 from roleplay_chat.rows import BegunTurn, CharacterRow, FactRow, MessageRow, TemplateRow
+from roleplay_chat.screening import Part, Passage
 from roleplay_chat.tokens import TOKENS_PER_MESSAGE, UNCALIBRATED, Tokens
 
 STEP_MESSAGES = 16
@@ -40,11 +42,11 @@ STEP_SHARE = 1 / 16
 """What is another length every turn counts for the next multiple of this where it decides how
 much of a long card there is; else prompt caches would not know the prompt again."""
 
-Part = Literal[
+Section = Literal[
     "template", "others", "description", "vitals", "personality", "scenario", "lore", "examples",
     "persona", "role", "scene", "directions", "memory",
 ]  # fmt: skip
-SHARES: Mapping[Part, float] = {
+SHARES: Mapping[Section, float] = {
     "template": 0.25,
     "vitals": 0.05,
     "others": 0.05,
@@ -78,8 +80,31 @@ _FALLBACK_TEMPLATE = (
 class Message(TypedDict):
     """A chat message as models take it."""
 
-    role: Literal["system", "user", "assistant"]
+    role: Role
     content: str
+
+
+class _Said(NamedTuple):
+    """A message whose words are known by the part they come from."""
+
+    role: Role
+    content: Piece
+
+
+class Prompt(list[Message]):
+    """The messages to send, and the passages they were made of, for the screening."""
+
+    def __init__(self, messages: Iterable[Message] = (), passages: Sequence[Passage] = ()) -> None:
+        super().__init__(messages)
+        self.passages = passages
+
+    @classmethod
+    def of(cls, said: Sequence[_Said]) -> "Prompt":
+        """From messages that know whose words they are made of."""
+        messages: list[Message] = [
+            {"role": role, "content": content.text} for role, content in said
+        ]
+        return cls(messages, passages_of([content for _, content in said]))
 
 
 def build(
@@ -91,17 +116,34 @@ def build(
     context_tokens: int,
     max_tokens: int,
     tokens: Tokens = UNCALIBRATED,
-) -> list[Message]:
-    """The messages to send: at most `context_tokens - max_tokens` tokens as `tokens` counts."""
-    frame = _frame(begun, request, tier, family, context_tokens - max_tokens, tokens)
+    lore: Sequence[Entry] | None = None,
+) -> Prompt:
+    """The messages to send: at most `context_tokens - max_tokens` tokens as `tokens` counts.
+
+    `lore` is what `entries_called_for` found; left out, it is looked for.
+    """
+    frame = _frame(begun, request, tier, family, context_tokens - max_tokens, tokens, lore)
     spoken = [*_recent(frame.history, frame.room, tokens), *frame.closing]
-    return [frame.system, *_merge(_with_notes(spoken, frame.lore))]
+    return Prompt.of([frame.system, *_merge(_with_notes(spoken, frame.lore))])
 
 
-def with_rule(messages: Sequence[Message], rule: str) -> list[Message]:
-    """The same messages with one more rule of the house."""
-    system, *spoken = messages
-    return [Message(role="system", content=f"{system['content']}\n\n{rule}"), *spoken]
+def entries_called_for(begun: BegunTurn, request: ChatRequest) -> list[Entry]:
+    """What the character's book says about the newest messages, had every prompt room for it."""
+    if begun.character is None or not begun.character.character_book:
+        return []
+    names = names_in(macros_of(begun, request))
+    return matched(
+        begun.character.character_book,
+        [*(row.content for row in begun.history), begun.turn.message or ""],
+        expand=lambda text: expand(text, names),
+    )
+
+
+def with_rule(prompt: Prompt, rule: str) -> Prompt:
+    """The same prompt with one more rule of the house."""
+    system, *spoken = prompt
+    ruled: Message = {"role": "system", "content": f"{system['content']}\n\n{rule}"}
+    return Prompt([ruled, *spoken], prompt.passages)
 
 
 def history_room(
@@ -113,9 +155,10 @@ def history_room(
     context_tokens: int,
     max_tokens: int,
     tokens: Tokens = UNCALIBRATED,
+    lore: Sequence[Entry] | None = None,
 ) -> int:
     """How many tokens `build` has for the history."""
-    return _frame(begun, request, tier, family, context_tokens - max_tokens, tokens).room
+    return _frame(begun, request, tier, family, context_tokens - max_tokens, tokens, lore).room
 
 
 def least_history_room(context_tokens: int, max_tokens: int) -> int:
@@ -129,8 +172,8 @@ def least_history_room(context_tokens: int, max_tokens: int) -> int:
 class _Frame:
     """What stands around the history."""
 
-    system: Message
-    closing: list[Message]
+    system: _Said
+    closing: list[_Said]
     lore: list[Entry]
     history: Sequence[MessageRow]
     """As the speaker hears it, not yet cut."""
@@ -145,13 +188,15 @@ def _frame(
     family: str | None,
     budget: int,
     tokens: Tokens,
+    found: Sequence[Entry] | None,
 ) -> _Frame:
     macros = macros_of(begun, request)
     heard = as_heard(begun, macros["user"])
     closing = _fitted(_closing(heard, request, macros), budget, tokens)
     spent = sum(_cost(message, tokens) for message in closing)
     room = _system_room(budget, spent)
-    template = _house(begun, tier, family, macros, int(room * SHARES["template"]), tokens)
+    house = _own_words(_template(begun.templates, tier, family), request, macros)
+    template = _framed(begun, tier, house, macros, int(room * SHARES["template"]), tokens)
     memory = _memory(begun, int(budget * MEMORY_SHARE), tokens)
     parts = _parts(begun, request, macros, template, memory)
     whole = {name: _need(part, tokens) for name, part in parts.items()}
@@ -159,9 +204,10 @@ def _frame(
 
     unused = room - sum(needs.values()) + needs.get("examples", 0)
     titles = tokens.count(f"## {_BEFORE}\n## {_AFTER}\n")
-    lore = _lore(begun, macros, min(unused - titles, int(budget * LORE_SHARE)), tokens)
+    found = entries_called_for(begun, request) if found is None else found
+    lore = _lore(begun, found, min(unused - titles, int(budget * LORE_SHARE)), tokens)
     notes = _notes(lore)
-    world = {
+    world: dict[Section, Piece] = {
         "description": _entries(_BEFORE, lore, "before_char"),
         "examples": _entries(_AFTER, lore, "after_char"),
     }
@@ -169,12 +215,12 @@ def _frame(
     needs["lore"] = _stepped(told + sum(_cost(note, tokens) for note in notes), budget)
 
     given = _given(needs, room)
-    sections: list[str] = []
+    sections: list[Piece] = []
     for name, part in parts.items():
-        sections.append(world.get(name, ""))
+        sections.append(world.get(name, NO_WORDS))
         is_whole = whole[name] <= given[name]
         sections.append(part if is_whole else _shortened(name, part, given[name], begun, tokens))
-    system = Message(role="system", content="\n\n".join(filter(None, sections)))
+    system = _Said("system", joined("\n\n", sections))
     left = budget - spent - sum(_cost(message, tokens) for message in [system, *notes])
     return _Frame(system, closing, lore, heard.history, left)
 
@@ -191,7 +237,7 @@ def _stepped(tokens: int, budget: int) -> int:
     return math.ceil(tokens / step) * step
 
 
-def _given(needs: Mapping[Part, int], room: int) -> dict[Part, int]:
+def _given(needs: Mapping[Section, int], room: int) -> dict[Section, int]:
     """How many of `room` tokens each part gets: first its share is reserved, as far as it needs
     it, then what is left is given out."""
     ordered = [(name, needs.get(name, 0)) for name in SHARES]
@@ -204,85 +250,100 @@ def _given(needs: Mapping[Part, int], room: int) -> dict[Part, int]:
     return given
 
 
-def _need(part: str, tokens: Tokens) -> int:
-    return tokens.count(f"{part}\n\n") if part else 0
+def _need(part: Piece, tokens: Tokens) -> int:
+    return tokens.count(f"{part.text}\n\n") if part.runs else 0
 
 
-def _shortened(name: Part, part: str, most: int, begun: BegunTurn, tokens: Tokens) -> str:
+def _shortened(name: Section, part: Piece, most: int, begun: BegunTurn, tokens: Tokens) -> Piece:
     """The part in at most `most` tokens; empty where hardly its title would be left."""
+    text = part.text
     most -= tokens.count("\n\n")
-    title, is_titled, _ = part.partition("\n") if part.startswith("## ") else ("", "", "")
+    title, is_titled, _ = text.partition("\n") if text.startswith("## ") else ("", "", "")
     if name == "memory":
-        return _section(_MEMORY, _memory(begun, most - tokens.count(f"{title}\n"), tokens))
-    cut = tokens.beginning(part, most)
+        room = most - tokens.count(f"{title}\n")
+        return _section("memory", _MEMORY, _memory(begun, room, tokens))
+    cut = tokens.beginning(text, most)
     if name == "examples":  # Whole lines.
         cut = cut.rpartition("\n")[0].rstrip().removesuffix("<START>")
     cut = cut.rstrip()
-    return "" if is_titled and len(cut) <= len(title) else cut
+    return NO_WORDS if is_titled and len(cut) <= len(title) else part.beginning(len(cut))
 
 
-def _house(
+def _own_words(text: str, request: ChatRequest, macros: Mapping[str, str]) -> Piece:
+    """Words of the house, and what macros put into them."""
+    return expanded(text, macros, lambda name: owner(name, request) if name else None)
+
+
+def _framed(
     begun: BegunTurn,
     tier: Tier,
-    family: str | None,
+    house: Piece,
     macros: Mapping[str, str],
     least: int,
     tokens: Tokens,
-) -> str:
+) -> Piece:
     """What the system message begins with: the template, or what the author put in its place."""
-    house = expand(_template(begun.templates, tier, family), macros)
     if not begun.character or not begun.character.system_prompt:
         return house
-    own = expand(begun.character.system_prompt, {**macros, "original": house})
+    written = begun.character.system_prompt
+    own = expanded(written, macros, lambda _: "character", original=house)
     # An author may do without the template, but not without what it says of the tier: nor by
     # writing so much before it that it is cut off.
-    return own if house in tokens.beginning(own, least) else f"{HOUSE_RULES[tier]}\n\n{own}"
+    if house.text in tokens.beginning(own.text, least):
+        return own
+    return joined("\n\n", [Piece.of(None, HOUSE_RULES[tier]), own])
 
 
 def _parts(
     begun: BegunTurn,
     request: ChatRequest,
     macros: Mapping[str, str],
-    template: str,
+    template: Piece,
     memory: str,
-) -> dict[Part, str]:
+) -> dict[Section, Piece]:
     """The system message's parts but for the book, whole, in the order of the message."""
     scene = "\n".join(filter(None, [request.scene_description, request.scene_context]))
     scene_title = f"The scene: {request.scene_name}" if request.scene_name else "The scene"
     directions = expand(request.scene_system_prompt or "", macros)
-    parts: dict[Part, str] = {
+    parts: dict[Section, Piece] = {
         "template": template,
-        "others": _section("Who else is there", introduction(begun, macros)),
+        "others": _section("character", "Who else is there", introduction(begun, macros)),
     }
     if begun.character:
         parts |= _character_parts(begun.character, macros)
     if begun.persona:
         about = expand(begun.persona.description, macros)
-        parts["persona"] = _section(f"About {begun.persona.name}, played by the user", about)
+        title = f"About {begun.persona.name}, played by the user"
+        parts["persona"] = _section("persona", title, about)
     return parts | {
-        "role": _section("The user plays", request.user_role),
-        "scene": _section(scene_title, expand(scene, macros)),
-        "directions": _section("Directions for the scene", directions),
-        "memory": _section(_MEMORY, memory),
+        "role": _section("persona", "The user plays", request.user_role),
+        "scene": _section("scene", scene_title, expand(scene, macros)),
+        "directions": _section("scene", "Directions for the scene", directions),
+        "memory": _section("memory", _MEMORY, memory),
     }
 
 
-def _character_parts(character: CharacterRow, macros: Mapping[str, str]) -> dict[Part, str]:
+def _character_parts(character: CharacterRow, macros: Mapping[str, str]) -> dict[Section, Piece]:
     name = character.name
     vitals = [f"{name} is {character.age} years old." if character.age is not None else ""]
     vitals.append(f"{name}'s pronouns: {character.pronouns}." if character.pronouns else "")
+
+    def section(title: str, text: str) -> Piece:
+        return _section("character", title, expand(text, macros))
+
     return {
-        "description": _section(f"About {name}", expand(character.description, macros)),
-        "vitals": " ".join(filter(None, vitals)),
-        "personality": _section(f"{name}'s personality", expand(character.personality, macros)),
-        "scenario": _section("Scenario", expand(character.scenario, macros)),
-        "examples": _section(f"How {name} speaks", expand(character.example_messages, macros)),
+        "description": section(f"About {name}", character.description),
+        "vitals": Piece.of("character", " ".join(filter(None, vitals))),
+        "personality": section(f"{name}'s personality", character.personality),
+        "scenario": section("Scenario", character.scenario),
+        "examples": section(f"How {name} speaks", character.example_messages),
     }
 
 
-def _entries(title: str, lore: Sequence[Entry], position: str) -> str:
+def _entries(title: str, lore: Sequence[Entry], position: str) -> Piece:
     """The book's entries at one place around the description."""
-    return _section(title, "\n\n".join(e.content for e in lore if e.position == position))
+    texts = (entry.content for entry in lore if entry.position == position)
+    return _section("character", title, "\n\n".join(texts))
 
 
 def _memory(begun: BegunTurn, budget: int, tokens: Tokens) -> str:
@@ -307,31 +368,58 @@ def _fact_lines(facts: Sequence[FactRow], budget: int, tokens: Tokens) -> str:
     return "\n".join(lines)
 
 
-def _closing(begun: BegunTurn, request: ChatRequest, macros: Mapping[str, str]) -> list[Message]:
-    closing: list[Message] = []
+def _closing(
+    begun: BegunTurn,
+    request: ChatRequest,
+    macros: Mapping[str, str],
+) -> list[_Said]:
+    closing: list[_Said] = []
     instructions = begun.character.post_history_instructions if begun.character else ""
     # {{original}} is what the house says at this place, which is nothing.
     instructions = expand(instructions, {**macros, "original": ""}).strip()
     # They are for the character, who does not speak in a draft of the person's.
     if instructions and request.action != "impersonate":
-        closing.append({"role": "system", "content": instructions})
+        closing.append(_Said("system", Piece.of("character", instructions)))
     said = begun.turn.message
     if said is not None:
-        closing.append({"role": "user", "content": said})
-    else:
-        closing.append({"role": "user", "content": expand(_opening(begun, request), macros)})
-    return closing
+        return [*closing, _Said("user", Piece.of("message", said))]
+    opening = _own_words(_opening(begun, request), request, macros)
+    opening = joined(" Something like: ", [opening, *_example(begun, request, macros)])
+    return [*closing, _Said("user", opening)]
 
 
-def _fitted(closing: Sequence[Message], budget: int, tokens: Tokens) -> list[Message]:
+def _example(begun: BegunTurn, request: ChatRequest, macros: Mapping[str, str]) -> list[Piece]:
+    """How a scene may open, where nobody spoke yet."""
+    if request.action == "impersonate" or begun.turn.continues is not None or begun.history:
+        return []
+    starters = [starter for starter in request.scene_starters or [] if starter]
+    return [Piece.of("scene", expand(starter, macros)) for starter in starters[:1]]
+
+
+def _fitted(closing: Sequence[_Said], budget: int, tokens: Tokens) -> list[_Said]:
     """The closing messages, cut where they would leave no room for anything else."""
     left, fitted = int(budget * CLOSING_SHARE), []
     for message in closing:
-        most = int(budget * INSTRUCTIONS_SHARE) if message["role"] == "system" else left
-        content = tokens.both_ends(message["content"], most - TOKENS_PER_MESSAGE)
-        fitted.append(Message(role=message["role"], content=content))
+        most = int(budget * INSTRUCTIONS_SHARE) if message.role == "system" else left
+        most -= TOKENS_PER_MESSAGE
+        fitted.append(_Said(message.role, _without_middle(message.content, most, tokens)))
         left -= _cost(fitted[-1], tokens)
     return fitted
+
+
+def _without_middle(piece: Piece, most: int, tokens: Tokens) -> Piece:
+    """The text without its middle, where it has more than so many tokens."""
+    if (ends := tokens.both_ends(piece.text, most)) is None:
+        return piece
+    beginning, gap, end = ends
+    length = len(piece.text)
+    return Piece.made_of(
+        [
+            *piece.between(0, len(beginning)).runs,
+            (None, gap),
+            *piece.between(length - len(end), length).runs,
+        ]
+    )
 
 
 def _opening(begun: BegunTurn, request: ChatRequest) -> str:
@@ -347,9 +435,7 @@ def _opening(begun: BegunTurn, request: ChatRequest) -> str:
         return (
             "[Continue the scene as {{char}} from where it stands, without introducing yourself.]"
         )
-    starters = [starter for starter in request.scene_starters or [] if starter]
-    example = f" Something like: {starters[0]}" if starters else ""
-    return "[Open the scene as {{char}}: set the moment and speak first.]" + example
+    return "[Open the scene as {{char}}: set the moment and speak first.]"
 
 
 def _template(templates: Sequence[TemplateRow], tier: Tier, family: str | None) -> str:
@@ -359,11 +445,13 @@ def _template(templates: Sequence[TemplateRow], tier: Tier, family: str | None) 
     return next((row.system_prompt for row in [*exact, *general]), _FALLBACK_TEMPLATE)
 
 
-def _section(title: str, text: str | None) -> str:
-    return f"## {title}\n{text.strip()}" if text and text.strip() else ""
+def _section(part: Part, title: str, text: str | None) -> Piece:
+    """A titled part, the title read with what stands below it: most have a name in them."""
+    text = text.strip() if text else ""
+    return Piece.of(part, f"## {title}\n{text}") if text else NO_WORDS
 
 
-def _recent(history: Sequence[MessageRow], budget: int, tokens: Tokens) -> list[Message]:
+def _recent(history: Sequence[MessageRow], budget: int, tokens: Tokens) -> list[_Said]:
     """The newest messages that fit, oldest first, without a gap.
 
     What does not fit is dropped in steps: the first message kept is an anchor where one is near,
@@ -381,40 +469,40 @@ def _recent(history: Sequence[MessageRow], budget: int, tokens: Tokens) -> list[
     return messages[first:]
 
 
-def _message(row: MessageRow) -> Message:
-    return {"role": "user" if row.sender == "user" else "assistant", "content": row.content}
+def _message(row: MessageRow) -> _Said:
+    return _Said("user" if row.sender == "user" else "assistant", Piece.of("history", row.content))
 
 
-def _lore(begun: BegunTurn, macros: Mapping[str, str], budget: int, tokens: Tokens) -> list[Entry]:
-    """What the character's book says about the newest messages."""
+def _lore(begun: BegunTurn, found: Sequence[Entry], budget: int, tokens: Tokens) -> list[Entry]:
+    """What there is room for of what the character's book says."""
     if begun.character is None or not begun.character.character_book:
         return []
-    names = names_in(macros)
-    return matched(
+    return fitting(
+        found,
         begun.character.character_book,
-        [*(row.content for row in begun.history), begun.turn.message or ""],
         budget_tokens=budget,
         count=lambda text: tokens.count(f"{text}\n\n") + TOKENS_PER_MESSAGE,
-        expand=lambda text: expand(text, names),
     )
 
 
-def _notes(lore: Sequence[Entry]) -> list[Message]:
+def _notes(lore: Sequence[Entry]) -> list[_Said]:
     """The entries that stand among the messages."""
     return [_note(entry) for entry in lore if entry.position == "in_chat"]
 
 
-def _note(entry: Entry) -> Message:
+def _note(entry: Entry) -> _Said:
     # At the very end a model would take it for the beginning of its own reply.
     role = "system" if entry.role == "assistant" and entry.depth == 0 else entry.role
-    return {"role": role, "content": entry.content}
+    return _Said(role, Piece.of("character", entry.content))
 
 
-def _with_notes(messages: Sequence[Message], lore: Sequence[Entry]) -> list[Message]:
+def _with_notes(messages: Sequence[_Said], lore: Sequence[Entry]) -> list[_Said]:
     """The messages with the book's notes among them, each with `depth` messages after it."""
-    spoken = [place for place, message in enumerate(messages) if message["role"] != "system"]
+    if not _notes(lore):
+        return list(messages)
+    spoken = [place for place, message in enumerate(messages) if message.role != "system"]
     places = [*spoken, len(messages)]
-    noted: list[Message] = []
+    noted: list[_Said] = []
     for place in range(len(messages) + 1):
         noted += [
             _note(entry)
@@ -425,23 +513,23 @@ def _with_notes(messages: Sequence[Message], lore: Sequence[Entry]) -> list[Mess
     return noted
 
 
-def _merge(messages: Sequence[Message]) -> list[Message]:
+def _merge(messages: Sequence[_Said]) -> list[_Said]:
     """Join neighbours of the same role: many chat templates demand that roles alternate."""
-    merged: list[Message] = []
+    merged: list[_Said] = []
     for message in messages:
-        if merged and merged[-1]["role"] == message["role"]:
-            joined = f"{merged[-1]['content']}\n\n{message['content']}"
-            merged[-1] = {"role": message["role"], "content": joined}
+        if merged and merged[-1].role == message.role:
+            content = joined("\n\n", [merged[-1].content, message.content])
+            merged[-1] = _Said(message.role, content)
         else:
             merged.append(message)
     return merged
 
 
-def _cost_at_most(messages: Sequence[Message], tokens: Tokens) -> int:
+def _cost_at_most(messages: Sequence[_Said], tokens: Tokens) -> int:
     """No less than they cost one by one, counted in one go; each is rounded up by itself."""
-    whole = tokens.count("".join(message["content"] for message in messages))
+    whole = tokens.count("".join(message.content.text for message in messages))
     return whole + (TOKENS_PER_MESSAGE + 1) * len(messages)
 
 
-def _cost(message: Message, tokens: Tokens) -> int:
-    return tokens.count(message["content"]) + TOKENS_PER_MESSAGE
+def _cost(message: _Said, tokens: Tokens) -> int:
+    return tokens.count(message.content.text) + TOKENS_PER_MESSAGE

@@ -17,13 +17,22 @@ from roleplay_chat import memory, prompt, turns
 from roleplay_chat.api import ChatRequest, Tier
 from roleplay_chat.generation import Attempt, Callbacks, Generation, Shape
 from roleplay_chat.indications import is_scene
+from roleplay_chat.lorebook_entries import Entry
 from roleplay_chat.macros import macros_of
 from roleplay_chat.memory import Step, Written
-from roleplay_chat.prompt import Message
+from roleplay_chat.prompt import Prompt
 from roleplay_chat.reply import Reply
 from roleplay_chat.routing import WORKER, Plan, Target, memory_targets
 from roleplay_chat.rows import BegunTurn
-from roleplay_chat.screening import Finding, Indicated, Passage, judge, read
+from roleplay_chat.screening import (
+    Finding,
+    Indicated,
+    Passage,
+    Refused,
+    in_context,
+    judge,
+    read,
+)
 from roleplay_chat.settings import Settings
 
 REST_SECONDS = 300
@@ -55,6 +64,7 @@ class Remembering:
         self._tier: Tier = tier
         self._ids = ids
         self._indicated: Sequence[Indicated] = ()
+        self._lore: Sequence[Entry] = ()
         self._step: Step | None = None
         self._decided = asyncio.Event()
         self._reply_is_over = asyncio.Event()
@@ -81,10 +91,13 @@ class Remembering:
         is_over = self._task is not None and self._task.done()
         return self._generation.attempts if is_over else []
 
-    def begin(self, reply: Target | None, indicated: Sequence[Indicated]) -> None:
+    def begin(
+        self, reply: Target | None, indicated: Sequence[Indicated], lore: Sequence[Entry]
+    ) -> None:
         """Write down what is due, if anything is.
 
-        `reply` is who is asked first for the reply; `indicated` what the turn's parts indicate.
+        `reply` is who is asked first for the reply; `indicated` what the turn's parts indicate,
+        `lore` the entries of the book that it calls for.
         """
         if not self._settings.memory_enabled or reply is None:
             return
@@ -95,7 +108,7 @@ class Remembering:
             most_messages=self._settings.history_messages,
             tokens=reply.tokens,
         ):
-            self._indicated = indicated
+            self._indicated, self._lore = indicated, lore
             self._task = asyncio.create_task(self._write(reply))
 
     async def to_save(self) -> dict[str, Any] | None:
@@ -151,10 +164,10 @@ class Remembering:
                 self._decided.set()
             if plan is None or self._step is None:
                 return None
-            if finding := await asyncio.to_thread(self._read_step, self._step):
+            await self._ask(plan, reply)
+            if finding := self._generation.finding:
                 self._log_refusal(finding)
                 return None
-            await self._ask(plan, reply)
             written = memory.parse(
                 self._generation.text, reach=self._request.memory_tier or "conversation"
             )
@@ -188,6 +201,7 @@ class Remembering:
             context_tokens=reply.context_tokens,
             max_tokens=reply.max_tokens,
             tokens=reply.tokens,
+            lore=self._lore,
         )
         self._step = memory.next_step(
             begun.memory,
@@ -206,14 +220,23 @@ class Remembering:
 
     async def _ask(self, plan: Plan, reply: Target) -> None:
         """The models, and if none of them answers the worker: it has one GPU, for replies."""
-        callbacks = Callbacks(self._messages_for, _reply_for, lambda *_: None)
+        callbacks = Callbacks(self._prompt_for, _reply_for, lambda *_: None)
         await self._generation.run(replace(plan, last_resort=()), callbacks)
-        if plan.last_resort and not self._generation.text:
+        is_over = self._generation.text or self._generation.finding
+        if plan.last_resort and not is_over:
             if reply.provider == WORKER:
                 await self._reply_is_over.wait()
             await self._generation.run(replace(plan, targets=()), callbacks)
 
-    def _messages_for(self, target: Target, shape: Shape) -> list[Message]:
+    async def _prompt_for(self, target: Target, shape: Shape) -> Prompt:
+        """What a model is to retell; raises `Refused` where it is not shown to any."""
+        built = self._built_for(target, shape)
+        read_all = [*self._indicated, *await asyncio.to_thread(read, in_context(built.passages))]
+        if finding := judge(read_all, self._tier):
+            raise Refused(finding)
+        return built
+
+    def _built_for(self, target: Target, shape: Shape) -> Prompt:
         assert self._step is not None  # noqa: S101 - nothing is asked before
         return memory.ask(
             self._step,
@@ -222,11 +245,6 @@ class Remembering:
             budget=shape.context_tokens - shape.max_tokens,
             tokens=target.tokens,
         )
-
-    def _read_step(self, step: Step) -> Finding | None:
-        """Why the step is not shown to a model."""
-        said = Passage("history", "\n".join(row.content for row in step.rows))
-        return judge([*self._indicated, *read([said])], self._tier)
 
     def _allowed(self, written: Written) -> Written | None:
         """What may be kept of what a model wrote; None when the summary may not."""

@@ -66,6 +66,26 @@ class CharacterRow(Row):
     is_own: bool = False
     """The person is its author. Known of the speaker alone."""
 
+    def texts(self, *, greetings: bool = True, book: bool = True) -> list[str]:
+        """All that is written of them and may reach a model or a person: every text there is, so
+        that one which is added later is among them. Macros are not expanded."""
+        written = [
+            value
+            for name, value in self
+            if isinstance(value, str) and name != "content_rating" and value
+        ]
+        return [
+            *written,
+            *(self.greetings if greetings else ()),
+            *(_contents(self.character_book) if book and self.character_book else ()),
+        ]
+
+
+def _contents(book: Object) -> list[str]:
+    entries = book.get("entries")
+    rows = [row for row in entries if isinstance(row, dict)] if isinstance(entries, list) else []
+    return [row["content"] for row in rows if isinstance(row.get("content"), str)]
+
 
 class CastRow(Row):
     """What the content policy asks of a character who is there, is named, or has spoken."""

@@ -11,11 +11,20 @@ weaker signs belong together. docs/content-policy.md says what this can and cann
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from hashlib import sha256
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from edge.errors import ApiError
 from roleplay_chat.api import Tier
-from roleplay_chat.indications import NOTHING, Growing, Marks, is_scene, marks, scene_words
+from roleplay_chat.encoding import first_words, last_words
+from roleplay_chat.indications import (
+    NOTHING,
+    UNSETTLED_WORDS,
+    Growing,
+    Marks,
+    is_scene,
+    marks,
+    scene_words,
+)
 from roleplay_chat.policy import ADULT_AGE
 
 Category = Literal["absolute", "sexual", "adult_turn", "classifier", "scene"]
@@ -37,23 +46,28 @@ _PLAYED: tuple[Part, ...] = ("character", "persona")
 _SAID: tuple[Part, ...] = ("scene", "message", "reply")
 _LASTING: tuple[Part, ...] = ("character", "persona", "scene", "memory")
 """What reads the same in one turn after the other."""
+_TALK: tuple[Part, ...] = ("history", "message")
 REMEMBERED_TEXTS = 4_096
+LEAD_CHARS = 300
+"""Of what stands before a passage: they are read together."""
 
-WINDOW_CHARS = 700
-"""How far back at least a reply is read again with each piece."""
-UNSETTLED_WORDS = 8
-"""How many words may still change what the ones before them mean."""
+MOST_HELD_CHARS = 2_000
+"""Of a reply that looks like a finding: words that may clear it are not that long."""
 SCENE_CHARS = 1_500
 """How far back at least a reply is read again for a scene."""
 
 
-@dataclass(frozen=True)
-class Passage:
-    """Something that is written and where; `age` is the declared one, in years."""
+class Passage(NamedTuple):
+    """Something that is written and where; `age` is the declared one, in years.
+
+    `is_seam`: the end of one passage and the beginning of another, which are read by themselves as
+    well. So what counts by whose words it is in (a teenager, soft words) does not count here.
+    """
 
     part: Part
     text: str
     age: int | None = None
+    is_seam: bool = False
 
 
 Indicated = tuple[Part, Marks]
@@ -92,6 +106,8 @@ def _read(passage: Passage) -> Marks:
         found = _remembered(passage.text)
     else:
         found = marks(passage.text)
+    if passage.is_seam and found is not NOTHING:
+        found = replace(found, teen=False, soft=False)
     declared_minor = passage.age is not None and passage.age < ADULT_AGE
     return replace(found, minor=True) if declared_minor else found
 
@@ -110,8 +126,35 @@ def _remembered(text: str) -> Marks:
     return found
 
 
+def in_context(passages: Sequence[Passage]) -> list[Passage]:
+    """The passages of a prompt as a model comes to them: with what stands before.
+
+    What is said is read with the end of what was said before it. Where others meet, the words on
+    both sides are read once more together, and taken for what came to be later.
+    """
+    alone: list[Passage] = []
+    seams: list[Passage] = []
+    before = said = ""
+    parts: tuple[Part, ...] = ()
+    for passage in passages:
+        part, text, _, _ = passage
+        lead = (said or (before if part == "history" else "")) if part in _TALK else ""
+        alone.append(passage._replace(text=f"{lead}\n{text}") if lead else passage)
+        if before and before != lead:
+            later = max(*parts, part, key=PARTS.index)
+            words = f"{before}\n{first_words(text, LEAD_CHARS)}"
+            seams.append(Passage(later, words, is_seam=True))
+        is_long = len(text) >= LEAD_CHARS
+        parts = (part,) if is_long else (*parts, part)
+        before = last_words(text if is_long else f"{before}\n{text}", LEAD_CHARS)
+        if part in _TALK:
+            said = last_words(text if is_long else f"{said}\n{text}", LEAD_CHARS)
+    return [*alone, *seams]
+
+
 def judge(indicated: Sequence[Indicated], tier: Tier) -> Finding | None:
     """The reason to refuse, from what each part indicates."""
+    indicated = [one for one in indicated if one[1] is not NOTHING]
     for part, found in indicated:
         if found.absolute:
             return Finding("absolute", part)
@@ -197,10 +240,9 @@ class ReplyScreen:
         """`before` is what the other parts indicate; `follows` the text the reply comes after, and
         `continues` the reply that it carries on."""
         self._scene = SceneScreen(continues) if tier == "sfw" else None
-        self._before = list(before)
+        self._before = before
         self._tier: Tier = tier
-        self._tail = follows[-WINDOW_CHARS:] + "\n"
-        self._growing = Growing(self._tail)
+        self._growing = Growing(f"{follows}\n")
         self._held = ""
 
     def feed(self, piece: str) -> str:
@@ -210,7 +252,8 @@ class ReplyScreen:
         self._held += piece
         if self._growing.is_quiet(self._held) or self._finding() is None:
             return self._release()
-        if finding := self._finding(UNSETTLED_WORDS):
+        unsettled = UNSETTLED_WORDS if len(self._held) <= MOST_HELD_CHARS else 0
+        if finding := self._finding(unsettled):
             raise Refused(finding)
         return ""
 
@@ -221,7 +264,7 @@ class ReplyScreen:
         return self._release()
 
     def _finding(self, unsettled: int = 0) -> Finding | None:
-        found = marks(self._tail + self._held, unsettled=unsettled)
+        found = self._growing.marks(self._held, unsettled=unsettled)
         finding = judge([*self._before, ("reply", found)], self._tier)
         if finding or not self._scene or not (found.explicit or found.soft):
             return finding
@@ -231,10 +274,5 @@ class ReplyScreen:
         released, self._held = self._held, ""
         if self._scene:
             self._scene.grow(released)
-        self._tail += released
         self._growing.grow(released)
-        if len(self._tail) > 2 * WINDOW_CHARS:
-            self._before.append(("reply", marks(self._tail)))
-            self._tail = self._tail[-WINDOW_CHARS:].partition(" ")[2]
-            self._growing = Growing(self._tail)
         return released

@@ -39,8 +39,6 @@ _WEIGHTS: tuple[tuple[Iterable[int], float], ...] = (
     (b"\xef", 1.25),  # full-width marks
     (range(0xF0, 0xF5), 3.0),  # emoji: two or three tokens, four bytes with older models
 )
-MOST_BYTES_PER_TOKEN = math.ceil(3 / LEAST_RATIO)
-"""No text has more bytes to a token by any estimate: letters, with the smallest ratio."""
 
 
 def _classes() -> list[tuple[bool, float, bytes]]:
@@ -132,12 +130,12 @@ class Tokens:
         """The same from the text's end."""
         return self.beginning(text[::-1], tokens)[::-1]
 
-    def both_ends(self, text: str, tokens: int) -> str:
-        """The text without its middle, where it has more than so many tokens."""
+    def both_ends(self, text: str, tokens: int) -> tuple[str, str, str] | None:
+        """Beginning, gap and end of a text that has more than so many tokens; else None."""
         if self.count(text) <= tokens:
-            return text
+            return None
         half = (tokens - self.count(_GAP)) // 2
-        return f"{self.beginning(text, half).rstrip()}{_GAP}{self.end(text, half).lstrip()}"
+        return self.beginning(text, half).rstrip(), _GAP, self.end(text, half).lstrip()
 
 
 UNCALIBRATED = Tokens()

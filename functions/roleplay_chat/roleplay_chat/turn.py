@@ -3,11 +3,11 @@
 import asyncio
 import hashlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from logging import ERROR, INFO, getLogger
-from typing import Any, Literal
+from typing import Any, Literal, ParamSpec, TypeVar
 from uuid import UUID
 
 from edge.clients import Clients
@@ -20,18 +20,33 @@ from roleplay_chat.failures import Failure
 from roleplay_chat.generation import Attempt, Callbacks, Generation, Shape
 from roleplay_chat.greeting import MODEL_USED, greeting_for
 from roleplay_chat.indications import is_scene
+from roleplay_chat.lorebook import is_small
+from roleplay_chat.lorebook_entries import Entry
 from roleplay_chat.memory import for_tier
 from roleplay_chat.moderation import Moderation, moderation_unavailable
-from roleplay_chat.passages import passages_of
+from roleplay_chat.passages import written_for
 from roleplay_chat.policy import adult_tier_refused, content_tier
+from roleplay_chat.prompt import Prompt, entries_called_for
 from roleplay_chat.remembering import Remembering
 from roleplay_chat.reply import Reply, Thinking, joined, stop_strings, trimmed
 from roleplay_chat.routing import Plan, Target, plan
 from roleplay_chat.rows import BegunTurn
-from roleplay_chat.screening import Finding, Indicated, ReplyScreen, judge, read, refusal
+from roleplay_chat.screening import (
+    Finding,
+    Indicated,
+    Passage,
+    Refused,
+    ReplyScreen,
+    in_context,
+    judge,
+    read,
+    refusal,
+)
 from roleplay_chat.settings import Settings
 from roleplay_chat.situations import TRY_AGAIN
-from roleplay_chat.tokens import MOST_BYTES_PER_TOKEN
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 _log = getLogger("roleplay_chat")
 
@@ -128,7 +143,12 @@ class Turn:
         self._memory = Remembering(
             clients, settings, begun, request, self._tier, extras, self._ids()
         )
+        self._lore: Sequence[Entry] = ()
+        self._written: list[Indicated] = []
+        """What is written for the turn indicates."""
         self._indicated: list[Indicated] = []
+        """The same with the prompt that was built last."""
+        self._built: tuple[tuple[Target, Shape, str], Prompt] | None = None
         self._finding: Finding | None = None
         self._greeting: str | None = None
         self._unfit: Finding | None = None  # the author's greeting, where it was not given
@@ -172,40 +192,69 @@ class Turn:
         if not_given and self._settings.adult_tier_refusal == "refuse":
             self._refusal = adult_tier_refused(self._begun.user)
             return
-        targets = (*self._plan.targets, *self._plan.last_resort)
-        longest = max((target.context_tokens for target in targets), default=0)
-        passages = passages_of(
-            self._begun, self._request, history_bytes=longest * MOST_BYTES_PER_TOKEN
+        try:
+            self._greeting = await self._examined()
+        except Refused as refused:
+            self._finding = refused.finding
+            self._refusal = refusal(refused.finding)
+        except ApiError as error:
+            self._refusal = error
+
+    async def _examined(self) -> str | None:
+        """The greeting that answers the turn, if one does. Raises `Refused`, or `ApiError`."""
+        begun, request = self._begun, self._request
+        self._lore = await _off_loop_unless(
+            _has_small_book(begun), entries_called_for, begun, request
         )
-        if sum(len(passage.text) for passage in passages) > READ_AT_ONCE_CHARS:
-            self._indicated = await asyncio.to_thread(read, passages)
-        else:
-            self._indicated = read(passages)
-        self._finding = judge(self._indicated, self._tier)
-        if self._finding is None and self._is_scene(self._begun.turn.continues):
-            self._finding = SCENE
-        if self._finding is None and self._moderation.is_configured:
-            flagged = await self._moderation.flags(passages)
-            if flagged:
-                self._finding = Finding("classifier", "message")
-            elif flagged is None:
-                _log.error("moderation unavailable", extra={"fields": self._ids()})
-                # Fail closed for adults, open for everybody: docs/content-policy.md says why.
-                if self._tier == "nsfw":
-                    self._refusal = moderation_unavailable()
-        if self._finding is not None:
-            self._refusal = refusal(self._finding)
+        self._written = await _read(written_for(begun, request, self._lore))
+        self._judge(self._written)
+        built = Prompt()
+        if first := self._first:
+            built = await self._prompt_for(first, Shape.of(first.context_tokens, first.max_tokens))
+        if begun.turn.message and not _is_whole(begun.turn.message, built):
+            # It is kept, and may be sent whole to another model or in a later turn.
+            self._written += await _read([Passage("message", begun.turn.message)])
+            self._judge([*self._indicated, *self._written])
+        if self._is_scene(begun.turn.continues):
+            raise Refused(SCENE)
+        greeting = await self._fit_greeting()
+        if self._moderation.is_configured:
+            await self._moderate([*(message["content"] for message in built), greeting or ""])
+        return greeting
+
+    async def _fit_greeting(self) -> str | None:
+        """The author's greeting, where there is one and it may be shown in this tier."""
+        greeting = greeting_for(self._begun, self._request)
+        if greeting is not None:
+            self._judge([*self._indicated, *await _read([Passage("character", greeting)])])
+        if not self._is_scene(greeting):
+            return greeting
+        if self._request.greeting is not None:
+            raise Refused(SCENE)
+        self._unfit = SCENE
+        return None
+
+    @property
+    def _first(self) -> Target | None:
+        """Who is asked first."""
+        return next(iter((*self._plan.targets, *self._plan.last_resort)), None)
+
+    def _judge(self, indicated: Sequence[Indicated]) -> None:
+        if finding := judge(indicated, self._tier):
+            raise Refused(finding)
+
+    async def _moderate(self, texts: Sequence[str]) -> None:
+        flagged = await self._moderation.flags(texts)
+        if flagged:
+            raise Refused(Finding("classifier", "message"))
+        if flagged is None:
+            _log.error("moderation unavailable", extra={"fields": self._ids()})
+            # Fail closed for adults, open for everybody: docs/content-policy.md says why.
+            if self._tier == "nsfw":
+                raise moderation_unavailable()
 
     def _greet(self) -> None:
         """Open the conversation in the author's words, where there are any."""
-        try:
-            self._greeting = greeting_for(self._begun, self._request)
-        except ApiError as error:
-            self._refusal = error
-        if self._is_scene(self._greeting):
-            self._greeting, self._unfit = None, SCENE
-            if self._request.greeting is not None:
-                self._finding, self._refusal = SCENE, refusal(SCENE)
         if self._greeting is not None:
             self._emit(self._start(Chosen(MODEL_USED)))
             self._emit(Delta(self._greeting))
@@ -220,12 +269,11 @@ class Turn:
         if self._begun.free_only and not (self._plan.targets or self._plan.last_resort):
             self._refusal = spend_limit_reached(self._begun.now)
             return
-        callbacks = Callbacks(self._messages_for, self._reply_for, self._on_text)
+        callbacks = Callbacks(self._prompt_for, self._reply_for, self._on_text)
         self._generating = asyncio.create_task(
             self._generation.run(self._plan, callbacks, instead_of=self._unfit)
         )
-        first = next(iter((*self._plan.targets, *self._plan.last_resort)), None)
-        self._memory.begin(first, self._indicated)
+        self._memory.begin(self._first, self._indicated, self._lore)
         try:
             await self._generating
         except asyncio.CancelledError:
@@ -235,26 +283,31 @@ class Turn:
             # A fault of ours. The turn has to be closed all the same.
             _log.exception("generation failed", extra={"fields": self._ids()})
 
-    def _messages_for(self, target: Target, shape: Shape) -> list[prompt.Message]:
-        firmly = self._generation.firmly
-        messages = prompt.build(
-            self._begun,
-            self._request,
-            self._tier,
-            family=target.family,
-            context_tokens=shape.context_tokens - (target.tokens.count(FIRMER) if firmly else 0),
-            max_tokens=shape.max_tokens,
-            tokens=target.tokens,
-        )
-        return prompt.with_rule(messages, FIRMER) if firmly else messages
+    async def _prompt_for(self, target: Target, shape: Shape) -> Prompt:
+        """The prompt for a target, judged as it is sent. Raises `Refused`."""
+        rule = FIRMER if self._generation.firmly else ""
+        wanted = target, shape, rule
+        if self._built is None or self._built[0] != wanted:
+            built = prompt.build(
+                self._begun,
+                self._request,
+                self._tier,
+                family=target.family,
+                context_tokens=shape.context_tokens - (target.tokens.count(rule) if rule else 0),
+                max_tokens=shape.max_tokens,
+                tokens=target.tokens,
+                lore=self._lore,
+            )
+            self._indicated = [*self._written, *await _read(in_context(built.passages))]
+            self._judge(self._indicated)
+            self._built = wanted, prompt.with_rule(built, rule) if rule else built
+        return self._built[1]
 
     def _reply_for(self, target: Target) -> Reply:
-        turn = self._begun.turn
+        turn, history = self._begun.turn, self._begun.history
+        said = turn.continues or turn.message or (history[-1].content if history else "")
         screen = ReplyScreen(
-            self._indicated,
-            self._tier,
-            follows=turn.continues or turn.message or "",
-            continues=turn.continues or "",
+            self._indicated, self._tier, follows=said, continues=turn.continues or ""
         )
         thinking: Thinking = "leading" if target.thinks_first else "tagged"
         return Reply(self._cast, thinking=thinking, screen=screen)
@@ -477,6 +530,29 @@ class Turn:
 
     def _elapsed_ms(self) -> int:
         return round((time.monotonic() - self._started) * 1000)
+
+
+async def _read(passages: Sequence[Passage]) -> list[Indicated]:
+    chars = sum(len(passage.text) for passage in passages)
+    return await _off_loop_unless(chars <= READ_AT_ONCE_CHARS, read, passages)
+
+
+async def _off_loop_unless(
+    is_quick: bool, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs
+) -> T:
+    if is_quick:
+        return function(*args, **kwargs)
+    return await asyncio.to_thread(function, *args, **kwargs)
+
+
+def _has_small_book(begun: BegunTurn) -> bool:
+    book = begun.character.character_book if begun.character else None
+    return not book or is_small(book)
+
+
+def _is_whole(message: str, built: Prompt) -> bool:
+    """Whether the prompt has all of the person's message, which it ends with."""
+    return bool(built) and built[-1]["content"].endswith(message)
 
 
 def _adult_or_not(begun: BegunTurn, request: ChatRequest, allowed: Tier) -> tuple[Tier, Plan]:

@@ -15,10 +15,12 @@ from edge.errors import ApiError
 from edge.identity import account_refused
 from roleplay_chat.api import Handler, Object, validated
 from roleplay_chat.cards import Action, charx_file, files, json_file, png_file
-from roleplay_chat.cards.model import TEXT_COLUMNS, Card, exported
+from roleplay_chat.cards.model import Card, exported
 from roleplay_chat.cards.refusals import invalid, too_large
 from roleplay_chat.cards.versions import NEWER, as_v2, as_v3, is_newer
 from roleplay_chat.lorebook import broken_patterns
+from roleplay_chat.passages import written_of
+from roleplay_chat.rows import CharacterRow
 from roleplay_chat.screening import Passage, refusal, screen
 from roleplay_chat.turns import count_action
 
@@ -103,14 +105,10 @@ def _read(body: Object) -> tuple[Card, list[str]]:
 
 def _passages(card: Card) -> list[Passage]:
     """Whatever a model may come to read of the card."""
-    fields = card.fields
-    book = fields.character_book.entries if fields.character_book else []
-    texts = [
-        *(getattr(fields, name) for name in (*TEXT_COLUMNS, "nickname")),
-        *fields.alternate_greetings,
-        *(entry.content for entry in book),
-    ]
-    return [Passage("character", "\n".join(texts), fields.extensions.roleplay_backend.age)]
+    columns = card.columns()
+    greetings = [columns["first_message"], *columns["alternate_greetings"]]
+    unsaved = {"id": UUID(int=0), "greetings": greetings}
+    return [written_of("character", CharacterRow.model_validate(columns | unsaved))]
 
 
 def _decoded(encoded: object) -> bytes:
