@@ -62,7 +62,10 @@ create table public.api_models (
   catalog jsonb not null default '{}' check (jsonb_typeof(catalog) = 'object'),
   created_at timestamptz not null default now(),
   updated_at timestamptz not null default now(),
-  unique (provider_id, model_key, task)
+  unique (provider_id, model_key, task),
+  -- No parser takes any depth, and every turn reads all models.
+  constraint api_models_depth check (
+    not jsonb_path_exists(jsonb_build_array(input_defaults, capabilities, pricing, catalog), '$.**{40}'))
 );
 create unique index api_models_one_default on public.api_models (modality, task) where is_default;
 create index api_models_by_task on public.api_models (task, priority);

@@ -37,6 +37,8 @@ create table private.system_settings (
   id integer primary key default 1 check (id = 1),
   config jsonb not null default '{}' check (jsonb_typeof(config) = 'object'),
   updated_at timestamptz not null default now(),
+  -- No parser takes any depth, and every turn reads it.
+  constraint system_settings_depth check (not jsonb_path_exists(config, '$.**{40}')),
   constraint system_settings_limits check (private.are_limits(config -> 'limits')),
   constraint system_settings_retention check (private.is_retention(config -> 'retention'))
 );

@@ -2,7 +2,8 @@
 -- instances of the functions agree. A day is a day in UTC.
 
 -- The limits in force for a person: the default ones, and what the settings say differently for
--- a role of theirs. Null is no limit. The first four have none where the settings do not name them.
+-- a role of theirs. Null is no limit. Those of the first three lines have none where the default ones
+-- do not name them; where there are no default ones, nothing is limited.
 --   turns_per_minute, turns_per_day   turns begun, whatever became of them; branches as many, too
 --   running                           turns at the same time, over all conversations
 --   usd_per_day                       what their calls to models may cost
@@ -12,9 +13,9 @@
 --   rows_per_minute, rows_per_day     rows that they insert themselves, of each table
 create function private.limits_for(p_user_id uuid) returns jsonb
 language sql stable set search_path = '' as $$
-  select '{"actions_per_minute": 60, "imports_per_minute": 10, "exports_per_minute": 20,
-           "rows_per_minute": 60, "rows_per_day": 2000}'
-    || coalesce(s.config #> '{limits,default}', '{}') || coalesce((
+  select coalesce('{"actions_per_minute": 60, "imports_per_minute": 10, "exports_per_minute": 20,
+                    "rows_per_minute": 60, "rows_per_day": 2000}'
+                  || (s.config #> '{limits,default}'), '{}') || coalesce((
     select jsonb_object_agg(own.key, own.value order by r.role)
     from public.user_roles r, jsonb_each(s.config -> 'limits' -> r.role) own
     where r.user_id = p_user_id), '{}')

@@ -506,14 +506,15 @@ class TestActions:
     def test_have_one_where_the_settings_name_none(
         self, stack: Stack, user: User, action: str
     ) -> None:
-        stack.configure(limits={})
+        stack.configure(limits={"default": {}})
         body = {"action": action} | self.bodies(stack, user)[action]
         statuses = [stack.chat(user, **body).status_code for _ in range(61)]
         assert statuses[0] != 429
         assert statuses[-1] == 429
 
-    def test_may_be_unlimited(self, stack: Stack, user: User) -> None:
-        stack.configure(limits={"default": {"imports_per_minute": None}})
+    @pytest.mark.parametrize("limits", [{}, {"default": {"imports_per_minute": None}}])
+    def test_may_be_unlimited(self, stack: Stack, user: User, limits: dict[str, Any]) -> None:
+        stack.configure(limits=limits)
         body = {"action": "import_card", "card": {"name": "Vera"}}
         assert {stack.chat(user, **body).status_code for _ in range(12)} == {200}
 

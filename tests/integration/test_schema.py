@@ -257,6 +257,25 @@ class TestModels:
             assert refused(anybody.get("/api_models", params={"select": "id"}))
 
 
+class TestNesting:
+    @pytest.mark.parametrize("column", ["input_defaults", "capabilities", "pricing", "catalog"])
+    def test_of_a_model_has_an_end(self, stack: Stack, column: str) -> None:
+        self.check(stack, f"update api_models set {column} = %s")  # noqa: S608
+
+    def test_of_the_settings_has_an_end(self, stack: Stack) -> None:
+        self.check(stack, "update private.system_settings set config = config || %s")
+
+    def check(self, stack: Stack, query: str) -> None:
+        stack.db.execute(query.encode(), (nested(30),))
+        for levels in (40, 1_000):
+            with pytest.raises(psycopg.errors.CheckViolation):
+                stack.db.execute(query.encode(), (nested(levels),))
+
+
+def nested(levels: int) -> str:
+    return '{"a":' + "[" * levels + "]" * levels + "}"
+
+
 class TestSystemConfig:
     def test_a_person_sees_how_the_worker_is_and_not_where(
         self, stack: Stack, api: httpx.Client
