@@ -76,7 +76,7 @@ begin
   if v_refusal ->> 'outcome' = 'unknown_user' then
     raise exception 'This account does not exist any more.' using errcode = 'PT401';
   elsif v_refusal ->> 'outcome' = 'banned_user' then
-    raise exception 'This account is blocked.' using errcode = 'PT403';
+    raise exception 'This account is suspended.' using errcode = 'PT403';
   elsif v_refusal is not null then
     raise exception 'You are adding too much at once. Please wait a moment.' using
       errcode = 'PT429', detail = v_refusal ->> 'limit',

@@ -115,6 +115,23 @@ def test_those_that_are_new_are_told_the_same(stack: Stack) -> None:
     assert (answer.status_code, answer.json()["code"]) == (403, "banned_user")
 
 
+@pytest.mark.parametrize("befall", [marked_as_deleted, banned])
+def test_rows_are_not_added_through_the_data_api(
+    stack: Stack, ann: User, befall: Callable[[Stack, User], None]
+) -> None:
+    rows = {
+        "conversations": {"user_id": str(ann.id), "character_id": str(DEMO_CHARACTER)},
+        "characters": {"user_id": str(ann.id), "name": "Mina"},
+    }
+    befall(stack, ann)
+    with stack.data_api(ann) as api:
+        answers = {table: api.post(f"/{table}", json=row) for table, row in rows.items()}
+    status = 403 if befall is banned else 401
+    assert {table: answer.status_code for table, answer in answers.items()} == dict.fromkeys(
+        rows, status
+    )
+
+
 def test_ban_that_is_over(stack: Stack, ann: User) -> None:
     ban(stack, ann, "now() - interval '1 second'")
     stack.upstream.always(text("Good evening."))
