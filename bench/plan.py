@@ -26,6 +26,8 @@ class Plan:
     conversations: int = 1_000_000
     calls: int = 300
     """Of begin_turn and finish_turn at each size."""
+    attacks: int = 5
+    """How often each hostile input is sent."""
     prompt_messages: tuple[int, ...] = (16, 100, 500, 2000)
 
     @classmethod
@@ -42,4 +44,5 @@ class Plan:
             messages=(100, 1_000, 10_000),
             conversations=10_000,
             calls=50,
+            attacks=2,
         )

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from bench.capacity import TURNS_A_DAY, Assumed, measured, need
 from bench.cold_start import HELLO
+from bench.hostile import Hostile
 from bench.machine import MEGABYTE
 from bench.programs import BENCH
 from bench.prompts import CONTEXTS
@@ -79,6 +80,9 @@ def tables(results: Results) -> Iterator[Table]:
         yield _imports(results)
     if results.soak:
         yield _soak(results)
+    if results.hostile:
+        yield _waits(results.hostile)
+        yield _memory(results.hostile)
     if results.growth:
         yield _growth(results)
         yield _plans(results)
@@ -218,6 +222,20 @@ def _soak(results: Results) -> Table:
     return Table("Memory over time", _SOAK, ["turns answered", "memory, MB"], rows)
 
 
+def _waits(hostile: Hostile) -> Table:
+    rows = [
+        [name, str(wait.count), _number(wait.typical), _number(wait.longest)]
+        for name, wait in hostile.waits.items()
+    ]
+    columns = ["one request, over and over", "answers to others", "p50 ms", "longest ms"]
+    return Table("Who keeps others waiting", _WAITS, columns, rows)
+
+
+def _memory(hostile: Hostile) -> Table:
+    rows = [[name, _megabytes(peak)] for name, peak in hostile.memory.items()]
+    return Table("Memory under attack", _MEMORY, ["what is sent", "most memory, MB"], rows)
+
+
 def _growth(results: Results) -> Table:
     growth = results.growth
     assert growth
@@ -348,6 +366,12 @@ _IMPORTS = "Until the first turn is answered, by `-X importtime`, which itself s
 _SOAK = (
     "One instance, 32 turns at once, half of them streamed. What its processes share counts once."
 )
+_WAITS = (
+    "Another client asks the same instance for its smallest answer every two milliseconds, while "
+    "somebody sends what is written on the left; the first row is for comparison. Longest: the "
+    "median over the requests of the longest wait beside each."
+)
+_MEMORY = "The largest process's peak, in a new instance for each row."
 _GROWTH = (
     "Called over one connection to Postgres, each in a transaction that is undone. The tables hold "
     "{counts}; a conversation of n messages has n/2 turns. Both read 100 messages at most."

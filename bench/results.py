@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 
 from bench.cold_start import Imports, Start
 from bench.growth import Growth
+from bench.hostile import Hostile
 from bench.soak import Soak
 from bench.streams import Streams
 from bench.turns import Comparison
@@ -22,3 +23,4 @@ class Results:
     growth: Growth | None = None
     prompts: dict[int, dict[int, float]] = field(default_factory=dict)
     soak: Soak | None = None
+    hostile: Hostile | None = None

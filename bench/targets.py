@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from bench.cold_start import HELLO
+from bench.machine import MEGABYTE
 from bench.results import Results
 from bench.systems import FLOOR, FUNCTION, LITELLM
 from bench.turns import PLAIN, STREAM
@@ -99,6 +100,14 @@ def _soaked_memory(results: Results) -> float | None:
     return results.soak.growth() if results.soak else None
 
 
+def _longest_wait(results: Results) -> float | None:
+    return results.hostile.longest_ms() if results.hostile else None
+
+
+def _hostile_memory(results: Results) -> float | None:
+    return results.hostile.most_memory() / MEGABYTE if results.hostile else None
+
+
 def _begin_growth(results: Results) -> float | None:
     if results.growth is None:
         return None
@@ -137,6 +146,8 @@ TARGETS = (
     Target("packages imported that no turn uses", 0, _unused_imports),
     Target("memory of an idle instance after its first turn", 110, _IDLE, "MB"),
     Target("memory after all turns, against after the first", 1.1, _soaked_memory, "×"),
+    Target("the longest that one request kept others waiting", 50, _longest_wait, "ms"),
+    Target("most memory under imports and exports at once", 350, _hostile_memory, "MB"),
     Target("begin_turn, most messages against fewest", 1.5, _begin_growth, "×"),
     Target("growing tables of which a turn reads much", 0, _costly_reads),
 )

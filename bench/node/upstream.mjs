@@ -3,9 +3,12 @@
 // GET /times: when each token of the paced streams was sent, in milliseconds of the machine's
 // monotonic clock, by the last message of the request; asked, it forgets them.
 //
+// POST /<name of a HOSTILE answer>/...: what no provider should send.
+//
 //   node upstream.mjs <port>
 
 import { createServer } from "node:http";
+import { gzipSync } from "node:zlib";
 
 import { token } from "./prose.mjs";
 
@@ -60,6 +63,40 @@ function stream(response, tokens, gap, sent) {
   response.on("close", () => clearInterval(timer));
 }
 
+const EVENTS = { "Content-Type": "text/event-stream" };
+
+const HOSTILE = {
+  /** 40,000 pairs of tags in one event. */
+  tags(response) {
+    response.writeHead(200, EVENTS);
+    response.write(chunk({ content: "<think></think>".repeat(40_000) }));
+    response.end(chunk({ content: "Yes." }, "stop"));
+  },
+  /** 64 MB of a reply that does not end, compressed to a hundredth or less. */
+  gzip(response) {
+    const packed = gzipSync(Buffer.alloc(64 << 20, chunk({ content: "word " })));
+    response.writeHead(200, { ...EVENTS, "Content-Encoding": "gzip" });
+    response.end(packed);
+  },
+  /** A line that does not end. */
+  line(response) {
+    response.writeHead(200, EVENTS);
+    const more = Buffer.alloc(1 << 20, "x");
+    const go = () => {
+      while (!response.destroyed && response.write(more));
+    };
+    response.on("drain", go);
+    go();
+  },
+  /** The longest reply that is taken, in words that each have to be looked at, at once. */
+  words(response) {
+    let text = "";
+    for (let n = 0; text.length < 59_000; n += 1) text += `5@${n.toString(36)}|3!* `;
+    response.writeHead(200, EVENTS);
+    response.end(chunk({ content: text }, "stop"));
+  },
+};
+
 createServer({ keepAliveTimeout: 600_000 }, (request, response) => {
   const parts = [];
   request.on("data", (part) => parts.push(part));
@@ -69,6 +106,8 @@ createServer({ keepAliveTimeout: 600_000 }, (request, response) => {
       times = {};
       return;
     }
+    const hostile = HOSTILE[request.url.split("/")[1]];
+    if (hostile) return hostile(response);
     const [, tokens, gap] = request.url.split("/").map(Number);
     if (request.method !== "POST" || !(tokens > 0)) return response.writeHead(404).end();
     const body = JSON.parse(Buffer.concat(parts));

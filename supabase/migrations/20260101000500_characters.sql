@@ -20,7 +20,9 @@ create table public.characters (
   post_history_instructions text not null default '' check (char_length(post_history_instructions) <= 8000),
   -- Entries that reach the prompt when they are talked of, as Character Card V2 and V3 have them.
   character_book jsonb
-    check (jsonb_typeof(character_book) = 'object' and octet_length(character_book::text) <= 1048576),
+    check (jsonb_typeof(character_book) = 'object' and octet_length(character_book::text) <= 1048576
+           -- No parser takes any depth; cards are checked for the same one.
+           and not jsonb_path_exists(character_book, '$.**{64}')),
   pronouns text check (char_length(pronouns) <= 40),
   -- Declared by the author, in years; adult content needs a declared adult age.
   age integer check (age between 0 and 1000000),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import socket
 import time
@@ -16,9 +17,10 @@ import httpx
 import psycopg
 import pytest
 
-from roleplay_chat import cards, course
+from edge import clients
+from roleplay_chat import app, cards, course
 from tests.integration.test_requests import refused
-from tests.support.answers import error, held, text, worker_chat
+from tests.support.answers import error, held, reply, text, worker_chat
 from tests.support.gateway import SECRET_KEY
 from tests.support.stack import Stack, User
 from tests.support.waiting import Gate
@@ -708,6 +710,98 @@ class Trickle:
 
     def __exit__(self, *exception: object) -> None:
         self._socket.close()
+
+
+class TestAtOnce:
+    """What holds much is done few at a time; everybody else goes on meanwhile."""
+
+    LARGE = '{"action":"import_card","card":{"name":"Ann","x":"' + "x" * 300_000 + '"}}'
+
+    def send(self, stack: Stack, url: str, body: str) -> httpx.Response:
+        return httpx.post(url, content=body, headers=stack.user().headers, timeout=30)
+
+    @pytest.mark.usefixtures("yes")
+    def test_large_requests(self, stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(app, "LARGE_AT_ONCE", 1)
+        monkeypatch.setattr(app, "LARGE_WAIT_SECONDS", 0.2)
+        with stack.serving() as url:
+            with Trickle(url, stack.user(), len(self.LARGE)) as slow:
+                slow.send(self.LARGE[:-1].encode())
+                # It is one of them as soon as the function has read so much of it.
+                refusals = (self.send(stack, url, self.LARGE) for _ in range(50))
+                answer = next(answer for answer in refusals if answer.status_code != 200)
+                assert refused(answer, 503, "busy").endswith(".")
+                assert answer.headers["retry-after"] == "5"
+                assert stack.chat(stack.user(), url=url, **self.card(300)).status_code == 200
+                assert say(stack, stack.user(), url=url).status_code == 200
+            assert self.send(stack, url, self.LARGE).status_code == 200
+
+    def card(self, size: int) -> dict[str, Any]:
+        return {"action": "import_card", "card": {"name": "Ann", "x": "x" * size}}
+
+    def test_time_that_a_large_request_waits_is_not_its_own(
+        self, stack: Stack, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(app, "LARGE_AT_ONCE", 1)
+        with (
+            stack.serving(BODY_TIMEOUT_SECONDS="1.5") as url,
+            ThreadPoolExecutor() as pool,
+            Trickle(url, stack.user(), 400_000) as slow,
+        ):
+            slow.send(self.LARGE[:-1].encode())
+            waiting = pool.submit(self.send, stack, url, self.LARGE)
+            assert slow.answer() == (408, "body_too_slow")
+            assert waiting.result().status_code == 200
+
+    def test_exports(self, stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(app, "LARGE_AT_ONCE", 0)
+        monkeypatch.setattr(app, "LARGE_WAIT_SECONDS", 0.01)
+        user = stack.user()
+        character = stack.chat(user, **self.card(10)).json()["character_id"]
+        export = {"action": "export_card", "character_id": character}
+        assert stack.chat(user, **export).status_code == 200
+        with stack.serving() as url:
+            refused(stack.chat(user, url=url, **export), 503, "busy")
+
+    @pytest.mark.usefixtures("yes")
+    def test_long_work(self, stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(clients, "_THREADS", 0)
+        monkeypatch.setattr(clients, "_WAIT_SECONDS", 0.01)
+        user = stack.user()
+        edit = {"action": "edit", "message_id": str(user.id)}
+        with stack.serving() as url:
+            refused(stack.chat(user, url=url, **self.card(10)), 503, "busy")
+            refused(stack.chat(user, url=url, **edit, message="a " * 9_000), 503, "busy")
+            # What takes a millisecond waits for nobody.
+            assert stack.chat(user, url=url, **edit, message="a").status_code == 404
+            assert say(stack, user, url=url).status_code == 200
+
+    def test_too_many_values_are_not_read(self, stack: Stack) -> None:
+        body = '{"action":"import_card","card":{"name":"a","x":[' + "{}," * 200_000 + "{}]}}"
+        answer = self.send(stack, stack.function_url("roleplay_chat"), body)
+        assert "values" in refused(answer, 413, "card_too_large")
+
+
+def test_upstreams_are_asked_not_to_compress(stack: Stack) -> None:
+    stack.upstream.enqueue(text("Yes."))
+    assert say(stack, stack.user()).status_code == 200
+    assert stack.upstream.calls[-1].headers["accept-encoding"] == "identity"
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        pytest.param(b"data: x\n" * (64 * 2**20 // 8), id="lines"),
+        pytest.param(b"data: {}\n\n" * (64 * 2**20 // 10), id="events"),
+    ],
+)
+def test_upstream_that_compresses_gigabytes_is_given_up(stack: Stack, body: bytes) -> None:
+    headers = {"Content-Type": "text/event-stream", "Content-Encoding": "gzip"}
+    bomb = reply(200, gzip.compress(body, 1), headers)
+    stack.upstream.enqueue(bomb, text("Yes."))
+    user = stack.user()
+    with stack.serving(FIRST_TOKEN_TIMEOUT_SECONDS="1") as url:
+        assert say(stack, user, url=url).json()["response"] == "Yes."
 
 
 class TestBody:

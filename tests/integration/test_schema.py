@@ -265,9 +265,13 @@ class TestNesting:
     def test_of_the_settings_has_an_end(self, stack: Stack) -> None:
         self.check(stack, "update private.system_settings set config = config || %s")
 
-    def check(self, stack: Stack, query: str) -> None:
-        stack.db.execute(query.encode(), (nested(30),))
-        for levels in (40, 1_000):
+    def test_of_a_book_has_an_end(self, stack: Stack) -> None:
+        stack.conversation(stack.user())
+        self.check(stack, "update characters set character_book = %s", most=60)
+
+    def check(self, stack: Stack, query: str, *, most: int = 30) -> None:
+        stack.db.execute(query.encode(), (nested(most),))
+        for levels in (most + 10, 1_000):
             with pytest.raises(psycopg.errors.CheckViolation):
                 stack.db.execute(query.encode(), (nested(levels),))
 

@@ -348,6 +348,10 @@ def test_worker_error_finds_its_situation(status: int, body: bytes, name: str) -
     [
         ({"Retry-After": "26"}, 26),
         ({"retry-after": "0"}, 0),
+        ({"retry-after": "Mon, 99999999999999999999 Jan 2020 00:00:00 GMT"}, None),
+        ({"retry-after": "Mon, 01 Jan 2020 00:00:00 +99999999999999999999"}, None),
+        ({"retry-after": "9" * 5_000}, None),
+        ({"retry-after": "1e999999"}, None),
         ({"Retry-After": "Wed, 21 Oct 2015 07:28:00 GMT"}, 0),
         ({"Retry-After": "soon"}, None),
         ({"Retry-After": "-5"}, None),

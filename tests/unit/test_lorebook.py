@@ -9,8 +9,22 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from roleplay_chat.lorebook import SMALL_ENTRIES, broken_patterns, fitting, is_small, matched
-from roleplay_chat.lorebook_entries import Entry, without_decorators
-from roleplay_chat.lorebook_keys import MAX_SCANNED_CHARS, compiled
+from roleplay_chat.lorebook_entries import (
+    KEPT_BYTES,
+    MAX_KEYS,
+    MAX_PATTERN_CHARS,
+    MAX_PATTERNS,
+    Entry,
+    entries_of,
+    without_decorators,
+)
+from roleplay_chat.lorebook_keys import (
+    MAX_EXPANDED,
+    MAX_SCANNED_CHARS,
+    compiled,
+    expanded,
+    is_pattern,
+)
 from tests.support.cards import card
 
 
@@ -460,3 +474,121 @@ def test_any_key_is_a_pattern_or_not(key: str) -> None:
     pattern = compiled(key, case_sensitive=False)
     if pattern is not None:
         pattern.search("the keeper", timeout=1)
+
+
+class TestBounds:
+    """What a book may have of keys and patterns, whoever wrote it."""
+
+    @pytest.mark.parametrize(
+        ("key", "parts"),
+        [
+            ("abc", 3),
+            (r"\bwords?\b", 7),
+            ("a+", 2),
+            ("a{3}", 4),
+            ("a{,5}b*?", 2),
+            ("[a-z(]{3}[]({]", 5),
+            ("(a+)+", 6),
+            ("((a{9}){9}){9}", 1_110),
+        ],
+    )
+    def test_parts_of_a_pattern_are_those_it_is_written_out_with(
+        self, key: str, parts: int
+    ) -> None:
+        assert expanded(key) == parts
+
+    @pytest.mark.parametrize(
+        "key",
+        [
+            pytest.param("(?:" * 16 + "a" + "){2}" * 16, id="exactly"),
+            pytest.param("(?:" * 16 + "a" + "){3,}" * 16, id="at-least"),
+            pytest.param("(" * 30 + "a" + ")+" * 30, id="once-or-more"),
+            pytest.param("(?:(?:ab){1000}){1000}", id="twice"),
+            pytest.param("a{99999999999999999999}", id="number"),
+            pytest.param("(){100000}", id="nothing"),
+            pytest.param("(?:" * 16 + "a*?" + "){2}" * 16, id="with-lazy-ones-inside"),
+            pytest.param("[(](?:" * 11 + "a" + "){3}" * 11, id="behind-classes"),
+        ],
+    )
+    def test_pattern_that_is_larger_than_memory_is_none(self, key: str) -> None:
+        assert expanded(key) > MAX_EXPANDED
+        assert compiled(key, case_sensitive=False) is None
+        assert calls("aaaa", key, use_regex=True) is False
+
+    @pytest.mark.parametrize(
+        "key", [r"\b(?:rose|tulip)s?\b", "/(?:\\w+\\s+){1,5}sea/i", "w.{0,80}n", "(a|b)+c"]
+    )
+    def test_patterns_of_authors_are_far_from_it(self, key: str) -> None:
+        assert expanded(key) < MAX_EXPANDED / 20
+        assert compiled(key, case_sensitive=False) is not None
+
+    def test_long_keys_call_for_nothing_and_cost_nothing(self) -> None:
+        key = "{" * 400_000
+        book = {"entries": [{"keys": [key, "sea"], "content": "x", "use_regex": True}]}
+        assert entries_of(book)[0].keys == ("sea",)
+        assert broken_patterns(book) == 0
+
+    def test_number_of_keys(self) -> None:
+        keys = [f"key{number}" for number in range(8_000)]
+        book = {"entries": [{"keys": keys, "content": "x"} for _ in range(2)]}
+        assert [len(entry.keys) for entry in entries_of(book)] == [8_000, MAX_KEYS - 8_000]
+
+    def test_number_of_patterns(self) -> None:
+        entry = {"content": "x", "use_regex": True}
+        entries = [entry | {"keys": [f"w{number}+", f"w{number}"]} for number in range(2_000)]
+        read = entries_of({"entries": entries})
+        patterns = [key for entry in read for key in entry.keys if is_pattern(key)]
+        assert patterns == [f"w{number}+" for number in range(MAX_PATTERNS)]
+        assert sum(len(entry.keys) for entry in read) == 2_000 + MAX_PATTERNS
+
+    def test_patterns_together(self) -> None:
+        entries = [
+            {"content": "x", "use_regex": True, "keys": ["(" + "a" * 480 + f"{number})"]}
+            for number in range(200)
+        ]
+        read = entries_of({"entries": entries})
+        assert sum(len(key) for entry in read for key in entry.keys) <= MAX_PATTERN_CHARS
+
+    def test_decorators_have_keys_too(self) -> None:
+        content = "@@additional_keys " + ",".join(["k"] * 100_000) + "\nx"
+        assert len(entries_of({"entries": [{"content": content}]})[0].additional) == MAX_KEYS
+
+    def test_what_is_found_does_not_depend_on_what_was_compiled_before(self) -> None:
+        entries = [
+            {"keys": [f"/w{number}(a|b|c|d)+x$/i"], "content": f"{number}", "use_regex": True}
+            for number in range(MAX_PATTERNS)
+        ]
+        said = ["w499abcdx"]
+        compiled.cache_clear()
+        first = matched({"entries": entries}, said)
+        assert [entry.content for entry in first] == ["499"]
+        assert matched({"entries": entries}, said) == first
+
+
+class TestBooksReadOnce:
+    def test_the_same_book_is_read_once(self) -> None:
+        book = {"entries": [{"keys": ["a"], "content": "once"}], "name": "one"}
+        again = {"entries": [{"keys": ["a"], "content": "once"}], "name": "other"}
+        assert entries_of(book) is entries_of(again)
+
+    def test_another_book_is_another(self) -> None:
+        book = {"entries": [{"keys": ["a"], "content": "one"}]}
+        other = {"entries": [{"keys": ["a"], "content": "other"}]}
+        assert entries_of(book) != entries_of(other)
+        book["entries"][0]["content"] = "changed"
+        assert entries_of(book)[0].content == "changed"
+
+    def test_books_that_are_kept_have_a_bound(self) -> None:
+        books = [
+            {"entries": [{"keys": ["a"], "content": "x" * 500_000 + str(number)}]}
+            for number in range(20)
+        ]
+        first = [entries_of(book) for book in books]
+        # The newest first: what is read anew takes the place of the oldest.
+        pairs = zip(reversed(books), reversed(first), strict=True)
+        kept = [entries_of(book) is read for book, read in pairs]
+        assert kept == [number < KEPT_BYTES // 500_000 for number in range(20)]
+
+    def test_book_that_json_cannot_hold_is_read_all_the_same(self) -> None:
+        book = {"entries": [{"keys": ["a"], "content": "x", "more": {1: "\ud800"}}]}
+        assert [entry.content for entry in entries_of(book)] == ["x"]

@@ -1,8 +1,11 @@
 """A reply is read the same however the network cuts it into pieces."""
 
 import asyncio
+import gzip
 import json
-from collections.abc import AsyncIterator, Sequence
+import tracemalloc
+import zlib
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -12,17 +15,22 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from edge.clients import NETWORK_ERRORS
 from roleplay_chat.api import Usage
 from roleplay_chat.failures import UpstreamError
 from roleplay_chat.providers import (
+    MAX_BODY_BYTES,
+    MAX_REPLY_CHARS,
     MOST_TOKENS,
     MOST_USD,
+    PIECE_CHARS,
     Call,
     End,
     Text,
+    in_pieces,
     openai_compatible,
 )
-from roleplay_chat.providers.openai_compatible import MAX_REPLY_CHARS, generate
+from roleplay_chat.providers.openai_compatible import generate
 from roleplay_chat.routing import Target
 
 EVENT_STREAM = "text/event-stream"
@@ -71,15 +79,19 @@ async def read(
 
 
 def read_bodies(
-    bodies: Sequence[Pieces], *, status: int = 200, content_type: str = EVENT_STREAM
+    bodies: Sequence[httpx.AsyncByteStream],
+    *,
+    status: int = 200,
+    content_type: str = EVENT_STREAM,
+    headers: Mapping[str, str] = {},
 ) -> list[Read]:
     async def all_of_them() -> list[Read]:
         answers: list[httpx.Response] = []
         transport = httpx.MockTransport(lambda _: answers.pop())
-        headers = {"Content-Type": content_type}
+        all_headers = {"Content-Type": content_type, **headers}
         async with httpx.AsyncClient(transport=transport) as http:
             return [
-                await read(http, answers, httpx.Response(status, headers=headers, stream=body))
+                await read(http, answers, httpx.Response(status, headers=all_headers, stream=body))
                 for body in bodies
             ]
 
@@ -452,6 +464,115 @@ def test_reply_that_does_not_end_is_ended() -> None:
     events = read_whole(body)
     assert events[-1] == "! cut_off"
     assert len("".join(map(str, events[:-1]))) <= MAX_REPLY_CHARS + 10_000
+
+
+class Endless(httpx.AsyncByteStream):
+    """A body that goes on for as long as somebody reads it."""
+
+    def __init__(self, piece: bytes) -> None:
+        self._piece = piece
+        self.bytes_read = 0
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        while True:
+            self.bytes_read += len(self._piece)
+            yield self._piece
+
+
+@pytest.mark.parametrize(
+    "piece",
+    [
+        pytest.param(b"x" * 16_384, id="line"),
+        pytest.param(b"data: " + b"x" * 16_384, id="data"),
+        pytest.param(b"data: x\n" * 2_048, id="event-of-many-lines"),
+        pytest.param(b"id: x\nretry: 5\nevent: x\n" * 500, id="event-without-data"),
+        pytest.param(b": ping\n" * 2_048, id="comments"),
+        pytest.param(b"\xff" * 16_384, id="bytes-that-are-no-text"),
+    ],
+)
+def test_what_does_not_become_an_event_is_not_gathered_without_end(piece: bytes) -> None:
+    body = Endless(piece)
+    assert read_bodies([body]) == [["! unreadable"]]
+    assert body.bytes_read <= MAX_BODY_BYTES + len(piece)
+
+
+def test_body_that_is_no_stream_is_read_as_far_as_it_is_worth() -> None:
+    for status in (200, 500):
+        body = Endless(b"x" * 16_384)
+        read_bodies([body], status=status, content_type="")
+        assert body.bytes_read <= MAX_BODY_BYTES + 16_384
+
+
+def test_events_that_say_nothing_end_with_the_bytes_of_a_stream(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(openai_compatible, "MAX_STREAM_BYTES", 200_000)
+    body = Endless(b"data: {}\n\n" * 1_000)
+    assert read_bodies([body]) == [["! unreadable"]]
+    assert body.bytes_read <= 220_000
+
+
+def test_of_one_event_no_more_is_taken_than_a_reply_may_have() -> None:
+    *texts, failure = read_whole(sse(chunk("<think></think>" * 25_000)))
+    assert failure == "! cut_off"
+    assert len("".join(map(str, texts))) == MAX_REPLY_CHARS + 1
+
+
+def test_long_text_is_passed_on_in_pieces() -> None:
+    pieces = in_pieces("a" * (2 * PIECE_CHARS + 1))
+    assert [len(piece.text) for piece in pieces] == [PIECE_CHARS, PIECE_CHARS, 1]
+    assert in_pieces("") == [Text("")]
+
+
+class TestCompressed:
+    """What a provider compresses although it was asked not to."""
+
+    def read(self, body: bytes, encoding: str) -> Read:
+        headers = {"Content-Encoding": encoding}
+        cuts = [body[at : at + 16_384] for at in range(0, len(body), 16_384)]
+        return read_bodies([Pieces(cuts)], headers=headers)[0]
+
+    @pytest.mark.parametrize(
+        ("encoding", "packed"),
+        [
+            pytest.param("gzip", gzip.compress, id="gzip"),
+            pytest.param(" X-GZIP ", gzip.compress, id="by-its-old-name"),
+            pytest.param("deflate", zlib.compress, id="deflate"),
+            pytest.param("identity", bytes, id="not-at-all"),
+        ],
+    )
+    def test_reply_is_read(self, encoding: str, packed: Callable[[bytes], bytes]) -> None:
+        assert self.read(packed(sse(HI, STOP, DONE)), encoding) == ["Hi", WHOLE]
+
+    @pytest.mark.parametrize(
+        "content",
+        [b"x", b"data: x\n", sse(chunk("a")), b"\n"],
+        ids=["line", "data", "reply", "blank"],
+    )
+    def test_gigabytes_are_not_unpacked(self, content: bytes) -> None:
+        size = 64 * 2**20 // len(content)
+        packed = gzip.compress(content * size, 1)
+        tracemalloc.start()
+        try:
+            end = self.read(packed, "gzip")[-1]
+            _, peak = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+        assert end in ("! unreadable", "! cut_off")
+        assert peak < 8 * 2**20
+
+    @pytest.mark.parametrize("encoding", ["br", "zstd", "gzip, gzip", "compress"])
+    def test_other_ways_are_not_taken(self, encoding: str) -> None:
+        with pytest.raises(httpx.DecodingError):
+            self.read(sse(HI, STOP), encoding)
+
+    @pytest.mark.parametrize("status", [200, 502])
+    def test_damaged_bytes_are_an_error_of_the_network(self, status: int) -> None:
+        assert issubclass(httpx.DecodingError, NETWORK_ERRORS)
+        with pytest.raises(httpx.DecodingError):
+            read_bodies(
+                [Pieces([b"not gzip"])], status=status, headers={"Content-Encoding": "gzip"}
+            )
 
 
 @given(st.binary(), st.sampled_from([EVENT_STREAM, "application/json", ""]))

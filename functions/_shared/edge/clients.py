@@ -1,16 +1,17 @@
-"""The HTTP client and the Supabase client of a process, made at first use."""
+"""What the requests of a process share: HTTP clients, made at first use, and threads."""
 
 import asyncio
 import ssl
 from collections.abc import Callable, Mapping
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import aiohttp
 import httpx
 from httpx_aiohttp import AiohttpTransport
 
 from edge.addresses import PublicResolver
+from edge.bounded import Bounded
 from edge.errors import database_unavailable
 from edge.json_text import dumps, loads
 from edge.settings import EdgeSettings
@@ -20,8 +21,14 @@ if TYPE_CHECKING:
 
 _DATABASE_TIMEOUT = httpx.Timeout(10, connect=5)
 _MAX_CONNECTIONS = 1000
+_THREADS = 2
+"""For work that would keep the event loop: more would only share the processor, and hold more."""
+_WAIT_SECONDS = 10
+"""For one of them."""
 _IDLE_SECONDS = 5
 """How long a connection that nobody uses is kept."""
+
+T = TypeVar("T")
 
 NETWORK_ERRORS = (httpx.HTTPError, aiohttp.ClientError, OSError)
 """What a call can fail with: the transport lets some of aiohttp's own errors through."""
@@ -74,6 +81,7 @@ class Clients:
     def __init__(self, settings: EdgeSettings) -> None:
         self._settings = settings
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._threads: Bounded
         self._http: httpx.AsyncClient
         self._supabase_http: httpx.AsyncClient
         self._rest_url = f"{settings.supabase_url}/rest/v1"
@@ -98,6 +106,11 @@ class Clients:
         """The client for Supabase, wherever it is."""
         self._open()
         return self._supabase_http
+
+    async def in_thread(self, function: Callable[..., T], *arguments: object) -> T:
+        """The result of a function that takes long. `ApiError` 503 where too many are waiting."""
+        self._open()
+        return await self._threads.run(function, *arguments)
 
     async def rpc(self, function: str, parameters: Mapping[str, Any] | None = None) -> Any:
         """Call a function of the database; otherwise as `execute`.
@@ -156,6 +169,7 @@ class Clients:
         if self._loop is loop:
             return
         self._loop = loop
+        self._threads = Bounded(_THREADS, wait_seconds=_WAIT_SECONDS)
         public_only = not self._settings.allow_local_upstreams
         self._http = _Client(httpx.Timeout(10), public_only=public_only)
         self._supabase_http = _Client(_DATABASE_TIMEOUT, public_only=False, check=_raise_trouble)

@@ -1,6 +1,5 @@
 """One bounded call to somebody else's server."""
 
-import json
 from collections.abc import Mapping
 from contextlib import aclosing
 from dataclasses import dataclass
@@ -8,7 +7,12 @@ from typing import Any
 
 import httpx
 
+from edge.bodies import IDENTITY, first_bytes
+from edge.json_text import loads, most_values
+
 MAX_BYTES = 1_000_000
+MAX_VALUES = 500_000
+"""In a body, counted as `most_values` does: each becomes an object. The catalog has 100,000."""
 
 
 @dataclass(frozen=True)
@@ -30,18 +34,16 @@ async def fetch(
 ) -> Fetched:
     """Call and read the answer. Raises `NETWORK_ERRORS`; of a longer body it is no JSON."""
     try:
-        request = http.build_request(method, url, headers=dict(headers), json=body)
+        request = http.build_request(method, url, headers={**headers, **IDENTITY}, json=body)
     except httpx.InvalidURL as error:
         raise httpx.UnsupportedProtocol("not a URL") from error
     response = await http.send(request, stream=True)
     async with aclosing(response):
-        content = bytearray()
-        async for chunk in response.aiter_bytes():
-            content += chunk
-            if len(content) > max_bytes:
-                return Fetched(response.status_code, "too long")
+        content = await first_bytes(response, max_bytes + 1)
+    if len(content) > max_bytes or most_values(content) > MAX_VALUES:
+        return Fetched(response.status_code, "too long")
     try:
-        parsed = json.loads(content)
+        parsed = loads(content)
     except (ValueError, RecursionError):
         parsed = content.decode(errors="replace") or None
     return Fetched(response.status_code, parsed)

@@ -82,7 +82,7 @@ class ChatRequest(BaseModel):
         return "kickoff" if self.kickoff else self.requested_action or "send"
 
 
-def parse_body(body: bytes) -> dict[str, Any]:
+def parse_body(body: bytes | bytearray) -> dict[str, Any]:
     """The JSON object in a body, or `ApiError` 400."""
     try:
         data: Any = loads(body)

@@ -4,17 +4,22 @@ import asyncio
 import sys
 import time
 from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from logging import getLogger
+from types import TracebackType
 from typing import TYPE_CHECKING, Any
 from uuid import UUID, uuid4
 
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
-from starlette.types import Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
 
+from edge.bounded import Bounded
 from edge.clients import Clients
 from edge.errors import ApiError, internal_error
 from edge.identity import UserTokens, bearer_token
+from edge.json_text import dumps, most_values
 from edge.logs import configure, follow_trace
 from edge.timing import Timing
 from roleplay_chat import cards, course, turns
@@ -26,10 +31,24 @@ from roleplay_chat.turn import Delta, Done, Failed, Start, Turn, TurnEvent
 if TYPE_CHECKING:
     from roleplay_chat.telemetry import Telemetry
 
+_log = getLogger("roleplay_chat")
+
 Events = asyncio.Queue[TurnEvent | None]
 """Of a turn as they come; None when a heartbeat is due."""
 SHUTDOWN_SECONDS = 10
 """What the platform leaves a process between SIGTERM and SIGKILL."""
+
+LARGE_AT_ONCE = 4
+"""Requests beyond MAX_BODY_BYTES and, apart from them, exported cards. Each holds megabytes while
+it is sent, which a client may draw out."""
+LARGE_WAIT_SECONDS = 10
+LARGE_ANSWER_SECONDS = 120
+"""For all of a large answer to be taken."""
+MAX_VALUES = 120_000
+"""In a large request, counted as `most_values` does. Each becomes an object of a hundred bytes;
+cards with the largest books have half of it."""
+PIECE_BYTES = 65_536
+"""Sent at once. The server keeps what a client has not taken yet."""
 
 CUT_OFF = {
     "success": False,
@@ -53,6 +72,8 @@ class App:
             secret=secret.get_secret_value() if secret else None,
         )
         self._handlers = {**cards.actions(), **course.actions(settings.max_message_chars)}
+        self._large_requests = Bounded(LARGE_AT_ONCE, wait_seconds=LARGE_WAIT_SECONDS)
+        self._large_answers = Bounded(LARGE_AT_ONCE, wait_seconds=LARGE_WAIT_SECONDS)
         self._running: set[asyncio.Task[None]] = set()
         self._telemetry = _telemetry(settings)
         self.asgi = CORSMiddleware(
@@ -79,23 +100,32 @@ class App:
         request_id = uuid4().hex
         request = Request(scope, receive)
         follow_trace(request.headers, self._settings.google_cloud_project)
+        async with AsyncExitStack() as held:
+            response = await self._response(request, request_id, held)
+            if response is not None:
+                response.headers["X-Request-Id"] = request_id
+                await response(scope, receive, send)
+
+    async def _response(
+        self, request: Request, request_id: str, held: AsyncExitStack
+    ) -> Response | None:
+        """The answer; None when nobody is there to take it."""
         try:
-            response = await self._respond(request, request_id)
+            return await self._respond(request, request_id, held)
         except ApiError as error:
             self._log.info(
                 "refused",
                 extra={"fields": {"request_id": request_id, "code": error.code}},
             )
-            response = error.response(request_id)
+            return error.response(request_id)
         except ClientDisconnect:
-            return
+            return None
         except Exception:
             self._log.exception("failed", extra={"fields": {"request_id": request_id}})
-            response = internal_error().response(request_id)
-        response.headers["X-Request-Id"] = request_id
-        await response(scope, receive, send)
+            return internal_error().response(request_id)
 
-    async def _respond(self, request: Request, request_id: str) -> Response:
+    async def _respond(self, request: Request, request_id: str, held: AsyncExitStack) -> Response:
+        """`held`: what the request has of what there is little of, until it was answered."""
         if request.method in ("GET", "HEAD"):
             return JSONResponse({"status": "ok", "function": "roleplay_chat"})
         if request.method != "POST":
@@ -104,16 +134,13 @@ class App:
         token = bearer_token(request.headers.get("authorization"))
         user_id = await self._tokens.user_id(token)
         settings = self._settings
-        body = await _read(
-            request,
-            max_bytes=max(settings.max_body_bytes, settings.max_card_bytes),
-            seconds=settings.body_timeout_seconds,
-        )
-        data = parse_body(body)
-        _check_size(len(body), data.get("action"), settings)
+        data = await self._data(request, held)
         if handler := self._handlers.get(str(data.get("action"))):
+            if data["action"] == "export_card":
+                await held.enter_async_context(self._large_answers.place())
             answer = await handler(self._clients, user_id, data)
-            return JSONResponse(answer | {"request_id": request_id})
+            body = dumps(answer | {"request_id": request_id})
+            return _InPieces(body, settings.send_timeout_seconds)
         chat = parse_request(data, max_message_chars=settings.max_message_chars)
         streamed = chat.stream or "text/event-stream" in request.headers.get("accept", "")
 
@@ -128,7 +155,7 @@ class App:
             )
         if isinstance(begun, turns.Replay):
             answer = begun.result | {"response": begun.reply, "request_id": request_id}
-            return _replay(answer) if streamed else JSONResponse(answer)
+            return self._replay(answer) if streamed else JSONResponse(answer)
         try:
             events = self._start(begun, chat, user_id, request, request_id, timing)
         except Exception:
@@ -139,6 +166,43 @@ class App:
         response = await self._json(events, request_id)
         response.headers["Server-Timing"] = timing.header()
         return response
+
+    async def _data(self, request: Request, held: AsyncExitStack) -> dict[str, Any]:
+        """The JSON object in a request; its bytes are gone when this returns."""
+        body = await self._read(request, held)
+        if len(body) <= self._settings.max_body_bytes:
+            data = parse_body(body)
+        elif most_values(body) <= MAX_VALUES:
+            data = await self._clients.in_thread(parse_body, body)
+        else:
+            raise ApiError(413, "card_too_large", f"The card has more than {MAX_VALUES:,} values.")
+        _check_size(len(body), data.get("action"), self._settings)
+        return data
+
+    async def _read(self, request: Request, held: AsyncExitStack) -> bytearray:
+        """The body of a client that sends no more than it may, in time."""
+        settings, loop = self._settings, asyncio.get_running_loop()
+        most, small = max(settings.max_body_bytes, settings.max_card_bytes), settings.max_body_bytes
+        declared = request.headers.get("content-length", "")
+        if declared.isdecimal() and int(declared[:20]) > most:
+            raise _too_large("body_too_large", most)
+        body, is_large = bytearray(), False
+        try:
+            async with asyncio.timeout(settings.body_timeout_seconds) as limit:
+                async for chunk in request.stream():
+                    body += chunk
+                    if len(body) > most:
+                        raise _too_large("body_too_large", most)
+                    if len(body) > small and not is_large:
+                        is_large = True
+                        # What it waits for others is not the client's fault.
+                        left = (limit.when() or 0) - loop.time()
+                        limit.reschedule(None)
+                        await held.enter_async_context(self._large_requests.place())
+                        limit.reschedule(loop.time() + left)
+        except TimeoutError as error:
+            raise _too_slow(settings.body_timeout_seconds) from error
+        return body
 
     def _start(
         self,
@@ -189,7 +253,13 @@ class App:
         first = await events.get()
         if isinstance(first, Failed):
             return first.error.response(request_id)
-        return _event_stream(_lines(first, events, request_id))
+        return self._event_stream(_lines(first, events, request_id))
+
+    def _replay(self, answer: dict[str, Any]) -> Response:
+        return self._event_stream(_replayed(answer))
+
+    def _event_stream(self, lines: AsyncIterator[str]) -> Response:
+        return _EventStream(lines, self._settings.send_timeout_seconds)
 
 
 def _telemetry(settings: Settings) -> "Telemetry | None":
@@ -259,27 +329,92 @@ def _line(event: TurnEvent | None, request_id: str) -> str:
             return sse("error", error.envelope(request_id))
 
 
-def _replay(answer: dict[str, Any]) -> Response:
-    async def lines() -> AsyncIterator[str]:
-        names = ("turn_id", "character_id", "model_used", "usedFallback", "fallbackModel", "notice")
-        yield sse("start", {name: answer.get(name) for name in names})
-        yield sse("delta", {"text": answer["response"]})
-        yield sse("error", answer | CUT_OFF) if answer.get("incomplete") else sse("done", answer)
-
-    return _event_stream(lines())
+async def _replayed(answer: dict[str, Any]) -> AsyncIterator[str]:
+    names = ("turn_id", "character_id", "model_used", "usedFallback", "fallbackModel", "notice")
+    yield sse("start", {name: answer.get(name) for name in names})
+    yield sse("delta", {"text": answer["response"]})
+    yield sse("error", answer | CUT_OFF) if answer.get("incomplete") else sse("done", answer)
 
 
 class _EventStream(StreamingResponse):
     """Goes on when the client is gone: the turn ends by itself, and what is sent to nobody is
     dropped by the server. Without a task that waits for that."""
 
+    def __init__(self, lines: AsyncIterator[str], send_seconds: float) -> None:
+        headers = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
+        super().__init__(lines, media_type="text/event-stream", headers=headers)
+        self._send_seconds = send_seconds
+
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        await self.stream_response(send)
+        async with _Patience(send, self._send_seconds) as patient_send:
+            await self.stream_response(patient_send)
 
 
-def _event_stream(lines: AsyncIterator[str]) -> Response:
-    headers = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
-    return _EventStream(lines, media_type="text/event-stream", headers=headers)
+class _InPieces(Response):
+    """A JSON answer that may be large, sent as the client takes it."""
+
+    media_type = "application/json"
+
+    def __init__(self, body: bytes, send_seconds: float) -> None:
+        super().__init__(body)
+        self._send_seconds = send_seconds
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        seconds = self._send_seconds
+        async with _Patience(send, seconds, most_seconds=LARGE_ANSWER_SECONDS) as patient_send:
+            start = {"status": self.status_code, "headers": self.raw_headers}
+            await patient_send({"type": "http.response.start"} | start)
+            body = memoryview(self.body)
+            for at in range(0, len(body), PIECE_BYTES):
+                end = at + PIECE_BYTES
+                piece = {"body": bytes(body[at:end]), "more_body": end < len(body)}
+                await patient_send({"type": "http.response.body"} | piece)
+
+
+class _Patience:
+    """Sends an answer, and gives it up when the client has taken nothing for `seconds`.
+
+    One timer for an answer, and not one for each piece: so it may take twice as long.
+    """
+
+    def __init__(self, send: Send, seconds: float, *, most_seconds: float | None = None) -> None:
+        self._send = send
+        self._seconds = seconds
+        self._since: float | None = None
+        self._limit = asyncio.timeout(most_seconds)
+
+    async def __aenter__(self) -> Send:
+        self._loop = asyncio.get_running_loop()
+        self._timer = self._loop.call_later(self._seconds, self._look)
+        await self._limit.__aenter__()
+        return self._patient
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> bool:
+        """What is left of an answer that was given up is not sent; the connection ends."""
+        self._timer.cancel()
+        try:
+            await self._limit.__aexit__(kind, error, trace)
+        except TimeoutError:
+            _log.info("answer not taken")
+            return True
+        return False
+
+    async def _patient(self, message: Message) -> None:
+        self._since = self._loop.time()
+        await self._send(message)
+        self._since = None
+
+    def _look(self) -> None:
+        now = self._loop.time()
+        if self._since is not None and now - self._since >= self._seconds:
+            self._limit.reschedule(now)
+        else:
+            self._timer = self._loop.call_later(self._seconds, self._look)
 
 
 def _check_size(size: int, action: object, settings: Settings) -> None:
@@ -296,20 +431,5 @@ def _too_large(code: str, limit: int) -> ApiError:
     return ApiError(413, code, f"The request is too large: at most {limit:,} bytes.")
 
 
-async def _read(request: Request, *, max_bytes: int, seconds: float) -> bytes:
-    """The body of a client that sends no more than it may, in time."""
-    declared = request.headers.get("content-length", "")
-    if declared.isdecimal() and int(declared) > max_bytes:
-        raise _too_large("body_too_large", max_bytes)
-    body = bytearray()
-    try:
-        async with asyncio.timeout(seconds):
-            async for chunk in request.stream():
-                body += chunk
-                if len(body) > max_bytes:
-                    raise _too_large("body_too_large", max_bytes)
-    except TimeoutError as error:
-        raise ApiError(
-            408, "body_too_slow", f"The request took longer than {seconds:g} s to arrive."
-        ) from error
-    return bytes(body)
+def _too_slow(seconds: float) -> ApiError:
+    return ApiError(408, "body_too_slow", f"The request took longer than {seconds:g} s to arrive.")

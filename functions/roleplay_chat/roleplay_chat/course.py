@@ -1,6 +1,5 @@
 """The actions that change what was said in a conversation. None is a turn; no model is asked."""
 
-import asyncio
 from collections.abc import Mapping
 from functools import partial
 from logging import getLogger
@@ -25,8 +24,8 @@ from roleplay_chat.turns import count_action, refused
 _log = getLogger("roleplay_chat")
 
 COUNTED_FIRST_CHARS = 4_000
-"""A longer text is counted before it is looked at: shorter ones are looked at in less time than
-the database is asked."""
+"""A longer text is counted before it is looked at, in a thread: shorter ones are looked at in less
+time than the database is asked."""
 MAX_CONTENT_CHARS = 65_536
 """Of any message; a person's own may be as long as `max_message_chars`."""
 
@@ -73,15 +72,15 @@ async def edit(clients: Clients, user_id: UUID, body: Object, *, max_message_cha
     asked = validated(EditRequest, body)
     if not asked.message.strip():
         raise ApiError(400, "message_required", "Please write something, or delete the message.")
-    is_counted = len(asked.message) > COUNTED_FIRST_CHARS
-    if is_counted:
+    if len(asked.message) > COUNTED_FIRST_CHARS:
         await count_action(clients, user_id, "edit")
-    try:
-        await asyncio.to_thread(check_text, asked.message)
-    except ApiError:
-        if not is_counted:
+        await clients.in_thread(check_text, asked.message)
+    else:
+        try:
+            check_text(asked.message)
+        except ApiError:
             await count_action(clients, user_id, "edit")
-        raise
+            raise
     changes = {"p_content": asked.message, "p_max_chars": max_message_chars}
     done = await _change(clients, user_id, asked, "edit_message", **changes)
     if done["outcome"] == "message_too_long":

@@ -33,6 +33,8 @@ REMEMBERED_WORDS = 50_000
 """Looked up once; then all are forgotten."""
 REMEMBERED_CHARS = 64
 """Longer words are not remembered."""
+LONGEST_TERM = 16
+"""Of what is looked for inside words."""
 
 
 def encode(text: str) -> str:
@@ -282,7 +284,15 @@ def _long(word: str) -> str:
     folded = fold(word)
     if _is_together(folded):
         return _together(folded)
-    return "".join(_codes[part[:REMEMBERED_CHARS]] for part in _BETWEEN.split(folded) if part)
+    if len(folded) <= REMEMBERED_CHARS:  # without what was invisible
+        return _codes[folded]
+    return "".join(map(_part, filter(None, _BETWEEN.split(folded))))
+
+
+def _part(part: str) -> str:
+    """A word's beginning as a word, and what the rest of it contains."""
+    rest = part[REMEMBERED_CHARS - LONGEST_TERM :] if len(part) > REMEMBERED_CHARS else ""
+    return _codes[part[:REMEMBERED_CHARS]] + _inside(rest, _INSIDE)
 
 
 # --- letters that stand alone ----------------------------------------------------------------
@@ -290,7 +300,6 @@ def _long(word: str) -> str:
 _IN_A_ROW = re.compile(f"(?:{_ALONE}[^{_ALONE}]*{_ALONE}[{CODE['STOP']}{COMMA}]*){{3}}")
 """The codes of three letters or digits that stand alone, with nothing but signs between them."""
 _SPELLED_AGE = re.compile(r"(?<!\d)\d{1,2}y(?:o|earsold)")
-_SPELLED_CHARS = 2000
 
 
 def _spelled_out(words: Sequence[str]) -> Iterator[str]:
@@ -300,7 +309,7 @@ def _spelled_out(words: Sequence[str]) -> Iterator[str]:
         codes = "".join(map(_codes.__getitem__, row))
         yield codes
         if alone and _IN_A_ROW.search(codes):
-            joined = _BETWEEN.sub("", fold("".join(row)))[:_SPELLED_CHARS]
+            joined = _BETWEEN.sub("", fold("".join(row)))
             yield _together(joined) if _is_together(joined) else _spelled(joined)
 
 

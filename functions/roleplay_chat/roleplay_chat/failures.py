@@ -257,7 +257,7 @@ def _retry_after(
             return seconds
     try:
         wait = (parsedate_to_datetime(named or "") - datetime.now(UTC)).total_seconds()
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, OverflowError):
         return None
     return max(0.0, wait)
 

@@ -8,22 +8,46 @@ import re
 import unicodedata
 from collections.abc import Iterator
 
-_KEPT_MARKS = {"\u3099", "\u309a"}
+import regex
+
+MOST_MARKS = 30
+"""On one letter, as in Unicode's stream-safe text. No language needs ten, and the time to put them
+in order grows with the square of their number."""
+_MARKS = regex.compile(rf"[\p{{M}}\uff9e\uff9f]{{{MOST_MARKS + 1},}}")
+_KEPT_MARKS = ("\u3099", "\u309a")
 """They make another syllable of a Japanese one."""
 _TILDE = "\u0303"
 """Kept on an n: another letter in Spanish, and `nina` is a name."""
 _DRAWN_OUT = re.compile(r"(.)\1\1")
 _BLANKS = {"\u2800", "\u3164", "\uffa0", "\u115f", "\u1160"}
 """Letters by their category, but invisible."""
+_WHOLE_PHRASES = {0xFDFA: "\u0635", 0xFDFB: "\u062c"}
+"""Characters that stand for 18 and 8 others; each becomes its first letter."""
+
+
+def stream_safe(text: str) -> str:
+    """The text with at most `MOST_MARKS` marks in a row, of the others only what makes a letter
+    another one.
+
+    Whatever normalises text has to do this first.
+    """
+    return text if text.isascii() else _MARKS.sub(_first_marks, text)
+
+
+def _first_marks(run: regex.Match[str]) -> str:
+    first, others = run[0][:MOST_MARKS], run[0][MOST_MARKS:]
+    return first + "".join(mark for mark in (*_KEPT_MARKS, _TILDE) if mark in others)
 
 
 def fold(word: str) -> str:
     """The word in lower case, without accents, invisible characters and compatibility forms."""
     if word.isascii():
         return word.casefold()
+    word = stream_safe(word).translate(_WHOLE_PHRASES)
     kept: list[str] = []
     for char in unicodedata.normalize("NFKD", unicodedata.normalize("NFKC", word).casefold()):
-        if not _invisible(char) or (char == _TILDE and kept[-1:] == ["n"]):
+        again = char in _KEPT_MARKS and kept[-1:] == [char]
+        if not (_invisible(char) or again) or (char == _TILDE and kept[-1:] == ["n"]):
             kept.append(char)
     return unicodedata.normalize("NFC", "".join(kept).translate(_DRAWN))
 

@@ -6,9 +6,15 @@ those in `_DECORATORS`. The others are left out of the text and do nothing.
 """
 
 import math
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections import OrderedDict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from hashlib import sha256
+from threading import Lock
 from typing import Any, Literal, TypeVar
+
+from edge.json_text import dumps
+from roleplay_chat.lorebook_keys import MAX_KEY_CHARS, is_pattern
 
 Position = Literal["before_char", "after_char", "in_chat"]
 Role = Literal["system", "user", "assistant"]
@@ -16,6 +22,14 @@ Logic = Literal["and_any", "not_all", "not_any", "and_all"]
 
 MAX_ENTRIES = 2_000
 MAX_DEPTH = 1_000
+MAX_KEYS = 10_000
+"""Of a book. Of more the first are used; the others call for nothing."""
+MAX_PATTERNS = 500
+"""Of a book, the same: they are compiled, and a plain key is not."""
+MAX_PATTERN_CHARS = 20_000
+"""Of a book, all patterns together."""
+KEPT_BYTES = 4 * 2**20
+"""Of the books whose entries are kept, as JSON; the entries take some three times that."""
 
 _SILLYTAVERN_POSITIONS: dict[object, Position] = {0: "before_char", 1: "after_char", 4: "in_chat"}
 _SILLYTAVERN_ROLES: dict[object, Role] = {0: "system", 1: "user", 2: "assistant"}
@@ -59,12 +73,85 @@ class Entry:
     role: Role = "system"
 
 
-def entries_of(book: Mapping[str, Any]) -> list[Entry]:
-    """The entries of a character book that can be used at all."""
+def entries_of(book: Mapping[str, Any]) -> Sequence[Entry]:
+    """The entries of a character book that can be used at all. The same book is read once."""
+    return _books.entries(book)
+
+
+class _Books:
+    """The entries of the books used last, by what is written in them."""
+
+    def __init__(self) -> None:
+        self._known: OrderedDict[bytes, tuple[int, Sequence[Entry]]] = OrderedDict()
+        self._bytes = 0
+        self._lock = Lock()
+        """Several turns are read in threads at the same time."""
+
+    def entries(self, book: Mapping[str, Any]) -> Sequence[Entry]:
+        try:
+            source = dumps(book.get("entries"))
+        except (ValueError, RecursionError):  # Cannot be written, can be read: nothing is lost.
+            return _read(book)
+        digest = sha256(source).digest()
+        with self._lock:
+            if digest in self._known:
+                self._known.move_to_end(digest)
+                return self._known[digest][1]
+        entries = _read(book)
+        with self._lock:
+            self._keep(digest, len(source), entries)
+        return entries
+
+    def _keep(self, digest: bytes, size: int, entries: Sequence[Entry]) -> None:
+        if digest in self._known or size > KEPT_BYTES:
+            return
+        self._known[digest] = size, entries
+        self._bytes += size
+        while self._bytes > KEPT_BYTES:
+            _, (gone, _) = self._known.popitem(last=False)
+            self._bytes -= gone
+
+
+_books = _Books()
+
+
+def _read(book: Mapping[str, Any]) -> Sequence[Entry]:
     listed = book.get("entries")
     rows = [row for row in listed if isinstance(row, dict)] if isinstance(listed, list) else []
+    room = _Room()
     entries = [_entry(row) for row in rows[:MAX_ENTRIES]]
-    return [entry for entry in entries if entry is not None and entry.content]
+    return tuple(room.fitted(entry) for entry in entries if entry is not None and entry.content)
+
+
+class _Room:
+    """What is left of the number of keys and patterns that a book may have."""
+
+    def __init__(self) -> None:
+        self._keys = MAX_KEYS
+        self._patterns = MAX_PATTERNS
+        self._pattern_chars = MAX_PATTERN_CHARS
+
+    def fitted(self, entry: Entry) -> Entry:
+        """The entry with the keys that there is room for."""
+        groups = (entry.keys, entry.secondary, entry.additional, entry.excluded)
+        kept = [tuple(key for key in keys if self._takes(key, entry)) for keys in groups]
+        if kept == list(groups):
+            return entry
+        keys, secondary, additional, excluded = kept
+        return replace(
+            entry, keys=keys, secondary=secondary, additional=additional, excluded=excluded
+        )
+
+    def _takes(self, key: str, entry: Entry) -> bool:
+        if self._keys <= 0 or len(key) > MAX_KEY_CHARS:
+            return False
+        if entry.use_regex and is_pattern(key):
+            if self._patterns <= 0 or len(key) > self._pattern_chars:
+                return False
+            self._patterns -= 1
+            self._pattern_chars -= len(key)
+        self._keys -= 1
+        return True
 
 
 def without_decorators(content: str) -> str:
@@ -144,16 +231,18 @@ def _decorated(content: str) -> tuple[dict[str, str], str]:
     """
     decorators: dict[str, str] = {}
     understood = False
-    lines = content.split("\n")
-    while lines and (lines[0].startswith("@@") or not lines[0].strip()):
-        line = lines.pop(0)
+    end = 0
+    for line in content.split("\n"):
+        if not line.startswith("@@") and line.strip():
+            break
+        end += len(line) + 1
         if line.startswith("@@@") and understood:
             continue
         name, _, value = line.lstrip("@").strip().partition(" ")
         understood = name in _DECORATORS and _DECORATORS[name](value.strip())
         if understood:
             decorators.setdefault(name, value.strip())
-    return decorators, "\n".join(lines).strip()
+    return decorators, content[end:].strip()
 
 
 def _is_number(value: str) -> bool:

@@ -13,11 +13,18 @@ from functools import lru_cache
 
 import regex
 
+from roleplay_chat.folding import stream_safe
+
 SEARCH_SECONDS = 0.2
 """Of the processor, for all keys of one prompt; three thousand ordinary ones need a quarter."""
 MAX_KEY_CHARS = 500
 MAX_SCANNED_CHARS = 16_384
 """Of the newest messages, and of entries that may lead to others."""
+MAX_EXPANDED = 2_000
+"""Parts of a pattern when each repetition is written out as often as it has to match, which is what
+compiling does: "((a{9}){9}){9}" has 729 and more. Authors' patterns have tens."""
+MAX_JOINED = 16
+"""Joined texts that are kept: one for each depth and form that the last keys asked for."""
 
 _UNSPACED = (
     r"\p{Han}\p{Hiragana}\p{Katakana}\p{Hangul}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}\p{Tibetan}"
@@ -40,13 +47,15 @@ class Scope:
     def __init__(self, texts: Iterable[str], *, seconds: float = SEARCH_SECONDS) -> None:
         self._texts = _beginning(texts)
         self._revealed: list[str] = []
-        self._ready: dict[tuple[int, bool, bool], str] = {}
+        self._ready: dict[tuple[bool, bool], list[str]] = {}
+        self._joined: dict[tuple[int, bool, bool], str] = {}
         self._seconds = seconds
 
     def reveal(self, texts: Iterable[str]) -> None:
         """Add texts that are searched whatever the depth."""
         self._revealed = _beginning([*self._revealed, *texts])
         self._ready.clear()
+        self._joined.clear()
 
     def has(
         self, key: str, *, depth: int, case_sensitive: bool, whole_words: bool, use_regex: bool
@@ -77,11 +86,22 @@ class Scope:
         )
 
     def _text(self, depth: int, fold: bool, mark: bool) -> str:
-        form = (min(depth, len(self._texts)), fold, mark)
-        if form not in self._ready:
-            text = "\n".join([*self._texts[: form[0]], *self._revealed])
-            self._ready[form] = _ready(text, fold, mark)
-        return self._ready[form]
+        """The newest texts in one; only a join, however many depths the keys have."""
+        depth = min(depth, len(self._texts))
+        form = (depth, fold, mark)
+        if form not in self._joined:
+            if len(self._joined) >= MAX_JOINED:
+                self._joined.clear()
+            ready = self._each_ready(fold, mark)
+            texts = ready[:depth] + ready[len(self._texts) :]
+            self._joined[form] = "\n".join(texts)
+        return self._joined[form]
+
+    def _each_ready(self, fold: bool, mark: bool) -> list[str]:
+        if (fold, mark) not in self._ready:
+            texts = [*self._texts, *self._revealed]
+            self._ready[fold, mark] = [_ready(text, fold, mark) for text in texts]
+        return self._ready[fold, mark]
 
 
 def is_pattern(key: str) -> bool:
@@ -94,10 +114,14 @@ def is_pattern(key: str) -> bool:
 
 @lru_cache(maxsize=1024)
 def compiled(key: str, *, case_sensitive: bool) -> "regex.Pattern[str] | None":
-    """The pattern of a key, or None when it is not a valid one."""
+    """The pattern of a key, or None when it is not a valid one, or too much of one."""
+    if len(key) > MAX_KEY_CHARS:
+        return None
     literal = _LITERAL.fullmatch(key)
     source, letters = (literal[1], literal[2]) if literal else (key, "" if case_sensitive else "i")
     if _NOT_JAVASCRIPT.search(source) or not set(letters) <= _FLAGS.keys():
+        return None
+    if expanded(source) > MAX_EXPANDED:
         return None
     flags = 0
     for letter in letters:
@@ -106,6 +130,35 @@ def compiled(key: str, *, case_sensitive: bool) -> "regex.Pattern[str] | None":
         return regex.compile(source, flags)
     except (regex.error, RecursionError, ValueError, OverflowError):
         return None
+
+
+_TOKEN = regex.compile(
+    r"(?P<one>\\.|\[\^?\]?(?:\\.|[^\]\\])*+\])"
+    r"|(?P<open>\()|(?P<close>\))|(?P<bounds>\{(?P<least>\d*),?\d*\})|(?P<once>\+)|[*?]|(?P<other>.)",
+    regex.DOTALL,
+)
+
+
+def expanded(source: str) -> int:
+    """How many parts a pattern has when each repetition is written out, at the most."""
+    sizes, last = [0], 0
+    for token in _TOKEN.finditer(source):
+        if token["open"]:
+            sizes.append(1)
+            last = 0
+            continue
+        if token["close"] and len(sizes) > 1:
+            last = part = sizes.pop()
+        elif token["bounds"] or token["once"]:
+            # "{3,}" is three and then as many as there are; so is "+" one and then as many.
+            part = last * min(int(token["least"] or 0) if token["bounds"] else 1, MAX_EXPANDED)
+            last = min(last + part, MAX_EXPANDED + 1)
+        elif token["one"] or token["other"]:
+            last = part = 1
+        else:
+            part = 0
+        sizes[-1] = min(sizes[-1] + part, MAX_EXPANDED + 1)
+    return sum(sizes)
 
 
 def _beginning(texts: Iterable[str]) -> list[str]:
@@ -119,7 +172,7 @@ def _beginning(texts: Iterable[str]) -> list[str]:
 
 
 def _ready(text: str, fold: bool, mark: bool) -> str:
-    text = unicodedata.normalize("NFC", text)
+    text = unicodedata.normalize("NFC", stream_safe(text))
     if fold:
         text = text.casefold()
     return _EDGE.sub(_MARK, text) if mark else text

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from roleplay_chat.api import MemoryTier, Tier
+from roleplay_chat.folding import stream_safe
 from roleplay_chat.indications import marks
 from roleplay_chat.prompt import STEP_MESSAGES, Message, Prompt
 from roleplay_chat.rows import BegunTurn, MemoryRow, MessageRow
@@ -328,7 +329,7 @@ def clean(text: str, most_chars: int) -> str:
 
     One line, so that it cannot pass for another part of the prompt.
     """
-    text = unicodedata.normalize("NFC", text[: most_chars * 4])
+    text = unicodedata.normalize("NFC", stream_safe(text[: most_chars * 4]))
     seen = "".join(" " if char.isspace() else char for char in text if _is_text(char))
     line = " ".join(_MARKUP.sub(" ", seen).split())
     if len(line) <= most_chars:

@@ -106,7 +106,7 @@ class Markers:
     """Texts to look for without regard to case, and what may turn out to be one."""
 
     def __init__(self, markers: Iterable[str]) -> None:
-        self._markers = tuple(marker.lower() for marker in markers)
+        self._markers = tuple(map(_lower, markers))
         self._begin_with = frozenset(marker[0] for marker in self._markers)
         self._longest = max(map(len, self._markers))
 
@@ -120,7 +120,7 @@ class Markers:
 
     def partial(self, text: str) -> int:
         """The length of the longest end of the text with which one begins."""
-        end = _lower(text)[1 - self._longest :] if self._longest > 1 else ""
+        end = _lower(text[1 - self._longest :]) if self._longest > 1 else ""
         if self._begin_with.isdisjoint(end):
             return 0
         for place, char in enumerate(end):
@@ -139,7 +139,8 @@ def _lower(text: str) -> str:
     return "".join(char.lower() if len(char.lower()) == 1 else char for char in text)
 
 
-_TAGS, _CLOSING_TAGS = Markers((*_OPEN, *_CLOSE)), Markers(_CLOSE)
+_TAGS = Markers((*_OPEN, *_CLOSE))
+_TAG = re.compile("|".join(map(re.escape, (*_OPEN, *_CLOSE))))
 
 
 class Reasoning:
@@ -149,24 +150,38 @@ class Reasoning:
         self._held = ""
         self._inside = False
         self._leading = thinking == "leading"
+        self._thought: list[str] = []
+        """What was thought, or if no tag comes, said: of models that begin to think without one."""
 
     def feed(self, piece: str) -> str:
-        text, shown = self._held + piece, ""
-        while found := (_CLOSING_TAGS if self._inside else _TAGS).first(text):
-            start, tag = found
-            before, text = text[:start], text[start + len(tag) :]
-            orphan = not self._inside and tag in _CLOSE
-            if not self._inside and not (orphan and self._leading):
-                shown += before
-            self._inside = not self._inside and not orphan
+        text = self._held + piece
+        shown: list[str] = []
+        end = 0
+        for tag in _TAG.finditer(_lower(text)) if "<" in text else ():
+            closes = tag[0] in _CLOSE
+            if self._inside and not closes:
+                continue
+            if not self._inside and not (closes and self._leading):
+                shown += [*self._thought, text[end : tag.start()]]
+            self._thought.clear()
+            self._inside = not closes
             self._leading = False
-        keep = len(text) if self._leading else _TAGS.partial(text)
-        self._held = text[len(text) - keep :]
-        return shown if self._inside else shown + text[: len(text) - keep]
+            end = tag.end()
+        kept = len(text) - _TAGS.partial(text[end:])
+        self._held = text[kept:]
+        if self._leading:
+            self._thought.append(text[end:kept])
+        elif not self._inside:
+            shown.append(text[end:kept])
+        return "".join(shown)
 
     def rest(self) -> str:
-        held, self._held = self._held, ""
+        held, self._held = "".join([*self._thought, self._held]), ""
+        self._thought.clear()
         return "" if self._inside else held
+
+
+_BLANK = re.compile(r"\s*")
 
 
 class Speaker:
@@ -175,30 +190,44 @@ class Speaker:
     def __init__(self, cast: Cast) -> None:
         self._own = _labels(cast.own)
         self._others = _labels(cast.not_own)
+        self._longest = max(map(len, (*self._own, *self._others)))
         self._held: str | None = ""
+        self._in_others_line = False
 
     def feed(self, piece: str) -> str:
         if self._held is None:
             return piece
-        text = (self._held + piece).lstrip()
-        while _starts(text, self._others):
-            _, newline, after = text.partition("\n")
-            if not newline:
-                self._held = text
-                return ""
-            text = after.lstrip()
-        if own := _starts(text, self._own):
+        text = self._held + piece
+        self._held = ""
+        start = 0
+        while True:
+            if self._in_others_line:
+                line_end = text.find("\n", start)
+                if line_end < 0:
+                    return ""
+                self._in_others_line, start = False, line_end + 1
+            start = _after_blank(text, start)
+            beginning = text[start : start + self._longest]
+            if not _starts(beginning, self._others):
+                break
+            self._in_others_line = True
+        if own := _starts(beginning, self._own):
             self._held = None
-            return text[len(own) :].lstrip(" ")
-        if _may_start(text, self._own + self._others):
-            self._held = text
+            return text[start + len(own) :].lstrip(" ")
+        if _may_start(beginning, self._own + self._others):
+            self._held = beginning
             return ""
         self._held = None
-        return text
+        return text[start:]
 
     def rest(self) -> str:
         held, self._held = self._held or "", None
-        return "" if _starts(held, self._others) else held
+        return held
+
+
+def _after_blank(text: str, start: int) -> int:
+    blank = _BLANK.match(text, start)
+    return blank.end() if blank else start
 
 
 class Stop:
@@ -232,15 +261,18 @@ class Space:
 
     def __init__(self) -> None:
         self._begun = False
-        self._held = ""
+        self._held: list[str] = []
 
     def feed(self, piece: str) -> str:
-        text = self._held + piece
-        if not self._begun:
-            text = text.lstrip()
-        shown = text.rstrip()
-        self._held = text[len(shown) :]
-        self._begun = self._begun or bool(shown)
+        shown = piece.rstrip()
+        after = piece[len(shown) :]
+        if not shown:
+            if self._begun and after:
+                self._held.append(after)
+            return ""
+        shown = "".join([*self._held, shown]) if self._begun else shown.lstrip()
+        self._begun = True
+        self._held = [after] if after else []
         return shown
 
     def rest(self) -> str:
@@ -275,24 +307,26 @@ def stop_strings(cast: Cast) -> list[str]:
 
 
 def _labels(names: Iterable[str]) -> tuple[str, ...]:
-    """How models write who speaks."""
+    """How models write who speaks, in lower case."""
     return tuple(
-        label
+        _lower(label)
         for name in dict.fromkeys(filter(None, names))
         for label in (f"{name}:", f"**{name}:**", f"**{name}**:", f"*{name}:*", f"[{name}]:")
     )
 
 
-def _starts(text: str, labels: Sequence[str]) -> str:
-    """The label that the text begins with, or nothing."""
-    lower = text.lower()
-    return next((text[: len(label)] for label in labels if lower.startswith(label.lower())), "")
+def _starts(text: str, labels: tuple[str, ...]) -> str:
+    """The label that the text begins with, or nothing. Labels are in lower case."""
+    lower = _lower(text)
+    if not lower.startswith(labels):
+        return ""
+    return next(text[: len(label)] for label in labels if lower.startswith(label))
 
 
-def _may_start(text: str, labels: Sequence[str]) -> bool:
+def _may_start(text: str, labels: tuple[str, ...]) -> bool:
     """Whether the text, if it went on, could begin with a label."""
-    lower = text.lower()
-    return any(label.lower().startswith(lower) for label in labels)
+    lower = _lower(text)
+    return any(label.startswith(lower) for label in labels)
 
 
 _SENTENCE_END = re.compile(r"[.!?…。！？][\"'”’»*_)\]]*(?=\s|$)|[。！？][\"'”’»」』*_)\]]*")

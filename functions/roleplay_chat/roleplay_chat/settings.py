@@ -24,6 +24,8 @@ class Settings(EdgeSettings):
     """The same for requests that bring a character card, which comes in a picture."""
     body_timeout_seconds: float = Field(default=10, gt=0)
     """A client that takes longer to send its request is cut off."""
+    send_timeout_seconds: float = Field(default=30, gt=0)
+    """A client that takes nothing of its answer for so long is cut off."""
     max_message_chars: int = Field(default=8_000, ge=1, le=60_000)
     """Longer messages are refused."""
     history_messages: int = Field(default=100, ge=2, le=1000)

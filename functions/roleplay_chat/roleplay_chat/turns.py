@@ -93,8 +93,9 @@ async def begin(
     A call that got no answer is sent once more: it may have opened the turn, and with the same
     id it goes on where it was.
     """
+    turn_id = uuid4()
     parameters = {
-        "p_turn_id": str(uuid4()),
+        "p_turn_id": str(turn_id),
         "p_user_id": str(user_id),
         "p_task": request.task,
         "p_action": request.action,
@@ -114,6 +115,10 @@ async def begin(
     except ApiError:
         await asyncio.sleep(FIRST_RETRY_SECONDS)
         begun = await clients.rpc("begin_turn", parameters)
+    except (ValueError, RecursionError):
+        # The turn is open, and its rows cannot be read: they are nested too deep, say.
+        await abandon(clients, turn_id)
+        raise
     outcome = begun["outcome"]
     if outcome == "started":
         return await _typed(clients, begun)

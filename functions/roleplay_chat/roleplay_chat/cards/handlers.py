@@ -1,6 +1,5 @@
 """The actions that take cards in and give them out. Neither is a turn; no model is asked."""
 
-import asyncio
 import base64
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -21,7 +20,7 @@ from roleplay_chat.cards.versions import NEWER, as_v2, as_v3, is_newer
 from roleplay_chat.lorebook import broken_patterns
 from roleplay_chat.passages import written_of
 from roleplay_chat.rows import CharacterRow
-from roleplay_chat.screening import Passage, refusal, screen
+from roleplay_chat.screening import Finding, Passage, refusal, screen
 from roleplay_chat.turns import count_action
 
 _log = getLogger("roleplay_chat")
@@ -36,9 +35,8 @@ async def import_card(clients: Clients, user_id: UUID, body: Object) -> Object:
     429 before it is looked at.
     """
     await count_action(clients, user_id, "import_card")
-    # Not on the event loop: a large card takes a while.
-    card, warnings = await asyncio.to_thread(_read, body)
-    if finding := await asyncio.to_thread(screen, _passages(card), tier="sfw"):
+    card, warnings = await clients.in_thread(_read, body)
+    if finding := await clients.in_thread(_finding, card):
         fields = {"user_id": str(user_id), "action": "import_card", "refused": asdict(finding)}
         _log.warning("content refused", extra={"fields": fields})
         raise refusal(finding)
@@ -70,7 +68,7 @@ async def export_card(clients: Clients, user_id: UUID, body: Object) -> Object:
     found = await clients.rpc("export_character", parameters)
     _check(found["outcome"])
     whole = exported(found["character"], found["card"])
-    card = await asyncio.to_thread(_written, whole, asked.format)
+    card = await clients.in_thread(_written, whole, asked.format)
     return {"success": True, "character_id": str(asked.character_id), "format": asked.format} | card
 
 
@@ -88,12 +86,17 @@ class ExportRequest(BaseModel):
 
 def _read(body: Object) -> tuple[Card, list[str]]:
     """The card in a request, and what its owner should know."""
-    file, encoded = body.get("card"), body.get("card_base64")
+    # Taken out of the request, so that a file is gone when its card was read.
+    file, encoded = body.pop("card", None), body.pop("card_base64", None)
     if (file is None) == (encoded is None):
         raise invalid("Send either `card` or `card_base64`.")
-    found = (
-        files.read(_decoded(encoded)) if file is None else files.CardFile(json_file.checked(file))
-    )
+    if file is None:
+        raw = _decoded(encoded)
+        del encoded
+        found = files.read(raw)
+        del raw
+    else:
+        found = files.CardFile(json_file.checked(file))
     card = Card.of(found.card)
     warnings = list(found.warnings)
     if is_newer(found.card):
@@ -101,6 +104,10 @@ def _read(body: Object) -> tuple[Card, list[str]]:
     if broken := broken_patterns(card.columns()["character_book"] or {}):
         warnings.append(BROKEN_PATTERNS.format(count=broken))
     return card, warnings
+
+
+def _finding(card: Card) -> Finding | None:
+    return screen(_passages(card), tier="sfw")
 
 
 def _passages(card: Card) -> list[Passage]:

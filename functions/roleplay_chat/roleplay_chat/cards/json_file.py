@@ -4,6 +4,8 @@ import json
 import math
 from typing import Any
 
+from edge.errors import ApiError
+from edge.json_text import loads, most_values
 from roleplay_chat.api import storable
 from roleplay_chat.cards.refusals import invalid, too_large
 
@@ -12,15 +14,18 @@ MAX_JSON_BYTES = 2 * 2**20
 carries pictures in it."""
 MAX_DEPTH = 64
 """Levels of lists and objects. The format has five; extensions add a few."""
-MAX_VALUES = 200_000
-"""Everything in a card counted; none of an author's comes near it."""
+MAX_VALUES = 120_000
+"""Everything in a card counted; the largest books of authors have half of it. Each becomes an
+object of a hundred bytes."""
 
 
 def read(raw: bytes) -> dict[str, Any]:
     """The card in a JSON file; raises `ApiError` 400 or 413."""
     _check_size(len(raw))
+    if most_values(raw) > MAX_VALUES:
+        raise _too_many()
     try:
-        card: Any = json.loads(raw)
+        card: Any = loads(raw)
     except (ValueError, RecursionError) as error:
         raise invalid("The card is not valid JSON.") from error
     return checked(card)
@@ -47,6 +52,10 @@ def _check_size(size: int) -> None:
         )
 
 
+def _too_many() -> ApiError:
+    return too_large(f"The card has more than {MAX_VALUES:,} values.")
+
+
 def _check_values(card: dict[str, Any]) -> None:
     """Without recursion: what is nested too deep must not end the process."""
     waiting: list[tuple[Any, int]] = [(card, 1)]
@@ -55,7 +64,7 @@ def _check_values(card: dict[str, Any]) -> None:
         value, depth = waiting.pop()
         seen += 1
         if seen > MAX_VALUES:
-            raise too_large(f"The card has more than {MAX_VALUES:,} values.")
+            raise _too_many()
         if isinstance(value, dict | list) and depth > MAX_DEPTH:
             raise invalid(f"The card is nested more than {MAX_DEPTH} levels deep.")
         if isinstance(value, dict):

@@ -5,6 +5,7 @@ about it, or raises `UpstreamError` or one of `edge.clients.NETWORK_ERRORS`. Clo
 the connection.
 """
 
+import asyncio
 import math
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -13,14 +14,19 @@ from typing import Any
 
 import httpx
 
+from edge.bodies import IDENTITY
 from edge.clients import address
 from edge.json_text import dumps
 from roleplay_chat.api import Tier, Usage
 from roleplay_chat.prompt import Message
 from roleplay_chat.routing import Target
 
-MAX_BODY_BYTES = 1_000_000
-"""Of a body that is read as a whole; no reply is longer."""
+MAX_REPLY_CHARS = 60_000
+"""A reply that does not end is ended here."""
+MAX_BODY_BYTES = 500_000
+"""Of a body or an event that is read as a whole. No reply has more, however it is escaped."""
+PIECE_CHARS = 4_000
+"""The most that is passed on at once: reading it for what may not be shown takes milliseconds."""
 MOST_TOKENS = 2**31 - 1
 MOST_USD = 999_999.99
 """What the columns of the database hold. What an upstream says beyond it is cut to it."""
@@ -73,7 +79,7 @@ async def post(
         "POST",
         address(call.target.url),
         content=dumps(body),
-        headers={**call.headers, "Content-Type": "application/json"},
+        headers={**call.headers, "Content-Type": "application/json", **IDENTITY},
         extensions={"timeout": call.timeout.as_dict()},
     )
     response = await http.send(request, stream=True)
@@ -106,11 +112,14 @@ def _number(value: object) -> float | None:
     return number if 0 <= number < math.inf else None
 
 
-async def first_bytes(response: httpx.Response) -> bytes:
-    """The body, or as much of it as is worth reading."""
-    body = bytearray()
-    async for chunk in response.aiter_bytes():
-        body += chunk
-        if len(body) >= MAX_BODY_BYTES:
-            break
-    return bytes(body)
+def in_pieces(text: str, reasoning: str = "") -> list[Text]:
+    """The text in pieces of at most `PIECE_CHARS`, at least one; the first has the reasoning."""
+    first, *others = range(0, len(text) or 1, PIECE_CHARS)
+    pieces = [Text(text[start : start + PIECE_CHARS]) for start in others]
+    return [Text(text[first:PIECE_CHARS], reasoning), *pieces]
+
+
+async def let_others(event: Event) -> None:
+    """After a piece as long as they get: others have their turn before the next one."""
+    if isinstance(event, Text) and len(event.text) == PIECE_CHARS:
+        await asyncio.sleep(0)

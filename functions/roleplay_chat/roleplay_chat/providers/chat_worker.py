@@ -1,14 +1,25 @@
 """The team's own GPU worker: one JSON request, one JSON answer, no streaming."""
 
-import json
 from collections.abc import AsyncGenerator, Mapping
 from typing import Any
 
 import httpx
 
+from edge.bodies import first_bytes
+from edge.json_text import loads
 from roleplay_chat.api import Usage
 from roleplay_chat.failures import UpstreamError, failed, from_worker
-from roleplay_chat.providers import Call, End, Event, Text, count, first_bytes, post
+from roleplay_chat.providers import (
+    MAX_BODY_BYTES,
+    MAX_REPLY_CHARS,
+    Call,
+    End,
+    Event,
+    count,
+    in_pieces,
+    let_others,
+    post,
+)
 
 
 async def generate(http: httpx.AsyncClient, call: Call) -> AsyncGenerator[Event, None]:
@@ -21,8 +32,13 @@ async def generate(http: httpx.AsyncClient, call: Call) -> AsyncGenerator[Event,
         "content_tier": call.tier,
     }
     async with post(http, call, body) as response:
-        text, tokens = read_answer(response.status_code, await first_bytes(response))
-    yield Text(text)
+        body_bytes = await first_bytes(response, MAX_BODY_BYTES)
+    text, tokens = read_answer(response.status_code, body_bytes)
+    for piece in in_pieces(text[:MAX_REPLY_CHARS]):
+        yield piece
+        await let_others(piece)
+    if len(text) > MAX_REPLY_CHARS:
+        raise failed("cut_off", why="the reply does not end")
     yield End("stop", Usage(completion_tokens=tokens))
 
 
@@ -31,7 +47,7 @@ def read_answer(status: int, body: bytes) -> tuple[str, int | None]:
     if status != 200:
         raise UpstreamError(from_worker(status, body))
     try:
-        answer: Any = json.loads(body)
+        answer: Any = loads(body)
     except (ValueError, RecursionError) as error:
         raise failed("worker_failed", why="not JSON") from error
     if not isinstance(answer, Mapping) or answer.get("success") is not True:

@@ -14,14 +14,28 @@ from typing import Any
 import httpx
 from httpx_sse._decoders import SSEDecoder, SSELineDecoder
 
+from edge.bodies import first_bytes, pieces
 from edge.clients import NETWORK_ERRORS
 from edge.json_text import loads
 from roleplay_chat.api import NO_TEXT, Usage
 from roleplay_chat.failures import UpstreamError, failed, from_error, from_response
-from roleplay_chat.providers import Call, End, Event, Text, amount, count, first_bytes, post
+from roleplay_chat.providers import (
+    MAX_BODY_BYTES,
+    MAX_REPLY_CHARS,
+    Call,
+    End,
+    Event,
+    amount,
+    count,
+    in_pieces,
+    let_others,
+    post,
+)
 
-MAX_REPLY_CHARS = 60_000
-"""A reply that does not end is ended here."""
+MAX_STREAM_BYTES = 32 * 2**20
+"""Of all events together. The longest reply in events of one character has less."""
+MANY_EVENTS = 100
+"""After so many others have their turn: the network may have brought thousands already."""
 GATHER_SECONDS = 1 / 30
 """What comes within it is passed on in one piece: nobody reads faster, and screening, saying and
 sending cost the same for one token as for ten."""
@@ -46,7 +60,7 @@ async def generate(http: httpx.AsyncClient, call: Call) -> AsyncGenerator[Event,
     async with post(http, call, body) as response:
         reading = Reading(call.on_usage)
         if response.status_code != 200:
-            said = await first_bytes(response)
+            said = await first_bytes(response, MAX_BODY_BYTES)
             reading.bill(said)
             raise UpstreamError(from_response(response.status_code, response.headers, said))
         if "text/event-stream" in response.headers.get("content-type", ""):
@@ -55,15 +69,17 @@ async def generate(http: httpx.AsyncClient, call: Call) -> AsyncGenerator[Event,
                     try:
                         for event in _together(reading, arrived):
                             yield event
+                            await let_others(event)
                     except UpstreamError:
                         await _to_the_end(arrivals, reading)
                         raise
                     if reading.done:
                         await _to_the_end(arrivals, reading)
         else:
-            whole = (await first_bytes(response)).decode(errors="replace")
+            whole = (await first_bytes(response, MAX_BODY_BYTES)).decode(errors="replace")
             for event in _together(reading, [whole]):
                 yield event
+                await let_others(event)
         yield reading.end()
 
 
@@ -78,13 +94,20 @@ async def _arrivals(
     lines, decoder = SSELineDecoder(), SSEDecoder()
     # Whatever charset the header claims: event streams are UTF-8, a mark in front or not.
     text_of = getincrementaldecoder("utf-8-sig")(errors="replace").decode
-    is_plain = "content-encoding" not in response.headers
     began = time.monotonic()
-    async with aclosing(response.aiter_raw() if is_plain else response.aiter_bytes()) as parts:  # type: ignore[type-var]
+    read = since_event = 0
+    async with aclosing(pieces(response)) as parts:  # type: ignore[type-var]
         async for part in parts:
+            read += len(part)
+            since_event += len(part)
+            if read > MAX_STREAM_BYTES or since_event > MAX_BODY_BYTES:
+                break
             events = map(decoder.decode, lines.decode(text_of(part)))
             if found := [event.data for event in events if event is not None]:
+                since_event = 0
                 yield found
+                if len(found) > MANY_EVENTS:
+                    await asyncio.sleep(0)
             if not reading.done and time.monotonic() - began > GATHER_AFTER_SECONDS:
                 await asyncio.sleep(GATHER_SECONDS)
     events = map(decoder.decode, lines.flush())
@@ -103,7 +126,7 @@ async def _to_the_end(arrivals: AsyncIterator[Sequence[str]], reading: "Reading"
 
 
 def _together(reading: "Reading", arrived: Sequence[str]) -> Iterator[Event]:
-    """What arrived at the same time: its text in one piece, the end, the error among it."""
+    """What arrived at the same time: its text, the end, the error among it."""
     failure: UpstreamError | None = None
     finished = reading.finished
     for data in arrived:
@@ -115,7 +138,7 @@ def _together(reading: "Reading", arrived: Sequence[str]) -> Iterator[Event]:
         except UpstreamError as error:
             failure = error
     if (text := reading.take()) is not None:
-        yield Text(text, reading.take_reasoning())
+        yield from in_pieces(text, reading.take_reasoning())
     if reading.finished and not finished:
         yield reading.end()
     if failure:
@@ -197,7 +220,7 @@ class Reading:
             raise UpstreamError(from_error(error, 200, provider=provider))
         said = choice.get("delta") or choice.get("message")
         if isinstance(said, dict):
-            text = _content(said.get("content"), "text")
+            text = _content(said.get("content"), "text")[: MAX_REPLY_CHARS + 1 - self._chars]
             spoke = bool(text) and not text.isspace()
             thought = next(filter(None, map(said.get, REASONING)), None)
             if thought:

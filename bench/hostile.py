@@ -1,0 +1,296 @@
+"""What one request can do to all others: how long they wait for it, how much memory it holds."""
+
+import base64
+import json
+import socket
+import struct
+import subprocess
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from statistics import median
+from typing import Any
+from uuid import uuid4
+from zlib import crc32
+
+import httpx
+
+from bench import load
+from bench.environments import Environments
+from bench.plan import Plan
+from bench.programs import BENCH, Programs
+from bench.surroundings import Person, Surroundings
+from bench.systems import FUNCTION, TOKENS, System, start_function
+
+MARKS = "e" + "\u0323\u0301" * 32_000
+"""Marks of two kinds, which have to be put in order; as long as a message may be."""
+SMALL_OBJECTS = b'{"action":"import_card","card":{"name":"a","x":[' + b"{}," * 2_700_000 + b"{}]}}"
+IMPORTS, EXPORTS = 6, 30
+ORDINARY = "a hundred ordinary turns"
+
+
+@dataclass(frozen=True)
+class Wait:
+    """How long others waited for their answers, in milliseconds."""
+
+    count: int
+    """Of answers."""
+    typical: float
+    longest: float
+    """Beside one request: the median of the requests, for the machine may hold up any of them."""
+
+
+@dataclass(frozen=True)
+class Hostile:
+    """What was found, by what was sent. Memory in bytes."""
+
+    waits: Mapping[str, Wait]
+    memory: Mapping[str, int]
+
+    def longest_ms(self) -> float:
+        """The longest that anybody waited for one of them."""
+        return max(wait.longest for name, wait in self.waits.items() if name != ORDINARY)
+
+    def most_memory(self) -> int:
+        """The largest peak."""
+        return max(self.memory.values())
+
+
+def attack(
+    programs: Programs,
+    environments: Environments,
+    around: Surroundings,
+    plan: Plan,
+    say: Callable[[str], None],
+) -> Hostile:
+    """Send each hostile input `plan.attacks` times."""
+    waits, memory = {}, {}
+    function = start_function(programs, environments, around, FUNCTION)
+    around.use_upstream(TOKENS, 0)
+    load.run(function.program.port, function.streamed, concurrency=4, tokens=TOKENS, turns=200)
+    with _pings(function) as measure, httpx.Client(timeout=120, trust_env=False) as http:
+        attacker = _Attacker(function, around, http)
+        for name, send in attacker.inputs().items():
+            send()  # what is read once was read before
+            measure()
+            waits[name] = _wait([_while(send, measure) for _ in range(plan.attacks)])
+            say(f"{name}: others waited {waits[name].longest:.1f} ms")
+    function.program.stop()
+    for name, send_all in _FLOODS.items():
+        function = start_function(programs, environments, around, FUNCTION)
+        send_all(function, around)
+        memory[name] = function.program.usage().peak
+        say(f"{name}: {memory[name] / 1e6:.0f} MB")
+        function.program.stop()
+    return Hostile(waits, memory)
+
+
+Pings = Mapping[str, float]
+"""How many there were, `p50` and `max` in milliseconds."""
+
+
+def _while(send: Callable[[], object], measure: Callable[[], Pings]) -> Pings:
+    measure()
+    send()
+    return measure()
+
+
+def _wait(found: Sequence[Pings]) -> Wait:
+    return Wait(
+        count=round(sum(pings["count"] for pings in found)),
+        typical=median(pings["p50"] for pings in found),
+        longest=median(pings["max"] for pings in found),
+    )
+
+
+@contextmanager
+def _pings(function: System) -> Iterator[Callable[[], Pings]]:
+    """Another client of the same instance; what it gives tells of the time since the last call."""
+    command = ["node", str(BENCH / "node" / "ping.mjs"), str(function.program.port)]
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as node:
+
+        def measure() -> Pings:
+            assert node.stdin
+            assert node.stdout
+            node.stdin.write("\n")
+            node.stdin.flush()
+            found: Pings = json.loads(node.stdout.readline())
+            return found
+
+        try:
+            yield measure
+        finally:
+            node.terminate()
+
+
+class _Attacker:
+    """Somebody signed in who means no good."""
+
+    def __init__(self, function: System, around: Surroundings, http: httpx.Client) -> None:
+        self._function = function
+        self._around = around
+        self._http = http
+        self._people = iter(around.people)
+
+    def inputs(self) -> Mapping[str, Callable[[], object]]:
+        """The worst of what may be sent, by name."""
+        return {
+            ORDINARY: self._turns,
+            "edit with 64,000 combining marks": self._edit(MARKS),
+            "edit with 65,000 characters of words in disguise": self._edit(_disguised(65_000)),
+            "history of three messages of combining marks": self._history(MARKS),
+            "book entry of combining marks": self._book({"keys": ["a"], "content": MARKS}),
+            "book entry after 240,000 blank lines": self._book(
+                {"keys": ["a"], "content": "\n" * 240_000 + "x"}
+            ),
+            "book of 2,000 patterns": self._book(*_patterns()),
+            "import of 8 MB of small objects": lambda: self._post(SMALL_OBJECTS, 413),
+            "import of the largest card": lambda: self._post(_largest_card(), 200),
+            "provider: 40,000 pairs of tags in one event": self._upstream("tags"),
+            "provider: 64 MB of a reply, compressed": self._upstream("gzip"),
+            "provider: a line without an end": self._upstream("line"),
+            "provider: a long reply in disguise, at once": self._upstream("words"),
+        }
+
+    def _turns(self) -> None:
+        port = self._function.program.port
+        load.run(port, self._function.streamed, concurrency=4, tokens=TOKENS, turns=100)
+
+    def _edit(self, text: str) -> Callable[[], object]:
+        body = {"action": "edit", "message_id": str(uuid4()), "message": text}
+        return lambda: self._post(json.dumps(body, ensure_ascii=False).encode(), 404)
+
+    def _history(self, text: str) -> Callable[[], object]:
+        person = next(self._people)
+        self._around.db.execute(
+            "insert into messages (conversation_id, sender, content)"
+            " select %s, 'user', %s from generate_series(1, 3)",
+            [person.conversation_id, text],
+        )
+        return lambda: self._turn(person)
+
+    def _book(self, *entries: Mapping[str, Any]) -> Callable[[], object]:
+        person = next(self._people)
+        book = {"entries": [{"enabled": True, **entry} for entry in entries]}
+        character = str(uuid4())
+        self._around.db.execute(
+            "insert into characters (id, user_id, name, character_book) values (%s, %s, 'Ann', %s)",
+            [character, person.user_id, json.dumps(book)],
+        )
+        self._around.db.execute(
+            "update conversations set character_id = %s where id = %s",
+            [character, person.conversation_id],
+        )
+        return lambda: self._turn(person, character_id=character, message="a word")
+
+    def _upstream(self, name: str) -> Callable[[], object]:
+        person = next(self._people)
+
+        def send() -> None:
+            self._around.db.execute("truncate model_cooldowns")
+            address = f"{self._around.upstream.url}/{name}/v1"
+            self._around.db.execute("update api_providers set base_url = %s", [address])
+            try:
+                self._turn(person)
+            finally:
+                self._around.use_upstream(TOKENS, 0)
+                self._around.db.execute("truncate model_cooldowns")
+
+        return send
+
+    def _turn(self, person: Person, **more: str) -> None:
+        turn = json.loads(self._around.turn(person, stream=False)["body"])
+        body = turn | {"client_message_id": str(uuid4())} | more
+        headers = {"Authorization": f"Bearer {person.token}"}
+        answer = self._http.post(self._function.program.url, json=body, headers=headers)
+        if answer.status_code >= 500 and answer.json()["code"] == "internal_error":
+            raise RuntimeError(f"a fault of ours: {answer.text}")
+
+    def _post(self, body: bytes, status: int) -> None:
+        headers = {"Authorization": f"Bearer {next(self._people).token}"}
+        answer = self._http.post(self._function.program.url, content=body, headers=headers)
+        if answer.status_code != status:
+            raise RuntimeError(f"expected {status}: {answer.text}")
+
+
+def _disguised(chars: int) -> str:
+    words = (f"5@{number:x}|3!*" for number in range(chars))
+    return " ".join(words)[:chars]
+
+
+def _patterns() -> list[dict[str, Any]]:
+    return [
+        {"keys": [f"/(?:w{number}[a-z]*|x)+y$/i"], "content": "x", "use_regex": True}
+        for number in range(2_000)
+    ]
+
+
+def _largest_card() -> bytes:
+    """An import of as much as a card may hold, in a picture of the largest request."""
+    entries = [{"keys": [f"k{n}"], "content": "word " * 40, "n": n} for n in range(2_000)]
+    data = {
+        "name": "Ann",
+        "first_mes": "Hi.",
+        "character_book": {"entries": entries},
+        "extensions": {"x": list(range(90_000)), "y": _disguised(500_000)},
+    }
+    card = json.dumps({"spec": "chara_card_v2", "spec_version": "2.0", "data": data}).encode()
+    kept = [(b"tEXt", b"chara\0" + base64.b64encode(card)), (b"IDAT", bytes(3_000_000))]
+    picture = b"\x89PNG\r\n\x1a\n" + b"".join(
+        struct.pack(">I4s", len(content), kind) + content + struct.pack(">I", crc32(kind + content))
+        for kind, content in (*kept, (b"IEND", b""))
+    )
+    encoded = base64.b64encode(picture).decode()
+    return json.dumps({"action": "import_card", "card_base64": encoded}).encode()
+
+
+def _import(function: System, around: Surroundings, body: bytes) -> None:
+    def send(person: Person) -> int:
+        headers = {"Authorization": f"Bearer {person.token}"}
+        url = function.program.url
+        return httpx.post(
+            url, content=body, headers=headers, timeout=120, trust_env=False
+        ).status_code
+
+    with ThreadPoolExecutor(IMPORTS) as pool:
+        statuses = list(pool.map(send, around.people[-IMPORTS:]))
+    if unexpected := {status for status in statuses if status not in (200, 413, 503)}:
+        raise RuntimeError(f"imports were answered {unexpected}")
+
+
+def _unread_exports(function: System, around: Surroundings) -> None:
+    """Connections that ask for a large card and take nothing of it."""
+    person = around.people[-1]
+    _import(function, around, _largest_card())
+    row = around.db.execute(
+        "select id from characters where user_id = %s limit 1", [person.user_id]
+    ).fetchall()[0]
+    body = json.dumps({"action": "export_card", "character_id": str(row["id"]), "format": "png"})
+    head = (
+        f"POST / HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer {person.token}\r\n"
+        f"Content-Length: {len(body)}\r\n\r\n"
+    )
+    with ExitStack() as stack:
+        for _ in range(EXPORTS):
+            client = stack.enter_context(socket.socket())
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            client.connect(("127.0.0.1", function.program.port))
+            client.sendall((head + body).encode())
+        # Whoever waited too long was told so: then no more is going to happen.
+        client.settimeout(120)
+        client.recv(1)
+
+
+_FLOODS: Mapping[str, Callable[[System, Surroundings], None]] = {
+    "nothing but one turn": lambda function, around: around.use_upstream(TOKENS, 0),
+    f"{IMPORTS} imports at once, 8 MB of small objects each": lambda function, around: _import(
+        function, around, SMALL_OBJECTS
+    ),
+    f"{IMPORTS} imports at once, the largest cards": lambda function, around: _import(
+        function, around, _largest_card()
+    ),
+    f"{EXPORTS} exports at once that nobody reads": _unread_exports,
+}

@@ -1,0 +1,178 @@
+"""What strangers write is read in linear time, whatever it is: work is counted, not timed."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Callable
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from roleplay_chat import memory
+from roleplay_chat.boilerplate import is_refusal, may_become_refusal
+from roleplay_chat.encoding import CODE, encode
+from roleplay_chat.folding import MOST_MARKS, fold, stream_safe
+from roleplay_chat.indications import marks
+from roleplay_chat.lorebook_entries import entries_of, without_decorators
+from roleplay_chat.lorebook_keys import Scope
+from roleplay_chat.reply import Cast, Reply, trimmed
+from tests.support.work import is_linear, work
+
+ODD: dict[str, Callable[[int], str]] = {
+    "marks-of-one-kind": lambda n: "a" + "\u0300" * n,
+    "marks-that-have-to-be-put-in-order": lambda n: "a" + "\u0301\u0323" * (n // 2),
+    "marks-without-a-letter": lambda n: "\u0301\u0323\u0327\u0315" * (n // 4),
+    "marks-that-make-another-syllable": lambda n: "か" + "\u3099\u0300" * (n // 2),
+    "marks-with-spaces": lambda n: "\u0301 \u0323 " * (n // 4),
+    "marks-that-become-two": lambda n: "a" + "\u0f73" * n,
+    "phrases-in-one-character": lambda n: "\ufdfa" * n,
+    "one-letter": lambda n: "a" * n,
+    "signs-alone": lambda n: "-" * n,
+    "numbers": lambda n: "1." * (n // 2),
+    "apostrophes": lambda n: "l'" * (n // 2),
+    "contractions": lambda n: "x" + "'d" * (n // 2),
+    "letters-that-stand-alone": lambda n: "a " * (n // 2),
+    "spaces": lambda n: "a" + " " * n + "b",
+    "lines": lambda n: "\n" * n,
+    "without-spaces": lambda n: "学校" * (n // 2),
+    "without-spaces-strewn": lambda n: "学-" * (n // 2),
+    "tags": lambda n: "<think></think>" * (n // 15),
+    "names": lambda n: "Ann:\n" * (n // 5),
+    "quotes": lambda n: '."*' * (n // 3),
+    "stars": lambda n: "*a" * (n // 2),
+    "braces": lambda n: '{"tier":"a","text":"' * (n // 20),
+}
+
+
+def _reply(text: str) -> None:
+    reply = Reply(Cast("Mara", ["Ann"]))
+    reply.feed(text)
+    reply.rest()
+
+
+def _typed(text: str) -> None:
+    for thinking in ("tagged", "leading"):
+        reply = Reply(Cast("Mara", ["Ann"]), thinking=thinking)  # type: ignore[arg-type]
+        for char in text:
+            reply.feed(char)
+        reply.rest()
+
+
+def _said(text: str) -> None:
+    scope = Scope([text])
+    for whole_words in (True, False):
+        scope.has("key", depth=1, case_sensitive=False, whole_words=whole_words, use_regex=False)
+
+
+READERS: dict[str, Callable[[str], object]] = {
+    "screening": marks,
+    "reply": _reply,
+    "reply-letter-by-letter": _typed,
+    "length-limit": trimmed,
+    "model-refusal": lambda text: may_become_refusal(text) or is_refusal(text),
+    "entry": without_decorators,
+    "messages-for-keys": _said,
+    "notes": lambda text: memory.parse('{"summary":"' + text, reach="profile"),
+}
+
+
+@pytest.mark.parametrize("reader", READERS)
+@pytest.mark.parametrize("text", ODD)
+def test_odd_text_is_read_in_linear_time(reader: str, text: str) -> None:
+    assert is_linear(READERS[reader], ODD[text], 400)
+
+
+def test_entry_that_begins_with_blank_lines() -> None:
+    def book(lines: int) -> dict[str, object]:
+        return {"entries": [{"keys": ["a"], "content": "\n" * lines + "@@depth 4\n" + "x"}]}
+
+    assert is_linear(lambda lines: entries_of(book(lines)), lambda n: n, 500)
+
+
+def test_work_that_is_not_linear_is_seen() -> None:
+    def taken_from_the_front(n: int) -> None:
+        items = list(range(n))
+        while items:
+            items.pop(0)
+
+    def cut_again_and_again(text: str) -> None:
+        while text:
+            text = text.lstrip("a")[1:]
+
+    assert not is_linear(taken_from_the_front, lambda n: n, 100)
+    assert not is_linear(cut_again_and_again, lambda n: "b" * n, 100)
+    assert work(len, "abc") < 10
+
+
+def runs(text: str) -> int:
+    """The most marks in a row that have to be put in order."""
+    longest = run = 0
+    for char in unicodedata.normalize("NFKD", text):
+        run = run + 1 if unicodedata.combining(char) else 0
+        longest = max(longest, run)
+    return longest
+
+
+ANY_MARK = [
+    char for char in map(chr, range(0x110000)) if not 0xD800 <= ord(char) < 0xE000 and runs(char)
+]
+
+
+@given(st.lists(st.sampled_from([*"an", *ANY_MARK]), min_size=1), st.integers(1, 200))
+def test_no_text_has_more_marks_in_a_row_than_can_be_put_in_order(
+    chars: list[str], times: int
+) -> None:
+    assert runs(stream_safe("".join(chars) * times)) <= 4 * (MOST_MARKS + 4)
+
+
+@pytest.mark.parametrize("mark", ["\u0301", "\u0323\u0301", "\u0f73", "\u034f", "\u20dd"])
+@pytest.mark.parametrize("times", [1, MOST_MARKS, MOST_MARKS + 1, 10_000])
+def test_letter_with_any_number_of_marks_is_that_letter(mark: str, times: int) -> None:
+    assert fold("".join(letter + mark * times for letter in "child")) == "child"
+    assert encode(f"a c{mark * times}hild!") == encode("a child!")
+
+
+@pytest.mark.parametrize("word", ["ninã", "が", "パ"])
+def test_marks_that_make_another_letter_are_never_left_out(word: str) -> None:
+    apart = unicodedata.normalize("NFD", word)
+    assert fold(apart[:-1] + "\u0316" * 1_000 + apart[-1]) == fold(word)
+
+
+def test_syllable_that_is_marked_again_and_again_is_marked() -> None:
+    assert fold("か" + "\u3099" * 500) == "が"
+
+
+@given(st.text(max_size=80))
+def test_ordinary_text_stays_as_it_is(text: str) -> None:
+    assert runs(text) > MOST_MARKS or stream_safe(text) == text
+
+
+@pytest.mark.parametrize("at", [0, 40, 60, 64, 70, 200, 5_000])
+def test_long_words_are_read_to_their_end(at: int) -> None:
+    word = "x" * at + "yearold" + "x" * 200
+    assert set(encode("yearold")) <= set(encode(word))
+
+
+@pytest.mark.parametrize("at", [0, 1_990, 2_000, 9_000])
+def test_rows_of_letters_are_read_to_their_end(at: int) -> None:
+    row = " ".join("z" * at + "12yo" + "z" * 50)
+    assert CODE["YO"] in encode(row)
+
+
+@pytest.mark.parametrize("filler", ["学", "ab", "\u0e01", "."])
+def test_what_stands_in_text_without_spaces_is_found_wherever_it_stands(filler: str) -> None:
+    found = encode("十二歳の")[0]
+    for before in (0, 500, 4_096, 20_000):
+        assert found in encode(filler * before + "十二歳の" + filler * 100)
+
+
+def test_pieces_of_a_text_are_joined_without_being_read_again() -> None:
+    depths = [work(_searched, depth) for depth in (10, 100)]
+    assert depths[1] < 15 * depths[0]
+
+
+def _searched(depths: int) -> None:
+    scope = Scope(["a few words"] * 100)
+    for depth in range(depths):
+        scope.has("key", depth=depth, case_sensitive=False, whole_words=True, use_regex=False)
