@@ -473,6 +473,22 @@ class TestScene:
 
         assert talk.asked() == [VENICE, DOLPHIN]
 
+    def test_reply_that_is_shown_when_it_is_whole_can_be_asked_for_again(self, talk: Talk) -> None:
+        talk.stack.upstream.enqueue(text(f"The kettle hisses for a while. {SCENE}"), text(PLAIN))
+
+        assert talk.reply("Hello")["response"] == PLAIN
+
+    def test_streamed_one_of_which_nothing_was_shown_can_be_too(self, talk: Talk) -> None:
+        talk.stack.upstream.enqueue(stream([SCENE]), text(PLAIN))
+
+        with talk.streaming("Hello") as received:
+            events = list(received)
+
+        told = "".join(event.data["text"] for event in events if event.name == "delta")
+        assert told == PLAIN
+        assert [event.name for event in events].count("start") == 1
+        assert talk.said() == ["Hello", f"> {PLAIN}"]
+
     def test_after_the_first_words_it_is_one_at_once(self, talk: Talk) -> None:
         gate = Gate()
         shown = "The kettle hisses. It does so for a while, and nobody minds. "

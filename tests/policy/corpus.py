@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from roleplay_chat.api import Tier
-from roleplay_chat.indications import is_scene
+from roleplay_chat.scenes import is_scene
 from roleplay_chat.screening import Passage, screen
 
 FOLDER = Path(__file__).parent

@@ -1,20 +1,19 @@
 """An explicit scene ends a reply for everybody, whole or in pieces; tests/policy has the corpus."""
 
 import re
-from collections.abc import Sequence
 from itertools import pairwise
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from roleplay_chat import indications, lexicon, screening
-from roleplay_chat.encoding import CODE, encode, encode_closely
+from roleplay_chat import lexicon, scene_words, scenes
 from roleplay_chat.folding import fold
-from roleplay_chat.indications import NOTHING, is_scene, marks
+from roleplay_chat.indications import NOTHING, marks
+from roleplay_chat.scenes import is_scene
 from roleplay_chat.screening import Finding, Refused, ReplyScreen
 from roleplay_chat.turn import FIRMER
-from tests.policy.corpus import Line, cases, lines
+from tests.policy.corpus import Line, lines
 
 SCENE = "They have sex. He penetrates her and she has an orgasm. "
 FILLERS = {
@@ -22,6 +21,7 @@ FILLERS = {
     "unspaced": "湯が沸き、灯りが静かに揺れている。",
     "no-end": "nananana",
 }
+PEOPLE = ("SUBJECT", "SUBJECT_IS", "HER", "THEM", "POSSESSIVE", "DATIVE", "GIRL", "PERSON")
 SCENES = [line for line in lines("scenes.jsonl") if line.is_scene]
 
 
@@ -64,7 +64,7 @@ def test_what_stands_before_it_hides_nothing(line: Line, chars: int, filler: str
 
 
 def test_cut_of_the_window_hides_nothing() -> None:
-    for chars in range(2 * screening.SCENE_CHARS - 120, 2 * screening.SCENE_CHARS + 20, 7):
+    for chars in range(2 * scenes.KEPT_CHARS - 120, 2 * scenes.KEPT_CHARS + 20, 7):
         text = FILLERS["spaced"] * 100
         assert is_refused(text[:chars], SCENE[:30], SCENE[30:])
 
@@ -134,10 +134,13 @@ def test_rule_for_a_second_try_indicates_nothing() -> None:
 
 def test_reading_is_linear(monkeypatch: pytest.MonkeyPatch) -> None:
     looked_at: list[int] = []
-    real = indications._is_scene_around
-    monkeypatch.setattr(
-        indications, "_is_scene_around", lambda words: looked_at.append(len(words)) or real(words)
-    )
+    real = scenes._is_scene
+
+    def counted(words: str) -> bool:
+        looked_at.append(len(words))
+        return real(words)
+
+    monkeypatch.setattr(scenes, "_is_scene", counted)
     text = "The court and the jury: sex. "
     work = []
     for times in (100, 1_000):
@@ -148,32 +151,43 @@ def test_reading_is_linear(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 class TestWords:
-    """The classes of the scene are nothing new to the rules of the hard limit."""
+    def test_each_has_one_class(self) -> None:
+        for part in (scene_words.WORDS, scene_words.STEMS, scene_words.WRITTEN_TOGETHER):
+            names: dict[str, set[str]] = {}
+            for name, line in part.items():
+                for word in line.split():
+                    names.setdefault(fold(word), set()).add(name)
+            assert {word: found for word, found in names.items() if len(found) > 1} == {}
 
-    @pytest.mark.parametrize("name", ["corpus.jsonl", "held_out.jsonl"])
-    def test_others_see_none_of_its_classes(self, name: str) -> None:
-        own = frozenset(CODE[name] for name in lexicon.SCENE)
-        texts = [case.text for case in cases(name)]
-        assert all(own.isdisjoint(encode(text)) for text in texts)
-        assert any(not own.isdisjoint(encode_closely(text)) for text in texts)
-        assert all(len(encode(text)) == len(encode_closely(text)) for text in texts)
+    @pytest.mark.parametrize("part", ["WORDS", "STEMS", "WRITTEN_TOGETHER"])
+    def test_no_scene_is_where_nothing_explicit_is(self, part: str) -> None:
+        """A reply is read for a scene only where something is explicit or soft."""
+        words = getattr(scene_words, part)
+        for name in ("ACT", "ORGAN", "ENTERS"):
+            for word in words.get(name, "").split():
+                found = marks(word)
+                assert found.explicit or found.soft, word
 
-    @pytest.mark.parametrize("name", [n for n, plain in lexicon.SCENE.items() if plain == "OTHER"])
-    def test_none_takes_a_word_from_the_others(self, name: str) -> None:
-        """A word that means something to them is not hidden by being one of a scene's."""
-        adverbs = tuple(lexicon.ADVERB_ENDS.split())
-        stems = tuple(
-            fold(stem)
-            for other, line in lexicon.STEMS.items()
-            if lexicon.SCENE.get(other) != "OTHER"
-            for stem in line.split()
-        )
-        assert _taken(lexicon.WORDS.get(name, "").split(), (*stems,), adverbs) == []
+    def test_none_takes_a_persons_place(self) -> None:
+        """Who acts is known from the lexicon, where no word here hides it."""
+        people = {fold(word) for name in PEOPLE for word in lexicon.WORDS[name].split()}
+        assert people.isdisjoint(scenes._tables().words)
 
+    @pytest.mark.parametrize(
+        "written",
+        [
+            pytest.param("Ｓｈｅ ｍｏａｎｓ", id="full-width"),
+            pytest.param("She m0ans", id="digit-for-a-letter"),
+            pytest.param("She mo\u200bans", id="invisible-between"),
+            pytest.param("She mоаns", id="cyrillic"),
+            pytest.param("She MOANS", id="shouted"),
+            pytest.param("*She moans*", id="between-asterisks"),
+        ],
+    )
+    def test_disguise_is_seen_through(self, written: str) -> None:
+        assert scenes._encode(written) == scenes._encode("She moans")
 
-def _taken(words: Sequence[str], stems: tuple[str, ...], adverbs: tuple[str, ...]) -> list[str]:
-    return [
-        word
-        for word in map(fold, words)
-        if word.startswith(stems) or (len(word) > 4 and word.endswith(adverbs))
-    ]
+    @pytest.mark.parametrize("text", ["女性交流会", "el pe\u0301nis", "l'orgasme", "ｾｯｸｽ"])
+    def test_word_is_found_where_it_is_one(self, text: str) -> None:
+        strong = bool(scenes._STRONG.search(scenes._encode(text)))
+        assert strong == (text != "女性交流会")

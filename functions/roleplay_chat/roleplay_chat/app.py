@@ -157,7 +157,7 @@ class App:
             answer = begun.result | {"response": begun.reply, "request_id": request_id}
             return self._replay(answer) if streamed else JSONResponse(answer)
         try:
-            events = self._start(begun, chat, user_id, request, request_id, timing)
+            events = self._start(begun, chat, user_id, request, request_id, timing, streamed)
         except Exception:
             await turns.abandon(self._clients, begun.turn.id)
             raise
@@ -212,6 +212,7 @@ class App:
         request: Request,
         request_id: str,
         timing: Timing,
+        streamed: bool,
     ) -> Events:
         """Run the turn in a task of its own: it outlives a client that goes away."""
         events: Events = asyncio.Queue()
@@ -224,6 +225,7 @@ class App:
             request_id,
             events.put_nowait,
             timing,
+            shows_at_once=streamed,
         )
         task = asyncio.create_task(turn.run())
         self._running.add(task)

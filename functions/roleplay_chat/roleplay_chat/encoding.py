@@ -39,17 +39,6 @@ LONGEST_TERM = 16
 
 def encode(text: str) -> str:
     """The text as one character for each word, and some for its punctuation."""
-    encoded = encode_closely(text)
-    for close, plain in _PLAIN:
-        encoded = encoded.replace(close, plain)
-    return encoded
-
-
-_PLAIN = [(CODE[close], CODE[plain]) for close, plain in lexicon.SCENE.items()]
-
-
-def encode_closely(text: str) -> str:
-    """The same, with the classes that only a scene is told by: `lexicon.SCENE`."""
     words = text.replace("\n", " .\n").split()
     codes = "".join(map(_codes.__getitem__, words))
     # They are rare, and taking them together takes longer than all else here.
@@ -216,15 +205,14 @@ _UNITS = _named(
     *("GRADER", "AGE_UNIT"),
 )
 _SIGNALS = _named(
-    *("SEX", "EXPLICIT", "ACT", "ORGAN", "PORN", "SOFT", "ENTERS", "VULGAR", "FUCK", "NAKED"),
-    *("STATED", "ABSOLUTE", "TEEN", "CHILD"),
+    *("SEX", "EXPLICIT", "PORN", "SOFT", "FUCK", "NAKED", "STATED", "ABSOLUTE", "TEEN", "CHILD"),
     *("CHILDREN", "KIN", "YO", "TEENS", "SMALL", "ONES"),
 )
 _INSIDE = {fold(w): _WORDS.get(fold(w)) or _STEMS[fold(w)] for w in lexicon.INSIDE.split()}
 _SPELLED_OUT = _INSIDE | {
     word: code
     for word, code in (_STEMS | _WORDS).items()
-    if code in _named("SEX", "EXPLICIT", "ACT", "ORGAN", "PORN", "STATED", "ABSOLUTE")
+    if code in _named("SEX", "EXPLICIT", "PORN", "STATED", "ABSOLUTE")
 }
 _NEARLY_DIGITS = re.compile(r"([\dlio]{1,2})([^\W\d_]*)")
 _DIGIT_LETTERS = str.maketrans("lio", "110")

@@ -158,6 +158,8 @@ class Generation:
     """Parameters for OpenRouter alone: who asks (hashed) and in which session."""
     stop: Sequence[str] = ()
     """Where a reply ends, for targets that look out for it themselves."""
+    shows_at_once: bool = True
+    """Whether text that was given out can be read before the reply is whole."""
     environ: Mapping[str, str] = field(default_factory=lambda: os.environ)
 
     text: str = ""
@@ -377,7 +379,7 @@ class Generation:
     def _take_back(self, refused: Refused) -> Failure:
         """Nothing of what is refused stays. Somebody else is asked only instead of a scene of which
         nothing was shown."""
-        was_shown, self.text = bool(self.text), ""
+        was_shown, self.text = self.shows_at_once and bool(self.text), ""
         self.finding = refused.finding
         if refused.finding.category != "scene":
             return Failure(SITUATIONS["policy_minor"])

@@ -11,8 +11,6 @@ Indications of a minor, from the strongest:
 
 and of sexual content: explicit, and soft (euphemisms, nudity). The stronger they are, the farther
 apart they may stand.
-
-Apart from these, `is_scene` tells an explicit scene from a mention of one.
 """
 
 import re
@@ -27,7 +25,6 @@ from roleplay_chat.encoding import (
     MOST_UNSETTLED_CHARS,
     OTHER,
     encode,
-    encode_closely,
     settle,
     settle_unspaced,
 )
@@ -190,15 +187,6 @@ class _Rules:
 _ABOVE = _Rule.of("[ONES WEAK]? TENS (?: AND? [ONES WEAK TENS] )*")
 """twenty five, four hundred, treinta y cinco"""
 
-# the opposite sex, sex: female, the sex of the
-_NOT_SEXUAL = (
-    "SAME SEX",
-    "SEX (?: COMMA IS? | IS ) [GENDER GIRL]",
-    "SEX [GENDER CHROMOSOME]",
-    "THE SEX OF [THE HER POSSESSIVE AN ARTICLE]",
-    "NAKED OTHER? EYE",
-    "CHICKEN BREASTS",
-)
 # What would be taken for an indication, and is none.
 _BENIGN = _Rules.of(
     # a 12 year old single malt whisky
@@ -222,7 +210,13 @@ _BENIGN = _Rules.of(
     # not a child, no minors, not underage
     "NOT AN_? [CHILD CHILDREN TEEN STATED MINOR MINORS MENOR]",
     "[STATED TEEN CHILD] OTHER? FORBIDDEN",
-    *_NOT_SEXUAL,
+    # the opposite sex, sex: female, the sex of the
+    "SAME SEX",
+    "SEX (?: COMMA IS? | IS ) [GENDER GIRL]",
+    "SEX [GENDER CHROMOSOME]",
+    "THE SEX OF [THE HER POSSESSIVE AN ARTICLE]",
+    "NAKED OTHER? EYE",
+    "CHICKEN BREASTS",
     # teen years, child psychologist, giggled like a child
     "TEEN YEAR",
     "[CHILD CHILDREN] CHILD_WORK",
@@ -631,80 +625,3 @@ def _near(places: Sequence[int], others: Sequence[int], reach: int) -> bool:
         if at < len(others) and others[at] <= place + reach:
             return True
     return False
-
-
-# --- an explicit scene ------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class _Sign:
-    """What classes weigh, and how many of them count: a word that is repeated says no more."""
-
-    classes: str
-    weight: int
-    most: int
-
-    @classmethod
-    def of(cls, names: str, weight: int, most: int) -> "_Sign":
-        """Classes by their names."""
-        return cls("".join(CODE[name] for name in names.split()), weight, most)
-
-
-_SIGNS = (
-    _Sign.of("SEX", 2, 1),
-    _Sign.of("ACT", 2, 2),
-    _Sign.of("ORGAN PART", 2, 2),
-    _Sign.of("ENTERS", 2, 1),
-    _Sign.of("EXPLICIT PORN", 1, 1),
-    _Sign.of("SOFT NAKED BREASTS VULGAR FUCK", 1, 2),
-    _Sign.of("DEED", 1, 3),
-    # Courts, clinics, classrooms and reports speak of the same things.
-    _Sign.of("SOBER", -2, 3),
-)
-_STRONG = re.compile(f"[{''.join(CODE[name] for name in ('SEX', 'ACT', 'ORGAN', 'ENTERS'))}]")
-_DEEDS = CODE["DEED"] + CODE["ENTERS"]
-_PEOPLE = "".join(
-    CODE[name]
-    for name in (
-        *("SUBJECT", "SUBJECT_IS", "HER", "THEM", "POSSESSIVE", "DATIVE", "GIRL", "PERSON", "WHO"),
-    )
-)
-SCENE_BEFORE, SCENE_AFTER = 60, 20
-"""How many words before and after one that is explicit are looked at."""
-IN_EARNEST = 5
-"""What the words there must weigh together."""
-_NOT_A_SCENE = _Rules.of(*_NOT_SEXUAL)
-
-
-def is_scene(text: str, *, unsettled: int = 0, known: int = 0) -> bool:
-    """Whether the text describes a sexual act in earnest; a mention, or sober talk of it, is none.
-
-    What is looked at is what stands around a word. A text that grows is read to the same end: words
-    are left out whose surroundings reach into its last `unsettled` words, and the first `known`
-    ones, which were looked at when more stood before them. Linear.
-    """
-    encoded = encode_closely(text)
-    if not _STRONG.search(encoded):
-        return False
-    for pattern in _NOT_A_SCENE.applying(frozenset(encoded)):
-        encoded = pattern.sub(_as_nothing, encoded)
-    last = len(encoded) - unsettled - SCENE_AFTER if unsettled else len(encoded)
-    return any(
-        _is_scene_around(encoded[max(place - SCENE_BEFORE, 0) : place + SCENE_AFTER])
-        for place in (match.start() for match in _STRONG.finditer(encoded, known, max(last, 0)))
-    )
-
-
-def scene_words(text: str, *, unsettled: int) -> int:
-    """How many of the first words of a text `is_scene` has looked at for good."""
-    return max(len(encode_closely(text)) - unsettled - SCENE_AFTER, 0)
-
-
-def _is_scene_around(words: str) -> bool:
-    weight = sum(sign.weight * min(_count(words, sign.classes), sign.most) for sign in _SIGNS)
-    people = _count(words, _PEOPLE)
-    return weight >= IN_EARNEST and people >= (1 if _count(words, _DEEDS) else 2)
-
-
-def _count(words: str, classes: str) -> int:
-    return sum(map(words.count, classes))

@@ -176,23 +176,20 @@ WORDS: dict[str, str] = {
     # --- sexual ---------------------------------------------------------------------------------
     "SEX": "sex sexo sexe sesso секс секса сексом сексе",
     "CHROMOSOME": "chromosome chromosomes ratio",
-    "EXPLICIT": """hentai molest molests molested molesting molester molestation rape raped rapes
-        rapist raping violación violador violer estupro stupro incest inceste incesto sexting
-        sext sexts""",
-    "ACT": """orgy orgies threesome orgía orgia orgie оргия intercourse coitus coito coït
-        fellatio fellation felación cunnilingus blowjob handjob dildo geschlechtsverkehr
-        beischlaf трахать трахал трахает минет""",
-    "ORGAN": """semen sperm penis penises pene pénis пенис erection erections erezione erección
-        érection""",
+    "EXPLICIT": """orgy orgies threesome semen sperm orgía orgia orgie оргия intercourse coitus
+        coito coït penis penises pene pénis пенис erection erections erezione erección érection
+        fellatio fellation felación cunnilingus hentai molest molests molested molesting
+        molester molestation rape raped rapes rapist raping violación violador violer estupro
+        stupro incest inceste incesto sexting sext sexts blowjob handjob dildo
+        geschlechtsverkehr beischlaf трахать трахал трахает минет""",
     "PORN": "pron",
-    "ENTERS": "penetrates penetration",
-    "VULGAR": """cock pussy cunt tits boobs anal cum cumming slut whore polla coño buceta foder
-        ficken fickt muschi scopare""",
-    "SOFT": """kink kinks bdsm nipples sensual nude nudes nudity nue nues
+    "SOFT": """kink kinks bdsm nipples penetrates penetration sensual nude nudes nudity nue nues
         nackt nackte nackter nackten nuda nudo nua nuas nudi desnudo pelada голая голую голый
         голой undress undresses undressed undressing topless lewd lewdly horny arousal aroused
         lustful virginity striptease lingerie panties thong grope gropes groped groping fondle
-        fondles fondled fondling sexy sexily smut smutty nsfw kinky erogenous""",
+        fondles fondled fondling sexy sexily smut smutty nsfw kinky erogenous cock pussy cunt
+        tits boobs anal cum cumming slut whore polla coño buceta foder ficken fickt muschi
+        scopare""",
     "NAKED": "naked",
     "BREASTS": "breasts brüste senos seios seins",
     "FUCK": "fuck fucks fucked fucking follar",
@@ -209,75 +206,6 @@ WORDS: dict[str, str] = {
         roleplay rp video videos photo photos picture pictures fanfic""",
     "PASSION": "passionate passionately",
     "KISS": "kiss kisses kissing kissed",
-    # --- what tells an explicit scene from a mention (SCENE below) ------------------------------
-    "WHO": """other together ellos ellas ambos sí consigo eles elas ils elles eux
-        chacun ihn ihm ihren ihrem ihrer einander beide loro entrambi li gli они них ним
-        неё нее него ней нему оба обе друг""",
-    "DEED": """moan moans moaned moaning lick licks licked licking suck sucks sucked sucking
-        stroke strokes stroked stroking rub rubs rubbed rubbing climax climaxes climaxed enters
-        entered straddle straddles straddled straddling writhe writhes insert inserts inserted
-        inserting spreads rides riding gime gimen gimió gimieron gemido gemidos lame lamió lamer
-        chupa chupan chupó acaricia acarician acarició frota introduce embiste embestidas geme
-        gemem gemeu gemidos lambe lambem lambeu esfrega despe despem despiu gémit gémissent
-        gémissements suce sucent pénètre pénètrent introduit chevauche stöhnt stöhnst stöhne
-        stöhnen stöhnte leckt lecken leckte lutscht saugt reibt dringe dringst dringt
-        eingedrungen eindringt streichelt reitet stößt höhepunkt ausgezogen gemono gemette
-        gemiti lecca leccano leccò succhia strofina tocca spinge cavalca mete mette nus стонет
-        стонут стонала стоны лижет лизать сосет входит вошел вводит гладит трется кончает кончил
-        кончила""",
-    "PART": """vulva labia testicles scrotum glans anus hoden testículos testículo testicoli
-        testicules вагина вагину вагине вагины влагалище влагалища клитор клитора клитору сперма
-        сперму""",
-    "SOBER": """studies survey surveys percent research researchers researcher court courts
-        trial jury verdict convicted sentenced prosecutor prosecutors prosecution alleged
-        allegation allegations defendant victim victims testified testimony lawsuit
-        attorney symptom symptoms infection infections infected disease diseases therapy
-        contraception contraceptive contraceptives condom condoms pregnancy pregnant fertility
-        fertilisation fertilization ovulation hormone hormones puberty anatomy diagnosis surgery
-        patients clinical medical medicine urologist gynaecologist gynecologist cancer prostate
-        uterus ovary ovaries cervix tissue glands statistics species mating animals mammals
-        insects males females offence offense education textbook
-        curriculum journal article articles museum sculpture statue exhibition festival
-        documentary movie movies film films novel novels author critics podcast magazine policy
-        guidelines consent assault assaults abuse abused survivor survivors hotline
-        helpline clinic hospital vaccine hiv aids chlamydia gonorrhoea gonorrhea syphilis herpes
-        hpv painful itching swollen
-        lump dryness douleurs schmerzen dolore
-        болит couples experts expert midwife dysfunction
-        estudio estudios encuesta tribunal juicio acusado acusada condenado víctima víctimas
-        fiscalía fiscal policía delito síntomas infección infecciones enfermedad enfermedades
-        anticonceptivo anticonceptivos preservativo preservativos embarazo embarazada fertilidad
-        hormonas pubertad anatomía próstata útero cirugía médico médica médicos pacientes
-        educación ley leyes especie especies animales película películas novela museo escultura
-        consentimiento abuso abusos agresión investigación parejas
-        estudo estudos pesquisa julgamento acusação réu condenado vítima vítimas polícia
-        sintomas infecção infecções doença doenças anticoncepcional preservativo camisinha
-        gravidez grávida fertilidade hormônios puberdade útero cirurgia educação leis
-        espécie animais filme filmes romance museu consentimento agressão casais
-        étude études enquête procès accusé accusée condamné victime victimes parquet
-        symptômes maladie maladies contraception préservatif préservatifs grossesse enceinte
-        fertilité hormones puberté anatomie utérus chirurgie médecin médecins médical médicale
-        éducation loi lois délit espèce espèces animaux films roman musée agression
-        couples recherche chercheurs
-        studie studien umfrage prozent gericht gerichts landgericht urteil prozess angeklagt
-        angeklagte angeklagten verurteilt staatsanwaltschaft anklage opfer polizei straftat
-        symptome infektion infektionen krankheit krankheiten verhütung kondom kondome kondomen
-        schwangerschaft schwanger fruchtbarkeit hormone pubertät anatomie prostata gebärmutter
-        operation arzt ärzte ärztin aufklärung unterricht gesetz gesetze tiere
-        tierart filme skulptur ausstellung übergriff übergriffe missbrauch einwilligung
-        forschung forscher paare
-        studio sondaggio tribunale processo imputato condannato vittima vittime procura polizia
-        reato sintomi infezione infezioni malattia malattie contraccezione contraccettivi
-        preservativo gravidanza incinta fertilità ormoni pubertà utero chirurgia medico medici
-        pazienti educazione legge leggi specie animali romanzo museo scultura consenso abusi
-        aggressione ricerca ricercatori coppie
-        исследование исследования исследований опрос процентов суд суда суде приговор обвинение
-        обвиняемый подсудимый осужден осудили потерпевшая потерпевшей жертва жертвы следствие
-        полиция полиции статья преступление симптомы инфекция инфекции инфекций болезнь болезни
-        заболевания контрацепция презерватив презервативы беременность беременности гормоны
-        анатомия матка матки операция врач врачи врача медицина пациентов пациенты образование
-        закон закона виды животные животных фильм фильма роман музей насилие насилия согласие
-        пары ученые""",
     # --- refused alone ----------------------------------------------------------------------------
     "ABSOLUTE": """lolicon shotacon toddlercon pthc csam csem jailbait kidporn childporn
         kiddieporn лоликон""",
@@ -297,12 +225,9 @@ STEMS: dict[str, str] = {
         одиннадцатикласс schoolgirl schoolboy preteen""",
     "CHILD": "девочк мальчик ребенк ребенок детей детям детьми дети детск",
     "OTHER": "sextant sextet sexton sextup sexagen sexis sextill",
-    "EXPLICIT": """sex sexual sexuel sexuell sessual сексуал vergewaltig изнасил инцест
-        prostitut проститут""",
-    "ACT": "copulat orgas оргазм masturb мастурб ejacul éjacul эякул",
-    "ORGAN": "vagin clitor genital",
-    "DEED": """thrust penetr ejakul eyacul eiacul caress acarici accarezz deshabill раздева
-        проник ласка стонущ entkleid streichel""",
+    "EXPLICIT": """sex sexual sexuel sexuell sessual сексуал copulat orgas оргазм masturb
+        мастурб ejacul éjacul эякул vagin clitor genital vergewaltig изнасил инцест prostitut
+        проститут""",
     "PORN": "porno porn порно",
     "SOFT": """erotic erótic érotiq erotik erotis эрот nacktfot seduc séduc seduz sedot verführ
         fetish desnud обнажен развращ совращ соблазн pedophil paedophil pädophil pedófil""",
@@ -370,23 +295,11 @@ WRITTEN_TOGETHER: dict[str, str] = {
     "CHILD": """儿童 兒童 孩子 小孩 小女孩 小男孩 子供 子ども こども 児童 아동 어린이 아이 꼬마
         小朋友""",
     "KIN": "女儿 女兒 儿子 兒子 娘 息子 姪 侄女 의붓딸 딸 아들 조카",
-    "EXPLICIT": """性侵 性暴力 性欲 强奸 強姦 强暴 強暴 轮奸 诱奸 わいせつ レイプ 近親相姦 乱伦
-        亂倫 성폭행 성추행 강간 근친상간 음란 성적인 성적으로""",
-    "ACT": """性交 性行为 性行為 性爱 性愛 性关系 性關係 做爱 做愛 口交 手淫 自慰 セックス フェラ
-        オナニー 섹스 성관계 성교 성행위 자위행위""",
-    "ORGAN": "性器 阴茎 陰茎 阴道",
+    "EXPLICIT": """性交 性行为 性行為 性爱 性愛 性关系 性關係 性器 性侵 性暴力 性欲 做爱 做愛
+        强奸 強姦 强暴 強暴 轮奸 诱奸 口交 手淫 自慰 阴茎 陰茎 阴道 セックス フェラ オナニー
+        わいせつ レイプ 近親相姦 乱伦 亂倫 섹스 성관계 성교 성행위 성폭행 성추행 강간 자위행위
+        근친상간 음란 성적인 성적으로""",
     "PORN": "色情 情色 ポルノ 포르노 야동 エロい エロ画像 エロティ エロチ",
-    "WHO": """彼女 彼は 彼の 彼が 彼を 二人 ふたり 她的 他的 她们 他们 她們 他們 两人 兩人 彼此
-        그녀 그는 그의 그가 두사람 서로""",
-    "DEED": """挿入 喘ぎ 喘ぐ 喘い 舐め 愛撫 絶頂 射精 腰を動かし 腰を振 插入 抽插 呻吟 舔 爱抚
-        高潮 삽입 신음 핥 애무 절정 사정 벗기""",
-    "PART": """ペニス クリトリス オーガズム 精液 勃起 膣 阴蒂 阴唇 龟头 下体 私处 음경 음핵 정액
-        발기 페니스 오르가슴 오르가즘 클리토리스""",
-    "SOBER": """研究 調査 裁判 判決 被告 被害 逮捕 病院 医師 症状 感染 避妊 妊娠 治療 教育 動物
-        統計 映画 作品 記事 法律 警察 講座 検査 患者 痛い 痛み 疼痛 很疼 会疼 통증 아프 아파
-        法院 法庭 判决 警方 受害 医院 医生 避孕 怀孕 治疗 动物 统计 调查 电影 电视剧 疾病 疫苗
-        課程 课程 专家 법원 재판 판결 피고 피해 경찰 체포 병원 의사 증상 감염 피임 임신 치료
-        교육 동물 통계 조사 연구 영화 혐의 법률 환자 전문가""",
     "SOFT": "裸 脱衣 ヌード 誘惑 勾引 调教 調教 上床 下着姿 エッチ 알몸 나체 누드 유혹",
     "ABSOLUTE": """児童ポルノ 儿童色情 兒童色情 아동포르노 아동음란물 아동성착취물 ロリコン
         ショタコン 로리콘 쇼타콘 未成年色情 恋童""",
@@ -397,18 +310,6 @@ WRITTEN_TOGETHER: dict[str, str] = {
 }
 # The same, where no Chinese character or Korean syllable stands before them.
 WRITTEN_APART: dict[str, str] = {"EXPLICIT": "性的", "SOFT": "야한"}
-
-# The classes that only the rule for a scene tells apart, and what they are to all other rules.
-SCENE = {
-    "ACT": "EXPLICIT",
-    "ORGAN": "EXPLICIT",
-    "ENTERS": "SOFT",
-    "VULGAR": "SOFT",
-    "WHO": "OTHER",
-    "DEED": "OTHER",
-    "PART": "OTHER",
-    "SOBER": "OTHER",
-}
 
 NATIVE_TENS = {"열": 10, "스물": 20, "스무": 20, "서른": 30, "마흔": 40, "쉰": 50, "예순": 60}
 NATIVE_ONES = {

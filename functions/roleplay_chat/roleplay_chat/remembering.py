@@ -16,7 +16,6 @@ from edge.errors import ApiError
 from roleplay_chat import memory, prompt, turns
 from roleplay_chat.api import ChatRequest, Tier
 from roleplay_chat.generation import Attempt, Callbacks, Generation, Shape
-from roleplay_chat.indications import is_scene
 from roleplay_chat.lorebook_entries import Entry
 from roleplay_chat.macros import macros_of
 from roleplay_chat.memory import Step, Written
@@ -24,6 +23,7 @@ from roleplay_chat.prompt import Prompt
 from roleplay_chat.reply import Reply
 from roleplay_chat.routing import WORKER, Plan, Target, memory_targets
 from roleplay_chat.rows import BegunTurn
+from roleplay_chat.scenes import is_scene
 from roleplay_chat.screening import (
     Finding,
     Indicated,

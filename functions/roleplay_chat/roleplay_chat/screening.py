@@ -16,16 +16,9 @@ from typing import Literal, NamedTuple
 from edge.errors import ApiError
 from roleplay_chat.api import Tier
 from roleplay_chat.encoding import first_words, last_words
-from roleplay_chat.indications import (
-    NOTHING,
-    UNSETTLED_WORDS,
-    Growing,
-    Marks,
-    is_scene,
-    marks,
-    scene_words,
-)
+from roleplay_chat.indications import NOTHING, UNSETTLED_WORDS, Growing, Marks, marks
 from roleplay_chat.policy import ADULT_AGE
+from roleplay_chat.scenes import GrowingScene
 
 Category = Literal["absolute", "sexual", "adult_turn", "classifier", "scene"]
 """A term that stands for the forbidden alone; a minor and sexual content together; a minor in a
@@ -53,8 +46,6 @@ LEAD_CHARS = 300
 
 MOST_HELD_CHARS = 2_000
 """Of a reply that looks like a finding: words that may clear it are not that long."""
-SCENE_CHARS = 1_500
-"""How far back at least a reply is read again for a scene."""
 
 
 class Passage(NamedTuple):
@@ -201,26 +192,6 @@ _WHY: dict[Category, str] = {
 }
 
 
-class SceneScreen:
-    """What a growing reply says by itself, and whether that is an explicit scene."""
-
-    def __init__(self, begins: str = "") -> None:
-        """`begins` is the reply that is carried on."""
-        self._said = begins
-        self._known = 0
-
-    def finds(self, more: str, unsettled: int = 0) -> bool:
-        """Whether it is one, with this after it."""
-        return is_scene(self._said + more, unsettled=unsettled, known=self._known)
-
-    def grow(self, more: str) -> None:
-        """Put this after it."""
-        self._said += more
-        if len(self._said) > 2 * SCENE_CHARS:
-            self._said = self._said[-SCENE_CHARS:]
-            self._known = scene_words(self._said, unsettled=UNSETTLED_WORDS)
-
-
 class ReplyScreen:
     """Lets a reply through piece by piece, as long as nothing in it is refused.
 
@@ -239,7 +210,7 @@ class ReplyScreen:
     ) -> None:
         """`before` is what the other parts indicate; `follows` the text the reply comes after, and
         `continues` the reply that it carries on."""
-        self._scene = SceneScreen(continues) if tier == "sfw" else None
+        self._scene = GrowingScene(continues) if tier == "sfw" else None
         self._before = before
         self._tier: Tier = tier
         self._growing = Growing(f"{follows}\n")
@@ -268,7 +239,8 @@ class ReplyScreen:
         finding = judge([*self._before, ("reply", found)], self._tier)
         if finding or not self._scene or not (found.explicit or found.soft):
             return finding
-        return Finding("scene", "reply") if self._scene.finds(self._held, unsettled) else None
+        found_in = self._scene.surely_is if unsettled else self._scene.may_be
+        return Finding("scene", "reply") if found_in(self._held) else None
 
     def _release(self) -> str:
         released, self._held = self._held, ""

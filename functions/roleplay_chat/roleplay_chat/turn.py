@@ -19,7 +19,6 @@ from roleplay_chat.ensemble import cast_of
 from roleplay_chat.failures import Failure
 from roleplay_chat.generation import Attempt, Callbacks, Generation, Shape
 from roleplay_chat.greeting import MODEL_USED, greeting_for
-from roleplay_chat.indications import is_scene
 from roleplay_chat.lorebook import is_small
 from roleplay_chat.lorebook_entries import Entry
 from roleplay_chat.memory import for_tier
@@ -31,6 +30,7 @@ from roleplay_chat.remembering import Remembering
 from roleplay_chat.reply import Reply, Thinking, joined, stop_strings, trimmed
 from roleplay_chat.routing import Plan, Target, plan
 from roleplay_chat.rows import BegunTurn
+from roleplay_chat.scenes import is_scene
 from roleplay_chat.screening import (
     Finding,
     Indicated,
@@ -108,7 +108,10 @@ class Turn:
         request_id: str,
         emit: Callable[[TurnEvent], None],
         timing: Timing,
+        *,
+        shows_at_once: bool = True,
     ) -> None:
+        """`shows_at_once`: the person reads the reply as it comes, and not when it is whole."""
         self._clients = clients
         self._settings = settings
         self._request = request
@@ -134,6 +137,7 @@ class Turn:
             tier=self._tier,
             extras=_openrouter_extras(user_id, request.conversation_id),
             stop=stop_strings(self._cast),
+            shows_at_once=shows_at_once,
         )
         self._generating: asyncio.Task[None] | None = None
         self._saving: asyncio.Task[turns.Saved | None] | None = None
