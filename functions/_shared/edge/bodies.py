@@ -24,7 +24,7 @@ def pieces(response: httpx.Response) -> AsyncIterator[bytes]:
     """
     encoding = response.headers.get("content-encoding", "identity").strip().lower()
     if encoding in ("", "identity"):
-        return response.aiter_bytes()
+        return response.aiter_bytes() if response.is_stream_consumed else response.aiter_raw()
     if encoding not in ("gzip", "x-gzip", "deflate"):
         raise httpx.DecodingError(f"compressed in a way that was not asked for: {encoding[:20]!r}")
     return _unpacked(response)

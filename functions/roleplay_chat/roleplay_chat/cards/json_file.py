@@ -5,7 +5,7 @@ import math
 from typing import Any
 
 from edge.errors import ApiError
-from edge.json_text import loads, most_values
+from edge.json_text import most_values
 from roleplay_chat.api import storable
 from roleplay_chat.cards.refusals import invalid, too_large
 
@@ -25,7 +25,7 @@ def read(raw: bytes) -> dict[str, Any]:
     if most_values(raw) > MAX_VALUES:
         raise _too_many()
     try:
-        card: Any = loads(raw)
+        card: Any = json.loads(raw)
     except (ValueError, RecursionError) as error:
         raise invalid("The card is not valid JSON.") from error
     return checked(card)

@@ -5,7 +5,6 @@ about it, or raises `UpstreamError` or one of `edge.clients.NETWORK_ERRORS`. Clo
 the connection.
 """
 
-import asyncio
 import math
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -114,12 +113,13 @@ def _number(value: object) -> float | None:
 
 def in_pieces(text: str, reasoning: str = "") -> list[Text]:
     """The text in pieces of at most `PIECE_CHARS`, at least one; the first has the reasoning."""
-    first, *others = range(0, len(text) or 1, PIECE_CHARS)
+    if len(text) <= PIECE_CHARS:
+        return [Text(text, reasoning)]
+    others = range(PIECE_CHARS, len(text), PIECE_CHARS)
     pieces = [Text(text[start : start + PIECE_CHARS]) for start in others]
-    return [Text(text[first:PIECE_CHARS], reasoning), *pieces]
+    return [Text(text[:PIECE_CHARS], reasoning), *pieces]
 
 
-async def let_others(event: Event) -> None:
-    """After a piece as long as they get: others have their turn before the next one."""
-    if isinstance(event, Text) and len(event.text) == PIECE_CHARS:
-        await asyncio.sleep(0)
+def is_full(event: Event) -> bool:
+    """Whether this is a piece as long as they get: others have their turn before the next one."""
+    return isinstance(event, Text) and len(event.text) == PIECE_CHARS

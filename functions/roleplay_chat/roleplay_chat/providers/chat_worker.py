@@ -1,5 +1,6 @@
 """The team's own GPU worker: one JSON request, one JSON answer, no streaming."""
 
+import asyncio
 from collections.abc import AsyncGenerator, Mapping
 from typing import Any
 
@@ -17,7 +18,7 @@ from roleplay_chat.providers import (
     Event,
     count,
     in_pieces,
-    let_others,
+    is_full,
     post,
 )
 
@@ -36,7 +37,8 @@ async def generate(http: httpx.AsyncClient, call: Call) -> AsyncGenerator[Event,
     text, tokens = read_answer(response.status_code, body_bytes)
     for piece in in_pieces(text[:MAX_REPLY_CHARS]):
         yield piece
-        await let_others(piece)
+        if is_full(piece):
+            await asyncio.sleep(0)
     if len(text) > MAX_REPLY_CHARS:
         raise failed("cut_off", why="the reply does not end")
     yield End("stop", Usage(completion_tokens=tokens))

@@ -28,7 +28,7 @@ from roleplay_chat.providers import (
     amount,
     count,
     in_pieces,
-    let_others,
+    is_full,
     post,
 )
 
@@ -69,7 +69,8 @@ async def generate(http: httpx.AsyncClient, call: Call) -> AsyncGenerator[Event,
                     try:
                         for event in _together(reading, arrived):
                             yield event
-                            await let_others(event)
+                            if is_full(event):
+                                await asyncio.sleep(0)
                     except UpstreamError:
                         await _to_the_end(arrivals, reading)
                         raise
@@ -79,7 +80,8 @@ async def generate(http: httpx.AsyncClient, call: Call) -> AsyncGenerator[Event,
             whole = (await first_bytes(response, MAX_BODY_BYTES)).decode(errors="replace")
             for event in _together(reading, [whole]):
                 yield event
-                await let_others(event)
+                if is_full(event):
+                    await asyncio.sleep(0)
         yield reading.end()
 
 
