@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from tests.support.functions import serve
 from tests.support.gateway import Gateway, running_gateway
@@ -17,6 +18,11 @@ from tests.support.stack import Stack
 from tests.support.upstream import Upstream, running_upstream
 
 DATABASE = "app"
+
+
+# How long an example takes says how busy the machine is.
+settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("patient")
 
 
 def pytest_configure() -> None:

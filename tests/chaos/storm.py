@@ -22,6 +22,7 @@ from uuid import UUID, uuid4
 
 import httpx
 
+from tests.support import patient
 from tests.support.answers import stream
 from tests.support.functions import serve_process
 from tests.support.gateway import SECRET_KEY, Gateway, running_gateway
@@ -32,7 +33,7 @@ from tests.support.postgrest import running_postgrest
 from tests.support.problems import tally
 from tests.support.stack import Stack, User
 from tests.support.upstream import Exchange, Upstream, running_upstream
-from tests.support.waiting import wait_until
+from tests.support.waiting import PATIENCE, wait_until
 
 DATABASE = "app"
 INSTANCES = 3
@@ -139,7 +140,9 @@ class Device:
 
     def talk(self, stop: threading.Event) -> None:
         """Sends messages until told to stop; the last one is answered, too."""
-        with httpx.Client(headers=self.user.headers, timeout=20, trust_env=False) as self._client:
+        with httpx.Client(
+            headers=self.user.headers, timeout=PATIENCE, trust_env=False
+        ) as self._client:
             while not stop.is_set():
                 self._say(f"{self.name}-{len(self.replies)}")
 
@@ -238,7 +241,7 @@ class World:
 
     def _database_answers(self) -> bool:
         url = f"{self.gateway.url}/rest/v1/api_models?select=id"
-        return httpx.get(url, headers={"apikey": SECRET_KEY}).is_success
+        return patient.get(url, headers={"apikey": SECRET_KEY}).is_success
 
 
 @contextmanager

@@ -18,11 +18,12 @@ import pytest
 
 from dev.build import digest
 from dev.deploy import RUNTIME
+from tests.support import patient
 from tests.support.answers import stream, worker_healthy
 from tests.support.functions import serve_process
 from tests.support.postgres import ROOT
 from tests.support.stack import HEALTH_CHECK_SECRET, Stack
-from tests.support.waiting import free_port, wait_until
+from tests.support.waiting import PATIENCE, free_port, wait_until
 
 NAMES = ["health_check", "roleplay_chat"]
 
@@ -163,7 +164,7 @@ class TestInstalled:
         with serve_process(
             "roleplay_chat", stack.env(), dist, python=python("roleplay_chat")
         ) as process:
-            alive = httpx.get(process.url)
+            alive = patient.get(process.url)
             answer = stack.chat(user, url=process.url, message="Hello", **body)
             events = stack.stream(user, url=process.url, message="And now?", **body)
 
@@ -187,8 +188,8 @@ class TestInstalled:
         with serve_process(
             "health_check", stack.env(), dist, python=python("health_check")
         ) as process:
-            refused = httpx.post(process.url)
-            answer = httpx.post(process.url, headers=scheduler)
+            refused = patient.post(process.url)
+            answer = patient.post(process.url, headers=scheduler)
 
         assert refused.status_code == 401
         assert answer.json()["workers"]["chatWorker"]["isHealthy"] is True
@@ -274,11 +275,11 @@ class TestImage:
             process = subprocess.Popen(program, cwd=dist / name, env=env, stdout=log, stderr=log)
             try:
                 url = f"http://127.0.0.1:{port}"
-                answer = wait_until(lambda: answered(url), f"{name} to answer", seconds=40)
+                answer = wait_until(lambda: answered(url), f"{name} to answer")
                 health = [str(venv / "python"), *image.health_command[1:]]
                 well = subprocess.run(health, env=env, check=False)
                 process.terminate()
-                assert process.wait(timeout=20) == 0
+                assert process.wait(timeout=PATIENCE) == 0
                 ill = subprocess.run(health, env=env, stderr=subprocess.DEVNULL, check=False)
             finally:
                 process.kill()
@@ -289,6 +290,6 @@ class TestImage:
 def answered(url: str) -> httpx.Response | None:
     """The answer, when there is one."""
     try:
-        return httpx.get(url)
+        return patient.get(url)
     except httpx.TransportError:
         return None

@@ -14,6 +14,7 @@ import psutil  # type: ignore[import-untyped]
 from dev.chat import Chat
 from dev.worker import CONTEXT_TOKENS
 from tests.integration.test_provider_checks import catalog, key, listed
+from tests.support import patient
 from tests.support.answers import error, worker_healthy
 from tests.support.cards import CARDS, card
 from tests.support.functions import serve_process
@@ -255,7 +256,7 @@ def test_default_model_answers_when_the_worker_is_gone(copy: WorkingCopy) -> Non
 
     secret = {"Authorization": f"Bearer {copy.stack_env['HEALTH_CHECK_SECRET']}"}
     for _ in range(3):  # one failure may be forgiven
-        health = httpx.post(f"{copy.stack_env['FUNCTIONS_URL']}/health_check", headers=secret)
+        health = patient.post(f"{copy.stack_env['FUNCTIONS_URL']}/health_check", headers=secret)
         assert health.status_code == 200
     checked = copy.make("verify", "COLUMNS=160")
     assert checked.returncode != 0
@@ -287,7 +288,7 @@ def test_verify_names_all_that_is_wrong_within_one_run(copy: WorkingCopy) -> Non
             copy.write("PATCH", "api_providers?name=eq.openrouter", at)
             with serve_process("health_check", settings) as health_check:
                 secret = {"Authorization": f"Bearer {settings['HEALTH_CHECK_SECRET']}"}
-                run = httpx.post(health_check.url, headers=secret, timeout=60)
+                run = patient.post(health_check.url, headers=secret)
         assert run.json()["steps"]["catalog"]["outcome"] == "done"
         then = (datetime.now(UTC) - timedelta(minutes=5)).isoformat()
         copy.write("PATCH", "health_check_steps?step=neq.-", {"begun_at": then, "done_at": then})

@@ -14,10 +14,10 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import uuid4
 
-import httpx
 import pytest
 from playwright.sync_api import Locator, Route, expect
 
+from tests.support import patient
 from tests.support.answers import held, stream, text
 from tests.support.cards import CARDS, card
 from tests.support.line import Line, running_line
@@ -88,7 +88,7 @@ class TestTalking:
             env = person.copy.stack_env
             secret = {"Authorization": f"Bearer {env['HEALTH_CHECK_SECRET']}"}
             for _ in range(3):  # one failure may be forgiven
-                httpx.post(f"{env['FUNCTIONS_URL']}/health_check", headers=secret, timeout=30)
+                patient.post(f"{env['FUNCTIONS_URL']}/health_check", headers=secret)
             person.page.reload()
             expect(person.page.get_by_text("Worker is away")).to_be_visible()
             worker = person.page.locator(".picker option[value=chat_worker]")

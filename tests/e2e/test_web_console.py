@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from urllib.parse import urlsplit
 
-import httpx
 from playwright.sync_api import expect
 
+from tests.support import patient
 from tests.support.person import MARA, Person, operator
 from tests.support.upstream import Upstream
 
@@ -116,7 +116,7 @@ class TestConsole:
     def test_health_of_a_worker_has_a_history(self, admin: Person) -> None:
         env = admin.copy.stack_env
         secret = {"Authorization": f"Bearer {env['HEALTH_CHECK_SECRET']}"}
-        httpx.post(f"{env['FUNCTIONS_URL']}/health_check", headers=secret, timeout=60)
+        patient.post(f"{env['FUNCTIONS_URL']}/health_check", headers=secret)
         admin.open("/console.html")
         expect(admin.page.get_by_role("row").filter(has_text="chatWorker")).to_contain_text(
             "Worker"

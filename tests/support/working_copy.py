@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import httpx
 import psutil  # type: ignore[import-untyped]
 from dotenv import dotenv_values
 
+from tests.support import patient
 from tests.support.postgres import ROOT
 from tests.support.waiting import free_port
 
@@ -79,7 +79,7 @@ class WorkingCopy:
     def rows(self, path: str) -> list[dict[str, Any]]:
         """What the Data API has for the secret key."""
         env = self.stack_env
-        answer = httpx.get(
+        answer = patient.get(
             f"{env['SUPABASE_URL']}/rest/v1/{path}", headers={"apikey": env["SUPABASE_SECRET_KEY"]}
         )
         assert answer.status_code == 200, answer.text
@@ -89,7 +89,7 @@ class WorkingCopy:
         """A request to the Data API with the secret key, which must succeed."""
         env = self.stack_env
         url = f"{env['SUPABASE_URL']}/rest/v1/{path}"
-        answer = httpx.request(
+        answer = patient.request(
             method, url, headers={"apikey": env["SUPABASE_SECRET_KEY"]}, json=body
         )
         assert answer.is_success, answer.text
