@@ -118,9 +118,11 @@ $(BIN)/python:
 	@$(PYTHON) -m venv .venv
 	@mkdir -p $(READY)
 
-$(READY)/python: requirements/dev.txt | $(BIN)/python
+$(READY)/python: requirements/dev.txt pyproject.toml | $(BIN)/python
 	@echo "[1/4] Python packages ..."
 	@$(PIP) -r requirements/dev.txt
+	@$(BIN)/python -m pip install -qq --disable-pip-version-check \
+		--no-index --no-deps --no-build-isolation --editable .
 	@touch $@
 
 $(READY)/test: requirements/test.txt $(READY)/python

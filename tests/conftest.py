@@ -5,14 +5,23 @@ from __future__ import annotations
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
 
+import edge
 from tests.support.functions import serve
 from tests.support.gateway import Gateway, running_gateway
 from tests.support.keys import Keys
-from tests.support.postgres import OWNER, Connection, Postgres, Snapshot, running_postgres
+from tests.support.postgres import (
+    OWNER,
+    ROOT,
+    Connection,
+    Postgres,
+    Snapshot,
+    running_postgres,
+)
 from tests.support.postgrest import PostgREST, running_postgrest
 from tests.support.stack import Stack
 from tests.support.upstream import Upstream, running_upstream
@@ -26,6 +35,12 @@ settings.load_profile("patient")
 
 
 def pytest_configure() -> None:
+    if not Path(edge.__file__).is_relative_to(ROOT):
+        pytest.exit(
+            f"These are the tests of {ROOT}, but the functions would be those of another folder:"
+            f" {Path(edge.__file__).parent}. `make` sets up a .venv of this folder's own.",
+            returncode=pytest.ExitCode.USAGE_ERROR,
+        )
     # A test run that is terminated stops its servers, as one that is interrupted does.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
 

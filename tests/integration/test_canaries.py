@@ -241,7 +241,6 @@ def test_start_that_fails_names_settings_and_not_their_values(
         command,
         env={
             **stack.env(**wrong),
-            "PYTHONPATH": str(FUNCTIONS / "_shared"),
             "PATH": str(ROOT / ".venv/bin"),
         },
         capture_output=True,

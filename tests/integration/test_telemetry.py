@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -15,7 +16,6 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 
 from tests.support import patient
 from tests.support.answers import error, reply, text
-from tests.support.functions import FUNCTIONS
 from tests.support.stack import Stack
 from tests.support.upstream import Upstream, running_upstream
 
@@ -132,10 +132,9 @@ print([name for name in sys.modules if name.startswith("opentelemetry")])
 
 def start(stack: Stack, hide: str = "", **changes: str) -> subprocess.CompletedProcess[str]:
     """What a process prints that makes the function's App."""
-    path = f"{FUNCTIONS / '_shared'}:{FUNCTIONS / 'roleplay_chat'}"
     return subprocess.run(
         [sys.executable, "-c", PROGRAM.format(hide=hide)],
-        env=stack.env(PYTHONPATH=path, **changes),
+        env=os.environ | stack.env(**changes),
         capture_output=True,
         text=True,
         check=False,

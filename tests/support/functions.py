@@ -104,7 +104,7 @@ def serve_process(
     with tempfile.TemporaryFile() as output:
         popen = subprocess.Popen(
             command,
-            env={**os.environ, **env, "PYTHONPATH": str(folder / "_shared")},
+            env={**os.environ, **env},
             stdout=output,
             stderr=output,
             start_new_session=True,
