@@ -26,6 +26,8 @@ from tests.support.stack import HEALTH_CHECK_SECRET, Stack
 from tests.support.waiting import PATIENCE, free_port, wait_until
 
 NAMES = ["health_check", "roleplay_chat"]
+ALONE = {"PYTHONPATH": ""}
+"""Whatever the tests themselves are found by."""
 
 
 def build(folder: Path, **env: str) -> Path:
@@ -162,7 +164,7 @@ class TestInstalled:
         body: dict[str, Any] = {"conversation_id": str(conversation)}
 
         with serve_process(
-            "roleplay_chat", stack.env(), dist, python=python("roleplay_chat")
+            "roleplay_chat", stack.env(**ALONE), dist, python=python("roleplay_chat")
         ) as process:
             alive = patient.get(process.url)
             answer = stack.chat(user, url=process.url, message="Hello", **body)
@@ -186,7 +188,7 @@ class TestInstalled:
         scheduler = {"Authorization": f"Bearer {HEALTH_CHECK_SECRET}"}
 
         with serve_process(
-            "health_check", stack.env(), dist, python=python("health_check")
+            "health_check", stack.env(**ALONE), dist, python=python("health_check")
         ) as process:
             refused = patient.post(process.url)
             answer = patient.post(process.url, headers=scheduler)
@@ -209,7 +211,7 @@ class TestInstalled:
             monkeypatch.delenv(setting, raising=False)
         with (
             pytest.raises(RuntimeError, match="SUPABASE_URL: Field required"),
-            serve_process(name, {}, dist, python=python(name)),
+            serve_process(name, ALONE, dist, python=python(name)),
         ):
             pass
 
