@@ -13,7 +13,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help dev up down status reset chat import-card test test-unit test-e2e chromium lint lock build web bench soak chaos policy-report audit openapi settings verify usage \
+.PHONY: help dev up down status reset chat import-card test test-unit test-e2e chromium lint lock build web bench soak chaos policy-report metrics audit openapi settings verify usage \
 	deploy-roleplay_chat deploy-health_check deploy-scheduler deploy-db
 
 help: ## List the targets
@@ -69,6 +69,9 @@ chaos: $(READY)/test $(READY)/stack ## 200 kills of Postgres and of one of three
 
 policy-report: $(READY)/test ## Misses and false refusals of the content screening
 	@$(BIN)/python -m tests.policy $(ARGS)
+
+metrics: $(READY)/python ## Length of functions, depth of imports, circles; ARGS=folder of another copy
+	@$(BIN)/python -m dev.metrics $(ARGS)
 
 audit: $(READY)/audit $(PACKAGES) ## Look every locked package up in the published advisories; needs the internet
 	@$(BIN)/pip-audit --strict --require-hashes --disable-pip \

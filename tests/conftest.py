@@ -5,12 +5,12 @@ from __future__ import annotations
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
 
-import edge
 from tests.support.functions import serve
 from tests.support.gateway import Gateway, running_gateway
 from tests.support.keys import Keys
@@ -35,10 +35,11 @@ settings.load_profile("patient")
 
 
 def pytest_configure() -> None:
-    if not Path(edge.__file__).is_relative_to(ROOT):
+    found = find_spec("edge")
+    if not found or not Path(found.origin or "").is_relative_to(ROOT):
         pytest.exit(
-            f"These are the tests of {ROOT}, but the functions would be those of another folder:"
-            f" {Path(edge.__file__).parent}. `make` sets up a .venv of this folder's own.",
+            f"The packages of {ROOT} are not installed in this environment, or those of another"
+            " working copy are. `make` sets up a .venv with them.",
             returncode=pytest.ExitCode.USAGE_ERROR,
         )
     # A test run that is terminated stops its servers, as one that is interrupted does.
