@@ -176,7 +176,7 @@ chromium:
 
 TEST_PINS := --constraints requirements/test.txt
 
-lock: | $(BIN)/python ## Compile the lock files; ARGS=--upgrade takes newer versions
+lock: | $(BIN)/python $(READY)/node ## Compile the lock files; ARGS=--upgrade takes newer versions
 	@test -x $(BIN)/uv || $(BIN)/python -m pip install -qq uv
 	@$(UV) --group test -o requirements/test.txt
 	@$(UV) --group dev $(TEST_PINS) -o requirements/dev.txt

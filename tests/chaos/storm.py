@@ -43,8 +43,6 @@ SETTINGS = {
     "SAVE_PATIENCE_SECONDS": "1",
     "LOG_LEVEL": "error",
 }
-CALM_SECONDS = 60
-"""Once nothing is killed any more, the last message is answered within this time."""
 
 
 @dataclass
@@ -237,7 +235,7 @@ class World:
             self.postgres.start()
         if victim != "postgres":
             instance.start()
-        wait_until(self._database_answers, "the Data API to find the database again", seconds=60)
+        wait_until(self._database_answers, "the Data API to find the database again")
 
     def _database_answers(self) -> bool:
         url = f"{self.gateway.url}/rest/v1/api_models?select=id"
@@ -297,7 +295,7 @@ def storm(rounds: int, seed: int, people: int = 4, say: Callable[[str], None] = 
                     say(f"{number} kills, {answered} messages answered")
             stop.set()
             for talk in talks:
-                talk.result(CALM_SECONDS)
+                talk.result(PATIENCE)  # nothing is killed any more
         finally:
             stop.set()
             for device in this.devices:

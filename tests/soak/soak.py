@@ -245,7 +245,7 @@ class Soak:
 
     def _wait_for(self, talk: Talk) -> None:
         query = "select from turns where conversation_id = %s and status = 'running'"
-        wait_until(lambda: not self._stack.all(query, talk.conversation), "a turn to end", 30)
+        wait_until(lambda: not self._stack.all(query, talk.conversation), "a turn to end")
 
     # What is left
 
