@@ -39,7 +39,7 @@ REPEAT_PENALTY = 1.08
 MAX_TEMPERATURE = 0.6
 """At the temperatures that suit large models this one loses its character and its thread."""
 PASSED_ON = {"messages", "top_p", "top_k", "min_p", "stop", "seed"}
-GENERATION_SECONDS = 300
+GENERATION_SECONDS = 1200
 
 T = TypeVar("T")
 

@@ -188,7 +188,7 @@ def counted(url: str, words: str) -> Answer:
     async def answer(exchange: Exchange) -> None:
         key = {"Authorization": exchange.call.headers["authorization"]}
         body = exchange.call.json | {"max_tokens": 1, "stream": False}
-        async with httpx.AsyncClient(timeout=240) as http:
+        async with httpx.AsyncClient(timeout=1200) as http:
             given = await http.post(f"{url}/v1/chat/completions", json=body, headers=key)
         assert given.status_code == 200, given.text
         await text(words, usage=given.json()["usage"])(exchange)
@@ -199,7 +199,7 @@ def counted(url: str, words: str) -> Answer:
 def test_two_hundredth_turn_knows_the_third_and_fits_the_workers_context(copy: WorkingCopy) -> None:
     worker = copy.stack_env["CHAT_WORKER_URL"]
     stack, *_ = copy.processes()
-    with running_upstream() as between, httpx.Client(timeout=400) as http:
+    with running_upstream() as between, httpx.Client(timeout=1600) as http:
         between.always(worker_healthy(), to="/health")
         between.always(counted(worker, "In Bergen."), to="/v1/chat/completions")
         conversation = LongConversation(copy, http)

@@ -263,6 +263,8 @@ class TestFailures:
         now = datetime.now(UTC).isoformat()
         turn = {"user_id": person.user_id, "task": "roleplay", "action": "send"}
         turn |= {"status": "complete", "lease_expires_at": now, "finished_at": now}
+        # However long it takes until the next one is said, they are of its last minute.
+        turn |= {"created_at": (datetime.now(UTC) + timedelta(minutes=10)).isoformat()}
         operator(person.copy, "POST", "/rest/v1/turns", [turn] * 20)
         person.say("And another thing.")
 
