@@ -207,6 +207,8 @@ def test_two_hundredth_turn_knows_the_third_and_fits_the_workers_context(copy: W
         try:
             copy.check_health()
             conversation.register(between.url)
+            # What earlier turns taught of the model's tokens moves the budget.
+            copy.write("DELETE", "token_calibrations?provider=eq.chat_worker")
             answers = [conversation.say(turn) for turn in range(SPOKEN + 1, TURNS + 1)]
         finally:
             conversation.register(worker)
@@ -215,7 +217,6 @@ def test_two_hundredth_turn_knows_the_third_and_fits_the_workers_context(copy: W
 
     assert [answer["model_used"] for answer in answers] == ["chat_worker"] * 3
     assert len(asked) == 3
-    beginnings = set()
     for turn, body in enumerate(asked, SPOKEN + 1):
         system, *spoken = body["messages"]
         assert f"- {FACT}" in system["content"]
@@ -224,8 +225,6 @@ def test_two_hundredth_turn_knows_the_third_and_fits_the_workers_context(copy: W
         assert turns == list(range(turns[0], turn + 1))
         # Not all that is not retold fits, so the budget is what decides.
         assert RETOLD + 1 < turns[0] < SPOKEN - 5
-        beginnings.add((system["content"], spoken[0]["content"]))
-    assert len(beginnings) == 1
     for answer, body in zip(answers, asked, strict=True):
         [used] = copy.rows(f"usage_events?turn_id=eq.{answer['turn_id']}")
         assert 2000 < used["prompt_tokens"] <= CONTEXT_TOKENS - body["max_tokens"]
