@@ -647,7 +647,7 @@ class TestApproval:
         stack.db.execute("update api_providers set is_approved = false")
         checks = {"KEY_CHECK_MINUTES": "15", "CATALOG_HOURS": "6"}
         with stack.serving("health_check", **checks) as url:
-            assert httpx.post(url, headers=SCHEDULER).is_success
+            assert patient.post(url, headers=SCHEDULER).is_success
         assert stack.upstream.calls == []
 
 
@@ -666,7 +666,7 @@ class TestKeysOfWorkers:
             stack.worker.always(error(500), to="/health")
         stack.configure(workers={"second": entry})
         with stack.serving("health_check", Second_API_KEY="second-key") as url:
-            body = httpx.post(url, headers=SCHEDULER).json()
+            body = patient.post(url, headers=SCHEDULER).json()
         found = body["steps"]["worker:second"]["found"]
         said = found["error"] if what == "worker" else found["woken"]
         assert "Second_API_KEY may not be sent there: set KEY_ORIGINS=" in said

@@ -390,7 +390,7 @@ class TestEstimates:
         priced(talk)
         details = {"delta": {"reasoning_details": [{"text": WORDS}, {"summary": WORDS}, 7]}}
         thoughts = [reasoning(WORDS), {"delta": {"reasoning_content": WORDS}}, details]
-        talk.limit(VENICE, idle=0.2)
+        talk.limit(VENICE, idle=1)
         talk.stack.upstream.always(stream([*thoughts, stall()]))
         assert talk.say().status_code == 503
         events = talk.stack.all("select * from usage_events")
@@ -612,7 +612,7 @@ class TestNumbersOfOthers:
             turn = talk.stack.insert(
                 "turns",
                 **{"user_id": talk.user.id, "conversation_id": talk.conversation},
-                **{"task": "roleplay", "action": "kickoff", "lease_expires_at": NOON},
+                **{"task": "roleplay", "action": "kickoff", "lease_expires_at": noon()},
             )
             columns = dict.fromkeys(names, number)
             call = {"provider": "p" * 500, "model_key": "m" * 500, "outcome": "o" * 500}
@@ -632,8 +632,8 @@ class TestNumbersOfOthers:
 
     def test_add_up_in_the_roll_ups(self, talk: Talk, event: Event) -> None:
         for _ in range(500):
-            event(YESTERDAY, cost_usd=Decimal("999999.99999999"), prompt_tokens=2**31 - 1)
-        talk.stack.db.execute("select roll_up_usage(%s)", (YESTERDAY.date(),))
+            event(noon(1), cost_usd=Decimal("999999.99999999"), prompt_tokens=2**31 - 1)
+        talk.stack.db.execute("select roll_up_usage(%s)", (noon(1).date(),))
         row = talk.stack.one("select cost_usd, prompt_tokens from usage_daily")
         assert (row["cost_usd"] > 499_999_999, row["prompt_tokens"]) == (True, 500 * (2**31 - 1))
 
@@ -650,10 +650,10 @@ class TestTurnsWithoutTheirConversation:
         old, new, kept = (stack.conversation(user) for _ in range(3))
         ages = {old: 12, new: 8, kept: 12}
         for conversation, days in ages.items():
-            ended = NOON - timedelta(days=days)
+            ended = noon(days)
             turn(stack, user, conversation_id=conversation, finished_at=ended, result=None)
         stack.db.execute("delete from conversations where id = any(%s)", ([old, new],))
-        event(NOON)
+        event(noon())
 
         assert due(stack)["retention"]["found"] == {"usage_events": 0, "turn_results": 1}
 
@@ -664,7 +664,7 @@ class TestTurnsWithoutTheirConversation:
         stack.configure(retention={"usage_days": 10})
         user = stack.user()
         conversation = stack.conversation(user)
-        turn(stack, user, conversation_id=conversation, finished_at=NOON - timedelta(days=12))
+        turn(stack, user, conversation_id=conversation, finished_at=noon(12))
         stack.db.execute("delete from conversations")
         stack.db.execute("select apply_retention()")
         assert len(stack.all("select from turns")) == 1
@@ -674,7 +674,7 @@ class TestTurnsWithoutTheirConversation:
         for days in (0, 1, 2):
             stack.db.execute(
                 "insert into private.counters (user_id, kind, day) values (%s, %s, %s)",
-                (user.id, f"kind {days}", TODAY - timedelta(days=days)),
+                (user.id, f"kind {days}", noon(days).date()),
             )
         stack.db.execute("select apply_retention()")
         kinds = {row["kind"] for row in stack.all("select kind from private.counters")}
