@@ -13,7 +13,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help dev up down status reset chat import-card test test-unit test-e2e chromium lint lock build web bench soak chaos policy-report audit openapi settings verify usage \
+.PHONY: help dev up down status reset chat import-card test test-unit test-e2e chromium lint lock build web bench soak chaos policy-report metrics audit openapi settings verify usage \
 	deploy-roleplay_chat deploy-health_check deploy-scheduler deploy-db
 
 help: ## List the targets
@@ -70,6 +70,9 @@ chaos: $(READY)/test $(READY)/stack ## 200 kills of Postgres and of one of three
 policy-report: $(READY)/test ## Misses and false refusals of the content screening
 	@$(BIN)/python -m tests.policy $(ARGS)
 
+metrics: $(READY)/python ## Length of functions, depth of imports, circles; ARGS=folder of another copy
+	@$(BIN)/python -m dev.metrics $(ARGS)
+
 audit: $(READY)/audit $(PACKAGES) ## Look every locked package up in the published advisories; needs the internet
 	@$(BIN)/pip-audit --strict --require-hashes --disable-pip \
 		$(addprefix -r ,$(wildcard functions/*/requirements.txt requirements/*.txt))
@@ -118,9 +121,11 @@ $(BIN)/python:
 	@$(PYTHON) -m venv .venv
 	@mkdir -p $(READY)
 
-$(READY)/python: requirements/dev.txt | $(BIN)/python
+$(READY)/python: requirements/dev.txt pyproject.toml | $(BIN)/python
 	@echo "[1/4] Python packages ..."
 	@$(PIP) -r requirements/dev.txt
+	@$(BIN)/python -m pip install -qq --disable-pip-version-check \
+		--no-index --no-deps --no-build-isolation --editable .
 	@touch $@
 
 $(READY)/test: requirements/test.txt $(READY)/python
@@ -171,7 +176,7 @@ chromium:
 
 TEST_PINS := --constraints requirements/test.txt
 
-lock: | $(BIN)/python ## Compile the lock files; ARGS=--upgrade takes newer versions
+lock: | $(BIN)/python $(READY)/node ## Compile the lock files; ARGS=--upgrade takes newer versions
 	@test -x $(BIN)/uv || $(BIN)/python -m pip install -qq uv
 	@$(UV) --group test -o requirements/test.txt
 	@$(UV) --group dev $(TEST_PINS) -o requirements/dev.txt

@@ -29,6 +29,7 @@ from bench.systems import (
     start_litellm,
     start_portkey,
 )
+from dev.build import build
 from tests.support.postgres import ROOT
 from tests.support.postgrest import find_binary
 
@@ -78,6 +79,7 @@ def main(
 def measure(plan: Plan, parts: Sequence[str], *, peers: bool) -> Results:
     """Everything that is asked for."""
     results = Results()
+    build()
     environments = prepare(click.echo, peers=peers and "turns" in parts)
     quiet = load_average()
     if "prompts" in parts:

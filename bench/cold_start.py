@@ -20,7 +20,6 @@ from bench.systems import (
     TOKENS,
     Request,
     function_command,
-    function_environment,
 )
 from tests.support.waiting import free_port
 
@@ -108,7 +107,7 @@ def _launch(
 ) -> Program:
     port = free_port()
     command = function_command(environments, name, port)
-    return programs.launch(name, command, port, env=function_environment(around) | env)
+    return programs.launch(name, command, port, env=around.environment() | env)
 
 
 def imports(programs: Programs, environments: Environments, around: Surroundings) -> Imports:

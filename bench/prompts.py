@@ -1,13 +1,11 @@
 """What it takes to build a prompt from much that was said."""
 
-import sys
 import time
 from datetime import UTC, datetime
 from statistics import median
 from uuid import uuid4
 
 from bench.prose import PARAGRAPH, sentence
-from tests.support.postgres import ROOT
 
 CONTEXTS = (32_768, 1_000_000)
 """Tokens: what models have, and so much that everything is sent."""
@@ -16,8 +14,6 @@ CALLS = 50
 
 def build_times(sizes: tuple[int, ...]) -> dict[int, dict[int, float]]:
     """Median milliseconds of prompt.build, by the number of messages and the model's context."""
-    for folder in ("_shared", "roleplay_chat"):
-        sys.path.append(str(ROOT / "functions" / folder))
     return {size: {context: _milliseconds(size, context) for context in CONTEXTS} for size in sizes}
 
 

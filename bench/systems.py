@@ -10,7 +10,7 @@ from bench.environments import Environments
 from bench.programs import BENCH, FOLDER, Program, Programs
 from bench.prose import PARAGRAPH, question, sentence
 from bench.surroundings import HISTORY, PEOPLE, Surroundings
-from tests.support.postgres import ROOT
+from dev.build import DIST
 
 TOKENS = 50
 """In each reply of the instant provider."""
@@ -44,9 +44,9 @@ class System:
 
 
 def function_command(environments: Environments, name: str, port: int) -> list[object]:
-    """As the platform runs it: one process that answers."""
+    """As the platform runs it, from the folder that is deployed: one process that answers."""
     source: Path = {
-        FUNCTION: ROOT / "functions" / "roleplay_chat" / "main.py",
+        FUNCTION: DIST / "roleplay_chat" / "main.py",
         FLOOR: BENCH / "functions" / "floor.py",
         "hello": BENCH / "functions" / "hello.py",
     }[name]
@@ -59,11 +59,6 @@ def function_command(environments: Environments, name: str, port: int) -> list[o
     ]
 
 
-def function_environment(around: Surroundings) -> dict[str, str]:
-    """The deployed folder holds the shared package beside main.py; here it is on the path."""
-    return around.environment() | {"PYTHONPATH": str(ROOT / "functions" / "_shared")}
-
-
 def start_function(
     programs: Programs, environments: Environments, around: Surroundings, name: str
 ) -> System:
@@ -71,7 +66,7 @@ def start_function(
     program = programs.start(
         name,
         lambda port: function_command(environments, name, port),
-        env=function_environment(around),
+        env=around.environment(),
     )
     return System(
         name,

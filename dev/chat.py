@@ -19,7 +19,7 @@ READ_SECONDS = 60
 """Longest silence of the stream; heartbeats come far more often."""
 
 # Replies go to stdout and everything about them to stderr, so that a script gets the reply alone.
-notes = Console(stderr=True, highlight=False, soft_wrap=True)
+notes = Console(stderr=True, highlight=False, soft_wrap=True, emoji=False)
 
 
 class Refused(Exception):

@@ -2,7 +2,6 @@
 
 import difflib
 import re
-import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, get_args
@@ -15,14 +14,10 @@ from rich.table import Table
 from dev.project import find_environment, secrets_managed
 from dev.settings import ENV_FILE, ROOT, Settings, read_env_file
 from dev.verify import plain
-
-for _folder in ("_shared", "roleplay_chat", "health_check"):
-    sys.path.append(str(ROOT / "functions" / _folder))
-
-from edge.credentials import bound_origins  # noqa: E402
-from edge.settings import EdgeSettings  # noqa: E402
-from health_check.settings import Settings as HealthCheck  # noqa: E402
-from roleplay_chat.settings import Settings as RoleplayChat  # noqa: E402
+from edge.credentials import bound_origins
+from edge.settings import EdgeSettings
+from health_check.settings import Settings as HealthCheck
+from roleplay_chat.settings import Settings as RoleplayChat
 
 FUNCTIONS: Mapping[str, type[EdgeSettings]] = {
     "roleplay_chat": RoleplayChat,

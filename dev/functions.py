@@ -1,7 +1,6 @@
 """Both functions and the pages under one origin, each function as functions-framework serves it."""
 
 import os
-import sys
 
 import uvicorn
 from functions_framework.aio import create_asgi_app
@@ -35,7 +34,6 @@ class Origin:
 
 def load() -> Origin:
     """The functions as the current environment configures them."""
-    sys.path.insert(0, str(ROOT / "functions/_shared"))
     return Origin(
         {
             name: create_asgi_app(  # type: ignore[no-untyped-call]

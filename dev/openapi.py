@@ -7,7 +7,6 @@ needs a row in `ACTIONS`; a raise whose code is not written out needs one in `_c
 
 import ast
 import json
-import sys
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, fields
 from datetime import datetime
@@ -19,26 +18,23 @@ from pydantic import BaseModel, Field, TypeAdapter
 from pydantic.json_schema import SkipJsonSchema
 
 from dev.settings import ROOT
-
-FILE = ROOT / "docs" / "openapi.json"
-FUNCTIONS = ROOT / "functions"
-for _folder in ("_shared", "roleplay_chat", "health_check"):
-    sys.path.append(str(FUNCTIONS / _folder))
-
-from edge.errors import ApiError  # noqa: E402
-from edge.worker_health import WorkerHealth  # noqa: E402
-from health_check.steps import Outcome  # noqa: E402
-from roleplay_chat import turns  # noqa: E402
-from roleplay_chat.api import HEARTBEAT, Answer, ChatRequest, Chosen, Tried, Usage, sse  # noqa: E402
-from roleplay_chat.app import CUT_OFF  # noqa: E402
-from roleplay_chat.cards.handlers import ExportRequest  # noqa: E402
-from roleplay_chat.course import (  # noqa: E402
+from edge.errors import ApiError
+from edge.worker_health import WorkerHealth
+from health_check.steps import Outcome
+from roleplay_chat import turns
+from roleplay_chat.api import HEARTBEAT, Answer, ChatRequest, Chosen, Tried, Usage, sse
+from roleplay_chat.app import CUT_OFF
+from roleplay_chat.cards.handlers import ExportRequest
+from roleplay_chat.course import (
     BranchRequest,
     DeleteRequest,
     EditRequest,
     MessageRequest,
 )
-from roleplay_chat.settings import Settings  # noqa: E402
+from roleplay_chat.settings import Settings
+
+FILE = ROOT / "docs" / "openapi.json"
+FUNCTIONS = ROOT / "functions"
 
 Schema = dict[str, Any]
 

@@ -25,6 +25,8 @@ class Settings(BaseSettings):
     """Where the data, the keys and the logs are kept."""
     worker_protocol: Literal["openai", "chat_worker"] = "openai"
     """How the functions speak to the local worker: openai streams, chat_worker does not."""
+    worker_grammar: str = ""
+    """All that the local model may write, as a GBNF grammar; empty: whatever it likes."""
     openrouter_roleplay_api_key: str = ""
     """When set, the real OpenRouter answers instead of the stand-in."""
 

@@ -20,7 +20,7 @@ from dev.part import Part, StackError, hint
 from dev.scheduler import Scheduler
 from dev.settings import ENV_FILE, Keys, Settings, read_env_file, write_private
 
-START_SECONDS = 60
+START_SECONDS = 180
 """How long one part may take to become ready."""
 WATCH_SECONDS = 0.3
 
@@ -36,7 +36,12 @@ def parts(settings: Settings, keys: Keys) -> list[Part]:
         return Part(
             name=name,
             command=[sys.executable, "-m", "dev.worker"],
-            env={**environment, "WORKER_PORT": str(port), "CHAT_WORKER_API_KEY": key},
+            env={
+                **environment,
+                "WORKER_PORT": str(port),
+                "CHAT_WORKER_API_KEY": key,
+                "WORKER_GRAMMAR": settings.worker_grammar,
+            },
             port=port,
             port_setting=setting,
             health_path="/health",

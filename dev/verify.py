@@ -1,7 +1,6 @@
 """`make verify`: whether an installation is as it should be, and what to do where it is not."""
 
 import re
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -14,9 +13,6 @@ from rich.text import Text
 
 from dev.project import NoSuchFunction, Project, Unreachable, find, secrets_managed
 from dev.settings import ROOT, Settings
-
-sys.path.append(str(ROOT / "functions/_shared"))
-
 from edge.addresses import AddressRefused
 from edge.credentials import missing_binding
 from edge.settings import EdgeSettings

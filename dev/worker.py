@@ -39,7 +39,7 @@ REPEAT_PENALTY = 1.08
 MAX_TEMPERATURE = 0.6
 """At the temperatures that suit large models this one loses its character and its thread."""
 PASSED_ON = {"messages", "top_p", "top_k", "min_p", "stop", "seed"}
-GENERATION_SECONDS = 300
+GENERATION_SECONDS = 1200
 
 T = TypeVar("T")
 
@@ -58,6 +58,7 @@ class Model:
     def __init__(self) -> None:
         self.started = time.monotonic()
         self.requests = 0
+        self.grammar = os.environ.get("WORKER_GRAMMAR", "")
         self.client: httpx.AsyncClient | None = None
         """Reaches the loaded model; None while it loads."""
         self._server: Any = None
@@ -89,7 +90,9 @@ class Model:
             raise HTTPException(503, "The model is loading")
         self.requests += 1
         request = self.client.build_request(
-            "POST", "/v1/chat/completions", json=completion_request(body, stream=stream)
+            "POST",
+            "/v1/chat/completions",
+            json=completion_request(body, stream=stream, grammar=self.grammar),
         )
         return await self.client.send(request, stream=True)
 
@@ -103,7 +106,9 @@ class Model:
         return response
 
 
-def completion_request(body: Mapping[str, Any], *, stream: bool) -> dict[str, Any]:
+def completion_request(
+    body: Mapping[str, Any], *, stream: bool, grammar: str = ""
+) -> dict[str, Any]:
     """What llama.cpp is asked for: the fields it knows, with defaults that suit this model."""
     request = {name: body[name] for name in PASSED_ON & body.keys()}
     request["max_tokens"] = body.get("max_tokens") or MAX_TOKENS
@@ -111,6 +116,8 @@ def completion_request(body: Mapping[str, Any], *, stream: bool) -> dict[str, An
     asked = body.get("temperature")
     cool = isinstance(asked, int | float) and asked < MAX_TEMPERATURE
     request["temperature"] = asked if cool else MAX_TEMPERATURE
+    if grammar:
+        request["grammar"] = grammar
     if stream:
         request |= {"stream": True, "stream_options": {"include_usage": True}}
     return request

@@ -5,13 +5,23 @@ from __future__ import annotations
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from importlib.util import find_spec
+from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from tests.support.functions import serve
 from tests.support.gateway import Gateway, running_gateway
 from tests.support.keys import Keys
-from tests.support.postgres import OWNER, Connection, Postgres, Snapshot, running_postgres
+from tests.support.postgres import (
+    OWNER,
+    ROOT,
+    Connection,
+    Postgres,
+    Snapshot,
+    running_postgres,
+)
 from tests.support.postgrest import PostgREST, running_postgrest
 from tests.support.stack import Stack
 from tests.support.upstream import Upstream, running_upstream
@@ -19,7 +29,19 @@ from tests.support.upstream import Upstream, running_upstream
 DATABASE = "app"
 
 
+# How long an example takes says how busy the machine is.
+settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("patient")
+
+
 def pytest_configure() -> None:
+    found = find_spec("edge")
+    if not found or not Path(found.origin or "").is_relative_to(ROOT):
+        pytest.exit(
+            f"The packages of {ROOT} are not installed in this environment, or those of another"
+            " working copy are. `make` sets up a .venv with them.",
+            returncode=pytest.ExitCode.USAGE_ERROR,
+        )
     # A test run that is terminated stops its servers, as one that is interrupted does.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
 

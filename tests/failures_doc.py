@@ -7,9 +7,6 @@ import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-sys.path.append(str(Path(__file__).parents[1] / "functions" / "_shared"))
-sys.path.append(str(Path(__file__).parents[1] / "functions" / "roleplay_chat"))
-
 from roleplay_chat.failures import Failure
 from roleplay_chat.generation import PATIENCE_SECONDS
 from roleplay_chat.situations import MAX_COOLDOWN, SITUATIONS, Kind, Scope, Situation

@@ -22,6 +22,7 @@ from uuid import UUID, uuid4
 
 import httpx
 
+from tests.support import patient
 from tests.support.answers import stream
 from tests.support.functions import serve_process
 from tests.support.gateway import SECRET_KEY, Gateway, running_gateway
@@ -32,7 +33,7 @@ from tests.support.postgrest import running_postgrest
 from tests.support.problems import tally
 from tests.support.stack import Stack, User
 from tests.support.upstream import Exchange, Upstream, running_upstream
-from tests.support.waiting import wait_until
+from tests.support.waiting import PATIENCE, wait_until
 
 DATABASE = "app"
 INSTANCES = 3
@@ -42,8 +43,6 @@ SETTINGS = {
     "SAVE_PATIENCE_SECONDS": "1",
     "LOG_LEVEL": "error",
 }
-CALM_SECONDS = 60
-"""Once nothing is killed any more, the last message is answered within this time."""
 
 
 @dataclass
@@ -139,7 +138,9 @@ class Device:
 
     def talk(self, stop: threading.Event) -> None:
         """Sends messages until told to stop; the last one is answered, too."""
-        with httpx.Client(headers=self.user.headers, timeout=20, trust_env=False) as self._client:
+        with httpx.Client(
+            headers=self.user.headers, timeout=PATIENCE, trust_env=False
+        ) as self._client:
             while not stop.is_set():
                 self._say(f"{self.name}-{len(self.replies)}")
 
@@ -234,11 +235,11 @@ class World:
             self.postgres.start()
         if victim != "postgres":
             instance.start()
-        wait_until(self._database_answers, "the Data API to find the database again", seconds=60)
+        wait_until(self._database_answers, "the Data API to find the database again")
 
     def _database_answers(self) -> bool:
         url = f"{self.gateway.url}/rest/v1/api_models?select=id"
-        return httpx.get(url, headers={"apikey": SECRET_KEY}).is_success
+        return patient.get(url, headers={"apikey": SECRET_KEY}).is_success
 
 
 @contextmanager
@@ -294,7 +295,7 @@ def storm(rounds: int, seed: int, people: int = 4, say: Callable[[str], None] = 
                     say(f"{number} kills, {answered} messages answered")
             stop.set()
             for talk in talks:
-                talk.result(CALM_SECONDS)
+                talk.result(PATIENCE)  # nothing is killed any more
         finally:
             stop.set()
             for device in this.devices:

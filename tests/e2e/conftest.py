@@ -12,6 +12,7 @@ from playwright.sync_api import Browser, expect
 from tests.support.browser import running_browser
 from tests.support.person import SCRIPTED, Person, operator
 from tests.support.upstream import Upstream, running_upstream
+from tests.support.waiting import PATIENCE
 from tests.support.working_copy import WorkingCopy, running_copy
 
 _numbers = count(1)
@@ -27,13 +28,6 @@ def copy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WorkingCopy]:
 def browser() -> Iterator[Browser]:
     with running_browser() as browser:
         yield browser
-
-
-@pytest.fixture(scope="package")
-def short_replies(copy: WorkingCopy) -> None:
-    """The real model is slow; forty tokens stream as four hundred do."""
-    short = {"input_defaults": {"max_tokens": 40}}
-    operator(copy, "PATCH", "/rest/v1/api_models?task=eq.roleplay", short)
 
 
 @pytest.fixture
@@ -57,11 +51,11 @@ def scripted(copy: WorkingCopy) -> Iterator[Upstream]:
 
 
 @pytest.fixture
-def person(browser: Browser, copy: WorkingCopy, short_replies: None) -> Iterator[Person]:
+def person(browser: Browser, copy: WorkingCopy) -> Iterator[Person]:
     url = copy.stack_env["FUNCTIONS_URL"]
     context = browser.new_context(viewport={"width": 1280, "height": 800}, locale="en-GB")
-    context.set_default_timeout(30_000)
-    expect.set_options(timeout=30_000)
+    context.set_default_timeout(PATIENCE * 1000)
+    expect.set_options(timeout=PATIENCE * 1000)
     page = context.new_page()
     person = Person(page, copy, url, f"ada{next(_numbers)}@example.com")
     page.on("console", person.hear)

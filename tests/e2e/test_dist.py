@@ -18,13 +18,16 @@ import pytest
 
 from dev.build import digest
 from dev.deploy import RUNTIME
+from tests.support import patient
 from tests.support.answers import stream, worker_healthy
 from tests.support.functions import serve_process
 from tests.support.postgres import ROOT
 from tests.support.stack import HEALTH_CHECK_SECRET, Stack
-from tests.support.waiting import free_port, wait_until
+from tests.support.waiting import PATIENCE, free_port, wait_until
 
 NAMES = ["health_check", "roleplay_chat"]
+ALONE = {"PYTHONPATH": ""}
+"""Whatever the tests themselves are found by."""
 
 
 def build(folder: Path, **env: str) -> Path:
@@ -161,9 +164,9 @@ class TestInstalled:
         body: dict[str, Any] = {"conversation_id": str(conversation)}
 
         with serve_process(
-            "roleplay_chat", stack.env(), dist, python=python("roleplay_chat")
+            "roleplay_chat", stack.env(**ALONE), dist, python=python("roleplay_chat")
         ) as process:
-            alive = httpx.get(process.url)
+            alive = patient.get(process.url)
             answer = stack.chat(user, url=process.url, message="Hello", **body)
             events = stack.stream(user, url=process.url, message="And now?", **body)
 
@@ -185,10 +188,10 @@ class TestInstalled:
         scheduler = {"Authorization": f"Bearer {HEALTH_CHECK_SECRET}"}
 
         with serve_process(
-            "health_check", stack.env(), dist, python=python("health_check")
+            "health_check", stack.env(**ALONE), dist, python=python("health_check")
         ) as process:
-            refused = httpx.post(process.url)
-            answer = httpx.post(process.url, headers=scheduler)
+            refused = patient.post(process.url)
+            answer = patient.post(process.url, headers=scheduler)
 
         assert refused.status_code == 401
         assert answer.json()["workers"]["chatWorker"]["isHealthy"] is True
@@ -208,7 +211,7 @@ class TestInstalled:
             monkeypatch.delenv(setting, raising=False)
         with (
             pytest.raises(RuntimeError, match="SUPABASE_URL: Field required"),
-            serve_process(name, {}, dist, python=python(name)),
+            serve_process(name, ALONE, dist, python=python(name)),
         ):
             pass
 
@@ -274,11 +277,11 @@ class TestImage:
             process = subprocess.Popen(program, cwd=dist / name, env=env, stdout=log, stderr=log)
             try:
                 url = f"http://127.0.0.1:{port}"
-                answer = wait_until(lambda: answered(url), f"{name} to answer", seconds=40)
+                answer = wait_until(lambda: answered(url), f"{name} to answer")
                 health = [str(venv / "python"), *image.health_command[1:]]
                 well = subprocess.run(health, env=env, check=False)
                 process.terminate()
-                assert process.wait(timeout=20) == 0
+                assert process.wait(timeout=PATIENCE) == 0
                 ill = subprocess.run(health, env=env, stderr=subprocess.DEVNULL, check=False)
             finally:
                 process.kill()
@@ -289,6 +292,6 @@ class TestImage:
 def answered(url: str) -> httpx.Response | None:
     """The answer, when there is one."""
     try:
-        return httpx.get(url)
+        return patient.get(url)
     except httpx.TransportError:
         return None

@@ -16,13 +16,14 @@ import httpx
 import pytest
 from httpx_sse import EventSource
 
+from tests.support import patient
 from tests.support.answers import error, stream, text
 from tests.support.gateway import PUBLISHABLE_KEY, Gateway
 from tests.support.keys import Keys
 from tests.support.postgres import ROOT, Connection
 from tests.support.stack import DEMO_CHARACTER, Stack, User
 from tests.support.upstream import Upstream
-from tests.support.waiting import free_port, wait_until
+from tests.support.waiting import PATIENCE, free_port, wait_until
 
 NODE = ROOT / ".venv/bin/node"
 SCRIPT = Path(__file__).with_name("supabase_js.mjs")
@@ -57,7 +58,7 @@ def functions_url(
     def answers() -> bool:
         assert process.poll() is None, "the functions did not start"
         with suppress(httpx.TransportError):
-            return httpx.get(url).is_success
+            return patient.get(url).is_success
         return False
 
     try:
@@ -65,7 +66,7 @@ def functions_url(
         yield url
     finally:
         process.terminate()
-        process.wait(timeout=15)
+        process.wait(timeout=PATIENCE)
 
 
 def shipped(conversation: UUID | str, message: str | None, **fields: Any) -> dict[str, Any]:

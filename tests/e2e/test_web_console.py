@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from urllib.parse import urlsplit
 
-import httpx
 from playwright.sync_api import expect
 
 from tests.support.person import MARA, Person, operator
@@ -114,9 +113,7 @@ class TestConsole:
         assert admin.copy.rows("api_providers?name=eq.scripted") == []
 
     def test_health_of_a_worker_has_a_history(self, admin: Person) -> None:
-        env = admin.copy.stack_env
-        secret = {"Authorization": f"Bearer {env['HEALTH_CHECK_SECRET']}"}
-        httpx.post(f"{env['FUNCTIONS_URL']}/health_check", headers=secret, timeout=60)
+        admin.copy.check_health()
         admin.open("/console.html")
         expect(admin.page.get_by_role("row").filter(has_text="chatWorker")).to_contain_text(
             "Worker"

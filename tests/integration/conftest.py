@@ -3,6 +3,7 @@
 import json
 import logging
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ import pytest
 from edge.logs import JsonFormatter
 from tests.support.stack import Stack
 from tests.support.talk import CANARY, Talk
+from tests.support.waiting import wait_until
 
 
 @pytest.fixture
@@ -25,6 +27,17 @@ def talk(stack: Stack) -> Iterator[Talk]:
     stored = [stack.all(f"select * from {table}") for table in ("messages", "turns")]  # noqa: S608
     assert CANARY not in str(stored)
     assert CANARY not in str(talk.log)
+
+
+@pytest.fixture
+def one_day() -> None:
+    """The test begins and ends on the same day in UTC, by which limits and reports count."""
+    wait_until(lambda: _left_of_the_day() > timedelta(minutes=1), "midnight to pass")
+
+
+def _left_of_the_day() -> timedelta:
+    now = datetime.now(UTC)
+    return now.replace(hour=0, minute=0, second=0, microsecond=0) + timedelta(days=1) - now
 
 
 @pytest.fixture

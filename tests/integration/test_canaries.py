@@ -18,6 +18,7 @@ from uuid import UUID
 import httpx
 import pytest
 
+from tests.support import patient
 from tests.support.answers import (
     abort,
     error,
@@ -34,6 +35,7 @@ from tests.support.gateway import SECRET_KEY
 from tests.support.postgres import ROOT, Postgres
 from tests.support.stack import Stack, User
 from tests.support.upstream import Call
+from tests.support.waiting import PATIENCE
 
 PROVIDER_KEY = "sk-or-canary-provider-key"
 WORKER_KEY = "canary-worker-key"
@@ -65,7 +67,7 @@ class House:
     def post(self, path: str = "", content: bytes | None = None, **body: Any) -> httpx.Response:
         headers = {**self.user.headers, "Content-Type": "application/json"}
         data = json.dumps(body).encode() if content is None else content
-        with httpx.Client(timeout=30, trust_env=False) as client:
+        with httpx.Client(timeout=PATIENCE, trust_env=False) as client:
             answer = client.post(self.chat.url + path, content=data, headers=headers)
         self.answers.append(answer)
         return answer
@@ -77,7 +79,7 @@ class House:
 
     def check(self, secret: str = SCHEDULER_SECRET) -> httpx.Response:
         headers = {"Authorization": f"Bearer {secret}"}
-        answer = httpx.post(self.health_check.url, headers=headers, timeout=30, trust_env=False)
+        answer = patient.post(self.health_check.url, headers=headers, trust_env=False)
         self.answers.append(answer)
         return answer
 
@@ -239,11 +241,10 @@ def test_start_that_fails_names_settings_and_not_their_values(
         command,
         env={
             **stack.env(**wrong),
-            "PYTHONPATH": str(FUNCTIONS / "_shared"),
             "PATH": str(ROOT / ".venv/bin"),
         },
         capture_output=True,
-        timeout=60,
+        timeout=PATIENCE,
         check=False,
     )
     written = (ended.stdout + ended.stderr).decode()

@@ -11,6 +11,7 @@ from dev.chat import COMMANDS, Chat, Refused
 from tests.support.answers import text
 from tests.support.gateway import PUBLISHABLE_KEY
 from tests.support.stack import DEMO_CHARACTER, Stack, User
+from tests.support.waiting import PATIENCE
 
 
 class SignedIn(Chat):
@@ -61,7 +62,7 @@ class Terminal:
 
 @pytest.fixture
 def terminal(stack: Stack, capsys: pytest.CaptureFixture[str]) -> Iterator[Terminal]:
-    with httpx.Client() as http:
+    with httpx.Client(timeout=PATIENCE) as http:
         yield Terminal(stack, http, capsys)
 
 

@@ -16,9 +16,7 @@ from psycopg.types.json import Jsonb
 from tests.support.answers import error, held, stall, stream, text
 from tests.support.functions import Process, serve_process
 from tests.support.stack import Stack, User
-from tests.support.waiting import Gate, wait_until
-
-SHORT_LEASE = {"TURN_BUDGET_SECONDS": "1", "LEASE_MARGIN_SECONDS": "0.5"}
+from tests.support.waiting import PATIENCE, Gate, wait_until
 
 
 @pytest.fixture
@@ -83,7 +81,7 @@ class TestSameRequestTwice:
         stack.upstream.enqueue(held(gate, text("Once.")))
         url = stack.function_url("roleplay_chat")
 
-        async with httpx.AsyncClient(headers=user.headers, timeout=30) as client:
+        async with httpx.AsyncClient(headers=user.headers, timeout=PATIENCE) as client:
 
             async def until_answered() -> tuple[int, dict[str, Any]]:
                 for tries in range(1, 1000):
@@ -488,7 +486,7 @@ class TestDatabaseAwayAtTheEnd:
 class TestDeadProcess:
     @pytest.fixture
     def process(self, stack: Stack) -> Iterator[Process]:
-        with serve_process("roleplay_chat", stack.env(**SHORT_LEASE)) as process:
+        with serve_process("roleplay_chat", stack.env()) as process:
             yield process
 
     @contextmanager
@@ -511,9 +509,9 @@ class TestDeadProcess:
 
         with self.dying(stack, process, user, **body):
             assert said(stack, conversation) == ["Hello"]
-            answer = stack.chat(user, **body)
-            assert in_progress(answer)
-            wait_until(lambda: not in_progress(stack.chat(user, **body)), "the reply")
+            assert in_progress(stack.chat(user, **body))
+            expire(stack)
+            assert stack.chat(user, **body).json()["response"] == "Now."
 
         assert said(stack, conversation) == ["Hello", "> Now."]
         assert turns(stack) == [("failed", "lease_expired"), ("complete", None)]
@@ -525,7 +523,9 @@ class TestDeadProcess:
         stack.upstream.enqueue(stall(), text("Here."))
         with self.dying(stack, process, user, **request(conversation)):
             body = request(conversation, "Are you there?")
-            wait_until(lambda: not in_progress(stack.chat(user, **body)), "the reply")
+            assert in_progress(stack.chat(user, **body))
+            expire(stack)
+            assert stack.chat(user, **body).json()["response"] == "Here."
 
         assert said(stack, conversation) == ["Hello", "Are you there?", "> Here."]
 
@@ -535,7 +535,8 @@ class TestDeadProcess:
         stack.upstream.enqueue(stall(), text("Now."))
 
         with self.dying(stack, process, user, **body):
-            wait_until(lambda: stack.health_check().json()["turns_closed"], "the lease to end")
+            expire(stack)
+            assert stack.health_check().json()["turns_closed"] == 1
             assert turns(stack) == [("failed", "lease_expired")]
             assert stack.chat(user, **body).json()["response"] == "Now."
 
@@ -552,7 +553,8 @@ class TestDeadProcess:
             process.kill()
             with pytest.raises(httpx.TransportError):
                 list(events)
-        wait_until(lambda: not in_progress(stack.chat(user, **body)), "the reply")
+        expire(stack)
+        assert stack.chat(user, **body).json()["response"] == "Whole."
 
         assert said(stack, conversation) == ["Hello", "> Whole."]
 

@@ -8,7 +8,7 @@ from psycopg.types.json import Jsonb
 
 from tests.support.answers import html, stall, text, worker_chat
 from tests.support.stack import Stack
-from tests.support.talk import DOLPHIN, DOLPHIN_R1, VENICE, WORKER, Talk, failing, resting
+from tests.support.talk import DOLPHIN, DOLPHIN_R1, LAG, VENICE, WORKER, Talk, failing, resting
 
 MODELS = [VENICE, DOLPHIN_R1, DOLPHIN]
 
@@ -165,7 +165,7 @@ class TestEverythingRests:
 
         assert tired.asked() == [*MODELS, WORKER]
         assert (answer.status_code, answer.json()["code"]) == (503, "no_model_available")
-        assert int(answer.headers["retry-after"]) == pytest.approx(30, abs=5)
+        assert int(answer.headers["retry-after"]) == pytest.approx(30, abs=LAG)
         assert answer.json()["error"].endswith("Please try again in a minute.")
         assert tired.said() == ["Hello"]
 
@@ -175,7 +175,7 @@ class TestEverythingRests:
 
         tired.say()
 
-        assert tired.resting() == {what: pytest.approx(s, abs=5) for what, s in before.items()}
+        assert tired.resting() == {what: pytest.approx(s, abs=LAG) for what, s in before.items()}
 
     def test_and_the_daily_cap_still_names_its_reset(self, talk: Talk) -> None:
         lifted = datetime.now(UTC) + timedelta(hours=5)
@@ -201,7 +201,7 @@ class TestEverythingRests:
     def test_and_time_is_up_before_all_are_asked(self, tired: Talk) -> None:
         tired.stack.upstream.always(stall())
 
-        with tired.stack.serving(TURN_BUDGET_SECONDS="0.3") as url:
+        with tired.stack.serving(TURN_BUDGET_SECONDS="2") as url:
             answer = tired.say(url=url)
 
         assert tired.asked() == [VENICE]
@@ -248,17 +248,17 @@ class TestRow:
     def test_is_extended(self, stack: Stack) -> None:
         self.cool(stack, 30)
         self.cool(stack, 60)
-        assert self.left(stack) == pytest.approx(60, abs=5)
+        assert self.left(stack) == pytest.approx(60, abs=LAG)
 
     def test_is_never_shortened(self, stack: Stack) -> None:
         self.cool(stack, 600)
         self.cool(stack, 30)
-        assert self.left(stack) == pytest.approx(600, abs=5)
+        assert self.left(stack) == pytest.approx(600, abs=LAG)
 
     def test_is_not_prolonged_by_failures_of_the_same_moment(self, stack: Stack) -> None:
         for _ in range(10):
             self.cool(stack, 30)
-        assert self.left(stack) == pytest.approx(30, abs=5)
+        assert self.left(stack) == pytest.approx(30, abs=LAG)
 
     def test_grows_when_it_fails_again_after_its_rest(self, stack: Stack) -> None:
         left = []
@@ -267,18 +267,18 @@ class TestRow:
             left.append(self.left(stack))
             self.pass_by(stack, seconds=1)
         expected = [30, 60, 90, 120, 150, 150, 150]
-        assert left == [pytest.approx(seconds, abs=5) for seconds in expected]
+        assert left == [pytest.approx(seconds, abs=LAG) for seconds in expected]
 
     def test_does_not_grow_where_the_upstream_named_a_time(self, stack: Stack) -> None:
         self.cool(stack, 7200)
         self.pass_by(stack, seconds=1)
         self.cool(stack, 7200)
-        assert self.left(stack) == pytest.approx(7200, abs=5)
+        assert self.left(stack) == pytest.approx(7200, abs=LAG)
 
     def test_is_at_most_a_day(self, stack: Stack) -> None:
         self.cool(stack, 10 * 86_400)
         self.cool(stack, 20 * 86_400)
-        assert self.left(stack) == pytest.approx(86_400, abs=5)
+        assert self.left(stack) == pytest.approx(86_400, abs=LAG)
 
     def test_that_is_over_before_it_began_is_not_written(self, stack: Stack) -> None:
         self.cool(stack, -5)
@@ -286,7 +286,7 @@ class TestRow:
 
     def test_takes_the_longest_of_one_turn(self, stack: Stack) -> None:
         self.cool(stack, 30, 90, 60)
-        assert self.left(stack) == pytest.approx(90, abs=5)
+        assert self.left(stack) == pytest.approx(90, abs=LAG)
 
     def test_is_forgotten_when_it_has_passed_for_a_while(self, stack: Stack) -> None:
         self.cool(stack, 30, key="long ago")

@@ -71,8 +71,8 @@ class TestFirstToken:
         assert talk.resting() == {"model chat_worker": resting(seconds=30)}
 
     def test_may_be_a_thought(self, talk: Talk) -> None:
-        talk.limit(VENICE, first_token=0.5, idle=5)
-        talk.stack.upstream.enqueue(stream([*[reasoning("Hm.")] * 4, "Good evening."], gap=0.2))
+        talk.limit(VENICE, first_token=3, idle=60)
+        talk.stack.upstream.enqueue(stream([*[reasoning("Hm.")] * 4, "Good evening."], gap=0.9))
 
         body = talk.reply()
 
@@ -105,7 +105,7 @@ def test_connection_that_does_not_come_about_is_not_waited_for(talk: Talk) -> No
 
 class TestIdle:
     def test_stream_is_cut_and_what_came_is_kept(self, talk: Talk) -> None:
-        talk.limit(VENICE, idle=0.2)
+        talk.limit(VENICE, idle=1)
         talk.stack.upstream.enqueue(stream(["Good ", "evening", stall(comment_every=0.02)]))
 
         body = talk.reply()
@@ -125,7 +125,7 @@ class TestIdle:
         assert talk.asked() == [VENICE, DOLPHIN_R1]
 
     def test_stream_that_has_finished_is_complete(self, talk: Talk) -> None:
-        talk.limit(VENICE, idle=5, total=0.3)
+        talk.limit(VENICE, idle=60, total=2)
         finished = event(chunk("x", {"content": ""}, "stop"))
         talk.stack.upstream.enqueue(stream(["Good evening.", finished, stall()]))
 
@@ -142,7 +142,7 @@ def endless(part: Any) -> Answer:
 
 class TestWholeCall:
     def test_that_only_thinks_is_given_up(self, talk: Talk) -> None:
-        talk.limit(VENICE, total=0.4)
+        talk.limit(VENICE, total=2)
         talk.stack.upstream.enqueue(endless(reasoning("Hm.")), text("Good evening."))
 
         talk.reply()
@@ -151,7 +151,7 @@ class TestWholeCall:
         assert closed(talk) == [True, False]
 
     def test_that_does_not_end_is_cut(self, talk: Talk) -> None:
-        talk.limit(VENICE, total=0.4)
+        talk.limit(VENICE, total=2)
         talk.stack.upstream.enqueue(endless("la "))
 
         body = talk.reply()
@@ -164,10 +164,10 @@ class TestWholeCall:
 
 class TestBudget:
     def test_is_not_exceeded_by_three_slow_models(self, talk: Talk) -> None:
-        talk.limit(VENICE, first_token=0.6)
+        talk.limit(VENICE, first_token=2)
         talk.stack.upstream.always(stall(comment_every=0.02))
 
-        with talk.stack.serving(TURN_BUDGET_SECONDS="1") as url:
+        with talk.stack.serving(TURN_BUDGET_SECONDS="4") as url:
             answer = talk.say(url=url)
 
         assert talk.asked() == [VENICE, DOLPHIN_R1]
@@ -191,7 +191,7 @@ class TestBudget:
     def test_ends_a_reply_that_is_under_way(self, talk: Talk) -> None:
         talk.stack.upstream.enqueue(endless("la "))
 
-        with talk.stack.serving(TURN_BUDGET_SECONDS="0.5") as url:
+        with talk.stack.serving(TURN_BUDGET_SECONDS="3") as url:
             body = talk.say(url=url).json()
 
         assert (body["success"], body["incomplete"]) == (True, True)

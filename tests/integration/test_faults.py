@@ -330,7 +330,7 @@ def test_fault_14_worker_that_never_answers_is_replaced(stack: Stack, protocol: 
     stack.worker.enqueue(stall())
     stack.upstream.enqueue(text("From OpenRouter."))
 
-    with stack.serving(FIRST_TOKEN_TIMEOUT_SECONDS="0.2") as url:
+    with stack.serving(FIRST_TOKEN_TIMEOUT_SECONDS="2") as url:
         body = say(stack, user, conversation, "Hello", url=url, model_provider="chat_worker")
 
     assert (body["response"], body["usedFallback"]) == ("From OpenRouter.", True)

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from tests.support.answers import text
 from tests.support.stack import DEMO_CHARACTER, Stack, User
+from tests.support.waiting import PATIENCE
 
 WITHIN = {"no_model_available", "free_limit_reached"}
 """Reasons for a 503 that are no fault."""
@@ -63,7 +64,7 @@ _bodies = st.one_of(
 
 @pytest.fixture
 def client(stack: Stack) -> Iterator[httpx.Client]:
-    with httpx.Client(base_url=stack.function_url("roleplay_chat"), timeout=30) as client:
+    with httpx.Client(base_url=stack.function_url("roleplay_chat"), timeout=PATIENCE) as client:
         yield client
 
 
@@ -107,7 +108,6 @@ def test_no_body_is_too_odd(stack: Stack, client: httpx.Client) -> None:
 
     @settings(
         max_examples=400,
-        deadline=None,
         database=None,
         derandomize=True,
         phases=[Phase.generate, Phase.shrink],
@@ -121,7 +121,7 @@ def test_no_body_is_too_odd(stack: Stack, client: httpx.Client) -> None:
 
 
 def test_no_header_is_too_odd(stack: Stack, client: httpx.Client) -> None:
-    @settings(max_examples=100, deadline=None, database=None, derandomize=True)
+    @settings(max_examples=100, database=None, derandomize=True)
     @given(st.binary(min_size=1, max_size=60).filter(lambda value: not {0, 10, 13} & set(value)))
     def send(value: bytes) -> None:
         for name in (b"Authorization", b"Accept", b"Content-Type", b"Origin", b"X-Client-Info"):

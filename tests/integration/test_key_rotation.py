@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-import httpx
 import pytest
 
 from edge import identity
+from tests.support import patient
 from tests.support.answers import error, text, worker_chat
 from tests.support.functions import serve_process
 from tests.support.gateway import SECRET_KEY
@@ -84,7 +84,7 @@ def test_keys_that_sign_people_in(stack: Stack, monkeypatch: pytest.MonkeyPatch)
     def status(keys: Keys, url: str) -> int:
         headers = {"Authorization": f"Bearer {keys.token(person.id)}"}
         body: dict[str, Any] = {"conversation_id": conversation, "message": "Hello"}
-        return httpx.post(url, json=body, headers=headers, timeout=30).status_code
+        return patient.post(url, json=body, headers=headers).status_code
 
     conversation = str(stack.conversation(person))
     with stack.serving() as url:

@@ -16,7 +16,7 @@ from tests.support.answers import stream
 from tests.support.notes import asked_for_notes, asks_for_notes, prompts, written
 from tests.support.talk import VENICE, Talk
 from tests.support.upstream import Exchange
-from tests.support.waiting import Gate, wait_until
+from tests.support.waiting import PATIENCE, Gate, wait_until
 
 TURNS = 200
 FACTS = {3: "My sister Ilse keeps bees in Bergen.", 4: "I left the blue trunk on the pier."}
@@ -73,7 +73,7 @@ class Decisions:
         monkeypatch.setattr(memory, "may_be_due", glance)
 
     def next(self) -> Step | None:
-        return self._steps.get(timeout=15)
+        return self._steps.get(timeout=PATIENCE)
 
 
 def take_turn(talk: Talk, scribe: Scribe, decisions: Decisions) -> bool:

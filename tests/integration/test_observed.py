@@ -13,6 +13,7 @@ import httpx
 import pytest
 
 from edge.logs import JsonFormatter
+from tests.support import patient
 from tests.support.answers import error, text
 from tests.support.stack import Stack
 
@@ -42,7 +43,7 @@ def finished(written: io.StringIO) -> dict[str, Any]:
 def talk(stack: Stack, url: str | None = None, **headers: str) -> httpx.Response:
     user = stack.user()
     body = {"conversation_id": str(stack.conversation(user)), "message": "Hello-canary"}
-    return httpx.post(
+    return patient.post(
         url or stack.function_url("roleplay_chat"), headers=user.headers | headers, json=body
     )
 
@@ -71,7 +72,7 @@ def test_lines_name_the_requests_trace(stack: Stack, written: io.StringIO, proje
     traceparent = f"00-{TRACE}-00f067aa0ba902b7-01"
     with stack.serving(GOOGLE_CLOUD_PROJECT=project) as url:
         assert talk(stack, url, traceparent=traceparent).status_code == 200
-        httpx.post(url, json={})  # refused, without a trace
+        patient.post(url, json={})  # refused, without a trace
     refused = json.loads(written.getvalue().splitlines()[-1])
     assert refused["message"] == "refused"
     assert TRACE not in str(refused)

@@ -60,7 +60,6 @@ class Fuzz:
 
         @settings(
             max_examples=examples,
-            deadline=None,
             database=None,
             derandomize=True,
             phases=[Phase.generate, Phase.shrink],

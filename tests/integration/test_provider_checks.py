@@ -6,9 +6,9 @@ import threading
 from collections.abc import Iterator
 from typing import Any
 
-import httpx
 import pytest
 
+from tests.support import patient
 from tests.support.answers import error, held, html, models, raw, reply, stall, text
 from tests.support.stack import HEALTH_CHECK_SECRET, OPENROUTER_KEY, Stack
 from tests.support.talk import DOLPHIN, DOLPHIN_R1, VENICE, Talk
@@ -18,7 +18,7 @@ from tests.support.waiting import Gate
 LLAMA, MISTRAL = "meta-llama/llama-3.1-8b-instruct", "mistralai/mistral-7b-instruct"
 CONFIGURED = {VENICE, DOLPHIN_R1, DOLPHIN, LLAMA, MISTRAL}
 SCHEDULER = {"X-Health-Check-Secret": HEALTH_CHECK_SECRET}
-ON = {"KEY_CHECK_MINUTES": "15", "CATALOG_HOURS": "6", "PROVIDER_TIMEOUT_SECONDS": "0.5"}
+ON = {"KEY_CHECK_MINUTES": "15", "CATALOG_HOURS": "6", "PROVIDER_TIMEOUT_SECONDS": "2"}
 
 CUT = raw(b'HTTP/1.1 200 OK\r\nContent-Length: 9999\r\n\r\n{"data": [{"id": "a/m"}')
 """The connection ends in the middle of the body."""
@@ -64,7 +64,7 @@ class Checks:
         stack.upstream.always(catalog(), to="/api/v1/models")
 
     def run(self, url: str = "") -> dict[str, Any]:
-        answer = httpx.post(url or self.url, headers=SCHEDULER, timeout=30, trust_env=False)
+        answer = patient.post(url or self.url, headers=SCHEDULER, trust_env=False)
         assert answer.status_code == 200
         return dict(answer.json()["steps"])
 
@@ -330,7 +330,9 @@ class TestCatalog:
     def test_runs_that_overlap_ask_once(self, checks: Checks) -> None:
         gate = Gate()
         checks.stack.upstream.enqueue(held(gate, catalog()), to="/api/v1/models")
-        with checks.stack.serving("health_check", **ON | {"PROVIDER_TIMEOUT_SECONDS": "30"}) as url:
+        with checks.stack.serving(
+            "health_check", **ON | {"PROVIDER_TIMEOUT_SECONDS": "300"}
+        ) as url:
             first = threading.Thread(target=checks.run, args=(url,))
             first.start()
             gate.wait_reached()

@@ -6,6 +6,7 @@ from uuid import uuid4
 import httpx
 import pytest
 
+from tests.support import patient
 from tests.support.answers import text
 from tests.support.functions import serve
 from tests.support.stack import Stack
@@ -73,7 +74,7 @@ def test_bad_body_is_refused_with_a_sentence(
 ) -> None:
     user = stack.user()
     conversation = str(stack.conversation(user)).encode()
-    answer = httpx.post(
+    answer = patient.post(
         stack.function_url("roleplay_chat"),
         content=body.replace(b"%s", conversation),
         headers=user.headers,
@@ -187,12 +188,12 @@ def test_database_that_is_away(stack: Stack) -> None:
 
 
 def test_get_says_that_the_function_lives(stack: Stack) -> None:
-    answer = httpx.get(stack.function_url("roleplay_chat"))
+    answer = patient.get(stack.function_url("roleplay_chat"))
     assert (answer.status_code, answer.json()["status"]) == (200, "ok")
 
 
 def test_other_methods_are_refused(stack: Stack) -> None:
-    answer = httpx.put(stack.function_url("roleplay_chat"))
+    answer = patient.put(stack.function_url("roleplay_chat"))
     refused(answer, 405, "method_not_allowed")
     assert answer.headers["allow"] == "GET, HEAD, OPTIONS, POST"
 
@@ -214,7 +215,7 @@ def test_preflight_of_a_browser(stack: Stack) -> None:
 
 
 def test_errors_carry_cors_headers_too(stack: Stack) -> None:
-    answer = httpx.post(
+    answer = patient.post(
         stack.function_url("roleplay_chat"), headers={"Origin": "https://app.example"}
     )
     assert answer.status_code == 401
@@ -223,7 +224,7 @@ def test_errors_carry_cors_headers_too(stack: Stack) -> None:
 
 def test_origins_may_be_limited(stack: Stack) -> None:
     with serve("roleplay_chat", stack.env(CORS_ALLOW_ORIGINS="https://a.example")) as url:
-        ours = httpx.get(url, headers={"Origin": "https://a.example"})
-        other = httpx.get(url, headers={"Origin": "https://b.example"})
+        ours = patient.get(url, headers={"Origin": "https://a.example"})
+        other = patient.get(url, headers={"Origin": "https://b.example"})
     assert ours.headers["access-control-allow-origin"] == "https://a.example"
     assert "access-control-allow-origin" not in other.headers

@@ -10,6 +10,7 @@ import psycopg
 import pytest
 
 from tests.integration.test_schema import refused
+from tests.support import patient
 from tests.support.answers import worker_healthy
 from tests.support.gateway import SECRET_KEY
 from tests.support.postgres import OWNER, Connection, Postgres
@@ -112,7 +113,7 @@ def test_job_calls_the_function_with_the_secret(
 
     stack.register_worker()
     stack.worker.enqueue(worker_healthy(), to="/health")
-    answer = httpx.post(request["url"], headers=request["headers"])  # as pg_net does
+    answer = patient.post(request["url"], headers=request["headers"])  # as pg_net does
     assert (answer.status_code, answer.json()["success"]) == (200, True)
     assert request["ms"] < 60_000
 

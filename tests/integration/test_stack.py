@@ -14,6 +14,7 @@ import httpx
 import psycopg
 import pytest
 
+from tests.support import patient
 from tests.support.answers import (
     DONE,
     KEEP_ALIVE,
@@ -44,7 +45,7 @@ from tests.support.postgres import OWNER, Postgres, Snapshot, run_file, running_
 from tests.support.postgrest import PostgREST
 from tests.support.stack import Stack
 from tests.support.upstream import Exchange, Upstream, never_accepting, refusing, running_upstream
-from tests.support.waiting import Gate
+from tests.support.waiting import PATIENCE, Gate
 
 COMPLETIONS = "/api/v1/chat/completions"
 
@@ -57,7 +58,7 @@ def upstream() -> Iterator[Upstream]:
 
 @pytest.fixture
 def client(upstream: Upstream) -> Iterator[httpx.Client]:
-    with httpx.Client(base_url=upstream.url, timeout=15) as client:
+    with httpx.Client(base_url=upstream.url, timeout=PATIENCE) as client:
         yield client
 
 
@@ -109,7 +110,8 @@ class TestUpstream:
         assert (first.method, first.path, first.json["user"]) == ("POST", COMPLETIONS, "u1")
         assert first.headers["content-type"] == "application/json"
         assert first.connection == second.connection
-        assert upstream.wait_for(lambda u: u.calls[1].answered and not u.in_progress)
+        upstream.wait_for(lambda u: not u.in_progress)
+        assert [call.answered for call in upstream.calls] == [True, True]
         assert upstream.connections == 1
 
     @pytest.mark.parametrize("split", [1, 7, None])
@@ -202,7 +204,8 @@ class TestUpstream:
         request = client.build_request("POST", COMPLETIONS, json={}, timeout=0.2)
         with suppress(httpx.ReadTimeout):
             client.send(request, stream=True).close()
-        assert upstream.wait_for(lambda u: u.calls[0].closed_early and not u.connections)
+        upstream.wait_for(lambda u: u.calls and not u.connections)
+        assert upstream.calls[0].closed_early
 
     def test_a_gate_holds_an_answer(self, upstream: Upstream, client: httpx.Client) -> None:
         gate = Gate()
@@ -251,7 +254,7 @@ class TestUpstream:
         with never_accepting() as url, pytest.raises(httpx.ConnectTimeout):
             httpx.get(url, timeout=0.2)
         with refusing() as url, pytest.raises(httpx.ConnectError):
-            httpx.get(url)
+            patient.get(url)
 
 
 class TestGateway:
@@ -280,7 +283,7 @@ class TestGateway:
 
     def test_calls_are_counted_and_keys_can_be_rotated(self, stack: Stack) -> None:
         stack.gateway.jwks = {"keys": []}
-        assert httpx.get(stack.gateway.url + JWKS_PATH).json() == {"keys": []}
+        assert patient.get(stack.gateway.url + JWKS_PATH).json() == {"keys": []}
         assert stack.gateway.jwks_requests == 1
         with stack.data_api(key=SECRET_KEY) as api:
             api.get("/messages", params={"limit": "1"})
@@ -424,9 +427,9 @@ class TestFunctions:
         threads = threading.active_count()
         with serve("echo", {"SETTING": "1"}, folder) as one:
             with serve("echo", {"SETTING": "2"}, folder) as two:
-                assert [httpx.get(url).json()["setting"] for url in (one, two)] == ["1", "2"]
+                assert [patient.get(url).json()["setting"] for url in (one, two)] == ["1", "2"]
             (folder / "closed").unlink()
-            assert httpx.post(one).json()["thread"] != threading.get_ident()
+            assert patient.post(one).json()["thread"] != threading.get_ident()
         assert (folder / "closed").exists()
         assert threading.active_count() == threads
 
@@ -435,16 +438,16 @@ class TestFunctions:
             "health_check", HEALTH_CHECK_SECRET="another-secret-of-the-scheduler"
         ) as url:
             headers = {"Authorization": "Bearer another-secret-of-the-scheduler"}
-            assert httpx.get(url, headers=headers).json()["success"] is True
+            assert patient.get(url, headers=headers).json()["success"] is True
             assert stack.health_check().json()["success"] is True
             assert stack.health_check("another-secret-of-the-scheduler").status_code == 401
 
     def test_a_process_can_be_killed(self, folder: Path) -> None:
         with serve_process("echo", {"SETTING": "3"}, folder) as process:
-            assert httpx.get(process.url).json()["setting"] == "3"
+            assert patient.get(process.url).json()["setting"] == "3"
             process.kill()
             with pytest.raises(httpx.ConnectError):
-                httpx.get(process.url)
+                patient.get(process.url)
 
     def test_a_process_that_does_not_start_says_why(self, folder: Path) -> None:
         with (

@@ -2,8 +2,7 @@
 
 from uuid import UUID
 
-import httpx
-
+from tests.support import patient
 from tests.support.answers import error, held, stream, text, worker_chat
 from tests.support.functions import serve
 from tests.support.stack import Event, Stack, User
@@ -62,7 +61,7 @@ def test_headers_keep_proxies_from_holding_back(stack: Stack) -> None:
     user, conversation = begun(stack)
     stack.upstream.enqueue(text("Hello."))
 
-    answer = httpx.post(
+    answer = patient.post(
         stack.function_url("roleplay_chat"),
         headers={**user.headers, "Origin": "https://app.example"},
         json={"conversation_id": str(conversation), "message": "Hello", "stream": True},
@@ -79,7 +78,7 @@ def test_accept_header_asks_for_a_stream(stack: Stack) -> None:
     user, conversation = begun(stack)
     stack.upstream.enqueue(text("Hello."))
 
-    answer = httpx.post(
+    answer = patient.post(
         stack.function_url("roleplay_chat"),
         headers={**user.headers, "Accept": "text/event-stream"},
         json={"conversation_id": str(conversation), "message": "Hello"},

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
 from typing import Any
 
-import httpx
 import pytest
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
     ExportMetricsServiceRequest,
 )
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
+from tests.support import patient
 from tests.support.answers import error, reply, text
-from tests.support.functions import FUNCTIONS
 from tests.support.stack import Stack
 from tests.support.upstream import Upstream, running_upstream
 
@@ -70,7 +70,7 @@ def test_turn_arrives_with_its_calls_and_without_words(stack: Stack, collector: 
     stack.upstream.enqueue(error(404), text("Reply-canary.", usage=USAGE))
 
     with stack.serving(OTEL_EXPORTER_OTLP_ENDPOINT=collector.url) as url:
-        answer = httpx.post(url, headers=headers, json=body)
+        answer = patient.post(url, headers=headers, json=body)
     assert answer.status_code == 200, answer.text
 
     (turn,) = (span for span in spans(collector) if span.name == "turn")
@@ -132,10 +132,9 @@ print([name for name in sys.modules if name.startswith("opentelemetry")])
 
 def start(stack: Stack, hide: str = "", **changes: str) -> subprocess.CompletedProcess[str]:
     """What a process prints that makes the function's App."""
-    path = f"{FUNCTIONS / '_shared'}:{FUNCTIONS / 'roleplay_chat'}"
     return subprocess.run(
         [sys.executable, "-c", PROGRAM.format(hide=hide)],
-        env=stack.env(PYTHONPATH=path, **changes),
+        env=os.environ | stack.env(**changes),
         capture_output=True,
         text=True,
         check=False,

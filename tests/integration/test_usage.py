@@ -38,9 +38,14 @@ from tests.support.upstream import Answer
 from tests.support.waiting import Gate, wait_until
 
 Event = Callable[..., UUID]
-NOON = datetime.now(UTC).replace(hour=12, minute=0, second=0, microsecond=0)
-TODAY = NOON.date()
-YESTERDAY = NOON - timedelta(days=1)
+
+pytestmark = pytest.mark.usefixtures("one_day")
+
+
+def noon(days_ago: int = 0) -> datetime:
+    """The middle of a day in UTC, this one's or an earlier one's."""
+    today = datetime.now(UTC).replace(hour=12, minute=0, second=0, microsecond=0)
+    return today - timedelta(days=days_ago)
 
 
 @pytest.fixture
@@ -69,14 +74,14 @@ def due(stack: Stack) -> dict[str, Any]:
 
 def turn(stack: Stack, user: User, **columns: Any) -> UUID:
     row = {"user_id": user.id, "task": "roleplay", "action": "send", "status": "complete"}
-    row |= {"lease_expires_at": NOON, "finished_at": NOON, "result": {"response": "Words."}}
+    row |= {"lease_expires_at": noon(), "finished_at": noon(), "result": {"response": "Words."}}
     return stack.insert("turns", **(row | columns))
 
 
 class TestRollUps:
     def test_are_what_was_computed_by_hand(self, stack: Stack, event: Event) -> None:
         first, second = (turn(stack, stack.user()) for _ in range(2))
-        at = [YESTERDAY + timedelta(minutes=minutes) for minutes in (0, 10, 59, 60, 130)]
+        at = [noon(1) + timedelta(minutes=minutes) for minutes in (0, 10, 59, 60, 130)]
         paid = {"prompt_tokens": 100, "completion_tokens": 20}
         event(at[0], turn_id=first, duration_ms=1_000, first_token_ms=100, cost_usd=0.25, **paid)
         event(at[1], turn_id=first, duration_ms=3_000, first_token_ms=300, cost_usd=None, **paid)
@@ -98,33 +103,33 @@ class TestRollUps:
             "duration_p50_ms": 2_000,
             "duration_p95_ms": 3_000,
         }
-        assert sums(stack, "usage_hourly", hour=YESTERDAY) == hour
+        assert sums(stack, "usage_hourly", hour=noon(1)) == hour
         late = {"calls": 1, "turns": 0, "prompt_tokens": 0, "completion_tokens": 0, "cost_usd": 0}
         late |= dict.fromkeys(("first_token_p50_ms", "first_token_p95_ms"), 500)
         late |= dict.fromkeys(("duration_p50_ms", "duration_p95_ms"), 9_000)
-        next_hour = YESTERDAY + timedelta(hours=1)
+        next_hour = noon(1) + timedelta(hours=1)
         assert sums(stack, "usage_hourly", hour=next_hour) == {"outcome": "ok"} | late
         assert len(stack.all("select from usage_hourly")) == 3
         whole = hour | {"calls": 4, "first_token_p50_ms": 300, "first_token_p95_ms": 500}
         rows = stack.all("select * from usage_daily order by outcome")
         assert [(row["day"], row["outcome"], row["calls"]) for row in rows] == [
-            (YESTERDAY.date(), "ok", 4),
-            (YESTERDAY.date(), "rate_limited", 1),
+            (noon(1).date(), "ok", 4),
+            (noon(1).date(), "rate_limited", 1),
         ]
         assert {name: rows[0][name] for name in whole} == whole | {"duration_p95_ms": 9_000}
         assert (rows[1]["cost_usd"], rows[1]["first_token_p50_ms"]) == (None, None)
 
     def test_of_percentiles_over_many_calls(self, stack: Stack, event: Event) -> None:
         for number in range(1, 101):
-            event(YESTERDAY, duration_ms=number * 10, first_token_ms=number)
+            event(noon(1), duration_ms=number * 10, first_token_ms=number)
         due(stack)
-        row = sums(stack, "usage_daily", day=YESTERDAY.date())
+        row = sums(stack, "usage_daily", day=noon(1).date())
         assert (row["first_token_p50_ms"], row["first_token_p95_ms"]) == (50, 95)
         assert (row["duration_p50_ms"], row["duration_p95_ms"]) == (500, 950)
 
     def test_are_by_provider_model_and_outcome(self, stack: Stack, event: Event) -> None:
         for columns in ({}, {"model_key": "n"}, {"provider": "chat_worker"}, {"outcome": "empty"}):
-            event(YESTERDAY, **columns)
+            event(noon(1), **columns)
         due(stack)
         for table in ("usage_hourly", "usage_daily"):
             rows = stack.all(f"select provider, model_key, outcome, calls from {table}")  # noqa: S608
@@ -138,20 +143,20 @@ class TestRollUps:
     def test_done_again_they_are_the_same_and_with_what_came_late(
         self, stack: Stack, event: Event
     ) -> None:
-        event(YESTERDAY)
+        event(noon(1))
         due(stack)
         before = stack.all("select * from usage_daily, usage_hourly")
         due(stack)
         assert stack.all("select * from usage_daily, usage_hourly") == before
-        event(YESTERDAY, model_key="late")
+        event(noon(1), model_key="late")
         due(stack)
         keys = {row["model_key"] for row in stack.all("select model_key from usage_daily")}
         assert keys == {"m", "late"}
 
     def test_done_at_the_same_time_they_are_the_same(self, stack: Stack, event: Event) -> None:
         for hours in range(20):
-            event(YESTERDAY - timedelta(hours=hours))
-        days = [YESTERDAY.date(), YESTERDAY.date() - timedelta(days=1)] * 4
+            event(noon(1) - timedelta(hours=hours))
+        days = [noon(1).date(), noon(2).date()] * 4
 
         def roll_up(day: date) -> int:
             with stack.data_api(key=SECRET_KEY) as service:
@@ -166,10 +171,10 @@ class TestRollUps:
     def test_make_up_for_a_pause_day_by_day(self, stack: Stack, event: Event) -> None:
         assert due(stack)["roll_up"]["found"] == {"days": 1}
         for days in (40, 39, 7, 1):
-            event(NOON - timedelta(days=days))
+            event(noon(days))
         assert due(stack)["roll_up"]["found"] == {"days": 4}
         days = [row["day"] for row in stack.all("select day from usage_daily order by day")]
-        assert days == [TODAY - timedelta(days=number) for number in (40, 39, 7, 1)]
+        assert days == [noon(number).date() for number in (40, 39, 7, 1)]
         # From then on only the last one, and what comes after it.
         assert due(stack)["roll_up"]["found"] == {"days": 1}
 
@@ -205,7 +210,7 @@ class TestRetention:
 
     def test_old_events_go_and_their_sums_stay(self, stack: Stack, event: Event) -> None:
         self.keep(stack, usage_days=10, result_days=10)
-        old, new = NOON - timedelta(days=12), NOON - timedelta(days=8)
+        old, new = noon(12), noon(8)
         event(old)
         event(new)
         found = due(stack)["retention"]["found"]
@@ -217,7 +222,7 @@ class TestRetention:
 
     def test_events_that_are_not_rolled_up_stay(self, stack: Stack, event: Event) -> None:
         self.keep(stack, usage_days=10)
-        event(NOON - timedelta(days=12))
+        event(noon(12))
         stack.gateway.fail("/rpc/roll_up_usage")
         steps = due(stack)
         assert steps["roll_up"]["outcome"] == "failed"
@@ -228,10 +233,10 @@ class TestRetention:
         user = stack.user()
         conversation = stack.conversation(user, "Hello", "Good evening.")
         stack.db.execute("update messages set created_at = now() - interval '1 year'")
-        old = turn(stack, user, finished_at=NOON - timedelta(days=12), conversation_id=conversation)
-        new = turn(stack, user, finished_at=NOON - timedelta(days=8), conversation_id=conversation)
+        old = turn(stack, user, finished_at=noon(12), conversation_id=conversation)
+        new = turn(stack, user, finished_at=noon(8), conversation_id=conversation)
         running = {"status": "running", "finished_at": None}
-        lease = {"lease_expires_at": NOON + timedelta(days=2)}
+        lease = {"lease_expires_at": noon() + timedelta(days=2)}
         runs = turn(stack, user, conversation_id=conversation, **running, **lease)
         found = due(stack)["retention"]["found"]
         assert found == {"usage_events": 0, "turn_results": 1}
@@ -267,10 +272,10 @@ class TestRetention:
     def test_what_there_was_no_time_for_is_done_by_a_later_run(
         self, stack: Stack, event: Event
     ) -> None:
-        event(NOON - timedelta(days=100))
-        event(NOON)
+        event(noon(100))
+        event(noon())
         stack.gateway.hold("/rpc/apply_retention")
-        with stack.serving("health_check", RUN_BUDGET_SECONDS="1") as url:
+        with stack.serving("health_check", RUN_BUDGET_SECONDS="4") as url:
             ordinary, stack.function_url = stack.function_url, lambda _: url
             assert due(stack)["retention"]["outcome"] == "out_of_time"
             stack.function_url = ordinary
@@ -283,9 +288,9 @@ class TestRetention:
         stack.db.execute("update private.system_settings set config = config - 'retention'")
         if retention is not None:
             self.keep(stack, **retention)
-        event(NOON - timedelta(days=5_000))
-        event(NOON)
-        turn(stack, stack.user(), finished_at=NOON - timedelta(days=5_000))
+        event(noon(5_000))
+        event(noon())
+        turn(stack, stack.user(), finished_at=noon(5_000))
         assert due(stack)["retention"]["found"] == {"usage_events": 0, "turn_results": 0}
 
     def test_is_bounded_when_nobody_set_it(self, stack: Stack) -> None:
@@ -385,7 +390,7 @@ class TestEstimates:
         priced(talk)
         details = {"delta": {"reasoning_details": [{"text": WORDS}, {"summary": WORDS}, 7]}}
         thoughts = [reasoning(WORDS), {"delta": {"reasoning_content": WORDS}}, details]
-        talk.limit(VENICE, idle=0.2)
+        talk.limit(VENICE, idle=1)
         talk.stack.upstream.always(stream([*thoughts, stall()]))
         assert talk.say().status_code == 503
         events = talk.stack.all("select * from usage_events")
@@ -607,7 +612,7 @@ class TestNumbersOfOthers:
             turn = talk.stack.insert(
                 "turns",
                 **{"user_id": talk.user.id, "conversation_id": talk.conversation},
-                **{"task": "roleplay", "action": "kickoff", "lease_expires_at": NOON},
+                **{"task": "roleplay", "action": "kickoff", "lease_expires_at": noon()},
             )
             columns = dict.fromkeys(names, number)
             call = {"provider": "p" * 500, "model_key": "m" * 500, "outcome": "o" * 500}
@@ -627,8 +632,8 @@ class TestNumbersOfOthers:
 
     def test_add_up_in_the_roll_ups(self, talk: Talk, event: Event) -> None:
         for _ in range(500):
-            event(YESTERDAY, cost_usd=Decimal("999999.99999999"), prompt_tokens=2**31 - 1)
-        talk.stack.db.execute("select roll_up_usage(%s)", (YESTERDAY.date(),))
+            event(noon(1), cost_usd=Decimal("999999.99999999"), prompt_tokens=2**31 - 1)
+        talk.stack.db.execute("select roll_up_usage(%s)", (noon(1).date(),))
         row = talk.stack.one("select cost_usd, prompt_tokens from usage_daily")
         assert (row["cost_usd"] > 499_999_999, row["prompt_tokens"]) == (True, 500 * (2**31 - 1))
 
@@ -645,10 +650,10 @@ class TestTurnsWithoutTheirConversation:
         old, new, kept = (stack.conversation(user) for _ in range(3))
         ages = {old: 12, new: 8, kept: 12}
         for conversation, days in ages.items():
-            ended = NOON - timedelta(days=days)
+            ended = noon(days)
             turn(stack, user, conversation_id=conversation, finished_at=ended, result=None)
         stack.db.execute("delete from conversations where id = any(%s)", ([old, new],))
-        event(NOON)
+        event(noon())
 
         assert due(stack)["retention"]["found"] == {"usage_events": 0, "turn_results": 1}
 
@@ -659,7 +664,7 @@ class TestTurnsWithoutTheirConversation:
         stack.configure(retention={"usage_days": 10})
         user = stack.user()
         conversation = stack.conversation(user)
-        turn(stack, user, conversation_id=conversation, finished_at=NOON - timedelta(days=12))
+        turn(stack, user, conversation_id=conversation, finished_at=noon(12))
         stack.db.execute("delete from conversations")
         stack.db.execute("select apply_retention()")
         assert len(stack.all("select from turns")) == 1
@@ -669,7 +674,7 @@ class TestTurnsWithoutTheirConversation:
         for days in (0, 1, 2):
             stack.db.execute(
                 "insert into private.counters (user_id, kind, day) values (%s, %s, %s)",
-                (user.id, f"kind {days}", TODAY - timedelta(days=days)),
+                (user.id, f"kind {days}", noon(days).date()),
             )
         stack.db.execute("select apply_retention()")
         kinds = {row["kind"] for row in stack.all("select kind from private.counters")}
@@ -677,7 +682,7 @@ class TestTurnsWithoutTheirConversation:
 
 
 def test_admins_read_the_sums_and_nobody_else(stack: Stack, event: Event) -> None:
-    event(YESTERDAY)
+    event(noon(1))
     due(stack)
     admin, other = stack.user(), stack.user()
     stack.db.execute("insert into user_roles (user_id, role) values (%s, 'admin')", (admin.id,))

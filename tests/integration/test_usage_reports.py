@@ -16,7 +16,13 @@ from tests.support.gateway import SECRET_KEY
 from tests.support.stack import Stack
 
 REPORTS = ["usage_by_day", "usage_by_model", "usage_by_user"]
-TODAY = datetime.now(UTC).date()
+
+pytestmark = pytest.mark.usefixtures("one_day")
+
+
+def day(days_ago: int) -> str:
+    """A day in UTC as reports name it, counted back from today."""
+    return str(datetime.now(UTC).date() - timedelta(days=days_ago))
 
 
 def report(stack: Stack, name: str, days: int = 14) -> dict[str, dict[str, Any]]:
@@ -79,7 +85,7 @@ def test_days_are_whole_and_end_today(stack: Stack) -> None:
     user = stack.user()
     for days_ago in (0, 2, 3):
         used(stack, user.id, days_ago=days_ago)
-    days = [str(TODAY - timedelta(days=n)) for n in (2, 0)]
+    days = [day(n) for n in (2, 0)]
     assert list(report(stack, "usage_by_day", days=3)) == days
 
 
@@ -117,10 +123,10 @@ class TestCommand:
 
         lines = capsys.readouterr().out.splitlines()
         today, yesterday, before = (
-            next(line for line in lines if str(TODAY - timedelta(days=n)) in line) for n in range(3)
+            next(line for line in lines if day(n) in line) for n in range(3)
         )
         assert today.count("█") == 2 * before.count("█") > 0
-        assert yesterday.strip() == str(TODAY - timedelta(days=1))
+        assert yesterday.strip() == day(1)
         assert ("100% timeout" in before, "1.0000" in today, "0.7 / 0.7" in today) == (True,) * 3
         assert any("p:[b]a[/b]" in line and "50% timeout" in line for line in lines)
         assert any(str(user.id) in line for line in lines)

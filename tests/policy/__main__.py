@@ -10,10 +10,6 @@ import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
-
-sys.path.append(str(Path(__file__).parents[2] / "functions" / "_shared"))
-sys.path.append(str(Path(__file__).parents[2] / "functions" / "roleplay_chat"))
 
 from roleplay_chat.indications import marks
 from roleplay_chat.screening import Passage, read

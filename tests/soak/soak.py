@@ -27,6 +27,7 @@ import psutil
 
 from tests.soak.instances import Instances
 from tests.soak.shapes import TAG, Weather, words
+from tests.support import patient
 from tests.support.functions import Process, serve_process
 from tests.support.gateway import running_gateway
 from tests.support.keys import Keys
@@ -244,7 +245,7 @@ class Soak:
 
     def _wait_for(self, talk: Talk) -> None:
         query = "select from turns where conversation_id = %s and status = 'running'"
-        wait_until(lambda: not self._stack.all(query, talk.conversation), "a turn to end", 30)
+        wait_until(lambda: not self._stack.all(query, talk.conversation), "a turn to end")
 
     # What is left
 
@@ -326,7 +327,7 @@ class Soak:
 
 
 def _inside(instance: Process) -> dict[str, Any]:
-    return dict(httpx.get(f"{instance.url}/?inside").json())
+    return dict(patient.get(f"{instance.url}/?inside").json())
 
 
 def _resident_mb(pid: int) -> float:

@@ -22,8 +22,9 @@ import uvicorn
 from anyio.from_thread import start_blocking_portal
 from functions_framework.aio import create_asgi_app
 
+from tests.support import patient
 from tests.support.postgres import ROOT
-from tests.support.waiting import free_port, listening_socket, url_of, wait_until
+from tests.support.waiting import PATIENCE, free_port, listening_socket, url_of, wait_until
 
 FUNCTIONS = ROOT / "functions"
 
@@ -78,13 +79,13 @@ class Process:
         """kill -9 of all its processes: no clean-up runs, no answer is finished."""
         with suppress(ProcessLookupError):
             os.killpg(self.popen.pid, signal.SIGKILL)
-        self.popen.wait(timeout=15)
+        self.popen.wait(timeout=PATIENCE)
 
     def stop(self) -> None:
         """SIGTERM, as the platform sends it; then kill what is left."""
         self.popen.terminate()
         with suppress(subprocess.TimeoutExpired):
-            self.popen.wait(timeout=15)
+            self.popen.wait(timeout=PATIENCE)
         self.kill()
 
 
@@ -103,7 +104,7 @@ def serve_process(
     with tempfile.TemporaryFile() as output:
         popen = subprocess.Popen(
             command,
-            env={**os.environ, **env, "PYTHONPATH": str(folder / "_shared")},
+            env={**os.environ, **env},
             stdout=output,
             stderr=output,
             start_new_session=True,
@@ -114,7 +115,7 @@ def serve_process(
             if popen.poll() is not None:
                 raise RuntimeError(f"{function} did not start:\n{process.output()}")
             with suppress(httpx.TransportError):
-                httpx.get(process.url)
+                patient.get(process.url)
                 return True
             return False
 

@@ -10,6 +10,7 @@ from uuid import uuid4
 import httpx
 from playwright.sync_api import ConsoleMessage, Locator, Page, expect
 
+from tests.support import patient
 from tests.support.working_copy import WorkingCopy
 
 PASSWORD = "a long enough password"
@@ -17,7 +18,7 @@ MARA = "Mara Voss"
 GREETING = "The lamp hisses"
 SCRIPTED = "scripted/one:free"
 """The model whose words a test writes."""
-REPLY_MS = 240_000
+REPLY_MS = 900_000
 """A busy machine may need long for a reply of the real model."""
 
 
@@ -116,7 +117,7 @@ class Person:
         headers = {"apikey": env["SUPABASE_PUBLISHABLE_KEY"]}
         if self.page.url.startswith(self.url):
             headers["Authorization"] = f"Bearer {self.token}"
-        return httpx.request(method, f"{env['SUPABASE_URL']}{path}", headers=headers, json=body)
+        return patient.request(method, f"{env['SUPABASE_URL']}{path}", headers=headers, json=body)
 
     def character(self, name: str, **more: Any) -> str:
         """Makes a character of theirs, whom the page knows when it is loaded again; the id."""
@@ -157,5 +158,5 @@ def operator(copy: WorkingCopy, method: str, path: str, body: Any) -> None:
     """What only the secret key may do."""
     env = copy.stack_env
     headers = {"apikey": env["SUPABASE_SECRET_KEY"]}
-    answer = httpx.request(method, f"{env['SUPABASE_URL']}{path}", headers=headers, json=body)
+    answer = patient.request(method, f"{env['SUPABASE_URL']}{path}", headers=headers, json=body)
     assert answer.is_success, answer.text

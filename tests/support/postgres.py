@@ -20,7 +20,7 @@ import psycopg
 from psycopg import sql
 from psycopg.rows import dict_row
 
-from tests.support.waiting import free_port, wait_until
+from tests.support.waiting import PATIENCE, free_port, wait_until
 
 ROOT = Path(__file__).parents[2]
 MIGRATIONS = ROOT / "supabase" / "migrations"
@@ -82,8 +82,8 @@ class Postgres:
         if self._process:
             children = psutil.Process(self._process.pid).children()
             self._process.send_signal(how)
-            self._process.wait(timeout=15)
-            psutil.wait_procs(children, timeout=15)  # they hold the memory a restart needs
+            self._process.wait(timeout=PATIENCE)
+            psutil.wait_procs(children, timeout=PATIENCE)  # they hold the memory a restart needs
             self._process = None
 
     def remove(self) -> None:

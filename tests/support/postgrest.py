@@ -11,8 +11,9 @@ from pathlib import Path
 
 import httpx
 
+from tests.support import patient
 from tests.support.postgres import ROOT, Postgres
-from tests.support.waiting import free_port, wait_until
+from tests.support.waiting import PATIENCE, free_port, wait_until
 
 
 def find_binary() -> Path:
@@ -71,14 +72,14 @@ class PostgREST:
     def stop(self) -> None:
         """Ends the process."""
         self._process.terminate()
-        self._process.wait(timeout=15)
+        self._process.wait(timeout=PATIENCE)
         self._log.close()
 
     def _ready(self) -> bool:
         if self._process.poll() is not None:
             raise RuntimeError(f"PostgREST did not start:\n{self._output()}")
         with suppress(httpx.TransportError):
-            return httpx.get(f"http://127.0.0.1:{self._admin_port}/ready").is_success
+            return patient.get(f"http://127.0.0.1:{self._admin_port}/ready").is_success
         return False
 
     def _output(self) -> str:

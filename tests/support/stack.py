@@ -20,7 +20,7 @@ from tests.support.gateway import PUBLISHABLE_KEY, SECRET_KEY, Gateway
 from tests.support.keys import Keys
 from tests.support.postgres import Connection
 from tests.support.upstream import Upstream
-from tests.support.waiting import wait_until
+from tests.support.waiting import PATIENCE, wait_until
 
 DEMO_CHARACTER = UUID("c0ffee00-0000-4000-8000-000000000001")
 OPENROUTER_KEY = "sk-or-test"
@@ -94,7 +94,7 @@ class Stack:
             "OpenRouter_Roleplay_API_KEY": OPENROUTER_KEY,
             "CHAT_WORKER_API_KEY": WORKER_KEY,
             "HEALTH_CHECK_SECRET": HEALTH_CHECK_SECRET,
-            "SAVE_PATIENCE_SECONDS": "2",
+            "SAVE_PATIENCE_SECONDS": "20",
             "KEY_CHECK_MINUTES": "0",
             "CATALOG_HOURS": "0",
         } | changes
@@ -229,15 +229,23 @@ class Stack:
         self.upstream.reset()
         self.worker.reset()
         self.gateway.reset()
+        wait_until(self._has_no_calls, "the functions to end their calls")
         with suppress(TimeoutError):  # a turn whose process was killed stays where it was
             wait_until(self._is_quiet, "the functions to fall silent", seconds=6)
 
+    def _has_no_calls(self) -> bool:
+        return not (self.gateway.in_progress + self.upstream.in_progress + self.worker.in_progress)
+
     def _is_quiet(self) -> bool:
-        calls = self.gateway.in_progress + self.upstream.in_progress + self.worker.in_progress
-        return not calls and not self.all("select from turns where status = 'running'")
+        running = self.all("select from turns where status = 'running'")
+        return self._has_no_calls() and not running
 
 
 def _client(headers: dict[str, str], base_url: str = "") -> httpx.Client:
     return httpx.Client(
-        headers=headers, base_url=base_url, timeout=30, verify=_NO_CERTIFICATES, trust_env=False
+        headers=headers,
+        base_url=base_url,
+        timeout=PATIENCE,
+        verify=_NO_CERTIFICATES,
+        trust_env=False,
     )

@@ -27,7 +27,7 @@ from typing import Any, TypeVar
 import h11
 from anyio.from_thread import BlockingPortal, start_blocking_portal
 
-from tests.support.waiting import listening_socket, url_of
+from tests.support.waiting import PATIENCE, listening_socket, url_of
 
 T = TypeVar("T")
 JSON = dict[str, Any]
@@ -156,7 +156,7 @@ class Upstream:
         with self._changed:
             self._standing[to] = answer
 
-    def wait_for(self, condition: Callable[[Upstream], T], seconds: float = 15) -> T:
+    def wait_for(self, condition: Callable[[Upstream], T], seconds: float = PATIENCE) -> T:
         """Waits until the condition is true of this upstream and returns its value."""
         with self._changed:
             value = self._changed.wait_for(lambda: condition(self), seconds)

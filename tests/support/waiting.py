@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import random
 import socket
 import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import Future
+from contextlib import suppress
 from typing import TypeVar
 
 T = TypeVar("T")
 
+PATIENCE = 90.0
+"""Seconds that tests wait for what comes at once on an idle machine: a busy one is no failure."""
 
-def wait_until(condition: Callable[[], T], what: str, seconds: float = 15) -> T:
+
+def wait_until(condition: Callable[[], T], what: str, seconds: float = PATIENCE) -> T:
     """Polls until the condition is true and returns its value; TimeoutError names `what`."""
     deadline = time.monotonic() + seconds
     while not (value := condition()):
@@ -41,7 +46,7 @@ class Gate:
         self._reached.set()
         await asyncio.shield(asyncio.wrap_future(self._opened))
 
-    def wait_reached(self, seconds: float = 15) -> None:
+    def wait_reached(self, seconds: float = PATIENCE) -> None:
         """Returns once a scripted part has come to the gate."""
         if not self._reached.wait(seconds):
             raise TimeoutError(f"nothing came to the gate in {seconds} s")
@@ -68,7 +73,12 @@ def url_of(listener: socket.socket) -> str:
 
 
 def free_port() -> int:
-    """A port of 127.0.0.1 that nothing listens on, for servers that bind it themselves."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """A port of 127.0.0.1 that nothing listens on, for servers that bind it themselves.
+
+    Below those that systems give to outgoing connections: one of these could take it meanwhile.
+    """
+    for port in random.sample(range(10_000, 32_000), 100):
+        with suppress(OSError), socket.socket() as probe:
+            probe.bind(("127.0.0.1", port))
+            return port
+    raise RuntimeError("a hundred ports were tried, and all are taken")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,22 +13,30 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import httpx
 import psutil  # type: ignore[import-untyped]
 from dotenv import dotenv_values
 
+from tests.support import patient
 from tests.support.postgres import ROOT
-from tests.support.waiting import free_port
+from tests.support.waiting import free_port, wait_until
 
 PORTS = ("DATABASE_PORT", "FUNCTIONS_PORT", "WORKER_PORT", "STAND_IN_PORT")
 # What other commands leave in a working copy, and what this machine alone is told.
 LEFT_OUT = (".*cache", ".env", ".git", ".hypothesis", ".local", ".venv", "dist", "node_modules")
-# A machine that is busy with other tests may need long for a turn.
-PATIENCE = {
-    "TURN_BUDGET_SECONDS": "240",
-    "FIRST_TOKEN_TIMEOUT_SECONDS": "120",
-    "IDLE_TIMEOUT_SECONDS": "60",
+# A machine that is busy with other tests may need long for a turn, and for a probe.
+UNHURRIED = {
+    "TURN_BUDGET_SECONDS": "1500",
+    "CONNECT_TIMEOUT_SECONDS": "60",
+    "FIRST_TOKEN_TIMEOUT_SECONDS": "1200",
+    "IDLE_TIMEOUT_SECONDS": "600",
+    "SAVE_PATIENCE_SECONDS": "60",
+    "BODY_TIMEOUT_SECONDS": "60",
+    "PROBE_TIMEOUT_SECONDS": "60",
+    "RUN_BUDGET_SECONDS": "90",
+    "DEEP_PROBE_EVERY": "0",
 }
+# The model is real, but what it writes is known: no test may turn on what came to its mind.
+KNOWN_WORDS = {"WORKER_GRAMMAR": 'root ::= "The lamp is lit."'}
 # Packages are those of this working copy; without this, a lock file that is newer than they are
 # would have them installed again under the feet of the other tests.
 SETUP_IS_DONE = [f"--old-file=.venv/ready/{stamp}" for stamp in ("python", "stack")]
@@ -49,7 +58,7 @@ class WorkingCopy:
             input=typed,
             capture_output=True,
             text=True,
-            timeout=300,
+            timeout=1800,
             check=False,
         )
 
@@ -71,6 +80,24 @@ class WorkingCopy:
         stack = psutil.Process(state["pid"])
         return [stack, *stack.children(recursive=True)]
 
+    def check_health(self) -> dict[str, Any]:
+        """Runs the health check, as the scheduler does; what it found of the worker."""
+        env = self.stack_env
+        secret = {"Authorization": f"Bearer {env['HEALTH_CHECK_SECRET']}"}
+        answer = patient.post(f"{env['FUNCTIONS_URL']}/health_check", headers=secret)
+        assert answer.status_code == 200, answer.text
+        return dict(answer.json()["workers"]["chatWorker"])
+
+    def kill_worker(self) -> None:
+        """The chat worker dies, as a process does."""
+        os.kill(int(self.status()["worker"]["process"]), signal.SIGKILL)
+
+    def recover(self) -> None:
+        """Starts what died; nothing is remembered of it."""
+        self.succeed("up")
+        self.write("DELETE", "model_cooldowns?scope=not.is.null")
+        wait_until(lambda: self.check_health()["isHealthy"], "the worker to be known as healthy")
+
     @property
     def stack_env(self) -> dict[str, str]:
         values = dotenv_values(self.folder / ".local/stack.env")
@@ -79,7 +106,7 @@ class WorkingCopy:
     def rows(self, path: str) -> list[dict[str, Any]]:
         """What the Data API has for the secret key."""
         env = self.stack_env
-        answer = httpx.get(
+        answer = patient.get(
             f"{env['SUPABASE_URL']}/rest/v1/{path}", headers={"apikey": env["SUPABASE_SECRET_KEY"]}
         )
         assert answer.status_code == 200, answer.text
@@ -89,7 +116,7 @@ class WorkingCopy:
         """A request to the Data API with the secret key, which must succeed."""
         env = self.stack_env
         url = f"{env['SUPABASE_URL']}/rest/v1/{path}"
-        answer = httpx.request(
+        answer = patient.request(
             method, url, headers={"apikey": env["SUPABASE_SECRET_KEY"]}, json=body
         )
         assert answer.is_success, answer.text
@@ -115,7 +142,7 @@ def running_copy(folder: Path) -> Iterator[WorkingCopy]:
     theirs = ("make", "pytest", "openrouter", "local_dir", "message", "model", "mflags", "supabase")
     env = {k: v for k, v in os.environ.items() if not k.lower().startswith(theirs)}
     ports = {name: str(free_port()) for name in PORTS}
-    copy = WorkingCopy(folder, env | ports | PATIENCE)
+    copy = WorkingCopy(folder, env | ports | UNHURRIED | KNOWN_WORDS)
     try:
         copy.succeed("up")
         yield copy

@@ -9,7 +9,7 @@ from uuid import UUID, uuid4
 import httpx
 import pytest
 from httpx_sse import EventSource
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from edge.errors import ApiError
@@ -259,7 +259,6 @@ anything = st.recursive(
 fields = st.sampled_from([*ChatRequest.model_fields, "action", "user_id", "new_field"])
 
 
-@settings(deadline=None)
 @given(st.dictionaries(fields, anything))
 def test_any_object_is_understood_or_refused_with_a_sentence(body: dict[str, Any]) -> None:
     try:
@@ -363,7 +362,6 @@ class TestEvents:
         assert HEARTBEAT.startswith(":")
         assert received(HEARTBEAT * 2) == []
 
-    @settings(deadline=None)
     @given(st.lists(st.text()))
     def test_any_text_arrives_as_it_was_sent(self, texts: list[str]) -> None:
         sent = HEARTBEAT.join(sse("delta", {"text": text}) for text in texts)

@@ -5,7 +5,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from edge.errors import ApiError
@@ -309,7 +309,6 @@ cards = st.one_of(
 )
 
 
-@settings(deadline=None)
 @given(cards)
 def test_round_trip_loses_nothing(original: dict[str, Any]) -> None:
     read = Card.of(files.read(json_file.write(original)).card)
@@ -317,7 +316,6 @@ def test_round_trip_loses_nothing(original: dict[str, Any]) -> None:
     assert exported(columns, stored) == original
 
 
-@settings(deadline=None)
 @given(cards)
 def test_round_trip_by_picture_loses_nothing_of_the_fields(original: dict[str, Any]) -> None:
     picture = png_file.write(

@@ -7,7 +7,7 @@ from datetime import date
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from health_check.catalog import (
@@ -280,7 +280,6 @@ fields = st.sampled_from(["id", "pricing", "context_length", "expiration_date", 
 prices = st.dictionaries(st.sampled_from(["prompt", "completion"]), anything)
 
 
-@settings(deadline=None)
 @given(
     st.lists(st.dictionaries(fields, anything | prices | st.just("a/m:free")), max_size=2),
     st.dictionaries(st.sampled_from(["prompt_usd_per_1k", "other"]), anything),

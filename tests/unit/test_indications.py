@@ -19,7 +19,7 @@ CLASSES = st.sampled_from(list(CODE.values()))
 
 @pytest.mark.parametrize("number", range(len(RULES)))
 @given(data=st.data())
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 def test_rule_is_looked_for_where_it_matches(number: int, data: st.DataObject) -> None:
     rule = RULES[number]
     # What has to stand around it narrows a rule down further, and is hard to come upon.

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from health_check.fetch import Fetched
@@ -104,7 +104,6 @@ names = ["limit", "limit_remaining", "usage", "expires_at", "free_model_daily_re
 inner = st.dictionaries(st.sampled_from(["limit", "remaining"]), values)
 
 
-@settings(deadline=None)
 @given(st.dictionaries(st.sampled_from(names), values | inner))
 def test_no_answer_is_too_odd(data: dict[str, Any]) -> None:
     status = read_key(Fetched(200, {"data": {"usage": 1} | data}))

@@ -1,11 +1,10 @@
 """Which of a book's entries the newest messages call for."""
 
-import time
 from collections.abc import Sequence
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from roleplay_chat.lorebook import SMALL_ENTRIES, broken_patterns, fitting, is_small, matched
@@ -192,9 +191,8 @@ class TestPatterns:
     def test_those_that_take_forever_are_given_up(self, key: str) -> None:
         text = "y" + "x" * MAX_SCANNED_CHARS
         entries = [entry("Found.", key + str(n), use_regex=True) for n in range(50)]
-        started = time.monotonic()
+        # Without an end to it this would not come back.
         assert found(text, entries=[*entries, entry("Other.", "x" * 3)]) == []
-        assert time.monotonic() - started < 5
 
     def test_broken_ones_are_counted(self) -> None:
         entries = [
@@ -436,7 +434,6 @@ entries = st.lists(
 )
 
 
-@settings(deadline=None)
 @given(
     book=st.fixed_dictionaries(
         {"entries": entries | anything},
@@ -466,7 +463,6 @@ def test_latin_keys_are_found_as_words_would_be(key: str, text: str) -> None:
     assert calls(f"x{key}x", key) is False
 
 
-@settings(deadline=None)
 @given(
     st.text(max_size=40) | st.from_regex(r"/[\[\](){}|*+?.\\^$a-z0-9,<>=!:-]{1,30}/[gimsuy]{0,3}")
 )

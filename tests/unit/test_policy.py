@@ -6,7 +6,7 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from roleplay_chat.api import Tier
@@ -81,7 +81,6 @@ ages = st.none() | st.integers(0, 120)
 tiers: st.SearchStrategy[Tier] = st.sampled_from(["sfw", "nsfw"])
 
 
-@settings(deadline=None)
 @given(asked=st.none() | tiers, verified=st.booleans(), age=ages, played=ages, rating=tiers)
 def test_nobody_under_age_is_in_an_adult_turn(
     asked: Tier | None, verified: bool, age: int | None, played: int | None, rating: Tier

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from health_check.probe import (
@@ -161,7 +161,6 @@ said = anything | st.dictionaries(
 )
 
 
-@settings(deadline=None)
 @given(status=st.integers(100, 599), body=said)
 def test_no_answer_is_too_odd(status: int, body: object) -> None:
     for read in (read_health, read_openai_health, read_models, read_chat, read_completion):
@@ -240,7 +239,6 @@ class TestConfiguredWorkers:
         config = {"chatWorkerUrl": URL, "chatWorker": chat_worker}
         assert configured_workers(config) == [Worker("chatWorker", URL, "chat_worker")]
 
-    @settings(deadline=None)
     @given(
         st.dictionaries(
             st.sampled_from(["chatWorkerUrl", "chatWorker", "workers"]),

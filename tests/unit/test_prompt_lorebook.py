@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import uuid4
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from roleplay_chat.api import ChatRequest
@@ -193,7 +193,6 @@ def test_book_pushes_out_nothing_that_is_always_said() -> None:
 contents = st.text(max_size=600)
 
 
-@settings(deadline=None)
 @given(
     entries=st.lists(
         st.fixed_dictionaries(

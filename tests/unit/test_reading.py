@@ -375,7 +375,7 @@ def cut_streams(draw: st.DrawFn) -> tuple[str, list[int]]:
 
 
 @given(cut_streams())
-@settings(deadline=None, max_examples=300)
+@settings(max_examples=300)
 def test_stream_is_read_the_same_in_any_pieces(cut: tuple[str, list[int]]) -> None:
     body, expected = STREAMS[cut[0]]
     assert read_cut(body, [cut[1]]) == [expected]
@@ -576,7 +576,6 @@ class TestCompressed:
 
 
 @given(st.binary(), st.sampled_from([EVENT_STREAM, "application/json", ""]))
-@settings(deadline=None)
 def test_any_bytes_are_read_to_an_end(body: bytes, content_type: str) -> None:
     end = read_whole(body, content_type=content_type)[-1]
     assert isinstance(end, End) or end.startswith("! ")

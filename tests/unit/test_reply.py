@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from roleplay_chat.reply import Reply
@@ -61,7 +61,6 @@ def test_space_waits_for_what_follows_it() -> None:
 spaced = st.text(st.sampled_from(" \n\t.aé🌊*"))
 
 
-@settings(deadline=None)
 @given(st.lists(spaced | st.text()))
 def test_any_split_gives_what_the_whole_gives(pieces: list[str]) -> None:
     assert shown(*pieces) == shown("".join(pieces))

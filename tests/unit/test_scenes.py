@@ -99,7 +99,7 @@ WORDS = st.sampled_from(
 
 
 @given(words=st.lists(WORDS, max_size=60), cuts=st.lists(st.integers(0, 1_500), max_size=6))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_pieces_are_refused_when_the_whole_is(words: list[str], cuts: list[int]) -> None:
     text = " ".join(words)
     places = [0, *sorted(cut for cut in cuts if cut < len(text)), len(text)]

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from edge.worker_health import MAX_AGE, WorkerHealth, why_unavailable
@@ -141,7 +141,6 @@ json_values = (
 names = st.sampled_from([*record(), "other"])
 
 
-@settings(deadline=None)
 @given(url=json_values, stored=json_values | st.dictionaries(names, json_values))
 def test_no_record_is_too_odd(url: object, stored: object) -> None:
     assert isinstance(why_unavailable(url, stored, NOW), str)

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from edge.worker_health import MAX_AGE, WorkerHealth, why_unavailable
@@ -134,7 +134,6 @@ json_values = st.none() | st.booleans() | st.integers() | st.text() | st.lists(s
 names = st.sampled_from([*next_record(None, WORKER, PROBES["+"], NOW).to_json()])
 
 
-@settings(deadline=None)
 @given(st.dictionaries(names, json_values), st.sampled_from([*PROBES.values()]))
 def test_no_stored_record_is_too_odd(stored: dict[str, Any], finding: Finding) -> None:
     known = {"workerUrl": WORKER.url, "lastChecked": NOW.isoformat()} | stored
@@ -145,7 +144,6 @@ def test_no_stored_record_is_too_odd(stored: dict[str, Any], finding: Finding) -
         is_deep_due(record, WORKER, 3)
 
 
-@settings(deadline=None)
 @given(st.text("+-~Ddb", min_size=1, max_size=40))
 def test_worker_is_healthy_when_its_last_words_were_good(findings: str) -> None:
     record = probed(findings)[-1]

@@ -4,7 +4,6 @@ import asyncio
 import gc
 import importlib.util
 import logging
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,6 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 FOLDER = Path(__file__).parents[4] / "functions"
-sys.path += [str(FOLDER / "_shared"), str(FOLDER / "roleplay_chat")]
 
 
 def _load() -> Any:

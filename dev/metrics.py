@@ -1,0 +1,214 @@
+"""`make metrics`: how long the functions are, and how the modules stand on each other."""
+
+import ast
+import sys
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from math import ceil
+from pathlib import Path
+from statistics import median
+
+from dev.settings import ROOT
+
+PLACES = ("functions/_shared", "functions/roleplay_chat", "functions/health_check", ".")
+"""Where packages lie, the innermost first."""
+AREAS = ("functions", "dev", "tests/support")
+LAYERS = (("edge",), ("roleplay_chat", "health_check"), ("dev",), ("tests",))
+"""From the bottom to the top. Nothing imports what lies above it."""
+LONGEST = 5
+
+Graph = Mapping[str, frozenset[str]]
+"""The modules that each module imports."""
+
+
+@dataclass(frozen=True)
+class Function:
+    """One function or method."""
+
+    name: str
+    """As `roleplay_chat.turn.Turn.run`."""
+    lines: int
+    """From `def` to its end; a docstring does not count, decorators neither."""
+
+
+# --- functions -----------------------------------------------------------------------------------
+
+
+def functions(module: str, source: str) -> Iterator[Function]:
+    """Every function of a module, those inside others too."""
+    return _functions(ast.parse(source), module)
+
+
+def _functions(node: ast.AST, name: str) -> Iterator[Function]:
+    for child in ast.iter_child_nodes(node):
+        inner = name
+        if isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            inner = f"{name}.{child.name}"
+        if isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef):
+            yield Function(inner, _length(child))
+        yield from _functions(child, inner)
+
+
+def _length(function: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
+    whole = _lines(function)
+    return whole - _lines(function.body[0]) if ast.get_docstring(function) is not None else whole
+
+
+def _lines(node: ast.stmt) -> int:
+    return (node.end_lineno or node.lineno) - node.lineno + 1
+
+
+def percentile(values: Iterable[int], share: float) -> int:
+    """The smallest of the values that this share of them does not exceed; 0 of none."""
+    ordered = sorted(values)
+    return ordered[ceil(share * len(ordered)) - 1] if ordered else 0
+
+
+# --- imports -------------------------------------------------------------------------------------
+
+
+def import_graph(sources: Mapping[str, str]) -> Graph:
+    """Who imports whom among these modules, by name; imports inside functions count too."""
+    return {
+        module: frozenset(_imported(module, ast.parse(source), sources)) - {module}
+        for module, source in sources.items()
+    }
+
+
+def _imported(module: str, tree: ast.Module, known: Mapping[str, str]) -> Iterator[str]:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names if alias.name in known)
+        elif isinstance(node, ast.ImportFrom):
+            # A relative import begins at the package, which for `a.b.c` is `a.b`.
+            package = module.split(".")[: -node.level] if node.level else []
+            source = ".".join([*package, *(node.module or "").split(".")]).strip(".")
+            for alias in node.names:
+                inner = f"{source}.{alias.name}"
+                yield from [name for name in (inner, source) if name in known][:1]
+
+
+def groups(graph: Graph) -> dict[str, frozenset[str]]:
+    """Each module's circle: itself and those that it imports and that import it, in any way."""
+    reach = {module: reachable(graph, module) for module in graph}
+    return {
+        module: frozenset({module} | {other for other in reach[module] if module in reach[other]})
+        for module in graph
+    }
+
+
+def circles(graph: Graph) -> list[frozenset[str]]:
+    """The groups of modules that import each other in a circle, the largest first."""
+    return sorted({each for each in groups(graph).values() if len(each) > 1}, key=len, reverse=True)
+
+
+def reachable(graph: Graph, start: str) -> set[str]:
+    """What a module imports, and what that imports, and so on."""
+    found: set[str] = set()
+    left = [start]
+    while left:
+        new = graph[left.pop()] - found
+        found |= new
+        left += new
+    return found
+
+
+def longest_chain(graph: Graph) -> list[str]:
+    """The longest chain of imports, from the top; a circle is one link of it."""
+    group = groups(graph)
+    chains: dict[frozenset[str], list[str]] = {}
+
+    def chain(top: frozenset[str]) -> list[str]:
+        if top not in chains:
+            below = {group[other] for module in top for other in graph[module]} - {top}
+            longest = max((chain(each) for each in sorted(below, key=min)), key=len, default=[])
+            chains[top] = [min(top), *longest]
+        return chains[top]
+
+    return max((chain(group[module]) for module in sorted(graph)), key=len, default=[])
+
+
+def upward(graph: Graph) -> list[tuple[str, str]]:
+    """Imports of a layer above, and those out of a folder of what stands on that folder."""
+    arrows = [(module, other) for module in graph for other in graph[module]]
+    return sorted(
+        (module, other)
+        for module, other in arrows
+        if _layer(module) < _layer(other) or _returns(graph, module, other)
+    )
+
+
+def _layer(module: str) -> int:
+    top = module.partition(".")[0]
+    return next((place for place, names in enumerate(LAYERS) if top in names), len(LAYERS))
+
+
+def _returns(graph: Graph, module: str, other: str) -> bool:
+    """Whether an import leaves the module's folder for something that imports the folder again."""
+    folder = module.rpartition(".")[0]
+    if "." not in folder or _is_in(other, folder):
+        return False
+    return any(_is_in(name, folder) for name in reachable(graph, other))
+
+
+def _is_in(module: str, folder: str) -> bool:
+    return module == folder or module.startswith(f"{folder}.")
+
+
+# --- the tree ------------------------------------------------------------------------------------
+
+
+def sources(root: Path, area: str) -> dict[str, str]:
+    """The text of every module in an area, by its name."""
+    files = sorted((root / area).rglob("*.py"))
+    return {module_name(path.relative_to(root).as_posix()): path.read_text() for path in files}
+
+
+def module_name(path: str) -> str:
+    """`functions/_shared/edge/logs.py` is `edge.logs`; a main.py is named after its function."""
+    place = next((place for place in PLACES if path.startswith(f"{place}/")), "")
+    parts = path.removeprefix(f"{place}/").removesuffix(".py").removesuffix("/__init__").split("/")
+    return ".".join([place.rpartition("/")[2], *parts] if parts == ["main"] else parts)
+
+
+HEADINGS = ("functions", "median", "p90", "longest", "modules", "depth", "circles", "upward")
+
+
+def figures(found: Sequence[Function], graph: Graph) -> tuple[float, ...]:
+    """What `HEADINGS` name, of these functions and modules."""
+    lengths = [function.lines for function in found]
+    return (
+        len(found),
+        median(lengths or [0]),
+        percentile(lengths, 0.9),
+        max(lengths, default=0),
+        len(graph),
+        len(longest_chain(graph)),
+        len(circles(graph)),
+        len(upward(graph)),
+    )
+
+
+def report(root: Path) -> Iterator[str]:
+    """The lines that `make metrics` prints of a working copy."""
+    texts = {area: sources(root, area) for area in AREAS}
+    texts["all"] = {name: text for area in AREAS for name, text in texts[area].items()}
+    graph = import_graph(texts["all"])
+    yield f"{'':14}" + "".join(f"{heading:>10}" for heading in HEADINGS)
+    found = {}
+    for area, modules in texts.items():
+        found[area] = [each for name, text in modules.items() for each in functions(name, text)]
+        row = figures(found[area], import_graph(modules))
+        yield f"{area:14}" + "".join(f"{figure:10g}" for figure in row)
+    for area in AREAS:
+        yield f"\nLongest of {area}:"
+        for function in sorted(found[area], key=lambda each: -each.lines)[:LONGEST]:
+            yield f"  {function.lines:4}  {function.name}"
+    yield "\nLongest chain:\n  " + "\n  ".join(longest_chain(graph))
+    yield from (f"Circle: {', '.join(sorted(circle))}" for circle in circles(graph))
+    yield from (f"Upward: {module} imports {other}" for module, other in upward(graph))
+
+
+if __name__ == "__main__":
+    for line in report(Path(sys.argv[1]) if len(sys.argv) > 1 else ROOT):
+        print(line)
