@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
+from psycopg.types.json import Jsonb
 
+from roleplay_chat.lorebook import matched
+from roleplay_chat.lorebook_entries import Entry
+from roleplay_chat.rows import CharacterRow
+from roleplay_chat.screening import Passage, in_context
 from roleplay_chat.situations import NO_SCENES
 from roleplay_chat.turn import FIRMER
 from tests.support.answers import abort, error, stall, stream, text
-from tests.support.talk import DOLPHIN, VENICE, Talk
+from tests.support.talk import DOLPHIN, VENICE, Talk, failing
 from tests.support.upstream import Answer
 from tests.support.waiting import Gate
 
@@ -145,6 +151,8 @@ class TestParts:
             "example_messages",
             "system_prompt",
             "post_history_instructions",
+            "name",
+            "nickname",
         ],
     )
     def test_character_is_refused_whatever_is_said(self, talk: Talk, column: str) -> None:
@@ -230,6 +238,113 @@ class TestParts:
 
         refused(talk, "Tell me of the lighthouse.")
 
+    def test_pronouns_of_the_speaker(self, talk: Talk) -> None:
+        with_character(talk, pronouns=BOTH)
+
+        assert refused(talk, "Hello")["error"].startswith("This character cannot be met here: ")
+
+    def test_pronouns_of_somebody_else_who_is_there(self, talk: Talk) -> None:
+        other = talk.stack.insert(
+            "characters", user_id=talk.user.id, name="Tom", pronouns="12 years old"
+        )
+        talk.stack.db.execute(
+            "insert into conversation_characters (conversation_id, character_id, position)"
+            " select id, unnest(array[character_id, %s]), generate_series(0, 1)"
+            " from conversations where id = %s",
+            (other, talk.conversation),
+        )
+
+        refused(talk, SEXUAL)
+
+    def test_pronouns_of_the_persona(self, talk: Talk) -> None:
+        persona = talk.stack.insert(
+            "characters", user_id=talk.user.id, name="Kim", pronouns="12 years old"
+        )
+
+        refused(talk, SEXUAL, user_character_id=str(persona))
+
+    def test_original_in_the_instructions_hides_nothing(self, talk: Talk) -> None:
+        instructions = "A 12 year {{original}}old, a sex{{original}}ual scene."
+        with_character(talk, post_history_instructions=instructions)
+
+        refused(talk, "Hello")
+
+    @pytest.mark.parametrize("macro", ["{{original}}", "{{// remark}}", "{{comment: remark}}"])
+    def test_macro_that_stands_for_nothing_hides_nothing_where_others_grew(
+        self, talk: Talk, macro: str
+    ) -> None:
+        with_character(
+            talk,
+            description="x" * 20_000,
+            scenario="{{character_description}}" * 3,
+            example_messages="{{character_description}}" * 3,
+            personality=f"A 12 ye{macro}ar old, a sex{macro}ual scene.",
+            system_prompt=f"A 12 ye{macro}ar old, a sex{macro}ual scene.",
+        )
+        talk.stack.upstream.enqueue(text(PLAIN))
+        answer = talk.say("Hello")
+
+        sent = str([call.json for call in talk.stack.upstream.calls])
+        assert "a sexual scene" not in sent
+        assert (answer.status_code == 403) != (sent != "[]")
+
+    def test_greeting_is_read_as_it_is_shown(self, talk: Talk) -> None:
+        with_character(
+            talk,
+            description="x" * 20_000,
+            scenario="{{character_description}}" * 3,
+            first_message="She is 1{{// }}2 years old. A sex{{comment: }}ual scene.",
+        )
+
+        answer = talk.stack.chat(talk.user, conversation_id=str(talk.conversation), kickoff=True)
+
+        assert (answer.status_code, answer.json()["code"]) == (403, "content_refused")
+        assert talk.said() == []
+
+    def test_greeting_that_was_not_chosen_is_read_too(self, talk: Talk) -> None:
+        with_character(talk, first_message=PLAIN)
+        talk.stack.db.execute("update characters set alternate_greetings = %s", ([BOTH],))
+
+        answer = talk.stack.chat(talk.user, conversation_id=str(talk.conversation), kickoff=True)
+
+        assert answer.status_code == 403
+
+    def test_entry_is_found_once_for_all_however_slow_the_patterns_are(
+        self, talk: Talk, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """A look that had no time left and a later one that had would not find the same."""
+        looks: list[int] = []
+
+        def once(*args: Any, **kwargs: Any) -> list[Entry]:
+            looks.append(len(looks))
+            return matched(*args, **kwargs) if len(looks) > 1 else []
+
+        talk.stack.function_url("roleplay_chat")
+        monkeypatch.setattr("roleplay_chat.prompt.matched", once)
+        slow = {"keys": ["(a+)+$"], "use_regex": True, "content": "Slow.", "enabled": True}
+        told = {"keys": ["lighthouse"], "use_regex": True, "content": BOTH, "enabled": True}
+        with_character(talk, character_book={"entries": [slow, told]})
+        talk.stack.upstream.enqueue(failing(400), text(PLAIN))
+
+        talk.reply("Tell me of the lighthouse.")
+
+        assert looks == [0]
+        assert len(talk.asked()) == 2
+        assert "12 years" not in str([call.json for call in talk.stack.upstream.calls])
+
+    def test_entry_that_no_prompt_has_room_for_is_read(self, talk: Talk) -> None:
+        entry = {"keys": ["lamp"], "content": f"{BOTH} {'Oil. ' * 4000}", "enabled": True}
+        book = {"entries": [entry], "token_budget": 10}
+        with_character(talk, character_book=book)
+
+        refused(talk, "The lamp.")
+
+    def test_message_that_no_prompt_has_room_for_is_read(self, talk: Talk) -> None:
+        talk.have_only(VENICE)
+        talk.describe(VENICE, context_tokens=1500)
+
+        refused(talk, f"{'Rain. ' * 600}{BOTH}{' Rain.' * 600}")
+
     def test_macros_do_not_hide_anything(self, talk: Talk) -> None:
         with_character(talk, description="A {{user_description}}-year-old.")
         persona = talk.stack.insert(
@@ -237,6 +352,121 @@ class TestParts:
         )
 
         refused(talk, SEXUAL, user_character_id=str(persona))
+
+
+class TestEveryPrompt:
+    """What is sent is what was judged, whoever it is sent to and for whatever it is."""
+
+    def far_back(self, talk: Talk) -> None:
+        """What a model with a small context does not read, and one with a larger context does."""
+        for sender, content in [
+            ("user", BOTH),
+            *[("character", "The rain goes on. " * 60), ("user", "Go on. " * 60)] * 8,
+        ]:
+            talk.stack.insert(
+                "messages", conversation_id=talk.conversation, sender=sender, content=content
+            )
+
+    def test_fallback_that_would_read_more_is_not_asked(self, talk: Talk) -> None:
+        self.far_back(talk)
+        talk.have_only(VENICE, DOLPHIN)
+        talk.describe(VENICE, context_tokens=2048)
+        talk.describe(DOLPHIN, context_tokens=32_000)
+        talk.stack.upstream.always(failing(503), to=VENICE)
+
+        answer = talk.say("Hello")
+
+        assert (answer.status_code, answer.json()["code"]) == (403, "content_refused")
+        assert answer.json()["error"].startswith("This conversation cannot go on: ")
+        assert set(talk.asked()) == {VENICE}
+        assert talk.turn() == ("failed", "policy_minor")
+        assert talk.stack.one("select result from turns")["result"]["refused"]["part"] == "history"
+        assert [row for row in talk.resting() if DOLPHIN in row] == []
+
+    def test_model_that_does_not_read_it_may_answer(self, talk: Talk) -> None:
+        self.far_back(talk)
+        talk.have_only(VENICE)
+        talk.describe(VENICE, context_tokens=2048)
+        talk.stack.upstream.enqueue(text(PLAIN))
+
+        assert talk.reply("Hello")["response"] == PLAIN
+        assert "12 years" not in str(talk.stack.upstream.calls[-1].json)
+
+    def test_trimmed_prompt_is_judged_again(
+        self, talk: Talk, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        judged: list[int] = []
+
+        def counting(passages: Sequence[Passage]) -> list[Passage]:
+            judged.append(sum(len(passage.text) for passage in passages))
+            return in_context(passages)
+
+        talk.stack.function_url("roleplay_chat")
+        monkeypatch.setattr("roleplay_chat.turn.in_context", counting)
+        for number in range(40):
+            talk.stack.insert(
+                "messages",
+                conversation_id=talk.conversation,
+                sender=("user", "character")[number % 2],
+                content="The rain goes on. " * 60,
+            )
+        talk.have_only(VENICE)
+        talk.describe(VENICE, context_tokens=16_000)
+        too_long = "This endpoint's maximum context length is 4096 tokens."
+        talk.stack.upstream.enqueue(failing(400, too_long), text(PLAIN))
+
+        with talk.stack.serving(MEMORY_ENABLED="false") as url:
+            talk.reply("Hello", url=url)
+
+        assert len(talk.asked()) == len(judged) == 2
+        assert judged[1] < judged[0]
+
+    def test_same_prompt_asked_for_again_is_judged_once(
+        self, talk: Talk, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        judged: list[Sequence[Passage]] = []
+        talk.stack.function_url("roleplay_chat")
+        monkeypatch.setattr(
+            "roleplay_chat.turn.in_context",
+            lambda passages: judged.append(passages) or in_context(passages),
+        )
+        talk.have_only(VENICE)
+        talk.stack.upstream.enqueue(failing(503), text(PLAIN))
+
+        talk.reply("Hello")
+
+        assert (len(talk.asked()), len(judged)) == (2, 1)
+
+    @pytest.mark.parametrize("task", ["storytelling", "prompt_enhancement"])
+    def test_of_every_task(self, talk: Talk, task: str) -> None:
+        talk.stack.insert(
+            "messages", conversation_id=talk.conversation, sender="user", content=BOTH
+        )
+
+        refused(talk, "Hello", task=task)
+        refused(talk, SEXUAL, task=task, user_role="A 12 year old.")
+
+    @pytest.mark.parametrize("action", ["continue", "impersonate", "regenerate"])
+    def test_of_every_action(self, talk: Talk, action: str) -> None:
+        for sender, content in (("user", MINOR), ("character", SEXUAL)):
+            talk.stack.insert(
+                "messages", conversation_id=talk.conversation, sender=sender, content=content
+            )
+        with_character(talk, scenario=MINOR, description=SEXUAL)
+
+        answer = talk.say(action=action)
+
+        assert (answer.status_code, answer.json()["code"]) == (403, "content_refused")
+        assert talk.asked() == []
+
+    def test_draft_is_read_together_with_what_was_said_last(self, talk: Talk) -> None:
+        talk.stack.insert(
+            "messages", conversation_id=talk.conversation, sender="character",
+            content="The little girl",
+        )  # fmt: skip
+        talk.stack.upstream.enqueue(text("and a sexual scene."))
+
+        assert talk.say(action="impersonate").status_code == 403
 
 
 class TestAdultTier:
@@ -771,6 +1001,8 @@ class TestCard:
             {"description": MINOR, "alternate_greetings": ["", SEXUAL]},
             {"first_mes": MINOR, "character_book": {"entries": [{"keys": [], "content": SEXUAL}]}},
             {"scenario": SEXUAL, "extensions": {"roleplay_backend": {"age": 12}}},
+            {"scenario": SEXUAL, "extensions": {"roleplay_backend": {"pronouns": MINOR}}},
+            {"nickname": "12 years old", "post_history_instructions": SEXUAL},
         ],
     )
     def test_is_refused_and_not_kept(self, talk: Talk, fields: dict[str, Any]) -> None:
@@ -790,3 +1022,30 @@ class TestCard:
         answer = talk.stack.chat(talk.user, action="import_card", card=card)
 
         assert answer.status_code == 200
+
+
+def test_every_text_column_of_a_character_is_in_the_list_of_what_is_read(talk: Talk) -> None:
+    columns = talk.stack.all(
+        "select column_name as name, data_type as type from information_schema.columns"
+        " where table_schema = 'public' and table_name = 'characters'"
+        " and data_type in ('text', 'jsonb') and column_name <> 'content_rating'"
+    )
+    marks = {
+        row["name"]: {
+            "text": f"M-{row['name']}",
+            "jsonb": Jsonb({"entries": [{"content": f"M-{row['name']}"}]}),
+        }[row["type"]]
+        for row in columns
+    }
+    character = talk.stack.insert("characters", user_id=talk.user.id, **marks)
+    talk.stack.db.execute(
+        "update characters set alternate_greetings = array['M-greeting'] where id = %s",
+        (character,),
+    )
+
+    facts = talk.stack.one(
+        "select private.character_facts(c) as facts from characters c where id = %s", character
+    )["facts"]
+    texts = CharacterRow.model_validate(facts).texts()
+
+    assert set(texts) == {"M-greeting", *(f"M-{name}" for name in marks)}

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
+from itertools import pairwise
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from roleplay_chat import indications, lexicon, screening
 from roleplay_chat.api import Tier
-from roleplay_chat.encoding import encode
+from roleplay_chat.encoding import MOST_UNSETTLED_CHARS, encode, first_words, last_words
 from roleplay_chat.folding import fold
 from roleplay_chat.indications import Growing, marks
 from roleplay_chat.screening import (
@@ -207,6 +209,24 @@ def test_rules_are_tried_wherever_they_apply(case: Case) -> None:
             assert not rule.telling.isdisjoint(encoded)
 
 
+@pytest.mark.parametrize(
+    ("text", "begins", "ends"),
+    [
+        pytest.param("Of Sussex a sextant.", "Of Sussex", " sextant.", id="words"),
+        pytest.param("Of x112 years 112 of", "Of x112 years", " 112 of", id="numbers"),
+        pytest.param(
+            "海海海海海海海二十二歳海海海海", "海海海海海海海", "歳海海海海", id="numerals"
+        ),
+        pytest.param("x" * 20, "", "", id="one-word"),
+        pytest.param("short", "short", "short", id="whole"),
+    ],
+)
+def test_a_text_is_not_cut_within_a_word(text: str, begins: str, ends: str) -> None:
+    most = 14 if "Of x" in text else 10
+    assert first_words(text, most) == begins
+    assert last_words(text, 9 if "Suss" in text else 8 if "Of x" in text else 7) == ends
+
+
 class TestRead:
     @pytest.fixture
     def looked_at(self, monkeypatch: pytest.MonkeyPatch) -> list[str]:
@@ -263,6 +283,10 @@ class TestReply:
         reply = ReplyScreen(read(before or []), tier, follows=follows)
         return "".join([*map(reply.feed, pieces), reply.rest()])
 
+    @staticmethod
+    def fed(reply: ReplyScreen, letters: str) -> str:
+        return "".join(map(reply.feed, letters))
+
     def test_clean_text_is_not_held_back(self) -> None:
         reply = ReplyScreen([], "sfw")
         assert [reply.feed(piece) for piece in ("The ket", "tle", " hiss", "es.")] == [
@@ -305,9 +329,31 @@ class TestReply:
         with pytest.raises(Refused):
             self.told(*pieces, ".", tier="nsfw")
 
-    def test_what_left_the_window_counts(self) -> None:
+    def test_what_is_far_back_counts(self) -> None:
         with pytest.raises(Refused):
             self.told(STATED, *[f" {PLAIN}"] * 300, SEXUAL, tier="sfw")
+
+    @pytest.mark.parametrize("words", [10, 100, 250, 400, 1000])
+    @pytest.mark.parametrize(
+        "word", [" hm", " Donaudampfschifffahrtskapitaen", "カタカナ", "ฝน", "x"]
+    )
+    def test_weak_sign_reaches_as_far_as_in_the_whole(self, word: str, words: int) -> None:
+        """However many characters are between, and whether spaces are."""
+        for sign, act in (("The little girl.", " Sexual."), ("少女", "性交")):
+            text = f"{sign}{word * words}{act}"
+            assert is_refused([text[at : at + 5] for at in range(0, len(text), 5)]) == (
+                found(Passage("reply", text)) is not None
+            )
+
+    def test_number_is_not_cut_where_the_window_ends(self) -> None:
+        text = "Grown trees of twenty two years old. " * 200 + "Hm."
+        assert self.told(*re.findall(r"\s*\S+", text), tier="nsfw") == text
+
+    def test_long_word_that_looks_like_a_finding_is_not_waited_for_without_end(self) -> None:
+        reply = ReplyScreen([], "nsfw")
+        reply.feed("She is 12 years old ")
+        with pytest.raises(Refused):
+            self.fed(reply, "x" * screening.MOST_HELD_CHARS)
 
     @pytest.mark.parametrize("case", cases("corpus.jsonl")[::3], ids=lambda case: case.id)
     def test_any_split_gives_what_the_whole_gives(self, case: Case) -> None:
@@ -331,3 +377,87 @@ class TestReply:
             assert "".join(pieces).startswith(shown)
         else:
             assert shown == "".join(pieces)
+
+
+def is_refused(pieces: Iterable[str], tier: Tier = "sfw") -> bool:
+    """Whether a reply in these pieces is; else all of it is shown."""
+    reply, shown, fed = ReplyScreen([], tier), "", ""
+    try:
+        for piece in pieces:
+            fed += piece
+            shown += reply.feed(piece)
+        shown += reply.rest()
+    except Refused:
+        return True
+    assert shown == fed
+    return False
+
+
+FILLERS = {
+    "latin": "The kettle hisses and the rain goes on. ",
+    "long-words": "Donaudampfschifffahrtsgesellschaftskapitaen ",
+    "russian": "Дождь идёт, и чайник шумит. ",
+    "chinese": "窗外的雨还在下，炉子上的水壶开了。",
+    "chinese-without-signs": "窗外雨还在下炉子上水壶开了",
+    "japanese": "雨が降り続いている。やかんが鳴る。",
+    "katakana": "カタカナ",
+    "korean": "비가 계속 내리고 주전자가 운다. ",
+    "korean-without-spaces": "비가계속내리고주전자가운다",
+    "thai": "ฝนยังคงตกและกาน้ำส่งเสียง",
+    "lines": "kettle\n",
+    "blank-lines": "\n\n",
+    "spaces": "   ",
+    "one-long-word": "x",
+    "word-with-another-in-it": "unisex",
+    "hyphens": "rain-and-",
+    "points": "...",
+    "numerals": "二十",
+    "two-scripts": "雨rain",
+    "single-letters": "a b ",
+    "emoji": "🌧️",
+}
+CASES = [*cases("corpus.jsonl"), *cases("held_out.jsonl")]
+
+
+class TestGrowingReply:
+    """Read in pieces and after any text, a reply is refused where the whole of it is."""
+
+    @staticmethod
+    def check(text: str, tier: Tier, pieces: Iterable[str]) -> None:
+        whole = found(Passage("reply", text), tier=tier) is not None
+        assert is_refused(pieces, tier) == whole
+
+    @pytest.mark.parametrize("filler", FILLERS)
+    @pytest.mark.parametrize("late", ["", " "])
+    def test_after_as_much_as_the_window_holds_and_more(self, filler: str, late: str) -> None:
+        before = FILLERS[filler] * (1600 // len(FILLERS[filler])) + late
+        # Other cases for each filler; the next test mixes them further.
+        for case in CASES[len(filler) :: 50]:
+            text = before + case.text
+            self.check(text, case.tier, (text[at : at + 97] for at in range(0, len(text), 97)))
+
+    @given(
+        parts=st.lists(
+            st.tuples(st.sampled_from(list(FILLERS.values())), st.integers(1, 400)), max_size=3
+        ),
+        case=st.sampled_from(CASES),
+        late=st.sampled_from(["", " ", "\n"]),
+        cuts=st.lists(st.integers(1, 2000), max_size=12),
+    )
+    @settings(deadline=None)
+    def test_after_any_text_in_any_pieces(
+        self, parts: list[tuple[str, int]], case: Case, late: str, cuts: list[int]
+    ) -> None:
+        before = "".join((filler * times)[:1200] for filler, times in parts)
+        text = before + late + case.text
+        places = sorted({0, len(text), *(len(text) - cut for cut in cuts if cut < len(text))})
+        self.check(text, case.tier, (text[start:end] for start, end in pairwise(places)))
+
+    @given(st.lists(st.sampled_from([*FILLERS.values(), "12", "歳", "十", "abc "]), max_size=200))
+    @settings(deadline=None)
+    def test_its_end_is_all_that_is_read_again(self, pieces: list[str]) -> None:
+        growing = Growing()
+        for piece in pieces:
+            growing.grow(piece)
+            assert len(growing._recent) <= MOST_UNSETTLED_CHARS + len(piece)
+            assert len(growing._encoded) <= 2 * indications.KEPT_WORDS

@@ -423,13 +423,16 @@ def _native(text: str) -> int:
 # --- parts of a text, and one that grows at its end -------------------------------------------
 
 _IN_WORD = re.compile(rf"[^\W{_SCRIPT}]|[{''.join(lexicon.NUMERALS)}]")
+NEAR_CHARS = 40
+"""Where a text is cut a space is looked for so near; else, letter by letter, the end of a word."""
 
 
 def first_words(text: str, most_chars: int) -> str:
     """The beginning of a text, without the word that would be cut off: `sex` is no sextant."""
     if len(text) <= most_chars:
         return text
-    end = most_chars
+    space = text.rfind(" ", most_chars - NEAR_CHARS, most_chars)
+    end = space if space >= 0 else most_chars
     while end and _IN_WORD.match(text, end - 1):
         end -= 1
     return text[:end]
@@ -440,6 +443,8 @@ def last_words(text: str, most_chars: int) -> str:
     if len(text) <= most_chars:
         return text
     start = len(text) - most_chars
+    space = text.find(" ", start, start + NEAR_CHARS)
+    start = space if space >= 0 else start
     while start < len(text) and _IN_WORD.match(text, start):
         start += 1
     return text[start:]

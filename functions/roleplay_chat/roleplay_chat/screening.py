@@ -35,6 +35,7 @@ PARTS: tuple[Part, ...] = (
     "reply",
 )
 """In the order in which they come to be; of two that belong together the later is to blame."""
+_ORDER = {part: place for place, part in enumerate(PARTS)}
 _PLAYED: tuple[Part, ...] = ("character", "persona")
 _SAID: tuple[Part, ...] = ("scene", "message", "reply")
 _LASTING: tuple[Part, ...] = ("character", "persona", "scene", "memory")
@@ -86,34 +87,42 @@ def screen(passages: Sequence[Passage], *, tier: Tier) -> Finding | None:
 
 
 def read(passages: Sequence[Passage]) -> list[Indicated]:
-    """What each passage indicates. Linear in the text; takes milliseconds for a long prompt."""
-    return [(passage.part, _read(passage)) for passage in passages]
+    """What each passage indicates, first of those that last. Linear in the text; takes
+    milliseconds for a long prompt."""
+    lasting = [passage for passage in passages if passage.part in _LASTING]
+    others = [passage for passage in passages if passage.part not in _LASTING]
+    found = [*_remembered([passage.text for passage in lasting])]
+    found += [marks(passage.text) for passage in others]
+    return [
+        (passage.part, _by_whose_words(passage, one))
+        for passage, one in zip([*lasting, *others], found, strict=True)
+    ]
 
 
-def _read(passage: Passage) -> Marks:
-    if not passage.text:
-        found = NOTHING
-    elif passage.part in _LASTING:
-        found = _remembered(passage.text)
-    else:
-        found = marks(passage.text)
+def _by_whose_words(passage: Passage, found: Marks) -> Marks:
     if passage.is_seam and found is not NOTHING:
         found = replace(found, teen=False, soft=False)
     declared_minor = passage.age is not None and passage.age < ADULT_AGE
     return replace(found, minor=True) if declared_minor else found
 
 
-_known: dict[bytes, Marks] = {}
+_known: dict[bytes, Sequence[Marks]] = {}
 
 
-def _remembered(text: str) -> Marks:
-    """What the text indicates, kept by its hash: nothing of the text is."""
-    digest = sha256(text.encode(errors="surrogatepass")).digest()
-    found = _known.get(digest)
+def _remembered(texts: Sequence[str]) -> Sequence[Marks]:
+    """What the texts indicate, kept by the hash of them all and of each: nothing of them is."""
+    digest = sha256()
+    for text in texts:
+        written = text.encode(errors="surrogatepass")
+        digest.update(b"%d:%b" % (len(written), written))
+    key = digest.digest()
+    found = _known.get(key)
     if found is None:
+        several = len(texts) > 1
+        found = [_remembered([text])[0] if several else marks(text) for text in texts]
         if len(_known) >= REMEMBERED_TEXTS:
             _known.clear()
-        found = _known[digest] = marks(text)
+        _known[key] = found
     return found
 
 
@@ -132,7 +141,7 @@ def in_context(passages: Sequence[Passage]) -> list[Passage]:
         lead = (said or (before if part == "history" else "")) if part in _TALK else ""
         alone.append(passage._replace(text=f"{lead}\n{text}") if lead else passage)
         if before and before != lead:
-            later = max(*parts, part, key=PARTS.index)
+            later = max(*parts, part, key=_ORDER.__getitem__)
             words = f"{before}\n{first_words(text, LEAD_CHARS)}"
             seams.append(Passage(later, words, is_seam=True))
         is_long = len(text) >= LEAD_CHARS
@@ -160,12 +169,12 @@ def judge(indicated: Sequence[Indicated], tier: Tier) -> Finding | None:
     soft = [part for part, found in indicated if found.soft and part in _SAID]
     for people, content in ((minors, explicit), (played, soft)):
         if people and content:
-            return Finding("sexual", max(_first(people), _first(content), key=PARTS.index))
+            return Finding("sexual", max(_first(people), _first(content), key=_ORDER.__getitem__))
     return None
 
 
 def _first(parts: Sequence[Part]) -> Part:
-    return min(parts, key=PARTS.index)
+    return min(parts, key=_ORDER.__getitem__)
 
 
 def refusal(finding: Finding) -> ApiError:

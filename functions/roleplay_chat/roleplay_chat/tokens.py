@@ -61,6 +61,10 @@ _ASCII_MORE = [
     if weight > _LETTER and bytes(range(0x80)).translate(None, others)
 ]
 """What the other ASCII characters weigh more than letters."""
+_ASCII_LETTERS = bytes(range(0x80)).translate(
+    None, b"".join(bytes(set(range(0x80)) - set(others)) for _, others in _ASCII_MORE)
+)
+"""Those that weigh no more: most of a text, so they are taken out first."""
 
 
 @dataclass(frozen=True)
@@ -82,7 +86,8 @@ def estimate(text: str) -> Estimate:
 def _estimate(text: str) -> tuple[float, float]:
     if text.isascii():
         data = text.encode()
-        more = sum(more * len(data.translate(None, others)) for more, others in _ASCII_MORE)
+        rest = data.translate(None, _ASCII_LETTERS)
+        more = sum([more * len(rest.translate(None, others)) for more, others in _ASCII_MORE])
         return len(data) * _LETTER + more, 0.0
     # Lone surrogates have no UTF-8; here they are only counted.
     data = text.encode(errors="surrogatepass")
