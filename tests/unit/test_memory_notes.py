@@ -30,6 +30,7 @@ from roleplay_chat.memory import (
     to_save,
 )
 from roleplay_chat.rows import BegunTurn, FactRow, MemoryRow, MessageRow
+from roleplay_chat.screening import Passage
 from roleplay_chat.tokens import TOKENS_PER_MESSAGE, UNCALIBRATED
 
 MAY_WRITE = MemoryRow(may_write=True, covers_position=7)
@@ -151,6 +152,24 @@ class TestAsk:
         messages = ask(Step(said, 7), turn, NAMES, budget=tokens)
         spent = sum(UNCALIBRATED.count(one["content"]) + TOKENS_PER_MESSAGE for one in messages)
         assert spent <= tokens
+
+    def test_passages_are_its_words_without_the_marks_of_json(self) -> None:
+        said = [
+            MessageRow(sender="user", content='"One"\ntwo', position=8),
+            MessageRow(sender="character", content="Three", position=9, speaker="Tom, 12"),
+        ]
+        turn = begun(memory={"summary": "Old."}, facts=[{"content": "Known."}])
+        assert ask(Step(said, 7), turn, NAMES, budget=4000).passages == [
+            Passage("persona", "Ada"),
+            Passage("character", "Mara"),
+            Passage("memory", "Old.\nKnown."),
+            Passage("history", 'Ada: "One"\ntwo\nTom, 12: Three'),
+        ]
+
+    def test_passages_are_cut_like_the_request(self) -> None:
+        turn = begun(facts=[{"content": "F"}])
+        (*_, history) = ask(Step(rows(20), 7), turn, NAMES, budget=10).passages
+        assert history.text.count("x") == 20 * LEAST_CHARS
 
     def test_ends_where_nothing_fits(self) -> None:
         material = self.material(begun(facts=[{"content": "F"}]), Step(rows(20), 7), 10)

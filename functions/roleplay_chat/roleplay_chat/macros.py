@@ -50,7 +50,9 @@ def expand(text: str, macros: Mapping[str, str]) -> str:
     What is not known stays as it is, and so does what would add too much. {{char}} may also be
     written <char> or <bot>, and {{user}} <user>, as the oldest cards have it.
     """
-    return "".join(words for _, words in _segments(text, macros))
+    if "{{" not in text and "<" not in text:
+        return text
+    return "".join([words for _, words in _segments(text, macros)])
 
 
 def expanded(
@@ -83,7 +85,7 @@ def owner(name: str, request: ChatRequest) -> Part:
 def _segments(text: str, macros: Mapping[str, str]) -> Iterator[tuple[str | None, str]]:
     """The text's own words, with None, and what macros stand for, by their names, in order."""
     growth = end = 0
-    for match in _MACRO.finditer(text) if "{{" in text or "<" in text else ():
+    for match in _MACRO.finditer(text):
         if match.start() > end:
             yield None, text[end : match.start()]
         end = match.end()

@@ -69,16 +69,20 @@ class CharacterRow(Row):
     def texts(self, *, greetings: bool = True, book: bool = True) -> list[str]:
         """All that is written of them and may reach a model or a person: every text there is, so
         that one which is added later is among them. Macros are not expanded."""
-        written = [
-            value
-            for name, value in self
-            if isinstance(value, str) and name != "content_rating" and value
-        ]
+        columns = vars(self)
         return [
-            *written,
+            *filter(None, map(columns.__getitem__, TEXTS)),
             *(self.greetings if greetings else ()),
             *(_contents(self.character_book) if book and self.character_book else ()),
         ]
+
+
+TEXTS = tuple(
+    name
+    for name, field in CharacterRow.model_fields.items()
+    if field.annotation in (str, str | None)
+)
+"""The columns of a character that are a text."""
 
 
 def _contents(book: Object) -> list[str]:
