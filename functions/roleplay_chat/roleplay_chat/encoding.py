@@ -431,8 +431,10 @@ def first_words(text: str, most_chars: int) -> str:
     """The beginning of a text, without the word that would be cut off: `sex` is no sextant."""
     if len(text) <= most_chars:
         return text
-    space = text.rfind(" ", most_chars - NEAR_CHARS, most_chars)
-    end = space if space >= 0 else most_chars
+    space = text.rfind(" ", max(most_chars - NEAR_CHARS, 0), most_chars + 1)
+    if space >= 0:
+        return text[:space]
+    end = most_chars
     while end and _IN_WORD.match(text, end - 1):
         end -= 1
     return text[:end]
@@ -443,8 +445,9 @@ def last_words(text: str, most_chars: int) -> str:
     if len(text) <= most_chars:
         return text
     start = len(text) - most_chars
-    space = text.find(" ", start, start + NEAR_CHARS)
-    start = space if space >= 0 else start
+    space = text.find(" ", start - 1, start + NEAR_CHARS)
+    if space >= 0:
+        return text[space:]
     while start < len(text) and _IN_WORD.match(text, start):
         start += 1
     return text[start:]

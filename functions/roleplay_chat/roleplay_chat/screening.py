@@ -45,6 +45,8 @@ REMEMBERED_TEXTS = 4_096
 LEAD_CHARS = 300
 """Of what stands before a passage: they are read together."""
 
+FOLLOWED_CHARS = 4_000
+"""Of the text that a reply comes after: more than any rule reaches."""
 MOST_HELD_CHARS = 2_000
 """Of a reply that looks like a finding: words that may clear it are not that long."""
 
@@ -222,7 +224,7 @@ class ReplyScreen:
         self._scene = GrowingScene(continues) if tier == "sfw" else None
         self._before = before
         self._tier: Tier = tier
-        self._growing = Growing(f"{follows}\n")
+        self._growing = Growing(f"{last_words(follows, FOLLOWED_CHARS)}\n")
         self._held = ""
 
     def feed(self, piece: str) -> str:
