@@ -73,6 +73,7 @@ class TestTogether:
         assert found(Passage("character", PLAIN, 17), Passage("message", SEXUAL)) is not None
         assert found(Passage("character", PLAIN, 18), Passage("message", SEXUAL)) is None
         assert found(Passage("character", PLAIN, 12), Passage("message", PLAIN)) is None
+        assert found(Passage("character", PLAIN, 0), Passage("message", SEXUAL)) is not None
 
     @pytest.mark.parametrize("part", ["character", "persona"])
     def test_soft_words_to_a_minor_who_is_played_are_enough(self, part: Part) -> None:

@@ -57,7 +57,7 @@ def joined(separator: str, pieces: Iterable[Piece]) -> Piece:
         if runs:
             runs.append((None, separator))
         runs += piece.runs
-    return Piece.made_of(runs)
+    return Piece(separator.join([piece.text for piece in worded]), tuple(runs))
 
 
 def passages_of(messages: Iterable[Piece]) -> list[Passage]:

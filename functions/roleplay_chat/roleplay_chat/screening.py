@@ -96,13 +96,16 @@ def read(passages: Sequence[Passage]) -> list[Indicated]:
     found = [*_remembered([passage.text for passage in lasting])]
     found += [marks(passage.text) for passage in others]
     return [
-        (passage.part, _by_whose_words(passage, one))
+        (
+            passage.part,
+            one if one is NOTHING and passage.age is None else _by_whose_words(passage, one),
+        )
         for passage, one in zip([*lasting, *others], found, strict=True)
     ]
 
 
 def _by_whose_words(passage: Passage, found: Marks) -> Marks:
-    if passage.is_seam and found is not NOTHING:
+    if passage.is_seam:
         found = replace(found, teen=False, soft=False)
     declared_minor = passage.age is not None and passage.age < ADULT_AGE
     return replace(found, minor=True) if declared_minor else found
@@ -113,11 +116,10 @@ _known: dict[bytes, Sequence[Marks]] = {}
 
 def _remembered(texts: Sequence[str]) -> Sequence[Marks]:
     """What the texts indicate, kept by the hash of them all and of each: nothing of them is."""
-    digest = sha256()
-    for text in texts:
-        written = text.encode(errors="surrogatepass")
-        digest.update(b"%d:%b" % (len(written), written))
-    key = digest.digest()
+    if not texts:
+        return ()
+    lengths = ",".join(map(str, map(len, texts)))
+    key = sha256(f"{lengths}:{''.join(texts)}".encode(errors="surrogatepass")).digest()
     found = _known.get(key)
     if found is None:
         several = len(texts) > 1
