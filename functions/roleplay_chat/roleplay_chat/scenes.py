@@ -136,10 +136,10 @@ _SCRIPT = "\u3040-\u30ff\u3400-\u9fff\uac00-\ud7a3"
 """Written without spaces."""
 _UNSEEN = "\u00ad\u0300-\u036f\u200b-\u200f\u2060"
 """Within words: accents of their own, and what is invisible."""
-_WORD = re.compile(rf"[{_SCRIPT}]+|(?:[^\W_{_SCRIPT}]|[{_UNSEEN}])+")
 
 
 class _Tables(NamedTuple):
+    word: re.Pattern[str]
     words: dict[str, str]
     stems: dict[str, str]
     stem_lengths: list[int]
@@ -154,6 +154,7 @@ def _tables() -> _Tables:
     terms = dict.fromkeys(lexicon.WRITTEN_TOGETHER["OTHER"].split(), OTHER)
     terms |= _coded(scene_words.WRITTEN_TOGETHER)
     return _Tables(
+        word=re.compile(rf"[{_SCRIPT}]+|(?:[^\W_{_SCRIPT}]|[{_UNSEEN}])+"),
         words=_coded(scene_words.WORDS),
         stems=stems,
         stem_lengths=sorted({len(stem) for stem in stems}, reverse=True),
@@ -168,7 +169,7 @@ def _coded(words: dict[str, str]) -> dict[str, str]:
 
 def _encode(text: str) -> str:
     """The text as one character for each word; punctuation is left out."""
-    return "".join(map(_codes.__getitem__, _WORD.findall(text)))
+    return "".join(map(_codes.__getitem__, _tables().word.findall(text)))
 
 
 class _Codes(dict[str, str]):
