@@ -666,7 +666,7 @@ class TestScene:
 
     def test_one_that_is_not_open_to_adults_is_asked_more_firmly(self, talk: Talk) -> None:
         talk.have_worker()
-        talk.stack.upstream.enqueue(text(SCENE), text(PLAIN))
+        talk.stack.upstream.enqueue(stream([SCENE]), text(PLAIN))
 
         assert talk.reply("Hello")["response"] == PLAIN
 
@@ -681,7 +681,7 @@ class TestScene:
     def test_nobody_is_asked_who_is_open_to_adults(self, talk: Talk) -> None:
         talk.describe(DOLPHIN, nsfw=True)
         talk.have_worker()
-        talk.stack.upstream.enqueue(text(SCENE))
+        talk.stack.upstream.enqueue(stream([SCENE]))
 
         self.not_there(talk.say("Hello"), talk)
 
@@ -691,13 +691,13 @@ class TestScene:
     @pytest.mark.parametrize(
         "second",
         [
-            pytest.param(text(SCENE), id="again"),
+            pytest.param(stream([SCENE]), id="again"),
             pytest.param(error(400), id="no-answer"),
             pytest.param(text("I'm sorry, but I can't help with that."), id="declined"),
         ],
     )
     def test_it_is_a_refusal_when_nothing_comes_of_that(self, talk: Talk, second: Answer) -> None:
-        talk.stack.upstream.enqueue(text(SCENE), second)
+        talk.stack.upstream.enqueue(stream([SCENE]), second)
 
         self.not_there(talk.say("Hello"), talk)
 
@@ -740,7 +740,7 @@ class TestScene:
 
     @pytest.mark.parametrize("task", ["storytelling", "prompt_enhancement"])
     def test_other_tasks_are_held_to_it(self, talk: Talk, task: str) -> None:
-        talk.stack.upstream.always(text(SCENE))
+        talk.stack.upstream.always(stream([SCENE]))
 
         answer = talk.stack.chat(talk.user, task=task, message="Hello")
 
@@ -766,13 +766,13 @@ class TestScene:
 
     def test_adults_are_not_disturbed(self, talk: Talk) -> None:
         among_adults(talk)
-        talk.stack.upstream.enqueue(text(SCENE))
+        talk.stack.upstream.enqueue(stream([SCENE]))
 
         assert talk.reply("Hello", content_tier="nsfw")["response"] == SCENE.strip()
 
     def test_one_is_not_carried_on(self, talk: Talk) -> None:
         among_adults(talk)
-        talk.stack.upstream.enqueue(text(SCENE))
+        talk.stack.upstream.enqueue(stream([SCENE]))
         talk.reply("Hello", content_tier="nsfw")
 
         answer = talk.say(action="continue")
