@@ -494,7 +494,7 @@ def _settle_word(word: str) -> tuple[str, str]:
         place = _place_to_split(joined, len(joined) - AHEAD_CHARS)
         return _together(joined[:place]), joined[place:]
     *parts, last = _BETWEEN.split(folded)
-    codes = "".join(_codes[part[:REMEMBERED_CHARS]] for part in parts if part)
+    codes = "".join(map(_part, filter(None, parts)))
     return codes.replace(_ALONE, ""), _LONG + last[:REMEMBERED_CHARS]
 
 

@@ -159,7 +159,7 @@ class Remembering:
         """What a model wrote down; None when nothing is due or nothing came of it."""
         try:
             try:
-                plan = await asyncio.to_thread(self._plan, reply)
+                plan = await self._clients.in_thread(self._plan, reply)
             finally:
                 self._decided.set()
             if plan is None or self._step is None:
@@ -172,7 +172,7 @@ class Remembering:
                 self._generation.text, reach=self._request.memory_tier or "conversation"
             )
             if written is not None:
-                written = await asyncio.to_thread(self._allowed, written)
+                written = await self._clients.in_thread(self._allowed, written)
             event = "memory written" if written else "memory not written"
             self._log_line(INFO if written else WARNING, event)
         except Exception:
@@ -231,7 +231,10 @@ class Remembering:
     async def _prompt_for(self, target: Target, shape: Shape) -> Prompt:
         """What a model is to retell; raises `Refused` where it is not shown to any."""
         built = self._built_for(target, shape)
-        read_all = [*self._indicated, *await asyncio.to_thread(read, in_context(built.passages))]
+        read_all = [
+            *self._indicated,
+            *await self._clients.in_thread(read, in_context(built.passages)),
+        ]
         if finding := judge(read_all, self._tier):
             raise Refused(finding)
         return built

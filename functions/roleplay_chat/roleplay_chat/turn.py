@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from logging import ERROR, INFO, getLogger
-from typing import Any, Literal, ParamSpec, TypeVar
+from typing import Any, Literal, TypeVar
 from uuid import UUID
 
 from edge.clients import Clients
@@ -45,7 +45,6 @@ from roleplay_chat.screening import (
 from roleplay_chat.settings import Settings
 from roleplay_chat.situations import TRY_AGAIN
 
-P = ParamSpec("P")
 T = TypeVar("T")
 
 _log = getLogger("roleplay_chat")
@@ -57,9 +56,9 @@ FIRMER = (
 )
 """Added to the prompt for whoever is asked instead of somebody who wrote a scene."""
 
-READ_AT_ONCE_CHARS = 20_000
-"""Screened on the event loop, in about four milliseconds (`make policy-report`); the way to a
-thread and back costs one. Longer prompts would keep other turns waiting."""
+READ_AT_ONCE_CHARS = 10_000
+"""Screened on the event loop, most often in a millisecond (`make policy-report`) and in a dozen at
+the worst; the way to a thread and back costs one. Longer prompts would keep other turns waiting."""
 
 
 @dataclass(frozen=True)
@@ -207,17 +206,17 @@ class Turn:
     async def _examined(self) -> str | None:
         """The greeting that answers the turn, if one does. Raises `Refused`, or `ApiError`."""
         begun, request = self._begun, self._request
-        self._lore = await _off_loop_unless(
+        self._lore = await self._off_loop_unless(
             _has_small_book(begun), entries_called_for, begun, request
         )
-        self._written = await _read(written_for(begun, request, self._lore))
+        self._written = await self._read(written_for(begun, request, self._lore))
         self._judge(self._written)
         built = Prompt()
         if first := self._first:
             built = await self._prompt_for(first, Shape.of(first.context_tokens, first.max_tokens))
         if begun.turn.message and not _is_whole(begun.turn.message, built):
             # It is kept, and may be sent whole to another model or in a later turn.
-            self._written += await _read([Passage("message", begun.turn.message)])
+            self._written += await self._read([Passage("message", begun.turn.message)])
             self._judge([*self._indicated, *self._written])
         if self._is_scene(begun.turn.continues):
             raise Refused(SCENE)
@@ -230,7 +229,7 @@ class Turn:
         """The author's greeting, where there is one and it may be shown in this tier."""
         greeting = greeting_for(self._begun, self._request)
         if greeting is not None:
-            self._judge([*self._indicated, *await _read([Passage("character", greeting)])])
+            self._judge([*self._indicated, *await self._read([Passage("character", greeting)])])
         if not self._is_scene(greeting):
             return greeting
         if self._request.greeting is not None:
@@ -242,6 +241,17 @@ class Turn:
     def _first(self) -> Target | None:
         """Who is asked first."""
         return next(iter((*self._plan.targets, *self._plan.last_resort)), None)
+
+    async def _read(self, passages: Sequence[Passage]) -> list[Indicated]:
+        chars = sum(len(passage.text) for passage in passages)
+        return await self._off_loop_unless(chars <= READ_AT_ONCE_CHARS, read, passages)
+
+    async def _off_loop_unless(
+        self, is_quick: bool, function: Callable[..., T], *arguments: object
+    ) -> T:
+        if is_quick:
+            return function(*arguments)
+        return await self._clients.in_thread(function, *arguments)
 
     def _judge(self, indicated: Sequence[Indicated]) -> None:
         if finding := judge(indicated, self._tier):
@@ -302,7 +312,7 @@ class Turn:
                 tokens=target.tokens,
                 lore=self._lore,
             )
-            self._indicated = [*self._written, *await _read(in_context(built.passages))]
+            self._indicated = [*self._written, *await self._read(in_context(built.passages))]
             self._judge(self._indicated)
             self._built = wanted, prompt.with_rule(built, rule) if rule else built
         return self._built[1]
@@ -534,19 +544,6 @@ class Turn:
 
     def _elapsed_ms(self) -> int:
         return round((time.monotonic() - self._started) * 1000)
-
-
-async def _read(passages: Sequence[Passage]) -> list[Indicated]:
-    chars = sum(len(passage.text) for passage in passages)
-    return await _off_loop_unless(chars <= READ_AT_ONCE_CHARS, read, passages)
-
-
-async def _off_loop_unless(
-    is_quick: bool, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs
-) -> T:
-    if is_quick:
-        return function(*args, **kwargs)
-    return await asyncio.to_thread(function, *args, **kwargs)
 
 
 def _has_small_book(begun: BegunTurn) -> bool:
