@@ -225,7 +225,7 @@ def _codes_elsewhere(file: Path, status: str, code: str) -> Mapping[str, tuple[i
     known: dict[tuple[str, str, str], Mapping[str, tuple[int, str]]] = {
         ("turns.py", "status", "outcome"): turns._REFUSALS,
         ("turns.py", "429", "outcome"): {"rate_limited": (429, waiting)},
-        ("turn.py", "503", "code"): {
+        ("turn_errors.py", "503", "code"): {
             "free_limit_reached": (503, "Today's free replies are used up. They are back …."),
             "no_model_available": (503, "No model can answer right now. Please try again …."),
         },

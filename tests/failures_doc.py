@@ -10,7 +10,7 @@ from pathlib import Path
 from roleplay_chat.failures import Failure
 from roleplay_chat.generation import PATIENCE_SECONDS
 from roleplay_chat.situations import MAX_COOLDOWN, SITUATIONS, Kind, Scope, Situation
-from roleplay_chat.turn import no_answer
+from roleplay_chat.turn_errors import no_answer
 
 FILE = Path(__file__).parents[1] / "docs" / "failures.md"
 

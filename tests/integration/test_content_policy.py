@@ -13,7 +13,7 @@ from roleplay_chat.lorebook_entries import Entry
 from roleplay_chat.rows import CharacterRow
 from roleplay_chat.screening import Passage, in_context
 from roleplay_chat.situations import NO_SCENES
-from roleplay_chat.turn import FIRMER
+from roleplay_chat.turn_screen import FIRMER
 from tests.support.answers import abort, error, stall, stream, text
 from tests.support.talk import DOLPHIN, VENICE, Talk, failing
 from tests.support.upstream import Answer
@@ -402,7 +402,7 @@ class TestEveryPrompt:
             return in_context(passages)
 
         talk.stack.function_url("roleplay_chat")
-        monkeypatch.setattr("roleplay_chat.turn.in_context", counting)
+        monkeypatch.setattr("roleplay_chat.turn_screen.in_context", counting)
         for number in range(40):
             talk.stack.insert(
                 "messages",
@@ -427,7 +427,7 @@ class TestEveryPrompt:
         judged: list[Sequence[Passage]] = []
         talk.stack.function_url("roleplay_chat")
         monkeypatch.setattr(
-            "roleplay_chat.turn.in_context",
+            "roleplay_chat.turn_screen.in_context",
             lambda passages: judged.append(passages) or in_context(passages),
         )
         talk.have_only(VENICE)
@@ -540,7 +540,7 @@ def test_what_cannot_be_screened_is_not_sent(talk: Talk, monkeypatch: pytest.Mon
         raise RuntimeError(BOTH)
 
     talk.stack.function_url("roleplay_chat")
-    monkeypatch.setattr("roleplay_chat.turn.read", broken)
+    monkeypatch.setattr("roleplay_chat.turn_screen.read", broken)
 
     answer = talk.say("Hello")
 

@@ -17,7 +17,7 @@ from health_check.steps import Outcome
 from roleplay_chat import cards, course, turns
 from roleplay_chat.api import Answer, ChatRequest, Chosen, Tried, Usage
 from roleplay_chat.app import CUT_OFF
-from roleplay_chat.turn import no_answer, spend_limit_reached
+from roleplay_chat.turn_errors import no_answer, spend_limit_reached
 
 ANSWER = Answer(
     response="Hello.",

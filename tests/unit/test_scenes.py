@@ -12,7 +12,7 @@ from roleplay_chat.folding import fold
 from roleplay_chat.indications import NOTHING, marks
 from roleplay_chat.scenes import is_scene
 from roleplay_chat.screening import Finding, Refused, ReplyScreen
-from roleplay_chat.turn import FIRMER
+from roleplay_chat.turn_screen import FIRMER
 from tests.policy.corpus import Line, lines
 
 SCENE = "They have sex. He penetrates her and she has an orgasm. "

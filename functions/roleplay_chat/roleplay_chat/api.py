@@ -230,6 +230,41 @@ class Answer:
         return {"response": self.response, **self.metadata()}
 
 
+@dataclass(frozen=True)
+class Start:
+    """The first words are there, and whose they are."""
+
+    turn_id: str
+    chosen: Chosen
+    character_id: str | None
+
+
+@dataclass(frozen=True)
+class Delta:
+    """More of the reply."""
+
+    text: str
+
+
+@dataclass(frozen=True)
+class Done:
+    """The turn is over and saved; the reply is whole unless the answer says `incomplete`."""
+
+    answer: Answer
+
+
+@dataclass(frozen=True)
+class Failed:
+    """There is no reply."""
+
+    error: ApiError
+
+
+TurnEvent = Start | Delta | Done | Failed
+"""What a turn emits: the last is `Done` or `Failed`."""
+Emit = Callable[[TurnEvent], None]
+
+
 HEARTBEAT = ": heartbeat\n\n"
 
 

@@ -23,10 +23,22 @@ from edge.json_text import dumps, most_values
 from edge.logs import configure, follow_trace
 from edge.timing import Timing
 from roleplay_chat import cards, course, turns
-from roleplay_chat.api import HEARTBEAT, ChatRequest, parse_body, parse_request, sse
+from roleplay_chat.api import (
+    HEARTBEAT,
+    ChatRequest,
+    Delta,
+    Done,
+    Failed,
+    Start,
+    TurnEvent,
+    parse_body,
+    parse_request,
+    sse,
+)
 from roleplay_chat.rows import BegunTurn
 from roleplay_chat.settings import Settings
-from roleplay_chat.turn import Delta, Done, Failed, Start, Turn, TurnEvent
+from roleplay_chat.turn import Context, RunningTurn, run_turn
+from roleplay_chat.turn_plan import Accepted
 
 if TYPE_CHECKING:
     from roleplay_chat.telemetry import Telemetry
@@ -216,18 +228,10 @@ class App:
     ) -> Events:
         """Run the turn in a task of its own: it outlives a client that goes away."""
         events: Events = asyncio.Queue()
-        turn = Turn(
-            self._clients,
-            self._settings,
-            begun,
-            chat,
-            user_id,
-            request_id,
-            events.put_nowait,
-            timing,
-            shows_at_once=streamed,
-        )
-        task = asyncio.create_task(turn.run())
+        accepted = Accepted(begun, chat, user_id, request_id, shows_at_once=streamed)
+        context = Context(self._clients, self._settings, timing, events.put_nowait)
+        turn = RunningTurn()
+        task = asyncio.create_task(run_turn(context, accepted, turn))
         self._running.add(task)
         task.add_done_callback(self._running.discard)
         beats = _Beats(events, self._settings.heartbeat_seconds)
@@ -275,7 +279,7 @@ def _telemetry(settings: Settings) -> "Telemetry | None":
     return Telemetry()
 
 
-async def _stop_when_gone(request: Request, turn: Turn) -> None:
+async def _stop_when_gone(request: Request, turn: RunningTurn) -> None:
     while (await request.receive())["type"] != "http.disconnect":
         pass
     turn.stop()

@@ -6,6 +6,7 @@ nothing. After it there is no way back: what was shown stands, and ends there.
 """
 
 import asyncio
+import hashlib
 import os
 import random
 import time
@@ -14,6 +15,7 @@ from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
+from uuid import UUID
 
 import httpx
 
@@ -532,3 +534,16 @@ def _parameters(
 def _network_failure(error: Exception, *, shown: bool) -> Failure:
     name = "cut_off" if shown else "timed_out" if timed_out(error) else "unreachable"
     return Failure(SITUATIONS[name], why=type(error.__cause__ or error).__name__)
+
+
+def openrouter_extras(user_id: UUID, conversation_id: UUID | None) -> dict[str, Any]:
+    """Who asks, without saying who: or one person's misuse could block the whole account."""
+    extras: dict[str, Any] = {
+        "user": hashlib.sha256(user_id.bytes).hexdigest()[:32],
+        # We trim ourselves; left on, it would drop the middle of the history unasked.
+        "plugins": [{"id": "context-compression", "enabled": False}],
+    }
+    if conversation_id:
+        # Turns of one conversation go to the same provider, whose prompt cache is then warm.
+        extras["session_id"] = hashlib.sha256(conversation_id.bytes).hexdigest()[:32]
+    return extras

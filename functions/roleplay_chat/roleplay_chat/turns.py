@@ -3,7 +3,7 @@
 import asyncio
 import random
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from logging import getLogger
 from typing import Any
@@ -196,10 +196,16 @@ def _log_odd(error: ValidationError) -> None:
 
 
 async def abandon(clients: Clients, turn_id: UUID) -> None:
-    """Close a turn that cannot be run: else its conversation would wait for the lease to end."""
+    """Close a turn that cannot be run: else its conversation would wait for the lease to end.
+
+    Raises nothing; one that is closed stays as it is.
+    """
     columns = {"error_code": "internal_error"}
     end = TurnEnd(turn_id, "failed", None, columns, {}, "conversation", ())
-    await finish(clients, end, seconds=FIRST_RETRY_SECONDS)
+    try:
+        await finish(clients, end, seconds=FIRST_RETRY_SECONDS)
+    except Exception:
+        _log.exception("turn cannot be closed", extra={"fields": {"turn_id": str(turn_id)}})
 
 
 async def finish(clients: Clients, end: TurnEnd, *, seconds: float) -> Saved | None:
@@ -234,6 +240,30 @@ async def finish(clients: Clients, end: TurnEnd, *, seconds: float) -> Saved | N
             if saved["outcome"] != "saved":
                 return None
             return Saved(saved["message_id"], saved["memory_updated"])
+
+
+async def save(
+    clients: Clients, end: TurnEnd, *, seconds: float, ids: Mapping[str, Any]
+) -> Saved | None:
+    """Close the turn, trying for so long; None when that failed. `ids` name it in the log.
+
+    What the database refused it will refuse again. The conversation at least is set free, whatever
+    it was that could not be saved.
+    """
+    try:
+        return await finish(clients, end, seconds=seconds)
+    except Exception:
+        _log.exception("turn cannot be saved", extra={"fields": ids})
+    for usage in (end.usage, ()):
+        columns = {"error_code": "not_saved"}
+        end = TurnEnd(end.turn_id, "failed", None, columns, {}, end.memory_tier, usage)
+        try:
+            await finish(clients, end, seconds=seconds)
+        except Exception:
+            _log.exception("turn cannot be closed", extra={"fields": ids})
+        else:
+            break
+    return None
 
 
 async def remember(

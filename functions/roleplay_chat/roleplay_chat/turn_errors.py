@@ -1,0 +1,59 @@
+"""What a person is told when a turn has no reply. Pure."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+
+from edge.errors import ApiError
+from roleplay_chat.failures import Failure
+from roleplay_chat.screening import refusal
+from roleplay_chat.situations import TRY_AGAIN
+from roleplay_chat.turn_plan import Accepted
+from roleplay_chat.turn_record import Outcome
+
+
+def why_no_answer(accepted: Accepted, outcome: Outcome, now: datetime) -> ApiError:
+    """The error for a turn without a reply."""
+    if outcome.error is not None:
+        return outcome.error
+    if outcome.finding is not None:
+        return refusal(outcome.finding)
+    failures = [attempt.failure for attempt in outcome.replies if attempt.failure]
+    ends = [row.until for row in (*accepted.begun.cooldowns, *outcome.cooldowns)]
+    return no_answer(failures, min(ends, default=now + timedelta(minutes=1)), now)
+
+
+def no_answer(failures: Sequence[Failure], next_chance: datetime, now: datetime) -> ApiError:
+    """The error when no model answered: it tells the failure that matters most to the person."""
+    situations = [failure.situation for failure in failures]
+    refused = next((s for s in situations if s.action in ("stop", "one_more", "firmer")), None)
+    if refused:
+        return ApiError(403, "content_refused", refused.user)
+    capped = next((f for f in failures if f.situation.name == "free_daily_cap"), None)
+    same = situations[0] if len({s.name for s in situations}) == 1 else None
+    if capped:
+        next_chance = capped.rests_until(now) or next_chance
+    sentence = capped.situation.user if capped else same.user if same else TRY_AGAIN
+    if same and same.kind == "context_too_long":
+        return ApiError(422, "conversation_too_long", sentence)
+    wait = max((next_chance - now).total_seconds(), 1)
+    code = "free_limit_reached" if capped else "no_model_available"
+    return ApiError(503, code, sentence.format(when=_when(next_chance, wait)), retry_after=wait)
+
+
+def spend_limit_reached(now: datetime) -> ApiError:
+    """The error when the day's money is spent and no free model is there."""
+    tomorrow = now.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+    tomorrow += timedelta(days=1)
+    return ApiError(
+        429,
+        "spend_limit_reached",
+        "Today's budget for replies is used up. Please come back after 00:00 UTC.",
+        retry_after=(tomorrow - now).total_seconds(),
+    )
+
+
+def _when(moment: datetime, seconds: float) -> str:
+    if seconds > 3600:
+        return f"at {moment:%H:%M} UTC"
+    minutes = -(-seconds // 60)
+    return "in a minute" if minutes <= 1 else f"in {minutes:.0f} minutes"

@@ -1,0 +1,106 @@
+"""What a turn begins with, and how it is to be answered: the tier, and whom to ask. Pure."""
+
+import time
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import UUID
+
+from roleplay_chat.api import ChatRequest, Chosen, Tier
+from roleplay_chat.ensemble import cast_of
+from roleplay_chat.memory import for_tier
+from roleplay_chat.policy import content_tier
+from roleplay_chat.reply import Cast
+from roleplay_chat.routing import Plan, Target, plan
+from roleplay_chat.rows import BegunTurn
+
+
+@dataclass(frozen=True)
+class Accepted:
+    """A turn that was begun: its rows, the request, and who sent it."""
+
+    begun: BegunTurn
+    request: ChatRequest
+    user_id: UUID
+    request_id: str
+    shows_at_once: bool = True
+    """Whether the person reads the reply as it comes, rather than when it is whole."""
+    started: float = field(default_factory=time.monotonic)
+    """By the monotonic clock, in seconds."""
+
+    @property
+    def ids(self) -> dict[str, Any]:
+        """What names the turn in the log."""
+        return {
+            "request_id": self.request_id,
+            "turn_id": str(self.begun.turn.id),
+            "user_id": str(self.user_id),
+        }
+
+    @property
+    def character_id(self) -> str | None:
+        """Who speaks."""
+        return str(self.begun.character.id) if self.begun.character else None
+
+    def elapsed_ms(self) -> int:
+        """Milliseconds since the turn began."""
+        return round((time.monotonic() - self.started) * 1000)
+
+
+@dataclass(frozen=True)
+class Planned:
+    """How a turn is to be answered. `begun` has only what the tier allows."""
+
+    tier: Tier
+    allowed: Tier
+    """What the content policy allows; the tier may be lower for want of a model."""
+    plan: Plan
+    begun: BegunTurn
+    cast: Cast
+
+    @property
+    def first(self) -> Target | None:
+        """The target that is asked first."""
+        return next(iter((*self.plan.targets, *self.plan.last_resort)), None)
+
+    def chosen(self, target: Target) -> Chosen:
+        """What the client is told of the target that answers."""
+        used_fallback = self.plan.used_fallback(target)
+        return Chosen(
+            model_used=target.name,
+            used_fallback=used_fallback,
+            fallback_model=target.picker_key if used_fallback else None,
+            notice=self.plan.notice(target),
+        )
+
+
+def plan_turn(accepted: Accepted) -> Planned:
+    """Decide the tier and whom to ask: `sfw` where no model is open to the adult tier."""
+    begun, request = accepted.begun, accepted.request
+    allowed = content_tier(
+        request.content_tier,
+        user=begun.user,
+        conversation=begun.conversation,
+        character=begun.character,
+        persona=begun.persona,
+        others=[*begun.others, *begun.cast],
+    )
+    tier: Tier = allowed
+    targets = _targets(begun, request, tier)
+    if tier == "nsfw" and not (targets.targets or targets.last_resort):
+        tier = "sfw"
+        targets = _targets(begun, request, tier)
+    begun = for_tier(begun, tier)
+    cast = cast_of(begun, impersonates=request.action == "impersonate")
+    return Planned(tier, allowed, targets, begun, cast)
+
+
+def _targets(begun: BegunTurn, request: ChatRequest, tier: Tier) -> Plan:
+    return plan(
+        request.model_provider,
+        models=begun.models,
+        worker=begun.worker,
+        cooldowns=begun.cooldowns,
+        tier=tier,
+        now=begun.now,
+        free_only=begun.free_only,
+    )

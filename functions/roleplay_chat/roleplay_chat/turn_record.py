@@ -1,0 +1,235 @@
+"""What a turn leaves behind: its answer, columns, usage rows, log line and alerts. Pure."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+from uuid import UUID
+
+from edge.errors import ApiError
+from roleplay_chat.api import Answer, Chosen, Tried, Usage
+from roleplay_chat.generation import Attempt
+from roleplay_chat.greeting import MODEL_USED
+from roleplay_chat.reply import joined, trimmed
+from roleplay_chat.routing import Target
+from roleplay_chat.rows import CooldownRow
+from roleplay_chat.screening import Finding
+from roleplay_chat.turn_plan import Accepted, Planned
+from roleplay_chat.turns import TurnEnd
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of a turn: a greeting, a model's text, or the reason why there is neither."""
+
+    greeting: str | None = None
+    text: str = ""
+    target: Target | None = None
+    """Whose text it is; None when there is none."""
+    error: ApiError | None = None
+    """Why the turn ended before a model was asked."""
+    finding: Finding | None = None
+    """What the content policy refused."""
+    is_stopped: bool = False
+    """The person ended the reply."""
+    replies: Sequence[Attempt] = ()
+    """The calls to models for the reply."""
+    moderation: Sequence[Attempt] = ()
+    """The calls to classifiers."""
+    cooldowns: Sequence[CooldownRow] = ()
+    first_text_ms: int | None = None
+
+    @property
+    def attempts(self) -> list[Attempt]:
+        """All calls but those for the memory."""
+        return [*self.moderation, *self.replies]
+
+    @property
+    def refused(self) -> dict[str, Any]:
+        """What is kept of a refusal: the rule and the part, never what was written."""
+        return {"refused": vars(self.finding)} if self.finding else {}
+
+    @property
+    def error_code(self) -> str | None:
+        """The code that the turn's row gets; None for a reply that is whole."""
+        if self.finding:
+            return "policy_scene" if self.finding.category == "scene" else "policy_minor"
+        if self.is_stopped:
+            return "stopped"
+        if self.error is not None:
+            return self.error.code
+        failure = self.replies[-1].failure if self.replies else None
+        return failure.situation.name if failure else None
+
+    @property
+    def is_as_wished(self) -> bool:
+        """Whether there is a reply, or we or the person decided that there is none."""
+        return bool(self.target or self.greeting or self.error or self.finding or self.is_stopped)
+
+
+def answer_of(accepted: Accepted, planned: Planned, outcome: Outcome) -> Answer | None:
+    """The answer to a turn; None when there is no reply."""
+    if outcome.target:
+        return _generated(accepted, planned, outcome, outcome.target)
+    if outcome.greeting is not None:
+        return _answer(accepted, planned, outcome.greeting, Chosen(MODEL_USED), "stop")
+    return None
+
+
+def _generated(accepted: Accepted, planned: Planned, outcome: Outcome, target: Target) -> Answer:
+    last, text = outcome.replies[-1], outcome.text
+    reason = last.end.finish_reason if last.end else None
+    if reason == "length":
+        text = trimmed(text)
+    if accepted.begun.turn.continues is not None:
+        text = joined(accepted.begun.turn.continues, text)
+    return _answer(
+        accepted,
+        planned,
+        text,
+        planned.chosen(target),
+        reason,
+        incomplete=last.failure is not None,
+        user_message_id=_text(accepted.begun.turn.user_message_id),
+        usage=last.used,
+        route=[Tried(one.target.name, one.outcome, one.duration_ms) for one in outcome.replies],
+    )
+
+
+def _answer(
+    accepted: Accepted,
+    planned: Planned,
+    text: str,
+    chosen: Chosen,
+    finish_reason: str | None,
+    **more: Any,
+) -> Answer:
+    return Answer(
+        response=text,
+        chosen=chosen,
+        finish_reason=finish_reason,
+        turn_id=str(accepted.begun.turn.id),
+        request_id=accepted.request_id,
+        processing_time=accepted.elapsed_ms(),
+        content_tier=planned.tier,
+        character_id=accepted.character_id,
+        **more,
+    )
+
+
+def turn_end(
+    accepted: Accepted,
+    planned: Planned,
+    outcome: Outcome,
+    answer: Answer | None,
+    memory_attempts: Sequence[Attempt],
+    memory: dict[str, Any] | None,
+) -> TurnEnd:
+    """How the turn ended, as finish_turn takes it; `memory` is what is remembered with it."""
+    return TurnEnd(
+        turn_id=accepted.begun.turn.id,
+        status=_status(outcome, answer),
+        reply=answer.response if answer else None,
+        columns={
+            "content_tier": planned.tier,
+            "model_used": answer.chosen.model_used if answer else None,
+            "finish_reason": answer.finish_reason if answer else None,
+            "error_code": outcome.error_code,
+            "duration_ms": accepted.elapsed_ms(),
+            **vars(answer.usage if answer else Usage()),
+        },
+        result=answer.metadata() if answer else outcome.refused,
+        memory_tier=accepted.request.memory_tier or "conversation",
+        usage=[
+            *(usage_row(attempt, "moderation") for attempt in outcome.moderation),
+            *(usage_row(attempt, "reply") for attempt in outcome.replies),
+            *(usage_row(attempt, "memory") for attempt in memory_attempts),
+        ],
+        cooldowns=[row.model_dump(mode="json") for row in outcome.cooldowns],
+        memory=memory,
+    )
+
+
+def _status(outcome: Outcome, answer: Answer | None) -> str:
+    if answer is None:
+        return "failed"
+    if answer.incomplete:
+        return "stopped" if outcome.is_stopped else "incomplete"
+    return "complete"
+
+
+def usage_row(
+    attempt: Attempt, purpose: Literal["reply", "memory", "moderation"]
+) -> dict[str, Any]:
+    """A row of usage_events."""
+    return {
+        "purpose": purpose,
+        "provider": attempt.target.provider,
+        "model_key": attempt.target.model_key,
+        "outcome": attempt.outcome,
+        **(vars(attempt.spent) if attempt.spent else {}),
+        "first_token_ms": attempt.first_token_ms,
+        "duration_ms": attempt.duration_ms,
+        # What the tokens named above are compared with: private.calibrate.
+        "estimate": vars(attempt.estimate),
+    }
+
+
+def log_fields(
+    accepted: Accepted, planned: Planned, outcome: Outcome, *, saved: bool
+) -> dict[str, Any]:
+    """The fields of the line "turn finished": ids, sizes, times and outcomes, never words."""
+    return {
+        **accepted.ids,
+        "task": accepted.request.task,
+        "action": accepted.request.action,
+        "tier": planned.tier,
+        "targets": [_log_entry(attempt) for attempt in outcome.attempts],
+        "ms": accepted.elapsed_ms(),
+        "first_text_ms": outcome.first_text_ms,
+        "saved": saved,
+        **_spent(outcome.attempts),
+    }
+
+
+def alerts(accepted: Accepted, outcome: Outcome) -> list[tuple[str, dict[str, Any]]]:
+    """The lines for what somebody has to act on: what to do, and the fields."""
+    return [
+        (
+            failure.situation.operator,
+            accepted.ids
+            | {
+                "severity": "ALERT",
+                "situation": failure.situation.name,
+                "target": attempt.target.name,
+            },
+        )
+        for attempt in outcome.attempts
+        if (failure := attempt.failure) and failure.situation.alert
+    ]
+
+
+def _spent(attempts: Sequence[Attempt]) -> dict[str, Any]:
+    """Tokens and dollars of all calls together, as far as they are known."""
+    spent = [attempt.spent for attempt in attempts if attempt.spent]
+    costs = [one.cost_usd for one in spent if one.cost_usd is not None]
+    return {
+        "prompt_tokens": sum(one.prompt_tokens for one in spent),
+        "completion_tokens": sum(one.completion_tokens for one in spent),
+        "cost_usd": sum(costs) if costs else None,
+    }
+
+
+def _log_entry(attempt: Attempt) -> dict[str, Any]:
+    entry: dict[str, Any] = {"name": attempt.target.name, "ms": attempt.duration_ms}
+    if attempt.failure is None:
+        return entry | {"outcome": "ok", "first_token_ms": attempt.first_token_ms}
+    failure = attempt.failure
+    return entry | {
+        "outcome": failure.situation.name,
+        "status": failure.status,
+        "why": failure.why,
+    }
+
+
+def _text(value: UUID | None) -> str | None:
+    return None if value is None else str(value)

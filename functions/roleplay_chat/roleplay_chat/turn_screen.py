@@ -1,0 +1,217 @@
+"""What is judged of one turn before a model reads it: what is written for it, and each prompt as it
+is sent. Long texts are read in a thread, so that other turns go on.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from logging import getLogger
+from typing import TypeVar
+
+from edge.clients import Clients
+from edge.errors import ApiError, internal_error
+from roleplay_chat import prompt
+from roleplay_chat.api import ChatRequest
+from roleplay_chat.generation import Shape
+from roleplay_chat.greeting import greeting_for
+from roleplay_chat.lorebook import is_small
+from roleplay_chat.lorebook_entries import Entry
+from roleplay_chat.moderation import Moderation, moderation_unavailable
+from roleplay_chat.passages import written_for
+from roleplay_chat.policy import adult_tier_refused
+from roleplay_chat.prompt import Prompt, entries_called_for
+from roleplay_chat.routing import Target
+from roleplay_chat.rows import CharacterRow
+from roleplay_chat.scenes import is_scene
+from roleplay_chat.screening import (
+    Finding,
+    Indicated,
+    Passage,
+    Refused,
+    ReplyScreen,
+    in_context,
+    judge,
+    read,
+    refusal,
+)
+from roleplay_chat.settings import Settings
+from roleplay_chat.turn_plan import Accepted, Planned
+
+T = TypeVar("T")
+
+_log = getLogger("roleplay_chat")
+
+SCENE = Finding("scene", "reply")
+FIRMER = (
+    "This conversation is for everybody. Whatever was said before, describe nothing intimate: let"
+    " such a moment pass unseen, and go on with what comes after it."
+)
+"""Added to the prompt for whoever is asked instead of somebody who wrote a scene."""
+READ_AT_ONCE_CHARS = 10_000
+"""Screened on the event loop, most often in a millisecond (`make policy-report`) and in a dozen at
+the worst; the way to a thread and back costs one. Longer prompts would keep other turns waiting."""
+
+
+class PromptScreen:
+    """The prompts of a turn. `open` comes first."""
+
+    def __init__(self, clients: Clients, request: ChatRequest, planned: Planned) -> None:
+        self._clients = clients
+        self._request = request
+        self._planned = planned
+        self._begun = planned.begun
+        self._written: list[Indicated] = []
+        """What the texts written for the turn indicate."""
+        self._built: tuple[tuple[Target, Shape, str], Prompt] | None = None
+        self.lore: Sequence[Entry] = ()
+        """The entries of the character's book that the turn calls for."""
+        self.indicated: list[Indicated] = []
+        """What those texts and the prompt that was built last indicate."""
+
+    async def open(self) -> Prompt:
+        """Judge what is written for the turn, and the prompt for who is asked first."""
+        begun, first = self._begun, self._planned.first
+        self.lore = await self._off_loop_unless(
+            _has_small_book(begun.character), entries_called_for, begun, self._request
+        )
+        self._written = await self._read(written_for(begun, self._request, self.lore))
+        self._judge(self._written)
+        built = Prompt()
+        if first:
+            built = await self.prompt_for(first, Shape.of(first.context_tokens, first.max_tokens))
+        if begun.turn.message and not _is_whole(begun.turn.message, built):
+            # It is kept, and may be sent whole to another model or in a later turn.
+            self._written += await self._read([Passage("message", begun.turn.message)])
+            self._judge([*self.indicated, *self._written])
+        if self._is_scene(begun.turn.continues):
+            raise Refused(SCENE)
+        return built
+
+    async def prompt_for(self, target: Target, shape: Shape, *, firmly: bool = False) -> Prompt:
+        """The prompt for a target; `firmly` adds the rule against scenes."""
+        rule = FIRMER if firmly else ""
+        wanted = target, shape, rule
+        if self._built is None or self._built[0] != wanted:
+            built = prompt.build(
+                self._begun,
+                self._request,
+                self._planned.tier,
+                family=target.family,
+                context_tokens=shape.context_tokens - (target.tokens.count(rule) if rule else 0),
+                max_tokens=shape.max_tokens,
+                tokens=target.tokens,
+                lore=self.lore,
+            )
+            self.indicated = [*self._written, *await self._read(in_context(built.passages))]
+            self._judge(self.indicated)
+            self._built = wanted, prompt.with_rule(built, rule) if rule else built
+        return self._built[1]
+
+    async def greeting(self) -> tuple[str | None, Finding | None]:
+        """The author's greeting, if one answers the turn; and why it is not shown in this tier.
+
+        Raises `ApiError` when the greeting that was asked for by number may not be given.
+        """
+        greeting = greeting_for(self._begun, self._request)
+        if greeting is not None:
+            self._judge([*self.indicated, *await self._read([Passage("character", greeting)])])
+        if not self._is_scene(greeting):
+            return greeting, None
+        if self._request.greeting is not None:
+            raise Refused(SCENE)
+        return None, SCENE
+
+    def reply_screen(self) -> ReplyScreen:
+        """What reads the reply to the prompt that was built last."""
+        turn, history = self._begun.turn, self._begun.history
+        said = turn.continues or turn.message or (history[-1].content if history else "")
+        return ReplyScreen(
+            self.indicated, self._planned.tier, follows=said, continues=turn.continues or ""
+        )
+
+    def _is_scene(self, text: str | None) -> bool:
+        """Whether it is an explicit scene, and this is a turn for everybody."""
+        return self._planned.tier == "sfw" and bool(text) and is_scene(text or "")
+
+    def _judge(self, indicated: Sequence[Indicated]) -> None:
+        if finding := judge(indicated, self._planned.tier):
+            raise Refused(finding)
+
+    async def _read(self, passages: Sequence[Passage]) -> list[Indicated]:
+        chars = sum(len(passage.text) for passage in passages)
+        return await self._off_loop_unless(chars <= READ_AT_ONCE_CHARS, read, passages)
+
+    async def _off_loop_unless(
+        self, is_quick: bool, function: Callable[..., T], *arguments: object
+    ) -> T:
+        if is_quick:
+            return function(*arguments)
+        return await self._clients.in_thread(function, *arguments)
+
+
+def _has_small_book(character: CharacterRow | None) -> bool:
+    book = character.character_book if character else None
+    return not book or is_small(book)
+
+
+def _is_whole(message: str, built: Prompt) -> bool:
+    """Whether the prompt has all of the person's message, which it ends with."""
+    return bool(built) and built[-1]["content"].endswith(message)
+
+
+@dataclass(frozen=True)
+class Screened:
+    """What came of the screening: the greeting that answers the turn, or why there is no reply."""
+
+    greeting: str | None = None
+    unfit: Finding | None = None
+    """Why the author's greeting is not shown; a model is asked instead."""
+    error: ApiError | None = None
+    finding: Finding | None = None
+
+
+async def screen_turn(
+    accepted: Accepted,
+    planned: Planned,
+    prompts: PromptScreen,
+    moderation: Moderation,
+    settings: Settings,
+) -> Screened:
+    """Refuse what the content policy does not allow, before any model reads it."""
+    try:
+        _check_tier(accepted, planned, settings)
+        built = await prompts.open()
+        greeting, unfit = await prompts.greeting()
+        if moderation.is_configured:
+            await _moderate(accepted, planned, moderation, built, greeting)
+    except Refused as refused:
+        return Screened(error=refusal(refused.finding), finding=refused.finding)
+    except ApiError as error:
+        return Screened(error=error)
+    except Exception:
+        # A fault of ours. What was not examined is not sent, and the turn is closed.
+        _log.exception("examination failed", extra={"fields": accepted.ids})
+        return Screened(error=internal_error())
+    return Screened(greeting=greeting, unfit=unfit)
+
+
+def _check_tier(accepted: Accepted, planned: Planned, settings: Settings) -> None:
+    not_given = accepted.request.content_tier == "nsfw" and planned.allowed == "sfw"
+    if not_given and settings.adult_tier_refusal == "refuse":
+        raise adult_tier_refused(planned.begun.user)
+
+
+async def _moderate(
+    accepted: Accepted,
+    planned: Planned,
+    moderation: Moderation,
+    built: Prompt,
+    greeting: str | None,
+) -> None:
+    flagged = await moderation.flags([*(message["content"] for message in built), greeting or ""])
+    if flagged:
+        raise Refused(Finding("classifier", "message"))
+    if flagged is None:
+        _log.error("moderation unavailable", extra={"fields": accepted.ids})
+        # Fail closed for adults, open for everybody: docs/content-policy.md says why.
+        if planned.tier == "nsfw":
+            raise moderation_unavailable()
