@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from psycopg.types.json import Jsonb
 
-from roleplay_chat.lorebook import matched
-from roleplay_chat.lorebook_entries import Entry
+from roleplay_chat.lorebook.entries import Entry
+from roleplay_chat.lorebook.matching import matched
 from roleplay_chat.rows import CharacterRow
 from roleplay_chat.screening import Passage, in_context
 from roleplay_chat.situations import NO_SCENES

@@ -7,8 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from roleplay_chat.lorebook import SMALL_ENTRIES, broken_patterns, fitting, is_small, matched
-from roleplay_chat.lorebook_entries import (
+from roleplay_chat.lorebook.entries import (
     KEPT_BYTES,
     MAX_KEYS,
     MAX_PATTERN_CHARS,
@@ -17,12 +16,19 @@ from roleplay_chat.lorebook_entries import (
     entries_of,
     without_decorators,
 )
-from roleplay_chat.lorebook_keys import (
+from roleplay_chat.lorebook.keys import (
     MAX_EXPANDED,
     MAX_SCANNED_CHARS,
     compiled,
     expanded,
     is_pattern,
+)
+from roleplay_chat.lorebook.matching import (
+    SMALL_ENTRIES,
+    broken_patterns,
+    fitting,
+    is_small,
+    matched,
 )
 from tests.support.cards import card
 

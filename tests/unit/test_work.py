@@ -14,8 +14,8 @@ from roleplay_chat.boilerplate import is_refusal, may_become_refusal
 from roleplay_chat.encoding import CODE, encode
 from roleplay_chat.folding import MOST_MARKS, fold, stream_safe
 from roleplay_chat.indications import marks
-from roleplay_chat.lorebook_entries import entries_of, without_decorators
-from roleplay_chat.lorebook_keys import Scope
+from roleplay_chat.lorebook.entries import entries_of, without_decorators
+from roleplay_chat.lorebook.keys import Scope
 from roleplay_chat.reply import Cast, Reply, trimmed
 from tests.support.work import is_linear, work
 

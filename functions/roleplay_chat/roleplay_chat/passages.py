@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from roleplay_chat.api import ChatRequest
-from roleplay_chat.lorebook_entries import Entry
+from roleplay_chat.lorebook.entries import Entry
 from roleplay_chat.rows import BegunTurn, CharacterRow
 from roleplay_chat.screening import Part, Passage
 

@@ -16,8 +16,8 @@ from typing import Literal, NamedTuple, TypedDict
 
 from roleplay_chat.api import ChatRequest, Tier
 from roleplay_chat.ensemble import as_heard, introduction
-from roleplay_chat.lorebook import fitting, matched
-from roleplay_chat.lorebook_entries import Entry, Role
+from roleplay_chat.lorebook.entries import Entry, Role
+from roleplay_chat.lorebook.matching import fitting, matched
 from roleplay_chat.macros import expand, expanded, macros_of, names_in, owner
 from roleplay_chat.passages import NO_WORDS, Piece, joined, passages_of
 from roleplay_chat.rows import BegunTurn, CharacterRow, FactRow, MessageRow, TemplateRow

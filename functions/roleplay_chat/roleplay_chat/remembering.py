@@ -16,7 +16,7 @@ from edge.errors import ApiError
 from roleplay_chat import memory, prompt, turns
 from roleplay_chat.api import ChatRequest, Tier
 from roleplay_chat.generation import Attempt, Callbacks, Generation, Shape
-from roleplay_chat.lorebook_entries import Entry
+from roleplay_chat.lorebook.entries import Entry
 from roleplay_chat.macros import macros_of
 from roleplay_chat.memory import Step, Written
 from roleplay_chat.prompt import Prompt

@@ -13,8 +13,8 @@ from roleplay_chat import prompt
 from roleplay_chat.api import ChatRequest
 from roleplay_chat.generation import Shape
 from roleplay_chat.greeting import greeting_for
-from roleplay_chat.lorebook import is_small
-from roleplay_chat.lorebook_entries import Entry
+from roleplay_chat.lorebook.entries import Entry
+from roleplay_chat.lorebook.matching import is_small
 from roleplay_chat.moderation import Moderation, moderation_unavailable
 from roleplay_chat.passages import written_for
 from roleplay_chat.policy import adult_tier_refused

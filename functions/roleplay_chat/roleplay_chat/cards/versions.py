@@ -4,7 +4,7 @@ import copy
 from typing import Any, Literal
 
 from roleplay_chat.cards.refusals import invalid
-from roleplay_chat.lorebook_entries import without_decorators
+from roleplay_chat.lorebook.entries import without_decorators
 
 Object = dict[str, Any]
 Version = Literal[1, 2, 3]

@@ -6,8 +6,8 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from roleplay_chat.lorebook_entries import Entry, depth_of, entries_of, number_of
-from roleplay_chat.lorebook_keys import Scope, compiled, is_pattern
+from roleplay_chat.lorebook.entries import Entry, depth_of, entries_of, number_of
+from roleplay_chat.lorebook.keys import Scope, compiled, is_pattern
 
 DEFAULT_SCAN_DEPTH = 4
 """Messages searched where a book does not say how many: two exchanges."""

@@ -14,7 +14,7 @@ from threading import Lock
 from typing import Any, Literal, TypeVar
 
 from edge.json_text import dumps
-from roleplay_chat.lorebook_keys import MAX_KEY_CHARS, is_pattern
+from roleplay_chat.lorebook.keys import MAX_KEY_CHARS, is_pattern
 
 Position = Literal["before_char", "after_char", "in_chat"]
 Role = Literal["system", "user", "assistant"]

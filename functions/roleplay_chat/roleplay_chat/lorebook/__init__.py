@@ -1,0 +1,1 @@
+"""What a character's book has to say about what is being talked of."""
