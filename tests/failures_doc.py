@@ -7,9 +7,9 @@ import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from roleplay_chat.failures import Failure
-from roleplay_chat.generation import PATIENCE_SECONDS
-from roleplay_chat.situations import MAX_COOLDOWN, SITUATIONS, Kind, Scope, Situation
+from roleplay_chat.generation.error_classifier import Failure
+from roleplay_chat.generation.error_policies import MAX_COOLDOWN, SITUATIONS, Kind, Scope, Situation
+from roleplay_chat.generation.failover import PATIENCE_SECONDS
 from roleplay_chat.turn_errors import no_answer
 
 FILE = Path(__file__).parents[1] / "docs" / "failures.md"
@@ -17,7 +17,7 @@ FILE = Path(__file__).parents[1] / "docs" / "failures.md"
 _INTRODUCTION = """\
 # When a model fails
 
-Printed from the code's own table, `functions/roleplay_chat/roleplay_chat/situations.py`, by
+Printed from the code's own table, `functions/roleplay_chat/roleplay_chat/generation/error_policies.py`, by
 `python -m tests.failures_doc > docs/failures.md`. A test fails when the two differ.
 
 A turn has a list of targets: the model that was asked for, the default, the other models that may

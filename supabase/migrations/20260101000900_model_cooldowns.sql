@@ -29,7 +29,7 @@ revoke execute on function public.clear_passed_cooldowns() from public, anon, au
 grant execute on function public.clear_passed_cooldowns() to service_role;
 
 -- Until when a model is not asked, for everybody who may choose one: not why, nor how its provider
--- is reached. The worker's row has no model. What a cooldown covers is said in routing.py, too.
+-- is reached. The worker's row has no model. What a cooldown covers is said in generation/routing.py, too.
 create view public.model_rests with (security_barrier = true) as
 select m.id as model_id, max(c.until) as until
 from public.api_models m

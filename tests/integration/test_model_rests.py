@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from roleplay_chat.routing import Target, resting
+from roleplay_chat.generation.routing import Target, resting
 from roleplay_chat.rows import CooldownRow
 from tests.support.stack import Stack
 

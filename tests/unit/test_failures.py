@@ -9,10 +9,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from roleplay_chat.failures import Failure, UpstreamError, from_error, from_response, from_worker
-from roleplay_chat.providers import End
-from roleplay_chat.providers.openai_compatible import Reading
-from roleplay_chat.situations import MAX_COOLDOWN, SITUATIONS
+from roleplay_chat.generation.error_classifier import (
+    Failure,
+    UpstreamError,
+    from_error,
+    from_response,
+    from_worker,
+)
+from roleplay_chat.generation.error_policies import MAX_COOLDOWN, SITUATIONS
+from roleplay_chat.generation.providers import End
+from roleplay_chat.generation.providers.openai_compatible import Reading
 
 SAMPLES: dict[str, dict[str, Any]] = {
     sample["id"]: sample

@@ -2,8 +2,8 @@
 
 import re
 
+from roleplay_chat.generation.error_policies import SITUATIONS
 from roleplay_chat.settings import Settings
-from roleplay_chat.situations import SITUATIONS
 from tests.failures_doc import FILE, document
 
 

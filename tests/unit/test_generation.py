@@ -9,10 +9,10 @@ from typing import Any
 import httpx
 import pytest
 
-from roleplay_chat.generation import Callbacks, Generation, Limits, Shape, cost_usd
+from roleplay_chat.generation.failover import Callbacks, Generation, Limits, Shape, cost_usd
+from roleplay_chat.generation.routing import Plan, Target
 from roleplay_chat.prompt import Message
 from roleplay_chat.reply import Reply
-from roleplay_chat.routing import Plan, Target
 from roleplay_chat.settings import Settings
 
 SETTINGS = Settings(supabase_url="http://x", supabase_secret_key="x")  # type: ignore[arg-type]

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from roleplay_chat.moderation import verdict
+from roleplay_chat.generation.moderation_model import verdict
 
 
 @pytest.mark.parametrize(

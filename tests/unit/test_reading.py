@@ -17,8 +17,8 @@ from hypothesis import strategies as st
 
 from edge.clients import NETWORK_ERRORS
 from roleplay_chat.api import Usage
-from roleplay_chat.failures import UpstreamError
-from roleplay_chat.providers import (
+from roleplay_chat.generation.error_classifier import UpstreamError
+from roleplay_chat.generation.providers import (
     MAX_BODY_BYTES,
     MAX_REPLY_CHARS,
     MOST_TOKENS,
@@ -30,8 +30,8 @@ from roleplay_chat.providers import (
     in_pieces,
     openai_compatible,
 )
-from roleplay_chat.providers.openai_compatible import generate
-from roleplay_chat.routing import Target
+from roleplay_chat.generation.providers.openai_compatible import generate
+from roleplay_chat.generation.routing import Target
 
 EVENT_STREAM = "text/event-stream"
 Read = list[str | End]

@@ -7,7 +7,7 @@ import pytest
 
 from edge.worker_health import WorkerHealth
 from roleplay_chat.api import Tier
-from roleplay_chat.routing import MOST_TOKENS, Plan, memory_targets, odd_values, plan
+from roleplay_chat.generation.routing import MOST_TOKENS, Plan, memory_targets, odd_values, plan
 from roleplay_chat.rows import CooldownRow, ModelRow, ProviderRow, WorkerRow
 
 NOW = datetime(2026, 1, 3, 12, 0, tzinfo=UTC)

@@ -15,13 +15,13 @@ from edge.clients import Clients
 from edge.errors import ApiError
 from roleplay_chat import memory, prompt, turns
 from roleplay_chat.api import ChatRequest, Tier
-from roleplay_chat.generation import Attempt, Callbacks, Generation, Shape
+from roleplay_chat.generation.failover import Attempt, Callbacks, Generation, Shape
+from roleplay_chat.generation.routing import WORKER, Plan, Target, memory_targets
 from roleplay_chat.lorebook.entries import Entry
 from roleplay_chat.macros import macros_of
 from roleplay_chat.memory import Step, Written
 from roleplay_chat.prompt import Prompt
 from roleplay_chat.reply import Reply
-from roleplay_chat.routing import WORKER, Plan, Target, memory_targets
 from roleplay_chat.rows import BegunTurn
 from roleplay_chat.scenes import is_scene
 from roleplay_chat.screening import (

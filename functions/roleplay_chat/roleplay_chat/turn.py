@@ -25,12 +25,12 @@ from roleplay_chat.api import (
     Start,
     TurnEvent,
 )
-from roleplay_chat.generation import Attempt, Callbacks, Generation, openrouter_extras
+from roleplay_chat.generation.failover import Attempt, Callbacks, Generation, openrouter_extras
+from roleplay_chat.generation.moderation_model import Moderation
+from roleplay_chat.generation.routing import Target
 from roleplay_chat.greeting import MODEL_USED
-from roleplay_chat.moderation import Moderation
 from roleplay_chat.remembering import Remembering
 from roleplay_chat.reply import Reply, Thinking, stop_strings
-from roleplay_chat.routing import Target
 from roleplay_chat.settings import Settings
 from roleplay_chat.turn_plan import Accepted, Planned, plan_turn
 from roleplay_chat.turn_record import (

@@ -7,10 +7,10 @@ from uuid import UUID
 
 from roleplay_chat.api import ChatRequest, Chosen, Tier
 from roleplay_chat.ensemble import cast_of
+from roleplay_chat.generation.routing import Plan, Target, plan
 from roleplay_chat.memory import for_tier
 from roleplay_chat.policy import content_tier
 from roleplay_chat.reply import Cast
-from roleplay_chat.routing import Plan, Target, plan
 from roleplay_chat.rows import BegunTurn
 
 

@@ -11,15 +11,15 @@ from edge.clients import Clients
 from edge.errors import ApiError, internal_error
 from roleplay_chat import prompt
 from roleplay_chat.api import ChatRequest
-from roleplay_chat.generation import Shape
+from roleplay_chat.generation.failover import Shape
+from roleplay_chat.generation.moderation_model import Moderation, moderation_unavailable
+from roleplay_chat.generation.routing import Target
 from roleplay_chat.greeting import greeting_for
 from roleplay_chat.lorebook.entries import Entry
 from roleplay_chat.lorebook.matching import is_small
-from roleplay_chat.moderation import Moderation, moderation_unavailable
 from roleplay_chat.passages import written_for
 from roleplay_chat.policy import adult_tier_refused
 from roleplay_chat.prompt import Prompt, entries_called_for
-from roleplay_chat.routing import Target
 from roleplay_chat.rows import CharacterRow
 from roleplay_chat.scenes import is_scene
 from roleplay_chat.screening import (

@@ -15,7 +15,7 @@ from edge.clients import Clients
 from edge.errors import ApiError
 from edge.identity import account_refused
 from roleplay_chat.api import ChatRequest, MemoryTier
-from roleplay_chat.routing import odd_values
+from roleplay_chat.generation.routing import odd_values
 from roleplay_chat.rows import BegunTurn
 
 _log = getLogger("roleplay_chat")

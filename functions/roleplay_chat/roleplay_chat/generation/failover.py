@@ -22,15 +22,22 @@ import httpx
 from edge.clients import NETWORK_ERRORS, timed_out
 from edge.credentials import Misconfigured, credentials
 from roleplay_chat.api import Tier, Usage
-from roleplay_chat.failures import Failure, UpstreamError, failed
+from roleplay_chat.generation.error_classifier import Failure, UpstreamError, failed
+from roleplay_chat.generation.error_policies import SITUATIONS, Repair
+from roleplay_chat.generation.providers import (
+    MOST_USD,
+    Call,
+    End,
+    Event,
+    chat_worker,
+    openai_compatible,
+)
+from roleplay_chat.generation.routing import WORKER, Plan, Target, resting
 from roleplay_chat.prompt import Message
-from roleplay_chat.providers import MOST_USD, Call, End, Event, chat_worker, openai_compatible
 from roleplay_chat.reply import Reply
-from roleplay_chat.routing import WORKER, Plan, Target, resting
 from roleplay_chat.rows import CooldownRow
 from roleplay_chat.screening import Finding, Refused
 from roleplay_chat.settings import Settings
-from roleplay_chat.situations import SITUATIONS, Repair
 from roleplay_chat.tokens import Estimate, estimate_messages
 
 PATIENCE_SECONDS = 3.0

@@ -18,8 +18,13 @@ from edge.bodies import first_bytes, pieces
 from edge.clients import NETWORK_ERRORS
 from edge.json_text import loads
 from roleplay_chat.api import NO_TEXT, Usage
-from roleplay_chat.failures import UpstreamError, failed, from_error, from_response
-from roleplay_chat.providers import (
+from roleplay_chat.generation.error_classifier import (
+    UpstreamError,
+    failed,
+    from_error,
+    from_response,
+)
+from roleplay_chat.generation.providers import (
     MAX_BODY_BYTES,
     MAX_REPLY_CHARS,
     Call,

@@ -9,8 +9,8 @@ import httpx
 from edge.bodies import first_bytes
 from edge.json_text import loads
 from roleplay_chat.api import Usage
-from roleplay_chat.failures import UpstreamError, failed, from_worker
-from roleplay_chat.providers import (
+from roleplay_chat.generation.error_classifier import UpstreamError, failed, from_worker
+from roleplay_chat.generation.providers import (
     MAX_BODY_BYTES,
     MAX_REPLY_CHARS,
     Call,

@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import Any
 
-from roleplay_chat.situations import MAX_COOLDOWN, SITUATIONS, Situation
+from roleplay_chat.generation.error_policies import MAX_COOLDOWN, SITUATIONS, Situation
 
 
 @dataclass(frozen=True)
