@@ -13,13 +13,13 @@ CALLS = 50
 
 
 def build_times(sizes: tuple[int, ...]) -> dict[int, dict[int, float]]:
-    """Median milliseconds of prompt.build, by the number of messages and the model's context."""
+    """Median milliseconds of `build`, by the number of messages and the model's context."""
     return {size: {context: _milliseconds(size, context) for context in CONTEXTS} for size in sizes}
 
 
 def _milliseconds(messages: int, context: int) -> float:
-    from roleplay_chat import prompt
     from roleplay_chat.api import ChatRequest
+    from roleplay_chat.prompt import builder
     from roleplay_chat.rows import BegunTurn
 
     history = [
@@ -39,6 +39,6 @@ def _milliseconds(messages: int, context: int) -> float:
     taken = []
     for _ in range(CALLS):
         started = time.perf_counter()
-        prompt.build(begun, request, "sfw", family=None, context_tokens=context, max_tokens=400)
+        builder.build(begun, request, "sfw", family=None, context_tokens=context, max_tokens=400)
         taken.append((time.perf_counter() - started) * 1000)
     return median(taken)

@@ -17,7 +17,8 @@ FILE = Path(__file__).parents[1] / "docs" / "failures.md"
 _INTRODUCTION = """\
 # When a model fails
 
-Printed from the code's own table, `functions/roleplay_chat/roleplay_chat/generation/error_policies.py`, by
+Printed from the code's own table,
+`functions/roleplay_chat/roleplay_chat/generation/error_policies.py`, by
 `python -m tests.failures_doc > docs/failures.md`. A test fails when the two differ.
 
 A turn has a list of targets: the model that was asked for, the default, the other models that may

@@ -320,7 +320,7 @@ class TestParts:
             return matched(*args, **kwargs) if len(looks) > 1 else []
 
         talk.stack.function_url("roleplay_chat")
-        monkeypatch.setattr("roleplay_chat.prompt.matched", once)
+        monkeypatch.setattr("roleplay_chat.prompt.builder.matched", once)
         slow = {"keys": ["(a+)+$"], "use_regex": True, "content": "Slow.", "enabled": True}
         told = {"keys": ["lighthouse"], "use_regex": True, "content": BOTH, "enabled": True}
         with_character(talk, character_book={"entries": [slow, told]})

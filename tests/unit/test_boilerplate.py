@@ -5,7 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from roleplay_chat.boilerplate import LONGEST_CHARS, is_refusal, may_become_refusal
-from roleplay_chat.reply import Cast, Reply
+from roleplay_chat.messages import Cast
+from roleplay_chat.reply import Reply
 
 REFUSALS = [
     "I'm sorry, but I can't help with that request.",

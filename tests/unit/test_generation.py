@@ -11,7 +11,7 @@ import pytest
 
 from roleplay_chat.generation.failover import Callbacks, Generation, Limits, Shape, cost_usd
 from roleplay_chat.generation.routing import Plan, Target
-from roleplay_chat.prompt import Message
+from roleplay_chat.messages import Message
 from roleplay_chat.reply import Reply
 from roleplay_chat.settings import Settings
 

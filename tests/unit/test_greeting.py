@@ -8,7 +8,7 @@ import pytest
 
 from edge.errors import ApiError
 from roleplay_chat.api import ChatRequest
-from roleplay_chat.greeting import greeting_for
+from roleplay_chat.prompt.greeting import greeting_for
 from roleplay_chat.rows import BegunTurn, CharacterRow, MessageRow, TurnRow, UserRow
 
 GREETINGS = ["Come in, {{user}}. I am {{char}}.", "The lamp is lit.", "  "]

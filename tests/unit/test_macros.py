@@ -2,7 +2,7 @@
 
 import pytest
 
-from roleplay_chat.macros import MAX_GROWTH, expand, names_in
+from roleplay_chat.prompt.macros import MAX_GROWTH, expand, names_in
 
 MACROS = {"char": "Mara", "user": "Ada", "character_description": "{{user}} x"}
 

@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from roleplay_chat import prompt
 from roleplay_chat.api import ChatRequest, Tier
-from roleplay_chat.macros import MAX_GROWTH, expand, expanded
-from roleplay_chat.passages import Piece, joined, passages_of, written_for
+from roleplay_chat.prompt import builder
+from roleplay_chat.prompt.macros import MAX_GROWTH, expand, expanded
+from roleplay_chat.prompt.passages import Piece, joined, passages_of, written_for
 from roleplay_chat.rows import BegunTurn, CharacterRow
 from roleplay_chat.screening import LEAD_CHARS, PARTS, Passage, in_context, read, screen
 
@@ -64,9 +64,9 @@ def begun(**rows: Any) -> BegunTurn:
     return BegunTurn.model_validate(ordinary | rows)
 
 
-def built(turn: BegunTurn, context_tokens: int = 8192, **request: Any) -> prompt.Prompt:
+def built(turn: BegunTurn, context_tokens: int = 8192, **request: Any) -> builder.Prompt:
     limits = {"context_tokens": context_tokens, "max_tokens": 400}
-    return prompt.build(turn, ChatRequest.model_validate(request), "sfw", family=None, **limits)
+    return builder.build(turn, ChatRequest.model_validate(request), "sfw", family=None, **limits)
 
 
 def sent(turn: BegunTurn, context_tokens: int = 8192, **request: Any) -> list[tuple[str, str]]:
@@ -243,7 +243,7 @@ class TestWritten:
 
     def of(self, turn: BegunTurn, **request: Any) -> list[Passage]:
         request = ChatRequest.model_validate(REQUEST | request)
-        return written_for(turn, request, prompt.entries_called_for(turn, request))
+        return written_for(turn, request, builder.entries_called_for(turn, request))
 
     def test_has_everybody_with_their_ages(self) -> None:
         turn = begun(others=[{"id": UUID(int=2), "name": "Tom", "pronouns": "he", "age": 12}])

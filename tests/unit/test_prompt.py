@@ -10,7 +10,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from roleplay_chat.api import ChatRequest
-from roleplay_chat.prompt import HOUSE_RULES, MEMORY_SHARE, SHARES, Message, build, history_room
+from roleplay_chat.prompt.builder import (
+    HOUSE_RULES,
+    MEMORY_SHARE,
+    SHARES,
+    Message,
+    build,
+    history_room,
+)
 from roleplay_chat.rows import (
     BegunTurn,
     CharacterRow,

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from roleplay_chat.api import ChatRequest
 from roleplay_chat.cards.model import Card
-from roleplay_chat.prompt import HOUSE_RULES, LORE_SHARE, Message, build
+from roleplay_chat.messages import Message
+from roleplay_chat.prompt.builder import HOUSE_RULES, LORE_SHARE, build
 from roleplay_chat.rows import BegunTurn, CharacterRow, MessageRow, TemplateRow, TurnRow, UserRow
 from roleplay_chat.tokens import UNCALIBRATED
 from tests.support.cards import card

@@ -13,7 +13,7 @@ from uuid import UUID
 import pytest
 
 from roleplay_chat.api import ChatRequest
-from roleplay_chat.prompt import build
+from roleplay_chat.prompt.builder import build
 from roleplay_chat.rows import BegunTurn
 from roleplay_chat.tokens import TOKENS_PER_MESSAGE, UNCALIBRATED
 

@@ -16,7 +16,8 @@ from roleplay_chat.folding import MOST_MARKS, fold, stream_safe
 from roleplay_chat.indications import marks
 from roleplay_chat.lorebook.entries import entries_of, without_decorators
 from roleplay_chat.lorebook.keys import Scope
-from roleplay_chat.reply import Cast, Reply, trimmed
+from roleplay_chat.messages import Cast
+from roleplay_chat.reply import Reply, trimmed
 from tests.support.work import is_linear, work
 
 ODD: dict[str, Callable[[int], str]] = {

@@ -15,7 +15,8 @@ from typing import Any
 from roleplay_chat.api import MemoryTier, Tier
 from roleplay_chat.folding import stream_safe
 from roleplay_chat.indications import marks
-from roleplay_chat.prompt import STEP_MESSAGES, Message, Prompt
+from roleplay_chat.messages import Message
+from roleplay_chat.prompt.builder import STEP_MESSAGES, Prompt
 from roleplay_chat.rows import BegunTurn, MemoryRow, MessageRow
 from roleplay_chat.screening import Passage
 from roleplay_chat.tokens import TOKENS_PER_MESSAGE, UNCALIBRATED, Tokens

@@ -13,14 +13,15 @@ from typing import Any
 
 from edge.clients import Clients
 from edge.errors import ApiError
-from roleplay_chat import memory, prompt, turns
+from roleplay_chat import memory, turns
 from roleplay_chat.api import ChatRequest, Tier
 from roleplay_chat.generation.failover import Attempt, Callbacks, Generation, Shape
 from roleplay_chat.generation.routing import WORKER, Plan, Target, memory_targets
 from roleplay_chat.lorebook.entries import Entry
-from roleplay_chat.macros import macros_of
 from roleplay_chat.memory import Step, Written
-from roleplay_chat.prompt import Prompt
+from roleplay_chat.prompt import builder
+from roleplay_chat.prompt.builder import Prompt
+from roleplay_chat.prompt.macros import macros_of
 from roleplay_chat.reply import Reply
 from roleplay_chat.rows import BegunTurn
 from roleplay_chat.scenes import is_scene
@@ -104,7 +105,7 @@ class Remembering:
         if memory.may_be_due(
             self._begun.memory,
             self._begun.history,
-            least_room=prompt.least_history_room(reply.context_tokens, reply.max_tokens),
+            least_room=builder.least_history_room(reply.context_tokens, reply.max_tokens),
             most_messages=self._settings.history_messages,
             tokens=reply.tokens,
         ):
@@ -193,7 +194,7 @@ class Remembering:
         )
         if not targets:
             return None
-        room = prompt.history_room(
+        room = builder.history_room(
             begun,
             self._request,
             self._tier,

@@ -15,12 +15,12 @@ is trimmed once more at its end (`trimmed`), which the last event then tells.
 """
 
 import re
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable
 from typing import Literal
 
 from roleplay_chat.api import NO_TEXT
 from roleplay_chat.boilerplate import is_refusal, may_become_refusal
+from roleplay_chat.messages import Cast
 from roleplay_chat.screening import ReplyScreen
 
 _OPEN = ("<think>", "<thinking>", "<reasoning>", "<thought>")
@@ -33,45 +33,18 @@ Thinking = Literal["tagged", "leading"]
 itself) from the start to the closing tag."""
 
 
-@dataclass(frozen=True)
-class Cast:
-    """Who speaks: the character, and the names that the person goes by."""
-
-    character: str = ""
-    person: Sequence[str] = ()
-    others: Sequence[str] = ()
-    """The names of other characters who are there."""
-    impersonates: bool = False
-    """The person's words are written, not the character's."""
-
-    @property
-    def own(self) -> Sequence[str]:
-        """The names of who is to speak."""
-        return [*self.person, "User"] if self.impersonates else self._character
-
-    @property
-    def not_own(self) -> Sequence[str]:
-        """The names under which whoever is to speak does not, the likeliest first."""
-        if self.impersonates:
-            return [*self._character, *self.others]
-        return [*self.person, *self.others, "User"]
-
-    @property
-    def _character(self) -> Sequence[str]:
-        return [self.character, *self.character.split()[:1]]
-
-
 class Reply:
     """One reply as it comes. The pieces given out, joined, are its text."""
 
     def __init__(
         self,
-        cast: Cast = Cast(),
+        cast: Cast | None = None,
         *,
         thinking: Thinking = "tagged",
         screen: ReplyScreen | None = None,
     ) -> None:
         """What `screen` refuses it raises, from `feed` and from `rest`."""
+        cast = cast or Cast()
         self._stop = Stop(cast)
         self._whole = Whole()
         stages = (Reasoning(thinking), Speaker(cast), self._stop, Space(), self._whole)

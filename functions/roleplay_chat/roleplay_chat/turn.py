@@ -28,7 +28,7 @@ from roleplay_chat.api import (
 from roleplay_chat.generation.failover import Attempt, Callbacks, Generation, openrouter_extras
 from roleplay_chat.generation.moderation_model import Moderation
 from roleplay_chat.generation.routing import Target
-from roleplay_chat.greeting import MODEL_USED
+from roleplay_chat.prompt.greeting import MODEL_USED
 from roleplay_chat.remembering import Remembering
 from roleplay_chat.reply import Reply, Thinking, stop_strings
 from roleplay_chat.settings import Settings

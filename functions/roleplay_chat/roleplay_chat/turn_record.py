@@ -9,7 +9,7 @@ from edge.errors import ApiError
 from roleplay_chat.api import Answer, Chosen, Tried, Usage
 from roleplay_chat.generation.failover import Attempt
 from roleplay_chat.generation.routing import Target
-from roleplay_chat.greeting import MODEL_USED
+from roleplay_chat.prompt.greeting import MODEL_USED
 from roleplay_chat.reply import joined, trimmed
 from roleplay_chat.rows import CooldownRow
 from roleplay_chat.screening import Finding

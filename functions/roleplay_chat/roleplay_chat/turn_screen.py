@@ -9,17 +9,17 @@ from typing import TypeVar
 
 from edge.clients import Clients
 from edge.errors import ApiError, internal_error
-from roleplay_chat import prompt
 from roleplay_chat.api import ChatRequest
 from roleplay_chat.generation.failover import Shape
 from roleplay_chat.generation.moderation_model import Moderation, moderation_unavailable
 from roleplay_chat.generation.routing import Target
-from roleplay_chat.greeting import greeting_for
 from roleplay_chat.lorebook.entries import Entry
 from roleplay_chat.lorebook.matching import is_small
-from roleplay_chat.passages import written_for
 from roleplay_chat.policy import adult_tier_refused
-from roleplay_chat.prompt import Prompt, entries_called_for
+from roleplay_chat.prompt import builder
+from roleplay_chat.prompt.builder import Prompt, entries_called_for
+from roleplay_chat.prompt.greeting import greeting_for
+from roleplay_chat.prompt.passages import written_for
 from roleplay_chat.rows import CharacterRow
 from roleplay_chat.scenes import is_scene
 from roleplay_chat.screening import (
@@ -91,7 +91,7 @@ class PromptScreen:
         rule = FIRMER if firmly else ""
         wanted = target, shape, rule
         if self._built is None or self._built[0] != wanted:
-            built = prompt.build(
+            built = builder.build(
                 self._begun,
                 self._request,
                 self._planned.tier,
@@ -103,7 +103,7 @@ class PromptScreen:
             )
             self.indicated = [*self._written, *await self._read(in_context(built.passages))]
             self._judge(self.indicated)
-            self._built = wanted, prompt.with_rule(built, rule) if rule else built
+            self._built = wanted, builder.with_rule(built, rule) if rule else built
         return self._built[1]
 
     async def greeting(self) -> tuple[str | None, Finding | None]:

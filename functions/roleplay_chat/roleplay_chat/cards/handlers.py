@@ -18,7 +18,7 @@ from roleplay_chat.cards.model import Card, exported
 from roleplay_chat.cards.refusals import invalid, too_large
 from roleplay_chat.cards.versions import NEWER, as_v2, as_v3, is_newer
 from roleplay_chat.lorebook.matching import broken_patterns
-from roleplay_chat.passages import written_of
+from roleplay_chat.prompt.passages import written_of
 from roleplay_chat.rows import CharacterRow
 from roleplay_chat.screening import Finding, Passage, refusal, screen
 from roleplay_chat.turns import count_action

@@ -33,7 +33,7 @@ from roleplay_chat.generation.providers import (
     openai_compatible,
 )
 from roleplay_chat.generation.routing import WORKER, Plan, Target, resting
-from roleplay_chat.prompt import Message
+from roleplay_chat.messages import Message
 from roleplay_chat.reply import Reply
 from roleplay_chat.rows import CooldownRow
 from roleplay_chat.screening import Finding, Refused

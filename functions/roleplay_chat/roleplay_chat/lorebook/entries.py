@@ -15,9 +15,9 @@ from typing import Any, Literal, TypeVar
 
 from edge.json_text import dumps
 from roleplay_chat.lorebook.keys import MAX_KEY_CHARS, is_pattern
+from roleplay_chat.messages import Role
 
 Position = Literal["before_char", "after_char", "in_chat"]
-Role = Literal["system", "user", "assistant"]
 Logic = Literal["and_any", "not_all", "not_any", "and_all"]
 
 MAX_ENTRIES = 2_000

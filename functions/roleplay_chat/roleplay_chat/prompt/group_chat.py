@@ -6,15 +6,15 @@ docs/several-characters.md says who speaks; the database decides it (private.spe
 from collections.abc import Mapping
 from itertools import chain
 
-from roleplay_chat.macros import expand, names_in
-from roleplay_chat.reply import Cast
+from roleplay_chat.messages import Cast
+from roleplay_chat.prompt.macros import expand, names_in
 from roleplay_chat.rows import BegunTurn, CharacterRow, MessageRow
 
 SHORT_CHARS = 300
 """Of the description by which a character knows another one."""
 
 
-def is_ensemble(begun: BegunTurn) -> bool:
+def is_group_chat(begun: BegunTurn) -> bool:
     """Whether anybody but the speaker and the person is there, or was."""
     if begun.character is None:
         return False
@@ -45,7 +45,7 @@ def _called(character: CharacterRow) -> list[str]:
 def as_heard(begun: BegunTurn, person: str) -> BegunTurn:
     """The turn as the speaker hears it: their own words are the model's, all else comes from
     outside, and everything has a name in front. Unchanged where there is one character alone."""
-    if not is_ensemble(begun) or begun.character is None:
+    if not is_group_chat(begun) or begun.character is None:
         return begun
     own = begun.character.id
     said = begun.turn.message

@@ -9,11 +9,17 @@ from uuid import UUID
 import pytest
 
 from roleplay_chat.api import ChatRequest, Tier
-from roleplay_chat.ensemble import SHORT_CHARS, as_heard, cast_of, introduction, is_ensemble
-from roleplay_chat.macros import macros_of
-from roleplay_chat.passages import written_for
 from roleplay_chat.policy import content_tier
-from roleplay_chat.prompt import build
+from roleplay_chat.prompt.builder import build
+from roleplay_chat.prompt.group_chat import (
+    SHORT_CHARS,
+    as_heard,
+    cast_of,
+    introduction,
+    is_group_chat,
+)
+from roleplay_chat.prompt.macros import macros_of
+from roleplay_chat.prompt.passages import written_for
 from roleplay_chat.reply import Reply, stop_strings
 from roleplay_chat.rows import BegunTurn, CharacterRow, UserRow
 from roleplay_chat.screening import Passage, in_context, screen
@@ -76,12 +82,12 @@ class TestHistory:
 
     def test_keeps_the_names_of_who_has_left(self) -> None:
         gone = begun(others=[])
-        assert is_ensemble(gone)
+        assert is_group_chat(gone)
         assert ("user", "Tomas Lind: Hm.") in heard(gone)
 
     def test_of_one_character_alone_is_as_it_was(self) -> None:
         alone = begun(others=[], history=SAID[:2])
-        assert not is_ensemble(alone)
+        assert not is_group_chat(alone)
         assert as_heard(alone, "Ada") is alone
 
     def test_of_a_task_without_characters_is_as_it_was(self) -> None:

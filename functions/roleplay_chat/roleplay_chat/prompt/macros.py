@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 
 from roleplay_chat.api import ChatRequest
-from roleplay_chat.passages import NO_WORDS, Piece
+from roleplay_chat.prompt.passages import NO_WORDS, Piece
 from roleplay_chat.rows import BegunTurn
 from roleplay_chat.screening import Part
 

@@ -12,14 +12,15 @@ character's long texts: `SHARES`.
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, NamedTuple, TypedDict
+from typing import Literal, NamedTuple
 
 from roleplay_chat.api import ChatRequest, Tier
-from roleplay_chat.ensemble import as_heard, introduction
-from roleplay_chat.lorebook.entries import Entry, Role
+from roleplay_chat.lorebook.entries import Entry
 from roleplay_chat.lorebook.matching import fitting, matched
-from roleplay_chat.macros import expand, expanded, macros_of, names_in, owner
-from roleplay_chat.passages import NO_WORDS, Piece, joined, passages_of
+from roleplay_chat.messages import Message, Role
+from roleplay_chat.prompt.group_chat import as_heard, introduction
+from roleplay_chat.prompt.macros import expand, expanded, macros_of, names_in, owner
+from roleplay_chat.prompt.passages import NO_WORDS, Piece, joined, passages_of
 from roleplay_chat.rows import BegunTurn, CharacterRow, FactRow, MessageRow, TemplateRow
 from roleplay_chat.screening import Part, Passage
 from roleplay_chat.tokens import TOKENS_PER_MESSAGE, UNCALIBRATED, Tokens
@@ -75,13 +76,6 @@ _MEMORY = "What is remembered"
 _FALLBACK_TEMPLATE = (
     "You are {{char}} in a fictional conversation with {{user}}. Stay in character."
 )
-
-
-class Message(TypedDict):
-    """A chat message as models take it."""
-
-    role: Role
-    content: str
 
 
 class _Said(NamedTuple):

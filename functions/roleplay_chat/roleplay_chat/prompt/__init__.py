@@ -1,0 +1,1 @@
+"""Rows become the messages that a model reads."""
