@@ -12,7 +12,7 @@ import pytest
 from roleplay_chat.generation.failover import Callbacks, Generation, Limits, Shape, cost_usd
 from roleplay_chat.generation.routing import Plan, Target
 from roleplay_chat.messages import Message
-from roleplay_chat.reply import Reply
+from roleplay_chat.reply.filters import Reply
 from roleplay_chat.settings import Settings
 
 SETTINGS = Settings(supabase_url="http://x", supabase_secret_key="x")  # type: ignore[arg-type]

@@ -20,7 +20,7 @@ from roleplay_chat.prompt.group_chat import (
 )
 from roleplay_chat.prompt.macros import macros_of
 from roleplay_chat.prompt.passages import written_for
-from roleplay_chat.reply import Reply, stop_strings
+from roleplay_chat.reply.filters import Reply, stop_strings
 from roleplay_chat.rows import BegunTurn, CharacterRow, UserRow
 from roleplay_chat.screening import Passage, in_context, screen
 
@@ -121,7 +121,7 @@ class TestIntroduction:
 class TestReply:
     def shown(self, text: str, **rows: Any) -> str:
         reply = Reply(cast_of(begun(**rows)))
-        return "".join(reply.feed(letter) for letter in text) + reply.rest()
+        return "".join(reply.feed(letter) for letter in text) + reply.flush()
 
     @pytest.mark.parametrize("label", ["Tomas Lind:", "Tom:", "Tomas:", "**Tomas Lind:**", "Ada:"])
     def test_ends_where_somebody_else_begins(self, label: str) -> None:

@@ -6,12 +6,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from roleplay_chat.reply import Reply
+from roleplay_chat.reply.filters import Reply
 
 
 def shown(*pieces: str) -> str:
     reply = Reply()
-    return "".join(reply.feed(piece) for piece in pieces) + reply.rest()
+    return "".join(reply.feed(piece) for piece in pieces) + reply.flush()
 
 
 @pytest.mark.parametrize(

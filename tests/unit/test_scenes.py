@@ -29,7 +29,7 @@ def is_refused(*pieces: str, continues: str = "", follows: str = "") -> bool:
     """Whether these pieces of a reply for everybody are refused as a scene."""
     reply = ReplyScreen([], "sfw", follows=follows, continues=continues)
     try:
-        shown = "".join([*map(reply.feed, pieces), reply.rest()])
+        shown = "".join([*map(reply.feed, pieces), reply.flush()])
     except Refused as refused:
         return refused.finding == Finding("scene", "reply")
     assert shown == "".join(pieces)
@@ -124,7 +124,7 @@ def test_minor_in_it_comes_first() -> None:
 
 def test_adults_have_none() -> None:
     reply = ReplyScreen([], "nsfw")
-    assert reply.feed(SCENE) + reply.rest() == SCENE
+    assert reply.feed(SCENE) + reply.flush() == SCENE
 
 
 def test_rule_for_a_second_try_indicates_nothing() -> None:

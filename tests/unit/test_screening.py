@@ -279,7 +279,7 @@ class TestReply:
     ) -> str:
         """What is shown of a reply; raises `Refused`."""
         reply = ReplyScreen(read(before or []), tier, follows=follows)
-        return "".join([*map(reply.feed, pieces), reply.rest()])
+        return "".join([*map(reply.feed, pieces), reply.flush()])
 
     @staticmethod
     def fed(reply: ReplyScreen, letters: str) -> str:
@@ -370,7 +370,7 @@ class TestReply:
             for piece in pieces:
                 shown += reply.feed(piece)
                 assert found(Passage("reply", shown)) is None
-            shown += reply.rest()
+            shown += reply.flush()
         except Refused:
             assert "".join(pieces).startswith(shown)
         else:
@@ -384,7 +384,7 @@ def is_refused(pieces: Iterable[str], tier: Tier = "sfw") -> bool:
         for piece in pieces:
             fed += piece
             shown += reply.feed(piece)
-        shown += reply.rest()
+        shown += reply.flush()
     except Refused:
         return True
     assert shown == fed

@@ -10,14 +10,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from roleplay_chat import memory
-from roleplay_chat.boilerplate import is_refusal, may_become_refusal
 from roleplay_chat.encoding import CODE, encode
 from roleplay_chat.folding import MOST_MARKS, fold, stream_safe
 from roleplay_chat.indications import marks
 from roleplay_chat.lorebook.entries import entries_of, without_decorators
 from roleplay_chat.lorebook.keys import Scope
 from roleplay_chat.messages import Cast
-from roleplay_chat.reply import Reply, trimmed
+from roleplay_chat.reply.filters import Reply, trimmed
+from roleplay_chat.reply.model_refusals import is_refusal, may_become_refusal
 from tests.support.work import is_linear, work
 
 ODD: dict[str, Callable[[int], str]] = {
@@ -49,7 +49,7 @@ ODD: dict[str, Callable[[int], str]] = {
 def _reply(text: str) -> None:
     reply = Reply(Cast("Mara", ["Ann"]))
     reply.feed(text)
-    reply.rest()
+    reply.flush()
 
 
 def _typed(text: str) -> None:
@@ -57,7 +57,7 @@ def _typed(text: str) -> None:
         reply = Reply(Cast("Mara", ["Ann"]), thinking=thinking)  # type: ignore[arg-type]
         for char in text:
             reply.feed(char)
-        reply.rest()
+        reply.flush()
 
 
 def _said(text: str) -> None:

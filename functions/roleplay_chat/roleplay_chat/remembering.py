@@ -22,7 +22,7 @@ from roleplay_chat.memory import Step, Written
 from roleplay_chat.prompt import builder
 from roleplay_chat.prompt.builder import Prompt
 from roleplay_chat.prompt.macros import macros_of
-from roleplay_chat.reply import Reply
+from roleplay_chat.reply.filters import Reply
 from roleplay_chat.rows import BegunTurn
 from roleplay_chat.scenes import is_scene
 from roleplay_chat.screening import (

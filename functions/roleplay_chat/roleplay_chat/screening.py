@@ -241,7 +241,7 @@ class ReplyScreen:
             raise Refused(finding)
         return ""
 
-    def rest(self) -> str:
+    def flush(self) -> str:
         """The text that was still held back when the reply ended. Raises `Refused`."""
         if self._held and (finding := self._finding()):
             raise Refused(finding)

@@ -30,7 +30,7 @@ from roleplay_chat.generation.moderation_model import Moderation
 from roleplay_chat.generation.routing import Target
 from roleplay_chat.prompt.greeting import MODEL_USED
 from roleplay_chat.remembering import Remembering
-from roleplay_chat.reply import Reply, Thinking, stop_strings
+from roleplay_chat.reply.filters import Reply, Thinking, stop_strings
 from roleplay_chat.settings import Settings
 from roleplay_chat.turn_plan import Accepted, Planned, plan_turn
 from roleplay_chat.turn_record import (

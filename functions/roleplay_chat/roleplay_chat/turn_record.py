@@ -10,7 +10,7 @@ from roleplay_chat.api import Answer, Chosen, Tried, Usage
 from roleplay_chat.generation.failover import Attempt
 from roleplay_chat.generation.routing import Target
 from roleplay_chat.prompt.greeting import MODEL_USED
-from roleplay_chat.reply import joined, trimmed
+from roleplay_chat.reply.filters import joined, trimmed
 from roleplay_chat.rows import CooldownRow
 from roleplay_chat.screening import Finding
 from roleplay_chat.turn_plan import Accepted, Planned

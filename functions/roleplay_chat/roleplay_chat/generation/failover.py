@@ -34,7 +34,7 @@ from roleplay_chat.generation.providers import (
 )
 from roleplay_chat.generation.routing import WORKER, Plan, Target, resting
 from roleplay_chat.messages import Message
-from roleplay_chat.reply import Reply
+from roleplay_chat.reply.filters import Reply
 from roleplay_chat.rows import CooldownRow
 from roleplay_chat.screening import Finding, Refused
 from roleplay_chat.settings import Settings
@@ -352,7 +352,7 @@ class Generation:
                 try:
                     # Also what came to nothing is read: a reply that breaks the hard limit ends
                     # the turn, however it broke off.
-                    held = reply.rest()
+                    held = reply.flush()
                     if self.text or end:
                         self._show(target, held)
                 except Refused as refused:

@@ -15,7 +15,7 @@ from edge.errors import ApiError
 from roleplay_chat.generation.failover import Attempt, Callbacks, Generation, Shape
 from roleplay_chat.generation.routing import Target, plan
 from roleplay_chat.messages import Message
-from roleplay_chat.reply import Reply
+from roleplay_chat.reply.filters import Reply
 from roleplay_chat.rows import BegunTurn, WorkerRow
 from roleplay_chat.settings import Settings
 

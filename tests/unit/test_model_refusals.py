@@ -4,9 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from roleplay_chat.boilerplate import LONGEST_CHARS, is_refusal, may_become_refusal
 from roleplay_chat.messages import Cast
-from roleplay_chat.reply import Reply
+from roleplay_chat.reply.filters import Reply
+from roleplay_chat.reply.model_refusals import LONGEST_CHARS, is_refusal, may_become_refusal
 
 REFUSALS = [
     "I'm sorry, but I can't help with that request.",
@@ -71,12 +71,12 @@ class TestRefusal:
     def test_is_held_back_until_it_is_whole(self, text: str) -> None:
         reply = Reply(Cast("Mara", ["Ada"]))
         assert "".join(reply.feed(letter) for letter in text) == ""
-        assert (reply.rest(), reply.refused) == ("", True)
+        assert (reply.flush(), reply.refused) == ("", True)
 
     def test_before_other_words_is_none(self, text: str) -> None:
         said = f"{text} *The lamp hisses.*"
         reply = Reply(Cast("Mara", ["Ada"]))
-        assert "".join(reply.feed(letter) for letter in said) + reply.rest() == said
+        assert "".join(reply.feed(letter) for letter in said) + reply.flush() == said
         assert not reply.refused
 
 
@@ -84,7 +84,7 @@ class TestRefusal:
 def test_words_of_a_character_stay(text: str) -> None:
     reply = Reply(Cast("Mara", ["Ada"]))
     assert not is_refusal(text)
-    assert "".join(reply.feed(letter) for letter in text) + reply.rest() == text
+    assert "".join(reply.feed(letter) for letter in text) + reply.flush() == text
     assert not reply.refused
 
 

@@ -5,14 +5,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from roleplay_chat.messages import Cast
-from roleplay_chat.reply import Reply, Thinking, joined, trimmed
+from roleplay_chat.reply.filters import Reply, Thinking, joined, trimmed
 
 CAST = Cast("Mara Voss", ["Ada"])
 
 
 def shown(*pieces: str, thinking: Thinking = "tagged", cast: Cast = CAST) -> str:
     reply = Reply(cast, thinking=thinking)
-    return "".join(reply.feed(piece) for piece in pieces) + reply.rest()
+    return "".join(reply.feed(piece) for piece in pieces) + reply.flush()
 
 
 CASES = [

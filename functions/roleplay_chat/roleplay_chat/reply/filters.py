@@ -1,14 +1,15 @@
 """The model's text becomes the character's words, piece by piece as it comes.
 
-Stages, each a small state machine that holds back only what it cannot judge yet:
+Filters, each a small state machine that holds back only what it cannot judge yet:
 
-    Reasoning   what is thought is not said
-    Speaker     "Mara:" before her own words goes; lines before them that speak for the person too
-    Stop        ends the reply where the model begins to speak for the person (in a draft of the
-                person's words it is the other way round)
-    Space       no space around the text
-    Whole       a reply that is nothing but a model's refusal is none (`boilerplate`)
-    ReplyScreen refuses what breaks the hard limit (`screening`)
+    ReasoningFilter     drops what the model thinks
+    SpeakerLabelFilter  drops "Mara:" before her own words, and lines before them that speak for
+                        the person
+    StopFilter          ends the reply where the model begins to speak for the person (in a draft
+                        of the person's words, for the character)
+    WhitespaceFilter    trims the text
+    RefusalFilter       drops a reply that is nothing but a model's refusal (`model_refusals`)
+    ReplyScreen         refuses what breaks the hard limit (`screening`)
 
 What streams is what is stored, whatever the pieces were; only a reply that hit its length limit
 is trimmed once more at its end (`trimmed`), which the last event then tells.
@@ -19,8 +20,8 @@ from collections.abc import Iterable
 from typing import Literal
 
 from roleplay_chat.api import NO_TEXT
-from roleplay_chat.boilerplate import is_refusal, may_become_refusal
 from roleplay_chat.messages import Cast
+from roleplay_chat.reply.model_refusals import is_refusal, may_become_refusal
 from roleplay_chat.screening import ReplyScreen
 
 _OPEN = ("<think>", "<thinking>", "<reasoning>", "<thought>")
@@ -43,12 +44,18 @@ class Reply:
         thinking: Thinking = "tagged",
         screen: ReplyScreen | None = None,
     ) -> None:
-        """What `screen` refuses it raises, from `feed` and from `rest`."""
+        """What `screen` refuses it raises, from `feed` and from `flush`."""
         cast = cast or Cast()
-        self._stop = Stop(cast)
-        self._whole = Whole()
-        stages = (Reasoning(thinking), Speaker(cast), self._stop, Space(), self._whole)
-        self._stages = (*stages, screen) if screen else stages
+        self._stop = StopFilter(cast)
+        self._refusal = RefusalFilter()
+        stages = (
+            ReasoningFilter(thinking),
+            SpeakerLabelFilter(cast),
+            self._stop,
+            WhitespaceFilter(),
+            self._refusal,
+        )
+        self._filters = (*stages, screen) if screen else stages
 
     @property
     def ended(self) -> bool:
@@ -58,20 +65,20 @@ class Reply:
     @property
     def refused(self) -> bool:
         """The model did not want to: there is no text, and the words for it were dropped."""
-        return self._whole.refused
+        return self._refusal.refused
 
     def feed(self, piece: str) -> str:
         """The text that can be shown now that `piece` has come; may be empty."""
         piece = NO_TEXT.sub("", piece)
-        for stage in self._stages:
-            piece = stage.feed(piece)
+        for one in self._filters:
+            piece = one.feed(piece)
         return piece
 
-    def rest(self) -> str:
+    def flush(self) -> str:
         """The text that was still held back when the model ended."""
         piece = ""
-        for stage in self._stages:
-            piece = stage.feed(piece) + stage.rest()
+        for one in self._filters:
+            piece = one.feed(piece) + one.flush()
         return piece
 
 
@@ -116,7 +123,7 @@ _TAGS = Markers((*_OPEN, *_CLOSE))
 _TAG = re.compile("|".join(map(re.escape, (*_OPEN, *_CLOSE))))
 
 
-class Reasoning:
+class ReasoningFilter:
     """Drops what stands between thinking tags, also when the closing one never comes."""
 
     def __init__(self, thinking: Thinking) -> None:
@@ -148,7 +155,7 @@ class Reasoning:
             shown.append(text[end:kept])
         return "".join(shown)
 
-    def rest(self) -> str:
+    def flush(self) -> str:
         held, self._held = "".join([*self._thought, self._held]), ""
         self._thought.clear()
         return "" if self._inside else held
@@ -157,7 +164,7 @@ class Reasoning:
 _BLANK = re.compile(r"\s*")
 
 
-class Speaker:
+class SpeakerLabelFilter:
     """Drops the name that some models write before the character's words."""
 
     def __init__(self, cast: Cast) -> None:
@@ -193,7 +200,7 @@ class Speaker:
         self._held = None
         return text[start:]
 
-    def rest(self) -> str:
+    def flush(self) -> str:
         held, self._held = self._held or "", None
         return held
 
@@ -203,7 +210,7 @@ def _after_blank(text: str, start: int) -> int:
     return blank.end() if blank else start
 
 
-class Stop:
+class StopFilter:
     """Ends the reply at a line that speaks for others, or at a token of a chat template."""
 
     def __init__(self, cast: Cast) -> None:
@@ -224,12 +231,12 @@ class Stop:
         self._held = text[len(text) - keep :]
         return text[: len(text) - keep]
 
-    def rest(self) -> str:
+    def flush(self) -> str:
         held, self._held = self._held, ""
         return held
 
 
-class Space:
+class WhitespaceFilter:
     """Drops the space around the text; paragraphs and markdown stay as they are."""
 
     def __init__(self) -> None:
@@ -248,11 +255,11 @@ class Space:
         self._held = [after] if after else []
         return shown
 
-    def rest(self) -> str:
+    def flush(self) -> str:
         return ""
 
 
-class Whole:
+class RefusalFilter:
     """Holds the beginning back while the reply may turn out to be nothing but a refusal."""
 
     def __init__(self) -> None:
@@ -265,7 +272,7 @@ class Whole:
         self._held += piece
         return "" if may_become_refusal(self._held) else self._release()
 
-    def rest(self) -> str:
+    def flush(self) -> str:
         self.refused = is_refusal(self._held or "")
         return "" if self.refused else self._release()
 
@@ -275,7 +282,7 @@ class Whole:
 
 
 def stop_strings(cast: Cast) -> list[str]:
-    """Where a provider may end a reply by itself: the commonest of the lines `Stop` looks for."""
+    """Where a provider may end a reply by itself: the commonest lines of `StopFilter`."""
     return [f"\n{name}:" for name in dict.fromkeys(cast.not_own) if name and "\n" not in name]
 
 

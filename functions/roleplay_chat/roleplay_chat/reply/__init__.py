@@ -1,0 +1,1 @@
+"""The model's text becomes the character's words, piece by piece."""
