@@ -12,7 +12,7 @@ from roleplay_chat.generation.error_policies import NO_SCENES
 from roleplay_chat.lorebook.entries import Entry
 from roleplay_chat.lorebook.matching import matched
 from roleplay_chat.rows import CharacterRow
-from roleplay_chat.screening import Passage, in_context
+from roleplay_chat.screening.decision import Passage, in_context
 from roleplay_chat.turn_screen import FIRMER
 from tests.support.answers import abort, error, stall, stream, text
 from tests.support.talk import DOLPHIN, VENICE, Talk, failing

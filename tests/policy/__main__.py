@@ -11,8 +11,8 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from roleplay_chat.indications import marks
-from roleplay_chat.screening import Passage, read
+from roleplay_chat.screening.decision import Passage, read
+from roleplay_chat.screening.rules import marks
 from tests.policy.corpus import Case, Line, Score, cases, lines
 
 LONG_PROMPT_CHARS = 200_000

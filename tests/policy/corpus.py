@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from roleplay_chat.api import Tier
-from roleplay_chat.scenes import is_scene
-from roleplay_chat.screening import Passage, screen
+from roleplay_chat.screening.decision import Passage, screen
+from roleplay_chat.screening.scenes import is_scene
 
 FOLDER = Path(__file__).parent
 

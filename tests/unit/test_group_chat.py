@@ -22,7 +22,7 @@ from roleplay_chat.prompt.macros import macros_of
 from roleplay_chat.prompt.passages import written_for
 from roleplay_chat.reply.filters import Reply, stop_strings
 from roleplay_chat.rows import BegunTurn, CharacterRow, UserRow
-from roleplay_chat.screening import Passage, in_context, screen
+from roleplay_chat.screening.decision import Passage, in_context, screen
 
 MARA = {"id": UUID(int=1), "name": "Mara Voss", "age": 52}
 TOMAS = {

@@ -30,7 +30,7 @@ from roleplay_chat.memory import (
     to_save,
 )
 from roleplay_chat.rows import BegunTurn, FactRow, MemoryRow, MessageRow
-from roleplay_chat.screening import Passage
+from roleplay_chat.screening.decision import Passage
 from roleplay_chat.tokens import TOKENS_PER_MESSAGE, UNCALIBRATED
 
 MAY_WRITE = MemoryRow(may_write=True, covers_position=7)

@@ -15,7 +15,7 @@ from roleplay_chat.prompt import builder
 from roleplay_chat.prompt.macros import MAX_GROWTH, expand, expanded
 from roleplay_chat.prompt.passages import Piece, joined, passages_of, written_for
 from roleplay_chat.rows import BegunTurn, CharacterRow
-from roleplay_chat.screening import LEAD_CHARS, PARTS, Passage, in_context, read, screen
+from roleplay_chat.screening.decision import LEAD_CHARS, PARTS, Passage, in_context, read, screen
 
 ID = UUID(int=1)
 HOUSE = "HOUSE"

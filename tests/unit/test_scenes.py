@@ -7,11 +7,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from roleplay_chat import lexicon, scene_words, scenes
-from roleplay_chat.folding import fold
-from roleplay_chat.indications import NOTHING, marks
-from roleplay_chat.scenes import is_scene
-from roleplay_chat.screening import Finding, Refused, ReplyScreen
+from roleplay_chat.screening import lexicon, scene_lexicon, scenes
+from roleplay_chat.screening.decision import Finding, Refused, ReplyScreen
+from roleplay_chat.screening.normalize import fold
+from roleplay_chat.screening.rules import NOTHING, marks
+from roleplay_chat.screening.scenes import is_scene
 from roleplay_chat.turn_screen import FIRMER
 from tests.policy.corpus import Line, lines
 
@@ -152,7 +152,7 @@ def test_reading_is_linear(monkeypatch: pytest.MonkeyPatch) -> None:
 
 class TestWords:
     def test_each_has_one_class(self) -> None:
-        for part in (scene_words.WORDS, scene_words.STEMS, scene_words.WRITTEN_TOGETHER):
+        for part in (scene_lexicon.WORDS, scene_lexicon.STEMS, scene_lexicon.WRITTEN_TOGETHER):
             names: dict[str, set[str]] = {}
             for name, line in part.items():
                 for word in line.split():
@@ -162,7 +162,7 @@ class TestWords:
     @pytest.mark.parametrize("part", ["WORDS", "STEMS", "WRITTEN_TOGETHER"])
     def test_no_scene_is_where_nothing_explicit_is(self, part: str) -> None:
         """A reply is read for a scene only where something is explicit or soft."""
-        words = getattr(scene_words, part)
+        words = getattr(scene_lexicon, part)
         for name in ("ACT", "ORGAN", "ENTERS"):
             for word in words.get(name, "").split():
                 found = marks(word)

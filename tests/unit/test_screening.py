@@ -10,12 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from roleplay_chat import indications, lexicon, screening
 from roleplay_chat.api import Tier
-from roleplay_chat.encoding import MOST_UNSETTLED_CHARS, encode, first_words, last_words
-from roleplay_chat.folding import fold
-from roleplay_chat.indications import Growing, marks
-from roleplay_chat.screening import (
+from roleplay_chat.screening import decision, lexicon, rules
+from roleplay_chat.screening.decision import (
     PARTS,
     Finding,
     Part,
@@ -25,6 +22,14 @@ from roleplay_chat.screening import (
     read,
     refusal,
     screen,
+)
+from roleplay_chat.screening.normalize import fold
+from roleplay_chat.screening.rules import Growing, marks
+from roleplay_chat.screening.word_classes import (
+    MOST_UNSETTLED_CHARS,
+    encode,
+    first_words,
+    last_words,
 )
 from tests.policy.corpus import Case, cases
 
@@ -36,8 +41,8 @@ PLAIN = "The kettle hisses."
 
 RULES = [
     rule
-    for group in vars(indications).values()
-    if isinstance(group, indications._Rules)
+    for group in vars(rules).values()
+    if isinstance(group, rules._Rules)
     for rule in group.rules
 ]
 
@@ -198,7 +203,7 @@ class TestWords:
         "word", ["sextant", "Sussex", "pupil", "12%", "$12", "12:30", "3.12", "1/12/2020", "12,000"]
     )
     def test_look_alike_is_no_indication(self, word: str) -> None:
-        assert marks(f"a {word} and a kettle") == indications.Marks()
+        assert marks(f"a {word} and a kettle") == rules.Marks()
 
 
 @pytest.mark.parametrize("case", [case for case in cases("corpus.jsonl") if case.lang == "en"][::9])
@@ -230,8 +235,8 @@ class TestRead:
     def looked_at(self, monkeypatch: pytest.MonkeyPatch) -> list[str]:
         """The texts that were really looked at."""
         texts: list[str] = []
-        monkeypatch.setattr(screening, "_known", {})
-        monkeypatch.setattr(screening, "marks", lambda text: texts.append(text) or marks(text))
+        monkeypatch.setattr(decision, "_known", {})
+        monkeypatch.setattr(decision, "marks", lambda text: texts.append(text) or marks(text))
         return texts
 
     @pytest.mark.parametrize("part", ["character", "persona", "scene", "memory"])
@@ -246,7 +251,7 @@ class TestRead:
         assert looked_at == [PLAIN]
 
     def test_forgets(self, monkeypatch: pytest.MonkeyPatch, looked_at: list[str]) -> None:
-        monkeypatch.setattr(screening, "REMEMBERED_TEXTS", 1)
+        monkeypatch.setattr(decision, "REMEMBERED_TEXTS", 1)
         texts = [STATED, SEXUAL, STATED]
         read([Passage("scene", text) for text in texts])
         assert looked_at == texts
@@ -259,13 +264,13 @@ def test_tens_of_months_are_not_quiet() -> None:
 
 @given(st.text(max_size=300))
 def test_any_text_can_be_read(text: str) -> None:
-    assert isinstance(marks(text), indications.Marks)
+    assert isinstance(marks(text), rules.Marks)
 
 
 @given(st.text("aes x12yo .\n-*'\"性交歳살секс", max_size=120))
 def test_quiet_text_indicates_nothing(text: str) -> None:
     if Growing(text).is_quiet():
-        assert marks(text) == indications.Marks()
+        assert marks(text) == rules.Marks()
 
 
 def test_long_text_without_spaces_is_read() -> None:
@@ -351,7 +356,7 @@ class TestReply:
         reply = ReplyScreen([], "nsfw")
         reply.feed("She is 12 years old ")
         with pytest.raises(Refused):
-            self.fed(reply, "x" * screening.MOST_HELD_CHARS)
+            self.fed(reply, "x" * decision.MOST_HELD_CHARS)
 
     @pytest.mark.parametrize("case", cases("corpus.jsonl")[::3], ids=lambda case: case.id)
     def test_any_split_gives_what_the_whole_gives(self, case: Case) -> None:
@@ -458,4 +463,4 @@ class TestGrowingReply:
         for piece in pieces:
             growing.grow(piece)
             assert len(growing._recent) <= MOST_UNSETTLED_CHARS + len(piece)
-            assert len(growing._encoded) <= 2 * indications.KEPT_WORDS
+            assert len(growing._encoded) <= 2 * rules.KEPT_WORDS

@@ -10,14 +10,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from roleplay_chat import memory
-from roleplay_chat.encoding import CODE, encode
-from roleplay_chat.folding import MOST_MARKS, fold, stream_safe
-from roleplay_chat.indications import marks
 from roleplay_chat.lorebook.entries import entries_of, without_decorators
 from roleplay_chat.lorebook.keys import Scope
 from roleplay_chat.messages import Cast
 from roleplay_chat.reply.filters import Reply, trimmed
 from roleplay_chat.reply.model_refusals import is_refusal, may_become_refusal
+from roleplay_chat.screening.normalize import MOST_MARKS, fold, stream_safe
+from roleplay_chat.screening.rules import marks
+from roleplay_chat.screening.word_classes import CODE, encode
 from tests.support.work import is_linear, work
 
 ODD: dict[str, Callable[[int], str]] = {

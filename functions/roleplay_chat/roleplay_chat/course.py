@@ -18,7 +18,7 @@ from roleplay_chat.api import (
     message_too_long,
     validated,
 )
-from roleplay_chat.screening import Passage, refusal, screen
+from roleplay_chat.screening.decision import Passage, refusal, screen
 from roleplay_chat.turns import count_action, refused
 
 _log = getLogger("roleplay_chat")

@@ -13,12 +13,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from roleplay_chat.api import MemoryTier, Tier
-from roleplay_chat.folding import stream_safe
-from roleplay_chat.indications import marks
 from roleplay_chat.messages import Message
 from roleplay_chat.prompt.builder import STEP_MESSAGES, Prompt
 from roleplay_chat.rows import BegunTurn, MemoryRow, MessageRow
-from roleplay_chat.screening import Passage
+from roleplay_chat.screening.decision import Passage
+from roleplay_chat.screening.normalize import stream_safe
+from roleplay_chat.screening.rules import marks
 from roleplay_chat.tokens import TOKENS_PER_MESSAGE, UNCALIBRATED, Tokens
 
 START_SHARE = 0.75

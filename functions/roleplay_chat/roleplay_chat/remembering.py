@@ -24,8 +24,7 @@ from roleplay_chat.prompt.builder import Prompt
 from roleplay_chat.prompt.macros import macros_of
 from roleplay_chat.reply.filters import Reply
 from roleplay_chat.rows import BegunTurn
-from roleplay_chat.scenes import is_scene
-from roleplay_chat.screening import (
+from roleplay_chat.screening.decision import (
     Finding,
     Indicated,
     Passage,
@@ -34,6 +33,7 @@ from roleplay_chat.screening import (
     judge,
     read,
 )
+from roleplay_chat.screening.scenes import is_scene
 from roleplay_chat.settings import Settings
 
 REST_SECONDS = 300

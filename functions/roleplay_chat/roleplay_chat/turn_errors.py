@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from edge.errors import ApiError
 from roleplay_chat.generation.error_classifier import Failure
 from roleplay_chat.generation.error_policies import TRY_AGAIN
-from roleplay_chat.screening import refusal
+from roleplay_chat.screening.decision import refusal
 from roleplay_chat.turn_plan import Accepted
 from roleplay_chat.turn_record import Outcome
 

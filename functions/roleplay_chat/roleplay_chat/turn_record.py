@@ -12,7 +12,7 @@ from roleplay_chat.generation.routing import Target
 from roleplay_chat.prompt.greeting import MODEL_USED
 from roleplay_chat.reply.filters import joined, trimmed
 from roleplay_chat.rows import CooldownRow
-from roleplay_chat.screening import Finding
+from roleplay_chat.screening.decision import Finding
 from roleplay_chat.turn_plan import Accepted, Planned
 from roleplay_chat.turns import TurnEnd
 

@@ -21,8 +21,7 @@ from roleplay_chat.prompt.builder import Prompt, entries_called_for
 from roleplay_chat.prompt.greeting import greeting_for
 from roleplay_chat.prompt.passages import written_for
 from roleplay_chat.rows import CharacterRow
-from roleplay_chat.scenes import is_scene
-from roleplay_chat.screening import (
+from roleplay_chat.screening.decision import (
     Finding,
     Indicated,
     Passage,
@@ -33,6 +32,7 @@ from roleplay_chat.screening import (
     read,
     refusal,
 )
+from roleplay_chat.screening.scenes import is_scene
 from roleplay_chat.settings import Settings
 from roleplay_chat.turn_plan import Accepted, Planned
 

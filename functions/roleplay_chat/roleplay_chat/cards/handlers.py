@@ -20,7 +20,7 @@ from roleplay_chat.cards.versions import NEWER, as_v2, as_v3, is_newer
 from roleplay_chat.lorebook.matching import broken_patterns
 from roleplay_chat.prompt.passages import written_of
 from roleplay_chat.rows import CharacterRow
-from roleplay_chat.screening import Finding, Passage, refusal, screen
+from roleplay_chat.screening.decision import Finding, Passage, refusal, screen
 from roleplay_chat.turns import count_action
 
 _log = getLogger("roleplay_chat")

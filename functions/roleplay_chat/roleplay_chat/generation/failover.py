@@ -36,7 +36,7 @@ from roleplay_chat.generation.routing import WORKER, Plan, Target, resting
 from roleplay_chat.messages import Message
 from roleplay_chat.reply.filters import Reply
 from roleplay_chat.rows import CooldownRow
-from roleplay_chat.screening import Finding, Refused
+from roleplay_chat.screening.decision import Finding, Refused
 from roleplay_chat.settings import Settings
 from roleplay_chat.tokens import Estimate, estimate_messages
 

@@ -13,7 +13,7 @@ from functools import lru_cache
 
 import regex
 
-from roleplay_chat.folding import stream_safe
+from roleplay_chat.screening.normalize import stream_safe
 
 SEARCH_SECONDS = 0.2
 """Of the processor, for all keys of one prompt; three thousand ordinary ones need a quarter."""

@@ -22,7 +22,7 @@ from roleplay_chat.prompt.group_chat import as_heard, introduction
 from roleplay_chat.prompt.macros import expand, expanded, macros_of, names_in, owner
 from roleplay_chat.prompt.passages import NO_WORDS, Piece, joined, passages_of
 from roleplay_chat.rows import BegunTurn, CharacterRow, FactRow, MessageRow, TemplateRow
-from roleplay_chat.screening import Part, Passage
+from roleplay_chat.screening.decision import Part, Passage
 from roleplay_chat.tokens import TOKENS_PER_MESSAGE, UNCALIBRATED, Tokens
 
 STEP_MESSAGES = 16

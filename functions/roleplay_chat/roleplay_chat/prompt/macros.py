@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from roleplay_chat.api import ChatRequest
 from roleplay_chat.prompt.passages import NO_WORDS, Piece
 from roleplay_chat.rows import BegunTurn
-from roleplay_chat.screening import Part
+from roleplay_chat.screening.decision import Part
 
 MAX_GROWTH = 40_000
 """Characters that macros add to a text. One that repeats a description a thousand times would

@@ -6,7 +6,7 @@ from typing import NamedTuple
 from roleplay_chat.api import ChatRequest
 from roleplay_chat.lorebook.entries import Entry
 from roleplay_chat.rows import BegunTurn, CharacterRow
-from roleplay_chat.screening import Part, Passage
+from roleplay_chat.screening.decision import Part, Passage
 
 Run = tuple[Part | None, str]
 """Words and the part they come from; None: the house's own, which are not screened."""

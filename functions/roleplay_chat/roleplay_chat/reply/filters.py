@@ -22,7 +22,7 @@ from typing import Literal
 from roleplay_chat.api import NO_TEXT
 from roleplay_chat.messages import Cast
 from roleplay_chat.reply.model_refusals import is_refusal, may_become_refusal
-from roleplay_chat.screening import ReplyScreen
+from roleplay_chat.screening.decision import ReplyScreen
 
 _OPEN = ("<think>", "<thinking>", "<reasoning>", "<thought>")
 _CLOSE = tuple(tag.replace("<", "</") for tag in _OPEN)

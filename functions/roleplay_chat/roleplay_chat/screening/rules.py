@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from functools import cache, cached_property, lru_cache
 
 from roleplay_chat.api import Tier
-from roleplay_chat.encoding import (
+from roleplay_chat.screening.word_classes import (
     CODE,
     MOST_UNSETTLED_CHARS,
     OTHER,

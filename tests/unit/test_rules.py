@@ -7,12 +7,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from roleplay_chat import indications
-from roleplay_chat.encoding import CODE, encode
-from roleplay_chat.indications import NOTHING, Growing, marks
+from roleplay_chat.screening import rules
+from roleplay_chat.screening.rules import NOTHING, Growing, marks
+from roleplay_chat.screening.word_classes import CODE, encode
 from tests.policy.corpus import cases
 
-RULES = (*indications._INDICATING.rules, *indications._BENIGN.rules, indications._ABOVE)
+RULES = (*rules._INDICATING.rules, *rules._BENIGN.rules, rules._ABOVE)
 _AROUND = re.compile(r"\(\?<?[=!][^()]*\)")
 CLASSES = st.sampled_from(list(CODE.values()))
 
@@ -29,7 +29,7 @@ def test_rule_is_looked_for_where_it_matches(number: int, data: st.DataObject) -
 
 
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.coded)
-def test_every_rule_needs_something(rule: indications._Rule) -> None:
+def test_every_rule_needs_something(rule: rules._Rule) -> None:
     assert rule.needed
 
 
@@ -41,10 +41,10 @@ def test_marks_are_those_of_a_look_at_every_rule(
     found = [marks(text) for text in texts]
     quiet = [Growing(text).is_quiet() for text in texts]
 
-    monkeypatch.setattr(indications, "_quiet", lambda present: False)
-    monkeypatch.setattr(indications._Rule, "may_match", lambda rule, present: True)
+    monkeypatch.setattr(rules, "_quiet", lambda present: False)
+    monkeypatch.setattr(rules._Rule, "may_match", lambda rule, present: True)
     monkeypatch.setattr(
-        indications._Rules,
+        rules._Rules,
         "applying",
         lambda rules, present: [rule.pattern for rule in rules.rules],
     )
@@ -73,11 +73,11 @@ def test_a_text_that_grows_is_quiet_only_where_the_whole_is(
     text = "".join(gap + word for gap, word in zip(gaps, words, strict=False))
     places = sorted({0, len(text), *(cut for cut in cuts if cut < len(text))})
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(indications, "RECENT_CHARS", 6)
+        patch.setattr(rules, "RECENT_CHARS", 6)
         growing = Growing("")
         for start, end in pairwise(places):
             if growing.is_quiet(text[start:end]):
-                assert indications._quiet(frozenset(encode(text[:end])))
+                assert rules._quiet(frozenset(encode(text[:end])))
             growing.grow(text[start:end])
 
 

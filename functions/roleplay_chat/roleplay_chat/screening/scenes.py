@@ -2,7 +2,7 @@
 
 A mention is none, and neither is sober talk. The rule weighs what stands around a word rather than
 matching sentences, so it is the same in ten languages. It ends replies of the tier for everybody;
-the hard limit is `screening`'s and does not depend on it. Deterministic, pure, linear in the text.
+the hard limit is `decision`'s and does not depend on it. Deterministic, pure, linear in the text.
 """
 
 import re
@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from functools import cache
 from typing import NamedTuple
 
-from roleplay_chat import lexicon, scene_words
-from roleplay_chat.encoding import CODE, OTHER, encode
-from roleplay_chat.folding import fold, readings
+from roleplay_chat.screening import lexicon, scene_lexicon
+from roleplay_chat.screening.normalize import fold, readings
+from roleplay_chat.screening.word_classes import CODE, OTHER, encode
 
 BEFORE, AFTER = 60, 20
 """How many words before and after one that is explicit are looked at."""
@@ -37,7 +37,7 @@ _CODE = CODE | {
     "SOBER": "7",
     "PART": "8",
 }
-"""The character of each class: those of `encoding`, and digits, which are none of them."""
+"""The character of each class: those of `word_classes`, and digits, which are none of them."""
 
 
 def is_scene(text: str) -> bool:
@@ -107,7 +107,7 @@ _SIGNS = (
     _Sign.of("SOBER", -2, 3),
 )
 _STRONG = re.compile(f"[{_codes_of('SEX ACT ORGAN ENTERS')}]")
-"""What `indications` takes for explicit or soft, too: where it is quiet there is no scene."""
+"""What `rules` takes for explicit or soft, too: where it is quiet there is no scene."""
 _DEEDS = _codes_of("DEED ENTERS")
 _PEOPLE = _codes_of("SUBJECT SUBJECT_IS HER THEM POSSESSIVE DATIVE GIRL PERSON WHO")
 
@@ -150,12 +150,12 @@ class _Tables(NamedTuple):
 @cache
 def _tables() -> _Tables:
     """Made when a text first needs them: most never do."""
-    stems = _coded(scene_words.STEMS)
+    stems = _coded(scene_lexicon.STEMS)
     terms = dict.fromkeys(lexicon.WRITTEN_TOGETHER["OTHER"].split(), OTHER)
-    terms |= _coded(scene_words.WRITTEN_TOGETHER)
+    terms |= _coded(scene_lexicon.WRITTEN_TOGETHER)
     return _Tables(
         word=re.compile(rf"[{_SCRIPT}]+|(?:[^\W_{_SCRIPT}]|[{_UNSEEN}])+"),
-        words=_coded(scene_words.WORDS),
+        words=_coded(scene_lexicon.WORDS),
         stems=stems,
         stem_lengths=sorted({len(stem) for stem in stems}, reverse=True),
         terms=terms,

@@ -1,7 +1,7 @@
 """A text as a short string: one character for each word, that stands for what the word does.
 
 The same for all languages: "she is 12 years old" and "elle a douze ans" become a few characters
-that a pattern can find. `lexicon` has the words, `folding` undoes disguises. Linear in the text.
+that a pattern can find. `lexicon` has the words, `normalize` undoes disguises. Linear in the text.
 """
 
 import re
@@ -11,8 +11,8 @@ from itertools import groupby
 from string import ascii_letters
 from typing import NamedTuple
 
-from roleplay_chat import lexicon
-from roleplay_chat.folding import fold, readings
+from roleplay_chat.screening import lexicon
+from roleplay_chat.screening.normalize import fold, readings
 
 _NUMBERS = ["ONES", "SMALL", "TEENS", "EIGHTEEN", "ADULT", "WEAK", "ORDINAL"]
 _NAMES = dict.fromkeys(

@@ -5,7 +5,7 @@ Japanese and Korean in WRITTEN_TOGETHER, found inside text without spaces. A wor
 One that means something else in another of the languages is in a class of its own, whose rules
 ask for company (German `Kind`, Spanish `once`). Clinical terms, and as few as are needed.
 
-Everything here is data, in any spelling: words are folded when they are loaded. `screening` has
+Everything here is data, in any spelling: words are folded when they are loaded. `decision` has
 the rules that use the classes.
 """
 

@@ -4,7 +4,7 @@
 
 Deterministic and pure; no setting reaches in here. In the adult tier the context is presumed to
 be sexual: there a stated minor is enough. In both, somebody who is stated to be a minor and
-explicit content do not go together anywhere in what a model would read; `indications` says which
+explicit content do not go together anywhere in what a model would read; `rules` says which
 weaker signs belong together. docs/content-policy.md says what this can and cannot see.
 """
 
@@ -15,10 +15,10 @@ from typing import Literal, NamedTuple
 
 from edge.errors import ApiError
 from roleplay_chat.api import Tier
-from roleplay_chat.encoding import first_words, last_words
-from roleplay_chat.indications import NOTHING, UNSETTLED_WORDS, Growing, Marks, marks
 from roleplay_chat.policy import ADULT_AGE
-from roleplay_chat.scenes import GrowingScene
+from roleplay_chat.screening.rules import NOTHING, UNSETTLED_WORDS, Growing, Marks, marks
+from roleplay_chat.screening.scenes import GrowingScene
+from roleplay_chat.screening.word_classes import first_words, last_words
 
 Category = Literal["absolute", "sexual", "adult_turn", "classifier", "scene"]
 """A term that stands for the forbidden alone; a minor and sexual content together; a minor in a
