@@ -21,11 +21,11 @@ from dev.settings import ROOT
 from edge.errors import ApiError
 from edge.worker_health import WorkerHealth
 from health_check.steps import Outcome
-from roleplay_chat import turns
+from roleplay_chat import turn_store
 from roleplay_chat.api import HEARTBEAT, Answer, ChatRequest, Chosen, Tried, Usage, sse
 from roleplay_chat.app import CUT_OFF
 from roleplay_chat.cards.handlers import ExportRequest
-from roleplay_chat.course import (
+from roleplay_chat.message_actions import (
     BranchRequest,
     DeleteRequest,
     EditRequest,
@@ -223,8 +223,8 @@ def _codes_elsewhere(file: Path, status: str, code: str) -> Mapping[str, tuple[i
     """Status and sentence by code, for a raise that takes its code from a variable."""
     waiting = "You are writing very fast. Please wait a moment."
     known: dict[tuple[str, str, str], Mapping[str, tuple[int, str]]] = {
-        ("turns.py", "status", "outcome"): turns._REFUSALS,
-        ("turns.py", "429", "outcome"): {"rate_limited": (429, waiting)},
+        ("turn_store.py", "status", "outcome"): turn_store._REFUSALS,
+        ("turn_store.py", "429", "outcome"): {"rate_limited": (429, waiting)},
         ("turn_errors.py", "503", "code"): {
             "free_limit_reached": (503, "Today's free replies are used up. They are back …."),
             "no_model_available": (503, "No model can answer right now. Please try again …."),

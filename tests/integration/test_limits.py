@@ -17,7 +17,7 @@ import psycopg
 import pytest
 
 from edge import clients
-from roleplay_chat import app, cards, course
+from roleplay_chat import app, cards, message_actions
 from tests.integration.test_requests import refused
 from tests.support import patient
 from tests.support.answers import error, held, reply, text, worker_chat
@@ -501,7 +501,7 @@ class TestActions:
         }
 
     def test_list_is_whole(self, stack: Stack, user: User) -> None:
-        assert set(self.bodies(stack, user)) == {*cards.actions(), *course.actions(1)}
+        assert set(self.bodies(stack, user)) == {*cards.actions(), *message_actions.actions(1)}
 
     @pytest.mark.parametrize(
         ("action", "name"),

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from roleplay_chat import memory
-from roleplay_chat.memory import Step
+from roleplay_chat.memory import notes
+from roleplay_chat.memory.notes import Step
 from roleplay_chat.tokens import UNCALIBRATED
 from tests.support.answers import stream
 from tests.support.notes import asked_for_notes, asks_for_notes, prompts, written
@@ -57,7 +57,7 @@ class Decisions:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self._steps: Queue[Step | None] = Queue()
-        decide, may_be_due = memory.next_step, memory.may_be_due
+        decide, may_be_due = notes.next_step, notes.may_be_due
 
         def spy(*arguments: Any, **more: Any) -> Step | None:
             self._steps.put(decide(*arguments, **more))
@@ -69,8 +69,8 @@ class Decisions:
             self._steps.put(None)
             return False
 
-        monkeypatch.setattr(memory, "next_step", spy)
-        monkeypatch.setattr(memory, "may_be_due", glance)
+        monkeypatch.setattr(notes, "next_step", spy)
+        monkeypatch.setattr(notes, "may_be_due", glance)
 
     def next(self) -> Step | None:
         return self._steps.get(timeout=PATIENCE)

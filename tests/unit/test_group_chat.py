@@ -9,7 +9,7 @@ from uuid import UUID
 import pytest
 
 from roleplay_chat.api import ChatRequest, Tier
-from roleplay_chat.policy import content_tier
+from roleplay_chat.content_tier import content_tier
 from roleplay_chat.prompt.builder import build
 from roleplay_chat.prompt.group_chat import (
     SHORT_CHARS,

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from roleplay_chat.memory import (
+from roleplay_chat.memory.notes import (
     LEAST_CHARS,
     MAX_FACT_CHARS,
     MAX_FACTS,

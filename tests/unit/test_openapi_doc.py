@@ -14,7 +14,7 @@ from openapi_spec_validator import OpenAPIV31SpecValidator
 from dev.openapi import ACTIONS, FILE, document, refusals, written
 from edge.worker_health import WorkerHealth
 from health_check.steps import Outcome
-from roleplay_chat import cards, course, turns
+from roleplay_chat import cards, message_actions, turn_store
 from roleplay_chat.api import Answer, ChatRequest, Chosen, Tried, Usage
 from roleplay_chat.app import CUT_OFF
 from roleplay_chat.turn_errors import no_answer, spend_limit_reached
@@ -51,7 +51,7 @@ def test_it_is_openapi() -> None:
 
 
 def test_every_action_is_described() -> None:
-    assert set(ACTIONS) == {*cards.actions(), *course.actions(1)}
+    assert set(ACTIONS) == {*cards.actions(), *message_actions.actions(1)}
 
 
 @pytest.mark.parametrize(
@@ -86,7 +86,7 @@ def test_every_refusal_is_described() -> None:
     known = {(refusal.code, refusal.status) for refusal in refusals("_shared", "roleplay_chat")}
     raised = [no_answer([], NOW, NOW), spend_limit_reached(NOW)]
     assert {(error.code, error.status) for error in raised} <= known
-    assert {(code, status) for code, (status, _) in turns._REFUSALS.items()} <= known
+    assert {(code, status) for code, (status, _) in turn_store._REFUSALS.items()} <= known
     responses = DOCUMENT["paths"]["/roleplay_chat"]["post"]["responses"]
     for code, status in known - {("method_not_allowed", 405)}:
         schema = responses[str(status)]["content"]["application/json"]["schema"]

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from roleplay_chat import memory
 from roleplay_chat.lorebook.entries import entries_of, without_decorators
 from roleplay_chat.lorebook.keys import Scope
+from roleplay_chat.memory import notes
 from roleplay_chat.messages import Cast
 from roleplay_chat.reply.filters import Reply, trimmed
 from roleplay_chat.reply.model_refusals import is_refusal, may_become_refusal
@@ -74,7 +74,7 @@ READERS: dict[str, Callable[[str], object]] = {
     "model-refusal": lambda text: may_become_refusal(text) or is_refusal(text),
     "entry": without_decorators,
     "messages-for-keys": _said,
-    "notes": lambda text: memory.parse('{"summary":"' + text, reach="profile"),
+    "notes": lambda text: notes.parse('{"summary":"' + text, reach="profile"),
 }
 
 

@@ -22,7 +22,7 @@ from edge.identity import UserTokens, bearer_token
 from edge.json_text import dumps, most_values
 from edge.logs import configure, follow_trace
 from edge.timing import Timing
-from roleplay_chat import cards, course, turns
+from roleplay_chat import cards, message_actions, turn_store
 from roleplay_chat.api import (
     HEARTBEAT,
     ChatRequest,
@@ -83,7 +83,7 @@ class App:
             keys_url=f"{settings.supabase_url}/auth/v1/.well-known/jwks.json",
             secret=secret.get_secret_value() if secret else None,
         )
-        self._handlers = {**cards.actions(), **course.actions(settings.max_message_chars)}
+        self._handlers = {**cards.actions(), **message_actions.actions(settings.max_message_chars)}
         self._large_requests = Bounded(LARGE_AT_ONCE, wait_seconds=LARGE_WAIT_SECONDS)
         self._large_answers = Bounded(LARGE_AT_ONCE, wait_seconds=LARGE_WAIT_SECONDS)
         self._running: set[asyncio.Task[None]] = set()
@@ -158,20 +158,20 @@ class App:
 
         timing = Timing()
         with timing.measure("begin"):
-            begun = await turns.begin(
+            begun = await turn_store.begin(
                 self._clients,
                 user_id,
                 chat,
                 lease_seconds=self._settings.lease_seconds,
                 history_messages=self._settings.history_messages,
             )
-        if isinstance(begun, turns.Replay):
+        if isinstance(begun, turn_store.Replay):
             answer = begun.result | {"response": begun.reply, "request_id": request_id}
             return self._replay(answer) if streamed else JSONResponse(answer)
         try:
             events = self._start(begun, chat, user_id, request, request_id, timing, streamed)
         except Exception:
-            await turns.abandon(self._clients, begun.turn.id)
+            await turn_store.abandon(self._clients, begun.turn.id)
             raise
         if streamed:
             return await self._stream(events, request_id)

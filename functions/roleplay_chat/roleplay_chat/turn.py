@@ -14,7 +14,7 @@ from typing import Any
 from edge.clients import Clients
 from edge.errors import internal_error
 from edge.timing import Timing
-from roleplay_chat import turn_errors, turns
+from roleplay_chat import turn_errors, turn_store
 from roleplay_chat.api import (
     Answer,
     Chosen,
@@ -28,8 +28,8 @@ from roleplay_chat.api import (
 from roleplay_chat.generation.failover import Attempt, Callbacks, Generation, openrouter_extras
 from roleplay_chat.generation.moderation_model import Moderation
 from roleplay_chat.generation.routing import Target
+from roleplay_chat.memory.summarizer import Summarizer
 from roleplay_chat.prompt.greeting import MODEL_USED
-from roleplay_chat.remembering import Remembering
 from roleplay_chat.reply.filters import Reply, Thinking, stop_strings
 from roleplay_chat.settings import Settings
 from roleplay_chat.turn_plan import Accepted, Planned, plan_turn
@@ -110,7 +110,7 @@ async def run_turn(context: Context, accepted: Accepted, running: RunningTurn) -
     except Exception:
         # A fault of ours. The person is told, and the conversation set free.
         _log.exception("turn failed", extra={"fields": accepted.ids})
-        await turns.abandon(context.clients, accepted.begun.turn.id)
+        await turn_store.abandon(context.clients, accepted.begun.turn.id)
         context.emit(Failed(internal_error()))
         return
     try:
@@ -121,8 +121,8 @@ async def run_turn(context: Context, accepted: Accepted, running: RunningTurn) -
         await memory.drop()
 
 
-def _memory(context: Context, accepted: Accepted, planned: Planned) -> Remembering:
-    return Remembering(
+def _memory(context: Context, accepted: Accepted, planned: Planned) -> Summarizer:
+    return Summarizer(
         context.clients,
         context.settings,
         planned.begun,
@@ -141,7 +141,7 @@ async def _reply(
     accepted: Accepted,
     planned: Planned,
     running: RunningTurn,
-    memory: Remembering,
+    memory: Summarizer,
 ) -> Outcome:
     http, settings = context.clients.http(), context.settings
     moderation = Moderation(http, settings, planned.begun)
@@ -248,15 +248,15 @@ async def _save(
     planned: Planned,
     outcome: Outcome,
     answer: Answer | None,
-    memory: Remembering,
-) -> turns.Saved | None:
+    memory: Summarizer,
+) -> turn_store.Saved | None:
     kept = await memory.to_save()  # first: what is over by then is accounted for here
     end = turn_end(accepted, planned, outcome, answer, memory.attempts, kept)
     seconds = context.settings.lease_seconds - accepted.elapsed_ms() / 1000
-    return await turns.save(context.clients, end, seconds=seconds, ids=accepted.ids)
+    return await turn_store.save(context.clients, end, seconds=seconds, ids=accepted.ids)
 
 
-async def _save_late(accepted: Accepted, saving: "asyncio.Task[turns.Saved | None]") -> None:
+async def _save_late(accepted: Accepted, saving: "asyncio.Task[turn_store.Saved | None]") -> None:
     """Go on saving what was given as not saved.
 
     Where processor time is given to requests alone this may never run: then the turn is closed as
@@ -268,7 +268,7 @@ async def _save_late(accepted: Accepted, saving: "asyncio.Task[turns.Saved | Non
 
 
 def _told(
-    accepted: Accepted, outcome: Outcome, answer: Answer | None, saved: turns.Saved | None
+    accepted: Accepted, outcome: Outcome, answer: Answer | None, saved: turn_store.Saved | None
 ) -> TurnEvent:
     """The last event."""
     if answer is None:

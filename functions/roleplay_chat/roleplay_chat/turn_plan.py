@@ -6,10 +6,10 @@ from typing import Any
 from uuid import UUID
 
 from roleplay_chat.api import ChatRequest, Chosen, Tier
+from roleplay_chat.content_tier import content_tier
 from roleplay_chat.generation.routing import Plan, Target, plan
-from roleplay_chat.memory import for_tier
+from roleplay_chat.memory.notes import for_tier
 from roleplay_chat.messages import Cast
-from roleplay_chat.policy import content_tier
 from roleplay_chat.prompt.group_chat import cast_of
 from roleplay_chat.rows import BegunTurn
 

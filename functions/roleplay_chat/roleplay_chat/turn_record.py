@@ -14,7 +14,7 @@ from roleplay_chat.reply.filters import joined, trimmed
 from roleplay_chat.rows import CooldownRow
 from roleplay_chat.screening.decision import Finding
 from roleplay_chat.turn_plan import Accepted, Planned
-from roleplay_chat.turns import TurnEnd
+from roleplay_chat.turn_store import TurnEnd
 
 
 @dataclass(frozen=True)

@@ -10,12 +10,12 @@ from typing import TypeVar
 from edge.clients import Clients
 from edge.errors import ApiError, internal_error
 from roleplay_chat.api import ChatRequest
+from roleplay_chat.content_tier import adult_tier_refused
 from roleplay_chat.generation.failover import Shape
 from roleplay_chat.generation.moderation_model import Moderation, moderation_unavailable
 from roleplay_chat.generation.routing import Target
 from roleplay_chat.lorebook.entries import Entry
 from roleplay_chat.lorebook.matching import is_small
-from roleplay_chat.policy import adult_tier_refused
 from roleplay_chat.prompt import builder
 from roleplay_chat.prompt.builder import Prompt, entries_called_for
 from roleplay_chat.prompt.greeting import greeting_for

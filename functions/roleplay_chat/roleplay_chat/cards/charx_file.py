@@ -5,8 +5,8 @@ import zipfile
 import zlib
 from dataclasses import dataclass
 
+from roleplay_chat.cards.errors import invalid, too_large
 from roleplay_chat.cards.json_file import MAX_JSON_BYTES
-from roleplay_chat.cards.refusals import invalid, too_large
 
 SIGNATURE = b"PK\x03\x04"
 CARD = "card.json"

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from roleplay_chat.cards import charx_file, json_file, png_file
-from roleplay_chat.cards.refusals import invalid
+from roleplay_chat.cards.errors import invalid
 
 PICTURE_NOT_KEPT = "The picture is not kept: only the card in it is."
 OTHERS_NOT_KEPT = "The archive's other files (pictures, sounds; {count}) are not kept."

@@ -14,14 +14,14 @@ from edge.errors import ApiError
 from edge.identity import account_refused
 from roleplay_chat.api import Handler, Object, validated
 from roleplay_chat.cards import Action, charx_file, files, json_file, png_file
+from roleplay_chat.cards.errors import invalid, too_large
 from roleplay_chat.cards.model import Card, exported
-from roleplay_chat.cards.refusals import invalid, too_large
 from roleplay_chat.cards.versions import NEWER, as_v2, as_v3, is_newer
 from roleplay_chat.lorebook.matching import broken_patterns
 from roleplay_chat.prompt.passages import written_of
 from roleplay_chat.rows import CharacterRow
 from roleplay_chat.screening.decision import Finding, Passage, refusal, screen
-from roleplay_chat.turns import count_action
+from roleplay_chat.turn_store import count_action
 
 _log = getLogger("roleplay_chat")
 

@@ -7,7 +7,7 @@ from typing import Any
 from edge.errors import ApiError
 from edge.json_text import most_values
 from roleplay_chat.api import storable
-from roleplay_chat.cards.refusals import invalid, too_large
+from roleplay_chat.cards.errors import invalid, too_large
 
 MAX_JSON_BYTES = 2 * 2**20
 """Of a card's JSON. Cards with the largest books have a few hundred kilobytes; what is larger

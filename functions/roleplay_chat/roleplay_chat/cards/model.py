@@ -12,7 +12,7 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
-from roleplay_chat.cards.refusals import invalid, too_large
+from roleplay_chat.cards.errors import invalid, too_large
 from roleplay_chat.cards.versions import Object, Version, as_v3, fields_of, version_of
 
 EXTENSION = "roleplay_backend"

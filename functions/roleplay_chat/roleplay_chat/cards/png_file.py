@@ -7,8 +7,8 @@ from itertools import islice
 
 import png  # type: ignore[import-untyped]
 
+from roleplay_chat.cards.errors import invalid, too_large
 from roleplay_chat.cards.json_file import MAX_JSON_BYTES
-from roleplay_chat.cards.refusals import invalid, too_large
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 MAX_CHUNKS = 10_000

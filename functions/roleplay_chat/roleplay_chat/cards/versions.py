@@ -3,7 +3,7 @@
 import copy
 from typing import Any, Literal
 
-from roleplay_chat.cards.refusals import invalid
+from roleplay_chat.cards.errors import invalid
 from roleplay_chat.lorebook.entries import without_decorators
 
 Object = dict[str, Any]

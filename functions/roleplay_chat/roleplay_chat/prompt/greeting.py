@@ -2,7 +2,7 @@
 
 from edge.errors import ApiError
 from roleplay_chat.api import ChatRequest
-from roleplay_chat.policy import greeting_refused, may_read
+from roleplay_chat.content_tier import greeting_refused, may_read
 from roleplay_chat.prompt.macros import expand, macros_of
 from roleplay_chat.rows import BegunTurn
 

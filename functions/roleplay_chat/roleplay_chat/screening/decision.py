@@ -15,7 +15,7 @@ from typing import Literal, NamedTuple
 
 from edge.errors import ApiError
 from roleplay_chat.api import Tier
-from roleplay_chat.policy import ADULT_AGE
+from roleplay_chat.content_tier import ADULT_AGE
 from roleplay_chat.screening.rules import NOTHING, UNSETTLED_WORDS, Growing, Marks, marks
 from roleplay_chat.screening.scenes import GrowingScene
 from roleplay_chat.screening.word_classes import first_words, last_words

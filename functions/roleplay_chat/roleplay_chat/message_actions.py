@@ -19,7 +19,7 @@ from roleplay_chat.api import (
     validated,
 )
 from roleplay_chat.screening.decision import Passage, refusal, screen
-from roleplay_chat.turns import count_action, refused
+from roleplay_chat.turn_store import count_action, refused
 
 _log = getLogger("roleplay_chat")
 

@@ -3,7 +3,7 @@
 import pytest
 
 from edge.errors import ApiError
-from roleplay_chat.course import actions, check_text
+from roleplay_chat.message_actions import actions, check_text
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from roleplay_chat.api import Tier
-from roleplay_chat.policy import adult_tier_refused, content_tier, may_read
+from roleplay_chat.content_tier import adult_tier_refused, content_tier, may_read
 from roleplay_chat.rows import CastRow, CharacterRow, ConversationRow, UserRow
 
 ID = UUID(int=1)

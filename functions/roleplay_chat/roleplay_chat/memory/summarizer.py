@@ -1,4 +1,4 @@
-"""Has the memory of a conversation written beside a turn: `memory` decides, this calls and saves.
+"""Has the memory of a conversation written beside a turn: `notes` decides, this calls and saves.
 
 The reply never waits for it and never fails with it. What is ready when the reply is saved is
 saved with it, in the same call; what comes later is saved by a call of its own.
@@ -13,12 +13,13 @@ from typing import Any
 
 from edge.clients import Clients
 from edge.errors import ApiError
-from roleplay_chat import memory, turns
+from roleplay_chat import turn_store
 from roleplay_chat.api import ChatRequest, Tier
 from roleplay_chat.generation.failover import Attempt, Callbacks, Generation, Shape
 from roleplay_chat.generation.routing import WORKER, Plan, Target, memory_targets
 from roleplay_chat.lorebook.entries import Entry
-from roleplay_chat.memory import Step, Written
+from roleplay_chat.memory import notes
+from roleplay_chat.memory.notes import Step, Written
 from roleplay_chat.prompt import builder
 from roleplay_chat.prompt.builder import Prompt
 from roleplay_chat.prompt.macros import macros_of
@@ -44,7 +45,7 @@ TEMPERATURE = 0.2
 _log = getLogger("roleplay_chat")
 
 
-class Remembering:
+class Summarizer:
     """One turn's part in the memory: at most one summary, begun when `begin` is called."""
 
     def __init__(
@@ -102,7 +103,7 @@ class Remembering:
         """
         if not self._settings.memory_enabled or reply is None:
             return
-        if memory.may_be_due(
+        if notes.may_be_due(
             self._begun.memory,
             self._begun.history,
             least_room=builder.least_history_room(reply.context_tokens, reply.max_tokens),
@@ -134,7 +135,7 @@ class Remembering:
             return
         usage = [usage_of(attempt) for attempt in self._generation.attempts]
         try:
-            changed = await turns.remember(self._clients, self._begun.turn.id, outcome, usage)
+            changed = await turn_store.remember(self._clients, self._begun.turn.id, outcome, usage)
         except ApiError:
             self._log_line(WARNING, "memory not saved")
         except Exception:
@@ -154,7 +155,7 @@ class Remembering:
             return None
         if written is None:
             return {"wait_seconds": REST_SECONDS}
-        return memory.to_save(self._step, written)
+        return notes.to_save(self._step, written)
 
     async def _write(self, reply: Target) -> Written | None:
         """What a model wrote down; None when nothing is due or nothing came of it."""
@@ -169,7 +170,7 @@ class Remembering:
             if finding := self._generation.finding:
                 self._log_refusal(finding)
                 return None
-            written = memory.parse(
+            written = notes.parse(
                 self._generation.text, reach=self._request.memory_tier or "conversation"
             )
             if written is not None:
@@ -204,12 +205,12 @@ class Remembering:
             tokens=reply.tokens,
             lore=self._lore,
         )
-        self._step = memory.next_step(
+        self._step = notes.next_step(
             begun.memory,
             begun.history,
             room=max(room, 0),
             most_messages=self._settings.history_messages,
-            capacity=memory.capacity(begun, targets[0].context_tokens),
+            capacity=notes.capacity(begun, targets[0].context_tokens),
             tokens=reply.tokens,
         )
         plain = [replace(target, parameters=_parameters(target)) for target in targets]
@@ -242,7 +243,7 @@ class Remembering:
 
     def _built_for(self, target: Target, shape: Shape) -> Prompt:
         assert self._step is not None  # noqa: S101 - nothing is asked before
-        return memory.ask(
+        return notes.ask(
             self._step,
             self._begun,
             macros_of(self._begun, self._request),
@@ -288,7 +289,7 @@ def _reply_for(target: Target) -> Reply:
 
 def _parameters(target: Target) -> dict[str, Any]:
     """Samplers of the row are for replies; how much a model thinks is its own."""
-    parameters: dict[str, Any] = {"max_tokens": memory.MAX_TOKENS, "temperature": TEMPERATURE}
+    parameters: dict[str, Any] = {"max_tokens": notes.MAX_TOKENS, "temperature": TEMPERATURE}
     if "reasoning" in target.parameters:
         parameters["reasoning"] = target.parameters["reasoning"]
     if target.json_mode:
