@@ -17,7 +17,8 @@ import psycopg
 import pytest
 
 from edge import clients
-from roleplay_chat import app, cards, message_actions
+from roleplay_chat import app, message_actions
+from roleplay_chat.cards import actions as cards
 from tests.integration.test_requests import refused
 from tests.support import patient
 from tests.support.answers import error, held, reply, text, worker_chat

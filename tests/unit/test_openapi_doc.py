@@ -14,9 +14,10 @@ from openapi_spec_validator import OpenAPIV31SpecValidator
 from dev.openapi import ACTIONS, FILE, document, refusals, written
 from edge.worker_health import WorkerHealth
 from health_check.steps import Outcome
-from roleplay_chat import cards, message_actions, turn_store
+from roleplay_chat import message_actions, turn_store
 from roleplay_chat.api import Answer, ChatRequest, Chosen, Tried, Usage
 from roleplay_chat.app import CUT_OFF
+from roleplay_chat.cards import actions as cards
 from roleplay_chat.turn_errors import no_answer, spend_limit_reached
 
 ANSWER = Answer(

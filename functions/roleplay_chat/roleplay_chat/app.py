@@ -22,7 +22,7 @@ from edge.identity import UserTokens, bearer_token
 from edge.json_text import dumps, most_values
 from edge.logs import configure, follow_trace
 from edge.timing import Timing
-from roleplay_chat import cards, message_actions, turn_store
+from roleplay_chat import message_actions, turn_store
 from roleplay_chat.api import (
     HEARTBEAT,
     ChatRequest,
@@ -35,6 +35,7 @@ from roleplay_chat.api import (
     parse_request,
     sse,
 )
+from roleplay_chat.cards import actions as card_actions
 from roleplay_chat.rows import BegunTurn
 from roleplay_chat.settings import Settings
 from roleplay_chat.turn import Context, RunningTurn, run_turn
@@ -83,7 +84,10 @@ class App:
             keys_url=f"{settings.supabase_url}/auth/v1/.well-known/jwks.json",
             secret=secret.get_secret_value() if secret else None,
         )
-        self._handlers = {**cards.actions(), **message_actions.actions(settings.max_message_chars)}
+        self._handlers = {
+            **card_actions.actions(),
+            **message_actions.actions(settings.max_message_chars),
+        }
         self._large_requests = Bounded(LARGE_AT_ONCE, wait_seconds=LARGE_WAIT_SECONDS)
         self._large_answers = Bounded(LARGE_AT_ONCE, wait_seconds=LARGE_WAIT_SECONDS)
         self._running: set[asyncio.Task[None]] = set()

@@ -13,7 +13,7 @@ from edge.clients import Clients
 from edge.errors import ApiError
 from edge.identity import account_refused
 from roleplay_chat.api import Handler, Object, validated
-from roleplay_chat.cards import Action, charx_file, files, json_file, png_file
+from roleplay_chat.cards import charx_file, files, json_file, png_file
 from roleplay_chat.cards.errors import invalid, too_large
 from roleplay_chat.cards.model import Card, exported
 from roleplay_chat.cards.versions import NEWER, as_v2, as_v3, is_newer
@@ -72,7 +72,7 @@ async def export_card(clients: Clients, user_id: UUID, body: Object) -> Object:
     return {"success": True, "character_id": str(asked.character_id), "format": asked.format} | card
 
 
-HANDLERS: Mapping[Action, Handler] = {"import_card": import_card, "export_card": export_card}
+HANDLERS: Mapping[str, Handler] = {"import_card": import_card, "export_card": export_card}
 
 
 class ExportRequest(BaseModel):

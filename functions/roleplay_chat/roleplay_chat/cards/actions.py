@@ -1,0 +1,25 @@
+"""The actions of cards, by the request's `action`.
+
+What they need is imported when the first of them comes: turns have no use for it.
+"""
+
+from uuid import UUID
+
+from edge.clients import Clients
+from roleplay_chat.api import Handler, Object
+
+ACTIONS = ("import_card", "export_card")
+
+
+def actions() -> dict[str, Handler]:
+    """The handler of each action."""
+    return {action: _handler(action) for action in ACTIONS}
+
+
+def _handler(action: str) -> Handler:
+    async def answer(clients: Clients, user_id: UUID, body: Object) -> Object:
+        from roleplay_chat.cards.handlers import HANDLERS
+
+        return await HANDLERS[action](clients, user_id, body)
+
+    return answer
