@@ -80,7 +80,7 @@ audit: $(READY)/audit $(PACKAGES) ## Look every locked package up in the publish
 	@cd bench/portkey && ../../$(BIN)/node ../../$(BIN)/npm audit --package-lock-only
 
 openapi: $(READY)/python ## Write docs/openapi.json, the description of both functions
-	@$(BIN)/python -m dev.openapi
+	@$(BIN)/python -m dev.docs.openapi
 
 settings: $(READY)/python ## Every setting of both functions, where it is from, and what is wrong
 	@$(BIN)/python -m dev settings

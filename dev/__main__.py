@@ -16,9 +16,9 @@ import click
 import httpx
 from pydantic import ValidationError
 
-from dev.part import StackError
 from dev.settings import ROOT, Keys, Settings
-from dev.stack import START_SECONDS, Stack, only_stack, parts, read_state
+from dev.stack.part import StackError
+from dev.stack.stack import START_SECONDS, Stack, only_stack, parts, read_state
 
 UP_SECONDS = 240
 DOWN_SECONDS = 20
@@ -200,7 +200,9 @@ def reset(settings: Settings) -> None:
 @click.pass_obj
 def chat(settings: Settings, message: str | None, model: str, character: str | None) -> None:
     """Talk to the demo character as the demo user."""
-    from dev import chat as terminal  # Not needed, and slow to import, for the other commands.
+    from dev.terminal import (
+        chat as terminal,  # Not needed, and slow to import, for the other commands.
+    )
 
     sys.exit(terminal.main(settings, message, model, character))
 
@@ -210,7 +212,7 @@ def chat(settings: Settings, message: str | None, model: str, character: str | N
 @click.pass_obj
 def import_card(settings: Settings, file: Path) -> None:
     """Make a character of a card (JSON, PNG or CHARX) for the demo user."""
-    from dev import card
+    from dev.terminal import card
 
     sys.exit(card.main(settings, file))
 
@@ -223,7 +225,7 @@ def verify(settings: Settings, token: str | None) -> None:
 
     Exit code 0: all is well; 1: there are problems; 2: nothing could be checked.
     """
-    from dev import verify as checks
+    from dev.operate import verify as checks
 
     sys.exit(checks.main(settings, token))
 
@@ -233,7 +235,7 @@ def verify(settings: Settings, token: str | None) -> None:
 @click.pass_obj
 def usage(settings: Settings, days: int) -> None:
     """Show cost, tokens, errors and latency by day, model and person."""
-    from dev import usage as report
+    from dev.operate import usage as report
 
     sys.exit(report.main(settings, days))
 
@@ -243,7 +245,7 @@ def usage(settings: Settings, days: int) -> None:
 @click.option("--apply", is_flag=True, envvar="APPLY", help="Run the commands, too.")
 def deploy(target: str, apply: bool) -> None:
     """Print the commands that deploy a part of the project."""
-    from dev import deploy as deployment
+    from dev.operate import deploy as deployment
 
     sys.exit(deployment.main(target, apply=apply))
 
@@ -252,7 +254,7 @@ def deploy(target: str, apply: bool) -> None:
 @click.pass_obj
 def show_settings(settings: Settings) -> None:
     """Show every setting of both functions and what is wrong with them."""
-    from dev import environment
+    from dev.operate import environment
 
     sys.exit(environment.main(settings))
 

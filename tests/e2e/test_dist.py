@@ -17,7 +17,7 @@ import httpx
 import pytest
 
 from dev.build import digest
-from dev.deploy import RUNTIME
+from dev.operate.deploy import RUNTIME
 from tests.support import patient
 from tests.support.answers import stream, worker_healthy
 from tests.support.functions import serve_process

@@ -9,8 +9,8 @@ from typing import Any
 import httpx
 import psutil  # type: ignore[import-untyped]
 
-from dev.chat import Chat
-from dev.worker import CONTEXT_TOKENS
+from dev.stack.worker import CONTEXT_TOKENS
+from dev.terminal.client import Chat
 from tests.integration.test_provider_checks import catalog, key, listed
 from tests.support import patient
 from tests.support.answers import error, text, worker_healthy

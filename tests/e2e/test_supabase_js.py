@@ -42,7 +42,7 @@ def functions_url(
     env = Stack(connection, gateway, openrouter, chat_worker, keys, function_url).env()
     port = free_port()
     process = subprocess.Popen(
-        [sys.executable, "-m", "dev.functions"],
+        [sys.executable, "-m", "dev.stack.functions"],
         cwd=ROOT,
         env={
             **os.environ,

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
-from dev.chat import COMMANDS, Chat, Refused
+from dev.terminal.chat import COMMANDS
+from dev.terminal.client import Chat, Refused
 from tests.support.answers import text
 from tests.support.gateway import PUBLISHABLE_KEY
 from tests.support.stack import DEMO_CHARACTER, Stack, User

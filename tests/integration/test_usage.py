@@ -13,7 +13,7 @@ import psycopg
 import pytest
 from psycopg.types.json import Jsonb
 
-from dev.usage import Usage, totals
+from dev.operate.usage import Usage, totals
 from roleplay_chat.tokens import UNCALIBRATED
 from tests.support.answers import (
     DONE,

@@ -8,8 +8,8 @@ from uuid import UUID
 
 import pytest
 
+from dev.operate.usage import Usage, main, read, totals, without_gaps
 from dev.settings import Settings
-from dev.usage import Usage, main, read, totals, without_gaps
 from tests.integration.test_schema import refused
 from tests.support.answers import error, text
 from tests.support.gateway import SECRET_KEY

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from dev.verify import CANNOT_CHECK, OK, PROBLEMS, judge, plain
+from dev.operate.verify import CANNOT_CHECK, OK, PROBLEMS, judge, plain
 from tests.integration.test_provider_checks import ON, Checks, catalog, key, listed
 from tests.integration.test_schema import refused
 from tests.support.answers import error, text, worker_healthy

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from dev.deploy import steps_for
+from dev.operate.deploy import steps_for
 from tests.support.postgres import ROOT
 
 TARGETS = ["roleplay_chat", "health_check", "scheduler", "db"]

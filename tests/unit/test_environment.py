@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from dev import environment, project
-from dev.environment import FUNCTIONS, main, meanings, problems, settings_of, unknown
+from dev.operate import environment, project
+from dev.operate.environment import FUNCTIONS, main, meanings, problems, settings_of, unknown
 from dev.settings import Settings
 from tests.unit.test_settings import NEEDED
 

@@ -11,7 +11,7 @@ import jsonschema_rs
 import pytest
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
-from dev.openapi import ACTIONS, FILE, document, refusals, written
+from dev.docs.openapi import ACTIONS, FILE, document, refusals, written
 from edge.worker_health import WorkerHealth
 from health_check.steps import Outcome
 from roleplay_chat import message_actions, turn_store
@@ -44,7 +44,7 @@ def of_component(name: str) -> jsonschema_rs.Validator:
 
 
 def test_file_is_up_to_date() -> None:
-    assert FILE.read_text() == written(), "run: python -m dev.openapi"
+    assert FILE.read_text() == written(), "run: python -m dev.docs.openapi"
 
 
 def test_it_is_openapi() -> None:

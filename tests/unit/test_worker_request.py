@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from dev.settings import Keys, Settings
-from dev.stack import parts
-from dev.worker import MAX_TEMPERATURE, MAX_TOKENS, completion_request
+from dev.stack.stack import parts
+from dev.stack.worker import MAX_TEMPERATURE, MAX_TOKENS, completion_request
 
 GRAMMAR = 'root ::= "The lamp is lit."'
 
@@ -36,6 +36,6 @@ def test_both_models_of_the_stack_get_the_grammar(tmp_path: Path) -> None:
     models = {
         part.name: part.env["WORKER_GRAMMAR"]
         for part in parts(settings, Keys())
-        if "dev.worker" in part.command
+        if "dev.stack.worker" in part.command
     }
     assert models == {"worker": GRAMMAR, "stand-in": GRAMMAR}

@@ -8,9 +8,9 @@ from rich.bar import Bar
 from rich.console import Console
 from rich.table import Table
 
-from dev.project import NoSuchFunction, Unreachable, find
+from dev.operate.project import NoSuchFunction, Unreachable, find
+from dev.operate.verify import plain
 from dev.settings import Settings
-from dev.verify import plain
 
 REPORTS = {
     "usage_by_day": "By day (UTC)",

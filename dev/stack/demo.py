@@ -5,8 +5,8 @@ from typing import Any
 
 import httpx
 
-from dev.part import StackError
 from dev.settings import Keys, Settings, write_private
+from dev.stack.part import StackError
 
 EMAIL = "demo@example.com"
 USER_NAME = "Sam"

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from dev.chat import Chat, Refused, notes
+from dev.terminal.client import Chat, Refused, notes
 
 
 def run(chat: Chat, words: str) -> None:

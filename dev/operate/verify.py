@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from dev.project import NoSuchFunction, Project, Unreachable, find, secrets_managed
+from dev.operate.project import NoSuchFunction, Project, Unreachable, find, secrets_managed
 from dev.settings import ROOT, Settings
 from edge.addresses import AddressRefused
 from edge.credentials import missing_binding

@@ -2,13 +2,13 @@
 
 import re
 
+from dev.docs.failures import FILE, document
 from roleplay_chat.generation.error_policies import SITUATIONS
 from roleplay_chat.settings import Settings
-from tests.failures_doc import FILE, document
 
 
 def test_file_is_up_to_date() -> None:
-    assert FILE.read_text() == document(), "run: python -m tests.failures_doc > docs/failures.md"
+    assert FILE.read_text() == document(), "run: python -m dev.docs.failures > docs/failures.md"
 
 
 def test_every_situation_is_in_one_table() -> None:

@@ -1,6 +1,6 @@
 """Prints docs/failures.md from the table of situations.
 
-python -m tests.failures_doc > docs/failures.md
+python -m dev.docs.failures > docs/failures.md
 """
 
 import sys
@@ -12,14 +12,14 @@ from roleplay_chat.generation.error_policies import MAX_COOLDOWN, SITUATIONS, Ki
 from roleplay_chat.generation.failover import PATIENCE_SECONDS
 from roleplay_chat.turn_errors import no_answer
 
-FILE = Path(__file__).parents[1] / "docs" / "failures.md"
+FILE = Path(__file__).parents[2] / "docs" / "failures.md"
 
 _INTRODUCTION = """\
 # When a model fails
 
 Printed from the code's own table,
 `functions/roleplay_chat/roleplay_chat/generation/error_policies.py`, by
-`python -m tests.failures_doc > docs/failures.md`. A test fails when the two differ.
+`python -m dev.docs.failures > docs/failures.md`. A test fails when the two differ.
 
 A turn has a list of targets: the model that was asked for, the default, the other models that may
 stand in for it, the worker. It asks them one after the other until one answers. What does not

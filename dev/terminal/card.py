@@ -5,8 +5,8 @@ from pathlib import Path
 
 import httpx
 
-from dev.chat import NOT_RUNNING, WORKER, Chat, Refused, notes
 from dev.settings import Settings, read_env_file
+from dev.terminal.client import NOT_RUNNING, WORKER, Chat, Refused, notes
 
 
 def main(settings: Settings, path: Path) -> int:

@@ -1,4 +1,4 @@
-"""`python -m dev.openapi`: writes docs/openapi.json, the description of both functions.
+"""`python -m dev.docs.openapi`: writes docs/openapi.json, the description of both functions.
 
 Requests come from the functions' own models, answers from the shapes they answer with, and error
 codes from every place that raises an `ApiError`. A test fails when the file differs. A new action
@@ -242,7 +242,7 @@ def _codes_elsewhere(file: Path, status: str, code: str) -> Mapping[str, tuple[i
     except KeyError:
         raise LookupError(
             f"{file.name} raises ApiError({status}, {code}, ...): "
-            "say in dev/openapi.py which codes these are"
+            "say in dev/docs/openapi.py which codes these are"
         ) from None
 
 
@@ -437,7 +437,7 @@ def document() -> Schema:
             "title": "Roleplay backend",
             "version": "1",
             "description": "People talk with fictional characters. Written by "
-            "`python -m dev.openapi`.",
+            "`python -m dev.docs.openapi`.",
         },
         "servers": [
             {

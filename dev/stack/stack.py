@@ -14,11 +14,11 @@ from typing import Any, NoReturn
 
 import httpx
 
-from dev import database
-from dev.demo import EMAIL, Database, write_stack_env
-from dev.part import Part, StackError, hint
-from dev.scheduler import Scheduler
 from dev.settings import ENV_FILE, Keys, Settings, read_env_file, write_private
+from dev.stack import database
+from dev.stack.demo import EMAIL, Database, write_stack_env
+from dev.stack.part import Part, StackError, hint
+from dev.stack.scheduler import Scheduler
 
 START_SECONDS = 180
 """How long one part may take to become ready."""
@@ -35,7 +35,7 @@ def parts(settings: Settings, keys: Keys) -> list[Part]:
     def model(name: str, port: int, setting: str, key: str) -> Part:
         return Part(
             name=name,
-            command=[sys.executable, "-m", "dev.worker"],
+            command=[sys.executable, "-m", "dev.stack.worker"],
             env={
                 **environment,
                 "WORKER_PORT": str(port),
@@ -82,7 +82,7 @@ def parts(settings: Settings, keys: Keys) -> list[Part]:
         *([] if provider_key else [stand_in]),
         Part(
             name="functions",
-            command=[sys.executable, "-m", "dev.functions"],
+            command=[sys.executable, "-m", "dev.stack.functions"],
             env={**environment, **functions},
             port=settings.functions_port,
             port_setting="FUNCTIONS_PORT",

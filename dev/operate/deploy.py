@@ -16,8 +16,8 @@ import click
 from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from dev.environment import FUNCTIONS, find_variable, is_secret
-from dev.project import secrets_managed
+from dev.operate.environment import FUNCTIONS, find_variable, is_secret
+from dev.operate.project import secrets_managed
 from dev.settings import ENV_FILE, read_env_file
 from edge.credentials import bound_origins
 from edge.settings import EdgeSettings

@@ -11,9 +11,9 @@ from pydantic_core import PydanticUndefined
 from rich.console import Console
 from rich.table import Table
 
-from dev.project import find_environment, secrets_managed
+from dev.operate.project import find_environment, secrets_managed
+from dev.operate.verify import plain
 from dev.settings import ENV_FILE, ROOT, Settings, read_env_file
-from dev.verify import plain
 from edge.credentials import bound_origins
 from edge.settings import EdgeSettings
 from health_check.settings import Settings as HealthCheck

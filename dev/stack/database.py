@@ -8,8 +8,8 @@ import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
-from dev.part import StackError, hint, spawn, stop
 from dev.settings import ROOT, Keys, Settings, write_private
+from dev.stack.part import StackError, hint, spawn, stop
 
 SUPABASE = ROOT / "supabase"
 LITE = [

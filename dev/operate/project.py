@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 
 from dev.settings import ENV_FILE, Keys, Settings, read_env_file
-from dev.stack import parts
+from dev.stack.stack import parts
 
 SECONDS = 15
 

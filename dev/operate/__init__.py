@@ -1,0 +1,1 @@
+"""Running an installation: its settings, deployment, checks and usage."""

@@ -1,0 +1,1 @@
+"""The local stack: its parts, and what starts and watches them."""

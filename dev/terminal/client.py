@@ -1,0 +1,152 @@
+"""The demo user's side of a conversation, over HTTP."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+from uuid import uuid4
+
+import httpx
+from httpx_sse import EventSource, connect_sse
+from rich.console import Console
+
+WORKER = "chat_worker"
+NOT_RUNNING = "The local stack is not running. `make dev` or `make up` starts it."
+READ_SECONDS = 60
+"""Longest silence of the stream; heartbeats come far more often."""
+
+# Replies go to stdout and everything about them to stderr, so that a script gets the reply alone.
+notes = Console(stderr=True, highlight=False, soft_wrap=True, emoji=False)
+
+
+class Refused(Exception):
+    """The sentence of an error envelope."""
+
+
+class Chat:
+    """The demo user's side of the conversation."""
+
+    def __init__(self, http: httpx.Client, env: Mapping[str, str], model: str) -> None:
+        self._http = http
+        self._env = env
+        self.model = model
+        self.character_id = env["DEMO_CHARACTER_ID"]
+        self.conversation_id = env["DEMO_CONVERSATION_ID"]
+        self._key = {"apikey": env["SUPABASE_PUBLISHABLE_KEY"]}
+        self._user_id = ""
+        self._user: dict[str, str] = {}
+
+    def sign_in(self) -> None:
+        response = self._http.post(
+            f"{self._env['SUPABASE_URL']}/auth/v1/token",
+            params={"grant_type": "password"},
+            headers=self._key,
+            json={"email": self._env["DEMO_EMAIL"], "password": self._env["DEMO_PASSWORD"]},
+        )
+        if response.is_error:
+            raise Refused("The demo user cannot sign in. `make reset` and a new start help.")
+        session = response.json()
+        self._user_id = session["user"]["id"]
+        self._user = {**self._key, "Authorization": f"Bearer {session['access_token']}"}
+
+    def data(self, method: str, path: str, body: Any = None) -> Any:
+        """Rows of the Data API, as the demo user may see them."""
+        self.sign_in()  # The last token may have run out.
+        headers = {**self._user, "Prefer": "return=representation"}
+        url = f"{self._env['SUPABASE_URL']}/rest/v1/{path}"
+        response = self._http.request(method, url, headers=headers, json=body)
+        if response.status_code == 409:
+            raise Refused("That is there already.")
+        if response.is_error:
+            raise Refused(f"The database answered {response.status_code}: {response.text[:200]}")
+        return response.json()
+
+    def character_name(self) -> str:
+        rows = self.data("GET", f"characters?select=name&id=eq.{self.character_id}")
+        return str(rows[0]["name"]) if rows else "Character"
+
+    def models(self) -> list[dict[str, Any]]:
+        query = "select=model_key,display_name,is_default&is_active=eq.true&task=eq.roleplay"
+        worker = {"model_key": WORKER, "display_name": "This machine's worker", "is_default": False}
+        return [worker, *self.data("GET", f"api_models?{query}&order=priority")]
+
+    def start_conversation(self) -> None:
+        self.sign_in()
+        row = {"user_id": self._user_id, "character_id": self.character_id}
+        self.conversation_id = self.data("POST", "conversations", row)[0]["id"]
+
+    def memory_row(self) -> dict[str, str]:
+        """A new memory of this conversation."""
+        whose = {"user_id": self._user_id, "conversation_id": self.conversation_id}
+        return {"tier": "conversation", **whose}
+
+    def meet(self, character_id: str) -> None:
+        """Go on in the newest conversation with this character, or begin one."""
+        self.character_id = character_id
+        of_theirs = f"conversations?select=id&character_id=eq.{character_id}"
+        found = self.data("GET", f"{of_theirs}&order=created_at.desc&limit=1")
+        if found:
+            self.conversation_id = found[0]["id"]
+        else:
+            self.start_conversation()
+
+    def ask(self, **body: Any) -> dict[str, Any]:
+        """What the function answers to a request that is no turn."""
+        self.sign_in()
+        url = f"{self._env['FUNCTIONS_URL']}/roleplay_chat"
+        response = self._http.post(url, headers=self._user, json=body)
+        if response.is_error:
+            raise Refused(_sentence(response))
+        answer: dict[str, Any] = response.json()
+        return answer
+
+    def newest(self, sender: str = "") -> dict[str, Any]:
+        """The newest message, or that of `user` or `character`; `Refused` when there is none."""
+        of_theirs = f"&sender=eq.{sender}" if sender else ""
+        found = self._messages(f"is_active=is.true{of_theirs}&order=position.desc&limit=1")
+        if not found:
+            raise Refused("There is nothing here yet.")
+        return found[0]
+
+    def variants(self) -> list[dict[str, Any]]:
+        """All versions of the newest reply, oldest first."""
+        newest = self.newest("character")
+        first = newest["variant_of"] or newest["id"]
+        return self._messages(f"or=(id.eq.{first},variant_of.eq.{first})&order=created_at")
+
+    def _messages(self, query: str) -> list[dict[str, Any]]:
+        here = f"messages?conversation_id=eq.{self.conversation_id}&message_type=eq.text"
+        rows: list[dict[str, Any]] = self.data("GET", f"{here}&{query}")
+        return rows
+
+    def turn(self, **fields: Any) -> Iterator[tuple[str, dict[str, Any]]]:
+        """The events of one turn as (name, data); `Refused` when there is none."""
+        body = {
+            "conversation_id": self.conversation_id,
+            "character_id": self.character_id,
+            "model_provider": self.model,
+            "client_message_id": str(uuid4()),
+            "stream": True,
+            **fields,
+        }
+        url = f"{self._env['FUNCTIONS_URL']}/roleplay_chat"
+        for last_try in (False, True):
+            with connect_sse(self._http, "POST", url, headers={**self._user}, json=body) as source:
+                if source.response.status_code == 401 and not last_try:
+                    self.sign_in()  # The token has run out.
+                    continue
+                yield from _events(source)
+                return
+
+
+def _events(source: EventSource) -> Iterator[tuple[str, dict[str, Any]]]:
+    if source.response.is_error:
+        source.response.read()
+        raise Refused(_sentence(source.response))
+    for event in source.iter_sse():
+        yield event.event, event.json()
+
+
+def _sentence(response: httpx.Response) -> str:
+    try:
+        return str(response.json()["error"])
+    except (ValueError, KeyError, TypeError):
+        return f"The function answered {response.status_code}."
