@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from roleplay_chat.reply import Cast, Reply, Thinking, joined, trimmed
+from roleplay_chat.continuation import joined
+from roleplay_chat.reply import Cast, Reply, Thinking, trimmed
 
 CAST = Cast("Mara Voss", ["Ada"])
 

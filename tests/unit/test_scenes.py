@@ -64,7 +64,7 @@ def test_what_stands_before_it_hides_nothing(line: Line, chars: int, filler: str
 
 
 def test_cut_of_the_window_hides_nothing() -> None:
-    for chars in range(2 * scenes.KEPT_CHARS - 120, 2 * scenes.KEPT_CHARS + 20, 7):
+    for chars in range(scenes.RECENT_CHARS - 120, scenes.RECENT_CHARS + 20, 3):
         text = FILLERS["spaced"] * 100
         assert is_refused(text[:chars], SCENE[:30], SCENE[30:])
 

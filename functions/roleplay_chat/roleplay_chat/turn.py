@@ -15,6 +15,7 @@ from edge.errors import ApiError, internal_error
 from edge.timing import Timing
 from roleplay_chat import prompt, turns
 from roleplay_chat.api import Answer, ChatRequest, Chosen, Tier, Tried, Usage
+from roleplay_chat.continuation import joined
 from roleplay_chat.ensemble import cast_of
 from roleplay_chat.failures import Failure
 from roleplay_chat.generation import Attempt, Callbacks, Generation, Shape
@@ -27,7 +28,7 @@ from roleplay_chat.passages import written_for
 from roleplay_chat.policy import adult_tier_refused, content_tier
 from roleplay_chat.prompt import Prompt, entries_called_for
 from roleplay_chat.remembering import Remembering
-from roleplay_chat.reply import Reply, Thinking, joined, stop_strings, trimmed
+from roleplay_chat.reply import Reply, Thinking, stop_strings, trimmed
 from roleplay_chat.routing import Plan, Target, plan
 from roleplay_chat.rows import BegunTurn
 from roleplay_chat.scenes import is_scene
@@ -41,6 +42,7 @@ from roleplay_chat.screening import (
     judge,
     read,
     refusal,
+    said_last,
 )
 from roleplay_chat.settings import Settings
 from roleplay_chat.situations import TRY_AGAIN
@@ -151,6 +153,8 @@ class Turn:
         """What is written for the turn indicates."""
         self._indicated: list[Indicated] = []
         """The same with the prompt that was built last."""
+        self._said_last = ""
+        """What a reply to that prompt comes after."""
         self._built: tuple[tuple[Target, Shape, str], Prompt] | None = None
         self._finding: Finding | None = None
         self._greeting: str | None = None
@@ -312,16 +316,19 @@ class Turn:
                 tokens=target.tokens,
                 lore=self._lore,
             )
-            self._indicated = [*self._written, *await self._read(in_context(built.passages))]
+            passages = in_context(built.passages)
+            self._said_last = said_last(passages)
+            self._indicated = [*self._written, *await self._read(passages)]
             self._judge(self._indicated)
             self._built = wanted, prompt.with_rule(built, rule) if rule else built
         return self._built[1]
 
     def _reply_for(self, target: Target) -> Reply:
-        turn, history = self._begun.turn, self._begun.history
-        said = turn.continues or turn.message or (history[-1].content if history else "")
         screen = ReplyScreen(
-            self._indicated, self._tier, follows=said, continues=turn.continues or ""
+            self._indicated,
+            self._tier,
+            follows=self._said_last,
+            continues=self._begun.turn.continues or "",
         )
         thinking: Thinking = "leading" if target.thinks_first else "tagged"
         return Reply(self._cast, thinking=thinking, screen=screen)
