@@ -69,6 +69,15 @@ def test_cut_of_the_window_hides_nothing() -> None:
         assert is_refused(text[:chars], SCENE[:30], SCENE[30:])
 
 
+@pytest.mark.parametrize("filler", ["x", "-", "\u200b"])
+@pytest.mark.parametrize("line", SCENES[::6], ids=lambda line: line.id)
+def test_long_word_or_signs_within_it_hide_nothing(line: Line, filler: str) -> None:
+    for place in range(0, len(line.text), 3):
+        text = f"{line.text[:place]}{filler * 3_000}{line.text[place:]}"
+        pieces = [text[at : at + 150] for at in range(0, len(text), 150)]
+        assert is_refused(*pieces) == is_scene(text)
+
+
 def test_sober_words_that_left_the_window_still_count() -> None:
     """What was read with them before is not read again without them."""
     sober = "The court heard of the assault and the abuse. " + SCENE
