@@ -446,6 +446,29 @@ class TestEveryPrompt:
         refused(talk, "Hello", task=task)
         refused(talk, SEXUAL, task=task, user_role="A 12 year old.")
 
+    @pytest.mark.parametrize("task", ["storytelling", "prompt_enhancement"])
+    @pytest.mark.parametrize("named", [True, False])
+    def test_declared_age_counts_where_nobody_speaks(
+        self, talk: Talk, task: str, named: bool
+    ) -> None:
+        minor = talk.stack.insert("characters", user_id=talk.user.id, name="Nina", age=15)
+        if not named:
+            talk.stack.db.execute("update conversations set character_id = %s", (minor,))
+
+        refused(talk, SEXUAL, task=task, **({"character_id": str(minor)} if named else {}))
+
+    def test_declared_age_of_somebody_who_spoke_and_left_counts(self, talk: Talk) -> None:
+        minor = talk.stack.insert("characters", user_id=talk.user.id, name="Nina", age=15)
+        talk.stack.insert(
+            "messages",
+            conversation_id=talk.conversation,
+            sender="character",
+            character_id=minor,
+            content="Hello.",
+        )
+
+        refused(talk, SEXUAL)
+
     @pytest.mark.parametrize("action", ["continue", "impersonate", "regenerate"])
     def test_of_every_action(self, talk: Talk, action: str) -> None:
         for sender, content in (("user", MINOR), ("character", SEXUAL)):
@@ -641,6 +664,47 @@ class TestReply:
 
         assert answer.status_code == 403
         assert talk.said() == ["Hello", "> The little girl"]
+
+    @pytest.mark.parametrize(
+        ("beginning", "rest"),
+        [
+            pytest.param("She is a 12-", "year-old girl. A sexual scene.", id="glued"),
+            pytest.param("Pornografia", "infantil.", id="with-a-space"),
+        ],
+    )
+    def test_continuation_is_read_as_it_will_be_stored(
+        self, talk: Talk, beginning: str, rest: str
+    ) -> None:
+        talk.stack.insert(
+            "messages", conversation_id=talk.conversation, sender="character", content=beginning
+        )
+        talk.stack.upstream.enqueue(text(rest))
+
+        assert talk.say(action="continue").status_code == 403
+        assert talk.said() == [f"> {beginning}"]
+
+    @pytest.mark.parametrize("action", [None, "continue", "regenerate"])
+    def test_is_read_with_what_was_said_before_a_short_message(
+        self, talk: Talk, action: str | None
+    ) -> None:
+        for sender, content in (
+            ("character", "The little girl is there."),
+            ("user", "Yes?"),
+            ("character", "Hm."),
+        ):
+            talk.stack.insert(
+                "messages", conversation_id=talk.conversation, sender=sender, content=content
+            )
+        talk.stack.upstream.enqueue(text("A sexual scene."))
+
+        assert talk.say("Oh.", action=action).status_code == 403
+
+    def test_is_read_with_the_scene_that_it_opens(self, talk: Talk) -> None:
+        talk.stack.upstream.enqueue(text("A sexual scene."))
+
+        answer = talk.say("", kickoff=True, scene_starters=["The little girl"])
+
+        assert answer.status_code == 403
 
 
 SCENE = "They have sex. He penetrates her and she has an orgasm. "

@@ -4,8 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from roleplay_chat.continuation import joined
 from roleplay_chat.messages import Cast
-from roleplay_chat.reply.filters import Reply, Thinking, joined, trimmed
+from roleplay_chat.reply.filters import Reply, Thinking, trimmed
 
 CAST = Cast("Mara Voss", ["Ada"])
 

@@ -64,9 +64,18 @@ def test_what_stands_before_it_hides_nothing(line: Line, chars: int, filler: str
 
 
 def test_cut_of_the_window_hides_nothing() -> None:
-    for chars in range(2 * scenes.KEPT_CHARS - 120, 2 * scenes.KEPT_CHARS + 20, 7):
+    for chars in range(scenes.RECENT_CHARS - 120, scenes.RECENT_CHARS + 20, 3):
         text = FILLERS["spaced"] * 100
         assert is_refused(text[:chars], SCENE[:30], SCENE[30:])
+
+
+@pytest.mark.parametrize("filler", ["x", "-", "\u200b"])
+@pytest.mark.parametrize("line", SCENES[::6], ids=lambda line: line.id)
+def test_long_word_or_signs_within_it_hide_nothing(line: Line, filler: str) -> None:
+    for place in range(0, len(line.text), 3):
+        text = f"{line.text[:place]}{filler * 3_000}{line.text[place:]}"
+        pieces = [text[at : at + 150] for at in range(0, len(text), 150)]
+        assert is_refused(*pieces) == is_scene(text)
 
 
 def test_sober_words_that_left_the_window_still_count() -> None:

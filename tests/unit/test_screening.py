@@ -418,6 +418,7 @@ FILLERS = {
     "two-scripts": "雨rain",
     "single-letters": "a b ",
     "emoji": "🌧️",
+    "invisible": "\u200b",
 }
 CASES = [*cases("corpus.jsonl"), *cases("held_out.jsonl")]
 
@@ -438,6 +439,18 @@ class TestGrowingReply:
         for case in CASES[len(filler) :: 50]:
             text = before + case.text
             self.check(text, case.tier, (text[at : at + 97] for at in range(0, len(text), 97)))
+
+    @pytest.mark.parametrize("strewn", ["-", " ", "\n", "\u200b", "・"])
+    @pytest.mark.parametrize(
+        "word", ["未 成 年 做 爱", "a 1 5 y o girl, s e x", "児童ポルノ", "s-e-x with a 13yo"]
+    )
+    def test_signs_strewn_into_a_word_hide_nothing_however_many(
+        self, strewn: str, word: str
+    ) -> None:
+        for chars in (150, 700, 2_000):
+            for place in range(1, len(word)):
+                text = word[:place] + strewn * chars + word[place:]
+                self.check(text, "sfw", (text[at : at + 97] for at in range(0, len(text), 97)))
 
     @given(
         parts=st.lists(

@@ -7,10 +7,11 @@ from uuid import UUID
 
 from edge.errors import ApiError
 from roleplay_chat.api import Answer, Chosen, Tried, Usage
+from roleplay_chat.continuation import joined
 from roleplay_chat.generation.failover import Attempt
 from roleplay_chat.generation.routing import Target
 from roleplay_chat.prompt.greeting import MODEL_USED
-from roleplay_chat.reply.filters import joined, trimmed
+from roleplay_chat.reply.filters import trimmed
 from roleplay_chat.rows import CooldownRow
 from roleplay_chat.screening.decision import Finding
 from roleplay_chat.turn_plan import Accepted, Planned

@@ -31,6 +31,7 @@ from roleplay_chat.screening.decision import (
     judge,
     read,
     refusal,
+    said_last,
 )
 from roleplay_chat.screening.scenes import is_scene
 from roleplay_chat.settings import Settings
@@ -61,6 +62,8 @@ class PromptScreen:
         self._begun = planned.begun
         self._written: list[Indicated] = []
         """What the texts written for the turn indicate."""
+        self._said_last = ""
+        """What a reply to the prompt that was built last comes after."""
         self._built: tuple[tuple[Target, Shape, str], Prompt] | None = None
         self.lore: Sequence[Entry] = ()
         """The entries of the character's book that the turn calls for."""
@@ -101,7 +104,9 @@ class PromptScreen:
                 tokens=target.tokens,
                 lore=self.lore,
             )
-            self.indicated = [*self._written, *await self._read(in_context(built.passages))]
+            passages = in_context(built.passages)
+            self._said_last = said_last(passages)
+            self.indicated = [*self._written, *await self._read(passages)]
             self._judge(self.indicated)
             self._built = wanted, builder.with_rule(built, rule) if rule else built
         return self._built[1]
@@ -122,10 +127,11 @@ class PromptScreen:
 
     def reply_screen(self) -> ReplyScreen:
         """What reads the reply to the prompt that was built last."""
-        turn, history = self._begun.turn, self._begun.history
-        said = turn.continues or turn.message or (history[-1].content if history else "")
         return ReplyScreen(
-            self.indicated, self._planned.tier, follows=said, continues=turn.continues or ""
+            self.indicated,
+            self._planned.tier,
+            follows=self._said_last,
+            continues=self._begun.turn.continues or "",
         )
 
     def _is_scene(self, text: str | None) -> bool:

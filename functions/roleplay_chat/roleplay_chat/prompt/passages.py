@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from roleplay_chat.api import ChatRequest
+from roleplay_chat.content_tier import ADULT_AGE
 from roleplay_chat.lorebook.entries import Entry
 from roleplay_chat.rows import BegunTurn, CharacterRow
 from roleplay_chat.screening.decision import Part, Passage
@@ -98,7 +99,14 @@ def written_for(begun: BegunTurn, request: ChatRequest, lore: Sequence[Entry]) -
     ]
     if begun.persona:
         written.append(written_of("persona", begun.persona, greetings=False, book=False))
-    return [passage for passage in written if passage.text]
+    return [*(passage for passage in written if passage.text), *_minors(begun)]
+
+
+def _minors(begun: BegunTurn) -> list[Passage]:
+    """The declared ages of those whose texts no prompt has: who spoke before, or whom a story is
+    about."""
+    ages = [row.age for row in begun.cast if row.age is not None and row.age < ADULT_AGE]
+    return [Passage("character", "", age) for age in ages]
 
 
 def _present(begun: BegunTurn) -> list[CharacterRow]:

@@ -325,14 +325,3 @@ def trimmed(text: str) -> str:
     if paragraph.count('"') % 2:
         text += '"'
     return text
-
-
-def joined(beginning: str, continuation: str) -> str:
-    """A reply and what continues it, with a space between them where one is missing."""
-    glued = (
-        beginning[-1:].isspace()
-        or continuation[:1].isspace()
-        or continuation[:1] in ".,;:!?…)”’"
-        or beginning[-1:] in "-–—(“‘"
-    )
-    return beginning + ("" if glued else " ") + continuation

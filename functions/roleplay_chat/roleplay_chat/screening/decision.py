@@ -16,6 +16,7 @@ from typing import Literal, NamedTuple
 from edge.errors import ApiError
 from roleplay_chat.api import Tier
 from roleplay_chat.content_tier import ADULT_AGE
+from roleplay_chat.continuation import space_between
 from roleplay_chat.screening.rules import NOTHING, UNSETTLED_WORDS, Growing, Marks, marks
 from roleplay_chat.screening.scenes import GrowingScene
 from roleplay_chat.screening.word_classes import first_words, last_words
@@ -156,6 +157,16 @@ def in_context(passages: Sequence[Passage]) -> list[Passage]:
     return [*alone, *seams]
 
 
+def said_last(passages: Sequence[Passage]) -> str:
+    """What a reply to a prompt comes after, of its passages as `in_context` gives them: what was
+    said last; where nobody spoke yet, how the scene is to begin."""
+    for parts in (_TALK, ("scene",)):
+        for passage in reversed(passages):
+            if passage.part in parts and not passage.is_seam:
+                return passage.text
+    return ""
+
+
 def judge(indicated: Sequence[Indicated], tier: Tier) -> Finding | None:
     """The reason to refuse, from what each part indicates."""
     indicated = [one for one in indicated if one[1] is not NOTHING]
@@ -222,17 +233,23 @@ class ReplyScreen:
         continues: str = "",
     ) -> None:
         """`before` is what the other parts indicate; `follows` the text the reply comes after, and
-        `continues` the reply that it carries on."""
+        `continues` the reply that it carries on, with which that text may end."""
+        if not follows.endswith(continues):
+            follows = f"{follows}\n{continues}"
         self._scene = GrowingScene(continues) if tier == "sfw" else None
         self._before = before
         self._tier: Tier = tier
-        self._growing = Growing(f"{last_words(follows, FOLLOWED_CHARS)}\n")
+        self._growing = Growing(last_words(follows, FOLLOWED_CHARS))
+        self._continues = continues
+        self._has_begun = False
         self._held = ""
 
     def feed(self, piece: str) -> str:
         """The text that can be shown now that `piece` has come. Raises `Refused`."""
         if not piece:
             return ""
+        if not self._has_begun:
+            self._begin(piece)
         self._held += piece
         if self._growing.is_quiet(self._held) or self._finding() is None:
             return self._release()
@@ -246,6 +263,14 @@ class ReplyScreen:
         if self._held and (finding := self._finding()):
             raise Refused(finding)
         return self._release()
+
+    def _begin(self, piece: str) -> None:
+        """A reply is a text of its own; one that is carried on goes on as it will be stored."""
+        between = space_between(self._continues, piece) if self._continues else "\n"
+        self._growing.grow(between)
+        if self._scene:
+            self._scene.grow(between)
+        self._has_begun = True
 
     def _finding(self, unsettled: int = 0) -> Finding | None:
         found = self._growing.marks(self._held, unsettled=unsettled)

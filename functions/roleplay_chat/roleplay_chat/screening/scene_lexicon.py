@@ -51,6 +51,9 @@ WORDS: dict[str, str] = {
         museum sculpture statue exhibition festival documentary movie movies film films novel
         novels author critics podcast magazine policy guidelines consent assault assaults abuse
         abused survivor survivors hotline helpline clinic hospital vaccine hiv aids chlamydia
+        police detective detectives murder murdered forensic autopsy evidence crime suspect
+        mordfall tatort obduktion kommissar asesinato autopsia assassinato meurtre
+        autopsie omicidio убийство убийства вскрытие следователь
         gonorrhoea gonorrhea syphilis herpes hpv painful itching swollen lump dryness douleurs
         schmerzen dolore болит couples experts expert midwife dysfunction estudio estudios
         encuesta tribunal juicio acusado acusada condenado víctima víctimas fiscalía fiscal

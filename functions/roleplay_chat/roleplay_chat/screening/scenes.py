@@ -20,8 +20,12 @@ IN_EARNEST = 5
 """What the words there must weigh together."""
 UNSETTLED_WORDS = 8
 """At the end of a text that grows: how many words may still become others."""
-KEPT_CHARS = 1_500
-"""How far back at least a text that grows is read again."""
+RECENT_CHARS = 400
+"""Of a text that grows: how much at least is read again when more has come."""
+KEPT_WORDS = 150
+"""Of the words before that: more than are looked at around one that is not judged yet."""
+AHEAD_CHARS = 100
+"""No term of the lexicon is this long."""
 REMEMBERED_WORDS = 20_000
 """Looked up once; then all are forgotten."""
 REMEMBERED_CHARS = 64
@@ -53,25 +57,49 @@ class GrowingScene:
     """
 
     def __init__(self, text: str = "") -> None:
-        self._text = text
+        self._encoded = ""
+        """The words before `_recent`, as many as are looked at."""
+        self._recent = ""
         self._judged = 0
+        self.grow(text)
 
     def may_be(self, more: str) -> bool:
         """Whether the text would be one, if it ended with this after it."""
-        words = _encode(self._text + more)
+        words = self._words(more)
         return _any_scene(words, self._judged, len(words))
 
     def surely_is(self, more: str) -> bool:
         """Whether it is one with this after it, whatever comes next."""
-        words = _encode(self._text + more)
+        words = self._words(more)
         return _any_scene(words, self._judged, len(words) - AFTER - UNSETTLED_WORDS)
 
     def grow(self, more: str) -> None:
         """Put this after it."""
-        self._text += more
-        if len(self._text) > 2 * KEPT_CHARS:
-            self._text = self._text[-KEPT_CHARS:]
-            self._judged = max(len(_encode(self._text)) - AFTER - UNSETTLED_WORDS, 0)
+        self._recent += more
+        if len(self._recent) <= RECENT_CHARS:
+            return
+        settled, self._recent = _settle(self._recent)
+        self._encoded += settled
+        if len(self._encoded) > 2 * KEPT_WORDS:
+            self._encoded = self._encoded[-KEPT_WORDS:]
+            self._judged = max(len(self._words("")) - AFTER - UNSETTLED_WORDS, 0)
+
+    def _words(self, more: str) -> str:
+        return self._encoded + _encode(self._recent + more)
+
+
+def _settle(text: str) -> tuple[str, str]:
+    """Split a text that goes on: codes, and the last word while it is not whole. Of a long one only
+    the beginning counts, but where words are written together."""
+    words = list(_tables().word.finditer(text))
+    if not words or words[-1].end() < len(text):
+        return _encode(text), ""
+    last = words[-1]
+    if len(last[0]) <= AHEAD_CHARS:
+        return _encode(text[: last.start()]), last[0]
+    if last[0] < "\u3040":
+        return _encode(text[: last.start()]), last[0][: REMEMBERED_CHARS + 1]
+    return _encode(text[:-AHEAD_CHARS]), text[-AHEAD_CHARS:]
 
 
 # --- the weight of words ------------------------------------------------------------------------

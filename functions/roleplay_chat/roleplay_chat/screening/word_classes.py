@@ -7,7 +7,7 @@ that a pattern can find. `lexicon` has the words, `normalize` undoes disguises. 
 import re
 from collections.abc import Iterator, Sequence
 from functools import cache
-from itertools import groupby
+from itertools import groupby, takewhile
 from string import ascii_letters
 from typing import NamedTuple
 
@@ -39,12 +39,17 @@ LONGEST_TERM = 16
 
 def encode(text: str) -> str:
     """The text as one character for each word, and some for its punctuation."""
-    words = text.replace("\n", " .\n").split()
+    words = _apart(text)
     codes = "".join(map(_codes.__getitem__, words))
     # They are rare, and taking them together takes longer than all else here.
     if _IN_A_ROW.search(codes):
         codes = "".join(_spelled_out(words))
     return codes.replace(_ALONE, "")
+
+
+def _apart(text: str) -> list[str]:
+    """The words; the end of a line is one."""
+    return text.replace("\n", " .\n").split()
 
 
 # --- one word with the punctuation around it -------------------------------------------------
@@ -313,6 +318,8 @@ def _stands_alone(word: str) -> bool:
 # --- languages that are written without spaces -----------------------------------------------
 
 _SCRIPT = "\u3040-\u30ff\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7a3\uf900-\ufaff"
+_STREWN = r"-·・*_~/\\|"
+"""Signs that hide nothing between two characters of it."""
 _TERMS = {
     fold(w): CODE[name] for name, line in lexicon.WRITTEN_TOGETHER.items() for w in line.split()
 }
@@ -345,7 +352,7 @@ def _patterns() -> _Patterns:
     return _Patterns(
         together=re.compile(f"[{_SCRIPT}]"),
         runs=re.compile(rf"[{_SCRIPT}]+|[^\W_{_SCRIPT}]+|\W|_"),
-        strewn=re.compile(rf"(?<=[{_SCRIPT}])[-·・*_~/\\|]+(?=[{_SCRIPT}])"),
+        strewn=re.compile(rf"(?<=[{_SCRIPT}])[{_STREWN}]+(?=[{_SCRIPT}])"),
         found=re.compile(
             "|".join(
                 [
@@ -456,6 +463,8 @@ def last_words(text: str, most_chars: int) -> str:
 _SETTLED = re.compile(r".*\S{3}(?=\s)", re.DOTALL)
 """Up to a word that nothing after it can become a part of, nor make a word with."""
 _SPACE = re.compile(r".*(?=\s)", re.DOTALL)
+_ONE_SIGN = re.compile(rf"([{_STREWN}])[{_STREWN}]*$")
+"""At the end, where more text may make signs that are strewn in of them."""
 MOST_UNSETTLED_CHARS = 400
 """Where no space or only letters with spaces between them come, no more than this is read again."""
 AHEAD_CHARS = 100
@@ -476,23 +485,35 @@ def settle(text: str) -> tuple[str, str]:
 
 def settle_unspaced(text: str) -> tuple[str, str]:
     """The same for a text in which `settle` finds nothing. In a word without its spaces the split
-    is where no term stands; only in a row of single letters may it be within one."""
+    is where no term stands; only in a long row of single letters may it be within one."""
     space = _SPACE.match(text)
     start = space.end() if space else 0
-    if len(text) - start <= AHEAD_CHARS:  # a row of single letters
-        space = _SPACE.match(text, 0, len(text) - AHEAD_CHARS)
-        start = space.end() if space else len(text) - AHEAD_CHARS
-        return encode(text[:start]), text[start:]
-    codes, rest = _settle_word(text[start:].lstrip())
-    return encode(text[:start] + " ") + codes, rest
+    last = text[start:].lstrip()
+    if len(last) > AHEAD_CHARS:
+        codes, rest = _settle_word(last)
+        return encode(text[:start] + " ") + codes, rest
+    return _settle_row(_apart(text[:start]), text[start:])
+
+
+def _settle_row(words: Sequence[str], rest: str) -> tuple[str, str]:
+    """Letters that stand alone at the end are read again, without the signs and lines between."""
+    length = sum(1 for _ in takewhile(_stands_alone, reversed(words)))
+    row = words[len(words) - length :]
+    letters = [word for word in row if not _BETWEEN.fullmatch(word)]
+    settled = [*words[: len(words) - length], *filter(_BETWEEN.fullmatch, row)]
+    kept = letters[-AHEAD_CHARS // 2 :]
+    settled += letters[: len(letters) - len(kept)]
+    return encode(" ".join(settled)), " ".join(kept) + rest
 
 
 def _settle_word(word: str) -> tuple[str, str]:
     folded = fold(word)
     if _is_together(folded):
-        joined = _patterns().strewn.sub("", folded)
-        place = _place_to_split(joined, len(joined) - AHEAD_CHARS)
+        joined = _ONE_SIGN.sub(r"\1", _patterns().strewn.sub("", folded))
+        place = _place_to_split(joined, max(len(joined) - AHEAD_CHARS, 0))
         return _together(joined[:place]), joined[place:]
+    if len(folded) <= REMEMBERED_CHARS:  # without what was invisible
+        return "", folded
     *parts, last = _BETWEEN.split(folded)
     codes = "".join(map(_part, filter(None, parts)))
     return codes.replace(_ALONE, ""), _LONG + last[:REMEMBERED_CHARS]
