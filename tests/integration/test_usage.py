@@ -35,7 +35,7 @@ from tests.support.notes import either
 from tests.support.stack import Stack, User
 from tests.support.talk import VENICE, Talk
 from tests.support.upstream import Answer
-from tests.support.waiting import Gate, wait_until
+from tests.support.waiting import Gate, listening_socket, url_of, wait_until
 
 Event = Callable[..., UUID]
 
@@ -479,6 +479,38 @@ class TestEstimates:
         assert talk.say().status_code == 503
         events = talk.stack.all("select * from usage_events")
         assert {event["cost_usd"] for event in events} == {None}
+
+    @pytest.mark.parametrize("ends", ["stopped", "deadline"])
+    @pytest.mark.parametrize("path", ["json", "stream"])
+    @pytest.mark.parametrize("protocol", ["openai", "chat_worker"])
+    def test_of_calls_that_end_while_they_connect_are_none(
+        self, talk: Talk, ends: str, path: str, protocol: str
+    ) -> None:
+        """Somebody accepts the connection and never says the first word of TLS."""
+        priced(talk)
+        listener = listening_socket()
+        url = url_of(listener).replace("http", "https")
+        talk.stack.db.execute("update api_providers set base_url = %s", (f"{url}/v1",))
+        body: dict[str, Any] = {"on_disconnect": "stop", "stream": path == "stream"}
+        if protocol == "chat_worker":
+            talk.have_only()
+            talk.have_worker(timeouts={"first_token": 0.2} if ends == "deadline" else {})
+            talk.stack.configure(chatWorkerUrl=url)
+            talk.stack.worker_health(workerUrl=url)
+            body["model_provider"] = "chat_worker"
+        elif ends == "deadline":
+            talk.limit(VENICE, first_token=0.2)
+        with listener:
+            if ends == "deadline":
+                assert talk.say(**body).status_code == 503
+            else:
+                with talk.asking(**body):
+                    connection, _ = listener.accept()
+                wait_until(lambda: talk.turn() == ("failed", "stopped"), "the turn to end")
+                connection.close()
+        for event in talk.stack.all("select * from usage_events"):
+            assert (event["prompt_tokens"], event["cost_usd"]) == (None, None)
+            assert event["is_estimated"] is False
 
     def test_teach_nothing(self, talk: Talk) -> None:
         talk.stack.upstream.enqueue(text("Yes.", usage=None), text("Yes.", usage={"cost": 0}))
