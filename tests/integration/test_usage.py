@@ -473,6 +473,34 @@ class TestEstimates:
             assert (event["prompt_tokens"], event["cost_usd"]) == (None, None)
             assert event["is_estimated"] is False
 
+    @pytest.mark.parametrize(
+        "answer",
+        [
+            reply(500, {"success": False, "error": "oops", "tokens_generated": 40}),
+            reply(200, {"success": False, "tokens_generated": 40}),
+            reply(200, {"success": True, "response": " ", "tokens_generated": 40}),
+        ],
+        ids=["status", "failure", "empty"],
+    )
+    def test_of_a_worker_that_failed_after_it_wrote(self, talk: Talk, answer: Answer) -> None:
+        talk.have_only()
+        talk.have_worker()
+        talk.stack.upstream.always(answer)
+        assert talk.say(model_provider="chat_worker").status_code == 503
+        for event in talk.stack.all("select * from usage_events"):
+            assert (event["completion_tokens"], event["cost_usd"]) == (40, 0)
+
+    @pytest.mark.parametrize("last", ["{}", '{"prompt_tokens": null, "cost": "?"}', "null"])
+    def test_are_none_where_a_later_chunk_says_nothing_of_it(self, talk: Talk, last: str) -> None:
+        priced(talk)
+        usage = '{"prompt_tokens": 1000, "completion_tokens": 500, "cost": 0.5}'
+        parts = [f'data: {{"choices": [], "usage": {said}}}\n\n'.encode() for said in (usage, last)]
+        failed = sse_event({"error": {"code": 502, "message": "Provider returned error"}})
+        talk.stack.upstream.always(stream(["Yes.", *parts, failed], finish=None, usage=None))
+        assert talk.say().status_code == 200
+        event = spent(talk)
+        assert (event["is_estimated"], float(event["cost_usd"])) == (False, 0.5)
+
     def test_of_calls_that_reached_nobody_are_none(self, talk: Talk) -> None:
         priced(talk)
         talk.stack.db.execute("update api_providers set base_url = 'http://127.0.0.1:1/v1'")
