@@ -321,13 +321,14 @@ def secret_id(variable: str) -> str:
 
 
 def _secrets_of(function: str, settings: DeploySettings) -> list[str]:
-    """Those of the managed secrets that the function reads; the keys of providers are chat's."""
+    """Those of the managed secrets that the function reads: its settings, and the keys that rows
+    name, which both need."""
     fields = {name.upper() for name in FUNCTIONS[function].model_fields}
-    others = {name.upper() for model in FUNCTIONS.values() for name in model.model_fields}
+    settings_of_all = {name.upper() for model in FUNCTIONS.values() for name in model.model_fields}
     return [
         name
         for name in _split(settings.deploy_secrets)
-        if name in fields or (function == "roleplay_chat" and name not in others)
+        if name in fields or name not in settings_of_all
     ]
 
 

@@ -3,7 +3,7 @@
 create table public.api_providers (
   id uuid primary key default gen_random_uuid(),
   name text not null unique check (name ~ '^[a-z0-9_-]{1,64}$'),
-  display_name text not null,
+  display_name text not null check (char_length(display_name) <= 200),
   base_url text not null check (char_length(base_url) between 1 and 2000),
   -- bearer: "<header>: Bearer <key>"; header: "<header>: <key>"; none: no credentials.
   auth_scheme text not null default 'bearer' check (auth_scheme in ('bearer', 'header', 'none')),
@@ -29,11 +29,12 @@ create table public.api_models (
   id uuid primary key default gen_random_uuid(),
   provider_id uuid not null references public.api_providers (id),
   model_key text not null check (char_length(model_key) between 1 and 200),
-  display_name text not null,
-  description text,
-  modality text not null,
-  task text not null,
-  model_family text,
+  -- Every turn reads all models, so none is longer than it has to be.
+  display_name text not null check (char_length(display_name) <= 200),
+  description text check (char_length(description) <= 4000),
+  modality text not null check (char_length(modality) <= 100),
+  task text not null check (char_length(task) <= 100),
+  model_family text check (char_length(model_family) <= 200),
   -- Appended to the provider's base_url; null means /chat/completions.
   endpoint_path text check (endpoint_path ~ '^/[A-Za-z0-9/_.-]*$'),
   -- Sampling parameters as the provider takes them, e.g. {"temperature": 0.9}.
@@ -59,7 +60,8 @@ create table public.api_models (
     ('listed', 'changed', 'expiring', 'not_free', 'renamed', 'missing', 'gone')),
   catalog_checked_at timestamptz,
   -- {"context_length", "prompt_usd_per_1k", "completion_usd_per_1k", "expires_on", "listed_as"}
-  catalog jsonb not null default '{}' check (jsonb_typeof(catalog) = 'object'),
+  catalog jsonb not null default '{}'
+    check (jsonb_typeof(catalog) = 'object' and octet_length(catalog::text) <= 4000),
   created_at timestamptz not null default now(),
   updated_at timestamptz not null default now(),
   unique (provider_id, model_key, task),

@@ -37,13 +37,25 @@ create table private.system_settings (
   id integer primary key default 1 check (id = 1),
   config jsonb not null default '{}' check (jsonb_typeof(config) = 'object'),
   updated_at timestamptz not null default now(),
-  -- No parser takes any depth, and every turn reads it.
+  -- Every turn reads it, and no parser takes any size or depth.
+  constraint system_settings_size check (octet_length(config::text) <= 1048576),
   constraint system_settings_depth check (not jsonb_path_exists(config, '$.**{40}')),
   constraint system_settings_limits check (private.are_limits(config -> 'limits')),
   constraint system_settings_retention check (private.is_retention(config -> 'retention'))
 );
 create trigger system_settings_touch before update on private.system_settings
   for each row execute function private.touch_updated_at();
+
+-- Without its row nothing would be limited.
+create function private.keep_settings() returns trigger
+language plpgsql set search_path = '' as $$
+begin
+  raise exception 'The settings are one row, which stays.' using hint = 'Change its column config instead.';
+end $$;
+revoke execute on function private.keep_settings() from public, anon, authenticated;
+create trigger system_settings_stay before delete or truncate on private.system_settings
+  for each statement execute function private.keep_settings();
+
 alter table private.system_settings enable row level security;
 revoke all on private.system_settings from public, anon, authenticated;
 

@@ -3,10 +3,10 @@
 
 create table public.prompt_templates (
   id uuid primary key default gen_random_uuid(),
-  name text not null unique,
+  name text not null unique check (char_length(name) <= 200),
   use_case text not null check (use_case in ('roleplay', 'storytelling', 'prompt_enhancement')),
   content_tier text not null check (content_tier in ('sfw', 'nsfw')),
-  model_family text,
+  model_family text check (char_length(model_family) <= 200),
   system_prompt text not null check (char_length(system_prompt) between 1 and 20000),
   is_active boolean not null default true,
   created_at timestamptz not null default now(),

@@ -5,7 +5,7 @@ create table public.model_cooldowns (
   scope text not null check (scope in ('model', 'provider', 'account')),
   key text not null check (char_length(key) between 1 and 300),
   until timestamptz not null,
-  reason text not null,
+  reason text not null check (char_length(reason) <= 200),
   failures integer not null default 1,
   updated_at timestamptz not null default now(),
   primary key (scope, key)

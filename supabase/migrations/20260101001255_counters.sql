@@ -65,12 +65,15 @@ language sql security definer set search_path = '' as $$
   from (select case p_action when 'import_card' then 'imports' when 'export_card' then 'exports' else 'actions' end) k (kind)
 $$;
 
--- What people insert themselves, through the Data API. What functions write for them is not counted.
+-- What people insert themselves, through the Data API, and what they change where that may be large or
+-- leaves something behind: one request can change all their rows. Both have the same limits and are
+-- counted apart. What functions write for them is not counted.
 create function private.count_row() returns trigger
 language plpgsql security definer set search_path = '' as $$
 declare
   v_user_id uuid := (select auth.uid());
-  v_refusal jsonb := private.count_use(v_user_id, tg_table_name || ' rows', private.limits_for(v_user_id), 'rows');
+  v_kind text := tg_table_name || case tg_op when 'UPDATE' then ' changes' else ' rows' end;
+  v_refusal jsonb := private.count_use(v_user_id, v_kind, private.limits_for(v_user_id), 'rows');
 begin
   -- The Data API answers 401, 403 and 429.
   if v_refusal ->> 'outcome' = 'unknown_user' then
@@ -78,7 +81,7 @@ begin
   elsif v_refusal ->> 'outcome' = 'banned_user' then
     raise exception 'This account is suspended.' using errcode = 'PT403';
   elsif v_refusal is not null then
-    raise exception 'You are adding too much at once. Please wait a moment.' using
+    raise exception 'You are adding or changing too much at once. Please wait a moment.' using
       errcode = 'PT429', detail = v_refusal ->> 'limit',
       hint = format('Try again in %s seconds.', ceil((v_refusal ->> 'retry_after_seconds')::numeric));
   end if;
@@ -118,7 +121,7 @@ create trigger api_providers_quota before insert on public.api_providers
   for each row when (current_setting('role', true) = 'authenticated') execute function private.count_row();
 create trigger api_models_quota before insert on public.api_models
   for each row when (current_setting('role', true) = 'authenticated') execute function private.count_row();
-create trigger characters_quota before insert on public.characters
+create trigger characters_quota before insert or update on public.characters
   for each row when (current_setting('role', true) = 'authenticated') execute function private.count_row();
 create trigger characters_total before insert on public.characters
   for each row when (current_setting('role', true) = 'authenticated') execute function private.check_own_characters();
@@ -132,5 +135,5 @@ create trigger messages_length before insert on public.messages
   for each row when (current_setting('role', true) = 'authenticated') execute function private.check_own_message();
 create trigger memories_quota before insert on public.memories
   for each row when (current_setting('role', true) = 'authenticated') execute function private.count_row();
-create trigger memory_facts_quota before insert on public.memory_facts
+create trigger memory_facts_quota before insert or update of content on public.memory_facts
   for each row when (current_setting('role', true) = 'authenticated') execute function private.count_row();

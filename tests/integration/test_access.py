@@ -161,7 +161,7 @@ FUNCTIONS = {
         private.character_facts private.check_own_characters private.check_own_message
         private.cool_down private.count_row private.count_use private.course_refusal
         private.covered private.forget_summary_from private.history private.is_public_host
-        private.is_retention private.is_spent private.keep_sfw_of_deleted
+        private.is_retention private.is_spent private.keep_settings private.keep_sfw_of_deleted
         private.keep_sfw_with_age private.keep_sfw_with_members private.keep_sfw_with_minors
         private.limits_for private.members private.models_for private.named_at
         private.named_member private.orphan_turns private.others private.person_refusal

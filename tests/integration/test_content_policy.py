@@ -14,6 +14,7 @@ from roleplay_chat.lorebook.matching import matched
 from roleplay_chat.rows import CharacterRow
 from roleplay_chat.screening.decision import Passage, in_context
 from roleplay_chat.turn_screen import FIRMER
+from tests.integration.test_turn import ODD, altered
 from tests.support.answers import abort, error, stall, stream, text
 from tests.support.talk import DOLPHIN, VENICE, Talk, failing
 from tests.support.upstream import Answer
@@ -986,6 +987,40 @@ class TestModeration:
         talk.stack.db.execute("update api_models set is_active = false where task = 'moderation'")
 
         self.is_closed_for_adults_alone(talk)
+
+    def test_whose_row_cannot_be_read_closes_the_adult_tier(self, talk: Talk) -> None:
+        among_adults(talk)
+        guards = self.provider_of_its_own(talk)
+        with altered(talk.stack, "api_providers", "auth_scheme"):
+            talk.stack.db.execute(
+                "update api_providers set auth_scheme = 'odd', secret_name = 'Odd_API_KEY'"
+                " where id = %s",
+                (guards,),
+            )
+            self.is_closed_for_adults_alone(talk)
+            talk.stack.db.execute("delete from api_models where provider_id = %s", (guards,))
+
+    @pytest.mark.parametrize(
+        "url", ["odd", "http://[", "http://127.0.0.1:0", "https://x/\x7f", "//x"]
+    )
+    def test_whose_address_leads_nowhere_closes_the_adult_tier(self, talk: Talk, url: str) -> None:
+        among_adults(talk)
+        guards = self.provider_of_its_own(talk)
+        talk.stack.db.execute("update api_providers set base_url = %s where id = %s", (url, guards))
+        self.is_closed_for_adults_alone(talk)
+
+    @pytest.mark.parametrize("value", ODD)
+    def test_whose_numbers_are_odd_is_asked_all_the_same(self, talk: Talk, value: str) -> None:
+        among_adults(talk)
+        odd = f'{{"context_tokens": {value}, "timeouts": {{"connect": {value}, "total": {value}}}}}'
+        talk.stack.db.execute(
+            "update api_models set capabilities = %s, pricing = %s, input_defaults = %s"
+            " where task = 'moderation'",
+            (odd, "{}", f'{{"max_tokens": {value}}}'),
+        )
+        talk.stack.upstream.enqueue(text("safe"), to=GUARD)
+        talk.stack.upstream.enqueue(text(PLAIN), to=VENICE)
+        assert talk.reply("Hello", content_tier="nsfw")["content_tier"] == "nsfw"
 
     def is_closed_for_adults_alone(self, talk: Talk) -> None:
         talk.stack.upstream.enqueue(text(PLAIN))

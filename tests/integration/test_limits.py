@@ -658,6 +658,38 @@ class TestRows:
         assert statuses == [201, 201, 429, 429]
         assert answer.json()["details"] == "rows_per_day"
 
+    @pytest.mark.parametrize("table", ["characters", "memory_facts"])
+    def test_many_that_are_changed_at_once_are_refused(self, stack: Stack, table: str) -> None:
+        stack.configure(limits={"default": {"rows_per_minute": 2}})
+        user = stack.user()
+        row, text = self.row(stack, user, table), "name" if table == "characters" else "content"
+        ids = [str(stack.insert(table, **row | {text: str(n)})) for n in range(3)]
+        statuses = []
+        with stack.data_api(user) as api:
+            for changed in (ids, ids[:1], ids[:1], ids[:1]):
+                its = {"id": f"in.({','.join(changed)})"}
+                change = {text: f"changed {len(statuses)}"}
+                statuses.append(api.patch(f"/{table}", params=its, json=change).status_code)
+        # Facts that say the same are one, so all of them cannot be given one text anyway.
+        assert statuses[0] in (409, 429)
+        assert statuses[1:] == [204, 204, 429]
+
+    def test_changing_one_fact_again_and_again_leaves_little_behind(self, stack: Stack) -> None:
+        user = stack.user()
+        fact = stack.insert("memory_facts", **self.row(stack, user, "memory_facts"))
+        with stack.data_api(user) as api:
+            statuses = [
+                api.patch(
+                    "/memory_facts", params={"id": f"eq.{fact}"}, json={"content": f"Cat {number}."}
+                ).status_code
+                for number in range(62)
+            ]
+            assert api.patch(
+                "/memory_facts", params={"id": f"eq.{fact}"}, json={"pinned": True}
+            ).is_success
+        assert statuses == [204] * 60 + [429] * 2
+        assert stack.one("select count(*) as n from private.forgotten_facts") == {"n": 60}
+
     def test_at_the_same_time_they_hold(self, stack: Stack) -> None:
         stack.configure(limits={"default": {"rows_per_minute": 5}})
         user = stack.user()

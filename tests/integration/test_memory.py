@@ -180,12 +180,13 @@ class TestStep:
 
     def test_leaves_out_versions_that_were_set_aside(self, long: Talk) -> None:
         long.stack.db.execute(
-            "update messages set is_active = false where content like '3 the%' returning id"
+            "update messages set is_active = false where content like '1 the%' returning id"
         )
         take_turn(long, written(SUMMARY))
         (material,) = asked_for_notes(long.stack.upstream)
         retold = numbers([message["text"] for message in material["messages"]])
-        assert retold[:4] == [0, 1, 2, 4]
+        # The rest may end at the next anchor, wherever the positions happen to have one.
+        assert retold[:2] == [0, 2]
 
     def test_leaves_the_newest_so_that_regenerate_works(self, long: Talk) -> None:
         take_turn(long, written(SUMMARY))

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from tests.integration.test_turn import ODD
 from tests.support import patient
 from tests.support.answers import error, held, html, models, raw, reply, stall, text
 from tests.support.stack import HEALTH_CHECK_SECRET, OPENROUTER_KEY, Stack
@@ -86,6 +87,40 @@ class Checks:
         rows = self.stack.all("select distinct model_key, catalog_status from api_models")
         assert len(rows) == len(CONFIGURED)
         return {row["model_key"]: row["catalog_status"] for row in rows}
+
+
+class TestOneOddRow:
+    """It keeps no step from what it does."""
+
+    def check(self, checks: Checks) -> None:
+        steps = checks.run()
+        assert {step["outcome"] for step in steps.values()} == {"done"}, steps
+
+    @pytest.mark.parametrize("value", [*ODD, "1e130000", '"x"', "null", "[]"])
+    @pytest.mark.parametrize("key", ["limits", "chatWorker", "workers", "chatWorkerUrl", "more"])
+    def test_of_the_settings(self, checks: Checks, key: str, value: str) -> None:
+        if key == "limits" and value in ("1e130000", "1e5000", "1e400"):
+            value = f'{{"default": {{"turns_per_day": {value}}}}}'
+        elif key == "limits":
+            value = "{}"
+        checks.stack.db.execute(
+            "update private.system_settings set config = jsonb_set(config, %s, %s)", ([key], value)
+        )
+        self.check(checks)
+
+    @pytest.mark.parametrize("value", ODD)
+    @pytest.mark.parametrize("column", ["pricing", "capabilities", "input_defaults", "catalog"])
+    def test_of_a_model(self, checks: Checks, column: str, value: str) -> None:
+        value = value.replace("1e5000", "1e3000") if column in ("pricing", "catalog") else value
+        name = {"capabilities": "context_tokens", "input_defaults": "max_tokens"}.get(column)
+        odd = f'"{name or "prompt_usd_per_1k"}": {value}'
+        checks.stack.db.execute(
+            f"update api_models set {column} = %s where model_key = %s".encode(),  # noqa: S608
+            (f"{{{odd}}}", DOLPHIN),
+        )
+        self.check(checks)
+        checks.stack.upstream.always(catalog(without=(DOLPHIN,)), to="/api/v1/models")
+        assert checks.again()["catalog"]["outcome"] == "done"
 
 
 class TestKey:

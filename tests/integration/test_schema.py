@@ -310,6 +310,29 @@ class TestSystemConfig:
             (row,) = operator.get("/system_config").json()
         assert row["config"]["chatWorkerUrl"] == "https://worker.example.com"
 
+    @pytest.mark.parametrize("gone", ["delete from", "truncate"])
+    def test_nobody_removes_it(self, stack: Stack, gone: str) -> None:
+        with pytest.raises(psycopg.errors.RaiseException, match="one row, which stays"):
+            stack.db.execute(f"{gone} private.system_settings".encode())
+
+    @pytest.mark.parametrize(
+        "long",
+        [
+            "api_models set display_name = repeat('x', 201)",
+            "api_models set model_family = repeat('x', 201)",
+            "api_models set description = repeat('x', 4001)",
+            "api_models set task = repeat('x', 101)",
+            "api_models set modality = repeat('x', 101)",
+            """api_models set catalog = jsonb_build_object('x', repeat('x', 4000))""",
+            "api_providers set display_name = repeat('x', 201)",
+            "prompt_templates set model_family = repeat('x', 201)",
+            "private.system_settings set config = jsonb_build_object('x', repeat('x', 1048576))",
+        ],
+    )
+    def test_nothing_that_every_turn_reads_is_long(self, stack: Stack, long: str) -> None:
+        with pytest.raises(psycopg.errors.CheckViolation):
+            stack.db.execute(f"update {long}".encode())
+
     def test_a_person_does_not_change_it(self, stack: Stack, api: httpx.Client) -> None:
         change = {"config": {"chatWorkerUrl": "https://elsewhere.example.com"}}
         assert api.patch("/system_config", params={"id": "eq.1"}, json=change).is_error

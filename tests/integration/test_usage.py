@@ -35,7 +35,7 @@ from tests.support.notes import either
 from tests.support.stack import Stack, User
 from tests.support.talk import VENICE, Talk
 from tests.support.upstream import Answer
-from tests.support.waiting import Gate, wait_until
+from tests.support.waiting import Gate, listening_socket, url_of, wait_until
 
 Event = Callable[..., UUID]
 
@@ -473,12 +473,72 @@ class TestEstimates:
             assert (event["prompt_tokens"], event["cost_usd"]) == (None, None)
             assert event["is_estimated"] is False
 
+    @pytest.mark.parametrize(
+        "answer",
+        [
+            reply(500, {"success": False, "error": "oops", "tokens_generated": 40}),
+            reply(200, {"success": False, "tokens_generated": 40}),
+            reply(200, {"success": True, "response": " ", "tokens_generated": 40}),
+        ],
+        ids=["status", "failure", "empty"],
+    )
+    def test_of_a_worker_that_failed_after_it_wrote(self, talk: Talk, answer: Answer) -> None:
+        talk.have_only()
+        talk.have_worker()
+        talk.stack.upstream.always(answer)
+        assert talk.say(model_provider="chat_worker").status_code == 503
+        for event in talk.stack.all("select * from usage_events"):
+            assert (event["completion_tokens"], event["cost_usd"]) == (40, 0)
+
+    @pytest.mark.parametrize("last", ["{}", '{"prompt_tokens": null, "cost": "?"}', "null"])
+    def test_are_none_where_a_later_chunk_says_nothing_of_it(self, talk: Talk, last: str) -> None:
+        priced(talk)
+        usage = '{"prompt_tokens": 1000, "completion_tokens": 500, "cost": 0.5}'
+        parts = [f'data: {{"choices": [], "usage": {said}}}\n\n'.encode() for said in (usage, last)]
+        failed = sse_event({"error": {"code": 502, "message": "Provider returned error"}})
+        talk.stack.upstream.always(stream(["Yes.", *parts, failed], finish=None, usage=None))
+        assert talk.say().status_code == 200
+        event = spent(talk)
+        assert (event["is_estimated"], float(event["cost_usd"])) == (False, 0.5)
+
     def test_of_calls_that_reached_nobody_are_none(self, talk: Talk) -> None:
         priced(talk)
         talk.stack.db.execute("update api_providers set base_url = 'http://127.0.0.1:1/v1'")
         assert talk.say().status_code == 503
         events = talk.stack.all("select * from usage_events")
         assert {event["cost_usd"] for event in events} == {None}
+
+    @pytest.mark.parametrize("ends", ["stopped", "deadline"])
+    @pytest.mark.parametrize("path", ["json", "stream"])
+    @pytest.mark.parametrize("protocol", ["openai", "chat_worker"])
+    def test_of_calls_that_end_while_they_connect_are_none(
+        self, talk: Talk, ends: str, path: str, protocol: str
+    ) -> None:
+        """Somebody accepts the connection and never says the first word of TLS."""
+        priced(talk)
+        listener = listening_socket()
+        url = url_of(listener).replace("http", "https")
+        talk.stack.db.execute("update api_providers set base_url = %s", (f"{url}/v1",))
+        body: dict[str, Any] = {"on_disconnect": "stop", "stream": path == "stream"}
+        if protocol == "chat_worker":
+            talk.have_only()
+            talk.have_worker(timeouts={"first_token": 0.2} if ends == "deadline" else {})
+            talk.stack.configure(chatWorkerUrl=url)
+            talk.stack.worker_health(workerUrl=url)
+            body["model_provider"] = "chat_worker"
+        elif ends == "deadline":
+            talk.limit(VENICE, first_token=0.2)
+        with listener:
+            if ends == "deadline":
+                assert talk.say(**body).status_code == 503
+            else:
+                with talk.asking(**body):
+                    connection, _ = listener.accept()
+                wait_until(lambda: talk.turn() == ("failed", "stopped"), "the turn to end")
+                connection.close()
+        for event in talk.stack.all("select * from usage_events"):
+            assert (event["prompt_tokens"], event["cost_usd"]) == (None, None)
+            assert event["is_estimated"] is False
 
     def test_teach_nothing(self, talk: Talk) -> None:
         talk.stack.upstream.enqueue(text("Yes.", usage=None), text("Yes.", usage={"cost": 0}))

@@ -193,6 +193,8 @@ def test_both_functions_are_told_where_keys_may_go(deploy: Deploy, function: str
     (line,) = (line for line in done.stdout.splitlines() if "--set-env-vars=" in line)
     assert f";KEY_ORIGINS={origins}" in line
     assert "--set-env-vars=^;^" in line
+    (line,) = (line for line in done.stdout.splitlines() if "--set-secrets=" in line)
+    assert "B_API_KEY=b-api-key:latest" in line
 
 
 def test_timeout_follows_the_turns_lease(deploy: Deploy) -> None:

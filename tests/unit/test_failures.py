@@ -190,6 +190,18 @@ MORE: list[Any] = [
 VENICE = {"provider_name": "Venice"}
 PAGE = "<!DOCTYPE html><title>Attention Required! | Cloudflare</title> error code: 1015"
 
+PROBLEM = {
+    "type": "https://developers.cloudflare.com/support/troubleshooting/",
+    "title": "Error 1015: You are being rate limited",
+    "status": 429,
+    "error_code": 1015,
+    "error_name": "rate_limited",
+    "cloudflare_error": True,
+}
+"""The same as JSON."""
+WITHIN = {"error": {"message": "x", "metadata": VENICE | {"raw": "error code: 1015"}}}
+"""An error that another gateway passed on, as it came."""
+
 # What the provider of a model told OpenRouter, which names it and passes its words on. Whatever
 # they are, they speak of that provider: no key, credit or limit of ours, and no other model.
 PASSED_ON: list[Any] = [
@@ -199,6 +211,12 @@ PASSED_ON: list[Any] = [
     (429, {"metadata": {"raw": "error code: 1015"}}, "upstream_pool_limited"),
     (403, {"metadata": {"raw": {"error": "error code: 1015"}}}, "upstream_pool_limited"),
     (502, {"message": "error code: 1015"}, "upstream_pool_limited"),
+    (502, {"metadata": {"raw": PROBLEM}}, "upstream_pool_limited"),
+    (200, {"metadata": {"raw": json.dumps(PROBLEM)}}, "upstream_pool_limited"),
+    (429, {"metadata": {"raw": json.dumps({"error": json.dumps(PROBLEM)})}},
+     "upstream_pool_limited"),
+    (403, {"metadata": {"raw": "Error 1015 Ray ID: 8f: You are being rate limited"}},
+     "upstream_pool_limited"),
     (502, {"message": PAGE}, "overloaded"),
     (502, {"metadata": {"raw": PAGE}}, "overloaded"),
     (403, {"metadata": {"raw": PAGE}}, "overloaded"),
@@ -310,6 +328,38 @@ def test_no_words_of_a_named_provider_concern_more(
 @pytest.mark.parametrize("status", [403, 429, 503])
 def test_one_line_of_the_edge(status: int, body: bytes) -> None:
     assert from_response(status, {}, body).situation.name == "edge_error"
+
+
+@pytest.mark.parametrize("body", [PROBLEM, json.dumps(PROBLEM), [PROBLEM], "error code: 1015"])
+def test_json_of_the_edge(body: Any) -> None:
+    assert from_response(429, {}, json.dumps(body).encode()).situation.name == "edge_error"
+
+
+def test_json_of_no_known_shape_that_names_a_provider() -> None:
+    body = json.dumps(PROBLEM | {"provider": "Venice"}).encode()
+    assert from_response(429, {}, body).situation.name == "upstream_pool_limited"
+
+
+@pytest.mark.parametrize("status", [200, 403, 429, 502])
+@pytest.mark.parametrize(
+    "error",
+    [
+        {"metadata": {"raw": WITHIN}},
+        {"metadata": {"raw": json.dumps(WITHIN)}},
+        {"metadata": {"raw": json.dumps({"detail": json.dumps(WITHIN)})}},
+        {"message": json.dumps(WITHIN)},
+        json.dumps(WITHIN),
+    ],
+    ids=["raw", "text", "text-in-text", "message", "error"],
+)
+def test_provider_that_is_named_within_a_text(status: int, error: Any) -> None:
+    failure = from_error(error, status)
+    assert failure.situation.name == "upstream_pool_limited"
+
+
+def test_provider_that_is_named_as_nobody_within_a_text() -> None:
+    error = {"metadata": {"raw": '{"provider_name": null, "message": "error code: 1015"}'}}
+    assert from_error(error, 502).situation.name == "edge_error"
 
 
 def test_markup_in_a_sentence_is_no_page() -> None:

@@ -25,6 +25,15 @@ FIRST_RETRY_SECONDS = 0.25
 LONGEST_RETRY_SECONDS = 4.0
 
 
+OUT_OF_ORDER = {
+    "model_key": "out of order",
+    "display_name": "",
+    "is_active": False,
+    "provider": {"name": "out of order", "base_url": ""},
+}
+"""Stands for a classifier whose row cannot be read."""
+
+
 @dataclass(frozen=True)
 class Replay:
     """The same request was answered before, and this was the answer."""
@@ -177,13 +186,15 @@ async def _typed(clients: Clients, begun: dict[str, Any]) -> BegunTurn:
 
 
 def without(begun: dict[str, Any], error: ValidationError) -> dict[str, Any]:
-    """The rows but for those of operators that an error is about. A classifier is never left out:
-    whether a turn is looked at does not depend on a slip."""
+    """The rows but for those of operators that an error is about. A classifier is not left out, as
+    whether a turn is looked at does not depend on a slip: it counts as out of order."""
     wrong = {tuple(one["loc"][:2]) for one in error.errors(include_input=False)}
     sound = dict(begun)
-    for name in ("models", "templates", "cooldowns"):
+    for name in ("models", "templates", "cooldowns", "moderators"):
         rows = enumerate(begun.get(name) or [])
         sound[name] = [row for place, row in rows if (name, place) not in wrong]
+        if name == "moderators" and len(sound[name]) < len(begun.get(name) or []):
+            sound[name].append(OUT_OF_ORDER)
     if any(place[0] == "worker" for place in wrong):
         sound["worker"] = {}
     return sound

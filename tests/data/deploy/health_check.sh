@@ -18,6 +18,18 @@ gcloud secrets add-iam-policy-binding supabase-secret-key \
     --member=serviceAccount:health-check@tales-123456.iam.gserviceaccount.com \
     --role=roles/secretmanager.secretAccessor
 
+# OpenRouter_Roleplay_API_KEY is in Secret Manager
+gcloud secrets describe openrouter-roleplay-api-key \
+    --project=tales-123456
+
+# health_check may read it, and no other
+#   --member  the account that health_check runs as
+#   --role    to read the value, and nothing else
+gcloud secrets add-iam-policy-binding openrouter-roleplay-api-key \
+    --project=tales-123456 \
+    --member=serviceAccount:health-check@tales-123456.iam.gserviceaccount.com \
+    --role=roles/secretmanager.secretAccessor
+
 # CHAT_WORKER_API_KEY is in Secret Manager
 gcloud secrets describe chat-worker-api-key \
     --project=tales-123456
@@ -64,6 +76,6 @@ gcloud functions deploy health_check \
     --min-instances=0 \
     --max-instances=1 \
     --set-env-vars=FUNCTION_USE_ASGI=1,GOOGLE_CLOUD_PROJECT=tales-123456,SUPABASE_URL=https://abcdefghijklmnopqrst.supabase.co,HEALTH_CHECK_OIDC_AUDIENCE=https://europe-west3-tales-123456.cloudfunctions.net/health_check,HEALTH_CHECK_OIDC_EMAIL=health-check-scheduler@tales-123456.iam.gserviceaccount.com \
-    --set-secrets=SUPABASE_SECRET_KEY=supabase-secret-key:latest,CHAT_WORKER_API_KEY=chat-worker-api-key:latest
+    --set-secrets=SUPABASE_SECRET_KEY=supabase-secret-key:latest,OpenRouter_Roleplay_API_KEY=openrouter-roleplay-api-key:latest,CHAT_WORKER_API_KEY=chat-worker-api-key:latest
 
 # Nothing was run. `make deploy-health_check APPLY=1` runs these commands.

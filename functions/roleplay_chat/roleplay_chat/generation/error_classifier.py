@@ -113,8 +113,10 @@ _OF_THE_ACCOUNT = re.compile(
     r"rate limit exceeded: free-models-per-|key limit exceeded|this request requires more credits"
 )
 """How OpenRouter begins when it speaks of our account. It may name a provider all the same."""
-_RATE_LIMITED_PAGE = r"\berror code: 1015\b"
-"""Cloudflare's, when whoever is behind it is asked too often by somebody."""
+_RATE_LIMITED_PAGE = r"\berror([ _]code)?[\"':\\]*\s*1015\b"
+"""Cloudflare's, in text or JSON, when whoever is behind it is asked too often by somebody."""
+_NAMED_WITHIN = re.compile(r"\bprovider_name\W{1,20}(?!null\b)\w")
+"""In JSON within a text: what is said there is passed on, too."""
 
 # First match wins; the status alone comes last.
 _RULES: tuple[tuple[str, Callable[[_Facts], bool]], ...] = (
@@ -189,8 +191,10 @@ def from_response(status: int, headers: Mapping[str, str], body: bytes) -> Failu
         # A page of whatever stands before the server, or its one line.
         page = body.lstrip()[:1] == b"<"
         return from_error(body[:MAX_TEXT].decode(errors="replace"), status, headers, page=page)
-    parsed = _mapping(parsed)
-    return from_error(parsed.get("error"), status, headers, provider=parsed.get("provider"))
+    body_object = _mapping(parsed)
+    # Without an error of the API: what stands before the server has shapes of its own.
+    said = body_object["error"] if "error" in body_object else _lower(parsed)
+    return from_error(said, status, headers, provider=body_object.get("provider"))
 
 
 def from_error(
@@ -211,6 +215,7 @@ def from_error(
     availability = _mapping(error.get("availability"))
     message, raw = _lower(error.get("message")), _lower(metadata.get("raw"))
     passed_on = any(map(_is_name, (metadata.get("provider_name"), provider)))
+    passed_on = passed_on or any(map(_NAMED_WITHIN.search, (message, raw)))
     is_own = not passed_on or bool(_OF_THE_ACCOUNT.match(message) and message not in raw)
     page = page or any(map(_PAGE.match, (message, raw)))
     if status == 200:

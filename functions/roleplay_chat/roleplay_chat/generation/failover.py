@@ -302,8 +302,9 @@ class Generation:
         first_token_ms: int | None = None
         end: End | None = None
         heard: list[str] = []
-        # Whether the target may be at work although it did not say anything yet.
+        # Whether a target that was sent the prompt may be at work although it said nothing yet.
         at_work = True
+        self._sent = False
         self._estimate = Estimate()
         self._said = Usage()
         # Stands when the attempt is cancelled half-way.
@@ -342,7 +343,7 @@ class Generation:
             failure, at_work = error.failure, False
         except NETWORK_ERRORS as error:
             failure = _network_failure(error, shown=bool(self.text))
-            at_work = type(error) is TimeoutError  # our own clock, not that of connecting
+            at_work = type(error) is TimeoutError  # our own clock
         except (httpx.InvalidURL, ValueError) as error:
             at_work = False
             # The row's address or the key cannot be sent as it is.
@@ -362,7 +363,7 @@ class Generation:
             elif end and reply.refused:
                 failure = Failure(SITUATIONS["refused_by_model"])
             spent = None
-            if end or any(heard) or at_work or self._said != Usage():
+            if end or any(heard) or (self._sent and at_work) or self._said != Usage():
                 spent = Spent.of(target, self._said, self._estimate, heard)
             self.attempts.append(
                 Attempt(
@@ -407,6 +408,7 @@ class Generation:
             tier=self.tier,
             timeout=httpx.Timeout(None, connect=limits.connect),  # `_attempt` has the others
             on_usage=self._note_usage,
+            on_sent=self._note_sent,
         )
         if target.protocol == "chat_worker":
             return chat_worker.generate(self.http, call)
@@ -414,6 +416,9 @@ class Generation:
 
     def _note_usage(self, usage: Usage) -> None:
         self._said = usage
+
+    def _note_sent(self) -> None:
+        self._sent = True
 
     def _headers(self, target: Target) -> dict[str, str]:
         """Credentials and attribution; the URL is checked before a key is put beside it."""

@@ -43,6 +43,8 @@ class Call:
     timeout: httpx.Timeout
     on_usage: Callable[[Usage], None] = lambda _: None
     """Called when the upstream says what the call has used, however it ends."""
+    on_sent: Callable[[], None] = lambda: None
+    """Called when there is a connection, and the prompt goes out."""
 
 
 @dataclass(frozen=True)
@@ -74,11 +76,13 @@ async def post(
     The request is made here and not by the client, which would merge in defaults (headers,
     cookies, a base address) of which none is wanted.
     """
+    content = dumps(body)
+    length = {"Content-Type": "application/json", "Content-Length": str(len(content))}
     request = httpx.Request(
         "POST",
         address(call.target.url),
-        content=dumps(body),
-        headers={**call.headers, "Content-Type": "application/json", **IDENTITY},
+        stream=_Sent(content, call.on_sent),
+        headers={**call.headers, **length, **IDENTITY},
         extensions={"timeout": call.timeout.as_dict()},
     )
     response = await http.send(request, stream=True)
@@ -86,6 +90,18 @@ async def post(
         yield response
     finally:
         await response.aclose()
+
+
+class _Sent(httpx.AsyncByteStream):
+    """A body that tells when it is read, which is when a connection is there to take it."""
+
+    def __init__(self, content: bytes, on_sent: Callable[[], None]) -> None:
+        self._content = content
+        self._on_sent = on_sent
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        self._on_sent()
+        yield self._content
 
 
 def count(value: object) -> int | None:

@@ -34,27 +34,27 @@ async def generate(http: httpx.AsyncClient, call: Call) -> AsyncGenerator[Event,
     }
     async with post(http, call, body) as response:
         body_bytes = await first_bytes(response, MAX_BODY_BYTES)
-    text, tokens = read_answer(response.status_code, body_bytes)
+    answer = _object(body_bytes)
+    usage = Usage(completion_tokens=count(answer.get("tokens_generated")))
+    call.on_usage(usage)
+    if response.status_code != 200 or answer.get("success") is not True:
+        raise UpstreamError(from_worker(response.status_code, body_bytes))
+    text = answer.get("response")
+    if not isinstance(text, str) or not text.strip():
+        raise failed("empty")
     for piece in in_pieces(text[:MAX_REPLY_CHARS]):
         yield piece
         if is_full(piece):
             await asyncio.sleep(0)
     if len(text) > MAX_REPLY_CHARS:
         raise failed("cut_off", why="the reply does not end")
-    yield End("stop", Usage(completion_tokens=tokens))
+    yield End("stop", usage)
 
 
-def read_answer(status: int, body: bytes) -> tuple[str, int | None]:
-    """The reply and its length in tokens; raises `UpstreamError` when there is none."""
-    if status != 200:
-        raise UpstreamError(from_worker(status, body))
+def _object(body: bytes) -> Mapping[str, Any]:
+    """The JSON object in a body; an empty one where there is none."""
     try:
-        answer: Any = loads(body)
-    except (ValueError, RecursionError) as error:
-        raise failed("worker_failed", why="not JSON") from error
-    if not isinstance(answer, Mapping) or answer.get("success") is not True:
-        raise UpstreamError(from_worker(status, body))
-    text, tokens = answer.get("response"), answer.get("tokens_generated")
-    if not isinstance(text, str) or not text.strip():
-        raise failed("empty")
-    return text, count(tokens)
+        answer = loads(body)
+    except (ValueError, RecursionError):
+        return {}
+    return answer if isinstance(answer, Mapping) else {}

@@ -9,6 +9,7 @@ import time
 from codecs import getincrementaldecoder
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import aclosing, suppress
+from dataclasses import replace
 from typing import Any
 
 import httpx
@@ -201,11 +202,16 @@ class Reading:
         usage = chunk.get("usage")
         if not isinstance(usage, dict):
             return
-        self._usage = Usage(
-            prompt_tokens=count(usage.get("prompt_tokens")),
-            completion_tokens=count(usage.get("completion_tokens")),
-            cost_usd=amount(usage.get("cost")),
-        )
+        said = {
+            "prompt_tokens": count(usage.get("prompt_tokens")),
+            "completion_tokens": count(usage.get("completion_tokens")),
+            "cost_usd": amount(usage.get("cost")),
+        }
+        # What was said before stands where a later chunk says nothing of it.
+        known: dict[str, Any] = {
+            name: number for name, number in said.items() if number is not None
+        }
+        self._usage = replace(self._usage, **known)
         self._on_usage(self._usage)
 
     def take(self) -> str | None:
