@@ -9,7 +9,8 @@ from typing import Any
 import httpx
 import pytest
 
-from roleplay_chat.generation.failover import Callbacks, Generation, Limits, Shape, cost_usd
+from roleplay_chat.generation.attempts import cost_usd
+from roleplay_chat.generation.failover import Callbacks, Generation, Limits, Shape
 from roleplay_chat.generation.routing import Plan, Target
 from roleplay_chat.messages import Message
 from roleplay_chat.reply.filters import Reply

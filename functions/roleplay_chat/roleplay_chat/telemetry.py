@@ -20,7 +20,7 @@ from opentelemetry.sdk.trace.export import BatchSpanProcessor
 from opentelemetry.trace import SpanKind, Status, StatusCode, set_span_in_context
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
-from roleplay_chat.generation.failover import Attempt
+from roleplay_chat.generation.attempts import Attempt
 
 
 class Telemetry:

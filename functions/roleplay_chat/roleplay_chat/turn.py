@@ -25,7 +25,8 @@ from roleplay_chat.api import (
     Start,
     TurnEvent,
 )
-from roleplay_chat.generation.failover import Attempt, Callbacks, Generation, openrouter_extras
+from roleplay_chat.generation.attempts import Attempt
+from roleplay_chat.generation.failover import Callbacks, Generation, openrouter_extras
 from roleplay_chat.generation.moderation_model import Moderation
 from roleplay_chat.generation.routing import Target
 from roleplay_chat.memory.summarizer import Summarizer

@@ -8,7 +8,7 @@ from uuid import UUID
 from edge.errors import ApiError
 from roleplay_chat.api import Answer, Chosen, Tried, Usage
 from roleplay_chat.continuation import joined
-from roleplay_chat.generation.failover import Attempt
+from roleplay_chat.generation.attempts import Attempt
 from roleplay_chat.generation.routing import Target
 from roleplay_chat.prompt.greeting import MODEL_USED
 from roleplay_chat.reply.filters import trimmed

@@ -21,11 +21,11 @@ import httpx
 
 from edge.clients import NETWORK_ERRORS, timed_out
 from edge.credentials import Misconfigured, credentials
-from roleplay_chat.api import Tier, Usage
+from roleplay_chat.api import Tier
+from roleplay_chat.generation.attempts import Attempt, Hearing
 from roleplay_chat.generation.error_classifier import Failure, UpstreamError, failed
 from roleplay_chat.generation.error_policies import SITUATIONS, Repair
 from roleplay_chat.generation.providers import (
-    MOST_USD,
     Call,
     End,
     Event,
@@ -38,7 +38,7 @@ from roleplay_chat.reply.filters import Reply
 from roleplay_chat.rows import CooldownRow
 from roleplay_chat.screening.decision import Finding, Refused
 from roleplay_chat.settings import Settings
-from roleplay_chat.tokens import Estimate, estimate_messages
+from roleplay_chat.tokens import estimate_messages
 
 PATIENCE_SECONDS = 3.0
 """The longest wait for the same target while another one could be asked at once."""
@@ -53,79 +53,6 @@ MAX_STOP = 4
 """Stop strings; more are refused by many providers."""
 LEAST_USEFUL_TOKENS = 48
 """A reply shorter than this is not worth asking for."""
-
-
-@dataclass(frozen=True)
-class Attempt:
-    """One call to a target, as it is recorded. Times in milliseconds."""
-
-    target: Target
-    duration_ms: int
-    first_token_ms: int | None = None
-    end: End | None = None
-    failure: Failure | None = None
-    estimate: Estimate = field(default_factory=Estimate)
-    """Of the prompt's tokens."""
-    said: Usage = field(default_factory=Usage)
-    """What the upstream said that it used, also where there is no end."""
-    spent: "Spent | None" = None
-    """None where nothing was: the target was not reached, or answered with an error at once."""
-    ended_at: float = field(default_factory=time.monotonic, compare=False)
-    """When it ended, by the monotonic clock: it is recorded at once."""
-
-    @property
-    def outcome(self) -> str:
-        """ "ok", or the kind of failure."""
-        return self.failure.situation.kind if self.failure else "ok"
-
-    @property
-    def used(self) -> Usage:
-        """Tokens as far as they are known; the cost also from the row's prices."""
-        used = self.end.usage if self.end else self.said
-        return used if used == Usage() else replace(used, cost_usd=_cost(self.target, used))
-
-
-@dataclass(frozen=True)
-class Spent:
-    """What a call took. The cost is in US dollars, None where nobody knows the prices."""
-
-    prompt_tokens: int
-    completion_tokens: int
-    cost_usd: float | None
-    is_estimated: bool
-    """The provider did not say how many tokens these were."""
-
-    @classmethod
-    def of(cls, target: Target, said: Usage, prompt: Estimate, heard: Sequence[str]) -> "Spent":
-        """As the provider said it; where it did not, tokens are those of the prompt and of what
-        was heard, and the cost is tokens times the row's prices."""
-        sent, written = said.prompt_tokens, said.completion_tokens
-        is_estimated = sent is None or written is None
-        sent = target.tokens.total(prompt) if sent is None else sent
-        written = target.tokens.count("".join(heard)) if written is None else written
-        cost = _cost(target, Usage(sent, written, said.cost_usd))
-        return cls(sent, written, cost, is_estimated)
-
-
-def _cost(target: Target, used: Usage) -> float | None:
-    if used.cost_usd is not None:
-        return used.cost_usd
-    return cost_usd(
-        (used.prompt_tokens, target.prompt_usd_per_1k),
-        (used.completion_tokens, target.completion_usd_per_1k),
-    )
-
-
-def cost_usd(*parts: tuple[int | None, float | None]) -> float | None:
-    """Tokens times price per thousand, added up; None while a factor is not known."""
-    total = 0.0
-    for tokens, price in parts:
-        if price == 0:
-            continue
-        if tokens is None or price is None:
-            return None
-        total += tokens * price / 1000
-    return min(total, MOST_USD)
 
 
 @dataclass(frozen=True)
@@ -298,86 +225,81 @@ class Generation:
     ) -> Failure | None:
         """One call. Text goes out as it comes; the attempt is recorded however it ends."""
         self.finding = None
-        started = time.monotonic()
-        first_token_ms: int | None = None
-        end: End | None = None
-        heard: list[str] = []
-        # Whether a target that was sent the prompt may be at work although it said nothing yet.
-        at_work = True
-        self._sent = False
-        self._estimate = Estimate()
-        self._said = Usage()
+        hearing = Hearing(target)
         # Stands when the attempt is cancelled half-way.
         failure: Failure | None = Failure(SITUATIONS["cut_off"], why="stopped")
         reply = self._callbacks.reply_for(target)
-        limits = Limits.of(target, self.settings)
-        loop = asyncio.get_running_loop()
         try:
-            async with (
-                asyncio.timeout(min(limits.first_token, limits.total, self._left())) as timer,
-                aclosing(self._call(target, shape, messages, limits)) as events,
-            ):
-                async for event in events:
-                    elapsed = time.monotonic() - started
-                    idle = USAGE_SECONDS if isinstance(event, End) else limits.idle
-                    left = min(idle, limits.total - elapsed, self._left())
-                    when = loop.time() + max(left, 0)
-                    # Not for every token: it may end so much too early.
-                    if not 0 <= when - (timer.when() or 0) < left * EARLY:
-                        timer.reschedule(when)
-                    if isinstance(event, End):
-                        end, self._said = event, event.usage
-                    else:
-                        heard += (event.text, event.reasoning)
-                        if self._show(target, reply.feed(event.text)) and first_token_ms is None:
-                            first_token_ms = round(elapsed * 1000)
-                    if reply.ended:
-                        # We hang up, so nobody will tell how long it was.
-                        written = Usage(completion_tokens=target.tokens.count(self.text))
-                        end = end or End("stop", written)
-                        break
+            await self._listen(target, shape, messages, reply, hearing)
             failure = Failure(SITUATIONS["empty"])  # unless there is text, below
         except Refused as refused:
             failure = self._take_back(refused)
         except UpstreamError as error:
-            failure, at_work = error.failure, False
+            failure, hearing.may_be_at_work = error.failure, False
         except NETWORK_ERRORS as error:
             failure = _network_failure(error, shown=bool(self.text))
-            at_work = type(error) is TimeoutError  # our own clock
+            hearing.may_be_at_work = type(error) is TimeoutError  # our own clock
         except (httpx.InvalidURL, ValueError) as error:
-            at_work = False
             # The row's address or the key cannot be sent as it is.
             failure = Failure(SITUATIONS["misconfigured"], why=type(error).__name__)
+            hearing.may_be_at_work = False
         finally:
-            if self.finding is None:
-                try:
-                    # Also what came to nothing is read: a reply that breaks the hard limit ends
-                    # the turn, however it broke off.
-                    held = reply.flush()
-                    if self.text or end:
-                        self._show(target, held)
-                except Refused as refused:
-                    failure = self._take_back(refused)
-            if end and self.text:
+            if refused_at_last := self._flush(target, reply, hearing):
+                failure = refused_at_last
+            if hearing.end and self.text:
                 failure = None  # Whole, whatever befell the connection after that.
-            elif end and reply.refused:
+            elif hearing.end and reply.refused:
                 failure = Failure(SITUATIONS["refused_by_model"])
-            spent = None
-            if end or any(heard) or (self._sent and at_work) or self._said != Usage():
-                spent = Spent.of(target, self._said, self._estimate, heard)
-            self.attempts.append(
-                Attempt(
-                    target,
-                    round((time.monotonic() - started) * 1000),
-                    first_token_ms,
-                    end,
-                    failure,
-                    self._estimate,
-                    self._said,
-                    spent,
-                )
-            )
+            self.attempts.append(hearing.attempt(failure))
         return failure
+
+    async def _listen(
+        self,
+        target: Target,
+        shape: Shape,
+        messages: Sequence[Message],
+        reply: Reply,
+        hearing: Hearing,
+    ) -> None:
+        """Send the prompt and pass on what comes, within the target's limits."""
+        limits = Limits.of(target, self.settings)
+        loop = asyncio.get_running_loop()
+        async with (
+            asyncio.timeout(min(limits.first_token, limits.total, self._left())) as timer,
+            aclosing(self._call(target, shape, messages, limits, hearing)) as events,
+        ):
+            async for event in events:
+                idle = USAGE_SECONDS if isinstance(event, End) else limits.idle
+                left = min(idle, limits.total - hearing.elapsed, self._left())
+                when = loop.time() + max(left, 0)
+                # Not for every token: it may end so much too early.
+                if not 0 <= when - (timer.when() or 0) < left * EARLY:
+                    timer.reschedule(when)
+                if isinstance(event, End):
+                    hearing.note_end(event)
+                else:
+                    hearing.note_text(event)
+                    if self._show(target, reply.feed(event.text)):
+                        hearing.note_shown()
+                if reply.ended:
+                    hearing.hang_up(self.text)
+                    break
+
+    def _flush(self, target: Target, reply: Reply, hearing: Hearing) -> Failure | None:
+        """Show what the reply still held back, unless it is refused.
+
+        Also what came to nothing is read: a reply that breaks the hard limit ends the turn, however
+        it broke off.
+        """
+        if self.finding is not None:
+            return None
+        try:
+            held = reply.flush()
+            if self.text or hearing.end:
+                self._show(target, held)
+        except Refused as refused:
+            return self._take_back(refused)
+        return None
 
     def _show(self, target: Target, text: str) -> bool:
         """Add to the reply what there is to add; whether there was something."""
@@ -397,28 +319,27 @@ class Generation:
         return Failure(SITUATIONS["policy_scene" if was_shown else "policy_scene_early"])
 
     def _call(
-        self, target: Target, shape: Shape, messages: Sequence[Message], limits: "Limits"
+        self,
+        target: Target,
+        shape: Shape,
+        messages: Sequence[Message],
+        limits: "Limits",
+        hearing: Hearing,
     ) -> AsyncGenerator[Event, None]:
-        self._estimate = estimate_messages([message["content"] for message in messages])
+        hearing.estimate = estimate_messages([message["content"] for message in messages])
         call = Call(
             target=target,
             messages=messages,
             parameters=_parameters(target, shape, self.extras, self.stop),
             headers=self._headers(target),
             tier=self.tier,
-            timeout=httpx.Timeout(None, connect=limits.connect),  # `_attempt` has the others
-            on_usage=self._note_usage,
-            on_sent=self._note_sent,
+            timeout=httpx.Timeout(None, connect=limits.connect),  # `_listen` has the others
+            on_usage=hearing.note_usage,
+            on_sent=hearing.note_sent,
         )
         if target.protocol == "chat_worker":
             return chat_worker.generate(self.http, call)
         return openai_compatible.generate(self.http, call)
-
-    def _note_usage(self, usage: Usage) -> None:
-        self._said = usage
-
-    def _note_sent(self) -> None:
-        self._sent = True
 
     def _headers(self, target: Target) -> dict[str, str]:
         """Credentials and attribution; the URL is checked before a key is put beside it."""

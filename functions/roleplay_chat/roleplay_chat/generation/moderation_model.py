@@ -12,7 +12,8 @@ from collections.abc import Iterable
 import httpx
 
 from edge.errors import ApiError
-from roleplay_chat.generation.failover import Attempt, Callbacks, Generation, Shape
+from roleplay_chat.generation.attempts import Attempt
+from roleplay_chat.generation.failover import Callbacks, Generation, Shape
 from roleplay_chat.generation.routing import Target, plan
 from roleplay_chat.messages import Message
 from roleplay_chat.reply.filters import Reply

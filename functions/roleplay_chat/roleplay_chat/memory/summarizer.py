@@ -15,7 +15,8 @@ from edge.clients import Clients
 from edge.errors import ApiError
 from roleplay_chat import turn_store
 from roleplay_chat.api import ChatRequest, Tier
-from roleplay_chat.generation.failover import Attempt, Callbacks, Generation, Shape
+from roleplay_chat.generation.attempts import Attempt
+from roleplay_chat.generation.failover import Callbacks, Generation, Shape
 from roleplay_chat.generation.routing import WORKER, Plan, Target, memory_targets
 from roleplay_chat.lorebook.entries import Entry
 from roleplay_chat.memory import notes
