@@ -304,7 +304,7 @@ class Generation:
         heard: list[str] = []
         # Whether a target that was sent the prompt may be at work although it said nothing yet.
         at_work = True
-        self._sent = False
+        self._sent = self._answered = False
         self._estimate = Estimate()
         self._said = Usage()
         # Stands when the attempt is cancelled half-way.
@@ -343,7 +343,8 @@ class Generation:
             failure, at_work = error.failure, False
         except NETWORK_ERRORS as error:
             failure = _network_failure(error, shown=bool(self.text))
-            at_work = type(error) is TimeoutError  # our own clock
+            # Our own clock, or a connection that broke in the middle of a reply.
+            at_work = type(error) is TimeoutError or self._answered
         except (httpx.InvalidURL, ValueError) as error:
             at_work = False
             # The row's address or the key cannot be sent as it is.
@@ -409,6 +410,7 @@ class Generation:
             timeout=httpx.Timeout(None, connect=limits.connect),  # `_attempt` has the others
             on_usage=self._note_usage,
             on_sent=self._note_sent,
+            on_answered=self._note_answered,
         )
         if target.protocol == "chat_worker":
             return chat_worker.generate(self.http, call)
@@ -419,6 +421,9 @@ class Generation:
 
     def _note_sent(self) -> None:
         self._sent = True
+
+    def _note_answered(self) -> None:
+        self._answered = True
 
     def _headers(self, target: Target) -> dict[str, str]:
         """Credentials and attribution; the URL is checked before a key is put beside it."""
