@@ -10,6 +10,7 @@
 --   actions_per_minute                choose, edit, delete and branch together
 --   imports_per_minute                cards taken in
 --   exports_per_minute                cards given out
+--   actions_per_day and so on         the same in a day; none where nothing is said
 --   rows_per_minute, rows_per_day     rows that they insert themselves, of each table
 create function private.limits_for(p_user_id uuid) returns jsonb
 language sql stable set search_path = '' as $$

@@ -523,6 +523,21 @@ class TestActions:
         other = stack.user()
         assert stack.chat(other, **body).status_code != 429
 
+    @pytest.mark.parametrize(
+        ("action", "name"),
+        [("delete", "actions"), ("import_card", "imports"), ("export_card", "exports")],
+    )
+    @pytest.mark.usefixtures("one_day")
+    def test_may_have_one_by_the_day(
+        self, stack: Stack, user: User, action: str, name: str
+    ) -> None:
+        stack.configure(limits={"default": {f"{name}_per_day": 1}})
+        body = {"action": action} | self.bodies(stack, user)[action]
+        assert stack.chat(user, **body).status_code == 200
+        answer = stack.chat(user, **body)
+        assert limited(answer) <= 86_400
+        assert "tomorrow" in answer.json()["error"]
+
     @pytest.mark.parametrize("action", [*CHANGES, "import_card", "export_card"])
     def test_have_one_where_the_settings_name_none(
         self, stack: Stack, user: User, action: str

@@ -17,11 +17,13 @@ from dev.operate.usage import Usage, totals
 from roleplay_chat.tokens import UNCALIBRATED
 from tests.support.answers import (
     DONE,
+    KEEP_ALIVE,
     abort,
     chunk,
     error,
     hang_up,
     held,
+    raw,
     reasoning,
     reply,
     stall,
@@ -472,6 +474,24 @@ class TestEstimates:
         for event in talk.stack.all("select * from usage_events"):
             assert (event["prompt_tokens"], event["cost_usd"]) == (None, None)
             assert event["is_estimated"] is False
+
+    @pytest.mark.parametrize(
+        "cut",
+        [
+            raw(b'HTTP/1.1 200 OK\r\nContent-Length: 999\r\n\r\n{"choices": [{"mess'),
+            raw(b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 9\r\n\r\n"),
+            hang_up(KEEP_ALIVE),
+        ],
+        ids=["json", "json-before-its-first-byte", "stream-before-its-first-word"],
+    )
+    def test_of_an_answer_that_broke_off_before_anything_could_be_read(
+        self, talk: Talk, cut: Answer
+    ) -> None:
+        priced(talk)
+        talk.stack.upstream.always(cut)
+        assert talk.say().status_code == 503
+        for event in talk.stack.all("select * from usage_events"):
+            self.check(event, completion=0)
 
     @pytest.mark.parametrize(
         "answer",

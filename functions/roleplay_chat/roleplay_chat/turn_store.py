@@ -87,6 +87,8 @@ _LIMITS = {
     "imports_per_minute": "You have imported many cards just now. Please wait a moment.",
     "exports_per_minute": "You have exported many cards just now. Please wait a moment.",
 }
+_OF_THE_DAY = "You have done this as often as one can in a day. Please come back tomorrow."
+"""For the other limits that count by the day."""
 
 
 async def begin(
@@ -147,9 +149,8 @@ def refused(answer: dict[str, Any]) -> ApiError:
             retry_after=answer["retry_after_seconds"],
         )
     if outcome == "rate_limited":
-        return ApiError(
-            429, outcome, _LIMITS[answer["limit"]], retry_after=answer["retry_after_seconds"]
-        )
+        sentence = _LIMITS.get(answer["limit"], _OF_THE_DAY)
+        return ApiError(429, outcome, sentence, retry_after=answer["retry_after_seconds"])
     if outcome in ("unknown_user", "banned_user"):
         return account_refused(outcome)
     status, sentence = _REFUSALS[outcome]

@@ -96,6 +96,8 @@ class Hearing:
         self._said = Usage()
         self.estimate = Estimate()
         self.end: End | None = None
+        self.is_answered = False
+        """The target began to answer."""
         self.may_be_at_work = True
         """Whether a target that was sent the prompt may be at work although it said nothing yet."""
 
@@ -107,6 +109,10 @@ class Hearing:
     def note_sent(self) -> None:
         """The prompt was sent."""
         self._is_sent = True
+
+    def note_answered(self) -> None:
+        """The target began to answer with success."""
+        self.is_answered = True
 
     def note_usage(self, usage: Usage) -> None:
         """The upstream said what the call used."""

@@ -238,7 +238,8 @@ class Generation:
             failure, hearing.may_be_at_work = error.failure, False
         except NETWORK_ERRORS as error:
             failure = _network_failure(error, shown=bool(self.text))
-            hearing.may_be_at_work = type(error) is TimeoutError  # our own clock
+            # Our own clock, or a connection that broke in the middle of a reply.
+            hearing.may_be_at_work = type(error) is TimeoutError or hearing.is_answered
         except (httpx.InvalidURL, ValueError) as error:
             # The row's address or the key cannot be sent as it is.
             failure = Failure(SITUATIONS["misconfigured"], why=type(error).__name__)
@@ -336,6 +337,7 @@ class Generation:
             timeout=httpx.Timeout(None, connect=limits.connect),  # `_listen` has the others
             on_usage=hearing.note_usage,
             on_sent=hearing.note_sent,
+            on_answered=hearing.note_answered,
         )
         if target.protocol == "chat_worker":
             return chat_worker.generate(self.http, call)

@@ -45,6 +45,8 @@ class Call:
     """Called when the upstream says what the call has used, however it ends."""
     on_sent: Callable[[], None] = lambda: None
     """Called when there is a connection, and the prompt goes out."""
+    on_answered: Callable[[], None] = lambda: None
+    """Called when the upstream begins to answer with what may be a reply."""
 
 
 @dataclass(frozen=True)
@@ -86,6 +88,8 @@ async def post(
         extensions={"timeout": call.timeout.as_dict()},
     )
     response = await http.send(request, stream=True)
+    if response.status_code == 200:
+        call.on_answered()
     try:
         yield response
     finally:
