@@ -452,6 +452,13 @@ class TestGrowingReply:
                 text = word[:place] + strewn * chars + word[place:]
                 self.check(text, "sfw", (text[at : at + 97] for at in range(0, len(text), 97)))
 
+    @pytest.mark.parametrize("filler", ["x", "e\u0301", "rain-"])
+    def test_word_at_the_end_of_a_long_one_is_not_cut_apart(self, filler: str) -> None:
+        for chars in range(360, 440):
+            text = (filler * chars)[:chars] + "preteen porn"
+            for size in (1, 7, 97, 400):
+                self.check(text, "sfw", (text[at : at + size] for at in range(0, len(text), size)))
+
     @given(
         parts=st.lists(
             st.tuples(st.sampled_from(list(FILLERS.values())), st.integers(1, 400)), max_size=3

@@ -516,7 +516,17 @@ def _settle_word(word: str) -> tuple[str, str]:
         return "", folded
     *parts, last = _BETWEEN.split(folded)
     codes = "".join(map(_part, filter(None, parts)))
-    return codes.replace(_ALONE, ""), _LONG + last[:REMEMBERED_CHARS]
+    return codes.replace(_ALONE, ""), _LONG + _shortened(last)
+
+
+def _shortened(part: str) -> str:
+    """What `_part` reads of a long word that goes on: its beginning, the terms in the rest, and an
+    end that may be the first half of one."""
+    if len(part) <= REMEMBERED_CHARS + LONGEST_TERM:
+        return part
+    rest = part[REMEMBERED_CHARS - LONGEST_TERM :]
+    terms = (term for term in _INSIDE if term in rest)
+    return "".join([part[:REMEMBERED_CHARS], *terms, part[-LONGEST_TERM:]])
 
 
 def _place_to_split(text: str, most: int) -> int:
