@@ -245,6 +245,17 @@ class TestRead:
         assert read(passages) == read(passages) == [(part, marks(STATED)), (part, marks(PLAIN))]
         assert looked_at == [STATED, PLAIN]
 
+    def test_looks_once_at_what_is_said_while_a_conversation_grows(
+        self, looked_at: list[str]
+    ) -> None:
+        said = [f"{PLAIN} {number}" for number in range(6)]
+        for newest in range(2, 6):
+            talk = [Passage("history", text) for text in said[:newest]]
+            talk.append(Passage("message", said[newest]))
+            read(screening.in_context([Passage("character", PLAIN), *talk]))
+        assert len(looked_at) == len(set(looked_at))
+        assert any(said[5] in text for text in looked_at)
+
     def test_knows_an_age_that_was_not_declared_before(self, looked_at: list[str]) -> None:
         grown, child = Passage("character", PLAIN, 40), Passage("character", PLAIN, 12)
         assert [found.minor for _, found in read([grown, child, grown])] == [False, True, False]

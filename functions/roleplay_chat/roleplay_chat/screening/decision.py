@@ -42,7 +42,9 @@ _SAID: tuple[Part, ...] = ("scene", "message", "reply")
 _LASTING: tuple[Part, ...] = ("character", "persona", "scene", "memory")
 """What reads the same in one turn after the other."""
 _TALK: tuple[Part, ...] = ("history", "message")
-REMEMBERED_TEXTS = 4_096
+"""What is read again in later turns, each with what stood before it: a message is history then."""
+REMEMBERED_TEXTS = 16_384
+"""Three megabytes."""
 LEAD_CHARS = 300
 """Of what stands before a passage: they are read together."""
 
@@ -95,7 +97,10 @@ def read(passages: Sequence[Passage]) -> list[Indicated]:
     lasting = [passage for passage in passages if passage.part in _LASTING]
     others = [passage for passage in passages if passage.part not in _LASTING]
     found = [*_remembered([passage.text for passage in lasting])]
-    found += [marks(passage.text) for passage in others]
+    found += [
+        _remembered([passage.text])[0] if passage.part in _TALK else marks(passage.text)
+        for passage in others
+    ]
     return [
         (
             passage.part,
@@ -124,7 +129,7 @@ def _remembered(texts: Sequence[str]) -> Sequence[Marks]:
     found = _known.get(key)
     if found is None:
         several = len(texts) > 1
-        found = [_remembered([text])[0] if several else marks(text) for text in texts]
+        found = tuple(_remembered([text])[0] if several else marks(text) for text in texts)
         if len(_known) >= REMEMBERED_TEXTS:
             _known.clear()
         _known[key] = found
