@@ -48,13 +48,18 @@ language sql stable set search_path = '' as $$
     then 'nsfw' else 'sfw' end
 $$;
 
+-- Bytes of messages that a turn reads at most, beside the newest one: more than most models read.
+create function private.most_history_bytes() returns integer
+language sql immutable set search_path = '' as 'select 1048576';
+
 -- What a turn needs to know of the summary; null without a conversation, and for a turn before a
 -- position that the summary covers: it tells of what came later.
 --   summary, covers_position, content_tier
 --   may_write   whether the next part may be summarised now
---   backlog     the oldest messages that are in no summary, where there are more than p_limit: as
---               private.history has them, and perhaps some of the same
-create function private.summary_of(p_conversation_id uuid, p_before bigint, p_limit integer, p_now timestamptz)
+--   backlog     the oldest messages that are in no summary, where there are more than p_limit, or
+--               the history is cut: as private.history has them, and perhaps some of the same
+create function private.summary_of(
+  p_conversation_id uuid, p_before bigint, p_limit integer, p_now timestamptz, p_is_cut boolean)
 returns jsonb
 language sql stable set search_path = '' as $$
   select jsonb_build_object(
@@ -62,7 +67,7 @@ language sql stable set search_path = '' as $$
     'covers_position', coalesce(s.covers_position, 0),
     'content_tier', coalesce(s.content_tier, 'sfw'),
     'may_write', c.remembers and coalesce(s.not_before <= p_now, true),
-    'backlog', case when exists (
+    'backlog', case when p_is_cut or exists (
         select 1 from public.messages m
         where m.conversation_id = c.id and m.is_active and m.message_type = 'text'
           and m.position > coalesce(s.covers_position, 0)
@@ -71,10 +76,13 @@ language sql stable set search_path = '' as $$
         select jsonb_agg(jsonb_build_object(
           'sender', m.sender, 'content', m.content, 'position', m.position) order by m.position)
         from (
-          select m.sender, m.content, m.position from public.messages m
-          where m.conversation_id = c.id and m.is_active and m.message_type = 'text'
-            and m.position > coalesce(s.covers_position, 0)
-          order by m.position limit 64) m)
+          select m.*, sum(octet_length(m.content)) over (order by m.position) as bytes
+          from (
+            select m.sender, m.content, m.position from public.messages m
+            where m.conversation_id = c.id and m.is_active and m.message_type = 'text'
+              and m.position > coalesce(s.covers_position, 0)
+            order by m.position limit 64) m) m
+        where m.bytes <= private.most_history_bytes())
       else '[]' end)
   from public.conversations c left join public.conversation_summaries s on s.conversation_id = c.id
   where c.id = p_conversation_id and (p_before > s.covers_position) is not false
@@ -91,5 +99,5 @@ language sql set search_path = '' as $$
   where s.conversation_id = p_conversation_id and s.covers_position >= p_position
 $$;
 
-revoke execute on function private.covered(uuid), private.tier_of(uuid), private.summary_of(uuid, bigint, integer, timestamptz),
+revoke execute on function private.most_history_bytes(), private.covered(uuid), private.tier_of(uuid), private.summary_of(uuid, bigint, integer, timestamptz, boolean),
   private.forget_summary_from(uuid, bigint) from public, anon, authenticated;

@@ -16,25 +16,32 @@ $$;
 -- also those of a summary that reaches beyond it), oldest first: [{"sender", "content",
 -- "position"}], of a character also "character_id" and "speaker", the name. About every eighth has
 -- "anchor": true, always the same ones: where a history that is too long may begin, so that it
--- begins at the same place for some turns and the provider's prompt cache keeps hitting.
+-- begins at the same place for some turns and the provider's prompt cache keeps hitting. With more
+-- than private.most_history_bytes the older ones are left out, and `is_cut` says so.
 -- `speakers`: the characters who said any of it.
 create function private.history(
   p_conversation_id uuid, p_except uuid[], p_before bigint, p_limit integer,
-  out messages jsonb, out speakers uuid[])
+  out messages jsonb, out speakers uuid[], out is_cut boolean)
 language sql stable set search_path = '' as $$
   select coalesce(jsonb_agg(
     jsonb_build_object('sender', m.sender, 'content', m.content, 'position', m.position)
     || case when ch.id is null then '{}' else jsonb_build_object('character_id', ch.id, 'speaker', ch.name) end
-    || case when m.position % 8 = 0 then '{"anchor": true}' else '{}' end::jsonb order by m.position), '[]'),
-    coalesce(array_agg(distinct ch.id) filter (where ch.id is not null), '{}')
+    || case when m.position % 8 = 0 then '{"anchor": true}' else '{}' end::jsonb order by m.position)
+      filter (where m.fits), '[]'),
+    coalesce(array_agg(distinct ch.id) filter (where m.fits and ch.id is not null), '{}'),
+    coalesce(bool_or(not m.fits), false)
   from (
-    select m.sender, m.content, m.position, m.character_id from public.messages m
-    where m.conversation_id = p_conversation_id and m.is_active and m.message_type = 'text'
-      and m.position > (select case when p_before <= c.upto then 0 else c.upto end
-                        from private.covered(p_conversation_id) as c (upto))
-      and m.id <> all (array_remove(p_except, null))
-      and m.position < coalesce(p_before, 9223372036854775807)
-    order by m.position desc limit p_limit) m
+    select m.*, row_number() over newest = 1
+      or sum(octet_length(m.content)) over newest <= private.most_history_bytes() as fits
+    from (
+      select m.sender, m.content, m.position, m.character_id from public.messages m
+      where m.conversation_id = p_conversation_id and m.is_active and m.message_type = 'text'
+        and m.position > (select case when p_before <= c.upto then 0 else c.upto end
+                          from private.covered(p_conversation_id) as c (upto))
+        and m.id <> all (array_remove(p_except, null))
+        and m.position < coalesce(p_before, 9223372036854775807)
+      order by m.position desc limit p_limit) m
+    window newest as (order by m.position desc)) m
   left join public.conversations c on c.id = p_conversation_id and m.sender = 'character'
   left join public.characters ch on ch.id = coalesce(m.character_id, c.character_id)
 $$;

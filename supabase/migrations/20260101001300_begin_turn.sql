@@ -47,6 +47,7 @@ declare
   v_replaces_id uuid;
   v_before bigint;
   v_history jsonb;
+  v_is_cut boolean;
   v_speakers uuid[];
   v_cast jsonb;
 begin
@@ -195,7 +196,7 @@ begin
   select m.position + (p_action = 'continue')::integer into v_before
   from public.messages m where m.id = v_replaces_id;
 
-  select h.messages, h.speakers into v_history, v_speakers
+  select h.messages, h.speakers, h.is_cut into v_history, v_speakers, v_is_cut
   from private.history(
     p_conversation_id,
     case when p_action <> 'continue' then array[v_user_message_id, v_replaces_id] else '{}' end,
@@ -229,7 +230,7 @@ begin
     'persona', private.character_facts(v_persona),
     'cast', v_cast,
     'history', v_history,
-    'memory', private.summary_of(p_conversation_id, v_before, p_history_limit, v_now),
+    'memory', private.summary_of(p_conversation_id, v_before, p_history_limit, v_now, v_is_cut),
     'facts', private.remembered(p_user_id, p_memory_tier, p_conversation_id, v_character.id),
     'templates', (
       select coalesce(jsonb_agg(jsonb_build_object(

@@ -848,6 +848,39 @@ class TestAtOnce:
         assert "values" in refused(answer, 413, "card_too_large")
 
 
+class TestLongHistory:
+    """Messages may be as long as 64 KiB each: a turn reads a megabyte of them and no more."""
+
+    @pytest.mark.parametrize(("letter", "most"), [("a", 16), ("\U0001f600", 4)])
+    def test_newest_are_read(self, stack: Stack, letter: str, most: int) -> None:
+        user = stack.user()
+        said = [f"{number:02}" + letter * 65_000 for number in range(40)]
+        begun = self.begin(stack, user, stack.conversation(user, *said))
+        numbers = [row["content"][:2] for row in begun["history"]]
+        assert numbers == [one[:2] for one in said[-most:]]
+        # The others are not lost: they come to be retold, from the beginning.
+        backlog = [row["content"][:2] for row in begun["memory"]["backlog"]]
+        assert backlog == [one[:2] for one in said[:most]]
+
+    def test_what_is_not_too_long_is_whole(self, stack: Stack) -> None:
+        user = stack.user()
+        said = ["a" * 9_000] * 90
+        begun = self.begin(stack, user, stack.conversation(user, *said))
+        assert (len(begun["history"]), begun["memory"]["backlog"]) == (90, [])
+
+    def begin(self, stack: Stack, user: User, conversation_id: UUID) -> dict[str, Any]:
+        begun: dict[str, Any] = stack.one(
+            "select begin_turn(p_turn_id => gen_random_uuid(), p_user_id => %s,"
+            " p_task => 'roleplay', p_action => 'send', p_conversation_id => %s,"
+            " p_message => 'Hi.',"
+            " p_client_message_id => 'a',"
+            " p_lease_seconds => 60) as begun",
+            user.id,
+            conversation_id,
+        )["begun"]
+        return begun
+
+
 def test_upstreams_are_asked_not_to_compress(stack: Stack) -> None:
     stack.upstream.enqueue(text("Yes."))
     assert say(stack, stack.user()).status_code == 200

@@ -2,10 +2,11 @@
 
 import json
 import math
+from collections.abc import Callable
 
 import pytest
 
-from edge.json_text import dumps, loads
+from edge.json_text import FEW_VALUES, dumps, loads, loads_few, most_values
 
 HALF = "\\ud83d"
 
@@ -53,3 +54,22 @@ def test_half_of_a_surrogate_pair_is_not_written() -> None:
 def test_whole_number_of_thousands_of_digits_is_infinite(digits: int) -> None:
     assert loads(f'{{"price": 1{"0" * digits}, "other": 1}}') == {"price": math.inf, "other": 1}
     assert loads("1" + "0" * 400) == 10**400
+
+
+@pytest.mark.parametrize("kind", [str, str.encode], ids=["event", "body"])
+@pytest.mark.parametrize("value", ["{}", "[]", '""', "[[[[]]]]"])
+def test_of_others_no_more_values_are_read_than_take_a_moment(
+    kind: Callable[[str], str | bytes], value: str
+) -> None:
+    def listed(values: int) -> str | bytes:
+        each = most_values(f"{value},".encode()) - 1
+        return kind(f"[{','.join([value] * (values // each))}]")
+
+    assert loads_few(listed(FEW_VALUES - 10))
+    with pytest.raises(ValueError, match="too many values"):
+        loads_few(listed(FEW_VALUES + 10))
+
+
+def test_of_others_long_texts_are_read() -> None:
+    text = "word " * FEW_VALUES
+    assert loads_few(dumps([text])) == [text]

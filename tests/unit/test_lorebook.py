@@ -24,6 +24,7 @@ from roleplay_chat.lorebook.keys import (
     is_pattern,
 )
 from roleplay_chat.lorebook.matching import (
+    MAX_GROWTH,
     SMALL_ENTRIES,
     broken_patterns,
     fitting,
@@ -389,6 +390,10 @@ class TestSmall:
             pytest.param([entry("Found.")] * (SMALL_ENTRIES + 1), False, id="many"),
             pytest.param([entry("Found.", *["sea"] * 1000)], False, id="many-keys"),
             pytest.param([entry("Found.", "(a+)+$", use_regex=True)], False, id="a-pattern"),
+            pytest.param([entry("@@depth 4\n" * 9_000)], False, id="many-decorators"),
+            pytest.param([entry("@@exclude_keys " + "a," * 30_000)], False, id="keys-in-a-text"),
+            pytest.param([{"keys": "a," * 30_000, "content": "x"}], False, id="keys-as-a-text"),
+            pytest.param([entry("word " * 300)] * SMALL_ENTRIES, False, id="much-to-say"),
         ],
     )
     def test_is_what_takes_no_time(self, entries: Any, expected: bool) -> None:
@@ -480,6 +485,18 @@ def test_any_key_is_a_pattern_or_not(key: str) -> None:
 
 class TestBounds:
     """What a book may have of keys and patterns, whoever wrote it."""
+
+    def test_macros_of_all_entries_together_do_not_add_without_end(self) -> None:
+        def expand(text: str) -> str:
+            return text.replace("{{char}}", "A b " * 30)
+
+        entries = [entry("{{char}}" * 60, constant=True)] * 500
+        entries.append(entry("The end.", constant=True))
+        contents = [one.content for one in matched({"entries": entries}, [], expand=expand)]
+        assert len(contents) == len(entries)
+        assert contents[0].startswith("A b ")
+        assert contents[-2:] == ["{{char}}" * 60, "The end."]
+        assert sum(map(len, contents)) <= MAX_GROWTH + sum(len(one["content"]) for one in entries)
 
     @pytest.mark.parametrize(
         ("key", "parts"),

@@ -11,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import Any
 
+from edge.json_text import loads_few
 from roleplay_chat.generation.error_policies import MAX_COOLDOWN, SITUATIONS, Situation
 
 
@@ -186,7 +187,7 @@ def _is_unauthorized(facts: _Facts) -> bool:
 def from_response(status: int, headers: Mapping[str, str], body: bytes) -> Failure:
     """The failure that an answer with a status other than 200 means. `status`: any integer."""
     try:
-        parsed = json.loads(body)
+        parsed = loads_few(body)
     except (ValueError, RecursionError):
         # A page of whatever stands before the server, or its one line.
         page = body.lstrip()[:1] == b"<"

@@ -16,7 +16,10 @@ MAX_ROUNDS = 3
 CHECK_SECONDS = 0.5
 """For looking through all patterns of a book."""
 SMALL_ENTRIES = SMALL_KEYS = 50
+SMALL_CHARS = 50_000
 """Of a book that is matched at once."""
+MAX_GROWTH = 200_000
+"""Characters that macros add to all entries of a book together: some lists of names."""
 
 
 def matched(
@@ -24,11 +27,20 @@ def matched(
 ) -> list[Entry]:
     """The entries that what was said (`texts`, oldest first) calls for, in the book's order.
 
-    `expand` resolves macros in keys and contents. Pure, but that patterns which take too long are
+    `expand` resolves macros in keys and contents; an entry to which they would add too much stays
+    as it is. Pure, but that patterns which take too long are
     not found: so what one look found serves all prompts of a turn.
     """
     active = _active(book, texts, expand)
-    return [replace(entry, content=expand(entry.content)) for _, entry in sorted(active.items())]
+    growth = 0
+    entries = []
+    for _, entry in sorted(active.items()):
+        content = expand(entry.content)
+        added = max(len(content) - len(entry.content), 0)
+        known = growth + added <= MAX_GROWTH
+        growth += added if known else 0
+        entries.append(replace(entry, content=content) if known else entry)
+    return entries
 
 
 def fitting(
@@ -59,17 +71,28 @@ def is_small(book: Mapping[str, Any]) -> bool:
     if not isinstance(entries, list) or len(entries) > SMALL_ENTRIES:
         return not isinstance(entries, list)
     keys = sum(map(_keys, entries))
-    return keys <= SMALL_KEYS
+    return keys <= SMALL_KEYS and sum(map(_chars, entries)) <= SMALL_CHARS
 
 
 def _keys(entry: object) -> int:
     """How many keys an entry has; patterns, which may take as long as all may, count as many."""
     if not isinstance(entry, dict):
         return 0
-    keys = entry.get("keys"), entry.get("secondary_keys")
     if entry.get("use_regex") is True:
         return SMALL_KEYS + 1
-    return sum(len(some) for some in keys if isinstance(some, list))
+    return sum(len(some) for some in _lists_of_keys(entry) if isinstance(some, list))
+
+
+def _chars(entry: object) -> int:
+    """The length of what an entry says, in which there may be keys too; of keys in one text."""
+    if not isinstance(entry, dict):
+        return 0
+    texts = entry.get("content"), *_lists_of_keys(entry)
+    return sum(len(text) for text in texts if isinstance(text, str))
+
+
+def _lists_of_keys(entry: Mapping[str, Any]) -> tuple[object, object]:
+    return entry.get("keys"), entry.get("secondary_keys")
 
 
 def broken_patterns(book: Mapping[str, Any]) -> int:

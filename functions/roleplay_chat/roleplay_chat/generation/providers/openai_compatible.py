@@ -17,7 +17,7 @@ from httpx_sse._decoders import SSEDecoder, SSELineDecoder
 
 from edge.bodies import first_bytes, pieces
 from edge.clients import NETWORK_ERRORS
-from edge.json_text import loads
+from edge.json_text import loads_few
 from roleplay_chat.api import NO_TEXT, Usage
 from roleplay_chat.generation.error_classifier import (
     UpstreamError,
@@ -265,7 +265,7 @@ class Reading:
 
 def _parse(data: str | bytes) -> Mapping[str, Any]:
     try:
-        chunk = loads(data)
+        chunk = loads_few(data)
     except (ValueError, RecursionError) as error:
         raise failed("unreadable", why="not JSON") from error
     if not isinstance(chunk, dict):
