@@ -267,6 +267,34 @@ class TestNothingStopsThePage:
         assert "<strong>" in whole
         assert other == "Another."
 
+    def test_many_at_once_are_drawn_as_far_as_there_is_time(self, person: Person) -> None:
+        """The others are plain text; what is drawn later is drawn as ever."""
+        person.open()
+        expect(person.page.get_by_label("Email")).to_be_visible()
+        [formatted, shown, later] = person.page.evaluate(
+            """async (text) => {
+              const { DRAW_WORK } = await import("/js/prose.js");
+              const { parsedWork, sections } = await import("/js/sections.js");
+              const drawn = () => {
+                const prose = document.createElement("rp-prose");
+                prose.text = text;
+                return prose;
+              };
+              const each = parsedWork(sections(text));
+              const many = Array.from({ length: 4 * Math.ceil(DRAW_WORK / each) }, drawn);
+              await new Promise((resolve) => setTimeout(resolve));
+              return [
+                many.filter((prose) => prose.querySelector("em")).length / many.length,
+                many.every((prose) => prose.textContent.includes("the end")),
+                drawn().querySelector("em") !== null,
+              ];
+            }""",
+            "*ab* cdefghijklmn " * 400 + "the end",
+        )
+        assert 0 < formatted < 0.5
+        assert shown
+        assert later
+
     def test_names_that_turn_around_or_hide_what_the_page_says(self, person: Person) -> None:
         person.join()
         person.meet()

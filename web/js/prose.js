@@ -3,11 +3,13 @@
 // result passes DOMPurify. What is too complex to parse is shown as plain text.
 
 import { Marked } from "../vendor/marked.js";
-import { sections } from "./sections.js";
+import { parsedWork, sections } from "./sections.js";
 
 const TAGS = ["p", "br", "hr", "em", "strong", "del", "code", "pre", "blockquote", "ul", "ol", "li"];
 const TABLES = ["table", "thead", "tbody", "tr", "th", "td"];
 const ENTITIES = { "&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;" };
+
+export const DRAW_WORK = 40_000_000; // of all texts that are drawn at once, about 1 s
 
 const escaped = (text) => text.replace(/[&<>"]/g, (char) => ENTITIES[char]);
 
@@ -27,6 +29,13 @@ const marked = new Marked({
   },
 });
 
+let left = DRAW_WORK;
+
+function spend(work) {
+  if (left === DRAW_WORK) setTimeout(() => (left = DRAW_WORK));
+  left -= work;
+}
+
 class Prose extends HTMLElement {
   #text = "";
   #sections = [];
@@ -36,7 +45,8 @@ class Prose extends HTMLElement {
     const before = text.startsWith(this.#text) ? this.#sections : [];
     // The last one may have grown.
     const kept = Math.max(before.length - 1, 0);
-    this.#sections = sections(text, before);
+    this.#sections = sections(text, before, left);
+    spend(parsedWork(this.#sections.slice(kept)));
     this.#text = text;
     while (this.childNodes.length > kept) this.lastChild.remove();
     this.append(...this.#sections.slice(kept).map(draw));

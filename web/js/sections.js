@@ -20,11 +20,12 @@ const MARKERS = /[*_~`[\]<>|&\\!@:]/g;
 /**
  * The sections of `text`: [{end, text, plain, work, fence}], `plain` where Markdown is not parsed.
  * `before` are the sections of a beginning of the text; all but the last of them stay as they are.
+ * `most`: the work that the others may take.
  */
-export function sections(text, before = []) {
+export function sections(text, before = [], most = WORK) {
   const found = before.slice(0, -1);
   let { end, fence } = found.at(-1) ?? { end: 0, fence: "" };
-  let left = found.reduce((rest, { plain, work }) => (plain ? rest : rest - work), WORK);
+  let left = Math.min(most, WORK - parsedWork(found));
   while (end < text.length) {
     const section = next(text, end, fence);
     section.plain = fence !== "" || section.work > Math.min(left, SECTION_WORK);
@@ -34,6 +35,9 @@ export function sections(text, before = []) {
   }
   return found;
 }
+
+/** What it takes to parse those of the sections that are parsed. */
+export const parsedWork = (some) => some.reduce((sum, { plain, work }) => (plain ? sum : sum + work), 0);
 
 function next(text, start, openFence) {
   const window = text.slice(start, start + LARGE);
