@@ -847,6 +847,17 @@ class TestAtOnce:
         answer = self.send(stack, stack.function_url("roleplay_chat"), body)
         assert "values" in refused(answer, 413, "card_too_large")
 
+    @pytest.mark.parametrize("emoji", ["\U0001f600", "\\ud83d\\ude00"])
+    def test_letters_that_make_all_others_four_times_as_large(
+        self, stack: Stack, emoji: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(app, "MAX_WIDE_BYTES", 400_000)
+        body = self.LARGE.replace("x" * 100_000, emoji + "x" * 200_000, 1)
+        with stack.serving() as url:
+            answer = self.send(stack, url, body)
+            assert "400,000" in refused(answer, 413, "card_too_large")
+            assert self.send(stack, url, body.replace(emoji, "a")).status_code == 200
+
 
 class TestLongHistory:
     """Messages may be as long as 64 KiB each: a turn reads a megabyte of them and no more."""

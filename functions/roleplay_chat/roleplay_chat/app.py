@@ -60,6 +60,9 @@ LARGE_ANSWER_SECONDS = 120
 MAX_VALUES = 120_000
 """In a large request, counted as `most_values` does. Each becomes an object of a hundred bytes;
 cards with the largest books have half of it."""
+MAX_WIDE_BYTES = 4 * 2**20
+"""Of a large request that may have other letters than ASCII's: one emoji, and each letter of its
+text takes four bytes. What may be larger is a file in base64; a card's text has half of this."""
 PIECE_BYTES = 65_536
 """Sent at once. The server keeps what a client has not taken yet."""
 
@@ -188,6 +191,8 @@ class App:
         body = await self._read(request, held)
         if len(body) <= self._settings.max_body_bytes:
             data = parse_body(body)
+        elif len(body) > MAX_WIDE_BYTES and _may_be_wide(body):
+            raise _too_large("card_too_large", MAX_WIDE_BYTES)
         elif most_values(body) <= MAX_VALUES:
             data = await self._clients.in_thread(parse_body, body)
         else:
@@ -425,6 +430,10 @@ class _Patience:
             self._limit.reschedule(now)
         else:
             self._timer = self._loop.call_later(self._seconds, self._look)
+
+
+def _may_be_wide(body: bytearray) -> bool:
+    return not body.isascii() or b"\\u" in body
 
 
 def _check_size(size: int, action: object, settings: Settings) -> None:
