@@ -19,6 +19,7 @@ from roleplay_chat.screening.decision import (
     Passage,
     Refused,
     ReplyScreen,
+    in_context,
     read,
     refusal,
     screen,
@@ -252,7 +253,7 @@ class TestRead:
         for newest in range(2, 6):
             talk = [Passage("history", text) for text in said[:newest]]
             talk.append(Passage("message", said[newest]))
-            read(screening.in_context([Passage("character", PLAIN), *talk]))
+            read(in_context([Passage("character", PLAIN), *talk]))
         assert len(looked_at) == len(set(looked_at))
         assert any(said[5] in text for text in looked_at)
 
