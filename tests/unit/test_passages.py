@@ -109,9 +109,26 @@ class TestOfAPrompt:
         )  # fmt: skip
         assert sent(turn) == [("character", "C-name"), ("message", "Said")]
 
-    def test_neighbours_of_one_part_are_read_together(self) -> None:
+    def test_neighbours_of_one_part_are_read_together_but_for_what_was_said(self) -> None:
         parts = [part for part, _ in sent(begun())]
-        assert parts == ["character", "persona", "memory", "history", "character", "message"]
+        said = ["history", "history", "character", "message"]
+        assert parts == ["character", "persona", "memory", *said]
+
+    def test_messages_of_before_are_the_same_passages_in_the_next_turn(self) -> None:
+        rows = [
+            {"sender": sender, "content": f"{sender} {number} " + "words " * 100}
+            for number in range(4)
+            for sender in ("user", "character")
+        ]
+        first, second = (
+            in_context(built(begun(history=rows[:length])).passages) for length in (6, 8)
+        )
+        before, now = (
+            [one for one in passages if one.part == "history" and not one.is_seam]
+            for passages in (first, second)
+        )
+        assert len(before) == 6
+        assert before == now[:6]
 
     @pytest.mark.parametrize(
         ("template", "part"),

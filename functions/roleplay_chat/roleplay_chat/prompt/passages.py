@@ -65,7 +65,8 @@ def passages_of(messages: Iterable[Piece]) -> list[Passage]:
     """The words of the messages but for the house's own, in order.
 
     What is of one part and has no word of the house's between it is one passage; the end of a
-    message is read as that of a line.
+    message is read as that of a line. What was said is a passage for each message: later turns send
+    the same ones again, and each is read once.
     """
     passages: list[tuple[Part, list[str]]] = []
     space: str | None = ""  # since the last passage; None: there were words
@@ -79,7 +80,8 @@ def passages_of(messages: Iterable[Piece]) -> list[Passage]:
             else:
                 passages.append((part, [text]))
             space = ""
-        space = None if space is None else f"{space}\n"
+        is_said = bool(message.runs) and message.runs[-1][0] == "history"
+        space = None if space is None or is_said else f"{space}\n"
     return [Passage(part, "".join(texts)) for part, texts in passages]
 
 

@@ -45,8 +45,8 @@ _TALK: tuple[Part, ...] = ("history", "message")
 """What is read again in later turns, each with what stood before it: a message is history then."""
 REMEMBERED_TEXTS = 16_384
 """Three megabytes."""
-LEAD_CHARS = 300
-"""Of what stands before a passage: they are read together."""
+LEAD_CHARS = 500
+"""Of what stands before a passage: they are read together. As far as most rules reach."""
 
 FOLLOWED_CHARS = 4_000
 """Of the text that a reply comes after: more than any rule reaches."""
