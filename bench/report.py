@@ -325,8 +325,8 @@ Figures of different runs cannot be compared; ratios within one can.
   environment made of its `requirements.txt`. It checks the person's token (ES256), opens the turn,
   chooses a model, builds the prompt ({HISTORY} messages of history), reads the provider's stream,
   saves the reply and only then ends. It always streams from the provider, for plain turns too.
-- **{FLOOR}** is a bare handler on the same framework: the same two database calls over the same
-  HTTP client, and the provider's bytes passed on unread. A turn cannot cost less. It asks for
+- **{FLOOR}** is a bare handler on the same framework: the same two database calls by the same
+  Supabase client, and the provider's bytes passed on unread. A turn cannot cost less. It asks for
   plain answers where the person does.
 - **{LITELLM}** (one worker) and **{PORTKEY}** forward a request and do nothing else: no database,
   no conversation. {PORTKEY} answers streams from this provider with a 500, so it is in the plain

@@ -12,14 +12,16 @@ from uuid import uuid4
 import functions_framework.aio
 import httpx
 from httpx_aiohttp import AiohttpTransport
+from postgrest import AsyncPostgrestClient
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 
-_DATABASE = os.environ["SUPABASE_URL"] + "/rest/v1/rpc/"
+_REST = os.environ["SUPABASE_URL"] + "/rest/v1"
 _KEY = os.environ["SUPABASE_SECRET_KEY"]
 _HEADERS = {"apikey": _KEY, "Authorization": f"Bearer {_KEY}"}
 _REPLY = "x" * 1000
 _clients: list[httpx.AsyncClient] = []
+_databases: list[AsyncPostgrestClient] = []
 
 
 def _http() -> httpx.AsyncClient:
@@ -59,8 +61,10 @@ async def _forward(url: str, call: dict[str, Any], turn_id: str) -> AsyncIterato
 
 
 async def _call(function: str, parameters: dict[str, Any]) -> Any:
-    response = await _http().post(_DATABASE + function, json=parameters, headers=_HEADERS)
-    return response.raise_for_status().json()
+    if not _databases:
+        client = AsyncPostgrestClient(_REST, headers=_HEADERS, http_client=_http())
+        _databases.append(client)
+    return (await _databases[0].rpc(function, parameters).execute()).data
 
 
 def _begin(body: dict[str, Any]) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from uuid import UUID, uuid4
 
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import ClientDisconnect, Request
-from starlette.responses import JSONResponse, Response, StreamingResponse
+from starlette.responses import JSONResponse, Response
 from starlette.types import Message, Receive, Scope, Send
 
 from edge.bounded import Bounded
@@ -351,18 +351,26 @@ async def _replayed(answer: dict[str, Any]) -> AsyncIterator[str]:
     yield sse("error", answer | CUT_OFF) if answer.get("incomplete") else sse("done", answer)
 
 
-class _EventStream(StreamingResponse):
+class _EventStream(Response):
     """Goes on when the client is gone: the turn ends by itself, and what is sent to nobody is
     dropped by the server. Without a task that waits for that."""
 
+    media_type = "text/event-stream"
+
     def __init__(self, lines: AsyncIterator[str], send_seconds: float) -> None:
-        headers = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
-        super().__init__(lines, media_type="text/event-stream", headers=headers)
+        super().__init__(headers={"Cache-Control": "no-cache", "X-Accel-Buffering": "no"})
+        del self.headers["Content-Length"]  # of the body that it would have
+        self._lines = lines
         self._send_seconds = send_seconds
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         async with _Patience(send, self._send_seconds) as patient_send:
-            await self.stream_response(patient_send)
+            start = {"status": self.status_code, "headers": self.raw_headers}
+            await patient_send({"type": "http.response.start"} | start)
+            async for line in self._lines:
+                piece = {"body": line.encode(), "more_body": True}
+                await patient_send({"type": "http.response.body"} | piece)
+            await patient_send({"type": "http.response.body", "body": b"", "more_body": False})
 
 
 class _InPieces(Response):
