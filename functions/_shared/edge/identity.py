@@ -11,6 +11,7 @@ import jwt
 
 from edge.clients import NETWORK_ERRORS
 from edge.errors import ApiError
+from edge.json_values import number
 
 AUDIENCE = "authenticated"
 GOOGLE = "https://accounts.google.com"
@@ -234,12 +235,10 @@ def _header(token: str) -> Mapping[str, Any]:
 
 def _expiry(claims: Mapping[str, Any]) -> float:
     """When a token expires, in Unix time; `ValueError` for what is no such time."""
-    expiry = claims["exp"]
-    if isinstance(expiry, bool) or not isinstance(expiry, int | float):
-        raise ValueError("exp is not a number")  # noqa: TRY004 - a value from outside
-    if not 0 < expiry < LATEST_EXPIRY:
+    expiry = number(claims["exp"], most=LATEST_EXPIRY)
+    if expiry is None or not 0 < expiry < LATEST_EXPIRY:
         raise ValueError("exp is not a time")
-    return float(expiry)
+    return expiry
 
 
 def _usable(published: Any) -> dict[str, jwt.PyJWK]:

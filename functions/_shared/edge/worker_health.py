@@ -9,6 +9,10 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+from edge.json_values import integer, text, timestamp
+
+DEFAULT_MODEL = "qwen_instruct"
+"""Of a worker that names none, in `begin_turn` too."""
 MAX_AGE = timedelta(minutes=2)
 """A record older than this says nothing about now."""
 
@@ -72,9 +76,9 @@ class WorkerHealth:
             is_healthy=record.get("isHealthy") is True,
             checked_at=checked_at,
             response_ms=_count(record.get("responseTimeMs", record.get("responseTime"))),
-            error=_sentence(record.get("healthError")),
+            error=text(record.get("healthError")),
             url=record["workerUrl"],
-            probe_error=_sentence(record.get("probeError")),
+            probe_error=text(record.get("probeError")),
             failures=_count(record.get("failures")),
             since=timestamp(record.get("since")),
             history=tuple(None if ms is None else _count(ms) for ms in history)
@@ -82,7 +86,7 @@ class WorkerHealth:
             else (),
             probes_since_deep=_count(record.get("probesSinceDeep")),
             deep_checked_at=timestamp(record.get("deepCheckedAt")),
-            deep_error=_sentence(record.get("deepError")),
+            deep_error=text(record.get("deepError")),
             woken_at=timestamp(record.get("wokenAt")),
         )
 
@@ -110,17 +114,6 @@ def why_unavailable(url: object, record: object, now: datetime) -> str | None:
     return None
 
 
-def timestamp(value: object) -> datetime | None:
-    """A moment as JSON has it; None for anything else, and where the time zone is missing."""
-    if not isinstance(value, str):
-        return None
-    try:
-        parsed = datetime.fromisoformat(value)
-    except ValueError:
-        return None
-    return parsed if parsed.tzinfo else None
-
-
 def _is_fresh(checked_at: datetime, now: datetime) -> bool:
     """A record from the future says as little as an old one: a clock is wrong."""
     return abs(now - checked_at) <= MAX_AGE
@@ -131,8 +124,4 @@ def _written(moment: datetime | None) -> str | None:
 
 
 def _count(value: object) -> int:
-    return value if type(value) is int and 0 <= value < 2**31 else 0
-
-
-def _sentence(value: object) -> str | None:
-    return value if isinstance(value, str) else None
+    return integer(value, least=0, most=2**31 - 1) or 0

@@ -2,7 +2,7 @@
 
 from datetime import datetime, timedelta
 
-from edge.worker_health import timestamp
+from edge.json_values import timestamp
 from health_check.steps import Found, Run
 
 REMIND_AFTER = timedelta(hours=1)

@@ -14,14 +14,14 @@ from typing import Any, Literal
 
 from pydantic import BaseModel
 
+from edge.json_values import integer, text
+from edge.pricing import COMPLETION, PROMPT, is_free, price
 from health_check.fetch import Fetched
 from health_check.providers import Provider, ask
 from health_check.steps import Found, Run, StepFailed
 
 MIN_MODELS = 10
 """Fewer are not OpenRouter's catalog, which has hundreds."""
-MOST_USD_PER_1K = 1_000_000
-"""Above it a price is a mistake."""
 MIN_READABLE = 0.9
 """The share of entries that have to have the shape of a model."""
 
@@ -44,8 +44,8 @@ class Entry:
     def prices(self) -> dict[str, float]:
         """Those that are known, under the names of `api_models.pricing`."""
         both = {
-            "prompt_usd_per_1k": self.prompt_usd_per_1k,
-            "completion_usd_per_1k": self.completion_usd_per_1k,
+            PROMPT: self.prompt_usd_per_1k,
+            COMPLETION: self.completion_usd_per_1k,
         }
         return {name: price for name, price in both.items() if price is not None}
 
@@ -139,15 +139,16 @@ def judge(
         confirmed = believed or row.catalog_status in ("missing", "gone")
         return Verdict(row, "gone" if confirmed else "missing", row.catalog)
 
-    price = any(
-        _is_price(row.pricing.get(name)) and not math.isclose(row.pricing[name], now, abs_tol=1e-12)
+    costs_other = any(
+        (known := price(row.pricing.get(name))) is not None
+        and not math.isclose(known, now, abs_tol=1e-12)
         for name, now in entry.prices.items()
     )
     context = row.capabilities.get("context_tokens")
     shrunk = isinstance(context, int) and context > (entry.context_length or context)
-    changes = ("price",) * price + ("context",) * shrunk
+    changes = ("price",) * costs_other + ("context",) * shrunk
     status: Status
-    if _is_thought_free(row) and any(entry.prices.values()):
+    if is_free(row.model_key, row.pricing) and any(entry.prices.values()):
         status = "not_free"
     elif entry.expires_on:
         status = "expiring"
@@ -229,11 +230,10 @@ def _entry(value: Any) -> Entry | None:
     if not {"prompt", "completion"} <= pricing.keys():
         return None
     context, canonical = value.get("context_length"), value.get("canonical_slug")
-    known = isinstance(context, int) and not isinstance(context, bool) and 0 < context < 2**31
     return Entry(
         id=key,
-        canonical=canonical if isinstance(canonical, str) else None,
-        context_length=context if known else None,
+        canonical=text(canonical),
+        context_length=integer(context, least=1, most=2**31 - 1),
         prompt_usd_per_1k=_per_1k(pricing["prompt"]),
         completion_usd_per_1k=_per_1k(pricing["completion"]),
         expires_on=_day(value.get("expiration_date")),
@@ -245,10 +245,10 @@ def _per_1k(per_token: Any) -> float | None:
     if isinstance(per_token, bool):
         return None
     try:
-        price = Decimal(per_token) if isinstance(per_token, str) else Decimal(str(float(per_token)))
+        usd = Decimal(per_token) if isinstance(per_token, str) else Decimal(str(float(per_token)))
     except (InvalidOperation, TypeError, ValueError, OverflowError):
         return None
-    return float(price * 1000) if price.is_finite() and 0 <= price < 1000 else None
+    return float(usd * 1000) if usd.is_finite() and 0 <= usd < 1000 else None
 
 
 def _day(value: Any) -> date | None:
@@ -256,14 +256,3 @@ def _day(value: Any) -> date | None:
         return date.fromisoformat(value[:10]) if isinstance(value, str) else None
     except ValueError:
         return None
-
-
-def _is_price(value: Any) -> bool:
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return False
-    return 0 <= value <= MOST_USD_PER_1K
-
-
-def _is_thought_free(row: ModelRow) -> bool:
-    prices = [row.pricing.get(name) for name in ("prompt_usd_per_1k", "completion_usd_per_1k")]
-    return prices == [0, 0] or (row.model_key.endswith(":free") and not any(prices))

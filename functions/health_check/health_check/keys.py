@@ -1,16 +1,16 @@
 """What is left on OpenRouter's key, and until when it is good."""
 
-import math
-from dataclasses import dataclass, fields
+import dataclasses
+from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
 
-from edge.worker_health import timestamp
+from edge.json_values import fields, number, timestamp, whole
 from health_check.fetch import Fetched
 from health_check.providers import Provider, ask
 from health_check.steps import Found, Run, StepFailed
 
 EXPIRES_SOON = timedelta(days=7)
+_MOST = 1e12
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class KeyStatus:
 
     def to_json(self) -> Found:
         """As it is reported and kept."""
-        known = {field.name: getattr(self, field.name) for field in fields(self)}
+        known = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
         expires_at = self.expires_at.isoformat() if self.expires_at else None
         return known | {"expires_at": expires_at}
 
@@ -39,14 +39,13 @@ def read_key(answer: Fetched) -> KeyStatus:
     data = answer.body.get("data") if isinstance(answer.body, dict) else None
     if answer.status != 200 or not isinstance(data, dict) or "usage" not in data:
         raise StepFailed(f"/key answered {answer.status}, and not with a key's status")
-    free = data.get("free_model_daily_requests")
-    free = free if isinstance(free, dict) else {}
+    free = fields(data.get("free_model_daily_requests"))
     return KeyStatus(
-        limit_usd=_number(data.get("limit")),
-        remaining_usd=_number(data.get("limit_remaining")),
-        used_usd=_number(data.get("usage")),
-        free_requests_limit=_whole(free.get("limit")),
-        free_requests_remaining=_whole(free.get("remaining")),
+        limit_usd=_usd(data.get("limit")),
+        remaining_usd=_usd(data.get("limit_remaining")),
+        used_usd=_usd(data.get("usage")),
+        free_requests_limit=_requests(free.get("limit")),
+        free_requests_remaining=_requests(free.get("remaining")),
         expires_at=timestamp(data.get("expires_at")),
     )
 
@@ -56,7 +55,7 @@ def read_balance(answer: Fetched) -> float | None:
     data = answer.body.get("data") if isinstance(answer.body, dict) else None
     if answer.status != 200 or not isinstance(data, dict):
         return None
-    bought, used = _number(data.get("total_credits")), _number(data.get("total_usage"))
+    bought, used = _usd(data.get("total_credits")), _usd(data.get("total_usage"))
     return None if bought is None or used is None else round(bought - used, 6)
 
 
@@ -85,12 +84,9 @@ async def check_key(provider: Provider, run: Run, found: Found, now: datetime) -
     found |= {"balance_usd": balance, "alerts": alerts(key, balance, now)}
 
 
-def _number(value: Any) -> float | None:
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return None
-    return float(value) if abs(value) < 1e12 and math.isfinite(value) else None
+def _usd(value: object) -> float | None:
+    return number(value, least=-_MOST, most=_MOST)
 
 
-def _whole(value: Any) -> int | None:
-    number = _number(value)
-    return None if number is None else int(number)
+def _requests(value: object) -> int | None:
+    return whole(value, least=-_MOST, most=_MOST)

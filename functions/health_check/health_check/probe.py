@@ -10,12 +10,11 @@ import httpx
 
 from edge.addresses import AddressRefused, check_address
 from edge.clients import NETWORK_ERRORS, timed_out
+from edge.worker_health import DEFAULT_MODEL
 from health_check.fetch import Fetched, fetch
 
 _BUSY = (408, 429)
 """What a worker answers that is well and has no time."""
-DEFAULT_MODEL = "qwen_instruct"
-"""What a chat worker's model is called where the settings do not say."""
 _DEEP: Mapping[str, Any] = {
     "messages": [{"role": "user", "content": "Say yes."}],
     "max_tokens": 1,

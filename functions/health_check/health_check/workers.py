@@ -8,6 +8,7 @@ from typing import Any
 
 from edge.clients import NETWORK_ERRORS
 from edge.credentials import Misconfigured, credentials
+from edge.json_values import fields, text
 from edge.worker_health import WorkerHealth
 from health_check.fetch import fetch
 from health_check.probe import Finding, Hook, Worker, probe
@@ -21,19 +22,19 @@ HISTORY = 30
 
 def configured_workers(config: Mapping[str, Any]) -> list[Worker]:
     """The workers that the settings row names; entries without an address are passed over."""
-    own = {**_mapping(config.get("chatWorker")), "url": config.get("chatWorkerUrl")}
-    entries = {**_mapping(config.get("workers")), CHAT_WORKER: own}
+    own = {**fields(config.get("chatWorker")), "url": config.get("chatWorkerUrl")}
+    entries = {**fields(config.get("workers")), CHAT_WORKER: own}
     return [
         Worker(
             name=name,
             url=entry["url"].rstrip("/"),
             protocol=str(entry.get("protocol", "chat_worker")),
-            model=_text(entry.get("model")),
-            secret_name=_text(entry.get("secret_name")),
+            model=text(entry.get("model")) or None,
+            secret_name=text(entry.get("secret_name")) or None,
             wake=_hook(entry.get("wake")),
         )
         for name, entry in entries.items()
-        if isinstance(entry, Mapping) and _text(entry.get("url"))
+        if isinstance(entry, Mapping) and text(entry.get("url"))
     ]
 
 
@@ -167,15 +168,7 @@ async def _wake(name: str, hook: Hook, run: Run) -> str | None:
     return f"answered {answer.status}"
 
 
-def _mapping(value: object) -> Mapping[str, Any]:
-    return value if isinstance(value, Mapping) else {}
-
-
-def _text(value: object) -> str | None:
-    return value if isinstance(value, str) and value else None
-
-
 def _hook(value: object) -> Hook | None:
-    entry = _mapping(value)
-    url = _text(entry.get("url"))
-    return Hook(url, _text(entry.get("secret_name"))) if url else None
+    entry = fields(value)
+    url = text(entry.get("url"))
+    return Hook(url, text(entry.get("secret_name")) or None) if url else None

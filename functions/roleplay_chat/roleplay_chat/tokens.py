@@ -14,6 +14,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from edge.json_values import clamped
+
 TOKENS_PER_MESSAGE = 4
 """What chat templates add to each message."""
 LEAST_RATIO, MOST_RATIO = 0.5, 2.0
@@ -149,6 +151,5 @@ _GAP = " [...] "
 
 
 def _ratio(value: object) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or value != value:
-        return 1.0
-    return float(min(max(value, LEAST_RATIO), MOST_RATIO))
+    ratio = clamped(value, LEAST_RATIO, MOST_RATIO)
+    return 1.0 if ratio is None else ratio

@@ -12,6 +12,7 @@ from email.utils import parsedate_to_datetime
 from typing import Any
 
 from edge.json_text import loads_few
+from edge.json_values import digits, fields
 from roleplay_chat.generation.error_policies import MAX_COOLDOWN, SITUATIONS, Situation
 
 
@@ -192,7 +193,7 @@ def from_response(status: int, headers: Mapping[str, str], body: bytes) -> Failu
         # A page of whatever stands before the server, or its one line.
         page = body.lstrip()[:1] == b"<"
         return from_error(body[:MAX_TEXT].decode(errors="replace"), status, headers, page=page)
-    body_object = _mapping(parsed)
+    body_object = fields(parsed)
     # Without an error of the API: what stands before the server has shapes of its own.
     said = body_object["error"] if "error" in body_object else _lower(parsed)
     return from_error(said, status, headers, provider=body_object.get("provider"))
@@ -212,15 +213,15 @@ def from_error(
     beside the object.
     """
     error = error if isinstance(error, Mapping) else {"message": error}
-    metadata = _mapping(error.get("metadata"))
-    availability = _mapping(error.get("availability"))
+    metadata = fields(error.get("metadata"))
+    availability = fields(error.get("availability"))
     message, raw = _lower(error.get("message")), _lower(metadata.get("raw"))
     passed_on = any(map(_is_name, (metadata.get("provider_name"), provider)))
     passed_on = passed_on or any(map(_NAMED_WITHIN.search, (message, raw)))
     is_own = not passed_on or bool(_OF_THE_ACCOUNT.match(message) and message not in raw)
     page = page or any(map(_PAGE.match, (message, raw)))
     if status == 200:
-        status = _integer(error.get("code")) or _integer(error.get("http_status")) or 502
+        status = digits(error.get("code")) or digits(error.get("http_status")) or 502
     facts = _Facts(
         status=status,
         availability=_lower(availability.get("code")),
@@ -236,7 +237,7 @@ def from_error(
     name = next(name for name, applies in _RULES if applies(facts))
     merged = {
         key.lower(): str(value)
-        for source in (_mapping(metadata.get("headers")), headers or {})
+        for source in (fields(metadata.get("headers")), headers or {})
         for key, value in source.items()
     }
     return Failure(
@@ -270,7 +271,7 @@ def _retry_after(
 
 def _reset(headers: Mapping[str, str], metadata: Mapping[str, Any]) -> datetime | None:
     """X-RateLimit-Reset, in epoch milliseconds; or `resets_at`, an ISO time."""
-    milliseconds = _integer(headers.get("x-ratelimit-reset"))
+    milliseconds = digits(headers.get("x-ratelimit-reset"))
     try:
         if milliseconds is not None:
             return datetime.fromtimestamp(milliseconds / 1000, UTC)
@@ -288,16 +289,6 @@ def _limit_tokens(facts: _Facts) -> int | None:
 
 def _is_name(value: Any) -> bool:
     return isinstance(value, str) and bool(value.strip())
-
-
-def _mapping(value: Any) -> Mapping[str, Any]:
-    return value if isinstance(value, Mapping) else {}
-
-
-def _integer(value: Any) -> int | None:
-    """An integer that may have come as text; None for anything else."""
-    text = "" if isinstance(value, bool) else str(value)
-    return int(text) if re.fullmatch(r"\d{1,16}", text) else None
 
 
 def _lower(value: Any) -> str:

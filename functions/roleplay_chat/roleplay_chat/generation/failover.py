@@ -21,6 +21,7 @@ import httpx
 
 from edge.clients import NETWORK_ERRORS, timed_out
 from edge.credentials import Misconfigured, credentials
+from edge.json_values import number
 from roleplay_chat.api import Tier
 from roleplay_chat.generation.attempts import Attempt, Hearing
 from roleplay_chat.generation.error_classifier import Failure, UpstreamError, failed
@@ -384,11 +385,9 @@ class Limits:
     def of(cls, target: Target, settings: Settings) -> "Limits":
         """The settings, where the target's row does not say otherwise."""
         named = {
-            name: value
+            name: seconds
             for name, value in target.timeouts.items()
-            if isinstance(value, int | float)
-            and not isinstance(value, bool)
-            and 0 < value <= settings.turn_budget_seconds
+            if (seconds := number(value, least=0, most=settings.turn_budget_seconds))
         }
         return cls(
             connect=named.get("connect", settings.connect_timeout_seconds),

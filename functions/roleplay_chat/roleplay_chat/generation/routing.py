@@ -1,11 +1,13 @@
 """Decides which targets a turn asks, in which order. Pure: same rows and time, same plan."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal
 
-from edge.worker_health import why_unavailable
+from edge.json_values import fields, text, whole
+from edge.pricing import COMPLETION, PRICES, PROMPT, is_free, price
+from edge.worker_health import DEFAULT_MODEL, why_unavailable
 from roleplay_chat.api import Tier
 from roleplay_chat.rows import CooldownRow, ModelRow, WorkerRow
 from roleplay_chat.tokens import UNCALIBRATED, Tokens
@@ -16,7 +18,6 @@ DEFAULT_CONTEXT_TOKENS = 8192
 DEFAULT_MAX_TOKENS = 400
 MOST_TOKENS = 10_000_000
 """Of a context or a reply; what a row says beyond it is a mistake."""
-MOST_USD_PER_1K = 1_000_000.0
 
 
 @dataclass(frozen=True)
@@ -44,7 +45,7 @@ class Target:
     auth_scheme: Literal["bearer", "header", "none"] = "bearer"
     auth_header_name: str = "Authorization"
     secret_name: str | None = None
-    timeouts: dict[str, Any] = field(default_factory=dict)
+    timeouts: Mapping[str, Any] = field(default_factory=dict)
     """Seconds by name (connect, first_token, idle, total), where the row differs."""
     prompt_usd_per_1k: float | None = None
     completion_usd_per_1k: float | None = None
@@ -194,8 +195,7 @@ def odd_values(models: Sequence[ModelRow]) -> list[str]:
         f"{model.provider.name}:{model.model_key}: {name}"
         for model in models
         for name, value, read in (
-            ("prompt_usd_per_1k", model.pricing.get("prompt_usd_per_1k"), _price),
-            ("completion_usd_per_1k", model.pricing.get("completion_usd_per_1k"), _price),
+            *((name, model.pricing.get(name), price) for name in PRICES),
             ("context_tokens", model.capabilities.get("context_tokens"), _whole),
             ("max_tokens", model.input_defaults.get("max_tokens"), _whole),
         )
@@ -217,7 +217,7 @@ def _model_target(model: ModelRow) -> Target:
         context_tokens=_tokens(model.capabilities.get("context_tokens")),
         tokens=Tokens.of(model.token_ratios),
         adult=model.capabilities.get("nsfw") is True,
-        timeouts=_object(model.capabilities.get("timeouts")),
+        timeouts=fields(model.capabilities.get("timeouts")),
         family=model.model_family,
         takes_stop=_takes_stop(model.capabilities),
         thinks_first=model.capabilities.get("thinks_first") is True,
@@ -225,8 +225,8 @@ def _model_target(model: ModelRow) -> Target:
         auth_scheme=provider.auth_scheme,
         auth_header_name=provider.auth_header_name,
         secret_name=provider.secret_name,
-        prompt_usd_per_1k=_price(prices.get("prompt_usd_per_1k")),
-        completion_usd_per_1k=_price(prices.get("completion_usd_per_1k")),
+        prompt_usd_per_1k=price(prices.get(PROMPT)),
+        completion_usd_per_1k=price(prices.get(COMPLETION)),
     )
 
 
@@ -240,7 +240,7 @@ def _worker_targets(worker: WorkerRow) -> list[Target]:
     path = "/v1/chat/completions" if protocol == "openai" else "/chat"
     target = Target(
         provider=WORKER,
-        model_key=_name(worker.config.get("model")),
+        model_key=text(worker.config.get("model")) or DEFAULT_MODEL,
         display_name="The local model",
         protocol=protocol,
         url=worker.url.rstrip("/") + path,
@@ -250,7 +250,7 @@ def _worker_targets(worker: WorkerRow) -> list[Target]:
         adult=True,
         # The worker's own protocol knows none.
         takes_stop=protocol == "openai" and _takes_stop(worker.config),
-        timeouts=_object(worker.config.get("timeouts")),
+        timeouts=fields(worker.config.get("timeouts")),
         prompt_usd_per_1k=0,
         completion_usd_per_1k=0,
     )
@@ -263,11 +263,7 @@ def _may_substitute(model: ModelRow) -> bool:
 
 
 def _is_free(model: ModelRow) -> bool:
-    named = (model.pricing.get("prompt_usd_per_1k"), model.pricing.get("completion_usd_per_1k"))
-    prices = tuple(map(_price, named))
-    if model.model_key.endswith(":free"):
-        return all(price == 0 or said is None for said, price in zip(named, prices, strict=True))
-    return prices == (0, 0)
+    return is_free(model.model_key, model.pricing)
 
 
 def resting(target: Target, cooldowns: Sequence[CooldownRow], now: datetime) -> bool:
@@ -280,7 +276,7 @@ def resting(target: Target, cooldowns: Sequence[CooldownRow], now: datetime) -> 
 
 
 def _parameters(defaults: object) -> dict[str, Any]:
-    parameters = {"max_tokens": DEFAULT_MAX_TOKENS} | _object(defaults)
+    parameters = {"max_tokens": DEFAULT_MAX_TOKENS} | dict(fields(defaults))
     return parameters | {"max_tokens": _tokens(parameters["max_tokens"], DEFAULT_MAX_TOKENS)}
 
 
@@ -290,26 +286,10 @@ def _takes_stop(capabilities: dict[str, Any]) -> bool:
     return bool(capabilities.get("stop", not thinks))
 
 
-def _name(value: object) -> str:
-    return value if isinstance(value, str) and value else "qwen_instruct"
-
-
-def _object(value: object) -> dict[str, Any]:
-    return value if isinstance(value, dict) else {}
-
-
 def _tokens(value: object, default: int = DEFAULT_CONTEXT_TOKENS) -> int:
-    whole = _whole(value)
-    return default if whole is None else whole
+    tokens = _whole(value)
+    return default if tokens is None else tokens
 
 
 def _whole(value: object) -> int | None:
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return None
-    return int(value) if 1 <= value <= MOST_TOKENS else None
-
-
-def _price(value: object) -> float | None:
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return None
-    return float(value) if 0 <= value <= MOST_USD_PER_1K else None
+    return whole(value, least=1, most=MOST_TOKENS)

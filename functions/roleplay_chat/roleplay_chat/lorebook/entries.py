@@ -5,7 +5,6 @@ books come from there, and of V3's decorators (lines such as "@@depth 4" before 
 those in `_DECORATORS`. The others are left out of the text and do nothing.
 """
 
-import math
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -14,6 +13,7 @@ from threading import Lock
 from typing import Any, Literal, TypeVar
 
 from edge.json_text import dumps
+from edge.json_values import clamped, fields, number_or_text, text
 from roleplay_chat.lorebook.keys import MAX_KEY_CHARS, is_pattern
 from roleplay_chat.messages import Role
 
@@ -159,31 +159,19 @@ def without_decorators(content: str) -> str:
     return _decorated(content)[1]
 
 
-def number_of(value: object) -> float | None:
-    """A number in a card, which some write as text; None where there is none."""
-    if isinstance(value, bool) or not isinstance(value, int | float | str):
-        return None
-    try:
-        number = float(value)
-    except (ValueError, OverflowError):
-        return None
-    return number if math.isfinite(number) else None
-
-
 def depth_of(value: object) -> int | None:
     """A number of messages in a card; None where there is none."""
-    number = number_of(value)
-    return None if number is None else round(min(max(number, 0), MAX_DEPTH))
+    depth = clamped(number_or_text(value), 0, MAX_DEPTH)
+    return None if depth is None else round(depth)
 
 
 def _entry(row: Mapping[str, Any]) -> Entry | None:
-    decorators, content = _decorated(_text(row.get("content")))
+    decorators, content = _decorated(text(row.get("content")) or "")
     if row.get("enabled") is False or decorators.keys() & _ACTIVATION == {"dont_activate"}:
         return None
-    more = row.get("extensions")
-    more = more if isinstance(more, dict) else {}
-    order = number_of(row.get("insertion_order")) or 0.0
-    rank = number_of(row.get("priority"))
+    more = fields(row.get("extensions"))
+    order = number_or_text(row.get("insertion_order")) or 0.0
+    rank = number_or_text(row.get("priority"))
     selective = row.get("selective") is True
     position, depth, role = _place(row, more, decorators)
     return Entry(
@@ -246,7 +234,7 @@ def _decorated(content: str) -> tuple[dict[str, str], str]:
 
 
 def _is_number(value: str) -> bool:
-    return number_of(value) is not None
+    return number_or_text(value) is not None
 
 
 _DECORATORS: dict[str, Callable[[str], bool]] = {
@@ -260,10 +248,6 @@ _DECORATORS: dict[str, Callable[[str], bool]] = {
     "exclude_keys": bool,
 }
 _ACTIVATION = {"activate", "dont_activate"}
-
-
-def _text(value: object) -> str:
-    return value if isinstance(value, str) else ""
 
 
 def _texts(value: object) -> tuple[str, ...]:

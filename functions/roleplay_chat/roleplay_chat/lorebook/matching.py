@@ -6,7 +6,8 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from roleplay_chat.lorebook.entries import Entry, depth_of, entries_of, number_of
+from edge.json_values import number_or_text
+from roleplay_chat.lorebook.entries import Entry, depth_of, entries_of
 from roleplay_chat.lorebook.keys import Scope, compiled, is_pattern
 
 DEFAULT_SCAN_DEPTH = 4
@@ -54,7 +55,7 @@ def fitting(
 
     Fewer where the book says so; what ranks lowest is left out first.
     """
-    own_budget = number_of(book.get("token_budget")) or 0
+    own_budget = number_or_text(book.get("token_budget")) or 0
     left = min(budget_tokens, own_budget) if own_budget > 0 else budget_tokens
     kept: list[tuple[int, Entry]] = []
     for place, entry in sorted(enumerate(entries), key=_importance) if left > 0 else ():

@@ -5,7 +5,6 @@ about it, or raises `UpstreamError` or one of `edge.clients.NETWORK_ERRORS`. Clo
 the connection.
 """
 
-import math
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -16,6 +15,7 @@ import httpx
 from edge.bodies import IDENTITY
 from edge.clients import address
 from edge.json_text import dumps
+from edge.json_values import number_or_text
 from roleplay_chat.api import Tier, Usage
 from roleplay_chat.generation.routing import Target
 from roleplay_chat.messages import Message
@@ -110,25 +110,14 @@ class _Sent(httpx.AsyncByteStream):
 
 def count(value: object) -> int | None:
     """Tokens as an upstream says them, a number or text; None for anything else."""
-    number = _number(value)
-    return None if number is None else int(min(number, MOST_TOKENS))
+    number = number_or_text(value)
+    return None if number is None or number < 0 else int(min(number, MOST_TOKENS))
 
 
 def amount(value: object) -> float | None:
     """The same of US dollars."""
-    number = _number(value)
-    return None if number is None else min(number, MOST_USD)
-
-
-def _number(value: object) -> float | None:
-    """None for what is no number, not finite or negative."""
-    if isinstance(value, bool) or not isinstance(value, int | float | str):
-        return None
-    try:
-        number = float(value)
-    except (ValueError, OverflowError):
-        return None
-    return number if 0 <= number < math.inf else None
+    number = number_or_text(value)
+    return None if number is None or number < 0 else min(number, MOST_USD)
 
 
 def in_pieces(text: str, reasoning: str = "") -> list[Text]:
