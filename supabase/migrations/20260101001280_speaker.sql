@@ -21,8 +21,9 @@ create function private.named_at(p_text text, p_name text) returns integer
 language sql immutable set search_path = '' as $$
   select nullif(case
     when btrim(p_name) = '' then 0
-    -- Thai and Lao, Burmese, Khmer, Kana, Han, Hangul (which has particles at the name's end)
-    when p_name ~ '[\u0E00-\u0EFF\u1000-\u109F\u1780-\u17FF\u3040-\u30FF\u3400-\u9FFF\uAC00-\uD7AF]'
+    -- Thai and Lao, Burmese, Khmer, Kana, Han, Hangul whole or as jamo (which has particles at the
+    -- name's end)
+    when p_name ~ '[\u0E00-\u0EFF\u1000-\u109F\u1100-\u11FF\u1780-\u17FF\u3040-\u30FF\u3400-\u9FFF\uAC00-\uD7AF]'
       then strpos(lower(p_text), lower(btrim(p_name)))
     -- The letters by their numbers: a database's locale may know none but the Latin ones.
     else regexp_instr(lower(p_text),

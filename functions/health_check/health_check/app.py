@@ -85,7 +85,7 @@ class App:
             "workers": records,
             "turns_closed": outcomes[TURNS].found.get("closed"),
             "cooldowns_cleared": outcomes[COOLDOWNS].found.get("cleared"),
-            "steps": {name: vars(outcome) for name, outcome in outcomes.items()},
+            "steps": {name: outcome.to_json() for name, outcome in outcomes.items()},
         }
 
     async def _config(self, run: Run) -> Mapping[str, Any]:

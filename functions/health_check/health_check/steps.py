@@ -79,6 +79,10 @@ class Outcome:
     error: str | None
     found: Found
 
+    def to_json(self) -> dict[str, Any]:
+        """As it is answered and logged."""
+        return {"outcome": self.outcome, "ms": self.ms, "error": self.error, "found": self.found}
+
 
 async def run_step(step: Step, run: Run) -> Outcome:
     """Do a step if it is due. Nothing that goes wrong in it is raised."""
@@ -108,7 +112,7 @@ async def run_step(step: Step, run: Run) -> Outcome:
         await _keep(error, step, run)
     ended = Outcome(outcome, round((time.monotonic() - started) * 1000), error, found)
     if outcome != "not_due":
-        fields = {"request_id": run.request_id, "step": step.name, **vars(ended)}
+        fields = {"request_id": run.request_id, "step": step.name, **ended.to_json()}
         if found.get("alerts"):
             fields["severity"] = "ALERT"
         level = logging.INFO if outcome == "done" else logging.WARNING

@@ -16,6 +16,8 @@ Action = Literal["send", "kickoff", "regenerate", "continue", "impersonate"]
 Task = Literal["roleplay", "storytelling", "prompt_enhancement"]
 Tier = Literal["sfw", "nsfw"]
 MemoryTier = Literal["conversation", "character", "profile"]
+DEFAULT_MEMORY_TIER: MemoryTier = "conversation"
+"""Where the client names none; of the database's functions, too."""
 
 
 NO_TEXT = re.compile("[\x00\ud800-\udfff]")
@@ -80,6 +82,11 @@ class ChatRequest(BaseModel):
     def action(self) -> Action:
         """What the turn is to do."""
         return "kickoff" if self.kickoff else self.requested_action or "send"
+
+    @property
+    def chosen_memory_tier(self) -> MemoryTier:
+        """How far what is remembered reaches."""
+        return self.memory_tier or DEFAULT_MEMORY_TIER
 
 
 def parse_body(body: bytes | bytearray) -> dict[str, Any]:
@@ -148,6 +155,14 @@ class Usage:
     completion_tokens: int | None = None
     cost_usd: float | None = None
 
+    def to_json(self) -> dict[str, Any]:
+        """As clients know it, and as `turns` has columns for it."""
+        return {
+            "prompt_tokens": self.prompt_tokens,
+            "completion_tokens": self.completion_tokens,
+            "cost_usd": self.cost_usd,
+        }
+
 
 @dataclass(frozen=True)
 class Tried:
@@ -157,6 +172,10 @@ class Tried:
     outcome: str
     """"ok", or the kind of failure."""
     ms: int
+
+    def to_json(self) -> dict[str, Any]:
+        """In the names that clients know."""
+        return {"target": self.target, "outcome": self.outcome, "ms": self.ms}
 
 
 @dataclass(frozen=True)
@@ -219,8 +238,8 @@ class Answer:
             "finish_reason": self.finish_reason,
             "incomplete": self.incomplete,
             "saved": self.saved,
-            "usage": vars(self.usage),
-            "route": [vars(tried) for tried in self.route],
+            "usage": self.usage.to_json(),
+            "route": [tried.to_json() for tried in self.route],
             "request_id": self.request_id,
         }
         return body if self.saved else body | {"code": "not_saved"}

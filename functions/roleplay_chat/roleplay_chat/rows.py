@@ -69,9 +69,8 @@ class CharacterRow(Row):
     def texts(self, *, greetings: bool = True, book: bool = True) -> list[str]:
         """All that is written of them and may reach a model or a person: every text there is, so
         that one which is added later is among them. Macros are not expanded."""
-        columns = vars(self)
         return [
-            *filter(None, map(columns.__getitem__, TEXTS)),
+            *filter(None, (getattr(self, name) for name in TEXTS)),
             *(self.greetings if greetings else ()),
             *(_contents(self.character_book) if book and self.character_book else ()),
         ]

@@ -76,6 +76,10 @@ class Estimate:
     latin: float = 0.0
     other: float = 0.0
 
+    def to_json(self) -> dict[str, float]:
+        """As `private.calibrate` takes it."""
+        return {"latin": self.latin, "other": self.other}
+
     def __add__(self, more: "Estimate") -> "Estimate":
         return Estimate(self.latin + more.latin, self.other + more.other)
 

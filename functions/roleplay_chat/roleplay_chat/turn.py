@@ -284,6 +284,6 @@ def _log_turn(accepted: Accepted, planned: Planned, outcome: Outcome, *, saved: 
         _log.critical(line, extra={"fields": fields})
     fields = log_fields(accepted, planned, outcome, saved=saved)
     if outcome.finding:
-        _log.warning("content refused", extra={"fields": fields | vars(outcome.finding)})
+        _log.warning("content refused", extra={"fields": fields | outcome.finding.to_json()})
     level = INFO if saved and outcome.is_as_wished else ERROR
     _log.log(level, "turn finished", extra={"fields": fields})

@@ -47,7 +47,7 @@ class Outcome:
     @property
     def refused(self) -> dict[str, Any]:
         """What is kept of a refusal: the rule and the part, never what was written."""
-        return {"refused": vars(self.finding)} if self.finding else {}
+        return {"refused": self.finding.to_json()} if self.finding else {}
 
     @property
     def error_code(self) -> str | None:
@@ -136,10 +136,10 @@ def turn_end(
             "finish_reason": answer.finish_reason if answer else None,
             "error_code": outcome.error_code,
             "duration_ms": accepted.elapsed_ms(),
-            **vars(answer.usage if answer else Usage()),
+            **(answer.usage if answer else Usage()).to_json(),
         },
         result=answer.metadata() if answer else outcome.refused,
-        memory_tier=accepted.request.memory_tier or "conversation",
+        memory_tier=accepted.request.chosen_memory_tier,
         usage=[
             *(usage_row(attempt, "moderation") for attempt in outcome.moderation),
             *(usage_row(attempt, "reply") for attempt in outcome.replies),
@@ -167,11 +167,11 @@ def usage_row(
         "provider": attempt.target.provider,
         "model_key": attempt.target.model_key,
         "outcome": attempt.outcome,
-        **(vars(attempt.spent) if attempt.spent else {}),
+        **(attempt.spent.columns() if attempt.spent else {}),
         "first_token_ms": attempt.first_token_ms,
         "duration_ms": attempt.duration_ms,
         # What the tokens named above are compared with: private.calibrate.
-        "estimate": vars(attempt.estimate),
+        "estimate": attempt.estimate.to_json(),
     }
 
 

@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from edge.clients import Clients
 from edge.errors import ApiError
 from edge.identity import account_refused
-from roleplay_chat.api import ChatRequest, MemoryTier
+from roleplay_chat.api import DEFAULT_MEMORY_TIER, ChatRequest, MemoryTier
 from roleplay_chat.generation.routing import odd_values
 from roleplay_chat.rows import BegunTurn
 
@@ -117,7 +117,7 @@ async def begin(
         "p_message": request.message if request.action == "send" else None,
         "p_client_message_id": request.client_message_id,
         "p_message_id": _text(request.message_id),
-        "p_memory_tier": request.memory_tier or "conversation",
+        "p_memory_tier": request.chosen_memory_tier,
         "p_lease_seconds": lease_seconds,
         "p_history_limit": history_messages,
     }
@@ -213,7 +213,7 @@ async def abandon(clients: Clients, turn_id: UUID) -> None:
     Raises nothing; one that is closed stays as it is.
     """
     columns = {"error_code": "internal_error"}
-    end = TurnEnd(turn_id, "failed", None, columns, {}, "conversation", ())
+    end = TurnEnd(turn_id, "failed", None, columns, {}, DEFAULT_MEMORY_TIER, ())
     try:
         await finish(clients, end, seconds=FIRST_RETRY_SECONDS)
     except Exception:

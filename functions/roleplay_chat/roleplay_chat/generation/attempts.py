@@ -3,6 +3,7 @@
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from roleplay_chat.api import Usage
 from roleplay_chat.generation.error_classifier import Failure
@@ -50,6 +51,15 @@ class Spent:
     cost_usd: float | None
     is_estimated: bool
     """The provider did not say how many tokens these were."""
+
+    def columns(self) -> dict[str, Any]:
+        """Columns of `usage_events`."""
+        return {
+            "prompt_tokens": self.prompt_tokens,
+            "completion_tokens": self.completion_tokens,
+            "cost_usd": self.cost_usd,
+            "is_estimated": self.is_estimated,
+        }
 
     @classmethod
     def of(cls, target: Target, said: Usage, prompt: Estimate, heard: Sequence[str]) -> "Spent":

@@ -37,7 +37,7 @@ class Failure:
             return None
         rest = self.situation.cooldown
         if self.retry_after is not None:
-            rest = max(rest, timedelta(seconds=min(self.retry_after, 86_400)))
+            rest = max(rest, timedelta(seconds=min(self.retry_after, MAX_COOLDOWN.total_seconds())))
         until = self.until if self.until and self.until > now else now + rest
         return min(until, now + MAX_COOLDOWN)
 

@@ -35,6 +35,7 @@ Repair = Literal["trim", "fewer_tokens", "more_tokens", "fewer_parameters"]
 """What is changed, once, before the same target is asked again."""
 
 MAX_COOLDOWN = timedelta(hours=24)
+"""Whoever names it. private.cool_down has the same ceiling."""
 TRY_AGAIN = "No model can answer right now. Please try again {when}."
 NO_SCENES = "The reply was stopped: explicit scenes are not for this conversation."
 CANNOT_ANSWER = "The model could not answer. Please try again, or choose another model."

@@ -26,10 +26,11 @@ compiling does: "((a{9}){9}){9}" has 729 and more. Authors' patterns have tens."
 MAX_JOINED = 16
 """Joined texts that are kept: one for each depth and form that the last keys asked for."""
 
-_UNSPACED = (
+UNSPACED = (
     r"\p{Han}\p{Hiragana}\p{Katakana}\p{Hangul}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}\p{Tibetan}"
 )
-_IN_WORD = rf"[\w--[{_UNSPACED}]]"
+"""Scripts that put no space between words; private.named_at finds names in them alike."""
+_IN_WORD = rf"[\w--[{UNSPACED}]]"
 _EDGE = regex.compile(rf"(?V1)(?<!{_IN_WORD})|(?!{_IN_WORD})")
 _MARK = "\x00"
 """Stands wherever a word may begin or end. No stored text has it."""

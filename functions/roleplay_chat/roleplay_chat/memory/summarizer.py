@@ -171,9 +171,7 @@ class Summarizer:
             if finding := self._generation.finding:
                 self._log_refusal(finding)
                 return None
-            written = notes.parse(
-                self._generation.text, reach=self._request.memory_tier or "conversation"
-            )
+            written = notes.parse(self._generation.text, reach=self._request.chosen_memory_tier)
             if written is not None:
                 written = await self._clients.in_thread(self._allowed, written)
             event = "memory written" if written else "memory not written"

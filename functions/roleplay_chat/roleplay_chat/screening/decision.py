@@ -77,6 +77,10 @@ class Finding:
     category: Category
     part: Part
 
+    def to_json(self) -> dict[str, str]:
+        """As it is kept with the turn and logged."""
+        return {"category": self.category, "part": self.part}
+
 
 class Refused(Exception):
     """What was written is refused."""
