@@ -8,6 +8,7 @@ from uuid import UUID
 
 import httpx
 import jwt
+from cachetools import LRUCache
 
 from edge.clients import NETWORK_ERRORS
 from edge.errors import ApiError
@@ -148,7 +149,7 @@ class UserTokens:
         self._secret = secret
         self._keys = PublishedKeys(http, keys_url, clock=clock)
         self._clock = clock
-        self._known: dict[str, tuple[UUID, float, float]] = {}
+        self._known: LRUCache[str, tuple[UUID, float, float]] = LRUCache(REMEMBERED_TOKENS)
         """By token: whose it is, when it was verified, when it expires (in Unix time)."""
 
     async def user_id(self, token: str) -> UUID:
@@ -160,8 +161,6 @@ class UserTokens:
             user_id, verified, expires = known
             if self._clock() - verified < REMEMBER_SECONDS and time.time() < expires:
                 return user_id
-        if len(self._known) >= REMEMBERED_TOKENS:
-            self._known.clear()
         user_id, expires = await self._verified(token)
         self._known[token] = (user_id, self._clock(), expires)
         return user_id

@@ -5,12 +5,14 @@ books come from there, and of V3's decorators (lines such as "@@depth 4" before 
 those in `_DECORATORS`. The others are left out of the text and do nothing.
 """
 
-from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from hashlib import sha256
+from operator import itemgetter
 from threading import Lock
 from typing import Any, Literal, TypeVar
+
+from cachetools import LRUCache
 
 from edge.json_text import dumps
 from edge.json_values import clamped, fields, number_or_text, text
@@ -82,8 +84,9 @@ class _Books:
     """The entries of the books used last, by what is written in them."""
 
     def __init__(self) -> None:
-        self._known: OrderedDict[bytes, tuple[int, Sequence[Entry]]] = OrderedDict()
-        self._bytes = 0
+        self._known: LRUCache[bytes, tuple[int, Sequence[Entry]]] = LRUCache(
+            KEPT_BYTES, getsizeof=itemgetter(0)
+        )
         self._lock = Lock()
         """Several turns are read in threads at the same time."""
 
@@ -94,22 +97,14 @@ class _Books:
             return _read(book)
         digest = sha256(source).digest()
         with self._lock:
-            if digest in self._known:
-                self._known.move_to_end(digest)
-                return self._known[digest][1]
+            known = self._known.get(digest)
+        if known:
+            return known[1]
         entries = _read(book)
-        with self._lock:
-            self._keep(digest, len(source), entries)
+        if len(source) <= KEPT_BYTES:
+            with self._lock:
+                self._known[digest] = len(source), entries
         return entries
-
-    def _keep(self, digest: bytes, size: int, entries: Sequence[Entry]) -> None:
-        if digest in self._known or size > KEPT_BYTES:
-            return
-        self._known[digest] = size, entries
-        self._bytes += size
-        while self._bytes > KEPT_BYTES:
-            _, (gone, _) = self._known.popitem(last=False)
-            self._bytes -= gone
 
 
 _books = _Books()
