@@ -16,6 +16,7 @@ import jwt
 import pytest
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
+from edge import identity
 from edge.errors import ApiError
 from edge.identity import (
     KEYS_LIVE_SECONDS,
@@ -134,6 +135,26 @@ class TestAccepted:
         self, tokens: UserTokens, algorithm: Algorithm
     ) -> None:
         assert await tokens.user_id(OURS.token(USER, algorithm)) == USER
+
+    async def test_is_verified_once_in_a_while_and_longest_unused_forgotten(
+        self, published: Published, clock: Clock, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        decode, verified = identity.jwt.decode, []
+
+        def counted(token: str, *given: Any, **how: Any) -> Any:
+            verified.append(token)
+            return decode(token, *given, **how)
+
+        monkeypatch.setattr(identity, "REMEMBERED_TOKENS", 2)
+        monkeypatch.setattr(identity.jwt, "decode", counted)
+        tokens = user_tokens(published, clock, None)
+        one, two, three = (OURS.token(USER, jti=name) for name in ("one", "two", "three"))
+        for token in (one, two, one, three, one, two):
+            assert await tokens.user_id(token) == USER
+        assert verified == [one, two, three, two]
+        clock.now += identity.REMEMBER_SECONDS
+        await tokens.user_id(two)
+        assert verified == [one, two, three, two, two]
 
     async def test_token_of_the_secret_needs_no_published_keys(
         self, tokens: UserTokens, published: Published
