@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from roleplay_chat.screening import lexicon, scene_lexicon
 from roleplay_chat.screening.normalize import fold, readings
-from roleplay_chat.screening.word_classes import CODE, OTHER, encode
+from roleplay_chat.screening.word_classes import CODE, OTHER, SCRIPT, encode
 
 BEFORE, AFTER = 60, 20
 """How many words before and after one that is explicit are looked at."""
@@ -160,8 +160,6 @@ def _count(words: str, classes: str) -> int:
 
 # --- words ----------------------------------------------------------------------------------------
 
-_SCRIPT = "\u3040-\u30ff\u3400-\u9fff\uac00-\ud7a3"
-"""Written without spaces."""
 _UNSEEN = "\u00ad\u0300-\u036f\u200b-\u200f\u2060"
 """Within words: accents of their own, and what is invisible."""
 
@@ -182,7 +180,7 @@ def _tables() -> _Tables:
     terms = dict.fromkeys(lexicon.WRITTEN_TOGETHER["OTHER"].split(), OTHER)
     terms |= _coded(scene_lexicon.WRITTEN_TOGETHER)
     return _Tables(
-        word=re.compile(rf"[{_SCRIPT}]+|(?:[^\W_{_SCRIPT}]|[{_UNSEEN}])+"),
+        word=re.compile(rf"[{SCRIPT}]+|(?:[^\W_{SCRIPT}]|[{_UNSEEN}])+"),
         words=_coded(scene_lexicon.WORDS),
         stems=stems,
         stem_lengths=sorted({len(stem) for stem in stems}, reverse=True),

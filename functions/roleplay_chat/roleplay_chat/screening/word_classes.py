@@ -317,7 +317,8 @@ def _stands_alone(word: str) -> bool:
 
 # --- languages that are written without spaces -----------------------------------------------
 
-_SCRIPT = "\u3040-\u30ff\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7a3\uf900-\ufaff"
+SCRIPT = "\u3040-\u30ff\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7a3\uf900-\ufaff"
+"""Of the languages in the lexicon that are written without spaces."""
 _STREWN = r"-·・*_~/\\|"
 """Signs that hide nothing between two characters of it."""
 _TERMS = {
@@ -350,9 +351,9 @@ class _Patterns(NamedTuple):
 def _patterns() -> _Patterns:
     """Compiled when a text first needs them."""
     return _Patterns(
-        together=re.compile(f"[{_SCRIPT}]"),
-        runs=re.compile(rf"[{_SCRIPT}]+|[^\W_{_SCRIPT}]+|\W|_"),
-        strewn=re.compile(rf"(?<=[{_SCRIPT}])[{_STREWN}]+(?=[{_SCRIPT}])"),
+        together=re.compile(f"[{SCRIPT}]"),
+        runs=re.compile(rf"[{SCRIPT}]+|[^\W_{SCRIPT}]+|\W|_"),
+        strewn=re.compile(rf"(?<=[{SCRIPT}])[{_STREWN}]+(?=[{SCRIPT}])"),
         found=re.compile(
             "|".join(
                 [
@@ -429,7 +430,7 @@ def _native(text: str) -> int:
 
 # --- parts of a text, and one that grows at its end -------------------------------------------
 
-_IN_WORD = re.compile(rf"[^\W{_SCRIPT}]|[{''.join(lexicon.NUMERALS)}]")
+_IN_WORD = re.compile(rf"[^\W{SCRIPT}]|[{''.join(lexicon.NUMERALS)}]")
 NEAR_CHARS = 40
 """Where a text is cut a space is looked for so near; else, letter by letter, the end of a word."""
 
