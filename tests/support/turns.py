@@ -8,9 +8,9 @@ from typing import Any
 from uuid import UUID
 
 from roleplay_chat.api import ChatRequest, Usage
+from roleplay_chat.generation.attempts import Attempt, Spent
 from roleplay_chat.generation.error_classifier import Failure
 from roleplay_chat.generation.error_policies import SITUATIONS
-from roleplay_chat.generation.failover import Attempt, Spent
 from roleplay_chat.generation.providers import End
 from roleplay_chat.generation.routing import Target
 from roleplay_chat.rows import BegunTurn, ModelRow

@@ -10,7 +10,7 @@ import pytest
 
 from edge.errors import ApiError
 from roleplay_chat.api import Answer, Tried, Usage
-from roleplay_chat.generation.failover import Spent
+from roleplay_chat.generation.attempts import Spent
 from roleplay_chat.generation.providers import End
 from roleplay_chat.rows import CooldownRow
 from roleplay_chat.screening.decision import Finding
