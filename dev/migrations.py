@@ -32,7 +32,8 @@ def _tree(root: Path, tag: str) -> Iterator[tuple[str, str]]:
 
 def present(root: Path) -> Contents:
     """The migrations as they lie in the working copy, committed or not."""
-    paths = [f"{FOLDER}/{path.name}" for path in sorted((root / FOLDER).glob("*"))]
+    files = sorted(path for path in (root / FOLDER).rglob("*") if path.is_file())
+    paths = [path.relative_to(root).as_posix() for path in files]
     hashes = _git(root, "hash-object", "--", *paths).split()
     return dict(zip(paths, hashes, strict=True))
 
