@@ -56,6 +56,7 @@ lint: $(READY)/test ## Check style, types, migrations and shell scripts
 	@$(BIN)/mypy --exclude health_check/main.py
 	@$(BIN)/mypy functions/health_check/main.py
 	@$(BIN)/squawk --config .squawk.toml supabase/migrations/*.sql
+	@$(BIN)/python -m dev.migrations
 	@$(BIN)/shellcheck .ci/run tests/data/deploy/*.sh --shell=bash
 
 bench: $(READY)/test $(READY)/stack ## Compare with others, write docs/benchmarks.md; ARGS="--quick"

@@ -1,4 +1,4 @@
-"""Documents name tests and files that exist."""
+"""Documents name what exists: tests, files, folders, layers, names in the code."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from dev.metrics import AREAS, circles, import_graph, sources, upward
 from tests.support.postgres import ROOT
 
 TESTS = ROOT / "tests"
@@ -62,3 +63,130 @@ def test_every_threat_is_shown_by_a_test() -> None:
     assert len(rows) > 30
     unshown = [row.split(" | ")[0] for row in rows if not NAMED.search(row.split(" | ")[2])]
     assert unshown == ["| Vulnerable or swapped packages"]
+
+
+# --- the index and the picture of the folders -----------------------------------------------
+
+ARCHITECTURE = (ROOT / "docs/architecture.md").read_text()
+PACKAGE = ROOT / "functions/roleplay_chat/roleplay_chat"
+PACKAGES = (ROOT / "functions/_shared/edge", ROOT / "functions/health_check/health_check")
+NOT_SHOWN = ("bench/", "tests/data/", "tests/soak/")
+"""Where the picture shows the folder and none in it."""
+
+
+def test_every_document_is_in_the_index() -> None:
+    there = {path.name for path in (ROOT / "docs").iterdir()} - {"README.md"}
+    linked = LINKED.findall((ROOT / "docs/README.md").read_text())
+    assert {link.rstrip("/") for link in linked if not link.startswith("../")} == there
+
+
+def pictured() -> list[str]:
+    """The folders of the picture, as paths."""
+    picture = ARCHITECTURE.partition("```\n")[2].partition("```")[0]
+    path: list[str] = []
+    folders = []
+    for line in picture.splitlines():
+        match = re.fullmatch(r"( *)(\S+)/ +\S.*", line)
+        assert match, f"not a folder and its line: {line}"
+        path = [*path[: len(match[1]) // 2], match[2]]
+        folders.append("/".join(path))
+    return folders
+
+
+def folders_in(folder: Path) -> list[str]:
+    """The folders of the working copy that are part of it, those within others too."""
+    found = []
+    for inner in sorted(folder.iterdir()):
+        name = inner.relative_to(ROOT).as_posix()
+        is_made = inner.name in ("node_modules", "dist", "__pycache__") or inner.suffix
+        if inner.is_dir() and not is_made and not inner.name.startswith("."):
+            found += [name, *folders_in(inner)]
+    return found
+
+
+def test_picture_shows_the_folders() -> None:
+    there = [name for name in folders_in(ROOT) if not name.startswith(NOT_SHOWN)]
+    assert sorted(pictured()) == sorted(there)
+
+
+def layers() -> dict[str, int]:
+    """The layer of each part of roleplay_chat, 1 at the bottom."""
+    text = ARCHITECTURE.partition("## Which layer may import which")[2].partition("\n## ")[0]
+    return {
+        part: int(number)
+        for number, line in re.findall(r"^(\d+)\. (.*)$", text, re.MULTILINE)
+        for part in re.findall(r"`(\w+)`", line)
+    }
+
+
+def part_of(module: str) -> str:
+    """`prompt` of `roleplay_chat.prompt.builder`."""
+    return module.split(".")[1]
+
+
+def test_layers_are_those_of_the_imports() -> None:
+    graph = import_graph(sources(ROOT, "functions/roleplay_chat/roleplay_chat"))
+    arrows = {
+        (part_of(module), part_of(other))
+        for module, others in graph.items()
+        for other in others
+        if part_of(module) != part_of(other)
+    }
+    layer = layers()
+    there = {path.stem for path in PACKAGE.iterdir() if not path.name.startswith("__")}
+    assert set(layer) == there, "docs/architecture.md lists each module and folder in one layer"
+    assert sorted(arrow for arrow in arrows if layer[arrow[0]] <= layer[arrow[1]]) == []
+
+
+def test_nothing_imports_upwards_or_in_a_circle() -> None:
+    texts = {name: text for area in AREAS for name, text in sources(ROOT, area).items()}
+    graph = import_graph(texts)
+    assert (upward(graph), circles(graph)) == ([], [])
+    functions = {"roleplay_chat", "health_check"}
+    tops = [
+        (module, module.partition(".")[0], other.partition(".")[0])
+        for module, others in graph.items()
+        for other in others
+    ]
+    assert [name for name, top, other in tops if {top, other} == functions] == []
+
+
+def test_readmes_picture_of_a_turn_names_every_stage() -> None:
+    readme = (ROOT / "README.md").read_text()
+    picture = readme.partition("## The path of a turn")[2].split("```")[1]
+    stages = {path.name for path in PACKAGE.iterdir() if (path / "__init__.py").exists()}
+    assert stages - {"cards"} <= set(re.findall(r"\w+", picture))
+    named = set(re.findall(r"[▶◀│┤─] +(\w+) {3,}", picture))
+    assert set() < named <= {path.stem for path in PACKAGE.iterdir()}
+
+
+@pytest.mark.parametrize("package", [PACKAGE, *PACKAGES], ids=lambda path: path.name)
+def test_package_says_what_each_of_its_parts_is(package: Path) -> None:
+    docstring = ast.get_docstring(ast.parse((package / "__init__.py").read_text())) or ""
+    parts = {path.stem for path in package.iterdir() if path.suffix in ("", ".py")}
+    unnamed = parts - {"__init__", "__pycache__"} - set(re.findall(r"\w+", docstring))
+    assert unnamed == set()
+
+
+# --- names in the code ----------------------------------------------------------------------
+
+PLACES = (ROOT, PACKAGE)
+"""What paths in the text are relative to."""
+
+
+@pytest.mark.parametrize("document", ["CONTRIBUTING.md", "docs/architecture.md"])
+def test_paths_and_names_of_the_code_are_there(document: str) -> None:
+    quoted = re.findall(r"`([^`\n]+)`", (ROOT / document).read_text())
+    paths = [text for text in quoted if re.fullmatch(r"[\w./-]+(/|\.\w+)", text)]
+    gone = [path for path in paths if not any((place / path).exists() for place in PLACES)]
+    names = [text for text in quoted if re.fullmatch(r"_?[A-Za-z]\w*(\(.*\))?", text)]
+    code = "\n".join(
+        path.read_text()
+        for folder in ("functions", "dev", "tests", "supabase")
+        for path in (ROOT / folder).rglob("*")
+        if path.suffix in (".py", ".sql")
+    )
+    code += (ROOT / "Makefile").read_text()
+    words = set(re.findall(r"\w+", code))
+    assert [name for name in names if name.partition("(")[0] not in words] == []
+    assert gone == []

@@ -54,6 +54,6 @@ def spend_limit_reached(now: datetime) -> ApiError:
 
 def _when(moment: datetime, seconds: float) -> str:
     if seconds > 3600:
-        return f"at {moment:%H:%M} UTC"
+        return f"at {moment.astimezone(UTC):%H:%M} UTC"
     minutes = -(-seconds // 60)
     return "in a minute" if minutes <= 1 else f"in {minutes:.0f} minutes"

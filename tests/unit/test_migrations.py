@@ -1,0 +1,127 @@
+"""A released migration is frozen, on small repositories."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from dev.migrations import FOLDER, main
+from tests.support.postgres import ROOT
+
+TABLES, VIEWS = f"{FOLDER}/1_tables.sql", f"{FOLDER}/2_views.sql"
+
+
+def git(root: Path, *arguments: str) -> None:
+    who = ["-c", "user.name=A", "-c", "user.email=a@example.com"]
+    unsigned = ["-c", "commit.gpgsign=false", "-c", "tag.gpgsign=false"]
+    subprocess.run(["git", *who, *unsigned, *arguments], cwd=root, check=True, capture_output=True)  # noqa: S607
+
+
+def write(root: Path, path: str, text: str) -> None:
+    (root / path).parent.mkdir(parents=True, exist_ok=True)
+    (root / path).write_text(text)
+
+
+def commit(root: Path) -> None:
+    git(root, "add", "--all")
+    git(root, "commit", "--message", "More")
+
+
+@pytest.fixture
+def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """One migration, committed and not released."""
+    for variable in ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE"):  # of a hook that runs this
+        monkeypatch.delenv(variable, raising=False)
+    git(tmp_path, "init")
+    write(tmp_path, TABLES, "create table a ();\n")
+    commit(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def released(repository: Path) -> Path:
+    """The same as v0.1.0."""
+    git(repository, "tag", "v0.1.0")
+    return repository
+
+
+@pytest.mark.parametrize("tag", [None, "nightly"])
+def test_before_the_first_release_a_migration_may_change(repository: Path, tag: str | None) -> None:
+    if tag:
+        git(repository, "tag", tag)
+    write(repository, TABLES, "create table b ();\n")
+    commit(repository)
+    assert main(repository) == 0
+
+
+def test_unchanged_migrations_and_new_ones_pass(
+    released: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(released) == 0
+    write(released, VIEWS, "create view b as select 1;\n")
+    write(released, "README.md", "Changed.")
+    commit(released)
+    assert main(released) == 0
+    assert capsys.readouterr().out == ""
+
+
+@pytest.mark.parametrize("is_committed", [True, False])
+@pytest.mark.parametrize(
+    ("text", "what"), [("create table a (b int);\n", "changed"), (None, "removed")]
+)
+def test_released_migration_may_not_change(
+    released: Path,
+    capsys: pytest.CaptureFixture[str],
+    text: str | None,
+    what: str,
+    is_committed: bool,
+) -> None:
+    if text is None:
+        (released / TABLES).unlink()
+    else:
+        write(released, TABLES, text)
+    if is_committed:
+        commit(released)
+
+    assert main(released) == 1
+    assert f"{TABLES} is part of v0.1.0 and was {what} since." in capsys.readouterr().out
+
+
+def test_renamed_migration_was_removed(released: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    git(released, "mv", TABLES, VIEWS)
+    assert main(released) == 1
+    assert f"{TABLES} is part of v0.1.0 and was removed since." in capsys.readouterr().out
+
+
+def test_annotated_tag_is_a_release_too(repository: Path) -> None:
+    git(repository, "tag", "--annotate", "--message", "First", "v1")
+    (repository / TABLES).unlink()
+    assert main(repository) == 1
+
+
+def test_migration_belongs_to_the_release_it_came_with(
+    released: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write(released, VIEWS, "create view b as select 1;\n")
+    commit(released)
+    git(released, "tag", "v0.2.0")
+    (released / TABLES).unlink()
+    (released / VIEWS).unlink()
+
+    assert main(released) == 1
+    first, second, *_ = capsys.readouterr().out.splitlines()
+    assert first == f"{TABLES} is part of v0.1.0 and was removed since."
+    assert second == f"{VIEWS} is part of v0.2.0 and was removed since."
+
+
+def test_folder_without_git_passes(tmp_path: Path) -> None:
+    write(tmp_path, TABLES, "create table a ();\n")
+    assert main(tmp_path) == 0
+
+
+def test_ci_checks_it() -> None:
+    lint = (ROOT / "Makefile").read_text().partition("\nlint:")[2].partition("\n\n")[0]
+    assert "-m dev.migrations" in lint
+    assert "make lint" in (ROOT / ".ci/run").read_text().splitlines()

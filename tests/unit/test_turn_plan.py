@@ -1,0 +1,167 @@
+"""Which tier a turn has, and who is asked first."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from roleplay_chat.turn_plan import plan_turn
+from tests.support.turns import ADULT, CHARACTER, NOW, TURN, USER, accepted, model
+
+ADULTS_TOO = {"nsfw": True}
+OPEN = [model("main:free", capabilities=ADULTS_TOO), model("second:free")]
+FOR_EVERYBODY = [model("main:free"), model("second:free")]
+WORKER = {"url": "https://worker.example"}
+ASKS = {"content_tier": "nsfw"}
+
+
+def cooldown(key: str) -> dict[str, Any]:
+    until = NOW + timedelta(minutes=5)
+    return {"scope": "model", "key": f"openrouter:{key}", "until": until}
+
+
+def test_turn_is_named_by_its_ids() -> None:
+    ids = {"request_id": "a-request", "turn_id": str(TURN), "user_id": str(USER)}
+    assert accepted().ids == ids
+
+
+def test_speaker_is_the_character_if_there_is_one() -> None:
+    assert accepted().character_id == str(CHARACTER)
+    assert accepted(character=None).character_id is None
+
+
+def test_time_counts_from_the_turns_beginning() -> None:
+    earlier = replace(accepted(), started=time.monotonic() - 5)
+    assert earlier.elapsed_ms() >= 5_000
+
+
+# --- the tier -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("asks", "rows", "tier", "allowed"),
+    [
+        pytest.param({}, {}, "sfw", "sfw", id="not-asked-for"),
+        pytest.param({"content_tier": "sfw"}, {}, "sfw", "sfw", id="asked-for-everybody"),
+        pytest.param(ASKS, {}, "nsfw", "nsfw", id="all-agree"),
+        pytest.param(ASKS, {"user": {}}, "sfw", "sfw", id="person-not-verified"),
+        pytest.param(
+            ASKS, {"character": ADULT | {"age": 17}}, "sfw", "sfw", id="character-not-adult"
+        ),
+        pytest.param(
+            ASKS, {"persona": ADULT | {"age": None}}, "sfw", "sfw", id="age-of-the-persona-unknown"
+        ),
+        pytest.param(
+            ASKS,
+            {"others": [ADULT | {"content_rating": "sfw"}]},
+            "sfw",
+            "sfw",
+            id="another-is-for-everybody",
+        ),
+        pytest.param(
+            ASKS, {"cast": [{"age": 17}]}, "sfw", "sfw", id="somebody-who-has-spoken-is-not-adult"
+        ),
+        pytest.param(ASKS, {"models": FOR_EVERYBODY}, "sfw", "nsfw", id="no-model-is-open-to-it"),
+        pytest.param(
+            ASKS,
+            {"models": [], "worker": WORKER},
+            "nsfw",
+            "nsfw",
+            id="only-the-worker-is-open-to-it",
+        ),
+        pytest.param(
+            ASKS,
+            {"cooldowns": [cooldown("main:free")]},
+            "nsfw",
+            "nsfw",
+            id="only-open-model-is-on-cooldown",
+        ),
+        pytest.param(ASKS, {"models": []}, "sfw", "nsfw", id="no-model-at-all"),
+    ],
+)
+def test_tier_is_what_is_allowed_and_what_a_model_is_open_to(
+    asks: dict[str, Any], rows: dict[str, Any], tier: str, allowed: str
+) -> None:
+    planned = plan_turn(accepted(asks, **{"models": OPEN} | rows))
+    assert (planned.tier, planned.allowed) == (tier, allowed)
+
+
+def test_adult_turn_is_sent_only_to_models_that_are_open_to_it() -> None:
+    planned = plan_turn(accepted(ASKS, models=OPEN))
+    assert [target.name for target in planned.plan.targets] == ["openrouter:main:free"]
+
+
+@pytest.mark.parametrize(
+    ("models", "remembered"),
+    [
+        pytest.param(OPEN, ["Has a cat.", "Asked for sexual stories."], id="adult-turn"),
+        pytest.param(FOR_EVERYBODY, ["Has a cat."], id="adult-turn-without-a-model-for-it"),
+    ],
+)
+def test_turn_is_planned_with_what_its_tier_may_know(
+    models: list[Any], remembered: list[str]
+) -> None:
+    facts = [
+        {"content": "Has a cat.", "content_tier": "nsfw"},
+        {"content": "Asked for sexual stories.", "content_tier": "nsfw"},
+    ]
+    planned = plan_turn(accepted(ASKS, models=models, facts=facts))
+    assert [fact.content for fact in planned.begun.facts] == remembered
+
+
+# --- who is asked ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("asks", "rows", "first"),
+    [
+        pytest.param({}, {}, "openrouter:main:free", id="default"),
+        pytest.param({"model_provider": "second:free"}, {}, "openrouter:second:free", id="chosen"),
+        pytest.param(
+            {}, {"cooldowns": [cooldown("main:free")]}, "openrouter:second:free", id="on-cooldown"
+        ),
+        pytest.param(
+            {},
+            {"cooldowns": [cooldown("main:free"), cooldown("second:free")]},
+            "openrouter:main:free",
+            id="all-on-cooldown",
+        ),
+        pytest.param({}, {"models": []}, None, id="nobody-to-ask"),
+        pytest.param({}, {"models": [model("paid")], "free_only": True}, None, id="money-is-spent"),
+        pytest.param(
+            {},
+            {"models": [model("paid"), model("second:free")], "free_only": True},
+            "openrouter:second:free",
+            id="money-is-spent-and-a-free-model-is-there",
+        ),
+    ],
+)
+def test_who_is_asked_first(asks: dict[str, Any], rows: dict[str, Any], first: str | None) -> None:
+    planned = plan_turn(accepted(asks, **rows))
+    assert (planned.first.name if planned.first else None) == first
+
+
+def test_client_is_told_when_another_model_answers_than_the_one_asked_for() -> None:
+    planned = plan_turn(accepted({"model_provider": "main:free"}))
+    main, second = planned.plan.targets
+
+    as_asked = planned.chosen(main)
+    assert as_asked.model_used == "openrouter:main:free"
+    assert (as_asked.used_fallback, as_asked.fallback_model, as_asked.notice) == (False, None, None)
+
+    instead = planned.chosen(second)
+    assert instead.model_used == "openrouter:second:free"
+    assert (instead.used_fallback, instead.fallback_model) == (True, "second:free")
+    assert instead.notice is not None
+    assert instead.notice.endswith("SECOND:FREE answered instead.")
+
+
+@pytest.mark.parametrize(("action", "impersonates"), [("send", False), ("impersonate", True)])
+def test_whose_words_are_written(action: str, impersonates: bool) -> None:
+    cast = plan_turn(accepted({"action": action})).cast
+    assert (cast.character, list(cast.person)) == ("Mara Voss", ["Ada"])
+    assert cast.impersonates is impersonates
