@@ -29,7 +29,7 @@ answer is recognised as one of the situations below, and the situation says what
   parameters) the same target is asked once more with that change. Where waiting helps it is asked
   again after the time that it named, or after 0.4, 0.8, 1.6 s: for {patience} s at most while
   another target could be asked at once, else for half of what is left of the turn's time.
-- **The next target.** Whoever is resting is passed over.
+- **The next target.** Whoever is on cooldown is skipped.
 - **Nobody.** What was refused because of its content is not tried on laxer models. A model that
   declines in its own words and says nothing else has failed, too: one further target of the same
   plan is asked, never one that is open to adult content where the first was not, and whatever
@@ -42,12 +42,13 @@ shown is kept, the turn is stored as `incomplete`, and the answer says so (JSON:
 true`; stream: an `error` event with the code `reply_incomplete`). `"action": "continue"` carries
 the reply on with whichever target answers. A reply is whole when its finish reason was seen.
 
-**Rests.** What failed rests: the model, all models of the provider, its free models, or all that
-its key pays for. Rests are rows of `model_cooldowns`, so every instance knows them. The times below
-are the least; what the upstream names (Retry-After, the reset of a cap) counts where it is longer.
-A rest is extended and never shortened, grows up to fivefold when the same thing fails again and
-again, and ends after {longest} hours at most. When everything rests, each target is asked once
-all the same, in order, before the person is told when to come back.
+**Cooldowns.** What failed is put on cooldown: the model, all models of the provider, its free
+models, or all that its key pays for. Cooldowns are rows of `model_cooldowns`, so every instance
+knows them. The times below are the least; what the upstream names (Retry-After, the reset of a cap)
+counts where it is longer. A cooldown is extended and never shortened, grows up to fivefold when the
+same thing fails again and again, and ends after {longest} hours at most. When everything is on
+cooldown, each target is asked once all the same, in order, before the person is told when to come
+back.
 
 **Time.** One budget holds for the whole turn, whoever is asked (90 s). Within it a call has
 limits for its connection (5 s), its first token (25 s; keep-alive comments are none, reasoning
@@ -84,7 +85,7 @@ _REPAIRS = {
     "more_tokens": "The same target once more for a longer reply.",
     "fewer_parameters": "The same target once more with the prompt and max_tokens alone.",
 }
-_RESTS: dict[Scope, str] = {
+_ON_COOLDOWN: dict[Scope, str] = {
     "request": "",
     "model": "the model",
     "provider": "all models of the provider",
@@ -137,7 +138,7 @@ def _what_we_do(row: Situation) -> str:
     if row.retries and row.action != "retry":
         parts.append(f"With nobody else to ask: the same again, {_times(row.retries)}.")
     if row.cooldown:
-        parts.append(f"Rests: {_RESTS[row.scope]}, {_duration(row.cooldown)}.")
+        parts.append(f"Cooldown: {_ON_COOLDOWN[row.scope]}, {_duration(row.cooldown)}.")
     return " ".join(parts)
 
 

@@ -401,7 +401,7 @@ def _health() -> dict[str, Schema]:
         "success": {"const": True},
         "workers": {"type": "object", "additionalProperties": _ref("WorkerHealth")},
         "turns_closed": count | {"description": "Turns whose process had died; null: not done."},
-        "cooldowns_cleared": count | {"description": "Rests that had passed; null: not done."},
+        "cooldowns_cleared": count | {"description": "Cooldowns that had passed; null: not done."},
         "steps": {
             "type": "object",
             "description": "What became of each step of the run: `worker:<name>`, `turns`, "

@@ -50,7 +50,7 @@ memories                ----  si-d  ----  ----  siud
 memory_facts            ----  siud  ----  ----  siud
 messages                ----  si--  ----  ----  siud
 model_cooldowns         ----  ----  ----  s---  siud
-model_rests             ----  s---  s---  s---  ----
+models_on_cooldown      ----  s---  s---  s---  ----
 profiles                ----  siu-  ----  s---  siud
 prompt_templates        ----  ----  ----  s---  siud
 provider_settings       ----  ----  ----  s---  ----
@@ -100,7 +100,7 @@ memory_facts: update(content, pinned)
 messages: insert(content, conversation_id, id, message_type, sender)
 messages: select
 model_cooldowns: select
-model_rests: select
+models_on_cooldown: select
 profiles: insert(display_name, id)
 profiles: select
 profiles: update(display_name)
@@ -326,7 +326,7 @@ def cooldown(stack: Stack, **more: Any) -> dict[str, Any]:
     return row | more
 
 
-def resting(stack: Stack, owner: User) -> dict[str, Any]:
+def cooldown_written(stack: Stack, owner: User) -> dict[str, Any]:
     row = cooldown(stack)
     stack.db.execute(
         "insert into model_cooldowns (scope, key, until, reason) values (%s, %s, %s, %s)",
@@ -335,14 +335,14 @@ def resting(stack: Stack, owner: User) -> dict[str, Any]:
     return {"key": row["key"]}
 
 
-def model_at_rest(stack: Stack, *_: object) -> dict[str, Any]:
-    row = model(stack)
-    rest = cooldown(stack, key=f"openrouter:{row['model_key']}")
+def model_on_cooldown(stack: Stack, *_: object) -> dict[str, Any]:
+    chosen = model(stack)
+    row = cooldown(stack, key=f"openrouter:{chosen['model_key']}")
     stack.db.execute(
         "insert into model_cooldowns (scope, key, until, reason) values (%s, %s, %s, %s)",
-        list(rest.values()),
+        list(row.values()),
     )
-    return {"model_id": stack.insert("api_models", **row)}
+    return {"model_id": stack.insert("api_models", **chosen)}
 
 
 def calibrated(stack: Stack, owner: User) -> dict[str, Any]:
@@ -448,9 +448,9 @@ ROWS = {
     "messages": Row(
         lambda s, o: inserted(s, "messages", **message(s, o)), message, {"content": "Bye."}
     ),
-    "model_cooldowns": Row(resting, lambda s, o: cooldown(s), {"until": "2026-01-01"}),
-    "model_rests": Row(
-        model_at_rest,
+    "model_cooldowns": Row(cooldown_written, lambda s, o: cooldown(s), {"until": "2026-01-01"}),
+    "models_on_cooldown": Row(
+        model_on_cooldown,
         lambda s, o: {"model_id": str(uuid4()), "until": "2027-01-01"},
         {"until": "2026-01-01"},
     ),
@@ -485,7 +485,7 @@ ROWS = {
 
 BEHIND = {"companions": "conversation_characters", "provider_settings": "api_providers"}
 """Where the rows of a view are that shows nothing to the owner of the database."""
-VIEWS = {"chat_worker_health", "companions", "model_rests", "system_config", *BEHIND}
+VIEWS = {"chat_worker_health", "companions", "models_on_cooldown", "system_config", *BEHIND}
 
 
 class Trial:

@@ -341,7 +341,7 @@ class TestClientThatStops:
         assert talk.asked() == [VENICE]
         assert talk.said() == ["Hello"]
         assert talk.turn() == ("failed", "stopped")
-        assert talk.resting() == {}
+        assert talk.cooldowns() == {}
         nothing_is_left(talk)
 
     def test_while_waiting_to_ask_again_asks_nobody_any_more(self, talk: Talk) -> None:

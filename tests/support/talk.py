@@ -1,4 +1,4 @@
-"""A person talks with a character while models fail: who was asked, what stands, what rests."""
+"""A person talks with a character while models fail: who was asked, what is said and cools down."""
 
 from __future__ import annotations
 
@@ -60,8 +60,8 @@ LAG = 12
 """Seconds that a busy machine may let pass before a test looks at what is left of a wait."""
 
 
-def resting(**time: float) -> Any:
-    """Equal to what `Talk.resting` says of a rest that has just begun and lasts this long."""
+def lasting(**time: float) -> Any:
+    """Equal to what `Talk.cooldowns` says of a cooldown that has just begun and lasts this long."""
     return pytest.approx(timedelta(**time).total_seconds(), abs=LAG)
 
 
@@ -161,7 +161,7 @@ class Talk:
         row = self.stack.one(query)
         return row["status"], row["error_code"]
 
-    def resting(self) -> dict[str, float]:
+    def cooldowns(self) -> dict[str, float]:
         """What is not to be asked, and for how many seconds more."""
         rows = self.stack.all(
             "select scope, key, extract(epoch from until - now())::float as seconds"

@@ -424,22 +424,22 @@ class TestRest:
         failure = Failure(
             SITUATIONS["free_daily_cap"], retry_after=25, until=NOW + timedelta(hours=3)
         )
-        assert failure.rests_until(NOW) == NOW + timedelta(hours=3)
+        assert failure.cools_until(NOW) == NOW + timedelta(hours=3)
 
     def test_is_as_long_as_the_upstream_says(self) -> None:
         failure = Failure(SITUATIONS["upstream_pool_limited"], retry_after=100)
-        assert failure.rests_until(NOW) == NOW + timedelta(seconds=100)
+        assert failure.cools_until(NOW) == NOW + timedelta(seconds=100)
 
     def test_is_at_most_a_day(self) -> None:
         failure = Failure(SITUATIONS["free_daily_cap"], until=NOW + timedelta(days=400))
-        assert failure.rests_until(NOW) == NOW + MAX_COOLDOWN
+        assert failure.cools_until(NOW) == NOW + MAX_COOLDOWN
 
     def test_reset_that_has_passed_does_not_count(self) -> None:
         failure = Failure(SITUATIONS["free_daily_cap"], until=NOW - timedelta(hours=1))
-        assert failure.rests_until(NOW) == NOW + timedelta(hours=1)
+        assert failure.cools_until(NOW) == NOW + timedelta(hours=1)
 
     def test_is_none_for_a_failure_of_this_request_alone(self) -> None:
-        assert Failure(SITUATIONS["moderated"]).rests_until(NOW) is None
+        assert Failure(SITUATIONS["moderated"]).cools_until(NOW) is None
 
 
 json_values = st.recursive(
@@ -462,4 +462,4 @@ BODIES = st.binary() | named.map(lambda error: json.dumps({"error": error}).enco
 def test_any_answer_finds_a_row(status: int, headers: dict[str, str], body: bytes) -> None:
     failure = from_response(status, headers, body)
     assert failure.situation in SITUATIONS.values()
-    failure.rests_until(NOW)
+    failure.cools_until(NOW)

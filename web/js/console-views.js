@@ -155,11 +155,11 @@ function workers(state) {
       ${names.some((name) => cache[name]?.history?.length)
         ? html`<div class="charts">${names.filter((name) => cache[name]?.history?.length).map((name) => history(name, cache[name]))}</div>`
         : nothing}
-      <h3>Resting now</h3>
+      <h3>On cooldown now</h3>
       ${table(["What", "Which", "Until", "Why", "Failures"], state.cooldowns.map((row) => html`
         <tr><th scope="row">${row.scope}</th><td>${row.key}</td><td>${at(row.until)}</td>
           <td>${row.reason.replaceAll("_", " ")}</td><td>${row.failures}</td></tr>`),
-        "Nothing rests: every model may be asked.")}
+        "Nothing is on cooldown: every model may be asked.")}
     </section>`;
 }
 

@@ -28,9 +28,9 @@ export async function loadAll() {
 
 const readable = (rows) => rows.map((row) => ({ ...row, name: legible(row.name) }));
 
-/** Who can answer now: models, which of them rest, how the worker is. */
+/** Who can answer now: models, which of them are on cooldown, how the worker is. */
 export async function loadModels() {
-  const [models, rests, worker] = await Promise.all([
+  const [models, cooldowns, worker] = await Promise.all([
     data(
       supabase
         .from("api_models")
@@ -39,11 +39,11 @@ export async function loadModels() {
         .order("priority")
         .order("model_key"),
     ),
-    data(supabase.from("model_rests").select("model_id, until")),
+    data(supabase.from("models_on_cooldown").select("model_id, until")),
     data(supabase.from("chat_worker_health").select("is_healthy, checked_at, response_ms").maybeSingle()),
   ]);
   const health = worker && { isHealthy: worker.is_healthy, lastChecked: worker.checked_at, responseTimeMs: worker.response_ms };
-  set({ models, rests, health });
+  set({ models, cooldowns, health });
 }
 
 export async function loadMessages() {

@@ -11,7 +11,7 @@ export const state = {
   characters: [],
   companions: [], // names of who is in the conversations, also of characters that the person does not find
   models: [],
-  rests: [], // until when models are not asked
+  cooldowns: [], // until when models are not asked
   health: null,
   conversation: null, // the open one
   messages: [], // of all versions, in order

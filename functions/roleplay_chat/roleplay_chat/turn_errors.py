@@ -31,7 +31,7 @@ def no_answer(failures: Sequence[Failure], next_chance: datetime, now: datetime)
     capped = next((f for f in failures if f.situation.name == "free_daily_cap"), None)
     same = situations[0] if len({s.name for s in situations}) == 1 else None
     if capped:
-        next_chance = capped.rests_until(now) or next_chance
+        next_chance = capped.cools_until(now) or next_chance
     sentence = capped.situation.user if capped else same.user if same else TRY_AGAIN
     if same and same.kind == "context_too_long":
         return ApiError(422, "conversation_too_long", sentence)

@@ -31,14 +31,15 @@ class Failure:
     why: str = ""
     """For the log: words of ours."""
 
-    def rests_until(self, now: datetime) -> datetime | None:
-        """When what failed is to be asked again; None for at once."""
+    def cools_until(self, now: datetime) -> datetime | None:
+        """When the cooldown ends; None: there is none."""
         if self.situation.cooldown is None:
             return None
-        rest = self.situation.cooldown
+        cooldown = self.situation.cooldown
         if self.retry_after is not None:
-            rest = max(rest, timedelta(seconds=min(self.retry_after, MAX_COOLDOWN.total_seconds())))
-        until = self.until if self.until and self.until > now else now + rest
+            longest = MAX_COOLDOWN.total_seconds()
+            cooldown = max(cooldown, timedelta(seconds=min(self.retry_after, longest)))
+        until = self.until if self.until and self.until > now else now + cooldown
         return min(until, now + MAX_COOLDOWN)
 
 

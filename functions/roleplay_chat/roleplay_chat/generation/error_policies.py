@@ -53,7 +53,7 @@ class Situation:
     """What it means, and what to do where something is to be done."""
     repair: Repair | None = None
     cooldown: timedelta | None = None
-    """How long `scope` rests when the upstream does not say; None: not at all."""
+    """How long `scope` is on cooldown when the upstream names no time; None: not at all."""
     alert: bool = False
     """Somebody has to act: the log line says so at once."""
     user: str = TRY_AGAIN

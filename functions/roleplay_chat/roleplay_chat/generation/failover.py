@@ -33,7 +33,7 @@ from roleplay_chat.generation.providers import (
     chat_worker,
     openai_compatible,
 )
-from roleplay_chat.generation.routing import WORKER, Plan, Target, resting
+from roleplay_chat.generation.routing import WORKER, Plan, Target, on_cooldown
 from roleplay_chat.messages import Message
 from roleplay_chat.reply.filters import Reply
 from roleplay_chat.rows import CooldownRow
@@ -143,7 +143,7 @@ class Generation:
             waiting, later = _not_adult(waiting), _not_adult(later)
         while (waiting or later) and self._left() > 0:
             target = (waiting or later).pop(0)
-            if resting(target, self.cooldowns, datetime.now(UTC)):
+            if on_cooldown(target, self.cooldowns, datetime.now(UTC)):
                 continue
             failure = await self._ask(target, others=[] if is_last else [*waiting, *later])
             if failure is None or self.text or failure.situation.action == "stop" or is_last:
@@ -182,12 +182,12 @@ class Generation:
                 repaired.add(repair)
                 shape = better
                 continue
-            rests = _cooldowns(target, failure)
+            started = _cooldowns(target, failure)
             now = datetime.now(UTC)
-            alone = all(resting(other, [*self.cooldowns, *rests], now) for other in others)
+            alone = all(on_cooldown(other, [*self.cooldowns, *started], now) for other in others)
             pause = self._pause(failure, retries, alone=alone)
             if pause is None:
-                self.cooldowns += rests
+                self.cooldowns += started
                 return failure
             retries += 1
             await asyncio.sleep(pause)
@@ -210,7 +210,7 @@ class Generation:
         """How long to wait before asking the same target again; None: do not.
 
         With others to ask, only what says "retry" is retried, and only when waiting is short.
-        Others that would rest with this target are none.
+        Others that the same cooldown would cover do not count.
         """
         situation = failure.situation
         if retries >= situation.retries or (situation.action != "retry" and not alone):
@@ -398,8 +398,8 @@ class Limits:
 
 
 def _cooldowns(target: Target, failure: Failure) -> list[CooldownRow]:
-    """What rests after this failure: one row or none."""
-    until = failure.rests_until(datetime.now(UTC))
+    """The cooldown that follows from this failure: one row or none."""
+    until = failure.cools_until(datetime.now(UTC))
     if until is None:
         return []
     scope, key = {

@@ -72,7 +72,7 @@ class Plan:
 
     targets: tuple[Target, ...]
     last_resort: tuple[Target, ...]
-    """What rests or is unhealthy: asked once when nothing else answered."""
+    """What is on cooldown or unhealthy: asked once when nothing else answered."""
     requested: str | None
     """Name of the target that an answer is expected from; None when it does not exist."""
     why_not: str | None = None
@@ -139,7 +139,7 @@ def plan(
     ready = {
         name
         for name, target in ordered.items()
-        if not resting(target, cooldowns, now) and not (name == WORKER and unavailable)
+        if not on_cooldown(target, cooldowns, now) and not (name == WORKER and unavailable)
     }
     return Plan(
         targets=tuple(target for name, target in ordered.items() if name in ready),
@@ -174,7 +174,7 @@ def memory_targets(
         worker.url, worker.health, now
     ):
         ordered += _worker_targets(worker)
-    return tuple(target for target in ordered if not resting(target, cooldowns, now))
+    return tuple(target for target in ordered if not on_cooldown(target, cooldowns, now))
 
 
 def _may_write_memory(model: ModelRow, *, free_only: bool) -> bool:
@@ -266,7 +266,7 @@ def _is_free(model: ModelRow) -> bool:
     return is_free(model.model_key, model.pricing)
 
 
-def resting(target: Target, cooldowns: Sequence[CooldownRow], now: datetime) -> bool:
+def on_cooldown(target: Target, cooldowns: Sequence[CooldownRow], now: datetime) -> bool:
     """Whether a cooldown in force covers the target."""
     accounts = {target.provider}
     if target.model_key.endswith(":free"):

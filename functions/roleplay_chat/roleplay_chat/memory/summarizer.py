@@ -38,7 +38,7 @@ from roleplay_chat.screening.decision import (
 from roleplay_chat.screening.scenes import is_scene
 from roleplay_chat.settings import Settings
 
-REST_SECONDS = 300
+RETRY_WAIT_SECONDS = 300
 """After a summary that did not come about, before the next try in the same conversation."""
 TEMPERATURE = 0.2
 """Notes are no place for invention."""
@@ -155,7 +155,7 @@ class Summarizer:
         if self._step is None:
             return None
         if written is None:
-            return {"wait_seconds": REST_SECONDS}
+            return {"wait_seconds": RETRY_WAIT_SECONDS}
         return notes.to_save(self._step, written)
 
     async def _write(self, reply: Target) -> Written | None:
