@@ -1,4 +1,4 @@
-"""Prints docs/failures.md from the table of situations.
+"""Prints docs/failures.md from the table of error policies.
 
 python -m dev.docs.failures > docs/failures.md
 """
@@ -8,7 +8,13 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from roleplay_chat.generation.error_classifier import Failure
-from roleplay_chat.generation.error_policies import MAX_COOLDOWN, SITUATIONS, Kind, Scope, Situation
+from roleplay_chat.generation.error_policies import (
+    ERROR_POLICIES,
+    MAX_COOLDOWN,
+    ErrorPolicy,
+    Kind,
+    Scope,
+)
 from roleplay_chat.generation.failover import PATIENCE_SECONDS
 from roleplay_chat.turn_errors import no_answer
 
@@ -23,7 +29,7 @@ Printed from the code's own table,
 
 A turn has a list of targets: the model that was asked for, the default, the other models that may
 stand in for it, the worker. It asks them one after the other until one answers. What does not
-answer is recognised as one of the situations below, and the situation says what comes next.
+answer is recognised as one of the error policies below, which say what comes next.
 
 - **The same target again.** Where a change helps (a shorter prompt, fewer tokens, fewer
   parameters) the same target is asked once more with that change. Where waiting helps it is asked
@@ -61,7 +67,7 @@ no_model_available` and "No model can answer right now." *When* is a delay or a 
 "in 5 minutes" or "at 00:00 UTC"; Retry-After carries it in seconds.
 
 **What the operator reads** is a line of the log. An **alert** is a line of its own with
-`"severity": "ALERT"`: somebody has to act. The name of the situation is in
+`"severity": "ALERT"`: somebody has to act. The name of the error policy is in
 `turns.error_code` of a turn that it ended, and in `targets` of each turn's line.
 """
 
@@ -113,14 +119,14 @@ def document() -> str:
 def _table(kind: Kind, title: str) -> str:
     rows = [
         f"| `{row.name}` | {_what_we_do(row)} | {_person(row)} | {_operator(row)} |"
-        for row in SITUATIONS.values()
+        for row in ERROR_POLICIES.values()
         if row.kind == kind
     ]
-    head = ["| situation | what we do | what the person reads | what the operator reads |"]
+    head = ["| error policy | what we do | what the person reads | what the operator reads |"]
     return "\n".join([f"## {title}", "", *head, "|---|---|---|---|", *rows, ""])
 
 
-def _what_we_do(row: Situation) -> str:
+def _what_we_do(row: ErrorPolicy) -> str:
     parts = [_REPAIRS[row.repair]] if row.repair else []
     if row.action == "stop":
         parts.append("Nobody else is asked.")
@@ -142,13 +148,13 @@ def _what_we_do(row: Situation) -> str:
     return " ".join(parts)
 
 
-def _person(row: Situation) -> str:
+def _person(row: ErrorPolicy) -> str:
     now = datetime(2026, 1, 1, tzinfo=UTC)
     told = no_answer([Failure(row)], now, now)
     return f"{row.user.format(when='*when*')} ({told.status} `{told.code}`)"
 
 
-def _operator(row: Situation) -> str:
+def _operator(row: ErrorPolicy) -> str:
     return f"**Alert.** {row.operator}" if row.alert else row.operator
 
 

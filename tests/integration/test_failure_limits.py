@@ -316,10 +316,10 @@ OURS = [
 ]
 
 
-@pytest.mark.parametrize(("refusal", "situation", "cooldown"), OURS)
+@pytest.mark.parametrize(("refusal", "policy", "cooldown"), OURS)
 class TestAccountThatIsRefused:
     def test_is_an_outage_for_the_person_and_an_alert_for_the_operator(
-        self, talk: Talk, refusal: Answer, situation: str, cooldown: Any
+        self, talk: Talk, refusal: Answer, policy: str, cooldown: Any
     ) -> None:
         talk.stack.upstream.enqueue(refusal)
 
@@ -329,12 +329,12 @@ class TestAccountThatIsRefused:
         assert (answer.status_code, answer.json()["code"]) == (503, "no_model_available")
         assert "retry-after" in answer.headers
         assert talk.said() == ["Hello"]
-        assert talk.turn() == ("failed", situation)
+        assert talk.turn() == ("failed", policy)
         assert talk.cooldowns() == {ACCOUNT: cooldown}
-        assert talk.alerts() == [situation]
+        assert talk.alerts() == [policy]
 
     def test_leaves_the_worker(
-        self, talk: Talk, refusal: Answer, situation: str, cooldown: Any
+        self, talk: Talk, refusal: Answer, policy: str, cooldown: Any
     ) -> None:
         talk.have_worker()
         talk.stack.upstream.enqueue(refusal, worker_chat("Sit."))
@@ -343,7 +343,7 @@ class TestAccountThatIsRefused:
 
         assert talk.asked() == [VENICE, WORKER]
         assert talk.said() == ["Hello", "> Sit."]
-        assert talk.alerts() == [situation]
+        assert talk.alerts() == [policy]
         assert talk.cooldowns() == {ACCOUNT: cooldown}
 
 

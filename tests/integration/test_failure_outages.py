@@ -271,9 +271,9 @@ NO_REPLIES = [
 
 
 class TestReplyThatIsNone:
-    @pytest.mark.parametrize(("answer", "situation", "seconds"), NO_REPLIES)
+    @pytest.mark.parametrize(("answer", "policy", "seconds"), NO_REPLIES)
     def test_comes_from_the_next_model_although_the_status_was_200(
-        self, talk: Talk, answer: Answer, situation: str, seconds: float | None
+        self, talk: Talk, answer: Answer, policy: str, seconds: float | None
     ) -> None:
         talk.stack.upstream.enqueue(answer, text("Good evening."))
 
@@ -284,9 +284,9 @@ class TestReplyThatIsNone:
         assert talk.turn() == ("complete", None)
         assert talk.cooldowns() == ({THIS_MODEL: lasting(seconds=seconds)} if seconds else {})
 
-    @pytest.mark.parametrize(("answer", "situation", "seconds"), NO_REPLIES)
+    @pytest.mark.parametrize(("answer", "policy", "seconds"), NO_REPLIES)
     def test_is_told_when_nobody_has_another(
-        self, talk: Talk, answer: Answer, situation: str, seconds: float | None
+        self, talk: Talk, answer: Answer, policy: str, seconds: float | None
     ) -> None:
         talk.have_only(VENICE)
         talk.stack.upstream.always(answer)
@@ -296,7 +296,7 @@ class TestReplyThatIsNone:
         assert talk.asked() == [VENICE] * 2
         assert (told.status_code, told.json()["code"]) == (503, "no_model_available")
         assert talk.said() == ["Hello"]
-        assert talk.turn() == ("failed", situation)
+        assert talk.turn() == ("failed", policy)
 
     @pytest.mark.parametrize(
         "answer",

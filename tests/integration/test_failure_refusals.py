@@ -14,7 +14,7 @@ SMALLEST = {"model", "messages", "max_tokens", "stream"}
 
 class TestText:
     @pytest.mark.parametrize(
-        ("refusal", "situation"),
+        ("refusal", "policy"),
         [
             pytest.param(
                 failing(
@@ -38,7 +38,7 @@ class TestText:
         ],
     )
     def test_that_is_refused_is_shown_to_nobody_else(
-        self, talk: Talk, refusal: Answer, situation: str
+        self, talk: Talk, refusal: Answer, policy: str
     ) -> None:
         talk.have_worker()
         talk.stack.upstream.enqueue(refusal)
@@ -51,7 +51,7 @@ class TestText:
             "The model's provider refused this message because of its content rules."
         )
         assert talk.said() == ["Hello"]
-        assert talk.turn() == ("failed", situation)
+        assert talk.turn() == ("failed", policy)
         assert talk.cooldowns() == {}
         assert talk.alerts() == []
 
@@ -114,9 +114,9 @@ GONE = [
 ]
 
 
-@pytest.mark.parametrize(("refusal", "situation", "hours"), GONE)
+@pytest.mark.parametrize(("refusal", "policy", "hours"), GONE)
 def test_model_that_is_gone_is_replaced_and_on_cooldown_and_somebody_is_called(
-    talk: Talk, refusal: Answer, situation: str, hours: float
+    talk: Talk, refusal: Answer, policy: str, hours: float
 ) -> None:
     talk.stack.upstream.enqueue(refusal, text("Good evening."))
 
@@ -127,7 +127,7 @@ def test_model_that_is_gone_is_replaced_and_on_cooldown_and_somebody_is_called(
     assert talk.said() == ["Hello", "> Good evening."]
     assert talk.turn() == ("complete", None)
     assert talk.cooldowns() == {THIS_MODEL: lasting(hours=hours)}
-    assert talk.alerts() == [situation]
+    assert talk.alerts() == [policy]
 
 
 class TestParameters:

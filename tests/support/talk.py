@@ -170,8 +170,8 @@ class Talk:
         return {f"{row['scope']} {row['key']}": row["seconds"] for row in rows}
 
     def alerts(self) -> list[str]:
-        """The situations of the log lines that call somebody."""
-        return [line["situation"] for line in self.log if line["severity"] == "ALERT"]
+        """The error policies of the log lines that call somebody."""
+        return [line["error_policy"] for line in self.log if line["severity"] == "ALERT"]
 
     def _body(self, message: str, body: dict[str, Any]) -> dict[str, Any]:
         said = {} if body.get("action") else {"message": message}

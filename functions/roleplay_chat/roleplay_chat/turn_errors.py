@@ -24,15 +24,15 @@ def why_no_answer(accepted: Accepted, outcome: Outcome, now: datetime) -> ApiErr
 
 def no_answer(failures: Sequence[Failure], next_chance: datetime, now: datetime) -> ApiError:
     """The error when no model answered: it tells the failure that matters most to the person."""
-    situations = [failure.situation for failure in failures]
-    refused = next((s for s in situations if s.action in ("stop", "one_more", "firmer")), None)
+    policies = [failure.policy for failure in failures]
+    refused = next((s for s in policies if s.action in ("stop", "one_more", "firmer")), None)
     if refused:
         return ApiError(403, "content_refused", refused.user)
-    capped = next((f for f in failures if f.situation.name == "free_daily_cap"), None)
-    same = situations[0] if len({s.name for s in situations}) == 1 else None
+    capped = next((f for f in failures if f.policy.name == "free_daily_cap"), None)
+    same = policies[0] if len({s.name for s in policies}) == 1 else None
     if capped:
         next_chance = capped.cools_until(now) or next_chance
-    sentence = capped.situation.user if capped else same.user if same else TRY_AGAIN
+    sentence = capped.policy.user if capped else same.user if same else TRY_AGAIN
     if same and same.kind == "context_too_long":
         return ApiError(422, "conversation_too_long", sentence)
     wait = max((next_chance - now).total_seconds(), 1)

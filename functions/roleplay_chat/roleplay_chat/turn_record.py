@@ -59,7 +59,7 @@ class Outcome:
         if self.error is not None:
             return self.error.code
         failure = self.replies[-1].failure if self.replies else None
-        return failure.situation.name if failure else None
+        return failure.policy.name if failure else None
 
     @property
     def is_as_wished(self) -> bool:
@@ -196,16 +196,16 @@ def alerts(accepted: Accepted, outcome: Outcome) -> list[tuple[str, dict[str, An
     """The lines for what somebody has to act on: what to do, and the fields."""
     return [
         (
-            failure.situation.operator,
+            failure.policy.operator,
             accepted.ids
             | {
                 "severity": "ALERT",
-                "situation": failure.situation.name,
+                "error_policy": failure.policy.name,
                 "target": attempt.target.name,
             },
         )
         for attempt in outcome.attempts
-        if (failure := attempt.failure) and failure.situation.alert
+        if (failure := attempt.failure) and failure.policy.alert
     ]
 
 
@@ -226,7 +226,7 @@ def _log_entry(attempt: Attempt) -> dict[str, Any]:
         return entry | {"outcome": "ok", "first_token_ms": attempt.first_token_ms}
     failure = attempt.failure
     return entry | {
-        "outcome": failure.situation.name,
+        "outcome": failure.policy.name,
         "status": failure.status,
         "why": failure.why,
     }

@@ -33,7 +33,7 @@ class Attempt:
     @property
     def outcome(self) -> str:
         """ "ok", or the kind of failure."""
-        return self.failure.situation.kind if self.failure else "ok"
+        return self.failure.policy.kind if self.failure else "ok"
 
     @property
     def used(self) -> Usage:

@@ -1,7 +1,7 @@
 """Walks the plan's targets under one budget until one of them answers.
 
 The only place that retries. Before the first visible text a failure leads to the same target
-again, to a changed request, or to the next target, as its `Situation` says; the person notices
+again, to a changed request, or to the next target, as its `ErrorPolicy` says; the person notices
 nothing. After it there is no way back: what was shown stands, and ends there.
 """
 
@@ -25,7 +25,7 @@ from edge.json_values import number
 from roleplay_chat.api import Tier
 from roleplay_chat.generation.attempts import Attempt, Hearing
 from roleplay_chat.generation.error_classifier import Failure, UpstreamError, failed
-from roleplay_chat.generation.error_policies import SITUATIONS, Repair
+from roleplay_chat.generation.error_policies import ERROR_POLICIES, Repair
 from roleplay_chat.generation.providers import (
     Call,
     End,
@@ -146,13 +146,13 @@ class Generation:
             if on_cooldown(target, self.cooldowns, datetime.now(UTC)):
                 continue
             failure = await self._ask(target, others=[] if is_last else [*waiting, *later])
-            if failure is None or self.text or failure.situation.action == "stop" or is_last:
+            if failure is None or self.text or failure.policy.action == "stop" or is_last:
                 return
-            if failure.situation.action == "one_more":
+            if failure.policy.action == "one_more":
                 is_last = True
                 waiting = [other for other in waiting if target.adult or not other.adult]
                 later = [other for other in later if target.adult or not other.adult]
-            elif failure.situation.action == "firmer":
+            elif failure.policy.action == "firmer":
                 is_last = self.firmly = True
                 waiting, later = _not_adult(waiting), _not_adult(later)
             waiting = _reordered(waiting, failure, target)
@@ -174,10 +174,10 @@ class Generation:
             failure = await self._attempt(target, shape, messages)
             if failure is None or self.text:
                 return failure
-            repair = failure.situation.repair
+            repair = failure.policy.repair
             better = None if repair in repaired else await self._repaired(target, shape, failure)
-            if better is None and failure.situation.name == "credit_for_fewer_tokens":
-                failure = replace(failure, situation=SITUATIONS["too_little_credit"])
+            if better is None and failure.policy.name == "credit_for_fewer_tokens":
+                failure = replace(failure, policy=ERROR_POLICIES["too_little_credit"])
             if repair is not None and better is not None:
                 repaired.add(repair)
                 shape = better
@@ -199,7 +199,7 @@ class Generation:
         context alone need not change anything.
         """
         better = _repaired(shape, failure)
-        if failure.situation.repair == "trim":
+        if failure.policy.repair == "trim":
             prompt_for = self._callbacks.prompt_for
             length = _length(await prompt_for(target, shape))
             while better and _length(await prompt_for(target, better)) >= length:
@@ -212,8 +212,8 @@ class Generation:
         With others to ask, only what says "retry" is retried, and only when waiting is short.
         Others that the same cooldown would cover do not count.
         """
-        situation = failure.situation
-        if retries >= situation.retries or (situation.action != "retry" and not alone):
+        policy = failure.policy
+        if retries >= policy.retries or (policy.action != "retry" and not alone):
             return None
         wait = failure.retry_after
         if wait is None:
@@ -228,11 +228,11 @@ class Generation:
         self.finding = None
         hearing = Hearing(target)
         # Stands when the attempt is cancelled half-way.
-        failure: Failure | None = Failure(SITUATIONS["cut_off"], why="stopped")
+        failure: Failure | None = Failure(ERROR_POLICIES["cut_off"], why="stopped")
         reply = self._callbacks.reply_for(target)
         try:
             await self._listen(target, shape, messages, reply, hearing)
-            failure = Failure(SITUATIONS["empty"])  # unless there is text, below
+            failure = Failure(ERROR_POLICIES["empty"])  # unless there is text, below
         except Refused as refused:
             failure = self._take_back(refused)
         except UpstreamError as error:
@@ -243,7 +243,7 @@ class Generation:
             hearing.may_be_at_work = type(error) is TimeoutError or hearing.is_answered
         except (httpx.InvalidURL, ValueError) as error:
             # The row's address or the key cannot be sent as it is.
-            failure = Failure(SITUATIONS["misconfigured"], why=type(error).__name__)
+            failure = Failure(ERROR_POLICIES["misconfigured"], why=type(error).__name__)
             hearing.may_be_at_work = False
         finally:
             if refused_at_last := self._flush(target, reply, hearing):
@@ -251,7 +251,7 @@ class Generation:
             if hearing.end and self.text:
                 failure = None  # Whole, whatever befell the connection after that.
             elif hearing.end and reply.refused:
-                failure = Failure(SITUATIONS["refused_by_model"])
+                failure = Failure(ERROR_POLICIES["refused_by_model"])
             self.attempts.append(hearing.attempt(failure))
         return failure
 
@@ -316,9 +316,9 @@ class Generation:
         was_shown, self.text = self.shows_at_once and bool(self.text), ""
         self.finding = refused.finding
         if refused.finding.category != "scene":
-            return Failure(SITUATIONS["policy_minor"])
+            return Failure(ERROR_POLICIES["policy_minor"])
         self._scene = refused.finding
-        return Failure(SITUATIONS["policy_scene" if was_shown else "policy_scene_early"])
+        return Failure(ERROR_POLICIES["policy_scene" if was_shown else "policy_scene_early"])
 
     def _call(
         self,
@@ -407,16 +407,16 @@ def _cooldowns(target: Target, failure: Failure) -> list[CooldownRow]:
         "provider": ("provider", target.provider),
         "free": ("account", f"{target.provider}:free"),
         "account": ("account", target.provider),
-    }[failure.situation.scope]
-    row = {"scope": scope, "key": key, "until": until, "reason": failure.situation.name}
+    }[failure.policy.scope]
+    row = {"scope": scope, "key": key, "until": until, "reason": failure.policy.name}
     return [CooldownRow.model_validate(row)]
 
 
 def _reordered(waiting: list[Target], failure: Failure, target: Target) -> list[Target]:
     """The targets left, with those in front that this failure speaks for."""
-    if failure.situation.action == "worker":
+    if failure.policy.action == "worker":
         return sorted(waiting, key=lambda other: other.provider != WORKER)
-    if failure.situation.kind == "context_too_long":
+    if failure.policy.kind == "context_too_long":
         return sorted(waiting, key=lambda other: other.context_tokens <= target.context_tokens)
     return waiting
 
@@ -428,7 +428,7 @@ def _not_adult(targets: Sequence[Target]) -> list[Target]:
 def _repaired(shape: Shape, failure: Failure) -> Shape | None:
     """The request that may succeed where this one failed; None when there is none."""
     limit = failure.limit_tokens
-    match failure.situation.repair:
+    match failure.policy.repair:
         case "trim":
             fits = shape.context_tokens * 2 // 3 if limit is None else limit * 9 // 10
             smaller = min(fits, shape.context_tokens * 9 // 10)
@@ -467,7 +467,7 @@ def _parameters(
 
 def _network_failure(error: Exception, *, shown: bool) -> Failure:
     name = "cut_off" if shown else "timed_out" if timed_out(error) else "unreachable"
-    return Failure(SITUATIONS[name], why=type(error.__cause__ or error).__name__)
+    return Failure(ERROR_POLICIES[name], why=type(error.__cause__ or error).__name__)
 
 
 def openrouter_extras(user_id: UUID, conversation_id: UUID | None) -> dict[str, Any]:
