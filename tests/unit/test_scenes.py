@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from roleplay_chat.screening import lexicon, scene_lexicon, scenes
 from roleplay_chat.screening.decision import Finding, Refused, ReplyScreen
 from roleplay_chat.screening.normalize import fold
-from roleplay_chat.screening.rules import NOTHING, marks
+from roleplay_chat.screening.rules import NOTHING, detect
 from roleplay_chat.screening.scenes import is_scene
 from roleplay_chat.turn_screen import FIRMER
 from tests.policy.corpus import Line, lines
@@ -136,8 +136,8 @@ def test_adults_have_none() -> None:
     assert reply.feed(SCENE) + reply.flush() == SCENE
 
 
-def test_rule_for_a_second_try_indicates_nothing() -> None:
-    assert marks(FIRMER) == NOTHING
+def test_rule_for_a_second_try_has_no_signals() -> None:
+    assert detect(FIRMER) == NOTHING
     assert not is_scene(FIRMER)
 
 
@@ -174,7 +174,7 @@ class TestWords:
         words = getattr(scene_lexicon, part)
         for name in ("ACT", "ORGAN", "ENTERS"):
             for word in words.get(name, "").split():
-                found = marks(word)
+                found = detect(word)
                 assert found.explicit or found.soft, word
 
     def test_none_takes_a_persons_place(self) -> None:

@@ -25,7 +25,7 @@ from roleplay_chat.screening.decision import (
     screen,
 )
 from roleplay_chat.screening.normalize import fold
-from roleplay_chat.screening.rules import Growing, marks
+from roleplay_chat.screening.rules import Growing, detect
 from roleplay_chat.screening.word_classes import (
     MOST_UNSETTLED_CHARS,
     encode,
@@ -203,8 +203,8 @@ class TestWords:
     @pytest.mark.parametrize(
         "word", ["sextant", "Sussex", "pupil", "12%", "$12", "12:30", "3.12", "1/12/2020", "12,000"]
     )
-    def test_look_alike_is_no_indication(self, word: str) -> None:
-        assert marks(f"a {word} and a kettle") == rules.Marks()
+    def test_look_alike_is_no_signal(self, word: str) -> None:
+        assert detect(f"a {word} and a kettle") == rules.Signals()
 
 
 @pytest.mark.parametrize("case", [case for case in cases("corpus.jsonl") if case.lang == "en"][::9])
@@ -237,13 +237,13 @@ class TestRead:
         """The texts that were really looked at."""
         texts: list[str] = []
         monkeypatch.setattr(decision, "_known", {})
-        monkeypatch.setattr(decision, "marks", lambda text: texts.append(text) or marks(text))
+        monkeypatch.setattr(decision, "detect", lambda text: texts.append(text) or detect(text))
         return texts
 
     @pytest.mark.parametrize("part", ["character", "persona", "scene", "memory"])
     def test_looks_once_at_what_stays_the_same(self, part: Part, looked_at: list[str]) -> None:
         passages = [Passage(part, STATED), Passage(part, PLAIN)]
-        assert read(passages) == read(passages) == [(part, marks(STATED)), (part, marks(PLAIN))]
+        assert read(passages) == read(passages) == [(part, detect(STATED)), (part, detect(PLAIN))]
         assert looked_at == [STATED, PLAIN]
 
     def test_looks_once_at_what_is_said_while_a_conversation_grows(
@@ -270,23 +270,23 @@ class TestRead:
 
 
 def test_tens_of_months_are_not_quiet() -> None:
-    assert marks("She is twenty months old.").minor
+    assert detect("She is twenty months old.").minor
     assert not Growing("She is twenty months old.").is_quiet()
 
 
 @given(st.text(max_size=300))
 def test_any_text_can_be_read(text: str) -> None:
-    assert isinstance(marks(text), rules.Marks)
+    assert isinstance(detect(text), rules.Signals)
 
 
 @given(st.text("aes x12yo .\n-*'\"性交歳살секс", max_size=120))
-def test_quiet_text_indicates_nothing(text: str) -> None:
+def test_quiet_text_has_no_signals(text: str) -> None:
     if Growing(text).is_quiet():
-        assert marks(text) == rules.Marks()
+        assert detect(text) == rules.Signals()
 
 
 def test_long_text_without_spaces_is_read() -> None:
-    assert marks("_".join(["x" * 50, *STATED.split(), *SEXUAL.split()])).together
+    assert detect("_".join(["x" * 50, *STATED.split(), *SEXUAL.split()])).together
 
 
 class TestReply:

@@ -16,7 +16,7 @@ from roleplay_chat.messages import Cast
 from roleplay_chat.reply.filters import Reply, trimmed
 from roleplay_chat.reply.model_refusals import is_refusal, may_become_refusal
 from roleplay_chat.screening.normalize import MOST_MARKS, fold, stream_safe
-from roleplay_chat.screening.rules import marks
+from roleplay_chat.screening.rules import detect
 from roleplay_chat.screening.word_classes import CODE, encode
 from tests.support.work import is_linear, work
 
@@ -67,7 +67,7 @@ def _said(text: str) -> None:
 
 
 READERS: dict[str, Callable[[str], object]] = {
-    "screening": marks,
+    "screening": detect,
     "reply": _reply,
     "reply-letter-by-letter": _typed,
     "length-limit": trimmed,

@@ -23,7 +23,7 @@ from roleplay_chat.prompt.passages import written_for
 from roleplay_chat.rows import CharacterRow
 from roleplay_chat.screening.decision import (
     Finding,
-    Indicated,
+    PartSignals,
     Passage,
     Refused,
     ReplyScreen,
@@ -60,15 +60,15 @@ class PromptScreen:
         self._request = request
         self._planned = planned
         self._begun = planned.begun
-        self._written: list[Indicated] = []
-        """What the texts written for the turn indicate."""
+        self._written: list[PartSignals] = []
+        """The signals in the texts written for the turn."""
         self._said_last = ""
         """What a reply to the prompt that was built last comes after."""
         self._built: tuple[tuple[Target, Shape, str], Prompt] | None = None
         self.lore: Sequence[Entry] = ()
         """The entries of the character's book that the turn calls for."""
-        self.indicated: list[Indicated] = []
-        """What those texts and the prompt that was built last indicate."""
+        self.signals: list[PartSignals] = []
+        """The signals in those texts and in the prompt that was built last."""
 
     async def open(self) -> Prompt:
         """Judge what is written for the turn, and the prompt for who is asked first."""
@@ -84,7 +84,7 @@ class PromptScreen:
         if begun.turn.message and not _is_whole(begun.turn.message, built):
             # It is kept, and may be sent whole to another model or in a later turn.
             self._written += await self._read([Passage("message", begun.turn.message)])
-            self._judge([*self.indicated, *self._written])
+            self._judge([*self.signals, *self._written])
         if self._is_scene(begun.turn.continues):
             raise Refused(SCENE)
         return built
@@ -106,8 +106,8 @@ class PromptScreen:
             )
             passages = in_context(built.passages)
             self._said_last = said_last(passages)
-            self.indicated = [*self._written, *await self._read(passages)]
-            self._judge(self.indicated)
+            self.signals = [*self._written, *await self._read(passages)]
+            self._judge(self.signals)
             self._built = wanted, builder.with_rule(built, rule) if rule else built
         return self._built[1]
 
@@ -118,7 +118,7 @@ class PromptScreen:
         """
         greeting = greeting_for(self._begun, self._request)
         if greeting is not None:
-            self._judge([*self.indicated, *await self._read([Passage("character", greeting)])])
+            self._judge([*self.signals, *await self._read([Passage("character", greeting)])])
         if not self._is_scene(greeting):
             return greeting, None
         if self._request.greeting is not None:
@@ -128,7 +128,7 @@ class PromptScreen:
     def reply_screen(self) -> ReplyScreen:
         """What reads the reply to the prompt that was built last."""
         return ReplyScreen(
-            self.indicated,
+            self.signals,
             self._planned.tier,
             follows=self._said_last,
             continues=self._begun.turn.continues or "",
@@ -138,11 +138,11 @@ class PromptScreen:
         """Whether it is an explicit scene, and this is a turn for everybody."""
         return self._planned.tier == "sfw" and bool(text) and is_scene(text or "")
 
-    def _judge(self, indicated: Sequence[Indicated]) -> None:
-        if finding := judge(indicated, self._planned.tier):
+    def _judge(self, signals: Sequence[PartSignals]) -> None:
+        if finding := judge(signals, self._planned.tier):
             raise Refused(finding)
 
-    async def _read(self, passages: Sequence[Passage]) -> list[Indicated]:
+    async def _read(self, passages: Sequence[Passage]) -> list[PartSignals]:
         chars = sum(len(passage.text) for passage in passages)
         return await self._off_loop_unless(chars <= READ_AT_ONCE_CHARS, read, passages)
 

@@ -18,7 +18,7 @@ from roleplay_chat.prompt.builder import STEP_MESSAGES, Prompt
 from roleplay_chat.rows import BegunTurn, MemoryRow, MessageRow
 from roleplay_chat.screening.decision import Passage
 from roleplay_chat.screening.normalize import stream_safe
-from roleplay_chat.screening.rules import marks
+from roleplay_chat.screening.rules import detect
 from roleplay_chat.tokens import TOKENS_PER_MESSAGE, UNCALIBRATED, Tokens
 
 START_SHARE = 0.75
@@ -126,7 +126,7 @@ def for_tier(begun: BegunTurn, tier: Tier) -> BegunTurn:
 def _is_suitable(text: str, origin: Tier) -> bool:
     if origin == "sfw":
         return True
-    found = marks(text)
+    found = detect(text)
     return not (found.absolute or found.together or found.explicit or found.soft)
 
 

@@ -28,7 +28,7 @@ from roleplay_chat.reply.filters import Reply
 from roleplay_chat.rows import BegunTurn
 from roleplay_chat.screening.decision import (
     Finding,
-    Indicated,
+    PartSignals,
     Passage,
     Refused,
     in_context,
@@ -66,7 +66,7 @@ class Summarizer:
         self._request = request
         self._tier: Tier = tier
         self._ids = ids
-        self._indicated: Sequence[Indicated] = ()
+        self._signals: Sequence[PartSignals] = ()
         self._lore: Sequence[Entry] = ()
         self._step: Step | None = None
         self._decided = asyncio.Event()
@@ -95,11 +95,11 @@ class Summarizer:
         return self._generation.attempts if is_over else []
 
     def begin(
-        self, reply: Target | None, indicated: Sequence[Indicated], lore: Sequence[Entry]
+        self, reply: Target | None, signals: Sequence[PartSignals], lore: Sequence[Entry]
     ) -> None:
         """Write down what is due, if anything is.
 
-        `reply` is who is asked first for the reply; `indicated` what the turn's parts indicate,
+        `reply` is who is asked first for the reply; `signals` those in the turn's parts,
         `lore` the entries of the book that it calls for.
         """
         if not self._settings.memory_enabled or reply is None:
@@ -111,7 +111,7 @@ class Summarizer:
             most_messages=self._settings.history_messages,
             tokens=reply.tokens,
         ):
-            self._indicated, self._lore = indicated, lore
+            self._signals, self._lore = signals, lore
             self._task = asyncio.create_task(self._write(reply))
 
     async def to_save(self) -> dict[str, Any] | None:
@@ -233,7 +233,7 @@ class Summarizer:
         """What a model is to retell; raises `Refused` where it is not shown to any."""
         built = self._built_for(target, shape)
         read_all = [
-            *self._indicated,
+            *self._signals,
             *await self._clients.in_thread(read, in_context(built.passages)),
         ]
         if finding := judge(read_all, self._tier):
@@ -252,7 +252,7 @@ class Summarizer:
 
     def _allowed(self, written: Written) -> Written | None:
         """What may be kept of what a model wrote; None when the summary may not."""
-        kept = [*self._indicated, *read([Passage("memory", written.summary)])]
+        kept = [*self._signals, *read([Passage("memory", written.summary)])]
         if finding := judge(kept, self._tier) or self._scene(written.summary):
             self._log_refusal(finding)
             return None

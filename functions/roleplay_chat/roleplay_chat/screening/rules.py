@@ -1,6 +1,6 @@
-"""What in a text indicates a minor, and what sexual content: patterns on its encoding.
+"""The signals of a minor and of sexual content in a text: patterns on its encoding.
 
-Indications of a minor, from the strongest:
+Signals of a minor, from the strongest:
 
     stated     an age below 18, a school year, a word for nothing but a minor
     past       the same, of a time that is over ("when she was 12")
@@ -187,7 +187,7 @@ class _Rules:
 _ABOVE = _Rule.of("[ONES WEAK]? TENS (?: AND? [ONES WEAK TENS] )*")
 """twenty five, four hundred, treinta y cinco"""
 
-# What would be taken for an indication, and is none.
+# What looks like a signal, and is none.
 _BENIGN = _Rules.of(
     # a 12 year old single malt whisky
     "W (?: YEAR OLD | YO | MONTH OLD ) OTHER{0,2} THING"
@@ -400,7 +400,7 @@ _SOFT = _Rules.of(
     "KISS THEM PASSION",
 )
 
-_INDICATING = _Rules(
+_SIGNAL_RULES = _Rules(
     *(
         rule
         for rules in (
@@ -410,7 +410,7 @@ _INDICATING = _Rules(
     )
 )
 _REPLACED = frozenset((OTHER, CODE["ADULT"]))
-"""What `marks` may put in the place of other classes."""
+"""What `detect` may put in the place of other classes."""
 
 _REACH: dict[Tier, dict[str, tuple[int, int]]] = {
     "sfw": {
@@ -441,8 +441,8 @@ _GROWN_REACH = {"teen": 3, "kin": 8}
 
 
 @dataclass(frozen=True)
-class Marks:
-    """What a text indicates, without the text."""
+class Signals:
+    """The signals in a text, without the text."""
 
     absolute: bool = False
     together: frozenset[Tier] = frozenset()
@@ -453,12 +453,12 @@ class Marks:
     explicit: bool = False
     soft: bool = False
 
-    def __or__(self, other: "Marks") -> "Marks":
-        """What either of two texts indicates."""
-        return Marks(**{name: mine | getattr(other, name) for name, mine in vars(self).items()})
+    def __or__(self, other: "Signals") -> "Signals":
+        """The signals in either of two texts."""
+        return Signals(**{name: mine | getattr(other, name) for name, mine in vars(self).items()})
 
 
-NOTHING = Marks()
+NOTHING = Signals()
 
 
 RECENT_CHARS = 200
@@ -470,10 +470,10 @@ LONGEST_RULE = 40
 
 
 class Growing:
-    """A text that grows at its end, and what it indicates, as `marks` says of the whole.
+    """A text that grows at its end, and the signals in it, as `detect` finds them in the whole.
 
-    Only its end is encoded again. Of what is farther back than any rule reaches it keeps what was
-    indicated there.
+    Only its end is encoded again. Of what is farther back than any rule reaches it keeps the
+    signals alone.
     """
 
     def __init__(self, text: str = "") -> None:
@@ -493,7 +493,7 @@ class Growing:
         settled, self._recent = settle(self._recent)
         self._encoded += settled
         if len(self._recent) > MOST_UNSETTLED_CHARS:
-            self._past |= self.marks(unsettled=UNSETTLED_WORDS)
+            self._past |= self.detect(unsettled=UNSETTLED_WORDS)
             settled, self._recent = settle_unspaced(self._recent)
             self._encoded += settled
         if len(self._encoded) > 2 * KEPT_WORDS:
@@ -501,20 +501,20 @@ class Growing:
 
     def _forget(self, words: int) -> None:
         seen = words + LONGEST_RULE
-        known = _indicated(self._encoded, self._begin, seen + MOST_REACH)
+        known = _detect(self._encoded, self._begin, seen + MOST_REACH)
         self._past |= known
         self._encoded, self._begin = self._encoded[words:], LONGEST_RULE
 
     def is_quiet(self, more: str = "") -> bool:
-        """Whether the text with this after it can neither indicate anything, but for what is far
-        back, nor end something that does. May say no where there is nothing."""
+        """Whether the text with this after it can neither contain a signal, but for what is far
+        back, nor end one. May say no where there is none."""
         return _quiet(_present(self._encoded + encode(self._recent + more)))
 
-    def marks(self, more: str = "", *, unsettled: int = 0) -> Marks:
-        """What the text indicates with this after it; what ends within its last `unsettled` words
+    def detect(self, more: str = "", *, unsettled: int = 0) -> Signals:
+        """The signals in the text with this after it; what ends within its last `unsettled` words
         does not count."""
         encoded = self._encoded + encode(self._recent + more)
-        return self._past | _indicated(encoded, self._begin, len(encoded) - unsettled)
+        return self._past | _detect(encoded, self._begin, len(encoded) - unsettled)
 
 
 def _present(encoded: str) -> Classes:
@@ -523,17 +523,17 @@ def _present(encoded: str) -> Classes:
 
 
 def _quiet(present: Classes) -> bool:
-    return not _INDICATING.applying(present | _REPLACED)
+    return not _SIGNAL_RULES.applying(present | _REPLACED)
 
 
-def marks(text: str) -> Marks:
-    """What the text indicates."""
+def detect(text: str) -> Signals:
+    """The signals in a text."""
     encoded = encode(text)
-    return _indicated(encoded, 0, len(encoded))
+    return _detect(encoded, 0, len(encoded))
 
 
-def _indicated(encoded: str, begin: int, end: int) -> Marks:
-    """What stands between these places of an encoded text, read with all that is around it."""
+def _detect(encoded: str, begin: int, end: int) -> Signals:
+    """The signals between these places of an encoded text, read with all that is around it."""
     present = _present(encoded)
     if _quiet(present):
         return NOTHING
@@ -564,7 +564,7 @@ def _indicated(encoded: str, begin: int, end: int) -> Marks:
             for name, (of_explicit, of_soft) in reaches.items()
             if _near(minors[name], explicit, of_explicit) or _near(minors[name], soft, of_soft)
         )
-    return Marks(
+    return Signals(
         absolute=bool(known.of(_ABSOLUTE)),
         together=together,
         minor=bool(now),
