@@ -22,7 +22,15 @@ from edge.errors import ApiError
 from edge.worker_health import WorkerHealth
 from health_check.steps import Outcome
 from roleplay_chat import turn_store
-from roleplay_chat.api import HEARTBEAT, Answer, ChatRequest, Chosen, Tried, Usage, sse
+from roleplay_chat.api import (
+    HEARTBEAT,
+    Answer,
+    AttemptSummary,
+    ChatRequest,
+    ModelChoice,
+    Usage,
+    sse,
+)
 from roleplay_chat.app import CUT_OFF
 from roleplay_chat.cards.handlers import ExportRequest
 from roleplay_chat.message_actions import (
@@ -258,7 +266,7 @@ def _sentence(node: ast.expr) -> str:
 
 def _schemas() -> dict[str, Schema]:
     """The schemas of `components`, by name."""
-    shapes: list[type] = [Chosen, Usage, Tried, Answer]
+    shapes: list[type] = [ModelChoice, Usage, AttemptSummary, Answer]
     models = [action.answer for action in ACTIONS.values()]
     requests: list[type] = [ChatRequest, *(action.request for action in ACTIONS.values())]
     # An answer is written, so what has a default is there all the same.
@@ -276,7 +284,7 @@ def _schemas() -> dict[str, Schema]:
     longest = Settings.model_fields["max_message_chars"].default
     request["properties"]["message"]["anyOf"][0]["maxLength"] = longest
     request["description"] += ' `""` is taken for no value.'
-    answer, chosen = _answer(found["Answer"], found.pop("Chosen"))
+    answer, chosen = _answer(found["Answer"], found.pop("ModelChoice"))
     error: Schema = {
         "type": "object",
         "description": "What every failure is answered with.",
@@ -316,8 +324,8 @@ def _add(schema: Schema, first: Schema, last: Schema | None = None) -> None:
 
 
 def _answer(of_dataclass: Schema, of_chosen: Schema) -> tuple[Schema, Schema]:
-    """Answer and Chosen in the names and with the constants that clients see."""
-    chosen = Chosen(**{field.name: field.name for field in fields(Chosen)})  # type: ignore[arg-type]
+    """Answer and ModelChoice in the names and with the constants that clients see."""
+    chosen = ModelChoice(**{field.name: field.name for field in fields(ModelChoice)})  # type: ignore[arg-type]
     of_fields: Schema = {field.name: field.name for field in fields(Answer)}
     known = of_fields | {"chosen": chosen, "usage": Usage(), "route": []}
     properties = of_dataclass["properties"] | of_chosen["properties"]
@@ -562,7 +570,7 @@ def _health_check() -> Schema:
 
 
 def _stream() -> Schema:
-    chosen = Chosen("chat_worker")
+    chosen = ModelChoice("chat_worker")
     answer = Answer("I am Mara Voss.", chosen, _ID, _REQUEST_ID, 1_200, "sfw", "stop")
     example = (
         sse("start", {"turn_id": _ID} | chosen.to_json())

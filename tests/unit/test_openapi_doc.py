@@ -15,20 +15,20 @@ from dev.docs.openapi import ACTIONS, FILE, document, refusals, written
 from edge.worker_health import WorkerHealth
 from health_check.steps import Outcome
 from roleplay_chat import message_actions, turn_store
-from roleplay_chat.api import Answer, ChatRequest, Chosen, Tried, Usage
+from roleplay_chat.api import Answer, AttemptSummary, ChatRequest, ModelChoice, Usage
 from roleplay_chat.app import CUT_OFF
 from roleplay_chat.cards import actions as cards
 from roleplay_chat.turn_errors import no_answer, spend_limit_reached
 
 ANSWER = Answer(
     response="Hello.",
-    chosen=Chosen("chat_worker", used_fallback=True, fallback_model="qwen", notice="Another."),
+    chosen=ModelChoice("chat_worker", used_fallback=True, fallback_model="qwen", notice="Another."),
     turn_id="turn",
     request_id="request",
     processing_time=12,
     content_tier="sfw",
     usage=Usage(1, 2, 0.5),
-    route=[Tried("chat_worker", "ok", 12)],
+    route=[AttemptSummary("chat_worker", "ok", 12)],
 )
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 DOCUMENT = document()

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from edge.errors import ApiError
-from roleplay_chat.api import Answer, Tried, Usage
+from roleplay_chat.api import Answer, AttemptSummary, Usage
 from roleplay_chat.generation.attempts import Spent
 from roleplay_chat.generation.providers import End
 from roleplay_chat.rows import CooldownRow
@@ -223,8 +223,8 @@ def test_answer_says_whose_it_is_and_who_was_asked() -> None:
     assert answer.chosen.model_used == "openrouter:second:free"
     assert (answer.chosen.used_fallback, answer.chosen.fallback_model) == (True, "second:free")
     assert answer.route == [
-        Tried("openrouter:main:free", "timeout", 70),
-        Tried("openrouter:second:free", "ok", 70),
+        AttemptSummary("openrouter:main:free", "timeout", 70),
+        AttemptSummary("openrouter:second:free", "ok", 70),
     ]
     assert answer.usage == Usage(100, 20, 0.25)
     assert (answer.turn_id, answer.user_message_id) == (str(TURN), str(MESSAGE))

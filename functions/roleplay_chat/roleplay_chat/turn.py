@@ -17,11 +17,11 @@ from edge.timing import Timing
 from roleplay_chat import turn_errors, turn_store
 from roleplay_chat.api import (
     Answer,
-    Chosen,
     Delta,
     Done,
     Emit,
     Failed,
+    ModelChoice,
     Start,
     TurnEvent,
 )
@@ -224,7 +224,7 @@ class _Telling:
 
     def greet(self, greeting: str) -> None:
         """Open the conversation in the author's words."""
-        self._start(Chosen(MODEL_USED))
+        self._start(ModelChoice(MODEL_USED))
         self._emit(Delta(greeting))
 
     def show(self, target: Target, text: str) -> None:
@@ -235,7 +235,7 @@ class _Telling:
             self._start(self._planned.chosen(target))
         self._emit(Delta(text))
 
-    def _start(self, chosen: Chosen) -> None:
+    def _start(self, chosen: ModelChoice) -> None:
         turn_id = str(self._accepted.begun.turn.id)
         self._emit(Start(turn_id, chosen, self._accepted.character_id))
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
-from roleplay_chat.api import ChatRequest, Chosen, Tier
+from roleplay_chat.api import ChatRequest, ModelChoice, Tier
 from roleplay_chat.content_tier import content_tier
 from roleplay_chat.generation.routing import Plan, Target, plan
 from roleplay_chat.memory.notes import for_tier
@@ -62,10 +62,10 @@ class Planned:
         """The target that is asked first."""
         return next(iter((*self.plan.targets, *self.plan.last_resort)), None)
 
-    def chosen(self, target: Target) -> Chosen:
+    def chosen(self, target: Target) -> ModelChoice:
         """What the client is told of the target that answers."""
         used_fallback = self.plan.used_fallback(target)
-        return Chosen(
+        return ModelChoice(
             model_used=target.name,
             used_fallback=used_fallback,
             fallback_model=target.picker_key if used_fallback else None,

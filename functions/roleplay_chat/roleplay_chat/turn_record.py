@@ -6,7 +6,7 @@ from typing import Any, Literal
 from uuid import UUID
 
 from edge.errors import ApiError
-from roleplay_chat.api import Answer, Chosen, Tried, Usage
+from roleplay_chat.api import Answer, AttemptSummary, ModelChoice, Usage
 from roleplay_chat.continuation import joined
 from roleplay_chat.generation.attempts import Attempt
 from roleplay_chat.generation.routing import Target
@@ -72,7 +72,7 @@ def answer_of(accepted: Accepted, planned: Planned, outcome: Outcome) -> Answer 
     if outcome.target:
         return _generated(accepted, planned, outcome, outcome.target)
     if outcome.greeting is not None:
-        return _answer(accepted, planned, outcome.greeting, Chosen(MODEL_USED), "stop")
+        return _answer(accepted, planned, outcome.greeting, ModelChoice(MODEL_USED), "stop")
     return None
 
 
@@ -92,7 +92,9 @@ def _generated(accepted: Accepted, planned: Planned, outcome: Outcome, target: T
         incomplete=last.failure is not None,
         user_message_id=_text(accepted.begun.turn.user_message_id),
         usage=last.used,
-        route=[Tried(one.target.name, one.outcome, one.duration_ms) for one in outcome.replies],
+        route=[
+            AttemptSummary(one.target.name, one.outcome, one.duration_ms) for one in outcome.replies
+        ],
     )
 
 
@@ -100,7 +102,7 @@ def _answer(
     accepted: Accepted,
     planned: Planned,
     text: str,
-    chosen: Chosen,
+    chosen: ModelChoice,
     finish_reason: str | None,
     **more: Any,
 ) -> Answer:

@@ -11,7 +11,7 @@ from edge.clients import Clients
 from edge.errors import ApiError, internal_error
 from roleplay_chat.api import ChatRequest
 from roleplay_chat.content_tier import adult_tier_refused
-from roleplay_chat.generation.failover import Shape
+from roleplay_chat.generation.failover import RequestShape
 from roleplay_chat.generation.moderation_model import Moderation, moderation_unavailable
 from roleplay_chat.generation.routing import Target
 from roleplay_chat.lorebook.entries import Entry
@@ -64,7 +64,7 @@ class PromptScreen:
         """The signals in the texts written for the turn."""
         self._said_last = ""
         """What a reply to the prompt that was built last comes after."""
-        self._built: tuple[tuple[Target, Shape, str], Prompt] | None = None
+        self._built: tuple[tuple[Target, RequestShape, str], Prompt] | None = None
         self.lore: Sequence[Entry] = ()
         """The entries of the character's book that the turn calls for."""
         self.signals: list[PartSignals] = []
@@ -80,7 +80,9 @@ class PromptScreen:
         self._judge(self._written)
         built = Prompt()
         if first:
-            built = await self.prompt_for(first, Shape.of(first.context_tokens, first.max_tokens))
+            built = await self.prompt_for(
+                first, RequestShape.of(first.context_tokens, first.max_tokens)
+            )
         if begun.turn.message and not _is_whole(begun.turn.message, built):
             # It is kept, and may be sent whole to another model or in a later turn.
             self._written += await self._read([Passage("message", begun.turn.message)])
@@ -89,7 +91,9 @@ class PromptScreen:
             raise Refused(SCENE)
         return built
 
-    async def prompt_for(self, target: Target, shape: Shape, *, firmly: bool = False) -> Prompt:
+    async def prompt_for(
+        self, target: Target, shape: RequestShape, *, firmly: bool = False
+    ) -> Prompt:
         """The prompt for a target; `firmly` adds the rule against scenes."""
         rule = FIRMER if firmly else ""
         wanted = target, shape, rule

@@ -1,4 +1,4 @@
-"""Walks the plan's targets under one budget until one of them answers.
+"""Tries the plan's targets under one budget until one of them answers.
 
 The only place that retries. Before the first visible text a failure leads to the same target
 again, to a changed request, or to the next target, as its `ErrorPolicy` says; the person notices
@@ -57,7 +57,7 @@ LEAST_USEFUL_TOKENS = 48
 
 
 @dataclass(frozen=True)
-class Shape:
+class RequestShape:
     """What a request to a target asks for; repairs change it."""
 
     context_tokens: int
@@ -66,16 +66,16 @@ class Shape:
     """Only what every provider takes: model, messages, max_tokens."""
 
     @classmethod
-    def of(cls, context_tokens: int, max_tokens: int, *, bare: bool = False) -> "Shape":
+    def of(cls, context_tokens: int, max_tokens: int, *, bare: bool = False) -> "RequestShape":
         """Half of the context at least is for the prompt."""
         return cls(context_tokens, min(max_tokens, context_tokens // 2), bare)
 
 
 @dataclass(frozen=True)
 class Callbacks:
-    """What a walk leaves to whom it is made for."""
+    """What the caller supplies: prompt, reply filter, and a sink for text."""
 
-    prompt_for: Callable[[Target, Shape], Awaitable[Sequence[Message]]]
+    prompt_for: Callable[[Target, RequestShape], Awaitable[Sequence[Message]]]
     """Builds the prompt that fits a target; raises `Refused` where nobody is to read it."""
     reply_for: Callable[[Target], Reply]
     """Makes what turns a target's text into the character's words."""
@@ -85,7 +85,7 @@ class Callbacks:
 
 @dataclass
 class Generation:
-    """Walks along targets, and what came of it so far: readable at any time, also after a
+    """Tries targets, and holds what came of it so far: readable at any time, also after a
     cancellation."""
 
     http: httpx.AsyncClient
@@ -127,7 +127,7 @@ class Generation:
         self._callbacks = callbacks
         self._scene = instead_of
         try:
-            await self._walk(plan)
+            await self._try_targets(plan)
         finally:
             if self._scene and not self.text:
                 self.finding = self.finding or self._scene
@@ -135,7 +135,7 @@ class Generation:
             # when it is over, and the garbage collector need not look for it.
             del self._callbacks
 
-    async def _walk(self, plan: Plan) -> None:
+    async def _try_targets(self, plan: Plan) -> None:
         self._deadline = time.monotonic() + self.settings.turn_budget_seconds
         waiting, later = list(plan.targets), list(plan.last_resort)
         is_last = self.firmly = self._scene is not None
@@ -166,7 +166,7 @@ class Generation:
 
     async def _ask_until_done(self, target: Target, *, others: Sequence[Target]) -> Failure | None:
         """With the retries and repairs that its failures call for."""
-        shape = Shape.of(target.context_tokens, target.max_tokens)
+        shape = RequestShape.of(target.context_tokens, target.max_tokens)
         repaired: set[Repair] = set()
         retries = 0
         while True:
@@ -192,7 +192,9 @@ class Generation:
             retries += 1
             await asyncio.sleep(pause)
 
-    async def _repaired(self, target: Target, shape: Shape, failure: Failure) -> Shape | None:
+    async def _repaired(
+        self, target: Target, shape: RequestShape, failure: Failure
+    ) -> RequestShape | None:
         """The request that may succeed where this one failed; None when there is none.
 
         A trimmed prompt really is shorter: histories are cut in steps, so a somewhat smaller
@@ -222,7 +224,7 @@ class Generation:
         return wait if wait <= longest else None
 
     async def _attempt(
-        self, target: Target, shape: Shape, messages: Sequence[Message]
+        self, target: Target, shape: RequestShape, messages: Sequence[Message]
     ) -> Failure | None:
         """One call. Text goes out as it comes; the attempt is recorded however it ends."""
         self.finding = None
@@ -258,7 +260,7 @@ class Generation:
     async def _listen(
         self,
         target: Target,
-        shape: Shape,
+        shape: RequestShape,
         messages: Sequence[Message],
         reply: Reply,
         hearing: Hearing,
@@ -323,7 +325,7 @@ class Generation:
     def _call(
         self,
         target: Target,
-        shape: Shape,
+        shape: RequestShape,
         messages: Sequence[Message],
         limits: "Limits",
         hearing: Hearing,
@@ -425,7 +427,7 @@ def _not_adult(targets: Sequence[Target]) -> list[Target]:
     return [target for target in targets if not target.adult]
 
 
-def _repaired(shape: Shape, failure: Failure) -> Shape | None:
+def _repaired(shape: RequestShape, failure: Failure) -> RequestShape | None:
     """The request that may succeed where this one failed; None when there is none."""
     limit = failure.limit_tokens
     match failure.policy.repair:
@@ -434,12 +436,12 @@ def _repaired(shape: Shape, failure: Failure) -> Shape | None:
             smaller = min(fits, shape.context_tokens * 9 // 10)
             if smaller <= shape.max_tokens:
                 return None
-            return Shape.of(smaller, shape.max_tokens, bare=shape.bare)
+            return RequestShape.of(smaller, shape.max_tokens, bare=shape.bare)
         case "fewer_tokens":
             fewer = shape.max_tokens // 2 if limit is None else min(limit - 1, shape.max_tokens)
             return replace(shape, max_tokens=fewer) if fewer >= LEAST_USEFUL_TOKENS else None
         case "more_tokens":
-            longer = Shape.of(shape.context_tokens, shape.max_tokens * 2, bare=shape.bare)
+            longer = RequestShape.of(shape.context_tokens, shape.max_tokens * 2, bare=shape.bare)
             return longer if longer != shape else None
         case "fewer_parameters":
             return replace(shape, bare=True)
@@ -451,7 +453,7 @@ def _length(messages: Sequence[Message]) -> int:
 
 
 def _parameters(
-    target: Target, shape: Shape, extras: Mapping[str, Any], stop: Sequence[str]
+    target: Target, shape: RequestShape, extras: Mapping[str, Any], stop: Sequence[str]
 ) -> dict[str, Any]:
     """What is sent beside the prompt: samplers only as the row says, max_tokens always."""
     if shape.bare:

@@ -164,7 +164,7 @@ def memory_targets(
     `"memory": true`. The worker has one GPU, and replies come first.
     """
     fitting = [
-        (0.0 if _is_free(model) else _dearness(_model_target(model)), _model_target(model))
+        (0.0 if _is_free(model) else _price(_model_target(model)), _model_target(model))
         for model in models
         if (tier == "sfw" or model.capabilities.get("nsfw") is True)
         and _may_write_memory(model, free_only=free_only)
@@ -182,8 +182,8 @@ def _may_write_memory(model: ModelRow, *, free_only: bool) -> bool:
     return allowed is not False if _is_free(model) else allowed is True and not free_only
 
 
-def _dearness(target: Target) -> float:
-    """By which targets are compared; what is not known counts as dearest."""
+def _price(target: Target) -> float:
+    """For comparing targets: USD per 1,000 tokens both ways; unknown counts as the highest."""
     prices = (target.prompt_usd_per_1k, target.completion_usd_per_1k)
     return sum(float("inf") if price is None else price for price in prices)
 

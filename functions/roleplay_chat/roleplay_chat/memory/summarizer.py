@@ -16,7 +16,7 @@ from edge.errors import ApiError
 from roleplay_chat import turn_store
 from roleplay_chat.api import ChatRequest, Tier
 from roleplay_chat.generation.attempts import Attempt
-from roleplay_chat.generation.failover import Callbacks, Generation, Shape
+from roleplay_chat.generation.failover import Callbacks, Generation, RequestShape
 from roleplay_chat.generation.routing import WORKER, Plan, Target, memory_targets
 from roleplay_chat.lorebook.entries import Entry
 from roleplay_chat.memory import notes
@@ -229,7 +229,7 @@ class Summarizer:
                 await self._reply_is_over.wait()
             await self._generation.run(replace(plan, targets=()), callbacks)
 
-    async def _prompt_for(self, target: Target, shape: Shape) -> Prompt:
+    async def _prompt_for(self, target: Target, shape: RequestShape) -> Prompt:
         """What a model is to retell; raises `Refused` where it is not shown to any."""
         built = self._built_for(target, shape)
         read_all = [
@@ -240,7 +240,7 @@ class Summarizer:
             raise Refused(finding)
         return built
 
-    def _built_for(self, target: Target, shape: Shape) -> Prompt:
+    def _built_for(self, target: Target, shape: RequestShape) -> Prompt:
         assert self._step is not None  # noqa: S101 - nothing is asked before
         return notes.ask(
             self._step,
