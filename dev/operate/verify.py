@@ -13,7 +13,7 @@ from rich.text import Text
 
 from dev.operate.project import NoSuchFunction, Project, Unreachable, find, secrets_managed
 from dev.settings import ROOT, Settings
-from edge.addresses import AddressRefused
+from edge.addresses import AddressRejected
 from edge.credentials import missing_binding
 from edge.settings import EdgeSettings
 from edge.worker_health import MAX_AGE, WorkerHealth, why_unavailable
@@ -168,8 +168,8 @@ def unbound(secret: str, url: str, environment: Mapping[str, str]) -> str | None
     origins = environment.get("KEY_ORIGINS", "").strip() or default
     try:
         wanted = missing_binding(secret, url, origins, allow_local=allows_local(environment))
-    except AddressRefused as refused:
-        return f"another base_url ({refused}) and KEY_ORIGINS"
+    except AddressRejected as rejected:
+        return f"another base_url ({rejected}) and KEY_ORIGINS"
     except ValueError as wrong:
         return f"KEY_ORIGINS to what it should be ({wrong})"
     return wanted and f"KEY_ORIGINS={wanted}"

@@ -11,7 +11,7 @@ from prompt_toolkit.completion import WordCompleter
 
 from dev.settings import Settings, read_env_file
 from dev.terminal.card import bring
-from dev.terminal.client import NOT_RUNNING, READ_SECONDS, Chat, Refused, notes
+from dev.terminal.client import NOT_RUNNING, READ_SECONDS, Chat, CommandFailed, notes
 from dev.terminal.memory import run
 
 
@@ -19,7 +19,7 @@ def say(chat: Chat, **fields: Any) -> bool:
     """Take one turn and print the reply as it comes; False when there is no whole reply."""
     try:
         return _print_reply(chat.turn(**fields))
-    except Refused as error:
+    except CommandFailed as error:
         return _complain(str(error))
     except httpx.ConnectError:
         return _complain(NOT_RUNNING)
@@ -204,7 +204,7 @@ def converse(chat: Chat) -> None:
                 say(chat, message=line)
         except KeyboardInterrupt:
             notes.print("\n(stopped)", style="dim")
-        except Refused as error:
+        except CommandFailed as error:
             _complain(str(error))
 
 
@@ -223,7 +223,7 @@ def main(settings: Settings, message: str | None, model_key: str, character: str
                 chat.sign_in()
                 return 0 if say(chat, message=message) else 1
             converse(chat)
-        except Refused as error:
+        except CommandFailed as error:
             _complain(str(error))
             return 1
         except httpx.ConnectError:

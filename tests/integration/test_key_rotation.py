@@ -70,7 +70,7 @@ def test_projects_secret_key(stack: Stack, talk: Talk) -> None:
         stack.gateway.secret_keys = [new]
         assert talk.say(url=deployed).status_code == 200
         assert talk.say().status_code == 500  # an instance that was forgotten
-        assert talk.log[-1]["exception"] == "SecretKeyRefused"
+        assert talk.log[-1]["exception"] == "SecretKeyRejected"
         assert talk.say(url=deployed).status_code == 200
     assert len(stack.said(talk.conversation)) == 10
 

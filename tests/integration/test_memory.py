@@ -521,7 +521,7 @@ class TestScreening:
 
     def test_summary_that_is_refused_is_dropped(self, long: Talk) -> None:
         take_turn(long, written(BOTH, "Ada likes tea."), logged="memory not written")
-        (line,) = [line for line in long.log if line["message"] == "memory refused"]
+        (line,) = [line for line in long.log if line["message"] == "memory content refused"]
         assert (line["category"], line["part"]) == ("sexual", "memory")
         assert (summary(long)["content"], facts(long)) == ("", [])
         assert BOTH not in str(long.log)
@@ -550,7 +550,7 @@ class TestScreening:
             " and content = %s",
             [BOTH],
         )
-        take_turn(long, written(SUMMARY), logged="memory refused")
+        take_turn(long, written(SUMMARY), logged="memory content refused")
         assert asked_for_notes(long.stack.upstream) == []
 
     def test_adult_turn_marks_what_it_leaves(self, long: Talk) -> None:

@@ -11,7 +11,7 @@ import jsonschema_rs
 import pytest
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
-from dev.docs.openapi import ACTIONS, FILE, document, refusals, written
+from dev.docs.openapi import ACTIONS, FILE, document, error_answers, written
 from edge.worker_health import WorkerHealth
 from health_check.steps import Outcome
 from roleplay_chat import message_actions, turn_store
@@ -83,11 +83,11 @@ def test_request_has_the_names_that_clients_send() -> None:
     assert set(described) == {field.alias or name for name, field in fields.items()}
 
 
-def test_every_refusal_is_described() -> None:
-    known = {(refusal.code, refusal.status) for refusal in refusals("_shared", "roleplay_chat")}
+def test_every_error_is_described() -> None:
+    known = {(answer.code, answer.status) for answer in error_answers("_shared", "roleplay_chat")}
     raised = [no_answer([], NOW, NOW), spend_limit_reached(NOW)]
     assert {(error.code, error.status) for error in raised} <= known
-    assert {(code, status) for code, (status, _) in turn_store._REFUSALS.items()} <= known
+    assert {(code, status) for code, (status, _) in turn_store._BLOCKED.items()} <= known
     responses = DOCUMENT["paths"]["/roleplay_chat"]["post"]["responses"]
     for code, status in known - {("method_not_allowed", 405)}:
         schema = responses[str(status)]["content"]["application/json"]["schema"]

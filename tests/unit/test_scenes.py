@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from roleplay_chat.screening import lexicon, scene_lexicon, scenes
-from roleplay_chat.screening.decision import Finding, Refused, ReplyScreen
+from roleplay_chat.screening.decision import ContentRefused, Finding, ReplyScreen
 from roleplay_chat.screening.normalize import fold
 from roleplay_chat.screening.rules import NOTHING, detect
 from roleplay_chat.screening.scenes import is_scene
@@ -30,7 +30,7 @@ def is_refused(*pieces: str, continues: str = "", follows: str = "") -> bool:
     reply = ReplyScreen([], "sfw", follows=follows, continues=continues)
     try:
         shown = "".join([*map(reply.feed, pieces), reply.flush()])
-    except Refused as refused:
+    except ContentRefused as refused:
         return refused.finding == Finding("scene", "reply")
     assert shown == "".join(pieces)
     return False
@@ -126,7 +126,7 @@ def test_what_it_answers_is_not_its_own_and_what_it_continues_is() -> None:
 
 def test_minor_in_it_comes_first() -> None:
     reply = ReplyScreen([], "sfw")
-    with pytest.raises(Refused) as refused:
+    with pytest.raises(ContentRefused) as refused:
         reply.feed(f"She is 12 years old. {SCENE}" + FILLERS["spaced"] * 2)
     assert refused.value.finding.category == "sexual"
 

@@ -14,7 +14,7 @@ from roleplay_chat.lorebook.keys import Scope
 from roleplay_chat.memory import notes
 from roleplay_chat.messages import Cast
 from roleplay_chat.reply.filters import Reply, trimmed
-from roleplay_chat.reply.model_refusals import is_refusal, may_become_refusal
+from roleplay_chat.reply.model_refusals import is_model_refusal, may_become_model_refusal
 from roleplay_chat.screening.normalize import MOST_MARKS, fold, stream_safe
 from roleplay_chat.screening.rules import detect
 from roleplay_chat.screening.word_classes import CODE, encode
@@ -71,7 +71,7 @@ READERS: dict[str, Callable[[str], object]] = {
     "reply": _reply,
     "reply-letter-by-letter": _typed,
     "length-limit": trimmed,
-    "model-refusal": lambda text: may_become_refusal(text) or is_refusal(text),
+    "model-refusal": lambda text: may_become_model_refusal(text) or is_model_refusal(text),
     "entry": without_decorators,
     "messages-for-keys": _said,
     "notes": lambda text: notes.parse('{"summary":"' + text, reach="profile"),

@@ -1,6 +1,6 @@
 // What is there to read and to choose from: conversations, characters, messages, models.
 
-import { Refused, ask, data, supabase } from "./backend.js";
+import { UserError, ask, data, supabase } from "./backend.js";
 import { legible } from "./legible.js";
 import { openDialog, set } from "./page.js";
 import { MESSAGES, membersOf, state } from "./state.js";
@@ -193,7 +193,7 @@ export async function importCard(file) {
   const url = await new Promise((resolve, reject) => {
     const reader = new FileReader();
     reader.onload = () => resolve(reader.result);
-    reader.onerror = () => reject(new Refused("The file cannot be read. Choose it again."));
+    reader.onerror = () => reject(new UserError("The file cannot be read. Choose it again."));
     reader.readAsDataURL(file);
   });
   const card = await ask({ action: "import_card", card_base64: url.slice(url.indexOf(",") + 1) });

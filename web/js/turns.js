@@ -1,6 +1,6 @@
 // Turns: asking for replies, and what is done with those that are there.
 
-import { Dropped, Refused, ask, turn } from "./backend.js";
+import { Dropped, UserError, ask, turn } from "./backend.js";
 import { loadMessages, settled } from "./conversations.js";
 import { redraw, set, tell } from "./page.js";
 import { chosenModel, course, membersOf, state } from "./state.js";
@@ -75,7 +75,7 @@ async function heard(current, signal) {
         if (event === "delta") current.text += said.text;
         if (event === "start") Object.assign(current, { note: "", speaker: said.character_id });
         if (event === "start" && said.notice) set({ notice: said.notice, said: said.notice });
-        if (event === "error") throw new Refused(said.error, said.code);
+        if (event === "error") throw new UserError(said.error, said.code);
         if (event === "done") finished(current, said);
         redraw();
       }

@@ -8,7 +8,7 @@ from typing import Any
 
 import httpx
 
-from edge.addresses import AddressRefused, check_address
+from edge.addresses import AddressRejected, check_address
 from edge.clients import NETWORK_ERRORS, timed_out
 from edge.worker_health import DEFAULT_MODEL
 from health_check.fetch import Fetched, fetch
@@ -90,8 +90,8 @@ async def probe(
             seconds, deep = deep_seconds, True
             async with asyncio.timeout(seconds):
                 error = await _make_write(http, worker, headers)
-    except AddressRefused as refused:
-        error = f"its address is not allowed: {refused}"
+    except AddressRejected as rejected:
+        error = f"its address is not allowed: {rejected}"
     except _Busy as answered:
         error, busy = f"it is busy: {answered}", True
     except NETWORK_ERRORS as failed:

@@ -45,8 +45,8 @@ class Outcome:
         return [*self.moderation, *self.replies]
 
     @property
-    def refused(self) -> dict[str, Any]:
-        """What is kept of a refusal: the rule and the part, never what was written."""
+    def content_refused(self) -> dict[str, Any]:
+        """What is kept of refused content: the rule and the part, never what was written."""
         return {"refused": self.finding.to_json()} if self.finding else {}
 
     @property
@@ -140,7 +140,7 @@ def turn_end(
             "duration_ms": accepted.elapsed_ms(),
             **(answer.usage if answer else Usage()).to_json(),
         },
-        result=answer.metadata() if answer else outcome.refused,
+        result=answer.metadata() if answer else outcome.content_refused,
         memory_tier=accepted.request.chosen_memory_tier,
         usage=[
             *(usage_row(attempt, "moderation") for attempt in outcome.moderation),

@@ -10,7 +10,7 @@ from typing import TypeVar
 from edge.clients import Clients
 from edge.errors import ApiError, internal_error
 from roleplay_chat.api import ChatRequest
-from roleplay_chat.content_tier import adult_tier_refused
+from roleplay_chat.content_tier import adult_tier_denied
 from roleplay_chat.generation.failover import RequestShape
 from roleplay_chat.generation.moderation_model import Moderation, moderation_unavailable
 from roleplay_chat.generation.routing import Target
@@ -22,15 +22,15 @@ from roleplay_chat.prompt.greeting import greeting_for
 from roleplay_chat.prompt.passages import written_for
 from roleplay_chat.rows import CharacterRow
 from roleplay_chat.screening.decision import (
+    ContentRefused,
     Finding,
     PartSignals,
     Passage,
-    Refused,
     ReplyScreen,
+    content_refused,
     in_context,
     judge,
     read,
-    refusal,
     said_last,
 )
 from roleplay_chat.screening.scenes import is_scene
@@ -88,7 +88,7 @@ class PromptScreen:
             self._written += await self._read([Passage("message", begun.turn.message)])
             self._judge([*self.signals, *self._written])
         if self._is_scene(begun.turn.continues):
-            raise Refused(SCENE)
+            raise ContentRefused(SCENE)
         return built
 
     async def prompt_for(
@@ -126,7 +126,7 @@ class PromptScreen:
         if not self._is_scene(greeting):
             return greeting, None
         if self._request.greeting is not None:
-            raise Refused(SCENE)
+            raise ContentRefused(SCENE)
         return None, SCENE
 
     def reply_screen(self) -> ReplyScreen:
@@ -144,7 +144,7 @@ class PromptScreen:
 
     def _judge(self, signals: Sequence[PartSignals]) -> None:
         if finding := judge(signals, self._planned.tier):
-            raise Refused(finding)
+            raise ContentRefused(finding)
 
     async def _read(self, passages: Sequence[Passage]) -> list[PartSignals]:
         chars = sum(len(passage.text) for passage in passages)
@@ -193,8 +193,8 @@ async def screen_turn(
         greeting, unfit = await prompts.greeting()
         if moderation.is_configured:
             await _moderate(accepted, planned, moderation, built, greeting)
-    except Refused as refused:
-        return Screened(error=refusal(refused.finding), finding=refused.finding)
+    except ContentRefused as refused:
+        return Screened(error=content_refused(refused.finding), finding=refused.finding)
     except ApiError as error:
         return Screened(error=error)
     except Exception:
@@ -207,7 +207,7 @@ async def screen_turn(
 def _check_tier(accepted: Accepted, planned: Planned, settings: Settings) -> None:
     not_given = accepted.request.content_tier == "nsfw" and planned.allowed == "sfw"
     if not_given and settings.adult_tier_refusal == "refuse":
-        raise adult_tier_refused(planned.begun.user)
+        raise adult_tier_denied(planned.begun.user)
 
 
 async def _moderate(
@@ -219,7 +219,7 @@ async def _moderate(
 ) -> None:
     flagged = await moderation.flags([*(message["content"] for message in built), greeting or ""])
     if flagged:
-        raise Refused(Finding("classifier", "message"))
+        raise ContentRefused(Finding("classifier", "message"))
     if flagged is None:
         _log.error("moderation unavailable", extra={"fields": accepted.ids})
         # Fail closed for adults, open for everybody: docs/content-policy.md says why.

@@ -141,7 +141,7 @@ class Card:
         try:
             fields = Fields.model_validate(fields_of(original))
         except ValidationError as error:
-            raise _refused(error) from error
+            raise _card_error(error) from error
         _check_sizes(original)
         return cls(original, version, fields)
 
@@ -203,7 +203,7 @@ def _extend(fields: Object, name: str, value: Any) -> None:
     fields["extensions"] = {**extensions, EXTENSION: kept}
 
 
-def _refused(error: ValidationError) -> Exception:
+def _card_error(error: ValidationError) -> Exception:
     first = error.errors(include_input=False, include_url=False)[0]
     where = ".".join(str(part) for part in first["loc"])
     sentence = f"`{where}`: {first['msg']}."

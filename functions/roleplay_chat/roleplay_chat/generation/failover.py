@@ -37,7 +37,7 @@ from roleplay_chat.generation.routing import WORKER, Plan, Target, on_cooldown
 from roleplay_chat.messages import Message
 from roleplay_chat.reply.filters import Reply
 from roleplay_chat.rows import CooldownRow
-from roleplay_chat.screening.decision import Finding, Refused
+from roleplay_chat.screening.decision import ContentRefused, Finding
 from roleplay_chat.settings import Settings
 from roleplay_chat.tokens import estimate_messages
 
@@ -76,7 +76,7 @@ class Callbacks:
     """What the caller supplies: prompt, reply filter, and a sink for text."""
 
     prompt_for: Callable[[Target, RequestShape], Awaitable[Sequence[Message]]]
-    """Builds the prompt that fits a target; raises `Refused` where nobody is to read it."""
+    """Builds the prompt that fits a target; raises `ContentRefused` where nobody is to read it."""
     reply_for: Callable[[Target], Reply]
     """Makes what turns a target's text into the character's words."""
     on_text: Callable[[Target, str], None]
@@ -161,7 +161,7 @@ class Generation:
         """One target. A prompt that is refused for it is refused for all."""
         try:
             return await self._ask_until_done(target, others=others)
-        except Refused as refused:
+        except ContentRefused as refused:
             return self._take_back(refused)
 
     async def _ask_until_done(self, target: Target, *, others: Sequence[Target]) -> Failure | None:
@@ -235,7 +235,7 @@ class Generation:
         try:
             await self._listen(target, shape, messages, reply, hearing)
             failure = Failure(ERROR_POLICIES["empty"])  # unless there is text, below
-        except Refused as refused:
+        except ContentRefused as refused:
             failure = self._take_back(refused)
         except UpstreamError as error:
             failure, hearing.may_be_at_work = error.failure, False
@@ -252,7 +252,7 @@ class Generation:
                 failure = refused_at_last
             if hearing.end and self.text:
                 failure = None  # Whole, whatever befell the connection after that.
-            elif hearing.end and reply.refused:
+            elif hearing.end and reply.is_model_refusal:
                 failure = Failure(ERROR_POLICIES["refused_by_model"])
             self.attempts.append(hearing.attempt(failure))
         return failure
@@ -301,7 +301,7 @@ class Generation:
             held = reply.flush()
             if self.text or hearing.end:
                 self._show(target, held)
-        except Refused as refused:
+        except ContentRefused as refused:
             return self._take_back(refused)
         return None
 
@@ -312,7 +312,7 @@ class Generation:
             self._callbacks.on_text(target, text)
         return bool(text)
 
-    def _take_back(self, refused: Refused) -> Failure:
+    def _take_back(self, refused: ContentRefused) -> Failure:
         """Nothing of what is refused stays. Somebody else is asked only instead of a scene of which
         nothing was shown."""
         was_shown, self.text = self.shows_at_once and bool(self.text), ""

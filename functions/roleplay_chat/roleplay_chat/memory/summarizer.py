@@ -27,10 +27,10 @@ from roleplay_chat.prompt.macros import macros_of
 from roleplay_chat.reply.filters import Reply
 from roleplay_chat.rows import BegunTurn
 from roleplay_chat.screening.decision import (
+    ContentRefused,
     Finding,
     PartSignals,
     Passage,
-    Refused,
     in_context,
     judge,
     read,
@@ -169,7 +169,7 @@ class Summarizer:
                 return None
             await self._ask(plan, reply)
             if finding := self._generation.finding:
-                self._log_refusal(finding)
+                self._log_content_refused(finding)
                 return None
             written = notes.parse(self._generation.text, reach=self._request.chosen_memory_tier)
             if written is not None:
@@ -230,14 +230,14 @@ class Summarizer:
             await self._generation.run(replace(plan, targets=()), callbacks)
 
     async def _prompt_for(self, target: Target, shape: RequestShape) -> Prompt:
-        """What a model is to retell; raises `Refused` where it is not shown to any."""
+        """What a model is to retell; raises `ContentRefused` where it is not shown to any."""
         built = self._built_for(target, shape)
         read_all = [
             *self._signals,
             *await self._clients.in_thread(read, in_context(built.passages)),
         ]
         if finding := judge(read_all, self._tier):
-            raise Refused(finding)
+            raise ContentRefused(finding)
         return built
 
     def _built_for(self, target: Target, shape: RequestShape) -> Prompt:
@@ -254,13 +254,13 @@ class Summarizer:
         """What may be kept of what a model wrote; None when the summary may not."""
         kept = [*self._signals, *read([Passage("memory", written.summary)])]
         if finding := judge(kept, self._tier) or self._scene(written.summary):
-            self._log_refusal(finding)
+            self._log_content_refused(finding)
             return None
         facts = []
         for fact in written.facts:
             with_it = [*kept, *read([Passage("memory", fact.text)])]
             if finding := judge(with_it, self._tier) or self._scene(fact.text):
-                self._log_refusal(finding)
+                self._log_content_refused(finding)
             else:
                 kept = with_it
                 facts.append(fact)
@@ -270,8 +270,10 @@ class Summarizer:
         """Why a text is not kept: people read what is remembered."""
         return Finding("scene", "memory") if self._tier == "sfw" and is_scene(text) else None
 
-    def _log_refusal(self, finding: Finding) -> None:
-        self._log_line(WARNING, "memory refused", category=finding.category, part=finding.part)
+    def _log_content_refused(self, finding: Finding) -> None:
+        self._log_line(
+            WARNING, "memory content refused", category=finding.category, part=finding.part
+        )
 
     def _log_line(self, level: int, event: str, **more: Any) -> None:
         """For the operator: who was asked and what came of it, never what was said."""

@@ -2,7 +2,7 @@
 
 from edge.errors import ApiError
 from roleplay_chat.api import ChatRequest
-from roleplay_chat.content_tier import greeting_refused, may_read
+from roleplay_chat.content_tier import greeting_denied, may_read
 from roleplay_chat.prompt.macros import expand, macros_of
 from roleplay_chat.rows import BegunTurn
 
@@ -26,7 +26,7 @@ def greeting_for(begun: BegunTurn, request: ChatRequest) -> str | None:
         return None
     if not may_read(begun.user, begun.character):
         if request.greeting is not None:
-            raise greeting_refused()
+            raise greeting_denied()
         return None
     return _chosen(begun, request)
 

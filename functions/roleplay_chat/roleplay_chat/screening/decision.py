@@ -82,7 +82,7 @@ class Finding:
         return {"category": self.category, "part": self.part}
 
 
-class Refused(Exception):
+class ContentRefused(Exception):
     """What was written is refused."""
 
     def __init__(self, finding: Finding) -> None:
@@ -201,7 +201,7 @@ def _first(parts: Sequence[Part]) -> Part:
     return min(parts, key=_ORDER.__getitem__)
 
 
-def refusal(finding: Finding) -> ApiError:
+def content_refused(finding: Finding) -> ApiError:
     """What the person is told. It names the part and the rule, and not what was seen."""
     return ApiError(403, "content_refused", f"{_WHAT[finding.part]}: {_WHY[finding.category]}.")
 
@@ -254,7 +254,7 @@ class ReplyScreen:
         self._held = ""
 
     def feed(self, piece: str) -> str:
-        """The text that can be shown now that `piece` has come. Raises `Refused`."""
+        """The text that can be shown now that `piece` has come. Raises `ContentRefused`."""
         if not piece:
             return ""
         if not self._has_begun:
@@ -264,13 +264,13 @@ class ReplyScreen:
             return self._release()
         unsettled = UNSETTLED_WORDS if len(self._held) <= MOST_HELD_CHARS else 0
         if finding := self._finding(unsettled):
-            raise Refused(finding)
+            raise ContentRefused(finding)
         return ""
 
     def flush(self) -> str:
-        """The text that was still held back when the reply ended. Raises `Refused`."""
+        """The text that was still held back when the reply ended. Raises `ContentRefused`."""
         if self._held and (finding := self._finding()):
-            raise Refused(finding)
+            raise ContentRefused(finding)
         return self._release()
 
     def _begin(self, piece: str) -> None:
