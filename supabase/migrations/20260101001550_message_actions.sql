@@ -1,4 +1,4 @@
--- What a person may change of the course of a conversation, outside of turns. All of it is refused
+-- Message actions: what a person may change in a conversation outside of turns. All are blocked
 -- while a turn runs there, and takes the person's lock as turns do. Called again, it changes
 -- nothing more.
 --
@@ -6,7 +6,7 @@
 -- unknown_user, banned_user, message_not_found, in_progress: retry_after_seconds, what
 -- private.count_use returns, and what it says itself.
 
--- Takes the person's lock, counts, and says what keeps a change away: {"outcome": ...}; null when
+-- Takes the person's lock, counts, and returns what blocks the change: {"outcome": ...}; null when
 -- nothing does.
 create function private.why_action_blocked(p_user_id uuid, p_message_id uuid) returns jsonb
 language plpgsql set search_path = '' as $$
@@ -126,7 +126,7 @@ begin
   return jsonb_build_object('outcome', 'done', 'deleted', v_deleted);
 end $$;
 
--- A new conversation with the same course up to and including a message: conversation_id. The
+-- A new conversation with the same messages up to and including one: conversation_id. The
 -- copies keep their positions, and with them the anchors of the history; the summary comes along where
 -- it tells of nothing later, facts of the parent alone stay there. As often in a minute and a day as
 -- turns, or it is rate_limited: limit, retry_after_seconds.
@@ -147,7 +147,7 @@ begin
     return v_blocked;
   end if;
   select * into v_message from public.messages m where m.id = p_message_id;
-  -- A message that the content policy set aside comes back into no course.
+  -- A message that the content policy set aside is never copied.
   if v_message.sender = 'user' and not v_message.is_active then
     return jsonb_build_object('outcome', 'message_not_found');
   end if;
@@ -163,7 +163,7 @@ begin
   from public.conversations c where c.id = v_message.conversation_id
   returning id into v_branch_id;
 
-  with course as materialized (
+  with copied as materialized (
     select m.*, gen_random_uuid() as copy_id from public.messages m
     where m.conversation_id = v_message.conversation_id and m.position <= v_message.position
       -- A version that is not the active one can be branched from as well.
@@ -173,7 +173,7 @@ begin
   overriding system value
   select m.copy_id, v_branch_id, m.position, m.sender, m.character_id, m.content, m.message_type, parent.copy_id,
          m.created_at, m.edited_at
-  from course m left join course parent on parent.id = m.parent_id;
+  from copied m left join copied parent on parent.id = m.parent_id;
   insert into public.conversation_characters (conversation_id, character_id, position)
   select v_branch_id, c.character_id, c.position from public.conversation_characters c
   where c.conversation_id = v_message.conversation_id;

@@ -32,8 +32,8 @@ export const state = {
   reach: localStorage.getItem("reach") ?? "conversation",
 };
 
-/** The course of the conversation: [{message, versions}] in order. */
-export function course() {
+/** The active messages of the conversation with their versions: [{message, versions}] in order. */
+export function activeMessages() {
   const places = new Map();
   for (const message of state.messages) {
     const place = places.get(message.position) ?? { versions: [] };

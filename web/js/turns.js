@@ -3,7 +3,7 @@
 import { Dropped, UserError, ask, turn } from "./backend.js";
 import { loadMessages, settled } from "./conversations.js";
 import { redraw, set, tell } from "./page.js";
-import { chosenModel, course, membersOf, state } from "./state.js";
+import { activeMessages, chosenModel, membersOf, state } from "./state.js";
 
 const TRIES = 5;
 
@@ -111,7 +111,7 @@ function giveBack(error, body) {
 
 /** Whether the last thing said is this request's message, and so far nobody answers it. */
 function isSaid(body) {
-  const last = course().at(-1)?.message;
+  const last = activeMessages().at(-1)?.message;
   return body.message && last?.sender === "user" && last.content === body.message;
 }
 
@@ -144,7 +144,7 @@ export async function edit(message, text, anew) {
   set({ editing: null });
   await loadMessages();
   if (!anew) return;
-  const after = course().find((place) => place.message.position > message.position);
+  const after = activeMessages().find((place) => place.message.position > message.position);
   const reply = after?.message.sender === "character" ? after.message : null;
   await take({ action: "regenerate", ...(reply ? { message_id: reply.id } : {}) }, reply);
 }

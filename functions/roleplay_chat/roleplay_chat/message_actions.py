@@ -97,7 +97,7 @@ async def delete(clients: Clients, user_id: UUID, body: Object) -> Object:
 
 
 async def branch(clients: Clients, user_id: UUID, body: Object) -> Object:
-    """Begin a conversation with the same course up to a message.
+    """Begin a conversation with the same messages up to this one.
 
     Raises `ApiError` 404, 409 or 429.
     """

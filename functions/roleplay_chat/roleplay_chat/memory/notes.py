@@ -1,7 +1,7 @@
 """What is remembered of a conversation: when to write it down, what to ask, what to take. Pure.
 
 A summary retells the messages up to a position; they are in it or in the prompt, never in both.
-Facts are single sentences beside it. docs/memory.md has the whole course.
+Facts are single sentences beside it. docs/memory.md has the whole process.
 """
 
 import hashlib
