@@ -150,7 +150,7 @@ def function_steps(
     project = f"--project={settings.google_cloud_project}"
     name = function.replace("_", "-")
     account = settings.account(name)
-    secrets = _secrets_of(function, settings)
+    secrets = _list_secrets(function, settings)
     yield _account(name, settings, f"{function} runs as an account of its own")
     for variable in secrets:
         secret = secret_id(variable)
@@ -320,7 +320,7 @@ def secret_id(variable: str) -> str:
     return variable.lower().replace("_", "-")
 
 
-def _secrets_of(function: str, settings: DeploySettings) -> list[str]:
+def _list_secrets(function: str, settings: DeploySettings) -> list[str]:
     """Those of the managed secrets that the function reads: its settings, and the keys that rows
     name, which both need."""
     fields = {name.upper() for name in FUNCTIONS[function].model_fields}

@@ -48,7 +48,10 @@ SCENES_FIRST_RUN = "25 further scenes when the rule met them: 14 found"
 
 def main() -> int:
     """Print the report; the exit code."""
-    corpus, held_out = Score.of(cases("corpus.jsonl")), Score.of(cases("held_out.jsonl"))
+    corpus, held_out = (
+        Score.from_cases(cases("corpus.jsonl")),
+        Score.from_cases(cases("held_out.jsonl")),
+    )
     _print(f"corpus, {len(corpus.cases)} texts", corpus)
     _print(f"held out, {len(held_out.cases)} texts (first run: {FIRST_RUN})", held_out)
     ordinary, scenes = lines("ordinary.jsonl"), lines("scenes.jsonl")

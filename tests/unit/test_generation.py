@@ -21,7 +21,7 @@ SETTINGS = Settings(supabase_url="http://x", supabase_secret_key="x")  # type: i
 
 def limits(timeouts: dict[str, Any]) -> Limits:
     target = Target("openrouter", "m", "M", "openai", "http://x/", timeouts=timeouts)
-    return Limits.of(target, SETTINGS)
+    return Limits.from_settings(target, SETTINGS)
 
 
 class TestLimits:

@@ -19,7 +19,7 @@ from roleplay_chat.turn_plan import Accepted, plan_turn
 from roleplay_chat.turn_record import (
     Outcome,
     alerts,
-    answer_of,
+    build_answer,
     log_fields,
     turn_end,
     usage_row,
@@ -58,7 +58,7 @@ SILENT = Outcome(replies=[attempt("overloaded"), attempt("timed_out", SECOND)])
 
 def answer_to(outcome: Outcome, turn: Accepted | None = None) -> Answer | None:
     turn = turn or accepted()
-    return answer_of(turn, plan_turn(turn), outcome)
+    return build_answer(turn, plan_turn(turn), outcome)
 
 
 def generated(outcome: Outcome, turn: Accepted | None = None) -> Answer:

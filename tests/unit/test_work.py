@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from roleplay_chat.lorebook.entries import entries_of, without_decorators
+from roleplay_chat.lorebook.entries import parse_entries, without_decorators
 from roleplay_chat.lorebook.keys import Scope
 from roleplay_chat.memory import notes
 from roleplay_chat.messages import Cast
@@ -88,7 +88,7 @@ def test_entry_that_begins_with_blank_lines() -> None:
     def book(lines: int) -> dict[str, object]:
         return {"entries": [{"keys": ["a"], "content": "\n" * lines + "@@depth 4\n" + "x"}]}
 
-    assert is_linear(lambda lines: entries_of(book(lines)), lambda n: n, 500)
+    assert is_linear(lambda lines: parse_entries(book(lines)), lambda n: n, 500)
 
 
 def test_work_that_is_not_linear_is_seen() -> None:

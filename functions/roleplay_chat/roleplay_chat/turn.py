@@ -37,7 +37,7 @@ from roleplay_chat.turn_plan import Accepted, Planned, plan_turn
 from roleplay_chat.turn_record import (
     Outcome,
     alerts,
-    answer_of,
+    build_answer,
     log_fields,
     turn_end,
     usage_row,
@@ -99,7 +99,7 @@ async def run_turn(context: Context, accepted: Accepted, running: RunningTurn) -
         planned = plan_turn(accepted)
         memory = _memory(context, accepted, planned)
         outcome = await _reply(context, accepted, planned, running, memory)
-        answer = answer_of(accepted, planned, outcome)
+        answer = build_answer(accepted, planned, outcome)
         if answer is None:
             await memory.drop()
         saving = asyncio.create_task(_save(context, accepted, planned, outcome, answer, memory))

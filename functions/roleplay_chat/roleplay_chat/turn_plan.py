@@ -10,7 +10,7 @@ from roleplay_chat.content_tier import content_tier
 from roleplay_chat.generation.routing import Plan, Target, plan
 from roleplay_chat.memory.notes import for_tier
 from roleplay_chat.messages import Cast
-from roleplay_chat.prompt.group_chat import cast_of
+from roleplay_chat.prompt.group_chat import build_cast
 from roleplay_chat.rows import BegunTurn
 
 
@@ -90,7 +90,7 @@ def plan_turn(accepted: Accepted) -> Planned:
         tier = "sfw"
         targets = _targets(begun, request, tier)
     begun = for_tier(begun, tier)
-    cast = cast_of(begun, impersonates=request.action == "impersonate")
+    cast = build_cast(begun, impersonates=request.action == "impersonate")
     return Planned(tier, allowed, targets, begun, cast)
 
 

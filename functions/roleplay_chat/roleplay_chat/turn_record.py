@@ -67,7 +67,7 @@ class Outcome:
         return bool(self.target or self.greeting or self.error or self.finding or self.is_stopped)
 
 
-def answer_of(accepted: Accepted, planned: Planned, outcome: Outcome) -> Answer | None:
+def build_answer(accepted: Accepted, planned: Planned, outcome: Outcome) -> Answer | None:
     """The answer to a turn; None when there is no reply."""
     if outcome.target:
         return _generated(accepted, planned, outcome, outcome.target)

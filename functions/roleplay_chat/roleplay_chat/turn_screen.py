@@ -81,7 +81,7 @@ class PromptScreen:
         built = Prompt()
         if first:
             built = await self.prompt_for(
-                first, RequestShape.of(first.context_tokens, first.max_tokens)
+                first, RequestShape.build(first.context_tokens, first.max_tokens)
             )
         if begun.turn.message and not _is_whole(begun.turn.message, built):
             # It is kept, and may be sent whole to another model or in a later turn.

@@ -18,7 +18,7 @@ from roleplay_chat.cards.errors import invalid, too_large
 from roleplay_chat.cards.model import Card, exported
 from roleplay_chat.cards.versions import NEWER, as_v2, as_v3, is_newer
 from roleplay_chat.lorebook.matching import broken_patterns
-from roleplay_chat.prompt.passages import written_of
+from roleplay_chat.prompt.passages import character_passage
 from roleplay_chat.rows import CharacterRow
 from roleplay_chat.screening.decision import Finding, Passage, content_refused, screen
 from roleplay_chat.turn_store import count_action
@@ -97,7 +97,7 @@ def _read(body: Object) -> tuple[Card, list[str]]:
         del raw
     else:
         found = files.CardFile(json_file.checked(file))
-    card = Card.of(found.card)
+    card = Card.parse(found.card)
     warnings = list(found.warnings)
     if is_newer(found.card):
         warnings.append(NEWER)
@@ -115,7 +115,7 @@ def _passages(card: Card) -> list[Passage]:
     columns = card.columns()
     greetings = [columns["first_message"], *columns["alternate_greetings"]]
     unsaved = {"id": UUID(int=0), "greetings": greetings}
-    return [written_of("character", CharacterRow.model_validate(columns | unsaved))]
+    return [character_passage("character", CharacterRow.model_validate(columns | unsaved))]
 
 
 def _decoded(encoded: object) -> bytes:

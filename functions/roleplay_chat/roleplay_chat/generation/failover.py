@@ -66,7 +66,7 @@ class RequestShape:
     """Only what every provider takes: model, messages, max_tokens."""
 
     @classmethod
-    def of(cls, context_tokens: int, max_tokens: int, *, bare: bool = False) -> "RequestShape":
+    def build(cls, context_tokens: int, max_tokens: int, *, bare: bool = False) -> "RequestShape":
         """Half of the context at least is for the prompt."""
         return cls(context_tokens, min(max_tokens, context_tokens // 2), bare)
 
@@ -166,7 +166,7 @@ class Generation:
 
     async def _ask_until_done(self, target: Target, *, others: Sequence[Target]) -> Failure | None:
         """With the retries and repairs that its failures call for."""
-        shape = RequestShape.of(target.context_tokens, target.max_tokens)
+        shape = RequestShape.build(target.context_tokens, target.max_tokens)
         repaired: set[Repair] = set()
         retries = 0
         while True:
@@ -266,7 +266,7 @@ class Generation:
         hearing: Hearing,
     ) -> None:
         """Send the prompt and pass on what comes, within the target's limits."""
-        limits = Limits.of(target, self.settings)
+        limits = Limits.from_settings(target, self.settings)
         loop = asyncio.get_running_loop()
         async with (
             asyncio.timeout(min(limits.first_token, limits.total, self._left())) as timer,
@@ -384,7 +384,7 @@ class Limits:
     total: float
 
     @classmethod
-    def of(cls, target: Target, settings: Settings) -> "Limits":
+    def from_settings(cls, target: Target, settings: Settings) -> "Limits":
         """The settings, where the target's row does not say otherwise."""
         named = {
             name: seconds
@@ -436,12 +436,12 @@ def _repaired(shape: RequestShape, failure: Failure) -> RequestShape | None:
             smaller = min(fits, shape.context_tokens * 9 // 10)
             if smaller <= shape.max_tokens:
                 return None
-            return RequestShape.of(smaller, shape.max_tokens, bare=shape.bare)
+            return RequestShape.build(smaller, shape.max_tokens, bare=shape.bare)
         case "fewer_tokens":
             fewer = shape.max_tokens // 2 if limit is None else min(limit - 1, shape.max_tokens)
             return replace(shape, max_tokens=fewer) if fewer >= LEAST_USEFUL_TOKENS else None
         case "more_tokens":
-            longer = RequestShape.of(shape.context_tokens, shape.max_tokens * 2, bare=shape.bare)
+            longer = RequestShape.build(shape.context_tokens, shape.max_tokens * 2, bare=shape.bare)
             return longer if longer != shape else None
         case "fewer_parameters":
             return replace(shape, bare=True)

@@ -215,7 +215,7 @@ def _model_target(model: ModelRow) -> Target:
         parameters=_parameters(model.input_defaults)
         | ({"reasoning": reasoning} if isinstance(reasoning, dict) else {}),
         context_tokens=_tokens(model.capabilities.get("context_tokens")),
-        tokens=Tokens.of(model.token_ratios),
+        tokens=Tokens.from_ratios(model.token_ratios),
         adult=model.capabilities.get("nsfw") is True,
         timeouts=fields(model.capabilities.get("timeouts")),
         family=model.model_family,
@@ -246,7 +246,7 @@ def _worker_targets(worker: WorkerRow) -> list[Target]:
         url=worker.url.rstrip("/") + path,
         parameters=_parameters(worker.config.get("input_defaults")),
         context_tokens=_tokens(worker.config.get("context_tokens"), default=4096),
-        tokens=Tokens.of(worker.token_ratios),
+        tokens=Tokens.from_ratios(worker.token_ratios),
         adult=True,
         # The worker's own protocol knows none.
         takes_stop=protocol == "openai" and _takes_stop(worker.config),

@@ -23,7 +23,7 @@ from roleplay_chat.memory import notes
 from roleplay_chat.memory.notes import Step, Written
 from roleplay_chat.prompt import builder
 from roleplay_chat.prompt.builder import Prompt
-from roleplay_chat.prompt.macros import macros_of
+from roleplay_chat.prompt.macros import build_macros
 from roleplay_chat.reply.filters import Reply
 from roleplay_chat.rows import BegunTurn
 from roleplay_chat.screening.decision import (
@@ -127,14 +127,14 @@ class Summarizer:
         self._is_saved = True
         return self._outcome(await self._task)
 
-    async def save_late(self, usage_of: Callable[[Attempt], dict[str, Any]]) -> None:
+    async def save_late(self, build_usage_row: Callable[[Attempt], dict[str, Any]]) -> None:
         """Wait for what was not ready when the reply was saved, and save it."""
         if self._task is None or self._is_saved or self._is_dropped:
             return
         outcome = self._outcome(await self._task)
         if outcome is None:
             return
-        usage = [usage_of(attempt) for attempt in self._generation.attempts]
+        usage = [build_usage_row(attempt) for attempt in self._generation.attempts]
         try:
             changed = await turn_store.remember(self._clients, self._begun.turn.id, outcome, usage)
         except ApiError:
@@ -245,7 +245,7 @@ class Summarizer:
         return notes.ask(
             self._step,
             self._begun,
-            macros_of(self._begun, self._request),
+            build_macros(self._begun, self._request),
             budget=shape.context_tokens - shape.max_tokens,
             tokens=target.tokens,
         )

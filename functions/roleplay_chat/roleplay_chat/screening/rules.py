@@ -84,7 +84,7 @@ class _Rule:
         return re.compile(self.coded)
 
     @classmethod
-    def of(cls, rule: str) -> "_Rule":
+    def parse(cls, rule: str) -> "_Rule":
         """A rule in the names of classes."""
         coded = _coded(rule)
         needed, _ = _needed(re.finditer(_ITEM, coded))
@@ -104,11 +104,11 @@ _NAME = re.compile(r"[A-Z][A-Z_]*|\s+")
 
 
 def _coded(rule: str) -> str:
-    return _NAME.sub(lambda name: _code_of(name[0]), rule)
+    return _NAME.sub(lambda name: _encode_name(name[0]), rule)
 
 
 @cache
-def _code_of(name: str) -> str:
+def _encode_name(name: str) -> str:
     if name.isspace():
         return ""
     return _coded(_SHORT[name]) if name in _SHORT else CODE[name]
@@ -168,9 +168,9 @@ class _Rules:
         self._applying = lru_cache(maxsize=4096)(self._select)
 
     @classmethod
-    def of(cls, *rules: str) -> "_Rules":
+    def parse(cls, *rules: str) -> "_Rules":
         """Rules in the names of classes."""
-        return cls(*map(_Rule.of, rules))
+        return cls(*map(_Rule.parse, rules))
 
     def applying(self, present: Classes) -> Sequence[re.Pattern[str]]:
         """Those that may match a text with these classes."""
@@ -184,11 +184,11 @@ class _Rules:
         return tuple(rule.pattern for rule in found if rule.may_match(present))
 
 
-_ABOVE = _Rule.of("[ONES WEAK]? TENS (?: AND? [ONES WEAK TENS] )*")
+_ABOVE = _Rule.parse("[ONES WEAK]? TENS (?: AND? [ONES WEAK TENS] )*")
 """twenty five, four hundred, treinta y cinco"""
 
 # What looks like a signal, and is none.
-_BENIGN = _Rules.of(
+_BENIGN = _Rules.parse(
     # a 12 year old single malt whisky
     "W (?: YEAR OLD | YO | MONTH OLD ) OTHER{0,2} THING"
     " (?! OTHER? [GIRL PERSON CHILD PUPIL TEEN] )",
@@ -227,14 +227,14 @@ _BENIGN = _Rules.of(
     "HAVE [ARTICLE AN] CHILD (?! OTHER{0,2} SEXUAL )",
 )
 
-_ABSOLUTE = _Rules.of(
+_ABSOLUTE = _Rules.parse(
     "ABSOLUTE",
     "[CHILD CHILDREN INFANTILE STATED MINORS] PORN",
     "PORN [INFANTILE STATED]",
     "PORN [OF IN HAVE] [CHILD CHILDREN STATED MINORS]",
 )
 
-_STATED = _Rules.of(
+_STATED = _Rules.parse(
     "STATED",
     # 12 years old, 12yo, 6 months old, 12 years of age, 12-year girl, ten and a half years old
     "W (?: YEAR OLD | YEAR YOUNG | YO | AGED )",
@@ -340,16 +340,16 @@ _STATED = _Rules.of(
 )
 
 # Stated, of a time that is over.
-_PAST = _Rules.of(
+_PAST = _Rules.parse(
     "AGE OF (?: N | WEAK )",
     "WAS ROUGHLY N WHEN",
     "[AS LIKE] (?: ARTICLE | AN ) (?: TEEN | A_CHILD )",
     "AT TEENS END",
 )
 
-_TEEN = _Rules.of("TEEN")
+_TEEN = _Rules.parse("TEEN")
 
-_CHILD = _Rules.of(
+_CHILD = _Rules.parse(
     "CHILD",
     "CHILDREN",
     "MINORS",
@@ -369,10 +369,10 @@ _CHILD = _Rules.of(
     "TEENS COMMA? GENDER",
 )
 
-_KIN = _Rules.of("KIN", "[POSSESSIVE HER THE] SON")
+_KIN = _Rules.parse("KIN", "[POSSESSIVE HER THE] SON")
 
 # What may be an age, where nothing else than a minor would be spoken of in these words.
-_DOUBTFUL = _Rules.of(
+_DOUBTFUL = _Rules.parse(
     "TEENS (?<! [IT FLOOR] . ) END",
     "OF N END",
     "NOT JUST? [IN AT] SCHOOLING",
@@ -381,12 +381,12 @@ _DOUBTFUL = _Rules.of(
     "N YEARS (?<! [DURING MAKE HA WHEN] . . ) (?! AGO | MAKE | OF | TEACH )",
 )
 
-_EXPLICIT = _Rules.of(
+_EXPLICIT = _Rules.parse(
     "[SEX EXPLICIT PORN]",
     "FUCK (?: HER | THEM | (?: ARTICLE | THE | OWN ) YOUNG? [CHILD GIRL KIN TEEN STATED SIBLING] )",
 )
 
-_SOFT = _Rules.of(
+_SOFT = _Rules.parse(
     "[SOFT NAKED BREASTS]",
     "LUST (?: DURING | STOP | COMMA )",
     # make love, hacer el amor, faire l'amour
@@ -435,7 +435,7 @@ none, weak signs are enough."""
 MOST_REACH = max(max(reach) for reaches in _REACH.values() for reach in reaches.values())
 UNSETTLED_WORDS = 8
 """How many words may still change what the ones before them mean."""
-_GROWN = _Rule.of("[GROWN ADULTS ADULT EIGHTEEN]")
+_GROWN = _Rule.parse("[GROWN ADULTS ADULT EIGHTEEN]")
 _GROWN_REACH = {"teen": 3, "kin": 8}
 """Within how many words an adult age takes a teen or a daughter for an adult."""
 
@@ -543,20 +543,20 @@ def _detect(encoded: str, begin: int, end: int) -> Signals:
     for pattern in _BENIGN.applying(present):
         encoded = pattern.sub(_as_nothing, encoded)
     known = _Places(encoded, begin, end)
-    explicit, soft = known.of(_EXPLICIT), known.of(_SOFT)
-    stated = known.of(_STATED)
+    explicit, soft = known.find(_EXPLICIT), known.find(_SOFT)
+    stated = known.find(_STATED)
     past = [place for place in stated if known.is_past(place)]
     now = [place for place in stated if not known.is_past(place)]
-    teen = known.not_grown("teen", known.of(_TEEN))
+    teen = known.not_grown("teen", known.find(_TEEN))
     together: frozenset[Tier] = frozenset()
     if explicit or soft:
         minors = {
             "stated": now,
-            "past": past + known.of(_PAST),
+            "past": past + known.find(_PAST),
             "teen": teen,
-            "child": known.of(_CHILD),
-            "kin": known.not_grown("kin", known.of(_KIN)),
-            "doubtful": known.of(_DOUBTFUL),
+            "child": known.find(_CHILD),
+            "kin": known.not_grown("kin", known.find(_KIN)),
+            "doubtful": known.find(_DOUBTFUL),
         }
         together = frozenset(
             tier
@@ -565,7 +565,7 @@ def _detect(encoded: str, begin: int, end: int) -> Signals:
             if _near(minors[name], explicit, of_explicit) or _near(minors[name], soft, of_soft)
         )
     return Signals(
-        absolute=bool(known.of(_ABSOLUTE)),
+        absolute=bool(known.find(_ABSOLUTE)),
         together=together,
         minor=bool(now),
         teen=bool(teen),
@@ -592,7 +592,7 @@ class _Places:
         self._present = _present(encoded)
         self._grown = [match.start() for match in _GROWN.pattern.finditer(encoded)]
 
-    def of(self, rules: _Rules) -> list[int]:
+    def find(self, rules: _Rules) -> list[int]:
         """The places where any of the rules applies, in order."""
         patterns = rules.applying(self._present)
         if not patterns:
