@@ -49,7 +49,7 @@ class Check:
 # --- what the facts say --------------------------------------------------------------------------
 
 
-def judge(
+def check_facts(
     facts: Facts, environment: Mapping[str, str], migrations: Mapping[str, str], *, is_local: bool
 ) -> list[Check]:
     """The checks of what `verify_installation` returned. Pure.
@@ -397,7 +397,7 @@ def verify(project: Project, token: str | None) -> tuple[list[Check], Sequence[F
         path.name.partition("_")[0]: path.read_text()
         for path in sorted((ROOT / "supabase/migrations").glob("*.sql"))
     }
-    checks = judge(facts, project.environment, migrations, is_local=project.is_local)
+    checks = check_facts(facts, project.environment, migrations, is_local=project.is_local)
     checks = [database, *checks, function_answers(project.functions_url)]
     if token:
         checks.append(turn_is_answered(project.functions_url, token))

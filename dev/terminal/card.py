@@ -39,7 +39,7 @@ def bring(chat: Chat, path: str) -> None:
 
 def _import(chat: Chat, path: Path) -> None:
     encoded = base64.b64encode(path.read_bytes()).decode()
-    made = chat.ask(action="import_card", card_base64=encoded)
+    made = chat.act(action="import_card", card_base64=encoded)
     chat.character_id = made["character_id"]
     chat.start_conversation()
     counts = f"greetings: {made['greetings']}, lorebook entries: {made['book_entries']}"

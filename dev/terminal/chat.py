@@ -94,7 +94,7 @@ def variants(chat: Chat, number: str) -> None:
     """/variants: list the versions of the last reply; /variants 1: go on with that one."""
     rows = chat.variants()
     if number.isdecimal() and 1 <= int(number) <= len(rows):
-        chat.ask(action="choose", message_id=rows[int(number) - 1]["id"])
+        chat.act(action="choose", message_id=rows[int(number) - 1]["id"])
         print(rows[int(number) - 1]["content"])
         return
     for place, row in enumerate(rows, 1):
@@ -105,19 +105,19 @@ def variants(chat: Chat, number: str) -> None:
 def edit(chat: Chat, words: str) -> None:
     """/edit WORDS: say this instead of what you said last, and have it answered."""
     said = chat.newest("user")
-    chat.ask(action="edit", message_id=said["id"], message=words)
+    chat.act(action="edit", message_id=said["id"], message=words)
     say(chat, action="regenerate")
 
 
 def delete(chat: Chat, _: str) -> None:
     """/delete: delete the last message, yours or the character's."""
-    chat.ask(action="delete", message_id=chat.newest()["id"])
+    chat.act(action="delete", message_id=chat.newest()["id"])
     notes.print("Deleted.", style="dim")
 
 
 def branch(chat: Chat, _: str) -> None:
     """/branch: go on in a copy of this conversation; this one stays as it is."""
-    copy = chat.ask(action="branch", message_id=chat.newest()["id"])
+    copy = chat.act(action="branch", message_id=chat.newest()["id"])
     chat.conversation_id = copy["conversation_id"]
     notes.print("Now in a branch.", style="dim")
 

@@ -90,7 +90,7 @@ class Chat:
         else:
             self.start_conversation()
 
-    def ask(self, **body: Any) -> dict[str, Any]:
+    def act(self, **body: Any) -> dict[str, Any]:
         """What the function answers to a request that is no turn."""
         self.sign_in()
         url = f"{self._env['FUNCTIONS_URL']}/roleplay_chat"

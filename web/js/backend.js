@@ -62,7 +62,7 @@ export async function data(query) {
 }
 
 /** The answer of `roleplay_chat` to an action that is no turn. */
-export async function ask(body) {
+export async function act(body) {
   return (await post(body)).json();
 }
 

@@ -1,6 +1,6 @@
 // What is there to read and to choose from: conversations, characters, messages, models.
 
-import { UserError, ask, data, supabase } from "./backend.js";
+import { UserError, act, data, supabase } from "./backend.js";
 import { legible } from "./legible.js";
 import { openDialog, set } from "./page.js";
 import { MESSAGES, membersOf, state } from "./state.js";
@@ -149,7 +149,7 @@ export async function deleteConversation() {
 
 export async function branch(message) {
   const id = crypto.randomUUID();
-  const { conversation_id } = await ask({ action: "branch", message_id: message.id, client_message_id: id });
+  const { conversation_id } = await act({ action: "branch", message_id: message.id, client_message_id: id });
   await loadAll();
   await open(state.conversations.find((each) => each.id === conversation_id));
   set({ notice: "This is a branch: what was said before is here too, the first conversation stays as it was." });
@@ -196,7 +196,7 @@ export async function importCard(file) {
     reader.onerror = () => reject(new UserError("The file cannot be read. Choose it again."));
     reader.readAsDataURL(file);
   });
-  const card = await ask({ action: "import_card", card_base64: url.slice(url.indexOf(",") + 1) });
+  const card = await act({ action: "import_card", card_base64: url.slice(url.indexOf(",") + 1) });
   await loadAll();
   openDialog("imported", { card: { ...card, name: legible(card.name) } });
 }

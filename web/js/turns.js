@@ -1,6 +1,6 @@
 // Turns: asking for replies, and what is done with those that are there.
 
-import { Dropped, UserError, ask, turn } from "./backend.js";
+import { Dropped, UserError, act, turn } from "./backend.js";
 import { loadMessages, settled } from "./conversations.js";
 import { redraw, set, tell } from "./page.js";
 import { activeMessages, chosenModel, membersOf, state } from "./state.js";
@@ -135,12 +135,12 @@ export function tryAgain() {
 // --- messages -------------------------------------------------------------------------------
 
 export async function choose(message) {
-  await ask({ action: "choose", message_id: message.id });
+  await act({ action: "choose", message_id: message.id });
   await loadMessages();
 }
 
 export async function edit(message, text, anew) {
-  await ask({ action: "edit", message_id: message.id, message: text });
+  await act({ action: "edit", message_id: message.id, message: text });
   set({ editing: null });
   await loadMessages();
   if (!anew) return;
@@ -150,7 +150,7 @@ export async function edit(message, text, anew) {
 }
 
 export async function remove(message, onwards) {
-  await ask({ action: "delete", message_id: message.id, onwards });
+  await act({ action: "delete", message_id: message.id, onwards });
   set({ dialog: null, said: "Deleted." });
   await loadMessages();
 }

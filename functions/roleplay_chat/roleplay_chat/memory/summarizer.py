@@ -20,7 +20,7 @@ from roleplay_chat.generation.failover import Callbacks, Generation, RequestShap
 from roleplay_chat.generation.routing import WORKER, Plan, Target, memory_targets
 from roleplay_chat.lorebook.entries import Entry
 from roleplay_chat.memory import notes
-from roleplay_chat.memory.notes import Step, Written
+from roleplay_chat.memory.notes import Batch, Written
 from roleplay_chat.prompt import builder
 from roleplay_chat.prompt.builder import Prompt
 from roleplay_chat.prompt.macros import build_macros
@@ -68,7 +68,7 @@ class Summarizer:
         self._ids = ids
         self._signals: Sequence[PartSignals] = ()
         self._lore: Sequence[Entry] = ()
-        self._step: Step | None = None
+        self._batch: Batch | None = None
         self._decided = asyncio.Event()
         self._reply_is_over = asyncio.Event()
         self._task: asyncio.Task[Written | None] | None = None
@@ -121,7 +121,7 @@ class Summarizer:
             return None
         # Milliseconds, and over long before any reply.
         await self._decided.wait()
-        if self._step is not None and not self._task.done():
+        if self._batch is not None and not self._task.done():
             seconds = 2 * self._settings.memory_timeout_seconds
             return {"wait_seconds": seconds + self._settings.lease_margin_seconds}
         self._is_saved = True
@@ -152,11 +152,11 @@ class Summarizer:
         self._is_dropped = True
 
     def _outcome(self, written: Written | None) -> dict[str, Any] | None:
-        if self._step is None:
+        if self._batch is None:
             return None
         if written is None:
             return {"wait_seconds": RETRY_WAIT_SECONDS}
-        return notes.to_save(self._step, written)
+        return notes.to_save(self._batch, written)
 
     async def _write(self, reply: Target) -> Written | None:
         """What a model wrote down; None when nothing is due or nothing came of it."""
@@ -165,7 +165,7 @@ class Summarizer:
                 plan = await self._clients.in_thread(self._plan, reply)
             finally:
                 self._decided.set()
-            if plan is None or self._step is None:
+            if plan is None or self._batch is None:
                 return None
             await self._ask(plan, reply)
             if finding := self._generation.finding:
@@ -182,7 +182,7 @@ class Summarizer:
         return written
 
     def _plan(self, reply: Target) -> Plan | None:
-        """Decide on the step; who is asked for it, the worker apart. None: nobody, or no step."""
+        """Decide on the batch; who is asked for it, the worker apart. None: nobody, or no batch."""
         begun = self._begun
         targets = memory_targets(
             models=begun.models,
@@ -204,7 +204,7 @@ class Summarizer:
             tokens=reply.tokens,
             lore=self._lore,
         )
-        self._step = notes.next_step(
+        self._batch = notes.next_batch(
             begun.memory,
             begun.history,
             room=max(room, 0),
@@ -241,9 +241,9 @@ class Summarizer:
         return built
 
     def _built_for(self, target: Target, shape: RequestShape) -> Prompt:
-        assert self._step is not None  # noqa: S101 - nothing is asked before
-        return notes.ask(
-            self._step,
+        assert self._batch is not None  # noqa: S101 - nothing is asked before
+        return notes.build_request(
+            self._batch,
             self._begun,
             build_macros(self._begun, self._request),
             budget=shape.context_tokens - shape.max_tokens,
