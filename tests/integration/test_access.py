@@ -163,8 +163,8 @@ FUNCTIONS = {
         private.is_public_host private.is_retention private.is_spent private.keep_settings
         private.keep_sfw_of_deleted private.keep_sfw_with_age private.keep_sfw_with_members
         private.keep_sfw_with_minors private.limits_for private.members private.models_for
-        private.named_at private.named_member private.orphan_turns private.others
-        private.reached_limit private.record_given_secret private.record_interaction
+        private.most_history_bytes private.named_at private.named_member private.orphan_turns
+        private.others private.reached_limit private.record_given_secret private.record_interaction
         private.record_usage private.remember private.remember_safely private.remembered
         private.replay private.speaker private.summary_of private.tier_of private.token_ratios
         private.touch_fact private.touch_updated_at private.usage_grouped private.usage_sums
