@@ -475,7 +475,7 @@ def test_no_words_are_in_the_log(outcome: Outcome) -> None:
 def test_alerts(outcome: Outcome, names: list[tuple[str, str]]) -> None:
     turn = accepted()
     raised = alerts(turn, outcome)
-    assert [(fields["policy"], fields["target"]) for _, fields in raised] == names
+    assert [(fields["error_policy"], fields["target"]) for _, fields in raised] == names
     for line, fields in raised:
         assert line
         assert fields["severity"] == "ALERT"

@@ -11,5 +11,7 @@ credentials     keys that rows name, and where each may be sent
 bodies          bodies of other servers, read within bounds
 bounded         limits on work and memory at the same time
 json_text       JSON, parsed fast
+json_values     leaves of foreign JSON: numbers, texts, whole numbers in bounds
+pricing         what a model costs, and which are free
 worker_health   the record of a worker's health
 """
