@@ -11,7 +11,7 @@ from statistics import median
 from bench.environments import Environments
 from bench.machine import MEGABYTE
 from bench.plan import Plan
-from bench.programs import Program, Programs, log_of
+from bench.programs import Program, Programs, log_path
 from bench.prose import FIRST_TOKEN
 from bench.surroundings import Surroundings
 from bench.systems import (
@@ -119,7 +119,7 @@ def imports(programs: Programs, environments: Environments, around: Surroundings
             _until_first_byte(program, b"GET / HTTP/1.1\r\nHost: bench\r\n\r\n", b"HTTP/")
             if request is not None:
                 _send_turn(program, request)
-        return import_times(log_of(name).read_text())
+        return import_times(log_path(name).read_text())
 
     person = around.people[-1]
     return Imports(imported(FUNCTION, around.turn(person, stream=True)), imported(HELLO, None))

@@ -23,7 +23,7 @@ class Usage:
     """All processes now; what several of them share counts once."""
 
 
-def usage_of(group: int) -> Usage:
+def measure_usage(group: int) -> Usage:
     """The usage of the processes in a process group."""
     processes = [path for path in Path("/proc").glob("[0-9]*") if _group(path) == group]
     statuses = [_fields(path / "status") for path in processes]

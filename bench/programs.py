@@ -13,7 +13,7 @@ from tempfile import TemporaryFile
 
 import httpx
 
-from bench.machine import Usage, usage_of
+from bench.machine import Usage, measure_usage
 from tests.support.postgres import ROOT
 from tests.support.waiting import free_port, wait_until
 
@@ -40,7 +40,7 @@ class Program:
 
     def usage(self) -> Usage:
         """What it has used so far."""
-        return usage_of(self.process.pid)
+        return measure_usage(self.process.pid)
 
     def stop(self) -> None:
         """End it and what it started."""
@@ -84,7 +84,7 @@ class Programs:
 
         def answers() -> bool:
             if program.process.poll() is not None:
-                raise RuntimeError(f"{name} ended while it started: see {log_of(name)}")
+                raise RuntimeError(f"{name} ended while it started: see {log_path(name)}")
             with suppress(httpx.TransportError):
                 httpx.get(program.url + ready, timeout=5, trust_env=False)
                 return True
@@ -105,7 +105,7 @@ class Programs:
         """Start a server and do not wait; whoever launches it stops it."""
         words = [str(word) for word in command]
         self.commands[name] = as_typed(words, env or {})
-        log = log_of(name)
+        log = log_path(name)
         log.parent.mkdir(parents=True, exist_ok=True)
         with log.open("wb") as output, TemporaryFile() as standard_input:
             standard_input.write(given)
@@ -131,7 +131,7 @@ class Programs:
             program.stop()
 
 
-def log_of(name: str) -> Path:
+def log_path(name: str) -> Path:
     """Where a program's output goes."""
     return FOLDER / "logs" / f"{name.replace(' ', '-')}.log"
 

@@ -1,4 +1,4 @@
-"""Prints docs/failures.md from the table of situations.
+"""Prints docs/failures.md from the table of error policies.
 
 python -m dev.docs.failures > docs/failures.md
 """
@@ -8,7 +8,13 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from roleplay_chat.generation.error_classifier import Failure
-from roleplay_chat.generation.error_policies import MAX_COOLDOWN, SITUATIONS, Kind, Scope, Situation
+from roleplay_chat.generation.error_policies import (
+    ERROR_POLICIES,
+    MAX_COOLDOWN,
+    ErrorPolicy,
+    Kind,
+    Scope,
+)
 from roleplay_chat.generation.failover import PATIENCE_SECONDS
 from roleplay_chat.turn_errors import no_answer
 
@@ -23,13 +29,13 @@ Printed from the code's own table,
 
 A turn has a list of targets: the model that was asked for, the default, the other models that may
 stand in for it, the worker. It asks them one after the other until one answers. What does not
-answer is recognised as one of the situations below, and the situation says what comes next.
+answer is recognised as one of the error policies below, which say what comes next.
 
 - **The same target again.** Where a change helps (a shorter prompt, fewer tokens, fewer
   parameters) the same target is asked once more with that change. Where waiting helps it is asked
   again after the time that it named, or after 0.4, 0.8, 1.6 s: for {patience} s at most while
   another target could be asked at once, else for half of what is left of the turn's time.
-- **The next target.** Whoever is resting is passed over.
+- **The next target.** Whoever is on cooldown is skipped.
 - **Nobody.** What was refused because of its content is not tried on laxer models. A model that
   declines in its own words and says nothing else has failed, too: one further target of the same
   plan is asked, never one that is open to adult content where the first was not, and whatever
@@ -42,12 +48,13 @@ shown is kept, the turn is stored as `incomplete`, and the answer says so (JSON:
 true`; stream: an `error` event with the code `reply_incomplete`). `"action": "continue"` carries
 the reply on with whichever target answers. A reply is whole when its finish reason was seen.
 
-**Rests.** What failed rests: the model, all models of the provider, its free models, or all that
-its key pays for. Rests are rows of `model_cooldowns`, so every instance knows them. The times below
-are the least; what the upstream names (Retry-After, the reset of a cap) counts where it is longer.
-A rest is extended and never shortened, grows up to fivefold when the same thing fails again and
-again, and ends after {longest} hours at most. When everything rests, each target is asked once
-all the same, in order, before the person is told when to come back.
+**Cooldowns.** What failed is put on cooldown: the model, all models of the provider, its free
+models, or all that its key pays for. Cooldowns are rows of `model_cooldowns`, so every instance
+knows them. The times below are the least; what the upstream names (Retry-After, the reset of a cap)
+counts where it is longer. A cooldown is extended and never shortened, grows up to fivefold when the
+same thing fails again and again, and ends after {longest} hours at most. When everything is on
+cooldown, each target is asked once all the same, in order, before the person is told when to come
+back.
 
 **Time.** One budget holds for the whole turn, whoever is asked (90 s). Within it a call has
 limits for its connection (5 s), its first token (25 s; keep-alive comments are none, reasoning
@@ -60,7 +67,7 @@ no_model_available` and "No model can answer right now." *When* is a delay or a 
 "in 5 minutes" or "at 00:00 UTC"; Retry-After carries it in seconds.
 
 **What the operator reads** is a line of the log. An **alert** is a line of its own with
-`"severity": "ALERT"`: somebody has to act. The name of the situation is in
+`"severity": "ALERT"`: somebody has to act. The name of the error policy is in
 `turns.error_code` of a turn that it ended, and in `targets` of each turn's line.
 """
 
@@ -84,7 +91,7 @@ _REPAIRS = {
     "more_tokens": "The same target once more for a longer reply.",
     "fewer_parameters": "The same target once more with the prompt and max_tokens alone.",
 }
-_RESTS: dict[Scope, str] = {
+_ON_COOLDOWN: dict[Scope, str] = {
     "request": "",
     "model": "the model",
     "provider": "all models of the provider",
@@ -112,14 +119,14 @@ def document() -> str:
 def _table(kind: Kind, title: str) -> str:
     rows = [
         f"| `{row.name}` | {_what_we_do(row)} | {_person(row)} | {_operator(row)} |"
-        for row in SITUATIONS.values()
+        for row in ERROR_POLICIES.values()
         if row.kind == kind
     ]
-    head = ["| situation | what we do | what the person reads | what the operator reads |"]
+    head = ["| error policy | what we do | what the person reads | what the operator reads |"]
     return "\n".join([f"## {title}", "", *head, "|---|---|---|---|", *rows, ""])
 
 
-def _what_we_do(row: Situation) -> str:
+def _what_we_do(row: ErrorPolicy) -> str:
     parts = [_REPAIRS[row.repair]] if row.repair else []
     if row.action == "stop":
         parts.append("Nobody else is asked.")
@@ -137,17 +144,17 @@ def _what_we_do(row: Situation) -> str:
     if row.retries and row.action != "retry":
         parts.append(f"With nobody else to ask: the same again, {_times(row.retries)}.")
     if row.cooldown:
-        parts.append(f"Rests: {_RESTS[row.scope]}, {_duration(row.cooldown)}.")
+        parts.append(f"Cooldown: {_ON_COOLDOWN[row.scope]}, {_duration(row.cooldown)}.")
     return " ".join(parts)
 
 
-def _person(row: Situation) -> str:
+def _person(row: ErrorPolicy) -> str:
     now = datetime(2026, 1, 1, tzinfo=UTC)
     told = no_answer([Failure(row)], now, now)
     return f"{row.user.format(when='*when*')} ({told.status} `{told.code}`)"
 
 
-def _operator(row: Situation) -> str:
+def _operator(row: ErrorPolicy) -> str:
     return f"**Alert.** {row.operator}" if row.alert else row.operator
 
 

@@ -22,7 +22,15 @@ from edge.errors import ApiError
 from edge.worker_health import WorkerHealth
 from health_check.steps import Outcome
 from roleplay_chat import turn_store
-from roleplay_chat.api import HEARTBEAT, Answer, ChatRequest, Chosen, Tried, Usage, sse
+from roleplay_chat.api import (
+    HEARTBEAT,
+    Answer,
+    AttemptSummary,
+    ChatRequest,
+    ModelChoice,
+    Usage,
+    sse,
+)
 from roleplay_chat.app import CUT_OFF
 from roleplay_chat.cards.handlers import ExportRequest
 from roleplay_chat.message_actions import (
@@ -181,7 +189,7 @@ _FIELDS: Mapping[str, str] = {
 
 
 @dataclass(frozen=True)
-class Refusal:
+class ErrorAnswer:
     """One way in which a request can fail."""
 
     status: int
@@ -192,20 +200,20 @@ class Refusal:
     """Whether the answer says when to come back."""
 
 
-def refusals(*packages: str) -> list[Refusal]:
+def error_answers(*packages: str) -> list[ErrorAnswer]:
     """Every `ApiError` that the modules of these packages raise, by status and code."""
     return sorted(
         (
-            refusal
+            error
             for package in packages
             for file in sorted((FUNCTIONS / package).rglob("*.py"))
-            for refusal in _raised_in(file)
+            for error in _raised_in(file)
         ),
-        key=lambda refusal: (refusal.status, refusal.code),
+        key=lambda error: (error.status, error.code),
     )
 
 
-def _raised_in(file: Path) -> Iterator[Refusal]:
+def _raised_in(file: Path) -> Iterator[ErrorAnswer]:
     for node in ast.walk(ast.parse(file.read_text())):
         if isinstance(node, ast.Call) and ast.unparse(node.func) == ApiError.__name__:
             status, code, sentence = node.args
@@ -216,14 +224,14 @@ def _raised_in(file: Path) -> Iterator[Refusal]:
             else:
                 known = _codes_elsewhere(file, ast.unparse(status), ast.unparse(code))
             for name, (number, words) in known.items():
-                yield Refusal(number, name, words, retry_after)
+                yield ErrorAnswer(number, name, words, retry_after)
 
 
 def _codes_elsewhere(file: Path, status: str, code: str) -> Mapping[str, tuple[int, str]]:
     """Status and sentence by code, for a raise that takes its code from a variable."""
     waiting = "You are writing very fast. Please wait a moment."
     known: dict[tuple[str, str, str], Mapping[str, tuple[int, str]]] = {
-        ("turn_store.py", "status", "outcome"): turn_store._REFUSALS,
+        ("turn_store.py", "status", "outcome"): turn_store._BLOCKED,
         ("turn_store.py", "429", "outcome"): {"rate_limited": (429, waiting)},
         ("turn_errors.py", "503", "code"): {
             "free_limit_reached": (503, "Today's free replies are used up. They are back …."),
@@ -258,7 +266,7 @@ def _sentence(node: ast.expr) -> str:
 
 def _schemas() -> dict[str, Schema]:
     """The schemas of `components`, by name."""
-    shapes: list[type] = [Chosen, Usage, Tried, Answer]
+    shapes: list[type] = [ModelChoice, Usage, AttemptSummary, Answer]
     models = [action.answer for action in ACTIONS.values()]
     requests: list[type] = [ChatRequest, *(action.request for action in ACTIONS.values())]
     # An answer is written, so what has a default is there all the same.
@@ -276,7 +284,7 @@ def _schemas() -> dict[str, Schema]:
     longest = Settings.model_fields["max_message_chars"].default
     request["properties"]["message"]["anyOf"][0]["maxLength"] = longest
     request["description"] += ' `""` is taken for no value.'
-    answer, chosen = _answer(found["Answer"], found.pop("Chosen"))
+    answer, chosen = _answer(found["Answer"], found.pop("ModelChoice"))
     error: Schema = {
         "type": "object",
         "description": "What every failure is answered with.",
@@ -316,8 +324,8 @@ def _add(schema: Schema, first: Schema, last: Schema | None = None) -> None:
 
 
 def _answer(of_dataclass: Schema, of_chosen: Schema) -> tuple[Schema, Schema]:
-    """Answer and Chosen in the names and with the constants that clients see."""
-    chosen = Chosen(**{field.name: field.name for field in fields(Chosen)})  # type: ignore[arg-type]
+    """Answer and ModelChoice in the names and with the constants that clients see."""
+    chosen = ModelChoice(**{field.name: field.name for field in fields(ModelChoice)})  # type: ignore[arg-type]
     of_fields: Schema = {field.name: field.name for field in fields(Answer)}
     known = of_fields | {"chosen": chosen, "usage": Usage(), "route": []}
     properties = of_dataclass["properties"] | of_chosen["properties"]
@@ -401,7 +409,7 @@ def _health() -> dict[str, Schema]:
         "success": {"const": True},
         "workers": {"type": "object", "additionalProperties": _ref("WorkerHealth")},
         "turns_closed": count | {"description": "Turns whose process had died; null: not done."},
-        "cooldowns_cleared": count | {"description": "Rests that had passed; null: not done."},
+        "cooldowns_cleared": count | {"description": "Cooldowns that had passed; null: not done."},
         "steps": {
             "type": "object",
             "description": "What became of each step of the run: `worker:<name>`, `turns`, "
@@ -562,7 +570,7 @@ def _health_check() -> Schema:
 
 
 def _stream() -> Schema:
-    chosen = Chosen("chat_worker")
+    chosen = ModelChoice("chat_worker")
     answer = Answer("I am Mara Voss.", chosen, _ID, _REQUEST_ID, 1_200, "sfw", "stop")
     example = (
         sse("start", {"turn_id": _ID} | chosen.to_json())
@@ -599,9 +607,9 @@ def _stream() -> Schema:
 
 def _failures(*packages: str) -> dict[str, Schema]:
     """The failures of a function as responses, by status."""
-    by_status: dict[int, list[Refusal]] = {}
-    for refusal in refusals(*packages):
-        by_status.setdefault(refusal.status, []).append(refusal)
+    by_status: dict[int, list[ErrorAnswer]] = {}
+    for error in error_answers(*packages):
+        by_status.setdefault(error.status, []).append(error)
     return {str(status): _failure(of_status) for status, of_status in sorted(by_status.items())}
 
 
@@ -610,19 +618,19 @@ def _but_for_other_methods(failures: dict[str, Schema]) -> dict[str, Schema]:
     return {status: answer for status, answer in failures.items() if status != "405"}
 
 
-def _failure(of_status: list[Refusal]) -> Schema:
+def _failure(of_status: list[ErrorAnswer]) -> Schema:
     # The same code may come from several places; the first sentence stands for all.
     sentences: dict[str, str] = {}
-    for refusal in of_status:
-        sentences[refusal.code] = sentences.get(refusal.code) or refusal.sentence
+    for error in of_status:
+        sentences[error.code] = sentences.get(error.code) or error.sentence
     lines = [f"- `{code}`" + (f": {words}" if words else "") for code, words in sentences.items()]
     code = {"type": "object", "properties": {"code": {"enum": list(sentences)}}}
     schema: Schema = {"allOf": [_ref("Error"), code]}
     answer = _answered("\n".join(lines), {"application/json": {"schema": schema}})
-    if any(refusal.retry_after for refusal in of_status):
+    if any(error.retry_after for error in of_status):
         answer["headers"]["Retry-After"] = {
             "description": "When to come back, in seconds.",
-            "required": all(refusal.retry_after for refusal in of_status),
+            "required": all(error.retry_after for error in of_status),
             "schema": {"type": "integer", "minimum": 1},
         }
     if of_status[0].status == 405:

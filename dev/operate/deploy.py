@@ -80,7 +80,7 @@ class DatabaseSettings(BaseSettings):
 
 
 @dataclass(frozen=True)
-class Step:
+class Command:
     """A command, why it is run, and what its flags mean."""
 
     why: str
@@ -96,7 +96,7 @@ class Step:
     """What to say when the command fails."""
 
     def shell(self) -> str:
-        """The step as it can be pasted into a shell."""
+        """The command as it can be pasted into a shell."""
         lines = [f"# {self.why}"]
         names = {flag.partition("=")[0]: meaning for flag, meaning in self.flags.items()}
         width = max(map(len, names), default=0)
@@ -143,18 +143,18 @@ def _run(
 # --- what is run, in order -----------------------------------------------------------------------
 
 
-def function_steps(
+def function_commands(
     function: str, settings: DeploySettings, environment: Mapping[str, str]
-) -> Iterator[Step]:
+) -> Iterator[Command]:
     """What deploys one function. Raises `DeployError` for what cannot be deployed."""
     project = f"--project={settings.google_cloud_project}"
     name = function.replace("_", "-")
     account = settings.account(name)
-    secrets = _secrets_of(function, settings)
+    secrets = _list_secrets(function, settings)
     yield _account(name, settings, f"{function} runs as an account of its own")
     for variable in secrets:
         secret = secret_id(variable)
-        yield Step(
+        yield Command(
             f"{variable} is in Secret Manager",
             ["gcloud", "secrets", "describe", secret, project],
             missing=(
@@ -162,7 +162,7 @@ def function_steps(
                 f"--data-file=- {project}"
             ),
         )
-        yield Step(
+        yield Command(
             f"{function} may read it, and no other",
             [
                 *("gcloud", "secrets", "add-iam-policy-binding", secret, project),
@@ -184,13 +184,13 @@ def function_steps(
         "--set-secrets": ",".join(f"{v}={secret_id(v)}:latest" for v in secrets),
     }
     flags = [f"{flag}={given[flag]}" if flag in given else flag for flag in explained]
-    yield Step(
+    yield Command(
         f"{function}, from dist/{function}: created, or replaced when the new one is well",
         ["gcloud", "functions", "deploy", function, project, *flags],
         explained,
     )
     if function == "roleplay_chat":
-        yield Step(
+        yield Command(
             "a turn goes on when its client has left",
             [
                 *("gcloud", "run", "services", "update", name, project),
@@ -244,7 +244,7 @@ def _flags(
     return common | own
 
 
-def scheduler_steps(settings: DeploySettings) -> Iterator[Step]:
+def scheduler_commands(settings: DeploySettings) -> Iterator[Command]:
     """What calls health_check every minute."""
     project = f"--project={settings.google_cloud_project}"
     where = [project, f"--location={settings.deploy_region}"]
@@ -265,17 +265,17 @@ def scheduler_steps(settings: DeploySettings) -> Iterator[Step]:
     }
     yield _account("health-check-scheduler", settings, "the scheduler has an account of its own")
     job = ["gcloud", "scheduler", "jobs"]
-    yield Step(
+    yield Command(
         "the job: created, or changed to this",
         [*job, "create", "http", JOB, project, *flags],
         flags,
         probe=[*job, "describe", JOB, *where],
         instead=[*job, "update", "http", JOB, project, *flags],
     )
-    yield Step("one run now, instead of at the next minute", [*job, "run", JOB, *where])
+    yield Command("one run now, instead of at the next minute", [*job, "run", JOB, *where])
 
 
-def database_steps(settings: DatabaseSettings) -> Iterator[Step]:
+def database_commands(settings: DatabaseSettings) -> Iterator[Command]:
     """What brings the database up to date with supabase/."""
     push = ["npx", "--yes", SUPABASE, "db", "push", f"--remote={settings.project_ref}"]
     # Read from config.toml, where the local stack needs them.
@@ -288,13 +288,13 @@ def database_steps(settings: DatabaseSettings) -> Iterator[Step]:
         "--dry-run": "only says which migrations are missing",
         "--yes": "asks nothing",
     }
-    yield Step(
+    yield Command(
         "what would be applied",
         [*push, "--include-seed", "--dry-run"],
         {flag: meaning for flag, meaning in flags.items() if flag != "--yes"},
         environment=environment,
     )
-    yield Step(
+    yield Command(
         "the migrations that the database lacks, in order",
         [*push, "--include-seed", "--yes"],
         {"--yes": flags["--yes"]},
@@ -302,10 +302,10 @@ def database_steps(settings: DatabaseSettings) -> Iterator[Step]:
     )
 
 
-def _account(name: str, settings: DeploySettings, why: str) -> Step:
+def _account(name: str, settings: DeploySettings, why: str) -> Command:
     project = f"--project={settings.google_cloud_project}"
     accounts = ["gcloud", "iam", "service-accounts"]
-    return Step(
+    return Command(
         why,
         [*accounts, "create", name, project],
         probe=[*accounts, "describe", settings.account(name), project],
@@ -320,7 +320,7 @@ def secret_id(variable: str) -> str:
     return variable.lower().replace("_", "-")
 
 
-def _secrets_of(function: str, settings: DeploySettings) -> list[str]:
+def _list_secrets(function: str, settings: DeploySettings) -> list[str]:
     """Those of the managed secrets that the function reads: its settings, and the keys that rows
     name, which both need."""
     fields = {name.upper() for name in FUNCTIONS[function].model_fields}
@@ -414,16 +414,16 @@ def _unbound(managed: set[str], environment: Mapping[str, str]) -> list[str]:
 # --- the command ---------------------------------------------------------------------------------
 
 
-def steps_for(target: str, environment: Mapping[str, str]) -> list[Step]:
-    """The steps of a target. Raises `DeployError`."""
+def commands_for(target: str, environment: Mapping[str, str]) -> list[Command]:
+    """The commands of a target. Raises `DeployError`."""
     try:
         if target == "db":
-            return list(database_steps(DatabaseSettings()))
+            return list(database_commands(DatabaseSettings()))
         settings = DeploySettings()
         check(settings, environment)
         if target == "scheduler":
-            return list(scheduler_steps(settings))
-        return list(function_steps(target, settings, environment))
+            return list(scheduler_commands(settings))
+        return list(function_commands(target, settings, environment))
     except ValidationError as error:
         problems = [
             f"{'.'.join(map(str, e['loc'])).upper()}: {_advice(str(e['loc'][0]), e['msg'])}"
@@ -447,12 +447,12 @@ def main(target: str, *, apply: bool) -> int:
     """Print the commands, and run them when they are to be applied."""
     environment = {**read_env_file(ENV_FILE), **os.environ}
     try:
-        steps = steps_for(target, environment)
-        for step in steps:
-            click.echo(step.shell() + "\n")
+        commands = commands_for(target, environment)
+        for command in commands:
+            click.echo(command.shell() + "\n")
             if apply:
                 sys.stdout.flush()
-                step.run()
+                command.run()
     except DeployError as error:
         click.echo(str(error), err=True)
         return 1

@@ -51,7 +51,7 @@ def meanings() -> dict[str, str]:
     return {name: meaning.replace("`", "") for name, meaning in rows}
 
 
-def settings_of(environment: Mapping[str, str], where: str) -> Iterator[Setting]:
+def list_settings(environment: Mapping[str, str], where: str) -> Iterator[Setting]:
     """Every setting of both functions, and the keys that provider rows can name."""
     known = meanings()
     shared = set(EdgeSettings.model_fields)
@@ -163,7 +163,7 @@ def main(settings: Settings) -> int:
     table = Table(box=None)
     for heading in ("variable", "function", "value", "from", "meaning"):
         table.add_column(heading, overflow="fold")
-    for one in settings_of(environment, where):
+    for one in list_settings(environment, where):
         style = {"missing": "red", "default": "dim"}.get(one.source, "")
         cells = (one.name, one.function, one.value, one.source, one.meaning)
         table.add_row(*map(plain, cells), style=style)

@@ -13,7 +13,7 @@ from rich.text import Text
 
 from dev.operate.project import NoSuchFunction, Project, Unreachable, find, secrets_managed
 from dev.settings import ROOT, Settings
-from edge.addresses import AddressRefused
+from edge.addresses import AddressRejected
 from edge.credentials import missing_binding
 from edge.settings import EdgeSettings
 from edge.worker_health import MAX_AGE, WorkerHealth, why_unavailable
@@ -49,7 +49,7 @@ class Check:
 # --- what the facts say --------------------------------------------------------------------------
 
 
-def judge(
+def check_facts(
     facts: Facts, environment: Mapping[str, str], migrations: Mapping[str, str], *, is_local: bool
 ) -> list[Check]:
     """The checks of what `verify_installation` returned. Pure.
@@ -168,8 +168,8 @@ def unbound(secret: str, url: str, environment: Mapping[str, str]) -> str | None
     origins = environment.get("KEY_ORIGINS", "").strip() or default
     try:
         wanted = missing_binding(secret, url, origins, allow_local=allows_local(environment))
-    except AddressRefused as refused:
-        return f"another base_url ({refused}) and KEY_ORIGINS"
+    except AddressRejected as rejected:
+        return f"another base_url ({rejected}) and KEY_ORIGINS"
     except ValueError as wrong:
         return f"KEY_ORIGINS to what it should be ({wrong})"
     return wanted and f"KEY_ORIGINS={wanted}"
@@ -397,7 +397,7 @@ def verify(project: Project, token: str | None) -> tuple[list[Check], Sequence[F
         path.name.partition("_")[0]: path.read_text()
         for path in sorted((ROOT / "supabase/migrations").glob("*.sql"))
     }
-    checks = judge(facts, project.environment, migrations, is_local=project.is_local)
+    checks = check_facts(facts, project.environment, migrations, is_local=project.is_local)
     checks = [database, *checks, function_answers(project.functions_url)]
     if token:
         checks.append(turn_is_answered(project.functions_url, token))

@@ -6,7 +6,7 @@ from pathlib import Path
 import httpx
 
 from dev.settings import Settings, read_env_file
-from dev.terminal.client import NOT_RUNNING, WORKER, Chat, Refused, notes
+from dev.terminal.client import NOT_RUNNING, WORKER, Chat, CommandFailed, notes
 
 
 def main(settings: Settings, path: Path) -> int:
@@ -21,7 +21,7 @@ def main(settings: Settings, path: Path) -> int:
             print(
                 f"Talk with them: make chat CHARACTER={chat.character_id}   (/kickoff: they begin)"
             )
-        except Refused as error:
+        except CommandFailed as error:
             return _complain(str(error))
         except httpx.ConnectError:
             return _complain(NOT_RUNNING)
@@ -32,14 +32,14 @@ def bring(chat: Chat, path: str) -> None:
     """Import a card and talk with its character from now on."""
     file = Path(path).expanduser()
     if not file.is_file():
-        raise Refused(f"There is no file {path}." if path else "Which file? /card FILE")
+        raise CommandFailed(f"There is no file {path}." if path else "Which file? /card FILE")
     _import(chat, file)
     notes.print("You talk with them now. /kickoff: they begin.", style="dim")
 
 
 def _import(chat: Chat, path: Path) -> None:
     encoded = base64.b64encode(path.read_bytes()).decode()
-    made = chat.ask(action="import_card", card_base64=encoded)
+    made = chat.act(action="import_card", card_base64=encoded)
     chat.character_id = made["character_id"]
     chat.start_conversation()
     counts = f"greetings: {made['greetings']}, lorebook entries: {made['book_entries']}"

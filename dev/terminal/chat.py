@@ -11,7 +11,7 @@ from prompt_toolkit.completion import WordCompleter
 
 from dev.settings import Settings, read_env_file
 from dev.terminal.card import bring
-from dev.terminal.client import NOT_RUNNING, READ_SECONDS, Chat, Refused, notes
+from dev.terminal.client import NOT_RUNNING, READ_SECONDS, Chat, CommandFailed, notes
 from dev.terminal.memory import run
 
 
@@ -19,7 +19,7 @@ def say(chat: Chat, **fields: Any) -> bool:
     """Take one turn and print the reply as it comes; False when there is no whole reply."""
     try:
         return _print_reply(chat.turn(**fields))
-    except Refused as error:
+    except CommandFailed as error:
         return _complain(str(error))
     except httpx.ConnectError:
         return _complain(NOT_RUNNING)
@@ -94,7 +94,7 @@ def variants(chat: Chat, number: str) -> None:
     """/variants: list the versions of the last reply; /variants 1: go on with that one."""
     rows = chat.variants()
     if number.isdecimal() and 1 <= int(number) <= len(rows):
-        chat.ask(action="choose", message_id=rows[int(number) - 1]["id"])
+        chat.act(action="choose", message_id=rows[int(number) - 1]["id"])
         print(rows[int(number) - 1]["content"])
         return
     for place, row in enumerate(rows, 1):
@@ -105,19 +105,19 @@ def variants(chat: Chat, number: str) -> None:
 def edit(chat: Chat, words: str) -> None:
     """/edit WORDS: say this instead of what you said last, and have it answered."""
     said = chat.newest("user")
-    chat.ask(action="edit", message_id=said["id"], message=words)
+    chat.act(action="edit", message_id=said["id"], message=words)
     say(chat, action="regenerate")
 
 
 def delete(chat: Chat, _: str) -> None:
     """/delete: delete the last message, yours or the character's."""
-    chat.ask(action="delete", message_id=chat.newest()["id"])
+    chat.act(action="delete", message_id=chat.newest()["id"])
     notes.print("Deleted.", style="dim")
 
 
 def branch(chat: Chat, _: str) -> None:
     """/branch: go on in a copy of this conversation; this one stays as it is."""
-    copy = chat.ask(action="branch", message_id=chat.newest()["id"])
+    copy = chat.act(action="branch", message_id=chat.newest()["id"])
     chat.conversation_id = copy["conversation_id"]
     notes.print("Now in a branch.", style="dim")
 
@@ -204,7 +204,7 @@ def converse(chat: Chat) -> None:
                 say(chat, message=line)
         except KeyboardInterrupt:
             notes.print("\n(stopped)", style="dim")
-        except Refused as error:
+        except CommandFailed as error:
             _complain(str(error))
 
 
@@ -223,7 +223,7 @@ def main(settings: Settings, message: str | None, model_key: str, character: str
                 chat.sign_in()
                 return 0 if say(chat, message=message) else 1
             converse(chat)
-        except Refused as error:
+        except CommandFailed as error:
             _complain(str(error))
             return 1
         except httpx.ConnectError:

@@ -17,7 +17,7 @@ READ_SECONDS = 60
 notes = Console(stderr=True, highlight=False, soft_wrap=True, emoji=False)
 
 
-class Refused(Exception):
+class CommandFailed(Exception):
     """The sentence of an error envelope."""
 
 
@@ -42,7 +42,7 @@ class Chat:
             json={"email": self._env["DEMO_EMAIL"], "password": self._env["DEMO_PASSWORD"]},
         )
         if response.is_error:
-            raise Refused("The demo user cannot sign in. `make reset` and a new start help.")
+            raise CommandFailed("The demo user cannot sign in. `make reset` and a new start help.")
         session = response.json()
         self._user_id = session["user"]["id"]
         self._user = {**self._key, "Authorization": f"Bearer {session['access_token']}"}
@@ -54,9 +54,11 @@ class Chat:
         url = f"{self._env['SUPABASE_URL']}/rest/v1/{path}"
         response = self._http.request(method, url, headers=headers, json=body)
         if response.status_code == 409:
-            raise Refused("That is there already.")
+            raise CommandFailed("That is there already.")
         if response.is_error:
-            raise Refused(f"The database answered {response.status_code}: {response.text[:200]}")
+            raise CommandFailed(
+                f"The database answered {response.status_code}: {response.text[:200]}"
+            )
         return response.json()
 
     def character_name(self) -> str:
@@ -88,22 +90,22 @@ class Chat:
         else:
             self.start_conversation()
 
-    def ask(self, **body: Any) -> dict[str, Any]:
+    def act(self, **body: Any) -> dict[str, Any]:
         """What the function answers to a request that is no turn."""
         self.sign_in()
         url = f"{self._env['FUNCTIONS_URL']}/roleplay_chat"
         response = self._http.post(url, headers=self._user, json=body)
         if response.is_error:
-            raise Refused(_sentence(response))
+            raise CommandFailed(_sentence(response))
         answer: dict[str, Any] = response.json()
         return answer
 
     def newest(self, sender: str = "") -> dict[str, Any]:
-        """The newest message, or that of `user` or `character`; `Refused` when there is none."""
+        """The newest message, or that of `user` or `character`. Raises `CommandFailed`."""
         of_theirs = f"&sender=eq.{sender}" if sender else ""
         found = self._messages(f"is_active=is.true{of_theirs}&order=position.desc&limit=1")
         if not found:
-            raise Refused("There is nothing here yet.")
+            raise CommandFailed("There is nothing here yet.")
         return found[0]
 
     def variants(self) -> list[dict[str, Any]]:
@@ -118,7 +120,7 @@ class Chat:
         return rows
 
     def turn(self, **fields: Any) -> Iterator[tuple[str, dict[str, Any]]]:
-        """The events of one turn as (name, data); `Refused` when there is none."""
+        """The events of one turn as (name, data); `CommandFailed` when there is none."""
         body = {
             "conversation_id": self.conversation_id,
             "character_id": self.character_id,
@@ -140,7 +142,7 @@ class Chat:
 def _events(source: EventSource) -> Iterator[tuple[str, dict[str, Any]]]:
     if source.response.is_error:
         source.response.read()
-        raise Refused(_sentence(source.response))
+        raise CommandFailed(_sentence(source.response))
     for event in source.iter_sse():
         yield event.event, event.json()
 

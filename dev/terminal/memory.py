@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from dev.terminal.client import Chat, Refused, notes
+from dev.terminal.client import Chat, CommandFailed, notes
 
 
 def run(chat: Chat, words: str) -> None:
@@ -16,7 +16,7 @@ def run(chat: Chat, words: str) -> None:
     elif order in ("pin", "forget") and rest.isdecimal():
         facts = _facts(chat)
         if not 0 < int(rest) <= len(facts):
-            raise Refused(f"There is no fact {rest}. /memory lists them.")
+            raise CommandFailed(f"There is no fact {rest}. /memory lists them.")
         fact = facts[int(rest) - 1]
         if order == "pin":
             chat.data("PATCH", f"memory_facts?id=eq.{fact['id']}", {"pinned": not fact["pinned"]})
@@ -24,7 +24,7 @@ def run(chat: Chat, words: str) -> None:
             chat.data("DELETE", f"memory_facts?id=eq.{fact['id']}")
         _show(chat)
     else:
-        raise Refused("It is /memory, /memory pin N, /memory forget N or /memory add TEXT.")
+        raise CommandFailed("It is /memory, /memory pin N, /memory forget N or /memory add TEXT.")
 
 
 def _show(chat: Chat) -> None:

@@ -38,7 +38,7 @@ grant execute on function private.is_age_verified() to authenticated;
 
 -- Why a person may do nothing although their token still holds: {"outcome": "unknown_user"} or
 -- {"outcome": "banned_user"}; null for everybody else. Read as JSON: not every Auth server has both columns.
-create function private.person_refusal(p_user_id uuid) returns jsonb
+create function private.why_account_blocked(p_user_id uuid) returns jsonb
 language sql stable set search_path = '' as $$
   select case
     when u.id is null or u.facts ->> 'deleted_at' is not null then '{"outcome": "unknown_user"}'::jsonb
@@ -47,7 +47,7 @@ language sql stable set search_path = '' as $$
   from (values (p_user_id)) asked (id)
   left join (select a.id, to_jsonb(a) as facts from auth.users a) u on u.id = asked.id
 $$;
-revoke execute on function private.person_refusal(uuid) from public, anon, authenticated;
+revoke execute on function private.why_account_blocked(uuid) from public, anon, authenticated;
 
 alter table public.profiles enable row level security;
 revoke all on public.profiles from anon, authenticated;

@@ -29,7 +29,7 @@ exception when invalid_text_representation then
 end $$;
 
 -- Why a worker may not be registered at an address; null when it may.
-create function private.why_refused(p_url text, p_allow_local boolean) returns text
+create function private.why_address_rejected(p_url text, p_allow_local boolean) returns text
 language sql immutable set search_path = '' as $$
   select case
     when p_url !~* '^https?://([^][\s/?#@\\:]+|\[[^][\s/?#@\\]+\])(:\d{1,5})?(/[^\s?#\\]*)?$'
@@ -44,5 +44,5 @@ language sql immutable set search_path = '' as $$
   end
 $$;
 
-revoke execute on function private.is_public_host(text), private.why_refused(text, boolean)
+revoke execute on function private.is_public_host(text), private.why_address_rejected(text, boolean)
   from public, anon, authenticated;

@@ -123,12 +123,12 @@ grant execute on function public.record_worker_health(text, jsonb) to service_ro
 create function public.set_chat_worker_url(p_url text, p_protocol text default 'chat_worker') returns void
 language plpgsql security definer set search_path = '' as $$
 declare
-  v_refused text;
+  v_rejected text;
 begin
-  select private.why_refused(p_url, s.config -> 'allowLocalWorkers' = 'true')
-  into v_refused from private.system_settings s;
-  if v_refused is not null then
-    raise exception 'the worker''s address %', v_refused using errcode = '22023';
+  select private.why_address_rejected(p_url, s.config -> 'allowLocalWorkers' = 'true')
+  into v_rejected from private.system_settings s;
+  if v_rejected is not null then
+    raise exception 'the worker''s address %', v_rejected using errcode = '22023';
   end if;
   if p_protocol not in ('chat_worker', 'openai') then
     raise exception 'the worker''s protocol must be chat_worker or openai' using errcode = '22023';

@@ -62,7 +62,7 @@ create table public.messages (
   -- The message a reply answers, and the reply it is another version of.
   parent_id uuid references public.messages (id) on delete set null,
   variant_of uuid references public.messages (id) on delete set null,
-  -- False: a version that was set aside for another; not part of the conversation's course.
+  -- False: a version that was set aside for another, and never in a prompt.
   is_active boolean not null default true,
   created_at timestamptz not null default now(),
   edited_at timestamptz

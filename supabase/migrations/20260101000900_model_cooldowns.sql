@@ -18,7 +18,7 @@ grant select on public.model_cooldowns to authenticated;
 create policy model_cooldowns_select on public.model_cooldowns for select to authenticated
   using ((select private.is_admin()));
 
--- Forgets what passed some time ago; until then it counts towards a longer rest. Returns how many.
+-- Forgets what passed some time ago; until then it counts towards a longer one. Returns how many.
 create function public.clear_passed_cooldowns() returns integer
 language sql security definer set search_path = '' as $$
   with gone as (
@@ -30,7 +30,7 @@ grant execute on function public.clear_passed_cooldowns() to service_role;
 
 -- Until when a model is not asked, for everybody who may choose one: not why, nor how its provider
 -- is reached. The worker's row has no model. What a cooldown covers is said in generation/routing.py, too.
-create view public.model_rests with (security_barrier = true) as
+create view public.models_on_cooldown with (security_barrier = true) as
 select m.id as model_id, max(c.until) as until
 from public.api_models m
 join public.api_providers p on p.id = m.provider_id
@@ -44,5 +44,5 @@ union all
 select null, max(c.until) from public.model_cooldowns c
 where c.until > now() and c.key = 'chat_worker'
 having count(*) > 0;
-revoke all on public.model_rests from public, anon, authenticated, service_role;
-grant select on public.model_rests to authenticated;
+revoke all on public.models_on_cooldown from public, anon, authenticated, service_role;
+grant select on public.models_on_cooldown to authenticated;

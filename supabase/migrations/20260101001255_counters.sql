@@ -17,21 +17,21 @@ revoke all on private.counters from public, anon, authenticated;
 
 -- Counts one more of a kind, unless that is too many: then {"outcome": "rate_limited", "limit",
 -- "retry_after_seconds"}, with the name of the limit that p_limits has reached, "<p_plural>_per_minute"
--- or "<p_plural>_per_day". What private.person_refusal returns for who may do nothing; null when it was
+-- or "<p_plural>_per_day". What private.why_account_blocked returns for who may do nothing; null when it was
 -- counted. More than 1,000 a minute are never counted. Simultaneous calls wait for each other.
 create function private.count_use(p_user_id uuid, p_kind text, p_limits jsonb, p_plural text) returns jsonb
 language plpgsql set search_path = '' as $$
 declare
   v_per_minute numeric := p_limits ->> (p_plural || '_per_minute');
   v_per_day numeric := p_limits ->> (p_plural || '_per_day');
-  v_refusal jsonb := private.person_refusal(p_user_id);
+  v_blocked jsonb := private.why_account_blocked(p_user_id);
   v_counter private.counters;
   v_now timestamptz;
   v_today date;
   v_recent timestamptz[];
 begin
-  if v_refusal is not null then
-    return v_refusal;
+  if v_blocked is not null then
+    return v_blocked;
   end if;
   insert into private.counters as c (user_id, kind) values (p_user_id, p_kind)
   on conflict (user_id, kind) do update set kind = excluded.kind
@@ -73,17 +73,17 @@ language plpgsql security definer set search_path = '' as $$
 declare
   v_user_id uuid := (select auth.uid());
   v_kind text := tg_table_name || case tg_op when 'UPDATE' then ' changes' else ' rows' end;
-  v_refusal jsonb := private.count_use(v_user_id, v_kind, private.limits_for(v_user_id), 'rows');
+  v_blocked jsonb := private.count_use(v_user_id, v_kind, private.limits_for(v_user_id), 'rows');
 begin
   -- The Data API answers 401, 403 and 429.
-  if v_refusal ->> 'outcome' = 'unknown_user' then
+  if v_blocked ->> 'outcome' = 'unknown_user' then
     raise exception 'This account does not exist any more.' using errcode = 'PT401';
-  elsif v_refusal ->> 'outcome' = 'banned_user' then
+  elsif v_blocked ->> 'outcome' = 'banned_user' then
     raise exception 'This account is suspended.' using errcode = 'PT403';
-  elsif v_refusal is not null then
+  elsif v_blocked is not null then
     raise exception 'You are adding or changing too much at once. Please wait a moment.' using
-      errcode = 'PT429', detail = v_refusal ->> 'limit',
-      hint = format('Try again in %s seconds.', ceil((v_refusal ->> 'retry_after_seconds')::numeric));
+      errcode = 'PT429', detail = v_blocked ->> 'limit',
+      hint = format('Try again in %s seconds.', ceil((v_blocked ->> 'retry_after_seconds')::numeric));
   end if;
   return new;
 end $$;

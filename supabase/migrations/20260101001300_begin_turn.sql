@@ -41,7 +41,7 @@ declare
   v_profile public.profiles;
   v_newest public.messages;
   v_turn public.turns;
-  v_refusal jsonb;
+  v_blocked jsonb;
   v_limit jsonb;
   v_user_message_id uuid;
   v_replaces_id uuid;
@@ -55,9 +55,9 @@ begin
   perform pg_advisory_xact_lock(hashtextextended(p_user_id::text, 0));
   v_now := clock_timestamp();  -- now() is from before the wait
 
-  v_refusal := private.person_refusal(p_user_id);
-  if v_refusal is not null then
-    return v_refusal;
+  v_blocked := private.why_account_blocked(p_user_id);
+  if v_blocked is not null then
+    return v_blocked;
   end if;
 
   select * into v_profile from public.profiles p where p.id = p_user_id;

@@ -1,7 +1,7 @@
 -- The parts of what finish_turn writes.
 
 -- A cooldown is extended, never shortened, and ends within a day. What failed again after its
--- rest had passed rests longer each time, up to five times as long; a time that the upstream
+-- cooldown had passed gets a longer one each time, up to five times as long; a time that the upstream
 -- named (more than an hour away) is taken as it is.
 create function private.cool_down(p_cooldowns jsonb) returns void
 language sql set search_path = '' as $$

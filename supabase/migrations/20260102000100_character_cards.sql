@@ -20,13 +20,13 @@ returns jsonb
 language plpgsql security definer set search_path = '' as $$
 declare
   v_new public.characters := jsonb_populate_record(null::public.characters, p_character);
-  v_refusal jsonb := private.person_refusal(p_user_id);
+  v_blocked jsonb := private.why_account_blocked(p_user_id);
   v_id uuid;
 begin
   -- As in begin_turn: one at a time per person, so that the count holds.
   perform pg_advisory_xact_lock(hashtextextended(p_user_id::text, 0));
-  if v_refusal is not null then
-    return v_refusal;
+  if v_blocked is not null then
+    return v_blocked;
   elsif (select count(*) from public.characters ch where ch.user_id = p_user_id) >= 1000 then
     return jsonb_build_object('outcome', 'too_many_characters');
   end if;
@@ -55,7 +55,7 @@ grant execute on function public.import_character(uuid, jsonb, jsonb) to service
 create function public.export_character(p_user_id uuid, p_character_id uuid) returns jsonb
 language sql stable security definer set search_path = '' as $$
   select coalesce(
-    private.person_refusal(p_user_id),
+    private.why_account_blocked(p_user_id),
     (select jsonb_build_object('outcome', 'found', 'character', to_jsonb(ch), 'card', c.card)
      from public.characters ch left join public.character_cards c on c.character_id = ch.id
      where ch.id = p_character_id

@@ -8,7 +8,7 @@
 --   worker, workers     addresses and health records as system_config has them
 --   steps               what health_check does now and then, by name, and what came of it
 --   turns_overdue       turns that health_check should have closed minutes ago
---   cooldowns_overdue   rests that it should have cleared minutes ago
+--   cooldowns_overdue   passed ones that it should have cleared minutes ago
 create function public.verify_installation() returns jsonb
 language plpgsql stable security definer set search_path = '' as $$
 declare

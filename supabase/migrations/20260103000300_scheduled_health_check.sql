@@ -27,7 +27,7 @@ create function public.schedule_health_check(p_url text) returns void
 language plpgsql security definer set search_path = '' as $$
 declare
   v_missing text;
-  v_refused text;
+  v_rejected text;
   v_has_secret boolean;
 begin
   select string_agg(needed.extension, ', ' order by needed.extension) into v_missing
@@ -40,10 +40,10 @@ begin
     raise exception 'the database lacks %', v_missing
       using errcode = '55000', hint = 'Enable them: Database, Extensions.';
   end if;
-  select private.why_refused(p_url, s.config -> 'allowLocalWorkers' = 'true')
-  into v_refused from private.system_settings s;
-  if p_url is null or v_refused is not null then
-    raise exception 'the health check''s address %', coalesce(v_refused, 'is missing')
+  select private.why_address_rejected(p_url, s.config -> 'allowLocalWorkers' = 'true')
+  into v_rejected from private.system_settings s;
+  if p_url is null or v_rejected is not null then
+    raise exception 'the health check''s address %', coalesce(v_rejected, 'is missing')
       using errcode = '22023';
   end if;
   select exists (select from vault.decrypted_secrets d where d.name = 'health_check_secret')

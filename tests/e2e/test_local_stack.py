@@ -174,7 +174,7 @@ class LongConversation:
 
     def say(self, turn: int) -> dict[str, Any]:
         character = self.chat.character_id
-        return self.chat.ask(
+        return self.chat.act(
             conversation_id=self.id,
             character_id=character,
             model_provider="chat_worker",

@@ -319,17 +319,17 @@ class TestModels:
     def option(self, person: Person, name: str) -> Locator:
         return person.page.locator(".picker option", has_text=name).last
 
-    def test_model_that_rests_is_named_and_can_be_chosen(
+    def test_model_on_cooldown_is_named_and_can_be_chosen(
         self, person: Person, scripted: Upstream
     ) -> None:
         until = datetime.now(UTC) + timedelta(hours=2)
-        rest = {"scope": "model", "key": f"scripted:{SCRIPTED}", "reason": "rate_limited"}
-        operator(person.copy, "POST", "/rest/v1/model_cooldowns", rest | {"until": str(until)})
+        cooldown = {"scope": "model", "key": f"scripted:{SCRIPTED}", "reason": "rate_limited"}
+        operator(person.copy, "POST", "/rest/v1/model_cooldowns", cooldown | {"until": str(until)})
         person.join()
         person.meet()
 
         expect(self.option(person, "Script")).to_have_text(
-            re.compile(r"^\s*Script \(resting until \d\d:\d\d\)$")
+            re.compile(r"^\s*Script \(on cooldown until \d\d:\d\d\)$")
         )
         expect(self.option(person, "Script")).to_be_enabled()
         person.ask_the_scripted_model()
@@ -381,17 +381,17 @@ class TestModels:
             model("mild"),
             model("gone", { is_default: true, catalog_status: "gone" }),
             model("off", { api_providers: null }),
-            model("rested", { capabilities: { nsfw: true } }),
-            model("resting", { catalog_status: "expiring" }),
+            model("cooled", { capabilities: { nsfw: true } }),
+            model("cooling", { catalog_status: "expiring" }),
           ];
-          const rests = [
-            { model_id: "resting", until: at(9) }, { model_id: "rested", until: at(-1) }];
+          const cooldowns = [
+            { model_id: "cooling", until: at(9) }, { model_id: "cooled", until: at(-1) }];
           const healthy = { isHealthy: true, lastChecked: at(-1), responseTimeMs: 4 };
-          const usual = { models, rests, health: healthy, tier: "sfw" };
+          const usual = { models, cooldowns, health: healthy, tier: "sfw" };
           const offer = (more) => choices({ ...usual, ...more }, now);
           const whys = (more) => offer(more).map(({ why, closed }) => [why.slice(0, 13), closed]);
           const worker = (health, more) =>
-            offer({ health, rests: more ?? rests })[0].why.slice(0, 13);
+            offer({ health, cooldowns: more ?? cooldowns })[0].why.slice(0, 13);
           return {
             general: whys({}),
             adult: whys({ tier: "nsfw" }),
@@ -403,17 +403,17 @@ class TestModels:
           };
         }""")
         mild = ["for a general", True]
-        gone, off, resting = (
+        gone, off, cooling = (
             ["no longer off", True],
             ["switched off", True],
-            ["resting until", False],
+            ["on cooldown u", False],
         )
         free = ["", False]
-        assert shown["general"] == [free, free, gone, off, free, resting]
+        assert shown["general"] == [free, free, gone, off, free, cooling]
         assert shown["adult"] == [free, mild, gone, off, free, mild]
-        assert shown["standards"] == ["mild", "rested"]
+        assert shown["standards"] == ["mild", "cooled"]
         assert shown["nobody"] is None
-        away = ["none is known", "away", "not checked l", "", "resting until"]
+        away = ["none is known", "away", "not checked l", "", "on cooldown u"]
         assert shown["workers"] == away
 
 

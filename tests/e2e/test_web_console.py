@@ -155,7 +155,7 @@ class TestConsole:
         assert shown["ends"] == [[800, 900, 1000], [0, 1, 0], [0, 0, 0], [0, 0, 1]]
         assert shown["tokens"] == [[800, 900, 1000], [0, 0, 5], [0, 0, 2]]
         [line] = shown["lines"]
-        assert (line["name"], line["calls"], line["well"], line["most"]) == ("p:m", 2, 0.5, 10)
+        assert (line["name"], line["calls"], line["well"], line["p95"]) == ("p:m", 2, 0.5, 10)
         times, answered, failed = shown["probes"]
         assert (len(times), times[-3:]) == (30, [880, 940, 1000])
         assert answered == [0] * 27 + [7, 0, 9]

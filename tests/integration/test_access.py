@@ -15,7 +15,7 @@ import psycopg
 import pytest
 from psycopg import Rollback
 
-from edge.addresses import _NOT_PUBLIC, AddressRefused, check_address, is_public
+from edge.addresses import _NOT_PUBLIC, AddressRejected, check_address, is_public
 from tests.integration.test_schema import refused
 from tests.support import patient
 from tests.support.answers import error, reply, text, worker_healthy
@@ -50,7 +50,7 @@ memories                ----  si-d  ----  ----  siud
 memory_facts            ----  siud  ----  ----  siud
 messages                ----  si--  ----  ----  siud
 model_cooldowns         ----  ----  ----  s---  siud
-model_rests             ----  s---  s---  s---  ----
+models_on_cooldown      ----  s---  s---  s---  ----
 profiles                ----  siu-  ----  s---  siud
 prompt_templates        ----  ----  ----  s---  siud
 provider_settings       ----  ----  ----  s---  ----
@@ -100,7 +100,7 @@ memory_facts: update(content, pinned)
 messages: insert(content, conversation_id, id, message_type, sender)
 messages: select
 model_cooldowns: select
-model_rests: select
+models_on_cooldown: select
 profiles: insert(display_name, id)
 profiles: select
 profiles: update(display_name)
@@ -157,19 +157,19 @@ FUNCTIONS = {
     # Called by the functions above, and by triggers and constraints.
     "": """
         private.any_minor private.are_limits private.bounded private.calibrate
-        private.call_health_check private.cast_facts private.catalog_prices
-        private.character_facts private.check_own_characters private.check_own_message
-        private.cool_down private.count_row private.count_use private.course_refusal
-        private.covered private.forget_summary_from private.history private.is_public_host
-        private.is_retention private.is_spent private.keep_settings private.keep_sfw_of_deleted
-        private.keep_sfw_with_age private.keep_sfw_with_members private.keep_sfw_with_minors
-        private.limits_for private.members private.models_for private.named_at
-        private.named_member private.orphan_turns private.others private.person_refusal
-        private.reached_limit private.record_given_secret private.record_interaction
+        private.call_health_check private.cast_facts private.catalog_prices private.character_facts
+        private.check_own_characters private.check_own_message private.cool_down private.count_row
+        private.count_use private.covered private.forget_summary_from private.history
+        private.is_public_host private.is_retention private.is_spent private.keep_settings
+        private.keep_sfw_of_deleted private.keep_sfw_with_age private.keep_sfw_with_members
+        private.keep_sfw_with_minors private.limits_for private.members private.models_for
+        private.most_history_bytes private.named_at private.named_member private.orphan_turns
+        private.others private.reached_limit private.record_given_secret private.record_interaction
         private.record_usage private.remember private.remember_safely private.remembered
         private.replay private.speaker private.summary_of private.tier_of private.token_ratios
         private.touch_fact private.touch_updated_at private.usage_grouped private.usage_sums
-        private.why_refused private.written_before
+        private.why_account_blocked private.why_action_blocked private.why_address_rejected
+        private.written_before
     """,
 }
 """All functions, by those who may execute them."""
@@ -326,7 +326,7 @@ def cooldown(stack: Stack, **more: Any) -> dict[str, Any]:
     return row | more
 
 
-def resting(stack: Stack, owner: User) -> dict[str, Any]:
+def cooldown_written(stack: Stack, owner: User) -> dict[str, Any]:
     row = cooldown(stack)
     stack.db.execute(
         "insert into model_cooldowns (scope, key, until, reason) values (%s, %s, %s, %s)",
@@ -335,14 +335,14 @@ def resting(stack: Stack, owner: User) -> dict[str, Any]:
     return {"key": row["key"]}
 
 
-def model_at_rest(stack: Stack, *_: object) -> dict[str, Any]:
-    row = model(stack)
-    rest = cooldown(stack, key=f"openrouter:{row['model_key']}")
+def model_on_cooldown(stack: Stack, *_: object) -> dict[str, Any]:
+    chosen = model(stack)
+    row = cooldown(stack, key=f"openrouter:{chosen['model_key']}")
     stack.db.execute(
         "insert into model_cooldowns (scope, key, until, reason) values (%s, %s, %s, %s)",
-        list(rest.values()),
+        list(row.values()),
     )
-    return {"model_id": stack.insert("api_models", **row)}
+    return {"model_id": stack.insert("api_models", **chosen)}
 
 
 def calibrated(stack: Stack, owner: User) -> dict[str, Any]:
@@ -448,9 +448,9 @@ ROWS = {
     "messages": Row(
         lambda s, o: inserted(s, "messages", **message(s, o)), message, {"content": "Bye."}
     ),
-    "model_cooldowns": Row(resting, lambda s, o: cooldown(s), {"until": "2026-01-01"}),
-    "model_rests": Row(
-        model_at_rest,
+    "model_cooldowns": Row(cooldown_written, lambda s, o: cooldown(s), {"until": "2026-01-01"}),
+    "models_on_cooldown": Row(
+        model_on_cooldown,
         lambda s, o: {"model_id": str(uuid4()), "until": "2027-01-01"},
         {"until": "2026-01-01"},
     ),
@@ -485,7 +485,7 @@ ROWS = {
 
 BEHIND = {"companions": "conversation_characters", "provider_settings": "api_providers"}
 """Where the rows of a view are that shows nothing to the owner of the database."""
-VIEWS = {"chat_worker_health", "companions", "model_rests", "system_config", *BEHIND}
+VIEWS = {"chat_worker_health", "companions", "models_on_cooldown", "system_config", *BEHIND}
 
 
 class Trial:
@@ -880,7 +880,7 @@ class TestPrivateSchema:
             "select * from private.forgotten_facts",
             "select * from private.given_secrets",
             "select * from private.turn_replies",
-            "select private.person_refusal(gen_random_uuid())",
+            "select private.why_account_blocked(gen_random_uuid())",
         ],
     )
     def test_is_closed(self, database: Connection, role: str, query: str) -> None:
@@ -1060,7 +1060,7 @@ class TestWorkerAddress:
             *("https://a.1", "https://a.b1", "https://1.b", "https://a.-b", "https://a.b-"),
         ]
         for url in urls:
-            row = stack.one("select private.why_refused(%s, false) is null as taken", url)
+            row = stack.one("select private.why_address_rejected(%s, false) is null as taken", url)
             assert row["taken"] == is_taken(url), url
 
     def test_new_address_begins_without_health(self, stack: Stack) -> None:
@@ -1074,7 +1074,7 @@ class TestWorkerAddress:
 def is_taken(url: str) -> bool:
     try:
         check_address(url, allow_local=False)
-    except AddressRefused:
+    except AddressRejected:
         return False
     return True
 

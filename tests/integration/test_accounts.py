@@ -168,7 +168,7 @@ def test_auth_server_without_these_columns(postgres: Postgres) -> None:
         user = uuid4()
         database.execute("insert into auth.users (id) values (%s)", (user,))
         found = [
-            database.execute("select private.person_refusal(%s) as said", (one,)).fetchone()
+            database.execute("select private.why_account_blocked(%s) as said", (one,)).fetchone()
             for one in (user, uuid4())
         ]
         assert [row and row["said"] for row in found] == [None, {"outcome": "unknown_user"}]

@@ -17,10 +17,10 @@ from tests.support.waiting import Gate
 
 BOTH = "She is 12 years old. A sexual scene."
 CHANGES = ["choose", "edit", "delete", "branch"]
-COURSE = ("One", "Two", "Three", "Four")
+SAID = ("One", "Two", "Three", "Four")
 
 
-class Course:
+class Dialog:
     """A person and a conversation: they, the character, they, the character."""
 
     def __init__(self, stack: Stack, *said: str) -> None:
@@ -89,8 +89,8 @@ class Course:
 
 
 @pytest.fixture
-def course(stack: Stack) -> Course:
-    return Course(stack, *COURSE)
+def dialog(stack: Stack) -> Dialog:
+    return Dialog(stack, *SAID)
 
 
 def refused(answer: httpx.Response, status: int, code: str) -> str:
@@ -100,123 +100,123 @@ def refused(answer: httpx.Response, status: int, code: str) -> str:
 
 
 class TestRegenerate:
-    def test_older_reply_gets_a_version_in_its_place(self, course: Course) -> None:
-        body = course.again("Two", "Two again")
+    def test_older_reply_gets_a_version_in_its_place(self, dialog: Dialog) -> None:
+        body = dialog.again("Two", "Two again")
 
-        assert course.prompt() == ["One"]
+        assert dialog.prompt() == ["One"]
         assert body["response"] == "Two again"
-        assert course.said() == ["One", "Two again", "Three", "Four"]
-        row = course.stack.one("select * from messages where content = 'Two again'")
-        assert str(row["variant_of"]) == course.message("Two")
-        assert str(row["parent_id"]) == course.message("One")
+        assert dialog.said() == ["One", "Two again", "Three", "Four"]
+        row = dialog.stack.one("select * from messages where content = 'Two again'")
+        assert str(row["variant_of"]) == dialog.message("Two")
+        assert str(row["parent_id"]) == dialog.message("One")
 
-    def test_next_prompt_has_the_new_version_alone(self, course: Course) -> None:
-        course.again("Two", "Two again")
-        course.stack.upstream.enqueue(text("Six"))
+    def test_next_prompt_has_the_new_version_alone(self, dialog: Dialog) -> None:
+        dialog.again("Two", "Two again")
+        dialog.stack.upstream.enqueue(text("Six"))
 
-        course.turn(message="Five")
+        dialog.turn(message="Five")
 
-        assert course.prompt() == ["One", "Two again", "Three", "Four", "Five"]
+        assert dialog.prompt() == ["One", "Two again", "Three", "Four", "Five"]
 
     def test_of_a_version_that_is_set_aside_takes_the_place_of_the_active_one(
-        self, course: Course
+        self, dialog: Dialog
     ) -> None:
-        course.again("Two", "Two again")
-        course.again("Two", "Two once more")
+        dialog.again("Two", "Two again")
+        dialog.again("Two", "Two once more")
 
-        assert course.said() == ["One", "Two once more", "Three", "Four"]
-        roots = course.stack.all("select distinct variant_of from messages where not is_active")
-        assert {row["variant_of"] for row in roots} == {None, UUID(course.message("Two"))}
+        assert dialog.said() == ["One", "Two once more", "Three", "Four"]
+        roots = dialog.stack.all("select distinct variant_of from messages where not is_active")
+        assert {row["variant_of"] for row in roots} == {None, UUID(dialog.message("Two"))}
 
-    def test_twice_with_one_id_makes_one_version(self, course: Course) -> None:
-        course.again("Two", "Two again", client_message_id="once")
-        again = course.turn(
-            action="regenerate", message_id=course.message("Two"), client_message_id="once"
+    def test_twice_with_one_id_makes_one_version(self, dialog: Dialog) -> None:
+        dialog.again("Two", "Two again", client_message_id="once")
+        again = dialog.turn(
+            action="regenerate", message_id=dialog.message("Two"), client_message_id="once"
         )
 
         assert again["response"] == "Two again"
-        assert len(course.stack.all("select from messages")) == 5
+        assert len(dialog.stack.all("select from messages")) == 5
 
-    def test_reply_keeps_its_place_when_something_is_said_meanwhile(self, course: Course) -> None:
+    def test_reply_keeps_its_place_when_something_is_said_meanwhile(self, dialog: Dialog) -> None:
         gate = Gate()
-        course.stack.upstream.enqueue(held(gate, text("Four again")))
+        dialog.stack.upstream.enqueue(held(gate, text("Four again")))
         with ThreadPoolExecutor(1) as pool:
-            turn = pool.submit(course.turn, action="regenerate")
+            turn = pool.submit(dialog.turn, action="regenerate")
             gate.wait_reached()
-            course.stack.insert(
-                "messages", conversation_id=course.id, sender="user", content="Psst"
+            dialog.stack.insert(
+                "messages", conversation_id=dialog.id, sender="user", content="Psst"
             )
             gate.open()
             turn.result()
 
-        assert course.said() == ["One", "Two", "Three", "Four again", "Psst"]
+        assert dialog.said() == ["One", "Two", "Three", "Four again", "Psst"]
 
-    def test_older_reply_can_be_continued_in_its_place(self, course: Course) -> None:
-        course.stack.upstream.enqueue(text("and more."))
+    def test_older_reply_can_be_continued_in_its_place(self, dialog: Dialog) -> None:
+        dialog.stack.upstream.enqueue(text("and more."))
 
-        body = course.turn(action="continue", message_id=course.message("Two"))
+        body = dialog.turn(action="continue", message_id=dialog.message("Two"))
 
         assert body["response"] == "Two and more."
-        assert course.prompt()[:2] == ["One", "Two"]
-        assert len(course.prompt()) == 3
-        assert course.said() == ["One", "Two and more.", "Three", "Four"]
+        assert dialog.prompt()[:2] == ["One", "Two"]
+        assert len(dialog.prompt()) == 3
+        assert dialog.said() == ["One", "Two and more.", "Three", "Four"]
 
     @pytest.mark.parametrize("action", ["regenerate", "continue"])
-    def test_message_of_the_persons_is_no_reply(self, course: Course, action: str) -> None:
-        asked = {"conversation_id": str(course.id), "message_id": course.message("One")}
-        refused(course.ask(action=action, **asked), 409, f"nothing_to_{action}")
+    def test_message_of_the_persons_is_no_reply(self, dialog: Dialog, action: str) -> None:
+        asked = {"conversation_id": str(dialog.id), "message_id": dialog.message("One")}
+        refused(dialog.ask(action=action, **asked), 409, f"nothing_to_{action}")
 
     @pytest.mark.parametrize("action", ["regenerate", "continue"])
-    def test_message_of_elsewhere_is_not_found(self, course: Course, action: str) -> None:
-        elsewhere = Course(course.stack, "Hello", "Hm")
+    def test_message_of_elsewhere_is_not_found(self, dialog: Dialog, action: str) -> None:
+        elsewhere = Dialog(dialog.stack, "Hello", "Hm")
         for message_id in (elsewhere.message("Hm"), str(uuid4())):
-            asked = {"conversation_id": str(course.id), "message_id": message_id}
-            refused(course.ask(action=action, **asked), 404, "message_not_found")
+            asked = {"conversation_id": str(dialog.id), "message_id": message_id}
+            refused(dialog.ask(action=action, **asked), 404, "message_not_found")
 
 
 class TestChoose:
-    def test_version_becomes_the_active_one(self, course: Course) -> None:
-        course.again("Two", "Two again")
+    def test_version_becomes_the_active_one(self, dialog: Dialog) -> None:
+        dialog.again("Two", "Two again")
 
-        body = course.do("choose", "Two")
+        body = dialog.do("choose", "Two")
 
-        assert body["conversation_id"] == str(course.id)
-        assert body["message_id"] == course.message("Two")
-        assert course.said() == list(COURSE)
+        assert body["conversation_id"] == str(dialog.id)
+        assert body["message_id"] == dialog.message("Two")
+        assert dialog.said() == list(SAID)
 
-    def test_next_prompt_has_it(self, course: Course) -> None:
-        course.again("Two", "Two again")
-        course.again("Four", "Four again")
-        course.do("choose", "Four")
-        course.stack.upstream.enqueue(text("Six"))
+    def test_next_prompt_has_it(self, dialog: Dialog) -> None:
+        dialog.again("Two", "Two again")
+        dialog.again("Four", "Four again")
+        dialog.do("choose", "Four")
+        dialog.stack.upstream.enqueue(text("Six"))
 
-        course.turn(message="Five")
+        dialog.turn(message="Five")
 
-        assert course.prompt() == ["One", "Two again", "Three", "Four", "Five"]
+        assert dialog.prompt() == ["One", "Two again", "Three", "Four", "Five"]
 
-    def test_twice_changes_nothing(self, course: Course) -> None:
-        course.again("Two", "Two again")
+    def test_twice_changes_nothing(self, dialog: Dialog) -> None:
+        dialog.again("Two", "Two again")
         for _ in range(2):
-            course.do("choose", "Two")
-            course.do("choose", "Four")
-        assert course.said() == list(COURSE)
+            dialog.do("choose", "Two")
+            dialog.do("choose", "Four")
+        assert dialog.said() == list(SAID)
 
-    def test_the_persons_own_messages_have_no_versions(self, course: Course) -> None:
-        refused(course.ask(**course.body("choose", "One")), 409, "no_variant")
+    def test_the_persons_own_messages_have_no_versions(self, dialog: Dialog) -> None:
+        refused(dialog.ask(**dialog.body("choose", "One")), 409, "no_variant")
 
     def test_message_that_the_policy_set_aside_stays_so(self, stack: Stack) -> None:
-        course = Course(stack)
-        refused(course.ask(conversation_id=str(course.id), message=BOTH), 403, "content_refused")
-        refused(course.ask(**course.body("choose", BOTH)), 409, "no_variant")
-        refused(course.ask(**course.body("branch", BOTH)), 404, "message_not_found")
-        refused(course.ask(**course.body("edit", BOTH)), 404, "message_not_found")
-        assert course.said() == []
-        assert course.do("delete", BOTH)["deleted"] == 1
+        dialog = Dialog(stack)
+        refused(dialog.ask(conversation_id=str(dialog.id), message=BOTH), 403, "content_refused")
+        refused(dialog.ask(**dialog.body("choose", BOTH)), 409, "no_variant")
+        refused(dialog.ask(**dialog.body("branch", BOTH)), 404, "message_not_found")
+        refused(dialog.ask(**dialog.body("edit", BOTH)), 404, "message_not_found")
+        assert dialog.said() == []
+        assert dialog.do("delete", BOTH)["deleted"] == 1
 
-    def test_versions_are_listed_by_the_client(self, course: Course) -> None:
-        course.again("Two", "Two again")
-        root = course.message("Two")
-        with course.stack.data_api(course.user) as api:
+    def test_versions_are_listed_by_the_client(self, dialog: Dialog) -> None:
+        dialog.again("Two", "Two again")
+        root = dialog.message("Two")
+        with dialog.stack.data_api(dialog.user) as api:
             rows = api.get(
                 "/messages",
                 params={
@@ -233,61 +233,61 @@ class TestChoose:
 
 class TestEdit:
     @pytest.mark.parametrize("content", ["Three", "Four"], ids=["own", "reply"])
-    def test_text_is_replaced_and_the_old_one_gone(self, course: Course, content: str) -> None:
-        body = course.do("edit", content, message="Edited")
+    def test_text_is_replaced_and_the_old_one_gone(self, dialog: Dialog, content: str) -> None:
+        body = dialog.do("edit", content, message="Edited")
 
-        row = course.stack.one("select * from messages where content = 'Edited'")
-        assert (body["message_id"], body["conversation_id"]) == (str(row["id"]), str(course.id))
+        row = dialog.stack.one("select * from messages where content = 'Edited'")
+        assert (body["message_id"], body["conversation_id"]) == (str(row["id"]), str(dialog.id))
         assert row["edited_at"] is not None
-        assert content not in str(course.stack.all("select * from messages"))
-        assert len(course.said()) == 4
+        assert content not in str(dialog.stack.all("select * from messages"))
+        assert len(dialog.said()) == 4
 
-    def test_next_prompt_has_the_new_text(self, course: Course) -> None:
-        course.do("edit", "One", message="Uno")
-        course.do("edit", "Four", message="Quattro")
-        course.stack.upstream.enqueue(text("Six"))
+    def test_next_prompt_has_the_new_text(self, dialog: Dialog) -> None:
+        dialog.do("edit", "One", message="Uno")
+        dialog.do("edit", "Four", message="Quattro")
+        dialog.stack.upstream.enqueue(text("Six"))
 
-        course.turn(message="Five")
+        dialog.turn(message="Five")
 
-        assert course.prompt() == ["Uno", "Two", "Three", "Quattro", "Five"]
+        assert dialog.prompt() == ["Uno", "Two", "Three", "Quattro", "Five"]
 
-    def test_reply_to_it_can_be_asked_for_again(self, course: Course) -> None:
-        course.do("edit", "Three", message="Tre")
-        course.again("Four", "Quattro")
-        assert course.prompt() == ["One", "Two", "Tre"]
-        assert course.said() == ["One", "Two", "Tre", "Quattro"]
+    def test_reply_to_it_can_be_asked_for_again(self, dialog: Dialog) -> None:
+        dialog.do("edit", "Three", message="Tre")
+        dialog.again("Four", "Quattro")
+        assert dialog.prompt() == ["One", "Two", "Tre"]
+        assert dialog.said() == ["One", "Two", "Tre", "Quattro"]
 
-    def test_twice_changes_nothing(self, course: Course) -> None:
-        first = course.do("edit", "Four", message="Edited")
-        again = course.do("edit", "Edited", message="Edited")
+    def test_twice_changes_nothing(self, dialog: Dialog) -> None:
+        first = dialog.do("edit", "Four", message="Edited")
+        again = dialog.do("edit", "Edited", message="Edited")
         assert again["edited_at"] == first["edited_at"]
 
     def test_repeated_request_gets_the_text_as_it_reads_now(self, stack: Stack) -> None:
-        course = Course(stack)
+        dialog = Dialog(stack)
         stack.upstream.enqueue(text("Hm"))
-        course.turn(message="Hello", client_message_id="once")
-        course.do("edit", "Hm", message="Good evening.")
+        dialog.turn(message="Hello", client_message_id="once")
+        dialog.do("edit", "Hm", message="Good evening.")
 
-        assert course.turn(message="Hello", client_message_id="once")["response"] == "Good evening."
+        assert dialog.turn(message="Hello", client_message_id="once")["response"] == "Good evening."
 
     @pytest.mark.parametrize("content", ["Three", "Four"], ids=["own", "reply"])
-    def test_what_no_tier_allows_is_refused(self, course: Course, content: str) -> None:
-        body = course.body("edit", content) | {"message": BOTH}
-        error = refused(course.ask(**body), 403, "content_refused")
+    def test_what_no_tier_allows_is_refused(self, dialog: Dialog, content: str) -> None:
+        body = dialog.body("edit", content) | {"message": BOTH}
+        error = refused(dialog.ask(**body), 403, "content_refused")
         assert error.startswith("This cannot be written here: ")
-        assert course.said() == list(COURSE)
+        assert dialog.said() == list(SAID)
 
     def test_what_only_the_rest_makes_forbidden_is_refused_by_the_next_turn(
-        self, course: Course
+        self, dialog: Dialog
     ) -> None:
-        course.do("edit", "Two", message="She is 12 years old.")
-        course.do("edit", "Four", message="A sexual scene.")
-        calls = len(course.stack.upstream.calls)
+        dialog.do("edit", "Two", message="She is 12 years old.")
+        dialog.do("edit", "Four", message="A sexual scene.")
+        calls = len(dialog.stack.upstream.calls)
 
-        answer = course.ask(conversation_id=str(course.id), message="Five")
+        answer = dialog.ask(conversation_id=str(dialog.id), message="Five")
 
         refused(answer, 403, "content_refused")
-        assert len(course.stack.upstream.calls) == calls
+        assert len(dialog.stack.upstream.calls) == calls
 
     @pytest.mark.parametrize(
         ("message", "status", "code"),
@@ -301,96 +301,96 @@ class TestEdit:
         ],
     )
     def test_what_is_no_message_is_refused(
-        self, course: Course, message: Any, status: int, code: str
+        self, dialog: Dialog, message: Any, status: int, code: str
     ) -> None:
-        refused(course.ask(**course.body("edit", "One") | {"message": message}), status, code)
-        assert course.said() == list(COURSE)
+        refused(dialog.ask(**dialog.body("edit", "One") | {"message": message}), status, code)
+        assert dialog.said() == list(SAID)
 
-    def test_reply_may_be_longer_than_a_persons_message(self, course: Course) -> None:
-        course.do("edit", "Four", message="x" * 65_536)
+    def test_reply_may_be_longer_than_a_persons_message(self, dialog: Dialog) -> None:
+        dialog.do("edit", "Four", message="x" * 65_536)
 
-    def test_other_kinds_of_messages_are_the_clients(self, course: Course) -> None:
-        row = {"conversation_id": course.id, "sender": "user", "content": "[]"}
-        course.stack.insert("messages", **row, message_type="image")
-        refused(course.ask(**course.body("edit", "[]")), 404, "message_not_found")
+    def test_other_kinds_of_messages_are_the_clients(self, dialog: Dialog) -> None:
+        row = {"conversation_id": dialog.id, "sender": "user", "content": "[]"}
+        dialog.stack.insert("messages", **row, message_type="image")
+        refused(dialog.ask(**dialog.body("edit", "[]")), 404, "message_not_found")
 
 
 class TestDelete:
-    def test_message_is_gone_with_all_its_versions(self, course: Course) -> None:
-        course.again("Two", "Zwei")
+    def test_message_is_gone_with_all_its_versions(self, dialog: Dialog) -> None:
+        dialog.again("Two", "Zwei")
 
-        assert course.do("delete", "Zwei")["deleted"] == 2
+        assert dialog.do("delete", "Zwei")["deleted"] == 2
 
-        assert course.said() == ["One", "Three", "Four"]
-        stored = course.stack.all("select * from messages") + course.stack.all(
+        assert dialog.said() == ["One", "Three", "Four"]
+        stored = dialog.stack.all("select * from messages") + dialog.stack.all(
             "select * from turns"
         )
         assert not {"Two", "Zwei"} & set(str(stored).replace("'", " ").split())
 
-    def test_onwards_is_everything_after_it_too(self, course: Course) -> None:
-        course.again("Four", "Four again")
-        assert course.do("delete", "Three", onwards=True)["deleted"] == 3
-        assert course.said() == ["One", "Two"]
+    def test_onwards_is_everything_after_it_too(self, dialog: Dialog) -> None:
+        dialog.again("Four", "Four again")
+        assert dialog.do("delete", "Three", onwards=True)["deleted"] == 3
+        assert dialog.said() == ["One", "Two"]
 
-    def test_next_prompt_is_without_it(self, course: Course) -> None:
-        course.do("delete", "Two")
-        course.stack.upstream.enqueue(text("Six"))
-        course.turn(message="Five")
-        assert course.prompt() == ["One\n\nThree", "Four", "Five"]
+    def test_next_prompt_is_without_it(self, dialog: Dialog) -> None:
+        dialog.do("delete", "Two")
+        dialog.stack.upstream.enqueue(text("Six"))
+        dialog.turn(message="Five")
+        assert dialog.prompt() == ["One\n\nThree", "Four", "Five"]
 
-    def test_twice_is_a_success(self, course: Course) -> None:
-        asked = course.body("delete", "Three") | {"onwards": True}
-        assert course.ask(**asked).json()["deleted"] == 2
-        assert course.ask(**asked).json()["deleted"] == 0
-        assert course.said() == ["One", "Two"]
+    def test_twice_is_a_success(self, dialog: Dialog) -> None:
+        asked = dialog.body("delete", "Three") | {"onwards": True}
+        assert dialog.ask(**asked).json()["deleted"] == 2
+        assert dialog.ask(**asked).json()["deleted"] == 0
+        assert dialog.said() == ["One", "Two"]
 
     def test_repeated_request_is_told_that_its_reply_was_deleted(self, stack: Stack) -> None:
-        course = Course(stack)
+        dialog = Dialog(stack)
         stack.upstream.enqueue(text("Hm"))
-        asked = {"conversation_id": str(course.id), "message": "Hi", "client_message_id": "once"}
-        assert course.ask(**asked).status_code == 200
-        course.do("delete", "Hm")
+        asked = {"conversation_id": str(dialog.id), "message": "Hi", "client_message_id": "once"}
+        assert dialog.ask(**asked).status_code == 200
+        dialog.do("delete", "Hm")
 
-        refused(course.ask(**asked), 410, "reply_deleted")
-        refused(course.ask(**asked, stream=True), 410, "reply_deleted")
+        refused(dialog.ask(**asked), 410, "reply_deleted")
+        refused(dialog.ask(**asked, stream=True), 410, "reply_deleted")
 
-        assert course.said() == ["Hi"]
+        assert dialog.said() == ["Hi"]
         assert len(stack.upstream.calls) == 1
 
-    def test_unanswered_message_can_be_answered_again(self, course: Course) -> None:
-        course.do("delete", "Four")
-        course.stack.upstream.enqueue(text("Four again"))
-        course.turn(action="regenerate")
-        assert course.prompt() == ["One", "Two", "Three"]
-        assert course.said() == ["One", "Two", "Three", "Four again"]
+    def test_unanswered_message_can_be_answered_again(self, dialog: Dialog) -> None:
+        dialog.do("delete", "Four")
+        dialog.stack.upstream.enqueue(text("Four again"))
+        dialog.turn(action="regenerate")
+        assert dialog.prompt() == ["One", "Two", "Three"]
+        assert dialog.said() == ["One", "Two", "Three", "Four again"]
 
-    def test_reply_whose_message_is_gone_can_be_regenerated(self, course: Course) -> None:
-        course.do("delete", "Three")
-        course.again("Four", "Four again")
-        *before, opening = course.prompt()
+    def test_reply_whose_message_is_gone_can_be_regenerated(self, dialog: Dialog) -> None:
+        dialog.do("delete", "Three")
+        dialog.again("Four", "Four again")
+        *before, opening = dialog.prompt()
         assert before == ["One", "Two"]
         assert opening.startswith("[Continue the scene as Mara Voss")
-        assert course.said() == ["One", "Two", "Four again"]
+        assert dialog.said() == ["One", "Two", "Four again"]
 
 
 class TestBranch:
-    def test_holds_the_same_course_up_to_the_message(self, course: Course) -> None:
-        course.again("Two", "Two again")
-        course.do("edit", "Three", message="Tre")
+    def test_holds_the_same_course_up_to_the_message(self, dialog: Dialog) -> None:
+        dialog.again("Two", "Two again")
+        dialog.do("edit", "Three", message="Tre")
 
-        new = UUID(course.do("branch", "Tre")["conversation_id"])
+        new = UUID(dialog.do("branch", "Tre")["conversation_id"])
 
-        assert course.said(new) == ["One", "Two again", "Tre"]
-        assert course.said() == ["One", "Two again", "Tre", "Four"]
+        assert dialog.said(new) == ["One", "Two again", "Tre"]
+        assert dialog.said() == ["One", "Two again", "Tre", "Four"]
         copies, originals = (
-            course.stack.all(
+            dialog.stack.all(
                 "select m.sender, m.content, m.position, m.created_at, m.edited_at,"
                 " p.content as parent, p.conversation_id as parent_conversation, m.variant_of"
                 " from messages m left join messages p on p.id = m.parent_id"
                 " where m.conversation_id = %s and m.is_active order by m.position",
                 conversation,
             )
-            for conversation in (new, course.id)
+            for conversation in (new, dialog.id)
         )
         ids = ("parent_conversation", "variant_of")
         without_ids = [{k: v for k, v in row.items() if k not in ids} for row in copies]
@@ -400,264 +400,264 @@ class TestBranch:
         assert {row["parent_conversation"] for row in copies} == {None, new}
         assert {row["variant_of"] for row in copies} == {None}
 
-    def test_is_with_the_same_people_in_the_same_tier(self, course: Course) -> None:
-        persona = course.stack.insert("characters", user_id=course.user.id, name="Ada")
-        course.stack.db.execute(
+    def test_is_with_the_same_people_in_the_same_tier(self, dialog: Dialog) -> None:
+        persona = dialog.stack.insert("characters", user_id=dialog.user.id, name="Ada")
+        dialog.stack.db.execute(
             "update conversations set title = 'Fog', content_tier = 'sfw', user_character_id = %s",
             (persona,),
         )
 
-        new = course.do("branch", "Two")["conversation_id"]
+        new = dialog.do("branch", "Two")["conversation_id"]
 
-        row = course.stack.one("select * from conversations where id = %s", new)
-        assert (row["user_id"], row["title"]) == (course.user.id, "Fog")
+        row = dialog.stack.one("select * from conversations where id = %s", new)
+        assert (row["user_id"], row["title"]) == (dialog.user.id, "Fog")
         assert (row["character_id"], row["user_character_id"]) == (DEMO_CHARACTER, persona)
         assert row["content_tier"] == "sfw"
-        assert row["parent_conversation_id"] == course.id
-        assert str(row["branched_from"]) == course.message("Two")
+        assert row["parent_conversation_id"] == dialog.id
+        assert str(row["branched_from"]) == dialog.message("Two")
 
-    def test_goes_on_by_itself(self, course: Course) -> None:
-        new = UUID(course.do("branch", "Two")["conversation_id"])
-        course.stack.upstream.enqueue(text("Vier"), text("Two again"))
+    def test_goes_on_by_itself(self, dialog: Dialog) -> None:
+        new = UUID(dialog.do("branch", "Two")["conversation_id"])
+        dialog.stack.upstream.enqueue(text("Vier"), text("Two again"))
 
-        course.ask(conversation_id=str(new), message="Drei")
-        assert course.prompt() == ["One", "Two", "Drei"]
-        copy = course.stack.one(
+        dialog.ask(conversation_id=str(new), message="Drei")
+        assert dialog.prompt() == ["One", "Two", "Drei"]
+        copy = dialog.stack.one(
             "select id from messages where content = 'Two' and conversation_id = %s", new
         )
-        course.ask(conversation_id=str(new), action="regenerate", message_id=str(copy["id"]))
+        dialog.ask(conversation_id=str(new), action="regenerate", message_id=str(copy["id"]))
 
-        assert course.prompt() == ["One"]
-        assert course.said(new) == ["One", "Two again", "Drei", "Vier"]
-        assert course.said() == list(COURSE)
+        assert dialog.prompt() == ["One"]
+        assert dialog.said(new) == ["One", "Two again", "Drei", "Vier"]
+        assert dialog.said() == list(SAID)
 
-    def test_of_a_version_that_is_set_aside(self, course: Course) -> None:
-        course.again("Two", "Two again")
-        new = UUID(course.do("branch", "Two")["conversation_id"])
-        assert course.said(new) == ["One", "Two"]
-        assert course.said() == ["One", "Two again", "Three", "Four"]
+    def test_of_a_version_that_is_set_aside(self, dialog: Dialog) -> None:
+        dialog.again("Two", "Two again")
+        new = UUID(dialog.do("branch", "Two")["conversation_id"])
+        assert dialog.said(new) == ["One", "Two"]
+        assert dialog.said() == ["One", "Two again", "Three", "Four"]
 
-    def test_twice_with_one_id_is_one_branch(self, course: Course) -> None:
-        asked = course.body("branch", "Two") | {"client_message_id": "once"}
-        first, again = (course.ask(**asked).json()["conversation_id"] for _ in range(2))
-        course.ask(action="delete", message_id=asked["message_id"])
-        after = course.ask(**asked).json()["conversation_id"]
+    def test_twice_with_one_id_is_one_branch(self, dialog: Dialog) -> None:
+        asked = dialog.body("branch", "Two") | {"client_message_id": "once"}
+        first, again = (dialog.ask(**asked).json()["conversation_id"] for _ in range(2))
+        dialog.ask(action="delete", message_id=asked["message_id"])
+        after = dialog.ask(**asked).json()["conversation_id"]
 
         assert first == again == after
-        assert course.said(UUID(first)) == ["One", "Two"]
-        assert len(course.stack.all("select from conversations")) == 2
+        assert dialog.said(UUID(first)) == ["One", "Two"]
+        assert len(dialog.stack.all("select from conversations")) == 2
 
-    def test_same_id_of_somebody_else_is_another_branch(self, course: Course) -> None:
-        other = Course(course.stack, "Hello", "Hm")
+    def test_same_id_of_somebody_else_is_another_branch(self, dialog: Dialog) -> None:
+        other = Dialog(dialog.stack, "Hello", "Hm")
         ids = {
-            course.do("branch", "Two", client_message_id="once")["conversation_id"],
+            dialog.do("branch", "Two", client_message_id="once")["conversation_id"],
             other.do("branch", "Hm", client_message_id="once")["conversation_id"],
         }
         assert len(ids) == 2
 
-    def test_outlives_its_parent(self, course: Course) -> None:
-        new = UUID(course.do("branch", "Two")["conversation_id"])
-        with course.stack.data_api(course.user) as api:
-            assert api.delete("/conversations", params={"id": f"eq.{course.id}"}).is_success
-        assert course.said(new) == ["One", "Two"]
+    def test_outlives_its_parent(self, dialog: Dialog) -> None:
+        new = UUID(dialog.do("branch", "Two")["conversation_id"])
+        with dialog.stack.data_api(dialog.user) as api:
+            assert api.delete("/conversations", params={"id": f"eq.{dialog.id}"}).is_success
+        assert dialog.said(new) == ["One", "Two"]
 
-    def test_of_thousands_of_messages(self, course: Course) -> None:
-        course.stack.db.execute(
+    def test_of_thousands_of_messages(self, dialog: Dialog) -> None:
+        dialog.stack.db.execute(
             "insert into messages (conversation_id, sender, content)"
             " select %s, 'user', 'Line ' || n from generate_series(1, 5000) n",
-            (course.id,),
+            (dialog.id,),
         )
-        new = UUID(course.do("branch", "Line 5000")["conversation_id"])
-        assert course.said(new) == course.said()
+        new = UUID(dialog.do("branch", "Line 5000")["conversation_id"])
+        assert dialog.said(new) == dialog.said()
 
-    def test_as_often_as_turns(self, course: Course) -> None:
-        course.stack.configure(limits={"default": {"turns_per_minute": 3}})
+    def test_as_often_as_turns(self, dialog: Dialog) -> None:
+        dialog.stack.configure(limits={"default": {"turns_per_minute": 3}})
         for _ in range(3):
-            course.do("branch", "Two")
-        answer = course.ask(**course.body("branch", "Two"))
+            dialog.do("branch", "Two")
+        answer = dialog.ask(**dialog.body("branch", "Two"))
         refused(answer, 429, "rate_limited")
         assert answer.headers["retry-after"] == "60"
 
 
 class TestEveryChange:
     @pytest.mark.parametrize("action", CHANGES)
-    def test_takes_one_round_trip_and_no_turn(self, course: Course, action: str) -> None:
-        course.stack.gateway.reset()
-        turns = course.stack.all("select id from turns order by id")
+    def test_takes_one_round_trip_and_no_turn(self, dialog: Dialog, action: str) -> None:
+        dialog.stack.gateway.reset()
+        turns = dialog.stack.all("select id from turns order by id")
 
-        answer = course.ask(**course.body(action, "Two"))
+        answer = dialog.ask(**dialog.body(action, "Two"))
 
         assert answer.status_code == 200, answer.text
         assert answer.json()["request_id"]
-        assert len(course.stack.gateway.calls) == 1
-        assert course.stack.all("select id from turns order by id") == turns
+        assert len(dialog.stack.gateway.calls) == 1
+        assert dialog.stack.all("select id from turns order by id") == turns
 
     @pytest.mark.parametrize("action", CHANGES)
-    def test_of_somebody_elses_message_is_not_found(self, course: Course, action: str) -> None:
-        answer = course.ask(course.stack.user(), **course.body(action, "Two"))
+    def test_of_somebody_elses_message_is_not_found(self, dialog: Dialog, action: str) -> None:
+        answer = dialog.ask(dialog.stack.user(), **dialog.body(action, "Two"))
         refused(answer, 404, "message_not_found")
-        assert course.said() == list(COURSE)
-        assert len(course.stack.all("select from conversations")) == 1
+        assert dialog.said() == list(SAID)
+        assert len(dialog.stack.all("select from conversations")) == 1
 
     @pytest.mark.parametrize("action", ["choose", "edit", "branch"])
-    def test_of_a_message_that_is_not_there_is_not_found(self, course: Course, action: str) -> None:
-        body = course.body(action, "Two") | {"message_id": str(uuid4())}
-        refused(course.ask(**body), 404, "message_not_found")
+    def test_of_a_message_that_is_not_there_is_not_found(self, dialog: Dialog, action: str) -> None:
+        body = dialog.body(action, "Two") | {"message_id": str(uuid4())}
+        refused(dialog.ask(**body), 404, "message_not_found")
 
     @pytest.mark.parametrize("action", CHANGES)
     @pytest.mark.parametrize("message_id", ["", None, "two", 2])
-    def test_names_a_message(self, course: Course, action: str, message_id: Any) -> None:
-        body = course.body(action, "Two") | {"message_id": message_id}
-        assert "`message_id`" in refused(course.ask(**body), 400, "invalid_request")
+    def test_names_a_message(self, dialog: Dialog, action: str, message_id: Any) -> None:
+        body = dialog.body(action, "Two") | {"message_id": message_id}
+        assert "`message_id`" in refused(dialog.ask(**body), 400, "invalid_request")
 
     @pytest.mark.parametrize("action", CHANGES)
-    def test_waits_for_a_turn_that_runs(self, course: Course, action: str) -> None:
-        with course.running():
-            answer = course.ask(**course.body(action, "Two"))
+    def test_waits_for_a_turn_that_runs(self, dialog: Dialog, action: str) -> None:
+        with dialog.running():
+            answer = dialog.ask(**dialog.body(action, "Two"))
             refused(answer, 409, "turn_in_progress")
             assert 1 <= int(answer.headers["retry-after"]) <= 5
-        assert course.said() == [*COURSE, "Wait", "At last."]
-        assert course.ask(**course.body(action, "Two")).status_code == 200
+        assert dialog.said() == [*SAID, "Wait", "At last."]
+        assert dialog.ask(**dialog.body(action, "Two")).status_code == 200
 
     @pytest.mark.parametrize("action", CHANGES)
-    def test_does_not_wait_for_a_turn_elsewhere(self, course: Course, action: str) -> None:
-        other = Course(course.stack)
-        other.user = course.user
-        other.id = course.stack.conversation(course.user)
+    def test_does_not_wait_for_a_turn_elsewhere(self, dialog: Dialog, action: str) -> None:
+        other = Dialog(dialog.stack)
+        other.user = dialog.user
+        other.id = dialog.stack.conversation(dialog.user)
         with other.running():
-            assert course.ask(**course.body(action, "Two")).status_code == 200
+            assert dialog.ask(**dialog.body(action, "Two")).status_code == 200
 
     @pytest.mark.parametrize("action", CHANGES)
     def test_turn_that_was_taken_for_dead_is_not_saved_after_it(
-        self, course: Course, action: str
+        self, dialog: Dialog, action: str
     ) -> None:
         with ThreadPoolExecutor(1) as pool:
             gate = Gate()
-            course.stack.upstream.enqueue(held(gate, text("Too late.")))
-            turn = pool.submit(course.turn, message="Wait")
+            dialog.stack.upstream.enqueue(held(gate, text("Too late.")))
+            turn = pool.submit(dialog.turn, message="Wait")
             gate.wait_reached()
-            course.stack.db.execute(
+            dialog.stack.db.execute(
                 "update turns set lease_expires_at = now() where status = 'running'"
             )
-            assert course.ask(**course.body(action, "Two")).status_code == 200
+            assert dialog.ask(**dialog.body(action, "Two")).status_code == 200
             gate.open()
             body = turn.result()
 
         assert (body["response"], body["saved"]) == ("Too late.", False)
-        assert course.stack.all("select from messages where content = 'Too late.'") == []
-        newest = course.stack.one(
+        assert dialog.stack.all("select from messages where content = 'Too late.'") == []
+        newest = dialog.stack.one(
             "select status, error_code from turns order by created_at desc limit 1"
         )
         assert newest == {"status": "failed", "error_code": "superseded"}
-        assert len(course.stack.all("select from usage_events")) == 3
+        assert len(dialog.stack.all("select from usage_events")) == 3
 
 
 class TestImpersonate:
-    def draft(self, course: Course, *pieces: str, **body: Any) -> dict[str, Any]:
-        course.stack.upstream.enqueue(stream(list(pieces)))
-        return course.turn(action="impersonate", **body)
+    def draft(self, dialog: Dialog, *pieces: str, **body: Any) -> dict[str, Any]:
+        dialog.stack.upstream.enqueue(stream(list(pieces)))
+        return dialog.turn(action="impersonate", **body)
 
-    def test_drafts_the_persons_next_message(self, course: Course) -> None:
-        body = self.draft(course, "Ada: I put the ", "kettle on.", "\nMara Voss: Thank you.")
+    def test_drafts_the_persons_next_message(self, dialog: Dialog) -> None:
+        body = self.draft(dialog, "Ada: I put the ", "kettle on.", "\nMara Voss: Thank you.")
 
         assert body["response"] == "I put the kettle on."
         assert (body["message_id"], body["user_message_id"]) == (None, None)
         assert (body["memory_updated"], body["saved"]) == (False, True)
-        *before, instruction = course.prompt()
-        assert before == list(COURSE)
+        *before, instruction = dialog.prompt()
+        assert before == list(SAID)
         assert instruction.startswith("[Write what Ada says and does next")
         assert "Write nothing for Mara Voss." in instruction
 
-    def test_is_not_kept_as_a_message(self, course: Course) -> None:
-        interactions = course.stack.one("select interaction_count from memories")
-        self.draft(course, "I put the kettle on.")
+    def test_is_not_kept_as_a_message(self, dialog: Dialog) -> None:
+        interactions = dialog.stack.one("select interaction_count from memories")
+        self.draft(dialog, "I put the kettle on.")
 
-        assert course.said() == list(COURSE)
-        assert len(course.stack.all("select from messages")) == 4
-        assert course.stack.one("select interaction_count from memories") == interactions
-        course.stack.upstream.enqueue(text("Six"))
-        course.turn(message="Five")
-        assert course.prompt() == [*COURSE, "Five"]
+        assert dialog.said() == list(SAID)
+        assert len(dialog.stack.all("select from messages")) == 4
+        assert dialog.stack.one("select interaction_count from memories") == interactions
+        dialog.stack.upstream.enqueue(text("Six"))
+        dialog.turn(message="Five")
+        assert dialog.prompt() == [*SAID, "Five"]
 
-    def test_is_a_turn_with_usage(self, course: Course) -> None:
-        body = self.draft(course, "I put the kettle on.")
-        turn = course.stack.one("select * from turns where action = 'impersonate'")
+    def test_is_a_turn_with_usage(self, dialog: Dialog) -> None:
+        body = self.draft(dialog, "I put the kettle on.")
+        turn = dialog.stack.one("select * from turns where action = 'impersonate'")
         assert (turn["status"], str(turn["id"])) == ("complete", body["turn_id"])
         assert (turn["reply_message_id"], turn["user_message_id"]) == (None, None)
-        usage = course.stack.one("select outcome from usage_events where turn_id = %s", turn["id"])
+        usage = dialog.stack.one("select outcome from usage_events where turn_id = %s", turn["id"])
         assert usage == {"outcome": "ok"}
 
-    def test_repeated_request_gets_the_same_draft(self, course: Course) -> None:
-        first = self.draft(course, "I put the kettle on.", client_message_id="once")
-        calls = len(course.stack.upstream.calls)
+    def test_repeated_request_gets_the_same_draft(self, dialog: Dialog) -> None:
+        first = self.draft(dialog, "I put the kettle on.", client_message_id="once")
+        calls = len(dialog.stack.upstream.calls)
 
-        again = course.turn(action="impersonate", client_message_id="once")
-        *_, done = course.stack.stream(
-            course.user,
-            conversation_id=str(course.id),
+        again = dialog.turn(action="impersonate", client_message_id="once")
+        *_, done = dialog.stack.stream(
+            dialog.user,
+            conversation_id=str(dialog.id),
             action="impersonate",
             client_message_id="once",
         )
 
         assert again | {"request_id": ""} == first | {"request_id": ""}
         assert done.data["response"] == "I put the kettle on."
-        assert len(course.stack.upstream.calls) == calls
+        assert len(dialog.stack.upstream.calls) == calls
 
-    def test_streams(self, course: Course) -> None:
-        course.stack.upstream.enqueue(stream(["Mara: Well?\nAda: I put ", "the kettle on."]))
-        events = course.stack.stream(
-            course.user, conversation_id=str(course.id), action="impersonate"
+    def test_streams(self, dialog: Dialog) -> None:
+        dialog.stack.upstream.enqueue(stream(["Mara: Well?\nAda: I put ", "the kettle on."]))
+        events = dialog.stack.stream(
+            dialog.user, conversation_id=str(dialog.id), action="impersonate"
         )
         assert (events[0].name, events[-1].name) == ("start", "done")
         streamed = "".join(event.data["text"] for event in events if event.name == "delta")
         assert streamed == events[-1].data["response"] == "I put the kettle on."
 
     def test_is_in_the_personas_voice_without_what_is_for_the_character(
-        self, course: Course
+        self, dialog: Dialog
     ) -> None:
-        persona = course.stack.insert(
-            "characters", user_id=course.user.id, name="Bosun", description="Speaks in shanties."
+        persona = dialog.stack.insert(
+            "characters", user_id=dialog.user.id, name="Bosun", description="Speaks in shanties."
         )
-        vera = course.stack.insert(
-            "characters", user_id=course.user.id, name="Vera", post_history_instructions="Be Vera."
+        vera = dialog.stack.insert(
+            "characters", user_id=dialog.user.id, name="Vera", post_history_instructions="Be Vera."
         )
-        conversation = course.stack.conversation(course.user, "Ahoy", "Hm", character_id=vera)
-        course.stack.upstream.enqueue(text("Bosun: Heave ho.\nVera: Hm."))
+        conversation = dialog.stack.conversation(dialog.user, "Ahoy", "Hm", character_id=vera)
+        dialog.stack.upstream.enqueue(text("Bosun: Heave ho.\nVera: Hm."))
 
-        body = course.ask(
+        body = dialog.ask(
             conversation_id=str(conversation),
             action="impersonate",
             user_character_id=str(persona),
         ).json()
 
-        sent = str(course.stack.upstream.calls[-1].json["messages"])
+        sent = str(dialog.stack.upstream.calls[-1].json["messages"])
         assert body["response"] == "Heave ho."
         assert "Speaks in shanties." in sent
         assert "as Bosun would" in sent
         assert "Be Vera." not in sent
 
-    def test_is_screened(self, course: Course) -> None:
-        course.stack.upstream.enqueue(stream(["She is 12 years old. ", "A sexual scene."]))
-        answer = course.ask(conversation_id=str(course.id), action="impersonate")
+    def test_is_screened(self, dialog: Dialog) -> None:
+        dialog.stack.upstream.enqueue(stream(["She is 12 years old. ", "A sexual scene."]))
+        answer = dialog.ask(conversation_id=str(dialog.id), action="impersonate")
         refused(answer, 403, "content_refused")
-        assert "12 years" not in str(course.stack.all("select * from turns"))
+        assert "12 years" not in str(dialog.stack.all("select * from turns"))
 
-    def test_of_a_history_that_may_not_be_sent_asks_no_model(self, course: Course) -> None:
-        course.stack.insert("messages", conversation_id=course.id, sender="user", content=BOTH)
-        calls = len(course.stack.upstream.calls)
-        answer = course.ask(conversation_id=str(course.id), action="impersonate")
+    def test_of_a_history_that_may_not_be_sent_asks_no_model(self, dialog: Dialog) -> None:
+        dialog.stack.insert("messages", conversation_id=dialog.id, sender="user", content=BOTH)
+        calls = len(dialog.stack.upstream.calls)
+        answer = dialog.ask(conversation_id=str(dialog.id), action="impersonate")
         refused(answer, 403, "content_refused")
-        assert len(course.stack.upstream.calls) == calls
+        assert len(dialog.stack.upstream.calls) == calls
 
-    def test_counts_as_a_turn(self, course: Course) -> None:
-        course.stack.configure(limits={"default": {"turns_per_minute": 3}})
-        self.draft(course, "I put the kettle on.")
-        answer = course.ask(conversation_id=str(course.id), action="impersonate")
+    def test_counts_as_a_turn(self, dialog: Dialog) -> None:
+        dialog.stack.configure(limits={"default": {"turns_per_minute": 3}})
+        self.draft(dialog, "I put the kettle on.")
+        answer = dialog.ask(conversation_id=str(dialog.id), action="impersonate")
         refused(answer, 429, "rate_limited")
 
-    def test_waits_for_a_turn_that_runs(self, course: Course) -> None:
-        with course.running():
-            answer = course.ask(conversation_id=str(course.id), action="impersonate")
+    def test_waits_for_a_turn_that_runs(self, dialog: Dialog) -> None:
+        with dialog.running():
+            answer = dialog.ask(conversation_id=str(dialog.id), action="impersonate")
             refused(answer, 409, "turn_in_progress")
 
     def test_needs_a_conversation(self, stack: Stack) -> None:

@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from dev.terminal.chat import COMMANDS
-from dev.terminal.client import Chat, Refused
+from dev.terminal.client import Chat, CommandFailed
 from tests.support.answers import text
 from tests.support.gateway import PUBLISHABLE_KEY
 from tests.support.stack import DEMO_CHARACTER, Stack, User
@@ -111,5 +111,5 @@ def test_draft_is_not_said(terminal: Terminal) -> None:
 @pytest.mark.parametrize("line", ["/variants", "/edit Hm", "/delete", "/branch"])
 def test_where_nothing_was_said_there_is_nothing_to_change(terminal: Terminal, line: str) -> None:
     terminal.type("/new")
-    with pytest.raises(Refused, match="nothing here yet"):
+    with pytest.raises(CommandFailed, match="nothing here yet"):
         terminal.type(line)

@@ -57,11 +57,11 @@ def events(talk: Talk, message: str) -> list[dict[str, Any]]:
 
 
 class TestMessage:
-    def test_is_refused_before_any_model_and_nothing_rests(self, talk: Talk) -> None:
+    def test_is_refused_before_any_model_and_nothing_is_on_cooldown(self, talk: Talk) -> None:
         body = refused(talk, BOTH)
 
         assert body["error"].startswith("This cannot be written here: ")
-        assert talk.resting() == {}
+        assert talk.cooldowns() == {}
         assert talk.stack.all("select id from usage_events") == []
         assert talk.stack.all("select id from messages where sender = 'character'") == []
 
@@ -382,7 +382,7 @@ class TestEveryPrompt:
         assert set(talk.asked()) == {VENICE}
         assert talk.turn() == ("failed", "policy_minor")
         assert talk.stack.one("select result from turns")["result"]["refused"]["part"] == "history"
-        assert [row for row in talk.resting() if DOLPHIN in row] == []
+        assert [row for row in talk.cooldowns() if DOLPHIN in row] == []
 
     def test_model_that_does_not_read_it_may_answer(self, talk: Talk) -> None:
         self.far_back(talk)
@@ -586,7 +586,7 @@ class TestReply:
         assert talk.asked() == [VENICE]
         assert talk.said() == ["Hello"]
         assert talk.turn() == ("failed", "policy_minor")
-        assert talk.resting() == {}
+        assert talk.cooldowns() == {}
         assert talk.stack.one("select outcome from usage_events") == {"outcome": "moderated"}
         assert events(talk, "content refused")[-1]["part"] == "reply"
 
@@ -721,12 +721,12 @@ class TestScene:
         talk.describe(DOLPHIN, nsfw=False)
 
     def not_there(self, answer: Any, talk: Talk) -> None:
-        """Refused with a sentence; nothing of it is kept, and nothing rests."""
+        """Refused with a sentence; nothing of it is kept, and nothing is on cooldown."""
         assert (answer.status_code, answer.json()["code"]) == (403, "content_refused")
         assert answer.json()["error"] == NO_SCENES
         assert talk.turn() == ("failed", "policy_scene")
         assert talk.said() == ["Hello"]
-        assert talk.resting() == {}
+        assert talk.cooldowns() == {}
         assert talk.stack.all("select id from messages where content ~ 'orgasm'") == []
 
     def test_one_that_is_not_open_to_adults_is_asked_more_firmly(self, talk: Talk) -> None:
@@ -741,7 +741,7 @@ class TestScene:
         assert second.endswith(FIRMER)
         assert talk.said() == ["Hello", f"> {PLAIN}"]
         assert talk.turn() == ("complete", None)
-        assert talk.resting() == {}
+        assert talk.cooldowns() == {}
 
     def test_nobody_is_asked_who_is_open_to_adults(self, talk: Talk) -> None:
         talk.describe(DOLPHIN, nsfw=True)

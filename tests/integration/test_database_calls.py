@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from edge.clients import Clients, DatabaseError, SecretKeyRefused
+from edge.clients import Clients, DatabaseError, SecretKeyRejected
 from edge.errors import ApiError
 from edge.settings import EdgeSettings
 
@@ -171,7 +171,7 @@ def test_what_passes_is_an_outage(server: _Server, status: int, body: bytes) -> 
 
 def test_unknown_secret_key_is_told_apart(server: _Server) -> None:
     server.status, server.body = 401, b'{"code":"PGRST301","message":"m"}'
-    with pytest.raises(SecretKeyRefused):
+    with pytest.raises(SecretKeyRejected):
         called(server)
 
 

@@ -656,7 +656,7 @@ def test_turn_that_cannot_be_begun_leaves_the_conversation_free(
     stack.function_url("roleplay_chat")
 
     with monkeypatch.context() as broken:
-        broken.setattr("roleplay_chat.turn_plan.cast_of", None)
+        broken.setattr("roleplay_chat.turn_plan.build_cast", None)
         answer = stack.chat(user, **request(conversation))
 
     assert (answer.status_code, answer.json()["code"]) == (500, "internal_error")

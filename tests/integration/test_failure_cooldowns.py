@@ -1,4 +1,4 @@
-"""What failed rests: for every instance, for as long as it should, and no longer."""
+"""What failed is on cooldown: for every instance, for as long as it should, and no longer."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -8,12 +8,12 @@ from psycopg.types.json import Jsonb
 
 from tests.support.answers import html, stall, text, worker_chat
 from tests.support.stack import Stack
-from tests.support.talk import DOLPHIN, DOLPHIN_R1, LAG, VENICE, WORKER, Talk, failing, resting
+from tests.support.talk import DOLPHIN, DOLPHIN_R1, LAG, VENICE, WORKER, Talk, failing, lasting
 
 MODELS = [VENICE, DOLPHIN_R1, DOLPHIN]
 
 
-def rest(talk: Talk, scope: str, key: str, **time: float) -> None:
+def put_on_cooldown(talk: Talk, scope: str, key: str, **time: float) -> None:
     """Writes a cooldown that ends so far from now."""
     talk.stack.db.execute(
         "insert into model_cooldowns (scope, key, until, reason)"
@@ -38,7 +38,7 @@ class TestWhoseLimit:
         talk.reply("Second")
 
         assert talk.asked() == [VENICE, DOLPHIN_R1, DOLPHIN_R1]
-        assert talk.resting() == {f"model openrouter:{VENICE}": resting(minutes=1)}
+        assert talk.cooldowns() == {f"model openrouter:{VENICE}": lasting(minutes=1)}
 
     @pytest.mark.parametrize("status", [200, 429, 502])
     def test_edge_that_limits_us_concerns_the_provider(self, talk: Talk, status: int) -> None:
@@ -48,7 +48,7 @@ class TestWhoseLimit:
         talk.reply()
 
         assert talk.asked() == [VENICE, WORKER]
-        assert talk.resting() == {"provider openrouter": resting(seconds=30)}
+        assert talk.cooldowns() == {"provider openrouter": lasting(seconds=30)}
 
     def test_key_that_a_provider_refuses_leaves_the_other_models(self, talk: Talk) -> None:
         refused = failing(401, raw="Incorrect API key provided", provider_name="Venice")
@@ -57,7 +57,7 @@ class TestWhoseLimit:
         talk.reply()
 
         assert talk.asked() == [VENICE, DOLPHIN_R1]
-        assert talk.resting() == {f"model openrouter:{VENICE}": resting(minutes=10)}
+        assert talk.cooldowns() == {f"model openrouter:{VENICE}": lasting(minutes=10)}
         assert talk.alerts() == []
 
 
@@ -88,10 +88,10 @@ class TestInForce:
 
         assert talk.say().status_code == 503
 
-        assert talk.resting() == {"provider openrouter": resting(seconds=30)}
+        assert talk.cooldowns() == {"provider openrouter": lasting(seconds=30)}
 
     def test_that_has_passed_is_over(self, talk: Talk) -> None:
-        rest(talk, "model", f"openrouter:{VENICE}", seconds=-1)
+        put_on_cooldown(talk, "model", f"openrouter:{VENICE}", seconds=-1)
         talk.stack.upstream.enqueue(text("Good evening."))
 
         assert talk.reply()["usedFallback"] is False
@@ -110,7 +110,7 @@ class TestInForce:
         self, talk: Talk, scope: str, key: str
     ) -> None:
         talk.have_worker()
-        rest(talk, scope, key, minutes=1)
+        put_on_cooldown(talk, scope, key, minutes=1)
         talk.stack.upstream.enqueue(worker_chat("Sit."))
 
         talk.reply()
@@ -119,7 +119,7 @@ class TestInForce:
 
     def test_of_the_worker_is_told_to_whom_wanted_it(self, talk: Talk) -> None:
         talk.have_worker()
-        rest(talk, "model", "chat_worker", minutes=1)
+        put_on_cooldown(talk, "model", "chat_worker", minutes=1)
         talk.stack.upstream.enqueue(text("Good evening."))
 
         body = talk.reply(model_provider="chat_worker")
@@ -131,7 +131,7 @@ class TestInForce:
         )
 
     def test_of_a_model_is_one_for_every_task(self, talk: Talk) -> None:
-        rest(talk, "model", f"openrouter:{VENICE}", minutes=1)
+        put_on_cooldown(talk, "model", f"openrouter:{VENICE}", minutes=1)
         talk.stack.upstream.enqueue(text("A pier at dawn."))
 
         talk.stack.chat(talk.user, task="storytelling", message="A pier")
@@ -139,14 +139,14 @@ class TestInForce:
         assert talk.asked() == [DOLPHIN]
 
 
-class TestEverythingRests:
+class TestEverythingOnCooldown:
     @pytest.fixture
     def tired(self, talk: Talk) -> Talk:
-        """The worker and every model rest, the first of them longest."""
+        """The worker and every model are on cooldown, the first of them longest."""
         talk.have_worker()
-        rest(talk, "model", "chat_worker", minutes=1)
+        put_on_cooldown(talk, "model", "chat_worker", minutes=1)
         for number, model in enumerate(MODELS):
-            rest(talk, "model", f"openrouter:{model}", minutes=50 - 10 * number)
+            put_on_cooldown(talk, "model", f"openrouter:{model}", minutes=50 - 10 * number)
         return talk
 
     def test_and_they_are_asked_in_order_all_the_same(self, tired: Talk) -> None:
@@ -169,13 +169,13 @@ class TestEverythingRests:
         assert answer.json()["error"].endswith("Please try again in a minute.")
         assert tired.said() == ["Hello"]
 
-    def test_and_no_rest_becomes_shorter_for_it(self, tired: Talk) -> None:
-        before = tired.resting()
+    def test_and_no_cooldown_becomes_shorter_for_it(self, tired: Talk) -> None:
+        before = tired.cooldowns()
         tired.stack.upstream.always(failing(503))
 
         tired.say()
 
-        assert tired.resting() == {what: pytest.approx(s, abs=LAG) for what, s in before.items()}
+        assert tired.cooldowns() == {what: pytest.approx(s, abs=LAG) for what, s in before.items()}
 
     def test_and_the_daily_cap_still_names_its_reset(self, talk: Talk) -> None:
         lifted = datetime.now(UTC) + timedelta(hours=5)
@@ -193,7 +193,7 @@ class TestEverythingRests:
         }
 
     def test_and_the_daily_cap_is_lifted_early(self, talk: Talk) -> None:
-        rest(talk, "account", "openrouter:free", hours=5)
+        put_on_cooldown(talk, "account", "openrouter:free", hours=5)
         talk.stack.upstream.enqueue(text("Good evening."))
 
         assert talk.reply()["response"] == "Good evening."
@@ -208,14 +208,14 @@ class TestEverythingRests:
         assert answer.status_code == 503
 
 
-def test_rest_of_many_days_is_one_day(talk: Talk) -> None:
+def test_cooldown_of_many_days_is_one_day(talk: Talk) -> None:
     talk.stack.upstream.enqueue(
         failing(503, headers={"Retry-After": "864000"}), text("Good evening.")
     )
 
     talk.reply()
 
-    assert talk.resting() == {f"model openrouter:{VENICE}": resting(days=1)}
+    assert talk.cooldowns() == {f"model openrouter:{VENICE}": lasting(days=1)}
 
 
 class TestRow:
@@ -260,7 +260,7 @@ class TestRow:
             self.cool(stack, 30)
         assert self.left(stack) == pytest.approx(30, abs=LAG)
 
-    def test_grows_when_it_fails_again_after_its_rest(self, stack: Stack) -> None:
+    def test_grows_when_it_fails_again_after_it_has_passed(self, stack: Stack) -> None:
         left = []
         for _ in range(7):
             self.cool(stack, 30)

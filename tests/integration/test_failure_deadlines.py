@@ -14,7 +14,7 @@ from tests.support.answers import (
     text,
     worker_chat,
 )
-from tests.support.talk import DOLPHIN, DOLPHIN_R1, VENICE, WORKER, Talk, failing, resting
+from tests.support.talk import DOLPHIN, DOLPHIN_R1, VENICE, WORKER, Talk, failing, lasting
 from tests.support.upstream import Answer, never_accepting
 
 THIS_MODEL = f"model openrouter:{VENICE}"
@@ -47,7 +47,7 @@ class TestFirstToken:
         assert closed(talk) == [True, False]
         assert [tried["outcome"] for tried in body["route"]] == ["timeout", "ok"]
         assert talk.said() == ["Hello", "> Good evening."]
-        assert talk.resting() == {THIS_MODEL: resting(seconds=30)}
+        assert talk.cooldowns() == {THIS_MODEL: lasting(seconds=30)}
 
     def test_that_does_not_come_comes_from_the_worker_where_that_is_healthy(
         self, talk: Talk
@@ -68,7 +68,7 @@ class TestFirstToken:
 
         assert talk.asked() == [WORKER, VENICE]
         assert closed(talk) == [True, False]
-        assert talk.resting() == {"model chat_worker": resting(seconds=30)}
+        assert talk.cooldowns() == {"model chat_worker": lasting(seconds=30)}
 
     def test_may_be_a_thought(self, talk: Talk) -> None:
         talk.limit(VENICE, first_token=3, idle=60)
@@ -176,7 +176,7 @@ class TestBudget:
         assert "retry-after" in answer.headers
         assert talk.said() == ["Hello"]
         assert talk.turn() == ("failed", "timed_out")
-        assert set(talk.resting()) == {THIS_MODEL, f"model openrouter:{DOLPHIN_R1}"}
+        assert set(talk.cooldowns()) == {THIS_MODEL, f"model openrouter:{DOLPHIN_R1}"}
 
     def test_is_shared_by_models_that_are_slow_in_turn(self, talk: Talk) -> None:
         talk.limit(VENICE, DOLPHIN_R1, DOLPHIN, first_token=0.2)

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tests.support.answers import event, raw_sse, text, worker_chat
-from tests.support.talk import DOLPHIN, DOLPHIN_R1, LAG, VENICE, WORKER, Talk, failing, resting
+from tests.support.talk import DOLPHIN, DOLPHIN_R1, LAG, VENICE, WORKER, Talk, failing, lasting
 from tests.support.upstream import Answer
 
 PAID = "meta-llama/llama-3.1-8b-instruct"
@@ -78,7 +78,7 @@ class TestDailyCap:
         assert int(answer.headers["retry-after"]) == pytest.approx(3 * 3600, abs=LAG)
         assert talk.said() == ["Hello"]
         assert talk.turn() == ("failed", "free_daily_cap")
-        assert talk.resting() == {FREE: resting(hours=3)}
+        assert talk.cooldowns() == {FREE: lasting(hours=3)}
         assert talk.alerts() == ["free_daily_cap"]
 
     def test_of_less_than_an_hour_is_told_in_minutes(self, talk: Talk) -> None:
@@ -106,7 +106,7 @@ class TestDailyCap:
         assert (body["model_used"], body["usedFallback"]) == ("chat_worker", True)
         assert talk.said() == ["Hello", "> Sit."]
         assert talk.turn() == ("complete", None)
-        assert talk.resting() == {FREE: resting(hours=3)}
+        assert talk.cooldowns() == {FREE: lasting(hours=3)}
 
     def test_leaves_models_that_are_not_free(self, talk: Talk) -> None:
         talk.have_only(VENICE, DOLPHIN, PAID)
@@ -129,7 +129,7 @@ class TestMinuteCap:
         assert [tried["outcome"] for tried in body["route"]] == ["rate_limited"] * 3 + ["ok"]
         assert talk.said() == ["Hello", "> Good evening."]
         assert talk.turn() == ("complete", None)
-        assert talk.resting() == {}
+        assert talk.cooldowns() == {}
 
     def test_is_waited_for_three_times(self, talk: Talk) -> None:
         talk.stack.upstream.always(minute_cap())
@@ -143,7 +143,7 @@ class TestMinuteCap:
         )
         assert int(answer.headers["retry-after"]) == pytest.approx(60, abs=LAG)
         assert talk.turn() == ("failed", "free_minute_cap")
-        assert talk.resting() == {FREE: resting(minutes=1)}
+        assert talk.cooldowns() == {FREE: lasting(minutes=1)}
 
     def test_is_not_waited_for_where_the_worker_can_answer(self, talk: Talk) -> None:
         talk.have_worker()
@@ -152,7 +152,7 @@ class TestMinuteCap:
         talk.reply()
 
         assert talk.asked() == [VENICE, WORKER]
-        assert talk.resting() == {FREE: resting(minutes=1)}
+        assert talk.cooldowns() == {FREE: lasting(minutes=1)}
 
     def test_that_outlasts_the_budget_is_told(self, talk: Talk) -> None:
         talk.stack.upstream.enqueue(minute_cap(1200))
@@ -162,18 +162,18 @@ class TestMinuteCap:
         assert talk.asked() == [VENICE]
         assert answer.json()["error"].endswith("Please try again in 20 minutes.")
         assert int(answer.headers["retry-after"]) == pytest.approx(1200, abs=LAG)
-        assert talk.resting() == {FREE: resting(minutes=20)}
+        assert talk.cooldowns() == {FREE: lasting(minutes=20)}
 
 
 class TestOtherRateLimits:
     @pytest.mark.parametrize(
-        ("answer", "rest"),
+        ("answer", "cooldown"),
         [
-            pytest.param(pool_limited(), resting(minutes=1), id="pool-without-a-hint"),
-            pytest.param(pool_limited(**AT_ONCE), resting(minutes=1), id="pool-with-a-short-hint"),
+            pytest.param(pool_limited(), lasting(minutes=1), id="pool-without-a-hint"),
+            pytest.param(pool_limited(**AT_ONCE), lasting(minutes=1), id="pool-with-a-short-hint"),
             pytest.param(
                 failing(429, raw="temporarily rate-limited upstream", retry_after_seconds=150),
-                resting(seconds=150),
+                lasting(seconds=150),
                 id="pool-with-a-hint-in-the-body",
             ),
             pytest.param(
@@ -182,13 +182,13 @@ class TestOtherRateLimits:
                     "All providers for x are at capacity. Retry after 90 seconds.",
                     availability={"code": "capacity_exhausted", "retry_after": 90},
                 ),
-                resting(seconds=90),
+                lasting(seconds=90),
                 id="capacity-exhausted",
             ),
         ],
     )
     def test_of_one_model_leads_to_the_next_at_once(
-        self, talk: Talk, answer: Answer, rest: Any
+        self, talk: Talk, answer: Answer, cooldown: Any
     ) -> None:
         talk.stack.upstream.enqueue(answer, text("Good evening."))
 
@@ -201,7 +201,7 @@ class TestOtherRateLimits:
             " Dolphin 3.0 R1 Mistral 24B answered instead."
         )
         assert talk.said() == ["Hello", "> Good evening."]
-        assert talk.resting() == {THIS_MODEL: rest}
+        assert talk.cooldowns() == {THIS_MODEL: cooldown}
         assert talk.alerts() == []
 
     def test_of_the_only_model_is_waited_for(self, talk: Talk) -> None:
@@ -211,7 +211,7 @@ class TestOtherRateLimits:
         talk.reply()
 
         assert talk.asked() == [VENICE] * 4
-        assert talk.resting() == {}
+        assert talk.cooldowns() == {}
 
     def test_of_nobody_in_particular_is_waited_for_where_it_is_short(self, talk: Talk) -> None:
         talk.stack.upstream.enqueue(
@@ -223,7 +223,7 @@ class TestOtherRateLimits:
         talk.reply()
 
         assert talk.asked() == [VENICE, VENICE, DOLPHIN_R1]
-        assert talk.resting() == {THIS_MODEL: resting(minutes=1)}
+        assert talk.cooldowns() == {THIS_MODEL: lasting(minutes=1)}
 
 
 class TestCredit:
@@ -237,7 +237,7 @@ class TestCredit:
 
         assert self.tokens_asked_for(talk) == [(VENICE, 400), (VENICE, 99)]
         assert body["usedFallback"] is False
-        assert talk.resting() == {}
+        assert talk.cooldowns() == {}
         assert talk.alerts() == ["credit_for_fewer_tokens"]
 
     def test_that_shrinks_meanwhile_is_asked_for_once(self, talk: Talk) -> None:
@@ -253,7 +253,7 @@ class TestCredit:
         talk.reply()
 
         assert self.tokens_asked_for(talk) == [(VENICE, 400), (DOLPHIN_R1, 400)]
-        assert talk.resting() == {f"model openrouter:{VENICE}": resting(minutes=10)}
+        assert talk.cooldowns() == {f"model openrouter:{VENICE}": lasting(minutes=10)}
 
     def test_that_a_request_may_exceed_buys_half_a_reply(self, talk: Talk) -> None:
         refusal = failing(402, reason="weight_exceeds_budget", limit_source="openrouter_credits")
@@ -270,7 +270,7 @@ class TestCredit:
         talk.reply()
 
         assert talk.asked() == [VENICE] * 3
-        assert talk.resting() == {}
+        assert talk.cooldowns() == {}
         assert talk.alerts() == []
 
     def test_of_the_models_provider_is_not_our_bill(self, talk: Talk) -> None:
@@ -280,46 +280,46 @@ class TestCredit:
         talk.reply()
 
         assert talk.asked() == [VENICE, DOLPHIN_R1]
-        assert talk.resting() == {THIS_MODEL: resting(minutes=10)}
+        assert talk.cooldowns() == {THIS_MODEL: lasting(minutes=10)}
         assert talk.alerts() == []
 
 
 OURS = [
-    pytest.param(failing(401, "User not found."), "bad_key", resting(minutes=5), id="key-revoked"),
+    pytest.param(failing(401, "User not found."), "bad_key", lasting(minutes=5), id="key-revoked"),
     pytest.param(
         failing(401, "Missing Authentication header"),
         "bad_key",
-        resting(minutes=5),
+        lasting(minutes=5),
         id="key-missing",
     ),
     pytest.param(
-        failing(402, "Insufficient credits"), "no_credit", resting(minutes=10), id="credit-spent"
+        failing(402, "Insufficient credits"), "no_credit", lasting(minutes=10), id="credit-spent"
     ),
     pytest.param(
         failing(403, "Key limit exceeded (total limit). Manage it using https://CANARY"),
         "key_limit",
-        resting(hours=1),
+        lasting(hours=1),
         id="key-limit",
     ),
     pytest.param(
         failing(402, "Key limit exceeded (monthly limit)."),
         "key_limit",
-        resting(hours=1),
+        lasting(hours=1),
         id="key-limit-as-402",
     ),
     pytest.param(
         failing(403, "Budget exceeded", limit_source="openrouter_workspace_budget"),
         "key_limit",
-        resting(hours=1),
+        lasting(hours=1),
         id="workspace-budget",
     ),
 ]
 
 
-@pytest.mark.parametrize(("refusal", "situation", "rest"), OURS)
+@pytest.mark.parametrize(("refusal", "policy", "cooldown"), OURS)
 class TestAccountThatIsRefused:
     def test_is_an_outage_for_the_person_and_an_alert_for_the_operator(
-        self, talk: Talk, refusal: Answer, situation: str, rest: Any
+        self, talk: Talk, refusal: Answer, policy: str, cooldown: Any
     ) -> None:
         talk.stack.upstream.enqueue(refusal)
 
@@ -329,12 +329,12 @@ class TestAccountThatIsRefused:
         assert (answer.status_code, answer.json()["code"]) == (503, "no_model_available")
         assert "retry-after" in answer.headers
         assert talk.said() == ["Hello"]
-        assert talk.turn() == ("failed", situation)
-        assert talk.resting() == {ACCOUNT: rest}
-        assert talk.alerts() == [situation]
+        assert talk.turn() == ("failed", policy)
+        assert talk.cooldowns() == {ACCOUNT: cooldown}
+        assert talk.alerts() == [policy]
 
     def test_leaves_the_worker(
-        self, talk: Talk, refusal: Answer, situation: str, rest: Any
+        self, talk: Talk, refusal: Answer, policy: str, cooldown: Any
     ) -> None:
         talk.have_worker()
         talk.stack.upstream.enqueue(refusal, worker_chat("Sit."))
@@ -343,11 +343,11 @@ class TestAccountThatIsRefused:
 
         assert talk.asked() == [VENICE, WORKER]
         assert talk.said() == ["Hello", "> Sit."]
-        assert talk.alerts() == [situation]
-        assert talk.resting() == {ACCOUNT: rest}
+        assert talk.alerts() == [policy]
+        assert talk.cooldowns() == {ACCOUNT: cooldown}
 
 
-def test_budget_that_names_its_reset_rests_until_then(talk: Talk) -> None:
+def test_budget_that_names_its_reset_is_on_cooldown_until_then(talk: Talk) -> None:
     lifted = datetime.now(UTC) + timedelta(hours=2)
     talk.stack.upstream.enqueue(
         failing(403, limit_source="openrouter_key_limit", resets_at=lifted.isoformat())
@@ -356,7 +356,7 @@ def test_budget_that_names_its_reset_rests_until_then(talk: Talk) -> None:
     answer = talk.say()
 
     assert answer.json()["error"].endswith(f"Please try again at {lifted:%H:%M} UTC.")
-    assert talk.resting() == {ACCOUNT: resting(hours=2)}
+    assert talk.cooldowns() == {ACCOUNT: lasting(hours=2)}
 
 
 @pytest.mark.parametrize("key", ["", "  \n", "clé"], ids=["empty", "blank", "not-ascii"])
@@ -370,7 +370,7 @@ def test_key_that_cannot_be_sent_leaves_the_worker(talk: Talk, key: str) -> None
     assert talk.asked() == [WORKER]
     assert answer.json()["response"] == "Sit."
     assert set(talk.alerts()) == {"misconfigured"}
-    assert talk.resting() == {}
+    assert talk.cooldowns() == {}
 
 
 def test_key_that_is_not_bound_to_the_address_of_its_row(talk: Talk) -> None:

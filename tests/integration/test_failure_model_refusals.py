@@ -27,7 +27,7 @@ def test_another_model_answers_and_nothing_of_it_is_seen(talk: Talk) -> None:
     assert events[-1].data["usedFallback"] is True
     assert [tried["outcome"] for tried in events[-1].data["route"]] == ["refused_by_model", "ok"]
     assert talk.said() == ["Hello", "> Sit."]
-    assert talk.resting() == {}
+    assert talk.cooldowns() == {}
 
 
 def test_second_refusal_is_the_last(talk: Talk) -> None:
@@ -105,7 +105,7 @@ def test_refusal_is_one_when_the_connection_breaks_after_it(talk: Talk) -> None:
     end = chunk(VENICE, {"content": ""}, "stop")
     talk.stack.upstream.enqueue(stream([REFUSAL, end, hang_up()]), text("Sit."))
     assert talk.reply()["route"][0]["outcome"] == "refused_by_model"
-    assert talk.resting() == {}
+    assert talk.cooldowns() == {}
 
 
 def test_words_that_only_begin_like_it_are_shown_as_soon_as_that_is_clear(talk: Talk) -> None:

@@ -20,7 +20,7 @@ from tests.support.answers import (
     worker_chat,
     worker_error,
 )
-from tests.support.talk import DOLPHIN, DOLPHIN_R1, LAG, VENICE, WORKER, Talk, failing, resting
+from tests.support.talk import DOLPHIN, DOLPHIN_R1, LAG, VENICE, WORKER, Talk, failing, lasting
 from tests.support.upstream import Answer, refusing
 
 PAID = {"prompt_tokens": 100, "completion_tokens": 7, "cost": 0.25}
@@ -59,9 +59,9 @@ OUTAGES_OF_ALL = [
 
 
 class TestModel:
-    @pytest.mark.parametrize(("outage", "rests", "seconds"), OUTAGES)
+    @pytest.mark.parametrize(("outage", "on_cooldown", "seconds"), OUTAGES)
     def test_is_replaced_by_the_worker_where_that_is_healthy(
-        self, talk: Talk, outage: Answer, rests: str, seconds: float
+        self, talk: Talk, outage: Answer, on_cooldown: str, seconds: float
     ) -> None:
         talk.have_worker()
         talk.stack.upstream.enqueue(outage, worker_chat("Sit."))
@@ -72,11 +72,11 @@ class TestModel:
         assert (body["model_used"], body["fallbackModel"]) == ("chat_worker", "chat_worker")
         assert talk.said() == ["Hello", "> Sit."]
         assert talk.turn() == ("complete", None)
-        assert talk.resting() == {rests: resting(seconds=seconds)}
+        assert talk.cooldowns() == {on_cooldown: lasting(seconds=seconds)}
 
-    @pytest.mark.parametrize(("outage", "rests", "seconds"), OUTAGES)
+    @pytest.mark.parametrize(("outage", "on_cooldown", "seconds"), OUTAGES)
     def test_is_else_replaced_by_the_next(
-        self, talk: Talk, outage: Answer, rests: str, seconds: float
+        self, talk: Talk, outage: Answer, on_cooldown: str, seconds: float
     ) -> None:
         talk.stack.upstream.enqueue(outage, text("Good evening."))
 
@@ -85,7 +85,7 @@ class TestModel:
         assert talk.asked() == [VENICE, DOLPHIN_R1]
         assert (body["usedFallback"], body["fallbackModel"]) == (True, DOLPHIN_R1)
         assert talk.said() == ["Hello", "> Good evening."]
-        assert talk.resting() == {rests: resting(seconds=seconds)}
+        assert talk.cooldowns() == {on_cooldown: lasting(seconds=seconds)}
 
     def test_that_is_the_only_one_is_asked_again_once(self, talk: Talk) -> None:
         talk.have_only(VENICE)
@@ -95,7 +95,7 @@ class TestModel:
 
         assert talk.asked() == [VENICE] * 2
         assert [tried["outcome"] for tried in body["route"]] == ["overloaded", "ok"]
-        assert talk.resting() == {}
+        assert talk.cooldowns() == {}
 
     def test_that_is_the_only_one_and_fails_again_is_told(self, talk: Talk) -> None:
         talk.have_only(VENICE)
@@ -107,7 +107,7 @@ class TestModel:
         assert (answer.status_code, answer.json()["code"]) == (503, "no_model_available")
         assert int(answer.headers["retry-after"]) == pytest.approx(30, abs=LAG)
         assert talk.turn() == ("failed", "overloaded")
-        assert talk.resting() == {THIS_MODEL: resting(seconds=30)}
+        assert talk.cooldowns() == {THIS_MODEL: lasting(seconds=30)}
 
     def test_after_model_is_asked_and_the_last_one_again(self, talk: Talk) -> None:
         talk.stack.upstream.always(failing(500))
@@ -118,7 +118,7 @@ class TestModel:
         assert answer.status_code == 503
         assert talk.said() == ["Hello"]
         assert talk.turn() == ("failed", "server_error")
-        assert len(talk.resting()) == 3
+        assert len(talk.cooldowns()) == 3
 
     def test_is_next_again_when_the_worker_fails_too(self, talk: Talk) -> None:
         talk.have_worker()
@@ -165,7 +165,7 @@ class TestProvider:
         talk.reply()
 
         assert talk.asked() == [VENICE, WORKER]
-        assert talk.resting() == {PROVIDER: resting(seconds=30)}
+        assert talk.cooldowns() == {PROVIDER: lasting(seconds=30)}
 
     @pytest.mark.parametrize("outage", OUTAGES_OF_ALL)
     def test_is_else_asked_again_once(self, talk: Talk, outage: Answer) -> None:
@@ -176,7 +176,7 @@ class TestProvider:
         assert talk.asked() == [VENICE] * 2
         assert body["usedFallback"] is False
         assert talk.said() == ["Hello", "> Good evening."]
-        assert talk.resting() == {}
+        assert talk.cooldowns() == {}
 
     def test_that_fails_again_is_not_asked_for_its_other_models(self, talk: Talk) -> None:
         talk.stack.upstream.always(html())
@@ -186,7 +186,7 @@ class TestProvider:
         assert talk.asked() == [VENICE] * 2
         assert answer.status_code == 503
         assert talk.turn() == ("failed", "edge_error")
-        assert talk.resting() == {PROVIDER: resting(seconds=30)}
+        assert talk.cooldowns() == {PROVIDER: lasting(seconds=30)}
 
     def test_that_refuses_connections_is_replaced_by_the_worker(self, talk: Talk) -> None:
         talk.have_worker()
@@ -197,7 +197,7 @@ class TestProvider:
             talk.reply()
 
         assert talk.asked() == [WORKER]
-        assert talk.resting() == {PROVIDER: resting(seconds=30)}
+        assert talk.cooldowns() == {PROVIDER: lasting(seconds=30)}
 
 
 def in_json(error: Any, **more: Any) -> Answer:
@@ -271,9 +271,9 @@ NO_REPLIES = [
 
 
 class TestReplyThatIsNone:
-    @pytest.mark.parametrize(("answer", "situation", "seconds"), NO_REPLIES)
+    @pytest.mark.parametrize(("answer", "policy", "seconds"), NO_REPLIES)
     def test_comes_from_the_next_model_although_the_status_was_200(
-        self, talk: Talk, answer: Answer, situation: str, seconds: float | None
+        self, talk: Talk, answer: Answer, policy: str, seconds: float | None
     ) -> None:
         talk.stack.upstream.enqueue(answer, text("Good evening."))
 
@@ -282,11 +282,11 @@ class TestReplyThatIsNone:
         assert talk.asked() == [VENICE, DOLPHIN_R1]
         assert talk.said() == ["Hello", "> Good evening."]
         assert talk.turn() == ("complete", None)
-        assert talk.resting() == ({THIS_MODEL: resting(seconds=seconds)} if seconds else {})
+        assert talk.cooldowns() == ({THIS_MODEL: lasting(seconds=seconds)} if seconds else {})
 
-    @pytest.mark.parametrize(("answer", "situation", "seconds"), NO_REPLIES)
+    @pytest.mark.parametrize(("answer", "policy", "seconds"), NO_REPLIES)
     def test_is_told_when_nobody_has_another(
-        self, talk: Talk, answer: Answer, situation: str, seconds: float | None
+        self, talk: Talk, answer: Answer, policy: str, seconds: float | None
     ) -> None:
         talk.have_only(VENICE)
         talk.stack.upstream.always(answer)
@@ -296,7 +296,7 @@ class TestReplyThatIsNone:
         assert talk.asked() == [VENICE] * 2
         assert (told.status_code, told.json()["code"]) == (503, "no_model_available")
         assert talk.said() == ["Hello"]
-        assert talk.turn() == ("failed", situation)
+        assert talk.turn() == ("failed", policy)
 
     @pytest.mark.parametrize(
         "answer",
@@ -315,7 +315,7 @@ class TestReplyThatIsNone:
         assert talk.asked() == [VENICE, VENICE, DOLPHIN_R1]
         assert [tried["outcome"] for tried in body["route"]] == ["empty", "empty", "ok"]
         assert talk.said() == ["Hello", "> Good evening."]
-        assert talk.resting() == {}
+        assert talk.cooldowns() == {}
 
     def test_that_was_spent_on_reasoning_is_asked_for_with_more_tokens_once(
         self, talk: Talk
@@ -377,42 +377,42 @@ class TestWhatFailedCost:
 
 class TestWorker:
     @pytest.mark.parametrize(
-        ("failure", "rests", "alerts"),
+        ("failure", "on_cooldown", "alerts"),
         [
             pytest.param(worker_error(), {}, [], id="tensor-error"),
             pytest.param(
                 worker_error(500, "CUDA out of memory. Tried to allocate CANARY"),
-                {"model chat_worker": resting(minutes=1)},
+                {"model chat_worker": lasting(minutes=1)},
                 ["worker_out_of_memory"],
                 id="out-of-memory",
             ),
             pytest.param(
                 worker_error(503, "CANARY"),
-                {"model chat_worker": resting(seconds=30)},
+                {"model chat_worker": lasting(seconds=30)},
                 [],
                 id="503",
             ),
             pytest.param(
                 worker_error(200, "CANARY"),
-                {"model chat_worker": resting(seconds=30)},
+                {"model chat_worker": lasting(seconds=30)},
                 [],
                 id="failure-inside-200",
             ),
-            pytest.param(html(502), {"model chat_worker": resting(seconds=30)}, [], id="page"),
+            pytest.param(html(502), {"model chat_worker": lasting(seconds=30)}, [], id="page"),
             pytest.param(
-                whitespace(), {"model chat_worker": resting(seconds=30)}, [], id="blank-lines"
+                whitespace(), {"model chat_worker": lasting(seconds=30)}, [], id="blank-lines"
             ),
-            pytest.param(abort(), {"provider chat_worker": resting(seconds=30)}, [], id="reset"),
+            pytest.param(abort(), {"provider chat_worker": lasting(seconds=30)}, [], id="reset"),
             pytest.param(
                 failing(401, "CANARY"),
-                {"account chat_worker": resting(minutes=5)},
+                {"account chat_worker": lasting(minutes=5)},
                 ["bad_key"],
                 id="key-refused",
             ),
         ],
     )
     def test_that_fails_is_replaced_in_the_same_request(
-        self, talk: Talk, failure: Answer, rests: dict[str, Any], alerts: list[str]
+        self, talk: Talk, failure: Answer, on_cooldown: dict[str, Any], alerts: list[str]
     ) -> None:
         talk.have_worker()
         talk.stack.upstream.enqueue(failure, text("Good evening."))
@@ -426,7 +426,7 @@ class TestWorker:
             " Venice Dolphin Mistral 24B answered instead."
         )
         assert talk.said() == ["Hello", "> Good evening."]
-        assert talk.resting() == rests
+        assert talk.cooldowns() == on_cooldown
         assert talk.alerts() == alerts
 
     def test_that_says_nothing_is_asked_again_once(self, talk: Talk) -> None:
@@ -455,7 +455,7 @@ class TestWorker:
             "chat_worker",
             f"openrouter:{VENICE}",
         ]
-        assert talk.resting() == {"provider chat_worker": resting(seconds=30)}
+        assert talk.cooldowns() == {"provider chat_worker": lasting(seconds=30)}
 
     def test_that_fails_with_every_model_is_told(self, talk: Talk) -> None:
         talk.have_worker()

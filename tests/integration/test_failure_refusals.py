@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from tests.support.answers import reply, stream, text, worker_chat
-from tests.support.talk import DOLPHIN, DOLPHIN_R1, VENICE, WORKER, Talk, failing, resting
+from tests.support.talk import DOLPHIN, DOLPHIN_R1, VENICE, WORKER, Talk, failing, lasting
 from tests.support.upstream import Answer
 
 THIS_MODEL = f"model openrouter:{VENICE}"
@@ -14,7 +14,7 @@ SMALLEST = {"model", "messages", "max_tokens", "stream"}
 
 class TestText:
     @pytest.mark.parametrize(
-        ("refusal", "situation"),
+        ("refusal", "policy"),
         [
             pytest.param(
                 failing(
@@ -38,7 +38,7 @@ class TestText:
         ],
     )
     def test_that_is_refused_is_shown_to_nobody_else(
-        self, talk: Talk, refusal: Answer, situation: str
+        self, talk: Talk, refusal: Answer, policy: str
     ) -> None:
         talk.have_worker()
         talk.stack.upstream.enqueue(refusal)
@@ -51,8 +51,8 @@ class TestText:
             "The model's provider refused this message because of its content rules."
         )
         assert talk.said() == ["Hello"]
-        assert talk.turn() == ("failed", situation)
-        assert talk.resting() == {}
+        assert talk.turn() == ("failed", policy)
+        assert talk.cooldowns() == {}
         assert talk.alerts() == []
 
 
@@ -114,9 +114,9 @@ GONE = [
 ]
 
 
-@pytest.mark.parametrize(("refusal", "situation", "hours"), GONE)
-def test_model_that_is_gone_is_replaced_and_rests_and_somebody_is_called(
-    talk: Talk, refusal: Answer, situation: str, hours: float
+@pytest.mark.parametrize(("refusal", "policy", "hours"), GONE)
+def test_model_that_is_gone_is_replaced_and_on_cooldown_and_somebody_is_called(
+    talk: Talk, refusal: Answer, policy: str, hours: float
 ) -> None:
     talk.stack.upstream.enqueue(refusal, text("Good evening."))
 
@@ -126,8 +126,8 @@ def test_model_that_is_gone_is_replaced_and_rests_and_somebody_is_called(
     assert (body["model_used"], body["usedFallback"]) == (f"openrouter:{DOLPHIN_R1}", True)
     assert talk.said() == ["Hello", "> Good evening."]
     assert talk.turn() == ("complete", None)
-    assert talk.resting() == {THIS_MODEL: resting(hours=hours)}
-    assert talk.alerts() == [situation]
+    assert talk.cooldowns() == {THIS_MODEL: lasting(hours=hours)}
+    assert talk.alerts() == [policy]
 
 
 class TestParameters:
@@ -165,7 +165,7 @@ class TestParameters:
         assert self.sent(talk) == [(VENICE, all_of_them), (VENICE, set())]
         assert body["usedFallback"] is False
         assert talk.said() == ["Hello", "> Good evening."]
-        assert talk.resting() == {}
+        assert talk.cooldowns() == {}
 
     def test_that_are_not_the_trouble_are_back_for_the_next_model(self, talk: Talk) -> None:
         refusal = failing(400, raw="Invalid request parameters")
@@ -195,7 +195,7 @@ class TestBadRequest:
         talk.reply()
 
         assert talk.asked() == [VENICE, DOLPHIN_R1]
-        assert talk.resting() == {}
+        assert talk.cooldowns() == {}
 
     def test_of_every_model_is_told(self, talk: Talk) -> None:
         talk.stack.upstream.always(failing(400, "Bad request"))
@@ -260,7 +260,7 @@ class TestLength:
         assert messages[-1] == {"role": "user", "content": "And now?"}
         assert body["usedFallback"] is False
         assert long.turn() == ("complete", None)
-        assert long.resting() == {}
+        assert long.cooldowns() == {}
 
     def test_that_is_still_too_much_goes_to_a_larger_context_first(self, long: Talk) -> None:
         long.describe(DOLPHIN, context_tokens=8000)

@@ -63,9 +63,9 @@ CUTS = [
 
 
 class TestCut:
-    @pytest.mark.parametrize(("answer", "situation"), CUTS)
+    @pytest.mark.parametrize(("answer", "policy"), CUTS)
     def test_stream_ends_with_an_error_and_what_came_is_kept(
-        self, talk: Talk, answer: Answer, situation: str
+        self, talk: Talk, answer: Answer, policy: str
     ) -> None:
         talk.have_worker()
         talk.stack.upstream.enqueue(answer)
@@ -86,12 +86,10 @@ class TestCut:
         assert last["message_id"] == str(kept["id"])
         assert "".join(event.data["text"] for event in events[1:-1]) == last["response"]
         assert talk.said() == ["Hello", "> Good evening"]
-        assert talk.turn() == ("incomplete", situation)
+        assert talk.turn() == ("incomplete", policy)
 
-    @pytest.mark.parametrize(("answer", "situation"), CUTS)
-    def test_json_says_that_it_is_incomplete(
-        self, talk: Talk, answer: Answer, situation: str
-    ) -> None:
+    @pytest.mark.parametrize(("answer", "policy"), CUTS)
+    def test_json_says_that_it_is_incomplete(self, talk: Talk, answer: Answer, policy: str) -> None:
         talk.stack.upstream.enqueue(answer)
 
         body = talk.reply()
@@ -102,7 +100,7 @@ class TestCut:
         assert [tried["target"] for tried in body["route"]] == [f"openrouter:{VENICE}"]
         assert body["route"][0]["outcome"] != "ok"
         assert talk.said() == ["Hello", "> Good evening"]
-        assert talk.turn() == ("incomplete", situation)
+        assert talk.turn() == ("incomplete", policy)
 
     def test_by_a_reset_keeps_what_came(self, talk: Talk) -> None:
         gate = Gate()
@@ -341,7 +339,7 @@ class TestClientThatStops:
         assert talk.asked() == [VENICE]
         assert talk.said() == ["Hello"]
         assert talk.turn() == ("failed", "stopped")
-        assert talk.resting() == {}
+        assert talk.cooldowns() == {}
         nothing_is_left(talk)
 
     def test_while_waiting_to_ask_again_asks_nobody_any_more(self, talk: Talk) -> None:

@@ -785,7 +785,7 @@ def test_next_turn_uses_what_the_check_found(stack: Stack) -> None:
     assert answer.json()["model_used"] == "chat_worker"
 
 
-def test_turns_of_dead_processes_are_closed_and_passed_rests_forgotten(stack: Stack) -> None:
+def test_turns_of_dead_processes_are_closed_and_passed_cooldowns_forgotten(stack: Stack) -> None:
     user = stack.user()
     conversation = stack.conversation(user)
     turn = {"user_id": user.id, "conversation_id": conversation, "task": "roleplay"}

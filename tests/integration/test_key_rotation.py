@@ -55,7 +55,7 @@ def test_providers_key_that_leaked_is_deleted_first(stack: Stack, talk: Talk) ->
     stack.upstream.always(admitting(text("Yes."), NEW))
     assert talk.say().status_code == 503
     with deployed_with(stack, OpenRouter_Roleplay_API_KEY=NEW) as deployed:
-        # What rests because of the old key is woken as the runbook says.
+        # What is on cooldown because of the old key is cleared as the runbook says.
         stack.db.execute("delete from model_cooldowns")
         assert talk.say(url=deployed).status_code == 200
 
@@ -70,7 +70,7 @@ def test_projects_secret_key(stack: Stack, talk: Talk) -> None:
         stack.gateway.secret_keys = [new]
         assert talk.say(url=deployed).status_code == 200
         assert talk.say().status_code == 500  # an instance that was forgotten
-        assert talk.log[-1]["exception"] == "SecretKeyRefused"
+        assert talk.log[-1]["exception"] == "SecretKeyRejected"
         assert talk.say(url=deployed).status_code == 200
     assert len(stack.said(talk.conversation)) == 10
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from roleplay_chat.memory import notes
-from roleplay_chat.memory.notes import Step
+from roleplay_chat.memory.notes import Batch
 from roleplay_chat.tokens import UNCALIBRATED
 from tests.support.answers import stream
 from tests.support.notes import asked_for_notes, asks_for_notes, prompts, written
@@ -53,27 +53,27 @@ class Scribe:
 
 
 class Decisions:
-    """What was decided about each turn's step, as it is decided."""
+    """What was decided about each turn's batch, as it is decided."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        self._steps: Queue[Step | None] = Queue()
-        decide, may_be_due = notes.next_step, notes.may_be_due
+        self._batches: Queue[Batch | None] = Queue()
+        decide, may_be_due = notes.next_batch, notes.may_be_due
 
-        def spy(*arguments: Any, **more: Any) -> Step | None:
-            self._steps.put(decide(*arguments, **more))
+        def spy(*arguments: Any, **more: Any) -> Batch | None:
+            self._batches.put(decide(*arguments, **more))
             return decide(*arguments, **more)
 
         def glance(*arguments: Any, **more: Any) -> bool:
             if may_be_due(*arguments, **more):
                 return True
-            self._steps.put(None)
+            self._batches.put(None)
             return False
 
-        monkeypatch.setattr(notes, "next_step", spy)
+        monkeypatch.setattr(notes, "next_batch", spy)
         monkeypatch.setattr(notes, "may_be_due", glance)
 
-    def next(self) -> Step | None:
-        return self._steps.get(timeout=PATIENCE)
+    def next(self) -> Batch | None:
+        return self._batches.get(timeout=PATIENCE)
 
 
 def take_turn(talk: Talk, scribe: Scribe, decisions: Decisions) -> bool:

@@ -78,7 +78,7 @@ def facts(talk: Talk, tier: str = "conversation") -> list[str]:
 
 
 def allow_again(talk: Talk) -> None:
-    """The rest after a failed try is over."""
+    """The wait after a failed try is over."""
     talk.stack.db.execute("update conversation_summaries set not_before = null")
 
 
@@ -185,7 +185,7 @@ class TestStep:
         take_turn(long, written(SUMMARY))
         (material,) = asked_for_notes(long.stack.upstream)
         retold = numbers([message["text"] for message in material["messages"]])
-        # The rest may end at the next anchor, wherever the positions happen to have one.
+        # The wait may end at the next anchor, wherever the positions happen to have one.
         assert retold[:2] == [0, 2]
 
     def test_leaves_the_newest_so_that_regenerate_works(self, long: Talk) -> None:
@@ -293,7 +293,7 @@ class TestFailure:
         assert (body["response"], body["memory_updated"]) == ("Yes.", False)
         assert long.turn() == ("complete", None)
         assert summary(long)["content"] == ""
-        assert long.resting() == {}
+        assert long.cooldowns() == {}
         assert long.stack.gateway.calls == [
             "POST /rest/v1/rpc/begin_turn",
             "POST /rest/v1/rpc/finish_turn",
@@ -521,7 +521,7 @@ class TestScreening:
 
     def test_summary_that_is_refused_is_dropped(self, long: Talk) -> None:
         take_turn(long, written(BOTH, "Ada likes tea."), logged="memory not written")
-        (line,) = [line for line in long.log if line["message"] == "memory refused"]
+        (line,) = [line for line in long.log if line["message"] == "memory content refused"]
         assert (line["category"], line["part"]) == ("sexual", "memory")
         assert (summary(long)["content"], facts(long)) == ("", [])
         assert BOTH not in str(long.log)
@@ -550,7 +550,7 @@ class TestScreening:
             " and content = %s",
             [BOTH],
         )
-        take_turn(long, written(SUMMARY), logged="memory refused")
+        take_turn(long, written(SUMMARY), logged="memory content refused")
         assert asked_for_notes(long.stack.upstream) == []
 
     def test_adult_turn_marks_what_it_leaves(self, long: Talk) -> None:

@@ -1,4 +1,4 @@
-"""What is remembered follows the course of a conversation, whoever changes it."""
+"""What is remembered follows message actions, whoever takes them."""
 
 from __future__ import annotations
 

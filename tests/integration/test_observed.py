@@ -72,10 +72,10 @@ def test_lines_name_the_requests_trace(stack: Stack, written: io.StringIO, proje
     traceparent = f"00-{TRACE}-00f067aa0ba902b7-01"
     with stack.serving(GOOGLE_CLOUD_PROJECT=project) as url:
         assert talk(stack, url, traceparent=traceparent).status_code == 200
-        patient.post(url, json={})  # refused, without a trace
-    refused = json.loads(written.getvalue().splitlines()[-1])
-    assert refused["message"] == "refused"
-    assert TRACE not in str(refused)
+        patient.post(url, json={})  # rejected, without a trace
+    rejected = json.loads(written.getvalue().splitlines()[-1])
+    assert rejected["message"] == "request rejected"
+    assert TRACE not in str(rejected)
     if project:
         line = finished(written)
         assert line["logging.googleapis.com/trace"] == f"projects/tales/traces/{TRACE}"

@@ -729,7 +729,7 @@ class TestOneBadRow:
         self.answered(stack)
 
     @pytest.mark.parametrize("until", ["infinity", "294276-01-01", "9999-12-31 23:59:59"])
-    def test_of_what_rests(self, stack: Stack, other: str, until: str) -> None:
+    def test_of_a_cooldown(self, stack: Stack, other: str, until: str) -> None:
         stack.db.execute(
             "insert into model_cooldowns (scope, key, until, reason) values"
             " ('model', %s, %s, 'by hand')",

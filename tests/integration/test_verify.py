@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from dev.operate.verify import CANNOT_CHECK, OK, PROBLEMS, judge, plain
+from dev.operate.verify import CANNOT_CHECK, OK, PROBLEMS, check_facts, plain
 from tests.integration.test_provider_checks import ON, Checks, catalog, key, listed
 from tests.integration.test_schema import refused
 from tests.support.answers import error, text, worker_healthy
@@ -347,7 +347,7 @@ def test_policy_that_is_missing(verify: Verify) -> None:
     migration = "create policy a_select on public.a\ncreate policy b_all on public.b for all"
     (check,) = (
         check
-        for check in judge(FACTS | facts, {}, {"1": migration}, is_local=False)
+        for check in check_facts(FACTS | facts, {}, {"1": migration}, is_local=False)
         if check.name == "policies"
     )
     assert (check.state, check.found) == ("problem", "there is no public.b b_all")
@@ -408,7 +408,7 @@ def test_key_that_is_not_bound_to_its_providers_address(
     environment = {"Spare_API_KEY": "x"} | environment
     (check,) = (
         check
-        for check in judge(facts, environment, {}, is_local=False)
+        for check in check_facts(facts, environment, {}, is_local=False)
         if check.name == "provider spare"
     )
     assert check.found == "Spare_API_KEY may not be sent to https://spare.example/v1"
@@ -480,7 +480,7 @@ FACTS: dict[str, Any] = {
 
 def judged(name: str, **facts: Any) -> list[tuple[str, str]]:
     """State and finding of the checks of this name."""
-    checks = judge(FACTS | facts, {}, {}, is_local=False)
+    checks = check_facts(FACTS | facts, {}, {}, is_local=False)
     return [(check.state, check.found) for check in checks if check.name == name]
 
 

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from roleplay_chat.screening.decision import Passage, read
-from roleplay_chat.screening.rules import marks
+from roleplay_chat.screening.rules import detect
 from tests.policy.corpus import Case, Line, Score, cases, lines
 
 LONG_PROMPT_CHARS = 200_000
@@ -48,7 +48,10 @@ SCENES_FIRST_RUN = "25 further scenes when the rule met them: 14 found"
 
 def main() -> int:
     """Print the report; the exit code."""
-    corpus, held_out = Score.of(cases("corpus.jsonl")), Score.of(cases("held_out.jsonl"))
+    corpus, held_out = (
+        Score.from_cases(cases("corpus.jsonl")),
+        Score.from_cases(cases("held_out.jsonl")),
+    )
     _print(f"corpus, {len(corpus.cases)} texts", corpus)
     _print(f"held out, {len(held_out.cases)} texts (first run: {FIRST_RUN})", held_out)
     ordinary, scenes = lines("ordinary.jsonl"), lines("scenes.jsonl")
@@ -93,7 +96,7 @@ def _print_scenes(ordinary: Sequence[Line], scenes: Sequence[Line]) -> None:
     for lang in [*sorted({line.lang for line in ordinary}), "all"]:
         harmless = [line for line in ordinary if lang in (line.lang, "all")]
         told = [line for line in scenes if lang in (line.lang, "all")]
-        explicit = sum(marks(line.text).explicit for line in harmless)
+        explicit = sum(detect(line.text).explicit for line in harmless)
         counts = (len(missed(told)), len(harmless), explicit, len(touched(harmless)))
         print(f"{lang:6}{len(told):10}{counts[0]:8}{counts[1]:10}{counts[2]:10}{counts[3]:9}")
     for name, ids in (("missed", missed(scenes)), ("touched", touched(ordinary))):

@@ -48,7 +48,7 @@ class Score:
     wrong: Sequence[Case]
 
     @classmethod
-    def of(cls, cases: Sequence[Case]) -> "Score":
+    def from_cases(cls, cases: Sequence[Case]) -> "Score":
         """Screen every case."""
         return cls(cases, [case for case in cases if case.is_wrong])
 

@@ -20,14 +20,14 @@ LANGUAGES = {"en", "es", "pt", "fr", "de", "it", "ru", "ja", "zh", "ko"}
 
 
 def test_nothing_in_the_corpus_is_missed_and_little_refused_falsely() -> None:
-    score = Score.of(cases("corpus.jsonl"))
+    score = Score.from_cases(cases("corpus.jsonl"))
 
     assert score.misses == []
     assert CORPUS.holds(score), score.false_refusals
 
 
 def test_held_out_part_stays_within_its_bounds() -> None:
-    score = Score.of(cases("held_out.jsonl"))
+    score = Score.from_cases(cases("held_out.jsonl"))
 
     assert HELD_OUT.holds(score), (score.misses, score.false_refusals)
 

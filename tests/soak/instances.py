@@ -114,7 +114,7 @@ class Instances:
             self._ask(user, self._message(user))
         first, *others = self._stack.upstream.models_called()
         if len(others) != self._count or first in others:
-            yield f"{first} rests, and then {others} were asked"
+            yield f"{first} is on cooldown, and then {others} were asked"
 
     def _message(self, user: User) -> dict[str, str]:
         """A message in a conversation of its own."""

@@ -165,7 +165,7 @@ class Soak:
         talk.stack.worker_health(
             healthy=random.random() < 0.7, workerUrl=f"{talk.stack.upstream.url}/worker"
         )
-        # Else everything would rest before long and every turn look the same.
+        # Else everything would be on cooldown before long and every turn look the same.
         self._stack.db.execute("delete from model_cooldowns")
         for turn in range(TURNS_EACH):
             try:

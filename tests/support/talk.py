@@ -1,4 +1,4 @@
-"""A person talks with a character while models fail: who was asked, what stands, what rests."""
+"""A person talks with a character while models fail: who was asked, what is said and cools down."""
 
 from __future__ import annotations
 
@@ -60,8 +60,8 @@ LAG = 12
 """Seconds that a busy machine may let pass before a test looks at what is left of a wait."""
 
 
-def resting(**time: float) -> Any:
-    """Equal to what `Talk.resting` says of a rest that has just begun and lasts this long."""
+def lasting(**time: float) -> Any:
+    """Equal to what `Talk.cooldowns` says of a cooldown that has just begun and lasts this long."""
     return pytest.approx(timedelta(**time).total_seconds(), abs=LAG)
 
 
@@ -161,7 +161,7 @@ class Talk:
         row = self.stack.one(query)
         return row["status"], row["error_code"]
 
-    def resting(self) -> dict[str, float]:
+    def cooldowns(self) -> dict[str, float]:
         """What is not to be asked, and for how many seconds more."""
         rows = self.stack.all(
             "select scope, key, extract(epoch from until - now())::float as seconds"
@@ -170,8 +170,8 @@ class Talk:
         return {f"{row['scope']} {row['key']}": row["seconds"] for row in rows}
 
     def alerts(self) -> list[str]:
-        """The situations of the log lines that call somebody."""
-        return [line["situation"] for line in self.log if line["severity"] == "ALERT"]
+        """The error policies of the log lines that call somebody."""
+        return [line["error_policy"] for line in self.log if line["severity"] == "ALERT"]
 
     def _body(self, message: str, body: dict[str, Any]) -> dict[str, Any]:
         said = {} if body.get("action") else {"message": message}

@@ -10,7 +10,7 @@ from uuid import UUID
 from roleplay_chat.api import ChatRequest, Usage
 from roleplay_chat.generation.attempts import Attempt, Spent
 from roleplay_chat.generation.error_classifier import Failure
-from roleplay_chat.generation.error_policies import SITUATIONS
+from roleplay_chat.generation.error_policies import ERROR_POLICIES
 from roleplay_chat.generation.providers import End
 from roleplay_chat.generation.routing import Target
 from roleplay_chat.rows import BegunTurn, ModelRow
@@ -66,7 +66,7 @@ SECOND = replace(TARGET, model_key="second:free", display_name="SECOND:FREE")
 
 def failure(name: str, **details: Any) -> Failure:
     """A failure by the name of its row in docs/failures.md."""
-    return Failure(SITUATIONS[name], **details)
+    return Failure(ERROR_POLICIES[name], **details)
 
 
 def attempt(failed: str | None = None, target: Target = TARGET, **columns: Any) -> Attempt:

@@ -11,7 +11,7 @@ import pytest
 from aiohttp.abc import AbstractResolver, ResolveResult
 from yarl import URL
 
-from edge.addresses import AddressRefused, PublicResolver, check_address, is_public, origin
+from edge.addresses import AddressRejected, PublicResolver, check_address, is_public, origin
 from tests.support.waiting import listening_socket
 
 PUBLIC = [
@@ -185,26 +185,26 @@ def test_public_address_is_returned_as_it_is(url: str) -> None:
 
 @pytest.mark.parametrize("url", LOCAL)
 def test_local_address_needs_the_setting_for_local_work(url: str) -> None:
-    with pytest.raises(AddressRefused, match="ALLOW_LOCAL_UPSTREAMS"):
+    with pytest.raises(AddressRejected, match="ALLOW_LOCAL_UPSTREAMS"):
         check_address(url, allow_local=False)
     assert check_address(url, allow_local=True) == url
 
 
 @pytest.mark.parametrize("url", DISGUISED)
 def test_local_address_in_disguise(url: str) -> None:
-    with pytest.raises(AddressRefused):
+    with pytest.raises(AddressRejected):
         check_address(url, allow_local=False)
 
 
 @pytest.mark.parametrize("allow_local", [True, False], ids=["local-work", "deployed"])
 @pytest.mark.parametrize("url", NO_ADDRESS)
 def test_what_is_no_address_is_refused_everywhere(url: str, allow_local: bool) -> None:
-    with pytest.raises(AddressRefused):
+    with pytest.raises(AddressRejected):
         check_address(url, allow_local=allow_local)
 
 
 def test_refusal_does_not_repeat_credentials() -> None:
-    with pytest.raises(AddressRefused) as caught:
+    with pytest.raises(AddressRejected) as caught:
         check_address("https://user:password@worker.example", allow_local=False)
     assert "password" not in str(caught.value)
 

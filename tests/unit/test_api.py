@@ -16,9 +16,9 @@ from edge.errors import ApiError
 from roleplay_chat.api import (
     HEARTBEAT,
     Answer,
+    AttemptSummary,
     ChatRequest,
-    Chosen,
-    Tried,
+    ModelChoice,
     Usage,
     parse_body,
     parse_request,
@@ -273,7 +273,7 @@ def test_any_object_is_understood_or_refused_with_a_sentence(body: dict[str, Any
 
 ANSWER = Answer(
     response="Sit down.\n\nTea?",
-    chosen=Chosen("openrouter:a/b:free"),
+    chosen=ModelChoice("openrouter:a/b:free"),
     turn_id="turn",
     request_id="request",
     processing_time=1200,
@@ -283,7 +283,10 @@ ANSWER = Answer(
     user_message_id="said",
     memory_updated=True,
     usage=Usage(150, 200, 0.0004),
-    route=[Tried("chat_worker", "overloaded", 80), Tried("openrouter:a/b:free", "ok", 1100)],
+    route=[
+        AttemptSummary("chat_worker", "overloaded", 80),
+        AttemptSummary("openrouter:a/b:free", "ok", 1100),
+    ],
 )
 
 
@@ -333,7 +336,9 @@ class TestAnswer:
         }
 
     def test_fallback_names_the_model_for_the_picker(self) -> None:
-        chosen = Chosen("openrouter:a/b:free", True, "a/b:free", "It is down; B answered instead.")
+        chosen = ModelChoice(
+            "openrouter:a/b:free", True, "a/b:free", "It is down; B answered instead."
+        )
         assert chosen.to_json() == {
             "model_used": "openrouter:a/b:free",
             "usedFallback": True,
@@ -346,7 +351,7 @@ class TestAnswer:
         assert "response" not in ANSWER.metadata()
 
     def test_reply_that_was_not_saved_has_a_code(self) -> None:
-        lost = Answer("Hm.", Chosen("chat_worker"), "turn", "request", 5, "sfw", saved=False)
+        lost = Answer("Hm.", ModelChoice("chat_worker"), "turn", "request", 5, "sfw", saved=False)
         body = lost.to_json()
         assert (body["saved"], body["code"], body["message_id"]) == (False, "not_saved", None)
 

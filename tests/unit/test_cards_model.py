@@ -19,7 +19,7 @@ CARDS = ["keeper_v1", "detective_v2", "cook_v3"]
 
 def exported_after(original: dict[str, Any], **changes: Any) -> dict[str, Any]:
     """An imported card's export, after its author changed columns."""
-    return exported({**Card.of(original).columns(), **changes}, original)
+    return exported({**Card.parse(original).columns(), **changes}, original)
 
 
 def v2(**fields: Any) -> dict[str, Any]:
@@ -29,7 +29,7 @@ def v2(**fields: Any) -> dict[str, Any]:
 
 def refused(original: dict[str, Any], code: str = "invalid_card") -> str:
     with pytest.raises(ApiError) as caught:
-        Card.of(original)
+        Card.parse(original)
     status = {"invalid_card": 400, "card_too_large": 413}[code]
     assert (caught.value.status, caught.value.code) == (status, code)
     return caught.value.message
@@ -37,7 +37,7 @@ def refused(original: dict[str, Any], code: str = "invalid_card") -> str:
 
 class TestColumns:
     def test_of_v1(self) -> None:
-        read = Card.of(card("keeper_v1"))
+        read = Card.parse(card("keeper_v1"))
         columns = read.columns()
         assert (read.version, read.greetings(), read.book_entries()) == (1, 1, 0)
         assert columns["name"] == "Tobias Wren"
@@ -48,7 +48,7 @@ class TestColumns:
 
     def test_of_v2(self) -> None:
         original = card("detective_v2")
-        read = Card.of(original)
+        read = Card.parse(original)
         columns = read.columns()
         assert (read.version, read.greetings(), read.book_entries()) == (2, 3, 4)
         assert set(columns) == set(COLUMNS)
@@ -59,7 +59,7 @@ class TestColumns:
         assert (columns["age"], columns["pronouns"]) == (44, "she/her")
 
     def test_of_v3(self) -> None:
-        read = Card.of(card("cook_v3"))
+        read = Card.parse(card("cook_v3"))
         assert (read.version, read.greetings(), read.book_entries()) == (3, 2, 2)
         assert read.fields.nickname == "Bram"
 
@@ -68,7 +68,7 @@ class TestColumns:
             "description", "creator", "tags", "alternate_greetings", "character_book", "extensions",
             "nickname", "post_history_instructions",
         ]  # fmt: skip
-        columns = Card.of(v2(**dict.fromkeys(fields))).columns()
+        columns = Card.parse(v2(**dict.fromkeys(fields))).columns()
         assert columns["description"] == ""
         assert columns["alternate_greetings"] == []
         assert columns["character_book"] is None
@@ -83,11 +83,11 @@ class TestColumns:
         ],
     )
     def test_age_is_never_guessed(self, fields: dict[str, Any]) -> None:
-        assert Card.of(v2(**fields)).columns()["age"] is None
+        assert Card.parse(v2(**fields)).columns()["age"] is None
 
     def test_card_cannot_set_what_is_not_a_cards_business(self) -> None:
         sly = v2(content_rating="nsfw", is_public=True, user_id="x", id="y")
-        assert set(Card.of(sly).columns()) == set(COLUMNS)
+        assert set(Card.parse(sly).columns()) == set(COLUMNS)
 
 
 class TestRefusals:
@@ -178,7 +178,7 @@ class TestVersions:
     def test_newer_ones_are_read_and_said_to_be(
         self, original: dict[str, Any], newer: bool
     ) -> None:
-        assert Card.of(original).fields.name
+        assert Card.parse(original).fields.name
         assert is_newer(original) is newer
 
     def test_older_card_as_v3(self) -> None:
@@ -224,8 +224,8 @@ class TestExport:
             "pronouns": None,
         }
         after = exported_after(card(name), **changes)
-        columns = Card.of(after).columns()
-        assert columns == Card.of(card(name)).columns() | changes
+        columns = Card.parse(after).columns()
+        assert columns == Card.parse(card(name)).columns() | changes
         fields = after.get("data", after)
         assert (fields["name"], fields["first_mes"]) == ("Renamed", "Changed.")
         assert fields["extensions"]["roleplay_backend"] == {"age": 70}
@@ -240,18 +240,18 @@ class TestExport:
         assert "character_book" not in after["data"]
 
     def test_nickname_that_was_taken_away_is_gone(self) -> None:
-        assert Card.of(card("cook_v3")).columns()["nickname"] == "Bram"
+        assert Card.parse(card("cook_v3")).columns()["nickname"] == "Bram"
         assert "nickname" not in exported_after(card("cook_v3"), nickname=None)["data"]
 
     @pytest.mark.parametrize("nickname", ["", " ", None])
     def test_blank_nickname_is_none_and_stays_as_it_came(self, nickname: str | None) -> None:
         original = v2(nickname=nickname)
-        assert Card.of(original).columns()["nickname"] is None
+        assert Card.parse(original).columns()["nickname"] is None
         assert exported_after(original) == original
 
     def test_leaves_the_row_alone(self) -> None:
         original = card("detective_v2")
-        row = Card.of(original).columns() | {"age": 70}
+        row = Card.parse(original).columns() | {"age": 70}
         before = copy.deepcopy((row, original))
         exported(row, original)
         assert (row, original) == before
@@ -271,7 +271,7 @@ class TestExport:
         assert after["spec"] == "chara_card_v3"
         assert (after["data"]["name"], after["data"]["first_mes"]) == ("Mara", "Sit.")
         assert after["data"]["extensions"] == {"roleplay_backend": {"age": 52}}
-        assert Card.of(after).columns() == {name: row[name] for name in COLUMNS}
+        assert Card.parse(after).columns() == {name: row[name] for name in COLUMNS}
 
 
 # Text as Postgres and JSON both have it, and numbers that both read the same.
@@ -311,7 +311,7 @@ cards = st.one_of(
 
 @given(cards)
 def test_round_trip_loses_nothing(original: dict[str, Any]) -> None:
-    read = Card.of(files.read(json_file.write(original)).card)
+    read = Card.parse(files.read(json_file.write(original)).card)
     columns, stored = json.loads(json.dumps([read.columns(), read.original]))
     assert exported(columns, stored) == original
 

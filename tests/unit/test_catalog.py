@@ -13,11 +13,11 @@ from hypothesis import strategies as st
 from health_check.catalog import (
     MIN_MODELS,
     Catalog,
-    Entry,
+    CatalogModel,
     ModelRow,
     Verdict,
+    compare,
     is_believed,
-    judge,
     read_catalog,
     report,
 )
@@ -56,7 +56,7 @@ def row(key: str = "a/m:free", **columns: Any) -> ModelRow:
 def judged(
     its_row: ModelRow, catalog: Catalog, *, believed: bool = True, update: bool = False
 ) -> Verdict:
-    verdict = judge(its_row, catalog, believed=believed, update_prices=update)
+    verdict = compare(its_row, catalog, believed=believed, update_prices=update)
     assert verdict
     return verdict
 
@@ -65,7 +65,7 @@ class TestReading:
     def test_documented_entry(self) -> None:
         (sample,) = [one for one in SAMPLES if one["id"] == "models_entry"]
         entry = read(*sample["body"]["data"]).entries["openai/gpt-4"]
-        assert entry == Entry("openai/gpt-4", "openai/gpt-4", 8192, 0.03, 0.06)
+        assert entry == CatalogModel("openai/gpt-4", "openai/gpt-4", 8192, 0.03, 0.06)
 
     @pytest.mark.parametrize(
         ("price", "per_1k"),
@@ -232,7 +232,7 @@ class TestNotListed:
 
     def test_part_of_a_catalog_says_nothing(self) -> None:
         part = read(total_count=900)
-        assert judge(row(), part, believed=True, update_prices=True) is None
+        assert compare(row(), part, believed=True, update_prices=True) is None
 
     def test_comes_back(self) -> None:
         its_row = row(catalog_status="gone")

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from roleplay_chat.api import Tier
-from roleplay_chat.content_tier import adult_tier_refused, content_tier, may_read
+from roleplay_chat.content_tier import adult_tier_denied, content_tier, may_read
 from roleplay_chat.rows import CastRow, CharacterRow, ConversationRow, UserRow
 
 ID = UUID(int=1)
@@ -104,7 +104,7 @@ def test_nobody_under_age_is_in_an_adult_turn(
     ],
 )
 def test_refusal_says_what_would_help(user: UserRow, sentence: str) -> None:
-    refusal = adult_tier_refused(user)
+    refusal = adult_tier_denied(user)
     assert (refusal.status, refusal.code) == (403, "age_verification_required")
     assert refusal.message == sentence
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from dev.operate.deploy import steps_for
+from dev.operate.deploy import commands_for
 from tests.support.postgres import ROOT
 
 TARGETS = ["roleplay_chat", "health_check", "scheduler", "db"]
@@ -105,9 +105,9 @@ def test_printed_commands_do_what_applying_does(
 def test_every_flag_is_explained(target: str, monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in ENVIRONMENT.items():
         monkeypatch.setenv(name, value)
-    steps = steps_for(target, ENVIRONMENT)
-    told = {flag.partition("=")[0] for step in steps for flag in step.flags}
-    commands = [[*step.command, *(step.instead or ())] for step in steps]
+    planned = commands_for(target, ENVIRONMENT)
+    told = {flag.partition("=")[0] for one in planned for flag in one.flags}
+    commands = [[*one.command, *(one.instead or ())] for one in planned]
     given = {word.partition("=")[0] for words in commands for word in words if word[:2] == "--"}
     assert given - told <= {"--project"}
     assert len(told) >= 2
@@ -208,8 +208,8 @@ def test_flags_are_gclouds(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv(name, value)
     wanted: dict[tuple[str, ...], set[str]] = {}
     for target in TARGETS[:3]:
-        for step in steps_for(target, ENVIRONMENT):
-            for command in filter(None, (step.command, step.probe, step.instead)):
+        for one in commands_for(target, ENVIRONMENT):
+            for command in filter(None, (one.command, one.probe, one.instead)):
                 words = [word for word in command if not word.startswith("--")]
                 known = 5 if words[1:3] == ["scheduler", "jobs"] and "http" in words else 4
                 known = 3 if words[1] in ("functions", "secrets") else known

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from dev.operate import environment, project
-from dev.operate.environment import FUNCTIONS, main, meanings, problems, settings_of, unknown
+from dev.operate.environment import FUNCTIONS, list_settings, main, meanings, problems, unknown
 from dev.settings import Settings
 from tests.unit.test_settings import NEEDED
 
@@ -27,7 +27,7 @@ def surroundings(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_every_setting_is_there_with_its_meaning() -> None:
-    shown = list(settings_of(ENVIRONMENT, "environment"))
+    shown = list(list_settings(ENVIRONMENT, "environment"))
     fields = {field.upper() for model in FUNCTIONS.values() for field in model.model_fields}
     assert {one.name for one in shown} == fields | {"OpenRouter_Roleplay_API_KEY"}
     assert len(shown) == len(fields) + 1
@@ -36,7 +36,7 @@ def test_every_setting_is_there_with_its_meaning() -> None:
 
 
 def test_source_and_value() -> None:
-    shown = {one.name: one for one in settings_of(ENVIRONMENT, "environment")}
+    shown = {one.name: one for one in list_settings(ENVIRONMENT, "environment")}
     budget, timeout = shown["TURN_BUDGET_SECONDS"], shown["IDLE_TIMEOUT_SECONDS"]
     assert (budget.value, budget.source, budget.function) == ("60", "environment", "roleplay_chat")
     assert (timeout.value, timeout.source) == ("15", "default")
@@ -48,7 +48,7 @@ def test_secrets_are_not_shown() -> None:
         name: f"canary-canary-{name}"
         for name in ("SUPABASE_JWT_SECRET", "CHAT_WORKER_API_KEY", "HEALTH_CHECK_SECRET")
     }
-    shown = list(settings_of(ENVIRONMENT | canaries, "environment"))
+    shown = list(list_settings(ENVIRONMENT | canaries, "environment"))
     assert "canary" not in str(shown)
     assert "(9 characters, hidden)" in [one.value for one in shown]
 
@@ -66,7 +66,7 @@ def test_keys_are_shown_with_where_they_are_sent(
     origins: dict[str, str], openrouter: str, other: str
 ) -> None:
     environment = ENVIRONMENT | {"Other_API_KEY": "x"} | origins
-    shown = {one.name: one.meaning for one in settings_of(environment, "environment")}
+    shown = {one.name: one.meaning for one in list_settings(environment, "environment")}
     assert openrouter in shown["OpenRouter_Roleplay_API_KEY"]
     assert other in shown["Other_API_KEY"]
     if origins == {"KEY_ORIGINS": "canary"}:
@@ -91,7 +91,7 @@ def test_wrong_setting_is_named_without_its_value() -> None:
 def test_what_the_secret_manager_has_is_not_missing() -> None:
     names = "SUPABASE_SECRET_KEY, HEALTH_CHECK_SECRET,Other_API_KEY"
     given = {"SUPABASE_URL": "https://abc.supabase.co", "DEPLOY_SECRETS": names}
-    shown = {one.name: one.source for one in settings_of(given, "environment")}
+    shown = {one.name: one.source for one in list_settings(given, "environment")}
     assert problems(given) == []
     assert {shown[name.strip()] for name in names.split(",")} == {"secret manager"}
 

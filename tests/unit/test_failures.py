@@ -16,7 +16,7 @@ from roleplay_chat.generation.error_classifier import (
     from_response,
     from_worker,
 )
-from roleplay_chat.generation.error_policies import MAX_COOLDOWN, SITUATIONS
+from roleplay_chat.generation.error_policies import ERROR_POLICIES, MAX_COOLDOWN
 from roleplay_chat.generation.providers import End
 from roleplay_chat.generation.providers.openai_compatible import Reading
 
@@ -96,10 +96,10 @@ def words_of(error: Any) -> list[str]:
 
 
 @pytest.mark.parametrize("name", [name for name in SAMPLES if not name.startswith("ok_")])
-def test_sample_finds_its_situation(name: str) -> None:
+def test_sample_finds_its_error_policy(name: str) -> None:
     _, end = outcome(SAMPLES[name])
     assert isinstance(end, Failure)
-    assert end.situation.name == EXPECTED[name]
+    assert end.policy.name == EXPECTED[name]
 
 
 @pytest.mark.parametrize("name", [name for name in SAMPLES if name.startswith("ok_")])
@@ -279,15 +279,15 @@ def test_error_of_a_named_provider_concerns_no_more_than_the_model(
         failure = caught.value.failure
     else:
         failure = from_response(status, {}, json.dumps(body).encode())
-    assert failure.situation.name == name
-    assert failure.situation.scope in ("request", "model")
+    assert failure.policy.name == name
+    assert failure.policy.scope in ("request", "model")
 
 
 @pytest.mark.parametrize(("status", "error", "name"), OF_THE_EDGE)
 def test_error_that_names_nobody_is_of_whoever_answered(
     status: int, error: dict[str, Any], name: str
 ) -> None:
-    assert from_error(error, status).situation.name == name
+    assert from_error(error, status).policy.name == name
 
 
 def test_what_openrouter_says_of_our_account_is_its_own_whoever_is_named() -> None:
@@ -301,9 +301,9 @@ def test_what_openrouter_says_of_our_account_is_its_own_whoever_is_named() -> No
         ),
     ):
         error = {"message": message, "metadata": VENICE | {"raw": "something else"}}
-        assert from_error(error, status).situation.name == name
+        assert from_error(error, status).policy.name == name
     error = {"metadata": VENICE | {"limit_source": "openrouter_key_limit", "raw": "x"}}
-    assert from_error(error, 403).situation.name == "key_limit"
+    assert from_error(error, 403).policy.name == "key_limit"
 
 
 @pytest.mark.parametrize("where", ["message", "raw"])
@@ -321,23 +321,23 @@ def test_no_words_of_a_named_provider_concern_more(
     error = {"message": raw, "metadata": VENICE | {"raw": raw}}
     if where == "raw":
         error["message"] = "Provider returned error"
-    assert from_error(error, status).situation.scope in ("request", "model")
+    assert from_error(error, status).policy.scope in ("request", "model")
 
 
 @pytest.mark.parametrize("body", [b"error code: 1015", b"error code: 1015\n", b" error code: 1015"])
 @pytest.mark.parametrize("status", [403, 429, 503])
 def test_one_line_of_the_edge(status: int, body: bytes) -> None:
-    assert from_response(status, {}, body).situation.name == "edge_error"
+    assert from_response(status, {}, body).policy.name == "edge_error"
 
 
 @pytest.mark.parametrize("body", [PROBLEM, json.dumps(PROBLEM), [PROBLEM], "error code: 1015"])
 def test_json_of_the_edge(body: Any) -> None:
-    assert from_response(429, {}, json.dumps(body).encode()).situation.name == "edge_error"
+    assert from_response(429, {}, json.dumps(body).encode()).policy.name == "edge_error"
 
 
 def test_json_of_no_known_shape_that_names_a_provider() -> None:
     body = json.dumps(PROBLEM | {"provider": "Venice"}).encode()
-    assert from_response(429, {}, body).situation.name == "upstream_pool_limited"
+    assert from_response(429, {}, body).policy.name == "upstream_pool_limited"
 
 
 @pytest.mark.parametrize("status", [200, 403, 429, 502])
@@ -354,34 +354,34 @@ def test_json_of_no_known_shape_that_names_a_provider() -> None:
 )
 def test_provider_that_is_named_within_a_text(status: int, error: Any) -> None:
     failure = from_error(error, status)
-    assert failure.situation.name == "upstream_pool_limited"
+    assert failure.policy.name == "upstream_pool_limited"
 
 
 def test_provider_that_is_named_as_nobody_within_a_text() -> None:
     error = {"metadata": {"raw": '{"provider_name": null, "message": "error code: 1015"}'}}
-    assert from_error(error, 502).situation.name == "edge_error"
+    assert from_error(error, 502).policy.name == "edge_error"
 
 
 def test_markup_in_a_sentence_is_no_page() -> None:
-    assert from_error({"message": "<b>Internal error</b>"}, 500).situation.name == "server_error"
+    assert from_error({"message": "<b>Internal error</b>"}, 500).policy.name == "server_error"
 
 
 @pytest.mark.parametrize(("status", "error", "name"), MORE)
-def test_error_finds_its_situation(status: int, error: Any, name: str) -> None:
+def test_error_finds_its_error_policy(status: int, error: Any, name: str) -> None:
     body = json.dumps({"error": error}).encode()
-    assert from_response(status, {}, body).situation.name == name
+    assert from_response(status, {}, body).policy.name == name
 
 
 def test_page_of_a_proxy_is_an_edge_error() -> None:
     page = b"<!DOCTYPE html><title>Temporarily unavailable | openrouter.ai | Cloudflare</title>"
-    assert from_response(503, {"content-type": "text/html"}, page).situation.name == "edge_error"
+    assert from_response(503, {"content-type": "text/html"}, page).policy.name == "edge_error"
 
 
 def test_error_inside_a_200_goes_by_its_own_code() -> None:
-    assert from_error({"code": "429"}, 200).situation.name == "rate_limited"
-    assert from_error({"http_status": 404}, 200).situation.name == "not_found"
-    assert from_error({"code": "server_error"}, 200).situation.name == "overloaded"
-    assert from_error("just text", 200).situation.name == "overloaded"
+    assert from_error({"code": "429"}, 200).policy.name == "rate_limited"
+    assert from_error({"http_status": 404}, 200).policy.name == "not_found"
+    assert from_error({"code": "server_error"}, 200).policy.name == "overloaded"
+    assert from_error("just text", 200).policy.name == "overloaded"
 
 
 @pytest.mark.parametrize(
@@ -395,8 +395,8 @@ def test_error_inside_a_200_goes_by_its_own_code() -> None:
         (200, b'{"success": false, "error": "busy"}', "worker_failed"),
     ],
 )  # fmt: skip
-def test_worker_error_finds_its_situation(status: int, body: bytes, name: str) -> None:
-    assert from_worker(status, body).situation.name == name
+def test_worker_error_finds_its_error_policy(status: int, body: bytes, name: str) -> None:
+    assert from_worker(status, body).policy.name == name
 
 
 @pytest.mark.parametrize(
@@ -422,24 +422,24 @@ def test_retry_after(headers: dict[str, str], seconds: float | None) -> None:
 class TestRest:
     def test_reset_of_the_day_outweighs_a_misleading_retry_after(self) -> None:
         failure = Failure(
-            SITUATIONS["free_daily_cap"], retry_after=25, until=NOW + timedelta(hours=3)
+            ERROR_POLICIES["free_daily_cap"], retry_after=25, until=NOW + timedelta(hours=3)
         )
-        assert failure.rests_until(NOW) == NOW + timedelta(hours=3)
+        assert failure.cools_until(NOW) == NOW + timedelta(hours=3)
 
     def test_is_as_long_as_the_upstream_says(self) -> None:
-        failure = Failure(SITUATIONS["upstream_pool_limited"], retry_after=100)
-        assert failure.rests_until(NOW) == NOW + timedelta(seconds=100)
+        failure = Failure(ERROR_POLICIES["upstream_pool_limited"], retry_after=100)
+        assert failure.cools_until(NOW) == NOW + timedelta(seconds=100)
 
     def test_is_at_most_a_day(self) -> None:
-        failure = Failure(SITUATIONS["free_daily_cap"], until=NOW + timedelta(days=400))
-        assert failure.rests_until(NOW) == NOW + MAX_COOLDOWN
+        failure = Failure(ERROR_POLICIES["free_daily_cap"], until=NOW + timedelta(days=400))
+        assert failure.cools_until(NOW) == NOW + MAX_COOLDOWN
 
     def test_reset_that_has_passed_does_not_count(self) -> None:
-        failure = Failure(SITUATIONS["free_daily_cap"], until=NOW - timedelta(hours=1))
-        assert failure.rests_until(NOW) == NOW + timedelta(hours=1)
+        failure = Failure(ERROR_POLICIES["free_daily_cap"], until=NOW - timedelta(hours=1))
+        assert failure.cools_until(NOW) == NOW + timedelta(hours=1)
 
     def test_is_none_for_a_failure_of_this_request_alone(self) -> None:
-        assert Failure(SITUATIONS["moderated"]).rests_until(NOW) is None
+        assert Failure(ERROR_POLICIES["moderated"]).cools_until(NOW) is None
 
 
 json_values = st.recursive(
@@ -461,5 +461,5 @@ BODIES = st.binary() | named.map(lambda error: json.dumps({"error": error}).enco
 @given(st.integers(), st.dictionaries(st.text(), st.text()), BODIES)
 def test_any_answer_finds_a_row(status: int, headers: dict[str, str], body: bytes) -> None:
     failure = from_response(status, headers, body)
-    assert failure.situation in SITUATIONS.values()
-    failure.rests_until(NOW)
+    assert failure.policy in ERROR_POLICIES.values()
+    failure.cools_until(NOW)

@@ -3,7 +3,7 @@
 import re
 
 from dev.docs.failures import FILE, document
-from roleplay_chat.generation.error_policies import SITUATIONS
+from roleplay_chat.generation.error_policies import ERROR_POLICIES
 from roleplay_chat.settings import Settings
 
 
@@ -11,9 +11,9 @@ def test_file_is_up_to_date() -> None:
     assert FILE.read_text() == document(), "run: python -m dev.docs.failures > docs/failures.md"
 
 
-def test_every_situation_is_in_one_table() -> None:
+def test_every_error_policy_is_in_one_table() -> None:
     listed = re.findall(r"^\| `(\w+)` \|", document(), re.MULTILINE)
-    assert sorted(listed) == sorted(SITUATIONS)
+    assert sorted(listed) == sorted(ERROR_POLICIES)
 
 
 def test_times_are_those_of_the_settings() -> None:

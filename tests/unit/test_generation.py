@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from roleplay_chat.generation.attempts import cost_usd
-from roleplay_chat.generation.failover import Callbacks, Generation, Limits, Shape
+from roleplay_chat.generation.failover import Callbacks, Generation, Limits, RequestShape
 from roleplay_chat.generation.routing import Plan, Target
 from roleplay_chat.messages import Message
 from roleplay_chat.reply.filters import Reply
@@ -21,7 +21,7 @@ SETTINGS = Settings(supabase_url="http://x", supabase_secret_key="x")  # type: i
 
 def limits(timeouts: dict[str, Any]) -> Limits:
     target = Target("openrouter", "m", "M", "openai", "http://x/", timeouts=timeouts)
-    return Limits.of(target, SETTINGS)
+    return Limits.from_settings(target, SETTINGS)
 
 
 class TestLimits:
@@ -77,7 +77,7 @@ class Asking:
         callbacks = Callbacks(self.prompt_for, self.reply_for, self.on_text)
         await self.generation.run(Plan((target,), (), target.name), callbacks)
 
-    async def prompt_for(self, target: Target, shape: Shape) -> list[Message]:
+    async def prompt_for(self, target: Target, shape: RequestShape) -> list[Message]:
         return [{"role": "user", "content": "Hello"}]
 
     def reply_for(self, target: Target) -> Reply:

@@ -14,11 +14,11 @@ from roleplay_chat.prompt.builder import build
 from roleplay_chat.prompt.group_chat import (
     SHORT_CHARS,
     as_heard,
-    cast_of,
+    build_cast,
     introduction,
     is_group_chat,
 )
-from roleplay_chat.prompt.macros import macros_of
+from roleplay_chat.prompt.macros import build_macros
 from roleplay_chat.prompt.passages import written_for
 from roleplay_chat.reply.filters import Reply, stop_strings
 from roleplay_chat.rows import BegunTurn, CharacterRow, UserRow
@@ -101,7 +101,7 @@ class TestHistory:
 
 class TestIntroduction:
     def test_says_who_is_there(self) -> None:
-        macros = macros_of(begun(), ChatRequest())
+        macros = build_macros(begun(), ChatRequest())
         assert introduction(begun(), macros) == (
             "- Tomas Lind (34 years old): Tom rows for Ada.\n"
             "Write Mara Voss's next words and actions alone, and no name in front of them."
@@ -120,7 +120,7 @@ class TestIntroduction:
 
 class TestReply:
     def shown(self, text: str, **rows: Any) -> str:
-        reply = Reply(cast_of(begun(**rows)))
+        reply = Reply(build_cast(begun(**rows)))
         return "".join(reply.feed(letter) for letter in text) + reply.flush()
 
     @pytest.mark.parametrize("label", ["Tomas Lind:", "Tom:", "Tomas:", "**Tomas Lind:**", "Ada:"])
@@ -141,7 +141,7 @@ class TestReply:
         assert self.shown(said, others=[namesake]) == "Sit.\nMara: There is tea."
 
     def test_upstream_is_told_the_commonest_of_them(self) -> None:
-        assert stop_strings(cast_of(begun())) == [
+        assert stop_strings(build_cast(begun())) == [
             "\nAda:",
             "\nTomas Lind:",
             "\nTom:",

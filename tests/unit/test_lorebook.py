@@ -13,7 +13,7 @@ from roleplay_chat.lorebook.entries import (
     MAX_PATTERN_CHARS,
     MAX_PATTERNS,
     Entry,
-    entries_of,
+    parse_entries,
     without_decorators,
 )
 from roleplay_chat.lorebook.keys import (
@@ -544,18 +544,18 @@ class TestBounds:
     def test_long_keys_call_for_nothing_and_cost_nothing(self) -> None:
         key = "{" * 400_000
         book = {"entries": [{"keys": [key, "sea"], "content": "x", "use_regex": True}]}
-        assert entries_of(book)[0].keys == ("sea",)
+        assert parse_entries(book)[0].keys == ("sea",)
         assert broken_patterns(book) == 0
 
     def test_number_of_keys(self) -> None:
         keys = [f"key{number}" for number in range(8_000)]
         book = {"entries": [{"keys": keys, "content": "x"} for _ in range(2)]}
-        assert [len(entry.keys) for entry in entries_of(book)] == [8_000, MAX_KEYS - 8_000]
+        assert [len(entry.keys) for entry in parse_entries(book)] == [8_000, MAX_KEYS - 8_000]
 
     def test_number_of_patterns(self) -> None:
         entry = {"content": "x", "use_regex": True}
         entries = [entry | {"keys": [f"w{number}+", f"w{number}"]} for number in range(2_000)]
-        read = entries_of({"entries": entries})
+        read = parse_entries({"entries": entries})
         patterns = [key for entry in read for key in entry.keys if is_pattern(key)]
         assert patterns == [f"w{number}+" for number in range(MAX_PATTERNS)]
         assert sum(len(entry.keys) for entry in read) == 2_000 + MAX_PATTERNS
@@ -565,12 +565,12 @@ class TestBounds:
             {"content": "x", "use_regex": True, "keys": ["(" + "a" * 480 + f"{number})"]}
             for number in range(200)
         ]
-        read = entries_of({"entries": entries})
+        read = parse_entries({"entries": entries})
         assert sum(len(key) for entry in read for key in entry.keys) <= MAX_PATTERN_CHARS
 
     def test_decorators_have_keys_too(self) -> None:
         content = "@@additional_keys " + ",".join(["k"] * 100_000) + "\nx"
-        assert len(entries_of({"entries": [{"content": content}]})[0].additional) == MAX_KEYS
+        assert len(parse_entries({"entries": [{"content": content}]})[0].additional) == MAX_KEYS
 
     def test_what_is_found_does_not_depend_on_what_was_compiled_before(self) -> None:
         entries = [
@@ -588,26 +588,26 @@ class TestBooksReadOnce:
     def test_the_same_book_is_read_once(self) -> None:
         book = {"entries": [{"keys": ["a"], "content": "once"}], "name": "one"}
         again = {"entries": [{"keys": ["a"], "content": "once"}], "name": "other"}
-        assert entries_of(book) is entries_of(again)
+        assert parse_entries(book) is parse_entries(again)
 
     def test_another_book_is_another(self) -> None:
         book = {"entries": [{"keys": ["a"], "content": "one"}]}
         other = {"entries": [{"keys": ["a"], "content": "other"}]}
-        assert entries_of(book) != entries_of(other)
+        assert parse_entries(book) != parse_entries(other)
         book["entries"][0]["content"] = "changed"
-        assert entries_of(book)[0].content == "changed"
+        assert parse_entries(book)[0].content == "changed"
 
     def test_books_that_are_kept_have_a_bound(self) -> None:
         books = [
             {"entries": [{"keys": ["a"], "content": "x" * 500_000 + str(number)}]}
             for number in range(20)
         ]
-        first = [entries_of(book) for book in books]
+        first = [parse_entries(book) for book in books]
         # The newest first: what is read anew takes the place of the oldest.
         pairs = zip(reversed(books), reversed(first), strict=True)
-        kept = [entries_of(book) is read for book, read in pairs]
+        kept = [parse_entries(book) is read for book, read in pairs]
         assert kept == [number < KEPT_BYTES // 500_000 for number in range(20)]
 
     def test_book_that_json_cannot_hold_is_read_all_the_same(self) -> None:
         book = {"entries": [{"keys": ["a"], "content": "x", "more": {1: "\ud800"}}]}
-        assert [entry.content for entry in entries_of(book)] == ["x"]
+        assert [entry.content for entry in parse_entries(book)] == ["x"]

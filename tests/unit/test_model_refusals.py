@@ -6,7 +6,11 @@ from hypothesis import strategies as st
 
 from roleplay_chat.messages import Cast
 from roleplay_chat.reply.filters import Reply
-from roleplay_chat.reply.model_refusals import LONGEST_CHARS, is_refusal, may_become_refusal
+from roleplay_chat.reply.model_refusals import (
+    LONGEST_CHARS,
+    is_model_refusal,
+    may_become_model_refusal,
+)
 
 REFUSALS = [
     "I'm sorry, but I can't help with that request.",
@@ -66,26 +70,26 @@ WORDS = [
 @pytest.mark.parametrize("text", REFUSALS)
 class TestRefusal:
     def test_is_recognised(self, text: str) -> None:
-        assert is_refusal(text)
+        assert is_model_refusal(text)
 
     def test_is_held_back_until_it_is_whole(self, text: str) -> None:
         reply = Reply(Cast("Mara", ["Ada"]))
         assert "".join(reply.feed(letter) for letter in text) == ""
-        assert (reply.flush(), reply.refused) == ("", True)
+        assert (reply.flush(), reply.is_model_refusal) == ("", True)
 
     def test_before_other_words_is_none(self, text: str) -> None:
         said = f"{text} *The lamp hisses.*"
         reply = Reply(Cast("Mara", ["Ada"]))
         assert "".join(reply.feed(letter) for letter in said) + reply.flush() == said
-        assert not reply.refused
+        assert not reply.is_model_refusal
 
 
 @pytest.mark.parametrize("text", WORDS)
 def test_words_of_a_character_stay(text: str) -> None:
     reply = Reply(Cast("Mara", ["Ada"]))
-    assert not is_refusal(text)
+    assert not is_model_refusal(text)
     assert "".join(reply.feed(letter) for letter in text) + reply.flush() == text
-    assert not reply.refused
+    assert not reply.is_model_refusal
 
 
 @pytest.mark.parametrize(
@@ -99,19 +103,19 @@ def test_words_of_a_character_stay(text: str) -> None:
     ],
 )
 def test_usual_words_wait_for_a_few_letters(text: str, waits: int) -> None:
-    held = [length for length in range(1, len(text)) if may_become_refusal(text[:length])]
+    held = [length for length in range(1, len(text)) if may_become_model_refusal(text[:length])]
     assert len(held) <= waits
 
 
 def test_nothing_is_held_back_for_long() -> None:
     endless = "I'm sorry, but I can't help with that request. " * 20
-    assert may_become_refusal(endless[:LONGEST_CHARS])
-    assert not may_become_refusal(endless[: LONGEST_CHARS + 1])
-    assert not is_refusal(endless)
+    assert may_become_model_refusal(endless[:LONGEST_CHARS])
+    assert not may_become_model_refusal(endless[: LONGEST_CHARS + 1])
+    assert not is_model_refusal(endless)
 
 
 @given(st.lists(st.sampled_from([*REFUSALS, *WORDS, "As an AI", " ", "I can't", "。", "a"])))
 def test_whatever_is_a_refusal_was_held_back_from_its_first_letter(parts: list[str]) -> None:
     text = " ".join(parts).strip()
-    if is_refusal(text):
-        assert all(may_become_refusal(text[:length]) for length in range(len(text)))
+    if is_model_refusal(text):
+        assert all(may_become_model_refusal(text[:length]) for length in range(len(text)))

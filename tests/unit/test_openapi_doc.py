@@ -11,24 +11,24 @@ import jsonschema_rs
 import pytest
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
-from dev.docs.openapi import ACTIONS, FILE, document, refusals, written
+from dev.docs.openapi import ACTIONS, FILE, document, error_answers, written
 from edge.worker_health import WorkerHealth
 from health_check.steps import Outcome
 from roleplay_chat import message_actions, turn_store
-from roleplay_chat.api import Answer, ChatRequest, Chosen, Tried, Usage
+from roleplay_chat.api import Answer, AttemptSummary, ChatRequest, ModelChoice, Usage
 from roleplay_chat.app import CUT_OFF
 from roleplay_chat.cards import actions as cards
 from roleplay_chat.turn_errors import no_answer, spend_limit_reached
 
 ANSWER = Answer(
     response="Hello.",
-    chosen=Chosen("chat_worker", used_fallback=True, fallback_model="qwen", notice="Another."),
+    chosen=ModelChoice("chat_worker", used_fallback=True, fallback_model="qwen", notice="Another."),
     turn_id="turn",
     request_id="request",
     processing_time=12,
     content_tier="sfw",
     usage=Usage(1, 2, 0.5),
-    route=[Tried("chat_worker", "ok", 12)],
+    route=[AttemptSummary("chat_worker", "ok", 12)],
 )
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 DOCUMENT = document()
@@ -83,11 +83,11 @@ def test_request_has_the_names_that_clients_send() -> None:
     assert set(described) == {field.alias or name for name, field in fields.items()}
 
 
-def test_every_refusal_is_described() -> None:
-    known = {(refusal.code, refusal.status) for refusal in refusals("_shared", "roleplay_chat")}
+def test_every_error_is_described() -> None:
+    known = {(answer.code, answer.status) for answer in error_answers("_shared", "roleplay_chat")}
     raised = [no_answer([], NOW, NOW), spend_limit_reached(NOW)]
     assert {(error.code, error.status) for error in raised} <= known
-    assert {(code, status) for code, (status, _) in turn_store._REFUSALS.items()} <= known
+    assert {(code, status) for code, (status, _) in turn_store._BLOCKED.items()} <= known
     responses = DOCUMENT["paths"]["/roleplay_chat"]["post"]["responses"]
     for code, status in known - {("method_not_allowed", 405)}:
         schema = responses[str(status)]["content"]["application/json"]["schema"]

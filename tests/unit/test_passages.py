@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from roleplay_chat.api import ChatRequest, Tier
 from roleplay_chat.prompt import builder
 from roleplay_chat.prompt.macros import MAX_GROWTH, expand, expanded
-from roleplay_chat.prompt.passages import Piece, joined, passages_of, written_for
+from roleplay_chat.prompt.passages import Piece, build_passages, joined, written_for
 from roleplay_chat.rows import BegunTurn, CharacterRow
 from roleplay_chat.screening.decision import LEAD_CHARS, PARTS, Passage, in_context, read, screen
 
@@ -230,7 +230,7 @@ def test_passages_are_the_messages_without_the_houses_words(
 
 class TestPieces:
     pieces = st.lists(
-        st.builds(Piece.of, st.sampled_from([*PARTS, None]), st.text(max_size=8)), max_size=6
+        st.builds(Piece.from_text, st.sampled_from([*PARTS, None]), st.text(max_size=8)), max_size=6
     )
 
     @given(pieces, st.integers(0, 30), st.integers(0, 30))
@@ -246,9 +246,9 @@ class TestPieces:
         assert piece.text == expand(text, macros)
 
     def test_of_one_part_are_one_passage_where_only_space_is_between(self) -> None:
-        one, two = Piece.of("scene", "One"), Piece.of("scene", "two")
-        assert passages_of([joined(" ", [one, two]), one]) == [Passage("scene", "One two\nOne")]
-        assert len(passages_of([joined(" and ", [one, two])])) == 2
+        one, two = Piece.from_text("scene", "One"), Piece.from_text("scene", "two")
+        assert build_passages([joined(" ", [one, two]), one]) == [Passage("scene", "One two\nOne")]
+        assert len(build_passages([joined(" and ", [one, two])])) == 2
 
     def test_grow_only_so_far(self) -> None:
         piece = expanded("{{char}}{{char}}", {"char": "x" * MAX_GROWTH}, lambda _: "scene")

@@ -20,7 +20,7 @@ TEMPLATE = TemplateRow(content_tier="sfw", system_prompt="You are {{char}}, talk
 
 def character(name: str, **changes: Any) -> CharacterRow:
     """The character that an imported card makes, as begin_turn returns it."""
-    return CharacterRow(id=uuid4(), **(Card.of(card(name)).columns() | changes))
+    return CharacterRow(id=uuid4(), **(Card.parse(card(name)).columns() | changes))
 
 
 def with_book(*entries: dict[str, Any], **book: Any) -> CharacterRow:

@@ -74,7 +74,7 @@ async def read(
             else:
                 events.append(event.text if isinstance(event, Text) else event)
     except UpstreamError as error:
-        events.append(f"! {error.failure.situation.name}")
+        events.append(f"! {error.failure.policy.name}")
     return events
 
 

@@ -115,7 +115,7 @@ def test_what_cools_down_is_left_out(scope: Any, key: str, expected: list[str]) 
     assert names(planned("", cooldowns=(row,))) == expected
 
 
-def test_what_rests_or_is_unhealthy_is_the_last_resort() -> None:
+def test_what_is_on_cooldown_or_is_unhealthy_is_the_last_resort() -> None:
     row = CooldownRow(scope="account", key="openrouter:free", until=NOW + timedelta(minutes=1))
     of = planned("chat_worker", worker=worker(healthy=False), cooldowns=(row,))
     assert names(of) == ["allowed"]
@@ -228,9 +228,9 @@ def test_memory_is_written_by_the_cheapest(
     ],
 )
 def test_worker_that_cannot_take_it_writes_no_memory(workers: WorkerRow) -> None:
-    resting = CooldownRow(scope="account", key="openrouter:free", until=NOW + timedelta(minutes=1))
+    cooldown = CooldownRow(scope="account", key="openrouter:free", until=NOW + timedelta(minutes=1))
     targets = memory_targets(
-        models=[WRITERS[3]], worker=workers, cooldowns=[resting], tier="sfw", now=NOW
+        models=[WRITERS[3]], worker=workers, cooldowns=[cooldown], tier="sfw", now=NOW
     )
     assert targets == ()
 

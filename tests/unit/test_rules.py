@@ -8,11 +8,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from roleplay_chat.screening import rules
-from roleplay_chat.screening.rules import NOTHING, Growing, marks
+from roleplay_chat.screening.rules import NOTHING, Growing, detect
 from roleplay_chat.screening.word_classes import CODE, encode
 from tests.policy.corpus import cases
 
-RULES = (*rules._INDICATING.rules, *rules._BENIGN.rules, rules._ABOVE)
+RULES = (*rules._SIGNAL_RULES.rules, *rules._BENIGN.rules, rules._ABOVE)
 _AROUND = re.compile(r"\(\?<?[=!][^()]*\)")
 CLASSES = st.sampled_from(list(CODE.values()))
 
@@ -38,7 +38,7 @@ def test_marks_are_those_of_a_look_at_every_rule(
     name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     texts = [case.text for case in cases(name)]
-    found = [marks(text) for text in texts]
+    found = [detect(text) for text in texts]
     quiet = [Growing(text).is_quiet() for text in texts]
 
     monkeypatch.setattr(rules, "_quiet", lambda present: False)
@@ -48,8 +48,8 @@ def test_marks_are_those_of_a_look_at_every_rule(
         "applying",
         lambda rules, present: [rule.pattern for rule in rules.rules],
     )
-    assert [marks(text) for text in texts] == found
-    assert all(mark == NOTHING for mark, passed in zip(found, quiet, strict=True) if passed)
+    assert [detect(text) for text in texts] == found
+    assert all(signals == NOTHING for signals, passed in zip(found, quiet, strict=True) if passed)
     assert 0 < sum(quiet) < len(texts)
 
 

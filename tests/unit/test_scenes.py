@@ -8,9 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from roleplay_chat.screening import lexicon, scene_lexicon, scenes
-from roleplay_chat.screening.decision import Finding, Refused, ReplyScreen
+from roleplay_chat.screening.decision import ContentRefused, Finding, ReplyScreen
 from roleplay_chat.screening.normalize import fold
-from roleplay_chat.screening.rules import NOTHING, marks
+from roleplay_chat.screening.rules import NOTHING, detect
 from roleplay_chat.screening.scenes import is_scene
 from roleplay_chat.turn_screen import FIRMER
 from tests.policy.corpus import Line, lines
@@ -30,7 +30,7 @@ def is_refused(*pieces: str, continues: str = "", follows: str = "") -> bool:
     reply = ReplyScreen([], "sfw", follows=follows, continues=continues)
     try:
         shown = "".join([*map(reply.feed, pieces), reply.flush()])
-    except Refused as refused:
+    except ContentRefused as refused:
         return refused.finding == Finding("scene", "reply")
     assert shown == "".join(pieces)
     return False
@@ -126,7 +126,7 @@ def test_what_it_answers_is_not_its_own_and_what_it_continues_is() -> None:
 
 def test_minor_in_it_comes_first() -> None:
     reply = ReplyScreen([], "sfw")
-    with pytest.raises(Refused) as refused:
+    with pytest.raises(ContentRefused) as refused:
         reply.feed(f"She is 12 years old. {SCENE}" + FILLERS["spaced"] * 2)
     assert refused.value.finding.category == "sexual"
 
@@ -136,8 +136,8 @@ def test_adults_have_none() -> None:
     assert reply.feed(SCENE) + reply.flush() == SCENE
 
 
-def test_rule_for_a_second_try_indicates_nothing() -> None:
-    assert marks(FIRMER) == NOTHING
+def test_rule_for_a_second_try_has_no_signals() -> None:
+    assert detect(FIRMER) == NOTHING
     assert not is_scene(FIRMER)
 
 
@@ -174,7 +174,7 @@ class TestWords:
         words = getattr(scene_lexicon, part)
         for name in ("ACT", "ORGAN", "ENTERS"):
             for word in words.get(name, "").split():
-                found = marks(word)
+                found = detect(word)
                 assert found.explicit or found.soft, word
 
     def test_none_takes_a_persons_place(self) -> None:

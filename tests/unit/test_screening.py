@@ -14,18 +14,18 @@ from roleplay_chat.api import Tier
 from roleplay_chat.screening import decision, lexicon, rules
 from roleplay_chat.screening.decision import (
     PARTS,
+    ContentRefused,
     Finding,
     Part,
     Passage,
-    Refused,
     ReplyScreen,
+    content_refused,
     in_context,
     read,
-    refusal,
     screen,
 )
 from roleplay_chat.screening.normalize import fold
-from roleplay_chat.screening.rules import Growing, marks
+from roleplay_chat.screening.rules import Growing, detect
 from roleplay_chat.screening.word_classes import (
     MOST_UNSETTLED_CHARS,
     encode,
@@ -135,7 +135,7 @@ def test_finding_and_refusal_hold_no_text() -> None:
     finding = found(Passage("message", f"{STATED} {SEXUAL}"))
     assert finding is not None
 
-    told = refusal(finding)
+    told = content_refused(finding)
     assert (told.status, told.code) == (403, "content_refused")
     assert told.message == (
         "This cannot be written here: sexual content that involves anyone under 18 is never"
@@ -147,7 +147,7 @@ def test_finding_and_refusal_hold_no_text() -> None:
 @pytest.mark.parametrize("part", PARTS)
 def test_every_part_and_category_has_a_sentence(part: Part) -> None:
     for category in ("absolute", "sexual", "adult_turn", "classifier"):
-        told = refusal(Finding(category, part)).message
+        told = content_refused(Finding(category, part)).message
         assert re.fullmatch(r"[A-Z][a-z ]+: [a-z0-9 ]+\.", told)
 
 
@@ -203,8 +203,8 @@ class TestWords:
     @pytest.mark.parametrize(
         "word", ["sextant", "Sussex", "pupil", "12%", "$12", "12:30", "3.12", "1/12/2020", "12,000"]
     )
-    def test_look_alike_is_no_indication(self, word: str) -> None:
-        assert marks(f"a {word} and a kettle") == rules.Marks()
+    def test_look_alike_is_no_signal(self, word: str) -> None:
+        assert detect(f"a {word} and a kettle") == rules.Signals()
 
 
 @pytest.mark.parametrize("case", [case for case in cases("corpus.jsonl") if case.lang == "en"][::9])
@@ -237,13 +237,13 @@ class TestRead:
         """The texts that were really looked at."""
         texts: list[str] = []
         monkeypatch.setattr(decision, "_known", {})
-        monkeypatch.setattr(decision, "marks", lambda text: texts.append(text) or marks(text))
+        monkeypatch.setattr(decision, "detect", lambda text: texts.append(text) or detect(text))
         return texts
 
     @pytest.mark.parametrize("part", ["character", "persona", "scene", "memory"])
     def test_looks_once_at_what_stays_the_same(self, part: Part, looked_at: list[str]) -> None:
         passages = [Passage(part, STATED), Passage(part, PLAIN)]
-        assert read(passages) == read(passages) == [(part, marks(STATED)), (part, marks(PLAIN))]
+        assert read(passages) == read(passages) == [(part, detect(STATED)), (part, detect(PLAIN))]
         assert looked_at == [STATED, PLAIN]
 
     def test_looks_once_at_what_is_said_while_a_conversation_grows(
@@ -270,23 +270,23 @@ class TestRead:
 
 
 def test_tens_of_months_are_not_quiet() -> None:
-    assert marks("She is twenty months old.").minor
+    assert detect("She is twenty months old.").minor
     assert not Growing("She is twenty months old.").is_quiet()
 
 
 @given(st.text(max_size=300))
 def test_any_text_can_be_read(text: str) -> None:
-    assert isinstance(marks(text), rules.Marks)
+    assert isinstance(detect(text), rules.Signals)
 
 
 @given(st.text("aes x12yo .\n-*'\"性交歳살секс", max_size=120))
-def test_quiet_text_indicates_nothing(text: str) -> None:
+def test_quiet_text_has_no_signals(text: str) -> None:
     if Growing(text).is_quiet():
-        assert marks(text) == rules.Marks()
+        assert detect(text) == rules.Signals()
 
 
 def test_long_text_without_spaces_is_read() -> None:
-    assert marks("_".join(["x" * 50, *STATED.split(), *SEXUAL.split()])).together
+    assert detect("_".join(["x" * 50, *STATED.split(), *SEXUAL.split()])).together
 
 
 class TestReply:
@@ -294,7 +294,7 @@ class TestReply:
     def told(
         *pieces: str, tier: Tier = "sfw", before: list[Passage] | None = None, follows: str = ""
     ) -> str:
-        """What is shown of a reply; raises `Refused`."""
+        """What is shown of a reply; raises `ContentRefused`."""
         reply = ReplyScreen(read(before or []), tier, follows=follows)
         return "".join([*map(reply.feed, pieces), reply.flush()])
 
@@ -319,33 +319,33 @@ class TestReply:
     def test_suspicion_that_nothing_clears_ends_the_reply(self) -> None:
         reply = ReplyScreen([], "nsfw")
         assert reply.feed("She is 12 years") + reply.feed(" old") == "She is 12 years"
-        with pytest.raises(Refused) as refused:
+        with pytest.raises(ContentRefused) as refused:
             reply.feed(" and stands at the window of the kitchen, waiting.")
         assert refused.value.finding == Finding("adult_turn", "reply")
 
     def test_suspicion_at_the_end_is_a_finding(self) -> None:
-        with pytest.raises(Refused):
+        with pytest.raises(ContentRefused):
             self.told("She is", " 12", ".", tier="nsfw")
 
     def test_parts_before_it_count(self) -> None:
         card = [Passage("character", STATED)]
         assert self.told(PLAIN, before=card) == PLAIN
-        with pytest.raises(Refused):
+        with pytest.raises(ContentRefused):
             self.told(SEXUAL, before=card)
 
     def test_message_it_answers_counts(self) -> None:
-        with pytest.raises(Refused):
+        with pytest.raises(ContentRefused):
             self.told(SEXUAL, follows="What of the little girl?")
         assert self.told(PLAIN, follows="What of the little girl?") == PLAIN
 
     @pytest.mark.parametrize("words", ["her 12th birthday", "she is 12 years old"])
     def test_space_between_the_words_hides_nothing(self, words: str) -> None:
         pieces = words.replace(" ", " " * 150 + "|").split("|")
-        with pytest.raises(Refused):
+        with pytest.raises(ContentRefused):
             self.told(*pieces, ".", tier="nsfw")
 
     def test_what_is_far_back_counts(self) -> None:
-        with pytest.raises(Refused):
+        with pytest.raises(ContentRefused):
             self.told(STATED, *[f" {PLAIN}"] * 300, SEXUAL, tier="sfw")
 
     @pytest.mark.parametrize("words", [10, 100, 250, 400, 1000])
@@ -367,7 +367,7 @@ class TestReply:
     def test_long_word_that_looks_like_a_finding_is_not_waited_for_without_end(self) -> None:
         reply = ReplyScreen([], "nsfw")
         reply.feed("She is 12 years old ")
-        with pytest.raises(Refused):
+        with pytest.raises(ContentRefused):
             self.fed(reply, "x" * decision.MOST_HELD_CHARS)
 
     @pytest.mark.parametrize("case", cases("corpus.jsonl")[::3], ids=lambda case: case.id)
@@ -375,7 +375,7 @@ class TestReply:
         for pieces in (re.findall(r"\s*\S+", case.text), list(case.text), [case.text]):
             try:
                 shown = self.told(*pieces, tier=case.tier)
-            except Refused:
+            except ContentRefused:
                 assert case.expect == "refuse"
             else:
                 assert (shown, case.expect) == (case.text, "pass")
@@ -388,7 +388,7 @@ class TestReply:
                 shown += reply.feed(piece)
                 assert found(Passage("reply", shown)) is None
             shown += reply.flush()
-        except Refused:
+        except ContentRefused:
             assert "".join(pieces).startswith(shown)
         else:
             assert shown == "".join(pieces)
@@ -402,7 +402,7 @@ def is_refused(pieces: Iterable[str], tier: Tier = "sfw") -> bool:
             fed += piece
             shown += reply.feed(piece)
         shown += reply.flush()
-    except Refused:
+    except ContentRefused:
         return True
     assert shown == fed
     return False

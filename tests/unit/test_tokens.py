@@ -85,21 +85,21 @@ def test_scripts_are_told_apart() -> None:
 
 def test_what_was_learnt_of_one_script_says_nothing_of_others() -> None:
     english, japanese = "The lamp hisses. " * 40, "灯台守は静かに立つ。" * 40
-    learnt = Tokens.of({"latin": 0.7})
+    learnt = Tokens.from_ratios({"latin": 0.7})
     assert learnt.count(english) < UNCALIBRATED.count(english)
     assert learnt.count(japanese) == UNCALIBRATED.count(japanese)
 
 
 @pytest.mark.parametrize("odd", [None, "1", True, float("nan"), [], {}])
 def test_ratio_that_is_none_does_not_count(odd: object) -> None:
-    assert Tokens.of({"latin": odd, "other": odd}) == UNCALIBRATED
+    assert Tokens.from_ratios({"latin": odd, "other": odd}) == UNCALIBRATED
 
 
 @pytest.mark.parametrize(
     ("given", "taken"), [(0, 0.5), (-1, 0.5), (1e9, 2.0), (10**400, 2.0), (float("inf"), 2.0)]
 )
 def test_ratio_stays_within_its_bounds(given: float, taken: float) -> None:
-    assert Tokens.of({"latin": given}).latin == taken
+    assert Tokens.from_ratios({"latin": given}).latin == taken
 
 
 texts = st.text(st.characters(), max_size=200)

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from edge.errors import ApiError
-from roleplay_chat.generation.error_policies import SITUATIONS
+from roleplay_chat.generation.error_policies import ERROR_POLICIES
 from roleplay_chat.rows import CooldownRow
 from roleplay_chat.screening.decision import Finding
 from roleplay_chat.turn_errors import no_answer, spend_limit_reached, why_no_answer
@@ -86,10 +86,10 @@ BY_ITSELF = {
 
 
 def test_every_kind_of_failure_is_a_row_of_the_table() -> None:
-    assert set(BY_ITSELF) < set(SITUATIONS)
+    assert set(BY_ITSELF) < set(ERROR_POLICIES)
 
 
-@pytest.mark.parametrize("name", SITUATIONS)
+@pytest.mark.parametrize("name", ERROR_POLICIES)
 def test_failure_of_one_kind(name: str) -> None:
     error = no_answer([failure(name), failure(name)], SOON, NOW)
     assert told(error) == BY_ITSELF.get(name, NOBODY)
@@ -154,7 +154,7 @@ def test_person_is_told_when_to_try_again(seconds: int, when: str, retry_after: 
     assert error.retry_after == retry_after
 
 
-@pytest.mark.parametrize("name", SITUATIONS)
+@pytest.mark.parametrize("name", ERROR_POLICIES)
 @pytest.mark.parametrize("minutes", [1, 90])
 def test_sentence_is_whole(name: str, minutes: int) -> None:
     message = no_answer([failure(name)], NOW + timedelta(minutes=minutes), NOW).message

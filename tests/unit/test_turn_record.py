@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from edge.errors import ApiError
-from roleplay_chat.api import Answer, Tried, Usage
+from roleplay_chat.api import Answer, AttemptSummary, Usage
 from roleplay_chat.generation.attempts import Spent
 from roleplay_chat.generation.providers import End
 from roleplay_chat.rows import CooldownRow
@@ -19,7 +19,7 @@ from roleplay_chat.turn_plan import Accepted, plan_turn
 from roleplay_chat.turn_record import (
     Outcome,
     alerts,
-    answer_of,
+    build_answer,
     log_fields,
     turn_end,
     usage_row,
@@ -58,7 +58,7 @@ SILENT = Outcome(replies=[attempt("overloaded"), attempt("timed_out", SECOND)])
 
 def answer_to(outcome: Outcome, turn: Accepted | None = None) -> Answer | None:
     turn = turn or accepted()
-    return answer_of(turn, plan_turn(turn), outcome)
+    return build_answer(turn, plan_turn(turn), outcome)
 
 
 def generated(outcome: Outcome, turn: Accepted | None = None) -> Answer:
@@ -223,8 +223,8 @@ def test_answer_says_whose_it_is_and_who_was_asked() -> None:
     assert answer.chosen.model_used == "openrouter:second:free"
     assert (answer.chosen.used_fallback, answer.chosen.fallback_model) == (True, "second:free")
     assert answer.route == [
-        Tried("openrouter:main:free", "timeout", 70),
-        Tried("openrouter:second:free", "ok", 70),
+        AttemptSummary("openrouter:main:free", "timeout", 70),
+        AttemptSummary("openrouter:second:free", "ok", 70),
     ]
     assert answer.usage == Usage(100, 20, 0.25)
     assert (answer.turn_id, answer.user_message_id) == (str(TURN), str(MESSAGE))
@@ -475,7 +475,7 @@ def test_no_words_are_in_the_log(outcome: Outcome) -> None:
 def test_alerts(outcome: Outcome, names: list[tuple[str, str]]) -> None:
     turn = accepted()
     raised = alerts(turn, outcome)
-    assert [(fields["situation"], fields["target"]) for _, fields in raised] == names
+    assert [(fields["error_policy"], fields["target"]) for _, fields in raised] == names
     for line, fields in raised:
         assert line
         assert fields["severity"] == "ALERT"

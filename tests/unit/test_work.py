@@ -9,14 +9,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from roleplay_chat.lorebook.entries import entries_of, without_decorators
+from roleplay_chat.lorebook.entries import parse_entries, without_decorators
 from roleplay_chat.lorebook.keys import Scope
 from roleplay_chat.memory import notes
 from roleplay_chat.messages import Cast
 from roleplay_chat.reply.filters import Reply, trimmed
-from roleplay_chat.reply.model_refusals import is_refusal, may_become_refusal
+from roleplay_chat.reply.model_refusals import is_model_refusal, may_become_model_refusal
 from roleplay_chat.screening.normalize import MOST_MARKS, fold, stream_safe
-from roleplay_chat.screening.rules import marks
+from roleplay_chat.screening.rules import detect
 from roleplay_chat.screening.word_classes import CODE, encode
 from tests.support.work import is_linear, work
 
@@ -67,11 +67,11 @@ def _said(text: str) -> None:
 
 
 READERS: dict[str, Callable[[str], object]] = {
-    "screening": marks,
+    "screening": detect,
     "reply": _reply,
     "reply-letter-by-letter": _typed,
     "length-limit": trimmed,
-    "model-refusal": lambda text: may_become_refusal(text) or is_refusal(text),
+    "model-refusal": lambda text: may_become_model_refusal(text) or is_model_refusal(text),
     "entry": without_decorators,
     "messages-for-keys": _said,
     "notes": lambda text: notes.parse('{"summary":"' + text, reach="profile"),
@@ -88,7 +88,7 @@ def test_entry_that_begins_with_blank_lines() -> None:
     def book(lines: int) -> dict[str, object]:
         return {"entries": [{"keys": ["a"], "content": "\n" * lines + "@@depth 4\n" + "x"}]}
 
-    assert is_linear(lambda lines: entries_of(book(lines)), lambda n: n, 500)
+    assert is_linear(lambda lines: parse_entries(book(lines)), lambda n: n, 500)
 
 
 def test_work_that_is_not_linear_is_seen() -> None:

@@ -11,19 +11,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edge.worker_health import MAX_AGE, WorkerHealth, why_unavailable
-from health_check.probe import Finding, Worker
+from health_check.probe import ProbeResult, Worker
 from health_check.workers import HISTORY, is_deep_due, next_record
 
 NOW = datetime(2026, 1, 3, 12, 0, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)
 WORKER = Worker("chatWorker", "https://worker.example")
 PROBES = {
-    "+": Finding(None, 10),
-    "-": Finding("/health answered 500", 20),
-    "~": Finding("it is busy: /health answered 429", 30, busy=True),
-    "D": Finding(None, 10, deep=True),
-    "d": Finding("/chat answered 500", 10, deep=True),
-    "b": Finding("it is busy: /chat answered 429", 10, busy=True, deep=True),
+    "+": ProbeResult(None, 10),
+    "-": ProbeResult("/health answered 500", 20),
+    "~": ProbeResult("it is busy: /health answered 429", 30, busy=True),
+    "D": ProbeResult(None, 10, deep=True),
+    "d": ProbeResult("/chat answered 500", 10, deep=True),
+    "b": ProbeResult("it is busy: /chat answered 429", 10, busy=True, deep=True),
 }
 
 
@@ -135,10 +135,10 @@ names = st.sampled_from([*next_record(None, WORKER, PROBES["+"], NOW).to_json()]
 
 
 @given(st.dictionaries(names, json_values), st.sampled_from([*PROBES.values()]))
-def test_no_stored_record_is_too_odd(stored: dict[str, Any], finding: Finding) -> None:
+def test_no_stored_record_is_too_odd(stored: dict[str, Any], result: ProbeResult) -> None:
     known = {"workerUrl": WORKER.url, "lastChecked": NOW.isoformat()} | stored
     for record in (stored, known):
-        following = next_record(record, WORKER, finding, NOW)
+        following = next_record(record, WORKER, result, NOW)
         assert WorkerHealth.parse(following.to_json()) == following
         assert len(following.history) <= HISTORY
         is_deep_due(record, WORKER, 3)

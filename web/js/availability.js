@@ -32,19 +32,19 @@ function healthState(record, now) {
  * `why` says why one does not answer now, "" where it does; what is `closed` cannot be chosen, for
  * waiting does not help.
  */
-export function choices({ models, rests, health, tier }, now = Date.now()) {
-  const until = (id) => Date.parse(rests.find(({ model_id }) => model_id === id)?.until);
-  const resting = (id) => (until(id) > now ? `resting until ${clock.format(until(id))}` : "");
+export function choices({ models, cooldowns, health, tier }, now = Date.now()) {
+  const until = (id) => Date.parse(cooldowns.find(({ model_id }) => model_id === id)?.until);
+  const onCooldown = (id) => (until(id) > now ? `on cooldown until ${clock.format(until(id))}` : "");
   const { state } = workerHealth(health, now);
   const worker = {
     key: WORKER,
     name: "Local model",
-    why: state === "none" ? "none is known" : (AWAY[state] ?? resting(null)),
+    why: state === "none" ? "none is known" : (AWAY[state] ?? onCooldown(null)),
     closed: state === "none",
   };
   const offered = models.map((model) => {
     const never = whyNever(model, tier);
-    return { key: model.model_key, name: model.display_name, why: never || resting(model.id), closed: never !== "" };
+    return { key: model.model_key, name: model.display_name, why: never || onCooldown(model.id), closed: never !== "" };
   });
   return [worker, ...offered];
 }

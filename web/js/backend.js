@@ -16,8 +16,8 @@ export const supabase = createClient(
   { auth: { flowType: "pkce", detectSessionInUrl: false } },
 );
 
-/** A refusal with a sentence for the person; `code` and `seconds` (to wait) are for the pages. */
-export class Refused extends Error {
+/** An error with a sentence for the person; `code` and `seconds` (to wait) are for the pages. */
+export class UserError extends Error {
   constructor(sentence, code = "", seconds = 0) {
     super(sentence);
     this.code = code;
@@ -26,14 +26,14 @@ export class Refused extends Error {
 }
 
 /** The connection broke, or nothing was heard for too long. */
-export class Dropped extends Refused {
+export class Dropped extends UserError {
   constructor() {
     super(UNREACHABLE, "dropped");
   }
 }
 
 /** The person's token is missing or not taken any more. */
-class SignedOut extends Refused {
+class SignedOut extends UserError {
   constructor() {
     super(SIGNED_OUT, "unauthorized");
   }
@@ -50,7 +50,7 @@ const SENTENCES = {
   over_request_rate_limit: "That was too often. Wait a minute, then try again.",
 };
 
-/** What a query of the Data API or a call of Auth returns; `Refused` where it fails. */
+/** What a query of the Data API or a call of Auth returns; `UserError` where it fails. */
 export async function data(query) {
   const { data, error, status } = await query;
   if (!error) return data;
@@ -58,15 +58,15 @@ export async function data(query) {
   if (status === 401) throw new SignedOut();
   const worded = isAuthError(error) || /^PT\d/.test(error.code); // PT...: a sentence of our database's own
   const sentence = SENTENCES[error.code] ?? (worded ? error.message.replace(/\.?$/, ".") : FAILED);
-  throw new Refused(sentence, error.code);
+  throw new UserError(sentence, error.code);
 }
 
 /** The answer of `roleplay_chat` to an action that is no turn. */
-export async function ask(body) {
+export async function act(body) {
   return (await post(body)).json();
 }
 
-/** The events of one turn as {event, data}. Throws `Refused`, or `Dropped` when it breaks off. */
+/** The events of one turn as {event, data}. Throws `UserError`, or `Dropped` when it breaks off. */
 export async function* turn(body, signal) {
   const quiet = new AbortController();
   let timer = setTimeout(() => quiet.abort(), SILENCE_MS);
@@ -91,7 +91,7 @@ export async function* turn(body, signal) {
       if (value.event === "done" || value.event === "error") return;
     }
   } catch (error) {
-    if (signal.aborted || error instanceof Refused) throw error;
+    if (signal.aborted || error instanceof UserError) throw error;
     throw new Dropped();
   } finally {
     clearTimeout(timer);
@@ -117,7 +117,7 @@ async function post(body, signal) {
   if (response.ok) return response;
   if (response.status === 401) throw new SignedOut();
   const envelope = await response.json().catch(() => ({}));
-  throw new Refused(
+  throw new UserError(
     envelope.error ?? `The service answered ${response.status}. Try again in a moment.`,
     envelope.code ?? "",
     Number(response.headers.get("Retry-After")) || 0,

@@ -12,7 +12,7 @@ import { doing, drawn, openDialog, redraw, set } from "./page.js";
 import { alert, avatar, health, loading } from "./parts.js";
 import "./prose.js";
 import { signInForm, signOut } from "./session.js";
-import { chosenModel, course, membersOf, nameOf } from "./state.js";
+import { activeMessages, chosenModel, membersOf, nameOf } from "./state.js";
 import * as turns from "./turns.js";
 
 const when = new Intl.DateTimeFormat(undefined, { dateStyle: "medium" });
@@ -124,7 +124,7 @@ const nobody = (state) => html`
 function open(state) {
   const members = membersOf(state.conversation);
   const names = members.map(({ name }) => name).join(", ") || "Somebody";
-  const places = course();
+  const places = activeMessages();
   const earlier = state.messages.length >= state.shown;
   return html`
     <header class="bar">

@@ -1,7 +1,7 @@
 // The console's forms.
 
 import { html, nothing } from "../vendor/lit/lit-html.js";
-import { Refused } from "./backend.js";
+import { UserError } from "./backend.js";
 import * as panel from "./console.js";
 import { doing } from "./page.js";
 import { modal } from "./parts.js";
@@ -25,7 +25,7 @@ function object(label, text) {
   } catch {
     // Told below.
   }
-  throw new Refused(`“${label}” has to be a JSON object, such as {"max_tokens": 400}.`);
+  throw new UserError(`“${label}” has to be a JSON object, such as {"max_tokens": 400}.`);
 }
 
 function modelForm(state) {

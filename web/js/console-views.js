@@ -63,8 +63,8 @@ function activity(state) {
   const tiles = [
     ["Turns", whole.format(top.turns)],
     ["Answered", inPercent(top.answered)],
-    ["Half within", inSeconds(top.half)],
-    ["95% within", inSeconds(top.most)],
+    ["Median", inSeconds(top.median)],
+    ["p95", inSeconds(top.p95)],
     ["Tokens", short.format(top.tokens)],
     ["Cost", dollars.format(top.cost)],
   ];
@@ -84,7 +84,7 @@ function activity(state) {
       <div class="charts">
         ${chart("Turns by outcome", [["Answered", "--c1"], ["Cut off or stopped", "--c2"], ["Failed", "--c3"]],
           figures.turnsByEnd(turns, period, now), true, (value) => short.format(value))}
-        ${chart("Time of a reply", [["Half within", "--c1"], ["95% within", "--c2"]],
+        ${chart("Time of a reply", [["Median", "--c1"], ["p95", "--c2"]],
           figures.latency(calls, period, now), false, (value) => `${value} s`)}
         ${chart("Tokens", [["Read", "--c1"], ["Written", "--c2"]],
           figures.tokens(calls, period, now), true, (value) => short.format(value))}
@@ -92,10 +92,10 @@ function activity(state) {
           figures.cost(calls, period, now), true, (value) => `$${short.format(value)}`)}
       </div>
       <h3>Calls by model</h3>
-      ${table(["Model", "Calls", "Well", "First words", "Half within", "95% within", "Tokens", "Cost"],
+      ${table(["Model", "Calls", "Well", "First words", "Median", "p95", "Tokens", "Cost"],
         figures.byModel(calls).map((line) => html`
           <tr><th scope="row">${line.name}</th><td>${whole.format(line.calls)}</td><td>${inPercent(line.well)}</td>
-            <td>${inSeconds(line.first)}</td><td>${inSeconds(line.half)}</td><td>${inSeconds(line.most)}</td>
+            <td>${inSeconds(line.first)}</td><td>${inSeconds(line.median)}</td><td>${inSeconds(line.p95)}</td>
             <td>${whole.format(line.tokens)}</td><td>${dollars.format(line.cost)}</td></tr>`),
         "No model was asked in this time.", "numbers")}
       ${failed.length
@@ -155,11 +155,11 @@ function workers(state) {
       ${names.some((name) => cache[name]?.history?.length)
         ? html`<div class="charts">${names.filter((name) => cache[name]?.history?.length).map((name) => history(name, cache[name]))}</div>`
         : nothing}
-      <h3>Resting now</h3>
+      <h3>On cooldown now</h3>
       ${table(["What", "Which", "Until", "Why", "Failures"], state.cooldowns.map((row) => html`
         <tr><th scope="row">${row.scope}</th><td>${row.key}</td><td>${at(row.until)}</td>
           <td>${row.reason.replaceAll("_", " ")}</td><td>${row.failures}</td></tr>`),
-        "Nothing rests: every model may be asked.")}
+        "Nothing is on cooldown: every model may be asked.")}
     </section>`;
 }
 

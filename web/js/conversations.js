@@ -1,6 +1,6 @@
 // What is there to read and to choose from: conversations, characters, messages, models.
 
-import { Refused, ask, data, supabase } from "./backend.js";
+import { UserError, act, data, supabase } from "./backend.js";
 import { legible } from "./legible.js";
 import { openDialog, set } from "./page.js";
 import { MESSAGES, membersOf, state } from "./state.js";
@@ -28,9 +28,9 @@ export async function loadAll() {
 
 const readable = (rows) => rows.map((row) => ({ ...row, name: legible(row.name) }));
 
-/** Who can answer now: models, which of them rest, how the worker is. */
+/** Who can answer now: models, which of them are on cooldown, how the worker is. */
 export async function loadModels() {
-  const [models, rests, worker] = await Promise.all([
+  const [models, cooldowns, worker] = await Promise.all([
     data(
       supabase
         .from("api_models")
@@ -39,11 +39,11 @@ export async function loadModels() {
         .order("priority")
         .order("model_key"),
     ),
-    data(supabase.from("model_rests").select("model_id, until")),
+    data(supabase.from("models_on_cooldown").select("model_id, until")),
     data(supabase.from("chat_worker_health").select("is_healthy, checked_at, response_ms").maybeSingle()),
   ]);
   const health = worker && { isHealthy: worker.is_healthy, lastChecked: worker.checked_at, responseTimeMs: worker.response_ms };
-  set({ models, rests, health });
+  set({ models, cooldowns, health });
 }
 
 export async function loadMessages() {
@@ -149,7 +149,7 @@ export async function deleteConversation() {
 
 export async function branch(message) {
   const id = crypto.randomUUID();
-  const { conversation_id } = await ask({ action: "branch", message_id: message.id, client_message_id: id });
+  const { conversation_id } = await act({ action: "branch", message_id: message.id, client_message_id: id });
   await loadAll();
   await open(state.conversations.find((each) => each.id === conversation_id));
   set({ notice: "This is a branch: what was said before is here too, the first conversation stays as it was." });
@@ -193,10 +193,10 @@ export async function importCard(file) {
   const url = await new Promise((resolve, reject) => {
     const reader = new FileReader();
     reader.onload = () => resolve(reader.result);
-    reader.onerror = () => reject(new Refused("The file cannot be read. Choose it again."));
+    reader.onerror = () => reject(new UserError("The file cannot be read. Choose it again."));
     reader.readAsDataURL(file);
   });
-  const card = await ask({ action: "import_card", card_base64: url.slice(url.indexOf(",") + 1) });
+  const card = await act({ action: "import_card", card_base64: url.slice(url.indexOf(",") + 1) });
   await loadAll();
   openDialog("imported", { card: { ...card, name: legible(card.name) } });
 }

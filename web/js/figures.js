@@ -39,7 +39,7 @@ export function turnsByEnd(turns, period, now) {
 
 const isReply = (row) => row.purpose === "reply" && row.outcome === "ok";
 
-/** Times, then the seconds that half and 95 in a hundred of the replies took at most. */
+/** Times, then the median and the 95th percentile of how long replies took, in seconds. */
 export function latency(calls, period, now) {
   const replies = calls.filter(isReply);
   const { times, inside } = steps(replies, period, now);
@@ -89,8 +89,8 @@ export function byModel(calls) {
       calls: rows.length,
       well: well.length / rows.length,
       first: percentile(well.map((row) => row.first_token_ms), 0.5),
-      half: percentile(well.map((row) => row.duration_ms), 0.5),
-      most: percentile(well.map((row) => row.duration_ms), 0.95),
+      median: percentile(well.map((row) => row.duration_ms), 0.5),
+      p95: percentile(well.map((row) => row.duration_ms), 0.95),
       tokens: sum(rows.map((row) => (row.prompt_tokens ?? 0) + (row.completion_tokens ?? 0))),
       cost: sum(rows.map((row) => row.cost_usd)),
     };
@@ -113,8 +113,8 @@ export function totals(turns, calls) {
   return {
     turns: turns.length,
     answered: ended.length ? well / ended.length : null,
-    half: percentile(took, 0.5),
-    most: percentile(took, 0.95),
+    median: percentile(took, 0.5),
+    p95: percentile(took, 0.95),
     tokens: sum(calls.map((row) => (row.prompt_tokens ?? 0) + (row.completion_tokens ?? 0))),
     cost: sum(calls.map((row) => row.cost_usd)),
   };

@@ -1,7 +1,7 @@
 // A page's state, and the one way to change and draw it. Both pages begin with `show`.
 
 import { render } from "../vendor/lit/lit-html.js";
-import { Refused } from "./backend.js";
+import { UserError } from "./backend.js";
 
 const root = document.getElementById("app");
 let page = null;
@@ -55,7 +55,7 @@ export function doing(action) {
 
 /** Tell what went wrong; `body` is the request that can be sent again. */
 export function tell(error, body = null) {
-  const known = error instanceof Refused;
+  const known = error instanceof UserError;
   if (!known) console.error(error);
   const sentence = known ? error.message : "Something went wrong. Load the page again.";
   set({ trouble: { sentence, code: error.code, body } });

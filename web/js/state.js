@@ -11,7 +11,7 @@ export const state = {
   characters: [],
   companions: [], // names of who is in the conversations, also of characters that the person does not find
   models: [],
-  rests: [], // until when models are not asked
+  cooldowns: [], // until when models are not asked
   health: null,
   conversation: null, // the open one
   messages: [], // of all versions, in order
@@ -32,8 +32,8 @@ export const state = {
   reach: localStorage.getItem("reach") ?? "conversation",
 };
 
-/** The course of the conversation: [{message, versions}] in order. */
-export function course() {
+/** The active messages of the conversation with their versions: [{message, versions}] in order. */
+export function activeMessages() {
   const places = new Map();
   for (const message of state.messages) {
     const place = places.get(message.position) ?? { versions: [] };

@@ -1,9 +1,9 @@
 // Turns: asking for replies, and what is done with those that are there.
 
-import { Dropped, Refused, ask, turn } from "./backend.js";
+import { Dropped, UserError, act, turn } from "./backend.js";
 import { loadMessages, settled } from "./conversations.js";
 import { redraw, set, tell } from "./page.js";
-import { chosenModel, course, membersOf, state } from "./state.js";
+import { activeMessages, chosenModel, membersOf, state } from "./state.js";
 
 const TRIES = 5;
 
@@ -75,7 +75,7 @@ async function heard(current, signal) {
         if (event === "delta") current.text += said.text;
         if (event === "start") Object.assign(current, { note: "", speaker: said.character_id });
         if (event === "start" && said.notice) set({ notice: said.notice, said: said.notice });
-        if (event === "error") throw new Refused(said.error, said.code);
+        if (event === "error") throw new UserError(said.error, said.code);
         if (event === "done") finished(current, said);
         redraw();
       }
@@ -111,7 +111,7 @@ function giveBack(error, body) {
 
 /** Whether the last thing said is this request's message, and so far nobody answers it. */
 function isSaid(body) {
-  const last = course().at(-1)?.message;
+  const last = activeMessages().at(-1)?.message;
   return body.message && last?.sender === "user" && last.content === body.message;
 }
 
@@ -135,22 +135,22 @@ export function tryAgain() {
 // --- messages -------------------------------------------------------------------------------
 
 export async function choose(message) {
-  await ask({ action: "choose", message_id: message.id });
+  await act({ action: "choose", message_id: message.id });
   await loadMessages();
 }
 
 export async function edit(message, text, anew) {
-  await ask({ action: "edit", message_id: message.id, message: text });
+  await act({ action: "edit", message_id: message.id, message: text });
   set({ editing: null });
   await loadMessages();
   if (!anew) return;
-  const after = course().find((place) => place.message.position > message.position);
+  const after = activeMessages().find((place) => place.message.position > message.position);
   const reply = after?.message.sender === "character" ? after.message : null;
   await take({ action: "regenerate", ...(reply ? { message_id: reply.id } : {}) }, reply);
 }
 
 export async function remove(message, onwards) {
-  await ask({ action: "delete", message_id: message.id, onwards });
+  await act({ action: "delete", message_id: message.id, onwards });
   set({ dialog: null, said: "Deleted." });
   await loadMessages();
 }

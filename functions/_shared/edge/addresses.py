@@ -61,12 +61,12 @@ _NOT_PUBLIC = tuple(
 database has the same list, in private.is_public_host."""
 
 
-class AddressRefused(ValueError):
+class AddressRejected(ValueError):
     """The address may not be called; the message says why."""
 
 
 def check_address(url: str, *, allow_local: bool) -> str:
-    """Return the URL if it may be called, else raise `AddressRefused`.
+    """Return the URL if it may be called, else raise `AddressRejected`.
 
     Upstreams are https on public hosts. `allow_local` admits http and private hosts, for
     local work. What a name resolves to is checked when it is called: see `PublicResolver`.
@@ -74,9 +74,9 @@ def check_address(url: str, *, allow_local: bool) -> str:
     scheme, host, _ = _parts(url)
     if not allow_local:
         if scheme != "https":
-            raise AddressRefused("it is not https (ALLOW_LOCAL_UPSTREAMS admits http)")
+            raise AddressRejected("it is not https (ALLOW_LOCAL_UPSTREAMS admits http)")
         if not _is_public_host(host):
-            raise AddressRefused("it is a private address (ALLOW_LOCAL_UPSTREAMS admits them)")
+            raise AddressRejected("it is a private address (ALLOW_LOCAL_UPSTREAMS admits them)")
     return url
 
 
@@ -84,7 +84,7 @@ def check_address(url: str, *, allow_local: bool) -> str:
 def origin(url: str) -> str:
     """Scheme, host and port of a URL in their one spelling: no default port, no dot at the end.
 
-    Raises `AddressRefused` for what is no URL.
+    Raises `AddressRejected` for what is no URL.
     """
     scheme, host, port = _parts(url)
     return f"{scheme}://{host}" + (f":{port}" if port != _PORTS[scheme] else "")
@@ -99,11 +99,11 @@ def _parts(url: str) -> tuple[str, str, int]:
     """Scheme, host and port."""
     found = _URL.fullmatch(url)
     if found is None:
-        raise AddressRefused("it is not an http(s) URL without credentials")
+        raise AddressRejected("it is not an http(s) URL without credentials")
     scheme, host = found[1].lower(), found[2].lower().rstrip(".")
     port = int(found[3] or _PORTS[scheme])
     if not host or not 0 < port < 65536:
-        raise AddressRefused("it has no host, or a port that does not exist")
+        raise AddressRejected("it has no host, or a port that does not exist")
     return scheme, host, port
 
 

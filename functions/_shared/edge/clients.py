@@ -52,7 +52,7 @@ def timed_out(error: Exception) -> bool:
 
 
 class DatabaseError(Exception):
-    """The database refused a call. Says why without the details, which may quote a row."""
+    """The database rejected a call. Says why without the details, which may quote a row."""
 
     def __init__(self, sqlstate: str, message: str) -> None:
         super().__init__(f"{sqlstate}: {message}")
@@ -65,7 +65,7 @@ class DatabaseError(Exception):
         return not self.sqlstate or self.sqlstate.startswith(_PASSING)
 
 
-class SecretKeyRefused(Exception):
+class SecretKeyRejected(Exception):
     """Supabase does not know SUPABASE_SECRET_KEY: it is wrong, or was deleted there."""
 
 
@@ -121,8 +121,8 @@ class Clients:
         """Run a query of a table with the secret key; its result as parsed JSON.
 
         Raises `ApiError` 503 when the database does not answer, or only that it cannot now, and
-        `DatabaseError` when it refuses; ValueError or RecursionError for a result that is no JSON
-        or is nested too deep.
+        `DatabaseError` when it rejects the call; ValueError or RecursionError for a result that is
+        no JSON or is nested too deep.
         """
         data = await self._result(query)
         # Text is what its own parser does not take: one row has a number of 5,000 digits, say.
@@ -135,8 +135,8 @@ class Clients:
         except NETWORK_ERRORS as error:
             raise database_unavailable() from error
         except APIError as error:
-            refused = _refused(error)
-        raise database_unavailable() if refused.passes else refused
+            failed = _database_error(error)
+        raise database_unavailable() if failed.passes else failed
 
     async def aclose(self) -> None:
         """Close what was opened."""
@@ -173,7 +173,7 @@ address = lru_cache(maxsize=256)(httpx.URL)
 """A parsed address. There are few, and parsing one is a good part of making a request."""
 
 
-def _refused(error: APIError) -> DatabaseError:
+def _database_error(error: APIError) -> DatabaseError:
     """PostgREST's own errors. For the pages of what may stand before it, the client has made one of
     the HTTP status, which is no SQLSTATE though it may look like the beginning of one."""
     code = error.code or ""
@@ -249,4 +249,4 @@ async def _raise_trouble(response: httpx.Response) -> None:
     if response.status_code in (502, 503, 504) or response.status_code >= 520:
         raise httpx.HTTPStatusError("database away", request=response.request, response=response)
     if response.status_code == 401 and "/rest/v1/" in response.request.url.path:
-        raise SecretKeyRefused
+        raise SecretKeyRejected

@@ -7,7 +7,7 @@ to and to no other, whatever a row says.
 from collections.abc import Mapping
 from functools import lru_cache
 
-from edge.addresses import AddressRefused, check_address, is_local, origin
+from edge.addresses import AddressRejected, check_address, is_local, origin
 
 
 class Misconfigured(ValueError):
@@ -39,8 +39,8 @@ def credentials(
     """
     try:
         check_address(url, allow_local=allow_local)
-    except AddressRefused as refused:
-        raise Misconfigured(f"its address is refused: {refused}") from refused
+    except AddressRejected as rejected:
+        raise Misconfigured(f"its address is refused: {rejected}") from rejected
     if scheme == "none":
         return {}
     secret = secret_value(secret_name, environ)
@@ -55,7 +55,7 @@ def missing_binding(name: str, url: str, key_origins: str, *, allow_local: bool)
     """The KEY_ORIGINS that would let a key go to `url`; None where it may already.
 
     For local work (`allow_local`) any key may go to addresses that are not public.
-    Raises `AddressRefused` for what is no URL.
+    Raises `AddressRejected` for what is no URL.
     """
     if origin(url) in bound_origins(key_origins).get(name, ()) or (allow_local and is_local(url)):
         return None
@@ -81,6 +81,6 @@ def bound_origins(key_origins: str) -> Mapping[str, frozenset[str]]:
 def _is_origin(url: str) -> bool:
     try:
         origin(url)
-    except AddressRefused:
+    except AddressRejected:
         return False
     return not any(sign in url.partition("://")[2].removesuffix("/") for sign in "/?#")

@@ -7,7 +7,7 @@ from starlette.responses import JSONResponse
 
 
 class ApiError(Exception):
-    """A refusal or failure with words for the person who caused or met it.
+    """A failed request, with a sentence for the person who caused or met it.
 
     Raise it anywhere below a function's entry point:
 

@@ -46,12 +46,12 @@ does not expect fail where they are used."""
 
 
 def unauthorized(reason: str = "Please sign in again.") -> ApiError:
-    """The refusal of a caller who did not prove who they are."""
+    """The error for a caller who did not prove who they are."""
     return ApiError(401, "unauthorized", reason)
 
 
-def account_refused(outcome: str) -> ApiError:
-    """The refusal of somebody whose token holds and whose account does not: the database's
+def account_blocked(outcome: str) -> ApiError:
+    """The error for a user whose token is valid and whose account is not: the database's
     `unknown_user` or `banned_user`."""
     if outcome == "unknown_user":
         return unauthorized()

@@ -52,7 +52,7 @@ class App:
             response = JSONResponse({"success": True, **result, "request_id": request_id})
         except ApiError as error:
             fields = {"request_id": request_id, "code": error.code}
-            self._log.warning("health check refused", extra={"fields": fields})
+            self._log.warning("health check rejected", extra={"fields": fields})
             response = error.response(request_id)
         except Exception:
             self._log.exception("health check failed", extra={"fields": {"request_id": request_id}})

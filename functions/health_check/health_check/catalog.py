@@ -17,7 +17,7 @@ from pydantic import BaseModel
 from edge.json_values import integer, text
 from edge.pricing import COMPLETION, PROMPT, is_free, price
 from health_check.fetch import Fetched
-from health_check.providers import Provider, ask
+from health_check.providers import Provider, get
 from health_check.steps import Found, Run, StepFailed
 
 MIN_MODELS = 10
@@ -29,7 +29,7 @@ Status = Literal["listed", "changed", "expiring", "not_free", "renamed", "missin
 
 
 @dataclass(frozen=True)
-class Entry:
+class CatalogModel:
     """A model in the catalog. Prices are in USD per 1,000 tokens; None is unknown."""
 
     id: str
@@ -54,10 +54,10 @@ class Entry:
 class Catalog:
     """The models by id. What is not in a part of the catalog may be in the rest."""
 
-    entries: Mapping[str, Entry]
+    entries: Mapping[str, CatalogModel]
     whole: bool = True
 
-    def find(self, model_key: str) -> Entry | None:
+    def find(self, model_key: str) -> CatalogModel | None:
         """The model's entry, also when it is listed under another name now."""
         if model_key in self.entries:
             return self.entries[model_key]
@@ -128,7 +128,7 @@ def is_believed(catalog: Catalog, rows: Sequence[ModelRow], listed_before: objec
     return any(catalog.find(row.model_key) for row in rows)
 
 
-def judge(
+def compare(
     row: ModelRow, catalog: Catalog, *, believed: bool, update_prices: bool
 ) -> Verdict | None:
     """What becomes of a row; None when the catalog says nothing about it."""
@@ -205,10 +205,10 @@ async def check_catalog(provider: Provider, run: Run, found: Found, last: Found)
         return
     # Anybody may read the catalog: it is asked for without the key.
     headers = provider.credentials(run, scheme="none")
-    catalog = read_catalog(await ask(provider, "/models", run, headers))
+    catalog = read_catalog(await get(provider, "/models", run, headers))
     believed = is_believed(catalog, rows, last.get("listed"))
     update = run.settings.catalog_updates_prices
-    judged = [judge(row, catalog, believed=believed, update_prices=update) for row in rows]
+    judged = [compare(row, catalog, believed=believed, update_prices=update) for row in rows]
     verdicts = [verdict for verdict in judged if verdict]
     parameters = {"p_models": [verdict.to_json() for verdict in verdicts]}
     await run.clients.rpc("record_catalog", parameters)
@@ -221,7 +221,7 @@ async def check_catalog(provider: Provider, run: Run, found: Found, last: Found)
         )
 
 
-def _entry(value: Any) -> Entry | None:
+def _entry(value: Any) -> CatalogModel | None:
     if not isinstance(value, Mapping):
         return None
     key, pricing = value.get("id"), value.get("pricing")
@@ -230,7 +230,7 @@ def _entry(value: Any) -> Entry | None:
     if not {"prompt", "completion"} <= pricing.keys():
         return None
     context, canonical = value.get("context_length"), value.get("canonical_slug")
-    return Entry(
+    return CatalogModel(
         id=key,
         canonical=text(canonical),
         context_length=integer(context, least=1, most=2**31 - 1),

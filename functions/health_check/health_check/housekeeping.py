@@ -1,4 +1,4 @@
-"""What turns leave behind: leases, rests, usage to be summed up, rows to be forgotten."""
+"""What turns leave behind: leases, cooldowns, usage to be summed up, rows to be forgotten."""
 
 from typing import Any
 
@@ -14,7 +14,7 @@ async def close_turns(run: Run, found: Found) -> None:
 
 
 async def clear_cooldowns(run: Run, found: Found) -> None:
-    """Forget the rests that have passed."""
+    """Forget the cooldowns that have passed."""
     found["cleared"] = await run.clients.rpc("clear_passed_cooldowns")
 
 

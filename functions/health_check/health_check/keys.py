@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 
 from edge.json_values import fields, number, timestamp, whole
 from health_check.fetch import Fetched
-from health_check.providers import Provider, ask
+from health_check.providers import Provider, get
 from health_check.steps import Found, Run, StepFailed
 
 EXPIRES_SOON = timedelta(days=7)
@@ -78,9 +78,9 @@ def alerts(key: KeyStatus, balance_usd: float | None, now: datetime) -> list[str
 async def check_key(provider: Provider, run: Run, found: Found, now: datetime) -> None:
     """Ask how the provider's key is, and report it."""
     headers = provider.credentials(run)
-    key = read_key(await ask(provider, "/key", run, headers))
+    key = read_key(await get(provider, "/key", run, headers))
     found |= key.to_json()
-    balance = read_balance(await ask(provider, "/credits", run, headers))
+    balance = read_balance(await get(provider, "/credits", run, headers))
     found |= {"balance_usd": balance, "alerts": alerts(key, balance, now)}
 
 

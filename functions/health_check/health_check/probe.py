@@ -8,7 +8,7 @@ from typing import Any
 
 import httpx
 
-from edge.addresses import AddressRefused, check_address
+from edge.addresses import AddressRejected, check_address
 from edge.clients import NETWORK_ERRORS, timed_out
 from edge.worker_health import DEFAULT_MODEL
 from health_check.fetch import Fetched, fetch
@@ -49,7 +49,7 @@ class Worker:
 
 
 @dataclass(frozen=True)
-class Finding:
+class ProbeResult:
     """What a probe found. `error` is a short sentence for the operator, None when healthy."""
 
     error: str | None
@@ -72,7 +72,7 @@ async def probe(
     key: str | None,
     allow_local: bool,
     deep_seconds: float | None = None,
-) -> Finding:
+) -> ProbeResult:
     """Probe a worker once. Never raises for anything the worker does.
 
     With `deep_seconds` a worker that says that it is well has to write a token within them.
@@ -84,14 +84,14 @@ async def probe(
     try:
         check_address(worker.url, allow_local=allow_local)
         async with asyncio.timeout(seconds):
-            error = await _ask(http, worker, headers)
+            error = await _check_health(http, worker, headers)
         response_ms = _since(started)
         if error is None and deep_seconds:
             seconds, deep = deep_seconds, True
             async with asyncio.timeout(seconds):
                 error = await _make_write(http, worker, headers)
-    except AddressRefused as refused:
-        error = f"its address is not allowed: {refused}"
+    except AddressRejected as rejected:
+        error = f"its address is not allowed: {rejected}"
     except _Busy as answered:
         error, busy = f"it is busy: {answered}", True
     except NETWORK_ERRORS as failed:
@@ -100,14 +100,16 @@ async def probe(
             if timed_out(failed)
             else f"cannot be reached ({type(failed.__cause__ or failed).__name__})"
         )
-    return Finding(error, _since(started) if response_ms is None else response_ms, busy, deep)
+    return ProbeResult(error, _since(started) if response_ms is None else response_ms, busy, deep)
 
 
 def _since(started: float) -> int:
     return round((time.monotonic() - started) * 1000)
 
 
-async def _ask(http: httpx.AsyncClient, worker: Worker, headers: Mapping[str, str]) -> str | None:
+async def _check_health(
+    http: httpx.AsyncClient, worker: Worker, headers: Mapping[str, str]
+) -> str | None:
     found = await _call(http, "GET", worker, "/health", headers)
     if worker.protocol != "openai":
         return read_health(found.status, found.body)

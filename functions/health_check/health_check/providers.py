@@ -55,7 +55,7 @@ async def openrouter(run: Run) -> Provider | None:
     return Provider.model_validate(rows[0]) if rows else None
 
 
-async def ask(provider: Provider, path: str, run: Run, headers: Mapping[str, str]) -> Fetched:
+async def get(provider: Provider, path: str, run: Run, headers: Mapping[str, str]) -> Fetched:
     """What it answers to GET; `StepFailed` when it does not."""
     url = provider.base_url.rstrip("/") + path
     try:

@@ -11,7 +11,7 @@ from edge.credentials import Misconfigured, credentials
 from edge.json_values import fields, text
 from edge.worker_health import WorkerHealth
 from health_check.fetch import fetch
-from health_check.probe import Finding, Hook, Worker, probe
+from health_check.probe import Hook, ProbeResult, Worker, probe
 from health_check.steps import Found, Run
 
 CHAT_WORKER = "chatWorker"
@@ -38,7 +38,9 @@ def configured_workers(config: Mapping[str, Any]) -> list[Worker]:
     ]
 
 
-def next_record(previous: object, worker: Worker, finding: Finding, now: datetime) -> WorkerHealth:
+def next_record(
+    previous: object, worker: Worker, result: ProbeResult, now: datetime
+) -> WorkerHealth:
     """The worker's record after a probe, from the stored one and what the probe found.
 
     What is known of another address, or from too long ago, does not make a worker healthy.
@@ -47,9 +49,9 @@ def next_record(previous: object, worker: Worker, finding: Finding, now: datetim
     fresh = before if before and before.is_fresh(now) else None
     was_healthy = fresh is not None and fresh.is_healthy
     failures = fresh.failures if fresh else 0
-    if finding.busy:
+    if result.busy:
         healthy = was_healthy
-    elif finding.error is None:
+    elif result.error is None:
         healthy, failures = True, 0
     else:
         failures += 1
@@ -57,16 +59,16 @@ def next_record(previous: object, worker: Worker, finding: Finding, now: datetim
     record = WorkerHealth(
         is_healthy=healthy,
         checked_at=now,
-        response_ms=finding.response_ms,
-        error=None if healthy else finding.error,
+        response_ms=result.response_ms,
+        error=None if healthy else result.error,
         url=worker.url,
-        probe_error=finding.error,
+        probe_error=result.error,
         failures=failures,
         since=now,
-        history=(finding.response_ms if finding.error is None or finding.busy else None,),
-        probes_since_deep=0 if finding.deep else 1,
-        deep_checked_at=now if finding.deep else None,
-        deep_error=finding.error if finding.deep and not finding.busy else None,
+        history=(result.response_ms if result.error is None or result.busy else None,),
+        probes_since_deep=0 if result.deep else 1,
+        deep_checked_at=now if result.deep else None,
+        deep_error=result.error if result.deep and not result.busy else None,
     )
     if before is None:
         return record
@@ -74,9 +76,9 @@ def next_record(previous: object, worker: Worker, finding: Finding, now: datetim
         record,
         since=before.since if before.is_healthy == healthy and before.since else now,
         history=(*before.history, *record.history)[-HISTORY:],
-        probes_since_deep=0 if finding.deep else before.probes_since_deep + 1,
-        deep_checked_at=now if finding.deep else before.deep_checked_at,
-        deep_error=record.deep_error if finding.deep and not finding.busy else before.deep_error,
+        probes_since_deep=0 if result.deep else before.probes_since_deep + 1,
+        deep_checked_at=now if result.deep else before.deep_checked_at,
+        deep_error=record.deep_error if result.deep and not result.busy else before.deep_error,
         woken_at=before.woken_at,
     )
 
@@ -97,25 +99,25 @@ def _before(previous: object, worker: Worker) -> WorkerHealth | None:
 async def check_worker(worker: Worker, previous: object, run: Run, found: Found) -> WorkerHealth:
     """Probe a worker, wake it if it is down, and record how it is."""
     deep = is_deep_due(previous, worker, run.settings.deep_probe_every)
-    finding = await _find(worker, run, deep=deep)
+    result = await _probe(worker, run, deep=deep)
     now = datetime.now(UTC)
-    record = next_record(previous, worker, finding, now)
-    if not record.is_healthy and not finding.busy and worker.wake:
+    record = next_record(previous, worker, result, now)
+    if not record.is_healthy and not result.busy and worker.wake:
         found["woken"] = await _wake(worker.name, worker.wake, run)
         if found["woken"]:
             record = replace(record, woken_at=now)
-    found |= {"healthy": record.is_healthy, "error": finding.error, "deep": finding.deep}
+    found |= {"healthy": record.is_healthy, "error": result.error, "deep": result.deep}
     parameters = {"p_worker": worker.name, "p_record": record.to_json()}
     await run.clients.rpc("record_worker_health", parameters)
     return record
 
 
-async def _find(worker: Worker, run: Run, *, deep: bool) -> Finding:
+async def _probe(worker: Worker, run: Run, *, deep: bool) -> ProbeResult:
     settings = run.settings
     try:
         key = _key(worker, run)
     except Misconfigured as error:
-        return Finding(f"it is not asked: {error}", 0)
+        return ProbeResult(f"it is not asked: {error}", 0)
     return await probe(
         run.clients.http(),
         worker,

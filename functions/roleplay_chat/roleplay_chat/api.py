@@ -165,7 +165,7 @@ class Usage:
 
 
 @dataclass(frozen=True)
-class Tried:
+class AttemptSummary:
     """One call to a target on the way to the answer."""
 
     target: str
@@ -179,7 +179,7 @@ class Tried:
 
 
 @dataclass(frozen=True)
-class Chosen:
+class ModelChoice:
     """Which model answers, and whether it is the one that was asked for."""
 
     model_used: str
@@ -205,7 +205,7 @@ class Answer:
     """Everything the client learns of a finished turn. `processing_time` in milliseconds."""
 
     response: str
-    chosen: Chosen
+    chosen: ModelChoice
     turn_id: str
     request_id: str
     processing_time: int
@@ -219,7 +219,7 @@ class Answer:
     memory_updated: bool = False
     saved: bool = True
     usage: Usage = field(default_factory=Usage)
-    route: Sequence[Tried] = ()
+    route: Sequence[AttemptSummary] = ()
 
     def metadata(self) -> dict[str, Any]:
         """Everything but the reply's text, in the names that clients know."""
@@ -254,7 +254,7 @@ class Start:
     """The first words are there, and whose they are."""
 
     turn_id: str
-    chosen: Chosen
+    chosen: ModelChoice
     character_id: str | None
 
 

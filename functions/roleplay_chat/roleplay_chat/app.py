@@ -133,7 +133,7 @@ class App:
             return await self._respond(request, request_id, held)
         except ApiError as error:
             self._log.info(
-                "refused",
+                "request rejected",
                 extra={"fields": {"request_id": request_id, "code": error.code}},
             )
             return error.response(request_id)

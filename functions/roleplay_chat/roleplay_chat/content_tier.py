@@ -44,7 +44,7 @@ def _is_adult(character: CastRow | CharacterRow) -> bool:
     return character.age is not None and character.age >= ADULT_AGE
 
 
-def adult_tier_refused(user: UserRow) -> ApiError:
+def adult_tier_denied(user: UserRow) -> ApiError:
     """The error for a user who asked for `nsfw` and may not have it."""
     sentence = (
         "This conversation is not open to adult content."
@@ -59,7 +59,7 @@ def may_read(user: UserRow, character: CharacterRow) -> bool:
     return user.age_verified or character.is_own or character.content_rating == "sfw"
 
 
-def greeting_refused() -> ApiError:
+def greeting_denied() -> ApiError:
     """The error for a greeting that the user chose and may not read."""
     return ApiError(
         403,

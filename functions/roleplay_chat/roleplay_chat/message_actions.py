@@ -18,8 +18,8 @@ from roleplay_chat.api import (
     message_too_long,
     validated,
 )
-from roleplay_chat.screening.decision import Passage, refusal, screen
-from roleplay_chat.turn_store import count_action, refused
+from roleplay_chat.screening.decision import Passage, content_refused, screen
+from roleplay_chat.turn_store import blocked, count_action
 
 _log = getLogger("roleplay_chat")
 
@@ -97,7 +97,7 @@ async def delete(clients: Clients, user_id: UUID, body: Object) -> Object:
 
 
 async def branch(clients: Clients, user_id: UUID, body: Object) -> Object:
-    """Begin a conversation with the same course up to a message.
+    """Begin a conversation with the same messages up to this one.
 
     Raises `ApiError` 404, 409 or 429.
     """
@@ -123,7 +123,7 @@ def check_text(text: str) -> None:
     The next turn screens it again, in its own tier and together with everything else.
     """
     if finding := screen([Passage("message", text)], tier="sfw"):
-        raise refusal(finding)
+        raise content_refused(finding)
 
 
 async def _change(
@@ -135,5 +135,5 @@ async def _change(
     ids = {"user_id": str(user_id), "message_id": str(asked.message_id)}
     _log.info(function, extra={"fields": ids | {"outcome": done["outcome"]}})
     if done["outcome"] not in ("done", "message_too_long"):
-        raise refused(done)
+        raise blocked(done)
     return done

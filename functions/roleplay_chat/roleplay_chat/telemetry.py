@@ -71,7 +71,7 @@ class Telemetry:
             "gen_ai.provider.name": attempt.target.provider,
             "gen_ai.request.model": attempt.target.model_key,
         }
-        failed = {"error.type": attempt.failure.situation.name} if attempt.failure else {}
+        failed = {"error.type": attempt.failure.policy.name} if attempt.failure else {}
         span = self._tracer.start_span(
             f"chat {attempt.target.model_key}",
             parent,

@@ -116,7 +116,7 @@ class Tokens:
     other: float = 1.0
 
     @classmethod
-    def of(cls, ratios: Mapping[str, Any]) -> "Tokens":
+    def from_ratios(cls, ratios: Mapping[str, Any]) -> "Tokens":
         """From what the database has of a model: {"latin": ratio, "other": ratio}, or less."""
         return cls(_ratio(ratios.get("latin")), _ratio(ratios.get("other")))
 

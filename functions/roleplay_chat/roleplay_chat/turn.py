@@ -17,11 +17,11 @@ from edge.timing import Timing
 from roleplay_chat import turn_errors, turn_store
 from roleplay_chat.api import (
     Answer,
-    Chosen,
     Delta,
     Done,
     Emit,
     Failed,
+    ModelChoice,
     Start,
     TurnEvent,
 )
@@ -37,7 +37,7 @@ from roleplay_chat.turn_plan import Accepted, Planned, plan_turn
 from roleplay_chat.turn_record import (
     Outcome,
     alerts,
-    answer_of,
+    build_answer,
     log_fields,
     turn_end,
     usage_row,
@@ -99,7 +99,7 @@ async def run_turn(context: Context, accepted: Accepted, running: RunningTurn) -
         planned = plan_turn(accepted)
         memory = _memory(context, accepted, planned)
         outcome = await _reply(context, accepted, planned, running, memory)
-        answer = answer_of(accepted, planned, outcome)
+        answer = build_answer(accepted, planned, outcome)
         if answer is None:
             await memory.drop()
         saving = asyncio.create_task(_save(context, accepted, planned, outcome, answer, memory))
@@ -164,7 +164,7 @@ async def _reply(
     elif _is_all_spent(planned):
         error = error or turn_errors.spend_limit_reached(planned.begun.now)
     elif error is None and not running.is_stopped:
-        memory.begin(planned.first, prompts.indicated, prompts.lore)
+        memory.begin(planned.first, prompts.signals, prompts.lore)
         callbacks = _callbacks(planned, prompts, generation, telling)
         generating = generation.run(planned.plan, callbacks, instead_of=screened.unfit)
         with context.timing.measure("model"):
@@ -224,7 +224,7 @@ class _Telling:
 
     def greet(self, greeting: str) -> None:
         """Open the conversation in the author's words."""
-        self._start(Chosen(MODEL_USED))
+        self._start(ModelChoice(MODEL_USED))
         self._emit(Delta(greeting))
 
     def show(self, target: Target, text: str) -> None:
@@ -235,7 +235,7 @@ class _Telling:
             self._start(self._planned.chosen(target))
         self._emit(Delta(text))
 
-    def _start(self, chosen: Chosen) -> None:
+    def _start(self, chosen: ModelChoice) -> None:
         turn_id = str(self._accepted.begun.turn.id)
         self._emit(Start(turn_id, chosen, self._accepted.character_id))
 

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from edge.errors import ApiError
 from roleplay_chat.generation.error_classifier import Failure
 from roleplay_chat.generation.error_policies import TRY_AGAIN
-from roleplay_chat.screening.decision import refusal
+from roleplay_chat.screening.decision import content_refused
 from roleplay_chat.turn_plan import Accepted
 from roleplay_chat.turn_record import Outcome
 
@@ -16,7 +16,7 @@ def why_no_answer(accepted: Accepted, outcome: Outcome, now: datetime) -> ApiErr
     if outcome.error is not None:
         return outcome.error
     if outcome.finding is not None:
-        return refusal(outcome.finding)
+        return content_refused(outcome.finding)
     failures = [attempt.failure for attempt in outcome.replies if attempt.failure]
     ends = [row.until for row in (*accepted.begun.cooldowns, *outcome.cooldowns)]
     return no_answer(failures, min(ends, default=now + timedelta(minutes=1)), now)
@@ -24,15 +24,15 @@ def why_no_answer(accepted: Accepted, outcome: Outcome, now: datetime) -> ApiErr
 
 def no_answer(failures: Sequence[Failure], next_chance: datetime, now: datetime) -> ApiError:
     """The error when no model answered: it tells the failure that matters most to the person."""
-    situations = [failure.situation for failure in failures]
-    refused = next((s for s in situations if s.action in ("stop", "one_more", "firmer")), None)
-    if refused:
-        return ApiError(403, "content_refused", refused.user)
-    capped = next((f for f in failures if f.situation.name == "free_daily_cap"), None)
-    same = situations[0] if len({s.name for s in situations}) == 1 else None
+    policies = [failure.policy for failure in failures]
+    stopped = next((s for s in policies if s.action in ("stop", "one_more", "firmer")), None)
+    if stopped:
+        return ApiError(403, "content_refused", stopped.user)
+    capped = next((f for f in failures if f.policy.name == "free_daily_cap"), None)
+    same = policies[0] if len({s.name for s in policies}) == 1 else None
     if capped:
-        next_chance = capped.rests_until(now) or next_chance
-    sentence = capped.situation.user if capped else same.user if same else TRY_AGAIN
+        next_chance = capped.cools_until(now) or next_chance
+    sentence = capped.policy.user if capped else same.user if same else TRY_AGAIN
     if same and same.kind == "context_too_long":
         return ApiError(422, "conversation_too_long", sentence)
     wait = max((next_chance - now).total_seconds(), 1)

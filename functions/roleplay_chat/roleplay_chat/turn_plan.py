@@ -5,12 +5,12 @@ from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
-from roleplay_chat.api import ChatRequest, Chosen, Tier
+from roleplay_chat.api import ChatRequest, ModelChoice, Tier
 from roleplay_chat.content_tier import content_tier
 from roleplay_chat.generation.routing import Plan, Target, plan
 from roleplay_chat.memory.notes import for_tier
 from roleplay_chat.messages import Cast
-from roleplay_chat.prompt.group_chat import cast_of
+from roleplay_chat.prompt.group_chat import build_cast
 from roleplay_chat.rows import BegunTurn
 
 
@@ -62,10 +62,10 @@ class Planned:
         """The target that is asked first."""
         return next(iter((*self.plan.targets, *self.plan.last_resort)), None)
 
-    def chosen(self, target: Target) -> Chosen:
+    def chosen(self, target: Target) -> ModelChoice:
         """What the client is told of the target that answers."""
         used_fallback = self.plan.used_fallback(target)
-        return Chosen(
+        return ModelChoice(
             model_used=target.name,
             used_fallback=used_fallback,
             fallback_model=target.picker_key if used_fallback else None,
@@ -90,7 +90,7 @@ def plan_turn(accepted: Accepted) -> Planned:
         tier = "sfw"
         targets = _targets(begun, request, tier)
     begun = for_tier(begun, tier)
-    cast = cast_of(begun, impersonates=request.action == "impersonate")
+    cast = build_cast(begun, impersonates=request.action == "impersonate")
     return Planned(tier, allowed, targets, begun, cast)
 
 

@@ -6,7 +6,7 @@ from typing import Any, Literal
 from uuid import UUID
 
 from edge.errors import ApiError
-from roleplay_chat.api import Answer, Chosen, Tried, Usage
+from roleplay_chat.api import Answer, AttemptSummary, ModelChoice, Usage
 from roleplay_chat.continuation import joined
 from roleplay_chat.generation.attempts import Attempt
 from roleplay_chat.generation.routing import Target
@@ -45,8 +45,8 @@ class Outcome:
         return [*self.moderation, *self.replies]
 
     @property
-    def refused(self) -> dict[str, Any]:
-        """What is kept of a refusal: the rule and the part, never what was written."""
+    def content_refused(self) -> dict[str, Any]:
+        """What is kept of refused content: the rule and the part, never what was written."""
         return {"refused": self.finding.to_json()} if self.finding else {}
 
     @property
@@ -59,7 +59,7 @@ class Outcome:
         if self.error is not None:
             return self.error.code
         failure = self.replies[-1].failure if self.replies else None
-        return failure.situation.name if failure else None
+        return failure.policy.name if failure else None
 
     @property
     def is_as_wished(self) -> bool:
@@ -67,12 +67,12 @@ class Outcome:
         return bool(self.target or self.greeting or self.error or self.finding or self.is_stopped)
 
 
-def answer_of(accepted: Accepted, planned: Planned, outcome: Outcome) -> Answer | None:
+def build_answer(accepted: Accepted, planned: Planned, outcome: Outcome) -> Answer | None:
     """The answer to a turn; None when there is no reply."""
     if outcome.target:
         return _generated(accepted, planned, outcome, outcome.target)
     if outcome.greeting is not None:
-        return _answer(accepted, planned, outcome.greeting, Chosen(MODEL_USED), "stop")
+        return _answer(accepted, planned, outcome.greeting, ModelChoice(MODEL_USED), "stop")
     return None
 
 
@@ -92,7 +92,9 @@ def _generated(accepted: Accepted, planned: Planned, outcome: Outcome, target: T
         incomplete=last.failure is not None,
         user_message_id=_text(accepted.begun.turn.user_message_id),
         usage=last.used,
-        route=[Tried(one.target.name, one.outcome, one.duration_ms) for one in outcome.replies],
+        route=[
+            AttemptSummary(one.target.name, one.outcome, one.duration_ms) for one in outcome.replies
+        ],
     )
 
 
@@ -100,7 +102,7 @@ def _answer(
     accepted: Accepted,
     planned: Planned,
     text: str,
-    chosen: Chosen,
+    chosen: ModelChoice,
     finish_reason: str | None,
     **more: Any,
 ) -> Answer:
@@ -138,7 +140,7 @@ def turn_end(
             "duration_ms": accepted.elapsed_ms(),
             **(answer.usage if answer else Usage()).to_json(),
         },
-        result=answer.metadata() if answer else outcome.refused,
+        result=answer.metadata() if answer else outcome.content_refused,
         memory_tier=accepted.request.chosen_memory_tier,
         usage=[
             *(usage_row(attempt, "moderation") for attempt in outcome.moderation),
@@ -196,16 +198,16 @@ def alerts(accepted: Accepted, outcome: Outcome) -> list[tuple[str, dict[str, An
     """The lines for what somebody has to act on: what to do, and the fields."""
     return [
         (
-            failure.situation.operator,
+            failure.policy.operator,
             accepted.ids
             | {
                 "severity": "ALERT",
-                "situation": failure.situation.name,
+                "error_policy": failure.policy.name,
                 "target": attempt.target.name,
             },
         )
         for attempt in outcome.attempts
-        if (failure := attempt.failure) and failure.situation.alert
+        if (failure := attempt.failure) and failure.policy.alert
     ]
 
 
@@ -226,7 +228,7 @@ def _log_entry(attempt: Attempt) -> dict[str, Any]:
         return entry | {"outcome": "ok", "first_token_ms": attempt.first_token_ms}
     failure = attempt.failure
     return entry | {
-        "outcome": failure.situation.name,
+        "outcome": failure.policy.name,
         "status": failure.status,
         "why": failure.why,
     }

@@ -10,8 +10,8 @@ from typing import TypeVar
 from edge.clients import Clients
 from edge.errors import ApiError, internal_error
 from roleplay_chat.api import ChatRequest
-from roleplay_chat.content_tier import adult_tier_refused
-from roleplay_chat.generation.failover import Shape
+from roleplay_chat.content_tier import adult_tier_denied
+from roleplay_chat.generation.failover import RequestShape
 from roleplay_chat.generation.moderation_model import Moderation, moderation_unavailable
 from roleplay_chat.generation.routing import Target
 from roleplay_chat.lorebook.entries import Entry
@@ -22,15 +22,15 @@ from roleplay_chat.prompt.greeting import greeting_for
 from roleplay_chat.prompt.passages import written_for
 from roleplay_chat.rows import CharacterRow
 from roleplay_chat.screening.decision import (
+    ContentRefused,
     Finding,
-    Indicated,
+    PartSignals,
     Passage,
-    Refused,
     ReplyScreen,
+    content_refused,
     in_context,
     judge,
     read,
-    refusal,
     said_last,
 )
 from roleplay_chat.screening.scenes import is_scene
@@ -60,15 +60,15 @@ class PromptScreen:
         self._request = request
         self._planned = planned
         self._begun = planned.begun
-        self._written: list[Indicated] = []
-        """What the texts written for the turn indicate."""
+        self._written: list[PartSignals] = []
+        """The signals in the texts written for the turn."""
         self._said_last = ""
         """What a reply to the prompt that was built last comes after."""
-        self._built: tuple[tuple[Target, Shape, str], Prompt] | None = None
+        self._built: tuple[tuple[Target, RequestShape, str], Prompt] | None = None
         self.lore: Sequence[Entry] = ()
         """The entries of the character's book that the turn calls for."""
-        self.indicated: list[Indicated] = []
-        """What those texts and the prompt that was built last indicate."""
+        self.signals: list[PartSignals] = []
+        """The signals in those texts and in the prompt that was built last."""
 
     async def open(self) -> Prompt:
         """Judge what is written for the turn, and the prompt for who is asked first."""
@@ -80,16 +80,20 @@ class PromptScreen:
         self._judge(self._written)
         built = Prompt()
         if first:
-            built = await self.prompt_for(first, Shape.of(first.context_tokens, first.max_tokens))
+            built = await self.prompt_for(
+                first, RequestShape.build(first.context_tokens, first.max_tokens)
+            )
         if begun.turn.message and not _is_whole(begun.turn.message, built):
             # It is kept, and may be sent whole to another model or in a later turn.
             self._written += await self._read([Passage("message", begun.turn.message)])
-            self._judge([*self.indicated, *self._written])
+            self._judge([*self.signals, *self._written])
         if self._is_scene(begun.turn.continues):
-            raise Refused(SCENE)
+            raise ContentRefused(SCENE)
         return built
 
-    async def prompt_for(self, target: Target, shape: Shape, *, firmly: bool = False) -> Prompt:
+    async def prompt_for(
+        self, target: Target, shape: RequestShape, *, firmly: bool = False
+    ) -> Prompt:
         """The prompt for a target; `firmly` adds the rule against scenes."""
         rule = FIRMER if firmly else ""
         wanted = target, shape, rule
@@ -106,8 +110,8 @@ class PromptScreen:
             )
             passages = in_context(built.passages)
             self._said_last = said_last(passages)
-            self.indicated = [*self._written, *await self._read(passages)]
-            self._judge(self.indicated)
+            self.signals = [*self._written, *await self._read(passages)]
+            self._judge(self.signals)
             self._built = wanted, builder.with_rule(built, rule) if rule else built
         return self._built[1]
 
@@ -118,17 +122,17 @@ class PromptScreen:
         """
         greeting = greeting_for(self._begun, self._request)
         if greeting is not None:
-            self._judge([*self.indicated, *await self._read([Passage("character", greeting)])])
+            self._judge([*self.signals, *await self._read([Passage("character", greeting)])])
         if not self._is_scene(greeting):
             return greeting, None
         if self._request.greeting is not None:
-            raise Refused(SCENE)
+            raise ContentRefused(SCENE)
         return None, SCENE
 
     def reply_screen(self) -> ReplyScreen:
         """What reads the reply to the prompt that was built last."""
         return ReplyScreen(
-            self.indicated,
+            self.signals,
             self._planned.tier,
             follows=self._said_last,
             continues=self._begun.turn.continues or "",
@@ -138,11 +142,11 @@ class PromptScreen:
         """Whether it is an explicit scene, and this is a turn for everybody."""
         return self._planned.tier == "sfw" and bool(text) and is_scene(text or "")
 
-    def _judge(self, indicated: Sequence[Indicated]) -> None:
-        if finding := judge(indicated, self._planned.tier):
-            raise Refused(finding)
+    def _judge(self, signals: Sequence[PartSignals]) -> None:
+        if finding := judge(signals, self._planned.tier):
+            raise ContentRefused(finding)
 
-    async def _read(self, passages: Sequence[Passage]) -> list[Indicated]:
+    async def _read(self, passages: Sequence[Passage]) -> list[PartSignals]:
         chars = sum(len(passage.text) for passage in passages)
         return await self._off_loop_unless(chars <= READ_AT_ONCE_CHARS, read, passages)
 
@@ -189,8 +193,8 @@ async def screen_turn(
         greeting, unfit = await prompts.greeting()
         if moderation.is_configured:
             await _moderate(accepted, planned, moderation, built, greeting)
-    except Refused as refused:
-        return Screened(error=refusal(refused.finding), finding=refused.finding)
+    except ContentRefused as refused:
+        return Screened(error=content_refused(refused.finding), finding=refused.finding)
     except ApiError as error:
         return Screened(error=error)
     except Exception:
@@ -203,7 +207,7 @@ async def screen_turn(
 def _check_tier(accepted: Accepted, planned: Planned, settings: Settings) -> None:
     not_given = accepted.request.content_tier == "nsfw" and planned.allowed == "sfw"
     if not_given and settings.adult_tier_refusal == "refuse":
-        raise adult_tier_refused(planned.begun.user)
+        raise adult_tier_denied(planned.begun.user)
 
 
 async def _moderate(
@@ -215,7 +219,7 @@ async def _moderate(
 ) -> None:
     flagged = await moderation.flags([*(message["content"] for message in built), greeting or ""])
     if flagged:
-        raise Refused(Finding("classifier", "message"))
+        raise ContentRefused(Finding("classifier", "message"))
     if flagged is None:
         _log.error("moderation unavailable", extra={"fields": accepted.ids})
         # Fail closed for adults, open for everybody: docs/content-policy.md says why.

@@ -13,7 +13,7 @@ from pydantic import ValidationError
 
 from edge.clients import Clients
 from edge.errors import ApiError
-from edge.identity import account_refused
+from edge.identity import account_blocked
 from roleplay_chat.api import DEFAULT_MEMORY_TIER, ChatRequest, MemoryTier
 from roleplay_chat.generation.routing import odd_values
 from roleplay_chat.rows import BegunTurn
@@ -69,7 +69,7 @@ class Saved:
     memory_updated: bool
 
 
-_REFUSALS = {
+_BLOCKED = {
     "conversation_not_found": (404, "This conversation does not exist."),
     "character_not_found": (404, "This character does not exist or is not in this conversation."),
     "persona_not_found": (404, "The character you play does not exist."),
@@ -99,7 +99,7 @@ async def begin(
     lease_seconds: int,
     history_messages: int,
 ) -> BegunTurn | Replay:
-    """Open the turn. Raises `ApiError` when it is refused or the database is away.
+    """Open the turn. Raises `ApiError` when something blocks it or the database is away.
 
     A call that got no answer is sent once more: it may have opened the turn, and with the same
     id it goes on where it was.
@@ -135,11 +135,11 @@ async def begin(
         return await _typed(clients, begun)
     if outcome == "replayed":
         return Replay(reply=begun["reply"], result=begun["result"])
-    raise refused(begun)
+    raise blocked(begun)
 
 
-def refused(answer: dict[str, Any]) -> ApiError:
-    """What the caller is told when the database refuses a turn or a change of what was said."""
+def blocked(answer: dict[str, Any]) -> ApiError:
+    """The error for the outcome that keeps a turn or a change of messages from being made."""
     outcome = answer["outcome"]
     if outcome == "in_progress":
         return ApiError(
@@ -152,8 +152,8 @@ def refused(answer: dict[str, Any]) -> ApiError:
         sentence = _LIMITS.get(answer["limit"], _OF_THE_DAY)
         return ApiError(429, outcome, sentence, retry_after=answer["retry_after_seconds"])
     if outcome in ("unknown_user", "banned_user"):
-        return account_refused(outcome)
-    status, sentence = _REFUSALS[outcome]
+        return account_blocked(outcome)
+    status, sentence = _BLOCKED[outcome]
     return ApiError(status, outcome, sentence)
 
 
@@ -163,8 +163,8 @@ async def count_action(clients: Clients, user_id: UUID, action: str) -> None:
     Raises `ApiError` 429 when there were too many, 401 or 403 when the person may do nothing.
     """
     parameters = {"p_user_id": str(user_id), "p_action": action}
-    if refusal := await clients.rpc("count_action", parameters):
-        raise refused(refusal)
+    if outcome := await clients.rpc("count_action", parameters):
+        raise blocked(outcome)
 
 
 async def _typed(clients: Clients, begun: dict[str, Any]) -> BegunTurn:

@@ -42,7 +42,7 @@ def read(raw: bytes) -> Charx:
         with zipfile.ZipFile(io.BytesIO(raw)) as archive:
             entries = archive.infolist()
             _check(entries, len(raw))
-            card = _card_of(entries)
+            card = _find_card(entries)
             return Charx(_unpacked(archive, card), others=len(entries) - 1)
     except _DAMAGED as error:
         raise invalid("The archive is damaged: its card cannot be read.") from error
@@ -74,7 +74,7 @@ def _leads_elsewhere(name: str) -> bool:
     return ".." in parts or parts[0] == "" or ":" in parts[0] or "\0" in name
 
 
-def _card_of(entries: list[zipfile.ZipInfo]) -> zipfile.ZipInfo:
+def _find_card(entries: list[zipfile.ZipInfo]) -> zipfile.ZipInfo:
     cards = [entry for entry in entries if entry.filename == CARD]
     if not cards:
         raise invalid(f"The archive has no {CARD}.")

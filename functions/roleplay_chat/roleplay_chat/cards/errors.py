@@ -1,4 +1,4 @@
-"""How a card is refused."""
+"""The errors for cards that cannot be imported."""
 
 from edge.errors import ApiError
 

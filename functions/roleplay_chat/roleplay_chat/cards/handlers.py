@@ -11,16 +11,16 @@ from pydantic import BaseModel, ConfigDict
 
 from edge.clients import Clients
 from edge.errors import ApiError
-from edge.identity import account_refused
+from edge.identity import account_blocked
 from roleplay_chat.api import Handler, Object, validated
 from roleplay_chat.cards import charx_file, files, json_file, png_file
 from roleplay_chat.cards.errors import invalid, too_large
 from roleplay_chat.cards.model import Card, exported
 from roleplay_chat.cards.versions import NEWER, as_v2, as_v3, is_newer
 from roleplay_chat.lorebook.matching import broken_patterns
-from roleplay_chat.prompt.passages import written_of
+from roleplay_chat.prompt.passages import character_passage
 from roleplay_chat.rows import CharacterRow
-from roleplay_chat.screening.decision import Finding, Passage, refusal, screen
+from roleplay_chat.screening.decision import Finding, Passage, content_refused, screen
 from roleplay_chat.turn_store import count_action
 
 _log = getLogger("roleplay_chat")
@@ -39,7 +39,7 @@ async def import_card(clients: Clients, user_id: UUID, body: Object) -> Object:
     if finding := await clients.in_thread(_finding, card):
         fields = {"user_id": str(user_id), "action": "import_card", "refused": asdict(finding)}
         _log.warning("content refused", extra={"fields": fields})
-        raise refusal(finding)
+        raise content_refused(finding)
     parameters = {"p_user_id": str(user_id), "p_character": card.columns(), "p_card": card.original}
     saved = await clients.rpc("import_character", parameters)
     _check(saved["outcome"])
@@ -97,7 +97,7 @@ def _read(body: Object) -> tuple[Card, list[str]]:
         del raw
     else:
         found = files.CardFile(json_file.checked(file))
-    card = Card.of(found.card)
+    card = Card.parse(found.card)
     warnings = list(found.warnings)
     if is_newer(found.card):
         warnings.append(NEWER)
@@ -115,7 +115,7 @@ def _passages(card: Card) -> list[Passage]:
     columns = card.columns()
     greetings = [columns["first_message"], *columns["alternate_greetings"]]
     unsaved = {"id": UUID(int=0), "greetings": greetings}
-    return [written_of("character", CharacterRow.model_validate(columns | unsaved))]
+    return [character_passage("character", CharacterRow.model_validate(columns | unsaved))]
 
 
 def _decoded(encoded: object) -> bytes:
@@ -129,7 +129,7 @@ def _decoded(encoded: object) -> bytes:
 
 def _check(outcome: str) -> None:
     if outcome in ("unknown_user", "banned_user"):
-        raise account_refused(outcome)
+        raise account_blocked(outcome)
     if outcome == "character_not_found":
         raise ApiError(404, "character_not_found", "This character does not exist.")
     if outcome == "too_many_characters":

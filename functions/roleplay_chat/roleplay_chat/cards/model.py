@@ -13,7 +13,7 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from roleplay_chat.cards.errors import invalid, too_large
-from roleplay_chat.cards.versions import Object, Version, as_v3, fields_of, version_of
+from roleplay_chat.cards.versions import Object, Version, as_v3, find_fields, parse_version
 
 EXTENSION = "roleplay_backend"
 """In a card's `extensions`: what this service keeps that cards have no field for, {"age",
@@ -135,13 +135,13 @@ class Card:
     fields: Fields
 
     @classmethod
-    def of(cls, original: Object) -> "Card":
+    def parse(cls, original: Object) -> "Card":
         """The card in an object of any version; raises `ApiError` 400 or 413."""
-        version = version_of(original)
+        version = parse_version(original)
         try:
-            fields = Fields.model_validate(fields_of(original))
+            fields = Fields.model_validate(find_fields(original))
         except ValidationError as error:
-            raise _refused(error) from error
+            raise _card_error(error) from error
         _check_sizes(original)
         return cls(original, version, fields)
 
@@ -152,7 +152,7 @@ class Card:
         return texts | {
             "nickname": nickname if nickname.strip() else None,
             "alternate_greetings": list(self.fields.alternate_greetings),
-            "character_book": fields_of(self.original).get("character_book"),
+            "character_book": find_fields(self.original).get("character_book"),
             **self.fields.extensions.roleplay_backend.model_dump(),
         }
 
@@ -176,13 +176,13 @@ def exported(row: Mapping[str, Any], original: Object | None) -> Object:
         before: Object = {}
     else:
         card = copy.deepcopy(original)
-        before = Card.of(original).columns()
+        before = Card.parse(original).columns()
     _change(card, {name: row[name] for name in COLUMNS if row[name] != before.get(name)})
     return card
 
 
 def _change(card: Object, changed: Object) -> None:
-    fields = fields_of(card)
+    fields = find_fields(card)
     names = {column: name for name, column in TEXT_COLUMNS.items()}
     for column, value in changed.items():
         if column in ("age", "pronouns"):
@@ -203,7 +203,7 @@ def _extend(fields: Object, name: str, value: Any) -> None:
     fields["extensions"] = {**extensions, EXTENSION: kept}
 
 
-def _refused(error: ValidationError) -> Exception:
+def _card_error(error: ValidationError) -> Exception:
     first = error.errors(include_input=False, include_url=False)[0]
     where = ".".join(str(part) for part in first["loc"])
     sentence = f"`{where}`: {first['msg']}."
@@ -214,7 +214,7 @@ _TOO_LARGE = ("string_too_long", "too_long")
 
 
 def _check_sizes(original: Object) -> None:
-    fields = fields_of(original)
+    fields = find_fields(original)
     for name, limit in (
         ("alternate_greetings", MAX_GREETINGS_BYTES),
         ("character_book", MAX_BOOK_BYTES),

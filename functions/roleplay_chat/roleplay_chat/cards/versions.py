@@ -32,12 +32,12 @@ _REQUIRED_BY_V2: Object = {
 _REQUIRED_BY_V3: Object = _REQUIRED_BY_V2 | {"group_only_greetings": []}
 
 
-def fields_of(original: Object) -> Object:
+def find_fields(original: Object) -> Object:
     """Where a card's fields are: in `data`, or in V1 at the top."""
     return original["data"] if isinstance(original.get("data"), dict) else original
 
 
-def version_of(original: Object) -> Version:
+def parse_version(original: Object) -> Version:
     """The version that a card says it has; a newer one counts as the newest that is known.
 
     Raises `ApiError` 400 when it is something else.
@@ -64,10 +64,10 @@ def is_newer(original: Object) -> bool:
 
 def as_v2(original: Object) -> Object:
     """The card as V2: what V2 does not know stays, decorators in lorebook entries go."""
-    version = version_of(original)
+    version = parse_version(original)
     if version == 2:
         return original
-    fields = copy.deepcopy(_REQUIRED_BY_V2 | fields_of(original))
+    fields = copy.deepcopy(_REQUIRED_BY_V2 | find_fields(original))
     for entry in _entries(fields) if version == 3 else ():
         entry["content"] = without_decorators(entry["content"])
     return _V2 | {"data": fields}
@@ -75,9 +75,9 @@ def as_v2(original: Object) -> Object:
 
 def as_v3(original: Object) -> Object:
     """The card as V3."""
-    if version_of(original) == 3:
+    if parse_version(original) == 3:
         return original
-    return _V3 | {"data": copy.deepcopy(_REQUIRED_BY_V3 | fields_of(original))}
+    return _V3 | {"data": copy.deepcopy(_REQUIRED_BY_V3 | find_fields(original))}
 
 
 def _entries(fields: Object) -> list[Object]:

@@ -33,7 +33,7 @@ class Attempt:
     @property
     def outcome(self) -> str:
         """ "ok", or the kind of failure."""
-        return self.failure.situation.kind if self.failure else "ok"
+        return self.failure.policy.kind if self.failure else "ok"
 
     @property
     def used(self) -> Usage:
@@ -62,7 +62,9 @@ class Spent:
         }
 
     @classmethod
-    def of(cls, target: Target, said: Usage, prompt: Estimate, heard: Sequence[str]) -> "Spent":
+    def from_usage(
+        cls, target: Target, said: Usage, prompt: Estimate, heard: Sequence[str]
+    ) -> "Spent":
         """As the provider said it; where it did not, tokens are those of the prompt and of what
         was heard, and the cost is tokens times the row's prices."""
         sent, written = said.prompt_tokens, said.completion_tokens
@@ -162,5 +164,5 @@ class Hearing:
     def _spent(self) -> Spent | None:
         was_worked_on = self._is_sent and self.may_be_at_work
         if self.end or any(self._heard) or was_worked_on or self._said != Usage():
-            return Spent.of(self._target, self._said, self.estimate, self._heard)
+            return Spent.from_usage(self._target, self._said, self.estimate, self._heard)
         return None

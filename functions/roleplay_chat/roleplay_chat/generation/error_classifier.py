@@ -13,14 +13,14 @@ from typing import Any
 
 from edge.json_text import loads_few
 from edge.json_values import digits, fields
-from roleplay_chat.generation.error_policies import MAX_COOLDOWN, SITUATIONS, Situation
+from roleplay_chat.generation.error_policies import ERROR_POLICIES, MAX_COOLDOWN, ErrorPolicy
 
 
 @dataclass(frozen=True)
 class Failure:
     """One failed call. Holds nothing that an upstream wrote but numbers."""
 
-    situation: Situation
+    policy: ErrorPolicy
     status: int | None = None
     retry_after: float | None = None
     """Seconds, where the upstream named them."""
@@ -31,14 +31,15 @@ class Failure:
     why: str = ""
     """For the log: words of ours."""
 
-    def rests_until(self, now: datetime) -> datetime | None:
-        """When what failed is to be asked again; None for at once."""
-        if self.situation.cooldown is None:
+    def cools_until(self, now: datetime) -> datetime | None:
+        """When the cooldown ends; None: there is none."""
+        if self.policy.cooldown is None:
             return None
-        rest = self.situation.cooldown
+        cooldown = self.policy.cooldown
         if self.retry_after is not None:
-            rest = max(rest, timedelta(seconds=min(self.retry_after, MAX_COOLDOWN.total_seconds())))
-        until = self.until if self.until and self.until > now else now + rest
+            longest = MAX_COOLDOWN.total_seconds()
+            cooldown = max(cooldown, timedelta(seconds=min(self.retry_after, longest)))
+        until = self.until if self.until and self.until > now else now + cooldown
         return min(until, now + MAX_COOLDOWN)
 
 
@@ -46,13 +47,13 @@ class UpstreamError(Exception):
     """Raised by a provider when a call fails."""
 
     def __init__(self, failure: Failure) -> None:
-        super().__init__(failure.situation.name)
+        super().__init__(failure.policy.name)
         self.failure = failure
 
 
 def failed(name: str, **details: Any) -> UpstreamError:
-    """The error for a situation of the table."""
-    return UpstreamError(Failure(SITUATIONS[name], **details))
+    """The error for an error policy of the table."""
+    return UpstreamError(Failure(ERROR_POLICIES[name], **details))
 
 
 @dataclass(frozen=True)
@@ -241,7 +242,7 @@ def from_error(
         for key, value in source.items()
     }
     return Failure(
-        SITUATIONS[name],
+        ERROR_POLICIES[name],
         status=status,
         retry_after=_retry_after(merged, metadata, availability),
         until=_reset(merged, metadata),
@@ -314,4 +315,4 @@ def from_worker(status: int, body: bytes) -> Failure:
         name = "bad_key"
     else:
         name = "worker_failed"
-    return Failure(SITUATIONS[name], status=status)
+    return Failure(ERROR_POLICIES[name], status=status)

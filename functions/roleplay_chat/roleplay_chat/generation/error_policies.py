@@ -1,7 +1,7 @@
 """What can go wrong with a call to a model, and what is done about each: one table.
 
 docs/failures.md is printed from it. One HTTP status has many causes (429: the whole account
-for the day, or one model for a minute), so a situation is finer than a status. The facts about
+for the day, or one model for a minute), so an error policy is finer than a status. The facts about
 OpenRouter were gathered from its documentation and from captures of its answers;
 tests/data/openrouter_samples.json has them.
 """
@@ -42,7 +42,7 @@ CANNOT_ANSWER = "The model could not answer. Please try again, or choose another
 
 
 @dataclass(frozen=True)
-class Situation:
+class ErrorPolicy:
     """One row of the table; `failures` recognises it."""
 
     name: str
@@ -53,7 +53,7 @@ class Situation:
     """What it means, and what to do where something is to be done."""
     repair: Repair | None = None
     cooldown: timedelta | None = None
-    """How long `scope` rests when the upstream does not say; None: not at all."""
+    """How long `scope` is on cooldown when the upstream names no time; None: not at all."""
     alert: bool = False
     """Somebody has to act: the log line says so at once."""
     user: str = TRY_AGAIN
@@ -68,11 +68,11 @@ def _minutes(n: float) -> timedelta:
 
 _REFUSED = "The model's provider refused this message because of its content rules."
 
-SITUATIONS: dict[str, Situation] = {
+ERROR_POLICIES: dict[str, ErrorPolicy] = {
     row.name: row
     for row in (
         # 429
-        Situation(
+        ErrorPolicy(
             "free_daily_cap",
             "rate_limited",
             "free",
@@ -83,7 +83,7 @@ SITUATIONS: dict[str, Situation] = {
             alert=True,
             user="Today's free replies are used up. They are back {when}.",
         ),
-        Situation(
+        ErrorPolicy(
             "free_minute_cap",
             "rate_limited",
             "free",
@@ -92,7 +92,7 @@ SITUATIONS: dict[str, Situation] = {
             cooldown=_minutes(1),
             retries=3,
         ),
-        Situation(
+        ErrorPolicy(
             "upstream_pool_limited",
             "rate_limited",
             "model",
@@ -101,7 +101,7 @@ SITUATIONS: dict[str, Situation] = {
             cooldown=_minutes(1),
             retries=3,
         ),
-        Situation(
+        ErrorPolicy(
             "at_capacity",
             "rate_limited",
             "model",
@@ -110,7 +110,7 @@ SITUATIONS: dict[str, Situation] = {
             cooldown=_minutes(1),
             retries=3,
         ),
-        Situation(
+        ErrorPolicy(
             "rate_limited",
             "rate_limited",
             "model",
@@ -120,7 +120,7 @@ SITUATIONS: dict[str, Situation] = {
             retries=3,
         ),
         # 402
-        Situation(
+        ErrorPolicy(
             "credit_for_fewer_tokens",
             "no_credit",
             "request",
@@ -129,7 +129,7 @@ SITUATIONS: dict[str, Situation] = {
             repair="fewer_tokens",
             alert=True,
         ),
-        Situation(
+        ErrorPolicy(
             "too_little_credit",
             "no_credit",
             "model",
@@ -138,7 +138,7 @@ SITUATIONS: dict[str, Situation] = {
             cooldown=_minutes(10),
             alert=True,
         ),
-        Situation(
+        ErrorPolicy(
             "no_credit",
             "no_credit",
             "account",
@@ -147,7 +147,7 @@ SITUATIONS: dict[str, Situation] = {
             cooldown=_minutes(10),
             alert=True,
         ),
-        Situation(
+        ErrorPolicy(
             "credit_in_flight",
             "no_credit",
             "request",
@@ -155,7 +155,7 @@ SITUATIONS: dict[str, Situation] = {
             "The credit is reserved by requests that are under way; it frees itself.",
             retries=3,
         ),
-        Situation(
+        ErrorPolicy(
             "request_exceeds_budget",
             "no_credit",
             "request",
@@ -163,7 +163,7 @@ SITUATIONS: dict[str, Situation] = {
             "The reply asked for may cost more than the key's budget has left.",
             repair="fewer_tokens",
         ),
-        Situation(
+        ErrorPolicy(
             "provider_without_credit",
             "no_credit",
             "model",
@@ -172,7 +172,7 @@ SITUATIONS: dict[str, Situation] = {
             cooldown=_minutes(10),
         ),
         # 401, 403
-        Situation(
+        ErrorPolicy(
             "bad_key",
             "bad_key",
             "account",
@@ -181,7 +181,7 @@ SITUATIONS: dict[str, Situation] = {
             cooldown=_minutes(5),
             alert=True,
         ),
-        Situation(
+        ErrorPolicy(
             "provider_refuses_key",
             "bad_key",
             "model",
@@ -190,7 +190,7 @@ SITUATIONS: dict[str, Situation] = {
             " OpenRouter's own, or one of ours that is stored there.",
             cooldown=_minutes(10),
         ),
-        Situation(
+        ErrorPolicy(
             "key_limit",
             "no_credit",
             "account",
@@ -199,7 +199,7 @@ SITUATIONS: dict[str, Situation] = {
             cooldown=timedelta(hours=1),
             alert=True,
         ),
-        Situation(
+        ErrorPolicy(
             "moderated",
             "moderated",
             "request",
@@ -207,7 +207,7 @@ SITUATIONS: dict[str, Situation] = {
             "The provider's moderation refused the text. It is not sent to a laxer model.",
             user=_REFUSED,
         ),
-        Situation(
+        ErrorPolicy(
             "guardrail",
             "moderated",
             "request",
@@ -215,7 +215,7 @@ SITUATIONS: dict[str, Situation] = {
             "A guardrail of our own workspace blocked the request.",
             user=_REFUSED,
         ),
-        Situation(
+        ErrorPolicy(
             "agents_only",
             "model_gone",
             "model",
@@ -224,7 +224,7 @@ SITUATIONS: dict[str, Situation] = {
             cooldown=MAX_COOLDOWN,
             alert=True,
         ),
-        Situation(
+        ErrorPolicy(
             "region_restricted",
             "model_gone",
             "model",
@@ -233,7 +233,7 @@ SITUATIONS: dict[str, Situation] = {
             cooldown=timedelta(hours=6),
             alert=True,
         ),
-        Situation(
+        ErrorPolicy(
             "forbidden",
             "bad_key",
             "model",
@@ -243,7 +243,7 @@ SITUATIONS: dict[str, Situation] = {
             alert=True,
         ),
         # 404 and 400
-        Situation(
+        ErrorPolicy(
             "model_gone",
             "model_gone",
             "model",
@@ -253,7 +253,7 @@ SITUATIONS: dict[str, Situation] = {
             cooldown=timedelta(hours=6),
             alert=True,
         ),
-        Situation(
+        ErrorPolicy(
             "data_policy",
             "model_gone",
             "model",
@@ -262,7 +262,7 @@ SITUATIONS: dict[str, Situation] = {
             cooldown=timedelta(hours=1),
             alert=True,
         ),
-        Situation(
+        ErrorPolicy(
             "no_allowed_provider",
             "bad_request",
             "request",
@@ -271,7 +271,7 @@ SITUATIONS: dict[str, Situation] = {
             repair="fewer_parameters",
             alert=True,
         ),
-        Situation(
+        ErrorPolicy(
             "not_found",
             "model_gone",
             "model",
@@ -280,7 +280,7 @@ SITUATIONS: dict[str, Situation] = {
             cooldown=_minutes(10),
             alert=True,
         ),
-        Situation(
+        ErrorPolicy(
             "context_too_long",
             "context_too_long",
             "request",
@@ -289,7 +289,7 @@ SITUATIONS: dict[str, Situation] = {
             repair="trim",
             user="The conversation is too long for the models available. Please start a new one.",
         ),
-        Situation(
+        ErrorPolicy(
             "reply_too_long",
             "bad_request",
             "request",
@@ -298,7 +298,7 @@ SITUATIONS: dict[str, Situation] = {
             repair="fewer_tokens",
             user=CANNOT_ANSWER,
         ),
-        Situation(
+        ErrorPolicy(
             "bad_parameters",
             "bad_request",
             "request",
@@ -307,7 +307,7 @@ SITUATIONS: dict[str, Situation] = {
             repair="fewer_parameters",
             user=CANNOT_ANSWER,
         ),
-        Situation(
+        ErrorPolicy(
             "bad_request",
             "bad_request",
             "request",
@@ -316,7 +316,7 @@ SITUATIONS: dict[str, Situation] = {
             user=CANNOT_ANSWER,
         ),
         # 408 and 5xx
-        Situation(
+        ErrorPolicy(
             "timed_out",
             "timeout",
             "model",
@@ -324,7 +324,7 @@ SITUATIONS: dict[str, Situation] = {
             "No token in time.",
             cooldown=_minutes(0.5),
         ),
-        Situation(
+        ErrorPolicy(
             "server_error",
             "overloaded",
             "model",
@@ -333,7 +333,7 @@ SITUATIONS: dict[str, Situation] = {
             cooldown=_minutes(0.25),
             retries=1,
         ),
-        Situation(
+        ErrorPolicy(
             "overloaded",
             "overloaded",
             "model",
@@ -342,7 +342,7 @@ SITUATIONS: dict[str, Situation] = {
             cooldown=_minutes(0.5),
             retries=1,
         ),
-        Situation(
+        ErrorPolicy(
             "edge_error",
             "overloaded",
             "provider",
@@ -351,7 +351,7 @@ SITUATIONS: dict[str, Situation] = {
             cooldown=_minutes(0.5),
             retries=1,
         ),
-        Situation(
+        ErrorPolicy(
             "unreachable",
             "overloaded",
             "provider",
@@ -361,7 +361,7 @@ SITUATIONS: dict[str, Situation] = {
             retries=1,
         ),
         # 200 and yet no reply
-        Situation(
+        ErrorPolicy(
             "unreadable",
             "overloaded",
             "model",
@@ -369,7 +369,7 @@ SITUATIONS: dict[str, Situation] = {
             "A 200 without a reply in it: blank lines, HTML or broken JSON.",
             retries=1,
         ),
-        Situation(
+        ErrorPolicy(
             "empty",
             "empty",
             "model",
@@ -378,7 +378,7 @@ SITUATIONS: dict[str, Situation] = {
             retries=1,
             user=CANNOT_ANSWER,
         ),
-        Situation(
+        ErrorPolicy(
             "refused_by_model",
             "refused_by_model",
             "request",
@@ -386,7 +386,7 @@ SITUATIONS: dict[str, Situation] = {
             "The reply was nothing but the model's own words for not wanting to.",
             user="The model declined to write this. Please say it in another way.",
         ),
-        Situation(
+        ErrorPolicy(
             "all_reasoning",
             "empty",
             "model",
@@ -395,7 +395,7 @@ SITUATIONS: dict[str, Situation] = {
             repair="more_tokens",
             user=CANNOT_ANSWER,
         ),
-        Situation(
+        ErrorPolicy(
             "cut_off",
             "cut_off",
             "model",
@@ -405,14 +405,14 @@ SITUATIONS: dict[str, Situation] = {
             user=CANNOT_ANSWER,
         ),
         # The team's own worker
-        Situation(
+        ErrorPolicy(
             "worker_broken_context",
             "overloaded",
             "request",
             "next",
             "The text broke the worker's sampling (inf or nan); other texts are fine.",
         ),
-        Situation(
+        ErrorPolicy(
             "worker_out_of_memory",
             "overloaded",
             "model",
@@ -421,7 +421,7 @@ SITUATIONS: dict[str, Situation] = {
             cooldown=_minutes(1),
             alert=True,
         ),
-        Situation(
+        ErrorPolicy(
             "worker_failed",
             "overloaded",
             "model",
@@ -430,7 +430,7 @@ SITUATIONS: dict[str, Situation] = {
             cooldown=_minutes(0.5),
         ),
         # Ours
-        Situation(
+        ErrorPolicy(
             "misconfigured",
             "bad_key",
             "request",
@@ -438,7 +438,7 @@ SITUATIONS: dict[str, Situation] = {
             "Not called: its key is not set or its address is not allowed.",
             alert=True,
         ),
-        Situation(
+        ErrorPolicy(
             "policy_minor",
             "moderated",
             "request",
@@ -447,7 +447,7 @@ SITUATIONS: dict[str, Situation] = {
             user="The reply was stopped: sexual content that involves anyone under 18 is never"
             " allowed.",
         ),
-        Situation(
+        ErrorPolicy(
             "policy_scene_early",
             "moderated",
             "request",
@@ -455,7 +455,7 @@ SITUATIONS: dict[str, Situation] = {
             "The reply began as an explicit scene in a turn for everybody. Nothing was shown.",
             user=NO_SCENES,
         ),
-        Situation(
+        ErrorPolicy(
             "policy_scene",
             "moderated",
             "request",

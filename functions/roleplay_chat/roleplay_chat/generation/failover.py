@@ -1,7 +1,7 @@
-"""Walks the plan's targets under one budget until one of them answers.
+"""Tries the plan's targets under one budget until one of them answers.
 
 The only place that retries. Before the first visible text a failure leads to the same target
-again, to a changed request, or to the next target, as its `Situation` says; the person notices
+again, to a changed request, or to the next target, as its `ErrorPolicy` says; the person notices
 nothing. After it there is no way back: what was shown stands, and ends there.
 """
 
@@ -25,7 +25,7 @@ from edge.json_values import number
 from roleplay_chat.api import Tier
 from roleplay_chat.generation.attempts import Attempt, Hearing
 from roleplay_chat.generation.error_classifier import Failure, UpstreamError, failed
-from roleplay_chat.generation.error_policies import SITUATIONS, Repair
+from roleplay_chat.generation.error_policies import ERROR_POLICIES, Repair
 from roleplay_chat.generation.providers import (
     Call,
     End,
@@ -33,11 +33,11 @@ from roleplay_chat.generation.providers import (
     chat_worker,
     openai_compatible,
 )
-from roleplay_chat.generation.routing import WORKER, Plan, Target, resting
+from roleplay_chat.generation.routing import WORKER, Plan, Target, on_cooldown
 from roleplay_chat.messages import Message
 from roleplay_chat.reply.filters import Reply
 from roleplay_chat.rows import CooldownRow
-from roleplay_chat.screening.decision import Finding, Refused
+from roleplay_chat.screening.decision import ContentRefused, Finding
 from roleplay_chat.settings import Settings
 from roleplay_chat.tokens import estimate_messages
 
@@ -57,7 +57,7 @@ LEAST_USEFUL_TOKENS = 48
 
 
 @dataclass(frozen=True)
-class Shape:
+class RequestShape:
     """What a request to a target asks for; repairs change it."""
 
     context_tokens: int
@@ -66,17 +66,17 @@ class Shape:
     """Only what every provider takes: model, messages, max_tokens."""
 
     @classmethod
-    def of(cls, context_tokens: int, max_tokens: int, *, bare: bool = False) -> "Shape":
+    def build(cls, context_tokens: int, max_tokens: int, *, bare: bool = False) -> "RequestShape":
         """Half of the context at least is for the prompt."""
         return cls(context_tokens, min(max_tokens, context_tokens // 2), bare)
 
 
 @dataclass(frozen=True)
 class Callbacks:
-    """What a walk leaves to whom it is made for."""
+    """What the caller supplies: prompt, reply filter, and a sink for text."""
 
-    prompt_for: Callable[[Target, Shape], Awaitable[Sequence[Message]]]
-    """Builds the prompt that fits a target; raises `Refused` where nobody is to read it."""
+    prompt_for: Callable[[Target, RequestShape], Awaitable[Sequence[Message]]]
+    """Builds the prompt that fits a target; raises `ContentRefused` where nobody is to read it."""
     reply_for: Callable[[Target], Reply]
     """Makes what turns a target's text into the character's words."""
     on_text: Callable[[Target, str], None]
@@ -85,7 +85,7 @@ class Callbacks:
 
 @dataclass
 class Generation:
-    """Walks along targets, and what came of it so far: readable at any time, also after a
+    """Tries targets, and holds what came of it so far: readable at any time, also after a
     cancellation."""
 
     http: httpx.AsyncClient
@@ -127,7 +127,7 @@ class Generation:
         self._callbacks = callbacks
         self._scene = instead_of
         try:
-            await self._walk(plan)
+            await self._try_targets(plan)
         finally:
             if self._scene and not self.text:
                 self.finding = self.finding or self._scene
@@ -135,7 +135,7 @@ class Generation:
             # when it is over, and the garbage collector need not look for it.
             del self._callbacks
 
-    async def _walk(self, plan: Plan) -> None:
+    async def _try_targets(self, plan: Plan) -> None:
         self._deadline = time.monotonic() + self.settings.turn_budget_seconds
         waiting, later = list(plan.targets), list(plan.last_resort)
         is_last = self.firmly = self._scene is not None
@@ -143,16 +143,16 @@ class Generation:
             waiting, later = _not_adult(waiting), _not_adult(later)
         while (waiting or later) and self._left() > 0:
             target = (waiting or later).pop(0)
-            if resting(target, self.cooldowns, datetime.now(UTC)):
+            if on_cooldown(target, self.cooldowns, datetime.now(UTC)):
                 continue
             failure = await self._ask(target, others=[] if is_last else [*waiting, *later])
-            if failure is None or self.text or failure.situation.action == "stop" or is_last:
+            if failure is None or self.text or failure.policy.action == "stop" or is_last:
                 return
-            if failure.situation.action == "one_more":
+            if failure.policy.action == "one_more":
                 is_last = True
                 waiting = [other for other in waiting if target.adult or not other.adult]
                 later = [other for other in later if target.adult or not other.adult]
-            elif failure.situation.action == "firmer":
+            elif failure.policy.action == "firmer":
                 is_last = self.firmly = True
                 waiting, later = _not_adult(waiting), _not_adult(later)
             waiting = _reordered(waiting, failure, target)
@@ -161,12 +161,12 @@ class Generation:
         """One target. A prompt that is refused for it is refused for all."""
         try:
             return await self._ask_until_done(target, others=others)
-        except Refused as refused:
+        except ContentRefused as refused:
             return self._take_back(refused)
 
     async def _ask_until_done(self, target: Target, *, others: Sequence[Target]) -> Failure | None:
         """With the retries and repairs that its failures call for."""
-        shape = Shape.of(target.context_tokens, target.max_tokens)
+        shape = RequestShape.build(target.context_tokens, target.max_tokens)
         repaired: set[Repair] = set()
         retries = 0
         while True:
@@ -174,32 +174,34 @@ class Generation:
             failure = await self._attempt(target, shape, messages)
             if failure is None or self.text:
                 return failure
-            repair = failure.situation.repair
+            repair = failure.policy.repair
             better = None if repair in repaired else await self._repaired(target, shape, failure)
-            if better is None and failure.situation.name == "credit_for_fewer_tokens":
-                failure = replace(failure, situation=SITUATIONS["too_little_credit"])
+            if better is None and failure.policy.name == "credit_for_fewer_tokens":
+                failure = replace(failure, policy=ERROR_POLICIES["too_little_credit"])
             if repair is not None and better is not None:
                 repaired.add(repair)
                 shape = better
                 continue
-            rests = _cooldowns(target, failure)
+            started = _cooldowns(target, failure)
             now = datetime.now(UTC)
-            alone = all(resting(other, [*self.cooldowns, *rests], now) for other in others)
+            alone = all(on_cooldown(other, [*self.cooldowns, *started], now) for other in others)
             pause = self._pause(failure, retries, alone=alone)
             if pause is None:
-                self.cooldowns += rests
+                self.cooldowns += started
                 return failure
             retries += 1
             await asyncio.sleep(pause)
 
-    async def _repaired(self, target: Target, shape: Shape, failure: Failure) -> Shape | None:
+    async def _repaired(
+        self, target: Target, shape: RequestShape, failure: Failure
+    ) -> RequestShape | None:
         """The request that may succeed where this one failed; None when there is none.
 
         A trimmed prompt really is shorter: histories are cut in steps, so a somewhat smaller
         context alone need not change anything.
         """
         better = _repaired(shape, failure)
-        if failure.situation.repair == "trim":
+        if failure.policy.repair == "trim":
             prompt_for = self._callbacks.prompt_for
             length = _length(await prompt_for(target, shape))
             while better and _length(await prompt_for(target, better)) >= length:
@@ -210,10 +212,10 @@ class Generation:
         """How long to wait before asking the same target again; None: do not.
 
         With others to ask, only what says "retry" is retried, and only when waiting is short.
-        Others that would rest with this target are none.
+        Others that the same cooldown would cover do not count.
         """
-        situation = failure.situation
-        if retries >= situation.retries or (situation.action != "retry" and not alone):
+        policy = failure.policy
+        if retries >= policy.retries or (policy.action != "retry" and not alone):
             return None
         wait = failure.retry_after
         if wait is None:
@@ -222,18 +224,18 @@ class Generation:
         return wait if wait <= longest else None
 
     async def _attempt(
-        self, target: Target, shape: Shape, messages: Sequence[Message]
+        self, target: Target, shape: RequestShape, messages: Sequence[Message]
     ) -> Failure | None:
         """One call. Text goes out as it comes; the attempt is recorded however it ends."""
         self.finding = None
         hearing = Hearing(target)
         # Stands when the attempt is cancelled half-way.
-        failure: Failure | None = Failure(SITUATIONS["cut_off"], why="stopped")
+        failure: Failure | None = Failure(ERROR_POLICIES["cut_off"], why="stopped")
         reply = self._callbacks.reply_for(target)
         try:
             await self._listen(target, shape, messages, reply, hearing)
-            failure = Failure(SITUATIONS["empty"])  # unless there is text, below
-        except Refused as refused:
+            failure = Failure(ERROR_POLICIES["empty"])  # unless there is text, below
+        except ContentRefused as refused:
             failure = self._take_back(refused)
         except UpstreamError as error:
             failure, hearing.may_be_at_work = error.failure, False
@@ -243,28 +245,28 @@ class Generation:
             hearing.may_be_at_work = type(error) is TimeoutError or hearing.is_answered
         except (httpx.InvalidURL, ValueError) as error:
             # The row's address or the key cannot be sent as it is.
-            failure = Failure(SITUATIONS["misconfigured"], why=type(error).__name__)
+            failure = Failure(ERROR_POLICIES["misconfigured"], why=type(error).__name__)
             hearing.may_be_at_work = False
         finally:
             if refused_at_last := self._flush(target, reply, hearing):
                 failure = refused_at_last
             if hearing.end and self.text:
                 failure = None  # Whole, whatever befell the connection after that.
-            elif hearing.end and reply.refused:
-                failure = Failure(SITUATIONS["refused_by_model"])
+            elif hearing.end and reply.is_model_refusal:
+                failure = Failure(ERROR_POLICIES["refused_by_model"])
             self.attempts.append(hearing.attempt(failure))
         return failure
 
     async def _listen(
         self,
         target: Target,
-        shape: Shape,
+        shape: RequestShape,
         messages: Sequence[Message],
         reply: Reply,
         hearing: Hearing,
     ) -> None:
         """Send the prompt and pass on what comes, within the target's limits."""
-        limits = Limits.of(target, self.settings)
+        limits = Limits.from_settings(target, self.settings)
         loop = asyncio.get_running_loop()
         async with (
             asyncio.timeout(min(limits.first_token, limits.total, self._left())) as timer,
@@ -299,7 +301,7 @@ class Generation:
             held = reply.flush()
             if self.text or hearing.end:
                 self._show(target, held)
-        except Refused as refused:
+        except ContentRefused as refused:
             return self._take_back(refused)
         return None
 
@@ -310,20 +312,20 @@ class Generation:
             self._callbacks.on_text(target, text)
         return bool(text)
 
-    def _take_back(self, refused: Refused) -> Failure:
+    def _take_back(self, refused: ContentRefused) -> Failure:
         """Nothing of what is refused stays. Somebody else is asked only instead of a scene of which
         nothing was shown."""
         was_shown, self.text = self.shows_at_once and bool(self.text), ""
         self.finding = refused.finding
         if refused.finding.category != "scene":
-            return Failure(SITUATIONS["policy_minor"])
+            return Failure(ERROR_POLICIES["policy_minor"])
         self._scene = refused.finding
-        return Failure(SITUATIONS["policy_scene" if was_shown else "policy_scene_early"])
+        return Failure(ERROR_POLICIES["policy_scene" if was_shown else "policy_scene_early"])
 
     def _call(
         self,
         target: Target,
-        shape: Shape,
+        shape: RequestShape,
         messages: Sequence[Message],
         limits: "Limits",
         hearing: Hearing,
@@ -382,7 +384,7 @@ class Limits:
     total: float
 
     @classmethod
-    def of(cls, target: Target, settings: Settings) -> "Limits":
+    def from_settings(cls, target: Target, settings: Settings) -> "Limits":
         """The settings, where the target's row does not say otherwise."""
         named = {
             name: seconds
@@ -398,8 +400,8 @@ class Limits:
 
 
 def _cooldowns(target: Target, failure: Failure) -> list[CooldownRow]:
-    """What rests after this failure: one row or none."""
-    until = failure.rests_until(datetime.now(UTC))
+    """The cooldown that follows from this failure: one row or none."""
+    until = failure.cools_until(datetime.now(UTC))
     if until is None:
         return []
     scope, key = {
@@ -407,16 +409,16 @@ def _cooldowns(target: Target, failure: Failure) -> list[CooldownRow]:
         "provider": ("provider", target.provider),
         "free": ("account", f"{target.provider}:free"),
         "account": ("account", target.provider),
-    }[failure.situation.scope]
-    row = {"scope": scope, "key": key, "until": until, "reason": failure.situation.name}
+    }[failure.policy.scope]
+    row = {"scope": scope, "key": key, "until": until, "reason": failure.policy.name}
     return [CooldownRow.model_validate(row)]
 
 
 def _reordered(waiting: list[Target], failure: Failure, target: Target) -> list[Target]:
     """The targets left, with those in front that this failure speaks for."""
-    if failure.situation.action == "worker":
+    if failure.policy.action == "worker":
         return sorted(waiting, key=lambda other: other.provider != WORKER)
-    if failure.situation.kind == "context_too_long":
+    if failure.policy.kind == "context_too_long":
         return sorted(waiting, key=lambda other: other.context_tokens <= target.context_tokens)
     return waiting
 
@@ -425,21 +427,21 @@ def _not_adult(targets: Sequence[Target]) -> list[Target]:
     return [target for target in targets if not target.adult]
 
 
-def _repaired(shape: Shape, failure: Failure) -> Shape | None:
+def _repaired(shape: RequestShape, failure: Failure) -> RequestShape | None:
     """The request that may succeed where this one failed; None when there is none."""
     limit = failure.limit_tokens
-    match failure.situation.repair:
+    match failure.policy.repair:
         case "trim":
             fits = shape.context_tokens * 2 // 3 if limit is None else limit * 9 // 10
             smaller = min(fits, shape.context_tokens * 9 // 10)
             if smaller <= shape.max_tokens:
                 return None
-            return Shape.of(smaller, shape.max_tokens, bare=shape.bare)
+            return RequestShape.build(smaller, shape.max_tokens, bare=shape.bare)
         case "fewer_tokens":
             fewer = shape.max_tokens // 2 if limit is None else min(limit - 1, shape.max_tokens)
             return replace(shape, max_tokens=fewer) if fewer >= LEAST_USEFUL_TOKENS else None
         case "more_tokens":
-            longer = Shape.of(shape.context_tokens, shape.max_tokens * 2, bare=shape.bare)
+            longer = RequestShape.build(shape.context_tokens, shape.max_tokens * 2, bare=shape.bare)
             return longer if longer != shape else None
         case "fewer_parameters":
             return replace(shape, bare=True)
@@ -451,7 +453,7 @@ def _length(messages: Sequence[Message]) -> int:
 
 
 def _parameters(
-    target: Target, shape: Shape, extras: Mapping[str, Any], stop: Sequence[str]
+    target: Target, shape: RequestShape, extras: Mapping[str, Any], stop: Sequence[str]
 ) -> dict[str, Any]:
     """What is sent beside the prompt: samplers only as the row says, max_tokens always."""
     if shape.bare:
@@ -467,7 +469,7 @@ def _parameters(
 
 def _network_failure(error: Exception, *, shown: bool) -> Failure:
     name = "cut_off" if shown else "timed_out" if timed_out(error) else "unreachable"
-    return Failure(SITUATIONS[name], why=type(error.__cause__ or error).__name__)
+    return Failure(ERROR_POLICIES[name], why=type(error.__cause__ or error).__name__)
 
 
 def openrouter_extras(user_id: UUID, conversation_id: UUID | None) -> dict[str, Any]:

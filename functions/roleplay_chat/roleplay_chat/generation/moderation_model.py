@@ -13,7 +13,7 @@ import httpx
 
 from edge.errors import ApiError
 from roleplay_chat.generation.attempts import Attempt
-from roleplay_chat.generation.failover import Callbacks, Generation, Shape
+from roleplay_chat.generation.failover import Callbacks, Generation, RequestShape
 from roleplay_chat.generation.routing import Target, plan
 from roleplay_chat.messages import Message
 from roleplay_chat.reply.filters import Reply
@@ -70,7 +70,7 @@ class Moderation:
         await self._generation.run(asked, callbacks)
         return verdict(self._generation.text)
 
-    async def _prompt_for(self, target: Target, shape: Shape) -> list[Message]:
+    async def _prompt_for(self, target: Target, shape: RequestShape) -> list[Message]:
         """The newest of the text, as much as fits."""
         room = max(shape.context_tokens - shape.max_tokens - TEMPLATE_TOKENS, TEMPLATE_TOKENS)
         return [{"role": "user", "content": target.tokens.end(self._text, room)}]

@@ -72,7 +72,7 @@ class Plan:
 
     targets: tuple[Target, ...]
     last_resort: tuple[Target, ...]
-    """What rests or is unhealthy: asked once when nothing else answered."""
+    """What is on cooldown or unhealthy: asked once when nothing else answered."""
     requested: str | None
     """Name of the target that an answer is expected from; None when it does not exist."""
     why_not: str | None = None
@@ -139,7 +139,7 @@ def plan(
     ready = {
         name
         for name, target in ordered.items()
-        if not resting(target, cooldowns, now) and not (name == WORKER and unavailable)
+        if not on_cooldown(target, cooldowns, now) and not (name == WORKER and unavailable)
     }
     return Plan(
         targets=tuple(target for name, target in ordered.items() if name in ready),
@@ -164,7 +164,7 @@ def memory_targets(
     `"memory": true`. The worker has one GPU, and replies come first.
     """
     fitting = [
-        (0.0 if _is_free(model) else _dearness(_model_target(model)), _model_target(model))
+        (0.0 if _is_free(model) else _price(_model_target(model)), _model_target(model))
         for model in models
         if (tier == "sfw" or model.capabilities.get("nsfw") is True)
         and _may_write_memory(model, free_only=free_only)
@@ -174,7 +174,7 @@ def memory_targets(
         worker.url, worker.health, now
     ):
         ordered += _worker_targets(worker)
-    return tuple(target for target in ordered if not resting(target, cooldowns, now))
+    return tuple(target for target in ordered if not on_cooldown(target, cooldowns, now))
 
 
 def _may_write_memory(model: ModelRow, *, free_only: bool) -> bool:
@@ -182,8 +182,8 @@ def _may_write_memory(model: ModelRow, *, free_only: bool) -> bool:
     return allowed is not False if _is_free(model) else allowed is True and not free_only
 
 
-def _dearness(target: Target) -> float:
-    """By which targets are compared; what is not known counts as dearest."""
+def _price(target: Target) -> float:
+    """For comparing targets: USD per 1,000 tokens both ways; unknown counts as the highest."""
     prices = (target.prompt_usd_per_1k, target.completion_usd_per_1k)
     return sum(float("inf") if price is None else price for price in prices)
 
@@ -215,7 +215,7 @@ def _model_target(model: ModelRow) -> Target:
         parameters=_parameters(model.input_defaults)
         | ({"reasoning": reasoning} if isinstance(reasoning, dict) else {}),
         context_tokens=_tokens(model.capabilities.get("context_tokens")),
-        tokens=Tokens.of(model.token_ratios),
+        tokens=Tokens.from_ratios(model.token_ratios),
         adult=model.capabilities.get("nsfw") is True,
         timeouts=fields(model.capabilities.get("timeouts")),
         family=model.model_family,
@@ -246,7 +246,7 @@ def _worker_targets(worker: WorkerRow) -> list[Target]:
         url=worker.url.rstrip("/") + path,
         parameters=_parameters(worker.config.get("input_defaults")),
         context_tokens=_tokens(worker.config.get("context_tokens"), default=4096),
-        tokens=Tokens.of(worker.token_ratios),
+        tokens=Tokens.from_ratios(worker.token_ratios),
         adult=True,
         # The worker's own protocol knows none.
         takes_stop=protocol == "openai" and _takes_stop(worker.config),
@@ -266,7 +266,7 @@ def _is_free(model: ModelRow) -> bool:
     return is_free(model.model_key, model.pricing)
 
 
-def resting(target: Target, cooldowns: Sequence[CooldownRow], now: datetime) -> bool:
+def on_cooldown(target: Target, cooldowns: Sequence[CooldownRow], now: datetime) -> bool:
     """Whether a cooldown in force covers the target."""
     accounts = {target.provider}
     if target.model_key.endswith(":free"):

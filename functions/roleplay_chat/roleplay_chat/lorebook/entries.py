@@ -75,7 +75,7 @@ class Entry:
     role: Role = "system"
 
 
-def entries_of(book: Mapping[str, Any]) -> Sequence[Entry]:
+def parse_entries(book: Mapping[str, Any]) -> Sequence[Entry]:
     """The entries of a character book that can be used at all. The same book is read once."""
     return _books.entries(book)
 
@@ -154,7 +154,7 @@ def without_decorators(content: str) -> str:
     return _decorated(content)[1]
 
 
-def depth_of(value: object) -> int | None:
+def parse_depth(value: object) -> int | None:
     """A number of messages in a card; None where there is none."""
     depth = clamped(number_or_text(value), 0, MAX_DEPTH)
     return None if depth is None else round(depth)
@@ -180,7 +180,7 @@ def _entry(row: Mapping[str, Any]) -> Entry | None:
         whole_words=more.get("match_whole_words") is not False,
         use_regex=row.get("use_regex") is True,
         always=row.get("constant") is True or "activate" in decorators,
-        scan_depth=depth_of(decorators.get("scan_depth", more.get("scan_depth"))),
+        scan_depth=parse_depth(decorators.get("scan_depth", more.get("scan_depth"))),
         waits_for_chat=more.get("exclude_recursion") is True,
         quiet=more.get("prevent_recursion") is True,
         order=order,
@@ -197,12 +197,12 @@ def _place(
     """Position, depth and role: a decorator's, else SillyTavern's, else the card's."""
     role = _V3_ROLES.get(decorators.get("role")) or _named(_SILLYTAVERN_ROLES, more.get("role"))
     position = _V3_POSITIONS.get(decorators.get("position"))
-    depth = depth_of(decorators.get("depth"))
+    depth = parse_depth(decorators.get("depth"))
     if position is None and depth is not None:
         return "in_chat", depth, role or "system"
     position = position or _named(_SILLYTAVERN_POSITIONS, more.get("position"))
     if position == "in_chat":
-        return "in_chat", depth_of(more.get("depth")) or 0, role or "system"
+        return "in_chat", parse_depth(more.get("depth")) or 0, role or "system"
     plain: Position = "before_char" if row.get("position") == "before_char" else "after_char"
     return position or plain, 0, role or "system"
 

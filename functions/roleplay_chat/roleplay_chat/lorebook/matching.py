@@ -7,7 +7,7 @@ from functools import partial
 from typing import Any
 
 from edge.json_values import number_or_text
-from roleplay_chat.lorebook.entries import Entry, depth_of, entries_of
+from roleplay_chat.lorebook.entries import Entry, parse_depth, parse_entries
 from roleplay_chat.lorebook.keys import Scope, compiled, is_pattern
 
 DEFAULT_SCAN_DEPTH = 4
@@ -100,7 +100,7 @@ def broken_patterns(book: Mapping[str, Any]) -> int:
     """How many keys of a book should be patterns and are not, as far as can be told in time."""
     deadline = time.monotonic() + CHECK_SECONDS
     broken = 0
-    for entry in entries_of(book):
+    for entry in parse_entries(book):
         for key in (*entry.keys, *entry.secondary) if entry.use_regex else ():
             if time.monotonic() > deadline:
                 return broken
@@ -118,9 +118,9 @@ def _active(
     book: Mapping[str, Any], texts: Sequence[str], expand: Callable[[str], str]
 ) -> dict[int, Entry]:
     """The entries called for, by their place in the book."""
-    entries = dict(enumerate(entries_of(book)))
+    entries = dict(enumerate(parse_entries(book)))
     scope = Scope(reversed(texts))
-    depth = depth_of(book.get("scan_depth"))
+    depth = parse_depth(book.get("scan_depth"))
     depth = DEFAULT_SCAN_DEPTH if depth is None else depth
     active: dict[int, Entry] = {}
     for number in range(1 + MAX_ROUNDS * (book.get("recursive_scanning") is True)):

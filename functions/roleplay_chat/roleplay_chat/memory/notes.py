@@ -1,7 +1,7 @@
 """What is remembered of a conversation: when to write it down, what to ask, what to take. Pure.
 
 A summary retells the messages up to a position; they are in it or in the prompt, never in both.
-Facts are single sentences beside it. docs/memory.md has the whole course.
+Facts are single sentences beside it. docs/memory.md has the whole process.
 """
 
 import hashlib
@@ -18,7 +18,7 @@ from roleplay_chat.prompt.builder import STEP_MESSAGES, Prompt
 from roleplay_chat.rows import BegunTurn, MemoryRow, MessageRow
 from roleplay_chat.screening.decision import Passage
 from roleplay_chat.screening.normalize import stream_safe
-from roleplay_chat.screening.rules import marks
+from roleplay_chat.screening.rules import detect
 from roleplay_chat.tokens import TOKENS_PER_MESSAGE, UNCALIBRATED, Tokens
 
 START_SHARE = 0.75
@@ -34,7 +34,7 @@ MAX_FACTS = 8
 MAX_FACT_CHARS = 300
 MAX_TOKENS = 900
 """For the answer: a summary of the asked length, the facts, and the braces around them."""
-MAX_STEP_TOKENS = 12_000
+MAX_BATCH_TOKENS = 12_000
 """The most that is retold at once."""
 LEAST_CHARS = 40
 """Of a message that has to be cut to fit a small model."""
@@ -73,7 +73,7 @@ _FACT = re.compile(
 
 
 @dataclass(frozen=True)
-class Step:
+class Batch:
     """The next part of a conversation to be retold."""
 
     rows: Sequence[MessageRow]
@@ -126,7 +126,7 @@ def for_tier(begun: BegunTurn, tier: Tier) -> BegunTurn:
 def _is_suitable(text: str, origin: Tier) -> bool:
     if origin == "sfw":
         return True
-    found = marks(text)
+    found = detect(text)
     return not (found.absolute or found.together or found.explicit or found.soft)
 
 
@@ -138,7 +138,7 @@ def may_be_due(
     most_messages: int,
     tokens: Tokens,
 ) -> bool:
-    """Whether `next_step` has to be asked, which needs the whole prompt: `least_room` is the room
+    """Whether `next_batch` has to be asked, which needs the whole prompt: `least_room` is the room
     that the history has in any."""
     if memory is None or not memory.may_write:
         return False
@@ -148,7 +148,7 @@ def may_be_due(
     return said + (TOKENS_PER_MESSAGE + 1) * len(history) > START_SHARE * least_room
 
 
-def next_step(
+def next_batch(
     memory: MemoryRow | None,
     history: Sequence[MessageRow],
     *,
@@ -156,13 +156,13 @@ def next_step(
     most_messages: int,
     capacity: int,
     tokens: Tokens = UNCALIBRATED,
-) -> Step | None:
+) -> Batch | None:
     """What to retell now; None while everything fits well.
 
     `room` is what the prompt has for the history, as `tokens` counts, and `capacity` what a writer
     can read, by the estimate; `most_messages` is how many messages a turn gets to see. The
     messages that stay begin at an anchor where one is near, so that prompts begin alike until the
-    next step.
+    next batch.
     """
     if memory is None or not memory.may_write:
         return None
@@ -170,7 +170,7 @@ def next_step(
     lost = [row for row in memory.backlog if row.position < first]
     if lost and len(lost) == len(memory.backlog):
         # There may be more between these and the history.
-        return Step(lost[: _fitting(lost, capacity)], memory.covers_position)
+        return Batch(lost[: _fitting(lost, capacity)], memory.covers_position)
 
     rows = [*lost, *history]
     costs = [_cost(row, tokens) for row in rows]
@@ -183,7 +183,7 @@ def next_step(
     covered = min(covered, len(rows) - NEWEST_KEPT, _fitting(rows, capacity))
     near = range(covered, max(covered - STEP_MESSAGES, 0), -1)
     covered = next((index for index in near if rows[index].anchor), covered)
-    return Step(rows[:covered], memory.covers_position) if covered > 0 else None
+    return Batch(rows[:covered], memory.covers_position) if covered > 0 else None
 
 
 def _fitting(rows: Sequence[MessageRow], capacity: int) -> int:
@@ -204,21 +204,21 @@ def capacity(begun: BegunTurn, context_tokens: int) -> int:
     known = UNCALIBRATED.count(INSTRUCTIONS + _summary(begun) + "".join(_known(begun)))
     # JSON writes quotation marks and line breaks longer.
     free = (context_tokens - MAX_TOKENS - known) * 3 // 4
-    return min(max(free, 0), MAX_STEP_TOKENS)
+    return min(max(free, 0), MAX_BATCH_TOKENS)
 
 
-def ask(
-    step: Step,
+def build_request(
+    batch: Batch,
     begun: BegunTurn,
     macros: Mapping[str, str],
     *,
     budget: int,
     tokens: Tokens = UNCALIBRATED,
 ) -> Prompt:
-    """The request for a step, in at most `budget` tokens: where they are few, texts are cut."""
-    longest, known = max(len(row.content) for row in step.rows), _known(begun)
+    """The request for a batch, in at most `budget` tokens: where they are few, texts are cut."""
+    longest, known = max(len(row.content) for row in batch.rows), _known(begun)
     while True:
-        material = _material(step, begun, macros, known=known, longest=longest)
+        material = _material(batch, begun, macros, known=known, longest=longest)
         messages = _request(material)
         spent = sum(tokens.count(message["content"]) + TOKENS_PER_MESSAGE for message in messages)
         if spent <= budget or (longest <= LEAST_CHARS and not known):
@@ -229,7 +229,7 @@ def ask(
 
 
 def _material(
-    step: Step,
+    batch: Batch,
     begun: BegunTurn,
     macros: Mapping[str, str],
     *,
@@ -244,7 +244,7 @@ def _material(
         "facts": known,
         "messages": [
             {"by": row.speaker or names[row.sender], "text": row.content[:longest]}
-            for row in step.rows
+            for row in batch.rows
         ],
     }
 
@@ -348,12 +348,12 @@ def _narrower(tier: object, reach: MemoryTier) -> MemoryTier:
     return min(known, reach, key=_TIERS.index)
 
 
-def to_save(step: Step, written: Written) -> dict[str, Any]:
+def to_save(batch: Batch, written: Written) -> dict[str, Any]:
     """As the database takes it (private.remember)."""
     return {
         "summary": written.summary,
-        "from": step.covers,
-        "to": step.upto,
-        "digest": step.digest,
+        "from": batch.covers,
+        "to": batch.upto,
+        "digest": batch.digest,
         "facts": [{"tier": fact.tier, "content": fact.text} for fact in written.facts],
     }

@@ -16,21 +16,21 @@ from edge.errors import ApiError
 from roleplay_chat import turn_store
 from roleplay_chat.api import ChatRequest, Tier
 from roleplay_chat.generation.attempts import Attempt
-from roleplay_chat.generation.failover import Callbacks, Generation, Shape
+from roleplay_chat.generation.failover import Callbacks, Generation, RequestShape
 from roleplay_chat.generation.routing import WORKER, Plan, Target, memory_targets
 from roleplay_chat.lorebook.entries import Entry
 from roleplay_chat.memory import notes
-from roleplay_chat.memory.notes import Step, Written
+from roleplay_chat.memory.notes import Batch, Written
 from roleplay_chat.prompt import builder
 from roleplay_chat.prompt.builder import Prompt
-from roleplay_chat.prompt.macros import macros_of
+from roleplay_chat.prompt.macros import build_macros
 from roleplay_chat.reply.filters import Reply
 from roleplay_chat.rows import BegunTurn
 from roleplay_chat.screening.decision import (
+    ContentRefused,
     Finding,
-    Indicated,
+    PartSignals,
     Passage,
-    Refused,
     in_context,
     judge,
     read,
@@ -38,7 +38,7 @@ from roleplay_chat.screening.decision import (
 from roleplay_chat.screening.scenes import is_scene
 from roleplay_chat.settings import Settings
 
-REST_SECONDS = 300
+RETRY_WAIT_SECONDS = 300
 """After a summary that did not come about, before the next try in the same conversation."""
 TEMPERATURE = 0.2
 """Notes are no place for invention."""
@@ -66,9 +66,9 @@ class Summarizer:
         self._request = request
         self._tier: Tier = tier
         self._ids = ids
-        self._indicated: Sequence[Indicated] = ()
+        self._signals: Sequence[PartSignals] = ()
         self._lore: Sequence[Entry] = ()
-        self._step: Step | None = None
+        self._batch: Batch | None = None
         self._decided = asyncio.Event()
         self._reply_is_over = asyncio.Event()
         self._task: asyncio.Task[Written | None] | None = None
@@ -95,11 +95,11 @@ class Summarizer:
         return self._generation.attempts if is_over else []
 
     def begin(
-        self, reply: Target | None, indicated: Sequence[Indicated], lore: Sequence[Entry]
+        self, reply: Target | None, signals: Sequence[PartSignals], lore: Sequence[Entry]
     ) -> None:
         """Write down what is due, if anything is.
 
-        `reply` is who is asked first for the reply; `indicated` what the turn's parts indicate,
+        `reply` is who is asked first for the reply; `signals` those in the turn's parts,
         `lore` the entries of the book that it calls for.
         """
         if not self._settings.memory_enabled or reply is None:
@@ -111,7 +111,7 @@ class Summarizer:
             most_messages=self._settings.history_messages,
             tokens=reply.tokens,
         ):
-            self._indicated, self._lore = indicated, lore
+            self._signals, self._lore = signals, lore
             self._task = asyncio.create_task(self._write(reply))
 
     async def to_save(self) -> dict[str, Any] | None:
@@ -121,20 +121,20 @@ class Summarizer:
             return None
         # Milliseconds, and over long before any reply.
         await self._decided.wait()
-        if self._step is not None and not self._task.done():
+        if self._batch is not None and not self._task.done():
             seconds = 2 * self._settings.memory_timeout_seconds
             return {"wait_seconds": seconds + self._settings.lease_margin_seconds}
         self._is_saved = True
         return self._outcome(await self._task)
 
-    async def save_late(self, usage_of: Callable[[Attempt], dict[str, Any]]) -> None:
+    async def save_late(self, build_usage_row: Callable[[Attempt], dict[str, Any]]) -> None:
         """Wait for what was not ready when the reply was saved, and save it."""
         if self._task is None or self._is_saved or self._is_dropped:
             return
         outcome = self._outcome(await self._task)
         if outcome is None:
             return
-        usage = [usage_of(attempt) for attempt in self._generation.attempts]
+        usage = [build_usage_row(attempt) for attempt in self._generation.attempts]
         try:
             changed = await turn_store.remember(self._clients, self._begun.turn.id, outcome, usage)
         except ApiError:
@@ -152,11 +152,11 @@ class Summarizer:
         self._is_dropped = True
 
     def _outcome(self, written: Written | None) -> dict[str, Any] | None:
-        if self._step is None:
+        if self._batch is None:
             return None
         if written is None:
-            return {"wait_seconds": REST_SECONDS}
-        return notes.to_save(self._step, written)
+            return {"wait_seconds": RETRY_WAIT_SECONDS}
+        return notes.to_save(self._batch, written)
 
     async def _write(self, reply: Target) -> Written | None:
         """What a model wrote down; None when nothing is due or nothing came of it."""
@@ -165,11 +165,11 @@ class Summarizer:
                 plan = await self._clients.in_thread(self._plan, reply)
             finally:
                 self._decided.set()
-            if plan is None or self._step is None:
+            if plan is None or self._batch is None:
                 return None
             await self._ask(plan, reply)
             if finding := self._generation.finding:
-                self._log_refusal(finding)
+                self._log_content_refused(finding)
                 return None
             written = notes.parse(self._generation.text, reach=self._request.chosen_memory_tier)
             if written is not None:
@@ -182,7 +182,7 @@ class Summarizer:
         return written
 
     def _plan(self, reply: Target) -> Plan | None:
-        """Decide on the step; who is asked for it, the worker apart. None: nobody, or no step."""
+        """Decide on the batch; who is asked for it, the worker apart. None: nobody, or no batch."""
         begun = self._begun
         targets = memory_targets(
             models=begun.models,
@@ -204,7 +204,7 @@ class Summarizer:
             tokens=reply.tokens,
             lore=self._lore,
         )
-        self._step = notes.next_step(
+        self._batch = notes.next_batch(
             begun.memory,
             begun.history,
             room=max(room, 0),
@@ -229,38 +229,38 @@ class Summarizer:
                 await self._reply_is_over.wait()
             await self._generation.run(replace(plan, targets=()), callbacks)
 
-    async def _prompt_for(self, target: Target, shape: Shape) -> Prompt:
-        """What a model is to retell; raises `Refused` where it is not shown to any."""
+    async def _prompt_for(self, target: Target, shape: RequestShape) -> Prompt:
+        """What a model is to retell; raises `ContentRefused` where it is not shown to any."""
         built = self._built_for(target, shape)
         read_all = [
-            *self._indicated,
+            *self._signals,
             *await self._clients.in_thread(read, in_context(built.passages)),
         ]
         if finding := judge(read_all, self._tier):
-            raise Refused(finding)
+            raise ContentRefused(finding)
         return built
 
-    def _built_for(self, target: Target, shape: Shape) -> Prompt:
-        assert self._step is not None  # noqa: S101 - nothing is asked before
-        return notes.ask(
-            self._step,
+    def _built_for(self, target: Target, shape: RequestShape) -> Prompt:
+        assert self._batch is not None  # noqa: S101 - nothing is asked before
+        return notes.build_request(
+            self._batch,
             self._begun,
-            macros_of(self._begun, self._request),
+            build_macros(self._begun, self._request),
             budget=shape.context_tokens - shape.max_tokens,
             tokens=target.tokens,
         )
 
     def _allowed(self, written: Written) -> Written | None:
         """What may be kept of what a model wrote; None when the summary may not."""
-        kept = [*self._indicated, *read([Passage("memory", written.summary)])]
+        kept = [*self._signals, *read([Passage("memory", written.summary)])]
         if finding := judge(kept, self._tier) or self._scene(written.summary):
-            self._log_refusal(finding)
+            self._log_content_refused(finding)
             return None
         facts = []
         for fact in written.facts:
             with_it = [*kept, *read([Passage("memory", fact.text)])]
             if finding := judge(with_it, self._tier) or self._scene(fact.text):
-                self._log_refusal(finding)
+                self._log_content_refused(finding)
             else:
                 kept = with_it
                 facts.append(fact)
@@ -270,8 +270,10 @@ class Summarizer:
         """Why a text is not kept: people read what is remembered."""
         return Finding("scene", "memory") if self._tier == "sfw" and is_scene(text) else None
 
-    def _log_refusal(self, finding: Finding) -> None:
-        self._log_line(WARNING, "memory refused", category=finding.category, part=finding.part)
+    def _log_content_refused(self, finding: Finding) -> None:
+        self._log_line(
+            WARNING, "memory content refused", category=finding.category, part=finding.part
+        )
 
     def _log_line(self, level: int, event: str, **more: Any) -> None:
         """For the operator: who was asked and what came of it, never what was said."""

@@ -19,8 +19,8 @@ from roleplay_chat.lorebook.entries import Entry
 from roleplay_chat.lorebook.matching import fitting, matched
 from roleplay_chat.messages import Message, Role
 from roleplay_chat.prompt.group_chat import as_heard, introduction
-from roleplay_chat.prompt.macros import expand, expanded, macros_of, names_in, owner
-from roleplay_chat.prompt.passages import NO_WORDS, Piece, joined, passages_of
+from roleplay_chat.prompt.macros import build_macros, expand, expanded, names_in, owner
+from roleplay_chat.prompt.passages import NO_WORDS, Piece, build_passages, joined
 from roleplay_chat.rows import BegunTurn, CharacterRow, FactRow, MessageRow, TemplateRow
 from roleplay_chat.screening.decision import Part, Passage
 from roleplay_chat.tokens import TOKENS_PER_MESSAGE, UNCALIBRATED, Tokens
@@ -93,12 +93,12 @@ class Prompt(list[Message]):
         self.passages = passages
 
     @classmethod
-    def of(cls, said: Sequence[_Said]) -> "Prompt":
+    def from_messages(cls, said: Sequence[_Said]) -> "Prompt":
         """From messages that know whose words they are made of."""
         messages: list[Message] = [
             {"role": role, "content": content.text} for role, content in said
         ]
-        return cls(messages, passages_of([content for _, content in said]))
+        return cls(messages, build_passages([content for _, content in said]))
 
 
 def build(
@@ -118,14 +118,14 @@ def build(
     """
     frame = _frame(begun, request, tier, family, context_tokens - max_tokens, tokens, lore)
     spoken = [*_recent(frame.history, frame.room, tokens), *frame.closing]
-    return Prompt.of([frame.system, *_merge(_with_notes(spoken, frame.lore))])
+    return Prompt.from_messages([frame.system, *_merge(_with_notes(spoken, frame.lore))])
 
 
 def entries_called_for(begun: BegunTurn, request: ChatRequest) -> list[Entry]:
     """What the character's book says about the newest messages, had every prompt room for it."""
     if begun.character is None or not begun.character.character_book:
         return []
-    names = names_in(macros_of(begun, request))
+    names = names_in(build_macros(begun, request))
     return matched(
         begun.character.character_book,
         [*(row.content for row in begun.history), begun.turn.message or ""],
@@ -184,7 +184,7 @@ def _frame(
     tokens: Tokens,
     found: Sequence[Entry] | None,
 ) -> _Frame:
-    macros = macros_of(begun, request)
+    macros = build_macros(begun, request)
     heard = as_heard(begun, macros["user"])
     closing = _fitted(_closing(heard, request, macros), budget, tokens)
     spent = sum(_cost(message, tokens) for message in closing)
@@ -285,7 +285,7 @@ def _framed(
     # writing so much before it that it is cut off.
     if house.text in tokens.beginning(own.text, least):
         return own
-    return joined("\n\n", [Piece.of(None, HOUSE_RULES[tier]), own])
+    return joined("\n\n", [Piece.from_text(None, HOUSE_RULES[tier]), own])
 
 
 def _parts(
@@ -327,7 +327,7 @@ def _character_parts(character: CharacterRow, macros: Mapping[str, str]) -> dict
 
     return {
         "description": section(f"About {name}", character.description),
-        "vitals": Piece.of("character", " ".join(filter(None, vitals))),
+        "vitals": Piece.from_text("character", " ".join(filter(None, vitals))),
         "personality": section(f"{name}'s personality", character.personality),
         "scenario": section("Scenario", character.scenario),
         "examples": section(f"How {name} speaks", character.example_messages),
@@ -373,10 +373,10 @@ def _closing(
     instructions = expand(instructions, {**macros, "original": ""}).strip()
     # They are for the character, who does not speak in a draft of the person's.
     if instructions and request.action != "impersonate":
-        closing.append(_Said("system", Piece.of("character", instructions)))
+        closing.append(_Said("system", Piece.from_text("character", instructions)))
     said = begun.turn.message
     if said is not None:
-        return [*closing, _Said("user", Piece.of("message", said))]
+        return [*closing, _Said("user", Piece.from_text("message", said))]
     opening = _own_words(_opening(begun, request), request, macros)
     opening = joined(" Something like: ", [opening, *_example(begun, request, macros)])
     return [*closing, _Said("user", opening)]
@@ -387,7 +387,7 @@ def _example(begun: BegunTurn, request: ChatRequest, macros: Mapping[str, str]) 
     if request.action == "impersonate" or begun.turn.continues is not None or begun.history:
         return []
     starters = [starter for starter in request.scene_starters or [] if starter]
-    return [Piece.of("scene", expand(starter, macros)) for starter in starters[:1]]
+    return [Piece.from_text("scene", expand(starter, macros)) for starter in starters[:1]]
 
 
 def _fitted(closing: Sequence[_Said], budget: int, tokens: Tokens) -> list[_Said]:
@@ -407,7 +407,7 @@ def _without_middle(piece: Piece, most: int, tokens: Tokens) -> Piece:
         return piece
     beginning, gap, end = ends
     length = len(piece.text)
-    return Piece.made_of(
+    return Piece.from_runs(
         [
             *piece.between(0, len(beginning)).runs,
             (None, gap),
@@ -442,7 +442,7 @@ def _template(templates: Sequence[TemplateRow], tier: Tier, family: str | None) 
 def _section(part: Part, title: str, text: str | None) -> Piece:
     """A titled part, the title read with what stands below it: most have a name in them."""
     text = text.strip() if text else ""
-    return Piece.of(part, f"## {title}\n{text}") if text else NO_WORDS
+    return Piece.from_text(part, f"## {title}\n{text}") if text else NO_WORDS
 
 
 def _recent(history: Sequence[MessageRow], budget: int, tokens: Tokens) -> list[_Said]:
@@ -464,7 +464,9 @@ def _recent(history: Sequence[MessageRow], budget: int, tokens: Tokens) -> list[
 
 
 def _message(row: MessageRow) -> _Said:
-    return _Said("user" if row.sender == "user" else "assistant", Piece.of("history", row.content))
+    return _Said(
+        "user" if row.sender == "user" else "assistant", Piece.from_text("history", row.content)
+    )
 
 
 def _lore(begun: BegunTurn, found: Sequence[Entry], budget: int, tokens: Tokens) -> list[Entry]:
@@ -487,7 +489,7 @@ def _notes(lore: Sequence[Entry]) -> list[_Said]:
 def _note(entry: Entry) -> _Said:
     # At the very end a model would take it for the beginning of its own reply.
     role = "system" if entry.role == "assistant" and entry.depth == 0 else entry.role
-    return _Said(role, Piece.of("character", entry.content))
+    return _Said(role, Piece.from_text("character", entry.content))
 
 
 def _with_notes(messages: Sequence[_Said], lore: Sequence[Entry]) -> list[_Said]:

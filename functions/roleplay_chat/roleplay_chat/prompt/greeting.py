@@ -2,8 +2,8 @@
 
 from edge.errors import ApiError
 from roleplay_chat.api import ChatRequest
-from roleplay_chat.content_tier import greeting_refused, may_read
-from roleplay_chat.prompt.macros import expand, macros_of
+from roleplay_chat.content_tier import greeting_denied, may_read
+from roleplay_chat.prompt.macros import build_macros, expand
 from roleplay_chat.rows import BegunTurn
 
 MODEL_USED = "card:greeting"
@@ -26,7 +26,7 @@ def greeting_for(begun: BegunTurn, request: ChatRequest) -> str | None:
         return None
     if not may_read(begun.user, begun.character):
         if request.greeting is not None:
-            raise greeting_refused()
+            raise greeting_denied()
         return None
     return _chosen(begun, request)
 
@@ -34,7 +34,7 @@ def greeting_for(begun: BegunTurn, request: ChatRequest) -> str | None:
 def _chosen(begun: BegunTurn, request: ChatRequest) -> str | None:
     greetings = begun.character.greetings if begun.character else []
     known = dict(enumerate(greetings))
-    text = expand(known.get(request.greeting or 0, ""), macros_of(begun, request)).strip()
+    text = expand(known.get(request.greeting or 0, ""), build_macros(begun, request)).strip()
     if not text and request.greeting is not None:
         numbers = [str(number) for number, text in known.items() if text.strip()]
         has = f"has these: {', '.join(numbers)}" if numbers else "has none"

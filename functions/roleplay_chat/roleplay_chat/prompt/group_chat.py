@@ -22,7 +22,7 @@ def is_group_chat(begun: BegunTurn) -> bool:
     return bool(begun.others) or any(row.character_id not in (None, own) for row in begun.history)
 
 
-def cast_of(begun: BegunTurn, *, impersonates: bool = False) -> Cast:
+def build_cast(begun: BegunTurn, *, impersonates: bool = False) -> Cast:
     """Whose words a reply may be taken for. In a story everybody may speak."""
     if begun.character is None:
         return Cast()

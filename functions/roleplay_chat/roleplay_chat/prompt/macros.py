@@ -22,7 +22,7 @@ _OLD_NAMES = {"user": "user", "char": "char", "bot": "char"}
 _SHORT = ("char", "user", "character_name", "user_name")
 
 
-def macros_of(begun: BegunTurn, request: ChatRequest) -> dict[str, str]:
+def build_macros(begun: BegunTurn, request: ChatRequest) -> dict[str, str]:
     """What each macro stands for in this turn."""
     character, persona = begun.character, begun.persona
     user_name = (persona.name if persona else begun.user.name) or "the user"
@@ -66,7 +66,7 @@ def expanded(
     `part_of` says whose words a macro stands for, by its name, and with None whose the text is.
     """
     macros = {**macros, "original": original.text} if original.runs else macros
-    return Piece.made_of(
+    return Piece.from_runs(
         run
         for name, words in _segments(text, macros)
         for run in (

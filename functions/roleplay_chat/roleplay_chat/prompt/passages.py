@@ -20,19 +20,19 @@ class Piece(NamedTuple):
     runs: tuple[Run, ...]
 
     @classmethod
-    def of(cls, part: Part | None, text: str) -> "Piece":
+    def from_text(cls, part: Part | None, text: str) -> "Piece":
         """A text that comes from one part."""
         return cls(text, ((part, text),)) if text else NO_WORDS
 
     @classmethod
-    def made_of(cls, runs: Iterable[Run]) -> "Piece":
+    def from_runs(cls, runs: Iterable[Run]) -> "Piece":
         """A text that comes from several."""
         kept = tuple(run for run in runs if run[1])
         return cls("".join([text for _, text in kept]), kept)
 
     def between(self, start: int, end: int) -> "Piece":
         """The text from `start` to `end`."""
-        return Piece.made_of(_between(self.runs, start, end))
+        return Piece.from_runs(_between(self.runs, start, end))
 
     def beginning(self, chars: int) -> "Piece":
         """The first characters."""
@@ -61,7 +61,7 @@ def joined(separator: str, pieces: Iterable[Piece]) -> Piece:
     return Piece(separator.join([piece.text for piece in worded]), tuple(runs))
 
 
-def passages_of(messages: Iterable[Piece]) -> list[Passage]:
+def build_passages(messages: Iterable[Piece]) -> list[Passage]:
     """The words of the messages but for the house's own, in order.
 
     What is of one part and has no word of the house's between it is one passage; the end of a
@@ -94,13 +94,16 @@ def written_for(begun: BegunTurn, request: ChatRequest, lore: Sequence[Entry]) -
     ]
     opens = begun.turn.message is None and not begun.history
     written = [
-        *(written_of("character", row, greetings=opens, book=False) for row in _present(begun)),
+        *(
+            character_passage("character", row, greetings=opens, book=False)
+            for row in _present(begun)
+        ),
         Passage("character", _lines(entry.content for entry in lore)),
         Passage("persona", request.user_role or ""),
         Passage("scene", _lines(scene)),
     ]
     if begun.persona:
-        written.append(written_of("persona", begun.persona, greetings=False, book=False))
+        written.append(character_passage("persona", begun.persona, greetings=False, book=False))
     return [*(passage for passage in written if passage.text), *_minors(begun)]
 
 
@@ -115,7 +118,7 @@ def _present(begun: BegunTurn) -> list[CharacterRow]:
     return [*([begun.character] if begun.character else []), *begun.others]
 
 
-def written_of(
+def character_passage(
     part: Part, row: CharacterRow, *, greetings: bool = True, book: bool = True
 ) -> Passage:
     """All that is written of a character, or of the persona that the person plays."""

@@ -21,7 +21,7 @@ from typing import Literal
 
 from roleplay_chat.api import NO_TEXT
 from roleplay_chat.messages import Cast
-from roleplay_chat.reply.model_refusals import is_refusal, may_become_refusal
+from roleplay_chat.reply.model_refusals import is_model_refusal, may_become_model_refusal
 from roleplay_chat.screening.decision import ReplyScreen
 
 _OPEN = ("<think>", "<thinking>", "<reasoning>", "<thought>")
@@ -47,13 +47,13 @@ class Reply:
         """What `screen` refuses it raises, from `feed` and from `flush`."""
         cast = cast or Cast()
         self._stop = StopFilter(cast)
-        self._refusal = RefusalFilter()
+        self._model_refusal = RefusalFilter()
         stages = (
             ReasoningFilter(thinking),
             SpeakerLabelFilter(cast),
             self._stop,
             WhitespaceFilter(),
-            self._refusal,
+            self._model_refusal,
         )
         self._filters = (*stages, screen) if screen else stages
 
@@ -63,9 +63,9 @@ class Reply:
         return self._stop.found
 
     @property
-    def refused(self) -> bool:
+    def is_model_refusal(self) -> bool:
         """The model did not want to: there is no text, and the words for it were dropped."""
-        return self._refusal.refused
+        return self._model_refusal.was_dropped
 
     def feed(self, piece: str) -> str:
         """The text that can be shown now that `piece` has come; may be empty."""
@@ -264,17 +264,17 @@ class RefusalFilter:
 
     def __init__(self) -> None:
         self._held: str | None = ""
-        self.refused = False
+        self.was_dropped = False
 
     def feed(self, piece: str) -> str:
         if self._held is None:
             return piece
         self._held += piece
-        return "" if may_become_refusal(self._held) else self._release()
+        return "" if may_become_model_refusal(self._held) else self._release()
 
     def flush(self) -> str:
-        self.refused = is_refusal(self._held or "")
-        return "" if self.refused else self._release()
+        self.was_dropped = is_model_refusal(self._held or "")
+        return "" if self.was_dropped else self._release()
 
     def _release(self) -> str:
         held, self._held = self._held or "", None

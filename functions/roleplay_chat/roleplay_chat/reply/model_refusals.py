@@ -130,12 +130,12 @@ def _reply() -> regex.Pattern[str]:
     )
 
 
-def is_refusal(text: str) -> bool:
+def is_model_refusal(text: str) -> bool:
     """Whether the text is nothing but a refusal."""
     return len(text) <= LONGEST_CHARS and bool(_reply().fullmatch(_plain(text)))
 
 
-def may_become_refusal(text: str) -> bool:
+def may_become_model_refusal(text: str) -> bool:
     """Whether the text, if it went on, could be nothing but a refusal."""
     return len(text) <= LONGEST_CHARS and bool(_reply().fullmatch(_plain(text), partial=True))
 

@@ -17,7 +17,7 @@ from edge.errors import ApiError
 from roleplay_chat.api import Tier
 from roleplay_chat.content_tier import ADULT_AGE
 from roleplay_chat.continuation import space_between
-from roleplay_chat.screening.rules import NOTHING, UNSETTLED_WORDS, Growing, Marks, marks
+from roleplay_chat.screening.rules import NOTHING, UNSETTLED_WORDS, Growing, Signals, detect
 from roleplay_chat.screening.scenes import GrowingScene
 from roleplay_chat.screening.word_classes import first_words, last_words
 
@@ -67,7 +67,7 @@ class Passage(NamedTuple):
     is_seam: bool = False
 
 
-Indicated = tuple[Part, Marks]
+PartSignals = tuple[Part, Signals]
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,7 @@ class Finding:
         return {"category": self.category, "part": self.part}
 
 
-class Refused(Exception):
+class ContentRefused(Exception):
     """What was written is refused."""
 
     def __init__(self, finding: Finding) -> None:
@@ -95,14 +95,14 @@ def screen(passages: Sequence[Passage], *, tier: Tier) -> Finding | None:
     return judge(read(passages), tier)
 
 
-def read(passages: Sequence[Passage]) -> list[Indicated]:
-    """What each passage indicates, first of those that last. Linear in the text; takes
+def read(passages: Sequence[Passage]) -> list[PartSignals]:
+    """The signals in each passage, first of those that last. Linear in the text; takes
     milliseconds for a long prompt."""
     lasting = [passage for passage in passages if passage.part in _LASTING]
     others = [passage for passage in passages if passage.part not in _LASTING]
     found = [*_remembered([passage.text for passage in lasting])]
     found += [
-        _remembered([passage.text])[0] if passage.part in _TALK else marks(passage.text)
+        _remembered([passage.text])[0] if passage.part in _TALK else detect(passage.text)
         for passage in others
     ]
     return [
@@ -114,18 +114,18 @@ def read(passages: Sequence[Passage]) -> list[Indicated]:
     ]
 
 
-def _by_whose_words(passage: Passage, found: Marks) -> Marks:
+def _by_whose_words(passage: Passage, found: Signals) -> Signals:
     if passage.is_seam:
         found = replace(found, teen=False, soft=False)
     declared_minor = passage.age is not None and passage.age < ADULT_AGE
     return replace(found, minor=True) if declared_minor else found
 
 
-_known: dict[bytes, Sequence[Marks]] = {}
+_known: dict[bytes, Sequence[Signals]] = {}
 
 
-def _remembered(texts: Sequence[str]) -> Sequence[Marks]:
-    """What the texts indicate, kept by the hash of them all and of each: nothing of them is."""
+def _remembered(texts: Sequence[str]) -> Sequence[Signals]:
+    """The signals in the texts, kept by the hash of them all and of each: nothing of them is."""
     if not texts:
         return ()
     lengths = ",".join(map(str, map(len, texts)))
@@ -133,7 +133,7 @@ def _remembered(texts: Sequence[str]) -> Sequence[Marks]:
     found = _known.get(key)
     if found is None:
         several = len(texts) > 1
-        found = tuple(_remembered([text])[0] if several else marks(text) for text in texts)
+        found = tuple(_remembered([text])[0] if several else detect(text) for text in texts)
         if len(_known) >= REMEMBERED_TEXTS:
             _known.clear()
         _known[key] = found
@@ -176,21 +176,21 @@ def said_last(passages: Sequence[Passage]) -> str:
     return ""
 
 
-def judge(indicated: Sequence[Indicated], tier: Tier) -> Finding | None:
-    """The reason to refuse, from what each part indicates."""
-    indicated = [one for one in indicated if one[1] is not NOTHING]
-    for part, found in indicated:
+def judge(signals: Sequence[PartSignals], tier: Tier) -> Finding | None:
+    """The reason to refuse, from the signals in each part."""
+    signals = [one for one in signals if one[1] is not NOTHING]
+    for part, found in signals:
         if found.absolute:
             return Finding("absolute", part)
-    for part, found in indicated:
+    for part, found in signals:
         if tier in found.together:
             return Finding("sexual", part)
-    minors = [part for part, found in indicated if found.minor or (found.teen and part in _PLAYED)]
+    minors = [part for part, found in signals if found.minor or (found.teen and part in _PLAYED)]
     if minors and tier == "nsfw":
         return Finding("adult_turn", _first(minors))
     played = [part for part in minors if part in _PLAYED]
-    explicit = [part for part, found in indicated if found.explicit]
-    soft = [part for part, found in indicated if found.soft and part in _SAID]
+    explicit = [part for part, found in signals if found.explicit]
+    soft = [part for part, found in signals if found.soft and part in _SAID]
     for people, content in ((minors, explicit), (played, soft)):
         if people and content:
             return Finding("sexual", max(_first(people), _first(content), key=_ORDER.__getitem__))
@@ -201,7 +201,7 @@ def _first(parts: Sequence[Part]) -> Part:
     return min(parts, key=_ORDER.__getitem__)
 
 
-def refusal(finding: Finding) -> ApiError:
+def content_refused(finding: Finding) -> ApiError:
     """What the person is told. It names the part and the rule, and not what was seen."""
     return ApiError(403, "content_refused", f"{_WHAT[finding.part]}: {_WHY[finding.category]}.")
 
@@ -235,13 +235,13 @@ class ReplyScreen:
 
     def __init__(
         self,
-        before: Sequence[Indicated],
+        before: Sequence[PartSignals],
         tier: Tier,
         *,
         follows: str = "",
         continues: str = "",
     ) -> None:
-        """`before` is what the other parts indicate; `follows` the text the reply comes after, and
+        """`before` holds the other parts' signals; `follows` the text the reply comes after, and
         `continues` the reply that it carries on, with which that text may end."""
         if not follows.endswith(continues):
             follows = f"{follows}\n{continues}"
@@ -254,7 +254,7 @@ class ReplyScreen:
         self._held = ""
 
     def feed(self, piece: str) -> str:
-        """The text that can be shown now that `piece` has come. Raises `Refused`."""
+        """The text that can be shown now that `piece` has come. Raises `ContentRefused`."""
         if not piece:
             return ""
         if not self._has_begun:
@@ -264,13 +264,13 @@ class ReplyScreen:
             return self._release()
         unsettled = UNSETTLED_WORDS if len(self._held) <= MOST_HELD_CHARS else 0
         if finding := self._finding(unsettled):
-            raise Refused(finding)
+            raise ContentRefused(finding)
         return ""
 
     def flush(self) -> str:
-        """The text that was still held back when the reply ended. Raises `Refused`."""
+        """The text that was still held back when the reply ended. Raises `ContentRefused`."""
         if self._held and (finding := self._finding()):
-            raise Refused(finding)
+            raise ContentRefused(finding)
         return self._release()
 
     def _begin(self, piece: str) -> None:
@@ -282,7 +282,7 @@ class ReplyScreen:
         self._has_begun = True
 
     def _finding(self, unsettled: int = 0) -> Finding | None:
-        found = self._growing.marks(self._held, unsettled=unsettled)
+        found = self._growing.detect(self._held, unsettled=unsettled)
         finding = judge([*self._before, ("reply", found)], self._tier)
         if finding or not self._scene or not (found.explicit or found.soft):
             return finding

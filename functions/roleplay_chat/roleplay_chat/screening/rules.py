@@ -1,6 +1,6 @@
-"""What in a text indicates a minor, and what sexual content: patterns on its encoding.
+"""The signals of a minor and of sexual content in a text: patterns on its encoding.
 
-Indications of a minor, from the strongest:
+Signals of a minor, from the strongest:
 
     stated     an age below 18, a school year, a word for nothing but a minor
     past       the same, of a time that is over ("when she was 12")
@@ -84,7 +84,7 @@ class _Rule:
         return re.compile(self.coded)
 
     @classmethod
-    def of(cls, rule: str) -> "_Rule":
+    def parse(cls, rule: str) -> "_Rule":
         """A rule in the names of classes."""
         coded = _coded(rule)
         needed, _ = _needed(re.finditer(_ITEM, coded))
@@ -104,11 +104,11 @@ _NAME = re.compile(r"[A-Z][A-Z_]*|\s+")
 
 
 def _coded(rule: str) -> str:
-    return _NAME.sub(lambda name: _code_of(name[0]), rule)
+    return _NAME.sub(lambda name: _encode_name(name[0]), rule)
 
 
 @cache
-def _code_of(name: str) -> str:
+def _encode_name(name: str) -> str:
     if name.isspace():
         return ""
     return _coded(_SHORT[name]) if name in _SHORT else CODE[name]
@@ -168,9 +168,9 @@ class _Rules:
         self._applying = lru_cache(maxsize=4096)(self._select)
 
     @classmethod
-    def of(cls, *rules: str) -> "_Rules":
+    def parse(cls, *rules: str) -> "_Rules":
         """Rules in the names of classes."""
-        return cls(*map(_Rule.of, rules))
+        return cls(*map(_Rule.parse, rules))
 
     def applying(self, present: Classes) -> Sequence[re.Pattern[str]]:
         """Those that may match a text with these classes."""
@@ -184,11 +184,11 @@ class _Rules:
         return tuple(rule.pattern for rule in found if rule.may_match(present))
 
 
-_ABOVE = _Rule.of("[ONES WEAK]? TENS (?: AND? [ONES WEAK TENS] )*")
+_ABOVE = _Rule.parse("[ONES WEAK]? TENS (?: AND? [ONES WEAK TENS] )*")
 """twenty five, four hundred, treinta y cinco"""
 
-# What would be taken for an indication, and is none.
-_BENIGN = _Rules.of(
+# What looks like a signal, and is none.
+_BENIGN = _Rules.parse(
     # a 12 year old single malt whisky
     "W (?: YEAR OLD | YO | MONTH OLD ) OTHER{0,2} THING"
     " (?! OTHER? [GIRL PERSON CHILD PUPIL TEEN] )",
@@ -227,14 +227,14 @@ _BENIGN = _Rules.of(
     "HAVE [ARTICLE AN] CHILD (?! OTHER{0,2} SEXUAL )",
 )
 
-_ABSOLUTE = _Rules.of(
+_ABSOLUTE = _Rules.parse(
     "ABSOLUTE",
     "[CHILD CHILDREN INFANTILE STATED MINORS] PORN",
     "PORN [INFANTILE STATED]",
     "PORN [OF IN HAVE] [CHILD CHILDREN STATED MINORS]",
 )
 
-_STATED = _Rules.of(
+_STATED = _Rules.parse(
     "STATED",
     # 12 years old, 12yo, 6 months old, 12 years of age, 12-year girl, ten and a half years old
     "W (?: YEAR OLD | YEAR YOUNG | YO | AGED )",
@@ -340,16 +340,16 @@ _STATED = _Rules.of(
 )
 
 # Stated, of a time that is over.
-_PAST = _Rules.of(
+_PAST = _Rules.parse(
     "AGE OF (?: N | WEAK )",
     "WAS ROUGHLY N WHEN",
     "[AS LIKE] (?: ARTICLE | AN ) (?: TEEN | A_CHILD )",
     "AT TEENS END",
 )
 
-_TEEN = _Rules.of("TEEN")
+_TEEN = _Rules.parse("TEEN")
 
-_CHILD = _Rules.of(
+_CHILD = _Rules.parse(
     "CHILD",
     "CHILDREN",
     "MINORS",
@@ -369,10 +369,10 @@ _CHILD = _Rules.of(
     "TEENS COMMA? GENDER",
 )
 
-_KIN = _Rules.of("KIN", "[POSSESSIVE HER THE] SON")
+_KIN = _Rules.parse("KIN", "[POSSESSIVE HER THE] SON")
 
 # What may be an age, where nothing else than a minor would be spoken of in these words.
-_DOUBTFUL = _Rules.of(
+_DOUBTFUL = _Rules.parse(
     "TEENS (?<! [IT FLOOR] . ) END",
     "OF N END",
     "NOT JUST? [IN AT] SCHOOLING",
@@ -381,12 +381,12 @@ _DOUBTFUL = _Rules.of(
     "N YEARS (?<! [DURING MAKE HA WHEN] . . ) (?! AGO | MAKE | OF | TEACH )",
 )
 
-_EXPLICIT = _Rules.of(
+_EXPLICIT = _Rules.parse(
     "[SEX EXPLICIT PORN]",
     "FUCK (?: HER | THEM | (?: ARTICLE | THE | OWN ) YOUNG? [CHILD GIRL KIN TEEN STATED SIBLING] )",
 )
 
-_SOFT = _Rules.of(
+_SOFT = _Rules.parse(
     "[SOFT NAKED BREASTS]",
     "LUST (?: DURING | STOP | COMMA )",
     # make love, hacer el amor, faire l'amour
@@ -400,7 +400,7 @@ _SOFT = _Rules.of(
     "KISS THEM PASSION",
 )
 
-_INDICATING = _Rules(
+_SIGNAL_RULES = _Rules(
     *(
         rule
         for rules in (
@@ -410,7 +410,7 @@ _INDICATING = _Rules(
     )
 )
 _REPLACED = frozenset((OTHER, CODE["ADULT"]))
-"""What `marks` may put in the place of other classes."""
+"""What `detect` may put in the place of other classes."""
 
 _REACH: dict[Tier, dict[str, tuple[int, int]]] = {
     "sfw": {
@@ -435,14 +435,14 @@ none, weak signs are enough."""
 MOST_REACH = max(max(reach) for reaches in _REACH.values() for reach in reaches.values())
 UNSETTLED_WORDS = 8
 """How many words may still change what the ones before them mean."""
-_GROWN = _Rule.of("[GROWN ADULTS ADULT EIGHTEEN]")
+_GROWN = _Rule.parse("[GROWN ADULTS ADULT EIGHTEEN]")
 _GROWN_REACH = {"teen": 3, "kin": 8}
 """Within how many words an adult age takes a teen or a daughter for an adult."""
 
 
 @dataclass(frozen=True)
-class Marks:
-    """What a text indicates, without the text."""
+class Signals:
+    """The signals in a text, without the text."""
 
     absolute: bool = False
     together: frozenset[Tier] = frozenset()
@@ -453,12 +453,12 @@ class Marks:
     explicit: bool = False
     soft: bool = False
 
-    def __or__(self, other: "Marks") -> "Marks":
-        """What either of two texts indicates."""
-        return Marks(**{name: mine | getattr(other, name) for name, mine in vars(self).items()})
+    def __or__(self, other: "Signals") -> "Signals":
+        """The signals in either of two texts."""
+        return Signals(**{name: mine | getattr(other, name) for name, mine in vars(self).items()})
 
 
-NOTHING = Marks()
+NOTHING = Signals()
 
 
 RECENT_CHARS = 200
@@ -470,10 +470,10 @@ LONGEST_RULE = 40
 
 
 class Growing:
-    """A text that grows at its end, and what it indicates, as `marks` says of the whole.
+    """A text that grows at its end, and the signals in it, as `detect` finds them in the whole.
 
-    Only its end is encoded again. Of what is farther back than any rule reaches it keeps what was
-    indicated there.
+    Only its end is encoded again. Of what is farther back than any rule reaches it keeps the
+    signals alone.
     """
 
     def __init__(self, text: str = "") -> None:
@@ -493,7 +493,7 @@ class Growing:
         settled, self._recent = settle(self._recent)
         self._encoded += settled
         if len(self._recent) > MOST_UNSETTLED_CHARS:
-            self._past |= self.marks(unsettled=UNSETTLED_WORDS)
+            self._past |= self.detect(unsettled=UNSETTLED_WORDS)
             settled, self._recent = settle_unspaced(self._recent)
             self._encoded += settled
         if len(self._encoded) > 2 * KEPT_WORDS:
@@ -501,20 +501,20 @@ class Growing:
 
     def _forget(self, words: int) -> None:
         seen = words + LONGEST_RULE
-        known = _indicated(self._encoded, self._begin, seen + MOST_REACH)
+        known = _detect(self._encoded, self._begin, seen + MOST_REACH)
         self._past |= known
         self._encoded, self._begin = self._encoded[words:], LONGEST_RULE
 
     def is_quiet(self, more: str = "") -> bool:
-        """Whether the text with this after it can neither indicate anything, but for what is far
-        back, nor end something that does. May say no where there is nothing."""
+        """Whether the text with this after it can neither contain a signal, but for what is far
+        back, nor end one. May say no where there is none."""
         return _quiet(_present(self._encoded + encode(self._recent + more)))
 
-    def marks(self, more: str = "", *, unsettled: int = 0) -> Marks:
-        """What the text indicates with this after it; what ends within its last `unsettled` words
+    def detect(self, more: str = "", *, unsettled: int = 0) -> Signals:
+        """The signals in the text with this after it; what ends within its last `unsettled` words
         does not count."""
         encoded = self._encoded + encode(self._recent + more)
-        return self._past | _indicated(encoded, self._begin, len(encoded) - unsettled)
+        return self._past | _detect(encoded, self._begin, len(encoded) - unsettled)
 
 
 def _present(encoded: str) -> Classes:
@@ -523,17 +523,17 @@ def _present(encoded: str) -> Classes:
 
 
 def _quiet(present: Classes) -> bool:
-    return not _INDICATING.applying(present | _REPLACED)
+    return not _SIGNAL_RULES.applying(present | _REPLACED)
 
 
-def marks(text: str) -> Marks:
-    """What the text indicates."""
+def detect(text: str) -> Signals:
+    """The signals in a text."""
     encoded = encode(text)
-    return _indicated(encoded, 0, len(encoded))
+    return _detect(encoded, 0, len(encoded))
 
 
-def _indicated(encoded: str, begin: int, end: int) -> Marks:
-    """What stands between these places of an encoded text, read with all that is around it."""
+def _detect(encoded: str, begin: int, end: int) -> Signals:
+    """The signals between these places of an encoded text, read with all that is around it."""
     present = _present(encoded)
     if _quiet(present):
         return NOTHING
@@ -543,20 +543,20 @@ def _indicated(encoded: str, begin: int, end: int) -> Marks:
     for pattern in _BENIGN.applying(present):
         encoded = pattern.sub(_as_nothing, encoded)
     known = _Places(encoded, begin, end)
-    explicit, soft = known.of(_EXPLICIT), known.of(_SOFT)
-    stated = known.of(_STATED)
+    explicit, soft = known.find(_EXPLICIT), known.find(_SOFT)
+    stated = known.find(_STATED)
     past = [place for place in stated if known.is_past(place)]
     now = [place for place in stated if not known.is_past(place)]
-    teen = known.not_grown("teen", known.of(_TEEN))
+    teen = known.not_grown("teen", known.find(_TEEN))
     together: frozenset[Tier] = frozenset()
     if explicit or soft:
         minors = {
             "stated": now,
-            "past": past + known.of(_PAST),
+            "past": past + known.find(_PAST),
             "teen": teen,
-            "child": known.of(_CHILD),
-            "kin": known.not_grown("kin", known.of(_KIN)),
-            "doubtful": known.of(_DOUBTFUL),
+            "child": known.find(_CHILD),
+            "kin": known.not_grown("kin", known.find(_KIN)),
+            "doubtful": known.find(_DOUBTFUL),
         }
         together = frozenset(
             tier
@@ -564,8 +564,8 @@ def _indicated(encoded: str, begin: int, end: int) -> Marks:
             for name, (of_explicit, of_soft) in reaches.items()
             if _near(minors[name], explicit, of_explicit) or _near(minors[name], soft, of_soft)
         )
-    return Marks(
-        absolute=bool(known.of(_ABSOLUTE)),
+    return Signals(
+        absolute=bool(known.find(_ABSOLUTE)),
         together=together,
         minor=bool(now),
         teen=bool(teen),
@@ -592,7 +592,7 @@ class _Places:
         self._present = _present(encoded)
         self._grown = [match.start() for match in _GROWN.pattern.finditer(encoded)]
 
-    def of(self, rules: _Rules) -> list[int]:
+    def find(self, rules: _Rules) -> list[int]:
         """The places where any of the rules applies, in order."""
         patterns = rules.applying(self._present)
         if not patterns:

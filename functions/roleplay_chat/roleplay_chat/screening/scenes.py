@@ -114,30 +114,30 @@ class _Sign:
     most: int
 
     @classmethod
-    def of(cls, names: str, weight: int, most: int) -> "_Sign":
+    def parse(cls, names: str, weight: int, most: int) -> "_Sign":
         """Classes by their names."""
-        return cls(_codes_of(names), weight, most)
+        return cls(_encode_names(names), weight, most)
 
 
-def _codes_of(names: str) -> str:
+def _encode_names(names: str) -> str:
     return "".join(_CODE[name] for name in names.split())
 
 
 _SIGNS = (
-    _Sign.of("SEX", 2, 1),
-    _Sign.of("ACT", 2, 2),
-    _Sign.of("ORGAN PART", 2, 2),
-    _Sign.of("ENTERS", 2, 1),
-    _Sign.of("EXPLICIT PORN", 1, 1),
-    _Sign.of("SOFT NAKED BREASTS VULGAR FUCK", 1, 2),
-    _Sign.of("DEED", 1, 3),
+    _Sign.parse("SEX", 2, 1),
+    _Sign.parse("ACT", 2, 2),
+    _Sign.parse("ORGAN PART", 2, 2),
+    _Sign.parse("ENTERS", 2, 1),
+    _Sign.parse("EXPLICIT PORN", 1, 1),
+    _Sign.parse("SOFT NAKED BREASTS VULGAR FUCK", 1, 2),
+    _Sign.parse("DEED", 1, 3),
     # Courts, clinics and classrooms speak of the same things.
-    _Sign.of("SOBER", -2, 3),
+    _Sign.parse("SOBER", -2, 3),
 )
-_STRONG = re.compile(f"[{_codes_of('SEX ACT ORGAN ENTERS')}]")
+_STRONG = re.compile(f"[{_encode_names('SEX ACT ORGAN ENTERS')}]")
 """What `rules` takes for explicit or soft, too: where it is quiet there is no scene."""
-_DEEDS = _codes_of("DEED ENTERS")
-_PEOPLE = _codes_of("SUBJECT SUBJECT_IS HER THEM POSSESSIVE DATIVE GIRL PERSON WHO")
+_DEEDS = _encode_names("DEED ENTERS")
+_PEOPLE = _encode_names("SUBJECT SUBJECT_IS HER THEM POSSESSIVE DATIVE GIRL PERSON WHO")
 
 
 def _any_scene(words: str, begin: int, end: int) -> bool:

@@ -262,7 +262,7 @@ def _age(word: str) -> str:
 
 
 def _signal(word: str) -> str:
-    """The class of a word, if it indicates something."""
+    """The class of a word, if it is a signal."""
     code = _known(word) or _disguised(word)
     return code if code[:1] in _SIGNALS else ""
 

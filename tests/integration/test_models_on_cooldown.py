@@ -1,4 +1,4 @@
-"""What people are told of models that rest is what turns go by."""
+"""What people are told of models on cooldown is what turns go by."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from roleplay_chat.generation.routing import Target, resting
+from roleplay_chat.generation.routing import Target, on_cooldown
 from roleplay_chat.rows import CooldownRow
 from tests.support.stack import Stack
 
@@ -35,7 +35,7 @@ def models(stack: Stack) -> dict[str, str]:
     return {str(stack.insert("api_models", **row, model_key=key)): key for key in KEYS}
 
 
-def rest(stack: Stack, scope: str, key: str, seconds: int) -> CooldownRow:
+def put_on_cooldown(stack: Stack, scope: str, key: str, seconds: int) -> CooldownRow:
     until = datetime.now(UTC) + timedelta(seconds=seconds)
     stack.db.execute(
         "insert into model_cooldowns (scope, key, until, reason) values (%s, %s, %s, 'r')",
@@ -50,33 +50,33 @@ def target(provider: str, key: str) -> Target:
 
 def shown(stack: Stack) -> dict[str | None, str]:
     with stack.data_api(stack.user()) as api:
-        return {row["model_id"]: row["until"] for row in api.get("/model_rests").json()}
+        return {row["model_id"]: row["until"] for row in api.get("/models_on_cooldown").json()}
 
 
 @pytest.mark.parametrize(("scope", "key"), COOLDOWNS)
-def test_what_rests(stack: Stack, models: dict[str, str], scope: str, key: str) -> None:
-    row = rest(stack, scope, key, 600)
+def test_what_is_on_cooldown(stack: Stack, models: dict[str, str], scope: str, key: str) -> None:
+    row = put_on_cooldown(stack, scope, key, 600)
     now = datetime.now(UTC)
     targets = {id_: target("openrouter", key) for id_, key in models.items()}
-    expected = {id_ for id_, each in targets.items() if resting(each, [row], now)}
-    worker = {None} if resting(target("chat_worker", "any"), [row], now) else set()
+    expected = {id_ for id_, each in targets.items() if on_cooldown(each, [row], now)}
+    worker = {None} if on_cooldown(target("chat_worker", "any"), [row], now) else set()
     assert set(shown(stack)) == expected | worker
 
 
-def test_the_longest_rest_counts_and_one_that_passed_does_not(
+def test_the_longest_cooldown_counts_and_one_that_passed_does_not(
     stack: Stack, models: dict[str, str]
 ) -> None:
-    rest(stack, "model", "openrouter:author/one:free", -1)
+    put_on_cooldown(stack, "model", "openrouter:author/one:free", -1)
     assert shown(stack) == {}
-    rest(stack, "account", "openrouter:free", 600)
-    longest = rest(stack, "provider", "openrouter", 900)
+    put_on_cooldown(stack, "account", "openrouter:free", 600)
+    longest = put_on_cooldown(stack, "provider", "openrouter", 900)
     found = shown(stack)
     assert set(found) == set(models)
     assert {datetime.fromisoformat(until) for until in found.values()} == {longest.until}
 
 
 def test_models_that_nobody_may_choose_are_not_told(stack: Stack, models: dict[str, str]) -> None:
-    rest(stack, "provider", "openrouter", 600)
+    put_on_cooldown(stack, "provider", "openrouter", 600)
     stack.db.execute("update api_models set is_active = false where model_key = 'author/two'")
     assert {models[str(id_)] for id_ in shown(stack)} == {"author/one:free", "author/three:free"}
     stack.db.execute("update api_providers set is_active = false")

@@ -1,4 +1,4 @@
--- What a person may change of the course of a conversation, outside of turns. All of it is refused
+-- Message actions: what a person may change in a conversation outside of turns. All are blocked
 -- while a turn runs there, and takes the person's lock as turns do. Called again, it changes
 -- nothing more.
 --
@@ -6,21 +6,21 @@
 -- unknown_user, banned_user, message_not_found, in_progress: retry_after_seconds, what
 -- private.count_use returns, and what it says itself.
 
--- Takes the person's lock, counts, and says what keeps a change away: {"outcome": ...}; null when
+-- Takes the person's lock, counts, and returns what blocks the change: {"outcome": ...}; null when
 -- nothing does.
-create function private.course_refusal(p_user_id uuid, p_message_id uuid) returns jsonb
+create function private.why_action_blocked(p_user_id uuid, p_message_id uuid) returns jsonb
 language plpgsql set search_path = '' as $$
 declare
-  v_refusal jsonb := private.person_refusal(p_user_id);
+  v_blocked jsonb := private.why_account_blocked(p_user_id);
   v_conversation_id uuid;
 begin
-  if v_refusal is not null then
-    return v_refusal;
+  if v_blocked is not null then
+    return v_blocked;
   end if;
   perform pg_advisory_xact_lock(hashtextextended(p_user_id::text, 0));
-  v_refusal := private.count_use(p_user_id, 'actions', private.limits_for(p_user_id), 'actions');
-  if v_refusal is not null then
-    return v_refusal;
+  v_blocked := private.count_use(p_user_id, 'actions', private.limits_for(p_user_id), 'actions');
+  if v_blocked is not null then
+    return v_blocked;
   end if;
   select c.id into v_conversation_id
   from public.messages m join public.conversations c on c.id = m.conversation_id
@@ -46,18 +46,18 @@ begin
     where t.conversation_id = v_conversation_id and t.status = 'running'
       and t.lease_expires_at > clock_timestamp());
 end $$;
-revoke execute on function private.course_refusal(uuid, uuid) from public, anon, authenticated;
+revoke execute on function private.why_action_blocked(uuid, uuid) from public, anon, authenticated;
 
 -- Makes one of a reply's versions the active one: conversation_id. What is no reply has no
 -- versions: no_variant.
 create function public.choose_variant(p_user_id uuid, p_message_id uuid) returns jsonb
 language plpgsql security definer set search_path = '' as $$
 declare
-  v_refusal jsonb := private.course_refusal(p_user_id, p_message_id);
+  v_blocked jsonb := private.why_action_blocked(p_user_id, p_message_id);
   v_message public.messages;
 begin
-  if v_refusal is not null then
-    return v_refusal;
+  if v_blocked is not null then
+    return v_blocked;
   end if;
   select * into v_message from public.messages m where m.id = p_message_id;
   if v_message.sender <> 'character' or v_message.message_type <> 'text' then
@@ -80,11 +80,11 @@ create function public.edit_message(p_user_id uuid, p_message_id uuid, p_content
 returns jsonb
 language plpgsql security definer set search_path = '' as $$
 declare
-  v_refusal jsonb := private.course_refusal(p_user_id, p_message_id);
+  v_blocked jsonb := private.why_action_blocked(p_user_id, p_message_id);
   v_message public.messages;
 begin
-  if v_refusal is not null then
-    return v_refusal;
+  if v_blocked is not null then
+    return v_blocked;
   end if;
   select * into v_message from public.messages m where m.id = p_message_id;
   -- What the content policy set aside stays as it was said.
@@ -108,15 +108,15 @@ end $$;
 create function public.delete_messages(p_user_id uuid, p_message_id uuid, p_onwards boolean) returns jsonb
 language plpgsql security definer set search_path = '' as $$
 declare
-  v_refusal jsonb := private.course_refusal(p_user_id, p_message_id);
+  v_blocked jsonb := private.why_action_blocked(p_user_id, p_message_id);
   v_message public.messages;
   v_deleted integer;
 begin
   select * into v_message from public.messages m where m.id = p_message_id;
-  if v_message.id is null and v_refusal ->> 'outcome' = 'message_not_found' then
+  if v_message.id is null and v_blocked ->> 'outcome' = 'message_not_found' then
     return jsonb_build_object('outcome', 'done', 'deleted', 0);
-  elsif v_refusal is not null then
-    return v_refusal;
+  elsif v_blocked is not null then
+    return v_blocked;
   end if;
   delete from public.messages m
   where m.conversation_id = v_message.conversation_id
@@ -126,7 +126,7 @@ begin
   return jsonb_build_object('outcome', 'done', 'deleted', v_deleted);
 end $$;
 
--- A new conversation with the same course up to and including a message: conversation_id. The
+-- A new conversation with the same messages up to and including one: conversation_id. The
 -- copies keep their positions, and with them the anchors of the history; the summary comes along where
 -- it tells of nothing later, facts of the parent alone stay there. As often in a minute and a day as
 -- turns, or it is rate_limited: limit, retry_after_seconds.
@@ -134,20 +134,20 @@ create function public.branch_conversation(p_user_id uuid, p_message_id uuid, p_
 returns jsonb
 language plpgsql security definer set search_path = '' as $$
 declare
-  v_refusal jsonb := private.course_refusal(p_user_id, p_message_id);
+  v_blocked jsonb := private.why_action_blocked(p_user_id, p_message_id);
   v_message public.messages;
   v_limited jsonb;
   v_branch_id uuid;
 begin
   select c.id into v_branch_id from public.conversations c
   where c.user_id = p_user_id and c.client_message_id = p_client_message_id;
-  if found and coalesce(v_refusal ->> 'outcome', '') not in ('unknown_user', 'banned_user') then
+  if found and coalesce(v_blocked ->> 'outcome', '') not in ('unknown_user', 'banned_user') then
     return jsonb_build_object('outcome', 'done', 'conversation_id', v_branch_id);
-  elsif v_refusal is not null then
-    return v_refusal;
+  elsif v_blocked is not null then
+    return v_blocked;
   end if;
   select * into v_message from public.messages m where m.id = p_message_id;
-  -- A message that the content policy set aside comes back into no course.
+  -- A message that the content policy set aside is never copied.
   if v_message.sender = 'user' and not v_message.is_active then
     return jsonb_build_object('outcome', 'message_not_found');
   end if;
@@ -163,7 +163,7 @@ begin
   from public.conversations c where c.id = v_message.conversation_id
   returning id into v_branch_id;
 
-  with course as materialized (
+  with copied as materialized (
     select m.*, gen_random_uuid() as copy_id from public.messages m
     where m.conversation_id = v_message.conversation_id and m.position <= v_message.position
       -- A version that is not the active one can be branched from as well.
@@ -173,7 +173,7 @@ begin
   overriding system value
   select m.copy_id, v_branch_id, m.position, m.sender, m.character_id, m.content, m.message_type, parent.copy_id,
          m.created_at, m.edited_at
-  from course m left join course parent on parent.id = m.parent_id;
+  from copied m left join copied parent on parent.id = m.parent_id;
   insert into public.conversation_characters (conversation_id, character_id, position)
   select v_branch_id, c.character_id, c.position from public.conversation_characters c
   where c.conversation_id = v_message.conversation_id;
