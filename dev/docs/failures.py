@@ -66,8 +66,8 @@ for a turn in which all targets failed in the same way. After different failures
 no_model_available` and "No model can answer right now." *When* is a delay or a time, such as "in
 5 minutes" or "at 00:00 UTC"; Retry-After has the same time in seconds.
 
-The **operator message** is a log line. An **alert** is a separate line with `"severity": "ALERT"`: an
-operator has to act. The name of the error policy is in `turns.error_code` of a turn that it
+The **operator message** is a log line. An **alert** is a separate line with `"severity": "ALERT"`:
+an operator has to act. The name of the error policy is in `turns.error_code` of a turn that it
 ended, and in `targets` of each turn's log line.
 """
 

@@ -269,7 +269,7 @@ class TestFailures:
         person.say("And another thing.")
 
         alert = person.page.get_by_role("alert")
-        expect(alert).to_contain_text("You are writing very fast. Please wait a moment.")
+        expect(alert).to_contain_text("You are sending messages very fast. Please wait a moment.")
         expect(alert.get_by_role("button", name="Try again")).to_be_visible()
         expect(person.page.get_by_label("Message to")).to_have_value("And another thing.")
 

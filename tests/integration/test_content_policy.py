@@ -540,8 +540,8 @@ class TestRefusalSetting:
     @pytest.mark.parametrize(
         ("verified", "sentence"),
         [
-            (False, "Adult content needs a verified age. Please verify yours first."),
-            (True, "This conversation is not open to adult content."),
+            (False, "Adult content requires a verified age. Please verify your age first."),
+            (True, "Adult content is not available in this conversation."),
         ],
     )
     def test_refuses_with_a_sentence(self, talk: Talk, verified: bool, sentence: str) -> None:
