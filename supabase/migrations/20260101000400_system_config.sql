@@ -50,7 +50,7 @@ create trigger system_settings_touch before update on private.system_settings
 create function private.keep_settings() returns trigger
 language plpgsql set search_path = '' as $$
 begin
-  raise exception 'The settings are one row, which stays.' using hint = 'Change its column config instead.';
+  raise exception 'The settings row cannot be deleted.' using hint = 'Change its column config instead.';
 end $$;
 revoke execute on function private.keep_settings() from public, anon, authenticated;
 create trigger system_settings_stay before delete or truncate on private.system_settings

@@ -77,7 +77,7 @@ declare
 begin
   -- The Data API answers 401, 403 and 429.
   if v_blocked ->> 'outcome' = 'unknown_user' then
-    raise exception 'This account does not exist any more.' using errcode = 'PT401';
+    raise exception 'This account no longer exists.' using errcode = 'PT401';
   elsif v_blocked ->> 'outcome' = 'banned_user' then
     raise exception 'This account is suspended.' using errcode = 'PT403';
   elsif v_blocked is not null then
@@ -94,7 +94,7 @@ language plpgsql set search_path = '' as $$
 begin
   if char_length(new.content) > 8000 then
     raise exception 'The message is too long: % characters, at most 8000 are allowed.', char_length(new.content)
-      using errcode = 'PT413', hint = 'Shorten it, or send it in parts.';
+      using errcode = 'PT413', hint = 'Shorten it, or send it in several messages.';
   end if;
   return new;
 end $$;
@@ -104,8 +104,8 @@ create function private.check_own_characters() returns trigger
 language plpgsql security definer set search_path = '' as $$
 begin
   if (select count(*) from public.characters ch where ch.user_id = new.user_id) >= 1000 then
-    raise exception 'You have as many characters as one person can have. Please delete one first.'
-      using errcode = 'PT409', hint = 'One person can have 1000 characters.';
+    raise exception 'You have reached the maximum number of characters. Please delete one first.'
+      using errcode = 'PT409', hint = 'The maximum is 1000 characters.';
   end if;
   return new;
 end $$;
