@@ -150,7 +150,7 @@ def function_commands(
     project = f"--project={settings.google_cloud_project}"
     name = function.replace("_", "-")
     account = settings.account(name)
-    secrets = _secrets_of(function, settings)
+    secrets = _list_secrets(function, settings)
     yield _account(name, settings, f"{function} runs as its own service account")
     for variable in secrets:
         secret = secret_id(variable)
@@ -162,7 +162,7 @@ def function_commands(
                 f"--data-file=- {project}"
             ),
         )
-        yield Step(
+        yield Command(
             f"{function} may read this secret and no other",
             [
                 *("gcloud", "secrets", "add-iam-policy-binding", secret, project),
@@ -184,21 +184,21 @@ def function_commands(
         "--set-secrets": ",".join(f"{v}={secret_id(v)}:latest" for v in secrets),
     }
     flags = [f"{flag}={given[flag]}" if flag in given else flag for flag in explained]
-    yield Step(
+    yield Command(
         f"{function}, from dist/{function}: created, or replaced once the new revision is healthy",
         ["gcloud", "functions", "deploy", function, project, *flags],
         explained,
     )
     if function == "roleplay_chat":
-        yield Step(
+        yield Command(
             "a turn continues after its client has left",
             [
                 *("gcloud", "run", "services", "update", name, project),
                 *(f"--region={settings.deploy_region}", "--no-cpu-throttling", "--cpu-boost"),
             ],
             {
-                "--no-cpu-throttling": "keeps the processor running between requests: without it "
-                "a turn whose client left may never be saved; billed by instance, not by request",
+                "--no-cpu-throttling": "keeps the processor running between requests: without it a turn "
+                "whose client left may never be saved; billed by instance, not by request",
                 "--cpu-boost": "more processor while an instance starts, which is mostly imports",
             },
         )
@@ -265,14 +265,14 @@ def scheduler_commands(settings: DeploySettings) -> Iterator[Command]:
     }
     yield _account("health-check-scheduler", settings, "the scheduler has its own service account")
     job = ["gcloud", "scheduler", "jobs"]
-    yield Step(
+    yield Command(
         "the job: created, or updated to these values",
         [*job, "create", "http", JOB, project, *flags],
         flags,
         probe=[*job, "describe", JOB, *where],
         instead=[*job, "update", "http", JOB, project, *flags],
     )
-    yield Step("one run now instead of in the next minute", [*job, "run", JOB, *where])
+    yield Command("one run now instead of in the next minute", [*job, "run", JOB, *where])
 
 
 def database_commands(settings: DatabaseSettings) -> Iterator[Command]:
@@ -288,13 +288,13 @@ def database_commands(settings: DatabaseSettings) -> Iterator[Command]:
         "--dry-run": "only lists the missing migrations",
         "--yes": "does not ask for confirmation",
     }
-    yield Step(
+    yield Command(
         "preview: what would be applied",
         [*push, "--include-seed", "--dry-run"],
         {flag: meaning for flag, meaning in flags.items() if flag != "--yes"},
         environment=environment,
     )
-    yield Step(
+    yield Command(
         "applies the missing migrations, in order",
         [*push, "--include-seed", "--yes"],
         {"--yes": flags["--yes"]},

@@ -117,7 +117,7 @@ def delete(chat: Chat, _: str) -> None:
 
 def branch(chat: Chat, _: str) -> None:
     """/branch: continue in a copy of this conversation; this one stays unchanged."""
-    copy = chat.ask(action="branch", message_id=chat.newest()["id"])
+    copy = chat.act(action="branch", message_id=chat.newest()["id"])
     chat.conversation_id = copy["conversation_id"]
     notes.print("Now in the branch.", style="dim")
 
@@ -187,9 +187,7 @@ def typed_lines() -> Iterator[str]:
 def converse(chat: Chat) -> None:
     """Talk until the person leaves."""
     name, met = chat.character_name(), chat.character_id
-    notes.print(
-        f"You are chatting with {name}. /help lists the commands.", style="dim", markup=False
-    )
+    notes.print(f"You are chatting with {name}. /help lists the commands.", style="dim", markup=False)
     for line in typed_lines():
         word, _, rest = line.partition(" ")
         if word == "/quit":

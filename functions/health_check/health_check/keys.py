@@ -39,8 +39,7 @@ def read_key(answer: Fetched) -> KeyStatus:
     data = answer.body.get("data") if isinstance(answer.body, dict) else None
     if answer.status != 200 or not isinstance(data, dict) or "usage" not in data:
         raise StepFailed(f"/key answered {answer.status}, without a key's status")
-    free = data.get("free_model_daily_requests")
-    free = free if isinstance(free, dict) else {}
+    free = fields(data.get("free_model_daily_requests"))
     return KeyStatus(
         limit_usd=_usd(data.get("limit")),
         remaining_usd=_usd(data.get("limit_remaining")),
