@@ -197,8 +197,8 @@ def function_commands(
                 *(f"--region={settings.deploy_region}", "--no-cpu-throttling", "--cpu-boost"),
             ],
             {
-                "--no-cpu-throttling": "keeps the processor running between requests: without it a turn "
-                "whose client left may never be saved; billed by instance, not by request",
+                "--no-cpu-throttling": "keeps the processor running between requests: without it "
+                "a turn whose client left may never be saved; billed by instance, not by request",
                 "--cpu-boost": "more processor while an instance starts, which is mostly imports",
             },
         )

@@ -187,7 +187,9 @@ def typed_lines() -> Iterator[str]:
 def converse(chat: Chat) -> None:
     """Talk until the person leaves."""
     name, met = chat.character_name(), chat.character_id
-    notes.print(f"You are chatting with {name}. /help lists the commands.", style="dim", markup=False)
+    notes.print(
+        f"You are chatting with {name}. /help lists the commands.", style="dim", markup=False
+    )
     for line in typed_lines():
         word, _, rest = line.partition(" ")
         if word == "/quit":

@@ -100,7 +100,7 @@ class TestTalking:
             person.page.reload()
             expect(person.page.get_by_text("Worker is down")).to_be_visible()
             worker = person.page.locator(".picker option[value=chat_worker]")
-            expect(worker).to_have_text("Local model (away)")
+            expect(worker).to_have_text("Local model (down)")
             # It is still told which model wrote it, and why.
             expect(person.page.locator(".column").get_by_text("answered instead")).to_be_visible()
         finally:
