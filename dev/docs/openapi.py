@@ -67,7 +67,7 @@ class ImportRequest(BaseModel):
 
 
 class ImportAnswer(BaseModel):
-    """The character that was made of a card; `warnings` are sentences."""
+    """The imported character; `warnings` are sentences."""
 
     character_id: UUID
     name: str
@@ -91,7 +91,7 @@ class ExportAnswer(BaseModel):
 
 
 class ChooseAnswer(BaseModel):
-    """The version that is the active one now."""
+    """The version that is now active."""
 
     conversation_id: UUID
     message_id: UUID
@@ -104,7 +104,7 @@ class EditAnswer(ChooseAnswer):
 
 
 class DeleteAnswer(BaseModel):
-    """How many messages, versions among them, are gone."""
+    """The number of deleted messages, including versions."""
 
     deleted: int
 
@@ -167,21 +167,21 @@ _TURN_EXAMPLES: Mapping[str, Mapping[str, Any]] = {
 }
 
 _FIELDS: Mapping[str, str] = {
-    "message": "What the person says; required to `send`, refused with `kickoff`, else ignored."
-    " No longer than `MAX_MESSAGE_CHARS`.",
-    "kickoff": "The character opens the conversation; there is no message then.",
-    "conversation_id": "Required for roleplay, and for the actions that go on with one.",
-    "message_id": "The reply to `regenerate` or to `continue`; the newest when left out.",
+    "message": "The user's message. Required for `send`, rejected with `kickoff`, otherwise"
+    " ignored. At most `MAX_MESSAGE_CHARS`.",
+    "kickoff": "The character opens the conversation; send no message.",
+    "conversation_id": "Required for roleplay and for actions on a conversation.",
+    "message_id": "The reply to `regenerate` or `continue`; default: the newest.",
     "character_id": "One of the characters of the conversation; its own when left out.",
-    "model_provider": "`chat_worker` or a model key; the default model when left out.",
-    "memory_tier": "How far what is remembered reaches; `conversation` when left out.",
-    "content_tier": "What is asked for; the answer says what was given.",
-    "user_character_id": "The character that the person plays.",
-    "greeting": "Which greeting of the character is to open it; 0 is the first message.",
-    "action": "What the turn does; `send` when left out.",
-    "on_disconnect": "Whether a turn whose client leaves goes on; `finish` when left out.",
+    "model_provider": "`chat_worker` or a model key; default: the default model.",
+    "memory_tier": "The scope of new facts; default: `conversation`.",
+    "content_tier": "The requested tier; the response contains the actual one.",
+    "user_character_id": "The character that the user plays.",
+    "greeting": "Which greeting opens the conversation; 0 is the first message.",
+    "action": "What the turn does; default: `send`.",
+    "on_disconnect": "Whether a turn goes on after the client disconnects; default: `finish`.",
     "stream": "Answer with server-sent events; so does `Accept: text/event-stream`.",
-    "client_message_id": "With the same one a request can be repeated: it is answered once.",
+    "client_message_id": "A request repeated with the same id is answered once.",
 }
 
 
@@ -229,7 +229,7 @@ def _raised_in(file: Path) -> Iterator[ErrorAnswer]:
 
 def _codes_elsewhere(file: Path, status: str, code: str) -> Mapping[str, tuple[int, str]]:
     """Status and sentence by code, for a raise that takes its code from a variable."""
-    waiting = "You are writing very fast. Please wait a moment."
+    waiting = "You are sending messages very fast. Please wait a moment."
     known: dict[tuple[str, str, str], Mapping[str, tuple[int, str]]] = {
         ("turn_store.py", "status", "outcome"): turn_store._BLOCKED,
         ("turn_store.py", "429", "outcome"): {"rate_limited": (429, waiting)},
@@ -238,7 +238,7 @@ def _codes_elsewhere(file: Path, status: str, code: str) -> Mapping[str, tuple[i
             "no_model_available": (503, "No model can answer right now. Please try again …."),
         },
         ("handlers.py", "409", "outcome"): {
-            "too_many_characters": (409, "You have as many characters as one person can have.")
+            "too_many_characters": (409, "You have reached the maximum number of characters.")
         },
         ("app.py", "413", "code"): dict.fromkeys(
             ("body_too_large", "card_too_large"),
@@ -332,7 +332,7 @@ def _answer(of_dataclass: Schema, of_chosen: Schema) -> tuple[Schema, Schema]:
     told = _as_told(properties, Answer(**known).to_json())
     told["properties"]["code"] = {
         "const": "not_saved",
-        "description": "There where `saved` is false: the conversation may lack this reply.",
+        "description": "Present if `saved` is false: the conversation may lack this reply.",
     }
     return told | {"description": of_dataclass["description"]}, _as_told(
         properties, chosen.to_json()
@@ -358,7 +358,7 @@ def _events(answer: Schema, chosen: Schema) -> dict[str, Schema]:
     return {
         "StartEvent": {
             "type": "object",
-            "description": "The first words are there: which turn this is and which model answers.",
+            "description": "The first words have arrived: the turn's id and the answering model.",
             "properties": started,
             "required": list(started),
         },
@@ -370,7 +370,7 @@ def _events(answer: Schema, chosen: Schema) -> dict[str, Schema]:
         },
         "CutOff": {
             "type": "object",
-            "description": "The reply was cut off; what came is kept and can be continued.",
+            "description": "The reply was cut off; the text so far is saved and can be continued.",
             "properties": incomplete,
             "required": [*answer["required"], "error", "code"],
         },
@@ -408,11 +408,13 @@ def _health() -> dict[str, Schema]:
     answer: Schema = {
         "success": {"const": True},
         "workers": {"type": "object", "additionalProperties": _ref("WorkerHealth")},
-        "turns_closed": count | {"description": "Turns whose process had died; null: not done."},
-        "cooldowns_cleared": count | {"description": "Cooldowns that had passed; null: not done."},
+        "turns_closed": count
+        | {"description": "Turns closed because their process died; null: not done."},
+        "cooldowns_cleared": count
+        | {"description": "Expired cooldowns that were deleted; null: not done."},
         "steps": {
             "type": "object",
-            "description": "What became of each step of the run: `worker:<name>`, `turns`, "
+            "description": "The result of each step of the run: `worker:<name>`, `turns`, "
             "`cooldowns`, `key`, `catalog`, `roll_up`, `retention`.",
             "additionalProperties": _ref("StepOutcome"),
         },
@@ -421,7 +423,7 @@ def _health() -> dict[str, Schema]:
     return {
         "WorkerHealth": {
             "type": "object",
-            "description": "What is known of one worker; times in milliseconds.",
+            "description": "The health of one worker; times in milliseconds.",
             "properties": record,
             "required": list(record),
         },
@@ -444,7 +446,7 @@ def document() -> Schema:
         "info": {
             "title": "Roleplay backend",
             "version": "1",
-            "description": "People talk with fictional characters. Written by "
+            "description": "The backend of a chat with fictional characters. Generated by "
             "`python -m dev.docs.openapi`.",
         },
         "servers": [
@@ -453,7 +455,7 @@ def document() -> Schema:
                 "variables": {
                     "functions": {
                         "default": _ANYWHERE,
-                        "description": "The address below which both functions are served.",
+                        "description": "The base URL of both functions.",
                     }
                 },
             }
@@ -463,7 +465,7 @@ def document() -> Schema:
             "schemas": _schemas(),
             "headers": {
                 "X-Request-Id": {
-                    "description": "What the log calls this request.",
+                    "description": "The request's id in the log.",
                     "required": True,
                     "schema": {"type": "string", "pattern": "^[0-9a-f]{32}$"},
                 }
@@ -473,7 +475,7 @@ def document() -> Schema:
                     "type": "http",
                     "scheme": "bearer",
                     "bearerFormat": "JWT",
-                    "description": "The access token of a person who is signed in with Supabase.",
+                    "description": "The access token of a user signed in with Supabase.",
                 },
                 "scheduler": {
                     "type": "http",
@@ -497,11 +499,11 @@ def _roleplay_chat() -> Schema:
     return {
         "post": {
             "operationId": "roleplay_chat",
-            "summary": "Answer a turn, or run an action on what a person has",
+            "summary": "Run a turn or another action",
             "security": [{"user": []}],
             "requestBody": {
                 "required": True,
-                "description": "Fields that are not named here are ignored.",
+                "description": "Unknown fields are ignored.",
                 "content": {
                     "application/json": {
                         "schema": {"anyOf": [_ref(name) for name in bodies]},
@@ -511,7 +513,7 @@ def _roleplay_chat() -> Schema:
             },
             "responses": {
                 "200": _answered(
-                    "The reply, saved; or what the action answers.",
+                    "The saved reply, or the result of the action.",
                     {
                         "application/json": {"schema": {"anyOf": [_ref(a) for a in answers]}},
                         "text/event-stream": _stream(),
@@ -522,13 +524,13 @@ def _roleplay_chat() -> Schema:
         },
         "get": {
             "operationId": "roleplay_chat_alive",
-            "summary": "Say that the function lives",
+            "summary": "Check that the function is running",
             "security": [],
-            "responses": {"200": _answered("It does.", _json(alive)), "500": failures["500"]},
+            "responses": {"200": _answered("It is running.", _json(alive)), "500": failures["500"]},
         },
         "options": {
             "operationId": "roleplay_chat_preflight",
-            "summary": "A browser asks whether it may call",
+            "summary": "CORS preflight",
             "security": [],
             "parameters": [
                 {"name": name, "in": "header", "schema": {"type": "string"}}
@@ -539,9 +541,9 @@ def _roleplay_chat() -> Schema:
                 )
             ],
             "responses": {
-                "200": {"description": "It may.", "content": _text("OK")},
+                "200": {"description": "Allowed.", "content": _text("OK")},
                 "400": {
-                    "description": "It may not: `CORS_ALLOW_ORIGINS`, or another method.",
+                    "description": "Not allowed: see `CORS_ALLOW_ORIGINS`, or an unknown method.",
                     "content": _text("Disallowed CORS method"),
                 },
                 **not_allowed,
@@ -553,11 +555,11 @@ def _roleplay_chat() -> Schema:
 def _health_check() -> Schema:
     failures = _failures("_shared", "health_check")
     operation: Schema = {
-        "summary": "Probe the workers, look after the provider's key and models, tidy up",
+        "summary": "Probe the workers, check the provider's key and models, clean up",
         "security": [{"scheduler": []}, {"secret": []}],
         "responses": {
             "200": _answered(
-                "It was done; what became of each step is in `steps`.",
+                "The run is done; `steps` has the result of each step.",
                 {"application/json": {"schema": _ref("HealthAnswer")}},
             ),
             **_but_for_other_methods(failures),
@@ -596,9 +598,9 @@ def _stream() -> Schema:
     ]
     return {
         "schema": {
-            "description": "Each event of the stream: `start`, then `delta` for each piece of the "
-            "reply, at the end `done` or `error`. While nothing comes a comment, "
-            f"`{HEARTBEAT.strip()}`, keeps the connection open.",
+            "description": "The events of the stream: `start`, a `delta` for each piece of the "
+            "reply, and finally `done` or `error`. A comment, "
+            f"`{HEARTBEAT.strip()}`, keeps a silent connection open.",
             "oneOf": events,
         },
         "example": example,
@@ -629,13 +631,13 @@ def _failure(of_status: list[ErrorAnswer]) -> Schema:
     answer = _answered("\n".join(lines), {"application/json": {"schema": schema}})
     if any(error.retry_after for error in of_status):
         answer["headers"]["Retry-After"] = {
-            "description": "When to come back, in seconds.",
+            "description": "When to try again, in seconds.",
             "required": all(error.retry_after for error in of_status),
             "schema": {"type": "integer", "minimum": 1},
         }
     if of_status[0].status == 405:
         answer["headers"]["Allow"] = {
-            "description": "The methods there are.",
+            "description": "The allowed methods.",
             "required": True,
             "schema": {"type": "string"},
         }

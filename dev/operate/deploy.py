@@ -53,7 +53,7 @@ class DeploySettings(BaseSettings):
     @classmethod
     def _names(cls, value: str) -> str:
         if not all(re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name) for name in _split(value)):
-            raise ValueError("must be names of variables, separated by commas")
+            raise ValueError("must be variable names separated by commas")
         return value
 
     @property
@@ -106,7 +106,7 @@ class Command:
             lines.append(prefix + _folded(self.command))
             return "\n".join(lines)
         lines.append(f"if {shlex.join(self.probe)} >/dev/null 2>&1; then")
-        there = "true  # it is there" if self.instead is None else _folded(self.instead)
+        there = "true  # it exists" if self.instead is None else _folded(self.instead)
         lines += [f"  {there}", "else", f"  {_folded(self.command)}", "fi"]
         return "\n".join(lines)
 
@@ -151,19 +151,19 @@ def function_commands(
     name = function.replace("_", "-")
     account = settings.account(name)
     secrets = _list_secrets(function, settings)
-    yield _account(name, settings, f"{function} runs as an account of its own")
+    yield _account(name, settings, f"{function} runs as its own service account")
     for variable in secrets:
         secret = secret_id(variable)
         yield Command(
             f"{variable} is in Secret Manager",
             ["gcloud", "secrets", "describe", secret, project],
             missing=(
-                f'Make the secret: printf %s "${variable}" | gcloud secrets create {secret} '
+                f'Create the secret: printf %s "${variable}" | gcloud secrets create {secret} '
                 f"--data-file=- {project}"
             ),
         )
         yield Command(
-            f"{function} may read it, and no other",
+            f"{function} may read this secret and no other",
             [
                 *("gcloud", "secrets", "add-iam-policy-binding", secret, project),
                 f"--member=serviceAccount:{account}",
@@ -171,13 +171,13 @@ def function_commands(
             ],
             {
                 f"--member=serviceAccount:{account}": f"the account that {function} runs as",
-                "--role=roles/secretmanager.secretAccessor": "to read the value, and nothing else",
+                "--role=roles/secretmanager.secretAccessor": "permits reading the value only",
             },
         )
     variables = _variables(function, settings, environment)
     explained = _flags(function, settings, environment) | {
         "--set-env-vars": "the settings that differ from their defaults",
-        "--set-secrets": "read when an instance starts: deploy again after a key was changed",
+        "--set-secrets": "read when an instance starts: deploy again after changing a key",
     }
     given = {
         "--set-env-vars": _joined(variables),
@@ -185,20 +185,20 @@ def function_commands(
     }
     flags = [f"{flag}={given[flag]}" if flag in given else flag for flag in explained]
     yield Command(
-        f"{function}, from dist/{function}: created, or replaced when the new one is well",
+        f"{function}, from dist/{function}: created, or replaced once the new revision is healthy",
         ["gcloud", "functions", "deploy", function, project, *flags],
         explained,
     )
     if function == "roleplay_chat":
         yield Command(
-            "a turn goes on when its client has left",
+            "a turn continues after its client has left",
             [
                 *("gcloud", "run", "services", "update", name, project),
                 *(f"--region={settings.deploy_region}", "--no-cpu-throttling", "--cpu-boost"),
             ],
             {
-                "--no-cpu-throttling": "processor time outside of requests too: without it a turn "
-                "whose client left may never be saved; billed by instance, not by request",
+                "--no-cpu-throttling": "keeps the processor running between requests: without it "
+                "a turn whose client left may never be saved; billed by instance, not by request",
                 "--cpu-boost": "more processor while an instance starts, which is mostly imports",
             },
         )
@@ -211,34 +211,34 @@ def _flags(
     common = {
         f"--region={settings.deploy_region}": "near the database: a turn calls it twice",
         "--gen2": "on Cloud Run: concurrent requests, streaming, long timeouts",
-        f"--runtime={RUNTIME}": "a Python that the lock files cover",
-        f"--source=dist/{function}": "complete; `make build` makes it",
+        f"--runtime={RUNTIME}": "a Python version that the lock files support",
+        f"--source=dist/{function}": "complete; built by `make build`",
         f"--entry-point={function}": "the function in main.py",
         "--trigger-http": "called by HTTP",
-        "--allow-unauthenticated": "everybody reaches it; it checks tokens itself, and needs them "
-        "whole to do so",
-        f"--run-service-account={settings.account(function.replace('_', '-'))}": "no rights but "
+        "--allow-unauthenticated": "reachable by all; the function checks tokens itself and needs "
+        "them unchanged",
+        f"--run-service-account={settings.account(function.replace('_', '-'))}": "can only read "
         "its secrets",
-        "--cpu=1": "asyncio uses one; fewer would rule out concurrency",
+        "--cpu=1": "asyncio uses one; with fewer there is no concurrency",
     }
     if function == "roleplay_chat":
         lease = _lease_seconds(environment)
         own = {
-            f"--memory={settings.deploy_memory}": "the imports and the turns that are in progress",
-            f"--concurrency={settings.deploy_concurrency}": "turns wait for models nearly all "
-            "of their time",
+            f"--memory={settings.deploy_memory}": "for imports and running turns",
+            f"--concurrency={settings.deploy_concurrency}": "turns spend nearly all of "
+            "their time waiting for models",
             f"--timeout={lease + SHUTDOWN_SECONDS}s": f"longer than a turn's lease ({lease} s: "
             "TURN_BUDGET_SECONDS and LEASE_MARGIN_SECONDS)",
-            f"--min-instances={settings.deploy_min_instances}": "0: nothing is paid while nobody "
-            "talks, and the first turn waits for a start; 1: it does not",
-            f"--max-instances={settings.deploy_max_instances}": "bounds what can be spent",
+            f"--min-instances={settings.deploy_min_instances}": "0: no cost without traffic, "
+            "but the first turn waits for a cold start; 1: it does not",
+            f"--max-instances={settings.deploy_max_instances}": "limits the cost",
         }
     else:
         own = {
-            "--memory=512Mi": "the imports",
-            "--concurrency=10": "one run a minute, and whoever knocks",
-            "--timeout=60s": "the next run begins then",
-            "--min-instances=0": "a start a minute is fast enough, and an instance stays warm",
+            "--memory=512Mi": "for imports",
+            "--concurrency=10": "one run per minute, and unauthorised callers",
+            "--timeout=60s": "then the next run starts",
+            "--min-instances=0": "a cold start is fast enough, and one run a minute keeps it warm",
             "--max-instances=1": "one run at a time",
         }
     return common | own
@@ -251,28 +251,28 @@ def scheduler_commands(settings: DeploySettings) -> Iterator[Command]:
     uri = f"{settings.function_url}/health_check"
     account = settings.account("health-check-scheduler")
     flags = {
-        f"--location={settings.deploy_region}": "beside the function",
-        "--schedule=* * * * *": "every minute; a health record is good for two",
-        "--time-zone=Etc/UTC": "no minute is left out when clocks change",
+        f"--location={settings.deploy_region}": "the region of the function",
+        "--schedule=* * * * *": "every minute; a health record is valid for two",
+        "--time-zone=Etc/UTC": "daylight saving time skips no minute",
         f"--uri={uri}": "health_check",
-        "--http-method=post": "as it is called by hand",
-        f"--oidc-service-account-email={account}": "an ID token of this account is sent along; "
-        "health_check knows it as HEALTH_CHECK_OIDC_EMAIL",
-        f"--oidc-token-audience={uri}": "the token is for nobody else; "
+        "--http-method=post": "the same as a manual call",
+        f"--oidc-service-account-email={account}": "sends an ID token of this account; "
+        "health_check expects it in HEALTH_CHECK_OIDC_EMAIL",
+        f"--oidc-token-audience={uri}": "the token is valid for this address only; "
         "HEALTH_CHECK_OIDC_AUDIENCE must be the same",
-        "--attempt-deadline=55s": "given up before the next run",
-        "--max-retry-attempts=0": "the next minute is the second attempt",
+        "--attempt-deadline=55s": "gives up before the next run",
+        "--max-retry-attempts=0": "the next minute is the retry",
     }
-    yield _account("health-check-scheduler", settings, "the scheduler has an account of its own")
+    yield _account("health-check-scheduler", settings, "the scheduler has its own service account")
     job = ["gcloud", "scheduler", "jobs"]
     yield Command(
-        "the job: created, or changed to this",
+        "the job: created, or updated to these values",
         [*job, "create", "http", JOB, project, *flags],
         flags,
         probe=[*job, "describe", JOB, *where],
         instead=[*job, "update", "http", JOB, project, *flags],
     )
-    yield Command("one run now, instead of at the next minute", [*job, "run", JOB, *where])
+    yield Command("one run now instead of in the next minute", [*job, "run", JOB, *where])
 
 
 def database_commands(settings: DatabaseSettings) -> Iterator[Command]:
@@ -283,19 +283,19 @@ def database_commands(settings: DatabaseSettings) -> Iterator[Command]:
     flags = {
         f"--remote={settings.project_ref}": "the project of SUPABASE_URL; the CLI signs in with "
         "SUPABASE_ACCESS_TOKEN or `npx supabase login`",
-        "--include-seed": "provider, models and templates of a new installation; rows that are "
-        "there stay as they are",
-        "--dry-run": "only says which migrations are missing",
-        "--yes": "asks nothing",
+        "--include-seed": "provider, models and templates of a new installation; existing "
+        "rows stay unchanged",
+        "--dry-run": "only lists the missing migrations",
+        "--yes": "does not ask for confirmation",
     }
     yield Command(
-        "what would be applied",
+        "preview: what would be applied",
         [*push, "--include-seed", "--dry-run"],
         {flag: meaning for flag, meaning in flags.items() if flag != "--yes"},
         environment=environment,
     )
     yield Command(
-        "the migrations that the database lacks, in order",
+        "applies the missing migrations, in order",
         [*push, "--include-seed", "--yes"],
         {"--yes": flags["--yes"]},
         environment=environment,
@@ -388,7 +388,7 @@ def check(settings: DeploySettings, environment: Mapping[str, str]) -> None:
                 "name to DEPLOY_SECRETS."
             )
     if "SUPABASE_SECRET_KEY" not in managed:
-        wrong.append("DEPLOY_SECRETS lacks SUPABASE_SECRET_KEY, which both functions need.")
+        wrong.append("DEPLOY_SECRETS lacks SUPABASE_SECRET_KEY. Both functions need it.")
     if (find_variable(environment, "ALLOW_LOCAL_UPSTREAMS") or "").lower() in ("true", "1"):
         wrong.append("ALLOW_LOCAL_UPSTREAMS is for local work only: unset it.")
     wrong += _unbound(managed, environment)
@@ -405,7 +405,7 @@ def _unbound(managed: set[str], environment: Mapping[str, str]) -> list[str]:
     except ValueError as error:
         return [f"KEY_ORIGINS: {error}."]
     return [
-        f"{name} would be sent nowhere: set KEY_ORIGINS={origins},{name}=https://<its host>."
+        f"{name} would not be sent anywhere: set KEY_ORIGINS={origins},{name}=https://<its host>."
         for name in sorted(managed)
         if name.endswith("_API_KEY") and name != "CHAT_WORKER_API_KEY" and name not in bound
     ]
@@ -434,7 +434,7 @@ def commands_for(target: str, environment: Mapping[str, str]) -> list[Command]:
 
 ADVICE = {
     "supabase_url": "the project's address, such as https://abcdefghijklmnopqrst.supabase.co",
-    "google_cloud_project": "the project's id, as `gcloud projects list` shows it",
+    "google_cloud_project": "the project's id, as shown by `gcloud projects list`",
     "deploy_region": "near the database, such as europe-west3",
 }
 

@@ -88,8 +88,8 @@ def _sent_to(name: str, environment: Mapping[str, str]) -> str:
         origins = sorted(bound_origins(given or default).get(name, ()))
     except ValueError:
         origins = []
-    where = ", ".join(origins) or "no public address, as KEY_ORIGINS does not name it"
-    return f"a key that rows name, sent to {where}"
+    where = ", ".join(origins) or "no public address, because KEY_ORIGINS has no entry for it"
+    return f"a key named in the database, sent to {where}"
 
 
 def _value(
@@ -143,7 +143,7 @@ def unknown(names: Mapping[str, str]) -> list[str]:
     fields = {field.upper() for model in FUNCTIONS.values() for field in model.model_fields}
     known = fields | {field.upper() for field in Settings.model_fields} | OPERATING
     return [
-        f".env: {name}: nothing reads it{_suggestion(name, known)}"
+        f".env: {name}: unknown setting{_suggestion(name, known)}"
         for name in names
         if name.upper() not in known
         and not name.startswith("DEPLOY_")
@@ -153,7 +153,7 @@ def unknown(names: Mapping[str, str]) -> list[str]:
 
 def _suggestion(name: str, known: set[str]) -> str:
     near = difflib.get_close_matches(name.upper(), sorted(known), n=1)
-    return f"; is {near[0]} meant?" if near else ""
+    return f"; did you mean {near[0]}?" if near else ""
 
 
 def main(settings: Settings) -> int:

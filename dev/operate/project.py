@@ -47,7 +47,7 @@ class Project:
                 f"{self.url} does not answer ({type(error).__name__}). Is SUPABASE_URL right?"
             ) from error
         if response.status_code in (401, 403):
-            raise Unreachable(f"{self.url} refuses SUPABASE_SECRET_KEY: take the secret key.")
+            raise Unreachable(f"{self.url} rejects SUPABASE_SECRET_KEY: use the secret key.")
         if response.status_code == 404:
             raise NoSuchFunction(function)
         if response.is_error:
@@ -55,7 +55,9 @@ class Project:
         try:
             return response.json()
         except ValueError as error:
-            raise Unreachable(f"{self.url} is no Supabase project: no JSON came.") from error
+            raise Unreachable(
+                f"{self.url} is not a Supabase project: the response is not JSON."
+            ) from error
 
 
 def find(settings: Settings) -> Project:
@@ -64,9 +66,9 @@ def find(settings: Settings) -> Project:
     if url := environment.get("SUPABASE_URL", "").strip():
         key = environment.get("SUPABASE_SECRET_KEY", "").strip()
         if not key:
-            raise Unreachable("SUPABASE_URL is set and SUPABASE_SECRET_KEY is not. Set both.")
+            raise Unreachable("SUPABASE_URL is set, but SUPABASE_SECRET_KEY is not. Set both.")
         if not (key.isascii() and key.isprintable()):
-            raise Unreachable("SUPABASE_SECRET_KEY is not a key: it has odd characters in it.")
+            raise Unreachable("SUPABASE_SECRET_KEY is not a key: it contains invalid characters.")
         functions_url = environment.get("FUNCTIONS_URL", "").strip().rstrip("/") or None
         return Project(url.rstrip("/"), key, environment, functions_url, is_local=False)
     stack = read_env_file(settings.stack_env)

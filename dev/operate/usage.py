@@ -15,7 +15,7 @@ from dev.settings import Settings
 REPORTS = {
     "usage_by_day": "By day (UTC)",
     "usage_by_model": "By model",
-    "usage_by_user": "By person, those who cost most",
+    "usage_by_user": "By user, highest cost first",
 }
 BAR_WIDTH = 24
 
@@ -55,7 +55,7 @@ def main(settings: Settings, days: int) -> int:
         console.print(plain(error), style="red")
         return 1
     except NoSuchFunction as error:
-        console.print(f"The database lacks {error}. `make deploy-db` shows how to migrate it.")
+        console.print(f"The database lacks {error}. `make deploy-db` shows how to update it.")
         return 1
     by_day = found["usage_by_day"]
     if not by_day:
@@ -108,8 +108,8 @@ def totals(rows: Sequence[Usage]) -> str:
     unknown = sum(row.cost_unknown for row in rows)
     estimated = sum(row.estimated for row in rows)
     cost = sum(row.cost_usd for row in rows)
-    line = f"Together {calls:,} calls, {errors:,} of them failed, {cost:.4f} USD."
-    line += f" The cost of {unknown:,} calls is not known." if unknown else ""
+    line = f"Total: {calls:,} calls, {errors:,} failed, {cost:.4f} USD."
+    line += f" The cost of {unknown:,} calls is unknown." if unknown else ""
     return f"{line} The tokens of {estimated:,} calls are estimated." if estimated else line
 
 

@@ -24,9 +24,9 @@ TASKS = ("roleplay", "storytelling", "prompt_enhancement")
 TURN_SECONDS = 200
 CATALOG = {
     "gone": ("is no longer offered", "replace it: docs/configuration.md says how"),
-    "expiring": ("will be removed", "replace it before: docs/configuration.md says how"),
-    "renamed": ("has another name now", "write the new name into model_key of its row"),
-    "not_free": ("costs money now", "give its row that price, or replace it"),
+    "expiring": ("will be removed", "replace it in time: docs/configuration.md says how"),
+    "renamed": ("was renamed", "set model_key of its row to the new name"),
+    "not_free": ("now costs money", "correct the price in its row, or replace it"),
 }
 """What of a row's `catalog_status` somebody has to act on, and what to do."""
 POLICY = re.compile(r"^create policy (\w+) on ([\w.]+)", re.MULTILINE)
@@ -73,13 +73,13 @@ def check_facts(
 def _migrations(applied: list[str] | None, wanted: Sequence[str], is_local: bool) -> Check:
     if applied is None:
         return Check(
-            "migrations", "unknown", "the database keeps no record of them", "make deploy-db"
+            "migrations", "unknown", "the database has no record of them", "make deploy-db"
         )
     apply = "make down && make up" if is_local else "make deploy-db APPLY=1"
     if missing := [version for version in wanted if version not in applied]:
         return Check("migrations", "problem", f"not applied: {', '.join(missing)}", apply)
     if strange := [version for version in applied if version not in wanted]:
-        found = f"the database has some that are not here: {', '.join(strange)}"
+        found = f"the database has unknown migrations: {', '.join(strange)}"
         return Check("migrations", "problem", found, "git pull: the database is ahead of this copy")
     return Check("migrations", "ok", f"all {len(wanted)} are applied")
 
@@ -92,7 +92,7 @@ def _row_level_security(open_tables: list[str]) -> Check:
             f"off for {', '.join(open_tables)}",
             "; ".join(f"alter table {table} enable row level security" for table in open_tables),
         )
-    return Check("row level security", "ok", "on for every table")
+    return Check("row level security", "ok", "on for all tables")
 
 
 def _policies(there: set[str], migrations: str) -> Check:
@@ -103,13 +103,13 @@ def _policies(there: set[str], migrations: str) -> Check:
         return Check(
             "policies",
             "problem",
-            f"no migration made {', '.join(strange)}",
+            f"not from a migration: {', '.join(strange)}",
             "; ".join(f'drop policy "{name}" on {table}' for table, _, name in split),
         )
     if missing := sorted(wanted - there):
-        found = f"there is no {', '.join(missing)}"
-        return Check("policies", "problem", found, "make it again, as its migration does")
-    return Check("policies", "ok", f"all {len(wanted)}, and no other")
+        found = f"missing: {', '.join(missing)}"
+        return Check("policies", "problem", found, "create it again as in its migration")
+    return Check("policies", "ok", f"exactly the expected {len(wanted)}")
 
 
 def _providers(facts: Facts, environment: Mapping[str, str], is_local: bool) -> Iterator[Check]:
@@ -125,9 +125,9 @@ def _providers(facts: Facts, environment: Mapping[str, str], is_local: bool) -> 
             yield Check(
                 name,
                 "problem",
-                f"it was added with the address {provider['base_url']} and is asked nothing",
-                "if it is meant, set is_approved of its row in api_providers with the secret key; "
-                "else delete it",
+                f"it was added with the address {provider['base_url']} and gets no requests",
+                "if it is intended, set is_approved of its row in api_providers with the secret "
+                "key; otherwise delete it",
             )
         elif not provider["is_active"]:
             yield Check(name, "ok", "switched off")
@@ -136,20 +136,22 @@ def _providers(facts: Facts, environment: Mapping[str, str], is_local: bool) -> 
                 name,
                 "problem",
                 f"its address is not https: {provider['base_url']}",
-                "give its row in api_providers an https base_url",
+                "set base_url of its row in api_providers to an https address",
             )
         elif provider["auth_scheme"] != "none" and not has_key(secret, environment):
             where = (
                 f"put {secret} into .env, then make down && make up"
                 if is_local
-                else f"make {secret} a secret of the function and name it in DEPLOY_SECRETS"
+                else f"store {secret} in Secret Manager and add it to DEPLOY_SECRETS"
             )
             yield Check(name, "problem", f"{secret} is not set", where)
         elif provider["auth_scheme"] != "none" and (
             wanted := unbound(secret, provider["base_url"], environment)
         ):
             found = f"{secret} may not be sent to {provider['base_url']}"
-            yield Check(name, "problem", found, f"if it is meant, set {wanted} for both functions")
+            yield Check(
+                name, "problem", found, f"if it is intended, set {wanted} for both functions"
+            )
         elif not models:
             yield Check(name, "problem", "it has no active model", "activate one, or switch it off")
         else:
@@ -171,7 +173,7 @@ def unbound(secret: str, url: str, environment: Mapping[str, str]) -> str | None
     except AddressRejected as rejected:
         return f"another base_url ({rejected}) and KEY_ORIGINS"
     except ValueError as wrong:
-        return f"KEY_ORIGINS to what it should be ({wrong})"
+        return f"KEY_ORIGINS to a valid value ({wrong})"
     return wanted and f"KEY_ORIGINS={wanted}"
 
 
@@ -189,7 +191,7 @@ def _models(models: Sequence[Facts], task: str) -> Iterator[Check]:
         yield Check(
             name,
             "problem",
-            "none is active",
+            "no model is active",
             f"set is_active of a row in api_models with task {task}",
         )
     defaults = [model for model in models if model["task"] == task and model["is_default"]]
@@ -199,18 +201,18 @@ def _models(models: Sequence[Facts], task: str) -> Iterator[Check]:
             name,
             "problem",
             f"there are {len(defaults)}: {', '.join(keys)}",
-            "unset is_default of all but one in api_models",
+            "leave is_default set for only one in api_models",
         )
     elif not defaults:
         yield Check(
             name,
             "problem",
-            "there is none",
+            "no default is set",
             f"set is_default of one row in api_models with task {task}",
         )
     elif defaults[0] not in usable:
         found = f"{keys[0]} is switched off, or its provider is"
-        yield Check(name, "problem", found, "activate it, or make another the default")
+        yield Check(name, "problem", found, "activate it, or choose another default")
     else:
         yield Check(name, "ok", keys[0])
 
@@ -226,7 +228,7 @@ def _catalog(models: Sequence[Facts]) -> Iterator[Check]:
     told = [check for key, model in active.items() for check in _listed(key, model)]
     yield from told
     if active and not told:
-        yield Check("catalog", "ok", f"has all {len(active)} that were looked up")
+        yield Check("catalog", "ok", f"lists all {len(active)} checked models")
 
 
 def _listed(key: str, model: Facts) -> Iterator[Check]:
@@ -237,8 +239,8 @@ def _listed(key: str, model: Facts) -> Iterator[Check]:
         more = f": {known[status]}" if known.get(status) else ""
         yield Check("catalog", "problem", f"{key} {found}{more}", remedy)
     elif status == "changed":
-        found = f"{key} has another price, or less context, than its row says"
-        remedy = "correct its row, which has both; or let CATALOG_UPDATES_PRICES do it"
+        found = f"{key} has a different price or less context than its row says"
+        remedy = "correct pricing and context_tokens in its row, or set CATALOG_UPDATES_PRICES"
         yield Check("catalog", "unknown", found, remedy)
 
 
@@ -246,7 +248,7 @@ def _steps(facts: Facts) -> Iterator[Check]:
     """What became of the steps of health_check that it keeps."""
     now = datetime.fromisoformat(facts["now"])
     for step, record in sorted(facts["steps"].items()):
-        name, remedy = f"step {step}", "health_check's log says more"
+        name, remedy = f"step {step}", "look at health_check's log"
         if step == "key":
             name, remedy = "OpenRouter's key", "docs/operations.md, Changing keys"
         begun = datetime.fromisoformat(record["begun_at"])
@@ -255,7 +257,7 @@ def _steps(facts: Facts) -> Iterator[Check]:
         if record["error"]:
             yield Check(name, "problem", f"{record['error']}, {minutes:.0f} min ago", remedy)
         elif (done is None or done < begun) and now - begun > MAX_AGE:
-            found = f"begun {minutes:.0f} min ago and not brought to its end"
+            found = f"started {minutes:.0f} min ago and did not finish"
             yield Check(name, "problem", found, remedy)
         elif step == "key":
             yield from _key(name, record["found"], f"{minutes:.0f} min ago")
@@ -267,13 +269,13 @@ def _key(name: str, found: Facts, asked: str) -> Iterator[Check]:
         matter, _, remedy = alert.removesuffix(".").rpartition(": ")
         yield Check(name, "problem", f"{matter}, {asked}", remedy)
     if found and not found.get("alerts"):
-        yield Check(name, "ok", f"nothing is used up, {asked}")
+        yield Check(name, "ok", f"no limit is reached, {asked}")
 
 
 def _workers(facts: Facts, is_local: bool) -> Iterator[Check]:
     addresses = _addresses(facts)
     if not addresses:
-        yield Check("worker", "ok", "none is registered; replies come from the providers")
+        yield Check("worker", "ok", "no worker is registered; providers answer")
     now = datetime.fromisoformat(facts["now"])
     for worker, url in addresses.items():
         yield _worker(f"worker {worker}", url, facts["health"].get(worker), now, is_local)
@@ -294,7 +296,7 @@ def _worker(name: str, url: str, record: object, now: datetime, is_local: bool) 
         return Check(name, "ok", f"healthy, checked {age:.0f} s ago")
     state = "its last probe failed" if known.is_healthy else "it is unhealthy"
     found = f"{state}: {known.error or known.probe_error}"
-    remedy = "make up starts it again" if is_local else f"look at the machine behind {url}"
+    remedy = "make up restarts it" if is_local else f"check the machine at {url}"
     if not known.is_fresh(now):
         found, remedy = f"{found}; {why} since", f"{remedy}; {scheduler}"
     return Check(name, "problem", found, remedy)
@@ -306,7 +308,7 @@ def _scheduler(facts: Facts, is_local: bool) -> Check:
     remedy = (
         "make down && make up"
         if is_local
-        else "gcloud scheduler jobs describe health-check; make deploy-scheduler makes it"
+        else "gcloud scheduler jobs describe health-check; make deploy-scheduler creates it"
     )
     now = datetime.fromisoformat(facts["now"])
     begun = [datetime.fromisoformat(step["begun_at"]) for step in facts["steps"].values()]
@@ -324,7 +326,9 @@ def _overdue(facts: Facts) -> Iterator[Check]:
     turns, cooldowns = facts["turns_overdue"], facts["cooldowns_overdue"]
     if turns or cooldowns:
         found = f"health_check did not close {turns} turns and clear {cooldowns} cooldowns"
-        yield Check("housekeeping", "problem", found, "see the scheduler, then health_check's log")
+        yield Check(
+            "housekeeping", "problem", found, "check the scheduler, then health_check's log"
+        )
 
 
 def _addresses(facts: Facts) -> dict[str, str]:
@@ -347,12 +351,12 @@ def function_answers(functions_url: str | None) -> Check:
     """Whether roleplay_chat is there."""
     name = "roleplay_chat"
     if functions_url is None:
-        return Check(name, "unknown", "FUNCTIONS_URL is not set", "set it to have this checked")
+        return Check(name, "unknown", "FUNCTIONS_URL is not set", "set it to enable this check")
     try:
         response = httpx.get(f"{functions_url}/{name}", timeout=TURN_SECONDS)
     except (httpx.HTTPError, httpx.InvalidURL) as error:
         found = f"no answer at {functions_url} ({type(error).__name__})"
-        return Check(name, "problem", found, "make deploy-roleplay_chat shows how it is deployed")
+        return Check(name, "problem", found, "make deploy-roleplay_chat shows how to deploy it")
     if response.status_code != 200 or "ok" not in response.text:
         found = f"{functions_url}/{name} answered {response.status_code}"
         return Check(name, "problem", found, "look at its log: docs/operations.md")
@@ -363,7 +367,7 @@ def turn_is_answered(functions_url: str | None, token: str) -> Check:
     """Whether a model answers a real, small turn that belongs to no conversation."""
     name = "a turn"
     if functions_url is None:
-        return Check(name, "unknown", "FUNCTIONS_URL is not set", "set it to have this checked")
+        return Check(name, "unknown", "FUNCTIONS_URL is not set", "set it to enable this check")
     body = {"task": "prompt_enhancement", "message": "A quiet harbour at dusk."}
     try:
         response = httpx.post(
@@ -377,7 +381,7 @@ def turn_is_answered(functions_url: str | None, token: str) -> Check:
         return Check(name, "problem", f"no answer ({type(error).__name__})", "look at its log")
     if response.status_code != 200 or not answer.get("success"):
         found = f"{answer.get('code')}: {answer.get('error')}"
-        return Check(name, "problem", found, "docs/operations.md has every symptom")
+        return Check(name, "problem", found, "see the symptoms in docs/operations.md")
     return Check(name, "ok", f"{answer['model_used']} in {answer['processing_time'] / 1000:.1f} s")
 
 
@@ -391,7 +395,9 @@ def verify(project: Project, token: str | None) -> tuple[list[Check], Sequence[F
         facts = project.call("verify_installation")
     except NoSuchFunction:
         apply = "make down && make up" if project.is_local else "make deploy-db APPLY=1"
-        missing = Check("migrations", "problem", "verify_installation is not there", apply)
+        missing = Check(
+            "migrations", "problem", "the function verify_installation is missing", apply
+        )
         return [database, missing], []
     migrations = {
         path.name.partition("_")[0]: path.read_text()
@@ -419,7 +425,7 @@ def main(settings: Settings, token: str | None) -> int:
     if problems:
         console.print(f"{_count(range(problems), 'problem')} found.", style="red")
         return PROBLEMS
-    console.print("All is well.", style="green")
+    console.print("No problems found.", style="green")
     return OK
 
 

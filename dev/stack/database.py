@@ -74,8 +74,8 @@ def check_history(applied: Mapping[str, str], files: Mapping[str, str]) -> None:
     for name, digest in applied.items():
         if name != "seed.sql" and files.get(name) != digest:
             raise StackError(
-                f"The local database was made with another version of {name}. "
-                "`make reset` deletes it; the next start makes a new one."
+                f"The local database was created with another version of {name}. "
+                "`make reset` deletes it; the next start creates a new one."
             )
 
 

@@ -50,7 +50,7 @@ class Part:
                 probe.bind(("127.0.0.1", self.port))
             except OSError as error:
                 raise StackError(
-                    f"Port {self.port} for the {self.name} is taken. Stop the program that uses "
+                    f"Port {self.port} for the {self.name} is in use. Stop the program that uses "
                     f"it, or set {self.port_setting} to another port in .env."
                 ) from error
 
@@ -110,7 +110,7 @@ async def spawn(
         except OSError as error:
             raise StackError(
                 f"{command[0]} cannot be started ({error.strerror}). "
-                "Delete .venv; `make dev` sets it up anew."
+                "Delete .venv; `make dev` creates it again."
             ) from error
 
 
@@ -147,5 +147,5 @@ def hint(log: Path) -> str:
     lines = log.read_text(errors="replace").splitlines() if log.exists() else []
     # Stack frames are indented, and Node.js signs with its version: neither says what happened.
     telling = [s for s in lines if s.strip() and not s.startswith((" ", "\t", "Node.js v"))]
-    said = f' Its last words: "{telling[-1][:300]}"' if telling else ""
+    said = f' Its last log line: "{telling[-1][:300]}"' if telling else ""
     return f"See {os.path.relpath(log)}.{said}"

@@ -138,7 +138,7 @@ class Stack:
         for part in self.parts:
             part.check_port()
         if not self.settings.database_dir.exists():
-            self._say("database: making it from the migrations and the seed ...")
+            self._say("database: creating it from the migrations and the seed ...")
         self._say(f"database: {await database.prepare(self.settings, self.keys)}")
         for part in self.parts:
             await part.start()
@@ -181,7 +181,9 @@ class Stack:
                 )
             down.add(part.name)
             self._save_state()
-            self._say(f"{part.name}: {part.ending()}. The rest goes on; `make up` starts it again.")
+            self._say(
+                f"{part.name}: {part.ending()}. The rest keeps running; `make up` restarts it."
+            )
 
     async def _start_again(self, client: httpx.AsyncClient, down: set[str]) -> None:
         for part in self.parts:
@@ -212,15 +214,15 @@ class Stack:
         real = bool(settings.openrouter_roleplay_api_key)
         print(
             f"""
-  Pages       {settings.functions_url}/ to talk, {settings.functions_url}/console.html for admins
+  Pages       {settings.functions_url}/ to chat, {settings.functions_url}/console.html for admins
   Database    {settings.database_url}
   Functions   {settings.functions_url}/roleplay_chat, {settings.functions_url}/health_check
   Worker      {settings.worker_url}
   OpenRouter  {settings.openrouter_url}{"" if real else " (the local model stands in)"}
   Demo user   {EMAIL}, password {keys.demo_password}, with a conversation with Mara Voss
-  All of it   {os.path.relpath(settings.stack_env)}
+  All values  {os.path.relpath(settings.stack_env)}
 
-  make chat talks to her. make status shows the parts. make down{_or_ctrl_c()} stops everything.
+  make chat starts a chat. make status shows the parts. make down{_or_ctrl_c()} stops everything.
 """,
             flush=True,
         )
@@ -264,7 +266,7 @@ def only_stack(settings: Settings) -> Iterator[None]:
             time.sleep(0.05)
         else:
             raise StackError(
-                "The local stack is running already. `make status` shows it, `make down` stops it."
+                "The local stack is already running. `make status` shows it, `make down` stops it."
             )
         _state_file(settings).unlink(missing_ok=True)
         lock.truncate(0)

@@ -18,9 +18,7 @@ def main(settings: Settings, path: Path) -> int:
         try:
             chat = Chat(http, env, WORKER)
             _import(chat, path)
-            print(
-                f"Talk with them: make chat CHARACTER={chat.character_id}   (/kickoff: they begin)"
-            )
+            print(f"To chat: make chat CHARACTER={chat.character_id}   (/kickoff: they begin)")
         except CommandFailed as error:
             return _complain(str(error))
         except httpx.ConnectError:
@@ -34,7 +32,9 @@ def bring(chat: Chat, path: str) -> None:
     if not file.is_file():
         raise CommandFailed(f"There is no file {path}." if path else "Which file? /card FILE")
     _import(chat, file)
-    notes.print("You talk with them now. /kickoff: they begin.", style="dim")
+    notes.print(
+        "You are now chatting with this character. /kickoff: the character begins.", style="dim"
+    )
 
 
 def _import(chat: Chat, path: Path) -> None:
@@ -43,7 +43,7 @@ def _import(chat: Chat, path: Path) -> None:
     chat.character_id = made["character_id"]
     chat.start_conversation()
     counts = f"greetings: {made['greetings']}, lorebook entries: {made['book_entries']}"
-    print(f"{made['name']} is here ({counts}).")
+    print(f"{made['name']} was imported ({counts}).")
     for warning in made["warnings"]:
         notes.print(f"! {warning}", style="yellow", markup=False)
 

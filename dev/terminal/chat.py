@@ -75,23 +75,23 @@ def model(chat: Chat, key: str) -> None:
 
 
 def new(chat: Chat, _: str) -> None:
-    """/new: begin another conversation."""
+    """/new: start a new conversation."""
     chat.start_conversation()
-    notes.print("A new conversation.", style="dim")
+    notes.print("Started a new conversation.", style="dim")
 
 
 def again(chat: Chat, _: str) -> None:
-    """/again: ask for another version of the last reply."""
+    """/again: regenerate the last reply."""
     say(chat, action="regenerate")
 
 
 def go_on(chat: Chat, _: str) -> None:
-    """/go on: have the last reply continued."""
+    """/go on: continue the last reply."""
     say(chat, action="continue")
 
 
 def variants(chat: Chat, number: str) -> None:
-    """/variants: list the versions of the last reply; /variants 1: go on with that one."""
+    """/variants: list the versions of the last reply; /variants 1: use that one."""
     rows = chat.variants()
     if number.isdecimal() and 1 <= int(number) <= len(rows):
         chat.act(action="choose", message_id=rows[int(number) - 1]["id"])
@@ -103,7 +103,7 @@ def variants(chat: Chat, number: str) -> None:
 
 
 def edit(chat: Chat, words: str) -> None:
-    """/edit WORDS: say this instead of what you said last, and have it answered."""
+    """/edit WORDS: replace your last message and get a new reply."""
     said = chat.newest("user")
     chat.act(action="edit", message_id=said["id"], message=words)
     say(chat, action="regenerate")
@@ -116,36 +116,36 @@ def delete(chat: Chat, _: str) -> None:
 
 
 def branch(chat: Chat, _: str) -> None:
-    """/branch: go on in a copy of this conversation; this one stays as it is."""
+    """/branch: continue in a copy of this conversation; this one stays unchanged."""
     copy = chat.act(action="branch", message_id=chat.newest()["id"])
     chat.conversation_id = copy["conversation_id"]
-    notes.print("Now in a branch.", style="dim")
+    notes.print("Now in the branch.", style="dim")
 
 
 def draft(chat: Chat, _: str) -> None:
-    """/draft: have a model draft what you could say next. It is not said."""
+    """/draft: draft your next message without sending it."""
     say(chat, action="impersonate")
 
 
 def kickoff(chat: Chat, number: str) -> None:
-    """/kickoff: let the character speak first; /kickoff 1: with another greeting."""
+    """/kickoff: let the character speak first; /kickoff 1: use another greeting."""
     say(chat, kickoff=True, **({"greeting": int(number)} if number.isdecimal() else {}))
 
 
 def memory(chat: Chat, words: str) -> None:
-    """/memory: what is remembered; /memory pin N, /memory forget N, /memory add TEXT."""
+    """/memory: show the summary and facts; /memory pin N, /memory forget N, /memory add TEXT."""
 
     run(chat, words)
 
 
 def card(chat: Chat, path: str) -> None:
-    """/card FILE: import a character card and go on with that character."""
+    """/card FILE: import a character card and chat with that character."""
 
     bring(chat, path)
 
 
 def show_help(chat: Chat, _: str) -> None:
-    """/help: this list."""
+    """/help: show this list."""
     for command in COMMANDS.values():
         notes.print(f"  {command.__doc__}", markup=False)
     notes.print("  /quit: leave. Ctrl-C stops a reply.")
@@ -187,7 +187,9 @@ def typed_lines() -> Iterator[str]:
 def converse(chat: Chat) -> None:
     """Talk until the person leaves."""
     name, met = chat.character_name(), chat.character_id
-    notes.print(f"This is {name}. /help lists the commands.", style="dim", markup=False)
+    notes.print(
+        f"You are chatting with {name}. /help lists the commands.", style="dim", markup=False
+    )
     for line in typed_lines():
         word, _, rest = line.partition(" ")
         if word == "/quit":

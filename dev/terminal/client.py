@@ -42,7 +42,7 @@ class Chat:
             json={"email": self._env["DEMO_EMAIL"], "password": self._env["DEMO_PASSWORD"]},
         )
         if response.is_error:
-            raise CommandFailed("The demo user cannot sign in. `make reset` and a new start help.")
+            raise CommandFailed("The demo user cannot sign in. Run `make reset` and start again.")
         session = response.json()
         self._user_id = session["user"]["id"]
         self._user = {**self._key, "Authorization": f"Bearer {session['access_token']}"}
@@ -54,7 +54,7 @@ class Chat:
         url = f"{self._env['SUPABASE_URL']}/rest/v1/{path}"
         response = self._http.request(method, url, headers=headers, json=body)
         if response.status_code == 409:
-            raise CommandFailed("That is there already.")
+            raise CommandFailed("This already exists.")
         if response.is_error:
             raise CommandFailed(
                 f"The database answered {response.status_code}: {response.text[:200]}"

@@ -24,7 +24,7 @@ def run(chat: Chat, words: str) -> None:
             chat.data("DELETE", f"memory_facts?id=eq.{fact['id']}")
         _show(chat)
     else:
-        raise CommandFailed("It is /memory, /memory pin N, /memory forget N or /memory add TEXT.")
+        raise CommandFailed("Use /memory, /memory pin N, /memory forget N or /memory add TEXT.")
 
 
 def _show(chat: Chat) -> None:
@@ -38,7 +38,7 @@ def _show(chat: Chat) -> None:
         tier = fact["memories"]["tier"]
         notes.print(f"{number:3} {fact['content']}{pin}  [{tier}]", markup=False)
     if not facts:
-        notes.print("No facts are noted.", style="dim")
+        notes.print("There are no facts.", style="dim")
 
 
 def _facts(chat: Chat) -> list[dict[str, Any]]:
@@ -58,4 +58,4 @@ def _add(chat: Chat, content: str) -> None:
     of_this = f"memories?select=id&tier=eq.conversation&conversation_id=eq.{chat.conversation_id}"
     found = chat.data("GET", of_this) or chat.data("POST", "memories?select=id", chat.memory_row())
     chat.data("POST", "memory_facts", {"memory_id": found[0]["id"], "content": content})
-    notes.print("Noted.", style="dim")
+    notes.print("Saved.", style="dim")

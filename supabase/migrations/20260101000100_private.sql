@@ -1,4 +1,4 @@
--- What the API never exposes: operator settings and the checks that policies share.
+-- Objects that the API never exposes: operator settings and checks shared by policies.
 
 create schema if not exists private;
 revoke all on schema private from public, anon, authenticated;
@@ -12,8 +12,8 @@ begin
 end $$;
 revoke execute on function private.touch_updated_at() from public, anon, authenticated;
 
--- A number that somebody else named, as far as a column holds it: at most p_most, and null where it
--- is none or negative.
+-- A foreign number cut to what a column can hold: at most p_most; null if it is negative or not a
+-- number.
 create function private.bounded(p_value jsonb, p_most numeric) returns numeric
 language sql immutable set search_path = '' as $$
   select case when jsonb_typeof(p_value) = 'number' and p_value::numeric >= 0

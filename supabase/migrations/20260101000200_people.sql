@@ -1,9 +1,9 @@
--- Who people are. auth.users holds the sign-in; this holds what a turn needs to know.
+-- User profiles. auth.users holds the sign-in; this table holds what a turn needs.
 
 create table public.profiles (
   id uuid primary key references auth.users (id) on delete cascade,
   display_name text check (char_length(display_name) between 1 and 80),
-  -- Set by the age check with the service key, never by the person.
+  -- Set by the age check with the service key, never by the user.
   age_verified boolean not null default false,
   created_at timestamptz not null default now(),
   updated_at timestamptz not null default now()
@@ -36,8 +36,9 @@ $$;
 revoke execute on function private.is_age_verified() from public, anon, authenticated;
 grant execute on function private.is_age_verified() to authenticated;
 
--- Why a person may do nothing although their token still holds: {"outcome": "unknown_user"} or
--- {"outcome": "banned_user"}; null for everybody else. Read as JSON: not every Auth server has both columns.
+-- Why an account is blocked although its token is still valid: {"outcome": "unknown_user"} or
+-- {"outcome": "banned_user"}; null if it is not. Read as JSON because some Auth servers lack one of
+-- the columns.
 create function private.why_account_blocked(p_user_id uuid) returns jsonb
 language sql stable set search_path = '' as $$
   select case

@@ -1,4 +1,4 @@
--- Where replies come from: providers and the models they serve.
+-- Providers and their models.
 
 create table public.api_providers (
   id uuid primary key default gen_random_uuid(),
@@ -10,13 +10,13 @@ create table public.api_providers (
   auth_header_name text not null default 'Authorization'
     check (auth_header_name ~ '^[A-Za-z][A-Za-z0-9-]{0,63}$'),
   -- The environment variable that holds the key. Narrow on purpose: a row must not be able to name
-  -- some other secret. Where a key may be sent, KEY_ORIGINS of the functions' environment says.
+  -- another secret. KEY_ORIGINS in the functions' environment lists where a key may be sent.
   secret_name text check (secret_name ~ '^[A-Za-z][A-Za-z0-9_]*_API_KEY$'
                           and secret_name !~* '^SUPABASE_'),
   rate_limits jsonb not null default '{}' check (jsonb_typeof(rate_limits) = 'object'),
   is_active boolean not null default true,
-  -- False: added from an admin's browser. It is asked nothing, and given no key, until somebody with
-  -- the secret key sets this.
+  -- False: added from an admin's browser. The provider gets no requests and no key until it is
+  -- approved with the secret key.
   is_approved boolean not null default (current_user not in ('anon', 'authenticated')),
   created_at timestamptz not null default now(),
   updated_at timestamptz not null default now(),
@@ -29,7 +29,7 @@ create table public.api_models (
   id uuid primary key default gen_random_uuid(),
   provider_id uuid not null references public.api_providers (id),
   model_key text not null check (char_length(model_key) between 1 and 200),
-  -- Every turn reads all models, so none is longer than it has to be.
+  -- Every turn reads all models, so lengths are limited.
   display_name text not null check (char_length(display_name) <= 200),
   description text check (char_length(description) <= 4000),
   modality text not null check (char_length(modality) <= 100),
@@ -37,14 +37,14 @@ create table public.api_models (
   model_family text check (char_length(model_family) <= 200),
   -- Appended to the provider's base_url; null means /chat/completions.
   endpoint_path text check (endpoint_path ~ '^/[A-Za-z0-9/_.-]*$'),
-  -- Sampling parameters as the provider takes them, e.g. {"temperature": 0.9}.
+  -- Sampling parameters, sent to the provider unchanged, e.g. {"temperature": 0.9}.
   input_defaults jsonb not null default '{}'
     check (jsonb_typeof(input_defaults) = 'object' and octet_length(input_defaults::text) <= 16384),
-  -- What the model can do and how long it may take; documented in docs/configuration.md.
+  -- Capabilities and timeouts of the model; see docs/configuration.md.
   capabilities jsonb not null default '{}'
     check (jsonb_typeof(capabilities) = 'object' and octet_length(capabilities::text) <= 16384),
-  -- {"prompt_usd_per_1k": n, "completion_usd_per_1k": n}; absent means unknown. A number in JSON may
-  -- have more digits than anybody reads.
+  -- {"prompt_usd_per_1k": n, "completion_usd_per_1k": n}; absent means unknown. The length is
+  -- limited because a JSON number can have any number of digits.
   pricing jsonb not null default '{}'
     check (jsonb_typeof(pricing) = 'object' and octet_length(pricing::text) <= 4000),
   is_active boolean not null default true,
@@ -65,7 +65,7 @@ create table public.api_models (
   created_at timestamptz not null default now(),
   updated_at timestamptz not null default now(),
   unique (provider_id, model_key, task),
-  -- No parser takes any depth, and every turn reads all models.
+  -- Parsers limit the nesting depth, and every turn reads all models.
   constraint api_models_depth check (
     not jsonb_path_exists(jsonb_build_array(input_defaults, capabilities, pricing, catalog), '$.**{40}'))
 );

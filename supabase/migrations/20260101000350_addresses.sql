@@ -1,8 +1,9 @@
--- Which addresses a worker may be registered at. The functions check again when they call one:
--- only they can see what a name resolves to. Their list (edge/addresses.py) is this one, entry by entry.
+-- The addresses at which a worker may be registered. The functions check again when they call it,
+-- because only they can see what a name resolves to. Their list (edge/addresses.py) has the same
+-- entries.
 
--- Whether a host, as it stands in a URL, names one on the public internet: a full name, or an
--- address in its one canonical spelling. Every other spelling is refused rather than understood.
+-- Whether the host of a URL is on the public internet: a full name, or an address in its canonical
+-- spelling. All other spellings are rejected.
 create function private.is_public_host(p_host text) returns boolean
 language plpgsql immutable set search_path = '' as $$
 declare
@@ -11,7 +12,7 @@ declare
 begin
   if v_host ~ '^\[[0-9a-f:.]+\]$' then
     v_address := trim(v_host, '[]')::inet;
-    -- Global unicast, without the ranges that wrap an IPv4 address or belong to nobody.
+    -- Global unicast, except ranges that embed an IPv4 address or are unassigned.
     return v_address <<= '2000::/3' and not v_address <<= any (array[
       '2001::/23', '2001:db8::/32', '2002::/16', '3fff::/20']::inet[]);
   elsif v_host ~ '^(\d{1,3}\.){3}\d{1,3}$' then
@@ -28,7 +29,7 @@ exception when invalid_text_representation then
   return false;
 end $$;
 
--- Why a worker may not be registered at an address; null when it may.
+-- Why a worker may not be registered at an address; null if it may.
 create function private.why_address_rejected(p_url text, p_allow_local boolean) returns text
 language sql immutable set search_path = '' as $$
   select case

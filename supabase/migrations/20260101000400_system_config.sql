@@ -12,7 +12,7 @@
 --   retention         {"usage_days", "result_days"}: how long rows are kept; see
 --                     public.apply_retention
 
--- Whether limits are what they should be: numbers, not negative, or null for no limit.
+-- Whether limits are valid: non-negative numbers, or null for no limit.
 create function private.are_limits(p_limits jsonb) returns boolean
 language sql immutable set search_path = '' as $$
   select p_limits is null or case jsonb_typeof(p_limits) when 'object' then not exists (
@@ -23,8 +23,8 @@ language sql immutable set search_path = '' as $$
     else false end
 $$;
 
--- Whether a retention is what it should be: days, at least two, or null for ever. Limits and
--- roll-ups read the rows of today and of the day before.
+-- Whether a retention is valid: at least two days, or null to keep rows forever. Limits and
+-- roll-ups read the rows of today and yesterday.
 create function private.is_retention(p_retention jsonb) returns boolean
 language sql immutable set search_path = '' as $$
   select p_retention is null or jsonb_typeof(p_retention) = 'object' and not jsonb_path_exists(
@@ -37,7 +37,7 @@ create table private.system_settings (
   id integer primary key default 1 check (id = 1),
   config jsonb not null default '{}' check (jsonb_typeof(config) = 'object'),
   updated_at timestamptz not null default now(),
-  -- Every turn reads it, and no parser takes any size or depth.
+  -- Every turn reads it, and parsers limit size and depth.
   constraint system_settings_size check (octet_length(config::text) <= 1048576),
   constraint system_settings_depth check (not jsonb_path_exists(config, '$.**{40}')),
   constraint system_settings_limits check (private.are_limits(config -> 'limits')),
@@ -46,11 +46,11 @@ create table private.system_settings (
 create trigger system_settings_touch before update on private.system_settings
   for each row execute function private.touch_updated_at();
 
--- Without its row nothing would be limited.
+-- Without this row there would be no limits.
 create function private.keep_settings() returns trigger
 language plpgsql set search_path = '' as $$
 begin
-  raise exception 'The settings are one row, which stays.' using hint = 'Change its column config instead.';
+  raise exception 'The settings row cannot be deleted.' using hint = 'Change its column config instead.';
 end $$;
 revoke execute on function private.keep_settings() from public, anon, authenticated;
 create trigger system_settings_stay before delete or truncate on private.system_settings
@@ -59,7 +59,7 @@ create trigger system_settings_stay before delete or truncate on private.system_
 alter table private.system_settings enable row level security;
 revoke all on private.system_settings from public, anon, authenticated;
 
--- The row is part of the schema: the functions below update it and never create it.
+-- The row is part of the schema: the functions below only update it.
 insert into private.system_settings (config) values ('{
   "chatWorkerUrl": null,
   "chatWorker": {
@@ -80,7 +80,7 @@ insert into private.system_settings (config) values ('{
   "retention": {"usage_days": 90, "result_days": 30}
 }');
 
--- Runs with its owner's rights, as a view does by default; that is the point of it.
+-- Runs with its owner's rights on purpose (the default for views).
 create view public.system_config with (security_barrier = true) as
 select s.id, s.config, s.updated_at
 from private.system_settings s
@@ -88,8 +88,8 @@ where current_user not in ('anon', 'authenticated') or (select private.is_admin(
 revoke all on public.system_config from public, anon, authenticated, service_role;
 grant select on public.system_config to authenticated, service_role;
 
--- How the chat worker is, for everybody who may choose it; not where it is, nor what is wrong with it.
--- No row: nothing is known. The record may have any shape.
+-- The chat worker's health for users, without its address or errors. No row: the health is unknown.
+-- The record may have any shape.
 create view public.chat_worker_health with (security_barrier = true) as
 select known.record -> 'isHealthy' = 'true' as is_healthy,
        coalesce(known.record ->> 'lastChecked', known.record ->> 'lastCheck') as checked_at,
@@ -99,9 +99,9 @@ where jsonb_typeof(known.record) = 'object';
 revoke all on public.chat_worker_health from public, anon, authenticated, service_role;
 grant select on public.chat_worker_health to authenticated;
 
--- Stores one worker's health record. One key is replaced inside the database, so writers
--- that overlap never undo each other; and what an earlier probe found does not replace what a later
--- one did. Times are compared as text: all are UTC in ISO 8601. One from the future counts for nothing.
+-- Stores one worker's health record. Only its key is replaced, so overlapping writers never
+-- overwrite each other, and an earlier probe does not replace the result of a later one. Times are
+-- compared as text: all are UTC in ISO 8601. A time in the future is ignored.
 create function public.record_worker_health(p_worker text, p_record jsonb) returns void
 language sql security definer set search_path = '' as $$
   update private.system_settings
@@ -117,9 +117,9 @@ $$;
 revoke execute on function public.record_worker_health(text, jsonb) from public, anon, authenticated;
 grant execute on function public.record_worker_health(text, jsonb) to service_role;
 
--- Registers (or, with null, removes) the chat worker's address. What is known of its health
--- belonged to the old address and goes with it. Whoever serves at this address is sent the
--- worker's key and the chats, so only https on public hosts is taken (see allowLocalWorkers).
+-- Registers (or, with null, removes) the chat worker's address. The health record of the old
+-- address is deleted. The server at this address gets the worker's key and the chats, so only https
+-- on public hosts is accepted (see allowLocalWorkers).
 create function public.set_chat_worker_url(p_url text, p_protocol text default 'chat_worker') returns void
 language plpgsql security definer set search_path = '' as $$
 declare

@@ -1,30 +1,31 @@
--- The fictional characters people talk with. user_id null: the house's own.
+-- Fictional characters. user_id null: provided by us.
 
 create table public.characters (
   id uuid primary key default gen_random_uuid(),
   user_id uuid references auth.users (id) on delete cascade,
   name text not null check (char_length(name) between 1 and 120),
-  -- What {{char}} stands for, where it is not the name.
+  -- Replaces the name in {{char}}.
   nickname text check (char_length(nickname) between 1 and 120),
   description text not null default '' check (char_length(description) <= 20000),
   personality text not null default '' check (char_length(personality) <= 20000),
   scenario text not null default '' check (char_length(scenario) <= 20000),
   first_message text not null default '' check (char_length(first_message) <= 20000),
-  -- The other messages that may open a conversation.
+  -- Alternate greetings.
   alternate_greetings text[] not null default '{}'
     check (cardinality(alternate_greetings) <= 64 and octet_length(alternate_greetings::text) <= 262144
            and array_position(alternate_greetings, null) is null),
   example_messages text not null default '' check (char_length(example_messages) <= 20000),
-  -- Replaces the template when set; {{original}} inside it stands for the template.
+  -- Replaces the template if set; {{original}} in it inserts the template.
   system_prompt text not null default '' check (char_length(system_prompt) <= 20000),
   post_history_instructions text not null default '' check (char_length(post_history_instructions) <= 8000),
-  -- Entries that reach the prompt when they are talked of, as Character Card V2 and V3 have them.
+  -- The lorebook in the format of Character Card V2 and V3; matching entries are added to the
+  -- prompt.
   character_book jsonb
     check (jsonb_typeof(character_book) = 'object' and octet_length(character_book::text) <= 1048576
-           -- No parser takes any depth; cards are checked for the same one.
+           -- Parsers limit the nesting depth; cards have the same limit.
            and not jsonb_path_exists(character_book, '$.**{64}')),
   pronouns text check (char_length(pronouns) <= 40),
-  -- Declared by the author, in years; adult content needs a declared adult age.
+  -- Declared by the author, in years; adult content requires a declared adult age.
   age integer check (age between 0 and 1000000),
   content_rating text not null default 'sfw' check (content_rating in ('sfw', 'nsfw')),
   is_public boolean not null default false,
@@ -48,8 +49,8 @@ create policy characters_update on public.characters for update to authenticated
 create policy characters_delete on public.characters for delete to authenticated
   using (user_id = (select auth.uid()));
 
--- Whether the person may take a character into their conversations and memories. No character is
--- always allowed.
+-- Whether the user may use a character in conversations and memories. Null (no character) is always
+-- allowed.
 create function private.may_meet(p_character_id uuid) returns boolean
 language sql stable security definer set search_path = '' as $$
   select p_character_id is null or exists (

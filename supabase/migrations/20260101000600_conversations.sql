@@ -1,21 +1,21 @@
--- What was said. messages holds only words that a person or a character really said:
--- no placeholders and no error text.
+-- Conversations and their messages. messages contains only what a user or a character said: no
+-- placeholders and no error texts.
 
 create table public.conversations (
   id uuid primary key default gen_random_uuid(),
   user_id uuid not null references auth.users (id) on delete cascade,
-  -- The first of its characters; conversation_characters has the others.
+  -- The first character; the others are in conversation_characters.
   character_id uuid references public.characters (id) on delete set null,
-  -- The character the person plays, if not themselves.
+  -- The user's persona, if any.
   user_character_id uuid references public.characters (id) on delete set null,
   title text not null default '' check (char_length(title) <= 200),
-  -- 'sfw' keeps the conversation so whatever a request asks for; null does not decide.
+  -- 'sfw' forces the tier regardless of the request; null does not.
   content_tier text check (content_tier in ('sfw', 'nsfw')),
-  -- Somebody with a declared age below 18 was here once, or somebody spoke and was deleted who kept
-  -- the adult tier closed: 'sfw' for good. People cannot write it.
+  -- True: a participant had a declared age below 18, or a speaker that kept the adult tier closed
+  -- was deleted. The conversation stays 'sfw'. Users cannot write it.
   always_sfw boolean not null default false,
-  -- The conversation it was branched from, and the client's own id of the request that did so:
-  -- sent twice, it is one branch.
+  -- The conversation it was branched from, and the client's id of that request: a repeated request
+  -- creates one branch.
   parent_conversation_id uuid references public.conversations (id) on delete set null,
   client_message_id text check (char_length(client_message_id) between 1 and 128),
   created_at timestamptz not null default now(),
@@ -29,8 +29,8 @@ create unique index conversations_once on public.conversations (user_id, client_
 create trigger conversations_touch before update on public.conversations
   for each row execute function private.touch_updated_at();
 
--- Whether one of these characters has a declared age below 18. Their ages do not change before the
--- transaction ends, so whoever changes one afterwards finds the row that this was asked for.
+-- Whether one of these characters has a declared age below 18. The ages are locked until the
+-- transaction ends, so a later change of an age sees the row that this check is for.
 create function private.any_minor(variadic p_character_ids uuid[]) returns boolean
 language sql volatile set search_path = '' as $$
   select coalesce(bool_or(ch.age < 18), false)
@@ -51,23 +51,23 @@ revoke execute on function private.any_minor(uuid[]), private.keep_sfw_with_mino
 create table public.messages (
   id uuid primary key default gen_random_uuid(),
   conversation_id uuid not null references public.conversations (id) on delete cascade,
-  -- The order in which things were said. All versions of a reply have the same.
+  -- The order of messages. All versions of a reply have the same position.
   position bigint not null generated always as identity,
   sender text not null check (sender in ('user', 'character')),
-  -- Who of the conversation's characters said it; null: the first one, or the person.
+  -- The speaking character; null: the first character, or the user.
   character_id uuid references public.characters (id) on delete set null,
   content text not null check (char_length(content) <= 65536),
-  -- Only 'text' is speech; clients keep other kinds of their own beside it.
+  -- Only 'text' is speech; other types belong to clients.
   message_type text not null default 'text' check (message_type ~ '^[a-z][a-z0-9_]{0,31}$'),
-  -- The message a reply answers, and the reply it is another version of.
+  -- The message that a reply answers; the reply of which this is another version.
   parent_id uuid references public.messages (id) on delete set null,
   variant_of uuid references public.messages (id) on delete set null,
-  -- False: a version that was set aside for another, and never in a prompt.
+  -- False: an inactive version, never in a prompt.
   is_active boolean not null default true,
   created_at timestamptz not null default now(),
   edited_at timestamptz
 );
--- Of the versions of a reply one is active.
+-- One version of a reply is active.
 create unique index messages_newest on public.messages (conversation_id, position desc)
   where is_active and message_type = 'text';
 create index messages_in_order on public.messages (conversation_id, created_at);
@@ -80,8 +80,8 @@ alter table public.conversations
   add column branched_from uuid references public.messages (id) on delete set null;
 create index conversations_by_branching on public.conversations (branched_from);
 
--- Whether it is this character that the person plays in a conversation of theirs. As the statement
--- found it: what is being changed by the statement itself does not count.
+-- Whether the character is the persona in one of the user's conversations. Reads the state before
+-- the current statement.
 create function private.is_played(p_conversation_id uuid, p_character_id uuid) returns boolean
 language sql stable security definer set search_path = '' as $$
   select exists (

@@ -1,9 +1,9 @@
--- The further characters of a conversation, beside conversations.character_id, who is the first.
+-- The additional characters of a conversation; the first one is conversations.character_id.
 
 create table public.conversation_characters (
   conversation_id uuid not null references public.conversations (id) on delete cascade,
   character_id uuid not null references public.characters (id) on delete cascade,
-  -- The order in which they take turns. Eight are as many as one prompt introduces.
+  -- The order in which they take turns. A prompt introduces at most eight.
   position integer not null check (position between 0 and 7),
   created_at timestamptz not null default now(),
   primary key (conversation_id, character_id),
@@ -22,8 +22,8 @@ end $$;
 create trigger conversation_characters_keep_sfw after insert or update of character_id
   on public.conversation_characters for each row execute function private.keep_sfw_with_members();
 
--- Whether a character is one of the further ones of a conversation of the person's, as the statement
--- found it.
+-- Whether a character is an additional one in one of the user's conversations. Reads the state
+-- before the current statement.
 create function private.is_member(p_conversation_id uuid, p_character_id uuid) returns boolean
 language sql stable security definer set search_path = '' as $$
   select exists (

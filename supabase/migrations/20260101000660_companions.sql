@@ -1,6 +1,6 @@
--- The names of the characters in a person's conversations, and nothing else of them. A conversation
--- goes on with a character whose row the person does not see (any more): public ones rated 'nsfw',
--- without a verified age. Runs with its owner's rights, as a view does by default.
+-- The names of the characters in a user's conversations. A conversation can continue with a
+-- character whose row the user cannot see: a public one rated 'nsfw', without a verified age. Runs
+-- with its owner's rights (the default for views).
 create view public.companions with (security_barrier = true) as
 select there.conversation_id, ch.id as character_id, ch.name
 from (

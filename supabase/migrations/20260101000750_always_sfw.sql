@@ -1,9 +1,9 @@
--- What happens to a character marks the conversations it is or was part of; what happens to a
--- conversation marks itself (conversations_keep_sfw, conversation_characters_keep_sfw), and a turn
--- whom it is about (begin_turn). So a mark never depends on who is asked first, and once it is
--- there, ages may change, and characters leave or be deleted.
+-- Changes of a character mark all conversations it is or was part of. Changes of a conversation
+-- mark that conversation (conversations_keep_sfw, conversation_characters_keep_sfw), and so does
+-- begin_turn for the characters of a turn. So the mark does not depend on the order of events, and
+-- it stays if ages change or characters leave or are deleted.
 
--- A declared age below 18: wherever the character is, speaks, or was played.
+-- An age below 18 marks all conversations where the character is, spoke, or was played.
 create function private.keep_sfw_with_age() returns trigger
 language plpgsql security definer set search_path = '' as $$
 begin
@@ -26,8 +26,8 @@ create trigger characters_keep_sfw after update of age on public.characters
   for each row when (new.age is distinct from old.age and least(new.age, old.age) < 18)
   execute function private.keep_sfw_with_age();
 
--- Nobody can ask a deleted character for its age. Where one spoke that kept the adult tier closed,
--- it stays closed.
+-- The age of a deleted character can no longer be checked. If it spoke and kept the adult tier
+-- closed, the tier stays closed.
 create function private.keep_sfw_of_deleted() returns trigger
 language plpgsql security definer set search_path = '' as $$
 begin

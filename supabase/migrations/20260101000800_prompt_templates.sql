@@ -1,5 +1,5 @@
--- The frame of a prompt, by use case and content tier; a row for a model family wins over
--- the row for all (model_family null).
+-- Prompt templates by use case and content tier. A row for a model family takes precedence over the
+-- general row (model_family null).
 
 create table public.prompt_templates (
   id uuid primary key default gen_random_uuid(),

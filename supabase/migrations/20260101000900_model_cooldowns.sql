@@ -1,4 +1,4 @@
--- What is not to be asked for a while, shared by all running instances.
+-- Cooldowns, shared by all instances.
 
 create table public.model_cooldowns (
   -- model: "<provider>:<model_key>"; provider: its name; account: "<provider>:free" or "<provider>".
@@ -18,7 +18,8 @@ grant select on public.model_cooldowns to authenticated;
 create policy model_cooldowns_select on public.model_cooldowns for select to authenticated
   using ((select private.is_admin()));
 
--- Forgets what passed some time ago; until then it counts towards a longer one. Returns how many.
+-- Deletes cooldowns that ended some time ago; until then they make the next one longer. Returns the
+-- number.
 create function public.clear_passed_cooldowns() returns integer
 language sql security definer set search_path = '' as $$
   with gone as (
@@ -28,8 +29,8 @@ $$;
 revoke execute on function public.clear_passed_cooldowns() from public, anon, authenticated;
 grant execute on function public.clear_passed_cooldowns() to service_role;
 
--- Until when a model is not asked, for everybody who may choose one: not why, nor how its provider
--- is reached. The worker's row has no model. What a cooldown covers is said in generation/routing.py, too.
+-- For users: when the cooldown of a model ends, without its reason or the provider's address. The
+-- worker's row has no model. generation/routing.py has the same rules for what a cooldown covers.
 create view public.models_on_cooldown with (security_barrier = true) as
 select m.id as model_id, max(c.until) as until
 from public.api_models m

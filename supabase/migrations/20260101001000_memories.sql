@@ -1,5 +1,5 @@
--- What is remembered, and for how far it reaches: one conversation, everything with one
--- character, or everything of the person (profile).
+-- Memories by scope: one conversation, all conversations with one character, or all of the user's
+-- (profile).
 
 create table public.memories (
   id uuid primary key default gen_random_uuid(),
@@ -18,8 +18,8 @@ create table public.memories (
 create index memories_by_conversation on public.memories (conversation_id);
 create index memories_by_character on public.memories (character_id);
 
--- What two facts have in common that say the same: no case, punctuation or space. Punctuation
--- alone stays as it is.
+-- The normalised text by which duplicate facts are found: without case, punctuation and spaces.
+-- Text of punctuation only is unchanged.
 create function private.normalised(p_content text) returns text
 language sql immutable set search_path = '' as $$
   select coalesce(
@@ -35,17 +35,17 @@ create table public.memory_facts (
   content text not null check (char_length(content) between 1 and 2000),
   digest text not null generated always as (md5(private.normalised(content))) stored,
   pinned boolean not null default false,
-  -- Who wrote it as it stands. What a person wrote, no model overwrites or drops.
+  -- Who wrote the current text. Models never overwrite or drop a user's text.
   written_by text not null default 'person' check (written_by in ('person', 'model')),
-  -- nsfw: drawn from a conversation that had turns of the adult tier.
+  -- nsfw: from a conversation that had turns in the adult tier.
   content_tier text not null default 'sfw' check (content_tier in ('sfw', 'nsfw')),
-  -- When it was last noted.
+  -- When a model last stored it.
   created_at timestamptz not null default now(),
   unique (memory_id, digest)
 );
 create index memory_facts_newest on public.memory_facts (memory_id, pinned desc, created_at desc);
 
--- Facts that a person deleted or put differently: no model notes them again. The words are gone.
+-- Digests of facts that a user deleted or reworded: models do not store them again.
 create table private.forgotten_facts (
   user_id uuid not null references auth.users (id) on delete cascade,
   digest text not null,
@@ -54,7 +54,8 @@ create table private.forgotten_facts (
 alter table private.forgotten_facts enable row level security;
 revoke all on private.forgotten_facts from public, anon, authenticated;
 
--- A fact in the hands of a person (new.digest is not made yet here). Facts that go with their memory are not forgotten so.
+-- Changes of a fact by a user (new.digest is not computed yet here). Facts deleted with their
+-- memory do not count as deleted by the user.
 create function private.touch_fact() returns trigger
 language plpgsql security definer set search_path = '' as $$
 begin

@@ -1,19 +1,18 @@
--- What was said long ago, retold in few words: messages up to a position, which the prompt then
--- leaves out.
+-- Summaries of the messages up to a position, which the prompt then leaves out.
 
 alter table public.conversations
-  -- False: nothing new is remembered of it. What is remembered already stays until it is deleted.
+  -- False: no new summaries and facts. Existing ones stay until they are deleted.
   add column remembers boolean not null default true;
 grant insert (remembers), update (remembers) on public.conversations to authenticated;
 
 create table public.conversation_summaries (
   conversation_id uuid primary key references public.conversations (id) on delete cascade,
   content text not null default '' check (char_length(content) <= 8000),
-  -- The last message that is in it; 0: none.
+  -- The last message it covers; 0: none.
   covers_position bigint not null default 0,
-  -- nsfw: the conversation had turns of the adult tier.
+  -- nsfw: the conversation had turns in the adult tier.
   content_tier text not null default 'sfw' check (content_tier in ('sfw', 'nsfw')),
-  -- The next one is not begun before: one is being written, or the last try failed.
+  -- The earliest time for the next try: a summary is being written, or the last try failed.
   not_before timestamptz,
   updated_at timestamptz not null default now()
 );
@@ -30,14 +29,14 @@ create policy conversation_summaries_delete on public.conversation_summaries for
   using (exists (select 1 from public.conversations c
                  where c.id = conversation_id and c.user_id = (select auth.uid())));
 
--- The position up to which a conversation's summary reaches; 0 where there is none.
+-- The position up to which a conversation is summarised; 0 without a summary.
 create function private.covered(p_conversation_id uuid) returns bigint
 language sql stable set search_path = '' as $$
   select coalesce(max(s.covers_position), 0) from public.conversation_summaries s
   where s.conversation_id = p_conversation_id
 $$;
 
--- nsfw for a conversation that had a turn of the adult tier, or comes from one that had.
+-- nsfw if the conversation, or one it was branched from, had a turn in the adult tier.
 create function private.tier_of(p_conversation_id uuid) returns text
 language sql stable set search_path = '' as $$
   select case when exists (

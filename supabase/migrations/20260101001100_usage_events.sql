@@ -1,4 +1,4 @@
--- One row per call to a model: what it took and how it ended. Never what was said.
+-- One row per model call: usage and outcome, never texts.
 
 create table public.usage_events (
   id uuid primary key default gen_random_uuid(),
@@ -6,22 +6,22 @@ create table public.usage_events (
   user_id uuid references auth.users (id) on delete set null,
   provider text not null,
   model_key text not null,
-  -- What was asked for: the reply, the memory of the conversation, or a classifier's verdict.
+  -- The purpose of the call: reply, memory, or moderation.
   purpose text not null default 'reply' check (purpose in ('reply', 'memory', 'moderation')),
   -- 'ok', or the kind of failure.
   outcome text not null,
   prompt_tokens integer,
   completion_tokens integer,
-  -- The provider did not say how many tokens these were: we counted, and the cost is made of that.
+  -- The provider did not report the tokens: tokens and cost are our estimate.
   is_estimated boolean not null default false,
-  -- Null: not known.
+  -- Null: unknown.
   cost_usd numeric(14, 8),
   first_token_ms integer,
   duration_ms integer not null,
   created_at timestamptz not null default now()
 );
 create index usage_events_by_user on public.usage_events (user_id, created_at desc);
--- What was spent, by a person and by all: the few rows that cost something.
+-- For spending per user and in total: only rows with a cost.
 create index usage_events_spent on public.usage_events (created_at) include (user_id, cost_usd)
   where cost_usd > 0;
 create index usage_events_by_turn on public.usage_events (turn_id);

@@ -1,4 +1,4 @@
--- What usage_events add up to, by hour and by day (UTC), kept when the events are gone.
+-- Sums of usage_events by hour and day (UTC), kept after the events are deleted.
 
 create table public.usage_hourly (
   hour timestamptz not null,
@@ -6,13 +6,13 @@ create table public.usage_hourly (
   model_key text not null,
   outcome text not null,
   calls integer not null,
-  -- Turns that made such a call.
+  -- Turns with such a call.
   turns integer not null,
   prompt_tokens bigint not null,
   completion_tokens bigint not null,
-  -- Of the calls whose cost is known; null when none is.
+  -- Sum of the known costs; null if none is known.
   cost_usd numeric(24, 8),
-  -- Milliseconds: half of the calls, and 95 of a hundred, took no longer. Null: none was measured.
+  -- Median and 95th percentile in milliseconds. Null: not measured.
   first_token_p50_ms integer,
   first_token_p95_ms integer,
   duration_p50_ms integer not null,

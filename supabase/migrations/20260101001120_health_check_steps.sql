@@ -1,14 +1,14 @@
--- What health_check does now and then, not every minute: when it was begun and done last, and what
--- came of it. The scheduler may deliver twice, and runs may overlap: each step is begun once.
+-- Steps of health_check that do not run every minute: last start, last completion, and result.
+-- Deliveries may repeat and runs may overlap; each step is still started once.
 
 create table public.health_check_steps (
   step text primary key check (char_length(step) between 1 and 200),
   begun_at timestamptz not null,
-  -- Null while it has not been brought to its end once.
+  -- Null until it was completed once.
   done_at timestamptz,
-  -- What was found then, such as what is left on a provider's key.
+  -- The result, such as the remaining credit of a provider's key.
   found jsonb not null default '{}' check (jsonb_typeof(found) = 'object'),
-  -- Why it could not be done since; null when it could, or when nobody knows why.
+  -- The error of the latest try; null if it succeeded or the error is unknown.
   error text check (char_length(error) <= 1000)
 );
 
@@ -18,9 +18,9 @@ grant select on public.health_check_steps to authenticated;
 create policy health_check_steps_select on public.health_check_steps for select to authenticated
   using ((select private.is_admin()));
 
--- Begins a step that is due: last done p_every_seconds ago, and not begun in the last
--- p_retry_seconds, for it may be running or have failed. Returns what was found last time, null when
--- the step is not due.
+-- Starts a step that is due: last completed p_every_seconds ago and not started in the last
+-- p_retry_seconds (it may be running or have failed). Returns the last result, or null if the step
+-- is not due.
 create function public.begin_step(p_step text, p_every_seconds double precision, p_retry_seconds double precision)
 returns jsonb
 language sql security definer set search_path = '' as $$
@@ -37,7 +37,7 @@ language sql security definer set search_path = '' as $$
   where step = p_step
 $$;
 
--- Keeps why a step could not be done, beside what was found when it could.
+-- Stores a step's error beside its last result.
 create function public.fail_step(p_step text, p_error text) returns void
 language sql security definer set search_path = '' as $$
   update public.health_check_steps set error = left(p_error, 1000) where step = p_step

@@ -1,12 +1,12 @@
--- How far each model's tokens are from our estimate (tokens.py), learnt from the usage that
--- providers report, so that all instances of the functions count alike.
+-- The ratio of each model's tokens to our estimate (tokens.py), learned from reported usage and
+-- shared by all instances.
 
 create table public.token_calibrations (
   provider text not null,
   model_key text not null,
   -- latin: text in the Latin alphabet; other: every other script and emoji.
   script text not null check (script in ('latin', 'other')),
-  -- Real tokens for one estimated.
+  -- Real tokens per estimated token.
   ratio double precision not null check (ratio between 0.5 and 2),
   samples bigint not null default 1,
   updated_at timestamptz not null default now(),
@@ -19,7 +19,7 @@ grant select on public.token_calibrations to authenticated;
 create policy token_calibrations_select on public.token_calibrations for select to authenticated
   using ((select private.is_admin()));
 
--- What was learnt of a model: {"latin": ratio, "other": ratio}, as far as there is something.
+-- The learned ratios of a model: {"latin": ratio, "other": ratio}, each only if known.
 create function private.token_ratios(p_provider text, p_model_key text) returns jsonb
 language sql stable set search_path = '' as $$
   select coalesce(jsonb_object_agg(c.script, c.ratio), '{}')

@@ -1,4 +1,4 @@
--- The parts of what begin_turn returns.
+-- Parts of the result of begin_turn.
 
 -- What a prompt and the content policy need of a character; null for no character. `greetings` has
 -- first_message first.

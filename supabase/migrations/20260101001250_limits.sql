@@ -1,5 +1,5 @@
--- How much one person and the whole project may use. The counting is done here, so that all
--- instances of the functions agree. A day is a day in UTC.
+-- Limits per user and for the project. The database counts, so that all instances agree. Days are
+-- UTC.
 
 -- The limits in force for a person: the default ones, and what the settings say differently for
 -- a role of theirs. Null is no limit. Those of the first three lines have none where the default ones
@@ -23,8 +23,8 @@ language sql stable set search_path = '' as $$
   from private.system_settings s
 $$;
 
--- The limit that keeps a person from beginning a turn now, and how long:
--- {"limit", "retry_after_seconds"}; null when nothing does.
+-- The limit that blocks a new turn, and for how long: {"limit", "retry_after_seconds"}; null if
+-- none does.
 create function private.reached_limit(p_user_id uuid, p_now timestamptz) returns jsonb
 language sql stable set search_path = '' as $$
   with limits as (
@@ -51,14 +51,14 @@ language sql stable set search_path = '' as $$
       'limit', 'turns_per_day', 'retry_after_seconds', extract(epoch from l.today + interval '1 day' - p_now))
     when c.minute >= l.per_minute then jsonb_build_object(
       'limit', 'turns_per_minute', 'retry_after_seconds', coalesce(extract(epoch from c.minute_over - p_now), 60))
-    -- Most turns end long before their lease.
+    -- Most turns end long before their lease expires.
     when c.running >= l.running then jsonb_build_object('limit', 'running', 'retry_after_seconds', 5)
   end
   from counted c, limits l
 $$;
 
--- Whether a person's or the project's money for the day is spent: then free models have to do.
--- Turns that run now are not counted yet, so the sum may go over by what they cost.
+-- Whether the user's or the project's daily budget is spent; then only free models are used.
+-- Running turns are not counted yet, so the budget may be exceeded by their cost.
 create function private.is_spent(p_user_id uuid, p_now timestamptz) returns boolean
 language sql stable set search_path = '' as $$
   select coalesce(case when l.own is not null then

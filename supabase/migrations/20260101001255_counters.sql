@@ -1,12 +1,12 @@
--- What people did lately, apart from turns. The counts outlive what was made and deleted again, and go
--- with the person.
+-- Counts of users' recent actions other than turns. Deleting the created rows does not change them;
+-- deleting the user does.
 
 create table private.counters (
   user_id uuid not null references auth.users (id) on delete cascade,
   kind text not null,
-  -- When it was done in the last minute, oldest first; at most the newest 1,000.
+  -- Times in the last minute, oldest first; at most the newest 1,000.
   recent timestamptz[] not null default '{}',
-  -- The day (UTC) when it was done last, and how often on it.
+  -- The last day (UTC) of an action, and the count on that day.
   day date not null default '-infinity',
   on_day integer not null default 0,
   primary key (user_id, kind)
@@ -58,7 +58,7 @@ begin
   return null;
 end $$;
 
--- Counts an action that is no turn before it is done: as private.count_use returns.
+-- Counts an action that is not a turn before it is done; returns as private.count_use does.
 create function public.count_action(p_user_id uuid, p_action text) returns jsonb
 language sql security definer set search_path = '' as $$
   select private.count_use(p_user_id, k.kind, private.limits_for(p_user_id), k.kind)
@@ -77,7 +77,7 @@ declare
 begin
   -- The Data API answers 401, 403 and 429.
   if v_blocked ->> 'outcome' = 'unknown_user' then
-    raise exception 'This account does not exist any more.' using errcode = 'PT401';
+    raise exception 'This account no longer exists.' using errcode = 'PT401';
   elsif v_blocked ->> 'outcome' = 'banned_user' then
     raise exception 'This account is suspended.' using errcode = 'PT403';
   elsif v_blocked is not null then
@@ -88,24 +88,24 @@ begin
   return new;
 end $$;
 
--- A person's own message is no longer than one that a turn takes.
+-- The same maximum length as for a message in a turn.
 create function private.check_own_message() returns trigger
 language plpgsql set search_path = '' as $$
 begin
   if char_length(new.content) > 8000 then
     raise exception 'The message is too long: % characters, at most 8000 are allowed.', char_length(new.content)
-      using errcode = 'PT413', hint = 'Shorten it, or send it in parts.';
+      using errcode = 'PT413', hint = 'Shorten it, or send it in several messages.';
   end if;
   return new;
 end $$;
 
--- As many as an import leaves room for.
+-- The same maximum as for imports.
 create function private.check_own_characters() returns trigger
 language plpgsql security definer set search_path = '' as $$
 begin
   if (select count(*) from public.characters ch where ch.user_id = new.user_id) >= 1000 then
-    raise exception 'You have as many characters as one person can have. Please delete one first.'
-      using errcode = 'PT409', hint = 'One person can have 1000 characters.';
+    raise exception 'You have reached the maximum number of characters. Please delete one first.'
+      using errcode = 'PT409', hint = 'The maximum is 1000 characters.';
   end if;
   return new;
 end $$;
@@ -114,7 +114,7 @@ revoke execute on function private.count_use(uuid, text, jsonb, text), public.co
   private.check_own_message(), private.check_own_characters() from public, anon, authenticated;
 grant execute on function public.count_action(uuid, text) to service_role;
 
--- Every table that people may insert into.
+-- All tables that users can insert into.
 create trigger profiles_quota before insert on public.profiles
   for each row when (current_setting('role', true) = 'authenticated') execute function private.count_row();
 create trigger api_providers_quota before insert on public.api_providers

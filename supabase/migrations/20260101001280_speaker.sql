@@ -1,6 +1,6 @@
--- Who speaks next where a conversation has several characters.
+-- Selects the next speaker in a conversation with several characters.
 
--- The characters of a conversation whom its person may meet, the first one first.
+-- The characters of a conversation that are visible to its user, the first one first.
 create function private.members(p_conversation public.conversations)
 returns table (character_id uuid, place bigint)
 language sql stable set search_path = '' as $$
@@ -15,8 +15,8 @@ language sql stable set search_path = '' as $$
   where ch.is_public or ch.user_id = (p_conversation).user_id
 $$;
 
--- Where a text first names somebody, in characters from 1; null where it does not. A name is a word
--- of its own ("Ann" is not in "Annual"), but in scripts that put no space between words.
+-- The position (from 1) at which a text first contains a name; null if it does not. A name must be
+-- a separate word ("Ann" is not in "Annual"), except in scripts without spaces between words.
 create function private.named_at(p_text text, p_name text) returns integer
 language sql immutable set search_path = '' as $$
   select nullif(case
@@ -25,7 +25,7 @@ language sql immutable set search_path = '' as $$
     -- name's end)
     when p_name ~ '[\u0E00-\u0EFF\u1000-\u109F\u1100-\u11FF\u1780-\u17FF\u3040-\u30FF\u3400-\u9FFF\uAC00-\uD7AF]'
       then strpos(lower(p_text), lower(btrim(p_name)))
-    -- The letters by their numbers: a database's locale may know none but the Latin ones.
+    -- Letters by code point, because a database's locale may only know Latin letters.
     else regexp_instr(lower(p_text),
       '(?<![a-z0-9_\u00C0-\u024F\u0370-\u0DFF\u10A0-\u16FF\u1E00-\u1FFF])'
       || regexp_replace(lower(btrim(p_name)), '([][\\^$.|?*+(){}])', '\\\1', 'g')
@@ -33,8 +33,8 @@ language sql immutable set search_path = '' as $$
   end, 0)
 $$;
 
--- The member whom a text names first, by name, nickname, or the first word of the name where only
--- one has it and it says who is meant; null when it names nobody.
+-- The member that a text names first: by name, by nickname, or by the first word of the name if it
+-- is unique and distinctive; null if it names none.
 create function private.named_member(p_members uuid[], p_text text) returns uuid
 language plpgsql stable set search_path = '' as $$
 begin
@@ -111,7 +111,7 @@ begin
      limit 1));
 end $$;
 
--- The other members of the conversation: what the prompt, the screening and the content policy need.
+-- The other members of the conversation, as needed by prompt, screening and content policy.
 create function private.others(p_conversation public.conversations, p_speaker uuid) returns jsonb
 language sql stable set search_path = '' as $$
   select coalesce(jsonb_agg(

@@ -1,5 +1,5 @@
--- The first of a turn's two round trips: accepts the request or says why not, puts the
--- person's message in its place, and returns everything the turn needs.
+-- The first of a turn's two round trips: accepts the request or gives the reason why not, stores
+-- the user's message, and returns everything the turn needs.
 --
 -- Returns {"outcome": ...}:
 --   started               with turn, user, conversation, character (who speaks; is_own), others
@@ -14,7 +14,7 @@
 --   unknown_user, banned_user, conversation_not_found, character_not_found, persona_not_found,
 --   message_not_found, nothing_to_regenerate, nothing_to_continue
 create function public.begin_turn(
-  -- Chosen by the caller: sent again with the same id, the call goes on where it was.
+  -- Chosen by the caller: a call repeated with the same id resumes the turn.
   p_turn_id uuid,
   p_user_id uuid,
   p_task text,
@@ -24,14 +24,14 @@ create function public.begin_turn(
   p_user_character_id uuid default null,
   p_message text default null,
   p_client_message_id text default null,
-  -- The reply to regenerate or to continue, by any of its versions; null: the newest.
+  -- Any version of the reply to regenerate or continue; null: the newest reply.
   p_message_id uuid default null,
   p_memory_tier text default 'conversation',
   p_lease_seconds integer default 150,
   p_history_limit integer default 100
 ) returns jsonb
 language plpgsql security definer set search_path = ''
--- Planned once for a connection: planning anew what is always the same took a tenth of the time.
+-- Planned once per connection: planning the same queries again took a tenth of the time.
 set plan_cache_mode = force_generic_plan as $$
 declare
   v_now timestamptz;
@@ -51,7 +51,7 @@ declare
   v_speakers uuid[];
   v_cast jsonb;
 begin
-  -- One at a time per person: a repeated or simultaneous request sees what this one did.
+  -- One call at a time per user: a repeated or simultaneous request sees the result of this one.
   perform pg_advisory_xact_lock(hashtextextended(p_user_id::text, 0));
   v_now := clock_timestamp();  -- now() is from before the wait
 
@@ -89,7 +89,7 @@ begin
     return jsonb_build_object(
       'outcome', 'in_progress',
       'same_request', coalesce(v_turn.client_message_id = p_client_message_id, false),
-      -- Most turns end long before their lease.
+      -- Most turns end long before their lease expires.
       'retry_after_seconds', greatest(1, least(5, extract(epoch from v_turn.lease_expires_at - v_now))));
   elsif v_turn.id is null then
     v_limit := private.reached_limit(p_user_id, v_now);
@@ -105,7 +105,7 @@ begin
       and (ch.user_id = p_user_id
            or ch.is_public and (
              ch.content_rating = 'sfw' or v_profile.age_verified
-             -- A conversation goes on, in the tier that it may have.
+             -- An existing conversation continues in the tier it may have.
              or exists (select 1 from private.members(v_conversation) m where m.character_id = ch.id)));
     if not found then
       return jsonb_build_object('outcome', 'character_not_found');
@@ -147,12 +147,12 @@ begin
     end if;
 
     if p_action = 'send' then
-      -- The same request failed before: its message is in its place already.
+      -- The same request failed before: its message is already stored.
       select t.user_message_id into v_user_message_id from public.turns t
       where t.user_id = p_user_id and t.client_message_id = p_client_message_id
         and t.status = 'failed' and t.conversation_id = p_conversation_id
       order by t.created_at desc limit 1;
-      -- It may have been answered since, when the client asked again under another id.
+      -- It may have been answered since, if the client repeated it with another id.
       select * into v_turn from public.turns t
       where t.user_message_id = v_user_message_id and t.reply_message_id is not null
       order by t.created_at desc limit 1;
@@ -192,7 +192,7 @@ begin
           v_replaces_id, v_now)
   on conflict (id) do nothing;
 
-  -- What was said after a reply does not reach its other versions.
+  -- Other versions of a reply do not see later messages.
   select m.position + (p_action = 'continue')::integer into v_before
   from public.messages m where m.id = v_replaces_id;
 

@@ -1,4 +1,4 @@
--- The parts of what finish_turn writes.
+-- Parts of what finish_turn writes.
 
 -- A cooldown is extended, never shortened, and ends within a day. What failed again after its
 -- cooldown had passed gets a longer one each time, up to five times as long; a time that the upstream

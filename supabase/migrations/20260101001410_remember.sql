@@ -10,10 +10,10 @@
 create function private.remember(p_turn public.turns, p_memory jsonb) returns boolean
 language plpgsql set search_path = '' as $$
 declare
-  -- Of one memory. Pinned facts and people's own are never dropped for others.
+  -- Per memory. Pinned facts and users' own facts are never dropped.
   c_most_facts constant integer := 50;
   v_conversation public.conversations;
-  -- Whoever spoke in the turn takes it in.
+  -- The speaker of the turn keeps it.
   v_character_id uuid;
   v_covered bigint;
   v_tier text;
@@ -48,7 +48,7 @@ begin
   where s.conversation_id = v_conversation.id;
 
   with noted as (
-    -- Of those that say the same the last.
+    -- The last of several duplicates.
     select distinct on (f.tier, md5(private.normalised(f.content)))
            f.tier, f.content, md5(private.normalised(f.content)) as digest
     from rows from (jsonb_to_recordset(p_memory -> 'facts') as (tier text, content text))
@@ -86,7 +86,7 @@ begin
   return true;
 end $$;
 
--- The same, and whatever is wrong with the memory, the reply is saved.
+-- The same, but an error in the memory never prevents saving the reply.
 create function private.remember_safely(p_turn public.turns, p_memory jsonb) returns boolean
 language plpgsql set search_path = '' as $$
 begin
@@ -106,7 +106,7 @@ language plpgsql security definer set search_path = '' as $$
 declare
   v_turn public.turns;
 begin
-  -- As in begin_turn: one at a time per person.
+  -- As in begin_turn: one call at a time per user.
   perform pg_advisory_xact_lock(hashtextextended(t.user_id::text, 0)) from public.turns t where t.id = p_turn_id;
   select * into v_turn from public.turns t where t.id = p_turn_id;
   perform private.record_usage(p_turn_id, v_turn, p_usage);

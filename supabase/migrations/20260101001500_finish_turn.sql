@@ -1,16 +1,14 @@
--- The second of a turn's two round trips: the reply, the turn's end, what it cost, what is
--- remembered and what cools down, all or nothing.
+-- The second of a turn's two round trips: saves the reply, the turn's end, usage, memory and
+-- cooldowns, all or nothing.
 --
--- Called again it changes nothing. It may come late: a turn that was closed because its lease ran
--- out is saved all the same while nothing else has begun in its conversation and nothing that was
--- said there has changed.
+-- A repeated call changes nothing. A late call still saves a turn that was closed after its lease
+-- expired, unless another turn has started in the conversation or its messages have changed.
 --
--- Whatever an upstream counted or named is cut to what the columns hold: no number of somebody
--- else's keeps a turn from ending.
+-- Values from upstreams are cut to what the columns hold, so that a turn can always end.
 --
--- Returns {"outcome": "saved", "message_id", "memory_updated"}, or {"outcome": "lost"} when
--- another turn or a change has taken its place, or its conversation or its person is gone. What it
--- cost is recorded all the same.
+-- Returns {"outcome": "saved", "message_id", "memory_updated"}, or {"outcome": "lost"} if another
+-- turn or a change took its place, or its conversation or user was deleted. Usage is always
+-- recorded.
 create function public.finish_turn(
   p_turn_id uuid,
   -- complete, incomplete, failed or stopped
@@ -29,7 +27,7 @@ create function public.finish_turn(
   p_memory jsonb default null
 ) returns jsonb
 language plpgsql security definer set search_path = ''
--- Planned once for a connection: planning anew what is always the same took a tenth of the time.
+-- Planned once per connection: planning the same queries again took a tenth of the time.
 set plan_cache_mode = force_generic_plan as $$
 declare
   v_conversation_id uuid;
@@ -39,7 +37,7 @@ declare
   v_message_id uuid;
   v_memory_updated boolean := false;
 begin
-  -- As in begin_turn, and in its order: the person, the conversation, then the turn.
+  -- Locks in the same order as begin_turn: user, conversation, turn.
   select t.conversation_id, pg_advisory_xact_lock(hashtextextended(t.user_id::text, 0))
   into v_conversation_id, v_locked from public.turns t where t.id = p_turn_id;
   perform from public.conversations c where c.id = v_conversation_id for key share;
@@ -48,12 +46,12 @@ begin
     perform private.record_usage(p_turn_id, v_turn, p_usage);
     return jsonb_build_object('outcome', 'lost');
   elsif v_turn.status <> 'running' and coalesce(v_turn.error_code, '') not in ('lease_expired', 'superseded', 'conversation_deleted') then
-    -- This very call came before, and only its answer got lost.
+    -- The same call succeeded before, and only its response was lost.
     return jsonb_build_object('outcome', 'saved', 'message_id', v_turn.reply_message_id,
                               'memory_updated', coalesce((v_turn.result -> 'memory_updated')::boolean, false));
   end if;
 
-  -- What was spent was spent, even when the turn is lost.
+  -- Usage counts even if the turn is lost.
   perform private.record_usage(p_turn_id, v_turn, p_usage);
   perform private.cool_down(p_cooldowns);
 
@@ -79,7 +77,7 @@ begin
   if v_turn.conversation_id is not null and v_turn.action <> 'impersonate' and btrim(p_reply) <> '' then
     select * into v_replaced from public.messages m where m.id = v_turn.replaces_message_id;
     update public.messages m set is_active = false where m.id = v_replaced.id;
-    -- In the place of the version it replaces, or last.
+    -- At the position of the version it replaces, or last.
     insert into public.messages (conversation_id, position, sender, character_id, content, parent_id, variant_of, created_at)
     overriding system value
     values (v_turn.conversation_id, coalesce(v_replaced.position, nextval('public.messages_position_seq')),
@@ -96,8 +94,8 @@ begin
     v_memory_updated := private.remember_safely(v_turn, p_memory);
   end if;
 
-  -- A message that the content policy refused never enters a prompt again, unless it is answered
-  -- after all.
+  -- A message refused by the content policy never enters a prompt again, unless it is answered
+  -- later.
   update public.messages m set is_active = v_message_id is not null
   where m.id = v_turn.user_message_id
     and (p_result #>> '{refused,part}' = 'message' or v_message_id is not null and not m.is_active);
@@ -114,13 +112,13 @@ begin
       duration_ms = private.bounded(p_turn -> 'duration_ms', 2147483647)
   where t.id = v_turn.id;
 
-  -- Without a conversation, and of a draft, there is no message to find the text in again.
+  -- Without a conversation, and for a draft, no message stores the text.
   if p_reply is not null and (v_turn.conversation_id is null or v_turn.action = 'impersonate') then
     insert into private.turn_replies (turn_id, content) values (v_turn.id, p_reply)
     on conflict (turn_id) do update set content = excluded.content;
   end if;
 
-  -- Last: others who end a turn of the same model wait for this row.
+  -- Last, because other turns of the same model wait for this row.
   perform private.calibrate(p_usage);
   return jsonb_build_object('outcome', 'saved', 'message_id', v_message_id, 'memory_updated', v_memory_updated);
 end $$;

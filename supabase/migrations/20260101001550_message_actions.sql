@@ -30,7 +30,7 @@ begin
     return jsonb_build_object('outcome', 'message_not_found');
   end if;
 
-  -- A turn whose process was taken for dead might still be saved. What it would answer changes.
+  -- A turn whose process counted as dead might still be saved, but its messages change now.
   update public.turns t
   set status = 'failed', error_code = 'superseded', finished_at = coalesce(t.finished_at, clock_timestamp())
   where t.conversation_id = v_conversation_id and t.lease_expires_at <= clock_timestamp()
@@ -40,7 +40,7 @@ begin
   return (
     select jsonb_build_object(
       'outcome', 'in_progress',
-      -- Most turns end long before their lease.
+      -- Most turns end long before their lease expires.
       'retry_after_seconds', greatest(1, least(5, extract(epoch from t.lease_expires_at - clock_timestamp()))))
     from public.turns t
     where t.conversation_id = v_conversation_id and t.status = 'running'
@@ -74,8 +74,8 @@ begin
   return jsonb_build_object('outcome', 'done', 'conversation_id', v_message.conversation_id);
 end $$;
 
--- Gives a message another text: conversation_id, edited_at. The text it had is not kept. A person's
--- own may have p_max_chars, or it is message_too_long.
+-- Replaces the text of a message: conversation_id, edited_at. The old text is not kept. A user's
+-- own message may have p_max_chars characters, otherwise message_too_long.
 create function public.edit_message(p_user_id uuid, p_message_id uuid, p_content text, p_max_chars integer)
 returns jsonb
 language plpgsql security definer set search_path = '' as $$
@@ -87,7 +87,7 @@ begin
     return v_blocked;
   end if;
   select * into v_message from public.messages m where m.id = p_message_id;
-  -- What the content policy set aside stays as it was said.
+  -- A message refused by the content policy cannot be changed.
   if v_message.message_type <> 'text' or v_message.sender = 'user' and not v_message.is_active then
     return jsonb_build_object('outcome', 'message_not_found');
   elsif v_message.sender = 'user' and char_length(p_content) > p_max_chars then
@@ -103,8 +103,8 @@ begin
                             'edited_at', v_message.edited_at);
 end $$;
 
--- Deletes a message in all its versions, with p_onwards everything after it too: deleted, how many
--- rows. What is gone already is a success.
+-- Deletes a message with all its versions, and with p_onwards all later messages: deleted, the
+-- number of rows. Deleting a missing message succeeds.
 create function public.delete_messages(p_user_id uuid, p_message_id uuid, p_onwards boolean) returns jsonb
 language plpgsql security definer set search_path = '' as $$
 declare
@@ -147,7 +147,7 @@ begin
     return v_blocked;
   end if;
   select * into v_message from public.messages m where m.id = p_message_id;
-  -- A message that the content policy set aside is never copied.
+  -- A message refused by the content policy is never copied.
   if v_message.sender = 'user' and not v_message.is_active then
     return jsonb_build_object('outcome', 'message_not_found');
   end if;

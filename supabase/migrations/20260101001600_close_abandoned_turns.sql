@@ -1,5 +1,5 @@
--- Closes the turns whose process died: their lease ran out. The person's message stays, and the
--- same request may be sent again. Returns how many.
+-- Closes turns whose lease has expired because their process died. The user's message stays, and
+-- the same request may be repeated. Returns the number.
 create function public.close_abandoned_turns() returns integer
 language sql security definer set search_path = '' as $$
   with closed as (

@@ -23,7 +23,7 @@ declare
   v_blocked jsonb := private.why_account_blocked(p_user_id);
   v_id uuid;
 begin
-  -- As in begin_turn: one at a time per person, so that the count holds.
+  -- As in begin_turn: one call at a time per user, so that the count is exact.
   perform pg_advisory_xact_lock(hashtextextended(p_user_id::text, 0));
   if v_blocked is not null then
     return v_blocked;
@@ -43,7 +43,7 @@ begin
   insert into public.character_cards (character_id, card) values (v_id, p_card);
   return jsonb_build_object('outcome', 'saved', 'character_id', v_id);
 exception when check_violation then
-  -- Numbers such as 1e300 are longer in the database than they were.
+  -- Numbers such as 1e300 become longer in the database.
   return jsonb_build_object('outcome', 'too_large');
 end $$;
 revoke execute on function public.import_character(uuid, jsonb, jsonb) from public, anon, authenticated;

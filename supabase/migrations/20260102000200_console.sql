@@ -22,7 +22,7 @@ end $$;
 create trigger api_providers_secret after insert or update of secret_name on public.api_providers
   for each row execute function private.record_given_secret();
 
--- Whether no provider was given this key yet.
+-- Whether this key was never assigned to a provider.
 create function private.is_unused_secret(p_secret_name text) returns boolean
 language sql stable security definer set search_path = '' as $$
   select p_secret_name is null
@@ -38,11 +38,12 @@ create policy api_providers_insert on public.api_providers for insert to authent
   with check ((select private.is_admin()) and private.is_unused_secret(secret_name));
 create policy api_providers_update on public.api_providers for update to authenticated
   using ((select private.is_admin())) with check ((select private.is_admin()));
--- One with models cannot be removed: a classifier would go with it.
+-- A provider with models cannot be removed: a moderation model might be deleted with it.
 create policy api_providers_delete on public.api_providers for delete to authenticated
   using ((select private.is_admin()));
 
--- How providers are reached, for admins: everybody else may read four columns of the table.
+-- Addresses and keys' names of providers, for admins; other users can read four columns of the
+-- table.
 create view public.provider_settings with (security_barrier = true) as
 select p.id, p.name, p.display_name, p.base_url, p.auth_scheme, p.auth_header_name, p.secret_name, p.is_active,
        p.is_approved
@@ -51,7 +52,7 @@ where (select private.is_admin());
 revoke all on public.provider_settings from public, anon, authenticated, service_role;
 grant select on public.provider_settings to authenticated;
 
--- Whether prices are numbers that money can have. Turns take other ones for unknown.
+-- Whether prices are valid amounts. Turns treat invalid ones as unknown.
 create function private.are_prices(p_pricing jsonb) returns boolean
 language sql immutable set search_path = '' as $$
   select not jsonb_path_exists(

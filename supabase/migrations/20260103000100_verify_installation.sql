@@ -36,7 +36,7 @@ begin
           'secret_name', p.secret_name, 'is_active', p.is_active, 'is_approved', p.is_approved) order by p.name), '[]')
         from public.api_providers p),
       'models', (
-        -- Whole rows, so that columns added later are there to be judged.
+        -- Whole rows, so that columns added later are included.
         select coalesce(jsonb_agg(
           to_jsonb(m) - '{id,provider_id,description,input_defaults,capabilities,pricing}'::text[]
             || jsonb_build_object('provider', p.name, 'provider_is_active', p.is_active and p.is_approved)

@@ -1,7 +1,6 @@
--- What was used, for whoever operates the project: by day, by model, by person.
+-- Usage reports for operators: by day, model and user.
 
--- What the calls of one day, model or person come to. Times are of calls that were answered, in
--- milliseconds.
+-- Usage of one day, model or user. Times are those of answered calls, in milliseconds.
 create type private.usage_row as (
   key text,
   turns bigint,
@@ -55,14 +54,14 @@ language sql stable security definer set search_path = '' as $$
   select * from private.usage_grouped('day', least(p_days, 400)) u order by u.key
 $$;
 
--- The models that were called most, first.
+-- The most called models first.
 create function public.usage_by_model(p_days integer default 14)
 returns setof private.usage_row
 language sql stable security definer set search_path = '' as $$
   select * from private.usage_grouped('model', least(p_days, 400)) u order by u.calls desc, u.key limit 100
 $$;
 
--- The people who cost most, first; then those with most tokens.
+-- Users by cost, then by tokens, highest first.
 create function public.usage_by_user(p_days integer default 14)
 returns setof private.usage_row
 language sql stable security definer set search_path = '' as $$

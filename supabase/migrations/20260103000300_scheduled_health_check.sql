@@ -1,7 +1,7 @@
 -- The database calls health_check every minute, for projects without another scheduler. Off until
 -- schedule_health_check is called, and everywhere where pg_cron, pg_net or Vault is missing.
 
--- Sends one request. The answer is not waited for: what it did shows in the workers' records.
+-- Sends one request without waiting for the response; its effect shows in the workers' records.
 create function private.call_health_check() returns bigint
 language plpgsql set search_path = '' as $$
 declare
@@ -57,7 +57,7 @@ begin
   perform cron.schedule('health_check', '* * * * *', 'select private.call_health_check()');
 end $$;
 
--- Calls it no more. Returns whether it was called before.
+-- Stops the calls. Returns whether they were on.
 create function public.unschedule_health_check() returns boolean
 language plpgsql security definer set search_path = '' as $$
 declare

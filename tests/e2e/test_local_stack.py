@@ -39,7 +39,7 @@ def test_every_part_is_up_and_the_scheduler_has_checked_the_worker(copy: Working
 
 
 def test_second_start_says_that_the_stack_is_running(copy: WorkingCopy) -> None:
-    assert "running already" in copy.succeed("up").stdout
+    assert "already running" in copy.succeed("up").stdout
 
 
 def test_turn_is_answered_by_the_worker_and_saved(copy: WorkingCopy) -> None:
@@ -70,7 +70,7 @@ def test_turn_is_answered_by_the_worker_and_saved(copy: WorkingCopy) -> None:
 
 def test_operator_sees_that_all_is_well_and_what_was_used(copy: WorkingCopy) -> None:
     copy.succeed("chat", "MESSAGE=Hello")
-    assert "All is well." in copy.succeed("verify", "COLUMNS=160").stdout
+    assert "No problems found." in copy.succeed("verify", "COLUMNS=160").stdout
     usage = copy.succeed("usage", "COLUMNS=160").stdout
     assert "chat_worker:" in usage
     assert "█" in usage
@@ -105,7 +105,7 @@ def test_memory_is_shown_and_corrected_in_the_terminal(copy: WorkingCopy) -> Non
     assert "  1 Ada likes tea.  [conversation]" in shown
     assert "  2 Ada has a boat. (pinned)  [conversation]" in shown
     assert "  1 Ada has a boat. (pinned)  [conversation]" in shown
-    assert "That is there already." in shown
+    assert "This already exists." in shown
     assert "There is no fact 9. /memory lists them." in shown
     [conversation] = copy.rows("conversations?order=created_at.desc&limit=1&select=id")
     of_it = f"memories.conversation_id=eq.{conversation['id']}"
@@ -119,7 +119,7 @@ def test_card_is_taken_in_the_terminal(copy: WorkingCopy) -> None:
     chat = copy.succeed("chat", typed="\n".join(typed))
 
     name = card("keeper_v1")["name"]
-    assert f"{name} is here" in chat.stdout
+    assert f"{name} was imported" in chat.stdout
     assert "Which file? /card FILE" in chat.stderr
     assert "There is no file nowhere.png." in chat.stderr
     [made] = copy.rows(f"characters?name=eq.{name}&select=id")
@@ -300,15 +300,15 @@ def test_verify_names_all_that_is_wrong_within_one_run(copy: WorkingCopy) -> Non
         lines = [line for line in verify.stdout.splitlines() if line.lstrip().startswith("✗")]
         lines = [re.sub(r"\d+ min", "N min", line) for line in lines]
         model, limit, worker, scheduler = (re.split(r"  +", line.strip(" ✗")) for line in lines)
-        assert model[:2] == ["catalog", f"{VENICE} has another name now: venice/uncensored:free"]
-        assert limit[:2] == ["OpenRouter's key", "The key has used up its limit, N min ago"]
+        assert model[:2] == ["catalog", f"{VENICE} was renamed: venice/uncensored:free"]
+        assert limit[:2] == ["OpenRouter's key", "The key has reached its limit, N min ago"]
         assert worker[0] == "worker chatWorker"
         assert "cannot be reached" in worker[1]
         assert scheduler[:2] == ["scheduler", "health_check has not run for N min"]
         assert [line[2] for line in (model, limit, worker, scheduler)] == [
-            "write the new name into model_key of its row",
-            "raise it, or wait for its reset",
-            "make up starts it again",
+            "set model_key of its row to the new name",
+            "raise it, or wait for the reset",
+            "make up restarts it",
             "make down && make up",
         ]
     finally:

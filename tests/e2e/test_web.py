@@ -98,9 +98,9 @@ class TestTalking:
             for _ in range(3):  # one failure may be forgiven
                 person.copy.check_health()
             person.page.reload()
-            expect(person.page.get_by_text("Worker is away")).to_be_visible()
+            expect(person.page.get_by_text("Worker is down")).to_be_visible()
             worker = person.page.locator(".picker option[value=chat_worker]")
-            expect(worker).to_have_text("Local model (away)")
+            expect(worker).to_have_text("Local model (down)")
             # It is still told which model wrote it, and why.
             expect(person.page.locator(".column").get_by_text("answered instead")).to_be_visible()
         finally:
@@ -269,7 +269,7 @@ class TestFailures:
         person.say("And another thing.")
 
         alert = person.page.get_by_role("alert")
-        expect(alert).to_contain_text("You are writing very fast. Please wait a moment.")
+        expect(alert).to_contain_text("You are sending messages very fast. Please wait a moment.")
         expect(alert.get_by_role("button", name="Try again")).to_be_visible()
         expect(person.page.get_by_label("Message to")).to_have_value("And another thing.")
 
@@ -286,7 +286,7 @@ class TestFailures:
         person.say("Do you hear me?")
 
         alert = person.page.get_by_role("alert")
-        expect(alert).to_contain_text("You are signed out. Sign in again to go on.")
+        expect(alert).to_contain_text("You are signed out. Sign in again to continue.")
         alert.get_by_role("button", name="Sign in again").click()
         person.page.get_by_label("Email").fill(person.email)
         person.page.get_by_label("Password").fill("wrong password")
@@ -309,7 +309,9 @@ class TestFailures:
         dialog = person.page.get_by_role("dialog")
         dialog.get_by_label("A fact to remember").fill("Ada likes tea.")
         dialog.get_by_role("button", name="Add").click()
-        expect(dialog.get_by_role("alert")).to_contain_text("You may not do that.")
+        expect(dialog.get_by_role("alert")).to_contain_text(
+            "You do not have permission to do this."
+        )
         expect(person.page.get_by_role("alert")).to_have_count(1)
 
 
@@ -333,7 +335,7 @@ class TestModels:
         )
         expect(self.option(person, "Script")).to_be_enabled()
         person.ask_the_scripted_model()
-        expect(person.page.get_by_text("Another model answers meanwhile.")).to_be_visible()
+        expect(person.page.get_by_text("Another model will answer for now.")).to_be_visible()
 
     @pytest.mark.parametrize(
         ("path", "change", "why"),
@@ -413,7 +415,7 @@ class TestModels:
         assert shown["adult"] == [free, mild, gone, off, free, mild]
         assert shown["standards"] == ["mild", "cooled"]
         assert shown["nobody"] is None
-        away = ["none is known", "away", "not checked l", "", "on cooldown u"]
+        away = ["none is regis", "down", "status is out", "", "on cooldown u"]
         assert shown["workers"] == away
 
 
@@ -438,7 +440,7 @@ class TestSeveralCharacters:
         person.say("How many are there?")
         person.answered(3)
         expect(page.get_by_role("article", name="Tomas Brek said")).to_contain_text("Forty gulls")
-        page.get_by_label("Who speaks").select_option("Whom I name, else in turn")
+        page.get_by_label("Who speaks").select_option("The one I name, or in turn")
         person.press("Let them talk")
         person.answered(4)
         expect(page.get_by_role("article", name=f"{MARA} said").last).to_contain_text("Leave the")
@@ -484,7 +486,7 @@ class TestActions:
             "aria-pressed", "true"
         )
         dialog.get_by_role("button", name="Forget: Ada likes tea.").click()
-        expect(dialog.get_by_text("No facts are noted.")).to_be_visible()
+        expect(dialog.get_by_text("There are no facts.")).to_be_visible()
         person.page.keyboard.press("Escape")
         expect(dialog).to_have_count(0)
 
@@ -534,7 +536,7 @@ class TestActions:
         person.say("Good evening.")
         person.answered(3)
         expect(person.page.get_by_role("article", name="Nina Falk said")).to_have_count(1)
-        expect(person.page.get_by_role("button", name="Nina Falk Begin")).to_have_count(0)
+        expect(person.page.get_by_role("button", name="Nina Falk Start")).to_have_count(0)
         expect(person.page.get_by_text("For adults.")).to_have_count(0)
         operator(person.copy, "DELETE", f"/rest/v1/characters?id=eq.{nina}", None)
 

@@ -40,22 +40,22 @@ class TestConsole:
         dialog.get_by_label("Name", exact=True).fill("Elsewhere")
         dialog.get_by_label("Short name").fill("elsewhere")
         dialog.get_by_label("Address").fill("https://elsewhere.example/v1")
-        dialog.get_by_label("Variable that holds the key").fill("ELSEWHERE_API_KEY")
+        dialog.get_by_label("Environment variable of the key").fill("ELSEWHERE_API_KEY")
         dialog.get_by_role("button", name="Save").click()
         expect(admin.page.get_by_text("ELSEWHERE_API_KEY")).to_be_visible()
         added = admin.page.locator("#providers").get_by_role("row").filter(has_text="Elsewhere")
-        expect(added).to_contain_text("Waits for approval")
+        expect(added).to_contain_text("Waiting for approval")
 
         admin.press("Add a model")
         dialog.get_by_label("Name", exact=True).fill("New One")
-        dialog.get_by_label("What the provider calls it").fill("author/new-one")
+        dialog.get_by_label("The provider's name for it").fill("author/new-one")
         dialog.get_by_role("combobox", name=re.compile("^Provider")).select_option(
             label="Elsewhere"
         )
-        dialog.get_by_label("What it can do").fill("nonsense")
+        dialog.get_by_label("Capabilities").fill("nonsense")
         dialog.get_by_role("button", name="Save").click()
         expect(dialog.get_by_role("alert")).to_contain_text("has to be a JSON object")
-        dialog.get_by_label("What it can do").fill('{"context_tokens": 4096}')
+        dialog.get_by_label("Capabilities").fill('{"context_tokens": 4096}')
         dialog.get_by_role("button", name="Save").click()
         admin.press("Switch off New One")
         expect(admin.page.get_by_role("button", name="Switch on New One")).to_be_visible()
@@ -170,13 +170,13 @@ class TestConsole:
         # How the worker is, people see; not more.
         expect(person.page.locator("header.bar")).to_contain_text(re.compile("Worker (is|not) "))
         person.open("/console.html")
-        expect(person.page.get_by_role("heading", name="This is for admins")).to_be_visible()
+        expect(person.page.get_by_role("heading", name="This page is for admins")).to_be_visible()
         assert person.page.locator("main.console").count() == 0
 
         asked: list[str] = []
         person.page.on("request", lambda request: asked.append(urlsplit(request.url).path))
         person.page.reload()
-        expect(person.page.get_by_role("heading", name="This is for admins")).to_be_visible()
+        expect(person.page.get_by_role("heading", name="This page is for admins")).to_be_visible()
         tables = {path.removeprefix("/rest/v1/") for path in asked if path.startswith("/rest/")}
         assert tables == {"profiles", "user_roles"}
         for table in ("provider_settings", "model_cooldowns", "system_config"):

@@ -195,7 +195,7 @@ class TestKeyboard:
         keys.press("Enter")
         expect(person.said.last).to_contain_text("The first one is")
         keys.press("Escape")
-        expect(page.get_by_role("status")).to_have_text("Stopped. What was written is kept.")
+        expect(page.get_by_role("status")).to_have_text("Stopped. The text so far is saved.")
         gate.open()
 
     def go_back_to(self, page: Page, target: Locator) -> None:

@@ -19,7 +19,7 @@ SENTENCES = {
     401: ("unauthorized", "Please sign in again."),
     403: (
         "banned_user",
-        "This account is suspended. Please write to support if you think that is a mistake.",
+        "This account is suspended. Please contact support if you think this is a mistake.",
     ),
 }
 CARD = {"spec": "chara_card_v2", "spec_version": "2.0", "data": {"name": "Mina"}}

@@ -274,7 +274,7 @@ class TestEdit:
     def test_what_no_tier_allows_is_refused(self, dialog: Dialog, content: str) -> None:
         body = dialog.body("edit", content) | {"message": BOTH}
         error = refused(dialog.ask(**body), 403, "content_refused")
-        assert error.startswith("This cannot be written here: ")
+        assert error.startswith("This message is not allowed: ")
         assert dialog.said() == list(SAID)
 
     def test_what_only_the_rest_makes_forbidden_is_refused_by_the_next_turn(

@@ -487,7 +487,7 @@ class TestRunningConversation:
     def test_greeting_that_is_chosen_is_refused_with_a_sentence(self, meeting: Meeting) -> None:
         answer = self.turn(meeting, meeting.running(), kickoff=True, greeting=0)
         assert (answer.status_code, answer.json()["code"]) == (403, "age_verification_required")
-        assert answer.json()["error"].startswith("This greeting needs a verified age.")
+        assert answer.json()["error"].startswith("This greeting requires a verified age.")
 
     def test_author_is_greeted(self, meeting: Meeting) -> None:
         conversation = meeting.running(meeting.author)

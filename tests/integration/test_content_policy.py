@@ -60,7 +60,7 @@ class TestMessage:
     def test_is_refused_before_any_model_and_nothing_is_on_cooldown(self, talk: Talk) -> None:
         body = refused(talk, BOTH)
 
-        assert body["error"].startswith("This cannot be written here: ")
+        assert body["error"].startswith("This message is not allowed: ")
         assert talk.cooldowns() == {}
         assert talk.stack.all("select id from usage_events") == []
         assert talk.stack.all("select id from messages where sender = 'character'") == []
@@ -161,7 +161,7 @@ class TestParts:
 
         body = refused(talk, "Hello")
 
-        assert body["error"].startswith("This character cannot be met here: ")
+        assert body["error"].startswith("This character is not available here: ")
         assert talk.said() == ["Hello"]
 
     def test_declared_age_and_the_message_go_together(self, talk: Talk) -> None:
@@ -212,7 +212,7 @@ class TestParts:
 
         body = refused(talk, "Hello")
 
-        assert body["error"].startswith("This conversation cannot go on: ")
+        assert body["error"].startswith("This conversation cannot continue: ")
         assert talk.said()[-1] == "Hello"
 
     def test_memory(self, talk: Talk) -> None:
@@ -242,7 +242,7 @@ class TestParts:
     def test_pronouns_of_the_speaker(self, talk: Talk) -> None:
         with_character(talk, pronouns=BOTH)
 
-        assert refused(talk, "Hello")["error"].startswith("This character cannot be met here: ")
+        assert refused(talk, "Hello")["error"].startswith("This character is not available here: ")
 
     def test_pronouns_of_somebody_else_who_is_there(self, talk: Talk) -> None:
         other = talk.stack.insert(
@@ -378,7 +378,7 @@ class TestEveryPrompt:
         answer = talk.say("Hello")
 
         assert (answer.status_code, answer.json()["code"]) == (403, "content_refused")
-        assert answer.json()["error"].startswith("This conversation cannot go on: ")
+        assert answer.json()["error"].startswith("This conversation cannot continue: ")
         assert set(talk.asked()) == {VENICE}
         assert talk.turn() == ("failed", "policy_minor")
         assert talk.stack.one("select result from turns")["result"]["refused"]["part"] == "history"
@@ -500,7 +500,7 @@ class TestAdultTier:
         body = refused(talk, MINOR, content_tier="nsfw")
 
         assert body["error"] == (
-            "This cannot be written here: nobody under 18 takes part in an adult conversation."
+            "This message is not allowed: nobody under 18 can take part in an adult conversation."
         )
         assert events(talk, "content refused")[-1]["category"] == "adult_turn"
 
@@ -540,8 +540,8 @@ class TestRefusalSetting:
     @pytest.mark.parametrize(
         ("verified", "sentence"),
         [
-            (False, "Adult content needs a verified age. Please verify yours first."),
-            (True, "This conversation is not open to adult content."),
+            (False, "Adult content requires a verified age. Please verify your age first."),
+            (True, "Adult content is not available in this conversation."),
         ],
     )
     def test_refuses_with_a_sentence(self, talk: Talk, verified: bool, sentence: str) -> None:

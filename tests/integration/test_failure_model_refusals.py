@@ -7,7 +7,7 @@ from tests.support.talk import DOLPHIN, DOLPHIN_R1, VENICE, WORKER, Talk
 from tests.support.waiting import Gate
 
 REFUSAL = "I'm sorry, but I can't help with that request."
-SENTENCE = "The model declined to write this. Please say it in another way."
+SENTENCE = "The model declined to write this. Please try different words."
 
 
 def laxer(talk: Talk, *models: str) -> None:

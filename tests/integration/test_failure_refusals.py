@@ -279,7 +279,7 @@ class TestLength:
         assert long.asked() == [VENICE, VENICE, DOLPHIN_R1, DOLPHIN_R1, DOLPHIN, DOLPHIN]
         assert (answer.status_code, answer.json()["code"]) == (422, "conversation_too_long")
         assert answer.json()["error"] == (
-            "The conversation is too long for the models available. Please start a new one."
+            "The conversation is too long for the available models. Please start a new one."
         )
         assert long.said()[-1] == "And now?"
         assert long.turn() == ("failed", "context_too_long")

@@ -23,7 +23,7 @@ from tests.support.talk import DOLPHIN_R1, VENICE, WORKER, Talk, failing
 from tests.support.upstream import Answer
 from tests.support.waiting import Gate, wait_until
 
-CUT_OFF = "The reply was cut off. What came is kept; you can have it continued."
+CUT_OFF = "The reply was cut off. The text so far is saved; you can continue it."
 ERROR = {"code": 502, "message": "Upstream error from CANARY", "metadata": {}}
 
 

@@ -177,7 +177,7 @@ class TestKey:
     @pytest.mark.parametrize(
         ("answer", "why"),
         [
-            pytest.param(html(200), "not with a key's status", id="page"),
+            pytest.param(html(200), "without a key's status", id="page"),
             pytest.param(stall(), "did not answer in time", id="slow"),
             pytest.param(CUT, "cannot be reached", id="cut-off"),
             pytest.param(reply(307, "", {"Location": "/elsewhere"}), "answered 307", id="redirect"),

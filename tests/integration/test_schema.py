@@ -312,7 +312,7 @@ class TestSystemConfig:
 
     @pytest.mark.parametrize("gone", ["delete from", "truncate"])
     def test_nobody_removes_it(self, stack: Stack, gone: str) -> None:
-        with pytest.raises(psycopg.errors.RaiseException, match="one row, which stays"):
+        with pytest.raises(psycopg.errors.RaiseException, match="cannot be deleted"):
             stack.db.execute(f"{gone} private.system_settings".encode())
 
     @pytest.mark.parametrize(

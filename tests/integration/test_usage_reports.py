@@ -130,7 +130,7 @@ class TestCommand:
         assert ("100% timeout" in before, "1.0000" in today, "0.7 / 0.7" in today) == (True,) * 3
         assert any("p:[b]a[/b]" in line and "50% timeout" in line for line in lines)
         assert any(str(user.id) in line for line in lines)
-        assert lines[-1] == "Together 2 calls, 1 of them failed, 1.5000 USD."
+        assert lines[-1] == "Total: 2 calls, 1 failed, 1.5000 USD."
 
     def test_bars_are_calls_where_nothing_costs(
         self, stack: Stack, capsys: pytest.CaptureFixture[str]
@@ -155,7 +155,7 @@ def test_unknown_costs_are_said() -> None:
     # As the local stack's Data API writes large numbers.
     numbers = {"calls": "2", "errors": "0", "cost_usd": "0.10000000", "cost_unknown": "1"}
     (row,) = read([{"key": "2026-01-01"} | numbers])
-    assert totals([row]).endswith("0.1000 USD. The cost of 1 calls is not known.")
+    assert totals([row]).endswith("0.1000 USD. The cost of 1 calls is unknown.")
     assert [day.key for day in without_gaps([row, Usage(key="2026-01-03")])] == [
         "2026-01-01",
         "2026-01-02",

@@ -89,7 +89,7 @@ def test_installation_that_is_well(verify: Verify) -> None:
     assert (code, "✗" in output, "?" in output) == (OK, False, False)
     assert f"all {len(VERSIONS)} are applied" in output
     assert "OpenRouter_Roleplay_API_KEY is set" in output
-    assert "All is well." in output
+    assert "No problems found." in output
 
 
 def test_active_models_are_listed_as_the_query_has_them(verify: Verify) -> None:
@@ -151,14 +151,14 @@ def test_worker_killed_model_renamed_key_exhausted_and_scheduler_stopped_at_once
 
     minutes_pass(stack, 9)
     model, limit, today, worker_gone, scheduler = verify.wrong()
-    assert f"{VENICE} has another name now: venice/uncensored:free" in model
-    assert model.endswith("write the new name into model_key of its row")
-    assert "The key has used up its limit, 9 min ago" in limit
-    assert limit.endswith("raise it, or wait for its reset")
+    assert f"{VENICE} was renamed: venice/uncensored:free" in model
+    assert model.endswith("set model_key of its row to the new name")
+    assert "The key has reached its limit, 9 min ago" in limit
+    assert limit.endswith("raise it, or wait for the reset")
     assert "Today's free requests are used up" in today
-    assert today.endswith("wait for midnight UTC, or pay")
+    assert today.endswith("wait until midnight UTC, or buy credits")
     assert "it is unhealthy: cannot be reached" in worker_gone
-    assert f"look at the machine behind {worker.url}" in worker_gone
+    assert f"check the machine at {worker.url}" in worker_gone
     assert "health_check has not run for 9 min" in scheduler
     assert "gcloud scheduler jobs describe health-check" in scheduler
 
@@ -187,12 +187,12 @@ def test_key_that_is_refused(verify: Verify) -> None:
         checks.run()
         problems = verify.problems()
         assert list(problems) == ["OpenRouter's key"]
-        assert "the key is refused: /key answered 401, 0 min ago" in problems["OpenRouter's key"]
+        assert "the key is rejected: /key answered 401, 0 min ago" in problems["OpenRouter's key"]
         assert "Changing keys" in problems["OpenRouter's key"]
 
         checks.again(5)
         code, output = verify()
-    assert (code, "nothing is used up, 0 min ago" in output) == (OK, True)
+    assert (code, "no limit is reached, 0 min ago" in output) == (OK, True)
 
 
 def test_step_that_fails(verify: Verify) -> None:
@@ -241,7 +241,7 @@ def test_two_defaults(verify: Verify) -> None:
 @pytest.mark.parametrize(
     ("change", "found"),
     [
-        pytest.param("is_default = false", "there is none", id="none"),
+        pytest.param("is_default = false", "no default is set", id="none"),
         pytest.param("is_active = not is_default", "is switched off", id="inactive"),
     ],
 )
@@ -309,7 +309,7 @@ def test_database_that_is_ahead(verify: Verify) -> None:
 def test_database_without_a_record_of_migrations(verify: Verify) -> None:
     verify.stack.db.execute("drop table supabase_migrations.schema_migrations")
     code, output = verify()
-    assert (code, "keeps no record" in output) == (OK, True)
+    assert (code, "has no record" in output) == (OK, True)
 
 
 def test_table_without_row_level_security(verify: Verify) -> None:
@@ -329,7 +329,7 @@ def test_policy_that_nobody_asked_for(verify: Verify) -> None:
         problem = verify.problems()["policies"]
     finally:
         db.execute('drop policy "Let all; in" on public.messages')
-    assert "no migration made public.messages Let all; in" in problem
+    assert "not from a migration: public.messages Let all; in" in problem
     assert 'drop policy "Let all; in" on public.messages' in problem
 
 
@@ -350,7 +350,7 @@ def test_policy_that_is_missing(verify: Verify) -> None:
         for check in check_facts(FACTS | facts, {}, {"1": migration}, is_local=False)
         if check.name == "policies"
     )
-    assert (check.state, check.found) == ("problem", "there is no public.b b_all")
+    assert (check.state, check.found) == ("problem", "missing: public.b b_all")
 
 
 def test_provider_without_models(verify: Verify) -> None:
@@ -371,7 +371,7 @@ def test_provider_that_waits_for_approval(verify: Verify) -> None:
     verify.stack.insert("api_providers", **row, is_approved=False)
     problems = verify.problems()
     assert list(problems) == ["provider mine"]
-    assert f"added with the address {address} and is asked nothing" in problems["provider mine"]
+    assert f"added with the address {address} and gets no requests" in problems["provider mine"]
     assert "set is_approved of its row" in problems["provider mine"]
 
 
@@ -395,7 +395,7 @@ def test_default_of_a_provider_that_waits(verify: Verify) -> None:
             "set KEY_ORIGINS=Spare_API_KEY=https://elsewhere.example,"
             "Spare_API_KEY=https://spare.example for both functions",
         ),
-        ({"KEY_ORIGINS": "nonsense"}, "set KEY_ORIGINS to what it should be (entry 1 is not"),
+        ({"KEY_ORIGINS": "nonsense"}, "set KEY_ORIGINS to a valid value (entry 1 is not"),
     ],
     ids=["default", "another-origin", "wrong"],
 )
@@ -447,10 +447,10 @@ def test_nothing_that_steers_a_terminal_is_printed(verify: Verify) -> None:
     [
         pytest.param({"SUPABASE_URL": ""}, "No project is configured", id="nothing-set"),
         pytest.param({"SUPABASE_SECRET_KEY": ""}, "SUPABASE_SECRET_KEY is not", id="no-key"),
-        pytest.param({"SUPABASE_SECRET_KEY": "k\x07"}, "odd characters", id="odd-key"),
-        pytest.param({"SUPABASE_SECRET_KEY": "wrong"}, "refuses SUPABASE_SECRET_KEY", id="wrong"),
+        pytest.param({"SUPABASE_SECRET_KEY": "k\x07"}, "invalid characters", id="odd-key"),
+        pytest.param({"SUPABASE_SECRET_KEY": "wrong"}, "rejects SUPABASE_SECRET_KEY", id="wrong"),
         pytest.param(
-            {"SUPABASE_SECRET_KEY": PUBLISHABLE_KEY}, "refuses SUPABASE_SECRET_KEY", id="public"
+            {"SUPABASE_SECRET_KEY": PUBLISHABLE_KEY}, "rejects SUPABASE_SECRET_KEY", id="public"
         ),
         pytest.param({"SUPABASE_URL": "http://127.0.0.1:1"}, "does not answer", id="away"),
         pytest.param({"SUPABASE_URL": "nowhere"}, "does not answer", id="no-url"),
@@ -503,20 +503,20 @@ def test_step_that_does_not_end(begun_at: str, done_at: str | None, state: list[
     ("statuses", "expected"),
     [
         ([None, None], []),
-        (["listed", "listed", None], [("ok", "has all 2 that were looked up")]),
+        (["listed", "listed", None], [("ok", "lists all 2 checked models")]),
         (["listed", "gone"], [("problem", "m1 is no longer offered")]),
         (
             ["expiring", "not_free"],
             [
                 ("problem", "m0 will be removed: 2026-02-01"),
-                ("problem", "m1 costs money now"),
+                ("problem", "m1 now costs money"),
             ],
         ),
         (
             ["renamed", "changed"],
             [
-                ("problem", "m0 has another name now: new"),
-                ("unknown", "m1 has another price, or less context, than its row says"),
+                ("problem", "m0 was renamed: new"),
+                ("unknown", "m1 has a different price or less context than its row says"),
             ],
         ),
     ],

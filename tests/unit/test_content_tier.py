@@ -99,8 +99,8 @@ def test_nobody_under_age_is_in_an_adult_turn(
 @pytest.mark.parametrize(
     ("user", "sentence"),
     [
-        (UserRow(), "Adult content needs a verified age. Please verify yours first."),
-        (VERIFIED, "This conversation is not open to adult content."),
+        (UserRow(), "Adult content requires a verified age. Please verify your age first."),
+        (VERIFIED, "Adult content is not available in this conversation."),
     ],
 )
 def test_refusal_says_what_would_help(user: UserRow, sentence: str) -> None:

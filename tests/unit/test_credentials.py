@@ -65,7 +65,7 @@ class TestHeader:
     @pytest.mark.parametrize("url", ["http://provider.example", "https://10.0.0.1", "file:///etc"])
     @pytest.mark.parametrize("scheme", ["bearer", "none"])
     def test_goes_to_public_https_addresses_alone(self, url: str, scheme: str) -> None:
-        with pytest.raises(Misconfigured, match="its address is refused"):
+        with pytest.raises(Misconfigured, match="its address is rejected"):
             given(url, scheme)
 
     @pytest.mark.parametrize("name", ["Unset_API_KEY", "SUPABASE_SECRET_API_KEY", None])
@@ -133,7 +133,7 @@ class TestOrigin:
     def test_that_parsers_read_differently_is_called_by_nobody(
         self, url: str, allow_local: bool
     ) -> None:
-        with pytest.raises(Misconfigured, match="its address is refused"):
+        with pytest.raises(Misconfigured, match="its address is rejected"):
             given(url, allow_local=allow_local)
 
     def test_that_is_missing_is_said_as_it_has_to_be_set(self) -> None:

@@ -98,8 +98,8 @@ def test_what_the_secret_manager_has_is_not_missing() -> None:
 
 def test_misspelt_name_in_env_file() -> None:
     (line,) = unknown(dict.fromkeys([*ENVIRONMENT, "TURN_BUDGET_SECOND", "DEPLOY_X"], ""))
-    assert line == ".env: TURN_BUDGET_SECOND: nothing reads it; is TURN_BUDGET_SECONDS meant?"
-    assert unknown({"ZZZ": ""}) == [".env: ZZZ: nothing reads it"]
+    assert line == ".env: TURN_BUDGET_SECOND: unknown setting; did you mean TURN_BUDGET_SECONDS?"
+    assert unknown({"ZZZ": ""}) == [".env: ZZZ: unknown setting"]
 
 
 def test_command(

@@ -23,6 +23,6 @@ def test_times_are_those_of_the_settings() -> None:
         for name in ("turn_budget", "connect_timeout", "first_token_timeout", "idle_timeout")
     )
     text = " ".join(document().split())
-    assert f"whoever is asked ({budget} s)" in text
-    assert f"its connection ({connect} s), its first token ({first_token} s;" in text
+    assert f"with all its targets ({budget} s)" in text
+    assert f"the connection ({connect} s), the first token ({first_token} s;" in text
     assert f"the time between tokens ({idle} s)" in text

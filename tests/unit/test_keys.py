@@ -46,12 +46,12 @@ def test_what_is_not_said_is_unknown() -> None:
 @pytest.mark.parametrize(
     ("status", "body", "why"),
     [
-        pytest.param(401, {"error": {"message": "User not found."}}, "refused", id="refused"),
-        pytest.param(403, None, "refused", id="forbidden"),
+        pytest.param(401, {"error": {"message": "User not found."}}, "rejected", id="refused"),
+        pytest.param(403, None, "rejected", id="forbidden"),
         pytest.param(404, "<html>", "answered 404", id="no-such-page"),
-        pytest.param(200, "<html>", "not with a key", id="page"),
-        pytest.param(200, {"data": []}, "not with a key", id="list"),
-        pytest.param(200, {"data": {}}, "not with a key", id="empty"),
+        pytest.param(200, "<html>", "without a key", id="page"),
+        pytest.param(200, {"data": []}, "without a key", id="list"),
+        pytest.param(200, {"data": {}}, "without a key", id="empty"),
     ],
 )
 def test_other_answers_are_no_status(status: int, body: Any, why: str) -> None:
@@ -79,7 +79,7 @@ def test_balance_is_known_where_the_key_may_ask(
     [
         pytest.param(UNLIMITED, None, [], id="fine"),
         pytest.param(key(remaining_usd=0.01), 3.0, [], id="something-left"),
-        pytest.param(key(remaining_usd=0.0), None, ["used up its limit"], id="exhausted"),
+        pytest.param(key(remaining_usd=0.0), None, ["reached its limit"], id="exhausted"),
         pytest.param(UNLIMITED, -0.5, ["no credits"], id="overdrawn"),
         pytest.param(key(free_requests_remaining=0), None, ["free requests"], id="no-free-ones"),
         pytest.param(key(expires_at=NOW), None, ["has expired"], id="expired"),
@@ -88,7 +88,7 @@ def test_balance_is_known_where_the_key_may_ask(
         pytest.param(
             key(remaining_usd=0.0, free_requests_remaining=-2),
             0.0,
-            ["used up its limit", "no credits", "free requests"],
+            ["reached its limit", "no credits", "free requests"],
             id="all-at-once",
         ),
     ],

@@ -122,12 +122,16 @@ class TestWriting:
         ("status", "body", "why"),
         [
             pytest.param(500, {"success": True, "response": "Yes"}, "answered 500", id="500"),
-            pytest.param(200, {"success": False, "error": "CUDA"}, "cannot write", id="failed"),
-            pytest.param(200, {"success": 1, "response": "Yes"}, "cannot write", id="number"),
+            pytest.param(
+                200, {"success": False, "error": "CUDA"}, "cannot generate text", id="failed"
+            ),
+            pytest.param(
+                200, {"success": 1, "response": "Yes"}, "cannot generate text", id="number"
+            ),
             pytest.param(200, {"success": True}, "no text", id="no-text"),
             pytest.param(200, {"success": True, "response": None}, "no text", id="null"),
-            pytest.param(200, "<html>", "cannot write", id="page"),
-            pytest.param(200, None, "cannot write", id="nothing"),
+            pytest.param(200, "<html>", "cannot generate text", id="page"),
+            pytest.param(200, None, "cannot generate text", id="nothing"),
         ],
     )
     def test_chat_worker_that_cannot(self, status: int, body: Any, why: str) -> None:
@@ -137,13 +141,18 @@ class TestWriting:
         ("status", "body", "why"),
         [
             pytest.param(404, {"error": "no such model"}, "answered 404", id="no-such-model"),
-            pytest.param(200, {"error": {}, "choices": []}, "cannot write", id="no-choices"),
             pytest.param(
-                200, {"error": {"code": 1}, "choices": [{}]}, "cannot write", id="error-in-200"
+                200, {"error": {}, "choices": []}, "cannot generate text", id="no-choices"
+            ),
+            pytest.param(
+                200,
+                {"error": {"code": 1}, "choices": [{}]},
+                "cannot generate text",
+                id="error-in-200",
             ),
             pytest.param(200, {"choices": ["Yes"]}, "no text", id="choice-is-text"),
             pytest.param(200, {"choices": [{"text": "Yes"}]}, "no text", id="no-message"),
-            pytest.param(200, [], "cannot write", id="list"),
+            pytest.param(200, [], "cannot generate text", id="list"),
         ],
     )
     def test_openai_compatible_worker_that_cannot(self, status: int, body: Any, why: str) -> None:

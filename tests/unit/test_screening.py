@@ -138,7 +138,7 @@ def test_finding_and_refusal_hold_no_text() -> None:
     told = content_refused(finding)
     assert (told.status, told.code) == (403, "content_refused")
     assert told.message == (
-        "This cannot be written here: sexual content that involves anyone under 18 is never"
+        "This message is not allowed: sexual content that involves anyone under 18 is never"
         " allowed."
     )
     assert "12" not in repr(finding) + told.message

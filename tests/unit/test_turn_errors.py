@@ -31,12 +31,12 @@ REFUSED = (
 DECLINED = (
     403,
     "content_refused",
-    "The model declined to write this. Please say it in another way.",
+    "The model declined to write this. Please try different words.",
 )
 NO_SCENES = (
     403,
     "content_refused",
-    "The reply was stopped: explicit scenes are not for this conversation.",
+    "The reply was stopped: this conversation does not allow explicit scenes.",
 )
 NO_MINORS = (
     403,
@@ -46,7 +46,7 @@ NO_MINORS = (
 TOO_LONG = (
     422,
     "conversation_too_long",
-    "The conversation is too long for the models available. Please start a new one.",
+    "The conversation is too long for the available models. Please start a new one.",
 )
 CAPPED = (
     503,
@@ -179,7 +179,7 @@ def test_reason_that_the_turn_ended_before_comes_first() -> None:
             Finding("sexual", "message"),
             "sexual content that involves anyone under 18 is never allowed.",
         ),
-        (Finding("scene", "reply"), "explicit scenes are not for this conversation."),
+        (Finding("scene", "reply"), "this conversation does not allow explicit scenes."),
     ],
 )
 def test_what_the_policy_refuses_is_told_before_failures(finding: Finding, message: str) -> None:

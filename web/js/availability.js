@@ -6,12 +6,12 @@ const FRESH_MS = 120_000;
 const clock = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit" });
 
 const HEALTH = {
-  none: "No worker is known",
-  stale: "Worker not checked lately",
-  down: "Worker is away",
+  none: "No worker is registered",
+  stale: "Worker status is out of date",
+  down: "Worker is down",
   up: "Worker is ready",
 };
-const AWAY = { stale: "not checked lately", down: "away" };
+const AWAY = { stale: "status is out of date", down: "down" };
 
 /** The health of a worker as `workerHealthCache` has it: {state, text}. */
 export function workerHealth(record, now = Date.now()) {
@@ -39,7 +39,7 @@ export function choices({ models, cooldowns, health, tier }, now = Date.now()) {
   const worker = {
     key: WORKER,
     name: "Local model",
-    why: state === "none" ? "none is known" : (AWAY[state] ?? onCooldown(null)),
+    why: state === "none" ? "none is registered" : (AWAY[state] ?? onCooldown(null)),
     closed: state === "none",
   };
   const offered = models.map((model) => {

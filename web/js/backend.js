@@ -4,8 +4,8 @@ import { config } from "../config.js";
 import { EventSourceParserStream } from "../vendor/eventsource/stream.js";
 
 const SILENCE_MS = 45_000; // A silent stream carries a comment every ten seconds.
-const FAILED = "That did not work. Try again in a moment, or load the page again.";
-const SIGNED_OUT = "You are signed out. Sign in again to go on.";
+const FAILED = "That did not work. Try again in a moment, or reload the page.";
+const SIGNED_OUT = "You are signed out. Sign in again to continue.";
 const UNREACHABLE = "The service cannot be reached. Check your connection, then try again.";
 
 const { createClient, isAuthError } = globalThis.supabase;
@@ -40,14 +40,14 @@ class SignedOut extends UserError {
 }
 
 const SENTENCES = {
-  23503: "Something still uses it. Remove that first.",
-  23505: "That is there already. Choose another name.",
-  23514: "That value is not allowed. Correct it and try again.",
-  42501: "You may not do that. Ask an admin if you should.",
+  23503: "It is still in use. Remove what uses it first.",
+  23505: "This name already exists. Choose another one.",
+  23514: "This value is not allowed. Correct it and try again.",
+  42501: "You do not have permission to do this. Ask an admin.",
   invalid_credentials: "Email or password is wrong. Try again, or create an account.",
-  user_already_exists: "There is an account with this email. Sign in instead.",
+  user_already_exists: "An account with this email already exists. Sign in instead.",
   email_not_confirmed: "Open the link in the email we sent, then sign in.",
-  over_request_rate_limit: "That was too often. Wait a minute, then try again.",
+  over_request_rate_limit: "Too many attempts. Wait a minute, then try again.",
 };
 
 /** What a query of the Data API or a call of Auth returns; `UserError` where it fails. */

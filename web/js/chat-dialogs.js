@@ -36,14 +36,14 @@ function memory(state) {
   });
   return modal("Memory", html`
     <section>
-      <h3>So far</h3>
+      <h3>Summary</h3>
       ${summary
-        ? html`<p>${summary}</p><button @click=${doing(facts.forgetSummary)}>Forget this summary</button>`
-        : html`<p class="quiet">Nothing is retold yet. A summary is written when a conversation grows longer than a model can read.</p>`}
+        ? html`<p>${summary}</p><button @click=${doing(facts.forgetSummary)}>Delete this summary</button>`
+        : html`<p class="quiet">There is no summary yet. One is written when the conversation becomes too long for a model.</p>`}
     </section>
     <section>
       <h3>Facts</h3>
-      ${noted.length ? nothing : html`<p class="quiet">No facts are noted.</p>`}
+      ${noted.length ? nothing : html`<p class="quiet">There are no facts.</p>`}
       <ul class="rows">
         ${repeat(noted, ({ id }) => id, (fact) => html`
           <li>
@@ -82,11 +82,11 @@ function characters(state) {
   });
   return modal("Characters", html`
     <section>
-      <p class="quiet">One speaks in a turn: whom you name, else they take turns in this order.</p>
+      <p class="quiet">One character speaks at a time: the one you name, or the next in this order.</p>
       <ul class="rows">
         ${repeat(members, ({ id }) => id, (each) => html`
           <li>${avatar(each.name)}<span>${each.name}
-              ${each.id === state.conversation.character_id ? html`<small>the first, and stays</small>` : nothing}</span>
+              ${each.id === state.conversation.character_id ? html`<small>first, cannot be removed</small>` : nothing}</span>
             ${each.id === state.conversation.character_id
               ? nothing
               : html`<button aria-label=${`Remove ${each.name}`} @click=${doing(() => talks.removeCharacter(each))}>Remove</button>`}
@@ -95,9 +95,9 @@ function characters(state) {
     </section>
     <section>
       ${!talks.hasRoom()
-        ? html`<p class="quiet">Nobody else fits in. Remove somebody first.</p>`
+        ? html`<p class="quiet">There is no room for another character. Remove one first.</p>`
         : !strangers.length
-          ? html`<p class="quiet">Everybody you know is here. Import a character card to meet more.</p>`
+          ? html`<p class="quiet">All your characters are here. Import a character card to add more.</p>`
           : html`
               <form class="add" @submit=${add}>
                 <label>Who joins
@@ -150,11 +150,11 @@ function tier(state) {
   const who = members.length > 1 ? "Every character" : "The character";
   const locked = state.conversation.content_tier === "sfw";
   const needs = [
-    [ageVerified, "Your age is verified. This is done by the operators of this site, not here: ask them for the age check."],
+    [ageVerified, "Your age is verified. The operators of this site do this: ask them for the age check."],
     [members.length > 0 && members.every((each) => each.content_rating === "nsfw"), `${who} is rated for adults by its author.`],
     [members.every((each) => each.age >= 18), `${who} has a stated age of 18 or more.`],
-    [!locked, "The conversation is not kept for a general audience."],
-    [!state.conversation.always_sfw, "Nobody with a stated age below 18 was ever part of the conversation."],
+    [!locked, "The conversation is not set to a general audience."],
+    [!state.conversation.always_sfw, "No character with a stated age below 18 was ever part of the conversation."],
   ];
   const open = needs.every(([met]) => met);
   return html`
@@ -166,7 +166,7 @@ function tier(state) {
       </select>
     </label>
     <div id="needs">
-      <p class="quiet">${open ? "Both are open here." : "Adult themes need all of these:"}</p>
+      <p class="quiet">${open ? "Both are available here." : "Adult themes require all of these:"}</p>
       ${open ? nothing : html`<ul class="needs">
         ${needs.map(([met, text]) => html`<li data-met=${met}>${met ? "Met" : "Missing"}: ${text}</li>`)}
       </ul>`}
@@ -184,16 +184,16 @@ function tier(state) {
 function deletion(state) {
   const { message } = state.dialog;
   return modal("Delete", html`
-    <p>What is deleted is gone, with all its versions.</p>
+    <p>This deletes the message with all its versions. It cannot be undone.</p>
     <div class="choices">
       <button class="danger" @click=${doing(() => remove(message, false))}>Delete this message</button>
-      <button class="danger" @click=${doing(() => remove(message, true))}>Delete it and everything after</button>
+      <button class="danger" @click=${doing(() => remove(message, true))}>Delete it and all later messages</button>
     </div>`, state);
 }
 
 function discard(state) {
   return modal("Delete the conversation", html`
-    <p>Everything that was said in it is gone then, and what is remembered of it.</p>
+    <p>This deletes all its messages and its memory. It cannot be undone.</p>
     <div class="choices">
       <button class="danger" @click=${doing(talks.deleteConversation)}>Delete the conversation</button>
     </div>`, state);

@@ -19,7 +19,7 @@ const when = new Intl.DateTimeFormat(undefined, { dateStyle: "medium" });
 
 export function page(state) {
   if (!state.ready) return loading(state);
-  if (!state.me) return signInForm(redraw, "Talk with somebody");
+  if (!state.me) return signInForm(redraw, "Talk with a character");
   return html`
     <a class="skip" href="#message">Skip to the message box</a>
     <div class="shell">
@@ -47,14 +47,14 @@ function side(state) {
         <h2>Conversations</h2>
         ${state.conversations.length
           ? html`<ul>${repeat(state.conversations, ({ id }) => id, (each) => entry(state, each))}</ul>`
-          : html`<p class="quiet">None yet. Choose somebody below.</p>`}
+          : html`<p class="quiet">None yet. Choose a character below.</p>`}
         <h2>Characters</h2>
         <ul>
           ${repeat(state.characters, ({ id }) => id, (each) => html`
             <li>
               <button @click=${doing(() => talks.talkWith(each))}>
                 ${avatar(each.name)}
-                <span>${each.name}<small>Begin a conversation</small></span>
+                <span>${each.name}<small>Start a conversation</small></span>
               </button>
             </li>`)}
         </ul>
@@ -138,8 +138,8 @@ function open(state) {
       <button @click=${doing(showMemory)}>Memory</button>
       <button @click=${() => openDialog("settings")}>Settings</button>
     </header>
-    <div class="column" data-refuge=".column" tabindex="0" role="region" aria-label="What was said">
-      ${earlier ? html`<button class="link" @click=${doing(talks.showEarlier)}>Show what was said earlier</button>` : nothing}
+    <div class="column" data-refuge=".column" tabindex="0" role="region" aria-label="Messages">
+      ${earlier ? html`<button class="link" @click=${doing(talks.showEarlier)}>Show earlier messages</button>` : nothing}
       ${places.length || state.turn ? nothing : beginning(state, members[0])}
       <ol class="talk">
         ${repeat(places, ({ message }) => message.position, (place, index) => said(state, place, index === places.length - 1))}
@@ -165,7 +165,7 @@ function picker(state) {
       <select .value=${live(chosen)} @change=${({ target }) => talks.chooseModel(target.value)}>
         <option value="" ?selected=${!chosen}>Default${preferred ? `: ${preferred.name}` : ""}${preferred?.why ? ` (${preferred.why})` : ""}</option>
         <optgroup label="The team's worker">${option(worker)}</optgroup>
-        <optgroup label="Models elsewhere">${repeat(models, ({ key }) => key, option)}</optgroup>
+        <optgroup label="Other models">${repeat(models, ({ key }) => key, option)}</optgroup>
       </select>
     </label>`;
 }
@@ -176,12 +176,12 @@ function outlook(state) {
   const chosen = chosenModel();
   const asked = chosen ? offered.find(({ key }) => key === chosen) : standard(state.models, offered);
   if (!asked?.why) return nothing;
-  return html`<p class="quiet outlook">${asked.name}: ${asked.why}. Another model answers meanwhile.</p>`;
+  return html`<p class="quiet outlook">${asked.name}: ${asked.why}. Another model will answer for now.</p>`;
 }
 
 function beginning(state, character) {
   if (!character) {
-    return html`<p class="notice">This character is no longer here. What was said stays; begin with somebody else.</p>`;
+    return html`<p class="notice">This character is no longer available. The messages stay; start a conversation with another character.</p>`;
   }
   const openings = [character.first_message, ...(character.alternate_greetings ?? [])].filter(Boolean);
   return html`
@@ -201,7 +201,7 @@ function beginning(state, character) {
               </button>`)
           : nothing}
       </div>
-      <p class="quiet">Or say something first.</p>
+      <p class="quiet">Or write a message first.</p>
     </section>`;
 }
 
@@ -223,7 +223,7 @@ function said(state, { message, versions }, last) {
         ${state.editing === message.id
           ? editor(message, mine)
           : html`<rp-prose .text=${text}></rp-prose>${busy ? waiting(state) : nothing}`}
-        ${cutOff && !busy ? html`<p class="quiet">This reply was cut off. You can have it continued.</p>` : nothing}
+        ${cutOff && !busy ? html`<p class="quiet">This reply was cut off. You can continue it.</p>` : nothing}
         ${notice && notice !== state.notice ? html`<p class="quiet">${notice}</p>` : nothing}
         ${state.turn || state.editing ? nothing : tools(state, message, versions, last, answer)}
       </article>
@@ -276,7 +276,7 @@ function editor(message, mine) {
         <textarea name="text" rows="5" .value=${message.content}></textarea>
       </label>
       <div class="choices">
-        ${mine ? html`<button class="primary" @click=${save(true)}>Save and answer anew</button>` : nothing}
+        ${mine ? html`<button class="primary" @click=${save(true)}>Save and regenerate</button>` : nothing}
         <button class=${mine ? "" : "primary"} @click=${save(false)}>Save</button>
         <button type="button" @click=${() => set({ editing: null })}>Cancel</button>
       </div>
@@ -325,14 +325,14 @@ function composer(state, members, places) {
       ${several ? speakers(state, members, places) : nothing}
       <div class="box">
         <label for="message" class="unseen">Message to ${whom}</label>
-        <textarea id="message" rows="1" maxlength="8000" placeholder="Say something"
+        <textarea id="message" rows="1" maxlength="8000" placeholder="Write a message"
           .value=${live(state.draft)} @keydown=${keys}
           @input=${({ target }) => set({ draft: target.value })}></textarea>
         ${state.turn
           ? html`<button type="button" class="primary" @click=${() => state.turn?.stop()}>Stop</button>`
           : html`
               ${places.length
-                ? html`<button type="button" class="draft" title="A model drafts what you could say next"
+                ? html`<button type="button" class="draft" title="A model drafts your next message"
                     @click=${doing(() => turns.take({ action: "impersonate" }))}>Draft</button>`
                 : nothing}
               <button class="primary" ?disabled=${!state.draft.trim()}>Send</button>`}
@@ -346,12 +346,12 @@ const speakers = (state, members, places) => html`
   <div class="speakers">
     <label>Who speaks
       <select .value=${live(state.speaker)} @change=${({ target }) => set({ speaker: target.value })}>
-        <option value="">Whom I name, else in turn</option>
+        <option value="">The one I name, or in turn</option>
         ${repeat(members, ({ id }) => id, ({ id, name }) => html`<option value=${id}>${name}</option>`)}
       </select>
     </label>
     ${places.length && !state.turn
-      ? html`<button type="button" title="The next one speaks, without a word of yours"
+      ? html`<button type="button" title="The next character speaks without a message from you"
           @click=${doing(() => turns.take({ kickoff: true }))}>Let them talk</button>`
       : nothing}
   </div>`;

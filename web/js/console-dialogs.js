@@ -9,7 +9,7 @@ import { modal } from "./parts.js";
 const TASKS = { roleplay: "roleplay", storytelling: "chat", prompt_enhancement: "chat" };
 const OBJECTS = {
   input_defaults: ["Sent with every request", '{"max_tokens": 400, "temperature": 0.9}'],
-  capabilities: ["What it can do", '{"context_tokens": 8192}'],
+  capabilities: ["Capabilities", '{"context_tokens": 8192}'],
   pricing: ["Price", '{"prompt_usd_per_1k": 0, "completion_usd_per_1k": 0}'],
 };
 
@@ -52,7 +52,7 @@ function modelForm(state) {
   return modal(row ? `Edit ${row.display_name}` : "Add a model", html`
     <form class="fields" @submit=${save}>
       ${field("display_name", "Name")}
-      ${field("model_key", "What the provider calls it", { placeholder: "author/model" })}
+      ${field("model_key", "The provider's name for it", { placeholder: "author/model" })}
       ${row ? nothing : html`
         <label>Provider
           <select name="provider_id">${state.providers.map(({ id, display_name }) => html`<option value=${id}>${display_name}</option>`)}</select>
@@ -60,10 +60,10 @@ function modelForm(state) {
         <label>Task
           <select name="task">${Object.keys(TASKS).map((task) => html`<option value=${task}>${task.replaceAll("_", " ")}</option>`)}</select>
         </label>`}
-      ${field("priority", "Order (smallest first)", { type: "number", value: 100 })}
+      ${field("priority", "Order (lowest first)", { type: "number", value: 100 })}
       ${field("description", "Description", { optional: true })}
       ${field("model_family", "Family", { optional: true })}
-      ${field("endpoint_path", "Path below the provider's address", { optional: true, placeholder: "/chat/completions" })}
+      ${field("endpoint_path", "Path after the provider's address", { optional: true, placeholder: "/chat/completions" })}
       ${Object.entries(OBJECTS).map(([name, [label, example]]) => html`
         <label>${label} (JSON)
           <textarea name=${name} rows="3" spellcheck="false" .value=${row ? JSON.stringify(row[name]) : example}></textarea>
@@ -92,12 +92,12 @@ function providerForm(state) {
       <label>How the key is sent
         <select name="auth_scheme">
           <option value="bearer">Authorization: Bearer</option>
-          <option value="header">In the header itself</option>
+          <option value="header">In its own header</option>
           <option value="none">No key</option>
         </select>
       </label>
       <label>Header <input name="auth_header_name" value="Authorization" required /></label>
-      <label>Variable that holds the key <input name="secret_name" placeholder="NAME_API_KEY" /></label>
+      <label>Environment variable of the key <input name="secret_name" placeholder="NAME_API_KEY" /></label>
       <p class="quiet">It is asked nothing until an operator approves it with the secret key, and given no key until
         KEY_ORIGINS names its address, where the functions run. A variable that another provider uses cannot be named.</p>
       <div class="choices"><button class="primary">Save</button></div>
@@ -117,7 +117,7 @@ function knownProviderForm(state) {
       <p class="quiet">The address and the key are set once: operators change them with the secret key.
         ${used
           ? `It can be deleted when its ${used === 1 ? "model is" : `${used} models are`} gone.`
-          : "A key that was given to it cannot be given to another provider afterwards."}</p>
+          : "Its key cannot be assigned to another provider later."}</p>
       <div class="choices">
         <button class="primary">Save</button>
         ${used

@@ -45,11 +45,11 @@ export function page(state) {
 const closed = (state) => html`
   <main class="welcome">
     <div class="card">
-      <h1>This is for admins</h1>
+      <h1>This page is for admins</h1>
       <p>You are signed in as ${state.me.email}, who is not one. An operator can make you one; until
         then there is nothing to see here.</p>
-      <a href="./">Go to the conversations</a>
-      <button class="link" @click=${signOut}>Sign in as somebody else</button>
+      <a href="./">Go to conversations</a>
+      <button class="link" @click=${signOut}>Sign in with another account</button>
     </div>
   </main>`;
 
@@ -77,7 +77,7 @@ function activity(state) {
             <button aria-pressed=${name === state.period} @click=${doing(() => panel.choosePeriod(name))}>${name}</button>`)}
         </div>
       </div>
-      ${state.cut ? html`<p class="notice">There was more than can be shown: only the newest 20,000 rows are counted. Choose a shorter period.</p>` : nothing}
+      ${state.cut ? html`<p class="notice">Only the newest 20,000 rows are counted. Choose a shorter period to see all.</p>` : nothing}
       <dl class="tiles">
         ${tiles.map(([name, value]) => html`<div><dt>${name}</dt><dd>${value}</dd></div>`)}
       </dl>
@@ -97,7 +97,7 @@ function activity(state) {
           <tr><th scope="row">${line.name}</th><td>${whole.format(line.calls)}</td><td>${inPercent(line.well)}</td>
             <td>${inSeconds(line.first)}</td><td>${inSeconds(line.median)}</td><td>${inSeconds(line.p95)}</td>
             <td>${whole.format(line.tokens)}</td><td>${dollars.format(line.cost)}</td></tr>`),
-        "No model was asked in this time.", "numbers")}
+        "No model was called in this period.", "numbers")}
       ${failed.length
         ? html`<h3>Why turns failed</h3>
             ${table(["Reason", "Turns"], failed.map(({ code, times }) => html`
@@ -151,7 +151,7 @@ function workers(state) {
           <td>${at(cache[name]?.lastChecked ?? cache[name]?.lastCheck)}</td>
           <td>${addresses[name] ?? "–"}</td>
           <td>${cache[name]?.healthError ?? cache[name]?.probeError ?? "–"}</td></tr>`),
-        "No worker is registered. It registers itself when it starts.")}
+        "No worker is registered. A worker registers itself when it starts.")}
       ${names.some((name) => cache[name]?.history?.length)
         ? html`<div class="charts">${names.filter((name) => cache[name]?.history?.length).map((name) => history(name, cache[name]))}</div>`
         : nothing}
@@ -159,7 +159,7 @@ function workers(state) {
       ${table(["What", "Which", "Until", "Why", "Failures"], state.cooldowns.map((row) => html`
         <tr><th scope="row">${row.scope}</th><td>${row.key}</td><td>${at(row.until)}</td>
           <td>${row.reason.replaceAll("_", " ")}</td><td>${row.failures}</td></tr>`),
-        "Nothing is on cooldown: every model may be asked.")}
+        "No model is on cooldown.")}
     </section>`;
 }
 
@@ -211,7 +211,7 @@ function modelRow(state, model, index, count) {
         <button id=${panel.moverId(model, -1)} aria-label=${`${name}: earlier`} ?disabled=${index === 0} @click=${doing(() => panel.moveModel(model, -1))}>↑</button>
         <button id=${panel.moverId(model, 1)} aria-label=${`${name}: later`} ?disabled=${index === count - 1} @click=${doing(() => panel.moveModel(model, 1))}>↓</button>`}
       </td>
-      <td class="actions">${classifier ? html`<small>Set up with the secret key</small>` : html`
+      <td class="actions">${classifier ? html`<small>Managed with the secret key</small>` : html`
         ${model.is_active && !model.is_default
           ? html`<button aria-label=${`Make default for ${model.task}: ${name}`} @click=${doing(() => panel.makeDefault(model))}>Make default</button>`
           : nothing}
@@ -234,13 +234,13 @@ function providers(state) {
           <th scope="row">${row.display_name}<small>${row.name}</small></th>
           <td>${row.base_url}</td>
           <td>${row.auth_scheme === "none" ? "none" : html`<code>${row.secret_name}</code>`}</td>
-          <td>${row.is_approved ? (row.is_active ? "Active" : "Off") : "Waits for approval"}</td>
+          <td>${row.is_approved ? (row.is_active ? "Active" : "Off") : "Waiting for approval"}</td>
           <td class="actions">
             <button aria-label=${`${row.is_active ? "Switch off" : "Switch on"} ${row.display_name}`}
               @click=${doing(() => panel.changeProvider(row, { is_active: !row.is_active }))}>${row.is_active ? "Switch off" : "Switch on"}</button>
             <button aria-label=${`Edit ${row.display_name}`} @click=${() => openDialog("known provider", { row })}>Edit</button>
           </td>
-        </tr>`), "There is no provider yet.")}
+        </tr>`), "There are no providers yet.")}
       <p class="quiet">A key is named after the environment variable that holds it and never shown. The
         address and the key of a provider are set once: operators change them with the secret key, and
         approve the providers that are added here.</p>

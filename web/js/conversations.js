@@ -152,7 +152,7 @@ export async function branch(message) {
   const { conversation_id } = await act({ action: "branch", message_id: message.id, client_message_id: id });
   await loadAll();
   await open(state.conversations.find((each) => each.id === conversation_id));
-  set({ notice: "This is a branch: what was said before is here too, the first conversation stays as it was." });
+  set({ notice: "This is a branch with a copy of the earlier messages. The original conversation is unchanged." });
 }
 
 // --- characters -----------------------------------------------------------------------------

@@ -54,12 +54,12 @@ export async function pinFact(fact) {
 
 export async function forgetFact(fact) {
   await data(supabase.from("memory_facts").delete().eq("id", fact.id));
-  set({ said: "The fact was forgotten." });
+  set({ said: "The fact was deleted." });
   await loadMemory();
 }
 
 export async function forgetSummary() {
   await data(supabase.from("conversation_summaries").delete().eq("conversation_id", state.conversation.id));
-  set({ said: "The summary was forgotten." });
+  set({ said: "The summary was deleted." });
   await loadMemory();
 }

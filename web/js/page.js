@@ -57,6 +57,6 @@ export function doing(action) {
 export function tell(error, body = null) {
   const known = error instanceof UserError;
   if (!known) console.error(error);
-  const sentence = known ? error.message : "Something went wrong. Load the page again.";
+  const sentence = known ? error.message : "Something went wrong. Reload the page.";
   set({ trouble: { sentence, code: error.code, body } });
 }

@@ -25,7 +25,7 @@ export const modal = (title, content, state) => html`
 
 const ADVICE = {
   no_model_available: "Or choose another model above.",
-  content_refused: "Say it differently, or talk of something else.",
+  content_refused: "Use different words, or change the subject.",
 };
 
 /** What went wrong last, and what to do; `again` sends the request once more. */
@@ -48,7 +48,7 @@ export const loading = (state) => html`
   <main class="welcome">
     ${state.trouble
       ? html`<div class="card">${alert(state)}
-          <button class="primary" @click=${() => location.reload()}>Load the page again</button></div>`
+          <button class="primary" @click=${() => location.reload()}>Reload the page</button></div>`
       : html`<p class="quiet">Loading …</p>`}
   </main>`;
 

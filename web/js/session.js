@@ -30,7 +30,7 @@ export function signInForm(redraw, title) {
         <img src="icon.svg" alt="" width="44" height="44" />
         <h1>${title}</h1>
         <p class="quiet">
-          ${form.signingUp ? "An account keeps your conversations." : "Sign in to go on."}
+          ${form.signingUp ? "Create an account to save your conversations." : "Sign in to continue."}
         </p>
         ${form.signingUp
           ? html`<label>What characters call you

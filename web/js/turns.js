@@ -59,7 +59,7 @@ async function run(body, at = null) {
       if (stopped) await settled(body.conversation_id);
       await loadMessages();
     }
-    if (stopped) set({ said: "Stopped. What was written is kept." });
+    if (stopped) set({ said: "Stopped. The text so far is saved." });
   } catch (error) {
     failure ??= error;
   }
@@ -85,7 +85,7 @@ async function heard(current, signal) {
       // this turn, at the first try too.
       const running = error.code === "turn_in_progress";
       if (!(error instanceof Dropped || running) || tries === TRIES || signal.aborted) throw error;
-      current.note = running ? "Waiting for the reply …" : "The connection broke. Fetching the reply …";
+      current.note = running ? "Waiting for the reply …" : "The connection was lost. Fetching the reply …";
       set({ said: current.note });
       await delay(Math.max(1000 * 2 ** (tries - 1), error.seconds * 1000));
     }
@@ -97,7 +97,7 @@ function finished(current, answer) {
   const lines = [answer.notice];
   if (!answer.saved) lines.push("This reply could not be saved. Copy it if you want to keep it.");
   if (current.body.content_tier === "nsfw" && answer.content_tier === "sfw") {
-    lines.push("Written for a general audience: the conversation is not open to adult content.");
+    lines.push("Written for a general audience: adult content is not available in this conversation.");
   }
   set({ notice: lines.filter(Boolean).join(" "), said: answer.response });
 }

@@ -74,9 +74,9 @@ def check_address(url: str, *, allow_local: bool) -> str:
     scheme, host, _ = _parts(url)
     if not allow_local:
         if scheme != "https":
-            raise AddressRejected("it is not https (ALLOW_LOCAL_UPSTREAMS admits http)")
+            raise AddressRejected("it is not https (ALLOW_LOCAL_UPSTREAMS allows http)")
         if not _is_public_host(host):
-            raise AddressRejected("it is a private address (ALLOW_LOCAL_UPSTREAMS admits them)")
+            raise AddressRejected("it is a private address (ALLOW_LOCAL_UPSTREAMS allows them)")
     return url
 
 
@@ -103,7 +103,7 @@ def _parts(url: str) -> tuple[str, str, int]:
     scheme, host = found[1].lower(), found[2].lower().rstrip(".")
     port = int(found[3] or _PORTS[scheme])
     if not host or not 0 < port < 65536:
-        raise AddressRejected("it has no host, or a port that does not exist")
+        raise AddressRejected("it has no host, or an invalid port")
     return scheme, host, port
 
 
@@ -144,7 +144,7 @@ class PublicResolver(AbstractResolver):
         found = await self._resolver.resolve(host, port, family)
         public = [entry for entry in found if is_public(entry["host"])]
         if not public:
-            raise OSError("the name leads to a private address")
+            raise OSError("the name resolves to a private address")
         return public
 
     async def close(self) -> None:

@@ -26,7 +26,7 @@ def pieces(response: httpx.Response) -> AsyncIterator[bytes]:
     if encoding in ("", "identity"):
         return response.aiter_bytes() if response.is_stream_consumed else response.aiter_raw()
     if encoding not in ("gzip", "x-gzip", "deflate"):
-        raise httpx.DecodingError(f"compressed in a way that was not asked for: {encoding[:20]!r}")
+        raise httpx.DecodingError(f"unsupported compression: {encoding[:20]!r}")
     return _unpacked(response)
 
 
@@ -49,7 +49,7 @@ async def _unpacked(response: httpx.Response) -> AsyncGenerator[bytes, None]:
                 try:
                     piece = unpacking.decompress(part, PIECE_BYTES)
                 except zlib.error as error:
-                    raise httpx.DecodingError("damaged: cannot be unpacked") from error
+                    raise httpx.DecodingError("damaged: cannot be decompressed") from error
                 part = unpacking.unconsumed_tail
                 if piece:
                     yield piece

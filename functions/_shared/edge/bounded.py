@@ -51,5 +51,5 @@ async def _to_its_end(function: Callable[..., T], *arguments: object) -> T:
 def busy() -> ApiError:
     """What a caller hears where too much of the kind is going on."""
     return ApiError(
-        503, "busy", "Too much is going on right now. Please try again in a moment.", retry_after=5
+        503, "busy", "The service is busy right now. Please try again in a moment.", retry_after=5
     )

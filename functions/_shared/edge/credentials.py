@@ -40,7 +40,7 @@ def credentials(
     try:
         check_address(url, allow_local=allow_local)
     except AddressRejected as rejected:
-        raise Misconfigured(f"its address is refused: {rejected}") from rejected
+        raise Misconfigured(f"its address is rejected: {rejected}") from rejected
     if scheme == "none":
         return {}
     secret = secret_value(secret_name, environ)

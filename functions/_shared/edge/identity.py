@@ -58,7 +58,7 @@ def account_blocked(outcome: str) -> ApiError:
     return ApiError(
         403,
         "banned_user",
-        "This account is suspended. Please write to support if you think that is a mistake.",
+        "This account is suspended. Please contact support if you think this is a mistake.",
     )
 
 

@@ -14,7 +14,7 @@ V = TypeVar("V", str, SecretStr)
 def _sendable(value: V) -> V:
     text = value.get_secret_value() if isinstance(value, SecretStr) else value
     if not (text.isascii() and text.isprintable()):
-        raise ValueError("goes into an HTTP header: use plain ASCII characters on one line")
+        raise ValueError("is sent as an HTTP header: use ASCII characters on one line")
     return value
 
 

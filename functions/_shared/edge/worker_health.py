@@ -108,7 +108,7 @@ def why_unavailable(url: object, record: object, now: datetime) -> str | None:
         return "its health is not known at its new address"
     checked_at = timestamp(record.get("lastChecked", record.get("lastCheck")))
     if checked_at is None or not _is_fresh(checked_at, now):
-        return "its health was not checked lately"
+        return "its last health check is too old"
     if record.get("isHealthy") is not True:
         return "it is unhealthy"
     return None

@@ -39,8 +39,8 @@ def report(waiting: dict[str, str], last: Found, now: datetime) -> Found:
         "waiting": waiting,
         "alerted_at": now.isoformat() if again else last.get("alerted_at"),
         "alerts": [
-            f"Provider {name} was added with the address {url[:200]!a} and is asked nothing:"
-            " approve it if it is meant (docs/configuration.md), else delete it."
+            f"Provider {name} was added with the address {url[:200]!a} and gets no requests:"
+            " approve it if it is intended (docs/configuration.md), otherwise delete it."
             for name, url in new.items()
         ],
     }

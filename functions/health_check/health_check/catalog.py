@@ -109,7 +109,7 @@ def read_catalog(answer: Fetched) -> Catalog:
     body = answer.body if isinstance(answer.body, dict) else {}
     listed = body.get("data")
     if not isinstance(listed, list):
-        raise StepFailed("/models did not answer with a list of models")
+        raise StepFailed("/models did not return a list of models")
     entries = [entry for entry in map(_entry, listed) if entry]
     if len(entries) < max(MIN_MODELS, MIN_READABLE * len(listed)):
         raise StepFailed(
@@ -183,9 +183,9 @@ def report(verdicts: Sequence[Verdict]) -> Found:
 
 
 _ALERTS = {
-    "gone": "Models are not listed any more and are left out: replace them.",
-    "not_free": "Models that are configured as free cost money now: look at their prices.",
-    "expiring": "Models are going to be removed: replace them in time.",
+    "gone": "Models are no longer listed and are not used: replace them.",
+    "not_free": "Models configured as free now cost money: check their prices.",
+    "expiring": "Models will be removed: replace them in time.",
 }
 
 
@@ -216,9 +216,7 @@ async def check_catalog(provider: Provider, run: Run, found: Found, last: Found)
     found |= {"listed": len(catalog.entries), **told}
     found["alerts"] = [sentence for name, sentence in _ALERTS.items() if name in told]
     if any(verdict.status == "missing" for verdict in verdicts):
-        raise StepFailed(
-            "models are missing in a catalog that is odd: another one has to confirm it"
-        )
+        raise StepFailed("models are missing in an odd catalog: a second one has to confirm it")
 
 
 def _entry(value: Any) -> CatalogModel | None:

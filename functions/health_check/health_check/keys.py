@@ -35,10 +35,10 @@ class KeyStatus:
 def read_key(answer: Fetched) -> KeyStatus:
     """The status in an answer to GET /key; `StepFailed` when it is none."""
     if answer.status in (401, 403):
-        raise StepFailed(f"the key is refused: /key answered {answer.status}", alert=True)
+        raise StepFailed(f"the key is rejected: /key answered {answer.status}", alert=True)
     data = answer.body.get("data") if isinstance(answer.body, dict) else None
     if answer.status != 200 or not isinstance(data, dict) or "usage" not in data:
-        raise StepFailed(f"/key answered {answer.status}, and not with a key's status")
+        raise StepFailed(f"/key answered {answer.status}, without a key's status")
     free = fields(data.get("free_model_daily_requests"))
     return KeyStatus(
         limit_usd=_usd(data.get("limit")),
@@ -63,15 +63,15 @@ def alerts(key: KeyStatus, balance_usd: float | None, now: datetime) -> list[str
     """What somebody has to do about the key."""
     found = []
     if key.remaining_usd is not None and key.remaining_usd <= 0:
-        found.append("The key has used up its limit: raise it, or wait for its reset.")
+        found.append("The key has reached its limit: raise it, or wait for the reset.")
     if balance_usd is not None and balance_usd <= 0:
         found.append("The account has no credits left: buy some.")
     if key.free_requests_remaining is not None and key.free_requests_remaining <= 0:
-        found.append("Today's free requests are used up: wait for midnight UTC, or pay.")
+        found.append("Today's free requests are used up: wait until midnight UTC, or buy credits.")
     if key.expires_at is not None and key.expires_at <= now:
-        found.append("The key has expired: make a new one.")
+        found.append("The key has expired: create a new one.")
     elif key.expires_at is not None and key.expires_at <= now + EXPIRES_SOON:
-        found.append(f"The key expires at {key.expires_at.isoformat()}: make a new one.")
+        found.append(f"The key expires at {key.expires_at.isoformat()}: create a new one.")
     return found
 
 

@@ -151,9 +151,9 @@ def read_health(status: int, body: Any) -> str | None:
     if status != 200:
         return f"/health answered {status}"
     if not isinstance(body, dict):
-        return "/health did not answer with a JSON object"
+        return "/health did not return a JSON object"
     if body.get("status") != "healthy":
-        return "it does not say that it is healthy"
+        return "it does not report healthy"
     if body.get("model_loaded") is not True:
         return "its model is still loading"
     return None
@@ -171,7 +171,7 @@ def read_openai_health(status: int, body: Any) -> str | None:
     if body is None:
         return None
     if not isinstance(body, dict) or body.get("status") not in ("ok", "healthy"):
-        return "it does not say that it is healthy"
+        return "it does not report healthy"
     return None if body.get("model_loaded", True) is True else "its model is still loading"
 
 
@@ -190,7 +190,7 @@ def read_chat(status: int, body: Any) -> str | None:
     if status != 200:
         return f"/chat answered {status}"
     if not isinstance(body, dict) or body.get("success") is not True:
-        return "it says that it is well and cannot write"
+        return "it reports healthy but cannot generate text"
     return None if isinstance(body.get("response"), str) else "its reply has no text"
 
 
@@ -200,6 +200,6 @@ def read_completion(status: int, body: Any) -> str | None:
         return f"/v1/chat/completions answered {status}"
     choices = body.get("choices") if isinstance(body, dict) and not body.get("error") else None
     if not isinstance(choices, list) or not choices:
-        return "it says that it is well and cannot write"
+        return "it reports healthy but cannot generate text"
     message = choices[0].get("message") if isinstance(choices[0], dict) else None
     return None if isinstance(message, dict) else "its reply has no text"

@@ -132,7 +132,7 @@ def _check(request: ChatRequest, max_message_chars: int) -> None:
         raise ApiError(
             400,
             "invalid_request",
-            "`kickoff` lets the character begin, without a `message`. Please send it by itself.",
+            "`kickoff` lets the character begin. Please send it without a `message`.",
         )
     if len(request.message or "") > max_message_chars:
         raise message_too_long(len(request.message or ""), max_message_chars)

@@ -68,7 +68,7 @@ PIECE_BYTES = 65_536
 
 CUT_OFF = {
     "success": False,
-    "error": "The reply was cut off. What came is kept; you can have it continued.",
+    "error": "The reply was cut off. The text so far is saved; you can continue it.",
     "code": "reply_incomplete",
 }
 

@@ -47,9 +47,9 @@ def _is_adult(character: CastRow | CharacterRow) -> bool:
 def adult_tier_denied(user: UserRow) -> ApiError:
     """The error for a user who asked for `nsfw` and may not have it."""
     sentence = (
-        "This conversation is not open to adult content."
+        "Adult content is not available in this conversation."
         if user.age_verified
-        else "Adult content needs a verified age. Please verify yours first."
+        else "Adult content requires a verified age. Please verify your age first."
     )
     return ApiError(403, "age_verification_required", sentence)
 
@@ -64,5 +64,5 @@ def greeting_denied() -> ApiError:
     return ApiError(
         403,
         "age_verification_required",
-        "This greeting needs a verified age. Begin without choosing one, or say something first.",
+        "This greeting requires a verified age. Start without choosing one, or write a message.",
     )

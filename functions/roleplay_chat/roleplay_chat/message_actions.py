@@ -71,7 +71,7 @@ async def edit(clients: Clients, user_id: UUID, body: Object, *, max_message_cha
     """
     asked = validated(EditRequest, body)
     if not asked.message.strip():
-        raise ApiError(400, "message_required", "Please write something, or delete the message.")
+        raise ApiError(400, "message_required", "Please write some text, or delete the message.")
     if len(asked.message) > COUNTED_FIRST_CHARS:
         await count_action(clients, user_id, "edit")
         await clients.in_thread(check_text, asked.message)

@@ -75,19 +75,19 @@ _BLOCKED = {
     "persona_not_found": (404, "The character you play does not exist."),
     "message_not_found": (404, "This message does not exist."),
     "reply_deleted": (410, "The reply to this message was deleted."),
-    "nothing_to_regenerate": (409, "There is no reply to write again yet."),
+    "nothing_to_regenerate": (409, "There is no reply to regenerate yet."),
     "no_variant": (409, "Only a character's reply has versions to choose from."),
     "nothing_to_continue": (409, "There is no reply to continue yet."),
 }
 _LIMITS = {
-    "turns_per_minute": "You are writing very fast. Please wait a moment.",
-    "turns_per_day": "You have had all the replies of one day. Please come back tomorrow.",
-    "running": "Other replies are still being written for you. Please wait for one of them.",
+    "turns_per_minute": "You are sending messages very fast. Please wait a moment.",
+    "turns_per_day": "You have reached today's limit. Please come back tomorrow.",
+    "running": "Too many of your replies are still being written. Please wait for one of them.",
     "actions_per_minute": "You are changing messages very fast. Please wait a moment.",
     "imports_per_minute": "You have imported many cards just now. Please wait a moment.",
     "exports_per_minute": "You have exported many cards just now. Please wait a moment.",
 }
-_OF_THE_DAY = "You have done this as often as one can in a day. Please come back tomorrow."
+_OF_THE_DAY = "You have reached today's limit for this. Please come back tomorrow."
 """For the other limits that count by the day."""
 
 

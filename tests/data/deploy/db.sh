@@ -1,14 +1,14 @@
-# what would be applied
+# preview: what would be applied
 #   --remote        the project of SUPABASE_URL; the CLI signs in with SUPABASE_ACCESS_TOKEN or `npx supabase login`
-#   --include-seed  provider, models and templates of a new installation; rows that are there stay as they are
-#   --dry-run       only says which migrations are missing
+#   --include-seed  provider, models and templates of a new installation; existing rows stay unchanged
+#   --dry-run       only lists the missing migrations
 DATABASE_PORT=54321 DATABASE_DIR=.local/database npx --yes supabase@3 db push \
     --remote=abcdefghijklmnopqrst \
     --include-seed \
     --dry-run
 
-# the migrations that the database lacks, in order
-#   --yes  asks nothing
+# applies the missing migrations, in order
+#   --yes  does not ask for confirmation
 DATABASE_PORT=54321 DATABASE_DIR=.local/database npx --yes supabase@3 db push \
     --remote=abcdefghijklmnopqrst \
     --include-seed \

@@ -1,6 +1,6 @@
-# health_check runs as an account of its own
+# health_check runs as its own service account
 if gcloud iam service-accounts describe health-check@tales-123456.iam.gserviceaccount.com --project=tales-123456 >/dev/null 2>&1; then
-  true  # it is there
+  true  # it exists
 else
   gcloud iam service-accounts create health-check \
     --project=tales-123456
@@ -10,9 +10,9 @@ fi
 gcloud secrets describe supabase-secret-key \
     --project=tales-123456
 
-# health_check may read it, and no other
+# health_check may read this secret and no other
 #   --member  the account that health_check runs as
-#   --role    to read the value, and nothing else
+#   --role    permits reading the value only
 gcloud secrets add-iam-policy-binding supabase-secret-key \
     --project=tales-123456 \
     --member=serviceAccount:health-check@tales-123456.iam.gserviceaccount.com \
@@ -22,9 +22,9 @@ gcloud secrets add-iam-policy-binding supabase-secret-key \
 gcloud secrets describe openrouter-roleplay-api-key \
     --project=tales-123456
 
-# health_check may read it, and no other
+# health_check may read this secret and no other
 #   --member  the account that health_check runs as
-#   --role    to read the value, and nothing else
+#   --role    permits reading the value only
 gcloud secrets add-iam-policy-binding openrouter-roleplay-api-key \
     --project=tales-123456 \
     --member=serviceAccount:health-check@tales-123456.iam.gserviceaccount.com \
@@ -34,31 +34,31 @@ gcloud secrets add-iam-policy-binding openrouter-roleplay-api-key \
 gcloud secrets describe chat-worker-api-key \
     --project=tales-123456
 
-# health_check may read it, and no other
+# health_check may read this secret and no other
 #   --member  the account that health_check runs as
-#   --role    to read the value, and nothing else
+#   --role    permits reading the value only
 gcloud secrets add-iam-policy-binding chat-worker-api-key \
     --project=tales-123456 \
     --member=serviceAccount:health-check@tales-123456.iam.gserviceaccount.com \
     --role=roles/secretmanager.secretAccessor
 
-# health_check, from dist/health_check: created, or replaced when the new one is well
+# health_check, from dist/health_check: created, or replaced once the new revision is healthy
 #   --region                 near the database: a turn calls it twice
 #   --gen2                   on Cloud Run: concurrent requests, streaming, long timeouts
-#   --runtime                a Python that the lock files cover
-#   --source                 complete; `make build` makes it
+#   --runtime                a Python version that the lock files support
+#   --source                 complete; built by `make build`
 #   --entry-point            the function in main.py
 #   --trigger-http           called by HTTP
-#   --allow-unauthenticated  everybody reaches it; it checks tokens itself, and needs them whole to do so
-#   --run-service-account    no rights but its secrets
-#   --cpu                    asyncio uses one; fewer would rule out concurrency
-#   --memory                 the imports
-#   --concurrency            one run a minute, and whoever knocks
-#   --timeout                the next run begins then
-#   --min-instances          a start a minute is fast enough, and an instance stays warm
+#   --allow-unauthenticated  reachable by all; the function checks tokens itself and needs them unchanged
+#   --run-service-account    can only read its secrets
+#   --cpu                    asyncio uses one; with fewer there is no concurrency
+#   --memory                 for imports
+#   --concurrency            one run per minute, and unauthorised callers
+#   --timeout                then the next run starts
+#   --min-instances          a cold start is fast enough, and one run a minute keeps it warm
 #   --max-instances          one run at a time
 #   --set-env-vars           the settings that differ from their defaults
-#   --set-secrets            read when an instance starts: deploy again after a key was changed
+#   --set-secrets            read when an instance starts: deploy again after changing a key
 gcloud functions deploy health_check \
     --project=tales-123456 \
     --region=europe-west3 \

@@ -1,21 +1,21 @@
-# the scheduler has an account of its own
+# the scheduler has its own service account
 if gcloud iam service-accounts describe health-check-scheduler@tales-123456.iam.gserviceaccount.com --project=tales-123456 >/dev/null 2>&1; then
-  true  # it is there
+  true  # it exists
 else
   gcloud iam service-accounts create health-check-scheduler \
     --project=tales-123456
 fi
 
-# the job: created, or changed to this
-#   --location                    beside the function
-#   --schedule                    every minute; a health record is good for two
-#   --time-zone                   no minute is left out when clocks change
+# the job: created, or updated to these values
+#   --location                    the region of the function
+#   --schedule                    every minute; a health record is valid for two
+#   --time-zone                   daylight saving time skips no minute
 #   --uri                         health_check
-#   --http-method                 as it is called by hand
-#   --oidc-service-account-email  an ID token of this account is sent along; health_check knows it as HEALTH_CHECK_OIDC_EMAIL
-#   --oidc-token-audience         the token is for nobody else; HEALTH_CHECK_OIDC_AUDIENCE must be the same
-#   --attempt-deadline            given up before the next run
-#   --max-retry-attempts          the next minute is the second attempt
+#   --http-method                 the same as a manual call
+#   --oidc-service-account-email  sends an ID token of this account; health_check expects it in HEALTH_CHECK_OIDC_EMAIL
+#   --oidc-token-audience         the token is valid for this address only; HEALTH_CHECK_OIDC_AUDIENCE must be the same
+#   --attempt-deadline            gives up before the next run
+#   --max-retry-attempts          the next minute is the retry
 if gcloud scheduler jobs describe health-check --project=tales-123456 --location=europe-west3 >/dev/null 2>&1; then
   gcloud scheduler jobs update http health-check \
     --project=tales-123456 \
@@ -42,7 +42,7 @@ else
     --max-retry-attempts=0
 fi
 
-# one run now, instead of at the next minute
+# one run now instead of in the next minute
 gcloud scheduler jobs run health-check \
     --project=tales-123456 \
     --location=europe-west3

@@ -62,11 +62,11 @@ def _check(entries: list[zipfile.ZipInfo], packed: int) -> None:
         raise too_large(f"The archive unpacks to {unpacked:,} bytes, which is too much.")
     for entry in entries:
         if _leads_elsewhere(entry.orig_filename):
-            raise invalid("The archive has a file whose name leads out of it.")
+            raise invalid("The archive has a file with an unsafe path.")
         if entry.flag_bits & _ENCRYPTED:
             raise invalid("The archive is encrypted.")
         if entry.compress_type not in _KNOWN_COMPRESSION:
-            raise invalid("The archive is packed in a way that is not supported.")
+            raise invalid("The archive uses an unsupported compression.")
 
 
 def _leads_elsewhere(name: str) -> bool:
@@ -79,7 +79,7 @@ def _find_card(entries: list[zipfile.ZipInfo]) -> zipfile.ZipInfo:
     if not cards:
         raise invalid(f"The archive has no {CARD}.")
     if len(cards) > 1:
-        raise invalid("The archive holds two character cards.")
+        raise invalid("The archive contains two character cards.")
     return cards[0]
 
 

@@ -6,7 +6,7 @@ from typing import Any
 from roleplay_chat.cards import charx_file, json_file, png_file
 from roleplay_chat.cards.errors import invalid
 
-PICTURE_NOT_KEPT = "The picture is not kept: only the card in it is."
+PICTURE_NOT_KEPT = "The picture is not stored, only the card in it."
 OTHERS_NOT_KEPT = "The archive's other files (pictures, sounds; {count}) are not kept."
 
 
@@ -27,5 +27,5 @@ def read(raw: bytes) -> CardFile:
         lost = (OTHERS_NOT_KEPT.format(count=charx.others),) if charx.others else ()
         return CardFile(json_file.read(charx.card), lost)
     if not raw.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"{"):
-        raise invalid("This is no character card: it is neither JSON nor PNG nor CHARX.")
+        raise invalid("This is not a character card: it is neither JSON, PNG nor CHARX.")
     return CardFile(json_file.read(raw))

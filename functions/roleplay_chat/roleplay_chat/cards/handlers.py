@@ -25,7 +25,7 @@ from roleplay_chat.turn_store import count_action
 
 _log = getLogger("roleplay_chat")
 
-BROKEN_PATTERNS = "Lorebook keys that are no valid patterns, and so never match: {count}."
+BROKEN_PATTERNS = "Lorebook keys that are invalid patterns and never match: {count}."
 
 
 async def import_card(clients: Clients, user_id: UUID, body: Object) -> Object:
@@ -136,10 +136,10 @@ def _check(outcome: str) -> None:
         raise ApiError(
             409,
             outcome,
-            "You have as many characters as one person can have. Please delete one first.",
+            "You have reached the maximum number of characters. Please delete one first.",
         )
     if outcome == "too_large":
-        raise too_large("The card is too large to be kept.")
+        raise too_large("The card is too large to store.")
 
 
 def _written(card: Object, file_format: Literal["json", "png", "charx"]) -> Object:

@@ -78,7 +78,7 @@ def _check_values(card: dict[str, Any]) -> None:
 
 def _check_value(value: Any) -> None:
     if isinstance(value, float) and not math.isfinite(value):
-        raise invalid("The card has a number that JSON does not have.")
+        raise invalid("The card contains a number that is not valid JSON.")
     if isinstance(value, str):
         try:
             storable(value)

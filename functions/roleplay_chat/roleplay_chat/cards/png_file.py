@@ -30,10 +30,10 @@ def read(raw: bytes) -> bytes:
         if kind != b"tEXt" or keyword not in (V2_KEYWORD, V3_KEYWORD):
             continue
         if keyword in found:
-            raise invalid("The picture holds two character cards.")
+            raise invalid("The picture contains two character cards.")
         found[keyword] = value
     if not found:
-        raise invalid("The picture holds no character card.")
+        raise invalid("The picture contains no character card.")
     return _decoded(found[V3_KEYWORD] if V3_KEYWORD in found else found[V2_KEYWORD])
 
 

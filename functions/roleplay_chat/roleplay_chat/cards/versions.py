@@ -10,7 +10,7 @@ Object = dict[str, Any]
 Version = Literal[1, 2, 3]
 
 NEWEST_SPEC_VERSION = 3.0
-NEWER = "The card is of a newer version than is known here; some of it may not be used."
+NEWER = "The card has a newer version than we support; some of it may not be used."
 _V2: Object = {"spec": "chara_card_v2", "spec_version": "2.0"}
 _V3: Object = {"spec": "chara_card_v3", "spec_version": "3.0"}
 _REQUIRED_BY_V2: Object = {
@@ -46,7 +46,7 @@ def parse_version(original: Object) -> Version:
     if spec is None and "data" not in original:
         return 1
     if spec is not None and not (isinstance(spec, str) and spec.startswith("chara_card_v")):
-        raise invalid("This is no character card: `spec` names another format.")
+        raise invalid("This is not a character card: `spec` names another format.")
     if not isinstance(original.get("data"), dict):
         raise invalid("`data` must be a JSON object.")
     return 2 if spec in (None, _V2["spec"]) else 3

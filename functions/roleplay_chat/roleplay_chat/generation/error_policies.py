@@ -37,7 +37,7 @@ Repair = Literal["trim", "fewer_tokens", "more_tokens", "fewer_parameters"]
 MAX_COOLDOWN = timedelta(hours=24)
 """Whoever names it. private.cool_down has the same ceiling."""
 TRY_AGAIN = "No model can answer right now. Please try again {when}."
-NO_SCENES = "The reply was stopped: explicit scenes are not for this conversation."
+NO_SCENES = "The reply was stopped: this conversation does not allow explicit scenes."
 CANNOT_ANSWER = "The model could not answer. Please try again, or choose another model."
 
 
@@ -77,7 +77,7 @@ ERROR_POLICIES: dict[str, ErrorPolicy] = {
             "rate_limited",
             "free",
             "next",
-            "The account's free requests of the day are used up; they return at 00:00 UTC."
+            "The account has used its free requests of the day; they return at 00:00 UTC."
             " Buying 10 credits once raises the cap from 50 to 1000 a day.",
             cooldown=timedelta(hours=1),
             alert=True,
@@ -88,7 +88,7 @@ ERROR_POLICIES: dict[str, ErrorPolicy] = {
             "rate_limited",
             "free",
             "retry",
-            "More than 20 free requests in a minute, all users together.",
+            "More than 20 free requests per minute by all users together.",
             cooldown=_minutes(1),
             retries=3,
         ),
@@ -97,7 +97,7 @@ ERROR_POLICIES: dict[str, ErrorPolicy] = {
             "rate_limited",
             "model",
             "next",
-            "The model's provider limits everybody who uses it without a key of their own.",
+            "The model's provider limits all users without a key of their own.",
             cooldown=_minutes(1),
             retries=3,
         ),
@@ -115,7 +115,7 @@ ERROR_POLICIES: dict[str, ErrorPolicy] = {
             "rate_limited",
             "model",
             "retry",
-            "Rate limited, without saying whose limit it is.",
+            "Rate limited; the response does not say by which limit.",
             cooldown=_minutes(0.5),
             retries=3,
         ),
@@ -125,7 +125,7 @@ ERROR_POLICIES: dict[str, ErrorPolicy] = {
             "no_credit",
             "request",
             "next",
-            "The credit left pays for a shorter reply only: top up.",
+            "The remaining credit only pays for a shorter reply: top up.",
             repair="fewer_tokens",
             alert=True,
         ),
@@ -134,7 +134,7 @@ ERROR_POLICIES: dict[str, ErrorPolicy] = {
             "no_credit",
             "model",
             "next",
-            "The credit left pays for a few words only; free models may still answer: top up.",
+            "The remaining credit only pays for a few words; free models may still answer: top up.",
             cooldown=_minutes(10),
             alert=True,
         ),
@@ -152,7 +152,7 @@ ERROR_POLICIES: dict[str, ErrorPolicy] = {
             "no_credit",
             "request",
             "retry",
-            "The credit is reserved by requests that are under way; it frees itself.",
+            "The credit is reserved by running requests and becomes available again by itself.",
             retries=3,
         ),
         ErrorPolicy(
@@ -160,7 +160,7 @@ ERROR_POLICIES: dict[str, ErrorPolicy] = {
             "no_credit",
             "request",
             "next",
-            "The reply asked for may cost more than the key's budget has left.",
+            "The requested reply may cost more than the rest of the key's budget.",
             repair="fewer_tokens",
         ),
         ErrorPolicy(
@@ -168,7 +168,7 @@ ERROR_POLICIES: dict[str, ErrorPolicy] = {
             "no_credit",
             "model",
             "next",
-            "The model's provider has run out of its own budget; not our bill.",
+            "The model's provider has used up its own budget, not ours.",
             cooldown=_minutes(10),
         ),
         # 401, 403
@@ -186,8 +186,8 @@ ERROR_POLICIES: dict[str, ErrorPolicy] = {
             "bad_key",
             "model",
             "next",
-            "The model's provider does not accept the key that OpenRouter calls it with:"
-            " OpenRouter's own, or one of ours that is stored there.",
+            "The model's provider does not accept OpenRouter's key: its own, or one of ours"
+            " that is stored there.",
             cooldown=_minutes(10),
         ),
         ErrorPolicy(
@@ -204,7 +204,7 @@ ERROR_POLICIES: dict[str, ErrorPolicy] = {
             "moderated",
             "request",
             "stop",
-            "The provider's moderation refused the text. It is not sent to a laxer model.",
+            "The provider's moderation refused the text. It is not sent to a less strict model.",
             user=_REFUSED,
         ),
         ErrorPolicy(
@@ -229,7 +229,7 @@ ERROR_POLICIES: dict[str, ErrorPolicy] = {
             "model_gone",
             "model",
             "next",
-            "The model is not offered where we call from.",
+            "The model is not available in the region that we call from.",
             cooldown=timedelta(hours=6),
             alert=True,
         ),
@@ -238,7 +238,7 @@ ERROR_POLICIES: dict[str, ErrorPolicy] = {
             "bad_key",
             "model",
             "next",
-            "Forbidden, without saying why.",
+            "Forbidden; the response gives no reason.",
             cooldown=_minutes(10),
             alert=True,
         ),
@@ -248,8 +248,8 @@ ERROR_POLICIES: dict[str, ErrorPolicy] = {
             "model_gone",
             "model",
             "next",
-            "The model does not exist any more or is not free any more: replace it in api_models."
-            " A paid twin is never taken instead.",
+            "The model no longer exists or is no longer free: replace it in api_models."
+            " The paid version is never used instead.",
             cooldown=timedelta(hours=6),
             alert=True,
         ),
@@ -287,7 +287,7 @@ ERROR_POLICIES: dict[str, ErrorPolicy] = {
             "next",
             "The prompt exceeded the model's context: check capabilities.context_tokens.",
             repair="trim",
-            user="The conversation is too long for the models available. Please start a new one.",
+            user="The conversation is too long for the available models. Please start a new one.",
         ),
         ErrorPolicy(
             "reply_too_long",
@@ -303,7 +303,7 @@ ERROR_POLICIES: dict[str, ErrorPolicy] = {
             "bad_request",
             "request",
             "next",
-            "The provider does not take a parameter: check the row's input_defaults.",
+            "The provider does not accept a parameter: check the row's input_defaults.",
             repair="fewer_parameters",
             user=CANNOT_ANSWER,
         ),
@@ -312,7 +312,7 @@ ERROR_POLICIES: dict[str, ErrorPolicy] = {
             "bad_request",
             "request",
             "next",
-            "The provider refused the request.",
+            "The provider rejected the request.",
             user=CANNOT_ANSWER,
         ),
         # 408 and 5xx
@@ -321,7 +321,7 @@ ERROR_POLICIES: dict[str, ErrorPolicy] = {
             "timeout",
             "model",
             "worker",
-            "No token in time.",
+            "No token arrived in time.",
             cooldown=_minutes(0.5),
         ),
         ErrorPolicy(
@@ -329,7 +329,7 @@ ERROR_POLICIES: dict[str, ErrorPolicy] = {
             "overloaded",
             "model",
             "worker",
-            "The provider failed inside.",
+            "The provider had an internal error.",
             cooldown=_minutes(0.25),
             retries=1,
         ),
@@ -366,7 +366,7 @@ ERROR_POLICIES: dict[str, ErrorPolicy] = {
             "overloaded",
             "model",
             "next",
-            "A 200 without a reply in it: blank lines, HTML or broken JSON.",
+            "A 200 response without a reply: blank lines, HTML or broken JSON.",
             retries=1,
         ),
         ErrorPolicy(
@@ -374,7 +374,7 @@ ERROR_POLICIES: dict[str, ErrorPolicy] = {
             "empty",
             "model",
             "retry",
-            "The model finished without saying anything.",
+            "The model returned an empty reply.",
             retries=1,
             user=CANNOT_ANSWER,
         ),
@@ -383,15 +383,15 @@ ERROR_POLICIES: dict[str, ErrorPolicy] = {
             "refused_by_model",
             "request",
             "one_more",
-            "The reply was nothing but the model's own words for not wanting to.",
-            user="The model declined to write this. Please say it in another way.",
+            "The reply was only a refusal in the model's own words.",
+            user="The model declined to write this. Please try different words.",
         ),
         ErrorPolicy(
             "all_reasoning",
             "empty",
             "model",
             "next",
-            "The model spent max_tokens on reasoning: raise it, or lower the reasoning effort.",
+            "The model used max_tokens for reasoning: raise it, or lower the reasoning effort.",
             repair="more_tokens",
             user=CANNOT_ANSWER,
         ),
@@ -410,7 +410,7 @@ ERROR_POLICIES: dict[str, ErrorPolicy] = {
             "overloaded",
             "request",
             "next",
-            "The text broke the worker's sampling (inf or nan); other texts are fine.",
+            "The text broke the worker's sampling (inf or nan); other texts work.",
         ),
         ErrorPolicy(
             "worker_out_of_memory",
@@ -452,7 +452,7 @@ ERROR_POLICIES: dict[str, ErrorPolicy] = {
             "moderated",
             "request",
             "firmer",
-            "The reply began as an explicit scene in a turn for everybody. Nothing was shown.",
+            "The reply began as an explicit scene in an sfw turn. Nothing was shown.",
             user=NO_SCENES,
         ),
         ErrorPolicy(
@@ -460,8 +460,7 @@ ERROR_POLICIES: dict[str, ErrorPolicy] = {
             "moderated",
             "request",
             "stop",
-            "The reply became an explicit scene in a turn for everybody. It was stopped and not"
-            " stored.",
+            "The reply became an explicit scene in an sfw turn. It was stopped and not stored.",
             user=NO_SCENES,
         ),
     )

@@ -207,21 +207,21 @@ def content_refused(finding: Finding) -> ApiError:
 
 
 _WHAT: dict[Part, str] = {
-    "character": "This character cannot be met here",
-    "persona": "This persona cannot be played here",
-    "scene": "This scene cannot be played here",
-    "memory": "What is remembered here cannot be used",
-    "history": "This conversation cannot go on",
-    "message": "This cannot be written here",
+    "character": "This character is not available here",
+    "persona": "This persona is not available here",
+    "scene": "This scene is not possible here",
+    "memory": "The memory of this conversation cannot be used",
+    "history": "This conversation cannot continue",
+    "message": "This message is not allowed",
     "reply": "The reply was stopped",
 }
 _NEVER = "sexual content that involves anyone under 18 is never allowed"
 _WHY: dict[Category, str] = {
     "absolute": _NEVER,
     "sexual": _NEVER,
-    "adult_turn": "nobody under 18 takes part in an adult conversation",
+    "adult_turn": "nobody under 18 can take part in an adult conversation",
     "classifier": _NEVER,
-    "scene": "explicit scenes are not for this conversation",
+    "scene": "this conversation does not allow explicit scenes",
 }
 
 

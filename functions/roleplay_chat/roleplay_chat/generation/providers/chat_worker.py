@@ -47,7 +47,7 @@ async def generate(http: httpx.AsyncClient, call: Call) -> AsyncGenerator[Event,
         if is_full(piece):
             await asyncio.sleep(0)
     if len(text) > MAX_REPLY_CHARS:
-        raise failed("cut_off", why="the reply does not end")
+        raise failed("cut_off", why="the reply is too long")
     yield End("stop", usage)
 
 

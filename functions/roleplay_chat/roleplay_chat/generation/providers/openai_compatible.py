@@ -250,7 +250,7 @@ class Reading:
         if isinstance(reason, str) and reason:
             self._finish_reason = NO_TEXT.sub("\ufffd", reason[:MAX_REASON_CHARS])
         if self._chars > MAX_REPLY_CHARS:
-            raise failed("cut_off", why="the reply does not end")
+            raise failed("cut_off", why="the reply is too long")
 
     def end(self) -> End:
         """The end of the reply; raises `UpstreamError` when it is not one."""
