@@ -186,7 +186,7 @@ class TestTurns:
 
     @pytest.mark.parametrize(
         ("name", "word"),
-        [("turns_per_minute", "fast"), ("turns_per_day", "tomorrow"), ("running", "Other")],
+        [("turns_per_minute", "fast"), ("turns_per_day", "tomorrow"), ("running", "Too many")],
     )
     def test_sentence_says_which_limit_it_is(self, stack: Stack, name: str, word: str) -> None:
         stack.configure(limits={"default": {name: 0}})
