@@ -362,7 +362,7 @@ class TestWakeHook:
 
     def test_address_that_is_not_allowed_is_not_called(self, stack: Stack) -> None:
         woken = self.run(stack, ALLOW_LOCAL_UPSTREAMS="false")["steps"]["worker:pod"]["found"]
-        assert "not called: its address is refused" in woken["woken"]
+        assert "not called: its address is rejected" in woken["woken"]
         assert stack.upstream.calls == []
 
     def test_hook_that_redirects_or_is_away_does_no_harm(self, stack: Stack) -> None:
