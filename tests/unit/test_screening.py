@@ -237,6 +237,7 @@ class TestRead:
         """The texts that were really looked at."""
         texts: list[str] = []
         monkeypatch.setattr(decision, "_known", {})
+        monkeypatch.setattr(decision, "_known_alone", {})
         monkeypatch.setattr(decision, "detect", lambda text: texts.append(text) or detect(text))
         return texts
 

@@ -197,8 +197,8 @@ def _frame(
     needs = whole | {"memory": _stepped(whole["memory"], budget)}
 
     unused = room - sum(needs.values()) + needs.get("examples", 0)
-    titles = tokens.count(f"## {_BEFORE}\n## {_AFTER}\n")
     found = entries_called_for(begun, request) if found is None else found
+    titles = tokens.count(f"## {_BEFORE}\n## {_AFTER}\n") if found else 0
     lore = _lore(begun, found, min(unused - titles, int(budget * LORE_SHARE)), tokens)
     notes = _notes(lore)
     world: dict[Section, Piece] = {
@@ -342,6 +342,8 @@ def _entries(title: str, lore: Sequence[Entry], position: str) -> Piece:
 
 def _memory(begun: BegunTurn, budget: int, tokens: Tokens) -> str:
     """The summary and the facts: where there is too much, pinned facts stay, others go first."""
+    if not begun.facts and not (begun.memory and begun.memory.summary):
+        return ""
     pinned = _fact_lines([fact for fact in begun.facts if fact.pinned], budget // 2, tokens)
     budget -= tokens.count(f"{pinned}\n")
     summary = tokens.beginning(begun.memory.summary if begun.memory else "", max(budget, 0))

@@ -17,6 +17,7 @@ is trimmed once more at its end (`trimmed`), which the last event then tells.
 
 import re
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import Literal
 
 from roleplay_chat.api import NO_TEXT
@@ -32,6 +33,10 @@ _TOKENS = ("<|im_end|>", "<|im_start|>", "<|eot_id|>", "<|endoftext|>", "</s>", 
 Thinking = Literal["tagged", "leading"]
 """Where reasoning is: between tags, or (families whose chat template writes the opening tag
 itself) from the start to the closing tag."""
+
+
+REMEMBERED_CASTS = 512
+"""Who speaks stays the same from turn to turn."""
 
 
 class Reply:
@@ -168,8 +173,8 @@ class SpeakerLabelFilter:
     """Drops the name that some models write before the character's words."""
 
     def __init__(self, cast: Cast) -> None:
-        self._own = _labels(cast.own)
-        self._others = _labels(cast.not_own)
+        self._own = _labels(tuple(cast.own))
+        self._others = _labels(tuple(cast.not_own))
         self._longest = max(map(len, (*self._own, *self._others)))
         self._held: str | None = ""
         self._in_others_line = False
@@ -214,8 +219,7 @@ class StopFilter:
     """Ends the reply at a line that speaks for others, or at a token of a chat template."""
 
     def __init__(self, cast: Cast) -> None:
-        lines = tuple(f"\n{label}" for label in _labels(cast.not_own))
-        self._markers = Markers((*lines, *_TOKENS))
+        self._markers = _ends(tuple(cast.not_own))
         self._held = ""
         self.found = False
 
@@ -286,7 +290,14 @@ def stop_strings(cast: Cast) -> list[str]:
     return [f"\n{name}:" for name in dict.fromkeys(cast.not_own) if name and "\n" not in name]
 
 
-def _labels(names: Iterable[str]) -> tuple[str, ...]:
+@lru_cache(maxsize=REMEMBERED_CASTS)
+def _ends(names: tuple[str, ...]) -> Markers:
+    """What a reply ends at: lines of these people, and tokens of templates."""
+    return Markers((*(f"\n{label}" for label in _labels(names)), *_TOKENS))
+
+
+@lru_cache(maxsize=REMEMBERED_CASTS)
+def _labels(names: tuple[str, ...]) -> tuple[str, ...]:
     """How models write who speaks, in lower case."""
     return tuple(
         _lower(label)

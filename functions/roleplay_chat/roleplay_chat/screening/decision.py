@@ -10,8 +10,8 @@ weaker signs belong together. docs/content-policy.md says what this can and cann
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from hashlib import sha256
-from typing import Literal, NamedTuple
+from hashlib import blake2b
+from typing import Literal, NamedTuple, TypeVar
 
 from edge.errors import ApiError
 from roleplay_chat.api import Tier
@@ -20,6 +20,8 @@ from roleplay_chat.continuation import space_between
 from roleplay_chat.screening.rules import NOTHING, UNSETTLED_WORDS, Growing, Signals, detect
 from roleplay_chat.screening.scenes import GrowingScene
 from roleplay_chat.screening.word_classes import first_words, last_words
+
+T = TypeVar("T")
 
 Category = Literal["absolute", "sexual", "adult_turn", "classifier", "scene"]
 """A term that stands for the forbidden alone; a minor and sexual content together; a minor in a
@@ -102,7 +104,7 @@ def read(passages: Sequence[Passage]) -> list[PartSignals]:
     others = [passage for passage in passages if passage.part not in _LASTING]
     found = [*_remembered([passage.text for passage in lasting])]
     found += [
-        _remembered([passage.text])[0] if passage.part in _TALK else detect(passage.text)
+        _remembered_alone(passage.text) if passage.part in _TALK else detect(passage.text)
         for passage in others
     ]
     return [
@@ -122,6 +124,7 @@ def _by_whose_words(passage: Passage, found: Signals) -> Signals:
 
 
 _known: dict[bytes, Sequence[Signals]] = {}
+_known_alone: dict[bytes, Signals] = {}
 
 
 def _remembered(texts: Sequence[str]) -> Sequence[Signals]:
@@ -129,15 +132,31 @@ def _remembered(texts: Sequence[str]) -> Sequence[Signals]:
     if not texts:
         return ()
     lengths = ",".join(map(str, map(len, texts)))
-    key = sha256(f"{lengths}:{''.join(texts)}".encode(errors="surrogatepass")).digest()
+    key = _hash(f"{lengths}:{''.join(texts)}")
     found = _known.get(key)
     if found is None:
-        several = len(texts) > 1
-        found = tuple(_remembered([text])[0] if several else detect(text) for text in texts)
-        if len(_known) >= REMEMBERED_TEXTS:
-            _known.clear()
-        _known[key] = found
+        found = tuple(map(_remembered_alone, texts))
+        _keep(_known, key, found)
     return found
+
+
+def _remembered_alone(text: str) -> Signals:
+    key = _hash(text)
+    found = _known_alone.get(key)
+    if found is None:
+        found = detect(text)
+        _keep(_known_alone, key, found)
+    return found
+
+
+def _hash(text: str) -> bytes:
+    return blake2b(text.encode("utf-8", "surrogatepass"), digest_size=32).digest()
+
+
+def _keep(known: dict[bytes, T], key: bytes, found: T) -> None:
+    if len(known) >= REMEMBERED_TEXTS:
+        known.clear()
+    known[key] = found
 
 
 def in_context(passages: Sequence[Passage]) -> list[Passage]:
@@ -151,9 +170,9 @@ def in_context(passages: Sequence[Passage]) -> list[Passage]:
     before = said = ""
     parts: tuple[Part, ...] = ()
     for passage in passages:
-        part, text, _, _ = passage
+        part, text, age, _ = passage
         lead = (said or (before if part == "history" else "")) if part in _TALK else ""
-        alone.append(passage._replace(text=f"{lead}\n{text}") if lead else passage)
+        alone.append(Passage(part, f"{lead}\n{text}", age) if lead else passage)
         if before and before != lead:
             later = max(*parts, part, key=_ORDER.__getitem__)
             words = f"{before}\n{first_words(text, LEAD_CHARS)}"

@@ -480,6 +480,8 @@ class Growing:
         self._recent = ""
         self._encoded = ""
         """The words before `_recent`, the last `KEPT_WORDS` at least."""
+        self._classes: Classes = frozenset()
+        """Those of these words."""
         self._begin = 0
         """Where in these the first place is that is not in `_past`."""
         self._past = NOTHING
@@ -491,24 +493,29 @@ class Growing:
         if len(self._recent) <= RECENT_CHARS:
             return
         settled, self._recent = settle(self._recent)
-        self._encoded += settled
+        self._append(settled)
         if len(self._recent) > MOST_UNSETTLED_CHARS:
             self._past |= self.detect(unsettled=UNSETTLED_WORDS)
             settled, self._recent = settle_unspaced(self._recent)
-            self._encoded += settled
+            self._append(settled)
         if len(self._encoded) > 2 * KEPT_WORDS:
             self._forget(len(self._encoded) - KEPT_WORDS)
+
+    def _append(self, settled: str) -> None:
+        self._encoded += settled
+        self._classes |= _present(settled)
 
     def _forget(self, words: int) -> None:
         seen = words + LONGEST_RULE
         known = _detect(self._encoded, self._begin, seen + MOST_REACH)
         self._past |= known
         self._encoded, self._begin = self._encoded[words:], LONGEST_RULE
+        self._classes = _present(self._encoded)
 
     def is_quiet(self, more: str = "") -> bool:
         """Whether the text with this after it can neither contain a signal, but for what is far
         back, nor end one. May say no where there is none."""
-        return _quiet(_present(self._encoded + encode(self._recent + more)))
+        return _quiet(self._classes | _present(encode(self._recent + more)))
 
     def detect(self, more: str = "", *, unsettled: int = 0) -> Signals:
         """The signals in the text with this after it; what ends within its last `unsettled` words

@@ -40,9 +40,9 @@ LONGEST_TERM = 16
 def encode(text: str) -> str:
     """The text as one character for each word, and some for its punctuation."""
     words = _apart(text)
-    codes = "".join(map(_codes.__getitem__, words))
+    codes = "".join([_codes[word] for word in words])
     # They are rare, and taking them together takes longer than all else here.
-    if _IN_A_ROW.search(codes):
+    if codes.count(_ALONE) >= 2 * IN_A_ROW and _IN_A_ROW.search(codes):
         codes = "".join(_spelled_out(words))
     return codes.replace(_ALONE, "")
 
@@ -290,8 +290,9 @@ def _part(part: str) -> str:
 
 # --- letters that stand alone ----------------------------------------------------------------
 
-_IN_A_ROW = re.compile(f"(?:{_ALONE}[^{_ALONE}]*{_ALONE}[{CODE['STOP']}{COMMA}]*){{3}}")
-"""The codes of three letters or digits that stand alone, with nothing but signs between them."""
+IN_A_ROW = 3
+_IN_A_ROW = re.compile(f"(?:{_ALONE}[^{_ALONE}]*{_ALONE}[{CODE['STOP']}{COMMA}]*){{{IN_A_ROW}}}")
+"""The codes of so many letters or digits that stand alone, with nothing but signs between them."""
 _SPELLED_AGE = re.compile(r"(?<!\d)\d{1,2}y(?:o|earsold)")
 
 

@@ -184,7 +184,8 @@ class Reading:
             self.done = True
             return
         chunk = _parse(data)
-        self._account(chunk)
+        if "usage" in chunk:
+            self._account(chunk)
         if error := chunk.get("error"):
             raise UpstreamError(from_error(error, 200, provider=chunk.get("provider")))
         choices = chunk.get("choices")
