@@ -179,8 +179,11 @@ def in_context(passages: Sequence[Passage]) -> list[Passage]:
             seams.append(Passage(later, words, is_seam=True))
         is_long = len(text) >= LEAD_CHARS
         parts = (part,) if is_long else (*parts, part)
+        is_all_talk = part in _TALK and before == said
         before = last_words(text if is_long else f"{before}\n{text}", LEAD_CHARS)
-        if part in _TALK:
+        if is_all_talk:
+            said = before
+        elif part in _TALK:
             said = last_words(text if is_long else f"{said}\n{text}", LEAD_CHARS)
     return [*alone, *seams]
 
