@@ -279,7 +279,7 @@ def _unread_exports(function: System, around: Surroundings) -> None:
             client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
             client.connect(("127.0.0.1", function.program.port))
             client.sendall((head + body).encode())
-        # Whoever waited too long was told so: then no more is going to happen.
+        # A request that waited too long was rejected: nothing more will happen.
         client.settimeout(120)
         client.recv(1)
 

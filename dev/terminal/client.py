@@ -120,7 +120,7 @@ class Chat:
         return rows
 
     def turn(self, **fields: Any) -> Iterator[tuple[str, dict[str, Any]]]:
-        """The events of one turn as (name, data); `CommandFailed` when there is none."""
+        """The events of one turn as (name, data). Raises `CommandFailed` when there are none."""
         body = {
             "conversation_id": self.conversation_id,
             "character_id": self.character_id,

@@ -1,4 +1,4 @@
-"""Bodies of other people's servers, in pieces and never larger than whoever reads them allows.
+"""Response bodies of upstreams, read in pieces and never beyond the reader's limit.
 
 Servers are asked not to compress (`IDENTITY`). What they compress all the same is unpacked piece by
 piece, for a few kilobytes may stand for gigabytes.
@@ -20,7 +20,7 @@ PIECE_BYTES = 16_384
 def pieces(response: httpx.Response) -> AsyncIterator[bytes]:
     """The body, unpacked, in pieces of at most `PIECE_BYTES`; close it with `aclosing`.
 
-    Raises `NETWORK_ERRORS`, of which one is for a compression that is not known or damaged.
+    Raises `NETWORK_ERRORS`, also for a compression that is unknown or damaged.
     """
     encoding = response.headers.get("content-encoding", "identity").strip().lower()
     if encoding in ("", "identity"):
