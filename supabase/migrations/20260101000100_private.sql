@@ -4,6 +4,13 @@ create schema if not exists private;
 revoke all on schema private from public, anon, authenticated;
 grant usage on schema private to authenticated, service_role;
 
+-- The seam between our functions and the tables that they share with a product: people, models,
+-- characters, conversations, messages, templates and settings. Functions reach these only through
+-- views of this schema, named as our tables are. Here they are views of our own tables (own_shared);
+-- in a product that runs already they are views of the tables that it has (supabase/adoption).
+create schema shared;
+revoke all on schema shared from public, anon, authenticated;
+
 create function private.touch_updated_at() returns trigger
 language plpgsql set search_path = '' as $$
 begin

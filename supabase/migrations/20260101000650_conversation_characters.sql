@@ -11,28 +11,16 @@ create table public.conversation_characters (
 );
 create index conversation_characters_by_character on public.conversation_characters (character_id);
 
-create function private.keep_sfw_with_members() returns trigger
-language plpgsql security definer set search_path = '' as $$
-begin
-  if private.any_minor(new.character_id) then
-    update public.conversations c set always_sfw = true where c.id = new.conversation_id and not c.always_sfw;
-  end if;
-  return null;
-end $$;
-create trigger conversation_characters_keep_sfw after insert or update of character_id
-  on public.conversation_characters for each row execute function private.keep_sfw_with_members();
-
 -- Whether a character is an additional one in one of the user's conversations. Reads the state
 -- before the current statement.
 create function private.is_member(p_conversation_id uuid, p_character_id uuid) returns boolean
 language sql stable security definer set search_path = '' as $$
   select exists (
-    select 1 from public.conversation_characters m join public.conversations c on c.id = m.conversation_id
+    select 1 from public.conversation_characters m join shared.conversations c on c.id = m.conversation_id
     where m.conversation_id = p_conversation_id and m.character_id = p_character_id
       and c.user_id = (select auth.uid()))
 $$;
-revoke execute on function private.keep_sfw_with_members(), private.is_member(uuid, uuid)
-  from public, anon, authenticated;
+revoke execute on function private.is_member(uuid, uuid) from public, anon, authenticated;
 grant execute on function private.is_member(uuid, uuid) to authenticated;
 
 alter table public.conversation_characters enable row level security;

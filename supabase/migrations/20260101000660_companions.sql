@@ -4,13 +4,13 @@
 create view public.companions with (security_barrier = true) as
 select there.conversation_id, ch.id as character_id, ch.name
 from (
-  select c.id as conversation_id, c.character_id from public.conversations c
+  select c.id as conversation_id, c.character_id from shared.conversations c
   where c.user_id = (select auth.uid())
   union
   select m.conversation_id, m.character_id
-  from public.conversation_characters m join public.conversations c on c.id = m.conversation_id
+  from public.conversation_characters m join shared.conversations c on c.id = m.conversation_id
   where c.user_id = (select auth.uid())) there
-join public.characters ch on ch.id = there.character_id
+join shared.characters ch on ch.id = there.character_id
 where ch.is_public or ch.user_id = (select auth.uid());
 revoke all on public.companions from public, anon, authenticated, service_role;
 grant select on public.companions to authenticated;

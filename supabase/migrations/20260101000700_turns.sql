@@ -64,20 +64,20 @@ alter table private.turn_replies enable row level security;
 revoke all on private.turn_replies from public, anon, authenticated;
 
 -- Deleting a conversation removes the texts and client ids of its turns but keeps the rows;
--- otherwise a deletion would reset limits.
-create function private.orphan_turns() returns trigger
+-- otherwise a deletion would reset limits. The foreign key empties conversation_id.
+create function private.orphan_turn() returns trigger
 language plpgsql security definer set search_path = '' as $$
 begin
-  delete from private.turn_replies r using public.turns t
-  where t.conversation_id = old.id and r.turn_id = t.id;
-  update public.turns t
-  set conversation_id = null, is_orphaned = true, client_message_id = null, result = null
-  where t.conversation_id = old.id;
-  return old;
+  delete from private.turn_replies r where r.turn_id = old.id;
+  new.is_orphaned := true;
+  new.client_message_id := null;
+  new.result := null;
+  return new;
 end $$;
-revoke execute on function private.orphan_turns() from public, anon, authenticated;
-create trigger conversations_orphan_turns before delete on public.conversations
-  for each row execute function private.orphan_turns();
+revoke execute on function private.orphan_turn() from public, anon, authenticated;
+create trigger turns_orphan before update of conversation_id on public.turns
+  for each row when (old.conversation_id is not null and new.conversation_id is null)
+  execute function private.orphan_turn();
 
 alter table public.turns enable row level security;
 revoke all on public.turns from anon, authenticated;

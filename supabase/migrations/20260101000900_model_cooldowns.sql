@@ -33,8 +33,8 @@ grant execute on function public.clear_passed_cooldowns() to service_role;
 -- worker's row has no model. generation/routing.py has the same rules for what a cooldown covers.
 create view public.models_on_cooldown with (security_barrier = true) as
 select m.id as model_id, max(c.until) as until
-from public.api_models m
-join public.api_providers p on p.id = m.provider_id
+from shared.api_models m
+join shared.api_providers p on p.id = m.provider_id
 join public.model_cooldowns c on c.until > now() and case c.scope
     when 'model' then c.key = p.name || ':' || m.model_key
     when 'provider' then c.key = p.name

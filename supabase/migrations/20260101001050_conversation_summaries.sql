@@ -1,10 +1,5 @@
 -- Summaries of the messages up to a position, which the prompt then leaves out.
 
-alter table public.conversations
-  -- False: no new summaries and facts. Existing ones stay until they are deleted.
-  add column remembers boolean not null default true;
-grant insert (remembers), update (remembers) on public.conversations to authenticated;
-
 create table public.conversation_summaries (
   conversation_id uuid primary key references public.conversations (id) on delete cascade,
   content text not null default '' check (char_length(content) <= 8000),
@@ -67,7 +62,7 @@ language sql stable set search_path = '' as $$
     'content_tier', coalesce(s.content_tier, 'sfw'),
     'may_write', c.remembers and coalesce(s.not_before <= p_now, true),
     'backlog', case when p_is_cut or exists (
-        select 1 from public.messages m
+        select 1 from shared.messages m
         where m.conversation_id = c.id and m.is_active and m.message_type = 'text'
           and m.position > coalesce(s.covers_position, 0)
         order by m.position desc offset p_limit limit 1)
@@ -77,13 +72,13 @@ language sql stable set search_path = '' as $$
         from (
           select m.*, sum(octet_length(m.content)) over (order by m.position) as bytes
           from (
-            select m.sender, m.content, m.position from public.messages m
+            select m.sender, m.content, m.position from shared.messages m
             where m.conversation_id = c.id and m.is_active and m.message_type = 'text'
               and m.position > coalesce(s.covers_position, 0)
             order by m.position limit 64) m) m
         where m.bytes <= private.most_history_bytes())
       else '[]' end)
-  from public.conversations c left join public.conversation_summaries s on s.conversation_id = c.id
+  from shared.conversations c left join public.conversation_summaries s on s.conversation_id = c.id
   where c.id = p_conversation_id and (p_before > s.covers_position) is not false
 $$;
 

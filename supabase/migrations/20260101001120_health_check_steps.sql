@@ -48,7 +48,7 @@ $$;
 create function public.record_catalog(p_models jsonb) returns integer
 language sql security definer set search_path = '' as $$
   with written as (
-    update public.api_models m
+    update shared.api_models m
     set catalog_status = c.status, catalog = coalesce(c.catalog, '{}'), catalog_checked_at = now(),
         pricing = m.pricing || coalesce(c.pricing, '{}')
     from jsonb_to_recordset(p_models) as c (id uuid, status text, catalog jsonb, pricing jsonb)

@@ -2,7 +2,7 @@
 
 -- What a prompt and the content policy need of a character; null for no character. `greetings` has
 -- first_message first.
-create function private.character_facts(p_character public.characters) returns jsonb
+create function private.character_facts(p_character shared.characters) returns jsonb
 language sql immutable set search_path = '' as $$
   select case when (p_character).id is not null then
     to_jsonb(p_character)
@@ -34,7 +34,7 @@ language sql stable set search_path = '' as $$
     select m.*, row_number() over newest = 1
       or sum(octet_length(m.content)) over newest <= private.most_history_bytes() as fits
     from (
-      select m.sender, m.content, m.position, m.character_id from public.messages m
+      select m.sender, m.content, m.position, m.character_id from shared.messages m
       where m.conversation_id = p_conversation_id and m.is_active and m.message_type = 'text'
         and m.position > (select case when p_before <= c.upto then 0 else c.upto end
                           from private.covered(p_conversation_id) as c (upto))
@@ -42,13 +42,13 @@ language sql stable set search_path = '' as $$
         and m.position < coalesce(p_before, 9223372036854775807)
       order by m.position desc limit p_limit) m
     window newest as (order by m.position desc)) m
-  left join public.conversations c on c.id = p_conversation_id and m.sender = 'character'
-  left join public.characters ch on ch.id = coalesce(m.character_id, c.character_id)
+  left join shared.conversations c on c.id = p_conversation_id and m.sender = 'character'
+  left join shared.characters ch on ch.id = coalesce(m.character_id, c.character_id)
 $$;
 
 -- What the content policy asks of everybody in a conversation, and of p_others: [{"age",
 -- "content_rating"}]. Of somebody who does not exist nothing is known: {"age": null}.
-create function private.cast_facts(p_conversation public.conversations, p_others uuid[]) returns jsonb
+create function private.cast_facts(p_conversation shared.conversations, p_others uuid[]) returns jsonb
 language sql stable set search_path = '' as $$
   select coalesce(jsonb_agg(jsonb_build_object(
     'age', ch.age, 'content_rating', coalesce(ch.content_rating, 'sfw'))), '[]')
@@ -58,7 +58,7 @@ language sql stable set search_path = '' as $$
     select m.character_id from public.conversation_characters m where m.conversation_id = (p_conversation).id
     union
     select unnest(p_others)) someone
-  left join public.characters ch on ch.id = someone.id
+  left join shared.characters ch on ch.id = someone.id
   where someone.id is not null
 $$;
 
@@ -106,14 +106,14 @@ language sql stable set search_path = '' as $$
       'name', p.name, 'base_url', p.base_url, 'auth_scheme', p.auth_scheme,
       'auth_header_name', p.auth_header_name, 'secret_name', p.secret_name))
     order by m.is_default desc, m.priority, m.model_key), '[]')
-  from public.api_models m join public.api_providers p on p.id = m.provider_id
+  from shared.api_models m join shared.api_providers p on p.id = m.provider_id
   where m.task = p_task
     and m.modality in ('roleplay', 'chat', 'text')
     and (m.is_active and p.is_active and p.is_approved and m.catalog_status is distinct from 'gone'
          or p_task = 'moderation')
 $$;
 
-revoke execute on function private.character_facts(public.characters),
-  private.history(uuid, uuid[], bigint, integer), private.cast_facts(public.conversations, uuid[]),
+revoke execute on function private.character_facts(shared.characters),
+  private.history(uuid, uuid[], bigint, integer), private.cast_facts(shared.conversations, uuid[]),
   private.remembered(uuid, text, uuid, uuid),
   private.catalog_prices(jsonb), private.models_for(text) from public, anon, authenticated;

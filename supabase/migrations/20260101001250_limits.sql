@@ -18,7 +18,7 @@ language sql stable set search_path = '' as $$
                     "rows_per_minute": 60, "rows_per_day": 2000}'
                   || (s.config #> '{limits,default}'), '{}') || coalesce((
     select jsonb_object_agg(own.key, own.value order by r.role)
-    from public.user_roles r, jsonb_each(s.config -> 'limits' -> r.role) own
+    from shared.user_roles r, jsonb_each(s.config -> 'limits' -> r.role) own
     where r.user_id = p_user_id), '{}')
   from private.system_settings s
 $$;

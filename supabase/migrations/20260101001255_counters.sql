@@ -88,51 +88,12 @@ begin
   return new;
 end $$;
 
--- The same maximum length as for a message in a turn.
-create function private.check_own_message() returns trigger
-language plpgsql set search_path = '' as $$
-begin
-  if char_length(new.content) > 8000 then
-    raise exception 'The message is too long: % characters, at most 8000 are allowed.', char_length(new.content)
-      using errcode = 'PT413', hint = 'Shorten it, or send it in several messages.';
-  end if;
-  return new;
-end $$;
-
--- The same maximum as for imports.
-create function private.check_own_characters() returns trigger
-language plpgsql security definer set search_path = '' as $$
-begin
-  if (select count(*) from public.characters ch where ch.user_id = new.user_id) >= 1000 then
-    raise exception 'You have reached the maximum number of characters. Please delete one first.'
-      using errcode = 'PT409', hint = 'The maximum is 1000 characters.';
-  end if;
-  return new;
-end $$;
-
-revoke execute on function private.count_use(uuid, text, jsonb, text), public.count_action(uuid, text), private.count_row(),
-  private.check_own_message(), private.check_own_characters() from public, anon, authenticated;
+revoke execute on function private.count_use(uuid, text, jsonb, text), public.count_action(uuid, text), private.count_row()
+  from public, anon, authenticated;
 grant execute on function public.count_action(uuid, text) to service_role;
 
--- All tables that users can insert into.
-create trigger profiles_quota before insert on public.profiles
-  for each row when (current_setting('role', true) = 'authenticated') execute function private.count_row();
-create trigger api_providers_quota before insert on public.api_providers
-  for each row when (current_setting('role', true) = 'authenticated') execute function private.count_row();
-create trigger api_models_quota before insert on public.api_models
-  for each row when (current_setting('role', true) = 'authenticated') execute function private.count_row();
-create trigger characters_quota before insert or update on public.characters
-  for each row when (current_setting('role', true) = 'authenticated') execute function private.count_row();
-create trigger characters_total before insert on public.characters
-  for each row when (current_setting('role', true) = 'authenticated') execute function private.check_own_characters();
-create trigger conversations_quota before insert on public.conversations
-  for each row when (current_setting('role', true) = 'authenticated') execute function private.count_row();
 create trigger conversation_characters_quota before insert on public.conversation_characters
   for each row when (current_setting('role', true) = 'authenticated') execute function private.count_row();
-create trigger messages_quota before insert on public.messages
-  for each row when (current_setting('role', true) = 'authenticated') execute function private.count_row();
-create trigger messages_length before insert on public.messages
-  for each row when (current_setting('role', true) = 'authenticated') execute function private.check_own_message();
 create trigger memories_quota before insert on public.memories
   for each row when (current_setting('role', true) = 'authenticated') execute function private.count_row();
 create trigger memory_facts_quota before insert or update of content on public.memory_facts

@@ -11,7 +11,7 @@ language sql stable set search_path = '' as $$
     select m.id, m.sender, m.content, m.created_at, m.position,
            lead(m.id) over said as next_id, lead(m.sender) over said as next_sender
     from (
-      select * from public.messages m
+      select * from shared.messages m
       where m.conversation_id = p_conversation_id and m.is_active and m.message_type = 'text'
       order by m.position desc limit 50) m
     window said as (order by m.position)) m
@@ -19,7 +19,7 @@ language sql stable set search_path = '' as $$
     and (m.next_id is null
          or m.created_at > now() - interval '10 minutes'
             and not exists (select 1 from public.turns t where t.user_message_id = m.id)
-            and not exists (select 1 from public.messages reply where reply.parent_id = m.id)
+            and not exists (select 1 from shared.messages reply where reply.parent_id = m.id)
             -- What follows is an answer to it too, unless a turn says that it answers another.
             and (m.next_sender = 'user'
                  or exists (select 1 from public.turns t where t.reply_message_id = m.next_id)))

@@ -1,7 +1,7 @@
 -- Selects the next speaker in a conversation with several characters.
 
 -- The characters of a conversation that are visible to its user, the first one first.
-create function private.members(p_conversation public.conversations)
+create function private.members(p_conversation shared.conversations)
 returns table (character_id uuid, place bigint)
 language sql stable set search_path = '' as $$
   select m.character_id, row_number() over (order by m.position)
@@ -11,7 +11,7 @@ language sql stable set search_path = '' as $$
     select c.character_id, c.position from public.conversation_characters c
     where c.conversation_id = (p_conversation).id
       and c.character_id is distinct from (p_conversation).character_id) m
-  join public.characters ch on ch.id = m.character_id
+  join shared.characters ch on ch.id = m.character_id
   where ch.is_public or ch.user_id = (p_conversation).user_id
 $$;
 
@@ -42,7 +42,7 @@ begin
     with known as (
       select m.id, m.place, ch.name, ch.nickname,
              lower(split_part(btrim(ch.name), ' ', 1)) as first_word
-      from unnest(p_members) with ordinality m (id, place) join public.characters ch on ch.id = m.id),
+      from unnest(p_members) with ordinality m (id, place) join shared.characters ch on ch.id = m.id),
     names as (
       select k.id, k.place, k.name as called from known k
       union all
@@ -64,14 +64,14 @@ end $$;
 -- the person's message names; else they take turns: who has not spoken for the longest time, of
 -- those who never spoke the one that comes next after the last speaker.
 create function private.speaker(
-  p_conversation public.conversations, p_character_id uuid, p_action text, p_message text,
+  p_conversation shared.conversations, p_character_id uuid, p_action text, p_message text,
   -- the reply to regenerate or to continue; null: the newest
   p_message_id uuid
 ) returns uuid
 language plpgsql stable set search_path = '' as $$
 declare
   v_members uuid[] := array(select m.character_id from private.members(p_conversation) m order by m.place);
-  v_newest public.messages;
+  v_newest shared.messages;
   v_speaker uuid;
 begin
   if cardinality(v_members) = 0 and (p_conversation).character_id is null then
@@ -83,7 +83,7 @@ begin
   end if;
 
   if p_action in ('regenerate', 'continue') then
-    select * into v_newest from public.messages m
+    select * into v_newest from shared.messages m
     where m.conversation_id = (p_conversation).id
       and case when p_message_id is null then m.is_active and m.message_type = 'text' else m.id = p_message_id end
     order by m.position desc limit 1;
@@ -100,7 +100,7 @@ begin
        select m.id, m.place, max(said.position) as last
        from unnest(v_members) with ordinality m (id, place)
        left join (
-         select * from public.messages n
+         select * from shared.messages n
          where n.conversation_id = (p_conversation).id and n.is_active and n.message_type = 'text'
          order by n.position desc limit 200) said
          on said.sender = 'character' and coalesce(said.character_id, (p_conversation).character_id) = m.id
@@ -112,15 +112,15 @@ begin
 end $$;
 
 -- The other members of the conversation, as needed by prompt, screening and content policy.
-create function private.others(p_conversation public.conversations, p_speaker uuid) returns jsonb
+create function private.others(p_conversation shared.conversations, p_speaker uuid) returns jsonb
 language sql stable set search_path = '' as $$
   select coalesce(jsonb_agg(
     private.character_facts(ch) - '{character_book,greetings,system_prompt,post_history_instructions}'::text[]
     order by m.place), '[]')
-  from private.members(p_conversation) m join public.characters ch on ch.id = m.character_id
+  from private.members(p_conversation) m join shared.characters ch on ch.id = m.character_id
   where m.character_id <> p_speaker
 $$;
 
-revoke execute on function private.members(public.conversations), private.named_at(text, text),
-  private.named_member(uuid[], text), private.speaker(public.conversations, uuid, text, text, uuid),
-  private.others(public.conversations, uuid) from public, anon, authenticated;
+revoke execute on function private.members(shared.conversations), private.named_at(text, text),
+  private.named_member(uuid[], text), private.speaker(shared.conversations, uuid, text, text, uuid),
+  private.others(shared.conversations, uuid) from public, anon, authenticated;

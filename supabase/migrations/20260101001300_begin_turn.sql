@@ -35,11 +35,11 @@ language plpgsql security definer set search_path = ''
 set plan_cache_mode = force_generic_plan as $$
 declare
   v_now timestamptz;
-  v_conversation public.conversations;
-  v_character public.characters;
-  v_persona public.characters;
-  v_profile public.profiles;
-  v_newest public.messages;
+  v_conversation shared.conversations;
+  v_character shared.characters;
+  v_persona shared.characters;
+  v_profile shared.profiles;
+  v_newest shared.messages;
   v_turn public.turns;
   v_blocked jsonb;
   v_limit jsonb;
@@ -60,10 +60,10 @@ begin
     return v_blocked;
   end if;
 
-  select * into v_profile from public.profiles p where p.id = p_user_id;
+  select * into v_profile from shared.profiles p where p.id = p_user_id;
 
   if p_conversation_id is not null then
-    select * into v_conversation from public.conversations c
+    select * into v_conversation from shared.conversations c
     where c.id = p_conversation_id and c.user_id = p_user_id
     for key share;  -- not deleted before the turn is there
     if not found then
@@ -99,7 +99,7 @@ begin
   end if;
 
   if p_task = 'roleplay' then
-    select * into v_character from public.characters ch
+    select * into v_character from shared.characters ch
     where ch.id = coalesce(v_turn.character_id,
                            private.speaker(v_conversation, p_character_id, p_action, p_message, p_message_id))
       and (ch.user_id = p_user_id
@@ -111,14 +111,14 @@ begin
       return jsonb_build_object('outcome', 'character_not_found');
     end if;
     if v_conversation.character_id is null then
-      update public.conversations c set character_id = coalesce(
+      update shared.conversations c set character_id = coalesce(
         (select m.character_id from private.members(v_conversation) m order by m.place limit 1), v_character.id)
       where c.id = p_conversation_id;
     end if;
   end if;
 
   if coalesce(p_user_character_id, v_conversation.user_character_id) is not null then
-    select * into v_persona from public.characters ch
+    select * into v_persona from shared.characters ch
     where ch.id = coalesce(p_user_character_id, v_conversation.user_character_id)
       and (ch.user_id = p_user_id
            or ch.is_public and (
@@ -132,13 +132,13 @@ begin
     v_user_message_id := v_turn.user_message_id;
     v_replaces_id := v_turn.replaces_message_id;
   elsif p_conversation_id is not null then
-    select * into v_newest from public.messages m
+    select * into v_newest from shared.messages m
     where m.conversation_id = p_conversation_id and m.is_active and m.message_type = 'text'
     order by m.position desc limit 1;
     if p_message_id is not null and p_action in ('regenerate', 'continue') then
       select m.* into v_newest
-      from public.messages named
-      join public.messages m on m.conversation_id = named.conversation_id and m.position = named.position
+      from shared.messages named
+      join shared.messages m on m.conversation_id = named.conversation_id and m.position = named.position
       where named.id = p_message_id and named.conversation_id = p_conversation_id
         and m.is_active and m.message_type = 'text';
       if not found then
@@ -162,7 +162,7 @@ begin
 
       v_user_message_id := coalesce(v_user_message_id, private.written_before(p_conversation_id, p_message));
       if v_user_message_id is null then
-        insert into public.messages (conversation_id, sender, content, created_at)
+        insert into shared.messages (conversation_id, sender, content, created_at)
         values (p_conversation_id, 'user', p_message, v_now)
         returning id into v_user_message_id;
       end if;
@@ -194,7 +194,7 @@ begin
 
   -- Other versions of a reply do not see later messages.
   select m.position + (p_action = 'continue')::integer into v_before
-  from public.messages m where m.id = v_replaces_id;
+  from shared.messages m where m.id = v_replaces_id;
 
   select h.messages, h.speakers, h.is_cut into v_history, v_speakers, v_is_cut
   from private.history(
@@ -204,7 +204,7 @@ begin
     p_history_limit) h;
   v_cast := private.cast_facts(v_conversation, v_speakers || v_character.id || p_character_id);
   if not v_conversation.always_sfw and (v_persona.age < 18 or jsonb_path_exists(v_cast, '$.age ? (@ < 18)')) then
-    update public.conversations c set always_sfw = true where c.id = p_conversation_id;
+    update shared.conversations c set always_sfw = true where c.id = p_conversation_id;
     v_conversation.always_sfw := true;
   end if;
 
@@ -216,9 +216,9 @@ begin
       'id', p_turn_id,
       'user_message_id', v_user_message_id,
       'message', case when p_action not in ('continue', 'impersonate') then
-        coalesce((select m.content from public.messages m where m.id = v_user_message_id), p_message) end,
+        coalesce((select m.content from shared.messages m where m.id = v_user_message_id), p_message) end,
       'continues', case when p_action = 'continue' then
-        (select m.content from public.messages m where m.id = v_replaces_id) end),
+        (select m.content from shared.messages m where m.id = v_replaces_id) end),
     'user', jsonb_build_object(
       'name', v_profile.display_name, 'age_verified', coalesce(v_profile.age_verified, false)),
     'conversation', case when p_conversation_id is null then null
@@ -235,7 +235,7 @@ begin
     'templates', (
       select coalesce(jsonb_agg(jsonb_build_object(
         'content_tier', t.content_tier, 'model_family', t.model_family, 'system_prompt', t.system_prompt)), '[]')
-      from public.prompt_templates t where t.use_case = p_task and t.is_active),
+      from shared.prompt_templates t where t.use_case = p_task and t.is_active),
     'models', private.models_for(p_task),
     'moderators', private.models_for('moderation'),
     'worker', (
@@ -243,7 +243,7 @@ begin
                                 'health', s.config #> '{workerHealthCache,chatWorker}',
                                 'token_ratios', private.token_ratios(
                                   'chat_worker', coalesce(s.config #>> '{chatWorker,model}', 'qwen_instruct')))
-      from private.system_settings s),
+      from shared.system_config s),
     'cooldowns', (
       select coalesce(jsonb_agg(jsonb_build_object(
         -- Also one that somebody entered as 'infinity', which is no time in JSON.

@@ -30,7 +30,7 @@ language sql set search_path = '' as $$
          case p_tier when 'conversation' then c.id end,
          case p_tier when 'character' then coalesce(p_character_id, c.character_id) end,
          1, now()
-  from public.conversations c
+  from shared.conversations c
   where c.id = p_conversation_id and (p_tier <> 'character' or coalesce(p_character_id, c.character_id) is not null)
   on conflict (user_id, tier, conversation_id, character_id) do update
   set interaction_count = m.interaction_count + 1, last_interaction_at = now()

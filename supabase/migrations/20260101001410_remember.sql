@@ -12,7 +12,7 @@ language plpgsql set search_path = '' as $$
 declare
   -- Per memory. Pinned facts and users' own facts are never dropped.
   c_most_facts constant integer := 50;
-  v_conversation public.conversations;
+  v_conversation shared.conversations;
   -- The speaker of the turn keeps it.
   v_character_id uuid;
   v_covered bigint;
@@ -22,7 +22,7 @@ begin
   if p_memory is null then
     return false;
   end if;
-  select * into v_conversation from public.conversations c where c.id = p_turn.conversation_id;
+  select * into v_conversation from shared.conversations c where c.id = p_turn.conversation_id;
   if not found then
     return false;
   end if;
@@ -36,7 +36,7 @@ begin
      or v_covered <> (p_memory ->> 'from')::bigint
      or (p_memory ->> 'digest') is distinct from (
        select encode(sha256(convert_to(string_agg(m.content, E'\n' order by m.position), 'UTF8')), 'hex')
-       from public.messages m
+       from shared.messages m
        where m.conversation_id = v_conversation.id and m.is_active and m.message_type = 'text'
          and m.position > v_covered and m.position <= (p_memory ->> 'to')::bigint) then
     return false;

@@ -33,14 +33,14 @@ declare
   v_conversation_id uuid;
   v_locked text;
   v_turn public.turns;
-  v_replaced public.messages;
+  v_replaced shared.messages;
   v_message_id uuid;
   v_memory_updated boolean := false;
 begin
   -- Locks in the same order as begin_turn: user, conversation, turn.
   select t.conversation_id, pg_advisory_xact_lock(hashtextextended(t.user_id::text, 0))
   into v_conversation_id, v_locked from public.turns t where t.id = p_turn_id;
-  perform from public.conversations c where c.id = v_conversation_id for key share;
+  perform from shared.conversations c where c.id = v_conversation_id for key share;
   select * into v_turn from public.turns t where t.id = p_turn_id for update;
   if not found then
     perform private.record_usage(p_turn_id, v_turn, p_usage);
@@ -75,16 +75,16 @@ begin
   end if;
 
   if v_turn.conversation_id is not null and v_turn.action <> 'impersonate' and btrim(p_reply) <> '' then
-    select * into v_replaced from public.messages m where m.id = v_turn.replaces_message_id;
-    update public.messages m set is_active = false where m.id = v_replaced.id;
+    select * into v_replaced from shared.messages m where m.id = v_turn.replaces_message_id;
+    update shared.messages m set is_active = false where m.id = v_replaced.id;
     -- At the position of the version it replaces, or last.
-    insert into public.messages (conversation_id, position, sender, character_id, content, parent_id, variant_of, created_at)
+    insert into shared.messages (conversation_id, position, sender, character_id, content, parent_id, variant_of, created_at)
     overriding system value
-    values (v_turn.conversation_id, coalesce(v_replaced.position, nextval('public.messages_position_seq')),
+    values (v_turn.conversation_id, coalesce(v_replaced.position, shared.next_position()),
             'character', v_turn.character_id, p_reply, v_turn.user_message_id,
             coalesce(v_replaced.variant_of, v_replaced.id), clock_timestamp())
     returning id into v_message_id;
-    update public.conversations c set updated_at = now() where c.id = v_turn.conversation_id;
+    update shared.conversations c set updated_at = now() where c.id = v_turn.conversation_id;
     perform private.record_interaction(v_turn.user_id, p_memory_tier, v_turn.conversation_id,
                                        v_turn.character_id);
     if v_replaced.id is not null then
@@ -96,7 +96,7 @@ begin
 
   -- A message refused by the content policy never enters a prompt again, unless it is answered
   -- later.
-  update public.messages m set is_active = v_message_id is not null
+  update shared.messages m set is_active = v_message_id is not null
   where m.id = v_turn.user_message_id
     and (p_result #>> '{refused,part}' = 'message' or v_message_id is not null and not m.is_active);
 

@@ -23,7 +23,7 @@ begin
     return v_blocked;
   end if;
   select c.id into v_conversation_id
-  from public.messages m join public.conversations c on c.id = m.conversation_id
+  from shared.messages m join shared.conversations c on c.id = m.conversation_id
   where m.id = p_message_id and c.user_id = p_user_id
   for key share of c;  -- not deleted before the change is there
   if not found then
@@ -54,20 +54,20 @@ create function public.choose_variant(p_user_id uuid, p_message_id uuid) returns
 language plpgsql security definer set search_path = '' as $$
 declare
   v_blocked jsonb := private.why_action_blocked(p_user_id, p_message_id);
-  v_message public.messages;
+  v_message shared.messages;
 begin
   if v_blocked is not null then
     return v_blocked;
   end if;
-  select * into v_message from public.messages m where m.id = p_message_id;
+  select * into v_message from shared.messages m where m.id = p_message_id;
   if v_message.sender <> 'character' or v_message.message_type <> 'text' then
     return jsonb_build_object('outcome', 'no_variant');
   end if;
 
-  update public.messages m set is_active = false
+  update shared.messages m set is_active = false
   where m.conversation_id = v_message.conversation_id and m.position = v_message.position
     and m.is_active and m.message_type = 'text' and m.id <> p_message_id;
-  update public.messages m set is_active = true where m.id = p_message_id and not m.is_active;
+  update shared.messages m set is_active = true where m.id = p_message_id and not m.is_active;
   if found then
     perform private.forget_summary_from(v_message.conversation_id, v_message.position);
   end if;
@@ -81,19 +81,19 @@ returns jsonb
 language plpgsql security definer set search_path = '' as $$
 declare
   v_blocked jsonb := private.why_action_blocked(p_user_id, p_message_id);
-  v_message public.messages;
+  v_message shared.messages;
 begin
   if v_blocked is not null then
     return v_blocked;
   end if;
-  select * into v_message from public.messages m where m.id = p_message_id;
+  select * into v_message from shared.messages m where m.id = p_message_id;
   -- A message refused by the content policy cannot be changed.
   if v_message.message_type <> 'text' or v_message.sender = 'user' and not v_message.is_active then
     return jsonb_build_object('outcome', 'message_not_found');
   elsif v_message.sender = 'user' and char_length(p_content) > p_max_chars then
     return jsonb_build_object('outcome', 'message_too_long');
   end if;
-  update public.messages m
+  update shared.messages m
   set content = p_content,
       edited_at = case when m.content = p_content then m.edited_at else clock_timestamp() end
   where m.id = p_message_id
@@ -109,16 +109,16 @@ create function public.delete_messages(p_user_id uuid, p_message_id uuid, p_onwa
 language plpgsql security definer set search_path = '' as $$
 declare
   v_blocked jsonb := private.why_action_blocked(p_user_id, p_message_id);
-  v_message public.messages;
+  v_message shared.messages;
   v_deleted integer;
 begin
-  select * into v_message from public.messages m where m.id = p_message_id;
+  select * into v_message from shared.messages m where m.id = p_message_id;
   if v_message.id is null and v_blocked ->> 'outcome' = 'message_not_found' then
     return jsonb_build_object('outcome', 'done', 'deleted', 0);
   elsif v_blocked is not null then
     return v_blocked;
   end if;
-  delete from public.messages m
+  delete from shared.messages m
   where m.conversation_id = v_message.conversation_id
     and (m.position = v_message.position or p_onwards and m.position > v_message.position);
   get diagnostics v_deleted = row_count;
@@ -135,18 +135,18 @@ returns jsonb
 language plpgsql security definer set search_path = '' as $$
 declare
   v_blocked jsonb := private.why_action_blocked(p_user_id, p_message_id);
-  v_message public.messages;
+  v_message shared.messages;
   v_limited jsonb;
   v_branch_id uuid;
 begin
-  select c.id into v_branch_id from public.conversations c
+  select c.id into v_branch_id from shared.conversations c
   where c.user_id = p_user_id and c.client_message_id = p_client_message_id;
   if found and coalesce(v_blocked ->> 'outcome', '') not in ('unknown_user', 'banned_user') then
     return jsonb_build_object('outcome', 'done', 'conversation_id', v_branch_id);
   elsif v_blocked is not null then
     return v_blocked;
   end if;
-  select * into v_message from public.messages m where m.id = p_message_id;
+  select * into v_message from shared.messages m where m.id = p_message_id;
   -- A message refused by the content policy is never copied.
   if v_message.sender = 'user' and not v_message.is_active then
     return jsonb_build_object('outcome', 'message_not_found');
@@ -156,19 +156,19 @@ begin
     return v_limited;
   end if;
 
-  insert into public.conversations (user_id, character_id, user_character_id, title, content_tier, always_sfw, remembers,
+  insert into shared.conversations (user_id, character_id, user_character_id, title, content_tier, always_sfw, remembers,
                                     parent_conversation_id, branched_from, client_message_id)
   select c.user_id, c.character_id, c.user_character_id, c.title, c.content_tier, c.always_sfw, c.remembers,
          c.id, p_message_id, p_client_message_id
-  from public.conversations c where c.id = v_message.conversation_id
+  from shared.conversations c where c.id = v_message.conversation_id
   returning id into v_branch_id;
 
   with copied as materialized (
-    select m.*, gen_random_uuid() as copy_id from public.messages m
+    select m.*, gen_random_uuid() as copy_id from shared.messages m
     where m.conversation_id = v_message.conversation_id and m.position <= v_message.position
       -- A version that is not the active one can be branched from as well.
       and case m.position when v_message.position then m.id = p_message_id else m.is_active end)
-  insert into public.messages (id, conversation_id, position, sender, character_id, content, message_type, parent_id,
+  insert into shared.messages (id, conversation_id, position, sender, character_id, content, message_type, parent_id,
                                created_at, edited_at)
   overriding system value
   select m.copy_id, v_branch_id, m.position, m.sender, m.character_id, m.content, m.message_type, parent.copy_id,

@@ -19,7 +19,7 @@ create function public.import_character(p_user_id uuid, p_character jsonb, p_car
 returns jsonb
 language plpgsql security definer set search_path = '' as $$
 declare
-  v_new public.characters := jsonb_populate_record(null::public.characters, p_character);
+  v_new shared.characters := jsonb_populate_record(null::shared.characters, p_character);
   v_blocked jsonb := private.why_account_blocked(p_user_id);
   v_id uuid;
 begin
@@ -27,11 +27,11 @@ begin
   perform pg_advisory_xact_lock(hashtextextended(p_user_id::text, 0));
   if v_blocked is not null then
     return v_blocked;
-  elsif (select count(*) from public.characters ch where ch.user_id = p_user_id) >= 1000 then
+  elsif (select count(*) from shared.characters ch where ch.user_id = p_user_id) >= 1000 then
     return jsonb_build_object('outcome', 'too_many_characters');
   end if;
 
-  insert into public.characters (user_id, name, nickname, description, personality, scenario,
+  insert into shared.characters (user_id, name, nickname, description, personality, scenario,
                                  first_message, example_messages, system_prompt,
                                  post_history_instructions, pronouns, age, alternate_greetings,
                                  character_book)
@@ -57,11 +57,11 @@ language sql stable security definer set search_path = '' as $$
   select coalesce(
     private.why_account_blocked(p_user_id),
     (select jsonb_build_object('outcome', 'found', 'character', to_jsonb(ch), 'card', c.card)
-     from public.characters ch left join public.character_cards c on c.character_id = ch.id
+     from shared.characters ch left join public.character_cards c on c.character_id = ch.id
      where ch.id = p_character_id
        and (ch.user_id = p_user_id
             or ch.is_public and (ch.content_rating = 'sfw' or exists (
-              select from public.profiles p where p.id = p_user_id and p.age_verified)))),
+              select from shared.profiles p where p.id = p_user_id and p.age_verified)))),
     '{"outcome": "character_not_found"}')
 $$;
 revoke execute on function public.export_character(uuid, uuid) from public, anon, authenticated;

@@ -34,14 +34,14 @@ begin
         select coalesce(jsonb_agg(jsonb_build_object(
           'name', p.name, 'base_url', p.base_url, 'auth_scheme', p.auth_scheme,
           'secret_name', p.secret_name, 'is_active', p.is_active, 'is_approved', p.is_approved) order by p.name), '[]')
-        from public.api_providers p),
+        from shared.api_providers p),
       'models', (
         -- Whole rows, so that columns added later are included.
         select coalesce(jsonb_agg(
           to_jsonb(m) - '{id,provider_id,description,input_defaults,capabilities,pricing}'::text[]
             || jsonb_build_object('provider', p.name, 'provider_is_active', p.is_active and p.is_approved)
           order by m.task, m.priority, m.model_key), '[]')
-        from public.api_models m join public.api_providers p on p.id = m.provider_id),
+        from shared.api_models m join shared.api_providers p on p.id = m.provider_id),
       'worker', s.config -> 'chatWorkerUrl',
       'workers', coalesce(s.config -> 'workers', '{}'),
       'health', coalesce(s.config -> 'workerHealthCache', '{}'),
@@ -53,7 +53,7 @@ begin
         where t.status = 'running' and t.lease_expires_at < now() - interval '3 minutes'),
       'cooldowns_overdue', (
         select count(*) from public.model_cooldowns c where c.until < now() - interval '13 minutes'))
-    from private.system_settings s);
+    from shared.system_config s);
 end $$;
 revoke execute on function public.verify_installation() from public, anon, authenticated;
 grant execute on function public.verify_installation() to service_role;

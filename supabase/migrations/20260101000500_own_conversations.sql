@@ -14,6 +14,8 @@ create table public.conversations (
   -- True: a participant had a declared age below 18, or a speaker that kept the adult tier closed
   -- was deleted. The conversation stays 'sfw'. Users cannot write it.
   always_sfw boolean not null default false,
+  -- False: no new summaries and facts. Existing ones stay until they are deleted.
+  remembers boolean not null default true,
   -- The conversation it was branched from, and the client's id of that request: a repeated request
   -- creates one branch.
   parent_conversation_id uuid references public.conversations (id) on delete set null,
@@ -28,25 +30,6 @@ create index conversations_by_parent on public.conversations (parent_conversatio
 create unique index conversations_once on public.conversations (user_id, client_message_id);
 create trigger conversations_touch before update on public.conversations
   for each row execute function private.touch_updated_at();
-
--- Whether one of these characters has a declared age below 18. The ages are locked until the
--- transaction ends, so a later change of an age sees the row that this check is for.
-create function private.any_minor(variadic p_character_ids uuid[]) returns boolean
-language sql volatile set search_path = '' as $$
-  select coalesce(bool_or(ch.age < 18), false)
-  from (select age from public.characters where id = any (p_character_ids) for share) ch
-$$;
-
-create function private.keep_sfw_with_minors() returns trigger
-language plpgsql security definer set search_path = '' as $$
-begin
-  new.always_sfw := new.always_sfw or private.any_minor(new.character_id, new.user_character_id);
-  return new;
-end $$;
-create trigger conversations_keep_sfw before insert or update of character_id, user_character_id
-  on public.conversations for each row execute function private.keep_sfw_with_minors();
-revoke execute on function private.any_minor(uuid[]), private.keep_sfw_with_minors()
-  from public, anon, authenticated;
 
 create table public.messages (
   id uuid primary key default gen_random_uuid(),
@@ -80,22 +63,11 @@ alter table public.conversations
   add column branched_from uuid references public.messages (id) on delete set null;
 create index conversations_by_branching on public.conversations (branched_from);
 
--- Whether the character is the persona in one of the user's conversations. Reads the state before
--- the current statement.
-create function private.is_played(p_conversation_id uuid, p_character_id uuid) returns boolean
-language sql stable security definer set search_path = '' as $$
-  select exists (
-    select 1 from public.conversations c
-    where c.id = p_conversation_id and c.user_id = (select auth.uid()) and c.user_character_id = p_character_id)
-$$;
-revoke execute on function private.is_played(uuid, uuid) from public, anon, authenticated;
-grant execute on function private.is_played(uuid, uuid) to authenticated;
-
 alter table public.conversations enable row level security;
 revoke all on public.conversations from anon, authenticated;
 grant select, delete on public.conversations to authenticated;
-grant insert (id, user_id, character_id, user_character_id, title, content_tier),
-      update (title, user_character_id, content_tier) on public.conversations to authenticated;
+grant insert (id, user_id, character_id, user_character_id, title, content_tier, remembers),
+      update (title, user_character_id, content_tier, remembers) on public.conversations to authenticated;
 create policy conversations_select on public.conversations for select to authenticated
   using (user_id = (select auth.uid()));
 create policy conversations_insert on public.conversations for insert to authenticated

@@ -48,16 +48,3 @@ create policy characters_update on public.characters for update to authenticated
   using (user_id = (select auth.uid())) with check (user_id = (select auth.uid()));
 create policy characters_delete on public.characters for delete to authenticated
   using (user_id = (select auth.uid()));
-
--- Whether the user may use a character in conversations and memories. Null (no character) is always
--- allowed.
-create function private.may_meet(p_character_id uuid) returns boolean
-language sql stable security definer set search_path = '' as $$
-  select p_character_id is null or exists (
-    select 1 from public.characters ch
-    where ch.id = p_character_id
-      and (ch.user_id = (select auth.uid())
-           or ch.is_public and (ch.content_rating = 'sfw' or (select private.is_age_verified()))))
-$$;
-revoke execute on function private.may_meet(uuid) from public, anon, authenticated;
-grant execute on function private.may_meet(uuid) to authenticated;

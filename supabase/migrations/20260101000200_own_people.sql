@@ -18,38 +18,6 @@ create table public.user_roles (
   primary key (user_id, role)
 );
 
-create function private.is_admin() returns boolean
-language sql stable security definer set search_path = '' as $$
-  select exists (
-    select 1 from public.user_roles r
-    where r.user_id = (select auth.uid()) and r.role = 'admin')
-$$;
-revoke execute on function private.is_admin() from public, anon, authenticated;
-grant execute on function private.is_admin() to authenticated, service_role;
-
-create function private.is_age_verified() returns boolean
-language sql stable security definer set search_path = '' as $$
-  select exists (
-    select 1 from public.profiles p
-    where p.id = (select auth.uid()) and p.age_verified)
-$$;
-revoke execute on function private.is_age_verified() from public, anon, authenticated;
-grant execute on function private.is_age_verified() to authenticated;
-
--- Why an account is blocked although its token is still valid: {"outcome": "unknown_user"} or
--- {"outcome": "banned_user"}; null if it is not. Read as JSON because some Auth servers lack one of
--- the columns.
-create function private.why_account_blocked(p_user_id uuid) returns jsonb
-language sql stable set search_path = '' as $$
-  select case
-    when u.id is null or u.facts ->> 'deleted_at' is not null then '{"outcome": "unknown_user"}'::jsonb
-    when (u.facts ->> 'banned_until')::timestamptz > clock_timestamp() then '{"outcome": "banned_user"}'::jsonb
-  end
-  from (values (p_user_id)) asked (id)
-  left join (select a.id, to_jsonb(a) as facts from auth.users a) u on u.id = asked.id
-$$;
-revoke execute on function private.why_account_blocked(uuid) from public, anon, authenticated;
-
 alter table public.profiles enable row level security;
 revoke all on public.profiles from anon, authenticated;
 grant select on public.profiles to authenticated;

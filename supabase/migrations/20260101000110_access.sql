@@ -1,0 +1,58 @@
+-- Who somebody is and what they may use, as policies and functions ask. In plpgsql, because the
+-- tables and the schema `shared` come later.
+
+create function private.is_admin() returns boolean
+language plpgsql stable security definer set search_path = '' as $$
+begin
+  return exists (select from shared.user_roles r where r.user_id = auth.uid() and r.role = 'admin');
+end $$;
+revoke execute on function private.is_admin() from public, anon, authenticated;
+grant execute on function private.is_admin() to authenticated, service_role;
+
+create function private.is_age_verified() returns boolean
+language plpgsql stable security definer set search_path = '' as $$
+begin
+  return exists (select from shared.profiles p where p.id = auth.uid() and p.age_verified);
+end $$;
+revoke execute on function private.is_age_verified() from public, anon, authenticated;
+grant execute on function private.is_age_verified() to authenticated;
+
+-- Whether the user may use a character in conversations and memories. Null (no character) is always
+-- allowed.
+create function private.may_meet(p_character_id uuid) returns boolean
+language plpgsql stable security definer set search_path = '' as $$
+begin
+  return p_character_id is null or exists (
+    select from shared.characters ch
+    where ch.id = p_character_id
+      and (ch.user_id = auth.uid()
+           or ch.is_public and (ch.content_rating = 'sfw' or private.is_age_verified())));
+end $$;
+revoke execute on function private.may_meet(uuid) from public, anon, authenticated;
+grant execute on function private.may_meet(uuid) to authenticated;
+
+-- Whether the character is the persona in one of the user's conversations. Reads the state before
+-- the current statement.
+create function private.is_played(p_conversation_id uuid, p_character_id uuid) returns boolean
+language plpgsql stable security definer set search_path = '' as $$
+begin
+  return exists (
+    select from shared.conversations c
+    where c.id = p_conversation_id and c.user_id = auth.uid() and c.user_character_id = p_character_id);
+end $$;
+revoke execute on function private.is_played(uuid, uuid) from public, anon, authenticated;
+grant execute on function private.is_played(uuid, uuid) to authenticated;
+
+-- Why an account is blocked although its token is still valid: {"outcome": "unknown_user"} or
+-- {"outcome": "banned_user"}; null if it is not. Read as JSON because some Auth servers lack one of
+-- the columns.
+create function private.why_account_blocked(p_user_id uuid) returns jsonb
+language sql stable set search_path = '' as $$
+  select case
+    when u.id is null or u.facts ->> 'deleted_at' is not null then '{"outcome": "unknown_user"}'::jsonb
+    when (u.facts ->> 'banned_until')::timestamptz > clock_timestamp() then '{"outcome": "banned_user"}'::jsonb
+  end
+  from (values (p_user_id)) asked (id)
+  left join (select a.id, to_jsonb(a) as facts from auth.users a) u on u.id = asked.id
+$$;
+revoke execute on function private.why_account_blocked(uuid) from public, anon, authenticated;

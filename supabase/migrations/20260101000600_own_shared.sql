@@ -1,0 +1,49 @@
+-- What functions see of the shared tables (see 20260101000100_private.sql), where they are ours. All
+-- are simple views: Postgres reads and writes the tables as if they were named.
+
+create view shared.profiles as
+select p.id, p.display_name, p.age_verified from public.profiles p;
+
+create view shared.user_roles as
+select r.user_id, r.role from public.user_roles r;
+
+create view shared.api_providers as
+select p.id, p.name, p.display_name, p.base_url, p.auth_scheme, p.auth_header_name, p.secret_name, p.rate_limits,
+       p.is_active, p.is_approved
+from public.api_providers p;
+
+create view shared.api_models as
+select m.id, m.provider_id, m.model_key, m.display_name, m.description, m.modality, m.task, m.model_family,
+       m.endpoint_path, m.input_defaults, m.capabilities, m.pricing, m.is_active, m.is_default, m.priority,
+       m.catalog_status, m.catalog_checked_at, m.catalog, m.created_at, m.updated_at
+from public.api_models m;
+
+create view shared.characters as
+select ch.id, ch.user_id, ch.name, ch.nickname, ch.description, ch.personality, ch.scenario, ch.first_message,
+       ch.alternate_greetings, ch.example_messages, ch.system_prompt, ch.post_history_instructions,
+       ch.character_book, ch.pronouns, ch.age, ch.content_rating, ch.is_public, ch.created_at, ch.updated_at
+from public.characters ch;
+
+create view shared.conversations as
+select c.id, c.user_id, c.character_id, c.user_character_id, c.title, c.content_tier, c.always_sfw, c.remembers,
+       c.parent_conversation_id, c.branched_from, c.client_message_id, c.created_at, c.updated_at
+from public.conversations c;
+
+create view shared.messages as
+select m.id, m.conversation_id, m.position, m.sender, m.character_id, m.content, m.message_type, m.parent_id,
+       m.variant_of, m.is_active, m.created_at, m.edited_at
+from public.messages m;
+
+create view shared.prompt_templates as
+select t.id, t.name, t.use_case, t.content_tier, t.model_family, t.system_prompt, t.is_active
+from public.prompt_templates t;
+
+create view shared.system_config as
+select s.id, s.config, s.updated_at from private.system_settings s;
+
+-- The position of the next message.
+create function shared.next_position() returns bigint
+language sql volatile set search_path = '' as $$
+  select nextval('public.messages_position_seq')
+$$;
+revoke execute on function shared.next_position() from public, anon, authenticated;

@@ -1,0 +1,56 @@
+-- The workers' health records and the chat worker's address.
+
+-- The chat worker's health for users, without its address or errors. No row: the health is unknown.
+-- The record may have any shape.
+create view public.chat_worker_health with (security_barrier = true) as
+select known.record -> 'isHealthy' = 'true' as is_healthy,
+       coalesce(known.record ->> 'lastChecked', known.record ->> 'lastCheck') as checked_at,
+       coalesce(known.record -> 'responseTimeMs', known.record -> 'responseTime') as response_ms
+from (select s.config #> '{workerHealthCache,chatWorker}' as record from private.system_settings s) known
+where jsonb_typeof(known.record) = 'object';
+revoke all on public.chat_worker_health from public, anon, authenticated, service_role;
+grant select on public.chat_worker_health to authenticated;
+
+-- Stores one worker's health record. Only its key is replaced, so overlapping writers never
+-- overwrite each other, and an earlier probe does not replace the result of a later one. Times are
+-- compared as text: all are UTC in ISO 8601. A time in the future is ignored.
+create function public.record_worker_health(p_worker text, p_record jsonb) returns void
+language sql security definer set search_path = '' as $$
+  update private.system_settings
+  set config = jsonb_set(config, '{workerHealthCache}',
+                         coalesce(config -> 'workerHealthCache', '{}') || jsonb_build_object(p_worker, p_record))
+  where id = 1
+    and not coalesce(
+      config #>> array['workerHealthCache', p_worker, 'workerUrl'] = p_record ->> 'workerUrl'
+      and (config #>> array['workerHealthCache', p_worker, 'lastChecked']) collate "C" > p_record ->> 'lastChecked'
+      and (config #>> array['workerHealthCache', p_worker, 'lastChecked']) collate "C"
+          <= to_char(clock_timestamp() at time zone 'utc', 'YYYY-MM-DD"T"HH24:MI:SS.US') || '+00:00', false)
+$$;
+revoke execute on function public.record_worker_health(text, jsonb) from public, anon, authenticated;
+grant execute on function public.record_worker_health(text, jsonb) to service_role;
+
+-- Registers (or, with null, removes) the chat worker's address. The health record of the old
+-- address is deleted. The server at this address gets the worker's key and the chats, so only https
+-- on public hosts is accepted (see allowLocalWorkers).
+create function public.set_chat_worker_url(p_url text, p_protocol text default 'chat_worker') returns void
+language plpgsql security definer set search_path = '' as $$
+declare
+  v_rejected text;
+begin
+  select private.why_address_rejected(p_url, s.config -> 'allowLocalWorkers' = 'true')
+  into v_rejected from private.system_settings s;
+  if v_rejected is not null then
+    raise exception 'the worker''s address %', v_rejected using errcode = '22023';
+  end if;
+  if p_protocol not in ('chat_worker', 'openai') then
+    raise exception 'the worker''s protocol must be chat_worker or openai' using errcode = '22023';
+  end if;
+  update private.system_settings
+  set config = config || jsonb_build_object(
+        'chatWorkerUrl', rtrim(p_url, '/'),
+        'chatWorker', coalesce(config -> 'chatWorker', '{}') || jsonb_build_object('protocol', p_protocol),
+        'workerHealthCache', coalesce(config -> 'workerHealthCache', '{}') - 'chatWorker')
+  where id = 1;
+end $$;
+revoke execute on function public.set_chat_worker_url(text, text) from public, anon, authenticated;
+grant execute on function public.set_chat_worker_url(text, text) to service_role;
