@@ -1,4 +1,4 @@
--- Sums of usage_events by hour and day (UTC), kept after the events are deleted.
+-- Hourly and daily sums of usage_events (UTC). They are kept after the events are deleted.
 
 create table public.usage_hourly (
   hour timestamptz not null,
@@ -6,11 +6,11 @@ create table public.usage_hourly (
   model_key text not null,
   outcome text not null,
   calls integer not null,
-  -- Turns with such a call.
+  -- Number of turns that made these calls.
   turns integer not null,
   prompt_tokens bigint not null,
   completion_tokens bigint not null,
-  -- Sum of the known costs; null if none is known.
+  -- Sum of the known costs; null if no cost is known.
   cost_usd numeric(24, 8),
   -- Median and 95th percentile in milliseconds. Null: not measured.
   first_token_p50_ms integer,
@@ -25,7 +25,7 @@ create table public.usage_daily (
   like public.usage_hourly,
   primary key (day, provider, model_key, outcome)
 );
--- It was only there a moment ago.
+-- The table is new, so nothing can depend on this column.
 -- squawk-ignore ban-drop-column
 alter table public.usage_daily drop column hour;
 
@@ -38,7 +38,7 @@ create policy usage_hourly_select on public.usage_hourly for select to authentic
 create policy usage_daily_select on public.usage_daily for select to authenticated
   using ((select private.is_admin()));
 
--- Events by provider, model and outcome, from p_from to before p_to, in buckets ('hour', 'day').
+-- Sums the events in [p_from, p_to) by bucket ('hour' or 'day'), provider, model and outcome.
 create function private.usage_sums(p_bucket text, p_from timestamptz, p_to timestamptz)
 returns setof public.usage_hourly
 language sql stable set search_path = '' as $$
@@ -54,10 +54,11 @@ language sql stable set search_path = '' as $$
   group by 1, 2, 3, 4
 $$;
 
--- Writes the roll-ups of one day (UTC) again from its events, so it may be done any number of
--- times, also at the same time. Without a day: where the last time ended, at the latest where it was
--- an hour ago, because events of yesterday may have come late. Returns the next day that has events, null
--- when there is none: called until then, it makes up for any pause.
+-- Rebuilds the roll-ups of one day (UTC) from its events. Repeated and concurrent calls are safe.
+--
+-- By default it takes the last day that was rolled up, but no later day than it was an hour ago,
+-- because events may arrive shortly after midnight. Returns the next day that has events, or null.
+-- Calling it until it returns null catches up after any pause.
 create function public.roll_up_usage(p_day date default null) returns date
 language plpgsql security definer set search_path = '' as $$
 declare
@@ -85,10 +86,12 @@ begin
   return (select (min(u.created_at) at time zone 'utc')::date from public.usage_events u where u.created_at >= v_to);
 end $$;
 
--- Deletes up to p_limit rows of each kind that are older than the settings say (retention), and
--- returns how many: {"usage_events", "turn_results"}. Events stay until their day is rolled up and
--- another one after it. Of turns the result is emptied; those whose conversation was deleted go as
--- events do, and count as results. Messages are never touched.
+-- Deletes up to p_limit rows of each kind that are past their retention period, and returns the
+-- numbers: {"usage_events", "turn_results"}.
+--
+-- Events are deleted once their day and a later one are rolled up. Turns only lose their result,
+-- but turns of deleted conversations are deleted like events; both count as turn_results. Messages
+-- are never deleted.
 create function public.apply_retention(p_limit integer default 1000) returns jsonb
 language plpgsql security definer set search_path = '' as $$
 declare
@@ -103,7 +106,7 @@ begin
   into v_usage_days, v_result_days from private.system_settings s;
 
   if v_usage_days is not null then
-    -- Null while nothing is rolled up.
+    -- Null until a day has been rolled up: then nothing is deleted.
     select case when max(d.day) is not null then least(
              max(d.day)::timestamp at time zone 'utc', now() - make_interval(secs => v_usage_days * 86400)) end
     into v_before from public.usage_daily d;
@@ -131,7 +134,7 @@ begin
     for update skip locked);
   get diagnostics v_orphans = row_count;
 
-  -- What was counted on another day than today counts for nothing.
+  -- Counters of past days no longer limit anything.
   delete from private.counters where (user_id, kind) in (
     select c.user_id, c.kind from private.counters c
     where c.day < (now() at time zone 'utc')::date - 1

@@ -1,10 +1,10 @@
--- The ratio of each model's tokens to our estimate (tokens.py), learned from reported usage and
--- shared by all instances.
+-- How many real tokens each model uses per estimated token (tokens.py). Learned from the usage that
+-- providers report, and shared by all instances.
 
 create table public.token_calibrations (
   provider text not null,
   model_key text not null,
-  -- latin: text in the Latin alphabet; other: every other script and emoji.
+  -- latin: the Latin alphabet; other: all other scripts, and emoji.
   script text not null check (script in ('latin', 'other')),
   -- Real tokens per estimated token.
   ratio double precision not null check (ratio between 0.5 and 2),
@@ -19,25 +19,25 @@ grant select on public.token_calibrations to authenticated;
 create policy token_calibrations_select on public.token_calibrations for select to authenticated
   using ((select private.is_admin()));
 
--- The learned ratios of a model: {"latin": ratio, "other": ratio}, each only if known.
+-- A model's learned ratios, {"latin": ratio, "other": ratio}. Unknown ones are missing.
 create function private.token_ratios(p_provider text, p_model_key text) returns jsonb
 language sql stable set search_path = '' as $$
   select coalesce(jsonb_object_agg(c.script, c.ratio), '{}')
   from public.token_calibrations c where c.provider = p_provider and c.model_key = p_model_key
 $$;
 
--- Learns from the calls of one turn: those that were answered, with "prompt_tokens" as the
--- provider counted them and "estimate", {"latin": n, "other": n}, as we did. What we counted
--- ourselves ("is_estimated") teaches nothing.
+-- Updates the ratios from the successful calls of one turn. Compares "prompt_tokens", the
+-- provider's count, with "estimate", ours: {"latin": n, "other": n}. Calls whose tokens we counted
+-- ourselves ("is_estimated") are skipped.
 --
--- A prompt speaks for one script, where it is almost all in it, and only when it is long enough
--- for what chat templates add not to matter. The ratio is an exponentially weighted mean that
--- follows larger samples faster than smaller ones, since a prompt that is too long is worse than
--- one that could be longer. No sample counts for more than half or one and a half times what was
--- known, and the bounds hold: a provider that counts wrongly once does nothing, always, little.
+-- A prompt updates the ratio of one script, and only if at least four fifths of it are in that
+-- script and it is so long that the tokens added by chat templates do not matter. The ratio is an
+-- exponentially weighted mean. It rises faster than it falls, because a prompt that is too long is
+-- worse than one with room left. A sample counts as at most half above or below the known ratio, and
+-- the ratio stays within its bounds, so one wrong count changes little.
 --
--- One row is what all turns of a model share. So nobody waits for it: who finds another one
--- teaching says nothing, and once 100 calls have taught, one in a second is enough.
+-- All turns of a model share a row and must not wait for each other. A turn that finds the row
+-- locked skips it, and after 100 samples the row is updated at most once a second.
 create function private.calibrate(p_usage jsonb) returns void
 language plpgsql set search_path = '' as $$
 declare
@@ -58,7 +58,8 @@ begin
              (u #>> '{estimate,other}')::double precision as other
       from jsonb_array_elements(p_usage) u where u ->> 'outcome' = 'ok' and u -> 'is_estimated' is distinct from 'true') c
     where c.reported > 0 and c.latin + c.other >= 200 and greatest(c.latin, c.other) >= 4 * least(c.latin, c.other)
-    -- In one order everywhere: a first row is waited for while another turn writes it.
+    -- Always in the same order, to avoid deadlocks: inserting a first row waits for another turn
+    -- that is inserting it.
     order by 1, 2, 4
   loop
     select * into v_row from public.token_calibrations c
@@ -73,7 +74,7 @@ begin
     where c.provider = v_call.provider and c.model_key = v_call.model_key and c.script = v_call.script
     for update skip locked;
     continue when not found;
-    -- The rest of the prompt counts as it is known.
+    -- The part in the other script is counted with that script's known ratio.
     v_sample := (v_call.reported - v_call.rest * coalesce((
       select c.ratio from public.token_calibrations c
       where c.provider = v_call.provider and c.model_key = v_call.model_key and c.script <> v_call.script), 1)) / v_call.own;

@@ -1,7 +1,7 @@
 -- Parts of the result of begin_turn.
 
--- What a prompt and the content policy need of a character; null for no character. `greetings` has
--- first_message first.
+-- The columns of a character that the prompt and the content policy need; null for no character.
+-- `greetings` starts with first_message.
 create function private.character_facts(p_character shared.characters) returns jsonb
 language sql immutable set search_path = '' as $$
   select case when (p_character).id is not null then
@@ -12,13 +12,14 @@ language sql immutable set search_path = '' as $$
   end
 $$;
 
--- The newest p_limit spoken messages after what the summary covers, and before a position (then
--- also those of a summary that reaches beyond it), oldest first: [{"sender", "content",
--- "position"}], of a character also "character_id" and "speaker", the name. About every eighth has
--- "anchor": true, always the same ones: where a history that is too long may begin, so that it
--- begins at the same place for some turns and the provider's prompt cache keeps hitting. With more
--- than private.most_history_bytes the older ones are left out, and `is_cut` says so.
--- `speakers`: the characters who said any of it.
+-- The newest p_limit messages that the summary does not cover, oldest first: [{"sender", "content",
+-- "position"}], with "character_id" and "speaker" (the name) if a character wrote it. Only messages
+-- before p_before, if given; a summary that reaches beyond p_before is ignored.
+--
+-- Every eighth position has "anchor": true. A history that is too long is cut at an anchor, so that
+-- it starts with the same message for several turns and the provider's prompt cache keeps hitting.
+-- Older messages beyond private.most_history_bytes are left out, and `is_cut` is true.
+-- `speakers` are the characters who wrote any of the messages.
 create function private.history(
   p_conversation_id uuid, p_except uuid[], p_before bigint, p_limit integer,
   out messages jsonb, out speakers uuid[], out is_cut boolean)
@@ -46,8 +47,8 @@ language sql stable set search_path = '' as $$
   left join shared.characters ch on ch.id = coalesce(m.character_id, c.character_id)
 $$;
 
--- What the content policy asks of everybody in a conversation, and of p_others: [{"age",
--- "content_rating"}]. Of somebody who does not exist nothing is known: {"age": null}.
+-- Declared age and rating of all characters in a conversation and of p_others, for the content
+-- policy: [{"age", "content_rating"}]. The age of a character that no longer exists is null.
 create function private.cast_facts(p_conversation shared.conversations, p_others uuid[]) returns jsonb
 language sql stable set search_path = '' as $$
   select coalesce(jsonb_agg(jsonb_build_object(
@@ -62,8 +63,8 @@ language sql stable set search_path = '' as $$
   where someone.id is not null
 $$;
 
--- The facts that reach this turn, pinned ones first, then the newest: [{"content", "pinned",
--- "content_tier"}]. A wider tier includes the narrower ones.
+-- The remembered facts for a turn, pinned ones first, then the newest: [{"content", "pinned",
+-- "content_tier"}]. A wider memory tier includes the narrower ones.
 create function private.remembered(p_user_id uuid, p_tier text, p_conversation_id uuid, p_character_id uuid)
 returns jsonb
 language sql stable set search_path = '' as $$
@@ -80,18 +81,19 @@ language sql stable set search_path = '' as $$
     order by f.pinned desc, f.created_at desc, f.id limit 50) f
 $$;
 
--- The prices of a catalog's entry as the column pricing has them.
+-- The prices of a catalog entry, in the format of api_models.pricing.
 create function private.catalog_prices(p_catalog jsonb) returns jsonb
 language sql immutable set search_path = '' as $$
   select coalesce(jsonb_object_agg(key, value) filter (where value <> 'null'), '{}')
   from jsonb_each(p_catalog) where key in ('prompt_usd_per_1k', 'completion_usd_per_1k')
 $$;
 
--- The active models of approved providers for a task, with what is needed to call them, in the order
--- to try them. One that its provider's catalog does not list any more is left out. One that is not
--- free any more costs what it costs. Classifiers are all there: whether a turn is looked at depends
--- neither on a list nor on a switch, so one that may not be asked is there with "is_active": false
--- and counts as out of order.
+-- The active models of approved providers for a task, with the data needed to call them, in the
+-- order in which they are tried. Models that have disappeared from their provider's catalog are left
+-- out. A model that is no longer free gets the prices of the catalog.
+--
+-- Moderation models are always included, so that neither a catalog nor a switch can turn moderation
+-- off: one that must not be called has "is_active": false and counts as unavailable.
 create function private.models_for(p_task text) returns jsonb
 language sql stable set search_path = '' as $$
   select coalesce(jsonb_agg(jsonb_build_object(

@@ -1,17 +1,17 @@
--- Limits per user and for the project. The database counts, so that all instances agree. Days are
--- UTC.
+-- Limits per user and for the whole project. The database counts, so that they hold across
+-- instances. Days are UTC.
 
--- The limits in force for a person: the default ones, and what the settings say differently for
--- a role of theirs. Null is no limit. Those of the first three lines have none where the default ones
--- do not name them; where there are no default ones, nothing is limited.
---   turns_per_minute, turns_per_day   turns begun, whatever became of them; branches as many, too
---   running                           turns at the same time, over all conversations
---   usd_per_day                       what their calls to models may cost
+-- The limits of a user: limits.default in the settings, overridden by the limits of their roles.
+-- Null means no limit. Limits that limits.default does not mention have the values in this function,
+-- if any. Without limits.default, only the limits of roles apply.
+--   turns_per_minute, turns_per_day   turns started, successful or not; as many branches again
+--   running                           turns at the same time, in all conversations
+--   usd_per_day                       cost of the user's model calls
 --   actions_per_minute                choose, edit, delete and branch together
---   imports_per_minute                cards taken in
---   exports_per_minute                cards given out
---   actions_per_day and so on         the same in a day; none where nothing is said
---   rows_per_minute, rows_per_day     rows that they insert themselves, of each table
+--   imports_per_minute                imported cards
+--   exports_per_minute                exported cards
+--   actions_per_day and so on         the same per day; unlimited by default
+--   rows_per_minute, rows_per_day     rows that the user inserts directly, per table
 create function private.limits_for(p_user_id uuid) returns jsonb
 language sql stable set search_path = '' as $$
   select coalesce('{"actions_per_minute": 60, "imports_per_minute": 10, "exports_per_minute": 20,
@@ -23,15 +23,14 @@ language sql stable set search_path = '' as $$
   from private.system_settings s
 $$;
 
--- The limit that blocks a new turn, and for how long: {"limit", "retry_after_seconds"}; null if
--- none does.
+-- The limit that blocks a new turn, {"limit", "retry_after_seconds"}, or null.
 create function private.reached_limit(p_user_id uuid, p_now timestamptz) returns jsonb
 language sql stable set search_path = '' as $$
   with limits as (
     select (l ->> 'turns_per_minute')::numeric as per_minute, (l ->> 'turns_per_day')::numeric as per_day,
            (l ->> 'running')::numeric as running, date_trunc('day', p_now, 'UTC') as today
     from private.limits_for(p_user_id) l),
-  -- An hour covers the last minute and the longest lease.
+  -- One hour covers the last minute and the longest lease.
   begun as (
     select t.created_at, t.status = 'running' and t.lease_expires_at > p_now as is_running
     from limits l, public.turns t
@@ -40,7 +39,7 @@ language sql stable set search_path = '' as $$
     select count(*) filter (where b.created_at >= l.today) as day,
            count(*) filter (where b.created_at > p_now - interval '1 minute') as minute,
            count(*) filter (where b.is_running) as running,
-           -- When one turn of the last minute more will have passed than has to.
+           -- The time at which enough turns are older than a minute for a new one to be allowed.
            (array_agg(b.created_at order by b.created_at desc)
               filter (where b.created_at > p_now - interval '1 minute')
            )[least(ceil(l.per_minute), 1000)::integer] + interval '1 minute' as minute_over
@@ -57,8 +56,8 @@ language sql stable set search_path = '' as $$
   from counted c, limits l
 $$;
 
--- Whether the user's or the project's daily budget is spent; then only free models are used.
--- Running turns are not counted yet, so the budget may be exceeded by their cost.
+-- Whether the daily budget of the user or the project is spent; then only free models are used.
+-- Running turns are not counted, so their cost may exceed the budget.
 create function private.is_spent(p_user_id uuid, p_now timestamptz) returns boolean
 language sql stable set search_path = '' as $$
   select coalesce(case when l.own is not null then

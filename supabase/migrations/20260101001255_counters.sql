@@ -15,10 +15,11 @@ create index counters_by_day on private.counters (day);
 alter table private.counters enable row level security;
 revoke all on private.counters from public, anon, authenticated;
 
--- Counts one more of a kind, unless that is too many: then {"outcome": "rate_limited", "limit",
--- "retry_after_seconds"}, with the name of the limit that p_limits has reached, "<p_plural>_per_minute"
--- or "<p_plural>_per_day". What private.why_account_blocked returns for who may do nothing; null when it was
--- counted. More than 1,000 a minute are never counted. Simultaneous calls wait for each other.
+-- Counts one action and returns null. If a limit in p_limits is reached, it is not counted, and the
+-- result is {"outcome": "rate_limited", "limit", "retry_after_seconds"}, where limit is
+-- "<p_plural>_per_minute" or "<p_plural>_per_day". For blocked accounts, the result of
+-- private.why_account_blocked. The limit per minute is at most 1,000. Concurrent calls wait for each
+-- other.
 create function private.count_use(p_user_id uuid, p_kind text, p_limits jsonb, p_plural text) returns jsonb
 language plpgsql set search_path = '' as $$
 declare
@@ -47,7 +48,7 @@ begin
   elsif v_per_minute is not null and cardinality(v_recent) >= least(v_per_minute, 1000) then
     return jsonb_build_object(
       'outcome', 'rate_limited', 'limit', p_plural || '_per_minute',
-      -- When one of the last minute more will have passed than has to.
+      -- The time until enough actions are older than a minute for a new one to be allowed.
       'retry_after_seconds', coalesce(extract(epoch from
         v_recent[cardinality(v_recent) - least(ceil(v_per_minute), 1000)::integer + 1] + interval '1 minute' - v_now), 60));
   end if;
@@ -58,16 +59,17 @@ begin
   return null;
 end $$;
 
--- Counts an action that is not a turn before it is done; returns as private.count_use does.
+-- Counts an action that is not a turn, before it is carried out. Returns the result of
+-- private.count_use.
 create function public.count_action(p_user_id uuid, p_action text) returns jsonb
 language sql security definer set search_path = '' as $$
   select private.count_use(p_user_id, k.kind, private.limits_for(p_user_id), k.kind)
   from (select case p_action when 'import_card' then 'imports' when 'export_card' then 'exports' else 'actions' end) k (kind)
 $$;
 
--- What people insert themselves, through the Data API, and what they change where that may be large or
--- leaves something behind: one request can change all their rows. Both have the same limits and are
--- counted apart. What functions write for them is not counted.
+-- Counts rows that users insert through the Data API, and updates of rows that can be large or
+-- leave traces elsewhere, since one request can update all of a user's rows. Inserts and updates
+-- have the same limits but separate counters. Rows that the functions write are not counted.
 create function private.count_row() returns trigger
 language plpgsql security definer set search_path = '' as $$
 declare

@@ -1,9 +1,8 @@
--- Clients may write the person's message themselves before they ask for the reply. This finds
--- it, so that it is not written a second time: the newest message with this text that nobody
--- has answered. Null when there is none.
+-- Finds the message of a turn if the client has already inserted it itself, so that it is not
+-- stored twice: the newest unanswered message with this text, or null.
 --
--- The conversation's last word is taken whatever its age. What lies further back was written on
--- another device while turns ran; it is taken when it is fresh and no turn was ever about it.
+-- The last message of the conversation matches at any age. An earlier one was inserted on another
+-- device while turns were running; it matches if it is recent and no turn has used it.
 create function private.written_before(p_conversation_id uuid, p_message text) returns uuid
 language sql stable set search_path = '' as $$
   select m.id
@@ -20,7 +19,7 @@ language sql stable set search_path = '' as $$
          or m.created_at > now() - interval '10 minutes'
             and not exists (select 1 from public.turns t where t.user_message_id = m.id)
             and not exists (select 1 from shared.messages reply where reply.parent_id = m.id)
-            -- What follows is an answer to it too, unless a turn says that it answers another.
+            -- The message after it is its answer, unless a turn recorded that it answers another.
             and (m.next_sender = 'user'
                  or exists (select 1 from public.turns t where t.reply_message_id = m.next_id)))
   order by m.position desc limit 1

@@ -1,5 +1,5 @@
--- What begin_turn returns for a request that a turn answered before: the same reply again, as it
--- reads now, or that it was deleted: by a person, or what belongs to it by the retention.
+-- The result of begin_turn for a request that was answered before: the same reply with its current
+-- text, or reply_deleted if the user deleted it or its result is past its retention period.
 create function private.replay(p_turn public.turns) returns jsonb
 language sql stable set search_path = '' as $$
   select case when r.reply is null or (p_turn).result is null then jsonb_build_object('outcome', 'reply_deleted')

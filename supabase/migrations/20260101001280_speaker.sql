@@ -1,6 +1,6 @@
 -- Selects the next speaker in a conversation with several characters.
 
--- The characters of a conversation that are visible to its user, the first one first.
+-- The characters of a conversation that its user may see, in order.
 create function private.members(p_conversation shared.conversations)
 returns table (character_id uuid, place bigint)
 language sql stable set search_path = '' as $$
@@ -15,17 +15,17 @@ language sql stable set search_path = '' as $$
   where ch.is_public or ch.user_id = (p_conversation).user_id
 $$;
 
--- The position (from 1) at which a text first contains a name; null if it does not. A name must be
--- a separate word ("Ann" is not in "Annual"), except in scripts without spaces between words.
+-- The position, from 1, of the first occurrence of a name in a text, or null. The name must be a
+-- word of its own ("Ann" does not match "Annual"), except in scripts without spaces between words.
 create function private.named_at(p_text text, p_name text) returns integer
 language sql immutable set search_path = '' as $$
   select nullif(case
     when btrim(p_name) = '' then 0
-    -- Thai and Lao, Burmese, Khmer, Kana, Han, Hangul whole or as jamo (which has particles at the
-    -- name's end)
+    -- Thai, Lao, Burmese, Khmer, Kana, Han, and Hangul, as syllables or as jamo (Korean has spaces,
+    -- but attaches particles to names)
     when p_name ~ '[\u0E00-\u0EFF\u1000-\u109F\u1100-\u11FF\u1780-\u17FF\u3040-\u30FF\u3400-\u9FFF\uAC00-\uD7AF]'
       then strpos(lower(p_text), lower(btrim(p_name)))
-    -- Letters by code point, because a database's locale may only know Latin letters.
+    -- Letters are given by code point, because some locales only know Latin letters.
     else regexp_instr(lower(p_text),
       '(?<![a-z0-9_\u00C0-\u024F\u0370-\u0DFF\u10A0-\u16FF\u1E00-\u1FFF])'
       || regexp_replace(lower(btrim(p_name)), '([][\\^$.|?*+(){}])', '\\\1', 'g')
@@ -33,8 +33,8 @@ language sql immutable set search_path = '' as $$
   end, 0)
 $$;
 
--- The member that a text names first: by name, by nickname, or by the first word of the name if it
--- is unique and distinctive; null if it names none.
+-- The member whom a text mentions first, or null. A member can be mentioned by name, by nickname,
+-- or by the first word of the name if it is unique and not a title, an article or the like.
 create function private.named_member(p_members uuid[], p_text text) returns uuid
 language plpgsql stable set search_path = '' as $$
 begin
@@ -58,14 +58,15 @@ begin
     limit 1);
 end $$;
 
--- The character who speaks in a turn; null when the request names one who is not there.
+-- Selects the character who speaks in a turn; null if the request names one who is not a member.
 --
--- What is written again or carried on stays its author's. Else whom the request names; else whom
--- the person's message names; else they take turns: who has not spoken for the longest time, of
--- those who never spoke the one that comes next after the last speaker.
+-- A reply that is regenerated or continued keeps its speaker. Otherwise it is the character named in
+-- the request, else the one mentioned in the message. Otherwise the members take turns: a member who
+-- has not spoken yet, the next one after the last speaker first, else the one who has been silent
+-- longest.
 create function private.speaker(
   p_conversation shared.conversations, p_character_id uuid, p_action text, p_message text,
-  -- the reply to regenerate or to continue; null: the newest
+  -- The reply to regenerate or continue; null: the newest reply.
   p_message_id uuid
 ) returns uuid
 language plpgsql stable set search_path = '' as $$
@@ -75,7 +76,7 @@ declare
   v_speaker uuid;
 begin
   if cardinality(v_members) = 0 and (p_conversation).character_id is null then
-    return p_character_id;  -- who becomes the first
+    return p_character_id;  -- becomes the first member
   elsif p_character_id <> all (v_members) or cardinality(v_members) = 0 then
     return null;
   elsif cardinality(v_members) = 1 then
@@ -111,7 +112,8 @@ begin
      limit 1));
 end $$;
 
--- The other members of the conversation, as needed by prompt, screening and content policy.
+-- The other members of the conversation, with the columns that prompt, screening and content policy
+-- need.
 create function private.others(p_conversation shared.conversations, p_speaker uuid) returns jsonb
 language sql stable set search_path = '' as $$
   select coalesce(jsonb_agg(

@@ -19,8 +19,8 @@ language sql set search_path = '' as $$
       failures = d.failures + (d.until <= now())::integer, updated_at = now()
 $$;
 
--- Counts one exchange in the memory of the tier that the request chose; the tier "character" is
--- that of who spoke.
+-- Counts one exchange in the memory of the request's memory tier. For the tier "character" it is the
+-- memory of the character who spoke.
 create function private.record_interaction(
   p_user_id uuid, p_tier text, p_conversation_id uuid, p_character_id uuid
 ) returns void

@@ -1,13 +1,12 @@
--- Message actions: what a person may change in a conversation outside of turns. All are blocked
--- while a turn runs there, and takes the person's lock as turns do. Called again, it changes
--- nothing more.
+-- Message actions: changes to a conversation outside of turns. They take the user's lock, like
+-- turns, and are blocked while a turn is running in the conversation. Repeating one changes nothing.
 --
--- Each counts as an action, whatever becomes of it, and returns {"outcome": "done", ...}, or
--- unknown_user, banned_user, message_not_found, in_progress: retry_after_seconds, what
--- private.count_use returns, and what it says itself.
+-- Every call counts as an action, successful or not. The result is {"outcome": "done", ...}, or one
+-- of unknown_user, banned_user, message_not_found, in_progress (with retry_after_seconds), the
+-- result of private.count_use, and the outcomes named at each function.
 
--- Takes the person's lock, counts, and returns what blocks the change: {"outcome": ...}; null when
--- nothing does.
+-- Takes the user's lock, counts the action, and returns why it is blocked, {"outcome": ...}, or
+-- null.
 create function private.why_action_blocked(p_user_id uuid, p_message_id uuid) returns jsonb
 language plpgsql set search_path = '' as $$
 declare
@@ -25,12 +24,13 @@ begin
   select c.id into v_conversation_id
   from shared.messages m join shared.conversations c on c.id = m.conversation_id
   where m.id = p_message_id and c.user_id = p_user_id
-  for key share of c;  -- not deleted before the change is there
+  for key share of c;  -- prevents its deletion until the change is committed
   if not found then
     return jsonb_build_object('outcome', 'message_not_found');
   end if;
 
-  -- A turn whose process counted as dead might still be saved, but its messages change now.
+  -- A turn whose lease has expired could still be saved. Prevent that, because its messages are
+  -- about to change.
   update public.turns t
   set status = 'failed', error_code = 'superseded', finished_at = coalesce(t.finished_at, clock_timestamp())
   where t.conversation_id = v_conversation_id and t.lease_expires_at <= clock_timestamp()
@@ -48,8 +48,8 @@ begin
 end $$;
 revoke execute on function private.why_action_blocked(uuid, uuid) from public, anon, authenticated;
 
--- Makes one of a reply's versions the active one: conversation_id. What is no reply has no
--- versions: no_variant.
+-- Makes a version of a reply the active one. Returns conversation_id, or no_variant if the message
+-- is not a reply.
 create function public.choose_variant(p_user_id uuid, p_message_id uuid) returns jsonb
 language plpgsql security definer set search_path = '' as $$
 declare
@@ -74,8 +74,8 @@ begin
   return jsonb_build_object('outcome', 'done', 'conversation_id', v_message.conversation_id);
 end $$;
 
--- Replaces the text of a message: conversation_id, edited_at. The old text is not kept. A user's
--- own message may have p_max_chars characters, otherwise message_too_long.
+-- Replaces the text of a message without keeping the old one. Returns conversation_id and edited_at,
+-- or message_too_long if the user's own message would have more than p_max_chars characters.
 create function public.edit_message(p_user_id uuid, p_message_id uuid, p_content text, p_max_chars integer)
 returns jsonb
 language plpgsql security definer set search_path = '' as $$
@@ -103,8 +103,8 @@ begin
                             'edited_at', v_message.edited_at);
 end $$;
 
--- Deletes a message with all its versions, and with p_onwards all later messages: deleted, the
--- number of rows. Deleting a missing message succeeds.
+-- Deletes a message with all its versions, and all later messages if p_onwards is true. Returns
+-- deleted, the number of rows. Deleting a missing message succeeds.
 create function public.delete_messages(p_user_id uuid, p_message_id uuid, p_onwards boolean) returns jsonb
 language plpgsql security definer set search_path = '' as $$
 declare
@@ -126,10 +126,11 @@ begin
   return jsonb_build_object('outcome', 'done', 'deleted', v_deleted);
 end $$;
 
--- A new conversation with the same messages up to and including one: conversation_id. The
--- copies keep their positions, and with them the anchors of the history; the summary comes along where
--- it tells of nothing later, facts of the parent alone stay there. As often in a minute and a day as
--- turns, or it is rate_limited: limit, retry_after_seconds.
+-- Copies a conversation up to and including a message. Returns conversation_id of the new one, or
+-- rate_limited (with limit, retry_after_seconds): the limits of turns apply to branches as well.
+--
+-- The copies keep their positions, and so the anchors of the history. The summary is copied if it
+-- covers nothing later. Facts that belong to the parent conversation are not copied.
 create function public.branch_conversation(p_user_id uuid, p_message_id uuid, p_client_message_id text)
 returns jsonb
 language plpgsql security definer set search_path = '' as $$
@@ -166,7 +167,7 @@ begin
   with copied as materialized (
     select m.*, gen_random_uuid() as copy_id from shared.messages m
     where m.conversation_id = v_message.conversation_id and m.position <= v_message.position
-      -- A version that is not the active one can be branched from as well.
+      -- The branch may end in a version that is not active.
       and case m.position when v_message.position then m.id = p_message_id else m.is_active end)
   insert into shared.messages (id, conversation_id, position, sender, character_id, content, message_type, parent_id,
                                created_at, edited_at)
@@ -177,7 +178,7 @@ begin
   insert into public.conversation_characters (conversation_id, character_id, position)
   select v_branch_id, c.character_id, c.position from public.conversation_characters c
   where c.conversation_id = v_message.conversation_id;
-  -- Even an empty one says of which tier the messages are.
+  -- Written even if it is empty, because it records the content tier of the messages.
   insert into public.conversation_summaries (conversation_id, content, covers_position, content_tier)
   select v_branch_id, coalesce(s.content, ''), coalesce(s.covers_position, 0),
          private.tier_of(v_message.conversation_id)

@@ -1,7 +1,9 @@
--- Imported character cards, whole and as they came: fields that nobody here knows come back on
--- export. The columns of characters are what was made of them; where they were changed since, they
--- are right. A table of its own, because cards are large and only export reads them; people get
--- theirs from the function, which checks what it takes in.
+-- Imported character cards, complete and unchanged, so that an export includes the fields that
+-- nothing here uses. If a character was edited after the import, the columns of characters are the
+-- current values.
+--
+-- Cards have a table of their own because they are large and only export reads them. Users import
+-- and export them through the function, which validates them.
 
 create table public.character_cards (
   character_id uuid primary key references public.characters (id) on delete cascade,
@@ -11,10 +13,11 @@ create table public.character_cards (
 alter table public.character_cards enable row level security;
 revoke all on public.character_cards from anon, authenticated;
 
--- Makes a character of an imported card: p_character has columns of characters, p_card the card.
--- What a card may not decide is not taken from it: whose it is, its rating, and who sees it.
+-- Creates a character from an imported card. p_character has the columns of characters, p_card the
+-- whole card. A card cannot set its owner, its content rating, or who can see it.
 --
--- Returns {"outcome": "saved", "character_id"}, or unknown_user, banned_user, too_many_characters, too_large.
+-- Returns {"outcome": "saved", "character_id"}, or unknown_user, banned_user, too_many_characters,
+-- too_large.
 create function public.import_character(p_user_id uuid, p_character jsonb, p_card jsonb)
 returns jsonb
 language plpgsql security definer set search_path = '' as $$
@@ -23,7 +26,7 @@ declare
   v_blocked jsonb := private.why_account_blocked(p_user_id);
   v_id uuid;
 begin
-  -- As in begin_turn: one call at a time per user, so that the count is exact.
+  -- One call at a time per user, as in begin_turn, so that the count is exact.
   perform pg_advisory_xact_lock(hashtextextended(p_user_id::text, 0));
   if v_blocked is not null then
     return v_blocked;
@@ -43,14 +46,14 @@ begin
   insert into public.character_cards (character_id, card) values (v_id, p_card);
   return jsonb_build_object('outcome', 'saved', 'character_id', v_id);
 exception when check_violation then
-  -- Numbers such as 1e300 become longer in the database.
+  -- The database writes numbers such as 1e300 with all their digits.
   return jsonb_build_object('outcome', 'too_large');
 end $$;
 revoke execute on function public.import_character(uuid, jsonb, jsonb) from public, anon, authenticated;
 grant execute on function public.import_character(uuid, jsonb, jsonb) to service_role;
 
--- A character that is the person's own, or public and may be shown to them, with the card it came as:
--- {"outcome": "found", "character": its columns, "card": null where it did not come as one}, or
+-- A character that the user owns, or a public one that they may see, with its card:
+-- {"outcome": "found", "character": {columns}, "card": null if it was not imported}, or
 -- unknown_user, banned_user, character_not_found.
 create function public.export_character(p_user_id uuid, p_character_id uuid) returns jsonb
 language sql stable security definer set search_path = '' as $$

@@ -1,10 +1,11 @@
--- What admins may change with their own token, from a browser: models, and providers as far as neither
--- keys nor prompts go anywhere else by it. A provider that they add has no effect until somebody with
--- the secret key approves it. Its address and its key are set once, and no key is given twice; changing
--- them, and classifiers, takes the secret key.
+-- What admins may change from a browser, with their own token: models, and those settings of
+-- providers that cannot send keys or prompts to another address. A provider that they add is not
+-- used until somebody with the secret key approves it. They set its address and key name once, when
+-- they add it, and a key name that was ever used cannot be used again. Changing either, or a
+-- moderation model, requires the secret key.
 
--- The names of all keys that a provider was ever given. Without them an admin could remove a provider
--- and add it again with its key and another address.
+-- The names of all keys ever assigned to a provider. Without this record, an admin could delete a
+-- provider and add it again with the same key and another address.
 create table private.given_secrets (
   secret_name text primary key
 );
@@ -22,7 +23,7 @@ end $$;
 create trigger api_providers_secret after insert or update of secret_name on public.api_providers
   for each row execute function private.record_given_secret();
 
--- Whether this key was never assigned to a provider.
+-- Whether this key has never been assigned to a provider.
 create function private.is_unused_secret(p_secret_name text) returns boolean
 language sql stable security definer set search_path = '' as $$
   select p_secret_name is null
@@ -38,12 +39,12 @@ create policy api_providers_insert on public.api_providers for insert to authent
   with check ((select private.is_admin()) and private.is_unused_secret(secret_name));
 create policy api_providers_update on public.api_providers for update to authenticated
   using ((select private.is_admin())) with check ((select private.is_admin()));
--- A provider with models cannot be removed: a moderation model might be deleted with it.
+-- A foreign key prevents deleting a provider that has models, among them moderation models.
 create policy api_providers_delete on public.api_providers for delete to authenticated
   using ((select private.is_admin()));
 
--- Addresses and keys' names of providers, for admins; other users can read four columns of the
--- table.
+-- Provider settings for admins, with addresses and key names. Other users can read only four
+-- columns of the table.
 create view public.provider_settings with (security_barrier = true) as
 select p.id, p.name, p.display_name, p.base_url, p.auth_scheme, p.auth_header_name, p.secret_name, p.is_active,
        p.is_approved
@@ -52,7 +53,7 @@ where (select private.is_admin());
 revoke all on public.provider_settings from public, anon, authenticated, service_role;
 grant select on public.provider_settings to authenticated;
 
--- Whether prices are valid amounts. Turns treat invalid ones as unknown.
+-- Whether all prices are valid amounts. Turns treat invalid prices as unknown.
 create function private.are_prices(p_pricing jsonb) returns boolean
 language sql immutable set search_path = '' as $$
   select not jsonb_path_exists(
@@ -70,7 +71,7 @@ create policy api_models_update on public.api_models for update to authenticated
 create policy api_models_delete on public.api_models for delete to authenticated
   using ((select private.is_admin()) and task <> 'moderation');
 
--- Makes an active model the default of its modality and task, with the caller's rights.
+-- Makes an active model the default of its modality and task. Runs with the caller's rights.
 create function public.set_default_model(p_model_id uuid) returns void
 language plpgsql set search_path = '' as $$
 declare

@@ -1,14 +1,15 @@
--- What `make verify` judges an installation by, for somebody who has the project's secret key and
--- no other way in. Names, states and times; no secrets, and nothing that anybody wrote.
+-- The state of an installation, for `make verify`, which has only the project's secret key. It
+-- contains names, states and times, but no secrets and no text of users.
 --   now                 the database's clock
---   migrations          versions that the Supabase CLI recorded; null where it keeps no record
+--   migrations          versions recorded by the Supabase CLI; null if there is no record
 --   open_tables         tables without row level security
---   policies            the policies there are, as "table policy"
---   providers, models   the rows, without what they are asked with
---   worker, workers     addresses and health records as system_config has them
---   steps               what health_check does now and then, by name, and what came of it
---   turns_overdue       turns that health_check should have closed minutes ago
---   cooldowns_overdue   passed ones that it should have cleared minutes ago
+--   policies            existing policies, as "schema.table policy"
+--   providers, models   rows, without request defaults, capabilities and prices
+--   worker, workers     worker addresses from system_config
+--   health              worker health records from system_config
+--   steps               periodic steps of health_check by name, with their last result
+--   turns_overdue       number of turns that health_check should have closed minutes ago
+--   cooldowns_overdue   number of ended cooldowns that it should have deleted minutes ago
 create function public.verify_installation() returns jsonb
 language plpgsql stable security definer set search_path = '' as $$
 declare

@@ -1,6 +1,6 @@
 -- Usage reports for operators: by day, model and user.
 
--- Usage of one day, model or user. Times are those of answered calls, in milliseconds.
+-- Usage of one day, model or user. Times are in milliseconds and of successful calls only.
 create type private.usage_row as (
   key text,
   turns bigint,
@@ -11,7 +11,7 @@ create type private.usage_row as (
   prompt_tokens bigint,
   completion_tokens bigint,
   cost_usd numeric,
-  cost_unknown bigint,  -- answered calls whose cost nobody said
+  cost_unknown bigint,  -- successful calls with unknown cost
   estimated bigint,  -- calls whose tokens we counted ourselves
   first_token_ms_p50 integer,
   first_token_ms_p95 integer,
@@ -19,7 +19,7 @@ create type private.usage_row as (
   duration_ms_p95 integer
 );
 
--- The last days, whole ones in UTC and today among them, by 'day', 'model' or 'user'.
+-- Usage of the last p_days days (UTC, today included), grouped by 'day', 'model' or 'user'.
 create function private.usage_grouped(p_by text, p_days integer)
 returns setof private.usage_row
 language sql stable set search_path = '' as $$
@@ -54,7 +54,7 @@ language sql stable security definer set search_path = '' as $$
   select * from private.usage_grouped('day', least(p_days, 400)) u order by u.key
 $$;
 
--- The most called models first.
+-- Most frequently called models first.
 create function public.usage_by_model(p_days integer default 14)
 returns setof private.usage_row
 language sql stable security definer set search_path = '' as $$

@@ -1,7 +1,8 @@
--- The database calls health_check every minute, for projects without another scheduler. Off until
--- schedule_health_check is called, and everywhere where pg_cron, pg_net or Vault is missing.
+-- Calls health_check from the database every minute, for projects without another scheduler. Off
+-- until schedule_health_check is called. Requires pg_cron, pg_net and Vault.
 
--- Sends one request without waiting for the response; its effect shows in the workers' records.
+-- Sends one request without waiting for the response. Its result shows in the workers' health
+-- records.
 create function private.call_health_check() returns bigint
 language plpgsql set search_path = '' as $$
 declare
@@ -20,8 +21,8 @@ begin
     timeout_milliseconds => 55000);
 end $$;
 
--- Calls health_check at this address every minute from now on; called again it takes the new
--- address. Vault must hold what the function knows as HEALTH_CHECK_SECRET, as health_check_secret:
+-- Starts calling health_check at this address every minute. Calling it again changes the address.
+-- Vault must contain the function's HEALTH_CHECK_SECRET under the name health_check_secret:
 --   select vault.create_secret('<the secret>', 'health_check_secret');
 create function public.schedule_health_check(p_url text) returns void
 language plpgsql security definer set search_path = '' as $$
@@ -57,7 +58,7 @@ begin
   perform cron.schedule('health_check', '* * * * *', 'select private.call_health_check()');
 end $$;
 
--- Stops the calls. Returns whether they were on.
+-- Stops the calls. Returns whether they were scheduled.
 create function public.unschedule_health_check() returns boolean
 language plpgsql security definer set search_path = '' as $$
 declare
