@@ -138,16 +138,22 @@ usage_hourly_select
 user_roles_select
 """
 
+SHARED = """
+api_models api_providers characters conversations messages profiles prompt_templates system_config
+user_roles
+"""
+"""The views through which functions reach the tables that an existing product may have."""
+
 FUNCTIONS = {
     "service_role": """
         public.apply_retention public.begin_step public.begin_turn public.branch_conversation
         public.choose_variant public.clear_passed_cooldowns public.close_abandoned_turns
         public.count_action public.delete_messages public.edit_message public.end_step
         public.export_character public.fail_step public.finish_turn public.import_character
-        public.record_catalog public.record_worker_health
-        public.remember public.roll_up_usage public.schedule_health_check
-        public.set_chat_worker_url public.unschedule_health_check public.usage_by_day
-        public.usage_by_model public.usage_by_user public.verify_installation
+        public.read_models public.read_providers public.read_settings
+        public.record_catalog public.record_worker_health public.remember public.roll_up_usage
+        public.schedule_health_check public.set_chat_worker_url public.unschedule_health_check
+        public.usage_by_day public.usage_by_model public.usage_by_user public.verify_installation
     """,
     "authenticated": """
         private.are_prices private.is_age_verified private.is_member private.is_played
@@ -156,20 +162,22 @@ FUNCTIONS = {
     "authenticated service_role": "private.is_admin private.normalised",
     # Called by the functions above, and by triggers and constraints.
     "": """
-        private.any_minor private.are_limits private.bounded private.calibrate
-        private.call_health_check private.cast_facts private.catalog_prices private.character_facts
-        private.check_own_characters private.check_own_message private.cool_down private.count_row
-        private.count_use private.covered private.forget_summary_from private.history
-        private.is_public_host private.is_retention private.is_spent private.keep_settings
-        private.keep_sfw_of_deleted private.keep_sfw_with_age private.keep_sfw_with_members
-        private.keep_sfw_with_minors private.limits_for private.members private.models_for
-        private.most_history_bytes private.named_at private.named_member private.orphan_turns
-        private.others private.reached_limit private.record_given_secret private.record_interaction
-        private.record_usage private.remember private.remember_safely private.remembered
-        private.replay private.speaker private.summary_of private.tier_of private.token_ratios
-        private.touch_fact private.touch_updated_at private.usage_grouped private.usage_sums
-        private.why_account_blocked private.why_action_blocked private.why_address_rejected
-        private.written_before
+        private.accept_turn private.any_minor private.are_limits private.bounded
+        private.calibrate private.call_health_check private.cast_facts private.catalog_prices
+        private.character_facts private.check_own_characters private.check_own_message
+        private.cool_down private.count_row private.count_use private.covered
+        private.forget_summary_from private.history private.is_public_host private.is_retention
+        private.is_spent private.keep_settings private.keep_sfw_of_deleted private.keep_sfw_with
+        private.keep_sfw_with_age private.keep_sfw_with_members private.keep_sfw_with_minors
+        private.limits_for private.members private.models_for private.most_history_bytes
+        private.named_at private.named_member private.orphan_turn private.others
+        private.place_request private.reached_limit private.record_given_secret
+        private.record_interaction private.record_usage private.remember private.remember_safely
+        private.remembered private.replay private.speaker private.summary_of private.tier_of
+        private.token_ratios private.touch_fact private.touch_updated_at private.turn_context
+        private.usage_grouped private.usage_sums private.why_account_blocked
+        private.why_action_blocked private.why_address_rejected private.written_before
+        shared.next_position
     """,
 }
 """All functions, by those who may execute them."""
@@ -565,11 +573,12 @@ class TestNothingIsLeftOut:
     def test_relations(self, stack: Stack) -> None:
         rows = stack.all("""
             select relnamespace::regnamespace::text as schema, relname as name from pg_class
-            where relnamespace in ('public'::regnamespace, 'private'::regnamespace)
+            where relnamespace::regnamespace::text in ('public', 'private', 'shared')
               and relkind in ('r', 'p', 'v', 'm', 'f')""")
         found = {(row["schema"], row["name"]) for row in rows}
         listed = {("public", name.partition(",")[0]) for name in EXPECTED}
-        assert found == listed | {("private", name) for name in PRIVATE}
+        seam = {("shared", name) for name in SHARED.split()}
+        assert found == listed | {("private", name) for name in PRIVATE} | seam
         assert set(ROWS) == set(EXPECTED)
 
     def test_grants(self, stack: Stack) -> None:
@@ -577,11 +586,11 @@ class TestNothingIsLeftOut:
             with granted as (
               select c.relname as name, lower(a.privilege_type) as right, null as column, a.grantee
               from pg_class c, aclexplode(c.relacl) a
-              where c.relnamespace in ('public'::regnamespace, 'private'::regnamespace)
+              where c.relnamespace::regnamespace::text in ('public', 'private', 'shared')
               union all
               select c.relname, lower(a.privilege_type), t.attname, a.grantee
               from pg_class c join pg_attribute t on t.attrelid = c.oid, aclexplode(t.attacl) a
-              where c.relnamespace in ('public'::regnamespace, 'private'::regnamespace))
+              where c.relnamespace::regnamespace::text in ('public', 'private', 'shared'))
             select g.name, g.right, coalesce(r.rolname, 'public') as role,
                    string_agg(g.column, ', ' order by g.column) as columns
             from granted g left join pg_roles r on r.oid = g.grantee
@@ -597,7 +606,7 @@ class TestNothingIsLeftOut:
         assert found == set(GRANTS.replace("\n    ", " ").strip().splitlines())
 
     def test_policies(self, stack: Stack) -> None:
-        rows = stack.all("select * from pg_policies where schemaname in ('public', 'private')")
+        rows = stack.all("select * from pg_policies where schemaname not in ('auth', 'vault')")
         assert {row["policyname"] for row in rows} == set(POLICIES.split())
         assert {tuple(row["roles"]) for row in rows} == {("authenticated",)}
         assert all(row["policyname"] == f"{row['tablename']}_{row['cmd'].lower()}" for row in rows)
@@ -609,7 +618,7 @@ class TestNothingIsLeftOut:
                      select role from unnest(array['anon', 'authenticated', 'service_role']) role
                      where has_function_privilege(role, oid, 'execute')), ' ') as who
             from pg_proc
-            where pronamespace in ('public'::regnamespace, 'private'::regnamespace)""")
+            where pronamespace::regnamespace::text in ('public', 'private', 'shared')""")
         listed = {name: who for who, names in FUNCTIONS.items() for name in names.split()}
         assert {row["name"]: row["who"] for row in rows} == listed
 

@@ -410,7 +410,7 @@ class TestRun:
             ("/rpc/clear_passed_cooldowns", "cooldowns"),
             ("/rpc/roll_up_usage", "roll_up"),
             ("/rpc/apply_retention", "retention"),
-            ("/api_providers", "approval"),
+            ("/rpc/read_providers", "approval"),
         ],
     )
     def test_one_that_fails_does_not_stop_the_others(
@@ -501,7 +501,7 @@ class TestRun:
         assert set(ended) == {"approval", "turns", "cooldowns", "roll_up", "retention"}
 
     def test_settings_that_nobody_can_read_are_an_outage(self, stack: Stack) -> None:
-        stack.gateway.fail("/system_config")
+        stack.gateway.fail("/rpc/read_settings")
         answer = stack.health_check()
         assert (answer.status_code, answer.json()["code"]) == (503, "database_unavailable")
 

@@ -141,7 +141,7 @@ class TestSeed:
         with postgres.connect("seeded") as connection:
             names = connection.execute(
                 "select format('%I.%I', schemaname, tablename) as name from pg_tables "
-                "where schemaname in ('public', 'private')"
+                "where schemaname in ('public', 'private', 'shared')"
             ).fetchall()
             return {
                 row["name"]: connection.execute(
@@ -155,33 +155,33 @@ class TestCatalog:
     def test_every_table_has_row_level_security(self, fresh: Connection) -> None:
         unprotected = fresh.execute("""
             select oid::regclass from pg_class
-            where relnamespace in ('public'::regnamespace, 'private'::regnamespace)
+            where relnamespace::regnamespace::text in ('public', 'private', 'shared')
               and relkind in ('r', 'p') and not relrowsecurity""")
         assert unprotected.fetchall() == []
 
     def test_every_function_pins_its_search_path(self, fresh: Connection) -> None:
         loose = fresh.execute("""
             select oid::regprocedure from pg_proc
-            where pronamespace in ('public'::regnamespace, 'private'::regnamespace)
+            where pronamespace::regnamespace::text in ('public', 'private', 'shared')
               and not coalesce(proconfig @> array['search_path=""'], false)""")
         assert loose.fetchall() == []
 
     def test_nobody_unknown_may_do_anything(self, fresh: Connection) -> None:
         granted = fresh.execute("""
             select c.oid::regclass, a.privilege_type from pg_class c, aclexplode(c.relacl) a
-            where c.relnamespace in ('public'::regnamespace, 'private'::regnamespace)
+            where c.relnamespace::regnamespace::text in ('public', 'private', 'shared')
               and c.relkind <> 'S' and a.grantee in (0, 'anon'::regrole)""")
         assert granted.fetchall() == []
         executable = fresh.execute("""
             select oid::regprocedure from pg_proc
-            where pronamespace in ('public'::regnamespace, 'private'::regnamespace)
+            where pronamespace::regnamespace::text in ('public', 'private', 'shared')
               and has_function_privilege('anon', oid, 'execute')""")
         assert executable.fetchall() == []
 
     def test_people_cannot_empty_tables_or_attach_to_them(self, fresh: Connection) -> None:
         granted = fresh.execute("""
             select c.oid::regclass, a.privilege_type from pg_class c, aclexplode(c.relacl) a
-            where c.relnamespace in ('public'::regnamespace, 'private'::regnamespace)
+            where c.relnamespace::regnamespace::text in ('public', 'private', 'shared')
               and a.grantee = 'authenticated'::regrole
               and a.privilege_type in ('TRUNCATE', 'REFERENCES', 'TRIGGER', 'MAINTAIN')""")
         assert granted.fetchall() == []

@@ -1,7 +1,8 @@
-"""A released migration is frozen, on small repositories."""
+"""A released migration is frozen, on small repositories; and who names the shared tables."""
 
 from __future__ import annotations
 
+import re
 import subprocess
 from pathlib import Path
 
@@ -125,3 +126,27 @@ def test_ci_checks_it() -> None:
     lint = (ROOT / "Makefile").read_text().partition("\nlint:")[2].partition("\n\n")[0]
     assert "-m dev.migrations" in lint
     assert "make lint" in (ROOT / ".ci/run").read_text().splitlines()
+
+
+SHARED = (
+    "profiles|user_roles|api_providers|api_models|characters|conversations|messages"
+    "|prompt_templates|system_config"
+)
+
+
+def names_shared_table(migration: str) -> list[str]:
+    """The statements that name a shared table, but for foreign keys, policies and triggers.
+
+    Those have to name the table itself, which a product has under the same name.
+    """
+    text = re.sub(r"--[^\n]*", "", migration)
+    text = re.sub(r"references public\.\w+|create policy .*?;", "", text, flags=re.DOTALL)
+    return re.findall(rf"[^\n]*\bpublic\.(?:{SHARED})\b[^\n]*", text)
+
+
+def test_only_own_migrations_name_the_tables_that_a_product_may_have() -> None:
+    paths = sorted((ROOT / FOLDER).glob("*.sql"))
+    common = [path for path in paths if "_own_" not in path.name]
+    named = {path.name: names_shared_table(path.read_text()) for path in common}
+    assert {name: lines for name, lines in named.items() if lines} == {}
+    assert any(names_shared_table(path.read_text()) for path in paths if path not in common)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from functools import lru_cache
 from http.cookiejar import CookieJar
 from json import JSONDecodeError
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
 import aiohttp
 import httpx
@@ -69,13 +69,6 @@ class SecretKeyRejected(Exception):
     """Supabase does not know SUPABASE_SECRET_KEY: it is wrong, or was deleted there."""
 
 
-class Executable(Protocol):
-    """A query of the Supabase client, built and not yet sent."""
-
-    async def execute(self) -> Any:
-        """Send it."""
-
-
 class Clients:
     """Lazily made, shared by all requests of one event loop.
 
@@ -112,26 +105,17 @@ class Clients:
         return await self._threads.run(function, *arguments)
 
     async def rpc(self, function: str, parameters: Mapping[str, Any] | None = None) -> Any:
-        """Call a function of the database; None where it returns nothing. Raises as `execute`."""
+        """Call a function of the database with the secret key; its result as parsed JSON.
+
+        None where it returns nothing. Raises `ApiError` 503 when the database does not answer, or
+        only that it cannot now, and `DatabaseError` when it rejects the call; ValueError or
+        RecursionError for a result that is no JSON or is nested too deep.
+        """
         # Typed as if every parameter were text; they are sent as JSON.
         given: dict[str, Any] = dict(parameters or {})
-        return await self._result(lambda database: database.rpc(function, given))
-
-    async def execute(self, query: Callable[[AsyncPostgrestClient], Executable]) -> Any:
-        """Run a query of a table with the secret key; its result as parsed JSON.
-
-        Raises `ApiError` 503 when the database does not answer, or only that it cannot now, and
-        `DatabaseError` when it rejects the call; ValueError or RecursionError for a result that is
-        no JSON or is nested too deep.
-        """
-        data = await self._result(query)
-        # Text is what its own parser does not take: one row has a number of 5,000 digits, say.
-        return loads(data) if isinstance(data, str) else data
-
-    async def _result(self, query: Callable[[AsyncPostgrestClient], Executable]) -> Any:
         self._open()
         try:
-            return (await query(self._database).execute()).data
+            return (await self._database.rpc(function, given).execute()).data
         except NETWORK_ERRORS as error:
             raise database_unavailable() from error
         except APIError as error:

@@ -91,12 +91,9 @@ class App:
     async def _config(self, run: Run) -> Mapping[str, Any]:
         try:
             async with asyncio.timeout_at(run.deadline):
-                rows = await self._clients.execute(
-                    lambda db: db.table("system_config").select("config")
-                )
+                config: Mapping[str, Any] = await self._clients.rpc("read_settings")
         except TimeoutError as error:
             raise database_unavailable() from error
-        config: Mapping[str, Any] = rows[0]["config"]
         return config
 
 

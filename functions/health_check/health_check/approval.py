@@ -13,16 +13,9 @@ MOST = 100
 
 async def check_approval(run: Run, found: Found, last: Found, now: datetime) -> None:
     """Report the addresses that were added and not approved yet."""
-    rows = await run.clients.execute(
-        lambda db: (
-            db.table("api_providers")
-            .select("name,base_url")
-            .eq("is_approved", False)
-            .order("name")
-            .limit(MOST)
-        )
-    )
-    found |= report({row["name"]: row["base_url"] for row in rows}, last, now)
+    providers = await run.clients.rpc("read_providers")
+    waiting = [row for row in providers if not row["is_approved"]][:MOST]
+    found |= report({row["name"]: row["base_url"] for row in waiting}, last, now)
 
 
 def report(waiting: dict[str, str], last: Found, now: datetime) -> Found:

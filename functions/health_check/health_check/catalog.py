@@ -194,13 +194,8 @@ async def check_catalog(provider: Provider, run: Run, found: Found, last: Found)
 
     `StepFailed` when the catalog is refused or has to be confirmed by another one.
     """
-    columns = ",".join(ModelRow.model_fields)
-    rows = [
-        ModelRow.model_validate(row)
-        for row in await run.clients.execute(
-            lambda db: db.table("api_models").select(columns).eq("provider_id", provider.id)
-        )
-    ]
+    models = await run.clients.rpc("read_models", {"p_provider_id": provider.id})
+    rows = [ModelRow.model_validate(row) for row in models]
     if not rows:
         return
     # Anybody may read the catalog: it is asked for without the key.

@@ -44,15 +44,11 @@ class Provider(BaseModel):
 
 async def openrouter(run: Run) -> Provider | None:
     """The row, if there is an active one."""
-    columns = ",".join(Provider.model_fields)
-    rows = await run.clients.execute(
-        lambda db: (
-            db.table("api_providers")
-            .select(columns)
-            .match({"name": OPENROUTER, "is_active": True, "is_approved": True})
-        )
-    )
-    return Provider.model_validate(rows[0]) if rows else None
+    rows = await run.clients.rpc("read_providers")
+    for row in rows:
+        if row["name"] == OPENROUTER and row["is_active"] and row["is_approved"]:
+            return Provider.model_validate(row)
+    return None
 
 
 async def get(provider: Provider, path: str, run: Run, headers: Mapping[str, str]) -> Fetched:

@@ -1,0 +1,180 @@
+-- Accepting a turn, the first half of begin_turn: whether the request may run, who speaks, and which
+-- message it is about.
+
+-- Which messages a new request is about. `refused` is the outcome of begin_turn for a request that
+-- nothing can be done about, or that was answered before.
+create function private.place_request(
+  p_user_id uuid, p_action text, p_conversation_id uuid, p_message text, p_client_message_id text,
+  p_message_id uuid, p_now timestamptz,
+  out refused jsonb, out user_message_id uuid, out replaces_message_id uuid)
+language plpgsql set search_path = '' as $$
+declare
+  v_newest shared.messages;
+  v_answered public.turns;
+begin
+  select * into v_newest from shared.messages m
+  where m.conversation_id = p_conversation_id and m.is_active and m.message_type = 'text'
+  order by m.position desc limit 1;
+  if p_message_id is not null and p_action in ('regenerate', 'continue') then
+    select m.* into v_newest
+    from shared.messages named
+    join shared.messages m on m.conversation_id = named.conversation_id and m.position = named.position
+    where named.id = p_message_id and named.conversation_id = p_conversation_id
+      and m.is_active and m.message_type = 'text';
+    if not found then
+      refused := jsonb_build_object('outcome', 'message_not_found');
+      return;
+    end if;
+  end if;
+
+  if p_action = 'send' then
+    -- The same request failed before: its message is already stored.
+    select t.user_message_id into user_message_id from public.turns t
+    where t.user_id = p_user_id and t.client_message_id = p_client_message_id
+      and t.status = 'failed' and t.conversation_id = p_conversation_id
+    order by t.created_at desc limit 1;
+    -- It may have been answered since, if the client repeated it with another id.
+    select * into v_answered from public.turns t
+    where t.user_message_id = place_request.user_message_id and t.reply_message_id is not null
+    order by t.created_at desc limit 1;
+    if found then
+      refused := private.replay(v_answered);
+      return;
+    end if;
+
+    user_message_id := coalesce(user_message_id, private.written_before(p_conversation_id, p_message));
+    if user_message_id is null then
+      insert into shared.messages (conversation_id, sender, content, created_at)
+      values (p_conversation_id, 'user', p_message, p_now)
+      returning id into user_message_id;
+    end if;
+  elsif p_action = 'continue' and v_newest.sender is distinct from 'character' then
+    refused := jsonb_build_object('outcome', 'nothing_to_continue');
+  elsif p_action = 'regenerate' and (v_newest.id is null or v_newest.sender = 'user' and p_message_id is not null) then
+    refused := jsonb_build_object('outcome', 'nothing_to_regenerate');
+  elsif p_action = 'regenerate' and v_newest.sender = 'user' then
+    user_message_id := v_newest.id;
+  elsif p_action in ('continue', 'regenerate') then
+    replaces_message_id := v_newest.id;
+    user_message_id := v_newest.parent_id;
+  end if;
+end $$;
+
+-- Accepts a turn with begin_turn's arguments and writes its row, or finds the row where this very
+-- call was made before. `refused` is begin_turn's outcome for a request that does not run.
+create function private.accept_turn(
+  p_turn_id uuid, p_user_id uuid, p_task text, p_action text, p_conversation_id uuid, p_character_id uuid,
+  p_user_character_id uuid, p_message text, p_client_message_id text, p_message_id uuid, p_lease_seconds integer,
+  out refused jsonb, out accepted public.turns, out started_at timestamptz, out profile shared.profiles,
+  out conversation shared.conversations, out speaker shared.characters, out persona shared.characters)
+language plpgsql set search_path = ''
+set plan_cache_mode = force_generic_plan as $$
+declare
+  v_placed record;
+begin
+  -- One call at a time per user: a repeated or simultaneous request sees the result of this one.
+  perform pg_advisory_xact_lock(hashtextextended(p_user_id::text, 0));
+  started_at := clock_timestamp();  -- now() is from before the wait
+
+  refused := private.why_account_blocked(p_user_id);
+  if refused is not null then
+    return;
+  end if;
+
+  select * into profile from shared.profiles p where p.id = p_user_id;
+
+  if p_conversation_id is not null then
+    select * into conversation from shared.conversations c
+    where c.id = p_conversation_id and c.user_id = p_user_id
+    for key share;  -- not deleted before the turn is there
+    if not found then
+      refused := jsonb_build_object('outcome', 'conversation_not_found');
+      return;
+    end if;
+  end if;
+
+  update public.turns t
+  set status = 'failed', error_code = 'lease_expired', finished_at = started_at
+  where t.user_id = p_user_id and t.status = 'running' and t.lease_expires_at <= started_at;
+
+  -- Most often none; else this very call's, the same request's, or the one that runs here.
+  select * into accepted from public.turns t
+  where t.user_id = p_user_id
+    and (t.id = p_turn_id
+         or t.client_message_id = p_client_message_id and t.status <> 'failed'
+         or t.conversation_id = p_conversation_id and t.status = 'running')
+  order by t.id = p_turn_id desc, (t.client_message_id = p_client_message_id) desc nulls last
+  limit 1;
+  if accepted.status in ('complete', 'incomplete', 'stopped') then
+    refused := private.replay(accepted);
+  elsif accepted.status = 'failed' or accepted.id <> p_turn_id then
+    refused := jsonb_build_object(
+      'outcome', 'in_progress',
+      'same_request', coalesce(accepted.client_message_id = p_client_message_id, false),
+      -- Most turns end long before their lease expires.
+      'retry_after_seconds', greatest(1, least(5, extract(epoch from accepted.lease_expires_at - started_at))));
+  elsif accepted.id is null then
+    refused := jsonb_build_object('outcome', 'rate_limited') || private.reached_limit(p_user_id, started_at);
+  end if;
+  if refused is not null then
+    return;
+  end if;
+
+  if p_task = 'roleplay' then
+    select * into speaker from shared.characters ch
+    where ch.id = coalesce(accepted.character_id,
+                           private.speaker(conversation, p_character_id, p_action, p_message, p_message_id))
+      and (ch.user_id = p_user_id
+           or ch.is_public and (
+             ch.content_rating = 'sfw' or profile.age_verified
+             -- An existing conversation continues in the tier it may have.
+             or exists (select 1 from private.members(conversation) m where m.character_id = ch.id)));
+    if not found then
+      refused := jsonb_build_object('outcome', 'character_not_found');
+      return;
+    end if;
+    if conversation.character_id is null then
+      update shared.conversations c set character_id = coalesce(
+        (select m.character_id from private.members(conversation) m order by m.place limit 1), speaker.id)
+      where c.id = p_conversation_id;
+    end if;
+  end if;
+
+  if coalesce(p_user_character_id, conversation.user_character_id) is not null then
+    select * into persona from shared.characters ch
+    where ch.id = coalesce(p_user_character_id, conversation.user_character_id)
+      and (ch.user_id = p_user_id
+           or ch.is_public and (
+             ch.content_rating = 'sfw' or profile.age_verified or ch.id = conversation.user_character_id));
+    if not found then
+      refused := jsonb_build_object('outcome', 'persona_not_found');
+      return;
+    end if;
+  end if;
+
+  if accepted.id is not null then
+    return;
+  end if;
+  if p_conversation_id is not null then
+    select * into v_placed from private.place_request(
+      p_user_id, p_action, p_conversation_id, p_message, p_client_message_id, p_message_id, started_at);
+    refused := v_placed.refused;
+    if refused is not null then
+      return;
+    end if;
+    accepted.user_message_id := v_placed.user_message_id;
+    accepted.replaces_message_id := v_placed.replaces_message_id;
+  end if;
+  insert into public.turns (id, user_id, conversation_id, task, action, client_message_id,
+                            lease_expires_at, character_id, user_character_id, user_message_id, replaces_message_id,
+                            created_at)
+  values (p_turn_id, p_user_id, p_conversation_id, p_task, p_action, p_client_message_id,
+          started_at + make_interval(secs => p_lease_seconds), speaker.id, persona.id, accepted.user_message_id,
+          accepted.replaces_message_id, started_at)
+  returning * into accepted;
+end $$;
+
+revoke execute on function
+  private.place_request(uuid, text, uuid, text, text, uuid, timestamptz),
+  private.accept_turn(uuid, uuid, text, text, uuid, uuid, uuid, text, text, uuid, integer)
+  from public, anon, authenticated;

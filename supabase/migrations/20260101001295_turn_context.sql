@@ -1,0 +1,78 @@
+-- Everything that a turn needs, the second half of begin_turn: its outcome "started".
+create function private.turn_context(
+  p_turn public.turns, p_profile shared.profiles, p_conversation shared.conversations,
+  p_speaker shared.characters, p_persona shared.characters, p_now timestamptz,
+  -- As the request has them: for the policy, whom it names counts as there.
+  p_character_id uuid, p_message text, p_memory_tier text, p_history_limit integer
+) returns jsonb
+language plpgsql set search_path = ''
+set plan_cache_mode = force_generic_plan as $$
+declare
+  v_before bigint;
+  v_history jsonb;
+  v_is_cut boolean;
+  v_speakers uuid[];
+  v_cast jsonb;
+begin
+  -- Other versions of a reply do not see later messages.
+  select m.position + (p_turn.action = 'continue')::integer into v_before
+  from shared.messages m where m.id = p_turn.replaces_message_id;
+
+  select h.messages, h.speakers, h.is_cut into v_history, v_speakers, v_is_cut
+  from private.history(
+    p_turn.conversation_id,
+    case when p_turn.action <> 'continue' then array[p_turn.user_message_id, p_turn.replaces_message_id] else '{}' end,
+    v_before,
+    p_history_limit) h;
+  v_cast := private.cast_facts(p_conversation, v_speakers || p_speaker.id || p_character_id);
+  if not p_conversation.always_sfw and (p_persona.age < 18 or jsonb_path_exists(v_cast, '$.age ? (@ < 18)')) then
+    update shared.conversations c set always_sfw = true where c.id = p_turn.conversation_id;
+    p_conversation.always_sfw := true;
+  end if;
+
+  return jsonb_build_object(
+    'outcome', 'started',
+    'now', p_now,
+    'free_only', private.is_spent(p_turn.user_id, p_now),
+    'turn', jsonb_build_object(
+      'id', p_turn.id,
+      'user_message_id', p_turn.user_message_id,
+      'message', case when p_turn.action not in ('continue', 'impersonate') then
+        coalesce((select m.content from shared.messages m where m.id = p_turn.user_message_id), p_message) end,
+      'continues', case when p_turn.action = 'continue' then
+        (select m.content from shared.messages m where m.id = p_turn.replaces_message_id) end),
+    'user', jsonb_build_object(
+      'name', p_profile.display_name, 'age_verified', coalesce(p_profile.age_verified, false)),
+    'conversation', case when p_turn.conversation_id is null then null
+      else jsonb_build_object('id', p_conversation.id, 'content_tier',
+                              case when p_conversation.always_sfw then 'sfw' else p_conversation.content_tier end) end,
+    'character', private.character_facts(p_speaker)
+      || jsonb_build_object('is_own', coalesce(p_speaker.user_id = p_turn.user_id, false)),
+    'others', private.others(p_conversation, p_speaker.id),
+    'persona', private.character_facts(p_persona),
+    'cast', v_cast,
+    'history', v_history,
+    'memory', private.summary_of(p_turn.conversation_id, v_before, p_history_limit, p_now, v_is_cut),
+    'facts', private.remembered(p_turn.user_id, p_memory_tier, p_turn.conversation_id, p_speaker.id),
+    'templates', (
+      select coalesce(jsonb_agg(jsonb_build_object(
+        'content_tier', t.content_tier, 'model_family', t.model_family, 'system_prompt', t.system_prompt)), '[]')
+      from shared.prompt_templates t where t.use_case = p_turn.task and t.is_active),
+    'models', private.models_for(p_turn.task),
+    'moderators', private.models_for('moderation'),
+    'worker', (
+      select jsonb_build_object('url', s.config -> 'chatWorkerUrl', 'config', s.config -> 'chatWorker',
+                                'health', s.config #> '{workerHealthCache,chatWorker}',
+                                'token_ratios', private.token_ratios(
+                                  'chat_worker', coalesce(s.config #>> '{chatWorker,model}', 'qwen_instruct')))
+      from shared.system_config s),
+    'cooldowns', (
+      select coalesce(jsonb_agg(jsonb_build_object(
+        -- Also one that somebody entered as 'infinity', which is no time in JSON.
+        'scope', d.scope, 'key', d.key, 'until', least(d.until, p_now + interval '1 day'),
+        'reason', d.reason)), '[]')
+      from public.model_cooldowns d where d.until > p_now));
+end $$;
+revoke execute on function private.turn_context(
+  public.turns, shared.profiles, shared.conversations, shared.characters, shared.characters, timestamptz, uuid, text,
+  text, integer) from public, anon, authenticated;
