@@ -46,4 +46,20 @@ create function shared.next_position() returns bigint
 language sql volatile set search_path = '' as $$
   select nextval('public.messages_position_seq')
 $$;
-revoke execute on function shared.next_position() from public, anon, authenticated;
+
+-- The declared ages of characters, locked until the transaction ends.
+create function shared.lock_ages(p_character_ids uuid[]) returns setof integer
+language sql volatile set search_path = '' as $$
+  select ch.age from public.characters ch where ch.id = any (p_character_ids) for share
+$$;
+
+-- Keeps a conversation from being deleted until the transaction ends. Returns whether it is there.
+create function shared.hold_conversation(p_conversation_id uuid) returns boolean
+language plpgsql volatile set search_path = '' as $$
+begin
+  perform from public.conversations c where c.id = p_conversation_id for key share;
+  return found;
+end $$;
+
+revoke execute on function shared.next_position(), shared.lock_ages(uuid[]), shared.hold_conversation(uuid)
+  from public, anon, authenticated;

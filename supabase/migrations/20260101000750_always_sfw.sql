@@ -6,8 +6,7 @@
 -- transaction ends, so a later change of an age sees the row that this check is for.
 create function private.any_minor(variadic p_character_ids uuid[]) returns boolean
 language sql volatile set search_path = '' as $$
-  select coalesce(bool_or(ch.age < 18), false)
-  from (select age from shared.characters where id = any (p_character_ids) for share) ch
+  select coalesce(bool_or(ages.age < 18), false) from shared.lock_ages(p_character_ids) ages (age)
 $$;
 
 -- Marks all conversations where a character is, spoke, or was played.

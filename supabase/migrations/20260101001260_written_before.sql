@@ -18,7 +18,10 @@ language sql stable set search_path = '' as $$
     and (m.next_id is null
          or m.created_at > now() - interval '10 minutes'
             and not exists (select 1 from public.turns t where t.user_message_id = m.id)
-            and not exists (select 1 from shared.messages reply where reply.parent_id = m.id)
+            and not exists (
+              select 1 from shared.messages reply
+              where reply.conversation_id = p_conversation_id and reply.position > m.position
+                and reply.parent_id = m.id)
             -- The message after it is its answer, unless a turn recorded that it answers another.
             and (m.next_sender = 'user'
                  or exists (select 1 from public.turns t where t.reply_message_id = m.next_id)))

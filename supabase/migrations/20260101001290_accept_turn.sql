@@ -84,9 +84,9 @@ begin
   select * into profile from shared.profiles p where p.id = p_user_id;
 
   if p_conversation_id is not null then
+    perform shared.hold_conversation(p_conversation_id);  -- not deleted before the turn is there
     select * into conversation from shared.conversations c
-    where c.id = p_conversation_id and c.user_id = p_user_id
-    for key share;  -- not deleted before the turn is there
+    where c.id = p_conversation_id and c.user_id = p_user_id;
     if not found then
       refused := jsonb_build_object('outcome', 'conversation_not_found');
       return;

@@ -40,7 +40,7 @@ begin
   -- Locks in the same order as begin_turn: user, conversation, turn.
   select t.conversation_id, pg_advisory_xact_lock(hashtextextended(t.user_id::text, 0))
   into v_conversation_id, v_locked from public.turns t where t.id = p_turn_id;
-  perform from shared.conversations c where c.id = v_conversation_id for key share;
+  perform shared.hold_conversation(v_conversation_id);
   select * into v_turn from public.turns t where t.id = p_turn_id for update;
   if not found then
     perform private.record_usage(p_turn_id, v_turn, p_usage);

@@ -23,9 +23,9 @@ begin
   end if;
   select c.id into v_conversation_id
   from shared.messages m join shared.conversations c on c.id = m.conversation_id
-  where m.id = p_message_id and c.user_id = p_user_id
-  for key share of c;  -- prevents its deletion until the change is committed
-  if not found then
+  where m.id = p_message_id and c.user_id = p_user_id;
+  -- Not deleted before the change is there.
+  if not found or not shared.hold_conversation(v_conversation_id) then
     return jsonb_build_object('outcome', 'message_not_found');
   end if;
 

@@ -1,0 +1,117 @@
+-- Characters of a product that runs already, as functions see them.
+
+-- What the product has no column for. An age is declared by somebody, never read out of a text.
+create table private.character_details (
+  character_id uuid primary key references public.characters (id) on delete cascade,
+  age integer check (age between 0 and 1000000),
+  nickname text check (char_length(nickname) between 1 and 120),
+  scenario text check (char_length(scenario) <= 20000),
+  first_message text check (char_length(first_message) <= 20000),
+  alternate_greetings text[]
+    check (cardinality(alternate_greetings) <= 64 and octet_length(alternate_greetings::text) <= 262144
+           and array_position(alternate_greetings, null) is null),
+  example_messages text check (char_length(example_messages) <= 20000),
+  post_history_instructions text check (char_length(post_history_instructions) <= 8000),
+  character_book jsonb
+    check (jsonb_typeof(character_book) = 'object' and octet_length(character_book::text) <= 1048576
+           and not jsonb_path_exists(character_book, '$.**{64}')),
+  pronouns text check (char_length(pronouns) <= 40)
+);
+alter table private.character_details enable row level security;
+revoke all on private.character_details from public, anon, authenticated;
+
+-- The texts of a JSON array, cut to our bounds; anything else has none.
+create function private.texts_of(p_value jsonb) returns text[]
+language sql immutable set search_path = '' as $$
+  select coalesce(array_agg(left(t.value #>> '{}', 20000)), '{}')
+  from (
+    select e.value from jsonb_array_elements(case jsonb_typeof(p_value) when 'array' then p_value else '[]' end) e
+    where jsonb_typeof(e.value) = 'string' limit 64) t
+$$;
+
+-- The values of a JSON object as "key: value" lines, or a JSON text as it is.
+create function private.described(p_value jsonb) returns text
+language sql immutable set search_path = '' as $$
+  select case jsonb_typeof(p_value)
+    when 'string' then p_value #>> '{}'
+    when 'array' then array_to_string(private.texts_of(p_value), ', ')
+    when 'object' then (
+      select string_agg(replace(e.key, '_', ' ') || ': ' || private.described(e.value), E'\n' order by e.key)
+      from jsonb_each(p_value) e where jsonb_typeof(e.value) in ('string', 'array', 'number'))
+    when 'number' then p_value #>> '{}'
+  end
+$$;
+revoke execute on function private.texts_of(jsonb), private.described(jsonb) from public, anon, authenticated;
+
+-- Columns that only some states have are read as JSON. Texts are cut to the lengths of our own
+-- columns; a newer column is preferred to an older one where both say the same.
+create view shared.characters as
+select ch.id, ch.user_id, left(ch.name, 120) as name, d.nickname,
+       left(concat_ws(E'\n\n', nullif(ch.description, ''), nullif(ch.persona, ''), nullif(j.columns ->> 'backstory', ''),
+                      nullif(j.columns ->> 'bio', '')), 20000) as description,
+       left(concat_ws(E'\n', coalesce(nullif(ch.traits, ''), private.described(j.columns -> 'personality_traits')),
+                      'Goals: ' || nullif(ch.base_prompt, ''),
+                      'Voice: ' || nullif(ch.voice_tone, ''),
+                      'Mood: ' || nullif(ch.mood, ''),
+                      'Never says: ' || nullif(private.described(j.columns -> 'forbidden_phrases'), ''),
+                      'In scenes: ' || nullif(private.described(j.columns -> 'scene_behavior_rules'), '')),
+            20000) as personality,
+       coalesce(d.scenario, '') as scenario,
+       left(coalesce(d.first_message, j.columns ->> 'first_message', ''), 20000) as first_message,
+       coalesce(d.alternate_greetings, private.texts_of(j.columns -> 'alternate_greetings')) as alternate_greetings,
+       left(coalesce(d.example_messages, (
+         select string_agg('{{char}}: ' || e.line, E'\n')
+         from unnest(private.texts_of(j.columns -> 'voice_examples')) e (line)), ''), 20000) as example_messages,
+       left(coalesce(ch.system_prompt, ''), 20000) as system_prompt,
+       coalesce(d.post_history_instructions, '') as post_history_instructions,
+       d.character_book,
+       coalesce(d.pronouns, case ch.gender when 'female' then 'she/her' when 'male' then 'he/him'
+                                           when 'non-binary' then 'they/them' end) as pronouns,
+       d.age, ch.content_rating::text as content_rating, coalesce(ch.is_public, false) as is_public,
+       ch.created_at, ch.updated_at
+from public.characters ch
+cross join lateral (select to_jsonb(ch) as columns) j
+left join private.character_details d on d.character_id = ch.id;
+
+-- The declared ages of characters, locked until the transaction ends.
+create function shared.lock_ages(p_character_ids uuid[]) returns setof integer
+language sql volatile set search_path = '' as $$
+  select d.age from private.character_details d where d.character_id = any (p_character_ids) for share
+$$;
+revoke execute on function shared.lock_ages(uuid[]) from public, anon, authenticated;
+
+-- A new character, of a card. The product's own pages show what its own columns hold.
+create function private.add_character() returns trigger
+language plpgsql set search_path = '' as $$
+begin
+  new.id := coalesce(new.id, gen_random_uuid());
+  insert into public.characters (id, user_id, name, description, traits, system_prompt, gender, content_rating, is_public)
+  values (new.id, new.user_id, new.name, coalesce(new.description, ''), nullif(new.personality, ''),
+          nullif(new.system_prompt, ''),
+          case split_part(new.pronouns, '/', 1) when 'she' then 'female' when 'he' then 'male'
+               when 'they' then 'non-binary' else 'unspecified' end,
+          coalesce(new.content_rating, 'sfw'), coalesce(new.is_public, false));
+  insert into private.character_details (character_id, age, nickname, scenario, first_message, alternate_greetings,
+                                         example_messages, post_history_instructions, character_book, pronouns)
+  values (new.id, new.age, new.nickname, new.scenario, new.first_message, new.alternate_greetings,
+          new.example_messages, new.post_history_instructions, new.character_book, new.pronouns);
+  return new;
+end $$;
+revoke execute on function private.add_character() from public, anon, authenticated;
+create trigger characters_add instead of insert on shared.characters
+  for each row execute function private.add_character();
+
+-- Declares a character's age, or with null takes the declaration back. Returns whether there is such
+-- a character.
+create function public.declare_age(p_character_id uuid, p_age integer) returns boolean
+language plpgsql security definer set search_path = '' as $$
+begin
+  if not exists (select from public.characters ch where ch.id = p_character_id) then
+    return false;
+  end if;
+  insert into private.character_details (character_id, age) values (p_character_id, p_age)
+  on conflict (character_id) do update set age = excluded.age;
+  return true;
+end $$;
+revoke execute on function public.declare_age(uuid, integer) from public, anon, authenticated;
+grant execute on function public.declare_age(uuid, integer) to service_role;

@@ -1,0 +1,209 @@
+-- Conversations and messages of a product that runs already, as functions see them.
+
+create table private.conversation_details (
+  conversation_id uuid primary key references public.conversations (id) on delete cascade,
+  content_tier text check (content_tier in ('sfw', 'nsfw')),
+  always_sfw boolean not null default false,
+  remembers boolean not null default true,
+  parent_conversation_id uuid,
+  -- No foreign key: a second one between conversations and messages would make the product's own
+  -- embedding ambiguous.
+  branched_from uuid,
+  client_message_id text check (char_length(client_message_id) between 1 and 128)
+);
+create index conversation_details_by_parent on private.conversation_details (parent_conversation_id);
+alter table private.conversation_details enable row level security;
+revoke all on private.conversation_details from public, anon, authenticated;
+
+create view shared.conversations as
+select c.id, c.user_id, c.character_id, c.user_character_id, left(c.title, 200) as title, d.content_tier,
+       coalesce(d.always_sfw, false) as always_sfw, coalesce(d.remembers, true) as remembers,
+       d.parent_conversation_id, d.branched_from, d.client_message_id, c.created_at, c.updated_at
+from public.conversations c left join private.conversation_details d on d.conversation_id = c.id;
+
+-- Keeps a conversation from being deleted until the transaction ends. Returns whether it is there.
+create function shared.hold_conversation(p_conversation_id uuid) returns boolean
+language plpgsql volatile set search_path = '' as $$
+begin
+  perform from public.conversations c where c.id = p_conversation_id for key share;
+  return found;
+end $$;
+
+-- A branch is listed where its parent is: it takes over what the product's lists filter by.
+create function private.add_conversation() returns trigger
+language plpgsql set search_path = '' as $$
+begin
+  new.id := coalesce(new.id, gen_random_uuid());
+  insert into public.conversations (id, user_id, character_id, user_character_id, title, conversation_type, status,
+                                    memory_tier, memory_data, project_id)
+  select new.id, new.user_id, new.character_id, new.user_character_id, new.title,
+         coalesce(parent.conversation_type, 'character_roleplay'), coalesce(parent.status, 'active'),
+         coalesce(parent.memory_tier, 'conversation'), coalesce(parent.memory_data, '{}'), parent.project_id
+  from (values (new.parent_conversation_id)) branch (parent_id)
+  left join public.conversations parent on parent.id = branch.parent_id;
+  insert into private.conversation_details (conversation_id, content_tier, always_sfw, remembers,
+                                            parent_conversation_id, branched_from, client_message_id)
+  values (new.id, new.content_tier, coalesce(new.always_sfw, false), coalesce(new.remembers, true),
+          new.parent_conversation_id, new.branched_from, new.client_message_id);
+  return new;
+end $$;
+
+create function private.change_conversation() returns trigger
+language plpgsql set search_path = '' as $$
+begin
+  if (new.character_id, new.user_character_id, new.updated_at)
+      is distinct from (old.character_id, old.user_character_id, old.updated_at) then
+    update public.conversations c
+    set character_id = new.character_id, user_character_id = new.user_character_id, updated_at = new.updated_at
+    where c.id = old.id;
+  end if;
+  if (new.content_tier, new.always_sfw, new.remembers)
+      is distinct from (old.content_tier, old.always_sfw, old.remembers) then
+    insert into private.conversation_details (conversation_id, content_tier, always_sfw, remembers)
+    values (old.id, new.content_tier, new.always_sfw, new.remembers)
+    on conflict (conversation_id) do update
+    set content_tier = excluded.content_tier, always_sfw = excluded.always_sfw, remembers = excluded.remembers;
+  end if;
+  return new;
+end $$;
+revoke execute on function shared.hold_conversation(uuid), private.add_conversation(), private.change_conversation()
+  from public, anon, authenticated;
+create trigger conversations_add instead of insert on shared.conversations
+  for each row execute function private.add_conversation();
+create trigger conversations_change instead of update on shared.conversations
+  for each row execute function private.change_conversation();
+
+-- What a reply has beside the product's columns.
+create table private.message_details (
+  message_id uuid primary key references public.messages (id) on delete cascade,
+  character_id uuid references public.characters (id) on delete set null,
+  parent_id uuid,
+  variant_of uuid
+);
+create index message_details_by_character on private.message_details (character_id);
+create index message_details_by_parent on private.message_details (parent_id);
+alter table private.message_details enable row level security;
+revoke all on private.message_details from public, anon, authenticated;
+
+-- Versions of replies that are not shown, and messages that were refused. The product's readers
+-- filter nothing, so these are not kept in its table.
+create table private.set_aside_messages (
+  id uuid primary key,
+  conversation_id uuid not null references public.conversations (id) on delete cascade,
+  position bigint not null,
+  sender text not null check (sender in ('user', 'character')),
+  character_id uuid references public.characters (id) on delete set null,
+  content text not null,
+  -- As the product has it.
+  message_type text not null,
+  parent_id uuid,
+  variant_of uuid,
+  created_at timestamptz not null,
+  edited_at timestamptz
+);
+create index set_aside_messages_in_order on private.set_aside_messages (conversation_id, position);
+create index set_aside_messages_by_character on private.set_aside_messages (character_id);
+alter table private.set_aside_messages enable row level security;
+revoke all on private.set_aside_messages from public, anon, authenticated;
+
+create view shared.messages as
+select m.id, m.conversation_id, m.position,
+       case m.sender when 'assistant' then 'character' else m.sender end as sender,
+       (select d.character_id from private.message_details d where d.message_id = m.id) as character_id,
+       m.content,
+       case when m.message_type in ('text', 'roleplay_chat', 'scene_kickoff') then 'text' else m.message_type end
+         as message_type,
+       (select d.parent_id from private.message_details d where d.message_id = m.id) as parent_id,
+       (select d.variant_of from private.message_details d where d.message_id = m.id) as variant_of,
+       true as is_active, m.created_at, m.edited_at
+from public.messages m
+union all
+select s.id, s.conversation_id, s.position, s.sender, s.character_id, s.content, 'text', s.parent_id, s.variant_of,
+       false, s.created_at, s.edited_at
+from private.set_aside_messages s;
+
+create function shared.next_position() returns bigint
+language sql volatile set search_path = '' as $$
+  select nextval('private.message_positions')
+$$;
+
+-- A reply is stored as the product's readers know it. A version of a reply takes the time of the
+-- first one: the product orders by time.
+create function private.add_message() returns trigger
+language plpgsql set search_path = '' as $$
+begin
+  new.id := coalesce(new.id, gen_random_uuid());
+  new.position := coalesce(new.position, shared.next_position());
+  new.is_active := coalesce(new.is_active, true);
+  new.created_at := coalesce(
+    (select s.created_at from private.set_aside_messages s
+     where new.variant_of is not null and s.conversation_id = new.conversation_id and s.position = new.position limit 1),
+    new.created_at, now());
+  if new.is_active then
+    insert into public.messages (id, conversation_id, sender, content, message_type, created_at, position, edited_at)
+    values (new.id, new.conversation_id, case new.sender when 'character' then 'assistant' else new.sender end,
+            new.content,
+            case when new.message_type <> 'text' then new.message_type
+                 when new.sender = 'user' then 'text'
+                 when new.parent_id is null then 'scene_kickoff'
+                 else 'roleplay_chat' end,
+            new.created_at, new.position, new.edited_at);
+    if new.sender = 'character' then
+      insert into private.message_details (message_id, character_id, parent_id, variant_of)
+      values (new.id, new.character_id, new.parent_id, new.variant_of);
+    end if;
+  else
+    insert into private.set_aside_messages (id, conversation_id, position, sender, character_id, content, message_type,
+                                            parent_id, variant_of, created_at, edited_at)
+    values (new.id, new.conversation_id, new.position, new.sender, new.character_id, new.content,
+            case when new.sender = 'user' then 'text' else 'roleplay_chat' end,
+            new.parent_id, new.variant_of, new.created_at, new.edited_at);
+  end if;
+  return new;
+end $$;
+
+-- Its text and time of editing may change, and whether it is shown.
+create function private.change_message() returns trigger
+language plpgsql set search_path = '' as $$
+begin
+  if old.is_active and not new.is_active then
+    insert into private.set_aside_messages (id, conversation_id, position, sender, character_id, content, message_type,
+                                            parent_id, variant_of, created_at, edited_at)
+    select new.id, new.conversation_id, new.position, new.sender, new.character_id, new.content, m.message_type,
+           new.parent_id, new.variant_of, m.created_at, new.edited_at
+    from public.messages m where m.id = new.id;
+    delete from public.messages m where m.id = new.id;
+  elsif new.is_active and not old.is_active then
+    insert into public.messages (id, conversation_id, sender, content, message_type, created_at, position, edited_at)
+    select s.id, s.conversation_id, case s.sender when 'character' then 'assistant' else s.sender end, new.content,
+           s.message_type, s.created_at, s.position, new.edited_at
+    from private.set_aside_messages s where s.id = new.id;
+    insert into private.message_details (message_id, character_id, parent_id, variant_of)
+    values (new.id, new.character_id, new.parent_id, new.variant_of);
+    delete from private.set_aside_messages s where s.id = new.id;
+  elsif new.is_active then
+    update public.messages m set content = new.content, edited_at = new.edited_at where m.id = new.id;
+  else
+    update private.set_aside_messages s set content = new.content, edited_at = new.edited_at where s.id = new.id;
+  end if;
+  return new;
+end $$;
+
+create function private.remove_message() returns trigger
+language plpgsql set search_path = '' as $$
+begin
+  delete from public.messages m where m.id = old.id;
+  delete from private.set_aside_messages s where s.id = old.id;
+  update public.turns t set user_message_id = null where t.user_message_id = old.id;
+  update public.turns t set reply_message_id = null where t.reply_message_id = old.id;
+  update public.turns t set replaces_message_id = null where t.replaces_message_id = old.id;
+  return old;
+end $$;
+revoke execute on function shared.next_position(), private.add_message(), private.change_message(),
+  private.remove_message() from public, anon, authenticated;
+create trigger messages_add instead of insert on shared.messages
+  for each row execute function private.add_message();
+create trigger messages_change instead of update on shared.messages
+  for each row execute function private.change_message();
+create trigger messages_remove instead of delete on shared.messages
+  for each row execute function private.remove_message();
