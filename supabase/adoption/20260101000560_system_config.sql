@@ -2,6 +2,11 @@
 -- write back whole. Ours is private.system_settings. Of theirs only chatWorkerUrl is read; health
 -- records are copied into it.
 
+create function private.host_of(p_url text) returns text
+language sql immutable set search_path = '' as $$
+  select substring(lower(p_url) from '^https?://(\[[^\]]*\]|[^/:]+)')
+$$;
+
 -- Whether the product's registered worker may be called. Anybody with the public key may register one,
 -- so its host must be named in workerHosts of our settings: "gpu.example.com", or "*.example.com" for
 -- every host below it.
@@ -15,11 +20,6 @@ language sql stable set search_path = '' as $$
       where case when h.host like '*.%'
           then right(private.host_of(p_url), char_length(h.host) - 1) = lower(substr(h.host, 2))
           else private.host_of(p_url) = lower(h.host) end)
-$$;
-
-create function private.host_of(p_url text) returns text
-language sql immutable set search_path = '' as $$
-  select substring(lower(p_url) from '^https?://(\[[^\]]*\]|[^/:]+)')
 $$;
 
 -- workerRefused is the address that is registered and not allowed.

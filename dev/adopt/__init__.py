@@ -1,0 +1,1 @@
+"""`make adopt`: moving into the database of a product that is already running (docs/adopting.md)."""

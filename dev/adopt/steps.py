@@ -1,0 +1,79 @@
+"""The steps of an adoption, in order, read from supabase/migrations and supabase/adoption.
+
+Migrations named `own` make the tables that a product has already; the files of the same number in
+supabase/adoption stand in their place.
+"""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import Literal
+
+from dev.settings import ROOT
+
+MIGRATIONS = ROOT / "supabase" / "migrations"
+ADOPTION = ROOT / "supabase" / "adoption"
+SEED = ROOT / "supabase" / "seed.sql"
+UNDO = ADOPTION / "undo.sql"
+
+Kind = Literal["transaction", "batches", "concurrently"]
+
+
+@dataclass(frozen=True)
+class Step:
+    """Something that is done once.
+
+    transaction: the file in one short transaction. batches: a statement that returns how many rows
+    it changed, again until it changes none. concurrently: one statement outside of a transaction.
+    """
+
+    name: str
+    sql: str
+    kind: Kind = "transaction"
+
+    @property
+    def digest(self) -> str:
+        """What it was when it was done."""
+        return sha256(self.sql.encode()).hexdigest()
+
+
+INDEXES = {
+    "messages_by_position": "public.messages (conversation_id, position desc)",
+    "conversations_by_person": "public.conversations (user_id, updated_at desc)",
+}
+"""The indexes on the product's own tables."""
+
+CONVERSATIONS_AT_A_TIME = 50
+
+
+def steps() -> list[Step]:
+    """All steps. The schema comes first, then old messages, then indexes, then our templates."""
+    return [*_schema(), *_afterwards()]
+
+
+def _schema() -> Iterator[Step]:
+    common = [path for path in MIGRATIONS.glob("*.sql") if "_own_" not in path.name]
+    theirs = [path for path in ADOPTION.glob("*.sql") if path.name[0].isdigit()]
+    for path in sorted([*common, *theirs], key=lambda path: path.name):
+        yield Step(path.stem, path.read_text())
+
+
+def _afterwards() -> Iterator[Step]:
+    place = f"select private.place_old_messages({CONVERSATIONS_AT_A_TIME}) as changed"
+    yield Step("positions of old messages", place, "batches")
+    for name, columns in INDEXES.items():
+        index = f"create index concurrently if not exists {name} on {columns}"
+        yield Step(f"index {name}", index, "concurrently")
+    yield Step("templates", templates())
+
+
+def templates() -> str:
+    """The statement of the seed that writes our templates, for the table that holds them here."""
+    seed = SEED.read_text()
+    statement = re.search(
+        r"insert into public\.prompt_templates .*?\non conflict do nothing;", seed, re.DOTALL
+    )
+    if statement is None:
+        raise ValueError(f"{SEED} writes no templates")
+    return statement.group().replace("public.prompt_templates", "private.prompt_templates")
