@@ -1,8 +1,8 @@
 -- (relation, line) of everything in the catalog that somebody made. relation is the schema-qualified
--- table that a line belongs to, or null. Lines are sorted by the caller.
+-- table that a line belongs to, or null. Not the schema of tests' snapshots. The caller sorts them.
 with schemas as (
   select oid, nspname, nspacl, nspowner from pg_namespace
-  where nspname !~ '^pg_' and nspname <> 'information_schema'
+  where nspname !~ '^pg_' and nspname not in ('information_schema', 'snapshot')
 ), relations as (
   select c.*, n.nspname, format('%s.%s', n.nspname, c.relname) as name
   from pg_class c join schemas n on n.oid = c.relnamespace
