@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.existing.database import STATES, contents, create, signature
+from tests.existing.database import contents, create, signature
 from tests.existing.requests import REQUESTS, DataApi, expected, running_data_api
 from tests.support.keys import Keys
 from tests.support.postgres import Postgres
@@ -20,11 +20,6 @@ PREPARATIONS: dict[str, Callable[[Postgres, str], None]] = {
 
 @pytest.fixture(scope="module", params=PREPARATIONS)
 def preparation(request: pytest.FixtureRequest) -> str:
-    return str(request.param)
-
-
-@pytest.fixture(scope="module", params=STATES)
-def state(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
