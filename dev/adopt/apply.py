@@ -147,21 +147,26 @@ def undo(database: Database, tell: Tell) -> None:
     _steady(database)
     if not _there(database, "private.adopted_objects"):
         raise AdoptionError("Nothing was adopted here: there is no record of it.")
-    made = database.execute("select kind, name from private.adopted_objects order by number desc")
-    drops = [(row["kind"], row["name"]) for row in made]
+    rows = database.execute("select kind, name from private.adopted_objects").fetchall()
+    ours = {(row["kind"], row["name"]) for row in rows}
     try:
         with database.transaction():
             database.execute(f"set local lock_timeout = '{LOCK_TIMEOUT}'".encode())
-            # Views first, then tables: policies of tables call functions.
-            for kind in ("view", "table", "function"):
-                for _, name in (drop for drop in drops if drop[0] == kind):
-                    tell(f"drop {kind} {name}")
-                    database.execute(f"drop {kind} if exists {name}".encode())
+            theirs = _objects(database) - ours
             database.execute(UNDO.read_bytes())
+            for kind in ("view", "table", "function"):
+                for name in sorted(name for made, name in ours if made == kind):
+                    tell(f"drop {kind} {name}")
+                    database.execute(f"drop {kind} if exists {name} cascade".encode())
+            if gone := theirs - _objects(database):
+                names = ", ".join(name for _, name in sorted(gone))
+                raise AdoptionError(
+                    f"Nothing was undone: {names} would go too. It was made on top of ours; drop it"
+                    " first, or make it without ours."
+                )
     except psycopg.Error as error:
         said = error.diag.message_primary or str(error)
-        hint = error.diag.message_detail or "Run the command again."
-        raise AdoptionError(f"Nothing was undone: {said}. {hint}") from error
+        raise AdoptionError(f"Nothing was undone: {said}. Run the command again.") from error
     database.execute("notify pgrst, 'reload schema'")
 
 

@@ -1,5 +1,5 @@
 -- Takes away what an adoption added to the product's own tables and schemas. `make adopt ARGS=--undo`
--- runs it, after it has dropped our objects in the schema public.
+-- runs it, then drops what it made in the schema public.
 drop trigger if exists a_place_message on public.messages;
 drop trigger if exists a_keep_health on public.system_config;
 drop schema if exists shared cascade;

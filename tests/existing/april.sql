@@ -7,17 +7,17 @@ create function public.check_valid_tasks(tasks text[]) returns boolean language 
                         'reasoning', 'enhancement', 'embedding', 'vision']
     and cardinality(tasks) > 0
 $$;
-drop index public.api_models_one_default;
+drop index public.api_models_default_of_task;
 alter table public.api_models
   drop column task,
   add column tasks text[] not null default '{}',
   add column default_for_tasks text[] not null default '{}',
   add column avg_generation_time numeric,
   add column cost_per_use numeric,
-  drop constraint api_models_modality_check,
-  add constraint api_models_modality_check check (modality in ('image', 'video', 'chat')),
-  add constraint api_models_tasks_check check (public.check_valid_tasks(tasks)),
-  add constraint api_models_default_for_tasks_check check (default_for_tasks <@ tasks);
+  drop constraint api_models_modality_valid,
+  add constraint api_models_modality_valid check (modality in ('image', 'video', 'chat')),
+  add constraint api_models_tasks_valid check (public.check_valid_tasks(tasks)),
+  add constraint api_models_default_for_tasks_valid check (default_for_tasks <@ tasks);
 
 alter table public.characters
   alter column voice_tone type text,

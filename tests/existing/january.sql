@@ -53,10 +53,10 @@ create table public.api_models (
   version text,
   display_name text not null,
   modality text not null
-    check (modality in ('image', 'video', 'chat', 'prompt', 'audio', 'embedding', 'roleplay')),
+    constraint api_models_modality_valid check (modality in ('image', 'video', 'chat', 'prompt', 'audio', 'embedding', 'roleplay')),
   task text not null
-    check (task in ('generation', 'enhancement', 'moderation', 'style_transfer', 'upscale',
-                    'roleplay', 'tts', 'stt', 'chat', 'embedding')),
+    constraint api_models_task_valid check (task in ('generation', 'enhancement', 'moderation', 'style_transfer',
+      'upscale', 'roleplay', 'tts', 'stt', 'chat', 'embedding')),
   model_family text,
   endpoint_path text,
   input_defaults jsonb not null default '{}',
@@ -67,8 +67,8 @@ create table public.api_models (
   is_default boolean not null default false,
   priority integer not null default 0
 );
-create unique index api_models_one_version on public.api_models (provider_id, model_key, coalesce(version, ''));
-create unique index api_models_one_default on public.api_models (modality, task) where is_default;
+create unique index api_models_key_and_version on public.api_models (provider_id, model_key, coalesce(version, ''));
+create unique index api_models_default_of_task on public.api_models (modality, task) where is_default;
 
 -- One row by habit.
 create table public.system_config (

@@ -1,8 +1,8 @@
 -- (relation, line) of everything in the catalog that somebody made. relation is the schema-qualified
--- table that a line belongs to, or null. Lines are sorted by the caller.
+-- table that a line belongs to, or null. Not the schema of tests' snapshots. The caller sorts them.
 with schemas as (
   select oid, nspname, nspacl, nspowner from pg_namespace
-  where nspname !~ '^pg_' and nspname <> 'information_schema'
+  where nspname !~ '^pg_' and nspname not in ('information_schema', 'snapshot')
 ), relations as (
   select c.*, n.nspname, format('%s.%s', n.nspname, c.relname) as name
   from pg_class c join schemas n on n.oid = c.relnamespace
@@ -18,8 +18,10 @@ with schemas as (
     row_number() over (partition by r.oid order by a.attnum), format_type(a.atttypid, a.atttypmod),
     case when a.attnotnull then 'not null' end, 'default ' || pg_get_expr(d.adbin, d.adrelid),
     'identity ' || nullif(a.attidentity::text, ''), 'generated ' || nullif(a.attgenerated::text, ''),
-    'grants ' || a.attacl::text, 'options ' || a.attoptions::text)
+    'grants ' || a.attacl::text, 'options ' || a.attoptions::text, 'storage', a.attstorage, a.attcompression,
+    'collation', nullif(a.attcollation, t.typcollation)::regcollation, 'statistics', nullif(a.attstattarget, -1))
   from relations r join pg_attribute a on a.attrelid = r.oid and a.attnum > 0 and not a.attisdropped
+  join pg_type t on t.oid = a.atttypid
   left join pg_attrdef d on d.adrelid = r.oid and d.adnum = a.attnum
   where r.relkind not in ('i', 'I', 'S')
   union all

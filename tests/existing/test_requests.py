@@ -1,0 +1,59 @@
+"""Every request of the existing product is answered as it always was."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from tests.existing.database import contents, create, signature
+from tests.existing.requests import REQUESTS, DataApi, expected, running_data_api
+from tests.support.keys import Keys
+from tests.support.postgres import Postgres
+
+# What happens to a database of theirs before the requests come.
+PREPARATIONS: dict[str, Callable[[Postgres, str], None]] = {
+    "untouched": lambda server, database: None,
+}
+
+
+@pytest.fixture(scope="module", params=PREPARATIONS)
+def preparation(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture(scope="module")
+def prepared(postgres: Postgres, keys: Keys, preparation: str, state: str) -> Iterator[DataApi]:
+    """With the rows that the file counts."""
+    database = f"requests_{state}_{preparation}"
+    create(postgres, database, state)
+    PREPARATIONS[preparation](postgres, database)
+    with running_data_api(postgres, database, keys) as api:
+        yield api
+
+
+@pytest.mark.parametrize("request_", REQUESTS, ids=lambda r: f"{r['page']} {r['method']}")
+def test_a_request_is_answered_as_in_the_file(
+    prepared: DataApi, state: str, request_: dict[str, Any]
+) -> None:
+    answer = prepared.answer(request_)
+    assert answer.summary == expected(request_, state), answer.body
+
+
+def test_with_every_kind_of_row_the_answers_are_the_same_word_for_word(
+    postgres: Postgres, keys: Keys, preparation: str, state: str
+) -> None:
+    database = f"answers_{state}_{preparation}"
+    create(postgres, database, state, ("rows", "more_rows"))
+    with running_data_api(postgres, database, keys) as api:
+        before = api.answers()
+        PREPARATIONS[preparation](postgres, database)
+        api.reload()
+        assert api.answers() == before
+
+
+def test_no_request_leaves_anything_behind(prepared: DataApi) -> None:
+    before = signature(prepared.owner), contents(prepared.owner)
+    prepared.answers()
+    assert (signature(prepared.owner), contents(prepared.owner)) == before
