@@ -14,7 +14,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .PHONY: help dev up down status reset chat import-card test test-unit test-e2e chromium lint lock build web bench soak chaos policy-report metrics audit openapi settings verify usage \
-	deploy-roleplay_chat deploy-health_check deploy-scheduler deploy-db
+	deploy-roleplay_chat deploy-health_check deploy-scheduler deploy-db adopt
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9_-]+:.*## / {printf "  make %-20s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -106,6 +106,9 @@ deploy-scheduler: $(READY)/python ## Print the commands for the job that calls h
 
 deploy-db: $(READY)/python $(READY)/node ## Print the commands for migrations and seed; APPLY=1 runs them
 	@$(BIN)/python -m dev deploy db
+
+adopt: $(READY)/python ## Print what moving into a running product's database (DATABASE_URL) would do; APPLY=1 does it, ARGS=--undo takes it back
+	@$(BIN)/python -m dev adopt $(ARGS)
 
 web: $(READY)/python $(PACKAGES) ## Assemble the web pages in dist/web/; needs SUPABASE_URL and others (README)
 	@$(BIN)/python -m dev.web

@@ -250,6 +250,25 @@ def deploy(target: str, apply: bool) -> None:
     sys.exit(deployment.main(target, apply=apply))
 
 
+@cli.command()
+@click.option(
+    "--database-url",
+    envvar="DATABASE_URL",
+    required=True,
+    help="The connection string of the product's database, of its role postgres.",
+)
+@click.option("--apply", is_flag=True, envvar="APPLY", help="Do what is not done yet.")
+@click.option("--undo", is_flag=True, help="Take everything back; with --apply only.")
+def adopt(database_url: str, apply: bool, undo: bool) -> None:
+    """Move into the database of a product that runs already (docs/adopting.md).
+
+    Without --apply nothing is changed. Exit code 0: done, or could be done; 1: refused.
+    """
+    from dev.adopt import command
+
+    sys.exit(command.main(database_url, apply=apply, undo=undo))
+
+
 @cli.command("settings")
 @click.pass_obj
 def show_settings(settings: Settings) -> None:

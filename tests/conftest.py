@@ -87,7 +87,9 @@ def chat_worker() -> Iterator[Upstream]:
 
 @pytest.fixture(scope="session")
 def connection(postgres: Postgres) -> Iterator[Connection]:
+    """Names of tables are those of the schema shared where it has them, as in our functions."""
     with postgres.connect(DATABASE) as connection:
+        connection.execute("set search_path = shared, public, extensions")
         yield connection
 
 

@@ -1,1 +1,1 @@
-"""`make adopt`: moving into the database of a product that is already running (docs/adopting.md)."""
+"""`make adopt`: moving into the database of a product that runs already (docs/adopting.md)."""

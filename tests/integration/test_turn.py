@@ -765,9 +765,9 @@ def altered(stack: Stack, table: str, column: str) -> Iterator[None]:
     name = f"{table}_{column}_check"
     query = "select pg_get_constraintdef(oid) as rule from pg_constraint where conname = %s"
     row = stack.one(query, name)
-    stack.db.execute(f"alter table {table} drop constraint {name}".encode())
+    stack.db.execute(f"alter table public.{table} drop constraint {name}".encode())
     try:
         yield
     finally:
         stack.db.execute(f"delete from {table} where {column} = 'odd'".encode())  # noqa: S608
-        stack.db.execute(f"alter table {table} add constraint {name} {row['rule']}".encode())
+        stack.db.execute(f"alter table public.{table} add constraint {name} {row['rule']}".encode())
