@@ -1,28 +1,95 @@
-"""The command: what it would do, or does."""
+"""The command: what was found, what would be done, and doing it."""
+
+from collections.abc import Sequence
 
 import click
 import psycopg
 from psycopg.rows import dict_row
 
-from dev.adopt.apply import AdoptionError, done
+from dev.adopt.apply import LOCK_TIMEOUT, AdoptionError, Database, done
 from dev.adopt.apply import apply as apply_steps
 from dev.adopt.apply import undo as undo_steps
-from dev.adopt.steps import steps
+from dev.adopt.inspect import Findings, judge, read
+from dev.adopt.steps import INDEXES, steps
 
 
 def main(database_url: str, *, apply: bool, undo: bool) -> int:
-    """Print what there is to do, and do it where it is to be applied."""
+    """Print what was found and what there is to do, and do it where it is to be applied."""
     try:
         with psycopg.connect(database_url, row_factory=dict_row, connect_timeout=10) as database:
-            if undo and apply:
-                undo_steps(database, click.echo)
-            elif apply:
-                apply_steps(database, click.echo)
-            else:
-                before = done(database)
-                for step in steps():
-                    click.echo(f"{'done' if step.name in before else 'to do':<6} {step.name}")
-    except (AdoptionError, psycopg.OperationalError) as error:
+            database.autocommit = True
+            return _undo(database, apply=apply) if undo else _adopt(database, apply=apply)
+    except AdoptionError as error:
         click.echo(str(error), err=True)
+    except psycopg.OperationalError as error:
+        click.echo(f"The database cannot be reached: {error}".strip(), err=True)
+    return 1
+
+
+def _adopt(database: Database, *, apply: bool) -> int:
+    before = done(database)
+    findings = judge(read(database), is_adopted=bool(before))
+    _print_findings(findings)
+    if findings.refusals:
         return 1
+    todo = [step for step in steps() if step.name not in before]
+    _print_plan([step.name for step in todo], len(before))
+    if todo and not apply:
+        click.echo("\nNothing was changed. `make adopt APPLY=1` does it.")
+    elif todo:
+        apply_steps(database, lambda line: click.echo(f"  {line}"))
+        click.echo(
+            "\nDone. `make verify` checks the installation; docs/adopting.md has what is next."
+        )
+    return 0
+
+
+def _print_findings(findings: Findings) -> None:
+    click.echo(f"Found: {findings.state}.")
+    _print_list("Refused", findings.refusals)
+    _print_list("What is there", findings.remarks)
+    _print_list("What you decide", findings.decisions)
+
+
+def _print_list(title: str, sentences: Sequence[str]) -> None:
+    if sentences:
+        click.echo(f"\n{title}:")
+        for sentence in sentences:
+            click.echo(f"- {sentence}")
+
+
+def _print_plan(todo: Sequence[str], before: int) -> None:
+    if not todo:
+        click.echo("\nEverything is adopted.")
+        return
+    _print_list(
+        "What is added",
+        [
+            "the schemas private and shared, and tables, views and functions of ours in public",
+            "public.messages: the columns position and edited_at, and a trigger that sets the"
+            " position of new rows",
+            "public.system_config: a trigger that keeps newer health records",
+            *(
+                f"the index {name} on {columns}, while others write"
+                for name, columns in INDEXES.items()
+            ),
+        ],
+    )
+    click.echo(
+        f"\n{len(todo)} steps to do, {before} done. Locks on your tables last milliseconds, and a"
+        f" step waits {LOCK_TIMEOUT} for one at most, then lets others go first. Old messages get"
+        " their positions in batches. No policy, constraint, key or column of yours is changed."
+    )
+
+
+def _undo(database: Database, *, apply: bool) -> int:
+    if not apply:
+        click.echo(
+            "This drops what was added, with the rows in it: summaries, facts, turns, usage, and"
+            " versions of replies that are not shown. Messages that people see stay.\n\nNothing was"
+            " changed. `make adopt ARGS=--undo APPLY=1` does it."
+        )
+        return 0
+    undo_steps(database, lambda line: click.echo(f"  {line}"))
+    click.echo("\nUndone.")
     return 0

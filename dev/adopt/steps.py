@@ -68,6 +68,12 @@ def _afterwards() -> Iterator[Step]:
     yield Step("templates", templates())
 
 
+def public_names() -> set[str]:
+    """The names of the tables, views and functions that the steps make in the schema public."""
+    made = r"create (?:table|view|function) public\.(\w+)"
+    return {name for step in steps() for name in re.findall(made, step.sql)}
+
+
 def templates() -> str:
     """The statement of the seed that writes our templates, for the table that holds them here."""
     seed = SEED.read_text()

@@ -1,0 +1,237 @@
+"""What a product's database is like, and whether an adoption understands it."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import psycopg
+
+from dev.adopt.steps import ADOPTION, public_names
+
+REPORT = ADOPTION / "report.sql"
+OLDEST_SERVER = 150000
+"""Postgres 15: our constraints treat nulls as equal."""
+
+Facts = Mapping[str, Any]
+
+NEEDED = {
+    "api_models": "id provider_id model_key display_name modality model_family input_defaults"
+    " capabilities pricing is_active is_default priority created_at updated_at",
+    "api_providers": "id name display_name is_active",
+    "characters": "id user_id name description traits persona system_prompt base_prompt voice_tone"
+    " mood gender content_rating is_public created_at updated_at",
+    "conversations": "id user_id character_id user_character_id title conversation_type status"
+    " memory_tier memory_data project_id created_at updated_at",
+    "messages": "id conversation_id sender content message_type created_at",
+    "profiles": "id age_verified",
+    "prompt_templates": "id template_name use_case content_mode target_model system_prompt version"
+    " is_active created_at",
+    "system_config": "id config",
+    "user_roles": "user_id role",
+}
+"""The columns that the views of supabase/adoption read by name."""
+
+
+@dataclass(frozen=True)
+class Findings:
+    """What was found. With `refusals` nothing is done."""
+
+    state: str
+    refusals: list[str]
+    remarks: list[str]
+    decisions: list[str]
+
+
+def read(database: psycopg.Connection[dict[str, Any]]) -> Facts:
+    """The report, in a transaction that can change nothing.
+
+    Only "columns", by table, where the report would read what is not there.
+    """
+    with database.transaction():
+        database.execute("set transaction read only")
+        columns: dict[str, list[str]] = {}
+        for row in database.execute(_COLUMNS, [list(NEEDED)]):
+            columns.setdefault(row["name"], []).append(row["column"])
+        if lacking({"columns": columns}) or is_ours({"columns": columns}):
+            return {"columns": columns}
+        report = database.execute(REPORT.read_bytes()).fetchone()
+        return {
+            **(report["report"] if report else {}),
+            "columns": columns,
+            "newest_migration": _newest_migration(database),
+        }
+
+
+_COLUMNS = """
+select c.relname as name, a.attname as column
+from pg_class c join pg_attribute a on a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped
+where c.relname = any (%s) and c.relnamespace = 'public'::regnamespace and c.relkind in ('r', 'p')
+"""
+
+
+def _newest_migration(database: psycopg.Connection[dict[str, Any]]) -> str | None:
+    there = "select to_regclass('supabase_migrations.schema_migrations') is not null as there"
+    row = database.execute(there).fetchone()
+    if not row or not row["there"]:
+        return None
+    query = "select max(version) as version from supabase_migrations.schema_migrations"
+    newest = database.execute(query).fetchone()
+    return newest["version"] if newest else None
+
+
+def lacking(facts: Facts) -> dict[str, list[str]]:
+    """The columns that are read and are not there, by table."""
+    found = facts["columns"]
+    wanted = {table: names.split() for table, names in NEEDED.items()}
+    missing = {
+        table: [name for name in names if name not in found.get(table, ())]
+        for table, names in wanted.items()
+    }
+    return {table: names for table, names in missing.items() if names}
+
+
+def is_ours(facts: Facts) -> bool:
+    """Whether the tables are those of a new installation."""
+    return "always_sfw" in facts["columns"].get("conversations", ())
+
+
+def judge(facts: Facts, *, is_adopted: bool) -> Findings:
+    """What the facts mean for an adoption; `is_adopted`: it was begun or done before."""
+    if refusals := list(_unreadable(facts)):
+        return Findings(_state(facts), refusals, [], [])
+    refusals = [*_refusals(facts), *(() if is_adopted else _clashes(facts))]
+    return Findings(_state(facts), refusals, list(_remarks(facts)), list(_decisions(facts)))
+
+
+def _state(facts: Facts) -> str:
+    models = facts["columns"].get("api_models", ())
+    if is_ours(facts):
+        return "a database of this project"
+    if "tasks" in models and "default_for_tasks" in models and "task" not in models:
+        return "a product's tables, models with several tasks (the state of April)"
+    if "task" in models and "tasks" not in models:
+        return "a product's tables, models with one task (the state of January)"
+    return "tables that are not known" if facts["columns"] else "a new database"
+
+
+def _unreadable(facts: Facts) -> Iterator[str]:
+    if not facts["columns"]:
+        yield "There are no tables to take over. Use `make deploy-db`."
+        return
+    if is_ours(facts):
+        yield "The tables are this project's own. Use `make deploy-db`."
+        return
+    for table, names in lacking(facts).items():
+        if table not in facts["columns"]:
+            yield f"public.{table} is missing. Write its view in supabase/adoption over yours."
+        else:
+            yield f"public.{table} has no {', '.join(names)}. Change its view in supabase/adoption."
+    if _state(facts).startswith("tables"):
+        yield (
+            "public.api_models has neither one task nor tasks with default_for_tasks. Change"
+            " shared.api_models in supabase/adoption."
+        )
+
+
+def _refusals(facts: Facts) -> Iterator[str]:
+    if facts["server_version"] < OLDEST_SERVER:
+        yield "Postgres is older than 15. Upgrade the project first."
+    if facts["not_owned"]:
+        yield (
+            f"{facts['role']} does not own {', '.join(facts['not_owned'])}. Connect as their owner,"
+            " on Supabase the role postgres."
+        )
+    if facts["settings_rows"] != 1:
+        yield (
+            f"public.system_config has {facts['settings_rows']} rows, and the product's programs"
+            " read one. Leave the row with id 1."
+        )
+
+
+def _clashes(facts: Facts) -> Iterator[str]:
+    if facts["schemas"]:
+        yield f"A schema called {' and '.join(facts['schemas'])} exists and is not ours. Rename it."
+    names = {*facts["relations"], *facts["functions"]} & public_names()
+    if names:
+        yield f"public.{', public.'.join(sorted(names))} exists and is not ours. Rename it."
+
+
+def _remarks(facts: Facts) -> Iterator[str]:
+    conversations, characters = facts["conversations"], facts["characters"]
+    yield (
+        f"People: {facts['people']}. Characters: {sum(row['characters'] for row in characters)}."
+        f" Conversations: {conversations['all']}."
+        f" Messages: {sum(row['messages'] for row in facts['messages'])},"
+        f" in the longest conversation {facts['most_messages']}."
+    )
+    if facts["people_without_profile"]:
+        yield (
+            f"People without a profile: {facts['people_without_profile']}. They chat all the same"
+            " and count as not verified."
+        )
+    if conversations["of_nobody"]:
+        yield f"Conversations of nobody: {conversations['of_nobody']}. They stay as they are."
+    if facts["equal_times"]:
+        yield (
+            "Messages with the time of another one in their conversation:"
+            f" {facts['equal_times']}. The person's comes first, then they go by id."
+        )
+    if conversations["with_key_facts"]:
+        yield (
+            f"Conversations with key_facts: {conversations['with_key_facts']}. These become pinned"
+            " facts."
+        )
+    if facts["long_conversations"]:
+        yield (
+            f"Conversations of more than 100 messages: {facts['long_conversations']}. Their first"
+            " summaries are spread over three days."
+        )
+    if long := sum(row["too_long"] for row in characters):
+        yield f"Characters with a text above 20,000 characters: {long}. The rest of it is not read."
+    if not {"pg_net", "pg_cron"} <= set(facts["extensions"]):
+        yield (
+            "pg_cron or pg_net is missing. Let another scheduler call health_check"
+            " (`make deploy-scheduler`)."
+        )
+    if facts["triggers_on_users"]:
+        yield f"Triggers on auth.users: {', '.join(facts['triggers_on_users'])}. None is changed."
+    if facts["newest_migration"]:
+        yield (
+            f"Newest recorded migration: {facts['newest_migration']}. None of ours is recorded"
+            " there, so your own deployments go on as before."
+        )
+
+
+def _decisions(facts: Facts) -> Iterator[str]:
+    nsfw = sum(row["characters"] for row in facts["characters"] if row["content_rating"] == "nsfw")
+    yield (
+        "The adult tier. Today every conversation has it. Ours asks for a verified person"
+        f" ({facts['people_verified']} of {facts['people']} are) and for a declared age of 18 or"
+        f" more of every character (none has one; {nsfw} are rated nsfw, in"
+        f" {facts['conversations']['with_nsfw_character']} conversations). Until then every"
+        " conversation is sfw, and each answer says why. declare_age declares an age,"
+        " record_age_verification a verified person (docs/adopting.md)."
+    )
+    if facts["worker_host"]:
+        yield (
+            f"The worker. {facts['worker_host']} is registered, which anybody with the public key"
+            " may do. It is called only if workerHosts in private.system_settings names it."
+        )
+    chat = {row["provider"] for row in facts["models"] if row["modality"] in ("chat", "roleplay")}
+    uncalled = sorted(
+        row["name"]
+        for row in facts["providers"]
+        if row["is_active"] and row["name"] in chat and row["name"] != "openrouter"
+    )
+    if uncalled:
+        yield (
+            f"Providers. {', '.join(uncalled)}: no requests go there until private.provider_keys"
+            " has the address and the name of the key."
+        )
+    tiers = sorted(row["content_tier"] for row in facts["templates"] if row["is_general"])
+    if tiers:
+        yield (
+            f"Templates. Yours are used for {' and '.join(tiers)}, ours for the rest. Deactivate"
+            " yours to use ours."
+        )
+    yield "Limits of turns and money: private.system_settings (docs/configuration.md)."

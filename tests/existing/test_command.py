@@ -1,0 +1,163 @@
+"""`make adopt`: what it says, refuses and does, on the databases of tests/existing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from uuid import uuid4
+
+import pytest
+from click.testing import CliRunner, Result
+from psycopg import sql
+
+from dev.__main__ import cli
+from dev.adopt.steps import steps
+from tests.existing.database import STATES, contents, create, signature
+from tests.support.postgres import OWNER, Postgres
+
+
+@pytest.fixture(params=STATES)
+def database(postgres: Postgres, request: pytest.FixtureRequest) -> Iterator[str]:
+    """A database of the product, with rows of every kind."""
+    name = f"adopted_{uuid4().hex}"
+    create(postgres, name, request.param, ("rows", "more_rows"))
+    yield name
+    drop(postgres, name)
+
+
+@pytest.fixture
+def empty(postgres: Postgres) -> Iterator[str]:
+    name = f"empty_{uuid4().hex}"
+    postgres.create(name)
+    yield name
+    drop(postgres, name)
+
+
+def drop(postgres: Postgres, name: str) -> None:
+    with postgres.connect("template1", OWNER) as connection:
+        statement = sql.SQL("drop database {} with (force)")
+        connection.execute(statement.format(sql.Identifier(name)))
+
+
+def adopt(postgres: Postgres, database: str, *arguments: str) -> Result:
+    options = ["adopt", "--database-url", postgres.dsn(database), *arguments]
+    return CliRunner().invoke(cli, options, catch_exceptions=False)
+
+
+def refusals(result: Result) -> list[str]:
+    assert result.exit_code == 1
+    _, _, refused = result.output.partition("Refused:\n")
+    return [line.removeprefix("- ") for line in refused.splitlines() if line.startswith("- ")]
+
+
+def change(postgres: Postgres, database: str, statement: str) -> None:
+    with postgres.connect(database) as connection:
+        connection.execute(statement.encode())
+
+
+def test_a_dry_run_changes_nothing_and_says_what_would_be(
+    postgres: Postgres, database: str
+) -> None:
+    with postgres.connect(database) as connection:
+        before = signature(connection), contents(connection)
+    result = adopt(postgres, database)
+    assert result.exit_code == 0
+    assert "Nothing was changed. `make adopt APPLY=1` does it." in result.output
+    assert f"{len(steps())} steps to do, 0 done." in result.output
+    assert "The adult tier. Today every conversation has it." in result.output
+    with postgres.connect(database) as connection:
+        assert (signature(connection), contents(connection)) == before
+
+
+def test_the_report_repeats_nobodys_words(postgres: Postgres, database: str) -> None:
+    with postgres.connect(database) as connection:
+        said = connection.execute("""
+            select content as text from messages union all select name from characters
+            union all select description from characters union all select title from conversations
+            union all select username from profiles""").fetchall()
+    words = {row["text"] for row in said if row["text"] and len(row["text"]) > 8}
+    output = adopt(postgres, database).output
+    assert words
+    assert not [text for text in words if text in output]
+
+
+def test_applied_twice_the_second_time_does_nothing(postgres: Postgres, database: str) -> None:
+    assert adopt(postgres, database, "--apply").exit_code == 0
+    with postgres.connect(database) as connection:
+        before = signature(connection), contents(connection)
+    again = adopt(postgres, database, "--apply")
+    assert again.exit_code == 0
+    assert "Everything is adopted." in again.output
+    with postgres.connect(database) as connection:
+        assert (signature(connection), contents(connection)) == before
+
+
+def test_undone_nothing_is_left(postgres: Postgres, database: str) -> None:
+    with postgres.connect(database) as connection:
+        before = signature(connection), contents(connection)
+    assert adopt(postgres, database, "--apply").exit_code == 0
+    asked = adopt(postgres, database, "--undo")
+    assert "`make adopt ARGS=--undo APPLY=1` does it." in asked.output
+    assert adopt(postgres, database, "--undo", "--apply").exit_code == 0
+    with postgres.connect(database) as connection:
+        assert (signature(connection), contents(connection)) == before
+
+
+def test_what_was_made_on_top_of_ours_is_not_dropped(postgres: Postgres, database: str) -> None:
+    assert adopt(postgres, database, "--apply").exit_code == 0
+    change(postgres, database, "create view public.their_view as select count(*) from public.turns")
+    with postgres.connect(database) as connection:
+        before = signature(connection)
+    result = adopt(postgres, database, "--undo", "--apply")
+    assert result.exit_code == 1
+    assert "Nothing was undone: their_view would go too." in result.output.replace("public.", "")
+    with postgres.connect(database) as connection:
+        assert signature(connection) == before
+
+
+@pytest.mark.parametrize(
+    ("statement", "refused"),
+    [
+        ("alter table messages rename column message_type to kind", "public.messages has no"),
+        ("drop table system_config cascade", "public.system_config is missing."),
+        ("create table turns (id bigint)", "public.turns exists and is not ours."),
+        ("create schema private", "A schema called private exists and is not ours."),
+        ("delete from system_config", "public.system_config has 0 rows"),
+    ],
+)
+def test_what_it_does_not_understand_is_refused(
+    postgres: Postgres, database: str, statement: str, refused: str
+) -> None:
+    change(postgres, database, statement)
+    with postgres.connect(database) as connection:
+        before = signature(connection)
+    found = refusals(adopt(postgres, database, "--apply"))
+    assert [line for line in found if line.startswith(refused)]
+    with postgres.connect(database) as connection:
+        assert signature(connection) == before
+
+
+def test_a_new_database_is_sent_to_the_other_way(postgres: Postgres, empty: str) -> None:
+    assert refusals(adopt(postgres, empty)) == [
+        "There are no tables to take over. Use `make deploy-db`."
+    ]
+
+
+def test_a_database_of_this_project_is_sent_to_the_other_way(
+    postgres: Postgres, empty: str
+) -> None:
+    postgres.migrate(empty)
+    assert refusals(adopt(postgres, empty, "--apply")) == [
+        "The tables are this project's own. Use `make deploy-db`."
+    ]
+
+
+def test_nothing_to_undo_is_a_sentence(postgres: Postgres, database: str) -> None:
+    result = adopt(postgres, database, "--undo", "--apply")
+    assert result.exit_code == 1
+    assert "Nothing was adopted here" in result.output
+
+
+def test_no_database_is_a_sentence(postgres: Postgres) -> None:
+    result = adopt(postgres, "nowhere")
+    assert result.exit_code == 1
+    assert "The database cannot be reached" in result.output
