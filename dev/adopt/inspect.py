@@ -12,6 +12,9 @@ REPORT = ADOPTION / "report.sql"
 OLDEST_SERVER = 150000
 """Postgres 15: our constraints treat nulls as equal."""
 
+OUR_COLUMN = "always_sfw"
+"""A column of conversations that only this project's own tables have."""
+
 Facts = Mapping[str, Any]
 
 NEEDED = {
@@ -49,9 +52,7 @@ def read(database: psycopg.Connection[dict[str, Any]]) -> Facts:
     """
     with database.transaction():
         database.execute("set transaction read only")
-        columns: dict[str, list[str]] = {}
-        for row in database.execute(_COLUMNS, [list(NEEDED)]):
-            columns.setdefault(row["name"], []).append(row["column"])
+        columns = read_columns(database)
         if lacking({"columns": columns}) or is_ours({"columns": columns}):
             return {"columns": columns}
         report = database.execute(REPORT.read_bytes()).fetchone()
@@ -60,6 +61,14 @@ def read(database: psycopg.Connection[dict[str, Any]]) -> Facts:
             "columns": columns,
             "newest_migration": _newest_migration(database),
         }
+
+
+def read_columns(database: psycopg.Connection[dict[str, Any]]) -> dict[str, list[str]]:
+    """The columns of the shared tables, by table; empty for a new database."""
+    columns: dict[str, list[str]] = {}
+    for row in database.execute(_COLUMNS, [list(NEEDED)]):
+        columns.setdefault(row["name"], []).append(row["column"])
+    return columns
 
 
 _COLUMNS = """
@@ -92,7 +101,7 @@ def lacking(facts: Facts) -> dict[str, list[str]]:
 
 def is_ours(facts: Facts) -> bool:
     """Whether the tables are those of a new installation."""
-    return "always_sfw" in facts["columns"].get("conversations", ())
+    return OUR_COLUMN in facts["columns"].get("conversations", ())
 
 
 def judge(facts: Facts, *, is_adopted: bool) -> Findings:

@@ -17,6 +17,7 @@ from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from dev.operate.environment import FUNCTIONS, find_variable, is_secret
+from dev.operate.foreign import WHAT_TO_DO, CannotTell, has_foreign_tables
 from dev.operate.project import secrets_managed
 from dev.settings import ENV_FILE, read_env_file
 from edge.credentials import bound_origins
@@ -443,17 +444,24 @@ def _advice(name: str, otherwise: str) -> str:
     return ADVICE.get(name, otherwise)
 
 
+def _refuse_foreign_tables(environment: Mapping[str, str]) -> None:
+    if has_foreign_tables(environment):
+        raise DeployError(WHAT_TO_DO)
+
+
 def main(target: str, *, apply: bool) -> int:
     """Print the commands, and run them when they are to be applied."""
     environment = {**read_env_file(ENV_FILE), **os.environ}
     try:
         commands = commands_for(target, environment)
+        if apply and target == "db":
+            _refuse_foreign_tables(environment)
         for command in commands:
             click.echo(command.shell() + "\n")
             if apply:
                 sys.stdout.flush()
                 command.run()
-    except DeployError as error:
+    except (DeployError, CannotTell) as error:
         click.echo(str(error), err=True)
         return 1
     if not apply:

@@ -1,0 +1,111 @@
+"""`make deploy-db` looks at the database before it runs migrations."""
+
+from __future__ import annotations
+
+import os
+import stat
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+from psycopg import sql
+
+from dev.adopt.apply import apply
+from dev.operate.foreign import WHAT_TO_DO, CannotTell, has_foreign_tables
+from tests.existing.database import STATES, create
+from tests.support.gateway import running_gateway
+from tests.support.keys import Keys
+from tests.support.postgres import OWNER, ROOT, Postgres
+from tests.support.postgrest import running_postgrest
+from tests.support.stack import SECRET_KEY
+
+NPX = """#!/bin/sh
+echo "$*" >> "$CALLS"
+"""
+
+
+@pytest.fixture
+def database(postgres: Postgres) -> Iterator[str]:
+    """The name of a database that a test makes."""
+    name = f"deployed_{uuid4().hex}"
+    yield name
+    with postgres.connect("template1", OWNER) as connection:
+        statement = sql.SQL("drop database if exists {} with (force)")
+        connection.execute(statement.format(sql.Identifier(name)))
+
+
+def deploy(url: str, folder: Path) -> tuple[subprocess.CompletedProcess[str], list[str]]:
+    """`make deploy-db APPLY=1` with a scripted CLI, and how that was called."""
+    npx, calls = folder / "bin/npx", folder / "calls"
+    npx.parent.mkdir()
+    npx.write_text(NPX)
+    npx.chmod(npx.stat().st_mode | stat.S_IXUSR)
+    calls.touch()
+    env = {
+        "PATH": f"{npx.parent}:{os.environ['PATH']}",
+        "CALLS": str(calls),
+        "LOCAL_DIR": str(folder),
+        "SUPABASE_URL": "https://abcdefghijklmnopqrst.supabase.co",
+        "DATABASE_URL": url,
+        "APPLY": "1",
+    }
+    command = [sys.executable, "-m", "dev", "deploy", "db"]
+    done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, check=False)
+    return done, calls.read_text().splitlines()
+
+
+def test_a_new_database_is_migrated(postgres: Postgres, database: str, tmp_path: Path) -> None:
+    postgres.create(database)
+    done, calls = deploy(postgres.dsn(database), tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert ["--dry-run" in call for call in calls] == [True, False]
+
+
+def test_an_installation_of_ours_is_migrated_on(
+    postgres: Postgres, database: str, tmp_path: Path
+) -> None:
+    postgres.create(database)
+    postgres.migrate(database)
+    assert len(deploy(postgres.dsn(database), tmp_path)[1]) == 2
+
+
+@pytest.mark.parametrize("state", STATES)
+@pytest.mark.parametrize("is_adopted", [False, True])
+def test_a_products_database_is_refused_before_the_cli_is_called(
+    postgres: Postgres, database: str, tmp_path: Path, state: str, is_adopted: bool
+) -> None:
+    create(postgres, database, state)
+    if is_adopted:
+        with postgres.connect(database) as connection:
+            apply(connection, lambda _: None)
+    done, calls = deploy(postgres.dsn(database), tmp_path)
+    assert (done.returncode, done.stderr, calls) == (1, f"{WHAT_TO_DO}\n", [])
+
+
+def test_the_data_api_tells_the_same(postgres: Postgres, database: str, keys: Keys) -> None:
+    created = {"new": lambda: postgres.create(database)}
+    created |= {state: lambda state=state: create(postgres, database, state) for state in STATES}
+    expected = {"new": False, **dict.fromkeys(STATES, True)}
+    for name, make in created.items():
+        make()
+        assert behind_data_api(postgres, database, keys) is expected[name], name
+        with postgres.connect("template1", OWNER) as connection:
+            statement = sql.SQL("drop database {} with (force)")
+            connection.execute(statement.format(sql.Identifier(database)))
+
+
+def behind_data_api(postgres: Postgres, database: str, keys: Keys) -> bool:
+    with (
+        running_postgrest(postgres, database, keys.secret) as postgrest,
+        running_gateway(postgrest.url, keys) as gateway,
+    ):
+        environment = {"SUPABASE_URL": gateway.url, "SUPABASE_SECRET_KEY": SECRET_KEY}
+        return has_foreign_tables(environment)
+
+
+def test_without_a_key_nothing_is_run() -> None:
+    with pytest.raises(CannotTell, match="Set SUPABASE_SECRET_KEY or DATABASE_URL"):
+        has_foreign_tables({"SUPABASE_URL": "https://abcdefghijklmnopqrst.supabase.co"})
