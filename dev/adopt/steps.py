@@ -48,7 +48,7 @@ CONVERSATIONS_AT_A_TIME = 50
 
 
 def steps() -> list[Step]:
-    """All steps. The schema comes first, then old messages, then indexes, then our templates."""
+    """All steps: the schema, then old messages, indexes, our templates and the signature."""
     return [*_schema(), *_afterwards()]
 
 
@@ -66,6 +66,8 @@ def _afterwards() -> Iterator[Step]:
         index = f"create index concurrently if not exists {name} on {columns}"
         yield Step(f"index {name}", index, "concurrently")
     yield Step("templates", templates())
+    signature = "insert into private.adopted_signature select * from private.shared_signature()"
+    yield Step("signature of the product's tables", signature)
 
 
 def public_names() -> set[str]:

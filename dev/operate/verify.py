@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from dev.adopt.steps import Step, steps
 from dev.operate.project import NoSuchFunction, Project, Unreachable, find, secrets_managed
 from dev.settings import ROOT, Settings
 from edge.addresses import AddressRejected
@@ -57,9 +58,7 @@ def check_facts(
     `migrations` are those that there should be, by version; `environment` is the functions'.
     """
     return [
-        _migrations(facts["migrations"], sorted(migrations), is_local),
-        _row_level_security(facts["open_tables"]),
-        _policies(set(facts["policies"]), "".join(migrations.values())),
+        *_schema(facts, migrations, is_local),
         *_providers(facts, environment, is_local),
         *(check for task in TASKS for check in _models(facts["models"], task)),
         *_catalog(facts["models"]),
@@ -68,6 +67,41 @@ def check_facts(
         _scheduler(facts, is_local),
         *_overdue(facts),
     ]
+
+
+def _schema(facts: Facts, migrations: Mapping[str, str], is_local: bool) -> Iterator[Check]:
+    installation = facts["installation"]
+    if installation["kind"] == "adopted":
+        wanted = steps()
+        yield _adoption(installation["steps"], wanted)
+        yield _product(installation["changed"])
+        ours = "".join(step.sql for step in wanted)
+    else:
+        yield _migrations(facts["migrations"], sorted(migrations), is_local)
+        ours = "".join(migrations.values())
+    yield _row_level_security(facts["open_tables"])
+    yield _policies(set(facts["policies"]), ours)
+
+
+def _adoption(done: Mapping[str, str], wanted: Sequence[Step]) -> Check:
+    if missing := [step.name for step in wanted if step.name not in done]:
+        return Check("adoption", "problem", f"not done: {', '.join(missing)}", "make adopt APPLY=1")
+    if other := [step.name for step in wanted if done[step.name] != step.digest]:
+        found = f"done in another version than this copy has: {', '.join(other)}"
+        return Check("adoption", "problem", found, "use the version that adopted the database")
+    return Check("adoption", "ok", f"all {len(wanted)} steps are done")
+
+
+def _product(changed: Sequence[str]) -> Check:
+    """What became different about the product's own tables; that is theirs to decide."""
+    if changed:
+        return Check(
+            "the product's tables",
+            "problem",
+            f"changed since the adoption: {'; '.join(changed)}",
+            "look whether supabase/adoption still fits (docs/adopting.md)",
+        )
+    return Check("the product's tables", "ok", "as they were when they were adopted")
 
 
 def _migrations(applied: list[str] | None, wanted: Sequence[str], is_local: bool) -> Check:

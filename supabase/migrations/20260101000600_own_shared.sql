@@ -61,5 +61,18 @@ begin
   return found;
 end $$;
 
-revoke execute on function shared.next_position(), shared.lock_ages(uuid[]), shared.hold_conversation(uuid)
-  from public, anon, authenticated;
+-- What kind of installation this is: {"kind": "own"}, or of one that moved into a product "adopted",
+-- with more.
+create function shared.installation() returns jsonb
+language sql stable set search_path = '' as $$
+  select '{"kind": "own"}'::jsonb
+$$;
+
+-- Whether a table is ours, and `make verify` judges it.
+create function shared.is_ours(p_table oid) returns boolean
+language sql stable set search_path = '' as $$
+  select true
+$$;
+
+revoke execute on function shared.next_position(), shared.lock_ages(uuid[]), shared.hold_conversation(uuid),
+  shared.installation(), shared.is_ours(oid) from public, anon, authenticated;

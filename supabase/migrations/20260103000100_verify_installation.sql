@@ -1,6 +1,7 @@
 -- The state of an installation, for `make verify`, which has only the project's secret key. It
 -- contains names, states and times, but no secrets and no text of users.
 --   now                 the database's clock
+--   installation        what kind it is: shared.installation
 --   migrations          versions recorded by the Supabase CLI; null if there is no record
 --   open_tables         tables without row level security
 --   policies            existing policies, as "schema.table policy"
@@ -22,15 +23,18 @@ begin
   return (
     select jsonb_build_object(
       'now', now(),
+      'installation', shared.installation(),
       'migrations', v_migrations,
       'open_tables', (
         select coalesce(jsonb_agg(c.oid::regclass::text order by c.oid::regclass::text), '[]')
         from pg_catalog.pg_class c
         where c.relnamespace in ('public'::regnamespace, 'private'::regnamespace)
-          and c.relkind in ('r', 'p') and not c.relrowsecurity),
+          and c.relkind in ('r', 'p') and not c.relrowsecurity and shared.is_ours(c.oid)),
       'policies', (
         select coalesce(jsonb_agg(p.schemaname || '.' || p.tablename || ' ' || p.policyname), '[]')
-        from pg_catalog.pg_policies p where p.schemaname in ('public', 'private')),
+        from pg_catalog.pg_policies p
+        where p.schemaname in ('public', 'private')
+          and shared.is_ours(format('%I.%I', p.schemaname, p.tablename)::regclass)),
       'providers', (
         select coalesce(jsonb_agg(jsonb_build_object(
           'name', p.name, 'base_url', p.base_url, 'auth_scheme', p.auth_scheme,

@@ -177,7 +177,8 @@ FUNCTIONS = {
         private.token_ratios private.touch_fact private.touch_updated_at private.turn_context
         private.usage_grouped private.usage_sums private.why_account_blocked
         private.why_action_blocked private.why_address_rejected private.written_before
-        shared.next_position
+        shared.hold_conversation
+        shared.installation shared.is_ours shared.lock_ages shared.next_position
     """,
 }
 """All functions, by those who may execute them."""

@@ -464,6 +464,7 @@ def test_what_cannot_be_checked(verify: Verify, changes: dict[str, str], sentenc
 
 FACTS: dict[str, Any] = {
     "now": "2026-01-01T12:00:00+00:00",
+    "installation": {"kind": "own"},
     "migrations": [],
     "open_tables": [],
     "policies": [],

@@ -1,0 +1,105 @@
+"""`make verify` on a database that was adopted: our objects are judged, the product's compared."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from psycopg import sql
+
+from dev.adopt.apply import apply
+from dev.adopt.steps import steps
+from dev.operate.verify import check_facts
+from tests.existing.database import STATES, create
+from tests.support.postgres import OWNER, Connection, Postgres
+
+
+@pytest.fixture(scope="module", params=STATES)
+def adopted(postgres: Postgres, request: pytest.FixtureRequest) -> Iterator[Connection]:
+    name = f"verified_{uuid4().hex}"
+    create(postgres, name, request.param)
+    with postgres.connect(name) as connection:
+        apply(connection, lambda _: None)
+        connection.execute("reset search_path")
+        yield connection
+    with postgres.connect("template1", OWNER) as connection:
+        statement = sql.SQL("drop database {} with (force)")
+        connection.execute(statement.format(sql.Identifier(name)))
+
+
+def judged(connection: Connection) -> dict[str, tuple[str, str]]:
+    """State and finding of each check of the schema, by its name."""
+    row = connection.execute("select public.verify_installation() as facts").fetchone()
+    assert row
+    facts: dict[str, Any] = row["facts"]
+    checks = check_facts(facts, {}, {"20260101000100": ""}, is_local=False)
+    names = ("adoption", "the product's tables", "row level security", "policies")
+    return {check.name: (check.state, check.found) for check in checks if check.name in names}
+
+
+def changed(connection: Connection, statement: str) -> dict[str, tuple[str, str]]:
+    """What is judged after a statement that is taken back."""
+    with connection.transaction(force_rollback=True):
+        connection.execute(statement.encode())
+        return judged(connection)
+
+
+def test_all_is_well(adopted: Connection) -> None:
+    found = judged(adopted)
+    assert {state for state, _ in found.values()} == {"ok"}
+    assert found["adoption"] == ("ok", f"all {len(steps())} steps are done")
+
+
+@pytest.mark.parametrize(
+    ("statement", "line"),
+    [
+        ("alter table messages add column metadata jsonb", "+ column messages.metadata: jsonb"),
+        ("drop trigger a_place_message on messages", "- trigger messages.a_place_message"),
+        ("alter table characters disable row level security", "+ table characters: row level"),
+        ("revoke insert on messages from authenticated", "- grant messages: DELETE INSERT"),
+        ("alter table conversations add check (title <> '')", "+ constraint conversations."),
+        ("alter publication supabase_realtime add table messages", "+ publication messages:"),
+    ],
+)
+def test_a_change_of_the_products_tables_is_told(
+    adopted: Connection, statement: str, line: str
+) -> None:
+    state, found = changed(adopted, statement)["the product's tables"]
+    assert state == "problem"
+    assert line in found
+
+
+def test_what_is_not_ours_is_not_judged(adopted: Connection) -> None:
+    opened = """
+        create table public.notes (id bigint);
+        create policy theirs on public.jobs for select using (true);
+        alter table public.jobs disable row level security"""
+    found = changed(adopted, opened)
+    assert {state for state, _ in found.values()} == {"ok"}
+
+
+def test_what_is_ours_is_judged(adopted: Connection) -> None:
+    opened = """
+        alter table public.turns disable row level security;
+        create policy odd on public.memories for select using (true)"""
+    found = changed(adopted, opened)
+    assert found["row level security"] == ("problem", "off for public.turns")
+    assert found["policies"] == ("problem", "not from a migration: public.memories odd")
+
+
+@pytest.mark.parametrize(
+    ("statement", "found"),
+    [
+        (
+            "update private.adoption_steps set digest = 'other' where name = 'templates'",
+            "done in another version than this copy has: templates",
+        ),
+        ("delete from private.adoption_steps where name = 'templates'", "not done: templates"),
+    ],
+)
+def test_a_step_that_is_missing_or_other_is_told(
+    adopted: Connection, statement: str, found: str
+) -> None:
+    assert changed(adopted, statement)["adoption"] == ("problem", found)
