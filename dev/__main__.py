@@ -259,14 +259,15 @@ def deploy(target: str, apply: bool) -> None:
 )
 @click.option("--apply", is_flag=True, envvar="APPLY", help="Do what is not done yet.")
 @click.option("--undo", is_flag=True, help="Take everything back; with --apply only.")
-def adopt(database_url: str, apply: bool, undo: bool) -> None:
+@click.option("--rehearse", is_flag=True, help="Build the next prompt of every conversation.")
+def adopt(database_url: str, apply: bool, undo: bool, rehearse: bool) -> None:
     """Move into the database of a product that runs already (docs/adopting.md).
 
     Without --apply nothing is changed. Exit code 0: done, or could be done; 1: refused.
     """
     from dev.adopt import command
 
-    sys.exit(command.main(database_url, apply=apply, undo=undo))
+    sys.exit(command.main(database_url, apply=apply, undo=undo, rehearse=rehearse))
 
 
 @cli.command("settings")

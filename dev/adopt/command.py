@@ -10,14 +10,18 @@ from dev.adopt.apply import LOCK_TIMEOUT, AdoptionError, Database, done
 from dev.adopt.apply import apply as apply_steps
 from dev.adopt.apply import undo as undo_steps
 from dev.adopt.inspect import Findings, judge, read
+from dev.adopt.rehearse import rehearse as rehearse_turns
+from dev.adopt.rehearse import sentences
 from dev.adopt.steps import INDEXES, steps
 
 
-def main(database_url: str, *, apply: bool, undo: bool) -> int:
+def main(database_url: str, *, apply: bool, undo: bool, rehearse: bool) -> int:
     """Print what was found and what there is to do, and do it where it is to be applied."""
     try:
         with psycopg.connect(database_url, row_factory=dict_row, connect_timeout=10) as database:
             database.autocommit = True
+            if rehearse:
+                return _rehearse(database)
             return _undo(database, apply=apply) if undo else _adopt(database, apply=apply)
     except AdoptionError as error:
         click.echo(str(error), err=True)
@@ -93,3 +97,12 @@ def _undo(database: Database, *, apply: bool) -> int:
     undo_steps(database, lambda line: click.echo(f"  {line}"))
     click.echo("\nUndone.")
     return 0
+
+
+def _rehearse(database: Database) -> int:
+    if not done(database):
+        raise AdoptionError("Nothing is adopted yet: there are no functions to begin a turn with.")
+    rehearsal = rehearse_turns(database, click.echo)
+    for sentence in sentences(rehearsal):
+        click.echo(sentence)
+    return 1 if rehearsal.errors else 0
