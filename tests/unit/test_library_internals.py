@@ -126,7 +126,7 @@ def test_postgrest_reads_the_result_of_a_function_by_json_of_the_response() -> N
             return (await database.rpc("f", {}).execute()).data
 
     assert asyncio.run(call()) == "read here", (
-        "postgrest no longer reads results of functions by Response.json: check _Answer in"
+        "postgrest no longer reads results of functions by Response.json: check _SupabaseResponse in"
         " edge/clients.py, by which a row with a number of 5,000 digits and an empty body are read"
     )
 
@@ -144,7 +144,7 @@ def test_httpx_calls_the_hooks_before_it_reads_where_a_redirect_leads() -> None:
 
     response = asyncio.run(ask())
     assert (response.status_code, response.next_request) == (302, None), (
-        "httpx reads redirects before its hooks are called: check edge.clients._stay"
+        "httpx reads redirects before its hooks are called: check edge.clients._ignore_redirect"
     )
 
 
