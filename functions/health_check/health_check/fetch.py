@@ -1,4 +1,4 @@
-"""One bounded call to somebody else's server."""
+"""One bounded call to another server."""
 
 from collections.abc import Mapping
 from contextlib import aclosing
@@ -12,12 +12,12 @@ from edge.json_text import loads, most_values
 
 MAX_BYTES = 1_000_000
 MAX_VALUES = 500_000
-"""In a body, counted as `most_values` does: each becomes an object. The catalog has 100,000."""
+"""The limit for a body, counted by `most_values`. OpenRouter's catalog has 100,000."""
 
 
 @dataclass(frozen=True)
 class Fetched:
-    """The status, and the body as JSON; as text when it is not JSON, None when it is empty."""
+    """A response: its status, and its body as JSON, as text if it is not JSON, None if empty."""
 
     status: int
     body: Any
@@ -32,7 +32,10 @@ async def fetch(
     body: Mapping[str, Any] | None = None,
     max_bytes: int = MAX_BYTES,
 ) -> Fetched:
-    """Call and read the answer. Raises `NETWORK_ERRORS`; of a longer body it is no JSON."""
+    """Send a request and read the response. Raises `NETWORK_ERRORS`.
+
+    A body beyond `max_bytes` or `MAX_VALUES` becomes the text "too long".
+    """
     try:
         request = http.build_request(method, url, headers={**headers, **IDENTITY}, json=body)
     except httpx.InvalidURL as error:
