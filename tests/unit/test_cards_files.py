@@ -56,7 +56,7 @@ class TestFormats:
     def test_charx(self) -> None:
         found = files.read((CARDS / "cook.charx").read_bytes())
         assert found.card == card("cook_v3")
-        assert "other files (pictures, sounds; 1) are not kept" in found.warnings[0]
+        assert "other files (pictures, sounds; 1) are not stored" in found.warnings[0]
 
     def test_charx_of_a_card_alone_loses_nothing(self) -> None:
         assert files.read(archive({"card.json": json.dumps(TINY).encode()})).warnings == ()

@@ -127,7 +127,8 @@ def test_postgrest_reads_the_result_of_a_function_by_json_of_the_response() -> N
 
     assert asyncio.run(call()) == "read here", (
         "postgrest no longer reads results of functions by Response.json: check"
-        " _SupabaseResponse in edge/clients.py, by which a row with a number of 5,000 digits and an empty body are read"
+        " _SupabaseResponse in edge/clients.py, which reads numbers of"
+        " 5,000 digits and empty bodies"
     )
 
 
