@@ -13,11 +13,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from roleplay_chat.memory.notes import (
-    LEAST_CHARS,
     MAX_BATCH_TOKENS,
     MAX_FACT_CHARS,
     MAX_FACTS,
     MAX_SUMMARY_CHARS,
+    MIN_CHARS,
     NEWEST_KEPT,
     Batch,
     Fact,
@@ -169,12 +169,12 @@ class TestAsk:
     def test_passages_are_cut_like_the_request(self) -> None:
         turn = begun(facts=[{"content": "F"}])
         (*_, history) = build_request(Batch(rows(20), 7), turn, NAMES, budget=10).passages
-        assert history.text.count("x") == 20 * LEAST_CHARS
+        assert history.text.count("x") == 20 * MIN_CHARS
 
     def test_ends_where_nothing_fits(self) -> None:
         material = self.material(begun(facts=[{"content": "F"}]), Batch(rows(20), 7), 10)
         assert material["facts"] == []
-        assert {len(message["text"]) for message in material["messages"]} == {LEAST_CHARS}
+        assert {len(message["text"]) for message in material["messages"]} == {MIN_CHARS}
 
     def test_capacity_is_what_a_writer_can_read(self) -> None:
         small, large = capacity(begun(), 4096), capacity(begun(), 32_768)

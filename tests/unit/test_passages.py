@@ -66,7 +66,8 @@ def begun(**rows: Any) -> BegunTurn:
 
 def built(turn: BegunTurn, context_tokens: int = 8192, **request: Any) -> builder.Prompt:
     limits = {"context_tokens": context_tokens, "max_tokens": 400}
-    return builder.build(turn, ChatRequest.model_validate(request), "sfw", family=None, **limits)
+    asked = ChatRequest.model_validate(request)
+    return builder.build(builder.PromptSpec(turn, asked, "sfw", family=None, **limits))
 
 
 def sent(turn: BegunTurn, context_tokens: int = 8192, **request: Any) -> list[tuple[str, str]]:

@@ -19,7 +19,7 @@ def loads(text: str | bytes | bytearray) -> Any:
     """Parse JSON. Raises ValueError (which includes UnicodeDecodeError) or RecursionError.
 
     Falls back to Python's parser, which accepts lone surrogates (some providers send them) and
-    deeper nesting. An integer longer than `MOST_DIGITS` becomes a float, in most cases infinity.
+    deeper nesting. An integer longer than `MOST_DIGITS` becomes infinity.
     """
     try:
         return from_json(text)

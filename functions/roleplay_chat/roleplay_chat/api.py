@@ -25,7 +25,7 @@ NO_TEXT = re.compile("[\x00\ud800-\udfff]")
 
 
 def storable(text: str) -> str:
-    """Return the text. Raises ValueError for NUL and lone surrogates, which Postgres cannot store."""
+    """Return the text. Raises ValueError for what Postgres cannot store: NUL, lone surrogates."""
     if NO_TEXT.search(text):
         raise ValueError("contains characters that are not text")
     return text

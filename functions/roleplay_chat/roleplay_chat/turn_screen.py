@@ -98,7 +98,7 @@ class PromptScreen:
         rule = FIRMER if firmly else ""
         wanted = target, shape, rule
         if self._built is None or self._built[0] != wanted:
-            built = builder.build(
+            spec = builder.PromptSpec(
                 self._begun,
                 self._request,
                 self._planned.tier,
@@ -108,6 +108,7 @@ class PromptScreen:
                 tokens=target.tokens,
                 lore=self.lore,
             )
+            built = builder.build(spec)
             passages = in_context(built.passages)
             self._said_last = said_last(passages)
             self.signals = [*self._written, *await self._read(passages)]

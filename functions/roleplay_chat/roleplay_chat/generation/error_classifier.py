@@ -1,4 +1,4 @@
-"""Recognises what went wrong with a call: from what an upstream sent to a row of the table.
+"""Classifies upstream errors: finds the error policy for what an upstream sent.
 
 `from_response`, `from_error` and `from_worker` are pure and accept any input.
 """
@@ -18,21 +18,21 @@ from roleplay_chat.generation.error_policies import ERROR_POLICIES, MAX_COOLDOWN
 
 @dataclass(frozen=True)
 class Failure:
-    """One failed call. Holds nothing that an upstream wrote but numbers."""
+    """One failed call. Of the upstream's response it keeps only numbers."""
 
     policy: ErrorPolicy
     status: int | None = None
     retry_after: float | None = None
-    """Seconds, where the upstream named them."""
+    """Seconds, if the upstream gave them."""
     until: datetime | None = None
-    """When a cap is lifted, where the upstream named it; outweighs `retry_after`."""
+    """When a cap is lifted, if the upstream said so; takes precedence over `retry_after`."""
     limit_tokens: int | None = None
-    """What is affordable (fewer_tokens) or fits the context (trim)."""
+    """The affordable reply (fewer_tokens) or the context length (trim), if given."""
     why: str = ""
-    """For the log: words of ours."""
+    """A reason for the log, in our own words."""
 
     def cools_until(self, now: datetime) -> datetime | None:
-        """When the cooldown ends; None: there is none."""
+        """When the cooldown ends; None if there is none."""
         if self.policy.cooldown is None:
             return None
         cooldown = self.policy.cooldown
@@ -52,16 +52,16 @@ class UpstreamError(Exception):
 
 
 def failed(name: str, **details: Any) -> UpstreamError:
-    """The error for an error policy of the table."""
+    """The exception for the error policy of this name."""
     return UpstreamError(Failure(ERROR_POLICIES[name], **details))
 
 
 @dataclass(frozen=True)
 class _Facts:
-    """What is looked at, gathered from wherever an upstream put it. Text in lower case.
+    """The relevant facts of an error, wherever the upstream put them. Texts are in lower case.
 
-    A gateway such as OpenRouter passes on what the provider of a model told it. Then it names that
-    provider, and the texts are the provider's, who may speak of its own keys, credits and limits.
+    A gateway such as OpenRouter forwards errors of the provider behind it and names that provider.
+    Such a text may be about the provider's own keys, credits and limits instead of ours.
     """
 
     status: int
@@ -70,25 +70,25 @@ class _Facts:
     error_type: str = ""
     reason: str = ""
     texts: tuple[str, ...] = ()
-    """What was said, by whomever."""
+    """All messages, whoever wrote them."""
     own_texts: tuple[str, ...] = ()
-    """What whoever answered us says of itself and of our account there."""
+    """The messages in which the server that answered us speaks of itself or of our account."""
     passed_on: bool = False
-    """The error is that of a named provider behind whoever answered us."""
+    """The error comes from a named provider behind the server that answered us."""
     flagged: bool = False
     page: bool = False
 
     def says(self, pattern: str) -> bool:
-        """Whether somebody says so: enough for what concerns the request or the model."""
+        """Whether any message matches: enough for errors of the request or the model."""
         return any(re.search(pattern, text) for text in self.texts)
 
     def says_itself(self, pattern: str) -> bool:
-        """Whether whoever answered us says so of itself: needed for what concerns more."""
+        """Whether a message of the server itself matches: required for wider scopes."""
         return any(re.search(pattern, text) for text in self.own_texts)
 
 
 MAX_TEXT = 4_000
-"""Characters of a text that are looked at."""
+"""Characters of a text that are searched."""
 _KEY_LIMITS = {
     "openrouter_key_limit",
     "openrouter_guardrail_budget",
@@ -97,7 +97,7 @@ _KEY_LIMITS = {
 _GONE = {"model_not_found", "no_endpoints", "model_deprecated", "free_variant_ended"}
 _AWAY = {"temporarily_unavailable", "model_unavailable_upstream"}
 _EDGE = {*range(520, 524), *range(525, 528)}
-"""Statuses of the network in front of a server; 524 is a time-out."""
+"""Statuses of a CDN in front of a server; 524, a timeout, is handled elsewhere."""
 _LONGEST_CONTEXT = r"maximum context length is (\d{1,9})"
 _AFFORDABLE = r"can only afford (\d{1,9})"
 _TOO_LONG = {"context_length_exceeded", "token_limit_exceeded", "string_too_long"}
@@ -108,20 +108,20 @@ _NOT_TAKEN = (
     r"|\b(parameter|argument|field|property|stop)\b.{0,60}\bnot (supported|allowed|permitted)"
     r"|\bstop( sequence| string)?s?\b.{0,60}\b(invalid|at most|too many|maximum)"
 )
-"""How servers that take fewer parameters than others say so."""
+"""Messages of servers that do not support a parameter."""
 
 _PAGE = re.compile(r"[\ufeff\s]*<(!doctype|html|head|\?xml|!--)")
-"""HTML: for people, and nothing is read from its words."""
+"""An HTML page. Its text is for people and is not searched."""
 _OF_THE_ACCOUNT = re.compile(
     r"rate limit exceeded: free-models-per-|key limit exceeded|this request requires more credits"
 )
-"""How OpenRouter begins when it speaks of our account. It may name a provider all the same."""
+"""How OpenRouter's messages about our account begin. They may name a provider all the same."""
 _RATE_LIMITED_PAGE = r"\berror([ _]code)?[\"':\\]*\s*1015\b"
-"""Cloudflare's, in text or JSON, when whoever is behind it is asked too often by somebody."""
+"""Cloudflare's rate limit error, in text or JSON."""
 _NAMED_WITHIN = re.compile(r"\bprovider_name\W{1,20}(?!null\b)\w")
-"""In JSON within a text: what is said there is passed on, too."""
+"""A provider's name in JSON inside a text, which then was passed on, too."""
 
-# First match wins; the status alone comes last.
+# The first match wins, so rules that use only the status come last.
 _RULES: tuple[tuple[str, Callable[[_Facts], bool]], ...] = (
     ("free_daily_cap", lambda f: f.limit_source == "openrouter_free_tier_daily"),
     ("free_daily_cap", lambda f: f.status == 429 and f.says_itself(r"free-models-per-day")),
@@ -154,7 +154,7 @@ _RULES: tuple[tuple[str, Callable[[_Facts], bool]], ...] = (
     ("context_too_long", lambda f: f.error_type in _TOO_LONG or f.status == 413),
     ("context_too_long", lambda f: f.status == 400 and f.says(r"maximum context length")),
     ("context_too_long", lambda f: f.status == 400 and f.says(r"\bcontext_length_exceeded\b")),
-    # llama.cpp's words for it.
+    # llama.cpp's wording.
     ("context_too_long", lambda f: f.status == 400 and f.says(r"exceeds the available context")),
     ("reply_too_long", lambda f: f.error_type == "max_tokens_exceeded"),
     (
@@ -187,15 +187,15 @@ def _is_unauthorized(facts: _Facts) -> bool:
 
 
 def from_response(status: int, headers: Mapping[str, str], body: bytes) -> Failure:
-    """The failure that an answer with a status other than 200 means. `status`: any integer."""
+    """Classify a response with a status other than 200. `status` may be any integer."""
     try:
         parsed = loads_few(body)
     except (ValueError, RecursionError):
-        # A page of whatever stands before the server, or its one line.
+        # An HTML page or a line of text, perhaps from a proxy.
         page = body.lstrip()[:1] == b"<"
         return from_error(body[:MAX_TEXT].decode(errors="replace"), status, headers, page=page)
     body_object = fields(parsed)
-    # Without an error of the API: what stands before the server has shapes of its own.
+    # Without an `error` object it is not the API that answered, so the whole body is searched.
     said = body_object["error"] if "error" in body_object else _lower(parsed)
     return from_error(said, status, headers, provider=body_object.get("provider"))
 
@@ -208,10 +208,10 @@ def from_error(
     provider: Any = None,
     page: bool = False,
 ) -> Failure:
-    """The failure that an error object means, inside a 200 or beside its status.
+    """Classify an error object.
 
-    Inside a 200 the status is the one that the object names, else 502. `provider` is who is named
-    beside the object.
+    With `status` 200 (an error in a stream), the status is the object's code, else 502. `provider`
+    is the provider named next to the object.
     """
     error = error if isinstance(error, Mapping) else {"message": error}
     metadata = fields(error.get("metadata"))
@@ -253,7 +253,7 @@ def from_error(
 def _retry_after(
     headers: Mapping[str, str], metadata: Mapping[str, Any], availability: Mapping[str, Any]
 ) -> float | None:
-    """Seconds from Retry-After (seconds or a date), or from where the body repeats them."""
+    """Seconds from Retry-After (in seconds or as a date), or from the body."""
     named = headers.get("retry-after")
     values = (named, metadata.get("retry_after_seconds"), availability.get("retry_after"))
     for value in values:
@@ -271,7 +271,7 @@ def _retry_after(
 
 
 def _reset(headers: Mapping[str, str], metadata: Mapping[str, Any]) -> datetime | None:
-    """X-RateLimit-Reset, in epoch milliseconds; or `resets_at`, an ISO time."""
+    """The time in X-RateLimit-Reset (epoch milliseconds) or `resets_at` (ISO 8601)."""
     milliseconds = digits(headers.get("x-ratelimit-reset"))
     try:
         if milliseconds is not None:
@@ -293,7 +293,7 @@ def _is_name(value: Any) -> bool:
 
 
 def _lower(value: Any) -> str:
-    """Text in lower case, of an object its JSON; bounded, since patterns search it."""
+    """Text, or an object's JSON, in lower case; truncated, because patterns search it."""
     if value is None:
         return ""
     text = value if isinstance(value, str) else json.dumps(value, default=str)
@@ -305,7 +305,7 @@ _WORKER_MEMORY = re.compile(r"out of memory|\boom\b")
 
 
 def from_worker(status: int, body: bytes) -> Failure:
-    """The failure that the chat worker's own error means."""
+    """Classify an error of the chat worker."""
     text = body[:4000].decode(errors="replace").lower()
     if _WORKER_MEMORY.search(text):
         name = "worker_out_of_memory"
