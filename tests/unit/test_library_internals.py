@@ -51,8 +51,8 @@ def test_decoders_of_httpx_sse() -> None:
     found = [decoder.decode(line) for text in texts for line in lines.decode(text)]
     found += [decoder.decode(line) for line in lines.flush()]
     assert [event.data for event in found if event] == ["a", "b"], (
-        "httpx_sse changed its decoders: check _arrivals in openai_compatible.py, which feeds them"
-        " text as it arrives and takes what they return as lines, and events or None"
+        "httpx_sse changed its decoders: check _event_batches in openai_compatible.py, which"
+        " feeds them text as it arrives and takes what they return as lines, and events or None"
     )
 
 

@@ -51,7 +51,7 @@ def rows(count: int, *, chars: int = 296, first: int = 8) -> list[MessageRow]:
 
 
 def step(history: list[MessageRow], memory: MemoryRow | None = MAY_WRITE, **more: int) -> Any:
-    limits = {"room": 3000, "most_messages": 100, "capacity": 10_000} | more
+    limits = {"room": 3000, "max_messages": 100, "capacity": 10_000} | more
     return next_batch(memory, history, **limits)
 
 
@@ -90,7 +90,7 @@ class TestNextStep:
         assert step(rows(NEWEST_KEPT, chars=9000)) is None
 
     def test_takes_no_more_than_can_be_read_and_at_least_one(self) -> None:
-        assert len(step(rows(60), capacity=1_000, most_messages=1000).rows) <= 9
+        assert len(step(rows(60), capacity=1_000, max_messages=1000).rows) <= 9
         assert len(step(rows(60), capacity=0).rows) == 1
 
     def test_takes_what_no_turn_sees_first(self) -> None:
@@ -118,7 +118,7 @@ class TestNextStep:
             row.model_copy(update={"content": "x" * length})
             for row, length in zip(rows(len(lengths)), lengths, strict=True)
         ]
-        taken = step(history, room=room, capacity=room_to_read, most_messages=most)
+        taken = step(history, room=room, capacity=room_to_read, max_messages=most)
         if taken is not None:
             assert taken.rows == history[: len(taken.rows)]
             assert 0 < len(taken.rows) <= len(history) - NEWEST_KEPT

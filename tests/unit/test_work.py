@@ -13,8 +13,9 @@ from roleplay_chat.lorebook.entries import parse_entries, without_decorators
 from roleplay_chat.lorebook.keys import Scope
 from roleplay_chat.memory import notes
 from roleplay_chat.messages import Cast
-from roleplay_chat.reply.filters import Reply, trimmed
+from roleplay_chat.reply.filters import Reply
 from roleplay_chat.reply.model_refusals import is_model_refusal, may_become_model_refusal
+from roleplay_chat.reply.truncation import trim_unfinished_sentence
 from roleplay_chat.screening.normalize import MAX_MARKS, fold, stream_safe
 from roleplay_chat.screening.rules import detect
 from roleplay_chat.screening.word_classes import CODE, encode
@@ -70,7 +71,7 @@ READERS: dict[str, Callable[[str], object]] = {
     "screening": detect,
     "reply": _reply,
     "reply-letter-by-letter": _typed,
-    "length-limit": trimmed,
+    "length-limit": trim_unfinished_sentence,
     "model-refusal": lambda text: may_become_model_refusal(text) or is_model_refusal(text),
     "entry": without_decorators,
     "messages-for-keys": _said,

@@ -30,15 +30,15 @@ def pieces(response: httpx.Response) -> AsyncIterator[bytes]:
     return _unpacked(response)
 
 
-async def first_bytes(response: httpx.Response, most: int) -> bytes:
-    """At most the first `most` bytes of the decompressed body."""
+async def first_bytes(response: httpx.Response, max_bytes: int) -> bytes:
+    """At most the first `max_bytes` bytes of the decompressed body."""
     body = bytearray()
     async with aclosing(pieces(response)) as parts:  # type: ignore[type-var]
         async for part in parts:
             body += part
-            if len(body) >= most:
+            if len(body) >= max_bytes:
                 break
-    return bytes(body[:most])
+    return bytes(body[:max_bytes])
 
 
 async def _unpacked(response: httpx.Response) -> AsyncGenerator[bytes, None]:

@@ -29,7 +29,7 @@ REMEMBER_SECONDS = 60
 REMEMBERED_TOKENS = 10_000
 MAX_TOKEN_CHARS = 16_384
 """Longer tokens are rejected unread. Those of Supabase Auth have about one thousand."""
-LATEST_EXPIRY = 2**53
+MAX_EXPIRY = 2**53
 """In Unix time: the largest integer that a JSON number holds exactly."""
 _ASYMMETRIC = frozenset({"ES256", "RS256"})
 _UNREADABLE = (
@@ -233,8 +233,8 @@ def _header(token: str) -> Mapping[str, Any]:
 
 def _expiry(claims: Mapping[str, Any]) -> float:
     """When a token expires, in Unix time. Raises `ValueError` if the claim is not a valid time."""
-    expiry = number(claims["exp"], most=LATEST_EXPIRY)
-    if expiry is None or not 0 < expiry < LATEST_EXPIRY:
+    expiry = number(claims["exp"], maximum=MAX_EXPIRY)
+    if expiry is None or not 0 < expiry < MAX_EXPIRY:
         raise ValueError("exp is not a time")
     return expiry
 

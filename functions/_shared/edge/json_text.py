@@ -8,10 +8,10 @@ from typing import Any
 
 from pydantic_core import from_json, to_json
 
-MOST_DIGITS = 4_000
+MAX_DIGITS = 4_000
 """Of an integer. Python's own limit is slightly higher, and it parses them in quadratic time."""
 
-FEW_VALUES = 50_000
+MAX_PARSED_VALUES = 50_000
 """About ten milliseconds of work. A model's answer has tens of values."""
 
 
@@ -19,7 +19,7 @@ def loads(text: str | bytes | bytearray) -> Any:
     """Parse JSON. Raises ValueError (which includes UnicodeDecodeError) or RecursionError.
 
     Falls back to Python's parser, which accepts lone surrogates (some providers send them) and
-    deeper nesting. An integer longer than `MOST_DIGITS` becomes infinity.
+    deeper nesting. An integer longer than `MAX_DIGITS` becomes infinity.
     """
     try:
         return from_json(text)
@@ -27,16 +27,16 @@ def loads(text: str | bytes | bytearray) -> Any:
         return json.loads(text, parse_int=_whole)
 
 
-def loads_few(text: str | bytes) -> Any:
+def loads_bounded(text: str | bytes) -> Any:
     """Parse JSON from another server on the event loop: as `loads`, but also raises ValueError for
-    more than `FEW_VALUES` values, which would keep other requests waiting."""
-    if len(text) > FEW_VALUES and most_values(text) > FEW_VALUES:
+    more than `MAX_PARSED_VALUES` values, which would keep other requests waiting."""
+    if len(text) > MAX_PARSED_VALUES and value_count_bound(text) > MAX_PARSED_VALUES:
         raise ValueError("too many values")
     return loads(text)
 
 
 def _whole(digits: str) -> int | float:
-    return int(digits) if len(digits) <= MOST_DIGITS else float(digits)
+    return int(digits) if len(digits) <= MAX_DIGITS else float(digits)
 
 
 def dumps(value: Any) -> bytes:
@@ -50,7 +50,7 @@ def dumps(value: Any) -> bytes:
         return json.dumps(value, ensure_ascii=False).encode()
 
 
-def most_values(text: str | bytes | bytearray) -> int:
+def value_count_bound(text: str | bytes | bytearray) -> int:
     """An upper bound for the number of values in a JSON text, without parsing it: each value but
     the first in a list or object follows a comma."""
     if isinstance(text, str):

@@ -13,11 +13,11 @@ from typing import Any
 _DIGITS = re.compile(r"\d{1,16}")
 
 
-def number(value: object, *, least: float = -math.inf, most: float = math.inf) -> float | None:
+def number(value: object, *, minimum: float = -math.inf, maximum: float = math.inf) -> float | None:
     """A finite number within the bounds."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
-    return _finite(value) if least <= value <= most else None
+    return _finite(value) if minimum <= value <= maximum else None
 
 
 def number_or_text(value: object) -> float | None:
@@ -27,29 +27,29 @@ def number_or_text(value: object) -> float | None:
     return _finite(value)
 
 
-def clamped(value: object, least: float, most: float) -> float | None:
+def clamped(value: object, minimum: float, maximum: float) -> float | None:
     """A number, clamped to the bounds."""
     if isinstance(value, bool) or not isinstance(value, int | float) or value != value:
         return None
-    return float(min(max(value, least), most))
+    return float(min(max(value, minimum), maximum))
 
 
-def whole(value: object, *, least: float, most: float) -> int | None:
+def whole(value: object, *, minimum: float, maximum: float) -> int | None:
     """A number within the bounds, truncated to an integer."""
-    found = number(value, least=least, most=most)
+    found = number(value, minimum=minimum, maximum=maximum)
     return None if found is None else int(found)
 
 
-def integer(value: object, *, least: int, most: int) -> int | None:
+def integer(value: object, *, minimum: int, maximum: int) -> int | None:
     """An integer within the bounds; None for any float, even `1.0`."""
-    return value if type(value) is int and least <= value <= most else None
+    return value if type(value) is int and minimum <= value <= maximum else None
 
 
 def digits(value: object) -> int | None:
-    """A non-negative integer of at most 16 digits, given as a number or as text."""
+    """A non-negative integer of at maximum 16 digits, given as a number or as text."""
     if isinstance(value, str):
         return int(value) if _DIGITS.fullmatch(value) else None
-    return integer(value, least=0, most=10**16 - 1)
+    return integer(value, minimum=0, maximum=10**16 - 1)
 
 
 def text(value: object) -> str | None:

@@ -7,7 +7,7 @@ from edge.json_values import number
 
 PROMPT, COMPLETION = PRICES = ("prompt_usd_per_1k", "completion_usd_per_1k")
 """The keys of `pricing`."""
-MOST_USD_PER_1K = 1_000_000
+MAX_USD_PER_1K = 1_000_000
 """A higher price is a mistake."""
 FREE_SUFFIX = ":free"
 """The suffix that OpenRouter gives to the keys of free variants."""
@@ -15,7 +15,7 @@ FREE_SUFFIX = ":free"
 
 def price(value: object) -> float | None:
     """A valid price, else None."""
-    return number(value, least=0, most=MOST_USD_PER_1K)
+    return number(value, minimum=0, maximum=MAX_USD_PER_1K)
 
 
 def is_free(model_key: str, pricing: Mapping[str, Any]) -> bool:

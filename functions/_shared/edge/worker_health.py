@@ -124,4 +124,4 @@ def _written(moment: datetime | None) -> str | None:
 
 
 def _count(value: object) -> int:
-    return integer(value, least=0, most=2**31 - 1) or 0
+    return integer(value, minimum=0, maximum=2**31 - 1) or 0

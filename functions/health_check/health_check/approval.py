@@ -7,14 +7,14 @@ from health_check.steps import Found, Run
 
 REMIND_AFTER = timedelta(hours=1)
 """How often the alert for the same providers is repeated."""
-MOST = 100
+MAX_REPORTED = 100
 """Providers reported at a time."""
 
 
 async def check_approval(run: Run, found: Found, last: Found, now: datetime) -> None:
     """Report the addresses of providers that are not approved."""
     providers = await run.clients.rpc("read_providers")
-    waiting = [row for row in providers if not row["is_approved"]][:MOST]
+    waiting = [row for row in providers if not row["is_approved"]][:MAX_REPORTED]
     found |= report({row["name"]: row["base_url"] for row in waiting}, last, now)
 
 

@@ -226,7 +226,7 @@ def _entry(value: Any) -> CatalogModel | None:
     return CatalogModel(
         id=key,
         canonical=text(canonical),
-        context_length=integer(context, least=1, most=2**31 - 1),
+        context_length=integer(context, minimum=1, maximum=2**31 - 1),
         prompt_usd_per_1k=_per_1k(pricing["prompt"]),
         completion_usd_per_1k=_per_1k(pricing["completion"]),
         expires_on=_day(value.get("expiration_date")),

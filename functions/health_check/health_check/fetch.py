@@ -8,11 +8,11 @@ from typing import Any
 import httpx
 
 from edge.bodies import IDENTITY, first_bytes
-from edge.json_text import loads, most_values
+from edge.json_text import loads, value_count_bound
 
 MAX_BYTES = 1_000_000
 MAX_VALUES = 500_000
-"""The limit for a body, counted by `most_values`. OpenRouter's catalog has 100,000."""
+"""The limit for a body, counted by `value_count_bound`. OpenRouter's catalog has 100,000."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ async def fetch(
     response = await http.send(request, stream=True)
     async with aclosing(response):
         content = await first_bytes(response, max_bytes + 1)
-    if len(content) > max_bytes or most_values(content) > MAX_VALUES:
+    if len(content) > max_bytes or value_count_bound(content) > MAX_VALUES:
         return Fetched(response.status_code, "too long")
     try:
         parsed = loads(content)

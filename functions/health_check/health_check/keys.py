@@ -10,7 +10,7 @@ from health_check.providers import Provider, get
 from health_check.steps import Found, Run, StepFailed
 
 EXPIRES_SOON = timedelta(days=7)
-_MOST = 1e12
+_MAX_NUMBER = 1e12
 
 
 @dataclass(frozen=True)
@@ -85,8 +85,8 @@ async def check_key(provider: Provider, run: Run, found: Found, now: datetime) -
 
 
 def _usd(value: object) -> float | None:
-    return number(value, least=-_MOST, most=_MOST)
+    return number(value, minimum=-_MAX_NUMBER, maximum=_MAX_NUMBER)
 
 
 def _requests(value: object) -> int | None:
-    return whole(value, least=-_MOST, most=_MOST)
+    return whole(value, minimum=-_MAX_NUMBER, maximum=_MAX_NUMBER)

@@ -19,7 +19,7 @@ from edge.bounded import Bounded
 from edge.clients import Clients
 from edge.errors import ApiError, internal_error
 from edge.identity import UserTokens, bearer_token
-from edge.json_text import dumps, most_values
+from edge.json_text import dumps, value_count_bound
 from edge.logs import configure, follow_trace
 from edge.timing import Timing
 from roleplay_chat import message_actions, turn_store
@@ -58,8 +58,8 @@ LARGE_WAIT_SECONDS = 10
 LARGE_ANSWER_SECONDS = 120
 """The time limit for a client to receive a large answer."""
 MAX_VALUES = 120_000
-"""The limit for a large request, counted by `most_values`. Each value becomes an object of about a
-hundred bytes. Cards with the largest books have half as many."""
+"""The limit for a large request, counted by `value_count_bound`. Each value becomes an object of
+about a hundred bytes. Cards with the largest books have half as many."""
 MAX_NON_ASCII_BYTES = 4 * 2**20
 """The limit for a large request with non-ASCII text: with one emoji in it, Python stores each
 character in four bytes. Larger requests carry files in base64; a card's text is half this size."""
@@ -193,7 +193,7 @@ class App:
             data = parse_body(body)
         elif len(body) > MAX_NON_ASCII_BYTES and _may_have_non_ascii(body):
             raise _too_large("card_too_large", MAX_NON_ASCII_BYTES)
-        elif most_values(body) <= MAX_VALUES:
+        elif value_count_bound(body) <= MAX_VALUES:
             data = await self._clients.in_thread(parse_body, body)
         else:
             raise ApiError(413, "card_too_large", f"The card has more than {MAX_VALUES:,} values.")
@@ -203,17 +203,18 @@ class App:
     async def _read(self, request: Request, held: AsyncExitStack) -> bytearray:
         """Read the body. Raises `ApiError` if it is too large or too slow."""
         settings, loop = self._settings, asyncio.get_running_loop()
-        most, small = max(settings.max_body_bytes, settings.max_card_bytes), settings.max_body_bytes
+        small = settings.max_body_bytes
+        largest = max(small, settings.max_card_bytes)
         declared = request.headers.get("content-length", "")
-        if declared.isdecimal() and int(declared[:20]) > most:
-            raise _too_large("body_too_large", most)
+        if declared.isdecimal() and int(declared[:20]) > largest:
+            raise _too_large("body_too_large", largest)
         body, is_large = bytearray(), False
         try:
             async with asyncio.timeout(settings.body_timeout_seconds) as limit:
                 async for chunk in request.stream():
                     body += chunk
-                    if len(body) > most:
-                        raise _too_large("body_too_large", most)
+                    if len(body) > largest:
+                        raise _too_large("body_too_large", largest)
                     if len(body) > small and not is_large:
                         is_large = True
                         # Waiting for a place does not count against the client's time.
@@ -386,7 +387,7 @@ class _InPieces(Response):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         seconds = self._send_seconds
-        async with _SendTimeout(send, seconds, most_seconds=LARGE_ANSWER_SECONDS) as timed_send:
+        async with _SendTimeout(send, seconds, max_seconds=LARGE_ANSWER_SECONDS) as timed_send:
             start = {"status": self.status_code, "headers": self.raw_headers}
             await timed_send({"type": "http.response.start"} | start)
             body = memoryview(self.body)
@@ -402,11 +403,11 @@ class _SendTimeout:
     One timer per response is cheaper than one per piece, so it may take up to twice as long.
     """
 
-    def __init__(self, send: Send, seconds: float, *, most_seconds: float | None = None) -> None:
+    def __init__(self, send: Send, seconds: float, *, max_seconds: float | None = None) -> None:
         self._send = send
         self._seconds = seconds
         self._since: float | None = None
-        self._limit = asyncio.timeout(most_seconds)
+        self._limit = asyncio.timeout(max_seconds)
 
     async def __aenter__(self) -> Send:
         self._loop = asyncio.get_running_loop()

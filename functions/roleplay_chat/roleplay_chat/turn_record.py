@@ -11,7 +11,7 @@ from roleplay_chat.continuation import joined
 from roleplay_chat.generation.attempts import Attempt
 from roleplay_chat.generation.routing import Target
 from roleplay_chat.prompt.greeting import MODEL_USED
-from roleplay_chat.reply.filters import trimmed
+from roleplay_chat.reply.truncation import trim_unfinished_sentence
 from roleplay_chat.rows import CooldownRow
 from roleplay_chat.screening.decision import Finding
 from roleplay_chat.turn_plan import Accepted, Planned
@@ -80,7 +80,7 @@ def _generated(accepted: Accepted, planned: Planned, outcome: Outcome, target: T
     last, text = outcome.replies[-1], outcome.text
     reason = last.end.finish_reason if last.end else None
     if reason == "length":
-        text = trimmed(text)
+        text = trim_unfinished_sentence(text)
     if accepted.begun.turn.continues is not None:
         text = joined(accepted.begun.turn.continues, text)
     return _answer(

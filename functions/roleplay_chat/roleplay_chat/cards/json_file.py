@@ -5,7 +5,7 @@ import math
 from typing import Any
 
 from edge.errors import ApiError
-from edge.json_text import most_values
+from edge.json_text import value_count_bound
 from roleplay_chat.api import storable
 from roleplay_chat.cards.errors import invalid, too_large
 
@@ -22,7 +22,7 @@ many."""
 def read(raw: bytes) -> dict[str, Any]:
     """The card in a JSON file. Raises `ApiError` 400 or 413."""
     _check_size(len(raw))
-    if most_values(raw) > MAX_VALUES:
+    if value_count_bound(raw) > MAX_VALUES:
         raise _too_many()
     try:
         card: Any = json.loads(raw)

@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import Any
 
-from edge.json_text import loads_few
+from edge.json_text import loads_bounded
 from edge.json_values import digits, fields
 from roleplay_chat.generation.error_policies import ERROR_POLICIES, MAX_COOLDOWN, ErrorPolicy
 
@@ -189,7 +189,7 @@ def _is_unauthorized(facts: _Facts) -> bool:
 def from_response(status: int, headers: Mapping[str, str], body: bytes) -> Failure:
     """Classify a response with a status other than 200. `status` may be any integer."""
     try:
-        parsed = loads_few(body)
+        parsed = loads_bounded(body)
     except (ValueError, RecursionError):
         # An HTML page or a line of text, perhaps from a proxy.
         page = body.lstrip()[:1] == b"<"

@@ -389,7 +389,7 @@ class Limits:
         named = {
             name: seconds
             for name, value in target.timeouts.items()
-            if (seconds := number(value, least=0, most=settings.turn_budget_seconds))
+            if (seconds := number(value, minimum=0, maximum=settings.turn_budget_seconds))
         }
         return cls(
             connect=named.get("connect", settings.connect_timeout_seconds),

@@ -291,4 +291,4 @@ def _tokens(value: object, default: int = DEFAULT_CONTEXT_TOKENS) -> int:
 
 
 def _whole(value: object) -> int | None:
-    return whole(value, least=1, most=MAX_TOKENS)
+    return whole(value, minimum=1, maximum=MAX_TOKENS)

@@ -113,12 +113,12 @@ _books = _Books()
 def _read(book: Mapping[str, Any]) -> Sequence[Entry]:
     listed = book.get("entries")
     rows = [row for row in listed if isinstance(row, dict)] if isinstance(listed, list) else []
-    room = _Room()
+    limits = _KeyLimits()
     entries = [_entry(row) for row in rows[:MAX_ENTRIES]]
-    return tuple(room.fitted(entry) for entry in entries if entry is not None and entry.content)
+    return tuple(limits.limited(entry) for entry in entries if entry is not None and entry.content)
 
 
-class _Room:
+class _KeyLimits:
     """The keys and patterns that a book may still have."""
 
     def __init__(self) -> None:
@@ -126,7 +126,7 @@ class _Room:
         self._patterns = MAX_PATTERNS
         self._pattern_chars = MAX_PATTERN_CHARS
 
-    def fitted(self, entry: Entry) -> Entry:
+    def limited(self, entry: Entry) -> Entry:
         """The entry with the keys that are within the limits."""
         groups = (entry.keys, entry.secondary, entry.additional, entry.excluded)
         kept = [tuple(key for key in keys if self._takes(key, entry)) for keys in groups]

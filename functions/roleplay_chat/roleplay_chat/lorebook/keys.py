@@ -136,7 +136,7 @@ def compiled(key: str, *, case_sensitive: bool) -> "regex.Pattern[str] | None":
 
 _TOKEN = regex.compile(
     r"(?P<one>\\.|\[\^?\]?(?:\\.|[^\]\\])*+\])"
-    r"|(?P<open>\()|(?P<close>\))|(?P<bounds>\{(?P<least>\d*),?\d*\})|(?P<once>\+)|[*?]|(?P<other>.)",
+    r"|(?P<open>\()|(?P<close>\))|(?P<bounds>\{(?P<minimum>\d*),?\d*\})|(?P<once>\+)|[*?]|(?P<other>.)",
     regex.DOTALL,
 )
 
@@ -153,7 +153,7 @@ def expanded(source: str) -> int:
             last = part = sizes.pop()
         elif token["bounds"] or token["once"]:
             # "{3,}" is written out three times and then loops; "+" once.
-            part = last * min(int(token["least"] or 0) if token["bounds"] else 1, MAX_EXPANDED)
+            part = last * min(int(token["minimum"] or 0) if token["bounds"] else 1, MAX_EXPANDED)
             last = min(last + part, MAX_EXPANDED + 1)
         elif token["one"] or token["other"]:
             last = part = 1

@@ -135,18 +135,18 @@ def may_be_due(
     memory: MemoryRow | None,
     history: Sequence[MessageRow],
     *,
-    least_room: int,
-    most_messages: int,
+    min_room: int,
+    max_messages: int,
     tokens: Tokens,
 ) -> bool:
-    """A cheap check whether to call `next_batch`, which needs the whole prompt. `least_room` is the
+    """A cheap check whether to call `next_batch`, which needs the whole prompt. `min_room` is the
     number of tokens that the history has in every prompt."""
     if memory is None or not memory.may_write:
         return False
-    if memory.backlog or len(history) > START_SHARE * most_messages:
+    if memory.backlog or len(history) > START_SHARE * max_messages:
         return True
     said = tokens.count("".join(row.content for row in history))
-    return said + (TOKENS_PER_MESSAGE + 1) * len(history) > START_SHARE * least_room
+    return said + (TOKENS_PER_MESSAGE + 1) * len(history) > START_SHARE * min_room
 
 
 def next_batch(
@@ -154,14 +154,14 @@ def next_batch(
     history: Sequence[MessageRow],
     *,
     room: int,
-    most_messages: int,
+    max_messages: int,
     capacity: int,
     tokens: Tokens = UNCALIBRATED,
 ) -> Batch | None:
     """The messages to summarise now; None while everything fits.
 
     `room` is the history's room in the prompt, in tokens counted by `tokens`; `capacity` the tokens
-    that the summarising model can read, by the plain estimate; `most_messages` the number of
+    that the summarising model can read, by the plain estimate; `max_messages` the number of
     messages that a turn reads. The remaining messages begin at an anchor if one is near, so that
     prompts begin the same (and stay cached) until the next batch.
     """
@@ -175,10 +175,10 @@ def next_batch(
 
     rows = [*lost, *history]
     costs = [_cost(row, tokens) for row in rows]
-    if sum(costs) <= START_SHARE * room and len(rows) <= START_SHARE * most_messages:
+    if sum(costs) <= START_SHARE * room and len(rows) <= START_SHARE * max_messages:
         return None
     left, covered = sum(costs), 0
-    while left > KEEP_SHARE * room or len(rows) - covered > KEEP_SHARE * most_messages:
+    while left > KEEP_SHARE * room or len(rows) - covered > KEEP_SHARE * max_messages:
         left -= costs[covered]
         covered += 1
     covered = min(covered, len(rows) - NEWEST_KEPT, _fitting(rows, capacity))
@@ -326,18 +326,18 @@ def _unquoted(text: str) -> str:
         return ""
 
 
-def clean(text: str, most_chars: int) -> str:
-    """The text as one line of at most `most_chars` characters, without control characters.
+def clean(text: str, max_chars: int) -> str:
+    """The text as one line of at most `max_chars` characters, without control characters.
 
     One line, so that it cannot imitate another section of the prompt.
     """
-    text = unicodedata.normalize("NFC", stream_safe(text[: most_chars * 4]))
+    text = unicodedata.normalize("NFC", stream_safe(text[: max_chars * 4]))
     seen = "".join(" " if char.isspace() else char for char in text if _is_text(char))
     line = " ".join(_MARKUP.sub(" ", seen).split())
-    if len(line) <= most_chars:
+    if len(line) <= max_chars:
         return line
-    last_space = line.rfind(" ", most_chars // 2, most_chars)
-    return line[: last_space if last_space > 0 else most_chars]
+    last_space = line.rfind(" ", max_chars // 2, max_chars)
+    return line[: last_space if last_space > 0 else max_chars]
 
 
 def _is_text(char: str) -> bool:

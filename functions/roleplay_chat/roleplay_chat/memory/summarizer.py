@@ -107,8 +107,8 @@ class Summarizer:
         if notes.may_be_due(
             self._begun.memory,
             self._begun.history,
-            least_room=builder.least_history_room(reply.context_tokens, reply.max_tokens),
-            most_messages=self._settings.history_messages,
+            min_room=builder.min_history_room(reply.context_tokens, reply.max_tokens),
+            max_messages=self._settings.history_messages,
             tokens=reply.tokens,
         ):
             self._signals, self._lore = signals, lore
@@ -208,7 +208,7 @@ class Summarizer:
             begun.memory,
             begun.history,
             room=max(builder.history_room(spec), 0),
-            most_messages=self._settings.history_messages,
+            max_messages=self._settings.history_messages,
             capacity=notes.capacity(begun, targets[0].context_tokens),
             tokens=reply.tokens,
         )

@@ -76,7 +76,7 @@ _FALLBACK_TEMPLATE = (
 )
 
 
-class _Said(NamedTuple):
+class _PromptMessage(NamedTuple):
     """A message whose text knows which part of the turn each run comes from."""
 
     role: Role
@@ -91,7 +91,7 @@ class Prompt(list[Message]):
         self.passages = passages
 
     @classmethod
-    def from_messages(cls, said: Sequence[_Said]) -> "Prompt":
+    def from_messages(cls, said: Sequence[_PromptMessage]) -> "Prompt":
         """Convert messages whose texts know the parts that they come from."""
         messages: list[Message] = [
             {"role": role, "content": content.text} for role, content in said
@@ -153,7 +153,7 @@ def history_room(spec: PromptSpec) -> int:
     return _frame(spec).room
 
 
-def least_history_room(context_tokens: int, max_tokens: int) -> int:
+def min_history_room(context_tokens: int, max_tokens: int) -> int:
     """The tokens that the history has in any prompt of this size."""
     budget = context_tokens - max_tokens
     left = budget - int(budget * CLOSING_SHARE)
@@ -164,8 +164,8 @@ def least_history_room(context_tokens: int, max_tokens: int) -> int:
 class _Frame:
     """Everything in a prompt but the history."""
 
-    system: _Said
-    closing: list[_Said]
+    system: _PromptMessage
+    closing: list[_PromptMessage]
     lore: list[Entry]
     history: Sequence[MessageRow]
     """From the speaker's point of view, not cut yet."""
@@ -177,15 +177,17 @@ def _frame(spec: PromptSpec) -> _Frame:
     begun, request, budget, tokens = spec.begun, spec.request, spec.budget, spec.tokens
     macros = build_macros(begun, request)
     heard = as_heard(begun, macros["user"])
-    closing = _fitted(_closing(heard, request, macros), budget, tokens)
+    closing = _fit_closing(_closing(heard, request, macros), budget, tokens)
     spent = sum(_cost(message, tokens) for message in closing)
     room = _system_room(budget, spent)
-    house = _own_words(_template(begun.templates, spec.tier, spec.family), request, macros)
-    template = _framed(begun, spec.tier, house, macros, int(room * SHARES["template"]), tokens)
+    house = _own_text(_template(begun.templates, spec.tier, spec.family), request, macros)
+    template = _opening_section(
+        begun, spec.tier, house, macros, int(room * SHARES["template"]), tokens
+    )
     memory = _memory(begun, int(budget * MEMORY_SHARE), tokens)
     parts = _parts(begun, request, macros, template, memory)
     whole = {name: _need(part, tokens) for name, part in parts.items()}
-    needs = whole | {"memory": _stepped(whole["memory"], budget)}
+    needs = whole | {"memory": _round_up(whole["memory"], budget)}
 
     unused = room - sum(needs.values()) + needs.get("examples", 0)
     found = entries_called_for(begun, request) if spec.lore is None else spec.lore
@@ -196,33 +198,33 @@ def _frame(spec: PromptSpec) -> _Frame:
         "description": _entries(_BEFORE, lore, "before_char"),
         "examples": _entries(_AFTER, lore, "after_char"),
     }
-    told = sum(_need(part, tokens) for part in world.values())
-    needs["lore"] = _stepped(told + sum(_cost(note, tokens) for note in notes), budget)
+    world_tokens = sum(_need(part, tokens) for part in world.values())
+    needs["lore"] = _round_up(world_tokens + sum(_cost(note, tokens) for note in notes), budget)
 
-    given = _given(needs, room)
+    given = _divide_budget(needs, room)
     sections: list[Piece] = []
     for name, part in parts.items():
         sections.append(world.get(name, NO_WORDS))
         is_whole = whole[name] <= given[name]
         sections.append(part if is_whole else _shortened(name, part, given[name], begun, tokens))
-    system = _Said("system", joined("\n\n", sections))
+    system = _PromptMessage("system", joined("\n\n", sections))
     left = budget - spent - sum(_cost(message, tokens) for message in [system, *notes])
     return _Frame(system, closing, lore, heard.history, left)
 
 
 def _system_room(budget: int, closing: int) -> int:
     """Tokens for the system message's text and the lorebook entries among the messages."""
-    left = max(budget - _stepped(closing, budget), 0)
+    left = max(budget - _round_up(closing, budget), 0)
     return max(left - int(min(budget * HISTORY_SHARE, left / 2)) - TOKENS_PER_MESSAGE, 0)
 
 
-def _stepped(tokens: int, budget: int) -> int:
+def _round_up(tokens: int, budget: int) -> int:
     """`tokens` rounded up to a multiple of the step."""
     step = max(int(budget * STEP_SHARE), 1)
     return math.ceil(tokens / step) * step
 
 
-def _given(needs: Mapping[Section, int], room: int) -> dict[Section, int]:
+def _divide_budget(needs: Mapping[Section, int], room: int) -> dict[Section, int]:
     """Divide `room` tokens among the sections: first each gets what it needs up to its share, then
     the remainder is distributed in order."""
     ordered = [(name, needs.get(name, 0)) for name in SHARES]
@@ -239,32 +241,32 @@ def _need(part: Piece, tokens: Tokens) -> int:
     return tokens.count(f"{part.text}\n\n") if part.runs else 0
 
 
-def _shortened(name: Section, part: Piece, most: int, begun: BegunTurn, tokens: Tokens) -> Piece:
-    """The section cut to `most` tokens; empty if hardly more than its title would be left."""
+def _shortened(name: Section, part: Piece, limit: int, begun: BegunTurn, tokens: Tokens) -> Piece:
+    """The section cut to `limit` tokens; empty if hardly more than its title would be left."""
     text = part.text
-    most -= tokens.count("\n\n")
+    limit -= tokens.count("\n\n")
     title, is_titled, _ = text.partition("\n") if text.startswith("## ") else ("", "", "")
     if name == "memory":
-        room = most - tokens.count(f"{title}\n")
+        room = limit - tokens.count(f"{title}\n")
         return _section("memory", _MEMORY, _memory(begun, room, tokens))
-    cut = tokens.beginning(text, most)
+    cut = tokens.beginning(text, limit)
     if name == "examples":  # Whole lines.
         cut = cut.rpartition("\n")[0].rstrip().removesuffix("<START>")
     cut = cut.rstrip()
     return NO_WORDS if is_titled and len(cut) <= len(title) else part.beginning(len(cut))
 
 
-def _own_words(text: str, request: ChatRequest, macros: Mapping[str, str]) -> Piece:
+def _own_text(text: str, request: ChatRequest, macros: Mapping[str, str]) -> Piece:
     """A text of ours, with macros expanded."""
     return expanded(text, macros, lambda name: owner(name, request) if name else None)
 
 
-def _framed(
+def _opening_section(
     begun: BegunTurn,
     tier: Tier,
     house: Piece,
     macros: Mapping[str, str],
-    least: int,
+    limit: int,
     tokens: Tokens,
 ) -> Piece:
     """The beginning of the system message: the template, or the author's replacement for it."""
@@ -274,7 +276,7 @@ def _framed(
     own = expanded(written, macros, lambda _: "character", original=house)
     # An author may replace the template, but not drop the tier's rules, nor push them beyond the
     # cut with a long text before them.
-    if house.text in tokens.beginning(own.text, least):
+    if house.text in tokens.beginning(own.text, limit):
         return own
     return joined("\n\n", [Piece.from_text(None, HOUSE_RULES[tier]), own])
 
@@ -359,20 +361,20 @@ def _closing(
     begun: BegunTurn,
     request: ChatRequest,
     macros: Mapping[str, str],
-) -> list[_Said]:
-    closing: list[_Said] = []
+) -> list[_PromptMessage]:
+    closing: list[_PromptMessage] = []
     instructions = begun.character.post_history_instructions if begun.character else ""
     # {{original}} stands for our own instructions, and we have none here.
     instructions = expand(instructions, {**macros, "original": ""}).strip()
     # They instruct the character, who does not speak in an impersonation.
     if instructions and request.action != "impersonate":
-        closing.append(_Said("system", Piece.from_text("character", instructions)))
+        closing.append(_PromptMessage("system", Piece.from_text("character", instructions)))
     said = begun.turn.message
     if said is not None:
-        return [*closing, _Said("user", Piece.from_text("message", said))]
-    opening = _own_words(_opening(begun, request), request, macros)
+        return [*closing, _PromptMessage("user", Piece.from_text("message", said))]
+    opening = _own_text(_opening(begun, request), request, macros)
     opening = joined(" Something like: ", [opening, *_example(begun, request, macros)])
-    return [*closing, _Said("user", opening)]
+    return [*closing, _PromptMessage("user", opening)]
 
 
 def _example(begun: BegunTurn, request: ChatRequest, macros: Mapping[str, str]) -> list[Piece]:
@@ -383,20 +385,22 @@ def _example(begun: BegunTurn, request: ChatRequest, macros: Mapping[str, str]) 
     return [Piece.from_text("scene", expand(starter, macros)) for starter in starters[:1]]
 
 
-def _fitted(closing: Sequence[_Said], budget: int, tokens: Tokens) -> list[_Said]:
+def _fit_closing(
+    closing: Sequence[_PromptMessage], budget: int, tokens: Tokens
+) -> list[_PromptMessage]:
     """The closing messages, cut to their shares."""
     left, fitted = int(budget * CLOSING_SHARE), []
     for message in closing:
-        most = int(budget * INSTRUCTIONS_SHARE) if message.role == "system" else left
-        most -= TOKENS_PER_MESSAGE
-        fitted.append(_Said(message.role, _without_middle(message.content, most, tokens)))
+        limit = int(budget * INSTRUCTIONS_SHARE) if message.role == "system" else left
+        limit -= TOKENS_PER_MESSAGE
+        fitted.append(_PromptMessage(message.role, _without_middle(message.content, limit, tokens)))
         left -= _cost(fitted[-1], tokens)
     return fitted
 
 
-def _without_middle(piece: Piece, most: int, tokens: Tokens) -> Piece:
-    """The text, with its middle cut out if it has more than `most` tokens."""
-    if (ends := tokens.both_ends(piece.text, most)) is None:
+def _without_middle(piece: Piece, limit: int, tokens: Tokens) -> Piece:
+    """The text, with its middle cut out if it has more than `limit` tokens."""
+    if (ends := tokens.both_ends(piece.text, limit)) is None:
         return piece
     beginning, gap, end = ends
     length = len(piece.text)
@@ -438,7 +442,7 @@ def _section(part: Part, title: str, text: str | None) -> Piece:
     return Piece.from_text(part, f"## {title}\n{text}") if text else NO_WORDS
 
 
-def _recent(history: Sequence[MessageRow], budget: int, tokens: Tokens) -> list[_Said]:
+def _recent(history: Sequence[MessageRow], budget: int, tokens: Tokens) -> list[_PromptMessage]:
     """The newest messages that fit, oldest first.
 
     If some do not fit, the first one kept is an anchor, if one is near. So most turns only append
@@ -456,8 +460,8 @@ def _recent(history: Sequence[MessageRow], budget: int, tokens: Tokens) -> list[
     return messages[first:]
 
 
-def _message(row: MessageRow) -> _Said:
-    return _Said(
+def _message(row: MessageRow) -> _PromptMessage:
+    return _PromptMessage(
         "user" if row.sender == "user" else "assistant", Piece.from_text("history", row.content)
     )
 
@@ -474,24 +478,24 @@ def _lore(begun: BegunTurn, found: Sequence[Entry], budget: int, tokens: Tokens)
     )
 
 
-def _notes(lore: Sequence[Entry]) -> list[_Said]:
+def _notes(lore: Sequence[Entry]) -> list[_PromptMessage]:
     """The entries that are placed among the messages."""
     return [_note(entry) for entry in lore if entry.position == "in_chat"]
 
 
-def _note(entry: Entry) -> _Said:
+def _note(entry: Entry) -> _PromptMessage:
     # As the last message, a model would take it for the beginning of its own reply.
     role = "system" if entry.role == "assistant" and entry.depth == 0 else entry.role
-    return _Said(role, Piece.from_text("character", entry.content))
+    return _PromptMessage(role, Piece.from_text("character", entry.content))
 
 
-def _with_notes(messages: Sequence[_Said], lore: Sequence[Entry]) -> list[_Said]:
+def _with_notes(messages: Sequence[_PromptMessage], lore: Sequence[Entry]) -> list[_PromptMessage]:
     """The messages with the entries among them, each with `depth` messages after it."""
     if not _notes(lore):
         return list(messages)
     spoken = [place for place, message in enumerate(messages) if message.role != "system"]
     places = [*spoken, len(messages)]
-    noted: list[_Said] = []
+    noted: list[_PromptMessage] = []
     for place in range(len(messages) + 1):
         noted += [
             _note(entry)
@@ -502,23 +506,23 @@ def _with_notes(messages: Sequence[_Said], lore: Sequence[Entry]) -> list[_Said]
     return noted
 
 
-def _merge(messages: Sequence[_Said]) -> list[_Said]:
+def _merge(messages: Sequence[_PromptMessage]) -> list[_PromptMessage]:
     """Merge adjacent messages of the same role: many chat templates require alternating roles."""
-    merged: list[_Said] = []
+    merged: list[_PromptMessage] = []
     for message in messages:
         if merged and merged[-1].role == message.role:
             content = joined("\n\n", [merged[-1].content, message.content])
-            merged[-1] = _Said(message.role, content)
+            merged[-1] = _PromptMessage(message.role, content)
         else:
             merged.append(message)
     return merged
 
 
-def _cost_at_most(messages: Sequence[_Said], tokens: Tokens) -> int:
+def _cost_at_most(messages: Sequence[_PromptMessage], tokens: Tokens) -> int:
     """An upper bound for the sum of `_cost`, counted in one go."""
     whole = tokens.count("".join(message.content.text for message in messages))
     return whole + (TOKENS_PER_MESSAGE + 1) * len(messages)
 
 
-def _cost(message: _Said, tokens: Tokens) -> int:
+def _cost(message: _PromptMessage, tokens: Tokens) -> int:
     return tokens.count(message.content.text) + TOKENS_PER_MESSAGE

@@ -12,7 +12,8 @@ Each filter is a small state machine that holds back only what it cannot decide 
     ReplyScreen         refuses what breaks the content policy (`screening`)
 
 The streamed text is the stored text, however it was split. The one exception is a reply that hit
-its length limit: `trimmed` removes its unfinished last sentence, and the last event has the result.
+its length limit: `truncation` removes its unfinished last sentence, and the last event has the
+result.
 """
 
 import re
@@ -318,22 +319,3 @@ def _may_start(text: str, labels: tuple[str, ...]) -> bool:
     """Whether the text could become one that begins with a label."""
     lower = _lower(text)
     return any(label.startswith(lower) for label in labels)
-
-
-_SENTENCE_END = re.compile(r"[.!?…。！？][\"'”’»*_)\]]*(?=\s|$)|[。！？][\"'”’»」』*_)\]]*")
-MIN_KEPT = 0.3
-"""The minimum share of a reply that trimming keeps. Otherwise the unfinished sentence stays."""
-
-
-def trimmed(text: str) -> str:
-    """A reply that hit its length limit, without its unfinished last sentence, and with an open
-    asterisk or quotation mark closed."""
-    ends = [match.end() for match in _SENTENCE_END.finditer(text)]
-    if ends and ends[-1] >= len(text) * MIN_KEPT:
-        text = text[: ends[-1]]
-    paragraph = text.rpartition("\n")[2]
-    if paragraph.replace("**", "").count("*") % 2:
-        text += "*"
-    if paragraph.count('"') % 2:
-        text += '"'
-    return text

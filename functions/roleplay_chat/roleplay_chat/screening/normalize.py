@@ -78,11 +78,11 @@ def readings(word: str) -> Iterator[str]:
             yield latin.replace("*", vowel)
 
 
-def _drawn_in(word: str, most: int) -> str:
-    """The word with each run of a letter cut to `most`."""
+def _drawn_in(word: str, limit: int) -> str:
+    """The word with each run of a letter cut to `limit`."""
     kept = ""
     for char in word:
-        if kept[-most:] != char * most:
+        if kept[-limit:] != char * limit:
             kept += char
     return kept
 

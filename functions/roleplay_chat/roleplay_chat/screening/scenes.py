@@ -107,16 +107,16 @@ def _settle(text: str) -> tuple[str, str]:
 
 @dataclass(frozen=True)
 class _Sign:
-    """The weight of some classes. At most `most` words count, so that repetition adds nothing."""
+    """The weight of some classes. At most `max_count` words count: repetition adds nothing."""
 
     classes: str
     weight: int
-    most: int
+    max_count: int
 
     @classmethod
-    def parse(cls, names: str, weight: int, most: int) -> "_Sign":
+    def parse(cls, names: str, weight: int, max_count: int) -> "_Sign":
         """Parse the names of classes."""
-        return cls(_encode_names(names), weight, most)
+        return cls(_encode_names(names), weight, max_count)
 
 
 def _encode_names(names: str) -> str:
@@ -149,7 +149,7 @@ def _any_scene(words: str, begin: int, end: int) -> bool:
 
 
 def _is_scene(words: str) -> bool:
-    weight = sum(sign.weight * min(_count(words, sign.classes), sign.most) for sign in _SIGNS)
+    weight = sum(sign.weight * min(_count(words, sign.classes), sign.max_count) for sign in _SIGNS)
     people = _count(words, _PEOPLE)
     return weight >= MIN_WEIGHT and people >= (1 if _count(words, _DEEDS) else 2)
 

@@ -436,24 +436,24 @@ NEAR_CHARS = 40
 """How far from a cut a space is searched; if there is none, the end of a word, by characters."""
 
 
-def first_words(text: str, most_chars: int) -> str:
-    """At most the first `most_chars` characters. Drops a word cut in half: `sex` of `sextant`."""
-    if len(text) <= most_chars:
+def first_words(text: str, max_chars: int) -> str:
+    """At most the first `max_chars` characters. Drops a word cut in half: `sex` of `sextant`."""
+    if len(text) <= max_chars:
         return text
-    space = text.rfind(" ", max(most_chars - NEAR_CHARS, 0), most_chars + 1)
+    space = text.rfind(" ", max(max_chars - NEAR_CHARS, 0), max_chars + 1)
     if space >= 0:
         return text[:space]
-    end = most_chars
+    end = max_chars
     while end and _IN_WORD.match(text, end - 1):
         end -= 1
     return text[:end]
 
 
-def last_words(text: str, most_chars: int) -> str:
-    """At most the last `most_chars` characters. Drops a word cut in half: `12` of `112`."""
-    if len(text) <= most_chars:
+def last_words(text: str, max_chars: int) -> str:
+    """At most the last `max_chars` characters. Drops a word cut in half: `12` of `112`."""
+    if len(text) <= max_chars:
         return text
-    start = len(text) - most_chars
+    start = len(text) - max_chars
     space = text.find(" ", start - 1, start + NEAR_CHARS)
     if space >= 0:
         return text[space:]
@@ -531,22 +531,22 @@ def _shortened(part: str) -> str:
     return "".join([part[:REMEMBERED_CHARS], *terms, part[-LONGEST_TERM:]])
 
 
-def _place_to_split(text: str, most: int) -> int:
-    """The last position up to `most` at which text without spaces may be split."""
+def _place_to_split(text: str, limit: int) -> int:
+    """The last position up to `limit` at which text without spaces may be split."""
     for run in _patterns().runs.finditer(text):
-        if run.end() > most:
-            inside = _place_in_run(run[0], most - run.start()) if _is_together(run[0]) else 0
-            return run.start() + inside or most
-    return most
+        if run.end() > limit:
+            inside = _place_in_run(run[0], limit - run.start()) if _is_together(run[0]) else 0
+            return run.start() + inside or limit
+    return limit
 
 
-def _place_in_run(run: str, most: int) -> int:
+def _place_in_run(run: str, limit: int) -> int:
     place = end = 0
     for match in [*_patterns().found.finditer(run), None]:
         # After whole pairs of unknown characters, but before the last one: lookbehinds may need it.
-        pairs = (min(most, (match.start() if match else len(run)) - 1) - end) // 2
+        pairs = (min(limit, (match.start() if match else len(run)) - 1) - end) // 2
         place = end + 2 * pairs if pairs > 0 else place
-        if match is None or match.end() > most:
+        if match is None or match.end() > limit:
             break
         end = match.end()
     return place or end

@@ -7,7 +7,7 @@ from typing import Any
 import httpx
 
 from edge.bodies import first_bytes
-from edge.json_text import loads_few
+from edge.json_text import loads_bounded
 from roleplay_chat.api import Usage
 from roleplay_chat.generation.error_classifier import UpstreamError, failed, from_worker
 from roleplay_chat.generation.providers import (
@@ -54,7 +54,7 @@ async def generate(http: httpx.AsyncClient, call: Call) -> AsyncGenerator[Event,
 def _object(body: bytes) -> Mapping[str, Any]:
     """Parse a body as a JSON object; empty if it is not one."""
     try:
-        answer = loads_few(body)
+        answer = loads_bounded(body)
     except (ValueError, RecursionError):
         return {}
     return answer if isinstance(answer, Mapping) else {}

@@ -17,7 +17,7 @@ from httpx_sse._decoders import SSEDecoder, SSELineDecoder
 
 from edge.bodies import first_bytes, pieces
 from edge.clients import NETWORK_ERRORS
-from edge.json_text import loads_few
+from edge.json_text import loads_bounded
 from roleplay_chat.api import NO_TEXT, Usage
 from roleplay_chat.generation.error_classifier import (
     UpstreamError,
@@ -64,35 +64,35 @@ async def generate(http: httpx.AsyncClient, call: Call) -> AsyncGenerator[Event,
         "stream": True,
     }
     async with post(http, call, body) as response:
-        reading = Reading(call.on_usage)
+        reader = ReplyReader(call.on_usage)
         if response.status_code != 200:
             error = await first_bytes(response, MAX_BODY_BYTES)
-            reading.bill(error)
+            reader.read_usage(error)
             raise UpstreamError(from_response(response.status_code, response.headers, error))
         if "text/event-stream" in response.headers.get("content-type", ""):
-            async with aclosing(_arrivals(response, reading)) as arrivals:
-                async for arrived in arrivals:
+            async with aclosing(_event_batches(response, reader)) as batches:
+                async for batch in batches:
                     try:
-                        for event in _events(reading, arrived):
+                        for event in _events(reader, batch):
                             yield event
                             if is_full(event):
                                 await asyncio.sleep(0)
                     except UpstreamError:
-                        await _drain(arrivals, reading)
+                        await _drain(batches, reader)
                         raise
-                    if reading.done:
-                        await _drain(arrivals, reading)
+                    if reader.done:
+                        await _drain(batches, reader)
         else:
             whole = (await first_bytes(response, MAX_BODY_BYTES)).decode(errors="replace")
-            for event in _events(reading, [whole]):
+            for event in _events(reader, [whole]):
                 yield event
                 if is_full(event):
                     await asyncio.sleep(0)
-        yield reading.end()
+        yield reader.end()
 
 
-async def _arrivals(
-    response: httpx.Response, reading: "Reading"
+async def _event_batches(
+    response: httpx.Response, reader: "ReplyReader"
 ) -> AsyncGenerator[list[str], None]:
     """Yield the data of the stream's events, in lists of those that arrived together.
 
@@ -116,44 +116,44 @@ async def _arrivals(
                 yield found
                 if len(found) > MANY_EVENTS:
                     await asyncio.sleep(0)
-            if not reading.done and time.monotonic() - began > GATHER_AFTER_SECONDS:
+            if not reader.done and time.monotonic() - began > GATHER_AFTER_SECONDS:
                 await asyncio.sleep(GATHER_SECONDS)
     events = map(decoder.decode, lines.flush())
     if found := [event.data for event in events if event is not None]:
         yield found
 
 
-async def _drain(arrivals: AsyncIterator[Sequence[str]], reading: "Reading") -> None:
+async def _drain(batches: AsyncIterator[Sequence[str]], reader: "ReplyReader") -> None:
     """Read on briefly after the last event: for the usage of a failed call, and for the end of the
     body, after which the connection can be reused."""
     with suppress(TimeoutError, *NETWORK_ERRORS):
         async with asyncio.timeout(LINGER_SECONDS):
-            async for arrived in arrivals:
-                for data in arrived:
-                    reading.bill(data)
+            async for batch in batches:
+                for data in batch:
+                    reader.read_usage(data)
 
 
-def _events(reading: "Reading", arrived: Sequence[str]) -> Iterator[Event]:
+def _events(reader: "ReplyReader", batch: Sequence[str]) -> Iterator[Event]:
     """The events of data that arrived together: text, then the end; raises the error in it last."""
     failure: UpstreamError | None = None
-    finished = reading.finished
-    for data in arrived:
+    finished = reader.finished
+    for data in batch:
         if failure:
-            reading.bill(data)
+            reader.read_usage(data)
             continue
         try:
-            reading.feed(data)
+            reader.feed(data)
         except UpstreamError as error:
             failure = error
-    if (text := reading.take()) is not None:
-        yield from in_pieces(text, reading.take_reasoning())
-    if reading.finished and not finished:
-        yield reading.end()
+    if (text := reader.take()) is not None:
+        yield from in_pieces(text, reader.take_reasoning())
+    if reader.finished and not finished:
+        yield reader.end()
     if failure:
         raise failure
 
 
-class Reading:
+class ReplyReader:
     """Parses one reply: `feed` each chunk, `take` the text so far, ask for the `end`."""
 
     def __init__(self, on_usage: Callable[[Usage], None] = lambda _: None) -> None:
@@ -182,21 +182,21 @@ class Reading:
             return
         chunk = _parse(data)
         if "usage" in chunk:
-            self._account(chunk)
+            self._add_usage(chunk)
         if error := chunk.get("error"):
             raise UpstreamError(from_error(error, 200, provider=chunk.get("provider")))
         choices = chunk.get("choices")
         for choice in choices if isinstance(choices, list) else []:
             if isinstance(choice, dict):
-                self._choose(choice, chunk.get("provider"))
+                self._read_choice(choice, chunk.get("provider"))
 
-    def bill(self, data: str | bytes) -> None:
+    def read_usage(self, data: str | bytes) -> None:
         """Read only the usage in a chunk, and ignore anything else."""
         if not self.done:
             with suppress(UpstreamError):
-                self._account(_parse(data))
+                self._add_usage(_parse(data))
 
-    def _account(self, chunk: Mapping[str, Any]) -> None:
+    def _add_usage(self, chunk: Mapping[str, Any]) -> None:
         usage = chunk.get("usage")
         if not isinstance(usage, dict):
             return
@@ -226,7 +226,7 @@ class Reading:
         thoughts, self._thoughts = self._thoughts, []
         return "".join(thoughts)
 
-    def _choose(self, choice: Mapping[str, Any], provider: object) -> None:
+    def _read_choice(self, choice: Mapping[str, Any], provider: object) -> None:
         if error := choice.get("error"):
             raise UpstreamError(from_error(error, 200, provider=provider))
         message = choice.get("delta") or choice.get("message")
@@ -263,7 +263,7 @@ class Reading:
 
 def _parse(data: str | bytes) -> Mapping[str, Any]:
     try:
-        chunk = loads_few(data)
+        chunk = loads_bounded(data)
     except (ValueError, RecursionError) as error:
         raise failed("unreadable", why="not JSON") from error
     if not isinstance(chunk, dict):
