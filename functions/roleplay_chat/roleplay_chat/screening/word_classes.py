@@ -41,7 +41,7 @@ def encode(text: str) -> str:
     """The text as one character per word, plus some for punctuation."""
     words = _apart(text)
     codes = "".join([_codes[word] for word in words])
-    # Only if there are enough single letters: joining them is slow, and they are rare.
+    # They are rare, and taking them together takes longer than all else here.
     if codes.count(_ALONE) >= 2 * IN_A_ROW and _IN_A_ROW.search(codes):
         codes = "".join(_spelled_out(words))
     return codes.replace(_ALONE, "")
