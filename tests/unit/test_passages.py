@@ -261,7 +261,7 @@ class TestWritten:
 
     def of(self, turn: BegunTurn, **request: Any) -> list[Passage]:
         request = ChatRequest.model_validate(REQUEST | request)
-        return written_for(turn, request, builder.entries_called_for(turn, request))
+        return written_for(turn, request, builder.activated_entries(turn, request))
 
     def test_has_everybody_with_their_ages(self) -> None:
         turn = begun(others=[{"id": UUID(int=2), "name": "Tom", "pronouns": "he", "age": 12}])

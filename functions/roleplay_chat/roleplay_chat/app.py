@@ -140,7 +140,7 @@ class App:
         except ClientDisconnect:
             return None
         except Exception:
-            self._log.exception("failed", extra={"fields": {"request_id": request_id}})
+            self._log.exception("request failed", extra={"fields": {"request_id": request_id}})
             return internal_error().response(request_id)
 
     async def _respond(self, request: Request, request_id: str, held: AsyncExitStack) -> Response:

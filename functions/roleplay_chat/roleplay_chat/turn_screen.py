@@ -18,7 +18,7 @@ from roleplay_chat.generation.routing import Target
 from roleplay_chat.lorebook.entries import Entry
 from roleplay_chat.lorebook.matching import is_small
 from roleplay_chat.prompt import builder
-from roleplay_chat.prompt.builder import Prompt, entries_called_for
+from roleplay_chat.prompt.builder import Prompt, activated_entries
 from roleplay_chat.prompt.greeting import greeting_for
 from roleplay_chat.prompt.passages import written_for
 from roleplay_chat.rows import CharacterRow
@@ -78,7 +78,7 @@ class PromptScreen:
         """
         begun, first = self._begun, self._planned.first
         self.lore = await self._off_loop_unless(
-            _has_small_book(begun.character), entries_called_for, begun, self._request
+            _has_small_book(begun.character), activated_entries, begun, self._request
         )
         self._written = await self._read(written_for(begun, self._request, self.lore))
         self._judge(self._written)

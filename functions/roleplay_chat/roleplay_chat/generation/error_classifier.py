@@ -95,14 +95,14 @@ _KEY_LIMITS = {
     "openrouter_workspace_budget",
 }
 _GONE = {"model_not_found", "no_endpoints", "model_deprecated", "free_variant_ended"}
-_AWAY = {"temporarily_unavailable", "model_unavailable_upstream"}
-_EDGE = {*range(520, 524), *range(525, 528)}
+_UNAVAILABLE = {"temporarily_unavailable", "model_unavailable_upstream"}
+_CDN_STATUSES = {*range(520, 524), *range(525, 528)}
 """Statuses of a CDN in front of a server; 524, a timeout, is handled elsewhere."""
-_LONGEST_CONTEXT = r"maximum context length is (\d{1,9})"
+_CONTEXT_LIMIT = r"maximum context length is (\d{1,9})"
 _AFFORDABLE = r"can only afford (\d{1,9})"
 _TOO_LONG = {"context_length_exceeded", "token_limit_exceeded", "string_too_long"}
 
-_NOT_TAKEN = (
+_UNSUPPORTED_PARAMETER = (
     r"\b(unsupported|unrecognized|unknown|unexpected|extra)\b.{0,40}"
     r"\b(parameter|argument|field|input|key|property)"
     r"|\b(parameter|argument|field|property|stop)\b.{0,60}\bnot (supported|allowed|permitted)"
@@ -112,13 +112,13 @@ _NOT_TAKEN = (
 
 _PAGE = re.compile(r"[\ufeff\s]*<(!doctype|html|head|\?xml|!--)")
 """An HTML page. Its text is for people and is not searched."""
-_OF_THE_ACCOUNT = re.compile(
+_ABOUT_OUR_ACCOUNT = re.compile(
     r"rate limit exceeded: free-models-per-|key limit exceeded|this request requires more credits"
 )
 """How OpenRouter's messages about our account begin. They may name a provider all the same."""
 _RATE_LIMITED_PAGE = r"\berror([ _]code)?[\"':\\]*\s*1015\b"
 """Cloudflare's rate limit error, in text or JSON."""
-_NAMED_WITHIN = re.compile(r"\bprovider_name\W{1,20}(?!null\b)\w")
+_NESTED_PROVIDER = re.compile(r"\bprovider_name\W{1,20}(?!null\b)\w")
 """A provider's name in JSON inside a text, which then was passed on, too."""
 
 # The first match wins, so rules that use only the status come last.
@@ -147,7 +147,7 @@ _RULES: tuple[tuple[str, Callable[[_Facts], bool]], ...] = (
     ("model_gone", lambda f: f.says(r"is not a valid model id|^no endpoints found for")),
     ("model_gone", lambda f: f.status == 404 and f.says(r"unavailable for free")),
     ("agents_only", lambda f: f.status == 403 and f.says(r"only available on agentic")),
-    ("overloaded", lambda f: f.availability in _AWAY),
+    ("overloaded", lambda f: f.availability in _UNAVAILABLE),
     ("moderated", lambda f: f.error_type in ("content_policy_violation", "refusal")),
     ("moderated", lambda f: f.status == 403 and (f.flagged or f.says(r"requires moderation"))),
     ("guardrail", lambda f: f.status == 403 and f.says(r"^request blocked")),
@@ -164,10 +164,13 @@ _RULES: tuple[tuple[str, Callable[[_Facts], bool]], ...] = (
     ("bad_parameters", lambda f: f.status == 400 and f.says(r"must have \d+ items or fewer")),
     (
         "bad_parameters",
-        lambda f: f.status in (400, 422) and f.says(_NOT_TAKEN),
+        lambda f: f.status in (400, 422) and f.says(_UNSUPPORTED_PARAMETER),
     ),
-    ("overloaded", lambda f: f.passed_on and (f.status in _EDGE or (f.page and f.status != 429))),
-    ("edge_error", lambda f: not f.passed_on and (f.status in _EDGE or f.page)),
+    (
+        "overloaded",
+        lambda f: f.passed_on and (f.status in _CDN_STATUSES or (f.page and f.status != 429)),
+    ),
+    ("edge_error", lambda f: not f.passed_on and (f.status in _CDN_STATUSES or f.page)),
     ("edge_error", lambda f: f.says_itself(_RATE_LIMITED_PAGE)),
     ("provider_refuses_key", lambda f: f.passed_on and _is_unauthorized(f)),
     ("bad_key", lambda f: _is_unauthorized(f)),
@@ -218,8 +221,8 @@ def from_error(
     availability = fields(error.get("availability"))
     message, raw = _lower(error.get("message")), _lower(metadata.get("raw"))
     passed_on = any(map(_is_name, (metadata.get("provider_name"), provider)))
-    passed_on = passed_on or any(map(_NAMED_WITHIN.search, (message, raw)))
-    is_own = not passed_on or bool(_OF_THE_ACCOUNT.match(message) and message not in raw)
+    passed_on = passed_on or any(map(_NESTED_PROVIDER.search, (message, raw)))
+    is_own = not passed_on or bool(_ABOUT_OUR_ACCOUNT.match(message) and message not in raw)
     page = page or any(map(_PAGE.match, (message, raw)))
     if status == 200:
         status = digits(error.get("code")) or digits(error.get("http_status")) or 502
@@ -284,7 +287,7 @@ def _reset(headers: Mapping[str, str], metadata: Mapping[str, Any]) -> datetime 
 
 def _limit_tokens(facts: _Facts) -> int | None:
     own, all_of_it = "\n".join(facts.own_texts), "\n".join(facts.texts)
-    found = re.search(_AFFORDABLE, own) or re.search(_LONGEST_CONTEXT, all_of_it)
+    found = re.search(_AFFORDABLE, own) or re.search(_CONTEXT_LIMIT, all_of_it)
     return int(found[1]) if found else None
 
 

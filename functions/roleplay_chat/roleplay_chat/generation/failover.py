@@ -47,9 +47,9 @@ BACKOFF_SECONDS = 0.4
 """The wait before the first retry if the upstream gives no time; doubled for each further one."""
 USAGE_SECONDS = 2.0
 """How long to wait for the usage after the reply is complete."""
-EARLY = 0.05
+IDLE_TOLERANCE = 0.05
 """The share by which the idle timeout may fire early: the timer is not reset for every token."""
-MAX_STOP = 4
+MAX_STOP_STRINGS = 4
 """The most stop strings sent; many providers reject more."""
 MIN_USEFUL_TOKENS = 48
 """A shorter reply is not worth requesting."""
@@ -277,8 +277,8 @@ class Generation:
                 idle = USAGE_SECONDS if isinstance(event, End) else limits.idle
                 left = min(idle, limits.total - recorder.elapsed, self._left())
                 when = loop.time() + max(left, 0)
-                # Resetting the timer for every token would be slow; see `EARLY`.
-                if not 0 <= when - (timer.when() or 0) < left * EARLY:
+                # Resetting the timer for every token would be slow; see `IDLE_TOLERANCE`.
+                if not 0 <= when - (timer.when() or 0) < left * IDLE_TOLERANCE:
                     timer.reschedule(when)
                 if isinstance(event, End):
                     recorder.note_end(event)
@@ -463,7 +463,7 @@ def _parameters(
     ends = [*(own if isinstance(own, list) else [own]), *(stop if target.takes_stop else ())]
     strings = list(dict.fromkeys(end for end in ends if isinstance(end, str) and end))
     if strings:
-        parameters["stop"] = strings[:MAX_STOP]
+        parameters["stop"] = strings[:MAX_STOP_STRINGS]
     return {**parameters, **extras} if target.provider == "openrouter" else parameters
 
 

@@ -168,12 +168,12 @@ def _entry(row: Mapping[str, Any]) -> Entry | None:
     order = number_or_text(row.get("insertion_order")) or 0.0
     rank = number_or_text(row.get("priority"))
     selective = row.get("selective") is True
-    position, depth, role = _place(row, more, decorators)
+    position, depth, role = _placement(row, more, decorators)
     return Entry(
         content=content,
         keys=_texts(row.get("keys")),
         secondary=_texts(row.get("secondary_keys")) if selective else (),
-        logic=_named(_SILLYTAVERN_LOGIC, more.get("selectiveLogic")) or "and_any",
+        logic=_lookup(_SILLYTAVERN_LOGIC, more.get("selectiveLogic")) or "and_any",
         additional=_texts(decorators.get("additional_keys")),
         excluded=_texts(decorators.get("exclude_keys")),
         case_sensitive=row.get("case_sensitive", more.get("case_sensitive")) is True,
@@ -191,16 +191,16 @@ def _entry(row: Mapping[str, Any]) -> Entry | None:
     )
 
 
-def _place(
+def _placement(
     row: Mapping[str, Any], more: Mapping[str, Any], decorators: Mapping[str, str]
 ) -> tuple[Position, int, Role]:
     """Position, depth and role: from decorators, else from SillyTavern, else from the card."""
-    role = _V3_ROLES.get(decorators.get("role")) or _named(_SILLYTAVERN_ROLES, more.get("role"))
+    role = _V3_ROLES.get(decorators.get("role")) or _lookup(_SILLYTAVERN_ROLES, more.get("role"))
     position = _V3_POSITIONS.get(decorators.get("position"))
     depth = parse_depth(decorators.get("depth"))
     if position is None and depth is not None:
         return "in_chat", depth, role or "system"
-    position = position or _named(_SILLYTAVERN_POSITIONS, more.get("position"))
+    position = position or _lookup(_SILLYTAVERN_POSITIONS, more.get("position"))
     if position == "in_chat":
         return "in_chat", parse_depth(more.get("depth")) or 0, role or "system"
     plain: Position = "before_char" if row.get("position") == "before_char" else "after_char"
@@ -256,5 +256,5 @@ def _texts(value: object) -> tuple[str, ...]:
 T = TypeVar("T")
 
 
-def _named(table: Mapping[object, T], value: object) -> T | None:
+def _lookup(table: Mapping[object, T], value: object) -> T | None:
     return table.get(value) if isinstance(value, int) else None

@@ -23,7 +23,7 @@ MAX_GROWTH = 200_000
 """Characters that macros may add to all entries of a book together."""
 
 
-def matched(
+def match_entries(
     book: Mapping[str, Any], texts: Sequence[str], *, expand: Callable[[str], str] = str
 ) -> list[Entry]:
     """The entries that `texts` (oldest first) activate, in the book's order.
@@ -44,14 +44,14 @@ def matched(
     return entries
 
 
-def fitting(
+def select_entries(
     entries: Sequence[Entry],
     book: Mapping[str, Any],
     *,
     budget_tokens: int,
     count: Callable[[str], int],
 ) -> list[Entry]:
-    """The most important of the `matched` entries within `budget_tokens`, in the prompt's order.
+    """The most important of the matched entries within `budget_tokens`, in the prompt's order.
 
     `count` counts tokens. The book may set a smaller budget. The lowest rank is dropped first.
     """

@@ -15,7 +15,7 @@ from typing import Literal, NamedTuple
 
 from roleplay_chat.api import ChatRequest, Tier
 from roleplay_chat.lorebook.entries import Entry
-from roleplay_chat.lorebook.matching import fitting, matched
+from roleplay_chat.lorebook.matching import match_entries, select_entries
 from roleplay_chat.messages import Message, Role
 from roleplay_chat.prompt.group_chat import as_heard, introduction
 from roleplay_chat.prompt.macros import build_macros, expand, expanded, names_in, owner
@@ -114,7 +114,7 @@ class PromptSpec:
     tokens: Tokens = UNCALIBRATED
     """Counts tokens for the target."""
     lore: Sequence[Entry] | None = None
-    """The result of `entries_called_for`; None to search the book."""
+    """The result of `activated_entries`; None to search the book."""
 
     @property
     def budget(self) -> int:
@@ -129,12 +129,12 @@ def build(spec: PromptSpec) -> Prompt:
     return Prompt.from_messages([frame.system, *_merge(_with_notes(spoken, frame.lore))])
 
 
-def entries_called_for(begun: BegunTurn, request: ChatRequest) -> list[Entry]:
+def activated_entries(begun: BegunTurn, request: ChatRequest) -> list[Entry]:
     """The entries of the character's book that the newest messages activate, before any limit."""
     if begun.character is None or not begun.character.character_book:
         return []
     names = names_in(build_macros(begun, request))
-    return matched(
+    return match_entries(
         begun.character.character_book,
         [*(row.content for row in begun.history), begun.turn.message or ""],
         expand=lambda text: expand(text, names),
@@ -190,7 +190,7 @@ def _frame(spec: PromptSpec) -> _Frame:
     needs = whole | {"memory": _round_up(whole["memory"], budget)}
 
     unused = room - sum(needs.values()) + needs.get("examples", 0)
-    found = entries_called_for(begun, request) if spec.lore is None else spec.lore
+    found = activated_entries(begun, request) if spec.lore is None else spec.lore
     titles = tokens.count(f"## {_BEFORE}\n## {_AFTER}\n") if found else 0
     lore = _lore(begun, found, min(unused - titles, int(budget * LORE_SHARE)), tokens)
     notes = _notes(lore)
@@ -470,7 +470,7 @@ def _lore(begun: BegunTurn, found: Sequence[Entry], budget: int, tokens: Tokens)
     """The found entries that fit."""
     if begun.character is None or not begun.character.character_book:
         return []
-    return fitting(
+    return select_entries(
         found,
         begun.character.character_book,
         budget_tokens=budget,

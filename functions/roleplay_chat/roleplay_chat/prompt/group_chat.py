@@ -28,8 +28,8 @@ def build_cast(begun: BegunTurn, *, impersonates: bool = False) -> Cast:
     if begun.character is None:
         return Cast()
     people = [row.name for row in (begun.persona, begun.user) if row and row.name]
-    own = set(_called(begun.character))
-    others = chain.from_iterable(map(_called, begun.others))
+    own = set(_names(begun.character))
+    others = chain.from_iterable(map(_names, begun.others))
     return Cast(
         character=begun.character.name,
         person=people,
@@ -38,7 +38,7 @@ def build_cast(begun: BegunTurn, *, impersonates: bool = False) -> Cast:
     )
 
 
-def _called(character: CharacterRow) -> list[str]:
+def _names(character: CharacterRow) -> list[str]:
     names = (character.name, character.nickname, *character.name.split()[:1])
     return [name for name in names if name and name.strip()]
 
