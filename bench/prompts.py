@@ -39,6 +39,9 @@ def _milliseconds(messages: int, context: int) -> float:
     taken = []
     for _ in range(CALLS):
         started = time.perf_counter()
-        builder.build(begun, request, "sfw", family=None, context_tokens=context, max_tokens=400)
+        spec = builder.PromptSpec(
+            begun, request, "sfw", family=None, context_tokens=context, max_tokens=400
+        )
+        builder.build(spec)
         taken.append((time.perf_counter() - started) * 1000)
     return median(taken)

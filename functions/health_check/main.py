@@ -14,7 +14,7 @@ from health_check.settings import Settings
 
 _app = App(load(Settings))
 
-# What was imported stays: the collector need not go through it while it is loaded, nor ever after.
+# Imported modules are never freed, so the garbage collector need not scan them, now or later.
 gc.freeze()
 gc.enable()
 
@@ -23,5 +23,5 @@ aclose = _app.aclose
 
 @functions_framework.aio.http
 async def health_check(request: Request) -> Response:
-    """Probe the workers and record how they are."""
+    """Run the health check."""
     return await _app.respond(request)

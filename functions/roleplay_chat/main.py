@@ -16,10 +16,11 @@ from roleplay_chat.settings import Settings
 
 _app = App(load(Settings))
 
-# What was imported stays: the collector need not go through it while it is loaded, nor ever after.
+# Imported modules are never freed, so the garbage collector need not scan them, now or later.
 gc.freeze()
 gc.enable()
-# A turn leaves nothing to collect; what is alive in thirty of them is no reason to look.
+# A turn leaves no reference cycles. Higher thresholds, so that the live objects of about thirty
+# turns do not start a collection.
 gc.set_threshold(10_000, 20, 20)
 
 aclose = _app.aclose
@@ -28,5 +29,5 @@ aclose = _app.aclose
 @functions_framework.aio.http
 async def roleplay_chat(request: Request) -> Response:
     """Answer one turn."""
-    # The framework calls what it gets as an ASGI application, which is what a response is.
+    # The framework calls the result as an ASGI application, as it would a response.
     return cast(Response, _app.asgi)

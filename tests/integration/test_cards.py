@@ -96,7 +96,7 @@ class TestImport:
         body = import_card(stack, stack.user(), card_base64=encoded(archive(files)))
 
         others, newer, patterns = body["warnings"]
-        assert "1) are not kept" in others
+        assert "1) are not stored" in others
         assert "newer version" in newer
         assert patterns.endswith("never match: 1.")
 

@@ -10,7 +10,7 @@ from psycopg.types.json import Jsonb
 
 from roleplay_chat.generation.error_policies import NO_SCENES
 from roleplay_chat.lorebook.entries import Entry
-from roleplay_chat.lorebook.matching import matched
+from roleplay_chat.lorebook.matching import match_entries
 from roleplay_chat.rows import CharacterRow
 from roleplay_chat.screening.decision import Passage, in_context
 from roleplay_chat.turn_screen import FIRMER
@@ -318,10 +318,10 @@ class TestParts:
 
         def once(*args: Any, **kwargs: Any) -> list[Entry]:
             looks.append(len(looks))
-            return matched(*args, **kwargs) if len(looks) > 1 else []
+            return match_entries(*args, **kwargs) if len(looks) > 1 else []
 
         talk.stack.function_url("roleplay_chat")
-        monkeypatch.setattr("roleplay_chat.prompt.builder.matched", once)
+        monkeypatch.setattr("roleplay_chat.prompt.builder.match_entries", once)
         slow = {"keys": ["(a+)+$"], "use_regex": True, "content": "Slow.", "enabled": True}
         told = {"keys": ["lighthouse"], "use_regex": True, "content": BOTH, "enabled": True}
         with_character(talk, character_book={"entries": [slow, told]})

@@ -639,7 +639,7 @@ def test_rows_that_are_not_as_they_should_be_leave_the_conversation_free(
 
     with monkeypatch.context() as broken:
         # What is left out costs nobody else anything; as it stands for rows that cannot be.
-        broken.setattr("roleplay_chat.turn_store.without", lambda begun, _: begun)
+        broken.setattr("roleplay_chat.turn_store.without_invalid_rows", lambda begun, _: begun)
         answer = stack.chat(user, **request(conversation))
 
     assert (answer.status_code, answer.json()["code"]) == (500, "internal_error")

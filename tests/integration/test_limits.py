@@ -851,7 +851,7 @@ class TestAtOnce:
     def test_letters_that_make_all_others_four_times_as_large(
         self, stack: Stack, emoji: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(app, "MAX_WIDE_BYTES", 400_000)
+        monkeypatch.setattr(app, "MAX_NON_ASCII_BYTES", 400_000)
         body = self.LARGE.replace("x" * 100_000, emoji + "x" * 200_000, 1)
         with stack.serving() as url:
             answer = self.send(stack, url, body)

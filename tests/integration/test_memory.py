@@ -8,7 +8,7 @@ from uuid import UUID
 
 import pytest
 
-from roleplay_chat.turn_store import LONGEST_RETRY_SECONDS
+from roleplay_chat.turn_store import MAX_RETRY_SECONDS
 from tests.integration.test_content_policy import BOTH, MINOR, SCENE, SEXUAL, among_adults
 from tests.support.answers import abort, error, held, reply, stream, text, worker_chat
 from tests.support.gateway import SECRET_KEY
@@ -312,7 +312,7 @@ class TestFailure:
     def test_of_saving_late_is_logged_and_nothing_else(
         self, long: Talk, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr("roleplay_chat.turn_store.LONGEST_RETRY_SECONDS", 0)
+        monkeypatch.setattr("roleplay_chat.turn_store.MAX_RETRY_SECONDS", 0)
         gate = Gate()
         long.stack.upstream.always(either(text("Yes."), held(gate, written(SUMMARY))))
         long.stack.gateway.fail("remember", times=2)
@@ -321,7 +321,7 @@ class TestFailure:
         gate.open()
         wait_until(lambda: "memory not saved" in events_of(long), "the log line")
 
-        assert LONGEST_RETRY_SECONDS > 0
+        assert MAX_RETRY_SECONDS > 0
         assert summary(long)["content"] == ""
         assert long.reply("Hello again")["response"] == "Yes."
 

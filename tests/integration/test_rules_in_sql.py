@@ -14,7 +14,7 @@ from edge.worker_health import DEFAULT_MODEL
 from roleplay_chat.api import DEFAULT_MEMORY_TIER
 from roleplay_chat.generation.error_policies import MAX_COOLDOWN
 from roleplay_chat.lorebook.keys import UNSPACED
-from roleplay_chat.tokens import LEAST_RATIO, MOST_RATIO
+from roleplay_chat.tokens import MAX_RATIO, MIN_RATIO
 from tests.support.stack import Stack
 
 
@@ -26,7 +26,7 @@ def test_ceiling_of_a_cooldown(stack: Stack) -> None:
     assert abs(found["lasts"] - MAX_COOLDOWN) < timedelta(minutes=1)
 
 
-@pytest.mark.parametrize(("reported", "bound"), [(10**6, MOST_RATIO), (1, LEAST_RATIO)])
+@pytest.mark.parametrize(("reported", "bound"), [(10**6, MAX_RATIO), (1, MIN_RATIO)])
 def test_bounds_of_token_ratios(stack: Stack, reported: int, bound: float) -> None:
     call = {
         "provider": "openrouter",
@@ -40,7 +40,7 @@ def test_bounds_of_token_ratios(stack: Stack, reported: int, bound: float) -> No
         stack.db.execute("select private.calibrate(%s)", [json.dumps([call])])
     (row,) = stack.all("select ratio from token_calibrations where script = 'latin'")
     assert row["ratio"] == pytest.approx(bound, rel=0.05)
-    assert LEAST_RATIO <= row["ratio"] <= MOST_RATIO
+    assert MIN_RATIO <= row["ratio"] <= MAX_RATIO
 
 
 @pytest.mark.parametrize("function", ["begin_turn", "finish_turn"])

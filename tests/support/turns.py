@@ -81,5 +81,5 @@ def answered(reason: str = "stop", target: Target = TARGET) -> Attempt:
     usage = Usage(100, 20, 0.25)
     spent = Spent(100, 20, 0.25, is_estimated=False)
     return attempt(
-        target=target, first_token_ms=30, end=End(reason, usage), said=usage, spent=spent
+        target=target, first_token_ms=30, end=End(reason, usage), reported=usage, spent=spent
     )

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edge.errors import ApiError
-from edge.json_text import most_values
+from edge.json_text import value_count_bound
 from roleplay_chat.cards import charx_file, files, json_file, png_file
 from tests.support.cards import CARDS, archive, card, card_picture, picture, text_chunk
 from tests.support.work import is_linear
@@ -56,7 +56,7 @@ class TestFormats:
     def test_charx(self) -> None:
         found = files.read((CARDS / "cook.charx").read_bytes())
         assert found.card == card("cook_v3")
-        assert "other files (pictures, sounds; 1) are not kept" in found.warnings[0]
+        assert "other files (pictures, sounds; 1) are not stored" in found.warnings[0]
 
     def test_charx_of_a_card_alone_loses_nothing(self) -> None:
         assert files.read(archive({"card.json": json.dumps(TINY).encode()})).warnings == ()
@@ -313,7 +313,7 @@ class TestValues:
             inner = value.values() if isinstance(value, dict) else value
             return 1 + (sum(map(number, inner)) if isinstance(value, dict | list) else 0)
 
-        assert number(value) <= most_values(json.dumps(value).encode())
+        assert number(value) <= value_count_bound(json.dumps(value).encode())
 
     def test_base64_with_spaces_is_read_without_an_object_for_each_part(self) -> None:
         large = {"name": "a", "creator_notes": "x" * 1_000_000}

@@ -17,7 +17,7 @@ from health_check.catalog import (
     ModelRow,
     Verdict,
     compare,
-    is_believed,
+    is_trusted,
     read_catalog,
     report,
 )
@@ -54,9 +54,9 @@ def row(key: str = "a/m:free", **columns: Any) -> ModelRow:
 
 
 def judged(
-    its_row: ModelRow, catalog: Catalog, *, believed: bool = True, update: bool = False
+    its_row: ModelRow, catalog: Catalog, *, trusted: bool = True, update: bool = False
 ) -> Verdict:
-    verdict = compare(its_row, catalog, believed=believed, update_prices=update)
+    verdict = compare(its_row, catalog, trusted=trusted, update_prices=update)
     assert verdict
     return verdict
 
@@ -213,7 +213,7 @@ class TestListed:
 
 class TestNotListed:
     @pytest.mark.parametrize(
-        ("before", "believed", "status"),
+        ("before", "trusted", "status"),
         [
             (None, True, "gone"),
             ("listed", True, "gone"),
@@ -223,23 +223,23 @@ class TestNotListed:
             ("gone", False, "gone"),
         ],
     )
-    def test_is_gone_when_the_catalog_is_believed_or_says_so_again(
-        self, before: str | None, believed: bool, status: str
+    def test_is_gone_when_the_catalog_is_trusted_or_says_so_again(
+        self, before: str | None, trusted: bool, status: str
     ) -> None:
         its_row = row(catalog_status=before, catalog={"context_length": 5})
-        verdict = judged(its_row, read(), believed=believed)
+        verdict = judged(its_row, read(), trusted=trusted)
         assert (verdict.status, verdict.catalog) == (status, {"context_length": 5})
 
     def test_part_of_a_catalog_says_nothing(self) -> None:
         part = read(total_count=900)
-        assert compare(row(), part, believed=True, update_prices=True) is None
+        assert compare(row(), part, trusted=True, update_prices=True) is None
 
     def test_comes_back(self) -> None:
         its_row = row(catalog_status="gone")
-        assert judged(its_row, read(listed("a/m:free")), believed=False).status == "listed"
+        assert judged(its_row, read(listed("a/m:free")), trusted=False).status == "listed"
 
     @pytest.mark.parametrize(
-        ("rows", "before", "believed"),
+        ("rows", "before", "trusted"),
         [
             pytest.param([row(), row("b/n")], None, True, id="one-of-two"),
             pytest.param([row(), row("b/n")], MIN_MODELS * 2 + 2, True, id="half-as-many"),
@@ -248,8 +248,8 @@ class TestNotListed:
             pytest.param([row("b/n")], None, False, id="all-of-them"),
         ],
     )
-    def test_is_believed(self, rows: list[ModelRow], before: Any, believed: bool) -> None:
-        assert is_believed(read(listed("a/m:free")), rows, before) is believed
+    def test_is_trusted(self, rows: list[ModelRow], before: Any, trusted: bool) -> None:
+        assert is_trusted(read(listed("a/m:free")), rows, before) is trusted
 
 
 def test_report_names_what_is_the_matter_with_active_models() -> None:
@@ -288,7 +288,7 @@ def test_no_catalog_and_no_row_is_too_odd(models: list[Any], pricing: dict[str, 
     enough = [*OTHERS, *(listed(f"more/{number}") for number in range(10))]
     catalog = read_catalog(Fetched(200, {"data": [*models, *enough]}))
     its_row = row(pricing=pricing, capabilities={"context_tokens": "many"})
-    verdict = judged(its_row, catalog, believed=False, update=True)
+    verdict = judged(its_row, catalog, trusted=False, update=True)
     json.dumps(verdict.to_json(), allow_nan=False)
 
 

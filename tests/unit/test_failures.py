@@ -18,7 +18,7 @@ from roleplay_chat.generation.error_classifier import (
 )
 from roleplay_chat.generation.error_policies import ERROR_POLICIES, MAX_COOLDOWN
 from roleplay_chat.generation.providers import End
-from roleplay_chat.generation.providers.openai_compatible import Reading
+from roleplay_chat.generation.providers.openai_compatible import ReplyReader
 
 SAMPLES: dict[str, dict[str, Any]] = {
     sample["id"]: sample
@@ -70,7 +70,7 @@ def outcome(sample: dict[str, Any]) -> tuple[str, End | Failure]:
     if sample["status"] != 200:
         body = json.dumps(sample["body"]).encode()
         return "", from_response(sample["status"], sample["headers"], body)
-    reading, text = Reading(), ""
+    reading, text = ReplyReader(), ""
     try:
         for data in chunks(sample):
             reading.feed(data)
@@ -275,7 +275,7 @@ def test_error_of_a_named_provider_concerns_no_more_than_the_model(
         body["error"] = error | {"metadata": VENICE | error.get("metadata", {})}
     if status == 200:
         with pytest.raises(UpstreamError) as caught:
-            Reading().feed(json.dumps(body))
+            ReplyReader().feed(json.dumps(body))
         failure = caught.value.failure
     else:
         failure = from_response(status, {}, json.dumps(body).encode())

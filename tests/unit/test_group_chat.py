@@ -10,7 +10,7 @@ import pytest
 
 from roleplay_chat.api import ChatRequest, Tier
 from roleplay_chat.content_tier import content_tier
-from roleplay_chat.prompt.builder import build
+from roleplay_chat.prompt.builder import PromptSpec, build
 from roleplay_chat.prompt.group_chat import (
     SHORT_CHARS,
     as_heard,
@@ -54,7 +54,7 @@ def begun(**rows: Any) -> BegunTurn:
 def written(turn: BegunTurn) -> list[Passage]:
     """What is screened of the turn."""
     limits = {"context_tokens": 8192, "max_tokens": 400}
-    sent = build(turn, ChatRequest(), "sfw", family=None, **limits)
+    sent = build(PromptSpec(turn, ChatRequest(), "sfw", family=None, **limits))
     return [*written_for(turn, ChatRequest(), []), *in_context(sent.passages)]
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from edge.json_text import FEW_VALUES, dumps, loads, loads_few, most_values
+from edge.json_text import MAX_PARSED_VALUES, dumps, loads, loads_bounded, value_count_bound
 
 HALF = "\\ud83d"
 
@@ -62,14 +62,14 @@ def test_of_others_no_more_values_are_read_than_take_a_moment(
     kind: Callable[[str], str | bytes], value: str
 ) -> None:
     def listed(values: int) -> str | bytes:
-        each = most_values(f"{value},".encode()) - 1
+        each = value_count_bound(f"{value},".encode()) - 1
         return kind(f"[{','.join([value] * (values // each))}]")
 
-    assert loads_few(listed(FEW_VALUES - 10))
+    assert loads_bounded(listed(MAX_PARSED_VALUES - 10))
     with pytest.raises(ValueError, match="too many values"):
-        loads_few(listed(FEW_VALUES + 10))
+        loads_bounded(listed(MAX_PARSED_VALUES + 10))
 
 
 def test_of_others_long_texts_are_read() -> None:
-    text = "word " * FEW_VALUES
-    assert loads_few(dumps([text])) == [text]
+    text = "word " * MAX_PARSED_VALUES
+    assert loads_bounded(dumps([text])) == [text]

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edge import json_values as json
-from edge.pricing import MOST_USD_PER_1K, is_free, price
+from edge.pricing import MAX_USD_PER_1K, is_free, price
 
 ENDLESS = 10**5_000
 JSON = st.recursive(
@@ -24,9 +24,9 @@ JSON = st.recursive(
 READERS: list[Callable[[object], Any]] = [
     json.number,
     json.number_or_text,
-    partial(json.clamped, least=0, most=9),
-    partial(json.whole, least=0, most=9),
-    partial(json.integer, least=0, most=9),
+    partial(json.clamped, minimum=0, maximum=9),
+    partial(json.whole, minimum=0, maximum=9),
+    partial(json.integer, minimum=0, maximum=9),
     json.digits,
     json.text,
     json.fields,
@@ -83,8 +83,8 @@ def test_numbers(
     assert json.number(value) == number
     assert json.number_or_text(value) == or_text
     assert json.clamped(value, 0, 9) == clamped
-    assert json.whole(value, least=0, most=9) == whole
-    assert json.integer(value, least=0, most=9) == integer
+    assert json.whole(value, minimum=0, maximum=9) == whole
+    assert json.integer(value, minimum=0, maximum=9) == integer
     assert json.digits(value) == digits
 
 
@@ -113,7 +113,7 @@ def test_moments() -> None:
         ("a/b:free", "0", None, False),
         ("a/b:free", False, False, False),
         ("a/b", False, False, False),
-        ("a/b", MOST_USD_PER_1K + 1, 0, False),
+        ("a/b", MAX_USD_PER_1K + 1, 0, False),
         ("a/b", math.nan, 0, False),
     ],
 )

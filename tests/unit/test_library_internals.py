@@ -51,8 +51,8 @@ def test_decoders_of_httpx_sse() -> None:
     found = [decoder.decode(line) for text in texts for line in lines.decode(text)]
     found += [decoder.decode(line) for line in lines.flush()]
     assert [event.data for event in found if event] == ["a", "b"], (
-        "httpx_sse changed its decoders: check _arrivals in openai_compatible.py, which feeds them"
-        " text as it arrives and takes what they return as lines, and events or None"
+        "httpx_sse changed its decoders: check _event_batches in openai_compatible.py, which"
+        " feeds them text as it arrives and takes what they return as lines, and events or None"
     )
 
 
@@ -126,8 +126,9 @@ def test_postgrest_reads_the_result_of_a_function_by_json_of_the_response() -> N
             return (await database.rpc("f", {}).execute()).data
 
     assert asyncio.run(call()) == "read here", (
-        "postgrest no longer reads results of functions by Response.json: check _Answer in"
-        " edge/clients.py, by which a row with a number of 5,000 digits and an empty body are read"
+        "postgrest no longer reads results of functions by Response.json: check"
+        " _SupabaseResponse in edge/clients.py, which reads numbers of"
+        " 5,000 digits and empty bodies"
     )
 
 
@@ -144,7 +145,7 @@ def test_httpx_calls_the_hooks_before_it_reads_where_a_redirect_leads() -> None:
 
     response = asyncio.run(ask())
     assert (response.status_code, response.next_request) == (302, None), (
-        "httpx reads redirects before its hooks are called: check edge.clients._stay"
+        "httpx reads redirects before its hooks are called: check edge.clients._ignore_redirect"
     )
 
 

@@ -27,9 +27,9 @@ from roleplay_chat.lorebook.matching import (
     MAX_GROWTH,
     SMALL_ENTRIES,
     broken_patterns,
-    fitting,
     is_small,
-    matched,
+    match_entries,
+    select_entries,
 )
 from tests.support.cards import card
 
@@ -49,7 +49,7 @@ def found(*texts: str, book: dict[str, Any] | None = None, **fields: Any) -> lis
 
 def chosen(book: dict[str, Any], texts: Sequence[str], *, budget: int) -> list[Entry]:
     """What has room, each character a token."""
-    return fitting(matched(book, texts), book, budget_tokens=budget, count=len)
+    return select_entries(match_entries(book, texts), book, budget_tokens=budget, count=len)
 
 
 def calls(text: str, *keys: str, **fields: Any) -> bool:
@@ -60,7 +60,7 @@ def calls(text: str, *keys: str, **fields: Any) -> bool:
 def placed(content: str = "Found.", **fields: Any) -> Entry:
     """An entry that is always there, as the prompt gets it."""
     book = {"entries": [entry(content, constant=True, **fields)]}
-    (one,) = matched(book, [])
+    (one,) = match_entries(book, [])
     return one
 
 
@@ -118,7 +118,7 @@ class TestKeys:
     def test_keys_may_have_macros(self) -> None:
         book = {"entries": [entry("Found.", "{{char}}")]}
         names = {"{{char}}": "Mara"}
-        by_name = matched(book, ["Is Mara in?"], expand=lambda text: names.get(text, text))
+        by_name = match_entries(book, ["Is Mara in?"], expand=lambda text: names.get(text, text))
         assert len(by_name) == 1
 
     @pytest.mark.parametrize(
@@ -313,9 +313,9 @@ class TestOrderAndBudget:
         def expand(text: str) -> str:
             return text.replace("{{char}}", long)
 
-        found = matched(book, [], expand=expand)
-        assert fitting(found, book, budget_tokens=49, count=len) == []
-        (fits,) = fitting(found, book, budget_tokens=50, count=len)
+        found = match_entries(book, [], expand=expand)
+        assert select_entries(found, book, budget_tokens=49, count=len) == []
+        (fits,) = select_entries(found, book, budget_tokens=50, count=len)
         assert fits.content == long
 
 
@@ -492,7 +492,7 @@ class TestBounds:
 
         entries = [entry("{{char}}" * 60, constant=True)] * 500
         entries.append(entry("The end.", constant=True))
-        contents = [one.content for one in matched({"entries": entries}, [], expand=expand)]
+        contents = [one.content for one in match_entries({"entries": entries}, [], expand=expand)]
         assert len(contents) == len(entries)
         assert contents[0].startswith("A b ")
         assert contents[-2:] == ["{{char}}" * 60, "The end."]
@@ -583,9 +583,9 @@ class TestBounds:
         ]
         said = ["w499abcdx"]
         compiled.cache_clear()
-        first = matched({"entries": entries}, said)
+        first = match_entries({"entries": entries}, said)
         assert [entry.content for entry in first] == ["499"]
-        assert matched({"entries": entries}, said) == first
+        assert match_entries({"entries": entries}, said) == first
 
 
 class TestBooksReadOnce:

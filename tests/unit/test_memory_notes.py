@@ -13,11 +13,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from roleplay_chat.memory.notes import (
-    LEAST_CHARS,
     MAX_BATCH_TOKENS,
     MAX_FACT_CHARS,
     MAX_FACTS,
     MAX_SUMMARY_CHARS,
+    MIN_CHARS,
     NEWEST_KEPT,
     Batch,
     Fact,
@@ -51,7 +51,7 @@ def rows(count: int, *, chars: int = 296, first: int = 8) -> list[MessageRow]:
 
 
 def step(history: list[MessageRow], memory: MemoryRow | None = MAY_WRITE, **more: int) -> Any:
-    limits = {"room": 3000, "most_messages": 100, "capacity": 10_000} | more
+    limits = {"room": 3000, "max_messages": 100, "capacity": 10_000} | more
     return next_batch(memory, history, **limits)
 
 
@@ -90,7 +90,7 @@ class TestNextStep:
         assert step(rows(NEWEST_KEPT, chars=9000)) is None
 
     def test_takes_no_more_than_can_be_read_and_at_least_one(self) -> None:
-        assert len(step(rows(60), capacity=1_000, most_messages=1000).rows) <= 9
+        assert len(step(rows(60), capacity=1_000, max_messages=1000).rows) <= 9
         assert len(step(rows(60), capacity=0).rows) == 1
 
     def test_takes_what_no_turn_sees_first(self) -> None:
@@ -118,7 +118,7 @@ class TestNextStep:
             row.model_copy(update={"content": "x" * length})
             for row, length in zip(rows(len(lengths)), lengths, strict=True)
         ]
-        taken = step(history, room=room, capacity=room_to_read, most_messages=most)
+        taken = step(history, room=room, capacity=room_to_read, max_messages=most)
         if taken is not None:
             assert taken.rows == history[: len(taken.rows)]
             assert 0 < len(taken.rows) <= len(history) - NEWEST_KEPT
@@ -169,12 +169,12 @@ class TestAsk:
     def test_passages_are_cut_like_the_request(self) -> None:
         turn = begun(facts=[{"content": "F"}])
         (*_, history) = build_request(Batch(rows(20), 7), turn, NAMES, budget=10).passages
-        assert history.text.count("x") == 20 * LEAST_CHARS
+        assert history.text.count("x") == 20 * MIN_CHARS
 
     def test_ends_where_nothing_fits(self) -> None:
         material = self.material(begun(facts=[{"content": "F"}]), Batch(rows(20), 7), 10)
         assert material["facts"] == []
-        assert {len(message["text"]) for message in material["messages"]} == {LEAST_CHARS}
+        assert {len(message["text"]) for message in material["messages"]} == {MIN_CHARS}
 
     def test_capacity_is_what_a_writer_can_read(self) -> None:
         small, large = capacity(begun(), 4096), capacity(begun(), 32_768)

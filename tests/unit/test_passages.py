@@ -66,7 +66,8 @@ def begun(**rows: Any) -> BegunTurn:
 
 def built(turn: BegunTurn, context_tokens: int = 8192, **request: Any) -> builder.Prompt:
     limits = {"context_tokens": context_tokens, "max_tokens": 400}
-    return builder.build(turn, ChatRequest.model_validate(request), "sfw", family=None, **limits)
+    asked = ChatRequest.model_validate(request)
+    return builder.build(builder.PromptSpec(turn, asked, "sfw", family=None, **limits))
 
 
 def sent(turn: BegunTurn, context_tokens: int = 8192, **request: Any) -> list[tuple[str, str]]:
@@ -260,7 +261,7 @@ class TestWritten:
 
     def of(self, turn: BegunTurn, **request: Any) -> list[Passage]:
         request = ChatRequest.model_validate(REQUEST | request)
-        return written_for(turn, request, builder.entries_called_for(turn, request))
+        return written_for(turn, request, builder.activated_entries(turn, request))
 
     def test_has_everybody_with_their_ages(self) -> None:
         turn = begun(others=[{"id": UUID(int=2), "name": "Tom", "pronouns": "he", "age": 12}])

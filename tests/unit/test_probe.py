@@ -219,7 +219,7 @@ class TestConfiguredWorkers:
     def test_openai_compatible_worker_is_made_to_write_by_its_models_name(
         self, worker: Worker, can: bool
     ) -> None:
-        assert worker.can_be_made_to_write is can
+        assert worker.can_generate is can
 
     def test_chat_worker_is_the_registered_one_alone(self) -> None:
         config = {"chatWorkerUrl": URL, "workers": {"chatWorker": {"url": "https://evil.example"}}}

@@ -15,6 +15,7 @@ from roleplay_chat.prompt.builder import (
     MEMORY_SHARE,
     SHARES,
     Message,
+    PromptSpec,
     build,
     history_room,
 )
@@ -58,7 +59,7 @@ def built(
     tokens: Tokens = UNCALIBRATED,
     **request: Any,
 ) -> list[Message]:
-    return build(
+    spec = PromptSpec(
         turn,
         ChatRequest.model_validate(request),
         "sfw",
@@ -67,6 +68,7 @@ def built(
         max_tokens=max_tokens,
         tokens=tokens,
     )
+    return build(spec)
 
 
 def test_whole_prompt() -> None:
@@ -195,7 +197,7 @@ def test_room_for_the_history_is_what_is_built_with() -> None:
     history = [MessageRow(sender="character", content="x" * 296) for _ in range(100)]
     turn = begun(history=history, memory=MemoryRow(summary="They met."))
     limits = {"context_tokens": 4096, "max_tokens": 400}
-    room = history_room(turn, ChatRequest(), "sfw", family=None, **limits)
+    room = history_room(PromptSpec(turn, ChatRequest(), "sfw", family=None, **limits))
     kept = sum(message["content"].count("x" * 296) for message in built(turn))
     assert kept == room // 103
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from roleplay_chat.api import ChatRequest
 from roleplay_chat.cards.model import Card
 from roleplay_chat.messages import Message
-from roleplay_chat.prompt.builder import HOUSE_RULES, LORE_SHARE, build
+from roleplay_chat.prompt.builder import HOUSE_RULES, LORE_SHARE, PromptSpec, build
 from roleplay_chat.rows import BegunTurn, CharacterRow, MessageRow, TemplateRow, TurnRow, UserRow
 from roleplay_chat.tokens import UNCALIBRATED
 from tests.support.cards import card
@@ -47,14 +47,8 @@ def built(
         templates=[TEMPLATE],
         history=said(*history),
     )
-    return build(
-        begun,
-        ChatRequest(),
-        "sfw",
-        family=None,
-        context_tokens=context_tokens,
-        max_tokens=400,
-    )
+    limits = {"context_tokens": context_tokens, "max_tokens": 400}
+    return build(PromptSpec(begun, ChatRequest(), "sfw", family=None, **limits))
 
 
 def test_whole_prompt_with_entries_around_the_description() -> None:

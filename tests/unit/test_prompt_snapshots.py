@@ -13,7 +13,7 @@ from uuid import UUID
 import pytest
 
 from roleplay_chat.api import ChatRequest
-from roleplay_chat.prompt.builder import build
+from roleplay_chat.prompt.builder import PromptSpec, build
 from roleplay_chat.rows import BegunTurn
 from roleplay_chat.tokens import TOKENS_PER_MESSAGE, UNCALIBRATED
 
@@ -188,7 +188,7 @@ def begun(situation: dict[str, Any]) -> BegunTurn:
 
 
 def prompt(situation: dict[str, Any], *, max_tokens: int = 400) -> list[tuple[str, str]]:
-    messages = build(
+    spec = PromptSpec(
         begun(situation),
         ChatRequest.model_validate(situation.get("request", {})),
         "sfw",
@@ -196,7 +196,7 @@ def prompt(situation: dict[str, Any], *, max_tokens: int = 400) -> list[tuple[st
         context_tokens=situation.get("context_tokens", 8192),
         max_tokens=max_tokens,
     )
-    return [(message["role"], message["content"]) for message in messages]
+    return [(message["role"], message["content"]) for message in build(spec)]
 
 
 def readable(messages: list[tuple[str, str]]) -> str:

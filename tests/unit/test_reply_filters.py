@@ -6,7 +6,8 @@ from hypothesis import strategies as st
 
 from roleplay_chat.continuation import joined
 from roleplay_chat.messages import Cast
-from roleplay_chat.reply.filters import Reply, Thinking, trimmed
+from roleplay_chat.reply.filters import Reply, Thinking
+from roleplay_chat.reply.truncation import trim_unfinished_sentence
 
 CAST = Cast("Mara Voss", ["Ada"])
 
@@ -130,7 +131,7 @@ def test_ordinary_text_is_kept_byte_for_byte(text: str) -> None:
     ],
 )
 def test_cut_sentence_is_trimmed(text: str, kept: str | None) -> None:
-    assert trimmed(text) == (text if kept is None else kept)
+    assert trim_unfinished_sentence(text) == (text if kept is None else kept)
 
 
 @pytest.mark.parametrize(

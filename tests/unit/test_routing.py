@@ -7,7 +7,13 @@ import pytest
 
 from edge.worker_health import WorkerHealth
 from roleplay_chat.api import Tier
-from roleplay_chat.generation.routing import MOST_TOKENS, Plan, memory_targets, odd_values, plan
+from roleplay_chat.generation.routing import (
+    MAX_TOKENS,
+    Plan,
+    invalid_numbers,
+    memory_targets,
+    plan,
+)
 from roleplay_chat.rows import CooldownRow, ModelRow, ProviderRow, WorkerRow
 
 NOW = datetime(2026, 1, 3, 12, 0, tzinfo=UTC)
@@ -285,8 +291,8 @@ def test_odd_numbers_of_a_row_cost_nobody_else_anything(value: Any) -> None:
 
     assert names(planned) == ["odd:free", "sound:free", "chat_worker"]
     for target in (*planned.targets, *writers):
-        assert 1 <= target.context_tokens <= MOST_TOKENS
-        assert 1 <= target.max_tokens <= MOST_TOKENS
+        assert 1 <= target.context_tokens <= MAX_TOKENS
+        assert 1 <= target.max_tokens <= MAX_TOKENS
         assert target.prompt_usd_per_1k in (None, 0)
         assert 0.5 <= target.tokens.latin <= 2
 
@@ -298,7 +304,7 @@ def test_odd_numbers_are_told_by_name() -> None:
         capabilities={"context_tokens": "many"},
         input_defaults={"max_tokens": None},
     )
-    assert odd_values([*MODELS, odd]) == [
+    assert invalid_numbers([*MODELS, odd]) == [
         "openrouter:odd: prompt_usd_per_1k",
         "openrouter:odd: context_tokens",
     ]

@@ -27,7 +27,7 @@ from roleplay_chat.screening.decision import (
 from roleplay_chat.screening.normalize import fold
 from roleplay_chat.screening.rules import Growing, detect
 from roleplay_chat.screening.word_classes import (
-    MOST_UNSETTLED_CHARS,
+    MAX_UNSETTLED_CHARS,
     encode,
     first_words,
     last_words,
@@ -495,5 +495,5 @@ class TestGrowingReply:
         growing = Growing()
         for piece in pieces:
             growing.grow(piece)
-            assert len(growing._recent) <= MOST_UNSETTLED_CHARS + len(piece)
+            assert len(growing._recent) <= MAX_UNSETTLED_CHARS + len(piece)
             assert len(growing._encoded) <= 2 * rules.KEPT_WORDS

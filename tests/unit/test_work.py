@@ -13,9 +13,10 @@ from roleplay_chat.lorebook.entries import parse_entries, without_decorators
 from roleplay_chat.lorebook.keys import Scope
 from roleplay_chat.memory import notes
 from roleplay_chat.messages import Cast
-from roleplay_chat.reply.filters import Reply, trimmed
+from roleplay_chat.reply.filters import Reply
 from roleplay_chat.reply.model_refusals import is_model_refusal, may_become_model_refusal
-from roleplay_chat.screening.normalize import MOST_MARKS, fold, stream_safe
+from roleplay_chat.reply.truncation import trim_unfinished_sentence
+from roleplay_chat.screening.normalize import MAX_MARKS, fold, stream_safe
 from roleplay_chat.screening.rules import detect
 from roleplay_chat.screening.word_classes import CODE, encode
 from tests.support.work import is_linear, work
@@ -70,7 +71,7 @@ READERS: dict[str, Callable[[str], object]] = {
     "screening": detect,
     "reply": _reply,
     "reply-letter-by-letter": _typed,
-    "length-limit": trimmed,
+    "length-limit": trim_unfinished_sentence,
     "model-refusal": lambda text: may_become_model_refusal(text) or is_model_refusal(text),
     "entry": without_decorators,
     "messages-for-keys": _said,
@@ -124,11 +125,11 @@ ANY_MARK = [
 def test_no_text_has_more_marks_in_a_row_than_can_be_put_in_order(
     chars: list[str], times: int
 ) -> None:
-    assert runs(stream_safe("".join(chars) * times)) <= 4 * (MOST_MARKS + 4)
+    assert runs(stream_safe("".join(chars) * times)) <= 4 * (MAX_MARKS + 4)
 
 
 @pytest.mark.parametrize("mark", ["\u0301", "\u0323\u0301", "\u0f73", "\u034f", "\u20dd"])
-@pytest.mark.parametrize("times", [1, MOST_MARKS, MOST_MARKS + 1, 10_000])
+@pytest.mark.parametrize("times", [1, MAX_MARKS, MAX_MARKS + 1, 10_000])
 def test_letter_with_any_number_of_marks_is_that_letter(mark: str, times: int) -> None:
     assert fold("".join(letter + mark * times for letter in "child")) == "child"
     assert encode(f"a c{mark * times}hild!") == encode("a child!")
@@ -146,7 +147,7 @@ def test_syllable_that_is_marked_again_and_again_is_marked() -> None:
 
 @given(st.text(max_size=80))
 def test_ordinary_text_stays_as_it_is(text: str) -> None:
-    assert runs(text) > MOST_MARKS or stream_safe(text) == text
+    assert runs(text) > MAX_MARKS or stream_safe(text) == text
 
 
 @pytest.mark.parametrize("at", [0, 40, 60, 64, 70, 200, 5_000])

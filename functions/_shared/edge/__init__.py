@@ -1,17 +1,17 @@
-"""What both functions need. Imports neither of them.
+"""Code that both functions share. Imports neither of them.
 
-settings        what both read from the environment
-clients         HTTP clients, the database and threads, shared by the requests of a process
-identity        who is calling, by a verified token
-errors          failures that a caller is told about, and their one shape
-logs            one JSON object per line, without anybody's words
-timing          how long the parts of an answer took
+settings        environment settings that both functions read
+clients         HTTP clients, the database and threads, shared by all requests of a process
+identity        verifies tokens: who is calling
+errors          errors that callers see, in one shape
+logs            one JSON object per line, without what people wrote
+timing          measures the stages of a request
 addresses       which addresses a function may call
-credentials     keys that rows name, and where each may be sent
-bodies          bodies of other servers, read within bounds
-bounded         limits on work and memory at the same time
-json_text       JSON, parsed fast
-json_values     leaves of foreign JSON: numbers, texts, whole numbers in bounds
-pricing         what a model costs, and which are free
-worker_health   the record of a worker's health
+credentials     API keys that rows name, and where each may be sent
+bodies          reads response bodies within limits
+bounded         limits concurrent work
+json_text       fast JSON parsing and writing
+json_values     validates single values of untrusted JSON
+pricing         model prices, and which models are free
+worker_health   a worker's health record
 """

@@ -11,12 +11,13 @@ _URL = re.compile(
     r"(https?)://(\[[0-9a-f:.]+\]|[a-z0-9._-]+)(?::([0-9]{1,5}))?(?:[/?#][!-\[\]-~]*)?",
     re.IGNORECASE | re.ASCII,
 )
-"""Scheme, host and port of what every parser reads alike: ASCII, no credentials, no backslash."""
+"""Scheme, host and port of URLs that every parser reads alike: ASCII, no credentials, no
+backslash."""
 _PORTS = {"https": 443, "http": 80}
 _LABEL = "[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
 _NAME = re.compile(rf"({_LABEL}\.)+(?=[a-z]){_LABEL}")
-"""A full name, in ASCII. It cannot end in a number: such names are taken for IPv4 addresses, in
-spellings (127.1, 0x7f000001) that not everybody reads alike."""
+"""A fully qualified ASCII host name. It cannot end in a number: parsers take such names for IPv4
+addresses and disagree about spellings such as 127.1 or 0x7f000001."""
 _LONGEST_NAME = 253
 _LOCAL_NAMES = (
     ".localhost",
@@ -37,14 +38,14 @@ _NOT_PUBLIC = tuple(
         (
             "0.0.0.0/8",  # this host
             "10.0.0.0/8",
-            "100.64.0.0/10",  # shared by customers of a carrier; a cloud's metadata, too
+            "100.64.0.0/10",  # carrier-grade NAT; also one cloud's metadata service
             "127.0.0.0/8",
-            "168.63.129.16/32",  # a cloud's metadata at an address that looks public
-            "169.254.0.0/16",  # link-local; metadata of most clouds
+            "168.63.129.16/32",  # a cloud's metadata service, at an address that looks public
+            "169.254.0.0/16",  # link-local; the metadata service of most clouds
             "172.16.0.0/12",
-            "192.0.0.0/24",  # protocol assignments; a cloud's metadata, too
+            "192.0.0.0/24",  # protocol assignments; also one cloud's metadata service
             "192.0.2.0/24",  # documentation
-            "192.88.99.0/24",  # relays of 6to4
+            "192.88.99.0/24",  # 6to4 relays
             "192.168.0.0/16",
             "198.18.0.0/15",  # benchmarks
             "198.51.100.0/24",  # documentation
@@ -57,8 +58,8 @@ _NOT_PUBLIC = tuple(
         ),
     )
 )
-"""What `ipaddress` says of an address differs from one Python to the next, so it is not asked. The
-database has the same list, in private.is_public_host."""
+"""Our own list, because `ipaddress.is_global` differs between Python versions. The database has the
+same list in private.is_public_host."""
 
 
 class AddressRejected(ValueError):
@@ -68,8 +69,8 @@ class AddressRejected(ValueError):
 def check_address(url: str, *, allow_local: bool) -> str:
     """Return the URL if it may be called, else raise `AddressRejected`.
 
-    Upstreams are https on public hosts. `allow_local` admits http and private hosts, for
-    local work. What a name resolves to is checked when it is called: see `PublicResolver`.
+    Upstreams must use https on public hosts. `allow_local` also permits http and private hosts,
+    for local development. `PublicResolver` checks what a name resolves to when it is called.
     """
     scheme, host, _ = _parts(url)
     if not allow_local:
@@ -82,16 +83,16 @@ def check_address(url: str, *, allow_local: bool) -> str:
 
 @lru_cache(maxsize=256)
 def origin(url: str) -> str:
-    """Scheme, host and port of a URL in their one spelling: no default port, no dot at the end.
+    """The normalised origin of a URL: scheme, host, and the port unless it is the default.
 
-    Raises `AddressRejected` for what is no URL.
+    Raises `AddressRejected` if it is not a valid URL.
     """
     scheme, host, port = _parts(url)
     return f"{scheme}://{host}" + (f":{port}" if port != _PORTS[scheme] else "")
 
 
 def is_local(url: str) -> bool:
-    """Whether a URL names this machine, or another one that is not on the public internet."""
+    """Whether a URL names this machine or another host that is not on the public internet."""
     return not _is_public_host(_parts(url)[1])
 
 
@@ -116,10 +117,10 @@ def _is_public_host(host: str) -> bool:
 
 
 def is_public(address: str) -> bool:
-    """Whether an IP address is one host on the public internet; `ValueError` if it is none.
+    """Whether an IP address is a single public host. Raises `ValueError` if it is not an address.
 
-    Addresses that wrap an IPv4 address (mapped, 6to4, Teredo, NAT64) are not: what they lead to
-    is not what they look like. Nor are those that are only good on one network interface.
+    Addresses that wrap an IPv4 address (mapped, 6to4, Teredo, NAT64) do not count, because they
+    lead elsewhere than they appear to. Neither do addresses with a zone id.
     """
     ip = ipaddress.ip_address(address)
     if ip.version == 6 and (ip not in _GLOBAL_UNICAST or ip.scope_id):
@@ -128,10 +129,9 @@ def is_public(address: str) -> bool:
 
 
 class PublicResolver(AbstractResolver):
-    """Passes on only public addresses of a name.
+    """Returns only the public addresses of a host name.
 
-    The connection goes to the addresses that were checked, so a name that resolves to something
-    else a moment later (DNS rebinding) gains nothing.
+    The connection uses the checked addresses, so DNS rebinding gains nothing.
     """
 
     def __init__(self, resolver: AbstractResolver) -> None:
@@ -140,7 +140,7 @@ class PublicResolver(AbstractResolver):
     async def resolve(
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
     ) -> list[ResolveResult]:
-        """The public addresses of the host; `OSError` when it has none."""
+        """The public addresses of the host. Raises `OSError` if there are none."""
         found = await self._resolver.resolve(host, port, family)
         public = [entry for entry in found if is_public(entry["host"])]
         if not public:
@@ -148,5 +148,5 @@ class PublicResolver(AbstractResolver):
         return public
 
     async def close(self) -> None:
-        """Close the resolver that is asked."""
+        """Close the underlying resolver."""
         await self._resolver.close()

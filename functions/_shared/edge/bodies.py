@@ -1,7 +1,7 @@
-"""Response bodies of upstreams, read in pieces and never beyond the reader's limit.
+"""Reads upstream response bodies in pieces, never beyond the caller's limit.
 
-Servers are asked not to compress (`IDENTITY`). What they compress all the same is unpacked piece by
-piece, for a few kilobytes may stand for gigabytes.
+Requests ask servers not to compress (`IDENTITY`). If they do, the body is decompressed piece by
+piece, because a few kilobytes can expand to gigabytes.
 """
 
 import asyncio
@@ -12,15 +12,15 @@ from contextlib import aclosing
 import httpx
 
 IDENTITY = {"Accept-Encoding": "identity"}
-"""The header that asks for a body as it is."""
+"""Asks for an uncompressed body."""
 PIECE_BYTES = 16_384
-"""The most that is unpacked at once."""
+"""The most that is decompressed at once."""
 
 
 def pieces(response: httpx.Response) -> AsyncIterator[bytes]:
-    """The body, unpacked, in pieces of at most `PIECE_BYTES`; close it with `aclosing`.
+    """The decompressed body in pieces; close it with `aclosing`.
 
-    Raises `NETWORK_ERRORS`, also for a compression that is unknown or damaged.
+    Raises `NETWORK_ERRORS`, also when the compression is unknown or the data is corrupt.
     """
     encoding = response.headers.get("content-encoding", "identity").strip().lower()
     if encoding in ("", "identity"):
@@ -30,27 +30,27 @@ def pieces(response: httpx.Response) -> AsyncIterator[bytes]:
     return _unpacked(response)
 
 
-async def first_bytes(response: httpx.Response, most: int) -> bytes:
-    """The body, or as much of it as is worth reading: at most `most` bytes, unpacked."""
+async def first_bytes(response: httpx.Response, max_bytes: int) -> bytes:
+    """At most the first `max_bytes` bytes of the decompressed body."""
     body = bytearray()
     async with aclosing(pieces(response)) as parts:  # type: ignore[type-var]
         async for part in parts:
             body += part
-            if len(body) >= most:
+            if len(body) >= max_bytes:
                 break
-    return bytes(body[:most])
+    return bytes(body[:max_bytes])
 
 
 async def _unpacked(response: httpx.Response) -> AsyncGenerator[bytes, None]:
-    unpacking = zlib.decompressobj(zlib.MAX_WBITS | 32)  # gzip or zlib, as its first bytes say
+    unpacking = zlib.decompressobj(zlib.MAX_WBITS | 32)  # detects gzip or zlib by the header
     async with aclosing(response.aiter_raw()) as parts:  # type: ignore[type-var]
         async for part in parts:
             while part and not unpacking.eof:
                 try:
                     piece = unpacking.decompress(part, PIECE_BYTES)
                 except zlib.error as error:
-                    raise httpx.DecodingError("damaged: cannot be decompressed") from error
+                    raise httpx.DecodingError("corrupt compressed data") from error
                 part = unpacking.unconsumed_tail
                 if piece:
                     yield piece
-                    await asyncio.sleep(0)  # one part from the network may be a thousand pieces
+                    await asyncio.sleep(0)  # One network read may expand to a thousand pieces.

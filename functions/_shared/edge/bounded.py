@@ -1,4 +1,4 @@
-"""Work and memory that an instance has little of: so many at once, the others wait, for a while."""
+"""Limits how many requests use a scarce resource at once; the others wait for a bounded time."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -11,8 +11,10 @@ T = TypeVar("T")
 
 
 class Bounded:
-    """At most `at_once` places; `ApiError` 503 for whoever waits for one longer than
-    `wait_seconds`. Belongs to one event loop."""
+    """A semaphore with `at_once` places and a bounded wait.
+
+    Raises `ApiError` 503 after waiting `wait_seconds` for a place. Belongs to one event loop.
+    """
 
     def __init__(self, at_once: int, *, wait_seconds: float) -> None:
         self._free = asyncio.Semaphore(at_once)
@@ -20,7 +22,7 @@ class Bounded:
 
     @asynccontextmanager
     async def place(self) -> AsyncIterator[None]:
-        """Have one of the places."""
+        """Hold one of the places. Raises `ApiError` 503 if none becomes free in time."""
         try:
             async with asyncio.timeout(self._wait_seconds):
                 await self._free.acquire()
@@ -32,14 +34,14 @@ class Bounded:
             self._free.release()
 
     async def run(self, function: Callable[..., T], *arguments: object) -> T:
-        """The function's result; it runs in a thread, in one of the places."""
+        """Run a function in a thread while holding a place, and return its result."""
         async with self.place():
-            return await _to_its_end(function, *arguments)
+            return await _run_to_completion(function, *arguments)
 
 
-async def _to_its_end(function: Callable[..., T], *arguments: object) -> T:
-    """A thread cannot be stopped: whoever is cancelled waits for it, so that its place is taken
-    for as long as it works."""
+async def _run_to_completion(function: Callable[..., T], *arguments: object) -> T:
+    """Run a function in a thread. A thread cannot be stopped, so a cancelled caller waits for it:
+    otherwise its place would be free while it still works."""
     running = asyncio.ensure_future(asyncio.to_thread(function, *arguments))
     try:
         return await asyncio.shield(running)
@@ -49,7 +51,7 @@ async def _to_its_end(function: Callable[..., T], *arguments: object) -> T:
 
 
 def busy() -> ApiError:
-    """What a caller hears where too much of the kind is going on."""
+    """The error when no place became free in time."""
     return ApiError(
         503, "busy", "The service is busy right now. Please try again in a moment.", retry_after=5
     )

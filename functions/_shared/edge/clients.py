@@ -1,4 +1,4 @@
-"""What the requests of a process share: HTTP clients, made at first use, and threads."""
+"""HTTP clients, the database client and threads that all requests of a process share."""
 
 import asyncio
 import ssl
@@ -12,8 +12,8 @@ import aiohttp
 import httpx
 from httpx_aiohttp import AiohttpTransport
 
-# The part of the Supabase client that speaks to the database. The others (Auth, Storage, Realtime)
-# are never used, and importing them would be a part of every cold start.
+# Only the PostgREST part of the Supabase client: importing Auth, Storage and Realtime, which are
+# never used, would slow down every cold start.
 from postgrest import AsyncPostgrestClient
 from postgrest.exceptions import APIError
 
@@ -26,53 +26,54 @@ from edge.settings import EdgeSettings
 _DATABASE_TIMEOUT = httpx.Timeout(10, connect=5)
 _MAX_CONNECTIONS = 1000
 _THREADS = 2
-"""For work that would keep the event loop: more would only share the processor, and hold more."""
+"""For CPU-bound work that would block the event loop. More would only compete for the CPU and use
+more memory."""
 _WAIT_SECONDS = 10
-"""For one of them."""
+"""How long a request waits for a free thread."""
 _IDLE_SECONDS = 5
-"""How long a connection that nobody uses is kept."""
+"""How long an unused connection is kept open."""
 
 T = TypeVar("T")
 
 NETWORK_ERRORS = (httpx.HTTPError, aiohttp.ClientError, OSError)
-"""What a call can fail with: the transport lets some of aiohttp's own errors through."""
+"""Everything a call can raise: the transport does not wrap all of aiohttp's errors."""
 
-_PASSING = ("08", "40", "53", "55", "57")
-"""SQLSTATE classes of what passes: connections lost, deadlocks, too little of something, locks
-not had in time, and the server starting, stopping or cancelling."""
+_TRANSIENT = ("08", "40", "53", "55", "57")
+"""SQLSTATE classes of transient errors: connection lost, deadlock, out of resources, lock not
+available, and the server starting, stopping or cancelling."""
 
 
 def timed_out(error: Exception) -> bool:
-    """Whether a network error means that time ran out.
+    """Whether a network error is a timeout.
 
-    The transport reports refused and closed connections as httpx.ConnectTimeout too; its cause
-    tells them apart.
+    The transport reports refused and closed connections as httpx.ConnectTimeout too, so the type
+    alone is not enough; the cause tells them apart.
     """
     return isinstance(error, TimeoutError) or isinstance(error.__cause__, TimeoutError)
 
 
 class DatabaseError(Exception):
-    """The database rejected a call. Says why without the details, which may quote a row."""
+    """The database rejected a call. Omits the error's details, which may quote a row."""
 
     def __init__(self, sqlstate: str, message: str) -> None:
         super().__init__(f"{sqlstate}: {message}")
         self.sqlstate = sqlstate
 
     @property
-    def passes(self) -> bool:
-        """Whether the same call may succeed later. No SQLSTATE at all: the server went away in
-        the middle of it."""
-        return not self.sqlstate or self.sqlstate.startswith(_PASSING)
+    def is_transient(self) -> bool:
+        """Whether the same call may succeed later. Without a SQLSTATE the connection was lost in
+        the middle of the call."""
+        return not self.sqlstate or self.sqlstate.startswith(_TRANSIENT)
 
 
 class SecretKeyRejected(Exception):
-    """Supabase does not know SUPABASE_SECRET_KEY: it is wrong, or was deleted there."""
+    """Supabase rejects SUPABASE_SECRET_KEY: it is wrong or was deleted there."""
 
 
 class Clients:
-    """Lazily made, shared by all requests of one event loop.
+    """Clients shared by all requests of one event loop, opened by the first request.
 
-    The framework has no start-up hook, so nothing may be opened before the first request.
+    The framework has no start-up hook, so nothing can be opened earlier.
     """
 
     def __init__(self, settings: EdgeSettings) -> None:
@@ -87,31 +88,31 @@ class Clients:
         self._database_headers = {"apikey": key, "Authorization": f"Bearer {key}"}
 
     def http(self) -> httpx.AsyncClient:
-        """The client for everything but Supabase. Follows no redirects, keeps no cookies.
+        """The client for everything but Supabase. Ignores redirects and cookies.
 
-        Without `ALLOW_LOCAL_UPSTREAMS` it connects to public addresses only.
+        Connects to public addresses only, unless `ALLOW_LOCAL_UPSTREAMS` is set.
         """
         self._open()
         return self._http
 
     def supabase_http(self) -> httpx.AsyncClient:
-        """The client for Supabase, wherever it is."""
+        """The client for Supabase, which may also be at a private address."""
         self._open()
         return self._supabase_http
 
     async def in_thread(self, function: Callable[..., T], *arguments: object) -> T:
-        """The result of a function that takes long. `ApiError` 503 where too many are waiting."""
+        """Run a slow function in a thread. Raises `ApiError` 503 if none becomes free in time."""
         self._open()
         return await self._threads.run(function, *arguments)
 
     async def rpc(self, function: str, parameters: Mapping[str, Any] | None = None) -> Any:
-        """Call a function of the database with the secret key; its result as parsed JSON.
+        """Call a database function with the secret key and return its result as parsed JSON.
 
-        None where it returns nothing. Raises `ApiError` 503 when the database does not answer, or
-        only that it cannot now, and `DatabaseError` when it rejects the call; ValueError or
-        RecursionError for a result that is no JSON or is nested too deep.
+        None if it returns nothing. Raises `ApiError` 503 when the database is unavailable,
+        `DatabaseError` when it rejects the call, and ValueError or RecursionError when the result
+        is not JSON or nested too deep.
         """
-        # Typed as if every parameter were text; they are sent as JSON.
+        # The library's types want every parameter as text; they are sent as JSON.
         given: dict[str, Any] = dict(parameters or {})
         self._open()
         try:
@@ -120,10 +121,10 @@ class Clients:
             raise database_unavailable() from error
         except APIError as error:
             failed = _database_error(error)
-        raise database_unavailable() if failed.passes else failed
+        raise database_unavailable() if failed.is_transient else failed
 
     async def aclose(self) -> None:
-        """Close what was opened."""
+        """Close the clients that were opened."""
         if self._loop is not None:
             self._loop = None
             await self._http.aclose()
@@ -140,13 +141,13 @@ class Clients:
             transport=_transport(public_only=public_only),
             timeout=httpx.Timeout(10),
             cookies=_NoCookies(),
-            event_hooks={"response": [_stay]},
+            event_hooks={"response": [_ignore_redirect]},
         )
         self._supabase_http = httpx.AsyncClient(
             transport=_SupabaseTransport(),
             timeout=_DATABASE_TIMEOUT,
             cookies=_NoCookies(),
-            event_hooks={"response": [_raise_trouble, _stay]},
+            event_hooks={"response": [_raise_unavailable, _ignore_redirect]},
         )
         self._database = AsyncPostgrestClient(
             self._rest_url, headers=self._database_headers, http_client=self._supabase_http
@@ -154,41 +155,40 @@ class Clients:
 
 
 address = lru_cache(maxsize=256)(httpx.URL)
-"""A parsed address. There are few, and parsing one is a good part of making a request."""
+"""Parses a URL, once: there are few, and parsing is a good part of the cost of a request."""
 
 
 def _database_error(error: APIError) -> DatabaseError:
-    """PostgREST's own errors. For the pages of what may stand before it, the client has made one of
-    the HTTP status, which is no SQLSTATE though it may look like the beginning of one."""
+    """Convert PostgREST's error. When a proxy in front of it answers with a page, the client puts
+    the HTTP status in place of the SQLSTATE; three digits tell them apart."""
     code = error.code or ""
     return DatabaseError(f"HTTP {code}" if len(code) == 3 else code, error.message or "")
 
 
 class _NoCookies(CookieJar):
-    """Takes none, and does not read what servers send as cookies."""
+    """Stores no cookies and does not parse them."""
 
     def extract_cookies(self, response: object, request: object) -> None:
-        """Leave them."""
+        """Ignore the cookies."""
 
 
-async def _stay(response: httpx.Response) -> None:
-    """Redirects are not followed; without this, the client would still read where they lead."""
+async def _ignore_redirect(response: httpx.Response) -> None:
+    """Drop the Location header: the client would parse it although it follows no redirects."""
     response.headers.pop("Location", None)
 
 
-class _Answer(httpx.Response):
-    """An answer of Supabase. Its JSON is read as all JSON here: ten times as fast, and a row with a
-    number of 5,000 digits can be read."""
+class _SupabaseResponse(httpx.Response):
+    """Parses JSON with our parser: ten times as fast, and it accepts a number of 5,000 digits."""
 
     def json(self, **_: Any) -> Any:
-        """The value, None for an empty body. Raises ValueError or RecursionError."""
+        """The parsed body; None if it is empty. Raises ValueError or RecursionError."""
         if not self.content:
             return None
         try:
             return loads(self.content)
         except JSONDecodeError as error:
-            # The client takes what raises that for a text.
-            raise ValueError("no JSON") from error
+            # The client would take a JSONDecodeError to mean that the body is text.
+            raise ValueError("not JSON") from error
 
 
 class _SupabaseTransport(httpx.AsyncBaseTransport):
@@ -197,7 +197,7 @@ class _SupabaseTransport(httpx.AsyncBaseTransport):
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         response = await self._transport.handle_async_request(request)
-        return _Answer(
+        return _SupabaseResponse(
             response.status_code,
             headers=response.headers,
             stream=response.stream,
@@ -210,25 +210,25 @@ class _SupabaseTransport(httpx.AsyncBaseTransport):
 
 def _transport(*, public_only: bool) -> AiohttpTransport:
     def session() -> aiohttp.ClientSession:
-        # The transport's own would keep cookies, and connect to whatever a name resolves to.
+        # The transport's own session would keep cookies and connect to any address.
         return aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(
                 limit=_MAX_CONNECTIONS,
                 keepalive_timeout=_IDLE_SECONDS,
-                ssl=True,  # aiohttp's context, which is there already: the system's authorities
+                ssl=True,  # aiohttp's existing context, with the system's CA certificates
                 resolver=PublicResolver(aiohttp.DefaultResolver()) if public_only else None,
             ),
             cookie_jar=aiohttp.DummyCookieJar(),
         )
 
-    # It would make a TLS context of its own; this one knows no authority and is never used.
+    # An empty context, never used: otherwise the transport would load CA certificates again.
     return AiohttpTransport(verify=ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT), client=session)
 
 
-async def _raise_trouble(response: httpx.Response) -> None:
-    """What PostgREST and the gateways before it answer: the database is away, or the key wrong.
+async def _raise_unavailable(response: httpx.Response) -> None:
+    """Raise when a status means that the database is unavailable or the key is wrong.
 
-    520 and more are those of Cloudflare, which stands before hosted Supabase.
+    520 and above come from Cloudflare, which is in front of hosted Supabase.
     """
     if response.status_code in (502, 503, 504) or response.status_code >= 520:
         raise httpx.HTTPStatusError("database away", request=response.request, response=response)

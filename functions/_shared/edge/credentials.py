@@ -1,7 +1,7 @@
-"""The keys that rows name: from the environment, which also says where each of them may be sent.
+"""API keys that rows name. The environment holds the keys and says where each may be sent.
 
-Whoever can write rows can choose addresses. So a key goes to the origins that KEY_ORIGINS binds it
-to and to no other, whatever a row says.
+Anyone who can write rows can choose addresses. So a key is sent only to the origins that
+KEY_ORIGINS binds it to, whatever a row says.
 """
 
 from collections.abc import Mapping
@@ -11,11 +11,11 @@ from edge.addresses import AddressRejected, check_address, is_local, origin
 
 
 class Misconfigured(ValueError):
-    """The provider cannot be called as its row has it; the message says why."""
+    """The provider cannot be called as its row says; the message says why."""
 
 
 def secret_value(name: str | None, environ: Mapping[str, str]) -> str | None:
-    """The secret that a row names, if a row may name it and it is set."""
+    """The environment variable that a row names; None if it is not set or rows may not name it."""
     if name is None or not name.endswith("_API_KEY"):
         return None
     if name.upper().startswith("SUPABASE_") or name == "CHAT_WORKER_API_KEY":
@@ -33,9 +33,9 @@ def credentials(
     key_origins: str,
     allow_local: bool,
 ) -> dict[str, str]:
-    """The header that carries a provider's key to `url`; none for the scheme "none".
+    """The header with a provider's key for `url`; empty for the scheme "none".
 
-    Raises `Misconfigured`: the URL is checked before a key is put beside it.
+    Raises `Misconfigured` if the URL is not allowed, or the key is not set or not bound to it.
     """
     try:
         check_address(url, allow_local=allow_local)
@@ -52,10 +52,10 @@ def credentials(
 
 
 def missing_binding(name: str, url: str, key_origins: str, *, allow_local: bool) -> str | None:
-    """The KEY_ORIGINS that would let a key go to `url`; None where it may already.
+    """The value of KEY_ORIGINS that would allow sending a key to `url`; None if it is allowed.
 
-    For local work (`allow_local`) any key may go to addresses that are not public.
-    Raises `AddressRejected` for what is no URL.
+    With `allow_local`, any key may be sent to addresses that are not public.
+    Raises `AddressRejected` if it is not a valid URL.
     """
     if origin(url) in bound_origins(key_origins).get(name, ()) or (allow_local and is_local(url)):
         return None
@@ -64,9 +64,9 @@ def missing_binding(name: str, url: str, key_origins: str, *, allow_local: bool)
 
 @lru_cache(maxsize=16)
 def bound_origins(key_origins: str) -> Mapping[str, frozenset[str]]:
-    """The origins of each key, by its name.
+    """The allowed origins of each key, by the key's name.
 
-    Raises `ValueError`, which does not quote what may be a key in the wrong place.
+    Raises `ValueError`, which does not quote the entry: it may be a key in the wrong place.
     """
     entries = [entry.strip() for entry in key_origins.split(",") if entry.strip()]
     found: dict[str, frozenset[str]] = {}

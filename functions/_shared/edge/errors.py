@@ -1,4 +1,4 @@
-"""Failures that a caller is told about, and the one shape they are told in."""
+"""Errors that callers see, in one shape."""
 
 import math
 from collections.abc import Mapping
@@ -7,7 +7,7 @@ from starlette.responses import JSONResponse
 
 
 class ApiError(Exception):
-    """A failed request, with a sentence for the person who caused or met it.
+    """A failed request, with a sentence for the person.
 
     Raise it anywhere below a function's entry point:
 
@@ -25,7 +25,7 @@ class ApiError(Exception):
     ) -> None:
         """`code` is for programs (snake_case), `message` a sentence, `retry_after` in seconds.
 
-        `allow`: the methods there are, as a 405 has to name them.
+        `allow` lists the allowed methods, which a 405 must name.
         """
         super().__init__(code)
         self.status = status
@@ -35,7 +35,7 @@ class ApiError(Exception):
         self.allow = allow
 
     def envelope(self, request_id: str) -> dict[str, object]:
-        """The JSON body that says this."""
+        """The error as a JSON body."""
         return {
             "success": False,
             "error": self.message,
@@ -44,9 +44,9 @@ class ApiError(Exception):
         }
 
     def headers(self) -> Mapping[str, str]:
-        """`Retry-After` in whole seconds where waiting helps, `Allow` for a wrong method.
+        """`Retry-After` in whole seconds if waiting helps, and `Allow` for a wrong method.
 
-        Where the rest of the request is not waited for, the connection ends too.
+        After 408 and 413 the rest of the request is not read, so the connection is closed.
         """
         headers = {"Connection": "close"} if self.status in (408, 413) else {}
         if self.retry_after is not None:
@@ -56,17 +56,17 @@ class ApiError(Exception):
         return headers
 
     def response(self, request_id: str) -> JSONResponse:
-        """The HTTP answer that says this."""
+        """The error as an HTTP response."""
         return JSONResponse(self.envelope(request_id), self.status, headers=dict(self.headers()))
 
 
 def internal_error() -> ApiError:
-    """What a caller hears of a fault of ours; the log has the rest."""
+    """The error for a bug of ours; the log has the details."""
     return ApiError(500, "internal_error", "Something went wrong on our side. Please try again.")
 
 
 def database_unavailable() -> ApiError:
-    """What a caller hears while the database cannot be reached."""
+    """The error while the database cannot be reached."""
     return ApiError(
         503,
         "database_unavailable",

@@ -1,4 +1,4 @@
-"""Who is calling: the user or the service account of a verified JSON Web Token."""
+"""Verifies JSON Web Tokens: which user or service account is calling."""
 
 import asyncio
 import time
@@ -19,18 +19,18 @@ GOOGLE = "https://accounts.google.com"
 """The issuer of service accounts' ID tokens."""
 LEEWAY_SECONDS = 30
 KEYS_LIVE_SECONDS = 600
-"""How long fetched keys are used without asking again."""
+"""How long fetched keys are cached."""
 REFETCH_SECONDS = 30
-"""The least time between two fetches, so that made-up key ids cannot cause a flood."""
+"""The minimum time between two fetches, so that made-up key ids cannot cause a flood."""
 RETRY_SECONDS = 5
-"""The same after a fetch that failed."""
+"""The minimum time before another fetch after one that failed."""
 REMEMBER_SECONDS = 60
-"""How long a verified token is not verified again."""
+"""How long a verified token is cached."""
 REMEMBERED_TOKENS = 10_000
 MAX_TOKEN_CHARS = 16_384
-"""A longer one is not looked at. Those of Supabase Auth have about one thousand."""
-LATEST_EXPIRY = 2**53
-"""In Unix time: what JSON's numbers hold exactly."""
+"""Longer tokens are rejected unread. Those of Supabase Auth have about one thousand."""
+MAX_EXPIRY = 2**53
+"""In Unix time: the largest integer that a JSON number holds exactly."""
 _ASYMMETRIC = frozenset({"ES256", "RS256"})
 _UNREADABLE = (
     jwt.PyJWTError,
@@ -41,18 +41,20 @@ _UNREADABLE = (
     TypeError,
     ValueError,
 )
-"""What reading a token raises: the library checks some claims and not others, and those that it
-does not expect fail where they are used."""
+"""Everything that decoding a token can raise: the library checks only some claims, so malformed
+others fail where they are used."""
 
 
 def unauthorized(reason: str = "Please sign in again.") -> ApiError:
-    """The error for a caller who did not prove who they are."""
+    """The error for a caller without a valid token."""
     return ApiError(401, "unauthorized", reason)
 
 
 def account_blocked(outcome: str) -> ApiError:
-    """The error for a user whose token is valid and whose account is not: the database's
-    `unknown_user` or `banned_user`."""
+    """The error for a valid token of an account that is gone or suspended.
+
+    `outcome` is the database's `unknown_user` or `banned_user`.
+    """
     if outcome == "unknown_user":
         return unauthorized()
     return ApiError(
@@ -63,7 +65,7 @@ def account_blocked(outcome: str) -> ApiError:
 
 
 def bearer_token(authorization: str | None) -> str:
-    """The token of an Authorization header, or `ApiError` 401."""
+    """The token in an Authorization header. Raises `ApiError` 401 if there is none."""
     scheme, _, token = (authorization or "").strip().partition(" ")
     if scheme.lower() != "bearer" or not token.strip():
         raise unauthorized("Please sign in: the request has no bearer token.")
@@ -71,7 +73,7 @@ def bearer_token(authorization: str | None) -> str:
 
 
 class PublishedKeys:
-    """The keys that an issuer publishes at an address, fetched when needed and kept a while."""
+    """The keys that an issuer publishes at a URL, fetched when needed and cached."""
 
     def __init__(
         self,
@@ -89,10 +91,9 @@ class PublishedKeys:
         self._fetching = asyncio.Lock()
 
     async def key(self, header: Mapping[str, Any]) -> jwt.PyJWK:
-        """The key that a token's header names; `ApiError` 401 when there is no such key.
+        """The key that a token's header names. The algorithm is the key's, not the token's choice.
 
-        The algorithm is the key's, never the token's choice. 503 when the keys cannot be had
-        and so nobody can be told from anybody.
+        Raises `ApiError` 401 if there is no such key, and 503 if the keys cannot be fetched.
         """
         algorithm, kid = str(header.get("alg")), header.get("kid")
         if not isinstance(kid, str) or algorithm not in _ASYMMETRIC:
@@ -124,7 +125,7 @@ class PublishedKeys:
                 response.raise_for_status()
                 self._keys = _usable(response.json())
             except (*NETWORK_ERRORS, ValueError):
-                # The keys at hand stay good while the new ones cannot be had.
+                # Keep using the cached keys while new ones cannot be fetched.
                 self._reachable = False
             else:
                 self._reachable = True
@@ -133,7 +134,7 @@ class PublishedKeys:
 class UserTokens:
     """Verifies user tokens against the project's published keys or its legacy secret.
 
-    HS256 only with `secret`, ES256 and RS256 only with a published key of that type.
+    HS256 is accepted only with `secret`, ES256 and RS256 only with a published key of that type.
     """
 
     def __init__(
@@ -150,13 +151,11 @@ class UserTokens:
         self._keys = PublishedKeys(http, keys_url, clock=clock)
         self._clock = clock
         self._known: LRUCache[str, tuple[UUID, float, float]] = LRUCache(REMEMBERED_TOKENS)
-        """By token: whose it is, when it was verified, when it expires (in Unix time)."""
+        """By token: the user's id, when it was verified, when it expires (in Unix time)."""
 
     async def user_id(self, token: str) -> UUID:
-        """The id of the user whom the token names; `ApiError` 401 when it proves nobody.
-
-        503 when the keys cannot be had and so nobody can be told from anybody.
-        """
+        """The user's id. Raises `ApiError` 401 if the token is not valid, 503 if the keys cannot
+        be fetched."""
         if known := self._known.get(token):
             user_id, verified, expires = known
             if self._clock() - verified < REMEMBER_SECONDS and time.time() < expires:
@@ -166,7 +165,7 @@ class UserTokens:
         return user_id
 
     async def _verified(self, token: str) -> tuple[UUID, float]:
-        """Whose the token is, and when it expires."""
+        """The user's id, and when the token expires."""
         try:
             header = _header(token)
             key, algorithm = await self._key(header)
@@ -178,8 +177,8 @@ class UserTokens:
                 leeway=LEEWAY_SECONDS,
                 options={"require": ["exp", "sub", "aud"]},
             )
-            # Some local Auth servers name no issuer. Whoever signs with the project's own secret
-            # is the project; a published key proves less, so there the name is required.
+            # Some local Auth servers omit the issuer. The project's own secret proves the issuer; a
+            # published key proves less, so there the claim is required.
             issuer = claims.get("iss", self._issuer if algorithm == "HS256" else None)
             if issuer != self._issuer or claims.get("role", AUDIENCE) != AUDIENCE:
                 raise unauthorized()
@@ -203,7 +202,7 @@ class ServiceTokens:
         self._email = email
 
     async def check(self, token: str) -> None:
-        """Return if the token is that account's, made for this audience; else `ApiError` 401."""
+        """Raise `ApiError` 401 unless the token is that account's and for this audience."""
         try:
             key = await self._keys.key(_header(token))
             claims = jwt.decode(
@@ -223,7 +222,7 @@ class ServiceTokens:
 
 
 def _header(token: str) -> Mapping[str, Any]:
-    """The header of a token that is short enough to be one, and that asks for nothing unknown."""
+    """A token's header. Raises `ApiError` 401 if the token is too long or needs an extension."""
     if len(token) > MAX_TOKEN_CHARS:
         raise unauthorized()
     header: Mapping[str, Any] = jwt.get_unverified_header(token)
@@ -233,15 +232,15 @@ def _header(token: str) -> Mapping[str, Any]:
 
 
 def _expiry(claims: Mapping[str, Any]) -> float:
-    """When a token expires, in Unix time; `ValueError` for what is no such time."""
-    expiry = number(claims["exp"], most=LATEST_EXPIRY)
-    if expiry is None or not 0 < expiry < LATEST_EXPIRY:
+    """When a token expires, in Unix time. Raises `ValueError` if the claim is not a valid time."""
+    expiry = number(claims["exp"], maximum=MAX_EXPIRY)
+    if expiry is None or not 0 < expiry < MAX_EXPIRY:
         raise ValueError("exp is not a time")
     return expiry
 
 
 def _usable(published: Any) -> dict[str, jwt.PyJWK]:
-    """The keys of a JSON Web Key Set by their id; those of other kinds are passed over."""
+    """The keys of a JSON Web Key Set by id; unsupported keys are skipped."""
     entries = published.get("keys") if isinstance(published, dict) else None
     if not isinstance(entries, list):
         raise ValueError("not a JSON Web Key Set")  # noqa: TRY004 - a value from outside

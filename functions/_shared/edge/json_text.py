@@ -1,6 +1,6 @@
-"""JSON by the parser that pydantic brings: two to ten times as fast as Python's.
+"""JSON with pydantic's parser, which is two to ten times as fast as Python's.
 
-A turn reads some fifty pieces of it and writes as many.
+A turn parses about fifty documents and writes as many.
 """
 
 import json
@@ -8,18 +8,18 @@ from typing import Any
 
 from pydantic_core import from_json, to_json
 
-MOST_DIGITS = 4_000
-"""Of a whole number; Python itself takes few more, and reads them in quadratic time."""
+MAX_DIGITS = 4_000
+"""Of an integer. Python's own limit is slightly higher, and it parses them in quadratic time."""
 
-FEW_VALUES = 50_000
-"""Some ten milliseconds of work. An answer of a model has tens."""
+MAX_PARSED_VALUES = 50_000
+"""About ten milliseconds of work. A model's answer has tens of values."""
 
 
 def loads(text: str | bytes | bytearray) -> Any:
-    """The value. Raises ValueError (UnicodeDecodeError is one) or RecursionError.
+    """Parse JSON. Raises ValueError (which includes UnicodeDecodeError) or RecursionError.
 
-    What the fast parser refuses the other one may take: halves of surrogate pairs, which some
-    providers send, and deep nesting. A whole number of thousands of digits is infinite.
+    Falls back to Python's parser, which accepts lone surrogates (some providers send them) and
+    deeper nesting. An integer longer than `MAX_DIGITS` becomes infinity.
     """
     try:
         return from_json(text)
@@ -27,22 +27,22 @@ def loads(text: str | bytes | bytearray) -> Any:
         return json.loads(text, parse_int=_whole)
 
 
-def loads_few(text: str | bytes) -> Any:
-    """The same of somebody else's server, on the event loop: more than `FEW_VALUES` values are a
-    ValueError too, for each becomes an object, and nobody else has a turn meanwhile."""
-    if len(text) > FEW_VALUES and most_values(text) > FEW_VALUES:
+def loads_bounded(text: str | bytes) -> Any:
+    """Parse JSON from another server on the event loop: as `loads`, but also raises ValueError for
+    more than `MAX_PARSED_VALUES` values, which would keep other requests waiting."""
+    if len(text) > MAX_PARSED_VALUES and value_count_bound(text) > MAX_PARSED_VALUES:
         raise ValueError("too many values")
     return loads(text)
 
 
 def _whole(digits: str) -> int | float:
-    return int(digits) if len(digits) <= MOST_DIGITS else float(digits)
+    return int(digits) if len(digits) <= MAX_DIGITS else float(digits)
 
 
 def dumps(value: Any) -> bytes:
-    """The value in UTF-8. Raises ValueError for what JSON or UTF-8 cannot hold.
+    """Write a value as UTF-8 JSON. Raises ValueError for what JSON or UTF-8 cannot represent.
 
-    What is nested deeper than the fast writer goes, the other one may write.
+    Falls back to Python's encoder, which accepts deeper nesting.
     """
     try:
         return to_json(value)
@@ -50,9 +50,9 @@ def dumps(value: Any) -> bytes:
         return json.dumps(value, ensure_ascii=False).encode()
 
 
-def most_values(text: str | bytes | bytearray) -> int:
-    """No less than the number of values in a JSON text: each but the first in a list or an object
-    has a comma before it. Costs nothing beside reading the text, which makes an object of each."""
+def value_count_bound(text: str | bytes | bytearray) -> int:
+    """An upper bound for the number of values in a JSON text, without parsing it: each value but
+    the first in a list or object follows a comma."""
     if isinstance(text, str):
         return 1 + text.count(",") + text.count("[") + text.count("{")
     return 1 + text.count(b",") + text.count(b"[") + text.count(b"{")

@@ -1,6 +1,7 @@
-"""Leaves of foreign JSON: of rows, cards and answers, in which anything may stand anywhere.
+"""Validates single values of untrusted JSON: rows, cards and upstream responses.
 
-Nothing here raises for any value. None is what is not of the kind; true and false are no numbers.
+Nothing here raises. A value of the wrong type or out of bounds becomes None. Booleans are not
+numbers.
 """
 
 import math
@@ -12,57 +13,57 @@ from typing import Any
 _DIGITS = re.compile(r"\d{1,16}")
 
 
-def number(value: object, *, least: float = -math.inf, most: float = math.inf) -> float | None:
+def number(value: object, *, minimum: float = -math.inf, maximum: float = math.inf) -> float | None:
     """A finite number within the bounds."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
-    return _finite(value) if least <= value <= most else None
+    return _finite(value) if minimum <= value <= maximum else None
 
 
 def number_or_text(value: object) -> float | None:
-    """A finite number, which some write as text."""
+    """A finite number, given as a number or as text."""
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         return None
     return _finite(value)
 
 
-def clamped(value: object, least: float, most: float) -> float | None:
-    """A number, brought within the bounds."""
+def clamped(value: object, minimum: float, maximum: float) -> float | None:
+    """A number, clamped to the bounds."""
     if isinstance(value, bool) or not isinstance(value, int | float) or value != value:
         return None
-    return float(min(max(value, least), most))
+    return float(min(max(value, minimum), maximum))
 
 
-def whole(value: object, *, least: float, most: float) -> int | None:
-    """A number within the bounds, without its fraction."""
-    found = number(value, least=least, most=most)
+def whole(value: object, *, minimum: float, maximum: float) -> int | None:
+    """A number within the bounds, truncated to an integer."""
+    found = number(value, minimum=minimum, maximum=maximum)
     return None if found is None else int(found)
 
 
-def integer(value: object, *, least: int, most: int) -> int | None:
-    """A whole number within the bounds; what has a fraction, if only `.0`, is none."""
-    return value if type(value) is int and least <= value <= most else None
+def integer(value: object, *, minimum: int, maximum: int) -> int | None:
+    """An integer within the bounds; None for any float, even `1.0`."""
+    return value if type(value) is int and minimum <= value <= maximum else None
 
 
 def digits(value: object) -> int | None:
-    """A whole number of at most 16 digits, or the same as text."""
+    """A non-negative integer of at maximum 16 digits, given as a number or as text."""
     if isinstance(value, str):
         return int(value) if _DIGITS.fullmatch(value) else None
-    return integer(value, least=0, most=10**16 - 1)
+    return integer(value, minimum=0, maximum=10**16 - 1)
 
 
 def text(value: object) -> str | None:
-    """A text, be it empty."""
+    """A string, which may be empty."""
     return value if isinstance(value, str) else None
 
 
 def fields(value: object) -> Mapping[str, Any]:
-    """What an object holds; nothing for what is none."""
+    """An object's fields; empty if it is not an object."""
     return value if isinstance(value, Mapping) else {}
 
 
 def timestamp(value: object) -> datetime | None:
-    """A moment in ISO 8601; one without a time zone is none."""
+    """A time in ISO 8601; None if it has no time zone."""
     if not isinstance(value, str):
         return None
     try:

@@ -1,6 +1,6 @@
 """One JSON object per line on standard output, in the form Cloud Logging reads.
 
-Log ids, sizes, timings and outcomes. Never prompts, replies, keys or tokens.
+Log ids, sizes, timings and outcomes; never prompts, replies, keys or tokens.
 """
 
 import json
@@ -18,12 +18,12 @@ _trace: ContextVar[Mapping[str, object] | None] = ContextVar("trace", default=No
 
 
 def follow_trace(headers: Mapping[str, str], project: str | None) -> None:
-    """Have what is logged from here on name the request's trace, in this Google Cloud project."""
+    """Add the request's trace, in this Google Cloud project, to all log lines of this context."""
     _trace.set(trace_fields(headers, project) if project else None)
 
 
 def trace_fields(headers: Mapping[str, str], project: str) -> dict[str, object]:
-    """What Cloud Logging joins lines to a trace by; empty where the request names none.
+    """The fields by which Cloud Logging joins a line to a trace; empty if the request has none.
 
     Reads `traceparent` (W3C Trace Context) and the platform's older `X-Cloud-Trace-Context`.
     """
@@ -45,7 +45,7 @@ def trace_fields(headers: Mapping[str, str], project: str) -> dict[str, object]:
 
 
 class JsonFormatter(logging.Formatter):
-    """Formats a record, and the `fields` mapping given in its `extra`, as one line of JSON."""
+    """Formats a record, with the `fields` mapping of its `extra`, as one line of JSON."""
 
     def format(self, record: logging.LogRecord) -> str:
         """The record as a line of JSON without its newline."""
@@ -58,7 +58,7 @@ class JsonFormatter(logging.Formatter):
         line |= _trace.get() or {}
         line |= getattr(record, "fields", {})
         if record.exc_info and record.exc_info[0] is not None:
-            # The place, not the message: an exception's text may quote what a person wrote.
+            # The location, not the message: an exception's text may quote what a person wrote.
             line["exception"] = record.exc_info[0].__qualname__
             line["at"] = _innermost(record)
         return json.dumps(line, default=str)
@@ -75,7 +75,7 @@ def _innermost(record: logging.LogRecord) -> list[str]:
 
 
 def configure(name: str, level: str) -> logging.Logger:
-    """The logger of one function, writing JSON lines; called again it changes the level."""
+    """The logger of one function, which writes JSON lines. Calling again changes the level."""
     logger = logging.getLogger(name)
     if not logger.handlers:
         handler = logging.StreamHandler(sys.stdout)

@@ -1,4 +1,4 @@
-"""Settings that all functions share, read from the environment."""
+"""Environment settings that both functions share."""
 
 import sys
 from typing import Annotated, Literal, TypeVar
@@ -25,23 +25,23 @@ HeaderSecret = Annotated[SecretStr, AfterValidator(_sendable)]
 class EdgeSettings(BaseSettings):
     """The environment that every function needs."""
 
-    # Secret managers and shells like to end a value with a line break.
+    # Secret managers and shells often append a line break.
     model_config = SettingsConfigDict(extra="ignore", frozen=True, str_strip_whitespace=True)
 
     supabase_url: str = Field(min_length=1)
-    """The project's address, such as https://abc.supabase.co."""
+    """The project's URL, such as https://abc.supabase.co."""
     supabase_secret_key: HeaderSecret = Field(min_length=1)
-    """The project's secret (service) key: it passes row level security."""
+    """The project's secret (service) key, which bypasses row level security."""
     chat_worker_api_key: HeaderSecret | None = None
     """Sent to the team's own chat worker as a bearer token."""
     allow_local_upstreams: bool = False
-    """Allow http and private addresses for workers and providers. For local work only."""
+    """Allow http and private addresses for workers and providers. For local development only."""
     key_origins: str = "OpenRouter_Roleplay_API_KEY=https://openrouter.ai"
     """Where each key that a row names may be sent: NAME_API_KEY=https://host, separated by commas.
     A key may have several entries."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     google_cloud_project: str | None = Field(default=None, pattern=r"^[a-z][a-z0-9.:-]*$")
-    """Where it runs on Google Cloud: log lines name the request's trace in this project."""
+    """The Google Cloud project: log lines then name the request's trace in it."""
 
     @field_validator("supabase_url")
     @classmethod
@@ -69,7 +69,7 @@ S = TypeVar("S", bound=EdgeSettings)
 
 
 def load(settings: type[S]) -> S:
-    """Read the settings, or end the process with one line for each that is missing or wrong."""
+    """Read the settings, or exit with one line for each that is missing or invalid."""
     try:
         return settings()
     except ValidationError as error:

@@ -1,4 +1,4 @@
-"""How long the parts of an answer took."""
+"""Measures the stages of a request."""
 
 import time
 from collections.abc import Iterator
@@ -6,14 +6,14 @@ from contextlib import contextmanager
 
 
 class Timing:
-    """Durations by name, in the order in which they were measured."""
+    """Durations by name, in the order of measuring."""
 
     def __init__(self) -> None:
         self._ms: dict[str, float] = {}
 
     @contextmanager
     def measure(self, name: str) -> Iterator[None]:
-        """Measure what runs within, also when it fails. Names are tokens: letters and hyphens."""
+        """Measure the block, also when it fails. Names consist of letters and hyphens."""
         began = time.monotonic()
         try:
             yield

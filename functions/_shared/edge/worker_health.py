@@ -1,7 +1,7 @@
-"""The record that health_check writes and roleplay_chat and the web client read.
+"""A worker's health record: health_check writes it, roleplay_chat and the web client read it.
 
-Two spellings of the same facts are in use: the specification's (`lastCheck`, `responseTime`)
-and the shipped client's (`lastChecked`, `responseTimeMs`). Both are written, either is read.
+Two spellings are in use: the specification's (`lastCheck`, `responseTime`) and the shipped
+client's (`lastChecked`, `responseTimeMs`). Both are written, either is read.
 """
 
 from collections.abc import Mapping
@@ -12,14 +12,14 @@ from typing import Any
 from edge.json_values import integer, text, timestamp
 
 DEFAULT_MODEL = "qwen_instruct"
-"""Of a worker that names none, in `begin_turn` too."""
+"""The model of a worker that names none. `begin_turn` has the same default."""
 MAX_AGE = timedelta(minutes=2)
-"""A record older than this says nothing about now."""
+"""An older record is stale."""
 
 
 @dataclass(frozen=True)
 class WorkerHealth:
-    """What is known of one worker after its last probe. People can read it."""
+    """The state of one worker after its last probe. Users can read it."""
 
     is_healthy: bool
     checked_at: datetime
@@ -28,16 +28,16 @@ class WorkerHealth:
     """Why it is not healthy; None while it is."""
     url: str
     probe_error: str | None = None
-    """What the last probe alone found: a worker that fails once is still taken for healthy."""
+    """The error of the last probe alone: a worker that fails once still counts as healthy."""
     failures: int = 0
-    """Probes that failed in a row."""
+    """Consecutive failed probes."""
     since: datetime | None = None
-    """When it last became healthy or stopped to be."""
+    """When `is_healthy` last changed."""
     history: tuple[int | None, ...] = ()
-    """Milliseconds of the last probes, the newest last; None for one that failed."""
+    """Response times of the last probes in milliseconds, newest last; None for a failed one."""
     probes_since_deep: int = 0
     deep_checked_at: datetime | None = None
-    """When it was last made to write something."""
+    """When it was last asked to generate text."""
     deep_error: str | None = None
     woken_at: datetime | None = None
     """When its wake hook was last called."""
@@ -65,7 +65,7 @@ class WorkerHealth:
 
     @classmethod
     def parse(cls, record: object) -> "WorkerHealth | None":
-        """What a stored record says, in whatever shape it is; None when it says too little."""
+        """Read a stored record of any shape; None if it has no worker URL or no check time."""
         if not isinstance(record, Mapping) or not isinstance(record.get("workerUrl"), str):
             return None
         checked_at = timestamp(record.get("lastChecked", record.get("lastCheck")))
@@ -91,14 +91,14 @@ class WorkerHealth:
         )
 
     def is_fresh(self, now: datetime) -> bool:
-        """Whether it says something about now."""
+        """Whether the record is recent enough to use."""
         return _is_fresh(self.checked_at, now)
 
 
 def why_unavailable(url: object, record: object, now: datetime) -> str | None:
-    """Why the worker at `url` is not to be asked now; None when it is.
+    """Why the worker at `url` cannot be used now; None if it can.
 
-    `record` is what the database holds under the worker's name, in whatever shape.
+    `record` is the stored record under the worker's name, of any shape.
     """
     if not isinstance(url, str) or not url:
         return "no worker is registered"
@@ -115,7 +115,7 @@ def why_unavailable(url: object, record: object, now: datetime) -> str | None:
 
 
 def _is_fresh(checked_at: datetime, now: datetime) -> bool:
-    """A record from the future says as little as an old one: a clock is wrong."""
+    """A record from the future is as useless as an old one: some clock is wrong."""
     return abs(now - checked_at) <= MAX_AGE
 
 
@@ -124,4 +124,4 @@ def _written(moment: datetime | None) -> str | None:
 
 
 def _count(value: object) -> int:
-    return integer(value, least=0, most=2**31 - 1) or 0
+    return integer(value, minimum=0, maximum=2**31 - 1) or 0

@@ -1,15 +1,15 @@
-"""Looks after workers, models and rows, every minute. The path of a run:
+"""Checks workers, models and rows every minute. The path of a run:
 
-app            the caller is checked, all steps run at once, their outcomes are the response
-caller         who may run it: whoever has the secret, or the scheduler's service account
-steps          each step on its own, within the run's time
-workers        how each worker is, from one probe to the next
-probe          asks one worker how it is
-providers      OpenRouter's row, and how it is asked about itself
-keys           what is left on OpenRouter's key, and until when it is valid
-catalog        whether the configured models are what OpenRouter's catalog says
-approval       whether a provider waits for approval
-housekeeping   abandoned turns, cooldowns, usage to sum up, old rows to delete
-fetch          one bounded call to somebody else's server
+app            checks the caller, runs all steps at once, responds with their outcomes
+caller         authenticates the scheduler, by secret or service account
+steps          runs each step on its own, within the run's time budget
+workers        keeps each worker's health record from one probe to the next
+probe          probes one worker
+providers      OpenRouter's row, and requests to its account endpoints
+keys           checks the limits and expiry of OpenRouter's key
+catalog        compares the configured models with OpenRouter's catalog
+approval       reports providers that wait for approval
+housekeeping   closes abandoned turns, clears cooldowns, rolls up usage, deletes old rows
+fetch          one bounded call to another server
 settings       settings of the function
 """

@@ -1,4 +1,4 @@
-"""One run of the health check: who asks, which steps there are, what came of them."""
+"""One run of the health check: admit the caller, run the steps, report their outcomes."""
 
 import asyncio
 import os
@@ -33,7 +33,7 @@ TURNS, COOLDOWNS = "turns", "cooldowns"
 
 
 class App:
-    """The function's state and its one answer."""
+    """The function's shared state, and its request handler."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
@@ -67,7 +67,7 @@ class App:
         await self._caller.admit(request.headers)
 
     async def _run(self, request_id: str) -> dict[str, Any]:
-        """All steps, and the answer that tells of them."""
+        """Run all steps and return the response body."""
         run = Run(
             self._clients,
             self._settings,
@@ -78,8 +78,12 @@ class App:
         )
         config = await self._config(run)
         records: dict[str, Any] = {}
-        chains = [*_of_workers(config, run, records), *_of_providers(run), *_of_database(run)]
-        ended = await asyncio.gather(*(_in_turn(chain, run) for chain in chains))
+        chains = [
+            *_worker_steps(config, run, records),
+            *_provider_steps(run),
+            *_database_steps(run),
+        ]
+        ended = await asyncio.gather(*(_run_in_order(chain, run) for chain in chains))
         outcomes = {name: outcome for chain in ended for name, outcome in chain.items()}
         return {
             "workers": records,
@@ -97,7 +101,7 @@ class App:
         return config
 
 
-def _of_workers(config: Mapping[str, Any], run: Run, records: dict[str, Any]) -> list[list[Step]]:
+def _worker_steps(config: Mapping[str, Any], run: Run, records: dict[str, Any]) -> list[list[Step]]:
     known = config.get("workerHealthCache")
     known = known if isinstance(known, Mapping) else {}
 
@@ -111,7 +115,7 @@ def _of_workers(config: Mapping[str, Any], run: Run, records: dict[str, Any]) ->
     return [[step(worker)] for worker in configured_workers(config)]
 
 
-def _of_providers(run: Run) -> list[list[Step]]:
+def _provider_steps(run: Run) -> list[list[Step]]:
     async def key(found: Found, _: Found) -> None:
         if provider := await openrouter(run):
             await check_key(provider, run, found, datetime.now(UTC))
@@ -130,23 +134,23 @@ def _of_providers(run: Run) -> list[list[Step]]:
     return [[Step("approval", approval, 0)], *([step] for step in steps if step.every)]
 
 
-def _of_database(run: Run) -> list[list[Step]]:
+def _database_steps(run: Run) -> list[list[Step]]:
     def step(name: str, do: Callable[[Run, Found], Awaitable[None]], every: float | None) -> Step:
         return Step(name, lambda found, _: do(run, found), every)
 
     settings = run.settings
-    # What is rolled up may be deleted, so one comes after the other.
+    # In this order: retention deletes events that were rolled up.
     usage = [
         step("roll_up", roll_up_usage, settings.roll_up_minutes * 60),
         step("retention", apply_retention, settings.retention_minutes * 60),
     ]
     return [
-        # Kept of each run: whether the scheduler still calls.
+        # Recorded on every run, which shows whether the scheduler still calls.
         [step(TURNS, close_turns, 0)],
         [step(COOLDOWNS, clear_cooldowns, None)],
         [step for step in usage if step.every],
     ]
 
 
-async def _in_turn(steps: Iterable[Step], run: Run) -> dict[str, Outcome]:
+async def _run_in_order(steps: Iterable[Step], run: Run) -> dict[str, Outcome]:
     return {step.name: await run_step(step, run) for step in steps}

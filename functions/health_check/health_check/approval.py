@@ -1,4 +1,4 @@
-"""Whether a provider waits for somebody with the secret key to approve it."""
+"""Reports providers that nobody with the secret key has approved yet."""
 
 from datetime import datetime, timedelta
 
@@ -6,22 +6,22 @@ from edge.json_values import timestamp
 from health_check.steps import Found, Run
 
 REMIND_AFTER = timedelta(hours=1)
-"""How often the same providers are alerted of."""
-MOST = 100
-"""Providers that are told of at a time."""
+"""How often the alert for the same providers is repeated."""
+MAX_REPORTED = 100
+"""Providers reported at a time."""
 
 
 async def check_approval(run: Run, found: Found, last: Found, now: datetime) -> None:
-    """Report the addresses that were added and not approved yet."""
+    """Report the addresses of providers that are not approved."""
     providers = await run.clients.rpc("read_providers")
-    waiting = [row for row in providers if not row["is_approved"]][:MOST]
+    waiting = [row for row in providers if not row["is_approved"]][:MAX_REPORTED]
     found |= report({row["name"]: row["base_url"] for row in waiting}, last, now)
 
 
 def report(waiting: dict[str, str], last: Found, now: datetime) -> Found:
-    """What is kept: the addresses by provider, and when they were last alerted of.
+    """The step's report: the waiting addresses by provider, the time of the last reminder, alerts.
 
-    An alert for each that is new since then; for all of them after `REMIND_AFTER`.
+    Alerts for each address that is new since the last run, and for all after `REMIND_AFTER`.
     """
     known = last.get("waiting")
     known = known if isinstance(known, dict) else {}

@@ -1,4 +1,4 @@
-"""Who may run the health check: whoever has the secret, or the scheduler's service account."""
+"""Authenticates the scheduler, by shared secret or by its service account's token."""
 
 import hmac
 from collections.abc import Callable, Mapping
@@ -10,7 +10,7 @@ from health_check.settings import Settings
 
 
 class Caller:
-    """Admits the scheduler and nobody else."""
+    """Admits only the scheduler."""
 
     def __init__(self, settings: Settings, http: Callable[[], httpx.AsyncClient]) -> None:
         secret = settings.health_check_secret
@@ -24,10 +24,10 @@ class Caller:
             )
 
     async def admit(self, headers: Mapping[str, str]) -> None:
-        """Return for the scheduler; `ApiError` 401 for anybody else."""
+        """Raise `ApiError` 401 unless the scheduler is calling."""
         bearer = headers.get("authorization", "").removeprefix("Bearer ")
         given = headers.get("x-health-check-secret", bearer).encode()
-        # In a time that does not tell how much of the secret was right.
+        # In constant time, so that timing does not reveal the secret.
         if self._secret and hmac.compare_digest(given, self._secret):
             return
         if self._tokens is None:

@@ -1,8 +1,8 @@
-"""Whether the configured models are still what OpenRouter's catalog says.
+"""Compares the configured models with OpenRouter's catalog.
 
-A catalog is not believed easily: what is no whole list of models with prices is refused, and one
-that lacks all configured models, or half of what was listed before, needs a second one to say so
-before any model is taken out.
+A single bad catalog must not disable models. A response that is not a list of models with prices
+is rejected. A catalog that lacks all configured models, or has shrunk by half, must be confirmed by
+a second one before a model counts as gone.
 """
 
 import math
@@ -21,16 +21,16 @@ from health_check.providers import Provider, get
 from health_check.steps import Found, Run, StepFailed
 
 MIN_MODELS = 10
-"""Fewer are not OpenRouter's catalog, which has hundreds."""
+"""OpenRouter lists hundreds, so a response with fewer is not its catalog."""
 MIN_READABLE = 0.9
-"""The share of entries that have to have the shape of a model."""
+"""The minimum share of entries that must have the shape of a model."""
 
 Status = Literal["listed", "changed", "expiring", "not_free", "renamed", "missing", "gone"]
 
 
 @dataclass(frozen=True)
 class CatalogModel:
-    """A model in the catalog. Prices are in USD per 1,000 tokens; None is unknown."""
+    """A model in the catalog. Prices are in USD per 1,000 tokens; None means unknown."""
 
     id: str
     canonical: str | None = None
@@ -38,11 +38,11 @@ class CatalogModel:
     prompt_usd_per_1k: float | None = None
     completion_usd_per_1k: float | None = None
     expires_on: date | None = None
-    """After which it may be removed."""
+    """After this day the model may be removed."""
 
     @property
     def prices(self) -> dict[str, float]:
-        """Those that are known, under the names of `api_models.pricing`."""
+        """The known prices, under the keys of `api_models.pricing`."""
         both = {
             PROMPT: self.prompt_usd_per_1k,
             COMPLETION: self.completion_usd_per_1k,
@@ -52,24 +52,24 @@ class CatalogModel:
 
 @dataclass(frozen=True)
 class Catalog:
-    """The models by id. What is not in a part of the catalog may be in the rest."""
+    """The models by id. If it is not `whole`, a model that it lacks may be on another page."""
 
     entries: Mapping[str, CatalogModel]
     whole: bool = True
 
     def find(self, model_key: str) -> CatalogModel | None:
-        """The model's entry, also when it is listed under another name now."""
+        """The model's entry, also if it is now listed under another id."""
         if model_key in self.entries:
             return self.entries[model_key]
         for entry in self.entries.values():
-            # A variant such as ":free" is a model of its own; the canonical name may lack it.
+            # A variant such as ":free" is a separate model, but may share the canonical name.
             if entry.canonical == model_key and (":" in entry.id) == (":" in model_key):
                 return entry
         return None
 
 
 class ModelRow(BaseModel):
-    """A configured model: columns of `api_models`."""
+    """A configured model: a row of `api_models`."""
 
     id: str
     model_key: str
@@ -82,7 +82,7 @@ class ModelRow(BaseModel):
 
 @dataclass(frozen=True)
 class Verdict:
-    """What the catalog says of a row, as `record_catalog` takes it."""
+    """The result of comparing a row with the catalog."""
 
     row: ModelRow
     status: Status
@@ -90,10 +90,10 @@ class Verdict:
     changes: tuple[str, ...] = ()
     """What differs from the row: "price", "context"."""
     pricing: Mapping[str, float] | None = None
-    """Prices that are to replace the row's."""
+    """Prices that replace the row's; None leaves them."""
 
     def to_json(self) -> dict[str, Any]:
-        """As `record_catalog` takes it."""
+        """The verdict in the format of `record_catalog`."""
         return {
             "id": self.row.id,
             "status": self.status,
@@ -103,7 +103,7 @@ class Verdict:
 
 
 def read_catalog(answer: Fetched) -> Catalog:
-    """The catalog in an answer to GET /models; `StepFailed` when it is none."""
+    """The catalog in a response to GET /models. Raises `StepFailed` if it is not one."""
     if answer.status != 200:
         raise StepFailed(f"/models answered {answer.status}")
     body = answer.body if isinstance(answer.body, dict) else {}
@@ -121,22 +121,22 @@ def read_catalog(answer: Fetched) -> Catalog:
     return Catalog({entry.id: entry for entry in entries}, whole=not more)
 
 
-def is_believed(catalog: Catalog, rows: Sequence[ModelRow], listed_before: object) -> bool:
-    """Whether a model that is not listed may be taken out at once."""
+def is_trusted(catalog: Catalog, rows: Sequence[ModelRow], listed_before: object) -> bool:
+    """Whether a model that the catalog lacks counts as gone without confirmation."""
     if isinstance(listed_before, int) and len(catalog.entries) < listed_before / 2:
         return False
     return any(catalog.find(row.model_key) for row in rows)
 
 
 def compare(
-    row: ModelRow, catalog: Catalog, *, believed: bool, update_prices: bool
+    row: ModelRow, catalog: Catalog, *, trusted: bool, update_prices: bool
 ) -> Verdict | None:
-    """What becomes of a row; None when the catalog says nothing about it."""
+    """Compare a row with the catalog; None if an incomplete catalog lacks it."""
     entry = catalog.find(row.model_key)
     if entry is None:
         if not catalog.whole:
             return None
-        confirmed = believed or row.catalog_status in ("missing", "gone")
+        confirmed = trusted or row.catalog_status in ("missing", "gone")
         return Verdict(row, "gone" if confirmed else "missing", row.catalog)
 
     costs_other = any(
@@ -164,22 +164,22 @@ def compare(
 
 
 def report(verdicts: Sequence[Verdict]) -> Found:
-    """What is worth telling of the active models, by what is the matter with them."""
-    told: Found = {"gone": [], "missing": [], "not_free": [], "expiring": {}, "renamed": {}}
-    told["changed"] = {}
+    """The problems of the active models, by kind."""
+    problems: Found = {"gone": [], "missing": [], "not_free": [], "expiring": {}, "renamed": {}}
+    problems["changed"] = {}
     for verdict in verdicts:
         key, status = verdict.row.model_key, verdict.status
         if not verdict.row.is_active:
             continue
-        if status in ("gone", "missing", "not_free") and key not in told[status]:
-            told[status].append(key)
+        if status in ("gone", "missing", "not_free") and key not in problems[status]:
+            problems[status].append(key)
         elif status == "expiring":
-            told["expiring"][key] = verdict.catalog["expires_on"]
+            problems["expiring"][key] = verdict.catalog["expires_on"]
         elif status == "renamed":
-            told["renamed"][key] = verdict.catalog["listed_as"]
+            problems["renamed"][key] = verdict.catalog["listed_as"]
         if verdict.changes:
-            told["changed"][key] = list(verdict.changes)
-    return {name: value for name, value in told.items() if value}
+            problems["changed"][key] = list(verdict.changes)
+    return {name: value for name, value in problems.items() if value}
 
 
 _ALERTS = {
@@ -190,28 +190,28 @@ _ALERTS = {
 
 
 async def check_catalog(provider: Provider, run: Run, found: Found, last: Found) -> None:
-    """Compare the provider's models with its catalog and record what is found.
+    """Compare the provider's models with its catalog and record the result.
 
-    `StepFailed` when the catalog is refused or has to be confirmed by another one.
+    Raises `StepFailed` if the catalog is rejected or must be confirmed by another one.
     """
     models = await run.clients.rpc("read_models", {"p_provider_id": provider.id})
     rows = [ModelRow.model_validate(row) for row in models]
     if not rows:
         return
-    # Anybody may read the catalog: it is asked for without the key.
+    # The catalog is public, so the key is not sent.
     headers = provider.credentials(run, scheme="none")
     catalog = read_catalog(await get(provider, "/models", run, headers))
-    believed = is_believed(catalog, rows, last.get("listed"))
+    trusted = is_trusted(catalog, rows, last.get("listed"))
     update = run.settings.catalog_updates_prices
-    judged = [compare(row, catalog, believed=believed, update_prices=update) for row in rows]
-    verdicts = [verdict for verdict in judged if verdict]
+    compared = [compare(row, catalog, trusted=trusted, update_prices=update) for row in rows]
+    verdicts = [verdict for verdict in compared if verdict]
     parameters = {"p_models": [verdict.to_json() for verdict in verdicts]}
     await run.clients.rpc("record_catalog", parameters)
-    told = report(verdicts)
-    found |= {"listed": len(catalog.entries), **told}
-    found["alerts"] = [sentence for name, sentence in _ALERTS.items() if name in told]
+    problems = report(verdicts)
+    found |= {"listed": len(catalog.entries), **problems}
+    found["alerts"] = [sentence for name, sentence in _ALERTS.items() if name in problems]
     if any(verdict.status == "missing" for verdict in verdicts):
-        raise StepFailed("models are missing in an odd catalog: a second one has to confirm it")
+        raise StepFailed("models are missing in an unusual catalog: waiting for a second one")
 
 
 def _entry(value: Any) -> CatalogModel | None:
@@ -226,7 +226,7 @@ def _entry(value: Any) -> CatalogModel | None:
     return CatalogModel(
         id=key,
         canonical=text(canonical),
-        context_length=integer(context, least=1, most=2**31 - 1),
+        context_length=integer(context, minimum=1, maximum=2**31 - 1),
         prompt_usd_per_1k=_per_1k(pricing["prompt"]),
         completion_usd_per_1k=_per_1k(pricing["completion"]),
         expires_on=_day(value.get("expiration_date")),
@@ -234,7 +234,7 @@ def _entry(value: Any) -> CatalogModel | None:
 
 
 def _per_1k(per_token: Any) -> float | None:
-    """USD per 1,000 tokens. Negative prices stand for "it depends", on routers."""
+    """USD per 1,000 tokens. Routers have negative prices, which mean "it depends": None."""
     if isinstance(per_token, bool):
         return None
     try:

@@ -1,4 +1,4 @@
-"""One bounded call to somebody else's server."""
+"""One bounded call to another server."""
 
 from collections.abc import Mapping
 from contextlib import aclosing
@@ -8,16 +8,16 @@ from typing import Any
 import httpx
 
 from edge.bodies import IDENTITY, first_bytes
-from edge.json_text import loads, most_values
+from edge.json_text import loads, value_count_bound
 
 MAX_BYTES = 1_000_000
 MAX_VALUES = 500_000
-"""In a body, counted as `most_values` does: each becomes an object. The catalog has 100,000."""
+"""The limit for a body, counted by `value_count_bound`. OpenRouter's catalog has 100,000."""
 
 
 @dataclass(frozen=True)
 class Fetched:
-    """The status, and the body as JSON; as text when it is not JSON, None when it is empty."""
+    """A response: its status, and its body as JSON, as text if it is not JSON, None if empty."""
 
     status: int
     body: Any
@@ -32,7 +32,10 @@ async def fetch(
     body: Mapping[str, Any] | None = None,
     max_bytes: int = MAX_BYTES,
 ) -> Fetched:
-    """Call and read the answer. Raises `NETWORK_ERRORS`; of a longer body it is no JSON."""
+    """Send a request and read the response. Raises `NETWORK_ERRORS`.
+
+    A body beyond `max_bytes` or `MAX_VALUES` becomes the text "too long".
+    """
     try:
         request = http.build_request(method, url, headers={**headers, **IDENTITY}, json=body)
     except httpx.InvalidURL as error:
@@ -40,7 +43,7 @@ async def fetch(
     response = await http.send(request, stream=True)
     async with aclosing(response):
         content = await first_bytes(response, max_bytes + 1)
-    if len(content) > max_bytes or most_values(content) > MAX_VALUES:
+    if len(content) > max_bytes or value_count_bound(content) > MAX_VALUES:
         return Fetched(response.status_code, "too long")
     try:
         parsed = loads(content)

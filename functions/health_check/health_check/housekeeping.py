@@ -1,11 +1,11 @@
-"""What turns leave behind: leases, cooldowns, usage to be summed up, rows to be forgotten."""
+"""Cleans up after turns: abandoned turns, expired cooldowns, usage events, old rows."""
 
 from typing import Any
 
 from health_check.steps import Found, Run
 
 BATCH = 1_000
-"""Rows of a kind that are deleted at a time."""
+"""Rows of one kind deleted at a time."""
 
 
 async def close_turns(run: Run, found: Found) -> None:
@@ -14,12 +14,12 @@ async def close_turns(run: Run, found: Found) -> None:
 
 
 async def clear_cooldowns(run: Run, found: Found) -> None:
-    """Forget the cooldowns that have passed."""
+    """Delete the cooldowns that have expired."""
     found["cleared"] = await run.clients.rpc("clear_passed_cooldowns")
 
 
 async def roll_up_usage(run: Run, found: Found) -> None:
-    """Sum up usage, day by day, from where the last time ended."""
+    """Roll up usage day by day, from where the last run ended."""
     found["days"] = 0
     parameters: dict[str, Any] = {}
     while True:
@@ -31,7 +31,7 @@ async def roll_up_usage(run: Run, found: Found) -> None:
 
 
 async def apply_retention(run: Run, found: Found) -> None:
-    """Delete what is older than the settings say, in batches."""
+    """Delete rows that are older than the retention period, in batches."""
     found |= {"usage_events": 0, "turn_results": 0}
     parameters = {"p_limit": BATCH}
     gone = dict.fromkeys(found, BATCH)

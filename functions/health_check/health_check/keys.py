@@ -1,4 +1,4 @@
-"""What is left on OpenRouter's key, and until when it is good."""
+"""Checks the limits and the expiry of OpenRouter's key."""
 
 import dataclasses
 from dataclasses import dataclass
@@ -10,30 +10,30 @@ from health_check.providers import Provider, get
 from health_check.steps import Found, Run, StepFailed
 
 EXPIRES_SOON = timedelta(days=7)
-_MOST = 1e12
+_MAX_NUMBER = 1e12
 
 
 @dataclass(frozen=True)
 class KeyStatus:
-    """What GET /key says; None is unknown, and for limits none. The key's label is left out."""
+    """The response to GET /key, without the key's label. None means unknown; for limits, none."""
 
     limit_usd: float | None
     remaining_usd: float | None
     used_usd: float | None
     free_requests_limit: int | None
     free_requests_remaining: int | None
-    """Of today (UTC), for all `:free` models together."""
+    """Left today (UTC), for all `:free` models together."""
     expires_at: datetime | None
 
     def to_json(self) -> Found:
-        """As it is reported and kept."""
+        """The status as reported and stored."""
         known = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
         expires_at = self.expires_at.isoformat() if self.expires_at else None
         return known | {"expires_at": expires_at}
 
 
 def read_key(answer: Fetched) -> KeyStatus:
-    """The status in an answer to GET /key; `StepFailed` when it is none."""
+    """The status in a response to GET /key. Raises `StepFailed` if there is none."""
     if answer.status in (401, 403):
         raise StepFailed(f"the key is rejected: /key answered {answer.status}", alert=True)
     data = answer.body.get("data") if isinstance(answer.body, dict) else None
@@ -51,7 +51,7 @@ def read_key(answer: Fetched) -> KeyStatus:
 
 
 def read_balance(answer: Fetched) -> float | None:
-    """What is left of the account's credits in USD; None where the key may not ask."""
+    """The account's remaining credits in USD; None if the key may not read them."""
     data = answer.body.get("data") if isinstance(answer.body, dict) else None
     if answer.status != 200 or not isinstance(data, dict):
         return None
@@ -60,7 +60,7 @@ def read_balance(answer: Fetched) -> float | None:
 
 
 def alerts(key: KeyStatus, balance_usd: float | None, now: datetime) -> list[str]:
-    """What somebody has to do about the key."""
+    """What the operator has to do about the key."""
     found = []
     if key.remaining_usd is not None and key.remaining_usd <= 0:
         found.append("The key has reached its limit: raise it, or wait for the reset.")
@@ -76,7 +76,7 @@ def alerts(key: KeyStatus, balance_usd: float | None, now: datetime) -> list[str
 
 
 async def check_key(provider: Provider, run: Run, found: Found, now: datetime) -> None:
-    """Ask how the provider's key is, and report it."""
+    """Fetch and report the status of the provider's key."""
     headers = provider.credentials(run)
     key = read_key(await get(provider, "/key", run, headers))
     found |= key.to_json()
@@ -85,8 +85,8 @@ async def check_key(provider: Provider, run: Run, found: Found, now: datetime) -
 
 
 def _usd(value: object) -> float | None:
-    return number(value, least=-_MOST, most=_MOST)
+    return number(value, minimum=-_MAX_NUMBER, maximum=_MAX_NUMBER)
 
 
 def _requests(value: object) -> int | None:
-    return whole(value, least=-_MOST, most=_MOST)
+    return whole(value, minimum=-_MAX_NUMBER, maximum=_MAX_NUMBER)

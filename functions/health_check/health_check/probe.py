@@ -1,4 +1,4 @@
-"""Asks one worker how it is."""
+"""Probes one worker."""
 
 import asyncio
 import time
@@ -14,7 +14,7 @@ from edge.worker_health import DEFAULT_MODEL
 from health_check.fetch import Fetched, fetch
 
 _BUSY = (408, 429)
-"""What a worker answers that is well and has no time."""
+"""Statuses of a worker that is healthy but busy."""
 _DEEP: Mapping[str, Any] = {
     "messages": [{"role": "user", "content": "Say yes."}],
     "max_tokens": 1,
@@ -24,7 +24,7 @@ _DEEP: Mapping[str, Any] = {
 
 @dataclass(frozen=True)
 class Hook:
-    """An address that is called to wake a worker, and the variable with the key for it."""
+    """A URL to call to wake a worker, and the environment variable with its key."""
 
     url: str
     secret_name: str | None = None
@@ -32,36 +32,36 @@ class Hook:
 
 @dataclass(frozen=True)
 class Worker:
-    """A configured worker: its name in the health record, and where and how it listens."""
+    """A configured worker: its name in the health record, its address and its protocol."""
 
     name: str
     url: str
     protocol: str = "chat_worker"
     model: str | None = None
     secret_name: str | None = None
-    """The variable with its key; the chat worker has its own."""
+    """The environment variable with its key. The team's own chat worker uses another setting."""
     wake: Hook | None = None
 
     @property
-    def can_be_made_to_write(self) -> bool:
-        """An OpenAI-compatible server has to be told which model."""
+    def can_generate(self) -> bool:
+        """Whether it can be asked for text: an OpenAI-compatible server needs a model name."""
         return self.protocol != "openai" or self.model is not None
 
 
 @dataclass(frozen=True)
 class ProbeResult:
-    """What a probe found. `error` is a short sentence for the operator, None when healthy."""
+    """The result of a probe. `error` is a clause for the operator, None if healthy."""
 
     error: str | None
     response_ms: int
     busy: bool = False
-    """The worker is there and had no time: that says nothing about its health."""
+    """The worker answered that it is busy, which says nothing about its health."""
     deep: bool = False
-    """It was made to write something."""
+    """The worker was asked to generate text."""
 
 
 class _Busy(Exception):
-    """The worker has no time."""
+    """The worker is busy."""
 
 
 async def probe(
@@ -75,7 +75,7 @@ async def probe(
 ) -> ProbeResult:
     """Probe a worker once. Never raises for anything the worker does.
 
-    With `deep_seconds` a worker that says that it is well has to write a token within them.
+    With `deep_seconds`, a worker that reports healthy must also generate a token within that time.
     """
     headers = {"Authorization": f"Bearer {key}"} if key else {}
     started = time.monotonic()
@@ -89,7 +89,7 @@ async def probe(
         if error is None and deep_seconds:
             seconds, deep = deep_seconds, True
             async with asyncio.timeout(seconds):
-                error = await _make_write(http, worker, headers)
+                error = await _check_generation(http, worker, headers)
     except AddressRejected as rejected:
         error = f"its address is not allowed: {rejected}"
     except _Busy as answered:
@@ -113,13 +113,13 @@ async def _check_health(
     found = await _call(http, "GET", worker, "/health", headers)
     if worker.protocol != "openai":
         return read_health(found.status, found.body)
-    if found.status == 404:  # Some servers have no /health; all list their models.
+    if found.status == 404:  # Some servers have no /health, but all list their models.
         found = await _call(http, "GET", worker, "/v1/models", headers)
         return read_models(found.status, found.body)
     return read_openai_health(found.status, found.body)
 
 
-async def _make_write(
+async def _check_generation(
     http: httpx.AsyncClient, worker: Worker, headers: Mapping[str, str]
 ) -> str | None:
     if worker.protocol == "openai":
@@ -147,7 +147,7 @@ async def _call(
 
 
 def read_health(status: int, body: Any) -> str | None:
-    """Why a chat worker's /health does not say that it is well; None when it does."""
+    """What is wrong with a chat worker's /health response; None if it reports healthy."""
     if status != 200:
         return f"/health answered {status}"
     if not isinstance(body, dict):
@@ -160,9 +160,9 @@ def read_health(status: int, body: Any) -> str | None:
 
 
 def read_openai_health(status: int, body: Any) -> str | None:
-    """Why an OpenAI-compatible worker's /health does not say that it is well.
+    """What is wrong with an OpenAI-compatible worker's /health response; None if it is healthy.
 
-    llama.cpp answers {"status": "ok"} and 503 while it loads; vLLM answers 200 with no body.
+    llama.cpp answers {"status": "ok"}, and 503 while loading; vLLM answers 200 without a body.
     """
     if status == 503:
         return "its model is still loading"
@@ -176,7 +176,7 @@ def read_openai_health(status: int, body: Any) -> str | None:
 
 
 def read_models(status: int, body: Any) -> str | None:
-    """Why /v1/models does not show an OpenAI-compatible server with a model; None when it does."""
+    """What is wrong with a response to /v1/models; None if it lists a model."""
     if status != 200:
         return f"/v1/models answered {status}"
     models = body.get("data") if isinstance(body, dict) else None
@@ -186,7 +186,10 @@ def read_models(status: int, body: Any) -> str | None:
 
 
 def read_chat(status: int, body: Any) -> str | None:
-    """Why a chat worker's answer to /chat is no reply; None when it is. One token may be blank."""
+    """What is wrong with a chat worker's response to /chat; None if it is a reply.
+
+    The reply may be blank, because one token can be.
+    """
     if status != 200:
         return f"/chat answered {status}"
     if not isinstance(body, dict) or body.get("success") is not True:
@@ -195,7 +198,7 @@ def read_chat(status: int, body: Any) -> str | None:
 
 
 def read_completion(status: int, body: Any) -> str | None:
-    """The same of an OpenAI-compatible worker's /v1/chat/completions."""
+    """What is wrong with a response to /v1/chat/completions; None if it is a reply."""
     if status != 200:
         return f"/v1/chat/completions answered {status}"
     choices = body.get("choices") if isinstance(body, dict) and not body.get("error") else None

@@ -1,4 +1,4 @@
-"""OpenRouter as a row of api_providers has it, and how it is asked about itself."""
+"""OpenRouter's row of api_providers, and requests to its account endpoints."""
 
 import asyncio
 from collections.abc import Mapping
@@ -11,9 +11,9 @@ from health_check.fetch import Fetched, fetch
 from health_check.steps import Run, StepFailed
 
 OPENROUTER = "openrouter"
-"""The provider that says how its keys and models are."""
+"""The one provider that reports the state of its keys and models."""
 MAX_BYTES = 8_000_000
-"""Of an answer. The whole catalog has some two megabytes."""
+"""The limit for a response. The whole catalog has about two megabytes."""
 
 
 class Provider(BaseModel):
@@ -27,7 +27,7 @@ class Provider(BaseModel):
     secret_name: str | None
 
     def credentials(self, run: Run, *, scheme: str | None = None) -> Mapping[str, str]:
-        """The header with its key; `StepFailed` where it has none or may not be called."""
+        """The header with its key. Raises `StepFailed` if it has none or may not be called."""
         try:
             return credentials(
                 self.base_url,
@@ -43,7 +43,7 @@ class Provider(BaseModel):
 
 
 async def openrouter(run: Run) -> Provider | None:
-    """The row, if there is an active one."""
+    """OpenRouter's row if it is active and approved, else None."""
     rows = await run.clients.rpc("read_providers")
     for row in rows:
         if row["name"] == OPENROUTER and row["is_active"] and row["is_approved"]:
@@ -52,7 +52,7 @@ async def openrouter(run: Run) -> Provider | None:
 
 
 async def get(provider: Provider, path: str, run: Run, headers: Mapping[str, str]) -> Fetched:
-    """What it answers to GET; `StepFailed` when it does not."""
+    """Send a GET request to the provider. Raises `StepFailed` if it does not respond."""
     url = provider.base_url.rstrip("/") + path
     try:
         async with asyncio.timeout(run.settings.provider_timeout_seconds):

@@ -8,42 +8,42 @@ from edge.settings import EdgeSettings
 class Settings(EdgeSettings):
     """The environment of the health_check function.
 
-    The scheduler proves itself with the secret, or with an ID token that Google signed for its
-    service account. One of the two must be set; both may be.
+    The scheduler authenticates with the secret, or with an ID token that Google signed for its
+    service account. At least one of the two must be set.
     """
 
     health_check_oidc_audience: str | None = None
-    """For whom the ID token must be made: the function's address, most often."""
+    """The audience of the ID token: in most cases the function's URL."""
     health_check_oidc_email: str | None = Field(default=None, validate_default=True)
     """The scheduler's service account."""
     health_check_oidc_keys_url: str = "https://www.googleapis.com/oauth2/v3/certs"
-    """Where Google publishes the keys that it signs ID tokens with."""
+    """Where Google publishes its signing keys for ID tokens."""
     health_check_secret: SecretStr | None = Field(
         default=None, min_length=16, validate_default=True
     )
-    """What the scheduler proves itself with where it has no service account."""
+    """The secret of a scheduler without a service account."""
     probe_timeout_seconds: float = Field(default=5, gt=0, le=60)
-    """How long one worker may take to say that it is well."""
+    """The time limit for one worker's health response."""
     run_budget_seconds: float = Field(default=45, gt=0, le=3600)
-    """All of a run; what is not done by then is reported, and done by a later one."""
+    """The time limit for a run. Unfinished steps are reported and done by a later run."""
     deep_probe_every: int = Field(default=15, ge=0)
-    """Each so manieth probe of a worker makes it write one token; 0: none does."""
+    """Every Nth probe asks the worker to generate one token; 0 turns this off."""
     deep_probe_timeout_seconds: float = Field(default=20, gt=0, le=600)
-    """How long it may take for that."""
+    """The time limit for that token."""
     wake_minutes: float = Field(default=5, ge=1, le=100_000)
-    """The least time between two calls of a worker's wake hook."""
+    """The minimum time between two calls of a worker's wake hook."""
     key_check_minutes: float = Field(default=15, ge=0, le=100_000)
-    """How often OpenRouter is asked how the key is; 0: never."""
+    """How often to check OpenRouter's key; 0 turns this off."""
     catalog_hours: float = Field(default=6, ge=0, le=100_000)
-    """How often the models are compared with OpenRouter's catalog; 0: never."""
+    """How often to compare the models with OpenRouter's catalog; 0 turns this off."""
     catalog_updates_prices: bool = False
-    """Prices of the catalog replace those of `api_models`."""
+    """Whether catalog prices replace those of `api_models`."""
     provider_timeout_seconds: float = Field(default=15, gt=0, le=600)
-    """How long OpenRouter may take for such an answer."""
+    """The time limit for a response of OpenRouter to these checks."""
     roll_up_minutes: float = Field(default=5, ge=0, le=100_000)
-    """How often usage is summed up by hour and day; 0: never."""
+    """How often to roll up usage by hour and day; 0 turns this off."""
     retention_minutes: float = Field(default=60, ge=0, le=100_000)
-    """How often old rows are looked for; 0: never."""
+    """How often to delete old rows; 0 turns this off."""
 
     @field_validator(
         "health_check_oidc_audience",

@@ -1,4 +1,4 @@
-"""The steps of a run: each on its own, within the run's time."""
+"""Runs the steps of a health check, each on its own, within the run's time budget."""
 
 import asyncio
 import logging
@@ -13,16 +13,16 @@ from edge.errors import ApiError
 from health_check.settings import Settings
 
 Found = dict[str, Any]
-"""What a step reports, as JSON; what is there when the time is up is reported too."""
+"""A step's report, as JSON. When time runs out, the part that is there is reported."""
 
 RETRY_SECONDS = 300
-"""Until a step that is done now and then, and failed, is tried again."""
+"""The longest wait before a failed step is tried again."""
 
 
 class StepFailed(Exception):
-    """A step could not be done; the message says why and quotes nothing from outside.
+    """A step failed; the message says why and quotes nothing from outside.
 
-    With `alert` somebody has to act.
+    `alert` means that the operator has to act.
     """
 
     def __init__(self, why: str, *, alert: bool = False) -> None:
@@ -32,7 +32,7 @@ class StepFailed(Exception):
 
 @dataclass(frozen=True)
 class Run:
-    """What the steps of one run share. `deadline` is on the event loop's clock."""
+    """The shared state of one run. `deadline` is on the event loop's clock."""
 
     clients: Clients
     settings: Settings
@@ -42,27 +42,27 @@ class Run:
     deadline: float
 
     async def begin(self, step: str, every: float, retry: float) -> Found | None:
-        """Begin a step that is due and return what it found last; None when it is not due."""
+        """Begin a step and return its last report; None if it is not due. Times in seconds."""
         parameters = {"p_step": step, "p_every_seconds": every, "p_retry_seconds": retry}
         found: Found | None = await self.clients.rpc("begin_step", parameters)
         return found
 
     async def end(self, step: str, found: Found) -> None:
-        """Keep what a step found; it is due again when its time has passed."""
+        """Store a step's report. It is due again after its interval."""
         parameters = {"p_step": step, "p_found": found}
         await self.clients.rpc("end_step", parameters)
 
     async def fail(self, step: str, error: str) -> None:
-        """Keep why a step could not be done."""
+        """Store why a step failed."""
         await self.clients.rpc("fail_step", {"p_step": step, "p_error": error})
 
 
 @dataclass(frozen=True)
 class Step:
-    """Something to do: it fills the first mapping, and is given what it found last time.
+    """A named task. `do` fills the first mapping with its report and gets its last report.
 
-    `every` is in seconds; 0: each run; None: each run, and nothing is kept of it.
-    `found["alerts"]` are for whoever has to act: "What is the matter: what to do."
+    `every` is in seconds; 0 means every run; None means every run, without storing a report.
+    `found["alerts"]` are sentences for the operator: "What is wrong: what to do."
     """
 
     name: str
@@ -72,7 +72,7 @@ class Step:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a step."""
+    """The outcome of a step. `ms` is its duration."""
 
     outcome: Literal["done", "not_due", "failed", "out_of_time"]
     ms: int
@@ -80,12 +80,12 @@ class Outcome:
     found: Found
 
     def to_json(self) -> dict[str, Any]:
-        """As it is answered and logged."""
+        """The outcome as returned and logged."""
         return {"outcome": self.outcome, "ms": self.ms, "error": self.error, "found": self.found}
 
 
 async def run_step(step: Step, run: Run) -> Outcome:
-    """Do a step if it is due. Nothing that goes wrong in it is raised."""
+    """Run a step if it is due. Raises nothing."""
     found: Found = {}
     outcome: Literal["done", "not_due", "failed", "out_of_time"] = "done"
     error = None
@@ -109,7 +109,7 @@ async def run_step(step: Step, run: Run) -> Outcome:
             fields = {"request_id": run.request_id, "step": step.name}
             run.log.exception("step failed", extra={"fields": fields})
     if error and step.every is not None:
-        await _keep(error, step, run)
+        await _record_failure(error, step, run)
     ended = Outcome(outcome, round((time.monotonic() - started) * 1000), error, found)
     if outcome != "not_due":
         fields = {"request_id": run.request_id, "step": step.name, **ended.to_json()}
@@ -120,8 +120,8 @@ async def run_step(step: Step, run: Run) -> Outcome:
     return ended
 
 
-async def _keep(error: str, step: Step, run: Run) -> None:
-    """Have the database know, too; where it is the database that failed, the log alone does."""
+async def _record_failure(error: str, step: Step, run: Run) -> None:
+    """Store the failure in the database as well. If the database failed, the log is enough."""
     with suppress(Exception):
         async with asyncio.timeout_at(run.deadline):
             await run.fail(step.name, error)

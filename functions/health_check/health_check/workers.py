@@ -1,4 +1,4 @@
-"""How each worker is, from one probe to the next."""
+"""Keeps each worker's health record from one probe to the next."""
 
 import asyncio
 from collections.abc import Mapping
@@ -16,12 +16,12 @@ from health_check.steps import Found, Run
 
 CHAT_WORKER = "chatWorker"
 FAILURES = 2
-"""Failed probes in a row until a healthy worker counts as down. One good one brings it up."""
+"""Consecutive failed probes after which a worker counts as down. One success brings it up."""
 HISTORY = 30
 
 
 def configured_workers(config: Mapping[str, Any]) -> list[Worker]:
-    """The workers that the settings row names; entries without an address are passed over."""
+    """The workers in the `system_config` row; entries without a URL are skipped."""
     own = {**fields(config.get("chatWorker")), "url": config.get("chatWorkerUrl")}
     entries = {**fields(config.get("workers")), CHAT_WORKER: own}
     return [
@@ -41,9 +41,9 @@ def configured_workers(config: Mapping[str, Any]) -> list[Worker]:
 def next_record(
     previous: object, worker: Worker, result: ProbeResult, now: datetime
 ) -> WorkerHealth:
-    """The worker's record after a probe, from the stored one and what the probe found.
+    """The worker's new record, from the stored one and the probe's result.
 
-    What is known of another address, or from too long ago, does not make a worker healthy.
+    A stored record of another address, or a stale one, does not make a worker healthy.
     """
     before = _before(previous, worker)
     fresh = before if before and before.is_fresh(now) else None
@@ -84,9 +84,9 @@ def next_record(
 
 
 def is_deep_due(previous: object, worker: Worker, every: int) -> bool:
-    """Whether this probe makes the worker write: each `every`th one, and until it can again."""
+    """Whether this probe asks for text: every `every`th one, and all while the last one failed."""
     before = _before(previous, worker)
-    if not every or before is None or not worker.can_be_made_to_write:
+    if not every or before is None or not worker.can_generate:
         return False
     return before.deep_error is not None or before.probes_since_deep + 1 >= every
 
@@ -97,7 +97,7 @@ def _before(previous: object, worker: Worker) -> WorkerHealth | None:
 
 
 async def check_worker(worker: Worker, previous: object, run: Run, found: Found) -> WorkerHealth:
-    """Probe a worker, wake it if it is down, and record how it is."""
+    """Probe a worker, wake it if it is down, and store its record."""
     deep = is_deep_due(previous, worker, run.settings.deep_probe_every)
     result = await _probe(worker, run, deep=deep)
     now = datetime.now(UTC)
@@ -117,7 +117,7 @@ async def _probe(worker: Worker, run: Run, *, deep: bool) -> ProbeResult:
     try:
         key = _key(worker, run)
     except Misconfigured as error:
-        return ProbeResult(f"it is not asked: {error}", 0)
+        return ProbeResult(f"it is not probed: {error}", 0)
     return await probe(
         run.clients.http(),
         worker,
@@ -130,8 +130,7 @@ async def _probe(worker: Worker, run: Run, *, deep: bool) -> ProbeResult:
 
 def _key(worker: Worker, run: Run) -> str | None:
     if worker.name == CHAT_WORKER:
-        # It belongs to the team's own worker, which is registered with the secret key, and goes
-        # nowhere else.
+        # This key is sent only to the team's own worker, which is registered with the secret key.
         key = run.settings.chat_worker_api_key
         return key.get_secret_value() if key else None
     if worker.secret_name is None:
@@ -142,7 +141,7 @@ def _key(worker: Worker, run: Run) -> str | None:
 
 
 def _credentials(url: str, secret_name: str | None, run: Run) -> dict[str, str]:
-    """Raises `Misconfigured`."""
+    """The header with the key, if there is one. Raises `Misconfigured`."""
     return credentials(
         url,
         scheme="bearer" if secret_name else "none",
@@ -155,7 +154,7 @@ def _credentials(url: str, secret_name: str | None, run: Run) -> dict[str, str]:
 
 
 async def _wake(name: str, hook: Hook, run: Run) -> str | None:
-    """Call the hook, unless somebody did lately; what came of it, None when it was not called."""
+    """Call the hook unless it was called recently. Returns the outcome, None if not called."""
     seconds = run.settings.wake_minutes * 60
     if await run.begin(f"wake:{name}", seconds, seconds) is None:
         return None

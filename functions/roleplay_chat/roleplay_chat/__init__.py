@@ -1,21 +1,21 @@
 """Answers a person's message as a fictional character. The path of a turn:
 
-app             HTTP: a request becomes a typed turn, events become a response
+app             HTTP: parses the request into a turn, sends events as the response
 api             the shapes of requests, answers and events
 turn            the order of a turn's steps: plan, screen, greet or generate, save, tell
-turn_store      the database calls that begin and finish it
-turn_plan       how it is to be answered: the tier, and whom to ask
-content_tier    which content tier it may have
-lorebook/       what the character's book says about what is talked of
-prompt/         rows become messages within a token budget
-turn_screen     what is screened before a model reads it
-screening/      what may not be written, in the prompt and in the reply
-generation/     asks one model after the other until one answers
-reply/          the model's text becomes the character's words
-memory/         notes on what no longer fits the prompt, taken beside the reply
-turn_record     what it leaves behind: answer, columns, usage rows, log line, alerts
-turn_errors     what a person is told when there is no reply
+turn_store      the database calls that begin and finish a turn
+turn_plan       decides the content tier and which models to try
+content_tier    decides who may have the adult tier
+lorebook/       finds the book entries that the conversation mentions
+prompt/         builds the messages within a token budget
+turn_screen     screens a turn before a model reads it
+screening/      the content policy, for prompts and replies
+generation/     tries one model after another until one answers
+reply/          cleans a model's output piece by piece
+memory/         summarises, in the background, what no longer fits the prompt
+turn_record     what a turn leaves: answer, columns, usage rows, log line, alerts
+turn_errors     the error when there is no reply
 
-Types (`rows`, `messages`), `tokens`, `continuation` and `settings` lie below; `telemetry` measures.
-Requests that are no turn: `message_actions` (choose, edit, delete, branch), `cards/` (in and out).
+Below these: types (`rows`, `messages`), `tokens`, `continuation`, `settings`; `telemetry` measures.
+Other requests: `message_actions` (choose, edit, delete, branch) and `cards/` (import, export).
 """

@@ -1,4 +1,4 @@
-"""The shapes of requests, answers and events. What the web client sends and reads is fixed."""
+"""The shapes of requests, answers and events. The shipped web client depends on them."""
 
 import re
 from collections.abc import Awaitable, Callable, Sequence
@@ -17,15 +17,15 @@ Task = Literal["roleplay", "storytelling", "prompt_enhancement"]
 Tier = Literal["sfw", "nsfw"]
 MemoryTier = Literal["conversation", "character", "profile"]
 DEFAULT_MEMORY_TIER: MemoryTier = "conversation"
-"""Where the client names none; of the database's functions, too."""
+"""When the client names none. The database functions have the same default."""
 
 
 NO_TEXT = re.compile("[\x00\ud800-\udfff]")
-"""NUL and halves of surrogate pairs: neither JSON nor Postgres can hold them."""
+"""NUL and lone surrogates, which neither JSON nor Postgres can store."""
 
 
 def storable(text: str) -> str:
-    """The text if Postgres can hold it: no NUL, no half of a surrogate pair."""
+    """Return the text. Raises ValueError for what Postgres cannot store: NUL, lone surrogates."""
     if NO_TEXT.search(text):
         raise ValueError("contains characters that are not text")
     return text
@@ -39,14 +39,14 @@ Model = TypeVar("Model", bound=BaseModel)
 Object = dict[str, Any]
 """A JSON object."""
 Handler = Callable[[Clients, UUID, Object], Awaitable[Object]]
-"""Answers a person's request that is no turn, from its body."""
+"""Handles a request that is not a turn: (clients, user id, body) to response body."""
 
 
 class ChatRequest(BaseModel):
-    """A turn as the client asks for it.
+    """A turn as requested by the client.
 
-    Fields that are not named here, such as those for images, are ignored: older and newer
-    clients must both work. `user_id` is ignored too; the user is who the token says.
+    Unknown fields, such as those for images, are ignored, so that older and newer clients both
+    work. So is `user_id`: the token identifies the user.
     """
 
     model_config = ConfigDict(extra="ignore", frozen=True, defer_build=True)
@@ -66,31 +66,31 @@ class ChatRequest(BaseModel):
     user_role: LongText | None = None
     user_character_id: UUID | None = None
     greeting: Annotated[int, Field(ge=0, le=1_000)] | None = None
-    """Which of the character's greetings opens the conversation; 0 is the first message."""
+    """The index of the greeting that opens the conversation; 0 is the first message."""
 
     task: Task = "roleplay"
     requested_action: Literal["send", "regenerate", "continue", "impersonate"] | None = Field(
         default=None, alias="action"
     )
     message_id: UUID | None = None
-    """Which reply to regenerate or to continue; the newest where none is named."""
+    """The reply to regenerate or continue; the newest if not given."""
     on_disconnect: Literal["finish", "stop"] | None = None
     stream: bool | None = None
     client_message_id: ClientMessageId | None = None
 
     @property
     def action(self) -> Action:
-        """What the turn is to do."""
+        """What the turn does."""
         return "kickoff" if self.kickoff else self.requested_action or "send"
 
     @property
     def chosen_memory_tier(self) -> MemoryTier:
-        """How far what is remembered reaches."""
+        """The widest scope of what the turn may remember."""
         return self.memory_tier or DEFAULT_MEMORY_TIER
 
 
 def parse_body(body: bytes | bytearray) -> dict[str, Any]:
-    """The JSON object in a body, or `ApiError` 400."""
+    """Parse a body as a JSON object. Raises `ApiError` 400."""
     try:
         data: Any = loads(body)
     except (ValueError, RecursionError) as error:
@@ -101,15 +101,15 @@ def parse_body(body: bytes | bytearray) -> dict[str, Any]:
 
 
 def parse_request(data: dict[str, Any], *, max_message_chars: int) -> ChatRequest:
-    """The turn that a body asks for, or `ApiError` 400 with a sentence."""
+    """Validate a turn's request. Raises `ApiError` 400."""
     request = validated(ChatRequest, data)
     _check(request, max_message_chars)
     return request
 
 
 def validated(model: type[Model], data: dict[str, Any]) -> Model:
-    """The request in a body, or `ApiError` 400 with a sentence that names the field."""
-    # Clients send "" where they have no value.
+    """Validate a body. Raises `ApiError` 400, which names the first invalid field."""
+    # Clients send "" for a missing value.
     data = {name: value for name, value in data.items() if value != ""}
     try:
         return model.model_validate(data)
@@ -122,13 +122,13 @@ def validated(model: type[Model], data: dict[str, Any]) -> Model:
 def _check(request: ChatRequest, max_message_chars: int) -> None:
     if request.task == "roleplay" and request.conversation_id is None:
         raise ApiError(400, "invalid_request", "`conversation_id` is required for roleplay.")
-    of_a_conversation = ("regenerate", "continue", "impersonate")
-    if request.action in of_a_conversation and request.conversation_id is None:
+    needs_conversation = ("regenerate", "continue", "impersonate")
+    if request.action in needs_conversation and request.conversation_id is None:
         raise ApiError(400, "invalid_request", "`conversation_id` is required for this action.")
     if request.action == "send" and not (request.message or "").strip():
         raise ApiError(400, "message_required", "Please write a message first.")
     if request.action == "kickoff" and (request.message or "").strip():
-        # The model would answer it, and it would stand nowhere.
+        # The model would answer the message, but it would not be stored.
         raise ApiError(
             400,
             "invalid_request",
@@ -139,7 +139,7 @@ def _check(request: ChatRequest, max_message_chars: int) -> None:
 
 
 def message_too_long(chars: int, max_chars: int) -> ApiError:
-    """What somebody is told who wrote more than a message may hold."""
+    """The error for a message that is too long."""
     return ApiError(
         400,
         "message_too_long",
@@ -149,14 +149,14 @@ def message_too_long(chars: int, max_chars: int) -> ApiError:
 
 @dataclass(frozen=True)
 class Usage:
-    """Tokens and cost of a reply; None where not known."""
+    """Tokens and cost of a reply; None means unknown."""
 
     prompt_tokens: int | None = None
     completion_tokens: int | None = None
     cost_usd: float | None = None
 
     def to_json(self) -> dict[str, Any]:
-        """As clients know it, and as `turns` has columns for it."""
+        """The usage under the names that clients and the columns of `turns` have."""
         return {
             "prompt_tokens": self.prompt_tokens,
             "completion_tokens": self.completion_tokens,
@@ -166,7 +166,7 @@ class Usage:
 
 @dataclass(frozen=True)
 class AttemptSummary:
-    """One call to a target on the way to the answer."""
+    """One call to a target, as the client sees it."""
 
     target: str
     outcome: str
@@ -174,24 +174,24 @@ class AttemptSummary:
     ms: int
 
     def to_json(self) -> dict[str, Any]:
-        """In the names that clients know."""
+        """The summary under the names that clients know."""
         return {"target": self.target, "outcome": self.outcome, "ms": self.ms}
 
 
 @dataclass(frozen=True)
 class ModelChoice:
-    """Which model answers, and whether it is the one that was asked for."""
+    """Which model answers, and whether it is the requested one."""
 
     model_used: str
-    """ "chat_worker", "<provider>:<model_key>", or "card:greeting" for an author's words."""
+    """ "chat_worker", "<provider>:<model_key>", or "card:greeting" for an author's greeting."""
     used_fallback: bool = False
     fallback_model: str | None = None
-    """What the client's picker is to switch to."""
+    """The model that the client's picker should switch to."""
     notice: str | None = None
-    """A sentence for the person when another model answers than the one asked for."""
+    """A sentence for the person if another model answers than the requested one."""
 
     def to_json(self) -> dict[str, Any]:
-        """In the names that clients know."""
+        """The choice under the names that clients know."""
         return {
             "model_used": self.model_used,
             "usedFallback": self.used_fallback,
@@ -202,7 +202,7 @@ class ModelChoice:
 
 @dataclass(frozen=True)
 class Answer:
-    """Everything the client learns of a finished turn. `processing_time` in milliseconds."""
+    """Everything that the client is told about a finished turn. `processing_time` is in ms."""
 
     response: str
     chosen: ModelChoice
@@ -211,7 +211,7 @@ class Answer:
     processing_time: int
     content_tier: Tier
     character_id: str | None = None
-    """Who of the conversation's characters speaks."""
+    """The character that speaks."""
     finish_reason: str | None = None
     incomplete: bool = False
     message_id: str | None = None
@@ -222,7 +222,7 @@ class Answer:
     route: Sequence[AttemptSummary] = ()
 
     def metadata(self) -> dict[str, Any]:
-        """Everything but the reply's text, in the names that clients know."""
+        """Everything but the reply's text, under the names that clients know."""
         body = {
             "success": True,
             **self.chosen.to_json(),
@@ -239,19 +239,19 @@ class Answer:
             "incomplete": self.incomplete,
             "saved": self.saved,
             "usage": self.usage.to_json(),
-            "route": [tried.to_json() for tried in self.route],
+            "route": [attempt.to_json() for attempt in self.route],
             "request_id": self.request_id,
         }
         return body if self.saved else body | {"code": "not_saved"}
 
     def to_json(self) -> dict[str, Any]:
-        """The body of the answer."""
+        """The response body."""
         return {"response": self.response, **self.metadata()}
 
 
 @dataclass(frozen=True)
 class Start:
-    """The first words are there, and whose they are."""
+    """The reply begins: which model and which character it comes from."""
 
     turn_id: str
     chosen: ModelChoice
@@ -260,27 +260,27 @@ class Start:
 
 @dataclass(frozen=True)
 class Delta:
-    """More of the reply."""
+    """The next piece of the reply."""
 
     text: str
 
 
 @dataclass(frozen=True)
 class Done:
-    """The turn is over and saved; the reply is whole unless the answer says `incomplete`."""
+    """The turn has ended with a reply; `answer` says whether it is saved and complete."""
 
     answer: Answer
 
 
 @dataclass(frozen=True)
 class Failed:
-    """There is no reply."""
+    """The turn has ended without a reply."""
 
     error: ApiError
 
 
 TurnEvent = Start | Delta | Done | Failed
-"""What a turn emits: the last is `Done` or `Failed`."""
+"""The events of a turn. The last is `Done` or `Failed`."""
 Emit = Callable[[TurnEvent], None]
 
 

@@ -1,4 +1,4 @@
-"""One request from its bytes to its answer."""
+"""HTTP: parses requests, runs turns in tasks, and sends their events as JSON or as a stream."""
 
 import asyncio
 import sys
@@ -19,7 +19,7 @@ from edge.bounded import Bounded
 from edge.clients import Clients
 from edge.errors import ApiError, internal_error
 from edge.identity import UserTokens, bearer_token
-from edge.json_text import dumps, most_values
+from edge.json_text import dumps, value_count_bound
 from edge.logs import configure, follow_trace
 from edge.timing import Timing
 from roleplay_chat import message_actions, turn_store
@@ -47,24 +47,24 @@ if TYPE_CHECKING:
 _log = getLogger("roleplay_chat")
 
 Events = asyncio.Queue[TurnEvent | None]
-"""Of a turn as they come; None when a heartbeat is due."""
+"""A turn's events; None when a heartbeat is due."""
 SHUTDOWN_SECONDS = 10
-"""What the platform leaves a process between SIGTERM and SIGKILL."""
+"""The time that the platform gives a process between SIGTERM and SIGKILL."""
 
 LARGE_AT_ONCE = 4
-"""Requests beyond MAX_BODY_BYTES and, apart from them, exported cards. Each holds megabytes while
-it is sent, which a client may draw out."""
+"""How many requests beyond MAX_BODY_BYTES, and separately how many card exports, may run at once.
+Each holds megabytes for as long as a slow client takes to send or receive it."""
 LARGE_WAIT_SECONDS = 10
 LARGE_ANSWER_SECONDS = 120
-"""For all of a large answer to be taken."""
+"""The time limit for a client to receive a large answer."""
 MAX_VALUES = 120_000
-"""In a large request, counted as `most_values` does. Each becomes an object of a hundred bytes;
-cards with the largest books have half of it."""
-MAX_WIDE_BYTES = 4 * 2**20
-"""Of a large request that may have other letters than ASCII's: one emoji, and each letter of its
-text takes four bytes. What may be larger is a file in base64; a card's text has half of this."""
+"""The limit for a large request, counted by `value_count_bound`. Each value becomes an object of
+about a hundred bytes. Cards with the largest books have half as many."""
+MAX_NON_ASCII_BYTES = 4 * 2**20
+"""The limit for a large request with non-ASCII text: with one emoji in it, Python stores each
+character in four bytes. Larger requests carry files in base64; a card's text is half this size."""
 PIECE_BYTES = 65_536
-"""Sent at once. The server keeps what a client has not taken yet."""
+"""How much is sent at once, because the server buffers what a client has not received yet."""
 
 CUT_OFF = {
     "success": False,
@@ -74,7 +74,7 @@ CUT_OFF = {
 
 
 class App:
-    """The function's state and its one answer."""
+    """The function's shared state, and its ASGI application."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
@@ -105,7 +105,7 @@ class App:
         )
 
     async def aclose(self) -> None:
-        """Let the running turns end, as far as there is time, then close the clients."""
+        """Wait for the running turns, for a bounded time, then close the clients."""
         if self._running:
             _, late = await asyncio.wait(self._running, timeout=SHUTDOWN_SECONDS)
             for task in late:
@@ -128,7 +128,7 @@ class App:
     async def _response(
         self, request: Request, request_id: str, held: AsyncExitStack
     ) -> Response | None:
-        """The answer; None when nobody is there to take it."""
+        """The response; None if the client has disconnected."""
         try:
             return await self._respond(request, request_id, held)
         except ApiError as error:
@@ -140,11 +140,11 @@ class App:
         except ClientDisconnect:
             return None
         except Exception:
-            self._log.exception("failed", extra={"fields": {"request_id": request_id}})
+            self._log.exception("request failed", extra={"fields": {"request_id": request_id}})
             return internal_error().response(request_id)
 
     async def _respond(self, request: Request, request_id: str, held: AsyncExitStack) -> Response:
-        """`held`: what the request has of what there is little of, until it was answered."""
+        """`held` keeps the request's places in the limits until the response is sent."""
         if request.method in ("GET", "HEAD"):
             return JSONResponse({"status": "ok", "function": "roleplay_chat"})
         if request.method != "POST":
@@ -187,13 +187,13 @@ class App:
         return response
 
     async def _data(self, request: Request, held: AsyncExitStack) -> dict[str, Any]:
-        """The JSON object in a request; its bytes are gone when this returns."""
+        """Parse the request's body. Its bytes are freed when this returns."""
         body = await self._read(request, held)
         if len(body) <= self._settings.max_body_bytes:
             data = parse_body(body)
-        elif len(body) > MAX_WIDE_BYTES and _may_be_wide(body):
-            raise _too_large("card_too_large", MAX_WIDE_BYTES)
-        elif most_values(body) <= MAX_VALUES:
+        elif len(body) > MAX_NON_ASCII_BYTES and _may_have_non_ascii(body):
+            raise _too_large("card_too_large", MAX_NON_ASCII_BYTES)
+        elif value_count_bound(body) <= MAX_VALUES:
             data = await self._clients.in_thread(parse_body, body)
         else:
             raise ApiError(413, "card_too_large", f"The card has more than {MAX_VALUES:,} values.")
@@ -201,22 +201,23 @@ class App:
         return data
 
     async def _read(self, request: Request, held: AsyncExitStack) -> bytearray:
-        """The body of a client that sends no more than it may, in time."""
+        """Read the body. Raises `ApiError` if it is too large or too slow."""
         settings, loop = self._settings, asyncio.get_running_loop()
-        most, small = max(settings.max_body_bytes, settings.max_card_bytes), settings.max_body_bytes
+        small = settings.max_body_bytes
+        largest = max(small, settings.max_card_bytes)
         declared = request.headers.get("content-length", "")
-        if declared.isdecimal() and int(declared[:20]) > most:
-            raise _too_large("body_too_large", most)
+        if declared.isdecimal() and int(declared[:20]) > largest:
+            raise _too_large("body_too_large", largest)
         body, is_large = bytearray(), False
         try:
             async with asyncio.timeout(settings.body_timeout_seconds) as limit:
                 async for chunk in request.stream():
                     body += chunk
-                    if len(body) > most:
-                        raise _too_large("body_too_large", most)
+                    if len(body) > largest:
+                        raise _too_large("body_too_large", largest)
                     if len(body) > small and not is_large:
                         is_large = True
-                        # What it waits for others is not the client's fault.
+                        # Waiting for a place does not count against the client's time.
                         left = (limit.when() or 0) - loop.time()
                         limit.reschedule(None)
                         await held.enter_async_context(self._large_requests.place())
@@ -235,7 +236,7 @@ class App:
         timing: Timing,
         streamed: bool,
     ) -> Events:
-        """Run the turn in a task of its own: it outlives a client that goes away."""
+        """Run the turn in its own task, which continues when the client disconnects."""
         events: Events = asyncio.Queue()
         accepted = Accepted(begun, chat, user_id, request_id, shows_at_once=streamed)
         context = Context(self._clients, self._settings, timing, events.put_nowait)
@@ -243,8 +244,8 @@ class App:
         task = asyncio.create_task(run_turn(context, accepted, turn))
         self._running.add(task)
         task.add_done_callback(self._running.discard)
-        beats = _Beats(events, self._settings.heartbeat_seconds)
-        task.add_done_callback(lambda _: beats.stop())
+        heartbeat = _Heartbeat(events, self._settings.heartbeat_seconds)
+        task.add_done_callback(lambda _: heartbeat.stop())
         if telemetry := self._telemetry:
             began, ids = time.monotonic(), {"turn_id": str(begun.turn.id), "request_id": request_id}
             task.add_done_callback(
@@ -264,21 +265,21 @@ class App:
                 return event.error.response(request_id)
 
     async def _stream(self, events: Events, request_id: str) -> Response:
-        """Events as they come. What fails before the first heartbeat keeps its true status."""
+        """Stream the events. A failure before the first heartbeat keeps its HTTP status."""
         first = await events.get()
         if isinstance(first, Failed):
             return first.error.response(request_id)
-        return self._event_stream(_lines(first, events, request_id))
+        return self._event_stream(_serialized(first, events, request_id))
 
     def _replay(self, answer: dict[str, Any]) -> Response:
         return self._event_stream(_replayed(answer))
 
-    def _event_stream(self, lines: AsyncIterator[str]) -> Response:
-        return _EventStream(lines, self._settings.send_timeout_seconds)
+    def _event_stream(self, chunks: AsyncIterator[str]) -> Response:
+        return _EventStream(chunks, self._settings.send_timeout_seconds)
 
 
 def _telemetry(settings: Settings) -> "Telemetry | None":
-    """Only where somebody collects it: its packages are many, and slow to import."""
+    """Import telemetry only if a collector is configured: its packages are slow to import."""
     if settings.otel_exporter_otlp_endpoint is None:
         return None
     try:
@@ -294,9 +295,9 @@ async def _stop_when_gone(request: Request, turn: RunningTurn) -> None:
     turn.stop()
 
 
-class _Beats:
-    """Puts a None among the events every so many seconds, so that no proxy takes the line for
-    dead. One timer for a stream, and not one for each event."""
+class _Heartbeat:
+    """Puts None into the queue every `seconds`, so that no proxy closes a silent connection. One
+    timer per stream is cheaper than one per event."""
 
     def __init__(self, events: Events, seconds: float) -> None:
         self._events = events
@@ -314,20 +315,22 @@ class _Beats:
         self._wait()
 
 
-async def _lines(event: TurnEvent | None, events: Events, request_id: str) -> AsyncIterator[str]:
+async def _serialized(
+    event: TurnEvent | None, events: Events, request_id: str
+) -> AsyncIterator[str]:
     while True:
-        lines = _line(event, request_id)
-        # What is there already goes out in one piece.
+        chunk = _serialize(event, request_id)
+        # Events that are already waiting are sent together.
         while not (isinstance(event, Done | Failed) or events.empty()):
             event = events.get_nowait()
-            lines += _line(event, request_id)
-        yield lines
+            chunk += _serialize(event, request_id)
+        yield chunk
         if isinstance(event, Done | Failed):
             return
         event = await events.get()
 
 
-def _line(event: TurnEvent | None, request_id: str) -> str:
+def _serialize(event: TurnEvent | None, request_id: str) -> str:
     match event:
         case None:
             return HEARTBEAT
@@ -352,25 +355,25 @@ async def _replayed(answer: dict[str, Any]) -> AsyncIterator[str]:
 
 
 class _EventStream(Response):
-    """Goes on when the client is gone: the turn ends by itself, and what is sent to nobody is
-    dropped by the server. Without a task that waits for that."""
+    """Sends server-sent events. It does not watch for a disconnect, which would need another task:
+    the turn ends by itself, and the server drops what is sent to nobody."""
 
     media_type = "text/event-stream"
 
-    def __init__(self, lines: AsyncIterator[str], send_seconds: float) -> None:
+    def __init__(self, chunks: AsyncIterator[str], send_seconds: float) -> None:
         super().__init__(headers={"Cache-Control": "no-cache", "X-Accel-Buffering": "no"})
-        del self.headers["Content-Length"]  # of the body that it would have
-        self._lines = lines
+        del self.headers["Content-Length"]  # The base class counts an empty body.
+        self._chunks = chunks
         self._send_seconds = send_seconds
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        async with _Patience(send, self._send_seconds) as patient_send:
+        async with _SendTimeout(send, self._send_seconds) as timed_send:
             start = {"status": self.status_code, "headers": self.raw_headers}
-            await patient_send({"type": "http.response.start"} | start)
-            async for line in self._lines:
-                piece = {"body": line.encode(), "more_body": True}
-                await patient_send({"type": "http.response.body"} | piece)
-            await patient_send({"type": "http.response.body", "body": b"", "more_body": False})
+            await timed_send({"type": "http.response.start"} | start)
+            async for chunk in self._chunks:
+                piece = {"body": chunk.encode(), "more_body": True}
+                await timed_send({"type": "http.response.body"} | piece)
+            await timed_send({"type": "http.response.body", "body": b"", "more_body": False})
 
 
 class _InPieces(Response):
@@ -384,33 +387,33 @@ class _InPieces(Response):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         seconds = self._send_seconds
-        async with _Patience(send, seconds, most_seconds=LARGE_ANSWER_SECONDS) as patient_send:
+        async with _SendTimeout(send, seconds, max_seconds=LARGE_ANSWER_SECONDS) as timed_send:
             start = {"status": self.status_code, "headers": self.raw_headers}
-            await patient_send({"type": "http.response.start"} | start)
+            await timed_send({"type": "http.response.start"} | start)
             body = memoryview(self.body)
             for at in range(0, len(body), PIECE_BYTES):
                 end = at + PIECE_BYTES
                 piece = {"body": bytes(body[at:end]), "more_body": end < len(body)}
-                await patient_send({"type": "http.response.body"} | piece)
+                await timed_send({"type": "http.response.body"} | piece)
 
 
-class _Patience:
-    """Sends an answer, and gives it up when the client has taken nothing for `seconds`.
+class _SendTimeout:
+    """Sends a response, and gives up when the client has received nothing for `seconds`.
 
-    One timer for an answer, and not one for each piece: so it may take twice as long.
+    One timer per response is cheaper than one per piece, so it may take up to twice as long.
     """
 
-    def __init__(self, send: Send, seconds: float, *, most_seconds: float | None = None) -> None:
+    def __init__(self, send: Send, seconds: float, *, max_seconds: float | None = None) -> None:
         self._send = send
         self._seconds = seconds
         self._since: float | None = None
-        self._limit = asyncio.timeout(most_seconds)
+        self._limit = asyncio.timeout(max_seconds)
 
     async def __aenter__(self) -> Send:
         self._loop = asyncio.get_running_loop()
-        self._timer = self._loop.call_later(self._seconds, self._look)
+        self._timer = self._loop.call_later(self._seconds, self._check)
         await self._limit.__aenter__()
-        return self._patient
+        return self._timed_send
 
     async def __aexit__(
         self,
@@ -418,34 +421,34 @@ class _Patience:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> bool:
-        """What is left of an answer that was given up is not sent; the connection ends."""
+        """End quietly after a timeout. The server closes the connection, since the body is cut."""
         self._timer.cancel()
         try:
             await self._limit.__aexit__(kind, error, trace)
         except TimeoutError:
-            _log.info("answer not taken")
+            _log.info("client stopped receiving")
             return True
         return False
 
-    async def _patient(self, message: Message) -> None:
+    async def _timed_send(self, message: Message) -> None:
         self._since = self._loop.time()
         await self._send(message)
         self._since = None
 
-    def _look(self) -> None:
+    def _check(self) -> None:
         now = self._loop.time()
         if self._since is not None and now - self._since >= self._seconds:
             self._limit.reschedule(now)
         else:
-            self._timer = self._loop.call_later(self._seconds, self._look)
+            self._timer = self._loop.call_later(self._seconds, self._check)
 
 
-def _may_be_wide(body: bytearray) -> bool:
+def _may_have_non_ascii(body: bytearray) -> bool:
     return not body.isascii() or b"\\u" in body
 
 
 def _check_size(size: int, action: object, settings: Settings) -> None:
-    """Which limit holds is only known once the request was read."""
+    """Check the limit of the action, which is only known once the body is parsed."""
     if action == "import_card":
         limit, code = settings.max_card_bytes, "card_too_large"
     else:

@@ -1,6 +1,6 @@
-"""Which content tier a turn has, and what of a character is shown in it.
+"""Decides who may have the adult tier, and who may read a character's texts.
 
-The server decides; a request can only ask.
+The server decides; a request can only ask for a tier.
 """
 
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ ADULT_AGE = 18
 
 
 def content_tier(
-    asked: Tier | None,
+    requested: Tier | None,
     *,
     user: UserRow,
     conversation: ConversationRow | None,
@@ -21,13 +21,13 @@ def content_tier(
     persona: CharacterRow | None,
     others: Sequence[CastRow | CharacterRow] = (),
 ) -> Tier:
-    """`nsfw` only when everybody and everything in the turn allows it, else `sfw`.
+    """`nsfw` only if every condition of the turn allows it, else `sfw`.
 
-    `others` are all further characters who are there, are named or have spoken. An age that is not
-    declared is not an adult age. Whether a model allows it too is for `routing.plan` to say.
+    `others` are all other characters who are present, are named or have spoken. An undeclared age
+    is not an adult age. Whether a model allows the tier too is decided by `routing.plan`.
     """
     allowed = (
-        asked == "nsfw"
+        requested == "nsfw"
         and user.age_verified
         and (conversation is None or conversation.content_tier != "sfw")
         and all(
@@ -55,12 +55,12 @@ def adult_tier_denied(user: UserRow) -> ApiError:
 
 
 def may_read(user: UserRow, character: CharacterRow) -> bool:
-    """Whether the person may be shown what the author wrote of a character."""
+    """Whether the user may read a character's texts."""
     return user.age_verified or character.is_own or character.content_rating == "sfw"
 
 
 def greeting_denied() -> ApiError:
-    """The error for a greeting that the user chose and may not read."""
+    """The error for a user who chose a greeting that they may not read."""
     return ApiError(
         403,
         "age_verification_required",

@@ -1,13 +1,13 @@
-"""How a reply and what carries it on become one text."""
+"""Joins a reply and its continuation."""
 
 
 def joined(beginning: str, continuation: str) -> str:
-    """A reply and what continues it, with a space between them where one is missing."""
+    """The reply and its continuation, with a space between them if one is missing."""
     return f"{beginning}{space_between(beginning, continuation)}{continuation}"
 
 
 def space_between(beginning: str, continuation: str) -> str:
-    """The space that is missing between them, or nothing."""
+    """The missing space between the two texts, or an empty string."""
     glued = (
         beginning[-1:].isspace()
         or continuation[:1].isspace()

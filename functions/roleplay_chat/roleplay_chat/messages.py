@@ -1,4 +1,4 @@
-"""A chat message as models take it, and whose words a reply may be taken for."""
+"""Types for chat messages and for the speakers in a conversation."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ Role = Literal["system", "user", "assistant"]
 
 
 class Message(TypedDict):
-    """A chat message as models take it."""
+    """A chat message in the format of model APIs."""
 
     role: Role
     content: str
@@ -16,23 +16,23 @@ class Message(TypedDict):
 
 @dataclass(frozen=True)
 class Cast:
-    """Who speaks: the character, and the names that the person goes by."""
+    """The names in a conversation: the character's, the person's and those of others."""
 
     character: str = ""
     person: Sequence[str] = ()
     others: Sequence[str] = ()
-    """The names of other characters who are there."""
+    """The names of the other characters present."""
     impersonates: bool = False
-    """The person's words are written, not the character's."""
+    """Whether the model writes the person's words instead of the character's."""
 
     @property
     def own(self) -> Sequence[str]:
-        """The names of who is to speak."""
+        """The names of the one who speaks in the reply."""
         return [*self.person, "User"] if self.impersonates else self._character
 
     @property
     def not_own(self) -> Sequence[str]:
-        """The names under which whoever is to speak does not, the likeliest first."""
+        """The names of everyone else, the likeliest first."""
         if self.impersonates:
             return [*self._character, *self.others]
         return [*self.person, *self.others, "User"]

@@ -1,4 +1,4 @@
-"""What begin_turn returns, typed. Field names are the database's."""
+"""Types for the result of begin_turn. Field names are the database's."""
 
 from datetime import datetime
 from typing import Annotated, Any, Literal
@@ -10,16 +10,15 @@ from roleplay_chat.api import Object, Tier
 
 
 class Row(BaseModel):
-    """A part of what the database returns; columns it has beyond these are left out."""
+    """A part of the result. Unknown columns are ignored."""
 
     model_config = ConfigDict(extra="ignore", frozen=True, defer_build=True)
 
 
 class TurnRow(Row):
-    """The turn just opened.
+    """The new turn.
 
-    `message` is what the person said, None when they said nothing; `continues` the reply that
-    is to be carried on.
+    `message` is the person's message, None if there is none; `continues` is the reply to continue.
     """
 
     id: UUID
@@ -29,24 +28,24 @@ class TurnRow(Row):
 
 
 class UserRow(Row):
-    """The person."""
+    """The user."""
 
     name: str | None = None
     age_verified: bool = False
 
 
 class ConversationRow(Row):
-    """The conversation; `content_tier` None leaves the tier to the request."""
+    """The conversation. With `content_tier` None, the request decides the tier."""
 
     id: UUID
     content_tier: Tier | None = None
 
 
 class CharacterRow(Row):
-    """A character, or the persona a person plays. `age` is in years.
+    """A character, or the persona that the user plays. `age` is in years.
 
-    `greetings` may open a conversation, the author's first choice first; blank ones keep their
-    place. `character_book` is as its author's tool wrote it.
+    `greetings` has the first message, then the alternate ones; blank ones keep their index.
+    `character_book` is unvalidated JSON from the author's tool.
     """
 
     id: UUID
@@ -64,11 +63,13 @@ class CharacterRow(Row):
     greetings: list[str] = Field(default_factory=list)
     character_book: Object | None = None
     is_own: bool = False
-    """The person is its author. Known of the speaker alone."""
+    """Whether the user is the author. Set only for the speaker."""
 
     def texts(self, *, greetings: bool = True, book: bool = True) -> list[str]:
-        """All that is written of them and may reach a model or a person: every text there is, so
-        that one which is added later is among them. Macros are not expanded."""
+        """All texts of the character that may reach a model or a person, with macros unexpanded.
+
+        Derived from the fields, so that a text column added later is included.
+        """
         return [
             *filter(None, (getattr(self, name) for name in TEXTS)),
             *(self.greetings if greetings else ()),
@@ -81,7 +82,7 @@ TEXTS = tuple(
     for name, field in CharacterRow.model_fields.items()
     if field.annotation in (str, str | None)
 )
-"""The columns of a character that are a text."""
+"""The text columns of a character."""
 
 
 def _contents(book: Object) -> list[str]:
@@ -91,16 +92,16 @@ def _contents(book: Object) -> list[str]:
 
 
 class CastRow(Row):
-    """What the content policy asks of a character who is there, is named, or has spoken."""
+    """What the content policy needs of a character who is present, is named or has spoken."""
 
     age: int | None = None
     content_rating: Tier = "sfw"
 
 
 class MessageRow(Row):
-    """Something said before; `anchor`: a history that is too long may begin here.
+    """A message of the history.
 
-    `position` is greater than those of all messages before it.
+    `anchor` means that a shortened history should begin here. Positions increase.
     """
 
     sender: Literal["user", "character"]
@@ -109,11 +110,11 @@ class MessageRow(Row):
     position: int = 0
     character_id: UUID | None = None
     speaker: str | None = None
-    """The name of the character who said it."""
+    """The name of the character who spoke."""
 
 
 class FactRow(Row):
-    """One sentence that is remembered; `content_tier`: of what it was drawn from."""
+    """A remembered sentence. `content_tier` is that of its source."""
 
     content: str
     pinned: bool = False
@@ -121,22 +122,21 @@ class FactRow(Row):
 
 
 class MemoryRow(Row):
-    """What was said before the history, retold, up to `covers_position`; "" for nothing.
+    """The summary of the messages up to `covers_position`; "" if there is none.
 
-    `backlog`: the oldest messages that are neither in it nor, for their number, in the history;
-    some of it may be in the history all the same.
+    `backlog` has the oldest messages that are not summarised; some may also be in the history.
     """
 
     summary: str = ""
     covers_position: int = 0
     content_tier: Tier = "sfw"
     may_write: bool = False
-    """Whether more may be retold now."""
+    """Whether a new summary may be written now."""
     backlog: list[MessageRow] = Field(default_factory=list)
 
 
 class TemplateRow(Row):
-    """The frame of a prompt; `model_family` None fits every model."""
+    """A prompt template. With `model_family` None it is for every model."""
 
     content_tier: Tier
     model_family: str | None = None
@@ -144,7 +144,7 @@ class TemplateRow(Row):
 
 
 class ProviderRow(Row):
-    """Where and how a provider is called."""
+    """The address of a provider, and how to authenticate."""
 
     name: str
     base_url: str
@@ -165,14 +165,14 @@ class ModelRow(Row):
     pricing: Object = Field(default_factory=dict)
     is_default: bool = False
     is_active: bool = True
-    """False only for a classifier: it is set up, and cannot be asked."""
+    """False only for classifiers: configured, but switched off."""
     token_ratios: Object = Field(default_factory=dict)
-    """What was learnt of its tokenizer: `tokens`."""
+    """The calibration of token estimates: see `tokens`."""
     provider: ProviderRow
 
 
 class WorkerRow(Row):
-    """The team's own worker as system_config knows it: its `health` in whatever shape."""
+    """The team's own worker in system_config. `health` may have any shape."""
 
     url: str | None = None
     config: Annotated[Object, BeforeValidator(lambda value: value or {})] = Field(
@@ -183,7 +183,7 @@ class WorkerRow(Row):
 
 
 class CooldownRow(Row):
-    """Something that is not to be asked before `until`."""
+    """A model, provider or account that is not used before `until`."""
 
     scope: Literal["model", "provider", "account"]
     key: str
@@ -192,29 +192,29 @@ class CooldownRow(Row):
 
 
 class BegunTurn(Row):
-    """Everything a turn needs, as one read."""
+    """Everything that a turn needs, from one database call."""
 
     now: datetime
     free_only: bool = False
-    """The day's money is spent: only what costs nothing may be asked."""
+    """Whether today's budget is spent, so that only free models may be used."""
     turn: TurnRow
     user: UserRow
     conversation: ConversationRow | None = None
     character: CharacterRow | None = None
-    """Who speaks."""
+    """The speaker."""
     others: list[CharacterRow] = Field(default_factory=list)
-    """Further characters who are there, without the texts that only their own turns need."""
+    """The other characters present, without the texts that only their own turns need."""
     persona: CharacterRow | None = None
     cast: list[CastRow] = Field(default_factory=list)
-    """Everybody who is in the conversation, named in the request, or speaks in the history; the
-    persona apart."""
+    """Every character who is present, named in the request or in the history, but not the persona.
+    """
     history: list[MessageRow] = Field(default_factory=list)
     memory: MemoryRow | None = None
     facts: list[FactRow] = Field(default_factory=list)
-    """Pinned ones first, then the newest."""
+    """Pinned facts first, then the newest."""
     templates: list[TemplateRow] = Field(default_factory=list)
     models: list[ModelRow] = Field(default_factory=list)
     moderators: list[ModelRow] = Field(default_factory=list)
-    """Classifiers that are asked before a turn, also those that are switched off."""
+    """Classifiers, including inactive ones."""
     worker: WorkerRow = WorkerRow()
     cooldowns: list[CooldownRow] = Field(default_factory=list)

@@ -1,8 +1,8 @@
-"""Traces and metrics of turns, after OpenTelemetry's conventions for generative AI.
+"""Traces and metrics of turns, following OpenTelemetry's conventions for generative AI.
 
-Imported only where OTEL_EXPORTER_OTLP_ENDPOINT is set, and only `make build OTEL=1` brings the
-packages along. The SDK reads its other OTEL_ variables itself. Names, sizes, times and outcomes:
-never what anybody wrote.
+Imported only if OTEL_EXPORTER_OTLP_ENDPOINT is set; only `make build OTEL=1` includes the packages.
+The SDK reads its other OTEL_ variables itself. Exports names, sizes, times and outcomes, never what
+people wrote.
 https://opentelemetry.io/docs/specs/semconv/gen-ai/
 """
 
@@ -24,7 +24,7 @@ from roleplay_chat.generation.attempts import Attempt
 
 
 class Telemetry:
-    """Exports in threads of its own, so that no turn waits for a collector."""
+    """Exports in its own threads, so that no turn waits for a collector."""
 
     def __init__(self) -> None:
         resource = Resource.create({"service.name": "roleplay_chat"})
@@ -45,11 +45,11 @@ class Telemetry:
         started: float,
         **ids: str,
     ) -> None:
-        """A turn that has ended: its span below the caller's, and one below it for each call.
+        """Record a finished turn: a span below the caller's, with a child span for each call.
 
-        `started` is of the monotonic clock, as the attempts' times are.
+        `started` and the attempts' times are on the monotonic clock.
         """
-        # Times on the wall, from one moment at which both clocks are read.
+        # Converts the monotonic clock to Unix time.
         offset = time.time() - time.monotonic()
         parent = TraceContextTextMapPropagator().extract(dict(headers))
         turn = self._tracer.start_span(
@@ -96,7 +96,7 @@ class Telemetry:
         span.end(_nanoseconds(ended))
 
     def shutdown(self) -> None:
-        """Send what is left. Blocks for a few seconds at most."""
+        """Export what is left. Blocks for a few seconds at most."""
         self._spans.shutdown()
         self._metrics.shutdown(timeout_millis=3000)
 

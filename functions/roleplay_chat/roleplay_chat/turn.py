@@ -1,7 +1,7 @@
 """One accepted turn: plan, screen, greet or generate, conclude, save, tell.
 
-The order of the steps, and nothing else. What a turn leaves behind is `turn_record`, what a person
-is told when there is no reply `turn_errors`.
+Contains only the order of the steps. `turn_record` builds what a turn leaves behind, `turn_errors`
+the error when there is no reply.
 """
 
 import asyncio
@@ -48,7 +48,7 @@ _log = getLogger("roleplay_chat")
 
 
 class RunningTurn:
-    """What can be reached of a turn from outside while it runs."""
+    """A handle on a running turn, for code outside it."""
 
     def __init__(self) -> None:
         self.is_stopped = False
@@ -67,11 +67,11 @@ class RunningTurn:
             self._generating.cancel()
 
     def watch(self, *callers: Moderation | Generation) -> None:
-        """Who makes the calls."""
+        """Set the objects whose attempts are this turn's calls."""
         self._callers = callers
 
     async def generate(self, generating: Coroutine[Any, Any, None]) -> None:
-        """Run it until it is over or the turn is stopped."""
+        """Run the generation until it ends or the turn is stopped."""
         self._generating = asyncio.create_task(generating)
         try:
             await self._generating
@@ -82,7 +82,7 @@ class RunningTurn:
 
 @dataclass(frozen=True)
 class Context:
-    """What a turn works with."""
+    """What a turn needs from its surroundings."""
 
     clients: Clients
     settings: Settings
@@ -93,7 +93,7 @@ class Context:
 async def run_turn(context: Context, accepted: Accepted, running: RunningTurn) -> None:
     """Answer a turn and emit its events; the last is always `Done` or `Failed`.
 
-    Raises nothing: nobody is there to catch it.
+    Raises nothing, because nobody could catch it.
     """
     try:
         planned = plan_turn(accepted)
@@ -107,9 +107,9 @@ async def run_turn(context: Context, accepted: Accepted, running: RunningTurn) -
             await asyncio.wait({saving}, timeout=context.settings.save_patience_seconds)
         saved = saving.result() if saving.done() else None
         _log_turn(accepted, planned, outcome, saved=saved is not None)
-        context.emit(_told(accepted, outcome, answer, saved))
+        context.emit(_last_event(accepted, outcome, answer, saved))
     except Exception:
-        # A fault of ours. The person is told, and the conversation set free.
+        # A bug of ours: tell the person and unlock the conversation.
         _log.exception("turn failed", extra={"fields": accepted.ids})
         await turn_store.abandon(context.clients, accepted.begun.turn.id)
         context.emit(Failed(internal_error()))
@@ -155,17 +155,17 @@ async def _reply(
         shows_at_once=accepted.shows_at_once,
     )
     running.watch(moderation, generation)
-    telling = _Telling(accepted, planned, context.emit)
+    events = _ReplyEvents(accepted, planned, context.emit)
     prompts = PromptScreen(context.clients, accepted.request, planned)
     screened = await screen_turn(accepted, planned, prompts, moderation, settings)
     error = screened.error
     if screened.greeting is not None:
-        telling.greet(screened.greeting)
+        events.greet(screened.greeting)
     elif _is_all_spent(planned):
         error = error or turn_errors.spend_limit_reached(planned.begun.now)
     elif error is None and not running.is_stopped:
         memory.begin(planned.first, prompts.signals, prompts.lore)
-        callbacks = _callbacks(planned, prompts, generation, telling)
+        callbacks = _callbacks(planned, prompts, generation, events)
         generating = generation.run(planned.plan, callbacks, instead_of=screened.unfit)
         with context.timing.measure("model"):
             await _generate(accepted, running, generating)
@@ -179,7 +179,7 @@ async def _reply(
         replies=generation.attempts,
         moderation=moderation.attempts,
         cooldowns=generation.cooldowns,
-        first_text_ms=telling.first_text_ms,
+        first_text_ms=events.first_text_ms,
     )
 
 
@@ -188,7 +188,7 @@ def _is_all_spent(planned: Planned) -> bool:
 
 
 def _callbacks(
-    planned: Planned, prompts: PromptScreen, generation: Generation, telling: "_Telling"
+    planned: Planned, prompts: PromptScreen, generation: Generation, events: "_ReplyEvents"
 ) -> Callbacks:
     def reply_for(target: Target) -> Reply:
         thinking: Thinking = "leading" if target.thinks_first else "tagged"
@@ -197,7 +197,7 @@ def _callbacks(
     return Callbacks(
         lambda target, shape: prompts.prompt_for(target, shape, firmly=generation.firmly),
         reply_for,
-        telling.show,
+        events.show,
     )
 
 
@@ -207,12 +207,12 @@ async def _generate(
     try:
         await running.generate(generating)
     except Exception:
-        # A fault of ours. The turn has to be closed all the same.
+        # A bug of ours. The turn must be closed all the same.
         _log.exception("generation failed", extra={"fields": accepted.ids})
 
 
-class _Telling:
-    """Tells the person the reply as it comes."""
+class _ReplyEvents:
+    """Emits the events of a reply as it arrives."""
 
     def __init__(self, accepted: Accepted, planned: Planned, emit: Emit) -> None:
         self._accepted = accepted
@@ -220,15 +220,15 @@ class _Telling:
         self._emit = emit
         self._target: Target | None = None
         self.first_text_ms: int | None = None
-        """When the first words came, in milliseconds since the turn began."""
+        """When the first text arrived, in milliseconds since the turn began."""
 
     def greet(self, greeting: str) -> None:
-        """Open the conversation in the author's words."""
+        """Emit the author's greeting."""
         self._start(ModelChoice(MODEL_USED))
         self._emit(Delta(greeting))
 
     def show(self, target: Target, text: str) -> None:
-        """More of a target's reply."""
+        """Emit a piece of a target's reply."""
         if target is not self._target:
             self._target = target
             self.first_text_ms = self._accepted.elapsed_ms()
@@ -251,27 +251,27 @@ async def _save(
     answer: Answer | None,
     memory: Summarizer,
 ) -> turn_store.Saved | None:
-    kept = await memory.to_save()  # first: what is over by then is accounted for here
+    kept = await memory.to_save()  # First: it decides whether its calls are accounted for here.
     end = turn_end(accepted, planned, outcome, answer, memory.attempts, kept)
     seconds = context.settings.lease_seconds - accepted.elapsed_ms() / 1000
     return await turn_store.save(context.clients, end, seconds=seconds, ids=accepted.ids)
 
 
 async def _save_late(accepted: Accepted, saving: "asyncio.Task[turn_store.Saved | None]") -> None:
-    """Go on saving what was given as not saved.
+    """Keep saving a turn whose answer was sent as not saved.
 
-    Where processor time is given to requests alone this may never run: then the turn is closed as
-    abandoned, and the same request is answered anew.
+    On platforms that give CPU time only during requests this may never run. The turn is then closed
+    as abandoned, and a repeated request is answered anew.
     """
     saved = bool(await saving)
     fields = accepted.ids | {"saved": saved}
     _log.log(INFO if saved else ERROR, "turn saved late", extra={"fields": fields})
 
 
-def _told(
+def _last_event(
     accepted: Accepted, outcome: Outcome, answer: Answer | None, saved: turn_store.Saved | None
 ) -> TurnEvent:
-    """The last event."""
+    """The event that ends the turn."""
     if answer is None:
         return Failed(turn_errors.why_no_answer(accepted, outcome, datetime.now(UTC)))
     if saved is None:

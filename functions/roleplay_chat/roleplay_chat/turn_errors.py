@@ -1,4 +1,4 @@
-"""What a person is told when a turn has no reply. Pure."""
+"""The error that a person sees when a turn has no reply. Pure."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
@@ -23,7 +23,7 @@ def why_no_answer(accepted: Accepted, outcome: Outcome, now: datetime) -> ApiErr
 
 
 def no_answer(failures: Sequence[Failure], next_chance: datetime, now: datetime) -> ApiError:
-    """The error when no model answered: it tells the failure that matters most to the person."""
+    """The error when no model answered, for the failure that matters most to the person."""
     policies = [failure.policy for failure in failures]
     stopped = next((s for s in policies if s.action in ("stop", "one_more", "firmer")), None)
     if stopped:
@@ -41,7 +41,7 @@ def no_answer(failures: Sequence[Failure], next_chance: datetime, now: datetime)
 
 
 def spend_limit_reached(now: datetime) -> ApiError:
-    """The error when the day's money is spent and no free model is there."""
+    """The error when today's budget is spent and there is no free model."""
     tomorrow = now.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
     tomorrow += timedelta(days=1)
     return ApiError(

@@ -1,4 +1,4 @@
-"""What a turn begins with, and how it is to be answered: the tier, and whom to ask. Pure."""
+"""Plans an accepted turn: the content tier, and which targets to try. Pure."""
 
 import time
 from dataclasses import dataclass, field
@@ -16,20 +16,20 @@ from roleplay_chat.rows import BegunTurn
 
 @dataclass(frozen=True)
 class Accepted:
-    """A turn that was begun: its rows, the request, and who sent it."""
+    """A turn that the database has begun: its rows, the request and the user."""
 
     begun: BegunTurn
     request: ChatRequest
     user_id: UUID
     request_id: str
     shows_at_once: bool = True
-    """Whether the person reads the reply as it comes, rather than when it is whole."""
+    """Whether the person sees the reply as it streams, not only when it is complete."""
     started: float = field(default_factory=time.monotonic)
-    """By the monotonic clock, in seconds."""
+    """On the monotonic clock, in seconds."""
 
     @property
     def ids(self) -> dict[str, Any]:
-        """What names the turn in the log."""
+        """The ids of the turn for the log."""
         return {
             "request_id": self.request_id,
             "turn_id": str(self.begun.turn.id),
@@ -38,7 +38,7 @@ class Accepted:
 
     @property
     def character_id(self) -> str | None:
-        """Who speaks."""
+        """The speaker's id."""
         return str(self.begun.character.id) if self.begun.character else None
 
     def elapsed_ms(self) -> int:
@@ -48,22 +48,22 @@ class Accepted:
 
 @dataclass(frozen=True)
 class Planned:
-    """How a turn is to be answered. `begun` has only what the tier allows."""
+    """How a turn will be answered. `begun` has only the memory that the tier allows."""
 
     tier: Tier
     allowed: Tier
-    """What the content policy allows; the tier may be lower for want of a model."""
+    """The tier that the content policy allows. `tier` may be lower if no model is available."""
     plan: Plan
     begun: BegunTurn
     cast: Cast
 
     @property
     def first(self) -> Target | None:
-        """The target that is asked first."""
+        """The target that is tried first."""
         return next(iter((*self.plan.targets, *self.plan.last_resort)), None)
 
     def chosen(self, target: Target) -> ModelChoice:
-        """What the client is told of the target that answers."""
+        """What the client is told about the target that answers."""
         used_fallback = self.plan.used_fallback(target)
         return ModelChoice(
             model_used=target.name,
@@ -74,7 +74,7 @@ class Planned:
 
 
 def plan_turn(accepted: Accepted) -> Planned:
-    """Decide the tier and whom to ask: `sfw` where no model is open to the adult tier."""
+    """Decide the tier and the targets: `sfw` if no model may be used for the adult tier."""
     begun, request = accepted.begun, accepted.request
     allowed = content_tier(
         request.content_tier,

@@ -1,4 +1,4 @@
-"""What a turn leaves behind: its answer, columns, usage rows, log line and alerts. Pure."""
+"""Builds what a turn leaves behind: answer, columns, usage rows, log line and alerts. Pure."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from roleplay_chat.continuation import joined
 from roleplay_chat.generation.attempts import Attempt
 from roleplay_chat.generation.routing import Target
 from roleplay_chat.prompt.greeting import MODEL_USED
-from roleplay_chat.reply.filters import trimmed
+from roleplay_chat.reply.truncation import trim_unfinished_sentence
 from roleplay_chat.rows import CooldownRow
 from roleplay_chat.screening.decision import Finding
 from roleplay_chat.turn_plan import Accepted, Planned
@@ -20,18 +20,18 @@ from roleplay_chat.turn_store import TurnEnd
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of a turn: a greeting, a model's text, or the reason why there is neither."""
+    """The result of a turn: a greeting, a model's text, or the reason why there is neither."""
 
     greeting: str | None = None
     text: str = ""
     target: Target | None = None
-    """Whose text it is; None when there is none."""
+    """The target that wrote the text; None if there is no text."""
     error: ApiError | None = None
-    """Why the turn ended before a model was asked."""
+    """Why the turn ended before any model was tried."""
     finding: Finding | None = None
-    """What the content policy refused."""
+    """Why the content policy refused the turn or the reply."""
     is_stopped: bool = False
-    """The person ended the reply."""
+    """Whether the person stopped the reply."""
     replies: Sequence[Attempt] = ()
     """The calls to models for the reply."""
     moderation: Sequence[Attempt] = ()
@@ -41,17 +41,17 @@ class Outcome:
 
     @property
     def attempts(self) -> list[Attempt]:
-        """All calls but those for the memory."""
+        """All calls except those for the memory."""
         return [*self.moderation, *self.replies]
 
     @property
     def content_refused(self) -> dict[str, Any]:
-        """What is kept of refused content: the rule and the part, never what was written."""
+        """What is stored about refused content: the rule and the part, never the text."""
         return {"refused": self.finding.to_json()} if self.finding else {}
 
     @property
     def error_code(self) -> str | None:
-        """The code that the turn's row gets; None for a reply that is whole."""
+        """The error code for the turn's row; None if the reply is complete."""
         if self.finding:
             return "policy_scene" if self.finding.category == "scene" else "policy_minor"
         if self.is_stopped:
@@ -63,12 +63,12 @@ class Outcome:
 
     @property
     def is_as_wished(self) -> bool:
-        """Whether there is a reply, or we or the person decided that there is none."""
+        """Whether there is a reply, or its absence was decided by us or the person."""
         return bool(self.target or self.greeting or self.error or self.finding or self.is_stopped)
 
 
 def build_answer(accepted: Accepted, planned: Planned, outcome: Outcome) -> Answer | None:
-    """The answer to a turn; None when there is no reply."""
+    """The answer to a turn; None if there is no reply."""
     if outcome.target:
         return _generated(accepted, planned, outcome, outcome.target)
     if outcome.greeting is not None:
@@ -80,7 +80,7 @@ def _generated(accepted: Accepted, planned: Planned, outcome: Outcome, target: T
     last, text = outcome.replies[-1], outcome.text
     reason = last.end.finish_reason if last.end else None
     if reason == "length":
-        text = trimmed(text)
+        text = trim_unfinished_sentence(text)
     if accepted.begun.turn.continues is not None:
         text = joined(accepted.begun.turn.continues, text)
     return _answer(
@@ -127,7 +127,7 @@ def turn_end(
     memory_attempts: Sequence[Attempt],
     memory: dict[str, Any] | None,
 ) -> TurnEnd:
-    """How the turn ended, as finish_turn takes it; `memory` is what is remembered with it."""
+    """The end of the turn in the format of finish_turn. `memory` is saved with it."""
     return TurnEnd(
         turn_id=accepted.begun.turn.id,
         status=_status(outcome, answer),
@@ -163,7 +163,7 @@ def _status(outcome: Outcome, answer: Answer | None) -> str:
 def usage_row(
     attempt: Attempt, purpose: Literal["reply", "memory", "moderation"]
 ) -> dict[str, Any]:
-    """A row of usage_events."""
+    """A row of `usage_events`."""
     return {
         "purpose": purpose,
         "provider": attempt.target.provider,
@@ -172,7 +172,7 @@ def usage_row(
         **(attempt.spent.columns() if attempt.spent else {}),
         "first_token_ms": attempt.first_token_ms,
         "duration_ms": attempt.duration_ms,
-        # What the tokens named above are compared with: private.calibrate.
+        # private.calibrate compares it with the reported tokens.
         "estimate": attempt.estimate.to_json(),
     }
 
@@ -180,7 +180,7 @@ def usage_row(
 def log_fields(
     accepted: Accepted, planned: Planned, outcome: Outcome, *, saved: bool
 ) -> dict[str, Any]:
-    """The fields of the line "turn finished": ids, sizes, times and outcomes, never words."""
+    """The fields of the log line "turn finished": ids, sizes, times and outcomes, never texts."""
     return {
         **accepted.ids,
         "task": accepted.request.task,
@@ -195,7 +195,7 @@ def log_fields(
 
 
 def alerts(accepted: Accepted, outcome: Outcome) -> list[tuple[str, dict[str, Any]]]:
-    """The lines for what somebody has to act on: what to do, and the fields."""
+    """Log lines for failures that the operator has to act on: (what to do, fields)."""
     return [
         (
             failure.policy.operator,
@@ -212,7 +212,7 @@ def alerts(accepted: Accepted, outcome: Outcome) -> list[tuple[str, dict[str, An
 
 
 def _spent(attempts: Sequence[Attempt]) -> dict[str, Any]:
-    """Tokens and dollars of all calls together, as far as they are known."""
+    """The sum of tokens and known costs of all calls."""
     spent = [attempt.spent for attempt in attempts if attempt.spent]
     costs = [one.cost_usd for one in spent if one.cost_usd is not None]
     return {

@@ -1,5 +1,6 @@
-"""What is judged of one turn before a model reads it: what is written for it, and each prompt as it
-is sent. Long texts are read in a thread, so that other turns go on.
+"""Screens a turn before a model reads it: the texts written for it, and each prompt as sent.
+
+Reads long texts in a thread, so that other turns are not delayed.
 """
 
 from collections.abc import Callable, Sequence
@@ -17,7 +18,7 @@ from roleplay_chat.generation.routing import Target
 from roleplay_chat.lorebook.entries import Entry
 from roleplay_chat.lorebook.matching import is_small
 from roleplay_chat.prompt import builder
-from roleplay_chat.prompt.builder import Prompt, entries_called_for
+from roleplay_chat.prompt.builder import Prompt, activated_entries
 from roleplay_chat.prompt.greeting import greeting_for
 from roleplay_chat.prompt.passages import written_for
 from roleplay_chat.rows import CharacterRow
@@ -46,14 +47,14 @@ FIRMER = (
     "This conversation is for everybody. Whatever was said before, describe nothing intimate: let"
     " such a moment pass unseen, and go on with what comes after it."
 )
-"""Added to the prompt for whoever is asked instead of somebody who wrote a scene."""
+"""Added to the prompt for the model that is tried after another one wrote a scene."""
 READ_AT_ONCE_CHARS = 10_000
-"""Screened on the event loop, most often in a millisecond (`make policy-report`) and in a dozen at
-the worst; the way to a thread and back costs one. Longer prompts would keep other turns waiting."""
+"""Texts up to this length are screened on the event loop: usually within a millisecond (`make
+policy-report`), at worst in a dozen, while handing them to a thread costs one."""
 
 
 class PromptScreen:
-    """The prompts of a turn. `open` comes first."""
+    """Builds and screens the prompts of a turn. Call `open` first."""
 
     def __init__(self, clients: Clients, request: ChatRequest, planned: Planned) -> None:
         self._clients = clients
@@ -63,18 +64,21 @@ class PromptScreen:
         self._written: list[PartSignals] = []
         """The signals in the texts written for the turn."""
         self._said_last = ""
-        """What a reply to the prompt that was built last comes after."""
+        """The text before a reply to the last prompt built."""
         self._built: tuple[tuple[Target, RequestShape, str], Prompt] | None = None
         self.lore: Sequence[Entry] = ()
-        """The entries of the character's book that the turn calls for."""
+        """The activated entries of the character's book."""
         self.signals: list[PartSignals] = []
-        """The signals in those texts and in the prompt that was built last."""
+        """The signals in the written texts and in the last prompt built."""
 
     async def open(self) -> Prompt:
-        """Judge what is written for the turn, and the prompt for who is asked first."""
+        """Screen the texts written for the turn, and build the first target's prompt.
+
+        Raises `ContentRefused`.
+        """
         begun, first = self._begun, self._planned.first
         self.lore = await self._off_loop_unless(
-            _has_small_book(begun.character), entries_called_for, begun, self._request
+            _has_small_book(begun.character), activated_entries, begun, self._request
         )
         self._written = await self._read(written_for(begun, self._request, self.lore))
         self._judge(self._written)
@@ -84,7 +88,7 @@ class PromptScreen:
                 first, RequestShape.build(first.context_tokens, first.max_tokens)
             )
         if begun.turn.message and not _is_whole(begun.turn.message, built):
-            # It is kept, and may be sent whole to another model or in a later turn.
+            # The whole message is stored, and another model or a later turn may read it.
             self._written += await self._read([Passage("message", begun.turn.message)])
             self._judge([*self.signals, *self._written])
         if self._is_scene(begun.turn.continues):
@@ -94,11 +98,14 @@ class PromptScreen:
     async def prompt_for(
         self, target: Target, shape: RequestShape, *, firmly: bool = False
     ) -> Prompt:
-        """The prompt for a target; `firmly` adds the rule against scenes."""
+        """The screened prompt for a target; `firmly` adds the rule against scenes.
+
+        Raises `ContentRefused`.
+        """
         rule = FIRMER if firmly else ""
         wanted = target, shape, rule
         if self._built is None or self._built[0] != wanted:
-            built = builder.build(
+            spec = builder.PromptSpec(
                 self._begun,
                 self._request,
                 self._planned.tier,
@@ -108,6 +115,7 @@ class PromptScreen:
                 tokens=target.tokens,
                 lore=self.lore,
             )
+            built = builder.build(spec)
             passages = in_context(built.passages)
             self._said_last = said_last(passages)
             self.signals = [*self._written, *await self._read(passages)]
@@ -116,9 +124,10 @@ class PromptScreen:
         return self._built[1]
 
     async def greeting(self) -> tuple[str | None, Finding | None]:
-        """The author's greeting, if one answers the turn; and why it is not shown in this tier.
+        """The author's greeting, if one answers the turn, or the finding that keeps it from this
+        tier.
 
-        Raises `ApiError` when the greeting that was asked for by number may not be given.
+        Raises `ApiError` if the greeting chosen by number is not available.
         """
         greeting = greeting_for(self._begun, self._request)
         if greeting is not None:
@@ -130,7 +139,7 @@ class PromptScreen:
         return None, SCENE
 
     def reply_screen(self) -> ReplyScreen:
-        """What reads the reply to the prompt that was built last."""
+        """The screen for a reply to the last prompt built."""
         return ReplyScreen(
             self.signals,
             self._planned.tier,
@@ -139,7 +148,7 @@ class PromptScreen:
         )
 
     def _is_scene(self, text: str | None) -> bool:
-        """Whether it is an explicit scene, and this is a turn for everybody."""
+        """Whether the text is an explicit scene and the turn is `sfw`."""
         return self._planned.tier == "sfw" and bool(text) and is_scene(text or "")
 
     def _judge(self, signals: Sequence[PartSignals]) -> None:
@@ -164,17 +173,17 @@ def _has_small_book(character: CharacterRow | None) -> bool:
 
 
 def _is_whole(message: str, built: Prompt) -> bool:
-    """Whether the prompt has all of the person's message, which it ends with."""
+    """Whether the prompt ends with the person's whole message."""
     return bool(built) and built[-1]["content"].endswith(message)
 
 
 @dataclass(frozen=True)
 class Screened:
-    """What came of the screening: the greeting that answers the turn, or why there is no reply."""
+    """The result of the screening: a greeting that answers the turn, or why there is no reply."""
 
     greeting: str | None = None
     unfit: Finding | None = None
-    """Why the author's greeting is not shown; a model is asked instead."""
+    """Why the author's greeting is not shown; a model replies instead."""
     error: ApiError | None = None
     finding: Finding | None = None
 
@@ -186,7 +195,7 @@ async def screen_turn(
     moderation: Moderation,
     settings: Settings,
 ) -> Screened:
-    """Refuse what the content policy does not allow, before any model reads it."""
+    """Screen the turn before any model reads it. Raises nothing."""
     try:
         _check_tier(accepted, planned, settings)
         built = await prompts.open()
@@ -198,8 +207,8 @@ async def screen_turn(
     except ApiError as error:
         return Screened(error=error)
     except Exception:
-        # A fault of ours. What was not examined is not sent, and the turn is closed.
-        _log.exception("examination failed", extra={"fields": accepted.ids})
+        # A bug of ours. What was not screened is not sent, and the turn is closed.
+        _log.exception("screening failed", extra={"fields": accepted.ids})
         return Screened(error=internal_error())
     return Screened(greeting=greeting, unfit=unfit)
 
@@ -222,6 +231,6 @@ async def _moderate(
         raise ContentRefused(Finding("classifier", "message"))
     if flagged is None:
         _log.error("moderation unavailable", extra={"fields": accepted.ids})
-        # Fail closed for adults, open for everybody: docs/content-policy.md says why.
+        # Fail closed in the adult tier, open in `sfw`: docs/content-policy.md says why.
         if planned.tier == "nsfw":
             raise moderation_unavailable()

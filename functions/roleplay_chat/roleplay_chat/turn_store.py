@@ -1,4 +1,4 @@
-"""The two database calls of a turn, and what each of their outcomes means to the caller."""
+"""The database calls of a turn, and the errors for their outcomes."""
 
 import asyncio
 import random
@@ -15,28 +15,28 @@ from edge.clients import Clients
 from edge.errors import ApiError
 from edge.identity import account_blocked
 from roleplay_chat.api import DEFAULT_MEMORY_TIER, ChatRequest, MemoryTier
-from roleplay_chat.generation.routing import odd_values
+from roleplay_chat.generation.routing import invalid_numbers
 from roleplay_chat.rows import BegunTurn
 
 _log = getLogger("roleplay_chat")
 
 FIRST_RETRY_SECONDS = 0.25
-"""Before a call is sent to the database again; doubled for each further time."""
-LONGEST_RETRY_SECONDS = 4.0
+"""The wait before the first retry of a database call; doubled for each further one."""
+MAX_RETRY_SECONDS = 4.0
 
 
-OUT_OF_ORDER = {
+UNREADABLE_CLASSIFIER = {
     "model_key": "out of order",
     "display_name": "",
     "is_active": False,
     "provider": {"name": "out of order", "base_url": ""},
 }
-"""Stands for a classifier whose row cannot be read."""
+"""Replaces a classifier whose row is invalid."""
 
 
 @dataclass(frozen=True)
 class Replay:
-    """The same request was answered before, and this was the answer."""
+    """The answer to an identical earlier request."""
 
     reply: str
     result: dict[str, Any]
@@ -44,7 +44,7 @@ class Replay:
 
 @dataclass(frozen=True)
 class TurnEnd:
-    """How a turn ended, as finish_turn takes it."""
+    """The end of a turn in the format of finish_turn."""
 
     turn_id: UUID
     status: str
@@ -52,18 +52,18 @@ class TurnEnd:
     columns: dict[str, Any]
     """Columns of `turns`."""
     result: dict[str, Any]
-    """What a repeated request is answered with, beside the reply."""
+    """The answer to a repeated request, without the reply's text."""
     memory_tier: MemoryTier
     usage: Sequence[dict[str, Any]]
     """Rows of `usage_events`, one for each call to a model."""
     cooldowns: Sequence[dict[str, Any]] = ()
     memory: dict[str, Any] | None = None
-    """What is to be remembered, as private.remember takes it."""
+    """The memory to save, in the format of private.remember."""
 
 
 @dataclass(frozen=True)
 class Saved:
-    """What finish_turn did."""
+    """The result of finish_turn."""
 
     message_id: str | None
     memory_updated: bool
@@ -87,8 +87,8 @@ _LIMITS = {
     "imports_per_minute": "You have imported many cards just now. Please wait a moment.",
     "exports_per_minute": "You have exported many cards just now. Please wait a moment.",
 }
-_OF_THE_DAY = "You have reached today's limit for this. Please come back tomorrow."
-"""For the other limits that count by the day."""
+_DAILY_LIMIT = "You have reached today's limit for this. Please come back tomorrow."
+"""For the other daily limits."""
 
 
 async def begin(
@@ -99,10 +99,10 @@ async def begin(
     lease_seconds: int,
     history_messages: int,
 ) -> BegunTurn | Replay:
-    """Open the turn. Raises `ApiError` when something blocks it or the database is away.
+    """Open the turn. Raises `ApiError` if something blocks it or the database is unavailable.
 
-    A call that got no answer is sent once more: it may have opened the turn, and with the same
-    id it goes on where it was.
+    A call without an answer is retried once. It may have opened the turn, so the retry uses the
+    same id, which makes it idempotent.
     """
     turn_id = uuid4()
     parameters = {
@@ -113,7 +113,7 @@ async def begin(
         "p_conversation_id": _text(request.conversation_id),
         "p_character_id": _text(request.character_id),
         "p_user_character_id": _text(request.user_character_id),
-        # What no `send` says is not kept, so nobody is to answer it.
+        # Other actions do not store a message, so the model must not see one.
         "p_message": request.message if request.action == "send" else None,
         "p_client_message_id": request.client_message_id,
         "p_message_id": _text(request.message_id),
@@ -127,19 +127,19 @@ async def begin(
         await asyncio.sleep(FIRST_RETRY_SECONDS)
         begun = await clients.rpc("begin_turn", parameters)
     except (ValueError, RecursionError):
-        # The turn is open, and its rows cannot be read: they are nested too deep, say.
+        # The turn is open, but its rows cannot be parsed: for example, they are nested too deep.
         await abandon(clients, turn_id)
         raise
     outcome = begun["outcome"]
     if outcome == "started":
-        return await _typed(clients, begun)
+        return await _parse_rows(clients, begun)
     if outcome == "replayed":
         return Replay(reply=begun["reply"], result=begun["result"])
     raise blocked(begun)
 
 
 def blocked(answer: dict[str, Any]) -> ApiError:
-    """The error for the outcome that keeps a turn or a change of messages from being made."""
+    """The error for an outcome that blocks a turn or another action."""
     outcome = answer["outcome"]
     if outcome == "in_progress":
         return ApiError(
@@ -149,7 +149,7 @@ def blocked(answer: dict[str, Any]) -> ApiError:
             retry_after=answer["retry_after_seconds"],
         )
     if outcome == "rate_limited":
-        sentence = _LIMITS.get(answer["limit"], _OF_THE_DAY)
+        sentence = _LIMITS.get(answer["limit"], _DAILY_LIMIT)
         return ApiError(429, outcome, sentence, retry_after=answer["retry_after_seconds"])
     if outcome in ("unknown_user", "banned_user"):
         return account_blocked(outcome)
@@ -158,59 +158,59 @@ def blocked(answer: dict[str, Any]) -> ApiError:
 
 
 async def count_action(clients: Clients, user_id: UUID, action: str) -> None:
-    """Count an action that is no turn, before its work is done.
+    """Count an action that is not a turn, before its work.
 
-    Raises `ApiError` 429 when there were too many, 401 or 403 when the person may do nothing.
+    Raises `ApiError` 429 over the limit, and 401 or 403 if the account is gone or suspended.
     """
     parameters = {"p_user_id": str(user_id), "p_action": action}
     if outcome := await clients.rpc("count_action", parameters):
         raise blocked(outcome)
 
 
-async def _typed(clients: Clients, begun: dict[str, Any]) -> BegunTurn:
-    """The rows of a turn, without operators' rows that are not as they should be: each costs itself
-    only. Are the others none that we know, the turn is closed before this raises.
+async def _parse_rows(clients: Clients, begun: dict[str, Any]) -> BegunTurn:
+    """Validate the rows of a turn, without the operators' invalid rows, so that each such row
+    affects only itself. If the others are invalid too, close the turn and raise.
     """
     try:
         typed = BegunTurn.model_validate(begun)
     except ValidationError as error:
-        _log_odd(error)
+        _log_invalid_rows(error)
         try:
-            typed = BegunTurn.model_validate(without(begun, error))
+            typed = BegunTurn.model_validate(without_invalid_rows(begun, error))
         except ValidationError:
             await abandon(clients, UUID(begun["turn"]["id"]))
             raise
-    if odd := odd_values(typed.models):
-        fields = {"where": odd[:5]}
-        _log.error("a row's number is not as it should be", extra={"fields": fields})
+    if invalid := invalid_numbers(typed.models):
+        fields = {"where": invalid[:5]}
+        _log.error("invalid number in a row", extra={"fields": fields})
     return typed
 
 
-def without(begun: dict[str, Any], error: ValidationError) -> dict[str, Any]:
-    """The rows but for those of operators that an error is about. A classifier is not left out, as
-    whether a turn is looked at does not depend on a slip: it counts as out of order."""
-    wrong = {tuple(one["loc"][:2]) for one in error.errors(include_input=False)}
-    sound = dict(begun)
+def without_invalid_rows(begun: dict[str, Any], error: ValidationError) -> dict[str, Any]:
+    """The rows without the operators' rows that the error names. An invalid classifier is replaced
+    by an unavailable one, because a typing error must not switch the check off."""
+    invalid = {tuple(one["loc"][:2]) for one in error.errors(include_input=False)}
+    valid = dict(begun)
     for name in ("models", "templates", "cooldowns", "moderators"):
         rows = enumerate(begun.get(name) or [])
-        sound[name] = [row for place, row in rows if (name, place) not in wrong]
-        if name == "moderators" and len(sound[name]) < len(begun.get(name) or []):
-            sound[name].append(OUT_OF_ORDER)
-    if any(place[0] == "worker" for place in wrong):
-        sound["worker"] = {}
-    return sound
+        valid[name] = [row for place, row in rows if (name, place) not in invalid]
+        if name == "moderators" and len(valid[name]) < len(begun.get(name) or []):
+            valid[name].append(UNREADABLE_CLASSIFIER)
+    if any(place[0] == "worker" for place in invalid):
+        valid["worker"] = {}
+    return valid
 
 
-def _log_odd(error: ValidationError) -> None:
+def _log_invalid_rows(error: ValidationError) -> None:
     where = [".".join(map(str, one["loc"])) for one in error.errors(include_input=False)]
     fields = {"where": where[:5]}
-    _log.critical("a row is not as it should be", extra={"fields": fields}, exc_info=error)
+    _log.critical("invalid row", extra={"fields": fields}, exc_info=error)
 
 
 async def abandon(clients: Clients, turn_id: UUID) -> None:
-    """Close a turn that cannot be run: else its conversation would wait for the lease to end.
+    """Close a turn that cannot run. Otherwise its conversation stays locked until the lease ends.
 
-    Raises nothing; one that is closed stays as it is.
+    Raises nothing. A closed turn is not changed.
     """
     columns = {"error_code": "internal_error"}
     end = TurnEnd(turn_id, "failed", None, columns, {}, DEFAULT_MEMORY_TIER, ())
@@ -221,10 +221,9 @@ async def abandon(clients: Clients, turn_id: UUID) -> None:
 
 
 async def finish(clients: Clients, end: TurnEnd, *, seconds: float) -> Saved | None:
-    """Close the turn; None when another one took its place, or the time was not enough.
+    """Close the turn; None if another turn replaced it or the time ran out.
 
-    Tries again for so long while the database is away: finish_turn changes nothing when it
-    already ran.
+    Retries for `seconds` while the database is unavailable; finish_turn is idempotent.
     """
     parameters = {
         "p_turn_id": str(end.turn_id),
@@ -245,9 +244,9 @@ async def finish(clients: Clients, end: TurnEnd, *, seconds: float) -> Saved | N
         except ApiError:
             if time.monotonic() + pause > deadline:
                 return None
-            # Spread out, so that turns that wait for the same database do not come back at once.
+            # Jitter, so that turns waiting for the database do not all retry at once.
             await asyncio.sleep(pause * random.uniform(0.75, 1.25))  # noqa: S311
-            pause = min(pause * 2, LONGEST_RETRY_SECONDS)
+            pause = min(pause * 2, MAX_RETRY_SECONDS)
         else:
             if saved["outcome"] != "saved":
                 return None
@@ -257,10 +256,10 @@ async def finish(clients: Clients, end: TurnEnd, *, seconds: float) -> Saved | N
 async def save(
     clients: Clients, end: TurnEnd, *, seconds: float, ids: Mapping[str, Any]
 ) -> Saved | None:
-    """Close the turn, trying for so long; None when that failed. `ids` name it in the log.
+    """Close the turn, retrying for `seconds`; None if that failed. `ids` identify it in the log.
 
-    What the database refused it will refuse again. The conversation at least is set free, whatever
-    it was that could not be saved.
+    If the database rejects the turn, it is closed as failed without its content, so that at least
+    the conversation is unlocked.
     """
     try:
         return await finish(clients, end, seconds=seconds)
@@ -281,15 +280,15 @@ async def save(
 async def remember(
     clients: Clients, turn_id: UUID, memory: dict[str, Any], usage: Sequence[dict[str, Any]]
 ) -> bool:
-    """Save what was written down after the turn was closed; whether anything changed.
+    """Save memory after the turn was closed. Returns whether anything changed.
 
-    A call that got no answer is sent once more. Raises `ApiError` when the database is away.
+    A call without an answer is retried once. Raises `ApiError` if the database is unavailable.
     """
     parameters = {"p_turn_id": str(turn_id), "p_memory": memory, "p_usage": list(usage)}
     try:
         return bool(await clients.rpc("remember", parameters))
     except ApiError:
-        await asyncio.sleep(LONGEST_RETRY_SECONDS)
+        await asyncio.sleep(MAX_RETRY_SECONDS)
         return bool(await clients.rpc("remember", parameters))
 
 

@@ -1,6 +1,6 @@
-"""The actions of cards, by the request's `action`.
+"""The card actions, by the request's `action`.
 
-What they need is imported when the first of them comes: turns have no use for it.
+Their handlers are imported on first use, because turns do not need them.
 """
 
 from uuid import UUID

@@ -1,4 +1,4 @@
-"""A card as CHARX: a zip archive with `card.json` and the pictures and sounds it names."""
+"""Cards as CHARX: a zip archive with `card.json` and the pictures and sounds that it names."""
 
 import io
 import zipfile
@@ -13,29 +13,30 @@ CARD = "card.json"
 MAX_ENTRIES = 1_000
 """Files in an archive; cards with many expressions have a few hundred."""
 MAX_UNPACKED_BYTES = 64 * 2**20
-"""All files together. Pictures and sounds hardly shrink: an archive that may be sent has less."""
+"""The limit for all files together. Media hardly compress, so an archive within the request limit
+unpacks to less."""
 MAX_RATIO = 100
-"""Unpacked to packed, all files together. Text packs to a tenth, never to a hundredth."""
+"""Unpacked to packed size, for all files together. Text compresses to a tenth, not a hundredth."""
 _CENTRAL_HEADER = b"PK\x01\x02"
 _KNOWN_COMPRESSION = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
-"""Others may ask for as much memory as they like."""
+"""Other methods have no bound on the memory that they need."""
 _ENCRYPTED = 0x1
 _DAMAGED = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, ValueError)
-"""What zipfile raises for archives that are not as they should be."""
+"""Everything that zipfile raises for malformed archives."""
 
 
 @dataclass(frozen=True)
 class Charx:
-    """What an archive holds."""
+    """The contents of an archive."""
 
     card: bytes
     others: int
-    """Files beside the card."""
+    """The number of other files."""
 
 
 def read(raw: bytes) -> Charx:
-    """The JSON in an archive; raises `ApiError` 400 or 413. Nothing else is unpacked."""
-    # Before it is opened: zipfile makes an object for each entry.
+    """The card's JSON in an archive. Raises `ApiError` 400 or 413. Unpacks nothing else."""
+    # Checked before opening, because zipfile creates an object for each entry.
     if raw.count(_CENTRAL_HEADER) > MAX_ENTRIES:
         raise too_large(f"The archive has more than {MAX_ENTRIES:,} files.")
     try:
@@ -49,7 +50,7 @@ def read(raw: bytes) -> Charx:
 
 
 def write(card: bytes) -> bytes:
-    """An archive that holds the card's JSON; the same for the same card."""
+    """An archive with the card's JSON. Equal cards give equal bytes."""
     file = io.BytesIO()
     with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr(zipfile.ZipInfo(CARD), card, zipfile.ZIP_DEFLATED)
@@ -85,7 +86,7 @@ def _find_card(entries: list[zipfile.ZipInfo]) -> zipfile.ZipInfo:
 
 def _unpacked(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> bytes:
     with archive.open(entry) as file:
-        # What the archive says of its sizes need not be true.
+        # The sizes that the archive declares may be false.
         card = file.read(MAX_JSON_BYTES + 1)
     if len(card) > MAX_JSON_BYTES:
         raise too_large("The card in the archive is too large.")

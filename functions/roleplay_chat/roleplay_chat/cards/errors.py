@@ -4,10 +4,10 @@ from edge.errors import ApiError
 
 
 def invalid(sentence: str) -> ApiError:
-    """The card cannot be read, or says something that a card cannot say."""
+    """The card cannot be read, or a value in it is invalid."""
     return ApiError(400, "invalid_card", sentence)
 
 
 def too_large(sentence: str) -> ApiError:
-    """The card, or a part of it, is larger than what is kept."""
+    """The card or a part of it exceeds a limit."""
     return ApiError(413, "card_too_large", sentence)

@@ -1,4 +1,4 @@
-"""The actions that take cards in and give them out. Neither is a turn; no model is asked."""
+"""The actions that import and export cards. Neither is a turn or calls a model."""
 
 import base64
 from collections.abc import Mapping
@@ -29,10 +29,10 @@ BROKEN_PATTERNS = "Lorebook keys that are invalid patterns and never match: {cou
 
 
 async def import_card(clients: Clients, user_id: UUID, body: Object) -> Object:
-    """Make a character of the card in `card` (JSON) or `card_base64` (a file of any format).
+    """Create a character from `card` (JSON) or `card_base64` (a file of any format).
 
-    Raises `ApiError` 400 or 413 when it cannot be one, 403 when no turn could be had with it, and
-    429 before it is looked at.
+    Raises `ApiError` 400 or 413 if the card is invalid, 403 if its content would be refused in
+    every turn, 409 at the limit of characters, and 429 before the card is read.
     """
     await count_action(clients, user_id, "import_card")
     card, warnings = await clients.in_thread(_read, body)
@@ -56,27 +56,27 @@ async def import_card(clients: Clients, user_id: UUID, body: Object) -> Object:
 
 
 async def export_card(clients: Clients, user_id: UUID, body: Object) -> Object:
-    """The card of a character that is the person's own, or public and may be shown to them, in
-    `format`.
+    """Export a character as a card in `format`, if it is the user's own or public and visible.
 
-    JSON comes as an object in the version it was imported in, `png` and `charx` as base64.
+    `json` is an object in the version of the imported card; `png` and `charx` are base64.
     Raises `ApiError` 400, 401, 403, 404 or 429.
     """
-    asked = validated(ExportRequest, body)
+    request = validated(ExportRequest, body)
     await count_action(clients, user_id, "export_card")
-    parameters = {"p_user_id": str(user_id), "p_character_id": str(asked.character_id)}
+    parameters = {"p_user_id": str(user_id), "p_character_id": str(request.character_id)}
     found = await clients.rpc("export_character", parameters)
     _check(found["outcome"])
     whole = exported(found["character"], found["card"])
-    card = await clients.in_thread(_written, whole, asked.format)
-    return {"success": True, "character_id": str(asked.character_id), "format": asked.format} | card
+    card = await clients.in_thread(_written, whole, request.format)
+    answer = {"success": True, "character_id": str(request.character_id), "format": request.format}
+    return answer | card
 
 
 HANDLERS: Mapping[str, Handler] = {"import_card": import_card, "export_card": export_card}
 
 
 class ExportRequest(BaseModel):
-    """Which card, and how."""
+    """A character's id, and the format of its card."""
 
     model_config = ConfigDict(extra="ignore", frozen=True)
 
@@ -85,8 +85,8 @@ class ExportRequest(BaseModel):
 
 
 def _read(body: Object) -> tuple[Card, list[str]]:
-    """The card in a request, and what its owner should know."""
-    # Taken out of the request, so that a file is gone when its card was read.
+    """The card in a request, and warnings for its owner."""
+    # Removed from the request, so that the file's memory is freed once the card is read.
     file, encoded = body.pop("card", None), body.pop("card_base64", None)
     if (file is None) == (encoded is None):
         raise invalid("Send either `card` or `card_base64`.")
@@ -111,7 +111,7 @@ def _finding(card: Card) -> Finding | None:
 
 
 def _passages(card: Card) -> list[Passage]:
-    """Whatever a model may come to read of the card."""
+    """All texts of the card that may reach a model."""
     columns = card.columns()
     greetings = [columns["first_message"], *columns["alternate_greetings"]]
     unsaved = {"id": UUID(int=0), "greetings": greetings}

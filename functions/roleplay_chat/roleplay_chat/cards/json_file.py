@@ -1,28 +1,28 @@
-"""A card as JSON, which the other formats carry inside."""
+"""Cards as JSON, which the other formats contain."""
 
 import json
 import math
 from typing import Any
 
 from edge.errors import ApiError
-from edge.json_text import most_values
+from edge.json_text import value_count_bound
 from roleplay_chat.api import storable
 from roleplay_chat.cards.errors import invalid, too_large
 
 MAX_JSON_BYTES = 2 * 2**20
-"""Of a card's JSON. Cards with the largest books have a few hundred kilobytes; what is larger
-carries pictures in it."""
+"""The limit for a card's JSON. Cards with the largest books have a few hundred kilobytes; larger
+ones embed pictures."""
 MAX_DEPTH = 64
-"""Levels of lists and objects. The format has five; extensions add a few."""
+"""Nested lists and objects. The format has five levels; extensions add a few."""
 MAX_VALUES = 120_000
-"""Everything in a card counted; the largest books of authors have half of it. Each becomes an
-object of a hundred bytes."""
+"""Values in a card, each an object of about a hundred bytes. The largest known books have half as
+many."""
 
 
 def read(raw: bytes) -> dict[str, Any]:
-    """The card in a JSON file; raises `ApiError` 400 or 413."""
+    """The card in a JSON file. Raises `ApiError` 400 or 413."""
     _check_size(len(raw))
-    if most_values(raw) > MAX_VALUES:
+    if value_count_bound(raw) > MAX_VALUES:
         raise _too_many()
     try:
         card: Any = json.loads(raw)
@@ -32,7 +32,7 @@ def read(raw: bytes) -> dict[str, Any]:
 
 
 def checked(card: Any) -> dict[str, Any]:
-    """The card, if it is an object that the database can hold; else `ApiError` 400 or 413."""
+    """Return the card. Raises `ApiError` 400 or 413 unless the database can store it."""
     if not isinstance(card, dict):
         raise invalid("The card must be a JSON object.")
     _check_values(card)
@@ -57,7 +57,7 @@ def _too_many() -> ApiError:
 
 
 def _check_values(card: dict[str, Any]) -> None:
-    """Without recursion: what is nested too deep must not end the process."""
+    """Check depth and values. Iterative, so that deep nesting cannot exhaust the stack."""
     waiting: list[tuple[Any, int]] = [(card, 1)]
     seen = 0
     while waiting:

@@ -1,7 +1,7 @@
-"""What a card says, checked, and as columns of `characters`.
+"""Validates a card and maps it to columns of `characters`.
 
-The card itself is kept as it came, in `character_cards`; the columns are what a turn needs of it.
-When an author changes them later, an exported card has the changes and the rest as it was.
+The original card is stored unchanged in `character_cards`; the columns hold what a turn needs. An
+exported card is the original with the author's later changes to the columns.
 """
 
 import copy
@@ -16,19 +16,19 @@ from roleplay_chat.cards.errors import invalid, too_large
 from roleplay_chat.cards.versions import Object, Version, as_v3, find_fields, parse_version
 
 EXTENSION = "roleplay_backend"
-"""In a card's `extensions`: what this service keeps that cards have no field for, {"age",
-"pronouns"}. An age is taken from here and nowhere else."""
+"""The key in a card's `extensions` for what cards have no field for: {"age", "pronouns"}. An age is
+read only from here."""
 
 MAX_NAME = 120
 MAX_TEXT = 20_000
-"""Characters of a text. It is read in every turn, and no model reads more than this of it."""
+"""Characters of one text. Every turn reads it, and longer texts would not fit a prompt anyway."""
 MAX_INSTRUCTIONS = 8_000
-"""Characters of the post-history instructions, which no turn can leave out."""
+"""Characters of the post-history instructions, which every prompt contains."""
 MAX_GREETINGS = 64
 MAX_GREETINGS_BYTES = 128 * 2**10
-"""All alternate greetings together."""
+"""The limit for all alternate greetings together."""
 MAX_BOOK_BYTES = 512 * 2**10
-"""Of a character book: it travels from the database in every turn."""
+"""The limit for a character book, which every turn reads from the database."""
 MAX_BOOK_ENTRIES = 2_000
 
 TEXT_COLUMNS = {
@@ -41,7 +41,7 @@ TEXT_COLUMNS = {
     "system_prompt": "system_prompt",
     "post_history_instructions": "post_history_instructions",
 }
-"""The columns of a card's texts, by the card's name for them."""
+"""The columns of a card's texts, by the card's field names."""
 
 
 def _instead_of_null(default: str | Object | list[Any]) -> BeforeValidator:
@@ -70,13 +70,13 @@ COLUMNS = (
 
 
 class Part(BaseModel):
-    """A part of a card; what is not named here is kept without a look at it."""
+    """A part of a card. Unknown fields are stored unchecked."""
 
     model_config = ConfigDict(extra="ignore", frozen=True, strict=True)
 
 
 class BookEntry(Part):
-    """What the lorebook cannot do without; the rest it takes as it finds it."""
+    """The fields that the lorebook requires; it tolerates anything in the others."""
 
     keys: Annotated[list[str], _instead_of_null([])] = Field(default_factory=list)
     content: Remark = ""
@@ -90,7 +90,7 @@ class Book(Part):
 
 
 class Own(Part):
-    """What this service keeps in a card's extensions. `age` is in years."""
+    """This service's own extension of a card. `age` is in years."""
 
     age: Annotated[int, Field(ge=0, le=1_000_000)] | None = None
     pronouns: Annotated[str, Field(max_length=40)] | None = None
@@ -103,7 +103,7 @@ class Extensions(Part):
 
 
 class Fields(Part):
-    """A card's fields, under the names that all versions share."""
+    """A card's fields, under the names common to all versions."""
 
     name: Name
     description: Text = ""
@@ -119,7 +119,7 @@ class Fields(Part):
     character_book: Book | None = None
     extensions: Annotated[Extensions, _instead_of_null({})] = Extensions()
     nickname: Annotated[Remark, Field(max_length=MAX_NAME)] = ""
-    # Not used, only shown; checked so that who shows them need not.
+    # Only displayed; validated so that clients can rely on the types.
     creator_notes: Remark = ""
     creator: Remark = ""
     character_version: Remark = ""
@@ -128,7 +128,7 @@ class Fields(Part):
 
 @dataclass(frozen=True)
 class Card:
-    """A card that was checked."""
+    """A validated card."""
 
     original: Object
     version: Version
@@ -136,7 +136,7 @@ class Card:
 
     @classmethod
     def parse(cls, original: Object) -> "Card":
-        """The card in an object of any version; raises `ApiError` 400 or 413."""
+        """Validate a card of any version. Raises `ApiError` 400 or 413."""
         version = parse_version(original)
         try:
             fields = Fields.model_validate(find_fields(original))
@@ -146,7 +146,7 @@ class Card:
         return cls(original, version, fields)
 
     def columns(self) -> Object:
-        """The row of `characters` that this card makes."""
+        """The card as a row of `characters`."""
         texts = {column: getattr(self.fields, name) for name, column in TEXT_COLUMNS.items()}
         nickname = self.fields.nickname
         return texts | {
@@ -157,19 +157,19 @@ class Card:
         }
 
     def greetings(self) -> int:
-        """How many messages may open a conversation."""
+        """The number of greetings that are not blank."""
         texts = (self.fields.first_mes, *self.fields.alternate_greetings)
         return sum(1 for text in texts if text.strip())
 
     def book_entries(self) -> int:
-        """How many entries the character book has."""
+        """The number of entries in the character book."""
         return len(self.fields.character_book.entries) if self.fields.character_book else 0
 
 
 def exported(row: Mapping[str, Any], original: Object | None) -> Object:
-    """The card of a row of `characters`: as it came, with what was changed since.
+    """The card for a row of `characters`: the original with the changes made since.
 
-    `original` is None for a character that never was a card.
+    `original` is None for a character that was not imported.
     """
     if original is None:
         card = as_v3({"name": row["name"]})
@@ -192,7 +192,7 @@ def _change(card: Object, changed: Object) -> None:
         else:
             name = names.get(column, column)
             fields[name] = value
-            if name in card:  # Some write V1's fields beside `data`, for older readers.
+            if name in card:  # Some tools also write V1's fields beside `data`, for older readers.
                 card[name] = value
 
 

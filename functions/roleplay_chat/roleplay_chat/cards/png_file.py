@@ -1,4 +1,4 @@
-"""A card in a PNG picture: base64 of its JSON in tEXt chunks, V2 as `chara`, V3 as `ccv3`."""
+"""Cards in PNG pictures: base64 of the JSON in tEXt chunks, V2 as `chara`, V3 as `ccv3`."""
 
 import base64
 import io
@@ -12,17 +12,17 @@ from roleplay_chat.cards.json_file import MAX_JSON_BYTES
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 MAX_CHUNKS = 10_000
-"""Pictures have one to a few hundred; a file of empty ones takes long to read."""
+"""Pictures have up to a few hundred. A file of empty chunks would take long to read."""
 V2_KEYWORD = b"chara"
 V3_KEYWORD = b"ccv3"
 PICTURE_SIZE = (200, 300)
-"""Of the plain picture that an exported card has, in pixels: the shape that cards have."""
+"""Width and height in pixels of the plain picture of an exported card: the usual shape."""
 PICTURE_GREY = 64
 _SPACE = b" \t\r\n\v\f"
 
 
 def read(raw: bytes) -> bytes:
-    """The JSON in a picture, that of V3 when there are both; raises `ApiError` 400 or 413."""
+    """The card's JSON in a picture, V3 if it has both. Raises `ApiError` 400 or 413."""
     found: dict[bytes, bytes] = {}
     for kind, content in _chunks(raw):
         keyword, _, value = content.partition(b"\0")
@@ -38,7 +38,7 @@ def read(raw: bytes) -> bytes:
 
 
 def write(*, v2: bytes, v3: bytes) -> bytes:
-    """A plain picture that holds the card's JSON in both versions."""
+    """A plain picture with the card's JSON in both versions."""
     *picture, end = png.Reader(bytes=_plain_picture()).chunks()
     cards = [
         (b"tEXt", keyword + b"\0" + base64.b64encode(card))

@@ -1,4 +1,4 @@
-"""The versions of the format: which one a card has, and the same card in another."""
+"""Detects the version of a card and converts between versions."""
 
 import copy
 from typing import Any, Literal
@@ -33,14 +33,14 @@ _REQUIRED_BY_V3: Object = _REQUIRED_BY_V2 | {"group_only_greetings": []}
 
 
 def find_fields(original: Object) -> Object:
-    """Where a card's fields are: in `data`, or in V1 at the top."""
+    """The object with a card's fields: `data`, or in V1 the card itself."""
     return original["data"] if isinstance(original.get("data"), dict) else original
 
 
 def parse_version(original: Object) -> Version:
-    """The version that a card says it has; a newer one counts as the newest that is known.
+    """The card's declared version; newer versions count as the newest known one.
 
-    Raises `ApiError` 400 when it is something else.
+    Raises `ApiError` 400 if it is not a character card.
     """
     spec = original.get("spec")
     if spec is None and "data" not in original:
@@ -53,7 +53,7 @@ def parse_version(original: Object) -> Version:
 
 
 def is_newer(original: Object) -> bool:
-    """Whether the card is of a version that was not known when this was written."""
+    """Whether the card declares a version newer than the known ones."""
     known = (None, _V2["spec"], _V3["spec"])
     try:
         number = float(original.get("spec_version") or 0)
@@ -63,7 +63,7 @@ def is_newer(original: Object) -> bool:
 
 
 def as_v2(original: Object) -> Object:
-    """The card as V2: what V2 does not know stays, decorators in lorebook entries go."""
+    """The card as V2. Keeps fields that V2 does not define, removes lorebook decorators."""
     version = parse_version(original)
     if version == 2:
         return original

@@ -1,1 +1,1 @@
-"""Which models are asked, in which order, and what becomes of their failures."""
+"""Chooses models, calls them one after another, and handles their failures."""

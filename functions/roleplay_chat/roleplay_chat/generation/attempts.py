@@ -1,4 +1,4 @@
-"""One call to a target: what was heard of it as it ran, and how it is recorded."""
+"""One call to a target: observed while it runs, then recorded."""
 
 import time
 from collections.abc import Sequence
@@ -7,14 +7,14 @@ from typing import Any
 
 from roleplay_chat.api import Usage
 from roleplay_chat.generation.error_classifier import Failure
-from roleplay_chat.generation.providers import MOST_USD, End, Text
+from roleplay_chat.generation.providers import MAX_USD, End, Text
 from roleplay_chat.generation.routing import Target
 from roleplay_chat.tokens import Estimate
 
 
 @dataclass(frozen=True)
 class Attempt:
-    """One call to a target, as it is recorded. Times in milliseconds."""
+    """A finished call to a target. Times are in milliseconds."""
 
     target: Target
     duration_ms: int
@@ -22,13 +22,13 @@ class Attempt:
     end: End | None = None
     failure: Failure | None = None
     estimate: Estimate = field(default_factory=Estimate)
-    """Of the prompt's tokens."""
-    said: Usage = field(default_factory=Usage)
-    """What the upstream said that it used, also where there is no end."""
+    """The estimated prompt tokens."""
+    reported: Usage = field(default_factory=Usage)
+    """The usage that the upstream reported, also if the reply did not end properly."""
     spent: "Spent | None" = None
-    """None where nothing was: the target was not reached, or answered with an error at once."""
+    """None if nothing was spent: the target was not reached or answered with an error at once."""
     ended_at: float = field(default_factory=time.monotonic, compare=False)
-    """When it ended, by the monotonic clock: it is recorded at once."""
+    """When the call ended, on the monotonic clock."""
 
     @property
     def outcome(self) -> str:
@@ -37,20 +37,20 @@ class Attempt:
 
     @property
     def used(self) -> Usage:
-        """Tokens as far as they are known; the cost also from the row's prices."""
-        used = self.end.usage if self.end else self.said
+        """The reported usage; a missing cost is computed from the row's prices."""
+        used = self.end.usage if self.end else self.reported
         return used if used == Usage() else replace(used, cost_usd=_cost(self.target, used))
 
 
 @dataclass(frozen=True)
 class Spent:
-    """What a call took. The cost is in US dollars, None where nobody knows the prices."""
+    """The tokens and cost of a call. The cost is in US dollars, None if the prices are unknown."""
 
     prompt_tokens: int
     completion_tokens: int
     cost_usd: float | None
     is_estimated: bool
-    """The provider did not say how many tokens these were."""
+    """Whether our estimate stands in for missing token counts."""
 
     def columns(self) -> dict[str, Any]:
         """Columns of `usage_events`."""
@@ -63,15 +63,15 @@ class Spent:
 
     @classmethod
     def from_usage(
-        cls, target: Target, said: Usage, prompt: Estimate, heard: Sequence[str]
+        cls, target: Target, reported: Usage, prompt: Estimate, received: Sequence[str]
     ) -> "Spent":
-        """As the provider said it; where it did not, tokens are those of the prompt and of what
-        was heard, and the cost is tokens times the row's prices."""
-        sent, written = said.prompt_tokens, said.completion_tokens
+        """The reported usage. Missing token counts are estimated from the prompt and the received
+        text, a missing cost is computed from the row's prices."""
+        sent, written = reported.prompt_tokens, reported.completion_tokens
         is_estimated = sent is None or written is None
         sent = target.tokens.total(prompt) if sent is None else sent
-        written = target.tokens.count("".join(heard)) if written is None else written
-        cost = _cost(target, Usage(sent, written, said.cost_usd))
+        written = target.tokens.count("".join(received)) if written is None else written
+        cost = _cost(target, Usage(sent, written, reported.cost_usd))
         return cls(sent, written, cost, is_estimated)
 
 
@@ -85,7 +85,7 @@ def _cost(target: Target, used: Usage) -> float | None:
 
 
 def cost_usd(*parts: tuple[int | None, float | None]) -> float | None:
-    """Tokens times price per thousand, added up; None while a factor is not known."""
+    """The sum of tokens times price per 1,000; None if a needed factor is unknown."""
     total = 0.0
     for tokens, price in parts:
         if price == 0:
@@ -93,25 +93,26 @@ def cost_usd(*parts: tuple[int | None, float | None]) -> float | None:
         if tokens is None or price is None:
             return None
         total += tokens * price / 1000
-    return min(total, MOST_USD)
+    return min(total, MAX_USD)
 
 
-class Hearing:
-    """What is heard of a call while it runs."""
+class AttemptRecorder:
+    """Observes a call while it runs."""
 
     def __init__(self, target: Target) -> None:
         self._target = target
         self._started = time.monotonic()
-        self._heard: list[str] = []
+        self._received: list[str] = []
         self._first_token_ms: int | None = None
         self._is_sent = False
-        self._said = Usage()
+        self._reported = Usage()
         self.estimate = Estimate()
         self.end: End | None = None
         self.is_answered = False
-        """The target began to answer."""
-        self.may_be_at_work = True
-        """Whether a target that was sent the prompt may be at work although it said nothing yet."""
+        """The target began to answer with success."""
+        self.may_be_working = True
+        """Whether a target that was sent the prompt may be generating although nothing came yet.
+        If so, the call counts as spent."""
 
     @property
     def elapsed(self) -> float:
@@ -127,12 +128,12 @@ class Hearing:
         self.is_answered = True
 
     def note_usage(self, usage: Usage) -> None:
-        """The upstream said what the call used."""
-        self._said = usage
+        """The upstream reported its usage."""
+        self._reported = usage
 
     def note_text(self, text: Text) -> None:
-        """A piece of the reply came, shown or not."""
-        self._heard += (text.text, text.reasoning)
+        """A piece of the reply arrived, shown or not."""
+        self._received += (text.text, text.reasoning)
 
     def note_shown(self) -> None:
         """Text of the reply was shown."""
@@ -141,15 +142,15 @@ class Hearing:
 
     def note_end(self, end: End) -> None:
         """The upstream ended the reply."""
-        self.end, self._said = end, end.usage
+        self.end, self._reported = end, end.usage
 
     def hang_up(self, text: str) -> None:
-        """The reply is over for us, and so nobody will tell how long it was."""
+        """We ended the reply ourselves, so its length is counted here."""
         if self.end is None:
             self.end = End("stop", Usage(completion_tokens=self._target.tokens.count(text)))
 
     def attempt(self, failure: Failure | None) -> Attempt:
-        """The call as it is recorded."""
+        """The finished call."""
         return Attempt(
             self._target,
             round(self.elapsed * 1000),
@@ -157,12 +158,12 @@ class Hearing:
             self.end,
             failure,
             self.estimate,
-            self._said,
+            self._reported,
             self._spent(),
         )
 
     def _spent(self) -> Spent | None:
-        was_worked_on = self._is_sent and self.may_be_at_work
-        if self.end or any(self._heard) or was_worked_on or self._said != Usage():
-            return Spent.from_usage(self._target, self._said, self.estimate, self._heard)
+        may_cost = self._is_sent and self.may_be_working
+        if self.end or any(self._received) or may_cost or self._reported != Usage():
+            return Spent.from_usage(self._target, self._reported, self.estimate, self._received)
         return None

@@ -1,4 +1,4 @@
-"""Recognises what went wrong with a call: from what an upstream sent to a row of the table.
+"""Classifies upstream errors: finds the error policy for what an upstream sent.
 
 `from_response`, `from_error` and `from_worker` are pure and accept any input.
 """
@@ -11,28 +11,28 @@ from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import Any
 
-from edge.json_text import loads_few
+from edge.json_text import loads_bounded
 from edge.json_values import digits, fields
 from roleplay_chat.generation.error_policies import ERROR_POLICIES, MAX_COOLDOWN, ErrorPolicy
 
 
 @dataclass(frozen=True)
 class Failure:
-    """One failed call. Holds nothing that an upstream wrote but numbers."""
+    """One failed call. Of the upstream's response it keeps only numbers."""
 
     policy: ErrorPolicy
     status: int | None = None
     retry_after: float | None = None
-    """Seconds, where the upstream named them."""
+    """Seconds, if the upstream gave them."""
     until: datetime | None = None
-    """When a cap is lifted, where the upstream named it; outweighs `retry_after`."""
+    """When a cap is lifted, if the upstream said so; takes precedence over `retry_after`."""
     limit_tokens: int | None = None
-    """What is affordable (fewer_tokens) or fits the context (trim)."""
+    """The affordable reply (fewer_tokens) or the context length (trim), if given."""
     why: str = ""
-    """For the log: words of ours."""
+    """A reason for the log, in our own words."""
 
     def cools_until(self, now: datetime) -> datetime | None:
-        """When the cooldown ends; None: there is none."""
+        """When the cooldown ends; None if there is none."""
         if self.policy.cooldown is None:
             return None
         cooldown = self.policy.cooldown
@@ -52,16 +52,16 @@ class UpstreamError(Exception):
 
 
 def failed(name: str, **details: Any) -> UpstreamError:
-    """The error for an error policy of the table."""
+    """The exception for the error policy of this name."""
     return UpstreamError(Failure(ERROR_POLICIES[name], **details))
 
 
 @dataclass(frozen=True)
 class _Facts:
-    """What is looked at, gathered from wherever an upstream put it. Text in lower case.
+    """The relevant facts of an error, wherever the upstream put them. Texts are in lower case.
 
-    A gateway such as OpenRouter passes on what the provider of a model told it. Then it names that
-    provider, and the texts are the provider's, who may speak of its own keys, credits and limits.
+    A gateway such as OpenRouter forwards errors of the provider behind it and names that provider.
+    Such a text may be about the provider's own keys, credits and limits instead of ours.
     """
 
     status: int
@@ -70,58 +70,58 @@ class _Facts:
     error_type: str = ""
     reason: str = ""
     texts: tuple[str, ...] = ()
-    """What was said, by whomever."""
+    """All messages, whoever wrote them."""
     own_texts: tuple[str, ...] = ()
-    """What whoever answered us says of itself and of our account there."""
+    """The messages in which the server that answered us speaks of itself or of our account."""
     passed_on: bool = False
-    """The error is that of a named provider behind whoever answered us."""
+    """The error comes from a named provider behind the server that answered us."""
     flagged: bool = False
     page: bool = False
 
     def says(self, pattern: str) -> bool:
-        """Whether somebody says so: enough for what concerns the request or the model."""
+        """Whether any message matches: enough for errors of the request or the model."""
         return any(re.search(pattern, text) for text in self.texts)
 
     def says_itself(self, pattern: str) -> bool:
-        """Whether whoever answered us says so of itself: needed for what concerns more."""
+        """Whether a message of the server itself matches: required for wider scopes."""
         return any(re.search(pattern, text) for text in self.own_texts)
 
 
 MAX_TEXT = 4_000
-"""Characters of a text that are looked at."""
+"""Characters of a text that are searched."""
 _KEY_LIMITS = {
     "openrouter_key_limit",
     "openrouter_guardrail_budget",
     "openrouter_workspace_budget",
 }
 _GONE = {"model_not_found", "no_endpoints", "model_deprecated", "free_variant_ended"}
-_AWAY = {"temporarily_unavailable", "model_unavailable_upstream"}
-_EDGE = {*range(520, 524), *range(525, 528)}
-"""Statuses of the network in front of a server; 524 is a time-out."""
-_LONGEST_CONTEXT = r"maximum context length is (\d{1,9})"
+_UNAVAILABLE = {"temporarily_unavailable", "model_unavailable_upstream"}
+_CDN_STATUSES = {*range(520, 524), *range(525, 528)}
+"""Statuses of a CDN in front of a server; 524, a timeout, is handled elsewhere."""
+_CONTEXT_LIMIT = r"maximum context length is (\d{1,9})"
 _AFFORDABLE = r"can only afford (\d{1,9})"
 _TOO_LONG = {"context_length_exceeded", "token_limit_exceeded", "string_too_long"}
 
-_NOT_TAKEN = (
+_UNSUPPORTED_PARAMETER = (
     r"\b(unsupported|unrecognized|unknown|unexpected|extra)\b.{0,40}"
     r"\b(parameter|argument|field|input|key|property)"
     r"|\b(parameter|argument|field|property|stop)\b.{0,60}\bnot (supported|allowed|permitted)"
     r"|\bstop( sequence| string)?s?\b.{0,60}\b(invalid|at most|too many|maximum)"
 )
-"""How servers that take fewer parameters than others say so."""
+"""Messages of servers that do not support a parameter."""
 
 _PAGE = re.compile(r"[\ufeff\s]*<(!doctype|html|head|\?xml|!--)")
-"""HTML: for people, and nothing is read from its words."""
-_OF_THE_ACCOUNT = re.compile(
+"""An HTML page. Its text is for people and is not searched."""
+_ABOUT_OUR_ACCOUNT = re.compile(
     r"rate limit exceeded: free-models-per-|key limit exceeded|this request requires more credits"
 )
-"""How OpenRouter begins when it speaks of our account. It may name a provider all the same."""
+"""How OpenRouter's messages about our account begin. They may name a provider all the same."""
 _RATE_LIMITED_PAGE = r"\berror([ _]code)?[\"':\\]*\s*1015\b"
-"""Cloudflare's, in text or JSON, when whoever is behind it is asked too often by somebody."""
-_NAMED_WITHIN = re.compile(r"\bprovider_name\W{1,20}(?!null\b)\w")
-"""In JSON within a text: what is said there is passed on, too."""
+"""Cloudflare's rate limit error, in text or JSON."""
+_NESTED_PROVIDER = re.compile(r"\bprovider_name\W{1,20}(?!null\b)\w")
+"""A provider's name in JSON inside a text, which then was passed on, too."""
 
-# First match wins; the status alone comes last.
+# The first match wins, so rules that use only the status come last.
 _RULES: tuple[tuple[str, Callable[[_Facts], bool]], ...] = (
     ("free_daily_cap", lambda f: f.limit_source == "openrouter_free_tier_daily"),
     ("free_daily_cap", lambda f: f.status == 429 and f.says_itself(r"free-models-per-day")),
@@ -147,14 +147,14 @@ _RULES: tuple[tuple[str, Callable[[_Facts], bool]], ...] = (
     ("model_gone", lambda f: f.says(r"is not a valid model id|^no endpoints found for")),
     ("model_gone", lambda f: f.status == 404 and f.says(r"unavailable for free")),
     ("agents_only", lambda f: f.status == 403 and f.says(r"only available on agentic")),
-    ("overloaded", lambda f: f.availability in _AWAY),
+    ("overloaded", lambda f: f.availability in _UNAVAILABLE),
     ("moderated", lambda f: f.error_type in ("content_policy_violation", "refusal")),
     ("moderated", lambda f: f.status == 403 and (f.flagged or f.says(r"requires moderation"))),
     ("guardrail", lambda f: f.status == 403 and f.says(r"^request blocked")),
     ("context_too_long", lambda f: f.error_type in _TOO_LONG or f.status == 413),
     ("context_too_long", lambda f: f.status == 400 and f.says(r"maximum context length")),
     ("context_too_long", lambda f: f.status == 400 and f.says(r"\bcontext_length_exceeded\b")),
-    # llama.cpp's words for it.
+    # llama.cpp's wording.
     ("context_too_long", lambda f: f.status == 400 and f.says(r"exceeds the available context")),
     ("reply_too_long", lambda f: f.error_type == "max_tokens_exceeded"),
     (
@@ -164,10 +164,13 @@ _RULES: tuple[tuple[str, Callable[[_Facts], bool]], ...] = (
     ("bad_parameters", lambda f: f.status == 400 and f.says(r"must have \d+ items or fewer")),
     (
         "bad_parameters",
-        lambda f: f.status in (400, 422) and f.says(_NOT_TAKEN),
+        lambda f: f.status in (400, 422) and f.says(_UNSUPPORTED_PARAMETER),
     ),
-    ("overloaded", lambda f: f.passed_on and (f.status in _EDGE or (f.page and f.status != 429))),
-    ("edge_error", lambda f: not f.passed_on and (f.status in _EDGE or f.page)),
+    (
+        "overloaded",
+        lambda f: f.passed_on and (f.status in _CDN_STATUSES or (f.page and f.status != 429)),
+    ),
+    ("edge_error", lambda f: not f.passed_on and (f.status in _CDN_STATUSES or f.page)),
     ("edge_error", lambda f: f.says_itself(_RATE_LIMITED_PAGE)),
     ("provider_refuses_key", lambda f: f.passed_on and _is_unauthorized(f)),
     ("bad_key", lambda f: _is_unauthorized(f)),
@@ -187,15 +190,15 @@ def _is_unauthorized(facts: _Facts) -> bool:
 
 
 def from_response(status: int, headers: Mapping[str, str], body: bytes) -> Failure:
-    """The failure that an answer with a status other than 200 means. `status`: any integer."""
+    """Classify a response with a status other than 200. `status` may be any integer."""
     try:
-        parsed = loads_few(body)
+        parsed = loads_bounded(body)
     except (ValueError, RecursionError):
-        # A page of whatever stands before the server, or its one line.
+        # An HTML page or a line of text, perhaps from a proxy.
         page = body.lstrip()[:1] == b"<"
         return from_error(body[:MAX_TEXT].decode(errors="replace"), status, headers, page=page)
     body_object = fields(parsed)
-    # Without an error of the API: what stands before the server has shapes of its own.
+    # Without an `error` object it is not the API that answered, so the whole body is searched.
     said = body_object["error"] if "error" in body_object else _lower(parsed)
     return from_error(said, status, headers, provider=body_object.get("provider"))
 
@@ -208,18 +211,18 @@ def from_error(
     provider: Any = None,
     page: bool = False,
 ) -> Failure:
-    """The failure that an error object means, inside a 200 or beside its status.
+    """Classify an error object.
 
-    Inside a 200 the status is the one that the object names, else 502. `provider` is who is named
-    beside the object.
+    With `status` 200 (an error in a stream), the status is the object's code, else 502. `provider`
+    is the provider named next to the object.
     """
     error = error if isinstance(error, Mapping) else {"message": error}
     metadata = fields(error.get("metadata"))
     availability = fields(error.get("availability"))
     message, raw = _lower(error.get("message")), _lower(metadata.get("raw"))
     passed_on = any(map(_is_name, (metadata.get("provider_name"), provider)))
-    passed_on = passed_on or any(map(_NAMED_WITHIN.search, (message, raw)))
-    is_own = not passed_on or bool(_OF_THE_ACCOUNT.match(message) and message not in raw)
+    passed_on = passed_on or any(map(_NESTED_PROVIDER.search, (message, raw)))
+    is_own = not passed_on or bool(_ABOUT_OUR_ACCOUNT.match(message) and message not in raw)
     page = page or any(map(_PAGE.match, (message, raw)))
     if status == 200:
         status = digits(error.get("code")) or digits(error.get("http_status")) or 502
@@ -253,7 +256,7 @@ def from_error(
 def _retry_after(
     headers: Mapping[str, str], metadata: Mapping[str, Any], availability: Mapping[str, Any]
 ) -> float | None:
-    """Seconds from Retry-After (seconds or a date), or from where the body repeats them."""
+    """Seconds from Retry-After (in seconds or as a date), or from the body."""
     named = headers.get("retry-after")
     values = (named, metadata.get("retry_after_seconds"), availability.get("retry_after"))
     for value in values:
@@ -271,7 +274,7 @@ def _retry_after(
 
 
 def _reset(headers: Mapping[str, str], metadata: Mapping[str, Any]) -> datetime | None:
-    """X-RateLimit-Reset, in epoch milliseconds; or `resets_at`, an ISO time."""
+    """The time in X-RateLimit-Reset (epoch milliseconds) or `resets_at` (ISO 8601)."""
     milliseconds = digits(headers.get("x-ratelimit-reset"))
     try:
         if milliseconds is not None:
@@ -284,7 +287,7 @@ def _reset(headers: Mapping[str, str], metadata: Mapping[str, Any]) -> datetime 
 
 def _limit_tokens(facts: _Facts) -> int | None:
     own, all_of_it = "\n".join(facts.own_texts), "\n".join(facts.texts)
-    found = re.search(_AFFORDABLE, own) or re.search(_LONGEST_CONTEXT, all_of_it)
+    found = re.search(_AFFORDABLE, own) or re.search(_CONTEXT_LIMIT, all_of_it)
     return int(found[1]) if found else None
 
 
@@ -293,7 +296,7 @@ def _is_name(value: Any) -> bool:
 
 
 def _lower(value: Any) -> str:
-    """Text in lower case, of an object its JSON; bounded, since patterns search it."""
+    """Text, or an object's JSON, in lower case; truncated, because patterns search it."""
     if value is None:
         return ""
     text = value if isinstance(value, str) else json.dumps(value, default=str)
@@ -305,7 +308,7 @@ _WORKER_MEMORY = re.compile(r"out of memory|\boom\b")
 
 
 def from_worker(status: int, body: bytes) -> Failure:
-    """The failure that the chat worker's own error means."""
+    """Classify an error of the chat worker."""
     text = body[:4000].decode(errors="replace").lower()
     if _WORKER_MEMORY.search(text):
         name = "worker_out_of_memory"

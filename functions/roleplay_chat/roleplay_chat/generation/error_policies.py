@@ -1,9 +1,9 @@
-"""What can go wrong with a call to a model, and what is done about each: one table.
+"""The table of everything that can go wrong with a call to a model, and how each case is handled.
 
-docs/failures.md is printed from it. One HTTP status has many causes (429: the whole account
-for the day, or one model for a minute), so an error policy is finer than a status. The facts about
-OpenRouter were gathered from its documentation and from captures of its answers;
-tests/data/openrouter_samples.json has them.
+docs/failures.md is generated from it. One HTTP status has many causes (429 may concern the whole
+account for a day, or one model for a minute), so there are more policies than statuses. The facts
+about OpenRouter come from its documentation and from captured responses in
+tests/data/openrouter_samples.json.
 """
 
 from dataclasses import dataclass
@@ -25,17 +25,17 @@ Kind = Literal[
     "cut_off",
 ]
 Scope = Literal["request", "model", "provider", "free", "account"]
-"""What else is affected: nothing, the model, the provider's every model (for now), the
-provider's every free model, or everything that its key pays for."""
+"""What the failure affects, and the cooldown covers: this request only, the model, every model of
+the provider, its free models, or everything that the key pays for."""
 Action = Literal["retry", "next", "worker", "one_more", "firmer", "stop"]
-"""Ask the same target again where waiting is short; the next target; the worker before the
-next; one further target that is no laxer, and then nobody; one that is not open to adult content,
-more firmly, and then nobody; nobody."""
+"""What comes next: the same target again if the wait is short; the next target; the worker, then
+the next; one last target that is not laxer; one last target that is not open to adult content, with
+firmer instructions; nothing."""
 Repair = Literal["trim", "fewer_tokens", "more_tokens", "fewer_parameters"]
-"""What is changed, once, before the same target is asked again."""
+"""How the request is changed, once, before the same target is tried again."""
 
 MAX_COOLDOWN = timedelta(hours=24)
-"""Whoever names it. private.cool_down has the same ceiling."""
+"""The longest cooldown, even if an upstream asks for more. private.cool_down has the same limit."""
 TRY_AGAIN = "No model can answer right now. Please try again {when}."
 NO_SCENES = "The reply was stopped: this conversation does not allow explicit scenes."
 CANNOT_ANSWER = "The model could not answer. Please try again, or choose another model."
@@ -43,23 +43,23 @@ CANNOT_ANSWER = "The model could not answer. Please try again, or choose another
 
 @dataclass(frozen=True)
 class ErrorPolicy:
-    """One row of the table; `failures` recognises it."""
+    """One row of the table. `error_classifier` finds the row for a failure."""
 
     name: str
     kind: Kind
     scope: Scope
     action: Action
     operator: str
-    """What it means, and what to do where something is to be done."""
+    """For the operator: what happened, and what to do, if anything."""
     repair: Repair | None = None
     cooldown: timedelta | None = None
-    """How long `scope` is on cooldown when the upstream names no time; None: not at all."""
+    """How long `scope` is on cooldown if the upstream gives no time; None for no cooldown."""
     alert: bool = False
-    """Somebody has to act: the log line says so at once."""
+    """Whether the operator has to act; the failure is then logged as an alert."""
     user: str = TRY_AGAIN
-    """What the person reads when this ends the turn. {when}: a time or a delay."""
+    """What the person reads if this ends the turn. {when} is a time or a delay."""
     retries: int = 0
-    """How often at most the same target is asked again."""
+    """The maximum number of retries at the same target."""
 
 
 def _minutes(n: float) -> timedelta:
@@ -77,7 +77,7 @@ ERROR_POLICIES: dict[str, ErrorPolicy] = {
             "rate_limited",
             "free",
             "next",
-            "The account has used its free requests of the day; they return at 00:00 UTC."
+            "The account has used today's free requests; they reset at 00:00 UTC."
             " Buying 10 credits once raises the cap from 50 to 1000 a day.",
             cooldown=timedelta(hours=1),
             alert=True,
@@ -88,7 +88,7 @@ ERROR_POLICIES: dict[str, ErrorPolicy] = {
             "rate_limited",
             "free",
             "retry",
-            "More than 20 free requests per minute by all users together.",
+            "All users together exceeded 20 free requests per minute.",
             cooldown=_minutes(1),
             retries=3,
         ),
@@ -97,7 +97,7 @@ ERROR_POLICIES: dict[str, ErrorPolicy] = {
             "rate_limited",
             "model",
             "next",
-            "The model's provider limits all users without a key of their own.",
+            "The model's provider limits all OpenRouter users who have no key of their own there.",
             cooldown=_minutes(1),
             retries=3,
         ),
@@ -360,7 +360,7 @@ ERROR_POLICIES: dict[str, ErrorPolicy] = {
             cooldown=_minutes(0.5),
             retries=1,
         ),
-        # 200 and yet no reply
+        # 200, but no reply
         ErrorPolicy(
             "unreadable",
             "overloaded",
@@ -429,7 +429,7 @@ ERROR_POLICIES: dict[str, ErrorPolicy] = {
             "The worker failed.",
             cooldown=_minutes(0.5),
         ),
-        # Ours
+        # Our own
         ErrorPolicy(
             "misconfigured",
             "bad_key",

@@ -1,8 +1,8 @@
-"""Tries the plan's targets under one budget until one of them answers.
+"""Tries the plan's targets, within one time budget, until one answers.
 
-The only place that retries. Before the first visible text a failure leads to the same target
-again, to a changed request, or to the next target, as its `ErrorPolicy` says; the person notices
-nothing. After it there is no way back: what was shown stands, and ends there.
+The only place that retries. Before the first visible text, a failure leads to a retry, a changed
+request or the next target, as its `ErrorPolicy` says, and the person notices nothing. After that,
+the shown text stays and the reply ends there.
 """
 
 import asyncio
@@ -23,7 +23,7 @@ from edge.clients import NETWORK_ERRORS, timed_out
 from edge.credentials import Misconfigured, credentials
 from edge.json_values import number
 from roleplay_chat.api import Tier
-from roleplay_chat.generation.attempts import Attempt, Hearing
+from roleplay_chat.generation.attempts import Attempt, AttemptRecorder
 from roleplay_chat.generation.error_classifier import Failure, UpstreamError, failed
 from roleplay_chat.generation.error_policies import ERROR_POLICIES, Repair
 from roleplay_chat.generation.providers import (
@@ -42,32 +42,31 @@ from roleplay_chat.settings import Settings
 from roleplay_chat.tokens import estimate_messages
 
 PATIENCE_SECONDS = 3.0
-"""The longest wait for the same target while another one could be asked at once."""
+"""The longest wait before a retry while another target could be tried at once."""
 BACKOFF_SECONDS = 0.4
-"""Before the first retry that nobody named a time for; doubled for each further one."""
+"""The wait before the first retry if the upstream gives no time; doubled for each further one."""
 USAGE_SECONDS = 2.0
-"""A reply that is whole waits this long for what it cost."""
-EARLY = 0.05
-"""By this part of it a limit between tokens may be too short: its timer is not set anew for every
-one."""
-MAX_STOP = 4
-"""Stop strings; more are refused by many providers."""
-LEAST_USEFUL_TOKENS = 48
-"""A reply shorter than this is not worth asking for."""
+"""How long to wait for the usage after the reply is complete."""
+IDLE_TOLERANCE = 0.05
+"""The share by which the idle timeout may fire early: the timer is not reset for every token."""
+MAX_STOP_STRINGS = 4
+"""The most stop strings sent; many providers reject more."""
+MIN_USEFUL_TOKENS = 48
+"""A shorter reply is not worth requesting."""
 
 
 @dataclass(frozen=True)
 class RequestShape:
-    """What a request to a target asks for; repairs change it."""
+    """The size and parameters of a request to a target; repairs change it."""
 
     context_tokens: int
     max_tokens: int
     bare: bool = False
-    """Only what every provider takes: model, messages, max_tokens."""
+    """Send only what every provider accepts: model, messages, max_tokens."""
 
     @classmethod
     def build(cls, context_tokens: int, max_tokens: int, *, bare: bool = False) -> "RequestShape":
-        """Half of the context at least is for the prompt."""
+        """Limit the reply to half of the context, so that the prompt gets the other half."""
         return cls(context_tokens, min(max_tokens, context_tokens // 2), bare)
 
 
@@ -76,53 +75,53 @@ class Callbacks:
     """What the caller supplies: prompt, reply filter, and a sink for text."""
 
     prompt_for: Callable[[Target, RequestShape], Awaitable[Sequence[Message]]]
-    """Builds the prompt that fits a target; raises `ContentRefused` where nobody is to read it."""
+    """Builds the prompt for a target. Raises `ContentRefused` if no model may read it."""
     reply_for: Callable[[Target], Reply]
-    """Makes what turns a target's text into the character's words."""
+    """Creates the filter for a target's output."""
     on_text: Callable[[Target, str], None]
-    """Called with each piece of text that is part of the reply, in order."""
+    """Called with each piece of the reply, in order."""
 
 
 @dataclass
 class Generation:
-    """Tries targets, and holds what came of it so far: readable at any time, also after a
+    """Tries targets and holds the result so far, which can be read at any time, also after a
     cancellation."""
 
     http: httpx.AsyncClient
     settings: Settings
     tier: Tier
     extras: Mapping[str, Any]
-    """Parameters for OpenRouter alone: who asks (hashed) and in which session."""
+    """Parameters for OpenRouter only: the hashed user and session."""
     stop: Sequence[str] = ()
-    """Where a reply ends, for targets that look out for it themselves."""
+    """Stop strings, for targets that support them."""
     shows_at_once: bool = True
-    """Whether text that was given out can be read before the reply is whole."""
+    """Whether the person sees text before the reply is complete."""
     environ: Mapping[str, str] = field(default_factory=lambda: os.environ)
 
     text: str = ""
     attempts: list[Attempt] = field(default_factory=list)
     cooldowns: list[CooldownRow] = field(default_factory=list)
     finding: Finding | None = None
-    """Why the text was taken back, where it was."""
+    """Why the text was refused, if it was."""
     firmly: bool = False
-    """Whether the target is asked more firmly to keep to what is for everybody."""
+    """Whether the prompt gets the firmer rule against explicit scenes."""
 
     @property
     def target(self) -> Target | None:
-        """Whose text it is; None while there is none."""
+        """The target that wrote the text; None if there is no text."""
         return self.attempts[-1].target if self.text else None
 
     @property
     def failure(self) -> Failure | None:
-        """Why the text ends early, or why there is none."""
+        """Why the text is incomplete or missing; None if it is complete."""
         return self.attempts[-1].failure if self.attempts else None
 
     async def run(
         self, plan: Plan, callbacks: Callbacks, *, instead_of: Finding | None = None
     ) -> None:
-        """Ask the targets in order until one answers, refuses for all, or time is up.
+        """Try the targets in order until one answers, a policy says stop, or time is up.
 
-        `instead_of` is what was found in another text, that this one is to take the place of.
+        `instead_of` is the finding in a refused text (a greeting) that this reply replaces.
         """
         self._callbacks = callbacks
         self._scene = instead_of
@@ -131,8 +130,8 @@ class Generation:
         finally:
             if self._scene and not self.text:
                 self.finding = self.finding or self._scene
-            # Most often these are methods of whoever holds this. Without that circle a turn is gone
-            # when it is over, and the garbage collector need not look for it.
+            # Usually bound methods of our owner. Without this reference cycle a turn is freed at
+            # once, without the garbage collector.
             del self._callbacks
 
     async def _try_targets(self, plan: Plan) -> None:
@@ -145,7 +144,7 @@ class Generation:
             target = (waiting or later).pop(0)
             if on_cooldown(target, self.cooldowns, datetime.now(UTC)):
                 continue
-            failure = await self._ask(target, others=[] if is_last else [*waiting, *later])
+            failure = await self._try_target(target, others=[] if is_last else [*waiting, *later])
             if failure is None or self.text or failure.policy.action == "stop" or is_last:
                 return
             if failure.policy.action == "one_more":
@@ -157,15 +156,17 @@ class Generation:
                 waiting, later = _not_adult(waiting), _not_adult(later)
             waiting = _reordered(waiting, failure, target)
 
-    async def _ask(self, target: Target, *, others: Sequence[Target]) -> Failure | None:
-        """One target. A prompt that is refused for it is refused for all."""
+    async def _try_target(self, target: Target, *, others: Sequence[Target]) -> Failure | None:
+        """Try one target. If its prompt is refused, the turn is: no other target is tried."""
         try:
-            return await self._ask_until_done(target, others=others)
+            return await self._try_with_retries(target, others=others)
         except ContentRefused as refused:
             return self._take_back(refused)
 
-    async def _ask_until_done(self, target: Target, *, others: Sequence[Target]) -> Failure | None:
-        """With the retries and repairs that its failures call for."""
+    async def _try_with_retries(
+        self, target: Target, *, others: Sequence[Target]
+    ) -> Failure | None:
+        """Try one target with the retries and repairs of its error policies."""
         shape = RequestShape.build(target.context_tokens, target.max_tokens)
         repaired: set[Repair] = set()
         retries = 0
@@ -195,10 +196,10 @@ class Generation:
     async def _repaired(
         self, target: Target, shape: RequestShape, failure: Failure
     ) -> RequestShape | None:
-        """The request that may succeed where this one failed; None when there is none.
+        """A changed request that may succeed; None if there is none.
 
-        A trimmed prompt really is shorter: histories are cut in steps, so a somewhat smaller
-        context alone need not change anything.
+        "trim" repeats until the prompt really gets shorter: histories are cut in steps, so a
+        slightly smaller context may change nothing.
         """
         better = _repaired(shape, failure)
         if failure.policy.repair == "trim":
@@ -209,10 +210,10 @@ class Generation:
         return better
 
     def _pause(self, failure: Failure, retries: int, *, alone: bool) -> float | None:
-        """How long to wait before asking the same target again; None: do not.
+        """Seconds to wait before a retry; None for no retry.
 
-        With others to ask, only what says "retry" is retried, and only when waiting is short.
-        Others that the same cooldown would cover do not count.
+        `alone` means that no other target could be tried: all are covered by the same cooldown.
+        Otherwise only policies with the action "retry" are retried, and only after a short wait.
         """
         policy = failure.policy
         if retries >= policy.retries or (policy.action != "retry" and not alone):
@@ -226,35 +227,35 @@ class Generation:
     async def _attempt(
         self, target: Target, shape: RequestShape, messages: Sequence[Message]
     ) -> Failure | None:
-        """One call. Text goes out as it comes; the attempt is recorded however it ends."""
+        """Make one call. Shows text as it arrives and records the attempt however it ends."""
         self.finding = None
-        hearing = Hearing(target)
-        # Stands when the attempt is cancelled half-way.
+        recorder = AttemptRecorder(target)
+        # The result if the attempt is cancelled.
         failure: Failure | None = Failure(ERROR_POLICIES["cut_off"], why="stopped")
         reply = self._callbacks.reply_for(target)
         try:
-            await self._listen(target, shape, messages, reply, hearing)
-            failure = Failure(ERROR_POLICIES["empty"])  # unless there is text, below
+            await self._listen(target, shape, messages, reply, recorder)
+            failure = Failure(ERROR_POLICIES["empty"])  # Cleared below if there is text.
         except ContentRefused as refused:
             failure = self._take_back(refused)
         except UpstreamError as error:
-            failure, hearing.may_be_at_work = error.failure, False
+            failure, recorder.may_be_working = error.failure, False
         except NETWORK_ERRORS as error:
             failure = _network_failure(error, shown=bool(self.text))
-            # Our own clock, or a connection that broke in the middle of a reply.
-            hearing.may_be_at_work = type(error) is TimeoutError or hearing.is_answered
+            # Our own timeout, or a connection lost in the middle of a reply.
+            recorder.may_be_working = type(error) is TimeoutError or recorder.is_answered
         except (httpx.InvalidURL, ValueError) as error:
-            # The row's address or the key cannot be sent as it is.
+            # The row's URL or the key is not valid in a request.
             failure = Failure(ERROR_POLICIES["misconfigured"], why=type(error).__name__)
-            hearing.may_be_at_work = False
+            recorder.may_be_working = False
         finally:
-            if refused_at_last := self._flush(target, reply, hearing):
+            if refused_at_last := self._flush(target, reply, recorder):
                 failure = refused_at_last
-            if hearing.end and self.text:
-                failure = None  # Whole, whatever befell the connection after that.
-            elif hearing.end and reply.is_model_refusal:
+            if recorder.end and self.text:
+                failure = None  # The reply is complete, whatever happened to the connection later.
+            elif recorder.end and reply.is_model_refusal:
                 failure = Failure(ERROR_POLICIES["refused_by_model"])
-            self.attempts.append(hearing.attempt(failure))
+            self.attempts.append(recorder.attempt(failure))
         return failure
 
     async def _listen(
@@ -263,58 +264,57 @@ class Generation:
         shape: RequestShape,
         messages: Sequence[Message],
         reply: Reply,
-        hearing: Hearing,
+        recorder: AttemptRecorder,
     ) -> None:
-        """Send the prompt and pass on what comes, within the target's limits."""
+        """Send the prompt and show what arrives, within the target's time limits."""
         limits = Limits.from_settings(target, self.settings)
         loop = asyncio.get_running_loop()
         async with (
             asyncio.timeout(min(limits.first_token, limits.total, self._left())) as timer,
-            aclosing(self._call(target, shape, messages, limits, hearing)) as events,
+            aclosing(self._call(target, shape, messages, limits, recorder)) as events,
         ):
             async for event in events:
                 idle = USAGE_SECONDS if isinstance(event, End) else limits.idle
-                left = min(idle, limits.total - hearing.elapsed, self._left())
+                left = min(idle, limits.total - recorder.elapsed, self._left())
                 when = loop.time() + max(left, 0)
-                # Not for every token: it may end so much too early.
-                if not 0 <= when - (timer.when() or 0) < left * EARLY:
+                # Resetting the timer for every token would be slow; see `IDLE_TOLERANCE`.
+                if not 0 <= when - (timer.when() or 0) < left * IDLE_TOLERANCE:
                     timer.reschedule(when)
                 if isinstance(event, End):
-                    hearing.note_end(event)
+                    recorder.note_end(event)
                 else:
-                    hearing.note_text(event)
+                    recorder.note_text(event)
                     if self._show(target, reply.feed(event.text)):
-                        hearing.note_shown()
+                        recorder.note_shown()
                 if reply.ended:
-                    hearing.hang_up(self.text)
+                    recorder.hang_up(self.text)
                     break
 
-    def _flush(self, target: Target, reply: Reply, hearing: Hearing) -> Failure | None:
-        """Show what the reply still held back, unless it is refused.
+    def _flush(self, target: Target, reply: Reply, recorder: AttemptRecorder) -> Failure | None:
+        """Show the text that the filters still held back, unless it is refused.
 
-        Also what came to nothing is read: a reply that breaks the hard limit ends the turn, however
-        it broke off.
+        The text of a failed call is screened too: breaking the hard limit ends the turn.
         """
         if self.finding is not None:
             return None
         try:
             held = reply.flush()
-            if self.text or hearing.end:
+            if self.text or recorder.end:
                 self._show(target, held)
         except ContentRefused as refused:
             return self._take_back(refused)
         return None
 
     def _show(self, target: Target, text: str) -> bool:
-        """Add to the reply what there is to add; whether there was something."""
+        """Append text to the reply. Returns whether there was any."""
         if text:
             self.text += text
             self._callbacks.on_text(target, text)
         return bool(text)
 
     def _take_back(self, refused: ContentRefused) -> Failure:
-        """Nothing of what is refused stays. Somebody else is asked only instead of a scene of which
-        nothing was shown."""
+        """Discard the text and return the failure. Only a scene of which nothing was shown lets
+        another target try."""
         was_shown, self.text = self.shows_at_once and bool(self.text), ""
         self.finding = refused.finding
         if refused.finding.category != "scene":
@@ -328,26 +328,26 @@ class Generation:
         shape: RequestShape,
         messages: Sequence[Message],
         limits: "Limits",
-        hearing: Hearing,
+        recorder: AttemptRecorder,
     ) -> AsyncGenerator[Event, None]:
-        hearing.estimate = estimate_messages([message["content"] for message in messages])
+        recorder.estimate = estimate_messages([message["content"] for message in messages])
         call = Call(
             target=target,
             messages=messages,
             parameters=_parameters(target, shape, self.extras, self.stop),
             headers=self._headers(target),
             tier=self.tier,
-            timeout=httpx.Timeout(None, connect=limits.connect),  # `_listen` has the others
-            on_usage=hearing.note_usage,
-            on_sent=hearing.note_sent,
-            on_answered=hearing.note_answered,
+            timeout=httpx.Timeout(None, connect=limits.connect),  # `_listen` applies the others.
+            on_usage=recorder.note_usage,
+            on_sent=recorder.note_sent,
+            on_answered=recorder.note_answered,
         )
         if target.protocol == "chat_worker":
             return chat_worker.generate(self.http, call)
         return openai_compatible.generate(self.http, call)
 
     def _headers(self, target: Target) -> dict[str, str]:
-        """Credentials and attribution; the URL is checked before a key is put beside it."""
+        """Credentials and attribution. Checks the URL before it adds a key."""
         ours = target.provider == WORKER
         try:
             own = credentials(
@@ -376,7 +376,7 @@ class Generation:
 
 @dataclass(frozen=True)
 class Limits:
-    """How long a call may take, in seconds."""
+    """The time limits of a call, in seconds."""
 
     connect: float
     first_token: float
@@ -385,11 +385,11 @@ class Limits:
 
     @classmethod
     def from_settings(cls, target: Target, settings: Settings) -> "Limits":
-        """The settings, where the target's row does not say otherwise."""
+        """The settings, with the overrides of the target's row."""
         named = {
             name: seconds
             for name, value in target.timeouts.items()
-            if (seconds := number(value, least=0, most=settings.turn_budget_seconds))
+            if (seconds := number(value, minimum=0, maximum=settings.turn_budget_seconds))
         }
         return cls(
             connect=named.get("connect", settings.connect_timeout_seconds),
@@ -400,7 +400,7 @@ class Limits:
 
 
 def _cooldowns(target: Target, failure: Failure) -> list[CooldownRow]:
-    """The cooldown that follows from this failure: one row or none."""
+    """The cooldown that this failure starts: one row or none."""
     until = failure.cools_until(datetime.now(UTC))
     if until is None:
         return []
@@ -415,7 +415,7 @@ def _cooldowns(target: Target, failure: Failure) -> list[CooldownRow]:
 
 
 def _reordered(waiting: list[Target], failure: Failure, target: Target) -> list[Target]:
-    """The targets left, with those in front that this failure speaks for."""
+    """The remaining targets, with those first that are likelier to succeed after this failure."""
     if failure.policy.action == "worker":
         return sorted(waiting, key=lambda other: other.provider != WORKER)
     if failure.policy.kind == "context_too_long":
@@ -428,7 +428,7 @@ def _not_adult(targets: Sequence[Target]) -> list[Target]:
 
 
 def _repaired(shape: RequestShape, failure: Failure) -> RequestShape | None:
-    """The request that may succeed where this one failed; None when there is none."""
+    """A changed request that may succeed; None if there is none."""
     limit = failure.limit_tokens
     match failure.policy.repair:
         case "trim":
@@ -439,7 +439,7 @@ def _repaired(shape: RequestShape, failure: Failure) -> RequestShape | None:
             return RequestShape.build(smaller, shape.max_tokens, bare=shape.bare)
         case "fewer_tokens":
             fewer = shape.max_tokens // 2 if limit is None else min(limit - 1, shape.max_tokens)
-            return replace(shape, max_tokens=fewer) if fewer >= LEAST_USEFUL_TOKENS else None
+            return replace(shape, max_tokens=fewer) if fewer >= MIN_USEFUL_TOKENS else None
         case "more_tokens":
             longer = RequestShape.build(shape.context_tokens, shape.max_tokens * 2, bare=shape.bare)
             return longer if longer != shape else None
@@ -455,7 +455,7 @@ def _length(messages: Sequence[Message]) -> int:
 def _parameters(
     target: Target, shape: RequestShape, extras: Mapping[str, Any], stop: Sequence[str]
 ) -> dict[str, Any]:
-    """What is sent beside the prompt: samplers only as the row says, max_tokens always."""
+    """The request's parameters: always max_tokens, and the row's sampling parameters."""
     if shape.bare:
         return {"max_tokens": shape.max_tokens}
     parameters = {**target.parameters, "max_tokens": shape.max_tokens}
@@ -463,7 +463,7 @@ def _parameters(
     ends = [*(own if isinstance(own, list) else [own]), *(stop if target.takes_stop else ())]
     strings = list(dict.fromkeys(end for end in ends if isinstance(end, str) and end))
     if strings:
-        parameters["stop"] = strings[:MAX_STOP]
+        parameters["stop"] = strings[:MAX_STOP_STRINGS]
     return {**parameters, **extras} if target.provider == "openrouter" else parameters
 
 
@@ -473,13 +473,13 @@ def _network_failure(error: Exception, *, shown: bool) -> Failure:
 
 
 def openrouter_extras(user_id: UUID, conversation_id: UUID | None) -> dict[str, Any]:
-    """Who asks, without saying who: or one person's misuse could block the whole account."""
+    """Parameters for OpenRouter. With the hashed user id it can block one user, not our account."""
     extras: dict[str, Any] = {
         "user": hashlib.sha256(user_id.bytes).hexdigest()[:32],
-        # We trim ourselves; left on, it would drop the middle of the history unasked.
+        # We trim the history ourselves; this would silently drop its middle.
         "plugins": [{"id": "context-compression", "enabled": False}],
     }
     if conversation_id:
-        # Turns of one conversation go to the same provider, whose prompt cache is then warm.
+        # Keeps a conversation at the same provider, which has its prompt cached.
         extras["session_id"] = hashlib.sha256(conversation_id.bytes).hexdigest()[:32]
     return extras

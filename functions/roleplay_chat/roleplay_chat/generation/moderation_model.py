@@ -1,9 +1,9 @@
-"""A second opinion before a turn: a classifier in the style of Llama Guard, where there is one.
+"""An optional classifier model that checks a turn first, in the style of Llama Guard.
 
-Any row of `api_models` with the task `moderation` is one: an OpenAI-compatible model that answers
-"safe", or "unsafe" and on the next line the hazard categories. Only S4, the sexual exploitation of
-children, is acted on; what adults may write is decided elsewhere. A row that is switched off, or
-whose provider is, counts as a classifier that does not answer.
+Every row of `api_models` with the task `moderation` is a classifier: an OpenAI-compatible model
+that answers "safe", or "unsafe" with the hazard categories on the next line. Only S4, child sexual
+exploitation, is acted on; what adults may write is decided elsewhere. A classifier whose row or
+provider is inactive counts as unavailable.
 """
 
 import re
@@ -22,14 +22,14 @@ from roleplay_chat.settings import Settings
 
 CHILD_EXPLOITATION = "S4"
 TEMPLATE_TOKENS = 1_000
-"""What the classifier's own instructions take of its context."""
+"""Context reserved for the classifier's own instructions."""
 
 _UNSAFE = re.compile(r"\s*unsafe\b(?P<hazards>.*)", re.IGNORECASE | re.DOTALL)
 _SAFE = re.compile(r"\s*safe\b", re.IGNORECASE)
 
 
 class Moderation:
-    """One question to the classifiers, asked in turn until one answers."""
+    """Asks the classifiers about one turn, one after another until one answers."""
 
     def __init__(self, http: httpx.AsyncClient, settings: Settings, begun: BegunTurn) -> None:
         self._http = http
@@ -40,7 +40,7 @@ class Moderation:
 
     @property
     def is_configured(self) -> bool:
-        """Whether somebody is to be asked, switched on or not."""
+        """Whether there is a classifier, active or not."""
         return bool(self._begun.moderators)
 
     @property
@@ -49,7 +49,7 @@ class Moderation:
         return self._generation.attempts if self._generation else []
 
     async def flags(self, texts: Iterable[str]) -> bool | None:
-        """Whether what a model would read exploits a child; None when nobody could tell."""
+        """Whether a classifier flags the texts; None if no classifier answered."""
         self._text = "\n\n".join(filter(None, texts))
         seconds = self._settings.moderation_timeout_seconds
         self._generation = Generation(
@@ -58,7 +58,7 @@ class Moderation:
             tier="sfw",
             extras={},
         )
-        asked = plan(
+        classifiers = plan(
             None,
             models=[model for model in self._begun.moderators if model.is_active],
             worker=WorkerRow(),
@@ -67,17 +67,17 @@ class Moderation:
             now=self._begun.now,
         )
         callbacks = Callbacks(self._prompt_for, lambda _: Reply(), lambda *_: None)
-        await self._generation.run(asked, callbacks)
+        await self._generation.run(classifiers, callbacks)
         return verdict(self._generation.text)
 
     async def _prompt_for(self, target: Target, shape: RequestShape) -> list[Message]:
-        """The newest of the text, as much as fits."""
+        """The end of the text, as much as fits."""
         room = max(shape.context_tokens - shape.max_tokens - TEMPLATE_TOKENS, TEMPLATE_TOKENS)
         return [{"role": "user", "content": target.tokens.end(self._text, room)}]
 
 
 def moderation_unavailable() -> ApiError:
-    """What a person is told when no classifier answered and the turn does not go on without."""
+    """The error when no classifier answered and the turn requires one."""
     return ApiError(
         503,
         "moderation_unavailable",
@@ -87,7 +87,7 @@ def moderation_unavailable() -> ApiError:
 
 
 def verdict(answer: str) -> bool | None:
-    """What a classifier's answer says of child exploitation; None when it is no such answer."""
+    """Whether a classifier's answer names S4; None if it is neither "safe" nor "unsafe"."""
     if unsafe := _UNSAFE.match(answer):
         return CHILD_EXPLOITATION in re.findall(r"S\d+", unsafe["hazards"].upper())
     return False if _SAFE.match(answer) else None

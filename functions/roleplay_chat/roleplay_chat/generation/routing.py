@@ -1,4 +1,4 @@
-"""Decides which targets a turn asks, in which order. Pure: same rows and time, same plan."""
+"""Plans which targets a turn tries, in which order. Skips those on cooldown or unhealthy. Pure."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -16,13 +16,13 @@ WORKER = "chat_worker"
 WORKER_ALIASES = frozenset({WORKER, "qwen-local"})
 DEFAULT_CONTEXT_TOKENS = 8192
 DEFAULT_MAX_TOKENS = 400
-MOST_TOKENS = 10_000_000
-"""Of a context or a reply; what a row says beyond it is a mistake."""
+MAX_TOKENS = 10_000_000
+"""The limit for a context or a reply; a larger number in a row is a mistake."""
 
 
 @dataclass(frozen=True)
 class Target:
-    """One model at one address that a prompt can be sent to."""
+    """One model at one address."""
 
     provider: str
     model_key: str
@@ -30,60 +30,60 @@ class Target:
     protocol: Literal["openai", "chat_worker"]
     url: str
     parameters: dict[str, Any] = field(default_factory=dict)
-    """Sent with the prompt: max_tokens always, samplers as the row says."""
+    """Sent with the prompt: always max_tokens, and the row's sampling parameters."""
     context_tokens: int = DEFAULT_CONTEXT_TOKENS
     tokens: Tokens = UNCALIBRATED
     takes_stop: bool = True
-    """It ends a reply by itself at strings that it is given."""
+    """Whether it supports stop strings."""
     adult: bool = False
-    """It may be used for the adult tier, so it is laxer than one that may not."""
+    """Whether it may be used for the adult tier, so is laxer than one that may not."""
     family: str | None = None
     thinks_first: bool = False
-    """Its chat template opens the reasoning itself, so only the closing tag comes."""
+    """Whether its chat template writes the opening reasoning tag, so only the closing one comes."""
     json_mode: bool = False
-    """It can be held to answering in JSON."""
+    """Whether it can be forced to answer in JSON."""
     auth_scheme: Literal["bearer", "header", "none"] = "bearer"
     auth_header_name: str = "Authorization"
     secret_name: str | None = None
     timeouts: Mapping[str, Any] = field(default_factory=dict)
-    """Seconds by name (connect, first_token, idle, total), where the row differs."""
+    """Seconds by name (connect, first_token, idle, total), where the row overrides the settings."""
     prompt_usd_per_1k: float | None = None
     completion_usd_per_1k: float | None = None
 
     @property
     def name(self) -> str:
-        """As the client knows it: "chat_worker" or "<provider>:<model_key>"."""
+        """Its name for clients: "chat_worker" or "<provider>:<model_key>"."""
         return WORKER if self.provider == WORKER else f"{self.provider}:{self.model_key}"
 
     @property
     def picker_key(self) -> str:
-        """What the client's model picker calls it."""
+        """Its key in the client's model picker."""
         return WORKER if self.provider == WORKER else self.model_key
 
     @property
     def max_tokens(self) -> int:
-        """The longest reply asked for, in tokens."""
+        """The longest reply to request, in tokens."""
         return int(self.parameters["max_tokens"])
 
 
 @dataclass(frozen=True)
 class Plan:
-    """The targets in order, and what the person had asked for."""
+    """The targets in order, and the one that the person requested."""
 
     targets: tuple[Target, ...]
     last_resort: tuple[Target, ...]
-    """What is on cooldown or unhealthy: asked once when nothing else answered."""
+    """Targets on cooldown or unhealthy: each is tried if no other answered."""
     requested: str | None
-    """Name of the target that an answer is expected from; None when it does not exist."""
+    """The name of the target that should answer; None if it does not exist."""
     why_not: str | None = None
-    """Why the requested target is not the first; a clause for the person."""
+    """Why the requested target is not the first: a clause for the person."""
 
     def used_fallback(self, target: Target) -> bool:
-        """Whether an answer from `target` is not what was asked for."""
+        """Whether `target` is not the requested one."""
         return target.name != self.requested
 
     def notice(self, target: Target) -> str | None:
-        """A sentence for the person when another model answered than the one asked for."""
+        """A sentence for the person if `target` is not the requested one."""
         if not self.used_fallback(target):
             return None
         why = self.why_not or "The model you chose could not answer this time"
@@ -101,11 +101,10 @@ def plan(
     now: datetime,
     free_only: bool = False,
 ) -> Plan:
-    """The order in which to ask: what was requested, the default, the rest, the worker.
+    """Plan the order: the requested target, the default, the other models, the worker.
 
-    `models` come in their order of preference, the default first. Models that cost money are
-    never a substitute unless they are the default or their row says `fallback_allowed`; with
-    `free_only` they are left out.
+    `models` are in order of preference, the default first. A paid model is a substitute only if it
+    is the default or its row says `fallback_allowed`; with `free_only`, paid models are left out.
     """
     fitting = [
         (model, _model_target(model))
@@ -158,10 +157,10 @@ def memory_targets(
     now: datetime,
     free_only: bool = False,
 ) -> tuple[Target, ...]:
-    """Who may write down what is remembered: the cheapest first, the team's worker last.
+    """The targets that may write summaries: the cheapest first, the team's worker last.
 
-    Free models unless their row says `"memory": false`, and those that cost money when it says
-    `"memory": true`. The worker has one GPU, and replies come first.
+    Free models unless their row says `"memory": false`, paid ones only if it says
+    `"memory": true`. The worker is last because it has one GPU, which replies need.
     """
     fitting = [
         (0.0 if _is_free(model) else _price(_model_target(model)), _model_target(model))
@@ -183,14 +182,14 @@ def _may_write_memory(model: ModelRow, *, free_only: bool) -> bool:
 
 
 def _price(target: Target) -> float:
-    """For comparing targets: USD per 1,000 tokens both ways; unknown counts as the highest."""
+    """A price for sorting: USD per 1,000 prompt and completion tokens, infinite if unknown."""
     prices = (target.prompt_usd_per_1k, target.completion_usd_per_1k)
     return sum(float("inf") if price is None else price for price in prices)
 
 
-def odd_values(models: Sequence[ModelRow]) -> list[str]:
-    """What is wrong with the rows' numbers, as "<model>: <field>": the defaults are taken instead,
-    and a price counts as unknown."""
+def invalid_numbers(models: Sequence[ModelRow]) -> list[str]:
+    """The invalid numbers in the rows, as "<model>: <field>". They are replaced by defaults; an
+    invalid price counts as unknown."""
     return [
         f"{model.provider.name}:{model.model_key}: {name}"
         for model in models
@@ -231,7 +230,7 @@ def _model_target(model: ModelRow) -> Target:
 
 
 def _worker_targets(worker: WorkerRow) -> list[Target]:
-    """The registered worker, if there is one."""
+    """The registered worker as a list of one target, or an empty list."""
     if not worker.url:
         return []
     protocol: Literal["openai", "chat_worker"] = (
@@ -248,7 +247,7 @@ def _worker_targets(worker: WorkerRow) -> list[Target]:
         context_tokens=_tokens(worker.config.get("context_tokens"), default=4096),
         tokens=Tokens.from_ratios(worker.token_ratios),
         adult=True,
-        # The worker's own protocol knows none.
+        # The worker's own protocol has no stop strings.
         takes_stop=protocol == "openai" and _takes_stop(worker.config),
         timeouts=fields(worker.config.get("timeouts")),
         prompt_usd_per_1k=0,
@@ -267,7 +266,7 @@ def _is_free(model: ModelRow) -> bool:
 
 
 def on_cooldown(target: Target, cooldowns: Sequence[CooldownRow], now: datetime) -> bool:
-    """Whether a cooldown in force covers the target."""
+    """Whether the target is covered by a cooldown that has not ended."""
     accounts = {target.provider}
     if target.model_key.endswith(":free"):
         accounts.add(f"{target.provider}:free")
@@ -281,7 +280,7 @@ def _parameters(defaults: object) -> dict[str, Any]:
 
 
 def _takes_stop(capabilities: dict[str, Any]) -> bool:
-    """Some providers look for the strings in what a model thinks, too, and end it there."""
+    """Not for reasoning models by default: some providers also stop inside the reasoning."""
     thinks = bool(capabilities.get("reasoning")) or capabilities.get("thinks_first") is True
     return bool(capabilities.get("stop", not thinks))
 
@@ -292,4 +291,4 @@ def _tokens(value: object, default: int = DEFAULT_CONTEXT_TOKENS) -> int:
 
 
 def _whole(value: object) -> int | None:
-    return whole(value, least=1, most=MOST_TOKENS)
+    return whole(value, minimum=1, maximum=MAX_TOKENS)

@@ -1,1 +1,1 @@
-"""What a character's book has to say about what is being talked of."""
+"""A character's lorebook: entries that enter the prompt when the conversation names them."""

@@ -1,8 +1,8 @@
-"""A character book's entries, whoever wrote them: what is missing or odd gets its default.
+"""Parses the entries of a character book. Missing or invalid fields get their defaults.
 
-Besides Character Card V2 and V3 this knows what SillyTavern keeps in `extensions`, because most
-books come from there, and of V3's decorators (lines such as "@@depth 4" before an entry's text)
-those in `_DECORATORS`. The others are left out of the text and do nothing.
+Supports Character Card V2 and V3, SillyTavern's `extensions` (where most books come from), and of
+V3's decorators (lines such as "@@depth 4" before an entry's text) those in `_DECORATORS`. Other
+decorators are removed from the text and ignored.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -25,13 +25,13 @@ Logic = Literal["and_any", "not_all", "not_any", "and_all"]
 MAX_ENTRIES = 2_000
 MAX_DEPTH = 1_000
 MAX_KEYS = 10_000
-"""Of a book. Of more the first are used; the others call for nothing."""
+"""Keys in a book; further ones are ignored."""
 MAX_PATTERNS = 500
-"""Of a book, the same: they are compiled, and a plain key is not."""
+"""Patterns in a book, which are compiled, unlike plain keys; further ones are ignored."""
 MAX_PATTERN_CHARS = 20_000
-"""Of a book, all patterns together."""
+"""Characters of all patterns in a book."""
 KEPT_BYTES = 4 * 2**20
-"""Of the books whose entries are kept, as JSON; the entries take some three times that."""
+"""The size of the cached books as JSON; the parsed entries take about three times as much."""
 
 _SILLYTAVERN_POSITIONS: dict[object, Position] = {0: "before_char", 1: "after_char", 4: "in_chat"}
 _SILLYTAVERN_ROLES: dict[object, Role] = {0: "system", 1: "user", 2: "assistant"}
@@ -42,58 +42,58 @@ _V3_ROLES: dict[object, Role] = {"system": "system", "user": "user", "assistant"
 
 @dataclass(frozen=True)
 class Entry:
-    """One entry, ready to be matched."""
+    """A parsed entry."""
 
     content: str
-    """Without decorators; macros not expanded yet."""
+    """The text without decorators; macros are not expanded yet."""
     keys: tuple[str, ...] = ()
     secondary: tuple[str, ...] = ()
-    """Further keys, used as `logic` says."""
+    """More keys, combined with `keys` according to `logic`."""
     logic: Logic = "and_any"
     additional: tuple[str, ...] = ()
-    """One of these has to be there too."""
+    """If given, at least one of these must also be found."""
     excluded: tuple[str, ...] = ()
-    """None of these may be there."""
+    """None of these may be found."""
     case_sensitive: bool = False
     whole_words: bool = True
     use_regex: bool = False
     always: bool = False
-    """Constant, or activated by a decorator."""
+    """Whether it is constant or activated by a decorator."""
     scan_depth: int | None = None
-    """How many of the newest messages are searched, where the book does not say it for all."""
+    """How many of the newest messages are searched; None for the book's default."""
     waits_for_chat: bool = False
-    """Not activated by other entries."""
+    """Whether only messages, not other entries, can activate it."""
     quiet: bool = False
-    """Activates no other entries."""
+    """Whether it cannot activate other entries."""
     order: float = 0
-    """The lower, the earlier in the prompt."""
+    """Entries with lower values come earlier in the prompt."""
     rank: float = 0
-    """The lower, the sooner left out when there is no room."""
+    """Entries with lower values are dropped first when there is no room."""
     position: Position = "after_char"
     depth: int = 0
-    """For `in_chat`: how many messages come after it."""
+    """For `in_chat`: the number of messages after it."""
     role: Role = "system"
 
 
 def parse_entries(book: Mapping[str, Any]) -> Sequence[Entry]:
-    """The entries of a character book that can be used at all. The same book is read once."""
+    """The usable entries of a character book, cached by content."""
     return _books.entries(book)
 
 
 class _Books:
-    """The entries of the books used last, by what is written in them."""
+    """A cache of parsed entries, by the hash of the book's JSON."""
 
     def __init__(self) -> None:
         self._known: LRUCache[bytes, tuple[int, Sequence[Entry]]] = LRUCache(
             KEPT_BYTES, getsizeof=itemgetter(0)
         )
         self._lock = Lock()
-        """Several turns are read in threads at the same time."""
+        """Books are parsed in several threads at the same time."""
 
     def entries(self, book: Mapping[str, Any]) -> Sequence[Entry]:
         try:
             source = dumps(book.get("entries"))
-        except (ValueError, RecursionError):  # Cannot be written, can be read: nothing is lost.
+        except (ValueError, RecursionError):  # It cannot be hashed, so it is not cached.
             return _read(book)
         digest = sha256(source).digest()
         with self._lock:
@@ -113,21 +113,21 @@ _books = _Books()
 def _read(book: Mapping[str, Any]) -> Sequence[Entry]:
     listed = book.get("entries")
     rows = [row for row in listed if isinstance(row, dict)] if isinstance(listed, list) else []
-    room = _Room()
+    limits = _KeyLimits()
     entries = [_entry(row) for row in rows[:MAX_ENTRIES]]
-    return tuple(room.fitted(entry) for entry in entries if entry is not None and entry.content)
+    return tuple(limits.limited(entry) for entry in entries if entry is not None and entry.content)
 
 
-class _Room:
-    """What is left of the number of keys and patterns that a book may have."""
+class _KeyLimits:
+    """The keys and patterns that a book may still have."""
 
     def __init__(self) -> None:
         self._keys = MAX_KEYS
         self._patterns = MAX_PATTERNS
         self._pattern_chars = MAX_PATTERN_CHARS
 
-    def fitted(self, entry: Entry) -> Entry:
-        """The entry with the keys that there is room for."""
+    def limited(self, entry: Entry) -> Entry:
+        """The entry with the keys that are within the limits."""
         groups = (entry.keys, entry.secondary, entry.additional, entry.excluded)
         kept = [tuple(key for key in keys if self._takes(key, entry)) for keys in groups]
         if kept == list(groups):
@@ -150,12 +150,12 @@ class _Room:
 
 
 def without_decorators(content: str) -> str:
-    """An entry's text alone."""
+    """An entry's text without its decorators."""
     return _decorated(content)[1]
 
 
 def parse_depth(value: object) -> int | None:
-    """A number of messages in a card; None where there is none."""
+    """A number of messages, clamped to 0 .. `MAX_DEPTH`; None if it is not a number."""
     depth = clamped(number_or_text(value), 0, MAX_DEPTH)
     return None if depth is None else round(depth)
 
@@ -168,12 +168,12 @@ def _entry(row: Mapping[str, Any]) -> Entry | None:
     order = number_or_text(row.get("insertion_order")) or 0.0
     rank = number_or_text(row.get("priority"))
     selective = row.get("selective") is True
-    position, depth, role = _place(row, more, decorators)
+    position, depth, role = _placement(row, more, decorators)
     return Entry(
         content=content,
         keys=_texts(row.get("keys")),
         secondary=_texts(row.get("secondary_keys")) if selective else (),
-        logic=_named(_SILLYTAVERN_LOGIC, more.get("selectiveLogic")) or "and_any",
+        logic=_lookup(_SILLYTAVERN_LOGIC, more.get("selectiveLogic")) or "and_any",
         additional=_texts(decorators.get("additional_keys")),
         excluded=_texts(decorators.get("exclude_keys")),
         case_sensitive=row.get("case_sensitive", more.get("case_sensitive")) is True,
@@ -191,16 +191,16 @@ def _entry(row: Mapping[str, Any]) -> Entry | None:
     )
 
 
-def _place(
+def _placement(
     row: Mapping[str, Any], more: Mapping[str, Any], decorators: Mapping[str, str]
 ) -> tuple[Position, int, Role]:
-    """Position, depth and role: a decorator's, else SillyTavern's, else the card's."""
-    role = _V3_ROLES.get(decorators.get("role")) or _named(_SILLYTAVERN_ROLES, more.get("role"))
+    """Position, depth and role: from decorators, else from SillyTavern, else from the card."""
+    role = _V3_ROLES.get(decorators.get("role")) or _lookup(_SILLYTAVERN_ROLES, more.get("role"))
     position = _V3_POSITIONS.get(decorators.get("position"))
     depth = parse_depth(decorators.get("depth"))
     if position is None and depth is not None:
         return "in_chat", depth, role or "system"
-    position = position or _named(_SILLYTAVERN_POSITIONS, more.get("position"))
+    position = position or _lookup(_SILLYTAVERN_POSITIONS, more.get("position"))
     if position == "in_chat":
         return "in_chat", parse_depth(more.get("depth")) or 0, role or "system"
     plain: Position = "before_char" if row.get("position") == "before_char" else "after_char"
@@ -208,9 +208,9 @@ def _place(
 
 
 def _decorated(content: str) -> tuple[dict[str, str], str]:
-    """The decorators that are understood, by name, and the text after them all.
+    """The supported decorators by name, and the text after all decorators.
 
-    A decorator with three signs stands in for the one before it, where that is not understood.
+    A decorator that starts with "@@@" is a fallback, used if the one before it is not supported.
     """
     decorators: dict[str, str] = {}
     understood = False
@@ -246,7 +246,7 @@ _ACTIVATION = {"activate", "dont_activate"}
 
 
 def _texts(value: object) -> tuple[str, ...]:
-    """Keys: a list, or as V3 has it in places, one text with commas."""
+    """Keys, given as a list or (in some places of V3) as text separated by commas."""
     texts = value.split(",") if isinstance(value, str) else value
     if not isinstance(texts, list):
         return ()
@@ -256,5 +256,5 @@ def _texts(value: object) -> tuple[str, ...]:
 T = TypeVar("T")
 
 
-def _named(table: Mapping[object, T], value: object) -> T | None:
+def _lookup(table: Mapping[object, T], value: object) -> T | None:
     return table.get(value) if isinstance(value, int) else None

@@ -1,9 +1,9 @@
-"""Whether a key is in a text.
+"""Searches texts for lorebook keys.
 
-Words are found as words ("sea" is not in "search"), in scripts that write words apart. In those
-that do not, such as Chinese, Japanese or Thai, a key is found anywhere. Patterns come from
-strangers, so they get so much time and no more; and only as much of the syntax as JavaScript has,
-which is what authors write: the rest (recursion, fuzzy matching) is where the surprises are.
+In scripts with spaces a key matches whole words ("sea" is not in "search"); in others, such as
+Chinese, Japanese or Thai, it matches anywhere. Patterns are untrusted, so their time is limited and
+only JavaScript's syntax is allowed, which is what authors write: the `regex` package's extensions
+(recursion, fuzzy matching) could take too long.
 """
 
 import time
@@ -16,24 +16,24 @@ import regex
 from roleplay_chat.screening.normalize import stream_safe
 
 SEARCH_SECONDS = 0.2
-"""Of the processor, for all keys of one prompt; three thousand ordinary ones need a quarter."""
+"""CPU time for all keys of one turn. Three thousand ordinary keys need a quarter of it."""
 MAX_KEY_CHARS = 500
 MAX_SCANNED_CHARS = 16_384
-"""Of the newest messages, and of entries that may lead to others."""
+"""Characters searched in the newest messages, and as many in entries that may activate others."""
 MAX_EXPANDED = 2_000
-"""Parts of a pattern when each repetition is written out as often as it has to match, which is what
-compiling does: "((a{9}){9}){9}" has 729 and more. Authors' patterns have tens."""
+"""The size of a pattern with its repetitions written out, as compiling does: "((a{9}){9}){9}" has
+more than 729 parts. Authors' patterns have tens."""
 MAX_JOINED = 16
-"""Joined texts that are kept: one for each depth and form that the last keys asked for."""
+"""Joined texts that are cached: one for each depth and form."""
 
 UNSPACED = (
     r"\p{Han}\p{Hiragana}\p{Katakana}\p{Hangul}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}\p{Tibetan}"
 )
-"""Scripts that put no space between words; private.named_at finds names in them alike."""
+"""Scripts without spaces between words. private.named_at treats them the same way."""
 _IN_WORD = rf"[\w--[{UNSPACED}]]"
 _EDGE = regex.compile(rf"(?V1)(?<!{_IN_WORD})|(?!{_IN_WORD})")
 _MARK = "\x00"
-"""Stands wherever a word may begin or end. No stored text has it."""
+"""Marks every place where a word may begin or end. Stored text never contains it."""
 _LITERAL = regex.compile(r"/(.+)/([a-z]*)", regex.DOTALL)
 _SPECIAL = regex.compile(r"[\\^$.|?*+()\[\]{}]")
 _FLAGS = {"i": regex.I, "m": regex.M, "s": regex.S, "u": 0, "g": 0, "y": 0, "v": 0, "d": 0}
@@ -43,7 +43,7 @@ _NOT_JAVASCRIPT = regex.compile(
 
 
 class Scope:
-    """The texts that keys are looked for in, newest first, each made ready once."""
+    """The texts in which keys are searched, newest first, each normalised once."""
 
     def __init__(self, texts: Iterable[str], *, seconds: float = SEARCH_SECONDS) -> None:
         self._texts = _beginning(texts)
@@ -53,7 +53,7 @@ class Scope:
         self._seconds = seconds
 
     def reveal(self, texts: Iterable[str]) -> None:
-        """Add texts that are searched whatever the depth."""
+        """Add texts (of activated entries) that are searched at any depth."""
         self._revealed = _beginning([*self._revealed, *texts])
         self._ready.clear()
         self._joined.clear()
@@ -61,7 +61,7 @@ class Scope:
     def has(
         self, key: str, *, depth: int, case_sensitive: bool, whole_words: bool, use_regex: bool
     ) -> bool:
-        """Whether one of the `depth` newest texts has the key; not, once the time is used up."""
+        """Whether the key is in one of the `depth` newest texts. False once the time is used up."""
         if len(key) > MAX_KEY_CHARS or self._seconds <= 0:
             return False
         started = time.thread_time()
@@ -81,13 +81,13 @@ class Scope:
             return False
 
     def _contains(self, key: str, depth: int, fold: bool, whole_words: bool) -> bool:
-        # Most keys are nowhere, which shows soonest without the marks.
+        # Most keys do not occur at all, which is cheapest to see without the marks.
         return _ready_key(key, fold, False) in self._text(depth, fold, False) and (
             not whole_words or _ready_key(key, fold, True) in self._text(depth, fold, True)
         )
 
     def _text(self, depth: int, fold: bool, mark: bool) -> str:
-        """The newest texts in one; only a join, however many depths the keys have."""
+        """The newest texts, joined."""
         depth = min(depth, len(self._texts))
         form = (depth, fold, mark)
         if form not in self._joined:
@@ -106,16 +106,17 @@ class Scope:
 
 
 def is_pattern(key: str) -> bool:
-    """Whether a key that may be a pattern is one: "/like this/i", or with special characters.
+    """Whether a key of an entry with `use_regex` is a pattern: "/like this/i", or with special
+    characters.
 
-    SillyTavern says of all its keys that they may be, most of which are plain words.
+    SillyTavern sets `use_regex` on all entries, although most keys are plain words.
     """
     return _SPECIAL.search(key) is not None or _LITERAL.fullmatch(key) is not None
 
 
 @lru_cache(maxsize=1024)
 def compiled(key: str, *, case_sensitive: bool) -> "regex.Pattern[str] | None":
-    """The pattern of a key, or None when it is not a valid one, or too much of one."""
+    """The compiled pattern of a key; None if it is invalid or too large."""
     if len(key) > MAX_KEY_CHARS:
         return None
     literal = _LITERAL.fullmatch(key)
@@ -135,13 +136,13 @@ def compiled(key: str, *, case_sensitive: bool) -> "regex.Pattern[str] | None":
 
 _TOKEN = regex.compile(
     r"(?P<one>\\.|\[\^?\]?(?:\\.|[^\]\\])*+\])"
-    r"|(?P<open>\()|(?P<close>\))|(?P<bounds>\{(?P<least>\d*),?\d*\})|(?P<once>\+)|[*?]|(?P<other>.)",
+    r"|(?P<open>\()|(?P<close>\))|(?P<bounds>\{(?P<minimum>\d*),?\d*\})|(?P<once>\+)|[*?]|(?P<other>.)",
     regex.DOTALL,
 )
 
 
 def expanded(source: str) -> int:
-    """How many parts a pattern has when each repetition is written out, at the most."""
+    """An upper bound for the parts of a pattern with its repetitions written out."""
     sizes, last = [0], 0
     for token in _TOKEN.finditer(source):
         if token["open"]:
@@ -151,8 +152,8 @@ def expanded(source: str) -> int:
         if token["close"] and len(sizes) > 1:
             last = part = sizes.pop()
         elif token["bounds"] or token["once"]:
-            # "{3,}" is three and then as many as there are; so is "+" one and then as many.
-            part = last * min(int(token["least"] or 0) if token["bounds"] else 1, MAX_EXPANDED)
+            # "{3,}" is written out three times and then loops; "+" once.
+            part = last * min(int(token["minimum"] or 0) if token["bounds"] else 1, MAX_EXPANDED)
             last = min(last + part, MAX_EXPANDED + 1)
         elif token["one"] or token["other"]:
             last = part = 1
@@ -163,7 +164,7 @@ def expanded(source: str) -> int:
 
 
 def _beginning(texts: Iterable[str]) -> list[str]:
-    """The first texts, as far as they are searched."""
+    """The texts, cut to `MAX_SCANNED_CHARS` together; the first ones are kept."""
     left = MAX_SCANNED_CHARS
     kept = []
     for text in texts:

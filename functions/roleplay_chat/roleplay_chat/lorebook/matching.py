@@ -1,4 +1,4 @@
-"""What a character's book has to say about what is being talked of."""
+"""Selects the entries of a character's book that a conversation activates."""
 
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -11,26 +11,26 @@ from roleplay_chat.lorebook.entries import Entry, parse_depth, parse_entries
 from roleplay_chat.lorebook.keys import Scope, compiled, is_pattern
 
 DEFAULT_SCAN_DEPTH = 4
-"""Messages searched where a book does not say how many: two exchanges."""
+"""Messages searched if the book does not say: two exchanges."""
 MAX_ROUNDS = 3
-"""How far entries may lead to further entries."""
+"""How many times activated entries may activate others."""
 CHECK_SECONDS = 0.5
-"""For looking through all patterns of a book."""
+"""The time limit for checking all patterns of a book."""
 SMALL_ENTRIES = SMALL_KEYS = 50
 SMALL_CHARS = 50_000
-"""Of a book that is matched at once."""
+"""The limits for a book that is matched on the event loop."""
 MAX_GROWTH = 200_000
-"""Characters that macros add to all entries of a book together: some lists of names."""
+"""Characters that macros may add to all entries of a book together."""
 
 
-def matched(
+def match_entries(
     book: Mapping[str, Any], texts: Sequence[str], *, expand: Callable[[str], str] = str
 ) -> list[Entry]:
-    """The entries that what was said (`texts`, oldest first) calls for, in the book's order.
+    """The entries that `texts` (oldest first) activate, in the book's order.
 
-    `expand` resolves macros in keys and contents; an entry to which they would add too much stays
-    as it is. Pure, but that patterns which take too long are
-    not found: so what one look found serves all prompts of a turn.
+    `expand` resolves macros in keys and contents; entries beyond `MAX_GROWTH` stay unexpanded.
+    Match once per turn and reuse the result: slow patterns count as not found, so a second call
+    may differ.
     """
     active = _active(book, texts, expand)
     growth = 0
@@ -44,16 +44,16 @@ def matched(
     return entries
 
 
-def fitting(
+def select_entries(
     entries: Sequence[Entry],
     book: Mapping[str, Any],
     *,
     budget_tokens: int,
     count: Callable[[str], int],
 ) -> list[Entry]:
-    """Of what was `matched`, at most `budget_tokens` by `count`, in the prompt's order.
+    """The most important of the matched entries within `budget_tokens`, in the prompt's order.
 
-    Fewer where the book says so; what ranks lowest is left out first.
+    `count` counts tokens. The book may set a smaller budget. The lowest rank is dropped first.
     """
     own_budget = number_or_text(book.get("token_budget")) or 0
     left = min(budget_tokens, own_budget) if own_budget > 0 else budget_tokens
@@ -67,7 +67,7 @@ def fitting(
 
 
 def is_small(book: Mapping[str, Any]) -> bool:
-    """Whether the book is matched in hardly more time than it takes to go to a thread."""
+    """Whether matching the book takes hardly longer than handing it to a thread."""
     entries = book.get("entries")
     if not isinstance(entries, list) or len(entries) > SMALL_ENTRIES:
         return not isinstance(entries, list)
@@ -76,7 +76,7 @@ def is_small(book: Mapping[str, Any]) -> bool:
 
 
 def _keys(entry: object) -> int:
-    """How many keys an entry has; patterns, which may take as long as all may, count as many."""
+    """The number of keys; an entry with patterns, which may be slow, exceeds the limit alone."""
     if not isinstance(entry, dict):
         return 0
     if entry.get("use_regex") is True:
@@ -85,7 +85,7 @@ def _keys(entry: object) -> int:
 
 
 def _chars(entry: object) -> int:
-    """The length of what an entry says, in which there may be keys too; of keys in one text."""
+    """The length of the content, which may hold keys in decorators, and of keys given as text."""
     if not isinstance(entry, dict):
         return 0
     texts = entry.get("content"), *_lists_of_keys(entry)
@@ -97,7 +97,7 @@ def _lists_of_keys(entry: Mapping[str, Any]) -> tuple[object, object]:
 
 
 def broken_patterns(book: Mapping[str, Any]) -> int:
-    """How many keys of a book should be patterns and are not, as far as can be told in time."""
+    """The number of invalid patterns in a book, as far as `CHECK_SECONDS` allow."""
     deadline = time.monotonic() + CHECK_SECONDS
     broken = 0
     for entry in parse_entries(book):
@@ -117,7 +117,7 @@ def _importance(item: tuple[int, Entry]) -> tuple[bool, float, int]:
 def _active(
     book: Mapping[str, Any], texts: Sequence[str], expand: Callable[[str], str]
 ) -> dict[int, Entry]:
-    """The entries called for, by their place in the book."""
+    """The activated entries by their place in the book."""
     entries = dict(enumerate(parse_entries(book)))
     scope = Scope(reversed(texts))
     depth = parse_depth(book.get("scan_depth"))
@@ -129,7 +129,7 @@ def _active(
             for place, entry in entries.items()
             if place not in active
             and not (number and entry.waits_for_chat)
-            and _is_called_for(entry, scope, depth, expand)
+            and _is_activated(entry, scope, depth, expand)
         }
         active |= new
         telling = [entry.content for entry in new.values() if not entry.quiet]
@@ -139,7 +139,7 @@ def _active(
     return active
 
 
-def _is_called_for(
+def _is_activated(
     entry: Entry, scope: Scope, book_depth: int, expand: Callable[[str], str]
 ) -> bool:
     has = partial(

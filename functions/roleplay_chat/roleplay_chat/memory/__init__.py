@@ -1,1 +1,1 @@
-"""What is remembered of a conversation beyond its newest messages."""
+"""Memory: a summary of, and facts from, messages that no longer fit the prompt."""

@@ -1,7 +1,7 @@
-"""What is remembered of a conversation: when to write it down, what to ask, what to take. Pure.
+"""Memory of a conversation: when to summarise, the request to the model, and its answer. Pure.
 
-A summary retells the messages up to a position; they are in it or in the prompt, never in both.
-Facts are single sentences beside it. docs/memory.md has the whole process.
+A summary covers the messages up to a position. A message is in the summary or in the prompt, never
+in both. Facts are single sentences in addition. docs/memory.md describes the whole process.
 """
 
 import hashlib
@@ -22,22 +22,23 @@ from roleplay_chat.screening.rules import detect
 from roleplay_chat.tokens import TOKENS_PER_MESSAGE, UNCALIBRATED, Tokens
 
 START_SHARE = 0.75
-"""Of the room for the history: when what is in no summary takes more, the next part is written."""
+"""When the messages that are not summarised take more than this share of the history's room, the
+next batch is summarised."""
 KEEP_SHARE = 0.5
-"""How much of the room the messages that stay as they are may take after that."""
+"""The share of the history's room that the remaining messages may then take."""
 NEWEST_KEPT = 4
-"""So many of the newest messages are never summarised: they may be written again or continued."""
+"""The number of newest messages that are never summarised: they may be regenerated or continued."""
 
 MAX_SUMMARY_CHARS = 2_400
 MAX_FACTS = 8
-"""In one answer."""
+"""Facts taken from one answer."""
 MAX_FACT_CHARS = 300
 MAX_TOKENS = 900
-"""For the answer: a summary of the asked length, the facts, and the braces around them."""
+"""For the answer: a summary of the requested length, the facts and the JSON around them."""
 MAX_BATCH_TOKENS = 12_000
-"""The most that is retold at once."""
-LEAST_CHARS = 40
-"""Of a message that has to be cut to fit a small model."""
+"""The largest batch."""
+MIN_CHARS = 40
+"""Messages are not cut below this, even for a small model."""
 MAX_ANSWER_CHARS = 60_000
 
 INSTRUCTIONS = """\
@@ -62,9 +63,9 @@ what belongs to this story alone.\
 
 _TIERS: tuple[MemoryTier, ...] = ("conversation", "character", "profile")
 _MARKUP = re.compile(r"<\|[^<>|]{0,60}\|>|</?s>|\[/?INST\]|<</?SYS>>", re.IGNORECASE)
-"""What chat templates put around messages; in a prompt it could pass for the end of one."""
+"""Tokens of chat templates, which could pass for the end of a message in a prompt."""
 _JOINERS = "\u200c\u200d"
-"""Invisible, and yet part of Persian words and of emoji."""
+"""Invisible characters that Persian words and emoji need."""
 _STRING = r'"((?:[^"\\]|\\.)*)"'
 _SUMMARY = re.compile(r'"summary"\s*:\s*' + _STRING, re.DOTALL)
 _FACT = re.compile(
@@ -74,27 +75,27 @@ _FACT = re.compile(
 
 @dataclass(frozen=True)
 class Batch:
-    """The next part of a conversation to be retold."""
+    """The messages that are summarised next."""
 
     rows: Sequence[MessageRow]
     """The messages that the new summary adds to the old one, oldest first."""
     covers: int
-    """The position up to which the old one reaches."""
+    """The last position that the old summary covers."""
 
     @property
     def upto(self) -> int:
-        """The position up to which the new one will reach."""
+        """The last position that the new summary will cover."""
         return self.rows[-1].position
 
     @property
     def digest(self) -> str:
-        """By which the database knows whether the messages still stand as they were read."""
+        """A hash of the messages, by which the database detects changes made since."""
         return hashlib.sha256("\n".join(row.content for row in self.rows).encode()).hexdigest()
 
 
 @dataclass(frozen=True)
 class Fact:
-    """One sentence, and how far it reaches."""
+    """One sentence, and the scope in which it is remembered."""
 
     tier: MemoryTier
     text: str
@@ -102,17 +103,17 @@ class Fact:
 
 @dataclass(frozen=True)
 class Written:
-    """What a model wrote down."""
+    """A model's answer, validated."""
 
     summary: str
     facts: Sequence[Fact]
 
 
 def for_tier(begun: BegunTurn, tier: Tier) -> BegunTurn:
-    """The turn with what may be remembered in it.
+    """The turn with only the memory that its tier allows.
 
-    What was drawn from a conversation with adult turns reaches an `sfw` turn only when nothing in
-    it is sexual. A summary that is left out is not continued either.
+    Memory from a conversation with adult turns is allowed in an `sfw` turn only if nothing in it is
+    sexual. A summary that is left out is not continued either.
     """
     if tier == "nsfw":
         return begun
@@ -134,18 +135,18 @@ def may_be_due(
     memory: MemoryRow | None,
     history: Sequence[MessageRow],
     *,
-    least_room: int,
-    most_messages: int,
+    min_room: int,
+    max_messages: int,
     tokens: Tokens,
 ) -> bool:
-    """Whether `next_batch` has to be asked, which needs the whole prompt: `least_room` is the room
-    that the history has in any."""
+    """A cheap check whether to call `next_batch`, which needs the whole prompt. `min_room` is the
+    number of tokens that the history has in every prompt."""
     if memory is None or not memory.may_write:
         return False
-    if memory.backlog or len(history) > START_SHARE * most_messages:
+    if memory.backlog or len(history) > START_SHARE * max_messages:
         return True
     said = tokens.count("".join(row.content for row in history))
-    return said + (TOKENS_PER_MESSAGE + 1) * len(history) > START_SHARE * least_room
+    return said + (TOKENS_PER_MESSAGE + 1) * len(history) > START_SHARE * min_room
 
 
 def next_batch(
@@ -153,31 +154,31 @@ def next_batch(
     history: Sequence[MessageRow],
     *,
     room: int,
-    most_messages: int,
+    max_messages: int,
     capacity: int,
     tokens: Tokens = UNCALIBRATED,
 ) -> Batch | None:
-    """What to retell now; None while everything fits well.
+    """The messages to summarise now; None while everything fits.
 
-    `room` is what the prompt has for the history, as `tokens` counts, and `capacity` what a writer
-    can read, by the estimate; `most_messages` is how many messages a turn gets to see. The
-    messages that stay begin at an anchor where one is near, so that prompts begin alike until the
-    next batch.
+    `room` is the history's room in the prompt, in tokens counted by `tokens`; `capacity` the tokens
+    that the summarising model can read, by the plain estimate; `max_messages` the number of
+    messages that a turn reads. The remaining messages begin at an anchor if one is near, so that
+    prompts begin the same (and stay cached) until the next batch.
     """
     if memory is None or not memory.may_write:
         return None
     first = history[0].position if history else 0
     lost = [row for row in memory.backlog if row.position < first]
     if lost and len(lost) == len(memory.backlog):
-        # There may be more between these and the history.
+        # There may be more messages between the backlog and the history.
         return Batch(lost[: _fitting(lost, capacity)], memory.covers_position)
 
     rows = [*lost, *history]
     costs = [_cost(row, tokens) for row in rows]
-    if sum(costs) <= START_SHARE * room and len(rows) <= START_SHARE * most_messages:
+    if sum(costs) <= START_SHARE * room and len(rows) <= START_SHARE * max_messages:
         return None
     left, covered = sum(costs), 0
-    while left > KEEP_SHARE * room or len(rows) - covered > KEEP_SHARE * most_messages:
+    while left > KEEP_SHARE * room or len(rows) - covered > KEEP_SHARE * max_messages:
         left -= costs[covered]
         covered += 1
     covered = min(covered, len(rows) - NEWEST_KEPT, _fitting(rows, capacity))
@@ -187,7 +188,7 @@ def next_batch(
 
 
 def _fitting(rows: Sequence[MessageRow], capacity: int) -> int:
-    """How many of the first messages cost at most `capacity` tokens; one costs any."""
+    """How many leading messages fit in `capacity` tokens; at least one, however long."""
     for count, row in enumerate(rows):
         capacity -= _cost(row, UNCALIBRATED)
         if capacity < 0:
@@ -200,9 +201,9 @@ def _cost(row: MessageRow, tokens: Tokens) -> int:
 
 
 def capacity(begun: BegunTurn, context_tokens: int) -> int:
-    """How many tokens of messages a writer with this context can retell at once."""
+    """How many tokens of messages a model with this context can summarise at once."""
     known = UNCALIBRATED.count(INSTRUCTIONS + _summary(begun) + "".join(_known(begun)))
-    # JSON writes quotation marks and line breaks longer.
+    # A reserve, because JSON escapes quotation marks and line breaks.
     free = (context_tokens - MAX_TOKENS - known) * 3 // 4
     return min(max(free, 0), MAX_BATCH_TOKENS)
 
@@ -215,17 +216,17 @@ def build_request(
     budget: int,
     tokens: Tokens = UNCALIBRATED,
 ) -> Prompt:
-    """The request for a batch, in at most `budget` tokens: where they are few, texts are cut."""
+    """The request for a batch within `budget` tokens; cuts the messages, then the known facts."""
     longest, known = max(len(row.content) for row in batch.rows), _known(begun)
     while True:
         material = _material(batch, begun, macros, known=known, longest=longest)
         messages = _request(material)
         spent = sum(tokens.count(message["content"]) + TOKENS_PER_MESSAGE for message in messages)
-        if spent <= budget or (longest <= LEAST_CHARS and not known):
+        if spent <= budget or (longest <= MIN_CHARS and not known):
             return Prompt(messages, _passages(material))
-        if longest <= LEAST_CHARS:
+        if longest <= MIN_CHARS:
             known = known[: len(known) // 2]
-        longest = max(longest * 2 // 3, LEAST_CHARS)
+        longest = max(longest * 2 // 3, MIN_CHARS)
 
 
 def _material(
@@ -257,7 +258,7 @@ def _request(material: Mapping[str, Any]) -> list[Message]:
 
 
 def _passages(material: Mapping[str, Any]) -> list[Passage]:
-    """The words of the request but for our own, as they are without the marks of JSON."""
+    """The texts of the request for the screening, without our instructions and JSON escapes."""
     said = (f"{message['by']}: {message['text']}" for message in material["messages"])
     passages = [
         Passage("persona", material["person"]),
@@ -277,10 +278,10 @@ def _known(begun: BegunTurn) -> list[str]:
 
 
 def parse(answer: str, *, reach: MemoryTier) -> Written | None:
-    """What a model wrote down, made harmless; None when there is no summary in the answer.
+    """Parse and clean a model's answer; None if it contains no summary.
 
-    Takes a JSON object with anything around it, and the whole parts of one that was cut off.
-    `reach` is the widest tier that the turn allows; a wider fact is kept for that one.
+    Accepts a JSON object with other text around it, and the complete parts of a truncated one.
+    `reach` is the widest scope that the turn allows; wider facts are narrowed to it.
     """
     answer = answer[:MAX_ANSWER_CHARS]
     summary, facts = _read(answer)
@@ -296,7 +297,7 @@ def parse(answer: str, *, reach: MemoryTier) -> Written | None:
 
 
 def _read(answer: str) -> tuple[Any, Iterator[tuple[object, str]]]:
-    """The summary and the facts, of whatever type, as far as they can be made out."""
+    """The summary and the facts, as far as they can be read; the summary may be of any type."""
     try:
         data = json.loads(answer[answer.find("{") : answer.rfind("}") + 1])
     except (ValueError, RecursionError):
@@ -325,18 +326,18 @@ def _unquoted(text: str) -> str:
         return ""
 
 
-def clean(text: str, most_chars: int) -> str:
-    """One line of at most `most_chars` characters, and nothing in it but text.
+def clean(text: str, max_chars: int) -> str:
+    """The text as one line of at most `max_chars` characters, without control characters.
 
-    One line, so that it cannot pass for another part of the prompt.
+    One line, so that it cannot imitate another section of the prompt.
     """
-    text = unicodedata.normalize("NFC", stream_safe(text[: most_chars * 4]))
+    text = unicodedata.normalize("NFC", stream_safe(text[: max_chars * 4]))
     seen = "".join(" " if char.isspace() else char for char in text if _is_text(char))
     line = " ".join(_MARKUP.sub(" ", seen).split())
-    if len(line) <= most_chars:
+    if len(line) <= max_chars:
         return line
-    last_space = line.rfind(" ", most_chars // 2, most_chars)
-    return line[: last_space if last_space > 0 else most_chars]
+    last_space = line.rfind(" ", max_chars // 2, max_chars)
+    return line[: last_space if last_space > 0 else max_chars]
 
 
 def _is_text(char: str) -> bool:
@@ -349,7 +350,7 @@ def _narrower(tier: object, reach: MemoryTier) -> MemoryTier:
 
 
 def to_save(batch: Batch, written: Written) -> dict[str, Any]:
-    """As the database takes it (private.remember)."""
+    """The result in the format of private.remember."""
     return {
         "summary": written.summary,
         "from": batch.covers,

@@ -1,7 +1,7 @@
-"""Has the memory of a conversation written beside a turn: `notes` decides, this calls and saves.
+"""Updates the memory of a conversation during a turn: `notes` decides, this calls and saves.
 
-The reply never waits for it and never fails with it. What is ready when the reply is saved is
-saved with it, in the same call; what comes later is saved by a call of its own.
+The reply never waits for it and never fails because of it. A summary that is ready when the reply
+is saved is saved in the same call, a later one by a call of its own.
 """
 
 import asyncio
@@ -39,15 +39,15 @@ from roleplay_chat.screening.scenes import is_scene
 from roleplay_chat.settings import Settings
 
 RETRY_WAIT_SECONDS = 300
-"""After a summary that did not come about, before the next try in the same conversation."""
+"""The wait after a failed summary before the next attempt in the same conversation."""
 TEMPERATURE = 0.2
-"""Notes are no place for invention."""
+"""Low, because summaries should not invent anything."""
 
 _log = getLogger("roleplay_chat")
 
 
 class Summarizer:
-    """One turn's part in the memory: at most one summary, begun when `begin` is called."""
+    """Writes at most one summary for a turn, starting with `begin`."""
 
     def __init__(
         self,
@@ -59,7 +59,7 @@ class Summarizer:
         extras: Mapping[str, Any],
         ids: Mapping[str, Any],
     ) -> None:
-        """`ids` say in the log whose turn it is."""
+        """`ids` identify the turn in the log."""
         self._clients = clients
         self._settings = settings
         self._begun = begun
@@ -78,7 +78,7 @@ class Summarizer:
 
     @cached_property
     def _generation(self) -> Generation:
-        # Nobody waits for it, so silence is no reason to give up before the time is over.
+        # Nobody waits for it, so the first token may take as long as the whole.
         seconds = self._settings.memory_timeout_seconds
         patient = {"turn_budget_seconds": seconds, "first_token_timeout_seconds": seconds}
         return Generation(
@@ -90,36 +90,36 @@ class Summarizer:
 
     @property
     def attempts(self) -> list[Attempt]:
-        """The calls that are over and accounted for with the reply; dropped ones are."""
+        """The finished calls, which are accounted for with the reply; also cancelled ones."""
         is_over = self._task is not None and self._task.done()
         return self._generation.attempts if is_over else []
 
     def begin(
         self, reply: Target | None, signals: Sequence[PartSignals], lore: Sequence[Entry]
     ) -> None:
-        """Write down what is due, if anything is.
+        """Start a summary if one is due.
 
-        `reply` is who is asked first for the reply; `signals` those in the turn's parts,
-        `lore` the entries of the book that it calls for.
+        `reply` is the target that is tried first for the reply, `signals` the signals in the turn's
+        texts, `lore` the book entries that the turn activates.
         """
         if not self._settings.memory_enabled or reply is None:
             return
         if notes.may_be_due(
             self._begun.memory,
             self._begun.history,
-            least_room=builder.least_history_room(reply.context_tokens, reply.max_tokens),
-            most_messages=self._settings.history_messages,
+            min_room=builder.min_history_room(reply.context_tokens, reply.max_tokens),
+            max_messages=self._settings.history_messages,
             tokens=reply.tokens,
         ):
             self._signals, self._lore = signals, lore
             self._task = asyncio.create_task(self._write(reply))
 
     async def to_save(self) -> dict[str, Any] | None:
-        """What is saved together with the reply, which is over."""
+        """The result to save with the finished reply; None if there is none."""
         self._reply_is_over.set()
         if self._task is None or self._is_dropped:
             return None
-        # Milliseconds, and over long before any reply.
+        # Takes milliseconds, and usually ended long before the reply.
         await self._decided.wait()
         if self._batch is not None and not self._task.done():
             seconds = 2 * self._settings.memory_timeout_seconds
@@ -128,7 +128,7 @@ class Summarizer:
         return self._outcome(await self._task)
 
     async def save_late(self, build_usage_row: Callable[[Attempt], dict[str, Any]]) -> None:
-        """Wait for what was not ready when the reply was saved, and save it."""
+        """Wait for a summary that was not ready when the reply was saved, and save it."""
         if self._task is None or self._is_saved or self._is_dropped:
             return
         outcome = self._outcome(await self._task)
@@ -145,7 +145,7 @@ class Summarizer:
             self._log_line(INFO, "memory saved late", changed=changed)
 
     async def drop(self) -> None:
-        """Write nothing after all."""
+        """Cancel the summary."""
         if self._task is not None and not self._task.done():
             self._task.cancel()
             await asyncio.wait({self._task})
@@ -159,7 +159,7 @@ class Summarizer:
         return notes.to_save(self._batch, written)
 
     async def _write(self, reply: Target) -> Written | None:
-        """What a model wrote down; None when nothing is due or nothing came of it."""
+        """The written summary; None if none is due or it failed."""
         try:
             try:
                 plan = await self._clients.in_thread(self._plan, reply)
@@ -167,7 +167,7 @@ class Summarizer:
                 self._decided.set()
             if plan is None or self._batch is None:
                 return None
-            await self._ask(plan, reply)
+            await self._generate(plan, reply)
             if finding := self._generation.finding:
                 self._log_content_refused(finding)
                 return None
@@ -182,7 +182,7 @@ class Summarizer:
         return written
 
     def _plan(self, reply: Target) -> Plan | None:
-        """Decide on the batch; who is asked for it, the worker apart. None: nobody, or no batch."""
+        """Choose the batch and the targets, the worker as last resort; None without targets."""
         begun = self._begun
         targets = memory_targets(
             models=begun.models,
@@ -194,7 +194,7 @@ class Summarizer:
         )
         if not targets:
             return None
-        room = builder.history_room(
+        spec = builder.PromptSpec(
             begun,
             self._request,
             self._tier,
@@ -207,8 +207,8 @@ class Summarizer:
         self._batch = notes.next_batch(
             begun.memory,
             begun.history,
-            room=max(room, 0),
-            most_messages=self._settings.history_messages,
+            room=max(builder.history_room(spec), 0),
+            max_messages=self._settings.history_messages,
             capacity=notes.capacity(begun, targets[0].context_tokens),
             tokens=reply.tokens,
         )
@@ -219,8 +219,8 @@ class Summarizer:
             requested=None,
         )
 
-    async def _ask(self, plan: Plan, reply: Target) -> None:
-        """The models, and if none of them answers the worker: it has one GPU, for replies."""
+    async def _generate(self, plan: Plan, reply: Target) -> None:
+        """Try the models, then the worker. It has one GPU, so a reply of its own comes first."""
         callbacks = Callbacks(self._prompt_for, _reply_for, lambda *_: None)
         await self._generation.run(replace(plan, last_resort=()), callbacks)
         is_over = self._generation.text or self._generation.finding
@@ -230,7 +230,7 @@ class Summarizer:
             await self._generation.run(replace(plan, targets=()), callbacks)
 
     async def _prompt_for(self, target: Target, shape: RequestShape) -> Prompt:
-        """What a model is to retell; raises `ContentRefused` where it is not shown to any."""
+        """The request for a target. Raises `ContentRefused` if no model may read it."""
         built = self._built_for(target, shape)
         read_all = [
             *self._signals,
@@ -241,7 +241,7 @@ class Summarizer:
         return built
 
     def _built_for(self, target: Target, shape: RequestShape) -> Prompt:
-        assert self._batch is not None  # noqa: S101 - nothing is asked before
+        assert self._batch is not None  # noqa: S101 - `_plan` has chosen it
         return notes.build_request(
             self._batch,
             self._begun,
@@ -251,7 +251,7 @@ class Summarizer:
         )
 
     def _allowed(self, written: Written) -> Written | None:
-        """What may be kept of what a model wrote; None when the summary may not."""
+        """The parts of the result that may be kept; None if the summary may not."""
         kept = [*self._signals, *read([Passage("memory", written.summary)])]
         if finding := judge(kept, self._tier) or self._scene(written.summary):
             self._log_content_refused(finding)
@@ -267,7 +267,7 @@ class Summarizer:
         return replace(written, facts=facts)
 
     def _scene(self, text: str) -> Finding | None:
-        """Why a text is not kept: people read what is remembered."""
+        """The finding if the text is a scene in an `sfw` turn: people can read the memory."""
         return Finding("scene", "memory") if self._tier == "sfw" and is_scene(text) else None
 
     def _log_content_refused(self, finding: Finding) -> None:
@@ -276,12 +276,12 @@ class Summarizer:
         )
 
     def _log_line(self, level: int, event: str, **more: Any) -> None:
-        """For the operator: who was asked and what came of it, never what was said."""
-        asked = [
+        """Log the calls and their outcomes, never texts."""
+        targets = [
             {"name": attempt.target.name, "outcome": attempt.outcome, "ms": attempt.duration_ms}
             for attempt in self._generation.attempts
         ]
-        _log.log(level, event, extra={"fields": {**self._ids, "targets": asked, **more}})
+        _log.log(level, event, extra={"fields": {**self._ids, "targets": targets, **more}})
 
 
 def _reply_for(target: Target) -> Reply:
@@ -289,7 +289,7 @@ def _reply_for(target: Target) -> Reply:
 
 
 def _parameters(target: Target) -> dict[str, Any]:
-    """Samplers of the row are for replies; how much a model thinks is its own."""
+    """Parameters for summaries. Of the row's, which are for replies, only `reasoning` is kept."""
     parameters: dict[str, Any] = {"max_tokens": notes.MAX_TOKENS, "temperature": TEMPERATURE}
     if "reasoning" in target.parameters:
         parameters["reasoning"] = target.parameters["reasoning"]

@@ -1,1 +1,1 @@
-"""Rows become the messages that a model reads."""
+"""Builds the messages that a model reads."""

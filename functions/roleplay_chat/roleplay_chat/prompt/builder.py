@@ -1,12 +1,11 @@
-"""Rows become messages for a model, within its context.
+"""Builds the messages for a model and divides its token budget among their parts.
 
-Order: one system message (template, character, persona, scene, memory), the history as far as
-it fits, what the character's author wants said after the history, and the person's message.
-What the character's book says about what is talked of stands around the description, or among
-the messages where an entry says so.
+Order: one system message (template, character, persona, scene, memory), as much of the history as
+fits, the author's post-history instructions, and the person's message. Activated lorebook entries
+are placed around the description, or among the messages if the entry says so.
 
-Where not everything fits, examples of dialogue go first, then the book, then the ends of the
-character's long texts: `SHARES`.
+If not everything fits, example dialogue is dropped first, then the lorebook, then the ends of the
+character's long texts: see `SHARES`.
 """
 
 import math
@@ -16,7 +15,7 @@ from typing import Literal, NamedTuple
 
 from roleplay_chat.api import ChatRequest, Tier
 from roleplay_chat.lorebook.entries import Entry
-from roleplay_chat.lorebook.matching import fitting, matched
+from roleplay_chat.lorebook.matching import match_entries, select_entries
 from roleplay_chat.messages import Message, Role
 from roleplay_chat.prompt.group_chat import as_heard, introduction
 from roleplay_chat.prompt.macros import build_macros, expand, expanded, names_in, owner
@@ -26,22 +25,21 @@ from roleplay_chat.screening.decision import Part, Passage
 from roleplay_chat.tokens import TOKENS_PER_MESSAGE, UNCALIBRATED, Tokens
 
 STEP_MESSAGES = 16
-"""How far an anchor is looked for; there is one about every eighth message."""
+"""How many messages to search for an anchor. About every eighth message is one."""
 HISTORY_SHARE = 0.25
-"""The least part of the context that is kept for what was said; the system message yields."""
+"""The minimum share of the budget for the history; the system message yields to it."""
 LORE_SHARE = 0.25
-"""The most that the character's book gets; and no more than the rest of the system message, but
-for the history, leaves."""
+"""The maximum share for the lorebook, which also gets no more than the system message leaves."""
 MEMORY_SHARE = 0.25
-"""The most that what is remembered gets; half of that for pinned facts."""
+"""The maximum share for summary and facts together; pinned facts get at most half of it."""
 CLOSING_SHARE = 0.75
-"""The most that the person's message gets, with what the author wants said before it. Where it
-is longer than that its middle is left out, or it would push out all else."""
+"""The maximum share for the closing messages: post-history instructions and the person's message.
+The middle of a longer message is cut out, because it would displace everything else."""
 INSTRUCTIONS_SHARE = 0.2
-"""The most that the author's instructions of these may take."""
+"""The maximum share for the post-history instructions."""
 STEP_SHARE = 1 / 16
-"""What is another length every turn counts for the next multiple of this where it decides how
-much of a long card there is; else prompt caches would not know the prompt again."""
+"""Lengths that change every turn are rounded up to multiples of this share before they decide how
+much of a long card is cut. Otherwise prompts would change every turn and never be cached."""
 
 Section = Literal[
     "template", "others", "description", "vitals", "personality", "scenario", "lore", "examples",
@@ -62,14 +60,14 @@ SHARES: Mapping[Section, float] = {
     "lore": 0.0,
     "examples": 0.0,
 }
-"""Of the system message's room: what each part of it keeps whatever the others need. What is left
-then goes to those that need more, in this order; so the last ones are the first to be cut."""
+"""The guaranteed share of the system message's room for each section. The remainder goes to
+sections that need more, in this order, so the last ones are cut first."""
 HOUSE_RULES: dict[Tier, str] = {
     "sfw": "Keep everything suitable for a general audience: affection may be warm, but never"
     " explicit.",
     "nsfw": "Everyone in this story is an adult and willing.",
 }
-"""What stands in every prompt, whoever wrote the rest."""
+"""Part of every prompt, even if the author replaced the template."""
 
 _BEFORE, _AFTER = "The world", "More of the world"
 _MEMORY = "What is remembered"
@@ -78,55 +76,65 @@ _FALLBACK_TEMPLATE = (
 )
 
 
-class _Said(NamedTuple):
-    """A message whose words are known by the part they come from."""
+class _PromptMessage(NamedTuple):
+    """A message whose text knows which part of the turn each run comes from."""
 
     role: Role
     content: Piece
 
 
 class Prompt(list[Message]):
-    """The messages to send, and the passages they were made of, for the screening."""
+    """The messages to send, and the passages that they consist of, for the screening."""
 
     def __init__(self, messages: Iterable[Message] = (), passages: Sequence[Passage] = ()) -> None:
         super().__init__(messages)
         self.passages = passages
 
     @classmethod
-    def from_messages(cls, said: Sequence[_Said]) -> "Prompt":
-        """From messages that know whose words they are made of."""
+    def from_messages(cls, said: Sequence[_PromptMessage]) -> "Prompt":
+        """Convert messages whose texts know the parts that they come from."""
         messages: list[Message] = [
             {"role": role, "content": content.text} for role, content in said
         ]
         return cls(messages, build_passages([content for _, content in said]))
 
 
-def build(
-    begun: BegunTurn,
-    request: ChatRequest,
-    tier: Tier,
-    *,
-    family: str | None,
-    context_tokens: int,
-    max_tokens: int,
-    tokens: Tokens = UNCALIBRATED,
-    lore: Sequence[Entry] | None = None,
-) -> Prompt:
-    """The messages to send: at most `context_tokens - max_tokens` tokens as `tokens` counts.
+@dataclass(frozen=True)
+class PromptSpec:
+    """A turn, and the limits of the target that its prompt is for."""
 
-    `lore` is what `entries_called_for` found; left out, it is looked for.
-    """
-    frame = _frame(begun, request, tier, family, context_tokens - max_tokens, tokens, lore)
-    spoken = [*_recent(frame.history, frame.room, tokens), *frame.closing]
+    begun: BegunTurn
+    request: ChatRequest
+    tier: Tier
+    family: str | None
+    """The target's model family, which chooses the template."""
+    context_tokens: int
+    max_tokens: int
+    """The tokens of the context that are reserved for the reply."""
+    tokens: Tokens = UNCALIBRATED
+    """Counts tokens for the target."""
+    lore: Sequence[Entry] | None = None
+    """The result of `activated_entries`; None to search the book."""
+
+    @property
+    def budget(self) -> int:
+        """The tokens that the prompt may have."""
+        return self.context_tokens - self.max_tokens
+
+
+def build(spec: PromptSpec) -> Prompt:
+    """The messages to send, within the budget."""
+    frame = _frame(spec)
+    spoken = [*_recent(frame.history, frame.room, spec.tokens), *frame.closing]
     return Prompt.from_messages([frame.system, *_merge(_with_notes(spoken, frame.lore))])
 
 
-def entries_called_for(begun: BegunTurn, request: ChatRequest) -> list[Entry]:
-    """What the character's book says about the newest messages, had every prompt room for it."""
+def activated_entries(begun: BegunTurn, request: ChatRequest) -> list[Entry]:
+    """The entries of the character's book that the newest messages activate, before any limit."""
     if begun.character is None or not begun.character.character_book:
         return []
     names = names_in(build_macros(begun, request))
-    return matched(
+    return match_entries(
         begun.character.character_book,
         [*(row.content for row in begun.history), begun.turn.message or ""],
         expand=lambda text: expand(text, names),
@@ -134,29 +142,19 @@ def entries_called_for(begun: BegunTurn, request: ChatRequest) -> list[Entry]:
 
 
 def with_rule(prompt: Prompt, rule: str) -> Prompt:
-    """The same prompt with one more rule of the house."""
+    """The same prompt with another rule at the end of the system message."""
     system, *spoken = prompt
     ruled: Message = {"role": "system", "content": f"{system['content']}\n\n{rule}"}
     return Prompt([ruled, *spoken], prompt.passages)
 
 
-def history_room(
-    begun: BegunTurn,
-    request: ChatRequest,
-    tier: Tier,
-    *,
-    family: str | None,
-    context_tokens: int,
-    max_tokens: int,
-    tokens: Tokens = UNCALIBRATED,
-    lore: Sequence[Entry] | None = None,
-) -> int:
-    """How many tokens `build` has for the history."""
-    return _frame(begun, request, tier, family, context_tokens - max_tokens, tokens, lore).room
+def history_room(spec: PromptSpec) -> int:
+    """The tokens that `build` has for the history."""
+    return _frame(spec).room
 
 
-def least_history_room(context_tokens: int, max_tokens: int) -> int:
-    """How many of these tokens the history has at least, whatever stands around it."""
+def min_history_room(context_tokens: int, max_tokens: int) -> int:
+    """The tokens that the history has in any prompt of this size."""
     budget = context_tokens - max_tokens
     left = budget - int(budget * CLOSING_SHARE)
     return int(min(budget * HISTORY_SHARE, left / 2))
@@ -164,40 +162,35 @@ def least_history_room(context_tokens: int, max_tokens: int) -> int:
 
 @dataclass(frozen=True)
 class _Frame:
-    """What stands around the history."""
+    """Everything in a prompt but the history."""
 
-    system: _Said
-    closing: list[_Said]
+    system: _PromptMessage
+    closing: list[_PromptMessage]
     lore: list[Entry]
     history: Sequence[MessageRow]
-    """As the speaker hears it, not yet cut."""
+    """From the speaker's point of view, not cut yet."""
     room: int
-    """Tokens that are left for it."""
+    """The tokens left for the history."""
 
 
-def _frame(
-    begun: BegunTurn,
-    request: ChatRequest,
-    tier: Tier,
-    family: str | None,
-    budget: int,
-    tokens: Tokens,
-    found: Sequence[Entry] | None,
-) -> _Frame:
+def _frame(spec: PromptSpec) -> _Frame:
+    begun, request, budget, tokens = spec.begun, spec.request, spec.budget, spec.tokens
     macros = build_macros(begun, request)
     heard = as_heard(begun, macros["user"])
-    closing = _fitted(_closing(heard, request, macros), budget, tokens)
+    closing = _fit_closing(_closing(heard, request, macros), budget, tokens)
     spent = sum(_cost(message, tokens) for message in closing)
     room = _system_room(budget, spent)
-    house = _own_words(_template(begun.templates, tier, family), request, macros)
-    template = _framed(begun, tier, house, macros, int(room * SHARES["template"]), tokens)
+    house = _own_text(_template(begun.templates, spec.tier, spec.family), request, macros)
+    template = _opening_section(
+        begun, spec.tier, house, macros, int(room * SHARES["template"]), tokens
+    )
     memory = _memory(begun, int(budget * MEMORY_SHARE), tokens)
     parts = _parts(begun, request, macros, template, memory)
     whole = {name: _need(part, tokens) for name, part in parts.items()}
-    needs = whole | {"memory": _stepped(whole["memory"], budget)}
+    needs = whole | {"memory": _round_up(whole["memory"], budget)}
 
     unused = room - sum(needs.values()) + needs.get("examples", 0)
-    found = entries_called_for(begun, request) if found is None else found
+    found = activated_entries(begun, request) if spec.lore is None else spec.lore
     titles = tokens.count(f"## {_BEFORE}\n## {_AFTER}\n") if found else 0
     lore = _lore(begun, found, min(unused - titles, int(budget * LORE_SHARE)), tokens)
     notes = _notes(lore)
@@ -205,35 +198,35 @@ def _frame(
         "description": _entries(_BEFORE, lore, "before_char"),
         "examples": _entries(_AFTER, lore, "after_char"),
     }
-    told = sum(_need(part, tokens) for part in world.values())
-    needs["lore"] = _stepped(told + sum(_cost(note, tokens) for note in notes), budget)
+    world_tokens = sum(_need(part, tokens) for part in world.values())
+    needs["lore"] = _round_up(world_tokens + sum(_cost(note, tokens) for note in notes), budget)
 
-    given = _given(needs, room)
+    given = _divide_budget(needs, room)
     sections: list[Piece] = []
     for name, part in parts.items():
         sections.append(world.get(name, NO_WORDS))
         is_whole = whole[name] <= given[name]
         sections.append(part if is_whole else _shortened(name, part, given[name], begun, tokens))
-    system = _Said("system", joined("\n\n", sections))
+    system = _PromptMessage("system", joined("\n\n", sections))
     left = budget - spent - sum(_cost(message, tokens) for message in [system, *notes])
     return _Frame(system, closing, lore, heard.history, left)
 
 
 def _system_room(budget: int, closing: int) -> int:
-    """Tokens for the system message's text and for the book's notes among the messages."""
-    left = max(budget - _stepped(closing, budget), 0)
+    """Tokens for the system message's text and the lorebook entries among the messages."""
+    left = max(budget - _round_up(closing, budget), 0)
     return max(left - int(min(budget * HISTORY_SHARE, left / 2)) - TOKENS_PER_MESSAGE, 0)
 
 
-def _stepped(tokens: int, budget: int) -> int:
-    """The next multiple of the step."""
+def _round_up(tokens: int, budget: int) -> int:
+    """`tokens` rounded up to a multiple of the step."""
     step = max(int(budget * STEP_SHARE), 1)
     return math.ceil(tokens / step) * step
 
 
-def _given(needs: Mapping[Section, int], room: int) -> dict[Section, int]:
-    """How many of `room` tokens each part gets: first its share is reserved, as far as it needs
-    it, then what is left is given out."""
+def _divide_budget(needs: Mapping[Section, int], room: int) -> dict[Section, int]:
+    """Divide `room` tokens among the sections: first each gets what it needs up to its share, then
+    the remainder is distributed in order."""
     ordered = [(name, needs.get(name, 0)) for name in SHARES]
     given = {name: min(need, int(room * SHARES[name])) for name, need in ordered}
     left = room - sum(given.values())
@@ -248,42 +241,42 @@ def _need(part: Piece, tokens: Tokens) -> int:
     return tokens.count(f"{part.text}\n\n") if part.runs else 0
 
 
-def _shortened(name: Section, part: Piece, most: int, begun: BegunTurn, tokens: Tokens) -> Piece:
-    """The part in at most `most` tokens; empty where hardly its title would be left."""
+def _shortened(name: Section, part: Piece, limit: int, begun: BegunTurn, tokens: Tokens) -> Piece:
+    """The section cut to `limit` tokens; empty if hardly more than its title would be left."""
     text = part.text
-    most -= tokens.count("\n\n")
+    limit -= tokens.count("\n\n")
     title, is_titled, _ = text.partition("\n") if text.startswith("## ") else ("", "", "")
     if name == "memory":
-        room = most - tokens.count(f"{title}\n")
+        room = limit - tokens.count(f"{title}\n")
         return _section("memory", _MEMORY, _memory(begun, room, tokens))
-    cut = tokens.beginning(text, most)
+    cut = tokens.beginning(text, limit)
     if name == "examples":  # Whole lines.
         cut = cut.rpartition("\n")[0].rstrip().removesuffix("<START>")
     cut = cut.rstrip()
     return NO_WORDS if is_titled and len(cut) <= len(title) else part.beginning(len(cut))
 
 
-def _own_words(text: str, request: ChatRequest, macros: Mapping[str, str]) -> Piece:
-    """Words of the house, and what macros put into them."""
+def _own_text(text: str, request: ChatRequest, macros: Mapping[str, str]) -> Piece:
+    """A text of ours, with macros expanded."""
     return expanded(text, macros, lambda name: owner(name, request) if name else None)
 
 
-def _framed(
+def _opening_section(
     begun: BegunTurn,
     tier: Tier,
     house: Piece,
     macros: Mapping[str, str],
-    least: int,
+    limit: int,
     tokens: Tokens,
 ) -> Piece:
-    """What the system message begins with: the template, or what the author put in its place."""
+    """The beginning of the system message: the template, or the author's replacement for it."""
     if not begun.character or not begun.character.system_prompt:
         return house
     written = begun.character.system_prompt
     own = expanded(written, macros, lambda _: "character", original=house)
-    # An author may do without the template, but not without what it says of the tier: nor by
-    # writing so much before it that it is cut off.
-    if house.text in tokens.beginning(own.text, least):
+    # An author may replace the template, but not drop the tier's rules, nor push them beyond the
+    # cut with a long text before them.
+    if house.text in tokens.beginning(own.text, limit):
         return own
     return joined("\n\n", [Piece.from_text(None, HOUSE_RULES[tier]), own])
 
@@ -295,7 +288,7 @@ def _parts(
     template: Piece,
     memory: str,
 ) -> dict[Section, Piece]:
-    """The system message's parts but for the book, whole, in the order of the message."""
+    """The sections of the system message without the lorebook, uncut, in order."""
     scene = "\n".join(filter(None, [request.scene_description, request.scene_context]))
     scene_title = f"The scene: {request.scene_name}" if request.scene_name else "The scene"
     directions = expand(request.scene_system_prompt or "", macros)
@@ -335,13 +328,13 @@ def _character_parts(character: CharacterRow, macros: Mapping[str, str]) -> dict
 
 
 def _entries(title: str, lore: Sequence[Entry], position: str) -> Piece:
-    """The book's entries at one place around the description."""
+    """The lorebook entries for one position around the description."""
     texts = (entry.content for entry in lore if entry.position == position)
     return _section("character", title, "\n\n".join(texts))
 
 
 def _memory(begun: BegunTurn, budget: int, tokens: Tokens) -> str:
-    """The summary and the facts: where there is too much, pinned facts stay, others go first."""
+    """The summary and the facts within `budget`. Pinned facts are kept, others dropped first."""
     if not begun.facts and not (begun.memory and begun.memory.summary):
         return ""
     pinned = _fact_lines([fact for fact in begun.facts if fact.pinned], budget // 2, tokens)
@@ -353,7 +346,7 @@ def _memory(begun: BegunTurn, budget: int, tokens: Tokens) -> str:
 
 
 def _fact_lines(facts: Sequence[FactRow], budget: int, tokens: Tokens) -> str:
-    """The first of the facts, as far as they fit."""
+    """The leading facts that fit."""
     lines: list[str] = []
     for fact in facts:
         line = f"- {fact.content}"
@@ -368,44 +361,46 @@ def _closing(
     begun: BegunTurn,
     request: ChatRequest,
     macros: Mapping[str, str],
-) -> list[_Said]:
-    closing: list[_Said] = []
+) -> list[_PromptMessage]:
+    closing: list[_PromptMessage] = []
     instructions = begun.character.post_history_instructions if begun.character else ""
-    # {{original}} is what the house says at this place, which is nothing.
+    # {{original}} stands for our own instructions, and we have none here.
     instructions = expand(instructions, {**macros, "original": ""}).strip()
-    # They are for the character, who does not speak in a draft of the person's.
+    # They instruct the character, who does not speak in an impersonation.
     if instructions and request.action != "impersonate":
-        closing.append(_Said("system", Piece.from_text("character", instructions)))
+        closing.append(_PromptMessage("system", Piece.from_text("character", instructions)))
     said = begun.turn.message
     if said is not None:
-        return [*closing, _Said("user", Piece.from_text("message", said))]
-    opening = _own_words(_opening(begun, request), request, macros)
+        return [*closing, _PromptMessage("user", Piece.from_text("message", said))]
+    opening = _own_text(_opening(begun, request), request, macros)
     opening = joined(" Something like: ", [opening, *_example(begun, request, macros)])
-    return [*closing, _Said("user", opening)]
+    return [*closing, _PromptMessage("user", opening)]
 
 
 def _example(begun: BegunTurn, request: ChatRequest, macros: Mapping[str, str]) -> list[Piece]:
-    """How a scene may open, where nobody spoke yet."""
+    """A scene starter as an example, if nobody has spoken yet."""
     if request.action == "impersonate" or begun.turn.continues is not None or begun.history:
         return []
     starters = [starter for starter in request.scene_starters or [] if starter]
     return [Piece.from_text("scene", expand(starter, macros)) for starter in starters[:1]]
 
 
-def _fitted(closing: Sequence[_Said], budget: int, tokens: Tokens) -> list[_Said]:
-    """The closing messages, cut where they would leave no room for anything else."""
+def _fit_closing(
+    closing: Sequence[_PromptMessage], budget: int, tokens: Tokens
+) -> list[_PromptMessage]:
+    """The closing messages, cut to their shares."""
     left, fitted = int(budget * CLOSING_SHARE), []
     for message in closing:
-        most = int(budget * INSTRUCTIONS_SHARE) if message.role == "system" else left
-        most -= TOKENS_PER_MESSAGE
-        fitted.append(_Said(message.role, _without_middle(message.content, most, tokens)))
+        limit = int(budget * INSTRUCTIONS_SHARE) if message.role == "system" else left
+        limit -= TOKENS_PER_MESSAGE
+        fitted.append(_PromptMessage(message.role, _without_middle(message.content, limit, tokens)))
         left -= _cost(fitted[-1], tokens)
     return fitted
 
 
-def _without_middle(piece: Piece, most: int, tokens: Tokens) -> Piece:
-    """The text without its middle, where it has more than so many tokens."""
-    if (ends := tokens.both_ends(piece.text, most)) is None:
+def _without_middle(piece: Piece, limit: int, tokens: Tokens) -> Piece:
+    """The text, with its middle cut out if it has more than `limit` tokens."""
+    if (ends := tokens.both_ends(piece.text, limit)) is None:
         return piece
     beginning, gap, end = ends
     length = len(piece.text)
@@ -419,7 +414,7 @@ def _without_middle(piece: Piece, most: int, tokens: Tokens) -> Piece:
 
 
 def _opening(begun: BegunTurn, request: ChatRequest) -> str:
-    """What stands for a message when nobody spoke; it is never stored."""
+    """The instruction that replaces a missing message; it is never stored."""
     if request.action == "impersonate":
         return (
             "[Write what {{user}} says and does next, as {{user}} would, in the style of {{user}}'s"
@@ -442,16 +437,16 @@ def _template(templates: Sequence[TemplateRow], tier: Tier, family: str | None) 
 
 
 def _section(part: Part, title: str, text: str | None) -> Piece:
-    """A titled part, the title read with what stands below it: most have a name in them."""
+    """A section with a title. The title is screened with the text, since most contain a name."""
     text = text.strip() if text else ""
     return Piece.from_text(part, f"## {title}\n{text}") if text else NO_WORDS
 
 
-def _recent(history: Sequence[MessageRow], budget: int, tokens: Tokens) -> list[_Said]:
-    """The newest messages that fit, oldest first, without a gap.
+def _recent(history: Sequence[MessageRow], budget: int, tokens: Tokens) -> list[_PromptMessage]:
+    """The newest messages that fit, oldest first.
 
-    What does not fit is dropped in steps: the first message kept is an anchor where one is near,
-    so that most turns only add to the prompt of the turn before.
+    If some do not fit, the first one kept is an anchor, if one is near. So most turns only append
+    to the prompt of the turn before, which stays cached.
     """
     messages = [_message(row) for row in history]
     if _cost_at_most(messages, tokens) <= budget:
@@ -465,17 +460,17 @@ def _recent(history: Sequence[MessageRow], budget: int, tokens: Tokens) -> list[
     return messages[first:]
 
 
-def _message(row: MessageRow) -> _Said:
-    return _Said(
+def _message(row: MessageRow) -> _PromptMessage:
+    return _PromptMessage(
         "user" if row.sender == "user" else "assistant", Piece.from_text("history", row.content)
     )
 
 
 def _lore(begun: BegunTurn, found: Sequence[Entry], budget: int, tokens: Tokens) -> list[Entry]:
-    """What there is room for of what the character's book says."""
+    """The found entries that fit."""
     if begun.character is None or not begun.character.character_book:
         return []
-    return fitting(
+    return select_entries(
         found,
         begun.character.character_book,
         budget_tokens=budget,
@@ -483,24 +478,24 @@ def _lore(begun: BegunTurn, found: Sequence[Entry], budget: int, tokens: Tokens)
     )
 
 
-def _notes(lore: Sequence[Entry]) -> list[_Said]:
-    """The entries that stand among the messages."""
+def _notes(lore: Sequence[Entry]) -> list[_PromptMessage]:
+    """The entries that are placed among the messages."""
     return [_note(entry) for entry in lore if entry.position == "in_chat"]
 
 
-def _note(entry: Entry) -> _Said:
-    # At the very end a model would take it for the beginning of its own reply.
+def _note(entry: Entry) -> _PromptMessage:
+    # As the last message, a model would take it for the beginning of its own reply.
     role = "system" if entry.role == "assistant" and entry.depth == 0 else entry.role
-    return _Said(role, Piece.from_text("character", entry.content))
+    return _PromptMessage(role, Piece.from_text("character", entry.content))
 
 
-def _with_notes(messages: Sequence[_Said], lore: Sequence[Entry]) -> list[_Said]:
-    """The messages with the book's notes among them, each with `depth` messages after it."""
+def _with_notes(messages: Sequence[_PromptMessage], lore: Sequence[Entry]) -> list[_PromptMessage]:
+    """The messages with the entries among them, each with `depth` messages after it."""
     if not _notes(lore):
         return list(messages)
     spoken = [place for place, message in enumerate(messages) if message.role != "system"]
     places = [*spoken, len(messages)]
-    noted: list[_Said] = []
+    noted: list[_PromptMessage] = []
     for place in range(len(messages) + 1):
         noted += [
             _note(entry)
@@ -511,23 +506,23 @@ def _with_notes(messages: Sequence[_Said], lore: Sequence[Entry]) -> list[_Said]
     return noted
 
 
-def _merge(messages: Sequence[_Said]) -> list[_Said]:
-    """Join neighbours of the same role: many chat templates demand that roles alternate."""
-    merged: list[_Said] = []
+def _merge(messages: Sequence[_PromptMessage]) -> list[_PromptMessage]:
+    """Merge adjacent messages of the same role: many chat templates require alternating roles."""
+    merged: list[_PromptMessage] = []
     for message in messages:
         if merged and merged[-1].role == message.role:
             content = joined("\n\n", [merged[-1].content, message.content])
-            merged[-1] = _Said(message.role, content)
+            merged[-1] = _PromptMessage(message.role, content)
         else:
             merged.append(message)
     return merged
 
 
-def _cost_at_most(messages: Sequence[_Said], tokens: Tokens) -> int:
-    """No less than they cost one by one, counted in one go; each is rounded up by itself."""
+def _cost_at_most(messages: Sequence[_PromptMessage], tokens: Tokens) -> int:
+    """An upper bound for the sum of `_cost`, counted in one go."""
     whole = tokens.count("".join(message.content.text for message in messages))
     return whole + (TOKENS_PER_MESSAGE + 1) * len(messages)
 
 
-def _cost(message: _Said, tokens: Tokens) -> int:
+def _cost(message: _PromptMessage, tokens: Tokens) -> int:
     return tokens.count(message.content.text) + TOKENS_PER_MESSAGE

@@ -1,4 +1,4 @@
-"""The words that open a conversation as the character's author wrote them."""
+"""The author's greeting, which opens a conversation without a model."""
 
 from edge.errors import ApiError
 from roleplay_chat.api import ChatRequest
@@ -7,16 +7,16 @@ from roleplay_chat.prompt.macros import build_macros, expand
 from roleplay_chat.rows import BegunTurn
 
 MODEL_USED = "card:greeting"
-"""What the client is told instead of a model."""
+"""Reported to the client instead of a model's name."""
 
 
 def greeting_for(begun: BegunTurn, request: ChatRequest) -> str | None:
-    """The greeting that answers this turn; None when a model is to speak.
+    """The greeting that answers this turn; None if a model should.
 
-    That is when somebody has spoken before, when there is no greeting or not one that the person
-    may read, and when a scene was given that the author knew nothing of. A greeting that was asked
-    for by number opens any scene, and may take the place of another opening; `ApiError` 400 when
-    there is none of that number, 403 when the person may not read it.
+    None if somebody has spoken, if there is no greeting, if the person may not read it, or if the
+    request has a scene, which the author could not know. A greeting chosen by number opens any
+    scene and can replace another opening. Raises `ApiError` 400 if there is none of that number,
+    403 if the person may not read it.
     """
     if begun.character is None or begun.history or begun.turn.message is not None:
         return None

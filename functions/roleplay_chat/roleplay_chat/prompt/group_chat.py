@@ -1,6 +1,6 @@
-"""A turn in which several characters are there: one speaks, the others are known and heard.
+"""Prompts for conversations with several characters, of whom one speaks in each turn.
 
-docs/several-characters.md says who speaks; the database decides it (private.speaker).
+The database chooses the speaker (private.speaker): see docs/several-characters.md.
 """
 
 from collections.abc import Mapping
@@ -11,11 +11,11 @@ from roleplay_chat.prompt.macros import expand, names_in
 from roleplay_chat.rows import BegunTurn, CharacterRow, MessageRow
 
 SHORT_CHARS = 300
-"""Of the description by which a character knows another one."""
+"""The length of another character's description in the prompt."""
 
 
 def is_group_chat(begun: BegunTurn) -> bool:
-    """Whether anybody but the speaker and the person is there, or was."""
+    """Whether other characters than the speaker are or were in the conversation."""
     if begun.character is None:
         return False
     own = begun.character.id
@@ -23,12 +23,13 @@ def is_group_chat(begun: BegunTurn) -> bool:
 
 
 def build_cast(begun: BegunTurn, *, impersonates: bool = False) -> Cast:
-    """Whose words a reply may be taken for. In a story everybody may speak."""
+    """The speakers of the conversation, for the reply filters. Empty for a story, in which anybody
+    may speak."""
     if begun.character is None:
         return Cast()
     people = [row.name for row in (begun.persona, begun.user) if row and row.name]
-    own = set(_called(begun.character))
-    others = chain.from_iterable(map(_called, begun.others))
+    own = set(_names(begun.character))
+    others = chain.from_iterable(map(_names, begun.others))
     return Cast(
         character=begun.character.name,
         person=people,
@@ -37,14 +38,14 @@ def build_cast(begun: BegunTurn, *, impersonates: bool = False) -> Cast:
     )
 
 
-def _called(character: CharacterRow) -> list[str]:
+def _names(character: CharacterRow) -> list[str]:
     names = (character.name, character.nickname, *character.name.split()[:1])
     return [name for name in names if name and name.strip()]
 
 
 def as_heard(begun: BegunTurn, person: str) -> BegunTurn:
-    """The turn as the speaker hears it: their own words are the model's, all else comes from
-    outside, and everything has a name in front. Unchanged where there is one character alone."""
+    """The turn from the speaker's point of view: only their own messages have the assistant's role,
+    and every message begins with a name. Unchanged if there is only one character."""
     if not is_group_chat(begun) or begun.character is None:
         return begun
     own = begun.character.id
@@ -62,7 +63,7 @@ def _heard(row: MessageRow, *, own_words: bool, person: str) -> MessageRow:
 
 
 def introduction(begun: BegunTurn, macros: Mapping[str, str]) -> str:
-    """What the speaker knows of the others; empty where there are none."""
+    """What the speaker knows of the other characters; empty if there are none."""
     if begun.character is None or not begun.others:
         return ""
     known = [f"- {_who(other)}{_short(_about(other, macros))}" for other in begun.others]
@@ -72,7 +73,7 @@ def introduction(begun: BegunTurn, macros: Mapping[str, str]) -> str:
 
 
 def _about(other: CharacterRow, macros: Mapping[str, str]) -> str:
-    """Another character's description, in which {{char}} is that character."""
+    """Another character's description, in which {{char}} means that character."""
     called = {"char": other.nickname or other.name, "character_name": other.name}
     return expand(other.description, names_in({**macros, **called}))
 
@@ -84,7 +85,7 @@ def _who(other: CharacterRow) -> str:
 
 
 def _short(text: str) -> str:
-    """The text's beginning as one line."""
+    """The beginning of the text as one line."""
     line = " ".join(text.split())
     if len(line) > SHORT_CHARS:
         cut = line[:SHORT_CHARS]

@@ -1,4 +1,4 @@
-"""{{char}} and the like, in what authors wrote. Expanded once, and never in what people said."""
+"""Expands macros such as {{char}} in authors' texts: once, and never in messages."""
 
 import re
 from collections.abc import Callable, Iterator, Mapping
@@ -9,8 +9,8 @@ from roleplay_chat.rows import BegunTurn
 from roleplay_chat.screening.decision import Part
 
 MAX_GROWTH = 40_000
-"""Characters that macros add to a text. One that repeats a description a thousand times would
-otherwise be larger than memory."""
+"""Characters that macros may add to a text. Without a limit, a text that repeats a description a
+thousand times would exhaust memory."""
 
 _MACRO = re.compile(
     r"\{\{\s*(?P<name>[A-Za-z_]+)\s*\}\}"
@@ -23,7 +23,7 @@ _SHORT = ("char", "user", "character_name", "user_name")
 
 
 def build_macros(begun: BegunTurn, request: ChatRequest) -> dict[str, str]:
-    """What each macro stands for in this turn."""
+    """The values of the macros in this turn, by name."""
     character, persona = begun.character, begun.persona
     user_name = (persona.name if persona else begun.user.name) or "the user"
     macros = {"user": user_name, "user_name": user_name, "char": "the narrator"}
@@ -40,15 +40,15 @@ def build_macros(begun: BegunTurn, request: ChatRequest) -> dict[str, str]:
 
 
 def names_in(macros: Mapping[str, str]) -> dict[str, str]:
-    """Those that stand for a name. Where there are thousands of texts only these are expanded."""
+    """Only the macros for names, which are enough for thousands of lorebook texts."""
     return {name: macros[name] for name in _SHORT if name in macros}
 
 
 def expand(text: str, macros: Mapping[str, str]) -> str:
-    """The text with its macros replaced and its author's remarks left out.
+    """The text with its macros expanded and its comments removed.
 
-    What is not known stays as it is, and so does what would add too much. {{char}} may also be
-    written <char> or <bot>, and {{user}} <user>, as the oldest cards have it.
+    Unknown macros, and those beyond `MAX_GROWTH`, stay as they are. As in the oldest cards, <char>
+    and <bot> mean {{char}}, and <user> means {{user}}.
     """
     if "{{" not in text and "<" not in text:
         return text
@@ -61,9 +61,9 @@ def expanded(
     part_of: Callable[[str | None], Part | None],
     original: Piece = NO_WORDS,
 ) -> Piece:
-    """The same as a piece, with `original` for {{original}}.
+    """As `expand`, but returns a piece, with `original` for {{original}}.
 
-    `part_of` says whose words a macro stands for, by its name, and with None whose the text is.
+    `part_of` gives the part that a macro's value comes from, by name; for None, that of the text.
     """
     macros = {**macros, "original": original.text} if original.runs else macros
     return Piece.from_runs(
@@ -76,14 +76,14 @@ def expanded(
 
 
 def owner(name: str, request: ChatRequest) -> Part:
-    """Whose words a macro stands for."""
+    """The part of the turn that a macro's value comes from."""
     if name == "scenario" and request.scene_description:
         return "scene"
     return "persona" if name.startswith(("user", "persona")) else "character"
 
 
 def _segments(text: str, macros: Mapping[str, str]) -> Iterator[tuple[str | None, str]]:
-    """The text's own words, with None, and what macros stand for, by their names, in order."""
+    """The runs of the text in order: (None, its own words) and (macro name, value)."""
     growth = end = 0
     for match in _MACRO.finditer(text):
         if match.start() > end:

@@ -1,4 +1,7 @@
-"""Texts that know whose words they are made of, so that the screening reads what a model reads."""
+"""Texts that know which part of the turn each run comes from.
+
+So the screening reads exactly what a model reads, and can name the part to blame.
+"""
 
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
@@ -10,23 +13,23 @@ from roleplay_chat.rows import BegunTurn, CharacterRow
 from roleplay_chat.screening.decision import Part, Passage
 
 Run = tuple[Part | None, str]
-"""Words and the part they come from; None: the house's own, which are not screened."""
+"""The part that a text comes from, and the text. None: our own, which is not screened."""
 
 
 class Piece(NamedTuple):
-    """A text, and the runs it consists of: none is empty."""
+    """A text and the runs that it consists of, none of them empty."""
 
     text: str
     runs: tuple[Run, ...]
 
     @classmethod
     def from_text(cls, part: Part | None, text: str) -> "Piece":
-        """A text that comes from one part."""
+        """A text from one part."""
         return cls(text, ((part, text),)) if text else NO_WORDS
 
     @classmethod
     def from_runs(cls, runs: Iterable[Run]) -> "Piece":
-        """A text that comes from several."""
+        """A text from several parts."""
         kept = tuple(run for run in runs if run[1])
         return cls("".join([text for _, text in kept]), kept)
 
@@ -35,7 +38,7 @@ class Piece(NamedTuple):
         return Piece.from_runs(_between(self.runs, start, end))
 
     def beginning(self, chars: int) -> "Piece":
-        """The first characters."""
+        """The first `chars` characters."""
         return self if chars >= len(self.text) else self.between(0, chars)
 
 
@@ -49,7 +52,7 @@ def _between(runs: Sequence[Run], start: int, end: int) -> Iterator[Run]:
 
 
 def joined(separator: str, pieces: Iterable[Piece]) -> Piece:
-    """The pieces that have words, with the separator between them."""
+    """The pieces that are not empty, joined by the separator."""
     worded = [piece for piece in pieces if piece.runs]
     if len(worded) == 1:
         return worded[0]
@@ -62,14 +65,14 @@ def joined(separator: str, pieces: Iterable[Piece]) -> Piece:
 
 
 def build_passages(messages: Iterable[Piece]) -> list[Passage]:
-    """The words of the messages but for the house's own, in order.
+    """The texts of the messages without our own, in order.
 
-    What is of one part and has no word of the house's between it is one passage; the end of a
-    message is read as that of a line. What was said is a passage for each message: later turns send
-    the same ones again, and each is read once.
+    Adjacent runs of one part make one passage; the end of a message counts as a line break. Each
+    message of the history is its own passage, because later turns send it again and the signals of
+    each are cached.
     """
     passages: list[tuple[Part, list[str]]] = []
-    space: str | None = ""  # since the last passage; None: there were words
+    space: str | None = ""  # Whitespace since the last passage; None after words of ours.
     for message in messages:
         for part, text in message.runs:
             if part is None:
@@ -86,8 +89,8 @@ def build_passages(messages: Iterable[Piece]) -> list[Passage]:
 
 
 def written_for(begun: BegunTurn, request: ChatRequest, lore: Sequence[Entry]) -> list[Passage]:
-    """What is written for a turn, whatever of it a prompt has room for: of everybody who is there,
-    with their ages, the entries of the book that are called for (`lore`), and of the scene."""
+    """All texts written for a turn, even if a prompt has no room for them: those of everybody
+    present, with their ages, the activated book entries (`lore`), and the scene."""
     scene = [
         *(request.scene_name, request.scene_description, request.scene_context),
         *(request.scene_system_prompt, *(request.scene_starters or [])),
@@ -108,8 +111,8 @@ def written_for(begun: BegunTurn, request: ChatRequest, lore: Sequence[Entry]) -
 
 
 def _minors(begun: BegunTurn) -> list[Passage]:
-    """The declared ages of those whose texts no prompt has: who spoke before, or whom a story is
-    about."""
+    """The declared ages of minors whose texts are in no prompt: they spoke before, or a story is
+    about them."""
     ages = [row.age for row in begun.cast if row.age is not None and row.age < ADULT_AGE]
     return [Passage("character", "", age) for age in ages]
 
@@ -121,7 +124,7 @@ def _present(begun: BegunTurn) -> list[CharacterRow]:
 def character_passage(
     part: Part, row: CharacterRow, *, greetings: bool = True, book: bool = True
 ) -> Passage:
-    """All that is written of a character, or of the persona that the person plays."""
+    """All texts of a character, or of the persona that the person plays."""
     return Passage(part, _lines(row.texts(greetings=greetings, book=book)), row.age)
 
 

@@ -1,1 +1,1 @@
-"""The model's text becomes the character's words, piece by piece."""
+"""Cleans a model's output, piece by piece as it streams."""

@@ -1,18 +1,19 @@
-"""The model's text becomes the character's words, piece by piece as it comes.
+"""Cleans a model's output, piece by piece as it streams.
 
-Filters, each a small state machine that holds back only what it cannot judge yet:
+Each filter is a small state machine that holds back only what it cannot decide yet:
 
-    ReasoningFilter     drops what the model thinks
+    ReasoningFilter     drops the model's reasoning
     SpeakerLabelFilter  drops "Mara:" before her own words, and lines before them that speak for
                         the person
-    StopFilter          ends the reply where the model begins to speak for the person (in a draft
-                        of the person's words, for the character)
+    StopFilter          ends the reply where the model begins to speak for the person (in an
+                        impersonation, for the character)
     WhitespaceFilter    trims the text
-    RefusalFilter       drops a reply that is nothing but a model's refusal (`model_refusals`)
-    ReplyScreen         refuses what breaks the hard limit (`screening`)
+    RefusalFilter       drops a reply that is only a model's refusal (`model_refusals`)
+    ReplyScreen         refuses what breaks the content policy (`screening`)
 
-What streams is what is stored, whatever the pieces were; only a reply that hit its length limit
-is trimmed once more at its end (`trimmed`), which the last event then tells.
+The streamed text is the stored text, however it was split. The one exception is a reply that hit
+its length limit: `truncation` removes its unfinished last sentence, and the last event has the
+result.
 """
 
 import re
@@ -28,19 +29,19 @@ from roleplay_chat.screening.decision import ReplyScreen
 _OPEN = ("<think>", "<thinking>", "<reasoning>", "<thought>")
 _CLOSE = tuple(tag.replace("<", "</") for tag in _OPEN)
 _TOKENS = ("<|im_end|>", "<|im_start|>", "<|eot_id|>", "<|endoftext|>", "</s>", "[INST]")
-"""What chat templates put around messages; a model that says one is past its end."""
+"""Tokens of chat templates. A model that writes one has passed the end of its reply."""
 
 Thinking = Literal["tagged", "leading"]
-"""Where reasoning is: between tags, or (families whose chat template writes the opening tag
-itself) from the start to the closing tag."""
+"""Where the reasoning is: between tags, or ("leading") from the start to the closing tag, for
+models whose chat template writes the opening tag."""
 
 
 REMEMBERED_CASTS = 512
-"""Who speaks stays the same from turn to turn."""
+"""The number of cached casts. A conversation's cast stays the same from turn to turn."""
 
 
 class Reply:
-    """One reply as it comes. The pieces given out, joined, are its text."""
+    """Filters one reply. The pieces that it returns, joined, are the reply's text."""
 
     def __init__(
         self,
@@ -49,7 +50,7 @@ class Reply:
         thinking: Thinking = "tagged",
         screen: ReplyScreen | None = None,
     ) -> None:
-        """What `screen` refuses it raises, from `feed` and from `flush`."""
+        """With `screen`, `feed` and `flush` raise `ContentRefused` for what it refuses."""
         cast = cast or Cast()
         self._stop = StopFilter(cast)
         self._model_refusal = RefusalFilter()
@@ -64,23 +65,23 @@ class Reply:
 
     @property
     def ended(self) -> bool:
-        """The reply is over although the model goes on: nothing more will be shown."""
+        """Whether the reply has ended, although the model may continue."""
         return self._stop.found
 
     @property
     def is_model_refusal(self) -> bool:
-        """The model did not want to: there is no text, and the words for it were dropped."""
+        """Whether the reply was only a model's refusal, which was dropped."""
         return self._model_refusal.was_dropped
 
     def feed(self, piece: str) -> str:
-        """The text that can be shown now that `piece` has come; may be empty."""
+        """Process a piece and return the text that can be shown now; may be empty."""
         piece = NO_TEXT.sub("", piece)
         for one in self._filters:
             piece = one.feed(piece)
         return piece
 
     def flush(self) -> str:
-        """The text that was still held back when the model ended."""
+        """End the reply and return the text that was still held back."""
         piece = ""
         for one in self._filters:
             piece = one.feed(piece) + one.flush()
@@ -88,7 +89,7 @@ class Reply:
 
 
 class Markers:
-    """Texts to look for without regard to case, and what may turn out to be one."""
+    """A set of strings to find case-insensitively in a stream."""
 
     def __init__(self, markers: Iterable[str]) -> None:
         self._markers = tuple(map(_lower, markers))
@@ -96,7 +97,7 @@ class Markers:
         self._longest = max(map(len, self._markers))
 
     def first(self, text: str) -> tuple[int, str] | None:
-        """Where the first one is, and which, in lower case."""
+        """The position of the first marker, and the marker in lower case."""
         lower = _lower(text)
         if self._begin_with.isdisjoint(lower):
             return None
@@ -104,7 +105,7 @@ class Markers:
         return min((one for one in found if one[0] >= 0), key=lambda one: one[0], default=None)
 
     def partial(self, text: str) -> int:
-        """The length of the longest end of the text with which one begins."""
+        """The length of the longest suffix of the text with which a marker may begin."""
         end = _lower(text[1 - self._longest :]) if self._longest > 1 else ""
         if self._begin_with.isdisjoint(end):
             return 0
@@ -117,7 +118,7 @@ class Markers:
 
 
 def _lower(text: str) -> str:
-    """In lower case, each character in its place."""
+    """The text in lower case, of the same length: positions stay valid."""
     lower = text.lower()
     if len(lower) == len(text):
         return lower
@@ -129,14 +130,14 @@ _TAG = re.compile("|".join(map(re.escape, (*_OPEN, *_CLOSE))))
 
 
 class ReasoningFilter:
-    """Drops what stands between thinking tags, also when the closing one never comes."""
+    """Drops text between reasoning tags, also if the closing tag never comes."""
 
     def __init__(self, thinking: Thinking) -> None:
         self._held = ""
         self._inside = False
         self._leading = thinking == "leading"
         self._thought: list[str] = []
-        """What was thought, or if no tag comes, said: of models that begin to think without one."""
+        """With "leading": the text so far, reasoning if a closing tag comes, else the reply."""
 
     def feed(self, piece: str) -> str:
         text = self._held + piece
@@ -170,7 +171,7 @@ _BLANK = re.compile(r"\s*")
 
 
 class SpeakerLabelFilter:
-    """Drops the name that some models write before the character's words."""
+    """Drops the speaker's name that some models write before the reply."""
 
     def __init__(self, cast: Cast) -> None:
         self._own = _labels(tuple(cast.own))
@@ -216,7 +217,7 @@ def _after_blank(text: str, start: int) -> int:
 
 
 class StopFilter:
-    """Ends the reply at a line that speaks for others, or at a token of a chat template."""
+    """Ends the reply at a line that begins with another speaker's name, or at a template token."""
 
     def __init__(self, cast: Cast) -> None:
         self._markers = _ends(tuple(cast.not_own))
@@ -241,7 +242,7 @@ class StopFilter:
 
 
 class WhitespaceFilter:
-    """Drops the space around the text; paragraphs and markdown stay as they are."""
+    """Trims whitespace around the text; paragraphs and Markdown stay unchanged."""
 
     def __init__(self) -> None:
         self._begun = False
@@ -264,7 +265,7 @@ class WhitespaceFilter:
 
 
 class RefusalFilter:
-    """Holds the beginning back while the reply may turn out to be nothing but a refusal."""
+    """Holds the beginning back while the reply may still be only a model's refusal."""
 
     def __init__(self) -> None:
         self._held: str | None = ""
@@ -286,19 +287,19 @@ class RefusalFilter:
 
 
 def stop_strings(cast: Cast) -> list[str]:
-    """Where a provider may end a reply by itself: the commonest lines of `StopFilter`."""
+    """Stop strings for providers: the most common markers of `StopFilter`."""
     return [f"\n{name}:" for name in dict.fromkeys(cast.not_own) if name and "\n" not in name]
 
 
 @lru_cache(maxsize=REMEMBERED_CASTS)
 def _ends(names: tuple[str, ...]) -> Markers:
-    """What a reply ends at: lines of these people, and tokens of templates."""
+    """The markers that end a reply: lines of these people, and template tokens."""
     return Markers((*(f"\n{label}" for label in _labels(names)), *_TOKENS))
 
 
 @lru_cache(maxsize=REMEMBERED_CASTS)
 def _labels(names: tuple[str, ...]) -> tuple[str, ...]:
-    """How models write who speaks, in lower case."""
+    """The speaker labels that models write for these names, in lower case."""
     return tuple(
         _lower(label)
         for name in dict.fromkeys(filter(None, names))
@@ -307,7 +308,7 @@ def _labels(names: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def _starts(text: str, labels: tuple[str, ...]) -> str:
-    """The label that the text begins with, or nothing. Labels are in lower case."""
+    """The label that the text begins with, or an empty string. Labels are in lower case."""
     lower = _lower(text)
     if not lower.startswith(labels):
         return ""
@@ -315,24 +316,6 @@ def _starts(text: str, labels: tuple[str, ...]) -> str:
 
 
 def _may_start(text: str, labels: tuple[str, ...]) -> bool:
-    """Whether the text, if it went on, could begin with a label."""
+    """Whether the text could become one that begins with a label."""
     lower = _lower(text)
     return any(label.startswith(lower) for label in labels)
-
-
-_SENTENCE_END = re.compile(r"[.!?…。！？][\"'”’»*_)\]]*(?=\s|$)|[。！？][\"'”’»」』*_)\]]*")
-LEAST_KEPT = 0.3
-"""Of a reply that is trimmed: better an unfinished sentence than half the reply gone."""
-
-
-def trimmed(text: str) -> str:
-    """A reply that hit its length limit, without the sentence it stopped in; marks closed."""
-    ends = [match.end() for match in _SENTENCE_END.finditer(text)]
-    if ends and ends[-1] >= len(text) * LEAST_KEPT:
-        text = text[: ends[-1]]
-    paragraph = text.rpartition("\n")[2]
-    if paragraph.replace("**", "").count("*") % 2:
-        text += "*"
-    if paragraph.count('"') % 2:
-        text += '"'
-    return text

@@ -1,8 +1,8 @@
-"""Recognises the words with which models refuse to write, when they are all that a reply says.
+"""Recognises replies that are only a model's refusal to write.
 
-Only whole sentences of the table count, and only when the reply has no others: a character who
-says "I'm sorry, but I can't help you, traveller" stays, and so does everything with a gesture, a
-name or a story in it. docs/decisions.md says what follows from a refusal.
+A reply counts only if every sentence matches the tables here. A character who says "I'm sorry, but
+I can't help you, traveller" does not, nor does anything with a gesture, a name or a story in it.
+docs/decisions.md explains what follows from a refusal.
 """
 
 from functools import cache
@@ -10,7 +10,7 @@ from functools import cache
 import regex
 
 LONGEST_CHARS = 300
-"""What is longer says something of its own, and nobody waits for more of it."""
+"""Longer replies are not taken for refusals, so their beginning is not held back any longer."""
 
 _REFUSAL = (
     # English
@@ -100,7 +100,7 @@ _FOLLOWING = (
     r"(他に|何か|もし)[^。！？\n]{{0,60}}",
     r"(다른|혹시|도움이)[^.!?\n]{{0,60}}",
 )
-"""What they add; alone it refuses nothing."""
+"""Sentences that follow a refusal. Alone they are not one."""
 
 _PARTS = {
     "cannot": r"(can't|cannot|can not|won't|will not|am (not able|unable) to|'m (not able"
@@ -123,7 +123,7 @@ def _any(sentences: tuple[str, ...]) -> str:
 
 @cache
 def _reply() -> regex.Pattern[str]:
-    """Compiled when the first reply comes, not at the start: it takes tens of milliseconds."""
+    """The compiled pattern, made on first use: it takes tens of milliseconds."""
     return regex.compile(
         rf"\s*(?:{_any(_REFUSAL)}){_END}(?:\s*(?:{_any((*_REFUSAL, *_FOLLOWING))}){_END})*+\s*",
         regex.IGNORECASE,
@@ -131,12 +131,12 @@ def _reply() -> regex.Pattern[str]:
 
 
 def is_model_refusal(text: str) -> bool:
-    """Whether the text is nothing but a refusal."""
+    """Whether the text is only a refusal."""
     return len(text) <= LONGEST_CHARS and bool(_reply().fullmatch(_plain(text)))
 
 
 def may_become_model_refusal(text: str) -> bool:
-    """Whether the text, if it went on, could be nothing but a refusal."""
+    """Whether the text could become one that is only a refusal."""
     return len(text) <= LONGEST_CHARS and bool(_reply().fullmatch(_plain(text), partial=True))
 
 

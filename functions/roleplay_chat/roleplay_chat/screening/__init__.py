@@ -1,1 +1,1 @@
-"""The content policy: the hard limit in every tier, explicit scenes in the one for everybody."""
+"""The content policy: the hard limit in every tier, and explicit scenes in the `sfw` tier."""

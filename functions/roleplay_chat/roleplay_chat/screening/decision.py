@@ -1,10 +1,10 @@
-"""The hard limit: sexual content that involves a minor is refused, in every tier.
+"""Decides what is refused. The hard limit: sexual content that involves a minor, in every tier.
 
     finding = screen([Passage("character", text), Passage("message", said)], tier="sfw")
 
-Deterministic and pure; no setting reaches in here. In the adult tier the context is presumed to
-be sexual: there a stated minor is enough. In both, somebody who is stated to be a minor and
-explicit content do not go together anywhere in what a model would read; `rules` says which
+Deterministic and pure; no setting affects it. In the adult tier the context is presumed to be
+sexual, so a stated minor is enough. In both tiers, a stated minor and explicit content must not
+occur together anywhere in what a model would read; `rules` says which
 weaker signs belong together. docs/content-policy.md says what this can and cannot see.
 """
 
@@ -24,9 +24,9 @@ from roleplay_chat.screening.word_classes import first_words, last_words
 T = TypeVar("T")
 
 Category = Literal["absolute", "sexual", "adult_turn", "classifier", "scene"]
-"""A term that stands for the forbidden alone; a minor and sexual content together; a minor in a
-turn of the adult tier; what a classifier model flagged. Apart from these, which no tier allows: an
-explicit scene in a turn for everybody."""
+"""absolute: a term that is forbidden by itself. sexual: a minor and sexual content together.
+adult_turn: a minor in a turn of the adult tier. classifier: flagged by a classifier model. No tier
+allows these. scene: an explicit scene in an `sfw` turn."""
 Part = Literal["character", "persona", "scene", "memory", "history", "message", "reply"]
 PARTS: tuple[Part, ...] = (
     "character",
@@ -37,7 +37,7 @@ PARTS: tuple[Part, ...] = (
     "message",
     "reply",
 )
-"""In the order in which they come to be; of two that belong together the later is to blame."""
+"""In the order in which they are written. Of two parts in one finding, the later is to blame."""
 _ORDER = {part: place for place, part in enumerate(PARTS)}
 _PLAYED: tuple[Part, ...] = ("character", "persona")
 _SAID: tuple[Part, ...] = ("scene", "message", "reply")
@@ -51,16 +51,16 @@ LEAD_CHARS = 500
 """Of what stands before a passage: they are read together. As far as most rules reach."""
 
 FOLLOWED_CHARS = 4_000
-"""Of the text that a reply comes after: more than any rule reaches."""
+"""The end of the text before a reply that is read with it: more than any rule reaches."""
 MOST_HELD_CHARS = 2_000
-"""Of a reply that looks like a finding: words that may clear it are not that long."""
+"""The longest text held back while it looks like a finding that further words may clear."""
 
 
 class Passage(NamedTuple):
-    """Something that is written and where; `age` is the declared one, in years.
+    """A text and the part that it comes from. `age` is the declared age in years.
 
-    `is_seam`: the end of one passage and the beginning of another, which are read by themselves as
-    well. So what counts by whose words it is in (a teenager, soft words) does not count here.
+    With `is_seam` it is the end of one passage and the beginning of the next, which are also read
+    separately. Signals that depend on the part (a teenager, soft words) do not count in it.
     """
 
     part: Part
@@ -74,18 +74,18 @@ PartSignals = tuple[Part, Signals]
 
 @dataclass(frozen=True)
 class Finding:
-    """Why something is refused. Never holds what was written."""
+    """Why something is refused. Never contains the text."""
 
     category: Category
     part: Part
 
     def to_json(self) -> dict[str, str]:
-        """As it is kept with the turn and logged."""
+        """The finding as stored with the turn and logged."""
         return {"category": self.category, "part": self.part}
 
 
 class ContentRefused(Exception):
-    """What was written is refused."""
+    """The content policy refuses a text."""
 
     def __init__(self, finding: Finding) -> None:
         super().__init__(finding.category)
@@ -93,7 +93,7 @@ class ContentRefused(Exception):
 
 
 def screen(passages: Sequence[Passage], *, tier: Tier) -> Finding | None:
-    """The reason to refuse what the passages say together; None when there is none."""
+    """Why the passages are refused, read together; None if they are not."""
     return judge(read(passages), tier)
 
 
@@ -199,7 +199,7 @@ def said_last(passages: Sequence[Passage]) -> str:
 
 
 def judge(signals: Sequence[PartSignals], tier: Tier) -> Finding | None:
-    """The reason to refuse, from the signals in each part."""
+    """Why a text with these signals is refused in a tier; None if it is not."""
     signals = [one for one in signals if one[1] is not NOTHING]
     for part, found in signals:
         if found.absolute:
@@ -224,7 +224,7 @@ def _first(parts: Sequence[Part]) -> Part:
 
 
 def content_refused(finding: Finding) -> ApiError:
-    """What the person is told. It names the part and the rule, and not what was seen."""
+    """The error for refused content. It names the part and the rule, not the text."""
     return ApiError(403, "content_refused", f"{_WHAT[finding.part]}: {_WHY[finding.category]}.")
 
 
@@ -248,11 +248,11 @@ _WHY: dict[Category, str] = {
 
 
 class ReplyScreen:
-    """Lets a reply through piece by piece, as long as nothing in it is refused.
+    """Screens a reply as it streams.
 
-    At every moment the text let through so far is clean, by itself and with what went before it.
-    Text is held back only while the last words look like a finding that the next ones may clear
-    ("a 12 year old" ... "whisky").
+    All text released so far is clean, by itself and with the text before it. Text is held back only
+    while its last words look like a finding that the next words may clear ("a 12 year old" ...
+    "whisky").
     """
 
     def __init__(
@@ -263,8 +263,8 @@ class ReplyScreen:
         follows: str = "",
         continues: str = "",
     ) -> None:
-        """`before` holds the other parts' signals; `follows` the text the reply comes after, and
-        `continues` the reply that it carries on, with which that text may end."""
+        """`before` has the signals of the other parts, `follows` is the text before the reply, and
+        `continues` the reply to continue, which may be the end of `follows`."""
         if not follows.endswith(continues):
             follows = f"{follows}\n{continues}"
         self._scene = GrowingScene(continues) if tier == "sfw" else None
@@ -276,7 +276,7 @@ class ReplyScreen:
         self._held = ""
 
     def feed(self, piece: str) -> str:
-        """The text that can be shown now that `piece` has come. Raises `ContentRefused`."""
+        """Process a piece and return the text that can be shown. Raises `ContentRefused`."""
         if not piece:
             return ""
         if not self._has_begun:
@@ -290,13 +290,13 @@ class ReplyScreen:
         return ""
 
     def flush(self) -> str:
-        """The text that was still held back when the reply ended. Raises `ContentRefused`."""
+        """End the reply and return the held text. Raises `ContentRefused`."""
         if self._held and (finding := self._finding()):
             raise ContentRefused(finding)
         return self._release()
 
     def _begin(self, piece: str) -> None:
-        """A reply is a text of its own; one that is carried on goes on as it will be stored."""
+        """Start a new line, or join the continued reply in the way in which it will be stored."""
         between = space_between(self._continues, piece) if self._continues else "\n"
         self._growing.grow(between)
         if self._scene:

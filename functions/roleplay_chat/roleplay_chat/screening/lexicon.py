@@ -1,12 +1,13 @@
-"""The words that the screening knows, by what they do in a sentence.
+"""The words of the screening, by their role in a sentence.
 
-English, Spanish, Portuguese, French, German, Italian and Russian in WORDS and STEMS; Chinese,
-Japanese and Korean in WRITTEN_TOGETHER, found inside text without spaces. A word has one class.
-One that means something else in another of the languages is in a class of its own, whose rules
-ask for company (German `Kind`, Spanish `once`). Clinical terms, and as few as are needed.
+WORDS and STEMS are English, Spanish, Portuguese, French, German, Italian and Russian;
+WRITTEN_TOGETHER is Chinese, Japanese and Korean, found inside text without spaces. Each word has
+one class. A word that means something else in another language has a class of its own, whose rules
+also require other words (German `Kind`, Spanish `once`). Only clinical terms, and no more than
+needed.
 
-Everything here is data, in any spelling: words are folded when they are loaded. `decision` has
-the rules that use the classes.
+This is data in any spelling: words are folded on loading. `rules` has the patterns that use the
+classes.
 """
 
 WORDS: dict[str, str] = {
@@ -151,7 +152,7 @@ WORDS: dict[str, str] = {
         counselor counsellor""",
     "UNIFORM": "uniform uniforms",
     "SCOUT": "scout scouts",
-    # --- neither --------------------------------------------------------------------------------
+    # --- other ----------------------------------------------------------------------------------
     "THING": """whisky whiskey whiskies scotch bourbon malt port sherry mezcal rum wine cognac
         brandy cheese cheddar car truck van bike motorcycle yacht boat house building mansion
         cottage castle church bridge oak dog cat puppy kitten horse mare labrador retriever
@@ -206,14 +207,14 @@ WORDS: dict[str, str] = {
         roleplay rp video videos photo photos picture pictures fanfic""",
     "PASSION": "passionate passionately",
     "KISS": "kiss kisses kissing kissed",
-    # --- refused alone ----------------------------------------------------------------------------
+    # --- refused by themselves ------------------------------------------------------------------
     "ABSOLUTE": """lolicon shotacon toddlercon pthc csam csem jailbait kidporn childporn
         kiddieporn лоликон""",
     "INFANTILE": """kiddie infantil infantile enfantine infantiles infantili детское детского
         детская""",
 }
 
-# The beginnings of words: whatever follows, the class is this.
+# The beginnings of words, whatever follows.
 STEMS: dict[str, str] = {
     "ADULT": "veinti",
     "AGED": "jährig летн",
@@ -234,7 +235,7 @@ STEMS: dict[str, str] = {
     "ABSOLUTE": "pedoporn pédoporn kinderporn",
 }
 
-# What a number word says, in years.
+# The values of number words.
 NUMBERS: dict[int, str] = {
     2: "two dos deux zwei dois duas два две двух",
     3: "three tres trois drei tre três три трех",
@@ -257,7 +258,7 @@ NUMBERS: dict[int, str] = {
     19: "nineteen diecinueve dixneuf neunzehn diciannove dezenove девятнадцать",
 }
 
-# Number words that are other words too: numbers only where a unit of age follows.
+# Number words with other meanings: numbers only if a unit of age follows.
 WEAK_NUMBERS = "one once due sei seize elf otto sept neuf один одна"
 
 ORDINALS = """first second third fourth fifth sixth seventh eighth ninth tenth eleventh twelfth
@@ -265,22 +266,22 @@ ORDINALS = """first second third fourth fifth sixth seventh eighth ninth tenth e
     sexto séptimo octavo noveno sétimo oitavo nono quarta quinta sexta sétima oitava
     первом втором третьем четвертом пятом шестом седьмом восьмом девятом"""
 
-# The front of a word that goes on with AGED: zwölfjährig, двенадцатилетняя.
+# Prefixes of words in AGED: zwölfjährig, двенадцатилетняя.
 NUMBER_FRONTS = """ein zwei drei vier fünf sechs sieben acht neun zehn elf zwölf dreizehn vierzehn
     fünfzehn sechzehn siebzehn одно двух трех четырех пяти шести семи восьми девяти десяти
     одиннадцати двенадцати тринадцати четырнадцати пятнадцати шестнадцати семнадцати"""
 
-# The ends (German) and beginnings (Italian) of numbers from twenty up.
+# Suffixes (German) and prefixes (Italian) of numbers from twenty up.
 ADULT_ENDS = "zwanzig dreißig vierzig fünfzig sechzig siebzig achtzig neunzig"
 ADULT_FRONTS = "ventu ventitr trentu trenta quarant cinquant sessant settant ottant novant"
 
-# How adverbs end: "actually", "eigentlich", "solamente".
+# Suffixes of adverbs: "actually", "eigentlich", "solamente".
 ADVERB_ENDS = "ly lich ment mente"
 
-# Recognised inside a long word that is not known.
+# Found inside long unknown words.
 INSIDE = "yearold underage schoolgirl schoolboy preteen childporn"
 
-# Words in Chinese, Japanese and Korean. OTHER lists longer words that contain one of these.
+# Words in Chinese, Japanese and Korean. OTHER has harmless longer words that contain one of them.
 WRITTEN_TOGETHER: dict[str, str] = {
     "AGE_UNIT": "歳 岁 歲 才 살 세",
     "BELOW": "未満 未满 未滿 没满 不满 不到 未到 미만",
@@ -308,7 +309,7 @@ WRITTEN_TOGETHER: dict[str, str] = {
         娘子 大娘 딸기 아이돌 아이디 아이스 아이폰 아이템 성교육 성교회 异性交 同性交 女性交
         男性交 异性关系 两性关系 个性爱 女性爱 男性爱 路口交 出口交 进口交 港口交 여아이돌""",
 }
-# The same, where no Chinese character or Korean syllable stands before them.
+# The same, if no Chinese character or Korean syllable precedes them.
 WRITTEN_APART: dict[str, str] = {"EXPLICIT": "性的", "SOFT": "야한"}
 
 NATIVE_TENS = {"열": 10, "스물": 20, "스무": 20, "서른": 30, "마흔": 40, "쉰": 50, "예순": 60}

@@ -1,7 +1,7 @@
-"""Words as a reader sees them, whatever characters they were written with.
+"""Normalises words to what a reader sees, whatever characters they were written with.
 
-Case, compatibility forms, accents, invisible characters, look-alikes of other alphabets, digits
-and signs that stand for letters, drawn-out letters. Works on one word at a time.
+Handles case, compatibility forms, accents, invisible characters, look-alikes from other alphabets,
+digits and signs in place of letters, and repeated letters. Works on one word at a time.
 """
 
 import re
@@ -10,32 +10,31 @@ from collections.abc import Iterator
 
 import regex
 
-MOST_MARKS = 30
-"""On one letter, as in Unicode's stream-safe text. No language needs ten, and the time to put them
-in order grows with the square of their number."""
-_MARKS = regex.compile(rf"[\p{{M}}\uff9e\uff9f]{{{MOST_MARKS + 1},}}")
+MAX_MARKS = 30
+"""Combining marks on one letter, as in Unicode's stream-safe text format. No language needs ten,
+and sorting them takes quadratic time."""
+_MARKS = regex.compile(rf"[\p{{M}}\uff9e\uff9f]{{{MAX_MARKS + 1},}}")
 _KEPT_MARKS = ("\u3099", "\u309a")
-"""They make another syllable of a Japanese one."""
+"""They turn a Japanese syllable into another one."""
 _TILDE = "\u0303"
-"""Kept on an n: another letter in Spanish, and `nina` is a name."""
+"""Kept on an n, because ñ is another letter in Spanish: `nina` is a name."""
 _DRAWN_OUT = re.compile(r"(.)\1\1")
 _BLANKS = {"\u2800", "\u3164", "\uffa0", "\u115f", "\u1160"}
-"""Letters by their category, but invisible."""
+"""Letters by Unicode category, but invisible."""
 _WHOLE_PHRASES = {0xFDFA: "\u0635", 0xFDFB: "\u062c"}
-"""Characters that stand for 18 and 8 others; each becomes its first letter."""
+"""Characters that decompose into 18 and 8 others; each is replaced by its first letter."""
 
 
 def stream_safe(text: str) -> str:
-    """The text with at most `MOST_MARKS` marks in a row, of the others only what makes a letter
-    another one.
+    """The text with at most `MAX_MARKS` marks in a row, plus those that change the letter.
 
-    Whatever normalises text has to do this first.
+    Call it before every Unicode normalisation, which is quadratic in runs of marks.
     """
     return text if text.isascii() else _MARKS.sub(_first_marks, text)
 
 
 def _first_marks(run: regex.Match[str]) -> str:
-    first, others = run[0][:MOST_MARKS], run[0][MOST_MARKS:]
+    first, others = run[0][:MAX_MARKS], run[0][MAX_MARKS:]
     return first + "".join(mark for mark in (*_KEPT_MARKS, _TILDE) if mark in others)
 
 
@@ -59,7 +58,7 @@ def _invisible(char: str) -> bool:
 
 
 def readings(word: str) -> Iterator[str]:
-    """Other ways to read a folded word that is not known as it stands."""
+    """Alternative readings of a folded word that is not in the lexicon."""
     latin = word.translate(_LATIN)
     if latin != word:
         yield latin
@@ -79,11 +78,11 @@ def readings(word: str) -> Iterator[str]:
             yield latin.replace("*", vowel)
 
 
-def _drawn_in(word: str, most: int) -> str:
-    """The word with no letter more than `most` times in a row."""
+def _drawn_in(word: str, limit: int) -> str:
+    """The word with each run of a letter cut to `limit`."""
     kept = ""
     for char in word:
-        if kept[-most:] != char * most:
+        if kept[-limit:] != char * limit:
             kept += char
     return kept
 
@@ -92,7 +91,7 @@ def _pairs(look_alikes: str) -> dict[int, str]:
     return {ord(pair[0]): pair[1] for pair in look_alikes.split()}
 
 
-# What is left after compatibility forms are resolved; the choice follows Unicode's confusables.
+# Look-alikes that compatibility normalisation does not resolve, from Unicode's confusables.
 _LATIN = _pairs(
     "аa вb еe зz иu іi јj кk мm нh оo пn рp сc тt уy хx ѕs һh ԁd ԛq ԝw ѵv ьb гr ӏl яr "
     "αa βb γy εe ηn ιi κk νv οo ρp σo τt υu χx ωw "

@@ -1,16 +1,16 @@
-"""The signals of a minor and of sexual content in a text: patterns on its encoding.
+"""Detects signals of a minor and of sexual content in a text, by patterns on its encoding.
 
-Signals of a minor, from the strongest:
+Signals of a minor, strongest first:
 
-    stated     an age below 18, a school year, a word for nothing but a minor
-    past       the same, of a time that is over ("when she was 12")
+    stated     an age below 18, a school year, a word that only means a minor
+    past       the same, about a time that is over ("when she was 12")
     teen       may be 18 or 19
-    child      a child is mentioned, perhaps one that is not there
-    kin        a daughter or a son, of whatever age
+    child      a child is mentioned, who may not be present
+    kin        a daughter or a son, of any age
     doubtful   a number that may be an age
 
-and of sexual content: explicit, and soft (euphemisms, nudity). The stronger they are, the farther
-apart they may stand.
+Signals of sexual content: explicit, and soft (euphemisms, nudity). Stronger signals count over a
+longer distance.
 """
 
 import re
@@ -22,7 +22,7 @@ from functools import cache, cached_property, lru_cache
 from roleplay_chat.api import Tier
 from roleplay_chat.screening.word_classes import (
     CODE,
-    MOST_UNSETTLED_CHARS,
+    MAX_UNSETTLED_CHARS,
     OTHER,
     encode,
     settle,
@@ -30,16 +30,16 @@ from roleplay_chat.screening.word_classes import (
 )
 
 _SHORT = {
-    # A number of years below 18; the same, or a word that may be one.
+    # A number below 18; the same, or a word that may be such a number.
     "N": "[ONES SMALL TEENS]",
     "W": "[ONES SMALL TEENS WEAK]",
-    # What follows a number that stands for an age, where no unit does.
+    # What follows a number without a unit if it is an age.
     "END": """(?=[STOP COMMA AND FUNCTION DURING IN AT TO WHEN AS LIKE SUBJECT SUBJECT_IS POSSESSIVE
         HER IT HERE GENDER GIRL PERSON NOT HAVE BELOW UNTIL] | $)""",
     "ROUGHLY": "(?: JUST | NEARLY | SAME | IN FACT | FUNCTION ){0,2}",
     "AN_": "(?: ARTICLE | AN | THE )",
     "OWN": "(?: POSSESSIVE | HER | GERMAN )",
-    # Who an IS or WAS that was just passed is about: somebody; somebody or a name.
+    # The subject of the preceding IS or WAS: a person; a person or a name.
     "OF_ONE": """(?<= [SUBJECT GIRL PERSON SIBLING CHILD CHILDREN KIN SON TEEN PUPIL AGE HER THEM]
         . )""",
     "OF_NAME": "(?<= [OTHER JUST] . ) (?<! [THE POSSESSIVE HER ARTICLE AN OF THING] . . )",
@@ -64,7 +64,7 @@ _COMMON = frozenset(
         *("ANOS", "ANS", "ANNI", "JAHRE", "LET", "SWEET", "SCENE", "GIRL", "SIBLING"),
     )
 )
-"""Classes of which ordinary text is full."""
+"""Classes that are common in ordinary text."""
 
 
 Classes = frozenset[str]
@@ -72,31 +72,31 @@ Classes = frozenset[str]
 
 @dataclass(frozen=True)
 class _Rule:
-    """A pattern, and what a text must have for it to match: of each set one class."""
+    """A pattern, and the classes that a text must contain for it to match: one of each set."""
 
     coded: str
     needed: Sequence[Classes]
-    """The most telling first."""
+    """The rarest set first."""
 
     @cached_property
     def pattern(self) -> re.Pattern[str]:
-        """Compiled when a text first needs it: most texts need few of them, and a start none."""
+        """The compiled pattern, made on first use: most texts need few of them."""
         return re.compile(self.coded)
 
     @classmethod
     def parse(cls, rule: str) -> "_Rule":
-        """A rule in the names of classes."""
+        """Parse a rule written with the names of classes."""
         coded = _coded(rule)
         needed, _ = _needed(re.finditer(_ITEM, coded))
         return cls(coded, sorted(needed, key=_commonness))
 
     @property
     def telling(self) -> Classes:
-        """Of the sets the one that texts have least often."""
+        """The set that texts contain least often."""
         return self.needed[0]
 
     def may_match(self, present: Classes) -> bool:
-        """False for a text of these classes in which it cannot match."""
+        """Whether it can match a text with these classes."""
         return not any(map(present.isdisjoint, self.needed))
 
 
@@ -115,13 +115,14 @@ def _encode_name(name: str) -> str:
 
 
 _ITEM = re.compile(r"(\((?:\?(?:<?[=!]|:))?|\)|\||\[[^]]*\]|.)([?*]|\{0)?", re.DOTALL)
-"""A group's beginning or end, a bar, a set of classes or a class, and whether it may be absent."""
+"""The start or end of a group, a bar, a set of classes or a class, and whether it is optional."""
 
 
 def _needed(items: Iterator[re.Match[str]]) -> tuple[list[Classes], bool]:
-    """What a pattern cannot match without, up to the end of its group; whether that is optional.
+    """The sets of classes that a pattern requires, up to the end of its group, and whether the
+    group is optional.
 
-    Of ways through a group that lead past each other, one set each is taken together.
+    For alternatives, one set of each is merged, since any one of them suffices.
     """
     ways: list[list[Classes]] = [[]]
     optional = False
@@ -154,7 +155,7 @@ def _commonness(classes: Classes) -> tuple[int, int]:
 
 
 class _Rules:
-    """Patterns in their order, found by the classes that a text has."""
+    """A list of patterns, indexed by the classes that they require."""
 
     def __init__(self, *rules: _Rule) -> None:
         self.rules = rules
@@ -164,16 +165,16 @@ class _Rules:
                 self._by_class.setdefault(name, []).append(number)
         self._telling = frozenset(self._by_class)
         self._looked_at = frozenset[str]().union(*(one for rule in rules for one in rule.needed))
-        # Texts have few of the classes, and the same few again and again.
+        # Texts contain few classes, and often the same ones.
         self._applying = lru_cache(maxsize=4096)(self._select)
 
     @classmethod
     def parse(cls, *rules: str) -> "_Rules":
-        """Rules in the names of classes."""
+        """Parse rules written with the names of classes."""
         return cls(*map(_Rule.parse, rules))
 
     def applying(self, present: Classes) -> Sequence[re.Pattern[str]]:
-        """Those that may match a text with these classes."""
+        """The patterns that can match a text with these classes."""
         if self._telling.isdisjoint(present):
             return ()
         return self._applying(self._looked_at & present)
@@ -187,7 +188,7 @@ class _Rules:
 _ABOVE = _Rule.parse("[ONES WEAK]? TENS (?: AND? [ONES WEAK TENS] )*")
 """twenty five, four hundred, treinta y cinco"""
 
-# What looks like a signal, and is none.
+# Looks like a signal, but is none.
 _BENIGN = _Rules.parse(
     # a 12 year old single malt whisky
     "W (?: YEAR OLD | YO | MONTH OLD ) OTHER{0,2} THING"
@@ -339,7 +340,7 @@ _STATED = _Rules.parse(
     "PLAY [ARTICLE AN] A_CHILD END",
 )
 
-# Stated, of a time that is over.
+# Stated, about a time that is over.
 _PAST = _Rules.parse(
     "AGE OF (?: N | WEAK )",
     "WAS ROUGHLY N WHEN",
@@ -371,7 +372,7 @@ _CHILD = _Rules.parse(
 
 _KIN = _Rules.parse("KIN", "[POSSESSIVE HER THE] SON")
 
-# What may be an age, where nothing else than a minor would be spoken of in these words.
+# Numbers that may be ages, in wordings that would only be used for a minor.
 _DOUBTFUL = _Rules.parse(
     "TEENS (?<! [IT FLOOR] . ) END",
     "OF N END",
@@ -410,7 +411,7 @@ _SIGNAL_RULES = _Rules(
     )
 )
 _REPLACED = frozenset((OTHER, CODE["ADULT"]))
-"""What `detect` may put in the place of other classes."""
+"""Classes that `detect` may substitute for others."""
 
 _REACH: dict[Tier, dict[str, tuple[int, int]]] = {
     "sfw": {
@@ -430,31 +431,31 @@ _REACH: dict[Tier, dict[str, tuple[int, int]]] = {
         "doubtful": (-1, -1),
     },
 }
-"""Within how many words sexual content belongs to a minor: explicit, soft. In the tier that has
-none, weak signs are enough."""
-MOST_REACH = max(max(reach) for reaches in _REACH.values() for reach in reaches.values())
+"""The distance in words within which (explicit, soft) content counts as being about the minor. In
+the `sfw` tier, which has no such content, weak signals are enough."""
+MAX_REACH = max(max(reach) for reaches in _REACH.values() for reach in reaches.values())
 UNSETTLED_WORDS = 8
-"""How many words may still change what the ones before them mean."""
+"""The number of words at the end whose meaning the following words may still change."""
 _GROWN = _Rule.parse("[GROWN ADULTS ADULT EIGHTEEN]")
 _GROWN_REACH = {"teen": 3, "kin": 8}
-"""Within how many words an adult age takes a teen or a daughter for an adult."""
+"""The distance in words within which an adult age makes a teen or a daughter an adult."""
 
 
 @dataclass(frozen=True)
 class Signals:
-    """The signals in a text, without the text."""
+    """The signals in a text, without its words."""
 
     absolute: bool = False
     together: frozenset[Tier] = frozenset()
-    """The tiers in which a minor and sexual content are near each other."""
+    """The tiers in which a minor and sexual content are close enough to each other."""
     minor: bool = False
-    """Somebody is stated to be a minor."""
+    """Someone is stated to be a minor."""
     teen: bool = False
     explicit: bool = False
     soft: bool = False
 
     def __or__(self, other: "Signals") -> "Signals":
-        """The signals in either of two texts."""
+        """The signals in either text."""
         return Signals(**{name: mine | getattr(other, name) for name, mine in vars(self).items()})
 
 
@@ -462,39 +463,38 @@ NOTHING = Signals()
 
 
 RECENT_CHARS = 200
-"""Of a text that grows: how much at least is encoded again when more has come."""
+"""The minimum end of a growing text that is encoded again when more arrives."""
 KEPT_WORDS = 200
-"""Of the words before that: the reach of the farthest rule and more than twice the longest one."""
+"""The encoded words kept before that: more than the longest reach and twice the longest rule."""
 LONGEST_RULE = 40
-"""In words, with all that may stand around it."""
+"""In words, with lookarounds."""
 
 
 class Growing:
-    """A text that grows at its end, and the signals in it, as `detect` finds them in the whole.
+    """The signals in a text that grows at its end: the same as `detect` finds in the whole text.
 
-    Only its end is encoded again. Of what is farther back than any rule reaches it keeps the
-    signals alone.
+    Encodes only the end again. Of text beyond the reach of any rule it keeps only the signals.
     """
 
     def __init__(self, text: str = "") -> None:
         self._recent = ""
         self._encoded = ""
-        """The words before `_recent`, the last `KEPT_WORDS` at least."""
+        """The words before `_recent`: at least the last `KEPT_WORDS`."""
         self._classes: Classes = frozenset()
-        """Those of these words."""
+        """The classes of these words."""
         self._begin = 0
-        """Where in these the first place is that is not in `_past`."""
+        """The first of these words that is not covered by `_past`."""
         self._past = NOTHING
         self.grow(text)
 
     def grow(self, more: str) -> None:
-        """Put this after it."""
+        """Append text."""
         self._recent += more
         if len(self._recent) <= RECENT_CHARS:
             return
         settled, self._recent = settle(self._recent)
         self._append(settled)
-        if len(self._recent) > MOST_UNSETTLED_CHARS:
+        if len(self._recent) > MAX_UNSETTLED_CHARS:
             self._past |= self.detect(unsettled=UNSETTLED_WORDS)
             settled, self._recent = settle_unspaced(self._recent)
             self._append(settled)
@@ -507,25 +507,25 @@ class Growing:
 
     def _forget(self, words: int) -> None:
         seen = words + LONGEST_RULE
-        known = _detect(self._encoded, self._begin, seen + MOST_REACH)
+        known = _detect(self._encoded, self._begin, seen + MAX_REACH)
         self._past |= known
         self._encoded, self._begin = self._encoded[words:], LONGEST_RULE
         self._classes = _present(self._encoded)
 
     def is_quiet(self, more: str = "") -> bool:
-        """Whether the text with this after it can neither contain a signal, but for what is far
-        back, nor end one. May say no where there is none."""
+        """A cheap check: true if no rule can match the recent text with `more` appended. May be
+        false although there is no signal."""
         return _quiet(self._classes | _present(encode(self._recent + more)))
 
     def detect(self, more: str = "", *, unsettled: int = 0) -> Signals:
-        """The signals in the text with this after it; what ends within its last `unsettled` words
-        does not count."""
+        """The signals in the text with `more` appended, except those that end within the last
+        `unsettled` words."""
         encoded = self._encoded + encode(self._recent + more)
         return self._past | _detect(encoded, self._begin, len(encoded) - unsettled)
 
 
 def _present(encoded: str) -> Classes:
-    """The classes in an encoded text. OTHER, of which it is full, counts as one of them always."""
+    """The classes in an encoded text. Always includes OTHER, which is the most frequent."""
     return frozenset(encoded.replace(OTHER, "") + OTHER)
 
 
@@ -540,7 +540,7 @@ def detect(text: str) -> Signals:
 
 
 def _detect(encoded: str, begin: int, end: int) -> Signals:
-    """The signals between these places of an encoded text, read with all that is around it."""
+    """The signals between two positions of an encoded text, with its surroundings as context."""
     present = _present(encoded)
     if _quiet(present):
         return NOTHING
@@ -590,7 +590,7 @@ def _as_nothing(found: re.Match[str]) -> str:
 
 
 class _Places:
-    """Where in an encoded text the patterns apply."""
+    """Finds the positions in an encoded text where patterns match."""
 
     def __init__(self, encoded: str, begin: int, end: int) -> None:
         self._encoded = encoded
@@ -600,7 +600,7 @@ class _Places:
         self._grown = [match.start() for match in _GROWN.pattern.finditer(encoded)]
 
     def find(self, rules: _Rules) -> list[int]:
-        """The places where any of the rules applies, in order."""
+        """The positions where any of the rules matches, in order."""
         patterns = rules.applying(self._present)
         if not patterns:
             return []
@@ -612,11 +612,11 @@ class _Places:
         )
 
     def is_past(self, place: int) -> bool:
-        """Whether a "when" or "since" stands right before."""
+        """Whether "when" or "since" precedes the position."""
         return _WHEN in self._encoded[max(place - 3, 0) : place]
 
     def not_grown(self, name: str, places: list[int]) -> list[int]:
-        """The places that have no adult age beside them."""
+        """The positions without an adult age nearby."""
         return [place for place in places if not _near([place], self._grown, _GROWN_REACH[name])]
 
 
@@ -624,7 +624,7 @@ _WHEN = CODE["WHEN"]
 
 
 def _near(places: Sequence[int], others: Sequence[int], reach: int) -> bool:
-    """Whether any two are at most `reach` apart. Both in order."""
+    """Whether any two positions are at most `reach` apart. Both lists are sorted."""
     if not others or reach < 0:
         return False
     for place in places:

@@ -1,16 +1,16 @@
-"""The words that tell an explicit scene from a mention, by what they do in one.
+"""The words that distinguish an explicit scene from a mention, by their role in it.
 
-    ACT      a sexual act by its name
-    ORGAN    of the body, by its name
-    PART     the same, where `lexicon` does not take it for explicit
+    ACT      the name of a sexual act
+    ORGAN    the name of a part of the body
+    PART     the same, if `lexicon` does not class it as explicit
     ENTERS   both at once
-    VULGAR   what is shouted more often than meant
-    DEED     what bodies do there, and elsewhere
-    WHO      somebody, where `lexicon` knows none
-    SOBER    of courts, clinics, classrooms, reports, reviews
+    VULGAR   words that are more often swearing than meant
+    DEED     actions that also occur elsewhere
+    WHO      people, if `lexicon` does not class the word as such
+    SOBER    words of courts, clinics, classrooms, reports, reviews
 
-The same ten languages as in `lexicon`, which has the other classes that `scenes` asks for. Clinical
-terms, and as few as are needed; folded when they are loaded.
+The same ten languages as in `lexicon`, which has the other classes that `scenes` uses. Only
+clinical terms, and no more than needed; words are folded on loading.
 """
 
 WORDS: dict[str, str] = {

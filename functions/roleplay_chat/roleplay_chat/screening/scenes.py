@@ -1,8 +1,8 @@
-"""Whether a text is an explicit scene: a sexual act described in earnest, by people who act.
+"""Detects explicit scenes: a sexual act that is described as happening between people.
 
-A mention is none, and neither is sober talk. The rule weighs what stands around a word rather than
-matching sentences, so it is the same in ten languages. It ends replies of the tier for everybody;
-the hard limit is `decision`'s and does not depend on it. Deterministic, pure, linear in the text.
+A mention is not a scene, nor is a factual text. The rule weighs the words around an explicit one
+instead of matching sentences, so it works the same way in ten languages. It ends replies in the
+`sfw` tier; the hard limit in `decision` does not depend on it. Deterministic, pure, linear.
 """
 
 import re
@@ -15,21 +15,21 @@ from roleplay_chat.screening.normalize import fold, readings
 from roleplay_chat.screening.word_classes import CODE, OTHER, SCRIPT, encode
 
 BEFORE, AFTER = 60, 20
-"""How many words before and after one that is explicit are looked at."""
-IN_EARNEST = 5
-"""What the words there must weigh together."""
+"""How many words before and after an explicit word are weighed."""
+MIN_WEIGHT = 5
+"""The total weight at which a passage is a scene."""
 UNSETTLED_WORDS = 8
-"""At the end of a text that grows: how many words may still become others."""
+"""The number of words at the end of a growing text that may still change."""
 RECENT_CHARS = 400
-"""Of a text that grows: how much at least is read again when more has come."""
+"""The minimum end of a growing text that is encoded again when more arrives."""
 KEPT_WORDS = 150
-"""Of the words before that: more than are looked at around one that is not judged yet."""
+"""The encoded words kept before that: more than are weighed around a word not judged yet."""
 AHEAD_CHARS = 100
-"""No term of the lexicon is this long."""
+"""Longer than any term of the lexicon."""
 REMEMBERED_WORDS = 20_000
-"""Looked up once; then all are forgotten."""
+"""The number of cached words; when full, the cache is cleared."""
 REMEMBERED_CHARS = 64
-"""Longer words are not remembered, and nothing past this is looked at in words between spaces."""
+"""Longer words are not cached. Of words between spaces, only this many characters are read."""
 
 _CODE = CODE | {
     "ACT": "1",
@@ -41,40 +41,40 @@ _CODE = CODE | {
     "SOBER": "7",
     "PART": "8",
 }
-"""The character of each class: those of `word_classes`, and digits, which are none of them."""
+"""The character for each class: those of `word_classes`, and digits, which it does not use."""
 
 
 def is_scene(text: str) -> bool:
-    """Whether the text is or has an explicit scene."""
+    """Whether the text contains an explicit scene."""
     words = _encode(text)
     return _any_scene(words, 0, len(words))
 
 
 class GrowingScene:
-    """A text that grows at its end, and whether it is a scene: in any pieces the same as whole.
+    """Detects a scene in a text that grows at its end: the same result however it is split.
 
-    A word is judged for good when what stands after it is there, and with what stood before it.
+    A word is judged finally once the words after it have arrived.
     """
 
     def __init__(self, text: str = "") -> None:
         self._encoded = ""
-        """The words before `_recent`, as many as are looked at."""
+        """The words before `_recent`, as many as may be weighed."""
         self._recent = ""
         self._judged = 0
         self.grow(text)
 
     def may_be(self, more: str) -> bool:
-        """Whether the text would be one, if it ended with this after it."""
+        """Whether the text contains a scene if it ends with `more`."""
         words = self._words(more)
         return _any_scene(words, self._judged, len(words))
 
     def surely_is(self, more: str) -> bool:
-        """Whether it is one with this after it, whatever comes next."""
+        """Whether the text with `more` contains a scene, whatever follows."""
         words = self._words(more)
         return _any_scene(words, self._judged, len(words) - AFTER - UNSETTLED_WORDS)
 
     def grow(self, more: str) -> None:
-        """Put this after it."""
+        """Append text."""
         self._recent += more
         if len(self._recent) <= RECENT_CHARS:
             return
@@ -89,8 +89,8 @@ class GrowingScene:
 
 
 def _settle(text: str) -> tuple[str, str]:
-    """Split a text that goes on: codes, and the last word while it is not whole. Of a long one only
-    the beginning counts, but where words are written together."""
+    """Split a growing text into codes and its incomplete last word. Of a long word only the
+    beginning is kept, except in scripts without spaces."""
     words = list(_tables().word.finditer(text))
     if not words or words[-1].end() < len(text):
         return _encode(text), ""
@@ -107,16 +107,16 @@ def _settle(text: str) -> tuple[str, str]:
 
 @dataclass(frozen=True)
 class _Sign:
-    """What classes weigh, and how many of them count: a word that is repeated says no more."""
+    """The weight of some classes. At most `max_count` words count: repetition adds nothing."""
 
     classes: str
     weight: int
-    most: int
+    max_count: int
 
     @classmethod
-    def parse(cls, names: str, weight: int, most: int) -> "_Sign":
-        """Classes by their names."""
-        return cls(_encode_names(names), weight, most)
+    def parse(cls, names: str, weight: int, max_count: int) -> "_Sign":
+        """Parse the names of classes."""
+        return cls(_encode_names(names), weight, max_count)
 
 
 def _encode_names(names: str) -> str:
@@ -131,17 +131,17 @@ _SIGNS = (
     _Sign.parse("EXPLICIT PORN", 1, 1),
     _Sign.parse("SOFT NAKED BREASTS VULGAR FUCK", 1, 2),
     _Sign.parse("DEED", 1, 3),
-    # Courts, clinics and classrooms speak of the same things.
+    # Courts, clinics and classrooms use the same words.
     _Sign.parse("SOBER", -2, 3),
 )
 _STRONG = re.compile(f"[{_encode_names('SEX ACT ORGAN ENTERS')}]")
-"""What `rules` takes for explicit or soft, too: where it is quiet there is no scene."""
+"""All of these are explicit or soft in `rules`, too: without those signals there is no scene."""
 _DEEDS = _encode_names("DEED ENTERS")
 _PEOPLE = _encode_names("SUBJECT SUBJECT_IS HER THEM POSSESSIVE DATIVE GIRL PERSON WHO")
 
 
 def _any_scene(words: str, begin: int, end: int) -> bool:
-    """Whether a word between these places stands in a scene."""
+    """Whether any strong word between two positions is in a scene."""
     return any(
         _is_scene(words[max(place - BEFORE, 0) : place + AFTER])
         for place in (match.start() for match in _STRONG.finditer(words, begin, max(end, 0)))
@@ -149,9 +149,9 @@ def _any_scene(words: str, begin: int, end: int) -> bool:
 
 
 def _is_scene(words: str) -> bool:
-    weight = sum(sign.weight * min(_count(words, sign.classes), sign.most) for sign in _SIGNS)
+    weight = sum(sign.weight * min(_count(words, sign.classes), sign.max_count) for sign in _SIGNS)
     people = _count(words, _PEOPLE)
-    return weight >= IN_EARNEST and people >= (1 if _count(words, _DEEDS) else 2)
+    return weight >= MIN_WEIGHT and people >= (1 if _count(words, _DEEDS) else 2)
 
 
 def _count(words: str, classes: str) -> int:
@@ -161,7 +161,7 @@ def _count(words: str, classes: str) -> int:
 # --- words ----------------------------------------------------------------------------------------
 
 _UNSEEN = "\u00ad\u0300-\u036f\u200b-\u200f\u2060"
-"""Within words: accents of their own, and what is invisible."""
+"""Combining accents and invisible characters, which count as part of a word."""
 
 
 class _Tables(NamedTuple):
@@ -175,7 +175,7 @@ class _Tables(NamedTuple):
 
 @cache
 def _tables() -> _Tables:
-    """Made when a text first needs them: most never do."""
+    """The lookup tables, built on first use: most processes never need them."""
     stems = _coded(scene_lexicon.STEMS)
     terms = dict.fromkeys(lexicon.WRITTEN_TOGETHER["OTHER"].split(), OTHER)
     terms |= _coded(scene_lexicon.WRITTEN_TOGETHER)
@@ -194,12 +194,12 @@ def _coded(words: dict[str, str]) -> dict[str, str]:
 
 
 def _encode(text: str) -> str:
-    """The text as one character for each word; punctuation is left out."""
+    """The text as one character per word, without punctuation."""
     return "".join(map(_codes.__getitem__, _tables().word.findall(text)))
 
 
 class _Codes(dict[str, str]):
-    """The characters for each word, or for each run of a script without spaces."""
+    """A cache of the codes of each word, or of each run of a script without spaces."""
 
     def __missing__(self, word: str) -> str:
         if len(word) > REMEMBERED_CHARS:

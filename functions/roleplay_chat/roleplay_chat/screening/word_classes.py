@@ -1,7 +1,7 @@
-"""A text as a short string: one character for each word, that stands for what the word does.
+"""Encodes a text as a short string: one character per word, which stands for the word's class.
 
-The same for all languages: "she is 12 years old" and "elle a douze ans" become a few characters
-that a pattern can find. `lexicon` has the words, `normalize` undoes disguises. Linear in the text.
+The classes are the same in all languages, so one pattern finds "she is 12 years old" and "elle a
+douze ans". `lexicon` has the words, `normalize` undoes disguises. Linear in the text.
 """
 
 import re
@@ -22,23 +22,23 @@ _NAMES = dict.fromkeys(
     ]
 )
 _SIGNS = ascii_letters + "".join(map(chr, range(0xA1, 0x100)))
-"""One byte each, and nothing that means something in a pattern."""
+"""Characters of one byte without a special meaning in patterns."""
 CODE = dict(zip(_NAMES, _SIGNS[: len(_NAMES)], strict=True))
-"""The character of each class."""
+"""The character for each class."""
 OTHER, COMMA, LETTER = CODE["OTHER"], CODE["COMMA"], CODE["LETTER"]
 STOP = CODE["STOP"] * 3
-"""The end of a sentence: as far as three words."""
+"""The end of a sentence, which counts as a distance of three words."""
 
 REMEMBERED_WORDS = 50_000
-"""Looked up once; then all are forgotten."""
+"""The number of cached words; when full, the cache is cleared."""
 REMEMBERED_CHARS = 64
-"""Longer words are not remembered."""
+"""Longer words are not cached."""
 LONGEST_TERM = 16
-"""Of what is looked for inside words."""
+"""The longest term that is searched inside words."""
 
 
 def encode(text: str) -> str:
-    """The text as one character for each word, and some for its punctuation."""
+    """The text as one character per word, plus some for punctuation."""
     words = _apart(text)
     codes = "".join([_codes[word] for word in words])
     # They are rare, and taking them together takes longer than all else here.
@@ -48,7 +48,7 @@ def encode(text: str) -> str:
 
 
 def _apart(text: str) -> list[str]:
-    """The words; the end of a line is one."""
+    """The words. A line break counts as the end of a sentence."""
     return text.replace("\n", " .\n").split()
 
 
@@ -56,7 +56,7 @@ def _apart(text: str) -> list[str]:
 
 _INNER = re.compile(r"[^\W_](?:.*[^\W_])?", re.DOTALL)
 _CAPITAL_I = re.compile(r"(?<=[a-z])I")
-"""Looks like an l, where capitals do not belong."""
+"""A capital I inside a word, which looks like an l."""
 _BETWEEN = re.compile(r"[\W_]+")
 _DIGITS = re.compile(r"(\d{1,3})([^\W\d_]*)")
 _FIGURES = re.compile(r"\d+(?:[.,:/]\d+)+")
@@ -70,12 +70,12 @@ _WHOLE_NUMBER = re.compile(
 
 
 _ALONE = "\x01"
-"""Stands before and after the codes of a letter that stands alone."""
+"""Marks the beginning and the end of the codes of a single letter."""
 _LETTER_ALONE = re.compile(r"\w[^\w\s]?")
 
 
 class _Codes(dict[str, str]):
-    """The characters for each word; those of short words are remembered."""
+    """A cache of the codes of each word."""
 
     def __missing__(self, word: str) -> str:
         if len(word) > REMEMBERED_CHARS:
@@ -110,7 +110,7 @@ def _punctuation(signs: str) -> str:
 
 
 def _inner(word: str, inner: str) -> str:
-    """The word without the punctuation around it; signs at its edges may stand for letters."""
+    """The codes of a word without the punctuation around it. Signs may stand for letters."""
     signs = [sign for sign in "$€£%@!|" if sign in word]
     disguised = _signal(word.strip(".,;:?\"'*()-")) if signs else ""
     if disguised:
@@ -137,7 +137,7 @@ def _core(core: str) -> str:
 
 
 def _compound(core: str, parts: Sequence[str]) -> str:
-    """Words with signs between them: several words, or one with signs strewn in."""
+    """The codes of words with signs between them: several words, or one with inserted signs."""
     joined = "".join(parts)
     if not joined.isdigit() and (aged := _age(joined)):
         return aged
@@ -152,12 +152,12 @@ def _compound(core: str, parts: Sequence[str]) -> str:
 
 
 def _plain(part: str) -> bool:
-    """Whether a part of a compound says something as it stands."""
+    """Whether a part of a compound has a class by itself."""
     return part.isdigit() or bool(_known(part))
 
 
 def _with_digits(years: int, unit: str) -> str:
-    """Digits and what is glued to them: 15yo, 8th; "" when it is something else."""
+    """The codes of a number with an attached unit: 15yo, 8th; "" for anything else."""
     if not unit:
         return _number(years)
     if unit in _ORDINAL_ENDS:
@@ -245,7 +245,7 @@ def _known(word: str) -> str:
 
 
 def _disguised(word: str) -> str:
-    """What a word says when its look-alikes are read as what they look like."""
+    """The codes of a word with look-alikes replaced by what they look like."""
     for reading in readings(word):
         if code := _known(reading) or _age(reading):
             return code
@@ -262,28 +262,28 @@ def _age(word: str) -> str:
 
 
 def _signal(word: str) -> str:
-    """The class of a word, if it is a signal."""
+    """The codes of a word if it is a signal, else ""."""
     code = _known(word) or _disguised(word)
     return code if code[:1] in _SIGNALS else ""
 
 
 def _inside(word: str, terms: dict[str, str]) -> str:
-    """The classes of the terms that a word without its spaces contains."""
+    """The codes of the terms inside a word written without spaces."""
     return "".join(code for term, code in terms.items() if term in word)
 
 
 def _long(word: str) -> str:
-    """What is too long for a word: text without spaces, or with other signs between words."""
+    """The codes of a very long word: text without spaces, or with other signs between words."""
     folded = fold(word)
     if _is_together(folded):
         return _together(folded)
-    if len(folded) <= REMEMBERED_CHARS:  # without what was invisible
+    if len(folded) <= REMEMBERED_CHARS:  # It had invisible characters.
         return _codes[folded]
     return "".join(map(_part, filter(None, _BETWEEN.split(folded))))
 
 
 def _part(part: str) -> str:
-    """A word's beginning as a word, and what the rest of it contains."""
+    """The codes of the beginning of a part as a word, and of the terms in its rest."""
     rest = part[REMEMBERED_CHARS - LONGEST_TERM :] if len(part) > REMEMBERED_CHARS else ""
     return _codes[part[:REMEMBERED_CHARS]] + _inside(rest, _INSIDE)
 
@@ -292,12 +292,12 @@ def _part(part: str) -> str:
 
 IN_A_ROW = 3
 _IN_A_ROW = re.compile(f"(?:{_ALONE}[^{_ALONE}]*{_ALONE}[{CODE['STOP']}{COMMA}]*){{{IN_A_ROW}}}")
-"""The codes of so many letters or digits that stand alone, with nothing but signs between them."""
+"""The codes of at least `IN_A_ROW` single letters or digits with only signs between them."""
 _SPELLED_AGE = re.compile(r"(?<!\d)\d{1,2}y(?:o|earsold)")
 
 
 def _spelled_out(words: Sequence[str]) -> Iterator[str]:
-    """The codes; after letters that stand alone in a row, also those of the word they make."""
+    """The codes of words. Rows of single letters are followed by the codes of the joined word."""
     for alone, group in groupby(words, key=_stands_alone):
         row = list(group)
         codes = "".join(map(_codes.__getitem__, row))
@@ -319,9 +319,9 @@ def _stands_alone(word: str) -> bool:
 # --- languages that are written without spaces -----------------------------------------------
 
 SCRIPT = "\u3040-\u30ff\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7a3\uf900-\ufaff"
-"""Of the languages in the lexicon that are written without spaces."""
+"""The scripts of the lexicon that are written without spaces."""
 _STREWN = r"-·・*_~/\\|"
-"""Signs that hide nothing between two characters of it."""
+"""Signs that are ignored between two characters of these scripts."""
 _TERMS = {
     fold(w): CODE[name] for name, line in lexicon.WRITTEN_TOGETHER.items() for w in line.split()
 }
@@ -350,7 +350,7 @@ class _Patterns(NamedTuple):
 
 @cache
 def _patterns() -> _Patterns:
-    """Compiled when a text first needs them."""
+    """The patterns, compiled on first use."""
     return _Patterns(
         together=re.compile(f"[{SCRIPT}]"),
         runs=re.compile(rf"[{SCRIPT}]+|[^\W_{SCRIPT}]+|\W|_"),
@@ -371,12 +371,12 @@ def _patterns() -> _Patterns:
 
 
 def _is_together(text: str) -> bool:
-    """Whether any of it is in a script that is written without spaces."""
+    """Whether the text contains a script without spaces."""
     return bool(text) and max(text) >= "\u3040" and bool(_patterns().together.search(text))
 
 
 def _together(text: str) -> str:
-    """Text without spaces, and what of other scripts is in it."""
+    """The codes of text without spaces, also of other scripts in it."""
     return "".join(map(_run, _patterns().runs.findall(_patterns().strewn.sub("", text))))
 
 
@@ -395,7 +395,7 @@ def _run(run: str) -> str:
 
 
 def _unknown(chars: int) -> str:
-    """About two characters are a word."""
+    """The codes of unknown characters, of which two count as a word."""
     return OTHER * ((chars + 1) // 2)
 
 
@@ -416,7 +416,7 @@ def _term(match: re.Match[str]) -> str:
 
 
 def _numeral(text: str) -> int:
-    """十五, 二十, 십오: the number it says."""
+    """The value of a numeral: 十五, 二十, 십오."""
     total = ones = 0
     for char in text:
         value = lexicon.NUMERALS[char]
@@ -433,27 +433,27 @@ def _native(text: str) -> int:
 
 _IN_WORD = re.compile(rf"[^\W{SCRIPT}]|[{''.join(lexicon.NUMERALS)}]")
 NEAR_CHARS = 40
-"""Where a text is cut a space is looked for so near; else, letter by letter, the end of a word."""
+"""How far from a cut a space is searched; if there is none, the end of a word, by characters."""
 
 
-def first_words(text: str, most_chars: int) -> str:
-    """The beginning of a text, without the word that would be cut off: `sex` is no sextant."""
-    if len(text) <= most_chars:
+def first_words(text: str, max_chars: int) -> str:
+    """At most the first `max_chars` characters. Drops a word cut in half: `sex` of `sextant`."""
+    if len(text) <= max_chars:
         return text
-    space = text.rfind(" ", max(most_chars - NEAR_CHARS, 0), most_chars + 1)
+    space = text.rfind(" ", max(max_chars - NEAR_CHARS, 0), max_chars + 1)
     if space >= 0:
         return text[:space]
-    end = most_chars
+    end = max_chars
     while end and _IN_WORD.match(text, end - 1):
         end -= 1
     return text[:end]
 
 
-def last_words(text: str, most_chars: int) -> str:
-    """The same from the text's end: nobody is 12 who was 112."""
-    if len(text) <= most_chars:
+def last_words(text: str, max_chars: int) -> str:
+    """At most the last `max_chars` characters. Drops a word cut in half: `12` of `112`."""
+    if len(text) <= max_chars:
         return text
-    start = len(text) - most_chars
+    start = len(text) - max_chars
     space = text.find(" ", start - 1, start + NEAR_CHARS)
     if space >= 0:
         return text[space:]
@@ -463,22 +463,22 @@ def last_words(text: str, most_chars: int) -> str:
 
 
 _SETTLED = re.compile(r".*\S{3}(?=\s)", re.DOTALL)
-"""Up to a word that nothing after it can become a part of, nor make a word with."""
+"""Up to a complete word that cannot be part of a row of single letters."""
 _SPACE = re.compile(r".*(?=\s)", re.DOTALL)
 _ONE_SIGN = re.compile(rf"([{_STREWN}])[{_STREWN}]*$")
-"""At the end, where more text may make signs that are strewn in of them."""
-MOST_UNSETTLED_CHARS = 400
-"""Where no space or only letters with spaces between them come, no more than this is read again."""
+"""Signs at the end, which the next character may turn into ignored ones."""
+MAX_UNSETTLED_CHARS = 400
+"""The limit for the text that is read again, if it has no spaces or only single letters."""
 AHEAD_CHARS = 100
-"""No term of the lexicon is this long."""
+"""Longer than any term of the lexicon."""
 _LONG = "-" * (REMEMBERED_CHARS + 1)
-"""Says nothing, and makes a long word of what it stands before."""
+"""A prefix without meaning that makes what follows count as a long word."""
 
 
 def settle(text: str) -> tuple[str, str]:
-    """Split a text that goes on: codes that nothing after them changes, and text to read again.
+    """Split a growing text into codes that are final, and the rest, which must be read again.
 
-    The codes of both parts together are those of the whole text.
+    The codes of both parts together equal those of the whole text.
     """
     found = _SETTLED.match(text)
     end = found.end() if found else 0
@@ -486,8 +486,8 @@ def settle(text: str) -> tuple[str, str]:
 
 
 def settle_unspaced(text: str) -> tuple[str, str]:
-    """The same for a text in which `settle` finds nothing. In a word without its spaces the split
-    is where no term stands; only in a long row of single letters may it be within one."""
+    """As `settle`, for a text in which that finds no place to split. Does not split within a term,
+    except in a long row of single letters."""
     space = _SPACE.match(text)
     start = space.end() if space else 0
     last = text[start:].lstrip()
@@ -498,7 +498,7 @@ def settle_unspaced(text: str) -> tuple[str, str]:
 
 
 def _settle_row(words: Sequence[str], rest: str) -> tuple[str, str]:
-    """Letters that stand alone at the end are read again, without the signs and lines between."""
+    """Keep a row of single letters at the end for reading again, without the signs between them."""
     length = sum(1 for _ in takewhile(_stands_alone, reversed(words)))
     row = words[len(words) - length :]
     letters = [word for word in row if not _BETWEEN.fullmatch(word)]
@@ -514,7 +514,7 @@ def _settle_word(word: str) -> tuple[str, str]:
         joined = _ONE_SIGN.sub(r"\1", _patterns().strewn.sub("", folded))
         place = _place_to_split(joined, max(len(joined) - AHEAD_CHARS, 0))
         return _together(joined[:place]), joined[place:]
-    if len(folded) <= REMEMBERED_CHARS:  # without what was invisible
+    if len(folded) <= REMEMBERED_CHARS:  # It had invisible characters.
         return "", folded
     *parts, last = _BETWEEN.split(folded)
     codes = "".join(map(_part, filter(None, parts)))
@@ -522,8 +522,8 @@ def _settle_word(word: str) -> tuple[str, str]:
 
 
 def _shortened(part: str) -> str:
-    """What `_part` reads of a long word that goes on: its beginning, the terms in the rest, and an
-    end that may be the first half of one."""
+    """A shorter word that `_part` encodes the same way, however the long word continues: its
+    beginning, the terms in the rest, and an end that may be part of a term."""
     if len(part) <= REMEMBERED_CHARS + LONGEST_TERM:
         return part
     rest = part[REMEMBERED_CHARS - LONGEST_TERM :]
@@ -531,22 +531,22 @@ def _shortened(part: str) -> str:
     return "".join([part[:REMEMBERED_CHARS], *terms, part[-LONGEST_TERM:]])
 
 
-def _place_to_split(text: str, most: int) -> int:
-    """The last place, `most` at most, at which text without spaces falls into two."""
+def _place_to_split(text: str, limit: int) -> int:
+    """The last position up to `limit` at which text without spaces may be split."""
     for run in _patterns().runs.finditer(text):
-        if run.end() > most:
-            inside = _place_in_run(run[0], most - run.start()) if _is_together(run[0]) else 0
-            return run.start() + inside or most
-    return most
+        if run.end() > limit:
+            inside = _place_in_run(run[0], limit - run.start()) if _is_together(run[0]) else 0
+            return run.start() + inside or limit
+    return limit
 
 
-def _place_in_run(run: str, most: int) -> int:
+def _place_in_run(run: str, limit: int) -> int:
     place = end = 0
     for match in [*_patterns().found.finditer(run), None]:
-        # Pairs of unknown characters, and not the last: what comes may have to see it.
-        pairs = (min(most, (match.start() if match else len(run)) - 1) - end) // 2
+        # After whole pairs of unknown characters, but before the last one: lookbehinds may need it.
+        pairs = (min(limit, (match.start() if match else len(run)) - 1) - end) // 2
         place = end + 2 * pairs if pairs > 0 else place
-        if match is None or match.end() > most:
+        if match is None or match.end() > limit:
             break
         end = match.end()
     return place or end

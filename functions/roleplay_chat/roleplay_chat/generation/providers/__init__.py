@@ -1,8 +1,8 @@
-"""Speak to one target. `generate` of each module sends a `Call` and yields what comes back.
+"""The protocols of targets. Each module's `generate` sends a `Call` and yields events.
 
-It yields `Text` as it comes and an `End` once the reply is whole, and again when more is known
-about it, or raises `UpstreamError` or one of `edge.clients.NETWORK_ERRORS`. Closing it closes
-the connection.
+It yields `Text` as it arrives and `End` once the reply is complete, with another `End` if more is
+known later. It raises `UpstreamError` or one of `edge.clients.NETWORK_ERRORS`. Closing the
+generator closes the connection.
 """
 
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
@@ -21,14 +21,14 @@ from roleplay_chat.generation.routing import Target
 from roleplay_chat.messages import Message
 
 MAX_REPLY_CHARS = 60_000
-"""A reply that does not end is ended here."""
+"""A longer reply is cut off here."""
 MAX_BODY_BYTES = 500_000
-"""Of a body or an event that is read as a whole. No reply has more, however it is escaped."""
+"""The limit for a body or a single event. No valid reply is larger, however it is escaped."""
 PIECE_CHARS = 4_000
-"""The most that is passed on at once: reading it for what may not be shown takes milliseconds."""
-MOST_TOKENS = 2**31 - 1
-MOST_USD = 999_999.99
-"""What the columns of the database hold. What an upstream says beyond it is cut to it."""
+"""The longest piece passed on at once, because screening one takes milliseconds."""
+MAX_TOKENS = 2**31 - 1
+MAX_USD = 999_999.99
+"""The largest values that the database columns hold; larger ones are clamped."""
 
 
 @dataclass(frozen=True)
@@ -42,25 +42,25 @@ class Call:
     tier: Tier
     timeout: httpx.Timeout
     on_usage: Callable[[Usage], None] = lambda _: None
-    """Called when the upstream says what the call has used, however it ends."""
+    """Called when the upstream reports its usage, however the call ends."""
     on_sent: Callable[[], None] = lambda: None
-    """Called when there is a connection, and the prompt goes out."""
+    """Called when the connection is open and the prompt is sent."""
     on_answered: Callable[[], None] = lambda: None
-    """Called when the upstream begins to answer with what may be a reply."""
+    """Called when the upstream begins to answer with status 200."""
 
 
 @dataclass(frozen=True)
 class Text:
-    """A piece of the reply; empty for a sign of life, such as reasoning that is not shown."""
+    """A piece of the reply. An empty one shows that the model works, such as while reasoning."""
 
     text: str
     reasoning: str = ""
-    """What the model thought meanwhile. It is paid for like the reply."""
+    """The model's reasoning since the last piece. It costs the same as the reply."""
 
 
 @dataclass(frozen=True)
 class End:
-    """The reply is whole; `usage` is what the upstream said of it."""
+    """The reply is complete; `usage` is what the upstream reported."""
 
     finish_reason: str
     usage: Usage = field(default_factory=Usage)
@@ -73,10 +73,10 @@ Event = Text | End
 async def post(
     http: httpx.AsyncClient, call: Call, body: Mapping[str, Any]
 ) -> AsyncIterator[httpx.Response]:
-    """The answer to a call, not yet read; closed at the end.
+    """Send a call and return the unread response; closes it at the end.
 
-    The request is made here and not by the client, which would merge in defaults (headers,
-    cookies, a base address) of which none is wanted.
+    Builds the request itself, because the client would merge in unwanted defaults: headers,
+    cookies, a base URL.
     """
     content = dumps(body)
     length = {"Content-Type": "application/json", "Content-Length": str(len(content))}
@@ -97,7 +97,7 @@ async def post(
 
 
 class _Sent(httpx.AsyncByteStream):
-    """A body that tells when it is read, which is when a connection is there to take it."""
+    """A request body that reports when it is read, which happens once the connection is open."""
 
     def __init__(self, content: bytes, on_sent: Callable[[], None]) -> None:
         self._content = content
@@ -109,19 +109,19 @@ class _Sent(httpx.AsyncByteStream):
 
 
 def count(value: object) -> int | None:
-    """Tokens as an upstream says them, a number or text; None for anything else."""
+    """A token count from an upstream, as a number or text; None for anything else."""
     number = number_or_text(value)
-    return None if number is None or number < 0 else int(min(number, MOST_TOKENS))
+    return None if number is None or number < 0 else int(min(number, MAX_TOKENS))
 
 
 def amount(value: object) -> float | None:
-    """The same of US dollars."""
+    """An amount in US dollars from an upstream, as a number or text; None for anything else."""
     number = number_or_text(value)
-    return None if number is None or number < 0 else min(number, MOST_USD)
+    return None if number is None or number < 0 else min(number, MAX_USD)
 
 
 def in_pieces(text: str, reasoning: str = "") -> list[Text]:
-    """The text in pieces of at most `PIECE_CHARS`, at least one; the first has the reasoning."""
+    """The text in pieces of at most `PIECE_CHARS`: at least one, the first with the reasoning."""
     if len(text) <= PIECE_CHARS:
         return [Text(text, reasoning)]
     others = range(PIECE_CHARS, len(text), PIECE_CHARS)
@@ -130,5 +130,5 @@ def in_pieces(text: str, reasoning: str = "") -> list[Text]:
 
 
 def is_full(event: Event) -> bool:
-    """Whether this is a piece as long as they get: others have their turn before the next one."""
+    """Whether this is a piece of full length, after which other tasks should run."""
     return isinstance(event, Text) and len(event.text) == PIECE_CHARS

@@ -7,7 +7,7 @@ from typing import Any
 import httpx
 
 from edge.bodies import first_bytes
-from edge.json_text import loads_few
+from edge.json_text import loads_bounded
 from roleplay_chat.api import Usage
 from roleplay_chat.generation.error_classifier import UpstreamError, failed, from_worker
 from roleplay_chat.generation.providers import (
@@ -24,7 +24,7 @@ from roleplay_chat.generation.providers import (
 
 
 async def generate(http: httpx.AsyncClient, call: Call) -> AsyncGenerator[Event, None]:
-    """Send the prompt and yield the answer in one piece. Raises as all providers do."""
+    """Send the prompt and yield the answer. Raises `UpstreamError` and network errors."""
     body = {
         **call.parameters,
         "model": call.target.model_key,
@@ -52,9 +52,9 @@ async def generate(http: httpx.AsyncClient, call: Call) -> AsyncGenerator[Event,
 
 
 def _object(body: bytes) -> Mapping[str, Any]:
-    """The JSON object in a body; an empty one where there is none."""
+    """Parse a body as a JSON object; empty if it is not one."""
     try:
-        answer = loads_few(body)
+        answer = loads_bounded(body)
     except (ValueError, RecursionError):
         return {}
     return answer if isinstance(answer, Mapping) else {}

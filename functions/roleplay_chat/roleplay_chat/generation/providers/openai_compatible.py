@@ -1,7 +1,7 @@
-"""OpenRouter, and any other server that speaks /chat/completions.
+"""OpenRouter, and any other server with a /chat/completions endpoint.
 
-Always streams: tokens are the sign of life that deadlines are set by. A 200 is not yet
-success; an error may be the first thing in the stream, the last, or the whole body.
+Always streams, so that deadlines can watch for tokens. A 200 does not mean success: an error can
+be the first event of the stream, the last, or the whole body.
 """
 
 import asyncio
@@ -17,7 +17,7 @@ from httpx_sse._decoders import SSEDecoder, SSELineDecoder
 
 from edge.bodies import first_bytes, pieces
 from edge.clients import NETWORK_ERRORS
-from edge.json_text import loads_few
+from edge.json_text import loads_bounded
 from roleplay_chat.api import NO_TEXT, Usage
 from roleplay_chat.generation.error_classifier import (
     UpstreamError,
@@ -39,24 +39,24 @@ from roleplay_chat.generation.providers import (
 )
 
 MAX_STREAM_BYTES = 32 * 2**20
-"""Of all events together. The longest reply in events of one character has less."""
+"""The limit for a whole stream. The longest reply, in events of one character, is smaller."""
 MANY_EVENTS = 100
-"""After so many others have their turn: the network may have brought thousands already."""
+"""After so many events at once, other tasks run; one network read may bring thousands."""
 GATHER_SECONDS = 1 / 30
-"""What comes within it is passed on in one piece: nobody reads faster, and screening, saying and
-sending cost the same for one token as for ten."""
+"""Events within this time are passed on together: nobody reads faster, and screening and sending
+cost the same for one token as for ten."""
 GATHER_AFTER_SECONDS = 0.2
-"""The first words are not kept waiting, nor a reply that is all there at once."""
+"""Gathering starts only after this time, so that the first words are not delayed."""
 LINGER_SECONDS = 0.1
-"""For the end of a body whose provider said that nothing more comes."""
+"""How long to read on after the last event."""
 MAX_REASON_CHARS = 64
-"""Of a finish reason. Those that are known have less than 20."""
+"""The limit for a finish reason. Known ones have fewer than 20 characters."""
 REASONING = ("reasoning", "reasoning_content", "reasoning_details")
-"""Where the thoughts of a model come, which are not its reply."""
+"""The fields with a model's reasoning, which is not part of the reply."""
 
 
 async def generate(http: httpx.AsyncClient, call: Call) -> AsyncGenerator[Event, None]:
-    """Send the prompt and yield what comes back. Raises `UpstreamError` and network errors."""
+    """Send the prompt and yield the reply. Raises `UpstreamError` and network errors."""
     body = {
         **call.parameters,
         "model": call.target.model_key,
@@ -64,44 +64,44 @@ async def generate(http: httpx.AsyncClient, call: Call) -> AsyncGenerator[Event,
         "stream": True,
     }
     async with post(http, call, body) as response:
-        reading = Reading(call.on_usage)
+        reader = ReplyReader(call.on_usage)
         if response.status_code != 200:
-            said = await first_bytes(response, MAX_BODY_BYTES)
-            reading.bill(said)
-            raise UpstreamError(from_response(response.status_code, response.headers, said))
+            error = await first_bytes(response, MAX_BODY_BYTES)
+            reader.read_usage(error)
+            raise UpstreamError(from_response(response.status_code, response.headers, error))
         if "text/event-stream" in response.headers.get("content-type", ""):
-            async with aclosing(_arrivals(response, reading)) as arrivals:
-                async for arrived in arrivals:
+            async with aclosing(_event_batches(response, reader)) as batches:
+                async for batch in batches:
                     try:
-                        for event in _together(reading, arrived):
+                        for event in _events(reader, batch):
                             yield event
                             if is_full(event):
                                 await asyncio.sleep(0)
                     except UpstreamError:
-                        await _to_the_end(arrivals, reading)
+                        await _drain(batches, reader)
                         raise
-                    if reading.done:
-                        await _to_the_end(arrivals, reading)
+                    if reader.done:
+                        await _drain(batches, reader)
         else:
             whole = (await first_bytes(response, MAX_BODY_BYTES)).decode(errors="replace")
-            for event in _together(reading, [whole]):
+            for event in _events(reader, [whole]):
                 yield event
                 if is_full(event):
                     await asyncio.sleep(0)
-        yield reading.end()
+        yield reader.end()
 
 
-async def _arrivals(
-    response: httpx.Response, reading: "Reading"
+async def _event_batches(
+    response: httpx.Response, reader: "ReplyReader"
 ) -> AsyncGenerator[list[str], None]:
-    """The data of the events of a stream, those that arrived together in one list.
+    """Yield the data of the stream's events, in lists of those that arrived together.
 
-    The library's own iterator hands out one event at a time and does not tell whether another
-    one is there already.
+    The library's own iterator yields one event at a time and does not tell whether another one has
+    arrived already.
     """
     lines, decoder = SSELineDecoder(), SSEDecoder()
-    # Whatever charset the header claims: event streams are UTF-8, a mark in front or not.
-    text_of = getincrementaldecoder("utf-8-sig")(errors="replace").decode
+    # Event streams are UTF-8, with or without a byte order mark, whatever the header claims.
+    decode = getincrementaldecoder("utf-8-sig")(errors="replace").decode
     began = time.monotonic()
     read = since_event = 0
     async with aclosing(pieces(response)) as parts:  # type: ignore[type-var]
@@ -110,51 +110,51 @@ async def _arrivals(
             since_event += len(part)
             if read > MAX_STREAM_BYTES or since_event > MAX_BODY_BYTES:
                 break
-            events = map(decoder.decode, lines.decode(text_of(part)))
+            events = map(decoder.decode, lines.decode(decode(part)))
             if found := [event.data for event in events if event is not None]:
                 since_event = 0
                 yield found
                 if len(found) > MANY_EVENTS:
                     await asyncio.sleep(0)
-            if not reading.done and time.monotonic() - began > GATHER_AFTER_SECONDS:
+            if not reader.done and time.monotonic() - began > GATHER_AFTER_SECONDS:
                 await asyncio.sleep(GATHER_SECONDS)
     events = map(decoder.decode, lines.flush())
     if found := [event.data for event in events if event is not None]:
         yield found
 
 
-async def _to_the_end(arrivals: AsyncIterator[Sequence[str]], reading: "Reading") -> None:
-    """Read what comes after the last event: what a call used that failed, or that the body is over
-    and the connection can be used again. Nobody is kept waiting for it."""
+async def _drain(batches: AsyncIterator[Sequence[str]], reader: "ReplyReader") -> None:
+    """Read on briefly after the last event: for the usage of a failed call, and for the end of the
+    body, after which the connection can be reused."""
     with suppress(TimeoutError, *NETWORK_ERRORS):
         async with asyncio.timeout(LINGER_SECONDS):
-            async for arrived in arrivals:
-                for data in arrived:
-                    reading.bill(data)
+            async for batch in batches:
+                for data in batch:
+                    reader.read_usage(data)
 
 
-def _together(reading: "Reading", arrived: Sequence[str]) -> Iterator[Event]:
-    """What arrived at the same time: its text, the end, the error among it."""
+def _events(reader: "ReplyReader", batch: Sequence[str]) -> Iterator[Event]:
+    """The events of data that arrived together: text, then the end; raises the error in it last."""
     failure: UpstreamError | None = None
-    finished = reading.finished
-    for data in arrived:
+    finished = reader.finished
+    for data in batch:
         if failure:
-            reading.bill(data)
+            reader.read_usage(data)
             continue
         try:
-            reading.feed(data)
+            reader.feed(data)
         except UpstreamError as error:
             failure = error
-    if (text := reading.take()) is not None:
-        yield from in_pieces(text, reading.take_reasoning())
-    if reading.finished and not finished:
-        yield reading.end()
+    if (text := reader.take()) is not None:
+        yield from in_pieces(text, reader.take_reasoning())
+    if reader.finished and not finished:
+        yield reader.end()
     if failure:
         raise failure
 
 
-class Reading:
-    """What was read of one reply so far. Feed it each chunk, take the text, ask for the end."""
+class ReplyReader:
+    """Parses one reply: `feed` each chunk, `take` the text so far, ask for the `end`."""
 
     def __init__(self, on_usage: Callable[[Usage], None] = lambda _: None) -> None:
         self._on_usage = on_usage
@@ -163,21 +163,18 @@ class Reading:
         self._finish_reason: str | None = None
         self._usage = Usage()
         self._chars = 0
-        self._spoke = False
+        self._has_text = False
         self._reasoned = False
         self.done = False
-        """The provider said that nothing more comes."""
+        """Whether "[DONE]" was read."""
 
     @property
     def finished(self) -> bool:
-        """Whether the finish reason was seen; what it cost may come later."""
+        """Whether the finish reason was read; the usage may come later."""
         return self._finish_reason is not None
 
     def feed(self, data: str) -> None:
-        """Read a chunk; raises `UpstreamError` for an error in it.
-
-        After "[DONE]" nothing counts.
-        """
+        """Read a chunk; ignore what follows "[DONE]". Raises `UpstreamError` for an error in it."""
         if self.done or not data.strip():
             return
         if data == "[DONE]":
@@ -185,63 +182,63 @@ class Reading:
             return
         chunk = _parse(data)
         if "usage" in chunk:
-            self._account(chunk)
+            self._add_usage(chunk)
         if error := chunk.get("error"):
             raise UpstreamError(from_error(error, 200, provider=chunk.get("provider")))
         choices = chunk.get("choices")
         for choice in choices if isinstance(choices, list) else []:
             if isinstance(choice, dict):
-                self._choose(choice, chunk.get("provider"))
+                self._read_choice(choice, chunk.get("provider"))
 
-    def bill(self, data: str | bytes) -> None:
-        """Read of a chunk only what the call used, whatever else it is."""
+    def read_usage(self, data: str | bytes) -> None:
+        """Read only the usage in a chunk, and ignore anything else."""
         if not self.done:
             with suppress(UpstreamError):
-                self._account(_parse(data))
+                self._add_usage(_parse(data))
 
-    def _account(self, chunk: Mapping[str, Any]) -> None:
+    def _add_usage(self, chunk: Mapping[str, Any]) -> None:
         usage = chunk.get("usage")
         if not isinstance(usage, dict):
             return
-        said = {
+        reported = {
             "prompt_tokens": count(usage.get("prompt_tokens")),
             "completion_tokens": count(usage.get("completion_tokens")),
             "cost_usd": amount(usage.get("cost")),
         }
-        # What was said before stands where a later chunk says nothing of it.
+        # A later chunk may omit what an earlier one reported.
         known: dict[str, Any] = {
-            name: number for name, number in said.items() if number is not None
+            name: number for name, number in reported.items() if number is not None
         }
         self._usage = replace(self._usage, **known)
         self._on_usage(self._usage)
 
     def take(self) -> str | None:
-        """The text that came since the last time; empty for a sign of life, such as reasoning."""
+        """The text since the last call; empty if only reasoning came, None if nothing did."""
         if not self._pieces:
             return None
         pieces, self._pieces = self._pieces, []
         return "".join(pieces)
 
     def take_reasoning(self) -> str:
-        """What the model thought since the last time."""
+        """The reasoning since the last call."""
         if not self._thoughts:
             return ""
         thoughts, self._thoughts = self._thoughts, []
         return "".join(thoughts)
 
-    def _choose(self, choice: Mapping[str, Any], provider: object) -> None:
+    def _read_choice(self, choice: Mapping[str, Any], provider: object) -> None:
         if error := choice.get("error"):
             raise UpstreamError(from_error(error, 200, provider=provider))
-        said = choice.get("delta") or choice.get("message")
-        if isinstance(said, dict):
-            text = _content(said.get("content"), "text")[: MAX_REPLY_CHARS + 1 - self._chars]
-            spoke = bool(text) and not text.isspace()
-            thought = next(filter(None, map(said.get, REASONING)), None)
+        message = choice.get("delta") or choice.get("message")
+        if isinstance(message, dict):
+            text = _content(message.get("content"), "text")[: MAX_REPLY_CHARS + 1 - self._chars]
+            has_text = bool(text) and not text.isspace()
+            thought = next(filter(None, map(message.get, REASONING)), None)
             if thought:
                 self._thoughts.append(_content(thought, "text", "summary"))
-            reasoned = not spoke and bool(thought)
+            reasoned = not has_text and bool(thought)
             self._chars += len(text)
-            self._spoke = self._spoke or spoke
+            self._has_text = self._has_text or has_text
             self._reasoned = self._reasoned or reasoned
             if text or reasoned:
                 self._pieces.append(text)
@@ -254,19 +251,19 @@ class Reading:
             raise failed("cut_off", why="the reply is too long")
 
     def end(self) -> End:
-        """The end of the reply; raises `UpstreamError` when it is not one."""
+        """The end of the reply. Raises `UpstreamError` if it did not end properly."""
         if self._finish_reason is None:
-            raise failed("cut_off" if self._spoke or self._reasoned else "unreadable")
-        if not self._spoke and self._finish_reason == "length":
+            raise failed("cut_off" if self._has_text or self._reasoned else "unreadable")
+        if not self._has_text and self._finish_reason == "length":
             raise failed("all_reasoning")
-        if not self._spoke and self._finish_reason == "content_filter":
+        if not self._has_text and self._finish_reason == "content_filter":
             raise failed("moderated")
         return End(self._finish_reason, self._usage)
 
 
 def _parse(data: str | bytes) -> Mapping[str, Any]:
     try:
-        chunk = loads_few(data)
+        chunk = loads_bounded(data)
     except (ValueError, RecursionError) as error:
         raise failed("unreadable", why="not JSON") from error
     if not isinstance(chunk, dict):
@@ -275,7 +272,7 @@ def _parse(data: str | bytes) -> Mapping[str, Any]:
 
 
 def _content(content: Any, *names: str) -> str:
-    """Text that comes whole or in parts, which have it under one of `names`."""
+    """Content given as a string or as a list of parts with text under one of `names`."""
     if isinstance(content, str):
         return content
     if isinstance(content, list):
