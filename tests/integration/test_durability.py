@@ -403,12 +403,14 @@ class TestDatabaseAwayAtTheEnd:
     def test_reply_that_the_database_refuses_is_given_unsaved(self, stack: Stack) -> None:
         user, conversation = conversing(stack)
         body = request(conversation)
-        stack.db.execute("alter table messages add constraint refused check (content <> 'No.')")
+        stack.db.execute(
+            "alter table public.messages add constraint refused check (content <> 'No.')"
+        )
         stack.upstream.enqueue(text("No."))
         try:
             answer = stack.chat(user, **body).json()
         finally:
-            stack.db.execute("alter table messages drop constraint refused")
+            stack.db.execute("alter table public.messages drop constraint refused")
 
         assert (answer["response"], answer["saved"]) == ("No.", False)
         assert turns(stack) == [("failed", "not_saved")]
