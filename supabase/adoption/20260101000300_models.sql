@@ -68,7 +68,12 @@ from public.api_providers p left join private.provider_keys k on k.provider_id =
 -- states a model has one `task`, in others `tasks` and `default_for_tasks`.
 create view shared.api_models as
 select m.id, m.provider_id, m.model_key, left(m.display_name, 200) as display_name, null::text as description,
-       'chat'::text as modality, t.task, left(m.model_family, 200) as model_family, null::text as endpoint_path,
+       'chat'::text as modality, t.task,
+       case when exists (
+         select from public.prompt_templates own
+         where own.target_model = m.model_key and own.use_case = 'character_roleplay' and own.is_active)
+         then left(m.model_key, 200) else left(m.model_family, 200) end as model_family,
+       null::text as endpoint_path,
        '{"max_tokens": 400}' || private.bounded_object(m.input_defaults) as input_defaults,
        jsonb_build_object('context_tokens', coalesce(d.context_tokens, 8192))
          || private.bounded_object(m.capabilities) as capabilities,

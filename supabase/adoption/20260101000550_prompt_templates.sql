@@ -7,29 +7,41 @@ create table private.prompt_templates (
   use_case text not null check (use_case in ('roleplay', 'storytelling', 'prompt_enhancement')),
   content_tier text not null check (content_tier in ('sfw', 'nsfw')),
   model_family text check (char_length(model_family) <= 200),
-  model_key text check (char_length(model_key) <= 200),
   system_prompt text not null check (char_length(system_prompt) between 1 and 20000),
   is_active boolean not null default true
 );
 alter table private.prompt_templates enable row level security;
 revoke all on private.prompt_templates from public, anon, authenticated;
 
--- The newest of several that fit alike.
+-- A template of the product's with its placeholders for long texts taken out: a prompt has these
+-- texts in sections of their own. The other placeholders are macros (prompt/macros.py).
+create function private.translated_template(p_text text) returns text
+language sql immutable set search_path = '' as $$
+  select regexp_replace(
+    left(p_text, 20000),
+    '\{\{\s*(character_description|character_personality|character_background|character_visual_description'
+    '|character_quirks|character_goals|character_speaking_style|voice_examples|scene_context|user_persona'
+    '|user_appearance)\s*\}\}', '(see below)', 'gi')
+$$;
+revoke execute on function private.translated_template(text) from public, anon, authenticated;
+
+-- The newest of several that fit alike. A template for one model is one for a family that this model
+-- alone belongs to (shared.api_models).
 create view shared.prompt_templates as
 with theirs as (
   select distinct on (t.content_mode, t.target_model)
          t.id, left(t.template_name, 200) as name, 'roleplay'::text as use_case, t.content_mode::text as content_tier,
-         null::text as model_family, left(t.target_model, 200) as model_key,
-         left(t.system_prompt, 20000) as system_prompt, true as is_active
+         left(t.target_model, 200) as model_family, private.translated_template(t.system_prompt) as system_prompt,
+         true as is_active
   from public.prompt_templates t
   where t.use_case = 'character_roleplay' and t.is_active and t.content_mode in ('sfw', 'nsfw')
     and btrim(t.system_prompt) <> ''
   order by t.content_mode, t.target_model, t.version desc nulls last, t.created_at desc nulls last, t.id)
 select * from theirs
 union all
-select o.id, o.name, o.use_case, o.content_tier, o.model_family, o.model_key, o.system_prompt, o.is_active
+select o.id, o.name, o.use_case, o.content_tier, o.model_family, o.system_prompt, o.is_active
 from private.prompt_templates o
 where not exists (
   select from theirs t
   where o.use_case = 'roleplay' and t.content_tier = o.content_tier
-    and t.model_key is not distinct from o.model_key and o.model_family is null);
+    and t.model_family is not distinct from o.model_family);

@@ -27,6 +27,10 @@ def conversation(tier: Tier | None = None) -> ConversationRow:
 
 def tier(asked: Tier | None = "nsfw", **rows: Any) -> Tier:
     """The tier of a turn in which everything allows the adult tier, `rows` changed."""
+    return decided(asked, **rows)[0]
+
+
+def decided(asked: Tier | None = "nsfw", **rows: Any) -> tuple[Tier, str | None]:
     everything = {
         "user": VERIFIED,
         "conversation": conversation(),
@@ -75,6 +79,36 @@ def test_adult_tier_is_given(rows: dict[str, Any]) -> None:
 )
 def test_one_objection_is_enough(rows: dict[str, Any]) -> None:
     assert tier(**rows) == "sfw"
+
+
+@pytest.mark.parametrize(
+    ("rows", "why"),
+    [
+        pytest.param({"user": UserRow()}, "Adult content needs a verified age", id="person"),
+        pytest.param(
+            {"conversation": conversation("sfw")},
+            "This conversation is not for adult content",
+            id="conversation",
+        ),
+        pytest.param(
+            {"character": character(rating="sfw")},
+            "A character here is not rated for adult content",
+            id="rating",
+        ),
+        pytest.param(
+            {"persona": character(None)},
+            "A character here has no declared age of 18 or more",
+            id="age",
+        ),
+    ],
+)
+def test_who_asked_for_more_is_told_why(rows: dict[str, Any], why: str) -> None:
+    assert decided(**rows) == ("sfw", f"{why}, so the reply is suitable for everybody.")
+
+
+@pytest.mark.parametrize("asked", [None, "sfw"])
+def test_who_asked_for_no_more_is_told_nothing(asked: Tier | None) -> None:
+    assert decided(asked, user=UserRow()) == ("sfw", None)
 
 
 ages = st.none() | st.integers(0, 120)

@@ -162,7 +162,7 @@ class TestPolicy:
     )
     def test_one_member_decides_for_all(self, other: dict[str, Any], tier: Tier) -> None:
         adult = {"age": 40, "content_rating": "nsfw"}
-        given = content_tier(
+        given, _ = content_tier(
             "nsfw",
             user=UserRow(age_verified=True),
             conversation=None,

@@ -2,7 +2,9 @@
 
 import pytest
 
-from roleplay_chat.prompt.macros import MAX_GROWTH, expand, names_in
+from roleplay_chat.api import ChatRequest
+from roleplay_chat.prompt.macros import MAX_GROWTH, build_macros, expand, names_in
+from tests.support.turns import accepted
 
 MACROS = {"char": "Mara", "user": "Ada", "character_description": "{{user}} x"}
 
@@ -33,3 +35,50 @@ def test_text_grows_only_so_far() -> None:
 
 def test_names_alone() -> None:
     assert names_in(MACROS) == {"char": "Mara", "user": "Ada"}
+
+
+OLD = (
+    "character_name character_description character_personality character_background"
+    " character_speaking_style character_goals character_quirks character_relationships"
+    " character_visual_description mood scene_context voice_examples voice_tone"
+    " character_pronoun_they character_pronoun_them character_pronoun_their"
+    " user_name user_gender user_appearance user_persona"
+    " user_pronoun_they user_pronoun_them user_pronoun_their"
+)
+"""The placeholders of an older product's templates and characters."""
+
+
+@pytest.mark.parametrize("persona", [None, {"name": "Reyes", "pronouns": "he/him"}])
+@pytest.mark.parametrize("name", OLD.split())
+def test_placeholders_of_an_older_product_never_stay(
+    name: str, persona: dict[str, str] | None
+) -> None:
+    person = persona and {"id": "00000000-0000-4000-8000-000000000001", **persona}
+    turn = accepted(
+        character={
+            "id": "00000000-0000-4000-8000-000000000002",
+            "name": "Mara",
+            "description": "A keeper.",
+            "personality": "Dry.",
+        },
+        persona=person,
+    )
+    macros = build_macros(turn.begun, ChatRequest(message="Hello."))
+    assert "{{" not in expand(f"a {{{{{name}}}}} b", macros)
+
+
+@pytest.mark.parametrize(
+    ("pronouns", "forms"),
+    [
+        ("she/her", "she her her"),
+        ("He/Him", "he him his"),
+        ("they/them", "they them their"),
+        ("xe/xem", "they them their"),
+        (None, "they them their"),
+    ],
+)
+def test_forms_of_pronouns(pronouns: str | None, forms: str) -> None:
+    mara = {"id": "00000000-0000-4000-8000-000000000002", "name": "Mara", "pronouns": pronouns}
+    macros = build_macros(accepted(character=mara).begun, ChatRequest(message="Hello."))
+    written = " ".join(f"{{{{character_pronoun_{form}}}}}" for form in ("they", "them", "their"))
+    assert expand(written, macros) == forms

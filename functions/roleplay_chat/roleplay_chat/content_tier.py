@@ -20,24 +20,28 @@ def content_tier(
     character: CharacterRow | None,
     persona: CharacterRow | None,
     others: Sequence[CastRow | CharacterRow] = (),
-) -> Tier:
+) -> tuple[Tier, str | None]:
     """`nsfw` only if every condition of the turn allows it, else `sfw`.
 
-    `others` are all other characters who are present, are named or have spoken. An undeclared age
-    is not an adult age. Whether a model allows the tier too is decided by `routing.plan`.
+    With it a sentence for the user, if `nsfw` was requested and is not given. `others` are all
+    other characters who are present, are named or have spoken. An undeclared age is not an adult
+    age. Whether a model allows the tier too is decided by `routing.plan`.
     """
-    allowed = (
-        requested == "nsfw"
-        and user.age_verified
-        and (conversation is None or conversation.content_tier != "sfw")
-        and all(
-            each.content_rating == "nsfw" and _is_adult(each)
-            for each in (character, *others)
-            if each is not None
-        )
-        and (persona is None or _is_adult(persona))
-    )
-    return "nsfw" if allowed else "sfw"
+    if requested != "nsfw":
+        return "sfw", None
+    characters = [each for each in (character, *others) if each is not None]
+    aged = [*characters, persona] if persona else characters
+    if not user.age_verified:
+        why = "Adult content needs a verified age"
+    elif conversation is not None and conversation.content_tier == "sfw":
+        why = "This conversation is not for adult content"
+    elif any(each.content_rating != "nsfw" for each in characters):
+        why = "A character here is not rated for adult content"
+    elif not all(_is_adult(each) for each in aged):
+        why = "A character here has no declared age of 18 or more"
+    else:
+        return "nsfw", None
+    return "sfw", f"{why}, so the reply is suitable for everybody."
 
 
 def _is_adult(character: CastRow | CharacterRow) -> bool:

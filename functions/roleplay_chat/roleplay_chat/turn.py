@@ -30,7 +30,6 @@ from roleplay_chat.generation.failover import Callbacks, Generation, openrouter_
 from roleplay_chat.generation.moderation_model import Moderation
 from roleplay_chat.generation.routing import Target
 from roleplay_chat.memory.summarizer import Summarizer
-from roleplay_chat.prompt.greeting import MODEL_USED
 from roleplay_chat.reply.filters import Reply, Thinking, stop_strings
 from roleplay_chat.settings import Settings
 from roleplay_chat.turn_plan import Accepted, Planned, plan_turn
@@ -224,7 +223,7 @@ class _ReplyEvents:
 
     def greet(self, greeting: str) -> None:
         """Emit the author's greeting."""
-        self._start(ModelChoice(MODEL_USED))
+        self._start(self._planned.greeted)
         self._emit(Delta(greeting))
 
     def show(self, target: Target, text: str) -> None:

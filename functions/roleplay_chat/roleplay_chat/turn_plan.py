@@ -10,8 +10,13 @@ from roleplay_chat.content_tier import content_tier
 from roleplay_chat.generation.routing import Plan, Target, plan
 from roleplay_chat.memory.notes import for_tier
 from roleplay_chat.messages import Cast
+from roleplay_chat.prompt.greeting import MODEL_USED
 from roleplay_chat.prompt.group_chat import build_cast
 from roleplay_chat.rows import BegunTurn
+
+NO_ADULT_MODEL = (
+    "No model for adult content is available now, so the reply is suitable for everybody."
+)
 
 
 @dataclass(frozen=True)
@@ -56,6 +61,8 @@ class Planned:
     plan: Plan
     begun: BegunTurn
     cast: Cast
+    tier_notice: str | None = None
+    """Why the turn does not have the adult tier that was requested."""
 
     @property
     def first(self) -> Target | None:
@@ -69,14 +76,19 @@ class Planned:
             model_used=target.name,
             used_fallback=used_fallback,
             fallback_model=target.picker_key if used_fallback else None,
-            notice=self.plan.notice(target),
+            notice=" ".join(filter(None, (self.plan.notice(target), self.tier_notice))) or None,
         )
+
+    @property
+    def greeted(self) -> ModelChoice:
+        """What the client is told when the author's greeting answers."""
+        return ModelChoice(MODEL_USED, notice=self.tier_notice)
 
 
 def plan_turn(accepted: Accepted) -> Planned:
     """Decide the tier and the targets: `sfw` if no model may be used for the adult tier."""
     begun, request = accepted.begun, accepted.request
-    allowed = content_tier(
+    allowed, tier_notice = content_tier(
         request.content_tier,
         user=begun.user,
         conversation=begun.conversation,
@@ -87,11 +99,11 @@ def plan_turn(accepted: Accepted) -> Planned:
     tier: Tier = allowed
     targets = _targets(begun, request, tier)
     if tier == "nsfw" and not (targets.targets or targets.last_resort):
-        tier = "sfw"
+        tier, tier_notice = "sfw", NO_ADULT_MODEL
         targets = _targets(begun, request, tier)
     begun = for_tier(begun, tier)
     cast = build_cast(begun, impersonates=request.action == "impersonate")
-    return Planned(tier, allowed, targets, begun, cast)
+    return Planned(tier, allowed, targets, begun, cast, tier_notice)
 
 
 def _targets(begun: BegunTurn, request: ChatRequest, tier: Tier) -> Plan:

@@ -10,7 +10,6 @@ from roleplay_chat.api import Answer, AttemptSummary, ModelChoice, Usage
 from roleplay_chat.continuation import joined
 from roleplay_chat.generation.attempts import Attempt
 from roleplay_chat.generation.routing import Target
-from roleplay_chat.prompt.greeting import MODEL_USED
 from roleplay_chat.reply.truncation import trim_unfinished_sentence
 from roleplay_chat.rows import CooldownRow
 from roleplay_chat.screening.decision import Finding
@@ -72,7 +71,7 @@ def build_answer(accepted: Accepted, planned: Planned, outcome: Outcome) -> Answ
     if outcome.target:
         return _generated(accepted, planned, outcome, outcome.target)
     if outcome.greeting is not None:
-        return _answer(accepted, planned, outcome.greeting, ModelChoice(MODEL_USED), "stop")
+        return _answer(accepted, planned, outcome.greeting, planned.greeted, "stop")
     return None
 
 

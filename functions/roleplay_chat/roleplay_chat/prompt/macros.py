@@ -22,11 +22,26 @@ _OLD_NAMES = {"user": "user", "char": "char", "bot": "char"}
 _SHORT = ("char", "user", "character_name", "user_name")
 
 
+_PRONOUNS = {
+    "she": ("she", "her", "her"),
+    "he": ("he", "him", "his"),
+    "they": ("they", "them", "their"),
+}
+_ELSEWHERE = (
+    *("mood", "scene_context", "voice_examples", "voice_tone"),
+    *("character_background", "character_goals", "character_quirks", "character_relationships"),
+    *("character_speaking_style", "character_visual_description"),
+    *("user_appearance", "user_gender", "user_persona"),
+)
+"""Macros of an older product. Their values are in the prompt anyway, in sections of their own."""
+
+
 def build_macros(begun: BegunTurn, request: ChatRequest) -> dict[str, str]:
     """The values of the macros in this turn, by name."""
     character, persona = begun.character, begun.persona
     user_name = (persona.name if persona else begun.user.name) or "the user"
-    macros = {"user": user_name, "user_name": user_name, "char": "the narrator"}
+    macros = dict.fromkeys(_ELSEWHERE, "")
+    macros |= {"user": user_name, "user_name": user_name, "char": "the narrator"}
     macros["persona"] = (persona.description if persona else request.user_role) or ""
     macros["scenario"] = request.scene_description or (character.scenario if character else "")
     for prefix, row in (("character", character), ("user", persona)):
@@ -34,9 +49,17 @@ def build_macros(begun: BegunTurn, request: ChatRequest) -> dict[str, str]:
             value = getattr(row, column, None)
             if value not in (None, ""):
                 macros[f"{prefix}_{column}"] = str(value)
+        macros |= _pronoun_forms(prefix, row.pronouns if row else None)
     if character:
         macros["char"] = character.nickname or character.name
     return macros
+
+
+def _pronoun_forms(prefix: str, pronouns: str | None) -> dict[str, str]:
+    """The macros of an older product for pronouns: {{user_pronoun_them}} is "her" for she/her."""
+    subject = (pronouns or "").partition("/")[0].strip().lower()
+    forms = _PRONOUNS.get(subject, _PRONOUNS["they"])
+    return dict(zip((f"{prefix}_pronoun_{form}" for form in _PRONOUNS["they"]), forms, strict=True))
 
 
 def names_in(macros: Mapping[str, str]) -> dict[str, str]:
