@@ -156,6 +156,16 @@ class TestEverybodyThere:
 
         assert cast.tier(task) == "sfw"
 
+    def test_who_is_not_given_it_is_told_why(self, cast: Cast, task: str) -> None:
+        cast.talk.stack.upstream.enqueue(text(PLAIN))
+        given = cast.talk.reply("Go on.", task=task, content_tier="nsfw")
+        assert (given["content_tier"], given["notice"]) == ("nsfw", None)
+        cast.set(content_tier="sfw")
+        cast.talk.stack.upstream.enqueue(text(PLAIN))
+        lowered = cast.talk.reply("Go on.", task=task, content_tier="nsfw")
+        assert lowered["content_tier"] == "sfw"
+        assert lowered["notice"].startswith("This conversation is not for adult content")
+
     def test_setting_of_the_conversation_closes_it(self, cast: Cast, task: str) -> None:
         cast.set(content_tier="sfw")
 

@@ -608,6 +608,16 @@ class TestApproval:
         stack.health_check()
         assert [line["severity"] for line in self.lines(log)] == ["ALERT", "INFO", "ALERT"]
 
+    def test_worker_that_registered_and_is_not_allowed_is_an_alert(
+        self, stack: Stack, log: list[dict[str, Any]]
+    ) -> None:
+        stack.configure(workerRefused="https://gpu.example.com")
+        stack.health_check()
+        [line] = self.lines(log)
+        [alert] = line["found"]["alerts"]
+        assert "https://gpu.example.com" in alert
+        assert "workerHosts" in alert
+
     def test_second_one_is_told_of_at_once(
         self, stack: Stack, log: list[dict[str, Any]], added: str
     ) -> None:

@@ -80,7 +80,7 @@ class App:
         records: dict[str, Any] = {}
         chains = [
             *_worker_steps(config, run, records),
-            *_provider_steps(run),
+            *_provider_steps(config, run),
             *_database_steps(run),
         ]
         ended = await asyncio.gather(*(_run_in_order(chain, run) for chain in chains))
@@ -115,7 +115,7 @@ def _worker_steps(config: Mapping[str, Any], run: Run, records: dict[str, Any]) 
     return [[step(worker)] for worker in configured_workers(config)]
 
 
-def _provider_steps(run: Run) -> list[list[Step]]:
+def _provider_steps(config: Mapping[str, Any], run: Run) -> list[list[Step]]:
     async def key(found: Found, _: Found) -> None:
         if provider := await openrouter(run):
             await check_key(provider, run, found, datetime.now(UTC))
@@ -125,7 +125,7 @@ def _provider_steps(run: Run) -> list[list[Step]]:
             await check_catalog(provider, run, found, last)
 
     async def approval(found: Found, last: Found) -> None:
-        await check_approval(run, found, last, datetime.now(UTC))
+        await check_approval(run, found, last, config.get("workerRefused"), datetime.now(UTC))
 
     steps = (
         Step("key", key, run.settings.key_check_minutes * 60),

@@ -1,4 +1,4 @@
-"""Reports providers that nobody with the secret key has approved yet."""
+"""Reports addresses that nobody with the secret key has approved: of providers and of a worker."""
 
 from datetime import datetime, timedelta
 
@@ -9,17 +9,28 @@ REMIND_AFTER = timedelta(hours=1)
 """How often the alert for the same providers is repeated."""
 MAX_REPORTED = 100
 """Providers reported at a time."""
+REGISTERED = "registered worker"
+"""The name under which a worker is reported; no provider has a space in its name."""
 
 
-async def check_approval(run: Run, found: Found, last: Found, now: datetime) -> None:
-    """Report the addresses of providers that are not approved."""
+async def check_approval(
+    run: Run, found: Found, last: Found, refused_worker: object, now: datetime
+) -> None:
+    """Report the providers that have an address and are not approved.
+
+    And `refused_worker`, the address of a worker that registered with a product and is not allowed
+    (`workerRefused` of the settings); None if there is none.
+    """
     providers = await run.clients.rpc("read_providers")
-    waiting = [row for row in providers if not row["is_approved"]][:MAX_REPORTED]
-    found |= report({row["name"]: row["base_url"] for row in waiting}, last, now)
+    named = [row for row in providers if row["base_url"] and not row["is_approved"]]
+    waiting = {row["name"]: row["base_url"] for row in named[:MAX_REPORTED]}
+    if isinstance(refused_worker, str):
+        waiting[REGISTERED] = refused_worker
+    found |= report(waiting, last, now)
 
 
 def report(waiting: dict[str, str], last: Found, now: datetime) -> Found:
-    """The step's report: the waiting addresses by provider, the time of the last reminder, alerts.
+    """The step's report: the waiting addresses by name, the time of the last reminder, alerts.
 
     Alerts for each address that is new since the last run, and for all after `REMIND_AFTER`.
     """
@@ -31,9 +42,17 @@ def report(waiting: dict[str, str], last: Found, now: datetime) -> Found:
     return {
         "waiting": waiting,
         "alerted_at": now.isoformat() if again else last.get("alerted_at"),
-        "alerts": [
-            f"Provider {name} was added with the address {url[:200]!a} and gets no requests:"
-            " approve it if it is intended (docs/configuration.md), otherwise delete it."
-            for name, url in new.items()
-        ],
+        "alerts": [_alert(name, url[:200]) for name, url in new.items()],
     }
+
+
+def _alert(name: str, url: str) -> str:
+    if name == REGISTERED:
+        return (
+            f"A worker registered with the address {url!a} and gets no requests: add its host to"
+            " workerHosts in private.system_settings if it is yours (docs/adopting.md)."
+        )
+    return (
+        f"Provider {name} was added with the address {url!a} and gets no requests:"
+        " approve it if it is intended (docs/configuration.md), otherwise delete it."
+    )
