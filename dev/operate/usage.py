@@ -8,7 +8,7 @@ from rich.bar import Bar
 from rich.console import Console
 from rich.table import Table
 
-from dev.operate.project import NoSuchFunction, Unreachable, find
+from dev.operate.project import NoSuchFunction, Project, Unreachable, find
 from dev.operate.verify import plain
 from dev.settings import Settings
 
@@ -42,7 +42,22 @@ class Usage(BaseModel):
     duration_ms_p95: int | None = None
 
 
+class Side(BaseModel):
+    """A day of one function: ours ("new"), or the one it replaces; see compare_functions."""
+
+    day: date
+    side: str
+    conversations: int
+    said: int
+    replies: int
+    failed: int | None
+    fallbacks: int | None
+    duration_ms_p50: int | None
+    cost_usd: float | None
+
+
 _ROWS = TypeAdapter(list[Usage])
+_SIDES = TypeAdapter(list[Side])
 
 
 def main(settings: Settings, days: int) -> int:
@@ -51,12 +66,16 @@ def main(settings: Settings, days: int) -> int:
     try:
         project = find(settings)
         found = {name: read(project.call(name, p_days=days)) for name in REPORTS}
+        sides = read_sides(project, days)
     except Unreachable as error:
         console.print(plain(error), style="red")
         return 1
     except NoSuchFunction as error:
         console.print(f"The database lacks {error}. `make deploy-db` shows how to update it.")
         return 1
+    if sides:
+        console.print(comparison(sides))
+        console.print()
     by_day = found["usage_by_day"]
     if not by_day:
         console.print(f"No model was called in the last {days} days.")
@@ -72,6 +91,47 @@ def main(settings: Settings, days: int) -> int:
 def read(rows: object) -> list[Usage]:
     """The rows of a report as they come from the Data API."""
     return _ROWS.validate_python(rows)
+
+
+def read_sides(project: Project, days: int) -> list[Side]:
+    """Old and new, day by day; empty where nothing was adopted."""
+    try:
+        return _SIDES.validate_python(project.call("compare_functions", p_days=days))
+    except NoSuchFunction:
+        return []
+
+
+def comparison(sides: Sequence[Side]) -> Table:
+    """Both functions as a table."""
+    title = "The function that is replaced (old) and ours (new), by day (UTC)"
+    table = Table(title=title, title_justify="left", box=None)
+    table.add_column("")
+    for heading in SIDE_COLUMNS:
+        table.add_column(heading, justify="right")
+    for side in sides:
+        cells = [cell(side) for cell in SIDE_COLUMNS.values()]
+        table.add_row(f"{side.day} {side.side}", *cells)
+    return table
+
+
+def _share(part: int | None, whole: int) -> str:
+    return "-" if part is None or not whole else f"{part / whole:.1%}"
+
+
+SIDE_COLUMNS: Mapping[str, Callable[[Side], str]] = {
+    "conversations": lambda side: f"{side.conversations:,}",
+    "messages": lambda side: f"{side.said:,}",
+    "replies a message": lambda side: f"{side.replies / side.said:.2f}" if side.said else "-",
+    "errors": lambda side: _share(side.failed, side.said),
+    "fallbacks": lambda side: _share(side.fallbacks, side.said),
+    "time, s": lambda side: _seconds(side.duration_ms_p50),
+    "USD": lambda side: "-" if side.cost_usd is None else f"{side.cost_usd:.4f}",
+}
+"""Cells by heading; the time is the median."""
+
+
+def _seconds(ms: int | None) -> str:
+    return "-" if ms is None else f"{ms / 1000:.1f}"
 
 
 def without_gaps(rows: Sequence[Usage]) -> list[Usage]:
@@ -124,7 +184,7 @@ def _errors(row: Usage) -> str:
 def _times(name: str) -> Callable[[Usage], str]:
     def cell(row: Usage) -> str:
         times = [getattr(row, f"{name}_p50"), getattr(row, f"{name}_p95")]
-        return " / ".join("-" if ms is None else f"{ms / 1000:.1f}" for ms in times)
+        return " / ".join(map(_seconds, times))
 
     return cell
 

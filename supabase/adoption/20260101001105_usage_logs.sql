@@ -18,11 +18,11 @@ begin
   end if;
   insert into public.api_usage_logs (provider_id, model_id, user_id, request_type, endpoint_path, tokens_input,
                                      tokens_output, tokens_total, cost_usd, response_status, response_time_ms,
-                                     error_message, created_at)
+                                     error_message, provider_metadata, created_at)
   values (v_model.provider_id, v_model.id, (select p.id from public.profiles p where p.id = new.user_id), 'chat',
           '/chat/completions', new.prompt_tokens, new.completion_tokens, new.prompt_tokens + new.completion_tokens,
           least(new.cost_usd, 9999.999999), case new.outcome when 'ok' then 200 else 502 end, new.duration_ms,
-          case when new.outcome <> 'ok' then new.outcome end, new.created_at);
+          case when new.outcome <> 'ok' then new.outcome end, '{"written_by": "roleplay_chat"}', new.created_at);
   insert into public.api_usage_aggregates as a (
     provider_id, model_id, date_bucket, hour_bucket, request_count, success_count, error_count, tokens_input_sum,
     tokens_output_sum, tokens_total_sum, cost_usd_sum, response_time_avg)
