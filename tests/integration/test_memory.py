@@ -325,6 +325,21 @@ class TestFailure:
         assert summary(long)["content"] == ""
         assert long.reply("Hello again")["response"] == "Yes."
 
+    def test_that_is_saved_late_is_over_before_the_next_test(
+        self, long: Talk, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Also while the function only waits to try again, and no server sees a call."""
+        monkeypatch.setattr("roleplay_chat.turn_store.LONGEST_RETRY_SECONDS", 0.5)
+        gate, gateway = Gate(), long.stack.gateway
+        long.stack.upstream.always(either(text("Yes."), held(gate, written(SUMMARY))))
+        gateway.fail("remember", times=1)
+
+        long.reply("Hello")
+        gate.open()
+        wait_until(lambda: "POST /rest/v1/rpc/remember" in gateway.calls, "the first try")
+        long.stack.settle()
+        assert "memory saved late" in events_of(long)
+
     def test_of_the_database_with_it_does_not_lose_the_reply(self, long: Talk) -> None:
         long.stack.db.execute(
             "alter table conversation_summaries add constraint never check (content = '') not valid"

@@ -19,7 +19,7 @@ from unittest.mock import patch
 
 import httpx
 import uvicorn
-from anyio.from_thread import start_blocking_portal
+from anyio.from_thread import BlockingPortal, start_blocking_portal
 from functions_framework.aio import create_asgi_app
 
 from tests.support import patient
@@ -27,6 +27,9 @@ from tests.support.postgres import ROOT
 from tests.support.waiting import PATIENCE, free_port, listening_socket, url_of, wait_until
 
 FUNCTIONS = ROOT / "functions"
+
+_idle: dict[BlockingPortal, set[asyncio.Task[Any]]] = {}
+"""The functions served in threads, and the tasks of each while it has nothing to do."""
 
 
 @contextmanager
@@ -45,7 +48,21 @@ def serve(function: str, env: Mapping[str, str], folder: Path = FUNCTIONS) -> It
             start_blocking_portal() as portal,
             portal.wrap_async_context_manager(_serving(app, module, listener)),
         ):
-            yield url_of(listener)
+            _idle[portal] = portal.call(_tasks)
+            try:
+                yield url_of(listener)
+            finally:
+                del _idle[portal]
+
+
+def are_idle() -> bool:
+    """Whether no function that is served in a thread does anything, not even after its answer."""
+    return all(portal.call(_tasks) <= tasks for portal, tasks in _idle.items())
+
+
+def _tasks() -> set[asyncio.Task[Any]]:
+    """Those of the running loop, but for the one that asks."""
+    return {task for task in asyncio.all_tasks() if task is not asyncio.current_task()}
 
 
 @asynccontextmanager

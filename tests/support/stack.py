@@ -15,7 +15,7 @@ import httpx
 from httpx_sse import EventSource
 from psycopg.types.json import Jsonb
 
-from tests.support.functions import serve
+from tests.support.functions import are_idle, serve
 from tests.support.gateway import PUBLISHABLE_KEY, SECRET_KEY, Gateway
 from tests.support.keys import Keys
 from tests.support.postgres import Connection
@@ -238,7 +238,8 @@ class Stack:
 
     def _is_quiet(self) -> bool:
         running = self.all("select from turns where status = 'running'")
-        return self._has_no_calls() and not running
+        # Memory is written after the answer, between calls that no server sees.
+        return self._has_no_calls() and not running and are_idle()
 
 
 def _client(headers: dict[str, str], base_url: str = "") -> httpx.Client:
