@@ -164,7 +164,8 @@ FUNCTIONS = {
     "": """
         private.accept_turn private.any_minor private.are_limits private.bounded
         private.calibrate private.call_health_check private.cast_facts private.catalog_prices
-        private.character_facts private.check_own_characters private.check_own_message
+        private.character_facts private.check_account private.check_own_characters
+        private.check_own_message private.guard_writes
         private.cool_down private.count_row private.count_use private.covered
         private.forget_summary_from private.history private.is_public_host private.is_retention
         private.is_spent private.keep_settings private.keep_sfw_of_deleted private.keep_sfw_with
@@ -636,6 +637,22 @@ class TestNothingIsLeftOut:
         for row in counted:
             assert "BEFORE INSERT" in row["trigger"]
             assert "FOR EACH ROW" in row["trigger"]
+
+    def test_every_table_that_people_write_asks_for_their_account(self, stack: Stack) -> None:
+        granted = stack.all("""
+            select relname as name from pg_class c
+            where relnamespace = 'public'::regnamespace
+              and (has_any_column_privilege('authenticated', c.oid, 'insert, update')
+                   or has_table_privilege('authenticated', c.oid, 'delete'))""")
+        asked = stack.all("""
+            select tgrelid::regclass::text as name, pg_get_triggerdef(oid) as trigger
+            from pg_trigger
+            where tgfoid = 'private.check_account'::regproc and tgenabled = 'O'""")
+        assert {row["name"] for row in asked} == {row["name"] for row in granted}
+        for row in asked:
+            # Of a statement: also one that finds no row says nothing else.
+            assert "BEFORE INSERT OR DELETE OR UPDATE ON" in row["trigger"]
+            assert "FOR EACH STATEMENT" in row["trigger"]
 
     def test_no_other_schema_is_open(self, stack: Stack) -> None:
         rows = stack.all("""

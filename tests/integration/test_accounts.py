@@ -132,6 +132,76 @@ def test_rows_are_not_added_through_the_data_api(
     )
 
 
+GRANTED = """
+select c.relname as "table", command,
+       array(select a.attname::text from pg_attribute a where a.attrelid = c.oid and a.attnum > 0
+               and has_column_privilege('authenticated', c.oid, a.attnum, 'update')) as columns
+from pg_class c, unnest('{insert,update,delete}'::text[]) command
+where c.relnamespace = 'public'::regnamespace and case command
+  when 'delete' then has_table_privilege('authenticated', c.oid, 'delete')
+  else has_any_column_privilege('authenticated', c.oid, command) end
+"""
+"""What people may write through the Data API."""
+
+
+@pytest.mark.parametrize("befall", [marked_as_deleted, banned, banned_for_ever])
+def test_nothing_is_changed_through_the_data_api(
+    stack: Stack, ann: User, befall: Callable[[Stack, User], None]
+) -> None:
+    """Not by an admin either; what they have they may still read."""
+    conversation = stack.one("select id from conversations where user_id = %s", ann.id)["id"]
+    mine = {"user_id": ann.id}
+    character = stack.insert("characters", **mine, name="Vera")
+    member = {"conversation_id": conversation, "character_id": character, "position": 0}
+    stack.db.execute(
+        "insert into conversation_characters (conversation_id, character_id, position)"
+        " values (%(conversation_id)s, %(character_id)s, %(position)s)",
+        member,
+    )
+    stack.db.execute(
+        "insert into conversation_summaries (conversation_id) values (%s)", (conversation,)
+    )
+    memory = stack.insert("memories", **mine, tier="profile")
+    stack.insert("memory_facts", memory_id=memory, content="Cats.")
+    stack.db.execute("insert into user_roles (user_id, role) values (%s, 'admin')", (ann.id,))
+    befall(stack, ann)
+    granted = stack.all(GRANTED)
+    tables = sorted({row["table"] for row in granted})
+    before = {table: stack.all(f"select * from {table} order by 1") for table in tables}  # noqa: S608
+    assert all(before.values())
+
+    with stack.data_api(ann) as api:
+        for row in granted:
+            path, change = f"/{row['table']}", dict.fromkeys(row["columns"][:1])
+            answer = {
+                "insert": lambda path=path: api.post(path, json={}),
+                "update": lambda path=path, change=change: api.patch(path, json=change),
+                "delete": lambda path=path: api.delete(path),
+            }[row["command"]]()
+            status = 401 if befall is marked_as_deleted else 403
+            code = (answer.status_code, answer.json()["code"])
+            assert code == (status, f"PT{status}"), row
+        default = {
+            "p_model_id": str(stack.all("select id from api_models where is_active")[0]["id"])
+        }
+        assert api.post("/rpc/set_default_model", json=default).status_code == status
+        assert api.get("/messages").json()
+    for table, rows in before.items():
+        assert stack.all(f"select * from {table} order by 1") == rows  # noqa: S608
+
+
+def test_what_a_change_leads_to_is_not_refused(stack: Stack, ann: User) -> None:
+    """Rows that go or change with others: the account was asked about, and is good."""
+    character = stack.insert("characters", user_id=ann.id, name="Vera", age=30)
+    played = stack.conversation(ann, user_character_id=character)
+    with stack.data_api(ann) as api:
+        its = {"id": f"eq.{character}"}
+        assert api.patch("/characters", params=its, json={"age": 15}).is_success
+        assert api.delete("/characters", params=its).is_success
+        assert api.delete("/conversations", params={"user_id": f"eq.{ann.id}"}).is_success
+    assert stack.all("select * from conversations where id = %s", played) == []
+
+
 def test_ban_that_is_over(stack: Stack, ann: User) -> None:
     ban(stack, ann, "now() - interval '1 second'")
     stack.upstream.always(text("Good evening."))

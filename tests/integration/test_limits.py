@@ -554,6 +554,62 @@ class TestActions:
         body = {"action": "import_card", "card": {"name": "Vera"}}
         assert {stack.chat(user, **body).status_code for _ in range(12)} == {200}
 
+    @pytest.mark.parametrize(
+        ("limits", "action"),
+        [
+            ({"imports_per_day": 2}, "import_card"),
+            ({"exports_per_day": 2}, "export_card"),
+            ({"actions_per_day": 2}, "edit"),
+        ],
+    )
+    def test_have_limits_of_a_day(
+        self, stack: Stack, user: User, limits: dict[str, Any], action: str
+    ) -> None:
+        stack.configure(limits={"default": limits})
+        body = {"action": action} | self.bodies(stack, user)[action]
+        statuses = [stack.chat(user, **body).status_code for _ in range(3)]
+        assert statuses.count(429) == 1
+        assert statuses[-1] == 429
+
+    def test_none_a_day_is_none(self, stack: Stack, user: User) -> None:
+        stack.configure(limits={"default": {"imports_per_day": 0}})
+        limited(stack.chat(user, action="import_card", card={"name": "Vera"}))
+
+    def test_days_have_a_limit_where_the_settings_name_none(self, stack: Stack, user: User) -> None:
+        stack.configure(limits={"default": {"imports_per_minute": None}})
+        body = {"action": "import_card", "card": {"name": "Vera"}}
+        assert stack.chat(user, **body).status_code == 200
+        stack.db.execute("update private.counters set on_day = 200 where kind = 'imports'")
+        limited(stack.chat(user, **body))
+        stack.db.execute("update private.counters set day = day - 1 where kind = 'imports'")
+        assert stack.chat(user, **body).status_code == 200
+
+    def test_branches_of_a_long_conversation(self, stack: Stack, user: User) -> None:
+        """What they copy is counted, whatever their number; deleting them gives nothing back."""
+        stack.configure(limits={"default": {"branched_bytes_per_day": 50_000}})
+        conversation = stack.conversation(user, *["ä" * 5_000, "b"] * 2)
+        last = stack.one(
+            "select id from messages where conversation_id = %s order by position desc limit 1",
+            conversation,
+        )["id"]
+        body = {"action": "branch", "message_id": str(last)}
+        assert [stack.chat(user, **body).status_code for _ in range(2)] == [200, 200]
+        stack.db.execute("delete from conversations where id <> %s", (conversation,))
+        answer = stack.chat(user, **body)
+        limited(answer)
+        assert "today's limit" in answer.json()["error"]
+        assert stack.one("select count(*) as n from conversations") == {"n": 1}
+
+    def test_branch_of_more_than_a_day_may_have(self, stack: Stack, user: User) -> None:
+        conversation = stack.conversation(user, "Hello")
+        stack.db.execute(
+            "insert into messages (conversation_id, sender, content)"
+            " select %s, 'user', repeat('a', 65000) from generate_series(1, 800)",
+            (conversation,),
+        )
+        last = stack.one("select id from messages order by position desc limit 1")["id"]
+        limited(stack.chat(user, action="branch", message_id=str(last)))
+
     def test_a_minute_later_they_may_again(self, stack: Stack, user: User) -> None:
         stack.configure(limits={"default": {"actions_per_minute": 2}})
         body = {"action": "edit", "message": "Hi", **self.bodies(stack, user)["edit"]}
