@@ -16,6 +16,7 @@ from dev.operate.project import NoSuchFunction, Project, Unreachable, find, secr
 from dev.settings import ROOT, Settings
 from edge.addresses import AddressRejected
 from edge.credentials import missing_binding
+from edge.pricing import PRICES, is_free, price
 from edge.settings import EdgeSettings
 from edge.worker_health import MAX_AGE, WorkerHealth, why_unavailable
 
@@ -62,6 +63,7 @@ def check_facts(
         *_providers(facts, environment, is_local),
         *(check for task in TASKS for check in _models(facts["models"], task)),
         *_catalog(facts["models"]),
+        *_prices(facts["models"]),
         *_steps(facts),
         *_workers(facts, is_local),
         _scheduler(facts, is_local),
@@ -263,6 +265,22 @@ def _catalog(models: Sequence[Facts]) -> Iterator[Check]:
     yield from told
     if active and not told:
         yield Check("catalog", "ok", f"lists all {len(active)} checked models")
+
+
+def _prices(models: Sequence[Facts]) -> Iterator[Check]:
+    """Models that money can be spent on without any limit counting it."""
+    priced = [model for model in models if model["is_active"] and "pricing" in model]
+    unknown = {
+        model["model_key"]
+        for model in priced
+        if not is_free(model["model_key"], model["pricing"])
+        and any(price(model["pricing"].get(name)) is None for name in PRICES)
+    }
+    for key in sorted(unknown):
+        found = f"{key} has no price: what its provider does not report counts as nothing"
+        yield Check(
+            "spending limits", "problem", found, f"set {' and '.join(PRICES)} in its pricing"
+        )
 
 
 def _listed(key: str, model: Facts) -> Iterator[Check]:

@@ -197,7 +197,7 @@ class TestOtherRateLimits:
         assert talk.asked() == [VENICE, DOLPHIN_R1]
         assert (body["usedFallback"], body["fallbackModel"]) == (True, DOLPHIN_R1)
         assert body["notice"] == (
-            "The model you chose could not answer this time;"
+            "The default model could not answer this time;"
             " Dolphin 3.0 R1 Mistral 24B answered instead."
         )
         assert talk.said() == ["Hello", "> Good evening."]

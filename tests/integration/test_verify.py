@@ -254,6 +254,27 @@ def test_default_that_is_missing(verify: Verify, change: str, found: str) -> Non
     assert found in problems["default for storytelling"]
 
 
+@pytest.mark.parametrize(
+    ("pricing", "is_wrong"),
+    [
+        ("{}", True),
+        ('{"prompt_usd_per_1k": 1}', True),
+        ('{"prompt_usd_per_1k": 1, "completion_usd_per_1k": "2"}', True),
+        ('{"prompt_usd_per_1k": 1, "completion_usd_per_1k": 0}', False),
+    ],
+)
+def test_paid_model_whose_price_nobody_knows(verify: Verify, pricing: str, is_wrong: bool) -> None:
+    """Where its provider does not report a cost, or a call is cut off, no limit counts it."""
+    paid = "meta-llama/llama-3.1-8b-instruct"
+    verify.stack.db.execute(
+        "update api_models set is_active = true, pricing = %s::jsonb where model_key = %s",
+        (pricing, paid),
+    )
+    code, output = verify()
+    assert code == (PROBLEMS if is_wrong else OK)
+    assert (f"{paid} has no price" in output) is is_wrong
+
+
 def test_scheduler_that_stopped(verify: Verify) -> None:
     minutes_pass(verify.stack, 10)
     problems = verify.problems()

@@ -180,6 +180,30 @@ def test_notice(asked: str, workers: WorkerRow, answered_by: int, notice: str | 
     assert of.used_fallback(target) is (notice is not None)
 
 
+@pytest.mark.parametrize("asked", ["", None])
+def test_notice_of_a_default_that_failed_says_nothing_of_a_choice(asked: str | None) -> None:
+    of = planned(asked)
+    assert of.notice(of.targets[1]) == (
+        "The default model could not answer this time; SECOND:FREE answered instead."
+    )
+
+
+def test_notice_of_a_default_that_is_over_the_budget_says_nothing_of_a_choice() -> None:
+    of = plan(
+        "", models=MODELS[::-1], worker=worker(), cooldowns=[], tier="sfw", now=NOW, free_only=True
+    )
+    said = of.notice(of.targets[0])
+    assert said
+    assert "chose" not in said
+
+
+def test_worker_is_the_default_where_there_are_no_models() -> None:
+    of = plan("", models=[], worker=worker(), cooldowns=[], tier="sfw", now=NOW)
+    assert names(of) == ["chat_worker"]
+    assert of.notice(of.targets[0]) is None
+    assert not of.used_fallback(of.targets[0])
+
+
 def test_no_models_and_no_worker_is_an_empty_plan() -> None:
     nothing = plan("", models=[], worker=WorkerRow(), cooldowns=[], tier="sfw", now=NOW)
     assert nothing.targets == ()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -95,6 +96,10 @@ def end_of(outcome: Outcome, turn: Accepted | None = None, **more: Any) -> TurnE
         ),
         pytest.param(broken_off(), "incomplete", "cut_off", True, id="broken-off"),
         pytest.param(broken_off(is_stopped=True), "stopped", "stopped", True, id="stopped"),
+        pytest.param(whole(is_stopped=True), "complete", None, True, id="stopped-as-it-ended"),
+        pytest.param(
+            replace(GREETED, is_stopped=True), "complete", None, True, id="greeting-and-stopped"
+        ),
         pytest.param(
             Outcome(is_stopped=True, replies=[attempt("cut_off")]),
             "failed",
