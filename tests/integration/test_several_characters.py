@@ -6,7 +6,9 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
+from psycopg.types.json import Jsonb
 
+from roleplay_chat.tokens import UNCALIBRATED
 from tests.support.answers import error, text
 from tests.support.stack import DEMO_CHARACTER, Stack
 from tests.support.talk import VENICE, Talk
@@ -30,7 +32,7 @@ class Company:
             " values (%s, %s, %s)",
             (self.talk.conversation, character, len(self.ids)),
         )
-        self.ids[name] = str(character)
+        self.ids[name if name not in self.ids else f"{name} {len(self.ids)}"] = str(character)
         return str(character)
 
     def who(self, message: str = "And?", **body: Any) -> str:
@@ -291,6 +293,135 @@ class TestPolicy:
         answer = adults.talk.say(character_id=MARA, content_tier="nsfw")
         assert (answer.status_code, answer.json()["code"]) == (403, "content_refused")
         assert adults.talk.asked() == []
+
+
+FULL = ("description", "personality", "scenario", "example_messages")
+"""Texts of a silent member that a turn loads."""
+SAID = "She is 12 years old. A sexual scene."
+
+
+class TestCrowd:
+    """As many as there may be, each with as much as a card holds."""
+
+    @pytest.fixture
+    def crowd(self, company: Company) -> Company:
+        book = {"entries": [{"keys": ["sea"], "content": "Salt. " * 150} for _ in range(400)]}
+        for number in range(7):
+            company.join(
+                f"Guest {number} " + "of the Northern Isles " * 5,
+                nickname="Guest " * 19 + str(number),
+                pronouns="she/her " * 5,
+                age=40,
+                content_rating="nsfw",
+                character_book=Jsonb(book),
+                system_prompt="Be brief. " * 1_900,
+                post_history_instructions="Be kind. " * 800,
+                **{column: f"{column} of {{{{char}}}}. " * 600 for column in FULL},
+            )
+        return company
+
+    @pytest.mark.parametrize("context", [1_024, 4_096, 32_768])
+    def test_fits_every_context_in_two_calls(self, crowd: Company, context: int) -> None:
+        crowd.talk.have_only(VENICE)
+        crowd.talk.describe(VENICE, context_tokens=context)
+        crowd.stack.gateway.calls.clear()
+        crowd.who("The sea, Guest 3?")
+        assert crowd.stack.gateway.calls == [
+            "POST /rest/v1/rpc/begin_turn",
+            "POST /rest/v1/rpc/finish_turn",
+        ]
+        call = crowd.stack.upstream.calls[-1].json
+        spent = sum(UNCALIBRATED.count(content) for _, content in crowd.prompt())
+        assert spent <= context - call["max_tokens"]
+        assert crowd.prompt()[-1] == ("user", "Ada: The sea, Guest 3?")
+        assert len(call["stop"]) <= 4
+
+    @pytest.mark.parametrize("column", [*FULL, "name", "nickname", "pronouns"])
+    def test_last_of_them_is_screened_in_all_that_is_loaded(
+        self, crowd: Company, column: str
+    ) -> None:
+        last = list(crowd.ids.values())[-1]
+        filler = "" if column not in FULL else "They row to the pier and back. " * 600
+        crowd.stack.db.execute(
+            f"update characters set {column} = %s where id = %s".encode(),  # noqa: S608
+            (filler + SAID, last),
+        )
+        answer = crowd.talk.say(character_id=MARA)
+        assert (answer.status_code, answer.json()["code"]) == (403, "content_refused")
+        assert crowd.talk.asked() == []
+
+    def test_of_one_name_takes_turns(self, company: Company) -> None:
+        company.stack.db.execute("update characters set name = 'Ann'")
+        ids = [MARA, *(company.join("Ann") for _ in range(7))]
+        spoke = []
+        for _ in range(9):
+            company.stack.upstream.enqueue(text("Sit."))
+            spoke.append(company.talk.reply("And?")["character_id"])
+        assert spoke == [*ids, MARA]
+
+    def test_of_one_name_answers_to_it(self, company: Company) -> None:
+        company.join("Ann")
+        second = company.join("Ann")
+        company.stack.upstream.enqueue(text("Sit."), text("Ann: Sit."))
+        first = company.talk.reply("Ann?")["character_id"]
+        assert first not in (MARA, second)
+        answer = company.talk.reply("You.", character_id=second)
+        assert (answer["character_id"], answer["response"]) == (second, "Sit.")
+
+    def test_name_is_looked_for_where_a_message_begins(self, company: Company) -> None:
+        """Each name is looked for in all of the text: it has to have an end."""
+        company.join("Tomas Lind")
+        found = [
+            company.stack.one(
+                "select private.named_member(array(select id from characters), %s) as id",
+                "the sea " * words + "Tomas",
+            )["id"]
+            for words in (999, 1_001)
+        ]
+        assert [str(one) for one in found] == [company.ids["Tomas Lind"], "None"]
+
+    @pytest.mark.parametrize(
+        ("befell", "tier"),
+        [
+            ("update characters set age = 15 where id = %s", "sfw"),
+            ("update characters set is_public = false where id = %s", "nsfw"),
+            ("update characters set is_public = false, age = 15 where id = %s", "sfw"),
+            ("delete from conversation_characters where character_id = %s", "nsfw"),
+            (
+                "with gone as (delete from conversation_characters where character_id = %s"
+                " returning character_id) update characters set age = 15"
+                " where id in (select character_id from gone)",
+                "nsfw",
+            ),
+            ("delete from characters where id = %s", "nsfw"),
+            (
+                "update auth.users set banned_until = 'infinity'"
+                " where id = (select user_id from characters where id = %s)",
+                "nsfw",
+            ),
+            (
+                "delete from auth.users where id = (select user_id from characters where id = %s)",
+                "nsfw",
+            ),
+        ],
+    )
+    def test_what_befalls_a_silent_member_of_somebody_else(
+        self, company: Company, befell: str, tier: str
+    ) -> None:
+        """Nobody's turn fails for it; what the person may not see is in no prompt."""
+        author = company.stack.user()
+        company.stack.db.execute("update profiles set age_verified = true")
+        company.stack.db.execute("update characters set age = 40, content_rating = 'nsfw'")
+        guest = company.join("Guest", **ADULT | {"user_id": author.id, "is_public": True})
+        company.stack.db.execute(befell.encode(), (guest,))
+        company.stack.upstream.enqueue(text("Sit."))
+        answer = company.talk.reply(character_id=MARA, content_tier="nsfw")
+        assert answer["content_tier"] == tier
+        is_there = company.stack.all(
+            "select 1 from conversation_characters m join characters c on c.id = m.character_id"
+            " where c.is_public"
+        )
+        assert ("Guest" in str(company.prompt())) is bool(is_there)
 
 
 class TestMembers:
