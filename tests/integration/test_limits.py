@@ -7,6 +7,7 @@ import json
 import socket
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import urlsplit
@@ -874,6 +875,21 @@ class TestAtOnce:
             waiting = pool.submit(self.send, stack, url, self.LARGE)
             assert slow.answer() == (408, "body_too_slow")
             assert waiting.result().status_code == 200
+
+    def test_one_person_takes_no_more_than_their_share(
+        self, stack: Stack, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Neither with requests that they send slowly nor with answers that they do not read."""
+        monkeypatch.setattr(app, "LARGE_AT_ONCE", 3)
+        monkeypatch.setattr(app, "LARGE_WAIT_SECONDS", 0.2)
+        user, half = stack.user(), self.LARGE[:-1].encode()
+        with stack.serving() as url, ExitStack() as slow:
+            for _ in range(3):
+                slow.enter_context(Trickle(url, user, len(self.LARGE))).send(half)
+            own = {"url": url, **self.card(300_000)}
+            answers = (stack.chat(user, **own) for _ in range(50))
+            refused(next(answer for answer in answers if not answer.is_success), 503, "busy")
+            assert self.send(stack, url, self.LARGE).status_code == 200
 
     def test_exports(self, stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(app, "LARGE_AT_ONCE", 0)

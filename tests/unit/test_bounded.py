@@ -30,6 +30,27 @@ def test_others_wait_for_a_place() -> None:
     assert asyncio.run(scenario()) == ["a", "b"]
 
 
+def test_one_person_takes_no_more_than_their_share() -> None:
+    async def scenario() -> None:
+        bounded = Bounded(3, wait_seconds=0.01, each=2)
+        async with bounded.place("ann"), bounded.place("ann"):
+            with pytest.raises(ApiError):
+                async with bounded.place("ann"):
+                    pass
+            async with bounded.place("bob"):
+                # Who waits in vain takes nothing meanwhile.
+                with pytest.raises(ApiError):
+                    async with bounded.place("eve"):
+                        pass
+            async with bounded.place("eve"):
+                pass
+        async with bounded.place("ann"), bounded.place("ann"):
+            pass
+        assert not bounded._own
+
+    asyncio.run(scenario())
+
+
 def test_who_waits_too_long_is_told_when_to_come_back() -> None:
     async def scenario() -> ApiError:
         bounded = Bounded(1, wait_seconds=0.01)
