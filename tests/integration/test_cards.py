@@ -128,6 +128,64 @@ class TestImport:
         assert (row["user_id"], row["age"]) == (user.id, None)
 
 
+SAID = "She is 12 years old. A sexual scene."
+TEXTS = (
+    *("name", "nickname", "description", "personality", "scenario", "first_mes", "mes_example"),
+    *("system_prompt", "post_history_instructions", "alternate_greetings"),
+    *("group_only_greetings", "character_book", "pronouns"),
+)
+"""What of a card a model or somebody who chats may read, here or where it is exported to."""
+
+
+def with_text(name: str, said: str) -> dict[str, Any]:
+    """A card's fields, with this text as one of them."""
+    whole: dict[str, Any] = {"name": "Vera", "description": "A rower.", "first_mes": "Hello."}
+    if name == "pronouns":
+        return whole | {"extensions": {"roleplay_backend": {"pronouns": said}}}
+    if name == "character_book":
+        entry = {"keys": ["sea"], "content": f"@@depth 2\n{said}", "enabled": False}
+        return whole | {name: {"entries": [entry]}}
+    return whole | {name: ["A.", said] if name.endswith("greetings") else said}
+
+
+def of_every_format(fields: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """Requests that import it."""
+    v2, v3 = (
+        {"spec": f"chara_card_v{n}", "spec_version": f"{n}.0", "data": fields} for n in (2, 3)
+    )
+    raw = json.dumps(v3).encode()
+    return {
+        "v1": {"card": fields},
+        "v2": {"card": v2},
+        "v3": {"card": v3},
+        "json": {"card_base64": encoded(raw)},
+        "png": {"card_base64": encoded(card_picture(chara=v2))},
+        "png-of-both": {"card_base64": encoded(card_picture(chara=with_text("x", ""), ccv3=v3))},
+        "charx": {"card_base64": encoded(archive({"card.json": raw}))},
+        "beside": {"card": fields | v2 | {"data": with_text("x", "")}},
+    }
+
+
+class TestScreening:
+    @pytest.mark.parametrize("name", TEXTS)
+    def test_of_every_text_in_every_format(self, stack: Stack, name: str) -> None:
+        stack.configure(limits={})
+        user = stack.user()
+        said = "A sexual scene; 12 years old." if name == "pronouns" else SAID
+        requests = of_every_format(with_text(name, said))
+        if name in ("character_book", "pronouns"):  # V1 has neither.
+            del requests["beside"]
+        for format_, body in requests.items():
+            answer = stack.chat(user, action="import_card", **body)
+            assert (answer.status_code, answer.json()["code"]) == (403, "content_refused"), format_
+        assert stack.all("select id from characters where user_id = %s", user.id) == []
+
+    def test_of_a_creators_remarks_is_not_made(self, stack: Stack) -> None:
+        """Most that say who is not to read a card say it so, and they are shown to nobody here."""
+        remarks = {"creator_notes": "NSFW. No minors, nobody under 18.", "tags": ["teen", "nsfw"]}
+        import_card(stack, stack.user(), card={"name": "Vera"} | remarks)
+
+
 class TestRefusal:
     @pytest.mark.parametrize(
         ("body", "code"),

@@ -1,5 +1,7 @@
 """Servers that fail, networks that break, replies that are none: who is asked instead."""
 
+import gzip
+import json
 from typing import Any
 
 import pytest
@@ -22,6 +24,14 @@ from tests.support.answers import (
 )
 from tests.support.talk import DOLPHIN, DOLPHIN_R1, LAG, VENICE, WORKER, Talk, failing, lasting
 from tests.support.upstream import Answer, refusing
+
+GZIP = {"Content-Encoding": "gzip"}
+
+
+def worked(words: str, **more: Any) -> bytes:
+    """What the worker answers, as bytes."""
+    return json.dumps({"success": True, "response": words, **more}).encode()
+
 
 PAID = {"prompt_tokens": 100, "completion_tokens": 7, "cost": 0.25}
 THIS_MODEL = f"model openrouter:{VENICE}"
@@ -428,6 +438,58 @@ class TestWorker:
         assert talk.said() == ["Hello", "> Good evening."]
         assert talk.cooldowns() == on_cooldown
         assert talk.alerts() == alerts
+
+    @pytest.mark.parametrize(
+        ("body", "headers"),
+        [
+            pytest.param(gzip.compress(worked("a" * 50_000_000), 1), GZIP, id="bomb"),
+            pytest.param(gzip.compress(gzip.compress(worked("Hi."))), GZIP, id="packed-twice"),
+            pytest.param(
+                gzip.compress(gzip.compress(worked("Hi."))),
+                {"Content-Encoding": "gzip, gzip"},
+                id="said-to-be-packed-twice",
+            ),
+            pytest.param(worked("Hi."), {"Content-Encoding": "br"}, id="unknown-compression"),
+            pytest.param(gzip.compress(worked("Hi."))[:20], GZIP, id="broken-off"),
+            pytest.param(worked("Hi.", x=[{}] * 60_000), {}, id="many-values"),
+            pytest.param(worked("Hi.")[:-1] + b',"x":' + b"[" * 100_000, {}, id="deep"),
+            pytest.param(worked("\n" * 600_000), {}, id="endless-lines"),
+            pytest.param(b'{"success":"true","response":"Hi."}', {}, id="text-for-a-truth"),
+            pytest.param(b'{"success":false,"error":1e308}', {}, id="number-for-an-error"),
+            pytest.param(b'{"success":true,"response":"caf\xe9"}', {}, id="another-charset"),
+            pytest.param(b"[]", {}, id="list"),
+            pytest.param(b"1e999", {}, id="infinite"),
+            pytest.param(b"", {}, id="nothing"),
+        ],
+    )
+    def test_that_answers_with_anything_is_replaced_in_the_same_request(
+        self, talk: Talk, body: bytes, headers: dict[str, str]
+    ) -> None:
+        talk.have_worker()
+        talk.stack.upstream.enqueue(reply(200, body, headers), text("Good evening."))
+        assert talk.reply(model_provider="chat_worker")["response"] == "Good evening."
+        assert talk.asked()[-1] == VENICE
+        assert talk.turn() == ("complete", None)
+
+    @pytest.mark.parametrize(
+        ("said", "kept"),
+        [
+            ('"Hi \\ud800there\\u0000."', "Hi there."),
+            ('"Hi.","tokens_generated":1e308', "Hi."),
+            ('"Hi.","tokens_generated":1e999', "Hi."),
+            ('"Hi.","tokens_generated":' + "9" * 5_000, "Hi."),
+            ('"No.","response":"Hi."', "Hi."),
+        ],
+    )
+    def test_with_odd_values_beside_a_reply_is_believed(
+        self, talk: Talk, said: str, kept: str
+    ) -> None:
+        talk.have_worker()
+        body = f'{{"success":true,"response":{said}}}'.encode()
+        talk.stack.upstream.enqueue(reply(200, body))
+        answer = talk.reply(model_provider="chat_worker")
+        assert (answer["response"], answer["saved"]) == (kept, True)
+        assert talk.turn() == ("complete", None)
 
     def test_that_says_nothing_is_asked_again_once(self, talk: Talk) -> None:
         talk.have_worker()

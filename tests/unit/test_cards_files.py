@@ -206,6 +206,12 @@ class TestCharx:
         raw[raw.index(b"PK\x01\x02") + 8] |= 1
         assert "encrypted" in refused(bytes(raw))
 
+    def test_card_that_repeats_itself_comes_back(self) -> None:
+        card = {"name": "Vera", "creator_notes": "x " * 500_000}
+        written = charx_file.write(json.dumps(card).encode())
+        assert len(written) < 10_000
+        assert files.read(written).card == card
+
     @pytest.mark.parametrize(
         "files_",
         [

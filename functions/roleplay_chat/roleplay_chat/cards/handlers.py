@@ -111,9 +111,10 @@ def _finding(card: Card) -> Finding | None:
 
 
 def _passages(card: Card) -> list[Passage]:
-    """All texts of the card that may reach a model."""
+    """All texts of the card that may reach a model or another person."""
     columns = card.columns()
-    greetings = [columns["first_message"], *columns["alternate_greetings"]]
+    first, others = columns["first_message"], columns["alternate_greetings"]
+    greetings = [first, *others, *card.other_texts()]
     unsaved = {"id": UUID(int=0), "greetings": greetings}
     return [character_passage("character", CharacterRow.model_validate(columns | unsaved))]
 
