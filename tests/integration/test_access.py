@@ -553,7 +553,7 @@ class Trial:
     def _stored(self, key: dict[str, Any]) -> list[dict[str, Any]]:
         ((column, value),) = key.items()
         table = BEHIND.get(self.table, self.table)
-        return self.stack.all(f"select * from {table} where {column} = %s", value)  # noqa: S608
+        return self.stack.all(f"select * from public.{table} where {column} = %s", value)  # noqa: S608
 
     def _refused(self, answer: httpx.Response) -> bool:
         """False, once it is sure that nothing but the missing right was the reason."""
@@ -630,8 +630,8 @@ class TestNothingIsLeftOut:
             where relnamespace = 'public'::regnamespace and relkind in ('r', 'p')
               and has_any_column_privilege('authenticated', c.oid, 'insert')""")
         counted = stack.all("""
-            select tgrelid::regclass::text as name, pg_get_triggerdef(oid) as trigger
-            from pg_trigger
+            select c.relname as name, pg_get_triggerdef(t.oid) as trigger
+            from pg_trigger t join pg_class c on c.oid = tgrelid
             where tgfoid = 'private.count_row'::regproc and tgenabled = 'O'""")
         assert {row["name"] for row in counted} == {row["name"] for row in granted}
         for row in counted:
@@ -645,8 +645,8 @@ class TestNothingIsLeftOut:
               and (has_any_column_privilege('authenticated', c.oid, 'insert, update')
                    or has_table_privilege('authenticated', c.oid, 'delete'))""")
         asked = stack.all("""
-            select tgrelid::regclass::text as name, pg_get_triggerdef(oid) as trigger
-            from pg_trigger
+            select c.relname as name, pg_get_triggerdef(t.oid) as trigger
+            from pg_trigger t join pg_class c on c.oid = tgrelid
             where tgfoid = 'private.check_account'::regproc and tgenabled = 'O'""")
         assert {row["name"] for row in asked} == {row["name"] for row in granted}
         for row in asked:
