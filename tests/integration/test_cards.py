@@ -1,13 +1,17 @@
 """Cards come in, are talked with, and go out again, through the real function and database."""
 
+import asyncio
 import base64
 import json
+from contextlib import suppress
 from typing import Any
 from uuid import UUID, uuid4
 
 import httpx
 import pytest
 
+from roleplay_chat.cards import handlers
+from roleplay_chat.cards.model import exported
 from tests.support.answers import text
 from tests.support.cards import CARDS, archive, card, card_picture
 from tests.support.stack import DEMO_CHARACTER, Stack, User
@@ -164,6 +168,24 @@ def of_every_format(fields: dict[str, Any]) -> dict[str, dict[str, Any]]:
         "charx": {"card_base64": encoded(archive({"card.json": raw}))},
         "beside": {"card": fields | v2 | {"data": with_text("x", "")}},
     }
+
+
+def test_export_of_a_large_card_keeps_nobody_waiting(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its values are copied and compared in a thread."""
+    on_loop: list[bool] = []
+
+    def watched(*arguments: Any) -> dict[str, Any]:
+        with suppress(RuntimeError):
+            on_loop.append(bool(asyncio.get_running_loop()))
+        return exported(*arguments)
+
+    monkeypatch.setattr(handlers, "exported", watched)
+    user = stack.user()
+    character = import_card(stack, user, card=card("cook_v3"))["character_id"]
+    assert export_card(stack, user, character) == card("cook_v3")
+    assert on_loop == []
 
 
 class TestScreening:

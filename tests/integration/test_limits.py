@@ -778,6 +778,16 @@ class TestRows:
         assert (long.status_code, "at most 8000" in long.json()["message"]) == (413, True)
         assert self.post(stack, user, "messages", row | {"content": "ä" * 8_000}).is_success
 
+    @pytest.mark.parametrize(("entries", "fits"), [(100_000, True), (130_000, False)])
+    def test_book_of_small_values_has_an_end(self, stack: Stack, entries: int, fits: bool) -> None:
+        """They are read in every turn, while others wait."""
+        user = stack.user()
+        book = {"character_book": {"entries": [{}] * entries}}
+        row = self.row(stack, user, "characters")
+        assert self.post(stack, user, "characters", row | book).status_code == (
+            201 if fits else 400
+        )
+
     def test_characters_of_one_person_have_an_end(self, stack: Stack) -> None:
         user = stack.user()
         stack.db.execute(
