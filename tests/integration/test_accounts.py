@@ -184,10 +184,25 @@ def test_nothing_is_changed_through_the_data_api(
         default = {
             "p_model_id": str(stack.all("select id from api_models where is_active")[0]["id"])
         }
-        assert api.post("/rpc/set_default_model", json=default).status_code == status
+        assert api.post("/rpc/set_default_model", json=default).status_code == 403
         assert api.get("/messages").json()
     for table, rows in before.items():
         assert stack.all(f"select * from {table} order by 1") == rows  # noqa: S608
+
+
+@pytest.mark.parametrize("befall", [marked_as_deleted, banned])
+def test_admin_reads_nothing_of_others(
+    stack: Stack, ann: User, befall: Callable[[Stack, User], None]
+) -> None:
+    admin = stack.user()
+    stack.db.execute("insert into user_roles (user_id, role) values (%s, 'admin')", (admin.id,))
+    paths = ["/usage_events", "/turns", "/provider_settings", "/system_config", "/user_roles"]
+    with stack.data_api(admin) as api:
+        assert all(api.get(path).json() for path in paths)
+        befall(stack, admin)
+        own = [{"user_id": str(admin.id), "role": "admin"}]
+        assert [api.get(path).json() for path in paths[:-1]] == [[]] * 4
+        assert api.get("/user_roles", params={"select": "user_id,role"}).json() == own
 
 
 def test_what_a_change_leads_to_is_not_refused(stack: Stack, ann: User) -> None:
