@@ -1,5 +1,7 @@
 """What is refused, how it is said, and what browsers need."""
 
+import gzip
+import zlib
 from typing import Any
 from uuid import uuid4
 
@@ -80,6 +82,51 @@ def test_bad_body_is_refused_with_a_sentence(
         headers=user.headers,
     )
     assert named in refused(answer, 400, code)
+
+
+@pytest.mark.parametrize(
+    ("encoding", "packed"),
+    [
+        pytest.param("gzip", gzip.compress(b'{"message": "Hi"}'), id="gzip"),
+        pytest.param("gzip, gzip", gzip.compress(gzip.compress(b"{}")), id="gzip-twice"),
+        pytest.param("deflate", zlib.compress(b"0" * 50_000_000), id="bomb"),
+        pytest.param("br", b"\x0b\x02\x80Hello\x03", id="br"),
+        pytest.param("zstd", b"\x28\xb5\x2f\xfd\x20\x05", id="zstd"),
+    ],
+)
+def test_compressed_body_is_not_unpacked(stack: Stack, encoding: str, packed: bytes) -> None:
+    answer = patient.post(
+        stack.function_url("roleplay_chat"),
+        content=packed,
+        headers=stack.user().headers | {"Content-Encoding": encoding},
+    )
+    refused(answer, 400, "malformed_json")
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        pytest.param([(b"Accept", b"\xff\xff;q=1e999")], id="accept"),
+        pytest.param([(b"Content-Type", b"\xff;charset=\xfe")], id="content-type"),
+        pytest.param([(b"Origin", b'\xff"<script>')], id="origin"),
+        pytest.param(
+            [
+                (b"traceparent", b"00-" + b"f" * 5_000 + b"-\xff-01"),
+                (b"X-Cloud-Trace-Context", b"\xff/\xff;o=\xff"),
+            ],
+            id="traces",
+        ),
+        pytest.param([(b"X-Forwarded-For", b"1," * 20_000)], id="a-long-one"),
+        pytest.param([(b"X-%d" % number, b"a") for number in range(500)], id="many"),
+    ],
+)
+def test_odd_headers_change_nothing(stack: Stack, headers: list[tuple[bytes, bytes]]) -> None:
+    user = stack.user()
+    stack.upstream.enqueue(text("Hello."))
+    body = {"conversation_id": str(stack.conversation(user)), "message": "Hi"}
+    own = [(name.encode(), value.encode()) for name, value in user.headers.items()]
+    answer = patient.post(stack.function_url("roleplay_chat"), json=body, headers=[*own, *headers])
+    assert (answer.status_code, answer.json()["response"]) == (200, "Hello.")
 
 
 def test_limit_on_the_message_is_a_setting(stack: Stack) -> None:
