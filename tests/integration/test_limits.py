@@ -889,7 +889,7 @@ class TestAtOnce:
     def test_one_person_takes_no_more_than_their_share(
         self, stack: Stack, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """Neither with requests that they send slowly nor with answers that they do not read."""
+        """With requests that they send slowly."""
         monkeypatch.setattr(app, "LARGE_AT_ONCE", 3)
         monkeypatch.setattr(app, "LARGE_WAIT_SECONDS", 0.2)
         user, half = stack.user(), self.LARGE[:-1].encode()
@@ -901,8 +901,9 @@ class TestAtOnce:
             refused(next(answer for answer in answers if not answer.is_success), 503, "busy")
             assert self.send(stack, url, self.LARGE).status_code == 200
 
-    def test_exports(self, stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(app, "LARGE_AT_ONCE", 0)
+    @pytest.mark.parametrize("places", ["LARGE_AT_ONCE", "LARGE_EACH"])
+    def test_exports(self, stack: Stack, places: str, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(app, places, 0)
         monkeypatch.setattr(app, "LARGE_WAIT_SECONDS", 0.01)
         user = stack.user()
         character = stack.chat(user, **self.card(10)).json()["character_id"]
