@@ -329,7 +329,7 @@ class TestFailure:
         self, long: Talk, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """Also while the function only waits to try again, and no server sees a call."""
-        monkeypatch.setattr("roleplay_chat.turn_store.LONGEST_RETRY_SECONDS", 0.5)
+        monkeypatch.setattr("roleplay_chat.turn_store.MAX_RETRY_SECONDS", 0.5)
         gate, gateway = Gate(), long.stack.gateway
         long.stack.upstream.always(either(text("Yes."), held(gate, written(SUMMARY))))
         gateway.fail("remember", times=1)
