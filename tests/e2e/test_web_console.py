@@ -96,7 +96,7 @@ class TestConsole:
         admin.open("/console.html")
         admin.press("Edit Scripted")
         dialog = page.get_by_role("dialog")
-        expect(dialog.get_by_text("It can be deleted when its model is gone.")).to_be_visible()
+        expect(dialog.get_by_text("To delete it, first delete its model.")).to_be_visible()
         expect(dialog.get_by_role("button", name="Delete this provider")).to_have_count(0)
         dialog.get_by_label("Name").fill("Renamed")
         dialog.get_by_role("button", name="Save").click()

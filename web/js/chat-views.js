@@ -1,4 +1,4 @@
-// What the chat looks like, given its state.
+// The chat's templates, made from its state.
 
 import { html, nothing } from "../vendor/lit/lit-html.js";
 import { live } from "../vendor/lit/directives/live.js";
@@ -170,7 +170,7 @@ function picker(state) {
     </label>`;
 }
 
-/** What is to be said of the chosen model before it is asked. */
+/** A note that the chosen model cannot answer now. */
 function outlook(state) {
   const offered = choices(state);
   const chosen = chosenModel();
@@ -288,7 +288,7 @@ function underway(state, places) {
   const last = places.at(-1)?.message;
   const mine = body.message && !(last?.sender === "user" && last.content === body.message);
   const members = membersOf(state.conversation);
-  // Of several it is not known who speaks, until the reply begins.
+  // With several characters, the speaker is unknown until the reply starts.
   const name = state.turn.speaker || members.length === 1 ? nameOf(state.turn.speaker ?? members[0].id) : "Somebody";
   const draft = body.action === "impersonate";
   return html`
@@ -306,7 +306,7 @@ const waiting = (state) => html`
   <p class="waiting"><span class="dots" aria-hidden="true"><i></i><i></i><i></i></span>
     ${state.turn.note || (state.turn.text ? nothing : "Thinking …")}</p>`;
 
-// While a dialog is open, it is told there.
+// An open dialog shows it instead.
 const trouble = (state) => (state.dialog ? nothing : alert(state, doing(turns.tryAgain)));
 
 function composer(state, members, places) {
@@ -341,7 +341,7 @@ function composer(state, members, places) {
     </form>`;
 }
 
-/** Who of several speaks next, and the button that lets them. */
+/** Selects who speaks next in a group, and a button that lets them speak. */
 const speakers = (state, members, places) => html`
   <div class="speakers">
     <label>Who speaks

@@ -1,4 +1,4 @@
-// What is remembered, shown and corrected.
+// Loads and changes the summary and the facts of a conversation.
 
 import { data, supabase } from "./backend.js";
 import { openDialog, set } from "./page.js";
@@ -28,7 +28,7 @@ async function loadMemory() {
   set({ memory: { summary: summary?.content ?? "", facts } });
 }
 
-/** Adds a fact to a tier; of the tier `character` to what is remembered of that one. */
+/** Adds a fact to a memory tier; `character_id` is needed for the tier `character`. */
 export async function addFact(content, tier, character_id) {
   const whose = {
     user_id: state.me.id,
