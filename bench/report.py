@@ -1,4 +1,4 @@
-"""The findings as tables, for the terminal and for docs/benchmarks.md."""
+"""Formats the results as tables for the terminal and for docs/benchmarks.md."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -16,14 +16,14 @@ from bench.targets import TARGETS, Verdict
 from bench.turns import PLAIN, STREAM, Comparison, Figures
 
 NOTES = BENCH / "notes.md"
-"""What a person made of the figures; goes into the document as it is."""
+"""Comments on the figures, written by hand and included in the document unchanged."""
 LISTED_IMPORTS = 20
 NOTHING = "–"
 
 
 @dataclass(frozen=True)
 class Table:
-    """A heading, words, and rows that belong to it."""
+    """A table with a heading and an explanation."""
 
     title: str
     words: str
@@ -31,13 +31,13 @@ class Table:
     rows: Sequence[Sequence[str]]
 
     def markdown(self) -> str:
-        """As a section of a document."""
+        """The table as a section of a Markdown document."""
         rule = ["---", *["---:"] * (len(self.columns) - 1)]
         lines = ["| " + " | ".join(row) + " |" for row in (self.columns, rule, *self.rows)]
         return "\n".join([f"## {self.title}", "", self.words, "", *lines])
 
     def text(self) -> str:
-        """In columns."""
+        """The table as aligned text."""
         widths = [max(map(len, column)) for column in zip(self.columns, *self.rows, strict=True)]
         lines = [
             "  ".join(
@@ -50,7 +50,7 @@ class Table:
 
 
 def document(results: Results) -> str:
-    """docs/benchmarks.md."""
+    """The text of docs/benchmarks.md."""
     machine = "\n".join(f"| {name} | {value} |" for name, value in results.machine)
     commands = "\n".join(f"# {name}\n{command}" for name, command in results.commands.items())
     first, *others = (table.markdown() for table in tables(results))
@@ -66,7 +66,7 @@ def document(results: Results) -> str:
 
 
 def tables(results: Results) -> Iterator[Table]:
-    """A table for everything that was measured."""
+    """The tables of everything that was measured."""
     yield _targets(results)
     if results.comparison:
         for mode in (STREAM, PLAIN):
@@ -144,7 +144,7 @@ def _turns_row(
 
 
 def _base(comparison: Comparison, mode: str) -> float:
-    """What the provider and the load generator take by themselves."""
+    """The time that the provider and the load generator take without a system between them."""
     alone = comparison.find(DIRECT, mode, 1)
     return alone.first_p50_ms if alone else 0
 
@@ -301,7 +301,7 @@ def _named(system: str) -> str:
 
 
 def _number(value: float | None) -> str:
-    """Three digits that count."""
+    """Format a number with three significant digits."""
     if value is None or value != value:
         return NOTHING
     if value == int(value):

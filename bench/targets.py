@@ -1,4 +1,4 @@
-"""What was promised, and whether it is kept."""
+"""The targets, and whether they are met."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,16 +12,16 @@ from bench.turns import PLAIN, STREAM
 UNUSED = frozenset(
     {"storage3", "realtime", "supabase_auth", "supabase_functions", "websockets", "httpcore", "h2"}
 )
-"""Packages that come with the dependencies and that no turn uses."""
+"""Packages among the dependencies that no turn uses."""
 
 
 Figure = Callable[[Results], float | None]
-"""One number of what was measured; None when it was not."""
+"""Selects one figure of the results; None if it was not measured."""
 
 
 @dataclass(frozen=True)
 class Target:
-    """A bound on one figure."""
+    """A limit for one figure."""
 
     name: str
     bound: float
@@ -30,7 +30,7 @@ class Target:
     at_least: bool = False
 
     def verdict(self, results: Results) -> "Verdict":
-        """The figure beside its bound."""
+        """Compare the figure with its limit."""
         value = self.figure(results)
         met = None
         if value is not None:
@@ -40,7 +40,7 @@ class Target:
 
 @dataclass(frozen=True)
 class Verdict:
-    """Whether a target is met; None when it was not measured."""
+    """Whether a target is met; None if it was not measured."""
 
     target: Target
     value: float | None
@@ -91,7 +91,7 @@ def _more(of: Figure, than: Figure) -> Figure:
 def _unused_imports(results: Results) -> float | None:
     if results.imports is None:
         return None
-    # The framework's server looks for websockets wherever they are installed.
+    # The framework's server imports websockets if they are installed.
     ours = results.imports.function.keys() - results.imports.hello.keys()
     return float(len(UNUSED & ours))
 
