@@ -87,7 +87,7 @@ class TestForEverybody:
         page = admin.page
         page.set_viewport_size({"width": width, "height": 740})
         admin.character("Bartholomew" * 10)
-        admin.hear_of(*WIDE)
+        admin.insert_messages(*WIDE)
 
         def too_wide() -> list[str]:
             """What reaches beyond the screen and cannot be scrolled to within its own box."""

@@ -196,7 +196,7 @@ class TestNothingStopsThePage:
         hostile = [(piece * MESSAGE_CHARS)[:MESSAGE_CHARS] for piece in ENDLESS[part::4]]
         hostile.append(list(DEEP.values())[part])
         for content in hostile:
-            person.hear_of(("character", content), ("user", "And then?"))
+            person.insert_messages(("character", content), ("user", "And then?"))
 
         expect(person.said.filter(has_text="And then?")).to_have_count(len(hostile))
         for place in range(1, len(hostile) + 1):

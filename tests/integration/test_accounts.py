@@ -61,7 +61,7 @@ def ann(stack: Stack) -> User:
     return user
 
 
-def requests_of(stack: Stack, user: User) -> dict[str, dict[str, Any]]:
+def every_request(stack: Stack, user: User) -> dict[str, dict[str, Any]]:
     """Every request that the function takes, as it would be granted."""
     row = stack.one("select id, conversation_id from messages where sender = 'character'")
     conversation, message = str(row["conversation_id"]), str(row["id"])
@@ -92,7 +92,7 @@ def requests_of(stack: Stack, user: User) -> dict[str, dict[str, Any]]:
 def test_nothing_is_done_for_an_account_that_is_gone(
     stack: Stack, ann: User, befall: Callable[[Stack, User], None], status: int
 ) -> None:
-    asked = requests_of(stack, ann)
+    asked = every_request(stack, ann)
     befall(stack, ann)
     before = {
         table: stack.all(f"select * from {table} order by 1")  # noqa: S608
@@ -135,12 +135,12 @@ def test_rows_are_not_added_through_the_data_api(
 def test_ban_that_is_over(stack: Stack, ann: User) -> None:
     ban(stack, ann, "now() - interval '1 second'")
     stack.upstream.always(text("Good evening."))
-    for name, body in requests_of(stack, ann).items():
+    for name, body in every_request(stack, ann).items():
         assert stack.chat(ann, **body).status_code == 200, name
 
 
-def test_branch_made_before_is_not_told_of(stack: Stack, ann: User) -> None:
-    branch = requests_of(stack, ann)["branch"] | {"client_message_id": "b"}
+def test_repeated_branch_is_blocked_for_a_banned_account(stack: Stack, ann: User) -> None:
+    branch = every_request(stack, ann)["branch"] | {"client_message_id": "b"}
     assert stack.chat(ann, **branch).status_code == 200
     banned(stack, ann)
     assert stack.chat(ann, **branch).status_code == 403

@@ -31,19 +31,19 @@ class Dialog:
             stack.upstream.enqueue(text(reply))
             self.turn(message=message)
 
-    def ask(self, user: User | None = None, **body: Any) -> httpx.Response:
+    def request(self, user: User | None = None, **body: Any) -> httpx.Response:
         """A request as it is."""
         return self.stack.chat(user or self.user, **body)
 
     def turn(self, **body: Any) -> dict[str, Any]:
         """A turn that is answered."""
-        answer = self.ask(conversation_id=str(self.id), **body)
+        answer = self.request(conversation_id=str(self.id), **body)
         assert answer.status_code == 200, answer.text
         return dict(answer.json())
 
     def do(self, action: str, content: str, **body: Any) -> dict[str, Any]:
         """A change that is made, about the message with this text."""
-        answer = self.ask(action=action, message_id=self.message(content), **body)
+        answer = self.request(action=action, message_id=self.message(content), **body)
         assert answer.status_code == 200, answer.text
         assert answer.json()["success"] is True
         return dict(answer.json())
@@ -164,14 +164,14 @@ class TestRegenerate:
     @pytest.mark.parametrize("action", ["regenerate", "continue"])
     def test_message_of_the_persons_is_no_reply(self, dialog: Dialog, action: str) -> None:
         asked = {"conversation_id": str(dialog.id), "message_id": dialog.message("One")}
-        refused(dialog.ask(action=action, **asked), 409, f"nothing_to_{action}")
+        refused(dialog.request(action=action, **asked), 409, f"nothing_to_{action}")
 
     @pytest.mark.parametrize("action", ["regenerate", "continue"])
     def test_message_of_elsewhere_is_not_found(self, dialog: Dialog, action: str) -> None:
         elsewhere = Dialog(dialog.stack, "Hello", "Hm")
         for message_id in (elsewhere.message("Hm"), str(uuid4())):
             asked = {"conversation_id": str(dialog.id), "message_id": message_id}
-            refused(dialog.ask(action=action, **asked), 404, "message_not_found")
+            refused(dialog.request(action=action, **asked), 404, "message_not_found")
 
 
 class TestChoose:
@@ -202,14 +202,16 @@ class TestChoose:
         assert dialog.said() == list(SAID)
 
     def test_the_persons_own_messages_have_no_versions(self, dialog: Dialog) -> None:
-        refused(dialog.ask(**dialog.body("choose", "One")), 409, "no_variant")
+        refused(dialog.request(**dialog.body("choose", "One")), 409, "no_variant")
 
     def test_message_that_the_policy_set_aside_stays_so(self, stack: Stack) -> None:
         dialog = Dialog(stack)
-        refused(dialog.ask(conversation_id=str(dialog.id), message=BOTH), 403, "content_refused")
-        refused(dialog.ask(**dialog.body("choose", BOTH)), 409, "no_variant")
-        refused(dialog.ask(**dialog.body("branch", BOTH)), 404, "message_not_found")
-        refused(dialog.ask(**dialog.body("edit", BOTH)), 404, "message_not_found")
+        refused(
+            dialog.request(conversation_id=str(dialog.id), message=BOTH), 403, "content_refused"
+        )
+        refused(dialog.request(**dialog.body("choose", BOTH)), 409, "no_variant")
+        refused(dialog.request(**dialog.body("branch", BOTH)), 404, "message_not_found")
+        refused(dialog.request(**dialog.body("edit", BOTH)), 404, "message_not_found")
         assert dialog.said() == []
         assert dialog.do("delete", BOTH)["deleted"] == 1
 
@@ -273,7 +275,7 @@ class TestEdit:
     @pytest.mark.parametrize("content", ["Three", "Four"], ids=["own", "reply"])
     def test_what_no_tier_allows_is_refused(self, dialog: Dialog, content: str) -> None:
         body = dialog.body("edit", content) | {"message": BOTH}
-        error = refused(dialog.ask(**body), 403, "content_refused")
+        error = refused(dialog.request(**body), 403, "content_refused")
         assert error.startswith("This message is not allowed: ")
         assert dialog.said() == list(SAID)
 
@@ -284,7 +286,7 @@ class TestEdit:
         dialog.do("edit", "Four", message="A sexual scene.")
         calls = len(dialog.stack.upstream.calls)
 
-        answer = dialog.ask(conversation_id=str(dialog.id), message="Five")
+        answer = dialog.request(conversation_id=str(dialog.id), message="Five")
 
         refused(answer, 403, "content_refused")
         assert len(dialog.stack.upstream.calls) == calls
@@ -303,7 +305,7 @@ class TestEdit:
     def test_what_is_no_message_is_refused(
         self, dialog: Dialog, message: Any, status: int, code: str
     ) -> None:
-        refused(dialog.ask(**dialog.body("edit", "One") | {"message": message}), status, code)
+        refused(dialog.request(**dialog.body("edit", "One") | {"message": message}), status, code)
         assert dialog.said() == list(SAID)
 
     def test_reply_may_be_longer_than_a_persons_message(self, dialog: Dialog) -> None:
@@ -312,7 +314,7 @@ class TestEdit:
     def test_other_kinds_of_messages_are_the_clients(self, dialog: Dialog) -> None:
         row = {"conversation_id": dialog.id, "sender": "user", "content": "[]"}
         dialog.stack.insert("messages", **row, message_type="image")
-        refused(dialog.ask(**dialog.body("edit", "[]")), 404, "message_not_found")
+        refused(dialog.request(**dialog.body("edit", "[]")), 404, "message_not_found")
 
 
 class TestDelete:
@@ -340,19 +342,19 @@ class TestDelete:
 
     def test_twice_is_a_success(self, dialog: Dialog) -> None:
         asked = dialog.body("delete", "Three") | {"onwards": True}
-        assert dialog.ask(**asked).json()["deleted"] == 2
-        assert dialog.ask(**asked).json()["deleted"] == 0
+        assert dialog.request(**asked).json()["deleted"] == 2
+        assert dialog.request(**asked).json()["deleted"] == 0
         assert dialog.said() == ["One", "Two"]
 
     def test_repeated_request_is_told_that_its_reply_was_deleted(self, stack: Stack) -> None:
         dialog = Dialog(stack)
         stack.upstream.enqueue(text("Hm"))
         asked = {"conversation_id": str(dialog.id), "message": "Hi", "client_message_id": "once"}
-        assert dialog.ask(**asked).status_code == 200
+        assert dialog.request(**asked).status_code == 200
         dialog.do("delete", "Hm")
 
-        refused(dialog.ask(**asked), 410, "reply_deleted")
-        refused(dialog.ask(**asked, stream=True), 410, "reply_deleted")
+        refused(dialog.request(**asked), 410, "reply_deleted")
+        refused(dialog.request(**asked, stream=True), 410, "reply_deleted")
 
         assert dialog.said() == ["Hi"]
         assert len(stack.upstream.calls) == 1
@@ -420,12 +422,12 @@ class TestBranch:
         new = UUID(dialog.do("branch", "Two")["conversation_id"])
         dialog.stack.upstream.enqueue(text("Vier"), text("Two again"))
 
-        dialog.ask(conversation_id=str(new), message="Drei")
+        dialog.request(conversation_id=str(new), message="Drei")
         assert dialog.prompt() == ["One", "Two", "Drei"]
         copy = dialog.stack.one(
             "select id from messages where content = 'Two' and conversation_id = %s", new
         )
-        dialog.ask(conversation_id=str(new), action="regenerate", message_id=str(copy["id"]))
+        dialog.request(conversation_id=str(new), action="regenerate", message_id=str(copy["id"]))
 
         assert dialog.prompt() == ["One"]
         assert dialog.said(new) == ["One", "Two again", "Drei", "Vier"]
@@ -439,9 +441,9 @@ class TestBranch:
 
     def test_twice_with_one_id_is_one_branch(self, dialog: Dialog) -> None:
         asked = dialog.body("branch", "Two") | {"client_message_id": "once"}
-        first, again = (dialog.ask(**asked).json()["conversation_id"] for _ in range(2))
-        dialog.ask(action="delete", message_id=asked["message_id"])
-        after = dialog.ask(**asked).json()["conversation_id"]
+        first, again = (dialog.request(**asked).json()["conversation_id"] for _ in range(2))
+        dialog.request(action="delete", message_id=asked["message_id"])
+        after = dialog.request(**asked).json()["conversation_id"]
 
         assert first == again == after
         assert dialog.said(UUID(first)) == ["One", "Two"]
@@ -474,7 +476,7 @@ class TestBranch:
         dialog.stack.configure(limits={"default": {"turns_per_minute": 3}})
         for _ in range(3):
             dialog.do("branch", "Two")
-        answer = dialog.ask(**dialog.body("branch", "Two"))
+        answer = dialog.request(**dialog.body("branch", "Two"))
         refused(answer, 429, "rate_limited")
         assert answer.headers["retry-after"] == "60"
 
@@ -485,7 +487,7 @@ class TestEveryChange:
         dialog.stack.gateway.reset()
         turns = dialog.stack.all("select id from turns order by id")
 
-        answer = dialog.ask(**dialog.body(action, "Two"))
+        answer = dialog.request(**dialog.body(action, "Two"))
 
         assert answer.status_code == 200, answer.text
         assert answer.json()["request_id"]
@@ -494,7 +496,7 @@ class TestEveryChange:
 
     @pytest.mark.parametrize("action", CHANGES)
     def test_of_somebody_elses_message_is_not_found(self, dialog: Dialog, action: str) -> None:
-        answer = dialog.ask(dialog.stack.user(), **dialog.body(action, "Two"))
+        answer = dialog.request(dialog.stack.user(), **dialog.body(action, "Two"))
         refused(answer, 404, "message_not_found")
         assert dialog.said() == list(SAID)
         assert len(dialog.stack.all("select from conversations")) == 1
@@ -502,22 +504,22 @@ class TestEveryChange:
     @pytest.mark.parametrize("action", ["choose", "edit", "branch"])
     def test_of_a_message_that_is_not_there_is_not_found(self, dialog: Dialog, action: str) -> None:
         body = dialog.body(action, "Two") | {"message_id": str(uuid4())}
-        refused(dialog.ask(**body), 404, "message_not_found")
+        refused(dialog.request(**body), 404, "message_not_found")
 
     @pytest.mark.parametrize("action", CHANGES)
     @pytest.mark.parametrize("message_id", ["", None, "two", 2])
     def test_names_a_message(self, dialog: Dialog, action: str, message_id: Any) -> None:
         body = dialog.body(action, "Two") | {"message_id": message_id}
-        assert "`message_id`" in refused(dialog.ask(**body), 400, "invalid_request")
+        assert "`message_id`" in refused(dialog.request(**body), 400, "invalid_request")
 
     @pytest.mark.parametrize("action", CHANGES)
     def test_waits_for_a_turn_that_runs(self, dialog: Dialog, action: str) -> None:
         with dialog.running():
-            answer = dialog.ask(**dialog.body(action, "Two"))
+            answer = dialog.request(**dialog.body(action, "Two"))
             refused(answer, 409, "turn_in_progress")
             assert 1 <= int(answer.headers["retry-after"]) <= 5
         assert dialog.said() == [*SAID, "Wait", "At last."]
-        assert dialog.ask(**dialog.body(action, "Two")).status_code == 200
+        assert dialog.request(**dialog.body(action, "Two")).status_code == 200
 
     @pytest.mark.parametrize("action", CHANGES)
     def test_does_not_wait_for_a_turn_elsewhere(self, dialog: Dialog, action: str) -> None:
@@ -525,7 +527,7 @@ class TestEveryChange:
         other.user = dialog.user
         other.id = dialog.stack.conversation(dialog.user)
         with other.running():
-            assert dialog.ask(**dialog.body(action, "Two")).status_code == 200
+            assert dialog.request(**dialog.body(action, "Two")).status_code == 200
 
     @pytest.mark.parametrize("action", CHANGES)
     def test_turn_that_was_taken_for_dead_is_not_saved_after_it(
@@ -539,7 +541,7 @@ class TestEveryChange:
             dialog.stack.db.execute(
                 "update turns set lease_expires_at = now() where status = 'running'"
             )
-            assert dialog.ask(**dialog.body(action, "Two")).status_code == 200
+            assert dialog.request(**dialog.body(action, "Two")).status_code == 200
             gate.open()
             body = turn.result()
 
@@ -624,7 +626,7 @@ class TestImpersonate:
         conversation = dialog.stack.conversation(dialog.user, "Ahoy", "Hm", character_id=vera)
         dialog.stack.upstream.enqueue(text("Bosun: Heave ho.\nVera: Hm."))
 
-        body = dialog.ask(
+        body = dialog.request(
             conversation_id=str(conversation),
             action="impersonate",
             user_character_id=str(persona),
@@ -638,26 +640,26 @@ class TestImpersonate:
 
     def test_is_screened(self, dialog: Dialog) -> None:
         dialog.stack.upstream.enqueue(stream(["She is 12 years old. ", "A sexual scene."]))
-        answer = dialog.ask(conversation_id=str(dialog.id), action="impersonate")
+        answer = dialog.request(conversation_id=str(dialog.id), action="impersonate")
         refused(answer, 403, "content_refused")
         assert "12 years" not in str(dialog.stack.all("select * from turns"))
 
     def test_of_a_history_that_may_not_be_sent_asks_no_model(self, dialog: Dialog) -> None:
         dialog.stack.insert("messages", conversation_id=dialog.id, sender="user", content=BOTH)
         calls = len(dialog.stack.upstream.calls)
-        answer = dialog.ask(conversation_id=str(dialog.id), action="impersonate")
+        answer = dialog.request(conversation_id=str(dialog.id), action="impersonate")
         refused(answer, 403, "content_refused")
         assert len(dialog.stack.upstream.calls) == calls
 
     def test_counts_as_a_turn(self, dialog: Dialog) -> None:
         dialog.stack.configure(limits={"default": {"turns_per_minute": 3}})
         self.draft(dialog, "I put the kettle on.")
-        answer = dialog.ask(conversation_id=str(dialog.id), action="impersonate")
+        answer = dialog.request(conversation_id=str(dialog.id), action="impersonate")
         refused(answer, 429, "rate_limited")
 
     def test_waits_for_a_turn_that_runs(self, dialog: Dialog) -> None:
         with dialog.running():
-            answer = dialog.ask(conversation_id=str(dialog.id), action="impersonate")
+            answer = dialog.request(conversation_id=str(dialog.id), action="impersonate")
             refused(answer, 409, "turn_in_progress")
 
     def test_needs_a_conversation(self, stack: Stack) -> None:

@@ -388,7 +388,7 @@ def test_worker_of_its_own_key_is_given_it(stack: Stack) -> None:
 class TestRun:
     """Each step on its own, all of them within the run's time."""
 
-    def test_every_step_is_told_of(self, stack: Stack) -> None:
+    def test_every_step_is_reported(self, stack: Stack) -> None:
         stack.register_worker()
         stack.worker.always(worker_healthy(), to="/health")
         body = stack.health_check().json()
@@ -618,7 +618,7 @@ class TestApproval:
         assert "https://gpu.example.com" in alert
         assert "workerHosts" in alert
 
-    def test_second_one_is_told_of_at_once(
+    def test_second_provider_is_reported_at_once(
         self, stack: Stack, log: list[dict[str, Any]], added: str
     ) -> None:
         stack.health_check()

@@ -52,12 +52,12 @@ def take_turn(
     already = len(talk.log)
     with talk.streaming("Go on", **body) as events:
         events.until("delta")
-        wait_until(lambda: logged in events_of(talk)[already:], logged)
+        wait_until(lambda: logged in log_messages(talk)[already:], logged)
         gate.open()
         return dict(events.until("done")[-1].data)
 
 
-def events_of(talk: Talk) -> list[str]:
+def log_messages(talk: Talk) -> list[str]:
     return [line["message"] for line in talk.log]
 
 
@@ -238,7 +238,7 @@ class TestLate:
         gate.wait_reached()
         long.stack.db.execute("update messages set content = 'Never mind.' where content ~ '^2 '")
         gate.open()
-        wait_until(lambda: "memory saved late" in events_of(long), "the late call")
+        wait_until(lambda: "memory saved late" in log_messages(long), "the late call")
 
         assert summary(long)["content"] == ""
         assert long.log[-1]["changed"] is False
@@ -319,7 +319,7 @@ class TestFailure:
 
         long.reply("Hello")
         gate.open()
-        wait_until(lambda: "memory not saved" in events_of(long), "the log line")
+        wait_until(lambda: "memory not saved" in log_messages(long), "the log line")
 
         assert MAX_RETRY_SECONDS > 0
         assert summary(long)["content"] == ""
@@ -647,7 +647,7 @@ class TestTurnedOff:
         long.reply("Hello")
         long.stack.db.execute("update conversations set remembers = false")
         gate.open()
-        wait_until(lambda: "memory saved late" in events_of(long), "the late call")
+        wait_until(lambda: "memory saved late" in log_messages(long), "the late call")
         assert (summary(long)["content"], facts(long)) == ("", [])
 
     def test_for_all(self, long: Talk) -> None:

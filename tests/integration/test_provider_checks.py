@@ -263,7 +263,7 @@ class TestCatalog:
         assert checks.stack.one(query, "moderation")["keys"] == [VENICE]
         assert checks.stack.one(query, "storytelling")["keys"] == []
 
-    def test_renamed_model_is_asked_by_its_old_name_and_told_of(self, checks: Checks) -> None:
+    def test_renamed_model_is_called_by_its_old_name_and_reported(self, checks: Checks) -> None:
         renamed = listed("venice/uncensored:free", canonical_slug=VENICE)
         found = checks.catalog(catalog(renamed, without=(VENICE,)))["found"]
         assert found["renamed"] == {VENICE: "venice/uncensored:free"}
@@ -271,19 +271,19 @@ class TestCatalog:
         models_for = checks.stack.one("select private.models_for('roleplay')::text as models")
         assert VENICE in models_for["models"]
 
-    def test_expiring_model_is_told_of(self, checks: Checks, log: list[dict[str, Any]]) -> None:
+    def test_expiring_model_is_reported(self, checks: Checks, log: list[dict[str, Any]]) -> None:
         expiring = listed(VENICE, expiration_date="2027-01-31")
         found = checks.catalog(catalog(expiring))["found"]
         assert found["expiring"] == {VENICE: "2027-01-31"}
         assert checks.statuses()[VENICE] == "expiring"
         assert [line["severity"] for line in log if line.get("step") == "catalog"] == ["ALERT"]
 
-    def test_less_context_is_told_of(self, checks: Checks) -> None:
+    def test_smaller_context_is_reported(self, checks: Checks) -> None:
         found = checks.catalog(catalog(listed(VENICE, context_length=8192)))["found"]
         assert found["changed"] == {VENICE: ["context"]}
 
     @pytest.mark.parametrize("updates", ["false", "true"])
-    def test_other_price_is_told_of_and_taken_over_where_that_is_wanted(
+    def test_other_price_is_reported_and_adopted_if_the_setting_says_so(
         self, stack: Stack, updates: str
     ) -> None:
         stack.db.execute("update api_models set is_active = true where model_key = %s", (LLAMA,))

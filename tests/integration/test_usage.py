@@ -37,7 +37,7 @@ from tests.support.notes import either
 from tests.support.stack import Stack, User
 from tests.support.talk import VENICE, Talk
 from tests.support.upstream import Answer
-from tests.support.waiting import Gate, listening_socket, url_of, wait_until
+from tests.support.waiting import Gate, listener_url, listening_socket, wait_until
 
 Event = Callable[..., UUID]
 
@@ -537,7 +537,7 @@ class TestEstimates:
         """Somebody accepts the connection and never says the first word of TLS."""
         priced(talk)
         listener = listening_socket()
-        url = url_of(listener).replace("http", "https")
+        url = listener_url(listener).replace("http", "https")
         talk.stack.db.execute("update api_providers set base_url = %s", (f"{url}/v1",))
         body: dict[str, Any] = {"on_disconnect": "stop", "stream": path == "stream"}
         if protocol == "chat_worker":
@@ -625,7 +625,7 @@ class TestNumbersOfOthers:
         usage = f'{{"choices": [], "usage": {{"prompt_tokens": 1, "cost": {cost}}}}}'
         end = f"data: {usage}\n\n".encode()
         talk.stack.upstream.enqueue(
-            stream(["Yes.", event_of("stop"), end, DONE], usage=None, finish=None, done=False)
+            stream(["Yes.", last_chunk("stop"), end, DONE], usage=None, finish=None, done=False)
         )
         event = self.check(talk, talk.reply())
         assert event["cost_usd"] == recorded
@@ -657,7 +657,7 @@ class TestNumbersOfOthers:
             usage = f'"usage": {{"prompt_tokens": {tokens}, "completion_tokens": {tokens}}}'
             end = f'data: {{"choices": [], {usage}}}\n\n'.encode()
             talk.stack.upstream.enqueue(
-                stream(["Yes.", event_of("stop"), end, DONE], usage=None, finish=None, done=False)
+                stream(["Yes.", last_chunk("stop"), end, DONE], usage=None, finish=None, done=False)
             )
             body = talk.reply()
         event = self.check(talk, body)
@@ -718,7 +718,7 @@ class TestNumbersOfOthers:
         assert (row["cost_usd"] > 499_999_999, row["prompt_tokens"]) == (True, 500 * (2**31 - 1))
 
 
-def event_of(finish: str) -> bytes:
+def last_chunk(finish: str) -> bytes:
     """A last chunk of a stream, with its finish reason."""
     return sse_event(chunk(VENICE, {"content": ""}, finish))
 

@@ -24,7 +24,7 @@ from functions_framework.aio import create_asgi_app
 
 from tests.support import patient
 from tests.support.postgres import ROOT
-from tests.support.waiting import PATIENCE, free_port, listening_socket, url_of, wait_until
+from tests.support.waiting import PATIENCE, free_port, listener_url, listening_socket, wait_until
 
 FUNCTIONS = ROOT / "functions"
 
@@ -45,7 +45,7 @@ def serve(function: str, env: Mapping[str, str], folder: Path = FUNCTIONS) -> It
             start_blocking_portal() as portal,
             portal.wrap_async_context_manager(_serving(app, module, listener)),
         ):
-            yield url_of(listener)
+            yield listener_url(listener)
 
 
 @asynccontextmanager

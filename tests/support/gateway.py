@@ -15,7 +15,7 @@ from anyio.from_thread import start_blocking_portal
 from yarl import URL
 
 from tests.support.keys import Keys
-from tests.support.waiting import Gate, listening_socket, url_of
+from tests.support.waiting import Gate, listener_url, listening_socket
 
 PUBLISHABLE_KEY = "sb_publishable_test"
 SECRET_KEY = "sb_secret_test"
@@ -189,8 +189,8 @@ _CLIENT: web.AppKey[aiohttp.ClientSession] = web.AppKey("client", aiohttp.Client
 def running_gateway(postgrest_url: str, keys: Keys) -> Iterator[Gateway]:
     """A gateway in a thread of its own; sets the keys' issuer to its Auth address."""
     listener = listening_socket()
-    keys.issuer = f"{url_of(listener)}/auth/v1"
-    gateway = Gateway(url_of(listener), postgrest_url, keys)
+    keys.issuer = f"{listener_url(listener)}/auth/v1"
+    gateway = Gateway(listener_url(listener), postgrest_url, keys)
     with (
         start_blocking_portal() as portal,
         portal.wrap_async_context_manager(gateway._serving(listener)),

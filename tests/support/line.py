@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 from anyio.from_thread import BlockingPortal, start_blocking_portal
 
-from tests.support.waiting import listening_socket, url_of
+from tests.support.waiting import listener_url, listening_socket
 
 RESET = struct.pack("ii", 1, 0)
 
@@ -20,7 +20,7 @@ class Line:
     """Passes bytes on between its own `url` and a server's, until it is cut."""
 
     def __init__(self, url: str, listener: socket.socket) -> None:
-        self.url = url_of(listener)
+        self.url = listener_url(listener)
         self._listener = listener
         self._server = urlsplit(url)
         self._dead = False

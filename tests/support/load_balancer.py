@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 from anyio.from_thread import start_blocking_portal
 
 from tests.support.line import reset
-from tests.support.waiting import listening_socket, url_of
+from tests.support.waiting import listener_url, listening_socket
 
 
 class Instance(Protocol):
@@ -35,7 +35,7 @@ class LoadBalancer:
     """
 
     def __init__(self, instances: Sequence[Instance], listener: socket.socket) -> None:
-        self.url = url_of(listener)
+        self.url = listener_url(listener)
         self.requests: Counter[int] = Counter()  # by the instance's place
         self.moved = 0  # repeated requests that another instance got
         self._instances = instances

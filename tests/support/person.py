@@ -125,7 +125,7 @@ class Person:
         operator(self.copy, "POST", "/rest/v1/characters", row)
         return str(row["id"])
 
-    def hear_of(self, *messages: tuple[str, str]) -> None:
+    def insert_messages(self, *messages: tuple[str, str]) -> None:
         """Puts messages (sender, content) into the open conversation; the page shows them."""
         rows = [
             {"conversation_id": self.conversation_id, "sender": sender, "content": content}

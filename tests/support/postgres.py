@@ -160,7 +160,7 @@ def run_file(connection: Connection, path: Path) -> None:
         with connection.transaction():
             connection.execute(script.encode())
     except psycopg.Error as error:
-        line = _line_of(error, connection, script)
+        line = _error_line(error, connection, script)
         where = f"{path.name}:{line}" if line else path.name
         detail = "\n".join(filter(None, [error.diag.message_detail, error.diag.context]))
         message = f"{where}: {error.diag.message_primary or error}\n{detail}".rstrip()
@@ -211,7 +211,7 @@ def _binaries() -> Path:
     return Path(spec.submodule_search_locations[0])
 
 
-def _line_of(error: psycopg.Error, connection: Connection, script: str) -> int | None:
+def _error_line(error: psycopg.Error, connection: Connection, script: str) -> int | None:
     """The line the server points at, else the line where the failing statement starts."""
     if error.diag.statement_position:
         return script.count("\n", 0, int(error.diag.statement_position) - 1) + 1

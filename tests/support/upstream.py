@@ -27,7 +27,7 @@ from typing import Any, TypeVar
 import h11
 from anyio.from_thread import BlockingPortal, start_blocking_portal
 
-from tests.support.waiting import PATIENCE, listening_socket, url_of
+from tests.support.waiting import PATIENCE, listener_url, listening_socket
 
 T = TypeVar("T")
 JSON = dict[str, Any]
@@ -319,7 +319,7 @@ async def _read_request(
 def running_upstream() -> Iterator[Upstream]:
     """An upstream in a thread of its own."""
     listener = listening_socket()
-    upstream = Upstream(url_of(listener))
+    upstream = Upstream(listener_url(listener))
     with (
         start_blocking_portal() as portal,
         portal.wrap_async_context_manager(upstream._serving(listener)),
@@ -339,7 +339,7 @@ def never_accepting() -> Iterator[str]:
             waiting = stack.enter_context(socket.socket())
             waiting.setblocking(False)
             waiting.connect_ex(listener.getsockname())
-        yield url_of(listener)
+        yield listener_url(listener)
 
 
 @contextmanager
@@ -347,4 +347,4 @@ def refusing() -> Iterator[str]:
     """The URL of a port that refuses connections and that nobody else can take."""
     with socket.socket() as bound:
         bound.bind(("127.0.0.1", 0))
-        yield url_of(bound)
+        yield listener_url(bound)

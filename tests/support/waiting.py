@@ -67,7 +67,7 @@ def listening_socket() -> socket.socket:
     return listener
 
 
-def url_of(listener: socket.socket) -> str:
+def listener_url(listener: socket.socket) -> str:
     """http://127.0.0.1:<port> of a bound socket."""
     return f"http://127.0.0.1:{listener.getsockname()[1]}"
 

@@ -256,20 +256,20 @@ def test_any_damage_to_a_file_is_survived(which: str, place: float, junk: bytes)
     assert outcome(raw[:at] + junk + raw[at + len(junk) :]) in (200, 400, 413)
 
 
-def archive_of(files: int) -> bytes:
+def archive_with_files(files: int) -> bytes:
     return archive({f"{n}": b"" for n in range(files)})
 
 
-def picture_of(chunks: int) -> bytes:
+def picture_with_chunks(chunks: int) -> bytes:
     return picture(*[(b"tEXt", b"")] * chunks)
 
 
 def test_files_of_very_many_parts_are_refused() -> None:
-    refused(archive_of(20_000), "card_too_large")
-    refused(picture_of(100_000))
+    refused(archive_with_files(20_000), "card_too_large")
+    refused(picture_with_chunks(100_000))
 
 
-@pytest.mark.parametrize("made_of", [archive_of, picture_of])
+@pytest.mark.parametrize("made_of", [archive_with_files, picture_with_chunks])
 def test_files_of_many_parts_are_read_in_linear_time(made_of: Callable[[int], bytes]) -> None:
     assert is_linear(outcome, made_of, 300)
 

@@ -131,7 +131,7 @@ def layers() -> dict[str, int]:
     }
 
 
-def part_of(module: str) -> str:
+def part_name(module: str) -> str:
     """`prompt` of `roleplay_chat.prompt.builder`."""
     return module.split(".")[1]
 
@@ -139,10 +139,10 @@ def part_of(module: str) -> str:
 def test_layers_are_those_of_the_imports() -> None:
     graph = import_graph(sources(ROOT, "functions/roleplay_chat/roleplay_chat"))
     arrows = {
-        (part_of(module), part_of(other))
+        (part_name(module), part_name(other))
         for module, others in graph.items()
         for other in others
-        if part_of(module) != part_of(other)
+        if part_name(module) != part_name(other)
     }
     layer = layers()
     assert set(layer) == parts_in(PACKAGE), (

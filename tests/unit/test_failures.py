@@ -88,10 +88,10 @@ def chunks(sample: dict[str, Any]) -> list[str]:
     return [item for item in data if item != "[DONE]"]
 
 
-def words_of(error: Any) -> list[str]:
+def texts_in(error: Any) -> list[str]:
     """All texts in an error."""
     if isinstance(error, dict):
-        return [words for value in error.values() for words in words_of(value)]
+        return [words for value in error.values() for words in texts_in(value)]
     return [error] if isinstance(error, str) else []
 
 
@@ -310,7 +310,7 @@ def test_what_openrouter_says_of_our_account_is_its_own_whoever_is_named() -> No
 @given(
     status=st.sampled_from([200, 400, 401, 402, 403, 404, 408, 413, 429, 500, 502, 503, 520, 524]),
     text=st.sampled_from(
-        [words for _, error, _ in (*PASSED_ON, *OF_THE_EDGE) for words in words_of(error)]
+        [words for _, error, _ in (*PASSED_ON, *OF_THE_EDGE) for words in texts_in(error)]
     ),
     before=st.sampled_from(["", " ", "Error: ", "upstream said: "]),
 )

@@ -156,14 +156,14 @@ def test_newest_history_is_kept() -> None:
 
 
 def test_history_that_is_too_long_begins_at_the_same_message_for_some_turns() -> None:
-    def first_of(newest: int) -> str:
+    def first_number(newest: int) -> str:
         history = [
             MessageRow(sender="character", content=f"{n} " + "x" * 290, anchor=n % 8 == 0)
             for n in range(newest - 100, newest)
         ]
         return built(begun(history=history), context_tokens=2048)[1]["content"].split()[0]
 
-    firsts = [first_of(newest) for newest in range(200, 224)]
+    firsts = [first_number(newest) for newest in range(200, 224)]
     assert len(set(firsts)) <= 4
     assert all(int(first) % 8 == 0 for first in firsts)
 

@@ -345,7 +345,7 @@ def samples() -> dict[str, dict[str, Any]]:
 SAMPLES = samples()
 
 
-def body_of(sample: dict[str, Any]) -> bytes:
+def sample_body(sample: dict[str, Any]) -> bytes:
     return str(sample.get("sse_raw") or json.dumps(sample["body"])).encode()
 
 
@@ -358,7 +358,7 @@ def test_stream_is_read_the_same_wherever_it_is_cut(name: str) -> None:
 
 @pytest.mark.parametrize("name", SAMPLES)
 def test_sample_is_read_the_same_wherever_it_is_cut(name: str) -> None:
-    sample, body = SAMPLES[name], body_of(SAMPLES[name])
+    sample, body = SAMPLES[name], sample_body(SAMPLES[name])
     how = {"status": sample["status"], "content_type": sample["headers"]["Content-Type"]}
     whole = read_whole(body, **how)
 

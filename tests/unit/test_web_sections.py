@@ -20,10 +20,10 @@ def node(expression: str, given: Any) -> Any:
 
 
 def sections(text: str) -> list[dict[str, Any]]:
-    return sections_of([text])[0]
+    return split_texts([text])[0]
 
 
-def sections_of(texts: list[str]) -> list[list[dict[str, Any]]]:
+def split_texts(texts: list[str]) -> list[list[dict[str, Any]]]:
     return list(node("given.map((text) => sections(text))", texts))
 
 
@@ -57,7 +57,7 @@ TOO_COMPLEX = {
 @pytest.fixture(scope="module")
 def busy() -> dict[str, list[dict[str, Any]]]:
     texts = {what: text[:SECTION_CHARS] for what, text in TOO_COMPLEX.items()}
-    return dict(zip(texts, sections_of(list(texts.values())), strict=True))
+    return dict(zip(texts, split_texts(list(texts.values())), strict=True))
 
 
 @pytest.mark.parametrize("what", list(TOO_COMPLEX))
@@ -85,7 +85,7 @@ ORDINARY = {
 
 @pytest.fixture(scope="module")
 def ordinary() -> dict[str, list[dict[str, Any]]]:
-    return dict(zip(ORDINARY, sections_of(list(ORDINARY.values())), strict=True))
+    return dict(zip(ORDINARY, split_texts(list(ORDINARY.values())), strict=True))
 
 
 @pytest.mark.parametrize("what", list(ORDINARY))
@@ -174,7 +174,7 @@ def random_texts() -> list[str]:
 
 def test_any_text_is_there_in_full_and_bounded() -> None:
     texts = [*random_texts(), *map(filled, PIECES)]
-    for text, found in zip(texts, sections_of(texts), strict=True):
+    for text, found in zip(texts, split_texts(texts), strict=True):
         assert "".join(section["text"] for section in found) == text
         assert all(0 < len(section["text"].encode("utf-16-le")) <= 8000 for section in found)
         assert sum(section["work"] for section in found if not section["plain"]) <= WORK

@@ -12,7 +12,7 @@ import { doing, drawn, openDialog, redraw, set } from "./page.js";
 import { alert, avatar, health, loading } from "./parts.js";
 import "./prose.js";
 import { signInForm, signOut } from "./session.js";
-import { activeMessages, chosenModel, membersOf, nameOf } from "./state.js";
+import { activeMessages, chosenModel, listMembers, characterName } from "./state.js";
 import * as turns from "./turns.js";
 
 const when = new Intl.DateTimeFormat(undefined, { dateStyle: "medium" });
@@ -79,7 +79,7 @@ function side(state) {
 }
 
 function entry(state, conversation) {
-  const names = membersOf(conversation).map((character) => character.name);
+  const names = listMembers(conversation).map((character) => character.name);
   const [first = "Somebody"] = names;
   const name = names.join(", ") || first;
   const current = state.conversation?.id === conversation.id;
@@ -122,7 +122,7 @@ const nobody = (state) => html`
 // --- the open conversation ------------------------------------------------------------------
 
 function open(state) {
-  const members = membersOf(state.conversation);
+  const members = listMembers(state.conversation);
   const names = members.map(({ name }) => name).join(", ") || "Somebody";
   const places = activeMessages();
   const earlier = state.messages.length >= state.shown;
@@ -206,7 +206,7 @@ function beginning(state, character) {
 }
 
 const author = (state, message) =>
-  message.sender === "user" ? "You" : nameOf(message.character_id ?? state.conversation.character_id);
+  message.sender === "user" ? "You" : characterName(message.character_id ?? state.conversation.character_id);
 
 function said(state, { message, versions }, last) {
   const busy = state.turn?.at?.id === message.id;
@@ -287,9 +287,9 @@ function underway(state, places) {
   const { body, text } = state.turn;
   const last = places.at(-1)?.message;
   const mine = body.message && !(last?.sender === "user" && last.content === body.message);
-  const members = membersOf(state.conversation);
+  const members = listMembers(state.conversation);
   // With several characters, the speaker is unknown until the reply starts.
-  const name = state.turn.speaker || members.length === 1 ? nameOf(state.turn.speaker ?? members[0].id) : "Somebody";
+  const name = state.turn.speaker || members.length === 1 ? characterName(state.turn.speaker ?? members[0].id) : "Somebody";
   const draft = body.action === "impersonate";
   return html`
     ${mine ? html`<li class="mine"><article aria-label="You said"><h3>You</h3><rp-prose .text=${body.message}></rp-prose></article></li>` : nothing}

@@ -3,7 +3,7 @@
 import { UserError, act, data, supabase } from "./backend.js";
 import { legible } from "./legible.js";
 import { openDialog, set } from "./page.js";
-import { MESSAGES, membersOf, state } from "./state.js";
+import { MESSAGES, listMembers, state } from "./state.js";
 
 const CONVERSATION = "*, conversation_characters(character_id, position)";
 const FURTHER = 8; // most characters besides the first
@@ -185,7 +185,7 @@ export async function removeCharacter(character) {
 
 /** The characters that are not in the open conversation. */
 export function strangers() {
-  const members = membersOf(state.conversation);
+  const members = listMembers(state.conversation);
   return state.characters.filter((character) => !members.includes(character));
 }
 

@@ -2,7 +2,7 @@
 
 import { data, supabase } from "./backend.js";
 import { openDialog, set } from "./page.js";
-import { membersOf, state } from "./state.js";
+import { listMembers, state } from "./state.js";
 
 export async function showMemory() {
   await loadMemory();
@@ -11,7 +11,7 @@ export async function showMemory() {
 
 async function loadMemory() {
   const { id } = state.conversation;
-  const members = membersOf(state.conversation).map((character) => character.id);
+  const members = listMembers(state.conversation).map((character) => character.id);
   const reach = [`conversation_id.eq.${id}`, "tier.eq.profile"];
   if (members.length) reach.push(`character_id.in.(${members})`);
   const [summary, facts] = await Promise.all([

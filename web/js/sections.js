@@ -43,7 +43,7 @@ function next(text, start, openFence) {
   const window = text.slice(start, start + LARGE);
   const { length, fence } = firstSection(window, openFence, start + LARGE < text.length);
   const part = window.slice(0, length);
-  return { end: start + length, text: part, fence, work: workOf(part) };
+  return { end: start + length, text: part, fence, work: estimateWork(part) };
 }
 
 /** The length of the first section of `window`, and the code fence that is open at its end. */
@@ -77,7 +77,7 @@ function fenceAfter(line, open) {
 }
 
 /** An upper bound of the work of parsing a section; Infinity if it is nested too deeply. */
-function workOf(text) {
+function estimateWork(text) {
   const lines = text.split(/\r\n?|\n/);
   const levels = lines.map((line) => count(LEAD.exec(line)?.[0] ?? "", LEVELS));
   if (levels.some((level) => level > NESTING)) return Infinity;

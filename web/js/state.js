@@ -45,7 +45,7 @@ export function activeMessages() {
 }
 
 /** A character by id. One that the person talks with but cannot see has only a name. */
-export const characterOf = (id) =>
+export const findCharacter = (id) =>
   state.characters.find((character) => character.id === id) ?? companion(id);
 
 function companion(id) {
@@ -53,13 +53,13 @@ function companion(id) {
   return known && { id, name: known.name, description: "", first_message: "", alternate_greetings: [] };
 }
 
-export const nameOf = (id) => characterOf(id)?.name ?? "Somebody";
+export const characterName = (id) => findCharacter(id)?.name ?? "Somebody";
 
 /** The characters of a conversation in order, without those that are no longer available. */
-export function membersOf({ character_id, conversation_characters }) {
+export function listMembers({ character_id, conversation_characters }) {
   const others = [...conversation_characters].sort((a, b) => a.position - b.position);
   const ids = new Set([character_id, ...others.map((row) => row.character_id)]);
-  return [...ids].map(characterOf).filter(Boolean);
+  return [...ids].map(findCharacter).filter(Boolean);
 }
 
 /** The chosen model for requests; "" if none is chosen or the chosen one is closed. */

@@ -3,7 +3,7 @@
 import { Dropped, UserError, act, turn } from "./backend.js";
 import { loadMessages, settled } from "./conversations.js";
 import { redraw, set, tell } from "./page.js";
-import { activeMessages, chosenModel, membersOf, state } from "./state.js";
+import { activeMessages, chosenModel, listMembers, state } from "./state.js";
 
 const TRIES = 5;
 
@@ -11,7 +11,7 @@ const delay = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 
 /** Requests a reply. `fields` belong to the request; `at` is the reply to regenerate or continue. */
 export function take(fields, at = null) {
-  const named = (fields.message || fields.kickoff) && membersOf(state.conversation).length > 1 && state.speaker;
+  const named = (fields.message || fields.kickoff) && listMembers(state.conversation).length > 1 && state.speaker;
   const model = chosenModel();
   return run(
     {
