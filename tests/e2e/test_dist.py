@@ -260,7 +260,7 @@ class TestImage:
         assert image.all("ARG")[0] == f"PYTHON={RUNTIME[6]}.{RUNTIME[7:]}"
         assert {line.split()[0] for line in image.all("FROM")} == {"python:${PYTHON}-slim"}
 
-    def test_process_is_not_root(self) -> None:
+    def test_image_runs_as_an_unprivileged_user(self) -> None:
         (user,) = Image("roleplay_chat").all("USER")
         assert 0 not in map(int, user.split(":"))
 

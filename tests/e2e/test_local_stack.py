@@ -79,7 +79,7 @@ def test_operator_sees_that_all_is_well_and_what_was_used(copy: WorkingCopy) -> 
     assert copy.stack_env["SUPABASE_SECRET_KEY"] not in settings
 
 
-def test_conversation_takes_commands(copy: WorkingCopy) -> None:
+def test_terminal_conversation_runs_its_commands(copy: WorkingCopy) -> None:
     lines = ["/new", "Good evening.", "/variants", "/branch", "/delete"]
 
     chat = copy.succeed("chat", typed="\n".join(lines))

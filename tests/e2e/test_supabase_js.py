@@ -126,7 +126,7 @@ def invoked(
     return dict(json.loads(done.stdout))
 
 
-def test_reply_comes_as_data(stack: Stack, functions_url: str) -> None:
+def test_reply_is_in_the_data_of_invoke(stack: Stack, functions_url: str) -> None:
     user = stack.user("Ada")
     conversation = stack.conversation(user)
     stack.upstream.enqueue(text("Come in.\n\nSit down."))
@@ -177,7 +177,7 @@ def test_stream_comes_as_a_response(stack: Stack, functions_url: str) -> None:
     assert done["message_id"] == answer["messages"][-1]["id"]
 
 
-def test_kickoff_has_no_message(stack: Stack, functions_url: str) -> None:
+def test_kickoff_without_a_message_is_answered(stack: Stack, functions_url: str) -> None:
     user = stack.user()
     conversation = stack.conversation(user)
     stack.upstream.enqueue(text("Who is there?"))

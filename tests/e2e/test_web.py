@@ -32,7 +32,7 @@ from tests.support.waiting import Gate
 
 
 class TestTalking:
-    def test_whole_way(self, person: Person) -> None:
+    def test_person_signs_up_and_talks_with_the_real_model(self, person: Person) -> None:
         """With the real model, whatever it writes."""
         person.sign_up()
         person.meet()
@@ -256,7 +256,7 @@ class TestFailures:
         person.answered(3)
         expect(person.page.get_by_role("alert")).to_have_count(0)
 
-    def test_limit_is_told(self, person: Person) -> None:
+    def test_reached_limit_is_shown_with_what_to_do(self, person: Person) -> None:
         person.expected = ["429"]
         person.join()
         person.meet()
@@ -370,7 +370,7 @@ class TestModels:
             person.say("Hello.")
         assert "model_provider" not in request.value.post_data_json
 
-    def test_who_is_offered(self, person: Person) -> None:
+    def test_picker_lists_worker_and_models_with_their_state(self, person: Person) -> None:
         person.open()
         shown = person.page.evaluate("""async () => {
           const { choices, standard } = await import("/js/availability.js");
@@ -455,7 +455,7 @@ class TestSeveralCharacters:
 
 
 class TestActions:
-    def test_edit_branch_and_delete(self, person: Person) -> None:
+    def test_message_is_edited_branched_from_and_deleted(self, person: Person) -> None:
         person.join()
         person.meet()
         person.press("Edit")

@@ -47,7 +47,7 @@ class TestForEverybody:
         ]
 
     @pytest.mark.parametrize("scheme", ["light", "dark"])
-    def test_no_serious_issue(self, admin: Person, scheme: Any) -> None:
+    def test_axe_finds_no_serious_issue(self, admin: Person, scheme: Any) -> None:
         page = admin.page
         page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
         issues = self.serious(page)
@@ -70,7 +70,7 @@ class TestForEverybody:
         issues += self.serious(page)
         assert issues == []
 
-    def test_dark_is_dark(self, person: Person) -> None:
+    def test_dark_scheme_has_dark_colours(self, person: Person) -> None:
         brightness = """() => {
           const [red, green, blue] = getComputedStyle(document.body).backgroundColor.match(/\\d+/g);
           return (Number(red) + Number(green) + Number(blue)) / 3;
@@ -129,7 +129,7 @@ class TestKeyboard:
             page.keyboard.press("Tab")
         raise AssertionError(f"{target} is not reached by Tab")
 
-    def test_whole_turn(self, person: Person, scripted: Upstream) -> None:
+    def test_whole_turn_is_taken_by_keyboard(self, person: Person, scripted: Upstream) -> None:
         """From signing in to another version of the reply, and no hand at the mouse."""
         page, keys = person.page, person.page.keyboard
         person.make_account()
@@ -205,7 +205,7 @@ class TestKeyboard:
             page.keyboard.press("Shift+Tab")
         raise AssertionError(f"{target} is not reached by Shift+Tab")
 
-    def test_skip_link(self, admin: Person) -> None:
+    def test_skip_link_leads_to_the_message_box(self, admin: Person) -> None:
         page = admin.page
         page.keyboard.press("Tab")
         expect(page.get_by_role("link", name="Skip to the message box")).to_be_focused()

@@ -217,7 +217,9 @@ class TestNothingStopsThePage:
         person.answered(5)
         expect(person.said.last).to_have_text("The sea is calm.")
 
-    def test_library_that_throws(self, person: Person, scripted: Upstream) -> None:
+    def test_text_on_which_the_parser_throws_is_shown_plain(
+        self, person: Person, scripted: Upstream
+    ) -> None:
         person.expected = ["Shown as plain text"]
         person.join()
         person.meet()
@@ -338,7 +340,9 @@ class TestPolicy:
 
     @pytest.mark.parametrize("what", list(STOPPED))
     @pytest.mark.parametrize("path", ["/", "/console.html"])
-    def test_browser_refuses(self, person: Person, other: Upstream, path: str, what: str) -> None:
+    def test_browser_blocks_scripts_styles_and_other_hosts(
+        self, person: Person, other: Upstream, path: str, what: str
+    ) -> None:
         person.expected = ["Content Security Policy", "TrustedHTML", "TrustedScript"]
         person.open(path)
         expect(person.page.get_by_label("Email")).to_be_visible()

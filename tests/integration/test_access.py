@@ -571,7 +571,7 @@ def test_policy_matrix(stack: Stack, name: str) -> None:
 class TestNothingIsLeftOut:
     """A new table, policy, function or grant has to be added above."""
 
-    def test_relations(self, stack: Stack) -> None:
+    def test_every_table_and_view_is_in_the_list(self, stack: Stack) -> None:
         rows = stack.all("""
             select relnamespace::regnamespace::text as schema, relname as name from pg_class
             where relnamespace::regnamespace::text in ('public', 'private', 'shared')
@@ -582,7 +582,7 @@ class TestNothingIsLeftOut:
         assert found == listed | {("private", name) for name in PRIVATE} | seam
         assert set(ROWS) == set(EXPECTED)
 
-    def test_grants(self, stack: Stack) -> None:
+    def test_every_grant_is_in_the_list(self, stack: Stack) -> None:
         rows = stack.all("""
             with granted as (
               select c.relname as name, lower(a.privilege_type) as right, null as column, a.grantee
@@ -606,13 +606,13 @@ class TestNothingIsLeftOut:
         found |= {f"{r['name']}: {r['right']}({r['columns']})" for r in rows if r["columns"]}
         assert found == set(GRANTS.replace("\n    ", " ").strip().splitlines())
 
-    def test_policies(self, stack: Stack) -> None:
+    def test_every_policy_is_in_the_list(self, stack: Stack) -> None:
         rows = stack.all("select * from pg_policies where schemaname not in ('auth', 'vault')")
         assert {row["policyname"] for row in rows} == set(POLICIES.split())
         assert {tuple(row["roles"]) for row in rows} == {("authenticated",)}
         assert all(row["policyname"] == f"{row['tablename']}_{row['cmd'].lower()}" for row in rows)
 
-    def test_functions(self, stack: Stack) -> None:
+    def test_every_function_is_in_the_list(self, stack: Stack) -> None:
         rows = stack.all("""
             select pronamespace::regnamespace || '.' || proname as name,
                    array_to_string(array(
@@ -656,14 +656,14 @@ class TestDefaultModel:
         with stack.data_api(user) as api:
             return api.post("/rpc/set_default_model", json={"p_model_id": str(model_id)})
 
-    def test_admin_chooses(self, stack: Stack) -> None:
+    def test_admin_sets_the_default_model(self, stack: Stack) -> None:
         admin = stack.user()
         promoted(stack, admin)
         other = stack.insert("api_models", **model(stack))
         assert self.choose(stack, admin, other).is_success
         assert self.default(stack) == other
 
-    def test_others_do_not(self, stack: Stack) -> None:
+    def test_others_cannot_set_the_default_model(self, stack: Stack) -> None:
         before, other = self.default(stack), stack.insert("api_models", **model(stack))
         assert refused(self.choose(stack, stack.user(), other))
         assert self.default(stack) == before

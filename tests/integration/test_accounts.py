@@ -132,7 +132,7 @@ def test_rows_are_not_added_through_the_data_api(
     )
 
 
-def test_ban_that_is_over(stack: Stack, ann: User) -> None:
+def test_account_whose_ban_is_over_may_do_everything(stack: Stack, ann: User) -> None:
     ban(stack, ann, "now() - interval '1 second'")
     stack.upstream.always(text("Good evening."))
     for name, body in every_request(stack, ann).items():

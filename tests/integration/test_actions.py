@@ -184,7 +184,7 @@ class TestChoose:
         assert body["message_id"] == dialog.message("Two")
         assert dialog.said() == list(SAID)
 
-    def test_next_prompt_has_it(self, dialog: Dialog) -> None:
+    def test_chosen_version_is_in_the_next_prompt(self, dialog: Dialog) -> None:
         dialog.again("Two", "Two again")
         dialog.again("Four", "Four again")
         dialog.do("choose", "Four")
@@ -194,7 +194,7 @@ class TestChoose:
 
         assert dialog.prompt() == ["One", "Two again", "Three", "Four", "Five"]
 
-    def test_twice_changes_nothing(self, dialog: Dialog) -> None:
+    def test_choosing_twice_changes_nothing(self, dialog: Dialog) -> None:
         dialog.again("Two", "Two again")
         for _ in range(2):
             dialog.do("choose", "Two")
@@ -259,7 +259,7 @@ class TestEdit:
         assert dialog.prompt() == ["One", "Two", "Tre"]
         assert dialog.said() == ["One", "Two", "Tre", "Quattro"]
 
-    def test_twice_changes_nothing(self, dialog: Dialog) -> None:
+    def test_same_edit_twice_changes_nothing(self, dialog: Dialog) -> None:
         first = dialog.do("edit", "Four", message="Edited")
         again = dialog.do("edit", "Edited", message="Edited")
         assert again["edited_at"] == first["edited_at"]
@@ -340,7 +340,7 @@ class TestDelete:
         dialog.turn(message="Five")
         assert dialog.prompt() == ["One\n\nThree", "Four", "Five"]
 
-    def test_twice_is_a_success(self, dialog: Dialog) -> None:
+    def test_deleting_twice_succeeds(self, dialog: Dialog) -> None:
         asked = dialog.body("delete", "Three") | {"onwards": True}
         assert dialog.request(**asked).json()["deleted"] == 2
         assert dialog.request(**asked).json()["deleted"] == 0
@@ -418,7 +418,7 @@ class TestBranch:
         assert row["parent_conversation_id"] == dialog.id
         assert str(row["branched_from"]) == dialog.message("Two")
 
-    def test_goes_on_by_itself(self, dialog: Dialog) -> None:
+    def test_turns_in_a_branch_leave_the_parent_unchanged(self, dialog: Dialog) -> None:
         new = UUID(dialog.do("branch", "Two")["conversation_id"])
         dialog.stack.upstream.enqueue(text("Vier"), text("Two again"))
 
@@ -463,7 +463,7 @@ class TestBranch:
             assert api.delete("/conversations", params={"id": f"eq.{dialog.id}"}).is_success
         assert dialog.said(new) == ["One", "Two"]
 
-    def test_of_thousands_of_messages(self, dialog: Dialog) -> None:
+    def test_thousands_of_messages_are_branched_in_one_call(self, dialog: Dialog) -> None:
         dialog.stack.db.execute(
             "insert into messages (conversation_id, sender, content)"
             " select %s, 'user', 'Line ' || n from generate_series(1, 5000) n",
@@ -472,7 +472,7 @@ class TestBranch:
         new = UUID(dialog.do("branch", "Line 5000")["conversation_id"])
         assert dialog.said(new) == dialog.said()
 
-    def test_as_often_as_turns(self, dialog: Dialog) -> None:
+    def test_branches_have_the_limits_of_turns(self, dialog: Dialog) -> None:
         dialog.stack.configure(limits={"default": {"turns_per_minute": 3}})
         for _ in range(3):
             dialog.do("branch", "Two")
@@ -605,7 +605,7 @@ class TestImpersonate:
         assert done.data["response"] == "I put the kettle on."
         assert len(dialog.stack.upstream.calls) == calls
 
-    def test_streams(self, dialog: Dialog) -> None:
+    def test_draft_is_streamed(self, dialog: Dialog) -> None:
         dialog.stack.upstream.enqueue(stream(["Mara: Well?\nAda: I put ", "the kettle on."]))
         events = dialog.stack.stream(
             dialog.user, conversation_id=str(dialog.id), action="impersonate"
@@ -638,7 +638,7 @@ class TestImpersonate:
         assert "as Bosun would" in sent
         assert "Be Vera." not in sent
 
-    def test_is_screened(self, dialog: Dialog) -> None:
+    def test_draft_is_screened(self, dialog: Dialog) -> None:
         dialog.stack.upstream.enqueue(stream(["She is 12 years old. ", "A sexual scene."]))
         answer = dialog.request(conversation_id=str(dialog.id), action="impersonate")
         refused(answer, 403, "content_refused")
@@ -651,7 +651,7 @@ class TestImpersonate:
         refused(answer, 403, "content_refused")
         assert len(dialog.stack.upstream.calls) == calls
 
-    def test_counts_as_a_turn(self, dialog: Dialog) -> None:
+    def test_draft_counts_as_a_turn(self, dialog: Dialog) -> None:
         dialog.stack.configure(limits={"default": {"turns_per_minute": 3}})
         self.draft(dialog, "I put the kettle on.")
         answer = dialog.request(conversation_id=str(dialog.id), action="impersonate")
@@ -662,6 +662,6 @@ class TestImpersonate:
             answer = dialog.request(conversation_id=str(dialog.id), action="impersonate")
             refused(answer, 409, "turn_in_progress")
 
-    def test_needs_a_conversation(self, stack: Stack) -> None:
+    def test_draft_without_a_conversation_is_rejected(self, stack: Stack) -> None:
         answer = stack.chat(stack.user(), action="impersonate", task="storytelling")
         refused(answer, 400, "invalid_request")

@@ -108,13 +108,13 @@ def cast(talk: Talk) -> Cast:
 class TestEverybodyThere:
     """The conditions hold whatever the task, over all who are there."""
 
-    def test_adults_open_it(self, cast: Cast, task: str) -> None:
+    def test_adults_alone_open_the_tier(self, cast: Cast, task: str) -> None:
         cast.join(cast.character())
 
         assert cast.tier(task, user_character_id=str(cast.character())) == "nsfw"
 
     @pytest.mark.parametrize("columns", CLOSED.values(), ids=CLOSED)
-    def test_first_character_closes_it(
+    def test_minor_as_first_character_closes_the_tier(
         self, cast: Cast, task: str, columns: dict[str, Any]
     ) -> None:
         cast.set(character_id=cast.character(**columns))
@@ -122,7 +122,7 @@ class TestEverybodyThere:
         assert cast.tier(task) == "sfw"
 
     @pytest.mark.parametrize("columns", CLOSED.values(), ids=CLOSED)
-    def test_further_character_closes_it(
+    def test_minor_as_further_character_closes_the_tier(
         self, cast: Cast, task: str, columns: dict[str, Any]
     ) -> None:
         cast.join(cast.character(**columns))
@@ -130,7 +130,7 @@ class TestEverybodyThere:
         assert cast.tier(task) == "sfw"
 
     @pytest.mark.parametrize("age", [15, None])
-    def test_persona_closes_it(self, cast: Cast, task: str, age: int | None) -> None:
+    def test_minor_as_persona_closes_the_tier(self, cast: Cast, task: str, age: int | None) -> None:
         cast.set(user_character_id=cast.character(age=age))
 
         assert cast.tier(task) == "sfw"
@@ -178,7 +178,7 @@ class TestNamedInTheRequest:
 
     @pytest.mark.parametrize("in_conversation", [True, False])
     @pytest.mark.parametrize("columns", CLOSED.values(), ids=CLOSED)
-    def test_character_closes_it(
+    def test_minor_named_in_the_request_closes_the_tier(
         self, cast: Cast, task: str, columns: dict[str, Any], in_conversation: bool
     ) -> None:
         body = {} if in_conversation else {"conversation_id": None}
@@ -219,14 +219,14 @@ LEAVINGS: dict[str, Leaving] = {
 class TestMinorOnce:
     """A declared age below 18 keeps the conversation for everybody, whatever comes after it."""
 
-    def test_who_joined(self, cast: Cast, leave: Leaving) -> None:
+    def test_minor_who_joined_and_left_keeps_it_sfw(self, cast: Cast, leave: Leaving) -> None:
         minor = cast.character(age=15)
         cast.join(minor)
         leave(cast, minor)
 
         assert {cast.tier(task) for task in TASKS} == {"sfw"}
 
-    def test_who_was_first(self, cast: Cast, leave: Leaving) -> None:
+    def test_minor_who_was_first_and_left_keeps_it_sfw(self, cast: Cast, leave: Leaving) -> None:
         minor = cast.character(age=15)
         cast.set(character_id=minor)
         leave(cast, minor)
@@ -234,7 +234,7 @@ class TestMinorOnce:
 
         assert cast.tier() == "sfw"
 
-    def test_who_was_played(self, cast: Cast, leave: Leaving) -> None:
+    def test_minor_who_was_played_keeps_it_sfw(self, cast: Cast, leave: Leaving) -> None:
         minor = cast.character(age=15)
         with cast.api() as api:
             its = {"id": f"eq.{cast.conversation}"}
@@ -293,7 +293,7 @@ class TestMinorOnce:
 
 
 class TestMark:
-    def test_branch_inherits_it(self, cast: Cast) -> None:
+    def test_branch_inherits_the_mark(self, cast: Cast) -> None:
         assert cast.tier() == "nsfw"
         minor = cast.character(age=15)
         cast.join(minor)
@@ -421,7 +421,7 @@ class TestNotVerified:
         with meeting.stack.data_api(meeting.person) as api:
             yield api
 
-    def test_does_not_find_them(self, meeting: Meeting, api: httpx.Client) -> None:
+    def test_data_api_hides_nsfw_characters(self, meeting: Meeting, api: httpx.Client) -> None:
         found = api.get("/characters", params={"select": "id"}).json()
         assert [row["id"] for row in found] == [str(DEMO_CHARACTER)]
 
@@ -433,7 +433,9 @@ class TestNotVerified:
         (row,) = api.get("/conversations", params={"select": embedded}).json()
         assert row["characters"] is None
 
-    def test_begins_nothing_with_them(self, meeting: Meeting, api: httpx.Client) -> None:
+    def test_no_turn_begins_with_an_nsfw_character(
+        self, meeting: Meeting, api: httpx.Client
+    ) -> None:
         mine = {"user_id": str(meeting.person.id)}
         vera = str(meeting.character)
         conversation = str(meeting.stack.conversation(meeting.person))
@@ -485,7 +487,7 @@ class TestRunningConversation:
         user = body.pop("user", meeting.person)
         return meeting.stack.chat(user, conversation_id=str(conversation), **body)
 
-    def test_goes_on(self, meeting: Meeting) -> None:
+    def test_running_conversation_continues_as_sfw(self, meeting: Meeting) -> None:
         conversation = meeting.running(None, "Hello.", "Welcome.")
         answer = self.turn(meeting, conversation, message="Go on.", content_tier="nsfw").json()
         assert (answer["response"], answer["content_tier"]) == (PLAIN, "sfw")
@@ -526,7 +528,7 @@ class TestRunningConversation:
             row = meeting.stack.one("select title from conversations where id = %s", conversation)
             assert row == {"title": "Fog"}
 
-    def test_persona_stays(self, meeting: Meeting) -> None:
+    def test_persona_of_a_running_conversation_stays(self, meeting: Meeting) -> None:
         conversation = meeting.stack.conversation(
             meeting.person, user_character_id=meeting.character
         )

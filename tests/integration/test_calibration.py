@@ -81,7 +81,7 @@ class TestTurn:
         talk.reply(LONG)
         assert learnt(talk.stack) == {}
 
-    def test_is_learnt_from_once(self, talk: Talk) -> None:
+    def test_repeated_turn_is_learned_from_once(self, talk: Talk) -> None:
         talk.stack.upstream.enqueue(text("Yes.", usage=used(2000)))
         talk.reply(LONG)
         turn = talk.stack.one("select id from turns")["id"]
@@ -134,7 +134,9 @@ class TestRatio:
             pytest.param({"reported": 0}, id="nothing-reported"),
         ],
     )
-    def test_is_not_taken_from(self, stack: Stack, sample: dict[str, Any]) -> None:
+    def test_ratio_is_not_learned_from_such_calls(
+        self, stack: Stack, sample: dict[str, Any]
+    ) -> None:
         learn(stack, **sample)
         assert learnt(stack) == {}
 

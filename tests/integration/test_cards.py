@@ -145,7 +145,9 @@ class TestRefusal:
             pytest.param({"card_base64": encoded(b"GIF89a")}, "invalid_card", id="no-card"),
         ],
     )
-    def test_is_a_sentence(self, stack: Stack, body: dict[str, Any], code: str) -> None:
+    def test_invalid_card_is_rejected_with_a_sentence(
+        self, stack: Stack, body: dict[str, Any], code: str
+    ) -> None:
         answer = stack.chat(stack.user(), action="import_card", **body)
         assert refused(answer, 400, code)
         assert stack.all("select id from characters where user_id is not null") == []
@@ -179,16 +181,16 @@ class TestRefusal:
         answer = stack.chat(user, message="x" * 300_000)
         assert "262,144 bytes" in refused(answer, 413, "body_too_large")
 
-    def test_of_nobody(self, stack: Stack) -> None:
+    def test_import_without_a_token_is_rejected(self, stack: Stack) -> None:
         refused(stack.chat(None, action="import_card", card={"name": "a"}), 401, "unauthorized")
 
-    def test_of_somebody_deleted(self, stack: Stack) -> None:
+    def test_import_for_a_deleted_account_is_rejected(self, stack: Stack) -> None:
         user = stack.user()
         stack.db.execute("delete from auth.users where id = %s", (user.id,))
         answer = stack.chat(user, action="import_card", card={"name": "a"})
         refused(answer, 401, "unauthorized")
 
-    def test_of_too_many(self, stack: Stack) -> None:
+    def test_import_beyond_a_thousand_characters_is_rejected(self, stack: Stack) -> None:
         user = stack.user()
         stack.db.execute(
             "insert into characters (user_id, name) select %s, 'x' from generate_series(1, 1000)",
@@ -205,7 +207,7 @@ class TestRefusal:
 
 class TestExport:
     @pytest.mark.parametrize("name", ["keeper_v1", "detective_v2", "cook_v3"])
-    def test_is_what_was_imported(self, stack: Stack, name: str) -> None:
+    def test_export_equals_the_imported_card(self, stack: Stack, name: str) -> None:
         user = stack.user()
         character = import_card(stack, user, card=card(name))["character_id"]
         assert export_card(stack, user, character) == card(name)
@@ -358,7 +360,7 @@ class TestGreeting:
         turn = stack.one("select status, model_used, error_code from turns")
         assert turn == {"status": "complete", "model_used": "card:greeting", "error_code": None}
 
-    def test_streams_as_one_delta(self, stack: Stack) -> None:
+    def test_greeting_is_streamed_as_one_delta(self, stack: Stack) -> None:
         user = stack.user("Ada")
         conversation = met(stack, user, "cook_v3")
 
@@ -419,7 +421,7 @@ class TestLorebook:
         assert system.index("It is 1954.") < system.index("is a private detective")
         assert "switched off" not in system
 
-    def test_others_stay_away(self, stack: Stack) -> None:
+    def test_entries_without_a_match_stay_out_of_the_prompt(self, stack: Stack) -> None:
         user = stack.user("Ada")
         conversation = met(stack, user, "detective_v2")
         stack.upstream.enqueue(text("Good evening."))

@@ -171,7 +171,7 @@ class TestParts:
 
         assert events(talk, "content refused")[-1]["part"] == "message"
 
-    def test_persona(self, talk: Talk) -> None:
+    def test_refused_text_in_the_persona(self, talk: Talk) -> None:
         persona = talk.stack.insert(
             "characters", user_id=talk.user.id, name="Kim", description=MINOR
         )
@@ -189,10 +189,10 @@ class TestParts:
             "user_role",
         ],
     )
-    def test_fields_of_the_request(self, talk: Talk, field: str) -> None:
+    def test_refused_text_in_a_field_of_the_request(self, talk: Talk, field: str) -> None:
         refused(talk, "Hello", **{field: [BOTH] if field == "scene_starters" else BOTH})
 
-    def test_history_and_message(self, talk: Talk) -> None:
+    def test_history_and_message_that_are_refused_together(self, talk: Talk) -> None:
         for sender, content in (("user", MINOR), ("character", PLAIN)):
             talk.stack.insert(
                 "messages", conversation_id=talk.conversation, sender=sender, content=content
@@ -202,7 +202,7 @@ class TestParts:
 
         assert talk.said() == [MINOR, f"> {PLAIN}"]
 
-    def test_history_by_itself(self, talk: Talk) -> None:
+    def test_refused_text_in_the_history(self, talk: Talk) -> None:
         talk.stack.insert(
             "messages", conversation_id=talk.conversation, sender="user", content=BOTH
         )
@@ -215,13 +215,13 @@ class TestParts:
         assert body["error"].startswith("This conversation cannot continue: ")
         assert talk.said()[-1] == "Hello"
 
-    def test_memory(self, talk: Talk) -> None:
+    def test_refused_text_in_the_memory(self, talk: Talk) -> None:
         memory = talk.stack.insert("memories", user_id=talk.user.id, tier="profile")
         talk.stack.insert("memory_facts", memory_id=memory, content=BOTH)
 
         refused(talk, "Hello", memory_tier="profile")
 
-    def test_greeting(self, talk: Talk) -> None:
+    def test_refused_text_in_a_greeting(self, talk: Talk) -> None:
         with_character(talk, first_message=BOTH)
 
         answer = talk.stack.chat(talk.user, conversation_id=str(talk.conversation), kickoff=True)
@@ -239,7 +239,7 @@ class TestParts:
 
         refused(talk, "Tell me of the lighthouse.")
 
-    def test_pronouns_of_the_speaker(self, talk: Talk) -> None:
+    def test_refused_text_in_the_pronouns_of_the_speaker(self, talk: Talk) -> None:
         with_character(talk, pronouns=BOTH)
 
         assert refused(talk, "Hello")["error"].startswith("This character is not available here: ")
@@ -257,7 +257,7 @@ class TestParts:
 
         refused(talk, SEXUAL)
 
-    def test_pronouns_of_the_persona(self, talk: Talk) -> None:
+    def test_refused_text_in_the_pronouns_of_the_persona(self, talk: Talk) -> None:
         persona = talk.stack.insert(
             "characters", user_id=talk.user.id, name="Kim", pronouns="12 years old"
         )
@@ -439,7 +439,7 @@ class TestEveryPrompt:
         assert (len(talk.asked()), len(judged)) == (2, 1)
 
     @pytest.mark.parametrize("task", ["storytelling", "prompt_enhancement"])
-    def test_of_every_task(self, talk: Talk, task: str) -> None:
+    def test_prompt_of_every_task_is_screened(self, talk: Talk, task: str) -> None:
         talk.stack.insert(
             "messages", conversation_id=talk.conversation, sender="user", content=BOTH
         )
@@ -471,7 +471,7 @@ class TestEveryPrompt:
         refused(talk, SEXUAL)
 
     @pytest.mark.parametrize("action", ["continue", "impersonate", "regenerate"])
-    def test_of_every_action(self, talk: Talk, action: str) -> None:
+    def test_prompt_of_every_action_is_screened(self, talk: Talk, action: str) -> None:
         for sender, content in (("user", MINOR), ("character", SEXUAL)):
             talk.stack.insert(
                 "messages", conversation_id=talk.conversation, sender=sender, content=content
@@ -515,7 +515,7 @@ class TestAdultTier:
 
         refused(talk, "Hello", content_tier="nsfw")
 
-    def test_adults_are_not_disturbed(self, talk: Talk) -> None:
+    def test_adult_turn_between_adults_is_answered(self, talk: Talk) -> None:
         among_adults(talk, description="She is 34 and teaches high school.")
         talk.stack.upstream.enqueue(text("We have 15 minutes."))
 
@@ -819,7 +819,7 @@ class TestScene:
         assert talk.asked() == [VENICE]
         assert talk.turn() == ("failed", "policy_minor")
 
-    def test_mention_passes(self, talk: Talk) -> None:
+    def test_mention_in_an_sfw_reply_passes(self, talk: Talk) -> None:
         talk.stack.upstream.enqueue(text(MENTION))
 
         assert talk.reply("Hello")["response"] == MENTION
@@ -829,7 +829,7 @@ class TestScene:
 
         assert talk.reply(SCENE)["response"] == PLAIN
 
-    def test_adults_are_not_disturbed(self, talk: Talk) -> None:
+    def test_scene_in_an_adult_turn_is_not_stopped(self, talk: Talk) -> None:
         among_adults(talk)
         talk.stack.upstream.enqueue(stream([SCENE]))
 
@@ -896,7 +896,7 @@ class TestModeration:
             pricing={"prompt_usd_per_1k": 0.0002, "completion_usd_per_1k": 0.0002},
         )
 
-    def test_safe_goes_on(self, talk: Talk) -> None:
+    def test_turn_that_the_classifier_calls_safe_is_answered(self, talk: Talk) -> None:
         talk.stack.upstream.enqueue(text("safe"), to=GUARD)
         talk.stack.upstream.enqueue(text(PLAIN))
 

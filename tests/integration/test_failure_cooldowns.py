@@ -245,12 +245,12 @@ class TestRow:
     def pass_by(self, stack: Stack, **time: float) -> None:
         stack.db.execute("update model_cooldowns set until = now() - %s", (timedelta(**time),))
 
-    def test_is_extended(self, stack: Stack) -> None:
+    def test_longer_cooldown_extends_the_row(self, stack: Stack) -> None:
         self.cool(stack, 30)
         self.cool(stack, 60)
         assert self.left(stack) == pytest.approx(60, abs=LAG)
 
-    def test_is_never_shortened(self, stack: Stack) -> None:
+    def test_shorter_cooldown_never_shortens_the_row(self, stack: Stack) -> None:
         self.cool(stack, 600)
         self.cool(stack, 30)
         assert self.left(stack) == pytest.approx(600, abs=LAG)

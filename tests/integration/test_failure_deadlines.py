@@ -70,7 +70,7 @@ class TestFirstToken:
         assert closed(talk) == [True, False]
         assert talk.cooldowns() == {"model chat_worker": lasting(seconds=30)}
 
-    def test_may_be_a_thought(self, talk: Talk) -> None:
+    def test_reasoning_counts_as_the_first_token(self, talk: Talk) -> None:
         talk.limit(VENICE, first_token=3, idle=60)
         talk.stack.upstream.enqueue(stream([*[reasoning("Hm.")] * 4, "Good evening."], gap=0.9))
 

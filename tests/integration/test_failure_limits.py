@@ -96,7 +96,7 @@ class TestDailyCap:
         assert int(events.response.headers["retry-after"]) == pytest.approx(3 * 3600, abs=LAG)
         assert body["code"] == "free_limit_reached"
 
-    def test_leaves_the_worker(self, talk: Talk) -> None:
+    def test_worker_answers_after_the_daily_cap(self, talk: Talk) -> None:
         talk.have_worker()
         talk.stack.upstream.enqueue(daily_cap(self.lifted(hours=3)), worker_chat("Sit."))
 
@@ -333,7 +333,7 @@ class TestAccountThatIsRefused:
         assert talk.cooldowns() == {ACCOUNT: cooldown}
         assert talk.alerts() == [policy]
 
-    def test_leaves_the_worker(
+    def test_worker_answers_while_the_account_is_refused(
         self, talk: Talk, refusal: Answer, policy: str, cooldown: Any
     ) -> None:
         talk.have_worker()

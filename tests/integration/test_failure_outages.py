@@ -345,7 +345,7 @@ class TestWhatFailedCost:
         return raw_sse(b"".join(map(event, said)))
 
     @pytest.mark.parametrize("place", ["before", "in", "after"])
-    def test_is_recorded(self, talk: Talk, place: str) -> None:
+    def test_cost_of_failed_calls_is_recorded(self, talk: Talk, place: str) -> None:
         error: dict[str, Any] = {"choices": [], "error": {"code": 502, "message": "gone"}}
         usage = {"choices": [], "usage": PAID}
         last = {"before": [usage, error], "in": [error | usage], "after": [error, usage]}[place]
@@ -366,7 +366,7 @@ class TestWhatFailedCost:
             "cost": 0.25,
         }
 
-    def test_counts_for_the_limits(self, talk: Talk) -> None:
+    def test_cost_of_failed_calls_counts_for_the_limits(self, talk: Talk) -> None:
         talk.stack.configure(limits={"default": {"usd_per_day": 0.2}})
         error = {"choices": [], "error": {"code": 502, "message": "gone"}, "usage": PAID}
         talk.stack.upstream.enqueue(self.failing_stream(error), text("Good evening."))

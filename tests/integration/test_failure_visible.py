@@ -191,7 +191,7 @@ class TestContinue:
         assert events[-1].name == "done"
         assert events[-1].data["response"] == "Good evening to you."
 
-    def test_may_be_cut_again(self, broken: Talk) -> None:
+    def test_continued_reply_may_be_cut_off_again(self, broken: Talk) -> None:
         more = stream(["to you, ", "my"], finish=None, usage=None, done=False)
         broken.stack.upstream.enqueue(more, text("friend."))
 

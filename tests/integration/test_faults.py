@@ -19,7 +19,8 @@ Each is shown gone by a test here or elsewhere. `test_x.py::Class::test` is in t
  8  failures surfaced as 500 with raw text,     here; ../unit/test_failures.py (which failure is
     429 was never retried                       which, and what is done about it)
  9  clean-up destroyed paragraphs, cut replies  here; ../unit/test_reply.py
-10  ten round trips a turn                      test_turn.py::TestReply::test_takes_two_round_trips
+10  ten round trips a turn                      test_turn.py::TestReply::
+                                                test_turn_takes_two_round_trips
 11  prompts and replies in logs and usage rows  here; test_canaries.py; test_turn.py::
                                                 test_log_line_tells_the_outcome_and_no_words
 12  anybody could register a worker; a new      test_schema.py::TestCatalog::

@@ -109,7 +109,9 @@ def test_worker_that_is_slow_is_down(stack: Stack) -> None:
         pytest.param("/v1/models", models(), False, id="lists-no-model"),
     ],
 )
-def test_openai_compatible_worker(stack: Stack, path: str, answer: Any, healthy: bool) -> None:
+def test_openai_compatible_worker_is_probed_at_its_models(
+    stack: Stack, path: str, answer: Any, healthy: bool
+) -> None:
     stack.register_worker(protocol="openai")
     stack.worker.always(error(404))
     stack.worker.enqueue(answer, to=path)
@@ -179,7 +181,7 @@ def test_overlapping_runs_and_a_registration_do_not_undo_each_other(stack: Stack
         pytest.param(-3600, False, id="from-the-future"),
     ],
 )
-def test_later_record_stands(stack: Stack, age: float, kept: bool) -> None:
+def test_later_health_record_is_not_overwritten(stack: Stack, age: float, kept: bool) -> None:
     stack.register_worker()
     stack.worker_health(age_seconds=5 + age)
     probed = datetime.now(UTC) - timedelta(seconds=5)
@@ -280,7 +282,7 @@ class TestDeepProbe:
         record = self.run(stack, url, 6)
         assert (record["isHealthy"], record["failures"], record["deepError"]) == (True, 0, None)
 
-    def test_openai_compatible_worker(self, stack: Stack, url: str) -> None:
+    def test_openai_compatible_worker_is_asked_for_a_token(self, stack: Stack, url: str) -> None:
         stack.register_worker(protocol="openai")
         stack.worker.enqueue(text("Y"), error(404), to="/v1/chat/completions")
 
@@ -598,7 +600,7 @@ class TestApproval:
         assert added in alert
         assert line["found"]["waiting"] == {"mine": added}
 
-    def test_is_repeated_every_hour(
+    def test_alert_for_an_unapproved_provider_repeats_every_hour(
         self, stack: Stack, log: list[dict[str, Any]], added: str
     ) -> None:
         stack.health_check()
@@ -636,7 +638,7 @@ class TestApproval:
         ],
         ids=["approved", "deleted"],
     )
-    def test_that_is_decided_is_over(
+    def test_alert_ends_once_the_provider_is_approved_or_deleted(
         self, stack: Stack, log: list[dict[str, Any]], added: str, decide: str
     ) -> None:
         stack.health_check()
@@ -712,7 +714,7 @@ class TestServiceAccount:
         bearer = {"Authorization": f"Bearer {token}"} if token else {}
         return patient.post(url, headers=bearer | headers)
 
-    def test_is_admitted(self, stack: Stack, url: str) -> None:
+    def test_token_of_the_service_account_is_accepted(self, stack: Stack, url: str) -> None:
         assert self.run(url, self.token(stack.keys)).status_code == 200
         assert self.run(url, self.token(stack.keys)).status_code == 200
         assert stack.gateway.jwks_requests == 1

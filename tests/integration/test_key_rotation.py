@@ -38,7 +38,7 @@ def deployed_with(stack: Stack, **settings: str) -> Iterator[str]:
         yield process.url
 
 
-def test_providers_key(stack: Stack, talk: Talk) -> None:
+def test_providers_key_is_rotated_without_a_gap(stack: Stack, talk: Talk) -> None:
     stack.upstream.always(admitting(text("Yes."), OPENROUTER_KEY, NEW))
     with deployed_with(stack, OpenRouter_Roleplay_API_KEY=NEW) as deployed:
         # While the revision is replaced, instances of both answer, in one conversation.
@@ -60,7 +60,7 @@ def test_providers_key_that_leaked_is_deleted_first(stack: Stack, talk: Talk) ->
         assert talk.say(url=deployed).status_code == 200
 
 
-def test_projects_secret_key(stack: Stack, talk: Talk) -> None:
+def test_projects_secret_key_is_rotated_without_a_gap(stack: Stack, talk: Talk) -> None:
     new = "sb_secret_second"
     stack.upstream.always(text("Yes."))
     stack.gateway.secret_keys = [SECRET_KEY, new]
@@ -97,7 +97,7 @@ def test_keys_that_sign_people_in(stack: Stack, monkeypatch: pytest.MonkeyPatch)
         assert [status(keys, url) for keys in (new, old)] == [200, 401]
 
 
-def test_workers_key(stack: Stack, talk: Talk) -> None:
+def test_workers_key_is_rotated_without_a_gap(stack: Stack, talk: Talk) -> None:
     new = "worker-second"
     talk.have_worker()
     stack.upstream.always(text("From the provider."))

@@ -72,7 +72,7 @@ def limited(answer: httpx.Response, code: str = "rate_limited") -> int:
 
 @pytest.mark.usefixtures("yes", "one_day")
 class TestTurns:
-    def test_per_minute(self, stack: Stack) -> None:
+    def test_turns_per_minute_are_limited(self, stack: Stack) -> None:
         limit(stack, turns_per_minute=2)
         user = stack.user()
         conversation = stack.conversation(user)
@@ -93,7 +93,7 @@ class TestTurns:
             begun(stack, user, f"now() - interval '{age} seconds'")
         assert 30 - LAG <= limited(say(stack, user)) <= 30
 
-    def test_per_day(self, stack: Stack) -> None:
+    def test_turns_per_day_are_limited(self, stack: Stack) -> None:
         limit(stack, turns_per_day=1)
         user, early = stack.user(), stack.user()
         begun(stack, user, "now()")
@@ -116,7 +116,7 @@ class TestTurns:
         query = "select private.reached_limit(%s, '2026-01-02T12:00:00Z') ->> 'limit' as reached"
         assert stack.one(query, user.id)["reached"] == reached
 
-    def test_at_the_same_time(self, stack: Stack) -> None:
+    def test_turns_at_the_same_time_are_limited(self, stack: Stack) -> None:
         limit(stack, running=2)
         user, gate = stack.user(), Gate()
         stack.upstream.enqueue(*[held(gate, text("Yes."))] * 2)
@@ -136,7 +136,7 @@ class TestTurns:
         stack.insert("turns", **row, lease_expires_at=datetime(2026, 1, 1, tzinfo=UTC))
         assert say(stack, user).status_code == 200
 
-    def test_hold_over_all_instances(self, stack: Stack) -> None:
+    def test_limits_hold_across_instances(self, stack: Stack) -> None:
         limit(stack, turns_per_minute=2)
         user = stack.user()
         body = {"task": "prompt_enhancement", "message": "pier"}
@@ -146,7 +146,7 @@ class TestTurns:
             ]
         assert statuses == [200, 200, 429, 429]
 
-    def test_failed_ones_count(self, stack: Stack) -> None:
+    def test_failed_turns_count(self, stack: Stack) -> None:
         limit(stack, turns_per_minute=1)
         user = stack.user()
         stack.upstream.enqueue(*[error(404)] * 3)
@@ -192,7 +192,7 @@ class TestTurns:
         stack.configure(limits={"default": {name: 0}})
         assert word in say(stack, stack.user()).json()["error"]
 
-    def test_role_may_have_others(self, stack: Stack) -> None:
+    def test_role_overrides_the_default_limits(self, stack: Stack) -> None:
         stack.configure(
             limits={
                 "default": {"turns_per_minute": 0, "turns_per_day": 0, "running": 1},
@@ -385,7 +385,7 @@ class TestWhatWasDeleted:
         forget(stack, user)
         assert say(stack, user).status_code == 429
 
-    def test_turns_that_run_count(self, stack: Stack) -> None:
+    def test_running_turns_of_deleted_conversations_count(self, stack: Stack) -> None:
         limit(stack, running=1)
         user, gate = stack.user(), Gate()
         stack.upstream.always(held(gate, text("Yes.")))
@@ -400,7 +400,7 @@ class TestWhatWasDeleted:
         assert len(stack.upstream.calls) == 1
         assert say(stack, user).status_code == 200
 
-    def test_money_counts(self, stack: Stack) -> None:
+    def test_cost_of_deleted_conversations_counts(self, stack: Stack) -> None:
         limit(stack, usd_per_day=20)
         stack.db.execute("update api_models set is_active = true where model_key = %s", (PAID,))
         user, gate = stack.user(), Gate()
@@ -435,7 +435,7 @@ class TestWhatWasDeleted:
         body = say(stack, stack.user(), model_provider=PAID).json()
         assert body["model_used"] != f"openrouter:{PAID}"
 
-    def test_branches_count(self, stack: Stack) -> None:
+    def test_deleted_branches_count(self, stack: Stack) -> None:
         limit(stack, turns_per_minute=2)
         user = stack.user()
         conversation = stack.conversation(user, "Hello")
@@ -501,7 +501,7 @@ class TestActions:
             "export_card": {"character_id": vera},
         }
 
-    def test_list_is_whole(self, stack: Stack, user: User) -> None:
+    def test_every_action_is_in_the_list(self, stack: Stack, user: User) -> None:
         assert set(self.bodies(stack, user)) == {*cards.actions(), *message_actions.actions(1)}
 
     @pytest.mark.parametrize(
@@ -512,7 +512,9 @@ class TestActions:
             ("export_card", "exports"),
         ],
     )
-    def test_have_a_limit(self, stack: Stack, user: User, action: str, name: str) -> None:
+    def test_every_action_has_a_limit_per_minute(
+        self, stack: Stack, user: User, action: str, name: str
+    ) -> None:
         stack.configure(limits={"default": {f"{name}_per_minute": 2}})
         body = {"action": action} | self.bodies(stack, user)[action]
         answers = [stack.chat(user, **body) for _ in range(4)]
@@ -549,7 +551,9 @@ class TestActions:
         assert statuses[-1] == 429
 
     @pytest.mark.parametrize("limits", [{}, {"default": {"imports_per_minute": None}}])
-    def test_may_be_unlimited(self, stack: Stack, user: User, limits: dict[str, Any]) -> None:
+    def test_import_without_a_limit_is_unlimited(
+        self, stack: Stack, user: User, limits: dict[str, Any]
+    ) -> None:
         stack.configure(limits=limits)
         body = {"action": "import_card", "card": {"name": "Vera"}}
         assert {stack.chat(user, **body).status_code for _ in range(12)} == {200}
@@ -662,7 +666,7 @@ class TestRows:
         assert self.post(stack, user, table, row).status_code == 201
         assert self.post(stack, user, table, row).status_code == 429
 
-    def test_deleting_gives_nothing_back(self, stack: Stack) -> None:
+    def test_deleting_rows_does_not_reset_the_quota(self, stack: Stack) -> None:
         stack.configure(limits={"default": {"rows_per_day": 2, "rows_per_minute": None}})
         user = stack.user()
         statuses = []
@@ -787,7 +791,9 @@ class TestAtOnce:
         return httpx.post(url, content=body, headers=stack.user().headers, timeout=30)
 
     @pytest.mark.usefixtures("yes")
-    def test_large_requests(self, stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_large_request_without_a_free_slot_is_busy(
+        self, stack: Stack, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         monkeypatch.setattr(app, "LARGE_AT_ONCE", 1)
         monkeypatch.setattr(app, "LARGE_WAIT_SECONDS", 0.2)
         with stack.serving() as url:
@@ -819,7 +825,9 @@ class TestAtOnce:
             assert slow.answer() == (408, "body_too_slow")
             assert waiting.result().status_code == 200
 
-    def test_exports(self, stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_export_without_a_free_slot_is_busy(
+        self, stack: Stack, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         monkeypatch.setattr(app, "LARGE_AT_ONCE", 0)
         monkeypatch.setattr(app, "LARGE_WAIT_SECONDS", 0.01)
         user = stack.user()
@@ -830,7 +838,9 @@ class TestAtOnce:
             refused(stack.chat(user, url=url, **export), 503, "busy")
 
     @pytest.mark.usefixtures("yes")
-    def test_long_work(self, stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_long_work_without_a_free_thread_is_busy(
+        self, stack: Stack, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         monkeypatch.setattr(clients, "_THREADS", 0)
         monkeypatch.setattr(clients, "_WAIT_SECONDS", 0.01)
         user = stack.user()
@@ -863,7 +873,9 @@ class TestLongHistory:
     """Messages may be as long as 64 KiB each: a turn reads a megabyte of them and no more."""
 
     @pytest.mark.parametrize(("letter", "most"), [("a", 16), ("\U0001f600", 4)])
-    def test_newest_are_read(self, stack: Stack, letter: str, most: int) -> None:
+    def test_newest_messages_of_a_long_history_are_read(
+        self, stack: Stack, letter: str, most: int
+    ) -> None:
         user = stack.user()
         said = [f"{number:02}" + letter * 65_000 for number in range(40)]
         begun = self.begin(stack, user, stack.conversation(user, *said))

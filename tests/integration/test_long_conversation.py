@@ -94,7 +94,9 @@ def take_turn(talk: Talk, scribe: Scribe, decisions: Decisions) -> bool:
     return is_due
 
 
-def test_two_hundred_turns(talk: Talk, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_two_hundred_turns_keep_summary_history_and_cache_intact(
+    talk: Talk, monkeypatch: pytest.MonkeyPatch
+) -> None:
     stack, scribe, decisions = talk.stack, Scribe(), Decisions(monkeypatch)
     talk.have_only(VENICE)
     talk.describe(VENICE, context_tokens=CONTEXT_TOKENS)

@@ -351,7 +351,7 @@ class TestFailure:
 
 
 class TestCost:
-    def test_counts_with_its_purpose(self, long: Talk) -> None:
+    def test_summary_is_recorded_as_usage_with_its_purpose(self, long: Talk) -> None:
         take_turn(long, written(SUMMARY, usage={"prompt_tokens": 3000, "cost": 0.002}))
         rows = long.stack.all("select purpose, cost_usd, outcome from usage_events")
         spent = {row["purpose"]: float(row["cost_usd"]) for row in rows}
@@ -417,7 +417,7 @@ class TestFacts:
         assert set(facts(long)) == {"Ada has two cats.", "It rained."}
         assert facts(long, "profile") == []
 
-    def test_have_tiers(self, long: Talk) -> None:
+    def test_facts_reach_only_the_turns_of_their_tier(self, long: Talk) -> None:
         said = [("profile", "Ada has two cats."), ("character", "Mara trusts Ada.")]
         take_turn(long, written(SUMMARY, *said, "It rained."), memory_tier="profile")
 
@@ -620,7 +620,7 @@ class TestForgetting:
         self.forget(long, summary(long)["covers_position"] + 1)
         assert summary(long)["content"] == SUMMARY
 
-    def test_is_the_persons_right(self, long: Talk) -> None:
+    def test_summary_that_the_person_deleted_leaves_the_prompt(self, long: Talk) -> None:
         take_turn(long, written(SUMMARY))
         with long.stack.data_api(long.user) as api:
             mine = {"conversation_id": f"eq.{long.conversation}"}
@@ -633,7 +633,7 @@ class TestForgetting:
 
 
 class TestTurnedOff:
-    def test_for_a_conversation(self, long: Talk) -> None:
+    def test_memory_is_off_for_one_conversation(self, long: Talk) -> None:
         with long.stack.data_api(long.user) as api:
             mine = {"id": f"eq.{long.conversation}"}
             assert api.patch("/conversations", params=mine, json={"remembers": False}).is_success
@@ -641,7 +641,7 @@ class TestTurnedOff:
         assert long.reply("Hello")["memory_updated"] is False
         assert asked_for_notes(long.stack.upstream) == []
 
-    def test_while_it_is_written(self, long: Talk) -> None:
+    def test_summary_in_progress_is_dropped_when_turned_off(self, long: Talk) -> None:
         gate = Gate()
         long.stack.upstream.always(either(text("Yes."), held(gate, written(SUMMARY, "Ada."))))
         long.reply("Hello")
@@ -650,7 +650,7 @@ class TestTurnedOff:
         wait_until(lambda: "memory saved late" in log_messages(long), "the late call")
         assert (summary(long)["content"], facts(long)) == ("", [])
 
-    def test_for_all(self, long: Talk) -> None:
+    def test_memory_is_off_for_all(self, long: Talk) -> None:
         long.stack.upstream.always(text("Yes."))
         with long.stack.serving(MEMORY_ENABLED="false") as url:
             long.reply("Hello", url=url)

@@ -148,20 +148,20 @@ def scheduler(stack: Stack, session: requests.Session) -> Fuzz:
     return Fuzz(stack.function_url("health_check"), session, secret)
 
 
-def test_requests_as_described(person: Fuzz) -> None:
+def test_requests_as_described_are_answered_as_described(person: Fuzz) -> None:
     statuses = person.run(CHAT, "post", POSITIVE, examples=400)
     assert {200, 400, 404} <= statuses.keys()
     assert statuses[200] >= 40
 
 
-def test_requests_not_as_described(person: Fuzz) -> None:
+def test_requests_not_as_described_are_rejected_as_described(person: Fuzz) -> None:
     statuses = person.run(CHAT, "post", NEGATIVE, examples=200)
     assert statuses[200]  # what the real fields put right
     assert statuses[401]  # a request not as described may lack its token
     assert statuses[400] >= 20
 
 
-def test_nobody_is_let_in(nobody: Fuzz) -> None:
+def test_request_without_a_valid_token_is_401(nobody: Fuzz) -> None:
     assert nobody.run(CHAT, "post", POSITIVE, NEGATIVE, examples=50).keys() == {401}
     for example in EXAMPLES.values():
         assert nobody.send(chat(example["value"])).status_code == 401
@@ -172,14 +172,14 @@ def test_anybody_may_ask_whether_it_lives_and_what_browsers_may(nobody: Fuzz, me
     assert nobody.run(CHAT, method, POSITIVE, examples=100).keys() <= {200, 400, 405}
 
 
-def test_preflight(nobody: Fuzz) -> None:
+def test_preflight_is_answered_as_described(nobody: Fuzz) -> None:
     headers = {"Origin": "https://app.example", "Access-Control-Request-Method": "POST"}
     case = SCHEMA[CHAT]["options"].Case(headers=headers)
     assert nobody.send(case).status_code == 200
 
 
 @pytest.mark.parametrize("method", ["get", "post"])
-def test_health_check(scheduler: Fuzz, method: str) -> None:
+def test_health_check_answers_as_described(scheduler: Fuzz, method: str) -> None:
     assert scheduler.run(HEALTH, method, POSITIVE, examples=20).keys() == {200}
     assert replace(scheduler, headers={}).run(HEALTH, method, POSITIVE, examples=20).keys() == {401}
 

@@ -27,7 +27,7 @@ BLOCKS = [
 
 
 @pytest.mark.parametrize("block", BLOCKS)
-def test_sql_of_a_document(stack: Stack, block: tuple[str, str]) -> None:
+def test_sql_of_a_document_is_accepted(stack: Stack, block: tuple[str, str]) -> None:
     statements = re.sub(r"<[^>]+>", "x", "".join(block))
     assert statements.strip().endswith((";", ")"))
     with stack.db.transaction():

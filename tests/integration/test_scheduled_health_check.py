@@ -137,7 +137,9 @@ def test_it_can_be_switched_off(stack: Stack, extensions: Connection, api: httpx
     assert api.post("/rpc/unschedule_health_check", json={}).json() is False
 
 
-def test_secret_that_is_missing(stack: Stack, extensions: Connection, api: httpx.Client) -> None:
+def test_scheduling_without_the_secret_is_rejected(
+    stack: Stack, extensions: Connection, api: httpx.Client
+) -> None:
     answer = schedule(api)
     assert "Vault has no secret" in answer.json()["message"]
     assert "vault.create_secret" in answer.json()["hint"]
@@ -181,7 +183,7 @@ def test_one_extension_that_is_missing_is_enough(
 
 
 @pytest.mark.parametrize("name", ["schedule_health_check", "unschedule_health_check"])
-def test_people_may_not(stack: Stack, name: str) -> None:
+def test_only_the_service_key_may_schedule(stack: Stack, name: str) -> None:
     body = {"p_url": URL} if name == "schedule_health_check" else {}
     with stack.data_api(stack.user()) as api:
         assert refused(api.post(f"/rpc/{name}", json=body))

@@ -56,7 +56,7 @@ def company(talk: Talk) -> Company:
 
 
 class TestSpeaker:
-    def test_is_the_only_character(self, company: Company) -> None:
+    def test_only_character_speaks(self, company: Company) -> None:
         assert company.who() == company.who(character_id=MARA) == "Mara Voss"
 
     def test_is_whom_the_request_names(self, company: Company) -> None:
@@ -64,7 +64,7 @@ class TestSpeaker:
         assert company.who("Mara, who is he?", character_id=tomas) == "Tomas Lind"
         assert company.who("Tomas?", character_id=MARA) == "Mara Voss"
 
-    def test_must_be_there(self, company: Company) -> None:
+    def test_speaker_who_is_no_member_is_rejected(self, company: Company) -> None:
         company.join("Tomas Lind")
         stranger = company.stack.insert("characters", user_id=company.talk.user.id, name="Eve")
         answer = company.talk.say(character_id=str(stranger))
@@ -111,7 +111,7 @@ class TestSpeaker:
         assert company.who("Tomas?") == "Mara Voss"
         assert company.who("Tomas Berg?") == "Tomas Berg"
 
-    def test_changes_by_turns(self, company: Company) -> None:
+    def test_members_speak_in_turn(self, company: Company) -> None:
         company.join("Tomas")
         company.join("Vera")
         names = [company.who() for _ in range(7)]
@@ -186,7 +186,7 @@ class TestKickoff:
         assert answer["response"].startswith("*The lamp hisses as Mara trims the wick.")
         assert answer["character_id"] == MARA
 
-    def test_may_be_anothers(self, company: Company) -> None:
+    def test_kickoff_may_be_another_characters(self, company: Company) -> None:
         tomas = company.join("Tomas", first_message="Ahoy, {{user}}.")
         answer = company.talk.reply(kickoff=True, message=None, character_id=tomas)
         assert (answer["response"], answer["character_id"]) == ("Ahoy, Ada.", tomas)
@@ -244,7 +244,7 @@ class TestPrompt:
 
 
 class TestReply:
-    def test_ends_where_another_begins(self, company: Company) -> None:
+    def test_reply_ends_where_another_character_speaks(self, company: Company) -> None:
         company.join("Tomas Lind")
         company.stack.upstream.enqueue(text("Tomas Lind: No.\nMara: Sit."))
         answer = company.talk.reply("Tomas?")
@@ -296,7 +296,7 @@ class TestPolicy:
 class TestMembers:
     """What people may do with the table is in test_access; this is what it allows at all."""
 
-    def test_are_eight_at_most(self, company: Company) -> None:
+    def test_ninth_additional_character_is_rejected(self, company: Company) -> None:
         for number in range(7):
             company.join(f"Guest {number}")
         with pytest.raises(Exception, match="position_check"):

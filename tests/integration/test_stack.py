@@ -289,7 +289,7 @@ class TestGateway:
             api.get("/messages", params={"limit": "1"})
         assert stack.gateway.calls == ["GET /rest/v1/messages"]
 
-    def test_troubles(self, stack: Stack) -> None:
+    def test_scripted_troubles_happen_in_order(self, stack: Stack) -> None:
         gateway = stack.gateway
 
         def record(url: str) -> httpx.Response:

@@ -54,7 +54,7 @@ class TestTask:
         turn = stack.one("select task, status, conversation_id from turns")
         assert turn == {"task": task, "status": "complete", "conversation_id": None}
 
-    def test_has_a_substitute(
+    def test_second_model_of_the_task_stands_in(
         self, stack: Stack, task: str, models: list[str], template: str
     ) -> None:
         stack.upstream.enqueue(error(404), text("A pier."))

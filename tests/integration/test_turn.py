@@ -34,7 +34,7 @@ def prompt(stack: Stack) -> list[tuple[str, str]]:
 
 
 class TestReply:
-    def test_is_saved_and_answered(self, stack: Stack) -> None:
+    def test_reply_is_saved_and_answered(self, stack: Stack) -> None:
         user = stack.user("Ada")
         conversation = stack.conversation(user)
         stack.upstream.enqueue(text("Good evening.\n\nSit down."))
@@ -54,7 +54,7 @@ class TestReply:
             ("character", "Good evening.\n\nSit down."),
         ]
 
-    def test_takes_two_round_trips(self, stack: Stack) -> None:
+    def test_turn_takes_two_round_trips(self, stack: Stack) -> None:
         user = stack.user()
         conversation = stack.conversation(user)
         stack.upstream.enqueue(text("Yes."))
@@ -654,7 +654,9 @@ class TestOneBadRow:
             "input_defaults.stop",
         ],
     )
-    def test_of_a_model(self, stack: Stack, other: str, field: str, value: str) -> None:
+    def test_odd_model_row_fails_no_turn(
+        self, stack: Stack, other: str, field: str, value: str
+    ) -> None:
         column, _, key = field.partition(".")
         if value == "1e5000" and column == "pricing":
             value = "1e3000"  # a longer one is refused
@@ -667,7 +669,7 @@ class TestOneBadRow:
         self.answered(stack, model_provider=DOLPHIN)
 
     @pytest.mark.parametrize("value", ODD)
-    def test_of_the_default(self, stack: Stack, value: str) -> None:
+    def test_odd_row_of_the_default_model_fails_no_turn(self, stack: Stack, value: str) -> None:
         odd = value.replace("1e5000", "1e1500")
         stack.db.execute(
             "update api_models set pricing = %s, capabilities = %s, input_defaults = %s",
@@ -692,7 +694,7 @@ class TestOneBadRow:
 
     @pytest.mark.parametrize("value", [*ODD, '"x"', "null", "[]", '[["a"]]'])
     @pytest.mark.parametrize("key", ["chatWorker", "chatWorkerUrl", "workerHealthCache", "workers"])
-    def test_of_the_settings(self, stack: Stack, key: str, value: str) -> None:
+    def test_odd_settings_fail_no_turn(self, stack: Stack, key: str, value: str) -> None:
         if key == "chatWorker":
             stack.register_worker()
             stack.worker_health()
@@ -703,7 +705,9 @@ class TestOneBadRow:
 
     @pytest.mark.parametrize("value", ODD)
     @pytest.mark.parametrize("key", ["model", "context_tokens", "input_defaults", "timeouts"])
-    def test_of_the_workers_settings(self, stack: Stack, key: str, value: str) -> None:
+    def test_odd_settings_of_the_worker_fail_no_turn(
+        self, stack: Stack, key: str, value: str
+    ) -> None:
         stack.register_worker()
         stack.worker_health()
         stack.db.execute(
@@ -719,7 +723,7 @@ class TestOneBadRow:
     @pytest.mark.parametrize(
         "value", [*ODD, '{"workerUrl": 1}', '{"isHealthy": true, "lastChecked": 1e400}']
     )
-    def test_of_the_workers_health(self, stack: Stack, value: str) -> None:
+    def test_odd_health_record_fails_no_turn(self, stack: Stack, value: str) -> None:
         stack.register_worker()
         stack.db.execute(
             "update private.system_settings"
@@ -729,7 +733,7 @@ class TestOneBadRow:
         self.answered(stack)
 
     @pytest.mark.parametrize("until", ["infinity", "294276-01-01", "9999-12-31 23:59:59"])
-    def test_of_a_cooldown(self, stack: Stack, other: str, until: str) -> None:
+    def test_odd_cooldown_row_fails_no_turn(self, stack: Stack, other: str, until: str) -> None:
         stack.db.execute(
             "insert into model_cooldowns (scope, key, until, reason) values"
             " ('model', %s, %s, 'by hand')",

@@ -428,7 +428,7 @@ class TestEstimates:
             assert answer.result().status_code == 503
         self.check(spent(talk, "memory"), completion=0)
 
-    def test_of_a_classifier(self, talk: Talk) -> None:
+    def test_uncounted_call_of_a_classifier_is_estimated(self, talk: Talk) -> None:
         priced(talk)
         provider = talk.stack.one("select distinct provider_id from api_models")
         row = {"modality": "text", "task": "moderation", "model_key": "guard", "display_name": "G"}
@@ -560,7 +560,7 @@ class TestEstimates:
             assert (event["prompt_tokens"], event["cost_usd"]) == (None, None)
             assert event["is_estimated"] is False
 
-    def test_teach_nothing(self, talk: Talk) -> None:
+    def test_estimates_do_not_change_the_calibration(self, talk: Talk) -> None:
         talk.stack.upstream.enqueue(text("Yes.", usage=None), text("Yes.", usage={"cost": 0}))
         for _ in range(2):
             talk.reply(f"{WORDS} " * 40)
@@ -620,7 +620,7 @@ class TestNumbersOfOthers:
             ('"0.25"', Decimal("0.25")),
         ],
     )
-    def test_as_cost(self, talk: Talk, cost: str, recorded: Decimal | None) -> None:
+    def test_impossible_cost_is_cut(self, talk: Talk, cost: str, recorded: Decimal | None) -> None:
         talk.stack.db.execute("update api_models set pricing = '{}'")
         usage = f'{{"choices": [], "usage": {{"prompt_tokens": 1, "cost": {cost}}}}}'
         end = f"data: {usage}\n\n".encode()
@@ -647,7 +647,9 @@ class TestNumbersOfOthers:
         ],
     )
     @pytest.mark.parametrize("by", ["provider", "worker"])
-    def test_as_tokens(self, talk: Talk, tokens: str, recorded: int | None, by: str) -> None:
+    def test_impossible_token_count_is_cut(
+        self, talk: Talk, tokens: str, recorded: int | None, by: str
+    ) -> None:
         if by == "worker":
             talk.have_worker()
             answer = f'{{"success": true, "response": "Yes.", "tokens_generated": {tokens}}}'
@@ -670,7 +672,7 @@ class TestNumbersOfOthers:
         ["x" * 100_000, "sto\x00p", "\x00", "\ud800", "ä" * 65, "stop\n", "🙂" * 1000],
         ids=range(7),
     )
-    def test_as_finish_reason(self, talk: Talk, reason: str) -> None:
+    def test_long_finish_reason_is_cut(self, talk: Talk, reason: str) -> None:
         talk.stack.upstream.enqueue(text("Yes.", finish=reason))
         body = talk.reply()
         self.check(talk, body)
@@ -679,7 +681,7 @@ class TestNumbersOfOthers:
         assert row["finish_reason"] == body["finish_reason"]
 
     @pytest.mark.parametrize("model", ["m" * 5_000, 7, ["a"], {"a": 1}, True, "", "a\nb"], ids=str)
-    def test_as_the_workers_model(self, talk: Talk, model: object) -> None:
+    def test_odd_model_name_of_the_worker_fails_no_turn(self, talk: Talk, model: object) -> None:
         talk.have_worker(model=model)
         talk.stack.upstream.enqueue(worker_chat("Yes."))
         self.check(talk, talk.reply(model_provider="chat_worker"))
@@ -724,7 +726,9 @@ def last_chunk(finish: str) -> bytes:
 
 
 class TestTurnsWithoutTheirConversation:
-    def test_go_with_their_usage(self, stack: Stack, event: Event) -> None:
+    def test_turns_without_a_conversation_are_deleted_with_their_usage(
+        self, stack: Stack, event: Event
+    ) -> None:
         stack.configure(retention={"usage_days": 10, "result_days": 2})
         user = stack.user()
         old, new, kept = (stack.conversation(user) for _ in range(3))

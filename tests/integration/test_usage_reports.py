@@ -139,11 +139,13 @@ class TestCommand:
         assert main(Settings(), 14) == 0
         assert "█" in capsys.readouterr().out
 
-    def test_nothing_used(self, stack: Stack, capsys: pytest.CaptureFixture[str]) -> None:
+    def test_command_says_that_nothing_was_used(
+        self, stack: Stack, capsys: pytest.CaptureFixture[str]
+    ) -> None:
         assert main(Settings(), 3) == 0
         assert capsys.readouterr().out == "No model was called in the last 3 days.\n"
 
-    def test_no_database(
+    def test_command_without_a_database_says_what_to_do(
         self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
     ) -> None:
         monkeypatch.setenv("SUPABASE_URL", "http://127.0.0.1:1")
@@ -151,7 +153,7 @@ class TestCommand:
         assert "does not answer" in capsys.readouterr().out
 
 
-def test_unknown_costs_are_said() -> None:
+def test_unknown_costs_are_reported() -> None:
     # As the local stack's Data API writes large numbers.
     numbers = {"calls": "2", "errors": "0", "cost_usd": "0.10000000", "cost_unknown": "1"}
     (row,) = read([{"key": "2026-01-01"} | numbers])

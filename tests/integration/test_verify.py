@@ -84,7 +84,7 @@ def verify(stack: Stack, tmp_path: Path) -> Iterator[Verify]:
     stack.db.execute("drop schema supabase_migrations cascade")
 
 
-def test_installation_that_is_well(verify: Verify) -> None:
+def test_installation_without_problems_passes(verify: Verify) -> None:
     code, output = verify()
     assert (code, "✗" in output, "?" in output) == (OK, False, False)
     assert f"all {len(VERSIONS)} are applied" in output
@@ -179,7 +179,7 @@ def test_worker_that_has_no_time_is_well(verify: Verify) -> None:
     assert verify()[0] == OK
 
 
-def test_key_that_is_refused(verify: Verify) -> None:
+def test_rejected_key_of_openrouter_is_a_problem(verify: Verify) -> None:
     with verify.stack.serving("health_check", **ON) as url:
         checks = Checks(verify.stack, url)
         verify.stack.worker.always(worker_healthy(), to="/health")
@@ -195,7 +195,7 @@ def test_key_that_is_refused(verify: Verify) -> None:
     assert (code, "no limit is reached, 0 min ago" in output) == (OK, True)
 
 
-def test_step_that_fails(verify: Verify) -> None:
+def test_failing_step_is_a_problem(verify: Verify) -> None:
     verify.stack.db.execute("delete from health_check_steps")
     verify.stack.worker.always(worker_healthy(), to="/health")
     verify.stack.gateway.fail("/rpc/apply_retention")
@@ -205,7 +205,7 @@ def test_step_that_fails(verify: Verify) -> None:
     assert "database_unavailable" in problems["step retention"]
 
 
-def test_worker_that_was_killed(verify: Verify) -> None:
+def test_killed_worker_is_a_problem(verify: Verify) -> None:
     with refusing() as url:
         verify.stack.register_worker(url)
         for _ in range(3):  # one failure may be forgiven
@@ -228,7 +228,7 @@ def test_key_that_is_in_the_secret_manager(verify: Verify) -> None:
     assert verify()[0] == OK
 
 
-def test_two_defaults(verify: Verify) -> None:
+def test_two_default_models_are_a_problem(verify: Verify) -> None:
     # One for each modality gets past the unique index.
     verify.stack.db.execute("""
         update api_models set modality = 'chat', is_default = true
@@ -245,7 +245,7 @@ def test_two_defaults(verify: Verify) -> None:
         pytest.param("is_active = not is_default", "is switched off", id="inactive"),
     ],
 )
-def test_default_that_is_missing(verify: Verify, change: str, found: str) -> None:
+def test_missing_default_model_is_a_problem(verify: Verify, change: str, found: str) -> None:
     verify.stack.db.execute(
         f"update api_models set {change} where task = 'storytelling'".encode()  # noqa: S608
     )
@@ -254,7 +254,7 @@ def test_default_that_is_missing(verify: Verify, change: str, found: str) -> Non
     assert found in problems["default for storytelling"]
 
 
-def test_scheduler_that_stopped(verify: Verify) -> None:
+def test_scheduler_that_stopped_is_a_problem(verify: Verify) -> None:
     minutes_pass(verify.stack, 10)
     problems = verify.problems()
     assert list(problems) == ["worker chatWorker", "scheduler"]
@@ -262,7 +262,7 @@ def test_scheduler_that_stopped(verify: Verify) -> None:
     assert "make deploy-scheduler" in problems["scheduler"]
 
 
-def test_scheduler_that_never_ran(verify: Verify) -> None:
+def test_scheduler_that_never_ran_is_a_problem(verify: Verify) -> None:
     verify.stack.db.execute("delete from health_check_steps")
     assert "has not run yet" in verify.problems()["scheduler"]
 
@@ -278,7 +278,7 @@ def test_scheduler_without_a_worker(verify: Verify) -> None:
     assert "has not run for 3 min" in problems["scheduler"]
 
 
-def test_turns_that_nobody_closes(verify: Verify) -> None:
+def test_overdue_turns_are_a_problem(verify: Verify) -> None:
     conversation = verify.stack.conversation(verify.stack.user())
     verify.stack.db.execute(
         """insert into turns (user_id, conversation_id, task, action, lease_expires_at)
@@ -301,7 +301,7 @@ def test_migration_that_is_not_applied(verify: Verify) -> None:
     assert "make deploy-db" in problems["migrations"]
 
 
-def test_database_that_is_ahead(verify: Verify) -> None:
+def test_migrations_unknown_to_this_copy_are_a_problem(verify: Verify) -> None:
     verify.stack.db.execute("insert into supabase_migrations.schema_migrations values ('2999')")
     assert "2999" in verify.problems()["migrations"]
 
@@ -333,7 +333,7 @@ def test_policy_that_nobody_asked_for(verify: Verify) -> None:
     assert 'drop policy "Let all; in" on public.messages' in problem
 
 
-def test_policy_that_is_missing(verify: Verify) -> None:
+def test_missing_policy_is_a_problem(verify: Verify) -> None:
     db = verify.stack.db
     db.execute("alter policy turns_select on public.turns rename to turns_select_away")
     db.execute("alter policy memories_delete on public.memories rename to memories_delete_away")
@@ -353,7 +353,7 @@ def test_policy_that_is_missing(verify: Verify) -> None:
     assert (check.state, check.found) == ("problem", "missing: public.b b_all")
 
 
-def test_provider_without_models(verify: Verify) -> None:
+def test_provider_without_models_is_a_problem(verify: Verify) -> None:
     verify.stack.insert(
         "api_providers",
         name="spare",
@@ -415,7 +415,7 @@ def test_key_that_is_not_bound_to_its_providers_address(
     assert remedy in check.remedy
 
 
-def test_function_that_is_away(verify: Verify) -> None:
+def test_function_that_does_not_answer_is_a_problem(verify: Verify) -> None:
     with refusing() as url:
         verify.env["FUNCTIONS_URL"] = url
         problems = verify.problems()
@@ -423,7 +423,7 @@ def test_function_that_is_away(verify: Verify) -> None:
 
 
 @pytest.mark.parametrize("answered", [True, False])
-def test_real_turn(verify: Verify, answered: bool) -> None:
+def test_real_turn_is_checked_with_a_token(verify: Verify, answered: bool) -> None:
     verify.env["VERIFY_TOKEN"] = verify.stack.user().token
     if answered:
         verify.stack.upstream.enqueue(text("A quiet harbour at dusk, lanterns lit."))

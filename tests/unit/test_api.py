@@ -43,7 +43,7 @@ def refused(**fields: Any) -> ApiError:
 
 
 class TestRequest:
-    def test_defaults(self) -> None:
+    def test_missing_fields_have_their_defaults(self) -> None:
         request = parse()
         assert request.conversation_id == UUID(CONVERSATION)
         assert (request.message, request.action, request.task) == ("Hello", "send", "roleplay")
@@ -94,7 +94,7 @@ class TestRequest:
             ({"kickoff": None}, "send"),
         ],
     )
-    def test_action(self, fields: dict[str, Any], action: str) -> None:
+    def test_action_is_parsed(self, fields: dict[str, Any], action: str) -> None:
         assert parse(**fields).action == action
 
     @pytest.mark.parametrize("task", ["roleplay", "storytelling", "prompt_enhancement"])
@@ -230,12 +230,12 @@ class TestRequest:
         [b"", b"{", b"\xff\xfe\xff", b"{'a': 1}"],
         ids=["empty", "unfinished", "not-text", "python"],
     )
-    def test_what_is_no_json(self, body: bytes) -> None:
+    def test_body_that_is_no_json_is_rejected(self, body: bytes) -> None:
         with pytest.raises(ApiError) as caught:
             parse_request(parse_body(body), max_message_chars=MAX_CHARS)
         assert (caught.value.status, caught.value.code) == (400, "malformed_json")
 
-    def test_endless_number(self) -> None:
+    def test_number_of_thousands_of_digits_is_rejected(self) -> None:
         body = b'{"message": "Hi", "conversation_id": "%s", "greeting": %s}'
         with pytest.raises(ApiError, match="invalid_request") as caught:
             parse_request(
@@ -307,7 +307,7 @@ class TestAnswer:
         }
         assert {name: type(body[name]) for name in types} == types
 
-    def test_whole_body(self) -> None:
+    def test_body_of_a_response_has_all_fields(self) -> None:
         assert json.loads(json.dumps(ANSWER.to_json())) == {
             "success": True,
             "response": "Sit down.\n\nTea?",
@@ -357,7 +357,7 @@ class TestAnswer:
 
 
 class TestEvents:
-    def test_framing(self) -> None:
+    def test_event_is_framed_as_a_server_sent_event(self) -> None:
         assert sse("delta", {"text": "a\nb"}) == 'event: delta\ndata: {"text":"a\\nb"}\n\n'
 
     def test_text_is_sent_as_it_is_and_not_escaped(self) -> None:

@@ -69,7 +69,7 @@ class TestHeader:
             given(url, scheme)
 
     @pytest.mark.parametrize("name", ["Unset_API_KEY", "SUPABASE_SECRET_API_KEY", None])
-    def test_needs_a_key(self, name: str | None) -> None:
+    def test_missing_key_is_misconfigured(self, name: str | None) -> None:
         with pytest.raises(Misconfigured, match="is not set"):
             given(name=name)
 
@@ -106,7 +106,7 @@ class TestOrigin:
             "https://xn--provder-7ya.example",
         ],
     )
-    def test_is_no_other(self, url: str) -> None:
+    def test_key_is_not_sent_to_another_origin(self, url: str) -> None:
         with pytest.raises(Misconfigured, match="Some_API_KEY may not be sent there"):
             given(url)
         assert given(url, scheme="none") == {}

@@ -76,7 +76,9 @@ Deploy = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
 @pytest.mark.parametrize("target", TARGETS)
-def test_what_is_printed(deploy: Deploy, gcloud: dict[str, str], target: str) -> None:
+def test_printed_commands_are_as_stored_and_without_secrets(
+    deploy: Deploy, gcloud: dict[str, str], target: str
+) -> None:
     done = deploy(target, **gcloud)
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout == (SNAPSHOTS / f"{target}.sh").read_text()

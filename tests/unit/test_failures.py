@@ -127,7 +127,7 @@ def test_every_sample_is_covered() -> None:
         ("402_with_previous_errors", None, None, 3395),
     ],
 )
-def test_numbers_are_read(
+def test_times_and_token_limits_of_errors_are_read(
     name: str, retry_after: float | None, until: datetime | None, tokens: int | None
 ) -> None:
     _, end = outcome(SAMPLES[name])
@@ -331,7 +331,7 @@ def test_one_line_of_the_edge(status: int, body: bytes) -> None:
 
 
 @pytest.mark.parametrize("body", [PROBLEM, json.dumps(PROBLEM), [PROBLEM], "error code: 1015"])
-def test_json_of_the_edge(body: Any) -> None:
+def test_json_of_the_edge_is_an_edge_error(body: Any) -> None:
     assert from_response(429, {}, json.dumps(body).encode()).policy.name == "edge_error"
 
 
@@ -415,7 +415,7 @@ def test_worker_error_finds_its_error_policy(status: int, body: bytes, name: str
         ({}, None),
     ],
 )
-def test_retry_after(headers: dict[str, str], seconds: float | None) -> None:
+def test_retry_after_is_read(headers: dict[str, str], seconds: float | None) -> None:
     assert from_response(429, headers, b"").retry_after == seconds
 
 

@@ -51,7 +51,7 @@ class TestCost:
             pytest.param([(1000, None), (500, 0.4)], None, id="not-priced"),
         ],
     )
-    def test_is_known_or_not(
+    def test_cost_is_known_only_with_prices(
         self, parts: list[tuple[int | None, float | None]], cost: float | None
     ) -> None:
         assert cost_usd(*parts) == (None if cost is None else pytest.approx(cost))

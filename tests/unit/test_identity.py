@@ -245,7 +245,7 @@ class TestRefused:
             pytest.param("iat", LEEWAY_SECONDS + 10, id="issued-in-the-future"),
         ],
     )
-    async def test_wrong_time(
+    async def test_token_outside_its_time_is_rejected(
         self, tokens: UserTokens, algorithm: Algorithm, claim: str, seconds: int
     ) -> None:
         claims: dict[str, Any] = {claim: int(time.time()) + seconds}
@@ -269,7 +269,7 @@ class TestRefused:
             pytest.param({"role": ["authenticated"]}, id="role-is-a-list"),
         ],
     )
-    async def test_wrong_claim(
+    async def test_token_with_a_wrong_claim_is_rejected(
         self, tokens: UserTokens, algorithm: Algorithm, claims: dict[str, Any]
     ) -> None:
         await refused(tokens, OURS.token(USER, algorithm, **claims))
@@ -281,23 +281,23 @@ class TestRefused:
         await refused(tokens, OURS.token(USER, algorithm, iss=None))
 
     @pytest.mark.parametrize("role", ["anon", "service_role"])
-    async def test_legacy_api_key(self, tokens: UserTokens, role: str) -> None:
+    async def test_legacy_api_key_is_rejected(self, tokens: UserTokens, role: str) -> None:
         await refused(tokens, api_key(role))
         everything_else = {"aud": "authenticated", "sub": str(USER)}
         await refused(tokens, api_key(role, iss=ISSUER, **everything_else))
         await refused(tokens, OURS.token(USER, "HS256", iss=None, role=role))
 
-    async def test_unsigned(self, tokens: UserTokens) -> None:
+    async def test_unsigned_token_is_rejected(self, tokens: UserTokens) -> None:
         for algorithm in ("none", "None", "NONE"):
             unsigned = handmade({"alg": algorithm}).rpartition(".")[0] + "."
             await refused(tokens, unsigned)
 
-    async def test_signature_cut_off(self, tokens: UserTokens) -> None:
+    async def test_token_without_its_signature_is_rejected(self, tokens: UserTokens) -> None:
         for algorithm in ("HS256", "ES256", "RS256"):
             token = OURS.token(USER, algorithm)
             await refused(tokens, token.rpartition(".")[0] + ".")
 
-    async def test_claims_of_another_token(self, tokens: UserTokens) -> None:
+    async def test_claims_of_another_token_are_rejected(self, tokens: UserTokens) -> None:
         header, _, signature = OURS.token(USER).split(".")
         _, claims, _ = OURS.token(UUID(int=1)).split(".")
         await refused(tokens, f"{header}.{claims}.{signature}")
@@ -323,7 +323,9 @@ class TestRefused:
         await refused(user_tokens(published, clock, ""), handmade({"alg": "HS256"}, b""))
 
     @pytest.mark.parametrize("algorithm", ["HS256", "ES256", "RS256"])
-    async def test_another_project(self, tokens: UserTokens, algorithm: Algorithm) -> None:
+    async def test_token_of_another_project_is_rejected(
+        self, tokens: UserTokens, algorithm: Algorithm
+    ) -> None:
         await refused(tokens, OTHER_PROJECT.token(USER, algorithm))
 
     @pytest.mark.parametrize("algorithm", ["HS256", "ES256", "RS256"])
@@ -334,7 +336,7 @@ class TestRefused:
         await refused(tokens, STRANGER.token(USER, algorithm, headers=ours))
 
     @pytest.mark.parametrize(("algorithm", "named"), [("ES256", "RS256"), ("RS256", "ES256")])
-    async def test_key_of_another_type(
+    async def test_algorithm_of_another_key_type_is_rejected(
         self, tokens: UserTokens, algorithm: Algorithm, named: str
     ) -> None:
         await refused(tokens, OURS.token(USER, algorithm, headers={"kid": OURS.kids[named]}))
@@ -557,7 +559,7 @@ class TestBearerToken:
     @pytest.mark.parametrize(
         "header", [None, "", " ", "Bearer", "Bearer ", "abc", "Basic abc", "Bearerabc", "Token a b"]
     )
-    def test_is_asked_for(self, header: str | None) -> None:
+    def test_missing_bearer_token_is_401(self, header: str | None) -> None:
         with pytest.raises(ApiError, match="unauthorized") as caught:
             bearer_token(header)
         assert (caught.value.status, "no bearer token" in caught.value.message) == (401, True)

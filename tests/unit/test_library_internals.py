@@ -31,7 +31,7 @@ BOUNDED = ("functions-framework", "httpx", "httpx-aiohttp", "httpx-sse", "starle
 
 
 @pytest.mark.parametrize("name", BOUNDED)
-def test_version_is_bounded(name: str) -> None:
+def test_version_of_a_used_library_is_bounded(name: str) -> None:
     groups = tomllib.loads((ROOT / "pyproject.toml").read_text())["dependency-groups"]
     wanted = [
         line
@@ -45,7 +45,7 @@ def test_version_is_bounded(name: str) -> None:
     )
 
 
-def test_decoders_of_httpx_sse() -> None:
+def test_httpx_sse_has_the_decoders_that_are_used() -> None:
     lines, decoder = _decoders.SSELineDecoder(), _decoders.SSEDecoder()
     texts = ["data: a\r", "\n\r\nda", "ta: b\n\n: c\n\ndata: d"]
     found = [decoder.decode(line) for text in texts for line in lines.decode(text)]

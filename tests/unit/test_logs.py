@@ -166,7 +166,7 @@ class TestTrace:
             {"x-cloud-trace-context": f"{TRACE}/9999999999999999999999"},
         ],
     )
-    def test_header_that_names_none(self, headers: dict[str, str]) -> None:
+    def test_header_without_a_trace_is_ignored(self, headers: dict[str, str]) -> None:
         assert trace_fields(headers, "tales") == {}
 
     def test_is_in_every_line_of_the_request(self) -> None:

@@ -146,7 +146,7 @@ class TestAsk:
         facts=st.lists(st.text(max_size=500), max_size=20),
         tokens=st.integers(1800, 8000),
     )
-    def test_fits(self, texts: list[str], facts: list[str], tokens: int) -> None:
+    def test_request_fits_the_budget(self, texts: list[str], facts: list[str], tokens: int) -> None:
         turn = begun(memory={"summary": "Old."}, facts=[{"content": text} for text in facts])
         said = [MessageRow(sender="user", content=text, position=8) for text in texts]
         messages = build_request(Batch(said, 7), turn, NAMES, budget=tokens)

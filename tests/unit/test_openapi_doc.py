@@ -47,7 +47,7 @@ def test_file_is_up_to_date() -> None:
     assert FILE.read_text() == written(), "run: python -m dev.docs.openapi"
 
 
-def test_it_is_openapi() -> None:
+def test_document_is_valid_openapi() -> None:
     OpenAPIV31SpecValidator(json.loads(FILE.read_text())).validate()
 
 

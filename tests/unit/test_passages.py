@@ -307,7 +307,7 @@ class TestInContext:
     def test_message_is_read_with_what_was_said_before(self) -> None:
         assert screen(in_context([self.CHILD, Passage("message", self.ACT)]), tier="sfw")
 
-    def test_whatever_stands_between(self) -> None:
+    def test_passages_are_read_together_over_what_stands_between(self) -> None:
         note = Passage("character", "Write well. " * 60)
         assert screen(in_context([self.CHILD, note, Passage("message", self.ACT)]), tier="sfw")
 

@@ -71,7 +71,7 @@ def built(
     return build(spec)
 
 
-def test_whole_prompt() -> None:
+def test_prompt_has_all_parts_in_order() -> None:
     turn = begun(
         character=MARA.model_copy(
             update={

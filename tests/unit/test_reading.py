@@ -624,7 +624,7 @@ class TestUsage:
             pytest.param([sse(*[chunk("a" * 10_000) | COST] * 7)], id="without-end"),
         ],
     )
-    def test_of_a_stream(self, pieces: list[bytes]) -> None:
+    def test_usage_of_a_stream_is_reported(self, pieces: list[bytes]) -> None:
         assert used(Pieces(pieces))[-1] == Usage(10, 4, 0.5)
 
     @pytest.mark.parametrize("status", [200, 400, 429, 502])

@@ -131,7 +131,7 @@ def test_minor_in_it_comes_first() -> None:
     assert refused.value.finding.category == "sexual"
 
 
-def test_adults_have_none() -> None:
+def test_scene_in_the_adult_tier_is_not_stopped() -> None:
     reply = ReplyScreen([], "nsfw")
     assert reply.feed(SCENE) + reply.flush() == SCENE
 

@@ -263,7 +263,9 @@ class TestRead:
         assert [found.minor for _, found in read([grown, child, grown])] == [False, True, False]
         assert looked_at == [PLAIN]
 
-    def test_forgets(self, monkeypatch: pytest.MonkeyPatch, looked_at: list[str]) -> None:
+    def test_oldest_texts_are_forgotten_and_read_again(
+        self, monkeypatch: pytest.MonkeyPatch, looked_at: list[str]
+    ) -> None:
         monkeypatch.setattr(decision, "REMEMBERED_TEXTS", 1)
         texts = [STATED, SEXUAL, STATED]
         read([Passage("scene", text) for text in texts])

@@ -187,7 +187,9 @@ LONG = "She looks at the sea. It is calm tonight. Then she tur"
         pytest.param(broken_off("It is"), "Wait.", "Wait. It is", id="continued-and-broken-off"),
     ],
 )
-def test_response(outcome: Outcome, continues: str | None, response: str) -> None:
+def test_response_has_the_whole_reply(
+    outcome: Outcome, continues: str | None, response: str
+) -> None:
     turn = accepted({"action": "continue"}, turn={"continues": continues}) if continues else None
     assert generated(outcome, turn).response == response
 
@@ -474,7 +476,7 @@ def test_no_words_are_in_the_log(outcome: Outcome) -> None:
         ),
     ],
 )
-def test_alerts(outcome: Outcome, names: list[tuple[str, str]]) -> None:
+def test_alerts_of_a_turn(outcome: Outcome, names: list[tuple[str, str]]) -> None:
     turn = accepted()
     raised = alerts(turn, outcome)
     assert [(fields["error_policy"], fields["target"]) for _, fields in raised] == names

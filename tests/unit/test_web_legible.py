@@ -34,7 +34,7 @@ def shown() -> dict[str, str]:
 
 
 @pytest.mark.parametrize("name", list(NAMES), ids=ascii)
-def test_name(shown: dict[str, str], name: str) -> None:
+def test_name_is_made_legible(shown: dict[str, str], name: str) -> None:
     assert shown[name] == NAMES[name]
 
 
