@@ -17,7 +17,7 @@ from playwright.sync_api import Locator, Route, expect
 
 from tests.support.answers import held, stream, text
 from tests.support.cards import CARDS, card
-from tests.support.line import Line, running_line
+from tests.support.connection_proxy import ConnectionProxy, running_proxy
 from tests.support.person import (
     GREETING,
     MARA,
@@ -130,27 +130,27 @@ class TestTalking:
 
 
 class TestConnectionThatBreaks:
-    """The page is reached over a line that is really cut."""
+    """The page uses a connection that is really cut."""
 
     @pytest.fixture
-    def line(self, person: Person, scripted: Upstream) -> Iterator[Line]:
+    def proxy(self, person: Person, scripted: Upstream) -> Iterator[ConnectionProxy]:
         person.expected = ["net::ERR_", "409"]
-        with running_line(person.url) as line:
-            person.url = line.url
+        with running_proxy(person.url) as proxy:
+            person.url = proxy.url
             person.join()
             person.meet()
             person.ask_the_scripted_model()
-            yield line
+            yield proxy
             person.page.goto("about:blank")
 
     def test_what_was_said_until_then_is_kept(
-        self, person: Person, scripted: Upstream, line: Line
+        self, person: Person, scripted: Upstream, proxy: ConnectionProxy
     ) -> None:
         gate = Gate()
         scripted.enqueue(stream(["The fog is coming in over the bay. ", gate, "It is gone."]))
         person.say("What do you see?")
         expect(person.said.last).to_contain_text("over the bay.")
-        line.cut()
+        proxy.cut()
 
         expect(person.page.get_by_text("This reply was cut off.")).to_be_visible()
         person.answered(3)
@@ -163,13 +163,13 @@ class TestConnectionThatBreaks:
         assert [turn["status"] for turn in person.turns()] == ["complete", "stopped"]
 
     def test_reply_that_had_not_begun_is_written(
-        self, person: Person, scripted: Upstream, line: Line
+        self, person: Person, scripted: Upstream, proxy: ConnectionProxy
     ) -> None:
         gate = Gate()
         scripted.enqueue(held(gate, text("Never heard.")), text("All is well."))
         person.say("Are you there?")
         gate.wait_reached()
-        line.cut()
+        proxy.cut()
 
         expect(person.said.last).to_have_text("All is well.")
         person.answered(3)
@@ -178,16 +178,16 @@ class TestConnectionThatBreaks:
         assert said[1:] == ["Are you there?", "All is well."]
 
     def test_service_that_stays_away_is_a_sentence(
-        self, person: Person, scripted: Upstream, line: Line
+        self, person: Person, scripted: Upstream, proxy: ConnectionProxy
     ) -> None:
         scripted.enqueue(text("Here again."))
-        line.cut(dead=True)
+        proxy.cut(dead=True)
         person.say("Hello?")
 
         alert = person.page.get_by_role("alert")
         expect(alert).to_contain_text("cannot be reached. Check your connection")
         expect(person.page.get_by_label("Message to")).to_have_value("Hello?")
-        line.mend()
+        proxy.mend()
         person.press("Try again")
         expect(person.said.last).to_have_text("Here again.")
         expect(person.page.get_by_label("Message to")).to_have_value("")

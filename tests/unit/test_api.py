@@ -1,4 +1,4 @@
-"""What comes in, what goes out: the shapes that clients know."""
+"""Requests, responses and events: the formats that clients use."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ MAX_CHARS = 100
 
 
 def parse(**fields: Any) -> ChatRequest:
-    """The request in a body that asks for a turn of roleplay, `fields` changed."""
+    """A request for a roleplay turn, with `fields` changed."""
     body = {"message": "Hello", "conversation_id": CONVERSATION} | fields
     return parse_request(body, max_message_chars=MAX_CHARS)
 
@@ -250,7 +250,7 @@ class TestRequest:
         assert (caught.value.status, caught.value.code) == (400, "invalid_request")
 
 
-# Any text, halves of surrogate pairs included: JSON can carry them.
+# Any text, including lone surrogates, which JSON can contain.
 anything = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(st.characters()),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
@@ -374,7 +374,7 @@ class TestEvents:
 
 
 def received(stream: str) -> list[tuple[str, Any]]:
-    """What a client of event streams makes of it."""
+    """The events that a client parses from a stream."""
     headers = {"Content-Type": "text/event-stream"}
     response = httpx.Response(200, headers=headers, content=stream.encode())
     return [(event.event, event.json()) for event in EventSource(response).iter_sse()]

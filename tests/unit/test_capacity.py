@@ -1,4 +1,4 @@
-"""What so many turns a day need."""
+"""The estimate of what a number of turns a day needs."""
 
 from __future__ import annotations
 

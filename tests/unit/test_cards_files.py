@@ -1,4 +1,4 @@
-"""Card files of every format are read; what is hostile or broken is refused with a sentence."""
+"""Card files of every format are read; hostile or broken files are refused with a sentence."""
 
 import base64
 import json
@@ -277,7 +277,7 @@ def test_files_of_many_parts_are_read_in_linear_time(made_of: Callable[[int], by
 
 
 class TestValues:
-    """Everything in a card becomes an object, so it is counted before it is read."""
+    """Every value in a card becomes an object, so values are counted before they are read."""
 
     @pytest.mark.parametrize(
         "many",

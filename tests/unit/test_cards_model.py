@@ -1,4 +1,4 @@
-"""What a card says becomes columns, and the columns become the card again."""
+"""A card becomes columns, and the columns become the card again."""
 
 import copy
 import json
@@ -18,7 +18,7 @@ CARDS = ["keeper_v1", "detective_v2", "cook_v3"]
 
 
 def exported_after(original: dict[str, Any], **changes: Any) -> dict[str, Any]:
-    """An imported card's export, after its author changed columns."""
+    """The export of an imported card after changes of its columns."""
     return exported({**Card.parse(original).columns(), **changes}, original)
 
 
@@ -274,7 +274,7 @@ class TestExport:
         assert Card.parse(after).columns() == {name: row[name] for name in COLUMNS}
 
 
-# Text as Postgres and JSON both have it, and numbers that both read the same.
+# Texts and numbers that Postgres and JSON represent in the same way.
 texts = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=20)
 numbers = st.integers(-(2**53), 2**53) | st.floats(allow_nan=False, allow_infinity=False)
 anything = st.recursive(

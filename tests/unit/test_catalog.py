@@ -1,4 +1,4 @@
-"""What becomes of configured models when OpenRouter's catalog says something else, or nonsense."""
+"""What happens to configured models if OpenRouter's catalog differs, or is nonsense."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ SAMPLES = json.loads((ROOT / "tests/data/openrouter_samples.json").read_text())
 
 
 def listed(key: str, **fields: Any) -> dict[str, Any]:
-    """A model as the catalog lists it."""
+    """A catalog entry of a model."""
     pricing = {"prompt": "0", "completion": "0", "request": "0"}
     return {
         "id": key,

@@ -1,4 +1,4 @@
-"""Which content tier a turn has."""
+"""The content tier of a turn."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def conversation(tier: Tier | None = None) -> ConversationRow:
 
 
 def tier(asked: Tier | None = "nsfw", **rows: Any) -> Tier:
-    """The tier of a turn in which everything allows the adult tier, `rows` changed."""
+    """The tier of a turn that may be adult, with `rows` changed."""
     return decided(asked, **rows)[0]
 
 

@@ -1,4 +1,4 @@
-"""Which key goes to which provider."""
+"""Which key is sent to which provider."""
 
 import pytest
 
@@ -75,7 +75,7 @@ class TestHeader:
 
 
 class TestOrigin:
-    """A key goes where the environment lets it go, whatever a row says."""
+    """The environment decides where a key is sent, not a row."""
 
     @pytest.mark.parametrize(
         "url",

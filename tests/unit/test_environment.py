@@ -1,4 +1,4 @@
-"""`make settings`: what is shown of the environment, and what never is."""
+"""`make settings`: which values are shown, and which are never shown."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ ENVIRONMENT = NEEDED | {
 
 @pytest.fixture(autouse=True)
 def surroundings(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nothing of what this machine has set."""
+    """Removes this machine's variables."""
     for model in FUNCTIONS.values():
         for field in model.model_fields:
             monkeypatch.delenv(field.upper(), raising=False)

@@ -1,4 +1,4 @@
-"""Every sample of what OpenRouter answers, and more, finds its row of the table."""
+"""Each captured response of OpenRouter, and more, gets the right error policy."""
 
 import json
 from datetime import UTC, datetime, timedelta
@@ -29,8 +29,8 @@ SAMPLES: dict[str, dict[str, Any]] = {
 }
 NOW = datetime(2026, 9, 7, 21, 0, tzinfo=UTC)
 
-# What each failing sample is. The samples' own `expect` says what a generic client does; where
-# we differ on purpose (a moderated text never goes to a laxer model), the table says so.
+# The policy of each failing sample. The samples' own `expect` is for a generic client. Where we
+# differ on purpose (a moderated text never goes to a less strict model), this table counts.
 EXPECTED = {
     "429_upstream_shared_pool_full": "upstream_pool_limited",
     "429_upstream_glm_baseten": "upstream_pool_limited",
@@ -66,7 +66,7 @@ EXPECTED = {
 
 
 def outcome(sample: dict[str, Any]) -> tuple[str, End | Failure]:
-    """What reading a sample gives: its text, and how it ended."""
+    """The text of a sample, and how it ended."""
     if sample["status"] != 200:
         body = json.dumps(sample["body"]).encode()
         return "", from_response(sample["status"], sample["headers"], body)
@@ -200,10 +200,10 @@ PROBLEM = {
 }
 """The same as JSON."""
 WITHIN = {"error": {"message": "x", "metadata": VENICE | {"raw": "error code: 1015"}}}
-"""An error that another gateway passed on, as it came."""
+"""An error that another gateway passed on unchanged."""
 
-# What the provider of a model told OpenRouter, which names it and passes its words on. Whatever
-# they are, they speak of that provider: no key, credit or limit of ours, and no other model.
+# Errors of a model's provider that OpenRouter passes on with the provider's name. They always mean
+# that provider: none of our keys, credit or limits, and no other model.
 PASSED_ON: list[Any] = [
     (200, {"message": "Provider returned error", "metadata": {"raw": "error code: 1015"}},
      "upstream_pool_limited"),
@@ -250,7 +250,7 @@ PASSED_ON: list[Any] = [
     (503, {"metadata": {"raw": "No backends available"}}, "overloaded"),
 ]  # fmt: skip
 
-# The same words of whoever answered us, which names nobody.
+# The same texts from the answering service itself, without a provider's name.
 OF_THE_EDGE: list[Any] = [
     (502, {"metadata": {"raw": "error code: 1015"}}, "edge_error"),
     (502, {"message": "error code: 1015", "metadata": {"provider_name": None}}, "edge_error"),

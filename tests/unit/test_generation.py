@@ -1,4 +1,4 @@
-"""The small decisions around a call: its time limits, its cost."""
+"""The small decisions around a call: time limits and cost."""
 
 import asyncio
 import gc
@@ -61,7 +61,7 @@ ANSWER = {"choices": [{"message": {"content": "Good evening."}, "finish_reason":
 
 
 class Asking:
-    """Holds a generation that calls it back, as a turn does."""
+    """Holds a generation that calls it back, like a turn."""
 
     def __init__(self) -> None:
         self.generation = Generation(

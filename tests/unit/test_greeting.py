@@ -1,4 +1,4 @@
-"""When the author's words open a conversation, and which."""
+"""When a greeting opens a conversation, and which one."""
 
 from datetime import UTC, datetime
 from typing import Any

@@ -1,4 +1,4 @@
-"""Several characters: one speaks, the others are known and heard."""
+"""Several characters: one speaks, and the prompt introduces the others."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def begun(**rows: Any) -> BegunTurn:
 
 
 def written(turn: BegunTurn) -> list[Passage]:
-    """What is screened of the turn."""
+    """The screened passages of the turn."""
     limits = {"context_tokens": 8192, "max_tokens": 400}
     sent = build(PromptSpec(turn, ChatRequest(), "sfw", family=None, **limits))
     return [*written_for(turn, ChatRequest(), []), *in_context(sent.passages)]

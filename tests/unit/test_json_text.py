@@ -1,4 +1,4 @@
-"""JSON in and out: what the fast parser refuses and the standard one takes."""
+"""Reading and writing JSON: what only the standard parser accepts."""
 
 import json
 import math

@@ -1,4 +1,4 @@
-"""Leaves of foreign JSON: whatever stands there, something of the kind or nothing comes of it."""
+"""Reading leaves of foreign JSON: the result has the right type, or is empty."""
 
 from __future__ import annotations
 

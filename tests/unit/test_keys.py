@@ -1,4 +1,4 @@
-"""What is read of OpenRouter's key, and when somebody is called."""
+"""The state of OpenRouter's key, and when it raises an alert."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""What is used of libraries beyond what they document. pyproject.toml bounds their versions.
+"""Undocumented parts of libraries that are used. pyproject.toml limits the versions.
 
-A test that fails here says what to look at before a newer version is taken.
+A test that fails here says what to check before a newer version is used.
 """
 
 from __future__ import annotations

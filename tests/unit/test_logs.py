@@ -1,4 +1,4 @@
-"""One JSON object per line, without anybody's words."""
+"""Log lines are one JSON object each, without texts of users."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ def test_exception_logged_where_there_is_none() -> None:
 class TestConfigure:
     @pytest.fixture
     def name(self) -> Iterator[str]:
-        """Of a logger nobody else uses."""
+        """The lines of a logger that nothing else uses."""
         name = f"test-{uuid4()}"
         yield name
         logging.getLogger(name).handlers.clear()

@@ -1,4 +1,4 @@
-"""Which of a book's entries the newest messages call for."""
+"""Which entries of a lorebook match the newest messages."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -40,7 +40,7 @@ def entry(content: str = "Found.", *keys: str, **fields: Any) -> dict[str, Any]:
 
 
 def found(*texts: str, book: dict[str, Any] | None = None, **fields: Any) -> list[str]:
-    """The contents that these messages, oldest first, bring up."""
+    """The contents of the entries that match these messages, oldest first."""
     return [
         entry.content
         for entry in chosen({"entries": []} | (book or {}) | fields, texts, budget=10_000)
@@ -48,17 +48,17 @@ def found(*texts: str, book: dict[str, Any] | None = None, **fields: Any) -> lis
 
 
 def chosen(book: dict[str, Any], texts: Sequence[str], *, budget: int) -> list[Entry]:
-    """What has room, each character a token."""
+    """The entries that fit the budget, with one token per character."""
     return select_entries(match_entries(book, texts), book, budget_tokens=budget, count=len)
 
 
 def calls(text: str, *keys: str, **fields: Any) -> bool:
-    """Whether a message brings up an entry with these keys."""
+    """Whether a message matches an entry with these keys."""
     return bool(found(text, entries=[entry("Found.", *keys, **fields)]))
 
 
 def placed(content: str = "Found.", **fields: Any) -> Entry:
-    """An entry that is always there, as the prompt gets it."""
+    """A constant entry as the prompt gets it."""
     book = {"entries": [entry(content, constant=True, **fields)]}
     (one,) = match_entries(book, [])
     return one
@@ -200,7 +200,7 @@ class TestPatterns:
     def test_those_that_take_forever_are_given_up(self, key: str) -> None:
         text = "y" + "x" * MAX_SCANNED_CHARS
         entries = [entry("Found.", key + str(n), use_regex=True) for n in range(50)]
-        # Without an end to it this would not come back.
+        # Without a limit this would not return.
         assert found(text, entries=[*entries, entry("Other.", "x" * 3)]) == []
 
     def test_broken_ones_are_counted(self) -> None:
@@ -488,7 +488,7 @@ def test_any_key_is_a_pattern_or_not(key: str) -> None:
 
 
 class TestBounds:
-    """What a book may have of keys and patterns, whoever wrote it."""
+    """The limits of keys and patterns in a book."""
 
     def test_macros_of_all_entries_together_do_not_add_without_end(self) -> None:
         def expand(text: str) -> str:
@@ -579,7 +579,7 @@ class TestBounds:
     def test_what_is_found_does_not_depend_on_what_was_compiled_before(
         self, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        # How fast the machine compiles is not what is tested.
+        # The speed of compiling is not tested here.
         monkeypatch.setattr("roleplay_chat.lorebook.keys.time.thread_time", lambda: 0.0)
         entries = [
             {"keys": [f"/w{number}(a|b|c|d)+x$/i"], "content": f"{number}", "use_regex": True}
@@ -611,7 +611,7 @@ class TestBooksReadOnce:
             for number in range(20)
         ]
         first = [parse_entries(book) for book in books]
-        # The newest first: what is read anew takes the place of the oldest.
+        # Newest first: a newly read book replaces the oldest.
         pairs = zip(reversed(books), reversed(first), strict=True)
         kept = [parse_entries(book) is read for book, read in pairs]
         assert kept == [number < KEPT_BYTES // 500_000 for number in range(20)]

@@ -1,4 +1,4 @@
-"""What authors write in braces."""
+"""Macros in the texts of authors."""
 
 import pytest
 

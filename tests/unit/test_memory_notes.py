@@ -1,4 +1,4 @@
-"""When a conversation is summarised, what is asked for, and what is taken from the answer."""
+"""When a conversation is summarised, the request for it, and what is accepted."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ NAMES = {"user": "Ada", "char": "Mara"}
 
 
 def rows(count: int, *, chars: int = 296, first: int = 8) -> list[MessageRow]:
-    """Messages of 103 tokens, or of other lengths, each eighth an anchor."""
+    """Messages of 103 tokens or other lengths. Every eighth one is an anchor."""
     return [
         MessageRow(
             sender="character" if position % 2 else "user",

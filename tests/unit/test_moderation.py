@@ -1,4 +1,4 @@
-"""What a classifier's answer means."""
+"""Reading the verdict of a moderation model."""
 
 from __future__ import annotations
 

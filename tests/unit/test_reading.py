@@ -1,4 +1,4 @@
-"""A reply is read the same however the network cuts it into pieces."""
+"""A reply is read the same, however the network splits it."""
 
 import asyncio
 import gzip
@@ -35,7 +35,7 @@ from roleplay_chat.generation.routing import Target
 
 EVENT_STREAM = "text/event-stream"
 Read = list[str | End]
-"""The text ("" is a sign of life alone), then the end, or the name of the failure."""
+"""The texts ("" is only a sign of life), then the end or the name of the failure."""
 
 
 class Pieces(httpx.AsyncByteStream):
@@ -105,7 +105,7 @@ def read_cut(
     status: int = 200,
     content_type: str = EVENT_STREAM,
 ) -> list[Read]:
-    """What is read of a body when it comes in the pieces that each of `cuts` makes of it."""
+    """The results of reading a body in the pieces that each of `cuts` makes."""
     pieces = [
         Pieces([body[a:b] for a, b in zip([0, *cut], [*cut, len(body)], strict=True)])
         for cut in cuts
@@ -118,7 +118,7 @@ def read_whole(body: bytes, *, status: int = 200, content_type: str = EVENT_STRE
 
 
 def every_cut(body: bytes) -> list[Sequence[int]]:
-    """One cut at every byte, and then all of them at once."""
+    """A single cut at each byte, then cuts at all bytes."""
     return [*([at] for at in range(len(body) + 1)), range(1, len(body))]
 
 
@@ -143,7 +143,7 @@ PAID = End("stop", Usage(10, 4, 0.5))
 OVERLOADED = {"code": 502, "message": "Internal server error"}
 
 STREAMS: dict[str, tuple[bytes, Read]] = {
-    # How events are written
+    # Formats of events
     "lf": (sse(HI, STOP, DONE), ["Hi", WHOLE]),
     "crlf": (sse(HI, STOP, DONE, end="\r\n\r\n"), ["Hi", WHOLE]),
     "lone-cr": (sse(HI, STOP, DONE, end="\r\r"), ["Hi", WHOLE]),
@@ -202,7 +202,7 @@ STREAMS: dict[str, tuple[bytes, Read]] = {
     "comments-alone": (b": OPENROUTER PROCESSING\n\n" * 3, ["! unreadable"]),
     "done-alone": (sse(DONE), ["! unreadable"]),
     "finished-without-a-word": (sse(STOP, DONE), [WHOLE]),
-    # What it cost
+    # Usage and cost
     "usage-beside-the-finish-reason-again": (
         sse(HI, STOP, chunk("", "stop", usage=USAGE), DONE),
         ["Hi", PAID],
@@ -266,7 +266,7 @@ STREAMS: dict[str, tuple[bytes, Read]] = {
     "chunk-that-is-a-number": (sse("3"), ["! unreadable"]),
     "chunk-that-is-broken": (sse(HI, '{"choices": [{"delta"'), ["Hi", "! unreadable"]),
     "chunk-that-is-a-page": (sse("<!DOCTYPE html>"), ["! unreadable"]),
-    # Reasoning: alive, and never the reply
+    # Reasoning: a sign of life, never part of the reply
     "reasoning": (
         sse({"choices": [{"delta": {"content": "", "reasoning": "Hm."}}]}, HI, STOP),
         ["Hi", WHOLE],
@@ -299,7 +299,7 @@ STREAMS: dict[str, tuple[bytes, Read]] = {
         sse({"choices": [{"delta": {"reasoning": "Hm."}}]}),
         ["", "! cut_off"],
     ),
-    # Errors inside: the four shapes, and others
+    # Errors in the stream: the four known formats, and others
     "error-beside-finish-reason": (
         sse(HI, chunk("", "error", error=OVERLOADED)),
         ["Hi", "! overloaded"],
@@ -467,7 +467,7 @@ def test_reply_that_does_not_end_is_ended() -> None:
 
 
 class Endless(httpx.AsyncByteStream):
-    """A body that goes on for as long as somebody reads it."""
+    """An endless body."""
 
     def __init__(self, piece: bytes) -> None:
         self._piece = piece
@@ -525,7 +525,7 @@ def test_long_text_is_passed_on_in_pieces() -> None:
 
 
 class TestCompressed:
-    """What a provider compresses although it was asked not to."""
+    """Responses that a provider compresses although it was asked not to."""
 
     def read(self, body: bytes, encoding: str) -> Read:
         headers = {"Content-Encoding": encoding}
@@ -582,7 +582,7 @@ def test_any_bytes_are_read_to_an_end(body: bytes, content_type: str) -> None:
 
 
 def used(body: Pieces, *, status: int = 200, content_type: str = EVENT_STREAM) -> list[Usage]:
-    """What the upstream said that a call used, each time that it said it."""
+    """The usage that was reported for a call, each time."""
     said: list[Usage] = []
 
     async def call() -> None:
@@ -603,7 +603,7 @@ COST = {"usage": USAGE}
 
 
 class TestUsage:
-    """What a call used is told however it ends."""
+    """Usage is reported however a call ends."""
 
     @pytest.mark.parametrize(
         "pieces",
@@ -653,7 +653,7 @@ class TestUsage:
 
 
 class TestBody:
-    """What comes after a provider said that nothing more comes."""
+    """Data after the provider's end of the stream."""
 
     def test_is_read_to_its_end_so_that_the_connection_can_be_used_again(self) -> None:
         body = Pieces([sse(HI, STOP), sse(DONE), b"\n"])

@@ -1,4 +1,4 @@
-"""What a model writes around the character's words, in any pieces."""
+"""The filters that leave only the character's words, for text in any pieces."""
 
 import pytest
 from hypothesis import given

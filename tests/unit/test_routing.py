@@ -1,4 +1,4 @@
-"""Which targets are asked, in which order."""
+"""Which targets are tried, in which order."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any

@@ -1,4 +1,4 @@
-"""How long a text is for a model."""
+"""Estimating the tokens of a text."""
 
 import pytest
 from hypothesis import given

@@ -1,4 +1,4 @@
-"""What a turn leaves behind: its answer, status, rows, log line and alerts."""
+"""What a turn records: its answer, status, rows, log line and alerts."""
 
 from __future__ import annotations
 
@@ -43,12 +43,12 @@ MINOR, SCENE = Finding("sexual", "message"), Finding("scene", "reply")
 
 
 def whole(text: str = "The lamp is lit.", reason: str = "stop", **outcome: Any) -> Outcome:
-    """A reply that a model finished."""
+    """A complete reply."""
     return Outcome(text=text, target=TARGET, replies=[answered(reason)], **outcome)
 
 
 def broken_off(text: str = "The lamp is", **outcome: Any) -> Outcome:
-    """A reply that a model began, and that ended there."""
+    """A reply that was cut off."""
     return Outcome(text=text, target=TARGET, replies=[attempt("cut_off")], **outcome)
 
 

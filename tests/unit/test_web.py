@@ -70,5 +70,5 @@ def test_one_object_holds_what_differs(built: Path) -> None:
 def test_every_library_is_used() -> None:
     text = "".join(path.read_text() for path in WEB.rglob("*.*") if path.suffix != ".css")
     unused = [name for name in VENDOR if f"vendor/{name}" not in text]
-    # Parts that the libraries themselves import.
+    # Parts that only the libraries import.
     assert unused == ["eventsource/index.js", "lit/directive.js", "lit/directive-helpers.js"]

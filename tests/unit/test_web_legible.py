@@ -1,4 +1,4 @@
-"""Foreign names and texts among the pages' own words; the module itself runs in Node."""
+"""Untrusted names and texts in the pages' own sentences. The module runs in Node.js."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How the pages split a text so that none costs much to draw; the module itself runs in Node."""
+"""How the pages split texts so that none is expensive to draw. The module runs in Node.js."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.support.node import evaluate
 SECTION_CHARS = 4000
 WORK = 4_000_000
 MESSAGE_CHARS = 65_536
-"""What a row of `messages` may hold."""
+"""The maximum size of a message."""
 
 
 def node(expression: str, given: Any) -> Any:
@@ -28,7 +28,7 @@ def split_texts(texts: list[str]) -> list[list[dict[str, Any]]]:
 
 
 def filled(piece: str) -> str:
-    """A message of nothing but this, as long as messages may be."""
+    """A message that repeats this up to the maximum size."""
     return (piece * (MESSAGE_CHARS // len(piece) + 1))[:MESSAGE_CHARS]
 
 
@@ -198,7 +198,7 @@ def test_growing_reply_is_split_as_the_whole_one_is() -> None:
     "piece", ["She waits. ", "x", "a\n", "a\n\n", "x_y_", "```\n", "words\n\n- "]
 )
 def test_work_for_each_piece_of_a_reply_does_not_grow_with_it(piece: str) -> None:
-    """What is drawn anew is one section, however long the reply is by then."""
+    """Only one section is redrawn, however long the reply is."""
     drawn = node(
         """(() => {
           const drawn = [];

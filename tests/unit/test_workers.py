@@ -1,4 +1,4 @@
-"""What one probe after another makes of a worker's record."""
+"""How successive probes change a worker's record."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ PROBES = {
 
 
 def probed(findings: str, apart: timedelta = MINUTE) -> list[WorkerHealth]:
-    """The records after each of these probes, the last of them now."""
+    """The records after each of these probes. The last probe is now."""
     stored: Any = None
     records = []
     for left, finding in zip(range(len(findings) - 1, -1, -1), findings, strict=True):
