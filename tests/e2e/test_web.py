@@ -1,6 +1,6 @@
 """The chat in a real browser, on the whole stack.
 
-Whatever a test of the pages does, the browser's console stays empty: no error, no breach of the
+In every test of the pages, the browser's console stays empty: no errors, no violations of the
 Content-Security-Policy.
 """
 
@@ -33,7 +33,7 @@ from tests.support.waiting import Gate
 
 class TestTalking:
     def test_person_signs_up_and_talks_with_the_real_model(self, person: Person) -> None:
-        """With the real model, whatever it writes."""
+        """With the real model, for any reply."""
         person.sign_up()
         person.meet()
         person.say("Good evening. Who are you?")
@@ -95,13 +95,13 @@ class TestTalking:
                 timeout=REPLY_MS
             )
             person.answered(3)
-            for _ in range(3):  # one failure may be forgiven
+            for _ in range(3):  # a single failure is tolerated
                 person.copy.check_health()
             person.page.reload()
             expect(person.page.get_by_text("Worker is down")).to_be_visible()
             worker = person.page.locator(".picker option[value=chat_worker]")
             expect(worker).to_have_text("Local model (down)")
-            # It is still told which model wrote it, and why.
+            # The page still shows which model wrote it, and why.
             expect(person.page.locator(".column").get_by_text("answered instead")).to_be_visible()
         finally:
             person.copy.recover()
@@ -117,8 +117,8 @@ class TestTalking:
             if len(sent) > 1:
                 route.continue_()
                 return
-            route.fetch()  # It was answered, and saved ...
-            route.abort("connectionreset")  # ... and never came.
+            route.fetch()  # The request was answered and saved ...
+            route.abort("connectionreset")  # ... but the response was lost.
 
         person.page.route("**/roleplay_chat", lose_the_first)
         person.press(f"Let {MARA} begin")
@@ -195,7 +195,7 @@ class TestConnectionThatBreaks:
 
 
 class TestFailures:
-    """Each is a sentence that says what to do."""
+    """Each failure is shown as a sentence that says what to do."""
 
     def test_failure_is_a_sentence_and_can_be_tried_again(self, person: Person) -> None:
         person.expected = ["503"]
@@ -241,7 +241,7 @@ class TestFailures:
         )
 
     def test_turn_that_still_runs_is_waited_for(self, person: Person, scripted: Upstream) -> None:
-        """As when the browser itself sends a request again whose connection was cut."""
+        """Like a browser that repeats a request whose connection was cut."""
         person.expected = ["409"]
         person.join()
         person.meet()
@@ -263,7 +263,7 @@ class TestFailures:
         now = datetime.now(UTC).isoformat()
         turn = {"user_id": person.user_id, "task": "roleplay", "action": "send"}
         turn |= {"status": "complete", "lease_expires_at": now, "finished_at": now}
-        # However long it takes until the next one is said, they are of its last minute.
+        # In the future, so that they count for the last minute even on a slow machine.
         turn |= {"created_at": (datetime.now(UTC) + timedelta(minutes=10)).isoformat()}
         operator(person.copy, "POST", "/rest/v1/turns", [turn] * 20)
         person.say("And another thing.")
@@ -295,7 +295,7 @@ class TestFailures:
         expect(person.page.get_by_role("alert")).to_contain_text("Email or password is wrong.")
         person.page.get_by_label("Password").fill(PASSWORD)
         person.press("Sign in")
-        # What they wrote is still theirs.
+        # Their text is back in the message box.
         expect(person.page.get_by_label("Message to")).to_have_value("Do you hear me?")
 
     def test_what_goes_wrong_in_a_dialog_is_told_in_it(self, person: Person) -> None:
@@ -316,7 +316,7 @@ class TestFailures:
 
 
 class TestModels:
-    """The picker says who can answer now."""
+    """The picker shows who can answer now."""
 
     def option(self, person: Person, name: str) -> Locator:
         return person.page.locator(".picker option", has_text=name).last
@@ -360,7 +360,7 @@ class TestModels:
 
         expect(self.option(person, "Script")).to_have_text(re.compile(rf"Script \({why}\)$"))
         expect(self.option(person, "Script")).to_be_disabled()
-        # It was chosen before; a request does not name it any more.
+        # It was chosen before, but requests no longer name it.
         expect(person.page.get_by_label("Who answers")).to_have_value("")
         person.page.route(
             "**/roleplay_chat", lambda route: route.fulfill(status=503, json={}), times=1

@@ -1,6 +1,6 @@
-"""Both pages on a phone, by keyboard, with a screen reader; light and dark.
+"""Both pages on a phone, by keyboard, for screen readers; light and dark.
 
-SCREENSHOTS names a folder to keep pictures in.
+SCREENSHOTS is a folder for screenshots.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from tests.support.upstream import Upstream
 from tests.support.waiting import Gate
 
 TWO_FRAMES = "new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))"
-"""Resolves when everything that was to be drawn is drawn."""
+"""Resolves when everything is drawn."""
 WIDE = [
     ("user", "Donaudampfschifffahrtselektrizitätenhauptbetriebswerk" * 4),
     ("character", f"```\n{'return await the_lamp(); ' * 12}\n```\n\n`{'x' * 200}`"),
@@ -36,7 +36,7 @@ AXE = (ROOT / "node_modules/axe-core/axe.min.js").read_text()
 
 class TestForEverybody:
     def serious(self, page: Page) -> list[str]:
-        """What axe-core finds on the page as it is."""
+        """The issues that axe-core finds on the page."""
         page.evaluate(AXE)
         found = page.evaluate("axe.run().then(({ violations }) => violations)")
         return [
@@ -90,7 +90,7 @@ class TestForEverybody:
         admin.insert_messages(*WIDE)
 
         def too_wide() -> list[str]:
-            """What reaches beyond the screen and cannot be scrolled to within its own box."""
+            """Elements beyond the edge of the screen that cannot be scrolled into view."""
             assert page.evaluate("document.documentElement.scrollWidth") <= width
             return list(
                 page.evaluate("""() => [...document.querySelectorAll("body *")]
@@ -130,7 +130,7 @@ class TestKeyboard:
         raise AssertionError(f"{target} is not reached by Tab")
 
     def test_whole_turn_is_taken_by_keyboard(self, person: Person, scripted: Upstream) -> None:
-        """From signing in to another version of the reply, and no hand at the mouse."""
+        """From signing in to another version of the reply, without a mouse."""
         page, keys = person.page, person.page.keyboard
         person.make_account()
         person.open()
@@ -150,7 +150,7 @@ class TestKeyboard:
         keys.press("Enter")
         expect(page.get_by_role("status")).to_contain_text(GREETING)
         person.answered(1)
-        # What was pressed is gone; the focus is beside it, not at the beginning.
+        # The pressed button is gone; the focus is nearby, not at the start of the page.
         expect(page.locator(".column")).to_be_focused()
 
         page.reload()
@@ -276,7 +276,7 @@ REPLIES = [
 
 
 def furnish(person: Person) -> None:
-    """A conversation to look at, and a day of traffic: rows alone, no model is asked."""
+    """Inserts a conversation and a day of traffic as rows, without asking a model."""
     said = [
         {"conversation_id": person.conversation_id, "sender": sender, "content": content}
         for sender, content in REPLIES

@@ -1,4 +1,4 @@
-"""Nobody reads, writes or spends what is not theirs, and nothing new is left out of these lists."""
+"""Nobody reads, writes or spends what is not theirs, and these lists are complete."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ from tests.support.stack import DEMO_CHARACTER, HEALTH_CHECK_SECRET, Stack, User
 from tests.support.upstream import Upstream, running_upstream
 from tests.unit import test_addresses as addresses
 
-# Who may select, insert, update and delete a row that belongs to the owner. The admin is
-# somebody else whose role is admin; service is the secret key.
+# Who may select, insert, update and delete a row of its owner. The admin is another user with the
+# role admin; service is the secret key.
 MATRIX = """
                         anon  owner other admin service
 api_models              ----  s---  s---  siud  siud
@@ -160,7 +160,7 @@ FUNCTIONS = {
         private.is_unused_secret private.may_meet public.set_default_model
     """,
     "authenticated service_role": "private.is_admin private.normalised",
-    # Called by the functions above, and by triggers and constraints.
+    # Called by other functions, triggers and constraints.
     "": """
         private.accept_turn private.any_minor private.are_limits private.bounded
         private.calibrate private.call_health_check private.cast_facts private.catalog_prices
@@ -181,17 +181,17 @@ FUNCTIONS = {
         shared.installation shared.is_ours shared.lock_ages shared.next_position
     """,
 }
-"""All functions, by those who may execute them."""
+"""All functions, by the roles that may execute them."""
 
 
 @dataclass(frozen=True)
 class Row:
-    """A row of the owner's: how it gets there, how it is found, and what a client sends."""
+    """A row of the owner: how to insert it, how to find it, and what a client sends."""
 
     make: Callable[[Stack, User], dict[str, Any]]
-    """Puts one there and returns the columns it is found by."""
+    """Inserts a row and returns the columns that identify it."""
     body: Callable[[Stack, User], dict[str, Any]]
-    """A new one, as the owner would send it."""
+    """A new row as its owner would send it."""
     change: dict[str, Any]
 
 
@@ -249,7 +249,7 @@ def usage(owner: User) -> dict[str, Any]:
 
 
 def summed(*bucket: str) -> Callable[..., dict[str, Any]]:
-    """A row of a roll-up, in the bucket of that name and time."""
+    """A row of a roll-up in the bucket of this name and time."""
 
     def row(*_: object) -> dict[str, Any]:
         counts = dict.fromkeys(("calls", "turns", "prompt_tokens", "completion_tokens"), 1)
@@ -261,7 +261,7 @@ def summed(*bucket: str) -> Callable[..., dict[str, Any]]:
 
 
 def stored(table: str, row: Callable[..., dict[str, Any]], key: str) -> Callable[..., Any]:
-    """Puts such a row into a table that has no id."""
+    """Inserts a row into a table without an id."""
 
     def make(stack: Stack, owner: User) -> dict[str, Any]:
         columns = row(stack, owner)
@@ -498,7 +498,7 @@ VIEWS = {"chat_worker_health", "companions", "models_on_cooldown", "system_confi
 
 
 class Trial:
-    """One role tries all four operations on rows of the owner's."""
+    """One role tries all four operations on rows of the owner."""
 
     def __init__(self, stack: Stack, name: str, role: str) -> None:
         self.stack = stack
@@ -507,7 +507,7 @@ class Trial:
         self.role = role
 
     def allowed(self) -> str:
-        """The letters of what it was allowed, as in the matrix."""
+        """The letters of the allowed operations, as in the matrix."""
         tries = {"s": self.select, "i": self.insert, "u": self.update, "d": self.delete}
         return "".join(letter if allowed() else "-" for letter, allowed in tries.items())
 
@@ -538,7 +538,7 @@ class Trial:
 
     @contextmanager
     def _acting(self) -> Iterator[tuple[User, httpx.Client]]:
-        """A new owner, and the Data API as the role."""
+        """A new owner, and a client of the Data API with the role."""
         owner = self.stack.user()
         actor = {"owner": owner, "other": self.stack.user(), "admin": self.stack.user()}
         promoted(self.stack, actor["admin"])
@@ -555,10 +555,10 @@ class Trial:
         return self.stack.all(f"select * from {table} where {column} = %s", value)  # noqa: S608
 
     def _refused(self, answer: httpx.Response) -> bool:
-        """False, once it is sure that nothing but the missing right was the reason."""
+        """False, after checking that only the missing permission was the reason."""
         if answer.is_error and self.table not in VIEWS:
             assert refused(answer), answer.text
-        elif answer.is_error:  # Not every operation makes sense on a view.
+        elif answer.is_error:  # Not every operation is possible on a view.
             assert answer.status_code in (400, 401, 403, 405, 500), answer.text
         return False
 
@@ -569,7 +569,7 @@ def test_policy_matrix(stack: Stack, name: str) -> None:
 
 
 class TestNothingIsLeftOut:
-    """A new table, policy, function or grant has to be added above."""
+    """New tables, policies, functions and grants have to be added above."""
 
     def test_every_table_and_view_is_in_the_list(self, stack: Stack) -> None:
         rows = stack.all("""
@@ -646,7 +646,7 @@ class TestNothingIsLeftOut:
 
 
 class TestDefaultModel:
-    """One call makes another model the default; nobody but an admin may."""
+    """One call changes the default model; only admins may call it."""
 
     def default(self, stack: Stack) -> UUID:
         row = stack.one("select id from api_models where task = 'roleplay' and is_default")
@@ -678,7 +678,7 @@ class TestDefaultModel:
 
 
 class TestProvidersThatGo:
-    """An admin removes a provider, and no key goes elsewhere by it."""
+    """An admin removes a provider; its key cannot be sent elsewhere."""
 
     @pytest.fixture
     def api(self, stack: Stack) -> Iterator[httpx.Client]:
@@ -716,7 +716,7 @@ class TestProvidersThatGo:
 
 
 class TestProvidersFromABrowser:
-    """A provider that an admin adds gets neither keys nor prompts until an operator approves it."""
+    """A provider that an admin adds gets no keys and prompts until an operator approves it."""
 
     @pytest.fixture
     def elsewhere(self) -> Iterator[Upstream]:
@@ -735,7 +735,7 @@ class TestProvidersFromABrowser:
     def add(
         self, stack: Stack, api: httpx.Client, url: str, task: str = "roleplay", **more: Any
     ) -> str:
-        """A provider and a model that is the default for everybody; the model's key."""
+        """Adds a provider with a model, the default for everybody; returns the model's key."""
         row = provider(base_url=url, **more)
         assert api.post("/api_providers", json=row).is_success
         found = stack.one("select id from api_providers where name = %s", row["name"])
@@ -817,7 +817,7 @@ class TestProvidersFromABrowser:
 
 
 class TestWordsOfOthers:
-    """An admin sees that there are turns, and what they cost; not what anybody wrote."""
+    """Admins see turns and their cost, but no texts of users."""
 
     TABLES = (
         *("turns", "characters", "character_cards", "messages", "conversations", "memories"),
@@ -872,7 +872,7 @@ class TestWordsOfOthers:
 class TestPrivateSchema:
     @pytest.fixture
     def database(self, stack: Stack) -> Iterator[Connection]:
-        """Where a role can be taken on and is left again."""
+        """A block in which a role can be set; it is reset at the end."""
         with stack.db.transaction():
             yield stack.db
             raise Rollback
@@ -907,11 +907,11 @@ class TestPrivateSchema:
 
 
 class TestCharactersOfOthers:
-    """A row may not point at a character that its owner cannot see."""
+    """A row must not refer to a character that its owner cannot see."""
 
     @pytest.fixture(params=["other", "admin"])
     def api(self, stack: Stack, request: pytest.FixtureRequest) -> Iterator[httpx.Client]:
-        """The Data API as somebody else; an admin sees all characters, and still."""
+        """The Data API as another user, who may be an admin and see all characters."""
         self.me = stack.user()
         if request.param == "admin":
             promoted(stack, self.me)
@@ -963,7 +963,7 @@ class TestCharactersOfOthers:
 
 
 class TestWorkerAddress:
-    """Whoever serves at the registered address gets the worker's key and the chats."""
+    """The server at the registered address gets the worker's key and the chats."""
 
     @pytest.fixture(autouse=True)
     def deployed(self, stack: Stack) -> None:
@@ -1092,7 +1092,7 @@ def is_taken(url: str) -> bool:
 class TestKeysStayWhereTheyBelong:
     @pytest.fixture
     def elsewhere(self) -> Iterator[Upstream]:
-        """A host that nobody registered."""
+        """A host that is not registered."""
         with running_upstream() as server:
             server.always(reply(200, {"success": True, "response": "Gotcha."}))
             yield server

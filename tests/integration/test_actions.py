@@ -1,4 +1,4 @@
-"""What a person can do with a conversation beside talking, through the real function."""
+"""Message actions through the real function."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ SAID = ("One", "Two", "Three", "Four")
 
 
 class Dialog:
-    """A person and a conversation: they, the character, they, the character."""
+    """A user and a conversation with four messages: user, character, user, character."""
 
     def __init__(self, stack: Stack, *said: str) -> None:
         self.stack = stack
@@ -32,17 +32,17 @@ class Dialog:
             self.turn(message=message)
 
     def request(self, user: User | None = None, **body: Any) -> httpx.Response:
-        """A request as it is."""
+        """Sends a request unchanged."""
         return self.stack.chat(user or self.user, **body)
 
     def turn(self, **body: Any) -> dict[str, Any]:
-        """A turn that is answered."""
+        """A turn that must be answered."""
         answer = self.request(conversation_id=str(self.id), **body)
         assert answer.status_code == 200, answer.text
         return dict(answer.json())
 
     def do(self, action: str, content: str, **body: Any) -> dict[str, Any]:
-        """A change that is made, about the message with this text."""
+        """An action on the message with this text, which must succeed."""
         answer = self.request(action=action, message_id=self.message(content), **body)
         assert answer.status_code == 200, answer.text
         assert answer.json()["success"] is True
@@ -63,19 +63,19 @@ class Dialog:
         return [words for _, words in self.stack.said(conversation or self.id)]
 
     def prompt(self) -> list[str]:
-        """What the last model called was given after the system message."""
+        """The messages of the last model call after the system message."""
         return [message["content"] for message in self.stack.upstream.calls[-1].json["messages"]][
             1:
         ]
 
     def body(self, action: str, content: str) -> dict[str, Any]:
-        """A request for any of the changes."""
+        """The body of a request for an action."""
         body = {"action": action, "message_id": self.message(content)}
         return body | {"message": "Edited"} if action == "edit" else body
 
     @contextmanager
     def running(self) -> Iterator[None]:
-        """While a turn runs in the conversation."""
+        """A block in which a turn is running in the conversation."""
         gate = Gate()
         self.stack.upstream.enqueue(held(gate, text("At last.")))
         with ThreadPoolExecutor(1) as pool:

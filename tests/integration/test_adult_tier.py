@@ -1,4 +1,4 @@
-"""Who opens and who closes the adult tier, and what people see whose age is not verified."""
+"""What opens and closes the adult tier, and what users without a verified age see."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ TASKS = ("roleplay", "storytelling", "prompt_enhancement")
 
 @dataclass
 class Cast:
-    """A conversation among adults, for a person whose age is verified: the tier is open."""
+    """A conversation between adults, for a user with a verified age: the adult tier is open."""
 
     talk: Talk
 
@@ -40,16 +40,16 @@ class Cast:
         return self.talk.conversation
 
     def character(self, **columns: Any) -> UUID:
-        """A character of the person's own."""
+        """A character of the user."""
         row = {"user_id": self.talk.user.id, "name": f"Vera {uuid4().hex[:6]}"} | ADULT | columns
         return self.talk.stack.insert("characters", **row)
 
     def api(self) -> httpx.Client:
-        """The Data API as the person."""
+        """The Data API as the user."""
         return self.talk.stack.data_api(self.talk.user)
 
     def join(self, character: UUID, position: int = 1) -> None:
-        """One more character, as a client adds it."""
+        """Adds a character, like a client."""
         row = {"conversation_id": str(self.conversation), "character_id": str(character)}
         with self.api() as api:
             assert api.post(
@@ -57,24 +57,24 @@ class Cast:
             ).is_success
 
     def leave(self, character: UUID) -> None:
-        """One less, as a client removes it."""
+        """Removes a character, like a client."""
         member = {"character_id": f"eq.{character}"}
         with self.api() as api:
             assert api.delete("/conversation_characters", params=member).is_success
 
     def change(self, character: UUID, **columns: Any) -> None:
-        """What the author changes of a character."""
+        """Changes a character, like its author."""
         with self.api() as api:
             its = {"id": f"eq.{character}"}
             assert api.patch("/characters", params=its, json=columns).is_success
 
     def delete(self, character: UUID) -> None:
-        """The author deletes a character."""
+        """Deletes a character, like its author."""
         with self.api() as api:
             assert api.delete("/characters", params={"id": f"eq.{character}"}).is_success
 
     def set(self, **columns: Any) -> None:
-        """What the service changes of the conversation."""
+        """Changes the conversation with the secret key."""
         for name, value in columns.items():
             self.talk.stack.db.execute(
                 f"update conversations set {name} = %s where id = %s".encode(),  # noqa: S608
@@ -82,7 +82,7 @@ class Cast:
             )
 
     def tier(self, task: str = "roleplay", **body: Any) -> str:
-        """The tier of one turn that asks for the adult one."""
+        """The tier of a turn that requests the adult tier."""
         self.talk.stack.upstream.enqueue(text(PLAIN))
         return str(
             self.talk.reply("Go on.", task=task, content_tier="nsfw", **body)["content_tier"]
@@ -106,7 +106,7 @@ def cast(talk: Talk) -> Cast:
 
 @pytest.mark.parametrize("task", TASKS)
 class TestEverybodyThere:
-    """The conditions hold whatever the task, over all who are there."""
+    """The conditions apply to every task and every participant."""
 
     def test_adults_alone_open_the_tier(self, cast: Cast, task: str) -> None:
         cast.join(cast.character())
@@ -174,7 +174,7 @@ class TestEverybodyThere:
 
 @pytest.mark.parametrize("task", ["storytelling", "prompt_enhancement"])
 class TestNamedInTheRequest:
-    """Tasks in which nobody speaks are told whom they are about."""
+    """Tasks without a speaker name the characters they are about."""
 
     @pytest.mark.parametrize("in_conversation", [True, False])
     @pytest.mark.parametrize("columns", CLOSED.values(), ids=CLOSED)
@@ -217,7 +217,7 @@ LEAVINGS: dict[str, Leaving] = {
 
 @pytest.mark.parametrize("leave", LEAVINGS.values(), ids=LEAVINGS)
 class TestMinorOnce:
-    """A declared age below 18 keeps the conversation for everybody, whatever comes after it."""
+    """A declared age below 18 keeps the conversation `sfw`, whatever happens later."""
 
     def test_minor_who_joined_and_left_keeps_it_sfw(self, cast: Cast, leave: Leaving) -> None:
         minor = cast.character(age=15)
@@ -391,7 +391,7 @@ def _waits(db: Connection) -> bool:
 
 @dataclass
 class Meeting:
-    """A public character rated nsfw, of somebody else, and a person whose age is not verified."""
+    """Another user's public character rated nsfw, and a user without a verified age."""
 
     stack: Stack
     author: User
@@ -399,7 +399,7 @@ class Meeting:
     character: UUID
 
     def running(self, user: User | None = None, *said: str) -> UUID:
-        """A conversation with the character that began before."""
+        """A conversation with the character that started earlier."""
         return self.stack.conversation(user or self.person, *said, character_id=self.character)
 
 
@@ -414,7 +414,7 @@ def meeting(stack: Stack) -> Meeting:
 
 
 class TestNotVerified:
-    """They do not find such characters, and cannot take them in."""
+    """Such users cannot find or use these characters."""
 
     @pytest.fixture
     def api(self, meeting: Meeting) -> Iterator[httpx.Client]:
@@ -480,7 +480,7 @@ class TestNotVerified:
 
 
 class TestRunningConversation:
-    """It goes on, in the tier for everybody."""
+    """Running conversations continue as `sfw`."""
 
     def turn(self, meeting: Meeting, conversation: UUID, **body: Any) -> httpx.Response:
         meeting.stack.upstream.enqueue(text(PLAIN))

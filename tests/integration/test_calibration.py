@@ -1,4 +1,4 @@
-"""The count of tokens learns from what providers report."""
+"""The token estimate learns from reported usage."""
 
 from typing import Any
 
@@ -31,7 +31,7 @@ def learn(
     other: float = 0,
     by: Connection | None = None,
 ) -> None:
-    """One answered call, as finish_turn hands it on."""
+    """One successful call in the format of finish_turn."""
     call = {"provider": "p", "model_key": "m", "outcome": "ok", "prompt_tokens": reported}
     call |= {"estimate": {"latin": latin, "other": other}}
     (by or stack.db).execute("select private.calibrate(%s)", (Jsonb([call]),))
@@ -39,7 +39,7 @@ def learn(
 
 class TestTurn:
     def test_teaches_and_uses_what_was_learnt(self, talk: Talk) -> None:
-        """A model that counts half as many tokens is given more and more of the history."""
+        """A model that counts half as many tokens gets more and more of the history."""
         talk.have_only(VENICE)
         talk.describe(VENICE, context_tokens=4096)
         talk.conversation = talk.stack.conversation(talk.user, *[LONG[:210]] * 91, remembers=False)

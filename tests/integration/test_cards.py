@@ -1,4 +1,4 @@
-"""Cards come in, are talked with, and go out again, through the real function and database."""
+"""Cards are imported, used in turns and exported, through the real function and database."""
 
 import base64
 import json
@@ -33,7 +33,7 @@ def export_card(stack: Stack, user: User, character: Any, file_format: str = "js
 
 
 def stored(stack: Stack, imported: dict[str, Any]) -> Any:
-    """The card that is kept of an imported character."""
+    """The stored card of an imported character."""
     query = "select card from character_cards where character_id = %s"
     return stack.one(query, imported["character_id"])["card"]
 
@@ -45,7 +45,7 @@ def refused(answer: httpx.Response, status: int, code: str) -> str:
 
 
 def met(stack: Stack, user: User, name: str) -> UUID:
-    """A conversation with the character of a card, imported."""
+    """A conversation with the character of an imported card."""
     character = import_card(stack, user, card=card(name))["character_id"]
     return stack.conversation(user, character_id=character)
 

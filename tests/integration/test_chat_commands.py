@@ -16,7 +16,7 @@ from tests.support.waiting import PATIENCE
 
 
 class SignedIn(Chat):
-    """The chat of somebody who has a token already."""
+    """The chat of a user who already has a token."""
 
     def __init__(self, http: httpx.Client, stack: Stack, user: User) -> None:
         env = {
@@ -34,7 +34,7 @@ class SignedIn(Chat):
 
 
 class Terminal:
-    """What is typed, what is written, and what stands in the conversation then."""
+    """The terminal: typed lines, printed output, and the messages of the conversation."""
 
     def __init__(
         self, stack: Stack, http: httpx.Client, captured: pytest.CaptureFixture[str]

@@ -1,4 +1,4 @@
-"""What failed is on cooldown: for every instance, for as long as it should, and no longer."""
+"""Cooldowns after failures: for every instance, and exactly as long as they should be."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -14,7 +14,7 @@ MODELS = [VENICE, DOLPHIN_R1, DOLPHIN]
 
 
 def put_on_cooldown(talk: Talk, scope: str, key: str, **time: float) -> None:
-    """Writes a cooldown that ends so far from now."""
+    """Inserts a cooldown that ends this far from now."""
     talk.stack.db.execute(
         "insert into model_cooldowns (scope, key, until, reason)"
         " values (%s, %s, now() + %s, 'a test')",
@@ -23,7 +23,7 @@ def put_on_cooldown(talk: Talk, scope: str, key: str, **time: float) -> None:
 
 
 class TestWhoseLimit:
-    """Cloudflare's page for those who ask too often, told by OpenRouter and told of OpenRouter."""
+    """Cloudflare's rate limit page, once passed on by OpenRouter and once about OpenRouter."""
 
     LIMITED = "error code: 1015"
 
@@ -142,7 +142,7 @@ class TestInForce:
 class TestEverythingOnCooldown:
     @pytest.fixture
     def tired(self, talk: Talk) -> Talk:
-        """The worker and every model are on cooldown, the first of them longest."""
+        """Puts the worker and every model on cooldown, the first of them longest."""
         talk.have_worker()
         put_on_cooldown(talk, "model", "chat_worker", minutes=1)
         for number, model in enumerate(MODELS):
@@ -219,7 +219,7 @@ def test_cooldown_of_many_days_is_one_day(talk: Talk) -> None:
 
 
 class TestRow:
-    """The database's own part, private.cool_down."""
+    """The database's part, private.cool_down."""
 
     def cool(self, stack: Stack, *seconds: float, key: str = "x") -> None:
         now = datetime.now(UTC)

@@ -1,4 +1,4 @@
-"""Time: for a connection, for the first token, between tokens, for a call, for the turn."""
+"""Time limits of a connection, the first token, the time between tokens, a call and a turn."""
 
 from typing import Any
 
@@ -22,7 +22,7 @@ ROLE = event(chunk("x", {"role": "assistant", "content": ""}))
 
 
 def closed(talk: Talk) -> list[bool]:
-    """Of each call, whether we closed its connection before its answer was whole."""
+    """For each call, whether we closed its connection before its response was complete."""
     talk.stack.upstream.wait_for(lambda upstream: not upstream.in_progress)
     return [call.closed_early for call in talk.stack.upstream.calls]
 
@@ -136,7 +136,7 @@ class TestIdle:
 
 
 def endless(part: Any) -> Answer:
-    """Tokens without end, each soon after the one before."""
+    """An endless reply with quick tokens."""
     return stream([part] * 10_000, gap=0.02)
 
 

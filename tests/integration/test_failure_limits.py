@@ -1,4 +1,4 @@
-"""Limits and money: 429 of four kinds, 402 of five, and keys that are refused."""
+"""Limits and credit: four kinds of 429, five kinds of 402, and rejected keys."""
 
 import json
 from datetime import UTC, datetime, timedelta
@@ -20,7 +20,7 @@ AT_ONCE = {"Retry-After": "0"}
 def daily_cap(lifted: datetime, told: str = "in-a-header") -> Answer:
     """The free requests of the day are used up; Retry-After says something else.
 
-    The reset is told in a header, or in the body where OpenRouter repeats its headers.
+    The reset is in a header, or in the body, where OpenRouter repeats its headers.
     """
     message = "Rate limit exceeded: free-models-per-day. Add 10 credits to unlock 1000"
     reset = {"X-RateLimit-Remaining": "0", "X-RateLimit-Reset": f"{lifted.timestamp() * 1000:.0f}"}
@@ -374,7 +374,7 @@ def test_key_that_cannot_be_sent_leaves_the_worker(talk: Talk, key: str) -> None
 
 
 def test_key_that_is_not_bound_to_the_address_of_its_row(talk: Talk) -> None:
-    """The log says what to set, and nobody is called."""
+    """The log says what to set, and there is no alert."""
     talk.stack.db.execute("update api_providers set base_url = 'https://elsewhere.invalid/v1'")
 
     assert talk.say().status_code == 503

@@ -1,4 +1,4 @@
-"""Servers that fail, networks that break, replies that are none: who is asked instead."""
+"""Failing servers, broken networks and unusable replies: which target is asked instead."""
 
 from typing import Any
 
@@ -338,7 +338,7 @@ class TestReplyThatIsNone:
 
 
 class TestWhatFailedCost:
-    """Tokens and dollars of a call that failed are counted like those of others."""
+    """Tokens and cost of failed calls are counted like those of others."""
 
     def failing_stream(self, *last: dict[str, Any]) -> Answer:
         said = [chunk(VENICE, {"content": ""}), *last]

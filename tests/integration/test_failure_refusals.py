@@ -1,4 +1,4 @@
-"""What a model does not take: the text, the request's shape, its length, or anything any more."""
+"""Requests that a model rejects: for the text, a parameter, the length, or because it is gone."""
 
 from typing import Any
 
@@ -132,7 +132,7 @@ def test_model_that_is_gone_is_replaced_and_on_cooldown_and_somebody_is_called(
 
 class TestParameters:
     def sent(self, talk: Talk) -> list[tuple[str, set[str]]]:
-        """Each call's model, and what it was sent beyond the least."""
+        """The model of each call, with the parameters beyond the required ones."""
         return [(call.model, set(call.json) - SMALLEST) for call in talk.stack.upstream.calls]
 
     @pytest.mark.parametrize(
@@ -175,7 +175,7 @@ class TestParameters:
 
         sent = self.sent(talk)
         assert [model for model, _ in sent] == [VENICE, VENICE, DOLPHIN_R1]
-        # The next one reasons, and is sent no stop strings.
+        # The next model reasons, so it gets no stop strings.
         assert sent[2][1] == sent[0][1] - {"stop"}
 
     def test_longest_reply_that_is_too_long_is_halved_once(self, talk: Talk) -> None:
@@ -213,7 +213,7 @@ class TestBadRequest:
 class TestLength:
     @pytest.fixture
     def long(self, talk: Talk) -> Talk:
-        """A conversation that fills a context of 3,000 tokens, as the row says there are."""
+        """A conversation that fills a context of 3,000 tokens, as the row declares."""
         for model in (VENICE, DOLPHIN_R1, DOLPHIN):
             talk.describe(model, context_tokens=3000)
         said = [f"{number:02} " + "word " * 120 for number in range(30)]
@@ -221,7 +221,7 @@ class TestLength:
         return talk
 
     def sizes(self, talk: Talk) -> list[int]:
-        """The bytes of each prompt."""
+        """The size of each prompt in bytes."""
         return [
             sum(len(message["content"]) for message in call.json["messages"])
             for call in talk.stack.upstream.calls

@@ -1,4 +1,4 @@
-"""Requests that give OpenRouter no cause to fail, and that tell it no more than it needs."""
+"""Requests to OpenRouter are valid and contain no more than necessary."""
 
 from typing import Any
 
@@ -17,7 +17,7 @@ def sent(talk: Talk, number: int = -1) -> dict[str, Any]:
 
 
 def defaults(talk: Talk, **parameters: Any) -> None:
-    """What the first model's row sends."""
+    """Sets the request defaults of the first model."""
     talk.stack.db.execute(
         "update api_models set input_defaults = %s where model_key = %s",
         (Jsonb(parameters), VENICE),

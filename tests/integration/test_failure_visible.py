@@ -1,4 +1,4 @@
-"""After the first visible text there is no way back: what was shown stands, and may go on."""
+"""After the first visible text, no other model is asked: the text is kept and can be continued."""
 
 import gc
 from asyncio import Task
@@ -28,7 +28,7 @@ ERROR = {"code": 502, "message": "Upstream error from CANARY", "metadata": {}}
 
 
 def cut(*parts: Any) -> Answer:
-    """A reply that ends in the middle of a sentence."""
+    """A reply that ends in mid-sentence."""
     return stream(["Good ", "evening", *parts], finish=None, usage=None, done=False)
 
 
@@ -223,7 +223,7 @@ def ended(talk: Talk) -> bool:
 
 
 def unfinished() -> list[str]:
-    """The tasks of turns, in this process, that nobody will end."""
+    """The tasks of turns in this process that will never end."""
     ours = ("Turn.", "Generation.", "_stop_when_gone", "App.", "RequestResponseCycle.")
     tasks = [thing for thing in gc.get_objects() if isinstance(thing, Task)]
     names = [getattr(task.get_coro(), "__qualname__", "") for task in tasks if not task.done()]
@@ -290,7 +290,7 @@ class TestClientThatGoesAway:
 
 
 def until_shown(events: Stream, text: str) -> None:
-    """Read on until this text has come, in however many pieces."""
+    """Reads until this text has arrived, in any number of pieces."""
     shown = ""
     while shown != text:
         shown += events.until("delta")[-1].data["text"]

@@ -1,6 +1,6 @@
-"""The known faults of the system that this one replaces, numbered as they were listed.
+"""The known faults of the system that this one replaces, with their numbers.
 
-Each is shown gone by a test here or elsewhere. `test_x.py::Class::test` is in this folder.
+A test here or elsewhere shows that each is fixed. `test_x.py::Class::test` is in this folder.
 
  1  newest messages never reached the model     here
  2  the newest message was in the prompt twice  test_turn.py::TestPrompt::
@@ -74,7 +74,7 @@ from tests.support.waiting import Gate
 
 
 def conversing(stack: Stack, *said: str, **columns: Any) -> tuple[User, UUID]:
-    """A person and a conversation of theirs."""
+    """A user and a conversation."""
     user = stack.user()
     return user, stack.conversation(user, *said, **columns)
 
@@ -93,7 +93,7 @@ def healthy_worker(stack: Stack) -> None:
 
 @contextmanager
 def logged(name: str) -> Iterator[io.StringIO]:
-    """What a function logs meanwhile."""
+    """The log lines of a function during the block."""
     written = io.StringIO()
     handler = logging.StreamHandler(written)
     handler.setFormatter(JsonFormatter())
@@ -163,7 +163,7 @@ def test_fault_04_registration_during_a_health_check_is_kept(stack: Stack) -> No
     config = stack.one("select config from system_config")["config"]
     assert config["chatWorkerUrl"] == moved
     assert config["workerHealthCache"]["chatWorker"]["workerUrl"] == stack.worker.url
-    # What was found at the old address says nothing about the new one.
+    # A health record of the old address says nothing about the new one.
     assert body["usedFallback"] is True
     assert [call.path for call in stack.worker.calls] == ["/health"]
 
@@ -251,7 +251,7 @@ def test_fault_07_provider_is_called_as_its_row_says(
 def test_fault_08_failure_of_every_model_is_no_500_with_raw_text(stack: Stack, status: int) -> None:
     user, conversation = conversing(stack)
     raw = {"error": {"code": status, "message": "raw-text of upstream", "metadata": {"raw": "raw"}}}
-    # Too long to wait for: the turn ends at once.
+    # Too long to wait: the turn ends at once.
     stack.upstream.always(error(status, raw, {"Retry-After": "300"}))
 
     answer = stack.chat(user, conversation_id=str(conversation), message="Hello")

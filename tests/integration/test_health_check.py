@@ -193,14 +193,14 @@ def test_later_health_record_is_not_overwritten(stack: Stack, age: float, kept: 
 
 
 class TestFlapping:
-    """The worker fails now and then."""
+    """A worker that fails now and then."""
 
     @pytest.fixture(autouse=True)
     def worker(self, stack: Stack) -> None:
         stack.register_worker()
 
     def states(self, stack: Stack, *answers: Answer) -> list[bool]:
-        """What is recorded after each answer."""
+        """The record after each response."""
         found = []
         for answer in answers:
             stack.worker.enqueue(answer, to="/health")
@@ -237,7 +237,7 @@ class TestFlapping:
 
 
 class TestDeepProbe:
-    """A worker that says that it is well has to write one token now and then."""
+    """A healthy worker has to generate a token now and then."""
 
     @pytest.fixture
     def url(self, stack: Stack) -> Iterator[str]:
@@ -271,7 +271,7 @@ class TestDeepProbe:
         stack.worker.enqueue(worker_error(), stall(), worker_chat("Y"), to="/chat")
 
         assert self.run(stack, url, 2)["isHealthy"] is True
-        record = self.run(stack, url)  # again at once: it failed
+        record = self.run(stack, url)  # repeated at once, because it failed
         assert (record["isHealthy"], record["healthError"]) == (False, "no answer within 2 s")
         assert self.run(stack, url)["isHealthy"] is True
         assert stack.worker.queued() == 0
@@ -292,7 +292,7 @@ class TestDeepProbe:
 
 
 class TestWakeHook:
-    """A GPU pod that sleeps is woken by a call."""
+    """A sleeping GPU pod is woken by a call."""
 
     @pytest.fixture(autouse=True)
     def pod(self, stack: Stack) -> None:
@@ -348,7 +348,7 @@ class TestWakeHook:
 
     def test_healthy_or_busy_worker_is_let_be(self, stack: Stack) -> None:
         stack.worker.enqueue(worker_healthy(), error(429), error(502), to="/health")
-        for _ in range(3):  # the last failure is the first in a row
+        for _ in range(3):  # only the last failure follows a success
             self.run(stack)
         assert stack.upstream.calls == []
 
@@ -388,7 +388,7 @@ def test_worker_of_its_own_key_is_given_it(stack: Stack) -> None:
 
 
 class TestRun:
-    """Each step on its own, all of them within the run's time."""
+    """Steps are independent and share the run's time limit."""
 
     def test_every_step_is_reported(self, stack: Stack) -> None:
         stack.register_worker()
@@ -540,7 +540,7 @@ def test_lines_name_the_request_and_its_trace(
         answer = patient.post(url, headers=SCHEDULER | trace)
         ran = len(log)
         refused = patient.post(url, headers=trace)
-        patient.post(url)  # without a trace
+        patient.post(url)  # without a trace header
 
     assert ran == len(answer.json()["steps"])
     assert {line["request_id"] for line in log[:ran]} == {answer.json()["request_id"]}
@@ -566,7 +566,7 @@ AUDIENCE = "https://functions.example/health_check"
 
 
 class TestApproval:
-    """Providers that were added from a browser are told of until somebody decides."""
+    """Providers added from a browser are reported until somebody decides."""
 
     @pytest.fixture
     def added(self, stack: Stack) -> str:
@@ -655,7 +655,7 @@ class TestApproval:
         assert self.lines(log)[-1]["found"]["alerts"] == []
 
     def test_openrouter_that_was_replaced_is_asked_about_nothing(self, stack: Stack) -> None:
-        """Neither its key nor its catalog is looked at before it is approved."""
+        """Its key and catalog are not checked before it is approved."""
         stack.db.execute("update api_providers set is_approved = false")
         checks = {"KEY_CHECK_MINUTES": "15", "CATALOG_HOURS": "6"}
         with stack.serving("health_check", **checks) as url:
@@ -664,7 +664,7 @@ class TestApproval:
 
 
 class TestKeysOfWorkers:
-    """They go to the origins that the environment binds them to."""
+    """Workers' keys are sent only to the origins in the environment."""
 
     PUBLIC = "https://second.invalid"
 
@@ -686,7 +686,7 @@ class TestKeysOfWorkers:
 
 
 class TestServiceAccount:
-    """The scheduler proves itself with an ID token instead of the secret."""
+    """The scheduler authenticates with an ID token instead of the secret."""
 
     @pytest.fixture
     def url(self, stack: Stack) -> Iterator[str]:
@@ -700,7 +700,7 @@ class TestServiceAccount:
             yield url
 
     def token(self, keys: Keys, algorithm: Algorithm = "RS256", **claims: Any) -> str:
-        """An ID token as Google makes it for the scheduler."""
+        """An ID token like Google's for the scheduler."""
         own: dict[str, Any] = {
             "iss": "https://accounts.google.com",
             "aud": AUDIENCE,

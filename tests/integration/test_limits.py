@@ -1,4 +1,4 @@
-"""How much one person may ask for, how much may be spent, and what is too much of a request."""
+"""Limits of turns, actions, rows and spending, and of the size of requests."""
 
 from __future__ import annotations
 
@@ -33,17 +33,17 @@ VENICE = "cognitivecomputations/dolphin-mistral-24b-venice-edition:free"
 
 @pytest.fixture
 def yes(stack: Stack) -> None:
-    """Every model says yes."""
+    """Makes every model answer."""
     stack.upstream.always(text("Yes."))
 
 
 def limit(stack: Stack, role: str = "default", **limits: float | None) -> None:
-    """Sets the limits of a role, and no others."""
+    """Sets the limits of a role and removes all others."""
     stack.configure(limits={"default": {}, role: limits})
 
 
 def begun(stack: Stack, user: User, when: str, **columns: Any) -> None:
-    """A turn of this person's that began at some time, as SQL says it."""
+    """Inserts a turn of this user that started at a time, given in SQL."""
     ended = {"status": "failed", "finished_at": datetime.now(UTC)}
     row = {"user_id": user.id, "task": "roleplay", "action": "send"} | ended
     turn = stack.insert("turns", **row, lease_expires_at=datetime.now(UTC))
@@ -52,20 +52,20 @@ def begun(stack: Stack, user: User, when: str, **columns: Any) -> None:
 
 
 def say(stack: Stack, user: User, **body: Any) -> httpx.Response:
-    """A message in a conversation of its own."""
+    """Sends a message in a new conversation."""
     body = {"message": "Hello"} | body
     return stack.chat(user, conversation_id=str(stack.conversation(user)), **body)
 
 
 def ends_at_midnight(wait: int) -> bool:
-    """Whether a wait that begins now ends at a midnight in UTC, be it the next or just passed."""
+    """Whether a wait from now ends at a UTC midnight, the next one or one that just passed."""
     ends = datetime.now(UTC) + timedelta(seconds=wait)
     midnight = ends.replace(hour=0, minute=0, second=0, microsecond=0)
     return min(ends - midnight, midnight + timedelta(days=1) - ends) < timedelta(seconds=LAG)
 
 
 def limited(answer: httpx.Response, code: str = "rate_limited") -> int:
-    """The seconds that a refused person is told to wait."""
+    """The Retry-After seconds of a 429."""
     assert refused(answer, 429, code).endswith(".")
     return int(answer.headers["retry-after"])
 
@@ -245,7 +245,7 @@ class TestTurns:
 class TestSpending:
     @pytest.fixture
     def user(self, stack: Stack) -> User:
-        """Somebody who chose a model that costs money, which is there."""
+        """A user with a paid model."""
         stack.db.execute("update api_models set is_active = true where model_key = %s", (PAID,))
         return stack.user()
 
@@ -256,7 +256,7 @@ class TestSpending:
         stack.db.execute(query.encode(), (event,))
 
     def asked(self, stack: Stack, user: User) -> str:
-        """The model that was asked."""
+        """The model that answered."""
         stack.upstream.enqueue(text("Yes."))
         answer = say(stack, user, model_provider=PAID)
         assert answer.status_code == 200, answer.text
@@ -347,14 +347,14 @@ USD = {"prompt_tokens": 9, "completion_tokens": 9, "cost": 5}
 
 
 def forget(stack: Stack, user: User, table: str = "conversations") -> None:
-    """Deletes whatever of it the Data API lets this person delete."""
+    """Deletes the user's rows of a table through the Data API."""
     with stack.data_api(user) as api:
         assert api.delete(f"/{table}", params={"id": "not.is.null"}).is_success
 
 
 @pytest.mark.usefixtures("one_day")
 class TestWhatWasDeleted:
-    """What is counted outlives what people may delete."""
+    """Counts survive deletions."""
 
     @pytest.mark.usefixtures("yes")
     def test_turns_of_a_minute_count(self, stack: Stack) -> None:
@@ -488,14 +488,14 @@ class TestActions:
         return stack.user()
 
     def bodies(self, stack: Stack, user: User) -> dict[str, dict[str, Any]]:
-        """Each action that is no turn, as it succeeds any number of times."""
+        """A request for each action that can be repeated any number of times."""
         message = first_message(stack, stack.conversation(user, "Hello", "Good evening."))
         changed = {"message_id": message}
         vera = str(stack.insert("characters", user_id=user.id, name="Vera"))
         return {
-            "choose": changed,  # no reply: refused, and counted
+            "choose": changed,  # not a reply: rejected, but counted
             "edit": changed | {"message": "Hi"},
-            "delete": {"message_id": str(user.id)},  # gone already
+            "delete": {"message_id": str(user.id)},  # does not exist
             "branch": changed,
             "import_card": {"card": {"name": "Vera"}},
             "export_card": {"character_id": vera},
@@ -619,7 +619,7 @@ class TestActions:
 
 
 class TestRows:
-    """What people insert through the Data API."""
+    """Rows that users insert through the Data API."""
 
     def row(self, stack: Stack, user: User, table: str) -> dict[str, Any]:
         conversation = str(stack.conversation(user))
@@ -689,7 +689,7 @@ class TestRows:
                 its = {"id": f"in.({','.join(changed)})"}
                 change = {text: f"changed {len(statuses)}"}
                 statuses.append(api.patch(f"/{table}", params=its, json=change).status_code)
-        # Facts that say the same are one, so all of them cannot be given one text anyway.
+        # Equal facts are merged, so not all can have the same text.
         assert statuses[0] in (409, 429)
         assert statuses[1:] == [204, 204, 429]
 
@@ -754,7 +754,7 @@ class TestRows:
 
 
 class Trickle:
-    """A client that sends its request as the test says, byte by byte."""
+    """A client that sends its request in pieces chosen by the test."""
 
     def __init__(self, url: str, user: User, length: int) -> None:
         address = urlsplit(url)
@@ -768,7 +768,7 @@ class Trickle:
         self._socket.sendall(data)
 
     def answer(self) -> tuple[int, str]:
-        """Status and code, once the server has answered and closed the connection."""
+        """Status and code, after the server has responded and closed the connection."""
         received = b""
         while data := self._socket.recv(65536):
             received += data
@@ -783,7 +783,7 @@ class Trickle:
 
 
 class TestAtOnce:
-    """What holds much is done few at a time; everybody else goes on meanwhile."""
+    """Expensive requests get few slots, and all others are not affected."""
 
     LARGE = '{"action":"import_card","card":{"name":"Ann","x":"' + "x" * 300_000 + '"}}'
 
@@ -799,7 +799,7 @@ class TestAtOnce:
         with stack.serving() as url:
             with Trickle(url, stack.user(), len(self.LARGE)) as slow:
                 slow.send(self.LARGE[:-1].encode())
-                # It is one of them as soon as the function has read so much of it.
+                # It takes a slot as soon as the function has read enough of it.
                 refusals = (self.send(stack, url, self.LARGE) for _ in range(50))
                 answer = next(answer for answer in refusals if answer.status_code != 200)
                 assert refused(answer, 503, "busy").endswith(".")
@@ -848,7 +848,7 @@ class TestAtOnce:
         with stack.serving() as url:
             refused(stack.chat(user, url=url, **self.card(10)), 503, "busy")
             refused(stack.chat(user, url=url, **edit, message="a " * 9_000), 503, "busy")
-            # What takes a millisecond waits for nobody.
+            # Short work does not wait.
             assert stack.chat(user, url=url, **edit, message="a").status_code == 404
             assert say(stack, user, url=url).status_code == 200
 
@@ -870,7 +870,7 @@ class TestAtOnce:
 
 
 class TestLongHistory:
-    """Messages may be as long as 64 KiB each: a turn reads a megabyte of them and no more."""
+    """Messages may have 64 KiB each; a turn reads at most a megabyte of them."""
 
     @pytest.mark.parametrize(("letter", "most"), [("a", 16), ("\U0001f600", 4)])
     def test_newest_messages_of_a_long_history_are_read(
@@ -881,7 +881,7 @@ class TestLongHistory:
         begun = self.begin(stack, user, stack.conversation(user, *said))
         numbers = [row["content"][:2] for row in begun["history"]]
         assert numbers == [one[:2] for one in said[-most:]]
-        # The others are not lost: they come to be retold, from the beginning.
+        # The others are not lost: they are summarised from the beginning.
         backlog = [row["content"][:2] for row in begun["memory"]["backlog"]]
         assert backlog == [one[:2] for one in said[:most]]
 

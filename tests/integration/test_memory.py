@@ -1,4 +1,4 @@
-"""What is remembered: written beside the turn, saved with it or after it, and never in its way."""
+"""Memory: written during the turn, saved with it or later, without delaying it."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from tests.support.waiting import Gate, wait_until
 
 PARAGRAPH = " the fog lies on the water and the bell rings once a minute" * 5
 MESSAGES = 26
-"""Enough for a step in a small model's context, and all of them still fit into it."""
+"""Enough messages for a summary in a small context, while all of them still fit."""
 SUMMARY = "Ada came to the lighthouse in a storm and Mara gave her tea."
 
 
 @pytest.fixture
 def long(talk: Talk) -> Talk:
-    """A conversation of which the oldest part is due, and one model with a small context."""
+    """A conversation with a batch due, and one model with a small context."""
     talk.have_only(VENICE)
     talk.describe(VENICE, context_tokens=4096)
     fill(talk, MESSAGES)
@@ -33,7 +33,7 @@ def long(talk: Talk) -> Talk:
 
 
 def fill(talk: Talk, count: int) -> None:
-    """Messages "0 the fog ...", "1 the fog ..."; the person begins."""
+    """Inserts messages "0 the fog ...", "1 the fog ...", the first by the user."""
     for number in range(count):
         talk.stack.insert(
             "messages",
@@ -46,7 +46,7 @@ def fill(talk: Talk, count: int) -> None:
 def take_turn(
     talk: Talk, notes: Answer, *, logged: str = "memory written", **body: Any
 ) -> dict[str, Any]:
-    """One turn whose reply ends after the notes are there; its answer."""
+    """One turn whose reply ends after its summary; returns the response."""
     gate = Gate()
     talk.stack.upstream.always(either(stream(["Yes", gate, "."], usage=None), notes))
     already = len(talk.log)
@@ -68,7 +68,7 @@ def summary(talk: Talk) -> dict[str, Any]:
 
 
 def facts(talk: Talk, tier: str = "conversation") -> list[str]:
-    """The facts of a tier, the newest first."""
+    """The facts of a tier, newest first."""
     rows = talk.stack.all(
         "select f.content from memory_facts f join memories m on m.id = f.memory_id"
         " where m.user_id = %s and m.tier = %s order by f.created_at desc, f.content",
@@ -78,12 +78,12 @@ def facts(talk: Talk, tier: str = "conversation") -> list[str]:
 
 
 def allow_again(talk: Talk) -> None:
-    """The wait after a failed try is over."""
+    """Lets the wait after a failed try pass."""
     talk.stack.db.execute("update conversation_summaries set not_before = null")
 
 
 def numbers(texts: list[str]) -> list[int]:
-    """The numbers of the messages of `fill` among these."""
+    """The numbers of the messages from `fill` among these."""
     return [int(said.split()[0]) for said in texts if said.split()[0].isdecimal()]
 
 
@@ -163,7 +163,7 @@ class TestStep:
         assert numbers([m["text"] for m in asked_for_notes(talk.stack.upstream)[0]["messages"]])
 
     def test_catches_up_with_a_long_past(self, long: Talk) -> None:
-        fill(long, 100)  # more than a turn gets to see
+        fill(long, 100)  # more than a turn loads
         first = long.stack.one("select min(position) as p from messages")["p"]
 
         for _ in range(3):
@@ -185,7 +185,7 @@ class TestStep:
         take_turn(long, written(SUMMARY))
         (material,) = asked_for_notes(long.stack.upstream)
         retold = numbers([message["text"] for message in material["messages"]])
-        # The wait may end at the next anchor, wherever the positions happen to have one.
+        # The batch ends at an anchor, so it depends on the positions.
         assert retold[:2] == [0, 2]
 
     def test_leaves_the_newest_so_that_regenerate_works(self, long: Talk) -> None:
@@ -394,7 +394,7 @@ class TestCost:
         assert call.json["reasoning"] == {"effort": "low"}
         assert "top_p" not in call.json
         assert ("response_format" in call.json) is json_mode
-        assert "session_id" not in call.json  # it would move the reply's prompt cache
+        assert "session_id" not in call.json  # it would change the reply's prompt cache
         assert call.json["user"]
 
     def test_worker_writes_after_its_reply(self, long: Talk) -> None:
@@ -517,7 +517,7 @@ class TestFacts:
 
 
 class TestScreening:
-    """What the notes are made of and what they say is read as everything else is."""
+    """The material and the result of a summary are screened like all texts."""
 
     def test_summary_that_is_refused_is_dropped(self, long: Talk) -> None:
         take_turn(long, written(BOTH, "Ada likes tea."), logged="memory not written")
@@ -594,7 +594,7 @@ class TestScreening:
 
         system = prompts(long.stack.upstream)[-1][0]["content"]
         assert system.count(content) == (2 if is_there else 0)
-        if not is_there:  # And it is not written on without its beginning.
+        if not is_there:  # and it is not continued without its beginning
             assert asked_for_notes(long.stack.upstream) == []
 
 

@@ -1,4 +1,4 @@
-"""OpenRouter's key and catalog, as a scripted OpenRouter tells of them."""
+"""Checks of OpenRouter's key and catalog, with a scripted OpenRouter."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ SCHEDULER = {"X-Health-Check-Secret": HEALTH_CHECK_SECRET}
 ON = {"KEY_CHECK_MINUTES": "15", "CATALOG_HOURS": "6", "PROVIDER_TIMEOUT_SECONDS": "2"}
 
 CUT = raw(b'HTTP/1.1 200 OK\r\nContent-Length: 9999\r\n\r\n{"data": [{"id": "a/m"}')
-"""The connection ends in the middle of the body."""
+"""A connection that ends in the middle of the body."""
 
 
 def listed(key: str, prompt: str = "0", completion: str = "0", **fields: Any) -> dict[str, Any]:
@@ -32,7 +32,7 @@ def listed(key: str, prompt: str = "0", completion: str = "0", **fields: Any) ->
 
 
 def catalog(*changed: dict[str, Any], without: tuple[str, ...] = (), **more: Any) -> Answer:
-    """Twenty other models and the configured ones as they are configured, but for these."""
+    """A catalog of twenty other models and the configured ones, with these changed."""
     entries = {key: listed(key) for key in CONFIGURED}
     entries[LLAMA] = listed(LLAMA, "0.0000002", "0.0000002")
     entries[MISTRAL] = listed(MISTRAL, "0.0000001", "0.0000001")
@@ -55,7 +55,7 @@ def checks(stack: Stack) -> Iterator[Checks]:
 
 
 class Checks:
-    """Runs of the health check while OpenRouter says this or that."""
+    """Runs the health check with scripted responses of OpenRouter."""
 
     def __init__(self, stack: Stack, url: str) -> None:
         self.stack = stack
@@ -70,7 +70,7 @@ class Checks:
         return dict(answer.json()["steps"])
 
     def again(self, minutes: int = 360) -> dict[str, Any]:
-        """The same some minutes later."""
+        """Runs it again some minutes later."""
         self.stack.db.execute(
             "update health_check_steps set begun_at = begun_at - make_interval(mins => %s), "
             "done_at = done_at - make_interval(mins => %s)",
@@ -79,7 +79,7 @@ class Checks:
         return self.run()
 
     def catalog(self, answer: Answer) -> dict[str, Any]:
-        """The outcome of a later run while OpenRouter's catalog is this."""
+        """The outcome of a later run with this catalog."""
         self.stack.upstream.enqueue(answer, to="/api/v1/models")
         return dict(self.again()["catalog"])
 
@@ -90,7 +90,7 @@ class Checks:
 
 
 class TestOneOddRow:
-    """It keeps no step from what it does."""
+    """One odd row prevents no step."""
 
     def check(self, checks: Checks) -> None:
         steps = checks.run()
@@ -349,7 +349,7 @@ class TestCatalog:
         assert outcome(0, nobody) == "failed"
         assert set(checks.statuses().values()) == {"missing"}
         assert VENICE in str(checks.stack.one("select private.models_for('roleplay')"))
-        # Delivered again at once it does not confirm itself; five minutes later it does.
+        # Repeated at once, the list does not confirm itself; five minutes later it does.
         assert checks.run()["catalog"]["outcome"] == "not_due"
         assert outcome(5, nobody) == "done"
         assert set(checks.statuses().values()) == {"gone"}

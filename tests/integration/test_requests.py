@@ -1,4 +1,4 @@
-"""What is refused, how it is said, and what browsers need."""
+"""Rejected requests, the format of errors, and what browsers need."""
 
 from typing import Any
 from uuid import uuid4
@@ -15,7 +15,7 @@ ENVELOPE = {"success", "error", "code", "request_id"}
 
 
 def refused(answer: httpx.Response, status: int, code: str) -> str:
-    """The sentence of a refusal in the one shape that all of them have."""
+    """Checks the format of an error response and returns its sentence."""
     body = answer.json()
     assert (answer.status_code, body["code"]) == (status, code), body
     assert set(body) == ENVELOPE

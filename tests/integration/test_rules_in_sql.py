@@ -1,4 +1,4 @@
-"""Rules that the database needs too: its copy says the same as the one in Python."""
+"""Rules that exist in SQL and in Python: both copies agree."""
 
 from __future__ import annotations
 

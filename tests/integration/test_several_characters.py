@@ -1,4 +1,4 @@
-"""A conversation with several characters, through the real function and database."""
+"""Conversations with several characters, through the real function and database."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ MARA = str(DEMO_CHARACTER)
 
 
 class Company:
-    """Mara, who was there first, and whoever joins her."""
+    """A conversation with Mara as first character, and others who join."""
 
     def __init__(self, talk: Talk) -> None:
         self.talk = talk
@@ -34,7 +34,7 @@ class Company:
         return str(character)
 
     def who(self, message: str = "And?", **body: Any) -> str:
-        """The name of the one who answers, by the answer and by what is stored."""
+        """The name of the speaker, which the response and the stored message must agree on."""
         self.stack.upstream.enqueue(text("Sit."))
         answer = self.talk.reply(message, **body)
         row = self.stack.one(
@@ -294,7 +294,7 @@ class TestPolicy:
 
 
 class TestMembers:
-    """What people may do with the table is in test_access; this is what it allows at all."""
+    """The table's constraints; test_access has the permissions."""
 
     def test_ninth_additional_character_is_rejected(self, company: Company) -> None:
         for number in range(7):

@@ -1,4 +1,4 @@
-"""The test infrastructure itself: every trick that other tests rely on, played once."""
+"""The test infrastructure itself: every feature that other tests rely on."""
 
 from __future__ import annotations
 

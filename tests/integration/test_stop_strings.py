@@ -1,4 +1,4 @@
-"""Providers are told where a reply ends; the reply ends there whether they mind it or not."""
+"""Providers get stop strings; the reply ends there even if they ignore them."""
 
 from typing import Any
 

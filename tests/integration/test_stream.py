@@ -1,4 +1,4 @@
-"""The same turn as server-sent events."""
+"""Turns as server-sent events."""
 
 from uuid import UUID
 

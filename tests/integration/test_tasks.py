@@ -1,4 +1,4 @@
-"""Storytelling and prompt enhancement: their own templates and parameters, no conversation."""
+"""Storytelling and prompt enhancement have their own templates and parameters."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""One turn through the real function, the real database and scripted models."""
+"""Turns through the real function, the real database and scripted models."""
 
 import io
 import json
@@ -28,7 +28,7 @@ def say(stack: Stack, user: User, conversation: UUID, message: str, **body: Any)
 
 
 def prompt(stack: Stack) -> list[tuple[str, str]]:
-    """What the last model called was given, the system message left out."""
+    """The messages of the last model call without the system message."""
     messages = (stack.upstream.calls or stack.worker.calls)[-1].json["messages"]
     return [(message["role"], message["content"]) for message in messages[1:]]
 
@@ -211,7 +211,7 @@ class TestMemory:
         first = say(stack, user, conversation, "Hello", memory_tier=tier)
         say(stack, user, conversation, "Hello again", memory_tier=tier)
 
-        assert first["memory_updated"] is False  # counted, and nothing new is known
+        assert first["memory_updated"] is False  # counted, but nothing new is stored
         memory = stack.one("select * from memories where user_id = %s", user.id)
         assert (memory["tier"], memory["interaction_count"]) == (tier, 2)
 
@@ -476,7 +476,7 @@ class TestActions:
         assert stack.said(conversation) == [("character", "Come in.")]
 
     def test_kickoff_with_a_message_loses_nothing(self, stack: Stack) -> None:
-        """It is refused before anything is done: the client still has the words."""
+        """It is rejected before anything happens, so the client still has the text."""
         user = stack.user()
         conversation = stack.conversation(user)
         body = {"conversation_id": str(conversation), "kickoff": True, "message": "Hello"}
@@ -557,7 +557,7 @@ class TestActions:
 
 class TestTier:
     def allowing(self, stack: Stack, **changes: Any) -> tuple[User, UUID]:
-        """A person, and a conversation of theirs in which everything allows the adult tier."""
+        """A user and a conversation that may be adult."""
         user = stack.user(age_verified=changes.pop("age_verified", True))
         rated = {"content_rating": "nsfw", "age": 40} | changes
         character = stack.insert("characters", user_id=user.id, name="Vera", **rated)
@@ -616,11 +616,11 @@ ODD = ["1e309", "1e400", "1e5000", "-1", '"abc"', "true", "[[[1]]]", '{"a": 1e40
 
 
 class TestOneBadRow:
-    """It costs itself, and everybody else nothing."""
+    """One bad row affects nothing else."""
 
     @pytest.fixture
     def other(self, stack: Stack) -> str:
-        """A model that nothing is wrong with, behind the one that is."""
+        """A valid model after the bad one."""
         stack.db.execute(
             "update api_models set priority = 1, is_default = model_key = %s, is_active = true"
             " where task = 'roleplay'",
@@ -659,7 +659,7 @@ class TestOneBadRow:
     ) -> None:
         column, _, key = field.partition(".")
         if value == "1e5000" and column == "pricing":
-            value = "1e3000"  # a longer one is refused
+            value = "1e3000"  # a longer number is rejected
         odd = f'{{"{key}": {value}}}'
         stack.db.execute(
             f"update api_models set {column} = %s where model_key <> %s".encode(),  # noqa: S608
@@ -765,7 +765,7 @@ class TestOneBadRow:
 
 @contextmanager
 def altered(stack: Stack, table: str, column: str) -> Iterator[None]:
-    """A table whose column takes anything, as another version may have it."""
+    """A column without constraints, as another version may have."""
     name = f"{table}_{column}_check"
     query = "select pg_get_constraintdef(oid) as rule from pg_constraint where conname = %s"
     row = stack.one(query, name)

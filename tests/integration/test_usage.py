@@ -1,4 +1,4 @@
-"""Usage summed up by hour and day, and rows that are forgotten when they are old."""
+"""Usage roll-ups by hour and day, retention of old rows, and recorded costs."""
 
 from __future__ import annotations
 
@@ -45,14 +45,14 @@ pytestmark = pytest.mark.usefixtures("one_day")
 
 
 def noon(days_ago: int = 0) -> datetime:
-    """The middle of a day in UTC, this one's or an earlier one's."""
+    """Noon (UTC) of today or an earlier day."""
     today = datetime.now(UTC).replace(hour=12, minute=0, second=0, microsecond=0)
     return today - timedelta(days=days_ago)
 
 
 @pytest.fixture
 def event(stack: Stack) -> Event:
-    """Makes a usage event at a time."""
+    """Inserts a usage event at a time."""
 
     def make(at: datetime, **columns: Any) -> UUID:
         row = {"provider": "openrouter", "model_key": "m", "outcome": "ok", "duration_ms": 1_000}
@@ -62,14 +62,14 @@ def event(stack: Stack) -> Event:
 
 
 def sums(stack: Stack, table: str, **bucket: Any) -> dict[str, Any]:
-    """The one row of a roll-up in that bucket, without its name."""
+    """The only row of a roll-up in this bucket, without the bucket."""
     ((column, value),) = bucket.items()
     row = stack.one(f"select * from {table} where {column} = %s", value)  # noqa: S608
     return {name: row[name] for name in row if name not in ("hour", "day", "provider", "model_key")}
 
 
 def due(stack: Stack) -> dict[str, Any]:
-    """The steps of a run in which all of them are due."""
+    """The steps of a run in which all are due."""
     stack.db.execute("delete from health_check_steps")
     return dict(stack.health_check().json()["steps"])
 
@@ -177,7 +177,7 @@ class TestRollUps:
         assert due(stack)["roll_up"]["found"] == {"days": 4}
         days = [row["day"] for row in stack.all("select day from usage_daily order by day")]
         assert days == [noon(number).date() for number in (40, 39, 7, 1)]
-        # From then on only the last one, and what comes after it.
+        # From then on only the last day, and later ones.
         assert due(stack)["roll_up"]["found"] == {"days": 1}
 
     def test_days_begin_at_midnight_utc(self, stack: Stack, event: Event) -> None:
@@ -316,7 +316,7 @@ TOKENS = UNCALIBRATED.count(WORDS)
 
 
 def priced(talk: Talk, **prices: float) -> None:
-    """One model, which costs money."""
+    """One paid model."""
     talk.have_only(VENICE)
     price = (
         "update api_models set pricing = %s, is_default = model_key = %s where task = 'roleplay'"
@@ -325,7 +325,7 @@ def priced(talk: Talk, **prices: float) -> None:
 
 
 def spent(talk: Talk, purpose: str = "reply") -> dict[str, Any]:
-    """The one event of this purpose, once it is there."""
+    """Waits for the only event of this purpose."""
     query = "select * from usage_events where purpose = %s"
     wait_until(lambda: talk.stack.all(query, purpose), "the event")
     return talk.stack.one(query, purpose)
@@ -337,7 +337,7 @@ def costs_what_its_tokens_do(event: dict[str, Any]) -> bool:
 
 
 class TestEstimates:
-    """Calls that cost something although nobody said how much."""
+    """Calls that cost something although the provider did not report it."""
 
     def check(self, event: dict[str, Any], *, completion: int) -> None:
         assert event["is_estimated"] is True
@@ -534,7 +534,7 @@ class TestEstimates:
     def test_of_calls_that_end_while_they_connect_are_none(
         self, talk: Talk, ends: str, path: str, protocol: str
     ) -> None:
-        """Somebody accepts the connection and never says the first word of TLS."""
+        """A server that accepts connections and never starts TLS."""
         priced(talk)
         listener = listening_socket()
         url = listener_url(listener).replace("http", "https")
@@ -586,7 +586,7 @@ class TestEstimates:
 
 
 class TestNumbersOfOthers:
-    """A reply is shown and saved, whatever stands beside it."""
+    """A reply is shown and saved, whatever numbers come with it."""
 
     def check(self, talk: Talk, body: dict[str, Any]) -> dict[str, Any]:
         assert body["saved"] is True
@@ -687,7 +687,7 @@ class TestNumbersOfOthers:
         self.check(talk, talk.reply(model_provider="chat_worker"))
 
     def test_in_what_the_functions_write(self, talk: Talk) -> None:
-        """The database cuts again what it is given."""
+        """The database cuts values as well."""
         odd: list[Any] = [True, "1", -1, 1e300, 1e18, 2.5, [], {}, None, "NaN", 10**50]
         names = ("prompt_tokens", "completion_tokens", "cost_usd", "duration_ms")
         for number in odd:
@@ -721,7 +721,7 @@ class TestNumbersOfOthers:
 
 
 def last_chunk(finish: str) -> bytes:
-    """A last chunk of a stream, with its finish reason."""
+    """The last chunk of a stream, with its finish reason."""
     return sse_event(chunk(VENICE, {"content": ""}, finish))
 
 

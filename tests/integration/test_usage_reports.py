@@ -1,4 +1,4 @@
-"""What was used, as the database reports it and `make usage` prints it."""
+"""Usage reports of the database, and `make usage`."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ pytestmark = pytest.mark.usefixtures("one_day")
 
 
 def day(days_ago: int) -> str:
-    """A day in UTC as reports name it, counted back from today."""
+    """The name of a UTC day in reports, counted back from today."""
     return str(datetime.now(UTC).date() - timedelta(days=days_ago))
 
 
@@ -154,7 +154,7 @@ class TestCommand:
 
 
 def test_unknown_costs_are_reported() -> None:
-    # As the local stack's Data API writes large numbers.
+    # The local stack's Data API returns large numbers as text.
     numbers = {"calls": "2", "errors": "0", "cost_usd": "0.10000000", "cost_unknown": "1"}
     (row,) = read([{"key": "2026-01-01"} | numbers])
     assert totals([row]).endswith("0.1000 USD. The cost of 1 calls is unknown.")

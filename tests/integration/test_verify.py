@@ -1,4 +1,4 @@
-"""`make verify` names what is wrong with an installation, each thing within one run."""
+"""`make verify` finds each problem of an installation in one run."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ VERSIONS = sorted(path.name.partition("_")[0] for path in MIGRATIONS.glob("*.sql
 
 
 class Verify:
-    """Runs the command for the test's project."""
+    """Runs the command on the test's project."""
 
     def __init__(self, stack: Stack, folder: Path) -> None:
         self.stack = stack
@@ -52,14 +52,14 @@ class Verify:
         return done.returncode, done.stdout
 
     def problems(self) -> dict[str, str]:
-        """What is wrong, by name of the check."""
+        """The problems, by name of the check."""
         lines = self.wrong()
         found = {name: rest for name, _, rest in (line.partition("  ") for line in lines)}
         assert len(found) == len(lines)
         return found
 
     def wrong(self) -> list[str]:
-        """The lines of what is wrong: name of the check, what was found, what to do."""
+        """The lines of the problems: name of the check, finding, remedy."""
         code, output = self()
         assert code == PROBLEMS, output
         lines = [line.strip() for line in output.splitlines()]
@@ -71,7 +71,7 @@ class Verify:
 
 @pytest.fixture
 def verify(stack: Stack, tmp_path: Path) -> Iterator[Verify]:
-    """An installation that is as it should be, with all migrations on record."""
+    """An installation without problems, with all migrations recorded."""
     stack.db.execute("create schema supabase_migrations")
     stack.db.execute("create table supabase_migrations.schema_migrations (version text)")
     stack.db.execute(
@@ -108,7 +108,7 @@ def test_active_models_are_listed_as_the_query_has_them(verify: Verify) -> None:
 
 
 def minutes_pass(stack: Stack, minutes: int) -> None:
-    """As if all that is on record had happened earlier, for nothing has run since."""
+    """Shifts all records into the past, as if nothing had run since."""
     stack.db.execute(
         "update health_check_steps set begun_at = begun_at - make_interval(mins => %(m)s), "
         "done_at = done_at - make_interval(mins => %(m)s)",
@@ -137,7 +137,7 @@ def test_worker_killed_model_renamed_key_exhausted_and_scheduler_stopped_at_once
             stack.register_worker(worker.url)
             assert checks.run()["worker:chatWorker"]["found"]["healthy"] is True
             assert verify()[0] == OK
-        # The worker is gone; hours later OpenRouter has news, and the scheduler its last run.
+        # The worker dies. Hours later the catalog changes, and the scheduler stops.
         renamed = listed("venice/uncensored:free", canonical_slug=VENICE)
         stack.upstream.always(catalog(renamed, without=(VENICE,)), to="/api/v1/models")
         free = {"used": 50, "limit": 50, "remaining": 0}
@@ -208,7 +208,7 @@ def test_failing_step_is_a_problem(verify: Verify) -> None:
 def test_killed_worker_is_a_problem(verify: Verify) -> None:
     with refusing() as url:
         verify.stack.register_worker(url)
-        for _ in range(3):  # one failure may be forgiven
+        for _ in range(3):  # a single failure is tolerated
             verify.stack.health_check()
     problems = verify.problems()
     assert list(problems) == ["worker chatWorker"]
@@ -229,7 +229,7 @@ def test_key_that_is_in_the_secret_manager(verify: Verify) -> None:
 
 
 def test_two_default_models_are_a_problem(verify: Verify) -> None:
-    # One for each modality gets past the unique index.
+    # The unique index allows one default per modality.
     verify.stack.db.execute("""
         update api_models set modality = 'chat', is_default = true
         where task = 'roleplay' and priority = 2""")
@@ -480,7 +480,7 @@ FACTS: dict[str, Any] = {
 
 
 def judged(name: str, **facts: Any) -> list[tuple[str, str]]:
-    """State and finding of the checks of this name."""
+    """State and finding of the checks with this name."""
     checks = check_facts(FACTS | facts, {}, {}, is_local=False)
     return [(check.state, check.found) for check in checks if check.name == name]
 
@@ -530,7 +530,7 @@ def test_what_the_catalog_said(statuses: list[str | None], expected: list[tuple[
         for n, status in enumerate(statuses)
     ]
     off = row | {"model_key": "off", "is_active": False, "catalog_status": "gone"}
-    # Twice, as a model that has a row for each of two tasks.
+    # Twice, because a model can have a row for each of two tasks.
     assert judged("catalog", models=[*models, *models, off]) == expected
 
 

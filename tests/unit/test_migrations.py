@@ -1,4 +1,4 @@
-"""A released migration is frozen, on small repositories; and who names the shared tables."""
+"""Released migrations are frozen (on small repositories), and which code names shared tables."""
 
 from __future__ import annotations
 
