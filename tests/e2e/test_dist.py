@@ -103,7 +103,7 @@ class TestBuild:
         assert copied == {path: sources[path] for path in copied}
         assert "identity.py" in copied
 
-    def test_twice_gives_the_same_bytes(self, dist: Path, tmp_path: Path) -> None:
+    def test_building_twice_gives_the_same_bytes(self, dist: Path, tmp_path: Path) -> None:
         # A file that was removed from the sources is removed from dist/.
         (tmp_path / "dist/roleplay_chat").mkdir(parents=True)
         (tmp_path / "dist/roleplay_chat/old.py").write_text("")

@@ -800,7 +800,7 @@ class TestProvidersFromABrowser:
             listed = person.get("/api_providers", params={"select": "name"}).json()
         assert listed == [{"name": "openrouter"}]
 
-    def test_that_an_operator_approves_is_asked(
+    def test_approved_provider_gets_requests(
         self, stack: Stack, api: httpx.Client, elsewhere: Upstream
     ) -> None:
         self.add(stack, api, elsewhere.url, secret_name="Spare_API_KEY")
@@ -929,7 +929,9 @@ class TestCharactersOfOthers:
         return str(stack.insert("characters", user_id=self.me.id, name="Mine"))
 
     @pytest.mark.parametrize("column", ["character_id", "user_character_id"])
-    def test_in_a_new_conversation(self, api: httpx.Client, hidden: str, column: str) -> None:
+    def test_conversation_with_a_hidden_character_is_rejected(
+        self, api: httpx.Client, hidden: str, column: str
+    ) -> None:
         assert refused(api.post("/conversations", json=self.mine({column: hidden})))
 
     @pytest.mark.parametrize("column", ["character_id", "user_character_id"])
@@ -943,7 +945,7 @@ class TestCharactersOfOthers:
         change = {"user_character_id": str(DEMO_CHARACTER)}
         assert api.patch("/conversations", params=mine, json=change).is_success
 
-    def test_in_a_memory(self, api: httpx.Client, hidden: str) -> None:
+    def test_memory_of_a_hidden_character_is_rejected(self, api: httpx.Client, hidden: str) -> None:
         row = self.mine({"tier": "character", "character_id": hidden})
         assert refused(api.post("/memories", json=row))
 

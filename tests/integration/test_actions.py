@@ -118,9 +118,7 @@ class TestRegenerate:
 
         assert dialog.prompt() == ["One", "Two again", "Three", "Four", "Five"]
 
-    def test_of_a_version_that_is_set_aside_takes_the_place_of_the_active_one(
-        self, dialog: Dialog
-    ) -> None:
+    def test_regenerating_an_inactive_version_replaces_the_active_one(self, dialog: Dialog) -> None:
         dialog.again("Two", "Two again")
         dialog.again("Two", "Two once more")
 
@@ -128,7 +126,7 @@ class TestRegenerate:
         roots = dialog.stack.all("select distinct variant_of from messages where not is_active")
         assert {row["variant_of"] for row in roots} == {None, UUID(dialog.message("Two"))}
 
-    def test_twice_with_one_id_makes_one_version(self, dialog: Dialog) -> None:
+    def test_repeated_regenerate_with_one_id_makes_one_version(self, dialog: Dialog) -> None:
         dialog.again("Two", "Two again", client_message_id="once")
         again = dialog.turn(
             action="regenerate", message_id=dialog.message("Two"), client_message_id="once"
@@ -433,13 +431,13 @@ class TestBranch:
         assert dialog.said(new) == ["One", "Two again", "Drei", "Vier"]
         assert dialog.said() == list(SAID)
 
-    def test_of_a_version_that_is_set_aside(self, dialog: Dialog) -> None:
+    def test_branch_may_end_in_an_inactive_version(self, dialog: Dialog) -> None:
         dialog.again("Two", "Two again")
         new = UUID(dialog.do("branch", "Two")["conversation_id"])
         assert dialog.said(new) == ["One", "Two"]
         assert dialog.said() == ["One", "Two again", "Three", "Four"]
 
-    def test_twice_with_one_id_is_one_branch(self, dialog: Dialog) -> None:
+    def test_repeated_branch_with_one_id_is_one_branch(self, dialog: Dialog) -> None:
         asked = dialog.body("branch", "Two") | {"client_message_id": "once"}
         first, again = (dialog.request(**asked).json()["conversation_id"] for _ in range(2))
         dialog.request(action="delete", message_id=asked["message_id"])
@@ -495,14 +493,16 @@ class TestEveryChange:
         assert dialog.stack.all("select id from turns order by id") == turns
 
     @pytest.mark.parametrize("action", CHANGES)
-    def test_of_somebody_elses_message_is_not_found(self, dialog: Dialog, action: str) -> None:
+    def test_action_on_somebody_elses_message_is_not_found(
+        self, dialog: Dialog, action: str
+    ) -> None:
         answer = dialog.request(dialog.stack.user(), **dialog.body(action, "Two"))
         refused(answer, 404, "message_not_found")
         assert dialog.said() == list(SAID)
         assert len(dialog.stack.all("select from conversations")) == 1
 
     @pytest.mark.parametrize("action", ["choose", "edit", "branch"])
-    def test_of_a_message_that_is_not_there_is_not_found(self, dialog: Dialog, action: str) -> None:
+    def test_action_on_a_missing_message_is_not_found(self, dialog: Dialog, action: str) -> None:
         body = dialog.body(action, "Two") | {"message_id": str(uuid4())}
         refused(dialog.request(**body), 404, "message_not_found")
 
@@ -644,7 +644,7 @@ class TestImpersonate:
         refused(answer, 403, "content_refused")
         assert "12 years" not in str(dialog.stack.all("select * from turns"))
 
-    def test_of_a_history_that_may_not_be_sent_asks_no_model(self, dialog: Dialog) -> None:
+    def test_draft_for_a_refused_history_asks_no_model(self, dialog: Dialog) -> None:
         dialog.stack.insert("messages", conversation_id=dialog.id, sender="user", content=BOTH)
         calls = len(dialog.stack.upstream.calls)
         answer = dialog.request(conversation_id=str(dialog.id), action="impersonate")

@@ -279,7 +279,9 @@ class TestMinorOnce:
 
         assert cast.tier() == "sfw"
 
-    def test_in_a_conversation_that_began_with_them(self, cast: Cast, leave: Leaving) -> None:
+    def test_conversation_that_began_with_a_minor_stays_sfw(
+        self, cast: Cast, leave: Leaving
+    ) -> None:
         minor = cast.character(age=15)
         row = {"user_id": str(cast.talk.user.id), "character_id": str(minor)}
         with cast.api() as api:

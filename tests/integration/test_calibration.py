@@ -53,7 +53,7 @@ class TestTurn:
         assert learnt(talk.stack)[VENICE, "latin"] == pytest.approx(0.95**12)
         assert sizes[-1] > sizes[0] * 1.3
 
-    def test_that_ends_without_a_reply_teaches_nothing(self, talk: Talk) -> None:
+    def test_turn_without_a_reply_updates_nothing(self, talk: Talk) -> None:
         talk.stack.upstream.always(error(500))
         talk.say(LONG)
         assert learnt(talk.stack) == {}
@@ -63,13 +63,13 @@ class TestTurn:
         talk.reply(LONG)
         assert list(learnt(talk.stack)) == [(DOLPHIN_R1, "latin")]
 
-    def test_in_another_script_teaches_of_that(self, talk: Talk) -> None:
+    def test_turn_in_another_script_updates_that_ratio(self, talk: Talk) -> None:
         talk.stack.db.execute("update characters set description = %s", (JAPANESE * 4,))
         talk.stack.upstream.enqueue(text("はい。", usage=used(4000)))
         talk.reply("こんにちは")
         assert list(learnt(talk.stack)) == [(VENICE, "other")]
 
-    def test_of_a_worker_that_counts_teaches_of_its_model(self, talk: Talk) -> None:
+    def test_usage_of_a_worker_updates_its_models_ratio(self, talk: Talk) -> None:
         talk.have_worker(protocol="openai")
         talk.stack.upstream.enqueue(text("Yes.", usage=used(1)), text("Yes.", usage=used(1)))
         talk.reply(LONG, model_provider="chat_worker")
@@ -119,7 +119,7 @@ class TestRatio:
             learn(stack, lie)
         assert learnt(stack)["m", "latin"] == bound
 
-    def test_of_a_script_takes_the_rest_as_it_is_known(self, stack: Stack) -> None:
+    def test_ratio_of_a_script_uses_the_known_ratio_of_the_other(self, stack: Stack) -> None:
         for _ in range(100):
             learn(stack, 500, latin=0, other=1000)
         for _ in range(100):

@@ -81,7 +81,7 @@ class TestImport:
             ("cook.charx", "cook_v3"),
         ],
     )
-    def test_of_a_file_of_any_format(self, stack: Stack, file: str, original: str) -> None:
+    def test_file_of_any_format_is_imported(self, stack: Stack, file: str, original: str) -> None:
         body = import_card(stack, stack.user(), card_base64=encoded((CARDS / file).read_bytes()))
 
         assert stored(stack, body) == card(original)
@@ -100,12 +100,12 @@ class TestImport:
         assert "newer version" in newer
         assert patterns.endswith("never match: 1.")
 
-    def test_of_more_than_other_requests_may_bring(self, stack: Stack) -> None:
+    def test_import_larger_than_other_requests_is_accepted(self, stack: Stack) -> None:
         picture = card_picture(chara=card("detective_v2")) + b"\0" * 600_000
         body = import_card(stack, stack.user(), card_base64=encoded(picture))
         assert body["name"] == "Inès Marchetti"
 
-    def test_of_nearly_the_largest_card(self, stack: Stack) -> None:
+    def test_card_just_below_the_limit_is_imported(self, stack: Stack) -> None:
         user = stack.user()
         original = {"name": "Large", "extensions": {"kept": ["x" * 1_000] * 2_000}}
         character = import_card(stack, user, card=original)["character_id"]
@@ -164,7 +164,7 @@ class TestRefusal:
             ),
         ],
     )
-    def test_of_what_is_too_large(self, stack: Stack, body: dict[str, Any]) -> None:
+    def test_card_that_is_too_large_is_rejected(self, stack: Stack, body: dict[str, Any]) -> None:
         answer = stack.chat(stack.user(), action="import_card", **body)
         refused(answer, 413, "card_too_large")
 
@@ -255,13 +255,13 @@ class TestExport:
         assert after["data"].pop("nickname") == "Madame"
         assert after == card("detective_v2")
 
-    def test_of_the_public_character_that_never_was_a_card(self, stack: Stack) -> None:
+    def test_export_of_a_character_that_was_not_imported(self, stack: Stack) -> None:
         after = export_card(stack, stack.user(), DEMO_CHARACTER)
         assert (after["spec"], after["data"]["name"]) == ("chara_card_v3", "Mara Voss")
         own = after["data"]["extensions"]["roleplay_backend"]
         assert own == {"age": 52, "pronouns": "she/her"}
 
-    def test_of_somebody_elses_only_when_public(self, stack: Stack) -> None:
+    def test_export_of_somebody_elses_character_only_if_public(self, stack: Stack) -> None:
         owner, other = stack.user(), stack.user()
         character = import_card(stack, owner, card=card("cook_v3"))["character_id"]
         asked = {"action": "export_card", "character_id": character}
@@ -277,13 +277,13 @@ class TestExport:
             pytest.param({"character_id": str(uuid4()), "format": "gif"}, "`format`", id="format"),
         ],
     )
-    def test_of_what_is_not_asked_for_rightly(
+    def test_invalid_export_request_is_rejected(
         self, stack: Stack, body: dict[str, Any], named: str
     ) -> None:
         answer = stack.chat(stack.user(), action="export_card", **body)
         assert named in refused(answer, 400, "invalid_request")
 
-    def test_of_a_character_that_does_not_exist(self, stack: Stack) -> None:
+    def test_export_of_a_missing_character_is_not_found(self, stack: Stack) -> None:
         answer = stack.chat(stack.user(), action="export_card", character_id=str(uuid4()))
         refused(answer, 404, "character_not_found")
 

@@ -83,7 +83,7 @@ class TestMessage:
         assert "12 years" not in sent
         assert talk.said() == ["Hello", f"> {PLAIN}"]
 
-    def test_that_the_client_wrote_itself_is_kept_out_too(self, talk: Talk) -> None:
+    def test_refused_message_inserted_by_the_client_is_kept_out(self, talk: Talk) -> None:
         talk.stack.insert(
             "messages", conversation_id=talk.conversation, sender="user", content=BOTH
         )
@@ -100,7 +100,9 @@ class TestMessage:
         assert len(talk.stack.all("select id from messages")) == 1
         assert len(talk.stack.all("select id from turns")) == 2
 
-    def test_that_is_answered_after_all_is_part_of_the_conversation(self, talk: Talk) -> None:
+    def test_refused_message_that_is_answered_later_joins_the_conversation(
+        self, talk: Talk
+    ) -> None:
         refused(talk, BOTH, client_message_id="one")
         talk.stack.db.execute("update messages set content = 'Hello'")
         talk.stack.upstream.enqueue(text(PLAIN))
@@ -628,7 +630,7 @@ class TestReply:
         assert rest[-1].name == "done"
         assert talk.said()[-1] == f"> {shown}"
 
-    def test_that_breaks_off_in_a_finding_is_not_kept(self, talk: Talk) -> None:
+    def test_reply_cut_off_at_a_finding_is_not_stored(self, talk: Talk) -> None:
         shown, gate = Gate(), Gate()
         talk.stack.upstream.enqueue(stream([MINOR, shown, " A sexual", gate, abort()]))
 
@@ -641,9 +643,7 @@ class TestReply:
         assert rest[-1].data["code"] == "content_refused"
         assert talk.said() == ["Hello"]
 
-    def test_that_breaks_off_before_anything_is_shown_is_not_asked_of_others(
-        self, talk: Talk
-    ) -> None:
+    def test_refused_reply_before_its_first_text_is_not_asked_of_others(self, talk: Talk) -> None:
         talk.stack.upstream.enqueue(stream([f"{MINOR} A sexual"], finish=None))
 
         answer = talk.say("Hello")
@@ -970,7 +970,7 @@ class TestModeration:
         )
         return str(guards)
 
-    def test_that_an_admin_switches_off_with_its_provider_closes_the_adult_tier(
+    def test_provider_switched_off_under_the_classifier_closes_the_adult_tier(
         self, talk: Talk
     ) -> None:
         among_adults(talk)
@@ -982,7 +982,7 @@ class TestModeration:
 
         self.is_closed_for_adults_alone(talk)
 
-    def test_that_is_switched_off_closes_the_adult_tier(self, talk: Talk) -> None:
+    def test_classifier_that_is_switched_off_closes_the_adult_tier(self, talk: Talk) -> None:
         among_adults(talk)
         talk.stack.db.execute("update api_models set is_active = false where task = 'moderation'")
 
@@ -1115,7 +1115,7 @@ class TestCard:
         assert line["refused"] == {"category": "sexual", "part": "character"}
         assert line["user_id"] == str(talk.user.id)
 
-    def test_of_a_child_in_a_family_story_is_taken_in(self, talk: Talk) -> None:
+    def test_card_of_a_child_in_a_family_story_is_imported(self, talk: Talk) -> None:
         card = {"name": "Vera", "description": f"{MINOR} She builds kites with her brother."}
 
         answer = talk.stack.chat(talk.user, action="import_card", card=card)

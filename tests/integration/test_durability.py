@@ -241,7 +241,9 @@ class TestMessageWrittenByTheClient:
 
         assert said(stack, conversation) == ["Hello.", "Hello?", "> Yes."]
 
-    def test_of_two_devices_each_is_adopted(self, stack: Stack, pool: ThreadPoolExecutor) -> None:
+    def test_messages_inserted_by_two_devices_are_each_adopted(
+        self, stack: Stack, pool: ThreadPoolExecutor
+    ) -> None:
         user, conversation = conversing(stack)
         write(stack, user, conversation, "Phone")
         write(stack, user, conversation, "Laptop")

@@ -90,7 +90,7 @@ class TestInForce:
 
         assert talk.cooldowns() == {"provider openrouter": lasting(seconds=30)}
 
-    def test_that_has_passed_is_over(self, talk: Talk) -> None:
+    def test_passed_cooldown_is_over(self, talk: Talk) -> None:
         put_on_cooldown(talk, "model", f"openrouter:{VENICE}", seconds=-1)
         talk.stack.upstream.enqueue(text("Good evening."))
 
@@ -106,7 +106,7 @@ class TestInForce:
             ("account", "openrouter:free"),
         ],
     )
-    def test_of_the_provider_leaves_the_worker_at_once(
+    def test_cooldown_of_the_provider_leads_to_the_worker_at_once(
         self, talk: Talk, scope: str, key: str
     ) -> None:
         talk.have_worker()
@@ -117,7 +117,7 @@ class TestInForce:
 
         assert talk.asked() == [WORKER]
 
-    def test_of_the_worker_is_told_to_whom_wanted_it(self, talk: Talk) -> None:
+    def test_cooldown_of_the_requested_worker_is_in_the_notice(self, talk: Talk) -> None:
         talk.have_worker()
         put_on_cooldown(talk, "model", "chat_worker", minutes=1)
         talk.stack.upstream.enqueue(text("Good evening."))
@@ -130,7 +130,7 @@ class TestInForce:
             " Venice Dolphin Mistral 24B answered instead."
         )
 
-    def test_of_a_model_is_one_for_every_task(self, talk: Talk) -> None:
+    def test_cooldown_of_a_model_holds_for_every_task(self, talk: Talk) -> None:
         put_on_cooldown(talk, "model", f"openrouter:{VENICE}", minutes=1)
         talk.stack.upstream.enqueue(text("A pier at dawn."))
 
@@ -280,7 +280,7 @@ class TestRow:
         self.cool(stack, 20 * 86_400)
         assert self.left(stack) == pytest.approx(86_400, abs=LAG)
 
-    def test_that_is_over_before_it_began_is_not_written(self, stack: Stack) -> None:
+    def test_cooldown_that_is_already_over_is_not_written(self, stack: Stack) -> None:
         self.cool(stack, -5)
         assert stack.all("select from model_cooldowns") == []
 

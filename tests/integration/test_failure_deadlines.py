@@ -37,7 +37,9 @@ class TestFirstToken:
             pytest.param(stall(ROLE), id="role-alone"),
         ],
     )
-    def test_that_does_not_come_comes_from_the_next_model(self, talk: Talk, slow: Answer) -> None:
+    def test_model_without_a_first_token_is_replaced_by_the_next(
+        self, talk: Talk, slow: Answer
+    ) -> None:
         talk.limit(VENICE, first_token=0.2)
         talk.stack.upstream.enqueue(slow, text("Good evening."))
 
@@ -49,9 +51,7 @@ class TestFirstToken:
         assert talk.said() == ["Hello", "> Good evening."]
         assert talk.cooldowns() == {THIS_MODEL: lasting(seconds=30)}
 
-    def test_that_does_not_come_comes_from_the_worker_where_that_is_healthy(
-        self, talk: Talk
-    ) -> None:
+    def test_model_without_a_first_token_is_replaced_by_a_healthy_worker(self, talk: Talk) -> None:
         talk.have_worker()
         talk.limit(VENICE, first_token=0.2)
         talk.stack.upstream.enqueue(stall(), worker_chat("Sit."))
@@ -60,7 +60,7 @@ class TestFirstToken:
 
         assert talk.asked() == [VENICE, WORKER]
 
-    def test_of_the_worker_that_does_not_come_comes_from_a_model(self, talk: Talk) -> None:
+    def test_worker_without_a_first_token_is_replaced_by_a_model(self, talk: Talk) -> None:
         talk.have_worker(timeouts={"first_token": 0.2})
         talk.stack.upstream.enqueue(stall(), text("Good evening."))
 
@@ -141,7 +141,7 @@ def endless(part: Any) -> Answer:
 
 
 class TestWholeCall:
-    def test_that_only_thinks_is_given_up(self, talk: Talk) -> None:
+    def test_endless_reasoning_is_given_up(self, talk: Talk) -> None:
         talk.limit(VENICE, total=2)
         talk.stack.upstream.enqueue(endless(reasoning("Hm.")), text("Good evening."))
 
@@ -150,7 +150,7 @@ class TestWholeCall:
         assert talk.asked() == [VENICE, DOLPHIN_R1]
         assert closed(talk) == [True, False]
 
-    def test_that_does_not_end_is_cut(self, talk: Talk) -> None:
+    def test_endless_reply_is_cut_off(self, talk: Talk) -> None:
         talk.limit(VENICE, total=2)
         talk.stack.upstream.enqueue(endless("la "))
 

@@ -81,7 +81,7 @@ class TestDailyCap:
         assert talk.cooldowns() == {FREE: lasting(hours=3)}
         assert talk.alerts() == ["free_daily_cap"]
 
-    def test_of_less_than_an_hour_is_told_in_minutes(self, talk: Talk) -> None:
+    def test_cap_that_lifts_within_an_hour_is_told_in_minutes(self, talk: Talk) -> None:
         talk.stack.upstream.enqueue(daily_cap(self.lifted(minutes=20)))
 
         assert talk.say().json()["error"].endswith("They are back in 20 minutes.")
@@ -119,7 +119,7 @@ class TestDailyCap:
 
 
 class TestMinuteCap:
-    def test_that_passes_soon_is_waited_for(self, talk: Talk) -> None:
+    def test_minute_cap_that_passes_soon_is_waited_for(self, talk: Talk) -> None:
         talk.stack.upstream.enqueue(*[minute_cap()] * 3, text("Good evening."))
 
         body = talk.reply()
@@ -154,7 +154,7 @@ class TestMinuteCap:
         assert talk.asked() == [VENICE, WORKER]
         assert talk.cooldowns() == {FREE: lasting(minutes=1)}
 
-    def test_that_outlasts_the_budget_is_told(self, talk: Talk) -> None:
+    def test_minute_cap_that_outlasts_the_budget_is_told(self, talk: Talk) -> None:
         talk.stack.upstream.enqueue(minute_cap(1200))
 
         answer = talk.say()
@@ -187,7 +187,7 @@ class TestOtherRateLimits:
             ),
         ],
     )
-    def test_of_one_model_leads_to_the_next_at_once(
+    def test_rate_limit_of_one_model_leads_to_the_next_at_once(
         self, talk: Talk, answer: Answer, cooldown: Any
     ) -> None:
         talk.stack.upstream.enqueue(answer, text("Good evening."))
@@ -204,7 +204,7 @@ class TestOtherRateLimits:
         assert talk.cooldowns() == {THIS_MODEL: cooldown}
         assert talk.alerts() == []
 
-    def test_of_the_only_model_is_waited_for(self, talk: Talk) -> None:
+    def test_rate_limit_of_the_only_model_is_waited_for(self, talk: Talk) -> None:
         talk.have_only(VENICE)
         talk.stack.upstream.enqueue(*[pool_limited(**AT_ONCE)] * 3, text("Good evening."))
 
@@ -213,7 +213,7 @@ class TestOtherRateLimits:
         assert talk.asked() == [VENICE] * 4
         assert talk.cooldowns() == {}
 
-    def test_of_nobody_in_particular_is_waited_for_where_it_is_short(self, talk: Talk) -> None:
+    def test_short_rate_limit_without_a_source_is_waited_for(self, talk: Talk) -> None:
         talk.stack.upstream.enqueue(
             failing(429, "Rate limit exceeded", headers=AT_ONCE),
             failing(429, "Rate limit exceeded", headers={"Retry-After": "60"}),
@@ -240,7 +240,7 @@ class TestCredit:
         assert talk.cooldowns() == {}
         assert talk.alerts() == ["credit_for_fewer_tokens"]
 
-    def test_that_shrinks_meanwhile_is_asked_for_once(self, talk: Talk) -> None:
+    def test_shrinking_credit_is_tried_only_once(self, talk: Talk) -> None:
         talk.stack.upstream.enqueue(affordable(100), affordable(80), text("Good evening."))
 
         talk.reply()
@@ -255,7 +255,7 @@ class TestCredit:
         assert self.tokens_asked_for(talk) == [(VENICE, 400), (DOLPHIN_R1, 400)]
         assert talk.cooldowns() == {f"model openrouter:{VENICE}": lasting(minutes=10)}
 
-    def test_that_a_request_may_exceed_buys_half_a_reply(self, talk: Talk) -> None:
+    def test_credit_for_fewer_tokens_buys_a_shorter_reply(self, talk: Talk) -> None:
         refusal = failing(402, reason="weight_exceeds_budget", limit_source="openrouter_credits")
         talk.stack.upstream.enqueue(refusal, text("Good evening."))
 
@@ -263,7 +263,7 @@ class TestCredit:
 
         assert self.tokens_asked_for(talk) == [(VENICE, 400), (VENICE, 200)]
 
-    def test_that_is_in_flight_is_waited_for(self, talk: Talk) -> None:
+    def test_credit_in_flight_is_waited_for(self, talk: Talk) -> None:
         refusal = failing(402, headers=AT_ONCE, limit_source="openrouter_in_flight_budget")
         talk.stack.upstream.enqueue(refusal, refusal, text("Good evening."))
 
@@ -273,7 +273,7 @@ class TestCredit:
         assert talk.cooldowns() == {}
         assert talk.alerts() == []
 
-    def test_of_the_models_provider_is_not_our_bill(self, talk: Talk) -> None:
+    def test_missing_credit_of_the_models_provider_is_not_ours(self, talk: Talk) -> None:
         refusal = failing(402, raw="API key USD spend limit exceeded", provider_name="Venice")
         talk.stack.upstream.enqueue(refusal, text("Good evening."))
 

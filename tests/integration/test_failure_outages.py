@@ -87,7 +87,7 @@ class TestModel:
         assert talk.said() == ["Hello", "> Good evening."]
         assert talk.cooldowns() == {on_cooldown: lasting(seconds=seconds)}
 
-    def test_that_is_the_only_one_is_asked_again_once(self, talk: Talk) -> None:
+    def test_only_model_that_fails_is_asked_again_once(self, talk: Talk) -> None:
         talk.have_only(VENICE)
         talk.stack.upstream.enqueue(failing(502), text("Good evening."))
 
@@ -97,7 +97,7 @@ class TestModel:
         assert [tried["outcome"] for tried in body["route"]] == ["overloaded", "ok"]
         assert talk.cooldowns() == {}
 
-    def test_that_is_the_only_one_and_fails_again_is_told(self, talk: Talk) -> None:
+    def test_only_model_that_fails_twice_is_reported(self, talk: Talk) -> None:
         talk.have_only(VENICE)
         talk.stack.upstream.always(failing(502))
 
@@ -178,7 +178,7 @@ class TestProvider:
         assert talk.said() == ["Hello", "> Good evening."]
         assert talk.cooldowns() == {}
 
-    def test_that_fails_again_is_not_asked_for_its_other_models(self, talk: Talk) -> None:
+    def test_provider_that_fails_again_is_not_asked_for_its_other_models(self, talk: Talk) -> None:
         talk.stack.upstream.always(html())
 
         answer = talk.say()
@@ -188,7 +188,7 @@ class TestProvider:
         assert talk.turn() == ("failed", "edge_error")
         assert talk.cooldowns() == {PROVIDER: lasting(seconds=30)}
 
-    def test_that_refuses_connections_is_replaced_by_the_worker(self, talk: Talk) -> None:
+    def test_provider_that_refuses_connections_is_replaced_by_the_worker(self, talk: Talk) -> None:
         talk.have_worker()
         talk.stack.upstream.enqueue(worker_chat("Sit."))
         with refusing() as url:
@@ -307,7 +307,7 @@ class TestReplyThatIsNone:
             pytest.param(stream([], finish="tool_calls"), id="tool-calls"),
         ],
     )
-    def test_that_is_empty_is_asked_for_again_once(self, talk: Talk, answer: Answer) -> None:
+    def test_empty_reply_is_asked_for_again_once(self, talk: Talk, answer: Answer) -> None:
         talk.stack.upstream.enqueue(answer, answer, text("Good evening."))
 
         body = talk.reply()
@@ -317,9 +317,7 @@ class TestReplyThatIsNone:
         assert talk.said() == ["Hello", "> Good evening."]
         assert talk.cooldowns() == {}
 
-    def test_that_was_spent_on_reasoning_is_asked_for_with_more_tokens_once(
-        self, talk: Talk
-    ) -> None:
+    def test_reply_spent_on_reasoning_is_asked_for_with_more_tokens_once(self, talk: Talk) -> None:
         spent = stream([reasoning("CANARY")], finish="length")
         talk.stack.upstream.enqueue(spent, spent, text("Good evening."))
 
@@ -328,7 +326,7 @@ class TestReplyThatIsNone:
         sent = [(call.model, call.json["max_tokens"]) for call in talk.stack.upstream.calls]
         assert sent == [(VENICE, 400), (VENICE, 800), (DOLPHIN_R1, 400)]
 
-    def test_that_was_reached_by_the_limit_is_complete(self, talk: Talk) -> None:
+    def test_reply_that_reached_the_token_limit_is_complete(self, talk: Talk) -> None:
         talk.stack.upstream.enqueue(text("Good evening. Sit.", finish="length"))
 
         body = talk.reply()
@@ -411,7 +409,7 @@ class TestWorker:
             ),
         ],
     )
-    def test_that_fails_is_replaced_in_the_same_request(
+    def test_failing_worker_is_replaced_in_the_same_request(
         self, talk: Talk, failure: Answer, on_cooldown: dict[str, Any], alerts: list[str]
     ) -> None:
         talk.have_worker()
@@ -429,7 +427,7 @@ class TestWorker:
         assert talk.cooldowns() == on_cooldown
         assert talk.alerts() == alerts
 
-    def test_that_says_nothing_is_asked_again_once(self, talk: Talk) -> None:
+    def test_worker_with_an_empty_reply_is_asked_again_once(self, talk: Talk) -> None:
         talk.have_worker()
         talk.stack.upstream.enqueue(worker_chat(" "), worker_chat(""), text("Good evening."))
 
@@ -437,7 +435,9 @@ class TestWorker:
 
         assert talk.asked() == [WORKER, WORKER, VENICE]
 
-    def test_that_refuses_connections_is_replaced_in_the_same_request(self, talk: Talk) -> None:
+    def test_worker_that_refuses_connections_is_replaced_in_the_same_request(
+        self, talk: Talk
+    ) -> None:
         talk.have_worker()
         talk.stack.upstream.enqueue(text("Good evening."))
         with refusing() as url:
@@ -457,7 +457,7 @@ class TestWorker:
         ]
         assert talk.cooldowns() == {"provider chat_worker": lasting(seconds=30)}
 
-    def test_that_fails_with_every_model_is_told(self, talk: Talk) -> None:
+    def test_failure_of_worker_and_all_models_is_told(self, talk: Talk) -> None:
         talk.have_worker()
         talk.have_only(VENICE)
         talk.stack.upstream.enqueue(worker_error(500, "CANARY"))

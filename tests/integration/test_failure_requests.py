@@ -77,7 +77,7 @@ class TestParameters:
         assert sent(talk)["plugins"] == [{"id": "context-compression", "enabled": False}]
         assert "transforms" not in sent(talk)
 
-    def test_of_another_provider_are_the_rows_alone(self, talk: Talk) -> None:
+    def test_other_provider_gets_only_the_parameters_of_its_row(self, talk: Talk) -> None:
         talk.stack.db.execute("update api_providers set name = 'another'")
         defaults(talk, temperature=0.7)
         talk.stack.upstream.enqueue(text("Good evening."))
@@ -86,7 +86,7 @@ class TestParameters:
 
         assert set(sent(talk)) == LEAST | {"stop", "temperature"}
 
-    def test_of_the_worker_are_its_own(self, talk: Talk) -> None:
+    def test_worker_gets_its_own_parameters(self, talk: Talk) -> None:
         talk.have_worker()
         talk.stack.upstream.enqueue(worker_chat("Sit."))
 

@@ -102,7 +102,7 @@ class TestCut:
         assert talk.said() == ["Hello", "> Good evening"]
         assert talk.turn() == ("incomplete", policy)
 
-    def test_by_a_reset_keeps_what_came(self, talk: Talk) -> None:
+    def test_reply_cut_by_a_reset_keeps_its_text(self, talk: Talk) -> None:
         gate = Gate()
         talk.stack.upstream.enqueue(cut(gate, abort()))
 
@@ -202,7 +202,7 @@ class TestContinue:
         assert whole["response"] == "Good evening to you, my friend."
         assert broken.said() == ["Hello", "> Good evening to you, my friend."]
 
-    def test_that_nobody_answers_leaves_what_stood(self, broken: Talk) -> None:
+    def test_continue_without_an_answer_keeps_the_reply(self, broken: Talk) -> None:
         broken.stack.upstream.always(failing(503))
 
         answer = broken.say(action="continue")
@@ -236,7 +236,7 @@ def nothing_is_left(talk: Talk) -> None:
 
 
 class TestClientThatGoesAway:
-    def test_from_a_stream_loses_nothing(self, talk: Talk) -> None:
+    def test_client_that_leaves_a_stream_loses_nothing(self, talk: Talk) -> None:
         gate = Gate()
         talk.stack.upstream.enqueue(stream(["Good ", gate, "evening."]))
 
@@ -250,7 +250,7 @@ class TestClientThatGoesAway:
         assert talk.stack.upstream.calls[0].closed_early is False
         nothing_is_left(talk)
 
-    def test_from_a_request_loses_nothing(self, talk: Talk) -> None:
+    def test_client_that_leaves_a_request_loses_nothing(self, talk: Talk) -> None:
         gate = Gate()
         talk.stack.upstream.enqueue(held(gate, text("Good evening.")))
 
@@ -357,7 +357,7 @@ class TestClientThatStops:
         assert talk.turn() == ("failed", "stopped")
         nothing_is_left(talk)
 
-    def test_may_go_on_at_once(self, talk: Talk) -> None:
+    def test_client_that_stopped_may_go_on_at_once(self, talk: Talk) -> None:
         talk.stack.upstream.enqueue(stream(["Good ", "evening", stall()]), text("to you."))
         with talk.streaming(on_disconnect="stop") as events:
             until_shown(events, "Good evening")

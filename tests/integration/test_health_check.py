@@ -669,7 +669,7 @@ class TestKeysOfWorkers:
     PUBLIC = "https://second.invalid"
 
     @pytest.mark.parametrize("what", ["worker", "hook"])
-    def test_that_is_not_bound_is_not_sent(self, stack: Stack, what: str) -> None:
+    def test_key_without_a_bound_origin_is_not_sent(self, stack: Stack, what: str) -> None:
         hook = {"url": f"{self.PUBLIC}/start", "secret_name": "Second_API_KEY"}
         if what == "worker":
             entry: dict[str, Any] = {"url": self.PUBLIC, "secret_name": "Second_API_KEY"}

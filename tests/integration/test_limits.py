@@ -270,9 +270,7 @@ class TestSpending:
         self.spend(stack, stack.user(), 5)
         assert self.asked(stack, user) == PAID
 
-    def test_at_the_ceiling_a_free_model_answers_and_says_so(
-        self, stack: Stack, user: User
-    ) -> None:
+    def test_free_model_answers_once_the_budget_is_spent(self, stack: Stack, user: User) -> None:
         limit(stack, usd_per_day=0.02)
         self.spend(stack, user, 0.015)
         self.spend(stack, user, 0.005)
@@ -530,7 +528,7 @@ class TestActions:
         [("delete", "actions"), ("import_card", "imports"), ("export_card", "exports")],
     )
     @pytest.mark.usefixtures("one_day")
-    def test_may_have_one_by_the_day(
+    def test_actions_may_have_a_limit_per_day(
         self, stack: Stack, user: User, action: str, name: str
     ) -> None:
         stack.configure(limits={"default": {f"{name}_per_day": 1}})
@@ -603,7 +601,7 @@ class TestActions:
         body["message"] = "She is 12 years old. A sexual scene." + " a" * 10_000
         limited(stack.chat(user, **body))
 
-    def test_of_somebody_who_is_gone_are_refused(self, stack: Stack, user: User) -> None:
+    def test_actions_of_a_deleted_user_are_rejected(self, stack: Stack, user: User) -> None:
         bodies = self.bodies(stack, user)
         stack.db.execute("delete from auth.users where id = %s", (user.id,))
         for action, body in bodies.items():
@@ -709,7 +707,7 @@ class TestRows:
         assert statuses == [204] * 60 + [429] * 2
         assert stack.one("select count(*) as n from private.forgotten_facts") == {"n": 60}
 
-    def test_at_the_same_time_they_hold(self, stack: Stack) -> None:
+    def test_row_quotas_hold_for_simultaneous_inserts(self, stack: Stack) -> None:
         stack.configure(limits={"default": {"rows_per_minute": 5}})
         user = stack.user()
         row = self.row(stack, user, "messages")

@@ -309,7 +309,7 @@ class TestFailure:
         take_turn(long, written(SUMMARY))
         assert summary(long)["content"] == SUMMARY
 
-    def test_of_saving_late_is_logged_and_nothing_else(
+    def test_failed_late_save_is_only_logged(
         self, long: Talk, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr("roleplay_chat.turn_store.MAX_RETRY_SECONDS", 0)
@@ -325,7 +325,7 @@ class TestFailure:
         assert summary(long)["content"] == ""
         assert long.reply("Hello again")["response"] == "Yes."
 
-    def test_of_the_database_with_it_does_not_lose_the_reply(self, long: Talk) -> None:
+    def test_database_failure_with_a_summary_keeps_the_reply(self, long: Talk) -> None:
         long.stack.db.execute(
             "alter table conversation_summaries add constraint never check (content = '') not valid"
         )
@@ -336,7 +336,7 @@ class TestFailure:
         assert (body["saved"], body["memory_updated"]) == (True, False)
         assert long.said()[-1] == "> Yes."
 
-    def test_of_the_reply_drops_it(self, long: Talk) -> None:
+    def test_failed_reply_drops_the_summary(self, long: Talk) -> None:
         gate = Gate()
         long.stack.upstream.always(either(error(404), held(gate, written(SUMMARY))))
 
@@ -425,13 +425,13 @@ class TestFacts:
         assert facts(long, "character") == ["Mara trusts Ada."]
         assert facts(long) == ["It rained."]
 
-    def test_that_say_the_same_are_one_and_the_newest_wins(self, long: Talk) -> None:
+    def test_equal_facts_are_one_and_the_newest_wording_wins(self, long: Talk) -> None:
         take_turn(long, written(SUMMARY, "Ada has two cats", "ADA has two cats!"))
         fill(long, MESSAGES)
         take_turn(long, written(SUMMARY, "Ada has two  cats."))
         assert facts(long) == ["Ada has two cats."]
 
-    def test_of_people_are_never_overwritten(self, long: Talk) -> None:
+    def test_facts_of_users_are_never_overwritten(self, long: Talk) -> None:
         take_turn(long, written(SUMMARY, "Ada has two cats.", "Ada is a captain."))
         with long.stack.data_api(long.user) as api:
             changed = {"content": "Ada has TWO cats!"}
@@ -442,7 +442,7 @@ class TestFacts:
         assert set(facts(long)) == {"Ada has TWO cats!", "ada is a captain"}
 
     @pytest.mark.parametrize("how", ["deleted", "put-differently"])
-    def test_that_a_person_gave_up_do_not_come_back(self, long: Talk, how: str) -> None:
+    def test_facts_that_a_user_deleted_do_not_come_back(self, long: Talk, how: str) -> None:
         take_turn(long, written(SUMMARY, "Ada fears gulls."))
         with long.stack.data_api(long.user) as api:
             mine = {"content": "eq.Ada fears gulls."}
@@ -604,7 +604,7 @@ class TestForgetting:
             "select private.forget_summary_from(%s, %s)", (talk.conversation, position)
         )
 
-    def test_of_a_message_that_is_in_it_begins_anew(self, long: Talk) -> None:
+    def test_change_of_a_summarised_message_deletes_the_summary(self, long: Talk) -> None:
         take_turn(long, written(SUMMARY))
         self.forget(long, summary(long)["covers_position"])
         assert (summary(long)["content"], summary(long)["covers_position"]) == ("", 0)
@@ -615,7 +615,7 @@ class TestForgetting:
         assert numbers([m["text"] for m in material["messages"]])[:3] == [0, 1, 2]
         assert summary(long)["content"] == "Anew."
 
-    def test_of_a_later_message_leaves_it(self, long: Talk) -> None:
+    def test_change_of_a_later_message_keeps_the_summary(self, long: Talk) -> None:
         take_turn(long, written(SUMMARY))
         self.forget(long, summary(long)["covers_position"] + 1)
         assert summary(long)["content"] == SUMMARY

@@ -259,13 +259,13 @@ class TestModels:
 
 class TestNesting:
     @pytest.mark.parametrize("column", ["input_defaults", "capabilities", "pricing", "catalog"])
-    def test_of_a_model_has_an_end(self, stack: Stack, column: str) -> None:
+    def test_nesting_of_a_model_is_limited(self, stack: Stack, column: str) -> None:
         self.check(stack, f"update api_models set {column} = %s")  # noqa: S608
 
-    def test_of_the_settings_has_an_end(self, stack: Stack) -> None:
+    def test_nesting_of_the_settings_is_limited(self, stack: Stack) -> None:
         self.check(stack, "update private.system_settings set config = config || %s")
 
-    def test_of_a_book_has_an_end(self, stack: Stack) -> None:
+    def test_nesting_of_a_book_is_limited(self, stack: Stack) -> None:
         stack.conversation(stack.user())
         self.check(stack, "update characters set character_book = %s", most=60)
 

@@ -123,7 +123,7 @@ class TestSpeaker:
         names = [company.who(said) for said in ("Tomas?", "And?", "And?", "And?")]
         assert names == ["Tomas", "Vera", "Mara Voss", "Tomas"]
 
-    def test_of_what_was_said_before_is_the_first(self, company: Company) -> None:
+    def test_earlier_messages_belong_to_the_first_character(self, company: Company) -> None:
         company.talk.conversation = company.stack.conversation(company.talk.user, "One", "Two")
         company.join("Tomas")
         assert company.who() == "Tomas"
@@ -137,7 +137,7 @@ class TestSpeaker:
         assert company.who(action="continue", character_id=MARA) == "Vera"
         assert company.talk.said() == ["Vera?", "> Sit. Sit."]
 
-    def test_of_a_lost_reply_is_whom_the_message_named(self, company: Company) -> None:
+    def test_speaker_of_a_lost_reply_is_the_one_that_was_named(self, company: Company) -> None:
         company.join("Tomas")
         company.stack.upstream.always(error(400))
         company.talk.say("Tomas?")
@@ -191,7 +191,9 @@ class TestKickoff:
         answer = company.talk.reply(kickoff=True, message=None, character_id=tomas)
         assert (answer["response"], answer["character_id"]) == ("Ahoy, Ada.", tomas)
 
-    def test_later_lets_the_next_one_speak(self, company: Company) -> None:
+    def test_kickoff_in_a_running_conversation_lets_the_next_one_speak(
+        self, company: Company
+    ) -> None:
         company.join("Tomas")
         company.who()
         assert company.who(kickoff=True, message=None) == "Tomas"
@@ -215,7 +217,7 @@ class TestPrompt:
         assert "Dry-humoured" not in system
         assert said == [("user", "Ada: Mara?\n\nMara Voss: Sit.\n\nAda: Tomas?")]
 
-    def test_of_one_alone_has_no_names(self, company: Company) -> None:
+    def test_prompt_of_a_single_character_has_no_speaker_names(self, company: Company) -> None:
         company.who("Hello")
         company.who("And?")
         assert company.prompt()[1:] == [
@@ -320,7 +322,7 @@ class TestMembers:
             answer = api.post("/conversation_characters", json=row | {"position": 1})
             assert answer.status_code == 403
 
-    def test_that_is_deleted_leaves_its_words(self, company: Company) -> None:
+    def test_messages_of_a_deleted_member_stay(self, company: Company) -> None:
         company.join("Tomas")
         company.who("Tomas?")
         company.stack.db.execute("delete from characters where name = 'Tomas'")

@@ -41,7 +41,7 @@ def test_come_after_those_of_the_row_and_are_four_at_most(talk: Talk) -> None:
     assert sent(talk) == ["###", "</s>", "\nUser:", "\nCaptain Reyes:"]
 
 
-def test_may_be_one_string_in_a_row(talk: Talk) -> None:
+def test_row_may_give_a_single_stop_string(talk: Talk) -> None:
     parameters(talk.stack, stop="###")
     talk.stack.upstream.enqueue(text("Sit."))
     talk.reply()
@@ -71,7 +71,7 @@ def test_are_sent_to_a_model_that_reasons_where_the_row_says_so(talk: Talk) -> N
 
 
 @pytest.mark.parametrize("odd", [5, {"a": 1}, [None, {}, "", 5], [[]], True])
-def test_that_are_none_are_left_out(talk: Talk, odd: Any) -> None:
+def test_invalid_stop_strings_are_left_out(talk: Talk, odd: Any) -> None:
     parameters(talk.stack, stop=odd)
     talk.stack.upstream.enqueue(text("Sit."))
     talk.reply()
@@ -92,6 +92,6 @@ def test_are_known_to_a_worker_with_the_other_protocol(talk: Talk) -> None:
     assert sent(talk) == ["\nUser:"]
 
 
-def test_that_a_provider_ignores_end_the_reply_all_the_same(talk: Talk) -> None:
+def test_ignored_stop_strings_end_the_reply_anyway(talk: Talk) -> None:
     talk.stack.upstream.enqueue(text("Sit.\nUser: Thanks."))
     assert talk.reply()["response"] == "Sit."

@@ -78,7 +78,7 @@ class TestTask:
         system = sent(stack)["messages"][0]["content"]
         assert ("general audience" in system) is not verified
 
-    def test_that_is_interrupted_says_so(
+    def test_interrupted_task_says_so(
         self, stack: Stack, task: str, models: list[str], template: str
     ) -> None:
         stack.upstream.enqueue(stream(["A pier "], finish=None, usage=None, done=False))
@@ -87,7 +87,7 @@ class TestTask:
 
         assert (body["response"], body["incomplete"]) == ("A pier", True)
 
-    def test_of_a_kickoff_begins_by_itself(
+    def test_kickoff_of_a_task_begins_by_itself(
         self, stack: Stack, task: str, models: list[str], template: str
     ) -> None:
         stack.upstream.enqueue(text("A pier."))

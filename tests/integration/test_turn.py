@@ -741,7 +741,7 @@ class TestOneBadRow:
         )
         self.answered(stack)
 
-    def test_of_a_template_that_no_version_knows(self, stack: Stack) -> None:
+    def test_odd_template_row_fails_no_turn(self, stack: Stack) -> None:
         with altered(stack, "prompt_templates", "content_tier"):
             stack.db.execute(
                 "insert into prompt_templates (name, use_case, content_tier, system_prompt)"
@@ -749,7 +749,7 @@ class TestOneBadRow:
             )
             self.answered(stack)
 
-    def test_of_a_provider_that_no_version_knows(self, stack: Stack, other: str) -> None:
+    def test_odd_provider_row_fails_no_turn(self, stack: Stack, other: str) -> None:
         with altered(stack, "api_providers", "auth_scheme"):
             provider = stack.insert(
                 "api_providers",

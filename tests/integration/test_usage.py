@@ -121,7 +121,7 @@ class TestRollUps:
         assert {name: rows[0][name] for name in whole} == whole | {"duration_p95_ms": 9_000}
         assert (rows[1]["cost_usd"], rows[1]["first_token_p50_ms"]) == (None, None)
 
-    def test_of_percentiles_over_many_calls(self, stack: Stack, event: Event) -> None:
+    def test_roll_ups_have_percentiles_over_many_calls(self, stack: Stack, event: Event) -> None:
         for number in range(1, 101):
             event(noon(1), duration_ms=number * 10, first_token_ms=number)
         due(stack)
@@ -196,7 +196,7 @@ class TestRollUps:
             {"day": date(2026, 1, 2), "calls": 1},
         ]
 
-    def test_of_a_turn_are_there_within_the_run(self, stack: Stack) -> None:
+    def test_turn_is_rolled_up_within_the_run(self, stack: Stack) -> None:
         user = stack.user()
         stack.upstream.enqueue(text("Yes."))
         said = {"conversation_id": str(stack.conversation(user)), "message": "Hello"}
@@ -345,13 +345,13 @@ class TestEstimates:
         assert event["completion_tokens"] == pytest.approx(completion, abs=2)
         assert costs_what_its_tokens_do(event)
 
-    def test_of_a_reply_that_came_without_usage(self, talk: Talk) -> None:
+    def test_reply_without_usage_is_estimated(self, talk: Talk) -> None:
         priced(talk)
         talk.stack.upstream.enqueue(text(WORDS, usage=None))
         assert set(talk.reply()["usage"].values()) == {None}
         self.check(spent(talk), completion=TOKENS)
 
-    def test_of_a_reply_that_the_person_stops(self, talk: Talk) -> None:
+    def test_reply_that_the_person_stops_is_estimated(self, talk: Talk) -> None:
         priced(talk)
         talk.stack.upstream.enqueue(stream([WORDS, stall()]))
         with talk.streaming(on_disconnect="stop") as events:
@@ -360,7 +360,7 @@ class TestEstimates:
         assert event["outcome"] == "cut_off"
         self.check(event, completion=TOKENS)
 
-    def test_of_a_reply_that_the_person_stops_before_its_first_word(self, talk: Talk) -> None:
+    def test_reply_stopped_before_its_first_word_is_estimated(self, talk: Talk) -> None:
         priced(talk)
         gate = Gate()
         talk.stack.upstream.enqueue(held(gate, stall()))
@@ -368,7 +368,7 @@ class TestEstimates:
             gate.wait_reached()
         self.check(spent(talk), completion=0)
 
-    def test_of_a_reply_that_ends_at_a_stop_line(self, talk: Talk) -> None:
+    def test_reply_that_ends_at_a_stop_line_is_estimated(self, talk: Talk) -> None:
         priced(talk)
         talk.stack.db.execute("update profiles set display_name = 'Ada'")
         parts = [reasoning(WORDS), f"<think>{WORDS}</think>", WORDS, "\nAda: Thanks.", stall()]
@@ -378,7 +378,7 @@ class TestEstimates:
         self.check(spent(talk), completion=UNCALIBRATED.count(heard))
 
     @pytest.mark.parametrize("end", [abort(), hang_up(), stream([], finish=None, usage=None)])
-    def test_of_a_stream_that_is_cut_off(self, talk: Talk, end: Answer) -> None:
+    def test_stream_that_is_cut_off_is_estimated(self, talk: Talk, end: Answer) -> None:
         priced(talk)
         gate = Gate()
         talk.stack.upstream.enqueue(stream([WORDS, gate, end], finish=None, usage=None))
@@ -388,7 +388,7 @@ class TestEstimates:
             assert events.until("error")[-1].data["incomplete"] is True
         self.check(spent(talk), completion=TOKENS)
 
-    def test_of_reasoning_that_came_to_nothing(self, talk: Talk) -> None:
+    def test_reasoning_without_a_reply_is_estimated(self, talk: Talk) -> None:
         priced(talk)
         details = {"delta": {"reasoning_details": [{"text": WORDS}, {"summary": WORDS}, 7]}}
         thoughts = [reasoning(WORDS), {"delta": {"reasoning_content": WORDS}}, details]
@@ -399,7 +399,7 @@ class TestEstimates:
         assert [event["outcome"] for event in events] == ["timeout"] * len(events)
         self.check(events[0], completion=4 * TOKENS)
 
-    def test_of_attempts_that_a_deadline_ended(self, talk: Talk) -> None:
+    def test_attempts_ended_by_a_deadline_are_estimated(self, talk: Talk) -> None:
         priced(talk)
         talk.limit(VENICE, first_token=0.2)
         talk.stack.upstream.always(stall())
@@ -407,14 +407,14 @@ class TestEstimates:
         for event in talk.stack.all("select * from usage_events"):
             self.check(event, completion=0)
 
-    def test_of_a_reply_that_was_taken_back(self, talk: Talk) -> None:
+    def test_reply_that_was_taken_back_is_estimated(self, talk: Talk) -> None:
         priced(talk)
         taken_back = "She is 12 years old. A sexual scene."
         talk.stack.upstream.enqueue(stream([taken_back, stall()]))
         assert talk.say().status_code == 403
         assert spent(talk)["completion_tokens"] >= UNCALIBRATED.count(taken_back)
 
-    def test_of_a_memory_that_is_dropped(self, talk: Talk) -> None:
+    def test_dropped_summary_is_estimated(self, talk: Talk) -> None:
         priced(talk)
         talk.describe(VENICE, context_tokens=4096, memory=True)
         talk.conversation = talk.stack.conversation(talk.user, *[f"{WORDS} {WORDS}" * 4] * 27)
@@ -442,7 +442,9 @@ class TestEstimates:
     @pytest.mark.parametrize(
         "usage", [{"prompt_tokens": 1000}, {"completion_tokens": 1000}, {"total_tokens": 9}]
     )
-    def test_of_what_was_said_in_part(self, talk: Talk, usage: dict[str, Any]) -> None:
+    def test_partly_reported_usage_is_completed_by_an_estimate(
+        self, talk: Talk, usage: dict[str, Any]
+    ) -> None:
         priced(talk)
         talk.stack.upstream.enqueue(text(WORDS, usage=usage))
         talk.reply()
@@ -459,7 +461,7 @@ class TestEstimates:
         event = spent(talk)
         assert (event["is_estimated"], event["cost_usd"]) == (False, 2)
 
-    def test_of_free_models_cost_nothing(self, talk: Talk) -> None:
+    def test_estimates_for_free_models_cost_nothing(self, talk: Talk) -> None:
         priced(talk, prompt_usd_per_1k=0, completion_usd_per_1k=0)
         talk.stack.upstream.enqueue(text(WORDS, usage=None))
         talk.reply()
@@ -467,7 +469,7 @@ class TestEstimates:
         assert (event["cost_usd"], event["completion_tokens"]) == (0, TOKENS)
 
     @pytest.mark.parametrize("trouble", [error(401), error(404), error(500), abort(), hang_up()])
-    def test_of_calls_that_were_not_answered_are_none(self, talk: Talk, trouble: Answer) -> None:
+    def test_rejected_calls_cost_nothing(self, talk: Talk, trouble: Answer) -> None:
         priced(talk)
         talk.stack.upstream.always(trouble)
         assert talk.say().status_code == 503
@@ -484,7 +486,7 @@ class TestEstimates:
         ],
         ids=["json", "json-before-its-first-byte", "stream-before-its-first-word"],
     )
-    def test_of_an_answer_that_broke_off_before_anything_could_be_read(
+    def test_answer_cut_off_before_its_first_event_is_estimated(
         self, talk: Talk, cut: Answer
     ) -> None:
         priced(talk)
@@ -502,7 +504,9 @@ class TestEstimates:
         ],
         ids=["status", "failure", "empty"],
     )
-    def test_of_a_worker_that_failed_after_it_wrote(self, talk: Talk, answer: Answer) -> None:
+    def test_worker_that_failed_after_writing_is_estimated(
+        self, talk: Talk, answer: Answer
+    ) -> None:
         talk.have_only()
         talk.have_worker()
         talk.stack.upstream.always(answer)
@@ -521,7 +525,7 @@ class TestEstimates:
         event = spent(talk)
         assert (event["is_estimated"], float(event["cost_usd"])) == (False, 0.5)
 
-    def test_of_calls_that_reached_nobody_are_none(self, talk: Talk) -> None:
+    def test_calls_that_reached_nobody_cost_nothing(self, talk: Talk) -> None:
         priced(talk)
         talk.stack.db.execute("update api_providers set base_url = 'http://127.0.0.1:1/v1'")
         assert talk.say().status_code == 503
@@ -531,7 +535,7 @@ class TestEstimates:
     @pytest.mark.parametrize("ends", ["stopped", "deadline"])
     @pytest.mark.parametrize("path", ["json", "stream"])
     @pytest.mark.parametrize("protocol", ["openai", "chat_worker"])
-    def test_of_calls_that_end_while_they_connect_are_none(
+    def test_calls_that_end_while_connecting_cost_nothing(
         self, talk: Talk, ends: str, path: str, protocol: str
     ) -> None:
         """A server that accepts connections and never starts TLS."""
@@ -686,7 +690,7 @@ class TestNumbersOfOthers:
         talk.stack.upstream.enqueue(worker_chat("Yes."))
         self.check(talk, talk.reply(model_provider="chat_worker"))
 
-    def test_in_what_the_functions_write(self, talk: Talk) -> None:
+    def test_database_cuts_numbers_that_the_functions_write(self, talk: Talk) -> None:
         """The database cuts values as well."""
         odd: list[Any] = [True, "1", -1, 1e300, 1e18, 2.5, [], {}, None, "NaN", 10**50]
         names = ("prompt_tokens", "completion_tokens", "cost_usd", "duration_ms")

@@ -256,7 +256,7 @@ class TestExport:
         exported(row, original)
         assert (row, original) == before
 
-    def test_of_a_character_that_never_was_a_card_is_v3(self) -> None:
+    def test_character_without_a_card_is_exported_as_v3(self) -> None:
         row = {
             **dict.fromkeys(COLUMNS, ""),
             "name": "Mara",

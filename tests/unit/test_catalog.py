@@ -182,7 +182,7 @@ class TestListed:
     @pytest.mark.parametrize(
         ("configured", "changes"), [(32769, ("context",)), (32768, ()), (8192, ()), (None, ())]
     )
-    def test_with_less_context_than_configured(
+    def test_model_with_less_context_than_configured_is_changed(
         self, configured: int | None, changes: tuple[str, ...]
     ) -> None:
         its_row = row(capabilities={"context_tokens": configured})

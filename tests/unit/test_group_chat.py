@@ -85,12 +85,12 @@ class TestHistory:
         assert is_group_chat(gone)
         assert ("user", "Tomas Lind: Hm.") in heard(gone)
 
-    def test_of_one_character_alone_is_as_it_was(self) -> None:
+    def test_history_of_a_single_character_is_unchanged(self) -> None:
         alone = begun(others=[], history=SAID[:2])
         assert not is_group_chat(alone)
         assert as_heard(alone, "Ada") is alone
 
-    def test_of_a_task_without_characters_is_as_it_was(self) -> None:
+    def test_history_of_a_task_without_characters_is_unchanged(self) -> None:
         story = begun(character=None, others=[])
         assert as_heard(story, "Ada") is story
 
@@ -127,15 +127,15 @@ class TestReply:
     def test_ends_where_somebody_else_begins(self, label: str) -> None:
         assert self.shown(f"Mara Voss: Sit.\n{label} No.") == "Sit."
 
-    def test_of_the_other_keeps_what_he_says(self) -> None:
+    def test_reply_of_another_member_keeps_its_text(self) -> None:
         assert self.shown("Tomas: No.\nMara: Sit.", character=TOMAS, others=[MARA]) == "No."
 
-    def test_may_tell_of_others(self) -> None:
+    def test_reply_may_mention_others(self) -> None:
         assert self.shown("*Tomas nods.*\nTomas says nothing.") == (
             "*Tomas nods.*\nTomas says nothing."
         )
 
-    def test_of_a_namesake_is_not_cut_at_the_name_they_share(self) -> None:
+    def test_reply_of_a_namesake_is_not_cut_at_the_shared_name(self) -> None:
         namesake = MARA | {"id": UUID(int=3), "name": "Mara Lind"}
         said = "Mara: Sit.\nMara: There is tea.\nMara Lind: No."
         assert self.shown(said, others=[namesake]) == "Sit.\nMara: There is tea."

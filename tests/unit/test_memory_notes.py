@@ -249,7 +249,7 @@ class TestParse:
         assert written is not None
         assert list(written.facts) == [Fact("conversation", "One."), Fact("conversation", "Two.")]
 
-    def test_of_an_answer_that_was_cut_off_the_whole_facts_count(self) -> None:
+    def test_complete_facts_of_a_truncated_answer_count(self) -> None:
         facts = [{"tier": "profile", "text": 'Says "aye".'}, {"tier": "profile", "text": "Gone"}]
         written = parse(answer(facts=facts)[:-8], reach="profile")
         assert written is not None

@@ -246,7 +246,7 @@ class TestPieces:
         piece = expanded(text, macros, lambda name: "character" if name else None)
         assert piece.text == expand(text, macros)
 
-    def test_of_one_part_are_one_passage_where_only_space_is_between(self) -> None:
+    def test_pieces_of_one_part_with_space_between_are_one_passage(self) -> None:
         one, two = Piece.from_text("scene", "One"), Piece.from_text("scene", "two")
         assert build_passages([joined(" ", [one, two]), one]) == [Passage("scene", "One two\nOne")]
         assert len(build_passages([joined(" and ", [one, two])])) == 2

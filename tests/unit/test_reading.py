@@ -512,7 +512,7 @@ def test_events_that_say_nothing_end_with_the_bytes_of_a_stream(
     assert body.bytes_read <= 220_000
 
 
-def test_of_one_event_no_more_is_taken_than_a_reply_may_have() -> None:
+def test_text_of_one_event_is_limited_to_the_longest_reply() -> None:
     *texts, failure = read_whole(sse(chunk("<think></think>" * 25_000)))
     assert failure == "! cut_off"
     assert len("".join(map(str, texts))) == MAX_REPLY_CHARS + 1
@@ -628,11 +628,11 @@ class TestUsage:
         assert used(Pieces(pieces))[-1] == Usage(10, 4, 0.5)
 
     @pytest.mark.parametrize("status", [200, 400, 429, 502])
-    def test_of_a_body_with_an_error(self, status: int) -> None:
+    def test_usage_beside_an_error_is_reported(self, status: int) -> None:
         body = Pieces([json.dumps(FAILS | COST).encode()])
         assert used(body, status=status, content_type="application/json") == [Usage(10, 4, 0.5)]
 
-    def test_that_comes_late_after_an_error_is_not_waited_for(
+    def test_late_usage_after_an_error_is_not_waited_for(
         self, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(openai_compatible, "LINGER_SECONDS", 0)
@@ -640,14 +640,14 @@ class TestUsage:
         assert used(body) == []
         assert body.closed
 
-    def test_of_whom_says_nothing_is_nothing(self) -> None:
+    def test_missing_usage_is_not_reported(self) -> None:
         assert used(Pieces([sse(HI, FAILS, DONE)])) == []
 
     def test_after_the_last_event_does_not_count(self) -> None:
         assert used(Pieces([sse(HI, STOP, DONE), sse({"choices": []} | COST)])) == []
 
     @pytest.mark.parametrize("usage", [None, [], "many", {"cost": "a lot"}, {"prompt_tokens": {}}])
-    def test_of_any_shape_is_no_fault(self, usage: object) -> None:
+    def test_usage_of_any_shape_is_no_fault(self, usage: object) -> None:
         said = used(Pieces([sse(HI, FAILS | {"usage": usage})]))
         assert set(said) <= {Usage()}
 
@@ -660,12 +660,14 @@ class TestBody:
         assert read_bodies([body]) == [["Hi", End("stop")]]
         assert (body.read_to_the_end, body.closed) == (True, True)
 
-    def test_that_does_not_end_is_not_waited_for(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_body_that_does_not_end_is_not_waited_for(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         monkeypatch.setattr(openai_compatible, "LINGER_SECONDS", 0)
         body = Pieces([sse(HI, STOP), sse(DONE)], ends=False)
         assert read_bodies([body]) == [["Hi", End("stop")]]
         assert (body.read_to_the_end, body.closed) == (False, True)
 
-    def test_may_be_anything(self) -> None:
+    def test_anything_may_follow_the_end_of_a_stream(self) -> None:
         body = Pieces([sse(HI, STOP, DONE), sse(HI), b"data: {\n\n"])
         assert read_bodies([body]) == [["Hi", End("stop")]]
