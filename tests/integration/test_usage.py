@@ -469,7 +469,7 @@ class TestEstimates:
         assert (event["cost_usd"], event["completion_tokens"]) == (0, TOKENS)
 
     @pytest.mark.parametrize("trouble", [error(401), error(404), error(500), abort(), hang_up()])
-    def test_rejected_calls_cost_nothing(self, talk: Talk, trouble: Answer) -> None:
+    def test_unanswered_calls_are_not_estimated(self, talk: Talk, trouble: Answer) -> None:
         priced(talk)
         talk.stack.upstream.always(trouble)
         assert talk.say().status_code == 503
@@ -525,7 +525,7 @@ class TestEstimates:
         event = spent(talk)
         assert (event["is_estimated"], float(event["cost_usd"])) == (False, 0.5)
 
-    def test_calls_that_reached_nobody_cost_nothing(self, talk: Talk) -> None:
+    def test_calls_that_reached_nobody_are_not_estimated(self, talk: Talk) -> None:
         priced(talk)
         talk.stack.db.execute("update api_providers set base_url = 'http://127.0.0.1:1/v1'")
         assert talk.say().status_code == 503
@@ -535,7 +535,7 @@ class TestEstimates:
     @pytest.mark.parametrize("ends", ["stopped", "deadline"])
     @pytest.mark.parametrize("path", ["json", "stream"])
     @pytest.mark.parametrize("protocol", ["openai", "chat_worker"])
-    def test_calls_that_end_while_connecting_cost_nothing(
+    def test_calls_that_end_while_connecting_are_not_estimated(
         self, talk: Talk, ends: str, path: str, protocol: str
     ) -> None:
         """A server that accepts connections and never starts TLS."""
