@@ -825,7 +825,7 @@ class TestWordsOfOthers:
         *("system_config", "conversation_characters", "token_calibrations", "model_cooldowns"),
     )
 
-    def test_are_in_nothing_that_an_admin_reads(self, stack: Stack) -> None:
+    def test_texts_of_others_are_in_nothing_that_an_admin_reads(self, stack: Stack) -> None:
         words, ann, admin = "quince-and-vellum", stack.user(), stack.user()
         promoted(stack, admin)
         mine = character(ann, description=words, character_book={"entries": [{"content": words}]})
@@ -893,12 +893,12 @@ class TestPrivateSchema:
             "select private.why_account_blocked(gen_random_uuid())",
         ],
     )
-    def test_is_closed(self, database: Connection, role: str, query: str) -> None:
+    def test_private_schema_is_closed(self, database: Connection, role: str, query: str) -> None:
         database.execute(f"set local role {role}".encode())
         with pytest.raises(psycopg.errors.InsufficientPrivilege):
             database.execute(query.encode())
 
-    def test_is_not_served(self, stack: Stack) -> None:
+    def test_private_schema_is_not_served(self, stack: Stack) -> None:
         with stack.data_api(stack.user()) as api:
             answer = api.get("/system_settings", headers={"Accept-Profile": "private"})
             assert answer.status_code == 406

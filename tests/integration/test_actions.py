@@ -400,7 +400,7 @@ class TestBranch:
         assert {row["parent_conversation"] for row in copies} == {None, new}
         assert {row["variant_of"] for row in copies} == {None}
 
-    def test_is_with_the_same_people_in_the_same_tier(self, dialog: Dialog) -> None:
+    def test_branch_is_with_the_same_people_in_the_same_tier(self, dialog: Dialog) -> None:
         persona = dialog.stack.insert("characters", user_id=dialog.user.id, name="Ada")
         dialog.stack.db.execute(
             "update conversations set title = 'Fog', content_tier = 'sfw', user_character_id = %s",
@@ -570,7 +570,7 @@ class TestImpersonate:
         assert instruction.startswith("[Write what Ada says and does next")
         assert "Write nothing for Mara Voss." in instruction
 
-    def test_is_not_kept_as_a_message(self, dialog: Dialog) -> None:
+    def test_draft_is_not_kept_as_a_message(self, dialog: Dialog) -> None:
         interactions = dialog.stack.one("select interaction_count from memories")
         self.draft(dialog, "I put the kettle on.")
 
@@ -581,7 +581,7 @@ class TestImpersonate:
         dialog.turn(message="Five")
         assert dialog.prompt() == [*SAID, "Five"]
 
-    def test_is_a_turn_with_usage(self, dialog: Dialog) -> None:
+    def test_draft_is_a_turn_with_usage(self, dialog: Dialog) -> None:
         body = self.draft(dialog, "I put the kettle on.")
         turn = dialog.stack.one("select * from turns where action = 'impersonate'")
         assert (turn["status"], str(turn["id"])) == ("complete", body["turn_id"])
@@ -614,7 +614,7 @@ class TestImpersonate:
         streamed = "".join(event.data["text"] for event in events if event.name == "delta")
         assert streamed == events[-1].data["response"] == "I put the kettle on."
 
-    def test_is_in_the_personas_voice_without_what_is_for_the_character(
+    def test_draft_is_in_the_personas_voice_without_what_is_for_the_character(
         self, dialog: Dialog
     ) -> None:
         persona = dialog.stack.insert(
@@ -657,7 +657,7 @@ class TestImpersonate:
         answer = dialog.request(conversation_id=str(dialog.id), action="impersonate")
         refused(answer, 429, "rate_limited")
 
-    def test_waits_for_a_turn_that_runs(self, dialog: Dialog) -> None:
+    def test_draft_waits_for_a_turn_that_runs(self, dialog: Dialog) -> None:
         with dialog.running():
             answer = dialog.request(conversation_id=str(dialog.id), action="impersonate")
             refused(answer, 409, "turn_in_progress")

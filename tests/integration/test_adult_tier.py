@@ -455,7 +455,9 @@ class TestNotVerified:
         ("named", "code"),
         [("character_id", "character_not_found"), ("user_character_id", "persona_not_found")],
     )
-    def test_has_no_turn_with_them(self, meeting: Meeting, named: str, code: str) -> None:
+    def test_unverified_user_has_no_turn_with_them(
+        self, meeting: Meeting, named: str, code: str
+    ) -> None:
         conversation = meeting.stack.insert("conversations", user_id=meeting.person.id)
         body = {"character_id": str(DEMO_CHARACTER), named: str(meeting.character)}
         answer = meeting.stack.chat(

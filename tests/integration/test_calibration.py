@@ -95,7 +95,7 @@ class TestTurn:
 
 
 class TestRatio:
-    def test_comes_near_to_what_is_reported(self, stack: Stack) -> None:
+    def test_ratio_comes_near_to_what_is_reported(self, stack: Stack) -> None:
         for _ in range(60):
             learn(stack, 750)
         assert learnt(stack)["m", "latin"] == pytest.approx(0.75, abs=0.01)
@@ -107,14 +107,16 @@ class TestRatio:
         assert learnt(stack)["m", "latin"] == pytest.approx(0.85, abs=0.03)
 
     @pytest.mark.parametrize(("lie", "least", "most"), [(1, 0.94, 1), (10**9, 1, 1.16)])
-    def test_is_not_moved_far_by_one_lie(
+    def test_one_wrong_report_moves_the_ratio_little(
         self, stack: Stack, lie: int, least: float, most: float
     ) -> None:
         learn(stack, lie)
         assert least <= learnt(stack)["m", "latin"] <= most
 
     @pytest.mark.parametrize(("lie", "bound"), [(1, 0.5), (10**9, 2)])
-    def test_has_bounds_for_who_always_lies(self, stack: Stack, lie: int, bound: float) -> None:
+    def test_ratio_stays_within_bounds_for_wrong_reports(
+        self, stack: Stack, lie: int, bound: float
+    ) -> None:
         for _ in range(60):
             learn(stack, lie)
         assert learnt(stack)["m", "latin"] == bound
@@ -140,7 +142,7 @@ class TestRatio:
         learn(stack, **sample)
         assert learnt(stack) == {}
 
-    def test_is_taught_once_in_a_second_when_much_is_known(self, stack: Stack) -> None:
+    def test_known_ratio_is_updated_at_most_once_a_second(self, stack: Stack) -> None:
         learn(stack, 1000)
         stack.db.execute("update token_calibrations set samples = 100, updated_at = now()")
         learn(stack, 500)
@@ -150,7 +152,7 @@ class TestRatio:
         learn(stack, 500)
         assert learnt(stack) == {("m", "latin"): pytest.approx(0.95)}
 
-    def test_is_nothing_to_wait_for(self, stack: Stack, postgres: Postgres) -> None:
+    def test_locked_ratio_is_not_waited_for(self, stack: Stack, postgres: Postgres) -> None:
         learn(stack, 1000)
         with postgres.connect("app", OWNER) as other, stack.db.transaction():
             stack.db.execute("select from token_calibrations for update")

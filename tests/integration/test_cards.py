@@ -87,7 +87,7 @@ class TestImport:
         assert stored(stack, body) == card(original)
         assert bool(body["warnings"]) is not file.endswith(".json")
 
-    def test_says_what_is_lost_and_what_is_wrong(self, stack: Stack) -> None:
+    def test_import_says_what_is_lost_and_what_is_wrong(self, stack: Stack) -> None:
         cook = card("cook_v3")
         cook["spec_version"] = "3.5"
         cook["data"]["character_book"]["entries"][0]["keys"].append("/[/")
@@ -229,7 +229,7 @@ class TestExport:
         character = import_card(stack, user, card=original)["character_id"]
         assert export_card(stack, user, character) == original
 
-    def test_has_what_the_author_changed(self, stack: Stack) -> None:
+    def test_export_has_what_the_author_changed(self, stack: Stack) -> None:
         user = stack.user()
         character = import_card(stack, user, card=card("detective_v2"))["character_id"]
         changes = {"description": "Retired.", "alternate_greetings": ["Yes?"], "age": 60}
@@ -244,7 +244,7 @@ class TestExport:
         expected["data"]["extensions"]["roleplay_backend"]["age"] = 60
         assert after == expected
 
-    def test_has_the_nickname_that_the_author_gave(self, stack: Stack) -> None:
+    def test_export_has_the_nickname_that_the_author_gave(self, stack: Stack) -> None:
         user = stack.user()
         character = import_card(stack, user, card=card("detective_v2"))["character_id"]
         with stack.data_api(user) as client:
@@ -394,7 +394,7 @@ class TestGreeting:
         assert turn == {"status": "failed", "error_code": "greeting_not_found"}
         assert stack.chat(user, **asked).status_code == 200
 
-    def test_is_history_for_the_model(self, stack: Stack) -> None:
+    def test_greeting_is_history_for_the_model(self, stack: Stack) -> None:
         user = stack.user("Ada")
         conversation = met(stack, user, "cook_v3")
         stack.chat(user, conversation_id=str(conversation), kickoff=True)

@@ -57,7 +57,9 @@ def events(talk: Talk, message: str) -> list[dict[str, Any]]:
 
 
 class TestMessage:
-    def test_is_refused_before_any_model_and_nothing_is_on_cooldown(self, talk: Talk) -> None:
+    def test_message_is_refused_before_any_model_and_nothing_is_on_cooldown(
+        self, talk: Talk
+    ) -> None:
         body = refused(talk, BOTH)
 
         assert body["error"].startswith("This message is not allowed: ")
@@ -72,7 +74,7 @@ class TestMessage:
         assert received.response.status_code == 403
         assert talk.asked() == []
 
-    def test_is_kept_out_of_every_later_prompt(self, talk: Talk) -> None:
+    def test_refused_message_is_kept_out_of_every_later_prompt(self, talk: Talk) -> None:
         refused(talk, BOTH)
         talk.stack.upstream.enqueue(text(PLAIN))
 
@@ -577,7 +579,7 @@ def test_what_cannot_be_screened_is_not_sent(talk: Talk, monkeypatch: pytest.Mon
 
 
 class TestReply:
-    def test_is_neither_given_nor_stored_and_nobody_else_is_asked(self, talk: Talk) -> None:
+    def test_refused_reply_is_neither_shown_nor_stored(self, talk: Talk) -> None:
         talk.have_worker()
         talk.stack.upstream.enqueue(text(BOTH))
 
@@ -685,7 +687,7 @@ class TestReply:
         assert talk.said() == [f"> {beginning}"]
 
     @pytest.mark.parametrize("action", [None, "continue", "regenerate"])
-    def test_is_read_with_what_was_said_before_a_short_message(
+    def test_reply_is_read_with_what_was_said_before_a_short_message(
         self, talk: Talk, action: str | None
     ) -> None:
         for sender, content in (
@@ -700,7 +702,7 @@ class TestReply:
 
         assert talk.say("Oh.", action=action).status_code == 403
 
-    def test_is_read_with_the_scene_that_it_opens(self, talk: Talk) -> None:
+    def test_reply_is_read_with_the_scene_that_it_opens(self, talk: Talk) -> None:
         talk.stack.upstream.enqueue(text("A sexual scene."))
 
         answer = talk.say("", kickoff=True, scene_starters=["The little girl"])
@@ -957,7 +959,7 @@ class TestModeration:
         assert len(events(talk, "moderation unavailable")) == 2
         assert talk.said() == ["Hello", f"> {PLAIN}"]
 
-    def test_is_not_asked_about_what_is_refused_already(self, talk: Talk) -> None:
+    def test_classifier_is_not_asked_about_what_is_refused_already(self, talk: Talk) -> None:
         refused(talk, BOTH)
 
     def provider_of_its_own(self, talk: Talk) -> str:
@@ -1104,7 +1106,7 @@ class TestCard:
             {"nickname": "12 years old", "post_history_instructions": SEXUAL},
         ],
     )
-    def test_is_refused_and_not_kept(self, talk: Talk, fields: dict[str, Any]) -> None:
+    def test_refused_card_is_not_stored(self, talk: Talk, fields: dict[str, Any]) -> None:
         card = {"spec": "chara_card_v2", "spec_version": "2.0", "data": {"name": "Vera"} | fields}
 
         answer = talk.stack.chat(talk.user, action="import_card", card=card)

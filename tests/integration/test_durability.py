@@ -201,7 +201,7 @@ class TestTwoDevices:
 
 
 class TestMessageWrittenByTheClient:
-    def test_is_adopted_after_several_turns(self, stack: Stack) -> None:
+    def test_clients_message_is_adopted_after_several_turns(self, stack: Stack) -> None:
         user, conversation = conversing(stack)
         stack.upstream.always(text("Yes."))
         for message in ("One", "Two", "Two", "Three"):
@@ -212,7 +212,7 @@ class TestMessageWrittenByTheClient:
             *("One", "> Yes.", "Two", "> Yes.", "Two", "> Yes.", "Three", "> Yes.")
         ]
 
-    def test_is_adopted_where_the_client_sends_no_id(self, stack: Stack) -> None:
+    def test_clients_message_is_adopted_where_the_client_sends_no_id(self, stack: Stack) -> None:
         user, conversation = conversing(stack)
         stack.upstream.always(text("Yes."))
         for message in ("One", "One"):
@@ -221,7 +221,7 @@ class TestMessageWrittenByTheClient:
 
         assert said(stack, conversation) == ["One", "> Yes.", "One", "> Yes."]
 
-    def test_is_not_adopted_when_it_was_answered(self, stack: Stack) -> None:
+    def test_clients_message_is_not_adopted_when_it_was_answered(self, stack: Stack) -> None:
         user, conversation = conversing(stack, "Hello", "Welcome.")
         stack.upstream.enqueue(text("Again?"), text("Really?"))
 
@@ -232,7 +232,7 @@ class TestMessageWrittenByTheClient:
             *("Hello", "> Welcome.", "Hello", "> Again?", "Hello", "> Really?")
         ]
 
-    def test_is_not_adopted_when_it_says_something_else(self, stack: Stack) -> None:
+    def test_clients_message_is_not_adopted_when_it_says_something_else(self, stack: Stack) -> None:
         user, conversation = conversing(stack)
         write(stack, user, conversation, "Hello.")
         stack.upstream.enqueue(text("Yes."))

@@ -62,7 +62,7 @@ class TestWhoseLimit:
 
 
 class TestInForce:
-    def test_is_honoured_by_another_instance(self, talk: Talk) -> None:
+    def test_cooldown_is_honoured_by_another_instance(self, talk: Talk) -> None:
         talk.stack.upstream.enqueue(failing(503), text("One."), text("Two."), text("Three."))
 
         talk.reply("First")
@@ -73,7 +73,7 @@ class TestInForce:
         assert talk.asked() == [VENICE, DOLPHIN_R1, DOLPHIN_R1, DOLPHIN_R1]
         assert (second["usedFallback"], second["fallbackModel"]) == (True, DOLPHIN_R1)
 
-    def test_is_written_with_the_turn_and_costs_no_round_trip(self, talk: Talk) -> None:
+    def test_cooldown_is_written_with_the_turn_and_costs_no_round_trip(self, talk: Talk) -> None:
         talk.stack.upstream.enqueue(failing(503), text("One."))
 
         talk.reply()
@@ -83,7 +83,7 @@ class TestInForce:
             "POST /rest/v1/rpc/finish_turn",
         ]
 
-    def test_is_written_when_nobody_answered_too(self, talk: Talk) -> None:
+    def test_cooldown_is_written_when_nobody_answered_too(self, talk: Talk) -> None:
         talk.stack.upstream.always(html())
 
         assert talk.say().status_code == 503
@@ -255,7 +255,7 @@ class TestRow:
         self.cool(stack, 30)
         assert self.left(stack) == pytest.approx(600, abs=LAG)
 
-    def test_is_not_prolonged_by_failures_of_the_same_moment(self, stack: Stack) -> None:
+    def test_cooldown_is_not_prolonged_by_failures_of_the_same_moment(self, stack: Stack) -> None:
         for _ in range(10):
             self.cool(stack, 30)
         assert self.left(stack) == pytest.approx(30, abs=LAG)
@@ -275,7 +275,7 @@ class TestRow:
         self.cool(stack, 7200)
         assert self.left(stack) == pytest.approx(7200, abs=LAG)
 
-    def test_is_at_most_a_day(self, stack: Stack) -> None:
+    def test_cooldown_is_at_most_a_day(self, stack: Stack) -> None:
         self.cool(stack, 10 * 86_400)
         self.cool(stack, 20 * 86_400)
         assert self.left(stack) == pytest.approx(86_400, abs=LAG)
@@ -288,7 +288,7 @@ class TestRow:
         self.cool(stack, 30, 90, 60)
         assert self.left(stack) == pytest.approx(90, abs=LAG)
 
-    def test_is_forgotten_when_it_has_passed_for_a_while(self, stack: Stack) -> None:
+    def test_cooldown_is_forgotten_when_it_has_passed_for_a_while(self, stack: Stack) -> None:
         self.cool(stack, 30, key="long ago")
         self.pass_by(stack, minutes=11)
         self.cool(stack, 30, key="lately")

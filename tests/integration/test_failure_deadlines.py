@@ -79,7 +79,7 @@ class TestFirstToken:
         assert talk.asked() == [VENICE]
         assert body["response"] == "Good evening."
 
-    def test_is_waited_for_as_long_as_the_models_row_says(self, talk: Talk) -> None:
+    def test_first_token_is_waited_for_as_long_as_the_models_row_says(self, talk: Talk) -> None:
         talk.limit(DOLPHIN_R1, first_token=20)
         talk.stack.upstream.enqueue(stall(), stream(["Good evening."], gap=0.3))
 
@@ -163,7 +163,7 @@ class TestWholeCall:
 
 
 class TestBudget:
-    def test_is_not_exceeded_by_three_slow_models(self, talk: Talk) -> None:
+    def test_budget_is_not_exceeded_by_three_slow_models(self, talk: Talk) -> None:
         talk.limit(VENICE, first_token=2)
         talk.stack.upstream.always(stall(comment_every=0.02))
 
@@ -178,7 +178,7 @@ class TestBudget:
         assert talk.turn() == ("failed", "timed_out")
         assert set(talk.cooldowns()) == {THIS_MODEL, f"model openrouter:{DOLPHIN_R1}"}
 
-    def test_is_shared_by_models_that_are_slow_in_turn(self, talk: Talk) -> None:
+    def test_budget_is_shared_by_models_that_are_slow_in_turn(self, talk: Talk) -> None:
         talk.limit(VENICE, DOLPHIN_R1, DOLPHIN, first_token=0.2)
         talk.stack.upstream.always(stall())
 
@@ -188,7 +188,7 @@ class TestBudget:
         assert answer.status_code == 503
         assert closed(talk) == [True] * 3
 
-    def test_ends_a_reply_that_is_under_way(self, talk: Talk) -> None:
+    def test_budget_ends_a_reply_that_is_under_way(self, talk: Talk) -> None:
         talk.stack.upstream.enqueue(endless("la "))
 
         with talk.stack.serving(TURN_BUDGET_SECONDS="3") as url:
@@ -198,7 +198,7 @@ class TestBudget:
         assert talk.turn() == ("incomplete", "cut_off")
         assert talk.asked() == [VENICE]
 
-    def test_is_not_spent_on_waiting_for_one_model(self, talk: Talk) -> None:
+    def test_budget_is_not_spent_on_waiting_for_one_model(self, talk: Talk) -> None:
         talk.have_only(VENICE)
         limited = failing(429, "Rate limit exceeded", headers={"Retry-After": "2"})
         talk.stack.upstream.enqueue(limited)

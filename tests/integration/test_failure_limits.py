@@ -62,7 +62,7 @@ class TestDailyCap:
         return datetime.now(UTC) + timedelta(**delta)
 
     @pytest.mark.parametrize("told", ["in-a-header", "in-the-body", "in-a-stream"])
-    def test_ends_the_turn_and_names_the_reset_not_the_retry_after(
+    def test_daily_cap_ends_the_turn_and_names_the_reset_not_the_retry_after(
         self, talk: Talk, told: str
     ) -> None:
         lifted = self.lifted(hours=3)
@@ -86,7 +86,7 @@ class TestDailyCap:
 
         assert talk.say().json()["error"].endswith("They are back in 20 minutes.")
 
-    def test_has_its_status_for_a_stream_too(self, talk: Talk) -> None:
+    def test_daily_cap_has_its_status_for_a_stream_too(self, talk: Talk) -> None:
         talk.stack.upstream.enqueue(daily_cap(self.lifted(hours=3)))
 
         with talk.streaming() as events:
@@ -131,7 +131,7 @@ class TestMinuteCap:
         assert talk.turn() == ("complete", None)
         assert talk.cooldowns() == {}
 
-    def test_is_waited_for_three_times(self, talk: Talk) -> None:
+    def test_minute_cap_is_waited_for_three_times(self, talk: Talk) -> None:
         talk.stack.upstream.always(minute_cap())
 
         answer = talk.say()
@@ -145,7 +145,7 @@ class TestMinuteCap:
         assert talk.turn() == ("failed", "free_minute_cap")
         assert talk.cooldowns() == {FREE: lasting(minutes=1)}
 
-    def test_is_not_waited_for_where_the_worker_can_answer(self, talk: Talk) -> None:
+    def test_minute_cap_is_not_waited_for_where_the_worker_can_answer(self, talk: Talk) -> None:
         talk.have_worker()
         talk.stack.upstream.enqueue(minute_cap(30), worker_chat("Sit."))
 
@@ -318,7 +318,7 @@ OURS = [
 
 @pytest.mark.parametrize(("refusal", "policy", "cooldown"), OURS)
 class TestAccountThatIsRefused:
-    def test_is_an_outage_for_the_person_and_an_alert_for_the_operator(
+    def test_refused_account_is_an_outage_for_the_person_and_an_alert_for_the_operator(
         self, talk: Talk, refusal: Answer, policy: str, cooldown: Any
     ) -> None:
         talk.stack.upstream.enqueue(refusal)

@@ -60,7 +60,7 @@ OUTAGES_OF_ALL = [
 
 class TestModel:
     @pytest.mark.parametrize(("outage", "on_cooldown", "seconds"), OUTAGES)
-    def test_is_replaced_by_the_worker_where_that_is_healthy(
+    def test_failing_model_is_replaced_by_the_worker_where_that_is_healthy(
         self, talk: Talk, outage: Answer, on_cooldown: str, seconds: float
     ) -> None:
         talk.have_worker()
@@ -75,7 +75,7 @@ class TestModel:
         assert talk.cooldowns() == {on_cooldown: lasting(seconds=seconds)}
 
     @pytest.mark.parametrize(("outage", "on_cooldown", "seconds"), OUTAGES)
-    def test_is_else_replaced_by_the_next(
+    def test_failing_model_is_replaced_by_the_next(
         self, talk: Talk, outage: Answer, on_cooldown: str, seconds: float
     ) -> None:
         talk.stack.upstream.enqueue(outage, text("Good evening."))
@@ -120,7 +120,7 @@ class TestModel:
         assert talk.turn() == ("failed", "server_error")
         assert len(talk.cooldowns()) == 3
 
-    def test_is_next_again_when_the_worker_fails_too(self, talk: Talk) -> None:
+    def test_failing_model_is_asked_again_when_the_worker_fails_too(self, talk: Talk) -> None:
         talk.have_worker()
         talk.stack.upstream.enqueue(failing(500), worker_error(503), text("Good evening."))
 
@@ -156,7 +156,7 @@ class TestModel:
 
 class TestProvider:
     @pytest.mark.parametrize("outage", OUTAGES_OF_ALL)
-    def test_is_replaced_by_the_worker_where_that_is_healthy(
+    def test_failing_provider_is_replaced_by_the_worker_where_that_is_healthy(
         self, talk: Talk, outage: Answer
     ) -> None:
         talk.have_worker()
@@ -168,7 +168,9 @@ class TestProvider:
         assert talk.cooldowns() == {PROVIDER: lasting(seconds=30)}
 
     @pytest.mark.parametrize("outage", OUTAGES_OF_ALL)
-    def test_is_else_asked_again_once(self, talk: Talk, outage: Answer) -> None:
+    def test_failing_provider_without_another_is_asked_again_once(
+        self, talk: Talk, outage: Answer
+    ) -> None:
         talk.stack.upstream.enqueue(outage, text("Good evening."))
 
         body = talk.reply()
@@ -272,7 +274,7 @@ NO_REPLIES = [
 
 class TestReplyThatIsNone:
     @pytest.mark.parametrize(("answer", "policy", "seconds"), NO_REPLIES)
-    def test_comes_from_the_next_model_although_the_status_was_200(
+    def test_unusable_reply_with_status_200_leads_to_the_next_model(
         self, talk: Talk, answer: Answer, policy: str, seconds: float | None
     ) -> None:
         talk.stack.upstream.enqueue(answer, text("Good evening."))
@@ -285,7 +287,7 @@ class TestReplyThatIsNone:
         assert talk.cooldowns() == ({THIS_MODEL: lasting(seconds=seconds)} if seconds else {})
 
     @pytest.mark.parametrize(("answer", "policy", "seconds"), NO_REPLIES)
-    def test_is_told_when_nobody_has_another(
+    def test_unusable_replies_of_all_models_are_told(
         self, talk: Talk, answer: Answer, policy: str, seconds: float | None
     ) -> None:
         talk.have_only(VENICE)

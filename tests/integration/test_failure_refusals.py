@@ -189,7 +189,7 @@ class TestParameters:
 
 
 class TestBadRequest:
-    def test_goes_to_the_next_model_as_it_is(self, talk: Talk) -> None:
+    def test_bad_request_goes_to_the_next_model_as_it_is(self, talk: Talk) -> None:
         talk.stack.upstream.enqueue(failing(422, "Invalid argument"), text("Good evening."))
 
         talk.reply()

@@ -4,7 +4,7 @@ A test here or elsewhere shows that each is fixed. `test_x.py::Class::test` is i
 
  1  newest messages never reached the model     here
  2  the newest message was in the prompt twice  test_turn.py::TestPrompt::
-                                                test_has_history_in_order_and_the_message_once,
+                                                test_prompt_has_history_in_order_and_the_message_once,
                                                 test_adopts_the_message_that_the_client_wrote_itself
  3  anybody could read and write anyone's chat  here; test_requests.py::
                                                 test_user_in_the_body_is_not_believed
@@ -35,7 +35,7 @@ A test here or elsewhere shows that each is fixed. `test_x.py::Class::test` is i
                                                 test_worker_that_fails_is_replaced_...,
                                                 test_worker_that_is_gone_is_replaced_...
 15  error text became the character's words     test_turn.py::TestFailure::
-                                                test_is_a_sentence_and_never_the_characters_words
+                                                test_failure_is_a_sentence_and_never_the_characters_words
 16  cost was guessed                            here; test_turn.py::TestReply::
                                                 test_records_usage_with_the_cost_...,
                                                 test_costs_what_the_row_says_when_...

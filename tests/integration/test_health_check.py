@@ -309,7 +309,7 @@ class TestWakeHook:
         with stack.serving("health_check", Pods_API_KEY="pods-key", **settings) as url:
             return dict(patient.post(url, headers=SCHEDULER).json())
 
-    def test_is_called_once_in_a_while(self, stack: Stack) -> None:
+    def test_wake_hook_is_called_once_in_a_while(self, stack: Stack) -> None:
         stack.upstream.enqueue(reply(202), to="/pods/start")
 
         answer = self.run(stack)
@@ -323,13 +323,13 @@ class TestWakeHook:
         assert "pods-key" not in str(cache(stack))
         assert stack.upstream.url not in str(cache(stack))
 
-    def test_is_called_again_after_its_time(self, stack: Stack) -> None:
+    def test_wake_hook_is_called_again_after_its_time(self, stack: Stack) -> None:
         stack.upstream.enqueue(reply(202), reply(500), to="/pods/start")
         self.run(stack)
         stack.db.execute("update health_check_steps set begun_at = begun_at - interval '5 minutes'")
         assert self.run(stack)["steps"]["worker:pod"]["found"]["woken"] == "answered 500"
 
-    def test_is_called_once_by_runs_that_overlap(self, stack: Stack) -> None:
+    def test_wake_hook_is_called_once_by_runs_that_overlap(self, stack: Stack) -> None:
         stack.upstream.enqueue(reply(202), to="/pods/start")
         gate = Gate()
         stack.worker.enqueue(*[held(gate, error(502))] * 2, to="/health")

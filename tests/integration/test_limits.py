@@ -539,9 +539,7 @@ class TestActions:
         assert "tomorrow" in answer.json()["error"]
 
     @pytest.mark.parametrize("action", [*CHANGES, "import_card", "export_card"])
-    def test_have_one_where_the_settings_name_none(
-        self, stack: Stack, user: User, action: str
-    ) -> None:
+    def test_actions_have_a_default_limit(self, stack: Stack, user: User, action: str) -> None:
         stack.configure(limits={"default": {}})
         body = {"action": action} | self.bodies(stack, user)[action]
         statuses = [stack.chat(user, **body).status_code for _ in range(61)]

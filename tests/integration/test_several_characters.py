@@ -59,7 +59,7 @@ class TestSpeaker:
     def test_only_character_speaks(self, company: Company) -> None:
         assert company.who() == company.who(character_id=MARA) == "Mara Voss"
 
-    def test_is_whom_the_request_names(self, company: Company) -> None:
+    def test_speaker_is_whom_the_request_names(self, company: Company) -> None:
         tomas = company.join("Tomas Lind")
         assert company.who("Mara, who is he?", character_id=tomas) == "Tomas Lind"
         assert company.who("Tomas?", character_id=MARA) == "Mara Voss"
@@ -86,7 +86,7 @@ class TestSpeaker:
             ("(Tomas)", "Tomas Lind"),
         ],
     )
-    def test_is_whom_the_message_names_first(
+    def test_speaker_is_whom_the_message_names_first(
         self, company: Company, message: str, speaker: str
     ) -> None:
         company.join("Tomas Lind")
@@ -98,14 +98,16 @@ class TestSpeaker:
     @pytest.mark.parametrize(
         "message", ["The sea is rough.", "Tomaso is late.", "marauders!", "a.b", "Zoëlle", "??"]
     )
-    def test_is_the_first_where_nobody_is_named(self, company: Company, message: str) -> None:
+    def test_speaker_is_the_first_where_nobody_is_named(
+        self, company: Company, message: str
+    ) -> None:
         company.join("Tomas Lind")
         company.join("The Captain")
         company.join("Zoë")
         company.join("A.*b")
         assert company.who(message) == "Mara Voss"
 
-    def test_is_not_taken_from_a_first_name_that_two_have(self, company: Company) -> None:
+    def test_speaker_is_not_taken_from_a_first_name_that_two_have(self, company: Company) -> None:
         company.join("Tomas Lind")
         company.join("Tomas Berg")
         assert company.who("Tomas?") == "Mara Voss"
@@ -128,7 +130,9 @@ class TestSpeaker:
         company.join("Tomas")
         assert company.who() == "Tomas"
 
-    def test_stays_when_a_reply_is_written_again_or_carried_on(self, company: Company) -> None:
+    def test_speaker_stays_when_a_reply_is_written_again_or_carried_on(
+        self, company: Company
+    ) -> None:
         company.join("Tomas")
         company.join("Vera")
         company.who("Vera?")
@@ -163,7 +167,7 @@ class TestSpeaker:
         )
         assert str(row["character_id"]) == company.ids["Tomas"]
 
-    def test_is_told_at_the_start_of_a_stream_and_again(self, company: Company) -> None:
+    def test_speaker_is_told_at_the_start_of_a_stream_and_again(self, company: Company) -> None:
         tomas = company.join("Tomas")
         company.stack.upstream.enqueue(text("Sit."))
         sent = {"client_message_id": str(uuid4())}
@@ -180,7 +184,7 @@ class TestSpeaker:
 
 
 class TestKickoff:
-    def test_is_the_first_ones_greeting(self, company: Company) -> None:
+    def test_kickoff_is_the_first_ones_greeting(self, company: Company) -> None:
         company.join("Tomas", first_message="Ahoy, {{user}}.")
         answer = company.talk.reply(kickoff=True, message=None)
         assert answer["response"].startswith("*The lamp hisses as Mara trims the wick.")
@@ -205,7 +209,7 @@ class TestKickoff:
 
 
 class TestPrompt:
-    def test_has_the_speakers_card_and_names(self, company: Company) -> None:
+    def test_prompt_has_the_speakers_card_and_names(self, company: Company) -> None:
         company.join("Tomas", description="{{char}} rows the boat.", personality="Shy.")
         company.who("Mara?")
         company.who("Tomas?")
@@ -226,7 +230,7 @@ class TestPrompt:
             ("user", "And?"),
         ]
 
-    def test_has_the_speakers_own_memory(self, company: Company) -> None:
+    def test_prompt_has_the_speakers_own_memory(self, company: Company) -> None:
         tomas = company.join("Tomas")
         for character, fact in ((MARA, "Mara likes ink."), (tomas, "Tomas fears fog.")):
             memory = company.stack.insert(
@@ -305,7 +309,7 @@ class TestMembers:
             company.join("Guest 8")
 
     @pytest.mark.parametrize("mine", [True, False])
-    def test_are_whom_the_person_may_meet(self, company: Company, mine: bool) -> None:
+    def test_members_are_whom_the_person_may_meet(self, company: Company, mine: bool) -> None:
         owner = company.talk.user if mine else company.stack.user()
         hidden = company.stack.insert("characters", user_id=owner.id, name="Hidden")
         row = {

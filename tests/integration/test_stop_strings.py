@@ -48,7 +48,7 @@ def test_row_may_give_a_single_stop_string(talk: Talk) -> None:
     assert sent(talk) == ["###", "\nUser:"]
 
 
-def test_are_left_out_where_the_row_says_so(talk: Talk) -> None:
+def test_stop_strings_are_left_out_where_the_row_says_so(talk: Talk) -> None:
     talk.describe(VENICE, stop=False)
     talk.stack.upstream.enqueue(text("Sit."))
     talk.reply()
@@ -56,14 +56,16 @@ def test_are_left_out_where_the_row_says_so(talk: Talk) -> None:
 
 
 @pytest.mark.parametrize("reasoning", [{"reasoning": True}, {"thinks_first": True}])
-def test_are_not_looked_for_in_reasoning(talk: Talk, reasoning: dict[str, Any]) -> None:
+def test_stop_strings_are_not_looked_for_in_reasoning(
+    talk: Talk, reasoning: dict[str, Any]
+) -> None:
     talk.describe(VENICE, **reasoning)
     talk.stack.upstream.enqueue(text("</think>Sit."))
     talk.reply()
     assert sent(talk) is None
 
 
-def test_are_sent_to_a_model_that_reasons_where_the_row_says_so(talk: Talk) -> None:
+def test_stop_strings_are_sent_to_a_model_that_reasons_where_the_row_says_so(talk: Talk) -> None:
     talk.describe(VENICE, reasoning=True, stop=True)
     talk.stack.upstream.enqueue(text("Sit."))
     talk.reply()
@@ -78,14 +80,14 @@ def test_invalid_stop_strings_are_left_out(talk: Talk, odd: Any) -> None:
     assert sent(talk) == ["\nUser:"]
 
 
-def test_are_unknown_to_the_worker(talk: Talk) -> None:
+def test_stop_strings_are_unknown_to_the_worker(talk: Talk) -> None:
     talk.have_worker()
     talk.stack.upstream.enqueue(worker_chat("Sit.\nUser: Thanks."))
     assert talk.reply(model_provider="chat_worker")["response"] == "Sit."
     assert sent(talk) is None
 
 
-def test_are_known_to_a_worker_with_the_other_protocol(talk: Talk) -> None:
+def test_stop_strings_are_known_to_a_worker_with_the_other_protocol(talk: Talk) -> None:
     talk.have_worker(protocol="openai")
     talk.stack.upstream.enqueue(text("Sit."))
     talk.reply(model_provider="chat_worker")

@@ -25,7 +25,7 @@ def sent(stack: Stack) -> dict[str, Any]:
 @pytest.mark.parametrize(("task", "models", "template"), TASKS)
 class TestTask:
     @pytest.mark.parametrize("streamed", [False, True], ids=["json", "streamed"])
-    def test_has_its_own_template_and_parameters(
+    def test_task_has_its_own_template_and_parameters(
         self, stack: Stack, task: str, models: list[str], template: str, streamed: bool
     ) -> None:
         user = stack.user("Ada")
@@ -66,7 +66,7 @@ class TestTask:
         assert sent(stack)["max_tokens"] == PARAMETERS[task][1]
 
     @pytest.mark.parametrize("verified", [False, True])
-    def test_is_for_adults_when_the_person_is_one(
+    def test_task_is_for_adults_when_the_person_is_one(
         self, stack: Stack, task: str, models: list[str], template: str, verified: bool
     ) -> None:
         user = stack.user(age_verified=verified)

@@ -126,7 +126,7 @@ class TestWords:
 
 
 class TestPrompt:
-    def test_has_history_in_order_and_the_message_once(self, stack: Stack) -> None:
+    def test_prompt_has_history_in_order_and_the_message_once(self, stack: Stack) -> None:
         user = stack.user()
         conversation = stack.conversation(user, "One", "Two", "Three", "Four")
         stack.upstream.enqueue(text("Six"))
@@ -395,7 +395,7 @@ class TestRouting:
 
 
 class TestFailure:
-    def test_is_a_sentence_and_never_the_characters_words(self, stack: Stack) -> None:
+    def test_failure_is_a_sentence_and_never_the_characters_words(self, stack: Stack) -> None:
         user = stack.user()
         conversation = stack.conversation(user)
         stack.upstream.always(error(500, {"error": {"message": "<b>secret upstream text</b>"}}))
@@ -681,7 +681,9 @@ class TestOneBadRow:
         )
         self.answered(stack)
 
-    def test_is_told_to_the_operator(self, stack: Stack, caplog: pytest.LogCaptureFixture) -> None:
+    def test_bad_row_is_reported_to_the_operator(
+        self, stack: Stack, caplog: pytest.LogCaptureFixture
+    ) -> None:
         stack.db.execute(
             """update api_models set pricing = '{"prompt_usd_per_1k": 1e400}' where model_key = %s
             and task = 'roleplay'""",

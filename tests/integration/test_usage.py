@@ -81,7 +81,7 @@ def turn(stack: Stack, user: User, **columns: Any) -> UUID:
 
 
 class TestRollUps:
-    def test_are_what_was_computed_by_hand(self, stack: Stack, event: Event) -> None:
+    def test_roll_ups_are_what_was_computed_by_hand(self, stack: Stack, event: Event) -> None:
         first, second = (turn(stack, stack.user()) for _ in range(2))
         at = [noon(1) + timedelta(minutes=minutes) for minutes in (0, 10, 59, 60, 130)]
         paid = {"prompt_tokens": 100, "completion_tokens": 20}
@@ -129,7 +129,7 @@ class TestRollUps:
         assert (row["first_token_p50_ms"], row["first_token_p95_ms"]) == (50, 95)
         assert (row["duration_p50_ms"], row["duration_p95_ms"]) == (500, 950)
 
-    def test_are_by_provider_model_and_outcome(self, stack: Stack, event: Event) -> None:
+    def test_roll_ups_are_by_provider_model_and_outcome(self, stack: Stack, event: Event) -> None:
         for columns in ({}, {"model_key": "n"}, {"provider": "chat_worker"}, {"outcome": "empty"}):
             event(noon(1), **columns)
         due(stack)
@@ -295,7 +295,7 @@ class TestRetention:
         turn(stack, stack.user(), finished_at=noon(5_000))
         assert due(stack)["retention"]["found"] == {"usage_events": 0, "turn_results": 0}
 
-    def test_is_bounded_when_nobody_set_it(self, stack: Stack) -> None:
+    def test_retention_is_bounded_when_nobody_set_it(self, stack: Stack) -> None:
         query = "select config -> 'retention' as days from private.system_settings"
         assert stack.one(query)["days"] == {"usage_days": 90, "result_days": 30}
 
@@ -453,7 +453,7 @@ class TestEstimates:
         assert {name: event[name] for name in usage if name in event}.items() <= usage.items()
         assert costs_what_its_tokens_do(event)
 
-    def test_are_none_where_the_provider_says_all(self, talk: Talk) -> None:
+    def test_estimates_are_none_where_the_provider_says_all(self, talk: Talk) -> None:
         priced(talk)
         usage = {"prompt_tokens": 1000, "completion_tokens": 500}
         talk.stack.upstream.enqueue(text(WORDS, usage=usage))
@@ -515,7 +515,9 @@ class TestEstimates:
             assert (event["completion_tokens"], event["cost_usd"]) == (40, 0)
 
     @pytest.mark.parametrize("last", ["{}", '{"prompt_tokens": null, "cost": "?"}', "null"])
-    def test_are_none_where_a_later_chunk_says_nothing_of_it(self, talk: Talk, last: str) -> None:
+    def test_estimates_are_none_where_a_later_chunk_says_nothing_of_it(
+        self, talk: Talk, last: str
+    ) -> None:
         priced(talk)
         usage = '{"prompt_tokens": 1000, "completion_tokens": 500, "cost": 0.5}'
         parts = [f'data: {{"choices": [], "usage": {said}}}\n\n'.encode() for said in (usage, last)]
@@ -579,7 +581,7 @@ class TestEstimates:
         spent(talk)
         assert talk.say().json()["code"] == "spend_limit_reached"
 
-    def test_are_told_in_the_report(self, talk: Talk) -> None:
+    def test_estimates_are_told_in_the_report(self, talk: Talk) -> None:
         talk.stack.upstream.enqueue(text("Yes.", usage=None), text("Yes."))
         for _ in range(2):
             talk.reply()

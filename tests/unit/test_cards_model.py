@@ -213,7 +213,7 @@ class TestExport:
         assert exported_after(card(name)) == card(name)
 
     @pytest.mark.parametrize("name", CARDS)
-    def test_has_what_was_changed_since(self, name: str) -> None:
+    def test_export_has_what_was_changed_since(self, name: str) -> None:
         changes = {
             "name": "Renamed",
             "nickname": "Ren",

@@ -100,7 +100,7 @@ class TestHistory:
 
 
 class TestIntroduction:
-    def test_says_who_is_there(self) -> None:
+    def test_introduction_says_who_is_there(self) -> None:
         macros = build_macros(begun(), ChatRequest())
         assert introduction(begun(), macros) == (
             "- Tomas Lind (34 years old): Tom rows for Ada.\n"
@@ -108,13 +108,13 @@ class TestIntroduction:
         )
 
     @pytest.mark.parametrize("text", ["word " * 1000, "灯" * 1000, "a\n\nb " * 300])
-    def test_is_short(self, text: str) -> None:
+    def test_introduction_is_short(self, text: str) -> None:
         long = begun(others=[TOMAS | {"description": text}])
         line = introduction(long, {}).splitlines()[0]
         assert len(line) < SHORT_CHARS + 40
         assert line.endswith(" ...")
 
-    def test_is_empty_for_one_alone(self) -> None:
+    def test_introduction_is_empty_for_one_alone(self) -> None:
         assert introduction(begun(others=[]), {}) == ""
 
 

@@ -553,7 +553,7 @@ class TestBearerToken:
     @pytest.mark.parametrize(
         "header", ["Bearer abc", "bearer abc", "BEARER abc", "  Bearer   abc  "]
     )
-    def test_is_taken_from_the_header(self, header: str) -> None:
+    def test_bearer_token_is_taken_from_the_header(self, header: str) -> None:
         assert bearer_token(header) == "abc"
 
     @pytest.mark.parametrize(

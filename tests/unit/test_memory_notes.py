@@ -76,7 +76,7 @@ class TestNextStep:
         assert kept[0].anchor
         assert (taken.covers, taken.upto) == (7, 15)
 
-    def test_counts_messages_too(self) -> None:
+    def test_batch_counts_messages_too(self) -> None:
         assert step(rows(75, chars=2)) is None
         assert len(step(rows(76, chars=2)).rows) == 24
 
@@ -98,7 +98,7 @@ class TestNextStep:
         taken = step(rows(100, first=200), memory, capacity=3_000)
         assert [row.position for row in taken.rows] == list(range(8, 8 + 29))
 
-    def test_goes_on_from_there_into_the_history(self) -> None:
+    def test_batch_goes_on_from_there_into_the_history(self) -> None:
         memory = MAY_WRITE.model_copy(update={"backlog": rows(64)})
         taken = step(rows(100, first=10), memory, capacity=30_000)
         positions = [row.position for row in taken.rows]
@@ -111,7 +111,7 @@ class TestNextStep:
         room_to_read=st.integers(0, 20_000),
         most=st.integers(2, 200),
     )
-    def test_is_always_a_beginning(
+    def test_batch_is_always_a_beginning(
         self, lengths: list[int], room: int, room_to_read: int, most: int
     ) -> None:
         history = [
@@ -171,7 +171,7 @@ class TestAsk:
         (*_, history) = build_request(Batch(rows(20), 7), turn, NAMES, budget=10).passages
         assert history.text.count("x") == 20 * MIN_CHARS
 
-    def test_ends_where_nothing_fits(self) -> None:
+    def test_request_ends_where_nothing_fits(self) -> None:
         material = self.material(begun(facts=[{"content": "F"}]), Batch(rows(20), 7), 10)
         assert material["facts"] == []
         assert {len(message["text"]) for message in material["messages"]} == {MIN_CHARS}
