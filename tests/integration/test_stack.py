@@ -386,11 +386,11 @@ class TestPostgres:
     ) -> None:
         with stack.data_api(key=SECRET_KEY) as api:
             try:
-                stack.db.execute("create table novelty (id int)")
+                stack.db.execute("create table public.novelty (id int)")
                 postgrest.reload(postgres, "app")
                 assert api.get("/novelty").json() == []
             finally:
-                stack.db.execute("drop table novelty")
+                stack.db.execute("drop table public.novelty")
                 postgrest.reload(postgres, "app")
 
 
