@@ -1,4 +1,4 @@
-"""A token outlives its account: whoever is deleted or banned does nothing more with it."""
+"""A token outlives its account, but a deleted or banned user cannot use it."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def ban(stack: Stack, user: User, until: str) -> None:
 
 @pytest.fixture
 def ann(stack: Stack) -> User:
-    """Somebody who talks, and whose token was verified a moment ago."""
+    """A user whose token was verified a moment ago."""
     user = stack.user("Ann")
     stack.upstream.enqueue(text("Good evening."))
     conversation = stack.conversation(user)
@@ -61,8 +61,8 @@ def ann(stack: Stack) -> User:
     return user
 
 
-def requests_of(stack: Stack, user: User) -> dict[str, dict[str, Any]]:
-    """Every request that the function takes, as it would be granted."""
+def every_request(stack: Stack, user: User) -> dict[str, dict[str, Any]]:
+    """Every kind of request, in a form that would succeed."""
     row = stack.one("select id, conversation_id from messages where sender = 'character'")
     conversation, message = str(row["conversation_id"]), str(row["id"])
     turn = {"conversation_id": conversation}
@@ -92,7 +92,7 @@ def requests_of(stack: Stack, user: User) -> dict[str, dict[str, Any]]:
 def test_nothing_is_done_for_an_account_that_is_gone(
     stack: Stack, ann: User, befall: Callable[[Stack, User], None], status: int
 ) -> None:
-    asked = requests_of(stack, ann)
+    asked = every_request(stack, ann)
     befall(stack, ann)
     before = {
         table: stack.all(f"select * from {table} order by 1")  # noqa: S608
@@ -107,7 +107,7 @@ def test_nothing_is_done_for_an_account_that_is_gone(
 
 
 def test_those_that_are_new_are_told_the_same(stack: Stack) -> None:
-    """Whether their token was seen before makes no difference."""
+    """Cached tokens are rejected as well."""
     bob = stack.user()
     conversation = str(stack.conversation(bob))
     banned(stack, bob)
@@ -217,22 +217,22 @@ def test_what_a_change_leads_to_is_not_refused(stack: Stack, ann: User) -> None:
     assert stack.all("select * from conversations where id = %s", played) == []
 
 
-def test_ban_that_is_over(stack: Stack, ann: User) -> None:
+def test_account_whose_ban_is_over_may_do_everything(stack: Stack, ann: User) -> None:
     ban(stack, ann, "now() - interval '1 second'")
     stack.upstream.always(text("Good evening."))
-    for name, body in requests_of(stack, ann).items():
+    for name, body in every_request(stack, ann).items():
         assert stack.chat(ann, **body).status_code == 200, name
 
 
-def test_branch_made_before_is_not_told_of(stack: Stack, ann: User) -> None:
-    branch = requests_of(stack, ann)["branch"] | {"client_message_id": "b"}
+def test_repeated_branch_is_blocked_for_a_banned_account(stack: Stack, ann: User) -> None:
+    branch = every_request(stack, ann)["branch"] | {"client_message_id": "b"}
     assert stack.chat(ann, **branch).status_code == 200
     banned(stack, ann)
     assert stack.chat(ann, **branch).status_code == 403
 
 
 def test_turn_that_runs_is_saved_all_the_same(stack: Stack, ann: User) -> None:
-    """It was accepted before; the answer is there when the ban is over."""
+    """The turn was accepted before the ban; its reply is available afterwards."""
     conversation = stack.conversation(ann)
     gate = Gate()
     stack.upstream.enqueue(held(gate, text("Late.")))
@@ -247,7 +247,7 @@ def test_turn_that_runs_is_saved_all_the_same(stack: Stack, ann: User) -> None:
 
 
 def test_auth_server_without_these_columns(postgres: Postgres) -> None:
-    """Some local ones have neither: then an account that is there is good."""
+    """Some local Auth schemas have neither column: then every existing account is valid."""
     with postgres.connect("app", OWNER) as database, database.transaction():
         database.execute("alter table auth.users drop column banned_until, drop column deleted_at")
         user = uuid4()

@@ -1,4 +1,4 @@
-"""Cards come in, are talked with, and go out again, through the real function and database."""
+"""Cards are imported, used in turns and exported, through the real function and database."""
 
 import asyncio
 import base64
@@ -37,7 +37,7 @@ def export_card(stack: Stack, user: User, character: Any, file_format: str = "js
 
 
 def stored(stack: Stack, imported: dict[str, Any]) -> Any:
-    """The card that is kept of an imported character."""
+    """The stored card of an imported character."""
     query = "select card from character_cards where character_id = %s"
     return stack.one(query, imported["character_id"])["card"]
 
@@ -49,7 +49,7 @@ def refused(answer: httpx.Response, status: int, code: str) -> str:
 
 
 def met(stack: Stack, user: User, name: str) -> UUID:
-    """A conversation with the character of a card, imported."""
+    """A conversation with the character of an imported card."""
     character = import_card(stack, user, card=card(name))["character_id"]
     return stack.conversation(user, character_id=character)
 
@@ -85,13 +85,13 @@ class TestImport:
             ("cook.charx", "cook_v3"),
         ],
     )
-    def test_of_a_file_of_any_format(self, stack: Stack, file: str, original: str) -> None:
+    def test_file_of_any_format_is_imported(self, stack: Stack, file: str, original: str) -> None:
         body = import_card(stack, stack.user(), card_base64=encoded((CARDS / file).read_bytes()))
 
         assert stored(stack, body) == card(original)
         assert bool(body["warnings"]) is not file.endswith(".json")
 
-    def test_says_what_is_lost_and_what_is_wrong(self, stack: Stack) -> None:
+    def test_import_says_what_is_lost_and_what_is_wrong(self, stack: Stack) -> None:
         cook = card("cook_v3")
         cook["spec_version"] = "3.5"
         cook["data"]["character_book"]["entries"][0]["keys"].append("/[/")
@@ -104,12 +104,12 @@ class TestImport:
         assert "newer version" in newer
         assert patterns.endswith("never match: 1.")
 
-    def test_of_more_than_other_requests_may_bring(self, stack: Stack) -> None:
+    def test_import_larger_than_other_requests_is_accepted(self, stack: Stack) -> None:
         picture = card_picture(chara=card("detective_v2")) + b"\0" * 600_000
         body = import_card(stack, stack.user(), card_base64=encoded(picture))
         assert body["name"] == "Inès Marchetti"
 
-    def test_of_nearly_the_largest_card(self, stack: Stack) -> None:
+    def test_card_just_below_the_limit_is_imported(self, stack: Stack) -> None:
         user = stack.user()
         original = {"name": "Large", "extensions": {"kept": ["x" * 1_000] * 2_000}}
         character = import_card(stack, user, card=original)["character_id"]
@@ -225,7 +225,9 @@ class TestRefusal:
             pytest.param({"card_base64": encoded(b"GIF89a")}, "invalid_card", id="no-card"),
         ],
     )
-    def test_is_a_sentence(self, stack: Stack, body: dict[str, Any], code: str) -> None:
+    def test_invalid_card_is_rejected_with_a_sentence(
+        self, stack: Stack, body: dict[str, Any], code: str
+    ) -> None:
         answer = stack.chat(stack.user(), action="import_card", **body)
         assert refused(answer, 400, code)
         assert stack.all("select id from characters where user_id is not null") == []
@@ -242,7 +244,7 @@ class TestRefusal:
             ),
         ],
     )
-    def test_of_what_is_too_large(self, stack: Stack, body: dict[str, Any]) -> None:
+    def test_card_that_is_too_large_is_rejected(self, stack: Stack, body: dict[str, Any]) -> None:
         answer = stack.chat(stack.user(), action="import_card", **body)
         refused(answer, 413, "card_too_large")
 
@@ -259,16 +261,16 @@ class TestRefusal:
         answer = stack.chat(user, message="x" * 300_000)
         assert "262,144 bytes" in refused(answer, 413, "body_too_large")
 
-    def test_of_nobody(self, stack: Stack) -> None:
+    def test_import_without_a_token_is_rejected(self, stack: Stack) -> None:
         refused(stack.chat(None, action="import_card", card={"name": "a"}), 401, "unauthorized")
 
-    def test_of_somebody_deleted(self, stack: Stack) -> None:
+    def test_import_for_a_deleted_account_is_rejected(self, stack: Stack) -> None:
         user = stack.user()
         stack.db.execute("delete from auth.users where id = %s", (user.id,))
         answer = stack.chat(user, action="import_card", card={"name": "a"})
         refused(answer, 401, "unauthorized")
 
-    def test_of_too_many(self, stack: Stack) -> None:
+    def test_import_beyond_a_thousand_characters_is_rejected(self, stack: Stack) -> None:
         user = stack.user()
         stack.db.execute(
             "insert into characters (user_id, name) select %s, 'x' from generate_series(1, 1000)",
@@ -285,7 +287,7 @@ class TestRefusal:
 
 class TestExport:
     @pytest.mark.parametrize("name", ["keeper_v1", "detective_v2", "cook_v3"])
-    def test_is_what_was_imported(self, stack: Stack, name: str) -> None:
+    def test_export_equals_the_imported_card(self, stack: Stack, name: str) -> None:
         user = stack.user()
         character = import_card(stack, user, card=card(name))["character_id"]
         assert export_card(stack, user, character) == card(name)
@@ -307,7 +309,7 @@ class TestExport:
         character = import_card(stack, user, card=original)["character_id"]
         assert export_card(stack, user, character) == original
 
-    def test_has_what_the_author_changed(self, stack: Stack) -> None:
+    def test_export_has_what_the_author_changed(self, stack: Stack) -> None:
         user = stack.user()
         character = import_card(stack, user, card=card("detective_v2"))["character_id"]
         changes = {"description": "Retired.", "alternate_greetings": ["Yes?"], "age": 60}
@@ -322,7 +324,7 @@ class TestExport:
         expected["data"]["extensions"]["roleplay_backend"]["age"] = 60
         assert after == expected
 
-    def test_has_the_nickname_that_the_author_gave(self, stack: Stack) -> None:
+    def test_export_has_the_nickname_that_the_author_gave(self, stack: Stack) -> None:
         user = stack.user()
         character = import_card(stack, user, card=card("detective_v2"))["character_id"]
         with stack.data_api(user) as client:
@@ -333,13 +335,13 @@ class TestExport:
         assert after["data"].pop("nickname") == "Madame"
         assert after == card("detective_v2")
 
-    def test_of_the_public_character_that_never_was_a_card(self, stack: Stack) -> None:
+    def test_export_of_a_character_that_was_not_imported(self, stack: Stack) -> None:
         after = export_card(stack, stack.user(), DEMO_CHARACTER)
         assert (after["spec"], after["data"]["name"]) == ("chara_card_v3", "Mara Voss")
         own = after["data"]["extensions"]["roleplay_backend"]
         assert own == {"age": 52, "pronouns": "she/her"}
 
-    def test_of_somebody_elses_only_when_public(self, stack: Stack) -> None:
+    def test_export_of_somebody_elses_character_only_if_public(self, stack: Stack) -> None:
         owner, other = stack.user(), stack.user()
         character = import_card(stack, owner, card=card("cook_v3"))["character_id"]
         asked = {"action": "export_card", "character_id": character}
@@ -355,13 +357,13 @@ class TestExport:
             pytest.param({"character_id": str(uuid4()), "format": "gif"}, "`format`", id="format"),
         ],
     )
-    def test_of_what_is_not_asked_for_rightly(
+    def test_invalid_export_request_is_rejected(
         self, stack: Stack, body: dict[str, Any], named: str
     ) -> None:
         answer = stack.chat(stack.user(), action="export_card", **body)
         assert named in refused(answer, 400, "invalid_request")
 
-    def test_of_a_character_that_does_not_exist(self, stack: Stack) -> None:
+    def test_export_of_a_missing_character_is_not_found(self, stack: Stack) -> None:
         answer = stack.chat(stack.user(), action="export_card", character_id=str(uuid4()))
         refused(answer, 404, "character_not_found")
 
@@ -438,7 +440,7 @@ class TestGreeting:
         turn = stack.one("select status, model_used, error_code from turns")
         assert turn == {"status": "complete", "model_used": "card:greeting", "error_code": None}
 
-    def test_streams_as_one_delta(self, stack: Stack) -> None:
+    def test_greeting_is_streamed_as_one_delta(self, stack: Stack) -> None:
         user = stack.user("Ada")
         conversation = met(stack, user, "cook_v3")
 
@@ -472,7 +474,7 @@ class TestGreeting:
         assert turn == {"status": "failed", "error_code": "greeting_not_found"}
         assert stack.chat(user, **asked).status_code == 200
 
-    def test_is_history_for_the_model(self, stack: Stack) -> None:
+    def test_greeting_is_history_for_the_model(self, stack: Stack) -> None:
         user = stack.user("Ada")
         conversation = met(stack, user, "cook_v3")
         stack.chat(user, conversation_id=str(conversation), kickoff=True)
@@ -499,7 +501,7 @@ class TestLorebook:
         assert system.index("It is 1954.") < system.index("is a private detective")
         assert "switched off" not in system
 
-    def test_others_stay_away(self, stack: Stack) -> None:
+    def test_entries_without_a_match_stay_out_of_the_prompt(self, stack: Stack) -> None:
         user = stack.user("Ada")
         conversation = met(stack, user, "detective_v2")
         stack.upstream.enqueue(text("Good evening."))

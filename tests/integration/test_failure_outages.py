@@ -1,4 +1,4 @@
-"""Servers that fail, networks that break, replies that are none: who is asked instead."""
+"""Failing servers, broken networks and unusable replies: which target is asked instead."""
 
 import gzip
 import json
@@ -70,7 +70,7 @@ OUTAGES_OF_ALL = [
 
 class TestModel:
     @pytest.mark.parametrize(("outage", "on_cooldown", "seconds"), OUTAGES)
-    def test_is_replaced_by_the_worker_where_that_is_healthy(
+    def test_failing_model_is_replaced_by_the_worker_where_that_is_healthy(
         self, talk: Talk, outage: Answer, on_cooldown: str, seconds: float
     ) -> None:
         talk.have_worker()
@@ -85,7 +85,7 @@ class TestModel:
         assert talk.cooldowns() == {on_cooldown: lasting(seconds=seconds)}
 
     @pytest.mark.parametrize(("outage", "on_cooldown", "seconds"), OUTAGES)
-    def test_is_else_replaced_by_the_next(
+    def test_failing_model_is_replaced_by_the_next(
         self, talk: Talk, outage: Answer, on_cooldown: str, seconds: float
     ) -> None:
         talk.stack.upstream.enqueue(outage, text("Good evening."))
@@ -97,7 +97,7 @@ class TestModel:
         assert talk.said() == ["Hello", "> Good evening."]
         assert talk.cooldowns() == {on_cooldown: lasting(seconds=seconds)}
 
-    def test_that_is_the_only_one_is_asked_again_once(self, talk: Talk) -> None:
+    def test_only_model_that_fails_is_asked_again_once(self, talk: Talk) -> None:
         talk.have_only(VENICE)
         talk.stack.upstream.enqueue(failing(502), text("Good evening."))
 
@@ -107,7 +107,7 @@ class TestModel:
         assert [tried["outcome"] for tried in body["route"]] == ["overloaded", "ok"]
         assert talk.cooldowns() == {}
 
-    def test_that_is_the_only_one_and_fails_again_is_told(self, talk: Talk) -> None:
+    def test_only_model_that_fails_twice_is_reported(self, talk: Talk) -> None:
         talk.have_only(VENICE)
         talk.stack.upstream.always(failing(502))
 
@@ -130,7 +130,7 @@ class TestModel:
         assert talk.turn() == ("failed", "server_error")
         assert len(talk.cooldowns()) == 3
 
-    def test_is_next_again_when_the_worker_fails_too(self, talk: Talk) -> None:
+    def test_failing_model_is_asked_again_when_the_worker_fails_too(self, talk: Talk) -> None:
         talk.have_worker()
         talk.stack.upstream.enqueue(failing(500), worker_error(503), text("Good evening."))
 
@@ -166,7 +166,7 @@ class TestModel:
 
 class TestProvider:
     @pytest.mark.parametrize("outage", OUTAGES_OF_ALL)
-    def test_is_replaced_by_the_worker_where_that_is_healthy(
+    def test_failing_provider_is_replaced_by_the_worker_where_that_is_healthy(
         self, talk: Talk, outage: Answer
     ) -> None:
         talk.have_worker()
@@ -178,7 +178,9 @@ class TestProvider:
         assert talk.cooldowns() == {PROVIDER: lasting(seconds=30)}
 
     @pytest.mark.parametrize("outage", OUTAGES_OF_ALL)
-    def test_is_else_asked_again_once(self, talk: Talk, outage: Answer) -> None:
+    def test_failing_provider_without_another_is_asked_again_once(
+        self, talk: Talk, outage: Answer
+    ) -> None:
         talk.stack.upstream.enqueue(outage, text("Good evening."))
 
         body = talk.reply()
@@ -188,7 +190,7 @@ class TestProvider:
         assert talk.said() == ["Hello", "> Good evening."]
         assert talk.cooldowns() == {}
 
-    def test_that_fails_again_is_not_asked_for_its_other_models(self, talk: Talk) -> None:
+    def test_provider_that_fails_again_is_not_asked_for_its_other_models(self, talk: Talk) -> None:
         talk.stack.upstream.always(html())
 
         answer = talk.say()
@@ -198,7 +200,7 @@ class TestProvider:
         assert talk.turn() == ("failed", "edge_error")
         assert talk.cooldowns() == {PROVIDER: lasting(seconds=30)}
 
-    def test_that_refuses_connections_is_replaced_by_the_worker(self, talk: Talk) -> None:
+    def test_provider_that_refuses_connections_is_replaced_by_the_worker(self, talk: Talk) -> None:
         talk.have_worker()
         talk.stack.upstream.enqueue(worker_chat("Sit."))
         with refusing() as url:
@@ -282,7 +284,7 @@ NO_REPLIES = [
 
 class TestReplyThatIsNone:
     @pytest.mark.parametrize(("answer", "policy", "seconds"), NO_REPLIES)
-    def test_comes_from_the_next_model_although_the_status_was_200(
+    def test_unusable_reply_with_status_200_leads_to_the_next_model(
         self, talk: Talk, answer: Answer, policy: str, seconds: float | None
     ) -> None:
         talk.stack.upstream.enqueue(answer, text("Good evening."))
@@ -295,7 +297,7 @@ class TestReplyThatIsNone:
         assert talk.cooldowns() == ({THIS_MODEL: lasting(seconds=seconds)} if seconds else {})
 
     @pytest.mark.parametrize(("answer", "policy", "seconds"), NO_REPLIES)
-    def test_is_told_when_nobody_has_another(
+    def test_unusable_replies_of_all_models_are_told(
         self, talk: Talk, answer: Answer, policy: str, seconds: float | None
     ) -> None:
         talk.have_only(VENICE)
@@ -317,7 +319,7 @@ class TestReplyThatIsNone:
             pytest.param(stream([], finish="tool_calls"), id="tool-calls"),
         ],
     )
-    def test_that_is_empty_is_asked_for_again_once(self, talk: Talk, answer: Answer) -> None:
+    def test_empty_reply_is_asked_for_again_once(self, talk: Talk, answer: Answer) -> None:
         talk.stack.upstream.enqueue(answer, answer, text("Good evening."))
 
         body = talk.reply()
@@ -327,9 +329,7 @@ class TestReplyThatIsNone:
         assert talk.said() == ["Hello", "> Good evening."]
         assert talk.cooldowns() == {}
 
-    def test_that_was_spent_on_reasoning_is_asked_for_with_more_tokens_once(
-        self, talk: Talk
-    ) -> None:
+    def test_reply_spent_on_reasoning_is_asked_for_with_more_tokens_once(self, talk: Talk) -> None:
         spent = stream([reasoning("CANARY")], finish="length")
         talk.stack.upstream.enqueue(spent, spent, text("Good evening."))
 
@@ -338,7 +338,7 @@ class TestReplyThatIsNone:
         sent = [(call.model, call.json["max_tokens"]) for call in talk.stack.upstream.calls]
         assert sent == [(VENICE, 400), (VENICE, 800), (DOLPHIN_R1, 400)]
 
-    def test_that_was_reached_by_the_limit_is_complete(self, talk: Talk) -> None:
+    def test_reply_that_reached_the_token_limit_is_complete(self, talk: Talk) -> None:
         talk.stack.upstream.enqueue(text("Good evening. Sit.", finish="length"))
 
         body = talk.reply()
@@ -348,14 +348,14 @@ class TestReplyThatIsNone:
 
 
 class TestWhatFailedCost:
-    """Tokens and dollars of a call that failed are counted like those of others."""
+    """Tokens and cost of failed calls are counted like those of others."""
 
     def failing_stream(self, *last: dict[str, Any]) -> Answer:
         said = [chunk(VENICE, {"content": ""}), *last]
         return raw_sse(b"".join(map(event, said)))
 
     @pytest.mark.parametrize("place", ["before", "in", "after"])
-    def test_is_recorded(self, talk: Talk, place: str) -> None:
+    def test_cost_of_failed_calls_is_recorded(self, talk: Talk, place: str) -> None:
         error: dict[str, Any] = {"choices": [], "error": {"code": 502, "message": "gone"}}
         usage = {"choices": [], "usage": PAID}
         last = {"before": [usage, error], "in": [error | usage], "after": [error, usage]}[place]
@@ -376,7 +376,7 @@ class TestWhatFailedCost:
             "cost": 0.25,
         }
 
-    def test_counts_for_the_limits(self, talk: Talk) -> None:
+    def test_cost_of_failed_calls_counts_for_the_limits(self, talk: Talk) -> None:
         talk.stack.configure(limits={"default": {"usd_per_day": 0.2}})
         error = {"choices": [], "error": {"code": 502, "message": "gone"}, "usage": PAID}
         talk.stack.upstream.enqueue(self.failing_stream(error), text("Good evening."))
@@ -421,7 +421,7 @@ class TestWorker:
             ),
         ],
     )
-    def test_that_fails_is_replaced_in_the_same_request(
+    def test_failing_worker_is_replaced_in_the_same_request(
         self, talk: Talk, failure: Answer, on_cooldown: dict[str, Any], alerts: list[str]
     ) -> None:
         talk.have_worker()
@@ -491,7 +491,7 @@ class TestWorker:
         assert (answer["response"], answer["saved"]) == (kept, True)
         assert talk.turn() == ("complete", None)
 
-    def test_that_says_nothing_is_asked_again_once(self, talk: Talk) -> None:
+    def test_worker_with_an_empty_reply_is_asked_again_once(self, talk: Talk) -> None:
         talk.have_worker()
         talk.stack.upstream.enqueue(worker_chat(" "), worker_chat(""), text("Good evening."))
 
@@ -499,7 +499,9 @@ class TestWorker:
 
         assert talk.asked() == [WORKER, WORKER, VENICE]
 
-    def test_that_refuses_connections_is_replaced_in_the_same_request(self, talk: Talk) -> None:
+    def test_worker_that_refuses_connections_is_replaced_in_the_same_request(
+        self, talk: Talk
+    ) -> None:
         talk.have_worker()
         talk.stack.upstream.enqueue(text("Good evening."))
         with refusing() as url:
@@ -519,7 +521,7 @@ class TestWorker:
         ]
         assert talk.cooldowns() == {"provider chat_worker": lasting(seconds=30)}
 
-    def test_that_fails_with_every_model_is_told(self, talk: Talk) -> None:
+    def test_failure_of_worker_and_all_models_is_told(self, talk: Talk) -> None:
         talk.have_worker()
         talk.have_only(VENICE)
         talk.stack.upstream.enqueue(worker_error(500, "CANARY"))

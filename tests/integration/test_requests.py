@@ -1,4 +1,4 @@
-"""What is refused, how it is said, and what browsers need."""
+"""Rejected requests, the format of errors, and what browsers need."""
 
 import gzip
 import zlib
@@ -17,7 +17,7 @@ ENVELOPE = {"success", "error", "code", "request_id"}
 
 
 def refused(answer: httpx.Response, status: int, code: str) -> str:
-    """The sentence of a refusal in the one shape that all of them have."""
+    """Checks the format of an error response and returns its sentence."""
     body = answer.json()
     assert (answer.status_code, body["code"]) == (status, code), body
     assert set(body) == ENVELOPE
@@ -192,7 +192,7 @@ def test_conversation_that_does_not_exist(stack: Stack) -> None:
     refused(answer, 404, "conversation_not_found")
 
 
-def test_character_of_somebody_else(stack: Stack) -> None:
+def test_character_of_somebody_else_is_not_found(stack: Stack) -> None:
     owner, other = stack.user(), stack.user()
     character = stack.insert("characters", user_id=owner.id, name="Private")
     conversation = stack.conversation(other, character_id=character)
@@ -200,7 +200,7 @@ def test_character_of_somebody_else(stack: Stack) -> None:
     refused(answer, 404, "character_not_found")
 
 
-def test_persona_of_somebody_else(stack: Stack) -> None:
+def test_persona_of_somebody_else_is_not_found(stack: Stack) -> None:
     owner, other = stack.user(), stack.user()
     persona = stack.insert("characters", user_id=owner.id, name="Private")
     conversation = stack.conversation(other)
@@ -213,11 +213,11 @@ def test_persona_of_somebody_else(stack: Stack) -> None:
     refused(answer, 404, "persona_not_found")
 
 
-def test_nobody_signed_in(stack: Stack) -> None:
+def test_request_without_a_token_is_401(stack: Stack) -> None:
     refused(stack.chat(None, message="Hello"), 401, "unauthorized")
 
 
-def test_person_who_was_deleted(stack: Stack) -> None:
+def test_token_of_a_deleted_user_is_rejected(stack: Stack) -> None:
     user = stack.user()
     conversation = stack.conversation(user)
     stack.db.execute("delete from auth.users where id = %s", (user.id,))
@@ -225,7 +225,7 @@ def test_person_who_was_deleted(stack: Stack) -> None:
     refused(answer, 401, "unauthorized")
 
 
-def test_database_that_is_away(stack: Stack) -> None:
+def test_unreachable_database_is_a_503_with_a_sentence(stack: Stack) -> None:
     user = stack.user()
     conversation = stack.conversation(user)
     stack.gateway.fail("begin_turn", times=2)
@@ -245,7 +245,7 @@ def test_other_methods_are_refused(stack: Stack) -> None:
     assert answer.headers["allow"] == "GET, HEAD, OPTIONS, POST"
 
 
-def test_preflight_of_a_browser(stack: Stack) -> None:
+def test_preflight_allows_the_headers_of_the_client(stack: Stack) -> None:
     answer = httpx.options(
         stack.function_url("roleplay_chat"),
         headers={

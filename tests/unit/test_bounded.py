@@ -1,4 +1,4 @@
-"""What an instance has little of is given to few at once, and taken back whatever happens."""
+"""Scarce slots of an instance are limited, and always released."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which targets are asked, in which order."""
+"""Which targets are tried, in which order."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -98,7 +98,9 @@ def names(of: Plan) -> list[str]:
         ),
     ],
 )
-def test_order(asked: str, workers: WorkerRow, expected: list[str]) -> None:
+def test_targets_are_asked_in_this_order(
+    asked: str, workers: WorkerRow, expected: list[str]
+) -> None:
     assert names(planned(asked, worker=workers)) == expected
 
 
@@ -173,7 +175,9 @@ def test_passed_cooldown_does_not_count() -> None:
         ),
     ],
 )
-def test_notice(asked: str, workers: WorkerRow, answered_by: int, notice: str | None) -> None:
+def test_notice_says_who_answered_instead(
+    asked: str, workers: WorkerRow, answered_by: int, notice: str | None
+) -> None:
     of = planned(asked, worker=workers)
     target = of.targets[answered_by]
     assert of.notice(target) == notice
