@@ -32,7 +32,14 @@ const ANSWER_MS = Number(Deno.env.get("ROLEPLAY_ANSWER_SECONDS") ?? 140) * 1_000
 const DATABASE_MS = 5_000;
 const MAX_BODY_BYTES = 4 * 2 ** 20;
 const PASSED_ON = ["authorization", "accept", "x-client-info", "traceparent"];
-const PASSED_BACK = "content-type cache-control retry-after server-timing x-request-id".split(" ");
+const PASSED_BACK = [
+  "content-type",
+  "cache-control",
+  "retry-after",
+  "server-timing",
+  "x-accel-buffering",
+  "x-request-id",
+];
 const CORS = {
   "Access-Control-Allow-Origin": "*",
   "Access-Control-Expose-Headers": "Retry-After, Server-Timing, X-Request-Id",
@@ -43,7 +50,7 @@ Deno.serve(async (request) => {
   const began = performance.now();
   const line: Record<string, unknown> = { event: "call" };
   const response = await read(request).then((call) => answer(call, line)).catch((error) => {
-    line.code = error.code ?? error.name;
+    Object.assign(line, whyOf(error));
     return refusal(error);
   });
   const ms = Math.round(performance.now() - began);
@@ -95,10 +102,8 @@ async function replyThenImage(call: Call): Promise<Response | null> {
 }
 
 async function imageAfterwards(call: Call, reply: string): Promise<void> {
-  const outcome = await askForImage(call, () => route.imageOfReply(call.body, reply)).then(
-    ({ status }) => ({ status }),
-    ({ code, name }) => ({ code: code ?? name }),
-  );
+  const asked = askForImage(call, () => route.imageOfReply(call.body, reply));
+  const outcome = await asked.then(({ status }) => ({ status }), whyOf);
   console.log(JSON.stringify({ event: "image of a reply", side: "old", ...outcome }));
 }
 
@@ -127,7 +132,9 @@ async function askForImage(
   // Later than all replies that were there before this call.
   const during: Texts = reply ? { created_at: `gt.${reply.created_at}` } : {};
   await asService("DELETE", pathOf("messages", { id: `eq.${stored}`, ...replies, ...during }))
-    .catch(() => console.error(JSON.stringify({ event: "reply of an image not deleted" })));
+    .catch((error) =>
+      console.error(JSON.stringify({ event: "reply not deleted", ...whyOf(error) }))
+    );
   return passBack(response, JSON.stringify({ ...body, message_id: null }));
 }
 
@@ -139,9 +146,9 @@ let reading: Promise<void> | null = null;
 async function currentTraffic(): Promise<route.Traffic | null> {
   if (NEW_URL && performance.now() - readAt >= TRAFFIC_MS) {
     readAt = performance.now();
-    reading = asService("POST", "rpc/read_traffic").then((response) => response.json()).then(
+    reading = asService("GET", "rpc/read_traffic").then((response) => response.json()).then(
       (row) => void (known = route.parseTraffic(row)),
-      () => console.error(JSON.stringify({ event: "traffic row not read" })),
+      (error) => console.error(JSON.stringify({ event: "traffic row not read", ...whyOf(error) })),
     );
   }
   await reading;
@@ -234,6 +241,11 @@ function parseObject(text: string): route.Body | null {
 function passBack({ status, headers }: Response, body: BodyInit | null): Response {
   const kept = [...headers].filter(([name]) => PASSED_BACK.includes(name));
   return new Response(body, { status, headers: { ...Object.fromEntries(kept), ...CORS } });
+}
+
+/** For the log; an error's message may hold words of a person. */
+function whyOf({ code, name }: Error & { code?: string }): { code: string } {
+  return { code: code ?? name };
 }
 
 function refusal(error: Error): Response {
