@@ -6,7 +6,6 @@ import asyncio
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import aiohttp
@@ -18,7 +17,6 @@ from tests.support.gateway import Gateway
 from tests.support.postgres import Connection
 from tests.support.waiting import Gate, listening_socket, url_of
 
-TABLES = Path(__file__).with_name("product.sql")
 LEGACY = "/functions/v1/roleplay-chat-legacy"
 
 
@@ -90,18 +88,16 @@ class Product:
 
     def __init__(self, url: str, gateway: Gateway, old: OldFunction) -> None:
         self.url = url
-        self.gateway = gateway  # of the switch
-        self.rest = gateway  # of all else
+        self.gateway = gateway
         self.old = old
 
     async def _forward(self, request: web.Request) -> web.Response:
-        gateway = self.gateway if request.path.endswith("/rpc/read_traffic") else self.rest
         headers = {name: value for name, value in request.headers.items() if name != "Host"}
         async with (
             aiohttp.ClientSession() as client,
             client.request(
                 request.method,
-                URL(gateway.url + request.raw_path, encoded=True),
+                URL(self.gateway.url + request.raw_path, encoded=True),
                 headers=headers,
                 data=await request.read() or None,
             ) as answer,

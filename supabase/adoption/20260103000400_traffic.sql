@@ -1,6 +1,6 @@
 -- Who is answered by the new function. The edge function roleplay-chat reads the row every few
 -- seconds; nobody is moved until set_traffic says so.
-create table if not exists private.traffic (
+create table private.traffic (
   id integer primary key default 1 check (id = 1),
   is_on boolean not null default false,
   percent numeric not null default 0 check (percent between 0 and 100),
@@ -9,11 +9,11 @@ create table if not exists private.traffic (
   updated_at timestamptz not null default now());
 alter table private.traffic enable row level security;
 revoke all on private.traffic from public, anon, authenticated, service_role;
-insert into private.traffic default values on conflict do nothing;
+insert into private.traffic default values;
 
 -- {is_on, percent, people}. With is_on false everybody is answered by the old function; else the
 -- people listed and, of all others, `percent` per cent are answered by the new one.
-create or replace function public.read_traffic() returns jsonb
+create function public.read_traffic() returns jsonb
 language sql stable security definer set search_path = '' as $$
   select jsonb_build_object('is_on', t.is_on, 'percent', t.percent, 'people', t.people)
   from private.traffic t
@@ -22,7 +22,7 @@ revoke execute on function public.read_traffic() from public, anon, authenticate
 grant execute on function public.read_traffic() to service_role;
 
 -- Changes what is given, keeps the rest, and returns the row as read_traffic does.
-create or replace function public.set_traffic(
+create function public.set_traffic(
   p_is_on boolean default null, p_percent numeric default null, p_people uuid[] default null)
 returns jsonb
 language sql security definer set search_path = '' as $$

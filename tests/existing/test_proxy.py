@@ -18,21 +18,24 @@ import psycopg
 import pytest
 from psycopg.types.json import Jsonb
 
+from dev.adopt.apply import apply
+from tests.existing.database import create
 from tests.support import patient
 from tests.support.answers import abort, error, reply, stall, stream, text
 from tests.support.deno import EdgeFunction, serve_edge
+from tests.support.functions import serve
 from tests.support.gateway import PUBLISHABLE_KEY, SECRET_KEY, running_gateway
 from tests.support.keys import Keys
 from tests.support.node import NODE
-from tests.support.postgres import MIGRATIONS, ROOT, Connection, Postgres, run_file
+from tests.support.postgres import ROOT, Connection, Postgres
 from tests.support.postgrest import running_postgrest
-from tests.support.product import TABLES, Product, running_product
-from tests.support.stack import Stack, User
+from tests.support.product import Product, running_product
+from tests.support.stack import OPENROUTER_KEY, Stream
 from tests.support.upstream import Answer, Upstream, refusing, running_upstream
 from tests.support.waiting import PATIENCE, Gate, wait_until
 
 DATABASE = "product"
-TRAFFIC = ROOT / "supabase/adoption/traffic.sql"
+CHARACTER = "aaaaaaaa-0000-4000-8000-000000000002"  # a public one
 LEGACY_SECRET = "legacy-test"
 
 # What the client sends with every call of the chat page.
@@ -98,13 +101,14 @@ class World:
     def person(self) -> Person:
         """A new person with a conversation."""
         person = uuid4()
+        self.db.execute("insert into auth.users (id) values (%s)", (person,))
         conversation = self.conversation(person)
         return Person(person, self.keys.token(person), conversation)
 
     def conversation(self, person: UUID) -> str:
         row = self.db.execute(
             "insert into conversations (user_id, character_id) values (%s, %s) returning id",
-            (person, uuid4()),
+            (person, CHARACTER),
         ).fetchone()
         assert row
         return str(row["id"])
@@ -171,12 +175,10 @@ def product_keys() -> Keys:
 
 @pytest.fixture(scope="module")
 def product_db(postgres: Postgres) -> Iterator[Connection]:
-    postgres.create(DATABASE)
+    create(postgres, DATABASE, "april")
     with postgres.connect(DATABASE) as connection:
-        run_file(connection, next(MIGRATIONS.glob("*_private.sql")))
-        run_file(connection, TABLES)
-        run_file(connection, TRAFFIC)
-        run_file(connection, TRAFFIC)  # it can be applied again
+        apply(connection, lambda line: None)
+    with postgres.connect(DATABASE) as connection:
         yield connection
 
 
@@ -209,7 +211,6 @@ def world(
         assert not (world._proxy and world._proxy.log("unhandled"))
     unexpected, faults = [*new.unexpected], [*new.faults]
     product.old.reset()
-    product.rest = product.gateway
     new.reset()
     assert not unexpected
     assert not faults
@@ -943,79 +944,111 @@ class TestBrowsers:
         assert json.loads(ran.stdout) == ["Good evening.", None, "content_refused"]
 
 
+@pytest.fixture(scope="module")
+def models() -> Iterator[Upstream]:
+    with running_upstream() as models:
+        yield models
+
+
+@pytest.fixture(scope="module")
+def function(running: tuple[Product, Upstream], product_keys: Keys) -> Iterator[str]:
+    """The new function on the adopted database."""
+    env = {
+        "SUPABASE_URL": running[0].gateway.url,
+        "SUPABASE_SECRET_KEY": SECRET_KEY,
+        "SUPABASE_JWT_SECRET": product_keys.secret,
+        "ALLOW_LOCAL_UPSTREAMS": "true",
+        "OpenRouter_Roleplay_API_KEY": OPENROUTER_KEY,
+    }
+    with serve("roleplay_chat", env) as url:
+        yield url
+
+
 class TestRealFunction:
-    """The new function itself behind the proxy, on its own database."""
+    """The new function itself behind the proxy, on the product's adopted database."""
 
     @pytest.fixture
-    def real(self, world: World, stack: Stack) -> World:
-        world.product.rest = stack.gateway
-        world.proxy_env |= {"ROLEPLAY_CHAT_URL": stack.function_url("roleplay_chat")}
-        return world
+    def real(self, world: World, models: Upstream, function: str) -> Iterator[World]:
+        world.db.execute("update private.provider_keys set base_url = %s", (f"{models.url}/v1",))
+        world.proxy_env |= {"ROLEPLAY_CHAT_URL": function}
+        yield world
+        models.reset()
 
-    def person_of(self, stack: Stack) -> Person:
-        user = stack.user("Ada")
-        return Person(user.id, user.token, str(stack.conversation(user)))
-
-    def test_reply(self, real: World, stack: Stack) -> None:
-        person = self.person_of(stack)
-        stack.upstream.enqueue(text("Good evening."))
-        answer = real.call(person, message="Hello.", model_provider="", character_id=None)
+    def say(self, world: World, person: Person, message: str, **body: Any) -> dict[str, Any]:
+        """Stores the message and calls, as the client does."""
+        world.said(person, "user", message)
+        answer = world.call(person, message=message, character_id=CHARACTER, **body)
         assert answer.status_code == 200, answer.text
-        assert answer.json()["response"] == "Good evening."
-        assert answer.headers["x-request-id"] == answer.json()["request_id"]
-        assert stack.said(UUID(person.conversation)) == [
-            ("user", "Hello."),
-            ("character", "Good evening."),
-        ]
+        return dict(answer.json())
 
-    def test_reply_and_image(self, real: World, stack: Stack) -> None:
-        person = self.person_of(stack)
-        stack.upstream.enqueue(text("Good evening."))
-        body = {"message": "Hello.", "scene_generation": True, "model_provider": ""}
-        answer = real.call(person, **body, character_id=None)
-        assert answer.json()["response"] == "Good evening."
-        assert answer.json()["scene_generating_async"] is True
+    @contextmanager
+    def streaming(self, world: World, person: Person) -> Iterator[Stream]:
+        body = {"conversation_id": person.conversation, "message": "Hello.", "stream": True}
+        with (
+            httpx.Client(headers=headers_of(person), timeout=PATIENCE) as client,
+            client.stream("POST", world.proxy.url, json=body) as response,
+        ):
+            yield Stream(response)
+
+    def test_reply(self, real: World, models: Upstream) -> None:
+        person = real.person()
+        models.enqueue(text("Good evening."))
+        assert self.say(real, person, "Hello.")["response"] == "Good evening."
+        assert real.stored(person) == ["Hello.", "Good evening."]
+        assert not real.old.calls
+
+    def test_reply_and_image(self, real: World, models: Upstream, scene_only: bool) -> None:
+        person = real.person()
+        models.enqueue(text("Good evening."))
+        answer = self.say(real, person, "Hello.", scene_generation=True)
+        assert answer["response"] == "Good evening."
+        assert answer["scene_generating_async"] is True
         image_is_made(real)
         (sent,) = real.old.calls
         assert (sent.body["message"], sent.body["scene_only"]) == ("Good evening.", True)
+        assert real.stored(person) == ["Hello.", "Good evening."]
 
-    def test_stream(self, real: World, stack: Stack) -> None:
-        person = self.person_of(stack)
+    def test_both_sides_know_what_the_other_said(self, real: World, models: Upstream) -> None:
+        person = real.person()
+        models.enqueue(text("Good evening."), text("Indeed."))
+        self.say(real, person, "Hello.")
+        real.traffic(is_on=False)
+        assert self.say(real, person, "It rains.")["response"] == "Old reply 1."
+        real.traffic(is_on=True)
+        self.say(real, person, "And now?")
+        said = ["Hello.", "Good evening.", "It rains.", "Old reply 1.", "And now?"]
+        prompt = [message["content"] for message in models.calls[-1].json["messages"][1:]]
+        assert prompt == said
+        assert real.stored(person) == [*said, "Indeed."]
+
+    def test_stream(self, real: World, models: Upstream) -> None:
         gate = Gate()
-        stack.upstream.enqueue(stream(["Good ", "evening, ", gate, "dear ", "guest."]))
-        with stack.streaming(
-            _as_user(person),
-            url=real.proxy.url,
-            message="Hello.",
-            conversation_id=person.conversation,
-        ) as events:
+        models.enqueue(stream(["Good ", "evening, ", gate, "dear ", "guest."]))
+        with self.streaming(real, real.person()) as events:
             seen = events.until("delta")
             gate.open()
             seen += list(events)
         assert [event.name for event in seen if event.name != "delta"] == ["start", "done"]
         assert seen[-1].data["response"] == "Good evening, dear guest."
 
-    def test_client_that_leaves_a_stream_finds_the_reply(self, real: World, stack: Stack) -> None:
-        person = self.person_of(stack)
+    def test_client_that_leaves_a_stream_finds_the_reply(
+        self, real: World, models: Upstream
+    ) -> None:
+        person = real.person()
         gate = Gate()
-        stack.upstream.enqueue(stream(["Good ", "evening, ", gate, "dear ", "guest."]))
-        with stack.streaming(
-            _as_user(person),
-            url=real.proxy.url,
-            message="Hello.",
-            conversation_id=person.conversation,
-        ) as events:
+        models.enqueue(stream(["Good ", "evening, ", gate, "dear ", "guest."]))
+        with self.streaming(real, person) as events:
             events.until("delta")
         gate.open()
-        said = [("user", "Hello."), ("character", "Good evening, dear guest.")]
-        wait_until(lambda: stack.said(UUID(person.conversation)) == said, "the reply to be saved")
+        said = ["Hello.", "Good evening, dear guest."]
+        wait_until(lambda: real.stored(person) == said, "the reply to be saved")
 
     def test_client_that_leaves_finds_the_reply_and_its_image(
-        self, real: World, stack: Stack
+        self, real: World, models: Upstream
     ) -> None:
-        person = self.person_of(stack)
+        person = real.person()
         gate = Gate()
-        stack.upstream.enqueue(stream(["Good ", gate, "evening."]))
+        models.enqueue(stream(["Good ", gate, "evening."]))
         body = {"conversation_id": person.conversation, "message": "Hello.", "scene_generation": 1}
         client = HTTPConnection(urlsplit(real.proxy.url).netloc)
         client.request("POST", "/", json.dumps(body), headers_of(person))
@@ -1024,33 +1057,32 @@ class TestRealFunction:
         gate.open()
         image_is_made(real)
         assert real.old.calls[0].body["message"] == "Good evening."
-        assert stack.said(UUID(person.conversation))[-1] == ("character", "Good evening.")
+        assert real.stored(person)[:2] == ["Hello.", "Good evening."]
 
-    def test_conversation_of_another_is_not_sent_to_the_old_function(
-        self, real: World, stack: Stack
-    ) -> None:
-        person, another = self.person_of(stack), self.person_of(stack)
+    def test_refusal_is_no_reply(self, real: World) -> None:
+        person, another = real.person(), real.person()
         answer = real.call(person, message="Hello.", conversation_id=another.conversation)
         assert answer.status_code == 404
-        assert answer.headers["x-request-id"]
+        assert answer.headers["x-request-id"] == answer.json()["request_id"]
         assert not real.old.calls
 
-    def test_object_that_is_too_deep(self, real: World, stack: Stack) -> None:
-        person = self.person_of(stack)
+    def test_object_that_is_too_deep(self, real: World) -> None:
         deep = b'{"a":' * 300_000 + b"1" + b"}" * 300_000
-        answer = patient.post(real.proxy.url, content=deep, headers=headers_of(person))
+        answer = patient.post(real.proxy.url, content=deep, headers=headers_of(real.person()))
         assert answer.status_code in (400, 413)
         assert answer.json()["success"] is False
 
-    def test_token_that_a_stranger_signed(self, real: World, stack: Stack) -> None:
-        person = self.person_of(stack)
+    def test_token_that_a_stranger_signed(self, real: World) -> None:
+        person = real.person()
         forged = Person(person.id, Keys().token(person.id), person.conversation)
         assert real.call(forged, message="Hello.").status_code == 401
         assert not real.old.calls
 
 
-def _as_user(person: Person) -> User:
-    return User(person.id, "", person.token)
+def recorded(world: World, config: dict[str, Any]) -> None:
+    """Makes this the row of system_config, which no update puts an older record into."""
+    world.db.execute("delete from system_config")
+    world.db.execute("insert into system_config (config) values (%s)", (Jsonb(config),))
 
 
 class TestHealthOfWorkers:
@@ -1073,7 +1105,7 @@ class TestHealthOfWorkers:
         }
         config = {"chatWorkerUrl": "https://worker.example.com", "other": 1}
         config |= {"workerHealthCache": {"chatWorker": record}}
-        world.db.execute("update system_config set config = %s", (Jsonb(config),))
+        recorded(world, config)
         before = world.db.execute("select * from system_config").fetchall()
         answer = patient.post(stub.url, headers=headers_of(world.person()), json={})
         assert answer.status_code == 200
@@ -1096,7 +1128,7 @@ class TestHealthOfWorkers:
     def test_nothing_recorded(
         self, world: World, stub: EdgeFunction, config: dict[str, Any]
     ) -> None:
-        world.db.execute("update system_config set config = %s", (Jsonb(config),))
+        recorded(world, config)
         answer = patient.post(stub.url)
         assert answer.json()["healthResults"]["chatWorker"]["isHealthy"] is False
 
@@ -1114,15 +1146,6 @@ class TestHealthOfWorkers:
 
 
 class TestTrafficRow:
-    def test_starts_with_nobody_moved(self, postgres: Postgres) -> None:
-        postgres.create("traffic")
-        with postgres.connect("traffic") as db:
-            run_file(db, next(MIGRATIONS.glob("*_private.sql")))
-            run_file(db, TRAFFIC)
-            row = db.execute("select read_traffic() as row").fetchone()
-        assert row
-        assert row["row"] == {"is_on": False, "percent": 0, "people": []}
-
     def test_changes_only_what_is_given(self, world: World) -> None:
         somebody = str(uuid4())
         world.traffic(is_on=True, percent=2.5, people=[somebody])
