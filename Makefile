@@ -10,6 +10,7 @@ UV := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate
 	--custom-compile-command "make lock" $(ARGS)
 
 DENO := cd supabase/functions && DENO_NO_UPDATE_CHECK=1 ../../node_modules/.bin/deno
+EDGE_RUNTIME := ../../tests/support/edge_runtime.ts
 
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
@@ -57,11 +58,11 @@ lint: $(READY)/test $(PACKAGES) ## Check style, types, migrations, edge function
 	@# Both functions have a module called main; mypy accepts only one at a time.
 	@$(BIN)/mypy --exclude health_check/main.py
 	@$(BIN)/mypy functions/health_check/main.py
-	@$(BIN)/squawk --config .squawk.toml supabase/migrations/*.sql supabase/adoption/*.sql
+	@$(BIN)/squawk --config .squawk.toml supabase/migrations/*.sql
 	@$(BIN)/python -m dev.migrations
-	@$(DENO) fmt --check --quiet
-	@$(DENO) lint --quiet
-	@$(DENO) check --quiet --no-remote */*.ts
+	@$(DENO) fmt --check --quiet . $(EDGE_RUNTIME)
+	@$(DENO) lint --quiet . $(EDGE_RUNTIME)
+	@$(DENO) check --quiet --no-remote */*.ts $(EDGE_RUNTIME)
 	@$(BIN)/shellcheck .ci/run tests/data/deploy/*.sh --shell=bash
 
 bench: $(READY)/test $(READY)/stack ## Run the benchmarks and write docs/benchmarks.md; ARGS="--quick"

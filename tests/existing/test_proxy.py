@@ -643,8 +643,8 @@ class TestFallback:
     def test_answer_that_broke_off(self, world: World) -> None:
         world.new.enqueue(abort(b'data: {"text": "Half a"}\n\n'))
         answer = world.call(world.person(), message="Hello.", scene_generation=True)
-        assert answer.status_code == 500
-        assert answer.json()["success"] is False
+        assert answer.status_code == 502
+        assert answer.json()["code"] == "no_answer"
         assert not world.old.calls
 
     def test_old_function_that_fails_keeps_its_status(self, world: World) -> None:

@@ -4,7 +4,9 @@ Object.assign(globalThis, {
   EdgeRuntime: {
     waitUntil(promise: Promise<unknown>) {
       console.log(JSON.stringify({ event: "waitUntil" }));
-      promise.catch((error) => console.log(JSON.stringify({ event: "unhandled", error: `${error}` })));
+      promise.catch((error) =>
+        console.log(JSON.stringify({ event: "unhandled", error: `${error}` }))
+      );
     },
   },
 });

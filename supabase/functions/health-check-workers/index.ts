@@ -4,7 +4,7 @@
 const URL_OF_RECORDS = `${Deno.env.get("SUPABASE_URL")}/rest/v1/system_config` +
   "?id=eq.1&select=records:config->workerHealthCache";
 const SECRET_KEY = Deno.env.get("SUPABASE_SERVICE_ROLE_KEY")!;
-const DATABASE_MS = 5_000;
+const DATABASE_MS = 10_000;
 const CORS = {
   "Access-Control-Allow-Origin": "*",
   "Access-Control-Allow-Headers": "authorization, x-client-info, apikey, content-type",

@@ -29,7 +29,7 @@ const OLD_URL = `${SUPABASE_URL}/functions/v1/roleplay-chat-legacy`;
 const OLD_SECRET = Deno.env.get("ROLEPLAY_LEGACY_SECRET") ?? "";
 const TRAFFIC_MS = Number(Deno.env.get("ROLEPLAY_TRAFFIC_SECONDS") ?? 10) * 1_000;
 const ANSWER_MS = Number(Deno.env.get("ROLEPLAY_ANSWER_SECONDS") ?? 140) * 1_000;
-const DATABASE_MS = 5_000;
+const DATABASE_MS = 10_000;
 const MAX_BODY_BYTES = 4 * 2 ** 20;
 const PASSED_ON = ["authorization", "accept", "x-client-info", "traceparent"];
 const PASSED_BACK = [
@@ -93,7 +93,7 @@ async function replyThenImage(call: Call): Promise<Response | null> {
   const headers = { ...call.headers, accept: "application/json" };
   const response = await callNew({ ...call, headers });
   if (!response) return null;
-  const text = await response.text();
+  const text = await textOfAnswer(response);
   const body = parseObject(text);
   if (!route.isWhole(response.status, body)) return new Response(text, response);
   EdgeRuntime.waitUntil(imageAfterwards(call, body.response));
@@ -125,7 +125,7 @@ async function askForImage(
   const newest = { ...replies, select: "content,created_at", order: "created_at.desc", limit: "1" };
   const [reply] = call.conversation ? await rowsOf(call, "messages", newest) : [];
   const response = await callOld(call, bodyFor(reply?.content ?? null));
-  const text = await response.text();
+  const text = await textOfAnswer(response);
   const body = parseObject(text);
   const stored = route.uuid(body?.message_id);
   if (!stored || !call.conversation) return passBack(response, text);
@@ -191,12 +191,20 @@ async function post(url: string, headers: Texts, body: route.Body): Promise<Resp
   try {
     return await fetch(url, { ...init, headers: json, redirect: "manual" });
   } catch (error) {
-    const sentence = "No answer came. If a reply was saved, you see it when you reload the page.";
-    if (late.signal.aborted) throw new Rejected(504, "no_answer_in_time", sentence);
-    throw new Rejected(502, route.isRefused(error) ? "unreachable" : "no_answer", sentence);
+    if (late.signal.aborted) throw noAnswer(504, "no_answer_in_time");
+    throw noAnswer(502, route.isRefused(error) ? "unreachable" : "no_answer");
   } finally {
     clearTimeout(timer);
   }
+}
+
+async function textOfAnswer(response: Response): Promise<string> {
+  return await response.text().catch(() => Promise.reject(noAnswer(502, "no_answer")));
+}
+
+function noAnswer(status: number, code: string): Rejected {
+  const sentence = "No answer came. If a reply was saved, you see it when you reload the page.";
+  return new Rejected(status, code, sentence);
 }
 
 async function read(request: Request): Promise<Call> {
