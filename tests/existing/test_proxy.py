@@ -21,7 +21,7 @@ from psycopg.types.json import Jsonb
 from dev.adopt.apply import apply
 from tests.existing.database import create
 from tests.support import patient
-from tests.support.answers import abort, error, reply, stall, stream, text
+from tests.support.answers import abort, error, hang_up, reply, stall, stream, text
 from tests.support.deno import EdgeFunction, serve_edge
 from tests.support.functions import serve
 from tests.support.gateway import PUBLISHABLE_KEY, SECRET_KEY, running_gateway
@@ -630,10 +630,11 @@ class TestFallback:
         assert not world.old.calls
 
     @pytest.mark.parametrize("call", [{}, {"scene_generation": True}], ids=["reply", "mixed"])
+    @pytest.mark.parametrize("broke", [abort(), hang_up()], ids=["reset", "closed"])
     def test_connection_that_broke_after_the_request(
-        self, world: World, call: dict[str, Any]
+        self, world: World, broke: Answer, call: dict[str, Any]
     ) -> None:
-        world.new.enqueue(abort())
+        world.new.enqueue(broke)
         answer = world.call(world.person(), message="Hello.", **call)
         assert answer.status_code == 502
         assert answer.json()["code"] == "no_answer"

@@ -108,3 +108,23 @@ def test_errors_that_show_that_nothing_was_sent() -> None:
     """
     found = evaluate(ROUTE, expression, list(given))
     assert found == [expected for expected in given.values() for _ in range(2)]
+
+
+def test_row_of_another_shape_is_refused() -> None:
+    rows = [
+        share(1),
+        None,
+        [],
+        "text",
+        {},
+        share(1, is_on="yes"),
+        share(1) | {"percent": "1"},
+        share(1, people=None),
+        share(1, people="everybody"),
+    ]
+    expression = """
+      given.map((row) => {
+        try { return module.parseTraffic(row); } catch { return "refused"; }
+      })
+    """
+    assert evaluate(ROUTE, expression, rows) == [share(1), *["refused"] * (len(rows) - 1)]
