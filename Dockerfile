@@ -4,7 +4,7 @@
 #   docker build --build-arg FUNCTION=roleplay_chat --tag roleplay-chat .
 #   docker run --env-file .env --publish 8080:8080 roleplay-chat
 #
-# It listens on $PORT, as those platforms ask, and keeps nothing on its disk.
+# It listens on $PORT, as these platforms require, and stores nothing on its disk.
 
 ARG PYTHON=3.13
 
@@ -23,14 +23,14 @@ RUN python -m compileall -q /app
 WORKDIR /app
 ENV PATH=/venv/bin:$PATH PYTHONUNBUFFERED=1 PORT=8080
 ENV FUNCTION_TARGET=${FUNCTION} FUNCTION_SOURCE=main.py FUNCTION_USE_ASGI=1
-# Where the server puts its control socket; it complains about a user without a home otherwise.
+# The folder of the server's control socket. The user has no home directory.
 ENV XDG_RUNTIME_DIR=/tmp
 # A number, so that platforms can see that it is not root.
 USER 65534:65534
 EXPOSE 8080
-# For hosts that look at it (Knative and Cloud Run have probes of their own). The framework answers
-# this path itself, with 404: the process lives, and no function was called.
+# For hosts that use it (Knative and Cloud Run have their own probes). The framework answers this
+# path itself with 404, so the check shows that the process is alive without calling the function.
 HEALTHCHECK --interval=30s --timeout=5s --start-period=30s \
   CMD ["python", "-c", "import http.client, os, sys; c = http.client.HTTPConnection('127.0.0.1', int(os.environ['PORT']), timeout=4); c.request('GET', '/robots.txt'); sys.exit(c.getresponse().status != 404)"]
-# The first process gets SIGTERM and lets the turns that are in progress end.
+# The first process gets SIGTERM and lets running turns finish.
 CMD ["functions-framework"]

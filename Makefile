@@ -9,6 +9,9 @@ PIP := $(BIN)/python -m pip install -qq --disable-pip-version-check --require-ha
 UV := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--custom-compile-command "make lock" $(ARGS)
 
+DENO := cd supabase/functions && DENO_NO_UPDATE_CHECK=1 ../../node_modules/.bin/deno
+EDGE_RUNTIME := ../../tests/support/edge_runtime.ts
+
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .DEFAULT_GOAL := help
@@ -49,7 +52,7 @@ test-unit: $(READY)/test $(PACKAGES) ## Run the unit tests
 test-e2e: $(READY)/test $(READY)/stack chromium ## Run the tests on the whole stack, including the browser tests
 	@$(BIN)/python -m pytest tests/e2e $(ARGS)
 
-lint: $(READY)/test ## Check style, types, migrations and shell scripts
+lint: $(READY)/test $(PACKAGES) ## Check style, types, migrations, edge functions and shell scripts
 	@$(BIN)/ruff check
 	@$(BIN)/ruff format --check
 	@# Both functions have a module called main; mypy accepts only one at a time.
@@ -57,6 +60,9 @@ lint: $(READY)/test ## Check style, types, migrations and shell scripts
 	@$(BIN)/mypy functions/health_check/main.py
 	@$(BIN)/squawk --config .squawk.toml supabase/migrations/*.sql
 	@$(BIN)/python -m dev.migrations
+	@$(DENO) fmt --check --quiet . $(EDGE_RUNTIME)
+	@$(DENO) lint --quiet . $(EDGE_RUNTIME)
+	@$(DENO) check --quiet --no-remote */*.ts $(EDGE_RUNTIME)
 	@$(BIN)/shellcheck .ci/run tests/data/deploy/*.sh --shell=bash
 
 bench: $(READY)/test $(READY)/stack ## Run the benchmarks and write docs/benchmarks.md; ARGS="--quick"

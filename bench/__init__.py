@@ -1,1 +1,1 @@
-"""`make bench`: what a turn costs, beside what else could answer it."""
+"""`make bench`: measures what a turn costs, compared with other gateways."""

@@ -1,4 +1,4 @@
-"""The command: measures, prints, writes the document."""
+"""The command: measures, prints the tables, and writes docs/benchmarks.md."""
 
 import json
 import signal
@@ -57,7 +57,7 @@ def main(
     peers: bool,
     output: Path | None,
 ) -> None:
-    """Measure what a turn costs, beside what else could answer it."""
+    """Measure what a turn costs, compared with other gateways."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     whole = not (quick or only) and peers
     plan = Plan.quick() if quick else Plan()
@@ -77,7 +77,7 @@ def main(
 
 
 def measure(plan: Plan, parts: Sequence[str], *, peers: bool) -> Results:
-    """Everything that is asked for."""
+    """Measure the selected parts."""
     results = Results()
     build()
     environments = prepare(click.echo, peers=peers and "turns" in parts)
@@ -135,7 +135,7 @@ def _compare(
 
 
 def say(part: str) -> Callable[[str], None]:
-    """A way to print the progress of a part."""
+    """A function that prints the progress of a part."""
     return lambda message: click.echo(f"{datetime.now():%H:%M:%S} {part}: {message}")
 
 

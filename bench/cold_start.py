@@ -1,4 +1,4 @@
-"""From nothing to the first byte, and what is imported on the way."""
+"""Measures cold starts and import times."""
 
 import re
 import socket
@@ -30,16 +30,16 @@ _IMPORT = re.compile(r"import time:\s+(\d+) \|\s+\d+ \|\s*(\S+)")
 
 @dataclass(frozen=True)
 class Start:
-    """Starts of one function: medians, in milliseconds and bytes."""
+    """Medians of the starts of one function, in milliseconds and bytes."""
 
     first_byte_ms: float
-    """Of the answer to a GET."""
+    """Time to the first byte of the response to a GET."""
     first_turn_ms: float | None
-    """From the start of the process to the first token of the first turn, if it has turns."""
+    """Time from the start of the process to the first token of the first turn, if any."""
     idle: int
-    """What all its processes hold after that; what they share counts once."""
+    """Memory of all its processes after that; shared memory counts once."""
     idle_largest: int
-    """The largest process alone."""
+    """Memory of the largest process."""
 
     @property
     def idle_mb(self) -> float:
@@ -49,7 +49,7 @@ class Start:
 
 @dataclass(frozen=True)
 class Imports:
-    """Milliseconds by top-level package, until the first turn is answered."""
+    """Import time by top-level package until the first turn is answered, in milliseconds."""
 
     function: dict[str, float]
     hello: dict[str, float]
@@ -62,7 +62,7 @@ def starts(
     plan: Plan,
     say: Callable[[str], None],
 ) -> dict[str, Start]:
-    """Start each function again and again, in turn."""
+    """Start all functions repeatedly, one after the other."""
     around.use_upstream(TOKENS, 0)
     around.forget()
     found: dict[str, list[Start]] = {}
@@ -71,7 +71,7 @@ def starts(
             person = around.people[number]
             request = None if name == HELLO else around.turn(person, stream=True)
             start = _start(programs, environments, around, name, request)
-            if number > 0:  # The first one fills the disk cache.
+            if number > 0:  # The first start fills the disk cache.
                 found.setdefault(name, []).append(start)
     for name, measured in found.items():
         say(f"{name}: {median(start.first_byte_ms for start in measured):.0f} ms to the first byte")
@@ -111,7 +111,7 @@ def _launch(
 
 
 def imports(programs: Programs, environments: Environments, around: Surroundings) -> Imports:
-    """What each process imports until it has answered a turn."""
+    """Measure what each process imports until it has answered a turn."""
 
     def imported(name: str, request: Request | None) -> dict[str, float]:
         launched = _launch(programs, environments, around, name, PYTHONPROFILEIMPORTTIME="1")
@@ -126,7 +126,7 @@ def imports(programs: Programs, environments: Environments, around: Surroundings
 
 
 def import_times(output: str) -> dict[str, float]:
-    """Milliseconds by top-level package, the longest first, of what -X importtime printed."""
+    """Parse the output of -X importtime: milliseconds by top-level package, longest first."""
     packages: dict[str, float] = {}
     for microseconds, module in _IMPORT.findall(output):
         package = module.partition(".")[0]
@@ -135,7 +135,7 @@ def import_times(output: str) -> dict[str, float]:
 
 
 def _until_first_byte(program: Program, request: bytes, answer: bytes) -> float:
-    """Ask as soon as somebody listens; when `answer` began to come (seconds, monotonic)."""
+    """Send the request as soon as the port is open; the monotonic time at which `answer` starts."""
     deadline = time.monotonic() + SECONDS
     while time.monotonic() < deadline:
         with closing(socket.socket()) as connection:

@@ -1,4 +1,4 @@
-"""Makes what is compared installable apart: each with an environment of its own under .local."""
+"""Installs each compared system in an environment of its own in .local."""
 
 import hashlib
 import shutil
@@ -18,10 +18,10 @@ PORTKEY = BENCH / "portkey"
 
 @dataclass(frozen=True)
 class Environments:
-    """Where each of them is."""
+    """The folders of the environments."""
 
     function: Path
-    """bin folder with what roleplay_chat is deployed with, and no more."""
+    """The bin folder with only what roleplay_chat is deployed with."""
     litellm: Path | None
     portkey: Path | None
 
@@ -36,7 +36,7 @@ class Environments:
 
 
 def prepare(say: Callable[[str], None], *, peers: bool) -> Environments:
-    """Install what is missing or has another lock file now."""
+    """Install what is missing or has a new lock file."""
     return Environments(
         function=_virtual("function", FUNCTION_LOCK, say),
         litellm=_virtual("litellm", LITELLM_LOCK, say) if peers else None,

@@ -1,4 +1,4 @@
-"""Whether a turn costs more when much has been said: the two database calls, the prompt."""
+"""Measures whether the two database calls of a turn slow down in large conversations."""
 
 import json
 import re
@@ -23,14 +23,14 @@ GROWING = (
     *("users", "profiles", "characters", "conversations", "messages", "turns", "usage_events"),
     "memories",
 )
-"""Tables that have a row for each person, or more: nothing may read them from end to end."""
+"""Tables that grow with the number of users: a turn must never scan a whole table."""
 MANY_ROWS = 500
-"""More than a statement of a turn has any use for: the history is 100 messages."""
+"""More rows than any statement of a turn needs: the history has 100 messages."""
 
 
 @dataclass(frozen=True)
 class Calls:
-    """Median milliseconds of a call, seen from the database's client."""
+    """Median time of each call in milliseconds, measured by the client."""
 
     begin_turn: float
     finish_turn: float
@@ -38,29 +38,29 @@ class Calls:
 
 @dataclass(frozen=True)
 class Reach:
-    """How the statements of a turn reach a table."""
+    """How the statements of a turn read a table."""
 
     how: frozenset[str] = frozenset()
     indexes: frozenset[str] = frozenset()
     rows: int = -1
-    """The most rows that a statement reads, those it has no use for included."""
+    """The most rows that a statement reads, including rows that it discards."""
     query: str = ""
-    """That statement."""
+    """The statement that reads the most rows."""
 
 
 @dataclass(frozen=True)
 class Growth:
-    """What was found in the big database."""
+    """Results from the large database."""
 
     calls: dict[int, Calls]
-    """By the number of messages in the conversation."""
+    """Call times by number of messages in the conversation."""
     rows: dict[str, int]
     plans: dict[str, Reach]
-    """By table, in the conversation with the most messages."""
+    """Access by table, in the conversation with the most messages."""
     set_up_seconds: float
 
     def costly_reads(self) -> list[str]:
-        """Growing tables read from end to end, or of which a statement reads many rows."""
+        """Growing tables that are scanned, or of which a statement reads many rows."""
         return [
             table
             for table, reach in self.plans.items()
@@ -69,7 +69,7 @@ class Growth:
 
 
 def grow(postgres: Postgres, plan: Plan, say: Callable[[str], None]) -> Growth:
-    """Fill a database of its own and call both functions at every size, in turn."""
+    """Fill a separate database and call both functions at every size, alternating."""
     started = time.monotonic()
     postgres.create(DATABASE)
     postgres.migrate(DATABASE)
@@ -94,10 +94,10 @@ class _Conversation:
 
 
 def _fill(db: Connection, plan: Plan) -> dict[int, _Conversation]:
-    # References are good by construction; checking 10^6 of each would take most of the time.
+    # Skip foreign key checks: the rows are valid, and checking millions takes most of the time.
     db.execute("set session_replication_role = replica")
     indexes = db.execute(_INDEXES, {"tables": list(GROWING)}).fetchall()
-    for index in indexes:  # Built at once at the end they take half the time.
+    for index in indexes:  # Creating them after the rows takes half the time.
         db.execute(f"drop index public.{index['indexname']}".encode())
     db.execute(_PEOPLE, {"people": PEOPLE})
     db.execute(
@@ -136,14 +136,14 @@ def _time(
     for number in range(plan.calls + 20):
         for messages, conversation in conversations.items():
             begin, finish = _turn(db, conversation)
-            if number >= 20:  # By then the statements' plans are settled.
+            if number >= 20:  # Query plans are cached by then.
                 begun[messages].append(begin)
                 finished[messages].append(finish)
     return {n: Calls(median(begun[n]), median(finished[n])) for n in conversations}
 
 
 def _turn(db: Connection, conversation: _Conversation) -> tuple[float, float]:
-    """Both calls, undone, so that sizes stay. Milliseconds of each."""
+    """Time both calls in milliseconds, and roll them back so that the sizes stay the same."""
     turn_id = uuid4()
     parameters = {
         "turn": turn_id,
@@ -172,7 +172,7 @@ def _count(db: Connection, table: str) -> int:
 
 @dataclass
 class _Explained:
-    """What auto_explain says of the statements inside functions."""
+    """Collects the plans that auto_explain reports for statements inside functions."""
 
     plans: list[dict[str, Any]] = field(default_factory=list)
 
@@ -182,7 +182,7 @@ class _Explained:
 
 
 def _plans(db: Connection, conversation: _Conversation) -> dict[str, Reach]:
-    """How the statements inside both functions reach growing tables, once plans are settled."""
+    """How the statements inside both functions read growing tables, with cached plans."""
     explained = _Explained()
     db.add_notice_handler(explained.hear)
     for statement in _EXPLAIN:
@@ -200,7 +200,7 @@ def _plans(db: Connection, conversation: _Conversation) -> dict[str, Reach]:
 
 
 def _reach(node: Mapping[str, Any], query: str, before: Reach) -> Reach:
-    """What a part of a plan adds to how a table is reached."""
+    """Add a plan node to the access of its table."""
     rows = int((node["Actual Rows"] + _dropped(node)) * node["Actual Loops"])
     indexes = {str(n["Index Name"]) for n in _nodes(node) if "Index Name" in n}
     worse = rows > before.rows
@@ -213,14 +213,14 @@ def _reach(node: Mapping[str, Any], query: str, before: Reach) -> Reach:
 
 
 def _dropped(node: Mapping[str, Any]) -> float:
-    """Rows that were read in vain."""
+    """The number of rows that were read and discarded."""
     return float(node.get("Rows Removed by Filter", 0)) + float(
         node.get("Rows Removed by Index Recheck", 0)
     )
 
 
 def _nodes(node: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
-    """The parts of a plan that were carried out."""
+    """The plan nodes that were executed."""
     if node["Actual Loops"] == 0:
         return
     yield node

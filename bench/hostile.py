@@ -1,4 +1,4 @@
-"""What one request can do to all others: how long they wait for it, how much memory it holds."""
+"""Measures how long a hostile request keeps others waiting, and how much memory it takes."""
 
 import base64
 import json
@@ -24,7 +24,7 @@ from bench.surroundings import Person, Surroundings
 from bench.systems import FUNCTION, TOKENS, System, start_function
 
 MARKS = "e" + "\u0323\u0301" * 32_000
-"""Marks of two kinds, which have to be put in order; as long as a message may be."""
+"""Two kinds of combining marks, which normalising has to sort; as long as a message may be."""
 SMALL_OBJECTS = b'{"action":"import_card","card":{"name":"a","x":[' + b"{}," * 2_700_000 + b"{}]}}"
 IMPORTS, EXPORTS = 6, 30
 ORDINARY = "a hundred ordinary turns"
@@ -32,28 +32,29 @@ ORDINARY = "a hundred ordinary turns"
 
 @dataclass(frozen=True)
 class Wait:
-    """How long others waited for their answers, in milliseconds."""
+    """How long others waited for their responses, in milliseconds."""
 
     count: int
-    """Of answers."""
+    """The number of responses."""
     typical: float
     longest: float
-    """Beside one request: the median of the requests, for the machine may hold up any of them."""
+    """The median, over all hostile requests, of the longest wait during each. A median, because the
+    machine may delay any of them."""
 
 
 @dataclass(frozen=True)
 class Hostile:
-    """What was found, by what was sent. Memory in bytes."""
+    """Results by name of the input. Memory in bytes."""
 
     waits: Mapping[str, Wait]
     memory: Mapping[str, int]
 
     def longest_ms(self) -> float:
-        """The longest that anybody waited for one of them."""
+        """The longest wait of all inputs."""
         return max(wait.longest for name, wait in self.waits.items() if name != ORDINARY)
 
     def most_memory(self) -> int:
-        """The largest peak."""
+        """The largest memory peak of all inputs."""
         return max(self.memory.values())
 
 
@@ -72,7 +73,7 @@ def attack(
     with _pings(function) as measure, httpx.Client(timeout=120, trust_env=False) as http:
         attacker = _Attacker(function, around, http)
         for name, send in attacker.inputs().items():
-            send()  # what is read once was read before
+            send()  # warms the caches
             measure()
             waits[name] = _wait([_while(send, measure) for _ in range(plan.attacks)])
             say(f"{name}: others waited {waits[name].longest:.1f} ms")
@@ -87,7 +88,7 @@ def attack(
 
 
 Pings = Mapping[str, float]
-"""How many there were, `p50` and `max` in milliseconds."""
+"""`count` of the responses, `p50` and `max` in milliseconds."""
 
 
 def _while(send: Callable[[], object], measure: Callable[[], Pings]) -> Pings:
@@ -106,7 +107,7 @@ def _wait(found: Sequence[Pings]) -> Wait:
 
 @contextmanager
 def _pings(function: System) -> Iterator[Callable[[], Pings]]:
-    """Another client of the same instance; what it gives tells of the time since the last call."""
+    """Start another client of the same instance; each call returns the pings since the last one."""
     command = ["node", str(BENCH / "node" / "ping.mjs"), str(function.program.port)]
     with subprocess.Popen(
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
@@ -127,7 +128,7 @@ def _pings(function: System) -> Iterator[Callable[[], Pings]]:
 
 
 class _Attacker:
-    """Somebody signed in who means no good."""
+    """A signed-in user who sends hostile inputs."""
 
     def __init__(self, function: System, around: Surroundings, http: httpx.Client) -> None:
         self._function = function
@@ -136,7 +137,7 @@ class _Attacker:
         self._people = iter(around.people)
 
     def inputs(self) -> Mapping[str, Callable[[], object]]:
-        """The worst of what may be sent, by name."""
+        """The hostile inputs by name."""
         return {
             ORDINARY: self._turns,
             "edit with 64,000 combining marks": self._edit(MARKS),
@@ -229,7 +230,7 @@ def _patterns() -> list[dict[str, Any]]:
 
 
 def _largest_card() -> bytes:
-    """An import of as much as a card may hold, in a picture of the largest request."""
+    """An import of the largest allowed card, in an image of the largest allowed size."""
     entries = [{"keys": [f"k{n}"], "content": "word " * 40, "n": n} for n in range(2_000)]
     data = {
         "name": "Ann",
@@ -262,7 +263,7 @@ def _import(function: System, around: Surroundings, body: bytes) -> None:
 
 
 def _unread_exports(function: System, around: Surroundings) -> None:
-    """Connections that ask for a large card and take nothing of it."""
+    """Open connections that request a large card and do not read the response."""
     person = around.people[-1]
     _import(function, around, _largest_card())
     row = around.db.execute(
@@ -279,7 +280,7 @@ def _unread_exports(function: System, around: Surroundings) -> None:
             client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
             client.connect(("127.0.0.1", function.program.port))
             client.sendall((head + body).encode())
-        # A request that waited too long was rejected: nothing more will happen.
+        # A request that waited too long has been rejected, so nothing more will happen.
         client.settimeout(120)
         client.recv(1)
 

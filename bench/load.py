@@ -14,7 +14,7 @@ GENERATOR = BENCH / "node" / "load.mjs"
 
 @dataclass(frozen=True)
 class Spread:
-    """Milliseconds."""
+    """Percentiles in milliseconds."""
 
     p50: float
     p99: float
@@ -23,22 +23,22 @@ class Spread:
 
 @dataclass(frozen=True)
 class Load:
-    """What a run of the generator found."""
+    """The results of one run of the load generator."""
 
     turns: int
-    """Complete ones, with the whole text."""
+    """Turns completed with the whole text."""
     failures: Mapping[str, int]
-    """How many turns ended in which other way."""
+    """Numbers of other turns, by how they ended."""
     turns_per_second: float
     seconds: float
     received: int
     """Bytes."""
     first: Spread
-    """From sending the request to the first token."""
+    """Time from sending the request to the first token."""
     whole: Spread
-    """To the end of the answer."""
+    """Time to the end of the response."""
     delay: Spread
-    """How long each token was on its way from the provider, where its times were asked for."""
+    """Delay of each token since the provider sent it, if its times were requested."""
 
 
 def run(
@@ -53,9 +53,9 @@ def run(
     once: bool = False,
     times: str | None = None,
 ) -> Load:
-    """Send turns; the parameters are those of the generator's plan.
+    """Run turns. The parameters are those of the generator's plan.
 
-    Without `turns` there are at least as many as connections.
+    By default there is at least one turn per connection.
     """
     plan = {
         "port": port,

@@ -1,4 +1,4 @@
-"""What the machine is, and what processes on it have used. Linux: everything is from /proc."""
+"""Describes the machine and the resource usage of processes. Linux only: reads /proc."""
 
 import os
 import platform
@@ -12,19 +12,19 @@ MEGABYTE = 1_000_000
 
 @dataclass(frozen=True)
 class Usage:
-    """What a group of processes has used. Memory in bytes."""
+    """Resource usage of a process group. Memory in bytes."""
 
     cpu_seconds: float
     peak: int
-    """The most memory that its largest process ever had resident."""
+    """Peak resident memory of its largest process."""
     resident: int
-    """The largest process now."""
+    """Current memory of its largest process."""
     proportional: int
-    """All processes now; what several of them share counts once."""
+    """Current memory of all its processes; shared memory counts once."""
 
 
 def measure_usage(group: int) -> Usage:
-    """The usage of the processes in a process group."""
+    """Measure the usage of a process group."""
     processes = [path for path in Path("/proc").glob("[0-9]*") if _group(path) == group]
     statuses = [_fields(path / "status") for path in processes]
     return Usage(
@@ -36,7 +36,7 @@ def measure_usage(group: int) -> Usage:
 
 
 def describe() -> list[tuple[str, str]]:
-    """What there is to know of this machine, by name."""
+    """Properties of this machine by name."""
     memory = int(re.findall(r"MemTotal:\s+(\d+)", Path("/proc/meminfo").read_text())[0]) * 1024
     return [
         ("processor", f"{_processor()}, {os.cpu_count()} cores"),
@@ -47,7 +47,7 @@ def describe() -> list[tuple[str, str]]:
 
 
 def load_average() -> float:
-    """The machine's load over the last minute: how quiet it is."""
+    """The load average of the last minute."""
     return os.getloadavg()[0]
 
 
@@ -57,7 +57,7 @@ def _processor() -> str:
 
 
 def _stat(process: Path) -> list[str]:
-    """The fields of /proc/<pid>/stat from the third on: the second may hold anything."""
+    """The fields of /proc/<pid>/stat from the third on. The second can contain any characters."""
     try:
         return (process / "stat").read_text().rpartition(")")[2].split()
     except (FileNotFoundError, ProcessLookupError):
@@ -75,6 +75,6 @@ def _cpu_seconds(process: Path) -> float:
 
 
 def _fields(path: Path) -> dict[str, int]:
-    """The lines "Name:  123 kB" of a file, in bytes."""
+    """Parse lines such as "Name:  123 kB"; values in bytes."""
     found = re.findall(r"^(\w+):\s+(\d+) kB", path.read_text(), re.MULTILINE)
     return {name: int(value) * 1024 for name, value in found}

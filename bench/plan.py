@@ -1,4 +1,4 @@
-"""How much is measured."""
+"""How much a run measures."""
 
 from dataclasses import dataclass
 
@@ -8,13 +8,13 @@ class Plan:
     """Sizes of a run."""
 
     rounds: int = 3
-    """Of the comparison; in each, the systems come in another order."""
+    """Rounds of the comparison, each with the systems in another order."""
     seconds: float = 4
-    """Each system at each concurrency, at the least."""
+    """Shortest measurement of one system at one concurrency."""
     concurrencies: tuple[int, ...] = (1, 32, 128)
     warm_up_turns: int = 300
     streams: int = 200
-    """Open at the same time."""
+    """Streams open at the same time."""
     stream_tokens: int = 500
     token_gap_ms: int = 20
     starts: int = 7
@@ -22,17 +22,17 @@ class Plan:
     soak_turns: int = 50_000
     soak_steps: int = 10
     messages: tuple[int, ...] = (100, 10_000, 1_000_000)
-    """In one conversation."""
+    """Messages in one conversation."""
     conversations: int = 1_000_000
     calls: int = 300
-    """Of begin_turn and finish_turn at each size."""
+    """Calls of begin_turn and finish_turn at each size."""
     attacks: int = 5
     """How often each hostile input is sent."""
     prompt_messages: tuple[int, ...] = (16, 100, 500, 2000)
 
     @classmethod
     def quick(cls) -> "Plan":
-        """Whether everything works, and roughly how fast."""
+        """A short run that shows whether everything works, and roughly how fast."""
         return cls(
             rounds=1,
             seconds=1,

@@ -1,4 +1,4 @@
-"""The programs that the benchmark runs: started, waited for, measured and ended here."""
+"""Starts, measures and stops the programs that the benchmark runs."""
 
 import os
 import signal
@@ -19,31 +19,31 @@ from tests.support.waiting import free_port, wait_until
 
 BENCH = ROOT / "bench"
 FOLDER = ROOT / ".local" / "bench"
-"""Environments, logs and raw results; deleted, all is made again."""
+"""Folder of environments, logs and raw results. It can be deleted at any time."""
 START_SECONDS = 120
 
 
 @dataclass(frozen=True)
 class Program:
-    """A server on `port`, leader of a process group of its own."""
+    """A server on `port` in its own process group."""
 
     name: str
     port: int
     process: subprocess.Popen[bytes]
     launched: float
-    """When, on the monotonic clock, in seconds."""
+    """Monotonic time of the start, in seconds."""
 
     @property
     def url(self) -> str:
-        """Its address, without a slash at the end."""
+        """Its base URL without a trailing slash."""
         return f"http://127.0.0.1:{self.port}"
 
     def usage(self) -> Usage:
-        """What it has used so far."""
+        """Its resource usage so far."""
         return measure_usage(self.process.pid)
 
     def stop(self) -> None:
-        """End it and what it started."""
+        """Stop it and everything that it started."""
         for sign in (signal.SIGTERM, signal.SIGKILL):
             with suppress(ProcessLookupError):
                 os.killpg(self.process.pid, sign)
@@ -53,10 +53,10 @@ class Program:
 
 @dataclass
 class Programs:
-    """Starts programs, stops those still running at the end, and remembers how each was run."""
+    """Starts programs, stops them at the end, and records their commands."""
 
     commands: dict[str, str] = field(default_factory=dict)
-    """By the program's name, as a person would type it."""
+    """Each program's command as a person would type it, by name."""
     _stack: ExitStack = field(default_factory=ExitStack)
 
     def __enter__(self) -> "Programs":
@@ -74,9 +74,9 @@ class Programs:
         env: Mapping[str, str] | None = None,
         given: bytes = b"",
     ) -> Program:
-        """Start a server and wait until GET `ready` is answered.
+        """Start a server and wait until it responds to GET `ready`.
 
-        `command` makes the command from the port; `given` is its standard input.
+        `command` builds the command from the port; `given` is its standard input.
         """
         port = free_port()
         program = self.launch(name, command(port), port, env=env, given=given)
@@ -102,7 +102,7 @@ class Programs:
         env: Mapping[str, str] | None = None,
         given: bytes = b"",
     ) -> Program:
-        """Start a server and do not wait; whoever launches it stops it."""
+        """Start a server without waiting. The caller must stop it."""
         words = [str(word) for word in command]
         self.commands[name] = as_typed(words, env or {})
         log = log_path(name)
@@ -132,17 +132,17 @@ class Programs:
 
 
 def log_path(name: str) -> Path:
-    """Where a program's output goes."""
+    """The file with a program's output."""
     return FOLDER / "logs" / f"{name.replace(' ', '-')}.log"
 
 
 def clean_environment() -> dict[str, str]:
-    """Of this process's environment what no program's behaviour should depend on, and no more."""
+    """The part of this process's environment that programs need to run at all."""
     return {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
 
 
 def as_typed(words: Sequence[str], env: Mapping[str, str]) -> str:
-    """The command as one line, from the project's folder; keys are left out."""
+    """The command as one line for the project's folder, without keys."""
     shown = [f"{name}={'...' if len(value) > 60 else value}" for name, value in env.items()]
     line = " ".join([*shown, *words])
     return line.replace(f"{ROOT}/", "").replace(sys.executable, "python")

@@ -1,4 +1,4 @@
-"""What it takes to build a prompt from much that was said."""
+"""Measures building prompts from long histories."""
 
 import time
 from datetime import UTC, datetime
@@ -8,7 +8,7 @@ from uuid import uuid4
 from bench.prose import PARAGRAPH, sentence
 
 CONTEXTS = (32_768, 1_000_000)
-"""Tokens: what models have, and so much that everything is sent."""
+"""Context sizes in tokens: a usual one, and one into which everything fits."""
 CALLS = 50
 
 

@@ -1,4 +1,4 @@
-"""What people and characters say in the benchmark: ordinary sentences, as in real chats."""
+"""Messages for the benchmark: ordinary sentences, as in real chats."""
 
 SENTENCES = (
     "The harbour lights went out one after the other, and nobody on the pier said a word.",
@@ -17,16 +17,16 @@ _THINGS = (
     *("cupboard", "staircase", "telescope", "envelope", "whistle", "harness", "teapot", "spyglass"),
 )
 FIRST_TOKEN = b"*She"
-"""What every reply begins with (node/prose.mjs)."""
+"""The start of every reply (node/prose.mjs)."""
 PARAGRAPH = " ".join(SENTENCES[:2])
 
 
 def sentence(number: int) -> str:
-    """The nth thing that is said in a conversation."""
+    """The nth message of a conversation."""
     return SENTENCES[number % len(SENTENCES)] + " " + SENTENCES[(number * 3 + 1) % len(SENTENCES)]
 
 
 def question(person: int) -> str:
-    """What this person says next; no two of a thousand say the same."""
+    """The next message of a person, different for each of a thousand people."""
     one, other = divmod(person, len(_THINGS))
     return f"{SENTENCES[6]} And who put the {_THINGS[one]} next to the {_THINGS[other]}?"

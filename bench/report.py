@@ -1,4 +1,4 @@
-"""The findings as tables, for the terminal and for docs/benchmarks.md."""
+"""Formats the results as tables for the terminal and for docs/benchmarks.md."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -16,14 +16,14 @@ from bench.targets import TARGETS, Verdict
 from bench.turns import PLAIN, STREAM, Comparison, Figures
 
 NOTES = BENCH / "notes.md"
-"""What a person made of the figures; goes into the document as it is."""
+"""Comments on the figures, written by hand and included in the document unchanged."""
 LISTED_IMPORTS = 20
 NOTHING = "–"
 
 
 @dataclass(frozen=True)
 class Table:
-    """A heading, words, and rows that belong to it."""
+    """A table with a heading and an explanation."""
 
     title: str
     words: str
@@ -31,13 +31,13 @@ class Table:
     rows: Sequence[Sequence[str]]
 
     def markdown(self) -> str:
-        """As a section of a document."""
+        """The table as a section of a Markdown document."""
         rule = ["---", *["---:"] * (len(self.columns) - 1)]
         lines = ["| " + " | ".join(row) + " |" for row in (self.columns, rule, *self.rows)]
         return "\n".join([f"## {self.title}", "", self.words, "", *lines])
 
     def text(self) -> str:
-        """In columns."""
+        """The table as aligned text."""
         widths = [max(map(len, column)) for column in zip(self.columns, *self.rows, strict=True)]
         lines = [
             "  ".join(
@@ -50,7 +50,7 @@ class Table:
 
 
 def document(results: Results) -> str:
-    """docs/benchmarks.md."""
+    """The text of docs/benchmarks.md."""
     machine = "\n".join(f"| {name} | {value} |" for name, value in results.machine)
     commands = "\n".join(f"# {name}\n{command}" for name, command in results.commands.items())
     first, *others = (table.markdown() for table in tables(results))
@@ -66,7 +66,7 @@ def document(results: Results) -> str:
 
 
 def tables(results: Results) -> Iterator[Table]:
-    """A table for everything that was measured."""
+    """The tables of everything that was measured."""
     yield _targets(results)
     if results.comparison:
         for mode in (STREAM, PLAIN):
@@ -117,7 +117,7 @@ def _turns(comparison: Comparison, mode: str) -> Table:
         if found_mode == mode:
             rows.append(_turns_row(comparison, system, mode, concurrency, figures))
     first = "first token" if mode == STREAM else "answer"
-    columns = ["system", "at once", "turns/s", "× floor", f"added to the {first}, p50 ms"]
+    columns = ["system", "concurrency", "turns/s", "× floor", f"added to the {first}, p50 ms"]
     columns += ["p99 ms", "CPU ms/turn", "× floor", "failed"]
     title = "Streamed turns" if mode == STREAM else "Plain turns"
     words = _WORDS[mode].format(tokens=TOKENS, base=_number(_base(comparison, mode)))
@@ -144,7 +144,7 @@ def _turns_row(
 
 
 def _base(comparison: Comparison, mode: str) -> float:
-    """What the provider and the load generator take by themselves."""
+    """The time that the provider and the load generator take without a system between them."""
     alone = comparison.find(DIRECT, mode, 1)
     return alone.first_p50_ms if alone else 0
 
@@ -176,7 +176,7 @@ def _streams(results: Results) -> Table:
         for name, found in results.streams.items()
     ]
     columns = ["system", "complete", "delay of a token, p50 ms", "p99 ms", "longest ms"]
-    columns += ["CPU ms/turn", "of a core"]
+    columns += ["CPU ms/turn", "share of a core"]
     return Table("Open streams", _STREAMS, columns, rows)
 
 
@@ -228,7 +228,7 @@ def _waits(hostile: Hostile) -> Table:
         for name, wait in hostile.waits.items()
     ]
     columns = ["one request, over and over", "answers to others", "p50 ms", "longest ms"]
-    return Table("Who keeps others waiting", _WAITS, columns, rows)
+    return Table("Waiting caused by hostile requests", _WAITS, columns, rows)
 
 
 def _memory(hostile: Hostile) -> Table:
@@ -261,7 +261,7 @@ def _plans(results: Results) -> Table:
         [table, ", ".join(sorted(reach.how)), ", ".join(sorted(reach.indexes)), f"{reach.rows:,}"]
         for table, reach in results.growth.plans.items()
     ]
-    return Table("Plans", _PLANS, ["table", "reached by", "indexes", "most rows read"], rows)
+    return Table("Plans", _PLANS, ["table", "read by", "indexes", "most rows read"], rows)
 
 
 def _prompts(results: Results) -> Table:
@@ -301,7 +301,7 @@ def _named(system: str) -> str:
 
 
 def _number(value: float | None) -> str:
-    """Three digits that count."""
+    """Format a number with three significant digits."""
     if value is None or value != value:
         return NOTHING
     if value == int(value):
@@ -317,68 +317,69 @@ def _megabytes(value: int) -> str:
 _ORDER = (FUNCTION, FLOOR, LITELLM, PORTKEY, DIRECT)
 _INTRODUCTION = f"""# Benchmarks
 
-Written by `make bench`; every figure is from one run on one machine, with everything on it: the
-system that is measured, Postgres, PostgREST, the provider and the load generator share the cores.
-Figures of different runs cannot be compared; ratios within one can.
+Written by `make bench`. All figures are from one run on one machine, which also runs everything
+else: the measured system, Postgres, PostgREST, the provider and the load generator share its
+cores. Figures of different runs cannot be compared; ratios within a run can.
 
 - **{FUNCTION}** is this function as it is deployed: `functions-framework`, one process, an
-  environment made of its `requirements.txt`. It checks the person's token (ES256), opens the turn,
-  chooses a model, builds the prompt ({HISTORY} messages of history), reads the provider's stream,
-  saves the reply and only then ends. It always streams from the provider, for plain turns too.
+  environment made from its `requirements.txt`. It checks the user's token (ES256), begins the
+  turn, chooses a model, builds the prompt ({HISTORY} messages of history), reads the provider's
+  stream, saves the reply and then ends. It always streams from the provider, even for plain turns.
 - **{FLOOR}** is a bare handler on the same framework: the same two database calls by the same
-  Supabase client, and the provider's bytes passed on unread. A turn cannot cost less. It asks for
-  plain answers where the person does.
-- **{LITELLM}** (one worker) and **{PORTKEY}** forward a request and do nothing else: no database,
-  no conversation. {PORTKEY} answers streams from this provider with a 500, so it is in the plain
-  table only.
-- **{DIRECT}** is the provider asked by the load generator itself.
+  Supabase client, and the provider's bytes forwarded unread. A turn cannot cost less. For plain
+  turns it requests plain responses.
+- **{LITELLM}** (one worker) and **{PORTKEY}** only forward requests: no database, no conversation.
+  {PORTKEY} answers streams from this provider with a 500, so it is in the plain table only.
+- **{DIRECT}** is the provider called by the load generator directly.
 
-The provider is a small Node.js server that answers at once or at a pace in ordinary prose, each
-token as a chunk of its own. Supabase's address is a Node.js program that takes
-`/rest/v1` off the path and passes bytes on to PostgREST. Postgres does not wait for the disk. The
-load comes from `bench/node/load.mjs`, also Node.js, over raw sockets, in a closed loop; a turn
-counts when its status is 200 and its text is whole, and the run ends with an error when
-the database does not hold each turn as complete."""
-_TARGETS = "Medians of the rounds. What was not measured has a dash."
+The provider is a small Node.js server that responds at once, or at the pace of a model, with
+ordinary prose, each token in its own chunk. Supabase's address is a Node.js program that removes
+`/rest/v1` from the path and forwards all bytes to PostgREST. Postgres does not wait for the disk.
+The load comes from `bench/node/load.mjs`, also Node.js, over raw sockets, in a closed loop. A turn
+counts if its status is 200 and its text is complete; the run fails if the database does not have
+every turn as complete."""
+_TARGETS = "Medians of the rounds. A dash means not measured."
 _WORDS = {
     STREAM: (
-        "{tokens} tokens from the instant provider. Added: to the {base} ms that the provider "
-        "alone takes at concurrency 1, so the database's time is part of it."
+        "{tokens} tokens from the instant provider. Added time is the time beyond the {base} ms of "
+        "the provider alone at concurrency 1. It includes the database's time."
     ),
     PLAIN: (
-        "One JSON object with {tokens} tokens. Added: to the {base} ms that the provider alone "
-        "takes at concurrency 1."
+        "One JSON object with {tokens} tokens. Added time is the time beyond the {base} ms of the "
+        "provider alone at concurrency 1."
     ),
 }
 _COSTS = (
-    "Per streamed turn at concurrency 32; bytes as on the wire, headers included. Memory is the "
-    "largest process's peak over all rounds."
+    "Per streamed turn at concurrency 32. Bytes include headers. Memory is the peak of the largest "
+    "process in all rounds."
 )
 _STREAMS = (
-    "As many at once: the last begins when the first is half done. A token's delay is the time "
-    "from the provider's write to the client's read."
+    "All streams are open at once: the last starts when the first is half done. A token's delay is "
+    "the time from the provider's write to the client's read."
 )
 _STARTS = (
-    "Medians. The first byte answers a GET. Memory counts what the processes of an instance share "
-    "once."
+    "Medians. The first byte is that of the response to a GET. Memory that the processes of an "
+    "instance share counts once."
 )
-_IMPORTS = "Until the first turn is answered, by `-X importtime`, which itself slows imports down."
-_SOAK = (
-    "One instance, 32 turns at once, half of them streamed. What its processes share counts once."
+_IMPORTS = (
+    "Until the first turn is answered, measured with `-X importtime`, which itself slows down "
+    "imports."
 )
+_SOAK = "One instance, 32 turns at once, half of them streamed. Shared memory counts once."
 _WAITS = (
-    "Another client asks the same instance for its smallest answer every two milliseconds, while "
-    "somebody sends what is written on the left; the first row is for comparison. Longest: the "
-    "median over the requests of the longest wait beside each."
+    "Another client requests the smallest response of the same instance every two milliseconds "
+    "while the request on the left is sent repeatedly. The first row is for comparison. Longest is "
+    "the median, over the requests, of the longest wait during each."
 )
 _MEMORY = "The largest process's peak, in a new instance for each row."
 _GROWTH = (
-    "Called over one connection to Postgres, each in a transaction that is undone. The tables hold "
-    "{counts}; a conversation of n messages has n/2 turns. Both read 100 messages at most."
+    "Called over one connection to Postgres, each in a transaction that is rolled back. The tables "
+    "have {counts}; a conversation of n messages has n/2 turns. Both calls read at most 100 "
+    "messages."
 )
 _PLANS = (
-    "How the statements inside begin_turn and finish_turn reach the tables that grow, in the "
-    "conversation with the most messages, and how many rows the hungriest of them reads."
+    "How the statements inside begin_turn and finish_turn read growing tables, in the conversation "
+    "with the most messages, and the most rows that one of them reads."
 )
 _CAPACITY = (
     "Computed, not measured, by the formulas of [operations.md](operations.md#how-much-is-needed): "
@@ -389,4 +390,4 @@ _CAPACITY = (
     "{completion_tokens} tokens a turn at ${usd_per_1k:g} for 1,000, {turn_bytes:,} bytes of rows "
     "a turn, ${instance_usd:g} a month for an instance."
 )
-_PROMPTS = "`prompt.build` alone, by the context of the model: in the first, not everything fits."
+_PROMPTS = "Only `prompt.build`, by the model's context. Not everything fits into the first one."

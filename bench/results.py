@@ -1,4 +1,4 @@
-"""Everything that a run found."""
+"""All results of a run."""
 
 from dataclasses import dataclass, field
 
@@ -12,7 +12,7 @@ from bench.turns import Comparison
 
 @dataclass
 class Results:
-    """What was not measured is None or empty."""
+    """The results of a run; parts that were not measured are None or empty."""
 
     machine: list[tuple[str, str]] = field(default_factory=list)
     commands: dict[str, str] = field(default_factory=dict)

@@ -1,4 +1,4 @@
-"""Whether memory grows with the number of turns."""
+"""Measures whether memory grows with the number of turns."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,12 +16,12 @@ CONCURRENCY = 32
 
 @dataclass(frozen=True)
 class Soak:
-    """Bytes of the whole instance, by the number of turns it had answered."""
+    """Memory of the whole instance in bytes, by number of answered turns."""
 
     memory: dict[int, int]
 
     def growth(self) -> float:
-        """The end's memory over that after the first turns."""
+        """Memory at the end divided by memory after the first turns."""
         counts = sorted(self.memory)
         return self.memory[counts[-1]] / self.memory[counts[1]]
 
@@ -33,7 +33,7 @@ def soak(
     plan: Plan,
     say: Callable[[str], None],
 ) -> Soak:
-    """Half of the turns are streamed, half are not; 32 at once."""
+    """Run turns, 32 at once, half of them streamed."""
     around.use_upstream(TOKENS, 0)
     function = start_function(programs, environments, around, FUNCTION)
     requests = [

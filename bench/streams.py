@@ -1,4 +1,4 @@
-"""Many streams open at the same time in one instance, at a model's pace."""
+"""Measures many streams open at the same time in one instance, at the pace of a model."""
 
 from dataclasses import dataclass
 
@@ -11,7 +11,7 @@ from bench.turns import check_saved
 
 @dataclass(frozen=True)
 class Streams:
-    """What one system did with them. Delays in milliseconds, from the provider to the client."""
+    """The results of one system. Delays from the provider to the client, in milliseconds."""
 
     complete: int
     opened: int
@@ -19,11 +19,11 @@ class Streams:
     delay_p99: float
     delay_max: float
     cpu_ms: float
-    """Per turn."""
+    """Processor time per turn."""
     busy: float
-    """The system's share of one core while they ran."""
+    """The system's share of one core during the run."""
     peak: int
-    """Bytes."""
+    """Peak memory in bytes."""
 
     @property
     def lost(self) -> int:
@@ -32,7 +32,7 @@ class Streams:
 
 
 def keep_open(system: System, around: Surroundings, plan: Plan) -> Streams:
-    """One stream on each connection, begun one after the other while the first is half done."""
+    """Open one stream per connection, the last when the first is half done."""
     around.use_upstream(plan.stream_tokens, plan.token_gap_ms)
     around.forget()
     used = system.program.usage().cpu_seconds
@@ -61,7 +61,7 @@ def keep_open(system: System, around: Surroundings, plan: Plan) -> Streams:
 
 
 def _requests(system: System, around: Surroundings, plan: Plan) -> list[dict[str, object]]:
-    """The provider alone is asked for the paced reply by its path."""
+    """The requests of a system. Only the provider itself takes the pace from the path."""
     if system.name != DIRECT:
         return [dict(request) for request in system.streamed]
     url = around.upstream_url(plan.stream_tokens, plan.token_gap_ms)

@@ -1,4 +1,4 @@
-"""What a turn needs around it: Postgres, PostgREST, Supabase's address, a provider, people."""
+"""Starts what a turn needs: Postgres, PostgREST, Supabase's address, a provider, users."""
 
 import json
 from collections.abc import Iterator
@@ -19,27 +19,27 @@ from tests.support.waiting import free_port
 
 DATABASE = "bench"
 PEOPLE = 1024
-"""Each with one conversation, so that no two turns under way share one."""
+"""Number of users. Each has one conversation, so that no two running turns share one."""
 HISTORY = 20
-"""Messages in each conversation when a measurement begins; every second is the reply of a turn."""
+"""Messages in each conversation at the start of a measurement; every second one is a reply."""
 PAST = datetime(2026, 1, 1, tzinfo=UTC)
-"""When those turns were. Without them the tables would be so small that no index is used."""
+"""The times of the stored turns. Without these rows, tables would be too small to use indexes."""
 
 
 @dataclass(frozen=True)
 class Person:
-    """Somebody signed in, and their conversation."""
+    """A signed-in user and their conversation."""
 
     user_id: str
     conversation_id: str
     token: str
     words: str
-    """What they say next, in nobody else's words."""
+    """Their next message, different from everybody else's."""
 
 
 @dataclass(frozen=True)
 class Traffic:
-    """What went between a function and the database. Bytes as on the wire, headers included."""
+    """Traffic between a function and the database, in bytes including headers."""
 
     calls: int
     to_database: int
@@ -47,7 +47,7 @@ class Traffic:
     milliseconds: float
 
     def since(self, before: "Traffic") -> "Traffic":
-        """What was added."""
+        """The traffic after `before`."""
         return Traffic(
             self.calls - before.calls,
             self.to_database - before.to_database,
@@ -58,7 +58,7 @@ class Traffic:
 
 @dataclass(frozen=True)
 class Surroundings:
-    """Everything but the system that is measured."""
+    """Everything except the measured system."""
 
     postgres: Postgres
     db: Connection
@@ -70,7 +70,7 @@ class Surroundings:
     people: list[Person]
 
     def environment(self) -> dict[str, str]:
-        """What a function is deployed with."""
+        """The environment of a deployed function."""
         return {
             "FUNCTION_USE_ASGI": "1",
             "SUPABASE_URL": self.gateway.url,
@@ -80,17 +80,17 @@ class Surroundings:
         }
 
     def upstream_url(self, tokens: int, gap_ms: int) -> str:
-        """The provider whose replies have so many tokens, so many milliseconds apart."""
+        """The address of a provider that sends `tokens` tokens, `gap_ms` milliseconds apart."""
         return f"{self.upstream.url}/{tokens}/{gap_ms}/v1"
 
     def use_upstream(self, tokens: int, gap_ms: int) -> None:
-        """Point the database's provider there."""
+        """Set the address of the database's provider to it."""
         self.db.execute(
             "update api_providers set base_url = %s", [self.upstream_url(tokens, gap_ms)]
         )
 
     def forget(self) -> None:
-        """Put the database back to what it was before the first turn."""
+        """Reset the database to its state before the first turn."""
         self.db.execute("truncate memories, model_cooldowns cascade")
         self.db.execute("delete from turns where created_at > %s", [PAST])
         self.db.execute("delete from usage_events where created_at > %s", [PAST])
@@ -98,21 +98,21 @@ class Surroundings:
         self.db.execute("vacuum (analyze) messages, turns, usage_events, conversations, memories")
 
     def turns(self) -> int:
-        """How many turns are complete and saved since then."""
+        """The number of complete, saved turns since the reset."""
         found = self.db.execute(
             "select count(*) as n from turns where status = 'complete' and created_at > %s", [PAST]
         )
         return int(found.fetchall()[0]["n"])
 
     def traffic(self) -> Traffic:
-        """What went through the gateway so far."""
+        """The traffic through the gateway so far."""
         address = f"http://127.0.0.1:{self.counters}/"
         count = httpx.get(address, trust_env=False).raise_for_status().json()
         calls = sum(count.pop("calls").values())
         return Traffic(calls=calls, **count)
 
     def turn(self, person: Person, *, stream: bool, path: str = "/") -> dict[str, Any]:
-        """A person's turn as the load generator sends it."""
+        """The request of a person's turn for the load generator."""
         body = {
             "message": person.words,
             "conversation_id": person.conversation_id,
@@ -132,7 +132,7 @@ class Surroundings:
 
 @contextmanager
 def surroundings(programs: Programs) -> Iterator[Surroundings]:
-    """Start it all."""
+    """Start everything, and stop it at the end of the block."""
     keys = Keys()
     with (
         running_postgres() as postgres,
@@ -167,7 +167,7 @@ def _prepared(postgres: Postgres) -> Iterator[Connection]:
     postgres.migrate(DATABASE)
     postgres.seed(DATABASE)
     with postgres.connect(DATABASE, OWNER) as db:
-        # Few people take many turns here.
+        # No limits, because few users run many turns here.
         db.execute("update private.system_settings set config = config || '{\"limits\": {}}'")
         yield db
 

@@ -1,4 +1,4 @@
-"""What is compared: how each is started and how it is asked."""
+"""The compared systems: how to start each one and how to call it."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -13,7 +13,7 @@ from bench.surroundings import HISTORY, PEOPLE, Surroundings
 from dev.build import DIST
 
 TOKENS = 50
-"""In each reply of the instant provider."""
+"""Number of tokens in each reply of the instant provider."""
 FUNCTION, FLOOR, LITELLM, PORTKEY, DIRECT = (
     "roleplay_chat",
     "floor",
@@ -28,23 +28,23 @@ Request = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class System:
-    """One system, running."""
+    """A running system."""
 
     name: str
     program: Program
     plain: Sequence[Request]
-    """Turns answered in one JSON object."""
+    """Requests for turns that are answered with one JSON object."""
     streamed: Sequence[Request]
-    """Turns answered as events; empty where the system cannot do it."""
+    """Requests for turns that are streamed; empty if the system does not support it."""
     has_database: bool
 
     def requests(self, *, stream: bool) -> Sequence[Request]:
-        """The turns of a mode."""
+        """The requests of a mode."""
         return self.streamed if stream else self.plain
 
 
 def function_command(environments: Environments, name: str, port: int) -> list[object]:
-    """As the platform runs it, from the folder that is deployed: one process that answers."""
+    """The command by which the platform runs a deployed folder, with one process."""
     source: Path = {
         FUNCTION: DIST / "roleplay_chat" / "main.py",
         FLOOR: BENCH / "functions" / "floor.py",
@@ -62,7 +62,7 @@ def function_command(environments: Environments, name: str, port: int) -> list[o
 def start_function(
     programs: Programs, environments: Environments, around: Surroundings, name: str
 ) -> System:
-    """roleplay_chat, or the floor."""
+    """Start roleplay_chat or the floor."""
     program = programs.start(
         name,
         lambda port: function_command(environments, name, port),
@@ -78,7 +78,7 @@ def start_function(
 
 
 def start_litellm(programs: Programs, environments: Environments, around: Surroundings) -> System:
-    """LiteLLM's proxy with one worker. It forwards and does nothing else."""
+    """Start LiteLLM's proxy with one worker. It only forwards requests."""
     assert environments.litellm
     model = {
         "model_name": "bench",
@@ -89,7 +89,7 @@ def start_litellm(programs: Programs, environments: Environments, around: Surrou
         },
     }
     config = FOLDER / "litellm.yaml"
-    # JSON is YAML too.
+    # JSON is valid YAML.
     config.write_text(json.dumps({"model_list": [model], "litellm_settings": {"telemetry": False}}))
     command = [environments.litellm / "litellm", "--config", config, "--host", "127.0.0.1"]
     program = programs.start(
@@ -103,7 +103,7 @@ def start_litellm(programs: Programs, environments: Environments, around: Surrou
 
 
 def start_portkey(programs: Programs, environments: Environments, around: Surroundings) -> System:
-    """Portkey's gateway. It forwards and does nothing else; streams it answers with a 500."""
+    """Start Portkey's gateway. It only forwards requests, and answers streams with a 500."""
     assert environments.portkey
     script = environments.portkey / "build" / "start-server.js"
     program = programs.start(
@@ -120,7 +120,7 @@ def start_portkey(programs: Programs, environments: Environments, around: Surrou
 
 
 def direct(around: Surroundings) -> System:
-    """The provider asked by the load generator itself: what the measuring adds."""
+    """The provider called by the load generator directly: the cost of the measurement itself."""
     path = around.upstream_url(TOKENS, 0).removeprefix(around.upstream.url) + "/chat/completions"
     return _forwarder(DIRECT, around.upstream, path, {})
 
@@ -136,7 +136,7 @@ def _forwarder(name: str, program: Program, path: str, headers: Mapping[str, str
 
 
 def _calls(path: str, headers: Mapping[str, str], *, stream: bool) -> list[Request]:
-    """One for each person, with as many words as a turn of the function sends to the provider."""
+    """One request per user, as long as those that the function sends to the provider."""
     return [_call(path, headers, question(person), stream=stream) for person in range(PEOPLE)]
 
 

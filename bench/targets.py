@@ -1,4 +1,4 @@
-"""What was promised, and whether it is kept."""
+"""The targets, and whether they are met."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,16 +12,16 @@ from bench.turns import PLAIN, STREAM
 UNUSED = frozenset(
     {"storage3", "realtime", "supabase_auth", "supabase_functions", "websockets", "httpcore", "h2"}
 )
-"""Packages that come with the dependencies and that no turn uses."""
+"""Packages among the dependencies that no turn uses."""
 
 
 Figure = Callable[[Results], float | None]
-"""One number of what was measured; None when it was not."""
+"""Selects one figure of the results; None if it was not measured."""
 
 
 @dataclass(frozen=True)
 class Target:
-    """A bound on one figure."""
+    """A limit for one figure."""
 
     name: str
     bound: float
@@ -30,7 +30,7 @@ class Target:
     at_least: bool = False
 
     def verdict(self, results: Results) -> "Verdict":
-        """The figure beside its bound."""
+        """Compare the figure with its limit."""
         value = self.figure(results)
         met = None
         if value is not None:
@@ -40,7 +40,7 @@ class Target:
 
 @dataclass(frozen=True)
 class Verdict:
-    """Whether a target is met; None when it was not measured."""
+    """Whether a target is met; None if it was not measured."""
 
     target: Target
     value: float | None
@@ -91,7 +91,7 @@ def _more(of: Figure, than: Figure) -> Figure:
 def _unused_imports(results: Results) -> float | None:
     if results.imports is None:
         return None
-    # The framework's server looks for websockets wherever they are installed.
+    # The framework's server imports websockets if they are installed.
     ours = results.imports.function.keys() - results.imports.hello.keys()
     return float(len(UNUSED & ours))
 
@@ -134,20 +134,22 @@ _IDLE = _start(FUNCTION, "idle_mb")
 
 TARGETS = (
     Target("CPU per streamed turn at concurrency 32, against the floor", 1.4, _STREAM_CPU, "×"),
-    Target("the same with 200 streams at a model's pace", 1.4, _PACED_CPU, "×"),
-    Target("first token at concurrency 1, after the floor's", 3, _FIRST_TOKEN, "ms"),
+    Target(
+        "CPU per turn with 200 streams at a model's pace, against the floor", 1.4, _PACED_CPU, "×"
+    ),
+    Target("first token at concurrency 1, later than the floor's by", 3, _FIRST_TOKEN, "ms"),
     Target("streamed turns/s at concurrency 32, against LiteLLM", 10, _AGAINST_LITELLM, "×", True),
     Target("plain turns/s at concurrency 32", 180, _PLAIN_RATE, "/s", True),
     Target("CPU per plain turn", 4, _turns(FUNCTION, PLAIN, 32, "cpu_ms"), "ms"),
     Target("database round trips per turn", 2, _turns(FUNCTION, STREAM, 32, "calls")),
     Target("open streams that did not complete", 0, _streams(FUNCTION, "lost")),
-    Target("delay of a token in them, p99", 50, _streams(FUNCTION, "delay_p99"), "ms"),
+    Target("delay of a token in open streams, p99", 50, _streams(FUNCTION, "delay_p99"), "ms"),
     Target("cold start, against hello-world", 2, _COLD_START, "×"),
     Target("packages imported that no turn uses", 0, _unused_imports),
     Target("memory of an idle instance after its first turn", 110, _IDLE, "MB"),
-    Target("memory after all turns, against after the first", 1.1, _soaked_memory, "×"),
-    Target("the longest that one request kept others waiting", 50, _longest_wait, "ms"),
-    Target("most memory under imports and exports at once", 350, _hostile_memory, "MB"),
+    Target("memory after all turns, against memory after the first ones", 1.1, _soaked_memory, "×"),
+    Target("longest wait caused by one request", 50, _longest_wait, "ms"),
+    Target("peak memory with many imports or exports at once", 350, _hostile_memory, "MB"),
     Target("begin_turn, most messages against fewest", 1.5, _begin_growth, "×"),
-    Target("growing tables of which a turn reads much", 0, _costly_reads),
+    Target("growing tables of which a turn reads many rows", 0, _costly_reads),
 )

@@ -1,4 +1,4 @@
-"""The comparison: every system, plain and streamed, at every concurrency, in alternating rounds."""
+"""Compares all systems, plain and streamed, at every concurrency, in alternating rounds."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ PLAIN, STREAM = "plain", "stream"
 
 @dataclass(frozen=True)
 class Figures:
-    """One system in one mode at one concurrency: medians of the rounds."""
+    """Medians of the rounds of one system in one mode at one concurrency."""
 
     turns: float
     failed: float
@@ -23,28 +23,28 @@ class Figures:
     first_p99_ms: float
     whole_p50_ms: float
     cpu_ms: float
-    """Of the system's processes, per turn."""
+    """Processor time of the system per turn."""
     calls: float = 0
-    """Of the database, per turn; so are the next three."""
+    """Database calls per turn; the next three are also of the database and per turn."""
     to_database: float = 0
     from_database: float = 0
     database_ms: float = 0
 
 
 Key = tuple[str, str, int]
-"""System, mode, concurrency."""
+"""(system, mode, concurrency)"""
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """What the rounds found."""
+    """The results of all rounds."""
 
     figures: dict[Key, Figures]
     peaks: dict[str, int]
-    """The most memory each system had, in bytes."""
+    """Peak memory of each system in bytes."""
 
     def find(self, system: str, mode: str, concurrency: int) -> Figures | None:
-        """The figures, if this was measured."""
+        """The figures; None if they were not measured."""
         return self.figures.get((system, mode, concurrency))
 
     def ratio(self, of: str, to: str, mode: str, concurrency: int, figure: str) -> float | None:
@@ -58,7 +58,7 @@ class Comparison:
 def compare(
     systems: Sequence[System], around: Surroundings, plan: Plan, say: Callable[[str], None]
 ) -> Comparison:
-    """Measure; RuntimeError when a turn of ours is not complete and saved."""
+    """Measure all systems. Raises `RuntimeError` if a turn of ours is not complete and saved."""
     around.use_upstream(TOKENS, 0)
     for system in systems:
         _warm_up(system, plan)
@@ -79,7 +79,7 @@ def compare(
 
 
 def medians(rounds: Sequence[Figures]) -> Figures:
-    """Each figure's median over the rounds."""
+    """The median of each figure over the rounds."""
     return Figures(
         **{name: median(getattr(f, name) for f in rounds) for name in Figures.__dataclass_fields__}
     )
@@ -126,7 +126,7 @@ def _measure(
 
 
 def check_saved(system: System, found: load.Load, around: Surroundings) -> None:
-    """Fast and wrong does not count."""
+    """Raise `RuntimeError` unless all turns are complete and saved: wrong results do not count."""
     saved = around.turns()
     if found.failures or saved != found.turns:
         raise RuntimeError(

@@ -1,1 +1,4 @@
-"""The local stack: database, model and both functions on this machine. See `make help`."""
+"""The commands behind the Makefile: the local stack, operating a project, printed documents.
+
+`make help` lists them.
+"""

@@ -41,7 +41,7 @@ def cli(context: click.Context) -> None:
 
 
 def fail(message: str) -> NoReturn:
-    """End with one line."""
+    """Print one line and exit with code 1."""
     click.echo(message, err=True)
     sys.exit(1)
 
@@ -108,7 +108,7 @@ def up(settings: Settings) -> None:
 
 
 def wait_until(done: Callable[[], bool], seconds: float, news: Callable[[], str] = str) -> bool:
-    """Print what is new until `done` says so; False when that takes too long."""
+    """Print `news` until `done` returns true. Returns False on a timeout."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         finished = done()
@@ -120,7 +120,7 @@ def wait_until(done: Callable[[], bool], seconds: float, news: Callable[[], str]
 
 
 def start_again(settings: Settings, pid: int) -> None:
-    """Have the running stack start its missing parts."""
+    """Make the running stack restart the parts that are down."""
     missing = [name for name, state, *_ in survey(settings) if state == "down"]
     if not missing:
         click.echo("The local stack is already running with all its parts.")

@@ -1,6 +1,6 @@
-"""`make build`: each function as the self-contained folder that is deployed.
+"""`make build`: assembles each function in a self-contained folder for deployment.
 
-The same sources give the same folder, to the byte, the mode and the time, whoever builds it where.
+Builds are reproducible: the same sources give the same bytes, modes and times on every machine.
 """
 
 import hashlib
@@ -13,7 +13,7 @@ from dev.settings import ROOT
 FUNCTIONS = ROOT / "functions"
 DIST = ROOT / "dist"
 EPOCH = 315_532_800
-"""Every file is of 1980-01-01, the earliest day that a zip file can name."""
+"""The time of every file: 1980-01-01, the earliest date in a zip file."""
 
 
 def build() -> None:
@@ -32,14 +32,14 @@ def build() -> None:
 
 
 def _make_plain(folder: Path) -> None:
-    """Take away what differs between working copies: times, and modes that follow the umask."""
+    """Set fixed times and modes, which otherwise differ between working copies."""
     for path in [*folder.rglob("*"), folder]:
         path.chmod(0o755 if path.is_dir() else 0o644)
         os.utime(path, (EPOCH, EPOCH))
 
 
 def digest(folder: Path) -> str:
-    """A name for what is in a folder: the SHA-256 of its paths and bytes, shortened."""
+    """The start of the SHA-256 of a folder's paths and contents."""
     files = sorted(path for path in folder.rglob("*") if path.is_file())
     whole = hashlib.sha256()
     for path in files:

@@ -1,20 +1,23 @@
-"""`make metrics`: how long the functions are, and how the modules stand on each other."""
+"""`make metrics`: lengths of functions, and the import graphs of Python and the web pages."""
 
 import ast
+import re
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import ceil
 from pathlib import Path
+from posixpath import dirname, join, normpath
 from statistics import median
 
 from dev.settings import ROOT
 
 PLACES = ("functions/_shared", "functions/roleplay_chat", "functions/health_check", ".")
-"""Where packages lie, the innermost first."""
+"""Folders that contain packages, the innermost first."""
 AREAS = ("functions", "dev", "tests/support")
+WEB = "web/js"
 LAYERS = (("edge",), ("roleplay_chat", "health_check"), ("dev",), ("tests",))
-"""From the bottom to the top. Nothing imports what lies above it."""
+"""From the bottom to the top. No layer imports a higher one."""
 LONGEST = 5
 
 Graph = Mapping[str, frozenset[str]]
@@ -26,16 +29,16 @@ class Function:
     """One function or method."""
 
     name: str
-    """As `roleplay_chat.turn.Turn.run`."""
+    """Such as `roleplay_chat.turn.Turn.run`."""
     lines: int
-    """From `def` to its end; a docstring does not count, decorators neither."""
+    """From `def` to the end, without docstring and decorators."""
 
 
 # --- functions -----------------------------------------------------------------------------------
 
 
 def functions(module: str, source: str) -> Iterator[Function]:
-    """Every function of a module, those inside others too."""
+    """All functions of a module, including nested ones."""
     return _functions(ast.parse(source), module)
 
 
@@ -59,7 +62,7 @@ def _lines(node: ast.stmt) -> int:
 
 
 def percentile(values: Iterable[int], share: float) -> int:
-    """The smallest of the values that this share of them does not exceed; 0 of none."""
+    """The smallest value that at least this share of them does not exceed; 0 if there are none."""
     ordered = sorted(values)
     return ordered[ceil(share * len(ordered)) - 1] if ordered else 0
 
@@ -68,7 +71,7 @@ def percentile(values: Iterable[int], share: float) -> int:
 
 
 def import_graph(sources: Mapping[str, str]) -> Graph:
-    """Who imports whom among these modules, by name; imports inside functions count too."""
+    """The imports among these Python modules, by name, including imports inside functions."""
     return {
         module: frozenset(_imported(module, ast.parse(source), sources)) - {module}
         for module, source in sources.items()
@@ -88,8 +91,24 @@ def _imported(module: str, tree: ast.Module, known: Mapping[str, str]) -> Iterat
                 yield from [name for name in (inner, source) if name in known][:1]
 
 
+_WEB_IMPORT = re.compile(r"""\b(?:from|import)\s*\(?\s*["'](\.[^"']+)["']""")
+
+
+def web_import_graph(sources: Mapping[str, str]) -> Graph:
+    """The imports among these JavaScript modules, by path."""
+    return {
+        module: (frozenset(_imported_paths(module, text)) & sources.keys()) - {module}
+        for module, text in sources.items()
+    }
+
+
+def _imported_paths(module: str, text: str) -> Iterator[str]:
+    for path in _WEB_IMPORT.findall(text):
+        yield normpath(join(dirname(module), path))
+
+
 def groups(graph: Graph) -> dict[str, frozenset[str]]:
-    """Each module's circle: itself and those that it imports and that import it, in any way."""
+    """Each module's circle: itself and the modules that import each other with it."""
     reach = {module: reachable(graph, module) for module in graph}
     return {
         module: frozenset({module} | {other for other in reach[module] if module in reach[other]})
@@ -98,12 +117,12 @@ def groups(graph: Graph) -> dict[str, frozenset[str]]:
 
 
 def circles(graph: Graph) -> list[frozenset[str]]:
-    """The groups of modules that import each other in a circle, the largest first."""
+    """The groups of modules that import each other, the largest first."""
     return sorted({each for each in groups(graph).values() if len(each) > 1}, key=len, reverse=True)
 
 
 def reachable(graph: Graph, start: str) -> set[str]:
-    """What a module imports, and what that imports, and so on."""
+    """Everything that a module imports, directly or indirectly."""
     found: set[str] = set()
     left = [start]
     while left:
@@ -114,7 +133,7 @@ def reachable(graph: Graph, start: str) -> set[str]:
 
 
 def longest_chain(graph: Graph) -> list[str]:
-    """The longest chain of imports, from the top; a circle is one link of it."""
+    """The longest chain of imports, from the top. A circle counts as one link."""
     group = groups(graph)
     chains: dict[frozenset[str], list[str]] = {}
 
@@ -129,7 +148,7 @@ def longest_chain(graph: Graph) -> list[str]:
 
 
 def upward(graph: Graph) -> list[tuple[str, str]]:
-    """Imports of a layer above, and those out of a folder of what stands on that folder."""
+    """Imports of a higher layer, and imports by a folder of modules that import that folder."""
     arrows = [(module, other) for module in graph for other in graph[module]]
     return sorted(
         (module, other)
@@ -144,7 +163,7 @@ def _layer(module: str) -> int:
 
 
 def _returns(graph: Graph, module: str, other: str) -> bool:
-    """Whether an import leaves the module's folder for something that imports the folder again."""
+    """Whether an import leaves the module's folder for a module that imports the folder."""
     folder = module.rpartition(".")[0]
     if "." not in folder or _is_in(other, folder):
         return False
@@ -159,13 +178,19 @@ def _is_in(module: str, folder: str) -> bool:
 
 
 def sources(root: Path, area: str) -> dict[str, str]:
-    """The text of every module in an area, by its name."""
+    """The text of each Python module in an area, by name."""
     files = sorted((root / area).rglob("*.py"))
     return {module_name(path.relative_to(root).as_posix()): path.read_text() for path in files}
 
 
+def web_sources(root: Path) -> dict[str, str]:
+    """The text of each module of the web pages, by path."""
+    files = sorted((root / WEB).rglob("*.js"))
+    return {path.relative_to(root).as_posix(): path.read_text() for path in files}
+
+
 def module_name(path: str) -> str:
-    """`functions/_shared/edge/logs.py` is `edge.logs`; a main.py is named after its function."""
+    """`edge.logs` for `functions/_shared/edge/logs.py`; `health_check.main` for its entry point."""
     place = next((place for place in PLACES if path.startswith(f"{place}/")), "")
     parts = path.removeprefix(f"{place}/").removesuffix(".py").removesuffix("/__init__").split("/")
     return ".".join([place.rpartition("/")[2], *parts] if parts == ["main"] else parts)
@@ -175,7 +200,7 @@ HEADINGS = ("functions", "median", "p90", "longest", "modules", "depth", "circle
 
 
 def figures(found: Sequence[Function], graph: Graph) -> tuple[float, ...]:
-    """What `HEADINGS` name, of these functions and modules."""
+    """The values for `HEADINGS`."""
     lengths = [function.lines for function in found]
     return (
         len(found),
@@ -190,7 +215,7 @@ def figures(found: Sequence[Function], graph: Graph) -> tuple[float, ...]:
 
 
 def report(root: Path) -> Iterator[str]:
-    """The lines that `make metrics` prints of a working copy."""
+    """The lines that `make metrics` prints for a working copy."""
     texts = {area: sources(root, area) for area in AREAS}
     texts["all"] = {name: text for area in AREAS for name, text in texts[area].items()}
     graph = import_graph(texts["all"])
@@ -200,12 +225,16 @@ def report(root: Path) -> Iterator[str]:
         found[area] = [each for name, text in modules.items() for each in functions(name, text)]
         row = figures(found[area], import_graph(modules))
         yield f"{area:14}" + "".join(f"{figure:10g}" for figure in row)
+    web = web_import_graph(web_sources(root))
+    unknown = f"{'-':>10}"
+    counts = (len(web), len(longest_chain(web)), len(circles(web)))
+    yield f"{WEB:14}{unknown * 4}" + "".join(f"{count:10}" for count in counts) + unknown
     for area in AREAS:
         yield f"\nLongest of {area}:"
         for function in sorted(found[area], key=lambda each: -each.lines)[:LONGEST]:
             yield f"  {function.lines:4}  {function.name}"
     yield "\nLongest chain:\n  " + "\n  ".join(longest_chain(graph))
-    yield from (f"Circle: {', '.join(sorted(circle))}" for circle in circles(graph))
+    yield from (f"Circle: {', '.join(sorted(circle))}" for circle in circles(graph) + circles(web))
     yield from (f"Upward: {module} imports {other}" for module, other in upward(graph))
 
 

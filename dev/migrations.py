@@ -16,7 +16,7 @@ Contents = Mapping[str, str]
 
 
 def frozen(root: Path) -> dict[str, Contents]:
-    """The migrations of each release, by tag, oldest release first. Empty where there is no git."""
+    """The migrations of each release, by tag, oldest release first. Empty outside of git."""
     if not any((folder / ".git").exists() for folder in (root, *root.parents)):
         return {}
     tags = _git(root, "tag", "--list", "v*", "--sort=creatordate").split()
@@ -31,7 +31,7 @@ def _tree(root: Path, tag: str) -> Iterator[tuple[str, str]]:
 
 
 def present(root: Path) -> Contents:
-    """The migrations as they lie in the working copy, committed or not."""
+    """The migrations in the working copy, committed or not."""
     files = sorted(path for path in (root / FOLDER).rglob("*") if path.is_file())
     paths = [path.relative_to(root).as_posix() for path in files]
     hashes = _git(root, "hash-object", "--", *paths).split()
@@ -50,7 +50,7 @@ def broken(releases: Mapping[str, Contents], now: Contents) -> dict[str, str]:
 
 
 def main(root: Path = ROOT) -> int:
-    """Print what was changed or removed and return 1, or return 0."""
+    """Print the released migrations that were changed or removed, and return 1; else return 0."""
     releases = frozen(root)
     sentences = broken(releases, present(root) if releases else {})
     print(*sentences.values(), sep="\n", end="\n" if sentences else "")

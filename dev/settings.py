@@ -1,4 +1,4 @@
-"""What can be set for local work, and the keys that the stack makes for itself."""
+"""Settings for local work, and the keys that the stack generates."""
 
 import secrets
 from pathlib import Path
@@ -13,7 +13,7 @@ ENV_FILE = ROOT / ".env"
 
 
 class Settings(BaseSettings):
-    """Read from the environment, then from .env. Names are the fields' names in capitals."""
+    """Read from the environment, then from .env, by field name in capitals."""
 
     model_config = SettingsConfigDict(env_file=ENV_FILE, extra="ignore")
 
@@ -22,11 +22,11 @@ class Settings(BaseSettings):
     worker_port: int = Field(8788, gt=1024, lt=65536)
     stand_in_port: int = Field(8789, gt=1024, lt=65536)
     local_dir: Path = ROOT / ".local"
-    """Where the data, the keys and the logs are kept."""
+    """The folder of data, keys and logs."""
     worker_protocol: Literal["openai", "chat_worker"] = "openai"
-    """How the functions speak to the local worker: openai streams, chat_worker does not."""
+    """The protocol of the local worker: openai streams, chat_worker does not."""
     worker_grammar: str = ""
-    """All that the local model may write, as a GBNF grammar; empty: whatever it likes."""
+    """A GBNF grammar that restricts what the local model writes; empty: no restriction."""
     openrouter_roleplay_api_key: str = ""
     """When set, the real OpenRouter answers instead of the stand-in."""
 
@@ -44,7 +44,7 @@ class Settings(BaseSettings):
 
     @property
     def openrouter_url(self) -> str:
-        """The base address that the openrouter row gets."""
+        """The base_url of the openrouter row."""
         if self.openrouter_roleplay_api_key:
             return "https://openrouter.ai/api/v1"
         return f"http://127.0.0.1:{self.stand_in_port}/v1"
@@ -59,7 +59,7 @@ class Settings(BaseSettings):
 
     @property
     def stack_env(self) -> Path:
-        """What clients and tests need to use the stack, as NAME=value lines."""
+        """NAME=value lines that clients and tests need to use the stack."""
         return self.local_dir / "stack.env"
 
 
@@ -68,7 +68,7 @@ def _key() -> str:
 
 
 class Keys(BaseModel):
-    """Made once for each working copy; never in git."""
+    """Generated once for each working copy; never in git."""
 
     publishable_key: str = Field(default_factory=lambda: f"sb_publishable_{_key()}")
     secret_key: str = Field(default_factory=lambda: f"sb_secret_{_key()}")
@@ -80,7 +80,7 @@ class Keys(BaseModel):
 
     @classmethod
     def load(cls, local_dir: Path) -> "Keys":
-        """The kept keys; makes and keeps them the first time."""
+        """Read the keys, or generate and store them the first time."""
         path = local_dir / "keys.json"
         if path.exists():
             return cls.model_validate_json(path.read_bytes())
@@ -90,7 +90,7 @@ class Keys(BaseModel):
 
 
 def write_private(path: Path, text: str) -> None:
-    """Write a file that only this user may read, whole or not at all."""
+    """Write a file atomically that only this user can read."""
     draft = path.with_name(path.name + ".new")
     draft.touch(mode=0o600)
     draft.write_text(text)
@@ -98,5 +98,5 @@ def write_private(path: Path, text: str) -> None:
 
 
 def read_env_file(path: Path) -> dict[str, str]:
-    """The NAME=value lines of a file; empty when there is no such file."""
+    """The NAME=value lines of a file; empty if it does not exist."""
     return {name: value for name, value in dotenv_values(path).items() if value is not None}

@@ -1,4 +1,4 @@
-"""The pages of web/: served beside the functions, or assembled as static files (`make web`)."""
+"""The pages of web/: served with the functions, or assembled as static files (`make web`)."""
 
 import os
 import shutil
@@ -37,11 +37,11 @@ VENDOR = {
     "lit/directives/live.js": "lit-html/directives/live.js",
     "lit/directives/repeat.js": "lit-html/directives/repeat.js",
 }
-"""The libraries: name below vendor/, and the file in node_modules."""
+"""The libraries: their paths in vendor/ and in node_modules."""
 
 
 class Config(BaseModel):
-    """What the pages need to know; all of it is public."""
+    """The configuration of the pages. All of it is public."""
 
     model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True)
 
@@ -49,11 +49,11 @@ class Config(BaseModel):
     supabase_url: str = ""
     """The project's address; empty: the pages' own origin."""
     functions_url: str = ""
-    """Below which both functions are; empty: the pages' own origin."""
+    """The base URL of both functions; empty: the pages' own origin."""
 
     @classmethod
     def from_environment(cls) -> "Config":
-        """Of SUPABASE_URL, SUPABASE_PUBLISHABLE_KEY and FUNCTIONS_URL."""
+        """From SUPABASE_URL, SUPABASE_PUBLISHABLE_KEY and FUNCTIONS_URL. Raises `KeyError`."""
         return cls(
             publishable_key=os.environ["SUPABASE_PUBLISHABLE_KEY"],
             supabase_url=os.environ["SUPABASE_URL"],
@@ -65,7 +65,7 @@ class Config(BaseModel):
         return f"export const config = {self.model_dump_json(by_alias=True, indent=2)};\n"
 
     def policy(self) -> str:
-        """The Content-Security-Policy: nothing but the pages' own files and the two services."""
+        """The Content-Security-Policy: only the pages' own files and the two services."""
         origins = dict.fromkeys(map(_origin, filter(None, (self.supabase_url, self.functions_url))))
         reached = " ".join(["'self'", *origins])
         return "; ".join(
@@ -83,7 +83,7 @@ class Config(BaseModel):
         )
 
     def page(self, name: str) -> str:
-        """A page with the policy in its head, for hosts that send no such header."""
+        """A page with the policy in its head, for hosts that do not send the header."""
         return (WEB / name).read_text().replace("{{policy}}", self.policy())
 
 
@@ -93,7 +93,7 @@ def _origin(url: str) -> str:
 
 
 class Headers:
-    """Adds what the pages are sent with."""
+    """Adds the security headers of the pages."""
 
     def __init__(self, app: ASGIApp, policy: str) -> None:
         self._app = app
@@ -113,22 +113,22 @@ class Headers:
         await self._app(scope, receive, with_headers)
 
 
-class Passing:
-    """Hands requests on to another server.
+class Proxy:
+    """Forwards requests to another server.
 
-    Supabase Lite's preflight answers leave `Authorization` out, so browsers reach it only where it
-    has the pages' origin.
+    Supabase Lite's preflight responses do not allow `Authorization`, so browsers can reach it only
+    at the pages' own origin.
     """
 
     HOPS = frozenset({"host", "connection", "content-length", "transfer-encoding"})
 
     def __init__(self, url: str) -> None:
-        # A connection that was kept may be closed by the other side just when it is used again.
+        # A kept connection may be closed by the other side just when it is used again.
         once = httpx.Limits(max_keepalive_connections=0)
         self._client = httpx.AsyncClient(base_url=url, timeout=30, limits=once, trust_env=False)
 
     async def answer(self, request: Request) -> Response:
-        """What the other server answers; 502 where it does not."""
+        """The other server's response, or 502 if there is none."""
         url = httpx.URL(path=request.url.path, query=request.url.query.encode())
         headers = [(k, v) for k, v in request.headers.raw if k.decode().lower() not in self.HOPS]
         try:
@@ -143,8 +143,8 @@ class Passing:
 
 
 def application(config: Config, database_url: str) -> ASGIApp:
-    """The pages as they are in the working copy, with the database at their own origin."""
-    database = Passing(database_url)
+    """The pages of the working copy, with the database at the same origin."""
+    database = Proxy(database_url)
 
     async def page(request: Request) -> Response:
         return HTMLResponse(config.page(PAGES[request.url.path]))
@@ -172,7 +172,7 @@ def application(config: Config, database_url: str) -> ASGIApp:
 
 
 def build(config: Config, target: Path = DIST) -> None:
-    """Assemble everything that a host of static files needs in one folder."""
+    """Assemble all files for a static host in one folder."""
     shutil.rmtree(target, ignore_errors=True)
     shutil.copytree(WEB, target)
     for name in set(PAGES.values()):

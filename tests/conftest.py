@@ -1,4 +1,4 @@
-"""Fixtures: real parts once per session, a clean database and empty scripts for each test."""
+"""Fixtures: real servers for the session; a clean database and empty scripts for each test."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from tests.support.upstream import Upstream, running_upstream
 DATABASE = "app"
 
 
-# How long an example takes says how busy the machine is.
+# The duration of an example depends on how busy the machine is.
 settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("patient")
 
@@ -42,7 +42,7 @@ def pytest_configure() -> None:
             " working copy are. `make` sets up a .venv with them.",
             returncode=pytest.ExitCode.USAGE_ERROR,
         )
-    # A test run that is terminated stops its servers, as one that is interrupted does.
+    # A terminated test run stops its servers, like an interrupted one.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
 
 
@@ -53,7 +53,7 @@ def keys() -> Keys:
 
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[Postgres]:
-    """A server with one migrated and seeded database; create others in it at will."""
+    """A server with a migrated and seeded database. Tests may create others in it."""
     with running_postgres() as server:
         server.create(DATABASE)
         server.migrate(DATABASE)
@@ -108,7 +108,7 @@ def function_url(
     openrouter: Upstream,
     chat_worker: Upstream,
 ) -> Iterator[Callable[[str], str]]:
-    """The address of a function with the ordinary settings, served when first asked for."""
+    """The address of a function with the usual settings, served at the first request for it."""
     urls: dict[str, str] = {}
     with ExitStack() as served:
 
@@ -131,9 +131,9 @@ def stack(
     keys: Keys,
     function_url: Callable[[str], str],
 ) -> Iterator[Stack]:
-    """Everything around the functions, clean, with OpenRouter's row pointing at `upstream`.
+    """A clean stack, with OpenRouter's row pointing at `upstream`.
 
-    A request nobody scripted an answer for fails the test.
+    A request without a scripted response fails the test.
     """
     stack = Stack(connection, gateway, openrouter, chat_worker, keys, function_url)
     snapshot.restore()

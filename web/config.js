@@ -1,6 +1,6 @@
-// Where the pages find what they talk to. `make web` and the local stack write it anew.
+// The addresses and the public key that the pages use. `make web` and the local stack replace this file.
 export const config = {
   publishableKey: "",
-  supabaseUrl: "", // here and below, empty: the origin of these pages
+  supabaseUrl: "", // "" here and below: the origin of the pages
   functionsUrl: "",
 };

@@ -1,7 +1,7 @@
-"""The floor: the same framework, the same two database calls, and the upstream's bytes passed on.
+"""The floor: the same framework, the same two database calls, and the upstream's bytes forwarded.
 
-No identity check, no validation, no policy, no choice of a model, no prompt but the history, no
-reading of the reply, no retries, no errors: what a turn cannot cost less than.
+It has no authentication, validation, policy, model selection, retries or error handling. Its prompt
+is the history, and it does not read the reply. A turn cannot cost less than this.
 """
 
 import os
@@ -25,7 +25,7 @@ _databases: list[AsyncPostgrestClient] = []
 
 
 def _http() -> httpx.AsyncClient:
-    """Made at the first request: there is no event loop before."""
+    """The client, created at the first request because there is no event loop before."""
     if not _clients:
         transport = AiohttpTransport(limits=httpx.Limits(max_connections=1000))
         _clients.append(httpx.AsyncClient(transport=transport, timeout=60))
@@ -34,7 +34,7 @@ def _http() -> httpx.AsyncClient:
 
 @functions_framework.aio.http
 async def floor(request: Request) -> Response:
-    """Pass one turn on."""
+    """Forward one turn."""
     body = await request.json()
     begun = await _call("begin_turn", _begin(body))
     model = begun["models"][0]

@@ -1,4 +1,4 @@
-"""The least that functions-framework can serve: what a cold start is compared with."""
+"""The smallest function for functions-framework: the baseline for cold starts."""
 
 import functions_framework.aio
 from starlette.requests import Request

@@ -1,8 +1,8 @@
-// Supabase's address in front of PostgREST, as thin as it can be, and the counter of what passes.
+// Supabase's address in front of PostgREST, as thin as possible. It also counts the traffic.
 //
-// It takes "/rest/v1" off each request line, answers the one request for the published keys
-// itself, and passes everything else on byte by byte. Callers use the service role's token as
-// their key, which PostgREST checks itself.
+// It removes "/rest/v1" from each request line, answers requests for the published keys, and
+// forwards all other bytes unchanged. Callers use the service role's token as their key, which
+// PostgREST checks.
 //
 //   node gateway.mjs <port> <PostgREST's port> <port of the counters> < jwks.json
 
@@ -20,7 +20,7 @@ const count = { calls: {}, to_database: 0, from_database: 0, milliseconds: 0 };
 
 createServer({ noDelay: true }, (client) => {
   const database = connect({ port: postgrest, host: "127.0.0.1", noDelay: true });
-  // Callers do not pipeline: the first bytes after an answer begin the next request.
+  // Callers do not pipeline, so the first bytes after a response start the next request.
   let answered = true;
   let started = 0;
   let last = 0;

@@ -1,16 +1,17 @@
-// Keeps N connections busy with turns and says what they took. Raw sockets: it has to stay out
-// of the way of what it measures.
+// Keeps N connections busy with turns and reports how long they took. It uses raw sockets, so that
+// it disturbs the measurement as little as possible.
 //
 //   node load.mjs < plan.json > result.json
 //
 // plan: {port, requests, concurrency, tokens, seconds, turns, stagger, once, times}
 //   requests: [{path, headers, body, words}]; "$ID" in a body is a new UUID in each request, and
 //   connection i sends requests i, i+N, i+2N...
-//   once: each connection sends one request; else they go on for at least so many seconds and
-//   turns. Turns that are then under way end, and count for everything but the rate.
-//   stagger: the connections start spread over so many seconds.
-//   times: where the provider tells when it sent each token; the request's words name the stream.
-// A turn is complete when its status is 200 and its text has the length it should have.
+//   once: each connection sends one request. Otherwise they run for at least `seconds` and `turns`.
+//   Turns still running then are completed, and count for everything except the rate.
+//   stagger: the seconds over which the connections start.
+//   times: the address at which the provider reports when it sent each token; the request's words
+//   identify the stream.
+// A turn is complete if its status is 200 and its text has the expected length.
 
 import { randomUUID } from "node:crypto";
 import { readFileSync } from "node:fs";
@@ -27,12 +28,12 @@ const requests = plan.requests.map(({ path, headers, body, words }) => {
   const start = `POST ${path} HTTP/1.1\r\nHost: 127.0.0.1:${plan.port}\r\n${head}\r\n`;
   return { head: Buffer.from(start), parts, words };
 });
-const ENDS = lengths(plan.tokens); // of the text, after each token
+const ENDS = lengths(plan.tokens); // length of the text after each token
 const STUCK_MS = 120_000;
 
 const first = []; // milliseconds to the first token
 const whole = []; // milliseconds to the end
-const arrivals = []; // {words, came: [when each token came]}
+const arrivals = []; // {words, came: [time of each token]}
 const failures = {};
 let received = 0;
 let stopping = false;
@@ -45,14 +46,14 @@ function encoded({ head, parts }) {
   return Buffer.concat([head, ...body]);
 }
 
-/** The text in an event of ours or of the provider's kind, or in a whole answer of either. */
+/** The text in an event or a whole response, in our format or the provider's. */
 function said(json) {
   if (json.text !== undefined) return json.text;
   if (json.response !== undefined) return json.response;
   return json.choices?.[0]?.delta?.content ?? json.choices?.[0]?.message?.content ?? "";
 }
 
-/** The body of one answer, however it is framed: chunked, or of a known length. */
+/** The body of a response, chunked or with a content length. */
 class Body {
   constructor(head) {
     const length = /\r\ncontent-length: *(\d+)/i.exec(head);
@@ -134,7 +135,7 @@ class Connection {
     if (this.body.done) this.end();
   }
 
-  // Our last event repeats the whole reply, so only what was not there before counts.
+  // Our last event repeats the whole reply, so only new text counts.
   events() {
     let at;
     while ((at = this.text.indexOf("\n\n")) >= 0) {

@@ -1,9 +1,8 @@
-// Asks for the smallest answer there is, again and again over one connection, and tells how long
-// the longest took.
+// Requests the smallest response repeatedly over one connection, and reports the response times.
 //
 //   node ping.mjs <port>
 //
-// For each line of its input: the answers since the line before, {count, p50, max} in milliseconds.
+// For each line of input it prints {count, p50, max} of the responses since the last line, in ms.
 
 import { connect } from "node:net";
 import { createInterface } from "node:readline";
@@ -32,7 +31,7 @@ socket.on("data", (data) => {
 });
 
 createInterface({ input: process.stdin }).on("line", () => {
-  // A question that is still open counts for as long as it has waited.
+  // A pending request counts with its waiting time so far.
   const all = [...took, performance.now() - asked].sort((a, b) => a - b);
   const found = { count: took.length, p50: all[all.length >> 1], max: all.at(-1) };
   process.stdout.write(`${JSON.stringify(found)}\n`);

@@ -1,5 +1,5 @@
-// What the provider says, token by token: ordinary prose, because what reads a reply (screening,
-// clean-up) takes longer over anything else.
+// The provider's replies, token by token. They are ordinary prose, because screening and filtering
+// a reply take longer for anything else.
 
 const PROSE =
   "*She pulls the oilskin tighter and looks past you, to where the last of the light is going.* " +
@@ -14,7 +14,7 @@ const WORDS = PROSE.split(" ");
 /** The nth token of every reply. */
 export const token = (number) => (number ? " " : "") + WORDS[number % WORDS.length];
 
-/** How much of a reply is there once its nth token is, for each of its tokens. */
+/** The length of a reply after each of its tokens. */
 export function lengths(tokens) {
   let length = 0;
   return Array.from({ length: tokens }, (_, number) => (length += token(number).length));

@@ -1,9 +1,9 @@
-// A model provider that costs next to nothing: POST /<tokens>/<ms per token>/.../chat/completions.
+// A model provider with almost no cost: POST /<tokens>/<ms per token>/.../chat/completions.
 //
 // GET /times: when each token of the paced streams was sent, in milliseconds of the machine's
-// monotonic clock, by the last message of the request; asked, it forgets them.
+// monotonic clock, by the last message of the request. Reading them deletes them.
 //
-// POST /<name of a HOSTILE answer>/...: what no provider should send.
+// POST /<name of a HOSTILE response>/...: responses that no provider should send.
 //
 //   node upstream.mjs <port>
 

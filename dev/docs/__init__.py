@@ -1,1 +1,1 @@
-"""Documents that are written by programs."""
+"""Printers of documents that are generated from code."""

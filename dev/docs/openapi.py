@@ -1,8 +1,8 @@
-"""`python -m dev.docs.openapi`: writes docs/openapi.json, the description of both functions.
+"""`python -m dev.docs.openapi`: writes docs/openapi.json, the API description of both functions.
 
-Requests come from the functions' own models, answers from the shapes they answer with, and error
-codes from every place that raises an `ApiError`. A test fails when the file differs. A new action
-needs a row in `ACTIONS`; a raise whose code is not written out needs one in `_codes_elsewhere`.
+Requests and responses come from the functions' own models, and error codes from every `raise
+ApiError`. A test fails if the file is out of date. A new action needs a row in `ACTIONS`; a raise
+whose code is a variable needs one in `_codes_elsewhere`.
 """
 
 import ast
@@ -51,7 +51,7 @@ _REQUEST_ID = "0123456789abcdef0123456789abcdef"
 _ANYWHERE = "http://127.0.0.1:8787"
 
 
-# --- actions that are no turns -----------------------------------------------------------------
+# --- actions that are not turns ----------------------------------------------------------------
 
 
 class ImportRequest(BaseModel):
@@ -117,7 +117,7 @@ class BranchAnswer(BaseModel):
 
 @dataclass(frozen=True)
 class Action:
-    """What an action takes and answers, without `action`, `success` and `request_id`."""
+    """Request and response of an action, without `action`, `success` and `request_id`."""
 
     request: type[BaseModel]
     answer: type[BaseModel]
@@ -195,9 +195,9 @@ class ErrorAnswer:
     status: int
     code: str
     sentence: str
-    """As the person reads it, "…" for what varies; empty where it varies as a whole."""
+    """The sentence for the person, with "…" for variable parts; empty if all of it varies."""
     retry_after: bool
-    """Whether the answer says when to come back."""
+    """Whether the response has a Retry-After header."""
 
 
 def error_answers(*packages: str) -> list[ErrorAnswer]:
@@ -228,7 +228,7 @@ def _raised_in(file: Path) -> Iterator[ErrorAnswer]:
 
 
 def _codes_elsewhere(file: Path, status: str, code: str) -> Mapping[str, tuple[int, str]]:
-    """Status and sentence by code, for a raise that takes its code from a variable."""
+    """Status and sentence by code, for a raise whose code is a variable."""
     waiting = "You are sending messages very fast. Please wait a moment."
     known: dict[tuple[str, str, str], Mapping[str, tuple[int, str]]] = {
         ("turn_store.py", "status", "outcome"): turn_store._BLOCKED,
@@ -255,7 +255,7 @@ def _codes_elsewhere(file: Path, status: str, code: str) -> Mapping[str, tuple[i
 
 
 def _sentence(node: ast.expr) -> str:
-    """A literal sentence, "…" for what is put into it; empty when there is none."""
+    """A literal sentence, with "…" for inserted values; empty if it is not a literal."""
     parts = node.values if isinstance(node, ast.JoinedStr) else [node]
     words = [str(part.value) if isinstance(part, ast.Constant) else "…" for part in parts]
     return "".join(words) if any(" " in word.strip() for word in words) else ""
@@ -269,7 +269,7 @@ def _schemas() -> dict[str, Schema]:
     shapes: list[type] = [ModelChoice, Usage, AttemptSummary, Answer]
     models = [action.answer for action in ACTIONS.values()]
     requests: list[type] = [ChatRequest, *(action.request for action in ACTIONS.values())]
-    # An answer is written, so what has a default is there all the same.
+    # Responses always contain the fields that have defaults.
     found = _generated(requests, "validation") | _generated([*shapes, *models], "serialization")
     for name, action in ACTIONS.items():
         _add(found[action.request.__name__], first={"action": {"const": name}})
@@ -302,7 +302,7 @@ def _schemas() -> dict[str, Schema]:
 def _generated(
     types: Iterable[type], mode: Literal["validation", "serialization"]
 ) -> dict[str, Schema]:
-    """The schemas of these models and dataclasses, and of those within them, by name."""
+    """The schemas of these models and dataclasses, including nested ones, by name."""
     inputs = [(shape.__name__, mode, TypeAdapter[Any](shape)) for shape in types]
     template = "#/components/schemas/{model}"
     _, schema = TypeAdapter.json_schemas(inputs, ref_template=template)
@@ -317,14 +317,14 @@ def _generated(
 
 
 def _add(schema: Schema, first: Schema, last: Schema | None = None) -> None:
-    """Properties that every object of this kind has, before and after its own."""
+    """Add required properties before and after the schema's own."""
     more = last or {}
     schema["properties"] = first | schema["properties"] | more
     schema["required"] = [*first, *schema.get("required", []), *more]
 
 
 def _answer(of_dataclass: Schema, of_chosen: Schema) -> tuple[Schema, Schema]:
-    """Answer and ModelChoice in the names and with the constants that clients see."""
+    """The schemas of Answer and ModelChoice as clients see them: names in JSON, and constants."""
     chosen = ModelChoice(**{field.name: field.name for field in fields(ModelChoice)})  # type: ignore[arg-type]
     of_fields: Schema = {field.name: field.name for field in fields(Answer)}
     known = of_fields | {"chosen": chosen, "usage": Usage(), "route": []}
@@ -340,7 +340,7 @@ def _answer(of_dataclass: Schema, of_chosen: Schema) -> tuple[Schema, Schema]:
 
 
 def _as_told(properties: Schema, body: Schema) -> Schema:
-    """The schema of a body whose values are the names of the fields that they come from."""
+    """The schema of a JSON body whose values are the names of the fields that they come from."""
     told: dict[str, Schema] = {}
     for key, value in body.items():
         if isinstance(value, bool | int):
@@ -400,7 +400,7 @@ def _health() -> dict[str, Schema]:
         "deepError": of_field["deep_error"],
         "wokenAt": of_field["woken_at"],
     }
-    # A record is written, so what has a default is there all the same.
+    # Records always contain the fields that have defaults.
     record = {
         name: {k: v for k, v in one.items() if k != "default"} for name, one in record.items()
     }
@@ -608,7 +608,7 @@ def _stream() -> Schema:
 
 
 def _failures(*packages: str) -> dict[str, Schema]:
-    """The failures of a function as responses, by status."""
+    """The error responses of a function, by status."""
     by_status: dict[int, list[ErrorAnswer]] = {}
     for error in error_answers(*packages):
         by_status.setdefault(error.status, []).append(error)
@@ -616,12 +616,12 @@ def _failures(*packages: str) -> dict[str, Schema]:
 
 
 def _but_for_other_methods(failures: dict[str, Schema]) -> dict[str, Schema]:
-    """Without the 405 that methods get which are not described here."""
+    """All failures except 405, which only other methods get."""
     return {status: answer for status, answer in failures.items() if status != "405"}
 
 
 def _failure(of_status: list[ErrorAnswer]) -> Schema:
-    # The same code may come from several places; the first sentence stands for all.
+    # The same code may come from several places. The first sentence represents them.
     sentences: dict[str, str] = {}
     for error in of_status:
         sentences[error.code] = sentences.get(error.code) or error.sentence
@@ -659,7 +659,7 @@ def _text(example: str) -> Schema:
 
 
 def written() -> str:
-    """The document as the file has it."""
+    """The text of docs/openapi.json."""
     return json.dumps(document(), indent=2, ensure_ascii=False) + "\n"
 
 

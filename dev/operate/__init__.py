@@ -1,1 +1,1 @@
-"""Running an installation: its settings, deployment, checks and usage."""
+"""Operating a project: its settings, deployment, checks and usage."""

@@ -1,7 +1,7 @@
-"""`make deploy-*`: the commands that put the project where it runs, with every flag explained.
+"""`make deploy-*`: the commands that deploy the project, with an explanation of every flag.
 
-Without APPLY=1 they are printed and nothing is run. Each can be run again: what is there already
-is changed to what it should be, or left alone.
+They are only printed; APPLY=1 also runs them. Every command can be repeated: existing resources are
+updated or left unchanged.
 """
 
 import os
@@ -26,13 +26,13 @@ from edge.settings import EdgeSettings
 JOB = "health-check"
 RUNTIME = "python313"
 SHUTDOWN_SECONDS = 30
-"""Between the end of a turn's lease and the platform cutting the request off."""
+"""From the end of a turn's lease to the platform's time limit for the request."""
 SUPABASE = "supabase@3"
-"""The release of its CLI whose flags these are."""
+"""The version of the Supabase CLI that has these flags."""
 
 
 class DeployError(Exception):
-    """What is missing or went wrong; a line each that says what to do."""
+    """What is missing or failed: one line per problem, with what to do."""
 
 
 class DeploySettings(BaseSettings):
@@ -59,16 +59,16 @@ class DeploySettings(BaseSettings):
 
     @property
     def function_url(self) -> str:
-        """The address below which both functions are served."""
+        """The base URL of both functions."""
         return f"https://{self.deploy_region}-{self.google_cloud_project}.cloudfunctions.net"
 
     def account(self, name: str) -> str:
-        """The e-mail address of a service account of the project."""
+        """The email address of a service account of the project."""
         return f"{name}@{self.google_cloud_project}.iam.gserviceaccount.com"
 
 
 class DatabaseSettings(BaseSettings):
-    """Which Supabase project to migrate."""
+    """The Supabase project to migrate."""
 
     model_config = SettingsConfigDict(env_file=ENV_FILE, extra="ignore", str_strip_whitespace=True)
 
@@ -76,28 +76,28 @@ class DatabaseSettings(BaseSettings):
 
     @property
     def project_ref(self) -> str:
-        """The project's twenty letters."""
+        """The project's id, twenty letters."""
         return self.supabase_url.removeprefix("https://").partition(".")[0]
 
 
 @dataclass(frozen=True)
 class Command:
-    """A command, why it is run, and what its flags mean."""
+    """A command, its purpose, and the meaning of its flags."""
 
     why: str
     command: Sequence[str]
     flags: Mapping[str, str] = field(default_factory=dict)
     """Explanations by flag, `--name` or `--name=value`."""
     probe: Sequence[str] = ()
-    """Succeeds where the thing is there already."""
+    """A command that succeeds if the resource already exists."""
     instead: Sequence[str] | None = None
-    """Run in place of the command where it is; None: nothing."""
+    """Run instead if the resource exists; None: run nothing."""
     environment: Mapping[str, str] = field(default_factory=dict)
     missing: str = ""
-    """What to say when the command fails."""
+    """The message if the command fails."""
 
     def shell(self) -> str:
-        """The command as it can be pasted into a shell."""
+        """The command, ready to be pasted into a shell."""
         lines = [f"# {self.why}"]
         names = {flag.partition("=")[0]: meaning for flag, meaning in self.flags.items()}
         width = max(map(len, names), default=0)
@@ -112,7 +112,7 @@ class Command:
         return "\n".join(lines)
 
     def run(self) -> None:
-        """Run it. Raises `DeployError` when it fails."""
+        """Run the command. Raises `DeployError` if it fails."""
         command: Sequence[str] | None = self.command
         if self.probe and _run(self.probe, quiet=True) == 0:
             command = self.instead
@@ -122,7 +122,7 @@ class Command:
 
 
 def _folded(command: Sequence[str]) -> str:
-    """One line for the words, one for each flag."""
+    """The command on one line, then one line per flag."""
     words = [shlex.quote(word) for word in command]
     first = 1 + max(n for n, word in enumerate(command) if not word.startswith("--"))
     return " \\\n    ".join([" ".join(words[:first]), *words[first:]])
@@ -141,13 +141,13 @@ def _run(
     return done.returncode
 
 
-# --- what is run, in order -----------------------------------------------------------------------
+# --- the commands, in order ----------------------------------------------------------------------
 
 
 def function_commands(
     function: str, settings: DeploySettings, environment: Mapping[str, str]
 ) -> Iterator[Command]:
-    """What deploys one function. Raises `DeployError` for what cannot be deployed."""
+    """The commands that deploy one function. Raises `DeployError` if it cannot be deployed."""
     project = f"--project={settings.google_cloud_project}"
     name = function.replace("_", "-")
     account = settings.account(name)
@@ -208,7 +208,7 @@ def function_commands(
 def _flags(
     function: str, settings: DeploySettings, environment: Mapping[str, str]
 ) -> dict[str, str]:
-    """The flags of `gcloud functions deploy` and why they are as they are."""
+    """The flags of `gcloud functions deploy` and their explanations."""
     common = {
         f"--region={settings.deploy_region}": "near the database: a turn calls it twice",
         "--gen2": "on Cloud Run: concurrent requests, streaming, long timeouts",
@@ -246,7 +246,7 @@ def _flags(
 
 
 def scheduler_commands(settings: DeploySettings) -> Iterator[Command]:
-    """What calls health_check every minute."""
+    """The commands for the job that calls health_check every minute."""
     project = f"--project={settings.google_cloud_project}"
     where = [project, f"--location={settings.deploy_region}"]
     uri = f"{settings.function_url}/health_check"
@@ -277,9 +277,9 @@ def scheduler_commands(settings: DeploySettings) -> Iterator[Command]:
 
 
 def database_commands(settings: DatabaseSettings) -> Iterator[Command]:
-    """What brings the database up to date with supabase/."""
+    """The commands that apply the migrations and the seed of supabase/."""
     push = ["npx", "--yes", SUPABASE, "db", "push", f"--remote={settings.project_ref}"]
-    # Read from config.toml, where the local stack needs them.
+    # config.toml reads them for the local stack.
     environment = {"DATABASE_PORT": "54321", "DATABASE_DIR": ".local/database"}
     flags = {
         f"--remote={settings.project_ref}": "the project of SUPABASE_URL; the CLI signs in with "
@@ -313,17 +313,17 @@ def _account(name: str, settings: DeploySettings, why: str) -> Command:
     )
 
 
-# --- what a function is given --------------------------------------------------------------------
+# --- a function's environment -------------------------------------------------------------------
 
 
 def secret_id(variable: str) -> str:
-    """The name in Secret Manager of a variable's value."""
+    """The name of a variable's secret in Secret Manager."""
     return variable.lower().replace("_", "-")
 
 
 def _list_secrets(function: str, settings: DeploySettings) -> list[str]:
-    """Those of the managed secrets that the function reads: its settings, and the keys that rows
-    name, which both need."""
+    """The managed secrets that a function reads: its own settings, and the keys named in rows,
+    which both functions need."""
     fields = {name.upper() for name in FUNCTIONS[function].model_fields}
     settings_of_all = {name.upper() for model in FUNCTIONS.values() for name in model.model_fields}
     return [
@@ -336,7 +336,7 @@ def _list_secrets(function: str, settings: DeploySettings) -> list[str]:
 def _variables(
     function: str, settings: DeploySettings, environment: Mapping[str, str]
 ) -> dict[str, str]:
-    """The variables of a function that are not secret, and are not at their defaults."""
+    """The variables of a function that are not secret and differ from their defaults."""
     uri = f"{settings.function_url}/health_check"
     given = {"SUPABASE_URL": settings.supabase_url.rstrip("/")}
     if function == "health_check":
@@ -353,7 +353,7 @@ def _variables(
 
 
 def _joined(variables: Mapping[str, str]) -> str:
-    """NAME=value pairs as gcloud takes them (`gcloud topic escaping`)."""
+    """NAME=value pairs in gcloud's format (`gcloud topic escaping`)."""
     values = "".join(variables.values())
     delimiter = next(sign for sign in (",", ";", "|", "::", "^_^_^") if sign not in values)
     pairs = delimiter.join(f"{name}={value}" for name, value in variables.items())
@@ -374,7 +374,7 @@ def _split(names: str) -> list[str]:
 
 
 def check(settings: DeploySettings, environment: Mapping[str, str]) -> None:
-    """Raise `DeployError` for an environment that is not one to deploy."""
+    """Raise `DeployError` if the environment must not be deployed."""
     wrong = []
     managed = secrets_managed({"DEPLOY_SECRETS": settings.deploy_secrets})
     fields = {
@@ -398,7 +398,7 @@ def check(settings: DeploySettings, environment: Mapping[str, str]) -> None:
 
 
 def _unbound(managed: set[str], environment: Mapping[str, str]) -> list[str]:
-    """The keys that rows may name and that would be sent nowhere."""
+    """A line for each managed key that KEY_ORIGINS does not bind to an address."""
     default = EdgeSettings.model_fields["key_origins"].default
     origins = (find_variable(environment, "KEY_ORIGINS") or "").strip() or default
     try:
@@ -450,7 +450,7 @@ def _refuse_foreign_tables(environment: Mapping[str, str]) -> None:
 
 
 def main(target: str, *, apply: bool) -> int:
-    """Print the commands, and run them when they are to be applied."""
+    """Print the commands, and run them if `apply` is true. Returns the exit code."""
     environment = {**read_env_file(ENV_FILE), **os.environ}
     try:
         commands = commands_for(target, environment)

@@ -1,4 +1,4 @@
-"""`make settings`: every setting of both functions, where it comes from, and what is wrong."""
+"""`make settings`: every setting of both functions, its source, and wrong values."""
 
 import difflib
 import re
@@ -30,7 +30,7 @@ OPERATING = {
     "DAYS",
     "APPLY",
 }
-"""What commands take beside the settings."""
+"""Variables that the commands read in addition to the settings."""
 
 
 @dataclass(frozen=True)
@@ -45,14 +45,14 @@ class Setting:
 
 
 def meanings() -> dict[str, str]:
-    """What each variable is for, from the README's table, which has them all."""
+    """The meaning of each variable, from the table in the README."""
     table = (ROOT / "README.md").read_text().partition("<!-- settings")[2]
     rows = re.findall(r"^\| `(\w+)` \|.*?\| \w+ \| (.*) \|$", table, re.MULTILINE)
     return {name: meaning.replace("`", "") for name, meaning in rows}
 
 
 def list_settings(environment: Mapping[str, str], where: str) -> Iterator[Setting]:
-    """Every setting of both functions, and the keys that provider rows can name."""
+    """All settings of both functions, and the keys that provider rows can name."""
     known = meanings()
     shared = set(EdgeSettings.model_fields)
     managed = secrets_managed(environment)
@@ -81,7 +81,7 @@ def list_settings(environment: Mapping[str, str], where: str) -> Iterator[Settin
 
 
 def _sent_to(name: str, environment: Mapping[str, str]) -> str:
-    """Where a key that rows name may be sent."""
+    """The addresses to which a key named in rows may be sent, as a sentence."""
     default = EdgeSettings.model_fields["key_origins"].default
     given = (find_variable(environment, "KEY_ORIGINS") or "").strip()
     try:
@@ -95,7 +95,7 @@ def _sent_to(name: str, environment: Mapping[str, str]) -> str:
 def _value(
     name: str, environment: Mapping[str, str], secret: bool, default: Any
 ) -> tuple[str, str]:
-    """A value as it may be shown, and whether it is "set", the "default" or "missing"."""
+    """A value for display, and its state: "set", "default" or "missing"."""
     given = find_variable(environment, name)
     if given is not None and given.strip():
         return (_masked(given) if secret else given.strip()), "set"
@@ -109,17 +109,17 @@ def _masked(value: str) -> str:
 
 
 def find_variable(environment: Mapping[str, str], name: str) -> str | None:
-    """A variable in whatever case it is written, as pydantic-settings finds it."""
+    """The value of a variable, ignoring case like pydantic-settings."""
     return next((v for key, v in environment.items() if key.upper() == name), None)
 
 
 def is_secret(annotation: object) -> bool:
-    """Whether values of this type are not to be shown."""
+    """Whether values of this type must not be shown."""
     return annotation is SecretStr or any(map(is_secret, get_args(annotation)))
 
 
 def problems(environment: Mapping[str, str]) -> list[str]:
-    """What keeps a function from starting, a line each."""
+    """The problems that prevent a function from starting, one line each."""
     stand_ins = dict.fromkeys(map(str.lower, secrets_managed(environment)), "x" * 32)
     found = []
     for function, model in FUNCTIONS.items():
@@ -130,7 +130,7 @@ def problems(environment: Mapping[str, str]) -> list[str]:
         try:
             model(**values)  # type: ignore[arg-type]
         except ValidationError as error:
-            # The message alone: `input` would quote a secret.
+            # Only the message, because `input` may contain a secret.
             found += [
                 f"{function}: {'.'.join(map(str, e['loc'])).upper()}: {e['msg']}"
                 for e in error.errors()
@@ -139,7 +139,7 @@ def problems(environment: Mapping[str, str]) -> list[str]:
 
 
 def unknown(names: Mapping[str, str]) -> list[str]:
-    """Names in .env that nothing reads, with the one that was meant, a line each."""
+    """One line for each name in .env that nothing reads, with the closest known name."""
     fields = {field.upper() for model in FUNCTIONS.values() for field in model.model_fields}
     known = fields | {field.upper() for field in Settings.model_fields} | OPERATING
     return [
@@ -157,7 +157,7 @@ def _suggestion(name: str, known: set[str]) -> str:
 
 
 def main(settings: Settings) -> int:
-    """Print the settings. The exit code is 1 when a function cannot start with them."""
+    """Print the settings. The exit code is 1 if a function cannot start with them."""
     environment, where = find_environment(settings)
     console = Console(highlight=False)
     table = Table(box=None)

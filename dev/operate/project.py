@@ -1,4 +1,4 @@
-"""The Supabase project that a command is about: the one that is configured, or the local stack."""
+"""The Supabase project that a command operates on: the configured one or the local stack."""
 
 import os
 from collections.abc import Mapping
@@ -14,16 +14,16 @@ SECONDS = 15
 
 
 class Unreachable(Exception):
-    """Nothing can be said about the project; the text says what to do."""
+    """The project cannot be reached. The text says what to do."""
 
 
 class NoSuchFunction(Exception):
-    """The database lacks the function: its migrations are not applied."""
+    """The database function does not exist, because migrations are missing."""
 
 
 @dataclass(frozen=True)
 class Project:
-    """Where the project is, how to speak to it, and what its functions find around them."""
+    """The project's addresses and keys, and the environment of its functions."""
 
     url: str
     secret_key: str
@@ -32,7 +32,7 @@ class Project:
     is_local: bool
 
     def call(self, function: str, **parameters: Any) -> Any:
-        """The result of a database function, called with the secret key."""
+        """Call a database function with the secret key and return its result."""
         url = f"{self.url}/rest/v1/rpc/{function}"
         try:
             response = httpx.post(
@@ -61,7 +61,7 @@ class Project:
 
 
 def find(settings: Settings) -> Project:
-    """The project of SUPABASE_URL, from the environment or .env; else the local stack."""
+    """The project of SUPABASE_URL in the environment or .env, else the local stack."""
     environment = {**read_env_file(ENV_FILE), **os.environ}
     if url := environment.get("SUPABASE_URL", "").strip():
         key = environment.get("SUPABASE_SECRET_KEY", "").strip()
@@ -87,7 +87,7 @@ def find(settings: Settings) -> Project:
 
 
 def find_environment(settings: Settings) -> tuple[Mapping[str, str], str]:
-    """The functions' environment, and in a few words where it is from."""
+    """The functions' environment, and a short description of its source."""
     environment = {**read_env_file(ENV_FILE), **os.environ}
     if environment.get("SUPABASE_URL", "").strip() or not settings.stack_env.exists():
         return environment, "environment"
@@ -95,7 +95,7 @@ def find_environment(settings: Settings) -> tuple[Mapping[str, str], str]:
 
 
 def local_environment(settings: Settings) -> Mapping[str, str]:
-    """What the local stack starts its functions with."""
+    """The environment in which the local stack starts its functions."""
     (functions,) = (
         part for part in parts(settings, Keys.load(settings.local_dir)) if part.name == "functions"
     )
@@ -103,5 +103,5 @@ def local_environment(settings: Settings) -> Mapping[str, str]:
 
 
 def secrets_managed(environment: Mapping[str, str]) -> set[str]:
-    """The variables that a deployment takes from the secret manager."""
+    """The variables that a deployment reads from Secret Manager."""
     return {name.strip() for name in environment.get("DEPLOY_SECRETS", "").split(",")} - {""}

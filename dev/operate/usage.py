@@ -1,4 +1,4 @@
-"""`make usage`: what was used, by day, model and person, from the reports of the database."""
+"""`make usage`: cost, tokens, errors and latency by day, model and user."""
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import date, timedelta
@@ -21,9 +21,9 @@ BAR_WIDTH = 24
 
 
 class Usage(BaseModel):
-    """What the calls of one day, model or person come to; see private.usage_row.
+    """Usage of one day, model or user: a private.usage_row.
 
-    Data APIs differ in whether they write large numbers as numbers or as text; both are read.
+    Some Data APIs return large numbers as text. Both forms are accepted.
     """
 
     key: str
@@ -61,7 +61,7 @@ _SIDES = TypeAdapter(list[Side])
 
 
 def main(settings: Settings, days: int) -> int:
-    """Print the reports. The exit code is 1 when they cannot be had."""
+    """Print the reports. The exit code is 1 if they are not available."""
     console = Console(highlight=False)
     try:
         project = find(settings)
@@ -89,7 +89,7 @@ def main(settings: Settings, days: int) -> int:
 
 
 def read(rows: object) -> list[Usage]:
-    """The rows of a report as they come from the Data API."""
+    """Parse the rows of a report from the Data API."""
     return _ROWS.validate_python(rows)
 
 
@@ -135,7 +135,7 @@ def _seconds(ms: int | None) -> str:
 
 
 def without_gaps(rows: Sequence[Usage]) -> list[Usage]:
-    """The days from first to last; one without calls has nothing but its name."""
+    """All days from the first to the last. Days without calls have empty rows."""
     by_day = {date.fromisoformat(row.key): row for row in rows}
     first, last = min(by_day), max(by_day)
     days = [first + timedelta(days=n) for n in range((last - first).days + 1)]
@@ -143,12 +143,12 @@ def without_gaps(rows: Sequence[Usage]) -> list[Usage]:
 
 
 def _charted(rows: Sequence[Usage]) -> str:
-    """What the bars show: money, and calls where nothing costs any."""
+    """The column that the bars show: cost, or calls if nothing has a cost."""
     return "cost_usd" if any(row.cost_usd for row in rows) else "calls"
 
 
 def report(title: str, rows: Sequence[Usage], *, share: str) -> Table:
-    """One report as a table, with a bar of what is charted in each row."""
+    """One report as a table, with a bar for `share` in each row."""
     table = Table(title=title, title_justify="left", box=None)
     table.add_column("", overflow="fold")
     for heading in COLUMNS:
@@ -163,7 +163,7 @@ def report(title: str, rows: Sequence[Usage], *, share: str) -> Table:
 
 
 def totals(rows: Sequence[Usage]) -> str:
-    """All days together, in one line."""
+    """The sum of all days in one line."""
     calls, errors = sum(row.calls for row in rows), sum(row.errors for row in rows)
     unknown = sum(row.cost_unknown for row in rows)
     estimated = sum(row.estimated for row in rows)
@@ -174,7 +174,7 @@ def totals(rows: Sequence[Usage]) -> str:
 
 
 def _errors(row: Usage) -> str:
-    """The share of failed calls and the most frequent kind."""
+    """The share of failed calls, and the most frequent kind of failure."""
     if not row.errors:
         return "-"
     kind, _ = max(row.outcomes.items(), key=lambda outcome: outcome[1])
@@ -199,4 +199,4 @@ COLUMNS: Mapping[str, Callable[[Usage], str]] = {
     "first token, s": _times("first_token_ms"),
     "whole, s": _times("duration_ms"),
 }
-"""Cells by heading; times are the median and the 95th percentile of answered calls."""
+"""Cells by heading. Times are median and 95th percentile of successful calls."""

@@ -1,4 +1,4 @@
-"""`make verify`: whether an installation is as it should be, and what to do where it is not."""
+"""`make verify`: checks an installation and says how to fix problems."""
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -16,6 +16,7 @@ from dev.operate.project import NoSuchFunction, Project, Unreachable, find, secr
 from dev.settings import ROOT, Settings
 from edge.addresses import AddressRejected
 from edge.credentials import missing_binding
+from edge.pricing import PRICES, is_free, price
 from edge.settings import EdgeSettings
 from edge.worker_health import MAX_AGE, WorkerHealth, why_unavailable
 
@@ -29,7 +30,7 @@ CATALOG = {
     "renamed": ("was renamed", "set model_key of its row to the new name"),
     "not_free": ("now costs money", "correct the price in its row, or replace it"),
 }
-"""What of a row's `catalog_status` somebody has to act on, and what to do."""
+"""The values of `catalog_status` that need action: what was found, and the remedy."""
 POLICY = re.compile(r"^create policy (\w+) on ([\w.]+)", re.MULTILINE)
 MARKS = {"ok": ("✓", "green"), "problem": ("✗", "red"), "unknown": ("?", "yellow")}
 
@@ -39,7 +40,7 @@ Facts = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Check:
-    """One thing that was looked at. `remedy` is what to do where it is a problem."""
+    """The result of one check. `remedy` is what to do about a problem."""
 
     name: str
     state: State
@@ -47,21 +48,23 @@ class Check:
     remedy: str = ""
 
 
-# --- what the facts say --------------------------------------------------------------------------
+# --- checks of the database ----------------------------------------------------------------------
 
 
 def check_facts(
     facts: Facts, environment: Mapping[str, str], migrations: Mapping[str, str], *, is_local: bool
 ) -> list[Check]:
-    """The checks of what `verify_installation` returned. Pure.
+    """Check the result of `verify_installation`. Pure.
 
-    `migrations` are those that there should be, by version; `environment` is the functions'.
+    `migrations` has the text of each expected migration by version. `environment` belongs to the
+    functions.
     """
     return [
         *_schema(facts, migrations, is_local),
         *_providers(facts, environment, is_local),
         *(check for task in TASKS for check in _models(facts["models"], task)),
         *_catalog(facts["models"]),
+        *_prices(facts["models"]),
         *_steps(facts),
         *_workers(facts, is_local),
         _scheduler(facts, is_local),
@@ -130,7 +133,7 @@ def _row_level_security(open_tables: list[str]) -> Check:
 
 
 def _policies(there: set[str], migrations: str) -> Check:
-    """Whether people may do what the migrations let them do, and nothing else."""
+    """Whether the policies in the database are exactly those of the migrations."""
     wanted = {f"{table} {name}" for name, table in POLICY.findall(migrations)}
     if strange := sorted(there - wanted):
         split = [policy.partition(" ") for policy in strange]
@@ -199,7 +202,7 @@ def allows_local(environment: Mapping[str, str]) -> bool:
 
 
 def unbound(secret: str, url: str, environment: Mapping[str, str]) -> str | None:
-    """The setting that a key needs to be sent there; None where it may be."""
+    """The setting that would allow sending a key to an address; None if it is allowed already."""
     default = EdgeSettings.model_fields["key_origins"].default
     origins = environment.get("KEY_ORIGINS", "").strip() or default
     try:
@@ -212,7 +215,7 @@ def unbound(secret: str, url: str, environment: Mapping[str, str]) -> str | None
 
 
 def has_key(name: str, environment: Mapping[str, str]) -> bool:
-    """Whether a function has this variable: set here, or taken from the secret manager there."""
+    """Whether a function has this variable, from its environment or from Secret Manager."""
     return bool(environment.get(name, "").strip()) or name in secrets_managed(environment)
 
 
@@ -252,7 +255,7 @@ def _models(models: Sequence[Facts], task: str) -> Iterator[Check]:
 
 
 def _catalog(models: Sequence[Facts]) -> Iterator[Check]:
-    """What the provider's list was last seen to say, where the rows keep it."""
+    """Differences between active models and their provider's catalog at its last check."""
     # One model may have a row for each of several tasks.
     active = {
         model["model_key"]: model
@@ -263,6 +266,22 @@ def _catalog(models: Sequence[Facts]) -> Iterator[Check]:
     yield from told
     if active and not told:
         yield Check("catalog", "ok", f"lists all {len(active)} checked models")
+
+
+def _prices(models: Sequence[Facts]) -> Iterator[Check]:
+    """Models that money can be spent on without any limit counting it."""
+    priced = [model for model in models if model["is_active"] and "pricing" in model]
+    unknown = {
+        model["model_key"]
+        for model in priced
+        if not is_free(model["model_key"], model["pricing"])
+        and any(price(model["pricing"].get(name)) is None for name in PRICES)
+    }
+    for key in sorted(unknown):
+        found = f"{key} has no price: what its provider does not report counts as nothing"
+        yield Check(
+            "spending limits", "problem", found, f"set {' and '.join(PRICES)} in its pricing"
+        )
 
 
 def _listed(key: str, model: Facts) -> Iterator[Check]:
@@ -279,7 +298,7 @@ def _listed(key: str, model: Facts) -> Iterator[Check]:
 
 
 def _steps(facts: Facts) -> Iterator[Check]:
-    """What became of the steps of health_check that it keeps."""
+    """The recorded results of health_check's periodic steps."""
     now = datetime.fromisoformat(facts["now"])
     for step, record in sorted(facts["steps"].items()):
         name, remedy = f"step {step}", "look at health_check's log"
@@ -298,7 +317,7 @@ def _steps(facts: Facts) -> Iterator[Check]:
 
 
 def _key(name: str, found: Facts, asked: str) -> Iterator[Check]:
-    """What OpenRouter said of the key when it was last asked."""
+    """OpenRouter's last information about the key."""
     for alert in found.get("alerts", ()):
         matter, _, remedy = alert.removesuffix(".").rpartition(": ")
         yield Check(name, "problem", f"{matter}, {asked}", remedy)
@@ -322,7 +341,7 @@ def _worker(name: str, url: str, record: object, now: datetime, is_local: bool) 
     scheduler = "see the scheduler, below"
     if known is None or known.url != url:
         return Check(name, "problem", why or "its health is not known yet", scheduler)
-    # One failed probe takes no worker out, but whoever looks now should know.
+    # A single failed probe does not make a worker unhealthy, but it is worth reporting.
     if known.is_healthy and not known.failures:
         if why:
             return Check(name, "problem", why, scheduler)
@@ -337,7 +356,7 @@ def _worker(name: str, url: str, record: object, now: datetime, is_local: bool) 
 
 
 def _scheduler(facts: Facts, is_local: bool) -> Check:
-    """Each run of health_check leaves a step that was begun."""
+    """Whether health_check runs: each run records the start of a step."""
     name = "scheduler"
     remedy = (
         "make down && make up"
@@ -356,7 +375,7 @@ def _scheduler(facts: Facts, is_local: bool) -> Check:
 
 
 def _overdue(facts: Facts) -> Iterator[Check]:
-    """What runs of health_check should have cleared away long ago."""
+    """Turns and cooldowns that health_check should have cleaned up long ago."""
     turns, cooldowns = facts["turns_overdue"], facts["cooldowns_overdue"]
     if turns or cooldowns:
         found = f"health_check did not close {turns} turns and clear {cooldowns} cooldowns"
@@ -366,7 +385,7 @@ def _overdue(facts: Facts) -> Iterator[Check]:
 
 
 def _addresses(facts: Facts) -> dict[str, str]:
-    """The registered workers' addresses, by name, as health_check reads them."""
+    """The registered workers' addresses by name, read in the same way as by health_check."""
     others = facts["workers"] if isinstance(facts["workers"], Mapping) else {}
     entries = {name: entry for name, entry in others.items() if isinstance(entry, Mapping)}
     found = {name: entry.get("url") for name, entry in entries.items()}
@@ -378,11 +397,11 @@ def _count(things: Sequence[object], name: str) -> str:
     return f"{len(things)} {name}{'' if len(things) == 1 else 's'}"
 
 
-# --- what the function says ----------------------------------------------------------------------
+# --- checks of the function ----------------------------------------------------------------------
 
 
 def function_answers(functions_url: str | None) -> Check:
-    """Whether roleplay_chat is there."""
+    """Whether roleplay_chat responds."""
     name = "roleplay_chat"
     if functions_url is None:
         return Check(name, "unknown", "FUNCTIONS_URL is not set", "set it to enable this check")
@@ -398,7 +417,7 @@ def function_answers(functions_url: str | None) -> Check:
 
 
 def turn_is_answered(functions_url: str | None, token: str) -> Check:
-    """Whether a model answers a real, small turn that belongs to no conversation."""
+    """Whether a model answers a small, real turn without a conversation."""
     name = "a turn"
     if functions_url is None:
         return Check(name, "unknown", "FUNCTIONS_URL is not set", "set it to enable this check")
@@ -423,7 +442,7 @@ def turn_is_answered(functions_url: str | None, token: str) -> Check:
 
 
 def verify(project: Project, token: str | None) -> tuple[list[Check], Sequence[Facts]]:
-    """All checks, and the models. Raises `Unreachable`."""
+    """Run all checks; returns them and the models. Raises `Unreachable`."""
     database = Check("database", "ok", f"answers at {project.url}")
     try:
         facts = project.call("verify_installation")
@@ -445,7 +464,7 @@ def verify(project: Project, token: str | None) -> tuple[list[Check], Sequence[F
 
 
 def main(settings: Settings, token: str | None) -> int:
-    """Print what was found. The exit code is 0 when all is well, 1 with problems, 2 when nothing
+    """Print the results. The exit code is 0 without problems, 1 with problems, and 2 if nothing
     could be checked."""
     console = Console(highlight=False)
     try:
@@ -487,5 +506,5 @@ def _table_of_checks(checks: Sequence[Check]) -> Table:
 
 
 def plain(value: object) -> Text:
-    """Text from elsewhere as it is: no markup, and nothing that steers a terminal."""
+    """Untrusted text without markup and terminal control characters."""
     return Text("".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in str(value)))

@@ -1,1 +1,1 @@
-"""The local stack: its parts, and what starts and watches them."""
+"""The local stack: its parts and their supervisor."""

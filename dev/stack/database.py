@@ -1,4 +1,4 @@
-"""Supabase Lite on PGlite: the environment it runs in, and the schema it holds."""
+"""The database, Supabase Lite on PGlite: its environment and its schema."""
 
 import asyncio
 import hashlib
@@ -17,16 +17,16 @@ LITE = [
     str(ROOT / "node_modules/@supabase/lite/dist/cli/index.js"),
 ]
 START = [*LITE, "start", "--no-admin"]
-"""Without admin mode, as a hosted project answers: no key, no access."""
+"""Not admin mode: as in a hosted project, requests without a key have no access."""
 
 ALLOW_LOCAL_WORKERS = """
 update private.system_settings set config = config || '{"allowLocalWorkers": true}'
 """
-"""A deployed database takes workers on public https addresses only."""
+"""Allows local workers. A deployed database accepts only public https addresses."""
 
 
 def environment(settings: Settings, keys: Keys) -> dict[str, str]:
-    """What supabase/config.toml takes from the environment."""
+    """The variables that supabase/config.toml reads."""
     return {
         **os.environ,
         "DATABASE_PORT": str(settings.database_port),
@@ -39,9 +39,9 @@ def environment(settings: Settings, keys: Keys) -> dict[str, str]:
 
 
 async def prepare(settings: Settings, keys: Keys) -> str:
-    """Bring the stored database up to date with supabase/; says what was done.
+    """Apply the migrations and the seed of supabase/ to the stored database.
 
-    The database must not be running. Raises `StackError`.
+    Returns a description of what was done. The database must not be running. Raises `StackError`.
     """
     record = settings.local_dir / "applied.json"
     files = schema_files()
@@ -70,7 +70,7 @@ def schema_files() -> dict[str, str]:
 
 
 def check_history(applied: Mapping[str, str], files: Mapping[str, str]) -> None:
-    """Raise `StackError` when a migration that the database already has was edited or removed."""
+    """Raise `StackError` if an applied migration was edited or removed."""
     for name, digest in applied.items():
         if name != "seed.sql" and files.get(name) != digest:
             raise StackError(

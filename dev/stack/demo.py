@@ -1,4 +1,4 @@
-"""What a fresh database needs before somebody can talk: addresses, a user, a conversation."""
+"""Prepares a new database for a first conversation: addresses, a demo user, a conversation."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -23,7 +23,7 @@ class Session:
 
 
 class Database:
-    """The database over HTTP: Auth and the Data API. Raises `StackError` when it refuses."""
+    """Client of Auth and the Data API. Raises `StackError` on error responses."""
 
     def __init__(self, client: httpx.AsyncClient, settings: Settings, keys: Keys) -> None:
         self._client = client
@@ -31,7 +31,7 @@ class Database:
         self._keys = keys
 
     async def point_at(self, settings: Settings) -> None:
-        """Register the worker, and the address that OpenRouter's models are asked at."""
+        """Register the addresses of the worker and of OpenRouter or its stand-in."""
         service = {"apikey": self._keys.secret_key}
         await self._call(
             "POST",
@@ -47,7 +47,7 @@ class Database:
         )
 
     async def sign_in(self) -> Session:
-        """Sign the demo user in; signs them up first when they are new."""
+        """Sign in the demo user, and sign them up first if necessary."""
         public = {"apikey": self._keys.publishable_key}
         login = {"email": EMAIL, "password": self._keys.demo_password}
         token = "/auth/v1/token?grant_type=password"  # noqa: S105 - a path
@@ -95,7 +95,7 @@ def _checked(response: httpx.Response) -> Any:
 
 
 def write_stack_env(settings: Settings, keys: Keys, conversation_id: str) -> None:
-    """Write what clients and tests need to use the stack."""
+    """Write the file with the addresses and keys that clients and tests need."""
     values = {
         "SUPABASE_URL": settings.database_url,
         "SUPABASE_PUBLISHABLE_KEY": keys.publishable_key,

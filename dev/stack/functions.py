@@ -1,4 +1,4 @@
-"""Both functions and the pages under one origin, each function as functions-framework serves it."""
+"""Serves both functions and the pages from one origin, each function on functions-framework."""
 
 import os
 
@@ -13,9 +13,9 @@ NAMES = ("roleplay_chat", "health_check")
 
 
 class Origin:
-    """Passes /<name>, /<name>/ and all below to that function, the rest to the pages.
+    """Routes /<name> and everything below it to that function, and all else to the pages.
 
-    A `Mount` would redirect the spelling without the slash, and a redirect breaks browsers'
+    A `Mount` would redirect paths without the trailing slash, and a redirect breaks browsers'
     preflight requests.
     """
 
@@ -33,7 +33,7 @@ class Origin:
 
 
 def load() -> Origin:
-    """The functions as the current environment configures them."""
+    """Load the functions with the settings of the current environment."""
     return Origin(
         {
             name: create_asgi_app(  # type: ignore[no-untyped-call]

@@ -1,4 +1,4 @@
-"""One child process of the stack: how it starts, how it is known to be well, how it ends."""
+"""One child process of the stack: start, health, and end."""
 
 import asyncio
 import contextlib
@@ -18,12 +18,12 @@ STOP_SECONDS = 5
 
 
 class StackError(Exception):
-    """Something a person can mend; its text is the one line that says how."""
+    """A problem that a person can fix. The text is one line that says how."""
 
 
 @dataclass
 class Part:
-    """A program of the stack with a port of its own, leader of its own process group."""
+    """A program of the stack with its own port and its own process group."""
 
     name: str
     command: list[str]
@@ -33,7 +33,7 @@ class Part:
     health_path: str
     log: Path
     essential: bool
-    """The stack ends when this part dies."""
+    """Whether the stack ends if this part dies."""
     health_headers: Mapping[str, str] = field(default_factory=dict)
     healthy: Callable[[httpx.Response], bool] = lambda response: response.status_code == 200
     process: asyncio.subprocess.Process | None = None
@@ -43,7 +43,7 @@ class Part:
         return self.process is not None and self.process.returncode is None
 
     def check_port(self) -> None:
-        """Raise `StackError` when another program listens on the part's port."""
+        """Raise `StackError` if another program uses the part's port."""
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
@@ -60,7 +60,7 @@ class Part:
         self.process = await spawn(self.command, self.env, self.log)
 
     async def wait_ready(self, client: httpx.AsyncClient, seconds: float) -> None:
-        """Return when the part says that it is well; `StackError` when it does not in time."""
+        """Wait until the part is healthy. Raises `StackError` on a timeout or if it ends."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 while self.running:
@@ -72,7 +72,7 @@ class Part:
         raise StackError(f"{self.name}: {self.ending()} before it was ready. {hint(self.log)}")
 
     async def is_well(self, client: httpx.AsyncClient) -> bool:
-        """Whether the part answers its health request as it should."""
+        """Whether the part responds to its health request correctly."""
         url = f"http://127.0.0.1:{self.port}{self.health_path}"
         try:
             return self.healthy(await client.get(url, headers=dict(self.health_headers)))
@@ -80,12 +80,12 @@ class Part:
             return False
 
     async def stop(self) -> None:
-        """Ask the process group to end, then insist."""
+        """End the process group, by SIGKILL if necessary."""
         if self.process is not None and self.running:
             await stop(self.process)
 
     def ending(self) -> str:
-        """How the process ended."""
+        """How the process ended, as words."""
         code = self.process.returncode if self.process else None
         if code is not None and code < 0:
             return f"killed ({signal.Signals(-code).name})"
@@ -95,7 +95,7 @@ class Part:
 async def spawn(
     command: list[str], env: Mapping[str, str], log: Path
 ) -> asyncio.subprocess.Process:
-    """Start a program in a process group of its own, with its output in `log`."""
+    """Start a program in its own process group, with its output in `log`."""
     with fresh(log) as output:
         try:
             return await asyncio.create_subprocess_exec(
@@ -115,7 +115,7 @@ async def spawn(
 
 
 def fresh(log: Path) -> BinaryIO:
-    """The log, empty and open; what it held stays as <name>.log.1."""
+    """Open an empty log. The previous one is kept as <name>.log.1."""
     log.parent.mkdir(exist_ok=True)
     if log.exists():
         log.replace(log.with_name(log.name + ".1"))
@@ -127,13 +127,13 @@ _PR_SET_PDEATHSIG = 1
 
 
 def _die_with_parent() -> None:
-    """Runs in the new child: end it when this process is gone, even by SIGKILL (prctl(2))."""
+    """Called in the child process: ends it when its parent dies, even by SIGKILL (prctl(2))."""
     if _LIBC is not None:
         _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 async def stop(process: asyncio.subprocess.Process) -> None:
-    """End a program and whatever it started in its process group."""
+    """End a program and its whole process group."""
     for sign in (signal.SIGTERM, signal.SIGKILL):
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, sign)
@@ -143,9 +143,9 @@ async def stop(process: asyncio.subprocess.Process) -> None:
 
 
 def hint(log: Path) -> str:
-    """The sentence that names a log and quotes its last telling line."""
+    """A sentence with the name of a log and its last informative line."""
     lines = log.read_text(errors="replace").splitlines() if log.exists() else []
-    # Stack frames are indented, and Node.js signs with its version: neither says what happened.
+    # Skip stack frames, which are indented, and the version that Node.js prints last.
     telling = [s for s in lines if s.strip() and not s.startswith((" ", "\t", "Node.js v"))]
     said = f' Its last log line: "{telling[-1][:300]}"' if telling else ""
     return f"See {os.path.relpath(log)}.{said}"

@@ -1,4 +1,4 @@
-"""Calls health_check as Cloud Scheduler does in production: at once, then every minute."""
+"""Calls health_check like Cloud Scheduler in production: immediately, then every minute."""
 
 import asyncio
 import contextlib
@@ -12,7 +12,7 @@ INTERVAL_SECONDS = 60
 
 
 class Scheduler:
-    """Runs the health check and tells when a worker's health changes."""
+    """Calls health_check and reports when a worker's health changes."""
 
     def __init__(
         self,
@@ -29,11 +29,11 @@ class Scheduler:
         self._now = asyncio.Event()
 
     def check_now(self) -> None:
-        """Do not wait for the minute to end."""
+        """Call it now instead of at the next minute."""
         self._now.set()
 
     async def run(self) -> None:
-        """Check for ever."""
+        """Call it forever."""
         while True:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._now.wait(), INTERVAL_SECONDS)
@@ -41,7 +41,7 @@ class Scheduler:
             await self.check()
 
     async def check(self) -> None:
-        """Run health_check once."""
+        """Call health_check once."""
         try:
             response = await self._client.post(self._url, headers=self._headers)
             found = {

@@ -1,4 +1,4 @@
-"""The supervisor: starts the parts in order, watches them, ends them all."""
+"""The supervisor: starts the parts in order, watches them, and stops them."""
 
 import asyncio
 import contextlib
@@ -21,14 +21,14 @@ from dev.stack.part import Part, StackError, hint
 from dev.stack.scheduler import Scheduler
 
 START_SECONDS = 180
-"""How long one part may take to become ready."""
+"""Time limit for a part to become ready."""
 WATCH_SECONDS = 0.3
 
 
 def parts(settings: Settings, keys: Keys) -> list[Part]:
-    """The programs of the stack, in the order in which they are waited for."""
+    """The programs of the stack, in starting order."""
     environment = {**read_env_file(ENV_FILE), **os.environ, "PYTHONUNBUFFERED": "1"}
-    # A proxy of the machine's must not see what stays on it.
+    # Local traffic must not go through the machine's proxy.
     outside = environment.get("NO_PROXY", environment.get("no_proxy", ""))
     environment["NO_PROXY"] = environment["no_proxy"] = f"{outside},127.0.0.1,localhost"
 
@@ -63,7 +63,7 @@ def parts(settings: Settings, keys: Keys) -> list[Part]:
         "FUNCTIONS_PORT": str(settings.functions_port),
         "FUNCTION_USE_ASGI": "1",
     }
-    if not provider_key:  # The stand-in has no account and no catalog to be asked about.
+    if not provider_key:  # The stand-in has neither an account nor a catalog to check.
         functions |= {"KEY_CHECK_MINUTES": "0", "CATALOG_HOURS": "0"}
     stand_in = model("stand-in", settings.stand_in_port, "STAND_IN_PORT", keys.stand_in_key)
     return [
@@ -94,7 +94,7 @@ def parts(settings: Settings, keys: Keys) -> list[Part]:
 
 
 class Stack:
-    """One run of the whole stack, from the first program to the last."""
+    """One run of the whole stack, from its start to its end."""
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
@@ -105,9 +105,9 @@ class Stack:
         self._ready = False
 
     async def run(self) -> int:
-        """Start everything and stay until a signal or the end of an essential part.
+        """Start everything and wait for a signal or the end of an essential part.
 
-        Returns the exit code: 0 after a signal, 1 when something is wrong.
+        Returns the exit code: 0 after a signal, 1 after a failure.
         """
         loop, task = asyncio.get_running_loop(), asyncio.current_task()
         assert task is not None  # noqa: S101 - a coroutine runs in a task
@@ -129,7 +129,7 @@ class Stack:
             return 1
         finally:
             for sign in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-                loop.add_signal_handler(sign, lambda: None)  # It is stopping already.
+                loop.add_signal_handler(sign, lambda: None)  # Already stopping.
             await asyncio.gather(*(part.stop() for part in self.parts))
             _state_file(self.settings).unlink(missing_ok=True)
         return 0
@@ -237,7 +237,7 @@ def _state_file(settings: Settings) -> Path:
 
 
 def read_state(settings: Settings) -> dict[str, Any] | None:
-    """Process ids and readiness of the running stack; None when none runs."""
+    """Process ids and readiness of the running stack; None if it is not running."""
     path = settings.local_dir / "stack.lock"
     if not path.exists():
         return None
@@ -254,12 +254,12 @@ def read_state(settings: Settings) -> dict[str, Any] | None:
 
 @contextlib.contextmanager
 def only_stack(settings: Settings) -> Iterator[None]:
-    """Hold the place of the working copy's one stack; `StackError` when it is taken.
+    """Hold the lock for the working copy's only stack. Raises `StackError` if it is taken.
 
-    The kernel gives the lock back however the process ends, so a stale one cannot be.
+    The kernel releases the lock however the process ends, so it cannot become stale.
     """
     with (settings.local_dir / "stack.lock").open("a+") as lock:
-        for _ in range(10):  # `read_state` holds the lock for an instant, too.
+        for _ in range(10):  # `read_state` also holds the lock for an instant.
             with contextlib.suppress(BlockingIOError):
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 break

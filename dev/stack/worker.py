@@ -1,10 +1,10 @@
 """A chat worker with a real, very small language model (SmolLM2 135M on llama.cpp).
 
-Speaks the worker's own protocol (/health, /chat) and OpenAI's (/v1/chat/completions), so the same
-program is the stack's chat worker and its stand-in for OpenRouter.
+It has the worker's own protocol (/health, /chat) and OpenAI's (/v1/chat/completions), so that the
+same program is the stack's chat worker and its stand-in for OpenRouter.
 
-llama.cpp listens on a private port of its own and stops generating when its caller hangs up; this
-program passes that on to its own callers.
+llama.cpp listens on a private port and stops generating when its client disconnects. This program
+disconnects from it when its own client does.
 """
 
 import asyncio
@@ -31,13 +31,13 @@ from starlette.routing import Route
 MODEL_NAME = "SmolLM2-135M-Instruct"
 CONTEXT_TOKENS = 4096
 SLOTS = 2
-"""Requests answered at the same time, each with the whole context; others wait."""
+"""Requests answered at the same time, each with the full context; others wait."""
 MAX_TOKENS = 400
-"""When the caller names no limit: so small a model does not always find an end."""
+"""Default limit, because such a small model does not always end its reply."""
 REPEAT_PENALTY = 1.08
-"""Without it the model soon says the same sentence over and over."""
+"""Without it the model soon repeats the same sentence over and over."""
 MAX_TEMPERATURE = 0.6
-"""At the temperatures that suit large models this one loses its character and its thread."""
+"""At the usual temperatures for large models, this one loses its character and its thread."""
 PASSED_ON = {"messages", "top_p", "top_k", "min_p", "stop", "seed"}
 GENERATION_SECONDS = 1200
 
@@ -60,11 +60,11 @@ class Model:
         self.requests = 0
         self.grammar = os.environ.get("WORKER_GRAMMAR", "")
         self.client: httpx.AsyncClient | None = None
-        """Reaches the loaded model; None while it loads."""
+        """Client of the loaded model; None while it is loading."""
         self._server: Any = None
 
     def load(self) -> None:
-        """Read the model and begin to listen on a free private port. Blocks."""
+        """Load the model and listen on a free private port. Blocks."""
         key = secrets.token_urlsafe(24)
         params = xllamacpp.CommonParams()
         params.model.path = str(model_file())
@@ -85,7 +85,7 @@ class Model:
         )
 
     async def open(self, body: Mapping[str, Any], *, stream: bool) -> httpx.Response:
-        """The model's answer to an OpenAI-style request, its body not yet read."""
+        """The model's response to an OpenAI-style request, before its body is read."""
         if self.client is None:
             raise HTTPException(503, "The model is loading")
         self.requests += 1
@@ -97,7 +97,7 @@ class Model:
         return await self.client.send(request, stream=True)
 
     async def complete(self, body: Mapping[str, Any]) -> httpx.Response:
-        """The same with the whole body read."""
+        """The same, with its body read completely."""
         response = await self.open(body, stream=False)
         try:
             await response.aread()
@@ -109,7 +109,7 @@ class Model:
 def completion_request(
     body: Mapping[str, Any], *, stream: bool, grammar: str = ""
 ) -> dict[str, Any]:
-    """What llama.cpp is asked for: the fields it knows, with defaults that suit this model."""
+    """The request to llama.cpp: the fields it supports, with defaults for this model."""
     request = {name: body[name] for name in PASSED_ON & body.keys()}
     request["max_tokens"] = body.get("max_tokens") or MAX_TOKENS
     request["repeat_penalty"] = body.get("repetition_penalty") or REPEAT_PENALTY
@@ -124,7 +124,7 @@ def completion_request(
 
 
 async def read_body(request: Request) -> dict[str, Any]:
-    """The caller's JSON object, after a look at its key."""
+    """Check the caller's key and read the JSON object in the body."""
     expected = f"Bearer {os.environ['CHAT_WORKER_API_KEY']}"
     given = request.headers.get("authorization", "")
     if not hmac.compare_digest(given.encode(), expected.encode()):
@@ -139,7 +139,7 @@ async def read_body(request: Request) -> dict[str, Any]:
 
 
 async def while_connected(request: Request, work: Awaitable[T]) -> T | None:
-    """The result of `work`, or None when the caller hung up: then `work` is given up too."""
+    """The result of `work`, or None if the caller disconnects; then `work` is cancelled."""
 
     async def hung_up() -> None:
         while (await request.receive())["type"] != "http.disconnect":
@@ -217,7 +217,7 @@ async def relay(upstream: httpx.Response) -> AsyncIterator[bytes]:
 
 
 async def refuse(request: Request, error: Exception) -> Response:
-    """Errors in the shape of the protocol that was spoken."""
+    """The error response in the format of the request's protocol."""
     assert isinstance(error, HTTPException)  # noqa: S101 - registered for it alone
     if request.url.path.startswith("/v1/"):
         body: dict[str, Any] = {"error": {"code": error.status_code, "message": error.detail}}
@@ -237,7 +237,7 @@ async def lifespan(app: Starlette) -> AsyncIterator[None]:
 def _end_if_failed(loading: asyncio.Task[None]) -> None:
     if not loading.cancelled() and (error := loading.exception()):
         print(f"The model cannot be loaded: {error}", flush=True)
-        os._exit(1)  # Nothing to tidy up, and this line stays the last one in the log.
+        os._exit(1)  # Nothing to clean up, and the error stays the last line of the log.
 
 
 app = Starlette(

@@ -1,4 +1,4 @@
-"""Makes a character of a card file, for the demo user, and a conversation to talk in."""
+"""Imports a character card for the demo user and starts a conversation."""
 
 import base64
 from pathlib import Path
@@ -10,7 +10,7 @@ from dev.terminal.client import NOT_RUNNING, WORKER, Chat, CommandFailed, notes
 
 
 def main(settings: Settings, path: Path) -> int:
-    """Import a card; the exit code is 1 when it was refused."""
+    """Import a card. The exit code is 1 if it was rejected."""
     env = read_env_file(settings.stack_env)
     if not env:
         return _complain(NOT_RUNNING)
@@ -27,7 +27,7 @@ def main(settings: Settings, path: Path) -> int:
 
 
 def bring(chat: Chat, path: str) -> None:
-    """Import a card and talk with its character from now on."""
+    """Import a card and continue with its character."""
     file = Path(path).expanduser()
     if not file.is_file():
         raise CommandFailed(f"There is no file {path}." if path else "Which file? /card FILE")

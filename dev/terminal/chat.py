@@ -16,7 +16,7 @@ from dev.terminal.memory import run
 
 
 def say(chat: Chat, **fields: Any) -> bool:
-    """Take one turn and print the reply as it comes; False when there is no whole reply."""
+    """Run a turn and print the reply as it arrives. Returns False if it is not complete."""
     try:
         return _print_reply(chat.turn(**fields))
     except CommandFailed as error:
@@ -169,7 +169,7 @@ COMMANDS: dict[str, Callable[[Chat, str], None]] = {
 
 
 def typed_lines() -> Iterator[str]:
-    """What the person types, until /quit or the end of input."""
+    """The lines that the person types, until /quit or the end of the input."""
     if not sys.stdin.isatty():
         yield from (line.strip() for line in sys.stdin)
         return
@@ -185,7 +185,7 @@ def typed_lines() -> Iterator[str]:
 
 
 def converse(chat: Chat) -> None:
-    """Talk until the person leaves."""
+    """Chat until the person leaves."""
     name, met = chat.character_name(), chat.character_id
     notes.print(
         f"You are chatting with {name}. /help lists the commands.", style="dim", markup=False
@@ -211,7 +211,7 @@ def converse(chat: Chat) -> None:
 
 
 def main(settings: Settings, message: str | None, model_key: str, character: str | None) -> int:
-    """Answer one message, or talk; the exit code is 1 when there was no answer."""
+    """Send one message, or chat. The exit code is 1 if there was no reply."""
     env = read_env_file(settings.stack_env)
     if not env:
         return int(not _complain(NOT_RUNNING))

@@ -1,4 +1,4 @@
-"""The demo user's side of a conversation, over HTTP."""
+"""The demo user's client, over HTTP."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -11,9 +11,9 @@ from rich.console import Console
 WORKER = "chat_worker"
 NOT_RUNNING = "The local stack is not running. `make dev` or `make up` starts it."
 READ_SECONDS = 60
-"""Longest silence of the stream; heartbeats come far more often."""
+"""Read timeout of a stream. Heartbeats arrive far more often."""
 
-# Replies go to stdout and everything about them to stderr, so that a script gets the reply alone.
+# Replies go to stdout and everything else to stderr, so that scripts can read the reply.
 notes = Console(stderr=True, highlight=False, soft_wrap=True, emoji=False)
 
 
@@ -48,8 +48,8 @@ class Chat:
         self._user = {**self._key, "Authorization": f"Bearer {session['access_token']}"}
 
     def data(self, method: str, path: str, body: Any = None) -> Any:
-        """Rows of the Data API, as the demo user may see them."""
-        self.sign_in()  # The last token may have run out.
+        """Rows of the Data API that the demo user may see."""
+        self.sign_in()  # The previous token may have expired.
         headers = {**self._user, "Prefer": "return=representation"}
         url = f"{self._env['SUPABASE_URL']}/rest/v1/{path}"
         response = self._http.request(method, url, headers=headers, json=body)
@@ -76,12 +76,12 @@ class Chat:
         self.conversation_id = self.data("POST", "conversations", row)[0]["id"]
 
     def memory_row(self) -> dict[str, str]:
-        """A new memory of this conversation."""
+        """The columns of a new memory of this conversation."""
         whose = {"user_id": self._user_id, "conversation_id": self.conversation_id}
         return {"tier": "conversation", **whose}
 
     def meet(self, character_id: str) -> None:
-        """Go on in the newest conversation with this character, or begin one."""
+        """Continue the newest conversation with this character, or start one."""
         self.character_id = character_id
         of_theirs = f"conversations?select=id&character_id=eq.{character_id}"
         found = self.data("GET", f"{of_theirs}&order=created_at.desc&limit=1")
@@ -91,7 +91,7 @@ class Chat:
             self.start_conversation()
 
     def act(self, **body: Any) -> dict[str, Any]:
-        """What the function answers to a request that is no turn."""
+        """The function's response to a request that is not a turn."""
         self.sign_in()
         url = f"{self._env['FUNCTIONS_URL']}/roleplay_chat"
         response = self._http.post(url, headers=self._user, json=body)
@@ -101,7 +101,7 @@ class Chat:
         return answer
 
     def newest(self, sender: str = "") -> dict[str, Any]:
-        """The newest message, or that of `user` or `character`. Raises `CommandFailed`."""
+        """The newest message, of `user` or `character` if given. Raises `CommandFailed`."""
         of_theirs = f"&sender=eq.{sender}" if sender else ""
         found = self._messages(f"is_active=is.true{of_theirs}&order=position.desc&limit=1")
         if not found:
@@ -120,7 +120,7 @@ class Chat:
         return rows
 
     def turn(self, **fields: Any) -> Iterator[tuple[str, dict[str, Any]]]:
-        """The events of one turn as (name, data). Raises `CommandFailed` when there are none."""
+        """The events of one turn as (name, data). Raises `CommandFailed` if there are none."""
         body = {
             "conversation_id": self.conversation_id,
             "character_id": self.character_id,
@@ -133,7 +133,7 @@ class Chat:
         for last_try in (False, True):
             with connect_sse(self._http, "POST", url, headers={**self._user}, json=body) as source:
                 if source.response.status_code == 401 and not last_try:
-                    self.sign_in()  # The token has run out.
+                    self.sign_in()  # The token has expired.
                     continue
                 yield from _events(source)
                 return

@@ -1,4 +1,4 @@
-"""What is remembered of the conversation in the terminal, to be read and corrected."""
+"""Shows and changes the memory of the conversation in the terminal."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ from dev.terminal.client import Chat, CommandFailed, notes
 
 
 def run(chat: Chat, words: str) -> None:
-    """What was typed after /memory: nothing, pin N, forget N or add TEXT."""
+    """Run a /memory command: "", "pin N", "forget N" or "add TEXT"."""
     order, _, rest = words.partition(" ")
     rest = rest.strip()
     if not order:
@@ -42,7 +42,7 @@ def _show(chat: Chat) -> None:
 
 
 def _facts(chat: Chat) -> list[dict[str, Any]]:
-    """The facts that may reach this conversation, in an order that stays while they do."""
+    """The facts that may reach this conversation, in a stable order."""
     reach = (
         f"(conversation_id.eq.{chat.conversation_id},character_id.eq.{chat.character_id},"
         "tier.eq.profile)"

@@ -14,7 +14,9 @@ create table private.character_details (
   post_history_instructions text check (char_length(post_history_instructions) <= 8000),
   character_book jsonb
     check (jsonb_typeof(character_book) = 'object' and octet_length(character_book::text) <= 1048576
-           and not jsonb_path_exists(character_book, '$.**{64}')),
+           and not jsonb_path_exists(character_book, '$.**{64}')
+           -- Each value becomes an object in every turn; cards have the same limit.
+           and char_length(character_book::text) - char_length(replace(character_book::text, ',', '')) <= 120000),
   pronouns text check (char_length(pronouns) <= 40)
 );
 alter table private.character_details enable row level security;

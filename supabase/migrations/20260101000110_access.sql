@@ -1,10 +1,12 @@
 -- Who somebody is and what they may use, as policies and functions ask. In plpgsql, because the
 -- tables and the schema `shared` come later.
 
+-- Whether the user is an admin whose account is not blocked.
 create function private.is_admin() returns boolean
 language plpgsql stable security definer set search_path = '' as $$
 begin
-  return exists (select from shared.user_roles r where r.user_id = auth.uid() and r.role = 'admin');
+  return exists (select from shared.user_roles r where r.user_id = auth.uid() and r.role = 'admin')
+    and private.why_account_blocked(auth.uid()) is null;
 end $$;
 revoke execute on function private.is_admin() from public, anon, authenticated;
 grant execute on function private.is_admin() to authenticated, service_role;

@@ -23,7 +23,9 @@ create table public.characters (
   character_book jsonb
     check (jsonb_typeof(character_book) = 'object' and octet_length(character_book::text) <= 1048576
            -- Parsers limit the nesting depth; cards have the same limit.
-           and not jsonb_path_exists(character_book, '$.**{64}')),
+           and not jsonb_path_exists(character_book, '$.**{64}')
+           -- Each value becomes an object in every turn; cards have the same limit.
+           and char_length(character_book::text) - char_length(replace(character_book::text, ',', '')) <= 120000),
   pronouns text check (char_length(pronouns) <= 40),
   -- Declared by the author, in years; adult content requires a declared adult age.
   age integer check (age between 0 and 1000000),

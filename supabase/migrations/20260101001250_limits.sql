@@ -8,13 +8,15 @@
 --   running                           turns at the same time, in all conversations
 --   usd_per_day                       cost of the user's model calls
 --   actions_per_minute                choose, edit, delete and branch together
---   imports_per_minute                imported cards
---   exports_per_minute                exported cards
---   actions_per_day and so on         the same per day; unlimited by default
+--   actions_per_day                   the same per day; unlimited by default
+--   imports_per_minute and _per_day   imported cards
+--   exports_per_minute and _per_day   exported cards
+--   branched_bytes_per_day            bytes of messages that branches copy
 --   rows_per_minute, rows_per_day     rows that the user inserts directly, per table
 create function private.limits_for(p_user_id uuid) returns jsonb
 language sql stable set search_path = '' as $$
-  select coalesce('{"actions_per_minute": 60, "imports_per_minute": 10, "exports_per_minute": 20,
+  select coalesce('{"actions_per_minute": 60, "imports_per_minute": 10, "imports_per_day": 200,
+                    "exports_per_minute": 20, "exports_per_day": 500, "branched_bytes_per_day": 50000000,
                     "rows_per_minute": 60, "rows_per_day": 2000}'
                   || (s.config #> '{limits,default}'), '{}') || coalesce((
     select jsonb_object_agg(own.key, own.value order by r.role)

@@ -8,19 +8,20 @@ create table private.counters (
   recent timestamptz[] not null default '{}',
   -- The last day (UTC) of an action, and the count on that day.
   day date not null default '-infinity',
-  on_day integer not null default 0,
+  on_day bigint not null default 0,
   primary key (user_id, kind)
 );
 create index counters_by_day on private.counters (day);
 alter table private.counters enable row level security;
 revoke all on private.counters from public, anon, authenticated;
 
--- Counts one action and returns null. If a limit in p_limits is reached, it is not counted, and the
+-- Counts one action of some amount and returns null. If a limit in p_limits is reached, it is not counted, and the
 -- result is {"outcome": "rate_limited", "limit", "retry_after_seconds"}, where limit is
 -- "<p_plural>_per_minute" or "<p_plural>_per_day". For blocked accounts, the result of
--- private.why_account_blocked. The limit per minute is at most 1,000. Concurrent calls wait for each
--- other.
-create function private.count_use(p_user_id uuid, p_kind text, p_limits jsonb, p_plural text) returns jsonb
+-- private.why_account_blocked. A minute counts actions, a day their amounts. The limit per minute is
+-- at most 1,000. Concurrent calls wait for each other.
+create function private.count_use(
+  p_user_id uuid, p_kind text, p_limits jsonb, p_plural text, p_amount bigint default 1) returns jsonb
 language plpgsql set search_path = '' as $$
 declare
   v_per_minute numeric := p_limits ->> (p_plural || '_per_minute');
@@ -29,6 +30,7 @@ declare
   v_counter private.counters;
   v_now timestamptz;
   v_today date;
+  v_on_day bigint;
   v_recent timestamptz[];
 begin
   if v_blocked is not null then
@@ -39,9 +41,10 @@ begin
   returning * into v_counter;
   v_now := clock_timestamp();  -- now() is from before the wait
   v_today := (v_now at time zone 'utc')::date;
+  v_on_day := case when v_counter.day = v_today then v_counter.on_day else 0 end + p_amount;
   v_recent := array(select r from unnest(v_counter.recent) r where r > v_now - interval '1 minute' order by r);
 
-  if v_counter.day = v_today and v_counter.on_day >= v_per_day then
+  if v_on_day - 1 >= v_per_day then
     return jsonb_build_object(
       'outcome', 'rate_limited', 'limit', p_plural || '_per_day',
       'retry_after_seconds', extract(epoch from ((v_today + 1)::timestamp at time zone 'utc') - v_now));
@@ -53,8 +56,7 @@ begin
         v_recent[cardinality(v_recent) - least(ceil(v_per_minute), 1000)::integer + 1] + interval '1 minute' - v_now), 60));
   end if;
   update private.counters c
-  set recent = (v_recent || v_now)[greatest(cardinality(v_recent) - 998, 1):],
-      day = v_today, on_day = case when c.day = v_today then c.on_day + 1 else 1 end
+  set recent = (v_recent || v_now)[greatest(cardinality(v_recent) - 998, 1):], day = v_today, on_day = v_on_day
   where c.user_id = p_user_id and c.kind = p_kind;
   return null;
 end $$;
@@ -67,9 +69,25 @@ language sql security definer set search_path = '' as $$
   from (select case p_action when 'import_card' then 'imports' when 'export_card' then 'exports' else 'actions' end) k (kind)
 $$;
 
+-- Rejects every write through the Data API for a blocked account, whose token is still valid for a
+-- while. The Data API answers 401 or 403.
+create function private.check_account() returns trigger
+language plpgsql security definer set search_path = '' as $$
+declare
+  v_blocked jsonb := private.why_account_blocked((select auth.uid()));
+begin
+  if v_blocked ->> 'outcome' = 'unknown_user' then
+    raise exception 'This account no longer exists.' using errcode = 'PT401';
+  elsif v_blocked is not null then
+    raise exception 'This account is suspended.' using errcode = 'PT403';
+  end if;
+  return null;
+end $$;
+
 -- Counts rows that users insert through the Data API, and updates of rows that can be large or
 -- leave traces elsewhere, since one request can update all of a user's rows. Inserts and updates
--- have the same limits but separate counters. Rows that the functions write are not counted.
+-- have the same limits but separate counters. Rows that the functions write are not counted. The
+-- Data API answers 429.
 create function private.count_row() returns trigger
 language plpgsql security definer set search_path = '' as $$
 declare
@@ -77,12 +95,7 @@ declare
   v_kind text := tg_table_name || case tg_op when 'UPDATE' then ' changes' else ' rows' end;
   v_blocked jsonb := private.count_use(v_user_id, v_kind, private.limits_for(v_user_id), 'rows');
 begin
-  -- The Data API answers 401, 403 and 429.
-  if v_blocked ->> 'outcome' = 'unknown_user' then
-    raise exception 'This account no longer exists.' using errcode = 'PT401';
-  elsif v_blocked ->> 'outcome' = 'banned_user' then
-    raise exception 'This account is suspended.' using errcode = 'PT403';
-  elsif v_blocked is not null then
+  if v_blocked ->> 'outcome' = 'rate_limited' then
     raise exception 'You are adding or changing too much at once. Please wait a moment.' using
       errcode = 'PT429', detail = v_blocked ->> 'limit',
       hint = format('Try again in %s seconds.', ceil((v_blocked ->> 'retry_after_seconds')::numeric));
@@ -90,13 +103,31 @@ begin
   return new;
 end $$;
 
-revoke execute on function private.count_use(uuid, text, jsonb, text), public.count_action(uuid, text), private.count_row()
+-- Puts both checks on a table that users can write. p_counted: which writes are counted, such as
+-- 'insert or update of content'; null: none.
+create function private.guard_writes(p_table regclass, p_counted text) returns void
+language plpgsql set search_path = '' as $$
+declare
+  v_name text := (select c.relname from pg_catalog.pg_class c where c.oid = p_table);
+begin
+  execute format(
+    'create trigger %I before insert or update or delete on %s for each statement
+     when (current_setting(''role'', true) = ''authenticated'') execute function private.check_account()',
+    v_name || '_account', p_table);
+  if p_counted is not null then
+    execute format(
+      'create trigger %I before %s on %s for each row
+       when (current_setting(''role'', true) = ''authenticated'') execute function private.count_row()',
+      v_name || '_quota', p_counted, p_table);
+  end if;
+end $$;
+
+revoke execute on function private.count_use(uuid, text, jsonb, text, bigint), public.count_action(uuid, text),
+  private.check_account(), private.count_row(), private.guard_writes(regclass, text)
   from public, anon, authenticated;
 grant execute on function public.count_action(uuid, text) to service_role;
 
-create trigger conversation_characters_quota before insert on public.conversation_characters
-  for each row when (current_setting('role', true) = 'authenticated') execute function private.count_row();
-create trigger memories_quota before insert on public.memories
-  for each row when (current_setting('role', true) = 'authenticated') execute function private.count_row();
-create trigger memory_facts_quota before insert or update of content on public.memory_facts
-  for each row when (current_setting('role', true) = 'authenticated') execute function private.count_row();
+select private.guard_writes('public.conversation_characters', 'insert'),
+       private.guard_writes('public.conversation_summaries', null),
+       private.guard_writes('public.memories', 'insert'),
+       private.guard_writes('public.memory_facts', 'insert or update of content');

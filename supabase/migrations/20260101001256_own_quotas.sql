@@ -25,20 +25,14 @@ end $$;
 revoke execute on function private.check_own_message(), private.check_own_characters()
   from public, anon, authenticated;
 
--- All of them that users can insert into.
-create trigger profiles_quota before insert on public.profiles
-  for each row when (current_setting('role', true) = 'authenticated') execute function private.count_row();
-create trigger api_providers_quota before insert on public.api_providers
-  for each row when (current_setting('role', true) = 'authenticated') execute function private.count_row();
-create trigger api_models_quota before insert on public.api_models
-  for each row when (current_setting('role', true) = 'authenticated') execute function private.count_row();
-create trigger characters_quota before insert or update on public.characters
-  for each row when (current_setting('role', true) = 'authenticated') execute function private.count_row();
+-- All of them that users can write.
+select private.guard_writes('public.profiles', 'insert'),
+       private.guard_writes('public.api_providers', 'insert'),
+       private.guard_writes('public.api_models', 'insert'),
+       private.guard_writes('public.characters', 'insert or update'),
+       private.guard_writes('public.conversations', 'insert'),
+       private.guard_writes('public.messages', 'insert');
 create trigger characters_total before insert on public.characters
   for each row when (current_setting('role', true) = 'authenticated') execute function private.check_own_characters();
-create trigger conversations_quota before insert on public.conversations
-  for each row when (current_setting('role', true) = 'authenticated') execute function private.count_row();
-create trigger messages_quota before insert on public.messages
-  for each row when (current_setting('role', true) = 'authenticated') execute function private.count_row();
 create trigger messages_length before insert on public.messages
   for each row when (current_setting('role', true) = 'authenticated') execute function private.check_own_message();

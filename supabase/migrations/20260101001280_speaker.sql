@@ -35,6 +35,7 @@ $$;
 
 -- The member whom a text mentions first, or null. A member can be mentioned by name, by nickname,
 -- or by the first word of the name if it is unique and not a title, an article or the like.
+-- Only the first 8,000 characters are searched, because every name is searched for.
 create function private.named_member(p_members uuid[], p_text text) returns uuid
 language plpgsql stable set search_path = '' as $$
 begin
@@ -51,10 +52,12 @@ begin
       select max(k.id::text)::uuid, max(k.place), k.first_word from known k
       where char_length(k.first_word) > 1 and k.first_word <> all (
         '{the,a,an,mr,mr.,mrs,mrs.,ms,ms.,dr,dr.,sir,lady,lord,old,little,der,die,das,herr,frau,le,la,les,el,los,las,il,lo}')
-      group by k.first_word having count(*) = 1)
-    select n.id from names n
-    where private.named_at(p_text, n.called) is not null
-    order by private.named_at(p_text, n.called), char_length(n.called) desc, n.place
+      group by k.first_word having count(*) = 1),
+    named as materialized (
+      select n.*, private.named_at(left(p_text, 8000), n.called) as at from names n)
+    select n.id from named n
+    where n.at is not null
+    order by n.at, char_length(n.called) desc, n.place
     limit 1);
 end $$;
 

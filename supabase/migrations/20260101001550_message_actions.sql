@@ -127,7 +127,8 @@ begin
 end $$;
 
 -- Copies a conversation up to and including a message. Returns conversation_id of the new one, or
--- rate_limited (with limit, retry_after_seconds): the limits of turns apply to branches as well.
+-- rate_limited (with limit, retry_after_seconds): the limits of turns apply to branches as well, and
+-- a limit of the bytes that they copy per day.
 --
 -- The copies keep their positions, and so the anchors of the history. The summary is copied if it
 -- covers nothing later. Facts that belong to the parent conversation are not copied.
@@ -153,6 +154,13 @@ begin
     return jsonb_build_object('outcome', 'message_not_found');
   end if;
   v_limited := private.count_use(p_user_id, 'branches', private.limits_for(p_user_id), 'turns');
+  if v_limited is null then
+    -- 200 bytes for each row, so that short messages count too.
+    select private.count_use(p_user_id, 'branched bytes', private.limits_for(p_user_id), 'branched_bytes',
+                             coalesce(sum(octet_length(m.content) + 200), 0)::bigint)
+    into v_limited from shared.messages m
+    where m.conversation_id = v_message.conversation_id and m.position <= v_message.position and m.is_active;
+  end if;
   if v_limited is not null then
     return v_limited;
   end if;

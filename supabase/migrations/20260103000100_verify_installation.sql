@@ -43,7 +43,7 @@ begin
       'models', (
         -- Whole rows, so that columns added later are included.
         select coalesce(jsonb_agg(
-          to_jsonb(m) - '{id,provider_id,description,input_defaults,capabilities,pricing}'::text[]
+          to_jsonb(m) - '{id,provider_id,description,input_defaults,capabilities}'::text[]
             || jsonb_build_object('provider', p.name, 'provider_is_active', p.is_active and p.is_approved)
           order by m.task, m.priority, m.model_key), '[]')
         from shared.api_models m join shared.api_providers p on p.id = m.provider_id),

@@ -1,1 +1,1 @@
-"""People talk while processes are killed: `python -m tests.chaos`."""
+"""Users chat while processes are killed: `python -m tests.chaos`."""

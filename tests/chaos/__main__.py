@@ -1,4 +1,4 @@
-"""`make chaos`: kill -9 at random, of three instances and Postgres, then count."""
+"""`make chaos`: kills Postgres or one of three instances at random, then counts losses."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.chaos.storm import storm
 
 
 def main() -> int:
-    """Runs a storm and prints the numbers; 1 when anything was lost, doubled or foreign."""
+    """Runs a storm and prints the numbers. Returns 1 if anything was lost, doubled or foreign."""
     parser = argparse.ArgumentParser(prog="python -m tests.chaos", description=__doc__)
     parser.add_argument("--rounds", type=int, default=200, help="how many kills (200)")
     parser.add_argument("--seed", type=int, help="for the same dice again (random)")

@@ -1,9 +1,9 @@
-"""People talk with characters while the functions and Postgres are killed around them.
+"""Users chat with characters while the functions and Postgres are killed.
 
-Three instances of the function stand behind a load balancer, on one database. Each device sends
-one message after the other and repeats each with the same client_message_id until it is answered,
-and sometimes once more; a repeated request reaches another instance. In the end everything must be
-in the database exactly once.
+Three instances of the function run behind a load balancer, on one database. Each device sends one
+message after the other and repeats each with the same client_message_id until it is answered, and
+sometimes once more. A repeated request reaches another instance. At the end everything must be in
+the database exactly once.
 """
 
 from __future__ import annotations
@@ -47,23 +47,23 @@ SETTINGS = {
 
 @dataclass
 class Report:
-    """What happened, and what is wrong in the end."""
+    """What happened, and the problems at the end."""
 
     kills: Counter[str] = field(default_factory=Counter)
     answers: Counter[str] = field(default_factory=Counter)
-    """How often clients were told what: a status and code, or "no answer"."""
+    """Number of responses by status and code, or "no answer"."""
     messages: int = 0
     turns: Counter[str] = field(default_factory=Counter)
     model_calls: int = 0
     instances: Counter[int] = field(default_factory=Counter)
-    """How many requests each got."""
+    """Number of requests per instance."""
     moved: int = 0
-    """Repeated requests, which another instance got than before."""
+    """Number of repeated requests that reached another instance."""
     slowest_seconds: float = 0
     problems: list[str] = field(default_factory=list)
 
     def __str__(self) -> str:
-        """One line for each number."""
+        """One line per number."""
         lines = [
             f"kills          {_counts(self.kills)}",
             f"messages       {self.messages}, each answered once; slowest answer"
@@ -88,7 +88,7 @@ def _shares(instances: Mapping[int, int]) -> str:
 
 
 class Instance:
-    """One process of the chat function, started again after each death."""
+    """One process of the chat function, restarted after each kill."""
 
     def __init__(self, env: Mapping[str, str]) -> None:
         self._env = env
@@ -98,12 +98,12 @@ class Instance:
 
     @property
     def faults(self) -> list[str]:
-        """What it logged of exceptions that it did not expect."""
+        """The unexpected exceptions in its log."""
         log = self._process.output().splitlines()
         return self._past_faults + [line for line in log if '"exception"' in line]
 
     def start(self) -> None:
-        """Starts a process and waits until it answers."""
+        """Starts a process and waits until it responds."""
         self._process = self._life.enter_context(serve_process("roleplay_chat", self._env))
         self.url = self._process.url
 
@@ -114,13 +114,13 @@ class Instance:
         self._life.close()
 
     def stop(self) -> None:
-        """Ends it in order."""
+        """Stops it normally."""
         self._life.close()
 
 
 @dataclass
 class Device:
-    """One client: its person, their conversation, and what it sent and got."""
+    """One client: its user, their conversation, and what it sent and received."""
 
     name: str
     user: User
@@ -128,7 +128,7 @@ class Device:
     dice: random.Random
     gateway: str
     function: str
-    """Where the load balancer is."""
+    """The URL of the load balancer."""
     report: Report
     replies: dict[str, str] = field(default_factory=dict)
     """By message."""
@@ -137,7 +137,7 @@ class Device:
     given_up: threading.Event = field(default_factory=threading.Event)
 
     def talk(self, stop: threading.Event) -> None:
-        """Sends messages until told to stop; the last one is answered, too."""
+        """Sends messages until `stop` is set. The last one is also answered."""
         with httpx.Client(
             headers=self.user.headers, timeout=PATIENCE, trust_env=False
         ) as self._client:
@@ -156,7 +156,7 @@ class Device:
             row = uuid4()
             self._until(lambda: self._write(row, message))
         self._until(lambda: self._ask(message, body))
-        if self.dice.random() < 0.2:  # the answer did not reach whoever wanted it
+        if self.dice.random() < 0.2:  # as if the response had been lost
             self._until(lambda: self._ask(message, body))
         seconds = time.monotonic() - started
         self.report.slowest_seconds = max(self.report.slowest_seconds, seconds)
@@ -166,14 +166,14 @@ class Device:
             time.sleep(self.dice.uniform(0.05, 0.3))
 
     def _write(self, row: UUID, message: str) -> bool:
-        """Writes the message itself, as clients may do before they ask."""
+        """Inserts the message itself, as clients may do before their request."""
         said = {"id": str(row), "conversation_id": str(self.conversation)}
         said |= {"sender": "user", "content": message}
         try:
             answer = self._client.post(f"{self.gateway}/rest/v1/messages", json=said)
         except httpx.TransportError:
             return False
-        return answer.status_code in (201, 409)  # 409: it was written, and nobody said so
+        return answer.status_code in (201, 409)  # 409: inserted before, with its response lost
 
     def _ask(self, message: str, body: dict[str, Any]) -> bool:
         try:
@@ -192,7 +192,7 @@ class Device:
 
 
 def _told(answer: httpx.Response) -> dict[str, Any]:
-    """The JSON answer, or that of the last event."""
+    """The JSON response, or that of the last event."""
     if "text/event-stream" not in answer.headers["content-type"]:
         return dict(answer.json())
     last = httpx.Response(200, text=answer.text.strip().rpartition("data: ")[2])
@@ -200,15 +200,15 @@ def _told(answer: httpx.Response) -> dict[str, Any]:
 
 
 async def _heard(exchange: Exchange) -> None:
-    """The model's answer to a message, in pieces that take their time."""
-    # What the other device said meanwhile may stand before it.
+    """The model's reply to a message, in slow pieces."""
+    # A message of the other device may be before it.
     asked = exchange.call.json["messages"][-1]["content"].rpartition("\n")[2]
     await stream(["I ", "heard ", asked, "."], gap=random.uniform(0, 0.1))(exchange)  # noqa: S311
 
 
 @dataclass
 class World:
-    """Everything that runs, with `people` who talk."""
+    """All running parts, and the devices."""
 
     postgres: Postgres
     gateway: Gateway
@@ -220,7 +220,7 @@ class World:
     dice: random.Random
 
     def strike(self) -> None:
-        """Kills something while turns run, and starts it again."""
+        """Kills a part while turns are running, and restarts it."""
         wait_until(lambda: self.upstream.in_progress or self.gateway.in_progress, "a turn to run")
         time.sleep(self.dice.uniform(0, 0.4))
         victim = self.dice.choices(["function", "postgres", "both"], [8, 2, 1])[0]
@@ -244,9 +244,9 @@ class World:
 
 @contextmanager
 def world(seed: int, people: int) -> Iterator[World]:
-    """A database that survives crashes, instances of the function, and people at their devices.
+    """A database that survives crashes, instances of the function, and users with devices.
 
-    Half of the people use two devices in the same conversation.
+    Half of the users have two devices in the same conversation.
     """
     dice, keys, report = random.Random(seed), Keys(), Report()  # noqa: S311
     with ExitStack() as stack:
@@ -283,7 +283,7 @@ def world(seed: int, people: int) -> Iterator[World]:
 
 
 def storm(rounds: int, seed: int, people: int = 4, say: Callable[[str], None] = print) -> Report:
-    """Kills something `rounds` times while people talk; `say` hears of the progress."""
+    """Kills a part `rounds` times while users chat. `say` gets the progress."""
     with world(seed, people) as this, ThreadPoolExecutor(len(this.devices)) as pool:
         stop = threading.Event()
         talks = [pool.submit(device.talk, stop) for device in this.devices]
@@ -295,7 +295,7 @@ def storm(rounds: int, seed: int, people: int = 4, say: Callable[[str], None] = 
                     say(f"{number} kills, {answered} messages answered")
             stop.set()
             for talk in talks:
-                talk.result(PATIENCE)  # nothing is killed any more
+                talk.result(PATIENCE)  # nothing is killed now
         finally:
             stop.set()
             for device in this.devices:
@@ -305,7 +305,7 @@ def storm(rounds: int, seed: int, people: int = 4, say: Callable[[str], None] = 
 
 
 def _judge(this: World) -> None:
-    """Compares what the clients sent and got with what the database holds."""
+    """Compares what the clients sent and received with the database."""
     report = this.report
     report.model_calls = len(this.upstream.calls)
     report.messages = sum(len(device.replies) for device in this.devices)
@@ -369,7 +369,7 @@ def _judge(this: World) -> None:
 def _differences(
     said: list[dict[str, Any]], replies: Mapping[str, str], *, alternating: bool
 ) -> Iterator[str]:
-    """What is missing, doubled or out of order in one conversation."""
+    """The missing, duplicate and misplaced messages of one conversation."""
     asked = Counter(row["content"] for row in said if row["sender"] == "user")
     yield from (f"lost message: {message}" for message in replies if not asked[message])
     yield from (f"doubled {n} times: {message}" for message, n in asked.items() if n > 1)

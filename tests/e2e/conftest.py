@@ -1,4 +1,4 @@
-"""One stack with the real language model for all tests of the whole way: it is slow to start."""
+"""Fixtures: one stack with the real language model for all tests, because it starts slowly."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture
 def scripted(copy: WorkingCopy) -> Iterator[Upstream]:
-    """What answers for the model `SCRIPTED`, which a provider of its own serves."""
+    """The upstream of the model `SCRIPTED`, which has a provider of its own."""
     with running_upstream() as upstream:
         provider = {"id": str(uuid4()), "name": "scripted", "display_name": "Scripted"}
         provider |= {"base_url": f"{upstream.url}/v1", "auth_scheme": "none"}
@@ -68,7 +68,7 @@ def person(browser: Browser, copy: WorkingCopy) -> Iterator[Person]:
 
 @pytest.fixture
 def admin(person: Person) -> Person:
-    """Somebody whose role is admin, with a conversation, signed in."""
+    """A signed-in admin with a conversation."""
     person.join()
     person.meet()
     row = {"user_id": person.user_id, "role": "admin"}

@@ -1,7 +1,7 @@
-// One person's turns, through the client library that the web client uses.
+// Runs a turn of one user through the library that the web client uses.
 //
-// Standard input: {supabaseUrl, publishableKey, functionsUrl, token, said, body}. `said` is
-// written to `messages` first, as the shipped client does; without it that is left to the function.
+// Standard input: {supabaseUrl, publishableKey, functionsUrl, token, said, body}. `said` is inserted
+// into `messages` first, as the existing client does; otherwise the function inserts the message.
 // Standard output: {data | stream | error, messages}.
 
 import { readFileSync } from "node:fs";
@@ -13,7 +13,7 @@ const { supabaseUrl, publishableKey, functionsUrl, token, said, body } = JSON.pa
 );
 const supabase = createClient(supabaseUrl, publishableKey, {
   accessToken: async () => token,
-  realtime: { transport: class {} }, // not used, but Node.js 20 has none of its own
+  realtime: { transport: class {} }, // unused, but required because Node.js 20 has no WebSocket
 });
 const functions = new FunctionsClient(functionsUrl, {
   headers: {

@@ -1,4 +1,4 @@
-"""What `make build` makes: folders that run alone, each in an environment of its own."""
+"""`make build`: each folder runs alone in an environment of its own."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ from tests.support.waiting import PATIENCE, free_port, wait_until
 
 NAMES = ["health_check", "roleplay_chat"]
 ALONE = {"PYTHONPATH": ""}
-"""Whatever the tests themselves are found by."""
+"""Variables by which the tests themselves are found."""
 
 
 def build(folder: Path, **env: str) -> Path:
-    """Assembles dist/ from a copy of the sources in this folder."""
+    """Builds dist/ from a copy of the sources in this folder."""
     for name in ("dev", "functions", "requirements"):
         shutil.copytree(ROOT / name, folder / name, dirs_exist_ok=True)
     command = [sys.executable, "-m", "dev.build"]
@@ -40,13 +40,13 @@ def build(folder: Path, **env: str) -> Path:
 
 
 def contents(folder: Path) -> dict[str, bytes]:
-    """Every file by its path."""
+    """The contents of every file by path."""
     files = (path for path in folder.rglob("*") if not path.is_dir())
     return {str(path.relative_to(folder)): path.read_bytes() for path in files}
 
 
 def listing(folder: Path) -> dict[str, tuple[int, float]]:
-    """Mode and time of every file and folder by its path."""
+    """Mode and time of every file and folder by path."""
     found = {str(path.relative_to(folder)): path.stat() for path in folder.rglob("*")}
     return {path: (stat.st_mode & 0o777, stat.st_mtime) for path, stat in found.items()}
 
@@ -57,8 +57,8 @@ def dist(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def install(folder: Path, environment: Path) -> Path:
-    """The Python of a new environment with nothing but what the folder asks for."""
-    # The pip at hand installs into it: a copy of pip of its own would take seconds to make.
+    """The Python of a new environment with only the folder's requirements."""
+    # This environment's pip installs into it, because creating another one takes seconds.
     pip = [sys.executable, "-m", "pip", "--python", str(environment), "install", "--quiet"]
     wanted = ["--no-compile", "--require-hashes", "--requirement", f"{folder}/requirements.txt"]
     commands = [
@@ -73,7 +73,7 @@ def install(folder: Path, environment: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def python(dist: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
-    """The Python that a function is installed for; both are installed at the same time."""
+    """The Python in which a function is installed. Both are installed at the same time."""
     folder = tmp_path_factory.mktemp("environments")
     with ThreadPoolExecutor() as pool:
         installed: dict[str, Future[Path]] = {
@@ -103,8 +103,8 @@ class TestBuild:
         assert copied == {path: sources[path] for path in copied}
         assert "identity.py" in copied
 
-    def test_twice_gives_the_same_bytes(self, dist: Path, tmp_path: Path) -> None:
-        # A file that is gone from the sources goes from dist/, too.
+    def test_building_twice_gives_the_same_bytes(self, dist: Path, tmp_path: Path) -> None:
+        # A file that was removed from the sources is removed from dist/.
         (tmp_path / "dist/roleplay_chat").mkdir(parents=True)
         (tmp_path / "dist/roleplay_chat/old.py").write_text("")
         again = build(tmp_path)
@@ -144,7 +144,7 @@ class TestBuild:
 
 
 class TestInstalled:
-    """Each function in an empty environment, served by its own functions-framework."""
+    """Each function in a new environment, served by its own functions-framework."""
 
     def test_environment_holds_no_more_than_the_function_asks_for(
         self, python: Callable[[str], Path]
@@ -207,7 +207,7 @@ class TestInstalled:
         name: str,
         monkeypatch: pytest.MonkeyPatch,
     ) -> None:
-        for setting in stack.env():  # functions that are served in this process have set them
+        for setting in stack.env():  # set by functions that are served in this process
             monkeypatch.delenv(setting, raising=False)
         with (
             pytest.raises(RuntimeError, match="SUPABASE_URL: Field required"),
@@ -217,7 +217,7 @@ class TestInstalled:
 
 
 class Image:
-    """What the Dockerfile says, for one function; no image can be built in a test."""
+    """The Dockerfile for one function. No image can be built in a test."""
 
     def __init__(self, name: str) -> None:
         text = (ROOT / "Dockerfile").read_text().replace("\\\n", " ")
@@ -230,7 +230,7 @@ class Image:
 
     @property
     def env(self) -> dict[str, str]:
-        """The variables of the last stage, but for the search path."""
+        """The variables of the last stage, except the search path."""
         pairs = (pair.partition("=") for line in self.all("ENV") for pair in line.split())
         return {name: value for name, _, value in pairs if name != "PATH"}
 
@@ -252,7 +252,7 @@ class TestImage:
         assert all((dist.parent / path).exists() for path in copied)
         assert (dist / name / image.env["FUNCTION_SOURCE"]).exists()
         assert image.env["FUNCTION_TARGET"] == name
-        # Nothing else of a working copy, its .env least of all, is sent to the builder.
+        # Nothing else of a working copy is sent to the builder, and never its .env.
         assert (ROOT / ".dockerignore").read_text().split() == ["*", "!dist/"]
 
     def test_python_is_the_one_that_functions_are_deployed_with(self) -> None:
@@ -260,7 +260,7 @@ class TestImage:
         assert image.all("ARG")[0] == f"PYTHON={RUNTIME[6]}.{RUNTIME[7:]}"
         assert {line.split()[0] for line in image.all("FROM")} == {"python:${PYTHON}-slim"}
 
-    def test_process_is_not_root(self) -> None:
+    def test_image_runs_as_an_unprivileged_user(self) -> None:
         (user,) = Image("roleplay_chat").all("USER")
         assert 0 not in map(int, user.split(":"))
 
@@ -290,7 +290,7 @@ class TestImage:
 
 
 def answered(url: str) -> httpx.Response | None:
-    """The answer, when there is one."""
+    """The response, or None."""
     try:
         return patient.get(url)
     except httpx.TransportError:

@@ -1,4 +1,4 @@
-"""The stack of `make up`, driven by its commands alone, with the real language model."""
+"""The stack of `make up`, controlled by its commands, with the real language model."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def test_operator_sees_that_all_is_well_and_what_was_used(copy: WorkingCopy) -> 
     assert copy.stack_env["SUPABASE_SECRET_KEY"] not in settings
 
 
-def test_conversation_takes_commands(copy: WorkingCopy) -> None:
+def test_terminal_conversation_runs_its_commands(copy: WorkingCopy) -> None:
     lines = ["/new", "Good evening.", "/variants", "/branch", "/delete"]
 
     chat = copy.succeed("chat", typed="\n".join(lines))
@@ -128,11 +128,11 @@ def test_card_is_taken_in_the_terminal(copy: WorkingCopy) -> None:
 
 FACT = "Ada's sister Ilse keeps bees in Bergen."
 RETOLD, SPOKEN, TURNS = 180, 197, 200
-"""The turns of a long conversation that are in its summary, that were had before, and all."""
+"""Numbers of turns of a long conversation: summarised, before the test, and in total."""
 
 
 def said_in(turn: int) -> list[dict[str, str]]:
-    """The person's message and the reply, in about 160 tokens."""
+    """The user's message and the reply, about 160 tokens."""
     person = "My sister Ilse keeps bees in Bergen." if turn == 3 else "What does the sea do now?"
     reply = "She trims the lamp and listens to the wind over the skerry. " * 9
     return [
@@ -142,14 +142,14 @@ def said_in(turn: int) -> list[dict[str, str]]:
 
 
 class LongConversation:
-    """Of the demo user with the demo character, as it would be after many turns."""
+    """A conversation of the demo user with the demo character after many turns."""
 
     def __init__(self, copy: WorkingCopy, http: httpx.Client) -> None:
         self.copy = copy
         self.chat = Chat(http, copy.stack_env, "chat_worker")
         self.chat.start_conversation()
         self.id = self.chat.conversation_id
-        # A model of this size cannot take notes; what a larger one would note is put there.
+        # A model of this size cannot write summaries, so one is inserted.
         self.chat.data("PATCH", f"conversations?id=eq.{self.id}", {"remembers": False})
         [memory] = self.chat.data("POST", "memories", self.chat.memory_row())
         self.chat.data("POST", "memory_facts", {"memory_id": memory["id"], "content": FACT})
@@ -164,7 +164,7 @@ class LongConversation:
         return f"messages?conversation_id=eq.{self.id}&order=position&select={columns}"
 
     def register(self, url: str) -> None:
-        """Have the worker asked at this address, and known to be healthy."""
+        """Registers this address as the worker's, with a healthy record."""
         at = {"p_url": url, "p_protocol": "openai"}
         self.copy.write("POST", "rpc/set_chat_worker_url", at)
         now = datetime.now(UTC).isoformat()
@@ -183,7 +183,7 @@ class LongConversation:
 
 
 def counted(url: str, words: str) -> Answer:
-    """These words, with the tokens of the prompt as the real worker's own tokenizer counts them."""
+    """A reply with these words, and the prompt's tokens as counted by the real worker."""
 
     async def answer(exchange: Exchange) -> None:
         key = {"Authorization": exchange.call.headers["authorization"]}
@@ -201,15 +201,15 @@ def test_two_hundredth_turn_knows_the_third_and_fits_the_workers_context(copy: W
     stack, *_ = copy.processes()
     with running_upstream() as between, httpx.Client(timeout=1600) as http:
         between.always(worker_healthy(), to="/health")
-        # The last prompt, the longest of them, is given to the real worker.
+        # The last prompt, which is the longest, goes to the real worker.
         replies = [text("In Bergen.", usage=None)] * 2 + [counted(worker, "In Bergen.")]
         between.enqueue(*replies, to="/v1/chat/completions")
         conversation = LongConversation(copy, http)
-        stack.suspend()  # and with it the scheduler, whose probe may be of the other address
+        stack.suspend()  # also the scheduler, which might probe the other address
         try:
             copy.check_health()
             conversation.register(between.url)
-            # What earlier turns taught of the model's tokens would move the budget.
+            # Ratios learned in earlier turns would change the budget.
             copy.write("DELETE", "token_calibrations?provider=eq.chat_worker")
             answers = [conversation.say(turn) for turn in range(SPOKEN + 1, TURNS + 1)]
         finally:
@@ -226,7 +226,7 @@ def test_two_hundredth_turn_knows_the_third_and_fits_the_workers_context(copy: W
         assert "talked of the sea and of the lamp." in system["content"]
         turns = sorted({int(n) for m in spoken for n in re.findall(r"\((\d+)\)", m["content"])})
         assert turns == list(range(turns[0], turn + 1))
-        # Not all that is not retold fits, so the budget is what decides.
+        # Not all messages after the summary fit, so the budget decides.
         assert RETOLD + 1 < turns[0] < SPOKEN - 5
         beginnings.add((system["content"], spoken[0]["content"]))
     assert len(beginnings) == 1
@@ -256,7 +256,7 @@ def test_default_model_answers_when_the_worker_is_gone(copy: WorkingCopy) -> Non
     }
     assert outcomes["openrouter"] == "ok"
 
-    for _ in range(3):  # one failure may be forgiven
+    for _ in range(3):  # a single failure is tolerated
         copy.check_health()
     checked = copy.make("verify", "COLUMNS=160")
     assert checked.returncode != 0
@@ -275,11 +275,11 @@ def test_verify_names_all_that_is_wrong_within_one_run(copy: WorkingCopy) -> Non
     [provider] = copy.rows("api_providers?name=eq.openrouter&select=base_url")
     renamed = listed("venice/uncensored:free", canonical_slug=VENICE)
     names = ("SUPABASE_URL", "SUPABASE_SECRET_KEY", "HEALTH_CHECK_SECRET")
-    # As the stack's own, but with OpenRouter's key and catalog to ask for.
+    # Like the stack's, but with OpenRouter's key and catalog to check.
     settings = {name: copy.stack_env[name] for name in names}
     settings |= {"ALLOW_LOCAL_UPSTREAMS": "true", "OpenRouter_Roleplay_API_KEY": "sk-or-test"}
     copy.kill_worker()
-    stack.suspend()  # and with it the scheduler; the database and the functions go on
+    stack.suspend()  # also the scheduler; the database and the functions keep running
     try:
         with running_upstream() as openrouter:
             openrouter.always(key(limit=10, limit_remaining=0), to="/api/v1/key")

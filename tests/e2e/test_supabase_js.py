@@ -1,4 +1,4 @@
-"""The web client's own library calls the function as the shipped client does."""
+"""supabase-js calls the function like the existing web client."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def functions_url(
     keys: Keys,
     function_url: Callable[[str], str],
 ) -> Iterator[str]:
-    """Both functions under one origin, as `make dev` serves them."""
+    """Both functions at one origin, as served by `make dev`."""
     env = Stack(connection, gateway, openrouter, chat_worker, keys, function_url).env()
     port = free_port()
     process = subprocess.Popen(
@@ -70,7 +70,7 @@ def functions_url(
 
 
 def shipped(conversation: UUID | str, message: str | None, **fields: Any) -> dict[str, Any]:
-    """The body of the shipped client, with every field that it sends."""
+    """A request body of the existing client, with every field that it sends."""
     return {
         "message": message,
         "conversation_id": str(conversation),
@@ -110,7 +110,7 @@ def shipped(conversation: UUID | str, message: str | None, **fields: Any) -> dic
 def invoked(
     stack: Stack, functions_url: str, user: User, body: dict[str, Any], said: str | None = None
 ) -> dict[str, Any]:
-    """What the script prints of one call by this person."""
+    """The output of the script for one call by this user."""
     given = {
         "supabaseUrl": stack.gateway.url,
         "publishableKey": PUBLISHABLE_KEY,
@@ -126,7 +126,7 @@ def invoked(
     return dict(json.loads(done.stdout))
 
 
-def test_reply_comes_as_data(stack: Stack, functions_url: str) -> None:
+def test_reply_is_in_the_data_of_invoke(stack: Stack, functions_url: str) -> None:
     user = stack.user("Ada")
     conversation = stack.conversation(user)
     stack.upstream.enqueue(text("Come in.\n\nSit down."))
@@ -142,7 +142,7 @@ def test_reply_comes_as_data(stack: Stack, functions_url: str) -> None:
     assert (data["scene_generated"], data["consistency_score"]) == (False, 0)
     assert data["memory_updated"] is False
     assert isinstance(data["processing_time"], int)
-    # Written by the client and adopted by the function.
+    # Inserted by the client and adopted by the function.
     assert [(message["sender"], message["content"]) for message in messages] == [
         ("user", "Hello"),
         ("character", "Come in.\n\nSit down."),
@@ -177,7 +177,7 @@ def test_stream_comes_as_a_response(stack: Stack, functions_url: str) -> None:
     assert done["message_id"] == answer["messages"][-1]["id"]
 
 
-def test_kickoff_has_no_message(stack: Stack, functions_url: str) -> None:
+def test_kickoff_without_a_message_is_answered(stack: Stack, functions_url: str) -> None:
     user = stack.user()
     conversation = stack.conversation(user)
     stack.upstream.enqueue(text("Who is there?"))
@@ -190,7 +190,7 @@ def test_kickoff_has_no_message(stack: Stack, functions_url: str) -> None:
 
 @pytest.mark.parametrize("streamed", [False, True], ids=["json", "stream"])
 class TestRefusal:
-    """A FunctionsHttpError with the response, and in it the envelope."""
+    """A FunctionsHttpError with the response, which contains the error envelope."""
 
     def refused(
         self, stack: Stack, functions_url: str, user: User, body: dict[str, Any]
@@ -222,7 +222,7 @@ class TestRefusal:
 
 
 def received(written: str) -> list[tuple[str, Any]]:
-    """The events of a stream that was read to its end."""
+    """The events of a completely read stream."""
     headers = {"Content-Type": "text/event-stream"}
     response = httpx.Response(200, headers=headers, content=written.encode())
     return [(event.event, event.json()) for event in EventSource(response).iter_sse()]

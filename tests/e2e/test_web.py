@@ -1,6 +1,6 @@
 """The chat in a real browser, on the whole stack.
 
-Whatever a test of the pages does, the browser's console stays empty: no error, no breach of the
+In every test of the pages, the browser's console stays empty: no errors, no violations of the
 Content-Security-Policy.
 """
 
@@ -17,7 +17,7 @@ from playwright.sync_api import Locator, Route, expect
 
 from tests.support.answers import held, stream, text
 from tests.support.cards import CARDS, card
-from tests.support.line import Line, running_line
+from tests.support.connection_proxy import ConnectionProxy, running_proxy
 from tests.support.person import (
     GREETING,
     MARA,
@@ -32,8 +32,8 @@ from tests.support.waiting import Gate
 
 
 class TestTalking:
-    def test_whole_way(self, person: Person) -> None:
-        """With the real model, whatever it writes."""
+    def test_person_signs_up_and_talks_with_the_real_model(self, person: Person) -> None:
+        """With the real model, for any reply."""
         person.sign_up()
         person.meet()
         person.say("Good evening. Who are you?")
@@ -95,13 +95,13 @@ class TestTalking:
                 timeout=REPLY_MS
             )
             person.answered(3)
-            for _ in range(3):  # one failure may be forgiven
+            for _ in range(3):  # a single failure is tolerated
                 person.copy.check_health()
             person.page.reload()
             expect(person.page.get_by_text("Worker is down")).to_be_visible()
             worker = person.page.locator(".picker option[value=chat_worker]")
             expect(worker).to_have_text("Local model (down)")
-            # It is still told which model wrote it, and why.
+            # The page still shows which model wrote it, and why.
             expect(person.page.locator(".column").get_by_text("answered instead")).to_be_visible()
         finally:
             person.copy.recover()
@@ -117,8 +117,8 @@ class TestTalking:
             if len(sent) > 1:
                 route.continue_()
                 return
-            route.fetch()  # It was answered, and saved ...
-            route.abort("connectionreset")  # ... and never came.
+            route.fetch()  # The request was answered and saved ...
+            route.abort("connectionreset")  # ... but the response was lost.
 
         person.page.route("**/roleplay_chat", lose_the_first)
         person.press(f"Let {MARA} begin")
@@ -130,27 +130,27 @@ class TestTalking:
 
 
 class TestConnectionThatBreaks:
-    """The page is reached over a line that is really cut."""
+    """The page uses a connection that is really cut."""
 
     @pytest.fixture
-    def line(self, person: Person, scripted: Upstream) -> Iterator[Line]:
+    def proxy(self, person: Person, scripted: Upstream) -> Iterator[ConnectionProxy]:
         person.expected = ["net::ERR_", "409"]
-        with running_line(person.url) as line:
-            person.url = line.url
+        with running_proxy(person.url) as proxy:
+            person.url = proxy.url
             person.join()
             person.meet()
             person.ask_the_scripted_model()
-            yield line
+            yield proxy
             person.page.goto("about:blank")
 
     def test_what_was_said_until_then_is_kept(
-        self, person: Person, scripted: Upstream, line: Line
+        self, person: Person, scripted: Upstream, proxy: ConnectionProxy
     ) -> None:
         gate = Gate()
         scripted.enqueue(stream(["The fog is coming in over the bay. ", gate, "It is gone."]))
         person.say("What do you see?")
         expect(person.said.last).to_contain_text("over the bay.")
-        line.cut()
+        proxy.cut()
 
         expect(person.page.get_by_text("This reply was cut off.")).to_be_visible()
         person.answered(3)
@@ -163,13 +163,13 @@ class TestConnectionThatBreaks:
         assert [turn["status"] for turn in person.turns()] == ["complete", "stopped"]
 
     def test_reply_that_had_not_begun_is_written(
-        self, person: Person, scripted: Upstream, line: Line
+        self, person: Person, scripted: Upstream, proxy: ConnectionProxy
     ) -> None:
         gate = Gate()
         scripted.enqueue(held(gate, text("Never heard.")), text("All is well."))
         person.say("Are you there?")
         gate.wait_reached()
-        line.cut()
+        proxy.cut()
 
         expect(person.said.last).to_have_text("All is well.")
         person.answered(3)
@@ -178,16 +178,16 @@ class TestConnectionThatBreaks:
         assert said[1:] == ["Are you there?", "All is well."]
 
     def test_service_that_stays_away_is_a_sentence(
-        self, person: Person, scripted: Upstream, line: Line
+        self, person: Person, scripted: Upstream, proxy: ConnectionProxy
     ) -> None:
         scripted.enqueue(text("Here again."))
-        line.cut(dead=True)
+        proxy.cut(dead=True)
         person.say("Hello?")
 
         alert = person.page.get_by_role("alert")
         expect(alert).to_contain_text("cannot be reached. Check your connection")
         expect(person.page.get_by_label("Message to")).to_have_value("Hello?")
-        line.mend()
+        proxy.mend()
         person.press("Try again")
         expect(person.said.last).to_have_text("Here again.")
         expect(person.page.get_by_label("Message to")).to_have_value("")
@@ -195,7 +195,7 @@ class TestConnectionThatBreaks:
 
 
 class TestFailures:
-    """Each is a sentence that says what to do."""
+    """Each failure is shown as a sentence that says what to do."""
 
     def test_failure_is_a_sentence_and_can_be_tried_again(self, person: Person) -> None:
         person.expected = ["503"]
@@ -241,7 +241,7 @@ class TestFailures:
         )
 
     def test_turn_that_still_runs_is_waited_for(self, person: Person, scripted: Upstream) -> None:
-        """As when the browser itself sends a request again whose connection was cut."""
+        """Like a browser that repeats a request whose connection was cut."""
         person.expected = ["409"]
         person.join()
         person.meet()
@@ -256,14 +256,14 @@ class TestFailures:
         person.answered(3)
         expect(person.page.get_by_role("alert")).to_have_count(0)
 
-    def test_limit_is_told(self, person: Person) -> None:
+    def test_reached_limit_is_shown_with_what_to_do(self, person: Person) -> None:
         person.expected = ["429"]
         person.join()
         person.meet()
         now = datetime.now(UTC).isoformat()
         turn = {"user_id": person.user_id, "task": "roleplay", "action": "send"}
         turn |= {"status": "complete", "lease_expires_at": now, "finished_at": now}
-        # However long it takes until the next one is said, they are of its last minute.
+        # In the future, so that they count for the last minute even on a slow machine.
         turn |= {"created_at": (datetime.now(UTC) + timedelta(minutes=10)).isoformat()}
         operator(person.copy, "POST", "/rest/v1/turns", [turn] * 20)
         person.say("And another thing.")
@@ -295,7 +295,7 @@ class TestFailures:
         expect(person.page.get_by_role("alert")).to_contain_text("Email or password is wrong.")
         person.page.get_by_label("Password").fill(PASSWORD)
         person.press("Sign in")
-        # What they wrote is still theirs.
+        # Their text is back in the message box.
         expect(person.page.get_by_label("Message to")).to_have_value("Do you hear me?")
 
     def test_what_goes_wrong_in_a_dialog_is_told_in_it(self, person: Person) -> None:
@@ -316,7 +316,7 @@ class TestFailures:
 
 
 class TestModels:
-    """The picker says who can answer now."""
+    """The picker shows who can answer now."""
 
     def option(self, person: Person, name: str) -> Locator:
         return person.page.locator(".picker option", has_text=name).last
@@ -360,7 +360,7 @@ class TestModels:
 
         expect(self.option(person, "Script")).to_have_text(re.compile(rf"Script \({why}\)$"))
         expect(self.option(person, "Script")).to_be_disabled()
-        # It was chosen before; a request does not name it any more.
+        # It was chosen before, but requests no longer name it.
         expect(person.page.get_by_label("Who answers")).to_have_value("")
         person.page.route(
             "**/roleplay_chat", lambda route: route.fulfill(status=503, json={}), times=1
@@ -370,7 +370,7 @@ class TestModels:
             person.say("Hello.")
         assert "model_provider" not in request.value.post_data_json
 
-    def test_who_is_offered(self, person: Person) -> None:
+    def test_picker_lists_worker_and_models_with_their_state(self, person: Person) -> None:
         person.open()
         shown = person.page.evaluate("""async () => {
           const { choices, standard } = await import("/js/availability.js");
@@ -455,7 +455,7 @@ class TestSeveralCharacters:
 
 
 class TestActions:
-    def test_edit_branch_and_delete(self, person: Person) -> None:
+    def test_message_is_edited_branched_from_and_deleted(self, person: Person) -> None:
         person.join()
         person.meet()
         person.press("Edit")

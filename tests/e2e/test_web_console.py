@@ -82,7 +82,7 @@ class TestConsole:
             expect(rows.nth(place)).to_contain_text(name)
             told = f"{name} is number {place + 1} now."
             expect(admin.page.get_by_role("status")).to_have_text(told)
-            if place:  # The same button has the focus, where the row is now.
+            if place:  # The same button has the focus, at the row's new place.
                 expect(earlier).to_be_focused()
         expect(earlier).to_be_disabled()
         expect(admin.page.get_by_role("button", name=f"{name}: later")).to_be_focused()
@@ -96,12 +96,12 @@ class TestConsole:
         admin.open("/console.html")
         admin.press("Edit Scripted")
         dialog = page.get_by_role("dialog")
-        expect(dialog.get_by_text("It can be deleted when its model is gone.")).to_be_visible()
+        expect(dialog.get_by_text("To delete it, first delete its model.")).to_be_visible()
         expect(dialog.get_by_role("button", name="Delete this provider")).to_have_count(0)
         dialog.get_by_label("Name").fill("Renamed")
         dialog.get_by_role("button", name="Save").click()
         expect(page.get_by_role("row").filter(has_text="Renamed").last).to_be_visible()
-        # The focus is back where the dialog was opened.
+        # The focus is back on the button that opened the dialog.
         expect(page.get_by_role("button", name="Edit Renamed")).to_be_focused()
 
         admin.press("Edit Script")
@@ -167,7 +167,7 @@ class TestConsole:
     def test_others_neither_open_nor_query_it(self, person: Person) -> None:
         person.join()
         person.meet()
-        # How the worker is, people see; not more.
+        # Users see only the worker's health.
         expect(person.page.locator("header.bar")).to_contain_text(re.compile("Worker (is|not) "))
         person.open("/console.html")
         expect(person.page.get_by_role("heading", name="This page is for admins")).to_be_visible()

@@ -1,6 +1,6 @@
-"""Both pages on a phone, by keyboard, with a screen reader; light and dark.
+"""Both pages on a phone, by keyboard, for screen readers; light and dark.
 
-SCREENSHOTS names a folder to keep pictures in.
+SCREENSHOTS is a folder for screenshots.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from tests.support.upstream import Upstream
 from tests.support.waiting import Gate
 
 TWO_FRAMES = "new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))"
-"""Resolves when everything that was to be drawn is drawn."""
+"""Resolves when everything is drawn."""
 WIDE = [
     ("user", "Donaudampfschifffahrtselektrizitätenhauptbetriebswerk" * 4),
     ("character", f"```\n{'return await the_lamp(); ' * 12}\n```\n\n`{'x' * 200}`"),
@@ -36,7 +36,7 @@ AXE = (ROOT / "node_modules/axe-core/axe.min.js").read_text()
 
 class TestForEverybody:
     def serious(self, page: Page) -> list[str]:
-        """What axe-core finds on the page as it is."""
+        """The issues that axe-core finds on the page."""
         page.evaluate(AXE)
         found = page.evaluate("axe.run().then(({ violations }) => violations)")
         return [
@@ -47,7 +47,7 @@ class TestForEverybody:
         ]
 
     @pytest.mark.parametrize("scheme", ["light", "dark"])
-    def test_no_serious_issue(self, admin: Person, scheme: Any) -> None:
+    def test_axe_finds_no_serious_issue(self, admin: Person, scheme: Any) -> None:
         page = admin.page
         page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
         issues = self.serious(page)
@@ -70,7 +70,7 @@ class TestForEverybody:
         issues += self.serious(page)
         assert issues == []
 
-    def test_dark_is_dark(self, person: Person) -> None:
+    def test_dark_scheme_has_dark_colours(self, person: Person) -> None:
         brightness = """() => {
           const [red, green, blue] = getComputedStyle(document.body).backgroundColor.match(/\\d+/g);
           return (Number(red) + Number(green) + Number(blue)) / 3;
@@ -87,10 +87,10 @@ class TestForEverybody:
         page = admin.page
         page.set_viewport_size({"width": width, "height": 740})
         admin.character("Bartholomew" * 10)
-        admin.hear_of(*WIDE)
+        admin.insert_messages(*WIDE)
 
         def too_wide() -> list[str]:
-            """What reaches beyond the screen and cannot be scrolled to within its own box."""
+            """Elements beyond the edge of the screen that cannot be scrolled into view."""
             assert page.evaluate("document.documentElement.scrollWidth") <= width
             return list(
                 page.evaluate("""() => [...document.querySelectorAll("body *")]
@@ -129,8 +129,8 @@ class TestKeyboard:
             page.keyboard.press("Tab")
         raise AssertionError(f"{target} is not reached by Tab")
 
-    def test_whole_turn(self, person: Person, scripted: Upstream) -> None:
-        """From signing in to another version of the reply, and no hand at the mouse."""
+    def test_whole_turn_is_taken_by_keyboard(self, person: Person, scripted: Upstream) -> None:
+        """From signing in to another version of the reply, without a mouse."""
         page, keys = person.page, person.page.keyboard
         person.make_account()
         person.open()
@@ -150,7 +150,7 @@ class TestKeyboard:
         keys.press("Enter")
         expect(page.get_by_role("status")).to_contain_text(GREETING)
         person.answered(1)
-        # What was pressed is gone; the focus is beside it, not at the beginning.
+        # The pressed button is gone; the focus is nearby, not at the start of the page.
         expect(page.locator(".column")).to_be_focused()
 
         page.reload()
@@ -205,7 +205,7 @@ class TestKeyboard:
             page.keyboard.press("Shift+Tab")
         raise AssertionError(f"{target} is not reached by Shift+Tab")
 
-    def test_skip_link(self, admin: Person) -> None:
+    def test_skip_link_leads_to_the_message_box(self, admin: Person) -> None:
         page = admin.page
         page.keyboard.press("Tab")
         expect(page.get_by_role("link", name="Skip to the message box")).to_be_focused()
@@ -276,7 +276,7 @@ REPLIES = [
 
 
 def furnish(person: Person) -> None:
-    """A conversation to look at, and a day of traffic: rows alone, no model is asked."""
+    """Inserts a conversation and a day of traffic as rows, without asking a model."""
     said = [
         {"conversation_id": person.conversation_id, "sender": sender, "content": content}
         for sender, content in REPLIES

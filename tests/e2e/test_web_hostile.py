@@ -1,4 +1,4 @@
-"""What models, cards and people write is hostile: on the pages it is only words."""
+"""Texts of models, cards and users are hostile: the pages show them only as text."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ FORBIDDEN = (
 
 @pytest.fixture
 def elsewhere(person: Person) -> list[str]:
-    """The requests that left for another origin than the pages' own."""
+    """The requests to other origins than the pages' own."""
     left: list[str] = []
 
     def note(request: Request) -> None:
@@ -69,7 +69,7 @@ def elsewhere(person: Person) -> list[str]:
 
 class TestWords:
     def harmless(self, person: Person) -> None:
-        """Nothing of it ran, and nothing of it lies over the page."""
+        """Checks that nothing ran and nothing covers the page."""
         page = person.page
         assert page.evaluate("[window.hit, document.body.onload]") == [None, None]
         assert page.locator("rp-prose").locator(FORBIDDEN).count() == 0
@@ -92,7 +92,7 @@ class TestWords:
         for start in range(0, len(HOSTILE), 5):
             scripted.enqueue(text("\n\n".join(["Good evening.", *HOSTILE[start : start + 5]])))
             person.say("Hello.")
-            # Both as it streams and as it was saved.
+            # Both while it streams and after it was saved.
             person.answered(3 + start // 5 * 2)
             self.harmless(person)
         person.page.reload()
@@ -103,7 +103,7 @@ class TestWords:
 
     @pytest.mark.parametrize("markup", HOSTILE)
     def test_every_kind_of_markup(self, person: Person, elsewhere: list[str], markup: str) -> None:
-        """Also what the reply's own stages would have cut off."""
+        """Including text that the reply filters would have cut off."""
         person.open()
         expect(person.page.get_by_label("Email")).to_be_visible()
         person.page.evaluate(
@@ -177,7 +177,7 @@ ENDLESS = [
     ],
     *["\u202e", "\u200b", "e\u0301\u0301\u0301", "😀"],
 ]
-"""Pieces of messages that repeat one of them to the end."""
+"""Texts that are repeated to the maximum size of a message."""
 DEEP = {
     "lists": "".join("  " * depth + "- a\n" for depth in range(250)),
     "numbered lists": "".join("   " * depth + "1. a\n" for depth in range(200)),
@@ -187,7 +187,7 @@ DEEP = {
 
 
 class TestNothingStopsThePage:
-    """Whatever one message holds, the others are drawn and it can be deleted."""
+    """Whatever a message contains, the others are drawn and it can be deleted."""
 
     @pytest.mark.parametrize("part", range(4))
     def test_messages_around_endless_ones(self, person: Person, part: int) -> None:
@@ -196,7 +196,7 @@ class TestNothingStopsThePage:
         hostile = [(piece * MESSAGE_CHARS)[:MESSAGE_CHARS] for piece in ENDLESS[part::4]]
         hostile.append(list(DEEP.values())[part])
         for content in hostile:
-            person.hear_of(("character", content), ("user", "And then?"))
+            person.insert_messages(("character", content), ("user", "And then?"))
 
         expect(person.said.filter(has_text="And then?")).to_have_count(len(hostile))
         for place in range(1, len(hostile) + 1):
@@ -217,7 +217,9 @@ class TestNothingStopsThePage:
         person.answered(5)
         expect(person.said.last).to_have_text("The sea is calm.")
 
-    def test_library_that_throws(self, person: Person, scripted: Upstream) -> None:
+    def test_text_on_which_the_parser_throws_is_shown_plain(
+        self, person: Person, scripted: Upstream
+    ) -> None:
         person.expected = ["Shown as plain text"]
         person.join()
         person.meet()
@@ -233,7 +235,7 @@ class TestNothingStopsThePage:
         expect(person.said).to_have_count(2)
 
     def test_growing_text_is_drawn_as_the_whole_one_is(self, person: Person) -> None:
-        """What is drawn of its beginning stays; another text begins anew."""
+        """Sections that are drawn stay; a different text is drawn from the start."""
         person.open()
         expect(person.page.get_by_label("Email")).to_be_visible()
         text = (
@@ -268,7 +270,7 @@ class TestNothingStopsThePage:
         assert other == "Another."
 
     def test_many_at_once_are_drawn_as_far_as_there_is_time(self, person: Person) -> None:
-        """The others are plain text; what is drawn later is drawn as ever."""
+        """The rest is plain text; later texts are drawn as usual."""
         person.open()
         expect(person.page.get_by_label("Email")).to_be_visible()
         [formatted, shown, later] = person.page.evaluate(
@@ -328,17 +330,19 @@ STOPPED = {
 
 
 class TestPolicy:
-    """What got past all of that would be stopped by the browser."""
+    """The browser's own policy blocks what gets past the sanitiser."""
 
     @pytest.fixture
     def other(self) -> Iterator[Upstream]:
-        """A server that nothing may reach."""
+        """A server that no request may reach."""
         with running_upstream() as upstream:
             yield upstream
 
     @pytest.mark.parametrize("what", list(STOPPED))
     @pytest.mark.parametrize("path", ["/", "/console.html"])
-    def test_browser_refuses(self, person: Person, other: Upstream, path: str, what: str) -> None:
+    def test_browser_blocks_scripts_styles_and_other_hosts(
+        self, person: Person, other: Upstream, path: str, what: str
+    ) -> None:
         person.expected = ["Content Security Policy", "TrustedHTML", "TrustedScript"]
         person.open(path)
         expect(person.page.get_by_label("Email")).to_be_visible()

@@ -1,4 +1,4 @@
-"""What the tests of failures begin with."""
+"""Fixtures of the integration tests: a conversation, the log."""
 
 import json
 import logging
@@ -16,7 +16,7 @@ from tests.support.waiting import wait_until
 
 @pytest.fixture
 def talk(stack: Stack) -> Iterator[Talk]:
-    """A conversation that has just begun. In the end no words of an upstream's are kept."""
+    """A new conversation. At the end, no text of an upstream error may be stored or logged."""
     user = stack.user()
     talk = Talk(stack, user, stack.conversation(user))
     lines = _Lines(talk.log)
@@ -31,7 +31,7 @@ def talk(stack: Stack) -> Iterator[Talk]:
 
 @pytest.fixture
 def one_day() -> None:
-    """The test begins and ends on the same day in UTC, by which limits and reports count."""
+    """Makes the test start and end on the same UTC day, because limits and reports count by day."""
     wait_until(lambda: _left_of_the_day() > timedelta(minutes=1), "midnight to pass")
 
 
@@ -42,7 +42,7 @@ def _left_of_the_day() -> timedelta:
 
 @pytest.fixture
 def log() -> Iterator[list[dict[str, Any]]]:
-    """What health_check logs."""
+    """The log lines of health_check."""
     lines: list[dict[str, Any]] = []
     handler = _Lines(lines)
     logger = logging.getLogger("health_check")
@@ -52,7 +52,7 @@ def log() -> Iterator[list[dict[str, Any]]]:
 
 
 class _Lines(logging.Handler):
-    """The log as it is written."""
+    """A handler that parses log lines as they are written."""
 
     def __init__(self, lines: list[dict[str, Any]]) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""Nobody reads, writes or spends what is not theirs, and nothing new is left out of these lists."""
+"""Nobody reads, writes or spends what is not theirs, and these lists are complete."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ from tests.support.stack import DEMO_CHARACTER, HEALTH_CHECK_SECRET, Stack, User
 from tests.support.upstream import Upstream, running_upstream
 from tests.unit import test_addresses as addresses
 
-# Who may select, insert, update and delete a row that belongs to the owner. The admin is
-# somebody else whose role is admin; service is the secret key.
+# Who may select, insert, update and delete a row of its owner. The admin is another user with the
+# role admin; service is the secret key.
 MATRIX = """
                         anon  owner other admin service
 api_models              ----  s---  s---  siud  siud
@@ -160,11 +160,12 @@ FUNCTIONS = {
         private.is_unused_secret private.may_meet public.set_default_model
     """,
     "authenticated service_role": "private.is_admin private.normalised",
-    # Called by the functions above, and by triggers and constraints.
+    # Called by other functions, triggers and constraints.
     "": """
         private.accept_turn private.any_minor private.are_limits private.bounded
         private.calibrate private.call_health_check private.cast_facts private.catalog_prices
-        private.character_facts private.check_own_characters private.check_own_message
+        private.character_facts private.check_account private.check_own_characters
+        private.check_own_message private.guard_writes
         private.cool_down private.count_row private.count_use private.covered
         private.forget_summary_from private.history private.is_public_host private.is_retention
         private.is_spent private.keep_settings private.keep_sfw_of_deleted private.keep_sfw_with
@@ -181,17 +182,17 @@ FUNCTIONS = {
         shared.installation shared.is_ours shared.lock_ages shared.next_position
     """,
 }
-"""All functions, by those who may execute them."""
+"""All functions, by the roles that may execute them."""
 
 
 @dataclass(frozen=True)
 class Row:
-    """A row of the owner's: how it gets there, how it is found, and what a client sends."""
+    """A row of the owner: how to insert it, how to find it, and what a client sends."""
 
     make: Callable[[Stack, User], dict[str, Any]]
-    """Puts one there and returns the columns it is found by."""
+    """Inserts a row and returns the columns that identify it."""
     body: Callable[[Stack, User], dict[str, Any]]
-    """A new one, as the owner would send it."""
+    """A new row as its owner would send it."""
     change: dict[str, Any]
 
 
@@ -249,7 +250,7 @@ def usage(owner: User) -> dict[str, Any]:
 
 
 def summed(*bucket: str) -> Callable[..., dict[str, Any]]:
-    """A row of a roll-up, in the bucket of that name and time."""
+    """A row of a roll-up in the bucket of this name and time."""
 
     def row(*_: object) -> dict[str, Any]:
         counts = dict.fromkeys(("calls", "turns", "prompt_tokens", "completion_tokens"), 1)
@@ -261,7 +262,7 @@ def summed(*bucket: str) -> Callable[..., dict[str, Any]]:
 
 
 def stored(table: str, row: Callable[..., dict[str, Any]], key: str) -> Callable[..., Any]:
-    """Puts such a row into a table that has no id."""
+    """Inserts a row into a table without an id."""
 
     def make(stack: Stack, owner: User) -> dict[str, Any]:
         columns = row(stack, owner)
@@ -498,7 +499,7 @@ VIEWS = {"chat_worker_health", "companions", "models_on_cooldown", "system_confi
 
 
 class Trial:
-    """One role tries all four operations on rows of the owner's."""
+    """One role tries all four operations on rows of the owner."""
 
     def __init__(self, stack: Stack, name: str, role: str) -> None:
         self.stack = stack
@@ -507,7 +508,7 @@ class Trial:
         self.role = role
 
     def allowed(self) -> str:
-        """The letters of what it was allowed, as in the matrix."""
+        """The letters of the allowed operations, as in the matrix."""
         tries = {"s": self.select, "i": self.insert, "u": self.update, "d": self.delete}
         return "".join(letter if allowed() else "-" for letter, allowed in tries.items())
 
@@ -538,7 +539,7 @@ class Trial:
 
     @contextmanager
     def _acting(self) -> Iterator[tuple[User, httpx.Client]]:
-        """A new owner, and the Data API as the role."""
+        """A new owner, and a client of the Data API with the role."""
         owner = self.stack.user()
         actor = {"owner": owner, "other": self.stack.user(), "admin": self.stack.user()}
         promoted(self.stack, actor["admin"])
@@ -552,13 +553,13 @@ class Trial:
     def _stored(self, key: dict[str, Any]) -> list[dict[str, Any]]:
         ((column, value),) = key.items()
         table = BEHIND.get(self.table, self.table)
-        return self.stack.all(f"select * from {table} where {column} = %s", value)  # noqa: S608
+        return self.stack.all(f"select * from public.{table} where {column} = %s", value)  # noqa: S608
 
     def _refused(self, answer: httpx.Response) -> bool:
-        """False, once it is sure that nothing but the missing right was the reason."""
+        """False, after checking that only the missing permission was the reason."""
         if answer.is_error and self.table not in VIEWS:
             assert refused(answer), answer.text
-        elif answer.is_error:  # Not every operation makes sense on a view.
+        elif answer.is_error:  # Not every operation is possible on a view.
             assert answer.status_code in (400, 401, 403, 405, 500), answer.text
         return False
 
@@ -569,9 +570,9 @@ def test_policy_matrix(stack: Stack, name: str) -> None:
 
 
 class TestNothingIsLeftOut:
-    """A new table, policy, function or grant has to be added above."""
+    """New tables, policies, functions and grants have to be added above."""
 
-    def test_relations(self, stack: Stack) -> None:
+    def test_every_table_and_view_is_in_the_list(self, stack: Stack) -> None:
         rows = stack.all("""
             select relnamespace::regnamespace::text as schema, relname as name from pg_class
             where relnamespace::regnamespace::text in ('public', 'private', 'shared')
@@ -582,7 +583,7 @@ class TestNothingIsLeftOut:
         assert found == listed | {("private", name) for name in PRIVATE} | seam
         assert set(ROWS) == set(EXPECTED)
 
-    def test_grants(self, stack: Stack) -> None:
+    def test_every_grant_is_in_the_list(self, stack: Stack) -> None:
         rows = stack.all("""
             with granted as (
               select c.relname as name, lower(a.privilege_type) as right, null as column, a.grantee
@@ -606,13 +607,13 @@ class TestNothingIsLeftOut:
         found |= {f"{r['name']}: {r['right']}({r['columns']})" for r in rows if r["columns"]}
         assert found == set(GRANTS.replace("\n    ", " ").strip().splitlines())
 
-    def test_policies(self, stack: Stack) -> None:
+    def test_every_policy_is_in_the_list(self, stack: Stack) -> None:
         rows = stack.all("select * from pg_policies where schemaname not in ('auth', 'vault')")
         assert {row["policyname"] for row in rows} == set(POLICIES.split())
         assert {tuple(row["roles"]) for row in rows} == {("authenticated",)}
         assert all(row["policyname"] == f"{row['tablename']}_{row['cmd'].lower()}" for row in rows)
 
-    def test_functions(self, stack: Stack) -> None:
+    def test_every_function_is_in_the_list(self, stack: Stack) -> None:
         rows = stack.all("""
             select pronamespace::regnamespace || '.' || proname as name,
                    array_to_string(array(
@@ -629,13 +630,29 @@ class TestNothingIsLeftOut:
             where relnamespace = 'public'::regnamespace and relkind in ('r', 'p')
               and has_any_column_privilege('authenticated', c.oid, 'insert')""")
         counted = stack.all("""
-            select tgrelid::regclass::text as name, pg_get_triggerdef(oid) as trigger
-            from pg_trigger
+            select c.relname as name, pg_get_triggerdef(t.oid) as trigger
+            from pg_trigger t join pg_class c on c.oid = tgrelid
             where tgfoid = 'private.count_row'::regproc and tgenabled = 'O'""")
         assert {row["name"] for row in counted} == {row["name"] for row in granted}
         for row in counted:
             assert "BEFORE INSERT" in row["trigger"]
             assert "FOR EACH ROW" in row["trigger"]
+
+    def test_every_table_that_people_write_asks_for_their_account(self, stack: Stack) -> None:
+        granted = stack.all("""
+            select relname as name from pg_class c
+            where relnamespace = 'public'::regnamespace
+              and (has_any_column_privilege('authenticated', c.oid, 'insert, update')
+                   or has_table_privilege('authenticated', c.oid, 'delete'))""")
+        asked = stack.all("""
+            select c.relname as name, pg_get_triggerdef(t.oid) as trigger
+            from pg_trigger t join pg_class c on c.oid = tgrelid
+            where tgfoid = 'private.check_account'::regproc and tgenabled = 'O'""")
+        assert {row["name"] for row in asked} == {row["name"] for row in granted}
+        for row in asked:
+            # Of a statement: also one that finds no row says nothing else.
+            assert "BEFORE INSERT OR DELETE OR UPDATE ON" in row["trigger"]
+            assert "FOR EACH STATEMENT" in row["trigger"]
 
     def test_no_other_schema_is_open(self, stack: Stack) -> None:
         rows = stack.all("""
@@ -646,7 +663,7 @@ class TestNothingIsLeftOut:
 
 
 class TestDefaultModel:
-    """One call makes another model the default; nobody but an admin may."""
+    """One call changes the default model; only admins may call it."""
 
     def default(self, stack: Stack) -> UUID:
         row = stack.one("select id from api_models where task = 'roleplay' and is_default")
@@ -656,14 +673,14 @@ class TestDefaultModel:
         with stack.data_api(user) as api:
             return api.post("/rpc/set_default_model", json={"p_model_id": str(model_id)})
 
-    def test_admin_chooses(self, stack: Stack) -> None:
+    def test_admin_sets_the_default_model(self, stack: Stack) -> None:
         admin = stack.user()
         promoted(stack, admin)
         other = stack.insert("api_models", **model(stack))
         assert self.choose(stack, admin, other).is_success
         assert self.default(stack) == other
 
-    def test_others_do_not(self, stack: Stack) -> None:
+    def test_others_cannot_set_the_default_model(self, stack: Stack) -> None:
         before, other = self.default(stack), stack.insert("api_models", **model(stack))
         assert refused(self.choose(stack, stack.user(), other))
         assert self.default(stack) == before
@@ -678,7 +695,7 @@ class TestDefaultModel:
 
 
 class TestProvidersThatGo:
-    """An admin removes a provider, and no key goes elsewhere by it."""
+    """An admin removes a provider; its key cannot be sent elsewhere."""
 
     @pytest.fixture
     def api(self, stack: Stack) -> Iterator[httpx.Client]:
@@ -716,7 +733,7 @@ class TestProvidersThatGo:
 
 
 class TestProvidersFromABrowser:
-    """A provider that an admin adds gets neither keys nor prompts until an operator approves it."""
+    """A provider that an admin adds gets no keys and prompts until an operator approves it."""
 
     @pytest.fixture
     def elsewhere(self) -> Iterator[Upstream]:
@@ -735,7 +752,7 @@ class TestProvidersFromABrowser:
     def add(
         self, stack: Stack, api: httpx.Client, url: str, task: str = "roleplay", **more: Any
     ) -> str:
-        """A provider and a model that is the default for everybody; the model's key."""
+        """Adds a provider with a model, the default for everybody; returns the model's key."""
         row = provider(base_url=url, **more)
         assert api.post("/api_providers", json=row).is_success
         found = stack.one("select id from api_providers where name = %s", row["name"])
@@ -800,7 +817,7 @@ class TestProvidersFromABrowser:
             listed = person.get("/api_providers", params={"select": "name"}).json()
         assert listed == [{"name": "openrouter"}]
 
-    def test_that_an_operator_approves_is_asked(
+    def test_approved_provider_gets_requests(
         self, stack: Stack, api: httpx.Client, elsewhere: Upstream
     ) -> None:
         self.add(stack, api, elsewhere.url, secret_name="Spare_API_KEY")
@@ -817,7 +834,7 @@ class TestProvidersFromABrowser:
 
 
 class TestWordsOfOthers:
-    """An admin sees that there are turns, and what they cost; not what anybody wrote."""
+    """Admins see turns and their cost, but no texts of users."""
 
     TABLES = (
         *("turns", "characters", "character_cards", "messages", "conversations", "memories"),
@@ -825,7 +842,7 @@ class TestWordsOfOthers:
         *("system_config", "conversation_characters", "token_calibrations", "model_cooldowns"),
     )
 
-    def test_are_in_nothing_that_an_admin_reads(self, stack: Stack) -> None:
+    def test_texts_of_others_are_in_nothing_that_an_admin_reads(self, stack: Stack) -> None:
         words, ann, admin = "quince-and-vellum", stack.user(), stack.user()
         promoted(stack, admin)
         mine = character(ann, description=words, character_book={"entries": [{"content": words}]})
@@ -872,7 +889,7 @@ class TestWordsOfOthers:
 class TestPrivateSchema:
     @pytest.fixture
     def database(self, stack: Stack) -> Iterator[Connection]:
-        """Where a role can be taken on and is left again."""
+        """A block in which a role can be set; it is reset at the end."""
         with stack.db.transaction():
             yield stack.db
             raise Rollback
@@ -893,12 +910,12 @@ class TestPrivateSchema:
             "select private.why_account_blocked(gen_random_uuid())",
         ],
     )
-    def test_is_closed(self, database: Connection, role: str, query: str) -> None:
+    def test_private_schema_is_closed(self, database: Connection, role: str, query: str) -> None:
         database.execute(f"set local role {role}".encode())
         with pytest.raises(psycopg.errors.InsufficientPrivilege):
             database.execute(query.encode())
 
-    def test_is_not_served(self, stack: Stack) -> None:
+    def test_private_schema_is_not_served(self, stack: Stack) -> None:
         with stack.data_api(stack.user()) as api:
             answer = api.get("/system_settings", headers={"Accept-Profile": "private"})
             assert answer.status_code == 406
@@ -907,11 +924,11 @@ class TestPrivateSchema:
 
 
 class TestCharactersOfOthers:
-    """A row may not point at a character that its owner cannot see."""
+    """A row must not refer to a character that its owner cannot see."""
 
     @pytest.fixture(params=["other", "admin"])
     def api(self, stack: Stack, request: pytest.FixtureRequest) -> Iterator[httpx.Client]:
-        """The Data API as somebody else; an admin sees all characters, and still."""
+        """The Data API as another user, who may be an admin and see all characters."""
         self.me = stack.user()
         if request.param == "admin":
             promoted(stack, self.me)
@@ -929,7 +946,9 @@ class TestCharactersOfOthers:
         return str(stack.insert("characters", user_id=self.me.id, name="Mine"))
 
     @pytest.mark.parametrize("column", ["character_id", "user_character_id"])
-    def test_in_a_new_conversation(self, api: httpx.Client, hidden: str, column: str) -> None:
+    def test_conversation_with_a_hidden_character_is_rejected(
+        self, api: httpx.Client, hidden: str, column: str
+    ) -> None:
         assert refused(api.post("/conversations", json=self.mine({column: hidden})))
 
     @pytest.mark.parametrize("column", ["character_id", "user_character_id"])
@@ -943,7 +962,7 @@ class TestCharactersOfOthers:
         change = {"user_character_id": str(DEMO_CHARACTER)}
         assert api.patch("/conversations", params=mine, json=change).is_success
 
-    def test_in_a_memory(self, api: httpx.Client, hidden: str) -> None:
+    def test_memory_of_a_hidden_character_is_rejected(self, api: httpx.Client, hidden: str) -> None:
         row = self.mine({"tier": "character", "character_id": hidden})
         assert refused(api.post("/memories", json=row))
 
@@ -963,7 +982,7 @@ class TestCharactersOfOthers:
 
 
 class TestWorkerAddress:
-    """Whoever serves at the registered address gets the worker's key and the chats."""
+    """The server at the registered address gets the worker's key and the chats."""
 
     @pytest.fixture(autouse=True)
     def deployed(self, stack: Stack) -> None:
@@ -1092,7 +1111,7 @@ def is_taken(url: str) -> bool:
 class TestKeysStayWhereTheyBelong:
     @pytest.fixture
     def elsewhere(self) -> Iterator[Upstream]:
-        """A host that nobody registered."""
+        """A host that is not registered."""
         with running_upstream() as server:
             server.always(reply(200, {"success": True, "response": "Gotcha."}))
             yield server

@@ -1,4 +1,4 @@
-"""A token outlives its account: whoever is deleted or banned does nothing more with it."""
+"""A token outlives its account, but a deleted or banned user cannot use it."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def ban(stack: Stack, user: User, until: str) -> None:
 
 @pytest.fixture
 def ann(stack: Stack) -> User:
-    """Somebody who talks, and whose token was verified a moment ago."""
+    """A user whose token was verified a moment ago."""
     user = stack.user("Ann")
     stack.upstream.enqueue(text("Good evening."))
     conversation = stack.conversation(user)
@@ -61,8 +61,8 @@ def ann(stack: Stack) -> User:
     return user
 
 
-def requests_of(stack: Stack, user: User) -> dict[str, dict[str, Any]]:
-    """Every request that the function takes, as it would be granted."""
+def every_request(stack: Stack, user: User) -> dict[str, dict[str, Any]]:
+    """Every kind of request, in a form that would succeed."""
     row = stack.one("select id, conversation_id from messages where sender = 'character'")
     conversation, message = str(row["conversation_id"]), str(row["id"])
     turn = {"conversation_id": conversation}
@@ -92,7 +92,7 @@ def requests_of(stack: Stack, user: User) -> dict[str, dict[str, Any]]:
 def test_nothing_is_done_for_an_account_that_is_gone(
     stack: Stack, ann: User, befall: Callable[[Stack, User], None], status: int
 ) -> None:
-    asked = requests_of(stack, ann)
+    asked = every_request(stack, ann)
     befall(stack, ann)
     before = {
         table: stack.all(f"select * from {table} order by 1")  # noqa: S608
@@ -107,7 +107,7 @@ def test_nothing_is_done_for_an_account_that_is_gone(
 
 
 def test_those_that_are_new_are_told_the_same(stack: Stack) -> None:
-    """Whether their token was seen before makes no difference."""
+    """Cached tokens are rejected as well."""
     bob = stack.user()
     conversation = str(stack.conversation(bob))
     banned(stack, bob)
@@ -132,22 +132,107 @@ def test_rows_are_not_added_through_the_data_api(
     )
 
 
-def test_ban_that_is_over(stack: Stack, ann: User) -> None:
+GRANTED = """
+select c.relname as "table", command,
+       array(select a.attname::text from pg_attribute a where a.attrelid = c.oid and a.attnum > 0
+               and has_column_privilege('authenticated', c.oid, a.attnum, 'update')) as columns
+from pg_class c, unnest('{insert,update,delete}'::text[]) command
+where c.relnamespace = 'public'::regnamespace and case command
+  when 'delete' then has_table_privilege('authenticated', c.oid, 'delete')
+  else has_any_column_privilege('authenticated', c.oid, command) end
+"""
+"""What people may write through the Data API."""
+
+
+@pytest.mark.parametrize("befall", [marked_as_deleted, banned, banned_for_ever])
+def test_nothing_is_changed_through_the_data_api(
+    stack: Stack, ann: User, befall: Callable[[Stack, User], None]
+) -> None:
+    """Not by an admin either; what they have they may still read."""
+    conversation = stack.one("select id from conversations where user_id = %s", ann.id)["id"]
+    mine = {"user_id": ann.id}
+    character = stack.insert("characters", **mine, name="Vera")
+    member = {"conversation_id": conversation, "character_id": character, "position": 0}
+    stack.db.execute(
+        "insert into conversation_characters (conversation_id, character_id, position)"
+        " values (%(conversation_id)s, %(character_id)s, %(position)s)",
+        member,
+    )
+    stack.db.execute(
+        "insert into conversation_summaries (conversation_id) values (%s)", (conversation,)
+    )
+    memory = stack.insert("memories", **mine, tier="profile")
+    stack.insert("memory_facts", memory_id=memory, content="Cats.")
+    stack.db.execute("insert into user_roles (user_id, role) values (%s, 'admin')", (ann.id,))
+    befall(stack, ann)
+    granted = stack.all(GRANTED)
+    tables = sorted({row["table"] for row in granted})
+    before = {table: stack.all(f"select * from {table} order by 1") for table in tables}  # noqa: S608
+    assert all(before.values())
+
+    with stack.data_api(ann) as api:
+        for row in granted:
+            path, change = f"/{row['table']}", dict.fromkeys(row["columns"][:1])
+            answer = {
+                "insert": lambda path=path: api.post(path, json={}),
+                "update": lambda path=path, change=change: api.patch(path, json=change),
+                "delete": lambda path=path: api.delete(path),
+            }[row["command"]]()
+            status = 401 if befall is marked_as_deleted else 403
+            code = (answer.status_code, answer.json()["code"])
+            assert code == (status, f"PT{status}"), row
+        default = {
+            "p_model_id": str(stack.all("select id from api_models where is_active")[0]["id"])
+        }
+        assert api.post("/rpc/set_default_model", json=default).status_code == 403
+        assert api.get("/messages").json()
+    for table, rows in before.items():
+        assert stack.all(f"select * from {table} order by 1") == rows  # noqa: S608
+
+
+@pytest.mark.parametrize("befall", [marked_as_deleted, banned])
+def test_admin_reads_nothing_of_others(
+    stack: Stack, ann: User, befall: Callable[[Stack, User], None]
+) -> None:
+    admin = stack.user()
+    stack.db.execute("insert into user_roles (user_id, role) values (%s, 'admin')", (admin.id,))
+    paths = ["/usage_events", "/turns", "/provider_settings", "/system_config", "/user_roles"]
+    with stack.data_api(admin) as api:
+        assert all(api.get(path).json() for path in paths)
+        befall(stack, admin)
+        own = [{"user_id": str(admin.id), "role": "admin"}]
+        assert [api.get(path).json() for path in paths[:-1]] == [[]] * 4
+        assert api.get("/user_roles", params={"select": "user_id,role"}).json() == own
+
+
+def test_what_a_change_leads_to_is_not_refused(stack: Stack, ann: User) -> None:
+    """Rows that go or change with others: the account was asked about, and is good."""
+    character = stack.insert("characters", user_id=ann.id, name="Vera", age=30)
+    played = stack.conversation(ann, user_character_id=character)
+    with stack.data_api(ann) as api:
+        its = {"id": f"eq.{character}"}
+        assert api.patch("/characters", params=its, json={"age": 15}).is_success
+        assert api.delete("/characters", params=its).is_success
+        assert api.delete("/conversations", params={"user_id": f"eq.{ann.id}"}).is_success
+    assert stack.all("select * from conversations where id = %s", played) == []
+
+
+def test_account_whose_ban_is_over_may_do_everything(stack: Stack, ann: User) -> None:
     ban(stack, ann, "now() - interval '1 second'")
     stack.upstream.always(text("Good evening."))
-    for name, body in requests_of(stack, ann).items():
+    for name, body in every_request(stack, ann).items():
         assert stack.chat(ann, **body).status_code == 200, name
 
 
-def test_branch_made_before_is_not_told_of(stack: Stack, ann: User) -> None:
-    branch = requests_of(stack, ann)["branch"] | {"client_message_id": "b"}
+def test_repeated_branch_is_blocked_for_a_banned_account(stack: Stack, ann: User) -> None:
+    branch = every_request(stack, ann)["branch"] | {"client_message_id": "b"}
     assert stack.chat(ann, **branch).status_code == 200
     banned(stack, ann)
     assert stack.chat(ann, **branch).status_code == 403
 
 
 def test_turn_that_runs_is_saved_all_the_same(stack: Stack, ann: User) -> None:
-    """It was accepted before; the answer is there when the ban is over."""
+    """The turn was accepted before the ban; its reply is available afterwards."""
     conversation = stack.conversation(ann)
     gate = Gate()
     stack.upstream.enqueue(held(gate, text("Late.")))
@@ -162,7 +247,7 @@ def test_turn_that_runs_is_saved_all_the_same(stack: Stack, ann: User) -> None:
 
 
 def test_auth_server_without_these_columns(postgres: Postgres) -> None:
-    """Some local ones have neither: then an account that is there is good."""
+    """Some local Auth schemas have neither column: then every existing account is valid."""
     with postgres.connect("app", OWNER) as database, database.transaction():
         database.execute("alter table auth.users drop column banned_until, drop column deleted_at")
         user = uuid4()

@@ -1,4 +1,4 @@
-"""What a person can do with a conversation beside talking, through the real function."""
+"""Message actions through the real function."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ SAID = ("One", "Two", "Three", "Four")
 
 
 class Dialog:
-    """A person and a conversation: they, the character, they, the character."""
+    """A user and a conversation with four messages: user, character, user, character."""
 
     def __init__(self, stack: Stack, *said: str) -> None:
         self.stack = stack
@@ -31,19 +31,19 @@ class Dialog:
             stack.upstream.enqueue(text(reply))
             self.turn(message=message)
 
-    def ask(self, user: User | None = None, **body: Any) -> httpx.Response:
-        """A request as it is."""
+    def request(self, user: User | None = None, **body: Any) -> httpx.Response:
+        """Sends a request unchanged."""
         return self.stack.chat(user or self.user, **body)
 
     def turn(self, **body: Any) -> dict[str, Any]:
-        """A turn that is answered."""
-        answer = self.ask(conversation_id=str(self.id), **body)
+        """A turn that must be answered."""
+        answer = self.request(conversation_id=str(self.id), **body)
         assert answer.status_code == 200, answer.text
         return dict(answer.json())
 
     def do(self, action: str, content: str, **body: Any) -> dict[str, Any]:
-        """A change that is made, about the message with this text."""
-        answer = self.ask(action=action, message_id=self.message(content), **body)
+        """An action on the message with this text, which must succeed."""
+        answer = self.request(action=action, message_id=self.message(content), **body)
         assert answer.status_code == 200, answer.text
         assert answer.json()["success"] is True
         return dict(answer.json())
@@ -63,19 +63,19 @@ class Dialog:
         return [words for _, words in self.stack.said(conversation or self.id)]
 
     def prompt(self) -> list[str]:
-        """What the last model called was given after the system message."""
+        """The messages of the last model call after the system message."""
         return [message["content"] for message in self.stack.upstream.calls[-1].json["messages"]][
             1:
         ]
 
     def body(self, action: str, content: str) -> dict[str, Any]:
-        """A request for any of the changes."""
+        """The body of a request for an action."""
         body = {"action": action, "message_id": self.message(content)}
         return body | {"message": "Edited"} if action == "edit" else body
 
     @contextmanager
     def running(self) -> Iterator[None]:
-        """While a turn runs in the conversation."""
+        """A block in which a turn is running in the conversation."""
         gate = Gate()
         self.stack.upstream.enqueue(held(gate, text("At last.")))
         with ThreadPoolExecutor(1) as pool:
@@ -118,9 +118,7 @@ class TestRegenerate:
 
         assert dialog.prompt() == ["One", "Two again", "Three", "Four", "Five"]
 
-    def test_of_a_version_that_is_set_aside_takes_the_place_of_the_active_one(
-        self, dialog: Dialog
-    ) -> None:
+    def test_regenerating_an_inactive_version_replaces_the_active_one(self, dialog: Dialog) -> None:
         dialog.again("Two", "Two again")
         dialog.again("Two", "Two once more")
 
@@ -128,7 +126,7 @@ class TestRegenerate:
         roots = dialog.stack.all("select distinct variant_of from messages where not is_active")
         assert {row["variant_of"] for row in roots} == {None, UUID(dialog.message("Two"))}
 
-    def test_twice_with_one_id_makes_one_version(self, dialog: Dialog) -> None:
+    def test_repeated_regenerate_with_one_id_makes_one_version(self, dialog: Dialog) -> None:
         dialog.again("Two", "Two again", client_message_id="once")
         again = dialog.turn(
             action="regenerate", message_id=dialog.message("Two"), client_message_id="once"
@@ -164,14 +162,14 @@ class TestRegenerate:
     @pytest.mark.parametrize("action", ["regenerate", "continue"])
     def test_message_of_the_persons_is_no_reply(self, dialog: Dialog, action: str) -> None:
         asked = {"conversation_id": str(dialog.id), "message_id": dialog.message("One")}
-        refused(dialog.ask(action=action, **asked), 409, f"nothing_to_{action}")
+        refused(dialog.request(action=action, **asked), 409, f"nothing_to_{action}")
 
     @pytest.mark.parametrize("action", ["regenerate", "continue"])
     def test_message_of_elsewhere_is_not_found(self, dialog: Dialog, action: str) -> None:
         elsewhere = Dialog(dialog.stack, "Hello", "Hm")
         for message_id in (elsewhere.message("Hm"), str(uuid4())):
             asked = {"conversation_id": str(dialog.id), "message_id": message_id}
-            refused(dialog.ask(action=action, **asked), 404, "message_not_found")
+            refused(dialog.request(action=action, **asked), 404, "message_not_found")
 
 
 class TestChoose:
@@ -184,7 +182,7 @@ class TestChoose:
         assert body["message_id"] == dialog.message("Two")
         assert dialog.said() == list(SAID)
 
-    def test_next_prompt_has_it(self, dialog: Dialog) -> None:
+    def test_chosen_version_is_in_the_next_prompt(self, dialog: Dialog) -> None:
         dialog.again("Two", "Two again")
         dialog.again("Four", "Four again")
         dialog.do("choose", "Four")
@@ -194,7 +192,7 @@ class TestChoose:
 
         assert dialog.prompt() == ["One", "Two again", "Three", "Four", "Five"]
 
-    def test_twice_changes_nothing(self, dialog: Dialog) -> None:
+    def test_choosing_twice_changes_nothing(self, dialog: Dialog) -> None:
         dialog.again("Two", "Two again")
         for _ in range(2):
             dialog.do("choose", "Two")
@@ -202,14 +200,16 @@ class TestChoose:
         assert dialog.said() == list(SAID)
 
     def test_the_persons_own_messages_have_no_versions(self, dialog: Dialog) -> None:
-        refused(dialog.ask(**dialog.body("choose", "One")), 409, "no_variant")
+        refused(dialog.request(**dialog.body("choose", "One")), 409, "no_variant")
 
     def test_message_that_the_policy_set_aside_stays_so(self, stack: Stack) -> None:
         dialog = Dialog(stack)
-        refused(dialog.ask(conversation_id=str(dialog.id), message=BOTH), 403, "content_refused")
-        refused(dialog.ask(**dialog.body("choose", BOTH)), 409, "no_variant")
-        refused(dialog.ask(**dialog.body("branch", BOTH)), 404, "message_not_found")
-        refused(dialog.ask(**dialog.body("edit", BOTH)), 404, "message_not_found")
+        refused(
+            dialog.request(conversation_id=str(dialog.id), message=BOTH), 403, "content_refused"
+        )
+        refused(dialog.request(**dialog.body("choose", BOTH)), 409, "no_variant")
+        refused(dialog.request(**dialog.body("branch", BOTH)), 404, "message_not_found")
+        refused(dialog.request(**dialog.body("edit", BOTH)), 404, "message_not_found")
         assert dialog.said() == []
         assert dialog.do("delete", BOTH)["deleted"] == 1
 
@@ -257,7 +257,7 @@ class TestEdit:
         assert dialog.prompt() == ["One", "Two", "Tre"]
         assert dialog.said() == ["One", "Two", "Tre", "Quattro"]
 
-    def test_twice_changes_nothing(self, dialog: Dialog) -> None:
+    def test_same_edit_twice_changes_nothing(self, dialog: Dialog) -> None:
         first = dialog.do("edit", "Four", message="Edited")
         again = dialog.do("edit", "Edited", message="Edited")
         assert again["edited_at"] == first["edited_at"]
@@ -273,7 +273,7 @@ class TestEdit:
     @pytest.mark.parametrize("content", ["Three", "Four"], ids=["own", "reply"])
     def test_what_no_tier_allows_is_refused(self, dialog: Dialog, content: str) -> None:
         body = dialog.body("edit", content) | {"message": BOTH}
-        error = refused(dialog.ask(**body), 403, "content_refused")
+        error = refused(dialog.request(**body), 403, "content_refused")
         assert error.startswith("This message is not allowed: ")
         assert dialog.said() == list(SAID)
 
@@ -284,7 +284,7 @@ class TestEdit:
         dialog.do("edit", "Four", message="A sexual scene.")
         calls = len(dialog.stack.upstream.calls)
 
-        answer = dialog.ask(conversation_id=str(dialog.id), message="Five")
+        answer = dialog.request(conversation_id=str(dialog.id), message="Five")
 
         refused(answer, 403, "content_refused")
         assert len(dialog.stack.upstream.calls) == calls
@@ -303,7 +303,7 @@ class TestEdit:
     def test_what_is_no_message_is_refused(
         self, dialog: Dialog, message: Any, status: int, code: str
     ) -> None:
-        refused(dialog.ask(**dialog.body("edit", "One") | {"message": message}), status, code)
+        refused(dialog.request(**dialog.body("edit", "One") | {"message": message}), status, code)
         assert dialog.said() == list(SAID)
 
     def test_reply_may_be_longer_than_a_persons_message(self, dialog: Dialog) -> None:
@@ -312,7 +312,7 @@ class TestEdit:
     def test_other_kinds_of_messages_are_the_clients(self, dialog: Dialog) -> None:
         row = {"conversation_id": dialog.id, "sender": "user", "content": "[]"}
         dialog.stack.insert("messages", **row, message_type="image")
-        refused(dialog.ask(**dialog.body("edit", "[]")), 404, "message_not_found")
+        refused(dialog.request(**dialog.body("edit", "[]")), 404, "message_not_found")
 
 
 class TestDelete:
@@ -338,21 +338,21 @@ class TestDelete:
         dialog.turn(message="Five")
         assert dialog.prompt() == ["One\n\nThree", "Four", "Five"]
 
-    def test_twice_is_a_success(self, dialog: Dialog) -> None:
+    def test_deleting_twice_succeeds(self, dialog: Dialog) -> None:
         asked = dialog.body("delete", "Three") | {"onwards": True}
-        assert dialog.ask(**asked).json()["deleted"] == 2
-        assert dialog.ask(**asked).json()["deleted"] == 0
+        assert dialog.request(**asked).json()["deleted"] == 2
+        assert dialog.request(**asked).json()["deleted"] == 0
         assert dialog.said() == ["One", "Two"]
 
     def test_repeated_request_is_told_that_its_reply_was_deleted(self, stack: Stack) -> None:
         dialog = Dialog(stack)
         stack.upstream.enqueue(text("Hm"))
         asked = {"conversation_id": str(dialog.id), "message": "Hi", "client_message_id": "once"}
-        assert dialog.ask(**asked).status_code == 200
+        assert dialog.request(**asked).status_code == 200
         dialog.do("delete", "Hm")
 
-        refused(dialog.ask(**asked), 410, "reply_deleted")
-        refused(dialog.ask(**asked, stream=True), 410, "reply_deleted")
+        refused(dialog.request(**asked), 410, "reply_deleted")
+        refused(dialog.request(**asked, stream=True), 410, "reply_deleted")
 
         assert dialog.said() == ["Hi"]
         assert len(stack.upstream.calls) == 1
@@ -400,7 +400,7 @@ class TestBranch:
         assert {row["parent_conversation"] for row in copies} == {None, new}
         assert {row["variant_of"] for row in copies} == {None}
 
-    def test_is_with_the_same_people_in_the_same_tier(self, dialog: Dialog) -> None:
+    def test_branch_is_with_the_same_people_in_the_same_tier(self, dialog: Dialog) -> None:
         persona = dialog.stack.insert("characters", user_id=dialog.user.id, name="Ada")
         dialog.stack.db.execute(
             "update conversations set title = 'Fog', content_tier = 'sfw', user_character_id = %s",
@@ -416,32 +416,32 @@ class TestBranch:
         assert row["parent_conversation_id"] == dialog.id
         assert str(row["branched_from"]) == dialog.message("Two")
 
-    def test_goes_on_by_itself(self, dialog: Dialog) -> None:
+    def test_turns_in_a_branch_leave_the_parent_unchanged(self, dialog: Dialog) -> None:
         new = UUID(dialog.do("branch", "Two")["conversation_id"])
         dialog.stack.upstream.enqueue(text("Vier"), text("Two again"))
 
-        dialog.ask(conversation_id=str(new), message="Drei")
+        dialog.request(conversation_id=str(new), message="Drei")
         assert dialog.prompt() == ["One", "Two", "Drei"]
         copy = dialog.stack.one(
             "select id from messages where content = 'Two' and conversation_id = %s", new
         )
-        dialog.ask(conversation_id=str(new), action="regenerate", message_id=str(copy["id"]))
+        dialog.request(conversation_id=str(new), action="regenerate", message_id=str(copy["id"]))
 
         assert dialog.prompt() == ["One"]
         assert dialog.said(new) == ["One", "Two again", "Drei", "Vier"]
         assert dialog.said() == list(SAID)
 
-    def test_of_a_version_that_is_set_aside(self, dialog: Dialog) -> None:
+    def test_branch_may_end_in_an_inactive_version(self, dialog: Dialog) -> None:
         dialog.again("Two", "Two again")
         new = UUID(dialog.do("branch", "Two")["conversation_id"])
         assert dialog.said(new) == ["One", "Two"]
         assert dialog.said() == ["One", "Two again", "Three", "Four"]
 
-    def test_twice_with_one_id_is_one_branch(self, dialog: Dialog) -> None:
+    def test_repeated_branch_with_one_id_is_one_branch(self, dialog: Dialog) -> None:
         asked = dialog.body("branch", "Two") | {"client_message_id": "once"}
-        first, again = (dialog.ask(**asked).json()["conversation_id"] for _ in range(2))
-        dialog.ask(action="delete", message_id=asked["message_id"])
-        after = dialog.ask(**asked).json()["conversation_id"]
+        first, again = (dialog.request(**asked).json()["conversation_id"] for _ in range(2))
+        dialog.request(action="delete", message_id=asked["message_id"])
+        after = dialog.request(**asked).json()["conversation_id"]
 
         assert first == again == after
         assert dialog.said(UUID(first)) == ["One", "Two"]
@@ -461,7 +461,7 @@ class TestBranch:
             assert api.delete("/conversations", params={"id": f"eq.{dialog.id}"}).is_success
         assert dialog.said(new) == ["One", "Two"]
 
-    def test_of_thousands_of_messages(self, dialog: Dialog) -> None:
+    def test_thousands_of_messages_are_branched_in_one_call(self, dialog: Dialog) -> None:
         dialog.stack.db.execute(
             "insert into messages (conversation_id, sender, content)"
             " select %s, 'user', 'Line ' || n from generate_series(1, 5000) n",
@@ -470,11 +470,11 @@ class TestBranch:
         new = UUID(dialog.do("branch", "Line 5000")["conversation_id"])
         assert dialog.said(new) == dialog.said()
 
-    def test_as_often_as_turns(self, dialog: Dialog) -> None:
+    def test_branches_have_the_limits_of_turns(self, dialog: Dialog) -> None:
         dialog.stack.configure(limits={"default": {"turns_per_minute": 3}})
         for _ in range(3):
             dialog.do("branch", "Two")
-        answer = dialog.ask(**dialog.body("branch", "Two"))
+        answer = dialog.request(**dialog.body("branch", "Two"))
         refused(answer, 429, "rate_limited")
         assert answer.headers["retry-after"] == "60"
 
@@ -485,7 +485,7 @@ class TestEveryChange:
         dialog.stack.gateway.reset()
         turns = dialog.stack.all("select id from turns order by id")
 
-        answer = dialog.ask(**dialog.body(action, "Two"))
+        answer = dialog.request(**dialog.body(action, "Two"))
 
         assert answer.status_code == 200, answer.text
         assert answer.json()["request_id"]
@@ -493,31 +493,33 @@ class TestEveryChange:
         assert dialog.stack.all("select id from turns order by id") == turns
 
     @pytest.mark.parametrize("action", CHANGES)
-    def test_of_somebody_elses_message_is_not_found(self, dialog: Dialog, action: str) -> None:
-        answer = dialog.ask(dialog.stack.user(), **dialog.body(action, "Two"))
+    def test_action_on_somebody_elses_message_is_not_found(
+        self, dialog: Dialog, action: str
+    ) -> None:
+        answer = dialog.request(dialog.stack.user(), **dialog.body(action, "Two"))
         refused(answer, 404, "message_not_found")
         assert dialog.said() == list(SAID)
         assert len(dialog.stack.all("select from conversations")) == 1
 
     @pytest.mark.parametrize("action", ["choose", "edit", "branch"])
-    def test_of_a_message_that_is_not_there_is_not_found(self, dialog: Dialog, action: str) -> None:
+    def test_action_on_a_missing_message_is_not_found(self, dialog: Dialog, action: str) -> None:
         body = dialog.body(action, "Two") | {"message_id": str(uuid4())}
-        refused(dialog.ask(**body), 404, "message_not_found")
+        refused(dialog.request(**body), 404, "message_not_found")
 
     @pytest.mark.parametrize("action", CHANGES)
     @pytest.mark.parametrize("message_id", ["", None, "two", 2])
     def test_names_a_message(self, dialog: Dialog, action: str, message_id: Any) -> None:
         body = dialog.body(action, "Two") | {"message_id": message_id}
-        assert "`message_id`" in refused(dialog.ask(**body), 400, "invalid_request")
+        assert "`message_id`" in refused(dialog.request(**body), 400, "invalid_request")
 
     @pytest.mark.parametrize("action", CHANGES)
     def test_waits_for_a_turn_that_runs(self, dialog: Dialog, action: str) -> None:
         with dialog.running():
-            answer = dialog.ask(**dialog.body(action, "Two"))
+            answer = dialog.request(**dialog.body(action, "Two"))
             refused(answer, 409, "turn_in_progress")
             assert 1 <= int(answer.headers["retry-after"]) <= 5
         assert dialog.said() == [*SAID, "Wait", "At last."]
-        assert dialog.ask(**dialog.body(action, "Two")).status_code == 200
+        assert dialog.request(**dialog.body(action, "Two")).status_code == 200
 
     @pytest.mark.parametrize("action", CHANGES)
     def test_does_not_wait_for_a_turn_elsewhere(self, dialog: Dialog, action: str) -> None:
@@ -525,7 +527,7 @@ class TestEveryChange:
         other.user = dialog.user
         other.id = dialog.stack.conversation(dialog.user)
         with other.running():
-            assert dialog.ask(**dialog.body(action, "Two")).status_code == 200
+            assert dialog.request(**dialog.body(action, "Two")).status_code == 200
 
     @pytest.mark.parametrize("action", CHANGES)
     def test_turn_that_was_taken_for_dead_is_not_saved_after_it(
@@ -539,7 +541,7 @@ class TestEveryChange:
             dialog.stack.db.execute(
                 "update turns set lease_expires_at = now() where status = 'running'"
             )
-            assert dialog.ask(**dialog.body(action, "Two")).status_code == 200
+            assert dialog.request(**dialog.body(action, "Two")).status_code == 200
             gate.open()
             body = turn.result()
 
@@ -568,7 +570,7 @@ class TestImpersonate:
         assert instruction.startswith("[Write what Ada says and does next")
         assert "Write nothing for Mara Voss." in instruction
 
-    def test_is_not_kept_as_a_message(self, dialog: Dialog) -> None:
+    def test_draft_is_not_kept_as_a_message(self, dialog: Dialog) -> None:
         interactions = dialog.stack.one("select interaction_count from memories")
         self.draft(dialog, "I put the kettle on.")
 
@@ -579,7 +581,7 @@ class TestImpersonate:
         dialog.turn(message="Five")
         assert dialog.prompt() == [*SAID, "Five"]
 
-    def test_is_a_turn_with_usage(self, dialog: Dialog) -> None:
+    def test_draft_is_a_turn_with_usage(self, dialog: Dialog) -> None:
         body = self.draft(dialog, "I put the kettle on.")
         turn = dialog.stack.one("select * from turns where action = 'impersonate'")
         assert (turn["status"], str(turn["id"])) == ("complete", body["turn_id"])
@@ -603,7 +605,7 @@ class TestImpersonate:
         assert done.data["response"] == "I put the kettle on."
         assert len(dialog.stack.upstream.calls) == calls
 
-    def test_streams(self, dialog: Dialog) -> None:
+    def test_draft_is_streamed(self, dialog: Dialog) -> None:
         dialog.stack.upstream.enqueue(stream(["Mara: Well?\nAda: I put ", "the kettle on."]))
         events = dialog.stack.stream(
             dialog.user, conversation_id=str(dialog.id), action="impersonate"
@@ -612,7 +614,7 @@ class TestImpersonate:
         streamed = "".join(event.data["text"] for event in events if event.name == "delta")
         assert streamed == events[-1].data["response"] == "I put the kettle on."
 
-    def test_is_in_the_personas_voice_without_what_is_for_the_character(
+    def test_draft_is_in_the_personas_voice_without_what_is_for_the_character(
         self, dialog: Dialog
     ) -> None:
         persona = dialog.stack.insert(
@@ -624,7 +626,7 @@ class TestImpersonate:
         conversation = dialog.stack.conversation(dialog.user, "Ahoy", "Hm", character_id=vera)
         dialog.stack.upstream.enqueue(text("Bosun: Heave ho.\nVera: Hm."))
 
-        body = dialog.ask(
+        body = dialog.request(
             conversation_id=str(conversation),
             action="impersonate",
             user_character_id=str(persona),
@@ -636,30 +638,30 @@ class TestImpersonate:
         assert "as Bosun would" in sent
         assert "Be Vera." not in sent
 
-    def test_is_screened(self, dialog: Dialog) -> None:
+    def test_draft_is_screened(self, dialog: Dialog) -> None:
         dialog.stack.upstream.enqueue(stream(["She is 12 years old. ", "A sexual scene."]))
-        answer = dialog.ask(conversation_id=str(dialog.id), action="impersonate")
+        answer = dialog.request(conversation_id=str(dialog.id), action="impersonate")
         refused(answer, 403, "content_refused")
         assert "12 years" not in str(dialog.stack.all("select * from turns"))
 
-    def test_of_a_history_that_may_not_be_sent_asks_no_model(self, dialog: Dialog) -> None:
+    def test_draft_for_a_refused_history_asks_no_model(self, dialog: Dialog) -> None:
         dialog.stack.insert("messages", conversation_id=dialog.id, sender="user", content=BOTH)
         calls = len(dialog.stack.upstream.calls)
-        answer = dialog.ask(conversation_id=str(dialog.id), action="impersonate")
+        answer = dialog.request(conversation_id=str(dialog.id), action="impersonate")
         refused(answer, 403, "content_refused")
         assert len(dialog.stack.upstream.calls) == calls
 
-    def test_counts_as_a_turn(self, dialog: Dialog) -> None:
+    def test_draft_counts_as_a_turn(self, dialog: Dialog) -> None:
         dialog.stack.configure(limits={"default": {"turns_per_minute": 3}})
         self.draft(dialog, "I put the kettle on.")
-        answer = dialog.ask(conversation_id=str(dialog.id), action="impersonate")
+        answer = dialog.request(conversation_id=str(dialog.id), action="impersonate")
         refused(answer, 429, "rate_limited")
 
-    def test_waits_for_a_turn_that_runs(self, dialog: Dialog) -> None:
+    def test_draft_waits_for_a_turn_that_runs(self, dialog: Dialog) -> None:
         with dialog.running():
-            answer = dialog.ask(conversation_id=str(dialog.id), action="impersonate")
+            answer = dialog.request(conversation_id=str(dialog.id), action="impersonate")
             refused(answer, 409, "turn_in_progress")
 
-    def test_needs_a_conversation(self, stack: Stack) -> None:
+    def test_draft_without_a_conversation_is_rejected(self, stack: Stack) -> None:
         answer = stack.chat(stack.user(), action="impersonate", task="storytelling")
         refused(answer, 400, "invalid_request")

@@ -1,4 +1,4 @@
-"""Who opens and who closes the adult tier, and what people see whose age is not verified."""
+"""What opens and closes the adult tier, and what users without a verified age see."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ TASKS = ("roleplay", "storytelling", "prompt_enhancement")
 
 @dataclass
 class Cast:
-    """A conversation among adults, for a person whose age is verified: the tier is open."""
+    """A conversation between adults, for a user with a verified age: the adult tier is open."""
 
     talk: Talk
 
@@ -40,16 +40,16 @@ class Cast:
         return self.talk.conversation
 
     def character(self, **columns: Any) -> UUID:
-        """A character of the person's own."""
+        """A character of the user."""
         row = {"user_id": self.talk.user.id, "name": f"Vera {uuid4().hex[:6]}"} | ADULT | columns
         return self.talk.stack.insert("characters", **row)
 
     def api(self) -> httpx.Client:
-        """The Data API as the person."""
+        """The Data API as the user."""
         return self.talk.stack.data_api(self.talk.user)
 
     def join(self, character: UUID, position: int = 1) -> None:
-        """One more character, as a client adds it."""
+        """Adds a character, like a client."""
         row = {"conversation_id": str(self.conversation), "character_id": str(character)}
         with self.api() as api:
             assert api.post(
@@ -57,24 +57,24 @@ class Cast:
             ).is_success
 
     def leave(self, character: UUID) -> None:
-        """One less, as a client removes it."""
+        """Removes a character, like a client."""
         member = {"character_id": f"eq.{character}"}
         with self.api() as api:
             assert api.delete("/conversation_characters", params=member).is_success
 
     def change(self, character: UUID, **columns: Any) -> None:
-        """What the author changes of a character."""
+        """Changes a character, like its author."""
         with self.api() as api:
             its = {"id": f"eq.{character}"}
             assert api.patch("/characters", params=its, json=columns).is_success
 
     def delete(self, character: UUID) -> None:
-        """The author deletes a character."""
+        """Deletes a character, like its author."""
         with self.api() as api:
             assert api.delete("/characters", params={"id": f"eq.{character}"}).is_success
 
     def set(self, **columns: Any) -> None:
-        """What the service changes of the conversation."""
+        """Changes the conversation with the secret key."""
         for name, value in columns.items():
             self.talk.stack.db.execute(
                 f"update conversations set {name} = %s where id = %s".encode(),  # noqa: S608
@@ -82,7 +82,7 @@ class Cast:
             )
 
     def tier(self, task: str = "roleplay", **body: Any) -> str:
-        """The tier of one turn that asks for the adult one."""
+        """The tier of a turn that requests the adult tier."""
         self.talk.stack.upstream.enqueue(text(PLAIN))
         return str(
             self.talk.reply("Go on.", task=task, content_tier="nsfw", **body)["content_tier"]
@@ -106,15 +106,15 @@ def cast(talk: Talk) -> Cast:
 
 @pytest.mark.parametrize("task", TASKS)
 class TestEverybodyThere:
-    """The conditions hold whatever the task, over all who are there."""
+    """The conditions apply to every task and every participant."""
 
-    def test_adults_open_it(self, cast: Cast, task: str) -> None:
+    def test_adults_alone_open_the_tier(self, cast: Cast, task: str) -> None:
         cast.join(cast.character())
 
         assert cast.tier(task, user_character_id=str(cast.character())) == "nsfw"
 
     @pytest.mark.parametrize("columns", CLOSED.values(), ids=CLOSED)
-    def test_first_character_closes_it(
+    def test_minor_as_first_character_closes_the_tier(
         self, cast: Cast, task: str, columns: dict[str, Any]
     ) -> None:
         cast.set(character_id=cast.character(**columns))
@@ -122,7 +122,7 @@ class TestEverybodyThere:
         assert cast.tier(task) == "sfw"
 
     @pytest.mark.parametrize("columns", CLOSED.values(), ids=CLOSED)
-    def test_further_character_closes_it(
+    def test_minor_as_further_character_closes_the_tier(
         self, cast: Cast, task: str, columns: dict[str, Any]
     ) -> None:
         cast.join(cast.character(**columns))
@@ -130,7 +130,7 @@ class TestEverybodyThere:
         assert cast.tier(task) == "sfw"
 
     @pytest.mark.parametrize("age", [15, None])
-    def test_persona_closes_it(self, cast: Cast, task: str, age: int | None) -> None:
+    def test_minor_as_persona_closes_the_tier(self, cast: Cast, task: str, age: int | None) -> None:
         cast.set(user_character_id=cast.character(age=age))
 
         assert cast.tier(task) == "sfw"
@@ -174,11 +174,11 @@ class TestEverybodyThere:
 
 @pytest.mark.parametrize("task", ["storytelling", "prompt_enhancement"])
 class TestNamedInTheRequest:
-    """Tasks in which nobody speaks are told whom they are about."""
+    """Tasks without a speaker name the characters they are about."""
 
     @pytest.mark.parametrize("in_conversation", [True, False])
     @pytest.mark.parametrize("columns", CLOSED.values(), ids=CLOSED)
-    def test_character_closes_it(
+    def test_minor_named_in_the_request_closes_the_tier(
         self, cast: Cast, task: str, columns: dict[str, Any], in_conversation: bool
     ) -> None:
         body = {} if in_conversation else {"conversation_id": None}
@@ -217,16 +217,16 @@ LEAVINGS: dict[str, Leaving] = {
 
 @pytest.mark.parametrize("leave", LEAVINGS.values(), ids=LEAVINGS)
 class TestMinorOnce:
-    """A declared age below 18 keeps the conversation for everybody, whatever comes after it."""
+    """A declared age below 18 keeps the conversation `sfw`, whatever happens later."""
 
-    def test_who_joined(self, cast: Cast, leave: Leaving) -> None:
+    def test_minor_who_joined_and_left_keeps_it_sfw(self, cast: Cast, leave: Leaving) -> None:
         minor = cast.character(age=15)
         cast.join(minor)
         leave(cast, minor)
 
         assert {cast.tier(task) for task in TASKS} == {"sfw"}
 
-    def test_who_was_first(self, cast: Cast, leave: Leaving) -> None:
+    def test_minor_who_was_first_and_left_keeps_it_sfw(self, cast: Cast, leave: Leaving) -> None:
         minor = cast.character(age=15)
         cast.set(character_id=minor)
         leave(cast, minor)
@@ -234,7 +234,7 @@ class TestMinorOnce:
 
         assert cast.tier() == "sfw"
 
-    def test_who_was_played(self, cast: Cast, leave: Leaving) -> None:
+    def test_minor_who_was_played_keeps_it_sfw(self, cast: Cast, leave: Leaving) -> None:
         minor = cast.character(age=15)
         with cast.api() as api:
             its = {"id": f"eq.{cast.conversation}"}
@@ -279,7 +279,9 @@ class TestMinorOnce:
 
         assert cast.tier() == "sfw"
 
-    def test_in_a_conversation_that_began_with_them(self, cast: Cast, leave: Leaving) -> None:
+    def test_conversation_that_began_with_a_minor_stays_sfw(
+        self, cast: Cast, leave: Leaving
+    ) -> None:
         minor = cast.character(age=15)
         row = {"user_id": str(cast.talk.user.id), "character_id": str(minor)}
         with cast.api() as api:
@@ -293,7 +295,7 @@ class TestMinorOnce:
 
 
 class TestMark:
-    def test_branch_inherits_it(self, cast: Cast) -> None:
+    def test_branch_inherits_the_mark(self, cast: Cast) -> None:
         assert cast.tier() == "nsfw"
         minor = cast.character(age=15)
         cast.join(minor)
@@ -391,7 +393,7 @@ def _waits(db: Connection) -> bool:
 
 @dataclass
 class Meeting:
-    """A public character rated nsfw, of somebody else, and a person whose age is not verified."""
+    """Another user's public character rated nsfw, and a user without a verified age."""
 
     stack: Stack
     author: User
@@ -399,7 +401,7 @@ class Meeting:
     character: UUID
 
     def running(self, user: User | None = None, *said: str) -> UUID:
-        """A conversation with the character that began before."""
+        """A conversation with the character that started earlier."""
         return self.stack.conversation(user or self.person, *said, character_id=self.character)
 
 
@@ -414,14 +416,14 @@ def meeting(stack: Stack) -> Meeting:
 
 
 class TestNotVerified:
-    """They do not find such characters, and cannot take them in."""
+    """Such users cannot find or use these characters."""
 
     @pytest.fixture
     def api(self, meeting: Meeting) -> Iterator[httpx.Client]:
         with meeting.stack.data_api(meeting.person) as api:
             yield api
 
-    def test_does_not_find_them(self, meeting: Meeting, api: httpx.Client) -> None:
+    def test_data_api_hides_nsfw_characters(self, meeting: Meeting, api: httpx.Client) -> None:
         found = api.get("/characters", params={"select": "id"}).json()
         assert [row["id"] for row in found] == [str(DEMO_CHARACTER)]
 
@@ -433,7 +435,9 @@ class TestNotVerified:
         (row,) = api.get("/conversations", params={"select": embedded}).json()
         assert row["characters"] is None
 
-    def test_begins_nothing_with_them(self, meeting: Meeting, api: httpx.Client) -> None:
+    def test_no_turn_begins_with_an_nsfw_character(
+        self, meeting: Meeting, api: httpx.Client
+    ) -> None:
         mine = {"user_id": str(meeting.person.id)}
         vera = str(meeting.character)
         conversation = str(meeting.stack.conversation(meeting.person))
@@ -451,7 +455,9 @@ class TestNotVerified:
         ("named", "code"),
         [("character_id", "character_not_found"), ("user_character_id", "persona_not_found")],
     )
-    def test_has_no_turn_with_them(self, meeting: Meeting, named: str, code: str) -> None:
+    def test_unverified_user_has_no_turn_with_them(
+        self, meeting: Meeting, named: str, code: str
+    ) -> None:
         conversation = meeting.stack.insert("conversations", user_id=meeting.person.id)
         body = {"character_id": str(DEMO_CHARACTER), named: str(meeting.character)}
         answer = meeting.stack.chat(
@@ -478,14 +484,14 @@ class TestNotVerified:
 
 
 class TestRunningConversation:
-    """It goes on, in the tier for everybody."""
+    """Running conversations continue as `sfw`."""
 
     def turn(self, meeting: Meeting, conversation: UUID, **body: Any) -> httpx.Response:
         meeting.stack.upstream.enqueue(text(PLAIN))
         user = body.pop("user", meeting.person)
         return meeting.stack.chat(user, conversation_id=str(conversation), **body)
 
-    def test_goes_on(self, meeting: Meeting) -> None:
+    def test_running_conversation_continues_as_sfw(self, meeting: Meeting) -> None:
         conversation = meeting.running(None, "Hello.", "Welcome.")
         answer = self.turn(meeting, conversation, message="Go on.", content_tier="nsfw").json()
         assert (answer["response"], answer["content_tier"]) == (PLAIN, "sfw")
@@ -526,7 +532,7 @@ class TestRunningConversation:
             row = meeting.stack.one("select title from conversations where id = %s", conversation)
             assert row == {"title": "Fog"}
 
-    def test_persona_stays(self, meeting: Meeting) -> None:
+    def test_persona_of_a_running_conversation_stays(self, meeting: Meeting) -> None:
         conversation = meeting.stack.conversation(
             meeting.person, user_character_id=meeting.character
         )

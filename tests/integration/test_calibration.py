@@ -1,4 +1,4 @@
-"""The count of tokens learns from what providers report."""
+"""The token estimate learns from reported usage."""
 
 from typing import Any
 
@@ -31,7 +31,7 @@ def learn(
     other: float = 0,
     by: Connection | None = None,
 ) -> None:
-    """One answered call, as finish_turn hands it on."""
+    """One successful call in the format of finish_turn."""
     call = {"provider": "p", "model_key": "m", "outcome": "ok", "prompt_tokens": reported}
     call |= {"estimate": {"latin": latin, "other": other}}
     (by or stack.db).execute("select private.calibrate(%s)", (Jsonb([call]),))
@@ -39,7 +39,7 @@ def learn(
 
 class TestTurn:
     def test_teaches_and_uses_what_was_learnt(self, talk: Talk) -> None:
-        """A model that counts half as many tokens is given more and more of the history."""
+        """A model that counts half as many tokens gets more and more of the history."""
         talk.have_only(VENICE)
         talk.describe(VENICE, context_tokens=4096)
         talk.conversation = talk.stack.conversation(talk.user, *[LONG[:210]] * 91, remembers=False)
@@ -53,7 +53,7 @@ class TestTurn:
         assert learnt(talk.stack)[VENICE, "latin"] == pytest.approx(0.95**12)
         assert sizes[-1] > sizes[0] * 1.3
 
-    def test_that_ends_without_a_reply_teaches_nothing(self, talk: Talk) -> None:
+    def test_turn_without_a_reply_updates_nothing(self, talk: Talk) -> None:
         talk.stack.upstream.always(error(500))
         talk.say(LONG)
         assert learnt(talk.stack) == {}
@@ -63,13 +63,13 @@ class TestTurn:
         talk.reply(LONG)
         assert list(learnt(talk.stack)) == [(DOLPHIN_R1, "latin")]
 
-    def test_in_another_script_teaches_of_that(self, talk: Talk) -> None:
+    def test_turn_in_another_script_updates_that_ratio(self, talk: Talk) -> None:
         talk.stack.db.execute("update characters set description = %s", (JAPANESE * 4,))
         talk.stack.upstream.enqueue(text("はい。", usage=used(4000)))
         talk.reply("こんにちは")
         assert list(learnt(talk.stack)) == [(VENICE, "other")]
 
-    def test_of_a_worker_that_counts_teaches_of_its_model(self, talk: Talk) -> None:
+    def test_usage_of_a_worker_updates_its_models_ratio(self, talk: Talk) -> None:
         talk.have_worker(protocol="openai")
         talk.stack.upstream.enqueue(text("Yes.", usage=used(1)), text("Yes.", usage=used(1)))
         talk.reply(LONG, model_provider="chat_worker")
@@ -81,7 +81,7 @@ class TestTurn:
         talk.reply(LONG)
         assert learnt(talk.stack) == {}
 
-    def test_is_learnt_from_once(self, talk: Talk) -> None:
+    def test_repeated_turn_is_learned_from_once(self, talk: Talk) -> None:
         talk.stack.upstream.enqueue(text("Yes.", usage=used(2000)))
         talk.reply(LONG)
         turn = talk.stack.one("select id from turns")["id"]
@@ -95,7 +95,7 @@ class TestTurn:
 
 
 class TestRatio:
-    def test_comes_near_to_what_is_reported(self, stack: Stack) -> None:
+    def test_ratio_comes_near_to_what_is_reported(self, stack: Stack) -> None:
         for _ in range(60):
             learn(stack, 750)
         assert learnt(stack)["m", "latin"] == pytest.approx(0.75, abs=0.01)
@@ -107,19 +107,21 @@ class TestRatio:
         assert learnt(stack)["m", "latin"] == pytest.approx(0.85, abs=0.03)
 
     @pytest.mark.parametrize(("lie", "least", "most"), [(1, 0.94, 1), (10**9, 1, 1.16)])
-    def test_is_not_moved_far_by_one_lie(
+    def test_one_wrong_report_moves_the_ratio_little(
         self, stack: Stack, lie: int, least: float, most: float
     ) -> None:
         learn(stack, lie)
         assert least <= learnt(stack)["m", "latin"] <= most
 
     @pytest.mark.parametrize(("lie", "bound"), [(1, 0.5), (10**9, 2)])
-    def test_has_bounds_for_who_always_lies(self, stack: Stack, lie: int, bound: float) -> None:
+    def test_ratio_stays_within_bounds_for_wrong_reports(
+        self, stack: Stack, lie: int, bound: float
+    ) -> None:
         for _ in range(60):
             learn(stack, lie)
         assert learnt(stack)["m", "latin"] == bound
 
-    def test_of_a_script_takes_the_rest_as_it_is_known(self, stack: Stack) -> None:
+    def test_ratio_of_a_script_uses_the_known_ratio_of_the_other(self, stack: Stack) -> None:
         for _ in range(100):
             learn(stack, 500, latin=0, other=1000)
         for _ in range(100):
@@ -134,11 +136,13 @@ class TestRatio:
             pytest.param({"reported": 0}, id="nothing-reported"),
         ],
     )
-    def test_is_not_taken_from(self, stack: Stack, sample: dict[str, Any]) -> None:
+    def test_ratio_is_not_learned_from_such_calls(
+        self, stack: Stack, sample: dict[str, Any]
+    ) -> None:
         learn(stack, **sample)
         assert learnt(stack) == {}
 
-    def test_is_taught_once_in_a_second_when_much_is_known(self, stack: Stack) -> None:
+    def test_known_ratio_is_updated_at_most_once_a_second(self, stack: Stack) -> None:
         learn(stack, 1000)
         stack.db.execute("update token_calibrations set samples = 100, updated_at = now()")
         learn(stack, 500)
@@ -148,7 +152,7 @@ class TestRatio:
         learn(stack, 500)
         assert learnt(stack) == {("m", "latin"): pytest.approx(0.95)}
 
-    def test_is_nothing_to_wait_for(self, stack: Stack, postgres: Postgres) -> None:
+    def test_locked_ratio_is_not_waited_for(self, stack: Stack, postgres: Postgres) -> None:
         learn(stack, 1000)
         with postgres.connect("app", OWNER) as other, stack.db.transaction():
             stack.db.execute("select from token_calibrations for update")

@@ -1,7 +1,7 @@
-"""Every secret and every text is a canary; everything that is written is searched for them.
+"""Every secret and text is a canary, and all output is searched for them.
 
-The functions run as the processes that are deployed, so whatever a library writes past our own
-logging, and what a crash leaves behind, is in their output too.
+The functions run as deployed processes, so their output includes what libraries print past our
+logging, and what a crash leaves.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ conversation: a request that comes twice is answered with it."""
 
 @dataclass
 class House:
-    """Both functions as processes, and everything that came out of them."""
+    """Both functions as processes, and all of their output."""
 
     stack: Stack
     secrets: dict[str, str]
@@ -124,7 +124,7 @@ def house(stack: Stack) -> Iterator[House]:
 
 
 def live(house: House) -> None:
-    """A day in which everything that writes something has reason to."""
+    """Causes everything that writes output to write it."""
     stack = house.stack
     stack.register_worker()
     stack.worker_health()
@@ -153,7 +153,7 @@ def live(house: House) -> None:
     assert house.say(action="regenerate").status_code == 200
     assert house.post(task="prompt_enhancement", message=WORDS["draft"]).status_code == 200
 
-    # Refused: bodies that are quoted by the libraries that read them.
+    # Rejected bodies, which libraries quote in their errors.
     assert house.post(content=f'{{"message": "{WORDS["malformed"]}'.encode()).status_code == 400
     assert house.say(content_tier=WORDS["malformed"]).status_code == 400
     assert house.say(greeting=WORDS["malformed"]).status_code == 400
@@ -161,13 +161,13 @@ def live(house: House) -> None:
     assert house.check().status_code == 200
     assert house.check(f"not-{SCHEDULER_SECRET}").status_code == 401
 
-    # Faults of ours: rows in a shape that nobody foresaw, quoted by whoever trips over them.
+    # Faults of ours: rows of an unexpected shape, which errors quote.
     stack.configure(chatWorker=[WORKER_KEY, WORDS["fact"]])
     stack.upstream.enqueue(text(WORDS["reply"]))
     assert house.say().status_code == 200
     stack.configure(chatWorker={})
 
-    # The database is away, and then the process is gone in the middle of a turn.
+    # The database is unreachable, then the process is killed in the middle of a turn.
     stack.gateway.fail("/rpc/begin_turn", times=2)
     assert house.say().status_code == 503
     stack.gateway.drop("/rpc/finish_turn", times=50)
@@ -183,7 +183,7 @@ def test_no_secret_and_no_text_is_written_where_it_does_not_belong(
     stack, output = house.stack, house.output()
     words = WORDS.values()
 
-    # It did happen, and is told of.
+    # All of this happened and was logged.
     assert output.count("turn finished") >= 6
     assert '"exception": "ValidationError"' in output
     assert stack.all("select from usage_events where outcome <> 'ok'")
@@ -208,13 +208,13 @@ def test_no_secret_and_no_text_is_written_where_it_does_not_belong(
     }
     assert [word for word in words if word in rows["private.turn_replies"]] == [WORDS["draft"]]
 
-    # Nobody is told a secret, nor any words that are not theirs or their character's.
+    # No response contains a secret, or a text that is not the user's or their character's.
     told = "".join(f"{answer.headers} {answer.text}" for answer in house.answers)
     assert [name for name, secret in house.secrets.items() if secret in told] == []
     never = ("card", "persona", "fact", "scene", "page", "echo", "malformed", "said")
     assert [place for place in never if WORDS[place] in told] == []
 
-    # The others are given their own secret alone.
+    # The other parties get only their own secret.
     assert sent(house, stack.upstream.calls) == {"OpenRouter_Roleplay_API_KEY"}
     assert sent(house, stack.worker.calls) == {"CHAT_WORKER_API_KEY"}
 

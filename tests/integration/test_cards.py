@@ -1,13 +1,17 @@
-"""Cards come in, are talked with, and go out again, through the real function and database."""
+"""Cards are imported, used in turns and exported, through the real function and database."""
 
+import asyncio
 import base64
 import json
+from contextlib import suppress
 from typing import Any
 from uuid import UUID, uuid4
 
 import httpx
 import pytest
 
+from roleplay_chat.cards import handlers
+from roleplay_chat.cards.model import exported
 from tests.support.answers import text
 from tests.support.cards import CARDS, archive, card, card_picture
 from tests.support.stack import DEMO_CHARACTER, Stack, User
@@ -33,7 +37,7 @@ def export_card(stack: Stack, user: User, character: Any, file_format: str = "js
 
 
 def stored(stack: Stack, imported: dict[str, Any]) -> Any:
-    """The card that is kept of an imported character."""
+    """The stored card of an imported character."""
     query = "select card from character_cards where character_id = %s"
     return stack.one(query, imported["character_id"])["card"]
 
@@ -45,7 +49,7 @@ def refused(answer: httpx.Response, status: int, code: str) -> str:
 
 
 def met(stack: Stack, user: User, name: str) -> UUID:
-    """A conversation with the character of a card, imported."""
+    """A conversation with the character of an imported card."""
     character = import_card(stack, user, card=card(name))["character_id"]
     return stack.conversation(user, character_id=character)
 
@@ -81,13 +85,13 @@ class TestImport:
             ("cook.charx", "cook_v3"),
         ],
     )
-    def test_of_a_file_of_any_format(self, stack: Stack, file: str, original: str) -> None:
+    def test_file_of_any_format_is_imported(self, stack: Stack, file: str, original: str) -> None:
         body = import_card(stack, stack.user(), card_base64=encoded((CARDS / file).read_bytes()))
 
         assert stored(stack, body) == card(original)
         assert bool(body["warnings"]) is not file.endswith(".json")
 
-    def test_says_what_is_lost_and_what_is_wrong(self, stack: Stack) -> None:
+    def test_import_says_what_is_lost_and_what_is_wrong(self, stack: Stack) -> None:
         cook = card("cook_v3")
         cook["spec_version"] = "3.5"
         cook["data"]["character_book"]["entries"][0]["keys"].append("/[/")
@@ -100,12 +104,12 @@ class TestImport:
         assert "newer version" in newer
         assert patterns.endswith("never match: 1.")
 
-    def test_of_more_than_other_requests_may_bring(self, stack: Stack) -> None:
+    def test_import_larger_than_other_requests_is_accepted(self, stack: Stack) -> None:
         picture = card_picture(chara=card("detective_v2")) + b"\0" * 600_000
         body = import_card(stack, stack.user(), card_base64=encoded(picture))
         assert body["name"] == "Inès Marchetti"
 
-    def test_of_nearly_the_largest_card(self, stack: Stack) -> None:
+    def test_card_just_below_the_limit_is_imported(self, stack: Stack) -> None:
         user = stack.user()
         original = {"name": "Large", "extensions": {"kept": ["x" * 1_000] * 2_000}}
         character = import_card(stack, user, card=original)["character_id"]
@@ -128,6 +132,82 @@ class TestImport:
         assert (row["user_id"], row["age"]) == (user.id, None)
 
 
+SAID = "She is 12 years old. A sexual scene."
+TEXTS = (
+    *("name", "nickname", "description", "personality", "scenario", "first_mes", "mes_example"),
+    *("system_prompt", "post_history_instructions", "alternate_greetings"),
+    *("group_only_greetings", "character_book", "pronouns"),
+)
+"""What of a card a model or somebody who chats may read, here or where it is exported to."""
+
+
+def with_text(name: str, said: str) -> dict[str, Any]:
+    """A card's fields, with this text as one of them."""
+    whole: dict[str, Any] = {"name": "Vera", "description": "A rower.", "first_mes": "Hello."}
+    if name == "pronouns":
+        return whole | {"extensions": {"roleplay_backend": {"pronouns": said}}}
+    if name == "character_book":
+        entry = {"keys": ["sea"], "content": f"@@depth 2\n{said}", "enabled": False}
+        return whole | {name: {"entries": [entry]}}
+    return whole | {name: ["A.", said] if name.endswith("greetings") else said}
+
+
+def of_every_format(fields: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """Requests that import it."""
+    v2, v3 = (
+        {"spec": f"chara_card_v{n}", "spec_version": f"{n}.0", "data": fields} for n in (2, 3)
+    )
+    raw = json.dumps(v3).encode()
+    return {
+        "v1": {"card": fields},
+        "v2": {"card": v2},
+        "v3": {"card": v3},
+        "json": {"card_base64": encoded(raw)},
+        "png": {"card_base64": encoded(card_picture(chara=v2))},
+        "png-of-both": {"card_base64": encoded(card_picture(chara=with_text("x", ""), ccv3=v3))},
+        "charx": {"card_base64": encoded(archive({"card.json": raw}))},
+        "beside": {"card": fields | v2 | {"data": with_text("x", "")}},
+    }
+
+
+def test_export_of_a_large_card_keeps_nobody_waiting(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its values are copied and compared in a thread."""
+    on_loop: list[bool] = []
+
+    def watched(*arguments: Any) -> dict[str, Any]:
+        with suppress(RuntimeError):
+            on_loop.append(bool(asyncio.get_running_loop()))
+        return exported(*arguments)
+
+    monkeypatch.setattr(handlers, "exported", watched)
+    user = stack.user()
+    character = import_card(stack, user, card=card("cook_v3"))["character_id"]
+    assert export_card(stack, user, character) == card("cook_v3")
+    assert on_loop == []
+
+
+class TestScreening:
+    @pytest.mark.parametrize("name", TEXTS)
+    def test_of_every_text_in_every_format(self, stack: Stack, name: str) -> None:
+        stack.configure(limits={})
+        user = stack.user()
+        said = "A sexual scene; 12 years old." if name == "pronouns" else SAID
+        requests = of_every_format(with_text(name, said))
+        if name in ("character_book", "pronouns"):  # V1 has neither.
+            del requests["beside"]
+        for format_, body in requests.items():
+            answer = stack.chat(user, action="import_card", **body)
+            assert (answer.status_code, answer.json()["code"]) == (403, "content_refused"), format_
+        assert stack.all("select id from characters where user_id = %s", user.id) == []
+
+    def test_of_a_creators_remarks_is_not_made(self, stack: Stack) -> None:
+        """Most that say who is not to read a card say it so, and they are shown to nobody here."""
+        remarks = {"creator_notes": "NSFW. No minors, nobody under 18.", "tags": ["teen", "nsfw"]}
+        import_card(stack, stack.user(), card={"name": "Vera"} | remarks)
+
+
 class TestRefusal:
     @pytest.mark.parametrize(
         ("body", "code"),
@@ -145,7 +225,9 @@ class TestRefusal:
             pytest.param({"card_base64": encoded(b"GIF89a")}, "invalid_card", id="no-card"),
         ],
     )
-    def test_is_a_sentence(self, stack: Stack, body: dict[str, Any], code: str) -> None:
+    def test_invalid_card_is_rejected_with_a_sentence(
+        self, stack: Stack, body: dict[str, Any], code: str
+    ) -> None:
         answer = stack.chat(stack.user(), action="import_card", **body)
         assert refused(answer, 400, code)
         assert stack.all("select id from characters where user_id is not null") == []
@@ -162,7 +244,7 @@ class TestRefusal:
             ),
         ],
     )
-    def test_of_what_is_too_large(self, stack: Stack, body: dict[str, Any]) -> None:
+    def test_card_that_is_too_large_is_rejected(self, stack: Stack, body: dict[str, Any]) -> None:
         answer = stack.chat(stack.user(), action="import_card", **body)
         refused(answer, 413, "card_too_large")
 
@@ -179,16 +261,16 @@ class TestRefusal:
         answer = stack.chat(user, message="x" * 300_000)
         assert "262,144 bytes" in refused(answer, 413, "body_too_large")
 
-    def test_of_nobody(self, stack: Stack) -> None:
+    def test_import_without_a_token_is_rejected(self, stack: Stack) -> None:
         refused(stack.chat(None, action="import_card", card={"name": "a"}), 401, "unauthorized")
 
-    def test_of_somebody_deleted(self, stack: Stack) -> None:
+    def test_import_for_a_deleted_account_is_rejected(self, stack: Stack) -> None:
         user = stack.user()
         stack.db.execute("delete from auth.users where id = %s", (user.id,))
         answer = stack.chat(user, action="import_card", card={"name": "a"})
         refused(answer, 401, "unauthorized")
 
-    def test_of_too_many(self, stack: Stack) -> None:
+    def test_import_beyond_a_thousand_characters_is_rejected(self, stack: Stack) -> None:
         user = stack.user()
         stack.db.execute(
             "insert into characters (user_id, name) select %s, 'x' from generate_series(1, 1000)",
@@ -205,7 +287,7 @@ class TestRefusal:
 
 class TestExport:
     @pytest.mark.parametrize("name", ["keeper_v1", "detective_v2", "cook_v3"])
-    def test_is_what_was_imported(self, stack: Stack, name: str) -> None:
+    def test_export_equals_the_imported_card(self, stack: Stack, name: str) -> None:
         user = stack.user()
         character = import_card(stack, user, card=card(name))["character_id"]
         assert export_card(stack, user, character) == card(name)
@@ -227,7 +309,7 @@ class TestExport:
         character = import_card(stack, user, card=original)["character_id"]
         assert export_card(stack, user, character) == original
 
-    def test_has_what_the_author_changed(self, stack: Stack) -> None:
+    def test_export_has_what_the_author_changed(self, stack: Stack) -> None:
         user = stack.user()
         character = import_card(stack, user, card=card("detective_v2"))["character_id"]
         changes = {"description": "Retired.", "alternate_greetings": ["Yes?"], "age": 60}
@@ -242,7 +324,7 @@ class TestExport:
         expected["data"]["extensions"]["roleplay_backend"]["age"] = 60
         assert after == expected
 
-    def test_has_the_nickname_that_the_author_gave(self, stack: Stack) -> None:
+    def test_export_has_the_nickname_that_the_author_gave(self, stack: Stack) -> None:
         user = stack.user()
         character = import_card(stack, user, card=card("detective_v2"))["character_id"]
         with stack.data_api(user) as client:
@@ -253,13 +335,13 @@ class TestExport:
         assert after["data"].pop("nickname") == "Madame"
         assert after == card("detective_v2")
 
-    def test_of_the_public_character_that_never_was_a_card(self, stack: Stack) -> None:
+    def test_export_of_a_character_that_was_not_imported(self, stack: Stack) -> None:
         after = export_card(stack, stack.user(), DEMO_CHARACTER)
         assert (after["spec"], after["data"]["name"]) == ("chara_card_v3", "Mara Voss")
         own = after["data"]["extensions"]["roleplay_backend"]
         assert own == {"age": 52, "pronouns": "she/her"}
 
-    def test_of_somebody_elses_only_when_public(self, stack: Stack) -> None:
+    def test_export_of_somebody_elses_character_only_if_public(self, stack: Stack) -> None:
         owner, other = stack.user(), stack.user()
         character = import_card(stack, owner, card=card("cook_v3"))["character_id"]
         asked = {"action": "export_card", "character_id": character}
@@ -275,13 +357,13 @@ class TestExport:
             pytest.param({"character_id": str(uuid4()), "format": "gif"}, "`format`", id="format"),
         ],
     )
-    def test_of_what_is_not_asked_for_rightly(
+    def test_invalid_export_request_is_rejected(
         self, stack: Stack, body: dict[str, Any], named: str
     ) -> None:
         answer = stack.chat(stack.user(), action="export_card", **body)
         assert named in refused(answer, 400, "invalid_request")
 
-    def test_of_a_character_that_does_not_exist(self, stack: Stack) -> None:
+    def test_export_of_a_missing_character_is_not_found(self, stack: Stack) -> None:
         answer = stack.chat(stack.user(), action="export_card", character_id=str(uuid4()))
         refused(answer, 404, "character_not_found")
 
@@ -358,7 +440,7 @@ class TestGreeting:
         turn = stack.one("select status, model_used, error_code from turns")
         assert turn == {"status": "complete", "model_used": "card:greeting", "error_code": None}
 
-    def test_streams_as_one_delta(self, stack: Stack) -> None:
+    def test_greeting_is_streamed_as_one_delta(self, stack: Stack) -> None:
         user = stack.user("Ada")
         conversation = met(stack, user, "cook_v3")
 
@@ -392,7 +474,7 @@ class TestGreeting:
         assert turn == {"status": "failed", "error_code": "greeting_not_found"}
         assert stack.chat(user, **asked).status_code == 200
 
-    def test_is_history_for_the_model(self, stack: Stack) -> None:
+    def test_greeting_is_history_for_the_model(self, stack: Stack) -> None:
         user = stack.user("Ada")
         conversation = met(stack, user, "cook_v3")
         stack.chat(user, conversation_id=str(conversation), kickoff=True)
@@ -419,7 +501,7 @@ class TestLorebook:
         assert system.index("It is 1954.") < system.index("is a private detective")
         assert "switched off" not in system
 
-    def test_others_stay_away(self, stack: Stack) -> None:
+    def test_entries_without_a_match_stay_out_of_the_prompt(self, stack: Stack) -> None:
         user = stack.user("Ada")
         conversation = met(stack, user, "detective_v2")
         stack.upstream.enqueue(text("Good evening."))

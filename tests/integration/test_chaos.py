@@ -1,4 +1,4 @@
-"""A small storm; `make chaos` is the large one."""
+"""A small storm. `make chaos` runs a large one."""
 
 from tests.chaos.storm import storm
 
@@ -9,6 +9,6 @@ def test_nothing_is_lost_or_doubled_when_processes_are_killed() -> None:
     assert report.problems == []
     assert sum(report.kills.values()) == 8
     assert {"function", "postgres", "both"} == set(report.kills)
-    assert report.messages >= 4  # one of each device at least
+    assert report.messages >= 4  # at least one of each device
     assert len(report.instances) == 3
     assert report.moved > 0

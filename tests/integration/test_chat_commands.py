@@ -16,7 +16,7 @@ from tests.support.waiting import PATIENCE
 
 
 class SignedIn(Chat):
-    """The chat of somebody who has a token already."""
+    """The chat of a user who already has a token."""
 
     def __init__(self, http: httpx.Client, stack: Stack, user: User) -> None:
         env = {
@@ -34,7 +34,7 @@ class SignedIn(Chat):
 
 
 class Terminal:
-    """What is typed, what is written, and what stands in the conversation then."""
+    """The terminal: typed lines, printed output, and the messages of the conversation."""
 
     def __init__(
         self, stack: Stack, http: httpx.Client, captured: pytest.CaptureFixture[str]
@@ -67,7 +67,7 @@ def terminal(stack: Stack, capsys: pytest.CaptureFixture[str]) -> Iterator[Termi
         yield Terminal(stack, http, capsys)
 
 
-def test_again_and_variants(terminal: Terminal) -> None:
+def test_again_makes_a_variant_that_can_be_chosen(terminal: Terminal) -> None:
     assert terminal.type("/again", "Four again")[0] == "Four again"
     assert terminal.type("/variants")[1] == "  1  Four\n* 2  Four again\n"
     assert terminal.type("/variants 1")[0] == "Four"
@@ -75,7 +75,7 @@ def test_again_and_variants(terminal: Terminal) -> None:
     assert terminal.said() == ["One", "Two", "Three", "Four"]
 
 
-def test_go_on(terminal: Terminal) -> None:
+def test_go_on_continues_the_last_reply(terminal: Terminal) -> None:
     terminal.type("/go on", "and more.")
     assert terminal.said() == ["One", "Two", "Three", "Four and more."]
 
@@ -94,7 +94,7 @@ def test_edit_of_a_message_that_was_answered(terminal: Terminal) -> None:
     assert terminal.said() == ["One", "Two", "Tre", "Quattro"]
 
 
-def test_branch_goes_on_elsewhere(terminal: Terminal) -> None:
+def test_branch_continues_in_a_copy(terminal: Terminal) -> None:
     parent = terminal.chat.conversation_id
     terminal.type("/branch")
     terminal.type("/delete")
@@ -103,7 +103,7 @@ def test_branch_goes_on_elsewhere(terminal: Terminal) -> None:
     assert terminal.said() == ["One", "Two", "Three", "Four"]
 
 
-def test_draft_is_not_said(terminal: Terminal) -> None:
+def test_draft_is_printed_and_not_sent(terminal: Terminal) -> None:
     assert terminal.type("/draft", "I put the kettle on.")[0] == "I put the kettle on."
     assert terminal.said() == ["One", "Two", "Three", "Four"]
 

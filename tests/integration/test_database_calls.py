@@ -1,4 +1,4 @@
-"""Calls of the database by the Supabase client: what its answers become, whoever gives them."""
+"""Database calls through the Supabase client: what becomes of each response."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A turn that was accepted is neither lost nor doubled, whatever breaks and whoever repeats it."""
+"""An accepted turn is neither lost nor duplicated, whatever breaks or is repeated."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ def pool() -> Iterator[ThreadPoolExecutor]:
 
 
 def conversing(stack: Stack, *said: str) -> tuple[User, UUID]:
-    """A person and a conversation of theirs."""
+    """A user and a conversation."""
     user = stack.user()
     return user, stack.conversation(user, *said)
 
 
 def request(conversation: UUID, message: str = "Hello", **body: Any) -> dict[str, Any]:
-    """A turn with an id of its own."""
+    """A turn with its own client_message_id."""
     return {
         "conversation_id": str(conversation),
         "message": message,
@@ -41,14 +41,14 @@ def request(conversation: UUID, message: str = "Hello", **body: Any) -> dict[str
 
 
 def said(stack: Stack, conversation: UUID) -> list[str]:
-    """What stands in the conversation: "Hello", "> Good evening." """
+    """The messages of the conversation: "Hello", "> Good evening." """
     return [
         f"> {words}" if who == "character" else words for who, words in stack.said(conversation)
     ]
 
 
 def write(stack: Stack, user: User, conversation: UUID, content: str) -> None:
-    """The client writes the person's message itself."""
+    """Inserts the user's message, like a client."""
     row = {"conversation_id": str(conversation), "sender": "user", "content": content}
     with stack.data_api(user) as api:
         assert api.post("/messages", json=row).status_code == 201
@@ -61,12 +61,12 @@ def turns(stack: Stack) -> list[tuple[str, str | None]]:
 
 
 def expire(stack: Stack) -> None:
-    """Time passes until the leases of the running turns are over."""
+    """Lets the leases of the running turns expire."""
     stack.db.execute("update turns set lease_expires_at = now() where status = 'running'")
 
 
 def in_progress(answer: httpx.Response) -> bool:
-    """Whether a request was told to come back, and when."""
+    """Whether a response says when to come back."""
     if answer.status_code != 409:
         return False
     assert answer.json()["code"] == "turn_in_progress"
@@ -89,7 +89,7 @@ class TestSameRequestTwice:
                     if not in_progress(answer):
                         assert answer.status_code == 200, answer.text
                         return tries, answer.json()
-                    gate.open()  # the others were told to wait, so one of them runs
+                    gate.open()  # the others were told to wait, so one is running
                     await asyncio.sleep(0.05)
                 raise AssertionError("never answered")
 
@@ -201,7 +201,7 @@ class TestTwoDevices:
 
 
 class TestMessageWrittenByTheClient:
-    def test_is_adopted_after_several_turns(self, stack: Stack) -> None:
+    def test_clients_message_is_adopted_after_several_turns(self, stack: Stack) -> None:
         user, conversation = conversing(stack)
         stack.upstream.always(text("Yes."))
         for message in ("One", "Two", "Two", "Three"):
@@ -212,7 +212,7 @@ class TestMessageWrittenByTheClient:
             *("One", "> Yes.", "Two", "> Yes.", "Two", "> Yes.", "Three", "> Yes.")
         ]
 
-    def test_is_adopted_where_the_client_sends_no_id(self, stack: Stack) -> None:
+    def test_clients_message_is_adopted_where_the_client_sends_no_id(self, stack: Stack) -> None:
         user, conversation = conversing(stack)
         stack.upstream.always(text("Yes."))
         for message in ("One", "One"):
@@ -221,7 +221,7 @@ class TestMessageWrittenByTheClient:
 
         assert said(stack, conversation) == ["One", "> Yes.", "One", "> Yes."]
 
-    def test_is_not_adopted_when_it_was_answered(self, stack: Stack) -> None:
+    def test_clients_message_is_not_adopted_when_it_was_answered(self, stack: Stack) -> None:
         user, conversation = conversing(stack, "Hello", "Welcome.")
         stack.upstream.enqueue(text("Again?"), text("Really?"))
 
@@ -232,7 +232,7 @@ class TestMessageWrittenByTheClient:
             *("Hello", "> Welcome.", "Hello", "> Again?", "Hello", "> Really?")
         ]
 
-    def test_is_not_adopted_when_it_says_something_else(self, stack: Stack) -> None:
+    def test_clients_message_is_not_adopted_when_it_says_something_else(self, stack: Stack) -> None:
         user, conversation = conversing(stack)
         write(stack, user, conversation, "Hello.")
         stack.upstream.enqueue(text("Yes."))
@@ -241,7 +241,9 @@ class TestMessageWrittenByTheClient:
 
         assert said(stack, conversation) == ["Hello.", "Hello?", "> Yes."]
 
-    def test_of_two_devices_each_is_adopted(self, stack: Stack, pool: ThreadPoolExecutor) -> None:
+    def test_messages_inserted_by_two_devices_are_each_adopted(
+        self, stack: Stack, pool: ThreadPoolExecutor
+    ) -> None:
         user, conversation = conversing(stack)
         write(stack, user, conversation, "Phone")
         write(stack, user, conversation, "Laptop")
@@ -274,7 +276,7 @@ class TestMessageWrittenByTheClient:
         stack.upstream.enqueue(*[error(404)] * 3, text("Yes."))
         assert stack.chat(user, **first).status_code == 503
 
-        # The client gave the same words a new id, and comes back with the old one later.
+        # The client sent the same text with a new id, and later returns with the old one.
         answer = stack.chat(user, **second).json()
         again = stack.chat(user, **first).json()
 
@@ -283,7 +285,7 @@ class TestMessageWrittenByTheClient:
 
 
 class TestAnswerLostOnTheWay:
-    """The call took effect, and nobody heard of it."""
+    """The call took effect, but its response was lost."""
 
     def test_begun_turn_is_taken_up_again(self, stack: Stack) -> None:
         user, conversation = conversing(stack)
@@ -482,7 +484,7 @@ class TestDatabaseAwayAtTheEnd:
         )
         assert said(stack, conversation) == ["Hello", "> Instead."]
         assert turns(stack) == [("failed", "lease_expired"), ("complete", None)]
-        assert len(stack.all("select from usage_events")) == 2  # both were paid for
+        assert len(stack.all("select from usage_events")) == 2  # both cost something
 
 
 class TestDeadProcess:
@@ -640,7 +642,7 @@ def test_rows_that_are_not_as_they_should_be_leave_the_conversation_free(
     stack.function_url("roleplay_chat")
 
     with monkeypatch.context() as broken:
-        # What is left out costs nobody else anything; as it stands for rows that cannot be.
+        # Without leaving invalid rows out, as for rows that cannot be left out.
         broken.setattr("roleplay_chat.turn_store.without_invalid_rows", lambda begun, _: begun)
         answer = stack.chat(user, **request(conversation))
 

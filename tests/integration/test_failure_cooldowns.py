@@ -1,4 +1,4 @@
-"""What failed is on cooldown: for every instance, for as long as it should, and no longer."""
+"""Cooldowns after failures: for every instance, and exactly as long as they should be."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -14,7 +14,7 @@ MODELS = [VENICE, DOLPHIN_R1, DOLPHIN]
 
 
 def put_on_cooldown(talk: Talk, scope: str, key: str, **time: float) -> None:
-    """Writes a cooldown that ends so far from now."""
+    """Inserts a cooldown that ends this far from now."""
     talk.stack.db.execute(
         "insert into model_cooldowns (scope, key, until, reason)"
         " values (%s, %s, now() + %s, 'a test')",
@@ -23,7 +23,7 @@ def put_on_cooldown(talk: Talk, scope: str, key: str, **time: float) -> None:
 
 
 class TestWhoseLimit:
-    """Cloudflare's page for those who ask too often, told by OpenRouter and told of OpenRouter."""
+    """Cloudflare's rate limit page, once passed on by OpenRouter and once about OpenRouter."""
 
     LIMITED = "error code: 1015"
 
@@ -62,7 +62,7 @@ class TestWhoseLimit:
 
 
 class TestInForce:
-    def test_is_honoured_by_another_instance(self, talk: Talk) -> None:
+    def test_cooldown_is_honoured_by_another_instance(self, talk: Talk) -> None:
         talk.stack.upstream.enqueue(failing(503), text("One."), text("Two."), text("Three."))
 
         talk.reply("First")
@@ -73,7 +73,7 @@ class TestInForce:
         assert talk.asked() == [VENICE, DOLPHIN_R1, DOLPHIN_R1, DOLPHIN_R1]
         assert (second["usedFallback"], second["fallbackModel"]) == (True, DOLPHIN_R1)
 
-    def test_is_written_with_the_turn_and_costs_no_round_trip(self, talk: Talk) -> None:
+    def test_cooldown_is_written_with_the_turn_and_costs_no_round_trip(self, talk: Talk) -> None:
         talk.stack.upstream.enqueue(failing(503), text("One."))
 
         talk.reply()
@@ -83,14 +83,14 @@ class TestInForce:
             "POST /rest/v1/rpc/finish_turn",
         ]
 
-    def test_is_written_when_nobody_answered_too(self, talk: Talk) -> None:
+    def test_cooldown_is_written_when_nobody_answered_too(self, talk: Talk) -> None:
         talk.stack.upstream.always(html())
 
         assert talk.say().status_code == 503
 
         assert talk.cooldowns() == {"provider openrouter": lasting(seconds=30)}
 
-    def test_that_has_passed_is_over(self, talk: Talk) -> None:
+    def test_passed_cooldown_is_over(self, talk: Talk) -> None:
         put_on_cooldown(talk, "model", f"openrouter:{VENICE}", seconds=-1)
         talk.stack.upstream.enqueue(text("Good evening."))
 
@@ -106,7 +106,7 @@ class TestInForce:
             ("account", "openrouter:free"),
         ],
     )
-    def test_of_the_provider_leaves_the_worker_at_once(
+    def test_cooldown_of_the_provider_leads_to_the_worker_at_once(
         self, talk: Talk, scope: str, key: str
     ) -> None:
         talk.have_worker()
@@ -117,7 +117,7 @@ class TestInForce:
 
         assert talk.asked() == [WORKER]
 
-    def test_of_the_worker_is_told_to_whom_wanted_it(self, talk: Talk) -> None:
+    def test_cooldown_of_the_requested_worker_is_in_the_notice(self, talk: Talk) -> None:
         talk.have_worker()
         put_on_cooldown(talk, "model", "chat_worker", minutes=1)
         talk.stack.upstream.enqueue(text("Good evening."))
@@ -130,7 +130,7 @@ class TestInForce:
             " Venice Dolphin Mistral 24B answered instead."
         )
 
-    def test_of_a_model_is_one_for_every_task(self, talk: Talk) -> None:
+    def test_cooldown_of_a_model_holds_for_every_task(self, talk: Talk) -> None:
         put_on_cooldown(talk, "model", f"openrouter:{VENICE}", minutes=1)
         talk.stack.upstream.enqueue(text("A pier at dawn."))
 
@@ -142,7 +142,7 @@ class TestInForce:
 class TestEverythingOnCooldown:
     @pytest.fixture
     def tired(self, talk: Talk) -> Talk:
-        """The worker and every model are on cooldown, the first of them longest."""
+        """Puts the worker and every model on cooldown, the first of them longest."""
         talk.have_worker()
         put_on_cooldown(talk, "model", "chat_worker", minutes=1)
         for number, model in enumerate(MODELS):
@@ -219,7 +219,7 @@ def test_cooldown_of_many_days_is_one_day(talk: Talk) -> None:
 
 
 class TestRow:
-    """The database's own part, private.cool_down."""
+    """The database's part, private.cool_down."""
 
     def cool(self, stack: Stack, *seconds: float, key: str = "x") -> None:
         now = datetime.now(UTC)
@@ -245,17 +245,17 @@ class TestRow:
     def pass_by(self, stack: Stack, **time: float) -> None:
         stack.db.execute("update model_cooldowns set until = now() - %s", (timedelta(**time),))
 
-    def test_is_extended(self, stack: Stack) -> None:
+    def test_longer_cooldown_extends_the_row(self, stack: Stack) -> None:
         self.cool(stack, 30)
         self.cool(stack, 60)
         assert self.left(stack) == pytest.approx(60, abs=LAG)
 
-    def test_is_never_shortened(self, stack: Stack) -> None:
+    def test_shorter_cooldown_never_shortens_the_row(self, stack: Stack) -> None:
         self.cool(stack, 600)
         self.cool(stack, 30)
         assert self.left(stack) == pytest.approx(600, abs=LAG)
 
-    def test_is_not_prolonged_by_failures_of_the_same_moment(self, stack: Stack) -> None:
+    def test_cooldown_is_not_prolonged_by_failures_of_the_same_moment(self, stack: Stack) -> None:
         for _ in range(10):
             self.cool(stack, 30)
         assert self.left(stack) == pytest.approx(30, abs=LAG)
@@ -275,12 +275,12 @@ class TestRow:
         self.cool(stack, 7200)
         assert self.left(stack) == pytest.approx(7200, abs=LAG)
 
-    def test_is_at_most_a_day(self, stack: Stack) -> None:
+    def test_cooldown_is_at_most_a_day(self, stack: Stack) -> None:
         self.cool(stack, 10 * 86_400)
         self.cool(stack, 20 * 86_400)
         assert self.left(stack) == pytest.approx(86_400, abs=LAG)
 
-    def test_that_is_over_before_it_began_is_not_written(self, stack: Stack) -> None:
+    def test_cooldown_that_is_already_over_is_not_written(self, stack: Stack) -> None:
         self.cool(stack, -5)
         assert stack.all("select from model_cooldowns") == []
 
@@ -288,7 +288,7 @@ class TestRow:
         self.cool(stack, 30, 90, 60)
         assert self.left(stack) == pytest.approx(90, abs=LAG)
 
-    def test_is_forgotten_when_it_has_passed_for_a_while(self, stack: Stack) -> None:
+    def test_cooldown_is_forgotten_when_it_has_passed_for_a_while(self, stack: Stack) -> None:
         self.cool(stack, 30, key="long ago")
         self.pass_by(stack, minutes=11)
         self.cool(stack, 30, key="lately")

@@ -1,4 +1,4 @@
-"""Time: for a connection, for the first token, between tokens, for a call, for the turn."""
+"""Time limits of a connection, the first token, the time between tokens, a call and a turn."""
 
 from typing import Any
 
@@ -22,7 +22,7 @@ ROLE = event(chunk("x", {"role": "assistant", "content": ""}))
 
 
 def closed(talk: Talk) -> list[bool]:
-    """Of each call, whether we closed its connection before its answer was whole."""
+    """For each call, whether we closed its connection before its response was complete."""
     talk.stack.upstream.wait_for(lambda upstream: not upstream.in_progress)
     return [call.closed_early for call in talk.stack.upstream.calls]
 
@@ -37,7 +37,9 @@ class TestFirstToken:
             pytest.param(stall(ROLE), id="role-alone"),
         ],
     )
-    def test_that_does_not_come_comes_from_the_next_model(self, talk: Talk, slow: Answer) -> None:
+    def test_model_without_a_first_token_is_replaced_by_the_next(
+        self, talk: Talk, slow: Answer
+    ) -> None:
         talk.limit(VENICE, first_token=0.2)
         talk.stack.upstream.enqueue(slow, text("Good evening."))
 
@@ -49,9 +51,7 @@ class TestFirstToken:
         assert talk.said() == ["Hello", "> Good evening."]
         assert talk.cooldowns() == {THIS_MODEL: lasting(seconds=30)}
 
-    def test_that_does_not_come_comes_from_the_worker_where_that_is_healthy(
-        self, talk: Talk
-    ) -> None:
+    def test_model_without_a_first_token_is_replaced_by_a_healthy_worker(self, talk: Talk) -> None:
         talk.have_worker()
         talk.limit(VENICE, first_token=0.2)
         talk.stack.upstream.enqueue(stall(), worker_chat("Sit."))
@@ -60,7 +60,7 @@ class TestFirstToken:
 
         assert talk.asked() == [VENICE, WORKER]
 
-    def test_of_the_worker_that_does_not_come_comes_from_a_model(self, talk: Talk) -> None:
+    def test_worker_without_a_first_token_is_replaced_by_a_model(self, talk: Talk) -> None:
         talk.have_worker(timeouts={"first_token": 0.2})
         talk.stack.upstream.enqueue(stall(), text("Good evening."))
 
@@ -70,7 +70,7 @@ class TestFirstToken:
         assert closed(talk) == [True, False]
         assert talk.cooldowns() == {"model chat_worker": lasting(seconds=30)}
 
-    def test_may_be_a_thought(self, talk: Talk) -> None:
+    def test_reasoning_counts_as_the_first_token(self, talk: Talk) -> None:
         talk.limit(VENICE, first_token=3, idle=60)
         talk.stack.upstream.enqueue(stream([*[reasoning("Hm.")] * 4, "Good evening."], gap=0.9))
 
@@ -79,7 +79,7 @@ class TestFirstToken:
         assert talk.asked() == [VENICE]
         assert body["response"] == "Good evening."
 
-    def test_is_waited_for_as_long_as_the_models_row_says(self, talk: Talk) -> None:
+    def test_first_token_is_waited_for_as_long_as_the_models_row_says(self, talk: Talk) -> None:
         talk.limit(DOLPHIN_R1, first_token=20)
         talk.stack.upstream.enqueue(stall(), stream(["Good evening."], gap=0.3))
 
@@ -136,12 +136,12 @@ class TestIdle:
 
 
 def endless(part: Any) -> Answer:
-    """Tokens without end, each soon after the one before."""
+    """An endless reply with quick tokens."""
     return stream([part] * 10_000, gap=0.02)
 
 
 class TestWholeCall:
-    def test_that_only_thinks_is_given_up(self, talk: Talk) -> None:
+    def test_endless_reasoning_is_given_up(self, talk: Talk) -> None:
         talk.limit(VENICE, total=2)
         talk.stack.upstream.enqueue(endless(reasoning("Hm.")), text("Good evening."))
 
@@ -150,7 +150,7 @@ class TestWholeCall:
         assert talk.asked() == [VENICE, DOLPHIN_R1]
         assert closed(talk) == [True, False]
 
-    def test_that_does_not_end_is_cut(self, talk: Talk) -> None:
+    def test_endless_reply_is_cut_off(self, talk: Talk) -> None:
         talk.limit(VENICE, total=2)
         talk.stack.upstream.enqueue(endless("la "))
 
@@ -163,7 +163,7 @@ class TestWholeCall:
 
 
 class TestBudget:
-    def test_is_not_exceeded_by_three_slow_models(self, talk: Talk) -> None:
+    def test_budget_is_not_exceeded_by_three_slow_models(self, talk: Talk) -> None:
         talk.limit(VENICE, first_token=2)
         talk.stack.upstream.always(stall(comment_every=0.02))
 
@@ -178,7 +178,7 @@ class TestBudget:
         assert talk.turn() == ("failed", "timed_out")
         assert set(talk.cooldowns()) == {THIS_MODEL, f"model openrouter:{DOLPHIN_R1}"}
 
-    def test_is_shared_by_models_that_are_slow_in_turn(self, talk: Talk) -> None:
+    def test_budget_is_shared_by_models_that_are_slow_in_turn(self, talk: Talk) -> None:
         talk.limit(VENICE, DOLPHIN_R1, DOLPHIN, first_token=0.2)
         talk.stack.upstream.always(stall())
 
@@ -188,7 +188,7 @@ class TestBudget:
         assert answer.status_code == 503
         assert closed(talk) == [True] * 3
 
-    def test_ends_a_reply_that_is_under_way(self, talk: Talk) -> None:
+    def test_budget_ends_a_reply_that_is_under_way(self, talk: Talk) -> None:
         talk.stack.upstream.enqueue(endless("la "))
 
         with talk.stack.serving(TURN_BUDGET_SECONDS="3") as url:
@@ -198,7 +198,7 @@ class TestBudget:
         assert talk.turn() == ("incomplete", "cut_off")
         assert talk.asked() == [VENICE]
 
-    def test_is_not_spent_on_waiting_for_one_model(self, talk: Talk) -> None:
+    def test_budget_is_not_spent_on_waiting_for_one_model(self, talk: Talk) -> None:
         talk.have_only(VENICE)
         limited = failing(429, "Rate limit exceeded", headers={"Retry-After": "2"})
         talk.stack.upstream.enqueue(limited)

@@ -1,4 +1,4 @@
-"""Limits and money: 429 of four kinds, 402 of five, and keys that are refused."""
+"""Limits and credit: four kinds of 429, five kinds of 402, and rejected keys."""
 
 import json
 from datetime import UTC, datetime, timedelta
@@ -20,7 +20,7 @@ AT_ONCE = {"Retry-After": "0"}
 def daily_cap(lifted: datetime, told: str = "in-a-header") -> Answer:
     """The free requests of the day are used up; Retry-After says something else.
 
-    The reset is told in a header, or in the body where OpenRouter repeats its headers.
+    The reset is in a header, or in the body, where OpenRouter repeats its headers.
     """
     message = "Rate limit exceeded: free-models-per-day. Add 10 credits to unlock 1000"
     reset = {"X-RateLimit-Remaining": "0", "X-RateLimit-Reset": f"{lifted.timestamp() * 1000:.0f}"}
@@ -62,7 +62,7 @@ class TestDailyCap:
         return datetime.now(UTC) + timedelta(**delta)
 
     @pytest.mark.parametrize("told", ["in-a-header", "in-the-body", "in-a-stream"])
-    def test_ends_the_turn_and_names_the_reset_not_the_retry_after(
+    def test_daily_cap_ends_the_turn_and_names_the_reset_not_the_retry_after(
         self, talk: Talk, told: str
     ) -> None:
         lifted = self.lifted(hours=3)
@@ -81,12 +81,12 @@ class TestDailyCap:
         assert talk.cooldowns() == {FREE: lasting(hours=3)}
         assert talk.alerts() == ["free_daily_cap"]
 
-    def test_of_less_than_an_hour_is_told_in_minutes(self, talk: Talk) -> None:
+    def test_cap_that_lifts_within_an_hour_is_told_in_minutes(self, talk: Talk) -> None:
         talk.stack.upstream.enqueue(daily_cap(self.lifted(minutes=20)))
 
         assert talk.say().json()["error"].endswith("They are back in 20 minutes.")
 
-    def test_has_its_status_for_a_stream_too(self, talk: Talk) -> None:
+    def test_daily_cap_has_its_status_for_a_stream_too(self, talk: Talk) -> None:
         talk.stack.upstream.enqueue(daily_cap(self.lifted(hours=3)))
 
         with talk.streaming() as events:
@@ -96,7 +96,7 @@ class TestDailyCap:
         assert int(events.response.headers["retry-after"]) == pytest.approx(3 * 3600, abs=LAG)
         assert body["code"] == "free_limit_reached"
 
-    def test_leaves_the_worker(self, talk: Talk) -> None:
+    def test_worker_answers_after_the_daily_cap(self, talk: Talk) -> None:
         talk.have_worker()
         talk.stack.upstream.enqueue(daily_cap(self.lifted(hours=3)), worker_chat("Sit."))
 
@@ -119,7 +119,7 @@ class TestDailyCap:
 
 
 class TestMinuteCap:
-    def test_that_passes_soon_is_waited_for(self, talk: Talk) -> None:
+    def test_minute_cap_that_passes_soon_is_waited_for(self, talk: Talk) -> None:
         talk.stack.upstream.enqueue(*[minute_cap()] * 3, text("Good evening."))
 
         body = talk.reply()
@@ -131,7 +131,7 @@ class TestMinuteCap:
         assert talk.turn() == ("complete", None)
         assert talk.cooldowns() == {}
 
-    def test_is_waited_for_three_times(self, talk: Talk) -> None:
+    def test_minute_cap_is_waited_for_three_times(self, talk: Talk) -> None:
         talk.stack.upstream.always(minute_cap())
 
         answer = talk.say()
@@ -145,7 +145,7 @@ class TestMinuteCap:
         assert talk.turn() == ("failed", "free_minute_cap")
         assert talk.cooldowns() == {FREE: lasting(minutes=1)}
 
-    def test_is_not_waited_for_where_the_worker_can_answer(self, talk: Talk) -> None:
+    def test_minute_cap_is_not_waited_for_where_the_worker_can_answer(self, talk: Talk) -> None:
         talk.have_worker()
         talk.stack.upstream.enqueue(minute_cap(30), worker_chat("Sit."))
 
@@ -154,7 +154,7 @@ class TestMinuteCap:
         assert talk.asked() == [VENICE, WORKER]
         assert talk.cooldowns() == {FREE: lasting(minutes=1)}
 
-    def test_that_outlasts_the_budget_is_told(self, talk: Talk) -> None:
+    def test_minute_cap_that_outlasts_the_budget_is_told(self, talk: Talk) -> None:
         talk.stack.upstream.enqueue(minute_cap(1200))
 
         answer = talk.say()
@@ -187,7 +187,7 @@ class TestOtherRateLimits:
             ),
         ],
     )
-    def test_of_one_model_leads_to_the_next_at_once(
+    def test_rate_limit_of_one_model_leads_to_the_next_at_once(
         self, talk: Talk, answer: Answer, cooldown: Any
     ) -> None:
         talk.stack.upstream.enqueue(answer, text("Good evening."))
@@ -197,14 +197,14 @@ class TestOtherRateLimits:
         assert talk.asked() == [VENICE, DOLPHIN_R1]
         assert (body["usedFallback"], body["fallbackModel"]) == (True, DOLPHIN_R1)
         assert body["notice"] == (
-            "The model you chose could not answer this time;"
+            "The default model could not answer this time;"
             " Dolphin 3.0 R1 Mistral 24B answered instead."
         )
         assert talk.said() == ["Hello", "> Good evening."]
         assert talk.cooldowns() == {THIS_MODEL: cooldown}
         assert talk.alerts() == []
 
-    def test_of_the_only_model_is_waited_for(self, talk: Talk) -> None:
+    def test_rate_limit_of_the_only_model_is_waited_for(self, talk: Talk) -> None:
         talk.have_only(VENICE)
         talk.stack.upstream.enqueue(*[pool_limited(**AT_ONCE)] * 3, text("Good evening."))
 
@@ -213,7 +213,7 @@ class TestOtherRateLimits:
         assert talk.asked() == [VENICE] * 4
         assert talk.cooldowns() == {}
 
-    def test_of_nobody_in_particular_is_waited_for_where_it_is_short(self, talk: Talk) -> None:
+    def test_short_rate_limit_without_a_source_is_waited_for(self, talk: Talk) -> None:
         talk.stack.upstream.enqueue(
             failing(429, "Rate limit exceeded", headers=AT_ONCE),
             failing(429, "Rate limit exceeded", headers={"Retry-After": "60"}),
@@ -240,7 +240,7 @@ class TestCredit:
         assert talk.cooldowns() == {}
         assert talk.alerts() == ["credit_for_fewer_tokens"]
 
-    def test_that_shrinks_meanwhile_is_asked_for_once(self, talk: Talk) -> None:
+    def test_shrinking_credit_is_tried_only_once(self, talk: Talk) -> None:
         talk.stack.upstream.enqueue(affordable(100), affordable(80), text("Good evening."))
 
         talk.reply()
@@ -255,7 +255,7 @@ class TestCredit:
         assert self.tokens_asked_for(talk) == [(VENICE, 400), (DOLPHIN_R1, 400)]
         assert talk.cooldowns() == {f"model openrouter:{VENICE}": lasting(minutes=10)}
 
-    def test_that_a_request_may_exceed_buys_half_a_reply(self, talk: Talk) -> None:
+    def test_credit_for_fewer_tokens_buys_a_shorter_reply(self, talk: Talk) -> None:
         refusal = failing(402, reason="weight_exceeds_budget", limit_source="openrouter_credits")
         talk.stack.upstream.enqueue(refusal, text("Good evening."))
 
@@ -263,7 +263,7 @@ class TestCredit:
 
         assert self.tokens_asked_for(talk) == [(VENICE, 400), (VENICE, 200)]
 
-    def test_that_is_in_flight_is_waited_for(self, talk: Talk) -> None:
+    def test_credit_in_flight_is_waited_for(self, talk: Talk) -> None:
         refusal = failing(402, headers=AT_ONCE, limit_source="openrouter_in_flight_budget")
         talk.stack.upstream.enqueue(refusal, refusal, text("Good evening."))
 
@@ -273,7 +273,7 @@ class TestCredit:
         assert talk.cooldowns() == {}
         assert talk.alerts() == []
 
-    def test_of_the_models_provider_is_not_our_bill(self, talk: Talk) -> None:
+    def test_missing_credit_of_the_models_provider_is_not_ours(self, talk: Talk) -> None:
         refusal = failing(402, raw="API key USD spend limit exceeded", provider_name="Venice")
         talk.stack.upstream.enqueue(refusal, text("Good evening."))
 
@@ -318,7 +318,7 @@ OURS = [
 
 @pytest.mark.parametrize(("refusal", "policy", "cooldown"), OURS)
 class TestAccountThatIsRefused:
-    def test_is_an_outage_for_the_person_and_an_alert_for_the_operator(
+    def test_refused_account_is_an_outage_for_the_person_and_an_alert_for_the_operator(
         self, talk: Talk, refusal: Answer, policy: str, cooldown: Any
     ) -> None:
         talk.stack.upstream.enqueue(refusal)
@@ -333,7 +333,7 @@ class TestAccountThatIsRefused:
         assert talk.cooldowns() == {ACCOUNT: cooldown}
         assert talk.alerts() == [policy]
 
-    def test_leaves_the_worker(
+    def test_worker_answers_while_the_account_is_refused(
         self, talk: Talk, refusal: Answer, policy: str, cooldown: Any
     ) -> None:
         talk.have_worker()
@@ -374,7 +374,7 @@ def test_key_that_cannot_be_sent_leaves_the_worker(talk: Talk, key: str) -> None
 
 
 def test_key_that_is_not_bound_to_the_address_of_its_row(talk: Talk) -> None:
-    """The log says what to set, and nobody is called."""
+    """The log says what to set, and there is no alert."""
     talk.stack.db.execute("update api_providers set base_url = 'https://elsewhere.invalid/v1'")
 
     assert talk.say().status_code == 503

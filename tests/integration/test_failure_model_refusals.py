@@ -1,4 +1,4 @@
-"""A model says that it would rather not, and nothing else."""
+"""A reply that is only a model's refusal."""
 
 import pytest
 
@@ -11,7 +11,7 @@ SENTENCE = "The model declined to write this. Please try different words."
 
 
 def laxer(talk: Talk, *models: str) -> None:
-    """Only these may be used for the adult tier."""
+    """Allows only these models for the adult tier."""
     for model in (VENICE, DOLPHIN_R1, DOLPHIN):
         talk.describe(model, nsfw=model in models)
 

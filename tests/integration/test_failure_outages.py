@@ -1,5 +1,7 @@
-"""Servers that fail, networks that break, replies that are none: who is asked instead."""
+"""Failing servers, broken networks and unusable replies: which target is asked instead."""
 
+import gzip
+import json
 from typing import Any
 
 import pytest
@@ -22,6 +24,14 @@ from tests.support.answers import (
 )
 from tests.support.talk import DOLPHIN, DOLPHIN_R1, LAG, VENICE, WORKER, Talk, failing, lasting
 from tests.support.upstream import Answer, refusing
+
+GZIP = {"Content-Encoding": "gzip"}
+
+
+def worked(words: str, **more: Any) -> bytes:
+    """What the worker answers, as bytes."""
+    return json.dumps({"success": True, "response": words, **more}).encode()
+
 
 PAID = {"prompt_tokens": 100, "completion_tokens": 7, "cost": 0.25}
 THIS_MODEL = f"model openrouter:{VENICE}"
@@ -60,7 +70,7 @@ OUTAGES_OF_ALL = [
 
 class TestModel:
     @pytest.mark.parametrize(("outage", "on_cooldown", "seconds"), OUTAGES)
-    def test_is_replaced_by_the_worker_where_that_is_healthy(
+    def test_failing_model_is_replaced_by_the_worker_where_that_is_healthy(
         self, talk: Talk, outage: Answer, on_cooldown: str, seconds: float
     ) -> None:
         talk.have_worker()
@@ -75,7 +85,7 @@ class TestModel:
         assert talk.cooldowns() == {on_cooldown: lasting(seconds=seconds)}
 
     @pytest.mark.parametrize(("outage", "on_cooldown", "seconds"), OUTAGES)
-    def test_is_else_replaced_by_the_next(
+    def test_failing_model_is_replaced_by_the_next(
         self, talk: Talk, outage: Answer, on_cooldown: str, seconds: float
     ) -> None:
         talk.stack.upstream.enqueue(outage, text("Good evening."))
@@ -87,7 +97,7 @@ class TestModel:
         assert talk.said() == ["Hello", "> Good evening."]
         assert talk.cooldowns() == {on_cooldown: lasting(seconds=seconds)}
 
-    def test_that_is_the_only_one_is_asked_again_once(self, talk: Talk) -> None:
+    def test_only_model_that_fails_is_asked_again_once(self, talk: Talk) -> None:
         talk.have_only(VENICE)
         talk.stack.upstream.enqueue(failing(502), text("Good evening."))
 
@@ -97,7 +107,7 @@ class TestModel:
         assert [tried["outcome"] for tried in body["route"]] == ["overloaded", "ok"]
         assert talk.cooldowns() == {}
 
-    def test_that_is_the_only_one_and_fails_again_is_told(self, talk: Talk) -> None:
+    def test_only_model_that_fails_twice_is_reported(self, talk: Talk) -> None:
         talk.have_only(VENICE)
         talk.stack.upstream.always(failing(502))
 
@@ -120,7 +130,7 @@ class TestModel:
         assert talk.turn() == ("failed", "server_error")
         assert len(talk.cooldowns()) == 3
 
-    def test_is_next_again_when_the_worker_fails_too(self, talk: Talk) -> None:
+    def test_failing_model_is_asked_again_when_the_worker_fails_too(self, talk: Talk) -> None:
         talk.have_worker()
         talk.stack.upstream.enqueue(failing(500), worker_error(503), text("Good evening."))
 
@@ -156,7 +166,7 @@ class TestModel:
 
 class TestProvider:
     @pytest.mark.parametrize("outage", OUTAGES_OF_ALL)
-    def test_is_replaced_by_the_worker_where_that_is_healthy(
+    def test_failing_provider_is_replaced_by_the_worker_where_that_is_healthy(
         self, talk: Talk, outage: Answer
     ) -> None:
         talk.have_worker()
@@ -168,7 +178,9 @@ class TestProvider:
         assert talk.cooldowns() == {PROVIDER: lasting(seconds=30)}
 
     @pytest.mark.parametrize("outage", OUTAGES_OF_ALL)
-    def test_is_else_asked_again_once(self, talk: Talk, outage: Answer) -> None:
+    def test_failing_provider_without_another_is_asked_again_once(
+        self, talk: Talk, outage: Answer
+    ) -> None:
         talk.stack.upstream.enqueue(outage, text("Good evening."))
 
         body = talk.reply()
@@ -178,7 +190,7 @@ class TestProvider:
         assert talk.said() == ["Hello", "> Good evening."]
         assert talk.cooldowns() == {}
 
-    def test_that_fails_again_is_not_asked_for_its_other_models(self, talk: Talk) -> None:
+    def test_provider_that_fails_again_is_not_asked_for_its_other_models(self, talk: Talk) -> None:
         talk.stack.upstream.always(html())
 
         answer = talk.say()
@@ -188,7 +200,7 @@ class TestProvider:
         assert talk.turn() == ("failed", "edge_error")
         assert talk.cooldowns() == {PROVIDER: lasting(seconds=30)}
 
-    def test_that_refuses_connections_is_replaced_by_the_worker(self, talk: Talk) -> None:
+    def test_provider_that_refuses_connections_is_replaced_by_the_worker(self, talk: Talk) -> None:
         talk.have_worker()
         talk.stack.upstream.enqueue(worker_chat("Sit."))
         with refusing() as url:
@@ -272,7 +284,7 @@ NO_REPLIES = [
 
 class TestReplyThatIsNone:
     @pytest.mark.parametrize(("answer", "policy", "seconds"), NO_REPLIES)
-    def test_comes_from_the_next_model_although_the_status_was_200(
+    def test_unusable_reply_with_status_200_leads_to_the_next_model(
         self, talk: Talk, answer: Answer, policy: str, seconds: float | None
     ) -> None:
         talk.stack.upstream.enqueue(answer, text("Good evening."))
@@ -285,7 +297,7 @@ class TestReplyThatIsNone:
         assert talk.cooldowns() == ({THIS_MODEL: lasting(seconds=seconds)} if seconds else {})
 
     @pytest.mark.parametrize(("answer", "policy", "seconds"), NO_REPLIES)
-    def test_is_told_when_nobody_has_another(
+    def test_unusable_replies_of_all_models_are_told(
         self, talk: Talk, answer: Answer, policy: str, seconds: float | None
     ) -> None:
         talk.have_only(VENICE)
@@ -307,7 +319,7 @@ class TestReplyThatIsNone:
             pytest.param(stream([], finish="tool_calls"), id="tool-calls"),
         ],
     )
-    def test_that_is_empty_is_asked_for_again_once(self, talk: Talk, answer: Answer) -> None:
+    def test_empty_reply_is_asked_for_again_once(self, talk: Talk, answer: Answer) -> None:
         talk.stack.upstream.enqueue(answer, answer, text("Good evening."))
 
         body = talk.reply()
@@ -317,9 +329,7 @@ class TestReplyThatIsNone:
         assert talk.said() == ["Hello", "> Good evening."]
         assert talk.cooldowns() == {}
 
-    def test_that_was_spent_on_reasoning_is_asked_for_with_more_tokens_once(
-        self, talk: Talk
-    ) -> None:
+    def test_reply_spent_on_reasoning_is_asked_for_with_more_tokens_once(self, talk: Talk) -> None:
         spent = stream([reasoning("CANARY")], finish="length")
         talk.stack.upstream.enqueue(spent, spent, text("Good evening."))
 
@@ -328,7 +338,7 @@ class TestReplyThatIsNone:
         sent = [(call.model, call.json["max_tokens"]) for call in talk.stack.upstream.calls]
         assert sent == [(VENICE, 400), (VENICE, 800), (DOLPHIN_R1, 400)]
 
-    def test_that_was_reached_by_the_limit_is_complete(self, talk: Talk) -> None:
+    def test_reply_that_reached_the_token_limit_is_complete(self, talk: Talk) -> None:
         talk.stack.upstream.enqueue(text("Good evening. Sit.", finish="length"))
 
         body = talk.reply()
@@ -338,14 +348,14 @@ class TestReplyThatIsNone:
 
 
 class TestWhatFailedCost:
-    """Tokens and dollars of a call that failed are counted like those of others."""
+    """Tokens and cost of failed calls are counted like those of others."""
 
     def failing_stream(self, *last: dict[str, Any]) -> Answer:
         said = [chunk(VENICE, {"content": ""}), *last]
         return raw_sse(b"".join(map(event, said)))
 
     @pytest.mark.parametrize("place", ["before", "in", "after"])
-    def test_is_recorded(self, talk: Talk, place: str) -> None:
+    def test_cost_of_failed_calls_is_recorded(self, talk: Talk, place: str) -> None:
         error: dict[str, Any] = {"choices": [], "error": {"code": 502, "message": "gone"}}
         usage = {"choices": [], "usage": PAID}
         last = {"before": [usage, error], "in": [error | usage], "after": [error, usage]}[place]
@@ -366,7 +376,7 @@ class TestWhatFailedCost:
             "cost": 0.25,
         }
 
-    def test_counts_for_the_limits(self, talk: Talk) -> None:
+    def test_cost_of_failed_calls_counts_for_the_limits(self, talk: Talk) -> None:
         talk.stack.configure(limits={"default": {"usd_per_day": 0.2}})
         error = {"choices": [], "error": {"code": 502, "message": "gone"}, "usage": PAID}
         talk.stack.upstream.enqueue(self.failing_stream(error), text("Good evening."))
@@ -411,7 +421,7 @@ class TestWorker:
             ),
         ],
     )
-    def test_that_fails_is_replaced_in_the_same_request(
+    def test_failing_worker_is_replaced_in_the_same_request(
         self, talk: Talk, failure: Answer, on_cooldown: dict[str, Any], alerts: list[str]
     ) -> None:
         talk.have_worker()
@@ -429,7 +439,59 @@ class TestWorker:
         assert talk.cooldowns() == on_cooldown
         assert talk.alerts() == alerts
 
-    def test_that_says_nothing_is_asked_again_once(self, talk: Talk) -> None:
+    @pytest.mark.parametrize(
+        ("body", "headers"),
+        [
+            pytest.param(gzip.compress(worked("a" * 50_000_000), 1), GZIP, id="bomb"),
+            pytest.param(gzip.compress(gzip.compress(worked("Hi."))), GZIP, id="packed-twice"),
+            pytest.param(
+                gzip.compress(gzip.compress(worked("Hi."))),
+                {"Content-Encoding": "gzip, gzip"},
+                id="said-to-be-packed-twice",
+            ),
+            pytest.param(worked("Hi."), {"Content-Encoding": "br"}, id="unknown-compression"),
+            pytest.param(gzip.compress(worked("Hi."))[:20], GZIP, id="broken-off"),
+            pytest.param(worked("Hi.", x=[{}] * 60_000), {}, id="many-values"),
+            pytest.param(worked("Hi.")[:-1] + b',"x":' + b"[" * 100_000, {}, id="deep"),
+            pytest.param(worked("\n" * 600_000), {}, id="endless-lines"),
+            pytest.param(b'{"success":"true","response":"Hi."}', {}, id="text-for-a-truth"),
+            pytest.param(b'{"success":false,"error":1e308}', {}, id="number-for-an-error"),
+            pytest.param(b'{"success":true,"response":"caf\xe9"}', {}, id="another-charset"),
+            pytest.param(b"[]", {}, id="list"),
+            pytest.param(b"1e999", {}, id="infinite"),
+            pytest.param(b"", {}, id="nothing"),
+        ],
+    )
+    def test_that_answers_with_anything_is_replaced_in_the_same_request(
+        self, talk: Talk, body: bytes, headers: dict[str, str]
+    ) -> None:
+        talk.have_worker()
+        talk.stack.upstream.enqueue(reply(200, body, headers), text("Good evening."))
+        assert talk.reply(model_provider="chat_worker")["response"] == "Good evening."
+        assert talk.asked()[-1] == VENICE
+        assert talk.turn() == ("complete", None)
+
+    @pytest.mark.parametrize(
+        ("said", "kept"),
+        [
+            ('"Hi \\ud800there\\u0000."', "Hi there."),
+            ('"Hi.","tokens_generated":1e308', "Hi."),
+            ('"Hi.","tokens_generated":1e999', "Hi."),
+            ('"Hi.","tokens_generated":' + "9" * 5_000, "Hi."),
+            ('"No.","response":"Hi."', "Hi."),
+        ],
+    )
+    def test_with_odd_values_beside_a_reply_is_believed(
+        self, talk: Talk, said: str, kept: str
+    ) -> None:
+        talk.have_worker()
+        body = f'{{"success":true,"response":{said}}}'.encode()
+        talk.stack.upstream.enqueue(reply(200, body))
+        answer = talk.reply(model_provider="chat_worker")
+        assert (answer["response"], answer["saved"]) == (kept, True)
+        assert talk.turn() == ("complete", None)
+
+    def test_worker_with_an_empty_reply_is_asked_again_once(self, talk: Talk) -> None:
         talk.have_worker()
         talk.stack.upstream.enqueue(worker_chat(" "), worker_chat(""), text("Good evening."))
 
@@ -437,7 +499,9 @@ class TestWorker:
 
         assert talk.asked() == [WORKER, WORKER, VENICE]
 
-    def test_that_refuses_connections_is_replaced_in_the_same_request(self, talk: Talk) -> None:
+    def test_worker_that_refuses_connections_is_replaced_in_the_same_request(
+        self, talk: Talk
+    ) -> None:
         talk.have_worker()
         talk.stack.upstream.enqueue(text("Good evening."))
         with refusing() as url:
@@ -457,7 +521,7 @@ class TestWorker:
         ]
         assert talk.cooldowns() == {"provider chat_worker": lasting(seconds=30)}
 
-    def test_that_fails_with_every_model_is_told(self, talk: Talk) -> None:
+    def test_failure_of_worker_and_all_models_is_told(self, talk: Talk) -> None:
         talk.have_worker()
         talk.have_only(VENICE)
         talk.stack.upstream.enqueue(worker_error(500, "CANARY"))

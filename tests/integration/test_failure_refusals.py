@@ -1,4 +1,4 @@
-"""What a model does not take: the text, the request's shape, its length, or anything any more."""
+"""Requests that a model rejects: for the text, a parameter, the length, or because it is gone."""
 
 from typing import Any
 
@@ -37,7 +37,7 @@ class TestText:
             ),
         ],
     )
-    def test_that_is_refused_is_shown_to_nobody_else(
+    def test_refused_text_is_sent_to_no_other_model(
         self, talk: Talk, refusal: Answer, policy: str
     ) -> None:
         talk.have_worker()
@@ -132,7 +132,7 @@ def test_model_that_is_gone_is_replaced_and_on_cooldown_and_somebody_is_called(
 
 class TestParameters:
     def sent(self, talk: Talk) -> list[tuple[str, set[str]]]:
-        """Each call's model, and what it was sent beyond the least."""
+        """The model of each call, with the parameters beyond the required ones."""
         return [(call.model, set(call.json) - SMALLEST) for call in talk.stack.upstream.calls]
 
     @pytest.mark.parametrize(
@@ -156,7 +156,7 @@ class TestParameters:
             ),
         ],
     )
-    def test_that_are_not_taken_are_left_out_once(self, talk: Talk, refusal: Answer) -> None:
+    def test_rejected_parameters_are_left_out_once(self, talk: Talk, refusal: Answer) -> None:
         talk.stack.upstream.enqueue(refusal, text("Good evening."))
 
         body = talk.reply()
@@ -167,7 +167,7 @@ class TestParameters:
         assert talk.said() == ["Hello", "> Good evening."]
         assert talk.cooldowns() == {}
 
-    def test_that_are_not_the_trouble_are_back_for_the_next_model(self, talk: Talk) -> None:
+    def test_next_model_gets_the_parameters_again(self, talk: Talk) -> None:
         refusal = failing(400, raw="Invalid request parameters")
         talk.stack.upstream.enqueue(refusal, refusal, text("Good evening."))
 
@@ -175,7 +175,7 @@ class TestParameters:
 
         sent = self.sent(talk)
         assert [model for model, _ in sent] == [VENICE, VENICE, DOLPHIN_R1]
-        # The next one reasons, and is sent no stop strings.
+        # The next model reasons, so it gets no stop strings.
         assert sent[2][1] == sent[0][1] - {"stop"}
 
     def test_longest_reply_that_is_too_long_is_halved_once(self, talk: Talk) -> None:
@@ -189,7 +189,7 @@ class TestParameters:
 
 
 class TestBadRequest:
-    def test_goes_to_the_next_model_as_it_is(self, talk: Talk) -> None:
+    def test_bad_request_goes_to_the_next_model_as_it_is(self, talk: Talk) -> None:
         talk.stack.upstream.enqueue(failing(422, "Invalid argument"), text("Good evening."))
 
         talk.reply()
@@ -197,7 +197,7 @@ class TestBadRequest:
         assert talk.asked() == [VENICE, DOLPHIN_R1]
         assert talk.cooldowns() == {}
 
-    def test_of_every_model_is_told(self, talk: Talk) -> None:
+    def test_bad_request_of_every_model_is_told(self, talk: Talk) -> None:
         talk.stack.upstream.always(failing(400, "Bad request"))
 
         answer = talk.say()
@@ -213,7 +213,7 @@ class TestBadRequest:
 class TestLength:
     @pytest.fixture
     def long(self, talk: Talk) -> Talk:
-        """A conversation that fills a context of 3,000 tokens, as the row says there are."""
+        """A conversation that fills a context of 3,000 tokens, as the row declares."""
         for model in (VENICE, DOLPHIN_R1, DOLPHIN):
             talk.describe(model, context_tokens=3000)
         said = [f"{number:02} " + "word " * 120 for number in range(30)]
@@ -221,7 +221,7 @@ class TestLength:
         return talk
 
     def sizes(self, talk: Talk) -> list[int]:
-        """The bytes of each prompt."""
+        """The size of each prompt in bytes."""
         return [
             sum(len(message["content"]) for message in call.json["messages"])
             for call in talk.stack.upstream.calls
@@ -244,7 +244,7 @@ class TestLength:
             pytest.param(2700, failing(413, "Request payload too large"), id="413"),
         ],
     )
-    def test_that_is_too_much_is_trimmed_once(
+    def test_prompt_that_is_too_long_is_trimmed_once(
         self, long: Talk, tokens: int, refusal: Answer | None
     ) -> None:
         long.stack.upstream.enqueue(refusal or self.too_long(tokens), text("Good evening."))
@@ -262,7 +262,9 @@ class TestLength:
         assert long.turn() == ("complete", None)
         assert long.cooldowns() == {}
 
-    def test_that_is_still_too_much_goes_to_a_larger_context_first(self, long: Talk) -> None:
+    def test_trimmed_prompt_that_is_still_too_long_goes_to_a_larger_context(
+        self, long: Talk
+    ) -> None:
         long.describe(DOLPHIN, context_tokens=8000)
         long.stack.upstream.enqueue(*[self.too_long(2000)] * 2, text("Good evening."))
 
@@ -271,7 +273,7 @@ class TestLength:
         assert long.asked() == [VENICE, VENICE, DOLPHIN]
         assert self.sizes(long)[2] > self.sizes(long)[0]
 
-    def test_that_is_too_much_for_every_model_is_told(self, long: Talk) -> None:
+    def test_prompt_too_long_for_every_model_is_told(self, long: Talk) -> None:
         long.stack.upstream.always(self.too_long(2000))
 
         answer = long.say("And now?")
@@ -284,7 +286,7 @@ class TestLength:
         assert long.said()[-1] == "And now?"
         assert long.turn() == ("failed", "context_too_long")
 
-    def test_that_is_too_much_may_fit_the_worker(self, long: Talk) -> None:
+    def test_prompt_that_is_too_long_may_fit_the_worker(self, long: Talk) -> None:
         long.have_only(VENICE)
         long.have_worker(context_tokens=4000)
         long.stack.upstream.enqueue(*[self.too_long(2000)] * 2, worker_chat("Sit."))

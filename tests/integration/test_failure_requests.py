@@ -1,4 +1,4 @@
-"""Requests that give OpenRouter no cause to fail, and that tell it no more than it needs."""
+"""Requests to OpenRouter are valid and contain no more than necessary."""
 
 from typing import Any
 
@@ -17,7 +17,7 @@ def sent(talk: Talk, number: int = -1) -> dict[str, Any]:
 
 
 def defaults(talk: Talk, **parameters: Any) -> None:
-    """What the first model's row sends."""
+    """Sets the request defaults of the first model."""
     talk.stack.db.execute(
         "update api_models set input_defaults = %s where model_key = %s",
         (Jsonb(parameters), VENICE),
@@ -25,7 +25,7 @@ def defaults(talk: Talk, **parameters: Any) -> None:
 
 
 class TestParameters:
-    def test_are_the_rows_and_what_openrouter_wants(self, talk: Talk) -> None:
+    def test_parameters_are_the_rows_and_what_openrouter_wants(self, talk: Talk) -> None:
         defaults(talk, temperature=0.7, min_p=0.05, max_tokens=123)
         talk.stack.upstream.enqueue(text("Good evening."))
 
@@ -36,7 +36,7 @@ class TestParameters:
         assert (body["temperature"], body["min_p"], body["max_tokens"]) == (0.7, 0.05, 123)
         assert body["stream"] is True
 
-    def test_have_a_longest_reply_also_where_the_row_has_none(self, talk: Talk) -> None:
+    def test_parameters_have_a_longest_reply_also_where_the_row_has_none(self, talk: Talk) -> None:
         defaults(talk)
         talk.stack.upstream.enqueue(text("Good evening."))
 
@@ -45,7 +45,7 @@ class TestParameters:
         assert set(sent(talk)) == LEAST | FOR_OPENROUTER | {"stop"}
         assert sent(talk)["max_tokens"] == 400
 
-    def test_have_at_most_four_stop_strings(self, talk: Talk) -> None:
+    def test_parameters_have_at_most_four_stop_strings(self, talk: Talk) -> None:
         defaults(talk, stop=["a", "b", "c", "d", "e", "f"])
         talk.stack.upstream.enqueue(text("Good evening."))
 
@@ -53,7 +53,7 @@ class TestParameters:
 
         assert sent(talk)["stop"] == ["a", "b", "c", "d"]
 
-    def test_have_the_reasoning_that_the_row_describes(self, talk: Talk) -> None:
+    def test_parameters_have_the_reasoning_that_the_row_describes(self, talk: Talk) -> None:
         talk.describe(VENICE, reasoning={"effort": "low", "exclude": True})
         talk.stack.upstream.enqueue(text("Good evening."))
 
@@ -61,7 +61,9 @@ class TestParameters:
 
         assert sent(talk)["reasoning"] == {"effort": "low", "exclude": True}
 
-    def test_have_no_reasoning_where_the_row_only_says_that_it_can(self, talk: Talk) -> None:
+    def test_parameters_have_no_reasoning_where_the_row_only_says_that_it_can(
+        self, talk: Talk
+    ) -> None:
         talk.describe(VENICE, reasoning=True)
         talk.stack.upstream.enqueue(text("Good evening."))
 
@@ -77,7 +79,7 @@ class TestParameters:
         assert sent(talk)["plugins"] == [{"id": "context-compression", "enabled": False}]
         assert "transforms" not in sent(talk)
 
-    def test_of_another_provider_are_the_rows_alone(self, talk: Talk) -> None:
+    def test_other_provider_gets_only_the_parameters_of_its_row(self, talk: Talk) -> None:
         talk.stack.db.execute("update api_providers set name = 'another'")
         defaults(talk, temperature=0.7)
         talk.stack.upstream.enqueue(text("Good evening."))
@@ -86,7 +88,7 @@ class TestParameters:
 
         assert set(sent(talk)) == LEAST | {"stop", "temperature"}
 
-    def test_of_the_worker_are_its_own(self, talk: Talk) -> None:
+    def test_worker_gets_its_own_parameters(self, talk: Talk) -> None:
         talk.have_worker()
         talk.stack.upstream.enqueue(worker_chat("Sit."))
 
@@ -96,7 +98,7 @@ class TestParameters:
 
 
 class TestWhoAsks:
-    def test_is_told_apart_and_not_told(self, talk: Talk) -> None:
+    def test_user_is_distinguished_but_not_identified(self, talk: Talk) -> None:
         stranger = talk.stack.user()
         theirs = talk.stack.conversation(stranger)
         mine = talk.stack.conversation(talk.user)
@@ -114,7 +116,7 @@ class TestWhoAsks:
                 assert str(secret) not in told
                 assert str(secret).replace("-", "") not in told
 
-    def test_stays_with_one_provider_for_a_conversation(self, talk: Talk) -> None:
+    def test_user_stays_with_one_provider_for_a_conversation(self, talk: Talk) -> None:
         other = talk.stack.conversation(talk.user)
         talk.stack.upstream.enqueue(failing(503))
         talk.stack.upstream.always(text("Good evening."))
@@ -130,7 +132,7 @@ class TestWhoAsks:
         assert len(theirs) <= 256
         assert str(talk.conversation) not in str([call.body for call in talk.stack.upstream.calls])
 
-    def test_is_in_no_session_without_a_conversation(self, talk: Talk) -> None:
+    def test_user_is_in_no_session_without_a_conversation(self, talk: Talk) -> None:
         talk.stack.upstream.enqueue(text("A pier at dawn."))
 
         talk.stack.chat(talk.user, task="storytelling", message="A pier")

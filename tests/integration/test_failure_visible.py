@@ -1,4 +1,4 @@
-"""After the first visible text there is no way back: what was shown stands, and may go on."""
+"""After the first visible text, no other model is asked: the text is kept and can be continued."""
 
 import gc
 from asyncio import Task
@@ -28,7 +28,7 @@ ERROR = {"code": 502, "message": "Upstream error from CANARY", "metadata": {}}
 
 
 def cut(*parts: Any) -> Answer:
-    """A reply that ends in the middle of a sentence."""
+    """A reply that ends in mid-sentence."""
     return stream(["Good ", "evening", *parts], finish=None, usage=None, done=False)
 
 
@@ -102,7 +102,7 @@ class TestCut:
         assert talk.said() == ["Hello", "> Good evening"]
         assert talk.turn() == ("incomplete", policy)
 
-    def test_by_a_reset_keeps_what_came(self, talk: Talk) -> None:
+    def test_reply_cut_by_a_reset_keeps_its_text(self, talk: Talk) -> None:
         gate = Gate()
         talk.stack.upstream.enqueue(cut(gate, abort()))
 
@@ -191,7 +191,7 @@ class TestContinue:
         assert events[-1].name == "done"
         assert events[-1].data["response"] == "Good evening to you."
 
-    def test_may_be_cut_again(self, broken: Talk) -> None:
+    def test_continued_reply_may_be_cut_off_again(self, broken: Talk) -> None:
         more = stream(["to you, ", "my"], finish=None, usage=None, done=False)
         broken.stack.upstream.enqueue(more, text("friend."))
 
@@ -202,7 +202,7 @@ class TestContinue:
         assert whole["response"] == "Good evening to you, my friend."
         assert broken.said() == ["Hello", "> Good evening to you, my friend."]
 
-    def test_that_nobody_answers_leaves_what_stood(self, broken: Talk) -> None:
+    def test_continue_without_an_answer_keeps_the_reply(self, broken: Talk) -> None:
         broken.stack.upstream.always(failing(503))
 
         answer = broken.say(action="continue")
@@ -223,7 +223,7 @@ def ended(talk: Talk) -> bool:
 
 
 def unfinished() -> list[str]:
-    """The tasks of turns, in this process, that nobody will end."""
+    """The tasks of turns in this process that will never end."""
     ours = ("Turn.", "Generation.", "_stop_when_gone", "App.", "RequestResponseCycle.")
     tasks = [thing for thing in gc.get_objects() if isinstance(thing, Task)]
     names = [getattr(task.get_coro(), "__qualname__", "") for task in tasks if not task.done()]
@@ -236,7 +236,7 @@ def nothing_is_left(talk: Talk) -> None:
 
 
 class TestClientThatGoesAway:
-    def test_from_a_stream_loses_nothing(self, talk: Talk) -> None:
+    def test_client_that_leaves_a_stream_loses_nothing(self, talk: Talk) -> None:
         gate = Gate()
         talk.stack.upstream.enqueue(stream(["Good ", gate, "evening."]))
 
@@ -250,7 +250,7 @@ class TestClientThatGoesAway:
         assert talk.stack.upstream.calls[0].closed_early is False
         nothing_is_left(talk)
 
-    def test_from_a_request_loses_nothing(self, talk: Talk) -> None:
+    def test_client_that_leaves_a_request_loses_nothing(self, talk: Talk) -> None:
         gate = Gate()
         talk.stack.upstream.enqueue(held(gate, text("Good evening.")))
 
@@ -290,7 +290,7 @@ class TestClientThatGoesAway:
 
 
 def until_shown(events: Stream, text: str) -> None:
-    """Read on until this text has come, in however many pieces."""
+    """Reads until this text has arrived, in any number of pieces."""
     shown = ""
     while shown != text:
         shown += events.until("delta")[-1].data["text"]
@@ -357,7 +357,7 @@ class TestClientThatStops:
         assert talk.turn() == ("failed", "stopped")
         nothing_is_left(talk)
 
-    def test_may_go_on_at_once(self, talk: Talk) -> None:
+    def test_client_that_stopped_may_go_on_at_once(self, talk: Talk) -> None:
         talk.stack.upstream.enqueue(stream(["Good ", "evening", stall()]), text("to you."))
         with talk.streaming(on_disconnect="stop") as events:
             until_shown(events, "Good evening")

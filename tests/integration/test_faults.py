@@ -1,10 +1,10 @@
-"""The known faults of the system that this one replaces, numbered as they were listed.
+"""The known faults of the system that this one replaces, with their numbers.
 
-Each is shown gone by a test here or elsewhere. `test_x.py::Class::test` is in this folder.
+A test here or elsewhere shows that each is fixed. `test_x.py::Class::test` is in this folder.
 
  1  newest messages never reached the model     here
  2  the newest message was in the prompt twice  test_turn.py::TestPrompt::
-                                                test_has_history_in_order_and_the_message_once,
+                                                test_prompt_has_history_in_order_and_the_message_once,
                                                 test_adopts_the_message_that_the_client_wrote_itself
  3  anybody could read and write anyone's chat  here; test_requests.py::
                                                 test_user_in_the_body_is_not_believed
@@ -19,7 +19,8 @@ Each is shown gone by a test here or elsewhere. `test_x.py::Class::test` is in t
  8  failures surfaced as 500 with raw text,     here; ../unit/test_failures.py (which failure is
     429 was never retried                       which, and what is done about it)
  9  clean-up destroyed paragraphs, cut replies  here; ../unit/test_reply.py
-10  ten round trips a turn                      test_turn.py::TestReply::test_takes_two_round_trips
+10  ten round trips a turn                      test_turn.py::TestReply::
+                                                test_turn_takes_two_round_trips
 11  prompts and replies in logs and usage rows  here; test_canaries.py; test_turn.py::
                                                 test_log_line_tells_the_outcome_and_no_words
 12  anybody could register a worker; a new      test_schema.py::TestCatalog::
@@ -34,7 +35,7 @@ Each is shown gone by a test here or elsewhere. `test_x.py::Class::test` is in t
                                                 test_worker_that_fails_is_replaced_...,
                                                 test_worker_that_is_gone_is_replaced_...
 15  error text became the character's words     test_turn.py::TestFailure::
-                                                test_is_a_sentence_and_never_the_characters_words
+                                                test_failure_is_a_sentence_and_never_the_characters_words
 16  cost was guessed                            here; test_turn.py::TestReply::
                                                 test_records_usage_with_the_cost_...,
                                                 test_costs_what_the_row_says_when_...
@@ -73,7 +74,7 @@ from tests.support.waiting import Gate
 
 
 def conversing(stack: Stack, *said: str, **columns: Any) -> tuple[User, UUID]:
-    """A person and a conversation of theirs."""
+    """A user and a conversation."""
     user = stack.user()
     return user, stack.conversation(user, *said, **columns)
 
@@ -92,7 +93,7 @@ def healthy_worker(stack: Stack) -> None:
 
 @contextmanager
 def logged(name: str) -> Iterator[io.StringIO]:
-    """What a function logs meanwhile."""
+    """The log lines of a function during the block."""
     written = io.StringIO()
     handler = logging.StreamHandler(written)
     handler.setFormatter(JsonFormatter())
@@ -162,7 +163,7 @@ def test_fault_04_registration_during_a_health_check_is_kept(stack: Stack) -> No
     config = stack.one("select config from system_config")["config"]
     assert config["chatWorkerUrl"] == moved
     assert config["workerHealthCache"]["chatWorker"]["workerUrl"] == stack.worker.url
-    # What was found at the old address says nothing about the new one.
+    # A health record of the old address says nothing about the new one.
     assert body["usedFallback"] is True
     assert [call.path for call in stack.worker.calls] == ["/health"]
 
@@ -250,7 +251,7 @@ def test_fault_07_provider_is_called_as_its_row_says(
 def test_fault_08_failure_of_every_model_is_no_500_with_raw_text(stack: Stack, status: int) -> None:
     user, conversation = conversing(stack)
     raw = {"error": {"code": status, "message": "raw-text of upstream", "metadata": {"raw": "raw"}}}
-    # Too long to wait for: the turn ends at once.
+    # Too long to wait: the turn ends at once.
     stack.upstream.always(error(status, raw, {"Retry-After": "300"}))
 
     answer = stack.chat(user, conversation_id=str(conversation), message="Hello")

@@ -1,4 +1,4 @@
-"""Whatever a body holds, the answer has the one shape, and no fault of ours is in it."""
+"""Any body gets a response in the documented format, and never a 500."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.support.stack import DEMO_CHARACTER, Stack, User
 from tests.support.waiting import PATIENCE
 
 WITHIN = {"no_model_available", "free_limit_reached"}
-"""Reasons for a 503 that are no fault."""
+"""Codes of a 503 that are not faults."""
 
 ACTIONS = ["send", "regenerate", "continue", "impersonate", "choose", "edit", "delete", "branch"]
 
@@ -69,7 +69,7 @@ def client(stack: Stack) -> Iterator[httpx.Client]:
 
 
 def check(answer: httpx.Response) -> None:
-    """The answer is one of those that are promised."""
+    """Checks that the response is a documented one."""
     assert answer.status_code < 500 or answer.json()["code"] in WITHIN, answer.text
     assert "Traceback" not in answer.text
     assert "internal_error" not in answer.text
@@ -85,7 +85,7 @@ def check(answer: httpx.Response) -> None:
 
 
 class Fuzz:
-    """Sends bodies in which the words "conversation" and "character" become real ids."""
+    """Sends bodies, with the words "conversation" and "character" replaced by real ids."""
 
     def __init__(self, stack: Stack, client: httpx.Client) -> None:
         stack.upstream.always(text("Yes."))

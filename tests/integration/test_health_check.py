@@ -109,7 +109,9 @@ def test_worker_that_is_slow_is_down(stack: Stack) -> None:
         pytest.param("/v1/models", models(), False, id="lists-no-model"),
     ],
 )
-def test_openai_compatible_worker(stack: Stack, path: str, answer: Any, healthy: bool) -> None:
+def test_openai_compatible_worker_is_probed_at_its_models(
+    stack: Stack, path: str, answer: Any, healthy: bool
+) -> None:
     stack.register_worker(protocol="openai")
     stack.worker.always(error(404))
     stack.worker.enqueue(answer, to=path)
@@ -179,7 +181,7 @@ def test_overlapping_runs_and_a_registration_do_not_undo_each_other(stack: Stack
         pytest.param(-3600, False, id="from-the-future"),
     ],
 )
-def test_later_record_stands(stack: Stack, age: float, kept: bool) -> None:
+def test_later_health_record_is_not_overwritten(stack: Stack, age: float, kept: bool) -> None:
     stack.register_worker()
     stack.worker_health(age_seconds=5 + age)
     probed = datetime.now(UTC) - timedelta(seconds=5)
@@ -191,14 +193,14 @@ def test_later_record_stands(stack: Stack, age: float, kept: bool) -> None:
 
 
 class TestFlapping:
-    """The worker fails now and then."""
+    """A worker that fails now and then."""
 
     @pytest.fixture(autouse=True)
     def worker(self, stack: Stack) -> None:
         stack.register_worker()
 
     def states(self, stack: Stack, *answers: Answer) -> list[bool]:
-        """What is recorded after each answer."""
+        """The record after each response."""
         found = []
         for answer in answers:
             stack.worker.enqueue(answer, to="/health")
@@ -235,7 +237,7 @@ class TestFlapping:
 
 
 class TestDeepProbe:
-    """A worker that says that it is well has to write one token now and then."""
+    """A healthy worker has to generate a token now and then."""
 
     @pytest.fixture
     def url(self, stack: Stack) -> Iterator[str]:
@@ -269,7 +271,7 @@ class TestDeepProbe:
         stack.worker.enqueue(worker_error(), stall(), worker_chat("Y"), to="/chat")
 
         assert self.run(stack, url, 2)["isHealthy"] is True
-        record = self.run(stack, url)  # again at once: it failed
+        record = self.run(stack, url)  # repeated at once, because it failed
         assert (record["isHealthy"], record["healthError"]) == (False, "no answer within 2 s")
         assert self.run(stack, url)["isHealthy"] is True
         assert stack.worker.queued() == 0
@@ -280,7 +282,7 @@ class TestDeepProbe:
         record = self.run(stack, url, 6)
         assert (record["isHealthy"], record["failures"], record["deepError"]) == (True, 0, None)
 
-    def test_openai_compatible_worker(self, stack: Stack, url: str) -> None:
+    def test_openai_compatible_worker_is_asked_for_a_token(self, stack: Stack, url: str) -> None:
         stack.register_worker(protocol="openai")
         stack.worker.enqueue(text("Y"), error(404), to="/v1/chat/completions")
 
@@ -290,7 +292,7 @@ class TestDeepProbe:
 
 
 class TestWakeHook:
-    """A GPU pod that sleeps is woken by a call."""
+    """A sleeping GPU pod is woken by a call."""
 
     @pytest.fixture(autouse=True)
     def pod(self, stack: Stack) -> None:
@@ -307,7 +309,7 @@ class TestWakeHook:
         with stack.serving("health_check", Pods_API_KEY="pods-key", **settings) as url:
             return dict(patient.post(url, headers=SCHEDULER).json())
 
-    def test_is_called_once_in_a_while(self, stack: Stack) -> None:
+    def test_wake_hook_is_called_once_in_a_while(self, stack: Stack) -> None:
         stack.upstream.enqueue(reply(202), to="/pods/start")
 
         answer = self.run(stack)
@@ -321,13 +323,13 @@ class TestWakeHook:
         assert "pods-key" not in str(cache(stack))
         assert stack.upstream.url not in str(cache(stack))
 
-    def test_is_called_again_after_its_time(self, stack: Stack) -> None:
+    def test_wake_hook_is_called_again_after_its_time(self, stack: Stack) -> None:
         stack.upstream.enqueue(reply(202), reply(500), to="/pods/start")
         self.run(stack)
         stack.db.execute("update health_check_steps set begun_at = begun_at - interval '5 minutes'")
         assert self.run(stack)["steps"]["worker:pod"]["found"]["woken"] == "answered 500"
 
-    def test_is_called_once_by_runs_that_overlap(self, stack: Stack) -> None:
+    def test_wake_hook_is_called_once_by_runs_that_overlap(self, stack: Stack) -> None:
         stack.upstream.enqueue(reply(202), to="/pods/start")
         gate = Gate()
         stack.worker.enqueue(*[held(gate, error(502))] * 2, to="/health")
@@ -346,7 +348,7 @@ class TestWakeHook:
 
     def test_healthy_or_busy_worker_is_let_be(self, stack: Stack) -> None:
         stack.worker.enqueue(worker_healthy(), error(429), error(502), to="/health")
-        for _ in range(3):  # the last failure is the first in a row
+        for _ in range(3):  # only the last failure follows a success
             self.run(stack)
         assert stack.upstream.calls == []
 
@@ -386,9 +388,9 @@ def test_worker_of_its_own_key_is_given_it(stack: Stack) -> None:
 
 
 class TestRun:
-    """Each step on its own, all of them within the run's time."""
+    """Steps are independent and share the run's time limit."""
 
-    def test_every_step_is_told_of(self, stack: Stack) -> None:
+    def test_every_step_is_reported(self, stack: Stack) -> None:
         stack.register_worker()
         stack.worker.always(worker_healthy(), to="/health")
         body = stack.health_check().json()
@@ -538,7 +540,7 @@ def test_lines_name_the_request_and_its_trace(
         answer = patient.post(url, headers=SCHEDULER | trace)
         ran = len(log)
         refused = patient.post(url, headers=trace)
-        patient.post(url)  # without a trace
+        patient.post(url)  # without a trace header
 
     assert ran == len(answer.json()["steps"])
     assert {line["request_id"] for line in log[:ran]} == {answer.json()["request_id"]}
@@ -564,7 +566,7 @@ AUDIENCE = "https://functions.example/health_check"
 
 
 class TestApproval:
-    """Providers that were added from a browser are told of until somebody decides."""
+    """Providers added from a browser are reported until somebody decides."""
 
     @pytest.fixture
     def added(self, stack: Stack) -> str:
@@ -598,7 +600,7 @@ class TestApproval:
         assert added in alert
         assert line["found"]["waiting"] == {"mine": added}
 
-    def test_is_repeated_every_hour(
+    def test_alert_for_an_unapproved_provider_repeats_every_hour(
         self, stack: Stack, log: list[dict[str, Any]], added: str
     ) -> None:
         stack.health_check()
@@ -618,7 +620,7 @@ class TestApproval:
         assert "https://gpu.example.com" in alert
         assert "workerHosts" in alert
 
-    def test_second_one_is_told_of_at_once(
+    def test_second_provider_is_reported_at_once(
         self, stack: Stack, log: list[dict[str, Any]], added: str
     ) -> None:
         stack.health_check()
@@ -636,7 +638,7 @@ class TestApproval:
         ],
         ids=["approved", "deleted"],
     )
-    def test_that_is_decided_is_over(
+    def test_alert_ends_once_the_provider_is_approved_or_deleted(
         self, stack: Stack, log: list[dict[str, Any]], added: str, decide: str
     ) -> None:
         stack.health_check()
@@ -653,7 +655,7 @@ class TestApproval:
         assert self.lines(log)[-1]["found"]["alerts"] == []
 
     def test_openrouter_that_was_replaced_is_asked_about_nothing(self, stack: Stack) -> None:
-        """Neither its key nor its catalog is looked at before it is approved."""
+        """Its key and catalog are not checked before it is approved."""
         stack.db.execute("update api_providers set is_approved = false")
         checks = {"KEY_CHECK_MINUTES": "15", "CATALOG_HOURS": "6"}
         with stack.serving("health_check", **checks) as url:
@@ -662,12 +664,12 @@ class TestApproval:
 
 
 class TestKeysOfWorkers:
-    """They go to the origins that the environment binds them to."""
+    """Workers' keys are sent only to the origins in the environment."""
 
     PUBLIC = "https://second.invalid"
 
     @pytest.mark.parametrize("what", ["worker", "hook"])
-    def test_that_is_not_bound_is_not_sent(self, stack: Stack, what: str) -> None:
+    def test_key_without_a_bound_origin_is_not_sent(self, stack: Stack, what: str) -> None:
         hook = {"url": f"{self.PUBLIC}/start", "secret_name": "Second_API_KEY"}
         if what == "worker":
             entry: dict[str, Any] = {"url": self.PUBLIC, "secret_name": "Second_API_KEY"}
@@ -684,7 +686,7 @@ class TestKeysOfWorkers:
 
 
 class TestServiceAccount:
-    """The scheduler proves itself with an ID token instead of the secret."""
+    """The scheduler authenticates with an ID token instead of the secret."""
 
     @pytest.fixture
     def url(self, stack: Stack) -> Iterator[str]:
@@ -698,7 +700,7 @@ class TestServiceAccount:
             yield url
 
     def token(self, keys: Keys, algorithm: Algorithm = "RS256", **claims: Any) -> str:
-        """An ID token as Google makes it for the scheduler."""
+        """An ID token like Google's for the scheduler."""
         own: dict[str, Any] = {
             "iss": "https://accounts.google.com",
             "aud": AUDIENCE,
@@ -712,7 +714,7 @@ class TestServiceAccount:
         bearer = {"Authorization": f"Bearer {token}"} if token else {}
         return patient.post(url, headers=bearer | headers)
 
-    def test_is_admitted(self, stack: Stack, url: str) -> None:
+    def test_token_of_the_service_account_is_accepted(self, stack: Stack, url: str) -> None:
         assert self.run(url, self.token(stack.keys)).status_code == 200
         assert self.run(url, self.token(stack.keys)).status_code == 200
         assert stack.gateway.jwks_requests == 1

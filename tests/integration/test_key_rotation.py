@@ -1,4 +1,4 @@
-"""Each key is changed as docs/operations.md says: nobody who talks meanwhile is interrupted."""
+"""Keys are rotated as in docs/operations.md without interrupting running chats."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ NEW = "sk-or-second"
 
 
 def admitting(answer: Answer, *keys: str) -> Answer:
-    """This answer for who has one of the keys; 401 for everybody else."""
+    """This response for requests with one of the keys, else a 401."""
 
     async def admit(exchange: Exchange) -> None:
         given = exchange.call.headers.get("authorization", "").removeprefix("Bearer ")
@@ -33,15 +33,15 @@ def admitting(answer: Answer, *keys: str) -> Answer:
 
 @contextmanager
 def deployed_with(stack: Stack, **settings: str) -> Iterator[str]:
-    """The address of a new instance; the one of before has the environment of this process."""
+    """The URL of a new instance. The old one has the environment of this process."""
     with serve_process("roleplay_chat", stack.env(**settings)) as process:
         yield process.url
 
 
-def test_providers_key(stack: Stack, talk: Talk) -> None:
+def test_providers_key_is_rotated_without_a_gap(stack: Stack, talk: Talk) -> None:
     stack.upstream.always(admitting(text("Yes."), OPENROUTER_KEY, NEW))
     with deployed_with(stack, OpenRouter_Roleplay_API_KEY=NEW) as deployed:
-        # While the revision is replaced, instances of both answer, in one conversation.
+        # During the rollout, old and new instances answer in the same conversation.
         for url in (None, deployed, None):
             assert talk.say(url=url).status_code == 200
         stack.upstream.always(admitting(text("Yes."), NEW))
@@ -55,12 +55,12 @@ def test_providers_key_that_leaked_is_deleted_first(stack: Stack, talk: Talk) ->
     stack.upstream.always(admitting(text("Yes."), NEW))
     assert talk.say().status_code == 503
     with deployed_with(stack, OpenRouter_Roleplay_API_KEY=NEW) as deployed:
-        # What is on cooldown because of the old key is cleared as the runbook says.
+        # Cooldowns caused by the old key are cleared as in the runbook.
         stack.db.execute("delete from model_cooldowns")
         assert talk.say(url=deployed).status_code == 200
 
 
-def test_projects_secret_key(stack: Stack, talk: Talk) -> None:
+def test_projects_secret_key_is_rotated_without_a_gap(stack: Stack, talk: Talk) -> None:
     new = "sb_secret_second"
     stack.upstream.always(text("Yes."))
     stack.gateway.secret_keys = [SECRET_KEY, new]
@@ -69,7 +69,7 @@ def test_projects_secret_key(stack: Stack, talk: Talk) -> None:
             assert talk.say(url=url).status_code == 200
         stack.gateway.secret_keys = [new]
         assert talk.say(url=deployed).status_code == 200
-        assert talk.say().status_code == 500  # an instance that was forgotten
+        assert talk.say().status_code == 500  # an instance with the old key
         assert talk.log[-1]["exception"] == "SecretKeyRejected"
         assert talk.say(url=deployed).status_code == 200
     assert len(stack.said(talk.conversation)) == 10
@@ -91,13 +91,13 @@ def test_keys_that_sign_people_in(stack: Stack, monkeypatch: pytest.MonkeyPatch)
         assert [status(keys, url) for keys in (old, new)] == [200, 401]
         stack.gateway.jwks = {"keys": [*old.jwks()["keys"], *new.jwks()["keys"]]}
         assert [status(keys, url) for keys in (old, new)] == [200, 200]
-        # Tokens of the old keys live an hour; when they are gone the keys go, too.
+        # Tokens signed with the old keys are valid for an hour; then the keys are removed.
         stack.gateway.jwks = new.jwks()
         monkeypatch.setattr(identity, "KEYS_LIVE_SECONDS", 0)
         assert [status(keys, url) for keys in (new, old)] == [200, 401]
 
 
-def test_workers_key(stack: Stack, talk: Talk) -> None:
+def test_workers_key_is_rotated_without_a_gap(stack: Stack, talk: Talk) -> None:
     new = "worker-second"
     talk.have_worker()
     stack.upstream.always(text("From the provider."))

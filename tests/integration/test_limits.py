@@ -1,4 +1,4 @@
-"""How much one person may ask for, how much may be spent, and what is too much of a request."""
+"""Limits of turns, actions, rows and spending, and of the size of requests."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import json
 import socket
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import urlsplit
@@ -33,17 +34,17 @@ VENICE = "cognitivecomputations/dolphin-mistral-24b-venice-edition:free"
 
 @pytest.fixture
 def yes(stack: Stack) -> None:
-    """Every model says yes."""
+    """Makes every model answer."""
     stack.upstream.always(text("Yes."))
 
 
 def limit(stack: Stack, role: str = "default", **limits: float | None) -> None:
-    """Sets the limits of a role, and no others."""
+    """Sets the limits of a role and removes all others."""
     stack.configure(limits={"default": {}, role: limits})
 
 
 def begun(stack: Stack, user: User, when: str, **columns: Any) -> None:
-    """A turn of this person's that began at some time, as SQL says it."""
+    """Inserts a turn of this user that started at a time, given in SQL."""
     ended = {"status": "failed", "finished_at": datetime.now(UTC)}
     row = {"user_id": user.id, "task": "roleplay", "action": "send"} | ended
     turn = stack.insert("turns", **row, lease_expires_at=datetime.now(UTC))
@@ -52,27 +53,27 @@ def begun(stack: Stack, user: User, when: str, **columns: Any) -> None:
 
 
 def say(stack: Stack, user: User, **body: Any) -> httpx.Response:
-    """A message in a conversation of its own."""
+    """Sends a message in a new conversation."""
     body = {"message": "Hello"} | body
     return stack.chat(user, conversation_id=str(stack.conversation(user)), **body)
 
 
 def ends_at_midnight(wait: int) -> bool:
-    """Whether a wait that begins now ends at a midnight in UTC, be it the next or just passed."""
+    """Whether a wait from now ends at a UTC midnight, the next one or one that just passed."""
     ends = datetime.now(UTC) + timedelta(seconds=wait)
     midnight = ends.replace(hour=0, minute=0, second=0, microsecond=0)
     return min(ends - midnight, midnight + timedelta(days=1) - ends) < timedelta(seconds=LAG)
 
 
 def limited(answer: httpx.Response, code: str = "rate_limited") -> int:
-    """The seconds that a refused person is told to wait."""
+    """The Retry-After seconds of a 429."""
     assert refused(answer, 429, code).endswith(".")
     return int(answer.headers["retry-after"])
 
 
 @pytest.mark.usefixtures("yes", "one_day")
 class TestTurns:
-    def test_per_minute(self, stack: Stack) -> None:
+    def test_turns_per_minute_are_limited(self, stack: Stack) -> None:
         limit(stack, turns_per_minute=2)
         user = stack.user()
         conversation = stack.conversation(user)
@@ -93,7 +94,7 @@ class TestTurns:
             begun(stack, user, f"now() - interval '{age} seconds'")
         assert 30 - LAG <= limited(say(stack, user)) <= 30
 
-    def test_per_day(self, stack: Stack) -> None:
+    def test_turns_per_day_are_limited(self, stack: Stack) -> None:
         limit(stack, turns_per_day=1)
         user, early = stack.user(), stack.user()
         begun(stack, user, "now()")
@@ -116,7 +117,7 @@ class TestTurns:
         query = "select private.reached_limit(%s, '2026-01-02T12:00:00Z') ->> 'limit' as reached"
         assert stack.one(query, user.id)["reached"] == reached
 
-    def test_at_the_same_time(self, stack: Stack) -> None:
+    def test_turns_at_the_same_time_are_limited(self, stack: Stack) -> None:
         limit(stack, running=2)
         user, gate = stack.user(), Gate()
         stack.upstream.enqueue(*[held(gate, text("Yes."))] * 2)
@@ -136,7 +137,7 @@ class TestTurns:
         stack.insert("turns", **row, lease_expires_at=datetime(2026, 1, 1, tzinfo=UTC))
         assert say(stack, user).status_code == 200
 
-    def test_hold_over_all_instances(self, stack: Stack) -> None:
+    def test_limits_hold_across_instances(self, stack: Stack) -> None:
         limit(stack, turns_per_minute=2)
         user = stack.user()
         body = {"task": "prompt_enhancement", "message": "pier"}
@@ -146,7 +147,7 @@ class TestTurns:
             ]
         assert statuses == [200, 200, 429, 429]
 
-    def test_failed_ones_count(self, stack: Stack) -> None:
+    def test_failed_turns_count(self, stack: Stack) -> None:
         limit(stack, turns_per_minute=1)
         user = stack.user()
         stack.upstream.enqueue(*[error(404)] * 3)
@@ -192,7 +193,7 @@ class TestTurns:
         stack.configure(limits={"default": {name: 0}})
         assert word in say(stack, stack.user()).json()["error"]
 
-    def test_role_may_have_others(self, stack: Stack) -> None:
+    def test_role_overrides_the_default_limits(self, stack: Stack) -> None:
         stack.configure(
             limits={
                 "default": {"turns_per_minute": 0, "turns_per_day": 0, "running": 1},
@@ -245,7 +246,7 @@ class TestTurns:
 class TestSpending:
     @pytest.fixture
     def user(self, stack: Stack) -> User:
-        """Somebody who chose a model that costs money, which is there."""
+        """A user with a paid model."""
         stack.db.execute("update api_models set is_active = true where model_key = %s", (PAID,))
         return stack.user()
 
@@ -256,7 +257,7 @@ class TestSpending:
         stack.db.execute(query.encode(), (event,))
 
     def asked(self, stack: Stack, user: User) -> str:
-        """The model that was asked."""
+        """The model that answered."""
         stack.upstream.enqueue(text("Yes."))
         answer = say(stack, user, model_provider=PAID)
         assert answer.status_code == 200, answer.text
@@ -270,9 +271,7 @@ class TestSpending:
         self.spend(stack, stack.user(), 5)
         assert self.asked(stack, user) == PAID
 
-    def test_at_the_ceiling_a_free_model_answers_and_says_so(
-        self, stack: Stack, user: User
-    ) -> None:
+    def test_free_model_answers_once_the_budget_is_spent(self, stack: Stack, user: User) -> None:
         limit(stack, usd_per_day=0.02)
         self.spend(stack, user, 0.015)
         self.spend(stack, user, 0.005)
@@ -347,14 +346,14 @@ USD = {"prompt_tokens": 9, "completion_tokens": 9, "cost": 5}
 
 
 def forget(stack: Stack, user: User, table: str = "conversations") -> None:
-    """Deletes whatever of it the Data API lets this person delete."""
+    """Deletes the user's rows of a table through the Data API."""
     with stack.data_api(user) as api:
         assert api.delete(f"/{table}", params={"id": "not.is.null"}).is_success
 
 
 @pytest.mark.usefixtures("one_day")
 class TestWhatWasDeleted:
-    """What is counted outlives what people may delete."""
+    """Counts survive deletions."""
 
     @pytest.mark.usefixtures("yes")
     def test_turns_of_a_minute_count(self, stack: Stack) -> None:
@@ -385,7 +384,7 @@ class TestWhatWasDeleted:
         forget(stack, user)
         assert say(stack, user).status_code == 429
 
-    def test_turns_that_run_count(self, stack: Stack) -> None:
+    def test_running_turns_of_deleted_conversations_count(self, stack: Stack) -> None:
         limit(stack, running=1)
         user, gate = stack.user(), Gate()
         stack.upstream.always(held(gate, text("Yes.")))
@@ -400,7 +399,7 @@ class TestWhatWasDeleted:
         assert len(stack.upstream.calls) == 1
         assert say(stack, user).status_code == 200
 
-    def test_money_counts(self, stack: Stack) -> None:
+    def test_cost_of_deleted_conversations_counts(self, stack: Stack) -> None:
         limit(stack, usd_per_day=20)
         stack.db.execute("update api_models set is_active = true where model_key = %s", (PAID,))
         user, gate = stack.user(), Gate()
@@ -435,7 +434,7 @@ class TestWhatWasDeleted:
         body = say(stack, stack.user(), model_provider=PAID).json()
         assert body["model_used"] != f"openrouter:{PAID}"
 
-    def test_branches_count(self, stack: Stack) -> None:
+    def test_deleted_branches_count(self, stack: Stack) -> None:
         limit(stack, turns_per_minute=2)
         user = stack.user()
         conversation = stack.conversation(user, "Hello")
@@ -488,20 +487,20 @@ class TestActions:
         return stack.user()
 
     def bodies(self, stack: Stack, user: User) -> dict[str, dict[str, Any]]:
-        """Each action that is no turn, as it succeeds any number of times."""
+        """A request for each action that can be repeated any number of times."""
         message = first_message(stack, stack.conversation(user, "Hello", "Good evening."))
         changed = {"message_id": message}
         vera = str(stack.insert("characters", user_id=user.id, name="Vera"))
         return {
-            "choose": changed,  # no reply: refused, and counted
+            "choose": changed,  # not a reply: rejected, but counted
             "edit": changed | {"message": "Hi"},
-            "delete": {"message_id": str(user.id)},  # gone already
+            "delete": {"message_id": str(user.id)},  # does not exist
             "branch": changed,
             "import_card": {"card": {"name": "Vera"}},
             "export_card": {"character_id": vera},
         }
 
-    def test_list_is_whole(self, stack: Stack, user: User) -> None:
+    def test_every_action_is_in_the_list(self, stack: Stack, user: User) -> None:
         assert set(self.bodies(stack, user)) == {*cards.actions(), *message_actions.actions(1)}
 
     @pytest.mark.parametrize(
@@ -512,7 +511,9 @@ class TestActions:
             ("export_card", "exports"),
         ],
     )
-    def test_have_a_limit(self, stack: Stack, user: User, action: str, name: str) -> None:
+    def test_every_action_has_a_limit_per_minute(
+        self, stack: Stack, user: User, action: str, name: str
+    ) -> None:
         stack.configure(limits={"default": {f"{name}_per_minute": 2}})
         body = {"action": action} | self.bodies(stack, user)[action]
         answers = [stack.chat(user, **body) for _ in range(4)]
@@ -528,7 +529,7 @@ class TestActions:
         [("delete", "actions"), ("import_card", "imports"), ("export_card", "exports")],
     )
     @pytest.mark.usefixtures("one_day")
-    def test_may_have_one_by_the_day(
+    def test_actions_may_have_a_limit_per_day(
         self, stack: Stack, user: User, action: str, name: str
     ) -> None:
         stack.configure(limits={"default": {f"{name}_per_day": 1}})
@@ -539,9 +540,7 @@ class TestActions:
         assert "tomorrow" in answer.json()["error"]
 
     @pytest.mark.parametrize("action", [*CHANGES, "import_card", "export_card"])
-    def test_have_one_where_the_settings_name_none(
-        self, stack: Stack, user: User, action: str
-    ) -> None:
+    def test_actions_have_a_default_limit(self, stack: Stack, user: User, action: str) -> None:
         stack.configure(limits={"default": {}})
         body = {"action": action} | self.bodies(stack, user)[action]
         statuses = [stack.chat(user, **body).status_code for _ in range(61)]
@@ -549,10 +548,68 @@ class TestActions:
         assert statuses[-1] == 429
 
     @pytest.mark.parametrize("limits", [{}, {"default": {"imports_per_minute": None}}])
-    def test_may_be_unlimited(self, stack: Stack, user: User, limits: dict[str, Any]) -> None:
+    def test_import_without_a_limit_is_unlimited(
+        self, stack: Stack, user: User, limits: dict[str, Any]
+    ) -> None:
         stack.configure(limits=limits)
         body = {"action": "import_card", "card": {"name": "Vera"}}
         assert {stack.chat(user, **body).status_code for _ in range(12)} == {200}
+
+    @pytest.mark.parametrize(
+        ("limits", "action"),
+        [
+            ({"imports_per_day": 2}, "import_card"),
+            ({"exports_per_day": 2}, "export_card"),
+            ({"actions_per_day": 2}, "edit"),
+        ],
+    )
+    def test_have_limits_of_a_day(
+        self, stack: Stack, user: User, limits: dict[str, Any], action: str
+    ) -> None:
+        stack.configure(limits={"default": limits})
+        body = {"action": action} | self.bodies(stack, user)[action]
+        statuses = [stack.chat(user, **body).status_code for _ in range(3)]
+        assert statuses.count(429) == 1
+        assert statuses[-1] == 429
+
+    def test_none_a_day_is_none(self, stack: Stack, user: User) -> None:
+        stack.configure(limits={"default": {"imports_per_day": 0}})
+        limited(stack.chat(user, action="import_card", card={"name": "Vera"}))
+
+    def test_days_have_a_limit_where_the_settings_name_none(self, stack: Stack, user: User) -> None:
+        stack.configure(limits={"default": {"imports_per_minute": None}})
+        body = {"action": "import_card", "card": {"name": "Vera"}}
+        assert stack.chat(user, **body).status_code == 200
+        stack.db.execute("update private.counters set on_day = 200 where kind = 'imports'")
+        limited(stack.chat(user, **body))
+        stack.db.execute("update private.counters set day = day - 1 where kind = 'imports'")
+        assert stack.chat(user, **body).status_code == 200
+
+    def test_branches_of_a_long_conversation(self, stack: Stack, user: User) -> None:
+        """What they copy is counted, whatever their number; deleting them gives nothing back."""
+        stack.configure(limits={"default": {"branched_bytes_per_day": 50_000}})
+        conversation = stack.conversation(user, *["ä" * 5_000, "b"] * 2)
+        last = stack.one(
+            "select id from messages where conversation_id = %s order by position desc limit 1",
+            conversation,
+        )["id"]
+        body = {"action": "branch", "message_id": str(last)}
+        assert [stack.chat(user, **body).status_code for _ in range(2)] == [200, 200]
+        stack.db.execute("delete from conversations where id <> %s", (conversation,))
+        answer = stack.chat(user, **body)
+        limited(answer)
+        assert "today's limit" in answer.json()["error"]
+        assert stack.one("select count(*) as n from conversations") == {"n": 1}
+
+    def test_branch_of_more_than_a_day_may_have(self, stack: Stack, user: User) -> None:
+        conversation = stack.conversation(user, "Hello")
+        stack.db.execute(
+            "insert into messages (conversation_id, sender, content)"
+            " select %s, 'user', repeat('a', 65000) from generate_series(1, 800)",
+            (conversation,),
+        )
+        last = stack.one("select id from messages order by position desc limit 1")["id"]
+        limited(stack.chat(user, action="branch", message_id=str(last)))
 
     def test_a_minute_later_they_may_again(self, stack: Stack, user: User) -> None:
         stack.configure(limits={"default": {"actions_per_minute": 2}})
@@ -599,7 +656,7 @@ class TestActions:
         body["message"] = "She is 12 years old. A sexual scene." + " a" * 10_000
         limited(stack.chat(user, **body))
 
-    def test_of_somebody_who_is_gone_are_refused(self, stack: Stack, user: User) -> None:
+    def test_actions_of_a_deleted_user_are_rejected(self, stack: Stack, user: User) -> None:
         bodies = self.bodies(stack, user)
         stack.db.execute("delete from auth.users where id = %s", (user.id,))
         for action, body in bodies.items():
@@ -615,7 +672,7 @@ class TestActions:
 
 
 class TestRows:
-    """What people insert through the Data API."""
+    """Rows that users insert through the Data API."""
 
     def row(self, stack: Stack, user: User, table: str) -> dict[str, Any]:
         conversation = str(stack.conversation(user))
@@ -662,7 +719,7 @@ class TestRows:
         assert self.post(stack, user, table, row).status_code == 201
         assert self.post(stack, user, table, row).status_code == 429
 
-    def test_deleting_gives_nothing_back(self, stack: Stack) -> None:
+    def test_deleting_rows_does_not_reset_the_quota(self, stack: Stack) -> None:
         stack.configure(limits={"default": {"rows_per_day": 2, "rows_per_minute": None}})
         user = stack.user()
         statuses = []
@@ -685,7 +742,7 @@ class TestRows:
                 its = {"id": f"in.({','.join(changed)})"}
                 change = {text: f"changed {len(statuses)}"}
                 statuses.append(api.patch(f"/{table}", params=its, json=change).status_code)
-        # Facts that say the same are one, so all of them cannot be given one text anyway.
+        # Equal facts are merged, so not all can have the same text.
         assert statuses[0] in (409, 429)
         assert statuses[1:] == [204, 204, 429]
 
@@ -705,7 +762,7 @@ class TestRows:
         assert statuses == [204] * 60 + [429] * 2
         assert stack.one("select count(*) as n from private.forgotten_facts") == {"n": 60}
 
-    def test_at_the_same_time_they_hold(self, stack: Stack) -> None:
+    def test_row_quotas_hold_for_simultaneous_inserts(self, stack: Stack) -> None:
         stack.configure(limits={"default": {"rows_per_minute": 5}})
         user = stack.user()
         row = self.row(stack, user, "messages")
@@ -720,6 +777,16 @@ class TestRows:
         long = self.post(stack, user, "messages", row | {"content": "ä" * 8_001})
         assert (long.status_code, "at most 8000" in long.json()["message"]) == (413, True)
         assert self.post(stack, user, "messages", row | {"content": "ä" * 8_000}).is_success
+
+    @pytest.mark.parametrize(("entries", "fits"), [(100_000, True), (130_000, False)])
+    def test_book_of_small_values_has_an_end(self, stack: Stack, entries: int, fits: bool) -> None:
+        """They are read in every turn, while others wait."""
+        user = stack.user()
+        book = {"character_book": {"entries": [{}] * entries}}
+        row = self.row(stack, user, "characters")
+        assert self.post(stack, user, "characters", row | book).status_code == (
+            201 if fits else 400
+        )
 
     def test_characters_of_one_person_have_an_end(self, stack: Stack) -> None:
         user = stack.user()
@@ -750,7 +817,7 @@ class TestRows:
 
 
 class Trickle:
-    """A client that sends its request as the test says, byte by byte."""
+    """A client that sends its request in pieces chosen by the test."""
 
     def __init__(self, url: str, user: User, length: int) -> None:
         address = urlsplit(url)
@@ -764,7 +831,7 @@ class Trickle:
         self._socket.sendall(data)
 
     def answer(self) -> tuple[int, str]:
-        """Status and code, once the server has answered and closed the connection."""
+        """Status and code, after the server has responded and closed the connection."""
         received = b""
         while data := self._socket.recv(65536):
             received += data
@@ -779,7 +846,7 @@ class Trickle:
 
 
 class TestAtOnce:
-    """What holds much is done few at a time; everybody else goes on meanwhile."""
+    """Expensive requests get few slots, and all others are not affected."""
 
     LARGE = '{"action":"import_card","card":{"name":"Ann","x":"' + "x" * 300_000 + '"}}'
 
@@ -787,13 +854,15 @@ class TestAtOnce:
         return httpx.post(url, content=body, headers=stack.user().headers, timeout=30)
 
     @pytest.mark.usefixtures("yes")
-    def test_large_requests(self, stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_large_request_without_a_free_slot_is_busy(
+        self, stack: Stack, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         monkeypatch.setattr(app, "LARGE_AT_ONCE", 1)
         monkeypatch.setattr(app, "LARGE_WAIT_SECONDS", 0.2)
         with stack.serving() as url:
             with Trickle(url, stack.user(), len(self.LARGE)) as slow:
                 slow.send(self.LARGE[:-1].encode())
-                # It is one of them as soon as the function has read so much of it.
+                # It takes a slot as soon as the function has read enough of it.
                 refusals = (self.send(stack, url, self.LARGE) for _ in range(50))
                 answer = next(answer for answer in refusals if answer.status_code != 200)
                 assert refused(answer, 503, "busy").endswith(".")
@@ -819,8 +888,26 @@ class TestAtOnce:
             assert slow.answer() == (408, "body_too_slow")
             assert waiting.result().status_code == 200
 
-    def test_exports(self, stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(app, "LARGE_AT_ONCE", 0)
+    def test_one_person_takes_no_more_than_their_share(
+        self, stack: Stack, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """With requests that they send slowly."""
+        monkeypatch.setattr(app, "LARGE_AT_ONCE", 3)
+        monkeypatch.setattr(app, "LARGE_WAIT_SECONDS", 0.2)
+        user, half = stack.user(), self.LARGE[:-1].encode()
+        with stack.serving() as url, ExitStack() as slow:
+            for _ in range(3):
+                slow.enter_context(Trickle(url, user, len(self.LARGE))).send(half)
+            own = {"url": url, **self.card(300_000)}
+            answers = (stack.chat(user, **own) for _ in range(50))
+            refused(next(answer for answer in answers if not answer.is_success), 503, "busy")
+            assert self.send(stack, url, self.LARGE).status_code == 200
+
+    @pytest.mark.parametrize("places", ["LARGE_AT_ONCE", "LARGE_EACH"])
+    def test_export_without_a_free_slot_is_busy(
+        self, stack: Stack, places: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(app, places, 0)
         monkeypatch.setattr(app, "LARGE_WAIT_SECONDS", 0.01)
         user = stack.user()
         character = stack.chat(user, **self.card(10)).json()["character_id"]
@@ -830,7 +917,9 @@ class TestAtOnce:
             refused(stack.chat(user, url=url, **export), 503, "busy")
 
     @pytest.mark.usefixtures("yes")
-    def test_long_work(self, stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_long_work_without_a_free_thread_is_busy(
+        self, stack: Stack, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         monkeypatch.setattr(clients, "_THREADS", 0)
         monkeypatch.setattr(clients, "_WAIT_SECONDS", 0.01)
         user = stack.user()
@@ -838,7 +927,7 @@ class TestAtOnce:
         with stack.serving() as url:
             refused(stack.chat(user, url=url, **self.card(10)), 503, "busy")
             refused(stack.chat(user, url=url, **edit, message="a " * 9_000), 503, "busy")
-            # What takes a millisecond waits for nobody.
+            # Short work does not wait.
             assert stack.chat(user, url=url, **edit, message="a").status_code == 404
             assert say(stack, user, url=url).status_code == 200
 
@@ -860,16 +949,18 @@ class TestAtOnce:
 
 
 class TestLongHistory:
-    """Messages may be as long as 64 KiB each: a turn reads a megabyte of them and no more."""
+    """Messages may have 64 KiB each; a turn reads at most a megabyte of them."""
 
     @pytest.mark.parametrize(("letter", "most"), [("a", 16), ("\U0001f600", 4)])
-    def test_newest_are_read(self, stack: Stack, letter: str, most: int) -> None:
+    def test_newest_messages_of_a_long_history_are_read(
+        self, stack: Stack, letter: str, most: int
+    ) -> None:
         user = stack.user()
         said = [f"{number:02}" + letter * 65_000 for number in range(40)]
         begun = self.begin(stack, user, stack.conversation(user, *said))
         numbers = [row["content"][:2] for row in begun["history"]]
         assert numbers == [one[:2] for one in said[-most:]]
-        # The others are not lost: they come to be retold, from the beginning.
+        # The others are not lost: they are summarised from the beginning.
         backlog = [row["content"][:2] for row in begun["memory"]["backlog"]]
         assert backlog == [one[:2] for one in said[:most]]
 

@@ -1,4 +1,4 @@
-"""Two hundred turns in one conversation: what was said in the third is known in the last."""
+"""Two hundred turns in one conversation: the last turn still knows the third."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ TURNS = 200
 FACTS = {3: "My sister Ilse keeps bees in Bergen.", 4: "I left the blue trunk on the pier."}
 CONTEXT_TOKENS, MAX_TOKENS = 4096, 400
 NUMBER = re.compile(r"\((\d+)\)")
-"""Every message has the number of its turn."""
+"""Every message contains the number of its turn."""
 
 
 def said(turn: int) -> str:
-    """What the person says."""
+    """The user's message."""
     return f"({turn}) {FACTS.get(turn, 'And what does the sea do now?')}"
 
 
 class Scribe:
-    """Answers with some prose, or with notes of all the turns that were ever noted.
+    """Answers with prose, or with a summary of all turns summarised so far.
 
-    A reply's last word waits at the gate.
+    The last word of a reply waits at the gate.
     """
 
     def __init__(self) -> None:
@@ -53,7 +53,7 @@ class Scribe:
 
 
 class Decisions:
-    """What was decided about each turn's batch, as it is decided."""
+    """Records the decision about each turn's batch."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self._batches: Queue[Batch | None] = Queue()
@@ -77,7 +77,7 @@ class Decisions:
 
 
 def take_turn(talk: Talk, scribe: Scribe, decisions: Decisions) -> bool:
-    """One turn, which ends after the notes are there if any are due; whether they were."""
+    """One turn that ends after its summary, if one is due. Returns whether one was."""
     scribe.turn, scribe.gate = scribe.turn + 1, Gate()
     before = len(talk.log)
     with talk.streaming(said(scribe.turn)) as events:
@@ -94,7 +94,9 @@ def take_turn(talk: Talk, scribe: Scribe, decisions: Decisions) -> bool:
     return is_due
 
 
-def test_two_hundred_turns(talk: Talk, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_two_hundred_turns_keep_summary_history_and_cache_intact(
+    talk: Talk, monkeypatch: pytest.MonkeyPatch
+) -> None:
     stack, scribe, decisions = talk.stack, Scribe(), Decisions(monkeypatch)
     talk.have_only(VENICE)
     talk.describe(VENICE, context_tokens=CONTEXT_TOKENS)
@@ -119,15 +121,14 @@ def test_two_hundred_turns(talk: Talk, monkeypatch: pytest.MonkeyPatch) -> None:
         spent = sum(UNCALIBRATED.count(message["content"]) for message in messages)
         assert spent <= CONTEXT_TOKENS - MAX_TOKENS, f"turn {turn}"
         summary, facts = remembered(messages[0]["content"])
-        # Every turn so far stands in the summary or in the messages: no gap, and never both.
+        # Every turn so far is in the summary or in the messages: no gap, no overlap.
         whole = in_messages(messages)
         retold = [int(number) for number in NUMBER.findall(summary)]
         assert sorted(set(retold) | set(whole)) == list(range(1, turn + 1)), f"turn {turn}"
         assert set(retold[:-1]).isdisjoint(whole), f"turn {turn}"
         assert len(facts) == len(set(facts)) <= len(FACTS)
         beginnings.add((messages[0]["content"], messages[1]["content"]))
-    # What a provider's cache keeps of a prompt changes in the turn after a step, and at no other
-    # time.
+    # The beginning of the prompt, which providers cache, changes only in the turn after a summary.
     assert 5 <= sum(steps) <= TURNS / 5
     assert len(beginnings) == sum(steps[:-1]) + 1
     assert len(asked_for_notes(stack.upstream)) == sum(steps)
@@ -142,5 +143,5 @@ def remembered(system: str) -> tuple[str, list[str]]:
 
 
 def in_messages(messages: Sequence[dict[str, str]]) -> list[int]:
-    """The turns whose words are in a prompt, in order."""
+    """The turns whose messages are in a prompt, in order."""
     return [int(number) for one in messages[1:] for number in NUMBER.findall(one["content"])]

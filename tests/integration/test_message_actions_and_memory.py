@@ -1,4 +1,4 @@
-"""What is remembered follows message actions, whoever takes them."""
+"""Message actions update the memory."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ SAID = ("Hello", "Come in.", "Thank you.", "Sit.", "And now?", "Tea.")
 
 @pytest.fixture
 def told(talk: Talk) -> Talk:
-    """Six messages, of which a summary covers the first four."""
+    """A conversation of six messages, with a summary of the first four."""
     for number, content in enumerate(SAID):
         sender = "character" if number % 2 else "user"
         talk.stack.insert(
@@ -41,7 +41,7 @@ def place(talk: Talk, content: str, conversation: object = None) -> dict[str, An
 
 
 def summaries(talk: Talk, conversation: object = None) -> list[tuple[str, str]]:
-    """(content, tier) of what is retold of a conversation."""
+    """(content, tier) of the summary of a conversation."""
     rows = talk.stack.all(
         "select content, content_tier from conversation_summaries where conversation_id = %s",
         conversation or talk.conversation,
@@ -79,7 +79,7 @@ def test_other_version_of_what_was_retold_lets_it_be_retold(told: Talk) -> None:
 
     assert answer.status_code == 200
     assert summaries(told) == [("", "sfw")]
-    # The model saw what was said before that reply, and nothing that tells of what came later.
+    # The model saw only messages before that reply, and no summary of later ones.
     sent = str(prompts(told.stack.upstream)[-1])
     assert "Hello" in sent
     assert not [word for word in (SUMMARY, "Thank you.", "Tea.") if word in sent]

@@ -1,4 +1,4 @@
-"""What people are told of models on cooldown is what turns go by."""
+"""The view of models on cooldown agrees with what turns do."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ COOLDOWNS = [
 
 @pytest.fixture
 def models(stack: Stack) -> dict[str, str]:
-    """Which model has which id."""
+    """The ids of the models."""
     stack.db.execute("delete from api_models")
     provider = stack.one("select id from api_providers where name = 'openrouter'")["id"]
     row = {"provider_id": str(provider), "display_name": "M"}

@@ -1,4 +1,4 @@
-"""What an operator sees of a turn: its line in the log, and how long its parts took."""
+"""What an operator sees of a turn: its log line and the times of its parts."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ USAGE = {"prompt_tokens": 150, "completion_tokens": 200, "cost": 0.00036531}
 
 @pytest.fixture
 def written() -> Iterator[io.StringIO]:
-    """The log as Cloud Logging gets it."""
+    """The log lines as Cloud Logging gets them."""
     written = io.StringIO()
     handler = logging.StreamHandler(written)
     handler.setFormatter(JsonFormatter())
@@ -34,7 +34,7 @@ def written() -> Iterator[io.StringIO]:
 
 
 def finished(written: io.StringIO) -> dict[str, Any]:
-    """The one line of the one turn."""
+    """The only log line of the only turn."""
     lines = [json.loads(line) for line in written.getvalue().splitlines()]
     (line,) = (line for line in lines if line["message"] == "turn finished")
     return dict(line)
@@ -72,7 +72,7 @@ def test_lines_name_the_requests_trace(stack: Stack, written: io.StringIO, proje
     traceparent = f"00-{TRACE}-00f067aa0ba902b7-01"
     with stack.serving(GOOGLE_CLOUD_PROJECT=project) as url:
         assert talk(stack, url, traceparent=traceparent).status_code == 200
-        patient.post(url, json={})  # rejected, without a trace
+        patient.post(url, json={})  # rejected, without a trace header
     rejected = json.loads(written.getvalue().splitlines()[-1])
     assert rejected["message"] == "request rejected"
     assert TRACE not in str(rejected)

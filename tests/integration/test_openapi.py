@@ -1,4 +1,4 @@
-"""The running functions do what docs/openapi.json says, whatever they are sent."""
+"""The running functions behave as described in docs/openapi.json for any request."""
 
 from __future__ import annotations
 
@@ -41,21 +41,21 @@ EVENTS = {
     event["properties"]["event"]["const"]: event["properties"]["data"]["contentSchema"]
     for event in STREAM["schema"]["oneOf"]
 }
-"""What is in the data of a stream's events."""
+"""The schemas of the events' data."""
 
 
 @dataclass(frozen=True)
 class Fuzz:
-    """Sends what the description generates to a function, over its socket."""
+    """Sends requests generated from the description to a function, over its socket."""
 
     url: str
     session: requests.Session
     headers: Mapping[str, str] = field(default_factory=dict)
     real: st.SearchStrategy[dict[str, Any]] = field(default_factory=lambda: st.just({}))
-    """Fields of requests for what is there, so that some get further than to a 404."""
+    """Real values for fields, so that some requests get past a 404."""
 
     def run(self, path: str, method: str, *modes: GenerationMode, examples: int) -> Counter[int]:
-        """How often each status was answered."""
+        """The number of responses by status."""
         statuses: Counter[int] = Counter()
 
         @settings(
@@ -75,7 +75,7 @@ class Fuzz:
         return statuses
 
     def send(self, case: schemathesis.Case) -> schemathesis.Response:
-        """The answer, which is one of those that are described."""
+        """The response, which must be a described one."""
         answer = case.call(self.url, self.session, headers=dict(self.headers))
         case.validate_response(answer, checks=CHECKS)
         if answer.headers["content-type"][0].startswith("text/event-stream"):
@@ -84,12 +84,12 @@ class Fuzz:
 
 
 def chat(body: Mapping[str, Any]) -> schemathesis.Case:
-    """A request with this body, and without credentials of its own."""
+    """A request with this body and without credentials."""
     return SCHEMA[CHAT]["post"].Case(body=body, media_type="application/json")
 
 
 def check_events(stream: str) -> None:
-    """Each event of a stream is one that is described, and they come in their order."""
+    """Checks that each event of a stream is described, and their order."""
     headers = {"Content-Type": "text/event-stream"}
     events = list(EventSource(httpx.Response(200, headers=headers, text=stream)).iter_sse())
     for event in events:
@@ -113,13 +113,13 @@ def session() -> Iterator[requests.Session]:
 
 @pytest.fixture
 def nobody(stack: Stack, session: requests.Session) -> Fuzz:
-    """Without an Authorization header, or with one that was made up."""
+    """Requests without an Authorization header or with an invented one."""
     return Fuzz(stack.function_url("roleplay_chat"), session)
 
 
 @pytest.fixture
 def person(stack: Stack, nobody: Fuzz) -> Fuzz:
-    """Somebody signed in, with two conversations and no limits, while every model is well."""
+    """A signed-in user with two conversations and no limits, while all models answer."""
     stack.upstream.always(text("Yes, the lamp is lit."))
     stack.configure(limits={})
     user = stack.user("Ann", age_verified=True)
@@ -141,27 +141,27 @@ def person(stack: Stack, nobody: Fuzz) -> Fuzz:
 
 @pytest.fixture
 def scheduler(stack: Stack, session: requests.Session) -> Fuzz:
-    """Whoever has the health check's secret, while the worker is well."""
+    """The scheduler, while the worker is healthy."""
     stack.register_worker()
     stack.worker.always(worker_healthy())
     secret = {"X-Health-Check-Secret": HEALTH_CHECK_SECRET}
     return Fuzz(stack.function_url("health_check"), session, secret)
 
 
-def test_requests_as_described(person: Fuzz) -> None:
+def test_requests_as_described_are_answered_as_described(person: Fuzz) -> None:
     statuses = person.run(CHAT, "post", POSITIVE, examples=400)
     assert {200, 400, 404} <= statuses.keys()
     assert statuses[200] >= 40
 
 
-def test_requests_not_as_described(person: Fuzz) -> None:
+def test_requests_not_as_described_are_rejected_as_described(person: Fuzz) -> None:
     statuses = person.run(CHAT, "post", NEGATIVE, examples=200)
-    assert statuses[200]  # what the real fields put right
-    assert statuses[401]  # a request not as described may lack its token
+    assert statuses[200]  # thanks to the real fields
+    assert statuses[401]  # a request that is not as described may lack a token
     assert statuses[400] >= 20
 
 
-def test_nobody_is_let_in(nobody: Fuzz) -> None:
+def test_request_without_a_valid_token_is_401(nobody: Fuzz) -> None:
     assert nobody.run(CHAT, "post", POSITIVE, NEGATIVE, examples=50).keys() == {401}
     for example in EXAMPLES.values():
         assert nobody.send(chat(example["value"])).status_code == 401
@@ -172,14 +172,14 @@ def test_anybody_may_ask_whether_it_lives_and_what_browsers_may(nobody: Fuzz, me
     assert nobody.run(CHAT, method, POSITIVE, examples=100).keys() <= {200, 400, 405}
 
 
-def test_preflight(nobody: Fuzz) -> None:
+def test_preflight_is_answered_as_described(nobody: Fuzz) -> None:
     headers = {"Origin": "https://app.example", "Access-Control-Request-Method": "POST"}
     case = SCHEMA[CHAT]["options"].Case(headers=headers)
     assert nobody.send(case).status_code == 200
 
 
 @pytest.mark.parametrize("method", ["get", "post"])
-def test_health_check(scheduler: Fuzz, method: str) -> None:
+def test_health_check_answers_as_described(scheduler: Fuzz, method: str) -> None:
     assert scheduler.run(HEALTH, method, POSITIVE, examples=20).keys() == {200}
     assert replace(scheduler, headers={}).run(HEALTH, method, POSITIVE, examples=20).keys() == {401}
 

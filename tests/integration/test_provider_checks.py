@@ -1,4 +1,4 @@
-"""OpenRouter's key and catalog, as a scripted OpenRouter tells of them."""
+"""Checks of OpenRouter's key and catalog, with a scripted OpenRouter."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ SCHEDULER = {"X-Health-Check-Secret": HEALTH_CHECK_SECRET}
 ON = {"KEY_CHECK_MINUTES": "15", "CATALOG_HOURS": "6", "PROVIDER_TIMEOUT_SECONDS": "2"}
 
 CUT = raw(b'HTTP/1.1 200 OK\r\nContent-Length: 9999\r\n\r\n{"data": [{"id": "a/m"}')
-"""The connection ends in the middle of the body."""
+"""A connection that ends in the middle of the body."""
 
 
 def listed(key: str, prompt: str = "0", completion: str = "0", **fields: Any) -> dict[str, Any]:
@@ -32,7 +32,7 @@ def listed(key: str, prompt: str = "0", completion: str = "0", **fields: Any) ->
 
 
 def catalog(*changed: dict[str, Any], without: tuple[str, ...] = (), **more: Any) -> Answer:
-    """Twenty other models and the configured ones as they are configured, but for these."""
+    """A catalog of twenty other models and the configured ones, with these changed."""
     entries = {key: listed(key) for key in CONFIGURED}
     entries[LLAMA] = listed(LLAMA, "0.0000002", "0.0000002")
     entries[MISTRAL] = listed(MISTRAL, "0.0000001", "0.0000001")
@@ -55,7 +55,7 @@ def checks(stack: Stack) -> Iterator[Checks]:
 
 
 class Checks:
-    """Runs of the health check while OpenRouter says this or that."""
+    """Runs the health check with scripted responses of OpenRouter."""
 
     def __init__(self, stack: Stack, url: str) -> None:
         self.stack = stack
@@ -70,7 +70,7 @@ class Checks:
         return dict(answer.json()["steps"])
 
     def again(self, minutes: int = 360) -> dict[str, Any]:
-        """The same some minutes later."""
+        """Runs it again some minutes later."""
         self.stack.db.execute(
             "update health_check_steps set begun_at = begun_at - make_interval(mins => %s), "
             "done_at = done_at - make_interval(mins => %s)",
@@ -79,7 +79,7 @@ class Checks:
         return self.run()
 
     def catalog(self, answer: Answer) -> dict[str, Any]:
-        """The outcome of a later run while OpenRouter's catalog is this."""
+        """The outcome of a later run with this catalog."""
         self.stack.upstream.enqueue(answer, to="/api/v1/models")
         return dict(self.again()["catalog"])
 
@@ -90,7 +90,7 @@ class Checks:
 
 
 class TestOneOddRow:
-    """It keeps no step from what it does."""
+    """One odd row prevents no step."""
 
     def check(self, checks: Checks) -> None:
         steps = checks.run()
@@ -98,7 +98,7 @@ class TestOneOddRow:
 
     @pytest.mark.parametrize("value", [*ODD, "1e130000", '"x"', "null", "[]"])
     @pytest.mark.parametrize("key", ["limits", "chatWorker", "workers", "chatWorkerUrl", "more"])
-    def test_of_the_settings(self, checks: Checks, key: str, value: str) -> None:
+    def test_odd_settings_do_not_stop_the_run(self, checks: Checks, key: str, value: str) -> None:
         if key == "limits" and value in ("1e130000", "1e5000", "1e400"):
             value = f'{{"default": {{"turns_per_day": {value}}}}}'
         elif key == "limits":
@@ -110,7 +110,9 @@ class TestOneOddRow:
 
     @pytest.mark.parametrize("value", ODD)
     @pytest.mark.parametrize("column", ["pricing", "capabilities", "input_defaults", "catalog"])
-    def test_of_a_model(self, checks: Checks, column: str, value: str) -> None:
+    def test_odd_row_of_a_model_does_not_stop_the_run(
+        self, checks: Checks, column: str, value: str
+    ) -> None:
         value = value.replace("1e5000", "1e3000") if column in ("pricing", "catalog") else value
         name = {"capabilities": "context_tokens", "input_defaults": "max_tokens"}.get(column)
         odd = f'"{name or "prompt_usd_per_1k"}": {value}'
@@ -221,7 +223,7 @@ class TestKey:
 
 
 class TestCatalog:
-    def test_models_as_configured(self, checks: Checks) -> None:
+    def test_catalog_that_agrees_with_the_rows_changes_nothing(self, checks: Checks) -> None:
         outcome = checks.run()["catalog"]
         assert outcome["found"] == {"listed": 25, "alerts": []}
         assert set(checks.statuses().values()) == {"listed"}
@@ -263,7 +265,7 @@ class TestCatalog:
         assert checks.stack.one(query, "moderation")["keys"] == [VENICE]
         assert checks.stack.one(query, "storytelling")["keys"] == []
 
-    def test_renamed_model_is_asked_by_its_old_name_and_told_of(self, checks: Checks) -> None:
+    def test_renamed_model_is_called_by_its_old_name_and_reported(self, checks: Checks) -> None:
         renamed = listed("venice/uncensored:free", canonical_slug=VENICE)
         found = checks.catalog(catalog(renamed, without=(VENICE,)))["found"]
         assert found["renamed"] == {VENICE: "venice/uncensored:free"}
@@ -271,19 +273,19 @@ class TestCatalog:
         models_for = checks.stack.one("select private.models_for('roleplay')::text as models")
         assert VENICE in models_for["models"]
 
-    def test_expiring_model_is_told_of(self, checks: Checks, log: list[dict[str, Any]]) -> None:
+    def test_expiring_model_is_reported(self, checks: Checks, log: list[dict[str, Any]]) -> None:
         expiring = listed(VENICE, expiration_date="2027-01-31")
         found = checks.catalog(catalog(expiring))["found"]
         assert found["expiring"] == {VENICE: "2027-01-31"}
         assert checks.statuses()[VENICE] == "expiring"
         assert [line["severity"] for line in log if line.get("step") == "catalog"] == ["ALERT"]
 
-    def test_less_context_is_told_of(self, checks: Checks) -> None:
+    def test_smaller_context_is_reported(self, checks: Checks) -> None:
         found = checks.catalog(catalog(listed(VENICE, context_length=8192)))["found"]
         assert found["changed"] == {VENICE: ["context"]}
 
     @pytest.mark.parametrize("updates", ["false", "true"])
-    def test_other_price_is_told_of_and_taken_over_where_that_is_wanted(
+    def test_other_price_is_reported_and_adopted_if_the_setting_says_so(
         self, stack: Stack, updates: str
     ) -> None:
         stack.db.execute("update api_models set is_active = true where model_key = %s", (LLAMA,))
@@ -347,7 +349,7 @@ class TestCatalog:
         assert outcome(0, nobody) == "failed"
         assert set(checks.statuses().values()) == {"missing"}
         assert VENICE in str(checks.stack.one("select private.models_for('roleplay')"))
-        # Delivered again at once it does not confirm itself; five minutes later it does.
+        # Repeated at once, the list does not confirm itself; five minutes later it does.
         assert checks.run()["catalog"]["outcome"] == "not_due"
         assert outcome(5, nobody) == "done"
         assert set(checks.statuses().values()) == {"gone"}

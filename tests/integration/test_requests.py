@@ -1,5 +1,7 @@
-"""What is refused, how it is said, and what browsers need."""
+"""Rejected requests, the format of errors, and what browsers need."""
 
+import gzip
+import zlib
 from typing import Any
 from uuid import uuid4
 
@@ -15,7 +17,7 @@ ENVELOPE = {"success", "error", "code", "request_id"}
 
 
 def refused(answer: httpx.Response, status: int, code: str) -> str:
-    """The sentence of a refusal in the one shape that all of them have."""
+    """Checks the format of an error response and returns its sentence."""
     body = answer.json()
     assert (answer.status_code, body["code"]) == (status, code), body
     assert set(body) == ENVELOPE
@@ -82,6 +84,51 @@ def test_bad_body_is_refused_with_a_sentence(
     assert named in refused(answer, 400, code)
 
 
+@pytest.mark.parametrize(
+    ("encoding", "packed"),
+    [
+        pytest.param("gzip", gzip.compress(b'{"message": "Hi"}'), id="gzip"),
+        pytest.param("gzip, gzip", gzip.compress(gzip.compress(b"{}")), id="gzip-twice"),
+        pytest.param("deflate", zlib.compress(b"0" * 50_000_000), id="bomb"),
+        pytest.param("br", b"\x0b\x02\x80Hello\x03", id="br"),
+        pytest.param("zstd", b"\x28\xb5\x2f\xfd\x20\x05", id="zstd"),
+    ],
+)
+def test_compressed_body_is_not_unpacked(stack: Stack, encoding: str, packed: bytes) -> None:
+    answer = patient.post(
+        stack.function_url("roleplay_chat"),
+        content=packed,
+        headers=stack.user().headers | {"Content-Encoding": encoding},
+    )
+    refused(answer, 400, "malformed_json")
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        pytest.param([(b"Accept", b"\xff\xff;q=1e999")], id="accept"),
+        pytest.param([(b"Content-Type", b"\xff;charset=\xfe")], id="content-type"),
+        pytest.param([(b"Origin", b'\xff"<script>')], id="origin"),
+        pytest.param(
+            [
+                (b"traceparent", b"00-" + b"f" * 5_000 + b"-\xff-01"),
+                (b"X-Cloud-Trace-Context", b"\xff/\xff;o=\xff"),
+            ],
+            id="traces",
+        ),
+        pytest.param([(b"X-Forwarded-For", b"1," * 20_000)], id="a-long-one"),
+        pytest.param([(b"X-%d" % number, b"a") for number in range(500)], id="many"),
+    ],
+)
+def test_odd_headers_change_nothing(stack: Stack, headers: list[tuple[bytes, bytes]]) -> None:
+    user = stack.user()
+    stack.upstream.enqueue(text("Hello."))
+    body = {"conversation_id": str(stack.conversation(user)), "message": "Hi"}
+    own = [(name.encode(), value.encode()) for name, value in user.headers.items()]
+    answer = patient.post(stack.function_url("roleplay_chat"), json=body, headers=[*own, *headers])
+    assert (answer.status_code, answer.json()["response"]) == (200, "Hello.")
+
+
 def test_limit_on_the_message_is_a_setting(stack: Stack) -> None:
     user = stack.user()
     body = {"conversation_id": str(stack.conversation(user)), "message": "123456"}
@@ -145,7 +192,7 @@ def test_conversation_that_does_not_exist(stack: Stack) -> None:
     refused(answer, 404, "conversation_not_found")
 
 
-def test_character_of_somebody_else(stack: Stack) -> None:
+def test_character_of_somebody_else_is_not_found(stack: Stack) -> None:
     owner, other = stack.user(), stack.user()
     character = stack.insert("characters", user_id=owner.id, name="Private")
     conversation = stack.conversation(other, character_id=character)
@@ -153,7 +200,7 @@ def test_character_of_somebody_else(stack: Stack) -> None:
     refused(answer, 404, "character_not_found")
 
 
-def test_persona_of_somebody_else(stack: Stack) -> None:
+def test_persona_of_somebody_else_is_not_found(stack: Stack) -> None:
     owner, other = stack.user(), stack.user()
     persona = stack.insert("characters", user_id=owner.id, name="Private")
     conversation = stack.conversation(other)
@@ -166,11 +213,11 @@ def test_persona_of_somebody_else(stack: Stack) -> None:
     refused(answer, 404, "persona_not_found")
 
 
-def test_nobody_signed_in(stack: Stack) -> None:
+def test_request_without_a_token_is_401(stack: Stack) -> None:
     refused(stack.chat(None, message="Hello"), 401, "unauthorized")
 
 
-def test_person_who_was_deleted(stack: Stack) -> None:
+def test_token_of_a_deleted_user_is_rejected(stack: Stack) -> None:
     user = stack.user()
     conversation = stack.conversation(user)
     stack.db.execute("delete from auth.users where id = %s", (user.id,))
@@ -178,7 +225,7 @@ def test_person_who_was_deleted(stack: Stack) -> None:
     refused(answer, 401, "unauthorized")
 
 
-def test_database_that_is_away(stack: Stack) -> None:
+def test_unreachable_database_is_a_503_with_a_sentence(stack: Stack) -> None:
     user = stack.user()
     conversation = stack.conversation(user)
     stack.gateway.fail("begin_turn", times=2)
@@ -198,7 +245,7 @@ def test_other_methods_are_refused(stack: Stack) -> None:
     assert answer.headers["allow"] == "GET, HEAD, OPTIONS, POST"
 
 
-def test_preflight_of_a_browser(stack: Stack) -> None:
+def test_preflight_allows_the_headers_of_the_client(stack: Stack) -> None:
     answer = httpx.options(
         stack.function_url("roleplay_chat"),
         headers={

@@ -1,4 +1,4 @@
-"""Rules that the database needs too: its copy says the same as the one in Python."""
+"""Rules that exist in SQL and in Python: both copies agree."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from roleplay_chat.tokens import MAX_RATIO, MIN_RATIO
 from tests.support.stack import Stack
 
 
-def test_ceiling_of_a_cooldown(stack: Stack) -> None:
+def test_ceiling_of_a_cooldown_is_the_same_in_python(stack: Stack) -> None:
     far = datetime.now(UTC) + 3 * MAX_COOLDOWN
     row = {"scope": "model", "key": "a:b", "until": far.isoformat(), "reason": "rate_limited"}
     stack.db.execute("select private.cool_down(%s)", [json.dumps([row])])
@@ -27,7 +27,9 @@ def test_ceiling_of_a_cooldown(stack: Stack) -> None:
 
 
 @pytest.mark.parametrize(("reported", "bound"), [(10**6, MAX_RATIO), (1, MIN_RATIO)])
-def test_bounds_of_token_ratios(stack: Stack, reported: int, bound: float) -> None:
+def test_bounds_of_token_ratios_are_the_same_in_python(
+    stack: Stack, reported: int, bound: float
+) -> None:
     call = {
         "provider": "openrouter",
         "model_key": "a/b",

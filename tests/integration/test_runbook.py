@@ -1,4 +1,4 @@
-"""The SQL that the documents give an operator is SQL that this database takes."""
+"""The SQL in the documents runs on this database."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from psycopg import Rollback
 from tests.support.postgres import ROOT
 from tests.support.stack import Stack
 
-# Those are tried with stand-ins for the extensions, in test_scheduled_health_check.py.
+# These are tested with stand-ins for the extensions in test_scheduled_health_check.py.
 ELSEWHERE = ("cron.", "net.", "vault.")
 BLOCKS = [
     pytest.param(block, id=f"{document.name}-{number}")
@@ -27,7 +27,7 @@ BLOCKS = [
 
 
 @pytest.mark.parametrize("block", BLOCKS)
-def test_sql_of_a_document(stack: Stack, block: tuple[str, str]) -> None:
+def test_sql_of_a_document_is_accepted(stack: Stack, block: tuple[str, str]) -> None:
     statements = re.sub(r"<[^>]+>", "x", "".join(block))
     assert statements.strip().endswith((";", ")"))
     with stack.db.transaction():

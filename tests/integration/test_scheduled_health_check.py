@@ -1,4 +1,4 @@
-"""The database as the health check's scheduler: off on a plain one, on with the extensions."""
+"""The database as the health check's scheduler: off by default, on with the extensions."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.support.postgres import OWNER, Connection, Postgres
 from tests.support.stack import HEALTH_CHECK_SECRET, Stack
 
 URL = "https://functions.example/health_check"
-# As pg_cron, pg_net and Vault have them, as far as they are used.
+# The parts of pg_cron, pg_net and Vault that are used.
 EXTENSIONS = {
     "cron": """
         create schema cron;
@@ -56,7 +56,7 @@ EXTENSIONS = {
 
 @pytest.fixture
 def extensions(stack: Stack, postgres: Postgres) -> Iterator[Connection]:
-    """A database with all three, and nothing secret in Vault yet."""
+    """A database with all three extensions and an empty Vault."""
     with postgres.connect("app", OWNER) as owner:
         for schema, script in EXTENSIONS.items():
             owner.execute(script.encode())
@@ -108,12 +108,12 @@ def test_job_calls_the_function_with_the_secret(
     assert (job["schedule"], job["username"]) == ("* * * * *", "postgres")
     assert HEALTH_CHECK_SECRET not in str(job)
 
-    stack.db.execute(job["command"].encode())  # as pg_cron does
+    stack.db.execute(job["command"].encode())  # like pg_cron
     request = stack.one("select url, headers, ms from net.requests")
 
     stack.register_worker()
     stack.worker.enqueue(worker_healthy(), to="/health")
-    answer = patient.post(request["url"], headers=request["headers"])  # as pg_net does
+    answer = patient.post(request["url"], headers=request["headers"])  # like pg_net
     assert (answer.status_code, answer.json()["success"]) == (200, True)
     assert request["ms"] < 60_000
 
@@ -137,7 +137,9 @@ def test_it_can_be_switched_off(stack: Stack, extensions: Connection, api: httpx
     assert api.post("/rpc/unschedule_health_check", json={}).json() is False
 
 
-def test_secret_that_is_missing(stack: Stack, extensions: Connection, api: httpx.Client) -> None:
+def test_scheduling_without_the_secret_is_rejected(
+    stack: Stack, extensions: Connection, api: httpx.Client
+) -> None:
     answer = schedule(api)
     assert "Vault has no secret" in answer.json()["message"]
     assert "vault.create_secret" in answer.json()["hint"]
@@ -181,7 +183,7 @@ def test_one_extension_that_is_missing_is_enough(
 
 
 @pytest.mark.parametrize("name", ["schedule_health_check", "unschedule_health_check"])
-def test_people_may_not(stack: Stack, name: str) -> None:
+def test_only_the_service_key_may_schedule(stack: Stack, name: str) -> None:
     body = {"p_url": URL} if name == "schedule_health_check" else {}
     with stack.data_api(stack.user()) as api:
         assert refused(api.post(f"/rpc/{name}", json=body))

@@ -1,4 +1,4 @@
-"""The database as people, operators and the specification meet it."""
+"""The schema as users, operators and the specification see it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.support.gateway import SECRET_KEY
 from tests.support.postgres import Connection, Postgres
 from tests.support.stack import DEMO_CHARACTER, Stack
 
-# As the specification has them.
+# From the specification.
 INSERT_PROVIDER = """
 -- OpenRouter provider
 INSERT INTO api_providers (
@@ -94,7 +94,7 @@ def fresh_connection(postgres: Postgres) -> Iterator[Connection]:
 
 @pytest.fixture
 def fresh(fresh_connection: Connection) -> Iterator[Connection]:
-    """The same, left as it was found."""
+    """The same database; changes are undone at the end."""
     with fresh_connection.transaction():
         yield fresh_connection
         raise Rollback
@@ -200,13 +200,13 @@ class TestCatalog:
 
 @pytest.fixture
 def api(stack: Stack) -> Iterator[httpx.Client]:
-    """The Data API as Ann, who has signed in."""
+    """The Data API as Ann, a signed-in user."""
     with stack.data_api(stack.user("Ann")) as client:
         yield client
 
 
 def refused(response: httpx.Response) -> bool:
-    """By a missing privilege or by a policy, which PostgREST tells by SQLSTATE 42501."""
+    """Denied by a missing privilege or a policy: PostgREST reports SQLSTATE 42501."""
     return response.status_code in (401, 403) and response.json()["code"] == "42501"
 
 
@@ -245,7 +245,7 @@ class TestModels:
     def test_a_person_changes_neither_models_nor_providers(
         self, stack: Stack, api: httpx.Client, table: str
     ) -> None:
-        # Admins may; row level security leaves nobody else a row to change.
+        # Admins may; for others, row level security hides the rows.
         every = {"is_active": "eq.true"}
         before = stack.all(f"select * from {table} order by id")  # noqa: S608
         api.patch(f"/{table}", params=every, json={"display_name": "x"})
@@ -259,13 +259,13 @@ class TestModels:
 
 class TestNesting:
     @pytest.mark.parametrize("column", ["input_defaults", "capabilities", "pricing", "catalog"])
-    def test_of_a_model_has_an_end(self, stack: Stack, column: str) -> None:
+    def test_nesting_of_a_model_is_limited(self, stack: Stack, column: str) -> None:
         self.check(stack, f"update api_models set {column} = %s")  # noqa: S608
 
-    def test_of_the_settings_has_an_end(self, stack: Stack) -> None:
+    def test_nesting_of_the_settings_is_limited(self, stack: Stack) -> None:
         self.check(stack, "update private.system_settings set config = config || %s")
 
-    def test_of_a_book_has_an_end(self, stack: Stack) -> None:
+    def test_nesting_of_a_book_is_limited(self, stack: Stack) -> None:
         stack.conversation(stack.user())
         self.check(stack, "update characters set character_book = %s", most=60)
 

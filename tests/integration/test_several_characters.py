@@ -1,4 +1,4 @@
-"""A conversation with several characters, through the real function and database."""
+"""Conversations with several characters, through the real function and database."""
 
 from __future__ import annotations
 
@@ -6,7 +6,9 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
+from psycopg.types.json import Jsonb
 
+from roleplay_chat.tokens import UNCALIBRATED
 from tests.support.answers import error, text
 from tests.support.stack import DEMO_CHARACTER, Stack
 from tests.support.talk import VENICE, Talk
@@ -15,7 +17,7 @@ MARA = str(DEMO_CHARACTER)
 
 
 class Company:
-    """Mara, who was there first, and whoever joins her."""
+    """A conversation with Mara as first character, and others who join."""
 
     def __init__(self, talk: Talk) -> None:
         self.talk = talk
@@ -30,11 +32,11 @@ class Company:
             " values (%s, %s, %s)",
             (self.talk.conversation, character, len(self.ids)),
         )
-        self.ids[name] = str(character)
+        self.ids[name if name not in self.ids else f"{name} {len(self.ids)}"] = str(character)
         return str(character)
 
     def who(self, message: str = "And?", **body: Any) -> str:
-        """The name of the one who answers, by the answer and by what is stored."""
+        """The name of the speaker, which the response and the stored message must agree on."""
         self.stack.upstream.enqueue(text("Sit."))
         answer = self.talk.reply(message, **body)
         row = self.stack.one(
@@ -56,15 +58,15 @@ def company(talk: Talk) -> Company:
 
 
 class TestSpeaker:
-    def test_is_the_only_character(self, company: Company) -> None:
+    def test_only_character_speaks(self, company: Company) -> None:
         assert company.who() == company.who(character_id=MARA) == "Mara Voss"
 
-    def test_is_whom_the_request_names(self, company: Company) -> None:
+    def test_speaker_is_whom_the_request_names(self, company: Company) -> None:
         tomas = company.join("Tomas Lind")
         assert company.who("Mara, who is he?", character_id=tomas) == "Tomas Lind"
         assert company.who("Tomas?", character_id=MARA) == "Mara Voss"
 
-    def test_must_be_there(self, company: Company) -> None:
+    def test_speaker_who_is_no_member_is_rejected(self, company: Company) -> None:
         company.join("Tomas Lind")
         stranger = company.stack.insert("characters", user_id=company.talk.user.id, name="Eve")
         answer = company.talk.say(character_id=str(stranger))
@@ -86,7 +88,7 @@ class TestSpeaker:
             ("(Tomas)", "Tomas Lind"),
         ],
     )
-    def test_is_whom_the_message_names_first(
+    def test_speaker_is_whom_the_message_names_first(
         self, company: Company, message: str, speaker: str
     ) -> None:
         company.join("Tomas Lind")
@@ -98,20 +100,22 @@ class TestSpeaker:
     @pytest.mark.parametrize(
         "message", ["The sea is rough.", "Tomaso is late.", "marauders!", "a.b", "Zoëlle", "??"]
     )
-    def test_is_the_first_where_nobody_is_named(self, company: Company, message: str) -> None:
+    def test_speaker_is_the_first_where_nobody_is_named(
+        self, company: Company, message: str
+    ) -> None:
         company.join("Tomas Lind")
         company.join("The Captain")
         company.join("Zoë")
         company.join("A.*b")
         assert company.who(message) == "Mara Voss"
 
-    def test_is_not_taken_from_a_first_name_that_two_have(self, company: Company) -> None:
+    def test_speaker_is_not_taken_from_a_first_name_that_two_have(self, company: Company) -> None:
         company.join("Tomas Lind")
         company.join("Tomas Berg")
         assert company.who("Tomas?") == "Mara Voss"
         assert company.who("Tomas Berg?") == "Tomas Berg"
 
-    def test_changes_by_turns(self, company: Company) -> None:
+    def test_members_speak_in_turn(self, company: Company) -> None:
         company.join("Tomas")
         company.join("Vera")
         names = [company.who() for _ in range(7)]
@@ -123,12 +127,14 @@ class TestSpeaker:
         names = [company.who(said) for said in ("Tomas?", "And?", "And?", "And?")]
         assert names == ["Tomas", "Vera", "Mara Voss", "Tomas"]
 
-    def test_of_what_was_said_before_is_the_first(self, company: Company) -> None:
+    def test_earlier_messages_belong_to_the_first_character(self, company: Company) -> None:
         company.talk.conversation = company.stack.conversation(company.talk.user, "One", "Two")
         company.join("Tomas")
         assert company.who() == "Tomas"
 
-    def test_stays_when_a_reply_is_written_again_or_carried_on(self, company: Company) -> None:
+    def test_speaker_stays_when_a_reply_is_written_again_or_carried_on(
+        self, company: Company
+    ) -> None:
         company.join("Tomas")
         company.join("Vera")
         company.who("Vera?")
@@ -137,7 +143,7 @@ class TestSpeaker:
         assert company.who(action="continue", character_id=MARA) == "Vera"
         assert company.talk.said() == ["Vera?", "> Sit. Sit."]
 
-    def test_of_a_lost_reply_is_whom_the_message_named(self, company: Company) -> None:
+    def test_speaker_of_a_lost_reply_is_the_one_that_was_named(self, company: Company) -> None:
         company.join("Tomas")
         company.stack.upstream.always(error(400))
         company.talk.say("Tomas?")
@@ -163,7 +169,7 @@ class TestSpeaker:
         )
         assert str(row["character_id"]) == company.ids["Tomas"]
 
-    def test_is_told_at_the_start_of_a_stream_and_again(self, company: Company) -> None:
+    def test_speaker_is_told_at_the_start_of_a_stream_and_again(self, company: Company) -> None:
         tomas = company.join("Tomas")
         company.stack.upstream.enqueue(text("Sit."))
         sent = {"client_message_id": str(uuid4())}
@@ -180,18 +186,20 @@ class TestSpeaker:
 
 
 class TestKickoff:
-    def test_is_the_first_ones_greeting(self, company: Company) -> None:
+    def test_kickoff_is_the_first_ones_greeting(self, company: Company) -> None:
         company.join("Tomas", first_message="Ahoy, {{user}}.")
         answer = company.talk.reply(kickoff=True, message=None)
         assert answer["response"].startswith("*The lamp hisses as Mara trims the wick.")
         assert answer["character_id"] == MARA
 
-    def test_may_be_anothers(self, company: Company) -> None:
+    def test_kickoff_may_be_another_characters(self, company: Company) -> None:
         tomas = company.join("Tomas", first_message="Ahoy, {{user}}.")
         answer = company.talk.reply(kickoff=True, message=None, character_id=tomas)
         assert (answer["response"], answer["character_id"]) == ("Ahoy, Ada.", tomas)
 
-    def test_later_lets_the_next_one_speak(self, company: Company) -> None:
+    def test_kickoff_in_a_running_conversation_lets_the_next_one_speak(
+        self, company: Company
+    ) -> None:
         company.join("Tomas")
         company.who()
         assert company.who(kickoff=True, message=None) == "Tomas"
@@ -203,7 +211,7 @@ class TestKickoff:
 
 
 class TestPrompt:
-    def test_has_the_speakers_card_and_names(self, company: Company) -> None:
+    def test_prompt_has_the_speakers_card_and_names(self, company: Company) -> None:
         company.join("Tomas", description="{{char}} rows the boat.", personality="Shy.")
         company.who("Mara?")
         company.who("Tomas?")
@@ -215,7 +223,7 @@ class TestPrompt:
         assert "Dry-humoured" not in system
         assert said == [("user", "Ada: Mara?\n\nMara Voss: Sit.\n\nAda: Tomas?")]
 
-    def test_of_one_alone_has_no_names(self, company: Company) -> None:
+    def test_prompt_of_a_single_character_has_no_speaker_names(self, company: Company) -> None:
         company.who("Hello")
         company.who("And?")
         assert company.prompt()[1:] == [
@@ -224,7 +232,7 @@ class TestPrompt:
             ("user", "And?"),
         ]
 
-    def test_has_the_speakers_own_memory(self, company: Company) -> None:
+    def test_prompt_has_the_speakers_own_memory(self, company: Company) -> None:
         tomas = company.join("Tomas")
         for character, fact in ((MARA, "Mara likes ink."), (tomas, "Tomas fears fog.")):
             memory = company.stack.insert(
@@ -244,7 +252,7 @@ class TestPrompt:
 
 
 class TestReply:
-    def test_ends_where_another_begins(self, company: Company) -> None:
+    def test_reply_ends_where_another_character_speaks(self, company: Company) -> None:
         company.join("Tomas Lind")
         company.stack.upstream.enqueue(text("Tomas Lind: No.\nMara: Sit."))
         answer = company.talk.reply("Tomas?")
@@ -293,17 +301,146 @@ class TestPolicy:
         assert adults.talk.asked() == []
 
 
-class TestMembers:
-    """What people may do with the table is in test_access; this is what it allows at all."""
+FULL = ("description", "personality", "scenario", "example_messages")
+"""Texts of a silent member that a turn loads."""
+SAID = "She is 12 years old. A sexual scene."
 
-    def test_are_eight_at_most(self, company: Company) -> None:
+
+class TestCrowd:
+    """As many as there may be, each with as much as a card holds."""
+
+    @pytest.fixture
+    def crowd(self, company: Company) -> Company:
+        book = {"entries": [{"keys": ["sea"], "content": "Salt. " * 150} for _ in range(400)]}
+        for number in range(7):
+            company.join(
+                f"Guest {number} " + "of the Northern Isles " * 5,
+                nickname="Guest " * 19 + str(number),
+                pronouns="she/her " * 5,
+                age=40,
+                content_rating="nsfw",
+                character_book=Jsonb(book),
+                system_prompt="Be brief. " * 1_900,
+                post_history_instructions="Be kind. " * 800,
+                **{column: f"{column} of {{{{char}}}}. " * 600 for column in FULL},
+            )
+        return company
+
+    @pytest.mark.parametrize("context", [1_024, 4_096, 32_768])
+    def test_fits_every_context_in_two_calls(self, crowd: Company, context: int) -> None:
+        crowd.talk.have_only(VENICE)
+        crowd.talk.describe(VENICE, context_tokens=context)
+        crowd.stack.gateway.calls.clear()
+        crowd.who("The sea, Guest 3?")
+        assert crowd.stack.gateway.calls == [
+            "POST /rest/v1/rpc/begin_turn",
+            "POST /rest/v1/rpc/finish_turn",
+        ]
+        call = crowd.stack.upstream.calls[-1].json
+        spent = sum(UNCALIBRATED.count(content) for _, content in crowd.prompt())
+        assert spent <= context - call["max_tokens"]
+        assert crowd.prompt()[-1] == ("user", "Ada: The sea, Guest 3?")
+        assert len(call["stop"]) <= 4
+
+    @pytest.mark.parametrize("column", [*FULL, "name", "nickname", "pronouns"])
+    def test_last_of_them_is_screened_in_all_that_is_loaded(
+        self, crowd: Company, column: str
+    ) -> None:
+        last = list(crowd.ids.values())[-1]
+        filler = "" if column not in FULL else "They row to the pier and back. " * 600
+        crowd.stack.db.execute(
+            f"update characters set {column} = %s where id = %s".encode(),  # noqa: S608
+            (filler + SAID, last),
+        )
+        answer = crowd.talk.say(character_id=MARA)
+        assert (answer.status_code, answer.json()["code"]) == (403, "content_refused")
+        assert crowd.talk.asked() == []
+
+    def test_of_one_name_takes_turns(self, company: Company) -> None:
+        company.stack.db.execute("update characters set name = 'Ann'")
+        ids = [MARA, *(company.join("Ann") for _ in range(7))]
+        spoke = []
+        for _ in range(9):
+            company.stack.upstream.enqueue(text("Sit."))
+            spoke.append(company.talk.reply("And?")["character_id"])
+        assert spoke == [*ids, MARA]
+
+    def test_of_one_name_answers_to_it(self, company: Company) -> None:
+        company.join("Ann")
+        second = company.join("Ann")
+        company.stack.upstream.enqueue(text("Sit."), text("Ann: Sit."))
+        first = company.talk.reply("Ann?")["character_id"]
+        assert first not in (MARA, second)
+        answer = company.talk.reply("You.", character_id=second)
+        assert (answer["character_id"], answer["response"]) == (second, "Sit.")
+
+    def test_name_is_looked_for_where_a_message_begins(self, company: Company) -> None:
+        """Each name is looked for in all of the text: it has to have an end."""
+        company.join("Tomas Lind")
+        found = [
+            company.stack.one(
+                "select private.named_member(array(select id from characters), %s) as id",
+                "the sea " * words + "Tomas",
+            )["id"]
+            for words in (999, 1_001)
+        ]
+        assert [str(one) for one in found] == [company.ids["Tomas Lind"], "None"]
+
+    @pytest.mark.parametrize(
+        ("befell", "tier"),
+        [
+            ("update characters set age = 15 where id = %s", "sfw"),
+            ("update characters set is_public = false where id = %s", "nsfw"),
+            ("update characters set is_public = false, age = 15 where id = %s", "sfw"),
+            ("delete from conversation_characters where character_id = %s", "nsfw"),
+            (
+                "with gone as (delete from conversation_characters where character_id = %s"
+                " returning character_id) update characters set age = 15"
+                " where id in (select character_id from gone)",
+                "nsfw",
+            ),
+            ("delete from characters where id = %s", "nsfw"),
+            (
+                "update auth.users set banned_until = 'infinity'"
+                " where id = (select user_id from characters where id = %s)",
+                "nsfw",
+            ),
+            (
+                "delete from auth.users where id = (select user_id from characters where id = %s)",
+                "nsfw",
+            ),
+        ],
+    )
+    def test_what_befalls_a_silent_member_of_somebody_else(
+        self, company: Company, befell: str, tier: str
+    ) -> None:
+        """Nobody's turn fails for it; what the person may not see is in no prompt."""
+        author = company.stack.user()
+        company.stack.db.execute("update profiles set age_verified = true")
+        company.stack.db.execute("update characters set age = 40, content_rating = 'nsfw'")
+        guest = company.join("Guest", **ADULT | {"user_id": author.id, "is_public": True})
+        company.stack.db.execute(befell.encode(), (guest,))
+        company.stack.upstream.enqueue(text("Sit."))
+        answer = company.talk.reply(character_id=MARA, content_tier="nsfw")
+        assert answer["content_tier"] == tier
+        is_there = company.stack.all(
+            "select 1 from conversation_characters m join characters c on c.id = m.character_id"
+            " where c.is_public"
+        )
+        assert ("Guest" in str(company.prompt())) is bool(is_there)
+
+
+class TestMembers:
+    """The table's constraints; test_access has the permissions."""
+
+    def test_ninth_additional_character_is_rejected(self, company: Company) -> None:
         for number in range(7):
             company.join(f"Guest {number}")
         with pytest.raises(Exception, match="position_check"):
             company.join("Guest 8")
 
     @pytest.mark.parametrize("mine", [True, False])
-    def test_are_whom_the_person_may_meet(self, company: Company, mine: bool) -> None:
+    def test_members_are_whom_the_person_may_meet(self, company: Company, mine: bool) -> None:
         owner = company.talk.user if mine else company.stack.user()
         hidden = company.stack.insert("characters", user_id=owner.id, name="Hidden")
         row = {
@@ -320,7 +457,7 @@ class TestMembers:
             answer = api.post("/conversation_characters", json=row | {"position": 1})
             assert answer.status_code == 403
 
-    def test_that_is_deleted_leaves_its_words(self, company: Company) -> None:
+    def test_messages_of_a_deleted_member_stay(self, company: Company) -> None:
         company.join("Tomas")
         company.who("Tomas?")
         company.stack.db.execute("delete from characters where name = 'Tomas'")

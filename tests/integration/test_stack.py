@@ -1,4 +1,4 @@
-"""The test infrastructure itself: every trick that other tests rely on, played once."""
+"""The test infrastructure itself: every feature that other tests rely on."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def client(upstream: Upstream) -> Iterator[httpx.Client]:
         yield client
 
 
-def ask(client: httpx.Client, **body: Any) -> httpx.Response:
+def complete(client: httpx.Client, **body: Any) -> httpx.Response:
     return client.post(COMPLETIONS, json={"model": "a/b:free", "messages": []} | body)
 
 
@@ -71,10 +71,10 @@ class TestUpstream:
         self, upstream: Upstream, client: httpx.Client
     ) -> None:
         upstream.enqueue(text("Hello there."), text("Hello there."))
-        whole = ask(client).json()
+        whole = complete(client).json()
         assert whole["choices"][0]["message"]["content"] == "Hello there."
         assert whole["model"] == "a/b:free"
-        streamed = ask(client, stream=True)
+        streamed = complete(client, stream=True)
         assert streamed.headers["content-type"] == "text/event-stream"
         assert '"Hello "' in streamed.text
         assert '"there."' in streamed.text
@@ -88,7 +88,7 @@ class TestUpstream:
         upstream.always(text("standing"), to="/chat/completions")
         upstream.always(worker_healthy(), to="/health")
         words = [
-            ask(client, model=model).json()["choices"][0]["message"]["content"]
+            complete(client, model=model).json()["choices"][0]["message"]["content"]
             for model in ("x/y", "x/y", "a/b")
         ]
         assert words == ["model", "anything", "standing"]
@@ -96,16 +96,16 @@ class TestUpstream:
         assert upstream.models_called() == ["x/y", "x/y", "a/b"]
         assert upstream.unexpected == []
 
-    def test_a_request_nobody_scripted_is_told_of(
+    def test_unscripted_request_fails_the_test(
         self, upstream: Upstream, client: httpx.Client
     ) -> None:
-        assert ask(client).status_code == 500
+        assert complete(client).status_code == 500
         assert upstream.unexpected == upstream.calls
 
     def test_calls_are_recorded(self, upstream: Upstream, client: httpx.Client) -> None:
         upstream.always(text("Hello."))
-        ask(client, user="u1")
-        ask(client, user="u2")
+        complete(client, user="u1")
+        complete(client, user="u2")
         first, second = upstream.calls
         assert (first.method, first.path, first.json["user"]) == ("POST", COMPLETIONS, "u1")
         assert first.headers["content-type"] == "application/json"
@@ -120,7 +120,7 @@ class TestUpstream:
     ) -> None:
         events = KEEP_ALIVE + 'data: {"a": "嗯"}\r\n\r\n'.encode() + DONE
         upstream.enqueue(raw_sse(events, split=split, headers={"X-Generation-Id": "gen-1"}))
-        answer = ask(client)
+        answer = complete(client)
         assert answer.content == events
         assert answer.headers["x-generation-id"] == "gen-1"
 
@@ -132,7 +132,7 @@ class TestUpstream:
             {"error": {"code": 502}, "choices": []},
         ]
         upstream.enqueue(stream(parts, finish=None, usage=None, done=False))
-        lines = ask(client).text.split("\n\n")
+        lines = complete(client).text.split("\n\n")
         assert lines[0] == KEEP_ALIVE.decode().strip()
         assert '"reasoning": "hm"' in lines[1]
         assert '"content": "Hi"' in lines[2]
@@ -157,7 +157,7 @@ class TestUpstream:
         self, upstream: Upstream, client: httpx.Client, answer: Any, status: int, content: str
     ) -> None:
         upstream.enqueue(answer)
-        response = ask(client)
+        response = complete(client)
         assert response.status_code == status
         assert response.text.startswith(content)
 
@@ -179,7 +179,7 @@ class TestUpstream:
     ) -> None:
         upstream.enqueue(answer)
         with pytest.raises((httpx.ReadError, httpx.RemoteProtocolError)):
-            ask(client)
+            complete(client)
         assert upstream.wait_for(lambda u: not u.connections)
 
     def test_what_was_sent_before_a_reset_can_be_seen(
@@ -211,7 +211,7 @@ class TestUpstream:
         gate = Gate()
         upstream.enqueue(held(gate, worker_chat("late")))
         with ThreadPoolExecutor() as pool:
-            late = pool.submit(ask, client)
+            late = pool.submit(complete, client)
             gate.wait_reached()
             assert upstream.in_progress == 1
             assert not late.done()
@@ -221,7 +221,7 @@ class TestUpstream:
     def test_reset_ends_a_stall(self, upstream: Upstream, client: httpx.Client) -> None:
         upstream.enqueue(stall())
         with ThreadPoolExecutor() as pool:
-            stalled = pool.submit(ask, client)
+            stalled = pool.submit(complete, client)
             upstream.wait_for(lambda u: u.in_progress)
             upstream.reset()
             assert isinstance(stalled.exception(), httpx.RemoteProtocolError)
@@ -232,10 +232,10 @@ class TestUpstream:
     ) -> None:
         upstream.reset()
         upstream.always(text("Hello."))
-        assert ask(client).status_code == 500
+        assert complete(client).status_code == 500
         assert (upstream.calls, upstream.unexpected) == ([], [])
         client.base_url = httpx.URL(upstream.url)
-        assert ask(client).is_success
+        assert complete(client).is_success
 
     def test_a_tests_own_answer_and_its_mistakes(
         self, upstream: Upstream, client: httpx.Client
@@ -246,7 +246,7 @@ class TestUpstream:
 
         upstream.enqueue(mistaken)
         with pytest.raises(httpx.RemoteProtocolError):
-            ask(client)
+            complete(client)
         upstream.wait_for(lambda u: not u.connections)
         assert [str(fault) for fault in upstream.faults] == ["a/b:free"]
 
@@ -289,7 +289,7 @@ class TestGateway:
             api.get("/messages", params={"limit": "1"})
         assert stack.gateway.calls == ["GET /rest/v1/messages"]
 
-    def test_troubles(self, stack: Stack) -> None:
+    def test_scripted_troubles_happen_in_order(self, stack: Stack) -> None:
         gateway = stack.gateway
 
         def record(url: str) -> httpx.Response:
@@ -386,11 +386,11 @@ class TestPostgres:
     ) -> None:
         with stack.data_api(key=SECRET_KEY) as api:
             try:
-                stack.db.execute("create table novelty (id int)")
+                stack.db.execute("create table public.novelty (id int)")
                 postgrest.reload(postgres, "app")
                 assert api.get("/novelty").json() == []
             finally:
-                stack.db.execute("drop table novelty")
+                stack.db.execute("drop table public.novelty")
                 postgrest.reload(postgres, "app")
 
 

@@ -1,4 +1,4 @@
-"""Providers are told where a reply ends; the reply ends there whether they mind it or not."""
+"""Providers get stop strings; the reply ends there even if they ignore them."""
 
 from typing import Any
 
@@ -41,14 +41,14 @@ def test_come_after_those_of_the_row_and_are_four_at_most(talk: Talk) -> None:
     assert sent(talk) == ["###", "</s>", "\nUser:", "\nCaptain Reyes:"]
 
 
-def test_may_be_one_string_in_a_row(talk: Talk) -> None:
+def test_row_may_give_a_single_stop_string(talk: Talk) -> None:
     parameters(talk.stack, stop="###")
     talk.stack.upstream.enqueue(text("Sit."))
     talk.reply()
     assert sent(talk) == ["###", "\nUser:"]
 
 
-def test_are_left_out_where_the_row_says_so(talk: Talk) -> None:
+def test_stop_strings_are_left_out_where_the_row_says_so(talk: Talk) -> None:
     talk.describe(VENICE, stop=False)
     talk.stack.upstream.enqueue(text("Sit."))
     talk.reply()
@@ -56,14 +56,16 @@ def test_are_left_out_where_the_row_says_so(talk: Talk) -> None:
 
 
 @pytest.mark.parametrize("reasoning", [{"reasoning": True}, {"thinks_first": True}])
-def test_are_not_looked_for_in_reasoning(talk: Talk, reasoning: dict[str, Any]) -> None:
+def test_stop_strings_are_not_looked_for_in_reasoning(
+    talk: Talk, reasoning: dict[str, Any]
+) -> None:
     talk.describe(VENICE, **reasoning)
     talk.stack.upstream.enqueue(text("</think>Sit."))
     talk.reply()
     assert sent(talk) is None
 
 
-def test_are_sent_to_a_model_that_reasons_where_the_row_says_so(talk: Talk) -> None:
+def test_stop_strings_are_sent_to_a_model_that_reasons_where_the_row_says_so(talk: Talk) -> None:
     talk.describe(VENICE, reasoning=True, stop=True)
     talk.stack.upstream.enqueue(text("Sit."))
     talk.reply()
@@ -71,27 +73,27 @@ def test_are_sent_to_a_model_that_reasons_where_the_row_says_so(talk: Talk) -> N
 
 
 @pytest.mark.parametrize("odd", [5, {"a": 1}, [None, {}, "", 5], [[]], True])
-def test_that_are_none_are_left_out(talk: Talk, odd: Any) -> None:
+def test_invalid_stop_strings_are_left_out(talk: Talk, odd: Any) -> None:
     parameters(talk.stack, stop=odd)
     talk.stack.upstream.enqueue(text("Sit."))
     talk.reply()
     assert sent(talk) == ["\nUser:"]
 
 
-def test_are_unknown_to_the_worker(talk: Talk) -> None:
+def test_stop_strings_are_unknown_to_the_worker(talk: Talk) -> None:
     talk.have_worker()
     talk.stack.upstream.enqueue(worker_chat("Sit.\nUser: Thanks."))
     assert talk.reply(model_provider="chat_worker")["response"] == "Sit."
     assert sent(talk) is None
 
 
-def test_are_known_to_a_worker_with_the_other_protocol(talk: Talk) -> None:
+def test_stop_strings_are_known_to_a_worker_with_the_other_protocol(talk: Talk) -> None:
     talk.have_worker(protocol="openai")
     talk.stack.upstream.enqueue(text("Sit."))
     talk.reply(model_provider="chat_worker")
     assert sent(talk) == ["\nUser:"]
 
 
-def test_that_a_provider_ignores_end_the_reply_all_the_same(talk: Talk) -> None:
+def test_ignored_stop_strings_end_the_reply_anyway(talk: Talk) -> None:
     talk.stack.upstream.enqueue(text("Sit.\nUser: Thanks."))
     assert talk.reply()["response"] == "Sit."

@@ -1,4 +1,4 @@
-"""The same turn as server-sent events."""
+"""Turns as server-sent events."""
 
 from uuid import UUID
 
@@ -180,7 +180,7 @@ def test_repeated_request_streams_the_saved_reply(stack: Stack) -> None:
     assert again[-1].data["response"] == "Hello there."
 
 
-def test_prompt_enhancement_streams_too(stack: Stack) -> None:
+def test_prompt_enhancement_is_streamed(stack: Stack) -> None:
     stack.upstream.enqueue(text("A pier at dawn."))
 
     events = stack.stream(stack.user(), task="prompt_enhancement", message="pier")

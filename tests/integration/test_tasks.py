@@ -1,4 +1,4 @@
-"""Storytelling and prompt enhancement: their own templates and parameters, no conversation."""
+"""Storytelling and prompt enhancement have their own templates and parameters."""
 
 from typing import Any
 
@@ -25,7 +25,7 @@ def sent(stack: Stack) -> dict[str, Any]:
 @pytest.mark.parametrize(("task", "models", "template"), TASKS)
 class TestTask:
     @pytest.mark.parametrize("streamed", [False, True], ids=["json", "streamed"])
-    def test_has_its_own_template_and_parameters(
+    def test_task_has_its_own_template_and_parameters(
         self, stack: Stack, task: str, models: list[str], template: str, streamed: bool
     ) -> None:
         user = stack.user("Ada")
@@ -54,7 +54,7 @@ class TestTask:
         turn = stack.one("select task, status, conversation_id from turns")
         assert turn == {"task": task, "status": "complete", "conversation_id": None}
 
-    def test_has_a_substitute(
+    def test_second_model_of_the_task_stands_in(
         self, stack: Stack, task: str, models: list[str], template: str
     ) -> None:
         stack.upstream.enqueue(error(404), text("A pier."))
@@ -66,7 +66,7 @@ class TestTask:
         assert sent(stack)["max_tokens"] == PARAMETERS[task][1]
 
     @pytest.mark.parametrize("verified", [False, True])
-    def test_is_for_adults_when_the_person_is_one(
+    def test_task_is_for_adults_when_the_person_is_one(
         self, stack: Stack, task: str, models: list[str], template: str, verified: bool
     ) -> None:
         user = stack.user(age_verified=verified)
@@ -78,7 +78,7 @@ class TestTask:
         system = sent(stack)["messages"][0]["content"]
         assert ("general audience" in system) is not verified
 
-    def test_that_is_interrupted_says_so(
+    def test_interrupted_task_says_so(
         self, stack: Stack, task: str, models: list[str], template: str
     ) -> None:
         stack.upstream.enqueue(stream(["A pier "], finish=None, usage=None, done=False))
@@ -87,7 +87,7 @@ class TestTask:
 
         assert (body["response"], body["incomplete"]) == ("A pier", True)
 
-    def test_of_a_kickoff_begins_by_itself(
+    def test_kickoff_of_a_task_begins_by_itself(
         self, stack: Stack, task: str, models: list[str], template: str
     ) -> None:
         stack.upstream.enqueue(text("A pier."))

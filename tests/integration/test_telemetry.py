@@ -1,4 +1,4 @@
-"""Traces and metrics arrive at a collector, and nothing is imported where there is none."""
+"""Traces and metrics arrive at a collector; without one, nothing is imported."""
 
 from __future__ import annotations
 
@@ -131,7 +131,7 @@ print([name for name in sys.modules if name.startswith("opentelemetry")])
 
 
 def start(stack: Stack, hide: str = "", **changes: str) -> subprocess.CompletedProcess[str]:
-    """What a process prints that makes the function's App."""
+    """The output of a process that creates the function's App."""
     return subprocess.run(
         [sys.executable, "-c", PROGRAM.format(hide=hide)],
         env=os.environ | stack.env(**changes),

@@ -1,4 +1,4 @@
-"""Upstreams over TLS: only those whose certificate somebody trusted vouches for."""
+"""Upstreams over TLS: only with a trusted certificate."""
 
 import asyncio
 import ssl
@@ -36,7 +36,7 @@ class _Answering(BaseHTTPRequestHandler):
 
 @contextmanager
 def signed_by_itself(folder: Path) -> Iterator[str]:
-    """The address of an https server that nobody vouches for."""
+    """The URL of an https server with an untrusted certificate."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "127.0.0.1")])
     alternative = x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))])
@@ -88,7 +88,7 @@ def test_certificate_that_nobody_vouches_for_is_refused(
             await clients.aclose()
 
     with signed_by_itself(tmp_path) as url:
-        # The server is there, and speaks to whoever does not ask who it is.
+        # The server responds to clients that do not verify it.
         assert patient.get(url, verify=False).status_code == 200
         with pytest.raises(NETWORK_ERRORS) as refused:
             asyncio.run(ask(url))

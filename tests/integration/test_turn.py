@@ -1,4 +1,4 @@
-"""One turn through the real function, the real database and scripted models."""
+"""Turns through the real function, the real database and scripted models."""
 
 import io
 import json
@@ -28,13 +28,13 @@ def say(stack: Stack, user: User, conversation: UUID, message: str, **body: Any)
 
 
 def prompt(stack: Stack) -> list[tuple[str, str]]:
-    """What the last model called was given, the system message left out."""
+    """The messages of the last model call without the system message."""
     messages = (stack.upstream.calls or stack.worker.calls)[-1].json["messages"]
     return [(message["role"], message["content"]) for message in messages[1:]]
 
 
 class TestReply:
-    def test_is_saved_and_answered(self, stack: Stack) -> None:
+    def test_reply_is_saved_and_answered(self, stack: Stack) -> None:
         user = stack.user("Ada")
         conversation = stack.conversation(user)
         stack.upstream.enqueue(text("Good evening.\n\nSit down."))
@@ -54,7 +54,7 @@ class TestReply:
             ("character", "Good evening.\n\nSit down."),
         ]
 
-    def test_takes_two_round_trips(self, stack: Stack) -> None:
+    def test_turn_takes_two_round_trips(self, stack: Stack) -> None:
         user = stack.user()
         conversation = stack.conversation(user)
         stack.upstream.enqueue(text("Yes."))
@@ -126,7 +126,7 @@ class TestWords:
 
 
 class TestPrompt:
-    def test_has_history_in_order_and_the_message_once(self, stack: Stack) -> None:
+    def test_prompt_has_history_in_order_and_the_message_once(self, stack: Stack) -> None:
         user = stack.user()
         conversation = stack.conversation(user, "One", "Two", "Three", "Four")
         stack.upstream.enqueue(text("Six"))
@@ -211,7 +211,7 @@ class TestMemory:
         first = say(stack, user, conversation, "Hello", memory_tier=tier)
         say(stack, user, conversation, "Hello again", memory_tier=tier)
 
-        assert first["memory_updated"] is False  # counted, and nothing new is known
+        assert first["memory_updated"] is False  # counted, but nothing new is stored
         memory = stack.one("select * from memories where user_id = %s", user.id)
         assert (memory["tier"], memory["interaction_count"]) == (tier, 2)
 
@@ -395,7 +395,7 @@ class TestRouting:
 
 
 class TestFailure:
-    def test_is_a_sentence_and_never_the_characters_words(self, stack: Stack) -> None:
+    def test_failure_is_a_sentence_and_never_the_characters_words(self, stack: Stack) -> None:
         user = stack.user()
         conversation = stack.conversation(user)
         stack.upstream.always(error(500, {"error": {"message": "<b>secret upstream text</b>"}}))
@@ -476,7 +476,7 @@ class TestActions:
         assert stack.said(conversation) == [("character", "Come in.")]
 
     def test_kickoff_with_a_message_loses_nothing(self, stack: Stack) -> None:
-        """It is refused before anything is done: the client still has the words."""
+        """It is rejected before anything happens, so the client still has the text."""
         user = stack.user()
         conversation = stack.conversation(user)
         body = {"conversation_id": str(conversation), "kickoff": True, "message": "Hello"}
@@ -557,7 +557,7 @@ class TestActions:
 
 class TestTier:
     def allowing(self, stack: Stack, **changes: Any) -> tuple[User, UUID]:
-        """A person, and a conversation of theirs in which everything allows the adult tier."""
+        """A user and a conversation that may be adult."""
         user = stack.user(age_verified=changes.pop("age_verified", True))
         rated = {"content_rating": "nsfw", "age": 40} | changes
         character = stack.insert("characters", user_id=user.id, name="Vera", **rated)
@@ -616,11 +616,11 @@ ODD = ["1e309", "1e400", "1e5000", "-1", '"abc"', "true", "[[[1]]]", '{"a": 1e40
 
 
 class TestOneBadRow:
-    """It costs itself, and everybody else nothing."""
+    """One bad row affects nothing else."""
 
     @pytest.fixture
     def other(self, stack: Stack) -> str:
-        """A model that nothing is wrong with, behind the one that is."""
+        """A valid model after the bad one."""
         stack.db.execute(
             "update api_models set priority = 1, is_default = model_key = %s, is_active = true"
             " where task = 'roleplay'",
@@ -654,10 +654,12 @@ class TestOneBadRow:
             "input_defaults.stop",
         ],
     )
-    def test_of_a_model(self, stack: Stack, other: str, field: str, value: str) -> None:
+    def test_odd_model_row_fails_no_turn(
+        self, stack: Stack, other: str, field: str, value: str
+    ) -> None:
         column, _, key = field.partition(".")
         if value == "1e5000" and column == "pricing":
-            value = "1e3000"  # a longer one is refused
+            value = "1e3000"  # a longer number is rejected
         odd = f'{{"{key}": {value}}}'
         stack.db.execute(
             f"update api_models set {column} = %s where model_key <> %s".encode(),  # noqa: S608
@@ -667,7 +669,7 @@ class TestOneBadRow:
         self.answered(stack, model_provider=DOLPHIN)
 
     @pytest.mark.parametrize("value", ODD)
-    def test_of_the_default(self, stack: Stack, value: str) -> None:
+    def test_odd_row_of_the_default_model_fails_no_turn(self, stack: Stack, value: str) -> None:
         odd = value.replace("1e5000", "1e1500")
         stack.db.execute(
             "update api_models set pricing = %s, capabilities = %s, input_defaults = %s",
@@ -679,7 +681,9 @@ class TestOneBadRow:
         )
         self.answered(stack)
 
-    def test_is_told_to_the_operator(self, stack: Stack, caplog: pytest.LogCaptureFixture) -> None:
+    def test_bad_row_is_reported_to_the_operator(
+        self, stack: Stack, caplog: pytest.LogCaptureFixture
+    ) -> None:
         stack.db.execute(
             """update api_models set pricing = '{"prompt_usd_per_1k": 1e400}' where model_key = %s
             and task = 'roleplay'""",
@@ -692,7 +696,7 @@ class TestOneBadRow:
 
     @pytest.mark.parametrize("value", [*ODD, '"x"', "null", "[]", '[["a"]]'])
     @pytest.mark.parametrize("key", ["chatWorker", "chatWorkerUrl", "workerHealthCache", "workers"])
-    def test_of_the_settings(self, stack: Stack, key: str, value: str) -> None:
+    def test_odd_settings_fail_no_turn(self, stack: Stack, key: str, value: str) -> None:
         if key == "chatWorker":
             stack.register_worker()
             stack.worker_health()
@@ -703,7 +707,9 @@ class TestOneBadRow:
 
     @pytest.mark.parametrize("value", ODD)
     @pytest.mark.parametrize("key", ["model", "context_tokens", "input_defaults", "timeouts"])
-    def test_of_the_workers_settings(self, stack: Stack, key: str, value: str) -> None:
+    def test_odd_settings_of_the_worker_fail_no_turn(
+        self, stack: Stack, key: str, value: str
+    ) -> None:
         stack.register_worker()
         stack.worker_health()
         stack.db.execute(
@@ -719,7 +725,7 @@ class TestOneBadRow:
     @pytest.mark.parametrize(
         "value", [*ODD, '{"workerUrl": 1}', '{"isHealthy": true, "lastChecked": 1e400}']
     )
-    def test_of_the_workers_health(self, stack: Stack, value: str) -> None:
+    def test_odd_health_record_fails_no_turn(self, stack: Stack, value: str) -> None:
         stack.register_worker()
         stack.db.execute(
             "update private.system_settings"
@@ -729,7 +735,7 @@ class TestOneBadRow:
         self.answered(stack)
 
     @pytest.mark.parametrize("until", ["infinity", "294276-01-01", "9999-12-31 23:59:59"])
-    def test_of_a_cooldown(self, stack: Stack, other: str, until: str) -> None:
+    def test_odd_cooldown_row_fails_no_turn(self, stack: Stack, other: str, until: str) -> None:
         stack.db.execute(
             "insert into model_cooldowns (scope, key, until, reason) values"
             " ('model', %s, %s, 'by hand')",
@@ -737,7 +743,7 @@ class TestOneBadRow:
         )
         self.answered(stack)
 
-    def test_of_a_template_that_no_version_knows(self, stack: Stack) -> None:
+    def test_odd_template_row_fails_no_turn(self, stack: Stack) -> None:
         with altered(stack, "prompt_templates", "content_tier"):
             stack.db.execute(
                 "insert into prompt_templates (name, use_case, content_tier, system_prompt)"
@@ -745,7 +751,7 @@ class TestOneBadRow:
             )
             self.answered(stack)
 
-    def test_of_a_provider_that_no_version_knows(self, stack: Stack, other: str) -> None:
+    def test_odd_provider_row_fails_no_turn(self, stack: Stack, other: str) -> None:
         with altered(stack, "api_providers", "auth_scheme"):
             provider = stack.insert(
                 "api_providers",
@@ -761,7 +767,7 @@ class TestOneBadRow:
 
 @contextmanager
 def altered(stack: Stack, table: str, column: str) -> Iterator[None]:
-    """A table whose column takes anything, as another version may have it."""
+    """A column without constraints, as another version may have."""
     name = f"{table}_{column}_check"
     query = "select pg_get_constraintdef(oid) as rule from pg_constraint where conname = %s"
     row = stack.one(query, name)

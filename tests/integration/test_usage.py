@@ -1,4 +1,4 @@
-"""Usage summed up by hour and day, and rows that are forgotten when they are old."""
+"""Usage roll-ups by hour and day, retention of old rows, and recorded costs."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ from tests.support.notes import either
 from tests.support.stack import Stack, User
 from tests.support.talk import VENICE, Talk
 from tests.support.upstream import Answer
-from tests.support.waiting import Gate, listening_socket, url_of, wait_until
+from tests.support.waiting import Gate, listener_url, listening_socket, wait_until
 
 Event = Callable[..., UUID]
 
@@ -45,14 +45,14 @@ pytestmark = pytest.mark.usefixtures("one_day")
 
 
 def noon(days_ago: int = 0) -> datetime:
-    """The middle of a day in UTC, this one's or an earlier one's."""
+    """Noon (UTC) of today or an earlier day."""
     today = datetime.now(UTC).replace(hour=12, minute=0, second=0, microsecond=0)
     return today - timedelta(days=days_ago)
 
 
 @pytest.fixture
 def event(stack: Stack) -> Event:
-    """Makes a usage event at a time."""
+    """Inserts a usage event at a time."""
 
     def make(at: datetime, **columns: Any) -> UUID:
         row = {"provider": "openrouter", "model_key": "m", "outcome": "ok", "duration_ms": 1_000}
@@ -62,14 +62,14 @@ def event(stack: Stack) -> Event:
 
 
 def sums(stack: Stack, table: str, **bucket: Any) -> dict[str, Any]:
-    """The one row of a roll-up in that bucket, without its name."""
+    """The only row of a roll-up in this bucket, without the bucket."""
     ((column, value),) = bucket.items()
     row = stack.one(f"select * from {table} where {column} = %s", value)  # noqa: S608
     return {name: row[name] for name in row if name not in ("hour", "day", "provider", "model_key")}
 
 
 def due(stack: Stack) -> dict[str, Any]:
-    """The steps of a run in which all of them are due."""
+    """The steps of a run in which all are due."""
     stack.db.execute("delete from health_check_steps")
     return dict(stack.health_check().json()["steps"])
 
@@ -81,7 +81,7 @@ def turn(stack: Stack, user: User, **columns: Any) -> UUID:
 
 
 class TestRollUps:
-    def test_are_what_was_computed_by_hand(self, stack: Stack, event: Event) -> None:
+    def test_roll_ups_are_what_was_computed_by_hand(self, stack: Stack, event: Event) -> None:
         first, second = (turn(stack, stack.user()) for _ in range(2))
         at = [noon(1) + timedelta(minutes=minutes) for minutes in (0, 10, 59, 60, 130)]
         paid = {"prompt_tokens": 100, "completion_tokens": 20}
@@ -121,7 +121,7 @@ class TestRollUps:
         assert {name: rows[0][name] for name in whole} == whole | {"duration_p95_ms": 9_000}
         assert (rows[1]["cost_usd"], rows[1]["first_token_p50_ms"]) == (None, None)
 
-    def test_of_percentiles_over_many_calls(self, stack: Stack, event: Event) -> None:
+    def test_roll_ups_have_percentiles_over_many_calls(self, stack: Stack, event: Event) -> None:
         for number in range(1, 101):
             event(noon(1), duration_ms=number * 10, first_token_ms=number)
         due(stack)
@@ -129,7 +129,7 @@ class TestRollUps:
         assert (row["first_token_p50_ms"], row["first_token_p95_ms"]) == (50, 95)
         assert (row["duration_p50_ms"], row["duration_p95_ms"]) == (500, 950)
 
-    def test_are_by_provider_model_and_outcome(self, stack: Stack, event: Event) -> None:
+    def test_roll_ups_are_by_provider_model_and_outcome(self, stack: Stack, event: Event) -> None:
         for columns in ({}, {"model_key": "n"}, {"provider": "chat_worker"}, {"outcome": "empty"}):
             event(noon(1), **columns)
         due(stack)
@@ -177,7 +177,7 @@ class TestRollUps:
         assert due(stack)["roll_up"]["found"] == {"days": 4}
         days = [row["day"] for row in stack.all("select day from usage_daily order by day")]
         assert days == [noon(number).date() for number in (40, 39, 7, 1)]
-        # From then on only the last one, and what comes after it.
+        # From then on only the last day, and later ones.
         assert due(stack)["roll_up"]["found"] == {"days": 1}
 
     def test_days_begin_at_midnight_utc(self, stack: Stack, event: Event) -> None:
@@ -196,7 +196,7 @@ class TestRollUps:
             {"day": date(2026, 1, 2), "calls": 1},
         ]
 
-    def test_of_a_turn_are_there_within_the_run(self, stack: Stack) -> None:
+    def test_turn_is_rolled_up_within_the_run(self, stack: Stack) -> None:
         user = stack.user()
         stack.upstream.enqueue(text("Yes."))
         said = {"conversation_id": str(stack.conversation(user)), "message": "Hello"}
@@ -295,7 +295,7 @@ class TestRetention:
         turn(stack, stack.user(), finished_at=noon(5_000))
         assert due(stack)["retention"]["found"] == {"usage_events": 0, "turn_results": 0}
 
-    def test_is_bounded_when_nobody_set_it(self, stack: Stack) -> None:
+    def test_retention_is_bounded_when_nobody_set_it(self, stack: Stack) -> None:
         query = "select config -> 'retention' as days from private.system_settings"
         assert stack.one(query)["days"] == {"usage_days": 90, "result_days": 30}
 
@@ -316,7 +316,7 @@ TOKENS = UNCALIBRATED.count(WORDS)
 
 
 def priced(talk: Talk, **prices: float) -> None:
-    """One model, which costs money."""
+    """One paid model."""
     talk.have_only(VENICE)
     price = (
         "update api_models set pricing = %s, is_default = model_key = %s where task = 'roleplay'"
@@ -325,7 +325,7 @@ def priced(talk: Talk, **prices: float) -> None:
 
 
 def spent(talk: Talk, purpose: str = "reply") -> dict[str, Any]:
-    """The one event of this purpose, once it is there."""
+    """Waits for the only event of this purpose."""
     query = "select * from usage_events where purpose = %s"
     wait_until(lambda: talk.stack.all(query, purpose), "the event")
     return talk.stack.one(query, purpose)
@@ -337,7 +337,7 @@ def costs_what_its_tokens_do(event: dict[str, Any]) -> bool:
 
 
 class TestEstimates:
-    """Calls that cost something although nobody said how much."""
+    """Calls that cost something although the provider did not report it."""
 
     def check(self, event: dict[str, Any], *, completion: int) -> None:
         assert event["is_estimated"] is True
@@ -345,13 +345,13 @@ class TestEstimates:
         assert event["completion_tokens"] == pytest.approx(completion, abs=2)
         assert costs_what_its_tokens_do(event)
 
-    def test_of_a_reply_that_came_without_usage(self, talk: Talk) -> None:
+    def test_reply_without_usage_is_estimated(self, talk: Talk) -> None:
         priced(talk)
         talk.stack.upstream.enqueue(text(WORDS, usage=None))
         assert set(talk.reply()["usage"].values()) == {None}
         self.check(spent(talk), completion=TOKENS)
 
-    def test_of_a_reply_that_the_person_stops(self, talk: Talk) -> None:
+    def test_reply_that_the_person_stops_is_estimated(self, talk: Talk) -> None:
         priced(talk)
         talk.stack.upstream.enqueue(stream([WORDS, stall()]))
         with talk.streaming(on_disconnect="stop") as events:
@@ -360,7 +360,7 @@ class TestEstimates:
         assert event["outcome"] == "cut_off"
         self.check(event, completion=TOKENS)
 
-    def test_of_a_reply_that_the_person_stops_before_its_first_word(self, talk: Talk) -> None:
+    def test_reply_stopped_before_its_first_word_is_estimated(self, talk: Talk) -> None:
         priced(talk)
         gate = Gate()
         talk.stack.upstream.enqueue(held(gate, stall()))
@@ -368,7 +368,7 @@ class TestEstimates:
             gate.wait_reached()
         self.check(spent(talk), completion=0)
 
-    def test_of_a_reply_that_ends_at_a_stop_line(self, talk: Talk) -> None:
+    def test_reply_that_ends_at_a_stop_line_is_estimated(self, talk: Talk) -> None:
         priced(talk)
         talk.stack.db.execute("update profiles set display_name = 'Ada'")
         parts = [reasoning(WORDS), f"<think>{WORDS}</think>", WORDS, "\nAda: Thanks.", stall()]
@@ -378,7 +378,7 @@ class TestEstimates:
         self.check(spent(talk), completion=UNCALIBRATED.count(heard))
 
     @pytest.mark.parametrize("end", [abort(), hang_up(), stream([], finish=None, usage=None)])
-    def test_of_a_stream_that_is_cut_off(self, talk: Talk, end: Answer) -> None:
+    def test_stream_that_is_cut_off_is_estimated(self, talk: Talk, end: Answer) -> None:
         priced(talk)
         gate = Gate()
         talk.stack.upstream.enqueue(stream([WORDS, gate, end], finish=None, usage=None))
@@ -388,7 +388,7 @@ class TestEstimates:
             assert events.until("error")[-1].data["incomplete"] is True
         self.check(spent(talk), completion=TOKENS)
 
-    def test_of_reasoning_that_came_to_nothing(self, talk: Talk) -> None:
+    def test_reasoning_without_a_reply_is_estimated(self, talk: Talk) -> None:
         priced(talk)
         details = {"delta": {"reasoning_details": [{"text": WORDS}, {"summary": WORDS}, 7]}}
         thoughts = [reasoning(WORDS), {"delta": {"reasoning_content": WORDS}}, details]
@@ -399,7 +399,7 @@ class TestEstimates:
         assert [event["outcome"] for event in events] == ["timeout"] * len(events)
         self.check(events[0], completion=4 * TOKENS)
 
-    def test_of_attempts_that_a_deadline_ended(self, talk: Talk) -> None:
+    def test_attempts_ended_by_a_deadline_are_estimated(self, talk: Talk) -> None:
         priced(talk)
         talk.limit(VENICE, first_token=0.2)
         talk.stack.upstream.always(stall())
@@ -407,14 +407,14 @@ class TestEstimates:
         for event in talk.stack.all("select * from usage_events"):
             self.check(event, completion=0)
 
-    def test_of_a_reply_that_was_taken_back(self, talk: Talk) -> None:
+    def test_reply_that_was_taken_back_is_estimated(self, talk: Talk) -> None:
         priced(talk)
         taken_back = "She is 12 years old. A sexual scene."
         talk.stack.upstream.enqueue(stream([taken_back, stall()]))
         assert talk.say().status_code == 403
         assert spent(talk)["completion_tokens"] >= UNCALIBRATED.count(taken_back)
 
-    def test_of_a_memory_that_is_dropped(self, talk: Talk) -> None:
+    def test_dropped_summary_is_estimated(self, talk: Talk) -> None:
         priced(talk)
         talk.describe(VENICE, context_tokens=4096, memory=True)
         talk.conversation = talk.stack.conversation(talk.user, *[f"{WORDS} {WORDS}" * 4] * 27)
@@ -428,7 +428,7 @@ class TestEstimates:
             assert answer.result().status_code == 503
         self.check(spent(talk, "memory"), completion=0)
 
-    def test_of_a_classifier(self, talk: Talk) -> None:
+    def test_uncounted_call_of_a_classifier_is_estimated(self, talk: Talk) -> None:
         priced(talk)
         provider = talk.stack.one("select distinct provider_id from api_models")
         row = {"modality": "text", "task": "moderation", "model_key": "guard", "display_name": "G"}
@@ -442,7 +442,9 @@ class TestEstimates:
     @pytest.mark.parametrize(
         "usage", [{"prompt_tokens": 1000}, {"completion_tokens": 1000}, {"total_tokens": 9}]
     )
-    def test_of_what_was_said_in_part(self, talk: Talk, usage: dict[str, Any]) -> None:
+    def test_partly_reported_usage_is_completed_by_an_estimate(
+        self, talk: Talk, usage: dict[str, Any]
+    ) -> None:
         priced(talk)
         talk.stack.upstream.enqueue(text(WORDS, usage=usage))
         talk.reply()
@@ -451,7 +453,7 @@ class TestEstimates:
         assert {name: event[name] for name in usage if name in event}.items() <= usage.items()
         assert costs_what_its_tokens_do(event)
 
-    def test_are_none_where_the_provider_says_all(self, talk: Talk) -> None:
+    def test_estimates_are_none_where_the_provider_says_all(self, talk: Talk) -> None:
         priced(talk)
         usage = {"prompt_tokens": 1000, "completion_tokens": 500}
         talk.stack.upstream.enqueue(text(WORDS, usage=usage))
@@ -459,7 +461,7 @@ class TestEstimates:
         event = spent(talk)
         assert (event["is_estimated"], event["cost_usd"]) == (False, 2)
 
-    def test_of_free_models_cost_nothing(self, talk: Talk) -> None:
+    def test_estimates_for_free_models_cost_nothing(self, talk: Talk) -> None:
         priced(talk, prompt_usd_per_1k=0, completion_usd_per_1k=0)
         talk.stack.upstream.enqueue(text(WORDS, usage=None))
         talk.reply()
@@ -467,7 +469,7 @@ class TestEstimates:
         assert (event["cost_usd"], event["completion_tokens"]) == (0, TOKENS)
 
     @pytest.mark.parametrize("trouble", [error(401), error(404), error(500), abort(), hang_up()])
-    def test_of_calls_that_were_not_answered_are_none(self, talk: Talk, trouble: Answer) -> None:
+    def test_unanswered_calls_are_not_estimated(self, talk: Talk, trouble: Answer) -> None:
         priced(talk)
         talk.stack.upstream.always(trouble)
         assert talk.say().status_code == 503
@@ -484,7 +486,7 @@ class TestEstimates:
         ],
         ids=["json", "json-before-its-first-byte", "stream-before-its-first-word"],
     )
-    def test_of_an_answer_that_broke_off_before_anything_could_be_read(
+    def test_answer_cut_off_before_its_first_event_is_estimated(
         self, talk: Talk, cut: Answer
     ) -> None:
         priced(talk)
@@ -502,7 +504,9 @@ class TestEstimates:
         ],
         ids=["status", "failure", "empty"],
     )
-    def test_of_a_worker_that_failed_after_it_wrote(self, talk: Talk, answer: Answer) -> None:
+    def test_worker_that_failed_after_writing_is_estimated(
+        self, talk: Talk, answer: Answer
+    ) -> None:
         talk.have_only()
         talk.have_worker()
         talk.stack.upstream.always(answer)
@@ -511,7 +515,9 @@ class TestEstimates:
             assert (event["completion_tokens"], event["cost_usd"]) == (40, 0)
 
     @pytest.mark.parametrize("last", ["{}", '{"prompt_tokens": null, "cost": "?"}', "null"])
-    def test_are_none_where_a_later_chunk_says_nothing_of_it(self, talk: Talk, last: str) -> None:
+    def test_estimates_are_none_where_a_later_chunk_says_nothing_of_it(
+        self, talk: Talk, last: str
+    ) -> None:
         priced(talk)
         usage = '{"prompt_tokens": 1000, "completion_tokens": 500, "cost": 0.5}'
         parts = [f'data: {{"choices": [], "usage": {said}}}\n\n'.encode() for said in (usage, last)]
@@ -521,7 +527,7 @@ class TestEstimates:
         event = spent(talk)
         assert (event["is_estimated"], float(event["cost_usd"])) == (False, 0.5)
 
-    def test_of_calls_that_reached_nobody_are_none(self, talk: Talk) -> None:
+    def test_calls_that_reached_nobody_are_not_estimated(self, talk: Talk) -> None:
         priced(talk)
         talk.stack.db.execute("update api_providers set base_url = 'http://127.0.0.1:1/v1'")
         assert talk.say().status_code == 503
@@ -531,13 +537,13 @@ class TestEstimates:
     @pytest.mark.parametrize("ends", ["stopped", "deadline"])
     @pytest.mark.parametrize("path", ["json", "stream"])
     @pytest.mark.parametrize("protocol", ["openai", "chat_worker"])
-    def test_of_calls_that_end_while_they_connect_are_none(
+    def test_calls_that_end_while_connecting_are_not_estimated(
         self, talk: Talk, ends: str, path: str, protocol: str
     ) -> None:
-        """Somebody accepts the connection and never says the first word of TLS."""
+        """A server that accepts connections and never starts TLS."""
         priced(talk)
         listener = listening_socket()
-        url = url_of(listener).replace("http", "https")
+        url = listener_url(listener).replace("http", "https")
         talk.stack.db.execute("update api_providers set base_url = %s", (f"{url}/v1",))
         body: dict[str, Any] = {"on_disconnect": "stop", "stream": path == "stream"}
         if protocol == "chat_worker":
@@ -560,7 +566,7 @@ class TestEstimates:
             assert (event["prompt_tokens"], event["cost_usd"]) == (None, None)
             assert event["is_estimated"] is False
 
-    def test_teach_nothing(self, talk: Talk) -> None:
+    def test_estimates_do_not_change_the_calibration(self, talk: Talk) -> None:
         talk.stack.upstream.enqueue(text("Yes.", usage=None), text("Yes.", usage={"cost": 0}))
         for _ in range(2):
             talk.reply(f"{WORDS} " * 40)
@@ -575,7 +581,7 @@ class TestEstimates:
         spent(talk)
         assert talk.say().json()["code"] == "spend_limit_reached"
 
-    def test_are_told_in_the_report(self, talk: Talk) -> None:
+    def test_estimates_are_told_in_the_report(self, talk: Talk) -> None:
         talk.stack.upstream.enqueue(text("Yes.", usage=None), text("Yes."))
         for _ in range(2):
             talk.reply()
@@ -586,7 +592,7 @@ class TestEstimates:
 
 
 class TestNumbersOfOthers:
-    """A reply is shown and saved, whatever stands beside it."""
+    """A reply is shown and saved, whatever numbers come with it."""
 
     def check(self, talk: Talk, body: dict[str, Any]) -> dict[str, Any]:
         assert body["saved"] is True
@@ -620,12 +626,12 @@ class TestNumbersOfOthers:
             ('"0.25"', Decimal("0.25")),
         ],
     )
-    def test_as_cost(self, talk: Talk, cost: str, recorded: Decimal | None) -> None:
+    def test_impossible_cost_is_cut(self, talk: Talk, cost: str, recorded: Decimal | None) -> None:
         talk.stack.db.execute("update api_models set pricing = '{}'")
         usage = f'{{"choices": [], "usage": {{"prompt_tokens": 1, "cost": {cost}}}}}'
         end = f"data: {usage}\n\n".encode()
         talk.stack.upstream.enqueue(
-            stream(["Yes.", event_of("stop"), end, DONE], usage=None, finish=None, done=False)
+            stream(["Yes.", last_chunk("stop"), end, DONE], usage=None, finish=None, done=False)
         )
         event = self.check(talk, talk.reply())
         assert event["cost_usd"] == recorded
@@ -647,7 +653,9 @@ class TestNumbersOfOthers:
         ],
     )
     @pytest.mark.parametrize("by", ["provider", "worker"])
-    def test_as_tokens(self, talk: Talk, tokens: str, recorded: int | None, by: str) -> None:
+    def test_impossible_token_count_is_cut(
+        self, talk: Talk, tokens: str, recorded: int | None, by: str
+    ) -> None:
         if by == "worker":
             talk.have_worker()
             answer = f'{{"success": true, "response": "Yes.", "tokens_generated": {tokens}}}'
@@ -657,7 +665,7 @@ class TestNumbersOfOthers:
             usage = f'"usage": {{"prompt_tokens": {tokens}, "completion_tokens": {tokens}}}'
             end = f'data: {{"choices": [], {usage}}}\n\n'.encode()
             talk.stack.upstream.enqueue(
-                stream(["Yes.", event_of("stop"), end, DONE], usage=None, finish=None, done=False)
+                stream(["Yes.", last_chunk("stop"), end, DONE], usage=None, finish=None, done=False)
             )
             body = talk.reply()
         event = self.check(talk, body)
@@ -670,7 +678,7 @@ class TestNumbersOfOthers:
         ["x" * 100_000, "sto\x00p", "\x00", "\ud800", "ä" * 65, "stop\n", "🙂" * 1000],
         ids=range(7),
     )
-    def test_as_finish_reason(self, talk: Talk, reason: str) -> None:
+    def test_long_finish_reason_is_cut(self, talk: Talk, reason: str) -> None:
         talk.stack.upstream.enqueue(text("Yes.", finish=reason))
         body = talk.reply()
         self.check(talk, body)
@@ -679,13 +687,13 @@ class TestNumbersOfOthers:
         assert row["finish_reason"] == body["finish_reason"]
 
     @pytest.mark.parametrize("model", ["m" * 5_000, 7, ["a"], {"a": 1}, True, "", "a\nb"], ids=str)
-    def test_as_the_workers_model(self, talk: Talk, model: object) -> None:
+    def test_odd_model_name_of_the_worker_fails_no_turn(self, talk: Talk, model: object) -> None:
         talk.have_worker(model=model)
         talk.stack.upstream.enqueue(worker_chat("Yes."))
         self.check(talk, talk.reply(model_provider="chat_worker"))
 
-    def test_in_what_the_functions_write(self, talk: Talk) -> None:
-        """The database cuts again what it is given."""
+    def test_database_cuts_numbers_that_the_functions_write(self, talk: Talk) -> None:
+        """The database cuts values as well."""
         odd: list[Any] = [True, "1", -1, 1e300, 1e18, 2.5, [], {}, None, "NaN", 10**50]
         names = ("prompt_tokens", "completion_tokens", "cost_usd", "duration_ms")
         for number in odd:
@@ -718,13 +726,15 @@ class TestNumbersOfOthers:
         assert (row["cost_usd"] > 499_999_999, row["prompt_tokens"]) == (True, 500 * (2**31 - 1))
 
 
-def event_of(finish: str) -> bytes:
-    """A last chunk of a stream, with its finish reason."""
+def last_chunk(finish: str) -> bytes:
+    """The last chunk of a stream, with its finish reason."""
     return sse_event(chunk(VENICE, {"content": ""}, finish))
 
 
 class TestTurnsWithoutTheirConversation:
-    def test_go_with_their_usage(self, stack: Stack, event: Event) -> None:
+    def test_turns_without_a_conversation_are_deleted_with_their_usage(
+        self, stack: Stack, event: Event
+    ) -> None:
         stack.configure(retention={"usage_days": 10, "result_days": 2})
         user = stack.user()
         old, new, kept = (stack.conversation(user) for _ in range(3))

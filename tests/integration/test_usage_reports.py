@@ -1,4 +1,4 @@
-"""What was used, as the database reports it and `make usage` prints it."""
+"""Usage reports of the database, and `make usage`."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ pytestmark = pytest.mark.usefixtures("one_day")
 
 
 def day(days_ago: int) -> str:
-    """A day in UTC as reports name it, counted back from today."""
+    """The name of a UTC day in reports, counted back from today."""
     return str(datetime.now(UTC).date() - timedelta(days=days_ago))
 
 
@@ -139,11 +139,13 @@ class TestCommand:
         assert main(Settings(), 14) == 0
         assert "█" in capsys.readouterr().out
 
-    def test_nothing_used(self, stack: Stack, capsys: pytest.CaptureFixture[str]) -> None:
+    def test_command_says_that_nothing_was_used(
+        self, stack: Stack, capsys: pytest.CaptureFixture[str]
+    ) -> None:
         assert main(Settings(), 3) == 0
         assert capsys.readouterr().out == "No model was called in the last 3 days.\n"
 
-    def test_no_database(
+    def test_command_without_a_database_says_what_to_do(
         self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
     ) -> None:
         monkeypatch.setenv("SUPABASE_URL", "http://127.0.0.1:1")
@@ -151,8 +153,8 @@ class TestCommand:
         assert "does not answer" in capsys.readouterr().out
 
 
-def test_unknown_costs_are_said() -> None:
-    # As the local stack's Data API writes large numbers.
+def test_unknown_costs_are_reported() -> None:
+    # The local stack's Data API returns large numbers as text.
     numbers = {"calls": "2", "errors": "0", "cost_usd": "0.10000000", "cost_unknown": "1"}
     (row,) = read([{"key": "2026-01-01"} | numbers])
     assert totals([row]).endswith("0.1000 USD. The cost of 1 calls is unknown.")

@@ -1,4 +1,4 @@
-"""`make verify` names what is wrong with an installation, each thing within one run."""
+"""`make verify` finds each problem of an installation in one run."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ VERSIONS = sorted(path.name.partition("_")[0] for path in MIGRATIONS.glob("*.sql
 
 
 class Verify:
-    """Runs the command for the test's project."""
+    """Runs the command on the test's project."""
 
     def __init__(self, stack: Stack, folder: Path) -> None:
         self.stack = stack
@@ -52,14 +52,14 @@ class Verify:
         return done.returncode, done.stdout
 
     def problems(self) -> dict[str, str]:
-        """What is wrong, by name of the check."""
+        """The problems, by name of the check."""
         lines = self.wrong()
         found = {name: rest for name, _, rest in (line.partition("  ") for line in lines)}
         assert len(found) == len(lines)
         return found
 
     def wrong(self) -> list[str]:
-        """The lines of what is wrong: name of the check, what was found, what to do."""
+        """The lines of the problems: name of the check, finding, remedy."""
         code, output = self()
         assert code == PROBLEMS, output
         lines = [line.strip() for line in output.splitlines()]
@@ -71,7 +71,7 @@ class Verify:
 
 @pytest.fixture
 def verify(stack: Stack, tmp_path: Path) -> Iterator[Verify]:
-    """An installation that is as it should be, with all migrations on record."""
+    """An installation without problems, with all migrations recorded."""
     stack.db.execute("create schema supabase_migrations")
     stack.db.execute("create table supabase_migrations.schema_migrations (version text)")
     stack.db.execute(
@@ -84,7 +84,7 @@ def verify(stack: Stack, tmp_path: Path) -> Iterator[Verify]:
     stack.db.execute("drop schema supabase_migrations cascade")
 
 
-def test_installation_that_is_well(verify: Verify) -> None:
+def test_installation_without_problems_passes(verify: Verify) -> None:
     code, output = verify()
     assert (code, "✗" in output, "?" in output) == (OK, False, False)
     assert f"all {len(VERSIONS)} are applied" in output
@@ -108,7 +108,7 @@ def test_active_models_are_listed_as_the_query_has_them(verify: Verify) -> None:
 
 
 def minutes_pass(stack: Stack, minutes: int) -> None:
-    """As if all that is on record had happened earlier, for nothing has run since."""
+    """Shifts all records into the past, as if nothing had run since."""
     stack.db.execute(
         "update health_check_steps set begun_at = begun_at - make_interval(mins => %(m)s), "
         "done_at = done_at - make_interval(mins => %(m)s)",
@@ -137,7 +137,7 @@ def test_worker_killed_model_renamed_key_exhausted_and_scheduler_stopped_at_once
             stack.register_worker(worker.url)
             assert checks.run()["worker:chatWorker"]["found"]["healthy"] is True
             assert verify()[0] == OK
-        # The worker is gone; hours later OpenRouter has news, and the scheduler its last run.
+        # The worker dies. Hours later the catalog changes, and the scheduler stops.
         renamed = listed("venice/uncensored:free", canonical_slug=VENICE)
         stack.upstream.always(catalog(renamed, without=(VENICE,)), to="/api/v1/models")
         free = {"used": 50, "limit": 50, "remaining": 0}
@@ -179,7 +179,7 @@ def test_worker_that_has_no_time_is_well(verify: Verify) -> None:
     assert verify()[0] == OK
 
 
-def test_key_that_is_refused(verify: Verify) -> None:
+def test_rejected_key_of_openrouter_is_a_problem(verify: Verify) -> None:
     with verify.stack.serving("health_check", **ON) as url:
         checks = Checks(verify.stack, url)
         verify.stack.worker.always(worker_healthy(), to="/health")
@@ -195,7 +195,7 @@ def test_key_that_is_refused(verify: Verify) -> None:
     assert (code, "no limit is reached, 0 min ago" in output) == (OK, True)
 
 
-def test_step_that_fails(verify: Verify) -> None:
+def test_failing_step_is_a_problem(verify: Verify) -> None:
     verify.stack.db.execute("delete from health_check_steps")
     verify.stack.worker.always(worker_healthy(), to="/health")
     verify.stack.gateway.fail("/rpc/apply_retention")
@@ -205,10 +205,10 @@ def test_step_that_fails(verify: Verify) -> None:
     assert "database_unavailable" in problems["step retention"]
 
 
-def test_worker_that_was_killed(verify: Verify) -> None:
+def test_killed_worker_is_a_problem(verify: Verify) -> None:
     with refusing() as url:
         verify.stack.register_worker(url)
-        for _ in range(3):  # one failure may be forgiven
+        for _ in range(3):  # a single failure is tolerated
             verify.stack.health_check()
     problems = verify.problems()
     assert list(problems) == ["worker chatWorker"]
@@ -228,8 +228,8 @@ def test_key_that_is_in_the_secret_manager(verify: Verify) -> None:
     assert verify()[0] == OK
 
 
-def test_two_defaults(verify: Verify) -> None:
-    # One for each modality gets past the unique index.
+def test_two_default_models_are_a_problem(verify: Verify) -> None:
+    # The unique index allows one default per modality.
     verify.stack.db.execute("""
         update api_models set modality = 'chat', is_default = true
         where task = 'roleplay' and priority = 2""")
@@ -245,7 +245,7 @@ def test_two_defaults(verify: Verify) -> None:
         pytest.param("is_active = not is_default", "is switched off", id="inactive"),
     ],
 )
-def test_default_that_is_missing(verify: Verify, change: str, found: str) -> None:
+def test_missing_default_model_is_a_problem(verify: Verify, change: str, found: str) -> None:
     verify.stack.db.execute(
         f"update api_models set {change} where task = 'storytelling'".encode()  # noqa: S608
     )
@@ -254,7 +254,28 @@ def test_default_that_is_missing(verify: Verify, change: str, found: str) -> Non
     assert found in problems["default for storytelling"]
 
 
-def test_scheduler_that_stopped(verify: Verify) -> None:
+@pytest.mark.parametrize(
+    ("pricing", "is_wrong"),
+    [
+        ("{}", True),
+        ('{"prompt_usd_per_1k": 1}', True),
+        ('{"prompt_usd_per_1k": 1, "completion_usd_per_1k": "2"}', True),
+        ('{"prompt_usd_per_1k": 1, "completion_usd_per_1k": 0}', False),
+    ],
+)
+def test_paid_model_whose_price_nobody_knows(verify: Verify, pricing: str, is_wrong: bool) -> None:
+    """Where its provider does not report a cost, or a call is cut off, no limit counts it."""
+    paid = "meta-llama/llama-3.1-8b-instruct"
+    verify.stack.db.execute(
+        "update api_models set is_active = true, pricing = %s::jsonb where model_key = %s",
+        (pricing, paid),
+    )
+    code, output = verify()
+    assert code == (PROBLEMS if is_wrong else OK)
+    assert (f"{paid} has no price" in output) is is_wrong
+
+
+def test_scheduler_that_stopped_is_a_problem(verify: Verify) -> None:
     minutes_pass(verify.stack, 10)
     problems = verify.problems()
     assert list(problems) == ["worker chatWorker", "scheduler"]
@@ -262,7 +283,7 @@ def test_scheduler_that_stopped(verify: Verify) -> None:
     assert "make deploy-scheduler" in problems["scheduler"]
 
 
-def test_scheduler_that_never_ran(verify: Verify) -> None:
+def test_scheduler_that_never_ran_is_a_problem(verify: Verify) -> None:
     verify.stack.db.execute("delete from health_check_steps")
     assert "has not run yet" in verify.problems()["scheduler"]
 
@@ -278,7 +299,7 @@ def test_scheduler_without_a_worker(verify: Verify) -> None:
     assert "has not run for 3 min" in problems["scheduler"]
 
 
-def test_turns_that_nobody_closes(verify: Verify) -> None:
+def test_overdue_turns_are_a_problem(verify: Verify) -> None:
     conversation = verify.stack.conversation(verify.stack.user())
     verify.stack.db.execute(
         """insert into turns (user_id, conversation_id, task, action, lease_expires_at)
@@ -301,7 +322,7 @@ def test_migration_that_is_not_applied(verify: Verify) -> None:
     assert "make deploy-db" in problems["migrations"]
 
 
-def test_database_that_is_ahead(verify: Verify) -> None:
+def test_migrations_unknown_to_this_copy_are_a_problem(verify: Verify) -> None:
     verify.stack.db.execute("insert into supabase_migrations.schema_migrations values ('2999')")
     assert "2999" in verify.problems()["migrations"]
 
@@ -333,7 +354,7 @@ def test_policy_that_nobody_asked_for(verify: Verify) -> None:
     assert 'drop policy "Let all; in" on public.messages' in problem
 
 
-def test_policy_that_is_missing(verify: Verify) -> None:
+def test_missing_policy_is_a_problem(verify: Verify) -> None:
     db = verify.stack.db
     db.execute("alter policy turns_select on public.turns rename to turns_select_away")
     db.execute("alter policy memories_delete on public.memories rename to memories_delete_away")
@@ -353,7 +374,7 @@ def test_policy_that_is_missing(verify: Verify) -> None:
     assert (check.state, check.found) == ("problem", "missing: public.b b_all")
 
 
-def test_provider_without_models(verify: Verify) -> None:
+def test_provider_without_models_is_a_problem(verify: Verify) -> None:
     verify.stack.insert(
         "api_providers",
         name="spare",
@@ -415,7 +436,7 @@ def test_key_that_is_not_bound_to_its_providers_address(
     assert remedy in check.remedy
 
 
-def test_function_that_is_away(verify: Verify) -> None:
+def test_function_that_does_not_answer_is_a_problem(verify: Verify) -> None:
     with refusing() as url:
         verify.env["FUNCTIONS_URL"] = url
         problems = verify.problems()
@@ -423,7 +444,7 @@ def test_function_that_is_away(verify: Verify) -> None:
 
 
 @pytest.mark.parametrize("answered", [True, False])
-def test_real_turn(verify: Verify, answered: bool) -> None:
+def test_real_turn_is_checked_with_a_token(verify: Verify, answered: bool) -> None:
     verify.env["VERIFY_TOKEN"] = verify.stack.user().token
     if answered:
         verify.stack.upstream.enqueue(text("A quiet harbour at dusk, lanterns lit."))
@@ -480,7 +501,7 @@ FACTS: dict[str, Any] = {
 
 
 def judged(name: str, **facts: Any) -> list[tuple[str, str]]:
-    """State and finding of the checks of this name."""
+    """State and finding of the checks with this name."""
     checks = check_facts(FACTS | facts, {}, {}, is_local=False)
     return [(check.state, check.found) for check in checks if check.name == name]
 
@@ -530,7 +551,7 @@ def test_what_the_catalog_said(statuses: list[str | None], expected: list[tuple[
         for n, status in enumerate(statuses)
     ]
     off = row | {"model_key": "off", "is_active": False, "catalog_status": "gone"}
-    # Twice, as a model that has a row for each of two tasks.
+    # Twice, because a model can have a row for each of two tasks.
     assert judged("catalog", models=[*models, *models, off]) == expected
 
 

@@ -1,12 +1,11 @@
-"""Short texts with what the screening is to say of them: terse, clinical, none explicit.
+"""Short texts with the expected result of the screening: terse, clinical, none explicit.
 
-One JSON object a line: id, text, lang, tier, expect ("refuse" or "pass"), note (what it tries).
-`corpus.jsonl` is what the rules were made with; `held_out.jsonl` was written before they had seen
-it, in other words.
+One JSON object per line: id, text, lang, tier, expect ("refuse" or "pass"), note (what it tests).
+The rules were developed with `corpus.jsonl`. `held_out.jsonl` has other wordings and was written
+before the rules were run on it.
 
-For the rule that ends a reply of the tier for everybody there are `scenes.jsonl`, what it is to
-find, and `ordinary.jsonl`, text of many kinds that it must let pass: id, text, lang, note (what it
-tries, or what kind of text it is).
+The rule for explicit scenes in `sfw` replies has `scenes.jsonl`, which it must find, and
+`ordinary.jsonl`, which must pass: id, text, lang, note (what it tests, or the kind of text).
 """
 
 import json
@@ -24,7 +23,7 @@ FOLDER = Path(__file__).parent
 
 @dataclass(frozen=True)
 class Case:
-    """One text, and what is expected of it."""
+    """One text with its expected result."""
 
     id: str
     text: str
@@ -35,14 +34,14 @@ class Case:
 
     @property
     def is_wrong(self) -> bool:
-        """Whether the screening says something else."""
+        """Whether the screening's result differs."""
         finding = screen([Passage("message", self.text)], tier=self.tier)
         return (finding is not None) != (self.expect == "refuse")
 
 
 @dataclass(frozen=True)
 class Score:
-    """What came of a set of cases."""
+    """The results of a set of cases."""
 
     cases: Sequence[Case]
     wrong: Sequence[Case]
@@ -66,28 +65,28 @@ class Score:
 
     @property
     def to_refuse(self) -> int:
-        """How many are to be refused."""
+        """The number of cases to be refused."""
         return sum(case.expect == "refuse" for case in self.cases)
 
     @property
     def to_pass(self) -> int:
-        """How many are to pass."""
+        """The number of cases to pass."""
         return len(self.cases) - self.to_refuse
 
     @property
     def misses(self) -> list[str]:
-        """The ids of what should have been refused and was not."""
+        """The ids of cases that should have been refused and were not."""
         return [case.id for case in self.wrong if case.expect == "refuse"]
 
     @property
     def false_refusals(self) -> list[str]:
-        """The ids of what should have passed and did not."""
+        """The ids of cases that should have passed and did not."""
         return [case.id for case in self.wrong if case.expect == "pass"]
 
 
 @dataclass(frozen=True)
 class Line:
-    """One text for the rule that tells scenes."""
+    """One text for the rule for scenes."""
 
     id: str
     text: str
@@ -96,7 +95,7 @@ class Line:
 
     @property
     def is_scene(self) -> bool:
-        """Whether it would end a reply."""
+        """Whether it would end a reply as a scene."""
         return is_scene(self.text)
 
 

@@ -1,4 +1,4 @@
-"""The corpus is told apart, and is what docs/content-policy.md says it is."""
+"""The screening's results for the corpus are within the bounds of docs/content-policy.md."""
 
 import json
 from collections import Counter

@@ -1,1 +1,1 @@
-"""Thousands of turns while the models fail in every way: `python -m tests.soak --help`."""
+"""Thousands of turns while models fail in every way: `python -m tests.soak --help`."""

@@ -1,4 +1,4 @@
-"""Runs the soak: `python -m tests.soak`."""
+"""`make soak`: runs thousands of turns while models fail."""
 
 from tests.soak.soak import main
 

@@ -1,7 +1,7 @@
-"""What one instance knows, the others know: limits, cooldowns and repeated requests.
+"""Checks that limits, cooldowns and repeated requests hold across instances.
 
-Each check needs instances behind a load balancer that nobody else uses meanwhile, so that one
-request after the other reaches one instance after the other.
+Each check needs a load balancer that nothing else uses at the time, so that successive requests
+reach successive instances.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from tests.support.waiting import Gate, wait_until
 
 
 class Instances:
-    """The checks; each yields what is wrong, most often nothing."""
+    """The checks. Each yields its problems."""
 
     def __init__(self, stack: Stack, balancer: LoadBalancer, count: int) -> None:
         self._stack = stack
@@ -30,9 +30,9 @@ class Instances:
         self._count = count
 
     def wrong(self) -> Iterator[str]:
-        """All of them."""
+        """The problems of all checks."""
         self._stack.unregister_worker()
-        # Held answers are waited for as long as a turn may take.
+        # Held responses may take as long as a turn.
         self._stack.db.execute(
             "update api_models set capabilities = capabilities || %s",
             (Jsonb({"timeouts": {"first_token": 60}}),),
@@ -57,7 +57,7 @@ class Instances:
                 yield f"{check.__name__} asked {len(asked)} instances"
 
     def repeated_in_order(self) -> Iterator[str]:
-        """Every instance gives the reply that the first one wrote."""
+        """Every instance returns the reply of the first one."""
         user = self._stack.user()
         body = self._message(user)
         answers = [self._ask(user, body) for _ in range(self._count)]
@@ -67,7 +67,7 @@ class Instances:
         yield from self._only_turn(user)
 
     def repeated_at_once(self) -> Iterator[str]:
-        """One instance answers; the others say that it is being answered, or give its reply."""
+        """One instance answers. The others report a turn in progress, or return the same reply."""
         user, gate = self._stack.user(), Gate()
         body = self._message(user)
         self._stack.upstream.enqueue(held(gate, text("Yes.")))
@@ -80,7 +80,7 @@ class Instances:
         yield from self._only_turn(user)
 
     def turns_per_minute(self) -> Iterator[str]:
-        """Of requests at the same time, so many are answered as the limit says."""
+        """Of simultaneous requests, as many are answered as the limit allows."""
         allowed = self._count + 1
         self._stack.configure(limits={"default": {"turns_per_minute": allowed}})
         user = self._stack.user()
@@ -92,7 +92,7 @@ class Instances:
             yield f"limit of {allowed} turns a minute: {told}"
 
     def turns_at_once(self) -> Iterator[str]:
-        """While other instances answer as many as may run, this one refuses."""
+        """While the other instances run as many turns as allowed, this one rejects requests."""
         self._stack.configure(limits={"default": {"running": self._count - 1}})
         user, gate = self._stack.user(), Gate()
         bodies = [self._message(user) for _ in range(self._count - 1)]
@@ -105,7 +105,7 @@ class Instances:
             yield f"limit of {self._count - 1} turns at once: {told}"
 
     def cooldowns(self) -> Iterator[str]:
-        """A model that limited one instance is asked by none of the others."""
+        """After a rate limit on one instance, no other instance asks that model."""
         limited = failing(429, headers={"Retry-After": "3600"})
         self._stack.upstream.enqueue(limited)
         self._stack.upstream.calls.clear()
@@ -117,7 +117,7 @@ class Instances:
             yield f"{first} is on cooldown, and then {others} were asked"
 
     def _message(self, user: User) -> dict[str, str]:
-        """A message in a conversation of its own."""
+        """A message in a new conversation."""
         conversation = str(self._stack.conversation(user))
         return {
             "conversation_id": conversation,
@@ -132,7 +132,7 @@ class Instances:
     def _asking(
         self, user: User, bodies: list[dict[str, str]], gate: Gate | None = None
     ) -> Iterator[list[Future[httpx.Response]]]:
-        """Requests at the same time; at the end the gate is opened and all are answered."""
+        """Simultaneous requests. At the end the gate is opened and all are answered."""
         with ThreadPoolExecutor(len(bodies)) as pool:
             try:
                 yield [pool.submit(self._ask, user, body) for body in bodies]

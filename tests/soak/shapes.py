@@ -1,4 +1,4 @@
-"""Every shape in which a model answers or fails, chosen at random and yet the same each time."""
+"""All ways in which a model answers or fails, chosen at random but reproducibly."""
 
 from __future__ import annotations
 
@@ -37,16 +37,16 @@ from tests.support.upstream import Answer, Exchange
 Shape = Callable[[Random, str], Answer]
 GOOD_SHARE = 0.45
 TAG = re.compile(r"c\d+t\d+")
-"""How the words of a turn are told apart, in the person's message and in the reply."""
+"""The tag that identifies a turn in the user's message and in the reply."""
 
 
 def words(tag: str) -> str:
-    """The whole reply to the message with this tag."""
+    """The complete reply to the message with this tag."""
     return f"For {tag}: " + "la " * 12 + "end."
 
 
 class Weather:
-    """Answers everything: well, or in some way badly. The n-th call of a turn always the same."""
+    """Answers every call, well or badly. The nth call of a turn always gets the same response."""
 
     def __init__(self, seed: int) -> None:
         self._seed = seed
@@ -54,7 +54,7 @@ class Weather:
         self.sent: Counter[str] = Counter()
 
     async def answer(self, exchange: Exchange) -> None:
-        """What becomes of one call."""
+        """Answers one call."""
         said = [message["content"] for message in exchange.call.json["messages"]]
         tag = TAG.findall("\n".join(said))[-1]
         self._calls[tag] += 1
@@ -74,7 +74,7 @@ def _fixed(name: str, answer: Answer) -> Shape:
     return _named(name, lambda _random, _tag: answer)
 
 
-# Good answers
+# Successful responses
 
 
 def _streamed(random: Random, tag: str) -> Answer:
@@ -101,7 +101,7 @@ def _in_small_pieces(random: Random, tag: str) -> Answer:
     return raw_sse(body + DONE, split=random.randint(1, 40))
 
 
-# Replies that break off in the middle
+# Replies that are cut off
 
 _ERROR = {"code": 502, "message": f"Upstream error from {CANARY}"}
 _ENDS: tuple[Any, ...] = (
@@ -141,7 +141,7 @@ def _limited(random: Random, tag: str) -> Answer:
 
 
 def _samples() -> list[Shape]:
-    """What was captured of OpenRouter's failures."""
+    """Captured failures of OpenRouter."""
     file = Path(__file__).parents[1] / "data" / "openrouter_samples.json"
     found = []
     for sample in json.loads(file.read_text()):

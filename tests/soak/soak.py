@@ -1,10 +1,10 @@
-"""Turns, many at a time, while models fail in every shape; then a look at what is left.
+"""Runs many turns at a time while models fail in every way, then checks the results.
 
-Three instances of the function run behind a load balancer, each a process of its own, on one real
-Postgres and PostgREST. People send, send again (which reaches another instance), stop, go away and
-have replies continued. Afterwards: every turn has ended, every message is stored once, no reply
-twice, none in another conversation, no error text anywhere; no connection, task or memory is left;
-what one instance knows of limits, cooldowns and requests holds for the others.
+Three instances of the function run behind a load balancer, as processes of their own, on one real
+Postgres and PostgREST. Users send, repeat (which reaches another instance), stop, disconnect and
+continue replies. Afterwards every turn has ended, every message is stored once, no reply is stored
+twice or in another conversation, and no error text is stored. No connection, task or memory leaks.
+Limits, cooldowns and repeated requests hold across instances.
 """
 
 from __future__ import annotations
@@ -50,15 +50,15 @@ SETTINGS = {
 }
 INSTANCES = 3
 TURNS_EACH = 4
-"""In one conversation, one after the other."""
+"""Turns in one conversation, one after the other."""
 GROWTH_ALLOWED_MB = 8.0
-"""Between the first quarter, when everything is warm, and the end."""
+"""Allowed growth of memory between the first quarter, when everything is warm, and the end."""
 EXPECTED = {200, 403, 409, 422, 503}
 
 
 @dataclass
 class Numbers:
-    """What happened, and what should not have."""
+    """What happened, and the problems."""
 
     turns: int = 0
     seconds: float = 0
@@ -69,15 +69,15 @@ class Numbers:
     shapes: Counter[str] = field(default_factory=Counter)
     waited_ms: list[float] = field(default_factory=list)
     instances: Counter[int] = field(default_factory=Counter)
-    """How many requests each got."""
+    """Number of requests per instance."""
     moved: int = 0
-    """Repeated requests, which another instance got than before."""
+    """Number of repeated requests that reached another instance."""
     memory_mb: list[list[float]] = field(default_factory=list)
-    """Each instance's, at the start, after every quarter and at the end."""
+    """Memory of each instance at the start, after every quarter and at the end."""
     wrong: list[str] = field(default_factory=list)
 
     def table(self) -> str:
-        """Everything in lines."""
+        """The numbers as lines of text."""
         waits = sorted(self.waited_ms) or [0.0]
         rows = [
             ("turns", f"{self.turns} in {self.seconds:.0f} s"),
@@ -134,7 +134,7 @@ class Soak:
         self.numbers = Numbers()
 
     def run(self, concurrency: int, told: Callable[[str], None] = lambda line: None) -> Numbers:
-        """All conversations, `concurrency` at a time; then the checks."""
+        """Runs all conversations, `concurrency` at a time, then the checks."""
         self._stack.upstream.always(self._weather.answer)
         tasks_before = self._tasks()
         started = time.monotonic()
@@ -154,7 +154,7 @@ class Soak:
         self.numbers.wrong += Instances(self._stack, self._balancer, INSTANCES).wrong()
         return self.numbers
 
-    # What people do
+    # What users do
 
     def _converse(self, number: int) -> None:
         user = self._stack.user()
@@ -165,7 +165,7 @@ class Soak:
         talk.stack.worker_health(
             healthy=random.random() < 0.7, workerUrl=f"{talk.stack.upstream.url}/worker"
         )
-        # Else everything would be on cooldown before long and every turn look the same.
+        # Otherwise everything would soon be on cooldown, and all turns would be alike.
         self._stack.db.execute("delete from model_cooldowns")
         for turn in range(TURNS_EACH):
             try:
@@ -185,7 +185,7 @@ class Soak:
         if answer is None:
             self._wait_for(talk)
             return
-        if answer.get("code") != "turn_in_progress":  # of somebody who left a moment ago
+        if answer.get("code") != "turn_in_progress":  # of a client that disconnected
             self._answered_to.add(message)
         self.numbers.waited_ms.append((time.monotonic() - started) * 1000)
         if answer.get("incomplete") and random.random() < 0.5:
@@ -197,7 +197,7 @@ class Soak:
         return self._answered(talk.say(message))
 
     def _send_again(self, talk: Talk, message: str, random: Random) -> dict[str, Any]:
-        """The line breaks before the answer is there; sent again, it must be the same turn."""
+        """Disconnects before the response and repeats the request, which must be the same turn."""
         with talk.asking(message, client_message_id=message):
             pass
         first = self._answered(talk.say(message, client_message_id=message))
@@ -247,7 +247,7 @@ class Soak:
         query = "select from turns where conversation_id = %s and status = 'running'"
         wait_until(lambda: not self._stack.all(query, talk.conversation), "a turn to end")
 
-    # What is left
+    # Checks at the end
 
     def _tasks(self) -> list[list[str]]:
         return [_inside(instance)["tasks"] for instance in self._instances]
@@ -285,7 +285,7 @@ class Soak:
 
         messages = all_of("select * from messages")
         said = Counter(m["content"] for m in messages if m["sender"] == "user")
-        # Somebody who leaves at once may not have been heard.
+        # A request that was aborted at once may not have arrived.
         wrong += [f"doubled, stored {n} times: {message}" for message, n in said.items() if n != 1]
         wrong += [f"foreign, never sent: {message}" for message in said.keys() - self._sent]
         wrong += [
@@ -331,14 +331,14 @@ def _inside(instance: Process) -> dict[str, Any]:
 
 
 def _resident_mb(pid: int) -> float:
-    """Of a process and those that it started."""
+    """Resident memory of a process and its descendants."""
     top = psutil.Process(pid)
     family = [top, *top.children(recursive=True)]
     return float(sum(process.memory_info().rss for process in family) / 2**20)
 
 
 def soak(stack: Stack, *, turns: int, seed: int, concurrency: int, **more: Any) -> Numbers:
-    """One run against instances of its own."""
+    """Runs a soak on new instances."""
     with ExitStack() as parts:
 
         def start(_: int) -> Process:
@@ -353,7 +353,7 @@ def soak(stack: Stack, *, turns: int, seed: int, concurrency: int, **more: Any) 
 
 @contextmanager
 def _standing_alone() -> Iterator[Stack]:
-    """What the fixtures of the tests set up."""
+    """The stack that the test fixtures set up."""
     with ExitStack() as parts:
         keys = Keys()
         postgres = parts.enter_context(running_postgres())
@@ -369,7 +369,7 @@ def _standing_alone() -> Iterator[Stack]:
 
 
 def main() -> None:
-    """The program."""
+    """The command."""
     parser = argparse.ArgumentParser("python -m tests.soak", description=__doc__)
     parser.add_argument("--turns", type=int, default=2000)
     parser.add_argument("--seed", type=int, default=1, help="decides who fails how")

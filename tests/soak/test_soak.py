@@ -1,4 +1,4 @@
-"""A short soak; `make soak` is the long one."""
+"""A short soak. `make soak` runs a long one."""
 
 from tests.soak.soak import soak
 from tests.support.stack import Stack

@@ -1,4 +1,4 @@
-"""What a scripted upstream can answer."""
+"""Responses for scripted upstreams."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from tests.support.waiting import Gate
 
 Part = str | bytes | JSON | Gate | Answer
 
-# Answers of any server
+# Responses of any server
 
 
 def reply(status: int, body: object = "", headers: Headers | None = None) -> Answer:
-    """A complete answer: bytes and text as they are, anything else as JSON."""
+    """A complete response. Bytes and text are sent unchanged, anything else as JSON."""
     if isinstance(body, bytes):
         content, kind = body, "application/octet-stream"
     elif isinstance(body, str):
@@ -31,22 +31,22 @@ def reply(status: int, body: object = "", headers: Headers | None = None) -> Ans
     return answer
 
 
-error = reply  # the name that says what the test means
+error = reply  # a name for tests in which the response is an error
 
 
 def html(status: int = 503, title: str = "Temporarily unavailable") -> Answer:
-    """The page of a proxy in front of the server."""
+    """An error page of a proxy in front of the server."""
     page = f"<!DOCTYPE html><html><head><title>{title}</title></head><body></body></html>"
     return reply(status, page, {"Content-Type": "text/html; charset=UTF-8"})
 
 
 def whitespace(lines: int = 60) -> Answer:
-    """A 200 that promised JSON and holds blank lines only."""
+    """A 200 with the content type JSON and only blank lines."""
     return reply(200, "\n \n" * lines, {"Content-Type": "application/json"})
 
 
 def raw(data: bytes) -> Answer:
-    """Exactly these bytes, status line included, then the connection closes."""
+    """Exactly these bytes, including the status line. Then the connection is closed."""
 
     async def answer(exchange: Exchange) -> None:
         await exchange.send(data)
@@ -56,9 +56,9 @@ def raw(data: bytes) -> Answer:
 
 
 def stall(after: bytes = b"", *, comment_every: float = 0) -> Answer:
-    """Says nothing more, after `after` of an event stream if given, until the client closes.
+    """Sends `after` of an event stream, if given, and then nothing until the client closes.
 
-    With comment_every (seconds) comments keep the connection alive meanwhile.
+    With comment_every (seconds), comments keep the connection alive.
     """
 
     async def answer(exchange: Exchange) -> None:
@@ -75,21 +75,21 @@ def stall(after: bytes = b"", *, comment_every: float = 0) -> Answer:
 
 
 def abort(after: bytes = b"") -> Answer:
-    """A TCP reset: before any answer, or after these bytes of an event stream.
+    """A TCP reset before any response, or after these bytes of an event stream.
 
-    HTTP clients may drop bytes that a reset follows at once: when the test needs them seen,
-    let it open a gate in between, as in `stream(["Hel", gate, abort()])`.
+    HTTP clients may drop bytes that are followed by a reset. If the client must see them, let the
+    test open a gate in between, as in `stream(["Hel", gate, abort()])`.
     """
     return _cut(after, Exchange.reset)
 
 
 def hang_up(after: bytes = b"") -> Answer:
-    """The connection closes in order, with an answer missing or its body unfinished."""
+    """Closes the connection normally, without a response or in the middle of its body."""
     return _cut(after, Exchange.hang_up)
 
 
 def half_close(after: bytes = b"") -> Answer:
-    """Like hang_up, but only this side closes: the client has to close the other."""
+    """Like hang_up, but only this side closes; the client has to close the other."""
 
     async def answer(exchange: Exchange) -> None:
         await _cut(after, lambda this: this.writer.write_eof())(exchange)
@@ -109,7 +109,7 @@ def _cut(after: bytes, how: Callable[[Exchange], None]) -> Answer:
 
 
 def held(gate: Gate, then: Answer) -> Answer:
-    """Another answer, once the gate is open."""
+    """Another response, sent when the gate is open."""
 
     async def answer(exchange: Exchange) -> None:
         await gate.passage()
@@ -118,7 +118,7 @@ def held(gate: Gate, then: Answer) -> Answer:
     return answer
 
 
-# Answers of OpenRouter and servers like it
+# Responses of OpenRouter and similar servers
 
 KEEP_ALIVE = b": OPENROUTER PROCESSING\n\n"
 DONE = b"data: [DONE]\n\n"
@@ -144,12 +144,12 @@ def chunk(model: str, delta: JSON, finish: str | None = None, **more: Any) -> JS
 
 
 def reasoning(words: str) -> JSON:
-    """A part of a stream: a delta that thinks and says nothing."""
+    """A part of a stream: a delta with reasoning and no text."""
     return {"delta": {"role": "assistant", "content": "", "reasoning": words}}
 
 
 def completion(model: str, content: object, usage: JSON | None, finish: str | None) -> JSON:
-    """A whole chat.completion."""
+    """A complete chat.completion."""
     message = {"role": "assistant", "content": content, "refusal": None, "reasoning": None}
     choice = {"index": 0, "message": message, "finish_reason": finish}
     return {
@@ -163,7 +163,7 @@ def completion(model: str, content: object, usage: JSON | None, finish: str | No
 
 
 def text(words: str, *, usage: JSON | None = USAGE, finish: str | None = "stop") -> Answer:
-    """A good reply: an event stream or JSON, as the request's "stream" asks."""
+    """A successful reply: an event stream or JSON, depending on the request's "stream"."""
 
     async def answer(exchange: Exchange) -> None:
         if exchange.call.json.get("stream"):
@@ -185,9 +185,9 @@ def stream(
 ) -> Answer:
     """An event stream, part by part, with `gap` seconds between the parts.
 
-    A part is text (a content delta), bytes (sent as they are), a dict (an event; one with only a
-    "delta" becomes a chunk), a gate to wait at, or another answer (stall, abort, hang_up).
-    finish=None leaves the finish reason out, usage=None the usage chunk, done=False the [DONE].
+    A part is text (a content delta), bytes (sent unchanged), a dict (an event; one with only a
+    "delta" becomes a chunk), a gate to wait for, or another response (stall, abort, hang_up).
+    finish=None omits the finish reason, usage=None the usage chunk, done=False the [DONE].
     """
 
     async def answer(exchange: Exchange) -> None:
@@ -223,7 +223,7 @@ def _encoded(part: str | bytes | JSON, model: str) -> bytes:
 
 
 def raw_sse(data: bytes, *, split: int | None = None, headers: Headers | None = None) -> Answer:
-    """Exactly these bytes as an event stream, in pieces of `split` bytes, ended in order."""
+    """Exactly these bytes as an event stream, in pieces of `split` bytes, ended normally."""
 
     async def answer(exchange: Exchange) -> None:
         await exchange.stream_head(200, headers)
@@ -237,30 +237,30 @@ def raw_sse(data: bytes, *, split: int | None = None, headers: Headers | None = 
 
 
 def models(*names: str) -> Answer:
-    """What an OpenAI-compatible server says to GET /v1/models."""
+    """The response of an OpenAI-compatible server to GET /v1/models."""
     listed = [{"id": name, "object": "model", "created": 0, "owned_by": "me"} for name in names]
     return reply(200, {"object": "list", "data": listed})
 
 
-# Answers of the chat worker
+# Responses of the chat worker
 
 
 def worker_healthy() -> Answer:
-    """GET /health of a worker that is ready."""
+    """The response of a ready worker to GET /health."""
     return reply(200, {"status": "healthy", "model_loaded": True, "uptime": 3600.5, "stats": {}})
 
 
 def worker_loading() -> Answer:
-    """GET /health of a worker whose model is not loaded yet: a 200 that is not healthy."""
+    """The response of a loading worker to GET /health: a 200 that is not healthy."""
     return reply(200, {"status": "healthy", "model_loaded": False, "uptime": 2.5, "stats": {}})
 
 
 def worker_chat(words: str) -> Answer:
-    """POST /chat, a good reply."""
+    """A successful response to POST /chat."""
     good = {"success": True, "response": words, "generation_time": 4.2, "tokens_generated": 4}
     return reply(200, good)
 
 
 def worker_error(status: int = 500, message: str = "probability tensor contains inf") -> Answer:
-    """POST /chat, a failure in the worker's words."""
+    """An error response to POST /chat, in the worker's format."""
     return reply(status, {"success": False, "error": message})

@@ -23,7 +23,7 @@ FLAGS = [
 
 
 def executable() -> str:
-    """Where Chromium is; the test fails where it is not."""
+    """The path of Chromium. Fails the test if it is not installed."""
     found = os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, NAMES)), None)
     if not found:
         pytest.fail(
@@ -36,7 +36,7 @@ def executable() -> str:
 
 @contextmanager
 def running_browser() -> Iterator[Browser]:
-    """A headless browser with a new profile; each of its contexts is a person of its own."""
+    """A headless browser with a new profile. Each of its contexts is a separate person."""
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(
             executable_path=executable(), headless=True, args=FLAGS, chromium_sandbox=False

@@ -1,5 +1,7 @@
-"""Character cards as files. Made without the code under test; `python -m tests.support.cards`
-makes the binary ones in tests/data/cards anew from those in JSON."""
+"""Character cards as files, made without the code under test.
+
+`python -m tests.support.cards` makes the binary files in tests/data/cards from the JSON files.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +18,7 @@ CARDS = Path(__file__).parents[1] / "data" / "cards"
 
 
 def card(name: str) -> dict[str, Any]:
-    """A card of tests/data/cards, by the name of its JSON file."""
+    """A card in tests/data/cards by the name of its JSON file."""
     loaded: dict[str, Any] = json.loads((CARDS / f"{name}.json").read_bytes())
     return loaded
 
@@ -27,7 +29,7 @@ def text_chunk(keyword: str, value: bytes) -> tuple[bytes, bytes]:
 
 
 def picture(*chunks: tuple[bytes, bytes]) -> bytes:
-    """A small picture with these chunks in it."""
+    """A small picture with these chunks."""
     plain = io.BytesIO()
     png.Writer(4, 6, greyscale=False).write(plain, [[20, 60, 90] * 4] * 6)
     *head, end = png.Reader(bytes=plain.getvalue()).chunks()
@@ -37,7 +39,7 @@ def picture(*chunks: tuple[bytes, bytes]) -> bytes:
 
 
 def card_picture(**cards: Any) -> bytes:
-    """A picture with cards by keyword: `chara`, `ccv3`."""
+    """A picture with cards by keyword (`chara`, `ccv3`)."""
     encoded = {name: base64.b64encode(json.dumps(value).encode()) for name, value in cards.items()}
     return picture(*(text_chunk(name, value) for name, value in encoded.items()))
 

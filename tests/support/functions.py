@@ -1,4 +1,4 @@
-"""Cloud functions as functions-framework serves them: in a thread, or as a process."""
+"""Serves cloud functions on functions-framework, in a thread or as a process."""
 
 from __future__ import annotations
 
@@ -19,22 +19,25 @@ from unittest.mock import patch
 
 import httpx
 import uvicorn
-from anyio.from_thread import start_blocking_portal
+from anyio.from_thread import BlockingPortal, start_blocking_portal
 from functions_framework.aio import create_asgi_app
 
 from tests.support import patient
 from tests.support.postgres import ROOT
-from tests.support.waiting import PATIENCE, free_port, listening_socket, url_of, wait_until
+from tests.support.waiting import PATIENCE, free_port, listener_url, listening_socket, wait_until
 
 FUNCTIONS = ROOT / "functions"
+
+_idle: dict[BlockingPortal, set[asyncio.Task[Any]]] = {}
+"""The functions served in threads, and the tasks of each while it has nothing to do."""
 
 
 @contextmanager
 def serve(function: str, env: Mapping[str, str], folder: Path = FUNCTIONS) -> Iterator[str]:
     """Serves `folder/<function>/main.py` in a thread of this process and yields its URL.
 
-    The environment holds while the function is served. At the end, `aclose()` of its main.py,
-    where there is one, runs on the function's own event loop.
+    The environment applies while the function is served. At the end, `aclose()` of its main.py, if
+    any, runs on the function's event loop.
     """
     source = folder / function / "main.py"
     with patch.dict(os.environ, env), patch.object(sys, "path", list(sys.path)):
@@ -45,7 +48,21 @@ def serve(function: str, env: Mapping[str, str], folder: Path = FUNCTIONS) -> It
             start_blocking_portal() as portal,
             portal.wrap_async_context_manager(_serving(app, module, listener)),
         ):
-            yield url_of(listener)
+            _idle[portal] = portal.call(_tasks)
+            try:
+                yield listener_url(listener)
+            finally:
+                del _idle[portal]
+
+
+def are_idle() -> bool:
+    """Whether no function that is served in a thread does anything, not even after its answer."""
+    return all(portal.call(_tasks) <= tasks for portal, tasks in _idle.items())
+
+
+def _tasks() -> set[asyncio.Task[Any]]:
+    """Those of the running loop, but for the one that asks."""
+    return {task for task in asyncio.all_tasks() if task is not asyncio.current_task()}
 
 
 @asynccontextmanager
@@ -64,25 +81,25 @@ async def _serving(app: Any, module: ModuleType, listener: socket.socket) -> Asy
 
 @dataclass
 class Process:
-    """A function in a process group of its own, as `functions-framework` runs it deployed."""
+    """A function in its own process group, run by `functions-framework` as when deployed."""
 
     url: str
     popen: subprocess.Popen[bytes]
     log: IO[bytes]
 
     def output(self) -> str:
-        """What it has written so far."""
+        """Its output so far."""
         self.log.seek(0)
         return self.log.read().decode(errors="replace")
 
     def kill(self) -> None:
-        """kill -9 of all its processes: no clean-up runs, no answer is finished."""
+        """kill -9 of all its processes: no clean-up runs, no response is completed."""
         with suppress(ProcessLookupError):
             os.killpg(self.popen.pid, signal.SIGKILL)
         self.popen.wait(timeout=PATIENCE)
 
     def stop(self) -> None:
-        """SIGTERM, as the platform sends it; then kill what is left."""
+        """SIGTERM, as sent by the platform; then kills the remaining processes."""
         self.popen.terminate()
         with suppress(subprocess.TimeoutExpired):
             self.popen.wait(timeout=PATIENCE)
@@ -96,7 +113,7 @@ def serve_process(
     folder: Path = FUNCTIONS,
     python: str | Path = sys.executable,
 ) -> Iterator[Process]:
-    """Serves `folder/<function>/main.py` in a process of that Python, ready for requests."""
+    """Serves `folder/<function>/main.py` in a process with this Python; ready when yielded."""
     port = free_port()
     source = folder / function / "main.py"
     command = [str(python), "-m", "functions_framework", "--asgi", "--host", "127.0.0.1"]

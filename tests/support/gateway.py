@@ -1,4 +1,4 @@
-"""Supabase's front door for tests: API keys become roles, paths get their prefix, calls fail."""
+"""Supabase's API gateway for tests: it turns API keys into roles, and can make calls fail."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from anyio.from_thread import start_blocking_portal
 from yarl import URL
 
 from tests.support.keys import Keys
-from tests.support.waiting import Gate, listening_socket, url_of
+from tests.support.waiting import Gate, listener_url, listening_socket
 
 PUBLISHABLE_KEY = "sb_publishable_test"
 SECRET_KEY = "sb_secret_test"
@@ -27,7 +27,7 @@ _HOP_BY_HOP = {"connection", "content-encoding", "content-length", "date", "tran
 
 @dataclass
 class Trouble:
-    """What befalls the next `times` calls whose path ends with `path`."""
+    """What happens to the next `times` calls whose path ends with `path`."""
 
     path: str
     times: int
@@ -40,9 +40,9 @@ class Gateway:
     def __init__(self, url: str, postgrest_url: str, keys: Keys) -> None:
         self.url = url
         self.keys = keys
-        self.jwks = keys.jwks()  # replace it to rotate the published keys
-        self.secret_keys = [SECRET_KEY]  # the same for these
-        self.calls: list[str] = []  # of the database: "POST /rest/v1/rpc/begin_turn", in order
+        self.jwks = keys.jwks()  # replace to rotate the published keys
+        self.secret_keys = [SECRET_KEY]  # replace to rotate the secret keys
+        self.calls: list[str] = []  # such as "POST /rest/v1/rpc/begin_turn", in order
         self.jwks_requests = 0
         self.in_progress = 0
         self._postgrest_url = postgrest_url
@@ -52,7 +52,7 @@ class Gateway:
         self._lock = threading.Lock()
 
     def reset(self) -> None:
-        """Forgets calls, troubles and rotated keys; lets go what is held."""
+        """Forgets calls, troubles and rotated keys, and releases held calls."""
         with self._lock:
             self._troubles.clear()
         while self._gates:
@@ -63,7 +63,7 @@ class Gateway:
         self.secret_keys = [SECRET_KEY]
 
     def fail(self, path: str, times: int = 1, status: int = 503) -> None:
-        """Answers the next calls with a status, as Supabase's edge does when it is overloaded."""
+        """Answers the next calls with a status, like Supabase's edge when it is overloaded."""
 
         async def answer(request: web.Request, forward: Answer) -> web.Response:
             return web.json_response({"message": "service unavailable"}, status=status)
@@ -71,7 +71,7 @@ class Gateway:
         self._add(Trouble(path, times, answer))
 
     def drop(self, path: str, times: int = 1, *, after: bool = False) -> None:
-        """Cuts the connection; with `after` the call has taken effect and its answer is lost."""
+        """Cuts the connection. With `after`, the call takes effect, but its response is lost."""
 
         async def cut(request: web.Request, forward: Answer) -> web.Response:
             if after:
@@ -83,7 +83,7 @@ class Gateway:
         self._add(Trouble(path, times, cut))
 
     def delay(self, path: str, seconds: float, times: int = 1) -> None:
-        """Answers the next calls late."""
+        """Delays the next calls."""
 
         async def wait(request: web.Request, forward: Answer) -> web.Response:
             await asyncio.sleep(seconds)
@@ -92,7 +92,7 @@ class Gateway:
         self._add(Trouble(path, times, wait))
 
     def hold(self, path: str, times: int = 1) -> Gate:
-        """Holds the next calls, before they take effect, until the gate is opened."""
+        """Holds the next calls until the gate is opened, before they take effect."""
         gate = Gate()
         self._gates.append(gate)
 
@@ -187,10 +187,10 @@ _CLIENT: web.AppKey[aiohttp.ClientSession] = web.AppKey("client", aiohttp.Client
 
 @contextmanager
 def running_gateway(postgrest_url: str, keys: Keys) -> Iterator[Gateway]:
-    """A gateway in a thread of its own; sets the keys' issuer to its Auth address."""
+    """A gateway in its own thread. Sets the issuer of the keys to its Auth address."""
     listener = listening_socket()
-    keys.issuer = f"{url_of(listener)}/auth/v1"
-    gateway = Gateway(url_of(listener), postgrest_url, keys)
+    keys.issuer = f"{listener_url(listener)}/auth/v1"
+    gateway = Gateway(listener_url(listener), postgrest_url, keys)
     with (
         start_blocking_portal() as portal,
         portal.wrap_async_context_manager(gateway._serving(listener)),

@@ -1,4 +1,4 @@
-"""The keys that sign people in: user tokens as Supabase Auth issues them."""
+"""Signing keys, and user tokens as Supabase Auth issues them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Algorithm = Literal["HS256", "ES256", "RS256"]
 
 
 class Keys:
-    """A secret (HS256) and two key pairs (ES256, RS256); another instance is a stranger's."""
+    """A secret (HS256) and two key pairs (ES256, RS256). Each instance is another project."""
 
     def __init__(self, issuer: str = "http://127.0.0.1/auth/v1") -> None:
         self.issuer = issuer
@@ -31,7 +31,7 @@ class Keys:
         }
 
     def jwks(self) -> dict[str, Any]:
-        """The public keys as Auth publishes them."""
+        """The public keys in the format that Auth publishes."""
         return {"keys": [self._public_key(algorithm) for algorithm in ("ES256", "RS256")]}
 
     def token(
@@ -42,7 +42,7 @@ class Keys:
         headers: dict[str, Any] | None = None,
         **claims: Any,
     ) -> str:
-        """A signed-in person's token, good for an hour; a claim given as None is left out."""
+        """A user token, valid for an hour. Claims that are None are left out."""
         now = int(time.time())
         full = {
             "aud": "authenticated",
@@ -64,11 +64,11 @@ class Keys:
         )
 
     def role_token(self, role: str) -> str:
-        """A token for PostgREST that stands for an API key."""
+        """A token for PostgREST that represents an API key."""
         return jwt.encode({"role": role}, self.secret, "HS256")
 
     def for_postgrest(self, token: str) -> str:
-        """The same claims signed with the one key PostgREST knows; jwt.PyJWTError if invalid."""
+        """The same claims signed with PostgREST's only key. Raises jwt.PyJWTError if invalid."""
         algorithm = jwt.get_unverified_header(token).get("alg", "")
         if algorithm not in ("HS256", "ES256", "RS256"):
             raise jwt.InvalidAlgorithmError(algorithm)

@@ -1,4 +1,4 @@
-"""A load balancer before the instances of a function, as the platform has one."""
+"""A load balancer in front of the instances of a function, like the platform's."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from urllib.parse import urlsplit
 
 from anyio.from_thread import start_blocking_portal
 
-from tests.support.line import reset
-from tests.support.waiting import listening_socket, url_of
+from tests.support.connection_proxy import reset
+from tests.support.waiting import listener_url, listening_socket
 
 
 class Instance(Protocol):
-    """What serves the function; its address changes when it is started again."""
+    """An instance of the function. Its address changes when it is restarted."""
 
     @property
     def url(self) -> str: ...
@@ -28,16 +28,16 @@ Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 
 class LoadBalancer:
-    """Gives each request at `url` to the next instance, and a repeated one to another than before.
+    """Sends each request to the next instance, and a repeated request to another one than before.
 
-    An instance that takes no connection is passed over. Bytes go on as they come, both ways; a
-    connection that breaks on one side breaks on the other.
+    Instances that accept no connection are skipped. Bytes are forwarded as they arrive, both ways.
+    A connection that breaks on one side is broken on the other.
     """
 
     def __init__(self, instances: Sequence[Instance], listener: socket.socket) -> None:
-        self.url = url_of(listener)
-        self.requests: Counter[int] = Counter()  # by the instance's place
-        self.moved = 0  # repeated requests that another instance got
+        self.url = listener_url(listener)
+        self.requests: Counter[int] = Counter()  # by index of the instance
+        self.moved = 0  # repeated requests that went to another instance
         self._instances = instances
         self._listener = listener
         self._next = 0
@@ -72,7 +72,7 @@ class LoadBalancer:
             back.close()
 
     async def _connect(self, client_message_id: str | None) -> Streams | None:
-        """A connection to the instance whose turn it is; None when none takes one."""
+        """A connection to the next instance; None if no instance accepts one."""
         count = len(self._instances)
         before = self._last.get(client_message_id) if client_message_id else None
         first = self._next if before is None else before + 1
@@ -103,7 +103,7 @@ class LoadBalancer:
 
 
 async def _request(reader: asyncio.StreamReader) -> tuple[bytes, bytes]:
-    """Head and body of a request; the head asks for the connection to end with the answer."""
+    """Head and body of a request. The head requests closing the connection after the response."""
     lines = (await reader.readuntil(b"\r\n\r\n")).removesuffix(b"\r\n\r\n").split(b"\r\n")
     fields = dict(line.lower().split(b": ", 1) for line in lines[1:])
     body = await reader.readexactly(int(fields.get(b"content-length", b"0")))
@@ -112,7 +112,7 @@ async def _request(reader: asyncio.StreamReader) -> tuple[bytes, bytes]:
 
 
 def _client_message_id(body: bytes) -> str | None:
-    """What is the same in a request and its repetitions."""
+    """The client_message_id, which a request and its repetitions share."""
     if not body:
         return None
     said = json.loads(body)
@@ -131,7 +131,7 @@ async def _pass(source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> Non
 
 @contextmanager
 def balanced(instances: Sequence[Instance]) -> Iterator[LoadBalancer]:
-    """A load balancer before these instances, in a thread of its own."""
+    """A load balancer in front of these instances, in its own thread."""
     balancer = LoadBalancer(instances, listening_socket())
     with (
         start_blocking_portal() as portal,

@@ -1,4 +1,4 @@
-"""Modules of the pages that neither draw nor ask, run in Node."""
+"""Runs the pure modules of the pages in Node.js."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ NODE = ROOT / ".venv/bin/node"
 
 
 def evaluate(module: str, expression: str, given: Any) -> Any:
-    """The value of a JavaScript expression over `given` and `module`, a file of web/js."""
+    """The value of a JavaScript expression with `given` and `module`, a file of web/js."""
     source = (ROOT / "web/js" / module).as_uri()
     script = f"""
       import {{ readFileSync }} from "node:fs";

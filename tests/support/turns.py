@@ -1,4 +1,4 @@
-"""Turns as values, for the pure modules: what was accepted, who was asked, what came of it."""
+"""Builds turns as values for tests of pure modules: rows, targets, attempts, failures."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ ADULT = {"id": CHARACTER, "name": "Mara Voss", "age": 30, "content_rating": "nsf
 
 
 def model(key: str, **columns: Any) -> ModelRow:
-    """A row of api_models, with what is left out as the database has it."""
+    """A row of api_models, with the database's defaults."""
     return ModelRow.model_validate(
         {"model_key": key, "display_name": key.upper(), "provider": PROVIDER} | columns
     )
 
 
 def accepted(asks: dict[str, Any] | None = None, **rows: Any) -> Accepted:
-    """A turn that was begun with these rows; `asks` are fields of the request."""
+    """An accepted turn with these rows. `asks` are fields of the request."""
     turn = {"id": TURN, "user_message_id": MESSAGE, "message": "Hello."} | rows.pop("turn", {})
     begun = BegunTurn.model_validate(
         {
@@ -70,14 +70,14 @@ def failure(name: str, **details: Any) -> Failure:
 
 
 def attempt(failed: str | None = None, target: Target = TARGET, **columns: Any) -> Attempt:
-    """A call that was answered, or that failed as `failed` says. It took 70 ms."""
+    """A call of 70 ms that was answered, or that failed with the policy `failed`."""
     return Attempt(
         target, 70, **{"failure": failure(failed) if failed else None, "end": None} | columns
     )
 
 
 def answered(reason: str = "stop", target: Target = TARGET) -> Attempt:
-    """A call that was answered in full, by a provider who says what it took."""
+    """A call that was answered completely, with usage from the provider."""
     usage = Usage(100, 20, 0.25)
     spent = Spent(100, 20, 0.25, is_estimated=False)
     return attempt(

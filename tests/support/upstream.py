@@ -4,11 +4,11 @@
 >>> upstream.enqueue(stall(), to="some/model:free")  # for this model only
 >>> upstream.always(worker_healthy(), to="/health")  # for this path, every time
 
-A request takes the next answer queued for its model, for its path, for anything; then the
-standing answer (`always`) for its model, its path, anything. A request with neither is answered
-with 500 and listed in `unexpected`, which fails the test.
+A request gets the next response queued for its model, for its path, or for anything; else the
+standing response (`always`) for its model, its path, or anything. A request with neither gets a 500
+and is listed in `unexpected`, which fails the test.
 
-An answer is an async function of an `Exchange`: answers.py has them, and a test may write its own.
+A response is an async function of an `Exchange`. answers.py has them, and tests can write others.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from typing import Any, TypeVar
 import h11
 from anyio.from_thread import BlockingPortal, start_blocking_portal
 
-from tests.support.waiting import PATIENCE, listening_socket, url_of
+from tests.support.waiting import PATIENCE, listener_url, listening_socket
 
 T = TypeVar("T")
 JSON = dict[str, Any]
@@ -36,7 +36,7 @@ Headers = dict[str, str]
 
 @dataclass
 class Call:
-    """A request that came, and how it ended."""
+    """A received request, and how it ended."""
 
     method: str
     path: str
@@ -44,16 +44,16 @@ class Call:
     body: bytes
     connection: int  # requests with the same number came over the same connection
     answered: bool = False
-    closed_early: bool = False  # the client went away before the answer was complete
+    closed_early: bool = False  # the client disconnected before the response was complete
 
     @property
     def json(self) -> Any:
-        """The body as JSON, {} when there is none."""
+        """The body as JSON, or {}."""
         return json.loads(self.body) if self.body else {}
 
     @property
     def model(self) -> str:
-        """The body's model, "" when it names none."""
+        """The model in the body, or ""."""
         with suppress(ValueError, AttributeError):
             return str(self.json.get("model", ""))
         return ""
@@ -61,14 +61,14 @@ class Call:
 
 @dataclass
 class Exchange:
-    """One request and the raw connection to answer it on."""
+    """One request and its raw connection."""
 
     call: Call
     reader: asyncio.StreamReader
     writer: asyncio.StreamWriter
     streaming: bool = False  # the head of an event stream was sent
     keep_alive: bool = True
-    early: bytearray = field(default_factory=bytearray)  # what the client sent meanwhile
+    early: bytearray = field(default_factory=bytearray)  # bytes that the client sent meanwhile
 
     async def send(self, data: bytes) -> None:
         """Sends exactly these bytes."""
@@ -81,12 +81,12 @@ class Exchange:
         await self.send(f"HTTP/1.1 {status} Scripted\r\n{lines}\r\n".encode())
 
     async def whole(self, status: int, headers: Headers, body: bytes) -> None:
-        """Sends a complete answer."""
+        """Sends a complete response."""
         await self.head(status, {**headers, "Content-Length": str(len(body))})
         await self.send(body)
 
     async def stream_head(self, status: int = 200, headers: Headers | None = None) -> None:
-        """Begins a chunked event stream, once."""
+        """Starts a chunked event stream, once."""
         if self.streaming:
             return
         self.streaming = True
@@ -94,7 +94,7 @@ class Exchange:
         await self.head(status, {**event_stream, **(headers or {})})
 
     async def chunk(self, data: bytes) -> None:
-        """Sends one chunk of a chunked body; no data ends the body."""
+        """Sends one chunk of a chunked body. Empty data ends the body."""
         await self.send(f"{len(data):x}\r\n".encode() + data + b"\r\n")
 
     def reset(self) -> None:
@@ -105,7 +105,7 @@ class Exchange:
         self.writer.transport.abort()
 
     def hang_up(self) -> None:
-        """Ends the connection in order, whatever was promised."""
+        """Closes the connection normally, even if the response is incomplete."""
         self.keep_alive = False
 
     async def client_closed(self) -> None:
@@ -119,10 +119,10 @@ Answer = Callable[[Exchange], Awaitable[None]]
 
 
 class Upstream:
-    """A server at `url`; `calls` is what came, oldest first.
+    """A server at `url`. `calls` are the received requests, oldest first.
 
-    The URL changes with every reset, so a straggler of the test before is known by its path: it
-    is told 500 and not recorded.
+    The URL changes with every reset, so late requests of an earlier test are recognised by their
+    path. They get a 500 and are not recorded.
     """
 
     def __init__(self, host: str) -> None:
@@ -130,7 +130,7 @@ class Upstream:
         self._round = 0
         self.calls: list[Call] = []
         self.unexpected: list[Call] = []
-        self.faults: list[Exception] = []  # exceptions of answers
+        self.faults: list[Exception] = []  # exceptions raised by responses
         self.connections = 0  # open now, idle ones included
         self.in_progress = 0  # requests being answered now
         self._accepted = 0
@@ -147,17 +147,17 @@ class Upstream:
         return f"{self._host}/{self._round}"
 
     def enqueue(self, *answers: Answer, to: str = "") -> None:
-        """Answers the next requests, in order; `to` is a model, or a path's end with its slash."""
+        """Answers the next requests in order. `to` is a model, or the end of a path."""
         with self._changed:
             self._queues[to].extend(answers)
 
     def always(self, answer: Answer, to: str = "") -> None:
-        """Answers every request for which nothing is queued."""
+        """Answers all requests for which nothing is queued."""
         with self._changed:
             self._standing[to] = answer
 
     def wait_for(self, condition: Callable[[Upstream], T], seconds: float = PATIENCE) -> T:
-        """Waits until the condition is true of this upstream and returns its value."""
+        """Waits until the condition on this upstream is true and returns its value."""
         with self._changed:
             value = self._changed.wait_for(lambda: condition(self), seconds)
             if not value:
@@ -166,15 +166,15 @@ class Upstream:
             return value
 
     def models_called(self) -> list[str]:
-        """The models asked for, in order."""
+        """The requested models, in order."""
         return [call.model for call in self.calls if call.model]
 
     def queued(self) -> int:
-        """How many queued answers nobody has fetched."""
+        """The number of queued responses that are unused."""
         return sum(len(queue) for queue in self._queues.values())
 
     def reset(self) -> None:
-        """Ends what is in progress and forgets calls and answers; idle connections stay."""
+        """Ends running responses and forgets calls and scripts. Idle connections stay open."""
         assert self._portal
         with self._changed:
             self._round += 1
@@ -291,9 +291,9 @@ async def _unscripted(exchange: Exchange) -> None:
 async def _read_request(
     reader: asyncio.StreamReader, received: bytes, number: int
 ) -> tuple[Call, bytes] | None:
-    """The next request and what followed it; None when the client closed in between."""
+    """The next request and the bytes after it; None if the client closed before."""
     connection = h11.Connection(h11.SERVER)
-    if received:  # no data would mean the end
+    if received:  # empty data would mean the end of the stream
         connection.receive_data(received)
     request: h11.Request | None = None
     body = b""
@@ -317,9 +317,9 @@ async def _read_request(
 
 @contextmanager
 def running_upstream() -> Iterator[Upstream]:
-    """An upstream in a thread of its own."""
+    """An upstream in its own thread."""
     listener = listening_socket()
-    upstream = Upstream(url_of(listener))
+    upstream = Upstream(listener_url(listener))
     with (
         start_blocking_portal() as portal,
         portal.wrap_async_context_manager(upstream._serving(listener)),
@@ -330,21 +330,21 @@ def running_upstream() -> Iterator[Upstream]:
 
 @contextmanager
 def never_accepting() -> Iterator[str]:
-    """The URL of a host to which a connection never comes about."""
+    """The URL of a host that never accepts a connection."""
     with ExitStack() as stack:
         listener = stack.enter_context(socket.socket())
         listener.bind(("127.0.0.1", 0))
         listener.listen(0)
-        for _ in range(4):  # fill the queue of connections nobody accepts
+        for _ in range(4):  # fill the queue of pending connections
             waiting = stack.enter_context(socket.socket())
             waiting.setblocking(False)
             waiting.connect_ex(listener.getsockname())
-        yield url_of(listener)
+        yield listener_url(listener)
 
 
 @contextmanager
 def refusing() -> Iterator[str]:
-    """The URL of a port that refuses connections and that nobody else can take."""
+    """The URL of a reserved port that refuses connections."""
     with socket.socket() as bound:
         bound.bind(("127.0.0.1", 0))
-        yield url_of(bound)
+        yield listener_url(bound)

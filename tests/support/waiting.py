@@ -1,4 +1,4 @@
-"""Waiting on conditions instead of durations, and the sockets to wait for."""
+"""Waits for conditions instead of durations; free ports and sockets."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from typing import TypeVar
 T = TypeVar("T")
 
 PATIENCE = 90.0
-"""Seconds that tests wait for what comes at once on an idle machine: a busy one is no failure."""
+"""Timeout in seconds for things that are immediate on an idle machine."""
 
 
 def wait_until(condition: Callable[[], T], what: str, seconds: float = PATIENCE) -> T:
-    """Polls until the condition is true and returns its value; TimeoutError names `what`."""
+    """Polls until the condition is true and returns its value. TimeoutError names `what`."""
     deadline = time.monotonic() + seconds
     while not (value := condition()):
         if time.monotonic() > deadline:
@@ -29,7 +29,7 @@ def wait_until(condition: Callable[[], T], what: str, seconds: float = PATIENCE)
 
 
 class Gate:
-    """Where a scripted part waits until the test opens it.
+    """A point at which a scripted response waits until the test opens it.
 
     >>> gate = Gate()
     >>> upstream.enqueue(stream(["Hel", gate, "lo"]))
@@ -42,12 +42,12 @@ class Gate:
         self._opened: Future[None] = Future()
 
     async def passage(self) -> None:
-        """Called by the scripted part: returns once the gate is open."""
+        """Called by the scripted response: returns when the gate is open."""
         self._reached.set()
         await asyncio.shield(asyncio.wrap_future(self._opened))
 
     def wait_reached(self, seconds: float = PATIENCE) -> None:
-        """Returns once a scripted part has come to the gate."""
+        """Returns when a scripted response has reached the gate."""
         if not self._reached.wait(seconds):
             raise TimeoutError(f"nothing came to the gate in {seconds} s")
 
@@ -58,8 +58,8 @@ class Gate:
 
 
 def listening_socket() -> socket.socket:
-    """A socket on a free port of 127.0.0.1 that already queues connections."""
-    # asyncio turns Nagle's delay off only on sockets that name their protocol.
+    """A socket on a free port of 127.0.0.1 that already accepts connections into its queue."""
+    # asyncio disables Nagle's algorithm only on sockets with an explicit protocol.
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     listener.bind(("127.0.0.1", 0))
@@ -67,15 +67,15 @@ def listening_socket() -> socket.socket:
     return listener
 
 
-def url_of(listener: socket.socket) -> str:
+def listener_url(listener: socket.socket) -> str:
     """http://127.0.0.1:<port> of a bound socket."""
     return f"http://127.0.0.1:{listener.getsockname()[1]}"
 
 
 def free_port() -> int:
-    """A port of 127.0.0.1 that nothing listens on, for servers that bind it themselves.
+    """A free port of 127.0.0.1 for servers that bind it themselves.
 
-    Below those that systems give to outgoing connections: one of these could take it meanwhile.
+    It is below the range for outgoing connections, which could take it in the meantime.
     """
     for port in random.sample(range(10_000, 32_000), 100):
         with suppress(OSError), socket.socket() as probe:

@@ -1,4 +1,4 @@
-"""How much a function does, counted and not timed: the same on every machine, in every run."""
+"""Counts the work of a function instead of timing it: the same on every machine."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from types import FrameType
 from typing import Any
 
 _FROM_A_PLACE = {"find", "rfind", "startswith", "endswith"}
-"""Methods of a text that need not go through all of it."""
+"""Methods of a text that do not read all of it."""
 _OF_ITS_LENGTH = {"pop", "insert", "index", "remove", "reverse", "sort", "copy", "count"}
-"""Methods of a list that may go through all of it; those of texts do."""
+"""Methods of a list that may read all of it."""
 
 
 def work(function: Callable[..., object], *arguments: object) -> int:
-    """Lines run, and for each built-in method of a text or a list the length it goes through."""
+    """Executed lines, plus the lengths that built-in methods of texts and lists read."""
     done = 0
 
     def count_lines(frame: FrameType, event: str, argument: object) -> Any:
@@ -44,6 +44,6 @@ def work(function: Callable[..., object], *arguments: object) -> int:
 
 
 def is_linear(function: Callable[[Any], object], make: Callable[[int], object], n: int) -> bool:
-    """Whether ten times as much takes about ten times the work, once everything is warm."""
+    """Whether ten times the input takes about ten times the work, after a warm-up."""
     function(make(10 * n))
     return work(function, make(10 * n)) < 15 * work(function, make(n))

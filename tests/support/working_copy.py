@@ -1,4 +1,4 @@
-"""The stack of `make up` in a working copy of its own, driven by its commands alone."""
+"""The stack of `make up` in its own working copy, controlled by its commands."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ from tests.support.postgres import ROOT
 from tests.support.waiting import free_port, wait_until
 
 PORTS = ("DATABASE_PORT", "FUNCTIONS_PORT", "WORKER_PORT", "STAND_IN_PORT")
-# What other commands leave in a working copy, and what this machine alone is told.
+# Results of other commands in a working copy, and settings of this machine.
 LEFT_OUT = (".*cache", ".env", ".git", ".hypothesis", ".local", ".venv", "dist", "node_modules")
-# A machine that is busy with other tests may need long for a turn, and for a probe.
+# A busy machine may need long for a turn or a probe.
 UNHURRIED = {
     "TURN_BUDGET_SECONDS": "1500",
     "CONNECT_TIMEOUT_SECONDS": "60",
@@ -35,22 +35,22 @@ UNHURRIED = {
     "RUN_BUDGET_SECONDS": "90",
     "DEEP_PROBE_EVERY": "0",
 }
-# The model is real, but what it writes is known: no test may turn on what came to its mind.
+# The model is real, but a grammar fixes what it writes: no test depends on its words.
 KNOWN_WORDS = {"WORKER_GRAMMAR": 'root ::= "The lamp is lit."'}
-# Packages are those of this working copy; without this, a lock file that is newer than they are
-# would have them installed again under the feet of the other tests.
+# The packages are shared with this working copy. Without this, a newer lock file would make `make`
+# reinstall them while other tests are running.
 SETUP_IS_DONE = [f"--old-file=.venv/ready/{stamp}" for stamp in ("python", "stack")]
 
 
 @dataclass(frozen=True)
 class WorkingCopy:
-    """A copy of the project with ports of its own."""
+    """A copy of the project with its own ports."""
 
     folder: Path
     env: dict[str, str]
 
     def make(self, *arguments: str, typed: str = "") -> subprocess.CompletedProcess[str]:
-        """Runs make and returns what it wrote, whether it succeeded or not."""
+        """Runs make and returns its result, successful or not."""
         return subprocess.run(
             ["make", "--no-print-directory", *SETUP_IS_DONE, *arguments],  # noqa: S607
             cwd=self.folder,
@@ -63,25 +63,25 @@ class WorkingCopy:
         )
 
     def succeed(self, *arguments: str, typed: str = "") -> subprocess.CompletedProcess[str]:
-        """The same for what must succeed."""
+        """Runs make, which must succeed."""
         done = self.make(*arguments, typed=typed)
         assert done.returncode == 0, done.stdout + done.stderr + self.logs()
         return done
 
     def status(self) -> dict[str, dict[str, str]]:
-        """State and process id of each part, as `make status` prints them."""
+        """State and process id of each part, from `make status`."""
         lines = self.make("status").stdout.splitlines()
         rows = [dict(zip(lines[0].split(), line.split(), strict=True)) for line in lines[1:]]
         return {row["part"]: row for row in rows}
 
     def processes(self) -> list[psutil.Process]:
-        """The stack's own process and all below it."""
+        """The stack's process and all its descendants."""
         state = json.loads((self.folder / ".local/stack.json").read_text())
         stack = psutil.Process(state["pid"])
         return [stack, *stack.children(recursive=True)]
 
     def check_health(self) -> dict[str, Any]:
-        """Runs the health check, as the scheduler does; what it found of the worker."""
+        """Runs the health check like the scheduler and returns the worker's result."""
         env = self.stack_env
         secret = {"Authorization": f"Bearer {env['HEALTH_CHECK_SECRET']}"}
         answer = patient.post(f"{env['FUNCTIONS_URL']}/health_check", headers=secret)
@@ -89,11 +89,11 @@ class WorkingCopy:
         return dict(answer.json()["workers"]["chatWorker"])
 
     def kill_worker(self) -> None:
-        """The chat worker dies, as a process does."""
+        """Kills the chat worker's process."""
         os.kill(int(self.status()["worker"]["process"]), signal.SIGKILL)
 
     def recover(self) -> None:
-        """Starts what died; nothing is remembered of it."""
+        """Restarts dead parts and clears their cooldowns."""
         self.succeed("up")
         self.write("DELETE", "model_cooldowns?scope=not.is.null")
         wait_until(lambda: self.check_health()["isHealthy"], "the worker to be known as healthy")
@@ -104,7 +104,7 @@ class WorkingCopy:
         return {name: value for name, value in values.items() if value is not None}
 
     def rows(self, path: str) -> list[dict[str, Any]]:
-        """What the Data API has for the secret key."""
+        """Rows of the Data API, read with the secret key."""
         env = self.stack_env
         answer = patient.get(
             f"{env['SUPABASE_URL']}/rest/v1/{path}", headers={"apikey": env["SUPABASE_SECRET_KEY"]}
@@ -113,7 +113,7 @@ class WorkingCopy:
         return list(answer.json())
 
     def write(self, method: str, path: str, body: Any = None) -> None:
-        """A request to the Data API with the secret key, which must succeed."""
+        """A request to the Data API with the secret key. It must succeed."""
         env = self.stack_env
         url = f"{env['SUPABASE_URL']}/rest/v1/{path}"
         answer = patient.request(
@@ -122,20 +122,20 @@ class WorkingCopy:
         assert answer.is_success, answer.text
 
     def said(self) -> list[tuple[str, str]]:
-        """The demo conversation."""
+        """The messages of the demo conversation."""
         path = f"messages?conversation_id=eq.{self.stack_env['DEMO_CONVERSATION_ID']}"
         rows = self.rows(f"{path}&order=position&select=sender,content")
         return [(row["sender"], row["content"]) for row in rows]
 
     def logs(self) -> str:
-        """The ends of all logs, for a failure's message."""
+        """The ends of all logs, for failure messages."""
         logs = sorted((self.folder / ".local/logs").glob("*.log"))
         return "".join(f"\n--- {log.name}\n{log.read_text()[-2000:]}" for log in logs)
 
 
 @contextmanager
 def running_copy(folder: Path) -> Iterator[WorkingCopy]:
-    """A clean working copy in a new folder, with its stack up; it is down at the end."""
+    """A clean working copy in a new folder with a running stack, stopped at the end."""
     shutil.copytree(ROOT, folder, ignore=shutil.ignore_patterns(*LEFT_OUT, "__pycache__"))
     for packages in (".venv", "node_modules"):
         (folder / packages).symlink_to(ROOT / packages)

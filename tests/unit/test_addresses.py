@@ -1,4 +1,4 @@
-"""Which addresses may be called."""
+"""Which addresses the functions may call."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ LOCAL = [
     "https://[::ffff:127.0.0.1]",
     "https://[::ffff:10.0.0.1]",
 ]
-# Names that resolvers take for 127.0.0.1 or for the names above.
+# Names that resolvers read as 127.0.0.1 or as the names above.
 DISGUISED = [
     "https://localhost.",
     "https://127.0.0.1.",
@@ -105,14 +105,14 @@ NO_ADDRESS = [
 ]
 
 
-# Addresses that are no host on the public internet, whatever `ipaddress` of some Python says.
+# Addresses that are not public, even if some versions of Python's `ipaddress` say so.
 NOT_PUBLIC = [
     *("0.0.0.1", "10.0.0.1", "100.64.0.1", "100.127.255.255", "127.0.0.1", "169.254.0.23"),
     *("172.31.255.255", "192.0.0.1", "192.0.0.8", "192.0.0.9", "192.0.0.170", "192.0.0.192"),
     *("192.0.2.1", "192.88.99.1", "192.88.99.2", "192.168.0.1", "198.18.0.1", "198.19.255.255"),
     *("198.51.100.1", "203.0.113.1", "224.0.0.1", "239.255.255.255", "240.0.0.1"),
     "255.255.255.255",
-    # Where clouds tell a machine its secrets.
+    # Metadata services of clouds.
     *("168.63.129.16", "169.254.169.254", "169.254.170.2", "100.100.100.200", "fd00:ec2::254"),
     *("fd20:ce::254", "fe80::a9fe:a9fe"),
     # IPv4 in IPv6: compatible, mapped, NAT64, 6to4, Teredo.
@@ -161,7 +161,7 @@ def test_origin_has_one_spelling(url: str, expected: str) -> None:
 
 @pytest.mark.parametrize("url", [*PUBLIC, *LOCAL])
 def test_client_connects_to_the_host_that_was_checked(url: str) -> None:
-    """Three parsers read a URL on its way: ours, that of the client, and that of its transport."""
+    """Three parsers read each URL: ours, the client's, and its transport's."""
     client = httpx.URL(url)
     transport = URL(str(client))
     ours = origin(url)
@@ -172,7 +172,7 @@ def test_client_connects_to_the_host_that_was_checked(url: str) -> None:
 
 
 def canonical(url: str) -> str:
-    """The origin with an IPv6 address as everybody writes it."""
+    """The origin with an IPv6 address in its usual spelling."""
     scheme, _, rest = url.partition("[")
     address, _, port = rest.partition("]")
     return f"{scheme}[{ip_address(address).compressed}]{port}" if rest else url
@@ -210,7 +210,7 @@ def test_refusal_does_not_repeat_credentials() -> None:
 
 
 class Names(AbstractResolver):
-    """Names whose addresses change from one question to the next."""
+    """Names whose addresses change from one lookup to the next."""
 
     def __init__(self, *answers: list[str]) -> None:
         self._answers = list(answers)

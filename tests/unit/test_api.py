@@ -1,4 +1,4 @@
-"""What comes in, what goes out: the shapes that clients know."""
+"""Requests, responses and events: the formats that clients use."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ MAX_CHARS = 100
 
 
 def parse(**fields: Any) -> ChatRequest:
-    """The request in a body that asks for a turn of roleplay, `fields` changed."""
+    """A request for a roleplay turn, with `fields` changed."""
     body = {"message": "Hello", "conversation_id": CONVERSATION} | fields
     return parse_request(body, max_message_chars=MAX_CHARS)
 
@@ -43,7 +43,7 @@ def refused(**fields: Any) -> ApiError:
 
 
 class TestRequest:
-    def test_defaults(self) -> None:
+    def test_missing_fields_have_their_defaults(self) -> None:
         request = parse()
         assert request.conversation_id == UUID(CONVERSATION)
         assert (request.message, request.action, request.task) == ("Hello", "send", "roleplay")
@@ -94,7 +94,7 @@ class TestRequest:
             ({"kickoff": None}, "send"),
         ],
     )
-    def test_action(self, fields: dict[str, Any], action: str) -> None:
+    def test_action_is_parsed(self, fields: dict[str, Any], action: str) -> None:
         assert parse(**fields).action == action
 
     @pytest.mark.parametrize("task", ["roleplay", "storytelling", "prompt_enhancement"])
@@ -230,12 +230,12 @@ class TestRequest:
         [b"", b"{", b"\xff\xfe\xff", b"{'a': 1}"],
         ids=["empty", "unfinished", "not-text", "python"],
     )
-    def test_what_is_no_json(self, body: bytes) -> None:
+    def test_body_that_is_no_json_is_rejected(self, body: bytes) -> None:
         with pytest.raises(ApiError) as caught:
             parse_request(parse_body(body), max_message_chars=MAX_CHARS)
         assert (caught.value.status, caught.value.code) == (400, "malformed_json")
 
-    def test_endless_number(self) -> None:
+    def test_number_of_thousands_of_digits_is_rejected(self) -> None:
         body = b'{"message": "Hi", "conversation_id": "%s", "greeting": %s}'
         with pytest.raises(ApiError, match="invalid_request") as caught:
             parse_request(
@@ -250,7 +250,7 @@ class TestRequest:
         assert (caught.value.status, caught.value.code) == (400, "invalid_request")
 
 
-# Any text, halves of surrogate pairs included: JSON can carry them.
+# Any text, including lone surrogates, which JSON can contain.
 anything = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(st.characters()),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
@@ -307,7 +307,7 @@ class TestAnswer:
         }
         assert {name: type(body[name]) for name in types} == types
 
-    def test_whole_body(self) -> None:
+    def test_body_of_a_response_has_all_fields(self) -> None:
         assert json.loads(json.dumps(ANSWER.to_json())) == {
             "success": True,
             "response": "Sit down.\n\nTea?",
@@ -357,7 +357,7 @@ class TestAnswer:
 
 
 class TestEvents:
-    def test_framing(self) -> None:
+    def test_event_is_framed_as_a_server_sent_event(self) -> None:
         assert sse("delta", {"text": "a\nb"}) == 'event: delta\ndata: {"text":"a\\nb"}\n\n'
 
     def test_text_is_sent_as_it_is_and_not_escaped(self) -> None:
@@ -374,7 +374,7 @@ class TestEvents:
 
 
 def received(stream: str) -> list[tuple[str, Any]]:
-    """What a client of event streams makes of it."""
+    """The events that a client parses from a stream."""
     headers = {"Content-Type": "text/event-stream"}
     response = httpx.Response(200, headers=headers, content=stream.encode())
     return [(event.event, event.json()) for event in EventSource(response).iter_sse()]

@@ -1,4 +1,4 @@
-"""What an instance has little of is given to few at once, and taken back whatever happens."""
+"""Scarce slots of an instance are limited, and always released."""
 
 from __future__ import annotations
 
@@ -28,6 +28,27 @@ def test_others_wait_for_a_place() -> None:
         return order
 
     assert asyncio.run(scenario()) == ["a", "b"]
+
+
+def test_one_person_takes_no_more_than_their_share() -> None:
+    async def scenario() -> None:
+        bounded = Bounded(3, wait_seconds=0.01, each=2)
+        async with bounded.place("ann"), bounded.place("ann"):
+            with pytest.raises(ApiError):
+                async with bounded.place("ann"):
+                    pass
+            async with bounded.place("bob"):
+                # Who waits in vain takes nothing meanwhile.
+                with pytest.raises(ApiError):
+                    async with bounded.place("eve"):
+                        pass
+            async with bounded.place("eve"):
+                pass
+        async with bounded.place("ann"), bounded.place("ann"):
+            pass
+        assert not bounded._own
+
+    asyncio.run(scenario())
 
 
 def test_who_waits_too_long_is_told_when_to_come_back() -> None:

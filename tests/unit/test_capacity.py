@@ -1,4 +1,4 @@
-"""What so many turns a day need."""
+"""The estimate of what a number of turns a day needs."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from bench.turns import STREAM, Comparison, Figures
 FIGURES = Measured(cpu_ms=35, database_ms=40)
 
 
-def test_by_hand() -> None:
+def test_estimate_equals_one_made_by_hand() -> None:
     # 8,640,000 a day are 100 a second, 500 at the peak.
     found = need(8_640_000, FIGURES, Assumed())
     assert found.turns_per_second == pytest.approx(500)
@@ -45,7 +45,7 @@ def results() -> Results:
     return Results(comparison=comparison, streams={FUNCTION: paced})
 
 
-def test_benchmarks_end_with_it() -> None:
+def test_table_of_capacity_is_in_the_document() -> None:
     assert measured(results()) == FIGURES
     *_, table = tables(results())
     assert [row[0] for row in table.rows][:1] == ["turns begun in a second"]

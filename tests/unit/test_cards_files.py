@@ -1,4 +1,4 @@
-"""Card files of every format are read; what is hostile or broken is refused with a sentence."""
+"""Card files of every format are read; hostile or broken files are refused with a sentence."""
 
 import base64
 import json
@@ -42,18 +42,18 @@ def outcome(raw: bytes) -> int:
 
 class TestFormats:
     @pytest.mark.parametrize("name", ["keeper_v1", "detective_v2", "cook_v3"])
-    def test_json(self, name: str) -> None:
+    def test_json_file_is_read(self, name: str) -> None:
         assert files.read((CARDS / f"{name}.json").read_bytes()) == files.CardFile(card(name))
 
     def test_json_with_a_byte_order_mark(self) -> None:
         assert files.read(b"\xef\xbb\xbf" + json.dumps(TINY).encode()).card == TINY
 
-    def test_png(self) -> None:
+    def test_png_file_is_read(self) -> None:
         found = files.read((CARDS / "detective.png").read_bytes())
         assert found.card == card("detective_v2")
         assert found.warnings == (files.PICTURE_NOT_KEPT,)
 
-    def test_charx(self) -> None:
+    def test_charx_file_is_read(self) -> None:
         found = files.read((CARDS / "cook.charx").read_bytes())
         assert found.card == card("cook_v3")
         assert "other files (pictures, sounds; 1) are not stored" in found.warnings[0]
@@ -62,7 +62,7 @@ class TestFormats:
         assert files.read(archive({"card.json": json.dumps(TINY).encode()})).warnings == ()
 
     @pytest.mark.parametrize("raw", [b"", b"GIF89a", b"\xff\xd8\xff\xe0", b"hello", b"[1]"])
-    def test_others_are_refused(self, raw: bytes) -> None:
+    def test_other_formats_are_refused(self, raw: bytes) -> None:
         assert "neither JSON, PNG nor CHARX" in refused(raw)
 
 
@@ -82,7 +82,7 @@ class TestJson:
             pytest.param(b'{"a": %s}' % (b"9" * 5000), "not valid JSON", id="endless-number"),
         ],
     )
-    def test_broken(self, raw: bytes, named: str) -> None:
+    def test_broken_json_is_refused(self, raw: bytes, named: str) -> None:
         assert named in refused(raw)
 
     @pytest.mark.parametrize(
@@ -92,7 +92,7 @@ class TestJson:
             pytest.param(b'{"a": [%s0]}' % (b"0," * 250_000), id="many-values"),
         ],
     )
-    def test_too_large(self, raw: bytes) -> None:
+    def test_json_that_is_too_large_is_refused(self, raw: bytes) -> None:
         refused(raw, "card_too_large")
 
     def test_text_that_grew_by_unescaping_is_measured_as_text(self) -> None:
@@ -101,7 +101,7 @@ class TestJson:
         assert caught.value.code == "card_too_large"
 
     @pytest.mark.parametrize("value", [None, [], "text", 5])
-    def test_what_is_no_object(self, value: Any) -> None:
+    def test_json_that_is_no_object_is_refused(self, value: Any) -> None:
         with pytest.raises(ApiError) as caught:
             json_file.checked(value)
         assert caught.value.message == "The card must be a JSON object."
@@ -137,7 +137,9 @@ class TestPng:
             pytest.param([(b"tEXt", b"x")] * 10_001, "too many parts", id="many-chunks"),
         ],
     )
-    def test_without_a_good_card(self, chunks: list[tuple[bytes, bytes]], named: str) -> None:
+    def test_picture_without_a_valid_card_is_refused(
+        self, chunks: list[tuple[bytes, bytes]], named: str
+    ) -> None:
         assert named in refused(picture(*chunks))
 
     def test_card_that_is_too_large(self) -> None:
@@ -155,7 +157,7 @@ class TestPng:
             pytest.param(lambda raw: raw[:8], id="signature-alone"),
         ],
     )
-    def test_damaged(self, damage: Any) -> None:
+    def test_damaged_picture_is_refused(self, damage: Any) -> None:
         assert "damaged" in refused(damage(card_picture(chara=TINY)))
 
     def test_written_picture_is_one_and_has_both_versions(self) -> None:
@@ -187,24 +189,30 @@ class TestCharx:
             pytest.param("C:/x", "unsafe path", id="drive"),
         ],
     )
-    def test_name_that_leads_elsewhere(self, name: str, named: str) -> None:
+    def test_archive_with_a_path_outside_is_refused(self, name: str, named: str) -> None:
         assert named in refused(archive({"card.json": b"{}", name: b"x"}))
 
-    def test_without_a_card(self) -> None:
+    def test_archive_without_a_card_is_refused(self) -> None:
         assert "no card.json" in refused(archive({"deep/card.json": b"{}"}))
 
-    def test_two_cards(self) -> None:
+    def test_archive_with_two_cards_is_refused(self) -> None:
         raw = archive({"card.json": b"{}", "card.jsox": b"{}"}).replace(b"card.jsox", b"card.json")
         assert "two character cards" in refused(raw)
 
-    def test_other_compression(self) -> None:
+    def test_archive_with_another_compression_is_refused(self) -> None:
         raw = archive({"card.json": b"{}"}, zipfile.ZIP_LZMA)
         assert "unsupported" in refused(raw)
 
-    def test_encrypted(self) -> None:
+    def test_encrypted_archive_is_refused(self) -> None:
         raw = bytearray(archive({"card.json": b"{}"}))
         raw[raw.index(b"PK\x01\x02") + 8] |= 1
         assert "encrypted" in refused(bytes(raw))
+
+    def test_card_that_repeats_itself_comes_back(self) -> None:
+        card = {"name": "Vera", "creator_notes": "x " * 500_000}
+        written = charx_file.write(json.dumps(card).encode())
+        assert len(written) < 10_000
+        assert files.read(written).card == card
 
     @pytest.mark.parametrize(
         "files_",
@@ -214,7 +222,7 @@ class TestCharx:
             pytest.param({f"{n}": b"" for n in range(1001)}, id="many-files"),
         ],
     )
-    def test_bombs(self, files_: dict[str, bytes]) -> None:
+    def test_archive_that_unpacks_to_too_much_is_refused(self, files_: dict[str, bytes]) -> None:
         refused(archive(files_), "card_too_large")
 
     def test_card_that_says_it_is_smaller_than_it_is(self) -> None:
@@ -232,7 +240,7 @@ class TestCharx:
             pytest.param(lambda raw: raw[:4], id="signature-alone"),
         ],
     )
-    def test_damaged(self, damage: Any) -> None:
+    def test_damaged_archive_is_refused(self, damage: Any) -> None:
         assert "damaged" in refused(damage(archive({"card.json": json.dumps(TINY).encode()})))
 
 
@@ -256,26 +264,26 @@ def test_any_damage_to_a_file_is_survived(which: str, place: float, junk: bytes)
     assert outcome(raw[:at] + junk + raw[at + len(junk) :]) in (200, 400, 413)
 
 
-def archive_of(files: int) -> bytes:
+def archive_with_files(files: int) -> bytes:
     return archive({f"{n}": b"" for n in range(files)})
 
 
-def picture_of(chunks: int) -> bytes:
+def picture_with_chunks(chunks: int) -> bytes:
     return picture(*[(b"tEXt", b"")] * chunks)
 
 
 def test_files_of_very_many_parts_are_refused() -> None:
-    refused(archive_of(20_000), "card_too_large")
-    refused(picture_of(100_000))
+    refused(archive_with_files(20_000), "card_too_large")
+    refused(picture_with_chunks(100_000))
 
 
-@pytest.mark.parametrize("made_of", [archive_of, picture_of])
+@pytest.mark.parametrize("made_of", [archive_with_files, picture_with_chunks])
 def test_files_of_many_parts_are_read_in_linear_time(made_of: Callable[[int], bytes]) -> None:
     assert is_linear(outcome, made_of, 300)
 
 
 class TestValues:
-    """Everything in a card becomes an object, so it is counted before it is read."""
+    """Every value in a card becomes an object, so values are counted before they are read."""
 
     @pytest.mark.parametrize(
         "many",

@@ -1,4 +1,4 @@
-"""What a card says becomes columns, and the columns become the card again."""
+"""A card becomes columns, and the columns become the card again."""
 
 import copy
 import json
@@ -18,7 +18,7 @@ CARDS = ["keeper_v1", "detective_v2", "cook_v3"]
 
 
 def exported_after(original: dict[str, Any], **changes: Any) -> dict[str, Any]:
-    """An imported card's export, after its author changed columns."""
+    """The export of an imported card after changes of its columns."""
     return exported({**Card.parse(original).columns(), **changes}, original)
 
 
@@ -36,7 +36,7 @@ def refused(original: dict[str, Any], code: str = "invalid_card") -> str:
 
 
 class TestColumns:
-    def test_of_v1(self) -> None:
+    def test_v1_card_becomes_columns(self) -> None:
         read = Card.parse(card("keeper_v1"))
         columns = read.columns()
         assert (read.version, read.greetings(), read.book_entries()) == (1, 1, 0)
@@ -46,7 +46,7 @@ class TestColumns:
         assert columns["system_prompt"] == ""
         assert (columns["age"], columns["pronouns"], columns["character_book"]) == (None,) * 3
 
-    def test_of_v2(self) -> None:
+    def test_v2_card_becomes_columns(self) -> None:
         original = card("detective_v2")
         read = Card.parse(original)
         columns = read.columns()
@@ -58,12 +58,12 @@ class TestColumns:
         assert columns["character_book"] == original["data"]["character_book"]
         assert (columns["age"], columns["pronouns"]) == (44, "she/her")
 
-    def test_of_v3(self) -> None:
+    def test_v3_card_becomes_columns(self) -> None:
         read = Card.parse(card("cook_v3"))
         assert (read.version, read.greetings(), read.book_entries()) == (3, 2, 2)
         assert read.fields.nickname == "Bram"
 
-    def test_null_is_nothing(self) -> None:
+    def test_null_fields_are_empty(self) -> None:
         fields = [
             "description", "creator", "tags", "alternate_greetings", "character_book", "extensions",
             "nickname", "post_history_instructions",
@@ -128,7 +128,7 @@ class TestRefusals:
             pytest.param({"extensions": {"roleplay_backend": {"age": True}}}, "age", id="yes"),
         ],
     )
-    def test_wrong_types(self, fields: dict[str, Any], named: str) -> None:
+    def test_card_with_wrong_types_is_refused(self, fields: dict[str, Any], named: str) -> None:
         assert named in refused(v2(**fields))
 
     @pytest.mark.parametrize(
@@ -145,7 +145,7 @@ class TestRefusals:
             ),
         ],
     )
-    def test_too_large(self, fields: dict[str, Any]) -> None:
+    def test_card_with_too_long_fields_is_refused(self, fields: dict[str, Any]) -> None:
         refused(v2(**fields), "card_too_large")
 
     @pytest.mark.parametrize(
@@ -158,7 +158,7 @@ class TestRefusals:
             pytest.param({"data": None}, "`data`", id="null-data"),
         ],
     )
-    def test_what_is_no_card(self, original: dict[str, Any], named: str) -> None:
+    def test_json_that_is_no_card_is_refused(self, original: dict[str, Any], named: str) -> None:
         assert named in refused(original)
 
 
@@ -181,7 +181,7 @@ class TestVersions:
         assert Card.parse(original).fields.name
         assert is_newer(original) is newer
 
-    def test_older_card_as_v3(self) -> None:
+    def test_older_card_becomes_v3(self) -> None:
         original = card("detective_v2")
         newer = as_v3(original)
         assert (newer["spec"], newer["spec_version"]) == ("chara_card_v3", "3.0")
@@ -209,11 +209,11 @@ class TestVersions:
 
 class TestExport:
     @pytest.mark.parametrize("name", CARDS)
-    def test_is_what_was_imported(self, name: str) -> None:
+    def test_export_equals_the_imported_card(self, name: str) -> None:
         assert exported_after(card(name)) == card(name)
 
     @pytest.mark.parametrize("name", CARDS)
-    def test_has_what_was_changed_since(self, name: str) -> None:
+    def test_export_has_what_was_changed_since(self, name: str) -> None:
         changes = {
             "name": "Renamed",
             "nickname": "Ren",
@@ -249,14 +249,14 @@ class TestExport:
         assert Card.parse(original).columns()["nickname"] is None
         assert exported_after(original) == original
 
-    def test_leaves_the_row_alone(self) -> None:
+    def test_export_does_not_change_the_row(self) -> None:
         original = card("detective_v2")
         row = Card.parse(original).columns() | {"age": 70}
         before = copy.deepcopy((row, original))
         exported(row, original)
         assert (row, original) == before
 
-    def test_of_a_character_that_never_was_a_card_is_v3(self) -> None:
+    def test_character_without_a_card_is_exported_as_v3(self) -> None:
         row = {
             **dict.fromkeys(COLUMNS, ""),
             "name": "Mara",
@@ -274,7 +274,7 @@ class TestExport:
         assert Card.parse(after).columns() == {name: row[name] for name in COLUMNS}
 
 
-# Text as Postgres and JSON both have it, and numbers that both read the same.
+# Texts and numbers that Postgres and JSON represent in the same way.
 texts = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=20)
 numbers = st.integers(-(2**53), 2**53) | st.floats(allow_nan=False, allow_infinity=False)
 anything = st.recursive(

@@ -1,4 +1,4 @@
-"""What becomes of configured models when OpenRouter's catalog says something else, or nonsense."""
+"""What happens to configured models if OpenRouter's catalog differs, or is nonsense."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ SAMPLES = json.loads((ROOT / "tests/data/openrouter_samples.json").read_text())
 
 
 def listed(key: str, **fields: Any) -> dict[str, Any]:
-    """A model as the catalog lists it."""
+    """A catalog entry of a model."""
     pricing = {"prompt": "0", "completion": "0", "request": "0"}
     return {
         "id": key,
@@ -62,7 +62,7 @@ def judged(
 
 
 class TestReading:
-    def test_documented_entry(self) -> None:
+    def test_documented_entry_is_read(self) -> None:
         (sample,) = [one for one in SAMPLES if one["id"] == "models_entry"]
         entry = read(*sample["body"]["data"]).entries["openai/gpt-4"]
         assert entry == CatalogModel("openai/gpt-4", "openai/gpt-4", 8192, 0.03, 0.06)
@@ -84,7 +84,9 @@ class TestReading:
             ("1e999999", None),
         ],
     )
-    def test_prices(self, price: Any, per_1k: float | None) -> None:
+    def test_prices_per_token_become_prices_per_thousand(
+        self, price: Any, per_1k: float | None
+    ) -> None:
         catalog = read(listed("a/m", pricing={"prompt": price, "completion": "0"}))
         assert catalog.entries["a/m"].prompt_usd_per_1k == per_1k
 
@@ -147,7 +149,7 @@ class TestReading:
 
 
 class TestListed:
-    def test_as_configured(self) -> None:
+    def test_model_listed_as_configured_is_unchanged(self) -> None:
         verdict = judged(row(), read(listed("a/m:free")))
         assert (verdict.status, verdict.changes, verdict.pricing) == ("listed", (), None)
         assert verdict.catalog == {
@@ -166,7 +168,9 @@ class TestListed:
             ({"prompt_usd_per_1k": "cheap"}, ()),
         ],
     )
-    def test_at_another_price(self, pricing: dict[str, Any], changes: tuple[str, ...]) -> None:
+    def test_model_at_another_price_is_changed(
+        self, pricing: dict[str, Any], changes: tuple[str, ...]
+    ) -> None:
         now = {"prompt": "0.0000002", "completion": "0.0000004"}
         verdict = judged(row("a/m", pricing=pricing), read(listed("a/m", pricing=now)), update=True)
         assert verdict.changes == changes
@@ -178,7 +182,7 @@ class TestListed:
     @pytest.mark.parametrize(
         ("configured", "changes"), [(32769, ("context",)), (32768, ()), (8192, ()), (None, ())]
     )
-    def test_with_less_context_than_configured(
+    def test_model_with_less_context_than_configured_is_changed(
         self, configured: int | None, changes: tuple[str, ...]
     ) -> None:
         its_row = row(capabilities={"context_tokens": configured})
@@ -197,11 +201,11 @@ class TestListed:
         catalog = read(listed(key, pricing={"prompt": "0.000001", "completion": "0"}))
         assert judged(row(key, pricing=pricing), catalog).status == status
 
-    def test_until_a_day(self) -> None:
+    def test_model_with_an_end_date_is_expiring(self) -> None:
         verdict = judged(row(), read(listed("a/m:free", expiration_date="2026-12-31")))
         assert (verdict.status, verdict.catalog["expires_on"]) == ("expiring", "2026-12-31")
 
-    def test_under_a_new_name(self) -> None:
+    def test_model_under_a_new_name_is_renamed(self) -> None:
         catalog = read(listed("a/m-2:free", canonical_slug="a/m:free"))
         verdict = judged(row(), catalog)
         assert (verdict.status, verdict.catalog["listed_as"]) == ("renamed", "a/m-2:free")
@@ -234,7 +238,7 @@ class TestNotListed:
         part = read(total_count=900)
         assert compare(row(), part, trusted=True, update_prices=True) is None
 
-    def test_comes_back(self) -> None:
+    def test_model_that_comes_back_is_listed_again(self) -> None:
         its_row = row(catalog_status="gone")
         assert judged(its_row, read(listed("a/m:free")), trusted=False).status == "listed"
 
@@ -248,7 +252,9 @@ class TestNotListed:
             pytest.param([row("b/n")], None, False, id="all-of-them"),
         ],
     )
-    def test_is_trusted(self, rows: list[ModelRow], before: Any, trusted: bool) -> None:
+    def test_catalog_is_trusted_only_if_plausible(
+        self, rows: list[ModelRow], before: Any, trusted: bool
+    ) -> None:
         assert is_trusted(read(listed("a/m:free")), rows, before) is trusted
 
 

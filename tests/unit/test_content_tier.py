@@ -1,4 +1,4 @@
-"""Which content tier a turn has."""
+"""The content tier of a turn."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def conversation(tier: Tier | None = None) -> ConversationRow:
 
 
 def tier(asked: Tier | None = "nsfw", **rows: Any) -> Tier:
-    """The tier of a turn in which everything allows the adult tier, `rows` changed."""
+    """The tier of a turn that may be adult, with `rows` changed."""
     return decided(asked, **rows)[0]
 
 
@@ -52,7 +52,7 @@ def decided(asked: Tier | None = "nsfw", **rows: Any) -> tuple[Tier, str | None]
         pytest.param({"persona": character(30, "sfw")}, id="persona-has-no-rating-of-its-own"),
     ],
 )
-def test_adult_tier_is_given(rows: dict[str, Any]) -> None:
+def test_adult_tier_is_given_if_every_condition_holds(rows: dict[str, Any]) -> None:
     assert tier(**rows) == "nsfw"
 
 
@@ -77,7 +77,7 @@ def test_adult_tier_is_given(rows: dict[str, Any]) -> None:
         ),
     ],
 )
-def test_one_objection_is_enough(rows: dict[str, Any]) -> None:
+def test_one_missing_condition_closes_the_adult_tier(rows: dict[str, Any]) -> None:
     assert tier(**rows) == "sfw"
 
 

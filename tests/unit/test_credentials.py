@@ -1,4 +1,4 @@
-"""Which key goes to which provider."""
+"""Which key is sent to which provider."""
 
 import pytest
 
@@ -69,13 +69,13 @@ class TestHeader:
             given(url, scheme)
 
     @pytest.mark.parametrize("name", ["Unset_API_KEY", "SUPABASE_SECRET_API_KEY", None])
-    def test_needs_a_key(self, name: str | None) -> None:
+    def test_missing_key_is_misconfigured(self, name: str | None) -> None:
         with pytest.raises(Misconfigured, match="is not set"):
             given(name=name)
 
 
 class TestOrigin:
-    """A key goes where the environment lets it go, whatever a row says."""
+    """The environment decides where a key is sent, not a row."""
 
     @pytest.mark.parametrize(
         "url",
@@ -106,7 +106,7 @@ class TestOrigin:
             "https://xn--provder-7ya.example",
         ],
     )
-    def test_is_no_other(self, url: str) -> None:
+    def test_key_is_not_sent_to_another_origin(self, url: str) -> None:
         with pytest.raises(Misconfigured, match="Some_API_KEY may not be sent there"):
             given(url)
         assert given(url, scheme="none") == {}
@@ -130,25 +130,25 @@ class TestOrigin:
         ],
     )
     @pytest.mark.parametrize("allow_local", [True, False], ids=["local-work", "deployed"])
-    def test_that_parsers_read_differently_is_called_by_nobody(
+    def test_address_that_parsers_read_differently_is_not_called(
         self, url: str, allow_local: bool
     ) -> None:
         with pytest.raises(Misconfigured, match="its address is rejected"):
             given(url, allow_local=allow_local)
 
-    def test_that_is_missing_is_said_as_it_has_to_be_set(self) -> None:
+    def test_missing_origin_is_named_as_it_has_to_be_set(self) -> None:
         with pytest.raises(Misconfigured) as caught:
             given("https://b.example:8443/v1", origins=" Other_API_KEY=https://a.example, ")
         wanted = "Other_API_KEY=https://a.example,Some_API_KEY=https://b.example:8443"
         assert str(caught.value).endswith(f": set KEY_ORIGINS={wanted}")
         assert given("https://b.example:8443/v1", origins=wanted) == {"X-Key": "Bearer sk-1"}
 
-    def test_may_be_one_of_several(self) -> None:
+    def test_key_may_be_bound_to_several_origins(self) -> None:
         origins = "Some_API_KEY=https://a.example,Some_API_KEY=https://b.example/"
         for url in ("https://a.example/v1", "https://b.example/v1"):
             assert given(url, origins=origins) == {"X-Key": "Bearer sk-1"}
 
-    def test_of_another_key_does_not_count(self) -> None:
+    def test_origin_of_another_key_does_not_count(self) -> None:
         for name in ("Other_API_KEY", "some_API_KEY"):
             with pytest.raises(Misconfigured, match="may not be sent"):
                 given(origins=f"{name}=https://provider.example")
@@ -184,17 +184,17 @@ class TestOrigin:
             "Some_TOKEN=https://a.example",
         ],
     )
-    def test_that_is_none_is_refused_without_being_quoted(self, entry: str) -> None:
+    def test_invalid_origin_is_rejected_without_being_quoted(self, entry: str) -> None:
         with pytest.raises(ValueError, match="entry 2 is not") as caught:
             bound_origins(f"Some_API_KEY=https://a.example,{entry}")
         assert "canary" not in str(caught.value)
 
-    def test_of_the_seeded_provider_is_known(self) -> None:
+    def test_origin_of_the_seeded_provider_is_the_default(self) -> None:
         default = EdgeSettings.model_fields["key_origins"].default
         assert bound_origins(default) == {
             "OpenRouter_Roleplay_API_KEY": frozenset({"https://openrouter.ai"})
         }
 
-    def test_that_is_set_to_nothing_is_the_default(self) -> None:
+    def test_empty_setting_is_the_default(self) -> None:
         settings = EdgeSettings(supabase_url="x", supabase_secret_key="x", key_origins="")
         assert settings.key_origins == EdgeSettings.model_fields["key_origins"].default

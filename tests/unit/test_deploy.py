@@ -1,4 +1,4 @@
-"""The commands that deploy, as they are printed; the real ones are not run here."""
+"""The printed deployment commands. The real programs are not run here."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ ENVIRONMENT = {
     "SUPABASE_SECRET_KEY": "sb_secret_canary",
     "OpenRouter_Roleplay_API_KEY": "sk-canary",
 }
-# Writes down how it was called; fails for what a test wants to fail.
+# Records how it was called, and fails for commands that a test wants to fail.
 GCLOUD = """#!/bin/sh
 echo "$*" >> "$CALLS"
 case "$*" in *"$FAILS"*) exit 1 ;; esac
@@ -38,7 +38,7 @@ case "$*" in *"$FAILS"*) exit 1 ;; esac
 
 @pytest.fixture
 def deploy(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
-    """Runs the command in an environment with nothing else in it."""
+    """Runs the command in an environment with only these variables."""
 
     def run(*arguments: str, **changes: str) -> subprocess.CompletedProcess[str]:
         env = {**ENVIRONMENT, "PATH": os.environ["PATH"], "LOCAL_DIR": str(tmp_path), **changes}
@@ -56,7 +56,7 @@ def deploy(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
 
 @pytest.fixture
 def gcloud(tmp_path: Path) -> dict[str, str]:
-    """The environment in which gcloud and npx are scripted ones; `calls` reads what they saw."""
+    """An environment with scripted gcloud and npx; `calls` reads how they were called."""
     for name in ("gcloud", "npx"):
         program = tmp_path / "bin" / name
         program.parent.mkdir(exist_ok=True)
@@ -76,7 +76,9 @@ Deploy = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
 @pytest.mark.parametrize("target", TARGETS)
-def test_what_is_printed(deploy: Deploy, gcloud: dict[str, str], target: str) -> None:
+def test_printed_commands_are_as_stored_and_without_secrets(
+    deploy: Deploy, gcloud: dict[str, str], target: str
+) -> None:
     done = deploy(target, **gcloud)
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout == (SNAPSHOTS / f"{target}.sh").read_text()
@@ -88,7 +90,7 @@ def test_what_is_printed(deploy: Deploy, gcloud: dict[str, str], target: str) ->
 def test_printed_commands_do_what_applying_does(
     deploy: Deploy, gcloud: dict[str, str], target: str
 ) -> None:
-    # Nothing is there yet, so that both take the way of the first time.
+    # Nothing exists yet, so both commands take the way of a first deployment.
     gcloud["FAILS"] = "service-accounts describe" if target != "scheduler" else " describe "
     applied = deploy(target, APPLY="1", **gcloud)
     assert applied.returncode == 0, applied.stderr

@@ -1,4 +1,4 @@
-"""Documents name what exists: tests, files, folders, layers, names in the code."""
+"""Documents refer to existing tests, files, folders, layers and names in the code."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from tests.support.postgres import ROOT
 TESTS = ROOT / "tests"
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
 NAMED = re.compile(
-    r"`(?:tests/)?((?:unit|integration|e2e|policy|soak|chaos)/test_\w+\.py)((?:::\w+)*)`"
+    r"`(?:tests/)?((?:unit|integration|existing|e2e|policy|soak|chaos)/test_\w+\.py)((?:::\w+)*)`"
 )
 LINKED = re.compile(r"\]\((?!https?:|#|mailto:)([^)#\s]+)")
 
 
 def defined(path: Path) -> set[str]:
-    """What a test file defines, as "::name" and "::Class::name"."""
+    """The tests in a file, as "::name" and "::Class::name"."""
     names = set()
     for node in ast.parse(path.read_text()).body:
         if isinstance(node, ast.ClassDef):
@@ -71,7 +71,7 @@ ARCHITECTURE = (ROOT / "docs/architecture.md").read_text()
 PACKAGE = ROOT / "functions/roleplay_chat/roleplay_chat"
 PACKAGES = (ROOT / "functions/_shared/edge", ROOT / "functions/health_check/health_check")
 NOT_SHOWN = ("bench/", "tests/data/", "tests/soak/")
-"""Where the picture shows the folder and none in it."""
+"""Folders whose subfolders are not in the picture."""
 
 
 def test_every_document_is_in_the_index() -> None:
@@ -81,7 +81,7 @@ def test_every_document_is_in_the_index() -> None:
 
 
 def pictured() -> list[str]:
-    """The folders of the picture, as paths."""
+    """The paths of the folders in the picture."""
     picture = ARCHITECTURE.partition("```\n")[2].partition("```")[0]
     path: list[str] = []
     folders = []
@@ -94,7 +94,7 @@ def pictured() -> list[str]:
 
 
 def folders_in(folder: Path) -> list[str]:
-    """The folders of the working copy that are part of it, those within others too."""
+    """All folders of the project in the working copy."""
     found = []
     for inner in sorted(folder.iterdir()):
         name = inner.relative_to(ROOT).as_posix()
@@ -105,12 +105,12 @@ def folders_in(folder: Path) -> list[str]:
 
 
 def holds_files(folder: Path) -> bool:
-    """Whether it has more than compiled modules: those outlive a folder that was moved."""
+    """Whether it contains more than compiled modules, which remain after a folder was moved."""
     return any(path.is_file() and path.suffix != ".pyc" for path in folder.rglob("*"))
 
 
 def parts_in(package: Path) -> set[str]:
-    """The names of a package's modules and folders."""
+    """The names of the modules and folders of a package."""
     parts = [path for path in package.iterdir() if path.suffix in ("", ".py")]
     kept = [path for path in parts if path.is_file() or holds_files(path)]
     return {path.stem for path in kept if not path.name.startswith("__")}
@@ -131,18 +131,18 @@ def layers() -> dict[str, int]:
     }
 
 
-def part_of(module: str) -> str:
-    """`prompt` of `roleplay_chat.prompt.builder`."""
+def part_name(module: str) -> str:
+    """`prompt` for `roleplay_chat.prompt.builder`."""
     return module.split(".")[1]
 
 
 def test_layers_are_those_of_the_imports() -> None:
     graph = import_graph(sources(ROOT, "functions/roleplay_chat/roleplay_chat"))
     arrows = {
-        (part_of(module), part_of(other))
+        (part_name(module), part_name(other))
         for module, others in graph.items()
         for other in others
-        if part_of(module) != part_of(other)
+        if part_name(module) != part_name(other)
     }
     layer = layers()
     assert set(layer) == parts_in(PACKAGE), (
@@ -182,7 +182,7 @@ def test_package_says_what_each_of_its_parts_is(package: Path) -> None:
 # --- names in the code ----------------------------------------------------------------------
 
 PLACES = (ROOT, PACKAGE)
-"""What paths in the text are relative to."""
+"""The folders to which paths in the text are relative."""
 
 
 @pytest.mark.parametrize("document", ["CONTRIBUTING.md", "docs/architecture.md"])

@@ -1,4 +1,4 @@
-"""`make settings`: what is shown of the environment, and what never is."""
+"""`make settings`: which values are shown, and which are never shown."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ ENVIRONMENT = NEEDED | {
 
 @pytest.fixture(autouse=True)
 def surroundings(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nothing of what this machine has set."""
+    """Removes this machine's variables."""
     for model in FUNCTIONS.values():
         for field in model.model_fields:
             monkeypatch.delenv(field.upper(), raising=False)
@@ -35,7 +35,7 @@ def test_every_setting_is_there_with_its_meaning() -> None:
     assert set(meanings()) == fields
 
 
-def test_source_and_value() -> None:
+def test_source_and_value_of_each_setting_are_listed() -> None:
     shown = {one.name: one for one in list_settings(ENVIRONMENT, "environment")}
     budget, timeout = shown["TURN_BUDGET_SECONDS"], shown["IDLE_TIMEOUT_SECONDS"]
     assert (budget.value, budget.source, budget.function) == ("60", "environment", "roleplay_chat")
@@ -102,7 +102,7 @@ def test_misspelt_name_in_env_file() -> None:
     assert unknown({"ZZZ": ""}) == [".env: ZZZ: unknown setting"]
 
 
-def test_command(
+def test_command_prints_settings_without_secrets(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     env_file = tmp_path / ".env"

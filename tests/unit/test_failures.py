@@ -1,4 +1,4 @@
-"""Every sample of what OpenRouter answers, and more, finds its row of the table."""
+"""Each captured response of OpenRouter, and more, gets the right error policy."""
 
 import json
 from datetime import UTC, datetime, timedelta
@@ -29,8 +29,8 @@ SAMPLES: dict[str, dict[str, Any]] = {
 }
 NOW = datetime(2026, 9, 7, 21, 0, tzinfo=UTC)
 
-# What each failing sample is. The samples' own `expect` says what a generic client does; where
-# we differ on purpose (a moderated text never goes to a laxer model), the table says so.
+# The policy of each failing sample. The samples' own `expect` is for a generic client. Where we
+# differ on purpose (a moderated text never goes to a less strict model), this table counts.
 EXPECTED = {
     "429_upstream_shared_pool_full": "upstream_pool_limited",
     "429_upstream_glm_baseten": "upstream_pool_limited",
@@ -66,7 +66,7 @@ EXPECTED = {
 
 
 def outcome(sample: dict[str, Any]) -> tuple[str, End | Failure]:
-    """What reading a sample gives: its text, and how it ended."""
+    """The text of a sample, and how it ended."""
     if sample["status"] != 200:
         body = json.dumps(sample["body"]).encode()
         return "", from_response(sample["status"], sample["headers"], body)
@@ -88,10 +88,10 @@ def chunks(sample: dict[str, Any]) -> list[str]:
     return [item for item in data if item != "[DONE]"]
 
 
-def words_of(error: Any) -> list[str]:
+def texts_in(error: Any) -> list[str]:
     """All texts in an error."""
     if isinstance(error, dict):
-        return [words for value in error.values() for words in words_of(value)]
+        return [words for value in error.values() for words in texts_in(value)]
     return [error] if isinstance(error, str) else []
 
 
@@ -127,7 +127,7 @@ def test_every_sample_is_covered() -> None:
         ("402_with_previous_errors", None, None, 3395),
     ],
 )
-def test_numbers_are_read(
+def test_times_and_token_limits_of_errors_are_read(
     name: str, retry_after: float | None, until: datetime | None, tokens: int | None
 ) -> None:
     _, end = outcome(SAMPLES[name])
@@ -200,10 +200,10 @@ PROBLEM = {
 }
 """The same as JSON."""
 WITHIN = {"error": {"message": "x", "metadata": VENICE | {"raw": "error code: 1015"}}}
-"""An error that another gateway passed on, as it came."""
+"""An error that another gateway passed on unchanged."""
 
-# What the provider of a model told OpenRouter, which names it and passes its words on. Whatever
-# they are, they speak of that provider: no key, credit or limit of ours, and no other model.
+# Errors of a model's provider that OpenRouter passes on with the provider's name. They always mean
+# that provider: none of our keys, credit or limits, and no other model.
 PASSED_ON: list[Any] = [
     (200, {"message": "Provider returned error", "metadata": {"raw": "error code: 1015"}},
      "upstream_pool_limited"),
@@ -250,7 +250,7 @@ PASSED_ON: list[Any] = [
     (503, {"metadata": {"raw": "No backends available"}}, "overloaded"),
 ]  # fmt: skip
 
-# The same words of whoever answered us, which names nobody.
+# The same texts from the answering service itself, without a provider's name.
 OF_THE_EDGE: list[Any] = [
     (502, {"metadata": {"raw": "error code: 1015"}}, "edge_error"),
     (502, {"message": "error code: 1015", "metadata": {"provider_name": None}}, "edge_error"),
@@ -310,7 +310,7 @@ def test_what_openrouter_says_of_our_account_is_its_own_whoever_is_named() -> No
 @given(
     status=st.sampled_from([200, 400, 401, 402, 403, 404, 408, 413, 429, 500, 502, 503, 520, 524]),
     text=st.sampled_from(
-        [words for _, error, _ in (*PASSED_ON, *OF_THE_EDGE) for words in words_of(error)]
+        [words for _, error, _ in (*PASSED_ON, *OF_THE_EDGE) for words in texts_in(error)]
     ),
     before=st.sampled_from(["", " ", "Error: ", "upstream said: "]),
 )
@@ -331,7 +331,7 @@ def test_one_line_of_the_edge(status: int, body: bytes) -> None:
 
 
 @pytest.mark.parametrize("body", [PROBLEM, json.dumps(PROBLEM), [PROBLEM], "error code: 1015"])
-def test_json_of_the_edge(body: Any) -> None:
+def test_json_of_the_edge_is_an_edge_error(body: Any) -> None:
     assert from_response(429, {}, json.dumps(body).encode()).policy.name == "edge_error"
 
 
@@ -415,7 +415,7 @@ def test_worker_error_finds_its_error_policy(status: int, body: bytes, name: str
         ({}, None),
     ],
 )
-def test_retry_after(headers: dict[str, str], seconds: float | None) -> None:
+def test_retry_after_is_read(headers: dict[str, str], seconds: float | None) -> None:
     assert from_response(429, headers, b"").retry_after == seconds
 
 

@@ -1,4 +1,4 @@
-"""docs/failures.md says what the code does."""
+"""docs/failures.md is up to date."""
 
 import re
 

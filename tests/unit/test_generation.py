@@ -1,4 +1,4 @@
-"""The small decisions around a call: its time limits, its cost."""
+"""The small decisions around a call: time limits and cost."""
 
 import asyncio
 import gc
@@ -51,7 +51,7 @@ class TestCost:
             pytest.param([(1000, None), (500, 0.4)], None, id="not-priced"),
         ],
     )
-    def test_is_known_or_not(
+    def test_cost_is_known_only_with_prices(
         self, parts: list[tuple[int | None, float | None]], cost: float | None
     ) -> None:
         assert cost_usd(*parts) == (None if cost is None else pytest.approx(cost))
@@ -61,7 +61,7 @@ ANSWER = {"choices": [{"message": {"content": "Good evening."}, "finish_reason":
 
 
 class Asking:
-    """Holds a generation that calls it back, as a turn does."""
+    """Holds a generation that calls it back, like a turn."""
 
     def __init__(self) -> None:
         self.generation = Generation(

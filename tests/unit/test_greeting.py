@@ -1,4 +1,4 @@
-"""When the author's words open a conversation, and which."""
+"""When a greeting opens a conversation, and which one."""
 
 from datetime import UTC, datetime
 from typing import Any
@@ -35,7 +35,7 @@ def test_first_message_opens_with_its_macros_expanded_once() -> None:
     assert greeting(greeting=0) == greeting()
 
 
-def test_another_may_be_chosen() -> None:
+def test_request_may_choose_another_greeting() -> None:
     assert greeting(greeting=1) == "The lamp is lit."
 
 
@@ -68,7 +68,7 @@ def test_one_that_is_not_there_is_refused(greetings: list[str], number: int, sen
         pytest.param({"scene_starters": [None, "What do you sell?"]}, id="scene-starter"),
     ],
 )
-def test_else_a_model_speaks(case: dict[str, Any]) -> None:
+def test_model_begins_without_a_suitable_greeting(case: dict[str, Any]) -> None:
     assert greeting(**case) is None
 
 

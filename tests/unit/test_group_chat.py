@@ -1,4 +1,4 @@
-"""Several characters: one speaks, the others are known and heard."""
+"""Several characters: one speaks, and the prompt introduces the others."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def begun(**rows: Any) -> BegunTurn:
 
 
 def written(turn: BegunTurn) -> list[Passage]:
-    """What is screened of the turn."""
+    """The screened passages of the turn."""
     limits = {"context_tokens": 8192, "max_tokens": 400}
     sent = build(PromptSpec(turn, ChatRequest(), "sfw", family=None, **limits))
     return [*written_for(turn, ChatRequest(), []), *in_context(sent.passages)]
@@ -85,12 +85,12 @@ class TestHistory:
         assert is_group_chat(gone)
         assert ("user", "Tomas Lind: Hm.") in heard(gone)
 
-    def test_of_one_character_alone_is_as_it_was(self) -> None:
+    def test_history_of_a_single_character_is_unchanged(self) -> None:
         alone = begun(others=[], history=SAID[:2])
         assert not is_group_chat(alone)
         assert as_heard(alone, "Ada") is alone
 
-    def test_of_a_task_without_characters_is_as_it_was(self) -> None:
+    def test_history_of_a_task_without_characters_is_unchanged(self) -> None:
         story = begun(character=None, others=[])
         assert as_heard(story, "Ada") is story
 
@@ -100,7 +100,7 @@ class TestHistory:
 
 
 class TestIntroduction:
-    def test_says_who_is_there(self) -> None:
+    def test_introduction_says_who_is_there(self) -> None:
         macros = build_macros(begun(), ChatRequest())
         assert introduction(begun(), macros) == (
             "- Tomas Lind (34 years old): Tom rows for Ada.\n"
@@ -108,13 +108,13 @@ class TestIntroduction:
         )
 
     @pytest.mark.parametrize("text", ["word " * 1000, "灯" * 1000, "a\n\nb " * 300])
-    def test_is_short(self, text: str) -> None:
+    def test_introduction_is_short(self, text: str) -> None:
         long = begun(others=[TOMAS | {"description": text}])
         line = introduction(long, {}).splitlines()[0]
         assert len(line) < SHORT_CHARS + 40
         assert line.endswith(" ...")
 
-    def test_is_empty_for_one_alone(self) -> None:
+    def test_introduction_is_empty_for_one_alone(self) -> None:
         assert introduction(begun(others=[]), {}) == ""
 
 
@@ -127,15 +127,15 @@ class TestReply:
     def test_ends_where_somebody_else_begins(self, label: str) -> None:
         assert self.shown(f"Mara Voss: Sit.\n{label} No.") == "Sit."
 
-    def test_of_the_other_keeps_what_he_says(self) -> None:
+    def test_reply_of_another_member_keeps_its_text(self) -> None:
         assert self.shown("Tomas: No.\nMara: Sit.", character=TOMAS, others=[MARA]) == "No."
 
-    def test_may_tell_of_others(self) -> None:
+    def test_reply_may_mention_others(self) -> None:
         assert self.shown("*Tomas nods.*\nTomas says nothing.") == (
             "*Tomas nods.*\nTomas says nothing."
         )
 
-    def test_of_a_namesake_is_not_cut_at_the_name_they_share(self) -> None:
+    def test_reply_of_a_namesake_is_not_cut_at_the_shared_name(self) -> None:
         namesake = MARA | {"id": UUID(int=3), "name": "Mara Lind"}
         said = "Mara: Sit.\nMara: There is tea.\nMara Lind: No."
         assert self.shown(said, others=[namesake]) == "Sit.\nMara: There is tea."

@@ -1,4 +1,4 @@
-"""Which tokens prove who somebody is, and where the keys come from."""
+"""Which user tokens are valid, and where the keys come from."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ OTHER_PROJECT = Keys("https://xyz.supabase.co/auth/v1")
 
 
 class Published:
-    """The address of the published keys: what it answers, and how often it was asked."""
+    """The endpoint of the published keys: its response, and how often it was called."""
 
     def __init__(self) -> None:
         self.answer: httpx.Response | Exception = httpx.Response(200, json=OURS.jwks())
@@ -54,7 +54,7 @@ class Published:
 
 
 class Clock:
-    """Time that passes when the test says so."""
+    """A clock that the test advances."""
 
     def __init__(self) -> None:
         self.now = 1000.0
@@ -86,13 +86,13 @@ def user_tokens(published: Published, clock: Clock, secret: str | None) -> UserT
 
 @pytest.fixture
 def tokens(published: Published, clock: Clock) -> UserTokens:
-    """Of a project with published keys and a legacy secret."""
+    """The verifier of a project with published keys and a legacy secret."""
     return user_tokens(published, clock, OURS.secret)
 
 
 @pytest.fixture
 def modern(published: Published, clock: Clock) -> UserTokens:
-    """Of a project without a legacy secret."""
+    """The verifier of a project without a legacy secret."""
     return user_tokens(published, clock, None)
 
 
@@ -108,7 +108,7 @@ def base64url(data: bytes) -> str:
 
 
 def handmade(header: Any, key: bytes = b"", **claims: Any) -> str:
-    """A token that no library agrees to make: any header, signed with any bytes by HS256."""
+    """A token that libraries refuse to make: any header, signed with any bytes by HS256."""
     payload = {"aud": "authenticated", "iss": ISSUER, "sub": str(USER), "exp": 2**33} | claims
     signed = f"{base64url(json.dumps(header).encode())}.{base64url(json.dumps(payload).encode())}"
     signature = hmac.new(key, signed.encode(), hashlib.sha256).digest()
@@ -123,7 +123,7 @@ def api_key(role: str, **claims: Any) -> str:
 
 
 def public_pem(algorithm: str) -> bytes:
-    """The published key as a file, which an attacker has too."""
+    """The published key as PEM, which an attacker has as well."""
     [key] = [key for key in OURS.jwks()["keys"] if key["alg"] == algorithm]
     public = jwt.PyJWK(key).key
     return bytes(public.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo))
@@ -177,7 +177,7 @@ class TestAccepted:
         assert await tokens.user_id(OURS.token(USER, **claims)) == USER
 
     async def test_token_of_the_secret_may_name_no_issuer(self, tokens: UserTokens) -> None:
-        """Some local Auth servers leave it out, and only the project has its secret."""
+        """Some local Auth servers omit it, and only the project has its secret."""
         assert await tokens.user_id(OURS.token(USER, "HS256", iss=None)) == USER
 
     @pytest.mark.parametrize(
@@ -245,7 +245,7 @@ class TestRefused:
             pytest.param("iat", LEEWAY_SECONDS + 10, id="issued-in-the-future"),
         ],
     )
-    async def test_wrong_time(
+    async def test_token_outside_its_time_is_rejected(
         self, tokens: UserTokens, algorithm: Algorithm, claim: str, seconds: int
     ) -> None:
         claims: dict[str, Any] = {claim: int(time.time()) + seconds}
@@ -269,7 +269,7 @@ class TestRefused:
             pytest.param({"role": ["authenticated"]}, id="role-is-a-list"),
         ],
     )
-    async def test_wrong_claim(
+    async def test_token_with_a_wrong_claim_is_rejected(
         self, tokens: UserTokens, algorithm: Algorithm, claims: dict[str, Any]
     ) -> None:
         await refused(tokens, OURS.token(USER, algorithm, **claims))
@@ -281,23 +281,23 @@ class TestRefused:
         await refused(tokens, OURS.token(USER, algorithm, iss=None))
 
     @pytest.mark.parametrize("role", ["anon", "service_role"])
-    async def test_legacy_api_key(self, tokens: UserTokens, role: str) -> None:
+    async def test_legacy_api_key_is_rejected(self, tokens: UserTokens, role: str) -> None:
         await refused(tokens, api_key(role))
         everything_else = {"aud": "authenticated", "sub": str(USER)}
         await refused(tokens, api_key(role, iss=ISSUER, **everything_else))
         await refused(tokens, OURS.token(USER, "HS256", iss=None, role=role))
 
-    async def test_unsigned(self, tokens: UserTokens) -> None:
+    async def test_unsigned_token_is_rejected(self, tokens: UserTokens) -> None:
         for algorithm in ("none", "None", "NONE"):
             unsigned = handmade({"alg": algorithm}).rpartition(".")[0] + "."
             await refused(tokens, unsigned)
 
-    async def test_signature_cut_off(self, tokens: UserTokens) -> None:
+    async def test_token_without_its_signature_is_rejected(self, tokens: UserTokens) -> None:
         for algorithm in ("HS256", "ES256", "RS256"):
             token = OURS.token(USER, algorithm)
             await refused(tokens, token.rpartition(".")[0] + ".")
 
-    async def test_claims_of_another_token(self, tokens: UserTokens) -> None:
+    async def test_claims_of_another_token_are_rejected(self, tokens: UserTokens) -> None:
         header, _, signature = OURS.token(USER).split(".")
         _, claims, _ = OURS.token(UUID(int=1)).split(".")
         await refused(tokens, f"{header}.{claims}.{signature}")
@@ -323,7 +323,9 @@ class TestRefused:
         await refused(user_tokens(published, clock, ""), handmade({"alg": "HS256"}, b""))
 
     @pytest.mark.parametrize("algorithm", ["HS256", "ES256", "RS256"])
-    async def test_another_project(self, tokens: UserTokens, algorithm: Algorithm) -> None:
+    async def test_token_of_another_project_is_rejected(
+        self, tokens: UserTokens, algorithm: Algorithm
+    ) -> None:
         await refused(tokens, OTHER_PROJECT.token(USER, algorithm))
 
     @pytest.mark.parametrize("algorithm", ["HS256", "ES256", "RS256"])
@@ -334,7 +336,7 @@ class TestRefused:
         await refused(tokens, STRANGER.token(USER, algorithm, headers=ours))
 
     @pytest.mark.parametrize(("algorithm", "named"), [("ES256", "RS256"), ("RS256", "ES256")])
-    async def test_key_of_another_type(
+    async def test_algorithm_of_another_key_type_is_rejected(
         self, tokens: UserTokens, algorithm: Algorithm, named: str
     ) -> None:
         await refused(tokens, OURS.token(USER, algorithm, headers={"kid": OURS.kids[named]}))
@@ -370,11 +372,11 @@ ODD += [
     '"\\u0000"',
     "-0.5",
 ]
-"""Values that a claim may have, as JSON."""
+"""Possible values of a claim, as JSON."""
 
 
 def odd_token(claim: str, value: str, **header: Any) -> str:
-    """A token of the project's, whose claim has a value that no library would write."""
+    """A token signed by the project, with a claim value that no library would write."""
     claims = {"aud": '"authenticated"', "iss": f'"{ISSUER}"', "sub": f'"{USER}"', "exp": "8e9"}
     pairs = ", ".join(f'"{name}": {json}' for name, json in (claims | {claim: value}).items())
     head = json.dumps({"alg": "HS256"} | header).encode()
@@ -384,7 +386,7 @@ def odd_token(claim: str, value: str, **header: Any) -> str:
 
 
 class TestOddTokens:
-    """Signed by the project itself, and still no proof of anybody: 401, never a fault of ours."""
+    """Signed by the project but invalid: 401, never a 500."""
 
     @pytest.mark.parametrize("value", ODD)
     @pytest.mark.parametrize("claim", ["exp", "sub", "aud", "iss", "role"])
@@ -540,7 +542,7 @@ class TestRotation:
     async def test_project_that_publishes_no_keys(
         self, tokens: UserTokens, published: Published
     ) -> None:
-        """As Supabase answers for a project that has only its legacy secret."""
+        """Supabase's response for a project that has only a legacy secret."""
         published.keys()
         for _ in range(20):
             await refused(tokens, STRANGER.token(USER))
@@ -551,13 +553,13 @@ class TestBearerToken:
     @pytest.mark.parametrize(
         "header", ["Bearer abc", "bearer abc", "BEARER abc", "  Bearer   abc  "]
     )
-    def test_is_taken_from_the_header(self, header: str) -> None:
+    def test_bearer_token_is_taken_from_the_header(self, header: str) -> None:
         assert bearer_token(header) == "abc"
 
     @pytest.mark.parametrize(
         "header", [None, "", " ", "Bearer", "Bearer ", "abc", "Basic abc", "Bearerabc", "Token a b"]
     )
-    def test_is_asked_for(self, header: str | None) -> None:
+    def test_missing_bearer_token_is_401(self, header: str | None) -> None:
         with pytest.raises(ApiError, match="unauthorized") as caught:
             bearer_token(header)
         assert (caught.value.status, "no bearer token" in caught.value.message) == (401, True)

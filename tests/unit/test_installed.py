@@ -1,4 +1,4 @@
-"""The project is installed once, by set-up, and nobody else says where its packages are."""
+"""Set-up installs the project, and no other code changes the import path."""
 
 from __future__ import annotations
 

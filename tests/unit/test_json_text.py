@@ -1,4 +1,4 @@
-"""JSON in and out: what the fast parser refuses and the standard one takes."""
+"""Reading and writing JSON: what only the standard parser accepts."""
 
 import json
 import math
@@ -58,7 +58,7 @@ def test_whole_number_of_thousands_of_digits_is_infinite(digits: int) -> None:
 
 @pytest.mark.parametrize("kind", [str, str.encode], ids=["event", "body"])
 @pytest.mark.parametrize("value", ["{}", "[]", '""', "[[[[]]]]"])
-def test_of_others_no_more_values_are_read_than_take_a_moment(
+def test_number_of_values_of_others_is_limited(
     kind: Callable[[str], str | bytes], value: str
 ) -> None:
     def listed(values: int) -> str | bytes:
@@ -70,6 +70,6 @@ def test_of_others_no_more_values_are_read_than_take_a_moment(
         loads_bounded(listed(MAX_PARSED_VALUES + 10))
 
 
-def test_of_others_long_texts_are_read() -> None:
+def test_long_texts_of_others_are_read() -> None:
     text = "word " * MAX_PARSED_VALUES
     assert loads_bounded(dumps([text])) == [text]

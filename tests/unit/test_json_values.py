@@ -1,4 +1,4 @@
-"""Leaves of foreign JSON: whatever stands there, something of the kind or nothing comes of it."""
+"""Reading leaves of foreign JSON: the result has the right type, or is empty."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def test_nothing_raises(read: Callable[[object], Any], value: object) -> None:
     ],
     ids=lambda value: repr(value)[:20] if not isinstance(value, int) or value < 1e9 else "large",
 )
-def test_numbers(
+def test_numbers_are_read_or_none(
     value: object,
     number: float | None,
     or_text: float | None,
@@ -88,12 +88,12 @@ def test_numbers(
     assert json.digits(value) == digits
 
 
-def test_texts_and_objects() -> None:
+def test_texts_and_objects_are_read_or_empty() -> None:
     assert [json.text(value) for value in ("a", "", 1, None, ["a"])] == ["a", "", None, None, None]
     assert [json.fields(value) for value in ({"a": 1}, [], "a", None)] == [{"a": 1}, {}, {}, {}]
 
 
-def test_moments() -> None:
+def test_times_are_read_or_none() -> None:
     assert json.timestamp("2026-01-02T03:04:05Z") == datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
     odd = ("2026-01-02T03:04:05", "soon", "", 1, None, "0" * 5_000)
     assert [json.timestamp(value) for value in odd] == [None] * len(odd)

@@ -1,4 +1,4 @@
-"""What is read of OpenRouter's key, and when somebody is called."""
+"""The state of OpenRouter's key, and when it raises an alert."""
 
 from __future__ import annotations
 
@@ -93,7 +93,9 @@ def test_balance_is_known_where_the_key_may_ask(
         ),
     ],
 )
-def test_somebody_is_called(status: KeyStatus, balance: float | None, said: list[str]) -> None:
+def test_alert_is_raised_near_the_limits_of_the_key(
+    status: KeyStatus, balance: float | None, said: list[str]
+) -> None:
     found = alerts(status, balance, NOW)
     assert len(found) == len(said)
     assert all(part in sentence for part, sentence in zip(said, found, strict=True))

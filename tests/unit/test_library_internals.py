@@ -1,6 +1,6 @@
-"""What is used of libraries beyond what they document. pyproject.toml bounds their versions.
+"""Undocumented parts of libraries that are used. pyproject.toml limits the versions.
 
-A test that fails here says what to look at before a newer version is taken.
+A test that fails here says what to check before a newer version is used.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ BOUNDED = ("functions-framework", "httpx", "httpx-aiohttp", "httpx-sse", "starle
 
 
 @pytest.mark.parametrize("name", BOUNDED)
-def test_version_is_bounded(name: str) -> None:
+def test_version_of_a_used_library_is_bounded(name: str) -> None:
     groups = tomllib.loads((ROOT / "pyproject.toml").read_text())["dependency-groups"]
     wanted = [
         line
@@ -45,7 +45,7 @@ def test_version_is_bounded(name: str) -> None:
     )
 
 
-def test_decoders_of_httpx_sse() -> None:
+def test_httpx_sse_has_the_decoders_that_are_used() -> None:
     lines, decoder = _decoders.SSELineDecoder(), _decoders.SSEDecoder()
     texts = ["data: a\r", "\n\r\nda", "ta: b\n\n: c\n\ndata: d"]
     found = [decoder.decode(line) for text in texts for line in lines.decode(text)]
@@ -56,7 +56,7 @@ def test_decoders_of_httpx_sse() -> None:
     )
 
 
-def _error_of(url: str, seconds: float) -> Exception:
+def _failed_get(url: str, seconds: float) -> Exception:
     async def ask() -> None:
         async with httpx.AsyncClient(transport=AiohttpTransport(), timeout=seconds) as http:
             await http.get(url)
@@ -75,13 +75,13 @@ def test_cause_of_a_network_error_of_httpx_aiohttp() -> None:
         server = await asyncio.start_server(say_nothing, "127.0.0.1", 0)
         port = server.sockets[0].getsockname()[1]
         async with server:
-            return await asyncio.to_thread(_error_of, f"http://127.0.0.1:{port}/", 0.05)
+            return await asyncio.to_thread(_failed_get, f"http://127.0.0.1:{port}/", 0.05)
 
     sentence = (
         "httpx_aiohttp raises other errors: check edge.clients.timed_out, which tells a time-out"
         " from a refused connection by the error of aiohttp that is the cause"
     )
-    late, refused = asyncio.run(silent()), _error_of(f"http://127.0.0.1:{free_port()}/", 60)
+    late, refused = asyncio.run(silent()), _failed_get(f"http://127.0.0.1:{free_port()}/", 60)
     assert isinstance(late.__cause__, TimeoutError), sentence
     assert isinstance(refused.__cause__, aiohttp.ClientConnectionError), sentence
     assert (timed_out(late), timed_out(refused)) == (True, False), sentence

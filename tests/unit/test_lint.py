@@ -1,4 +1,4 @@
-"""What `make lint` asks of migrations still finds what would hurt a database in use."""
+"""The migration rules of `make lint` find changes that are dangerous for a database in use."""
 
 from __future__ import annotations
 

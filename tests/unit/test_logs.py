@@ -1,4 +1,4 @@
-"""One JSON object per line, without anybody's words."""
+"""Log lines are one JSON object each, without texts of users."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ def test_exception_logged_where_there_is_none() -> None:
 class TestConfigure:
     @pytest.fixture
     def name(self) -> Iterator[str]:
-        """Of a logger nobody else uses."""
+        """The lines of a logger that nothing else uses."""
         name = f"test-{uuid4()}"
         yield name
         logging.getLogger(name).handlers.clear()
@@ -166,7 +166,7 @@ class TestTrace:
             {"x-cloud-trace-context": f"{TRACE}/9999999999999999999999"},
         ],
     )
-    def test_header_that_names_none(self, headers: dict[str, str]) -> None:
+    def test_header_without_a_trace_is_ignored(self, headers: dict[str, str]) -> None:
         assert trace_fields(headers, "tales") == {}
 
     def test_is_in_every_line_of_the_request(self) -> None:

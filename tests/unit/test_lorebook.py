@@ -1,4 +1,4 @@
-"""Which of a book's entries the newest messages call for."""
+"""Which entries of a lorebook match the newest messages."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -40,7 +40,7 @@ def entry(content: str = "Found.", *keys: str, **fields: Any) -> dict[str, Any]:
 
 
 def found(*texts: str, book: dict[str, Any] | None = None, **fields: Any) -> list[str]:
-    """The contents that these messages, oldest first, bring up."""
+    """The contents of the entries that match these messages, oldest first."""
     return [
         entry.content
         for entry in chosen({"entries": []} | (book or {}) | fields, texts, budget=10_000)
@@ -48,17 +48,17 @@ def found(*texts: str, book: dict[str, Any] | None = None, **fields: Any) -> lis
 
 
 def chosen(book: dict[str, Any], texts: Sequence[str], *, budget: int) -> list[Entry]:
-    """What has room, each character a token."""
+    """The entries that fit the budget, with one token per character."""
     return select_entries(match_entries(book, texts), book, budget_tokens=budget, count=len)
 
 
 def calls(text: str, *keys: str, **fields: Any) -> bool:
-    """Whether a message brings up an entry with these keys."""
+    """Whether a message matches an entry with these keys."""
     return bool(found(text, entries=[entry("Found.", *keys, **fields)]))
 
 
 def placed(content: str = "Found.", **fields: Any) -> Entry:
-    """An entry that is always there, as the prompt gets it."""
+    """A constant entry as the prompt gets it."""
     book = {"entries": [entry(content, constant=True, **fields)]}
     (one,) = match_entries(book, [])
     return one
@@ -132,7 +132,9 @@ class TestKeys:
             pytest.param([], True, True, False, id="odd"),
         ],
     )
-    def test_secondary_keys(self, logic: Any, both: bool, one: bool, none: bool) -> None:
+    def test_secondary_keys_are_required_if_selective(
+        self, logic: Any, both: bool, one: bool, none: bool
+    ) -> None:
         fields: dict[str, Any] = {
             "selective": True,
             "secondary_keys": ["storm", "night"],
@@ -176,7 +178,7 @@ class TestPatterns:
             pytest.param("search", "sea", False, id="without-signs-a-word"),
         ],
     )
-    def test_match(self, text: str, key: str, expected: bool) -> None:
+    def test_pattern_finds_its_text(self, text: str, key: str, expected: bool) -> None:
         assert calls(text, key, use_regex=True) is expected
 
     def test_case_may_matter(self) -> None:
@@ -198,7 +200,7 @@ class TestPatterns:
     def test_those_that_take_forever_are_given_up(self, key: str) -> None:
         text = "y" + "x" * MAX_SCANNED_CHARS
         entries = [entry("Found.", key + str(n), use_regex=True) for n in range(50)]
-        # Without an end to it this would not come back.
+        # Without a limit this would not return.
         assert found(text, entries=[*entries, entry("Other.", "x" * 3)]) == []
 
     def test_broken_ones_are_counted(self) -> None:
@@ -211,15 +213,15 @@ class TestPatterns:
 
 
 class TestActivation:
-    def test_disabled_never(self) -> None:
+    def test_disabled_entry_is_never_found(self) -> None:
         assert not calls("sea", "sea", enabled=False)
         assert not calls("sea", "sea", enabled=False, constant=True)
 
-    def test_constant_always(self) -> None:
+    def test_constant_entry_is_always_found(self) -> None:
         assert calls("", constant=True)
         assert found(entries=[entry("Found.", constant=True)]) == ["Found."]
 
-    def test_empty_content_never(self) -> None:
+    def test_entry_without_content_is_never_found(self) -> None:
         assert not found("sea", entries=[entry("  ", "sea"), entry("@@depth 4\n", "sea")])
 
     def test_only_the_newest_messages_count(self) -> None:
@@ -326,7 +328,7 @@ class TestPlace:
         assert placed().position == "after_char"
         assert placed(position="elsewhere").position == "after_char"
 
-    def test_sillytaverns_numbers(self) -> None:
+    def test_sillytaverns_position_numbers_are_understood(self) -> None:
         assert placed(extensions={"position": 0}, position="after_char").position == "before_char"
         assert placed(extensions={"position": 1}).position == "after_char"
         assert placed(extensions={"position": 2}).position == "after_char"
@@ -358,12 +360,14 @@ class TestPlace:
             pytest.param("\n@@depth 2\n\n", ("in_chat", 2, "system"), id="blank-lines"),
         ],
     )
-    def test_decorators(self, decorators: str, expected: tuple[str, int, str]) -> None:
+    def test_decorators_set_the_place_of_an_entry(
+        self, decorators: str, expected: tuple[str, int, str]
+    ) -> None:
         one = placed(f"{decorators}\nFound.\n@@depth 9 is said here")
         assert one.content == "Found.\n@@depth 9 is said here"
         assert (one.position, one.depth, one.role) == expected
 
-    def test_decorators_about_matching(self) -> None:
+    def test_decorators_change_how_an_entry_matches(self) -> None:
         def calls_for(text: str, decorator: str) -> bool:
             return bool(found(text, entries=[entry(f"{decorator}\nFound.", "sea")]))
 
@@ -375,7 +379,7 @@ class TestPlace:
         assert not calls_for("sea, storm", "@@exclude_keys storm,night")
         assert calls_for("sea", "@@exclude_keys storm,night")
 
-    def test_text_alone(self) -> None:
+    def test_decorators_are_removed_from_the_text(self) -> None:
         assert without_decorators("@@depth 4\n@@@new\n\nText\n") == "Text"
 
 
@@ -401,7 +405,7 @@ class TestSmall:
 
 
 class TestRealBooks:
-    def test_detectives(self) -> None:
+    def test_entries_of_the_detectives_book_are_found(self) -> None:
         book = card("detective_v2")["data"]["character_book"]
         assert [content[:11] for content in found("What of the crates?", book=book)] == [
             "Saint-Brieu",
@@ -410,7 +414,7 @@ class TestRealBooks:
         ]
         assert len(found("Hello", book=book)) == 1
 
-    def test_cooks(self) -> None:
+    def test_entries_of_the_cooks_book_are_found(self) -> None:
         book = card("cook_v3")["data"]["character_book"]
         storm, nutmeg = chosen(book, ["Storms! Where is the nutmeg?"], budget=999)
         assert (storm.position, storm.depth) == ("in_chat", 1)
@@ -484,7 +488,7 @@ def test_any_key_is_a_pattern_or_not(key: str) -> None:
 
 
 class TestBounds:
-    """What a book may have of keys and patterns, whoever wrote it."""
+    """The limits of keys and patterns in a book."""
 
     def test_macros_of_all_entries_together_do_not_add_without_end(self) -> None:
         def expand(text: str) -> str:
@@ -547,12 +551,12 @@ class TestBounds:
         assert parse_entries(book)[0].keys == ("sea",)
         assert broken_patterns(book) == 0
 
-    def test_number_of_keys(self) -> None:
+    def test_number_of_keys_is_bounded(self) -> None:
         keys = [f"key{number}" for number in range(8_000)]
         book = {"entries": [{"keys": keys, "content": "x"} for _ in range(2)]}
         assert [len(entry.keys) for entry in parse_entries(book)] == [8_000, MAX_KEYS - 8_000]
 
-    def test_number_of_patterns(self) -> None:
+    def test_number_of_patterns_is_bounded(self) -> None:
         entry = {"content": "x", "use_regex": True}
         entries = [entry | {"keys": [f"w{number}+", f"w{number}"]} for number in range(2_000)]
         read = parse_entries({"entries": entries})
@@ -560,7 +564,7 @@ class TestBounds:
         assert patterns == [f"w{number}+" for number in range(MAX_PATTERNS)]
         assert sum(len(entry.keys) for entry in read) == 2_000 + MAX_PATTERNS
 
-    def test_patterns_together(self) -> None:
+    def test_length_of_all_patterns_is_bounded(self) -> None:
         entries = [
             {"content": "x", "use_regex": True, "keys": ["(" + "a" * 480 + f"{number})"]}
             for number in range(200)
@@ -575,7 +579,7 @@ class TestBounds:
     def test_what_is_found_does_not_depend_on_what_was_compiled_before(
         self, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        # How fast the machine compiles is not what is tested.
+        # The speed of compiling is not tested here.
         monkeypatch.setattr("roleplay_chat.lorebook.keys.time.thread_time", lambda: 0.0)
         entries = [
             {"keys": [f"/w{number}(a|b|c|d)+x$/i"], "content": f"{number}", "use_regex": True}
@@ -607,7 +611,7 @@ class TestBooksReadOnce:
             for number in range(20)
         ]
         first = [parse_entries(book) for book in books]
-        # The newest first: what is read anew takes the place of the oldest.
+        # Newest first: a newly read book replaces the oldest.
         pairs = zip(reversed(books), reversed(first), strict=True)
         kept = [parse_entries(book) is read for book, read in pairs]
         assert kept == [number < KEPT_BYTES // 500_000 for number in range(20)]

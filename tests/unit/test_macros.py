@@ -1,4 +1,4 @@
-"""What authors write in braces."""
+"""Macros in the texts of authors."""
 
 import pytest
 
@@ -21,7 +21,7 @@ MACROS = {"char": "Mara", "user": "Ada", "character_description": "{{user}} x"}
         ("{{character_description}}", "{{user}} x"),
     ],
 )
-def test_expand(text: str, expected: str) -> None:
+def test_macros_are_expanded(text: str, expected: str) -> None:
     assert expand(text, MACROS) == expected
 
 
@@ -33,7 +33,7 @@ def test_text_grows_only_so_far() -> None:
     assert len(expanded) <= len(text) + MAX_GROWTH
 
 
-def test_names_alone() -> None:
+def test_only_names_are_expanded_in_lists() -> None:
     assert names_in(MACROS) == {"char": "Mara", "user": "Ada"}
 
 

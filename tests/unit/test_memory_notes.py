@@ -1,4 +1,4 @@
-"""When a conversation is summarised, what is asked for, and what is taken from the answer."""
+"""When a conversation is summarised, the request for it, and what is accepted."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ NAMES = {"user": "Ada", "char": "Mara"}
 
 
 def rows(count: int, *, chars: int = 296, first: int = 8) -> list[MessageRow]:
-    """Messages of 103 tokens, or of other lengths, each eighth an anchor."""
+    """Messages of 103 tokens or other lengths. Every eighth one is an anchor."""
     return [
         MessageRow(
             sender="character" if position % 2 else "user",
@@ -76,7 +76,7 @@ class TestNextStep:
         assert kept[0].anchor
         assert (taken.covers, taken.upto) == (7, 15)
 
-    def test_counts_messages_too(self) -> None:
+    def test_batch_counts_messages_too(self) -> None:
         assert step(rows(75, chars=2)) is None
         assert len(step(rows(76, chars=2)).rows) == 24
 
@@ -98,7 +98,7 @@ class TestNextStep:
         taken = step(rows(100, first=200), memory, capacity=3_000)
         assert [row.position for row in taken.rows] == list(range(8, 8 + 29))
 
-    def test_goes_on_from_there_into_the_history(self) -> None:
+    def test_batch_goes_on_from_there_into_the_history(self) -> None:
         memory = MAY_WRITE.model_copy(update={"backlog": rows(64)})
         taken = step(rows(100, first=10), memory, capacity=30_000)
         positions = [row.position for row in taken.rows]
@@ -111,7 +111,7 @@ class TestNextStep:
         room_to_read=st.integers(0, 20_000),
         most=st.integers(2, 200),
     )
-    def test_is_always_a_beginning(
+    def test_batch_is_always_a_beginning(
         self, lengths: list[int], room: int, room_to_read: int, most: int
     ) -> None:
         history = [
@@ -146,7 +146,7 @@ class TestAsk:
         facts=st.lists(st.text(max_size=500), max_size=20),
         tokens=st.integers(1800, 8000),
     )
-    def test_fits(self, texts: list[str], facts: list[str], tokens: int) -> None:
+    def test_request_fits_the_budget(self, texts: list[str], facts: list[str], tokens: int) -> None:
         turn = begun(memory={"summary": "Old."}, facts=[{"content": text} for text in facts])
         said = [MessageRow(sender="user", content=text, position=8) for text in texts]
         messages = build_request(Batch(said, 7), turn, NAMES, budget=tokens)
@@ -171,7 +171,7 @@ class TestAsk:
         (*_, history) = build_request(Batch(rows(20), 7), turn, NAMES, budget=10).passages
         assert history.text.count("x") == 20 * MIN_CHARS
 
-    def test_ends_where_nothing_fits(self) -> None:
+    def test_request_ends_where_nothing_fits(self) -> None:
         material = self.material(begun(facts=[{"content": "F"}]), Batch(rows(20), 7), 10)
         assert material["facts"] == []
         assert {len(message["text"]) for message in material["messages"]} == {MIN_CHARS}
@@ -249,7 +249,7 @@ class TestParse:
         assert written is not None
         assert list(written.facts) == [Fact("conversation", "One."), Fact("conversation", "Two.")]
 
-    def test_of_an_answer_that_was_cut_off_the_whole_facts_count(self) -> None:
+    def test_complete_facts_of_a_truncated_answer_count(self) -> None:
         facts = [{"tier": "profile", "text": 'Says "aye".'}, {"tier": "profile", "text": "Gone"}]
         written = parse(answer(facts=facts)[:-8], reach="profile")
         assert written is not None

@@ -1,4 +1,4 @@
-"""What an edited text may say."""
+"""Which texts an edit may contain."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""What `make metrics` counts, on small trees."""
+"""`make metrics` on small trees."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from dev.metrics import (
     report,
     sources,
     upward,
+    web_import_graph,
 )
 
 MODULE = '''
@@ -74,6 +75,22 @@ def test_imports_are_found_wherever_they_are() -> None:
     }
 
 
+def test_imports_of_web_modules_are_found_by_path() -> None:
+    graph = web_import_graph(
+        {
+            "web/js/chat.js": 'import { a,\n  b } from "./state.js";\nimport "./parts/prose.js";',
+            "web/js/state.js": 'import { html } from "../vendor/lit.js";',
+            "web/js/parts/prose.js": 'export * from "../state.js";\nawait import("../chat.js");',
+        }
+    )
+    assert graph == {
+        "web/js/chat.js": {"web/js/state.js", "web/js/parts/prose.js"},
+        "web/js/state.js": set(),
+        "web/js/parts/prose.js": {"web/js/state.js", "web/js/chat.js"},
+    }
+    assert circles(graph) == [{"web/js/chat.js", "web/js/parts/prose.js"}]
+
+
 def test_circle_is_one_link_of_the_chain() -> None:
     graph = import_graph(LAYERED)
     assert circles(graph) == [{"dev.card", "dev.chat"}]
@@ -119,6 +136,8 @@ def test_tree_is_read_from_its_files(tmp_path: Path) -> None:
         "functions/_shared/edge/logs.py": "def log():\n    return 1\n",
         "functions/health_check/main.py": "from edge import logs\n",
         "dev/chat.py": "from edge.logs import log\n",
+        "web/js/chat.js": 'import "./page.js";',
+        "web/js/page.js": 'import "./chat.js";',
     }.items():
         (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / path).write_text(text)
@@ -127,7 +146,9 @@ def test_tree_is_read_from_its_files(tmp_path: Path) -> None:
     lines = list(report(tmp_path))
     assert lines[1].split() == ["functions", "1", "2", "2", "2", "2", "2", "0", "0"]
     assert lines[4].split() == ["all", "1", "2", "2", "2", "3", "2", "0", "0"]
+    assert lines[5].split() == ["web/js", "-", "-", "-", "-", "2", "1", "1", "-"]
     assert "     2  edge.logs.log" in lines
+    assert "Circle: web/js/chat.js, web/js/page.js" in lines
 
 
 def test_nothing_has_no_figures() -> None:

@@ -1,4 +1,4 @@
-"""A released migration is frozen, on small repositories; and who names the shared tables."""
+"""Released migrations are frozen (on small repositories), and which code names shared tables."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ def commit(root: Path) -> None:
 
 @pytest.fixture
 def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """One migration, committed and not released."""
-    for variable in ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE"):  # of a hook that runs this
+    """A repository with one migration, committed but not released."""
+    for variable in ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE"):  # set by hooks
         monkeypatch.delenv(variable, raising=False)
     git(tmp_path, "init")
     write(tmp_path, TABLES, "create table a ();\n")
@@ -43,7 +43,7 @@ def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def released(repository: Path) -> Path:
-    """The same as v0.1.0."""
+    """The same repository, released as v0.1.0."""
     git(repository, "tag", "v0.1.0")
     return repository
 

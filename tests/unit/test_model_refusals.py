@@ -1,4 +1,4 @@
-"""What is a model's refusal, and what a character says."""
+"""Distinguishing a model's refusal from a character's words."""
 
 import pytest
 from hypothesis import given

@@ -1,4 +1,4 @@
-"""What a classifier's answer means."""
+"""Reading the verdict of a moderation model."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from roleplay_chat.generation.moderation_model import verdict
         ("The text is unsafe\nS4", None),
     ],
 )
-def test_verdict(answer: str, flagged: bool | None) -> None:
+def test_verdict_of_a_classifier_is_read(answer: str, flagged: bool | None) -> None:
     assert verdict(answer) is flagged
 
 

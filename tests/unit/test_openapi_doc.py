@@ -1,4 +1,4 @@
-"""docs/openapi.json says what the code does."""
+"""docs/openapi.json is up to date."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ DOCUMENT = document()
 
 
 def of_component(name: str) -> jsonschema_rs.Validator:
-    """A validator that knows no more properties than are described."""
+    """A validator that rejects properties that are not described."""
     components = copy.deepcopy(DOCUMENT["components"])
     components["schemas"][name]["additionalProperties"] = False
     return jsonschema_rs.validator_for(
@@ -47,7 +47,7 @@ def test_file_is_up_to_date() -> None:
     assert FILE.read_text() == written(), "run: python -m dev.docs.openapi"
 
 
-def test_it_is_openapi() -> None:
+def test_document_is_valid_openapi() -> None:
     OpenAPIV31SpecValidator(json.loads(FILE.read_text())).validate()
 
 

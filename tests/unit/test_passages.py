@@ -1,4 +1,4 @@
-"""What is screened of a turn is what a model reads: nothing else, and nothing less."""
+"""The screening reads exactly what a model reads."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ STATED, SEXUAL = "She is 12 years old.", "A sexual scene."
 
 
 def begun(**rows: Any) -> BegunTurn:
-    """A turn with something in every place; `rows` change what begin_turn returned."""
+    """A turn with a text in every part. `rows` change the result of begin_turn."""
     ordinary = {
         "now": datetime.now(UTC),
         "turn": {"id": ID, "message": "Said"},
@@ -76,7 +76,7 @@ def sent(turn: BegunTurn, context_tokens: int = 8192, **request: Any) -> list[tu
 
 
 def is_refused(turn: BegunTurn, *, tier: Tier = "sfw", **request: Any) -> bool:
-    """Whether the prompt is."""
+    """Whether the prompt is refused."""
     return screen(in_context(built(turn, **request).passages), tier=tier) is not None
 
 
@@ -187,7 +187,7 @@ class TestOfAPrompt:
 
 
 texts = st.text("78 \n{}", max_size=30)
-"""What people write: only they use these digits."""
+"""Texts of users: only they use these digits."""
 words = st.lists(
     texts | st.sampled_from(["{{char}}", "{{user}}", "{{original}}", "{{// x}}"]), max_size=6
 ).map("".join)
@@ -246,7 +246,7 @@ class TestPieces:
         piece = expanded(text, macros, lambda name: "character" if name else None)
         assert piece.text == expand(text, macros)
 
-    def test_of_one_part_are_one_passage_where_only_space_is_between(self) -> None:
+    def test_pieces_of_one_part_with_space_between_are_one_passage(self) -> None:
         one, two = Piece.from_text("scene", "One"), Piece.from_text("scene", "two")
         assert build_passages([joined(" ", [one, two]), one]) == [Passage("scene", "One two\nOne")]
         assert len(build_passages([joined(" and ", [one, two])])) == 2
@@ -257,7 +257,7 @@ class TestPieces:
 
 
 class TestWritten:
-    """What is read of a turn whatever its prompts have room for."""
+    """What is screened even if no prompt has room for it."""
 
     def of(self, turn: BegunTurn, **request: Any) -> list[Passage]:
         request = ChatRequest.model_validate(REQUEST | request)
@@ -307,7 +307,7 @@ class TestInContext:
     def test_message_is_read_with_what_was_said_before(self) -> None:
         assert screen(in_context([self.CHILD, Passage("message", self.ACT)]), tier="sfw")
 
-    def test_whatever_stands_between(self) -> None:
+    def test_passages_are_read_together_over_what_stands_between(self) -> None:
         note = Passage("character", "Write well. " * 60)
         assert screen(in_context([self.CHILD, note, Passage("message", self.ACT)]), tier="sfw")
 

@@ -1,4 +1,4 @@
-"""Which workers are probed, and what makes an answer a healthy one."""
+"""Which workers are probed, and which responses count as healthy."""
 
 from __future__ import annotations
 
@@ -110,7 +110,7 @@ class TestOpenAICompatible:
 
 
 class TestWriting:
-    """What a worker answers that has to write one token."""
+    """Responses of workers that are asked to generate one token."""
 
     @pytest.mark.parametrize("words", ["Yes", ""])
     def test_one_token_is_enough(self, words: str) -> None:

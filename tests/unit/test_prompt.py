@@ -1,4 +1,4 @@
-"""Rows become messages within a budget."""
+"""Rows become messages within a token budget."""
 
 import re
 from datetime import UTC, datetime
@@ -71,7 +71,7 @@ def built(
     return build(spec)
 
 
-def test_whole_prompt() -> None:
+def test_prompt_has_all_parts_in_order() -> None:
     turn = begun(
         character=MARA.model_copy(
             update={
@@ -156,14 +156,14 @@ def test_newest_history_is_kept() -> None:
 
 
 def test_history_that_is_too_long_begins_at_the_same_message_for_some_turns() -> None:
-    def first_of(newest: int) -> str:
+    def first_number(newest: int) -> str:
         history = [
             MessageRow(sender="character", content=f"{n} " + "x" * 290, anchor=n % 8 == 0)
             for n in range(newest - 100, newest)
         ]
         return built(begun(history=history), context_tokens=2048)[1]["content"].split()[0]
 
-    firsts = [first_of(newest) for newest in range(200, 224)]
+    firsts = [first_number(newest) for newest in range(200, 224)]
     assert len(set(firsts)) <= 4
     assert all(int(first) % 8 == 0 for first in firsts)
 
@@ -216,7 +216,7 @@ def sections(system: str) -> dict[str, str]:
 
 
 class TestWhatIsDroppedFirst:
-    """The same card with a description that becomes longer, in a context of 2,048 tokens."""
+    """The same card with a growing description, in a context of 2,048 tokens."""
 
     BOOK: ClassVar = {
         "entries": [
@@ -267,7 +267,7 @@ class TestWhatIsDroppedFirst:
             entries = self.entries(parts)
             seen.append((examples, len(entries), described < words))
             assert entries == ["Entry 1", "Entry 2", "Entry 3"][3 - len(entries) :]
-            # At most what an entry that does not fit any more leaves.
+            # At most the room that an entry leaves that no longer fits.
             assert len(entries) == 3 or len(parts.get("How Mara speaks", "")) < 320
             assert described == words or not entries
         assert seen[0] == (20, 3, False)
@@ -285,7 +285,7 @@ class TestWhatIsDroppedFirst:
 
     @pytest.mark.parametrize("message", ["Hello", "word " * 2000])
     def test_nobody_takes_it_all(self, message: str) -> None:
-        """Whatever else is too long, each part keeps something."""
+        """Each part keeps something, however long the others are."""
         huge = "long " * 3900
         character = MARA.model_copy(
             update=dict.fromkeys(("description", "personality", "system_prompt"), huge)
@@ -323,12 +323,12 @@ class TestWhatIsDroppedFirst:
             assert spoken is None or spoken.endswith(("far is it?", "in this weather."))
 
     def test_messages_of_any_usual_length_leave_the_system_message_as_it_was(self) -> None:
-        """Or prompt caches would not know it again."""
+        """Otherwise prompt caches would miss."""
         systems = [self.parts("long " * 3900, "x" * length) for length in range(1, 250, 7)]
         assert all(parts == systems[0] for parts in systems)
 
 
-# What requests and rows can hold: no NUL, no halves of surrogate pairs.
+# Texts that requests and rows can contain: no NUL, no lone surrogates.
 words = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=3000)
 ratios = st.floats(0.5, 2)
 

@@ -1,4 +1,4 @@
-"""What a character's book says stands in the prompt, within its part of the budget."""
+"""Lorebook entries in the prompt, within their share of the budget."""
 
 from datetime import UTC, datetime
 from typing import Any
@@ -19,7 +19,7 @@ TEMPLATE = TemplateRow(content_tier="sfw", system_prompt="You are {{char}}, talk
 
 
 def character(name: str, **changes: Any) -> CharacterRow:
-    """The character that an imported card makes, as begin_turn returns it."""
+    """The character of an imported card, as begin_turn returns it."""
     return CharacterRow(id=uuid4(), **(Card.parse(card(name)).columns() | changes))
 
 
@@ -29,7 +29,7 @@ def with_book(*entries: dict[str, Any], **book: Any) -> CharacterRow:
 
 
 def said(*contents: str) -> list[MessageRow]:
-    """Messages, the person's and the character's in turn."""
+    """Messages that alternate between user and character."""
     return [
         MessageRow(sender="character" if number % 2 else "user", content=content)
         for number, content in enumerate(contents)

@@ -1,7 +1,7 @@
-"""Whole prompts as models get them, stored in tests/data/prompts to be read.
+"""Complete prompts as models get them, stored in tests/data/prompts.
 
-After a change that is meant: REWRITE_PROMPTS=1 .venv/bin/python -m pytest
-tests/unit/test_prompt_snapshots.py, and read what `git diff` shows.
+After an intended change, run REWRITE_PROMPTS=1 .venv/bin/python -m pytest
+tests/unit/test_prompt_snapshots.py and read the `git diff`.
 """
 
 import os
@@ -172,7 +172,7 @@ SITUATIONS: dict[str, dict[str, Any]] = {
 
 
 def begun(situation: dict[str, Any]) -> BegunTurn:
-    """What begin_turn returned: Ada talks with Mara unless the situation says otherwise."""
+    """A result of begin_turn: Ada talks with Mara unless the situation says otherwise."""
     rows = {name: value for name, value in situation.items() if name in BegunTurn.model_fields}
     turn = {"id": UUID(int=9), "message": "What is {{char}} afraid of?"}
     ordinary = {
@@ -200,7 +200,7 @@ def prompt(situation: dict[str, Any], *, max_tokens: int = 400) -> list[tuple[st
 
 
 def readable(messages: list[tuple[str, str]]) -> str:
-    """A message after the other, each under its role."""
+    """The messages as text, each under its role."""
     return "".join(f"=== {role}\n{content}\n" for role, content in messages)
 
 
@@ -225,7 +225,7 @@ def test_prompt_fits(name: str) -> None:
     assert spent <= SITUATIONS[name].get("context_tokens", 8192) - 400
 
 
-# What authors may write, and what it stands for when Ada plays Captain Reyes and talks with Mara.
+# Macros and their values when Ada plays Captain Reyes and talks with Mara.
 MACROS = {
     "{{char}}": "Mara",
     "{{user}}": "Captain Reyes",
@@ -251,7 +251,7 @@ MACROS = {
 
 @pytest.mark.parametrize("macro", MACROS)
 class TestMacro:
-    """Expanded once: what a macro stands for keeps the macros in it."""
+    """Macros are expanded once: macros inside a value stay as they are."""
 
     @pytest.mark.parametrize(
         "place",

@@ -1,4 +1,4 @@
-"""A reply is read the same however the network cuts it into pieces."""
+"""A reply is read the same, however the network splits it."""
 
 import asyncio
 import gzip
@@ -35,7 +35,7 @@ from roleplay_chat.generation.routing import Target
 
 EVENT_STREAM = "text/event-stream"
 Read = list[str | End]
-"""The text ("" is a sign of life alone), then the end, or the name of the failure."""
+"""The texts ("" is only a sign of life), then the end or the name of the failure."""
 
 
 class Pieces(httpx.AsyncByteStream):
@@ -105,7 +105,7 @@ def read_cut(
     status: int = 200,
     content_type: str = EVENT_STREAM,
 ) -> list[Read]:
-    """What is read of a body when it comes in the pieces that each of `cuts` makes of it."""
+    """The results of reading a body in the pieces that each of `cuts` makes."""
     pieces = [
         Pieces([body[a:b] for a, b in zip([0, *cut], [*cut, len(body)], strict=True)])
         for cut in cuts
@@ -118,7 +118,7 @@ def read_whole(body: bytes, *, status: int = 200, content_type: str = EVENT_STRE
 
 
 def every_cut(body: bytes) -> list[Sequence[int]]:
-    """One cut at every byte, and then all of them at once."""
+    """A single cut at each byte, then cuts at all bytes."""
     return [*([at] for at in range(len(body) + 1)), range(1, len(body))]
 
 
@@ -143,7 +143,7 @@ PAID = End("stop", Usage(10, 4, 0.5))
 OVERLOADED = {"code": 502, "message": "Internal server error"}
 
 STREAMS: dict[str, tuple[bytes, Read]] = {
-    # How events are written
+    # Formats of events
     "lf": (sse(HI, STOP, DONE), ["Hi", WHOLE]),
     "crlf": (sse(HI, STOP, DONE, end="\r\n\r\n"), ["Hi", WHOLE]),
     "lone-cr": (sse(HI, STOP, DONE, end="\r\r"), ["Hi", WHOLE]),
@@ -202,7 +202,7 @@ STREAMS: dict[str, tuple[bytes, Read]] = {
     "comments-alone": (b": OPENROUTER PROCESSING\n\n" * 3, ["! unreadable"]),
     "done-alone": (sse(DONE), ["! unreadable"]),
     "finished-without-a-word": (sse(STOP, DONE), [WHOLE]),
-    # What it cost
+    # Usage and cost
     "usage-beside-the-finish-reason-again": (
         sse(HI, STOP, chunk("", "stop", usage=USAGE), DONE),
         ["Hi", PAID],
@@ -266,7 +266,7 @@ STREAMS: dict[str, tuple[bytes, Read]] = {
     "chunk-that-is-a-number": (sse("3"), ["! unreadable"]),
     "chunk-that-is-broken": (sse(HI, '{"choices": [{"delta"'), ["Hi", "! unreadable"]),
     "chunk-that-is-a-page": (sse("<!DOCTYPE html>"), ["! unreadable"]),
-    # Reasoning: alive, and never the reply
+    # Reasoning: a sign of life, never part of the reply
     "reasoning": (
         sse({"choices": [{"delta": {"content": "", "reasoning": "Hm."}}]}, HI, STOP),
         ["Hi", WHOLE],
@@ -299,7 +299,7 @@ STREAMS: dict[str, tuple[bytes, Read]] = {
         sse({"choices": [{"delta": {"reasoning": "Hm."}}]}),
         ["", "! cut_off"],
     ),
-    # Errors inside: the four shapes, and others
+    # Errors in the stream: the four known formats, and others
     "error-beside-finish-reason": (
         sse(HI, chunk("", "error", error=OVERLOADED)),
         ["Hi", "! overloaded"],
@@ -345,7 +345,7 @@ def samples() -> dict[str, dict[str, Any]]:
 SAMPLES = samples()
 
 
-def body_of(sample: dict[str, Any]) -> bytes:
+def sample_body(sample: dict[str, Any]) -> bytes:
     return str(sample.get("sse_raw") or json.dumps(sample["body"])).encode()
 
 
@@ -358,7 +358,7 @@ def test_stream_is_read_the_same_wherever_it_is_cut(name: str) -> None:
 
 @pytest.mark.parametrize("name", SAMPLES)
 def test_sample_is_read_the_same_wherever_it_is_cut(name: str) -> None:
-    sample, body = SAMPLES[name], body_of(SAMPLES[name])
+    sample, body = SAMPLES[name], sample_body(SAMPLES[name])
     how = {"status": sample["status"], "content_type": sample["headers"]["Content-Type"]}
     whole = read_whole(body, **how)
 
@@ -467,7 +467,7 @@ def test_reply_that_does_not_end_is_ended() -> None:
 
 
 class Endless(httpx.AsyncByteStream):
-    """A body that goes on for as long as somebody reads it."""
+    """An endless body."""
 
     def __init__(self, piece: bytes) -> None:
         self._piece = piece
@@ -512,7 +512,7 @@ def test_events_that_say_nothing_end_with_the_bytes_of_a_stream(
     assert body.bytes_read <= 220_000
 
 
-def test_of_one_event_no_more_is_taken_than_a_reply_may_have() -> None:
+def test_text_of_one_event_is_limited_to_the_longest_reply() -> None:
     *texts, failure = read_whole(sse(chunk("<think></think>" * 25_000)))
     assert failure == "! cut_off"
     assert len("".join(map(str, texts))) == MAX_REPLY_CHARS + 1
@@ -525,7 +525,7 @@ def test_long_text_is_passed_on_in_pieces() -> None:
 
 
 class TestCompressed:
-    """What a provider compresses although it was asked not to."""
+    """Responses that a provider compresses although it was asked not to."""
 
     def read(self, body: bytes, encoding: str) -> Read:
         headers = {"Content-Encoding": encoding}
@@ -582,7 +582,7 @@ def test_any_bytes_are_read_to_an_end(body: bytes, content_type: str) -> None:
 
 
 def used(body: Pieces, *, status: int = 200, content_type: str = EVENT_STREAM) -> list[Usage]:
-    """What the upstream said that a call used, each time that it said it."""
+    """The usage that was reported for a call, each time."""
     said: list[Usage] = []
 
     async def call() -> None:
@@ -603,7 +603,7 @@ COST = {"usage": USAGE}
 
 
 class TestUsage:
-    """What a call used is told however it ends."""
+    """Usage is reported however a call ends."""
 
     @pytest.mark.parametrize(
         "pieces",
@@ -624,15 +624,15 @@ class TestUsage:
             pytest.param([sse(*[chunk("a" * 10_000) | COST] * 7)], id="without-end"),
         ],
     )
-    def test_of_a_stream(self, pieces: list[bytes]) -> None:
+    def test_usage_of_a_stream_is_reported(self, pieces: list[bytes]) -> None:
         assert used(Pieces(pieces))[-1] == Usage(10, 4, 0.5)
 
     @pytest.mark.parametrize("status", [200, 400, 429, 502])
-    def test_of_a_body_with_an_error(self, status: int) -> None:
+    def test_usage_beside_an_error_is_reported(self, status: int) -> None:
         body = Pieces([json.dumps(FAILS | COST).encode()])
         assert used(body, status=status, content_type="application/json") == [Usage(10, 4, 0.5)]
 
-    def test_that_comes_late_after_an_error_is_not_waited_for(
+    def test_late_usage_after_an_error_is_not_waited_for(
         self, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(openai_compatible, "LINGER_SECONDS", 0)
@@ -640,32 +640,34 @@ class TestUsage:
         assert used(body) == []
         assert body.closed
 
-    def test_of_whom_says_nothing_is_nothing(self) -> None:
+    def test_missing_usage_is_not_reported(self) -> None:
         assert used(Pieces([sse(HI, FAILS, DONE)])) == []
 
     def test_after_the_last_event_does_not_count(self) -> None:
         assert used(Pieces([sse(HI, STOP, DONE), sse({"choices": []} | COST)])) == []
 
     @pytest.mark.parametrize("usage", [None, [], "many", {"cost": "a lot"}, {"prompt_tokens": {}}])
-    def test_of_any_shape_is_no_fault(self, usage: object) -> None:
+    def test_usage_of_any_shape_is_no_fault(self, usage: object) -> None:
         said = used(Pieces([sse(HI, FAILS | {"usage": usage})]))
         assert set(said) <= {Usage()}
 
 
 class TestBody:
-    """What comes after a provider said that nothing more comes."""
+    """Data after the provider's end of the stream."""
 
     def test_is_read_to_its_end_so_that_the_connection_can_be_used_again(self) -> None:
         body = Pieces([sse(HI, STOP), sse(DONE), b"\n"])
         assert read_bodies([body]) == [["Hi", End("stop")]]
         assert (body.read_to_the_end, body.closed) == (True, True)
 
-    def test_that_does_not_end_is_not_waited_for(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_body_that_does_not_end_is_not_waited_for(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         monkeypatch.setattr(openai_compatible, "LINGER_SECONDS", 0)
         body = Pieces([sse(HI, STOP), sse(DONE)], ends=False)
         assert read_bodies([body]) == [["Hi", End("stop")]]
         assert (body.read_to_the_end, body.closed) == (False, True)
 
-    def test_may_be_anything(self) -> None:
+    def test_anything_may_follow_the_end_of_a_stream(self) -> None:
         body = Pieces([sse(HI, STOP, DONE), sse(HI), b"data: {\n\n"])
         assert read_bodies([body]) == [["Hi", End("stop")]]

@@ -1,4 +1,4 @@
-"""The README's settings table is complete and its defaults are the code's."""
+"""The README's settings table is complete and has the code's defaults."""
 
 import re
 from pathlib import Path
@@ -13,7 +13,7 @@ README = Path(__file__).parents[2] / "README.md"
 
 
 def documented() -> dict[str, tuple[str, str]]:
-    """(default, function) by variable, as the table has them."""
+    """(default, function) by variable, from the table."""
     table = README.read_text().partition("<!-- settings")[2]
     rows = re.findall(r"^\| `(\w+)` \|(.*?)\| (\w+) \|", table, re.MULTILINE)
     return {name: (default.strip("` "), function) for name, default, function in rows}

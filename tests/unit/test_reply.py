@@ -1,4 +1,4 @@
-"""The model's text becomes the reply, however it comes in pieces."""
+"""The model's text becomes the reply, in any pieces."""
 
 from __future__ import annotations
 

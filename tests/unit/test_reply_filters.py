@@ -1,4 +1,4 @@
-"""What a model writes around the character's words, in any pieces."""
+"""The filters that leave only the character's words, for text in any pieces."""
 
 import pytest
 from hypothesis import given
@@ -44,7 +44,7 @@ CASES = [
 
 
 @pytest.mark.parametrize(("text", "reply"), CASES)
-def test_words(text: str, reply: str) -> None:
+def test_only_the_characters_words_remain(text: str, reply: str) -> None:
     assert shown(text) == reply
     assert shown(*text) == reply
 
@@ -62,7 +62,7 @@ def test_words(text: str, reply: str) -> None:
         pytest.param("I see Mara: wet.", "I see Mara: wet.", id="tells-of-the-character"),
     ],
 )
-def test_words_of_the_person(text: str, draft: str) -> None:
+def test_only_the_persons_words_remain_in_a_draft(text: str, draft: str) -> None:
     cast = Cast("Mara Voss", ["Ada"], impersonates=True)
     assert shown(text, cast=cast) == draft
     assert shown(*text, cast=cast) == draft

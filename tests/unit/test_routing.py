@@ -1,4 +1,4 @@
-"""Which targets are asked, in which order."""
+"""Which targets are tried, in which order."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -98,7 +98,9 @@ def names(of: Plan) -> list[str]:
         ),
     ],
 )
-def test_order(asked: str, workers: WorkerRow, expected: list[str]) -> None:
+def test_targets_are_asked_in_this_order(
+    asked: str, workers: WorkerRow, expected: list[str]
+) -> None:
     assert names(planned(asked, worker=workers)) == expected
 
 
@@ -173,11 +175,37 @@ def test_passed_cooldown_does_not_count() -> None:
         ),
     ],
 )
-def test_notice(asked: str, workers: WorkerRow, answered_by: int, notice: str | None) -> None:
+def test_notice_says_who_answered_instead(
+    asked: str, workers: WorkerRow, answered_by: int, notice: str | None
+) -> None:
     of = planned(asked, worker=workers)
     target = of.targets[answered_by]
     assert of.notice(target) == notice
     assert of.used_fallback(target) is (notice is not None)
+
+
+@pytest.mark.parametrize("asked", ["", None])
+def test_notice_of_a_default_that_failed_says_nothing_of_a_choice(asked: str | None) -> None:
+    of = planned(asked)
+    assert of.notice(of.targets[1]) == (
+        "The default model could not answer this time; SECOND:FREE answered instead."
+    )
+
+
+def test_notice_of_a_default_that_is_over_the_budget_says_nothing_of_a_choice() -> None:
+    of = plan(
+        "", models=MODELS[::-1], worker=worker(), cooldowns=[], tier="sfw", now=NOW, free_only=True
+    )
+    said = of.notice(of.targets[0])
+    assert said
+    assert "chose" not in said
+
+
+def test_worker_is_the_default_where_there_are_no_models() -> None:
+    of = plan("", models=[], worker=worker(), cooldowns=[], tier="sfw", now=NOW)
+    assert names(of) == ["chat_worker"]
+    assert of.notice(of.targets[0]) is None
+    assert not of.used_fallback(of.targets[0])
 
 
 def test_no_models_and_no_worker_is_an_empty_plan() -> None:

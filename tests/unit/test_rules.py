@@ -1,4 +1,4 @@
-"""What spares a text the look at every rule must never leave one out that applies."""
+"""The shortcut that skips rules never skips one that applies."""
 
 import re
 from itertools import pairwise
@@ -22,7 +22,7 @@ CLASSES = st.sampled_from(list(CODE.values()))
 @settings(max_examples=10)
 def test_rule_is_looked_for_where_it_matches(number: int, data: st.DataObject) -> None:
     rule = RULES[number]
-    # What has to stand around it narrows a rule down further, and is hard to come upon.
+    # Conditions on the surrounding words narrow a rule further and are hard to generate.
     alone = _AROUND.sub("", rule.coded)
     text = data.draw(st.from_regex(alone, fullmatch=True, alphabet=CLASSES))
     assert rule.may_match(frozenset(text))

@@ -1,4 +1,4 @@
-"""An explicit scene ends a reply for everybody, whole or in pieces; tests/policy has the corpus."""
+"""An explicit scene ends an `sfw` reply, in any pieces. The corpus is in tests/policy."""
 
 import re
 from itertools import pairwise
@@ -26,7 +26,7 @@ SCENES = [line for line in lines("scenes.jsonl") if line.is_scene]
 
 
 def is_refused(*pieces: str, continues: str = "", follows: str = "") -> bool:
-    """Whether these pieces of a reply for everybody are refused as a scene."""
+    """Whether an `sfw` reply in these pieces is refused as a scene."""
     reply = ReplyScreen([], "sfw", follows=follows, continues=continues)
     try:
         shown = "".join([*map(reply.feed, pieces), reply.flush()])
@@ -37,7 +37,7 @@ def is_refused(*pieces: str, continues: str = "", follows: str = "") -> bool:
 
 
 def split(text: str) -> list[list[str]]:
-    """A text whole, in words, in characters, and in two halves."""
+    """A text as a whole, in words, in characters, and in two halves."""
     half = len(text) // 2
     return [[text], re.findall(r"\s*\S+", text), list(text), [text[:half], text[half:]]]
 
@@ -79,7 +79,7 @@ def test_long_word_or_signs_within_it_hide_nothing(line: Line, filler: str) -> N
 
 
 def test_sober_words_that_left_the_window_still_count() -> None:
-    """What was read with them before is not read again without them."""
+    """Texts that were read together before are not read again alone."""
     sober = "The court heard of the assault and the abuse. " + SCENE
     pieces = [sober, *[FILLERS["spaced"]] * 200]
 
@@ -131,7 +131,7 @@ def test_minor_in_it_comes_first() -> None:
     assert refused.value.finding.category == "sexual"
 
 
-def test_adults_have_none() -> None:
+def test_scene_in_the_adult_tier_is_not_stopped() -> None:
     reply = ReplyScreen([], "nsfw")
     assert reply.feed(SCENE) + reply.flush() == SCENE
 
@@ -170,7 +170,7 @@ class TestWords:
 
     @pytest.mark.parametrize("part", ["WORDS", "STEMS", "WRITTEN_TOGETHER"])
     def test_no_scene_is_where_nothing_explicit_is(self, part: str) -> None:
-        """A reply is read for a scene only where something is explicit or soft."""
+        """A reply is checked for scenes only if it has an explicit or soft word."""
         words = getattr(scene_lexicon, part)
         for name in ("ACT", "ORGAN", "ENTERS"):
             for word in words.get(name, "").split():
@@ -178,7 +178,7 @@ class TestWords:
                 assert found.explicit or found.soft, word
 
     def test_none_takes_a_persons_place(self) -> None:
-        """Who acts is known from the lexicon, where no word here hides it."""
+        """The lexicon has the words for acting persons; no word here hides them."""
         people = {fold(word) for name in PEOPLE for word in lexicon.WORDS[name].split()}
         assert people.isdisjoint(scenes._tables().words)
 

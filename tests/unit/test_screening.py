@@ -1,4 +1,4 @@
-"""The hard limit, part by part. tests/policy has the corpus; texts here are as terse."""
+"""The hard limit, part by part. The corpus is in tests/policy; texts here are as terse."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def found(*passages: Passage, tier: Tier = "sfw") -> Finding | None:
 
 
 class TestTogether:
-    """A minor and sexual content, in different parts of what a model would read."""
+    """A minor and sexual content in different parts of the prompt."""
 
     @pytest.mark.parametrize("minor", PARTS)
     @pytest.mark.parametrize("sexual", PARTS)
@@ -100,7 +100,7 @@ class TestTogether:
 
 
 class TestAdultTier:
-    """There the context is presumed to be sexual."""
+    """In the adult tier a sexual context is assumed."""
 
     @pytest.mark.parametrize("part", PARTS)
     def test_stated_minor_is_refused_in_every_part(self, part: Part) -> None:
@@ -234,7 +234,7 @@ def test_a_text_is_not_cut_within_a_word(text: str, most: int, begins: str, ends
 class TestRead:
     @pytest.fixture
     def looked_at(self, monkeypatch: pytest.MonkeyPatch) -> list[str]:
-        """The texts that were really looked at."""
+        """The texts that were actually read."""
         texts: list[str] = []
         monkeypatch.setattr(decision, "_known", {})
         monkeypatch.setattr(decision, "_known_alone", {})
@@ -263,7 +263,9 @@ class TestRead:
         assert [found.minor for _, found in read([grown, child, grown])] == [False, True, False]
         assert looked_at == [PLAIN]
 
-    def test_forgets(self, monkeypatch: pytest.MonkeyPatch, looked_at: list[str]) -> None:
+    def test_oldest_texts_are_forgotten_and_read_again(
+        self, monkeypatch: pytest.MonkeyPatch, looked_at: list[str]
+    ) -> None:
         monkeypatch.setattr(decision, "REMEMBERED_TEXTS", 1)
         texts = [STATED, SEXUAL, STATED]
         read([Passage("scene", text) for text in texts])
@@ -295,7 +297,7 @@ class TestReply:
     def told(
         *pieces: str, tier: Tier = "sfw", before: list[Passage] | None = None, follows: str = ""
     ) -> str:
-        """What is shown of a reply; raises `ContentRefused`."""
+        """The shown text of a reply. Raises `ContentRefused`."""
         reply = ReplyScreen(read(before or []), tier, follows=follows)
         return "".join([*map(reply.feed, pieces), reply.flush()])
 
@@ -354,7 +356,7 @@ class TestReply:
         "word", [" hm", " Donaudampfschifffahrtskapitaen", "カタカナ", "ฝน", "x"]
     )
     def test_weak_sign_reaches_as_far_as_in_the_whole(self, word: str, words: int) -> None:
-        """However many characters are between, and whether spaces are."""
+        """For any number of characters in between, with and without spaces."""
         for sign, act in (("The little girl.", " Sexual."), ("少女", "性交")):
             text = f"{sign}{word * words}{act}"
             assert is_refused([text[at : at + 5] for at in range(0, len(text), 5)]) == (
@@ -396,7 +398,7 @@ class TestReply:
 
 
 def is_refused(pieces: Iterable[str], tier: Tier = "sfw") -> bool:
-    """Whether a reply in these pieces is; else all of it is shown."""
+    """Whether a reply in these pieces is refused; otherwise all of it is shown."""
     reply, shown, fed = ReplyScreen([], tier), "", ""
     try:
         for piece in pieces:
@@ -437,7 +439,7 @@ CASES = [*cases("corpus.jsonl"), *cases("held_out.jsonl")]
 
 
 class TestGrowingReply:
-    """Read in pieces and after any text, a reply is refused where the whole of it is."""
+    """A reply in pieces, after any text, is refused if the whole text is."""
 
     @staticmethod
     def check(text: str, tier: Tier, pieces: Iterable[str]) -> None:
@@ -448,7 +450,7 @@ class TestGrowingReply:
     @pytest.mark.parametrize("late", ["", " "])
     def test_after_as_much_as_the_window_holds_and_more(self, filler: str, late: str) -> None:
         before = FILLERS[filler] * (1600 // len(FILLERS[filler])) + late
-        # Other cases for each filler; the next test mixes them further.
+        # Different cases for each filler; the next test mixes them further.
         for case in CASES[len(filler) :: 50]:
             text = before + case.text
             self.check(text, case.tier, (text[at : at + 97] for at in range(0, len(text), 97)))

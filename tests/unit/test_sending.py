@@ -1,4 +1,4 @@
-"""An answer is sent as its client takes it, and given up when it takes nothing."""
+"""A response is sent as fast as its client reads, and aborted if it stops reading."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from roleplay_chat.app import PIECE_BYTES, _EventStream, _InPieces
 
 
 class Client:
-    """Takes so many messages of an answer, and then nothing more."""
+    """A client that reads this many messages of a response and then stops."""
 
     def __init__(self, takes: int = 10_000) -> None:
         self.got: list[Message] = []

@@ -1,4 +1,4 @@
-"""The environment, and what is said of it when it is wrong."""
+"""Settings from the environment, and the errors for wrong values."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ each_function = pytest.mark.parametrize(
 
 @pytest.fixture(autouse=True)
 def environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Only what a function needs."""
+    """An environment with only the required variables."""
     for settings in FUNCTIONS:
         for field in settings.model_fields:
             monkeypatch.delenv(field.upper(), raising=False)

@@ -1,4 +1,4 @@
-"""How long a text is for a model."""
+"""Estimating the tokens of a text."""
 
 import pytest
 from hypothesis import given
@@ -74,7 +74,7 @@ def test_no_script_is_counted_much_too_low_before_anything_is_known(text: str, t
     ("text", "tokens"),
     [("", 0), ("a", 1), ("four", 2), ("Sit.", 2), ("2026", 4), ("\n\n", 2), ("🌊", 3), ("灯台", 3)],
 )
-def test_count(text: str, tokens: int) -> None:
+def test_tokens_are_estimated(text: str, tokens: int) -> None:
     assert UNCALIBRATED.count(text) == tokens
 
 

@@ -1,4 +1,4 @@
-"""What a person is told when a turn has no reply."""
+"""What the user is told when a turn has no reply."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def cooldown(minutes: float) -> CooldownRow:
     return CooldownRow(scope="model", key="openrouter:main:free", until=until)
 
 
-# --- by what went wrong ---------------------------------------------------------------------
+# --- by failure -----------------------------------------------------------------------------
 
 BY_ITSELF = {
     "free_daily_cap": CAPPED,
@@ -82,7 +82,7 @@ BY_ITSELF = {
     "all_reasoning": CANNOT,
     "cut_off": CANNOT,
 }
-"""What is told of a kind of failure; of all others that nobody can answer."""
+"""The sentences of failures that have their own; all others say that nobody can answer."""
 
 
 def test_every_kind_of_failure_is_a_row_of_the_table() -> None:
@@ -161,7 +161,7 @@ def test_sentence_is_whole(name: str, minutes: int) -> None:
     assert re.fullmatch(r"[A-Z][^{}]*\.", message)
 
 
-# --- of a turn ------------------------------------------------------------------------------
+# --- whole turns ----------------------------------------------------------------------------
 
 
 def test_reason_that_the_turn_ended_before_comes_first() -> None:

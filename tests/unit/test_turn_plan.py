@@ -1,4 +1,4 @@
-"""Which tier a turn has, and who is asked first."""
+"""The tier of a turn, and the target that is asked first."""
 
 from __future__ import annotations
 
@@ -113,7 +113,7 @@ def test_turn_is_planned_with_what_its_tier_may_know(
     assert [fact.content for fact in planned.begun.facts] == remembered
 
 
-# --- who is asked ---------------------------------------------------------------------------
+# --- the targets ----------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(

@@ -1,8 +1,9 @@
-"""What a turn leaves behind: its answer, status, rows, log line and alerts."""
+"""What a turn records: its answer, status, rows, log line and alerts."""
 
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -43,12 +44,12 @@ MINOR, SCENE = Finding("sexual", "message"), Finding("scene", "reply")
 
 
 def whole(text: str = "The lamp is lit.", reason: str = "stop", **outcome: Any) -> Outcome:
-    """A reply that a model finished."""
+    """A complete reply."""
     return Outcome(text=text, target=TARGET, replies=[answered(reason)], **outcome)
 
 
 def broken_off(text: str = "The lamp is", **outcome: Any) -> Outcome:
-    """A reply that a model began, and that ended there."""
+    """A reply that was cut off."""
     return Outcome(text=text, target=TARGET, replies=[attempt("cut_off")], **outcome)
 
 
@@ -67,7 +68,7 @@ def generated(outcome: Outcome, turn: Accepted | None = None) -> Answer:
     return answer
 
 
-def end_of(outcome: Outcome, turn: Accepted | None = None, **more: Any) -> TurnEnd:
+def record_end(outcome: Outcome, turn: Accepted | None = None, **more: Any) -> TurnEnd:
     turn = turn or accepted()
     more = {"memory_attempts": [], "memory": None} | more
     return turn_end(turn, plan_turn(turn), outcome, answer_to(outcome, turn), **more)
@@ -95,6 +96,10 @@ def end_of(outcome: Outcome, turn: Accepted | None = None, **more: Any) -> TurnE
         ),
         pytest.param(broken_off(), "incomplete", "cut_off", True, id="broken-off"),
         pytest.param(broken_off(is_stopped=True), "stopped", "stopped", True, id="stopped"),
+        pytest.param(whole(is_stopped=True), "complete", None, True, id="stopped-as-it-ended"),
+        pytest.param(
+            replace(GREETED, is_stopped=True), "complete", None, True, id="greeting-and-stopped"
+        ),
         pytest.param(
             Outcome(is_stopped=True, replies=[attempt("cut_off")]),
             "failed",
@@ -146,7 +151,7 @@ def end_of(outcome: Outcome, turn: Accepted | None = None, **more: Any) -> TurnE
 def test_status_and_error_code(
     outcome: Outcome, status: str, error_code: str | None, is_as_wished: bool
 ) -> None:
-    end = end_of(outcome)
+    end = record_end(outcome)
     assert (end.status, end.columns["error_code"]) == (status, error_code)
     assert outcome.is_as_wished is is_as_wished
 
@@ -187,7 +192,9 @@ LONG = "She looks at the sea. It is calm tonight. Then she tur"
         pytest.param(broken_off("It is"), "Wait.", "Wait. It is", id="continued-and-broken-off"),
     ],
 )
-def test_response(outcome: Outcome, continues: str | None, response: str) -> None:
+def test_response_has_the_whole_reply(
+    outcome: Outcome, continues: str | None, response: str
+) -> None:
     turn = accepted({"action": "continue"}, turn={"continues": continues}) if continues else None
     assert generated(outcome, turn).response == response
 
@@ -247,7 +254,7 @@ def test_what_the_model_wrote_comes_before_a_greeting() -> None:
 
 
 def test_columns_of_a_reply() -> None:
-    end = end_of(whole())
+    end = record_end(whole())
     assert (end.turn_id, end.reply, end.memory_tier) == (TURN, "The lamp is lit.", "conversation")
     assert isinstance(end.columns.pop("duration_ms"), int)
     assert end.columns == {
@@ -262,7 +269,7 @@ def test_columns_of_a_reply() -> None:
 
 
 def test_columns_without_a_reply() -> None:
-    end = end_of(SILENT)
+    end = record_end(SILENT)
     assert end.reply is None
     empty = ("model_used", "finish_reason", "prompt_tokens", "completion_tokens", "cost_usd")
     assert [end.columns[name] for name in empty] == [None] * 5
@@ -285,18 +292,20 @@ def test_repeated_request_gets_the_same_answer() -> None:
     ],
 )
 def test_refusal_is_kept_without_the_words(outcome: Outcome, result: dict[str, Any]) -> None:
-    assert end_of(outcome).result == result
+    assert record_end(outcome).result == result
 
 
 def test_tier_is_the_one_the_turn_had_and_not_the_one_asked_for() -> None:
     turn = accepted({"content_tier": "nsfw", "memory_tier": "profile"})  # no model is open to it
-    end = end_of(whole(), turn)
+    end = record_end(whole(), turn)
     assert (end.columns["content_tier"], end.memory_tier) == ("sfw", "profile")
 
 
 def test_every_call_to_a_model_is_a_row_of_usage() -> None:
     outcome = whole(moderation=[attempt("overloaded")])
-    end = end_of(outcome, memory_attempts=[answered(target=SECOND)], memory={"summary": "Rain."})
+    end = record_end(
+        outcome, memory_attempts=[answered(target=SECOND)], memory={"summary": "Rain."}
+    )
     assert [(row["purpose"], row["model_key"], row["outcome"]) for row in end.usage] == [
         ("moderation", "main:free", "overloaded"),
         ("reply", "main:free", "ok"),
@@ -348,7 +357,7 @@ def test_usage_row(spent: Spent | None, columns: dict[str, Any]) -> None:
 def test_cooldowns_are_saved_as_json() -> None:
     until = NOW + timedelta(minutes=1)
     row = CooldownRow(scope="model", key="openrouter:main:free", until=until, reason="timed_out")
-    end = end_of(Outcome(replies=[attempt("timed_out")], cooldowns=[row]))
+    end = record_end(Outcome(replies=[attempt("timed_out")], cooldowns=[row]))
     assert json.loads(json.dumps(end.cooldowns)) == [
         {
             "scope": "model",
@@ -472,7 +481,7 @@ def test_no_words_are_in_the_log(outcome: Outcome) -> None:
         ),
     ],
 )
-def test_alerts(outcome: Outcome, names: list[tuple[str, str]]) -> None:
+def test_alerts_of_a_turn(outcome: Outcome, names: list[tuple[str, str]]) -> None:
     turn = accepted()
     raised = alerts(turn, outcome)
     assert [(fields["error_policy"], fields["target"]) for _, fields in raised] == names

@@ -1,4 +1,4 @@
-"""The pages as static files."""
+"""The pages: their modules, and their assembly as static files."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from dev.metrics import circles, reachable, web_import_graph, web_sources
+from dev.settings import ROOT
 from dev.web import PAGES, VENDOR, WEB, Config, build
 
 CONFIG = Config(
@@ -44,6 +46,19 @@ def test_every_import_is_there(built: Path) -> None:
     assert [path for path in imports if not path.is_file()] == []
 
 
+def test_modules_do_not_import_each_other_in_a_circle() -> None:
+    graph = web_import_graph(web_sources(ROOT))
+    assert len(graph) > 15
+    assert circles(graph) == []
+
+
+@pytest.mark.parametrize("name", ["availability", "figures", "legible", "sections", "state"])
+def test_pure_module_reaches_neither_the_page_nor_the_services(name: str) -> None:
+    graph = web_import_graph(web_sources(ROOT))
+    reached = reachable(graph, f"web/js/{name}.js")
+    assert reached.isdisjoint({"web/js/page.js", "web/js/backend.js"})
+
+
 def test_one_object_holds_what_differs(built: Path) -> None:
     script = (built / "config.js").read_text()
     for value in ("sb_publishable_x", CONFIG.supabase_url, CONFIG.functions_url):
@@ -55,5 +70,5 @@ def test_one_object_holds_what_differs(built: Path) -> None:
 def test_every_library_is_used() -> None:
     text = "".join(path.read_text() for path in WEB.rglob("*.*") if path.suffix != ".css")
     unused = [name for name in VENDOR if f"vendor/{name}" not in text]
-    # Parts that the libraries themselves import.
+    # Parts that only the libraries import.
     assert unused == ["eventsource/index.js", "lit/directive.js", "lit/directive-helpers.js"]

@@ -1,4 +1,4 @@
-"""Foreign names and texts among the pages' own words; the module itself runs in Node."""
+"""Untrusted names and texts in the pages' own sentences. The module runs in Node.js."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def shown() -> dict[str, str]:
 
 
 @pytest.mark.parametrize("name", list(NAMES), ids=ascii)
-def test_name(shown: dict[str, str], name: str) -> None:
+def test_name_is_made_legible(shown: dict[str, str], name: str) -> None:
     assert shown[name] == NAMES[name]
 
 

@@ -1,4 +1,4 @@
-"""How the pages split a text so that none costs much to draw; the module itself runs in Node."""
+"""How the pages split texts so that none is expensive to draw. The module runs in Node.js."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.support.node import evaluate
 SECTION_CHARS = 4000
 WORK = 4_000_000
 MESSAGE_CHARS = 65_536
-"""What a row of `messages` may hold."""
+"""The maximum size of a message."""
 
 
 def node(expression: str, given: Any) -> Any:
@@ -20,15 +20,15 @@ def node(expression: str, given: Any) -> Any:
 
 
 def sections(text: str) -> list[dict[str, Any]]:
-    return sections_of([text])[0]
+    return split_texts([text])[0]
 
 
-def sections_of(texts: list[str]) -> list[list[dict[str, Any]]]:
+def split_texts(texts: list[str]) -> list[list[dict[str, Any]]]:
     return list(node("given.map((text) => sections(text))", texts))
 
 
 def filled(piece: str) -> str:
-    """A message of nothing but this, as long as messages may be."""
+    """A message that repeats this up to the maximum size."""
     return (piece * (MESSAGE_CHARS // len(piece) + 1))[:MESSAGE_CHARS]
 
 
@@ -57,7 +57,7 @@ TOO_COMPLEX = {
 @pytest.fixture(scope="module")
 def busy() -> dict[str, list[dict[str, Any]]]:
     texts = {what: text[:SECTION_CHARS] for what, text in TOO_COMPLEX.items()}
-    return dict(zip(texts, sections_of(list(texts.values())), strict=True))
+    return dict(zip(texts, split_texts(list(texts.values())), strict=True))
 
 
 @pytest.mark.parametrize("what", list(TOO_COMPLEX))
@@ -85,7 +85,7 @@ ORDINARY = {
 
 @pytest.fixture(scope="module")
 def ordinary() -> dict[str, list[dict[str, Any]]]:
-    return dict(zip(ORDINARY, sections_of(list(ORDINARY.values())), strict=True))
+    return dict(zip(ORDINARY, split_texts(list(ORDINARY.values())), strict=True))
 
 
 @pytest.mark.parametrize("what", list(ORDINARY))
@@ -174,7 +174,7 @@ def random_texts() -> list[str]:
 
 def test_any_text_is_there_in_full_and_bounded() -> None:
     texts = [*random_texts(), *map(filled, PIECES)]
-    for text, found in zip(texts, sections_of(texts), strict=True):
+    for text, found in zip(texts, split_texts(texts), strict=True):
         assert "".join(section["text"] for section in found) == text
         assert all(0 < len(section["text"].encode("utf-16-le")) <= 8000 for section in found)
         assert sum(section["work"] for section in found if not section["plain"]) <= WORK
@@ -198,7 +198,7 @@ def test_growing_reply_is_split_as_the_whole_one_is() -> None:
     "piece", ["She waits. ", "x", "a\n", "a\n\n", "x_y_", "```\n", "words\n\n- "]
 )
 def test_work_for_each_piece_of_a_reply_does_not_grow_with_it(piece: str) -> None:
-    """What is drawn anew is one section, however long the reply is by then."""
+    """Only one section is redrawn, however long the reply is."""
     drawn = node(
         """(() => {
           const drawn = [];

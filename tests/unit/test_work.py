@@ -1,4 +1,4 @@
-"""What strangers write is read in linear time, whatever it is: work is counted, not timed."""
+"""Untrusted text is read in linear time. Work is counted, not timed."""
 
 from __future__ import annotations
 
@@ -108,7 +108,7 @@ def test_work_that_is_not_linear_is_seen() -> None:
 
 
 def runs(text: str) -> int:
-    """The most marks in a row that have to be put in order."""
+    """The longest run of marks that has to be sorted."""
     longest = run = 0
     for char in unicodedata.normalize("NFKD", text):
         run = run + 1 if unicodedata.combining(char) else 0

@@ -1,4 +1,4 @@
-"""The health record as it is written, and what is made of any record."""
+"""Writing health records, and reading any record."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ URL = "https://worker.example"
 
 
 def record(**fields: Any) -> dict[str, Any]:
-    """What is stored for a worker that was well a second ago, `fields` changed."""
+    """The record of a worker that was healthy a second ago, with `fields` changed."""
     health = WorkerHealth(True, NOW - timedelta(seconds=1), 12, None, URL)
     return health.to_json() | fields
 

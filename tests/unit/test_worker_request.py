@@ -1,4 +1,4 @@
-"""What the local worker asks llama.cpp for."""
+"""The local worker's requests to llama.cpp."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What one probe after another makes of a worker's record."""
+"""How successive probes change a worker's record."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ PROBES = {
 
 
 def probed(findings: str, apart: timedelta = MINUTE) -> list[WorkerHealth]:
-    """The records after each of these probes, the last of them now."""
+    """The records after each of these probes. The last probe is now."""
     stored: Any = None
     records = []
     for left, finding in zip(range(len(findings) - 1, -1, -1), findings, strict=True):
@@ -116,7 +116,7 @@ class TestDeep:
             pytest.param("++dD", 3, False, id="mended"),
         ],
     )
-    def test_is_due(self, findings: str, every: int, due: bool) -> None:
+    def test_deep_probe_is_due_every_nth_time(self, findings: str, every: int, due: bool) -> None:
         stored = probed(findings)[-1].to_json() if findings else None
         assert is_deep_due(stored, WORKER, every) is due
 
@@ -124,7 +124,7 @@ class TestDeep:
         stored = probed("++d")[-1].to_json()
         assert not is_deep_due(stored, Worker("chatWorker", WORKER.url, "openai"), 1)
 
-    def test_leaves_its_mark(self) -> None:
+    def test_deep_probe_is_recorded(self) -> None:
         record = probed("+d-")[-1]
         assert record.deep_checked_at == NOW - MINUTE
         assert record.deep_error == "/chat answered 500"

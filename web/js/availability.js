@@ -1,4 +1,4 @@
-// Which models can answer now, and why others cannot. Nothing here draws or asks.
+// Which models can answer now, and why the others cannot. Pure functions.
 
 export const WORKER = "chat_worker";
 
@@ -13,7 +13,7 @@ const HEALTH = {
 };
 const AWAY = { stale: "status is out of date", down: "down" };
 
-/** The health of a worker as `workerHealthCache` has it: {state, text}. */
+/** State and label of a worker, {state, text}, from its record in `workerHealthCache`. */
 export function workerHealth(record, now = Date.now()) {
   const state = healthState(record, now);
   const took = state === "up" ? ` (${record.responseTimeMs ?? record.responseTime} ms)` : "";
@@ -28,9 +28,9 @@ function healthState(record, now) {
 }
 
 /**
- * Who can be asked to answer: [{key, name, why, closed}] for the worker and the models, in order.
- * `why` says why one does not answer now, "" where it does; what is `closed` cannot be chosen, for
- * waiting does not help.
+ * The worker and the models that a person can choose, in order: [{key, name, why, closed}]. `why`
+ * is the reason why one cannot answer now, or "". A `closed` one cannot be chosen at all, because
+ * waiting would not help.
  */
 export function choices({ models, cooldowns, health, tier }, now = Date.now()) {
   const until = (id) => Date.parse(cooldowns.find(({ model_id }) => model_id === id)?.until);
@@ -50,14 +50,14 @@ export function choices({ models, cooldowns, health, tier }, now = Date.now()) {
 }
 
 function whyNever(model, tier) {
-  // The provider of a model is null where it is switched off: its row is not for everybody.
+  // The provider is null if it is switched off, because only admins can read its row then.
   if (!model.api_providers?.is_active) return "switched off";
   if (model.catalog_status === "gone") return "no longer offered";
   if (tier === "nsfw" && model.capabilities.nsfw !== true) return "for a general audience only";
   return "";
 }
 
-/** The choice that answers when nobody is asked for: the default, else the next in order. */
+/** The choice that answers if none is selected: the default model, else the first available one. */
 export function standard(models, offered) {
   const open = offered.filter(({ key, closed }) => key !== WORKER && !closed);
   const preferred = models.find((model) => model.is_default)?.model_key;

@@ -3,7 +3,7 @@
 import { config } from "../config.js";
 import { EventSourceParserStream } from "../vendor/eventsource/stream.js";
 
-const SILENCE_MS = 45_000; // A silent stream carries a comment every ten seconds.
+const SILENCE_MS = 45_000; // Streams send a comment every ten seconds while there is nothing else.
 const FAILED = "That did not work. Try again in a moment, or reload the page.";
 const SIGNED_OUT = "You are signed out. Sign in again to continue.";
 const UNREACHABLE = "The service cannot be reached. Check your connection, then try again.";
@@ -16,7 +16,7 @@ export const supabase = createClient(
   { auth: { flowType: "pkce", detectSessionInUrl: false } },
 );
 
-/** An error with a sentence for the person; `code` and `seconds` (to wait) are for the pages. */
+/** An error whose message is shown to the person. `seconds` is how long to wait before a retry. */
 export class UserError extends Error {
   constructor(sentence, code = "", seconds = 0) {
     super(sentence);
@@ -25,14 +25,14 @@ export class UserError extends Error {
   }
 }
 
-/** The connection broke, or nothing was heard for too long. */
+/** The connection was lost, or nothing arrived for too long. */
 export class Dropped extends UserError {
   constructor() {
     super(UNREACHABLE, "dropped");
   }
 }
 
-/** The person's token is missing or not taken any more. */
+/** The person's token is missing or no longer valid. */
 class SignedOut extends UserError {
   constructor() {
     super(SIGNED_OUT, "unauthorized");
@@ -50,23 +50,23 @@ const SENTENCES = {
   over_request_rate_limit: "Too many attempts. Wait a minute, then try again.",
 };
 
-/** What a query of the Data API or a call of Auth returns; `UserError` where it fails. */
+/** The data of a Data API query or an Auth call. Throws `UserError` if it fails. */
 export async function data(query) {
   const { data, error, status } = await query;
   if (!error) return data;
   if (/fetch|network/i.test(error.message)) throw new Dropped();
   if (status === 401) throw new SignedOut();
-  const worded = isAuthError(error) || /^PT\d/.test(error.code); // PT...: a sentence of our database's own
+  const worded = isAuthError(error) || /^PT\d/.test(error.code); // PT...: written by our database for people
   const sentence = SENTENCES[error.code] ?? (worded ? error.message.replace(/\.?$/, ".") : FAILED);
   throw new UserError(sentence, error.code);
 }
 
-/** The answer of `roleplay_chat` to an action that is no turn. */
+/** The response of `roleplay_chat` to an action that is not a turn. */
 export async function act(body) {
   return (await post(body)).json();
 }
 
-/** The events of one turn as {event, data}. Throws `UserError`, or `Dropped` when it breaks off. */
+/** The events of one turn, {event, data}. Throws `UserError`; `Dropped` if the connection is lost. */
 export async function* turn(body, signal) {
   const quiet = new AbortController();
   let timer = setTimeout(() => quiet.abort(), SILENCE_MS);

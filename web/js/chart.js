@@ -1,4 +1,4 @@
-// <rp-chart>: one uPlot chart in the page's colours, as wide as there is room.
+// <rp-chart>: one uPlot chart in the page's colours, as wide as its container.
 
 const HEIGHT = 180;
 const DAY = 86_400;
@@ -6,7 +6,7 @@ const clock = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-d
 const day = new Intl.DateTimeFormat(undefined, { day: "numeric", month: "short" });
 const scheme = matchMedia("(prefers-color-scheme: dark)");
 
-/** Each series with those before it below it, the highest first: drawn over one another they stack. */
+/** Adds up the series so that they look stacked when drawn over one another, the highest first. */
 function stacked([times, ...series]) {
   let below = times.map(() => 0);
   const sums = series.map((values) => (below = values.map((value, index) => value + below[index])));
@@ -21,7 +21,7 @@ class Chart extends HTMLElement {
   });
   #redraw = () => this.#draw();
 
-  /** {data: columns, colours: names of CSS variables, bars: whether they stack, format: of values} */
+  /** {data: columns, colours: CSS variables, bars: stacked bars or lines, format: labels of values} */
   set options(options) {
     this.#options = options;
     if (this.isConnected) this.#draw();
@@ -67,7 +67,7 @@ class Chart extends HTMLElement {
         padding: [8, 18, 0, 0],
         legend: { show: false },
         cursor: { show: false },
-        // Half a step of room, for bars stand in the middle.
+        // Half a step of room on both sides, because bars are centred on their time.
         scales: {
           x: { range: (_, first, last) => [first - step / 2, last + step / 2] },
           y: { range: (_, __, top) => [0, (top || 1) * 1.1] },

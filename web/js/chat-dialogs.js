@@ -7,7 +7,7 @@ import * as talks from "./conversations.js";
 import * as facts from "./memory.js";
 import { closeDialog, doing, openDialog } from "./page.js";
 import { avatar, modal } from "./parts.js";
-import { characterOf, membersOf } from "./state.js";
+import { findCharacter, listMembers } from "./state.js";
 import { remove } from "./turns.js";
 
 const VIEWS = { memory, settings, characters, delete: deletion, discard, imported };
@@ -59,7 +59,7 @@ function memory(state) {
         <label>In
           <select name="tier">
             <option value="conversation">${REACH.conversation}</option>
-            ${membersOf(state.conversation).map(({ id, name }) => html`<option value=${`character ${id}`}>everything with ${name}</option>`)}
+            ${listMembers(state.conversation).map(({ id, name }) => html`<option value=${`character ${id}`}>everything with ${name}</option>`)}
             <option value="profile">${REACH.profile}</option>
           </select>
         </label>
@@ -69,16 +69,16 @@ function memory(state) {
 }
 
 const reach = ({ tier, character_id }) =>
-  tier === "character" ? `everything with ${characterOf(character_id)?.name ?? "a character"}` : REACH[tier];
+  tier === "character" ? `everything with ${findCharacter(character_id)?.name ?? "a character"}` : REACH[tier];
 
 // --- characters -----------------------------------------------------------------------------
 
 function characters(state) {
-  const members = membersOf(state.conversation);
+  const members = listMembers(state.conversation);
   const strangers = talks.strangers();
   const add = doing(async (event) => {
     event.preventDefault();
-    await talks.addCharacter(characterOf(event.target.elements.character.value));
+    await talks.addCharacter(findCharacter(event.target.elements.character.value));
   });
   return modal("Characters", html`
     <section>
@@ -146,7 +146,7 @@ function settings(state) {
 
 function tier(state) {
   const { ageVerified } = state.me;
-  const members = membersOf(state.conversation);
+  const members = listMembers(state.conversation);
   const who = members.length > 1 ? "Every character" : "The character";
   const locked = state.conversation.content_tier === "sfw";
   const needs = [
@@ -203,7 +203,7 @@ function imported(state) {
   const { card } = state.dialog;
   const talk = doing(async () => {
     closeDialog();
-    await talks.talkWith(characterOf(card.character_id));
+    await talks.talkWith(findCharacter(card.character_id));
   });
   return modal(`${card.name} is here`, html`
     <p>${card.greetings === 1 ? "One greeting" : `${card.greetings} greetings`} and

@@ -1,4 +1,4 @@
-// What the chat looks like, given its state.
+// The chat's templates, made from its state.
 
 import { html, nothing } from "../vendor/lit/lit-html.js";
 import { live } from "../vendor/lit/directives/live.js";
@@ -12,7 +12,7 @@ import { doing, drawn, openDialog, redraw, set } from "./page.js";
 import { alert, avatar, health, loading } from "./parts.js";
 import "./prose.js";
 import { signInForm, signOut } from "./session.js";
-import { activeMessages, chosenModel, membersOf, nameOf } from "./state.js";
+import { activeMessages, chosenModel, listMembers, characterName } from "./state.js";
 import * as turns from "./turns.js";
 
 const when = new Intl.DateTimeFormat(undefined, { dateStyle: "medium" });
@@ -79,7 +79,7 @@ function side(state) {
 }
 
 function entry(state, conversation) {
-  const names = membersOf(conversation).map((character) => character.name);
+  const names = listMembers(conversation).map((character) => character.name);
   const [first = "Somebody"] = names;
   const name = names.join(", ") || first;
   const current = state.conversation?.id === conversation.id;
@@ -122,7 +122,7 @@ const nobody = (state) => html`
 // --- the open conversation ------------------------------------------------------------------
 
 function open(state) {
-  const members = membersOf(state.conversation);
+  const members = listMembers(state.conversation);
   const names = members.map(({ name }) => name).join(", ") || "Somebody";
   const places = activeMessages();
   const earlier = state.messages.length >= state.shown;
@@ -170,7 +170,7 @@ function picker(state) {
     </label>`;
 }
 
-/** What is to be said of the chosen model before it is asked. */
+/** A note that the chosen model cannot answer now. */
 function outlook(state) {
   const offered = choices(state);
   const chosen = chosenModel();
@@ -206,7 +206,7 @@ function beginning(state, character) {
 }
 
 const author = (state, message) =>
-  message.sender === "user" ? "You" : nameOf(message.character_id ?? state.conversation.character_id);
+  message.sender === "user" ? "You" : characterName(message.character_id ?? state.conversation.character_id);
 
 function said(state, { message, versions }, last) {
   const busy = state.turn?.at?.id === message.id;
@@ -287,9 +287,9 @@ function underway(state, places) {
   const { body, text } = state.turn;
   const last = places.at(-1)?.message;
   const mine = body.message && !(last?.sender === "user" && last.content === body.message);
-  const members = membersOf(state.conversation);
-  // Of several it is not known who speaks, until the reply begins.
-  const name = state.turn.speaker || members.length === 1 ? nameOf(state.turn.speaker ?? members[0].id) : "Somebody";
+  const members = listMembers(state.conversation);
+  // With several characters, the speaker is unknown until the reply starts.
+  const name = state.turn.speaker || members.length === 1 ? characterName(state.turn.speaker ?? members[0].id) : "Somebody";
   const draft = body.action === "impersonate";
   return html`
     ${mine ? html`<li class="mine"><article aria-label="You said"><h3>You</h3><rp-prose .text=${body.message}></rp-prose></article></li>` : nothing}
@@ -306,7 +306,7 @@ const waiting = (state) => html`
   <p class="waiting"><span class="dots" aria-hidden="true"><i></i><i></i><i></i></span>
     ${state.turn.note || (state.turn.text ? nothing : "Thinking …")}</p>`;
 
-// While a dialog is open, it is told there.
+// An open dialog shows it instead.
 const trouble = (state) => (state.dialog ? nothing : alert(state, doing(turns.tryAgain)));
 
 function composer(state, members, places) {
@@ -341,7 +341,7 @@ function composer(state, members, places) {
     </form>`;
 }
 
-/** Who of several speaks next, and the button that lets them. */
+/** Selects who speaks next in a group, and a button that lets them speak. */
 const speakers = (state, members, places) => html`
   <div class="speakers">
     <label>Who speaks

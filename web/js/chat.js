@@ -1,4 +1,4 @@
-// The chat's beginning, and what it listens to.
+// The chat's entry point: draws it and listens to sign-in, the connection, dropped files and keys.
 
 import { page } from "./chat-views.js";
 import { importCard, loadAll, loadModels, open } from "./conversations.js";
@@ -8,7 +8,7 @@ import { state } from "./state.js";
 import { tryAgain } from "./turns.js";
 
 const MODELS_MS = 15_000;
-let owner = null; // whose draft it is
+let owner = null; // id of the person who wrote the draft
 
 show(state, page, (draw) => {
   const isAtEnd = (column) => column.scrollHeight - column.scrollTop - column.clientHeight < 80;

@@ -2,7 +2,7 @@
 
 import { html, nothing } from "../vendor/lit/lit-html.js";
 import { UserError } from "./backend.js";
-import * as panel from "./console.js";
+import * as panel from "./console-data.js";
 import { doing } from "./page.js";
 import { modal } from "./parts.js";
 
@@ -23,7 +23,7 @@ function object(label, text) {
     const value = JSON.parse(text);
     if (value && typeof value === "object" && !Array.isArray(value)) return value;
   } catch {
-    // Told below.
+    // Reported below.
   }
   throw new UserError(`“${label}” has to be a JSON object, such as {"max_tokens": 400}.`);
 }
@@ -98,8 +98,8 @@ function providerForm(state) {
       </label>
       <label>Header <input name="auth_header_name" value="Authorization" required /></label>
       <label>Environment variable of the key <input name="secret_name" placeholder="NAME_API_KEY" /></label>
-      <p class="quiet">It is asked nothing until an operator approves it with the secret key, and given no key until
-        KEY_ORIGINS names its address, where the functions run. A variable that another provider uses cannot be named.</p>
+      <p class="quiet">The provider is not used until an operator approves it with the secret key, and its key is not
+        sent until the functions' KEY_ORIGINS allows it for this address. Another provider's variable cannot be used.</p>
       <div class="choices"><button class="primary">Save</button></div>
     </form>`, state);
 }
@@ -114,9 +114,9 @@ function knownProviderForm(state) {
   return modal(`Edit ${row.display_name}`, html`
     <form class="fields" @submit=${save}>
       <label>Name <input name="display_name" .value=${row.display_name} required /></label>
-      <p class="quiet">The address and the key are set once: operators change them with the secret key.
+      <p class="quiet">The address and the key cannot be changed here. Operators change them with the secret key.
         ${used
-          ? `It can be deleted when its ${used === 1 ? "model is" : `${used} models are`} gone.`
+          ? `To delete it, first delete its ${used === 1 ? "model" : `${used} models`}.`
           : "Its key cannot be assigned to another provider later."}</p>
       <div class="choices">
         <button class="primary">Save</button>

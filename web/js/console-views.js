@@ -1,11 +1,11 @@
-// What the console looks like, given its state.
+// The console's templates, made from its state.
 
 import { html, nothing } from "../vendor/lit/lit-html.js";
 import { repeat } from "../vendor/lit/directives/repeat.js";
 import { workerHealth } from "./availability.js";
 import "./chart.js";
+import * as panel from "./console-data.js";
 import { dialog } from "./console-dialogs.js";
-import * as panel from "./console.js";
 import * as figures from "./figures.js";
 import { doing, openDialog, redraw } from "./page.js";
 import { alert, health, loading } from "./parts.js";
@@ -46,8 +46,8 @@ const closed = (state) => html`
   <main class="welcome">
     <div class="card">
       <h1>This page is for admins</h1>
-      <p>You are signed in as ${state.me.email}, who is not one. An operator can make you one; until
-        then there is nothing to see here.</p>
+      <p>You are signed in as ${state.me.email}, and this account is not an admin. Ask an operator if you
+        need access.</p>
       <a href="./">Go to conversations</a>
       <button class="link" @click=${signOut}>Sign in with another account</button>
     </div>
@@ -84,15 +84,15 @@ function activity(state) {
       <div class="charts">
         ${chart("Turns by outcome", [["Answered", "--c1"], ["Cut off or stopped", "--c2"], ["Failed", "--c3"]],
           figures.turnsByEnd(turns, period, now), true, (value) => short.format(value))}
-        ${chart("Time of a reply", [["Median", "--c1"], ["p95", "--c2"]],
+        ${chart("Reply time", [["Median", "--c1"], ["p95", "--c2"]],
           figures.latency(calls, period, now), false, (value) => `${value} s`)}
-        ${chart("Tokens", [["Read", "--c1"], ["Written", "--c2"]],
+        ${chart("Tokens", [["Prompt", "--c1"], ["Reply", "--c2"]],
           figures.tokens(calls, period, now), true, (value) => short.format(value))}
         ${chart("Cost", [["US dollars", "--c1"]],
           figures.cost(calls, period, now), true, (value) => `$${short.format(value)}`)}
       </div>
       <h3>Calls by model</h3>
-      ${table(["Model", "Calls", "Well", "First words", "Median", "p95", "Tokens", "Cost"],
+      ${table(["Model", "Calls", "Succeeded", "First token", "Median", "p95", "Tokens", "Cost"],
         figures.byModel(calls).map((line) => html`
           <tr><th scope="row">${line.name}</th><td>${whole.format(line.calls)}</td><td>${inPercent(line.well)}</td>
             <td>${inSeconds(line.first)}</td><td>${inSeconds(line.median)}</td><td>${inSeconds(line.p95)}</td>
@@ -144,7 +144,7 @@ function workers(state) {
   return html`
     <section id="workers" aria-labelledby="workers-title">
       <h2 id="workers-title">Workers</h2>
-      ${table(["Worker", "State", "Since", "Checked", "Address", "Trouble"], names.map((name) => html`
+      ${table(["Worker", "State", "Since", "Checked", "Address", "Error"], names.map((name) => html`
         <tr><th scope="row">${name}</th>
           <td>${health(workerHealth(cache[name]))}</td>
           <td>${at(cache[name]?.since)}</td>
@@ -156,14 +156,14 @@ function workers(state) {
         ? html`<div class="charts">${names.filter((name) => cache[name]?.history?.length).map((name) => history(name, cache[name]))}</div>`
         : nothing}
       <h3>On cooldown now</h3>
-      ${table(["What", "Which", "Until", "Why", "Failures"], state.cooldowns.map((row) => html`
+      ${table(["Scope", "Key", "Until", "Reason", "Failures"], state.cooldowns.map((row) => html`
         <tr><th scope="row">${row.scope}</th><td>${row.key}</td><td>${at(row.until)}</td>
           <td>${row.reason.replaceAll("_", " ")}</td><td>${row.failures}</td></tr>`),
         "No model is on cooldown.")}
     </section>`;
 }
 
-/** A time of the database, which may be none or "infinity". */
+/** Formats a time of the database, which may be missing or "infinity". */
 function at(time) {
   const ms = Date.parse(time ?? "");
   return Number.isNaN(ms) ? "–" : clock.format(ms);
@@ -241,8 +241,8 @@ function providers(state) {
             <button aria-label=${`Edit ${row.display_name}`} @click=${() => openDialog("known provider", { row })}>Edit</button>
           </td>
         </tr>`), "There are no providers yet.")}
-      <p class="quiet">A key is named after the environment variable that holds it and never shown. The
-        address and the key of a provider are set once: operators change them with the secret key, and
-        approve the providers that are added here.</p>
+      <p class="quiet">Keys are never shown, only the names of the environment variables that hold them.
+        The address and the key of a provider cannot be changed here. Operators change them with the secret
+        key, and approve the providers that are added here.</p>
     </section>`;
 }

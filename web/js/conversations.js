@@ -1,12 +1,12 @@
-// What is there to read and to choose from: conversations, characters, messages, models.
+// Loads and changes conversations, characters, messages and models.
 
 import { UserError, act, data, supabase } from "./backend.js";
 import { legible } from "./legible.js";
 import { openDialog, set } from "./page.js";
-import { MESSAGES, membersOf, state } from "./state.js";
+import { MESSAGES, listMembers, state } from "./state.js";
 
 const CONVERSATION = "*, conversation_characters(character_id, position)";
-const FURTHER = 8; // characters beside the first
+const FURTHER = 8; // most characters besides the first
 
 const delay = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 
@@ -28,7 +28,7 @@ export async function loadAll() {
 
 const readable = (rows) => rows.map((row) => ({ ...row, name: legible(row.name) }));
 
-/** Who can answer now: models, which of them are on cooldown, how the worker is. */
+/** Loads who can answer now: models, their cooldowns, and the worker's health. */
 export async function loadModels() {
   const [models, cooldowns, worker] = await Promise.all([
     data(
@@ -79,7 +79,7 @@ export const showEarlier = () => {
   return loadMessages();
 };
 
-/** Waits until no turn runs in the conversation, some seconds at most. */
+/** Waits until no turn is running in the conversation, ten seconds at most. */
 export async function settled(id) {
   for (let tries = 0; tries < 20; tries += 1) {
     const running = await data(
@@ -157,13 +157,13 @@ export async function branch(message) {
 
 // --- characters -----------------------------------------------------------------------------
 
-/** Whether one more can join the open conversation. */
+/** Whether another character can join the open conversation. */
 export const hasRoom = () => state.conversation.conversation_characters.length < FURTHER;
 
 export async function addCharacter(character) {
   const { id, conversation_characters } = state.conversation;
   const taken = conversation_characters.map(({ position }) => position);
-  // After the last one; where there is no place left, one that was given up.
+  // The position after the last one, or a free one if the last is taken.
   const last = Math.max(-1, ...taken);
   const places = Array.from({ length: FURTHER }, (_, index) => (last + 1 + index) % FURTHER);
   const position = places.find((place) => !taken.includes(place));
@@ -183,9 +183,9 @@ export async function removeCharacter(character) {
   await reread();
 }
 
-/** Whom the open conversation could still be joined by. */
+/** The characters that are not in the open conversation. */
 export function strangers() {
-  const members = membersOf(state.conversation);
+  const members = listMembers(state.conversation);
   return state.characters.filter((character) => !members.includes(character));
 }
 

@@ -1,6 +1,6 @@
-// What the console's charts and tables show, computed from rows. Nothing here draws or asks.
+// Computes the console's charts and tables from rows. Pure functions.
 
-/** Lengths of time to look at, in seconds: all of it, and one step of the charts. */
+/** Periods in seconds: `span` is the whole period, `step` one step of its charts. */
 export const PERIODS = {
   "6 hours": { span: 6 * 3600, step: 900 },
   "24 hours": { span: 24 * 3600, step: 3600 },
@@ -10,13 +10,13 @@ export const PERIODS = {
 const seconds = (row) => Date.parse(row.created_at) / 1000;
 const sum = (numbers) => numbers.reduce((total, number) => total + Number(number ?? 0), 0);
 
-/** The smallest value that a share of all is not above; null of nothing. */
+/** The smallest value that at least this share of the values does not exceed; null if there are none. */
 export function percentile(values, share) {
   const sorted = values.filter((value) => value !== null).sort((a, b) => a - b);
   return sorted.length ? sorted[Math.ceil(share * sorted.length) - 1] : null;
 }
 
-/** Beginnings of the steps (Unix seconds), and the rows of each. */
+/** Start times of the steps in Unix seconds, and the rows in each step. */
 function steps(rows, { span, step }, now) {
   const last = Math.floor(now / step) * step;
   const times = Array.from({ length: span / step }, (_, index) => last - span + step * (index + 1));
@@ -31,7 +31,7 @@ const ENDS = [
   (row) => row.status === "failed",
 ];
 
-/** Columns for uPlot: times, then turns that were answered, cut off, failed. */
+/** Columns for uPlot: times, then the numbers of turns answered, cut off, and failed. */
 export function turnsByEnd(turns, period, now) {
   const { times, inside } = steps(turns, period, now);
   return [times, ...ENDS.map((is) => inside.map((rows) => rows.filter(is).length))];
@@ -39,7 +39,7 @@ export function turnsByEnd(turns, period, now) {
 
 const isReply = (row) => row.purpose === "reply" && row.outcome === "ok";
 
-/** Times, then the median and the 95th percentile of how long replies took, in seconds. */
+/** Times, then median and 95th percentile of the duration of replies in seconds. */
 export function latency(calls, period, now) {
   const replies = calls.filter(isReply);
   const { times, inside } = steps(replies, period, now);
@@ -51,25 +51,25 @@ export function latency(calls, period, now) {
   return [times, at(0.5), at(0.95)];
 }
 
-/** Times, then tokens read and tokens written. */
+/** Times, then prompt tokens and completion tokens. */
 export function tokens(calls, period, now) {
   const { times, inside } = steps(calls, period, now);
   const of = (column) => inside.map((rows) => sum(rows.map((row) => row[column])));
   return [times, of("prompt_tokens"), of("completion_tokens")];
 }
 
-/** Times, then dollars. */
+/** Times, then cost in US dollars. */
 export function cost(calls, period, now) {
   const { times, inside } = steps(calls, period, now);
   return [times, inside.map((rows) => sum(rows.map((row) => row.cost_usd)))];
 }
 
 const PROBE_SECONDS = 60; // between two probes of a worker
-const PROBES = 30; // that its record has at most
+const PROBES = 30; // most probes in a record
 
 /**
- * Times, then milliseconds of a worker's last probes that were answered, then of those that failed:
- * these took no time; they are drawn as high as the longest, or as one.
+ * Times, then the milliseconds of a worker's last probes that were answered, then bars for those
+ * that failed. A failed probe has no duration, so its bar is as high as the longest one, or 1.
  */
 export function probes({ history, lastChecked, lastCheck }) {
   const last = Date.parse(lastChecked ?? lastCheck) / 1000;
@@ -79,7 +79,7 @@ export function probes({ history, lastChecked, lastCheck }) {
   return [times, known.map((ms) => ms ?? 0), known.map((ms) => (ms === null ? top : 0))];
 }
 
-/** One line for each model that was asked, the busiest first. */
+/** One line per model that was called, most calls first. */
 export function byModel(calls) {
   const groups = Map.groupBy(calls, (row) => `${row.provider}:${row.model_key}`);
   const lines = [...groups].map(([name, rows]) => {
@@ -98,14 +98,14 @@ export function byModel(calls) {
   return lines.sort((a, b) => b.calls - a.calls);
 }
 
-/** How often each reason of failure ended a turn, the most frequent first. */
+/** How many turns failed for each reason, the most frequent first. */
 export function failures(turns) {
   const failed = turns.filter((row) => row.status === "failed");
   const groups = Map.groupBy(failed, (row) => row.error_code ?? "unknown");
   return [...groups].map(([code, rows]) => ({ code, times: rows.length })).sort((a, b) => b.times - a.times);
 }
 
-/** The numbers on top. */
+/** The totals above the charts. */
 export function totals(turns, calls) {
   const ended = turns.filter((row) => row.status !== "running");
   const well = ended.filter((row) => row.status !== "failed").length;

@@ -1,20 +1,20 @@
-// Foreign texts where the pages speak themselves: names, titles, the beginnings of descriptions.
+// Makes untrusted names and descriptions safe to show inside the pages' own sentences.
 
 const NAME = 240;
-const TURNING = /[\u061C\u200E\u200F\u202A-\u202E\u2066-\u2069]/g; // reverses the words around it
+const TURNING = /[\u061C\u200E\u200F\u202A-\u202E\u2066-\u2069]/g; // changes the direction of the text around it
 const CONTROLS = /[\p{Cc}\p{Cs}\p{Zl}\p{Zp}]+/gu;
 const STACKED = /(\p{M}{4})\p{M}+/gu;
-const SEEN = /[^\p{C}\p{Z}\p{M}\u115F\u1160\u2800\u3164\uFFA0]/u; // of these letters nothing is seen
+const SEEN = /[^\p{C}\p{Z}\p{M}\u115F\u1160\u2800\u3164\uFFA0]/u; // the letters listed are invisible
 
-/** A name as it can stand among the page's own words; "Somebody" where nothing of it is seen. */
+/** A name that can stand among the page's own words; "Somebody" if nothing of it is visible. */
 export function legible(name) {
   const text = name.slice(0, NAME).replace(TURNING, "").replace(CONTROLS, " ").replace(STACKED, "$1").trim();
   return SEEN.test(text) ? text : "Somebody";
 }
 
-/** The beginning of a text of a card, with the names that its macros stand for. */
+/** The beginning of a card's text, with its name macros expanded. */
 export function excerpt(text, length, character, person) {
-  // Cut before and after: each macro may become longer.
+  // Cut before and after, because expanding macros makes a text longer.
   const named = text
     .slice(0, length)
     .replace(/\{\{char\}\}|<BOT>/gi, () => character)

@@ -1,8 +1,8 @@
-// What is remembered, shown and corrected.
+// Loads and changes the summary and the facts of a conversation.
 
 import { data, supabase } from "./backend.js";
 import { openDialog, set } from "./page.js";
-import { membersOf, state } from "./state.js";
+import { listMembers, state } from "./state.js";
 
 export async function showMemory() {
   await loadMemory();
@@ -11,7 +11,7 @@ export async function showMemory() {
 
 async function loadMemory() {
   const { id } = state.conversation;
-  const members = membersOf(state.conversation).map((character) => character.id);
+  const members = listMembers(state.conversation).map((character) => character.id);
   const reach = [`conversation_id.eq.${id}`, "tier.eq.profile"];
   if (members.length) reach.push(`character_id.in.(${members})`);
   const [summary, facts] = await Promise.all([
@@ -28,7 +28,7 @@ async function loadMemory() {
   set({ memory: { summary: summary?.content ?? "", facts } });
 }
 
-/** Adds a fact to a tier; of the tier `character` to what is remembered of that one. */
+/** Adds a fact to a memory tier; `character_id` is needed for the tier `character`. */
 export async function addFact(content, tier, character_id) {
   const whose = {
     user_id: state.me.id,

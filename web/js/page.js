@@ -1,4 +1,4 @@
-// A page's state, and the one way to change and draw it. Both pages begin with `show`.
+// A page's state, and the only way to change and draw it. Both pages start with `show`.
 
 import { render } from "../vendor/lit/lit-html.js";
 import { UserError } from "./backend.js";
@@ -7,33 +7,33 @@ const root = document.getElementById("app");
 let page = null;
 let drawing = 0;
 
-/** Begin: `view` makes a template of the state; `around` may act before and after it is drawn. */
+/** Starts a page. `view` makes a template from the state; `around` can act before and after drawing. */
 export function show(state, view, around = (draw) => draw()) {
   page = { state, view, around };
   redraw();
 }
 
-/** Draw the state as it is, at the next frame. */
+/** Draws the state in the next frame. */
 export function redraw() {
   drawing ||= requestAnimationFrame(() => {
     drawing = 0;
-    // Closed before it goes, a dialog gives the focus back.
+    // A dialog that is closed before it is removed gives the focus back.
     if (!page.state.dialog) root.querySelector("dialog[open]")?.close();
     const refuge = document.activeElement.closest("[data-refuge]")?.dataset.refuge;
     page.around(() => render(page.view(page.state), root));
-    // What had the focus may be gone; then it goes to what stands nearby, not to the page's beginning.
+    // If the focused element is gone, focus something nearby rather than the start of the page.
     if (refuge && document.activeElement === document.body) root.querySelector(refuge)?.focus({ preventScroll: true });
     root.querySelector("dialog:not([open])")?.showModal();
   });
 }
 
-/** Resolves when the state as it is now was drawn. */
+/** Draws the state; resolves when this is done. */
 export function drawn() {
   redraw();
   return new Promise(requestAnimationFrame);
 }
 
-/** Change the state and draw it. */
+/** Changes the state and draws it. */
 export function set(changes) {
   Object.assign(page.state, changes);
   redraw();
@@ -42,7 +42,7 @@ export function set(changes) {
 export const openDialog = (name, more = {}) => set({ dialog: { name, ...more }, trouble: null });
 export const closeDialog = () => set({ dialog: null });
 
-/** What an element is to do when used; what goes wrong is told. */
+/** An event handler that runs `action` and shows its errors. */
 export function doing(action) {
   return async (event) => {
     try {
@@ -53,7 +53,7 @@ export function doing(action) {
   };
 }
 
-/** Tell what went wrong; `body` is the request that can be sent again. */
+/** Shows an error; `body` is the request that can be sent again. */
 export function tell(error, body = null) {
   const known = error instanceof UserError;
   if (!known) console.error(error);

@@ -1,20 +1,20 @@
-// Small pieces that more than one view uses.
+// Small templates that several views use.
 
 import { html, nothing } from "../vendor/lit/lit-html.js";
 import { closeDialog, set } from "./page.js";
 import { signOut } from "./session.js";
 
-// The same request would end the same way.
+// Codes of errors that a retry cannot change.
 const FINAL = new Set(["content_refused", "reply_incomplete", "unauthorized"]);
 
-/** The first letter of a name in one of six colours, always the same for a name. */
+/** The first letter of a name in one of six colours, always the same for the same name. */
 export function avatar(name) {
   const [first = "?"] = name;
   const sum = [...name].reduce((total, char) => total + char.codePointAt(0), 0);
   return html`<span class=${`avatar hue${sum % 6}`} aria-hidden="true">${first.toUpperCase()}</span>`;
 }
 
-/** A dialog that closes with Escape or its button; what goes wrong while it is open is told in it. */
+/** A dialog that closes with Escape or its button. It shows the errors that occur while it is open. */
 export const modal = (title, content, state) => html`
   <dialog aria-label=${title} @close=${({ target }) => target.isConnected && closeDialog()}>
     <header><h2>${title}</h2>
@@ -28,7 +28,7 @@ const ADVICE = {
   content_refused: "Use different words, or change the subject.",
 };
 
-/** What went wrong last, and what to do; `again` sends the request once more. */
+/** The last error and what to do about it; `again` sends the request again. */
 export function alert({ trouble }, again = null) {
   if (!trouble) return nothing;
   const { sentence, code, body } = trouble;
@@ -43,7 +43,7 @@ export function alert({ trouble }, again = null) {
     </div>`;
 }
 
-/** What the page shows until everything is there. */
+/** The page until its data is loaded. */
 export const loading = (state) => html`
   <main class="welcome">
     ${state.trouble
@@ -52,6 +52,6 @@ export const loading = (state) => html`
       : html`<p class="quiet">Loading …</p>`}
   </main>`;
 
-/** A sign of a worker's health with its words. */
+/** A worker's health as a coloured dot with a label. */
 export const health = ({ state, text }) =>
   html`<span class="health" data-state=${state}><span aria-hidden="true"></span>${text}</span>`;

@@ -1,6 +1,6 @@
-// What people and models wrote, as formatted text. All of it is hostile: markup in it is shown as
-// it stands, links and pictures become words (a picture would tell its host who reads), and the
-// result passes DOMPurify. What is too complex to parse is shown as plain text.
+// <rp-prose>: formatted text by people and models. The text is hostile: HTML is shown as text, links
+// and images become words (an image would tell its host who reads it), and the result passes
+// DOMPurify. Text that is too complex to parse is shown as plain text.
 
 import { Marked } from "../vendor/marked.js";
 import { parsedWork, sections } from "./sections.js";
@@ -9,7 +9,7 @@ const TAGS = ["p", "br", "hr", "em", "strong", "del", "code", "pre", "blockquote
 const TABLES = ["table", "thead", "tbody", "tr", "th", "td"];
 const ENTITIES = { "&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;" };
 
-export const DRAW_WORK = 40_000_000; // of all texts that are drawn at once, about 1 s
+export const DRAW_WORK = 40_000_000; // for all texts that are drawn at once, about 1 s
 
 const escaped = (text) => text.replace(/[&<>"]/g, (char) => ENTITIES[char]);
 
@@ -43,7 +43,7 @@ class Prose extends HTMLElement {
   set text(text) {
     if (text === this.#text) return;
     const before = text.startsWith(this.#text) ? this.#sections : [];
-    // The last one may have grown.
+    // The last section may have grown.
     const kept = Math.max(before.length - 1, 0);
     this.#sections = sections(text, before, left);
     spend(parsedWork(this.#sections.slice(kept)));
@@ -61,7 +61,7 @@ function draw(section) {
     try {
       part.append(formatted(section.text));
     } catch (error) {
-      // One text that a library cannot take keeps nothing else from being drawn.
+      // A text that a library cannot parse must not stop others from being drawn.
       console.warn("Shown as plain text:", error.message);
       showPlain(part, section.text);
     }

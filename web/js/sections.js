@@ -1,15 +1,15 @@
-// Splits hostile text into sections that are cheap to draw. Nothing here draws or asks.
+// Splits hostile text into sections that are cheap to draw. Pure functions.
 //
-// Markdown parsers recurse with nesting and take quadratic time for unmatched markers. So each
-// section is short, its cost is estimated before it is parsed, and what would cost too much is
-// plain text. While a reply grows, only its last section changes.
+// Markdown parsers recurse on nesting and take quadratic time on unmatched markers. So each section
+// is short, its cost is estimated before it is parsed, and a section that would cost too much
+// becomes plain text. While a reply grows, only its last section changes.
 
-const SMALL = 600; // a section ends at the first gap after so many characters,
-const LARGE = 4000; // at the latest after so many
+const SMALL = 600; // a section ends at the first blank line after this many characters,
+const LARGE = 4000; // or after this many
 const NESTING = 16;
-export const WORK = 4_000_000; // of all parsed sections of a text, about 0.1 s;
-export const SECTION_WORK = 2_000_000; // of one, which is parsed anew for each piece of a reply
-const ELEMENT = 800; // what an element costs, in the same unit
+export const WORK = 4_000_000; // limit for all parsed sections of a text, about 0.1 s
+export const SECTION_WORK = 2_000_000; // limit for one, parsed again for each piece of a reply
+const ELEMENT = 800; // cost of an element in the same unit
 
 const LINES = /(?<=\n)/;
 const FENCE = /^ {0,3}(`{3,}|~{3,})/;
@@ -18,9 +18,9 @@ const LEVELS = /[>*+.)-]/g;
 const MARKERS = /[*_~`[\]<>|&\\!@:]/g;
 
 /**
- * The sections of `text`: [{end, text, plain, work, fence}], `plain` where Markdown is not parsed.
- * `before` are the sections of a beginning of the text; all but the last of them stay as they are.
- * `most`: the work that the others may take.
+ * The sections of `text`: [{end, text, plain, work, fence}]. `plain` sections are not parsed as
+ * Markdown. `before` are the sections of the beginning of the text; all but the last are kept.
+ * `most` limits the work of the others.
  */
 export function sections(text, before = [], most = WORK) {
   const found = before.slice(0, -1);
@@ -36,17 +36,17 @@ export function sections(text, before = [], most = WORK) {
   return found;
 }
 
-/** What it takes to parse those of the sections that are parsed. */
+/** The work of parsing the sections that are not plain. */
 export const parsedWork = (some) => some.reduce((sum, { plain, work }) => (plain ? sum : sum + work), 0);
 
 function next(text, start, openFence) {
   const window = text.slice(start, start + LARGE);
   const { length, fence } = firstSection(window, openFence, start + LARGE < text.length);
   const part = window.slice(0, length);
-  return { end: start + length, text: part, fence, work: workOf(part) };
+  return { end: start + length, text: part, fence, work: estimateWork(part) };
 }
 
-/** How long the first section of `window` is, and the code fence that is open where it ends. */
+/** The length of the first section of `window`, and the code fence that is open at its end. */
 function firstSection(window, openFence, more) {
   const limit = more ? cut(window) : window.length;
   let [length, fence, gap] = [0, openFence, false];
@@ -60,7 +60,7 @@ function firstSection(window, openFence, more) {
   return { length, fence };
 }
 
-/** Where a text that goes on is cut: after a line, else after a word, never within a character. */
+/** Where to cut a text that continues: after a line, else after a word, never inside a character. */
 function cut(window) {
   for (const separator of ["\n", " "]) {
     const end = window.lastIndexOf(separator) + 1;
@@ -76,12 +76,12 @@ function fenceAfter(line, open) {
   return closes ? "" : open;
 }
 
-/** An upper estimate of the work that Markdown makes of a section, Infinity for too deep nesting. */
-function workOf(text) {
+/** An upper bound of the work of parsing a section; Infinity if it is nested too deeply. */
+function estimateWork(text) {
   const lines = text.split(/\r\n?|\n/);
   const levels = lines.map((line) => count(LEAD.exec(line)?.[0] ?? "", LEVELS));
   if (levels.some((level) => level > NESTING)) return Infinity;
-  // A row of a table has as many cells as its head, however short the row is.
+  // Every row of a table gets as many cells as its header, even if the row is short.
   const columns = lines.reduce((most, line) => Math.max(most, count(line, /\|/g)), 1);
   const elements = lines.length * columns + levels.reduce((sum, level) => sum + level, 0);
   return count(text, MARKERS) * text.length + ELEMENT * elements;

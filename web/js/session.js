@@ -1,11 +1,11 @@
-// Signing in, up and out; both pages begin here.
+// Signing in, up and out, for both pages.
 
 import { html, nothing } from "../vendor/lit/lit-html.js";
 import { data, supabase } from "./backend.js";
 
 const form = { signingUp: false, busy: false, error: "" };
 
-/** The sign-in form; `redraw` is called when it changes. Auth's own event tells of success. */
+/** The sign-in form; `redraw` is called when it changes. On success, `onUser` is notified. */
 export function signInForm(redraw, title) {
   const submit = async (event) => {
     event.preventDefault();
@@ -64,7 +64,7 @@ async function signUp(email, password, name) {
   await data(supabase.from("profiles").insert({ id: user.id, display_name: name || null }));
 }
 
-/** The person's row, whether their age was verified, and whether they are an admin. */
+/** The signed-in person: {id, email, name, ageVerified, isAdmin}. */
 export async function whoAmI(user) {
   const [profile, roles] = await Promise.all([
     data(supabase.from("profiles").select("display_name, age_verified").eq("id", user.id).maybeSingle()),
@@ -79,14 +79,14 @@ export async function whoAmI(user) {
   };
 }
 
-/** Calls back with the user, or null, now and whenever somebody else is signed in. */
+/** Calls back with the user or null, now and whenever another user signs in or out. */
 export function onUser(callback) {
   let known;
   supabase.auth.onAuthStateChange((_, session) => {
     const id = session?.user.id ?? null;
     if (id === known) return;
     known = id;
-    // Not within the callback: the client is locked there.
+    // Later, because the client is locked during its own callback.
     setTimeout(() => callback(session?.user ?? null));
   });
 }

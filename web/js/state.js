@@ -1,4 +1,4 @@
-// The chat's state, and what follows from it. Nothing here draws or asks.
+// The chat's state and what is derived from it.
 
 import { choices } from "./availability.js";
 
@@ -9,17 +9,17 @@ export const state = {
   me: null,
   conversations: [],
   characters: [],
-  companions: [], // names of who is in the conversations, also of characters that the person does not find
+  companions: [], // names of all characters in the conversations, including ones the person cannot see
   models: [],
-  cooldowns: [], // until when models are not asked
+  cooldowns: [], // until when models are on cooldown
   health: null,
   conversation: null, // the open one
-  messages: [], // of all versions, in order
-  answers: new Map(), // which model wrote a reply, and its notice, by message id
+  messages: [], // all versions, in order
+  answers: new Map(), // the turn of each reply (its model, its notice) by message id
   shown: MESSAGES,
-  turn: null, // {body, at, text, note, speaker} while a reply is written
-  trouble: null, // {sentence, code, body} of what went wrong last
-  notice: "", // what else the person should know
+  turn: null, // the running turn: {body, at, text, note, speaker}
+  trouble: null, // the last error: {sentence, code, body}
+  notice: "", // a sentence about the last reply
   editing: null, // a message id
   draft: "",
   dialog: null, // {name, ...}
@@ -27,12 +27,12 @@ export const state = {
   menu: false,
   said: "", // for screen readers
   model: localStorage.getItem("model") ?? "",
-  speaker: "", // who is to answer where several could; "": whoever is meant
+  speaker: "", // id of the character who should answer in a group; "": roleplay_chat chooses
   tier: "sfw",
   reach: localStorage.getItem("reach") ?? "conversation",
 };
 
-/** The active messages of the conversation with their versions: [{message, versions}] in order. */
+/** The conversation's active messages in order, each with its versions: [{message, versions}]. */
 export function activeMessages() {
   const places = new Map();
   for (const message of state.messages) {
@@ -44,8 +44,8 @@ export function activeMessages() {
   return [...places.values()].filter(({ message }) => message);
 }
 
-/** A character; of one that the person does not find, but talks with, the name alone. */
-export const characterOf = (id) =>
+/** A character by id. One that the person talks with but cannot see has only a name. */
+export const findCharacter = (id) =>
   state.characters.find((character) => character.id === id) ?? companion(id);
 
 function companion(id) {
@@ -53,16 +53,16 @@ function companion(id) {
   return known && { id, name: known.name, description: "", first_message: "", alternate_greetings: [] };
 }
 
-export const nameOf = (id) => characterOf(id)?.name ?? "Somebody";
+export const characterName = (id) => findCharacter(id)?.name ?? "Somebody";
 
-/** The characters of a conversation, the first one first; those whom the person may not meet are left out. */
-export function membersOf({ character_id, conversation_characters }) {
+/** The characters of a conversation in order, without those that are no longer available. */
+export function listMembers({ character_id, conversation_characters }) {
   const others = [...conversation_characters].sort((a, b) => a.position - b.position);
   const ids = new Set([character_id, ...others.map((row) => row.character_id)]);
-  return [...ids].map(characterOf).filter(Boolean);
+  return [...ids].map(findCharacter).filter(Boolean);
 }
 
-/** The model that requests name: the one that was chosen, "" where that is none or cannot be had. */
+/** The chosen model for requests; "" if none is chosen or the chosen one is closed. */
 export function chosenModel() {
   const choice = choices(state).find(({ key }) => key === state.model);
   return choice && !choice.closed ? choice.key : "";

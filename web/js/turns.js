@@ -1,17 +1,17 @@
-// Turns: asking for replies, and what is done with those that are there.
+// Turns: requests a reply, and changes replies and messages.
 
 import { Dropped, UserError, act, turn } from "./backend.js";
 import { loadMessages, settled } from "./conversations.js";
 import { redraw, set, tell } from "./page.js";
-import { activeMessages, chosenModel, membersOf, state } from "./state.js";
+import { activeMessages, chosenModel, listMembers, state } from "./state.js";
 
 const TRIES = 5;
 
 const delay = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 
-/** Ask for a reply. `fields` are those of the request, `at` what is written anew or carried on. */
+/** Requests a reply. `fields` belong to the request; `at` is the reply to regenerate or continue. */
 export function take(fields, at = null) {
-  const named = (fields.message || fields.kickoff) && membersOf(state.conversation).length > 1 && state.speaker;
+  const named = (fields.message || fields.kickoff) && listMembers(state.conversation).length > 1 && state.speaker;
   const model = chosenModel();
   return run(
     {
@@ -20,7 +20,7 @@ export function take(fields, at = null) {
       ...(model ? { model_provider: model } : {}),
       memory_tier: state.reach,
       content_tier: state.tier,
-      // The person's own Stop has to reach the model; what was said until then is kept.
+      // Stop closes the connection: then the model has to stop, and the text so far is saved.
       on_disconnect: "stop",
       client_message_id: crypto.randomUUID(),
       ...fields,
@@ -29,7 +29,7 @@ export function take(fields, at = null) {
   );
 }
 
-/** Send a request, again if need be: with the same client_message_id it is answered once. */
+/** Sends a request, and shows its reply or its error. */
 async function run(body, at = null) {
   if (state.turn) return;
   const stop = new AbortController();
@@ -67,6 +67,7 @@ async function run(body, at = null) {
   if (failure) giveBack(failure, body);
 }
 
+/** Receives a reply. Retries are safe: a client_message_id is answered only once. */
 async function heard(current, signal) {
   for (let tries = 1; ; tries += 1) {
     try {
@@ -81,8 +82,8 @@ async function heard(current, signal) {
       }
       return;
     } catch (error) {
-      // Browsers send a request again by themselves where a kept connection was cut: then what runs is
-      // this turn, at the first try too.
+      // If a kept connection was cut, browsers repeat the request on their own. So even at the first
+      // try, the running turn can be this one.
       const running = error.code === "turn_in_progress";
       if (!(error instanceof Dropped || running) || tries === TRIES || signal.aborted) throw error;
       current.note = running ? "Waiting for the reply …" : "The connection was lost. Fetching the reply …";
@@ -102,14 +103,14 @@ function finished(current, answer) {
   set({ notice: lines.filter(Boolean).join(" "), said: answer.response });
 }
 
-/** After a failure: what the person wrote is theirs again, unless it was saved. */
+/** After a failure, puts the person's text back into the message box unless it was saved. */
 function giveBack(error, body) {
   const sent = (body.action ?? "send") === "send" && body.message;
   if (sent && !isSaid(body) && !state.draft && error.code !== "reply_incomplete") state.draft = body.message;
   tell(error, body);
 }
 
-/** Whether the last thing said is this request's message, and so far nobody answers it. */
+/** Whether the last message is the one of this request, still without a reply. */
 function isSaid(body) {
   const last = activeMessages().at(-1)?.message;
   return body.message && last?.sender === "user" && last.content === body.message;
@@ -121,12 +122,12 @@ export function send(message) {
   return take({ message });
 }
 
-/** The same request once more. */
+/** Sends the failed request again. */
 export function tryAgain() {
   const { body, code } = state.trouble;
   if (state.draft === body.message) state.draft = "";
-  // What was said stays said: only its reply is asked for. After a broken connection there may be
-  // one already, which the request itself fetches.
+  // If the message was saved, only its reply is requested. After a lost connection there may already
+  // be one, and repeating the request fetches it.
   if (code !== "dropped" && isSaid(body)) return take({ action: "regenerate" });
   const model = chosenModel();
   return run({ ...body, ...(model ? { model_provider: model } : {}) });

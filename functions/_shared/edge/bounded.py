@@ -1,9 +1,10 @@
 """Limits how many requests use a scarce resource at once; the others wait for a bounded time."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Hashable
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TypeVar
+from weakref import WeakValueDictionary
 
 from edge.errors import ApiError
 
@@ -13,25 +14,33 @@ T = TypeVar("T")
 class Bounded:
     """A semaphore with `at_once` places and a bounded wait.
 
-    Raises `ApiError` 503 after waiting `wait_seconds` for a place. Belongs to one event loop.
+    One person holds at most `each` of the places, if it is given. Raises `ApiError` 503 after
+    waiting `wait_seconds` for a place. Belongs to one event loop.
     """
 
-    def __init__(self, at_once: int, *, wait_seconds: float) -> None:
+    def __init__(self, at_once: int, *, wait_seconds: float, each: int | None = None) -> None:
         self._free = asyncio.Semaphore(at_once)
         self._wait_seconds = wait_seconds
+        self._each = each
+        self._own: WeakValueDictionary[Hashable, asyncio.Semaphore] = WeakValueDictionary()
+        """The places of each person who holds one or waits for one."""
 
     @asynccontextmanager
-    async def place(self) -> AsyncIterator[None]:
-        """Hold one of the places. Raises `ApiError` 503 if none becomes free in time."""
-        try:
-            async with asyncio.timeout(self._wait_seconds):
-                await self._free.acquire()
-        except TimeoutError as error:
-            raise busy() from error
-        try:
+    async def place(self, whose: Hashable = None) -> AsyncIterator[None]:
+        """Hold one of the places; `whose` identifies the person. Raises `ApiError` 503 if none
+        becomes free in time."""
+        async with AsyncExitStack() as held:
+            try:
+                async with asyncio.timeout(self._wait_seconds):
+                    if self._each is not None:
+                        await held.enter_async_context(self._of(whose, self._each))
+                    await held.enter_async_context(self._free)
+            except TimeoutError as error:
+                raise busy() from error
             yield
-        finally:
-            self._free.release()
+
+    def _of(self, whose: Hashable, each: int) -> asyncio.Semaphore:
+        return self._own.setdefault(whose, asyncio.Semaphore(each))
 
     async def run(self, function: Callable[..., T], *arguments: object) -> T:
         """Run a function in a thread while holding a place, and return its result."""

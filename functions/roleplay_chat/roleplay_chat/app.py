@@ -54,6 +54,8 @@ SHUTDOWN_SECONDS = 10
 LARGE_AT_ONCE = 4
 """How many requests beyond MAX_BODY_BYTES, and separately how many card exports, may run at once.
 Each holds megabytes for as long as a slow client takes to send or receive it."""
+LARGE_EACH = 2
+"""How many of them one person may run, so that nobody can block all others."""
 LARGE_WAIT_SECONDS = 10
 LARGE_ANSWER_SECONDS = 120
 """The time limit for a client to receive a large answer."""
@@ -91,8 +93,10 @@ class App:
             **card_actions.actions(),
             **message_actions.actions(settings.max_message_chars),
         }
-        self._large_requests = Bounded(LARGE_AT_ONCE, wait_seconds=LARGE_WAIT_SECONDS)
-        self._large_answers = Bounded(LARGE_AT_ONCE, wait_seconds=LARGE_WAIT_SECONDS)
+        self._large_requests, self._large_answers = (
+            Bounded(LARGE_AT_ONCE, wait_seconds=LARGE_WAIT_SECONDS, each=LARGE_EACH)
+            for _ in range(2)
+        )
         self._running: set[asyncio.Task[None]] = set()
         self._telemetry = _telemetry(settings)
         self.asgi = CORSMiddleware(
@@ -153,10 +157,10 @@ class App:
         token = bearer_token(request.headers.get("authorization"))
         user_id = await self._tokens.user_id(token)
         settings = self._settings
-        data = await self._data(request, held)
+        data = await self._data(request, user_id, held)
         if handler := self._handlers.get(str(data.get("action"))):
             if data["action"] == "export_card":
-                await held.enter_async_context(self._large_answers.place())
+                await held.enter_async_context(self._large_answers.place(user_id))
             answer = await handler(self._clients, user_id, data)
             body = dumps(answer | {"request_id": request_id})
             return _InPieces(body, settings.send_timeout_seconds)
@@ -186,9 +190,9 @@ class App:
         response.headers["Server-Timing"] = timing.header()
         return response
 
-    async def _data(self, request: Request, held: AsyncExitStack) -> dict[str, Any]:
+    async def _data(self, request: Request, user_id: UUID, held: AsyncExitStack) -> dict[str, Any]:
         """Parse the request's body. Its bytes are freed when this returns."""
-        body = await self._read(request, held)
+        body = await self._read(request, user_id, held)
         if len(body) <= self._settings.max_body_bytes:
             data = parse_body(body)
         elif len(body) > MAX_NON_ASCII_BYTES and _may_have_non_ascii(body):
@@ -200,7 +204,7 @@ class App:
         _check_size(len(body), data.get("action"), self._settings)
         return data
 
-    async def _read(self, request: Request, held: AsyncExitStack) -> bytearray:
+    async def _read(self, request: Request, user_id: UUID, held: AsyncExitStack) -> bytearray:
         """Read the body. Raises `ApiError` if it is too large or too slow."""
         settings, loop = self._settings, asyncio.get_running_loop()
         small = settings.max_body_bytes
@@ -220,7 +224,7 @@ class App:
                         # Waiting for a place does not count against the client's time.
                         left = (limit.when() or 0) - loop.time()
                         limit.reschedule(None)
-                        await held.enter_async_context(self._large_requests.place())
+                        await held.enter_async_context(self._large_requests.place(user_id))
                         limit.reschedule(loop.time() + left)
         except TimeoutError as error:
             raise _too_slow(settings.body_timeout_seconds) from error

@@ -53,12 +53,20 @@ class Outcome:
         """The error code for the turn's row; None if the reply is complete."""
         if self.finding:
             return "policy_scene" if self.finding.category == "scene" else "policy_minor"
+        if self.is_whole:
+            return None
         if self.is_stopped:
             return "stopped"
         if self.error is not None:
             return self.error.code
         failure = self.replies[-1].failure if self.replies else None
         return failure.policy.name if failure else None
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether there is all of a reply, also where the person ended it when it just had."""
+        is_generated = self.target is not None and self.replies[-1].failure is None
+        return self.greeting is not None or is_generated
 
     @property
     def is_as_wished(self) -> bool:

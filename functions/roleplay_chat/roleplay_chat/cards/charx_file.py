@@ -16,7 +16,8 @@ MAX_UNPACKED_BYTES = 64 * 2**20
 """The limit for all files together. Media hardly compress, so an archive within the request limit
 unpacks to less."""
 MAX_RATIO = 100
-"""Unpacked to packed size, for all files together. Text compresses to a tenth, not a hundredth."""
+"""Unpacked to packed size, for all files together; archives that unpack to less than a card's limit
+are exempt. Text compresses to a tenth, and to a hundredth only if it repeats itself."""
 _CENTRAL_HEADER = b"PK\x01\x02"
 _KNOWN_COMPRESSION = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 """Other methods have no bound on the memory that they need."""
@@ -59,7 +60,7 @@ def write(card: bytes) -> bytes:
 
 def _check(entries: list[zipfile.ZipInfo], packed: int) -> None:
     unpacked = sum(entry.file_size for entry in entries)
-    if unpacked > min(MAX_UNPACKED_BYTES, MAX_RATIO * packed):
+    if unpacked > min(MAX_UNPACKED_BYTES, max(MAX_JSON_BYTES, MAX_RATIO * packed)):
         raise too_large(f"The archive unpacks to {unpacked:,} bytes, which is too much.")
     for entry in entries:
         if _leads_elsewhere(entry.orig_filename):

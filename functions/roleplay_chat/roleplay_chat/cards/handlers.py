@@ -66,8 +66,7 @@ async def export_card(clients: Clients, user_id: UUID, body: Object) -> Object:
     parameters = {"p_user_id": str(user_id), "p_character_id": str(request.character_id)}
     found = await clients.rpc("export_character", parameters)
     _check(found["outcome"])
-    whole = exported(found["character"], found["card"])
-    card = await clients.in_thread(_written, whole, request.format)
+    card = await clients.in_thread(_written, found["character"], found["card"], request.format)
     answer = {"success": True, "character_id": str(request.character_id), "format": request.format}
     return answer | card
 
@@ -111,9 +110,10 @@ def _finding(card: Card) -> Finding | None:
 
 
 def _passages(card: Card) -> list[Passage]:
-    """All texts of the card that may reach a model."""
+    """All texts of the card that may reach a model or another person."""
     columns = card.columns()
-    greetings = [columns["first_message"], *columns["alternate_greetings"]]
+    first, others = columns["first_message"], columns["alternate_greetings"]
+    greetings = [first, *others, *card.other_texts()]
     unsaved = {"id": UUID(int=0), "greetings": greetings}
     return [character_passage("character", CharacterRow.model_validate(columns | unsaved))]
 
@@ -142,7 +142,10 @@ def _check(outcome: str) -> None:
         raise too_large("The card is too large to store.")
 
 
-def _written(card: Object, file_format: Literal["json", "png", "charx"]) -> Object:
+def _written(
+    character: Object, original: Object | None, file_format: Literal["json", "png", "charx"]
+) -> Object:
+    card = exported(character, original)
     if file_format == "json":
         return {"card": card}
     v3 = json_file.write(as_v3(card))

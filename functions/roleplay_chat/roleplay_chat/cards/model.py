@@ -58,6 +58,9 @@ Remark = Annotated[str, _instead_of_null("")]
 Text = Annotated[Remark, Field(max_length=MAX_TEXT)]
 Name = Annotated[str, Field(max_length=MAX_NAME), AfterValidator(_not_blank)]
 
+OTHERS_READ = (*TEXT_COLUMNS, "nickname", "alternate_greetings", "group_only_greetings")
+"""The fields of a card with texts for people."""
+
 COLUMNS = (
     *TEXT_COLUMNS.values(),
     "nickname",
@@ -155,6 +158,17 @@ class Card:
             "character_book": find_fields(self.original).get("character_book"),
             **self.fields.extensions.roleplay_backend.model_dump(),
         }
+
+    def other_texts(self) -> list[str]:
+        """Texts for people that no turn has, but other programs show when the card is exported:
+        greetings for groups, and V1's fields beside `data` where they differ."""
+        fields = find_fields(self.original)
+        found = [fields.get("group_only_greetings")]
+        for name in OTHERS_READ:
+            value = self.original.get(name)
+            found += [value] if value != fields.get(name) else []
+        each = (value if isinstance(value, list) else [value] for value in found)
+        return [text for texts in each for text in texts if isinstance(text, str)]
 
     def greetings(self) -> int:
         """The number of greetings that are not blank."""

@@ -77,6 +77,8 @@ class Plan:
     """The name of the target that should answer; None if it does not exist."""
     why_not: str | None = None
     """Why the requested target is not the first: a clause for the person."""
+    is_chosen: bool = True
+    """Whether the person chose the requested target; False: it is the default."""
 
     def used_fallback(self, target: Target) -> bool:
         """Whether `target` is not the requested one."""
@@ -86,7 +88,8 @@ class Plan:
         """A sentence for the person if `target` is not the requested one."""
         if not self.used_fallback(target):
             return None
-        why = self.why_not or "The model you chose could not answer this time"
+        which = "The model you chose" if self.is_chosen else "The default model"
+        why = self.why_not or f"{which} could not answer this time"
         who = "the local model" if target.provider == WORKER else target.display_name
         return f"{why}; {who} answered instead."
 
@@ -124,9 +127,11 @@ def plan(
         first, requested = nearby, WORKER
         because = unavailable or "it failed a moment ago"
         why_not = f"The local model is not available right now ({because})"
+    elif chosen is None and model_provider:
+        first, requested, why_not = [], None, "The model you chose is not available"
     elif chosen is None:
-        first, requested = [], None
-        why_not = "The model you chose is not available" if model_provider else None
+        # There are no models, and so the worker is the default.
+        first, requested, why_not = nearby, WORKER, None
     elif chosen in allowed:
         first = [chosen[1]]
         requested, why_not = first[0].name, None
@@ -145,6 +150,7 @@ def plan(
         last_resort=tuple(target for name, target in ordered.items() if name not in ready),
         requested=requested,
         why_not=None if requested in ready else why_not,
+        is_chosen=bool(model_provider),
     )
 
 

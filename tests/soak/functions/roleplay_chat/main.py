@@ -1,4 +1,4 @@
-"""The real function; asked with GET ?inside, it tells what goes on in its process."""
+"""The real function, which also reports the state of its process at GET ?inside."""
 
 import asyncio
 import gc
@@ -24,7 +24,7 @@ def _load() -> Any:
 
 
 class _Exceptions(logging.Handler):
-    """Where exceptions came from that were logged."""
+    """Collects the places of logged exceptions."""
 
     def __init__(self) -> None:
         super().__init__(logging.ERROR)
@@ -44,7 +44,7 @@ for _name in ("roleplay_chat", "asyncio", "uvicorn.error"):
 
 @functions_framework.aio.http
 async def roleplay_chat(request: Request) -> Response:
-    """One turn, or a look inside."""
+    """One turn, or the state of the process."""
     if request.method == "GET" and "inside" in request.query_params:
         gc.collect()
         coroutines = [task.get_coro() for task in asyncio.all_tasks()]

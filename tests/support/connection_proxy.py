@@ -1,4 +1,4 @@
-"""A line between a browser and a server that can be cut, as a train in a tunnel cuts it."""
+"""A TCP proxy between a browser and a server whose connections a test can cut."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from urllib.parse import urlsplit
 
 from anyio.from_thread import BlockingPortal, start_blocking_portal
 
-from tests.support.waiting import listening_socket, url_of
+from tests.support.waiting import listener_url, listening_socket
 
 RESET = struct.pack("ii", 1, 0)
 
 
-class Line:
-    """Passes bytes on between its own `url` and a server's, until it is cut."""
+class ConnectionProxy:
+    """Forwards bytes between its own `url` and a server, until it is cut."""
 
     def __init__(self, url: str, listener: socket.socket) -> None:
-        self.url = url_of(listener)
+        self.url = listener_url(listener)
         self._listener = listener
         self._server = urlsplit(url)
         self._dead = False
@@ -29,13 +29,13 @@ class Line:
         self._portal: BlockingPortal | None = None
 
     def cut(self, *, dead: bool = False) -> None:
-        """Resets every connection; with `dead`, new ones too, until `mend`."""
+        """Resets all connections. With `dead`, new ones are reset as well until `mend`."""
         assert self._portal
         self._dead = dead
         self._portal.call(self._reset_all)
 
     def mend(self) -> None:
-        """Lets new connections through."""
+        """Accepts new connections again."""
         self._dead = False
 
     def _reset_all(self) -> None:
@@ -88,9 +88,9 @@ async def _pass(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
 
 
 @contextmanager
-def running_line(url: str) -> Iterator[Line]:
-    """A line to the server at `url`, in a thread of its own."""
-    line = Line(url, listening_socket())
-    with start_blocking_portal() as portal, portal.wrap_async_context_manager(line._serving()):
-        line._portal = portal
-        yield line
+def running_proxy(url: str) -> Iterator[ConnectionProxy]:
+    """A proxy of the server at `url`, in its own thread."""
+    proxy = ConnectionProxy(url, listening_socket())
+    with start_blocking_portal() as portal, portal.wrap_async_context_manager(proxy._serving()):
+        proxy._portal = portal
+        yield proxy

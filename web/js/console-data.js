@@ -1,0 +1,121 @@
+// The console's state and what changes it. Everything goes through the Data API with the admin's own
+// token; row level security decides what the admin can see and change.
+
+import { data, supabase } from "./backend.js";
+import { PERIODS } from "./figures.js";
+import { drawn, set } from "./page.js";
+
+const PAGE = 1000;
+const PAGES = 20;
+
+export const state = {
+  ready: false,
+  me: null,
+  period: "6 hours",
+  now: Date.now() / 1000,
+  turns: [],
+  calls: [],
+  cut: false, // whether there are more rows than are loaded
+  providers: [],
+  models: [],
+  config: {},
+  cooldowns: [],
+  dialog: null,
+  trouble: null, // the last error: {sentence, code}
+  said: "",
+};
+
+async function all(query) {
+  const rows = [];
+  for (let page = 0; page < PAGES; page += 1) {
+    const more = await data(query().range(page * PAGE, (page + 1) * PAGE - 1));
+    rows.push(...more);
+    if (more.length < PAGE) break;
+  }
+  return rows;
+}
+
+let asked = 0;
+let answered = 0;
+
+/** Loads everything. A response never replaces that of a later request. */
+export async function load() {
+  const mine = ++asked;
+  const now = Date.now() / 1000;
+  const since = new Date((now - PERIODS[state.period].span) * 1000).toISOString();
+  const recent = (table, columns) => () =>
+    supabase.from(table).select(columns).gte("created_at", since).order("created_at", { ascending: false }).order("id");
+  const [turns, calls, providers, models, system, cooldowns] = await Promise.all([
+    all(recent("turns", "created_at, status, error_code, duration_ms")),
+    all(
+      recent(
+        "usage_events",
+        "created_at, provider, model_key, purpose, outcome, prompt_tokens, completion_tokens, cost_usd, first_token_ms, duration_ms",
+      ),
+    ),
+    data(supabase.from("provider_settings").select("*").order("name")),
+    data(supabase.from("api_models").select("*").order("task").order("priority").order("display_name")),
+    data(supabase.from("system_config").select("config").maybeSingle()),
+    data(supabase.from("model_cooldowns").select("*").gt("until", new Date().toISOString()).order("until")),
+  ]);
+  if (mine < answered) return;
+  answered = mine;
+  const cut = Math.max(turns.length, calls.length) === PAGE * PAGES;
+  set({ now, turns, calls, providers, models, cooldowns, cut, config: system?.config ?? {}, ready: true });
+}
+
+/** Waits for a change, announces it, and loads everything again. */
+async function changed(query, said) {
+  await data(query);
+  set({ trouble: null, said, dialog: null });
+  await load();
+}
+
+export const changeModel = (model, changes) =>
+  changed(supabase.from("api_models").update(changes).eq("id", model.id), `${model.display_name} was changed.`);
+
+export const addModel = (row) =>
+  changed(supabase.from("api_models").insert(row), `${row.display_name} was added.`);
+
+export const deleteModel = (model) =>
+  changed(supabase.from("api_models").delete().eq("id", model.id), `${model.display_name} was deleted.`);
+
+export const makeDefault = (model) =>
+  changed(
+    supabase.rpc("set_default_model", { p_model_id: model.id }),
+    `${model.display_name} is the default for ${model.task} now.`,
+  );
+
+/** Moves a model one place earlier (-1) or later (1) among the models of its task. */
+export async function moveModel(model, by) {
+  const order = state.models.filter((each) => each.task === model.task);
+  const from = order.indexOf(model);
+  order.splice(from + by, 0, ...order.splice(from, 1));
+  for (const [index, each] of order.entries()) {
+    if (each.priority !== index + 1) {
+      await data(supabase.from("api_models").update({ priority: index + 1 }).eq("id", each.id));
+    }
+  }
+  set({ trouble: null, said: `${model.display_name} is number ${from + by + 1} now.` });
+  await load();
+  await drawn();
+  // The buttons moved with the row. Focus the same one, so that it can be pressed again.
+  const [same, other] = [by, -by].map((each) => document.getElementById(moverId(model, each)));
+  (same?.disabled ? other : same)?.focus();
+}
+
+export const moverId = (model, by) => `${by < 0 ? "earlier" : "later"}-${model.id}`;
+
+export const changeProvider = (provider, changes) =>
+  changed(supabase.from("api_providers").update(changes).eq("id", provider.id), `${provider.display_name} was changed.`);
+
+export const addProvider = (row) =>
+  changed(supabase.from("api_providers").insert(row), `${row.display_name} was added.`);
+
+export const deleteProvider = (provider) =>
+  changed(supabase.from("api_providers").delete().eq("id", provider.id), `${provider.display_name} was deleted.`);
+
+export const choosePeriod = (period) => {
+  set({ period });
+  return load();
+};
