@@ -1,5 +1,5 @@
 // The address that the web client knows: sends each call to the new function or to the old one.
-// route.ts decides; this file does the input and output. docs/adopting.md says how to switch.
+// route.ts decides; this file does the input and output. docs/adopting-proxy.md says how to switch.
 
 import * as route from "./route.ts";
 
