@@ -9,8 +9,10 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import NoReturn
+from uuid import UUID
 
 import click
 import httpx
@@ -260,14 +262,53 @@ def deploy(target: str, apply: bool) -> None:
 @click.option("--apply", is_flag=True, envvar="APPLY", help="Do what is not done yet.")
 @click.option("--undo", is_flag=True, help="Take everything back; with --apply only.")
 @click.option("--rehearse", is_flag=True, help="Build the next prompt of every conversation.")
-def adopt(database_url: str, apply: bool, undo: bool, rehearse: bool) -> None:
+@click.option(
+    "--write",
+    "folder",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="Write the steps as migrations into this folder of your repository.",
+)
+@click.option(
+    "--age",
+    "ages",
+    nargs=2,
+    type=(click.UUID, click.IntRange(0, 1_000_000)),
+    multiple=True,
+    metavar="CHARACTER YEARS",
+    help="Declare a character's age. May be repeated.",
+)
+@click.option(
+    "--verified",
+    "people",
+    type=click.UUID,
+    multiple=True,
+    metavar="PERSON",
+    help="Record that a person's age was verified. May be repeated.",
+)
+def adopt(
+    database_url: str,
+    apply: bool,
+    undo: bool,
+    rehearse: bool,
+    folder: Path | None,
+    ages: tuple[tuple[UUID, int], ...],
+    people: tuple[UUID, ...],
+) -> None:
     """Move into the database of a product that runs already (docs/adopting.md).
 
     Without --apply nothing is changed. Exit code 0: done, or could be done; 1: refused.
     """
     from dev.adopt import command
 
-    sys.exit(command.main(database_url, apply=apply, undo=undo, rehearse=rehearse))
+    if ages or people:
+        run = partial(command.declare, ages=ages, people=people)
+    elif folder is not None:
+        run = partial(command.write, folder=folder)
+    elif rehearse:
+        run = partial(command.rehearse)
+    else:
+        run = partial(command.undo if undo else command.adopt, apply=apply)
+    sys.exit(command.main(database_url, run))
 
 
 @cli.command("settings")

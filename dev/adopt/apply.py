@@ -42,7 +42,7 @@ alter table private.adopted_objects enable row level security;
 revoke all on private.adoption_steps, private.adopted_objects from public, anon, authenticated;
 """
 
-_OBJECTS = """
+OBJECTS = """
 select case c.relkind when 'v' then 'view' else 'table' end as kind, c.oid::regclass::text as name
 from pg_class c where c.relnamespace = 'public'::regnamespace and c.relkind in ('r', 'p', 'v')
 union all
@@ -177,7 +177,7 @@ def _write_down(database: Database, step: Step) -> None:
 
 
 def _objects(database: Database) -> set[tuple[str, str]]:
-    return {(row["kind"], row["name"]) for row in database.execute(_OBJECTS)}
+    return {(row["kind"], row["name"]) for row in database.execute(OBJECTS)}
 
 
 def _there(database: Database, name: str) -> bool:

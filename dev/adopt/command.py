@@ -1,6 +1,8 @@
 """The command: what was found, what would be done, and doing it."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from uuid import UUID
 
 import click
 import psycopg
@@ -13,16 +15,15 @@ from dev.adopt.inspect import Findings, judge, read
 from dev.adopt.rehearse import rehearse as rehearse_turns
 from dev.adopt.rehearse import sentences
 from dev.adopt.steps import INDEXES, steps
+from dev.adopt.write import write as write_steps
 
 
-def main(database_url: str, *, apply: bool, undo: bool, rehearse: bool) -> int:
-    """Print what was found and what there is to do, and do it where it is to be applied."""
+def main(database_url: str, command: Callable[[Database], int]) -> int:
+    """Run one of the commands below on a database; its exit code."""
     try:
         with psycopg.connect(database_url, row_factory=dict_row, connect_timeout=10) as database:
             database.autocommit = True
-            if rehearse:
-                return _rehearse(database)
-            return _undo(database, apply=apply) if undo else _adopt(database, apply=apply)
+            return command(database)
     except AdoptionError as error:
         click.echo(str(error), err=True)
     except psycopg.OperationalError as error:
@@ -30,7 +31,8 @@ def main(database_url: str, *, apply: bool, undo: bool, rehearse: bool) -> int:
     return 1
 
 
-def _adopt(database: Database, *, apply: bool) -> int:
+def adopt(database: Database, *, apply: bool) -> int:
+    """Print what was found and what there is to do, and do it where it is to be applied."""
     before = done(database)
     findings = judge(read(database), is_adopted=bool(before))
     _print_findings(findings)
@@ -86,7 +88,8 @@ def _print_plan(todo: Sequence[str], before: int) -> None:
     )
 
 
-def _undo(database: Database, *, apply: bool) -> int:
+def undo(database: Database, *, apply: bool) -> int:
+    """Say what would be dropped, or drop it."""
     if not apply:
         click.echo(
             "This drops what was added, with the rows in it: summaries, facts, turns, usage, and"
@@ -99,10 +102,51 @@ def _undo(database: Database, *, apply: bool) -> int:
     return 0
 
 
-def _rehearse(database: Database) -> int:
-    if not done(database):
-        raise AdoptionError("Nothing is adopted yet: there are no functions to begin a turn with.")
+def rehearse(database: Database) -> int:
+    """Build the next prompt of every conversation. 1 where a turn would fail."""
+    _check_adopted(database)
     rehearsal = rehearse_turns(database, click.echo)
     for sentence in sentences(rehearsal):
         click.echo(sentence)
     return 1 if rehearsal.errors else 0
+
+
+def write(database: Database, folder: Path) -> int:
+    """Write the steps as migrations into a folder."""
+    newest = read(database).get("newest_migration")
+    written = write_steps(folder, steps(), newest)
+    for path in written:
+        click.echo(str(path))
+    click.echo(f"{len(written)} migrations written. They do nothing where their step is done.")
+    return 0
+
+
+def declare(database: Database, ages: Sequence[tuple[UUID, int]], people: Sequence[UUID]) -> int:
+    """Declare ages of characters and record verified people: all of them, or none."""
+    _check_adopted(database)
+    with database.transaction():
+        for character, age in ages:
+            _declare_age(database, character, age)
+        for person in people:
+            _record_verification(database, person)
+    click.echo(f"Ages declared: {len(ages)}. People recorded as verified: {len(people)}.")
+    return 0
+
+
+def _declare_age(database: Database, character: UUID, age: int) -> None:
+    query = "select public.declare_age(%s, %s) as is_there"
+    row = database.execute(query, [character, age]).fetchone()
+    if not row or not row["is_there"]:
+        raise AdoptionError(f"There is no character {character}. Nothing was declared.")
+
+
+def _record_verification(database: Database, person: UUID) -> None:
+    try:
+        database.execute("select public.record_age_verification(%s, true)", [person])
+    except psycopg.errors.ForeignKeyViolation as error:
+        raise AdoptionError(f"There is no person {person}. Nothing was declared.") from error
+
+
+def _check_adopted(database: Database) -> None:
+    if not done(database):
+        raise AdoptionError("Nothing is adopted yet: `make adopt APPLY=1` comes first.")

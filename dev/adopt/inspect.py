@@ -218,8 +218,8 @@ def _decisions(facts: Facts) -> Iterator[str]:
         f" ({facts['people_verified']} of {facts['people']} are) and for a declared age of 18 or"
         f" more of every character (none has one; {nsfw} are rated nsfw, in"
         f" {facts['conversations']['with_nsfw_character']} conversations). Until then every"
-        " conversation is sfw, and each answer says why. declare_age declares an age,"
-        " record_age_verification a verified person (docs/adopting.md)."
+        ' conversation is sfw, and each answer says why. ARGS="--age <character> <years>" declares'
+        ' an age, ARGS="--verified <person>" records a verified person.'
     )
     if facts["worker_host"]:
         yield (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from uuid import uuid4
 
 import pytest
@@ -12,7 +13,7 @@ from psycopg import sql
 from dev.__main__ import cli
 from dev.adopt.steps import steps
 from tests.existing.database import STATES, contents, create, signature
-from tests.support.postgres import OWNER, Postgres
+from tests.support.postgres import OWNER, Postgres, run_file
 
 
 @pytest.fixture(params=STATES)
@@ -161,3 +162,96 @@ def test_no_database_is_a_sentence(postgres: Postgres) -> None:
     result = adopt(postgres, "nowhere")
     assert result.exit_code == 1
     assert "The database cannot be reached" in result.output
+
+
+class TestWritten:
+    """The steps as migrations of the owner's repository."""
+
+    def test_a_database_built_with_them_is_an_adopted_one(
+        self, postgres: Postgres, database: str, tmp_path: Path
+    ) -> None:
+        written = adopt(postgres, database, "--write", str(tmp_path))
+        assert written.exit_code == 0
+        files = sorted(tmp_path.glob("*.sql"))
+        assert len(files) == len(steps())
+        with postgres.connect(database) as connection:
+            before = signature(connection), contents(connection)
+            for path in files:
+                run_file(connection, path)
+            by_files = signature(connection)
+        assert "Everything is adopted." in adopt(postgres, database).output
+        assert adopt(postgres, database, "--undo", "--apply").exit_code == 0
+        with postgres.connect(database) as connection:
+            assert (signature(connection), contents(connection)) == before
+        assert adopt(postgres, database, "--apply").exit_code == 0
+        with postgres.connect(database) as connection:
+            assert signature(connection) == by_files
+
+    def test_on_an_adopted_database_they_do_nothing(
+        self, postgres: Postgres, database: str, tmp_path: Path
+    ) -> None:
+        assert adopt(postgres, database, "--apply").exit_code == 0
+        adopt(postgres, database, "--write", str(tmp_path))
+        with postgres.connect(database) as connection:
+            before = signature(connection), contents(connection)
+            for path in sorted(tmp_path.glob("*.sql")):
+                run_file(connection, path)
+            assert (signature(connection), contents(connection)) == before
+
+    def test_versions_are_later_than_all_there_are(
+        self, postgres: Postgres, database: str, tmp_path: Path
+    ) -> None:
+        (tmp_path / "29990101000000_theirs.sql").write_text("select 1;")
+        adopt(postgres, database, "--write", str(tmp_path))
+        versions = sorted(path.name.partition("_")[0] for path in tmp_path.glob("*adopt*.sql"))
+        assert versions[0] == "29990101000001"
+        assert len(set(versions)) == len(steps())
+
+    def test_written_again_nothing_is_added(
+        self, postgres: Postgres, database: str, tmp_path: Path
+    ) -> None:
+        adopt(postgres, database, "--write", str(tmp_path))
+        before = sorted(tmp_path.iterdir())
+        assert "0 migrations written." in adopt(postgres, database, "--write", str(tmp_path)).output
+        assert sorted(tmp_path.iterdir()) == before
+
+
+class TestDeclared:
+    """Ages and verified people, which open the adult tier."""
+
+    CHARACTER = "aaaaaaaa-0000-4000-8000-000000000011"
+    PERSON = "66666666-6666-4666-8666-666666666666"
+
+    def declared(self, postgres: Postgres, database: str) -> list[object]:
+        with postgres.connect(database) as connection:
+            ages = connection.execute("select age from private.character_details").fetchall()
+            people = connection.execute("select user_id::text from private.person_details")
+            return [row["age"] for row in ages] + [row["user_id"] for row in people]
+
+    def test_are_recorded(self, postgres: Postgres, database: str) -> None:
+        adopt(postgres, database, "--apply")
+        options = ["--age", self.CHARACTER, "52", "--verified", self.PERSON]
+        result = adopt(postgres, database, *options)
+        assert result.output == "Ages declared: 1. People recorded as verified: 1.\n"
+        assert self.declared(postgres, database) == [52, self.PERSON]
+
+    @pytest.mark.parametrize(
+        ("options", "sentence"),
+        [
+            (["--age", PERSON, "52"], f"There is no character {PERSON}."),
+            (["--verified", CHARACTER], f"There is no person {CHARACTER}."),
+        ],
+    )
+    def test_of_nobody_are_refused_together_with_the_others(
+        self, postgres: Postgres, database: str, options: list[str], sentence: str
+    ) -> None:
+        adopt(postgres, database, "--apply")
+        result = adopt(postgres, database, "--age", self.CHARACTER, "52", *options)
+        assert result.exit_code == 1
+        assert sentence in result.output
+        assert self.declared(postgres, database) == []
+
+    def test_before_an_adoption_are_refused(self, postgres: Postgres, database: str) -> None:
+        result = adopt(postgres, database, "--age", self.CHARACTER, "52")
+        assert result.exit_code == 1
+        assert "`make adopt APPLY=1` comes first." in result.output

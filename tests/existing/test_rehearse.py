@@ -9,7 +9,7 @@ import pytest
 from psycopg import sql
 
 from dev.adopt.apply import apply
-from dev.adopt.command import main
+from dev.adopt import command
 from dev.adopt.rehearse import Rehearsal, rehearse, sentences
 from tests.existing.database import STATES, contents, create
 from tests.support.postgres import OWNER, Connection, Postgres
@@ -82,5 +82,5 @@ def test_before_an_adoption_there_is_nothing_to_rehearse_with(
 ) -> None:
     name = f"rehearsed_{uuid4().hex}"
     create(postgres, name, "april")
-    assert main(postgres.dsn(name), apply=False, undo=False, rehearse=True) == 1
+    assert command.main(postgres.dsn(name), command.rehearse) == 1
     assert "Nothing is adopted yet" in capsys.readouterr().err
