@@ -8,8 +8,8 @@ from uuid import uuid4
 import pytest
 from psycopg import sql
 
-from dev.adopt.apply import apply
 from dev.adopt import command
+from dev.adopt.apply import apply
 from dev.adopt.rehearse import Rehearsal, rehearse, sentences
 from tests.existing.database import STATES, contents, create
 from tests.support.postgres import OWNER, Connection, Postgres
