@@ -7,7 +7,7 @@ import re
 import psycopg
 from psycopg.rows import dict_row
 
-from dev.adopt.apply import apply
+from dev.adopt.apply import apply, undo
 from tests.existing.database import FOLDER, create
 from tests.support.postgres import SEED, Connection, Postgres, run_file
 
@@ -18,6 +18,17 @@ def adopt(server: Postgres, database: str) -> None:
     """Moves into the database, as `make adopt` does."""
     with psycopg.connect(server.dsn(database), row_factory=dict_row) as connection:
         apply(connection, lambda line: None)
+
+
+def move_out(server: Postgres, database: str) -> None:
+    """Takes the adoption back."""
+    with psycopg.connect(server.dsn(database), row_factory=dict_row) as connection:
+        undo(connection, lambda line: None)
+
+
+def move_in_and_out(server: Postgres, database: str) -> None:
+    adopt(server, database)
+    move_out(server, database)
 
 
 def make_adopted(server: Postgres, database: str, state: str) -> None:
