@@ -100,9 +100,9 @@ begin
   new.pricing := coalesce(new.pricing, '{}');
   if new.task = 'moderation' then
     insert into private.moderation_models (id, provider_id, model_key, display_name, input_defaults, capabilities,
-                                           is_active, is_default, priority)
+                                           pricing, is_active, is_default, priority)
     values (new.id, new.provider_id, new.model_key, new.display_name, new.input_defaults, new.capabilities,
-            new.is_active, v_default, new.priority);
+            new.pricing, new.is_active, v_default, new.priority);
   elsif tests.has_tasks() then
     insert into public.api_models as m (id, provider_id, model_key, display_name, model_family, input_defaults,
                                         capabilities, pricing, is_active, priority, modality, tasks, default_for_tasks)
