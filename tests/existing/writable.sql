@@ -86,7 +86,8 @@ create function tests.has_tasks() returns boolean language sql stable as $$
     where a.attrelid = 'public.api_models'::regclass and a.attname = 'tasks' and not a.attisdropped)
 $$;
 
--- A key is unique there: a model of several of our tasks is one row, with the columns of the first.
+-- A key is unique there: a model of several of our tasks is one row, with the columns of the first. A
+-- model of one task alone has another key for enhancement.
 create function tests.add_model() returns trigger language plpgsql as $$
 declare
   v_task text := tests.task_of(new.task);
@@ -114,6 +115,9 @@ begin
         default_for_tasks = array(select distinct unnest(m.default_for_tasks || excluded.default_for_tasks))
     returning m.id into new.id;
   else
+    if v_task = 'enhancement' then
+      new.model_key := 'enhancement/' || new.model_key;
+    end if;
     insert into public.api_models as m (id, provider_id, model_key, display_name, model_family, input_defaults,
                                         capabilities, pricing, is_active, priority, modality, task, is_default)
     values (new.id, new.provider_id, new.model_key, new.display_name, new.model_family, new.input_defaults,
