@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
+from tests.existing.database import STATES
+from tests.existing.installation import make_adopted
 from tests.support.functions import serve
 from tests.support.gateway import Gateway, running_gateway
 from tests.support.keys import Keys
@@ -34,6 +36,27 @@ settings.register_profile("patient", deadline=None, suppress_health_check=[Healt
 settings.load_profile("patient")
 
 
+INSTALLATIONS = ("new", *STATES)
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--installation",
+        choices=INSTALLATIONS,
+        default="new",
+        help="The database of the tests: a new one, or an adopted one of an existing product.",
+    )
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """On an adopted database, what is about our own tables is skipped."""
+    if config.getoption("installation") == "new":
+        return
+    for item in items:
+        if marker := item.get_closest_marker("own_tables"):
+            item.add_marker(pytest.mark.skip(reason=marker.args[0]))
+
+
 def pytest_configure() -> None:
     found = find_spec("edge")
     if not found or not Path(found.origin or "").is_relative_to(ROOT):
@@ -52,12 +75,16 @@ def keys() -> Keys:
 
 
 @pytest.fixture(scope="session")
-def postgres() -> Iterator[Postgres]:
-    """A server with a migrated and seeded database. Tests may create others in it."""
+def postgres(pytestconfig: pytest.Config) -> Iterator[Postgres]:
+    """A server with a database that is ready to be used. Tests may create others in it."""
+    installation = pytestconfig.getoption("installation")
     with running_postgres() as server:
-        server.create(DATABASE)
-        server.migrate(DATABASE)
-        server.seed(DATABASE)
+        if installation == "new":
+            server.create(DATABASE)
+            server.migrate(DATABASE)
+            server.seed(DATABASE)
+        else:
+            make_adopted(server, DATABASE, installation)
         yield server
 
 

@@ -63,6 +63,7 @@ def apply(database: Database, tell: Tell, todo: Sequence[Step] | None = None) ->
     """Does what is not done yet. Raises `AdoptionError`; what was done stays done."""
     database.autocommit = True
     _steady(database)
+    _claim(database)
     before = done(database)
     for step in todo if todo is not None else steps():
         if step.name in before:
@@ -144,6 +145,7 @@ def undo(database: Database, tell: Tell) -> None:
     """
     database.autocommit = True
     _steady(database)
+    _claim(database)
     if not _there(database, "private.adopted_objects"):
         raise AdoptionError("Nothing was adopted here: there is no record of it.")
     rows = database.execute("select kind, name from private.adopted_objects").fetchall()
@@ -191,6 +193,16 @@ def _is_valid(database: Database, index: str) -> bool:
         [f"public.{index}"],
     ).fetchone()
     return bool(row and row["indisvalid"])
+
+
+def _claim(database: Database) -> None:
+    """One run at a time, until the connection ends. Raises `AdoptionError`."""
+    key = "select pg_try_advisory_lock(hashtextextended('adoption', 0)) as is_ours"
+    row = database.execute(key.encode()).fetchone()
+    if not (row and row["is_ours"]):
+        raise AdoptionError(
+            "Another run is at work on this database. Run the command again when it has ended."
+        )
 
 
 def _steady(database: Database) -> None:

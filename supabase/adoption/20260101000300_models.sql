@@ -1,7 +1,8 @@
 -- Providers and models of a product that runs already, as functions see them. Its admins may change
 -- addresses and key names in its own tables; ours come from provider_keys, which takes the secret key.
 
--- Where a provider is called and with which key. A provider without a row gets no requests.
+-- Where a provider is called and with which key. A provider without a row gets no requests: where it
+-- has chat models, it waits to be approved.
 create table private.provider_keys (
   provider_id uuid primary key references public.api_providers (id) on delete cascade,
   base_url text not null check (char_length(base_url) between 1 and 2000),
@@ -42,9 +43,16 @@ create table private.moderation_models (
     check (jsonb_typeof(input_defaults) = 'object' and octet_length(input_defaults::text) <= 16384),
   capabilities jsonb not null default '{}'
     check (jsonb_typeof(capabilities) = 'object' and octet_length(capabilities::text) <= 16384),
+  pricing jsonb not null default '{}'
+    check (jsonb_typeof(pricing) = 'object' and octet_length(pricing::text) <= 4000),
   is_active boolean not null default true,
   is_default boolean not null default false,
-  priority integer not null default 100
+  priority integer not null default 100,
+  catalog_status text check (catalog_status in
+    ('listed', 'changed', 'expiring', 'not_free', 'renamed', 'missing', 'gone')),
+  catalog_checked_at timestamptz,
+  catalog jsonb not null default '{}'
+    check (jsonb_typeof(catalog) = 'object' and octet_length(catalog::text) <= 4000)
 );
 alter table private.moderation_models enable row level security;
 revoke all on private.moderation_models from public, anon, authenticated;
@@ -59,10 +67,14 @@ $$;
 revoke execute on function private.bounded_object(jsonb) from public, anon, authenticated;
 
 create view shared.api_providers as
-select p.id, left(p.name, 64) as name, left(p.display_name, 200) as display_name, coalesce(k.base_url, '') as base_url,
+select p.id, left(p.name, 64) as name, left(p.display_name, 200) as display_name,
+       coalesce(k.base_url, left(p.base_url, 2000), '') as base_url,
        coalesce(k.auth_scheme, 'none') as auth_scheme, coalesce(k.auth_header_name, 'Authorization') as auth_header_name,
        k.secret_name, '{}'::jsonb as rate_limits, p.is_active, k.provider_id is not null as is_approved
-from public.api_providers p left join private.provider_keys k on k.provider_id = p.id;
+from public.api_providers p left join private.provider_keys k on k.provider_id = p.id
+where k.provider_id is not null
+   or exists (select from public.api_models m
+              where m.provider_id = p.id and m.modality in ('roleplay', 'chat', 'prompt'));
 
 -- One row for each of our tasks that a model is for. The product's rows are read as JSON: in some
 -- states a model has one `task`, in others `tasks` and `default_for_tasks`.
@@ -97,17 +109,27 @@ cross join lateral (
 left join private.model_details d on d.model_id = m.id
 union all
 select m.id, m.provider_id, m.model_key, m.display_name, null, 'chat', 'moderation', null, null, m.input_defaults,
-       m.capabilities, '{}', m.is_active, m.is_default, m.priority, null, null, '{}', null, null
+       m.capabilities, m.pricing, m.is_active, m.is_default, m.priority, m.catalog_status, m.catalog_checked_at,
+       m.catalog, null, null
 from private.moderation_models m;
 
--- Only what a provider's catalog says is written. The product's own columns stay.
+-- Only what a provider's catalog says is written. The product's own columns stay, and its prices
+-- count until the catalog has others.
 create function private.write_model() returns trigger
 language plpgsql set search_path = '' as $$
 begin
-  insert into private.model_details (model_id, pricing, catalog_status, catalog_checked_at, catalog)
-  values (new.id, new.pricing, new.catalog_status, new.catalog_checked_at, new.catalog)
+  if new.task = 'moderation' then
+    update private.moderation_models m
+    set pricing = new.pricing, catalog_status = new.catalog_status, catalog_checked_at = new.catalog_checked_at,
+        catalog = new.catalog
+    where m.id = new.id;
+    return new;
+  end if;
+  insert into private.model_details as d (model_id, pricing, catalog_status, catalog_checked_at, catalog)
+  values (new.id, case when new.pricing <> old.pricing then new.pricing end, new.catalog_status,
+          new.catalog_checked_at, new.catalog)
   on conflict (model_id) do update
-  set pricing = excluded.pricing, catalog_status = excluded.catalog_status,
+  set pricing = coalesce(excluded.pricing, d.pricing), catalog_status = excluded.catalog_status,
       catalog_checked_at = excluded.catalog_checked_at, catalog = excluded.catalog;
   return new;
 end $$;

@@ -47,6 +47,11 @@ language sql volatile set search_path = '' as $$
   select nextval('public.messages_position_seq')
 $$;
 
+-- Whether a message of a character may answer another message than the one before it, which was written
+-- at p_asked_at, although no turn says so. Here turns say it of all.
+create function shared.may_answer_another(p_message_id uuid, p_asked_at timestamptz) returns boolean
+language sql immutable set search_path = '' as 'select false';
+
 -- The declared ages of characters, locked until the transaction ends.
 create function shared.lock_ages(p_character_ids uuid[]) returns setof integer
 language sql volatile set search_path = '' as $$
@@ -74,5 +79,6 @@ language sql stable set search_path = '' as $$
   select true
 $$;
 
-revoke execute on function shared.next_position(), shared.lock_ages(uuid[]), shared.hold_conversation(uuid),
+revoke execute on function shared.next_position(), shared.may_answer_another(uuid, timestamptz),
+  shared.lock_ages(uuid[]), shared.hold_conversation(uuid),
   shared.installation(), shared.is_ours(oid) from public, anon, authenticated;

@@ -22,9 +22,11 @@ language sql stable set search_path = '' as $$
               select 1 from shared.messages reply
               where reply.conversation_id = p_conversation_id and reply.position > m.position
                 and reply.parent_id = m.id)
-            -- The message after it is its answer, unless a turn recorded that it answers another.
+            -- The message after it is its answer, unless a turn recorded that it answers another, or
+            -- nobody knows which one.
             and (m.next_sender = 'user'
-                 or exists (select 1 from public.turns t where t.reply_message_id = m.next_id)))
+                 or exists (select 1 from public.turns t where t.reply_message_id = m.next_id)
+                 or shared.may_answer_another(m.next_id, m.created_at)))
   order by m.position desc limit 1
 $$;
 revoke execute on function private.written_before(uuid, text) from public, anon, authenticated;

@@ -51,10 +51,14 @@ class DataApi:
     def answer(self, request: dict[str, Any]) -> Answer:
         """Sends a request of the form of requests.json, then puts the rows back."""
         try:
-            return self._send(request)
+            return self.send(request)
         finally:
             if request["method"] != "GET":
-                self._snapshot.restore()
+                self.restore()
+
+    def restore(self) -> None:
+        """Puts the rows of the beginning back."""
+        self._snapshot.restore()
 
     def answers(self) -> list[Answer]:
         """The answers to all requests of the file, without what is new each time."""
@@ -70,7 +74,8 @@ class DataApi:
         self.owner.execute("drop schema snapshot cascade")
         self.owner.close()
 
-    def _send(self, request: dict[str, Any]) -> Answer:
+    def send(self, request: dict[str, Any]) -> Answer:
+        """Sends a request of the form of requests.json; what it does stays. Any thread may."""
         body = json.dumps(request["body"]) if "body" in request else None
         response = self._client.request(
             request["method"],

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from tests.existing.database import contents, create, signature
+from tests.existing.installation import adopt, move_in_and_out
 from tests.existing.requests import REQUESTS, DataApi, expected, running_data_api
 from tests.support.keys import Keys
 from tests.support.postgres import Postgres
@@ -15,7 +16,12 @@ from tests.support.postgres import Postgres
 # What happens to a database of theirs before the requests come.
 PREPARATIONS: dict[str, Callable[[Postgres, str], None]] = {
     "untouched": lambda server, database: None,
+    "adopted": adopt,
+    "undone": move_in_and_out,
 }
+# All that a request may find in addition while the database is adopted: two columns of messages,
+# and another guess at what was meant by a name that is in no table.
+ADDED = {"position", "edited_at", "hint"}
 
 
 @pytest.fixture(scope="module", params=PREPARATIONS)
@@ -50,7 +56,20 @@ def test_with_every_kind_of_row_the_answers_are_the_same_word_for_word(
         before = api.answers()
         PREPARATIONS[preparation](postgres, database)
         api.reload()
-        assert api.answers() == before
+        added = ADDED if preparation == "adopted" else set()
+        assert [without(added, answer.body) for answer in api.answers()] == [
+            answer.body for answer in before
+        ]
+        assert [answer.summary for answer in api.answers()] == [answer.summary for answer in before]
+
+
+def without(columns: set[str], body: Any) -> Any:
+    """A body, and what is embedded in it, without these columns."""
+    if isinstance(body, list):
+        return [without(columns, row) for row in body]
+    if isinstance(body, dict):
+        return {name: without(columns, of) for name, of in body.items() if name not in columns}
+    return body
 
 
 def test_no_request_leaves_anything_behind(prepared: DataApi) -> None:

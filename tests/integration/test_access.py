@@ -564,11 +564,26 @@ class Trial:
         return False
 
 
-@pytest.mark.parametrize("name", list(EXPECTED))
+CONSOLE = pytest.mark.own_tables("its admin pages are its own: tests/existing/test_adopted.py")
+THEIRS = pytest.mark.own_tables("its policies are its own, and stay: tests/existing/test_facts.py")
+SHARED = {
+    *("api_models", "api_providers", "characters", "conversations", "messages", "profiles"),
+    *("prompt_templates", "provider_settings", "system_config", "user_roles"),
+}
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=THEIRS if name.partition(",")[0] in SHARED else ())
+        for name in EXPECTED
+    ],
+)
 def test_policy_matrix(stack: Stack, name: str) -> None:
     assert {role: Trial(stack, name, role).allowed() for role in ROLES} == EXPECTED[name]
 
 
+@pytest.mark.own_tables("what is added there: tests/existing/test_adopted.py")
 class TestNothingIsLeftOut:
     """New tables, policies, functions and grants have to be added above."""
 
@@ -662,6 +677,7 @@ class TestNothingIsLeftOut:
         assert {row["nspname"] for row in rows} == {"public", "private"}
 
 
+@CONSOLE
 class TestDefaultModel:
     """One call changes the default model; only admins may call it."""
 
@@ -694,6 +710,7 @@ class TestDefaultModel:
         assert self.default(stack) == before
 
 
+@CONSOLE
 class TestProvidersThatGo:
     """An admin removes a provider; its key cannot be sent elsewhere."""
 
@@ -732,6 +749,7 @@ class TestProvidersThatGo:
         assert stack.all("select from api_providers where name = 'openrouter'")
 
 
+@CONSOLE
 class TestProvidersFromABrowser:
     """A provider that an admin adds gets no keys and prompts until an operator approves it."""
 
@@ -842,6 +860,7 @@ class TestWordsOfOthers:
         *("system_config", "conversation_characters", "token_calibrations", "model_cooldowns"),
     )
 
+    @pytest.mark.own_tables("its admins see all characters")
     def test_texts_of_others_are_in_nothing_that_an_admin_reads(self, stack: Stack) -> None:
         words, ann, admin = "quince-and-vellum", stack.user(), stack.user()
         promoted(stack, admin)
@@ -905,7 +924,7 @@ class TestPrivateSchema:
             "select private.limits_for(gen_random_uuid())",
             "select private.forget_summary_from(gen_random_uuid(), 0)",
             "select * from private.forgotten_facts",
-            "select * from private.given_secrets",
+            pytest.param("select * from private.given_secrets", marks=CONSOLE),
             "select * from private.turn_replies",
             "select private.why_account_blocked(gen_random_uuid())",
         ],
@@ -945,6 +964,7 @@ class TestCharactersOfOthers:
             return str(DEMO_CHARACTER)
         return str(stack.insert("characters", user_id=self.me.id, name="Mine"))
 
+    @THEIRS
     @pytest.mark.parametrize("column", ["character_id", "user_character_id"])
     def test_conversation_with_a_hidden_character_is_rejected(
         self, api: httpx.Client, hidden: str, column: str
@@ -955,6 +975,7 @@ class TestCharactersOfOthers:
     def test_visible_ones_may_be(self, api: httpx.Client, visible: str, column: str) -> None:
         assert api.post("/conversations", json=self.mine({column: visible})).status_code == 201
 
+    @THEIRS
     def test_as_a_persona_later(self, stack: Stack, api: httpx.Client, hidden: str) -> None:
         mine = {"id": f"eq.{stack.conversation(self.me)}"}
         change = {"user_character_id": hidden}
@@ -1042,6 +1063,7 @@ class TestWorkerAddress:
         with pytest.raises(psycopg.errors.InvalidParameterValue):
             self.register(stack, "http://127.0.0.1:8788")
 
+    @pytest.mark.own_tables("there system_config is the product's, and settings are private")
     def test_service_key_cannot_allow_them(self, stack: Stack) -> None:
         with stack.data_api(key=SECRET_KEY) as operator:
             config = {"config": {"allowLocalWorkers": True}}

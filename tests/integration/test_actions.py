@@ -213,6 +213,7 @@ class TestChoose:
         assert dialog.said() == []
         assert dialog.do("delete", BOTH)["deleted"] == 1
 
+    @pytest.mark.own_tables("there a client sees the version that is shown, and no other")
     def test_versions_are_listed_by_the_client(self, dialog: Dialog) -> None:
         dialog.again("Two", "Two again")
         root = dialog.message("Two")

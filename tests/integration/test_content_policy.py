@@ -990,6 +990,7 @@ class TestModeration:
 
         self.is_closed_for_adults_alone(talk)
 
+    @pytest.mark.own_tables("takes a check of our own table away")
     def test_whose_row_cannot_be_read_closes_the_adult_tier(self, talk: Talk) -> None:
         among_adults(talk)
         guards = self.provider_of_its_own(talk)
@@ -1128,7 +1129,7 @@ class TestCard:
 def test_every_text_column_of_a_character_is_in_the_list_of_what_is_read(talk: Talk) -> None:
     columns = talk.stack.all(
         "select column_name as name, data_type as type from information_schema.columns"
-        " where table_schema = 'public' and table_name = 'characters'"
+        " where table_schema = 'shared' and table_name = 'characters'"
         " and data_type in ('text', 'jsonb') and column_name <> 'content_rating'"
     )
     marks = {

@@ -574,7 +574,7 @@ class TestVariants:
 
         rows = stack.all(
             "select content, is_active, variant_of::text, parent_id from messages "
-            "where sender = 'character' order by created_at"
+            "where sender = 'character' order by is_active, variant_of nulls first"
         )
         assert [(row["content"], row["is_active"]) for row in rows] == [
             *(("One.", False), ("Two.", False), ("Three.", True))

@@ -130,6 +130,7 @@ class TestInForce:
             " Venice Dolphin Mistral 24B answered instead."
         )
 
+    @pytest.mark.own_tables("there storytelling has the models of roleplay")
     def test_cooldown_of_a_model_holds_for_every_task(self, talk: Talk) -> None:
         put_on_cooldown(talk, "model", f"openrouter:{VENICE}", minutes=1)
         talk.stack.upstream.enqueue(text("A pier at dawn."))

@@ -565,6 +565,9 @@ SCHEDULER_ACCOUNT = "scheduler@project.iam.gserviceaccount.com"
 AUDIENCE = "https://functions.example/health_check"
 
 
+@pytest.mark.own_tables(
+    "there one waits that has a model for chats: tests/existing/test_adopted.py"
+)
 class TestApproval:
     """Providers added from a browser are reported until somebody decides."""
 

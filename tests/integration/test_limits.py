@@ -373,6 +373,7 @@ class TestWhatWasDeleted:
         forget(stack, user)
         assert "tomorrow" in say(stack, user).json()["error"]
 
+    @pytest.mark.own_tables("there a character with conversations cannot be deleted")
     @pytest.mark.usefixtures("yes")
     def test_turns_with_a_deleted_character_count(self, stack: Stack) -> None:
         limit(stack, turns_per_minute=1)
@@ -671,6 +672,9 @@ class TestActions:
         ]
 
 
+QUOTA = pytest.mark.own_tables("no quota stands on a table of theirs")
+
+
 class TestRows:
     """Rows that users insert through the Data API."""
 
@@ -691,6 +695,7 @@ class TestRows:
         with stack.data_api(user) as api:
             return api.post(f"/{table}", json=rows)
 
+    @QUOTA
     @pytest.mark.parametrize("table", ["characters", "conversations", "messages"])
     def test_many_in_one_insert_are_refused(self, stack: Stack, table: str) -> None:
         user = stack.user()
@@ -711,7 +716,16 @@ class TestRows:
         assert self.post(stack, user, table, row).status_code == 429
         assert self.post(stack, stack.user(), "conversations", []).status_code == 201
 
-    @pytest.mark.parametrize("table", ["characters", "conversations", "messages", "memory_facts"])
+    @pytest.mark.parametrize(
+        "table",
+        [
+            *(
+                pytest.param(own, marks=QUOTA)
+                for own in ("characters", "conversations", "messages")
+            ),
+            "memory_facts",
+        ],
+    )
     def test_limits_are_in_the_settings(self, stack: Stack, table: str) -> None:
         stack.configure(limits={"default": {"rows_per_minute": 1}})
         user = stack.user()
@@ -719,6 +733,7 @@ class TestRows:
         assert self.post(stack, user, table, row).status_code == 201
         assert self.post(stack, user, table, row).status_code == 429
 
+    @QUOTA
     def test_deleting_rows_does_not_reset_the_quota(self, stack: Stack) -> None:
         stack.configure(limits={"default": {"rows_per_day": 2, "rows_per_minute": None}})
         user = stack.user()
@@ -730,7 +745,7 @@ class TestRows:
         assert statuses == [201, 201, 429, 429]
         assert answer.json()["details"] == "rows_per_day"
 
-    @pytest.mark.parametrize("table", ["characters", "memory_facts"])
+    @pytest.mark.parametrize("table", [pytest.param("characters", marks=QUOTA), "memory_facts"])
     def test_many_that_are_changed_at_once_are_refused(self, stack: Stack, table: str) -> None:
         stack.configure(limits={"default": {"rows_per_minute": 2}})
         user = stack.user()
@@ -762,6 +777,7 @@ class TestRows:
         assert statuses == [204] * 60 + [429] * 2
         assert stack.one("select count(*) as n from private.forgotten_facts") == {"n": 60}
 
+    @QUOTA
     def test_row_quotas_hold_for_simultaneous_inserts(self, stack: Stack) -> None:
         stack.configure(limits={"default": {"rows_per_minute": 5}})
         user = stack.user()
@@ -771,6 +787,7 @@ class TestRows:
             statuses = sorted(answer.result().status_code for answer in asked)
         assert statuses == [201] * 2 + [429] * 6
 
+    @QUOTA
     def test_own_message_is_no_longer_than_a_turn_takes(self, stack: Stack) -> None:
         user = stack.user()
         row = self.row(stack, user, "messages")
@@ -778,6 +795,7 @@ class TestRows:
         assert (long.status_code, "at most 8000" in long.json()["message"]) == (413, True)
         assert self.post(stack, user, "messages", row | {"content": "ä" * 8_000}).is_success
 
+    @QUOTA
     @pytest.mark.parametrize(("entries", "fits"), [(100_000, True), (130_000, False)])
     def test_book_of_small_values_has_an_end(self, stack: Stack, entries: int, fits: bool) -> None:
         """They are read in every turn, while others wait."""
@@ -797,6 +815,7 @@ class TestRows:
         answer = self.post(stack, user, "characters", self.row(stack, user, "characters"))
         assert (answer.status_code, answer.json()["code"]) == (409, "PT409")
 
+    @QUOTA
     def test_rows_of_others_take_nothing_from_their_quota(self, stack: Stack) -> None:
         stack.configure(limits={"default": {"rows_per_minute": 1}})
         user, other = stack.user(), stack.user()
@@ -804,6 +823,7 @@ class TestRows:
         assert self.post(stack, other, "characters", row).status_code == 403
         assert self.post(stack, user, "characters", row).status_code == 201
 
+    @QUOTA
     @pytest.mark.usefixtures("yes")
     def test_what_functions_and_operators_write_is_not_counted(self, stack: Stack) -> None:
         stack.configure(limits={"default": {"rows_per_minute": 0, "rows_per_day": 0}})

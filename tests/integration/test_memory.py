@@ -650,6 +650,7 @@ class TestForgetting:
 
 
 class TestTurnedOff:
+    @pytest.mark.own_tables("there a client has no such setting")
     def test_memory_is_off_for_one_conversation(self, long: Talk) -> None:
         with long.stack.data_api(long.user) as api:
             mine = {"id": f"eq.{long.conversation}"}

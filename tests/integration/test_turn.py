@@ -330,6 +330,7 @@ class TestRouting:
 
         assert body["fallbackModel"] == VENICE
 
+    @pytest.mark.own_tables("there an endpoint_path is an image model's")
     def test_model_key_goes_to_that_model_as_its_rows_say(self, stack: Stack) -> None:
         stack.db.execute(
             "update api_models set endpoint_path = '/other/completions', "
@@ -530,6 +531,7 @@ class TestActions:
 
         assert (answer.status_code, answer.json()["code"]) == (409, "nothing_to_regenerate")
 
+    @pytest.mark.own_tables("there a model has the same parameters for every task")
     @pytest.mark.parametrize(
         ("task", "model", "parameters"),
         [
@@ -743,6 +745,7 @@ class TestOneBadRow:
         )
         self.answered(stack)
 
+    @pytest.mark.own_tables("takes a check of our own table away")
     def test_odd_template_row_fails_no_turn(self, stack: Stack) -> None:
         with altered(stack, "prompt_templates", "content_tier"):
             stack.db.execute(
@@ -751,6 +754,7 @@ class TestOneBadRow:
             )
             self.answered(stack)
 
+    @pytest.mark.own_tables("takes a check of our own table away")
     def test_odd_provider_row_fails_no_turn(self, stack: Stack, other: str) -> None:
         with altered(stack, "api_providers", "auth_scheme"):
             provider = stack.insert(

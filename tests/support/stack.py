@@ -99,6 +99,12 @@ class Stack:
             "CATALOG_HOURS": "0",
         } | changes
 
+    @property
+    def is_adopted(self) -> bool:
+        """Whether the database is that of an existing product."""
+        row = self.one("select to_regclass('private.adoption_steps') is not null as adopted")
+        return bool(row["adopted"])
+
     def user(
         self, name: str | None = None, *, age_verified: bool = False, **token_options: Any
     ) -> User:

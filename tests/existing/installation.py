@@ -1,0 +1,51 @@
+"""An adopted database of the existing product, for the suites that run on all installations."""
+
+from __future__ import annotations
+
+import re
+
+import psycopg
+from psycopg.rows import dict_row
+
+from dev.adopt.apply import apply, undo
+from tests.existing.database import FOLDER, create
+from tests.support.postgres import SEED, Connection, Postgres, run_file
+
+_TABLES = "api_providers|api_models|characters"
+
+
+def adopt(server: Postgres, database: str) -> None:
+    """Moves into the database, as `make adopt` does."""
+    with psycopg.connect(server.dsn(database), row_factory=dict_row) as connection:
+        apply(connection, lambda line: None)
+
+
+def move_out(server: Postgres, database: str) -> None:
+    """Takes the adoption back."""
+    with psycopg.connect(server.dsn(database), row_factory=dict_row) as connection:
+        undo(connection, lambda line: None)
+
+
+def move_in_and_out(server: Postgres, database: str) -> None:
+    adopt(server, database)
+    move_out(server, database)
+
+
+def make_adopted(server: Postgres, database: str, state: str) -> None:
+    """An adopted database in a state of `STATES`, with the rows that a new installation has.
+
+    What tests write into the views of `shared` is written: writable.sql.
+    """
+    create(server, database, state, rows=())
+    adopt(server, database)
+    with server.connect(database) as connection:
+        run_file(connection, FOLDER / "writable.sql")
+        _seed(connection)
+
+
+def _seed(connection: Connection) -> None:
+    """The rows of supabase/seed.sql, but for the templates, which are steps of the adoption."""
+    for statement in SEED.read_text().split("on conflict do nothing;"):
+        if "insert into public.prompt_templates" not in statement and statement.strip():
+            through_views = re.sub(rf"\bpublic\.({_TABLES})\b", r"shared.\1", statement)
+            connection.execute(through_views.encode())

@@ -1,0 +1,441 @@
+"""On an adopted database the product's programs and ours work side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from psycopg import errors
+from psycopg.types.json import Jsonb
+
+from tests.existing.database import create
+from tests.existing.installation import adopt
+from tests.existing.requests import PEOPLE, PROVIDER, Answer, DataApi, running_data_api
+from tests.support.keys import Keys
+from tests.support.postgres import Postgres
+
+PERSON = PEOPLE["person"]
+MARA = "aaaaaaaa-0000-4000-8000-000000000001"
+TALK = "bbbbbbbb-0000-4000-8000-000000000001"
+WITHOUT_PROFILE = (
+    "44444444-4444-4444-8444-444444444444",
+    "bbbbbbbb-0000-4000-8000-000000000014",
+)
+NOTED = "bbbbbbbb-0000-4000-8000-000000000012"  # has key_facts
+ROUNDS = 100
+
+
+@dataclass
+class Product:
+    """The database with every kind of row, adopted, as each program meets it."""
+
+    api: DataApi
+    state: str
+
+    def send(self, who: str, method: str, path: str, body: object = None) -> Answer:
+        request = {"who": who, "method": method, "path": path, "prefer": "return=representation"}
+        answer = self.api.send(request | ({} if body is None else {"body": body}))
+        assert answer.error is None, answer.body
+        return answer
+
+    def rows(self, query: str, *values: Any) -> list[dict[str, Any]]:
+        return self.api.owner.execute(query.encode(), values or None).fetchall()
+
+    def value(self, query: str, *values: Any) -> Any:
+        (row,) = self.rows(query, *values)
+        (value,) = row.values()
+        return value
+
+    # The programs
+
+    def client_writes(self, content: str) -> None:
+        """The chat page stores the person's message before it calls a function."""
+        self.send("person", "POST", "messages", _message("user", content, "text"))
+
+    def old_function_replies(self, content: str) -> None:
+        """It stores the reply alone."""
+        self.send("service", "POST", "messages", _message("assistant", content, "roleplay_chat"))
+
+    def old_function_reads(self) -> list[str]:
+        path = f"messages?select=sender,content&conversation_id=eq.{TALK}&order=created_at.asc"
+        rows = self.send("service", "GET", f"{path}&limit=50").body
+        return [f"{row['sender']}: {row['content']}" for row in rows]
+
+    def begin(self, message: str | None = None, **more: Any) -> dict[str, Any]:
+        body = {"p_turn_id": str(uuid4()), "p_user_id": PERSON, "p_task": "roleplay"}
+        body |= {"p_action": "send", "p_conversation_id": TALK, "p_message": message} | more
+        return dict(self.send("service", "POST", "rpc/begin_turn", body).body)
+
+    def finish(self, begun: dict[str, Any], reply: str, **more: Any) -> dict[str, Any]:
+        body = {"p_turn_id": begun["turn"]["id"], "p_status": "complete", "p_reply": reply} | more
+        return dict(self.send("service", "POST", "rpc/finish_turn", body).body)
+
+    def turn(self, message: str, reply: str, **more: Any) -> dict[str, Any]:
+        """A whole turn of ours; begin_turn's answer."""
+        begun = self.begin(message)
+        while begun["outcome"] == "in_progress":
+            begun = self.begin(message)
+        assert begun["outcome"] == "started", begun
+        assert self.finish(begun, reply, **more)["outcome"] == "saved"
+        return begun
+
+    def we_read(self) -> list[str]:
+        """The history that a turn of ours puts into the prompt, and the message it is about."""
+        begun = self.begin("What now?")
+        self.finish(begun, "Now this.")
+        said = [f"{row['sender']}: {row['content']}" for row in begun["history"]]
+        return [*said, f"user: {begun['turn']['message']}"]
+
+
+def _message(sender: str, content: str, kind: str) -> dict[str, Any]:
+    return {"conversation_id": TALK, "sender": sender, "content": content, "message_type": kind}
+
+
+@pytest.fixture(scope="module")
+def adopted(postgres: Postgres, keys: Keys, state: str) -> Iterator[DataApi]:
+    database = f"adopted_{state}"
+    create(postgres, database, state, ("rows", "more_rows"))
+    adopt(postgres, database)
+    with running_data_api(postgres, database, keys) as api:
+        limits = {"limits": {"default": {}}}
+        change = "update private.system_settings set config = config || %s"
+        api.owner.execute(change.encode(), [Jsonb(limits)])
+        api.reload()
+        yield api
+
+
+@pytest.fixture
+def product(adopted: DataApi, state: str) -> Iterator[Product]:
+    yield Product(adopted, state)
+    adopted.restore()
+
+
+# One conversation, several programs ------------------------------------------------------------
+
+
+def test_all_write_into_one_conversation_at_once(product: Product) -> None:
+    def old_function() -> None:
+        for number in range(ROUNDS):
+            product.old_function_replies(f"old {number}")
+
+    def client() -> None:
+        for number in range(ROUNDS):
+            product.client_writes(f"client {number}")
+
+    def ours_with_the_client() -> None:
+        for number in range(ROUNDS):
+            product.client_writes(f"asked {number}")
+            product.turn(f"asked {number}", f"answered {number}")
+
+    def ours_alone() -> None:
+        for number in range(ROUNDS):
+            product.turn(f"told {number}", f"heard {number}")
+
+    before = product.value("select count(*) from messages where conversation_id = %s", TALK)
+    writers = (old_function, client, ours_with_the_client, ours_alone)
+    with ThreadPoolExecutor(len(writers)) as pool:
+        for written in [pool.submit(write) for write in writers]:
+            written.result()
+
+    words = ("old", "client", "asked", "answered", "told", "heard")
+    expected = sorted(f"{word} {number}" for word in words for number in range(ROUNDS))
+    rows = product.rows("select * from messages where conversation_id = %s", TALK)
+    assert sorted(row["content"] for row in rows if row["content"] in set(expected)) == expected
+    assert len(rows) == before + len(expected)
+    assert len({row["position"] for row in rows}) == len(rows)
+    assert {row["sender"] for row in rows} == {"user", "assistant"}
+    turns = product.rows("select status from turns where conversation_id = %s", TALK)
+    assert turns == [{"status": "complete"}] * (2 * ROUNDS)
+
+
+def test_a_switch_and_back_loses_no_word_on_either_side(product: Product) -> None:
+    said = [
+        *("assistant: Mind the ink, it is still wet.", "user: Which coast is this?"),
+        "assistant: The one I was born on.",
+    ]
+    product.client_writes("Draw me the other one.")
+    product.old_function_replies("That takes more ink.")
+    said += ["user: Draw me the other one.", "assistant: That takes more ink."]
+
+    product.client_writes("How much?")
+    begun = product.turn("How much?", "A whole sea of it.")
+    assert [row["content"] for row in begun["history"]] == [line.split(": ")[1] for line in said]
+    said += ["user: How much?", "assistant: A whole sea of it."]
+    assert product.old_function_reads() == said
+
+    product.client_writes("Then begin.")
+    product.old_function_replies("I have begun.")
+    said += ["user: Then begin.", "assistant: I have begun."]
+    product.client_writes("What now?")
+    ours = [line.replace("assistant:", "character:") for line in [*said, "user: What now?"]]
+    assert product.we_read() == ours
+
+
+def test_a_version_that_is_not_shown_is_in_nobodys_history(product: Product) -> None:
+    product.turn("Which coast is it really?", "I forgot.")
+    begun = product.begin(p_action="regenerate")
+    product.finish(begun, "The northern one.")
+    assert "assistant: The northern one." in product.old_function_reads()
+    assert "I forgot." not in str(product.old_function_reads())
+    assert "I forgot." not in str(product.we_read())
+
+
+def test_a_message_that_was_refused_is_in_nobodys_history(product: Product) -> None:
+    product.client_writes("What is refused.")
+    begun = product.begin("What is refused.")
+    refused = {"refused": {"part": "message"}}
+    product.finish(begun, "", p_status="failed", p_reply=None, p_result=refused)
+    assert "What is refused." not in str(product.old_function_reads())
+    assert "What is refused." not in str(product.we_read())
+
+
+def test_replies_are_stored_as_the_products_readers_know_them(product: Product) -> None:
+    begun = product.begin(p_action="kickoff")
+    product.finish(begun, "The lamp is lit.")
+    product.turn("Good.", "Very good.")
+    query = "select sender, message_type from messages where conversation_id = %s"
+    rows = product.rows(f"{query} order by position desc limit 3", TALK)
+    assert [(row["sender"], row["message_type"]) for row in reversed(rows)] == [
+        ("assistant", "scene_kickoff"),
+        ("user", "text"),
+        ("assistant", "roleplay_chat"),
+    ]
+
+
+def test_nobody_but_our_functions_chooses_a_place(product: Product) -> None:
+    row = _message("user", "First!", "text") | {"position": 1, "edited_at": "2026-01-01"}
+    (stored,) = product.send("person", "POST", "messages", row).body
+    newest = product.value("select max(position) from messages")
+    assert (stored["position"], stored["edited_at"]) == (newest, None)
+
+
+# Settings ---------------------------------------------------------------------------------------
+
+
+def config(product: Product) -> dict[str, Any]:
+    return dict(product.value("select config from public.system_config"))
+
+
+def checked(minute: int, **more: Any) -> dict[str, Any]:
+    return {"isHealthy": True, "lastChecked": f"2026-04-01T10:{minute:02}:00.000Z"} | more
+
+
+def test_an_old_copy_of_the_object_brings_no_older_record_back(product: Product) -> None:
+    morning = config(product)
+    record = checked(30, workerUrl="https://worker.example.com")
+    call = {"p_worker": "chatWorker", "p_record": record}
+    product.send("service", "POST", "rpc/record_worker_health", call)
+    assert config(product)["workerHealthCache"]["chatWorker"] == record
+
+    saved = morning | {"maxConcurrentJobs": 9}
+    product.send("admin", "PATCH", "system_config?id=eq.1", {"config": saved})
+    without = {name: value for name, value in saved.items() if name != "workerHealthCache"}
+    assert config(product) == without | {"workerHealthCache": config(product)["workerHealthCache"]}
+    assert config(product)["workerHealthCache"]["chatWorker"] == record
+    product.send("admin", "PATCH", "system_config?id=eq.1", {"config": without})
+    assert config(product)["workerHealthCache"]["chatWorker"] == record
+
+    later = saved | {"workerHealthCache": {"chatWorker": checked(45)}}
+    product.send("admin", "PATCH", "system_config?id=eq.1", {"config": later})
+    assert config(product)["workerHealthCache"]["chatWorker"] == checked(45)
+
+
+@pytest.mark.parametrize("odd", [[], "text", None, 7, {"workerHealthCache": []}])
+def test_the_object_may_be_anything(product: Product, odd: object) -> None:
+    product.send("admin", "PATCH", "system_config?id=eq.1", {"config": {"workerHealthCache": 1}})
+    change = {"config": odd} if odd is not None else {"config": {}}
+    product.send("admin", "PATCH", "system_config?id=eq.1", change)
+    product.api.owner.execute("update public.system_config set config = 'null'")
+    call = {"p_worker": "chatWorker", "p_record": checked(1)}
+    product.send("service", "POST", "rpc/record_worker_health", call)
+    assert product.begin("Hello.")["outcome"] == "started"
+
+
+def test_records_of_two_writers_both_stay(product: Product) -> None:
+    def record(worker: str) -> None:
+        for minute in range(30):
+            call = {"p_worker": worker, "p_record": checked(minute)}
+            product.send("service", "POST", "rpc/record_worker_health", call)
+
+    def save() -> None:
+        for number in range(30):
+            mine = config(product) | {"maxConcurrentJobs": number}
+            product.send("admin", "PATCH", "system_config?id=eq.1", {"config": mine})
+
+    with ThreadPoolExecutor(3) as pool:
+        for done in [*(pool.submit(record, name) for name in ("a", "b")), pool.submit(save)]:
+            done.result()
+    cache = config(product)["workerHealthCache"]
+    assert (cache["a"], cache["b"]) == (checked(29), checked(29))
+
+
+# Usage ------------------------------------------------------------------------------------------
+
+CALL = {"provider": "openrouter", "model_key": "m/one", "outcome": "ok", "prompt_tokens": 300}
+CALL |= {"completion_tokens": 40, "cost_usd": 0.002, "duration_ms": 900}
+
+
+def test_usage_is_on_the_products_pages_where_it_has_them(product: Product) -> None:
+    calls = [CALL, CALL | {"outcome": "timeout", "cost_usd": None}]
+    product.turn("Hello again.", "Hello.", p_usage=calls)
+    assert product.value("select count(*) from usage_events") == 2
+    if product.state == "january":
+        return
+    rows = product.send(
+        "admin", "GET", "api_usage_logs?select=*&order=created_at.desc&limit=2"
+    ).body
+    assert sorted(row["response_status"] for row in rows) == [200, 502]
+    (ok,) = (row for row in rows if row["response_status"] == 200)
+    assert (ok["tokens_input"], ok["tokens_output"], ok["cost_usd"]) == (300, 40, 0.002)
+    assert (ok["user_id"], ok["request_payload"], ok["response_payload"]) == (PERSON, None, None)
+    path = "api_usage_aggregates?select=*&error_count=eq.1"
+    (hour,) = product.send("admin", "GET", path).body
+    assert (hour["request_count"] >= 2, hour["success_count"]) == (True, 1)
+    assert (hour["tokens_input_sum"], hour["cost_usd_sum"]) == (600, 0.002)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "alter table api_usage_logs rename to gone",
+        "alter table api_usage_logs drop column tokens_input",
+        "alter table api_usage_logs add constraint none check (false) not valid",
+        "drop table api_usage_aggregates",
+        "alter table api_usage_aggregates drop constraint"
+        " api_usage_aggregates_provider_id_model_id_date_bucket_hour__key",
+    ],
+)
+@pytest.mark.parametrize("state", ["april"], indirect=True)
+def test_usage_is_no_reason_to_lose_a_turn(product: Product, change: str) -> None:
+    with product.api.owner.transaction(force_rollback=True):
+        product.api.owner.execute(change.encode())
+        product.api.owner.execute(
+            "insert into usage_events (provider, model_key, outcome, duration_ms)"
+            " values ('openrouter', 'm/one', 'ok', 1)"
+        )
+        assert product.value("select count(*) from usage_events") == 1
+
+
+# Facts ------------------------------------------------------------------------------------------
+
+
+def test_facts_that_a_hand_wrote_are_remembered(product: Product) -> None:
+    begun = product.begin("Hello.", p_conversation_id=NOTED)
+    assert begun["facts"] == [
+        {"content": "Robin owes Mara a compass.", "pinned": True, "content_tier": "sfw"}
+    ]
+    assert product.value("select count(*) from memory_facts") == 1
+
+
+# What goes ---------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def talked(product: Product) -> Product:
+    """Rows of ours of every kind hang on the conversation, its character and its person."""
+    product.turn("Hello.", "Good evening.", p_usage=[CALL])
+    begun = product.begin(p_action="regenerate")
+    product.finish(begun, "Good morning.")
+    newest = product.value("select id from messages order by position desc limit 1")
+    branch = {"p_user_id": PERSON, "p_message_id": str(newest), "p_client_message_id": "b"}
+    branched = product.send("service", "POST", "rpc/branch_conversation", branch).body
+    assert branched["outcome"] == "done"
+    product.send("service", "POST", "rpc/declare_age", {"p_character_id": MARA, "p_age": 34})
+    age = {"p_user_id": PERSON, "p_is_verified": True}
+    product.send("service", "POST", "rpc/record_age_verification", age)
+    row = {"conversation_id": TALK, "position": 1}
+    other = "aaaaaaaa-0000-4000-8000-000000000002"
+    product.send("person", "POST", "conversation_characters", row | {"character_id": other})
+    return product
+
+
+def test_a_conversation_is_deleted_as_before(talked: Product) -> None:
+    assert talked.send("person", "DELETE", f"conversations?id=eq.{TALK}").rows == 1
+    for table in ("private.set_aside_messages", "private.conversation_details", "messages"):
+        query = f"select count(*) from {table} where conversation_id = %s"  # noqa: S608
+        assert talked.value(query, TALK) == 0
+    assert talked.rows("select conversation_id from turns where not is_orphaned") == []
+
+
+def test_a_character_is_deleted_as_before(talked: Product) -> None:
+    """Only one who is in no conversation, as before."""
+    with pytest.raises(errors.ForeignKeyViolation, match="conversations_character_id_fkey"):
+        talked.rows("delete from characters where id = %s returning id", MARA)
+    talked.rows("delete from conversations where character_id = %s returning id", MARA)
+    assert talked.send("person", "DELETE", f"characters?id=eq.{MARA}").rows == 1
+    assert talked.rows("select from private.character_details where character_id = %s", MARA) == []
+
+
+def test_a_provider_is_deleted_with_its_models_as_before(talked: Product) -> None:
+    assert talked.send("admin", "DELETE", f"api_providers?id=eq.{PROVIDER}").rows == 1
+    assert talked.rows("select from api_models where provider_id = %s", PROVIDER) == []
+    assert talked.rows("select from private.provider_keys") == []
+    assert talked.begin("Still there?")["models"] == []
+
+
+def test_an_account_is_deleted_as_before(product: Product) -> None:
+    """Its conversations stay, as before: they name nobody. This person never had a profile."""
+    person, talk = WITHOUT_PROFILE
+    begun = product.begin("Hello.", p_user_id=person, p_conversation_id=talk)
+    assert product.finish(begun, "Good evening.", p_usage=[CALL])["outcome"] == "saved"
+    age = {"p_user_id": person, "p_is_verified": True}
+    product.send("service", "POST", "rpc/record_age_verification", age)
+    assert product.rows("delete from auth.users where id = %s returning id", person)
+    for table in ("private.person_details", "turns", "memories"):
+        assert product.rows(f"select from {table} where user_id = %s", person) == []
+    assert product.value("select count(*) from messages where conversation_id = %s", talk) == 4
+    assert product.value("select user_id from usage_events") is None
+
+
+# Providers -----------------------------------------------------------------------------------
+
+
+def test_a_provider_that_an_admin_adds_gets_nothing_until_it_has_a_key(product: Product) -> None:
+    row = {"name": "mine", "display_name": "Mine", "base_url": "https://mine.example/v1"}
+    row |= {"secret_name": "OpenRouter_Roleplay_API_KEY"}
+    (mine,) = product.send("admin", "POST", "api_providers", row).body
+    model = {"provider_id": mine["id"], "model_key": "m/mine", "display_name": "Mine"}
+    model |= {"is_default": False, "priority": -9}
+    if product.state == "january":
+        model |= {"modality": "roleplay", "task": "roleplay"}
+    else:
+        model |= {"modality": "chat", "tasks": ["roleplay"], "default_for_tasks": ["roleplay"]}
+    product.send("admin", "POST", "api_models", model)
+    assert "mine.example" not in str(product.begin("Hello."))
+    told = product.send("service", "POST", "rpc/read_providers", {}).body
+    (waiting,) = (row for row in told if row["name"] == "mine")
+    assert (waiting["is_approved"], waiting["base_url"]) == (False, "https://mine.example/v1")
+    assert waiting["secret_name"] is None
+
+
+def test_an_admin_who_changes_an_address_does_not_get_the_prompts(product: Product) -> None:
+    change = {"base_url": "https://mine.example/v1", "secret_name": "Another_API_KEY"}
+    product.send("admin", "PATCH", f"api_providers?id=eq.{PROVIDER}", change)
+    begun = product.begin("Hello.")
+    assert {model["provider"]["base_url"] for model in begun["models"]} == {
+        "https://openrouter.ai/api/v1"
+    }
+    assert "Another_API_KEY" not in str(begun)
+
+
+def test_a_provider_of_images_alone_waits_for_nothing(product: Product) -> None:
+    told = product.send("service", "POST", "rpc/read_providers", {}).body
+    assert not {"replicate", "fal"} & {row["name"] for row in told}
+
+
+def test_what_a_catalog_says_is_kept_beside_the_products_row(product: Product) -> None:
+    before = product.rows("select * from api_models order by id")
+    told = product.send("service", "POST", "rpc/read_models", {"p_provider_id": PROVIDER}).body
+    (one,) = {row["id"] for row in told if row["model_key"] == "m/one"}
+    prices = {"prompt_usd_per_1k": 0.1}
+    said = [{"id": one, "status": "changed", "catalog": {"context_length": 9}, "pricing": prices}]
+    product.send("service", "POST", "rpc/record_catalog", {"p_models": said})
+    assert product.rows("select * from api_models order by id") == before
+    again = product.send("service", "POST", "rpc/read_models", {"p_provider_id": PROVIDER}).body
+    found = [row for row in again if row["id"] == one]
+    assert {row["catalog_status"] for row in found} == {"changed"}
+    assert [row["pricing"] for row in found] == [prices] * len(found)

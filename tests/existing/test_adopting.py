@@ -1,0 +1,248 @@
+"""An adoption adds what is named, goes on where it was interrupted, and can be taken back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from itertools import count
+from typing import Any
+
+import psycopg
+import pytest
+from psycopg.rows import dict_row
+
+from dev.adopt import apply as adoption
+from dev.adopt.apply import AdoptionError, apply, done, undo
+from dev.adopt.steps import Step, steps
+from tests.existing.database import contents, create, signature
+from tests.support.postgres import OWNER, Connection, Postgres
+
+_numbers = count()
+ONE_STATE = pytest.mark.parametrize("state", ["april"], indirect=True)
+
+# What an adoption adds to tables of the product, as kind and name.
+ADDED = [
+    "column public.messages.edited_at",
+    "column public.messages.position",
+    "index public.conversations.conversations_by_person",
+    "index public.messages.messages_by_position",
+    "trigger public.messages.a_place_message",
+    "trigger public.system_config.a_keep_health",
+]
+
+
+@pytest.fixture
+def theirs(postgres: Postgres, state: str) -> Iterator[Connection]:
+    """A database of theirs with every kind of row, that nobody else uses, as postgres."""
+    database = f"adopting_{state}_{next(_numbers)}"
+    create(postgres, database, state, ("rows", "more_rows"))
+    with psycopg.connect(postgres.dsn(database), row_factory=dict_row, autocommit=True) as theirs:
+        yield theirs
+
+
+@contextmanager
+def another(theirs: Connection, user: str = "postgres") -> Iterator[Connection]:
+    """One more connection to the same database."""
+    info = theirs.info
+    dsn = f"host={info.host} port={info.port} dbname={info.dbname} user={user}"
+    with psycopg.connect(dsn, row_factory=dict_row) as connection:
+        yield connection
+
+
+def trace(theirs: Connection) -> tuple[list[str], dict[str, list[str]]]:
+    """All that is in the catalog, and all rows."""
+    with another(theirs) as connection:
+        return signature(connection), contents(connection)
+
+
+def adopt(theirs: Connection, todo: list[Step] | None = None) -> list[str]:
+    """What the run told."""
+    told: list[str] = []
+    apply(theirs, told.append, todo)
+    return told
+
+
+def names(lines: set[str]) -> list[str]:
+    return sorted(line.partition(":")[0] for line in lines)
+
+
+# What is added, and what is left of it -------------------------------------------------------
+
+
+def test_tables_of_theirs_get_what_is_named_and_lose_nothing(theirs: Connection) -> None:
+    tables = [name.removeprefix("public.") for name in contents(theirs) if "public." in name]
+    with another(theirs) as catalog:
+        before = set(signature(catalog, tables))
+    adopt(theirs)
+    with another(theirs) as catalog:
+        after = set(signature(catalog, tables))
+    assert names(after - before) == ADDED
+    assert before <= after
+
+
+def test_rows_of_theirs_stay_as_they_are(theirs: Connection) -> None:
+    _, before = trace(theirs)
+    adopt(theirs)
+    theirs.execute("drop schema private cascade")  # with what stands on the two columns
+    theirs.execute("alter table public.messages drop column position, drop column edited_at")
+    _, after = trace(theirs)
+    assert {table: after[table] for table in before} == before
+
+
+def test_undone_it_leaves_no_trace(theirs: Connection) -> None:
+    before = trace(theirs)
+    adopt(theirs)
+    undo(theirs, lambda line: None)
+    assert trace(theirs) == before
+    with pytest.raises(AdoptionError, match="Nothing was adopted"):
+        undo(theirs, lambda line: None)
+
+
+def test_it_can_be_done_again(theirs: Connection) -> None:
+    before = trace(theirs)
+    adopt(theirs)
+    once, _ = trace(theirs)
+    undo(theirs, lambda line: None)
+    adopt(theirs)
+    assert trace(theirs)[0] == once
+    assert adopt(theirs) == []
+    undo(theirs, lambda line: None)
+    assert trace(theirs) == before
+
+
+@ONE_STATE
+def test_nobody_can_use_what_is_added(theirs: Connection) -> None:
+    """But what has policies of its own; functions are for the service alone."""
+    adopt(theirs)
+    added = theirs.execute("select kind, name from private.adopted_objects").fetchall()
+    functions = [row["name"] for row in added if row["kind"] == "function"]
+    tables = [row["name"] for row in added if row["kind"] == "table"]
+    assert functions
+    assert tables
+    may = (
+        "select f from unnest(%s::regprocedure[]) f where has_function_privilege(%s, f, 'execute')"
+    )
+    for role in ("anon", "authenticated"):
+        assert theirs.execute(may.encode(), [functions, role]).fetchall() == []
+    unprotected = """
+        select c.oid::regclass from pg_class c
+        where c.oid = any (%s::regclass[]) and not c.relrowsecurity"""
+    assert theirs.execute(unprotected.encode(), [tables]).fetchall() == []
+    visible = """
+        select c.oid::regclass
+        from pg_class c, unnest(array['anon', 'authenticated', 'service_role']) role
+        where c.relnamespace in ('private'::regnamespace, 'shared'::regnamespace)
+          and c.relkind in ('r', 'v')
+          and has_table_privilege(role, c.oid, 'select, insert, update, delete')"""
+    assert theirs.execute(visible.encode()).fetchall() == []
+
+
+# Interrupted, in the way, changed, twice ------------------------------------------------------
+
+
+def broken_at(place: int) -> list[Step]:
+    """All steps, with one that fails after half of its work."""
+    todo = steps()
+    half = "create table private.half (); select 1 / 0 as changed"
+    todo[place] = replace(todo[place], sql=f"{todo[place].sql}; {half}", kind="transaction")
+    return todo
+
+
+@ONE_STATE
+@pytest.mark.parametrize("place", [0, 1, 12, -5, -4, -1])
+def test_an_interrupted_run_goes_on_where_it_ended(theirs: Connection, place: int) -> None:
+    before = trace(theirs)
+    todo = broken_at(place)
+    with pytest.raises(AdoptionError, match="Nothing of this step was done"):
+        adopt(theirs, todo)
+    assert list(done(theirs)) == [step.name for step in steps()[:place]]
+    assert [line for line in adopt(theirs) if line[0] != " "] == [
+        step.name for step in steps()[place:]
+    ]
+    undo(theirs, lambda line: None)
+    assert trace(theirs) == before
+
+
+@ONE_STATE
+def test_an_interrupted_run_can_be_undone(theirs: Connection) -> None:
+    before = trace(theirs)
+    with pytest.raises(AdoptionError):
+        adopt(theirs, broken_at(-5))
+    undo(theirs, lambda line: None)
+    assert trace(theirs) == before
+
+
+@ONE_STATE
+def test_an_index_that_was_interrupted_is_made_anew(theirs: Connection) -> None:
+    todo = steps()
+    place = next(n for n, step in enumerate(todo) if step.name.startswith("index "))
+    adopt(theirs, todo[:place])
+    theirs.execute(todo[place].sql.encode())
+    name = todo[place].name.removeprefix("index ")
+    valid = "select indisvalid as is_valid from pg_index where indexrelid = %s::regclass"
+    with another(theirs, OWNER) as owner:
+        broken = "update pg_index set indisvalid = false where indexrelid = %s::regclass"
+        owner.execute(broken.encode(), [f"public.{name}"])
+    adopt(theirs)
+    assert theirs.execute(valid.encode(), [f"public.{name}"]).fetchone() == {"is_valid": True}
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(adoption, "LOCK_TIMEOUT", "50ms")
+    monkeypatch.setattr(adoption, "TRIES", 2)
+    monkeypatch.setattr(adoption.time, "sleep", lambda seconds: None)
+
+
+@ONE_STATE
+@pytest.mark.usefixtures("impatient")
+def test_it_lets_others_go_first(theirs: Connection) -> None:
+    told: list[str] = []
+    with another(theirs) as holder:
+        holder.execute("lock table public.messages in row exclusive mode")
+
+        def tell(line: str) -> None:
+            told.append(line)
+            if "others hold the table" in line:
+                holder.rollback()
+
+        apply(theirs, tell)
+    assert sum("others hold the table" in line for line in told) == 1
+    assert list(done(theirs)) == [step.name for step in steps()]
+
+
+@ONE_STATE
+@pytest.mark.usefixtures("impatient")
+def test_where_others_hold_a_table_all_the_time_it_says_so(theirs: Connection) -> None:
+    with another(theirs) as holder:
+        holder.execute("lock table public.messages in row exclusive mode")
+        with pytest.raises(AdoptionError, match="held the table all the time"):
+            adopt(theirs)
+    adopt(theirs)
+    assert list(done(theirs)) == [step.name for step in steps()]
+
+
+@ONE_STATE
+def test_a_step_that_was_changed_since_is_refused(theirs: Connection) -> None:
+    adopt(theirs)
+    todo = steps()
+    todo[3] = replace(todo[3], sql=f"{todo[3].sql}\n-- and more")
+    with pytest.raises(AdoptionError, match=todo[3].name):
+        adopt(theirs, todo)
+
+
+@ONE_STATE
+@pytest.mark.parametrize("run", [apply, undo])
+def test_two_runs_at_once_are_one(theirs: Connection, run: Callable[..., Any]) -> None:
+    refused: list[str] = []
+
+    def tell(line: str) -> None:
+        if not refused:
+            with another(theirs) as second, pytest.raises(AdoptionError) as error:
+                run(second, lambda line: None)
+            refused.append(str(error.value))
+
+    apply(theirs, tell)
+    assert refused[0].startswith("Another run is at work")
+    assert list(done(theirs)) == [step.name for step in steps()]
