@@ -568,7 +568,7 @@ def test_what_cannot_be_screened_is_not_sent(talk: Talk, monkeypatch: pytest.Mon
         raise RuntimeError(BOTH)
 
     talk.stack.function_url("roleplay_chat")
-    monkeypatch.setattr("roleplay_chat.turn_screen.read", broken)
+    monkeypatch.setattr("roleplay_chat.turn_screen.Reading", broken)
 
     answer = talk.say("Hello")
 

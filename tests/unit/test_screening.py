@@ -18,6 +18,7 @@ from roleplay_chat.screening.decision import (
     Finding,
     Part,
     Passage,
+    Reading,
     ReplyScreen,
     content_refused,
     in_context,
@@ -257,6 +258,16 @@ class TestRead:
             read(in_context([Passage("character", PLAIN), *talk]))
         assert len(looked_at) == len(set(looked_at))
         assert any(said[5] in text for text in looked_at)
+
+    @pytest.mark.usefixtures("looked_at")
+    def test_tells_how_much_of_a_conversation_is_not_known_yet(self) -> None:
+        said = [Passage("history", f"{PLAIN} {number}") for number in range(50)]
+        passages = [Passage("character", PLAIN), *said, Passage("message", PLAIN)]
+        chars = sum(len(passage.text) for passage in passages)
+        assert Reading(passages).unread_chars == chars
+        read(passages)
+        assert Reading(passages).unread_chars == 0
+        assert Reading([*passages, Passage("message", SOFT)]).unread_chars == len(SOFT)
 
     def test_knows_an_age_that_was_not_declared_before(self, looked_at: list[str]) -> None:
         grown, child = Passage("character", PLAIN, 40), Passage("character", PLAIN, 12)

@@ -27,11 +27,11 @@ from roleplay_chat.screening.decision import (
     Finding,
     PartSignals,
     Passage,
+    Reading,
     ReplyScreen,
     content_refused,
     in_context,
     judge,
-    read,
     said_last,
 )
 from roleplay_chat.screening.scenes import is_scene
@@ -156,8 +156,9 @@ class PromptScreen:
             raise ContentRefused(finding)
 
     async def _read(self, passages: Sequence[Passage]) -> list[PartSignals]:
-        chars = sum(len(passage.text) for passage in passages)
-        return await self._off_loop_unless(chars <= READ_AT_ONCE_CHARS, read, passages)
+        reading = Reading(passages)
+        is_quick = reading.unread_chars <= READ_AT_ONCE_CHARS
+        return await self._off_loop_unless(is_quick, reading.signals)
 
     async def _off_loop_unless(
         self, is_quick: bool, function: Callable[..., T], *arguments: object

@@ -11,7 +11,7 @@ weaker signs belong together. docs/content-policy.md says what this can and cann
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from hashlib import blake2b
-from typing import Literal, NamedTuple, TypeVar
+from typing import Any, Literal, NamedTuple
 
 from edge.errors import ApiError
 from roleplay_chat.api import Tier
@@ -20,8 +20,6 @@ from roleplay_chat.continuation import space_between
 from roleplay_chat.screening.rules import NOTHING, UNSETTLED_WORDS, Growing, Signals, detect
 from roleplay_chat.screening.scenes import GrowingScene
 from roleplay_chat.screening.word_classes import first_words, last_words
-
-T = TypeVar("T")
 
 Category = Literal["absolute", "sexual", "adult_turn", "classifier", "scene"]
 """absolute: a term that is forbidden by itself. sexual: a minor and sexual content together.
@@ -100,20 +98,50 @@ def screen(passages: Sequence[Passage], *, tier: Tier) -> Finding | None:
 def read(passages: Sequence[Passage]) -> list[PartSignals]:
     """The signals in each passage, first of those that last. Linear in the text; takes
     milliseconds for a long prompt."""
-    lasting = [passage for passage in passages if passage.part in _LASTING]
-    others = [passage for passage in passages if passage.part not in _LASTING]
-    found = [*_remembered([passage.text for passage in lasting])]
-    found += [
-        _remembered_alone(passage.text) if passage.part in _TALK else detect(passage.text)
-        for passage in others
-    ]
-    return [
-        (
-            passage.part,
-            one if one is NOTHING and passage.age is None else _by_whose_words(passage, one),
-        )
-        for passage, one in zip([*lasting, *others], found, strict=True)
-    ]
+    return Reading(passages).signals()
+
+
+class Reading:
+    """Passages to be read, and which of them were read before."""
+
+    def __init__(self, passages: Sequence[Passage]) -> None:
+        lasting = [passage for passage in passages if passage.part in _LASTING]
+        others = [passage for passage in passages if passage.part not in _LASTING]
+        self._passages = [*lasting, *others]
+        self._lasting = [passage.text for passage in lasting]
+        self._lasting_key = _hash_of_all(self._lasting)
+        self._keys = [_hash(passage.text) if passage.part in _TALK else b"" for passage in others]
+        self._known: list[Signals | None] = [
+            *_known.get(self._lasting_key, [None] * len(lasting)),
+            *map(_known_alone.get, self._keys),
+        ]
+
+    @property
+    def unread_chars(self) -> int:
+        """How much has to be read."""
+        passages = zip(self._passages, self._known, strict=True)
+        return sum([len(passage.text) for passage, known in passages if known is None])
+
+    def signals(self) -> list[PartSignals]:
+        """The signals in each passage, first of those that last."""
+        return [
+            (
+                passage.part,
+                one if one is NOTHING and passage.age is None else _by_whose_words(passage, one),
+            )
+            for passage, one in zip(self._passages, self._read(), strict=True)
+        ]
+
+    def _read(self) -> list[Signals]:
+        count = len(self._lasting)
+        lasting = _known.get(self._lasting_key)
+        if lasting is None:
+            _make_room(_known)
+            lasting = [_remembered(text, _hash(text)) for text in self._lasting]
+            _known[self._lasting_key] = lasting
+        known = zip(self._known[count:], self._passages[count:], self._keys, strict=True)
+        others = [_look(passage.text, key) if one is None else one for one, passage, key in known]
+        return [*lasting, *others]
 
 
 def _by_whose_words(passage: Passage, found: Signals) -> Signals:
@@ -125,38 +153,33 @@ def _by_whose_words(passage: Passage, found: Signals) -> Signals:
 
 _known: dict[bytes, Sequence[Signals]] = {}
 _known_alone: dict[bytes, Signals] = {}
+"""By hash: nothing of the texts is kept."""
 
 
-def _remembered(texts: Sequence[str]) -> Sequence[Signals]:
-    """The signals in the texts, kept by the hash of them all and of each: nothing of them is."""
-    if not texts:
-        return ()
-    lengths = ",".join(map(str, map(len, texts)))
-    key = _hash(f"{lengths}:{''.join(texts)}")
-    found = _known.get(key)
-    if found is None:
-        found = tuple(map(_remembered_alone, texts))
-        _keep(_known, key, found)
-    return found
+def _look(text: str, key: bytes) -> Signals:
+    return _remembered(text, key) if key else detect(text)
 
 
-def _remembered_alone(text: str) -> Signals:
-    key = _hash(text)
+def _remembered(text: str, key: bytes) -> Signals:
     found = _known_alone.get(key)
     if found is None:
-        found = detect(text)
-        _keep(_known_alone, key, found)
+        _make_room(_known_alone)
+        found = _known_alone[key] = detect(text)
     return found
+
+
+def _make_room(known: dict[bytes, Any]) -> None:
+    if len(known) >= REMEMBERED_TEXTS:
+        known.clear()
+
+
+def _hash_of_all(texts: Sequence[str]) -> bytes:
+    lengths = ",".join(map(str, map(len, texts)))
+    return _hash(f"{lengths}:{''.join(texts)}")
 
 
 def _hash(text: str) -> bytes:
     return blake2b(text.encode("utf-8", "surrogatepass"), digest_size=32).digest()
-
-
-def _keep(known: dict[bytes, T], key: bytes, found: T) -> None:
-    if len(known) >= REMEMBERED_TEXTS:
-        known.clear()
-    known[key] = found
 
 
 def in_context(passages: Sequence[Passage]) -> list[Passage]:
