@@ -12,7 +12,7 @@ from roleplay_chat.generation.error_policies import NO_SCENES
 from roleplay_chat.lorebook.entries import Entry
 from roleplay_chat.lorebook.matching import match_entries
 from roleplay_chat.rows import CharacterRow
-from roleplay_chat.screening.decision import Passage, in_context
+from roleplay_chat.screening.decision import Passage, PromptReading
 from roleplay_chat.turn_screen import FIRMER
 from tests.integration.test_turn import ODD, altered
 from tests.support.answers import abort, error, stall, stream, text
@@ -402,12 +402,12 @@ class TestEveryPrompt:
     ) -> None:
         judged: list[int] = []
 
-        def counting(passages: Sequence[Passage]) -> list[Passage]:
+        def counting(passages: Sequence[Passage]) -> PromptReading:
             judged.append(sum(len(passage.text) for passage in passages))
-            return in_context(passages)
+            return PromptReading(passages)
 
         talk.stack.function_url("roleplay_chat")
-        monkeypatch.setattr("roleplay_chat.turn_screen.in_context", counting)
+        monkeypatch.setattr("roleplay_chat.turn_screen.PromptReading", counting)
         for number in range(40):
             talk.stack.insert(
                 "messages",
@@ -432,8 +432,8 @@ class TestEveryPrompt:
         judged: list[Sequence[Passage]] = []
         talk.stack.function_url("roleplay_chat")
         monkeypatch.setattr(
-            "roleplay_chat.turn_screen.in_context",
-            lambda passages: judged.append(passages) or in_context(passages),
+            "roleplay_chat.turn_screen.PromptReading",
+            lambda passages: judged.append(passages) or PromptReading(passages),
         )
         talk.have_only(VENICE)
         talk.stack.upstream.enqueue(failing(503), text(PLAIN))
@@ -568,7 +568,7 @@ def test_what_cannot_be_screened_is_not_sent(talk: Talk, monkeypatch: pytest.Mon
         raise RuntimeError(BOTH)
 
     talk.stack.function_url("roleplay_chat")
-    monkeypatch.setattr("roleplay_chat.turn_screen.read", broken)
+    monkeypatch.setattr("roleplay_chat.turn_screen.Reading", broken)
 
     answer = talk.say("Hello")
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from itertools import pairwise
 
 import pytest
@@ -11,13 +11,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from roleplay_chat.api import Tier
-from roleplay_chat.screening import decision, lexicon, rules
+from roleplay_chat.screening import decision, lexicon, rules, word_classes
 from roleplay_chat.screening.decision import (
     PARTS,
     ContentRefused,
     Finding,
     Part,
+    PartSignals,
     Passage,
+    PromptReading,
+    Reading,
     ReplyScreen,
     content_refused,
     in_context,
@@ -238,6 +241,7 @@ class TestRead:
         texts: list[str] = []
         monkeypatch.setattr(decision, "_known", {})
         monkeypatch.setattr(decision, "_known_alone", {})
+        monkeypatch.setattr(decision, "_known_prompts", {})
         monkeypatch.setattr(decision, "detect", lambda text: texts.append(text) or detect(text))
         return texts
 
@@ -258,6 +262,16 @@ class TestRead:
         assert len(looked_at) == len(set(looked_at))
         assert any(said[5] in text for text in looked_at)
 
+    @pytest.mark.usefixtures("looked_at")
+    def test_tells_how_much_of_a_conversation_is_not_known_yet(self) -> None:
+        said = [Passage("history", f"{PLAIN} {number}") for number in range(50)]
+        passages = [Passage("character", PLAIN), *said, Passage("message", PLAIN)]
+        chars = sum(len(passage.text) for passage in passages)
+        assert Reading(passages).unread_chars == chars
+        read(passages)
+        assert Reading(passages).unread_chars == 0
+        assert Reading([*passages, Passage("message", SOFT)]).unread_chars == len(SOFT)
+
     def test_knows_an_age_that_was_not_declared_before(self, looked_at: list[str]) -> None:
         grown, child = Passage("character", PLAIN, 40), Passage("character", PLAIN, 12)
         assert [found.minor for _, found in read([grown, child, grown])] == [False, True, False]
@@ -270,6 +284,74 @@ class TestRead:
         texts = [STATED, SEXUAL, STATED]
         read([Passage("scene", text) for text in texts])
         assert looked_at == texts
+
+
+class TestPromptReading:
+    SAID = st.sampled_from([STATED, SEXUAL, TEEN, SOFT, PLAIN * 30, "The little girl", "Hm.", ""])
+    PASSAGE = st.builds(Passage, st.sampled_from(PARTS[:-1]), SAID, st.none(), st.just(False))
+    PASSAGES = st.lists(PASSAGE, max_size=8)
+
+    @given(PASSAGES, PASSAGES)
+    def test_finds_what_is_in_the_passages_in_context_whatever_is_known(
+        self, earlier: list[Passage], later: list[Passage]
+    ) -> None:
+        for passages in (earlier, [*earlier, *later], [*earlier, *later]):
+            found = PromptReading(passages).signals()
+            expected = read(in_context(passages))
+            nothing = rules.Signals()
+            assert {one for one in found if one[1] != nothing} == {
+                one for one in expected if one[1] != nothing
+            }
+
+    @given(PASSAGES, st.integers(0, 8))
+    def test_passages_from_one_on_are_in_context_what_they_are_among_all(
+        self, passages: list[Passage], start: int
+    ) -> None:
+        whole, rest = in_context(passages), in_context(passages, start)
+        alone = [one for one in rest if not one.is_seam]
+        seams = [one for one in rest if one.is_seam]
+        assert alone == [one for one in whole if not one.is_seam][start:]
+        assert seams == [one for one in whole if one.is_seam][-len(seams) or len(whole) :]
+
+    def test_looks_only_at_the_newest_where_the_turn_before_was_known(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        texts: list[str] = []
+        said = [Passage("history", f"{PLAIN} {number}") for number in range(50)]
+        asked = Passage("message", SOFT)
+        monkeypatch.setattr(decision, "_known_prompts", {})
+        PromptReading([*said[:48], asked]).signals()
+        # Nothing but the beginnings of prompts.
+        monkeypatch.setattr(decision, "_known_alone", {})
+        monkeypatch.setattr(decision, "detect", lambda text: texts.append(text) or detect(text))
+        reading = PromptReading([*said, asked])
+        assert reading.unread_chars < 4 * decision.LEAD_CHARS
+        reading.signals()
+        assert len(texts) == 3
+
+    def test_knows_no_other_prompt(self) -> None:
+        child, grown = (Passage("character", PLAIN, age) for age in (12, 40))
+        rest = [Passage("history", PLAIN), Passage("message", PLAIN)]
+        found = [
+            any(found.minor for _, found in PromptReading([first, *rest]).signals())
+            for first in (grown, child, grown)
+        ]
+        assert found == [False, True, False]
+
+    def test_forgets(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        known: dict[bytes, Sequence[PartSignals]] = {}
+        monkeypatch.setattr(decision, "_known_prompts", known)
+        monkeypatch.setattr(decision, "REMEMBERED_PROMPTS", 3)
+        for number in range(10):
+            PromptReading([Passage("scene", f"{PLAIN} {number}"), Passage("message", "")]).signals()
+            assert 1 <= len(known) <= 3
+
+
+@given(st.text("sx .,(1\n-é", max_size=60))
+def test_letters_in_a_row_are_looked_for_wherever_there_may_be_some(text: str) -> None:
+    codes = "".join(map(word_classes._codes.__getitem__, word_classes._apart(text)))
+    if word_classes._IN_A_ROW.search(codes):
+        assert word_classes._may_be_spelled_out(codes)
 
 
 def test_tens_of_months_are_not_quiet() -> None:

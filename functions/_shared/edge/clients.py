@@ -4,7 +4,6 @@ import asyncio
 import ssl
 from collections.abc import Callable, Mapping
 from functools import lru_cache
-from http.cookiejar import CookieJar
 from json import JSONDecodeError
 from typing import Any, TypeVar
 
@@ -137,16 +136,14 @@ class Clients:
         self._loop = loop
         self._threads = Bounded(_THREADS, wait_seconds=_WAIT_SECONDS)
         public_only = not self._settings.allow_local_upstreams
-        self._http = httpx.AsyncClient(
+        self._http = _Client(
             transport=_transport(public_only=public_only),
             timeout=httpx.Timeout(10),
-            cookies=_NoCookies(),
             event_hooks={"response": [_ignore_redirect]},
         )
-        self._supabase_http = httpx.AsyncClient(
+        self._supabase_http = _SupabaseClient(
             transport=_SupabaseTransport(),
             timeout=_DATABASE_TIMEOUT,
-            cookies=_NoCookies(),
             event_hooks={"response": [_raise_unavailable, _ignore_redirect]},
         )
         self._database = AsyncPostgrestClient(
@@ -165,11 +162,27 @@ def _database_error(error: APIError) -> DatabaseError:
     return DatabaseError(f"HTTP {code}" if len(code) == 3 else code, error.message or "")
 
 
-class _NoCookies(CookieJar):
+class _NoCookies(httpx.Cookies):
     """Stores no cookies and does not parse them."""
 
-    def extract_cookies(self, response: object, request: object) -> None:
+    def extract_cookies(self, response: object) -> None:
         """Ignore the cookies."""
+
+
+class _Client(httpx.AsyncClient):
+    """Keeps no cookies, and unlike a cookie jar that takes none copies no request for it."""
+
+    cookies = _NoCookies()  # type: ignore[override]
+
+
+class _SupabaseClient(_Client):
+    """Parses the address of each function and table once."""
+
+    def build_request(
+        self, method: str, url: httpx.URL | str, *, params: Any = None, **more: Any
+    ) -> httpx.Request:
+        """Build the request. Empty parameters would make httpx parse the address again."""
+        return super().build_request(method, address(str(url)), params=params or None, **more)
 
 
 async def _ignore_redirect(response: httpx.Response) -> None:

@@ -27,12 +27,11 @@ from roleplay_chat.screening.decision import (
     Finding,
     PartSignals,
     Passage,
+    PromptReading,
+    Reading,
     ReplyScreen,
     content_refused,
-    in_context,
     judge,
-    read,
-    said_last,
 )
 from roleplay_chat.screening.scenes import is_scene
 from roleplay_chat.settings import Settings
@@ -116,9 +115,9 @@ class PromptScreen:
                 lore=self.lore,
             )
             built = builder.build(spec)
-            passages = in_context(built.passages)
-            self._said_last = said_last(passages)
-            self.signals = [*self._written, *await self._read(passages)]
+            reading = PromptReading(built.passages)
+            self._said_last = reading.said_last
+            self.signals = [*self._written, *await self._signals_of(reading)]
             self._judge(self.signals)
             self._built = wanted, builder.with_rule(built, rule) if rule else built
         return self._built[1]
@@ -156,8 +155,11 @@ class PromptScreen:
             raise ContentRefused(finding)
 
     async def _read(self, passages: Sequence[Passage]) -> list[PartSignals]:
-        chars = sum(len(passage.text) for passage in passages)
-        return await self._off_loop_unless(chars <= READ_AT_ONCE_CHARS, read, passages)
+        return await self._signals_of(Reading(passages))
+
+    async def _signals_of(self, reading: Reading | PromptReading) -> list[PartSignals]:
+        is_quick = reading.unread_chars <= READ_AT_ONCE_CHARS
+        return await self._off_loop_unless(is_quick, reading.signals)
 
     async def _off_loop_unless(
         self, is_quick: bool, function: Callable[..., T], *arguments: object

@@ -8,10 +8,11 @@ occur together anywhere in what a model would read; `rules` says which
 weaker signs belong together. docs/content-policy.md says what this can and cannot see.
 """
 
+import marshal
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from hashlib import blake2b
-from typing import Literal, NamedTuple, TypeVar
+from typing import Any, Literal, NamedTuple
 
 from edge.errors import ApiError
 from roleplay_chat.api import Tier
@@ -20,8 +21,6 @@ from roleplay_chat.continuation import space_between
 from roleplay_chat.screening.rules import NOTHING, UNSETTLED_WORDS, Growing, Signals, detect
 from roleplay_chat.screening.scenes import GrowingScene
 from roleplay_chat.screening.word_classes import first_words, last_words
-
-T = TypeVar("T")
 
 Category = Literal["absolute", "sexual", "adult_turn", "classifier", "scene"]
 """absolute: a term that is forbidden by itself. sexual: a minor and sexual content together.
@@ -47,6 +46,13 @@ _TALK: tuple[Part, ...] = ("history", "message")
 """What is read again in later turns, each with what stood before it: a message is history then."""
 REMEMBERED_TEXTS = 16_384
 """Three megabytes."""
+REMEMBERED_PROMPTS = 4_096
+"""One megabyte: of a prompt the few different signals in it."""
+HASH_BYTES = 32
+MARSHAL_VERSION = 2
+"""Later versions may write equal values differently, depending on what else refers to them."""
+NEWEST_PASSAGES = 3
+"""At the end of a prompt: the last message and its reply, and the message to answer."""
 LEAD_CHARS = 500
 """Of what stands before a passage: they are read together. As far as most rules reach."""
 
@@ -100,20 +106,52 @@ def screen(passages: Sequence[Passage], *, tier: Tier) -> Finding | None:
 def read(passages: Sequence[Passage]) -> list[PartSignals]:
     """The signals in each passage, first of those that last. Linear in the text; takes
     milliseconds for a long prompt."""
-    lasting = [passage for passage in passages if passage.part in _LASTING]
-    others = [passage for passage in passages if passage.part not in _LASTING]
-    found = [*_remembered([passage.text for passage in lasting])]
-    found += [
-        _remembered_alone(passage.text) if passage.part in _TALK else detect(passage.text)
-        for passage in others
-    ]
-    return [
-        (
-            passage.part,
-            one if one is NOTHING and passage.age is None else _by_whose_words(passage, one),
-        )
-        for passage, one in zip([*lasting, *others], found, strict=True)
-    ]
+    return Reading(passages).signals()
+
+
+class Reading:
+    """Passages to be read, and which of them were read before."""
+
+    def __init__(self, passages: Sequence[Passage]) -> None:
+        lasting = [passage for passage in passages if passage.part in _LASTING]
+        others = [passage for passage in passages if passage.part not in _LASTING]
+        self._passages = [*lasting, *others]
+        self._lasting = [passage.text for passage in lasting]
+        self._lasting_key = _hash_of_all(self._lasting) if lasting else b""
+        self._keys = [
+            _hash_of(passage.text) if passage.part in _TALK else b"" for passage in others
+        ]
+        self._known: list[Signals | None] = [
+            *_known.get(self._lasting_key, [None] * len(lasting)),
+            *map(_known_alone.get, self._keys),
+        ]
+
+    @property
+    def unread_chars(self) -> int:
+        """How much has to be read."""
+        passages = zip(self._passages, self._known, strict=True)
+        return sum([len(passage.text) for passage, known in passages if known is None])
+
+    def signals(self) -> list[PartSignals]:
+        """The signals in each passage, first of those that last."""
+        return [
+            (
+                passage.part,
+                one if one is NOTHING and passage.age is None else _by_whose_words(passage, one),
+            )
+            for passage, one in zip(self._passages, self._read(), strict=True)
+        ]
+
+    def _read(self) -> list[Signals]:
+        count = len(self._lasting)
+        lasting = _known.get(self._lasting_key)
+        if lasting is None:
+            _make_room(_known, REMEMBERED_TEXTS)
+            lasting = [_remembered(text, _hash_of(text)) for text in self._lasting]
+            _known[self._lasting_key] = lasting
+        known = zip(self._known[count:], self._passages[count:], self._keys, strict=True)
+        others = [_look(passage.text, key) if one is None else one for one, passage, key in known]
+        return [*lasting, *others]
 
 
 def _by_whose_words(passage: Passage, found: Signals) -> Signals:
@@ -125,76 +163,147 @@ def _by_whose_words(passage: Passage, found: Signals) -> Signals:
 
 _known: dict[bytes, Sequence[Signals]] = {}
 _known_alone: dict[bytes, Signals] = {}
+"""By hash: nothing of the texts is kept."""
 
 
-def _remembered(texts: Sequence[str]) -> Sequence[Signals]:
-    """The signals in the texts, kept by the hash of them all and of each: nothing of them is."""
-    if not texts:
-        return ()
-    lengths = ",".join(map(str, map(len, texts)))
-    key = _hash(f"{lengths}:{''.join(texts)}")
-    found = _known.get(key)
-    if found is None:
-        found = tuple(map(_remembered_alone, texts))
-        _keep(_known, key, found)
-    return found
+def _look(text: str, key: bytes) -> Signals:
+    return _remembered(text, key) if key else detect(text)
 
 
-def _remembered_alone(text: str) -> Signals:
-    key = _hash(text)
+def _remembered(text: str, key: bytes) -> Signals:
     found = _known_alone.get(key)
     if found is None:
-        found = detect(text)
-        _keep(_known_alone, key, found)
+        _make_room(_known_alone, REMEMBERED_TEXTS)
+        found = _known_alone[key] = detect(text)
     return found
 
 
-def _hash(text: str) -> bytes:
-    return blake2b(text.encode("utf-8", "surrogatepass"), digest_size=32).digest()
-
-
-def _keep(known: dict[bytes, T], key: bytes, found: T) -> None:
-    if len(known) >= REMEMBERED_TEXTS:
+def _make_room(known: dict[bytes, Any], most: int) -> None:
+    if len(known) >= most:
         known.clear()
-    known[key] = found
 
 
-def in_context(passages: Sequence[Passage]) -> list[Passage]:
-    """The passages of a prompt as a model comes to them: with what stands before.
+def _hash_of_all(texts: Sequence[str]) -> bytes:
+    return _hash(_encoded(list(texts)))
+
+
+def _hash_of(text: str) -> bytes:
+    return _hash(text.encode("utf-8", "surrogatepass"))
+
+
+def _hash(data: bytes) -> bytes:
+    return blake2b(data, digest_size=HASH_BYTES).digest()
+
+
+def _encoded(value: Any) -> bytes:
+    """Serialize so that it could be read back: different values have different bytes."""
+    return marshal.dumps(value, MARSHAL_VERSION)
+
+
+class PromptReading:
+    """Reads the passages of a prompt in context.
+
+    All but the newest were in the prompt of the turn before: their signals are cached by one hash.
+    """
+
+    def __init__(self, passages: Sequence[Passage]) -> None:
+        most, least = max(len(passages) - 1, 0), max(len(passages) - NEWEST_PASSAGES, 0)
+        self._key, key_before = _hashes_of_beginnings(passages, most, least)
+        self._known: Sequence[PartSignals] = ()
+        known = 0
+        for count, key in ((most, self._key), (least, key_before)):
+            if key in _known_prompts:
+                known, self._known = count, _known_prompts[key]
+                break
+        self._earlier = Reading(in_context(passages[:most], known)) if known < most else None
+        newest = in_context(passages, most)
+        self._newest = Reading(newest)
+        is_said = bool(newest) and newest[0].part in _TALK
+        self.said_last = newest[0].text if is_said else said_last(passages)
+        """The text that a reply to the prompt follows."""
+
+    @property
+    def unread_chars(self) -> int:
+        """How many characters have to be read."""
+        earlier = self._earlier.unread_chars if self._earlier else 0
+        return earlier + self._newest.unread_chars
+
+    def signals(self) -> list[PartSignals]:
+        """The signals in the passages, without duplicates for those read before."""
+        if self._earlier:
+            found = [*self._known, *self._earlier.signals()]
+            self._known = tuple(dict.fromkeys([one for one in found if one[1] is not NOTHING]))
+            _make_room(_known_prompts, REMEMBERED_PROMPTS)
+            _known_prompts[self._key] = self._known
+        return [*self._known, *self._newest.signals()]
+
+
+_known_prompts: dict[bytes, Sequence[PartSignals]] = {}
+
+
+def _hashes_of_beginnings(
+    passages: Sequence[Passage], most: int, least: int
+) -> tuple[bytes, bytes]:
+    """Hash the first `most` and the first `least` passages."""
+    encoded = [_encoded(tuple(passage)) for passage in passages[:most]]
+    hashing = blake2b(b"".join(encoded[:least]), digest_size=HASH_BYTES)
+    of_least = hashing.digest()
+    hashing.update(b"".join(encoded[least:]))
+    return hashing.digest(), of_least
+
+
+def in_context(passages: Sequence[Passage], start: int = 0) -> list[Passage]:
+    """The passages of a prompt from `start` on as a model comes to them: with what stands before.
 
     What is said is read with the end of what was said before it. Where others meet, the words on
     both sides are read once more together, and taken for what came to be later.
     """
     alone: list[Passage] = []
     seams: list[Passage] = []
-    before = said = ""
-    parts: tuple[Part, ...] = ()
-    for passage in passages:
+    before = _nearest(passages[:start])
+    said = _nearest(passages[:start], _TALK)
+    for passage in passages[start:]:
         part, text, age, _ = passage
-        lead = (said or (before if part == "history" else "")) if part in _TALK else ""
-        alone.append(Passage(part, f"{lead}\n{text}", age) if lead else passage)
+        lead = (said or (before if part == "history" else [])) if part in _TALK else []
+        alone.append(Passage(part, f"{_end_of(lead)}\n{text}", age) if lead else passage)
         if before and before != lead:
-            later = max(*parts, part, key=_ORDER.__getitem__)
-            words = f"{before}\n{first_words(text, LEAD_CHARS)}"
+            parts: list[Part] = [one.part for one in (*before, passage)]
+            later = max(parts, key=_ORDER.__getitem__)
+            words = f"{_end_of(before)}\n{first_words(text, LEAD_CHARS)}"
             seams.append(Passage(later, words, is_seam=True))
-        is_long = len(text) >= LEAD_CHARS
-        parts = (part,) if is_long else (*parts, part)
         is_all_talk = part in _TALK and before == said
-        before = last_words(text if is_long else f"{before}\n{text}", LEAD_CHARS)
+        before = _nearest([*before, passage])
         if is_all_talk:
             said = before
         elif part in _TALK:
-            said = last_words(text if is_long else f"{said}\n{text}", LEAD_CHARS)
+            said = _nearest([*said, passage])
     return [*alone, *seams]
 
 
+def _nearest(passages: Sequence[Passage], parts: Sequence[Part] = PARTS) -> list[Passage]:
+    """The last passages of these parts, as many as have `LEAD_CHARS` together."""
+    nearest: list[Passage] = []
+    chars = 0
+    for passage in reversed(passages):
+        if chars >= LEAD_CHARS:
+            break
+        if passage.part in parts:
+            nearest.append(passage)
+            chars += len(passage.text)
+    return nearest[::-1]
+
+
+def _end_of(passages: Sequence[Passage]) -> str:
+    return last_words("\n".join([passage.text for passage in passages]), LEAD_CHARS)
+
+
 def said_last(passages: Sequence[Passage]) -> str:
-    """What a reply to a prompt comes after, of its passages as `in_context` gives them: what was
-    said last; where nobody spoke yet, how the scene is to begin."""
+    """What a reply to a prompt comes after, of its passages: what was said last, in context; where
+    nobody spoke yet, how the scene is to begin."""
     for parts in (_TALK, ("scene",)):
-        for passage in reversed(passages):
-            if passage.part in parts and not passage.is_seam:
-                return passage.text
+        for place in reversed(range(len(passages))):
+            if passages[place].part in parts:
+                return in_context(passages[: place + 1], place)[0].text
     return ""
 
 
@@ -268,7 +377,7 @@ class ReplyScreen:
         if not follows.endswith(continues):
             follows = f"{follows}\n{continues}"
         self._scene = GrowingScene(continues) if tier == "sfw" else None
-        self._before = before
+        self._before = [one for one in before if one[1] is not NOTHING]
         self._tier: Tier = tier
         self._growing = Growing(last_words(follows, FOLLOWED_CHARS))
         self._continues = continues

@@ -40,11 +40,16 @@ LONGEST_TERM = 16
 def encode(text: str) -> str:
     """The text as one character per word, plus some for punctuation."""
     words = _apart(text)
-    codes = "".join([_codes[word] for word in words])
+    codes = "".join(map(_codes.__getitem__, words))
     # They are rare, and taking them together takes longer than all else here.
-    if codes.count(_ALONE) >= 2 * IN_A_ROW and _IN_A_ROW.search(codes):
+    if codes.count(_ALONE) >= 2 * IN_A_ROW and _may_be_spelled_out(codes):
         codes = "".join(_spelled_out(words))
     return codes.replace(_ALONE, "")
+
+
+def _may_be_spelled_out(codes: str) -> bool:
+    neighbours = codes.replace(COMMA, "").replace(CODE["STOP"], "").count(2 * _ALONE)
+    return neighbours >= IN_A_ROW - 1 and bool(_IN_A_ROW.search(codes))
 
 
 def _apart(text: str) -> list[str]:

@@ -233,7 +233,9 @@ class ReplyReader:
         if isinstance(message, dict):
             text = _content(message.get("content"), "text")[: MAX_REPLY_CHARS + 1 - self._chars]
             has_text = bool(text) and not text.isspace()
-            thought = next(filter(None, map(message.get, REASONING)), None)
+            thought = None
+            if not message.keys().isdisjoint(REASONING):
+                thought = next(filter(None, map(message.get, REASONING)), None)
             if thought:
                 self._thoughts.append(_content(thought, "text", "summary"))
             reasoned = not has_text and bool(thought)
