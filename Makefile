@@ -12,11 +12,17 @@ UV := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate
 DENO := cd supabase/functions && DENO_NO_UPDATE_CHECK=1 ../../node_modules/.bin/deno
 EDGE_RUNTIME := ../../tests/support/edge_runtime.ts
 
+EXISTING := $(addprefix tests/integration/test_, turn.py tasks.py stream.py requests.py stop_strings.py \
+	several_characters.py long_conversation.py durability.py faults.py actions.py memory.py \
+	message_actions_and_memory.py failure_*.py models_on_cooldown.py content_policy.py adult_tier.py \
+	limits.py usage.py usage_reports.py calibration.py cards.py health_check.py scheduled_health_check.py \
+	provider_checks.py access.py)
+
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help dev up down status reset chat import-card test test-unit test-e2e chromium lint lock build web bench soak chaos policy-report metrics audit openapi settings verify usage \
+.PHONY: help dev up down status reset chat import-card test test-unit test-existing test-e2e chromium lint lock build web bench soak chaos policy-report metrics audit openapi settings verify usage \
 	deploy-roleplay_chat deploy-health_check deploy-scheduler deploy-db adopt
 
 help: ## List the targets
@@ -48,6 +54,12 @@ test: $(READY)/test $(READY)/stack chromium ## Run all tests; ARGS="-k name" is 
 
 test-unit: $(READY)/test $(PACKAGES) ## Run the unit tests
 	@$(BIN)/python -m pytest tests/unit $(ARGS)
+
+test-existing: $(READY)/test $(PACKAGES) ## Run the suites of turns on adopted databases of an existing product; ARGS="-k name"
+	@for state in january april; do \
+		echo "Adopted, as of $$state ..."; \
+		$(BIN)/python -m pytest $(EXISTING) --installation $$state $(ARGS) || exit 1; \
+	done
 
 test-e2e: $(READY)/test $(READY)/stack chromium ## Run the tests on the whole stack, including the browser tests
 	@$(BIN)/python -m pytest tests/e2e $(ARGS)

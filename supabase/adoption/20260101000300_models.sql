@@ -57,13 +57,15 @@ create table private.moderation_models (
 alter table private.moderation_models enable row level security;
 revoke all on private.moderation_models from public, anon, authenticated;
 
--- An object of the product's that is within our bounds; else an empty one.
+-- An object of the product's that is within our bounds; else an empty one. In plpgsql, which is called
+-- faster: every turn does so for each model.
 create function private.bounded_object(p_value jsonb) returns jsonb
-language sql immutable set search_path = '' as $$
-  select case when jsonb_typeof(p_value) = 'object' and octet_length(p_value::text) <= 16384
+language plpgsql immutable set search_path = '' as $$
+begin
+  return case when jsonb_typeof(p_value) = 'object' and octet_length(p_value::text) <= 16384
                    and not jsonb_path_exists(p_value, '$.**{40}')
-    then p_value else '{}' end
-$$;
+    then p_value else '{}' end;
+end $$;
 revoke execute on function private.bounded_object(jsonb) from public, anon, authenticated;
 
 create view shared.api_providers as
@@ -98,7 +100,8 @@ select m.id, m.provider_id, m.model_key, left(m.display_name, 200) as display_na
 from public.api_models m
 cross join lateral (
   select ours.task, ours.theirs, known.columns
-  from (select to_jsonb(m) as columns) known
+  -- offset 0: once for a row, and not each time it is looked at.
+  from (select to_jsonb(m) as columns offset 0) known
   cross join (values ('roleplay', 'roleplay'), ('storytelling', 'roleplay'), ('prompt_enhancement', 'enhancement'))
     ours (task, theirs)
   where case ours.theirs

@@ -115,11 +115,12 @@ select m.id, m.conversation_id, m.position,
          as message_type,
        (select d.parent_id from private.message_details d where d.message_id = m.id) as parent_id,
        (select d.variant_of from private.message_details d where d.message_id = m.id) as variant_of,
-       true as is_active, m.created_at, m.edited_at
+       true as is_active, m.created_at, m.edited_at,
+       m.message_type in ('text', 'roleplay_chat', 'scene_kickoff') as is_speech
 from public.messages m
 union all
 select s.id, s.conversation_id, s.position, s.sender, s.character_id, s.content, 'text', s.parent_id, s.variant_of,
-       false, s.created_at, s.edited_at
+       false, s.created_at, s.edited_at, true
 from private.set_aside_messages s;
 
 -- Whether a message of a character may answer another message than the one before it, which was written

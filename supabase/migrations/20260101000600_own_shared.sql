@@ -29,9 +29,11 @@ select c.id, c.user_id, c.character_id, c.user_character_id, c.title, c.content_
        c.parent_conversation_id, c.branched_from, c.client_message_id, c.created_at, c.updated_at
 from public.conversations c;
 
+-- is_speech: not what clients store for themselves. Asked as such, because the planner knows how many
+-- rows it is true of.
 create view shared.messages as
 select m.id, m.conversation_id, m.position, m.sender, m.character_id, m.content, m.message_type, m.parent_id,
-       m.variant_of, m.is_active, m.created_at, m.edited_at
+       m.variant_of, m.is_active, m.created_at, m.edited_at, m.message_type = 'text' as is_speech
 from public.messages m;
 
 create view shared.prompt_templates as

@@ -63,7 +63,7 @@ language sql stable set search_path = '' as $$
     'may_write', c.remembers and coalesce(s.not_before <= p_now, true),
     'backlog', case when p_is_cut or exists (
         select 1 from shared.messages m
-        where m.conversation_id = c.id and m.is_active and m.message_type = 'text'
+        where m.conversation_id = c.id and m.is_active and m.is_speech
           and m.position > coalesce(s.covers_position, 0)
         order by m.position desc offset p_limit limit 1)
       then (
@@ -73,7 +73,7 @@ language sql stable set search_path = '' as $$
           select m.*, sum(octet_length(m.content)) over (order by m.position) as bytes
           from (
             select m.sender, m.content, m.position from shared.messages m
-            where m.conversation_id = c.id and m.is_active and m.message_type = 'text'
+            where m.conversation_id = c.id and m.is_active and m.is_speech
               and m.position > coalesce(s.covers_position, 0)
             order by m.position limit 64) m) m
         where m.bytes <= private.most_history_bytes())

@@ -36,7 +36,7 @@ language sql stable set search_path = '' as $$
       or sum(octet_length(m.content)) over newest <= private.most_history_bytes() as fits
     from (
       select m.sender, m.content, m.position, m.character_id from shared.messages m
-      where m.conversation_id = p_conversation_id and m.is_active and m.message_type = 'text'
+      where m.conversation_id = p_conversation_id and m.is_active and m.is_speech
         and m.position > (select case when p_before <= c.upto then 0 else c.upto end
                           from private.covered(p_conversation_id) as c (upto))
         and m.id <> all (array_remove(p_except, null))

@@ -89,7 +89,7 @@ begin
   if p_action in ('regenerate', 'continue') then
     select * into v_newest from shared.messages m
     where m.conversation_id = (p_conversation).id
-      and case when p_message_id is null then m.is_active and m.message_type = 'text' else m.id = p_message_id end
+      and case when p_message_id is null then m.is_active and m.is_speech else m.id = p_message_id end
     order by m.position desc limit 1;
     v_speaker := coalesce(v_newest.character_id, (p_conversation).character_id);
     if v_newest.sender = 'character' and v_speaker = any (v_members) then
@@ -105,7 +105,7 @@ begin
        from unnest(v_members) with ordinality m (id, place)
        left join (
          select * from shared.messages n
-         where n.conversation_id = (p_conversation).id and n.is_active and n.message_type = 'text'
+         where n.conversation_id = (p_conversation).id and n.is_active and n.is_speech
          order by n.position desc limit 200) said
          on said.sender = 'character' and coalesce(said.character_id, (p_conversation).character_id) = m.id
        group by m.id, m.place),

@@ -13,14 +13,14 @@ declare
   v_answered public.turns;
 begin
   select * into v_newest from shared.messages m
-  where m.conversation_id = p_conversation_id and m.is_active and m.message_type = 'text'
+  where m.conversation_id = p_conversation_id and m.is_active and m.is_speech
   order by m.position desc limit 1;
   if p_message_id is not null and p_action in ('regenerate', 'continue') then
     select m.* into v_newest
     from shared.messages named
     join shared.messages m on m.conversation_id = named.conversation_id and m.position = named.position
     where named.id = p_message_id and named.conversation_id = p_conversation_id
-      and m.is_active and m.message_type = 'text';
+      and m.is_active and m.is_speech;
     if not found then
       refused := jsonb_build_object('outcome', 'message_not_found');
       return;
@@ -70,6 +70,7 @@ create function private.accept_turn(
 language plpgsql set search_path = ''
 set plan_cache_mode = force_generic_plan as $$
 declare
+  v_speaker_id uuid;
   v_placed record;
 begin
   -- One call at a time per user: a repeated or simultaneous request sees the result of this one.
@@ -121,9 +122,10 @@ begin
   end if;
 
   if p_task = 'roleplay' then
+    v_speaker_id := coalesce(
+      accepted.character_id, private.speaker(conversation, p_character_id, p_action, p_message, p_message_id));
     select * into speaker from shared.characters ch
-    where ch.id = coalesce(accepted.character_id,
-                           private.speaker(conversation, p_character_id, p_action, p_message, p_message_id))
+    where ch.id = v_speaker_id
       and (ch.user_id = p_user_id
            or ch.is_public and (
              ch.content_rating = 'sfw' or profile.age_verified

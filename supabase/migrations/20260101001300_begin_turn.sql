@@ -32,7 +32,10 @@ create function public.begin_turn(
 ) returns jsonb
 language plpgsql security definer set search_path = ''
 -- Planned once per connection: planning the same queries again took a tenth of the time.
-set plan_cache_mode = force_generic_plan as $$
+set plan_cache_mode = force_generic_plan
+-- It reads a few messages in the order of an index. A plan for a conversation of usual length would
+-- read and sort all of a long one.
+set enable_bitmapscan = off as $$
 declare
   v_begun record;
 begin

@@ -37,7 +37,7 @@ begin
      or (p_memory ->> 'digest') is distinct from (
        select encode(sha256(convert_to(string_agg(m.content, E'\n' order by m.position), 'UTF8')), 'hex')
        from shared.messages m
-       where m.conversation_id = v_conversation.id and m.is_active and m.message_type = 'text'
+       where m.conversation_id = v_conversation.id and m.is_active and m.is_speech
          and m.position > v_covered and m.position <= (p_memory ->> 'to')::bigint) then
     return false;
   end if;

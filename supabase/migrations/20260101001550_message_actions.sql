@@ -60,13 +60,13 @@ begin
     return v_blocked;
   end if;
   select * into v_message from shared.messages m where m.id = p_message_id;
-  if v_message.sender <> 'character' or v_message.message_type <> 'text' then
+  if v_message.sender <> 'character' or not v_message.is_speech then
     return jsonb_build_object('outcome', 'no_variant');
   end if;
 
   update shared.messages m set is_active = false
   where m.conversation_id = v_message.conversation_id and m.position = v_message.position
-    and m.is_active and m.message_type = 'text' and m.id <> p_message_id;
+    and m.is_active and m.is_speech and m.id <> p_message_id;
   update shared.messages m set is_active = true where m.id = p_message_id and not m.is_active;
   if found then
     perform private.forget_summary_from(v_message.conversation_id, v_message.position);
@@ -88,7 +88,7 @@ begin
   end if;
   select * into v_message from shared.messages m where m.id = p_message_id;
   -- A message refused by the content policy cannot be changed.
-  if v_message.message_type <> 'text' or v_message.sender = 'user' and not v_message.is_active then
+  if not v_message.is_speech or v_message.sender = 'user' and not v_message.is_active then
     return jsonb_build_object('outcome', 'message_not_found');
   elsif v_message.sender = 'user' and char_length(p_content) > p_max_chars then
     return jsonb_build_object('outcome', 'message_too_long');

@@ -213,6 +213,36 @@ def test_nobody_but_our_functions_chooses_a_place(product: Product) -> None:
     assert (stored["position"], stored["edited_at"]) == (newest, None)
 
 
+@pytest.mark.parametrize("state", ["april"], indirect=True)
+def test_a_turn_reads_no_more_of_a_long_conversation(product: Product) -> None:
+    read = {}
+    for messages in (1_000, 10_000):
+        product.api.restore()
+        product.rows(
+            "insert into messages (conversation_id, sender, content)"
+            " select %s, case n %% 2 when 0 then 'assistant' else 'user' end, 'Word ' || n"
+            " from generate_series(1, %s) n returning id",
+            TALK,
+            messages,
+        )
+        product.api.owner.execute("analyze messages")
+        product.turn("The first of this length.", "Yes.")
+        read[messages] = blocks(product)
+    assert read[10_000] < read[1_000] * 1.1
+
+
+def blocks(product: Product) -> int:
+    """How many blocks the database touches to begin a turn."""
+    call = "begin_turn(gen_random_uuid(), %s, 'roleplay', 'send', %s, p_message => 'Hello?')"
+    (plan,) = product.value(
+        f"explain (analyze, buffers, format json) select {call}",
+        PERSON,
+        TALK,
+    )
+    node = plan["Plan"]
+    return int(node["Shared Hit Blocks"] + node["Shared Read Blocks"])
+
+
 # Settings ---------------------------------------------------------------------------------------
 
 

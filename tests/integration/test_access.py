@@ -905,6 +905,7 @@ class TestWordsOfOthers:
         assert stack.chat(ann, **body).json()["code"] == "reply_deleted"
 
 
+@pytest.mark.installations
 class TestPrivateSchema:
     @pytest.fixture
     def database(self, stack: Stack) -> Iterator[Connection]:
@@ -942,6 +943,7 @@ class TestPrivateSchema:
             assert answer.status_code == 406
 
 
+@pytest.mark.installations
 class TestCharactersOfOthers:
     """A row must not refer to a character that its owner cannot see."""
 

@@ -172,6 +172,7 @@ class TestRegenerate:
             refused(dialog.request(action=action, **asked), 404, "message_not_found")
 
 
+@pytest.mark.installations
 class TestChoose:
     def test_version_becomes_the_active_one(self, dialog: Dialog) -> None:
         dialog.again("Two", "Two again")
@@ -316,6 +317,7 @@ class TestEdit:
         refused(dialog.request(**dialog.body("edit", "[]")), 404, "message_not_found")
 
 
+@pytest.mark.installations
 class TestDelete:
     def test_message_is_gone_with_all_its_versions(self, dialog: Dialog) -> None:
         dialog.again("Two", "Zwei")
@@ -374,6 +376,7 @@ class TestDelete:
         assert dialog.said() == ["One", "Two", "Four again"]
 
 
+@pytest.mark.installations
 class TestBranch:
     def test_holds_the_same_course_up_to_the_message(self, dialog: Dialog) -> None:
         dialog.again("Two", "Two again")

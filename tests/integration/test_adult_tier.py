@@ -226,6 +226,7 @@ LEAVINGS: dict[str, Leaving] = {
 }
 
 
+@pytest.mark.installations
 @pytest.mark.parametrize("leave", LEAVINGS.values(), ids=LEAVINGS)
 class TestMinorOnce:
     """A declared age below 18 keeps the conversation `sfw`, whatever happens later."""
@@ -505,6 +506,7 @@ class TestNotVerified:
                 assert api.post("/conversations", json=begun).is_success
 
 
+@pytest.mark.installations
 class TestRunningConversation:
     """Running conversations continue as `sfw`."""
 

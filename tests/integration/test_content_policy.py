@@ -497,6 +497,7 @@ class TestEveryPrompt:
         assert talk.say(action="impersonate").status_code == 403
 
 
+@pytest.mark.installations
 class TestAdultTier:
     def test_minor_is_refused_without_any_other_word(self, talk: Talk) -> None:
         among_adults(talk)
@@ -881,6 +882,7 @@ class TestScene:
         assert self.kick_off(talk, content_tier="nsfw").json()["response"] == SCENE.strip()
 
 
+@pytest.mark.installations
 class TestModeration:
     """A moderation model in the style of Llama Guard, if there is a row for it."""
 

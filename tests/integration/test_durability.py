@@ -146,6 +146,7 @@ class TestSameRequestTwice:
         assert (first["response"], second["response"]) == ("Ann.", "Bob.")
 
 
+@pytest.mark.installations
 class TestTwoDevices:
     def test_second_waits_its_turn(self, stack: Stack, pool: ThreadPoolExecutor) -> None:
         user, conversation = conversing(stack)
@@ -200,6 +201,7 @@ class TestTwoDevices:
         assert first.result().json()["response"] == "One."
 
 
+@pytest.mark.installations
 class TestMessageWrittenByTheClient:
     def test_clients_message_is_adopted_after_several_turns(self, stack: Stack) -> None:
         user, conversation = conversing(stack)
@@ -563,6 +565,7 @@ class TestDeadProcess:
         assert said(stack, conversation) == ["Hello", "> Whole."]
 
 
+@pytest.mark.installations
 class TestVariants:
     def test_regenerated_replies_are_kept(self, stack: Stack) -> None:
         user, conversation = conversing(stack)

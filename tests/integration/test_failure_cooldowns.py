@@ -61,6 +61,7 @@ class TestWhoseLimit:
         assert talk.alerts() == []
 
 
+@pytest.mark.installations
 class TestInForce:
     def test_cooldown_is_honoured_by_another_instance(self, talk: Talk) -> None:
         talk.stack.upstream.enqueue(failing(503), text("One."), text("Two."), text("Three."))

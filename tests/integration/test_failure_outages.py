@@ -164,6 +164,7 @@ class TestModel:
         assert {call.path for call in talk.stack.upstream.calls} == {"/api/v1/chat/completions"}
 
 
+@pytest.mark.installations
 class TestProvider:
     @pytest.mark.parametrize("outage", OUTAGES_OF_ALL)
     def test_failing_provider_is_replaced_by_the_worker_where_that_is_healthy(

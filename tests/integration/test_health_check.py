@@ -387,6 +387,7 @@ def test_worker_of_its_own_key_is_given_it(stack: Stack) -> None:
     assert stack.worker.calls[-1].headers["authorization"] == "Bearer second-key"
 
 
+@pytest.mark.installations
 class TestRun:
     """Steps are independent and share the run's time limit."""
 

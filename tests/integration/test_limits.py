@@ -71,6 +71,7 @@ def limited(answer: httpx.Response, code: str = "rate_limited") -> int:
     return int(answer.headers["retry-after"])
 
 
+@pytest.mark.installations
 @pytest.mark.usefixtures("yes", "one_day")
 class TestTurns:
     def test_turns_per_minute_are_limited(self, stack: Stack) -> None:

@@ -93,6 +93,7 @@ def in_prompt(talk: Talk) -> list[int]:
     return numbers([part for joined in said for part in joined.split("\n\n")])
 
 
+@pytest.mark.installations
 class TestStep:
     def test_summary_is_saved_with_the_reply_in_the_same_call(self, long: Talk) -> None:
         body = take_turn(long, written(SUMMARY, "Ada takes her tea without sugar."))
@@ -428,6 +429,7 @@ class TestCost:
         assert [call.path for call in long.stack.upstream.calls] == ["/worker/chat"] * 2
 
 
+@pytest.mark.installations
 class TestFacts:
     def test_reach_no_further_than_the_turn(self, long: Talk) -> None:
         take_turn(long, written(SUMMARY, ("profile", "Ada has two cats."), ("odd", "It rained.")))

@@ -57,6 +57,7 @@ def company(talk: Talk) -> Company:
     return Company(talk)
 
 
+@pytest.mark.installations
 class TestSpeaker:
     def test_only_character_speaks(self, company: Company) -> None:
         assert company.who() == company.who(character_id=MARA) == "Mara Voss"

@@ -463,6 +463,7 @@ class TestOnce:
         assert len(stack.said(conversation)) == 2
 
 
+@pytest.mark.installations
 class TestActions:
     def test_kickoff_opens_the_conversation(self, stack: Stack) -> None:
         user = stack.user()
@@ -557,6 +558,7 @@ class TestActions:
         assert stack.one("select task, status from turns") == {"task": task, "status": "complete"}
 
 
+@pytest.mark.installations
 class TestTier:
     def allowing(self, stack: Stack, **changes: Any) -> tuple[User, UUID]:
         """A user and a conversation that may be adult."""

@@ -80,6 +80,7 @@ def turn(stack: Stack, user: User, **columns: Any) -> UUID:
     return stack.insert("turns", **(row | columns))
 
 
+@pytest.mark.installations
 class TestRollUps:
     def test_roll_ups_are_what_was_computed_by_hand(self, stack: Stack, event: Event) -> None:
         first, second = (turn(stack, stack.user()) for _ in range(2))
