@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from uuid import uuid4
 
 import psycopg
+from psycopg import sql
 from psycopg.rows import dict_row
 
 from dev.adopt.apply import apply, undo
 from tests.existing.database import FOLDER, create
-from tests.support.postgres import SEED, Connection, Postgres, run_file
+from tests.support.postgres import OWNER, SEED, Connection, Postgres, run_file
 
 _TABLES = "api_providers|api_models|characters"
 
@@ -18,6 +22,35 @@ def adopt(server: Postgres, database: str) -> None:
     """Moves into the database, as `make adopt` does."""
     with psycopg.connect(server.dsn(database), row_factory=dict_row) as connection:
         apply(connection, lambda line: None)
+
+
+@contextmanager
+def adopted_database(
+    server: Postgres, state: str, rows: Iterable[str] = ("rows", "more_rows")
+) -> Iterator[Connection]:
+    """A connection to an adopted database of its own, which is dropped at the end."""
+    with existing_database(server, state, rows) as name:
+        adopt(server, name)
+        with server.connect(name) as connection:
+            yield connection
+
+
+@contextmanager
+def existing_database(server: Postgres, state: str, rows: Iterable[str]) -> Iterator[str]:
+    """The name of a database of the product, which is dropped at the end."""
+    name = f"existing_{uuid4().hex}"
+    create(server, name, state, rows)
+    try:
+        yield name
+    finally:
+        drop(server, name)
+
+
+def drop(server: Postgres, database: str) -> None:
+    """Drops a database, also one that others are connected to."""
+    with server.connect("template1", OWNER) as connection:
+        statement = sql.SQL("drop database if exists {} with (force)")
+        connection.execute(statement.format(sql.Identifier(database)))
 
 
 def move_out(server: Postgres, database: str) -> None:

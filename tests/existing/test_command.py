@@ -8,21 +8,19 @@ from uuid import uuid4
 
 import pytest
 from click.testing import CliRunner, Result
-from psycopg import sql
 
 from dev.__main__ import cli
 from dev.adopt.steps import steps
-from tests.existing.database import STATES, contents, create, signature
-from tests.support.postgres import OWNER, Postgres, run_file
+from tests.existing.database import STATES, contents, signature
+from tests.existing.installation import drop, existing_database
+from tests.support.postgres import Postgres, run_file
 
 
 @pytest.fixture(params=STATES)
 def database(postgres: Postgres, request: pytest.FixtureRequest) -> Iterator[str]:
     """A database of the product, with rows of every kind."""
-    name = f"adopted_{uuid4().hex}"
-    create(postgres, name, request.param, ("rows", "more_rows"))
-    yield name
-    drop(postgres, name)
+    with existing_database(postgres, request.param, ("rows", "more_rows")) as name:
+        yield name
 
 
 @pytest.fixture
@@ -31,12 +29,6 @@ def empty(postgres: Postgres) -> Iterator[str]:
     postgres.create(name)
     yield name
     drop(postgres, name)
-
-
-def drop(postgres: Postgres, name: str) -> None:
-    with postgres.connect("template1", OWNER) as connection:
-        statement = sql.SQL("drop database {} with (force)")
-        connection.execute(statement.format(sql.Identifier(name)))
 
 
 def adopt(postgres: Postgres, database: str, *arguments: str) -> Result:

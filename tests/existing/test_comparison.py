@@ -8,13 +8,12 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
-from psycopg import sql
 from rich.console import Console
 
-from dev.adopt.apply import apply
 from dev.operate.usage import Side, comparison
-from tests.existing.database import STATES, create
-from tests.support.postgres import OWNER, Connection, Postgres
+from tests.existing.database import STATES
+from tests.existing.installation import adopted_database
+from tests.support.postgres import Connection, Postgres
 
 PERSON = "11111111-1111-4111-8111-111111111111"
 OURS = "bbbbbbbb-0000-4000-8000-000000000001"
@@ -22,16 +21,9 @@ OURS = "bbbbbbbb-0000-4000-8000-000000000001"
 
 @pytest.fixture(params=STATES)
 def adopted(postgres: Postgres, request: pytest.FixtureRequest) -> Iterator[Connection]:
-    name = f"compared_{uuid4().hex}"
-    create(postgres, name, request.param)
-    with postgres.connect(name) as connection:
-        apply(connection, lambda _: None)
-        connection.execute("reset search_path")
+    with adopted_database(postgres, request.param, ("rows",)) as connection:
         connection.execute("delete from public.messages")
         yield connection
-    with postgres.connect("template1", OWNER) as connection:
-        statement = sql.SQL("drop database {} with (force)")
-        connection.execute(statement.format(sql.Identifier(name)))
 
 
 def converse_with_the_old_function(connection: Connection, said: int) -> str:

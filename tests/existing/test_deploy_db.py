@@ -11,14 +11,13 @@ from pathlib import Path
 from uuid import uuid4
 
 import pytest
-from psycopg import sql
 
-from dev.adopt.apply import apply
 from dev.operate.foreign import WHAT_TO_DO, CannotTell, has_foreign_tables
 from tests.existing.database import STATES, create
+from tests.existing.installation import adopt, drop
 from tests.support.gateway import running_gateway
 from tests.support.keys import Keys
-from tests.support.postgres import OWNER, ROOT, Postgres
+from tests.support.postgres import ROOT, Postgres
 from tests.support.postgrest import running_postgrest
 from tests.support.stack import SECRET_KEY
 
@@ -32,9 +31,7 @@ def database(postgres: Postgres) -> Iterator[str]:
     """The name of a database that a test makes."""
     name = f"deployed_{uuid4().hex}"
     yield name
-    with postgres.connect("template1", OWNER) as connection:
-        statement = sql.SQL("drop database if exists {} with (force)")
-        connection.execute(statement.format(sql.Identifier(name)))
+    drop(postgres, name)
 
 
 def deploy(url: str, folder: Path) -> tuple[subprocess.CompletedProcess[str], list[str]]:
@@ -79,8 +76,7 @@ def test_a_products_database_is_refused_before_the_cli_is_called(
 ) -> None:
     create(postgres, database, state)
     if is_adopted:
-        with postgres.connect(database) as connection:
-            apply(connection, lambda _: None)
+        adopt(postgres, database)
     done, calls = deploy(postgres.dsn(database), tmp_path)
     assert (done.returncode, done.stderr, calls) == (1, f"{WHAT_TO_DO}\n", [])
 
@@ -92,9 +88,7 @@ def test_the_data_api_tells_the_same(postgres: Postgres, database: str, keys: Ke
     for name, make in created.items():
         make()
         assert behind_data_api(postgres, database, keys) is expected[name], name
-        with postgres.connect("template1", OWNER) as connection:
-            statement = sql.SQL("drop database {} with (force)")
-            connection.execute(statement.format(sql.Identifier(database)))
+        drop(postgres, database)
 
 
 def behind_data_api(postgres: Postgres, database: str, keys: Keys) -> bool:

@@ -6,27 +6,20 @@ from collections.abc import Iterator
 from uuid import uuid4
 
 import pytest
-from psycopg import sql
 
 from dev.adopt import command
-from dev.adopt.apply import apply
 from dev.adopt.rehearse import Rehearsal, rehearse, sentences
 from tests.existing.database import STATES, contents, create
-from tests.support.postgres import OWNER, Connection, Postgres
+from tests.existing.installation import adopted_database
+from tests.support.postgres import Connection, Postgres
 
 OWN_CONVERSATION = "bbbbbbbb-0000-4000-8000-000000000001"
 
 
 @pytest.fixture(scope="module", params=STATES)
 def adopted(postgres: Postgres, request: pytest.FixtureRequest) -> Iterator[Connection]:
-    name = f"rehearsed_{uuid4().hex}"
-    create(postgres, name, request.param, ("rows", "more_rows"))
-    with postgres.connect(name) as connection:
-        apply(connection, lambda _: None)
+    with adopted_database(postgres, request.param) as connection:
         yield connection
-    with postgres.connect("template1", OWNER) as connection:
-        statement = sql.SQL("drop database {} with (force)")
-        connection.execute(statement.format(sql.Identifier(name)))
 
 
 def rehearsed(connection: Connection, *changes: str) -> Rehearsal:

@@ -7,11 +7,10 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
-from psycopg import sql
 
-from dev.adopt.apply import apply
-from tests.existing.database import STATES, create
-from tests.support.postgres import OWNER, Connection, Postgres
+from tests.existing.database import STATES
+from tests.existing.installation import adopted_database
+from tests.support.postgres import Connection, Postgres
 
 ILSE, EMPTY, LONG, HIDDEN = (
     f"aaaaaaaa-0000-4000-8000-0000000000{number}" for number in (11, 19, 17, 15)
@@ -21,15 +20,9 @@ TALK = "bbbbbbbb-0000-4000-8000-000000000011"
 
 @pytest.fixture(scope="module", params=STATES)
 def adopted(postgres: Postgres, request: pytest.FixtureRequest) -> Iterator[Connection]:
-    name = f"rows_{uuid4().hex}"
-    create(postgres, name, request.param, ("rows", "more_rows"))
-    with postgres.connect(name) as connection:
-        apply(connection, lambda _: None)
+    with adopted_database(postgres, request.param) as connection:
         connection.execute("set search_path = shared")
         yield connection
-    with postgres.connect("template1", OWNER) as connection:
-        statement = sql.SQL("drop database {} with (force)")
-        connection.execute(statement.format(sql.Identifier(name)))
 
 
 def one(connection: Connection, query: str, *parameters: object) -> dict[str, Any]:

@@ -4,29 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from typing import Any
-from uuid import uuid4
 
 import pytest
-from psycopg import sql
 
-from dev.adopt.apply import apply
 from dev.adopt.steps import steps
 from dev.operate.verify import check_facts
-from tests.existing.database import STATES, create
-from tests.support.postgres import OWNER, Connection, Postgres
+from tests.existing.database import STATES
+from tests.existing.installation import adopted_database
+from tests.support.postgres import Connection, Postgres
 
 
 @pytest.fixture(scope="module", params=STATES)
 def adopted(postgres: Postgres, request: pytest.FixtureRequest) -> Iterator[Connection]:
-    name = f"verified_{uuid4().hex}"
-    create(postgres, name, request.param)
-    with postgres.connect(name) as connection:
-        apply(connection, lambda _: None)
-        connection.execute("reset search_path")
+    with adopted_database(postgres, request.param, ("rows",)) as connection:
         yield connection
-    with postgres.connect("template1", OWNER) as connection:
-        statement = sql.SQL("drop database {} with (force)")
-        connection.execute(statement.format(sql.Identifier(name)))
 
 
 def judged(connection: Connection) -> dict[str, tuple[str, str]]:
