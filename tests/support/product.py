@@ -15,7 +15,7 @@ from yarl import URL
 
 from tests.support.gateway import Gateway
 from tests.support.postgres import Connection
-from tests.support.waiting import Gate, listening_socket, url_of
+from tests.support.waiting import Gate, listener_url, listening_socket
 
 LEGACY = "/functions/v1/roleplay-chat-legacy"
 
@@ -124,7 +124,7 @@ class Product:
 def running_product(gateway: Gateway, db: Connection) -> Iterator[Product]:
     """A product in a thread of its own."""
     listener = listening_socket()
-    product = Product(url_of(listener), gateway, OldFunction(db))
+    product = Product(listener_url(listener), gateway, OldFunction(db))
     with (
         start_blocking_portal() as portal,
         portal.wrap_async_context_manager(product._serving(listener)),
