@@ -81,7 +81,6 @@ def check_address(url: str, *, allow_local: bool) -> str:
     return url
 
 
-@lru_cache(maxsize=256)
 def origin(url: str) -> str:
     """The normalised origin of a URL: scheme, host, and the port unless it is the default.
 
@@ -96,6 +95,7 @@ def is_local(url: str) -> bool:
     return not _is_public_host(_parts(url)[1])
 
 
+@lru_cache(maxsize=256)
 def _parts(url: str) -> tuple[str, str, int]:
     """Scheme, host and port."""
     found = _URL.fullmatch(url)
@@ -108,6 +108,7 @@ def _parts(url: str) -> tuple[str, str, int]:
     return scheme, host, port
 
 
+@lru_cache(maxsize=256)
 def _is_public_host(host: str) -> bool:
     try:
         return is_public(host[1:-1] if host.startswith("[") else host)

@@ -187,7 +187,8 @@ class _SupabaseClient(_Client):
 
 async def _ignore_redirect(response: httpx.Response) -> None:
     """Drop the Location header: the client would parse it although it follows no redirects."""
-    response.headers.pop("Location", None)
+    if response.has_redirect_location:
+        del response.headers["Location"]
 
 
 class _SupabaseResponse(httpx.Response):

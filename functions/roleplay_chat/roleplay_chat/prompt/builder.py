@@ -11,7 +11,7 @@ character's long texts: see `SHARES`.
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import Literal
 
 from roleplay_chat.api import ChatRequest, Tier
 from roleplay_chat.lorebook.entries import Entry
@@ -76,7 +76,8 @@ _FALLBACK_TEMPLATE = (
 )
 
 
-class _PromptMessage(NamedTuple):
+@dataclass(slots=True)
+class _PromptMessage:
     """A message whose text knows which part of the turn each run comes from."""
 
     role: Role
@@ -94,9 +95,9 @@ class Prompt(list[Message]):
     def from_messages(cls, said: Sequence[_PromptMessage]) -> "Prompt":
         """Convert messages whose texts know the parts that they come from."""
         messages: list[Message] = [
-            {"role": role, "content": content.text} for role, content in said
+            {"role": message.role, "content": message.content.text} for message in said
         ]
-        return cls(messages, build_passages([content for _, content in said]))
+        return cls(messages, build_passages([message.content for message in said]))
 
 
 @dataclass(frozen=True)

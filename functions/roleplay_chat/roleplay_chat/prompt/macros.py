@@ -59,7 +59,8 @@ def _pronoun_forms(prefix: str, pronouns: str | None) -> dict[str, str]:
     """The macros of an older product for pronouns: {{user_pronoun_them}} is "her" for she/her."""
     subject = (pronouns or "").partition("/")[0].strip().lower()
     forms = _PRONOUNS.get(subject, _PRONOUNS["they"])
-    return dict(zip((f"{prefix}_pronoun_{form}" for form in _PRONOUNS["they"]), forms, strict=True))
+    named = zip(_PRONOUNS["they"], forms, strict=True)
+    return {f"{prefix}_pronoun_{name}": form for name, form in named}
 
 
 def names_in(macros: Mapping[str, str]) -> dict[str, str]:

@@ -4,7 +4,7 @@ So the screening reads exactly what a model reads, and can name the part to blam
 """
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import NamedTuple
+from dataclasses import dataclass
 
 from roleplay_chat.api import ChatRequest
 from roleplay_chat.content_tier import ADULT_AGE
@@ -16,8 +16,10 @@ Run = tuple[Part | None, str]
 """The part that a text comes from, and the text. None: our own, which is not screened."""
 
 
-class Piece(NamedTuple):
-    """A text and the runs that it consists of, none of them empty."""
+@dataclass(slots=True)
+class Piece:
+    """A text and the runs that it consists of, none of them empty. Never changed: not frozen
+    because a prompt has dozens, and frozen ones take twice as long to make."""
 
     text: str
     runs: tuple[Run, ...]

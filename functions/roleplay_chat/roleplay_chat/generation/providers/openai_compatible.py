@@ -188,7 +188,7 @@ class ReplyReader:
         choices = chunk.get("choices")
         for choice in choices if isinstance(choices, list) else []:
             if isinstance(choice, dict):
-                self._read_choice(choice, chunk.get("provider"))
+                self._read_choice(choice, chunk)
 
     def read_usage(self, data: str | bytes) -> None:
         """Read only the usage in a chunk, and ignore anything else."""
@@ -226,19 +226,19 @@ class ReplyReader:
         thoughts, self._thoughts = self._thoughts, []
         return "".join(thoughts)
 
-    def _read_choice(self, choice: Mapping[str, Any], provider: object) -> None:
+    def _read_choice(self, choice: Mapping[str, Any], chunk: Mapping[str, Any]) -> None:
         if error := choice.get("error"):
-            raise UpstreamError(from_error(error, 200, provider=provider))
+            raise UpstreamError(from_error(error, 200, provider=chunk.get("provider")))
         message = choice.get("delta") or choice.get("message")
         if isinstance(message, dict):
             text = _content(message.get("content"), "text")[: MAX_REPLY_CHARS + 1 - self._chars]
-            has_text = bool(text) and not text.isspace()
+            has_text = text != "" and not text.isspace()
             thought = None
             if not message.keys().isdisjoint(REASONING):
                 thought = next(filter(None, map(message.get, REASONING)), None)
             if thought:
                 self._thoughts.append(_content(thought, "text", "summary"))
-            reasoned = not has_text and bool(thought)
+            reasoned = not has_text and thought is not None
             self._chars += len(text)
             self._has_text = self._has_text or has_text
             self._reasoned = self._reasoned or reasoned
