@@ -15,9 +15,9 @@ _DIGITS = re.compile(r"\d{1,16}")
 
 def number(value: object, *, minimum: float = -math.inf, maximum: float = math.inf) -> float | None:
     """A finite number within the bounds."""
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return None
-    return _finite(value) if minimum <= value <= maximum else None
+    if type(value) is int or type(value) is float:
+        return _finite(value) if minimum <= value <= maximum else None
+    return None
 
 
 def number_or_text(value: object) -> float | None:

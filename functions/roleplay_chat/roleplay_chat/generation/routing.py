@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any, Literal
 
 from edge.json_values import fields, text, whole
-from edge.pricing import COMPLETION, PRICES, PROMPT, is_free, price
+from edge.pricing import COMPLETION, PROMPT, is_free, price
 from edge.worker_health import DEFAULT_MODEL, why_unavailable
 from roleplay_chat.api import Tier
 from roleplay_chat.rows import CooldownRow, ModelRow, WorkerRow
@@ -200,7 +200,8 @@ def invalid_numbers(models: Sequence[ModelRow]) -> list[str]:
         f"{model.provider.name}:{model.model_key}: {name}"
         for model in models
         for name, value, read in (
-            *((name, model.pricing.get(name), price) for name in PRICES),
+            (PROMPT, model.pricing.get(PROMPT), price),
+            (COMPLETION, model.pricing.get(COMPLETION), price),
             ("context_tokens", model.capabilities.get("context_tokens"), _whole),
             ("max_tokens", model.input_defaults.get("max_tokens"), _whole),
         )

@@ -245,7 +245,9 @@ def _hashes_of_beginnings(
     passages: Sequence[Passage], most: int, least: int
 ) -> tuple[bytes, bytes]:
     """Hash the first `most` and the first `least` passages."""
-    encoded = [_encoded(tuple(passage)) for passage in passages[:most]]
+    encoded = [
+        _encoded((_ORDER[part], text, age, is_seam)) for part, text, age, is_seam in passages[:most]
+    ]
     hashing = blake2b(b"".join(encoded[:least]), digest_size=HASH_BYTES)
     of_least = hashing.digest()
     hashing.update(b"".join(encoded[least:]))
