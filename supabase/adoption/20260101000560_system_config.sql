@@ -37,7 +37,8 @@ from private.system_settings s
 left join lateral (
   select nullif(c.config ->> 'chatWorkerUrl', '') as url from public.system_config c where c.id = 1) t on true;
 
--- A writer with an old copy of the object brings no older health record back.
+-- A writer with an old copy of the object brings no older health record back. A time in the future is
+-- no time to compare with.
 create function private.keep_health() returns trigger
 language plpgsql security definer set search_path = '' as $$
 declare
@@ -50,7 +51,9 @@ begin
   end if;
   for v_worker, v_known in select e.key, e.value from jsonb_each(old.config -> 'workerHealthCache') e loop
     v_new := new.config #> array['workerHealthCache', v_worker];
-    if v_new is null or (v_new ->> 'lastChecked') collate "C" < (v_known ->> 'lastChecked') collate "C" then
+    if (v_known ->> 'lastChecked') collate "C"
+         <= to_char(clock_timestamp() at time zone 'utc', 'YYYY-MM-DD"T"HH24:MI:SS.US') || '+00:00'
+       and coalesce((v_new ->> 'lastChecked') collate "C" < (v_known ->> 'lastChecked') collate "C", true) then
       new.config := jsonb_set(
         new.config, '{workerHealthCache}',
         case jsonb_typeof(new.config -> 'workerHealthCache') when 'object' then new.config -> 'workerHealthCache' else '{}' end
@@ -71,7 +74,7 @@ begin
   set config = c.config
     || jsonb_build_object('workerHealthCache',
          case jsonb_typeof(c.config -> 'workerHealthCache') when 'object' then c.config -> 'workerHealthCache' else '{}' end
-         || (new.config -> 'workerHealthCache'))
+         || case jsonb_typeof(new.config -> 'workerHealthCache') when 'object' then new.config -> 'workerHealthCache' else '{}' end)
     || case when new.config -> 'chatWorkerUrl' is distinct from old.config -> 'chatWorkerUrl'
          then jsonb_build_object('chatWorkerUrl', new.config -> 'chatWorkerUrl') else '{}' end
   where c.id = 1 and jsonb_typeof(c.config) = 'object';

@@ -285,6 +285,55 @@ def test_the_object_may_be_anything(product: Product, odd: object) -> None:
     assert product.begin("Hello.")["outcome"] == "started"
 
 
+def test_a_record_without_a_time_of_the_past_keeps_no_other_out(product: Product) -> None:
+    for odd in ("zzz", "2999-01-01T00:00:00.000Z", None, 7):
+        cache = {"workerHealthCache": {"chatWorker": {"lastChecked": odd}}}
+        stored = "update public.system_config set config = %s returning id"
+        product.api.owner.execute("alter table public.system_config disable trigger user")
+        product.rows(stored, Jsonb(cache))
+        product.api.owner.execute("alter table public.system_config enable trigger user")
+        later = {"config": {"workerHealthCache": {"chatWorker": checked(5)}}}
+        product.send("admin", "PATCH", "system_config?id=eq.1", later)
+        assert config(product)["workerHealthCache"]["chatWorker"] == checked(5)
+
+
+@pytest.mark.parametrize("cache", [None, [], "text", 7])
+def test_our_settings_may_have_any_cache(product: Product, cache: object) -> None:
+    before = config(product)
+    change = "update private.system_settings set config = config || %s returning id"
+    assert product.rows(change, Jsonb({"workerHealthCache": cache}))
+    assert config(product) == before
+
+
+@pytest.mark.parametrize(
+    ("url", "hosts", "used"),
+    [
+        ("https://worker.example.com", None, False),
+        ("https://worker.example.com", [], False),
+        ("https://worker.example.com", "worker.example.com", False),
+        ("https://worker.example.com", ["worker.example.com"], True),
+        ("https://Worker.example.com/", ["worker.EXAMPLE.com"], True),
+        ("https://worker.example.com:8443/v1", ["*.example.com"], True),
+        ("https://worker.example.com", ["example.com", "*.worker.example.com"], False),
+        ("https://evilexample.com", ["*.example.com", "example.com"], False),
+        ("https://example.com@evil.com", ["example.com"], False),
+        ("https://evil.com/.example.com", ["*.example.com"], False),
+        ("http://worker.example.com", ["worker.example.com"], False),
+        ("https://127.0.0.1", ["127.0.0.1"], False),
+        ("", [""], False),
+    ],
+)
+def test_a_registered_worker_is_used_if_its_host_is_allowed(
+    product: Product, url: str, hosts: object, used: bool
+) -> None:
+    change = "update private.system_settings set config = config || %s returning id"
+    product.rows(change, Jsonb({"workerHosts": hosts}))
+    product.send("admin", "PATCH", "system_config?id=eq.1", {"config": {"chatWorkerUrl": url}})
+    assert product.begin("Hello.")["worker"]["url"] == (url.rstrip("/") if used else None)
+    settings = product.send("service", "POST", "rpc/read_settings", {}).body
+    assert settings.get("workerRefused") == (None if used or not url else url)
+
+
 def test_records_of_two_writers_both_stay(product: Product) -> None:
     def record(worker: str) -> None:
         for minute in range(30):
