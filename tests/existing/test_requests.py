@@ -10,7 +10,7 @@ import pytest
 
 from tests.existing.database import contents, create, signature
 from tests.existing.installation import adopt, move_in_and_out
-from tests.existing.requests import REQUESTS, DataApi, expected, running_data_api
+from tests.existing.requests import REQUESTS, Answer, DataApi, expected, running_data_api
 from tests.support.keys import Keys
 from tests.support.postgres import Postgres
 
@@ -58,10 +58,22 @@ def test_with_every_kind_of_row_the_answers_are_the_same_word_for_word(
         PREPARATIONS[preparation](postgres, database)
         api.reload()
         added = ADDED if preparation == "adopted" else set()
-        assert [without(added, answer.body) for answer in api.answers()] == [
-            without(added, answer.body) for answer in before
-        ]
-        assert [answer.summary for answer in api.answers()] == [answer.summary for answer in before]
+        after = api.answers()
+        assert words(after, added) == words(before, added)
+        assert [answer.summary for answer in after] == [answer.summary for answer in before]
+
+
+def words(answers: list[Answer], added: set[str]) -> list[Any]:
+    """The bodies. Of any one row that is asked for, whichever it is, the names of its columns."""
+    bodies = [without(added, answer.body) for answer in answers]
+    return [
+        [sorted(row) for row in body] if _is_any_row(request["path"]) else body
+        for request, body in zip(REQUESTS, bodies, strict=True)
+    ]
+
+
+def _is_any_row(path: str) -> bool:
+    return "limit=" in path and "order=" not in path
 
 
 def without(columns: set[str], body: Any) -> Any:
