@@ -13,6 +13,7 @@ import pytest
 from psycopg.rows import dict_row
 
 from dev.adopt import apply as adoption
+from dev.adopt import steps as steps_module
 from dev.adopt.apply import AdoptionError, apply, done, undo
 from dev.adopt.steps import Step, steps
 from tests.existing.database import contents, create, signature
@@ -136,6 +137,35 @@ def test_nobody_can_use_what_is_added(theirs: Connection) -> None:
           and c.relkind in ('r', 'v')
           and has_table_privilege(role, c.oid, 'select, insert, update, delete')"""
     assert theirs.execute(visible.encode()).fetchall() == []
+
+
+def test_messages_get_their_places_while_others_are_written(
+    theirs: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In the order of their times; of equal times the person's comes first."""
+    monkeypatch.setattr(steps_module, "CONVERSATIONS_AT_A_TIME", 1)
+    written = count()
+    with another(theirs) as client:
+        client.autocommit = True
+
+        def tell(line: str) -> None:
+            client.execute(
+                "insert into messages (conversation_id, sender, content)"
+                " select id, 'user', %s from conversations",
+                [f"Written meanwhile, {next(written)}"],
+            )
+
+        apply(theirs, tell)
+    assert theirs.execute("select from public.messages where position is null").fetchall() == []
+    misplaced = """
+        select from (
+          select row_number() over by_time as should, row_number() over by_place as does
+          from public.messages
+          window by_time as (partition by conversation_id
+                             order by created_at, sender = 'assistant', id),
+                 by_place as (partition by conversation_id order by position)) m
+        where m.should <> m.does"""
+    assert theirs.execute(misplaced.encode()).fetchall() == []
 
 
 # Interrupted, in the way, changed, twice ------------------------------------------------------

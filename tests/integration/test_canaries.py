@@ -176,6 +176,7 @@ def live(house: House) -> None:
     house.chat.stop()
 
 
+@pytest.mark.own_tables("there the same words are in tables of other names")
 def test_no_secret_and_no_text_is_written_where_it_does_not_belong(
     house: House, postgres: Postgres
 ) -> None:

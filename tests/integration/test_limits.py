@@ -807,6 +807,7 @@ class TestRows:
             201 if fits else 400
         )
 
+    @QUOTA
     def test_characters_of_one_person_have_an_end(self, stack: Stack) -> None:
         user = stack.user()
         stack.db.execute(

@@ -24,6 +24,7 @@ def sent(stack: Stack) -> dict[str, Any]:
 
 @pytest.mark.parametrize(("task", "models", "template"), TASKS)
 class TestTask:
+    @pytest.mark.own_tables("there a model has the same parameters for every task")
     @pytest.mark.parametrize("streamed", [False, True], ids=["json", "streamed"])
     def test_task_has_its_own_template_and_parameters(
         self, stack: Stack, task: str, models: list[str], template: str, streamed: bool
@@ -54,6 +55,7 @@ class TestTask:
         turn = stack.one("select task, status, conversation_id from turns")
         assert turn == {"task": task, "status": "complete", "conversation_id": None}
 
+    @pytest.mark.own_tables("there a model has the same parameters for every task")
     def test_second_model_of_the_task_stands_in(
         self, stack: Stack, task: str, models: list[str], template: str
     ) -> None:
