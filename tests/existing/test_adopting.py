@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from itertools import count
 from typing import Any
+from uuid import uuid4
 
 import psycopg
 import pytest
@@ -17,9 +18,11 @@ from dev.adopt import steps as steps_module
 from dev.adopt.apply import AdoptionError, apply, done, undo
 from dev.adopt.steps import Step, steps
 from tests.existing.database import contents, create, signature
+from tests.existing.requests import PEOPLE
 from tests.support.postgres import OWNER, Connection, Postgres
 
 _numbers = count()
+TALK = "bbbbbbbb-0000-4000-8000-000000000001"
 ONE_STATE = pytest.mark.parametrize("state", ["april"], indirect=True)
 
 # What an adoption adds to tables of the product, as kind and name.
@@ -98,6 +101,38 @@ def test_undone_it_leaves_no_trace(theirs: Connection) -> None:
     assert trace(theirs) == before
     with pytest.raises(AdoptionError, match="Nothing was adopted"):
         undo(theirs, lambda line: None)
+
+
+def test_undone_after_turns_it_keeps_what_people_saw(theirs: Connection) -> None:
+    before = trace(theirs)
+    adopt(theirs)
+    turn(theirs, "send", "Which coast is it?", "One that is set aside.")
+    turn(theirs, "regenerate", None, "The northern one.")
+    undo(theirs, lambda line: None)
+    catalog, rows = trace(theirs)
+    assert catalog == before[0]
+    changed = {table for table, lines in rows.items() if lines != before[1][table]}
+    assert changed == {"public.messages", "public.conversations"}
+    newest = theirs.execute(
+        "select sender, content, message_type from public.messages"
+        " where conversation_id = %s order by created_at desc limit 3",
+        [TALK],
+    ).fetchall()
+    assert [tuple(row.values()) for row in reversed(newest)] == [
+        ("assistant", "The one I was born on.", "roleplay_chat"),
+        ("user", "Which coast is it?", "text"),
+        ("assistant", "The northern one.", "roleplay_chat"),
+    ]
+
+
+def turn(theirs: Connection, action: str, message: str | None, reply: str) -> None:
+    """A turn of ours in a conversation of the person's."""
+    turn_id = uuid4()
+    theirs.execute(
+        "select public.begin_turn(%s, %s, 'roleplay', %s, %s, p_message => %s)",
+        [turn_id, PEOPLE["person"], action, TALK, message],
+    )
+    theirs.execute("select public.finish_turn(%s, 'complete', %s)", [turn_id, reply])
 
 
 def test_it_can_be_done_again(theirs: Connection) -> None:
