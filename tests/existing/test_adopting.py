@@ -17,11 +17,11 @@ from dev.adopt import apply as adoption
 from dev.adopt import steps as steps_module
 from dev.adopt.apply import AdoptionError, apply, done, undo
 from dev.adopt.steps import Step, steps
-from tests.existing.database import contents, create, signature
+from tests.existing.database import contents, signature
+from tests.existing.installation import existing_database
 from tests.existing.requests import PEOPLE
 from tests.support.postgres import OWNER, Connection, Postgres
 
-_numbers = count()
 TALK = "bbbbbbbb-0000-4000-8000-000000000001"
 ONE_STATE = pytest.mark.parametrize("state", ["april"], indirect=True)
 
@@ -39,9 +39,10 @@ ADDED = [
 @pytest.fixture
 def theirs(postgres: Postgres, state: str) -> Iterator[Connection]:
     """A database of theirs with every kind of row, that nobody else uses, as postgres."""
-    database = f"adopting_{state}_{next(_numbers)}"
-    create(postgres, database, state, ("rows", "more_rows"))
-    with psycopg.connect(postgres.dsn(database), row_factory=dict_row, autocommit=True) as theirs:
+    with (
+        existing_database(postgres, state, ("rows", "more_rows")) as name,
+        psycopg.connect(postgres.dsn(name), row_factory=dict_row, autocommit=True) as theirs,
+    ):
         yield theirs
 
 
