@@ -243,6 +243,16 @@ def blocks(product: Product) -> int:
     return int(node["Shared Hit Blocks"] + node["Shared Read Blocks"])
 
 
+def test_a_character_of_somebody_else_is_not_met_where_a_client_names_it(product: Product) -> None:
+    pointed_elsewhere = "bbbbbbbb-0000-4000-8000-000000000016"
+    begun = product.begin("Hello.", p_conversation_id=pointed_elsewhere)
+    assert begun == {"outcome": "character_not_found"}
+    hidden = "aaaaaaaa-0000-4000-8000-000000000015"
+    change = {"user_character_id": hidden}
+    product.send("person", "PATCH", f"conversations?id=eq.{TALK}", change)
+    assert product.begin("Hello.") == {"outcome": "persona_not_found"}
+
+
 # Settings ---------------------------------------------------------------------------------------
 
 
