@@ -178,8 +178,8 @@ FUNCTIONS = {
         private.token_ratios private.touch_fact private.touch_updated_at private.turn_context
         private.usage_grouped private.usage_sums private.why_account_blocked
         private.why_action_blocked private.why_address_rejected private.written_before
-        shared.hold_conversation
-        shared.installation shared.is_ours shared.lock_ages shared.next_position
+        shared.hold_conversation shared.installation shared.is_ours shared.lock_ages
+        shared.may_answer_another shared.next_position
     """,
 }
 """All functions, by the roles that may execute them."""
@@ -566,7 +566,7 @@ class Trial:
 
 CONSOLE = pytest.mark.own_tables("its admin pages are its own: tests/existing/test_adopted.py")
 THEIRS = pytest.mark.own_tables("its policies are its own, and stay: tests/existing/test_facts.py")
-SHARED = {
+OF_A_PRODUCT = {
     *("api_models", "api_providers", "characters", "conversations", "messages", "profiles"),
     *("prompt_templates", "provider_settings", "system_config", "user_roles"),
 }
@@ -575,7 +575,7 @@ SHARED = {
 @pytest.mark.parametrize(
     "name",
     [
-        pytest.param(name, marks=THEIRS if name.partition(",")[0] in SHARED else ())
+        pytest.param(name, marks=THEIRS if name.partition(",")[0] in OF_A_PRODUCT else ())
         for name in EXPECTED
     ],
 )
