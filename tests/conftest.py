@@ -11,10 +11,9 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
-from tests.existing.database import STATES
-from tests.existing.installation import make_adopted
 from tests.support.functions import serve
 from tests.support.gateway import Gateway, running_gateway
+from tests.support.installations import INSTALLATIONS, NEW, connect, install
 from tests.support.keys import Keys
 from tests.support.postgres import (
     OWNER,
@@ -36,21 +35,18 @@ settings.register_profile("patient", deadline=None, suppress_health_check=[Healt
 settings.load_profile("patient")
 
 
-INSTALLATIONS = ("new", *STATES)
-
-
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--installation",
         choices=INSTALLATIONS,
-        default="new",
+        default=NEW,
         help="The database of the tests: a new one, or an adopted one of an existing product.",
     )
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """On an adopted database, what is about our own tables is skipped."""
-    if config.getoption("installation") == "new":
+    if config.getoption("installation") == NEW:
         return
     for item in items:
         if marker := item.get_closest_marker("own_tables"):
@@ -77,14 +73,8 @@ def keys() -> Keys:
 @pytest.fixture(scope="session")
 def postgres(pytestconfig: pytest.Config) -> Iterator[Postgres]:
     """A server with a database that is ready to be used. Tests may create others in it."""
-    installation = pytestconfig.getoption("installation")
     with running_postgres() as server:
-        if installation == "new":
-            server.create(DATABASE)
-            server.migrate(DATABASE)
-            server.seed(DATABASE)
-        else:
-            make_adopted(server, DATABASE, installation)
+        install(server, DATABASE, pytestconfig.getoption("installation"))
         yield server
 
 
@@ -114,9 +104,7 @@ def chat_worker() -> Iterator[Upstream]:
 
 @pytest.fixture(scope="session")
 def connection(postgres: Postgres) -> Iterator[Connection]:
-    """Names of tables are those of the schema shared where it has them, as in our functions."""
-    with postgres.connect(DATABASE) as connection:
-        connection.execute("set search_path = shared, public, extensions")
+    with connect(postgres, DATABASE) as connection:
         yield connection
 
 

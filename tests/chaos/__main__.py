@@ -9,6 +9,7 @@ import sys
 import time
 
 from tests.chaos.storm import storm
+from tests.support.installations import INSTALLATIONS, NEW
 
 
 def main() -> int:
@@ -17,12 +18,19 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=200, help="how many kills (200)")
     parser.add_argument("--seed", type=int, help="for the same dice again (random)")
     parser.add_argument("--people", type=int, default=4, help="who talk meanwhile (4)")
+    parser.add_argument("--installation", choices=INSTALLATIONS, default=NEW)
     given = parser.parse_args()
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # stops what it started, too
     seed = secrets.randbelow(10**6) if given.seed is None else given.seed
     print(f"{given.rounds} kills, seed {seed}", flush=True)
     started = time.monotonic()
-    report = storm(given.rounds, seed, given.people, lambda text: print(text, flush=True))
+    report = storm(
+        given.rounds,
+        seed,
+        given.people,
+        lambda text: print(text, flush=True),
+        installation=given.installation,
+    )
     print(f"{report}\nin             {time.monotonic() - started:.0f} s")
     return 1 if report.problems else 0
 

@@ -2,8 +2,9 @@
 
 Three instances of the function run behind a load balancer, on one database. Each device sends one
 message after the other and repeats each with the same client_message_id until it is answered, and
-sometimes once more. A repeated request reaches another instance. At the end everything must be in
-the database exactly once.
+sometimes once more. A repeated request reaches another instance. In an adopted database, the
+product's own client and function write into some of the same conversations. At the end everything
+must be in the database exactly once.
 """
 
 from __future__ import annotations
@@ -22,10 +23,12 @@ from uuid import UUID, uuid4
 
 import httpx
 
+from tests.chaos.product import Product, insert_message
 from tests.support import patient
 from tests.support.answers import stream
 from tests.support.functions import serve_process
 from tests.support.gateway import SECRET_KEY, Gateway, running_gateway
+from tests.support.installations import NEW, connect, install
 from tests.support.keys import Keys
 from tests.support.load_balancer import LoadBalancer, balanced
 from tests.support.postgres import Postgres, running_postgres
@@ -53,6 +56,8 @@ class Report:
     answers: Counter[str] = field(default_factory=Counter)
     """Number of responses by status and code, or "no answer"."""
     messages: int = 0
+    of_the_product: int = 0
+    """Number of messages that the product's programs wrote."""
     turns: Counter[str] = field(default_factory=Counter)
     model_calls: int = 0
     instances: Counter[int] = field(default_factory=Counter)
@@ -68,6 +73,7 @@ class Report:
             f"kills          {_counts(self.kills)}",
             f"messages       {self.messages}, each answered once; slowest answer"
             f" {self.slowest_seconds:.1f} s",
+            *self._beside(),
             f"requests       {sum(self.answers.values())}: {_counts(self.answers)}",
             f"instances      {len(self.instances)}, with {_shares(self.instances)} requests;"
             f" {self.moved} repeated at another one",
@@ -77,6 +83,10 @@ class Report:
             *(f"  {problem}" for problem in self.problems[:50]),
         ]
         return "\n".join(lines)
+
+    def _beside(self) -> Iterator[str]:
+        if self.of_the_product:
+            yield f"product        {self.of_the_product} messages of its own programs"
 
 
 def _counts(counter: Mapping[str, int]) -> str:
@@ -169,11 +179,7 @@ class Device:
         """Inserts the message itself, as clients may do before their request."""
         said = {"id": str(row), "conversation_id": str(self.conversation)}
         said |= {"sender": "user", "content": message}
-        try:
-            answer = self._client.post(f"{self.gateway}/rest/v1/messages", json=said)
-        except httpx.TransportError:
-            return False
-        return answer.status_code in (201, 409)  # 409: inserted before, with its response lost
+        return insert_message(self._client, self.gateway, said, self.user.headers)
 
     def _ask(self, message: str, body: dict[str, Any]) -> bool:
         try:
@@ -216,8 +222,14 @@ class World:
     balancer: LoadBalancer
     instances: list[Instance]
     devices: list[Device]
+    products: list[Product]
     report: Report
     dice: random.Random
+
+    @property
+    def writers(self) -> list[Device | Product]:
+        """Who writes messages."""
+        return [*self.devices, *self.products]
 
     def strike(self) -> None:
         """Kills a part while turns are running, and restarts it."""
@@ -243,22 +255,21 @@ class World:
 
 
 @contextmanager
-def world(seed: int, people: int) -> Iterator[World]:
+def world(seed: int, people: int, installation: str) -> Iterator[World]:
     """A database that survives crashes, instances of the function, and users with devices.
 
-    Half of the users have two devices in the same conversation.
+    Half of the users have two devices in the same conversation. In an adopted database the
+    product's programs write into these conversations.
     """
     dice, keys, report = random.Random(seed), Keys(), Report()  # noqa: S311
     with ExitStack() as stack:
         postgres = stack.enter_context(running_postgres(durable=True))
-        postgres.create(DATABASE)
-        postgres.migrate(DATABASE)
-        postgres.seed(DATABASE)
+        install(postgres, DATABASE, installation)
         postgrest = stack.enter_context(running_postgrest(postgres, DATABASE, keys.secret))
         gateway = stack.enter_context(running_gateway(postgrest.url, keys))
         upstream = stack.enter_context(running_upstream())
         upstream.always(_heard)
-        with postgres.connect(DATABASE) as connection:
+        with connect(postgres, DATABASE) as connection:
             around = Stack(connection, gateway, upstream, upstream, keys, lambda name: "")
             around.configure(limits={})
             connection.execute(
@@ -270,7 +281,7 @@ def world(seed: int, people: int) -> Iterator[World]:
             for instance in running:
                 stack.callback(instance.stop)
             balancer = stack.enter_context(balanced(running))
-            devices = []
+            devices, products = [], []
             for person in range(people):
                 user = around.user()
                 conversation = around.conversation(user)
@@ -279,14 +290,25 @@ def world(seed: int, people: int) -> Iterator[World]:
                     own = random.Random(f"{seed} {name}")  # noqa: S311
                     urls = gateway.url, balancer.url
                     devices.append(Device(name, user, conversation, own, *urls, report))
-        yield World(postgres, gateway, upstream, balancer, running, devices, report, dice)
+                if installation != NEW and person % 2:
+                    name = f"product {person}"
+                    own = random.Random(f"{seed} {name}")  # noqa: S311
+                    products.append(Product(name, user, conversation, own, gateway.url))
+        yield World(postgres, gateway, upstream, balancer, running, devices, products, report, dice)
 
 
-def storm(rounds: int, seed: int, people: int = 4, say: Callable[[str], None] = print) -> Report:
+def storm(
+    rounds: int,
+    seed: int,
+    people: int = 4,
+    say: Callable[[str], None] = print,
+    *,
+    installation: str = NEW,
+) -> Report:
     """Kills a part `rounds` times while users chat. `say` gets the progress."""
-    with world(seed, people) as this, ThreadPoolExecutor(len(this.devices)) as pool:
+    with world(seed, people, installation) as this, ThreadPoolExecutor(len(this.writers)) as pool:
         stop = threading.Event()
-        talks = [pool.submit(device.talk, stop) for device in this.devices]
+        talks = [pool.submit(writer.talk, stop) for writer in this.writers]
         try:
             for number in range(1, rounds + 1):
                 this.strike()
@@ -298,8 +320,8 @@ def storm(rounds: int, seed: int, people: int = 4, say: Callable[[str], None] = 
                 talk.result(PATIENCE)  # nothing is killed now
         finally:
             stop.set()
-            for device in this.devices:
-                device.given_up.set()
+            for writer in this.writers:
+                writer.given_up.set()
         _judge(this)
         return this.report
 
@@ -309,6 +331,7 @@ def _judge(this: World) -> None:
     report = this.report
     report.model_calls = len(this.upstream.calls)
     report.messages = sum(len(device.replies) for device in this.devices)
+    report.of_the_product = sum(len(product.written) for product in this.products)
     report.instances, report.moved = this.balancer.requests, this.balancer.moved
     problems = report.problems
     problems += [
@@ -316,7 +339,7 @@ def _judge(this: World) -> None:
     ]
     for instance in this.instances:
         problems += instance.faults
-    with this.postgres.connect(DATABASE) as connection:
+    with connect(this.postgres, DATABASE) as connection:
 
         def rows(query: str, *values: object) -> list[dict[str, Any]]:
             return connection.execute(query.encode(), values or None).fetchall()
@@ -339,7 +362,12 @@ def _judge(this: World) -> None:
                 conversation,
             )
             alone = sum(device.conversation == conversation for device in this.devices) == 1
-            problems += _differences(said, replies, alternating=alone)
+            others = [each for each in this.products if each.conversation == conversation]
+            theirs = {row for product in others for row in product.written}
+            for product in others:
+                problems += product.problems(said)
+            ours = [row for row in said if row["id"] not in theirs]
+            problems += _differences(ours, replies, alternating=alone)
 
         problems += [
             f"doubled turns of one request: {row}"
@@ -361,7 +389,16 @@ def _judge(this: World) -> None:
             for row in rows(
                 "select m.conversation_id, m.interaction_count, count(r) from memories m "
                 "left join messages r on r.conversation_id = m.conversation_id "
-                "and r.sender = 'character' group by m.id having count(r) <> interaction_count"
+                # A reply of the product's function answers no message that anybody knows of.
+                "and r.sender = 'character' and r.parent_id is not null "
+                "group by m.id having count(r) <> interaction_count"
+            )
+        ]
+        problems += [
+            f"doubled position: {row}"
+            for row in rows(
+                "select conversation_id, position, count(*) from messages where is_active "
+                "group by 1, 2 having count(*) > 1 or position is null"
             )
         ]
 

@@ -1,10 +1,14 @@
 """A small storm. `make chaos` runs a large one."""
 
+import pytest
+
 from tests.chaos.storm import storm
+from tests.support.installations import NEW
 
 
-def test_nothing_is_lost_or_doubled_when_processes_are_killed() -> None:
-    report = storm(rounds=8, seed=9, people=3)
+def test_nothing_is_lost_or_doubled_when_processes_are_killed(pytestconfig: pytest.Config) -> None:
+    installation = pytestconfig.getoption("installation")
+    report = storm(rounds=8, seed=9, people=3, installation=installation)
     print(report)
     assert report.problems == []
     assert sum(report.kills.values()) == 8
@@ -12,3 +16,4 @@ def test_nothing_is_lost_or_doubled_when_processes_are_killed() -> None:
     assert report.messages >= 4  # at least one of each device
     assert len(report.instances) == 3
     assert report.moved > 0
+    assert (report.of_the_product > 0) == (installation != NEW)

@@ -30,6 +30,7 @@ from tests.soak.shapes import TAG, Weather, words
 from tests.support import patient
 from tests.support.functions import Process, serve_process
 from tests.support.gateway import running_gateway
+from tests.support.installations import INSTALLATIONS, NEW, connect, install
 from tests.support.keys import Keys
 from tests.support.load_balancer import LoadBalancer, balanced
 from tests.support.postgres import running_postgres
@@ -352,20 +353,20 @@ def soak(stack: Stack, *, turns: int, seed: int, concurrency: int, **more: Any) 
 
 
 @contextmanager
-def _standing_alone() -> Iterator[Stack]:
+def _standing_alone(installation: str) -> Iterator[Stack]:
     """The stack that the test fixtures set up."""
     with ExitStack() as parts:
         keys = Keys()
         postgres = parts.enter_context(running_postgres())
-        postgres.create("app")
-        postgres.migrate("app")
-        postgres.seed("app")
+        install(postgres, "app", installation)
         postgrest = parts.enter_context(running_postgrest(postgres, "app", keys.secret))
         gateway = parts.enter_context(running_gateway(postgrest.url, keys))
         upstream = parts.enter_context(running_upstream())
-        db = parts.enter_context(postgres.connect("app"))
+        db = parts.enter_context(connect(postgres, "app"))
         db.execute("update api_providers set base_url = %s", (f"{upstream.url}/api/v1",))
-        yield Stack(db, gateway, upstream, upstream, keys, lambda function: "")
+        stack = Stack(db, gateway, upstream, upstream, keys, lambda function: "")
+        stack.configure(allowLocalWorkers=True)
+        yield stack
 
 
 def main() -> None:
@@ -374,8 +375,9 @@ def main() -> None:
     parser.add_argument("--turns", type=int, default=2000)
     parser.add_argument("--seed", type=int, default=1, help="decides who fails how")
     parser.add_argument("--concurrency", type=int, default=16, help="turns at a time")
+    parser.add_argument("--installation", choices=INSTALLATIONS, default=NEW)
     arguments = parser.parse_args()
-    with _standing_alone() as stack:
+    with _standing_alone(arguments.installation) as stack:
         numbers = soak(
             stack,
             turns=arguments.turns,
