@@ -1,12 +1,13 @@
-"""Measures whether the two database calls of a turn slow down in large conversations."""
+"""Measures the two database calls of a turn in large conversations, and in an adopted database."""
 
 import json
 import re
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from statistics import median
-from typing import Any
+from typing import Any, TypeVar
 from uuid import UUID, uuid4
 
 from psycopg.rows import tuple_row
@@ -14,16 +15,20 @@ from psycopg.types.json import Jsonb
 
 from bench.plan import Plan
 from bench.prose import PARAGRAPH
+from tests.support.installations import NEW, install
 from tests.support.postgres import OWNER, Connection, Postgres
 from tests.support.stack import DEMO_CHARACTER
 
 DATABASE = "growth"
+ADOPTED = "april"
+"""The newest known state of the product whose database is adopted."""
 PEOPLE = 10_000
 GROWING = (
     *("users", "profiles", "characters", "conversations", "messages", "turns", "usage_events"),
     "memories",
 )
 """Tables that grow with the number of users: a turn must never scan a whole table."""
+Name = TypeVar("Name", bound=Hashable)
 MANY_ROWS = 500
 """More rows than any statement of a turn needs: the history has 100 messages."""
 
@@ -49,6 +54,26 @@ class Reach:
 
 
 @dataclass(frozen=True)
+class Adoption:
+    """Results from a new and an adopted database with the same rows."""
+
+    new: dict[int, Calls]
+    """Call times by number of messages in the conversation."""
+    adopted: dict[int, Calls]
+    rows: dict[str, int]
+
+    def ratios(self) -> dict[int, Calls]:
+        """How many times longer calls take in the adopted database."""
+        return {
+            messages: Calls(
+                self.adopted[messages].begin_turn / new.begin_turn,
+                self.adopted[messages].finish_turn / new.finish_turn,
+            )
+            for messages, new in self.new.items()
+        }
+
+
+@dataclass(frozen=True)
 class Growth:
     """Results from the large database."""
 
@@ -58,6 +83,7 @@ class Growth:
     plans: dict[str, Reach]
     """Access by table, in the conversation with the most messages."""
     set_up_seconds: float
+    adoption: Adoption | None = None
 
     def costly_reads(self) -> list[str]:
         """Growing tables that are scanned, or of which a statement reads many rows."""
@@ -71,20 +97,41 @@ class Growth:
 def grow(postgres: Postgres, plan: Plan, say: Callable[[str], None]) -> Growth:
     """Fill a separate database and call both functions at every size, alternating."""
     started = time.monotonic()
-    postgres.create(DATABASE)
-    postgres.migrate(DATABASE)
-    postgres.seed(DATABASE)
+    install(postgres, DATABASE, NEW)
     with postgres.connect(DATABASE, OWNER) as db:
-        conversations = _fill(db, plan)
+        talks = _fill(db, plan.conversations, plan.messages)
         set_up_seconds = time.monotonic() - started
         say(f"filled in {set_up_seconds:.0f} s")
-        rows = {table: _count(db, table) for table in ("conversations", "messages", "turns")}
-        calls = _time(db, conversations, plan)
+        rows = _counts(db)
+        calls = _time(talks, plan)
     for messages, found in calls.items():
         say(f"{messages:,} messages: begin_turn {found.begin_turn:.2f} ms")
     with postgres.connect(DATABASE, OWNER) as db:
-        plans = _plans(db, conversations[max(conversations)])
-    return Growth(calls, rows, plans, set_up_seconds)
+        plans = _plans(db, talks[max(talks)].conversation)
+    return Growth(calls, rows, plans, set_up_seconds, _adopt(postgres, plan, say))
+
+
+def _adopt(postgres: Postgres, plan: Plan, say: Callable[[str], None]) -> Adoption:
+    """Call both functions in a new and in an adopted database, alternating."""
+    talks: dict[tuple[str, int], _Talk] = {}
+    with ExitStack() as connections:
+        for installation in (NEW, ADOPTED):
+            database = f"{DATABASE}_{installation}"
+            install(postgres, database, installation)
+            db = connections.enter_context(postgres.connect(database, OWNER))
+            found = _fill(db, plan.adopted_conversations, plan.adopted_messages, installation)
+            for messages in (min(found), max(found)):
+                talks[installation, messages] = found[messages]
+        rows = _counts(db)
+        calls = _time(talks, plan)
+    new, adopted = (
+        {messages: found for (name, messages), found in calls.items() if name == installation}
+        for installation in (NEW, ADOPTED)
+    )
+    adoption = Adoption(new, adopted, rows)
+    for messages, ratio in adoption.ratios().items():
+        say(f"{messages:,} messages, adopted: begin_turn {ratio.begin_turn:.2f} times as long")
+    return adoption
 
 
 @dataclass(frozen=True)
@@ -93,7 +140,18 @@ class _Conversation:
     user_id: UUID
 
 
-def _fill(db: Connection, plan: Plan) -> dict[int, _Conversation]:
+@dataclass(frozen=True)
+class _Talk:
+    """A conversation in a database."""
+
+    db: Connection
+    conversation: _Conversation
+
+
+def _fill(
+    db: Connection, conversations: int, sizes: Sequence[int], installation: str = NEW
+) -> dict[int, _Talk]:
+    """Rows of many users, and a conversation of each size."""
     # Skip foreign key checks: the rows are valid, and checking millions takes most of the time.
     db.execute("set session_replication_role = replica")
     indexes = db.execute(_INDEXES, {"tables": list(GROWING)}).fetchall()
@@ -102,9 +160,12 @@ def _fill(db: Connection, plan: Plan) -> dict[int, _Conversation]:
     db.execute(_PEOPLE, {"people": PEOPLE})
     db.execute(
         _CONVERSATIONS,
-        {"count": plan.conversations, "people": PEOPLE, "character": DEMO_CHARACTER},
+        {"count": conversations, "people": PEOPLE, "character": DEMO_CHARACTER},
     )
-    found = {messages: _converse(db, messages) for messages in plan.messages}
+    reply = "character" if installation == NEW else "assistant"
+    found = {messages: _Talk(db, _converse(db, messages, reply)) for messages in sizes}
+    if installation != NEW:
+        db.execute("select private.place_old_messages(null)")
     db.execute("set maintenance_work_mem = '512MB'")
     for index in indexes:
         db.execute(index["indexdef"].encode())
@@ -113,7 +174,7 @@ def _fill(db: Connection, plan: Plan) -> dict[int, _Conversation]:
     return found
 
 
-def _converse(db: Connection, messages: int) -> _Conversation:
+def _converse(db: Connection, messages: int, reply: str) -> _Conversation:
     conversation = _Conversation(uuid4(), uuid4())
     parameters = {
         "id": conversation.id,
@@ -121,6 +182,7 @@ def _converse(db: Connection, messages: int) -> _Conversation:
         "email": f"{conversation.user_id}@example.com",
         "character": DEMO_CHARACTER,
         "messages": messages,
+        "reply": reply,
         "words": PARAGRAPH,
     }
     for statement in _CONVERSE:
@@ -128,18 +190,16 @@ def _converse(db: Connection, messages: int) -> _Conversation:
     return conversation
 
 
-def _time(
-    db: Connection, conversations: Mapping[int, _Conversation], plan: Plan
-) -> dict[int, Calls]:
-    begun: dict[int, list[float]] = {messages: [] for messages in conversations}
-    finished: dict[int, list[float]] = {messages: [] for messages in conversations}
+def _time(talks: Mapping[Name, _Talk], plan: Plan) -> dict[Name, Calls]:
+    begun: dict[Name, list[float]] = {name: [] for name in talks}
+    finished: dict[Name, list[float]] = {name: [] for name in talks}
     for number in range(plan.calls + 20):
-        for messages, conversation in conversations.items():
-            begin, finish = _turn(db, conversation)
+        for name, talk in talks.items():
+            begin, finish = _turn(talk.db, talk.conversation)
             if number >= 20:  # Query plans are cached by then.
-                begun[messages].append(begin)
-                finished[messages].append(finish)
-    return {n: Calls(median(begun[n]), median(finished[n])) for n in conversations}
+                begun[name].append(begin)
+                finished[name].append(finish)
+    return {name: Calls(median(begun[name]), median(finished[name])) for name in talks}
 
 
 def _turn(db: Connection, conversation: _Conversation) -> tuple[float, float]:
@@ -163,6 +223,10 @@ def _turn(db: Connection, conversation: _Conversation) -> tuple[float, float]:
     if begun["outcome"] != "started" or saved["outcome"] != "saved":
         raise RuntimeError(f"begin_turn: {begun['outcome']}, finish_turn: {saved['outcome']}")
     return (middle - started) * 1000, (end - middle) * 1000
+
+
+def _counts(db: Connection) -> dict[str, int]:
+    return {table: _count(db, table) for table in ("conversations", "messages", "turns")}
 
 
 def _count(db: Connection, table: str) -> int:
@@ -256,8 +320,8 @@ with people as (
   insert into auth.users (id, email)
   select md5('user' || n)::uuid, n || '@example.com' from generate_series(1, %(people)s) n
   returning id),
-profiles as (insert into public.profiles (id, display_name) select id, 'Ada' from people)
-insert into public.characters (user_id, name) select id, 'Somebody' from people
+profiles as (insert into public.profiles (id) select id from people)
+insert into public.characters (user_id, name, description) select id, 'Somebody', '' from people
 """
 _CONVERSATIONS = """
 with conversations as (
@@ -279,14 +343,14 @@ select id, 'user', 'Hello.' from begun
 """
 _CONVERSE = (
     "insert into auth.users (id, email) values (%(user)s, %(email)s)",
-    "insert into public.profiles (id, display_name) values (%(user)s, 'Ada')",
+    "insert into public.profiles (id) values (%(user)s)",
     """
     insert into public.conversations (id, user_id, character_id)
     values (%(id)s, %(user)s, %(character)s)
     """,
     """
     insert into public.messages (conversation_id, sender, content, created_at)
-    select %(id)s, case n %% 2 when 1 then 'user' else 'character' end, %(words)s,
+    select %(id)s, case n %% 2 when 1 then 'user' else %(reply)s end, %(words)s,
            now() - (%(messages)s - n) * interval '5 minutes'
     from generate_series(1, %(messages)s) n
     """,

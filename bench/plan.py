@@ -24,6 +24,10 @@ class Plan:
     messages: tuple[int, ...] = (100, 10_000, 1_000_000)
     """Messages in one conversation."""
     conversations: int = 1_000_000
+    adopted_messages: tuple[int, ...] = (100, 100_000, *[10_000] * 18)
+    """Messages in conversations of an adopted database; the smallest and the largest are timed."""
+    adopted_conversations: int = 100_000
+    """Further ones; every fifth has one message."""
     calls: int = 300
     """Calls of begin_turn and finish_turn at each size."""
     attacks: int = 5
@@ -43,6 +47,8 @@ class Plan:
             soak_steps=2,
             messages=(100, 1_000, 10_000),
             conversations=10_000,
+            adopted_messages=(100, 10_000, 1_000),
+            adopted_conversations=10_000,
             calls=50,
             attacks=2,
         )

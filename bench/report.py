@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from bench.capacity import TURNS_A_DAY, Assumed, measured, need
 from bench.cold_start import HELLO
+from bench.growth import Adoption
 from bench.hostile import Hostile
 from bench.machine import MEGABYTE
 from bench.programs import BENCH
@@ -86,6 +87,8 @@ def tables(results: Results) -> Iterator[Table]:
     if results.growth:
         yield _growth(results)
         yield _plans(results)
+        if results.growth.adoption:
+            yield _adopted(results.growth.adoption)
     if results.prompts:
         yield _prompts(results)
     if measured(results):
@@ -264,6 +267,25 @@ def _plans(results: Results) -> Table:
     return Table("Plans", _PLANS, ["table", "read by", "indexes", "most rows read"], rows)
 
 
+def _adopted(adoption: Adoption) -> Table:
+    rows = [
+        [
+            f"{messages:,}",
+            _number(adoption.new[messages].begin_turn),
+            _number(adoption.adopted[messages].begin_turn),
+            _number(ratio.begin_turn),
+            _number(adoption.new[messages].finish_turn),
+            _number(adoption.adopted[messages].finish_turn),
+            _number(ratio.finish_turn),
+        ]
+        for messages, ratio in adoption.ratios().items()
+    ]
+    counts = ", ".join(f"{count:,} {table}" for table, count in adoption.rows.items())
+    columns = ["messages in the conversation", "begin_turn, ms", "adopted, ms", "adopted, × new"]
+    columns += ["finish_turn, ms", "adopted, ms", "adopted, × new"]
+    return Table("An adopted database", _ADOPTED.format(counts=counts), columns, rows)
+
+
 def _prompts(results: Results) -> Table:
     rows = [
         [str(messages), *(_number(times[context]) for context in CONTEXTS)]
@@ -380,6 +402,10 @@ _GROWTH = (
 _PLANS = (
     "How the statements inside begin_turn and finish_turn read growing tables, in the conversation "
     "with the most messages, and the most rows that one of them reads."
+)
+_ADOPTED = (
+    "The same calls in a new database and in one of an existing product (its state of April) into "
+    "which we moved, alternating. Both have the same rows: {counts}."
 )
 _CAPACITY = (
     "Computed, not measured, by the formulas of [operations.md](operations.md#how-much-is-needed): "

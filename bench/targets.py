@@ -115,6 +115,17 @@ def _begin_growth(results: Results) -> float | None:
     return calls[max(calls)].begin_turn / calls[min(calls)].begin_turn
 
 
+def _adoption(call: str) -> Figure:
+    """How many times longer a call takes in an adopted database, where it is worst."""
+
+    def find(results: Results) -> float | None:
+        adoption = results.growth.adoption if results.growth else None
+        ratios = adoption.ratios().values() if adoption else ()
+        return max((float(getattr(ratio, call)) for ratio in ratios), default=None)
+
+    return find
+
+
 def _costly_reads(results: Results) -> float | None:
     return float(len(results.growth.costly_reads())) if results.growth else None
 
@@ -151,5 +162,11 @@ TARGETS = (
     Target("longest wait caused by one request", 50, _longest_wait, "ms"),
     Target("peak memory with many imports or exports at once", 350, _hostile_memory, "MB"),
     Target("begin_turn, most messages against fewest", 1.5, _begin_growth, "×"),
+    Target(
+        "begin_turn in an adopted database, against a new one", 1.5, _adoption("begin_turn"), "×"
+    ),
+    Target(
+        "finish_turn in an adopted database, against a new one", 1.5, _adoption("finish_turn"), "×"
+    ),
     Target("growing tables of which a turn reads many rows", 0, _costly_reads),
 )
