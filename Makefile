@@ -16,7 +16,7 @@ EXISTING := $(addprefix tests/integration/test_, turn.py tasks.py stream.py requ
 	several_characters.py long_conversation.py durability.py faults.py actions.py memory.py \
 	message_actions_and_memory.py failure_*.py models_on_cooldown.py content_policy.py adult_tier.py \
 	limits.py usage.py usage_reports.py calibration.py cards.py health_check.py scheduled_health_check.py \
-	provider_checks.py access.py)
+	provider_checks.py access.py chaos.py) tests/soak
 
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
@@ -80,10 +80,10 @@ lint: $(READY)/test $(PACKAGES) ## Check style, types, migrations, edge function
 bench: $(READY)/test $(READY)/stack ## Run the benchmarks and write docs/benchmarks.md; ARGS="--quick"
 	@$(BIN)/python -m bench $(ARGS)
 
-soak: $(READY)/test $(READY)/stack ## Run 2,000 turns on three instances while models fail; ARGS="--turns 500 --seed 7"
+soak: $(READY)/test $(READY)/stack ## Run 2,000 turns on three instances while models fail; ARGS="--turns 500 --installation april"
 	@$(BIN)/python -m tests.soak $(ARGS)
 
-chaos: $(READY)/test $(READY)/stack ## Kill Postgres and one of three instances 200 times; ARGS="--rounds 20"
+chaos: $(READY)/test $(READY)/stack ## Kill Postgres and one of three instances 200 times; ARGS="--rounds 20 --installation april"
 	@$(BIN)/python -m tests.chaos $(ARGS)
 
 policy-report: $(READY)/test ## Print misses and false refusals of the content screening
