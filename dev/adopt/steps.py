@@ -45,6 +45,8 @@ INDEXES = {
 """The indexes on the product's own tables."""
 
 CONVERSATIONS_AT_A_TIME = 50
+WAITING = "messages_without_position"
+"""An index that is there while old messages get their positions: each batch would else read all."""
 
 
 def steps() -> list[Step]:
@@ -61,7 +63,11 @@ def _schema() -> Iterator[Step]:
 
 def _afterwards() -> Iterator[Step]:
     place = f"select private.place_old_messages({CONVERSATIONS_AT_A_TIME}) as changed"
+    waiting = f"{WAITING} on public.messages (conversation_id) where position is null"
+    create = f"create index concurrently if not exists {waiting}"
+    yield Step(f"index {WAITING}", create, "concurrently")
     yield Step("positions of old messages", place, "batches")
+    yield Step(f"{WAITING} is not needed any more", f"drop index public.{WAITING}")
     for name, columns in INDEXES.items():
         index = f"create index concurrently if not exists {name} on {columns}"
         yield Step(f"index {name}", index, "concurrently")
