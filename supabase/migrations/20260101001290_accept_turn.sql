@@ -99,11 +99,16 @@ begin
   where t.user_id = p_user_id and t.status = 'running' and t.lease_expires_at <= started_at;
 
   -- Most often none; else this very call's, the same request's, or the one that runs here.
-  select * into accepted from public.turns t
-  where t.user_id = p_user_id
-    and (t.id = p_turn_id
-         or t.client_message_id = p_client_message_id and t.status <> 'failed'
-         or t.conversation_id = p_conversation_id and t.status = 'running')
+  -- Looked up one by one: as one condition they were searched for among all turns of the user.
+  select * into accepted
+  from (
+    select * from public.turns t where t.user_id = p_user_id and t.id = p_turn_id
+    union all
+    select * from public.turns t
+    where t.user_id = p_user_id and t.client_message_id = p_client_message_id and t.status <> 'failed'
+    union all
+    select * from public.turns t
+    where t.user_id = p_user_id and t.conversation_id = p_conversation_id and t.status = 'running') t
   order by t.id = p_turn_id desc, (t.client_message_id = p_client_message_id) desc nulls last
   limit 1;
   if accepted.status in ('complete', 'incomplete', 'stopped') then
