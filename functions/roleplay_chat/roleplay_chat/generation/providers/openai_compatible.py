@@ -25,6 +25,8 @@ from roleplay_chat.generation.error_classifier import (
     from_error,
     from_response,
 )
+from roleplay_chat.generation.error_shapes import is_error
+from roleplay_chat.generation.error_wordings import refuses
 from roleplay_chat.generation.providers import (
     MAX_BODY_BYTES,
     MAX_REPLY_CHARS,
@@ -65,7 +67,7 @@ async def generate(http: httpx.AsyncClient, call: Call) -> AsyncGenerator[Event,
     }
     async with post(http, call, body) as response:
         reader = ReplyReader(call.on_usage)
-        if response.status_code != 200:
+        if not response.is_success:
             error = await first_bytes(response, MAX_BODY_BYTES)
             reader.read_usage(error)
             raise UpstreamError(from_response(response.status_code, response.headers, error))
@@ -183,9 +185,9 @@ class ReplyReader:
         chunk = _parse(data)
         if "usage" in chunk:
             self._add_usage(chunk)
-        if error := chunk.get("error"):
-            raise UpstreamError(from_error(error, 200, provider=chunk.get("provider")))
         choices = chunk.get("choices")
+        if chunk.get("error") or (not choices and is_error(chunk)):
+            raise UpstreamError(from_error(chunk, 200))
         for choice in choices if isinstance(choices, list) else []:
             if isinstance(choice, dict):
                 self._read_choice(choice, chunk)
@@ -255,11 +257,13 @@ class ReplyReader:
     def end(self) -> End:
         """The end of the reply. Raises `UpstreamError` if it did not end properly."""
         if self._finish_reason is None:
-            raise failed("cut_off" if self._has_text or self._reasoned else "unreadable")
+            if self._has_text or self._reasoned:
+                raise failed("cut_off")
+            raise failed("unreadable", why="no choices")
+        if refuses(self._finish_reason):
+            raise failed("moderated")
         if not self._has_text and self._finish_reason == "length":
             raise failed("all_reasoning")
-        if not self._has_text and self._finish_reason == "content_filter":
-            raise failed("moderated")
         return End(self._finish_reason, self._usage)
 
 
@@ -267,10 +271,19 @@ def _parse(data: str | bytes) -> Mapping[str, Any]:
     try:
         chunk = loads_bounded(data)
     except (ValueError, RecursionError) as error:
-        raise failed("unreadable", why="not JSON") from error
+        raise failed("unreadable", why=_kind_of(data)) from error
+    if isinstance(chunk, list) and chunk:
+        chunk = chunk[0]  # An error in a list, as Gemini's gateway sends it.
     if not isinstance(chunk, dict):
         raise failed("unreadable", why="not a JSON object")
     return chunk
+
+
+def _kind_of(data: str | bytes) -> str:
+    """What came instead of JSON, for the log."""
+    if not data.strip():
+        return "nothing"
+    return "a web page" if data.lstrip()[:1] in ("<", b"<") else "not JSON"
 
 
 def _content(content: Any, *names: str) -> str:
