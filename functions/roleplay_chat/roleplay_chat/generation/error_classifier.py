@@ -216,6 +216,8 @@ _IN_CHARACTERS = {plain("string_above_max_length"), plain("string_too_long")}
 _UNCLEAR = {"overloaded", "unreadable", "timeout"}
 """Kinds of failures that say no more of a worker than that it failed."""
 _OF_A_WORKER = {"worker_out_of_memory", "worker_broken_context"}
+_CLEARER_WORDS = {("model_gone", "model_not_loaded")}
+"""Policies by code and by sentence where the sentence says more."""
 _OF_A_PROVIDER = {
     "bad_key": "provider_refuses_key",
     "no_credit": "provider_without_credit",
@@ -229,7 +231,8 @@ _OF_A_PROVIDER = {
 def _policy_name(facts: _Facts) -> str:
     if name := _first(_FIRST_RULES, facts):
         return name
-    if name := _by_code(facts) or _by_wording(facts):
+    coded, worded = _by_code(facts), _by_wording(facts)
+    if name := worded if (coded, worded) in _CLEARER_WORDS else coded or worded:
         return _OF_A_PROVIDER.get(name, name) if facts.passed_on else name
     return _first(_LAST_RULES, facts) or "overloaded"
 

@@ -45,6 +45,9 @@ CODES: dict[str, tuple[str, ...]] = {
         "sensitive_content",
         "sensitive_content_detected",
         "unsafe_content",
+        "unsafe_input",
+        "unsafe_output",
+        "unsafe_prompt",
         # Zhipu, MiniMax
         "1301",
         "base_resp_1026",
@@ -231,7 +234,7 @@ WORDINGS: tuple[Wording, ...] = (
     # The machine behind the address. First, because it may advise a shorter context.
     Wording(
         "worker_out_of_memory",
-        _SERVER,
+        _SERVER | {400, 424},
         (
             r"out of (?:\w{1,12} )?memory|\boom\b|outofmemory|outofdevicememory",
             r"(?:not enough|insufficient) (?:\w{1,12} ){0,2}(?:memory|vram|system resources)",
@@ -242,13 +245,10 @@ WORDINGS: tuple[Wording, ...] = (
     ),
     Wording(
         "worker_broken_context",
-        _SERVER,
-        (
-            r"probability tensor contains",
-            r"\b(?:inf|nan)\b(?!-)",
-            r"device-side assert",
-        ),
+        _SERVER | {400, 424},
+        (r"probability tensor contains", r"device-side assert"),
     ),
+    Wording("worker_broken_context", _SERVER | {424}, (r"\b(?:inf|nan)\b(?!-)",)),
     # Addresses.
     Wording(
         "not_found",
@@ -267,7 +267,9 @@ WORDINGS: tuple[Wording, ...] = (
         (
             r"request (?:body )?(?:is )?too large (?:for|on)",
             r"reduce (?:the length of the messages|your (?:prompt|message))",
-            r"maximum context length|inputs\W{0,4}(?:tokens?|length)\W{1,4}(?:\+|and)",
+            r"max\w{0,5} context\b|inputs\W{0,4}(?:tokens?|length)\W{1,4}(?:\+|and)",
+            r"(?:prompt|inputs?|messages)(?: tokens?| length)? (?:and|plus|\+) \W?"
+            r"(?:max_|completion|output|reply|generated)",
             r"(?:exceeds?|exceeded|exceeding) (?:the |this |your |max\w{0,5} |model'?s? "
             r"|available ){0,4}context",
         ),
@@ -280,7 +282,7 @@ WORDINGS: tuple[Wording, ...] = (
             r"(?:too (?:large|big|high|many)|must be|should be|less than|at most|exceeds?|<=|> ?\d"
             r"|cannot|maximum (?:allowed|value))",
             r"range of max_?(?:completion_|output_|new_)?tokens",
-            r"at most \d{1,9} (?:completion|output) tokens",
+            r"(?:at most|maximum of|up to) \d{1,9} (?:completion|output|new) tokens",
         ),
         unless=r"context (?:length|size|window|limit)|max_completion_tokens' instead",
     ),
@@ -292,7 +294,8 @@ WORDINGS: tuple[Wording, ...] = (
             r"\b(?:too (?:long|large|big|many)|longer than|larger than|greater than|exceed\w{0,3}"
             r"|over the|above the|must have less than|does(?: not|n't) fit)[^\n]{0,80}"
             r"(?:token|context|length|limit|model|maximum|n_ctx|window|size|max_)",
-            r"\b(?:prompt|input|conversation|context|messages) (?:is |are |was )?too (?:long|large)",
+            r"\b(?:prompt|input|conversation|context|messages) (?:is |are )?too (?:long|large)",
+            r"tokens?\b[^\n]{0,40} only supports? (?:up to )?\d",
             r"prompt 超长|(?:输入|上下文|提示词)[^\n]{0,20}(?:过长|超长|超出|超过)",
             r"context (?:length|size|window|limit)s?\b[^\n]{0,60}"
             r"(?:exceed|only|overflow|not enough|too (?:small|short)|reached|full)",
@@ -304,6 +307,7 @@ WORDINGS: tuple[Wording, ...] = (
             r"maximum (?:prompt|input|sequence|model) length",
             r"range of input length",
             r"string too long",
+            r"\d[ -]tokens?\b[^\n]{0,80}(?:\bmax|\blimit|context|window|more than|over the)",
             r"tokens?[^\n]{0,60}(?:exceed\w{0,3}|over) [^\n]{0,40}(?:limit|maximum|context|window)",
         ),
         unless=r"per (?:minute|min|day|hour|second)",
@@ -311,13 +315,14 @@ WORDINGS: tuple[Wording, ...] = (
     # What was written.
     Wording(
         "moderated",
-        frozenset({400, 403, 406, 422, 500, STREAM_STATUS}),
+        frozenset({400, 403, 406, 422, 451, 500, STREAM_STATUS}),
         (
             r"content (?:management )?(?:policy|policies|filter\w{0,4}|moderation|guidelines)",
             r"responsible ai|safety (?:system|reason|polic|filter|guideline|setting|check)",
             r"violat\w{1,6} [^\n]{0,60}(?:polic|guideline|terms|rules)",
             r"(?:inappropriate|harmful|unsafe|prohibited|sensitive|illegal|restricted) "
             r"(?:content|words|information|material)",
+            r"(?:considered|deemed|detected as|found to be) (?:unsafe|harmful|inappropriate)",
             r"content exists risk|considered high risk|data inspection",
             r"(?:blocked|rejected|refused|flagged) (?:by|due to|because of|as|for) [^\n]{0,60}"
             r"(?:safety|content|polic|prohibited|moderation|guardrail|sensitive|unsafe|filter)",
@@ -340,9 +345,9 @@ WORDINGS: tuple[Wording, ...] = (
         (
             r"insufficient (?:\w{1,12} )?(?:balance|credits?|funds|quota)",
             r"(?:credit|account|paid) balance is (?:too low|insufficient|not enough|negative)",
-            r"balance is (?:too low|insufficient|not enough)|not enough (?:balance|credits?)",
+            r"balance (?:is )?(?:too low|insufficient|not enough)|not enough (?:balance|credits?)",
             r"(?:out of|no|not have any|used all (?:available|your)|exceeded your) "
-            r"(?:\w{1,12} ){0,2}credits",
+            r"(?:\w{1,12} ){0,2}credits?\b",
             r"exceeded your current quota, please check your plan",
             r"spend(?:ing)? limit|payment (?:is )?required|top up|recharge|overdue-payment"
             r"|good standing|余额不足|欠费|充值",
@@ -355,8 +360,10 @@ WORDINGS: tuple[Wording, ...] = (
             r"(?:incorrect|invalid|wrong|missing|expired|revoked|unknown|no|without an?) "
             r"(?:x-)?api[ _-]?key",
             r"\bapi[ _-]?key (?:\w{1,12} )?(?:is |was |has )?(?:been )?"
-            r"(?:not valid|invalid|expired|missing|required|not found|disabled|revoked|incorrect)",
-            r"invalid (?:authentication|authorization|bearer|subscription key|credentials)",
+            r"(?:not valid|invalid|expired|missing|required|not found|disabled|revoked|incorrect"
+            r"|(?:not |un)authorized)",
+            r"invalid (?:authentication|authorization|bearer|subscription key|credentials"
+            r"|(?:access|auth|api|proxy server) token)",
             r"provide an api key|pass a valid api key|authentication (?:fails|failed|required)",
             r"api[ _-]?key (?:不存在|无效|错误)|令牌(?:无效|已过期)",
         ),
@@ -385,7 +392,9 @@ WORDINGS: tuple[Wording, ...] = (
             r"\bmodels?\b[^\n]{0,120}(?:does(?: not|n't) exist|not exist\b|(?:was |is )?not found"
             r"|(?:has been|is|was) (?:deprecated|decommissioned|retired|removed|shut down)"
             r"|no longer (?:available|supported)|not deployed)",
-            r"invalid model(?: name passed|:)|(?:unknown|no such) model\b|unable to access model|not a valid model",
+            r"invalid model(?: name passed|:)|(?:unknown|no such|unsupported) model\b",
+            r"^model: ",
+            r"unable to access model|not a valid model",
             r"no available channels? for (?:the )?model|模型不存在",
             r"(?:deployment|model) [^\n]{0,80}does not exist",
         ),
@@ -406,12 +415,13 @@ _N = r"(\d[\d,_]{1,11})"
 
 LIMITS: tuple[str, ...] = (
     rf"n_ctx\W{{1,4}}{_N}",
-    rf"\d(?: tokens?)? {{0,2}}> {{0,2}}{_N}",
+    rf"\d(?: tokens?)? {{0,2}}[>/] {{0,2}}{_N}",
+    rf"between \d{{1,9}} and {_N}",
     rf"\[ {{0,2}}\d{{1,9}} {{0,2}}, {{0,2}}{_N} {{0,2}}\]",
     rf"(?:<=|less than(?: or equal to)?|(?:no|not) more than|at most|up to|(?:can)?not exceed|only)"
     rf"(?: supports?)?(?: up to)?[ `'\"(]{{1,3}}{_N}",
-    rf"(?:context (?:length|size|window|limit)|token limit"
-    rf"|max[a-z_ ]{{0,40}}?(?:length|len|tokens?|size|context|window))"
+    rf"(?:context (?:length|size|window|limit)|token limit)(?:(?!\bby\b)[^\d;.]){{0,40}}?{_N}",
+    rf"max[a-z_ ]{{0,40}}?(?:length|len|tokens?|size|context|window)"
     rf"(?:(?!\bby\b)[^\d;.]){{0,40}}?{_N}",
     rf"{_N}[ -](?:tokens? )?(?:max|context|limit|token (?:limit|context|window))",
     rf"\blimit(?: is| of)?[:= (]{{1,3}}{_N}",
