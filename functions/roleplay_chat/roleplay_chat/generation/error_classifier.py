@@ -366,7 +366,8 @@ def _reset(headers: Mapping[str, str], metadata: Mapping[str, Any]) -> datetime 
 def _limit_tokens(name: str, facts: _Facts, error: Mapping[str, Any]) -> int | None:
     """The limit that the request exceeded, where the error has it."""
     if name == "credit_for_fewer_tokens":
-        return _number(_compiled(_AFFORDABLE).search("\n".join(facts.own_texts)))
+        affordable = _compiled(_AFFORDABLE).search("\n".join(facts.own_texts))
+        return int(affordable[1]) if affordable else None
     # The lengths of texts are characters.
     if name not in ("context_too_long", "reply_too_long") or _IN_CHARACTERS & facts.codes:
         return None

@@ -28,7 +28,7 @@ _INNER = (
     "message",
 )
 """Fields with more codes, one level down."""
-_CODE_IN_TEXT = re.compile(
+_CODE_IN_TEXT = (
     r"[\"'\\](?:code|type|status|reason)[\"'\\]{1,4} {0,2}[:=] {0,2}[\"'\\]{1,4}([\w.-]{3,60})"
     r"|\blitellm\.(\w{3,60})"
 )
@@ -81,7 +81,7 @@ def sentence(value: Any, depth: int = _DEPTH) -> str:
 
 def codes_in(error: Mapping[str, Any], *texts: str) -> frozenset[str]:
     """All codes and types of an error, without case and punctuation."""
-    found = _CODE_IN_TEXT.finditer("\n".join(texts))
+    found = re.finditer(_CODE_IN_TEXT, "\n".join(texts))
     inside = [match[1] or match[2] for _, match in zip(range(_MOST), found, strict=False)]
     return frozenset(plain(code[:80]) for code in (*_codes(error), *inside))
 

@@ -438,7 +438,8 @@ def _repaired(shape: RequestShape, failure: Failure) -> RequestShape | None:
                 return None
             return RequestShape.build(smaller, shape.max_tokens, bare=shape.bare)
         case "fewer_tokens":
-            fewer = shape.max_tokens // 2 if limit is None else min(limit - 1, shape.max_tokens)
+            half = shape.max_tokens // 2
+            fewer = half if limit is None or limit > shape.max_tokens else limit - 1
             return replace(shape, max_tokens=fewer) if fewer >= MIN_USEFUL_TOKENS else None
         case "more_tokens":
             longer = RequestShape.build(shape.context_tokens, shape.max_tokens * 2, bare=shape.bare)
