@@ -5,7 +5,7 @@ import json
 import pytest
 
 from roleplay_chat.generation.error_policies import ERROR_POLICIES
-from tests.support.answers import chunk, event, raw, raw_sse, reply, stream, text, worker_chat
+from tests.support.answers import chunk, event, raw, reply, stream, text, worker_chat
 from tests.support.servers import (
     CONTENT,
     CREDIT,
@@ -188,7 +188,6 @@ class TestStatus:
             pytest.param(202, {"status": "queued", "id": "x"}, "no choices", id="queued"),
             pytest.param(204, "", "no choices", id="no-content"),
             pytest.param(200, "<!DOCTYPE html><title>Sign in</title>", "a web page", id="page"),
-            pytest.param(200, "It works!", "not JSON", id="text"),
             pytest.param(200, {"object": "list", "data": []}, "no choices", id="other-json"),
         ],
     )
@@ -225,15 +224,30 @@ def test_long_response_headers_are_read(talk: Talk, size: int) -> None:
     assert talk.asked() == [VENICE]
 
 
-def test_worker_with_the_openai_protocol_says_what_its_own_would(talk: Talk) -> None:
-    talk.have_worker(protocol="openai")
-    memory = {"error": {"message": "CUDA out of memory", "type": "InternalServerError"}}
-    talk.stack.upstream.enqueue(
-        raw_sse(event(memory)),
-        text("Good evening."),
-    )
+@pytest.mark.parametrize("protocol", ["openai", "chat_worker"])
+@pytest.mark.parametrize(
+    ("answer", "policy"),
+    [
+        pytest.param(reply(500, "CUDA out of memory"), "worker_out_of_memory", id="memory"),
+        pytest.param(
+            reply(500, {"error": {"message": "probability tensor contains either `inf`, `nan`"}}),
+            "worker_broken_context",
+            id="nan",
+        ),
+        pytest.param(reply(401, ""), "bad_key", id="key"),
+        pytest.param(reply(308, ""), "redirected", id="redirect"),
+        pytest.param(reply(404, {"detail": "Not Found"}), "not_found", id="address"),
+    ],
+)
+def test_worker_means_the_same_in_either_protocol(
+    talk: Talk, protocol: str, answer: Answer, policy: str
+) -> None:
+    talk.have_worker(protocol=protocol)
+    talk.stack.upstream.enqueue(answer, text("Good evening."))
 
     talk.reply(model_provider="chat_worker")
 
-    assert talk.alerts() == ["worker_out_of_memory"]
-    assert [*talk.cooldowns()] == ["model chat_worker"]
+    assert talk.asked() == [WORKER, VENICE]
+    tried = next(line for line in talk.log if line["message"] == "turn finished")["targets"]
+    assert tried[0]["outcome"] == policy
+    assert talk.alerts() == [policy] * ERROR_POLICIES[policy].alert
