@@ -191,6 +191,74 @@ def test_code_inside_a_stream_is_read(code: str, policy: str, field: str) -> Non
     assert failure.policy.name == policy
 
 
+REWORDED = [
+    (400, "Input length 9000 exceeds maximum context length 2000", "context_too_long", 2000),
+    (400, "This model supports a maximum context of 2,000 tokens, but the request has "
+     "9,000.",
+     "context_too_long", 2000),
+    (400, "The total number of tokens (9000) exceeds the model limit of 2000",
+     "context_too_long", 2000),
+    (400, "Requested 9000 tokens, max 2000", "context_too_long", 2000),
+    (400, "Conversation too long: 9000 tokens, limit 2000", "context_too_long", 2000),
+    (400, "Token limit exceeded: 9000/2000", "context_too_long", 2000),
+    (500, "context length of 2000 tokens exceeded", "context_too_long", 2000),
+    (400, "your request exceeds the model's context window (2000)", "context_too_long", 2000),
+    (400, "prompt too large: 9000 > 2000", "context_too_long", 2000),
+    (400, "Model context limit exceeded. Your request used 9000 input tokens, which exceeds"
+     " this model's limit of 2000.",
+     "context_too_long", 2000),
+    (400, "inputs must have less than 2000 tokens", "context_too_long", 2000),
+    (400, "You requested 9000 tokens but the model has only a 2000 token context window",
+     "context_too_long", 2000),
+    (400, "Number of input tokens exceeds n_ctx (2000)", "context_too_long", 2000),
+    (400, "This endpoint's maximum context length is 2000 tokens. However, you requested "
+     "about 9000 tokens (8600 of text input, 400 in the output). Please reduce the "
+     "length of either one, or use the \"middle-out\" transform",
+     "context_too_long", 2000),
+    (400, "max_tokens must be between 1 and 200", "reply_too_long", 200),
+    (400, "max_new_tokens cannot be larger than 200", "reply_too_long", 200),
+    (400, "This model supports a maximum of 200 output tokens", "reply_too_long", 200),
+    (400, "The response was blocked by our moderation system", "moderated", None),
+    (400, "Request flagged by content moderation", "moderated", None),
+    (403, "Your prompt was flagged as potentially violating our usage policy", "moderated", None),
+    (400, "Output blocked by content filtering policy", "moderated", None),
+    (451, "blocked due to content policy", "moderated", None),
+    (429, "You have no credits left", "no_credit", None),
+    (403, "Insufficient credit. Please add credits.", "no_credit", None),
+    (429, "Quota exceeded: your account has run out of credit", "no_credit", None),
+    (400, "account balance too low", "no_credit", None),
+    (400, "The API key is not authorized", "bad_key", None),
+    (400, "invalid access token", "bad_key", None),
+    (500, "ggml_backend_cuda_buffer_type_alloc_buffer: allocating 512.00 MiB on device 0: "
+     "cudaMalloc failed: out of memory",
+     "worker_out_of_memory", None),
+    (500, "HIP out of memory", "worker_out_of_memory", None),
+    (500, "[metal::malloc] Unable to allocate 9 bytes", "worker_out_of_memory", None),
+    (200, "torch.OutOfMemoryError: CUDA out of memory.", "worker_out_of_memory", None),
+    (400, "CUDA out of memory. Tried to allocate 2 GiB", "worker_out_of_memory", None),
+    (500, "logits contain NaN", "worker_broken_context", None),
+    (400, "probability tensor contains either `inf`, `nan` or element < 0",
+     "worker_broken_context", None),
+    (500, "NaN or Inf found in input tensor", "worker_broken_context", None),
+    (404, "The model 'x' was not found", "model_gone", None),
+    (503, "No available channel for model x under group default", "model_gone", None),
+    (400, "Unsupported model: x", "model_gone", None),
+    (503, "That model is currently overloaded", "overloaded", None),
+]  # fmt: skip
+"""Sentences like those of servers: of other servers, or of theirs after a new release."""
+
+
+@pytest.mark.parametrize(("status", "message", "policy", "limit"), REWORDED)
+def test_sentence_in_other_words_is_understood(
+    status: int, message: str, policy: str, limit: int | None
+) -> None:
+    body = {"error": {"message": message}}
+    failure = (
+        from_error(body, status) if status == 200 else from_response(status, {}, encoded(body))
+    )
+    assert (failure.policy.name, failure.limit_tokens) == (policy, limit)
+
+
 INNOCENT = [
     (400, "Please stop sending requests", "bad_request"),
     (400, "tools is not allowed here", "bad_request"),
@@ -203,6 +271,11 @@ INNOCENT = [
     (500, "information about infinity", "server_error"),
     (503, "The engine is overloaded, try again", "overloaded"),
     (404, "Not found", "not_found"),
+    (400, "Request rejected for invalid content type", "bad_request"),
+    (400, "Value violates the rules of the schema", "bad_request"),
+    (400, "Your request exceeds the rate limit of the model", "rate_limited"),
+    (500, "request to the model: context deadline exceeded (timeout exceeded)", "server_error"),
+    (500, "context canceled while the model was writing", "server_error"),
 ]
 
 

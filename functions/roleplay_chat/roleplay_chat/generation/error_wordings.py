@@ -139,6 +139,7 @@ CODES: dict[str, tuple[str, ...]] = {
     "model_not_loaded": ("model_not_loaded", "no_model_loaded"),
     "model_gone": (
         "deployment_not_found",
+        "invalid_endpoint_or_model_not_found",
         "invalid_model",
         "invalid_model_name",
         "model_decommissioned",
@@ -310,7 +311,7 @@ WORDINGS: tuple[Wording, ...] = (
             r"\d[ -]tokens?\b[^\n]{0,80}(?:\bmax|\blimit|context|window|more than|over the)",
             r"tokens?[^\n]{0,60}(?:exceed\w{0,3}|over) [^\n]{0,40}(?:limit|maximum|context|window)",
         ),
-        unless=r"per (?:minute|min|day|hour|second)",
+        unless=r"per (?:minute|min|day|hour|second)|rate[ _-]?limit|deadline|timeout|timed out",
     ),
     # What was written.
     Wording(
@@ -319,13 +320,13 @@ WORDINGS: tuple[Wording, ...] = (
         (
             r"content (?:management )?(?:policy|policies|filter\w{0,4}|moderation|guidelines)",
             r"responsible ai|safety (?:system|reason|polic|filter|guideline|setting|check)",
-            r"violat\w{1,6} [^\n]{0,60}(?:polic|guideline|terms|rules)",
+            r"violat\w{1,6} [^\n]{0,60}(?:polic|guideline|terms of)",
             r"(?:inappropriate|harmful|unsafe|prohibited|sensitive|illegal|restricted) "
             r"(?:content|words|information|material)",
             r"(?:considered|deemed|detected as|found to be) (?:unsafe|harmful|inappropriate)",
             r"content exists risk|considered high risk|data inspection",
             r"(?:blocked|rejected|refused|flagged) (?:by|due to|because of|as|for) [^\n]{0,60}"
-            r"(?:safety|content|polic|prohibited|moderation|guardrail|sensitive|unsafe|filter)",
+            r"(?:safety|content\b(?!.type)|polic|prohibited|moderation|guardrail|sensitive|unsafe|filter)",
             r"敏感|违规|不安全内容|内容安全",
         ),
         unless=r"\baccounts?\b|organi[sz]ation|deactivated|parameter|argument",
