@@ -259,6 +259,23 @@ def test_sentence_in_other_words_is_understood(
     assert (failure.policy.name, failure.limit_tokens) == (policy, limit)
 
 
+@pytest.mark.parametrize(
+    ("message", "seconds"),
+    [
+        ("Rate limit reached for x. Please try again in 20s.", 20),
+        ("Rate limit reached. Please try again in 1m20.5s. Need more?", 80.5),
+        ("Rate limit reached. Please try again in 500ms.", 0.5),
+        ("You exceeded your current quota. Please retry in 36.4s.", 36.4),
+        ("Too many requests, try again in 7 seconds", 7),
+        ("Too many requests, try again later", None),
+    ],
+)
+def test_delay_in_the_sentence_of_a_limit_is_read(message: str, seconds: float | None) -> None:
+    body = encoded({"error": {"message": message, "type": "rate_limit_error"}})
+    assert from_response(429, {}, body).retry_after == seconds
+    assert from_response(429, {"Retry-After": "3"}, body).retry_after == 3
+
+
 INNOCENT = [
     (400, "Please stop sending requests", "bad_request"),
     (400, "tools is not allowed here", "bad_request"),

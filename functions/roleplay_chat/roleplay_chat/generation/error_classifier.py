@@ -18,6 +18,7 @@ from roleplay_chat.generation.error_policies import ERROR_POLICIES, MAX_COOLDOWN
 from roleplay_chat.generation.error_shapes import MAX_TEXT, codes_in, error_in
 from roleplay_chat.generation.error_wordings import (
     CODES,
+    DELAY,
     LIMIT_FIELDS,
     LIMITS,
     STATUSES,
@@ -313,7 +314,7 @@ def from_error(
     return Failure(
         ERROR_POLICIES[name],
         status=facts.status,
-        retry_after=_retry_after(merged, metadata, availability),
+        retry_after=_retry_after(merged, metadata, availability, facts),
         until=_reset(merged, metadata),
         limit_tokens=_limit_tokens(name, facts, error),
     )
@@ -332,9 +333,12 @@ def _status(status: int, error: Mapping[str, Any], codes: frozenset[str]) -> int
 
 
 def _retry_after(
-    headers: Mapping[str, str], metadata: Mapping[str, Any], availability: Mapping[str, Any]
+    headers: Mapping[str, str],
+    metadata: Mapping[str, Any],
+    availability: Mapping[str, Any],
+    facts: _Facts,
 ) -> float | None:
-    """Seconds from Retry-After (in seconds or as a date), or from the body."""
+    """Seconds from Retry-After (in seconds or as a date), from the body, or from its sentence."""
     named = headers.get("retry-after")
     values = (named, metadata.get("retry_after_seconds"), availability.get("retry_after"))
     for value in values:
@@ -347,8 +351,20 @@ def _retry_after(
     try:
         wait = (parsedate_to_datetime(named or "") - datetime.now(UTC)).total_seconds()
     except (ValueError, TypeError, OverflowError):
-        return None
+        return _stated_delay(facts)
     return max(0.0, wait)
+
+
+def _stated_delay(facts: _Facts) -> float | None:
+    """Seconds from the sentence of a limit: "Please try again in 1m20s."."""
+    if facts.status != 429:
+        return None
+    found = next(filter(None, map(_compiled(DELAY).search, facts.texts)), None)
+    if found is None:
+        return None
+    minutes, amount, unit = found.groups()
+    seconds = float(amount) / (1000 if unit == "ms" else 1)
+    return int(minutes or 0) * 60 + seconds
 
 
 def _reset(headers: Mapping[str, str], metadata: Mapping[str, Any]) -> datetime | None:

@@ -430,6 +430,12 @@ LIMITS: tuple[str, ...] = (
 )
 """Where a sentence has the limit that was exceeded, in order of precedence."""
 
+DELAY = (
+    r"(?:try again|retry) (?:in|after) (?:(\d{1,3}) ?m(?:in\w{0,5})? ?)?"
+    r"(\d{1,6}(?:\.\d{1,9})?) ?(ms|s)\w{0,6}\b"
+)
+"""How long a sentence asks to wait: minutes, then an amount and its unit."""
+
 LIMIT_FIELDS = (
     "n_ctx",
     "max_context_length",
