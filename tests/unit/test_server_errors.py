@@ -277,6 +277,13 @@ def test_delay_in_the_sentence_of_a_limit_is_read(message: str, seconds: float |
 
 
 INNOCENT = [
+    (400, "max_tokens must be at least 1", "bad_request"),
+    (400, "max_tokens must be an integer", "bad_request"),
+    (
+        400,
+        "Unsupported value: 'temperature' does not support 0.9 with this model.",
+        "bad_parameters",
+    ),
     (400, "Please stop sending requests", "bad_request"),
     (400, "tools is not allowed here", "bad_request"),
     (400, "temperature must be between 0 and 2", "bad_request"),

@@ -126,6 +126,7 @@ _AFFORDABLE = r"can only afford (\d{1,9})"
 _UNSUPPORTED_PARAMETER = (
     r"\b(unsupported|unrecognized|unknown|unexpected|extra)\b.{0,40}"
     r"\b(parameter|argument|field|input|key|property)"
+    r"|\bunsupported value\b"
     r"|\b(parameter|argument|field|property|stop)\b.{0,60}\bnot (supported|allowed|permitted)"
     r"|\bstop( sequence| string)?s?\b.{0,60}\b(invalid|at most|too many|maximum)"
 )

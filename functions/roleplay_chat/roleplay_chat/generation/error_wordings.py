@@ -280,8 +280,8 @@ WORDINGS: tuple[Wording, ...] = (
         frozenset({400, 422, 500, STREAM_STATUS}),
         (
             r"\bmax_?(?:completion_|output_|new_)?tokens?\b[^\n]{0,40}"
-            r"(?:too (?:large|big|high|many)|must be|should be|less than|at most|exceeds?|<=|> ?\d"
-            r"|cannot|maximum (?:allowed|value))",
+            r"(?:too (?:large|big|high|many)|(?:must|should) be (?!at least|great|posit|an? )"
+            r"|less than|at most|exceeds?|<=|> ?\d|cannot|maximum (?:allowed|value))",
             r"range of max_?(?:completion_|output_|new_)?tokens",
             r"(?:at most|maximum of|up to) \d{1,9} (?:completion|output|new) tokens",
         ),
