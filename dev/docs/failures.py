@@ -90,6 +90,10 @@ _REPAIRS = {
     "fewer_tokens": "The same target once more for a shorter reply.",
     "more_tokens": "The same target once more for a longer reply.",
     "fewer_parameters": "The same target once more with only the prompt and max_tokens.",
+    "stricter_roles": "The same target again with its messages in a stricter form, which is"
+    " remembered for the model.",
+    "completion_tokens": "The same target once more with max_completion_tokens, which is"
+    " remembered for the model.",
 }
 _ON_COOLDOWN: dict[Scope, str] = {
     "request": "",

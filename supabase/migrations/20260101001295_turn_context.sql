@@ -64,6 +64,8 @@ begin
       select jsonb_build_object('url', s.config -> 'chatWorkerUrl', 'config', s.config -> 'chatWorker',
                                 'health', s.config #> '{workerHealthCache,chatWorker}',
                                 'token_ratios', private.token_ratios(
+                                  'chat_worker', coalesce(s.config #>> '{chatWorker,model}', 'qwen_instruct')),
+                                'repairs', private.repairs_of(
                                   'chat_worker', coalesce(s.config #>> '{chatWorker,model}', 'qwen_instruct')))
       from shared.system_config s),
     'cooldowns', (

@@ -14,11 +14,13 @@ from typing import Any
 from edge.json_text import loads_bounded
 from edge.json_values import digits, fields
 from roleplay_chat.generation.error_policies import ERROR_POLICIES, MAX_COOLDOWN, ErrorPolicy
+from roleplay_chat.generation.request_errors import wanted_roles, wants_completion_tokens
+from roleplay_chat.messages import Roles
 
 
 @dataclass(frozen=True)
 class Failure:
-    """One failed call. Of the upstream's response it keeps only numbers."""
+    """One failed call. Of the upstream's response it keeps only numbers and what it asks for."""
 
     policy: ErrorPolicy
     status: int | None = None
@@ -28,6 +30,8 @@ class Failure:
     """When a cap is lifted, if the upstream said so; takes precedence over `retry_after`."""
     limit_tokens: int | None = None
     """The affordable reply (fewer_tokens) or the context length (trim), if given."""
+    roles: Roles | None = None
+    """The form of the messages that is asked for (stricter_roles)."""
     why: str = ""
     """A reason for the log, in our own words."""
 
@@ -151,6 +155,8 @@ _RULES: tuple[tuple[str, Callable[[_Facts], bool]], ...] = (
     ("moderated", lambda f: f.error_type in ("content_policy_violation", "refusal")),
     ("moderated", lambda f: f.status == 403 and (f.flagged or f.says(r"requires moderation"))),
     ("guardrail", lambda f: f.status == 403 and f.says(r"^request blocked")),
+    ("roles_rejected", lambda f: _is_about_form(f) and wanted_roles(f.texts) is not None),
+    ("max_tokens_rejected", lambda f: _is_about_form(f) and wants_completion_tokens(f.texts)),
     ("context_too_long", lambda f: f.error_type in _TOO_LONG or f.status == 413),
     ("context_too_long", lambda f: f.status == 400 and f.says(r"maximum context length")),
     ("context_too_long", lambda f: f.status == 400 and f.says(r"\bcontext_length_exceeded\b")),
@@ -183,6 +189,12 @@ _RULES: tuple[tuple[str, Callable[[_Facts], bool]], ...] = (
     ("server_error", lambda f: f.status == 500),
     ("overloaded", lambda _: True),
 )
+
+
+def _is_about_form(facts: _Facts) -> bool:
+    """Whether the status may be that of a request in the wrong form: servers use any, but those of
+    keys, credit and limits."""
+    return facts.status >= 400 and facts.status not in (401, 402, 403, 429)
 
 
 def _is_unauthorized(facts: _Facts) -> bool:
@@ -250,6 +262,7 @@ def from_error(
         retry_after=_retry_after(merged, metadata, availability),
         until=_reset(merged, metadata),
         limit_tokens=_limit_tokens(facts),
+        roles=wanted_roles(facts.texts) if name == "roles_rejected" else None,
     )
 
 
@@ -310,6 +323,9 @@ _WORKER_MEMORY = re.compile(r"out of memory|\boom\b")
 def from_worker(status: int, body: bytes) -> Failure:
     """Classify an error of the chat worker."""
     text = body[:4000].decode(errors="replace").lower()
+    roles = wanted_roles([text])
+    if roles is not None:
+        return Failure(ERROR_POLICIES["roles_rejected"], status=status, roles=roles)
     if _WORKER_MEMORY.search(text):
         name = "worker_out_of_memory"
     elif _WORKER_BREAKS.search(text):
