@@ -11,14 +11,12 @@ create table private.model_repairs (
 alter table private.model_repairs enable row level security;
 revoke all on private.model_repairs from public, anon, authenticated;
 
--- What was learned of a model in the last 30 days. After that it is learned again: another model may
--- answer under the same name.
-create function private.repairs_of(p_provider text, p_model_key text) returns jsonb
-language sql stable set search_path = '' as $$
-  select coalesce((
-    select r.repairs from private.model_repairs r
-    where r.provider = p_provider and r.model_key = p_model_key and r.updated_at > now() - interval '30 days'), '{}')
-$$;
+-- What was learned in the last 30 days. After that it is learned again: another model may answer under
+-- the same name. A view, which costs a turn less than a function.
+create view private.known_repairs as
+select r.provider, r.model_key, r.repairs from private.model_repairs r
+where r.updated_at > now() - interval '30 days';
+revoke all on private.known_repairs from public, anon, authenticated;
 
 -- Keeps the "repairs" of the calls of one turn that succeeded with them. Most turns have none.
 create function private.remember_repairs(p_usage jsonb) returns void
@@ -34,8 +32,9 @@ begin
   -- Always in the same order, to avoid deadlocks; of two for one model the later.
   order by 1, 2, u.place desc
   on conflict (provider, model_key) do update
-  set repairs = case when r.updated_at > now() - interval '30 days' then r.repairs else '{}' end || excluded.repairs,
+  set repairs = coalesce((
+        select k.repairs from private.known_repairs k
+        where k.provider = r.provider and k.model_key = r.model_key), '{}') || excluded.repairs,
       updated_at = now();
 end $$;
-revoke execute on function private.repairs_of(text, text), private.remember_repairs(jsonb)
-  from public, anon, authenticated;
+revoke execute on function private.remember_repairs(jsonb) from public, anon, authenticated;

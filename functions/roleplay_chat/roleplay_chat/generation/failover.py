@@ -78,9 +78,9 @@ class RequestShape:
     @classmethod
     def for_target(cls, target: Target) -> "RequestShape":
         """The first request to a target."""
+        longest = min(target.max_tokens, target.context_tokens // 2)
         newer = target.names.get(LIMIT) == NEWER_LIMIT
-        shape = cls(0, 0, roles=target.roles, completion_tokens=newer)
-        return shape.resized(target.context_tokens, target.max_tokens)
+        return cls(target.context_tokens, longest, roles=target.roles, completion_tokens=newer)
 
     def resized(self, context_tokens: int, max_tokens: int) -> "RequestShape":
         """Limit the reply to half of the context, so that the prompt gets the other half."""
