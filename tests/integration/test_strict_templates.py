@@ -9,7 +9,7 @@ import pytest
 from psycopg.types.json import Jsonb
 
 from tests.integration.test_memory import MESSAGES, SUMMARY, fill, summary, take_turn
-from tests.support.answers import error, reply, text, worker_chat, worker_error
+from tests.support.answers import abort, error, reply, stream, text, worker_chat, worker_error
 from tests.support.functions import serve
 from tests.support.notes import written
 from tests.support.stack import DEMO_CHARACTER
@@ -145,6 +145,15 @@ class TestMemory:
         assert authored.say().status_code == 503
         assert learned(authored) == {}
         assert len(authored.stack.upstream.calls) == 2
+
+    def test_of_a_form_is_kept_of_a_reply_that_broke_off(self, authored: Talk) -> None:
+        async def answer(exchange: Exchange) -> None:
+            refuses = GEMMA.refusal(exchange.call.json["messages"])
+            await (GEMMA.answer("") if refuses else stream(["Good ", abort()]))(exchange)
+
+        authored.stack.upstream.always(answer)
+        assert authored.reply()["incomplete"] is True
+        assert learned(authored) == {VENICE: {"roles": "no_system"}}
 
     def test_of_two_repairs_is_of_both(self, authored: Talk) -> None:
         sentence = "Unsupported parameter: 'max_tokens'. Use 'max_completion_tokens' instead."

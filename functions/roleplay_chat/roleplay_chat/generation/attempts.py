@@ -26,7 +26,8 @@ class Attempt:
     reported: Usage = field(default_factory=Usage)
     """The usage that the upstream reported, also if the reply did not end properly."""
     repairs: Mapping[str, Any] = field(default_factory=dict)
-    """How the request differed from the target's usual form, if that helped: to be remembered."""
+    """How the request differed from the target's usual form, if it was answered: to be remembered.
+    """
     spent: "Spent | None" = None
     """None if nothing was spent: the target was not reached or answered with an error at once."""
     ended_at: float = field(default_factory=time.monotonic, compare=False)
@@ -162,7 +163,7 @@ class AttemptRecorder:
             failure,
             self.estimate,
             self._reported,
-            {} if failure else self.repairs,
+            self.repairs if failure is None or self._first_token_ms is not None else {},
             self._spent(),
         )
 

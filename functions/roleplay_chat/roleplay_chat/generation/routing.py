@@ -298,14 +298,15 @@ def on_cooldown(target: Target, cooldowns: Sequence[CooldownRow], now: datetime)
 
 def _parameters(defaults: object) -> dict[str, Any]:
     """The row's parameters, without those that it leaves out, and always the longest reply."""
-    given = fields(defaults)
-    parameters = {
-        name: value for name, value in given.items() if value is not None and name != RENAME
-    }
+    parameters = dict(fields(defaults))
     limit = parameters.get(LIMIT)
-    if _has_newer_limit(given):
-        limit = parameters.pop(NEWER_LIMIT)
-    return parameters | {LIMIT: _tokens(limit, DEFAULT_MAX_TOKENS)}
+    if not _are_plain(parameters):
+        if _has_newer_limit(parameters):
+            limit = parameters.pop(NEWER_LIMIT)
+        parameters.pop(RENAME, None)
+        parameters = {name: value for name, value in parameters.items() if value is not None}
+    parameters[LIMIT] = _tokens(limit, DEFAULT_MAX_TOKENS)
+    return parameters
 
 
 def _names(
@@ -313,11 +314,18 @@ def _names(
 ) -> Mapping[str, str | None]:
     """The names of `Target.names`. The row decides, then what was learned."""
     given = fields(defaults)
-    names: dict[str, str | None] = {name: None for name, value in given.items() if value is None}
     takes_newer = capabilities.get(NEWER_LIMIT, repairs.get(NEWER_LIMIT)) is True
+    if not takes_newer and _are_plain(given):
+        return {}
+    names: dict[str, str | None] = {name: None for name, value in given.items() if value is None}
     if _has_newer_limit(given) or (takes_newer and LIMIT not in names):
         names[LIMIT] = NEWER_LIMIT
     return names | {name: new for name, new in fields(given.get(RENAME)).items() if text(new)}
+
+
+def _are_plain(given: Mapping[str, Any]) -> bool:
+    """Whether parameters are sent as they are, like those of most rows."""
+    return None not in given.values() and NEWER_LIMIT not in given and RENAME not in given
 
 
 def _has_newer_limit(given: Mapping[str, Any]) -> bool:
@@ -326,7 +334,10 @@ def _has_newer_limit(given: Mapping[str, Any]) -> bool:
 
 
 def _form(capabilities: Mapping[str, Any], repairs: Mapping[str, Any]) -> Roles:
-    return _roles(capabilities.get("roles")) or _roles(repairs.get("roles")) or "as_is"
+    said, learned = capabilities.get("roles"), repairs.get("roles")
+    if said is None and learned is None:
+        return "as_is"
+    return _roles(said) or _roles(learned) or "as_is"
 
 
 def _roles(value: object) -> Roles | None:
