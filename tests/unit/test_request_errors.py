@@ -148,6 +148,11 @@ def test_refusal_of_max_tokens_is_recognised(message: str) -> None:
             "context_too_long",
         ),
         ("max_tokens must be at least 1", "bad_request"),
+        (
+            "Unsupported value: 'temperature' does not support 0.9 with this model. Only the"
+            " default (1) value is supported.",
+            "bad_parameters",
+        ),
     ],
 )
 def test_other_sentences_are_not_about_the_name_of_max_tokens(message: str, policy: str) -> None:

@@ -14,7 +14,11 @@ from typing import Any
 from edge.json_text import loads_bounded
 from edge.json_values import digits, fields
 from roleplay_chat.generation.error_policies import ERROR_POLICIES, MAX_COOLDOWN, ErrorPolicy
-from roleplay_chat.generation.request_errors import wanted_roles, wants_completion_tokens
+from roleplay_chat.generation.request_errors import (
+    refuses_value,
+    wanted_roles,
+    wants_completion_tokens,
+)
 from roleplay_chat.messages import Roles
 
 
@@ -157,6 +161,7 @@ _RULES: tuple[tuple[str, Callable[[_Facts], bool]], ...] = (
     ("guardrail", lambda f: f.status == 403 and f.says(r"^request blocked")),
     ("roles_rejected", lambda f: _is_about_form(f) and wanted_roles(f.texts) is not None),
     ("max_tokens_rejected", lambda f: _is_about_form(f) and wants_completion_tokens(f.texts)),
+    ("bad_parameters", lambda f: f.status == 400 and refuses_value(f.texts)),
     ("context_too_long", lambda f: f.error_type in _TOO_LONG or f.status == 413),
     ("context_too_long", lambda f: f.status == 400 and f.says(r"maximum context length")),
     ("context_too_long", lambda f: f.status == 400 and f.says(r"\bcontext_length_exceeded\b")),

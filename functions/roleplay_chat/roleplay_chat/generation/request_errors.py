@@ -67,6 +67,11 @@ def wanted_roles(texts: Iterable[str]) -> Roles | None:
     return "no_system" if found[-1]["no_system"] else "alternate"
 
 
+def refuses_value(texts: Iterable[str]) -> bool:
+    """Whether the texts say that a parameter may only have its default."""
+    return any("unsupported value" in text for text in texts)
+
+
 def wants_completion_tokens(texts: Iterable[str]) -> bool:
     """Whether the texts ask for max_completion_tokens in the place of max_tokens."""
     return any(map(_NO_MAX_TOKENS.search, texts))
