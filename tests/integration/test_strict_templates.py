@@ -236,6 +236,19 @@ class TestWorker:
         assert talk.reply(model_provider="chat_worker")["usedFallback"] is False
 
 
+def test_trimmed_prompt_keeps_its_form(talk: Talk) -> None:
+    talk.have_only(VENICE)
+    fill(talk, MESSAGES)
+    too_long = failing(400, "This model's maximum context length is 2000 tokens")
+    refusal = error(GEMMA.status, GEMMA.body("System role not supported"))
+    talk.stack.upstream.enqueue(refusal, too_long, text("Good evening."))
+    talk.reply()
+    asked, repaired, trimmed = (call.json["messages"] for call in talk.stack.upstream.calls)
+    assert asked[0]["role"] == "system"
+    assert repaired[0]["role"] == trimmed[0]["role"] == "user"
+    assert len(trimmed) < len(repaired)
+
+
 def test_form_of_a_group_is_repaired(authored: Talk) -> None:
     tomas = authored.stack.insert("characters", user_id=authored.user.id, name="Tomas Lind")
     authored.stack.db.execute(
