@@ -71,7 +71,6 @@ def learned(talk: Talk) -> dict[str, Any]:
     return {row["model_key"]: row["repairs"] for row in rows}
 
 
-@pytest.mark.installations
 @pytest.mark.parametrize("family", FAMILIES, ids=lambda family: family.name)
 def test_every_turn_of_a_strict_family_is_answered(authored: Talk, family: Family) -> None:
     talk, upstream = authored, authored.stack.upstream
