@@ -30,10 +30,10 @@ A turn has a list of targets: the requested model, the default model, the fallba
 worker. It asks them one after the other until one answers. Each failure is matched to one of the
 error policies below, which decides the next step.
 
-- **The same target again.** If a change helps (a shorter prompt, fewer tokens, fewer parameters),
-  the same target is asked once more with that change. If waiting helps, it is asked again after
-  the time it named, or after 0.4, 0.8, 1.6 s. The total wait is at most {patience} s if another
-  target is available, otherwise half of the turn's remaining time.
+- **The same target again.** If a change helps (a shorter prompt, fewer tokens, fewer parameters,
+  other roles), the same target is asked once more with that change. If waiting helps, it is asked
+  again after the time it named, or after 0.4, 0.8, 1.6 s. The total wait is at most {patience} s if
+  another target is available, otherwise half of the turn's remaining time.
 - **The next target.** Targets on cooldown are skipped.
 - **No target.** A text refused for its content is not sent to less strict models. A reply that is
   only a refusal in the model's own words also counts as a failure. Then one more target of the
@@ -91,6 +91,10 @@ _REPAIRS = {
     "fewer_tokens": "The same target once more for a shorter reply.",
     "more_tokens": "The same target once more for a longer reply.",
     "fewer_parameters": "The same target once more with only the prompt and max_tokens.",
+    "stricter_roles": "The same target again with its messages in a stricter form, which is"
+    " remembered for the model.",
+    "completion_tokens": "The same target once more with max_completion_tokens, which is"
+    " remembered for the model.",
 }
 _ON_COOLDOWN: dict[Scope, str] = {
     "request": "",

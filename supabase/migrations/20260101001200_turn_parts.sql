@@ -104,6 +104,8 @@ language sql stable set search_path = '' as $$
                                  else '{}' end,
     'is_default', m.is_default, 'is_active', m.is_active and p.is_active and p.is_approved,
     'token_ratios', private.token_ratios(p.name, m.model_key),
+    'repairs', coalesce((
+      select k.repairs from private.known_repairs k where k.provider = p.name and k.model_key = m.model_key), '{}'),
     'provider', jsonb_build_object(
       'name', p.name, 'base_url', p.base_url, 'auth_scheme', p.auth_scheme,
       'auth_header_name', p.auth_header_name, 'secret_name', p.secret_name))

@@ -64,7 +64,11 @@ begin
       select jsonb_build_object('url', s.config -> 'chatWorkerUrl', 'config', s.config -> 'chatWorker',
                                 'health', s.config #> '{workerHealthCache,chatWorker}',
                                 'token_ratios', private.token_ratios(
-                                  'chat_worker', coalesce(s.config #>> '{chatWorker,model}', 'qwen_instruct')))
+                                  'chat_worker', coalesce(s.config #>> '{chatWorker,model}', 'qwen_instruct')),
+                                'repairs', coalesce((
+                                  select k.repairs from private.known_repairs k
+                                  where k.provider = 'chat_worker'
+                                    and k.model_key = coalesce(s.config #>> '{chatWorker,model}', 'qwen_instruct')), '{}'))
       from shared.system_config s),
     'cooldowns', (
       select coalesce(jsonb_agg(jsonb_build_object(

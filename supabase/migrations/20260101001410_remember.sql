@@ -113,6 +113,7 @@ begin
   if v_turn.id is null then
     return false;
   end if;
+  perform private.remember_repairs(p_usage);
   return private.remember_safely(v_turn, p_memory);
 end $$;
 revoke execute on function public.remember(uuid, jsonb, jsonb) from public, anon, authenticated;

@@ -19,7 +19,8 @@ create function public.finish_turn(
   p_turn jsonb default '{}',
   p_result jsonb default null,
   p_memory_tier text default 'conversation',
-  -- rows of usage_events, and "estimate" of their prompts: private.calibrate
+  -- rows of usage_events, "estimate" of their prompts: private.calibrate, and "repairs":
+  -- private.remember_repairs
   p_usage jsonb default '[]',
   -- [{"scope", "key", "until", "reason"}]
   p_cooldowns jsonb default '[]',
@@ -118,7 +119,8 @@ begin
     on conflict (turn_id) do update set content = excluded.content;
   end if;
 
-  -- Last, because other turns of the same model wait for this row.
+  -- Last, because other turns of the same model wait for these rows.
+  perform private.remember_repairs(p_usage);
   perform private.calibrate(p_usage);
   return jsonb_build_object('outcome', 'saved', 'message_id', v_message_id, 'memory_updated', v_memory_updated);
 end $$;

@@ -71,7 +71,10 @@ EXPECTED = {
     for line in _LINES
 }
 
-PRIVATE = {"counters", "forgotten_facts", "given_secrets", "system_settings", "turn_replies"}
+PRIVATE = {
+    *("counters", "forgotten_facts", "given_secrets", "known_repairs", "model_repairs"),
+    *("system_settings", "turn_replies"),
+}
 """The relations that the Data API does not know."""
 
 GRANTS = """
@@ -173,9 +176,10 @@ FUNCTIONS = {
         private.limits_for private.members private.models_for private.most_history_bytes
         private.named_at private.named_member private.orphan_turn private.others
         private.place_request private.reached_limit private.record_given_secret
-        private.record_interaction private.record_usage private.remember private.remember_safely
-        private.remembered private.replay private.speaker private.summary_of private.tier_of
-        private.token_ratios private.touch_fact private.touch_updated_at private.turn_context
+        private.record_interaction private.record_usage private.remember private.remember_repairs
+        private.remember_safely private.remembered private.replay private.speaker
+        private.summary_of private.tier_of private.token_ratios private.touch_fact
+        private.touch_updated_at private.turn_context
         private.usage_grouped private.usage_sums private.why_account_blocked
         private.why_action_blocked private.why_address_rejected private.written_before
         shared.hold_conversation shared.installation shared.is_ours shared.lock_ages

@@ -269,9 +269,18 @@ def test_errors_carry_cors_headers_too(stack: Stack) -> None:
     assert answer.headers["access-control-allow-origin"] == "*"
 
 
-def test_origins_may_be_limited(stack: Stack) -> None:
-    with serve("roleplay_chat", stack.env(CORS_ALLOW_ORIGINS="https://a.example")) as url:
-        ours = patient.get(url, headers={"Origin": "https://a.example"})
-        other = patient.get(url, headers={"Origin": "https://b.example"})
-    assert ours.headers["access-control-allow-origin"] == "https://a.example"
+@pytest.mark.parametrize(
+    ("allowed", "origin"),
+    [
+        ("https://a.example", "https://a.example"),
+        ("https://a.example/", "https://a.example"),
+        ("https://*.a.example", "https://one.a.example"),
+        ("https://b.example/,http://localhost:*", "http://localhost:5173"),
+    ],
+)
+def test_origins_may_be_limited(stack: Stack, allowed: str, origin: str) -> None:
+    with serve("roleplay_chat", stack.env(CORS_ALLOW_ORIGINS=allowed)) as url:
+        ours = patient.get(url, headers={"Origin": origin})
+        other = patient.get(url, headers={"Origin": "https://c.example"})
+    assert ours.headers["access-control-allow-origin"] == origin
     assert "access-control-allow-origin" not in other.headers

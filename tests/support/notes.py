@@ -14,7 +14,7 @@ from tests.support.upstream import Answer, Call, Exchange, Upstream
 def asks_for_notes(call: Call) -> bool:
     """Whether a call is for the memory rather than for a reply."""
     messages = call.json.get("messages") or [{}]
-    return messages[0].get("content") == INSTRUCTIONS
+    return str(messages[0].get("content")).startswith(INSTRUCTIONS)
 
 
 def either(reply: Answer, notes: Answer) -> Answer:

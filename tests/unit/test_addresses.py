@@ -11,7 +11,14 @@ import pytest
 from aiohttp.abc import AbstractResolver, ResolveResult
 from yarl import URL
 
-from edge.addresses import AddressRejected, PublicResolver, check_address, is_public, origin
+from edge.addresses import (
+    AddressRejected,
+    PublicResolver,
+    check_address,
+    endpoint,
+    is_public,
+    origin,
+)
 from tests.support.waiting import listening_socket
 
 PUBLIC = [
@@ -251,3 +258,75 @@ class TestPublicResolver:
         with pytest.raises(BlockingIOError):
             listener.accept()
         listener.close()
+
+
+WORKER = "https://worker.example"
+CHAT, MODELS, HEALTH = "/v1/chat/completions", "/v1/models", "/health"
+
+
+@pytest.mark.parametrize("slash", ["", "/"])
+@pytest.mark.parametrize(
+    ("given", "chat", "models", "health"),
+    [
+        ("", "/v1/chat/completions", "/v1/models", "/health"),
+        ("/v1", "/v1/chat/completions", "/v1/models", "/health"),
+        ("/v1/chat/completions", "/v1/chat/completions", "/v1/models", "/health"),
+        ("/v1/models", "/v1/chat/completions", "/v1/models", "/health"),
+        ("/v1/completions", "/v1/chat/completions", "/v1/models", "/health"),
+        ("/health", "/chat/completions", "/models", "/health"),
+        ("/api", "/api/v1/chat/completions", "/api/v1/models", "/api/health"),
+        ("/api/v4", "/api/v4/chat/completions", "/api/v4/models", "/api/health"),
+        ("/chat/completions", "/chat/completions", "/models", "/health"),
+        (
+            "/v1beta/openai/chat/completions",
+            "/v1beta/openai/chat/completions",
+            "/v1beta/openai/models",
+            "/v1beta/openai/health",
+        ),
+    ],
+)
+def test_address_of_an_openai_worker_may_be_given_in_any_way(
+    given: str, chat: str, models: str, health: str, slash: str
+) -> None:
+    base = f"{WORKER}{given}{slash}"
+    found = [endpoint(base, path) for path in (CHAT, MODELS, HEALTH)]
+    assert found == [f"{WORKER}{chat}", f"{WORKER}{models}", f"{WORKER}{health}"]
+
+
+@pytest.mark.parametrize("slash", ["", "/"])
+@pytest.mark.parametrize(
+    ("given", "root"), [("", ""), ("/v1", "/v1"), ("/chat", ""), ("/health", ""), ("/a", "/a")]
+)
+def test_address_of_a_worker_of_the_own_protocol_may_be_given_in_any_way(
+    given: str, root: str, slash: str
+) -> None:
+    for path in ("/chat", "/health"):
+        url = endpoint(f"{WORKER}{given}{slash}", path, protocol="chat_worker")
+        assert url == f"{WORKER}{root}{path}"
+
+
+@pytest.mark.parametrize("slash", ["", "/"])
+@pytest.mark.parametrize(
+    ("given", "path", "url"),
+    [
+        ("/api/v1", "/chat/completions", "/api/v1/chat/completions"),
+        ("/api/v1/chat/completions", "/chat/completions", "/api/v1/chat/completions"),
+        ("/api/v1/chat/completions", "/models", "/api/v1/models"),
+        ("/v1", "/v1/chat/completions", "/v1/chat/completions"),
+        ("/v1beta/openai", "/chat/completions", "/v1beta/openai/chat/completions"),
+        # As OpenAI's clients do it: some providers have no version.
+        ("", "/chat/completions", "/chat/completions"),
+        ("", "/v1/chat/completions", "/v1/chat/completions"),
+        ("/inference", "/chat/completions", "/inference/chat/completions"),
+    ],
+)
+def test_address_of_a_provider_may_be_given_in_any_way(
+    given: str, path: str, url: str, slash: str
+) -> None:
+    assert endpoint(f"{WORKER}{given}{slash}", path) == f"{WORKER}{url}"
+
+
+def test_query_of_an_address_stays_at_its_end() -> None:
+    for given in ("/deployments/m", "/deployments/m/chat/completions"):
+        url = endpoint(f"{WORKER}{given}?api-version=1", "/chat/completions")
+        assert url == f"{WORKER}/deployments/m/chat/completions?api-version=1"

@@ -4,6 +4,7 @@ import asyncio
 import gc
 import weakref
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import httpx
@@ -38,6 +39,29 @@ class TestLimits:
     )
     def test_are_the_settings_where_the_row_says_nonsense(self, odd: Any) -> None:
         assert limits({"total": odd, "connect": odd}) == limits({})
+
+
+class TestShape:
+    TARGET = Target(
+        "p", "m", "M", "openai", "http://x/", {"max_tokens": 400}, {"max_tokens": "max_new_tokens"},
+        roles="alternate", context_tokens=600,
+    )  # fmt: skip
+
+    def test_first_request_has_the_form_of_the_target(self) -> None:
+        shape = RequestShape.for_target(self.TARGET)
+        assert shape == RequestShape(600, 300, roles="alternate")
+        assert shape.repairs(self.TARGET) == {}
+
+    def test_another_size_has_the_same_form(self) -> None:
+        shape = RequestShape.for_target(self.TARGET)
+        repaired = replace(shape, roles="no_system", completion_tokens=True, bare=True)
+        assert repaired.resized(500, 400) == replace(repaired, context_tokens=500, max_tokens=250)
+
+    def test_repairs_are_what_differs_from_the_target(self) -> None:
+        shape = RequestShape.for_target(self.TARGET)
+        repaired = replace(shape, roles="no_system", completion_tokens=True, bare=True)
+        expected = {"roles": "no_system", "max_completion_tokens": True}
+        assert repaired.repairs(self.TARGET) == expected
 
 
 class TestCost:

@@ -10,6 +10,7 @@ from roleplay_chat.api import Tier
 from roleplay_chat.generation.routing import (
     MAX_TOKENS,
     Plan,
+    Target,
     invalid_numbers,
     memory_targets,
     plan,
@@ -344,3 +345,81 @@ def test_model_whose_price_is_not_zero_is_not_free(price: Any) -> None:
         models = [model("main:free", is_default=True), model("other:free", pricing={key: price})]
         planned = plan(None, models=models, worker=WorkerRow(), cooldowns=(), tier="sfw", now=NOW)
         assert names(planned) == ["main:free"]
+
+
+NEWER = {"max_tokens": "max_completion_tokens"}
+
+
+def only(row: ModelRow) -> Target:
+    (target,) = plan(
+        None, models=[row], worker=WorkerRow(), cooldowns=(), tier="sfw", now=NOW
+    ).targets
+    return target
+
+
+class TestNames:
+    @pytest.mark.parametrize(
+        ("columns", "names", "max_tokens"),
+        [
+            pytest.param({}, {}, 400, id="usual"),
+            pytest.param({"input_defaults": {"max_tokens": None}}, {"max_tokens": None}, 400,
+                         id="no-limit"),
+            pytest.param({"input_defaults": {"stop": None, "user": None}},
+                         {"stop": None, "user": None}, 400, id="left-out"),
+            pytest.param({"input_defaults": {"rename": {"stop": "stop_sequences"}}},
+                         {"stop": "stop_sequences"}, 400, id="renamed"),
+            pytest.param({"input_defaults": {"rename": {"stop": 5, "user": ""}}}, {}, 400,
+                         id="renamed-to-nothing"),
+            pytest.param({"input_defaults": {"max_completion_tokens": 300}}, NEWER, 300,
+                         id="newer-limit"),
+            pytest.param({"input_defaults": {"max_tokens": None, "max_completion_tokens": 300}},
+                         NEWER, 300, id="newer-limit-alone"),
+            pytest.param({"input_defaults": {"max_tokens": 200, "max_completion_tokens": 300}}, {},
+                         200, id="both-limits"),
+            pytest.param({"capabilities": {"max_completion_tokens": True}}, NEWER, 400,
+                         id="capability"),
+            pytest.param({"repairs": {"max_completion_tokens": True}}, NEWER, 400, id="learned"),
+            pytest.param({"capabilities": {"max_completion_tokens": False},
+                          "repairs": {"max_completion_tokens": True}}, {}, 400,
+                         id="row-before-learned"),
+            pytest.param({"input_defaults": {"max_tokens": None},
+                          "repairs": {"max_completion_tokens": True}}, {"max_tokens": None}, 400,
+                         id="left-out-before-learned"),
+        ],
+    )  # fmt: skip
+    def test_names_are_the_rows(
+        self, columns: dict[str, Any], names: dict[str, Any], max_tokens: int
+    ) -> None:
+        target = only(model("main:free", **columns))
+        assert target.names == names
+        assert target.max_tokens == max_tokens
+        assert None not in target.parameters.values()
+        assert "rename" not in target.parameters
+
+
+class TestRoles:
+    @pytest.mark.parametrize(
+        ("said", "learned", "roles"),
+        [
+            (None, None, "as_is"),
+            (None, "alternate", "alternate"),
+            ("no_system", None, "no_system"),
+            ("as_is", "no_system", "as_is"),
+            ("alternate", "no_system", "alternate"),
+            ("strict", "alternate", "alternate"),
+            (["no_system"], 5, "as_is"),
+        ],
+    )
+    def test_roles_are_the_rows_then_what_was_learned(
+        self, said: Any, learned: Any, roles: str
+    ) -> None:
+        given = {"roles": said} if said else {}
+        repairs = {"roles": learned} if learned else {}
+        assert only(model("main:free", capabilities=given, repairs=repairs)).roles == roles
+        near = worker().model_copy(update={"config": given, "repairs": repairs})
+        (target,) = plan(None, models=[], worker=near, cooldowns=(), tier="sfw", now=NOW).targets
+        assert target.roles == roles
+
+    def test_unknown_roles_are_told_by_name(self) -> None:
+        odd = model("odd", capabilities={"roles": "strict"})
+        assert invalid_numbers([odd]) == ["openrouter:odd: roles"]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from pydantic import ValidationError
 
@@ -197,3 +199,68 @@ def test_white_space_alone_is_missing(name: str, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setenv(name, " \n")
     with pytest.raises(SystemExit, match=name):
         load(RoleplayChatSettings)
+
+
+@pytest.mark.parametrize(
+    ("given", "origin", "allowed"),
+    [
+        ("*", "https://any.example", True),
+        ("https://a.example/", "https://a.example", True),
+        ("https://a.example/", "https://b.example", False),
+        ("https://A.example:443", "https://a.example", True),
+        ("http://a.example:80/", "http://a.example", True),
+        ("https://a.example:8443", "https://a.example:8443", True),
+        ("https://a.example:8443", "https://a.example", False),
+        (" https://a.example , https://b.example/ ,", "https://b.example", True),
+        ("https://a.example,*", "https://b.example", True),
+        ("https://*.a.example", "https://one.a.example", True),
+        ("https://*.a.example/", "https://two.one.a.example", True),
+        ("https://*.a.example", "https://a.example", False),
+        ("https://*.a.example", "https://evil-a.example", False),
+        ("https://*.a.example", "https://one.a.example.evil.example", False),
+        ("https://*.a.example", "https://one.aXexample", False),
+        ("https://*.a.example", "http://one.a.example", False),
+        ("https://*.a.example", "https://one.a.example:8443", False),
+        ("https://*.a.example,https://b.example", "https://b.example", True),
+        ("http://localhost:*", "http://localhost:5173", True),
+        ("http://localhost:*", "http://localhost", True),
+        ("http://localhost:*", "http://localhost:5173.evil.example", False),
+        ("http://127.0.0.1:*", "http://127.0.0.1:3000", True),
+        ("http://127.0.0.1:*", "http://127a0b0c1:3000", False),
+        ("http://[::1]:3000", "http://[::1]:3000", True),
+        ("capacitor://localhost", "capacitor://localhost", True),
+        ("", "https://a.example", False),
+    ],
+)
+def test_allowed_origins_are_what_is_meant(
+    given: str, origin: str, allowed: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CORS_ALLOW_ORIGINS", given)
+    settings = load(RoleplayChatSettings)
+    pattern = settings.cors_origin_pattern
+    is_listed = {"*", origin} & set(settings.cors_origins)
+    assert bool(is_listed or (pattern and re.fullmatch(pattern, origin))) is allowed
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        "canary.example",
+        "https://canary.example/path",
+        "https://canary.example?x",
+        "https://*canary.example",
+        "https://canary.*",
+        "https://*",
+        "https://user@canary.example",
+        "https://canary.example:port",
+        "https://cänary.example",
+        "null",
+        "/canary",
+        "https://canary.example https://other.example",
+    ],
+)
+def test_what_is_no_origin_is_refused_at_start(entry: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CORS_ALLOW_ORIGINS", f"https://a.example,{entry}")
+    with pytest.raises(SystemExit, match=r"CORS_ALLOW_ORIGINS: .*entry 2 is not an") as ended:
+        load(RoleplayChatSettings)
+    assert "canary" not in str(ended.value.code)

@@ -77,6 +77,8 @@ BY_ITSELF = {
     "policy_scene": NO_SCENES,
     "reply_too_long": CANNOT,
     "bad_parameters": CANNOT,
+    "roles_rejected": CANNOT,
+    "max_tokens_rejected": CANNOT,
     "bad_request": CANNOT,
     "empty": CANNOT,
     "all_reasoning": CANNOT,

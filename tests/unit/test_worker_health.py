@@ -104,6 +104,7 @@ def test_stored_record_may_say_too_little(stored: object) -> None:
 )
 def test_worker_may_be_asked(stored: dict[str, Any]) -> None:
     assert why_unavailable(URL, stored, NOW) is None
+    assert why_unavailable(f"{URL}/", stored, NOW) is None
 
 
 @pytest.mark.parametrize(

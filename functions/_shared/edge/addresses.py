@@ -4,6 +4,7 @@ import ipaddress
 import re
 import socket
 from functools import lru_cache
+from typing import Literal
 
 from aiohttp.abc import AbstractResolver, ResolveResult
 
@@ -14,6 +15,12 @@ _URL = re.compile(
 """Scheme, host and port of URLs that every parser reads alike: ASCII, no credentials, no
 backslash."""
 _PORTS = {"https": 443, "http": 80}
+_ENDPOINTS = {
+    "openai": ("/chat/completions", "/completions", "/models", "/health"),
+    "chat_worker": ("/chat", "/health"),
+}
+"""How the address of an endpoint ends, which may be given for that of the server."""
+_VERSION = re.compile(r"/v\d{1,3}(alpha|beta)?\d{0,3}$")
 _LABEL = "[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
 _NAME = re.compile(rf"({_LABEL}\.)+(?=[a-z]){_LABEL}")
 """A fully qualified ASCII host name. It cannot end in a number: parsers take such names for IPv4
@@ -79,6 +86,26 @@ def check_address(url: str, *, allow_local: bool) -> str:
         if not _is_public_host(host):
             raise AddressRejected("it is a private address (ALLOW_LOCAL_UPSTREAMS allows them)")
     return url
+
+
+@lru_cache(maxsize=256)
+def endpoint(base: str, path: str, *, protocol: Literal["openai", "chat_worker"] = "openai") -> str:
+    """The URL of an endpoint of a server.
+
+    `base` is the server's address as people write it: alone, with its version (`/v1`), or whole
+    (`/v1/chat/completions`), each with or without a slash and a query. `path` begins with `/v1/`
+    where the server's own address has no version.
+    """
+    address, mark, query = base.partition("?")
+    address = address.rstrip("/")
+    known = _ENDPOINTS[protocol]
+    root = address.removesuffix(next(filter(address.endswith, known), ""))
+    if protocol == "openai":
+        if path == "/health":
+            root = _VERSION.sub("", root)
+        elif path.startswith("/v1/") and (root != address or _VERSION.search(root)):
+            path = path.removeprefix("/v1")
+    return f"{root}{path}{mark}{query}"
 
 
 def origin(url: str) -> str:

@@ -104,7 +104,7 @@ def why_unavailable(url: object, record: object, now: datetime) -> str | None:
         return "no worker is registered"
     if not isinstance(record, Mapping):
         return "its health is not known yet"
-    if record.get("workerUrl", url) != url:
+    if str(record.get("workerUrl", url)).rstrip("/") != url.rstrip("/"):
         return "its health is not known at its new address"
     checked_at = timestamp(record.get("lastChecked", record.get("lastCheck")))
     if checked_at is None or not _is_fresh(checked_at, now):

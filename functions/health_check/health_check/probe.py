@@ -4,11 +4,11 @@ import asyncio
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import httpx
 
-from edge.addresses import AddressRejected, check_address
+from edge.addresses import AddressRejected, check_address, endpoint
 from edge.clients import NETWORK_ERRORS, timed_out
 from edge.worker_health import DEFAULT_MODEL
 from health_check.fetch import Fetched, fetch
@@ -41,6 +41,8 @@ class Worker:
     secret_name: str | None = None
     """The environment variable with its key. The team's own chat worker uses another setting."""
     wake: Hook | None = None
+    takes_completion_tokens: bool = False
+    """Whether it takes max_completion_tokens in the place of max_tokens."""
 
     @property
     def can_generate(self) -> bool:
@@ -124,6 +126,8 @@ async def _check_generation(
 ) -> str | None:
     if worker.protocol == "openai":
         body = {**_DEEP, "model": worker.model}
+        if worker.takes_completion_tokens:
+            body["max_completion_tokens"] = body.pop("max_tokens")
         found = await _call(http, "POST", worker, "/v1/chat/completions", headers, body)
         return read_completion(found.status, found.body)
     model = worker.model or DEFAULT_MODEL
@@ -140,7 +144,11 @@ async def _call(
     headers: Mapping[str, str],
     body: Mapping[str, Any] | None = None,
 ) -> Fetched:
-    found = await fetch(http, method, worker.url + path, headers=headers, body=body)
+    protocol: Literal["openai", "chat_worker"] = (
+        "openai" if worker.protocol == "openai" else "chat_worker"
+    )
+    url = endpoint(worker.url, path, protocol=protocol)
+    found = await fetch(http, method, url, headers=headers, body=body)
     if found.status in _BUSY:
         raise _Busy(f"{path} answered {found.status}")
     return found

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 
 from pydantic import BaseModel
 
+from edge.addresses import endpoint
 from edge.clients import NETWORK_ERRORS, timed_out
 from edge.credentials import Misconfigured, credentials
 from health_check.fetch import Fetched, fetch
@@ -53,7 +54,7 @@ async def openrouter(run: Run) -> Provider | None:
 
 async def get(provider: Provider, path: str, run: Run, headers: Mapping[str, str]) -> Fetched:
     """Send a GET request to the provider. Raises `StepFailed` if it does not respond."""
-    url = provider.base_url.rstrip("/") + path
+    url = endpoint(provider.base_url, path)
     try:
         async with asyncio.timeout(run.settings.provider_timeout_seconds):
             return await fetch(run.clients.http(), "GET", url, headers=headers, max_bytes=MAX_BYTES)

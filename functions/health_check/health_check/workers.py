@@ -32,6 +32,7 @@ def configured_workers(config: Mapping[str, Any]) -> list[Worker]:
             model=text(entry.get("model")) or None,
             secret_name=text(entry.get("secret_name")) or None,
             wake=_hook(entry.get("wake")),
+            takes_completion_tokens=entry.get("max_completion_tokens") is True,
         )
         for name, entry in entries.items()
         if isinstance(entry, Mapping) and text(entry.get("url"))

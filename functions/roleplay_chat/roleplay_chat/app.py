@@ -101,7 +101,8 @@ class App:
         self._telemetry = _telemetry(settings)
         self.asgi = CORSMiddleware(
             self._answer,
-            allow_origins=[origin.strip() for origin in settings.cors_allow_origins.split(",")],
+            allow_origins=settings.cors_origins,
+            allow_origin_regex=settings.cors_origin_pattern,
             allow_methods=["GET", "POST", "OPTIONS"],
             allow_headers=["*"],
             expose_headers=["Retry-After", "Server-Timing", "X-Request-Id"],

@@ -5,6 +5,11 @@ from dataclasses import dataclass
 from typing import Literal, TypedDict
 
 Role = Literal["system", "user", "assistant"]
+Roles = Literal["as_is", "alternate", "no_system"]
+"""The form of the messages that a model takes, the stricter ones last. as_is: any order. alternate:
+at most one system message, the first, then user and assistant in turn, from user to user.
+no_system: the same without the system message."""
+ROLES: tuple[Roles, ...] = ("as_is", "alternate", "no_system")
 
 
 class Message(TypedDict):

@@ -168,6 +168,8 @@ class ModelRow(Row):
     """False only for classifiers: configured, but switched off."""
     token_ratios: Object = Field(default_factory=dict)
     """The calibration of token estimates: see `tokens`."""
+    repairs: Object = Field(default_factory=dict)
+    """What was learned of the form that requests need: see `private.remember_repairs`."""
     provider: ProviderRow
 
 
@@ -180,6 +182,7 @@ class WorkerRow(Row):
     )
     health: Any = None
     token_ratios: Object = Field(default_factory=dict)
+    repairs: Object = Field(default_factory=dict)
 
 
 class CooldownRow(Row):

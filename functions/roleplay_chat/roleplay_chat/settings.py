@@ -1,11 +1,32 @@
 """Settings of the roleplay_chat function."""
 
 import math
+import re
 from typing import Literal
 
 from pydantic import Field, SecretStr, field_validator
 
 from edge.settings import EdgeSettings, HeaderText
+
+_ORIGIN = re.compile(
+    r"[a-z][a-z0-9+.-]*://(\*\.)?([a-z0-9_-]+(\.[a-z0-9_-]+)*|\[[0-9a-f:.]+\])(:(\*|[0-9]{1,5}))?"
+)
+_DEFAULT_PORTS = {"http": ":80", "https": ":443"}
+
+
+def allowed_origin(written: str) -> str | None:
+    """An entry of CORS_ALLOW_ORIGINS as browsers send it; None if it is no origin."""
+    found = written.lower().rstrip("/")
+    if written != "*" and not _ORIGIN.fullmatch(found):
+        return None
+    return found.removesuffix(_DEFAULT_PORTS.get(found.partition(":")[0], "/"))
+
+
+def origin_pattern(origin: str) -> str:
+    """A regular expression for an origin with wildcards."""
+    escaped = re.escape(origin)
+    below = escaped.replace(r"://\*\.", r"://([a-z0-9_-]+\.)+")
+    return below.replace(r":\*", r"(:[0-9]{1,5})?")
 
 
 class Settings(EdgeSettings):
@@ -16,7 +37,8 @@ class Settings(EdgeSettings):
     supabase_jwt_issuer: str | None = None
     """The issuer of user tokens; defaults to <SUPABASE_URL>/auth/v1."""
     cors_allow_origins: str = "*"
-    """Origins of browsers that may call, separated by commas."""
+    """Origins of browsers that may call, separated by commas. `*` allows all, `https://*.host` the
+    hosts below that one, and `http://host:*` every port."""
 
     max_body_bytes: int = Field(default=262_144, ge=1024)
     """The size limit for request bodies."""
@@ -72,6 +94,30 @@ class Settings(EdgeSettings):
     @classmethod
     def _empty_is_unset(cls, value: object) -> object:
         return value or None
+
+    @field_validator("cors_allow_origins")
+    @classmethod
+    def _as_browsers_send_them(cls, value: str) -> str:
+        written = list(filter(None, map(str.strip, value.split(","))))
+        found = list(map(allowed_origin, written))
+        if None in found:
+            raise ValueError(
+                f"entry {found.index(None) + 1} is not an origin: scheme, host and port alone, such"
+                " as https://app.example. * stands for all origins, in https://*.app.example for"
+                " the hosts below one, in http://localhost:* for every port"
+            )
+        return ",".join(filter(None, found))
+
+    @property
+    def cors_origins(self) -> list[str]:
+        """The origins without wildcards, or `*`."""
+        return [one for one in self.cors_allow_origins.split(",") if one == "*" or "*" not in one]
+
+    @property
+    def cors_origin_pattern(self) -> str | None:
+        """A regular expression for the origins with wildcards; None if there are none."""
+        wild = [one for one in self.cors_allow_origins.split(",") if "*" in one and one != "*"]
+        return "|".join(map(origin_pattern, wild)) or None
 
     @property
     def lease_seconds(self) -> int:

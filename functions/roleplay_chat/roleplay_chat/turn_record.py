@@ -181,6 +181,8 @@ def usage_row(
         "duration_ms": attempt.duration_ms,
         # private.calibrate compares it with the reported tokens.
         "estimate": attempt.estimate.to_json(),
+        # private.remember_repairs keeps them for the model.
+        **({"repairs": attempt.repairs} if attempt.repairs else {}),
     }
 
 

@@ -83,9 +83,7 @@ class PromptScreen:
         self._judge(self._written)
         built = Prompt()
         if first:
-            built = await self.prompt_for(
-                first, RequestShape.build(first.context_tokens, first.max_tokens)
-            )
+            built = await self.prompt_for(first, RequestShape.for_target(first))
         if begun.turn.message and not _is_whole(begun.turn.message, built):
             # The whole message is stored, and another model or a later turn may read it.
             self._written += await self._read([Passage("message", begun.turn.message)])
@@ -109,17 +107,19 @@ class PromptScreen:
                 self._request,
                 self._planned.tier,
                 family=target.family,
-                context_tokens=shape.context_tokens - (target.tokens.count(rule) if rule else 0),
+                context_tokens=shape.context_tokens,
                 max_tokens=shape.max_tokens,
                 tokens=target.tokens,
                 lore=self.lore,
+                roles=shape.roles,
+                rule=rule,
             )
             built = builder.build(spec)
             reading = PromptReading(built.passages)
             self._said_last = reading.said_last
             self.signals = [*self._written, *await self._signals_of(reading)]
             self._judge(self.signals)
-            self._built = wanted, builder.with_rule(built, rule) if rule else built
+            self._built = wanted, built
         return self._built[1]
 
     async def greeting(self) -> tuple[str | None, Finding | None]:

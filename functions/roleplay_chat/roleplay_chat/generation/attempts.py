@@ -1,7 +1,7 @@
 """One call to a target: observed while it runs, then recorded."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -25,6 +25,9 @@ class Attempt:
     """The estimated prompt tokens."""
     reported: Usage = field(default_factory=Usage)
     """The usage that the upstream reported, also if the reply did not end properly."""
+    repairs: Mapping[str, Any] = field(default_factory=dict)
+    """How the request differed from the target's usual form, if it was answered: to be remembered.
+    """
     spent: "Spent | None" = None
     """None if nothing was spent: the target was not reached or answered with an error at once."""
     ended_at: float = field(default_factory=time.monotonic, compare=False)
@@ -107,6 +110,7 @@ class AttemptRecorder:
         self._is_sent = False
         self._reported = Usage()
         self.estimate = Estimate()
+        self.repairs: Mapping[str, Any] = {}
         self.end: End | None = None
         self.is_answered = False
         """The target began to answer with success."""
@@ -159,6 +163,7 @@ class AttemptRecorder:
             failure,
             self.estimate,
             self._reported,
+            self.repairs if failure is None or self._first_token_ms is not None else {},
             self._spent(),
         )
 

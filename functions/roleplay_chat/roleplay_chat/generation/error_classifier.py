@@ -26,11 +26,17 @@ from roleplay_chat.generation.error_wordings import (
     WORDINGS,
     plain,
 )
+from roleplay_chat.generation.request_errors import (
+    refuses_value,
+    wanted_roles,
+    wants_completion_tokens,
+)
+from roleplay_chat.messages import Roles
 
 
 @dataclass(frozen=True)
 class Failure:
-    """One failed call. Of the upstream's response it keeps only numbers."""
+    """One failed call. Of the upstream's response it keeps only numbers and what it asks for."""
 
     policy: ErrorPolicy
     status: int | None = None
@@ -40,6 +46,8 @@ class Failure:
     """When a cap is lifted, if the upstream said so; takes precedence over `retry_after`."""
     limit_tokens: int | None = None
     """The affordable reply (fewer_tokens) or the context length (trim), if given."""
+    roles: Roles | None = None
+    """The form of the messages that is asked for (stricter_roles)."""
     why: str = ""
     """A reason for the log, in our own words."""
 
@@ -176,6 +184,8 @@ _FIRST_RULES: _Rules = (
     ("overloaded", lambda f: f.availability in _UNAVAILABLE),
     ("moderated", lambda f: f.status == 403 and (f.flagged or f.says(r"requires moderation"))),
     ("guardrail", lambda f: f.status == 403 and f.says(r"^request blocked")),
+    ("roles_rejected", lambda f: _is_about_form(f) and wanted_roles(f.texts) is not None),
+    ("max_tokens_rejected", lambda f: _is_about_form(f) and wants_completion_tokens(f.texts)),
     (
         "overloaded",
         lambda f: f.passed_on and (f.status in _CDN_STATUSES or (f.page and f.status != 429)),
@@ -228,6 +238,12 @@ _OF_A_PROVIDER = {
     "worker_broken_context": "server_error",
 }
 """What an error means if it is about the account or the machine of a provider behind the server."""
+
+
+def _is_about_form(facts: _Facts) -> bool:
+    """Whether the status may be that of a request in the wrong form: servers use any, but those of
+    keys, credit and limits."""
+    return facts.status >= 400 and facts.status not in (401, 402, 403, 429)
 
 
 def _policy_name(facts: _Facts) -> str:
@@ -318,6 +334,7 @@ def from_error(
         retry_after=_retry_after(merged, metadata, availability, facts),
         until=_reset(merged, metadata),
         limit_tokens=_limit_tokens(name, facts, error),
+        roles=wanted_roles(facts.texts) if name == "roles_rejected" else None,
     )
 
 

@@ -32,8 +32,11 @@ Action = Literal["retry", "next", "worker", "one_more", "firmer", "stop"]
 """What comes next: the same target again if the wait is short; the next target; the worker, then
 the next; one last target that is not laxer; one last target that is not open to adult content, with
 firmer instructions; nothing."""
-Repair = Literal["trim", "fewer_tokens", "more_tokens", "fewer_parameters"]
-"""How the request is changed, once, before the same target is tried again."""
+Repair = Literal[
+    "trim", "fewer_tokens", "more_tokens", "fewer_parameters", "stricter_roles", "completion_tokens"
+]
+"""How the request is changed, once, before the same target is tried again. The last two are
+remembered for the model."""
 
 MAX_COOLDOWN = timedelta(hours=24)
 """The longest cooldown, even if an upstream asks for more. private.cool_down has the same limit."""
@@ -325,6 +328,24 @@ ERROR_POLICIES: dict[str, ErrorPolicy] = {
             "next",
             "The provider does not accept a parameter: check the row's input_defaults.",
             repair="fewer_parameters",
+            user=CANNOT_ANSWER,
+        ),
+        ErrorPolicy(
+            "roles_rejected",
+            "bad_request",
+            "request",
+            "next",
+            "The model's chat template does not take these roles: set `roles` in its capabilities.",
+            repair="stricter_roles",
+            user=CANNOT_ANSWER,
+        ),
+        ErrorPolicy(
+            "max_tokens_rejected",
+            "bad_request",
+            "request",
+            "next",
+            "The model takes max_completion_tokens only: set it in its capabilities.",
+            repair="completion_tokens",
             user=CANNOT_ANSWER,
         ),
         ErrorPolicy(

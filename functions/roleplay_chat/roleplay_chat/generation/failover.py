@@ -33,8 +33,15 @@ from roleplay_chat.generation.providers import (
     chat_worker,
     openai_compatible,
 )
-from roleplay_chat.generation.routing import WORKER, Plan, Target, on_cooldown
-from roleplay_chat.messages import Message
+from roleplay_chat.generation.routing import (
+    LIMIT,
+    NEWER_LIMIT,
+    WORKER,
+    Plan,
+    Target,
+    on_cooldown,
+)
+from roleplay_chat.messages import ROLES, Message, Roles
 from roleplay_chat.reply.filters import Reply
 from roleplay_chat.rows import CooldownRow
 from roleplay_chat.screening.decision import ContentRefused, Finding
@@ -57,17 +64,39 @@ MIN_USEFUL_TOKENS = 48
 
 @dataclass(frozen=True)
 class RequestShape:
-    """The size and parameters of a request to a target; repairs change it."""
+    """The size, form and parameters of a request to a target; repairs change it."""
 
     context_tokens: int
     max_tokens: int
     bare: bool = False
     """Send only what every provider accepts: model, messages, max_tokens."""
+    roles: Roles = "as_is"
+    """The form of the messages."""
+    completion_tokens: bool = False
+    """Whether max_tokens is sent as max_completion_tokens."""
 
     @classmethod
-    def build(cls, context_tokens: int, max_tokens: int, *, bare: bool = False) -> "RequestShape":
+    def for_target(cls, target: Target) -> "RequestShape":
+        """The first request to a target."""
+        longest = min(target.max_tokens, target.context_tokens // 2)
+        newer = target.names.get(LIMIT) == NEWER_LIMIT
+        return cls(target.context_tokens, longest, roles=target.roles, completion_tokens=newer)
+
+    def resized(self, context_tokens: int, max_tokens: int) -> "RequestShape":
         """Limit the reply to half of the context, so that the prompt gets the other half."""
-        return cls(context_tokens, min(max_tokens, context_tokens // 2), bare)
+        return replace(
+            self, context_tokens=context_tokens, max_tokens=min(max_tokens, context_tokens // 2)
+        )
+
+    def repairs(self, target: Target) -> dict[str, Any]:
+        """What differs from the target's usual form, to be remembered if it was accepted."""
+        first = RequestShape.for_target(target)
+        repairs: dict[str, Any] = {}
+        if self.roles != first.roles:
+            repairs["roles"] = self.roles
+        if self.completion_tokens != first.completion_tokens:
+            repairs[NEWER_LIMIT] = self.completion_tokens
+        return repairs
 
 
 @dataclass(frozen=True)
@@ -167,7 +196,7 @@ class Generation:
         self, target: Target, *, others: Sequence[Target]
     ) -> Failure | None:
         """Try one target with the retries and repairs of its error policies."""
-        shape = RequestShape.build(target.context_tokens, target.max_tokens)
+        shape = RequestShape.for_target(target)
         repaired: set[Repair] = set()
         retries = 0
         while True:
@@ -180,7 +209,8 @@ class Generation:
             if better is None and failure.policy.name == "credit_for_fewer_tokens":
                 failure = replace(failure, policy=ERROR_POLICIES["too_little_credit"])
             if repair is not None and better is not None:
-                repaired.add(repair)
+                if repair != "stricter_roles":  # Each step is stricter, and the last one is near.
+                    repaired.add(repair)
                 shape = better
                 continue
             started = _cooldowns(target, failure)
@@ -199,13 +229,18 @@ class Generation:
         """A changed request that may succeed; None if there is none.
 
         "trim" repeats until the prompt really gets shorter: histories are cut in steps, so a
-        slightly smaller context may change nothing.
+        slightly smaller context may change nothing. "stricter_roles" repeats until it changes
+        something.
         """
         better = _repaired(shape, failure)
+        prompt_for = self._callbacks.prompt_for
         if failure.policy.repair == "trim":
-            prompt_for = self._callbacks.prompt_for
             length = _length(await prompt_for(target, shape))
             while better and _length(await prompt_for(target, better)) >= length:
+                better = _repaired(better, failure)
+        elif failure.policy.repair == "stricter_roles":
+            sent = list(await prompt_for(target, shape))
+            while better and list(await prompt_for(target, better)) == sent:
                 better = _repaired(better, failure)
         return better
 
@@ -230,6 +265,8 @@ class Generation:
         """Make one call. Shows text as it arrives and records the attempt however it ends."""
         self.finding = None
         recorder = AttemptRecorder(target)
+        if shape.roles != target.roles or shape.completion_tokens:
+            recorder.repairs = shape.repairs(target)
         # The result if the attempt is cancelled.
         failure: Failure | None = Failure(ERROR_POLICIES["cut_off"], why="stopped")
         reply = self._callbacks.reply_for(target)
@@ -436,16 +473,22 @@ def _repaired(shape: RequestShape, failure: Failure) -> RequestShape | None:
             smaller = min(fits, shape.context_tokens * 9 // 10)
             if smaller <= shape.max_tokens:
                 return None
-            return RequestShape.build(smaller, shape.max_tokens, bare=shape.bare)
+            return shape.resized(smaller, shape.max_tokens)
         case "fewer_tokens":
             half = shape.max_tokens // 2
             fewer = half if limit is None or limit > shape.max_tokens else limit - 1
             return replace(shape, max_tokens=fewer) if fewer >= MIN_USEFUL_TOKENS else None
         case "more_tokens":
-            longer = RequestShape.build(shape.context_tokens, shape.max_tokens * 2, bare=shape.bare)
+            longer = shape.resized(shape.context_tokens, shape.max_tokens * 2)
             return longer if longer != shape else None
         case "fewer_parameters":
             return replace(shape, bare=True)
+        case "stricter_roles":
+            stricter = ROLES[ROLES.index(shape.roles) + 1 :]
+            wanted = [roles for roles in stricter if roles == failure.roles]
+            return replace(shape, roles=[*wanted, *stricter][0]) if stricter else None
+        case "completion_tokens":
+            return None if shape.completion_tokens else replace(shape, completion_tokens=True)
     return None
 
 
@@ -456,9 +499,21 @@ def _length(messages: Sequence[Message]) -> int:
 def _parameters(
     target: Target, shape: RequestShape, extras: Mapping[str, Any], stop: Sequence[str]
 ) -> dict[str, Any]:
-    """The request's parameters: always max_tokens, and the row's sampling parameters."""
+    """The request's parameters: the longest reply, and the row's sampling parameters."""
+    parameters = _own_parameters(target, shape, extras, stop)
+    names = {**target.names, LIMIT: NEWER_LIMIT} if shape.completion_tokens else target.names
+    if not names:
+        return parameters
+    sent = ((names.get(name, name), value) for name, value in parameters.items())
+    return {name: value for name, value in sent if name is not None}
+
+
+def _own_parameters(
+    target: Target, shape: RequestShape, extras: Mapping[str, Any], stop: Sequence[str]
+) -> dict[str, Any]:
+    """The parameters by their usual names."""
     if shape.bare:
-        return {"max_tokens": shape.max_tokens}
+        return {LIMIT: shape.max_tokens}
     parameters = {**target.parameters, "max_tokens": shape.max_tokens}
     own = parameters.pop("stop", None) or []
     ends = [*(own if isinstance(own, list) else [own]), *(stop if target.takes_stop else ())]

@@ -5,10 +5,12 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal
 
+from edge.addresses import endpoint
 from edge.json_values import fields, text, whole
 from edge.pricing import COMPLETION, PROMPT, is_free, price
 from edge.worker_health import DEFAULT_MODEL, why_unavailable
 from roleplay_chat.api import Tier
+from roleplay_chat.messages import ROLES, Roles
 from roleplay_chat.rows import CooldownRow, ModelRow, WorkerRow
 from roleplay_chat.tokens import UNCALIBRATED, Tokens
 
@@ -18,6 +20,10 @@ DEFAULT_CONTEXT_TOKENS = 8192
 DEFAULT_MAX_TOKENS = 400
 MAX_TOKENS = 10_000_000
 """The limit for a context or a reply; a larger number in a row is a mistake."""
+LIMIT, NEWER_LIMIT = "max_tokens", "max_completion_tokens"
+"""The names of the longest reply; some models take only the newer one."""
+RENAME = "rename"
+"""The entry of `input_defaults` with other names for parameters."""
 
 
 @dataclass(frozen=True)
@@ -31,6 +37,10 @@ class Target:
     url: str
     parameters: dict[str, Any] = field(default_factory=dict)
     """Sent with the prompt: always max_tokens, and the row's sampling parameters."""
+    names: Mapping[str, str | None] = field(default_factory=dict)
+    """The names that parameters are sent under, where they differ. None: not sent."""
+    roles: Roles = "as_is"
+    """The form of the messages that it takes."""
     context_tokens: int = DEFAULT_CONTEXT_TOKENS
     tokens: Tokens = UNCALIBRATED
     takes_stop: bool = True
@@ -204,6 +214,7 @@ def invalid_numbers(models: Sequence[ModelRow]) -> list[str]:
             (COMPLETION, model.pricing.get(COMPLETION), price),
             ("context_tokens", model.capabilities.get("context_tokens"), _whole),
             ("max_tokens", model.input_defaults.get("max_tokens"), _whole),
+            ("roles", model.capabilities.get("roles"), _roles),
         )
         if value is not None and read(value) is None
     ]
@@ -217,9 +228,11 @@ def _model_target(model: ModelRow) -> Target:
         model_key=model.model_key,
         display_name=model.display_name,
         protocol="openai",
-        url=provider.base_url.rstrip("/") + (model.endpoint_path or "/chat/completions"),
+        url=endpoint(provider.base_url, model.endpoint_path or "/chat/completions"),
         parameters=_parameters(model.input_defaults)
         | ({"reasoning": reasoning} if isinstance(reasoning, dict) else {}),
+        names=_names(model.input_defaults, model.capabilities, model.repairs),
+        roles=_form(model.capabilities, model.repairs),
         context_tokens=_tokens(model.capabilities.get("context_tokens")),
         tokens=Tokens.from_ratios(model.token_ratios),
         adult=model.capabilities.get("nsfw") is True,
@@ -249,8 +262,10 @@ def _worker_targets(worker: WorkerRow) -> list[Target]:
         model_key=text(worker.config.get("model")) or DEFAULT_MODEL,
         display_name="The local model",
         protocol=protocol,
-        url=worker.url.rstrip("/") + path,
+        url=endpoint(worker.url, path, protocol=protocol),
         parameters=_parameters(worker.config.get("input_defaults")),
+        names=_names(worker.config.get("input_defaults"), worker.config, worker.repairs),
+        roles=_form(worker.config, worker.repairs),
         context_tokens=_tokens(worker.config.get("context_tokens"), default=4096),
         tokens=Tokens.from_ratios(worker.token_ratios),
         adult=True,
@@ -282,8 +297,51 @@ def on_cooldown(target: Target, cooldowns: Sequence[CooldownRow], now: datetime)
 
 
 def _parameters(defaults: object) -> dict[str, Any]:
-    parameters = {"max_tokens": DEFAULT_MAX_TOKENS} | dict(fields(defaults))
-    return parameters | {"max_tokens": _tokens(parameters["max_tokens"], DEFAULT_MAX_TOKENS)}
+    """The row's parameters, without those that it leaves out, and always the longest reply."""
+    parameters = dict(fields(defaults))
+    limit = parameters.get(LIMIT)
+    if not _are_plain(parameters):
+        if _has_newer_limit(parameters):
+            limit = parameters.pop(NEWER_LIMIT)
+        parameters.pop(RENAME, None)
+        parameters = {name: value for name, value in parameters.items() if value is not None}
+    parameters[LIMIT] = _tokens(limit, DEFAULT_MAX_TOKENS)
+    return parameters
+
+
+def _names(
+    defaults: object, capabilities: Mapping[str, Any], repairs: Mapping[str, Any]
+) -> Mapping[str, str | None]:
+    """The names of `Target.names`. The row decides, then what was learned."""
+    given = fields(defaults)
+    takes_newer = capabilities.get(NEWER_LIMIT, repairs.get(NEWER_LIMIT)) is True
+    if not takes_newer and _are_plain(given):
+        return {}
+    names: dict[str, str | None] = {name: None for name, value in given.items() if value is None}
+    if _has_newer_limit(given) or (takes_newer and LIMIT not in names):
+        names[LIMIT] = NEWER_LIMIT
+    return names | {name: new for name, new in fields(given.get(RENAME)).items() if text(new)}
+
+
+def _are_plain(given: Mapping[str, Any]) -> bool:
+    """Whether parameters are sent as they are, like those of most rows."""
+    return None not in given.values() and NEWER_LIMIT not in given and RENAME not in given
+
+
+def _has_newer_limit(given: Mapping[str, Any]) -> bool:
+    """Whether the row has the longest reply under the newer name alone."""
+    return given.get(LIMIT) is None and _whole(given.get(NEWER_LIMIT)) is not None
+
+
+def _form(capabilities: Mapping[str, Any], repairs: Mapping[str, Any]) -> Roles:
+    said, learned = capabilities.get("roles"), repairs.get("roles")
+    if said is None and learned is None:
+        return "as_is"
+    return _roles(said) or _roles(learned) or "as_is"
+
+
+def _roles(value: object) -> Roles | None:
+    return next((roles for roles in ROLES if roles == value), None)
 
 
 def _takes_stop(capabilities: dict[str, Any]) -> bool:

@@ -13,8 +13,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from roleplay_chat.api import MemoryTier, Tier
-from roleplay_chat.messages import Message
+from roleplay_chat.messages import Message, Roles
 from roleplay_chat.prompt.builder import STEP_MESSAGES, Prompt
+from roleplay_chat.prompt.passages import Piece
+from roleplay_chat.prompt.roles import PromptMessage, arranged
 from roleplay_chat.rows import BegunTurn, MemoryRow, MessageRow
 from roleplay_chat.screening.decision import Passage
 from roleplay_chat.screening.normalize import stream_safe
@@ -215,12 +217,13 @@ def build_request(
     *,
     budget: int,
     tokens: Tokens = UNCALIBRATED,
+    roles: Roles = "as_is",
 ) -> Prompt:
     """The request for a batch within `budget` tokens; cuts the messages, then the known facts."""
     longest, known = max(len(row.content) for row in batch.rows), _known(begun)
     while True:
         material = _material(batch, begun, macros, known=known, longest=longest)
-        messages = _request(material)
+        messages = _request(material, roles)
         spent = sum(tokens.count(message["content"]) + TOKENS_PER_MESSAGE for message in messages)
         if spent <= budget or (longest <= MIN_CHARS and not known):
             return Prompt(messages, _passages(material))
@@ -250,11 +253,13 @@ def _material(
     }
 
 
-def _request(material: Mapping[str, Any]) -> list[Message]:
-    return [
-        {"role": "system", "content": INSTRUCTIONS},
-        {"role": "user", "content": json.dumps(material, ensure_ascii=False)},
+def _request(material: Mapping[str, Any], roles: Roles) -> list[Message]:
+    said = json.dumps(material, ensure_ascii=False)
+    messages = [
+        PromptMessage("system", Piece.from_text(None, INSTRUCTIONS)),
+        PromptMessage("user", Piece.from_text(None, said)),
     ]
+    return list(Prompt.from_messages(arranged(messages, roles)))
 
 
 def _passages(material: Mapping[str, Any]) -> list[Passage]:

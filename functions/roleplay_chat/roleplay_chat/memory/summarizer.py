@@ -248,6 +248,7 @@ class Summarizer:
             build_macros(self._begun, self._request),
             budget=shape.context_tokens - shape.max_tokens,
             tokens=target.tokens,
+            roles=shape.roles,
         )
 
     def _allowed(self, written: Written) -> Written | None:

@@ -16,10 +16,11 @@ from typing import Literal
 from roleplay_chat.api import ChatRequest, Tier
 from roleplay_chat.lorebook.entries import Entry
 from roleplay_chat.lorebook.matching import match_entries, select_entries
-from roleplay_chat.messages import Message, Role
+from roleplay_chat.messages import Message, Roles
 from roleplay_chat.prompt.group_chat import as_heard, introduction
 from roleplay_chat.prompt.macros import build_macros, expand, expanded, names_in, owner
 from roleplay_chat.prompt.passages import NO_WORDS, Piece, build_passages, joined
+from roleplay_chat.prompt.roles import PromptMessage, arranged, extra_tokens
 from roleplay_chat.rows import BegunTurn, CharacterRow, FactRow, MessageRow, TemplateRow
 from roleplay_chat.screening.decision import Part, Passage
 from roleplay_chat.tokens import TOKENS_PER_MESSAGE, UNCALIBRATED, Tokens
@@ -76,14 +77,6 @@ _FALLBACK_TEMPLATE = (
 )
 
 
-@dataclass(slots=True)
-class _PromptMessage:
-    """A message whose text knows which part of the turn each run comes from."""
-
-    role: Role
-    content: Piece
-
-
 class Prompt(list[Message]):
     """The messages to send, and the passages that they consist of, for the screening."""
 
@@ -92,7 +85,7 @@ class Prompt(list[Message]):
         self.passages = passages
 
     @classmethod
-    def from_messages(cls, said: Sequence[_PromptMessage]) -> "Prompt":
+    def from_messages(cls, said: Sequence[PromptMessage]) -> "Prompt":
         """Convert messages whose texts know the parts that they come from."""
         messages: list[Message] = [
             {"role": message.role, "content": message.content.text} for message in said
@@ -116,18 +109,26 @@ class PromptSpec:
     """Counts tokens for the target."""
     lore: Sequence[Entry] | None = None
     """The result of `activated_entries`; None to search the book."""
+    roles: Roles = "as_is"
+    """The form of the messages."""
+    rule: str = ""
+    """Another rule for the end of the system message."""
 
     @property
     def budget(self) -> int:
         """The tokens that the prompt may have."""
-        return self.context_tokens - self.max_tokens
+        rule = self.tokens.count(f"\n\n{self.rule}") if self.rule else 0
+        return self.context_tokens - self.max_tokens - rule - extra_tokens(self.roles, self.tokens)
 
 
 def build(spec: PromptSpec) -> Prompt:
     """The messages to send, within the budget."""
     frame = _frame(spec)
     spoken = [*_recent(frame.history, frame.room, spec.tokens), *frame.closing]
-    return Prompt.from_messages([frame.system, *_merge(_with_notes(spoken, frame.lore))])
+    rule = Piece.from_text(None, spec.rule)
+    system = PromptMessage("system", joined("\n\n", [frame.system.content, rule]))
+    messages = [system, *_with_notes(spoken, frame.lore)]
+    return Prompt.from_messages(arranged(messages, spec.roles))
 
 
 def activated_entries(begun: BegunTurn, request: ChatRequest) -> list[Entry]:
@@ -140,13 +141,6 @@ def activated_entries(begun: BegunTurn, request: ChatRequest) -> list[Entry]:
         [*(row.content for row in begun.history), begun.turn.message or ""],
         expand=lambda text: expand(text, names),
     )
-
-
-def with_rule(prompt: Prompt, rule: str) -> Prompt:
-    """The same prompt with another rule at the end of the system message."""
-    system, *spoken = prompt
-    ruled: Message = {"role": "system", "content": f"{system['content']}\n\n{rule}"}
-    return Prompt([ruled, *spoken], prompt.passages)
 
 
 def history_room(spec: PromptSpec) -> int:
@@ -165,8 +159,8 @@ def min_history_room(context_tokens: int, max_tokens: int) -> int:
 class _Frame:
     """Everything in a prompt but the history."""
 
-    system: _PromptMessage
-    closing: list[_PromptMessage]
+    system: PromptMessage
+    closing: list[PromptMessage]
     lore: list[Entry]
     history: Sequence[MessageRow]
     """From the speaker's point of view, not cut yet."""
@@ -208,7 +202,7 @@ def _frame(spec: PromptSpec) -> _Frame:
         sections.append(world.get(name, NO_WORDS))
         is_whole = whole[name] <= given[name]
         sections.append(part if is_whole else _shortened(name, part, given[name], begun, tokens))
-    system = _PromptMessage("system", joined("\n\n", sections))
+    system = PromptMessage("system", joined("\n\n", sections))
     left = budget - spent - sum(_cost(message, tokens) for message in [system, *notes])
     return _Frame(system, closing, lore, heard.history, left)
 
@@ -362,20 +356,20 @@ def _closing(
     begun: BegunTurn,
     request: ChatRequest,
     macros: Mapping[str, str],
-) -> list[_PromptMessage]:
-    closing: list[_PromptMessage] = []
+) -> list[PromptMessage]:
+    closing: list[PromptMessage] = []
     instructions = begun.character.post_history_instructions if begun.character else ""
     # {{original}} stands for our own instructions, and we have none here.
     instructions = expand(instructions, {**macros, "original": ""}).strip()
     # They instruct the character, who does not speak in an impersonation.
     if instructions and request.action != "impersonate":
-        closing.append(_PromptMessage("system", Piece.from_text("character", instructions)))
+        closing.append(PromptMessage("system", Piece.from_text("character", instructions)))
     said = begun.turn.message
     if said is not None:
-        return [*closing, _PromptMessage("user", Piece.from_text("message", said))]
+        return [*closing, PromptMessage("user", Piece.from_text("message", said))]
     opening = _own_text(_opening(begun, request), request, macros)
     opening = joined(" Something like: ", [opening, *_example(begun, request, macros)])
-    return [*closing, _PromptMessage("user", opening)]
+    return [*closing, PromptMessage("user", opening)]
 
 
 def _example(begun: BegunTurn, request: ChatRequest, macros: Mapping[str, str]) -> list[Piece]:
@@ -387,14 +381,14 @@ def _example(begun: BegunTurn, request: ChatRequest, macros: Mapping[str, str]) 
 
 
 def _fit_closing(
-    closing: Sequence[_PromptMessage], budget: int, tokens: Tokens
-) -> list[_PromptMessage]:
+    closing: Sequence[PromptMessage], budget: int, tokens: Tokens
+) -> list[PromptMessage]:
     """The closing messages, cut to their shares."""
     left, fitted = int(budget * CLOSING_SHARE), []
     for message in closing:
         limit = int(budget * INSTRUCTIONS_SHARE) if message.role == "system" else left
         limit -= TOKENS_PER_MESSAGE
-        fitted.append(_PromptMessage(message.role, _without_middle(message.content, limit, tokens)))
+        fitted.append(PromptMessage(message.role, _without_middle(message.content, limit, tokens)))
         left -= _cost(fitted[-1], tokens)
     return fitted
 
@@ -443,7 +437,7 @@ def _section(part: Part, title: str, text: str | None) -> Piece:
     return Piece.from_text(part, f"## {title}\n{text}") if text else NO_WORDS
 
 
-def _recent(history: Sequence[MessageRow], budget: int, tokens: Tokens) -> list[_PromptMessage]:
+def _recent(history: Sequence[MessageRow], budget: int, tokens: Tokens) -> list[PromptMessage]:
     """The newest messages that fit, oldest first.
 
     If some do not fit, the first one kept is an anchor, if one is near. So most turns only append
@@ -461,8 +455,8 @@ def _recent(history: Sequence[MessageRow], budget: int, tokens: Tokens) -> list[
     return messages[first:]
 
 
-def _message(row: MessageRow) -> _PromptMessage:
-    return _PromptMessage(
+def _message(row: MessageRow) -> PromptMessage:
+    return PromptMessage(
         "user" if row.sender == "user" else "assistant", Piece.from_text("history", row.content)
     )
 
@@ -479,24 +473,24 @@ def _lore(begun: BegunTurn, found: Sequence[Entry], budget: int, tokens: Tokens)
     )
 
 
-def _notes(lore: Sequence[Entry]) -> list[_PromptMessage]:
+def _notes(lore: Sequence[Entry]) -> list[PromptMessage]:
     """The entries that are placed among the messages."""
     return [_note(entry) for entry in lore if entry.position == "in_chat"]
 
 
-def _note(entry: Entry) -> _PromptMessage:
+def _note(entry: Entry) -> PromptMessage:
     # As the last message, a model would take it for the beginning of its own reply.
     role = "system" if entry.role == "assistant" and entry.depth == 0 else entry.role
-    return _PromptMessage(role, Piece.from_text("character", entry.content))
+    return PromptMessage(role, Piece.from_text("character", entry.content), is_note=True)
 
 
-def _with_notes(messages: Sequence[_PromptMessage], lore: Sequence[Entry]) -> list[_PromptMessage]:
+def _with_notes(messages: Sequence[PromptMessage], lore: Sequence[Entry]) -> list[PromptMessage]:
     """The messages with the entries among them, each with `depth` messages after it."""
     if not _notes(lore):
         return list(messages)
     spoken = [place for place, message in enumerate(messages) if message.role != "system"]
     places = [*spoken, len(messages)]
-    noted: list[_PromptMessage] = []
+    noted: list[PromptMessage] = []
     for place in range(len(messages) + 1):
         noted += [
             _note(entry)
@@ -507,23 +501,11 @@ def _with_notes(messages: Sequence[_PromptMessage], lore: Sequence[Entry]) -> li
     return noted
 
 
-def _merge(messages: Sequence[_PromptMessage]) -> list[_PromptMessage]:
-    """Merge adjacent messages of the same role: many chat templates require alternating roles."""
-    merged: list[_PromptMessage] = []
-    for message in messages:
-        if merged and merged[-1].role == message.role:
-            content = joined("\n\n", [merged[-1].content, message.content])
-            merged[-1] = _PromptMessage(message.role, content)
-        else:
-            merged.append(message)
-    return merged
-
-
-def _cost_at_most(messages: Sequence[_PromptMessage], tokens: Tokens) -> int:
+def _cost_at_most(messages: Sequence[PromptMessage], tokens: Tokens) -> int:
     """An upper bound for the sum of `_cost`, counted in one go."""
     whole = tokens.count("".join(message.content.text for message in messages))
     return whole + (TOKENS_PER_MESSAGE + 1) * len(messages)
 
 
-def _cost(message: _PromptMessage, tokens: Tokens) -> int:
+def _cost(message: PromptMessage, tokens: Tokens) -> int:
     return tokens.count(message.content.text) + TOKENS_PER_MESSAGE

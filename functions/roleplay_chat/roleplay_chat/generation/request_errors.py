@@ -1,0 +1,88 @@
+"""What servers say of a request in a form that they do not take: its roles, or a parameter's name.
+
+Chat templates raise these sentences, and servers pass them on with any status: 400 (vLLM, SGLang,
+LM Studio), 422 (TGI), 500 (llama.cpp), 404 (proxies). Texts are in lower case.
+"""
+
+import re
+from collections.abc import Iterable
+from functools import cache
+
+from roleplay_chat.messages import Roles
+
+_NO_SYSTEM = (
+    r"\b(system|developer)\W? (messages?|roles?|prompts?|instructions?)"
+    r"( (is|are))?( currently)?( not|n't) (supported|enabled|allowed|permitted)\b"
+    r"(?! (after|between|in the middle))",
+    r"\bincompatible with (system|developer) (messages?|prompts?|instructions?)",
+    r"\b(does not|doesn't|do not|don't|cannot|can't) (support|allow|accept|take|use)"
+    r"( an?| any| the)? ?\W?(system|developer)\W? ?"
+    r"(with this model|messages?|roles?|prompts?|instructions?)",
+    r"\b(unknown|invalid|unsupported|unexpected) (message )?role\W{1,4}(roleenum\.)?"
+    r"(system|developer)\b(?!\W{1,3}after\b)",
+    r"\b(system|developer)\W{1,3} ?is not (one of|an? (valid|supported|allowed)|supported|allowed)",
+    r"\buse a valid role: user, model",
+    r"\binput should be \W?user\W? or \W?(assistant|model)\b",
+    r"\brole\W{1,3}(must|should) be (one of |either |in )?\W{0,2}user\W{0,2}( or |, ?)\W?"
+    r"(assistant|model)\b(?!.{0,20}\bsystem\b)",
+)
+_ALTERNATE = (
+    # "Conversation roles must alternate user/assistant/user/assistant/..." and its relatives.
+    r"\b(roles?|messages?(\(s\))?|requests?|conversation|turns?)\b[^.]{0,60}"
+    r"\balternat(e|es|ing)\b(?! (model|provider|endpoint))",
+    r"\bonly user(, system)?,? and assistant roles are supported",
+    r"\bsystem\W? (messages?|roles?|prompts?)\b[^.]{0,20}\b(must|should|has to|have to|can only"
+    r"|may only|only (allowed|supported))\b[^.]{0,20}\b(beginning|begin|start|first)\b",
+    r"\bonly the first message (can|may|is allowed)\b",
+    r"\bsystem\W? (messages?|roles?|prompts?) (is |are )?not allowed (after|between|in the)\b",
+    r"\bunexpected role .{1,20} after role\b",
+    r"\bexpected last role\b",
+    r"\b(last|final) (message|turn|role)\b[^.]{0,60}\b(must|should|has to|to)\b[^.]{0,30}\buser\b",
+    r"\bfirst message\b.{0,20}\b(must|should|has to)\b[^.]{0,40}\buser\b",
+    r"\b(must|should|has to|that \w+( \w+)?) (always )?(start|starts|begin|begins|end|ends) with"
+    r" (an?|the)? ?\W?(role\W{1,5})?user\b",
+    r"\b(successive|consecutive) (user|assistant|system|messages|roles?)\b",
+    r"\bmessages?\b[^.]{0,40}\bsame role\b",
+    r"\brole of (the )?messages? with (an )?(odd|even) index\b",
+    r"\bmultiple \W?(user|assistant|system)\W? (roles|messages)\b",
+    r"\bno user query found\b",
+    r"\bwhen the last message is from the assistant\b",
+    r"\b(assistant (message|response) )?prefill (is )?(not supported|incompatible)",
+    r"\bdoes not support assistant message prefill",
+    r"\bassistant messages at the end of the list\b",
+)
+
+_NO_MAX_TOKENS = re.compile(
+    r"\buse \W{0,2}max_completion_tokens\b"
+    r"|\bmax_completion_tokens\W{0,2} instead\b"
+    r"|\bunsupported parameter\W{1,4}max_tokens\b"
+)
+
+
+def wanted_roles(texts: Iterable[str]) -> Roles | None:
+    """The form of the messages that the texts ask for; None if they are about something else.
+
+    The last sentence counts: servers that quote the template say why it failed at the end.
+    """
+    found = [match for text in texts for match in _sentences().finditer(text)]
+    if not found:
+        return None
+    return "no_system" if found[-1]["no_system"] else "alternate"
+
+
+@cache
+def _sentences() -> re.Pattern[str]:
+    """Compiled when the first error comes: that takes some milliseconds of a cold start."""
+    return re.compile(
+        f"(?P<no_system>{'|'.join(_NO_SYSTEM)})|(?P<alternate>{'|'.join(_ALTERNATE)})"
+    )
+
+
+def refuses_value(texts: Iterable[str]) -> bool:
+    """Whether the texts say that a parameter may only have its default."""
+    return any("unsupported value" in text for text in texts)
+
+
+def wants_completion_tokens(texts: Iterable[str]) -> bool:
+    """Whether the texts ask for max_completion_tokens in the place of max_tokens."""
+    return any(map(_NO_MAX_TOKENS.search, texts))

@@ -1,0 +1,78 @@
+"""Arranges messages for chat templates that take only some orders of roles.
+
+Applied last, to the messages that were built. In the strict forms, system text stands before the
+first message of the person. What is further down (post-history instructions, book entries at a
+depth) goes to the end of the last message, in brackets, so that all messages before it are the same
+in the next turn.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from roleplay_chat.messages import Role, Roles
+from roleplay_chat.prompt.passages import Piece, joined
+from roleplay_chat.tokens import TOKENS_PER_MESSAGE, Tokens
+
+BEGIN = "[The scene begins.]"
+"""What the person says before a conversation that begins with the character's words."""
+GO_ON = "[Go on.]"
+"""What the person says after one that ends with them."""
+_BETWEEN = "\n\n"
+
+
+@dataclass(slots=True)
+class PromptMessage:
+    """A message whose text knows which part of the turn each run comes from."""
+
+    role: Role
+    content: Piece
+    is_note: bool = False
+    """Whether it was placed among the messages, so that its place changes from turn to turn."""
+
+
+def arranged(messages: Sequence[PromptMessage], roles: Roles) -> list[PromptMessage]:
+    """The messages in this form, with adjacent ones of the same role merged. The first one is the
+    system message, if there is any."""
+    if roles == "as_is":
+        return [*messages[:1], *_merged(messages[1:])]
+    has_system = bool(messages) and messages[0].role == "system"
+    rest = messages[1:] if has_system else messages
+    asides = [message.content for message in rest if message.is_note or message.role == "system"]
+    said = _merged([one for one in rest if not one.is_note and one.role != "system"])
+    if not said or said[0].role != "user":
+        said.insert(0, PromptMessage("user", Piece.from_text(None, BEGIN)))
+    if said[-1].role != "user":
+        said.append(PromptMessage("user", Piece.from_text(None, GO_ON)))
+    ended = joined(_BETWEEN, [said[-1].content, *map(_in_brackets, asides)])
+    said[-1] = PromptMessage("user", ended)
+    if not has_system or not messages[0].content.runs:
+        return said
+    if roles == "alternate":
+        return [messages[0], *said]
+    begun = joined(_BETWEEN, [messages[0].content, said[0].content])
+    return [PromptMessage("user", begun), *said[1:]]
+
+
+def extra_tokens(roles: Roles, tokens: Tokens) -> int:
+    """The most tokens by which this form is longer than the messages as they are."""
+    if roles == "as_is":
+        return 0
+    return sum(tokens.count(f"{line}{_BETWEEN}") + TOKENS_PER_MESSAGE for line in (BEGIN, GO_ON))
+
+
+def _merged(messages: Sequence[PromptMessage]) -> list[PromptMessage]:
+    """Merge adjacent messages of the same role."""
+    merged: list[PromptMessage] = []
+    for message in messages:
+        if merged and merged[-1].role == message.role:
+            content = joined(_BETWEEN, [merged[-1].content, message.content])
+            merged[-1] = PromptMessage(message.role, content)
+        else:
+            merged.append(message)
+    return merged
+
+
+def _in_brackets(piece: Piece) -> Piece:
+    if not piece.runs:
+        return piece
+    return Piece.from_runs([(None, "["), *piece.runs, (None, "]")])
