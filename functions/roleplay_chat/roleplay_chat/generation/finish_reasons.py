@@ -18,7 +18,7 @@ _WORDS: dict[Meaning, str] = {
     "refused": "contentfilter contentfiltered contentpolicy contentpolicyviolation safety"
     " imagesafety recitation imagerecitation blocklist prohibitedcontent"
     " imageprohibitedcontent spii sensitive refusal guardrailintervened guardrail guardrails"
-    " moderation errortoxic datainspectionfailed",
+    " moderation modelarmor errortoxic datainspectionfailed",
     "failed": "error",
     "unfinished": "null none nil undefined unspecified",
 }

@@ -17,7 +17,7 @@ import regex
 _END_FORMS = (
     # <|im_end|>, <|eot_id|>, <|end|>, <|endoftext|>, <|END_OF_TURN_TOKEN|>, <|user|>, <|return|>:
     # ChatML (Qwen, Yi), Llama 3 and 4, Phi, GPT-OSS, Cohere, Zephyr, GLM, Granite, Kimi and others.
-    r"<\|[^<>|\n]{1,60}\|>",
+    r"<\|[^\s<>|](?:[^<>|\n]{0,58}[^\s<>|])?\|>",
     # The same with other bars: DeepSeek, Hunyuan.
     r"<｜[^<>｜\n]{1,60}｜>",
     # With one bar: Gemma 4.
