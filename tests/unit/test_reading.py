@@ -456,13 +456,13 @@ def test_stream_of_a_server_is_read_the_same_in_any_pieces(name: str, places: li
 
 @pytest.mark.parametrize("name", [name for name in SHAPES if "document" not in name])
 def test_event_of_a_server_is_passed_on_before_the_next_but_one(name: str) -> None:
-    before, after = SHAPES[name].body.split(b" The tide")
+    before, tide, after = SHAPES[name].body.partition(b" The tide")
     decoder = BodyDecoder()
-    if name == "lines-of-json":
+    if name in ("lines-of-json", "two-events-on-one-line"):
         assert decoder.decode(before) == []  # It could be one document.
     else:
         assert "Sit" in "".join(decoder.decode(before))
-    assert " are you." in "".join([*decoder.decode(b" The tide" + after), *decoder.flush()])
+    assert " are you." in "".join([*decoder.decode(tide + after), *decoder.flush()])
 
 
 @pytest.mark.parametrize("known", REASONS, ids=lambda known: known.word)
