@@ -124,6 +124,18 @@ def test_reasoning_is_neither_shown_nor_stored(talk: Talk, family: str) -> None:
     assert talk.said() == ["Hello", f"> {SAID}.", "Hello", "> Sit."]
 
 
+@pytest.mark.parametrize("family", ["Mistral", "GPT-OSS", "DeepSeek R1, Qwen 3, GLM, MiniMax"])
+def test_reasoning_that_spends_all_tokens_gets_more(talk: Talk, family: str) -> None:
+    opening, closing = REASONING[family]
+    talk.stack.upstream.enqueue(
+        stream([opening, "They are"], finish="length"), text(f"{opening}They are.{closing}Sit.")
+    )
+    assert talk.reply()["response"] == "Sit."
+    assert talk.asked() == [VENICE, VENICE]
+    first, second = (call.json["max_tokens"] for call in talk.stack.upstream.calls)
+    assert second == 2 * first
+
+
 @pytest.mark.parametrize("family", END_TOKENS)
 def test_end_of_a_turn_ends_the_reply(talk: Talk, family: str) -> None:
     header = HEADERS.get(family, "")

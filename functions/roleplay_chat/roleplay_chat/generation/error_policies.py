@@ -400,8 +400,8 @@ ERROR_POLICIES: dict[str, ErrorPolicy] = {
             "cut_off",
             "model",
             "next",
-            "The reply ended without a finish reason, or with one that does not mean that it is whole,"
-            " such as `abort`.",
+            "The reply ended without a finish reason, or with one that does not mean that it is"
+            " whole, such as `abort`.",
             retries=1,
             user=CANNOT_ANSWER,
         ),

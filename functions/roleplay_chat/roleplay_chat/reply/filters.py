@@ -50,10 +50,11 @@ class Reply:
     ) -> None:
         """With `screen`, `feed` and `flush` raise `ContentRefused` for what it refuses."""
         cast = cast or Cast()
+        self._reasoning = ReasoningFilter(thinking)
         self._stop = StopFilter(cast)
         self._model_refusal = RefusalFilter()
         stages = (
-            ReasoningFilter(thinking),
+            self._reasoning,
             SpeakerLabelFilter(cast),
             self._stop,
             WhitespaceFilter(),
@@ -65,6 +66,11 @@ class Reply:
     def ended(self) -> bool:
         """Whether the reply has ended, although the model may continue."""
         return self._stop.found
+
+    @property
+    def is_reasoning(self) -> bool:
+        """Whether the text so far ends in reasoning that was not closed."""
+        return self._reasoning.is_inside
 
     @property
     def is_model_refusal(self) -> bool:
@@ -154,6 +160,11 @@ class ReasoningFilter:
                 shown.append(self._read(token))
         shown.append(self._take(text[end:]))
         return "".join(shown)
+
+    @property
+    def is_inside(self) -> bool:
+        """Whether reasoning was opened and not closed."""
+        return self._inside is not None
 
     def _take(self, text: str) -> str:
         """The part of the text that belongs to the reply."""
