@@ -321,6 +321,7 @@ REASONING: dict[str, tuple[str, str]] = {
         "<|end|><|start|>assistant<|channel|>final<|message|>",
     ),
     "Gemma 4": ("<|channel>thought\n", "<channel|>"),
+    "MedGemma": ("<unused94>thought\n", "<unused95>"),
     "Hunyuan": ("<think>\n", "\n</think>\n<answer>\n"),
     "Reflection": ("<thinking>a <reflection>b</reflection> c", "</thinking>\n<output>"),
 }
@@ -352,6 +353,7 @@ END_TOKENS: dict[str, str] = {
     "Seed": "<seed:eos> <seed:bos>",
     "ERNIE": "<|end_of_sentence|>",
     "MiniMax": "[e~[",
+    "Nemotron": "<extra_id_1>User <SPECIAL_12>",
     "Solar": "<|im:end|>",
     "OpenThinker": "<|end_of_solution|>",
 }

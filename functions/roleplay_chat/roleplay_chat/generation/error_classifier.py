@@ -18,7 +18,7 @@ from roleplay_chat.generation.error_policies import ERROR_POLICIES, MAX_COOLDOWN
 
 @dataclass(frozen=True)
 class Failure:
-    """One failed call. Of the upstream's response it keeps only numbers."""
+    """One failed call. Of the upstream's response it keeps only numbers and the finish reason."""
 
     policy: ErrorPolicy
     status: int | None = None
@@ -28,6 +28,8 @@ class Failure:
     """When a cap is lifted, if the upstream said so; takes precedence over `retry_after`."""
     limit_tokens: int | None = None
     """The affordable reply (fewer_tokens) or the context length (trim), if given."""
+    finish_reason: str | None = None
+    """The upstream's word for why the reply ended, if it gave one."""
     why: str = ""
     """A reason for the log, in our own words."""
 

@@ -35,4 +35,4 @@ def meaning_of(reason: str) -> Meaning:
     if known:
         return known
     word = re.sub(r"[^a-z]", "", reason.lower()).removeprefix(_PREFIX)
-    return _MEANINGS.get(word, "cut_off") if word else "unfinished"
+    return _MEANINGS.get(word, "cut_off") if reason.strip() else "unfinished"

@@ -25,7 +25,7 @@ _END_FORMS = (
     # <end_of_turn>, <start_of_turn>, <end_of_utterance>, <eos>, <pad>, <seed:eos>: Gemma, Idefics,
     # ChatGLM, InternLM, Seed.
     r"<(?:start|begin|end)_of_\w{1,20}>|<(?:seed:)?(?:[be]os|pad|[se]op|eo[ahdt]|eosys|eom)>",
-    r"<reserved_(?:token_)?\d{1,5}>",  # Baichuan
+    r"<(?:reserved_(?:token_)?|extra_id_|unused|special_)\d{1,5}>",  # Baichuan, Nemotron, MedGemma
     r"</?s>|<</?SYS>>",  # Llama 2, Mistral, Vicuna, Zephyr
     # [INST], [/INST], [SYSTEM_PROMPT], [TOOL_CALLS]: Llama 2, Mistral. [EOS]: Kimi.
     r"\[/?INST\]|(?-i:\[/?(?:SYSTEM_PROMPT|AVAILABLE_TOOLS|TOOL_(?:CALLS|RESULTS|CONTENT)|[BE]OS)\])",
@@ -61,7 +61,7 @@ _TAG = (
 )
 _OPENING = "|".join(
     (
-        r"(?-i:\[THINK\])|◁think▷",  # Mistral, Kimi
+        r"(?-i:\[THINK\])|◁think▷|<unused94>",  # Mistral, Kimi, MedGemma
         # <|START_THINKING|>, <|begin_of_thought|>, <|inner_prefix|>: Cohere, OpenThinker, Apertus.
         r"<\|(?:(?:start_|begin_)(?:of_)?)?(?:think(?:ing)?|thought)\|>|<\|inner_prefix\|>",
         # <|channel|>analysis<|message|>: GPT-OSS. <|channel>thought: Gemma 4.
@@ -70,7 +70,7 @@ _OPENING = "|".join(
 )
 _CLOSING = "|".join(
     (
-        r"(?-i:\[/THINK\])|◁/\s?think▷",
+        r"(?-i:\[/THINK\])|◁/\s?think▷|<unused95>",
         r"<\|(?:/|end_(?:of_)?)(?:think(?:ing)?|thought)\|>|<\|inner_suffix\|>",
         r"<\|channel\|>\s?final|<channel\|>",
     )
@@ -86,8 +86,7 @@ def end_tokens() -> regex.Pattern[str]:
 
 @cache
 def reasoning_tokens() -> regex.Pattern[str]:
-    """Matches a token around reasoning; the group tells of which kind. Compiled on
-    first use."""
+    """Matches a token around reasoning; its group is its kind. Compiled on first use."""
     kinds = {
         "tag": _TAG,
         "closing": _CLOSING,

@@ -17,7 +17,7 @@ import httpx
 from edge.bodies import first_bytes, pieces
 from edge.clients import NETWORK_ERRORS
 from edge.json_text import loads_bounded
-from roleplay_chat.api import Usage
+from roleplay_chat.api import NO_TEXT, Usage
 from roleplay_chat.generation.error_classifier import (
     UpstreamError,
     failed,
@@ -71,6 +71,8 @@ _REASONING_TYPE = re.compile("think|thought|reason", re.IGNORECASE)
 _TEXTS = ("text", "thinking", "reasoning", "summary")
 """The fields of a part of reasoning that hold text."""
 
+OWN_WORDS = ("stop", "tool_calls", "function_call")
+"""OpenAI's words for the end of a turn. Others are passed on as "stop"."""
 _FINISHED = frozenset(("whole", "length", "refused"))
 _IDENTIFIER = re.compile(r"[\w.-]{1,40}", re.ASCII)
 """A finish reason that may be logged."""
@@ -310,27 +312,29 @@ class ReplyReader:
             reason = reason.get("type")
         if not isinstance(reason, str):
             return
-        meaning = meaning_of(reason[:MAX_REASON_CHARS])
+        reason = reason[:MAX_REASON_CHARS]
+        meaning = meaning_of(reason)
         if meaning == "failed":
             raise failed("overloaded", why="finish_reason error")
         if meaning != "unfinished":
-            self._meaning = meaning
-            self._finish_reason = reason if _IDENTIFIER.fullmatch(reason) else ""
+            self._meaning, self._finish_reason = meaning, NO_TEXT.sub("\ufffd", reason)
 
     def end(self) -> End:
         """The end of the reply. Raises `UpstreamError` if it did not end properly."""
+        reason = self._finish_reason
         match self._meaning:
             case "whole":
-                return End("stop", self._usage)
+                return End(reason if reason in OWN_WORDS else "stop", self._usage)
             case "length" if self._has_text:
                 return End("length", self._usage)
             case "length":
                 raise failed("all_reasoning")
             case "refused":
-                raise failed("moderated")
+                raise failed("moderated", finish_reason=reason)
             case "unfinished":
                 raise failed("cut_off" if self._has_text or self._reasoned else "unreadable")
-        raise failed("cut_off", why=f"finish_reason {self._finish_reason}".strip())
+        why = f"finish_reason {reason}" if _IDENTIFIER.fullmatch(reason) else "finish_reason"
+        raise failed("cut_off", finish_reason=reason, why=why)
 
 
 def _parse(data: str | bytes) -> Mapping[str, Any]:
