@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.answers import completion, raw, reply, stream, text
+from tests.support.answers import completion, raw, reply, stream, text, worker_chat
 from tests.support.servers_streams import (
     END_TOKENS,
     HEADERS,
@@ -145,3 +145,13 @@ def test_end_of_a_turn_ends_the_reply(talk: Talk, family: str) -> None:
         talk.stack.upstream.enqueue(stream([header, "Sit.", *token, "\nHello", "?"]))
         assert talk.reply()["response"] == "Sit.", token
         assert talk.turn() == ("complete", None), token
+
+
+@pytest.mark.parametrize("family", ["Mistral", "GPT-OSS", "Cohere", "Gemma 4"])
+def test_reply_of_the_worker_with_its_own_protocol_is_cleaned_too(talk: Talk, family: str) -> None:
+    opening, closing = REASONING[family]
+    talk.have_worker()
+    talk.stack.upstream.enqueue(
+        worker_chat(f"{opening}They are.{closing}Sit.<end_of_turn>\nHello?")
+    )
+    assert talk.reply(model_provider="chat_worker")["response"] == "Sit."
