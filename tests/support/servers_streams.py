@@ -272,6 +272,7 @@ REASONS = tuple(
             "Gemini",
             "SAFETY RECITATION BLOCKLIST PROHIBITED_CONTENT SPII MODEL_ARMOR",
         ),
+        ("refused", "Gemini's gateway", "content_filter:SAFETY"),
         ("refused", "GLM", "sensitive"),
         ("refused", "Anthropic, Bedrock", "refusal guardrail_intervened"),
         ("refused", "Cohere", "ERROR_TOXIC"),

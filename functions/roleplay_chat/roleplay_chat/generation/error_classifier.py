@@ -18,7 +18,7 @@ from roleplay_chat.generation.error_policies import ERROR_POLICIES, MAX_COOLDOWN
 
 @dataclass(frozen=True)
 class Failure:
-    """One failed call. Of the upstream's response it keeps only numbers and the finish reason."""
+    """One failed call. Of the upstream's response it keeps only numbers."""
 
     policy: ErrorPolicy
     status: int | None = None
@@ -28,10 +28,10 @@ class Failure:
     """When a cap is lifted, if the upstream said so; takes precedence over `retry_after`."""
     limit_tokens: int | None = None
     """The affordable reply (fewer_tokens) or the context length (trim), if given."""
-    finish_reason: str | None = None
-    """The upstream's word for why the reply ended, if it gave one."""
     why: str = ""
     """A reason for the log, in our own words."""
+    finish_reason: str | None = None
+    """The upstream's word for why the reply ended, if it gave one: the only text that is kept."""
 
     def cools_until(self, now: datetime) -> datetime | None:
         """When the cooldown ends; None if there is none."""

@@ -18,7 +18,7 @@ _WORDS: dict[Meaning, str] = {
     "refused": "contentfilter contentfiltered contentpolicy contentpolicyviolation safety"
     " imagesafety recitation imagerecitation blocklist prohibitedcontent"
     " imageprohibitedcontent spii sensitive refusal guardrailintervened guardrail guardrails"
-    " moderation modelarmor errortoxic datainspectionfailed",
+    " moderation modelarmor riskcontrol violation errortoxic datainspectionfailed",
     "failed": "error",
     "unfinished": "null none nil undefined unspecified",
 }
@@ -30,9 +30,10 @@ _PREFIX = "finishreason"
 
 
 def meaning_of(reason: str) -> Meaning:
-    """The meaning of a finish reason, in any case and with any signs between its words."""
+    """The meaning of a finish reason, in any case and with any signs between its words, or with
+    details after a colon, as in "content_filter: SAFETY"."""
     known = _MEANINGS.get(reason)
     if known:
         return known
-    word = re.sub(r"[^a-z]", "", reason.lower()).removeprefix(_PREFIX)
+    word = re.sub(r"[^a-z]", "", reason.partition(":")[0].lower()).removeprefix(_PREFIX)
     return _MEANINGS.get(word, "cut_off") if reason.strip() else "unfinished"

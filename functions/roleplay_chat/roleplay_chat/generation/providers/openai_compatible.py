@@ -205,8 +205,9 @@ class ReplyReader:
         try:
             chunk = _parse(data)
         except UpstreamError:
-            self._feed_several(data)
-            return
+            if self._feed_several(data):
+                return
+            raise
         if "usage" in chunk:
             self._add_usage(chunk)
         if error := chunk.get("error"):
@@ -216,14 +217,14 @@ class ReplyReader:
             if isinstance(choice, dict):
                 self._read_choice(choice, chunk)
 
-    def _feed_several(self, data: str) -> None:
-        """Read data that is not one JSON object, but perhaps several."""
+    def _feed_several(self, data: str) -> bool:
+        """Read data that is not one JSON object, but perhaps several; returns whether it was."""
         chunks, rest = documents(data)
-        if chunks != [data]:
-            for chunk in chunks:
-                self.feed(chunk)
-        if rest or chunks == [data]:
-            raise failed("unreadable", why="not JSON")
+        if chunks == [data]:
+            return False
+        for chunk in chunks:
+            self.feed(chunk)
+        return not rest
 
     def read_usage(self, data: str | bytes) -> None:
         """Read only the usage in a chunk, and ignore anything else."""
