@@ -27,7 +27,6 @@ from roleplay_chat.generation.error_wordings import (
     plain,
 )
 from roleplay_chat.generation.request_errors import (
-    refuses_value,
     wanted_roles,
     wants_completion_tokens,
 )
@@ -50,6 +49,8 @@ class Failure:
     """The form of the messages that is asked for (stricter_roles)."""
     why: str = ""
     """A reason for the log, in our own words."""
+    finish_reason: str | None = None
+    """The upstream's word for why the reply ended, if it gave one: the only text that is kept."""
 
     def cools_until(self, now: datetime) -> datetime | None:
         """When the cooldown ends; None if there is none."""

@@ -442,7 +442,8 @@ ERROR_POLICIES: dict[str, ErrorPolicy] = {
             "cut_off",
             "model",
             "next",
-            "The reply ended without a finish reason.",
+            "The reply ended without a finish reason, or with one that does not mean that it is"
+            " whole, such as `abort`.",
             retries=1,
             user=CANNOT_ANSWER,
         ),

@@ -6,7 +6,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from edge.json_values import fields
-from roleplay_chat.generation.error_wordings import plain, refuses
+from roleplay_chat.generation.error_wordings import plain
+from roleplay_chat.generation.finish_reasons import meaning_of
 
 MAX_TEXT = 4_000
 """Characters of a text that are searched."""
@@ -110,7 +111,7 @@ def _refused_choice(body: Mapping[str, Any]) -> str:
     choices = body.get("choices")
     for choice in choices[:1] if isinstance(choices, list) else ():
         reason = fields(choice).get("finish_reason")
-        if isinstance(reason, str) and refuses(reason[:80]):
+        if isinstance(reason, str) and meaning_of(reason[:80]) == "refused":
             return "content_filter"
     return ""
 

@@ -444,32 +444,3 @@ LIMIT_FIELDS = (
     "max_prompt_tokens",
 )
 """Fields of an error with that limit."""
-
-REFUSING_FINISHES = frozenset(
-    map(
-        plain,
-        (
-            "blocklist",
-            "content_filter",
-            "content_filtered",
-            "content_policy_violation",
-            "error_toxic",
-            "guardrail_intervened",
-            "moderation",
-            "prohibited_content",
-            "recitation",
-            "refusal",
-            "risk_control",
-            "safety",
-            "sensitive",
-            "spii",
-            "violation",
-        ),
-    )
-)
-"""Finish reasons of a reply that was ended because of its content; compare them with `plain`."""
-
-
-def refuses(finish_reason: str) -> bool:
-    """Whether the reply was ended because of its content: "content_filter: SAFETY"."""
-    return plain(finish_reason.partition(":")[0]) in REFUSING_FINISHES
