@@ -81,6 +81,7 @@ _TITLES: dict[Kind, str] = {
     "context_too_long": "Prompts that are too long",
     "bad_request": "Rejected requests",
     "overloaded": "Outages",
+    "unreadable": "Answers that are no reply",
     "timeout": "Timeouts",
     "empty": "Empty replies",
     "cut_off": "Replies that break off",

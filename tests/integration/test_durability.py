@@ -381,6 +381,33 @@ class TestDatabaseAwayAtTheEnd:
         assert said(stack, conversation) == ["Hello", "> Listen."]
         assert len(stack.upstream.calls) == 1
 
+    def test_schema_that_changed_a_moment_ago_costs_no_reply(self, stack: Stack) -> None:
+        user, conversation = conversing(stack)
+        stack.gateway.outdate("begin_turn")
+        stack.gateway.outdate("finish_turn", times=2)
+        stack.upstream.enqueue(text("Listen."))
+
+        answer = stack.chat(user, **request(conversation)).json()
+
+        assert (answer["response"], answer["saved"]) == ("Listen.", True)
+        assert turns(stack) == [("complete", None)]
+        assert said(stack, conversation) == ["Hello", "> Listen."]
+
+    def test_schema_that_stays_outdated_is_told_and_the_reply_is_saved_later(
+        self, stack: Stack
+    ) -> None:
+        user, conversation = conversing(stack)
+        stack.gateway.outdate("finish_turn", times=99)
+        stack.upstream.enqueue(text("Listen."))
+
+        with stack.serving(SAVE_PATIENCE_SECONDS="0.3") as url:
+            answer = stack.chat(user, url=url, **request(conversation)).json()
+            assert (answer["response"], answer["saved"]) == ("Listen.", False)
+            stack.gateway.reset()
+            wait_until(lambda: turns(stack) == [("complete", None)], "the turn to be saved")
+
+        assert said(stack, conversation) == ["Hello", "> Listen."]
+
     def test_stream_says_so_in_its_last_event(self, stack: Stack) -> None:
         user, conversation = conversing(stack)
         stack.gateway.fail("finish_turn", times=99)

@@ -14,6 +14,7 @@ from tests.support.answers import (
     text,
     worker_chat,
 )
+from tests.support.servers_streams import THINKING
 from tests.support.talk import DOLPHIN, DOLPHIN_R1, VENICE, WORKER, Talk, failing, lasting
 from tests.support.upstream import Answer, never_accepting
 
@@ -70,9 +71,16 @@ class TestFirstToken:
         assert closed(talk) == [True, False]
         assert talk.cooldowns() == {"model chat_worker": lasting(seconds=30)}
 
-    def test_reasoning_counts_as_the_first_token(self, talk: Talk) -> None:
+    @pytest.mark.parametrize(
+        "thought",
+        [
+            pytest.param(reasoning("Hm."), id="in-a-field-of-its-own"),
+            pytest.param({"delta": {"content": THINKING}}, id="in-parts"),
+        ],
+    )
+    def test_reasoning_counts_as_the_first_token(self, talk: Talk, thought: Any) -> None:
         talk.limit(VENICE, first_token=3, idle=60)
-        talk.stack.upstream.enqueue(stream([*[reasoning("Hm.")] * 4, "Good evening."], gap=0.9))
+        talk.stack.upstream.enqueue(stream([*[thought] * 4, "Good evening."], gap=0.9))
 
         body = talk.reply()
 

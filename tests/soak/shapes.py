@@ -31,6 +31,7 @@ from tests.support.answers import (
     worker_chat,
     worker_error,
 )
+from tests.support.servers_streams import REASONING, THINKING, chunks, framed
 from tests.support.talk import CANARY, failing
 from tests.support.upstream import Answer, Exchange
 
@@ -101,6 +102,26 @@ def _in_small_pieces(random: Random, tag: str) -> Answer:
     return raw_sse(body + DONE, split=random.randint(1, 40))
 
 
+def _of_another_server(random: Random, tag: str) -> Answer:
+    pieces = re.findall(r"\S+\s*", words(tag))
+    opening, closing = random.choice(list(REASONING.values()))
+    body = random.choice(
+        [
+            framed(*chunks(pieces), "[DONE]", between="\n"),
+            framed(*chunks(pieces), end="data: [DONE]\n\n"),
+            framed(*chunks(pieces), end=""),
+            framed(*chunks(pieces, each="null"), "[DONE]"),
+            framed(*chunks([THINKING, *pieces], last="eos_token"), "[DONE]"),
+            framed(*chunks([*opening, f"Hm. {CANARY}", *closing, *pieces]), "[DONE]"),
+            framed(*chunks([*pieces, "<|im_", "end|>\n", CANARY]), "[DONE]"),
+        ]
+    )
+    kind = random.choice(
+        ["text/event-stream", "text/plain", "application/json", "Text/Event-Stream"]
+    )
+    return raw_sse(body, split=random.randint(1, 60), headers={"Content-Type": kind})
+
+
 # Replies that are cut off
 
 _ERROR = {"code": 502, "message": f"Upstream error from {CANARY}"}
@@ -123,6 +144,8 @@ _ENDS: tuple[Any, ...] = (
 def _cut(random: Random, tag: str) -> Answer:
     pieces: list[Any] = re.findall(r"\S+\s*", words(tag))
     kept = pieces[: random.randint(0, len(pieces) - 1)]
+    if random.random() < 0.2:
+        return stream(kept, finish=random.choice(["abort", "network_error", "null", "cancelled"]))
     return stream([*kept, random.choice(_ENDS)], finish=None, usage=None, done=False)
 
 
@@ -156,7 +179,7 @@ def _samples() -> list[Shape]:
 
 
 MODEL: tuple[list[Shape], list[Shape]] = (
-    [_streamed, _slowly, _in_one_body, _thoughtful, _in_small_pieces],
+    [_streamed, _slowly, _in_one_body, _thoughtful, _in_small_pieces, *[_of_another_server] * 2],
     [
         *_samples(),
         *[_cut] * 8,

@@ -70,6 +70,15 @@ class Gateway:
 
         self._add(Trouble(path, times, answer))
 
+    def outdate(self, path: str, times: int = 1) -> None:
+        """Answers the next calls like PostgREST that has not read a changed schema yet."""
+
+        async def answer(request: web.Request, forward: Answer) -> web.Response:
+            message = f"Could not find the function {request.path} in the schema cache"
+            return web.json_response({"code": "PGRST202", "message": message}, status=404)
+
+        self._add(Trouble(path, times, answer))
+
     def drop(self, path: str, times: int = 1, *, after: bool = False) -> None:
         """Cuts the connection. With `after`, the call takes effect, but its response is lost."""
 

@@ -45,14 +45,17 @@ def test_version_of_a_used_library_is_bounded(name: str) -> None:
     )
 
 
-def test_httpx_sse_has_the_decoders_that_are_used() -> None:
-    lines, decoder = _decoders.SSELineDecoder(), _decoders.SSEDecoder()
-    texts = ["data: a\r", "\n\r\nda", "ta: b\n\n: c\n\ndata: d"]
-    found = [decoder.decode(line) for text in texts for line in lines.decode(text)]
-    found += [decoder.decode(line) for line in lines.flush()]
-    assert [event.data for event in found if event] == ["a", "b"], (
-        "httpx_sse changed its decoders: check _event_batches in openai_compatible.py, which"
-        " feeds them text as it arrives and takes what they return as lines, and events or None"
+def test_httpx_sse_has_the_decoder_that_is_used() -> None:
+    decoder = _decoders.SSELineDecoder()
+    found = [line for text in ("data: a\r", "\n\r\nda", "ta: b\n") for line in decoder.decode(text)]
+    assert [*found, *decoder.decode("data: c"), *decoder.flush()] == [
+        "data: a",
+        "",
+        "data: b",
+        "data: c",
+    ], (
+        "httpx_sse changed its line decoder: check BodyDecoder in event_stream.py, which feeds it"
+        " text as it arrives and takes what it returns as lines"
     )
 
 

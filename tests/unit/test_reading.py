@@ -3,6 +3,7 @@
 import asyncio
 import gzip
 import json
+import re
 import tracemalloc
 import zlib
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
@@ -18,6 +19,7 @@ from hypothesis import strategies as st
 from edge.clients import NETWORK_ERRORS
 from roleplay_chat.api import Usage
 from roleplay_chat.generation.error_classifier import UpstreamError
+from roleplay_chat.generation.finish_reasons import meaning_of
 from roleplay_chat.generation.providers import (
     MAX_BODY_BYTES,
     MAX_REPLY_CHARS,
@@ -30,8 +32,10 @@ from roleplay_chat.generation.providers import (
     in_pieces,
     openai_compatible,
 )
+from roleplay_chat.generation.providers.event_stream import BodyDecoder
 from roleplay_chat.generation.providers.openai_compatible import generate
 from roleplay_chat.generation.routing import Target
+from tests.support.servers_streams import REASONS, REPLY, SHAPES, Reason
 
 EVENT_STREAM = "text/event-stream"
 Read = list[str | End]
@@ -140,6 +144,7 @@ HI, STOP, DONE = chunk("Hi"), chunk("", "stop"), "[DONE]"
 USAGE = {"prompt_tokens": 10, "completion_tokens": 4, "cost": 0.5}
 WHOLE = End("stop")
 PAID = End("stop", Usage(10, 4, 0.5))
+THINKING = [{"type": "thinking", "thinking": [{"type": "text", "text": "Hm."}]}]
 OVERLOADED = {"code": 502, "message": "Internal server error"}
 
 STREAMS: dict[str, tuple[bytes, Read]] = {
@@ -197,6 +202,44 @@ STREAMS: dict[str, tuple[bytes, Read]] = {
     "finish-reason-missing": (sse(HI, DONE), ["Hi", "! cut_off"]),
     "finish-reason-with-the-text": (sse(chunk("Hi", "stop")), ["Hi", WHOLE]),
     "finish-reason-length": (sse(HI, chunk(None, "length")), ["Hi", End("length")]),
+    "finish-reason-null-as-text-and-no-other": (
+        sse(chunk("Hi", "null"), DONE),
+        ["Hi", "! cut_off"],
+    ),
+    "finish-reason-content-filter-after-text": (
+        sse(HI, chunk(None, "content_filter"), DONE),
+        ["Hi", "! moderated"],
+    ),
+    "cut-off-in-the-last-event": (sse(HI) + b'data: {"choices": [{"delta"', ["Hi", "! cut_off"]),
+    "cut-off-in-an-event-glued-to-another": (
+        sse(HI, end='data: {"choices": [{"delta": {}'),
+        ["Hi", "! cut_off"],
+    ),
+    "error-in-the-last-event-without-its-blank-line": (
+        sse(HI) + sse({"error": OVERLOADED}, end=""),
+        ["Hi", "! overloaded"],
+    ),
+    "error-glued-to-the-event-before": (
+        sse(HI, end="") + sse({"error": OVERLOADED}),
+        ["Hi", "! overloaded"],
+    ),
+    "rubbish-glued-to-the-event-before": (sse(HI, end="<html>\n\n"), ["Hi", "! unreadable"]),
+    "half-of-an-emoji-alone": (
+        sse('{"choices":[{"delta":{"content":"a\\ud83d"}}]}', STOP),
+        ["a", WHOLE],
+    ),
+    "half-of-an-emoji-before-other-text": (
+        sse('{"choices":[{"delta":{"content":"a\\ud83d"}}]}', chunk("é"), STOP),
+        ["a\ud83dé", WHOLE],
+    ),
+    "halves-whose-second-could-be-bytes": (
+        sse(
+            '{"choices":[{"delta":{"content":"\\ud83d"}}]}',
+            '{"choices":[{"delta":{"content":"\\udce0"}}]}',
+            STOP,
+        ),
+        ["\U0001f4e0", WHOLE],
+    ),
     "finish-reason-blank": (sse(HI, chunk(None, "")), ["Hi", "! cut_off"]),
     "nothing-at-all": (b"", ["! unreadable"]),
     "comments-alone": (b": OPENROUTER PROCESSING\n\n" * 3, ["! unreadable"]),
@@ -240,8 +283,13 @@ STREAMS: dict[str, tuple[bytes, Read]] = {
         sse(HI, STOP, f'{{"usage":{{"prompt_tokens":1{"0" * 400},"cost":-1{"0" * 400}}}}}'),
         ["Hi", WHOLE],
     ),
-    "finish-reason-without-end": (sse(HI, chunk("", "x" * 100)), ["Hi", End("x" * 64)]),
-    "finish-reason-that-is-no-text": (sse(HI, chunk("", "a\x00\ud800")), ["Hi", End("a��")]),
+    "finish-reason-that-nobody-knows": (sse(HI, chunk("", "x" * 100)), ["Hi", "! cut_off"]),
+    "finish-reason-that-is-no-text": (sse(HI, chunk("", "a\x00\ud800")), ["Hi", "! cut_off"]),
+    "finish-reason-of-another-type": (sse(HI, chunk("", 5)), ["Hi", "! cut_off"]),  # type: ignore[arg-type]
+    "finish-reason-unknown-before-the-real-one": (
+        sse(chunk("Hi", "working"), chunk(" you"), STOP, DONE),
+        ["Hi you", WHOLE],
+    ),
     "usage-that-is-no-object": (sse(HI, chunk("", "stop", usage=[3])), ["Hi", WHOLE]),
     # Chunks in odd shapes
     "choices-missing": (sse({"id": "gen-1"}, HI, {}, STOP), ["Hi", WHOLE]),
@@ -298,6 +346,22 @@ STREAMS: dict[str, tuple[bytes, Read]] = {
     "reasoning-and-then-nothing": (
         sse({"choices": [{"delta": {"reasoning": "Hm."}}]}),
         ["", "! cut_off"],
+    ),
+    "thinking-in-parts-until-the-tokens-are-spent": (
+        sse(chunk(THINKING), chunk("", "length")),
+        ["", "! all_reasoning"],
+    ),
+    "thinking-in-parts-without-text": (
+        sse(chunk([{"type": "redacted_thinking", "data": "x"}]), HI, STOP),
+        ["Hi", WHOLE],
+    ),
+    "reasoning-in-parts-beside-text": (
+        sse(
+            chunk([{"type": "reasoning", "text": "Hm."}, {"type": "text", "text": "Hi"}]),
+            chunk([{"text": "Hm.", "thought": True}]),
+            STOP,
+        ),
+        ["Hi", WHOLE],
     ),
     # Errors in the stream: the four known formats, and others
     "error-beside-finish-reason": (
@@ -365,6 +429,63 @@ def test_sample_is_read_the_same_wherever_it_is_cut(name: str) -> None:
     assert all(events == whole for events in read_cut(body, every_cut(body), **how))
     shown = "".join(event for event in whole if isinstance(event, str) and event[:1] != "!")
     assert shown == sample["expect"].get("text", "")
+
+
+@pytest.mark.parametrize("name", SHAPES)
+def test_stream_of_a_server_is_read_whole_wherever_it_is_cut(name: str) -> None:
+    shape = SHAPES[name]
+    ends = [shape.body.rfind(b"}") + after for after in range(-3, 16)]
+    cuts = [
+        *([at] for at in sorted({*range(0, len(shape.body), 29), *ends})),
+        range(1, len(shape.body)),
+    ]
+    kind = next(iter(shape.headers.values()), "")
+
+    for cut, (text, end) in zip(cuts, read_cut(shape.body, cuts, content_type=kind), strict=True):
+        assert isinstance(end, End), f"cut at {cut}"
+        assert (text, end.finish_reason) == (REPLY, "stop"), f"cut at {cut}"
+
+
+@given(st.sampled_from(sorted(SHAPES)), st.lists(st.integers(0, 2_000), max_size=30))
+def test_stream_of_a_server_is_read_the_same_in_any_pieces(name: str, places: list[int]) -> None:
+    body = SHAPES[name].body
+    cut = sorted(min(place, len(body)) for place in places)
+    whole, cut_up = read_cut(body, [[], cut])
+    assert cut_up == whole
+
+
+@pytest.mark.parametrize("name", [name for name in SHAPES if "document" not in name])
+def test_event_of_a_server_is_passed_on_before_the_next_but_one(name: str) -> None:
+    before, tide, after = SHAPES[name].body.partition(b" The tide")
+    decoder = BodyDecoder()
+    if name in ("lines-of-json", "two-events-on-one-line"):
+        assert decoder.decode(before) == []  # It could be one document.
+    else:
+        assert "Sit" in "".join(decoder.decode(before))
+    assert " are you." in "".join([*decoder.decode(tide + after), *decoder.flush()])
+
+
+@pytest.mark.parametrize("known", REASONS, ids=lambda known: known.word)
+def test_finish_reason_means_what_the_server_means(known: Reason) -> None:
+    own = known.word in ("tool_calls", "function_call")
+    ends = {
+        "whole": End(known.word if own else "stop"),
+        "length": End("length"),
+        "refused": "! moderated",
+        "failed": "! overloaded",
+        "unfinished": "! cut_off",
+        "cut_off": "! cut_off",
+    }
+    assert read_whole(sse(HI, chunk("", known.word), DONE)) == ["Hi", ends[known.meaning]]
+    body = as_json({"content": "Hi"}, known.word)
+    assert read_whole(body, content_type="application/json")[-1] == ends[known.meaning]
+
+
+@pytest.mark.parametrize("known", REASONS, ids=lambda known: known.word)
+def test_finish_reason_may_be_spelled_in_another_way(known: Reason) -> None:
+    words = re.sub("(?<=[a-z])(?=[A-Z])", "_", known.word)
+    for spelled in (words.upper(), words.lower(), words.replace("_", "-"), words.title()):
+        assert meaning_of(spelled) == known.meaning
 
 
 @st.composite

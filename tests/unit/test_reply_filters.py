@@ -1,13 +1,14 @@
 """The filters that leave only the character's words, for text in any pieces."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from roleplay_chat.continuation import joined
 from roleplay_chat.messages import Cast
 from roleplay_chat.reply.filters import Reply, Thinking
 from roleplay_chat.reply.truncation import trim_unfinished_sentence
+from tests.support.servers_streams import END_TOKENS, HEADERS, REASONING, STORY, TURN_HEADINGS
 
 CAST = Cast("Mara Voss", ["Ada"])
 
@@ -27,6 +28,23 @@ CASES = [
     pytest.param("Sit.</think> Tea?", "Sit. Tea?", id="orphan-closing-tag"),
     pytest.param("2 < 3 <thin ice>", "2 < 3 <thin ice>", id="almost-a-tag"),
     pytest.param("Sit <", "Sit <", id="ends-like-a-tag"),
+    pytest.param("<think/>Sit.", "Sit.", id="tag-without-content"),
+    pytest.param("<think>a</think >Sit.", "Sit.", id="closing-tag-with-a-space"),
+    pytest.param("[THINK]a</think>Sit.", "Sit.", id="closed-by-the-tag-of-another-family"),
+    pytest.param("<think>a<think>b</think>Sit.", "Sit.", id="opened-twice"),
+    pytest.param(
+        "<think>a<analysis>b</analysis>c</think>Sit.", "Sit.", id="reasoning-in-reasoning"
+    ),
+    pytest.param("<think>Write <|im_end|> last.</think>Sit.", "Sit.", id="thinks-of-a-token"),
+    pytest.param("<think>a</think><answer>Sit.</answer>", "Sit.", id="reply-in-a-tag-of-its-own"),
+    pytest.param(
+        "<think>a</think>Sit. <answer>b</answer>", "Sit. <answer>b</answer>", id="tag-in-it"
+    ),
+    pytest.param("<think " + "a" * 300 + ">Sit.", "<think " + "a" * 300 + ">Sit.", id="no-tag"),
+    pytest.param("Sit.\n<|im_start|>assistant\nStand.", "Sit.", id="begins-another-turn"),
+    pytest.param("<|im_start|>assistant\nMara: Sit.", "Sit.", id="name-after-a-token"),
+    pytest.param("<|im_start|>user\nHi", "", id="begins-with-the-persons-turn"),
+    pytest.param("Sit.<think>a</think><|im_end|>b", "Sit.", id="token-after-reasoning"),
     pytest.param("Mara Voss: Sit.", "Sit.", id="own-name"),
     pytest.param("Mara: Sit.", "Sit.", id="own-first-name"),
     pytest.param("**Mara Voss:** Sit.", "Sit.", id="own-name-in-bold"),
@@ -47,6 +65,72 @@ CASES = [
 def test_only_the_characters_words_remain(text: str, reply: str) -> None:
     assert shown(text) == reply
     assert shown(*text) == reply
+
+
+def every_way(text: str) -> list[list[str]]:
+    """The text whole, in single characters, and in two parts, cut at each place."""
+    return [[text], list(text), *([text[:at], text[at:]] for at in range(1, len(text)))]
+
+
+@pytest.mark.parametrize("thinking", ["tagged", "leading"])
+@pytest.mark.parametrize("family", REASONING)
+def test_reasoning_of_a_family_is_taken_out_wherever_it_is_cut(
+    family: str, thinking: Thinking
+) -> None:
+    opening, closing = REASONING[family]
+    for pieces in every_way(f"{opening}The tide.{closing}Sit."):
+        assert shown(*pieces, thinking=thinking) == "Sit.", pieces
+    assert shown(f"{opening}The tide. And then", thinking=thinking) == ""
+    assert shown(*f"{opening}The tide. And then", thinking=thinking) == ""
+
+
+@pytest.mark.parametrize("family", REASONING)
+def test_reasoning_of_a_family_is_taken_out_of_the_middle(family: str) -> None:
+    opening, closing = REASONING[family]
+    if "answer" not in closing and "output" not in closing and "begin_of" not in closing:
+        closing = closing.removesuffix("<|START_RESPONSE|>").removesuffix("<|message|>")
+        assert shown(*f"Sit. {opening}The tide.{closing}Tea?") == "Sit. Tea?"
+
+
+@pytest.mark.parametrize(
+    "family", [name for name, (_, end) in REASONING.items() if "<|" not in end]
+)
+def test_reasoning_whose_opening_tag_is_in_the_template(family: str) -> None:
+    for pieces in every_way(f"The tide.{REASONING[family][1]}Sit."):
+        assert shown(*pieces, thinking="leading") == "Sit.", pieces
+
+
+@pytest.mark.parametrize(
+    "token", [token for tokens in END_TOKENS.values() for token in tokens.split()]
+)
+def test_reply_ends_at_a_token_wherever_it_is_cut(token: str) -> None:
+    for pieces in every_way(f"Sit.{token}Ada waits.\n<b>"):
+        assert shown(*pieces) == "Sit.", pieces
+    reply = Reply(CAST)
+    reply.feed(f"Sit.{token}A")
+    assert reply.ended
+
+
+@pytest.mark.parametrize("heading", TURN_HEADINGS)
+def test_reply_ends_at_a_heading_of_a_template_without_tokens(heading: str) -> None:
+    for pieces in every_way(f"Sit.\n\n{heading}\nStand."):
+        assert shown(*pieces) == "Sit.", pieces
+
+
+@pytest.mark.parametrize("thinking", ["tagged", "leading"])
+@pytest.mark.parametrize("family", HEADERS)
+def test_tokens_that_begin_the_models_turn_are_dropped(family: str, thinking: Thinking) -> None:
+    for pieces in every_way(f"{HEADERS[family]}Sit."):
+        assert shown(*pieces, thinking=thinking) == "Sit.", pieces
+    text = f"{HEADERS[family]}<think>a</think>{HEADERS[family]}Mara: Sit."
+    assert shown(*text, thinking=thinking) == "Sit."
+
+
+@pytest.mark.parametrize("thinking", ["tagged", "leading"])
+@pytest.mark.parametrize("text", STORY)
+def test_words_of_a_story_stay(text: str, thinking: Thinking) -> None:
+    for pieces in every_way(text):
+        assert shown(*pieces, thinking=thinking) == text, pieces
 
 
 @pytest.mark.parametrize(
@@ -100,11 +184,16 @@ def test_only_what_may_become_a_marker_is_held_back() -> None:
 
 fragments = st.sampled_from(
     ["<think>", "</think>", "<thi", "nk>", "Mara Voss:", "Mara", "\nAda:", "\n", "Ada", ": ",
-     "<|im_end|>", "Sit.", " ", "*", "User:", "**", "a", "灯"]
+     "<|im_end|>", "Sit.", " ", "*", "User:", "**", "a", "灯", "<", "<|", "|>", "</", "[", "]", ">",
+     "◁", "<|channel|>", "analysis", "final", "<|message|>", "<|start|>", "assistant", "<answer>",
+     "</answer>", "<analysis>", "</analysis>", "<s>", "\n###", " Response:", "<｜", "｜>"]
+) | st.sampled_from([part for pair in REASONING.values() for part in pair]) | st.sampled_from(
+    [*HEADERS.values(), *" ".join(END_TOKENS.values()).split()]
 )  # fmt: skip
 
 
 @given(st.lists(fragments | st.text(max_size=5)), st.sampled_from(["tagged", "leading"]))
+@settings(max_examples=500)
 def test_streaming_equals_not_streaming(pieces: list[str], thinking: Thinking) -> None:
     whole = "".join(pieces)
     once = shown(whole, thinking=thinking)
@@ -112,7 +201,7 @@ def test_streaming_equals_not_streaming(pieces: list[str], thinking: Thinking) -
     assert shown(*whole, thinking=thinking) == once
 
 
-@given(st.text(st.characters(codec="utf-8", exclude_characters="<[:\r\n\x00")).map(str.strip))
+@given(st.text(st.characters(codec="utf-8", exclude_characters="<[◁:\r\n\x00")).map(str.strip))
 def test_ordinary_text_is_kept_byte_for_byte(text: str) -> None:
     assert shown(*text) == text
 

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Callable
+from contextlib import suppress
+from itertools import chain
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from roleplay_chat.generation.error_classifier import UpstreamError
+from roleplay_chat.generation.providers.event_stream import BodyDecoder
+from roleplay_chat.generation.providers.openai_compatible import ReplyReader
 from roleplay_chat.lorebook.entries import parse_entries, without_decorators
 from roleplay_chat.lorebook.keys import Scope
 from roleplay_chat.memory import notes
@@ -40,6 +45,13 @@ ODD: dict[str, Callable[[int], str]] = {
     "without-spaces": lambda n: "学校" * (n // 2),
     "without-spaces-strewn": lambda n: "学-" * (n // 2),
     "tags": lambda n: "<think></think>" * (n // 15),
+    "tags-that-may-go-on": lambda n: "<think a" * (n // 8),
+    "tag-that-goes-on": lambda n: "<think " + "a" * n,
+    "tokens": lambda n: "<|im_start|>assistant" * (n // 21),
+    "channels": lambda n: "<|channel|>analysis" * (n // 19),
+    "beginnings-of-tokens": lambda n: "<[<|[|" * (n // 6),
+    "reasoning-in-reasoning": lambda n: "<think><analysis></analysis>" * (n // 28),
+    "answers": lambda n: "</think><answer>" * (n // 16),
     "names": lambda n: "Ann:\n" * (n // 5),
     "quotes": lambda n: '."*' * (n // 3),
     "stars": lambda n: "*a" * (n // 2),
@@ -83,6 +95,40 @@ READERS: dict[str, Callable[[str], object]] = {
 @pytest.mark.parametrize("text", ODD)
 def test_odd_text_is_read_in_linear_time(reader: str, text: str) -> None:
     assert is_linear(READERS[reader], ODD[text], 400)
+
+
+BODIES: dict[str, Callable[[int], bytes]] = {
+    "events": lambda n: b'data: {"a":1}\n\n' * (n // 15),
+    "events-with-one-newline": lambda n: b'data: {"a":1}\n' * (n // 14),
+    "events-on-one-line": lambda n: b"data: " + b'{"a":1}data: ' * (n // 13),
+    "event-of-many-lines": lambda n: b"data: [\n" + b"data: 1,\n" * (n // 9),
+    "line": lambda n: b"data: " + b"a" * n,
+    "document": lambda n: b"[" + b"1," * (n // 2),
+    "halves": lambda n: b'data: {"choices":[{"delta":{"content":"\\ud83d"}}]}\n\n' * (n // 50),
+    "bytes-that-are-no-text": lambda n: (
+        b'data: {"choices":[{"delta":{"content":"\xf0\x9f"}}]}\n\n' * (n // 46)
+    ),
+    "parts": lambda n: (
+        b'data: {"choices":[{"delta":{"content":['
+        + b'{"type":"thinking"},' * (n // 20)
+        + b"0]}}]}\n\n"
+    ),
+}
+
+
+def _stream(body: bytes) -> None:
+    for size in (7, len(body)):
+        decoder, reader = BodyDecoder(), ReplyReader()
+        events = [decoder.decode(body[at : at + size]) for at in range(0, len(body), size)]
+        for event in [*chain(*events), *decoder.flush()]:
+            with suppress(UpstreamError):
+                reader.feed(event)
+            reader.take()
+
+
+@pytest.mark.parametrize("body", BODIES)
+def test_odd_stream_is_read_in_linear_time(body: str) -> None:
+    assert is_linear(_stream, BODIES[body], 1_000)
 
 
 def test_entry_that_begins_with_blank_lines() -> None:

@@ -1,6 +1,7 @@
 """HTTP clients, the database client and threads that all requests of a process share."""
 
 import asyncio
+import re
 import ssl
 from collections.abc import Callable, Mapping
 from functools import lru_cache
@@ -20,6 +21,7 @@ from edge.addresses import PublicResolver
 from edge.bounded import Bounded
 from edge.errors import database_unavailable
 from edge.json_text import loads
+from edge.logs import configure
 from edge.settings import EdgeSettings
 
 _DATABASE_TIMEOUT = httpx.Timeout(10, connect=5)
@@ -40,6 +42,14 @@ NETWORK_ERRORS = (httpx.HTTPError, aiohttp.ClientError, OSError)
 _TRANSIENT = ("08", "40", "53", "55", "57")
 """SQLSTATE classes of transient errors: connection lost, deadlock, out of resources, lock not
 available, and the server starting, stopping or cancelling."""
+_OUTDATED = {"PGRST200", "PGRST202", "PGRST203", "PGRST204", "PGRST205"}
+"""PostgREST's errors while its copy of the schema is older than the database, for seconds after a
+migration."""
+_OUTDATED_MESSAGE = re.compile(r"cached plan must not change|cache lookup failed for", re.ASCII)
+"""The same of a connection of PostgREST's to the database."""
+_HEADER_BYTES = 65_536
+"""The limit for a response's header line. aiohttp's own is 8,190, which long policies and cookies
+of a CDN exceed."""
 
 
 def timed_out(error: Exception) -> bool:
@@ -62,7 +72,12 @@ class DatabaseError(Exception):
     def is_transient(self) -> bool:
         """Whether the same call may succeed later. Without a SQLSTATE the connection was lost in
         the middle of the call."""
-        return not self.sqlstate or self.sqlstate.startswith(_TRANSIENT)
+        return not self.sqlstate or self.sqlstate.startswith(_TRANSIENT) or self.is_outdated
+
+    @property
+    def is_outdated(self) -> bool:
+        """Whether the schema changed a moment ago and PostgREST has not read it yet."""
+        return self.sqlstate in _OUTDATED or bool(_OUTDATED_MESSAGE.search(str(self)[:500]))
 
 
 class SecretKeyRejected(Exception):
@@ -77,6 +92,7 @@ class Clients:
 
     def __init__(self, settings: EdgeSettings) -> None:
         self._settings = settings
+        self._log = configure("edge", settings.log_level)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._threads: Bounded
         self._http: httpx.AsyncClient
@@ -120,6 +136,10 @@ class Clients:
             raise database_unavailable() from error
         except APIError as error:
             failed = _database_error(error)
+        if failed.is_outdated:
+            # A few seconds of it are usual. If it lasts, a migration was not applied.
+            fields = {"function": function, "sqlstate": failed.sqlstate}
+            self._log.warning("PostgREST has another schema", extra={"fields": fields})
         raise database_unavailable() if failed.is_transient else failed
 
     async def aclose(self) -> None:
@@ -233,6 +253,8 @@ def _transport(*, public_only: bool) -> AiohttpTransport:
                 resolver=PublicResolver(aiohttp.DefaultResolver()) if public_only else None,
             ),
             cookie_jar=aiohttp.DummyCookieJar(),
+            max_line_size=_HEADER_BYTES,
+            max_field_size=_HEADER_BYTES,
         )
 
     # An empty context, never used: otherwise the transport would load CA certificates again.

@@ -82,8 +82,8 @@ class Telemetry:
         self._duration.record(seconds, common | failed)
         if attempt.first_token_ms is not None:
             self._first.record(attempt.first_token_ms / 1000, common)
-        if attempt.end and attempt.end.finish_reason:
-            span.set_attribute("gen_ai.response.finish_reasons", [attempt.end.finish_reason])
+        if attempt.finish_reason:
+            span.set_attribute("gen_ai.response.finish_reasons", [attempt.finish_reason])
         if spent := attempt.spent:
             for kind, tokens in (
                 ("input", spent.prompt_tokens),

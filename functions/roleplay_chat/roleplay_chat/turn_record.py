@@ -85,7 +85,7 @@ def build_answer(accepted: Accepted, planned: Planned, outcome: Outcome) -> Answ
 
 def _generated(accepted: Accepted, planned: Planned, outcome: Outcome, target: Target) -> Answer:
     last, text = outcome.replies[-1], outcome.text
-    reason = last.end.finish_reason if last.end else None
+    reason = last.finish_reason
     if reason == "length":
         text = trim_unfinished_sentence(text)
     if accepted.begun.turn.continues is not None:

@@ -39,6 +39,13 @@ class Attempt:
         return self.failure.policy.kind if self.failure else "ok"
 
     @property
+    def finish_reason(self) -> str | None:
+        """Why the reply ended, if the upstream said so."""
+        if self.end:
+            return self.end.finish_reason
+        return self.failure.finish_reason if self.failure else None
+
+    @property
     def used(self) -> Usage:
         """The reported usage; a missing cost is computed from the row's prices."""
         used = self.end.usage if self.end else self.reported

@@ -6,16 +6,27 @@
 import json
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
+from functools import cache
 from typing import Any
 
 from edge.json_text import loads_bounded
-from edge.json_values import digits, fields
+from edge.json_values import digits, fields, whole
 from roleplay_chat.generation.error_policies import ERROR_POLICIES, MAX_COOLDOWN, ErrorPolicy
+from roleplay_chat.generation.error_shapes import MAX_TEXT, codes_in, error_in
+from roleplay_chat.generation.error_wordings import (
+    CODES,
+    DELAY,
+    LIMIT_FIELDS,
+    LIMITS,
+    STATUSES,
+    STREAM_STATUS,
+    WORDINGS,
+    plain,
+)
 from roleplay_chat.generation.request_errors import (
-    refuses_value,
     wanted_roles,
     wants_completion_tokens,
 )
@@ -38,6 +49,8 @@ class Failure:
     """The form of the messages that is asked for (stricter_roles)."""
     why: str = ""
     """A reason for the log, in our own words."""
+    finish_reason: str | None = None
+    """The upstream's word for why the reply ended, if it gave one: the only text that is kept."""
 
     def cools_until(self, now: datetime) -> datetime | None:
         """When the cooldown ends; None if there is none."""
@@ -73,9 +86,10 @@ class _Facts:
     """
 
     status: int
+    codes: frozenset[str] = frozenset()
+    """All codes and types, without case and punctuation."""
     availability: str = ""
     limit_source: str = ""
-    error_type: str = ""
     reason: str = ""
     texts: tuple[str, ...] = ()
     """All messages, whoever wrote them."""
@@ -88,15 +102,22 @@ class _Facts:
 
     def says(self, pattern: str) -> bool:
         """Whether any message matches: enough for errors of the request or the model."""
-        return any(re.search(pattern, text) for text in self.texts)
+        return any(map(_compiled(pattern).search, self.texts))
 
     def says_itself(self, pattern: str) -> bool:
         """Whether a message of the server itself matches: required for wider scopes."""
-        return any(re.search(pattern, text) for text in self.own_texts)
+        return any(map(_compiled(pattern).search, self.own_texts))
+
+    @property
+    def is_edge_page(self) -> bool:
+        """Whether this is a page of the network in front of the server."""
+        return self.page and (self.status >= 500 or self.status in _EDGE_PAGE_STATUSES)
 
 
-MAX_TEXT = 4_000
-"""Characters of a text that are searched."""
+# Compiled at the first error, not at a cold start.
+_compiled = cache(re.compile)
+
+
 _KEY_LIMITS = {
     "openrouter_key_limit",
     "openrouter_guardrail_budget",
@@ -106,13 +127,15 @@ _GONE = {"model_not_found", "no_endpoints", "model_deprecated", "free_variant_en
 _UNAVAILABLE = {"temporarily_unavailable", "model_unavailable_upstream"}
 _CDN_STATUSES = {*range(520, 524), *range(525, 528)}
 """Statuses of a CDN in front of a server; 524, a timeout, is handled elsewhere."""
-_CONTEXT_LIMIT = r"maximum context length is (\d{1,9})"
+_EDGE_PAGE_STATUSES = {403, 408, 429}
+"""Besides 5xx. A page with another status says that the address is no API's."""
+_NO_SUCH_ADDRESS = {404, 405, 410, 421, 501, 505}
 _AFFORDABLE = r"can only afford (\d{1,9})"
-_TOO_LONG = {"context_length_exceeded", "token_limit_exceeded", "string_too_long"}
 
 _UNSUPPORTED_PARAMETER = (
     r"\b(unsupported|unrecognized|unknown|unexpected|extra)\b.{0,40}"
     r"\b(parameter|argument|field|input|key|property)"
+    r"|\bunsupported value\b"
     r"|\b(parameter|argument|field|property|stop)\b.{0,60}\bnot (supported|allowed|permitted)"
     r"|\bstop( sequence| string)?s?\b.{0,60}\b(invalid|at most|too many|maximum)"
 )
@@ -129,8 +152,12 @@ _RATE_LIMITED_PAGE = r"\berror([ _]code)?[\"':\\]*\s*1015\b"
 _NESTED_PROVIDER = re.compile(r"\bprovider_name\W{1,20}(?!null\b)\w")
 """A provider's name in JSON inside a text, which then was passed on, too."""
 
-# The first match wins, so rules that use only the status come last.
-_RULES: tuple[tuple[str, Callable[[_Facts], bool]], ...] = (
+_Rules = tuple[tuple[str, Callable[[_Facts], bool]], ...]
+
+# The first match wins: what OpenRouter and a CDN say, then codes and sentences of any server (the
+# tables in `error_wordings`), then rules that use only the status.
+_FIRST_RULES: _Rules = (
+    ("redirected", lambda f: 300 <= f.status < 400),
     ("free_daily_cap", lambda f: f.limit_source == "openrouter_free_tier_daily"),
     ("free_daily_cap", lambda f: f.status == 429 and f.says_itself(r"free-models-per-day")),
     ("free_minute_cap", lambda f: f.status == 429 and f.says_itself(r"free-models-per-min")),
@@ -156,18 +183,22 @@ _RULES: tuple[tuple[str, Callable[[_Facts], bool]], ...] = (
     ("model_gone", lambda f: f.status == 404 and f.says(r"unavailable for free")),
     ("agents_only", lambda f: f.status == 403 and f.says(r"only available on agentic")),
     ("overloaded", lambda f: f.availability in _UNAVAILABLE),
-    ("moderated", lambda f: f.error_type in ("content_policy_violation", "refusal")),
     ("moderated", lambda f: f.status == 403 and (f.flagged or f.says(r"requires moderation"))),
     ("guardrail", lambda f: f.status == 403 and f.says(r"^request blocked")),
     ("roles_rejected", lambda f: _is_about_form(f) and wanted_roles(f.texts) is not None),
     ("max_tokens_rejected", lambda f: _is_about_form(f) and wants_completion_tokens(f.texts)),
-    ("bad_parameters", lambda f: f.status == 400 and refuses_value(f.texts)),
-    ("context_too_long", lambda f: f.error_type in _TOO_LONG or f.status == 413),
-    ("context_too_long", lambda f: f.status == 400 and f.says(r"maximum context length")),
-    ("context_too_long", lambda f: f.status == 400 and f.says(r"\bcontext_length_exceeded\b")),
-    # llama.cpp's wording.
-    ("context_too_long", lambda f: f.status == 400 and f.says(r"exceeds the available context")),
-    ("reply_too_long", lambda f: f.error_type == "max_tokens_exceeded"),
+    (
+        "overloaded",
+        lambda f: f.passed_on and (f.status in _CDN_STATUSES or (f.page and f.status != 429)),
+    ),
+    (
+        "edge_error",
+        lambda f: not f.passed_on and (f.status in _CDN_STATUSES or f.is_edge_page),
+    ),
+    ("edge_error", lambda f: f.says_itself(_RATE_LIMITED_PAGE)),
+)
+_LAST_RULES: _Rules = (
+    ("context_too_long", lambda f: f.status == 413),
     (
         "bad_parameters",
         lambda f: f.status == 400 and f.says(r"invalid request parameters|invalid enum value"),
@@ -177,23 +208,37 @@ _RULES: tuple[tuple[str, Callable[[_Facts], bool]], ...] = (
         "bad_parameters",
         lambda f: f.status in (400, 422) and f.says(_UNSUPPORTED_PARAMETER),
     ),
-    (
-        "overloaded",
-        lambda f: f.passed_on and (f.status in _CDN_STATUSES or (f.page and f.status != 429)),
-    ),
-    ("edge_error", lambda f: not f.passed_on and (f.status in _CDN_STATUSES or f.page)),
-    ("edge_error", lambda f: f.says_itself(_RATE_LIMITED_PAGE)),
-    ("provider_refuses_key", lambda f: f.passed_on and _is_unauthorized(f)),
-    ("bad_key", lambda f: _is_unauthorized(f)),
+    ("provider_refuses_key", lambda f: f.passed_on and f.status == 401),
+    ("bad_key", lambda f: f.status == 401),
     ("no_credit", lambda f: f.status == 402),
-    ("forbidden", lambda f: f.status == 403),
-    ("not_found", lambda f: f.status == 404),
-    ("timed_out", lambda f: f.status in (408, 504, 524) or f.error_type == "timeout"),
-    ("rate_limited", lambda f: f.status == 429 or f.error_type == "rate_limit_exceeded"),
+    ("forbidden", lambda f: f.status in (403, 511)),
+    ("not_found", lambda f: f.status in _NO_SUCH_ADDRESS),
+    ("region_restricted", lambda f: f.status == 451),
+    ("timed_out", lambda f: f.status in (408, 504, 524)),
+    ("rate_limited", lambda f: f.status == 429),
+    ("not_found", lambda f: f.page and 400 <= f.status < 500),
     ("bad_request", lambda f: 400 <= f.status < 500),
     ("server_error", lambda f: f.status == 500),
-    ("overloaded", lambda _: True),
+    ("overloaded", lambda f: f.status > 500),
+    ("unreadable", lambda _: True),
 )
+_POLICY_BY_CODE = {plain(code): name for name, codes in CODES.items() for code in codes}
+_STATUS_BY_CODE = {plain(code): status for status, codes in STATUSES.items() for code in codes}
+_LIMIT_RANGE = {"minimum": 16, "maximum": 10_000_000}
+_IN_CHARACTERS = {plain("string_above_max_length"), plain("string_too_long")}
+_UNCLEAR = {"overloaded", "unreadable", "timeout"}
+"""Kinds of failures that say no more of a worker than that it failed."""
+_OF_A_WORKER = {"worker_out_of_memory", "worker_broken_context"}
+_CLEARER_WORDS = {("model_gone", "model_not_loaded")}
+"""Policies by code and by sentence where the sentence says more."""
+_OF_A_PROVIDER = {
+    "bad_key": "provider_refuses_key",
+    "no_credit": "provider_without_credit",
+    "key_limit": "provider_without_credit",
+    "worker_out_of_memory": "server_error",
+    "worker_broken_context": "server_error",
+}
+"""What an error means if it is about the account or the machine of a provider behind the server."""
 
 
 def _is_about_form(facts: _Facts) -> bool:
@@ -202,38 +247,62 @@ def _is_about_form(facts: _Facts) -> bool:
     return facts.status >= 400 and facts.status not in (401, 402, 403, 429)
 
 
-def _is_unauthorized(facts: _Facts) -> bool:
-    return facts.status == 401 or facts.error_type == "authentication"
+def _policy_name(facts: _Facts) -> str:
+    if name := _first(_FIRST_RULES, facts):
+        return name
+    coded, worded = _by_code(facts), _by_wording(facts)
+    if name := worded if (coded, worded) in _CLEARER_WORDS else coded or worded:
+        return _OF_A_PROVIDER.get(name, name) if facts.passed_on else name
+    return _first(_LAST_RULES, facts) or "overloaded"
+
+
+def _first(rules: _Rules, facts: _Facts) -> str | None:
+    return next((name for name, applies in rules if applies(facts)), None)
+
+
+def _by_code(facts: _Facts) -> str | None:
+    named = {_POLICY_BY_CODE[code] for code in facts.codes if code in _POLICY_BY_CODE}
+    return next((name for name in CODES if name in named), None)
+
+
+def _by_wording(facts: _Facts) -> str | None:
+    """The first wording that applies. A quota that refills is no credit that is used up."""
+    for wording in WORDINGS:
+        if facts.status not in wording.statuses or not facts.says(wording.pattern):
+            continue
+        if wording.policy == "no_credit" and plain("resource_exhausted") in facts.codes:
+            continue
+        if not (wording.unless and facts.says(wording.unless)):
+            return wording.policy
+    return None
 
 
 def from_response(status: int, headers: Mapping[str, str], body: bytes) -> Failure:
-    """Classify a response with a status other than 200. `status` may be any integer."""
+    """Classify a response with a status other than 2xx. `status` may be any integer."""
     try:
         parsed = loads_bounded(body)
     except (ValueError, RecursionError):
         # An HTML page or a line of text, perhaps from a proxy.
         page = body.lstrip()[:1] == b"<"
         return from_error(body[:MAX_TEXT].decode(errors="replace"), status, headers, page=page)
-    body_object = fields(parsed)
-    # Without an `error` object it is not the API that answered, so the whole body is searched.
-    said = body_object["error"] if "error" in body_object else _lower(parsed)
-    return from_error(said, status, headers, provider=body_object.get("provider"))
+    return from_error(parsed, status, headers)
 
 
 def from_error(
-    error: Any,
+    body: Any,
     status: int,
     headers: Mapping[str, str] | None = None,
     *,
     provider: Any = None,
     page: bool = False,
 ) -> Failure:
-    """Classify an error object.
+    """Classify an error, or a body with one, of any shape.
 
-    With `status` 200 (an error in a stream), the status is the object's code, else 502. `provider`
-    is the provider named next to the object.
+    With `status` 200 (an error in a stream), the status is what the error names, else 502.
+    `provider` is the provider named next to the error.
     """
-    error = error if isinstance(error, Mapping) else {"message": error}
+    error = error_in(body)
+    provider = provider or fields(body).get("provider")
     metadata = fields(error.get("metadata"))
     availability = fields(error.get("availability"))
     message, raw = _lower(error.get("message")), _lower(metadata.get("raw"))
@@ -241,13 +310,12 @@ def from_error(
     passed_on = passed_on or any(map(_NESTED_PROVIDER.search, (message, raw)))
     is_own = not passed_on or bool(_ABOUT_OUR_ACCOUNT.match(message) and message not in raw)
     page = page or any(map(_PAGE.match, (message, raw)))
-    if status == 200:
-        status = digits(error.get("code")) or digits(error.get("http_status")) or 502
+    codes = codes_in(error, message, raw)
     facts = _Facts(
-        status=status,
+        status=_status(status, error, codes),
+        codes=codes,
         availability=_lower(availability.get("code")),
         limit_source=_lower(metadata.get("limit_source")),
-        error_type=_lower(metadata.get("error_type") or error.get("error_type")),
         reason=_lower(metadata.get("reason")),
         texts=() if page else (message, raw),
         own_texts=() if page else (*[message] * is_own, *[raw] * (not passed_on)),
@@ -255,7 +323,7 @@ def from_error(
         flagged=bool(metadata.get("reasons") or metadata.get("flagged_input")),
         page=page,
     )
-    name = next(name for name, applies in _RULES if applies(facts))
+    name = _policy_name(facts)
     merged = {
         key.lower(): str(value)
         for source in (fields(metadata.get("headers")), headers or {})
@@ -263,18 +331,33 @@ def from_error(
     }
     return Failure(
         ERROR_POLICIES[name],
-        status=status,
-        retry_after=_retry_after(merged, metadata, availability),
+        status=facts.status,
+        retry_after=_retry_after(merged, metadata, availability, facts),
         until=_reset(merged, metadata),
-        limit_tokens=_limit_tokens(facts),
+        limit_tokens=_limit_tokens(name, facts, error),
         roles=wanted_roles(facts.texts) if name == "roles_rejected" else None,
     )
 
 
+def _status(status: int, error: Mapping[str, Any], codes: frozenset[str]) -> int:
+    """The status of the response or, if that says less, the one that the error names."""
+    values = (error.get(name) for name in ("code", "http_status", "status", "status_code"))
+    named = next((code for code in map(digits, values) if code and 400 <= code < 600), None)
+    implied = max((_STATUS_BY_CODE[code] for code in codes if code in _STATUS_BY_CODE), default=0)
+    if status == 200:
+        return named or implied or STREAM_STATUS
+    if status in (500, 502, 503) and named and named < 500:
+        return named  # A gateway that answers with one status for all.
+    return 429 if implied == 429 and status != 413 else status
+
+
 def _retry_after(
-    headers: Mapping[str, str], metadata: Mapping[str, Any], availability: Mapping[str, Any]
+    headers: Mapping[str, str],
+    metadata: Mapping[str, Any],
+    availability: Mapping[str, Any],
+    facts: _Facts,
 ) -> float | None:
-    """Seconds from Retry-After (in seconds or as a date), or from the body."""
+    """Seconds from Retry-After (in seconds or as a date), from the body, or from its sentence."""
     named = headers.get("retry-after")
     values = (named, metadata.get("retry_after_seconds"), availability.get("retry_after"))
     for value in values:
@@ -287,8 +370,20 @@ def _retry_after(
     try:
         wait = (parsedate_to_datetime(named or "") - datetime.now(UTC)).total_seconds()
     except (ValueError, TypeError, OverflowError):
-        return None
+        return _stated_delay(facts)
     return max(0.0, wait)
+
+
+def _stated_delay(facts: _Facts) -> float | None:
+    """Seconds from the sentence of a limit: "Please try again in 1m20s."."""
+    if facts.status != 429:
+        return None
+    found = next(filter(None, map(_compiled(DELAY).search, facts.texts)), None)
+    if found is None:
+        return None
+    minutes, amount, unit = found.groups()
+    seconds = float(amount) / (1000 if unit == "ms" else 1)
+    return int(minutes or 0) * 60 + seconds
 
 
 def _reset(headers: Mapping[str, str], metadata: Mapping[str, Any]) -> datetime | None:
@@ -303,10 +398,23 @@ def _reset(headers: Mapping[str, str], metadata: Mapping[str, Any]) -> datetime 
     return resets_at if resets_at.tzinfo else None
 
 
-def _limit_tokens(facts: _Facts) -> int | None:
-    own, all_of_it = "\n".join(facts.own_texts), "\n".join(facts.texts)
-    found = re.search(_AFFORDABLE, own) or re.search(_CONTEXT_LIMIT, all_of_it)
-    return int(found[1]) if found else None
+def _limit_tokens(name: str, facts: _Facts, error: Mapping[str, Any]) -> int | None:
+    """The limit that the request exceeded, where the error has it."""
+    if name == "credit_for_fewer_tokens":
+        affordable = _compiled(_AFFORDABLE).search("\n".join(facts.own_texts))
+        return int(affordable[1]) if affordable else None
+    # The lengths of texts are characters.
+    if name not in ("context_too_long", "reply_too_long") or _IN_CHARACTERS & facts.codes:
+        return None
+    given = [whole(error.get(field), **_LIMIT_RANGE) for field in LIMIT_FIELDS]
+    text = "\n".join(facts.texts)
+    found = (_number(_compiled(limit).search(text)) for limit in LIMITS)
+    return next(filter(None, (*given, *found)), None)
+
+
+def _number(found: re.Match[str] | None) -> int | None:
+    number = int(re.sub(r"\D", "", found[1])) if found else None
+    return whole(number, **_LIMIT_RANGE)
 
 
 def _is_name(value: Any) -> bool:
@@ -321,22 +429,9 @@ def _lower(value: Any) -> str:
     return text[:MAX_TEXT].lower()
 
 
-_WORKER_BREAKS = re.compile(r"probability tensor contains|\b(inf|nan)\b")
-_WORKER_MEMORY = re.compile(r"out of memory|\boom\b")
-
-
-def from_worker(status: int, body: bytes) -> Failure:
+def from_worker(status: int, body: bytes, headers: Mapping[str, str] | None = None) -> Failure:
     """Classify an error of the chat worker."""
-    text = body[:4000].decode(errors="replace").lower()
-    roles = wanted_roles([text])
-    if roles is not None:
-        return Failure(ERROR_POLICIES["roles_rejected"], status=status, roles=roles)
-    if _WORKER_MEMORY.search(text):
-        name = "worker_out_of_memory"
-    elif _WORKER_BREAKS.search(text):
-        name = "worker_broken_context"
-    elif status == 401:
-        name = "bad_key"
-    else:
-        name = "worker_failed"
-    return Failure(ERROR_POLICIES[name], status=status)
+    failure = from_response(status, headers or {}, body)
+    if failure.policy.kind in _UNCLEAR and failure.policy.name not in _OF_A_WORKER:
+        return replace(failure, policy=ERROR_POLICIES["worker_failed"])
+    return failure

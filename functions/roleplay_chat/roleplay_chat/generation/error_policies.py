@@ -20,6 +20,7 @@ Kind = Literal[
     "context_too_long",
     "bad_request",
     "overloaded",
+    "unreadable",
     "timeout",
     "empty",
     "cut_off",
@@ -284,6 +285,25 @@ ERROR_POLICIES: dict[str, ErrorPolicy] = {
             alert=True,
         ),
         ErrorPolicy(
+            "redirected",
+            "model_gone",
+            "model",
+            "next",
+            "The address is wrong: it redirects to another one. Redirects are not followed;"
+            " correct base_url, such as http to https.",
+            cooldown=_minutes(10),
+            alert=True,
+        ),
+        ErrorPolicy(
+            "model_not_loaded",
+            "model_gone",
+            "model",
+            "next",
+            "The server answers but has no model loaded, or not this one: load it there.",
+            cooldown=_minutes(2),
+            alert=True,
+        ),
+        ErrorPolicy(
             "context_too_long",
             "context_too_long",
             "request",
@@ -384,10 +404,11 @@ ERROR_POLICIES: dict[str, ErrorPolicy] = {
         # 200, but no reply
         ErrorPolicy(
             "unreadable",
-            "overloaded",
+            "unreadable",
             "model",
             "next",
-            "A 200 response without a reply: blank lines, HTML or broken JSON.",
+            "A successful response without a reply: a web page, other JSON, broken JSON or"
+            " nothing. If that persists, check base_url and endpoint_path.",
             retries=1,
         ),
         ErrorPolicy(
@@ -421,7 +442,8 @@ ERROR_POLICIES: dict[str, ErrorPolicy] = {
             "cut_off",
             "model",
             "next",
-            "The reply ended without a finish reason.",
+            "The reply ended without a finish reason, or with one that does not mean that it is"
+            " whole, such as `abort`.",
             retries=1,
             user=CANNOT_ANSWER,
         ),
@@ -438,7 +460,7 @@ ERROR_POLICIES: dict[str, ErrorPolicy] = {
             "overloaded",
             "model",
             "next",
-            "The worker's GPU is out of memory.",
+            "The memory of the worker or its GPU is full: give it a smaller model or context.",
             cooldown=_minutes(1),
             alert=True,
         ),

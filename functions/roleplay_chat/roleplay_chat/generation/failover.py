@@ -272,7 +272,7 @@ class Generation:
         reply = self._callbacks.reply_for(target)
         try:
             await self._listen(target, shape, messages, reply, recorder)
-            failure = Failure(ERROR_POLICIES["empty"])  # Cleared below if there is text.
+            failure = _no_text(reply, recorder)  # Cleared below if there is text.
         except ContentRefused as refused:
             failure = self._take_back(refused)
         except UpstreamError as error:
@@ -475,7 +475,8 @@ def _repaired(shape: RequestShape, failure: Failure) -> RequestShape | None:
                 return None
             return shape.resized(smaller, shape.max_tokens)
         case "fewer_tokens":
-            fewer = shape.max_tokens // 2 if limit is None else min(limit - 1, shape.max_tokens)
+            half = shape.max_tokens // 2
+            fewer = half if limit is None or limit > shape.max_tokens else limit - 1
             return replace(shape, max_tokens=fewer) if fewer >= MIN_USEFUL_TOKENS else None
         case "more_tokens":
             longer = shape.resized(shape.context_tokens, shape.max_tokens * 2)
@@ -520,6 +521,12 @@ def _own_parameters(
     if strings:
         parameters["stop"] = strings[:MAX_STOP_STRINGS]
     return {**parameters, **extras} if target.provider == "openrouter" else parameters
+
+
+def _no_text(reply: Reply, recorder: AttemptRecorder) -> Failure:
+    """Why a reply that ended has no text."""
+    is_long = recorder.end is not None and recorder.end.finish_reason == "length"
+    return Failure(ERROR_POLICIES["all_reasoning" if is_long and reply.is_reasoning else "empty"])
 
 
 def _network_failure(error: Exception, *, shown: bool) -> Failure:

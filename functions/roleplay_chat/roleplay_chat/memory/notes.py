@@ -17,6 +17,7 @@ from roleplay_chat.messages import Message, Roles
 from roleplay_chat.prompt.builder import STEP_MESSAGES, Prompt
 from roleplay_chat.prompt.passages import Piece
 from roleplay_chat.prompt.roles import PromptMessage, arranged
+from roleplay_chat.reply.template_tokens import end_tokens
 from roleplay_chat.rows import BegunTurn, MemoryRow, MessageRow
 from roleplay_chat.screening.decision import Passage
 from roleplay_chat.screening.normalize import stream_safe
@@ -64,8 +65,6 @@ what belongs to this story alone.\
 """
 
 _TIERS: tuple[MemoryTier, ...] = ("conversation", "character", "profile")
-_MARKUP = re.compile(r"<\|[^<>|]{0,60}\|>|</?s>|\[/?INST\]|<</?SYS>>", re.IGNORECASE)
-"""Tokens of chat templates, which could pass for the end of a message in a prompt."""
 _JOINERS = "\u200c\u200d"
 """Invisible characters that Persian words and emoji need."""
 _STRING = r'"((?:[^"\\]|\\.)*)"'
@@ -332,13 +331,14 @@ def _unquoted(text: str) -> str:
 
 
 def clean(text: str, max_chars: int) -> str:
-    """The text as one line of at most `max_chars` characters, without control characters.
+    """The text as one line of at most `max_chars` characters, without control characters and
+    tokens of chat templates, which could pass for the end of a message in a prompt.
 
     One line, so that it cannot imitate another section of the prompt.
     """
     text = unicodedata.normalize("NFC", stream_safe(text[: max_chars * 4]))
     seen = "".join(" " if char.isspace() else char for char in text if _is_text(char))
-    line = " ".join(_MARKUP.sub(" ", seen).split())
+    line = " ".join(end_tokens().sub(" ", seen).split())
     if len(line) <= max_chars:
         return line
     last_space = line.rfind(" ", max_chars // 2, max_chars)

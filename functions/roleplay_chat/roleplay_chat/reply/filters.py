@@ -2,11 +2,11 @@
 
 Each filter is a small state machine that holds back only what it cannot decide yet:
 
-    ReasoningFilter     drops the model's reasoning
+    ReasoningFilter     drops the model's reasoning, and tokens that begin its turn
     SpeakerLabelFilter  drops "Mara:" before her own words, and lines before them that speak for
                         the person
     StopFilter          ends the reply where the model begins to speak for the person (in an
-                        impersonation, for the character)
+                        impersonation, for the character), and at a token that ends a turn
     WhitespaceFilter    trims the text
     RefusalFilter       drops a reply that is only a model's refusal (`model_refusals`)
     ReplyScreen         refuses what breaks the content policy (`screening`)
@@ -21,15 +21,13 @@ from collections.abc import Iterable
 from functools import lru_cache
 from typing import Literal
 
+import regex
+
 from roleplay_chat.api import NO_TEXT
 from roleplay_chat.messages import Cast
 from roleplay_chat.reply.model_refusals import is_model_refusal, may_become_model_refusal
+from roleplay_chat.reply.template_tokens import TURN_HEADINGS, end_tokens, reasoning_tokens
 from roleplay_chat.screening.decision import ReplyScreen
-
-_OPEN = ("<think>", "<thinking>", "<reasoning>", "<thought>")
-_CLOSE = tuple(tag.replace("<", "</") for tag in _OPEN)
-_TOKENS = ("<|im_end|>", "<|im_start|>", "<|eot_id|>", "<|endoftext|>", "</s>", "[INST]")
-"""Tokens of chat templates. A model that writes one has passed the end of its reply."""
 
 Thinking = Literal["tagged", "leading"]
 """Where the reasoning is: between tags, or ("leading") from the start to the closing tag, for
@@ -52,10 +50,11 @@ class Reply:
     ) -> None:
         """With `screen`, `feed` and `flush` raise `ContentRefused` for what it refuses."""
         cast = cast or Cast()
+        self._reasoning = ReasoningFilter(thinking)
         self._stop = StopFilter(cast)
         self._model_refusal = RefusalFilter()
         stages = (
-            ReasoningFilter(thinking),
+            self._reasoning,
             SpeakerLabelFilter(cast),
             self._stop,
             WhitespaceFilter(),
@@ -67,6 +66,11 @@ class Reply:
     def ended(self) -> bool:
         """Whether the reply has ended, although the model may continue."""
         return self._stop.found
+
+    @property
+    def is_reasoning(self) -> bool:
+        """Whether the text so far ends in reasoning that was not closed."""
+        return self._reasoning.is_inside
 
     @property
     def is_model_refusal(self) -> bool:
@@ -125,46 +129,101 @@ def _lower(text: str) -> str:
     return "".join(char.lower() if len(char.lower()) == 1 else char for char in text)
 
 
-_TAGS = Markers((*_OPEN, *_CLOSE))
-_TAG = re.compile("|".join(map(re.escape, (*_OPEN, *_CLOSE))))
-
-
 class ReasoningFilter:
-    """Drops text between reasoning tags, also if the closing tag never comes."""
+    """Drops text between reasoning tags, also if the closing tag never comes, and the tokens that
+    begin the model's turn before its first word."""
 
     def __init__(self, thinking: Thinking) -> None:
         self._held = ""
-        self._inside = False
+        self._inside: str | None = None
+        """The name of the tag that opened the reasoning; empty if it has none."""
+        self._nested: set[str] = set()
+        """The names of other tags that the reasoning opened."""
         self._leading = thinking == "leading"
         self._thought: list[str] = []
         """With "leading": the text so far, reasoning if a closing tag comes, else the reply."""
+        self._has_reasoned = self._is_wrapped = self._begun = False
 
     def feed(self, piece: str) -> str:
         text = self._held + piece
+        self._held = ""
+        if not ("<" in text or "[" in text or "◁" in text):
+            return self._take(text)
         shown: list[str] = []
         end = 0
-        for tag in _TAG.finditer(_lower(text)) if "<" in text else ():
-            closes = tag[0] in _CLOSE
-            if self._inside and not closes:
-                continue
-            if not self._inside and not (closes and self._leading):
-                shown += [*self._thought, text[end : tag.start()]]
-            self._thought.clear()
-            self._inside = not closes
-            self._leading = False
-            end = tag.end()
-        kept = len(text) - _TAGS.partial(text[end:])
-        self._held = text[kept:]
-        if self._leading:
-            self._thought.append(text[end:kept])
-        elif not self._inside:
-            shown.append(text[end:kept])
+        for token in reasoning_tokens().finditer(text, partial=True):
+            shown.append(self._take(text[end : token.start()]))
+            end = token.end()
+            if token.partial:
+                self._held = token[0]
+            else:
+                shown.append(self._read(token))
+        shown.append(self._take(text[end:]))
         return "".join(shown)
+
+    @property
+    def is_inside(self) -> bool:
+        """Whether reasoning was opened and not closed."""
+        return self._inside is not None
+
+    def _take(self, text: str) -> str:
+        """The part of the text that belongs to the reply."""
+        if self._inside is not None:
+            return ""
+        self._begun = self._begun or not (not text or text.isspace())
+        if self._leading:
+            self._thought.append(text)
+            return ""
+        return text
+
+    def _read(self, token: regex.Match[str]) -> str:
+        """Follow a token and return the text that it releases, or that it is."""
+        kind = token.lastgroup
+        name = (token["name"] or "").lower()
+        if kind == "closing" or token["slash"]:
+            self._close(name)
+        elif kind == "opening" or (kind == "tag" and token[0][-2:] != "/>"):
+            return self._open(name)
+        elif kind == "header":
+            return self._take(token[0]) if self._begun else ""
+        elif kind == "wrapper":
+            return "" if self._is_wrapper(token) else self._take(token[0])
+        return ""
+
+    def _open(self, name: str) -> str:
+        if self._inside is None:
+            released = "".join(self._thought)
+            self._thought.clear()
+            self._leading = False
+            self._inside = name
+            return released
+        if name != self._inside:
+            self._nested.add(name)
+        return ""
+
+    def _close(self, name: str) -> None:
+        if name in self._nested:
+            self._nested.discard(name)
+            return
+        if self._leading:
+            self._thought.clear()
+            self._leading = self._begun = False
+        self._nested.clear()
+        self._inside = None
+        self._has_reasoned = True
+
+    def _is_wrapper(self, token: regex.Match[str]) -> bool:
+        """Whether this tag stands around the reply after the reasoning."""
+        if token["end"]:
+            return self._is_wrapped
+        is_first = self._has_reasoned and not self._begun and self._inside is None
+        self._is_wrapped = self._is_wrapped or is_first
+        return is_first
 
     def flush(self) -> str:
         held, self._held = "".join([*self._thought, self._held]), ""
         self._thought.clear()
-        return "" if self._inside else held
+        return "" if self._inside is not None else held
 
 
 _BLANK = re.compile(r"\s*")
@@ -217,7 +276,8 @@ def _after_blank(text: str, start: int) -> int:
 
 
 class StopFilter:
-    """Ends the reply at a line that begins with another speaker's name, or at a template token."""
+    """Ends the reply at a line that begins with another speaker's name, or at a token that ends a
+    turn."""
 
     def __init__(self, cast: Cast) -> None:
         self._markers = _ends(tuple(cast.not_own))
@@ -228,13 +288,20 @@ class StopFilter:
         if self.found:
             return ""
         text = self._held + piece
-        if found := self._markers.first(text):
-            self.found = True
-            self._held = ""
-            return text[: found[0]]
-        keep = self._markers.partial(text)
-        self._held = text[len(text) - keep :]
-        return text[: len(text) - keep]
+        end = kept = len(text)
+        if "\n" in text:
+            if found := self._markers.first(text):
+                end = found[0]
+            else:
+                kept -= self._markers.partial(text)
+        if ("<" in text or "[" in text) and (token := end_tokens().search(text, partial=True)):
+            if token.partial:
+                kept = min(kept, token.start())
+            else:
+                end = min(end, token.start())
+        self.found = end < len(text)
+        self._held = "" if self.found else text[kept:]
+        return text[: end if self.found else kept]
 
     def flush(self) -> str:
         held, self._held = self._held, ""
@@ -293,8 +360,8 @@ def stop_strings(cast: Cast) -> list[str]:
 
 @lru_cache(maxsize=REMEMBERED_CASTS)
 def _ends(names: tuple[str, ...]) -> Markers:
-    """The markers that end a reply: lines of these people, and template tokens."""
-    return Markers((*(f"\n{label}" for label in _labels(names)), *_TOKENS))
+    """The lines that end a reply: of these people, or of a template without tokens."""
+    return Markers((*(f"\n{label}" for label in _labels(names)), *TURN_HEADINGS))
 
 
 @lru_cache(maxsize=REMEMBERED_CASTS)

@@ -46,7 +46,7 @@ class Call:
     on_sent: Callable[[], None] = lambda: None
     """Called when the connection is open and the prompt is sent."""
     on_answered: Callable[[], None] = lambda: None
-    """Called when the upstream begins to answer with status 200."""
+    """Called when the upstream begins to answer with a status of 2xx."""
 
 
 @dataclass(frozen=True)
@@ -88,7 +88,7 @@ async def post(
         extensions={"timeout": call.timeout.as_dict()},
     )
     response = await http.send(request, stream=True)
-    if response.status_code == 200:
+    if response.is_success:
         call.on_answered()
     try:
         yield response

@@ -37,8 +37,9 @@ async def generate(http: httpx.AsyncClient, call: Call) -> AsyncGenerator[Event,
     answer = _object(body_bytes)
     usage = Usage(completion_tokens=count(answer.get("tokens_generated")))
     call.on_usage(usage)
-    if response.status_code != 200 or answer.get("success") is not True:
-        raise UpstreamError(from_worker(response.status_code, body_bytes))
+    if not response.is_success or answer.get("success") is not True:
+        status = 200 if response.is_success else response.status_code
+        raise UpstreamError(from_worker(status, body_bytes, response.headers))
     text = answer.get("response")
     if not isinstance(text, str) or not text.strip():
         raise failed("empty")

@@ -5,15 +5,14 @@ be the first event of the stream, the last, or the whole body.
 """
 
 import asyncio
+import re
 import time
-from codecs import getincrementaldecoder
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import aclosing, suppress
 from dataclasses import replace
 from typing import Any
 
 import httpx
-from httpx_sse._decoders import SSEDecoder, SSELineDecoder
 
 from edge.bodies import first_bytes, pieces
 from edge.clients import NETWORK_ERRORS
@@ -25,6 +24,8 @@ from roleplay_chat.generation.error_classifier import (
     from_error,
     from_response,
 )
+from roleplay_chat.generation.error_shapes import is_error
+from roleplay_chat.generation.finish_reasons import Meaning, meaning_of
 from roleplay_chat.generation.providers import (
     MAX_BODY_BYTES,
     MAX_REPLY_CHARS,
@@ -37,6 +38,7 @@ from roleplay_chat.generation.providers import (
     is_full,
     post,
 )
+from roleplay_chat.generation.providers.event_stream import DONE, BodyDecoder, documents
 
 MAX_STREAM_BYTES = 32 * 2**20
 """The limit for a whole stream. The longest reply, in events of one character, is smaller."""
@@ -51,8 +53,40 @@ LINGER_SECONDS = 0.1
 """How long to read on after the last event."""
 MAX_REASON_CHARS = 64
 """The limit for a finish reason. Known ones have fewer than 20 characters."""
-REASONING = ("reasoning", "reasoning_content", "reasoning_details")
+REASONING = frozenset(
+    (
+        "reasoning",
+        "reasoning_content",
+        "reasoning_details",
+        "reasoning_text",
+        "thinking",
+        "thinking_blocks",
+        "thinking_content",
+        "thought",
+        "thoughts",
+    )
+)
 """The fields with a model's reasoning, which is not part of the reply."""
+_REASONING_TYPE = re.compile("think|thought|reason", re.IGNORECASE)
+"""The types of content parts that are reasoning."""
+_TEXTS = ("text", "thinking", "reasoning", "summary")
+"""The fields of a part of reasoning that hold text."""
+
+OWN_WORDS = ("stop", "tool_calls", "function_call")
+"""OpenAI's words for the end of a turn. Others are passed on as "stop"."""
+_FINISHED = frozenset(("whole", "length", "refused"))
+_IDENTIFIER = re.compile(r"[\w.-]{1,40}", re.ASCII)
+"""A finish reason that may be logged."""
+_SURROGATE = re.compile("[\ud800-\udfff]")
+_PAIR = re.compile("[\ud800-\udbff][\udc00-\udfff]")
+"""A character in two halves, as JSON escapes it."""
+_ESCAPED_BYTES = re.compile("[\udc80-\udcff]+")
+"""Bytes that were no text where they stood, as `BodyDecoder` passes them on."""
+_HALF = re.compile(
+    "(?:[\ud800-\udbff]|[\udcc2-\udcdf]|[\udce0-\udcef][\udc80-\udcbf]?"
+    r"|[\udcf0-\udcf4][\udc80-\udcbf]{0,2})\Z"
+)
+"""The beginning of a character at the end of a text."""
 
 
 async def generate(http: httpx.AsyncClient, call: Call) -> AsyncGenerator[Event, None]:
@@ -65,43 +99,30 @@ async def generate(http: httpx.AsyncClient, call: Call) -> AsyncGenerator[Event,
     }
     async with post(http, call, body) as response:
         reader = ReplyReader(call.on_usage)
-        if response.status_code != 200:
+        if not response.is_success:
             error = await first_bytes(response, MAX_BODY_BYTES)
             reader.read_usage(error)
             raise UpstreamError(from_response(response.status_code, response.headers, error))
-        if "text/event-stream" in response.headers.get("content-type", ""):
-            async with aclosing(_event_batches(response, reader)) as batches:
-                async for batch in batches:
-                    try:
-                        for event in _events(reader, batch):
-                            yield event
-                            if is_full(event):
-                                await asyncio.sleep(0)
-                    except UpstreamError:
-                        await _drain(batches, reader)
-                        raise
-                    if reader.done:
-                        await _drain(batches, reader)
-        else:
-            whole = (await first_bytes(response, MAX_BODY_BYTES)).decode(errors="replace")
-            for event in _events(reader, [whole]):
-                yield event
-                if is_full(event):
-                    await asyncio.sleep(0)
+        async with aclosing(_event_batches(response, reader)) as batches:
+            async for batch in batches:
+                try:
+                    for event in _events(reader, batch):
+                        yield event
+                        if is_full(event):
+                            await asyncio.sleep(0)
+                except UpstreamError:
+                    await _drain(batches, reader)
+                    raise
+                if reader.done:
+                    await _drain(batches, reader)
         yield reader.end()
 
 
 async def _event_batches(
     response: httpx.Response, reader: "ReplyReader"
 ) -> AsyncGenerator[list[str], None]:
-    """Yield the data of the stream's events, in lists of those that arrived together.
-
-    The library's own iterator yields one event at a time and does not tell whether another one has
-    arrived already.
-    """
-    lines, decoder = SSELineDecoder(), SSEDecoder()
-    # Event streams are UTF-8, with or without a byte order mark, whatever the header claims.
-    decode = getincrementaldecoder("utf-8-sig")(errors="replace").decode
+    """Yield the data of the body's events, in lists of those that arrived together."""
+    decoder = BodyDecoder()
     began = time.monotonic()
     read = since_event = 0
     async with aclosing(pieces(response)) as parts:  # type: ignore[type-var]
@@ -110,16 +131,14 @@ async def _event_batches(
             since_event += len(part)
             if read > MAX_STREAM_BYTES or since_event > MAX_BODY_BYTES:
                 break
-            events = map(decoder.decode, lines.decode(decode(part)))
-            if found := [event.data for event in events if event is not None]:
+            if found := decoder.decode(part):
                 since_event = 0
                 yield found
                 if len(found) > MANY_EVENTS:
                     await asyncio.sleep(0)
-            if not reader.done and time.monotonic() - began > GATHER_AFTER_SECONDS:
-                await asyncio.sleep(GATHER_SECONDS)
-    events = map(decoder.decode, lines.flush())
-    if found := [event.data for event in events if event is not None]:
+                if not reader.done and time.monotonic() - began > GATHER_AFTER_SECONDS:
+                    await asyncio.sleep(GATHER_SECONDS)
+    if found := decoder.flush():
         yield found
 
 
@@ -160,7 +179,9 @@ class ReplyReader:
         self._on_usage = on_usage
         self._pieces: list[str] = []
         self._thoughts: list[str] = []
-        self._finish_reason: str | None = None
+        self._half = ""
+        self._finish_reason = ""
+        self._meaning: Meaning = "unfinished"
         self._usage = Usage()
         self._chars = 0
         self._has_text = False
@@ -170,25 +191,41 @@ class ReplyReader:
 
     @property
     def finished(self) -> bool:
-        """Whether the finish reason was read; the usage may come later."""
-        return self._finish_reason is not None
+        """Whether the finish reason was read; the usage may come later. A reason that means
+        nothing to us only counts if nothing follows."""
+        return self._meaning in _FINISHED
 
     def feed(self, data: str) -> None:
         """Read a chunk; ignore what follows "[DONE]". Raises `UpstreamError` for an error in it."""
-        if self.done or not data.strip():
+        data = data.strip()
+        if self.done or not data:
             return
-        if data == "[DONE]":
+        if data == DONE:
             self.done = True
             return
-        chunk = _parse(data)
+        try:
+            chunk = _parse(data)
+        except UpstreamError:
+            if self._feed_several(data):
+                return
+            raise
         if "usage" in chunk:
             self._add_usage(chunk)
-        if error := chunk.get("error"):
-            raise UpstreamError(from_error(error, 200, provider=chunk.get("provider")))
         choices = chunk.get("choices")
+        if chunk.get("error") or (not choices and is_error(chunk)):
+            raise UpstreamError(from_error(chunk, 200))
         for choice in choices if isinstance(choices, list) else []:
             if isinstance(choice, dict):
                 self._read_choice(choice, chunk)
+
+    def _feed_several(self, data: str) -> bool:
+        """Read data that is not one JSON object, but perhaps several; returns whether it was."""
+        chunks, rest = documents(data)
+        if chunks == [data]:
+            return False
+        for chunk in chunks:
+            self.feed(chunk)
+        return not rest
 
     def read_usage(self, data: str | bytes) -> None:
         """Read only the usage in a chunk, and ignore anything else."""
@@ -217,7 +254,20 @@ class ReplyReader:
         if not self._pieces:
             return None
         pieces, self._pieces = self._pieces, []
-        return "".join(pieces)
+        text = self._half + "".join(pieces)
+        return text if text.isascii() else self._without_halves(text)
+
+    def _without_halves(self, text: str) -> str:
+        """Join characters that came in two parts, and hold back one whose second part is missing.
+        What is no text remains: U+FFFD for bytes, or a lone surrogate."""
+        self._half = ""
+        if not _SURROGATE.search(text):
+            return text
+        text = _PAIR.sub(_joined, text)
+        if half := _HALF.search(text):
+            self._half = half[0]
+            text = text[: half.start()]
+        return _ESCAPED_BYTES.sub(_decoded, text)
 
     def take_reasoning(self) -> str:
         """The reasoning since the last call."""
@@ -229,55 +279,115 @@ class ReplyReader:
     def _read_choice(self, choice: Mapping[str, Any], chunk: Mapping[str, Any]) -> None:
         if error := choice.get("error"):
             raise UpstreamError(from_error(error, 200, provider=chunk.get("provider")))
-        message = choice.get("delta") or choice.get("message")
+        message = choice.get("delta")
+        if message is None:
+            message = choice.get("message")
         if isinstance(message, dict):
-            text = _content(message.get("content"), "text")[: MAX_REPLY_CHARS + 1 - self._chars]
-            has_text = text != "" and not text.isspace()
-            thought = None
-            if not message.keys().isdisjoint(REASONING):
-                thought = next(filter(None, map(message.get, REASONING)), None)
-            if thought:
-                self._thoughts.append(_content(thought, "text", "summary"))
-            reasoned = not has_text and thought is not None
-            self._chars += len(text)
-            self._has_text = self._has_text or has_text
-            self._reasoned = self._reasoned or reasoned
-            if text or reasoned:
-                self._pieces.append(text)
-        reason = choice.get("finish_reason")
-        if reason == "error":
-            raise failed("overloaded", why="finish_reason error")
-        if isinstance(reason, str) and reason:
-            self._finish_reason = NO_TEXT.sub("\ufffd", reason[:MAX_REASON_CHARS])
+            self._read_message(message)
+        if reason := choice.get("finish_reason"):
+            self._read_finish_reason(reason)
         if self._chars > MAX_REPLY_CHARS:
             raise failed("cut_off", why="the reply is too long")
 
+    def _read_message(self, message: Mapping[str, Any]) -> None:
+        content = message.get("content")
+        thought: Any = None
+        if isinstance(content, list):
+            content, thought = _split_parts(content)
+        text = content[: MAX_REPLY_CHARS + 1 - self._chars] if isinstance(content, str) else ""
+        has_text = bool(text) and not text.isspace()
+        if not thought and not REASONING.isdisjoint(message):
+            thought = next(
+                filter(None, (message[name] for name in message if name in REASONING)), None
+            )
+        if thought:
+            self._thoughts.append(_text_of(thought))
+        reasoned = not has_text and bool(thought)
+        self._chars += len(text)
+        self._has_text = self._has_text or has_text
+        self._reasoned = self._reasoned or reasoned
+        if text or reasoned:
+            self._pieces.append(text)
+
+    def _read_finish_reason(self, reason: object) -> None:
+        if isinstance(reason, Mapping):
+            reason = reason.get("type")
+        if not isinstance(reason, str):
+            return
+        reason = reason[:MAX_REASON_CHARS]
+        meaning = meaning_of(reason)
+        if meaning == "failed":
+            raise failed("overloaded", why="finish_reason error")
+        if meaning != "unfinished":
+            self._meaning, self._finish_reason = meaning, NO_TEXT.sub("\ufffd", reason)
+
     def end(self) -> End:
         """The end of the reply. Raises `UpstreamError` if it did not end properly."""
-        if self._finish_reason is None:
-            raise failed("cut_off" if self._has_text or self._reasoned else "unreadable")
-        if not self._has_text and self._finish_reason == "length":
-            raise failed("all_reasoning")
-        if not self._has_text and self._finish_reason == "content_filter":
-            raise failed("moderated")
-        return End(self._finish_reason, self._usage)
+        reason = self._finish_reason
+        match self._meaning:
+            case "whole":
+                return End(reason if reason in OWN_WORDS else "stop", self._usage)
+            case "length" if self._has_text:
+                return End("length", self._usage)
+            case "length":
+                raise failed("all_reasoning")
+            case "refused":
+                raise failed("moderated", finish_reason=reason)
+            case "unfinished":
+                if self._has_text or self._reasoned:
+                    raise failed("cut_off")
+                raise failed("unreadable", why="no choices")
+        why = f"finish_reason {reason}" if _IDENTIFIER.fullmatch(reason) else "finish_reason"
+        raise failed("cut_off", finish_reason=reason, why=why)
 
 
 def _parse(data: str | bytes) -> Mapping[str, Any]:
     try:
         chunk = loads_bounded(data)
     except (ValueError, RecursionError) as error:
-        raise failed("unreadable", why="not JSON") from error
+        raise failed("unreadable", why=_kind_of(data)) from error
+    if isinstance(chunk, list) and chunk:
+        chunk = chunk[0]  # An error in a list, as Gemini's gateway sends it.
     if not isinstance(chunk, dict):
         raise failed("unreadable", why="not a JSON object")
     return chunk
 
 
-def _content(content: Any, *names: str) -> str:
-    """Content given as a string or as a list of parts with text under one of `names`."""
-    if isinstance(content, str):
-        return content
-    if isinstance(content, list):
-        parts = [part.get(name) for part in content if isinstance(part, Mapping) for name in names]
-        return "".join(part for part in parts if isinstance(part, str))
+def _kind_of(data: str | bytes) -> str:
+    """What came instead of JSON, for the log."""
+    if not data.strip():
+        return "nothing"
+    return "a web page" if data.lstrip()[:1] in ("<", b"<") else "not JSON"
+
+
+def _split_parts(parts: Sequence[Any]) -> tuple[str, list[Any]]:
+    """The text in content that is a list of parts, and its parts of reasoning."""
+    texts: list[str] = []
+    thoughts: list[Any] = []
+    for part in parts:
+        if not isinstance(part, Mapping):
+            continue
+        if part.get("thought") is True or _REASONING_TYPE.search(str(part.get("type"))):
+            thoughts.append(part)
+        elif isinstance(text := part.get("text"), str):
+            texts.append(text)
+    return "".join(texts), thoughts
+
+
+def _text_of(thought: Any, depth: int = 4) -> str:
+    """The text of reasoning: a string, or parts with text, in lists or not."""
+    if isinstance(thought, str):
+        return thought
+    if isinstance(thought, Mapping):
+        thought = [thought.get(name) for name in _TEXTS]
+    if depth and isinstance(thought, list):
+        return "".join(_text_of(part, depth - 1) for part in thought)
     return ""
+
+
+def _joined(pair: re.Match[str]) -> str:
+    return pair[0].encode("utf-16", "surrogatepass").decode("utf-16")
+
+
+def _decoded(escaped: re.Match[str]) -> str:
+    return escaped[0].encode("utf-8", "surrogateescape").decode("utf-8", "replace")

@@ -1,0 +1,102 @@
+"""Turns a response body that arrives in pieces into the data of its events.
+
+Servers label and frame their streams in many ways, so the body is judged by what it is:
+
+    content type       ignored: a body that begins with "{", "[" or "<" is one document, anything
+                       else an event stream
+    end of an event    a blank line; also a line of data that the JSON before it cannot continue,
+                       for servers that put a single newline between events
+    end of the stream  ends the last event, too, if its JSON is complete
+    text               UTF-8, whatever the header claims. Bytes that are no text become lone
+                       surrogates, because a server may split a character between two events:
+                       `ReplyReader` joins them.
+"""
+
+import re
+from codecs import getincrementaldecoder
+from collections.abc import Iterable
+from json import JSONDecoder
+
+from httpx_sse._decoders import SSELineDecoder
+
+from edge.json_text import MAX_PARSED_VALUES, value_count_bound
+
+DONE = "[DONE]"
+"""The data of the event after the last one."""
+_GLUE = re.compile(r"\s*(?:data:\s*)?")
+"""What stands between documents in one event."""
+_JSON = JSONDecoder()
+
+
+class BodyDecoder:
+    """`decode` each piece, then `flush`. Both return the data of the events that ended there."""
+
+    def __init__(self) -> None:
+        self._text = getincrementaldecoder("utf-8-sig")(errors="surrogateescape").decode
+        self._lines = SSELineDecoder()
+        self._data: list[str] = []
+        """The lines of the event that has not ended, or the parts of the document."""
+        self._is_document: bool | None = None
+        """None before the first character."""
+
+    def decode(self, piece: bytes) -> list[str]:
+        text = self._text(piece)
+        if self._is_document is None:
+            text = text.lstrip()
+            if text:
+                self._is_document = text[0] in "{[<"
+        if self._is_document:
+            self._data.append(text)
+            return []
+        return self._events(self._lines.decode(text)) if text else []
+
+    def flush(self) -> list[str]:
+        if self._is_document:
+            return ["".join(self._data)]
+        events = self._events(self._lines.flush())
+        return [*events, *documents("\n".join(self._data))[0]]
+
+    def _events(self, lines: Iterable[str]) -> list[str]:
+        events: list[str] = []
+        for line in lines:
+            if not line:
+                self._end(events)
+            elif line[:5] == "data:":
+                value = line[6:] if line[5:6] == " " else line[5:]
+                if self._data and _is_another_event(self._data[-1], value):
+                    self._end(events)
+                self._data.append(value)
+        return events
+
+    def _end(self, events: list[str]) -> None:
+        if self._data:
+            events.append("\n".join(self._data) if len(self._data) > 1 else self._data[0])
+            self._data = []
+
+
+def _is_another_event(before: str, line: str) -> bool:
+    """Whether the line cannot continue JSON that stands on several lines: after "}", neither an
+    object nor a list may begin."""
+    return line.lstrip()[:1] in ("{", "[") and before.rstrip()[-1:] == "}"
+
+
+def documents(data: str) -> tuple[list[str], str]:
+    """The JSON documents that the data begins with (or "[DONE]"), and the rest.
+
+    Some servers put several events into one, with or without "data:" between them.
+    """
+    found: list[str] = []
+    at = 0
+    if len(data) > MAX_PARSED_VALUES and value_count_bound(data) > MAX_PARSED_VALUES:
+        return found, data
+    while True:
+        glue = _GLUE.match(data, at)
+        at = glue.end() if glue else at
+        end = at + len(DONE)
+        if not data.startswith(DONE, at):
+            try:
+                _, end = _JSON.raw_decode(data, at)
+            except (ValueError, RecursionError):
+                return found, data[at:]
+        found.append(data[at:end])
+        at = end
