@@ -60,6 +60,11 @@ class Made(NamedTuple):
     name: str
     parent: str | None
 
+    @property
+    def described(self) -> str:
+        """For a sentence: what belongs to a table with its kind."""
+        return f"{self.kind} {self.name}" if self.parent else self.name
+
 
 def steady(database: Database) -> None:
     """Whatever the role or the database has set: names are written with their schema."""
@@ -129,7 +134,7 @@ def _build(database: Database, step: Step) -> None:
     """Build an index while others write."""
     index = f"public.{step.name.removeprefix('index ')}"
     if not _is_ours(database, "index", index):
-        if _there(database, index):
+        if _is_valid(database, index):
             raise AdoptionError(f"{index} exists and is not ours. Rename it.")
         # Before it is built, for an interrupted build leaves an index too.
         database.execute(
@@ -187,7 +192,7 @@ def undo(database: Database, tell: Tell) -> None:
                 tell(statement)
                 database.execute(statement.encode())
             if gone := theirs - set(_objects(database)):
-                names = ", ".join(sorted({f"{made.kind} {made.name}" for made in gone}))
+                names = ", ".join(sorted(made.described for made in gone))
                 raise AdoptionError(
                     f"Nothing was undone: {names} would go too. It was made on top of ours; drop it"
                     " first, or make it without ours."

@@ -160,6 +160,9 @@ begin
                  when new.parent_id is null then 'scene_kickoff'
                  else 'roleplay_chat' end,
             new.created_at, new.position, new.edited_at);
+    if not found then
+      raise exception 'a trigger of public.messages did not let the message in';
+    end if;
     if new.sender = 'character' then
       insert into private.message_details (message_id, character_id, parent_id, variant_of)
       values (new.id, new.character_id, new.parent_id, new.variant_of);

@@ -323,7 +323,7 @@ def test_two_runs_at_once_are_one(theirs: Connection, run: Callable[..., Any]) -
 @pytest.mark.parametrize(
     ("statement", "named"),
     [
-        ("create table private.notes (id bigint)", "table private.notes"),
+        ("create table private.notes (id bigint)", "private.notes would go"),
         ("create schema api; create view api.turns as select id from public.turns", "api.turns"),
         (
             "create policy mine on public.messages for select using (private.is_admin())",

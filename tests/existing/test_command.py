@@ -185,8 +185,11 @@ def test_a_password_that_is_not_written_as_in_an_address_is_not_shown(password: 
 
 
 def test_names_that_need_quoting_are_understood(postgres: Postgres) -> None:
-    name = f'their app/50% "{uuid4().hex}"'
-    create(postgres, name, "april")
+    plain, name = f"plain_{uuid4().hex}", f'their app/50% "{uuid4().hex}"'
+    create(postgres, plain, "april")
+    rename = sql.SQL("alter database {} rename to {}")
+    with postgres.connect("template1", OWNER) as connection:
+        connection.execute(rename.format(sql.Identifier(plain), sql.Identifier(name)))
     try:
         assert adopt(postgres, quote(name, safe=""), "--apply").exit_code == 0
     finally:
