@@ -56,7 +56,8 @@ def _check_address(url: str) -> None:
         is_understood = False
     if not is_understood:
         raise AdoptionError(
-            "DATABASE_URL is not understood. In its name and password, write each character that is"
+            "DATABASE_URL is not understood. It is written as postgresql://name:password@host:5432/"
+            "database. In its name and password, write each character that is"
             " no letter and no digit as % and its code: @ as %40, : as %3A, / as %2F, # as %23,"
             " % as %25."
         )

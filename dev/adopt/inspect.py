@@ -52,6 +52,7 @@ def read(database: psycopg.Connection[dict[str, Any]], *, is_adopted: bool = Fal
             **(report["report"] if report else {}),
             "columns": columns,
             "structure": [],
+            "declared": _declared(database),
             "newest_migration": _newest_migration(database),
         }
 
@@ -79,6 +80,24 @@ def _newest_migration(database: psycopg.Connection[dict[str, Any]]) -> str | Non
     query = "select max(version) as version from supabase_migrations.schema_migrations"
     newest = database.execute(query).fetchone()
     return newest["version"] if newest else None
+
+
+def _declared(database: psycopg.Connection[dict[str, Any]]) -> Mapping[str, int]:
+    """How many ages and verified people were recorded with us."""
+    tables = ("private.person_details", "private.character_details")
+    there = "select to_regclass(%s) is not null and to_regclass(%s) is not null as there"
+    row = database.execute(there, tables).fetchone()
+    if not row or not row["there"]:
+        return {"ages": 0, "people": 0}
+    return database.execute(_DECLARED).fetchone() or {}
+
+
+_DECLARED = """
+select (select count(*) from private.character_details d where d.age is not null) as ages,
+       (select count(*) from private.person_details d
+        where d.age_verified and not exists (
+          select from public.profiles p where p.id = d.user_id and p.age_verified)) as people
+"""
 
 
 def lacking(facts: Facts) -> dict[str, list[str]]:
@@ -201,13 +220,15 @@ def _remarks(facts: Facts) -> Iterator[str]:
 
 def _decisions(facts: Facts) -> Iterator[str]:
     nsfw = sum(row["characters"] for row in facts["characters"] if row["content_rating"] == "nsfw")
+    characters = sum(row["characters"] for row in facts["characters"])
+    verified = facts["people_verified"] + facts["declared"]["people"]
     yield (
         "The adult tier. Today every conversation has it. Ours asks for a verified person"
-        f" ({facts['people_verified']} of {facts['people']} are) and for a declared age of 18 or"
-        f" more of every character (none has one; {nsfw} are rated nsfw, in"
-        f" {facts['conversations']['with_nsfw_character']} conversations). Until then every"
-        ' conversation is sfw, and each answer says why. ARGS="--age <character> <years>" declares'
-        ' an age, ARGS="--verified <person>" records a verified person.'
+        f" ({verified} of {facts['people']} are) and for a declared age of 18 or more of every"
+        f" character ({facts['declared']['ages'] or 'none'} of {characters} have one; {nsfw} are"
+        f" rated nsfw, in {facts['conversations']['with_nsfw_character']} conversations). Until"
+        ' then a conversation is sfw, and each answer says why. ARGS="--age <character> <years>"'
+        ' declares an age, ARGS="--verified <person>" records a verified person.'
     )
     if facts["worker_host"]:
         yield (

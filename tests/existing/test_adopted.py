@@ -206,6 +206,19 @@ def test_replies_are_stored_as_the_products_readers_know_them(product: Product) 
     ]
 
 
+def test_a_branch_has_the_messages_as_they_are(product: Product) -> None:
+    product.client_writes("Draw me the other one.")
+    product.old_function_replies("That takes more ink.")
+    product.turn("How much?", "A whole sea of it.")
+    query = "select content, sender, message_type, created_at, position from messages"
+    query += " where conversation_id = %s order by position"
+    before = product.rows(query, TALK)
+    newest = product.value("select id from messages where content = 'A whole sea of it.'")
+    call = {"p_user_id": PERSON, "p_message_id": str(newest), "p_client_message_id": "branch"}
+    branch = product.send("service", "POST", "rpc/branch_conversation", call).body
+    assert product.rows(query, branch["conversation_id"]) == before
+
+
 def test_nobody_but_our_functions_chooses_a_place(product: Product) -> None:
     row = _message("user", "First!", "text") | {"position": 1, "edited_at": "2026-01-01"}
     (stored,) = product.send("person", "POST", "messages", row).body

@@ -10,13 +10,15 @@ from uuid import uuid4
 
 import pytest
 from click.testing import CliRunner, Result
+from psycopg import sql
 
 from dev.__main__ import cli
 from dev.adopt import command, inspect
 from dev.adopt.steps import steps
+from dev.operate import project
 from tests.existing.database import STATES, contents, signature
 from tests.existing.installation import drop, existing_database
-from tests.support.postgres import Postgres, run_file
+from tests.support.postgres import OWNER, Postgres, run_file
 
 
 @pytest.fixture(params=STATES)
@@ -173,6 +175,13 @@ def test_a_table_that_is_locked_for_long_is_a_sentence(
     assert "Somebody has locked a table for long." in result.output
 
 
+def test_without_an_address_it_says_what_to_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(project, "find_environment", lambda settings: ({}, "environment"))
+    result = CliRunner().invoke(cli, ["adopt"], env={"DATABASE_URL": ""}, catch_exceptions=False)
+    assert result.exit_code == 1
+    assert result.output.startswith("Set DATABASE_URL to the connection string")
+
+
 @pytest.mark.parametrize(
     "password", ["a@b", "a/b@c", "a#b", "a?b", "a%b"], ids=["at", "slash", "hash", "question", "%"]
 )
@@ -185,15 +194,15 @@ def test_a_password_that_is_not_written_as_in_an_address_is_not_shown(password: 
 
 
 def test_names_that_need_quoting_are_understood(postgres: Postgres) -> None:
-    plain, name = f"plain_{uuid4().hex}", f'their app/50% "{uuid4().hex}"'
-    create(postgres, plain, "april")
+    name = f'their app/50% "{uuid4().hex}"'
     rename = sql.SQL("alter database {} rename to {}")
-    with postgres.connect("template1", OWNER) as connection:
-        connection.execute(rename.format(sql.Identifier(plain), sql.Identifier(name)))
-    try:
-        assert adopt(postgres, quote(name, safe=""), "--apply").exit_code == 0
-    finally:
-        drop(postgres, name)
+    with existing_database(postgres, "april", ("rows",)) as plain:
+        with postgres.connect("template1", OWNER) as connection:
+            connection.execute(rename.format(sql.Identifier(plain), sql.Identifier(name)))
+        try:
+            assert adopt(postgres, quote(name, safe=""), "--apply").exit_code == 0
+        finally:
+            drop(postgres, name)
 
 
 def test_a_pooler_that_shares_sessions_is_refused(
@@ -296,6 +305,13 @@ class TestDeclared:
             (["--verified", CHARACTER], f"There is no person {CHARACTER}."),
         ],
     )
+    def test_are_counted_in_what_is_left_to_decide(self, postgres: Postgres, database: str) -> None:
+        assert "(none of " in adopt(postgres, database, "--apply").output
+        adopt(postgres, database, "--age", self.CHARACTER, "52", "--verified", self.PERSON)
+        decisions = adopt(postgres, database).output
+        assert "(1 of 13 have one;" in decisions
+        assert "(2 of 7 are)" in decisions
+
     def test_of_nobody_are_refused_together_with_the_others(
         self, postgres: Postgres, database: str, options: list[str], sentence: str
     ) -> None:
