@@ -298,13 +298,6 @@ class TestDeclared:
         assert result.output == "Ages declared: 1. People recorded as verified: 1.\n"
         assert self.declared(postgres, database) == [52, self.PERSON]
 
-    @pytest.mark.parametrize(
-        ("options", "sentence"),
-        [
-            (["--age", PERSON, "52"], f"There is no character {PERSON}."),
-            (["--verified", CHARACTER], f"There is no person {CHARACTER}."),
-        ],
-    )
     def test_are_counted_in_what_is_left_to_decide(self, postgres: Postgres, database: str) -> None:
         assert "(none of " in adopt(postgres, database, "--apply").output
         adopt(postgres, database, "--age", self.CHARACTER, "52", "--verified", self.PERSON)
@@ -312,6 +305,13 @@ class TestDeclared:
         assert "(1 of 13 have one;" in decisions
         assert "(2 of 7 are)" in decisions
 
+    @pytest.mark.parametrize(
+        ("options", "sentence"),
+        [
+            (["--age", PERSON, "52"], f"There is no character {PERSON}."),
+            (["--verified", CHARACTER], f"There is no person {CHARACTER}."),
+        ],
+    )
     def test_of_nobody_are_refused_together_with_the_others(
         self, postgres: Postgres, database: str, options: list[str], sentence: str
     ) -> None:
