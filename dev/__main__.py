@@ -256,7 +256,6 @@ def deploy(target: str, apply: bool) -> None:
 @click.option(
     "--database-url",
     envvar="DATABASE_URL",
-    required=True,
     help="The connection string of the product's database, of its role postgres.",
 )
 @click.option("--apply", is_flag=True, envvar="APPLY", help="Do what is not done yet.")
@@ -285,8 +284,10 @@ def deploy(target: str, apply: bool) -> None:
     metavar="PERSON",
     help="Record that a person's age was verified. May be repeated.",
 )
+@click.pass_obj
 def adopt(
-    database_url: str,
+    settings: Settings,
+    database_url: str | None,
     apply: bool,
     undo: bool,
     rehearse: bool,
@@ -299,7 +300,14 @@ def adopt(
     Without --apply nothing is changed. Exit code 0: done, or could be done; 1: refused.
     """
     from dev.adopt import command
+    from dev.operate.project import find_environment
 
+    database_url = database_url or find_environment(settings)[0].get("DATABASE_URL", "").strip()
+    if not database_url:
+        fail(
+            "Set DATABASE_URL to the connection string of the product's database"
+            " (docs/adopting.md)."
+        )
     if ages or people:
         run = partial(command.declare, ages=ages, people=people)
     elif folder is not None:

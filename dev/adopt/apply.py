@@ -1,18 +1,18 @@
 """Applying the steps of an adoption, and taking it back.
 
 What is done is written down in private.adoption_steps, so a run that was interrupted goes on where
-it ended. What a step made in the schema public is written down in private.adopted_objects, so that
-undoing drops exactly that.
+it ended. What a step made is written down in private.adopted_objects, so that undoing drops exactly
+that.
 """
 
 import time
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any, NamedTuple
 
 import psycopg
 from psycopg import sql
 
-from dev.adopt.steps import UNDO, Step, steps
+from dev.adopt.steps import ADOPTION, Step, steps
 
 LOCK_TIMEOUT = "2s"
 """How long a step waits for a lock on a table that others use; then it lets them go first."""
@@ -42,13 +42,34 @@ alter table private.adopted_objects enable row level security;
 revoke all on private.adoption_steps, private.adopted_objects from public, anon, authenticated;
 """
 
-OBJECTS = """
-select case c.relkind when 'v' then 'view' else 'table' end as kind, c.oid::regclass::text as name
-from pg_class c where c.relnamespace = 'public'::regnamespace and c.relkind in ('r', 'p', 'v')
-union all
-select 'function', p.oid::regprocedure::text from pg_proc p
-where p.pronamespace = 'public'::regnamespace
+OBJECTS = (ADOPTION / "objects.sql").read_text()
+
+MADE = """
+select m.kind, m.name from made m
+where not exists (
+  select from made p where p.name = m.parent and p.kind in ('table', 'view', 'materialized view'))
+order by m.kind <> 'table', m.kind, m.name
 """
+"""Of the objects of a step, those that do not go with another one."""
+
+
+class Made(NamedTuple):
+    """An object of a database. `parent` is the relation that it belongs to."""
+
+    kind: str
+    name: str
+    parent: str | None
+
+    @property
+    def described(self) -> str:
+        """For a sentence: what belongs to a table with its kind."""
+        return f"{self.kind} {self.name}" if self.parent else self.name
+
+
+def steady(database: Database) -> None:
+    """Whatever the role or the database has set: names are written with their schema."""
+    database.execute("set search_path = ''")
+    database.execute("set statement_timeout = 0")
 
 
 def done(database: Database) -> dict[str, str]:
@@ -62,7 +83,7 @@ def done(database: Database) -> dict[str, str]:
 def apply(database: Database, tell: Tell, todo: Sequence[Step] | None = None) -> None:
     """Does what is not done yet. Raises `AdoptionError`; what was done stays done."""
     database.autocommit = True
-    _steady(database)
+    steady(database)
     _claim(database)
     before = done(database)
     for step in todo if todo is not None else steps():
@@ -88,27 +109,40 @@ def _do(database: Database, step: Step, tell: Tell) -> None:
             total += changed
             tell(f"  {total} so far")
     else:
-        name = step.name.removeprefix("index ")
-        # One that was interrupted is there, and of no use.
-        if not _is_valid(database, name):
-            drop = sql.SQL("drop index concurrently if exists public.{}")
-            database.execute(drop.format(sql.Identifier(name)))
-            database.execute(step.sql.encode())
+        _patiently(lambda: _build(database, step), step, tell)
     _write_down(database, step)
 
 
 def _in_transaction(database: Database, step: Step) -> None:
     with database.transaction():
         database.execute(f"set local lock_timeout = '{LOCK_TIMEOUT}'".encode())
-        before = _objects(database)
+        before = [f"{made.kind} {made.name}" for made in _objects(database)]
         database.execute(step.sql.encode())
         if not _there(database, "private.adoption_steps"):
             database.execute(BOOKS.encode())
-        for kind, name in sorted(_objects(database) - before, key=lambda made: made[0] != "table"):
-            database.execute(
-                "insert into private.adopted_objects (kind, name) values (%s, %s)", [kind, name]
-            )
+        database.execute(_RECORD.format(sql.SQL(OBJECTS), sql.Literal(before), sql.SQL(MADE)))
         _write_down(database, step)
+
+
+_RECORD = sql.SQL("""
+with made as (select o.* from ({}) o where o.kind || ' ' || o.name <> all ({}))
+insert into private.adopted_objects (kind, name) {}
+""")
+
+
+def _build(database: Database, step: Step) -> None:
+    """Build an index while others write."""
+    index = f"public.{step.name.removeprefix('index ')}"
+    if not _is_ours(database, "index", index):
+        if _is_valid(database, index):
+            raise AdoptionError(f"{index} exists and is not ours. Rename it.")
+        # Before it is built, for an interrupted build leaves an index too.
+        database.execute(
+            "insert into private.adopted_objects (kind, name) values ('index', %s)", [index]
+        )
+    if not _is_valid(database, index):
+        database.execute(f"drop index concurrently if exists {index}".encode())
+        database.execute(step.sql.encode())
 
 
 def _changed(database: Database, step: Step) -> int:
@@ -144,7 +178,7 @@ def undo(database: Database, tell: Tell) -> None:
     people were shown are rows of the product's and stay.
     """
     database.autocommit = True
-    _steady(database)
+    steady(database)
     _claim(database)
     if not _there(database, "private.adopted_objects"):
         raise AdoptionError("Nothing was adopted here: there is no record of it.")
@@ -153,14 +187,12 @@ def undo(database: Database, tell: Tell) -> None:
     try:
         with database.transaction():
             database.execute(f"set local lock_timeout = '{LOCK_TIMEOUT}'".encode())
-            theirs = _objects(database) - ours
-            database.execute(UNDO.read_bytes())
-            for kind in ("view", "table", "function"):
-                for name in sorted(name for made, name in ours if made == kind):
-                    tell(f"drop {kind} {name}")
-                    database.execute(f"drop {kind} if exists {name} cascade".encode())
-            if gone := theirs - _objects(database):
-                names = ", ".join(name for _, name in sorted(gone))
+            theirs = _of_others(_objects(database), ours)
+            for statement in _drops(ours):
+                tell(statement)
+                database.execute(statement.encode())
+            if gone := theirs - set(_objects(database)):
+                names = ", ".join(sorted(made.described for made in gone))
                 raise AdoptionError(
                     f"Nothing was undone: {names} would go too. It was made on top of ours; drop it"
                     " first, or make it without ours."
@@ -171,6 +203,29 @@ def undo(database: Database, tell: Tell) -> None:
     database.execute("notify pgrst, 'reload schema'")
 
 
+def _of_others(objects: Iterable[Made], ours: set[tuple[str, str]]) -> set[Made]:
+    """The objects that no step made, and that do not belong to one."""
+    names = {name for kind, name in ours if kind in ("table", "view")}
+    return {
+        made for made in objects if (made.kind, made.name) not in ours and made.parent not in names
+    }
+
+
+def _drops(ours: set[tuple[str, str]]) -> Iterator[str]:
+    """The statements that take it away. What is in a schema of ours goes with the schema."""
+    schemas = tuple(f"{name}." for kind, name in ours if kind == "schema")
+    for kind in ("trigger", "schema", "view", "table", "function", "index", "column"):
+        for name in sorted(name for made, name in ours if made == kind):
+            if name.startswith(schemas) or f" on {name}".rpartition(" on ")[2].startswith(schemas):
+                continue
+            if kind == "column":
+                table, _, column = name.rpartition(".")
+                yield f"alter table {table} drop column if exists {column}"
+            else:
+                cascade = "" if kind in ("trigger", "index") else " cascade"
+                yield f"drop {kind} if exists {name}{cascade}"
+
+
 def _write_down(database: Database, step: Step) -> None:
     database.execute(
         "insert into private.adoption_steps (name, digest) values (%s, %s)",
@@ -178,8 +233,15 @@ def _write_down(database: Database, step: Step) -> None:
     )
 
 
-def _objects(database: Database) -> set[tuple[str, str]]:
-    return {(row["kind"], row["name"]) for row in database.execute(OBJECTS)}
+def _objects(database: Database) -> list[Made]:
+    return [
+        Made(row["kind"], row["name"], row["parent"]) for row in database.execute(OBJECTS.encode())
+    ]
+
+
+def _is_ours(database: Database, kind: str, name: str) -> bool:
+    query = "select from private.adopted_objects o where o.kind = %s and o.name = %s"
+    return database.execute(query, [kind, name]).rowcount > 0
 
 
 def _there(database: Database, name: str) -> bool:
@@ -189,8 +251,7 @@ def _there(database: Database, name: str) -> bool:
 
 def _is_valid(database: Database, index: str) -> bool:
     row = database.execute(
-        "select i.indisvalid from pg_index i where i.indexrelid = to_regclass(%s)",
-        [f"public.{index}"],
+        "select i.indisvalid from pg_index i where i.indexrelid = to_regclass(%s)", [index]
     ).fetchone()
     return bool(row and row["indisvalid"])
 
@@ -203,9 +264,3 @@ def _claim(database: Database) -> None:
         raise AdoptionError(
             "Another run is at work on this database. Run the command again when it has ended."
         )
-
-
-def _steady(database: Database) -> None:
-    """The names of objects are written with their schema."""
-    database.execute("set search_path = ''")
-    database.execute("set statement_timeout = 0")

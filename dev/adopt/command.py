@@ -2,13 +2,14 @@
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import click
 import psycopg
+from psycopg.conninfo import conninfo_to_dict
 from psycopg.rows import dict_row
 
-from dev.adopt.apply import LOCK_TIMEOUT, AdoptionError, Database, done
+from dev.adopt.apply import LOCK_TIMEOUT, AdoptionError, Database, done, steady
 from dev.adopt.apply import apply as apply_steps
 from dev.adopt.apply import undo as undo_steps
 from dev.adopt.inspect import Findings, judge, read
@@ -21,20 +22,75 @@ from dev.adopt.write import write as write_steps
 def main(database_url: str, command: Callable[[Database], int]) -> int:
     """Run one of the commands below on a database; its exit code."""
     try:
-        with psycopg.connect(database_url, row_factory=dict_row, connect_timeout=10) as database:
-            database.autocommit = True
+        _check_address(database_url)
+        with _connect(database_url) as database:
+            _check_session(database, database_url)
             return command(database)
     except AdoptionError as error:
         click.echo(str(error), err=True)
-    except psycopg.OperationalError as error:
-        click.echo(f"The database cannot be reached: {error}".strip(), err=True)
+    except psycopg.errors.LockNotAvailable:
+        click.echo(
+            "Somebody has locked a table for long. Run the command again when it is free.", err=True
+        )
+    except psycopg.Error as error:
+        said = error.diag.message_primary
+        click.echo(
+            f"The database answered: {said}. Nothing of this was done."
+            if said and error.sqlstate
+            else f"The database cannot be reached: {error}".strip(),
+            err=True,
+        )
     return 1
+
+
+def _check_address(url: str) -> None:
+    """A password with characters of an address would end up in messages. Raises `AdoptionError`."""
+    scheme, _, rest = url.partition("://")
+    login, sign, _ = rest.rpartition("@")
+    try:
+        conninfo_to_dict(url)
+        is_understood = scheme not in ("postgres", "postgresql") or not (
+            sign and set("@/?#[] ") & set(login)
+        )
+    except psycopg.Error:
+        is_understood = False
+    if not is_understood:
+        raise AdoptionError(
+            "DATABASE_URL is not understood. It is written as postgresql://name:password@host:5432/"
+            "database. In its name and password, write each character that is"
+            " no letter and no digit as % and its code: @ as %40, : as %3A, / as %2F, # as %23,"
+            " % as %25."
+        )
+
+
+def _connect(url: str) -> Database:
+    database = psycopg.connect(
+        url, row_factory=dict_row, connect_timeout=10, autocommit=True, prepare_threshold=None
+    )
+    steady(database)
+    return database
+
+
+def _check_session(database: Database, url: str) -> None:
+    """A pooler that gives each transaction another session loses a run's lock and settings.
+
+    Raises `AdoptionError`.
+    """
+    mark = uuid4().hex
+    database.execute("select set_config('adoption.session', %s, false)", [mark])
+    with _connect(url) as other:
+        row = other.execute("select current_setting('adoption.session', true) as mark").fetchone()
+    if row and row["mark"] == mark:
+        raise AdoptionError(
+            "The address is that of a pooler which shares sessions (transaction mode, on Supabase"
+            " port 6543). Use the direct connection, or the session pooler on port 5432."
+        )
 
 
 def adopt(database: Database, *, apply: bool) -> int:
     """Print what was found and what there is to do, and do it where it is to be applied."""
     before = done(database)
-    findings = judge(read(database), is_adopted=bool(before))
+    findings = judge(read(database, is_adopted=bool(before)))
     _print_findings(findings)
     if findings.refusals:
         return 1

@@ -6,33 +6,21 @@ from typing import Any
 
 import psycopg
 
-from dev.adopt.steps import ADOPTION, public_names
+from dev.adopt import structure
+from dev.adopt.steps import ADOPTION
+from dev.adopt.structure import NEEDED
 
 REPORT = ADOPTION / "report.sql"
 OLDEST_SERVER = 150000
 """Postgres 15: our constraints treat nulls as equal."""
 
+PATIENCE = "10s"
+"""How long reading waits for a table that somebody has locked."""
+
 OUR_COLUMN = "always_sfw"
 """A column of conversations that only this project's own tables have."""
 
 Facts = Mapping[str, Any]
-
-NEEDED = {
-    "api_models": "id provider_id model_key display_name modality model_family input_defaults"
-    " capabilities pricing is_active is_default priority created_at updated_at",
-    "api_providers": "id name display_name is_active",
-    "characters": "id user_id name description traits persona system_prompt base_prompt voice_tone"
-    " mood gender content_rating is_public created_at updated_at",
-    "conversations": "id user_id character_id user_character_id title conversation_type status"
-    " memory_tier memory_data project_id created_at updated_at",
-    "messages": "id conversation_id sender content message_type created_at",
-    "profiles": "id age_verified",
-    "prompt_templates": "id template_name use_case content_mode target_model system_prompt version"
-    " is_active created_at",
-    "system_config": "id config",
-    "user_roles": "user_id role",
-}
-"""The columns that the views of supabase/adoption read by name."""
 
 
 @dataclass(frozen=True)
@@ -45,20 +33,26 @@ class Findings:
     decisions: list[str]
 
 
-def read(database: psycopg.Connection[dict[str, Any]]) -> Facts:
+def read(database: psycopg.Connection[dict[str, Any]], *, is_adopted: bool = False) -> Facts:
     """The report, in a transaction that can change nothing.
 
-    Only "columns", by table, where the report would read what is not there.
+    Only "columns", by table, and "structure", the refusals of `structure`, where the report could
+    not be read. `is_adopted`: an adoption was begun or done before.
     """
     with database.transaction():
         database.execute("set transaction read only")
+        database.execute(f"set local lock_timeout = '{PATIENCE}'".encode())
         columns = read_columns(database)
         if lacking({"columns": columns}) or is_ours({"columns": columns}):
-            return {"columns": columns}
+            return {"columns": columns, "structure": []}
+        if refusals := structure.refusals(database, is_adopted=is_adopted):
+            return {"columns": columns, "structure": refusals}
         report = database.execute(REPORT.read_bytes()).fetchone()
         return {
             **(report["report"] if report else {}),
             "columns": columns,
+            "structure": [],
+            "declared": _declared(database),
             "newest_migration": _newest_migration(database),
         }
 
@@ -88,13 +82,30 @@ def _newest_migration(database: psycopg.Connection[dict[str, Any]]) -> str | Non
     return newest["version"] if newest else None
 
 
+def _declared(database: psycopg.Connection[dict[str, Any]]) -> Mapping[str, int]:
+    """How many ages and verified people were recorded with us."""
+    tables = ("private.person_details", "private.character_details")
+    there = "select to_regclass(%s) is not null and to_regclass(%s) is not null as there"
+    row = database.execute(there, tables).fetchone()
+    if not row or not row["there"]:
+        return {"ages": 0, "people": 0}
+    return database.execute(_DECLARED).fetchone() or {}
+
+
+_DECLARED = """
+select (select count(*) from private.character_details d where d.age is not null) as ages,
+       (select count(*) from private.person_details d
+        where d.age_verified and not exists (
+          select from public.profiles p where p.id = d.user_id and p.age_verified)) as people
+"""
+
+
 def lacking(facts: Facts) -> dict[str, list[str]]:
     """The columns that are read and are not there, by table."""
     found = facts["columns"]
-    wanted = {table: names.split() for table, names in NEEDED.items()}
     missing = {
         table: [name for name in names if name not in found.get(table, ())]
-        for table, names in wanted.items()
+        for table, names in NEEDED.items()
     }
     return {table: names for table, names in missing.items() if names}
 
@@ -104,12 +115,13 @@ def is_ours(facts: Facts) -> bool:
     return OUR_COLUMN in facts["columns"].get("conversations", ())
 
 
-def judge(facts: Facts, *, is_adopted: bool) -> Findings:
-    """What the facts mean for an adoption; `is_adopted`: it was begun or done before."""
+def judge(facts: Facts) -> Findings:
+    """What the facts mean for an adoption."""
     if refusals := list(_unreadable(facts)):
         return Findings(_state(facts), refusals, [], [])
-    refusals = [*_refusals(facts), *(() if is_adopted else _clashes(facts))]
-    return Findings(_state(facts), refusals, list(_remarks(facts)), list(_decisions(facts)))
+    return Findings(
+        _state(facts), list(_refusals(facts)), list(_remarks(facts)), list(_decisions(facts))
+    )
 
 
 def _state(facts: Facts) -> str:
@@ -140,6 +152,7 @@ def _unreadable(facts: Facts) -> Iterator[str]:
             "public.api_models has neither one task nor tasks with default_for_tasks. Change"
             " shared.api_models in supabase/adoption."
         )
+    yield from facts["structure"]
 
 
 def _refusals(facts: Facts) -> Iterator[str]:
@@ -155,14 +168,8 @@ def _refusals(facts: Facts) -> Iterator[str]:
             f"public.system_config has {facts['settings_rows']} rows, and the product's programs"
             " read one. Leave the row with id 1."
         )
-
-
-def _clashes(facts: Facts) -> Iterator[str]:
-    if facts["schemas"]:
-        yield f"A schema called {' and '.join(facts['schemas'])} exists and is not ours. Rename it."
-    names = {*facts["relations"], *facts["functions"]} & public_names()
-    if names:
-        yield f"public.{', public.'.join(sorted(names))} exists and is not ours. Rename it."
+    elif not facts["settings_are_first"]:
+        yield "The row of public.system_config has not the id 1, by which programs read it."
 
 
 def _remarks(facts: Facts) -> Iterator[str]:
@@ -213,13 +220,15 @@ def _remarks(facts: Facts) -> Iterator[str]:
 
 def _decisions(facts: Facts) -> Iterator[str]:
     nsfw = sum(row["characters"] for row in facts["characters"] if row["content_rating"] == "nsfw")
+    characters = sum(row["characters"] for row in facts["characters"])
+    verified = facts["people_verified"] + facts["declared"]["people"]
     yield (
         "The adult tier. Today every conversation has it. Ours asks for a verified person"
-        f" ({facts['people_verified']} of {facts['people']} are) and for a declared age of 18 or"
-        f" more of every character (none has one; {nsfw} are rated nsfw, in"
-        f" {facts['conversations']['with_nsfw_character']} conversations). Until then every"
-        ' conversation is sfw, and each answer says why. ARGS="--age <character> <years>" declares'
-        ' an age, ARGS="--verified <person>" records a verified person.'
+        f" ({verified} of {facts['people']} are) and for a declared age of 18 or more of every"
+        f" character ({facts['declared']['ages'] or 'none'} of {characters} have one; {nsfw} are"
+        f" rated nsfw, in {facts['conversations']['with_nsfw_character']} conversations). Until"
+        ' then a conversation is sfw, and each answer says why. ARGS="--age <character> <years>"'
+        ' declares an age, ARGS="--verified <person>" records a verified person.'
     )
     if facts["worker_host"]:
         yield (

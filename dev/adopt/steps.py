@@ -15,7 +15,6 @@ from dev.settings import ROOT
 MIGRATIONS = ROOT / "supabase" / "migrations"
 ADOPTION = ROOT / "supabase" / "adoption"
 SEED = ROOT / "supabase" / "seed.sql"
-UNDO = ADOPTION / "undo.sql"
 
 Kind = Literal["transaction", "batches", "concurrently"]
 
@@ -77,9 +76,11 @@ def _afterwards() -> Iterator[Step]:
 
 
 def public_names() -> set[str]:
-    """The names of the tables, views and functions that the steps make in the schema public."""
+    """The names of what the steps make in the schema public: tables, views, functions, indexes."""
     made = r"create (?:table|view|function) public\.(\w+)"
-    return {name for step in steps() for name in re.findall(made, step.sql)}
+    indexes = r"create (?:unique )?index (\w+)\s+on public\."
+    found = [pair for step in steps() for pair in re.findall(f"{made}|{indexes}", step.sql)]
+    return {name for pair in found for name in pair if name}
 
 
 def templates() -> str:

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from dev.adopt.apply import BOOKS, OBJECTS
+from dev.adopt.apply import BOOKS, MADE, OBJECTS
 from dev.adopt.steps import Step
 
 _VERSION = "%Y%m%d%H%M%S"
@@ -31,10 +31,10 @@ begin
   if to_regclass('private.adoption_steps') is null then
     execute $books${books}$books$;
   end if;
+  with made as (
+    select o.* from ({objects}) o where (o.kind || ' ' || o.name = any (v_before)) is not true)
   insert into private.adopted_objects (kind, name)
-  select o.kind, o.name from ({objects}) o
-  where (o.kind || ' ' || o.name = any (v_before)) is not true
-  order by o.kind = 'function', o.name;
+  {made};
   insert into private.adoption_steps (name, digest) values ({quoted}, '{digest}');
   perform set_config('search_path', v_path, true);
 end $adopt$;
@@ -70,7 +70,8 @@ def migration(step: Step) -> str:
     return _FILE.format(
         name=step.name,
         quoted=quoted,
-        objects=OBJECTS.strip(),
+        objects=OBJECTS.partition("\n\n")[2].strip(),
+        made=MADE.strip(),
         books=BOOKS,
         digest=step.digest,
         run=_run(step),

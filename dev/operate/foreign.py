@@ -36,6 +36,14 @@ def has_foreign_tables(environment: Mapping[str, str]) -> bool:
     return _behind_data_api(environment["SUPABASE_URL"].rstrip("/"), key)
 
 
+def is_foreign(url: str, key: str) -> bool:
+    """Whether the tables behind a Data API are a product's own; false where it cannot be told."""
+    try:
+        return _behind_data_api(url, key)
+    except CannotTell:
+        return False
+
+
 def _in_database(url: str) -> bool:
     try:
         with psycopg.connect(url, row_factory=dict_row, connect_timeout=SECONDS) as database:

@@ -8,6 +8,7 @@ from rich.bar import Bar
 from rich.console import Console
 from rich.table import Table
 
+from dev.operate.foreign import is_foreign
 from dev.operate.project import NoSuchFunction, Project, Unreachable, find
 from dev.operate.verify import plain
 from dev.settings import Settings
@@ -71,7 +72,9 @@ def main(settings: Settings, days: int) -> int:
         console.print(plain(error), style="red")
         return 1
     except NoSuchFunction as error:
-        console.print(f"The database lacks {error}. `make deploy-db` shows how to update it.")
+        is_theirs = not project.is_local and is_foreign(project.url, project.secret_key)
+        target = "adopt" if is_theirs else "deploy-db"
+        console.print(f"The database lacks {error}. `make {target}` shows how to update it.")
         return 1
     if sides:
         console.print(comparison(sides))

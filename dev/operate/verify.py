@@ -12,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from dev.adopt.steps import Step, steps
+from dev.operate.foreign import is_foreign
 from dev.operate.project import NoSuchFunction, Project, Unreachable, find, secrets_managed
 from dev.settings import ROOT, Settings
 from edge.addresses import AddressRejected
@@ -59,12 +60,13 @@ def check_facts(
     `migrations` has the text of each expected migration by version. `environment` belongs to the
     functions.
     """
+    is_adopted = facts["installation"]["kind"] == "adopted"
     return [
         *_schema(facts, migrations, is_local),
         *_providers(facts, environment, is_local),
-        *(check for task in TASKS for check in _models(facts["models"], task)),
+        *(check for task in TASKS for check in _models(facts["models"], task, is_adopted)),
         *_catalog(facts["models"]),
-        *_prices(facts["models"]),
+        *_prices(facts["models"], is_adopted),
         *_steps(facts),
         *_workers(facts, is_local),
         _scheduler(facts, is_local),
@@ -158,7 +160,15 @@ def _providers(facts: Facts, environment: Mapping[str, str], is_local: bool) -> 
             if model["provider"] == provider["name"] and model["is_active"]
         ]
         local_allowed = allows_local(environment)
-        if not provider["is_approved"]:
+        if not provider["is_approved"] and facts["installation"]["kind"] == "adopted":
+            yield Check(
+                name,
+                "unknown",
+                "one of the product's; gets no requests of ours",
+                "if it should, insert its address and the name of its key into"
+                " private.provider_keys (docs/adopting.md)",
+            )
+        elif not provider["is_approved"]:
             yield Check(
                 name,
                 "problem",
@@ -219,7 +229,7 @@ def has_key(name: str, environment: Mapping[str, str]) -> bool:
     return bool(environment.get(name, "").strip()) or name in secrets_managed(environment)
 
 
-def _models(models: Sequence[Facts], task: str) -> Iterator[Check]:
+def _models(models: Sequence[Facts], task: str, is_adopted: bool) -> Iterator[Check]:
     usable = [m for m in models if m["task"] == task and m["is_active"] and m["provider_is_active"]]
     name = f"models for {task}"
     if usable:
@@ -233,7 +243,15 @@ def _models(models: Sequence[Facts], task: str) -> Iterator[Check]:
         )
     defaults = [model for model in models if model["task"] == task and model["is_default"]]
     name, keys = f"default for {task}", [model["model_key"] for model in defaults]
-    if len(defaults) > 1:
+    if is_adopted:
+        # A product may mark several, and its own programs read the marks.
+        first = [m["model_key"] for m in usable if m["is_default"]] or [
+            m["model_key"] for m in usable
+        ]
+        marked = f" ({len(defaults)} are marked)" if len(defaults) != 1 else ""
+        if first:
+            yield Check(name, "ok", f"{first[0]}{marked}")
+    elif len(defaults) > 1:
         yield Check(
             name,
             "problem",
@@ -268,7 +286,7 @@ def _catalog(models: Sequence[Facts]) -> Iterator[Check]:
         yield Check("catalog", "ok", f"lists all {len(active)} checked models")
 
 
-def _prices(models: Sequence[Facts]) -> Iterator[Check]:
+def _prices(models: Sequence[Facts], is_adopted: bool) -> Iterator[Check]:
     """Models that money can be spent on without any limit counting it."""
     priced = [model for model in models if model["is_active"] and "pricing" in model]
     unknown = {
@@ -277,11 +295,10 @@ def _prices(models: Sequence[Facts]) -> Iterator[Check]:
         if not is_free(model["model_key"], model["pricing"])
         and any(price(model["pricing"].get(name)) is None for name in PRICES)
     }
+    row = "pricing of a row for it in private.model_details" if is_adopted else "its pricing"
     for key in sorted(unknown):
         found = f"{key} has no price: what its provider does not report counts as nothing"
-        yield Check(
-            "spending limits", "problem", found, f"set {' and '.join(PRICES)} in its pricing"
-        )
+        yield Check("spending limits", "problem", found, f"set {' and '.join(PRICES)} in {row}")
 
 
 def _listed(key: str, model: Facts) -> Iterator[Check]:
@@ -447,11 +464,7 @@ def verify(project: Project, token: str | None) -> tuple[list[Check], Sequence[F
     try:
         facts = project.call("verify_installation")
     except NoSuchFunction:
-        apply = "make down && make up" if project.is_local else "make deploy-db APPLY=1"
-        missing = Check(
-            "migrations", "problem", "the function verify_installation is missing", apply
-        )
-        return [database, missing], []
+        return [database, _not_installed(project)], []
     migrations = {
         path.name.partition("_")[0]: path.read_text()
         for path in sorted((ROOT / "supabase/migrations").glob("*.sql"))
@@ -461,6 +474,14 @@ def verify(project: Project, token: str | None) -> tuple[list[Check], Sequence[F
     if token:
         checks.append(turn_is_answered(project.functions_url, token))
     return checks, facts["models"]
+
+
+def _not_installed(project: Project) -> Check:
+    if not project.is_local and is_foreign(project.url, project.secret_key):
+        found = "the tables are a product's own, and moving in was not begun or not finished"
+        return Check("adoption", "problem", found, "make adopt (docs/adopting.md)")
+    apply = "make down && make up" if project.is_local else "make deploy-db APPLY=1"
+    return Check("migrations", "problem", "the function verify_installation is missing", apply)
 
 
 def main(settings: Settings, token: str | None) -> int:

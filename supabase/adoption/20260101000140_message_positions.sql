@@ -7,18 +7,24 @@ alter table public.messages add column position bigint, add column edited_at tim
 -- Messages that are there are numbered from 1 in each conversation, new ones from here.
 create sequence private.message_positions start 1000000000;
 
--- Nobody but our functions chooses a position.
+-- Nobody but our functions chooses or changes a position, also where a policy of the product's lets
+-- people change messages.
 create function private.place_message() returns trigger
 language plpgsql security definer set search_path = '' as $$
 begin
-  if new.position is null or current_setting('role', true) in ('anon', 'authenticated') then
+  if tg_op = 'UPDATE' then
+    if current_setting('role', true) in ('anon', 'authenticated') then
+      new.position := old.position;
+      new.edited_at := old.edited_at;
+    end if;
+  elsif new.position is null or current_setting('role', true) in ('anon', 'authenticated') then
     new.position := nextval('private.message_positions');
     new.edited_at := null;
   end if;
   return new;
 end $$;
 revoke execute on function private.place_message() from public, anon, authenticated;
-create trigger a_place_message before insert on public.messages
+create trigger a_place_message before insert or update of position, edited_at on public.messages
   for each row execute function private.place_message();
 
 -- Gives the messages of up to p_conversations conversations their positions, in the order of their

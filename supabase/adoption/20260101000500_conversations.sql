@@ -157,9 +157,17 @@ begin
             new.content,
             case when new.message_type <> 'text' then new.message_type
                  when new.sender = 'user' then 'text'
-                 when new.parent_id is null then 'scene_kickoff'
-                 else 'roleplay_chat' end,
+                 when new.parent_id is not null then 'roleplay_chat'
+                 -- A copy is of the type that it has in the conversation that this one branched from.
+                 else coalesce((
+                   select m.message_type from private.conversation_details d
+                   join public.messages m on m.conversation_id = d.parent_conversation_id and m.position = new.position
+                   where d.conversation_id = new.conversation_id and m.sender = 'assistant' limit 1), 'scene_kickoff')
+            end,
             new.created_at, new.position, new.edited_at);
+    if not found then
+      raise exception 'a trigger of public.messages did not let the message in';
+    end if;
     if new.sender = 'character' then
       insert into private.message_details (message_id, character_id, parent_id, variant_of)
       values (new.id, new.character_id, new.parent_id, new.variant_of);

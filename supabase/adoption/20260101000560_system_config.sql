@@ -37,23 +37,24 @@ from private.system_settings s
 left join lateral (
   select nullif(c.config ->> 'chatWorkerUrl', '') as url from public.system_config c where c.id = 1) t on true;
 
--- A writer with an old copy of the object brings no older health record back. A time in the future is
--- no time to compare with.
+-- A writer with an old copy of the object brings no older health record back. Times are compared as
+-- text, as in record_worker_health; a record of the future keeps none away.
 create function private.keep_health() returns trigger
 language plpgsql security definer set search_path = '' as $$
 declare
   v_worker text;
   v_known jsonb;
   v_new jsonb;
+  v_soon text := to_char((clock_timestamp() + interval '1 minute') at time zone 'utc', 'YYYY-MM-DD"T"HH24:MI:SS.US');
 begin
   if jsonb_typeof(new.config) <> 'object' or jsonb_typeof(old.config -> 'workerHealthCache') is distinct from 'object' then
     return new;
   end if;
   for v_worker, v_known in select e.key, e.value from jsonb_each(old.config -> 'workerHealthCache') e loop
     v_new := new.config #> array['workerHealthCache', v_worker];
-    if (v_known ->> 'lastChecked') collate "C"
-         <= to_char(clock_timestamp() at time zone 'utc', 'YYYY-MM-DD"T"HH24:MI:SS.US') || '+00:00'
-       and coalesce((v_new ->> 'lastChecked') collate "C" < (v_known ->> 'lastChecked') collate "C", true) then
+    if coalesce((v_known ->> 'lastChecked') collate "C" <= v_soon, v_new is null)
+        and (jsonb_typeof(v_new -> 'lastChecked') is distinct from 'string'
+             or (v_new ->> 'lastChecked') collate "C" < (v_known ->> 'lastChecked') collate "C") then
       new.config := jsonb_set(
         new.config, '{workerHealthCache}',
         case jsonb_typeof(new.config -> 'workerHealthCache') when 'object' then new.config -> 'workerHealthCache' else '{}' end

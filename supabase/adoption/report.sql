@@ -22,7 +22,6 @@ select jsonb_build_object(
     select coalesce(jsonb_agg(s.name order by s.name), '[]') from shared_tables s
     join pg_class c on c.relname = s.name and c.relnamespace = 'public'::regnamespace
     where not pg_has_role(current_user, c.relowner, 'usage')),
-  'schemas', (select jsonb_agg(nspname) from pg_namespace where nspname in ('private', 'shared')),
   'relations', (
     select coalesce(jsonb_agg(c.relname order by c.relname), '[]') from pg_class c
     where c.relnamespace = 'public'::regnamespace and c.relkind in ('r', 'p', 'v', 'm')),
@@ -92,6 +91,7 @@ select jsonb_build_object(
     select coalesce(jsonb_agg(distinct k.key), '[]')
     from public.system_config s, jsonb_object_keys(case jsonb_typeof(s.config) when 'object' then s.config else '{}' end) k (key)),
   'settings_rows', (select count(*) from public.system_config),
+  'settings_are_first', exists (select from public.system_config s where s.id = 1),
   'worker_host', (
     select substring(s.config ->> 'chatWorkerUrl' from '^https?://([^/:?#@]+)') from public.system_config s where s.id = 1)
 ) as report;

@@ -206,11 +206,60 @@ def test_replies_are_stored_as_the_products_readers_know_them(product: Product) 
     ]
 
 
+def test_a_branch_has_the_messages_as_they_are(product: Product) -> None:
+    product.client_writes("Draw me the other one.")
+    product.old_function_replies("That takes more ink.")
+    product.turn("How much?", "A whole sea of it.")
+    query = "select content, sender, message_type, created_at, position from messages"
+    query += " where conversation_id = %s order by position"
+    before = product.rows(query, TALK)
+    newest = product.value("select id from messages where content = 'A whole sea of it.'")
+    call = {"p_user_id": PERSON, "p_message_id": str(newest), "p_client_message_id": "branch"}
+    branch = product.send("service", "POST", "rpc/branch_conversation", call).body
+    assert product.rows(query, branch["conversation_id"]) == before
+
+
 def test_nobody_but_our_functions_chooses_a_place(product: Product) -> None:
     row = _message("user", "First!", "text") | {"position": 1, "edited_at": "2026-01-01"}
     (stored,) = product.send("person", "POST", "messages", row).body
     newest = product.value("select max(position) from messages")
     assert (stored["position"], stored["edited_at"]) == (newest, None)
+
+
+@pytest.fixture
+def editable(product: Product) -> Iterator[Product]:
+    """With a policy of the product's that lets people change messages."""
+    product.api.owner.execute(
+        b"create policy edit on messages for update to authenticated using (true) with check (true)"
+    )
+    yield product
+    product.api.owner.execute(b"drop policy edit on messages")
+
+
+def test_nobody_but_our_functions_changes_a_place(editable: Product) -> None:
+    query = "select id, position, edited_at from messages where conversation_id = %s order by id"
+    before = editable.rows(query, TALK)
+    change = {"position": 1, "edited_at": "2026-01-01", "content": "Another text."}
+    path = f"messages?conversation_id=eq.{TALK}"
+    changed = editable.send("person", "PATCH", path, change).body
+    assert {row["content"] for row in changed} == {"Another text."}
+    assert editable.rows(query, TALK) == before
+
+
+@pytest.fixture
+def swallowing(product: Product) -> Iterator[Product]:
+    """With a trigger of the product's that lets no message in."""
+    product.api.owner.execute(
+        b"create function swallow() returns trigger language plpgsql as 'begin return null; end';"
+        b"create trigger z before insert on messages for each row execute function swallow()"
+    )
+    yield product
+    product.api.owner.execute(b"drop function swallow() cascade")
+
+
+def test_a_message_that_a_trigger_of_theirs_takes_away_is_no_message(swallowing: Product) -> None:
+    with pytest.raises(AssertionError, match="did not let the message in"):
+        swallowing.begin("A message that is kept out.")
 
 
 @pytest.mark.parametrize("state", ["april"], indirect=True)
@@ -282,6 +331,24 @@ def test_an_old_copy_of_the_object_brings_no_older_record_back(product: Product)
     later = saved | {"workerHealthCache": {"chatWorker": checked(45)}}
     product.send("admin", "PATCH", "system_config?id=eq.1", {"config": later})
     assert config(product)["workerHealthCache"]["chatWorker"] == checked(45)
+
+
+@pytest.mark.parametrize("odd", [None, "text", [1], {}, {"isHealthy": False}, {"lastChecked": 5}])
+def test_what_is_no_dated_record_replaces_none(product: Product, odd: object) -> None:
+    known = config(product) | {"workerHealthCache": {"chatWorker": checked(30)}}
+    product.send("admin", "PATCH", "system_config?id=eq.1", {"config": known})
+    broken = known | {"workerHealthCache": {"chatWorker": odd}}
+    product.send("admin", "PATCH", "system_config?id=eq.1", {"config": broken})
+    assert config(product)["workerHealthCache"]["chatWorker"] == checked(30)
+
+
+@pytest.mark.parametrize("time", ["9999-01-01T00:00:00.000Z", "tomorrow"])
+def test_a_record_of_the_future_keeps_none_away(product: Product, time: str) -> None:
+    ahead = config(product) | {"workerHealthCache": {"chatWorker": {"lastChecked": time}}}
+    product.send("admin", "PATCH", "system_config?id=eq.1", {"config": ahead})
+    call = {"p_worker": "chatWorker", "p_record": checked(30)}
+    product.send("service", "POST", "rpc/record_worker_health", call)
+    assert config(product)["workerHealthCache"]["chatWorker"] == checked(30)
 
 
 @pytest.mark.parametrize("odd", [[], "text", None, 7, {"workerHealthCache": []}])

@@ -152,7 +152,9 @@ def test_it_can_be_done_again(theirs: Connection) -> None:
 def test_nobody_can_use_what_is_added(theirs: Connection) -> None:
     """But what has policies of its own; functions are for the service alone."""
     adopt(theirs)
-    added = theirs.execute("select kind, name from private.adopted_objects").fetchall()
+    added = theirs.execute(
+        "select kind, name from private.adopted_objects where name like 'public.%'"
+    ).fetchall()
     functions = [row["name"] for row in added if row["kind"] == "function"]
     tables = [row["name"] for row in added if row["kind"] == "table"]
     assert functions
@@ -312,3 +314,60 @@ def test_two_runs_at_once_are_one(theirs: Connection, run: Callable[..., Any]) -
     apply(theirs, tell)
     assert refused[0].startswith("Another run is at work")
     assert list(done(theirs)) == [step.name for step in steps()]
+
+
+# What others made meanwhile -------------------------------------------------------------------
+
+
+@ONE_STATE
+@pytest.mark.parametrize(
+    ("statement", "named"),
+    [
+        ("create table private.notes (id bigint)", "private.notes would go"),
+        ("create schema api; create view api.turns as select id from public.turns", "api.turns"),
+        (
+            "create policy mine on public.messages for select using (private.is_admin())",
+            "policy mine on public.messages",
+        ),
+        (
+            "alter table public.jobs add column turn_id uuid references public.turns",
+            "constraint jobs_turn_id_fkey on public.jobs",
+        ),
+        (
+            "create trigger mine before insert on public.jobs"
+            " for each row execute function private.touch_updated_at()",
+            "trigger mine on public.jobs",
+        ),
+    ],
+)
+def test_what_would_go_too_keeps_an_adoption_from_being_undone(
+    theirs: Connection, statement: str, named: str
+) -> None:
+    adopt(theirs)
+    theirs.execute(statement.encode())
+    before = trace(theirs)
+    with pytest.raises(AdoptionError, match=named):
+        undo(theirs, lambda line: None)
+    assert trace(theirs) == before
+
+
+@ONE_STATE
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "alter table messages add column position integer default 7",
+        "create index messages_by_position on messages (created_at)",
+        "create trigger a_place_message before insert on messages"
+        " for each row execute function handle_updated_at()",
+    ],
+)
+def test_an_undo_of_a_run_that_failed_leaves_what_has_the_name_of_ours(
+    theirs: Connection, statement: str
+) -> None:
+    theirs.execute(b"set search_path = public")
+    theirs.execute(statement.encode())
+    before = trace(theirs)
+    with pytest.raises(AdoptionError):
+        adopt(theirs)
+    undo(theirs, lambda line: None)
+    assert trace(theirs) == before

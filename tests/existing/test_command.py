@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import nullcontext
 from pathlib import Path
+from urllib.parse import quote
 from uuid import uuid4
 
 import pytest
 from click.testing import CliRunner, Result
+from psycopg import sql
 
 from dev.__main__ import cli
+from dev.adopt import command, inspect
 from dev.adopt.steps import steps
+from dev.operate import project
 from tests.existing.database import STATES, contents, signature
 from tests.existing.installation import drop, existing_database
-from tests.support.postgres import Postgres, run_file
+from tests.support.postgres import OWNER, Postgres, run_file
 
 
 @pytest.fixture(params=STATES)
@@ -110,6 +115,7 @@ def test_what_was_made_on_top_of_ours_is_not_dropped(postgres: Postgres, databas
 @pytest.mark.parametrize(
     ("statement", "refused"),
     [
+        ("update system_config set id = 2", "The row of public.system_config has not the id 1"),
         ("alter table messages rename column message_type to kind", "public.messages has no"),
         ("drop table system_config cascade", "public.system_config is missing."),
         ("create table turns (id bigint)", "public.turns exists and is not ours."),
@@ -142,6 +148,71 @@ def test_a_database_of_this_project_is_sent_to_the_other_way(
     assert refusals(adopt(postgres, empty, "--apply")) == [
         "The tables are this project's own. Use `make deploy-db`."
     ]
+
+
+def test_a_role_that_sets_its_search_path_and_time_is_understood(
+    postgres: Postgres, database: str
+) -> None:
+    change(
+        postgres,
+        database,
+        "create function public.count(jsonb) returns integer language sql as 'select 7';"
+        "create table public.pg_trigger (tgname text);"
+        f"alter database {database} set search_path = public, pg_catalog",
+    )
+    change(postgres, database, f"alter database {database} set statement_timeout = '1ms'")
+    assert adopt(postgres, database, "--apply").exit_code == 0
+
+
+def test_a_table_that_is_locked_for_long_is_a_sentence(
+    postgres: Postgres, database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(inspect, "PATIENCE", "50ms")
+    with postgres.connect(database) as connection, connection.transaction():
+        connection.execute(b"lock table public.messages")
+        result = adopt(postgres, database)
+    assert result.exit_code == 1
+    assert "Somebody has locked a table for long." in result.output
+
+
+def test_without_an_address_it_says_what_to_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(project, "find_environment", lambda settings: ({}, "environment"))
+    result = CliRunner().invoke(cli, ["adopt"], env={"DATABASE_URL": ""}, catch_exceptions=False)
+    assert result.exit_code == 1
+    assert result.output.startswith("Set DATABASE_URL to the connection string")
+
+
+@pytest.mark.parametrize(
+    "password", ["a@b", "a/b@c", "a#b", "a?b", "a%b"], ids=["at", "slash", "hash", "question", "%"]
+)
+def test_a_password_that_is_not_written_as_in_an_address_is_not_shown(password: str) -> None:
+    url = f"postgresql://postgres:{password}@127.0.0.1:1/nowhere"
+    result = CliRunner().invoke(cli, ["adopt", "--database-url", url], catch_exceptions=False)
+    assert result.exit_code == 1
+    assert result.output.startswith("DATABASE_URL is not understood.")
+    assert password not in result.output
+
+
+def test_names_that_need_quoting_are_understood(postgres: Postgres) -> None:
+    name = f'their app/50% "{uuid4().hex}"'
+    rename = sql.SQL("alter database {} rename to {}")
+    with existing_database(postgres, "april", ("rows",)) as plain:
+        with postgres.connect("template1", OWNER) as connection:
+            connection.execute(rename.format(sql.Identifier(plain), sql.Identifier(name)))
+        try:
+            assert adopt(postgres, quote(name, safe=""), "--apply").exit_code == 0
+        finally:
+            drop(postgres, name)
+
+
+def test_a_pooler_that_shares_sessions_is_refused(
+    postgres: Postgres, database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with command._connect(postgres.dsn(database)) as session:
+        monkeypatch.setattr(command, "_connect", lambda url: nullcontext(session))
+        result = adopt(postgres, database, "--apply")
+    assert result.exit_code == 1
+    assert "a pooler which shares sessions" in result.output
 
 
 def test_nothing_to_undo_is_a_sentence(postgres: Postgres, database: str) -> None:
@@ -226,6 +297,13 @@ class TestDeclared:
         result = adopt(postgres, database, *options)
         assert result.output == "Ages declared: 1. People recorded as verified: 1.\n"
         assert self.declared(postgres, database) == [52, self.PERSON]
+
+    def test_are_counted_in_what_is_left_to_decide(self, postgres: Postgres, database: str) -> None:
+        assert "(none of " in adopt(postgres, database, "--apply").output
+        adopt(postgres, database, "--age", self.CHARACTER, "52", "--verified", self.PERSON)
+        decisions = adopt(postgres, database).output
+        assert "(1 of 13 have one;" in decisions
+        assert "(2 of 7 are)" in decisions
 
     @pytest.mark.parametrize(
         ("options", "sentence"),

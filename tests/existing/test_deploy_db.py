@@ -12,6 +12,8 @@ from uuid import uuid4
 
 import pytest
 
+from dev.adopt.apply import apply
+from dev.adopt.steps import steps
 from dev.operate.foreign import WHAT_TO_DO, CannotTell, has_foreign_tables
 from tests.existing.database import STATES, create
 from tests.existing.installation import adopt, drop
@@ -99,6 +101,29 @@ def behind_data_api(postgres: Postgres, database: str) -> bool:
     ):
         environment = {"SUPABASE_URL": gateway.url, "SUPABASE_SECRET_KEY": SECRET_KEY}
         return has_foreign_tables(environment)
+
+
+@pytest.mark.parametrize("begun", [0, 20])
+def test_before_it_is_adopted_other_commands_name_the_way_too(
+    postgres: Postgres, database: str, keys: Keys, begun: int, tmp_path: Path
+) -> None:
+    create(postgres, database, "april")
+    with postgres.connect(database) as connection:
+        apply(connection, lambda line: None, steps()[:begun])
+    with (
+        running_postgrest(postgres, database, keys.secret) as postgrest,
+        running_gateway(postgrest.url, keys) as gateway,
+    ):
+        env = {"SUPABASE_URL": gateway.url, "SUPABASE_SECRET_KEY": SECRET_KEY}
+        env |= {"LOCAL_DIR": str(tmp_path), "COLUMNS": "200", "PATH": os.environ["PATH"]}
+        for command in ("verify", "usage"):
+            run = [sys.executable, "-m", "dev", command]
+            done = subprocess.run(
+                run, cwd=ROOT, env=env, capture_output=True, text=True, check=False
+            )
+            assert done.returncode == 1
+            assert "make adopt" in done.stdout.replace("`", "")
+            assert "deploy-db" not in done.stdout
 
 
 def test_without_a_key_nothing_is_run() -> None:

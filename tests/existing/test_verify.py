@@ -94,3 +94,28 @@ def test_a_step_that_is_missing_or_other_is_told(
     adopted: Connection, statement: str, found: str
 ) -> None:
     assert changed(adopted, statement)["adoption"] == ("problem", found)
+
+
+def test_nothing_of_the_products_is_to_be_changed_or_deleted(adopted: Connection) -> None:
+    with adopted.transaction(force_rollback=True):
+        adopted.execute(
+            b"update public.api_models set is_default = modality in ('chat', 'roleplay')"
+        )
+        adopted.execute(
+            b"insert into public.api_providers (name, display_name) values ('other', 'Other')"
+        )
+        adopted.execute(
+            b"update public.api_models set provider_id ="
+            b" (select id from public.api_providers where name = 'other')"
+            b" where model_key = (select min(model_key) from public.api_models"
+            b" where modality in ('chat', 'roleplay'))"
+        )
+        row = adopted.execute("select public.verify_installation() as facts").fetchone()
+    assert row
+    checks = check_facts(row["facts"], {}, {}, is_local=False)
+    other = next(check for check in checks if check.name == "provider other")
+    assert (other.state, "private.provider_keys" in other.remedy) == ("unknown", True)
+    assert [check.remedy for check in checks if "pricing" in check.remedy and check.state != "ok"]
+    for check in checks:
+        for words in ("delete", "drop", "is_default", "is_approved", "in its pricing"):
+            assert words not in check.remedy, check

@@ -49,17 +49,17 @@ OLD = (
 
 
 @pytest.mark.parametrize("persona", [None, {"name": "Reyes", "pronouns": "he/him"}])
+@pytest.mark.parametrize("texts", [{"description": "A keeper.", "personality": "Dry."}, {}])
 @pytest.mark.parametrize("name", OLD.split())
 def test_placeholders_of_an_older_product_never_stay(
-    name: str, persona: dict[str, str] | None
+    name: str, texts: dict[str, str], persona: dict[str, str] | None
 ) -> None:
     person = persona and {"id": "00000000-0000-4000-8000-000000000001", **persona}
     turn = accepted(
         character={
             "id": "00000000-0000-4000-8000-000000000002",
             "name": "Mara",
-            "description": "A keeper.",
-            "personality": "Dry.",
+            **texts,
         },
         persona=person,
     )

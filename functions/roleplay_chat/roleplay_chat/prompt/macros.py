@@ -31,9 +31,11 @@ _ELSEWHERE = (
     *("mood", "scene_context", "voice_examples", "voice_tone"),
     *("character_background", "character_goals", "character_quirks", "character_relationships"),
     *("character_speaking_style", "character_visual_description"),
+    *("character_description", "character_personality"),
     *("user_appearance", "user_gender", "user_persona"),
 )
-"""Macros of an older product. Their values are in the prompt anyway, in sections of their own."""
+"""Macros of an older product that are empty unless a row says more. Most of their values are in
+sections of the prompt of their own."""
 
 
 def build_macros(begun: BegunTurn, request: ChatRequest) -> dict[str, str]:
