@@ -10,8 +10,9 @@ from psycopg import Rollback
 from tests.support.postgres import ROOT
 from tests.support.stack import Stack
 
-# These are tested with stand-ins for the extensions in test_scheduled_health_check.py.
-ELSEWHERE = ("cron.", "net.", "vault.")
+# These are tested with stand-ins for the extensions in test_scheduled_health_check.py, or on an
+# adopted database in tests/existing/test_rows.py.
+ELSEWHERE = ("cron.", "net.", "vault.", "declare_age")
 BLOCKS = [
     pytest.param(block, id=f"{document.name}-{number}")
     for document in sorted((ROOT / "docs").glob("*.md"))
