@@ -36,7 +36,8 @@ def _make(project: Project, name: str) -> int:
     key = secrets.token_urlsafe(32)
     is_new = project.call("make_worker", p_name=name, p_key_hash=sha256(key.encode()).hexdigest())
     done = "Made the worker" if is_new else "The old key is void. Made another one for the worker"
-    click.echo(f"{done} {name}. Its key, which is shown only now:\n\n  {key}\n", err=True)
+    click.echo(f"{done} {name}. This is its key, which is shown only now:", err=True)
+    click.echo(key)
     where = f"{project.functions_url or '<functions>'}/health_check/workers/{name}"
     click.echo(f"It registers itself with this key at {where} (docs/configuration.md).", err=True)
     return 0

@@ -11,11 +11,15 @@ from uuid import UUID
 import httpx
 import pytest
 
+from dev.operate import worker as command
+from dev.operate.project import Project
+from dev.settings import Settings
 from health_check.registration import is_allowed_host, registering
 from tests.support import patient
 from tests.support.answers import error, text, worker_healthy
 from tests.support.gateway import PUBLISHABLE_KEY, SECRET_KEY
 from tests.support.stack import HEALTH_CHECK_SECRET, Stack
+from tests.support.waiting import wait_until
 
 KEY = "a-key-of-gpu-1"
 OTHER_KEY = "a-key-of-gpu-2"
@@ -307,3 +311,55 @@ def test_worker_that_is_down_at_its_start_is_told(made: Stack) -> None:
     made.worker.reset()
     made.worker.always(error(503), to="/health")
     assert register(made).json()["healthy"] is False
+
+
+class TestCommand:
+    """`make worker`."""
+
+    @pytest.fixture(autouse=True)
+    def project(self, stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
+        found = Project(stack.gateway.url, SECRET_KEY, {}, None, is_local=True)
+        monkeypatch.setattr(command, "find", lambda _: found)
+
+    def run(self, name: str, *, drain: bool | None = None, remove: bool = False) -> int:
+        return command.main(Settings(), name, drain=drain, remove=remove)
+
+    def test_key_is_printed_once_and_opens_the_row(
+        self, stack: Stack, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        stack.worker.always(worker_healthy(), to="/health")
+        assert self.run("gpu-1") == 0
+        key = capsys.readouterr().out.strip()
+        wait_until(lambda: register(stack, key=key).is_success, "the key to be known")
+        assert key not in str(row(stack))
+
+    def test_second_key_replaces_the_first(
+        self, stack: Stack, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        stack.worker.always(worker_healthy(), to="/health")
+        keys = []
+        for _ in range(2):
+            self.run("gpu-1")
+            keys.append(capsys.readouterr().out.strip())
+        wait_until(lambda: register(stack, key=keys[1]).is_success, "the new key to be known")
+        assert register(stack, key=keys[0]).status_code == 401
+
+    def test_draining_and_removing(self, made: Stack) -> None:
+        assert self.run("gpu-1", drain=True) == 0
+        assert row(made)["is_draining"] is True
+        assert self.run("gpu-1", drain=False) == 0
+        assert row(made)["is_draining"] is False
+        assert self.run("gpu-1", remove=True) == 0
+        assert made.all("select from private.workers where name = 'gpu-1'") == []
+
+    @pytest.mark.parametrize("name", ["", "GPU", "a b", "-a", "é", "a" * 41, "chat_worker"])
+    def test_name_that_cannot_be_is_refused(
+        self, stack: Stack, name: str, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        assert self.run(name) == 1
+        assert capsys.readouterr().out == ""
+        assert stack.all("select from private.workers") == []
+
+    def test_unknown_worker_is_told(self, capsys: pytest.CaptureFixture[str]) -> None:
+        assert self.run("gpu-9", drain=True) == self.run("gpu-9", remove=True) == 1
+        assert "There is no worker gpu-9." in capsys.readouterr().err

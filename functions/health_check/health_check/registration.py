@@ -23,8 +23,9 @@ MAX_BODY_BYTES = 8_192
 BODY_SECONDS = 5.0
 KEYS_LIVE_SECONDS = 30.0
 """How long the hashes of the keys are cached."""
-REFETCH_SECONDS = 2.0
-"""The minimum time between two reads of the hashes, however many wrong keys come."""
+REFETCH_SECONDS = 0.5
+"""The minimum time between two reads of the hashes, however many wrong keys come. A new key may be
+rejected for this long."""
 MAX_WRONG_KEYS = 60
 """Wrong keys per minute that are compared at all. They never keep a worker with its key out."""
 _NOBODY = "0" * 64
