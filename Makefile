@@ -22,7 +22,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help dev up down status reset chat import-card test test-unit test-existing test-e2e chromium lint lock build web bench soak chaos policy-report metrics audit openapi settings verify usage \
+.PHONY: help dev up down status reset chat import-card test test-unit test-existing test-e2e chromium lint lock build web bench soak chaos policy-report metrics audit openapi settings verify worker usage \
 	deploy-roleplay_chat deploy-health_check deploy-scheduler deploy-db adopt
 
 help: ## List the targets
@@ -106,6 +106,9 @@ settings: $(READY)/python ## Show all settings of both functions, their source, 
 
 verify: $(READY)/python ## Check the configured project or the local stack, and say how to fix problems
 	@$(BIN)/python -m dev verify
+
+worker: $(READY)/python ## Make a worker and print its key once: NAME=gpu-1; DRAIN=1 or 0, or REMOVE=1, for one that exists
+	@$(BIN)/python -m dev worker '$(subst ','\'',$(value NAME))'
 
 usage: $(READY)/python ## Show cost, tokens, errors and latency by day, model and user; DAYS=14
 	@$(BIN)/python -m dev usage

@@ -233,6 +233,18 @@ def verify(settings: Settings, token: str | None) -> None:
 
 
 @cli.command()
+@click.argument("name")
+@click.option("--drain", envvar="DRAIN", type=click.BOOL, help="1: no new turns for it; 0: again.")
+@click.option("--remove", is_flag=True, envvar="REMOVE", help="Remove it with its key.")
+@click.pass_obj
+def worker(settings: Settings, name: str, drain: bool | None, remove: bool) -> None:
+    """Make a worker and print its key, once. A worker that exists gets another key."""
+    from dev.operate import worker as operate
+
+    sys.exit(operate.main(settings, name, drain=drain, remove=remove))
+
+
+@cli.command()
 @click.option("--days", envvar="DAYS", default=14, show_default=True, type=click.IntRange(1, 400))
 @click.pass_obj
 def usage(settings: Settings, days: int) -> None:

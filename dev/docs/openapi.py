@@ -20,6 +20,7 @@ from pydantic.json_schema import SkipJsonSchema
 from dev.settings import ROOT
 from edge.errors import ApiError
 from edge.worker_health import WorkerHealth
+from health_check.registration import Registration
 from health_check.steps import Outcome
 from roleplay_chat import turn_store
 from roleplay_chat.api import (
@@ -173,7 +174,8 @@ _FIELDS: Mapping[str, str] = {
     "conversation_id": "Required for roleplay and for actions on a conversation.",
     "message_id": "The reply to `regenerate` or `continue`; default: the newest.",
     "character_id": "One of the characters of the conversation; its own when left out.",
-    "model_provider": "`chat_worker` or a model key; default: the default model.",
+    "model_provider": "`chat_worker` (any worker), `chat_worker:<name>` or a model key; default: "
+    "the default model.",
     "memory_tier": "The scope of new facts; default: `conversation`.",
     "content_tier": "The requested tier; the response contains the actual one.",
     "user_character_id": "The character that the user plays.",
@@ -200,13 +202,17 @@ class ErrorAnswer:
     """Whether the response has a Retry-After header."""
 
 
-def error_answers(*packages: str) -> list[ErrorAnswer]:
-    """Every `ApiError` that the modules of these packages raise, by status and code."""
+def error_answers(*packages: str, without: str = "") -> list[ErrorAnswer]:
+    """Every `ApiError` that the modules of these packages raise, by status and code.
+
+    `without` is the name of a module that is left out.
+    """
     return sorted(
         (
             error
             for package in packages
             for file in sorted((FUNCTIONS / package).rglob("*.py"))
+            if file.stem != without
             for error in _raised_in(file)
         ),
         key=lambda error: (error.status, error.code),
@@ -420,6 +426,20 @@ def _health() -> dict[str, Schema]:
         },
         "request_id": {"type": "string"},
     }
+    registered: Schema = {
+        "success": {"const": True},
+        "lease_expires_at": {"type": "string", "format": "date-time"},
+        "lease_seconds": {"type": "integer", "minimum": 20},
+        "draining": {
+            "type": "boolean",
+            "description": "Whether it gets no new turns, by its own wish or an operator's.",
+        },
+        "healthy": {
+            "type": ["boolean", "null"],
+            "description": "The result of the probe at a new address; null: it was not probed.",
+        },
+        "request_id": {"type": "string"},
+    }
     return {
         "WorkerHealth": {
             "type": "object",
@@ -429,6 +449,8 @@ def _health() -> dict[str, Schema]:
         },
         "StepOutcome": _generated([Outcome], "serialization")["Outcome"],
         "HealthAnswer": {"type": "object", "properties": answer, "required": list(answer)},
+        "Registration": _generated([Registration], "validation")["Registration"],
+        "Registered": {"type": "object", "properties": registered, "required": list(registered)},
     }
 
 
@@ -460,7 +482,11 @@ def document() -> Schema:
                 },
             }
         ],
-        "paths": {"/roleplay_chat": _roleplay_chat(), "/health_check": _health_check()},
+        "paths": {
+            "/roleplay_chat": _roleplay_chat(),
+            "/health_check": _health_check(),
+            "/health_check/workers/{name}": _registration(),
+        },
         "components": {
             "schemas": _schemas(),
             "headers": {
@@ -483,6 +509,11 @@ def document() -> Schema:
                     "description": "`HEALTH_CHECK_SECRET`, or an ID token of the service account.",
                 },
                 "secret": {"type": "apiKey", "in": "header", "name": "X-Health-Check-Secret"},
+                "worker": {
+                    "type": "http",
+                    "scheme": "bearer",
+                    "description": "The worker's own key: `make worker`.",
+                },
             },
         },
     }
@@ -553,7 +584,7 @@ def _roleplay_chat() -> Schema:
 
 
 def _health_check() -> Schema:
-    failures = _failures("_shared", "health_check")
+    failures = _failures("_shared", "health_check", without="registration")
     operation: Schema = {
         "summary": "Probe the workers, check the provider's key and models, clean up",
         "security": [{"scheduler": []}, {"secret": []}],
@@ -568,6 +599,28 @@ def _health_check() -> Schema:
     return {
         "get": {"operationId": "health_check_get", **operation},
         "post": {"operationId": "health_check", **operation},
+    }
+
+
+def _registration() -> Schema:
+    failures = _failures("_shared", "health_check")
+    name = {"type": "string", "pattern": "^[a-z][a-z0-9_-]{0,39}$"}
+    body = {"application/json": {"schema": _ref("Registration")}}
+    return {
+        "post": {
+            "operationId": "register_worker",
+            "summary": "Register a worker, or renew its registration",
+            "security": [{"worker": []}],
+            "parameters": [{"name": "name", "in": "path", "required": True, "schema": name}],
+            "requestBody": {"required": True, "content": body},
+            "responses": {
+                "200": _answered(
+                    "The worker is registered until `lease_expires_at`.",
+                    {"application/json": {"schema": _ref("Registered")}},
+                ),
+                **_but_for_other_methods(failures),
+            },
+        }
     }
 
 
@@ -607,10 +660,10 @@ def _stream() -> Schema:
     }
 
 
-def _failures(*packages: str) -> dict[str, Schema]:
+def _failures(*packages: str, without: str = "") -> dict[str, Schema]:
     """The error responses of a function, by status."""
     by_status: dict[int, list[ErrorAnswer]] = {}
-    for error in error_answers(*packages):
+    for error in error_answers(*packages, without=without):
         by_status.setdefault(error.status, []).append(error)
     return {str(status): _failure(of_status) for status, of_status in sorted(by_status.items())}
 

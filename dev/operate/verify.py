@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Literal
 
@@ -68,7 +68,7 @@ def check_facts(
         *_catalog(facts["models"]),
         *_prices(facts["models"], is_adopted),
         *_steps(facts),
-        *_workers(facts, is_local),
+        *_workers(facts, environment, is_local),
         _scheduler(facts, is_local),
         *_overdue(facts),
     ]
@@ -342,13 +342,23 @@ def _key(name: str, found: Facts, asked: str) -> Iterator[Check]:
         yield Check(name, "ok", f"no limit is reached, {asked}")
 
 
-def _workers(facts: Facts, is_local: bool) -> Iterator[Check]:
-    addresses = _addresses(facts)
-    if not addresses:
+def _workers(facts: Facts, environment: Mapping[str, str], is_local: bool) -> Iterator[Check]:
+    if not facts["workers"]:
         yield Check("worker", "ok", "no worker is registered; providers answer")
     now = datetime.fromisoformat(facts["now"])
-    for worker, url in addresses.items():
-        yield _worker(f"worker {worker}", url, facts["health"].get(worker), now, is_local)
+    for worker in facts["workers"]:
+        name, secret = f"worker {worker['health_key']}", worker["secret_name"]
+        if worker["is_expired"]:
+            found = f"its registration ended at {worker['lease_expires_at']}"
+            yield Check(name, "problem", found, "start it; it registers itself")
+            continue
+        if secret and not has_key(secret, environment):
+            yield Check(name, "problem", f"{secret} is not set", f"set {secret} for both functions")
+        elif secret and (wanted := unbound(secret, worker["url"], environment)):
+            found = f"{secret} may not be sent to {worker['url']}"
+            yield Check(name, "problem", found, f"if it is intended, set {wanted}")
+        check = _worker(name, worker["url"].rstrip("/"), worker["health"], now, is_local)
+        yield replace(check, found=f"{check.found}; draining") if worker["is_draining"] else check
 
 
 def _worker(name: str, url: str, record: object, now: datetime, is_local: bool) -> Check:
@@ -399,15 +409,6 @@ def _overdue(facts: Facts) -> Iterator[Check]:
         yield Check(
             "housekeeping", "problem", found, "check the scheduler, then health_check's log"
         )
-
-
-def _addresses(facts: Facts) -> dict[str, str]:
-    """The registered workers' addresses by name, read in the same way as by health_check."""
-    others = facts["workers"] if isinstance(facts["workers"], Mapping) else {}
-    entries = {name: entry for name, entry in others.items() if isinstance(entry, Mapping)}
-    found = {name: entry.get("url") for name, entry in entries.items()}
-    found["chatWorker"] = facts["worker"]
-    return {name: url.rstrip("/") for name, url in found.items() if isinstance(url, str) and url}
 
 
 def _count(things: Sequence[object], name: str) -> str:

@@ -12,6 +12,7 @@ import hmac
 import importlib.util
 import json
 import os
+import re
 import secrets
 import time
 from collections.abc import AsyncIterator, Awaitable, Mapping
@@ -40,6 +41,9 @@ MAX_TEMPERATURE = 0.6
 """At the usual temperatures for large models, this one loses its character and its thread."""
 PASSED_ON = {"messages", "top_p", "top_k", "min_p", "stop", "seed"}
 GENERATION_SECONDS = 1200
+EVALUATED = re.compile(rb'"prompt_n":\s*(\d+)')
+TIMINGS_BYTES = 8_192
+"""The end of a stream that has the timings."""
 
 T = TypeVar("T")
 
@@ -58,6 +62,8 @@ class Model:
     def __init__(self) -> None:
         self.started = time.monotonic()
         self.requests = 0
+        self.evaluated = 0
+        """Prompt tokens that llama.cpp evaluated, because it did not have them in its cache."""
         self.grammar = os.environ.get("WORKER_GRAMMAR", "")
         self.client: httpx.AsyncClient | None = None
         """Client of the loaded model; None while it is loading."""
@@ -96,11 +102,16 @@ class Model:
         )
         return await self.client.send(request, stream=True)
 
+    def note(self, response: bytes) -> None:
+        """Count the prompt tokens in llama.cpp's timings, at the end of a response."""
+        if found := EVALUATED.findall(response):
+            self.evaluated += int(found[-1])
+
     async def complete(self, body: Mapping[str, Any]) -> httpx.Response:
         """The same, with its body read completely."""
         response = await self.open(body, stream=False)
         try:
-            await response.aread()
+            self.note(await response.aread())
         finally:
             await response.aclose()
         return response
@@ -162,7 +173,10 @@ async def health(request: Request) -> Response:
             "status": "healthy",
             "model_loaded": model.client is not None,
             "uptime": round(time.monotonic() - model.started, 1),
-            "stats": {"requests": model.requests},
+            "stats": {
+                "requests": model.requests,
+                "prompt_tokens_evaluated": model.evaluated,
+            },
         }
     )
 
@@ -205,13 +219,16 @@ async def chat_completions(request: Request) -> Response:
         content = await upstream.aread()
         await upstream.aclose()
         return Response(content, upstream.status_code, media_type="application/json")
-    return StreamingResponse(relay(upstream), media_type="text/event-stream")
+    return StreamingResponse(relay(upstream, model), media_type="text/event-stream")
 
 
-async def relay(upstream: httpx.Response) -> AsyncIterator[bytes]:
+async def relay(upstream: httpx.Response, model: Model) -> AsyncIterator[bytes]:
+    end = b""
     try:
         async for chunk in upstream.aiter_raw():
+            end = (end + chunk)[-TIMINGS_BYTES:]
             yield chunk
+        model.note(end)
     finally:
         await upstream.aclose()
 

@@ -1,9 +1,9 @@
 -- One row of operator settings, for admins and the functions. The table is private, so that it is
 -- changed through functions alone:
 --   chatWorkerUrl     address of the team's own worker, null while there is none
---   chatWorker        {"protocol", "model", "context_tokens", "input_defaults", "wake"}
---   workers           further workers to probe: {"<name>": {"url", "protocol", "model",
---                     "secret_name", "wake"}}; wake is {"url", "secret_name"}
+--   chatWorker        {"protocol", "model", "context_tokens", "priority", "slots", "is_draining",
+--                     "input_defaults", "wake"}; wake is {"url", "secret_name"}. Further workers are
+--                     rows of private.workers
 --   workerHealthCache {"<name>": health record}, written by health_check
 --   allowLocalWorkers true lets a worker be registered on http and private hosts: local work only
 --   healthCheckUrl    where the database itself calls health_check, if it does
@@ -69,7 +69,6 @@ insert into private.system_settings (config) values ('{
     "input_defaults": {"max_tokens": 400, "temperature": 0.8, "top_p": 0.9,
                        "frequency_penalty": 0.2, "presence_penalty": 0.1}
   },
-  "workers": {},
   "workerHealthCache": {},
   "allowLocalWorkers": false,
   "limits": {

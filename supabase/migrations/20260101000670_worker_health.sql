@@ -1,16 +1,5 @@
 -- The workers' health records and the chat worker's address.
 
--- The chat worker's health for users, without its address or errors. No row: the health is unknown.
--- The record may have any shape.
-create view public.chat_worker_health with (security_barrier = true) as
-select known.record -> 'isHealthy' = 'true' as is_healthy,
-       coalesce(known.record ->> 'lastChecked', known.record ->> 'lastCheck') as checked_at,
-       coalesce(known.record -> 'responseTimeMs', known.record -> 'responseTime') as response_ms
-from (select s.config #> '{workerHealthCache,chatWorker}' as record from private.system_settings s) known
-where jsonb_typeof(known.record) = 'object';
-revoke all on public.chat_worker_health from public, anon, authenticated, service_role;
-grant select on public.chat_worker_health to authenticated;
-
 -- Stores one worker's health record. Only its key is replaced, so overlapping writers never
 -- overwrite each other, and an earlier probe does not replace the result of a later one. Times are
 -- compared as text: all are UTC in ISO 8601. A time in the future is ignored.

@@ -20,6 +20,8 @@ create table public.turns (
   character_id uuid references public.characters (id) on delete set null,
   -- The user's persona.
   user_character_id uuid references public.characters (id) on delete set null,
+  -- The worker that it was meant for when it began, for the count of turns in progress.
+  worker text,
   user_message_id uuid references public.messages (id) on delete set null,
   replaces_message_id uuid references public.messages (id) on delete set null,
   reply_message_id uuid references public.messages (id) on delete set null,

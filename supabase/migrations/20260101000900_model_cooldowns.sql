@@ -1,7 +1,8 @@
 -- Cooldowns, shared by all instances.
 
 create table public.model_cooldowns (
-  -- model: "<provider>:<model_key>"; provider: its name; account: "<provider>:free" or "<provider>".
+  -- model: "<provider>:<model_key>" or "chat_worker:<name of the worker>"; provider: its name; account:
+  -- "<provider>:free" or "<provider>". "chat_worker" alone is all workers, in any scope.
   scope text not null check (scope in ('model', 'provider', 'account')),
   key text not null check (char_length(key) between 1 and 300),
   until timestamptz not null,
@@ -29,10 +30,21 @@ $$;
 revoke execute on function public.clear_passed_cooldowns() from public, anon, authenticated;
 grant execute on function public.clear_passed_cooldowns() to service_role;
 
--- For users: when the cooldown of a model ends, without its reason or the provider's address. The
--- worker's row has no model. generation/routing.py has the same rules for what a cooldown covers.
+-- When the cooldowns of workers end, by the worker's name.
+create function private.workers_on_cooldown() returns table (worker text, until timestamptz)
+language sql stable security definer set search_path = '' as $$
+  select w.name, max(c.until)
+  from private.registered_workers w
+  join public.model_cooldowns c on c.until > now() and c.key in ('chat_worker', 'chat_worker:' || w.name)
+  group by w.name
+$$;
+revoke execute on function private.workers_on_cooldown() from public, anon;
+grant execute on function private.workers_on_cooldown() to authenticated;
+
+-- For users: when the cooldown of a model or a worker ends, without its reason or the address.
+-- generation/routing.py has the same rules for what a cooldown covers.
 create view public.models_on_cooldown with (security_barrier = true) as
-select m.id as model_id, max(c.until) as until
+select m.id as model_id, null as worker, max(c.until) as until
 from shared.api_models m
 join shared.api_providers p on p.id = m.provider_id
 join public.model_cooldowns c on c.until > now() and case c.scope
@@ -42,8 +54,6 @@ join public.model_cooldowns c on c.until > now() and case c.scope
 where m.is_active and p.is_active and m.task <> 'moderation'
 group by m.id
 union all
-select null, max(c.until) from public.model_cooldowns c
-where c.until > now() and c.key = 'chat_worker'
-having count(*) > 0;
+select null, w.worker, w.until from private.workers_on_cooldown() w;
 revoke all on public.models_on_cooldown from public, anon, authenticated, service_role;
 grant select on public.models_on_cooldown to authenticated;

@@ -65,6 +65,7 @@ end $$;
 create function private.accept_turn(
   p_turn_id uuid, p_user_id uuid, p_task text, p_action text, p_conversation_id uuid, p_character_id uuid,
   p_user_character_id uuid, p_message text, p_client_message_id text, p_message_id uuid, p_lease_seconds integer,
+  p_worker text,
   out refused jsonb, out accepted public.turns, out started_at timestamptz, out profile shared.profiles,
   out conversation shared.conversations, out speaker shared.characters, out persona shared.characters)
 language plpgsql set search_path = ''
@@ -174,14 +175,17 @@ begin
   end if;
   insert into public.turns (id, user_id, conversation_id, task, action, client_message_id,
                             lease_expires_at, character_id, user_character_id, user_message_id, replaces_message_id,
-                            created_at)
+                            worker, created_at)
   values (p_turn_id, p_user_id, p_conversation_id, p_task, p_action, p_client_message_id,
           started_at + make_interval(secs => p_lease_seconds), speaker.id, persona.id, accepted.user_message_id,
-          accepted.replaces_message_id, started_at)
+          accepted.replaces_message_id,
+          case when p_worker is not null then private.preferred_worker(
+            p_worker, coalesce(p_conversation_id, p_turn_id)::text, p_turn_id, started_at) end,
+          started_at)
   returning * into accepted;
 end $$;
 
 revoke execute on function
   private.place_request(uuid, text, uuid, text, text, uuid, timestamptz),
-  private.accept_turn(uuid, uuid, text, text, uuid, uuid, uuid, text, text, uuid, integer)
+  private.accept_turn(uuid, uuid, text, text, uuid, uuid, uuid, text, text, uuid, integer, text)
   from public, anon, authenticated;

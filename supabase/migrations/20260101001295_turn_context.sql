@@ -60,16 +60,7 @@ begin
       from shared.prompt_templates t where t.use_case = p_turn.task and t.is_active),
     'models', private.models_for(p_turn.task),
     'moderators', private.models_for('moderation'),
-    'worker', (
-      select jsonb_build_object('url', s.config -> 'chatWorkerUrl', 'config', s.config -> 'chatWorker',
-                                'health', s.config #> '{workerHealthCache,chatWorker}',
-                                'token_ratios', private.token_ratios(
-                                  'chat_worker', coalesce(s.config #>> '{chatWorker,model}', 'qwen_instruct')),
-                                'repairs', coalesce((
-                                  select k.repairs from private.known_repairs k
-                                  where k.provider = 'chat_worker'
-                                    and k.model_key = coalesce(s.config #>> '{chatWorker,model}', 'qwen_instruct')), '{}'))
-      from shared.system_config s),
+    'workers', private.workers_for(p_turn.id, p_now),
     'cooldowns', (
       select coalesce(jsonb_agg(jsonb_build_object(
         -- Also one that somebody entered as 'infinity', which is no time in JSON.

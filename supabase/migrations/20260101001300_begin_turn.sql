@@ -5,7 +5,7 @@
 --   started               with turn, user, conversation, character (who speaks; is_own), others
 --                         (further characters who are there), persona, cast (declared ages and
 --                         ratings of all characters who are there, are named or spoke), history,
---                         memory, facts, templates, models, moderators, worker, cooldowns, now,
+--                         memory, facts, templates, models, moderators, workers, cooldowns, now,
 --                         and free_only: the day's money is spent
 --   replayed              the same request was answered before: result, reply
 --   in_progress           a turn is running here: retry_after_seconds, same_request
@@ -28,7 +28,9 @@ create function public.begin_turn(
   p_message_id uuid default null,
   p_memory_tier text default 'conversation',
   p_lease_seconds integer default 150,
-  p_history_limit integer default 100
+  p_history_limit integer default 100,
+  -- Which worker the turn asks first: '*' for any, or the name of one; null: none.
+  p_worker text default null
 ) returns jsonb
 language plpgsql security definer set search_path = ''
 -- Planned once per connection: planning the same queries again took a tenth of the time.
@@ -41,7 +43,7 @@ declare
 begin
   select * into v_begun from private.accept_turn(
     p_turn_id, p_user_id, p_task, p_action, p_conversation_id, p_character_id, p_user_character_id, p_message,
-    p_client_message_id, p_message_id, p_lease_seconds);
+    p_client_message_id, p_message_id, p_lease_seconds, p_worker);
   if v_begun.refused is not null then
     return v_begun.refused;
   end if;
@@ -49,7 +51,7 @@ begin
     v_begun.accepted, v_begun.profile, v_begun.conversation, v_begun.speaker, v_begun.persona, v_begun.started_at,
     p_character_id, p_message, p_memory_tier, p_history_limit);
 end $$;
-revoke execute on function public.begin_turn(uuid, uuid, text, text, uuid, uuid, uuid, text, text, uuid, text, integer, integer)
+revoke execute on function public.begin_turn(uuid, uuid, text, text, uuid, uuid, uuid, text, text, uuid, text, integer, integer, text)
   from public, anon, authenticated;
-grant execute on function public.begin_turn(uuid, uuid, text, text, uuid, uuid, uuid, text, text, uuid, text, integer, integer)
+grant execute on function public.begin_turn(uuid, uuid, text, text, uuid, uuid, uuid, text, text, uuid, text, integer, integer, text)
   to service_role;

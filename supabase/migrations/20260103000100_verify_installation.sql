@@ -6,8 +6,7 @@
 --   open_tables         tables without row level security
 --   policies            existing policies, as "schema.table policy"
 --   providers, models   rows, without request defaults, capabilities and prices
---   worker, workers     worker addresses from system_config
---   health              worker health records from system_config
+--   workers             every worker with an address, as read_workers returns them, without options
 --   steps               periodic steps of health_check by name, with their last result
 --   turns_overdue       number of turns that health_check should have closed minutes ago
 --   cooldowns_overdue   number of ended cooldowns that it should have deleted minutes ago
@@ -47,9 +46,9 @@ begin
             || jsonb_build_object('provider', p.name, 'provider_is_active', p.is_active and p.is_approved)
           order by m.task, m.priority, m.model_key), '[]')
         from shared.api_models m join shared.api_providers p on p.id = m.provider_id),
-      'worker', s.config -> 'chatWorkerUrl',
-      'workers', coalesce(s.config -> 'workers', '{}'),
-      'health', coalesce(s.config -> 'workerHealthCache', '{}'),
+      'workers', (
+        select coalesce(jsonb_agg(w - '{config,told_running,told_at}'::text[]), '[]')
+        from jsonb_array_elements(public.read_workers()) w),
       'steps', (
         select coalesce(jsonb_object_agg(h.step, to_jsonb(h) - 'step'), '{}')
         from public.health_check_steps h where h.step not like 'wake:%'),
@@ -57,8 +56,7 @@ begin
         select count(*) from public.turns t
         where t.status = 'running' and t.lease_expires_at < now() - interval '3 minutes'),
       'cooldowns_overdue', (
-        select count(*) from public.model_cooldowns c where c.until < now() - interval '13 minutes'))
-    from shared.system_config s);
+        select count(*) from public.model_cooldowns c where c.until < now() - interval '13 minutes')));
 end $$;
 revoke execute on function public.verify_installation() from public, anon, authenticated;
 grant execute on function public.verify_installation() to service_role;

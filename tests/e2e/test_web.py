@@ -389,11 +389,18 @@ class TestModels:
           const cooldowns = [
             { model_id: "cooling", until: at(9) }, { model_id: "cooled", until: at(-1) }];
           const healthy = { isHealthy: true, lastChecked: at(-1), responseTimeMs: 4 };
-          const usual = { models, cooldowns, health: healthy, tier: "sfw" };
+          const local = (health, name = "chat_worker") => (
+            health ? [{ name, display_name: "Local model", health }] : []);
+          const usual = { models, cooldowns, workers: local(healthy), tier: "sfw" };
           const offer = (more) => choices({ ...usual, ...more }, now);
           const whys = (more) => offer(more).map(({ why, closed }) => [why.slice(0, 13), closed]);
           const worker = (health, more) =>
-            offer({ health, cooldowns: more ?? cooldowns })[0].why.slice(0, 13);
+            offer({ workers: local(health), cooldowns: more ?? cooldowns })[0].why.slice(0, 13);
+          const down = { ...healthy, isHealthy: false };
+          const several = (...healths) =>
+            offer({ workers: healths.map((health, index) => local(health, `gpu-${index}`)[0]) })
+              .filter((choice) => choice.local)
+              .map(({ key, name, why }) => `${key} ${name} ${why}`);
           return {
             general: whys({}),
             adult: whys({ tier: "nsfw" }),
@@ -401,7 +408,9 @@ class TestModels:
             nobody: standard([], []) ?? null,
             workers: [worker(null), worker({ ...healthy, isHealthy: false }),
               worker({ ...healthy, lastChecked: at(-3) }), worker(healthy),
-              worker(healthy, [{ model_id: null, until: at(1) }])],
+              worker(healthy, [{ model_id: null, worker: "chat_worker", until: at(1) }])],
+            several: several(healthy, down),
+            none: several(down, down)[0],
           };
         }""")
         mild = ["for a general", True]
@@ -417,6 +426,12 @@ class TestModels:
         assert shown["nobody"] is None
         away = ["none is regis", "down", "status is out", "", "on cooldown u"]
         assert shown["workers"] == away
+        assert shown["several"] == [
+            "chat_worker Any local model ",
+            "chat_worker:gpu-0 Local model ",
+            "chat_worker:gpu-1 Local model down",
+        ]
+        assert shown["none"] == "chat_worker Any local model none is ready"
 
 
 class TestSeveralCharacters:

@@ -185,7 +185,7 @@ class TestConsole:
             rows = person.copy_call("GET", f"/rest/v1/{table}?select=user_id").json()
             assert {row["user_id"] for row in rows} <= {person.user_id}
         [worker] = person.copy_call("GET", "/rest/v1/chat_worker_health").json()
-        assert set(worker) == {"is_healthy", "checked_at", "response_ms"}
+        assert set(worker) == {"name", "display_name", "is_healthy", "checked_at", "response_ms"}
         model = person.copy.rows("api_models?task=eq.roleplay&is_default=is.false&limit=1")[0]
         call = person.copy_call(
             "POST", "/rest/v1/rpc/set_default_model", {"p_model_id": model["id"]}

@@ -61,6 +61,7 @@ usage_daily             ----  ----  ----  s---  siud
 usage_events            ----  s---  ----  s---  siud
 usage_hourly            ----  ----  ----  s---  siud
 user_roles              ----  s---  ----  s---  siud
+worker_settings         ----  ----  ----  s---  ----
 """
 _HEAD, *_LINES = MATRIX.strip().splitlines()
 ROLES = _HEAD.split()
@@ -73,7 +74,7 @@ EXPECTED = {
 
 PRIVATE = {
     *("counters", "forgotten_facts", "given_secrets", "known_repairs", "model_repairs"),
-    *("system_settings", "turn_replies"),
+    *("registered_workers", "system_settings", "turn_replies", "workers"),
 }
 """The relations that the Data API does not know."""
 
@@ -116,6 +117,7 @@ usage_daily: select
 usage_events: select
 usage_hourly: select
 user_roles: select
+worker_settings: select
 """
 """What people who are signed in were granted. Everybody else: nothing."""
 
@@ -151,7 +153,9 @@ FUNCTIONS = {
     "service_role": """
         public.apply_retention public.begin_step public.begin_turn public.branch_conversation
         public.choose_variant public.clear_passed_cooldowns public.close_abandoned_turns
-        public.count_action public.delete_messages public.edit_message public.end_step
+        public.count_action public.delete_messages public.drain_worker public.edit_message
+        public.end_step public.make_worker public.read_worker_keys public.read_workers
+        public.register_worker public.remove_worker
         public.export_character public.fail_step public.finish_turn public.import_character
         public.read_models public.read_providers public.read_settings
         public.record_catalog public.record_worker_health public.remember public.roll_up_usage
@@ -159,8 +163,9 @@ FUNCTIONS = {
         public.usage_by_day public.usage_by_model public.usage_by_user public.verify_installation
     """,
     "authenticated": """
-        private.are_prices private.is_age_verified private.is_member private.is_played
-        private.is_unused_secret private.may_meet public.set_default_model
+        private.all_workers private.are_prices private.is_age_verified private.is_member
+        private.is_played private.is_unused_secret private.may_meet private.shown_workers
+        private.workers_on_cooldown public.set_default_model
     """,
     "authenticated service_role": "private.is_admin private.normalised",
     # Called by other functions, triggers and constraints.
@@ -171,15 +176,17 @@ FUNCTIONS = {
         private.check_own_message private.guard_writes
         private.cool_down private.count_row private.count_use private.covered
         private.forget_summary_from private.history private.is_public_host private.is_retention
-        private.is_spent private.keep_settings private.keep_sfw_of_deleted private.keep_sfw_with
+        private.is_spent private.is_worker_healthy private.keep_settings
+        private.keep_sfw_of_deleted private.keep_sfw_with
         private.keep_sfw_with_age private.keep_sfw_with_members private.keep_sfw_with_minors
         private.limits_for private.members private.models_for private.most_history_bytes
         private.named_at private.named_member private.orphan_turn private.others
-        private.place_request private.reached_limit private.record_given_secret
-        private.record_interaction private.record_usage private.remember private.remember_repairs
-        private.remember_safely private.remembered private.replay private.speaker
-        private.summary_of private.tier_of private.token_ratios private.touch_fact
-        private.touch_updated_at private.turn_context
+        private.place_request private.preferred_worker private.reached_limit
+        private.record_given_secret private.record_interaction private.record_usage
+        private.remember private.remember_repairs private.remember_safely private.remembered
+        private.replay private.running_on private.speaker private.summary_of private.tier_of
+        private.token_ratios private.touch_fact private.touch_updated_at private.turn_context
+        private.workers_for
         private.usage_grouped private.usage_sums private.why_account_blocked
         private.why_action_blocked private.why_address_rejected private.written_before
         shared.hold_conversation shared.installation shared.is_ours shared.lock_ages
@@ -227,6 +234,12 @@ def checked(stack: Stack, *_: object) -> dict[str, Any]:
     stack.register_worker()
     stack.worker_health()
     return {"is_healthy": True}
+
+
+def worker(stack: Stack, *_: object) -> dict[str, Any]:
+    name = f"gpu-{uuid4().hex[:8]}"
+    stack.add_worker(name)
+    return {"name": name}
 
 
 def card(stack: Stack, owner: User) -> dict[str, Any]:
@@ -494,12 +507,23 @@ ROWS = {
         lambda s, o: {"user_id": str(o.id), "role": "admin"},
         {"created_at": "2026-01-01"},
     ),
+    "worker_settings": Row(worker, lambda s, o: {"name": "gpu-2"}, {"priority": 1}),
 }
 
 
-BEHIND = {"companions": "conversation_characters", "provider_settings": "api_providers"}
+BEHIND = {
+    "companions": "public.conversation_characters",
+    "provider_settings": "public.api_providers",
+    "worker_settings": "private.workers",
+}
 """Where the rows of a view are that shows nothing to the owner of the database."""
-VIEWS = {"chat_worker_health", "companions", "models_on_cooldown", "system_config", *BEHIND}
+VIEWS = {
+    "chat_worker_health",
+    "companions",
+    "models_on_cooldown",
+    "system_config",
+    *BEHIND,
+}
 
 
 class Trial:
@@ -556,8 +580,8 @@ class Trial:
 
     def _stored(self, key: dict[str, Any]) -> list[dict[str, Any]]:
         ((column, value),) = key.items()
-        table = BEHIND.get(self.table, self.table)
-        return self.stack.all(f"select * from public.{table} where {column} = %s", value)  # noqa: S608
+        table = BEHIND.get(self.table, f"public.{self.table}")
+        return self.stack.all(f"select * from {table} where {column} = %s", value)  # noqa: S608
 
     def _refused(self, answer: httpx.Response) -> bool:
         """False, after checking that only the missing permission was the reason."""
@@ -804,8 +828,8 @@ class TestProvidersFromABrowser:
         self, stack: Stack, api: httpx.Client, elsewhere: Upstream, task: str, more: dict[str, Any]
     ) -> None:
         hook = {"url": "https://pods.example", "secret_name": "Pods_API_KEY"}
-        second = {"url": "https://second.example", "secret_name": "Second_API_KEY", "wake": hook}
-        stack.configure(workers={"second": second})
+        second = {"secret_name": "Second_API_KEY", "options": {"wake": hook}}
+        stack.add_worker("second", "https://second.example", **second)
         own = self.add(stack, api, elsewhere.url, task, **more)
         user = stack.user()
         where = {"conversation_id": str(stack.conversation(user))} if task == "roleplay" else {}

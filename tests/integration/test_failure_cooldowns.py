@@ -146,7 +146,7 @@ class TestEverythingOnCooldown:
     def tired(self, talk: Talk) -> Talk:
         """Puts the worker and every model on cooldown, the first of them longest."""
         talk.have_worker()
-        put_on_cooldown(talk, "model", "chat_worker", minutes=1)
+        put_on_cooldown(talk, "model", "chat_worker:chat_worker", minutes=1)
         for number, model in enumerate(MODELS):
             put_on_cooldown(talk, "model", f"openrouter:{model}", minutes=50 - 10 * number)
         return talk

@@ -69,7 +69,7 @@ class TestFirstToken:
 
         assert talk.asked() == [WORKER, VENICE]
         assert closed(talk) == [True, False]
-        assert talk.cooldowns() == {"model chat_worker": lasting(seconds=30)}
+        assert talk.cooldowns() == {"model chat_worker:chat_worker": lasting(seconds=30)}
 
     @pytest.mark.parametrize(
         "thought",

@@ -393,30 +393,37 @@ class TestWorker:
             pytest.param(worker_error(), {}, [], id="tensor-error"),
             pytest.param(
                 worker_error(500, "CUDA out of memory. Tried to allocate CANARY"),
-                {"model chat_worker": lasting(minutes=1)},
+                {"model chat_worker:chat_worker": lasting(minutes=1)},
                 ["worker_out_of_memory"],
                 id="out-of-memory",
             ),
             pytest.param(
                 worker_error(503, "CANARY"),
-                {"model chat_worker": lasting(seconds=30)},
+                {"model chat_worker:chat_worker": lasting(seconds=30)},
                 [],
                 id="503",
             ),
             pytest.param(
                 worker_error(200, "CANARY"),
-                {"model chat_worker": lasting(seconds=30)},
+                {"model chat_worker:chat_worker": lasting(seconds=30)},
                 [],
                 id="failure-inside-200",
             ),
-            pytest.param(html(502), {"model chat_worker": lasting(seconds=30)}, [], id="page"),
             pytest.param(
-                whitespace(), {"model chat_worker": lasting(seconds=30)}, [], id="blank-lines"
+                html(502), {"model chat_worker:chat_worker": lasting(seconds=30)}, [], id="page"
             ),
-            pytest.param(abort(), {"provider chat_worker": lasting(seconds=30)}, [], id="reset"),
+            pytest.param(
+                whitespace(),
+                {"model chat_worker:chat_worker": lasting(seconds=30)},
+                [],
+                id="blank-lines",
+            ),
+            pytest.param(
+                abort(), {"model chat_worker:chat_worker": lasting(seconds=30)}, [], id="reset"
+            ),
             pytest.param(
                 failing(401, "CANARY"),
-                {"account chat_worker": lasting(minutes=5)},
+                {"model chat_worker:chat_worker": lasting(minutes=5)},
                 ["bad_key"],
                 id="key-refused",
             ),
@@ -520,7 +527,7 @@ class TestWorker:
             "chat_worker",
             f"openrouter:{VENICE}",
         ]
-        assert talk.cooldowns() == {"provider chat_worker": lasting(seconds=30)}
+        assert talk.cooldowns() == {"model chat_worker:chat_worker": lasting(seconds=30)}
 
     def test_failure_of_worker_and_all_models_is_told(self, talk: Talk) -> None:
         talk.have_worker()

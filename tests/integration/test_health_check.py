@@ -129,12 +129,7 @@ def test_works_with_no_worker_configured(stack: Stack) -> None:
 def test_workers_are_probed_at_the_same_time(stack: Stack) -> None:
     stack.register_worker()
     second = f"{stack.worker.url}/second"
-    stack.db.execute(
-        "update private.system_settings set config = "
-        "jsonb_set(config, '{workers}', jsonb_build_object('second', "
-        "jsonb_build_object('url', %s::text)))",
-        (second,),
-    )
+    stack.add_worker("second", second, healthy=None, protocol="chat_worker")
     gate = Gate()
     stack.worker.enqueue(*[held(gate, worker_healthy())] * 2, to="/health")
     answers: list[Any] = []
@@ -302,8 +297,12 @@ class TestWakeHook:
 
     def hook(self, stack: Stack, url: str) -> None:
         wake = {"url": url, "secret_name": "Pods_API_KEY"}
-        entry = {"url": stack.worker.url, "wake": wake}
-        stack.configure(workers={"pod": entry}, chatWorkerUrl=None)
+        self.pod_with(stack, wake)
+
+    def pod_with(self, stack: Stack, wake: dict[str, Any]) -> None:
+        stack.db.execute("delete from private.workers")
+        options = {"wake": wake}
+        stack.add_worker("pod", healthy=None, protocol="chat_worker", options=options)
 
     def run(self, stack: Stack, **settings: str) -> dict[str, Any]:
         with stack.serving("health_check", Pods_API_KEY="pods-key", **settings) as url:
@@ -334,7 +333,7 @@ class TestWakeHook:
         gate = Gate()
         stack.worker.enqueue(*[held(gate, error(502))] * 2, to="/health")
         runs = [threading.Thread(target=stack.health_check) for _ in range(2)]
-        stack.configure(workers={"pod": self.unsigned(stack)})
+        self.pod_with(stack, {"url": f"{stack.upstream.url}/pods/start"})
         for run in runs:
             run.start()
         stack.worker.wait_for(lambda worker: len(worker.calls) == 2)
@@ -342,9 +341,6 @@ class TestWakeHook:
         for run in runs:
             run.join()
         assert len(stack.upstream.calls) == 1
-
-    def unsigned(self, stack: Stack) -> dict[str, Any]:
-        return {"url": stack.worker.url, "wake": {"url": f"{stack.upstream.url}/pods/start"}}
 
     def test_healthy_or_busy_worker_is_let_be(self, stack: Stack) -> None:
         stack.worker.enqueue(worker_healthy(), error(429), error(502), to="/health")
@@ -357,7 +353,7 @@ class TestWakeHook:
     )
     def test_no_other_secret_goes_there(self, stack: Stack, name: str) -> None:
         wake = {"url": f"{stack.upstream.url}/pods/start", "secret_name": name}
-        stack.configure(workers={"pod": {"url": stack.worker.url, "wake": wake}})
+        self.pod_with(stack, wake)
         woken = self.run(stack)["steps"]["worker:pod"]["found"]["woken"]
         assert woken == f"not called: {name} is not set"
         assert stack.upstream.calls == []
@@ -380,8 +376,7 @@ class TestWakeHook:
 
 def test_worker_of_its_own_key_is_given_it(stack: Stack) -> None:
     stack.worker.always(worker_healthy(), to="/health")
-    entry = {"url": stack.worker.url, "secret_name": "Second_API_KEY"}
-    stack.configure(workers={"second": entry})
+    stack.add_worker("second", healthy=None, secret_name="Second_API_KEY")
     with stack.serving("health_check", Second_API_KEY="second-key") as url:
         patient.post(url, headers=SCHEDULER)
     assert stack.worker.calls[-1].headers["authorization"] == "Bearer second-key"
@@ -475,8 +470,7 @@ class TestRun:
         stack.register_worker()
         stack.worker.always(worker_healthy(), to="/health")
         stack.worker.enqueue(stall(), to="/second/health")
-        second = {"url": f"{stack.worker.url}/second"}
-        stack.configure(workers={"second": second})
+        stack.add_worker("second", f"{stack.worker.url}/second", healthy=None)
         stack.gateway.hold("/rpc/roll_up_usage")
         with stack.serving("health_check", RUN_BUDGET_SECONDS="4") as url:
             answer = patient.post(url, headers=SCHEDULER)
@@ -676,11 +670,10 @@ class TestKeysOfWorkers:
     def test_key_without_a_bound_origin_is_not_sent(self, stack: Stack, what: str) -> None:
         hook = {"url": f"{self.PUBLIC}/start", "secret_name": "Second_API_KEY"}
         if what == "worker":
-            entry: dict[str, Any] = {"url": self.PUBLIC, "secret_name": "Second_API_KEY"}
+            stack.add_worker("second", self.PUBLIC, healthy=None, secret_name="Second_API_KEY")
         else:
-            entry = {"url": stack.worker.url, "wake": hook}
+            stack.add_worker("second", healthy=None, options={"wake": hook})
             stack.worker.always(error(500), to="/health")
-        stack.configure(workers={"second": entry})
         with stack.serving("health_check", Second_API_KEY="second-key") as url:
             body = patient.post(url, headers=SCHEDULER).json()
         found = body["steps"]["worker:second"]["found"]

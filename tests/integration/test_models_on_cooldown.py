@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -15,6 +16,9 @@ COOLDOWNS = [
     ("model", "openrouter:author/one:free"),
     ("model", "openrouter:author"),
     ("model", "chat_worker"),
+    ("model", "chat_worker:chat_worker"),
+    ("model", "chat_worker:second"),
+    ("model", "chat_worker:third"),
     ("provider", "openrouter"),
     ("provider", "openrouter:free"),
     ("provider", "chat_worker"),
@@ -48,19 +52,24 @@ def target(provider: str, key: str) -> Target:
     return Target(provider, key, "M", "openai", "https://openrouter.example")
 
 
-def shown(stack: Stack) -> dict[str | None, str]:
+def shown(stack: Stack) -> dict[str, str]:
+    """When the cooldowns end, by the model's id or the worker's name."""
     with stack.data_api(stack.user()) as api:
-        return {row["model_id"]: row["until"] for row in api.get("/models_on_cooldown").json()}
+        rows = api.get("/models_on_cooldown").json()
+    return {row["model_id"] or row["worker"]: row["until"] for row in rows}
 
 
 @pytest.mark.parametrize(("scope", "key"), COOLDOWNS)
 def test_what_is_on_cooldown(stack: Stack, models: dict[str, str], scope: str, key: str) -> None:
+    stack.register_worker()
+    stack.add_worker("second")
     row = put_on_cooldown(stack, scope, key, 600)
     now = datetime.now(UTC)
     targets = {id_: target("openrouter", key) for id_, key in models.items()}
+    for name in ("chat_worker", "second"):
+        targets[name] = replace(target("chat_worker", "any"), worker=name)
     expected = {id_ for id_, each in targets.items() if on_cooldown(each, [row], now)}
-    worker = {None} if on_cooldown(target("chat_worker", "any"), [row], now) else set()
-    assert set(shown(stack)) == expected | worker
+    assert set(shown(stack)) == expected
 
 
 def test_the_longest_cooldown_counts_and_one_that_passed_does_not(

@@ -5,15 +5,21 @@ from __future__ import annotations
 import json
 import unicodedata
 from datetime import UTC, datetime, timedelta
-from uuid import uuid4
+from typing import Any
+from uuid import UUID, uuid4
 
 import pytest
 import regex
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from edge.worker_health import DEFAULT_MODEL
 from roleplay_chat.api import DEFAULT_MEMORY_TIER
 from roleplay_chat.generation.error_policies import MAX_COOLDOWN
+from roleplay_chat.generation.routing import Target, plan
+from roleplay_chat.generation.workers import ANY
 from roleplay_chat.lorebook.keys import UNSPACED
+from roleplay_chat.rows import CooldownRow, WorkerRow
 from roleplay_chat.tokens import MAX_RATIO, MIN_RATIO
 from tests.support.stack import Stack
 
@@ -69,7 +75,69 @@ def test_model_of_a_worker_that_names_none(stack: Stack) -> None:
         user.id,
         stack.conversation(user),
     )
-    assert begun["said"]["worker"]["token_ratios"] == {"latin": 1.25}
+    assert begun["said"]["workers"][0]["token_ratios"] == {"latin": 1.25}
+
+
+WORKERS = st.lists(
+    st.fixed_dictionaries(
+        {
+            "priority": st.sampled_from([10, 100]),
+            "slots": st.none() | st.integers(1, 3),
+            "told_running": st.none() | st.integers(0, 3),
+            "healthy": st.sampled_from([True, True, False, None]),
+            "is_draining": st.sampled_from([False, False, True]),
+            "cools": st.sampled_from([False, False, True]),
+        }
+    ),
+    max_size=5,
+)
+
+
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(WORKERS, st.uuids(), st.sampled_from([ANY, "gpu-0", "gpu-1", "gpu-9"]))
+def test_first_worker_of_a_turn(
+    stack: Stack, rows: list[dict[str, Any]], conversation: UUID, asked: str
+) -> None:
+    """The worker for which a turn is counted is the one that is asked first."""
+    stack.db.execute("delete from private.workers")
+    stack.db.execute("delete from model_cooldowns")
+    stack.configure(workerHealthCache={})
+    now = datetime.now(UTC)
+    for number, row in enumerate(rows):
+        columns = dict(row)
+        told_at = None if columns["told_running"] is None else now
+        if columns.pop("cools"):
+            stack.db.execute(
+                "insert into model_cooldowns (scope, key, until, reason)"
+                " values ('model', %s, now() + interval '1 minute', 'r')",
+                (f"chat_worker:gpu-{number}",),
+            )
+        stack.add_worker(
+            f"gpu-{number}", f"https://gpu-{number}.example", **columns, told_at=told_at
+        )
+    found = stack.one(
+        "select private.preferred_worker(%s, %s, null, now()) as name,"
+        " private.workers_for(null, now()) as workers,"
+        " (select coalesce(jsonb_agg(c), '[]') from model_cooldowns c) as cooldowns",
+        asked,
+        str(conversation),
+    )
+    planned = plan(
+        "chat_worker" if asked == ANY else f"chat_worker:{asked}",
+        models=[],
+        workers=[WorkerRow.model_validate(row) for row in found["workers"]],
+        cooldowns=[CooldownRow.model_validate(row) for row in found["cooldowns"]],
+        tier="sfw",
+        now=now,
+        key=str(conversation),
+    )
+    free = [target for target in planned.targets if not is_full(target, found["workers"])]
+    assert found["name"] == (free[0].worker if free else None)
+
+
+def is_full(target: Target, rows: list[dict[str, Any]]) -> bool:
+    (row,) = [row for row in rows if row["name"] == target.worker]
+    return bool(row["slots"]) and row["running"] >= row["slots"]
 
 
 def test_scripts_that_put_no_space_between_words(stack: Stack) -> None:

@@ -289,7 +289,8 @@ class TestSystemConfig:
         stack.worker_health(healthy=False, healthError="https://worker.example.com is away")
         assert api.get("/system_config").json() == []
         (row,) = api.get("/chat_worker_health").json()
-        assert list(row) == ["is_healthy", "checked_at", "response_ms"]
+        assert list(row) == ["name", "display_name", "is_healthy", "checked_at", "response_ms"]
+        assert (row["name"], row["display_name"]) == ("chat_worker", "Local model")
         assert (row["is_healthy"], row["response_ms"]) == (False, 12)
         assert "worker.example" not in str(row)
 
@@ -299,6 +300,7 @@ class TestSystemConfig:
     def test_record_of_any_shape_is_no_sign_of_health(
         self, stack: Stack, api: httpx.Client, record: object
     ) -> None:
+        stack.register_worker("https://worker.example.com")
         stack.configure(workerHealthCache={"chatWorker": record})
         answer = api.get("/chat_worker_health")
         assert answer.status_code == 200

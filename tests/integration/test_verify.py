@@ -491,9 +491,7 @@ FACTS: dict[str, Any] = {
     "policies": [],
     "providers": [],
     "models": [],
-    "worker": None,
-    "workers": {},
-    "health": {},
+    "workers": [],
     "steps": {},
     "turns_overdue": 0,
     "cooldowns_overdue": 0,
@@ -555,9 +553,21 @@ def test_what_the_catalog_said(statuses: list[str | None], expected: list[tuple[
     assert judged("catalog", models=[*models, *models, off]) == expected
 
 
-@pytest.mark.parametrize("health", [{"chatWorker": 5}, {"chatWorker": {"lastChecked": 7}}, {}])
-def test_record_in_another_shape_is_none(health: dict[str, Any]) -> None:
-    known = {"worker": "https://w.example", "health": health, "workers": {"x": "y", "z": {}}}
+WORKER: dict[str, Any] = {
+    "name": "chat_worker",
+    "health_key": "chatWorker",
+    "url": "https://w.example",
+    "secret_name": None,
+    "is_draining": False,
+    "is_expired": False,
+    "lease_expires_at": None,
+    "health": None,
+}
+
+
+@pytest.mark.parametrize("health", [5, {"lastChecked": 7}, None])
+def test_record_in_another_shape_is_none(health: object) -> None:
+    known = {"workers": [WORKER | {"health": health}]}
     assert [state for state, _ in judged("worker chatWorker", **known)] == ["problem"]
     assert judged("scheduler", **known) == [("problem", "health_check has not run yet")]
 

@@ -173,8 +173,30 @@ class Stack:
         """Removes the chat worker, as in the seed."""
         self.db.execute("select set_chat_worker_url(null)")
 
-    def worker_health(self, *, healthy: bool = True, age_seconds: float = 0, **more: Any) -> None:
-        """Writes the chat worker's health record, as of `age_seconds` ago."""
+    def add_worker(
+        self, name: str, url: str | None = None, *, healthy: bool | None = True, **columns: Any
+    ) -> None:
+        """Adds one of several workers, with its health record unless `healthy` is None."""
+        address = url or self.worker.url
+        row = {"name": name, "url": address, "protocol": "openai", "model": name} | columns
+        values = [Jsonb(v) if isinstance(v, dict) else v for v in row.values()]
+        self.db.execute(
+            f"insert into private.workers ({', '.join(row)}) "  # noqa: S608
+            f"values ({', '.join(['%s'] * len(row))})".encode(),
+            values,
+        )
+        if healthy is not None:
+            self.worker_health(name, healthy=healthy, workerUrl=address)
+
+    def worker_health(
+        self,
+        worker: str = "chatWorker",
+        *,
+        healthy: bool = True,
+        age_seconds: float = 0,
+        **more: Any,
+    ) -> None:
+        """Writes a worker's health record, as of `age_seconds` ago."""
         checked = (datetime.now(UTC) - timedelta(seconds=age_seconds)).isoformat()
         record = {
             "isHealthy": healthy,
@@ -185,7 +207,7 @@ class Stack:
             "healthError": None if healthy else "it is down",
             "workerUrl": self.worker.url,
         } | more
-        self.db.execute("select record_worker_health('chatWorker', %s)", (Jsonb(record),))
+        self.db.execute("select record_worker_health(%s, %s)", (worker, Jsonb(record)))
 
     @contextmanager
     def serving(self, function: str = "roleplay_chat", **changes: str) -> Iterator[str]:

@@ -17,7 +17,7 @@ from health_check.probe import (
     read_models,
     read_openai_health,
 )
-from health_check.workers import configured_workers
+from health_check.workers import registered_workers
 
 URL = "https://worker.example"
 LOADING = {"status": "healthy", "model_loaded": False, "uptime": 2.5, "stats": {}}
@@ -179,33 +179,40 @@ def test_no_answer_is_too_odd(status: int, body: object) -> None:
         assert read_health(status, body)
 
 
-class TestConfiguredWorkers:
-    def test_chat_worker_and_others(self) -> None:
-        config = {
-            "chatWorkerUrl": f"{URL}/",
-            "chatWorker": {"protocol": "openai", "model": "qwen"},
-            "workers": {"second": {"url": "https://b.example/x/"}, "third": {"url": URL}},
-            "workerHealthCache": {},
-        }
-        assert {worker.name: worker for worker in configured_workers(config)} == {
-            "chatWorker": Worker("chatWorker", URL, "openai", "qwen"),
-            "second": Worker("second", "https://b.example/x", "chat_worker"),
-            "third": Worker("third", URL, "chat_worker"),
-        }
+def row(**columns: Any) -> dict[str, Any]:
+    """A row of `read_workers`."""
+    return {
+        "name": "second",
+        "health_key": "second",
+        "url": URL,
+        "config": {},
+        "secret_name": None,
+        "is_expired": False,
+    } | columns
 
-    def test_what_else_an_entry_may_say(self) -> None:
-        wake = {"url": "https://pods.example/start", "secret_name": "Pods_API_KEY"}
-        entry = {"url": URL, "model": "qwen", "secret_name": "Second_API_KEY", "wake": wake}
-        hook = Hook("https://pods.example/start", "Pods_API_KEY")
-        assert configured_workers({"workers": {"second": entry}}) == [
-            Worker("second", URL, "chat_worker", "qwen", "Second_API_KEY", hook)
+
+class TestRegisteredWorkers:
+    def test_chat_worker_and_others(self) -> None:
+        config = {"protocol": "openai", "model": "qwen"}
+        rows = [
+            row(name="chat_worker", health_key="chatWorker", url=f"{URL}/", config=config),
+            row(url="https://b.example/x/", secret_name="Second_API_KEY"),
         ]
+        assert registered_workers(rows) == [
+            Worker("chatWorker", URL, "openai", "qwen"),
+            Worker("second", "https://b.example/x", "chat_worker", None, "Second_API_KEY"),
+        ]
+
+    def test_hook_of_a_worker(self) -> None:
+        wake = {"url": "https://pods.example/start", "secret_name": "Pods_API_KEY"}
+        (worker,) = registered_workers([row(config={"wake": wake})])
+        assert worker.wake == Hook("https://pods.example/start", "Pods_API_KEY")
 
     @pytest.mark.parametrize(
         "wake", [None, "https://pods.example", {}, {"url": 5}, [], {"url": ""}]
     )
     def test_hook_without_an_address_is_none(self, wake: object) -> None:
-        (worker,) = configured_workers({"chatWorkerUrl": URL, "chatWorker": {"wake": wake}})
+        (worker,) = registered_workers([row(config={"wake": wake})])
         assert worker.wake is None
 
     @pytest.mark.parametrize(
@@ -221,40 +228,17 @@ class TestConfiguredWorkers:
     ) -> None:
         assert worker.can_generate is can
 
-    def test_chat_worker_is_the_registered_one_alone(self) -> None:
-        config = {"chatWorkerUrl": URL, "workers": {"chatWorker": {"url": "https://evil.example"}}}
-        assert configured_workers(config) == [Worker("chatWorker", URL)]
-        assert configured_workers({"workers": config["workers"]}) == []
+    @pytest.mark.parametrize("columns", [{"url": ""}, {"url": "/"}, {"is_expired": True}], ids=str)
+    def test_worker_without_an_address_or_a_lease_is_passed_over(
+        self, columns: dict[str, Any]
+    ) -> None:
+        assert registered_workers([row(**columns)]) == []
 
-    @pytest.mark.parametrize(
-        "config",
-        [
-            pytest.param({}, id="empty"),
-            pytest.param({"chatWorkerUrl": None, "chatWorker": None, "workers": None}, id="null"),
-            pytest.param({"chatWorkerUrl": ""}, id="empty-address"),
-            pytest.param({"chatWorkerUrl": 5}, id="address-is-a-number"),
-            pytest.param({"chatWorkerUrl": {"url": URL}}, id="address-is-an-object"),
-            pytest.param({"workers": [{"url": URL}]}, id="workers-is-a-list"),
-            pytest.param({"workers": URL}, id="workers-is-text"),
-            pytest.param({"workers": {"a": URL, "b": None, "c": []}}, id="entries-are-no-objects"),
-            pytest.param({"workers": {"a": {}, "b": {"url": None}}}, id="entries-lack-addresses"),
-        ],
-    )
-    def test_entry_without_an_address_is_passed_over(self, config: dict[str, Any]) -> None:
-        assert configured_workers(config) == []
+    @pytest.mark.parametrize("config", [None, [], "openai", 5, {}])
+    def test_protocol_is_the_workers_own_when_none_is_named(self, config: object) -> None:
+        assert registered_workers([row(config=config)]) == [Worker("second", URL, "chat_worker")]
 
-    @pytest.mark.parametrize("chat_worker", [None, [], "openai", 5, {}])
-    def test_protocol_is_the_workers_own_when_none_is_named(self, chat_worker: object) -> None:
-        config = {"chatWorkerUrl": URL, "chatWorker": chat_worker}
-        assert configured_workers(config) == [Worker("chatWorker", URL, "chat_worker")]
-
-    @given(
-        st.dictionaries(
-            st.sampled_from(["chatWorkerUrl", "chatWorker", "workers"]),
-            anything
-            | st.dictionaries(st.text(), st.dictionaries(st.sampled_from(["url"]), anything)),
-        )
-    )
-    def test_no_configuration_is_too_odd(self, config: dict[str, Any]) -> None:
-        for worker in configured_workers(config):
-            assert isinstance(worker.url, str)
+    @given(anything | st.dictionaries(st.sampled_from(["protocol", "model", "wake"]), anything))
+    def test_no_configuration_is_too_odd(self, config: object) -> None:
+        (worker,) = registered_workers([row(config=config)])
+        assert isinstance(worker.protocol, str)

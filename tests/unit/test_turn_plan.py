@@ -68,7 +68,7 @@ def test_time_counts_from_the_turns_beginning() -> None:
         pytest.param(ASKS, {"models": FOR_EVERYBODY}, "sfw", "nsfw", id="no-model-is-open-to-it"),
         pytest.param(
             ASKS,
-            {"models": [], "worker": WORKER},
+            {"models": [], "workers": [WORKER]},
             "nsfw",
             "nsfw",
             id="only-the-worker-is-open-to-it",

@@ -1,5 +1,6 @@
 // Which models can answer now, and why the others cannot. Pure functions.
 
+/** The key of any of the team's workers. */
 export const WORKER = "chat_worker";
 
 const FRESH_MS = 120_000;
@@ -13,7 +14,7 @@ const HEALTH = {
 };
 const AWAY = { stale: "status is out of date", down: "down" };
 
-/** State and label of a worker, {state, text}, from its record in `workerHealthCache`. */
+/** State and label of a worker, {state, text}, from its health record. */
 export function workerHealth(record, now = Date.now()) {
   const state = healthState(record, now);
   const took = state === "up" ? ` (${record.responseTimeMs ?? record.responseTime} ms)` : "";
@@ -27,26 +28,55 @@ function healthState(record, now) {
   return record.isHealthy === true ? "up" : "down";
 }
 
+/** The state of the best of several workers, {state, text}: the label for all of them. */
+export function workersHealth(workers, now = Date.now()) {
+  const found = workers.map((worker) => workerHealth(worker.health, now));
+  const best = ["up", "down", "stale"].map((state) => found.find((each) => each.state === state)).find(Boolean);
+  if (workers.length < 2 || !best) return best ?? workerHealth(null, now);
+  const ready = found.filter(({ state }) => state === "up").length;
+  return { state: best.state, text: `${ready} of ${workers.length} workers are ready` };
+}
+
 /**
- * The worker and the models that a person can choose, in order: [{key, name, why, closed}]. `why`
- * is the reason why one cannot answer now, or "". A `closed` one cannot be chosen at all, because
- * waiting would not help.
+ * The workers and the models that a person can choose, in order: [{key, name, why, closed, local}].
+ * `why` is the reason why one cannot answer now, or "". A `closed` one cannot be chosen at all, because
+ * waiting would not help. With several workers the first choice is any of them.
  */
-export function choices({ models, cooldowns, health, tier }, now = Date.now()) {
-  const until = (id) => Date.parse(cooldowns.find(({ model_id }) => model_id === id)?.until);
-  const onCooldown = (id) => (until(id) > now ? `on cooldown until ${clock.format(until(id))}` : "");
-  const { state } = workerHealth(health, now);
-  const worker = {
-    key: WORKER,
-    name: "Local model",
-    why: state === "none" ? "none is registered" : (AWAY[state] ?? onCooldown(null)),
-    closed: state === "none",
+export function choices({ models, cooldowns, workers, tier }, now = Date.now()) {
+  const cools = (row) => {
+    const until = Date.parse(row?.until);
+    return until > now ? `on cooldown until ${clock.format(until)}` : "";
   };
+  const local = workers.map(({ name, display_name, health }) => ({
+    key: workerKey(name),
+    name: display_name,
+    why: AWAY[workerHealth(health, now).state] ?? cools(cooldowns.find(({ worker }) => worker === name)),
+    closed: false,
+    local: true,
+  }));
   const offered = models.map((model) => {
     const never = whyNever(model, tier);
-    return { key: model.model_key, name: model.display_name, why: never || onCooldown(model.id), closed: never !== "" };
+    const why = never || cools(cooldowns.find(({ model_id }) => model_id === model.id));
+    return { key: model.model_key, name: model.display_name, why, closed: never !== "", local: false };
   });
-  return [worker, ...offered];
+  return [anyWorker(local), ...(local.length > 1 ? local : []), ...offered];
+}
+
+/** The choice of any worker. The only one has its own name. */
+function anyWorker(local) {
+  if (!local.length) return { key: WORKER, name: "Local model", why: "none is registered", closed: true, local: true };
+  if (local.length === 1) return { ...local[0], key: WORKER };
+  const why = local.every((each) => each.why) ? "none is ready" : "";
+  return { key: WORKER, name: "Any local model", why, closed: false, local: true };
+}
+
+const workerKey = (name) => `${WORKER}:${name}`;
+
+/** The name of the worker that wrote a reply, from `model_used`; null if no worker did. */
+export function workerName(workers, used) {
+  if (used !== WORKER && !used.startsWith(`${WORKER}:`)) return null;
+  const name = used === WORKER ? WORKER : used.slice(WORKER.length + 1);
+  return workers.find((worker) => worker.name === name)?.display_name ?? (name === WORKER ? "Local model" : `Local model ${name}`);
 }
 
 function whyNever(model, tier) {
@@ -59,7 +89,7 @@ function whyNever(model, tier) {
 
 /** The choice that answers if none is selected: the default model, else the first available one. */
 export function standard(models, offered) {
-  const open = offered.filter(({ key, closed }) => key !== WORKER && !closed);
+  const open = offered.filter(({ local, closed }) => !local && !closed);
   const preferred = models.find((model) => model.is_default)?.model_key;
   return open.find(({ key }) => key === preferred) ?? open[0];
 }

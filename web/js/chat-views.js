@@ -3,7 +3,7 @@
 import { html, nothing } from "../vendor/lit/lit-html.js";
 import { live } from "../vendor/lit/directives/live.js";
 import { repeat } from "../vendor/lit/directives/repeat.js";
-import { WORKER, choices, standard, workerHealth } from "./availability.js";
+import { choices, standard, workerName, workersHealth } from "./availability.js";
 import { dialog } from "./chat-dialogs.js";
 import * as talks from "./conversations.js";
 import { excerpt } from "./legible.js";
@@ -131,7 +131,7 @@ function open(state) {
       ${menuButton(state)}
       <div class="title">
         <h1>${state.conversation.title || names}</h1>
-        <p>${health(workerHealth(state.health))}</p>
+        <p>${health(workersHealth(state.workers))}</p>
       </div>
       ${picker(state)}
       <button @click=${() => openDialog("characters")}>Characters</button>
@@ -155,7 +155,8 @@ function open(state) {
 function picker(state) {
   const offered = choices(state);
   const chosen = chosenModel();
-  const [worker, ...models] = offered;
+  const local = offered.filter((choice) => choice.local);
+  const models = offered.filter((choice) => !choice.local);
   const preferred = standard(state.models, offered);
   const option = (choice) => html`
     <option value=${choice.key} ?selected=${choice.key === chosen} ?disabled=${choice.closed}>
@@ -164,7 +165,7 @@ function picker(state) {
     <label class="picker"><span class="unseen">Who answers</span>
       <select .value=${live(chosen)} @change=${({ target }) => talks.chooseModel(target.value)}>
         <option value="" ?selected=${!chosen}>Default${preferred ? `: ${preferred.name}` : ""}${preferred?.why ? ` (${preferred.why})` : ""}</option>
-        <optgroup label="The team's worker">${option(worker)}</optgroup>
+        <optgroup label=${local.length > 1 ? "The team's workers" : "The team's worker"}>${repeat(local, ({ key }) => key, option)}</optgroup>
         <optgroup label="Other models">${repeat(models, ({ key }) => key, option)}</optgroup>
       </select>
     </label>`;
@@ -260,7 +261,8 @@ function tools(state, message, versions, last, answer) {
 }
 
 function modelName(state, used) {
-  if (used === WORKER) return "Local model";
+  const worker = workerName(state.workers, used);
+  if (worker) return worker;
   if (used === "card:greeting") return "Greeting";
   const key = used.slice(used.indexOf(":") + 1);
   return state.models.find((model) => model.model_key === key)?.display_name ?? key;

@@ -18,7 +18,7 @@ export const state = {
   cut: false, // whether there are more rows than are loaded
   providers: [],
   models: [],
-  config: {},
+  workers: [],
   cooldowns: [],
   dialog: null,
   trouble: null, // the last error: {sentence, code}
@@ -45,7 +45,7 @@ export async function load() {
   const since = new Date((now - PERIODS[state.period].span) * 1000).toISOString();
   const recent = (table, columns) => () =>
     supabase.from(table).select(columns).gte("created_at", since).order("created_at", { ascending: false }).order("id");
-  const [turns, calls, providers, models, system, cooldowns] = await Promise.all([
+  const [turns, calls, providers, models, workers, cooldowns] = await Promise.all([
     all(recent("turns", "created_at, status, error_code, duration_ms")),
     all(
       recent(
@@ -55,13 +55,13 @@ export async function load() {
     ),
     data(supabase.from("provider_settings").select("*").order("name")),
     data(supabase.from("api_models").select("*").order("task").order("priority").order("display_name")),
-    data(supabase.from("system_config").select("config").maybeSingle()),
+    data(supabase.from("worker_settings").select("*").order("priority").order("name")),
     data(supabase.from("model_cooldowns").select("*").gt("until", new Date().toISOString()).order("until")),
   ]);
   if (mine < answered) return;
   answered = mine;
   const cut = Math.max(turns.length, calls.length) === PAGE * PAGES;
-  set({ now, turns, calls, providers, models, cooldowns, cut, config: system?.config ?? {}, ready: true });
+  set({ now, turns, calls, providers, models, cooldowns, workers, cut, ready: true });
 }
 
 /** Waits for a change, announces it, and loads everything again. */

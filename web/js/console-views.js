@@ -136,24 +136,22 @@ const table = (heads, rows, none = "", kind = "") =>
 // --- workers and cooldowns ------------------------------------------------------------------
 
 function workers(state) {
-  const { config } = state;
-  const cache = config.workerHealthCache ?? {};
-  const addresses = { chatWorker: config.chatWorkerUrl };
-  for (const [name, each] of Object.entries(config.workers ?? {})) addresses[name] = each?.url;
-  const names = [...new Set([...Object.keys(addresses), ...Object.keys(cache)])].filter((name) => addresses[name] || cache[name]);
+  const charted = state.workers.filter((worker) => worker.health?.history?.length);
   return html`
     <section id="workers" aria-labelledby="workers-title">
       <h2 id="workers-title">Workers</h2>
-      ${table(["Worker", "State", "Since", "Checked", "Address", "Error"], names.map((name) => html`
-        <tr><th scope="row">${name}</th>
-          <td>${health(workerHealth(cache[name]))}</td>
-          <td>${at(cache[name]?.since)}</td>
-          <td>${at(cache[name]?.lastChecked ?? cache[name]?.lastCheck)}</td>
-          <td>${addresses[name] ?? "–"}</td>
-          <td>${cache[name]?.healthError ?? cache[name]?.probeError ?? "–"}</td></tr>`),
+      ${table(["Worker", "State", "Turns", "Priority", "Since", "Checked", "Address", "Error"], state.workers.map((worker) => html`
+        <tr><th scope="row">${workerLabel(worker)}</th>
+          <td>${workerState(worker)}</td>
+          <td>${worker.slots ? `${worker.running} of ${worker.slots}` : "–"}</td>
+          <td>${worker.priority}</td>
+          <td>${at(worker.health?.since)}</td>
+          <td>${at(worker.health?.lastChecked ?? worker.health?.lastCheck)}</td>
+          <td>${worker.url ?? "–"}</td>
+          <td>${worker.health?.healthError ?? worker.health?.probeError ?? "–"}</td></tr>`),
         "No worker is registered. A worker registers itself when it starts.")}
-      ${names.some((name) => cache[name]?.history?.length)
-        ? html`<div class="charts">${names.filter((name) => cache[name]?.history?.length).map((name) => history(name, cache[name]))}</div>`
+      ${charted.length
+        ? html`<div class="charts">${charted.map((worker) => history(workerLabel(worker), worker.health))}</div>`
         : nothing}
       <h3>On cooldown now</h3>
       ${table(["Scope", "Key", "Until", "Reason", "Failures"], state.cooldowns.map((row) => html`
@@ -161,6 +159,14 @@ function workers(state) {
           <td>${row.reason.replaceAll("_", " ")}</td><td>${row.failures}</td></tr>`),
         "No model is on cooldown.")}
     </section>`;
+}
+
+const workerLabel = (worker) => worker.health_key ?? worker.name;
+
+function workerState(worker) {
+  if (!worker.url) return "Not registered yet";
+  if (Date.parse(worker.lease_expires_at) <= Date.now()) return "Registration has ended";
+  return html`${health(workerHealth(worker.health))}${worker.is_draining ? ", draining" : nothing}`;
 }
 
 /** Formats a time of the database, which may be missing or "infinity". */

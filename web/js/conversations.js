@@ -28,9 +28,9 @@ export async function loadAll() {
 
 const readable = (rows) => rows.map((row) => ({ ...row, name: legible(row.name) }));
 
-/** Loads who can answer now: models, their cooldowns, and the worker's health. */
+/** Loads who can answer now: models and workers, their cooldowns, and the workers' health. */
 export async function loadModels() {
-  const [models, cooldowns, worker] = await Promise.all([
+  const [models, cooldowns, rows] = await Promise.all([
     data(
       supabase
         .from("api_models")
@@ -39,11 +39,15 @@ export async function loadModels() {
         .order("priority")
         .order("model_key"),
     ),
-    data(supabase.from("models_on_cooldown").select("model_id, until")),
-    data(supabase.from("chat_worker_health").select("is_healthy, checked_at, response_ms").maybeSingle()),
+    data(supabase.from("models_on_cooldown").select("model_id, worker, until")),
+    data(supabase.from("chat_worker_health").select("name, display_name, is_healthy, checked_at, response_ms").order("name")),
   ]);
-  const health = worker && { isHealthy: worker.is_healthy, lastChecked: worker.checked_at, responseTimeMs: worker.response_ms };
-  set({ models, cooldowns, health });
+  const workers = rows.map((row) => ({
+    name: row.name,
+    display_name: legible(row.display_name),
+    health: { isHealthy: row.is_healthy, lastChecked: row.checked_at, responseTimeMs: row.response_ms },
+  }));
+  set({ models, cooldowns, workers });
 }
 
 export async function loadMessages() {

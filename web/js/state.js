@@ -12,7 +12,7 @@ export const state = {
   companions: [], // names of all characters in the conversations, including ones the person cannot see
   models: [],
   cooldowns: [], // until when models are on cooldown
-  health: null,
+  workers: [], // {name, display_name, health}
   conversation: null, // the open one
   messages: [], // all versions, in order
   answers: new Map(), // the turn of each reply (its model, its notice) by message id

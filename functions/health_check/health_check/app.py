@@ -2,7 +2,7 @@
 
 import asyncio
 import os
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 from uuid import uuid4
@@ -25,9 +25,10 @@ from health_check.housekeeping import (
 from health_check.keys import check_key
 from health_check.probe import Worker
 from health_check.providers import openrouter
+from health_check.registration import Registrar, registering
 from health_check.settings import Settings
 from health_check.steps import Found, Outcome, Run, Step, run_step
-from health_check.workers import check_worker, configured_workers
+from health_check.workers import check_worker, registered_workers
 
 TURNS, COOLDOWNS = "turns", "cooldowns"
 
@@ -39,16 +40,20 @@ class App:
         self._settings = settings
         self._clients = Clients(settings)
         self._caller = Caller(settings, self._clients.http)
+        self._registrar = Registrar(settings, self._clients)
         self._log = configure("health_check", settings.log_level)
         self.aclose = self._clients.aclose
 
     async def respond(self, request: Request) -> Response:
-        """Answer one call of the scheduler."""
+        """Answer one call of the scheduler, or of a worker that registers."""
         request_id = uuid4().hex
         follow_trace(request.headers, self._settings.google_cloud_project)
         try:
-            await self._admit(request)
-            result = await self._run(request_id)
+            if name := registering(request.url.path):
+                result = await self._register(name, request, request_id)
+            else:
+                await self._admit(request)
+                result = await self._run(request_id)
             response = JSONResponse({"success": True, **result, "request_id": request_id})
         except ApiError as error:
             fields = {"request_id": request_id, "code": error.code}
@@ -66,9 +71,25 @@ class App:
             raise ApiError(405, "method_not_allowed", sentence, allow="GET, POST")
         await self._caller.admit(request.headers)
 
-    async def _run(self, request_id: str) -> dict[str, Any]:
-        """Run all steps and return the response body."""
-        run = Run(
+    async def _register(self, name: str, request: Request, request_id: str) -> dict[str, Any]:
+        """Register a worker. One with a new address is probed at once, to get turns at once."""
+        stored = await self._registrar.register(name, request)
+        run, healthy = self._begin(request_id), None
+        if stored["is_moved"]:
+            rows = [row for row in await self._clients.rpc("read_workers") if row["name"] == name]
+            outcomes = [await run_step(step, run) for [step] in _worker_steps(rows, run, {})]
+            healthy = next((outcome.found.get("healthy") for outcome in outcomes), None)
+            fields = {"request_id": request_id, "worker": name, "healthy": healthy}
+            self._log.info("worker registered", extra={"fields": fields})
+        return {
+            "lease_expires_at": stored["lease_expires_at"],
+            "lease_seconds": self._settings.worker_lease_seconds,
+            "draining": stored["is_draining"],
+            "healthy": healthy,
+        }
+
+    def _begin(self, request_id: str) -> Run:
+        return Run(
             self._clients,
             self._settings,
             os.environ,
@@ -76,10 +97,14 @@ class App:
             request_id,
             asyncio.get_running_loop().time() + self._settings.run_budget_seconds,
         )
-        config = await self._config(run)
+
+    async def _run(self, request_id: str) -> dict[str, Any]:
+        """Run all steps and return the response body."""
+        run = self._begin(request_id)
+        config, workers = await self._read(run)
         records: dict[str, Any] = {}
         chains = [
-            *_worker_steps(config, run, records),
+            *_worker_steps(workers, run, records),
             *_provider_steps(config, run),
             *_database_steps(run),
         ]
@@ -92,27 +117,29 @@ class App:
             "steps": {name: outcome.to_json() for name, outcome in outcomes.items()},
         }
 
-    async def _config(self, run: Run) -> Mapping[str, Any]:
+    async def _read(self, run: Run) -> tuple[Mapping[str, Any], Sequence[Mapping[str, Any]]]:
+        """The settings and the workers."""
         try:
             async with asyncio.timeout_at(run.deadline):
-                config: Mapping[str, Any] = await self._clients.rpc("read_settings")
+                config = await self._clients.rpc("read_settings")
+                return config, await self._clients.rpc("read_workers")
         except TimeoutError as error:
             raise database_unavailable() from error
-        return config
 
 
-def _worker_steps(config: Mapping[str, Any], run: Run, records: dict[str, Any]) -> list[list[Step]]:
-    known = config.get("workerHealthCache")
-    known = known if isinstance(known, Mapping) else {}
+def _worker_steps(
+    workers: Sequence[Mapping[str, Any]], run: Run, records: dict[str, Any]
+) -> list[list[Step]]:
+    known = {row["health_key"]: row["health"] for row in workers}
 
     def step(worker: Worker) -> Step:
         async def do(found: Found, _: Found) -> None:
-            record = await check_worker(worker, known.get(worker.name), run, found)
+            record = await check_worker(worker, known[worker.name], run, found)
             records[worker.name] = record.to_json()
 
         return Step(f"worker:{worker.name}", do)
 
-    return [[step(worker)] for worker in configured_workers(config)]
+    return [[step(worker)] for worker in registered_workers(workers)]
 
 
 def _provider_steps(config: Mapping[str, Any], run: Run) -> list[list[Step]]:

@@ -22,6 +22,10 @@ class Settings(EdgeSettings):
         default=None, min_length=16, validate_default=True
     )
     """The secret of a scheduler without a service account."""
+    worker_hosts: str = ""
+    """Hosts at which workers may register: gpu.example.com, *.example.com, separated by commas."""
+    worker_lease_seconds: int = Field(default=120, ge=20, le=86_400)
+    """How long a worker's registration lasts. Workers renew it in time."""
     probe_timeout_seconds: float = Field(default=5, gt=0, le=60)
     """The time limit for one worker's health response."""
     run_budget_seconds: float = Field(default=45, gt=0, le=3600)

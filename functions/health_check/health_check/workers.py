@@ -1,7 +1,7 @@
 """Keeps each worker's health record from one probe to the next."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
@@ -20,23 +20,22 @@ FAILURES = 2
 HISTORY = 30
 
 
-def configured_workers(config: Mapping[str, Any]) -> list[Worker]:
-    """The workers in the `system_config` row; entries without a URL are skipped."""
-    own = {**fields(config.get("chatWorker")), "url": config.get("chatWorkerUrl")}
-    entries = {**fields(config.get("workers")), CHAT_WORKER: own}
-    return [
-        Worker(
-            name=name,
-            url=entry["url"].rstrip("/"),
-            protocol=str(entry.get("protocol", "chat_worker")),
-            model=text(entry.get("model")) or None,
-            secret_name=text(entry.get("secret_name")) or None,
-            wake=_hook(entry.get("wake")),
-            takes_completion_tokens=entry.get("max_completion_tokens") is True,
-        )
-        for name, entry in entries.items()
-        if isinstance(entry, Mapping) and text(entry.get("url"))
-    ]
+def registered_workers(rows: Sequence[Mapping[str, Any]]) -> list[Worker]:
+    """The workers in the result of `read_workers`, without those whose lease has ended."""
+    return [_worker(row) for row in rows if row["url"].rstrip("/") and not row["is_expired"]]
+
+
+def _worker(row: Mapping[str, Any]) -> Worker:
+    config = fields(row["config"])
+    return Worker(
+        name=row["health_key"],
+        url=row["url"].rstrip("/"),
+        protocol=str(config.get("protocol", "chat_worker")),
+        model=text(config.get("model")) or None,
+        secret_name=row["secret_name"],
+        wake=_hook(config.get("wake")),
+        takes_completion_tokens=config.get("max_completion_tokens") is True,
+    )
 
 
 def next_record(

@@ -174,13 +174,21 @@ class ModelRow(Row):
 
 
 class WorkerRow(Row):
-    """The team's own worker in system_config. `health` may have any shape."""
+    """One of the team's own workers. `health` may have any shape."""
 
+    name: str = "chat_worker"
     url: str | None = None
     config: Annotated[Object, BeforeValidator(lambda value: value or {})] = Field(
         default_factory=dict
     )
+    secret_name: str | None = None
     health: Any = None
+    priority: int = 100
+    """The workers with the lowest number are asked first."""
+    slots: int | None = None
+    """How many turns it answers at the same time; None for any number."""
+    running: int | None = None
+    """How many turns it is answering; None if it has no limit."""
     token_ratios: Object = Field(default_factory=dict)
     repairs: Object = Field(default_factory=dict)
 
@@ -219,5 +227,10 @@ class BegunTurn(Row):
     models: list[ModelRow] = Field(default_factory=list)
     moderators: list[ModelRow] = Field(default_factory=list)
     """Classifiers, including inactive ones."""
-    worker: WorkerRow = WorkerRow()
+    workers: list[WorkerRow] = Field(default_factory=list)
     cooldowns: list[CooldownRow] = Field(default_factory=list)
+
+    @property
+    def key(self) -> str:
+        """What the worker of a turn depends on: its conversation, else the turn itself."""
+        return str(self.conversation.id if self.conversation else self.turn.id)

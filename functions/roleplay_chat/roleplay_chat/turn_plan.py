@@ -110,9 +110,10 @@ def _targets(begun: BegunTurn, request: ChatRequest, tier: Tier) -> Plan:
     return plan(
         request.model_provider,
         models=begun.models,
-        worker=begun.worker,
+        workers=begun.workers,
         cooldowns=begun.cooldowns,
         tier=tier,
         now=begun.now,
+        key=begun.key,
         free_only=begun.free_only,
     )

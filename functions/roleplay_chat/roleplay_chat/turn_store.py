@@ -16,6 +16,7 @@ from edge.errors import ApiError
 from edge.identity import account_blocked
 from roleplay_chat.api import DEFAULT_MEMORY_TIER, ChatRequest, MemoryTier
 from roleplay_chat.generation.routing import invalid_numbers
+from roleplay_chat.generation.workers import requested_worker
 from roleplay_chat.rows import BegunTurn
 
 _log = getLogger("roleplay_chat")
@@ -120,6 +121,7 @@ async def begin(
         "p_memory_tier": request.chosen_memory_tier,
         "p_lease_seconds": lease_seconds,
         "p_history_limit": history_messages,
+        "p_worker": requested_worker(request.model_provider),
     }
     try:
         begun = await clients.rpc("begin_turn", parameters)
@@ -191,13 +193,11 @@ def without_invalid_rows(begun: dict[str, Any], error: ValidationError) -> dict[
     by an unavailable one, because a typing error must not switch the check off."""
     invalid = {tuple(one["loc"][:2]) for one in error.errors(include_input=False)}
     valid = dict(begun)
-    for name in ("models", "templates", "cooldowns", "moderators"):
+    for name in ("models", "workers", "templates", "cooldowns", "moderators"):
         rows = enumerate(begun.get(name) or [])
         valid[name] = [row for place, row in rows if (name, place) not in invalid]
         if name == "moderators" and len(valid[name]) < len(begun.get(name) or []):
             valid[name].append(UNREADABLE_CLASSIFIER)
-    if any(place[0] == "worker" for place in invalid):
-        valid["worker"] = {}
     return valid
 
 

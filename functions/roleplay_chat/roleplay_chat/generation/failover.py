@@ -33,14 +33,8 @@ from roleplay_chat.generation.providers import (
     chat_worker,
     openai_compatible,
 )
-from roleplay_chat.generation.routing import (
-    LIMIT,
-    NEWER_LIMIT,
-    WORKER,
-    Plan,
-    Target,
-    on_cooldown,
-)
+from roleplay_chat.generation.routing import LIMIT, NEWER_LIMIT, Plan, Target, on_cooldown
+from roleplay_chat.generation.workers import WORKER
 from roleplay_chat.messages import ROLES, Message, Roles
 from roleplay_chat.reply.filters import Reply
 from roleplay_chat.rows import CooldownRow
@@ -385,11 +379,10 @@ class Generation:
 
     def _headers(self, target: Target) -> dict[str, str]:
         """Credentials and attribution. Checks the URL before it adds a key."""
-        ours = target.provider == WORKER
         try:
             own = credentials(
                 target.url,
-                scheme="none" if ours else target.auth_scheme,
+                scheme=target.auth_scheme,
                 header=target.auth_header_name,
                 secret_name=target.secret_name,
                 environ=self.environ,
@@ -398,9 +391,11 @@ class Generation:
             )
         except Misconfigured as error:
             raise failed("misconfigured", why=str(error)) from error
-        if ours:
+        if target.worker == WORKER:
             key = self.settings.chat_worker_api_key
             return {"Authorization": f"Bearer {key.get_secret_value()}"} if key else {}
+        if target.worker:
+            return own
         return {
             "HTTP-Referer": self.settings.site_url,
             "X-Title": self.settings.site_name,
@@ -441,12 +436,16 @@ def _cooldowns(target: Target, failure: Failure) -> list[CooldownRow]:
     until = failure.cools_until(datetime.now(UTC))
     if until is None:
         return []
-    scope, key = {
-        "model": ("model", target.name),
-        "provider": ("provider", target.provider),
-        "free": ("account", f"{target.provider}:free"),
-        "account": ("account", target.provider),
-    }[failure.policy.scope]
+    own = ("model", target.cooldown_key)
+    if target.worker:
+        scope, key = own  # The other workers are other machines.
+    else:
+        scope, key = {
+            "model": own,
+            "provider": ("provider", target.provider),
+            "free": ("account", f"{target.provider}:free"),
+            "account": ("account", target.provider),
+        }[failure.policy.scope]
     row = {"scope": scope, "key": key, "until": until, "reason": failure.policy.name}
     return [CooldownRow.model_validate(row)]
 
@@ -454,7 +453,7 @@ def _cooldowns(target: Target, failure: Failure) -> list[CooldownRow]:
 def _reordered(waiting: list[Target], failure: Failure, target: Target) -> list[Target]:
     """The remaining targets, with those first that are likelier to succeed after this failure."""
     if failure.policy.action == "worker":
-        return sorted(waiting, key=lambda other: other.provider != WORKER)
+        return sorted(waiting, key=lambda other: other.worker is None)
     if failure.policy.kind == "context_too_long":
         return sorted(waiting, key=lambda other: other.context_tokens <= target.context_tokens)
     return waiting

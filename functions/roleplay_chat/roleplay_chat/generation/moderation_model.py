@@ -17,7 +17,7 @@ from roleplay_chat.generation.failover import Callbacks, Generation, RequestShap
 from roleplay_chat.generation.routing import Target, plan
 from roleplay_chat.messages import Message
 from roleplay_chat.reply.filters import Reply
-from roleplay_chat.rows import BegunTurn, WorkerRow
+from roleplay_chat.rows import BegunTurn
 from roleplay_chat.settings import Settings
 
 CHILD_EXPLOITATION = "S4"
@@ -61,7 +61,7 @@ class Moderation:
         classifiers = plan(
             None,
             models=[model for model in self._begun.moderators if model.is_active],
-            worker=WorkerRow(),
+            workers=(),
             cooldowns=self._begun.cooldowns,
             tier="sfw",
             now=self._begun.now,

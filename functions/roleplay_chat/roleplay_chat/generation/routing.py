@@ -8,14 +8,13 @@ from typing import Any, Literal
 from edge.addresses import endpoint
 from edge.json_values import fields, text, whole
 from edge.pricing import COMPLETION, PROMPT, is_free, price
-from edge.worker_health import DEFAULT_MODEL, why_unavailable
+from edge.worker_health import DEFAULT_MODEL
 from roleplay_chat.api import Tier
+from roleplay_chat.generation.workers import ANY, WORKER, rank, requested_worker, why_away
 from roleplay_chat.messages import ROLES, Roles
 from roleplay_chat.rows import CooldownRow, ModelRow, WorkerRow
 from roleplay_chat.tokens import UNCALIBRATED, Tokens
 
-WORKER = "chat_worker"
-WORKER_ALIASES = frozenset({WORKER, "qwen-local"})
 DEFAULT_CONTEXT_TOKENS = 8192
 DEFAULT_MAX_TOKENS = 400
 MAX_TOKENS = 10_000_000
@@ -43,6 +42,8 @@ class Target:
     """The form of the messages that it takes."""
     context_tokens: int = DEFAULT_CONTEXT_TOKENS
     tokens: Tokens = UNCALIBRATED
+    worker: str | None = None
+    """The name of the team's worker that this is; None for a provider's model."""
     takes_stop: bool = True
     """Whether it supports stop strings."""
     adult: bool = False
@@ -62,13 +63,18 @@ class Target:
 
     @property
     def name(self) -> str:
-        """Its name for clients: "chat_worker" or "<provider>:<model_key>"."""
-        return WORKER if self.provider == WORKER else f"{self.provider}:{self.model_key}"
+        """Its name for clients: "chat_worker", "chat_worker:<name>" or "<provider>:<model_key>"."""
+        return WORKER if self.worker == WORKER else self.cooldown_key
+
+    @property
+    def cooldown_key(self) -> str:
+        """The key of its own cooldowns: "chat_worker:<name>" or "<provider>:<model_key>"."""
+        return f"{self.provider}:{self.worker or self.model_key}"
 
     @property
     def picker_key(self) -> str:
         """Its key in the client's model picker."""
-        return WORKER if self.provider == WORKER else self.model_key
+        return self.name if self.worker else self.model_key
 
     @property
     def max_tokens(self) -> int:
@@ -87,11 +93,15 @@ class Plan:
     """The name of the target that should answer; None if it does not exist."""
     why_not: str | None = None
     """Why the requested target is not the first: a clause for the person."""
+    any_worker: bool = False
+    """Whether any of the team's workers is as requested."""
     is_chosen: bool = True
     """Whether the person chose the requested target; False: it is the default."""
 
     def used_fallback(self, target: Target) -> bool:
         """Whether `target` is not the requested one."""
+        if self.any_worker and target.worker:
+            return False
         return target.name != self.requested
 
     def notice(self, target: Target) -> str | None:
@@ -100,7 +110,9 @@ class Plan:
             return None
         which = "The model you chose" if self.is_chosen else "The default model"
         why = self.why_not or f"{which} could not answer this time"
-        who = "the local model" if target.provider == WORKER else target.display_name
+        who = target.display_name
+        if target.worker:
+            who = who.replace("Local model", "the local model", 1)
         return f"{why}; {who} answered instead."
 
 
@@ -108,16 +120,19 @@ def plan(
     model_provider: str | None,
     *,
     models: Sequence[ModelRow],
-    worker: WorkerRow,
+    workers: Sequence[WorkerRow],
     cooldowns: Sequence[CooldownRow],
     tier: Tier,
     now: datetime,
+    key: str = "",
     free_only: bool = False,
 ) -> Plan:
-    """Plan the order: the requested target, the default, the other models, the worker.
+    """Plan the order: the requested target, the default, the other models, the workers.
 
     `models` are in order of preference, the default first. A paid model is a substitute only if it
     is the default or its row says `fallback_allowed`; with `free_only`, paid models are left out.
+    The workers are in the order of `generation.workers` for `key`, the conversation. A full one is
+    tried after all others, one on cooldown or unhealthy only as the last resort.
     """
     fitting = [
         (model, _model_target(model))
@@ -127,56 +142,104 @@ def plan(
     allowed = [(model, own) for model, own in fitting if not free_only or _is_free(model)]
     by_key = {model.model_key: (model, own) for model, own in fitting}
     chosen = by_key.get(model_provider) if model_provider else next(iter(fitting), None)
-    nearby = _worker_targets(worker)
-    unavailable = why_unavailable(worker.url, worker.health, now)
+    asked = requested_worker(model_provider)
+    free, full, away = _ranked(workers, key, asked, cooldowns, now)
     substitutes = [own for model, own in allowed if _may_substitute(model)]
-    requested: str | None
-    why_not: str | None
+    first: list[Target] = []
+    requested: str | None = None
+    why_not: str | None = None
+    any_worker = asked == ANY or (chosen is None and not model_provider)
 
-    if model_provider in WORKER_ALIASES:
-        first, requested = nearby, WORKER
-        because = unavailable or "it failed a moment ago"
-        why_not = f"The local model is not available right now ({because})"
-    elif chosen is None and model_provider:
-        first, requested, why_not = [], None, "The model you chose is not available"
+    if any_worker:
+        # The workers are also the default if there are no models.
+        first, requested = [*free, *away], WORKER
+        why_not = _why_no_worker(workers, full, now) if model_provider else None
+    elif asked:
+        first = [*free, *away]
+        named = [own for own in (*first, *full) if own.worker == asked]
+        requested = named[0].name if named else None
+        why_not = _why_not_worker(asked, workers, full, now)
     elif chosen is None:
-        # There are no models, and so the worker is the default.
-        first, requested, why_not = nearby, WORKER, None
+        why_not = "The model you chose is not available"
     elif chosen in allowed:
-        first = [chosen[1]]
-        requested, why_not = first[0].name, None
+        first, requested = [chosen[1]], chosen[1].name
     else:
-        first, requested = [], chosen[1].name
-        why_not = "Today's budget for paid models is used up"
+        requested, why_not = chosen[1].name, "Today's budget for paid models is used up"
 
-    ordered = {target.name: target for target in (*first, *substitutes, *nearby)}
+    ordered = {target.name: target for target in (*first, *substitutes, *free, *away, *full)}
+    unusable = {target.name for target in away}
     ready = {
         name
         for name, target in ordered.items()
-        if not on_cooldown(target, cooldowns, now) and not (name == WORKER and unavailable)
+        if name not in unusable and not on_cooldown(target, cooldowns, now)
     }
+    targets = tuple(target for name, target in ordered.items() if name in ready)
+    is_first = bool(free) if any_worker else bool(targets) and targets[0].name == requested
     return Plan(
-        targets=tuple(target for name, target in ordered.items() if name in ready),
+        targets=targets,
         last_resort=tuple(target for name, target in ordered.items() if name not in ready),
         requested=requested,
-        why_not=None if requested in ready else why_not,
+        why_not=None if is_first else why_not,
+        any_worker=any_worker,
         is_chosen=bool(model_provider),
     )
+
+
+def _ranked(
+    workers: Sequence[WorkerRow],
+    key: str,
+    asked: str | None,
+    cooldowns: Sequence[CooldownRow],
+    now: datetime,
+) -> tuple[list[Target], list[Target], list[Target]]:
+    """The workers' targets in order: those with a free slot, the full ones, those not to ask."""
+    targets = {worker.name: _worker_target(worker) for worker in workers if worker.url}
+
+    def is_away(worker: WorkerRow) -> bool:
+        cools = on_cooldown(targets[worker.name], cooldowns, now)
+        return cools or why_away(worker, now) is not None
+
+    ranking = rank([w for w in workers if w.url], key, asked=asked, is_away=is_away)
+    groups = (ranking.free, ranking.full, ranking.away)
+    free, full, away = ([targets[worker.name] for worker in group] for group in groups)
+    return free, full, away
+
+
+def _why_no_worker(workers: Sequence[WorkerRow], full: Sequence[Target], now: datetime) -> str:
+    """Why none of the workers is asked first, although the person wants one."""
+    known = [worker for worker in workers if worker.url]
+    if full:
+        because = "it is busy"
+    elif not known:
+        because = "no worker is registered"
+    else:
+        because = why_away(known[0], now) or "it failed a moment ago"
+    return f"The local model is not available right now ({because})"
+
+
+def _why_not_worker(
+    asked: str, workers: Sequence[WorkerRow], full: Sequence[Target], now: datetime
+) -> str:
+    """Why the worker with the name `asked` is not asked first."""
+    named = [worker for worker in workers if worker.name == asked]
+    busy = any(own.worker == asked for own in full)
+    return _why_no_worker(named, full if busy else (), now)
 
 
 def memory_targets(
     *,
     models: Sequence[ModelRow],
-    worker: WorkerRow,
+    workers: Sequence[WorkerRow],
     cooldowns: Sequence[CooldownRow],
     tier: Tier,
     now: datetime,
+    key: str = "",
     free_only: bool = False,
 ) -> tuple[Target, ...]:
-    """The targets that may write summaries: the cheapest first, the team's worker last.
+    """The targets that may write summaries: the cheapest first, the team's workers last.
 
     Free models unless their row says `"memory": false`, paid ones only if it says
-    `"memory": true`. The worker is last because it has one GPU, which replies need.
+    `"memory": true`. The workers are last because replies need their GPUs.
     """
     fitting = [
         (0.0 if _is_free(model) else _price(_model_target(model)), _model_target(model))
@@ -185,10 +248,9 @@ def memory_targets(
         and _may_write_memory(model, free_only=free_only)
     ]
     ordered = [target for _, target in sorted(fitting, key=lambda priced: priced[0])]
-    if worker.config.get("memory") is not False and not why_unavailable(
-        worker.url, worker.health, now
-    ):
-        ordered += _worker_targets(worker)
+    willing = [worker for worker in workers if worker.config.get("memory") is not False]
+    free, full, _ = _ranked(willing, key, None, cooldowns, now)
+    ordered += [*free, *full]
     return tuple(target for target in ordered if not on_cooldown(target, cooldowns, now))
 
 
@@ -249,20 +311,20 @@ def _model_target(model: ModelRow) -> Target:
     )
 
 
-def _worker_targets(worker: WorkerRow) -> list[Target]:
-    """The registered worker as a list of one target, or an empty list."""
-    if not worker.url:
-        return []
+def _worker_target(worker: WorkerRow) -> Target:
+    """The target of a registered worker."""
     protocol: Literal["openai", "chat_worker"] = (
         "openai" if worker.config.get("protocol") == "openai" else "chat_worker"
     )
     path = "/v1/chat/completions" if protocol == "openai" else "/chat"
-    target = Target(
+    name = "" if worker.name == WORKER else f" {worker.name}"
+    return Target(
         provider=WORKER,
+        worker=worker.name,
         model_key=text(worker.config.get("model")) or DEFAULT_MODEL,
-        display_name="The local model",
+        display_name=text(worker.config.get("display_name")) or f"Local model{name}",
         protocol=protocol,
-        url=endpoint(worker.url, path, protocol=protocol),
+        url=endpoint(worker.url or "", path, protocol=protocol),
         parameters=_parameters(worker.config.get("input_defaults")),
         names=_names(worker.config.get("input_defaults"), worker.config, worker.repairs),
         roles=_form(worker.config, worker.repairs),
@@ -272,10 +334,11 @@ def _worker_targets(worker: WorkerRow) -> list[Target]:
         # The worker's own protocol has no stop strings.
         takes_stop=protocol == "openai" and _takes_stop(worker.config),
         timeouts=fields(worker.config.get("timeouts")),
+        auth_scheme="bearer" if worker.secret_name else "none",
+        secret_name=worker.secret_name,
         prompt_usd_per_1k=0,
         completion_usd_per_1k=0,
     )
-    return [target]
 
 
 def _may_substitute(model: ModelRow) -> bool:
@@ -289,11 +352,14 @@ def _is_free(model: ModelRow) -> bool:
 
 def on_cooldown(target: Target, cooldowns: Sequence[CooldownRow], now: datetime) -> bool:
     """Whether the target is covered by a cooldown that has not ended."""
+    if target.worker:
+        keys = (target.cooldown_key, WORKER)
+        return any(row.until > now and row.key in keys for row in cooldowns)
     accounts = {target.provider}
     if target.model_key.endswith(":free"):
         accounts.add(f"{target.provider}:free")
-    keys = {"model": {target.name}, "provider": {target.provider}, "account": accounts}
-    return any(row.until > now and row.key in keys[row.scope] for row in cooldowns)
+    covering = {"model": {target.name}, "provider": {target.provider}, "account": accounts}
+    return any(row.until > now and row.key in covering[row.scope] for row in cooldowns)
 
 
 def _parameters(defaults: object) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from roleplay_chat import turn_store
 from roleplay_chat.api import ChatRequest, Tier
 from roleplay_chat.generation.attempts import Attempt
 from roleplay_chat.generation.failover import Callbacks, Generation, RequestShape
-from roleplay_chat.generation.routing import WORKER, Plan, Target, memory_targets
+from roleplay_chat.generation.routing import Plan, Target, memory_targets
 from roleplay_chat.lorebook.entries import Entry
 from roleplay_chat.memory import notes
 from roleplay_chat.memory.notes import Batch, Written
@@ -182,14 +182,15 @@ class Summarizer:
         return written
 
     def _plan(self, reply: Target) -> Plan | None:
-        """Choose the batch and the targets, the worker as last resort; None without targets."""
+        """Choose the batch and the targets, the workers as last resort; None without targets."""
         begun = self._begun
         targets = memory_targets(
             models=begun.models,
-            worker=begun.worker,
+            workers=begun.workers,
             cooldowns=begun.cooldowns,
             tier=self._tier,
             now=begun.now,
+            key=begun.key,
             free_only=begun.free_only,
         )
         if not targets:
@@ -214,18 +215,18 @@ class Summarizer:
         )
         plain = [replace(target, parameters=_parameters(target)) for target in targets]
         return Plan(
-            targets=tuple(target for target in plain if target.provider != WORKER),
-            last_resort=tuple(target for target in plain if target.provider == WORKER),
+            targets=tuple(target for target in plain if not target.worker),
+            last_resort=tuple(target for target in plain if target.worker),
             requested=None,
         )
 
     async def _generate(self, plan: Plan, reply: Target) -> None:
-        """Try the models, then the worker. It has one GPU, so a reply of its own comes first."""
+        """Try the models, then the workers. A reply of a worker comes first: it needs the GPU."""
         callbacks = Callbacks(self._prompt_for, _reply_for, lambda *_: None)
         await self._generation.run(replace(plan, last_resort=()), callbacks)
         is_over = self._generation.text or self._generation.finding
         if plan.last_resort and not is_over:
-            if reply.provider == WORKER:
+            if reply.worker:
                 await self._reply_is_over.wait()
             await self._generation.run(replace(plan, targets=()), callbacks)
 

@@ -1,0 +1,86 @@
+"""Decides which of the team's workers a turn asks, in which order. Pure.
+
+The same conversation goes to the same worker, which still has its prompt in the cache. The database
+has a copy of the first choice, private.preferred_worker, to count the turns in progress.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from hashlib import sha256
+from itertools import groupby
+
+from edge.worker_health import why_unavailable
+from roleplay_chat.rows import WorkerRow
+
+WORKER = "chat_worker"
+"""In a request: any worker. As a name: the worker of the settings."""
+WORKER_ALIASES = frozenset({WORKER, "qwen-local"})
+ANY = "*"
+
+
+def requested_worker(model_provider: str | None) -> str | None:
+    """The name of the worker that a request asks for, `ANY` for any of them, None for no worker."""
+    if model_provider in WORKER_ALIASES:
+        return ANY
+    prefix, _, name = (model_provider or "").partition(":")
+    return name if prefix == WORKER and name else None
+
+
+def affinity(worker: str, key: str) -> bytes:
+    """How strongly a worker attracts the conversation `key`: the highest one gets it.
+
+    Rendezvous hashing: each worker attracts the same share, and when one goes, only its own
+    conversations move.
+    """
+    return sha256(f"{worker} {key}".encode()).digest()
+
+
+@dataclass(frozen=True)
+class Ranking:
+    """The workers in the order in which they are asked."""
+
+    free: tuple[WorkerRow, ...] = ()
+    full: tuple[WorkerRow, ...] = ()
+    """All slots are busy; the least busy first."""
+    away: tuple[WorkerRow, ...] = ()
+    """Unhealthy or on cooldown."""
+
+
+def rank(
+    workers: Sequence[WorkerRow],
+    key: str,
+    *,
+    asked: str | None,
+    is_away: Callable[[WorkerRow], bool],
+) -> Ranking:
+    """Order the workers for the conversation `key`; the one that is `asked` for by name is first.
+
+    By priority, then by affinity. If the preferred worker of a priority is full, load decides
+    between the others: the least busy is next.
+    """
+    ordered = sorted(workers, key=lambda worker: affinity(worker.name, key), reverse=True)
+    ordered.sort(key=lambda worker: worker.priority)
+    away: list[WorkerRow] = []
+    present: list[WorkerRow] = []
+    for worker in ordered:
+        (away if is_away(worker) else present).append(worker)
+    free: list[WorkerRow] = []
+    for _, group in groupby(present, key=lambda worker: worker.priority):
+        equals = list(group)
+        if load(equals[0]) >= 1:
+            equals.sort(key=load)
+        free += [worker for worker in equals if load(worker) < 1]
+    free.sort(key=lambda worker: worker.name != asked)
+    full = sorted((worker for worker in present if load(worker) >= 1), key=load)
+    return Ranking(tuple(free), tuple(full), tuple(away))
+
+
+def load(worker: WorkerRow) -> float:
+    """The share of its slots that are busy: 1 or more is full, 0 if it has no limit."""
+    return (worker.running or 0) / worker.slots if worker.slots else 0.0
+
+
+def why_away(worker: WorkerRow, now: datetime) -> str | None:
+    """Why a worker cannot be asked now; None if it can."""
+    return why_unavailable(worker.url, worker.health, now)
