@@ -196,12 +196,15 @@ _CLIENT: web.AppKey[aiohttp.ClientSession] = web.AppKey("client", aiohttp.Client
 
 @contextmanager
 def running_gateway(postgrest_url: str, keys: Keys) -> Iterator[Gateway]:
-    """A gateway in its own thread. Sets the issuer of the keys to its Auth address."""
-    listener = listening_socket()
+    """A gateway in its own thread. While it runs, the issuer of the keys is its Auth address."""
+    listener, issuer = listening_socket(), keys.issuer
     keys.issuer = f"{listener_url(listener)}/auth/v1"
     gateway = Gateway(listener_url(listener), postgrest_url, keys)
-    with (
-        start_blocking_portal() as portal,
-        portal.wrap_async_context_manager(gateway._serving(listener)),
-    ):
-        yield gateway
+    try:
+        with (
+            start_blocking_portal() as portal,
+            portal.wrap_async_context_manager(gateway._serving(listener)),
+        ):
+            yield gateway
+    finally:
+        keys.issuer = issuer
