@@ -668,17 +668,18 @@ def test_rows_that_are_not_as_they_should_be_leave_the_conversation_free(
     stack: Stack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     user, conversation = conversing(stack)
-    stack.configure(chatWorker=["not", "an object"])
     stack.function_url("roleplay_chat")
 
     with monkeypatch.context() as broken:
-        # Without leaving invalid rows out, as for rows that cannot be left out.
-        broken.setattr("roleplay_chat.turn_store.without_invalid_rows", lambda begun, _: begun)
+        # As for rows that cannot be left out.
+        broken.setattr(
+            "roleplay_chat.turn_store.without_invalid_rows",
+            lambda begun, _: begun | {"models": ["not a row"]},
+        )
         answer = stack.chat(user, **request(conversation))
 
     assert (answer.status_code, answer.json()["code"]) == (500, "internal_error")
     assert turns(stack) == [("failed", "internal_error")]
-    stack.configure(chatWorker={})
     stack.upstream.enqueue(text("Good evening."))
     assert stack.chat(user, **request(conversation)).status_code == 200
 
