@@ -86,7 +86,7 @@ class Growth:
     adoption: Adoption | None = None
 
     def costly_reads(self) -> list[str]:
-        """Growing tables that are scanned, or of which a statement reads many rows."""
+        """Growing tables that a statement scans, or reads many rows of."""
         return [
             table
             for table, reach in self.plans.items()

@@ -62,7 +62,7 @@ def _lines(node: ast.stmt) -> int:
 
 
 def percentile(values: Iterable[int], share: float) -> int:
-    """The smallest value that at least this share of them does not exceed; 0 if there are none."""
+    """The percentile: the smallest value that this share does not exceed; 0 if there are none."""
     ordered = sorted(values)
     return ordered[ceil(share * len(ordered)) - 1] if ordered else 0
 

@@ -1,4 +1,4 @@
-"""`make adopt ARGS=--rehearse`: the next turn of every active conversation, as far as its prompt.
+"""`make adopt ARGS=--rehearse`: build the next prompt of every active conversation.
 
 Each is begun in a transaction that is rolled back, and no model is called. Only counts are kept.
 """

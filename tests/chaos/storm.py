@@ -369,38 +369,29 @@ def _judge(this: World) -> None:
             ours = [row for row in said if row["id"] not in theirs]
             problems += _differences(ours, replies, alternating=alone)
 
-        problems += [
-            f"doubled turns of one request: {row}"
-            for row in rows(
-                "select client_message_id, count(*) from turns where status <> 'failed' "
-                "group by 1 having count(*) <> 1"
-            )
-        ]
-        problems += [
-            f"doubled or lost usage rows of a turn: {row}"
-            for row in rows(
-                "select t.id, t.status, count(u) from turns t "
-                "left join usage_events u on u.turn_id = t.id and u.purpose = 'reply' "
-                "group by t.id having count(u) > 1 or t.status <> 'failed' and count(u) = 0"
-            )
-        ]
-        problems += [
-            f"doubled or lost interactions remembered: {row}"
-            for row in rows(
-                "select m.conversation_id, m.interaction_count, count(r) from memories m "
-                "left join messages r on r.conversation_id = m.conversation_id "
-                # A reply of the product's function answers no message that anybody knows of.
-                "and r.sender = 'character' and r.parent_id is not null "
-                "group by m.id having count(r) <> interaction_count"
-            )
-        ]
-        problems += [
-            f"doubled position: {row}"
-            for row in rows(
-                "select conversation_id, position, count(*) from messages where is_active "
-                "group by 1, 2 having count(*) > 1 or position is null"
-            )
-        ]
+        for what, query in WRONG_ROWS.items():
+            problems += [f"{what}: {row}" for row in rows(query)]
+
+
+WRONG_ROWS = {
+    "doubled turns of one request": """
+        select client_message_id, count(*) from turns where status <> 'failed'
+        group by 1 having count(*) <> 1""",
+    "doubled or lost usage rows of a turn": """
+        select t.id, t.status, count(u) from turns t
+        left join usage_events u on u.turn_id = t.id and u.purpose = 'reply'
+        group by t.id having count(u) > 1 or t.status <> 'failed' and count(u) = 0""",
+    # A reply of the product's function answers no message that anybody knows of.
+    "doubled or lost interactions remembered": """
+        select m.conversation_id, m.interaction_count, count(r) from memories m
+        left join messages r on r.conversation_id = m.conversation_id
+          and r.sender = 'character' and r.parent_id is not null
+        group by m.id having count(r) <> interaction_count""",
+    "doubled position": """
+        select conversation_id, position, count(*) from messages where is_active
+        group by 1, 2 having count(*) > 1 or position is null""",
+}
+"""Rows that must not be there, by what is wrong with them."""
 
 
 def _differences(
