@@ -167,7 +167,7 @@ FUNCTIONS = {
     "authenticated": """
         private.all_workers private.are_prices private.is_age_verified private.is_member
         private.is_played private.is_unused_secret private.may_meet private.shown_workers
-        private.workers_on_cooldown public.set_default_model public.set_remembers
+        private.workers_on_cooldown public.set_default_model
     """,
     "authenticated service_role": "private.is_admin private.normalised",
     # Called by other functions, triggers and constraints.

@@ -651,16 +651,6 @@ class TestPerson:
             answer = api.patch("/memory_facts", params=its, json={column: None})
         assert answer.status_code == 403
 
-    def test_memory_is_turned_off_and_on(self, told: Talk) -> None:
-        call = {"p_conversation_id": str(told.conversation), "p_remembers": False}
-        with told.stack.data_api(told.stack.user()) as api:
-            assert api.post("/rpc/set_remembers", json=call).status_code == 404
-        with told.stack.data_api(told.user) as api:
-            assert api.post("/rpc/set_remembers", json=call).is_success
-            assert step(told, {"text": "Ada fears gulls."}) is False
-            assert api.post("/rpc/set_remembers", json=call | {"p_remembers": True}).is_success
-        assert step(told, {"text": "Ada fears gulls."}) is True
-
 
 def step_after(talk: Talk, person: dict[str, Any], **more: Any) -> None:
     """A step whose model was told a person's words."""
