@@ -122,6 +122,11 @@ class TestSlot:
             ("Ada's wife is ill", None),
             ("Ada's birthday is 3 May", ("Ada", "birthday")),
             ("The user lives in Paris", ("Ada", "home")),
+            ("Ada's doctor is Lindqvist", ("Ada", "doctor")),
+            ("Ada's bicycle is a Koga", ("Ada", "bicycle")),
+            ("Ada's doctor is ill", None),
+            ("Ada's sister is Tilda", None),
+            ("Ada's oldest friend is Jon", None),
             ("Long ago in another life Ada lives in Paris", None),
         ],
     )
@@ -247,6 +252,24 @@ class TestResolve:
         assert change.get("replaces") == (ids(1) if is_replaced else None)
         assert change.get("topic") == ("what it is" if is_replaced else None)
 
+    @pytest.mark.parametrize(
+        ("said", "is_replaced"),
+        [
+            ("I have given it up and play the harp instead.", True),
+            ("Fine. I play the harp now. And you?", True),
+            ("I play the harp.", False),
+            ("It is late now. I play the harp.", False),
+        ],
+    )
+    @pytest.mark.parametrize("message", [None, 1])
+    def test_fact_that_differs_in_one_value_replaces_where_somebody_says_it_changed(
+        self, said: str, message: int | None, is_replaced: bool
+    ) -> None:
+        rows = known("Ada plays the flute.")
+        noted = [Fact("conversation", "Ada plays the harp.", message=message)]
+        (change,) = changes(noted, rows, [(1, said)])
+        assert change.get("replaces") == (ids(1) if is_replaced else None)
+
     def test_facts_that_differ_in_one_value_both_stay_without_a_topic(self) -> None:
         noted = [Fact("conversation", "Ada met Tom in Rome.")]
         assert "replaces" not in changes(noted, known("Ada met Tom in Oslo."))[0]
@@ -306,6 +329,14 @@ class TestResolve:
         ]
         made = changes(noted, known("Ada lives in Paris."))
         assert [change.get("replaces") for change in made] == [ids(1), None]
+
+    def test_what_the_answer_replaced_is_not_noted_once_more(self) -> None:
+        noted = [
+            Fact("conversation", "Ada lives in Oslo."),
+            Fact("conversation", "Ada lives in Paris, as was said."),
+        ]
+        (change,) = changes(noted, known("Ada lives in Paris."))
+        assert change["content"] == "Ada lives in Oslo."
 
     @pytest.mark.parametrize(
         ("text", "message", "span"),

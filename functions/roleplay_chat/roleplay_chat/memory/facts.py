@@ -75,6 +75,20 @@ _SLOTS = tuple(
     )
 )
 """What somebody has one of at a time, in the words of plain English facts."""
+_POSSESSION = re.compile(
+    r"^(?P<subject>[^\W\d_]\w*)['’]s (?P<what>[a-z]+(?: [a-z]+)?) is (?:called )?(?:[A-Z]|an? )"
+)
+"""The same for "Ada's doctor is Tom", where that is not one of `_SEVERAL`."""
+_SEVERAL = _set(
+    """sister brother son daughter child cousin aunt uncle niece nephew friend neighbour neighbor
+    colleague teacher cat dog pet horse"""
+)
+_CHANGE = re.compile(
+    r"\b(?:now|nowadays|no longer|any ?more|instead|these days|from now on|another|changed|moved"
+    r"|g[ai]ven? up)\b",
+    re.IGNORECASE,
+)
+"""Words by which people say that something is no longer as it was."""
 _TOPICS = {
     "home": _set("residence city place address lives living lives_in current_home"),
     "job": _set("occupation profession work career role"),
@@ -226,15 +240,25 @@ def is_twin(new: Words, old: Words) -> bool:
 
     Not with a verb that is true of many things, unless more than that verb is the same.
     """
-    ours, theirs = new.stems, old.stems
+    ours, theirs = _without_end(new.stems), _without_end(old.stems)
     if new.is_negated != old.is_negated or ours == theirs:
         return False
     begins = _common_length(ours, theirs)
     ends = _common_length(ours[begins:][::-1], theirs[begins:][::-1])
     differing = max(len(ours), len(theirs)) - begins - ends
     shortest = min(len(ours), len(theirs)) - begins - ends
+    values = {*ours[begins : len(ours) - ends], *theirs[begins : len(theirs) - ends]}
     least = 3 if set(ours[:2]) & _MANY_VALUED else 2
-    return shortest > 0 and differing <= 2 and begins + ends >= least and begins >= 2
+    is_value = shortest > 0 and differing <= 2 and not values & _JOINING
+    return is_value and begins >= 2 and begins + ends >= least
+
+
+def _without_end(stems: list[str]) -> list[str]:
+    """Without words at the end that say nothing: "as was said"."""
+    length = len(stems)
+    while length and stems[length - 1] in _COMMON:
+        length -= 1
+    return stems[:length]
 
 
 def _common_length(one: Sequence[str], other: Sequence[str]) -> int:
@@ -249,16 +273,25 @@ def slot_of(
 
     Plain words count more than what a model named. `person` is the name of the user.
     """
-    for name, pattern in _SLOTS:
-        found = pattern.match(text)
-        if found and len(found["subject"].split()) <= MAX_SUBJECT_WORDS:
-            what = f"{name} {found['what']}" if name == "favourite" else name
-            return _about(found["subject"], person), what.casefold()
+    if (plain := _plain_slot(text, person)) is not None:
+        return plain
+    found = _POSSESSION.match(text)
+    if found and not topic and not _SEVERAL & set(found["what"].split()):
+        return _about(found["subject"], person), found["what"]
     topic = topic.casefold().strip()
     topic = _SAME_TOPIC.get(topic, topic)
     if not subject or not topic or topic in _MANY:
         return None
     return _about(subject, person), topic
+
+
+def _plain_slot(text: str, person: str) -> tuple[str, str] | None:
+    for name, pattern in _SLOTS:
+        found = pattern.match(text)
+        if found and len(found["subject"].split()) <= MAX_SUBJECT_WORDS:
+            what = f"{name} {found['what']}" if name == "favourite" else name
+            return _about(found["subject"], person), what.casefold()
+    return None
 
 
 def _about(subject: str, person: str) -> str:
@@ -333,6 +366,18 @@ class Material:
     def _place(self, message: int | None) -> int:
         return message - 1 if message is not None and 0 < message <= len(self.messages) else -1
 
+    def tells_change(self, new: Words, old: Words, message: int | None) -> bool:
+        """Whether the message, or any if none is named, says that the new value is a change."""
+        values = set(new.stems) - set(old.stems)
+        place = self._place(message)
+        texts = [text for _, text in self.messages]
+        return any(
+            _CHANGE.search(sentence) and values <= set(Words(sentence).stems)
+            for text in (texts if place < 0 else texts[place : place + 1])
+            if _CHANGE.search(text)
+            for sentence in re.split(r"(?<=[.!?])\s", text)
+        )
+
     def bearing(self, words: Words) -> set[str]:
         """What a fact says beside the names of the two."""
         return words.content - self._names
@@ -368,9 +413,8 @@ def _changed_by(sentence: str, known: list[_Known], material: Material) -> FactR
         if (
             old.is_current
             and not old.row.is_fixed
-            and old.slot is not None
-            and (_key(slot) == _key(old.slot) or (slot is None and is_twin(words, old.words)))
             and likeness(words, old.words) is None
+            and _takes_place(words, slot, old, None, material)
         ):
             return old.row
     return None
@@ -378,6 +422,23 @@ def _changed_by(sentence: str, known: list[_Known], material: Material) -> FactR
 
 def _slot(row: FactRow, material: Material) -> tuple[str, str] | None:
     return slot_of(row.content, row.subject or "", row.topic or "", material.person)
+
+
+def _takes_place(
+    words: Words,
+    slot: tuple[str, str] | None,
+    old: _Known,
+    message: int | None,
+    material: Material,
+) -> bool:
+    """Whether only one of the two can hold: the same subject and topic, or a value that changed."""
+    if slot is not None and _key(slot) == _key(old.slot):
+        return True
+    if not is_twin(words, old.words):
+        return False
+    return (slot is None and old.slot is not None) or material.tells_change(
+        words, old.words, message
+    )
 
 
 def _withdrawal(fact: Fact, known: list[_Known], material: Material) -> dict[str, Any] | None:
@@ -392,8 +453,10 @@ def _withdrawal(fact: Fact, known: list[_Known], material: Material) -> dict[str
     }
 
 
-def _note(fact: Fact, known: list[_Known], material: Material) -> dict[str, Any]:
+def _note(fact: Fact, known: list[_Known], material: Material) -> dict[str, Any] | None:
     words = Words(fact.text)
+    if any(not old.is_current and likeness(words, old.words) for old in known):
+        return None  # It was replaced by the same answer.
     slot = _slot_of_note(fact, words, known, material)
     first, last = material.source(words, fact.message)
     change: dict[str, Any] = {
@@ -421,7 +484,9 @@ def _note(fact: Fact, known: list[_Known], material: Material) -> dict[str, Any]
         if old.is_current
         and not old.row.is_fixed
         and old not in less
-        and (contradicts(words, old.words) or (slot is not None and _key(slot) == _key(old.slot)))
+        and (
+            contradicts(words, old.words) or _takes_place(words, slot, old, fact.message, material)
+        )
     ]
     meant = _meant(fact, known, material, slot) if fact.action == "replace" else None
     if meant is not None and meant not in [*less, *denied]:
@@ -436,13 +501,11 @@ def _slot_of_note(
     fact: Fact, words: Words, known: list[_Known], material: Material
 ) -> tuple[str, str] | None:
     """The slot of a note; that of a known fact which differs in one value, if it has none."""
-    slot = slot_of(fact.text, fact.subject, fact.topic, material.person)
-    if slot is not None or fact.topic.casefold() in _MANY:
-        return slot
-    return next(
-        (old.slot for old in known if old.is_current and old.slot and is_twin(words, old.words)),
-        None,
-    )
+    named = slot_of(fact.text, fact.subject, fact.topic, material.person)
+    if fact.topic or _plain_slot(fact.text, material.person):
+        return named
+    twins = (old.slot for old in known if old.is_current and is_twin(words, old.words))
+    return next(filter(None, twins), named)
 
 
 def _key(slot: tuple[str, str] | None) -> tuple[str, str] | None:
