@@ -17,7 +17,7 @@ from roleplay_chat import turn_store
 from roleplay_chat.api import ChatRequest, Tier
 from roleplay_chat.generation.attempts import Attempt
 from roleplay_chat.generation.failover import Callbacks, Generation, RequestShape
-from roleplay_chat.generation.routing import Plan, Target, memory_targets
+from roleplay_chat.generation.routing import Candidates, Plan, Target, memory_targets
 from roleplay_chat.lorebook.entries import Entry
 from roleplay_chat.memory import notes
 from roleplay_chat.memory.notes import Batch, Written
@@ -184,15 +184,7 @@ class Summarizer:
     def _plan(self, reply: Target) -> Plan | None:
         """Choose the batch and the targets, the workers as last resort; None without targets."""
         begun = self._begun
-        targets = memory_targets(
-            models=begun.models,
-            workers=begun.workers,
-            cooldowns=begun.cooldowns,
-            tier=self._tier,
-            now=begun.now,
-            key=begun.key,
-            free_only=begun.free_only,
-        )
+        targets = memory_targets(Candidates.from_turn(begun, self._tier))
         if not targets:
             return None
         spec = builder.PromptSpec(
