@@ -12,40 +12,64 @@ language sql immutable set search_path = '' as $$
   end
 $$;
 
--- The newest p_limit messages that the summary does not cover, oldest first: [{"sender", "content",
--- "position"}], with "character_id" and "speaker" (the name) if a character wrote it. Only messages
--- before p_before, if given; a summary that reaches beyond p_before is ignored.
---
--- Every eighth position has "anchor": true. A history that is too long is cut at an anchor, so that
--- it starts with the same message for several turns and the provider's prompt cache keeps hitting.
--- Older messages beyond private.most_history_bytes are left out, and `is_cut` is true.
--- `speakers` are the characters who wrote any of the messages.
-create function private.history(
-  p_conversation_id uuid, p_except uuid[], p_before bigint, p_limit integer,
-  out messages jsonb, out speakers uuid[], out is_cut boolean)
-language sql stable set search_path = '' as $$
-  select coalesce(jsonb_agg(
-    jsonb_build_object('sender', m.sender, 'content', m.content, 'position', m.position)
-    || case when ch.id is null then '{}' else jsonb_build_object('character_id', ch.id, 'speaker', ch.name) end
-    || case when m.position % 8 = 0 then '{"anchor": true}' else '{}' end::jsonb order by m.position)
-      filter (where m.fits), '[]'),
-    coalesce(array_agg(distinct ch.id) filter (where m.fits and ch.id is not null), '{}'),
-    coalesce(bool_or(not m.fits), false)
+-- How many bytes of messages a turn reads: as much as the model with the longest prompt takes, at about
+-- four bytes a token, but never more than private.most_history_bytes(). p_models are those of
+-- private.models_for, p_workers those of private.workers_for.
+create function private.history_bytes(p_models jsonb, p_workers jsonb) returns integer
+language sql immutable set search_path = '' as $$
+  select least(4 * max(least(private.bounded(t.sizes -> 'context_tokens', 10000000),
+                             coalesce(private.bounded(t.sizes -> 'prompt_tokens', 10000000), 32768))),
+               private.most_history_bytes())::integer
   from (
-    select m.*, row_number() over newest = 1
-      or sum(octet_length(m.content)) over newest <= private.most_history_bytes() as fits
-    from (
-      select m.sender, m.content, m.position, m.character_id from shared.messages m
-      where m.conversation_id = p_conversation_id and m.is_active and m.is_speech
-        and m.position > (select case when p_before <= c.upto then 0 else c.upto end
-                          from private.covered(p_conversation_id) as c (upto))
-        and m.id <> all (array_remove(p_except, null))
-        and m.position < coalesce(p_before, 9223372036854775807)
-      order by m.position desc limit p_limit) m
-    window newest as (order by m.position desc)) m
-  left join shared.conversations c on c.id = p_conversation_id and m.sender = 'character'
-  left join shared.characters ch on ch.id = coalesce(m.character_id, c.character_id)
+    select '{"context_tokens": 8192}'::jsonb
+    union all select m.model -> 'capabilities' from jsonb_array_elements(p_models) m (model)
+    union all select w.worker -> 'config' from jsonb_array_elements(p_workers) w (worker)) t (sizes)
 $$;
+
+-- The newest messages that the summary does not cover, p_bytes of them at most beside the newest one,
+-- oldest first: [{"sender", "content", "position"}], with "character_id" and "speaker" (the name) if a
+-- character wrote it. Only messages before p_before, if given; a summary that reaches beyond p_before
+-- is ignored. `is_cut` says whether older ones are left out, `bytes` how long those read are.
+-- `speakers` are the characters who wrote any of them.
+create function private.history(
+  p_conversation_id uuid, p_except uuid[], p_before bigint, p_bytes integer,
+  out messages jsonb, out speakers uuid[], out bytes integer, out is_cut boolean)
+language plpgsql stable set search_path = '' as $$
+declare
+  -- A message has more than a dozen bytes on average, whatever a person does.
+  c_most_messages constant integer := 2000;
+  v_message record;
+  v_read jsonb[] := '{}';
+begin
+  is_cut := false;
+  bytes := 0;
+  speakers := '{}';
+  for v_message in
+    select m.sender, m.content, m.position, ch.id as character_id, ch.name as speaker
+    from shared.messages m
+    left join shared.conversations c on c.id = p_conversation_id and m.sender = 'character'
+    left join shared.characters ch on ch.id = coalesce(m.character_id, c.character_id)
+    where m.conversation_id = p_conversation_id and m.is_active and m.is_speech
+      and m.position > (select case when p_before <= c.upto then 0 else c.upto end
+                        from private.covered(p_conversation_id) as c (upto))
+      and m.id <> all (array_remove(p_except, null))
+      and m.position < coalesce(p_before, 9223372036854775807)
+    order by m.position desc
+  loop
+    is_cut := cardinality(v_read) = c_most_messages
+      or cardinality(v_read) > 0 and bytes + octet_length(v_message.content) > p_bytes;
+    exit when is_cut;
+    bytes := bytes + octet_length(v_message.content);
+    v_read := jsonb_build_object('sender', v_message.sender, 'content', v_message.content, 'position', v_message.position)
+      || case when v_message.character_id is null then '{}'
+         else jsonb_build_object('character_id', v_message.character_id, 'speaker', v_message.speaker) end
+      || v_read;
+    if v_message.character_id <> all (speakers) then
+      speakers := speakers || v_message.character_id;
+    end if;
+  end loop;
+  messages := to_jsonb(v_read);
+end $$;
 
 -- Declared age and rating of all characters in a conversation and of p_others, for the content
 -- policy: [{"age", "content_rating"}]. The age of a character that no longer exists is null.
@@ -118,6 +142,6 @@ language sql stable set search_path = '' as $$
 $$;
 
 revoke execute on function private.character_facts(shared.characters),
-  private.history(uuid, uuid[], bigint, integer), private.cast_facts(shared.conversations, uuid[]),
+  private.history(uuid, uuid[], bigint, integer), private.history_bytes(jsonb, jsonb), private.cast_facts(shared.conversations, uuid[]),
   private.remembered(uuid, text, uuid, uuid),
   private.catalog_prices(jsonb), private.models_for(text) from public, anon, authenticated;

@@ -38,12 +38,11 @@ NAMES = {"user": "Ada", "char": "Mara"}
 
 
 def rows(count: int, *, chars: int = 296, first: int = 8) -> list[MessageRow]:
-    """Messages of 103 tokens or other lengths. Every eighth one is an anchor."""
+    """Messages of 103 tokens or other lengths."""
     return [
         MessageRow(
             sender="character" if position % 2 else "user",
             content="x" * chars,
-            anchor=position % 8 == 0,
             position=position,
         )
         for position in range(first, first + count)
@@ -51,7 +50,7 @@ def rows(count: int, *, chars: int = 296, first: int = 8) -> list[MessageRow]:
 
 
 def step(history: list[MessageRow], memory: MemoryRow | None = MAY_WRITE, **more: int) -> Any:
-    limits = {"room": 3000, "max_messages": 100, "capacity": 10_000} | more
+    limits = {"room": 3000, "capacity": 10_000} | more
     return next_batch(memory, history, **limits)
 
 
@@ -68,21 +67,10 @@ class TestNextStep:
     def test_none_before_the_start(self) -> None:
         assert step(rows(21)) is None
 
-    def test_leaves_half_of_the_room_beginning_at_an_anchor(self) -> None:
-        history = rows(22)
-        taken = step(history)
-        kept = history[len(taken.rows) :]
-        assert [row.position for row in taken.rows] == list(range(8, 16))
-        assert kept[0].anchor
-        assert (taken.covers, taken.upto) == (7, 15)
-
-    def test_batch_counts_messages_too(self) -> None:
-        assert step(rows(75, chars=2)) is None
-        assert len(step(rows(76, chars=2)).rows) == 24
-
-    def test_without_an_anchor_near_takes_what_it_needs(self) -> None:
-        history = [row.model_copy(update={"anchor": False}) for row in rows(22)]
-        assert len(step(history).rows) == 8
+    def test_leaves_a_quarter_of_the_room(self) -> None:
+        taken = step(rows(22))
+        assert [row.position for row in taken.rows] == list(range(8, 23))
+        assert (taken.covers, taken.upto) == (7, 22)
 
     def test_never_takes_the_newest(self) -> None:
         history = rows(6, chars=9000)
@@ -90,7 +78,7 @@ class TestNextStep:
         assert step(rows(NEWEST_KEPT, chars=9000)) is None
 
     def test_takes_no_more_than_can_be_read_and_at_least_one(self) -> None:
-        assert len(step(rows(60), capacity=1_000, max_messages=1000).rows) <= 9
+        assert len(step(rows(60), capacity=1_000).rows) <= 9
         assert len(step(rows(60), capacity=0).rows) == 1
 
     def test_takes_what_no_turn_sees_first(self) -> None:
@@ -109,16 +97,15 @@ class TestNextStep:
         lengths=st.lists(st.integers(0, 4000), max_size=120),
         room=st.integers(0, 20_000),
         room_to_read=st.integers(0, 20_000),
-        most=st.integers(2, 200),
     )
     def test_batch_is_always_a_beginning(
-        self, lengths: list[int], room: int, room_to_read: int, most: int
+        self, lengths: list[int], room: int, room_to_read: int
     ) -> None:
         history = [
             row.model_copy(update={"content": "x" * length})
             for row, length in zip(rows(len(lengths)), lengths, strict=True)
         ]
-        taken = step(history, room=room, capacity=room_to_read, max_messages=most)
+        taken = step(history, room=room, capacity=room_to_read)
         if taken is not None:
             assert taken.rows == history[: len(taken.rows)]
             assert 0 < len(taken.rows) <= len(history) - NEWEST_KEPT

@@ -14,7 +14,7 @@ from typing import Any
 
 from roleplay_chat.api import MemoryTier, Tier
 from roleplay_chat.messages import Message, Roles
-from roleplay_chat.prompt.builder import STEP_MESSAGES, Prompt
+from roleplay_chat.prompt.builder import Prompt
 from roleplay_chat.prompt.passages import Piece
 from roleplay_chat.prompt.roles import PromptMessage, arranged
 from roleplay_chat.reply.template_tokens import end_tokens
@@ -27,8 +27,9 @@ from roleplay_chat.tokens import TOKENS_PER_MESSAGE, UNCALIBRATED, Tokens
 START_SHARE = 0.75
 """When the messages that are not summarised take more than this share of the history's room, the
 next batch is summarised."""
-KEEP_SHARE = 0.5
-"""The share of the history's room that the remaining messages may then take."""
+KEEP_SHARE = 0.25
+"""The share of the history's room that the remaining messages may then take. Small, because each
+batch changes the beginning of the prompt, which until then stays cached."""
 NEWEST_KEPT = 4
 """The number of newest messages that are never summarised: they may be regenerated or continued."""
 
@@ -114,15 +115,17 @@ def for_tier(begun: BegunTurn, tier: Tier) -> BegunTurn:
     """The turn with only the memory that its tier allows.
 
     Memory from a conversation with adult turns is allowed in an `sfw` turn only if nothing in it is
-    sexual. A summary that is left out is not continued either.
+    sexual. A summary that is left out is not continued either. Recalled messages may be of any time
+    in a conversation that had adult turns, so the same applies to them.
     """
     if tier == "nsfw":
         return begun
+    recalled = [row for row in begun.recalled if _is_suitable(row.content, "nsfw")]
     facts = [fact for fact in begun.facts if _is_suitable(fact.content, fact.content_tier)]
     kept = begun.memory
     if kept and not _is_suitable(kept.summary, kept.content_tier):
         kept = kept.model_copy(update={"summary": "", "may_write": False})
-    return begun.model_copy(update={"facts": facts, "memory": kept})
+    return begun.model_copy(update={"facts": facts, "memory": kept, "recalled": recalled})
 
 
 def _is_suitable(text: str, origin: Tier) -> bool:
@@ -137,14 +140,13 @@ def may_be_due(
     history: Sequence[MessageRow],
     *,
     min_room: int,
-    max_messages: int,
     tokens: Tokens,
 ) -> bool:
     """A cheap check whether to call `next_batch`, which needs the whole prompt. `min_room` is the
     number of tokens that the history has in every prompt."""
     if memory is None or not memory.may_write:
         return False
-    if memory.backlog or len(history) > START_SHARE * max_messages:
+    if memory.backlog:
         return True
     said = tokens.count("".join(row.content for row in history))
     return said + (TOKENS_PER_MESSAGE + 1) * len(history) > START_SHARE * min_room
@@ -155,16 +157,13 @@ def next_batch(
     history: Sequence[MessageRow],
     *,
     room: int,
-    max_messages: int,
     capacity: int,
     tokens: Tokens = UNCALIBRATED,
 ) -> Batch | None:
     """The messages to summarise now; None while everything fits.
 
     `room` is the history's room in the prompt, in tokens counted by `tokens`; `capacity` the tokens
-    that the summarising model can read, by the plain estimate; `max_messages` the number of
-    messages that a turn reads. The remaining messages begin at an anchor if one is near, so that
-    prompts begin the same (and stay cached) until the next batch.
+    that the summarising model can read, by the plain estimate.
     """
     if memory is None or not memory.may_write:
         return None
@@ -176,15 +175,13 @@ def next_batch(
 
     rows = [*lost, *history]
     costs = [_cost(row, tokens) for row in rows]
-    if sum(costs) <= START_SHARE * room and len(rows) <= START_SHARE * max_messages:
+    if sum(costs) <= START_SHARE * room:
         return None
     left, covered = sum(costs), 0
-    while left > KEEP_SHARE * room or len(rows) - covered > KEEP_SHARE * max_messages:
+    while left > KEEP_SHARE * room:
         left -= costs[covered]
         covered += 1
     covered = min(covered, len(rows) - NEWEST_KEPT, _fitting(rows, capacity))
-    near = range(covered, max(covered - STEP_MESSAGES, 0), -1)
-    covered = next((index for index in near if rows[index].anchor), covered)
     return Batch(rows[:covered], memory.covers_position) if covered > 0 else None
 
 

@@ -108,7 +108,6 @@ class Summarizer:
             self._begun.memory,
             self._begun.history,
             min_room=builder.min_history_room(reply.context_tokens, reply.max_tokens),
-            max_messages=self._settings.history_messages,
             tokens=reply.tokens,
         ):
             self._signals, self._lore = signals, lore
@@ -201,7 +200,6 @@ class Summarizer:
             begun.memory,
             begun.history,
             room=max(builder.history_room(spec), 0),
-            max_messages=self._settings.history_messages,
             capacity=notes.capacity(begun, targets[0].context_tokens),
             tokens=reply.tokens,
         )

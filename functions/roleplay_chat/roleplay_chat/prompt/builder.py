@@ -17,6 +17,7 @@ from roleplay_chat.api import ChatRequest, Tier
 from roleplay_chat.lorebook.entries import Entry
 from roleplay_chat.lorebook.matching import match_entries, select_entries
 from roleplay_chat.messages import Message, Roles
+from roleplay_chat.prompt import recall
 from roleplay_chat.prompt.group_chat import as_heard, introduction
 from roleplay_chat.prompt.macros import build_macros, expand, expanded, names_in, owner
 from roleplay_chat.prompt.passages import NO_WORDS, Piece, build_passages, joined
@@ -25,8 +26,8 @@ from roleplay_chat.rows import BegunTurn, CharacterRow, FactRow, MessageRow, Tem
 from roleplay_chat.screening.decision import Part, Passage
 from roleplay_chat.tokens import TOKENS_PER_MESSAGE, UNCALIBRATED, Tokens
 
-STEP_MESSAGES = 16
-"""How many messages to search for an anchor. About every eighth message is one."""
+CUT_SHARE, KEEP_SHARE = 0.85, 0.25
+"""A history that is too long for its room is cut to a share between these: see `_first_kept`."""
 HISTORY_SHARE = 0.25
 """The minimum share of the budget for the history; the system message yields to it."""
 LORE_SHARE = 0.25
@@ -124,7 +125,9 @@ class PromptSpec:
 def build(spec: PromptSpec) -> Prompt:
     """The messages to send, within the budget."""
     frame = _frame(spec)
-    spoken = [*_recent(frame.history, frame.room, spec.tokens), *frame.closing]
+    kept = _recent(frame.history, frame.room, spec.tokens)
+    recalled = _recalled(spec, kept, frame.room)
+    spoken = [*map(_message, kept), *recalled, *frame.closing]
     rule = Piece.from_text(None, spec.rule)
     system = PromptMessage("system", joined("\n\n", [frame.system.content, rule]))
     messages = [system, *_with_notes(spoken, frame.lore)]
@@ -437,22 +440,54 @@ def _section(part: Part, title: str, text: str | None) -> Piece:
     return Piece.from_text(part, f"## {title}\n{text}") if text else NO_WORDS
 
 
-def _recent(history: Sequence[MessageRow], budget: int, tokens: Tokens) -> list[PromptMessage]:
-    """The newest messages that fit, oldest first.
+def _recent(history: Sequence[MessageRow], room: int, tokens: Tokens) -> Sequence[MessageRow]:
+    """The newest messages that fit in `room` tokens, oldest first."""
+    if _cost_at_most(history, tokens) <= room:
+        return history
+    return history[_first_kept(history, room, tokens) :]
 
-    If some do not fit, the first one kept is an anchor, if one is near. So most turns only append
-    to the prompt of the turn before, which stays cached.
+
+def _first_kept(history: Sequence[MessageRow], room: int, tokens: Tokens) -> int:
+    """Where a history that is too long is cut.
+
+    Among the cuts that leave between `KEEP_SHARE` and `CUT_SHARE` of the room, the one of the
+    highest grade, which stays the highest for as long as the cut is among them. So most turns only
+    append to the prompt of the turn before, which stays cached.
     """
-    messages = [_message(row) for row in history]
-    if _cost_at_most(messages, tokens) <= budget:
-        return messages
-    first = len(history)
-    while first > 0 and (budget := budget - _cost(messages[first - 1], tokens)) >= 0:
+    first = kept = len(history)
+    spent = 0
+    while (
+        first > 0 and (spent := spent + _row_cost(history[first - 1], tokens)) <= CUT_SHARE * room
+    ):
         first -= 1
-    if first > 0:
-        near = range(first, min(first + STEP_MESSAGES, len(history)))
-        first = next((index for index in near if history[index].anchor), first)
-    return messages[first:]
+        if spent <= KEEP_SHARE * room:
+            kept = first
+    places = range(first, min(kept, len(history) - 1) + 1)
+    return max(places, key=lambda place: (_grade(history[place].position), -place), default=first)
+
+
+def _grade(position: int) -> int:
+    """How rarely a history may begin at this position: 0 for half of them, 1 for a quarter, ..."""
+    mixed = position * 0x9E3779B97F4A7C15 >> 16 & 0xFFFFFFFF
+    return (mixed & -mixed).bit_length()
+
+
+def _recalled(spec: PromptSpec, history: Sequence[MessageRow], room: int) -> list[PromptMessage]:
+    """Earlier messages that bear on the person's message, in what the history leaves of `room`."""
+    if not spec.begun.recalled:
+        return []
+    macros = build_macros(spec.begun, spec.request)
+    names = {"user": macros["user"], "character": macros["char"]}
+    left = room - sum(_row_cost(row, spec.tokens) for row in history) - TOKENS_PER_MESSAGE
+    rows = recall.choose(
+        spec.begun.recalled,
+        before=history[0].position if history else None,
+        said=spec.begun.turn.message or "",
+        names=names,
+        budget=min(left, int(spec.budget * recall.SHARE)),
+        tokens=spec.tokens,
+    )
+    return [PromptMessage("system", recall.written(rows, names))] if rows else []
 
 
 def _message(row: MessageRow) -> PromptMessage:
@@ -501,10 +536,14 @@ def _with_notes(messages: Sequence[PromptMessage], lore: Sequence[Entry]) -> lis
     return noted
 
 
-def _cost_at_most(messages: Sequence[PromptMessage], tokens: Tokens) -> int:
-    """An upper bound for the sum of `_cost`, counted in one go."""
-    whole = tokens.count("".join(message.content.text for message in messages))
-    return whole + (TOKENS_PER_MESSAGE + 1) * len(messages)
+def _cost_at_most(rows: Sequence[MessageRow], tokens: Tokens) -> int:
+    """An upper bound for the sum of `_row_cost`, counted in one go."""
+    whole = tokens.count("".join([row.content for row in rows]))
+    return whole + (TOKENS_PER_MESSAGE + 1) * len(rows)
+
+
+def _row_cost(row: MessageRow, tokens: Tokens) -> int:
+    return tokens.count(row.content) + TOKENS_PER_MESSAGE
 
 
 def _cost(message: PromptMessage, tokens: Tokens) -> int:
