@@ -36,39 +36,41 @@ create function private.history(
   out messages jsonb, out speakers uuid[], out bytes integer, out is_cut boolean)
 language plpgsql stable set search_path = '' as $$
 declare
-  -- A message has more than a dozen bytes on average, whatever a person does.
   c_most_messages constant integer := 2000;
+  v_covered constant bigint := (
+    select case when p_before <= c.upto then 0 else c.upto end from private.covered(p_conversation_id) as c (upto));
+  v_before constant bigint := coalesce(p_before, 9223372036854775807);
+  v_except constant uuid[] := array_remove(p_except, null);
   v_message record;
-  v_read jsonb[] := '{}';
+  v_first bigint := v_before;
+  v_number integer := 0;
 begin
   is_cut := false;
   bytes := 0;
-  speakers := '{}';
   for v_message in
-    select m.sender, m.content, m.position, ch.id as character_id, ch.name as speaker
-    from shared.messages m
-    left join shared.conversations c on c.id = p_conversation_id and m.sender = 'character'
-    left join shared.characters ch on ch.id = coalesce(m.character_id, c.character_id)
+    select m.position, octet_length(m.content) as bytes from shared.messages m
     where m.conversation_id = p_conversation_id and m.is_active and m.is_speech
-      and m.position > (select case when p_before <= c.upto then 0 else c.upto end
-                        from private.covered(p_conversation_id) as c (upto))
-      and m.id <> all (array_remove(p_except, null))
-      and m.position < coalesce(p_before, 9223372036854775807)
+      and m.position > v_covered and m.position < v_before and m.id <> all (v_except)
     order by m.position desc
   loop
-    is_cut := cardinality(v_read) = c_most_messages
-      or cardinality(v_read) > 0 and bytes + octet_length(v_message.content) > p_bytes;
+    is_cut := v_number > 0 and bytes + v_message.bytes > p_bytes or v_number = c_most_messages;
     exit when is_cut;
-    bytes := bytes + octet_length(v_message.content);
-    v_read := jsonb_build_object('sender', v_message.sender, 'content', v_message.content, 'position', v_message.position)
-      || case when v_message.character_id is null then '{}'
-         else jsonb_build_object('character_id', v_message.character_id, 'speaker', v_message.speaker) end
-      || v_read;
-    if v_message.character_id <> all (speakers) then
-      speakers := speakers || v_message.character_id;
-    end if;
+    bytes := bytes + v_message.bytes;
+    v_number := v_number + 1;
+    v_first := v_message.position;
   end loop;
-  messages := to_jsonb(v_read);
+
+  select coalesce(jsonb_agg(
+      jsonb_build_object('sender', m.sender, 'content', m.content, 'position', m.position)
+      || case when ch.id is null then '{}' else jsonb_build_object('character_id', ch.id, 'speaker', ch.name) end
+      order by m.position), '[]'),
+    coalesce(array_agg(distinct ch.id) filter (where ch.id is not null), '{}')
+  into messages, speakers
+  from shared.messages m
+  left join shared.conversations c on c.id = p_conversation_id and m.sender = 'character'
+  left join shared.characters ch on ch.id = coalesce(m.character_id, c.character_id)
+  where m.conversation_id = p_conversation_id and m.is_active and m.is_speech
+    and m.position >= v_first and m.position < v_before and m.id <> all (v_except);
 end $$;
 
 -- Declared age and rating of all characters in a conversation and of p_others, for the content

@@ -10,7 +10,9 @@
 create function private.recall(
   p_conversation_id uuid, p_before bigint, p_except uuid, p_query text,
   out messages jsonb, out speakers uuid[])
-language plpgsql stable set search_path = '' as $$
+language plpgsql stable set search_path = ''
+-- begin_turn plans without them, and an index of terms has no other scan.
+set enable_bitmapscan = on as $$
 declare
   c_most_terms constant integer := 24;
   -- Of one term: a word that is in more messages tells nothing.
@@ -39,11 +41,12 @@ begin
   with hits as materialized (
     select t.term, m.position
     from unnest(v_terms) t (term) cross join lateral (
-      select m.position from shared.messages m
-      where private.search_terms(m.conversation_id, m.content) @> array[t.term]
-        and m.is_active and m.is_speech and m.conversation_id = p_conversation_id and m.position < p_before
-        and m.id is distinct from p_except
-      limit c_most_hits) m),
+      -- The terms are those of this conversation. Asked for nothing else, no other index fits, with
+      -- which Postgres would have to take each message of the conversation apart.
+      select m.id, m.position from shared.messages m
+      where private.search_terms(m.conversation_id, m.content) @> array[t.term] and m.is_active and m.is_speech
+      limit c_most_hits) m
+    where m.position < p_before and m.id is distinct from p_except),
   weights as (
     select h.term, ln(1 + 1000.0 / count(*))::double precision as weight from hits h group by h.term),
   found as materialized (
