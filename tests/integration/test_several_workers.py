@@ -11,7 +11,7 @@ from uuid import UUID, uuid4
 import pytest
 
 from roleplay_chat.generation.workers import affinity
-from tests.support.answers import error, held, text
+from tests.support.answers import error, held, stall, text
 from tests.support.stack import Stack, User
 from tests.support.upstream import Upstream, refusing, running_upstream
 from tests.support.waiting import Gate, wait_until
@@ -97,7 +97,32 @@ def test_worker_that_fails_is_passed_over_before_openrouter(
     assert body["response"] == f"I am {other}."
     assert body["usedFallback"] is False
     assert stack.upstream.calls == []
+    assert len(workers["gpu-1"].calls) == 1
     assert cooldowns(stack) <= {"model chat_worker:gpu-1"}
+
+
+def test_slow_worker_leaves_time_for_the_next(
+    stack: Stack, workers: dict[str, Upstream], user: User
+) -> None:
+    conversation = living_at(stack, user, "gpu-1")
+    workers["gpu-1"].always(stall())
+    with stack.serving(TURN_BUDGET_SECONDS="6", FIRST_TOKEN_TIMEOUT_SECONDS="6") as url:
+        ask = {"conversation_id": str(conversation), "message": "Hello"}
+        body = stack.chat(user, url=url, model_provider="chat_worker", **ask).json()
+    assert body["response"] == f"I am {home(conversation, 'gpu-2', 'gpu-3')}."
+    assert cooldowns(stack) == {"model chat_worker:gpu-1"}
+
+
+def test_model_answers_before_a_worker_that_is_full(
+    stack: Stack, workers: dict[str, Upstream], user: User
+) -> None:
+    query = "update private.workers set slots = 1, told_running = 1, told_at = now()"
+    stack.db.execute(f"{query} where name <> 'gpu-1'".encode())
+    workers["gpu-1"].always(error(503))
+    stack.upstream.enqueue(text("From OpenRouter."))
+    body = say(stack, user, stack.conversation(user))
+    assert body["response"] == "From OpenRouter."
+    assert [len(workers[name].calls) for name in NAMES] == [1, 0, 0]
 
 
 def test_cooldown_is_one_workers(stack: Stack, workers: dict[str, Upstream], user: User) -> None:

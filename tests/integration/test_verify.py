@@ -72,6 +72,10 @@ class Verify:
 @pytest.fixture
 def verify(stack: Stack, tmp_path: Path) -> Iterator[Verify]:
     """An installation without problems, with all migrations recorded."""
+    # A product that runs already has migrations of its own.
+    products = stack.one("select to_regnamespace('supabase_migrations') is not null as found")
+    if products["found"]:
+        stack.db.execute("alter schema supabase_migrations rename to products_migrations")
     stack.db.execute("create schema supabase_migrations")
     stack.db.execute("create table supabase_migrations.schema_migrations (version text)")
     stack.db.execute(
@@ -82,6 +86,8 @@ def verify(stack: Stack, tmp_path: Path) -> Iterator[Verify]:
     assert stack.health_check().status_code == 200
     yield Verify(stack, tmp_path)
     stack.db.execute("drop schema supabase_migrations cascade")
+    if products["found"]:
+        stack.db.execute("alter schema products_migrations rename to supabase_migrations")
 
 
 def test_installation_without_problems_passes(verify: Verify) -> None:
