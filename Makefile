@@ -16,7 +16,7 @@ EXISTING := $(addprefix tests/integration/test_, turn.py tasks.py stream.py requ
 	several_characters.py long_conversation.py durability.py faults.py actions.py memory.py \
 	message_actions_and_memory.py failure_*.py models_on_cooldown.py content_policy.py adult_tier.py \
 	limits.py usage.py usage_reports.py calibration.py cards.py health_check.py scheduled_health_check.py \
-	provider_checks.py access.py chaos.py) tests/soak
+	provider_checks.py access.py verify.py chaos.py) tests/soak
 
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
