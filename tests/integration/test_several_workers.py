@@ -8,6 +8,7 @@ from threading import Thread
 from typing import Any
 from uuid import UUID, uuid4
 
+import psycopg
 import pytest
 
 from roleplay_chat.generation.workers import affinity
@@ -321,3 +322,10 @@ class TestLoad:
         stack.db.execute("update api_models set is_active = false")
         body = say(stack, user, stack.conversation(user))
         assert body["model_used"].startswith("chat_worker:")
+
+
+@pytest.mark.own_tables("there a provider gets no requests until operators approve it")
+def test_no_provider_has_the_name_of_the_workers(stack: Stack) -> None:
+    row = {"name": "chat_worker", "display_name": "X", "base_url": "https://x.example/v1"}
+    with pytest.raises(psycopg.errors.CheckViolation):
+        stack.insert("api_providers", **row, auth_scheme="none")
