@@ -278,7 +278,7 @@ async def stay_registered(client: httpx.AsyncClient) -> None:
         try:
             pause = await register(client) / 2
         except httpx.HTTPError as error:
-            print(f"Not registered: {error}", flush=True)
+            print(f"Not registered: {str(error).partition(chr(10))[0]}", flush=True)
             pause = RETRY_SECONDS
         await asyncio.sleep(pause)
 
