@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from threading import Thread
 from typing import Any
@@ -164,6 +165,22 @@ def test_unhealthy_or_draining_or_expired_worker_is_not_asked(
     stack.db.execute("update private.workers set lease_expires_at = now() where name = %s", (left,))
     stack.upstream.enqueue(text("From OpenRouter."))
     assert say(stack, user, conversation)["response"] == "From OpenRouter."
+
+
+@pytest.mark.parametrize("end", ["is_draining = true", "lease_expires_at = now()"])
+def test_turn_that_is_running_ends_at_a_worker_that_takes_no_more(
+    stack: Stack, workers: dict[str, Upstream], user: User, end: str
+) -> None:
+    conversation, gate = living_at(stack, user, "gpu-1"), Gate()
+    workers["gpu-1"].always(held(gate, text("I am gpu-1.")))
+    with ThreadPoolExecutor(1) as pool:
+        turn = pool.submit(say, stack, user, conversation)
+        wait_until(lambda: len(workers["gpu-1"].calls) == 1, "the turn to reach its worker")
+        query = f"update private.workers set {end} where name = 'gpu-1'"  # noqa: S608
+        stack.db.execute(query.encode())
+        gate.open()
+        assert turn.result()["response"] == "I am gpu-1."
+    assert say(stack, user, conversation)["response"] != "I am gpu-1."
 
 
 def test_model_that_fails_is_replaced_by_any_worker(

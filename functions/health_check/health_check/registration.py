@@ -47,7 +47,9 @@ class Registration(BaseModel):
     url: str = Field(min_length=1, max_length=2000)
     """The address at which it answers."""
     protocol: Literal["openai", "chat_worker"] | None = None
-    model: Annotated[str, AfterValidator(_readable)] | None = Field(default=None, max_length=300)
+    model: Annotated[str, Field(min_length=1, max_length=300), AfterValidator(_readable)] | None = (
+        None
+    )
     context_tokens: int | None = Field(default=None, ge=1, le=10_000_000)
     slots: int | None = Field(default=None, ge=1, le=100_000)
     """How many requests it answers at the same time."""
