@@ -80,6 +80,13 @@ def done(database: Database) -> dict[str, str]:
     return {row["name"]: row["digest"] for row in rows}
 
 
+def without_position(database: Database) -> int:
+    """How many messages have no position although all had one: they are in no prompt."""
+    query = "select private.messages_without_position() as messages"
+    row = database.execute(query.encode()).fetchone()
+    return int(row["messages"]) if row else 0
+
+
 def apply(database: Database, tell: Tell, todo: Sequence[Step] | None = None) -> None:
     """Does what is not done yet. Raises `AdoptionError`; what was done stays done."""
     database.autocommit = True
@@ -93,6 +100,8 @@ def apply(database: Database, tell: Tell, todo: Sequence[Step] | None = None) ->
                     f"{step.name} is not what it was when it was done. Undo the adoption and do it"
                     " again, or write a migration that changes what is there."
                 )
+            if step.kind == "batches":  # Messages may have been loaded since, with triggers off.
+                _in_batches(database, step, tell)
             continue
         tell(step.name)
         _do(database, step, tell)
@@ -104,13 +113,17 @@ def _do(database: Database, step: Step, tell: Tell) -> None:
         _patiently(lambda: _in_transaction(database, step), step, tell)
         return
     if step.kind == "batches":
-        total = 0
-        while changed := _patiently(lambda: _changed(database, step), step, tell):
-            total += changed
-            tell(f"  {total} so far")
+        _in_batches(database, step, tell)
     else:
         _patiently(lambda: _build(database, step), step, tell)
     _write_down(database, step)
+
+
+def _in_batches(database: Database, step: Step, tell: Tell) -> None:
+    total = 0
+    while changed := _patiently(lambda: _changed(database, step), step, tell):
+        total += changed
+        tell(f"  {total} so far")
 
 
 def _in_transaction(database: Database, step: Step) -> None:

@@ -40,16 +40,18 @@ class Step:
 INDEXES = {
     "messages_by_position": "public.messages (conversation_id, position desc)",
     "conversations_by_person": "public.conversations (user_id, updated_at desc)",
+    "messages_without_position": (
+        "public.messages (conversation_id, created_at, (sender = 'assistant'), id)"
+        " where position is null"
+    ),
 }
-"""The indexes on the product's own tables."""
+"""The indexes on the product's own tables. The last one is empty once all messages have a position."""
 
-CONVERSATIONS_AT_A_TIME = 50
-WAITING = "messages_without_position"
-"""An index that is there while old messages get their positions: each batch would else read all."""
+MESSAGES_AT_A_TIME = 2_000
 
 
 def steps() -> list[Step]:
-    """All steps: the schema, then old messages, indexes, our templates and the signature."""
+    """All steps: the schema, then indexes, old messages, our templates and the signature."""
     return [*_schema(), *_afterwards()]
 
 
@@ -61,15 +63,11 @@ def _schema() -> Iterator[Step]:
 
 
 def _afterwards() -> Iterator[Step]:
-    place = f"select private.place_old_messages({CONVERSATIONS_AT_A_TIME}) as changed"
-    waiting = f"{WAITING} on public.messages (conversation_id) where position is null"
-    create = f"create index concurrently if not exists {waiting}"
-    yield Step(f"index {WAITING}", create, "concurrently")
-    yield Step("positions of old messages", place, "batches")
-    yield Step(f"{WAITING} is not needed any more", f"drop index public.{WAITING}")
     for name, columns in INDEXES.items():
         index = f"create index concurrently if not exists {name} on {columns}"
         yield Step(f"index {name}", index, "concurrently")
+    place = f"select private.place_old_messages({MESSAGES_AT_A_TIME}) as changed"
+    yield Step("positions of old messages", place, "batches")
     yield Step("templates", templates())
     signature = "insert into private.adopted_signature select * from private.shared_signature()"
     yield Step("signature of the product's tables", signature)

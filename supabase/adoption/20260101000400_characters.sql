@@ -82,38 +82,68 @@ language sql volatile set search_path = '' as $$
 $$;
 revoke execute on function shared.lock_ages(uuid[]) from public, anon, authenticated;
 
--- A new character, of a card. The product's own pages show what its own columns hold.
+-- See own_shared. Here people may point a conversation at any character, and admins see all.
+create function shared.has_our_policies() returns boolean
+language sql immutable set search_path = '' as 'select false';
+revoke execute on function shared.has_our_policies() from public, anon, authenticated;
+grant execute on function shared.has_our_policies() to authenticated;
+
+-- Whether the product's characters have a column of this type.
+create function private.characters_have(p_column text, p_type regtype) returns boolean
+language sql stable set search_path = '' as $$
+  select exists (
+    select from pg_catalog.pg_attribute a
+    where a.attrelid = 'public.characters'::regclass and a.attname = p_column and a.atttypid = p_type
+      and a.attnum > 0 and not a.attisdropped and a.attgenerated = '')
+$$;
+
+-- A new character, of a card. What the product has a column for goes there, where its own pages show
+-- and change it, and the rest into our table.
 create function private.add_character() returns trigger
 language plpgsql set search_path = '' as $$
+declare
+  v_gender text := case split_part(lower(new.pronouns), '/', 1)
+    when 'she' then 'female' when 'he' then 'male' when 'they' then 'non-binary' else 'unspecified' end;
+  v_has_first boolean := private.characters_have('first_message', 'text');
+  v_has_others boolean := private.characters_have('alternate_greetings', 'jsonb');
 begin
   new.id := coalesce(new.id, gen_random_uuid());
   insert into public.characters (id, user_id, name, description, traits, system_prompt, gender, content_rating, is_public)
   values (new.id, new.user_id, new.name, coalesce(new.description, ''), nullif(new.personality, ''),
-          nullif(new.system_prompt, ''),
-          case split_part(new.pronouns, '/', 1) when 'she' then 'female' when 'he' then 'male'
-               when 'they' then 'non-binary' else 'unspecified' end,
-          coalesce(new.content_rating, 'sfw'), coalesce(new.is_public, false));
+          nullif(new.system_prompt, ''), v_gender, coalesce(new.content_rating, 'sfw'), coalesce(new.is_public, false));
+  if not found then
+    raise exception 'a trigger of public.characters did not let the character in';
+  end if;
+  if v_has_first then
+    update public.characters ch set first_message = nullif(new.first_message, '') where ch.id = new.id;
+  end if;
+  if v_has_others then
+    update public.characters ch set alternate_greetings = to_jsonb(new.alternate_greetings)
+    where ch.id = new.id and cardinality(new.alternate_greetings) > 0;
+  end if;
   insert into private.character_details (character_id, age, nickname, scenario, first_message, alternate_greetings,
                                          example_messages, post_history_instructions, character_book, pronouns)
-  values (new.id, new.age, new.nickname, new.scenario, new.first_message, new.alternate_greetings,
-          new.example_messages, new.post_history_instructions, new.character_book, new.pronouns);
+  values (new.id, new.age, new.nickname, new.scenario,
+          case when not v_has_first then new.first_message end, case when not v_has_others then new.alternate_greetings end,
+          new.example_messages, new.post_history_instructions, new.character_book,
+          nullif(new.pronouns, case v_gender when 'female' then 'she/her' when 'male' then 'he/him'
+                                             when 'non-binary' then 'they/them' end));
   return new;
 end $$;
-revoke execute on function private.add_character() from public, anon, authenticated;
 create trigger characters_add instead of insert on shared.characters
   for each row execute function private.add_character();
 
--- Declares a character's age, or with null takes the declaration back. Returns whether there is such
--- a character.
-create function public.declare_age(p_character_id uuid, p_age integer) returns boolean
-language plpgsql security definer set search_path = '' as $$
+-- Only a declared age is written. The product's own columns are its own.
+create function private.change_age() returns trigger
+language plpgsql set search_path = '' as $$
 begin
-  if not exists (select from public.characters ch where ch.id = p_character_id) then
-    return false;
+  if new.age is distinct from old.age then
+    insert into private.character_details (character_id, age) values (new.id, new.age)
+    on conflict (character_id) do update set age = excluded.age;
   end if;
-  insert into private.character_details (character_id, age) values (p_character_id, p_age)
-  on conflict (character_id) do update set age = excluded.age;
-  return true;
+  return new;
 end $$;
-revoke execute on function public.declare_age(uuid, integer) from public, anon, authenticated;
-grant execute on function public.declare_age(uuid, integer) to service_role;
+create trigger characters_change_age instead of update on shared.characters
+  for each row execute function private.change_age();
+revoke execute on function private.characters_have(text, regtype), private.add_character(), private.change_age()
+  from public, anon, authenticated;

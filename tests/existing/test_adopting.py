@@ -181,7 +181,7 @@ def test_messages_get_their_places_while_others_are_written(
     theirs: Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """In the order of their times; of equal times the person's comes first."""
-    monkeypatch.setattr(steps_module, "CONVERSATIONS_AT_A_TIME", 1)
+    monkeypatch.setattr(steps_module, "MESSAGES_AT_A_TIME", 1)
     written = count()
     with another(theirs) as client:
         client.autocommit = True
