@@ -40,14 +40,12 @@ class Step:
 INDEXES = {
     "messages_by_position": "public.messages (conversation_id, position desc)",
     "conversations_by_person": "public.conversations (user_id, updated_at desc)",
-    "messages_without_position": (
-        "public.messages (conversation_id, created_at, (sender = 'assistant'), id)"
-        " where position is null"
-    ),
 }
-"""The indexes on the product's own tables. The last one is empty once all messages have a position."""
+"""The indexes on the product's own tables."""
 
 MESSAGES_AT_A_TIME = 2_000
+WAITING = "messages_without_position"
+"""An index that is there while old messages get their positions: each batch would else read all."""
 
 
 def steps() -> list[Step]:
@@ -62,12 +60,29 @@ def _schema() -> Iterator[Step]:
         yield Step(path.stem, path.read_text())
 
 
+def placing() -> tuple[Step, Step, Step]:
+    """What gives messages without a position theirs: an index, the batches, and its end."""
+    order = "(conversation_id, created_at, (sender = 'assistant'), id) where position is null"
+    return (
+        _index(WAITING, f"public.messages {order}"),
+        Step(
+            "positions of old messages",
+            f"select private.place_old_messages({MESSAGES_AT_A_TIME}) as changed",
+            "batches",
+        ),
+        Step(f"{WAITING} is not needed any more", f"drop index public.{WAITING}"),
+    )
+
+
+def _index(name: str, columns: str) -> Step:
+    create = f"create index concurrently if not exists {name} on {columns}"
+    return Step(f"index {name}", create, "concurrently")
+
+
 def _afterwards() -> Iterator[Step]:
     for name, columns in INDEXES.items():
-        index = f"create index concurrently if not exists {name} on {columns}"
-        yield Step(f"index {name}", index, "concurrently")
-    place = f"select private.place_old_messages({MESSAGES_AT_A_TIME}) as changed"
-    yield Step("positions of old messages", place, "batches")
+        yield _index(name, columns)
+    yield from placing()
     yield Step("templates", templates())
     signature = "insert into private.adopted_signature select * from private.shared_signature()"
     yield Step("signature of the product's tables", signature)

@@ -10,7 +10,7 @@ import psycopg
 from psycopg import sql
 from psycopg.types.json import Jsonb
 
-from dev.adopt.steps import INDEXES, public_names
+from dev.adopt.steps import INDEXES, WAITING, public_names
 
 Database = psycopg.Connection[dict[str, Any]]
 
@@ -218,7 +218,7 @@ def _clashes(database: Database, columns: list[dict[str, Any]]) -> Iterator[str]
     for table, name in ADDED_TRIGGERS.items():
         if any((row["table"], row["name"]) == (table, name) for row in triggers):
             yield f"public.{table} has a trigger {name}, which is not ours. Rename it."
-    names = {row["name"] for row in database.execute(_NAMES)} & {*public_names(), *INDEXES}
+    names = {row["name"] for row in database.execute(_NAMES)} & {*public_names(), *INDEXES, WAITING}
     if names:
         yield f"public.{', public.'.join(sorted(names))} exists and is not ours. Rename it."
     schemas = [row["name"] for row in database.execute(_SCHEMAS)]

@@ -30,10 +30,14 @@ create trigger a_place_message before insert or update of position, edited_at on
 alter table public.messages enable always trigger a_place_message;
 
 -- How many messages have no position: old ones, and those that were loaded with this trigger off too.
--- None of them is in a prompt.
+-- None of them is in a prompt. Looked up by conversation in the index messages_by_position, for the
+-- table may be large.
 create function private.messages_without_position() returns bigint
 language sql stable set search_path = '' as $$
-  select count(*) from public.messages m where m.position is null
+  select count(*)
+  from public.conversations c
+  cross join lateral (
+    select from public.messages m where m.conversation_id = c.id and m.position is null offset 0) waiting
 $$;
 
 -- Gives messages without a position theirs, in the order of their times; of equal times the person's
@@ -45,6 +49,7 @@ declare
   v_conversation_id uuid := '00000000-0000-0000-0000-000000000000';
   v_since timestamptz;
   v_last bigint;
+  v_next timestamptz;
   v_count integer;
 begin
   while v_placed < p_messages loop
@@ -57,12 +62,13 @@ begin
     v_last := coalesce((
       select max(m.position) from public.messages m
       where m.conversation_id = v_conversation_id and m.position < 1000000000), 0);
-    if exists (
-        select from public.messages m
-        where m.conversation_id = v_conversation_id and m.position = v_last and m.created_at > v_since)
-      or exists (
-        select from public.messages m
-        where m.conversation_id = v_conversation_id and m.position >= 1000000000 and m.created_at < v_since)
+    v_next := coalesce((
+      select m.created_at from public.messages m
+      where m.conversation_id = v_conversation_id and m.position >= 1000000000
+      order by m.position limit 1), 'infinity');
+    if v_next < v_since or exists (
+      select from public.messages m
+      where m.conversation_id = v_conversation_id and m.position = v_last and m.created_at > v_since)
     then
       v_count := private.place_among_others(v_conversation_id, v_since);
     else
@@ -70,7 +76,7 @@ begin
       with ordered as (
         select m.id, row_number() over (order by m.created_at, (m.sender = 'assistant'), m.id) as place
         from public.messages m
-        where m.position is null and m.conversation_id = v_conversation_id
+        where m.position is null and m.conversation_id = v_conversation_id and m.created_at <= v_next
         order by m.created_at, (m.sender = 'assistant'), m.id limit p_messages - v_placed)
       update public.messages m set position = v_last + o.place from ordered o where o.id = m.id;
       get diagnostics v_count = row_count;

@@ -19,9 +19,9 @@ create function private.translated_template(p_text text) returns text
 language sql immutable set search_path = '' as $$
   select regexp_replace(
     left(p_text, 20000),
-    '\{\{\s*(character_description|character_personality|character_background|character_visual_description'
+    '\{{2,}\s*(character_description|character_personality|character_background|character_visual_description'
     '|character_quirks|character_goals|character_speaking_style|voice_examples|scene_context|user_persona'
-    '|user_appearance)\s*\}\}', '(see below)', 'gi')
+    '|user_appearance)\s*([|:][^{}]*)?\}{2,}', '(see below)', 'gi')
 $$;
 revoke execute on function private.translated_template(text) from public, anon, authenticated;
 
