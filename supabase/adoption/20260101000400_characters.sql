@@ -22,9 +22,10 @@ create table private.character_details (
 alter table private.character_details enable row level security;
 revoke all on private.character_details from public, anon, authenticated;
 
--- The texts of a JSON array, cut to our bounds; anything else has none.
+-- The texts of a JSON array, cut to our bounds; anything else has none. Strict: it is not even called
+-- where the product has no such column.
 create function private.texts_of(p_value jsonb) returns text[]
-language sql immutable set search_path = '' as $$
+language sql immutable strict set search_path = '' as $$
   select coalesce(array_agg(left(t.value #>> '{}', 20000)), '{}')
   from (
     select e.value from jsonb_array_elements(case jsonb_typeof(p_value) when 'array' then p_value else '[]' end) e
@@ -33,7 +34,7 @@ $$;
 
 -- The values of a JSON object as "key: value" lines, or a JSON text as it is.
 create function private.described(p_value jsonb) returns text
-language sql immutable set search_path = '' as $$
+language sql immutable strict set search_path = '' as $$
   select case jsonb_typeof(p_value)
     when 'string' then p_value #>> '{}'
     when 'array' then array_to_string(private.texts_of(p_value), ', ')
@@ -60,7 +61,7 @@ select ch.id, ch.user_id, left(ch.name, 120) as name, d.nickname,
             20000) as personality,
        coalesce(d.scenario, '') as scenario,
        left(coalesce(d.first_message, j.columns ->> 'first_message', ''), 20000) as first_message,
-       coalesce(d.alternate_greetings, private.texts_of(j.columns -> 'alternate_greetings')) as alternate_greetings,
+       coalesce(d.alternate_greetings, private.texts_of(j.columns -> 'alternate_greetings'), '{}') as alternate_greetings,
        left(coalesce(d.example_messages, (
          select string_agg('{{char}}: ' || e.line, E'\n')
          from unnest(private.texts_of(j.columns -> 'voice_examples')) e (line)), ''), 20000) as example_messages,

@@ -130,7 +130,8 @@ async def begin(
     except DatabaseError as error:
         if error.sqlstate != _RAISED:
             raise
-        fields = {"turn_id": str(turn_id), "conversation_id": parameters["p_conversation_id"]}
+        # Its reason may quote the message.
+        fields = {"turn_id": str(turn_id), "sqlstate": error.sqlstate, "see": "Postgres's own log"}
         _log.exception("a trigger refuses the turn", extra={"fields": fields})
         raise ApiError(
             409,
