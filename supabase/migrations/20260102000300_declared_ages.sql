@@ -11,6 +11,17 @@ where (select private.is_admin())
 revoke all on public.declared_ages from public, anon, authenticated, service_role;
 grant select, update (age) on public.declared_ages to authenticated;
 
+create function private.write_declared_age() returns trigger
+language plpgsql security definer set search_path = '' as $$
+begin
+  update shared.characters ch set age = new.age where ch.id = old.id;
+  return new;
+end $$;
+revoke execute on function private.write_declared_age() from public, anon, authenticated;
+select private.guard_writes('public.declared_ages', null);
+create trigger declared_ages_write instead of update on public.declared_ages
+  for each row execute function private.write_declared_age();
+
 -- Declares a character's age in years, or with null takes the declaration back. Returns whether there
 -- is such a character.
 create function public.declare_age(p_character_id uuid, p_age integer) returns boolean
