@@ -304,9 +304,9 @@ class TestTemplates:
         assert "{{character_name}}" in texts
 
     def test_only_whole_placeholders_are_taken_out(self, adopted: Connection) -> None:
-        written = "{{Mood}} {{ Character_Goals }}, {{scene_context}}{{user_persona}} {x {{voice_examples"
+        written = "{{Mood}} {{ Character_Goals }}, {{scene_context}}{{user_persona}} {x {{mood"
         read = one(adopted, "select private.translated_template(%s) as text", written)["text"]
-        assert read == "{{Mood}} (see below), (see below)(see below) {x {{voice_examples"
+        assert read == "{{Mood}} (see below), (see below)(see below) {x {{mood"
 
     def test_template_for_one_model_is_that_models(self, adopted: Connection) -> None:
         family = one(

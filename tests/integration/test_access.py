@@ -156,7 +156,8 @@ FUNCTIONS = {
     "service_role": """
         public.apply_retention public.begin_step public.begin_turn public.branch_conversation
         public.choose_variant public.clear_passed_cooldowns public.close_abandoned_turns
-        public.count_action public.declare_age public.delete_messages public.drain_worker public.edit_message
+        public.count_action public.declare_age public.delete_messages public.drain_worker
+        public.edit_message
         public.end_step public.make_worker public.read_worker_keys public.read_workers
         public.register_worker public.remove_worker
         public.export_character public.fail_step public.finish_turn public.import_character

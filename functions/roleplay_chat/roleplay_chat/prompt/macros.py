@@ -42,7 +42,7 @@ sections of the prompt of their own."""
 _PLACEHOLDER = re.compile(
     rf"(?:{'|'.join(_ELSEWHERE)})\Z|(?:character|user|persona|scene|voice)[_.-]", re.IGNORECASE
 )
-"""The look of that product's placeholders: none is ever sent to a model, also not an unknown one."""
+"""The look of that product's placeholders. None is ever sent to a model, known or not."""
 
 
 def build_macros(begun: BegunTurn, request: ChatRequest) -> dict[str, str]:
