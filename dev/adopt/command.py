@@ -106,8 +106,8 @@ def adopt(database: Database, *, apply: bool) -> int:
     waiting = 0 if todo else without_position(database)
     if waiting:
         click.echo(
-            f"\nMessages without a position: {waiting}. They were loaded while triggers were off, so"
-            " they are in no prompt. They get positions by their times, as old messages did."
+            f"\nMessages without a position: {waiting}. They were loaded while triggers were off"
+            " and are in no prompt. They get positions by their times, as old messages did."
         )
     if (todo or waiting) and not apply:
         click.echo("\nNothing was changed. `make adopt APPLY=1` does it.")
