@@ -59,6 +59,7 @@ begin
     where m.position is null and m.conversation_id >= v_conversation_id
     order by m.conversation_id, m.created_at, (m.sender = 'assistant'), m.id limit 1;
     exit when not found;
+    v_since := coalesce(v_since, 'infinity');  -- a message without a time is the last one
     v_last := coalesce((
       select max(m.position) from public.messages m
       where m.conversation_id = v_conversation_id and m.position < 1000000000), 0);
@@ -76,7 +77,8 @@ begin
       with ordered as (
         select m.id, row_number() over (order by m.created_at, (m.sender = 'assistant'), m.id) as place
         from public.messages m
-        where m.position is null and m.conversation_id = v_conversation_id and m.created_at <= v_next
+        where m.position is null and m.conversation_id = v_conversation_id
+          and (m.created_at <= v_next or v_next = 'infinity')
         order by m.created_at, (m.sender = 'assistant'), m.id limit p_messages - v_placed)
       update public.messages m set position = v_last + o.place from ordered o where o.id = m.id;
       get diagnostics v_count = row_count;
@@ -95,12 +97,12 @@ declare
 begin
   perform private.forget_summary_from(p_conversation_id, (
     select min(m.position) from public.messages m
-    where m.conversation_id = p_conversation_id and m.created_at >= p_since));
+    where m.conversation_id = p_conversation_id and coalesce(m.created_at, 'infinity') >= p_since));
   with moved as materialized (
     select o.id, o.position, nextval('private.message_positions') as new_position
     from (
       select m.id, m.position from public.messages m
-      where m.conversation_id = p_conversation_id and m.created_at >= p_since
+      where m.conversation_id = p_conversation_id and coalesce(m.created_at, 'infinity') >= p_since
       order by m.created_at, m.position, (m.sender = 'assistant'), m.id) o),
   aside as (
     update private.set_aside_messages s set position = v.new_position
