@@ -49,7 +49,7 @@ revoke execute on function private.texts_of(jsonb), private.described(jsonb) fro
 -- Columns that only some states have are read as JSON. Texts are cut to the lengths of our own
 -- columns; a newer column is preferred to an older one where both say the same.
 create view shared.characters as
-select ch.id, ch.user_id, left(ch.name, 120) as name, d.nickname,
+select ch.id, ch.user_id, left(coalesce(ch.name, ''), 120) as name, d.nickname,
        left(concat_ws(E'\n\n', nullif(ch.description, ''), nullif(ch.persona, ''), nullif(j.columns ->> 'backstory', ''),
                       nullif(j.columns ->> 'bio', '')), 20000) as description,
        left(concat_ws(E'\n', coalesce(nullif(ch.traits, ''), private.described(j.columns -> 'personality_traits')),
@@ -68,9 +68,9 @@ select ch.id, ch.user_id, left(ch.name, 120) as name, d.nickname,
        left(coalesce(ch.system_prompt, ''), 20000) as system_prompt,
        coalesce(d.post_history_instructions, '') as post_history_instructions,
        d.character_book,
-       coalesce(d.pronouns, case ch.gender when 'female' then 'she/her' when 'male' then 'he/him'
+       coalesce(d.pronouns, case lower(ch.gender) when 'female' then 'she/her' when 'male' then 'he/him'
                                            when 'non-binary' then 'they/them' end) as pronouns,
-       d.age, ch.content_rating::text as content_rating, coalesce(ch.is_public, false) as is_public,
+       d.age, case when lower(coalesce(ch.content_rating, 'sfw')) = 'sfw' then 'sfw' else 'nsfw' end as content_rating, coalesce(ch.is_public, false) as is_public,
        ch.created_at, ch.updated_at
 from public.characters ch
 cross join lateral (select to_jsonb(ch) as columns) j

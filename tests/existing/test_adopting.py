@@ -17,6 +17,7 @@ from dev.adopt import apply as adoption
 from dev.adopt import steps as steps_module
 from dev.adopt.apply import AdoptionError, apply, done, undo
 from dev.adopt.steps import Step, steps
+from roleplay_chat.rows import BegunTurn
 from tests.existing.database import contents, signature
 from tests.existing.installation import existing_database
 from tests.existing.requests import PEOPLE
@@ -323,6 +324,45 @@ def test_no_batch_locks_more_than_its_rows(theirs: Connection) -> None:
         select array_agg(position order by created_at) as places from public.messages
         where conversation_id = %s and position < 101"""
     assert one(theirs, places, TALK)["places"] == list(range(1, 101))
+
+
+ODD = {
+    "a message without a text": ("messages", "content", "null"),
+    "a message of no type": ("messages", "message_type", "null"),
+    "a message of nobody": ("messages", "sender", "null"),
+    "a message without a time": ("messages", "created_at", "null"),
+    "a message of the end of time": ("messages", "created_at", "'infinity'"),
+    "a character without a name": ("characters", "name", "null"),
+    "a character without a rating": ("characters", "content_rating", "null"),
+    "a rating in capitals": ("characters", "content_rating", "'NSFW'"),
+    "a gender in capitals": ("characters", "gender", "'Female'"),
+}
+"""Values that the columns do not hold where their constraints are as they are known to be."""
+
+
+@pytest.mark.parametrize("odd", ODD)
+@ONE_STATE
+def test_odd_values_are_read_all_the_same(theirs: Connection, odd: str) -> None:
+    table, column, value = ODD[odd]
+    checks = theirs.execute(
+        "select conname as name from pg_constraint where contype = 'c' and conrelid = %s::regclass",
+        [f"public.{table}"],
+    ).fetchall()
+    for check in checks:
+        theirs.execute(f"alter table public.{table} drop constraint {check['name']}".encode())
+    theirs.execute(f"alter table public.{table} alter {column} drop not null".encode())
+    theirs.execute(f"update public.{table} set {column} = {value}".encode())  # noqa: S608
+    adopt(theirs)
+    begun = one(
+        theirs,
+        "select public.begin_turn(%s, %s, 'roleplay', 'send', %s, p_message => 'Hello.') as begun",
+        uuid4(),
+        PEOPLE["person"],
+        TALK,
+    )["begun"]
+    assert begun["outcome"] == "started"
+    BegunTurn.model_validate(begun)
+    assert one(theirs, "select private.messages_without_position() as n") == {"n": 0}
 
 
 # Interrupted, in the way, changed, twice ------------------------------------------------------
