@@ -73,7 +73,8 @@ select ch.id, ch.user_id, left(coalesce(ch.name, ''), 120) as name, d.nickname,
        d.age, case when lower(coalesce(ch.content_rating, 'sfw')) = 'sfw' then 'sfw' else 'nsfw' end as content_rating, coalesce(ch.is_public, false) as is_public,
        ch.created_at, ch.updated_at
 from public.characters ch
-cross join lateral (select to_jsonb(ch) as columns) j
+-- offset 0: once for a row, and not for each column.
+cross join lateral (select to_jsonb(ch) as columns offset 0) j
 left join private.character_details d on d.character_id = ch.id;
 
 -- The declared ages of characters, locked until the transaction ends.
