@@ -59,7 +59,8 @@ again.
 **Time.** One budget covers the whole turn with all its targets (90 s). Within it, each call has
 limits for the connection (5 s), the first token (25 s; reasoning counts as a token, keep-alive
 comments do not) and the time between tokens (15 s). The settings change them for all models,
-`timeouts` in a model's `capabilities` for one.
+`timeouts` in a model's `capabilities` for one. While other targets are left, the first token gets
+at most half of the time that is left, so that a slow target leaves time for them.
 
 The **user message** is one of our own sentences, never an upstream's. The tables show the sentence
 for a turn in which all targets failed in the same way. After different failures it is `503

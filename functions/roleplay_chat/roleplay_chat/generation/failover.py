@@ -48,6 +48,9 @@ BACKOFF_SECONDS = 0.4
 """The wait before the first retry if the upstream gives no time; doubled for each further one."""
 USAGE_SECONDS = 2.0
 """How long to wait for the usage after the reply is complete."""
+SHARE = 0.5
+"""The share of the remaining time in which a target must begin to answer while others are left, so
+that one that is slow leaves time for them."""
 IDLE_TOLERANCE = 0.05
 """The share by which the idle timeout may fire early: the timer is not reset for every token."""
 MAX_STOP_STRINGS = 4
@@ -195,7 +198,8 @@ class Generation:
         retries = 0
         while True:
             messages = await self._callbacks.prompt_for(target, shape)
-            failure = await self._attempt(target, shape, messages)
+            patience = self._left() * (SHARE if others else 1)
+            failure = await self._attempt(target, shape, messages, patience)
             if failure is None or self.text:
                 return failure
             repair = failure.policy.repair
@@ -210,7 +214,9 @@ class Generation:
             started = _cooldowns(target, failure)
             now = datetime.now(UTC)
             alone = all(on_cooldown(other, [*self.cooldowns, *started], now) for other in others)
-            pause = self._pause(failure, retries, alone=alone)
+            # A worker that is full is not waited for while there is another one.
+            passed_over = target.worker and any(other.worker for other in others)
+            pause = None if passed_over else self._pause(failure, retries, alone=alone)
             if pause is None:
                 self.cooldowns += started
                 return failure
@@ -254,9 +260,12 @@ class Generation:
         return wait if wait <= longest else None
 
     async def _attempt(
-        self, target: Target, shape: RequestShape, messages: Sequence[Message]
+        self, target: Target, shape: RequestShape, messages: Sequence[Message], patience: float
     ) -> Failure | None:
-        """Make one call. Shows text as it arrives and records the attempt however it ends."""
+        """Make one call. Shows text as it arrives and records the attempt however it ends.
+
+        `patience` is the longest wait for the first token, in seconds.
+        """
         self.finding = None
         recorder = AttemptRecorder(target)
         if shape.roles != target.roles or shape.completion_tokens:
@@ -265,7 +274,8 @@ class Generation:
         failure: Failure | None = Failure(ERROR_POLICIES["cut_off"], why="stopped")
         reply = self._callbacks.reply_for(target)
         try:
-            await self._listen(target, shape, messages, reply, recorder)
+            limits = Limits.from_settings(target, self.settings).within(patience)
+            await self._listen(target, shape, messages, reply, recorder, limits)
             failure = _no_text(reply, recorder)  # Cleared below if there is text.
         except ContentRefused as refused:
             failure = self._take_back(refused)
@@ -296,9 +306,9 @@ class Generation:
         messages: Sequence[Message],
         reply: Reply,
         recorder: AttemptRecorder,
+        limits: "Limits",
     ) -> None:
         """Send the prompt and show what arrives, within the target's time limits."""
-        limits = Limits.from_settings(target, self.settings)
         loop = asyncio.get_running_loop()
         async with (
             asyncio.timeout(min(limits.first_token, limits.total, self._left())) as timer,
@@ -430,6 +440,10 @@ class Limits:
             total=named.get("total", settings.turn_budget_seconds),
         )
 
+    def within(self, patience: float) -> "Limits":
+        """The same with a first token after at most `patience` seconds."""
+        return replace(self, first_token=min(self.first_token, patience))
+
 
 def _cooldowns(target: Target, failure: Failure) -> list[CooldownRow]:
     """The cooldown that this failure starts: one row or none."""
@@ -453,7 +467,7 @@ def _cooldowns(target: Target, failure: Failure) -> list[CooldownRow]:
 def _reordered(waiting: list[Target], failure: Failure, target: Target) -> list[Target]:
     """The remaining targets, with those first that are likelier to succeed after this failure."""
     if failure.policy.action == "worker":
-        return sorted(waiting, key=lambda other: other.worker is None)
+        return sorted(waiting, key=lambda other: other.worker is None or other.is_full)
     if failure.policy.kind == "context_too_long":
         return sorted(waiting, key=lambda other: other.context_tokens <= target.context_tokens)
     return waiting

@@ -12,38 +12,58 @@ from roleplay_chat.messages import Roles
 
 _NO_SYSTEM = (
     r"\b(system|developer)\W? (messages?|roles?|prompts?|instructions?)"
-    r"( (is|are))?( currently)?( not|n't) (supported|enabled|allowed|permitted)\b"
+    r"( (is|are))?( currently)?( not|n't)"
+    r" (supported|enabled|allowed|permitted|accepted|available)\b"
     r"(?! (after|between|in the middle))",
     r"\bincompatible with (system|developer) (messages?|prompts?|instructions?)",
     r"\b(does not|doesn't|do not|don't|cannot|can't) (support|allow|accept|take|use)"
     r"( an?| any| the)? ?\W?(system|developer)\W? ?"
     r"(with this model|messages?|roles?|prompts?|instructions?)",
-    r"\b(unknown|invalid|unsupported|unexpected) (message )?role\W{1,4}(roleenum\.)?"
+    r"\b(unknown|invalid|unsupported|unexpected|unrecognized) (message )?role\W{1,4}(roleenum\.)?"
     r"(system|developer)\b(?!\W{1,3}after\b)",
-    r"\b(system|developer)\W{1,3} ?is not (one of|an? (valid|supported|allowed)|supported|allowed)",
+    r"\brole \W?(system|developer)\W? (is )?not (supported|allowed|permitted|accepted|valid)",
+    r"\b(system|developer)[^\w\s]{1,3} ?is not (one of|an? (valid|supported|allowed)|supported"
+    r"|allowed)",
     r"\buse a valid role: user, model",
     r"\binput should be \W?user\W? or \W?(assistant|model)\b",
-    r"\brole\W{1,3}(must|should) be (one of |either |in )?\W{0,2}user\W{0,2}( or |, ?)\W?"
+    r"\broles?\W{1,3}(must|should) be (either |one of |in )?\W{0,2}user\W{0,2}( or |, ?)\W?"
     r"(assistant|model)\b(?!.{0,20}\bsystem\b)",
 )
 _ALTERNATE = (
     # "Conversation roles must alternate user/assistant/user/assistant/..." and its relatives.
     r"\b(roles?|messages?(\(s\))?|requests?|conversation|turns?)\b[^.]{0,60}"
     r"\balternat(e|es|ing)\b(?! (model|provider|endpoint))",
-    r"\bonly user(, system)?,? and assistant roles are supported",
+    # Of a role that is not in the list, or not at this place. We send no others, so it is "system".
+    r"\bonly \W?user\W?,? (\W?(system|assistant|model|tool)\W?,? ){0,3}and"
+    r" \W?(assistant|model|tool)\W? (roles|messages) are (supported|allowed|accepted)",
+    r"\b(unknown|unexpected|unrecognized) (message )?role\b"
+    r"(?!\W{1,4}(roleenum\.)?(system|developer))",
     r"\bsystem\W? (messages?|roles?|prompts?)\b[^.]{0,20}\b(must|should|has to|have to|can only"
     r"|may only|only (allowed|supported))\b[^.]{0,20}\b(beginning|begin|start|first)\b",
     r"\bonly the first message (can|may|is allowed)\b",
+    r"\bonly (one|a single) (initial )?system (message|prompt)\b",
     r"\bsystem\W? (messages?|roles?|prompts?) (is |are )?not allowed (after|between|in the)\b",
+    r"\bsystem\W? (messages?|roles?|prompts?)\b[^.]{0,30}\b(in the middle|non-?(first|initial))\b",
+    r"\bnon-?(leading|initial|first) system (message|prompt)",
     r"\bunexpected role .{1,20} after role\b",
     r"\bexpected last role\b",
+    r"\bexpect(ed|ing|s) (an? )?(role )?\W?user\W? (role|turn|message|but)\b",
+    r"\bcannot continue from (an|the) assistant\b",
     r"\b(last|final) (message|turn|role)\b[^.]{0,60}\b(must|should|has to|to)\b[^.]{0,30}\buser\b",
-    r"\bfirst message\b.{0,20}\b(must|should|has to)\b[^.]{0,40}\buser\b",
+    r"\bfirst (message|turn|role)\b.{0,20}\b(must|should|has to|to)\b[^.]{0,40}\buser\b",
+    r"\bmessages?(\W{1,2}\d{1,4}\W{0,2}(role\W?)?| at (index|position) \d{1,4})"
+    r" (must|should|has to) (be|have) [^.]{0,20}\buser\b(?!\W{0,2}( or |, ?)\W?(assistant|model))",
     r"\b(must|should|has to|that \w+( \w+)?) (always )?(start|starts|begin|begins|end|ends) with"
     r" (an?|the)? ?\W?(role\W{1,5})?user\b",
+    r"\b(user|assistant|system)\W? (messages?|turns?|roles?) (must|should|can|may|cannot|can't)"
+    r"( not| only)?( be)? (follow|followed|preceded)\b",
+    r"\brole \W?(user|assistant|system)\W? (must|should|may|can|cannot|can't)( not| only)?( be)?"
+    r" (follow|followed|preceded)\b",
+    r"\b(user|assistant|system)\W? (messages?|turns?|roles?) in a row\b",
     r"\b(successive|consecutive) (user|assistant|system|messages|roles?)\b",
     r"\bmessages?\b[^.]{0,40}\bsame role\b",
     r"\brole of (the )?messages? with (an )?(odd|even) index\b",
+    r"\b(invalid|wrong) (message role|role|message) order\b",
     r"\bmultiple \W?(user|assistant|system)\W? (roles|messages)\b",
     r"\bno user query found\b",
     r"\bwhen the last message is from the assistant\b",

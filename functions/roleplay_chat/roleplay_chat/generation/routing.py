@@ -1,7 +1,7 @@
 """Plans which targets a turn tries, in which order. Skips those on cooldown or unhealthy. Pure."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Literal, NamedTuple
 
@@ -48,6 +48,8 @@ class Target:
     tokens: Tokens = UNCALIBRATED
     worker: str | None = None
     """The name of the team's worker that this is; None for a provider's model."""
+    is_full: bool = False
+    """Whether all slots of this worker are busy."""
     takes_stop: bool = True
     """Whether it supports stop strings."""
     adult: bool = False
@@ -221,8 +223,11 @@ def _rank(candidates: Candidates, workers: Sequence[WorkerRow], asked: str | Non
         return cools or why_away(worker, candidates.now) is not None
 
     ranking = rank(present, candidates.key, asked=asked, is_away=is_away)
-    groups = (ranking.free, ranking.full, ranking.away)
-    return _Workers(*([targets[worker.name] for worker in group] for group in groups))
+    return _Workers(
+        free=[targets[worker.name] for worker in ranking.free],
+        full=[replace(targets[worker.name], is_full=True) for worker in ranking.full],
+        away=[targets[worker.name] for worker in ranking.away],
+    )
 
 
 def _worker_head(asked: str, candidates: Candidates, workers: _Workers) -> _Head:

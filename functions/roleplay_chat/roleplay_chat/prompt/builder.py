@@ -19,7 +19,14 @@ from roleplay_chat.lorebook.matching import match_entries, select_entries
 from roleplay_chat.messages import Message, Roles
 from roleplay_chat.prompt import recall
 from roleplay_chat.prompt.group_chat import as_heard, introduction
-from roleplay_chat.prompt.macros import build_macros, expand, expanded, names_in, owner
+from roleplay_chat.prompt.macros import (
+    build_macros,
+    expand,
+    expanded,
+    names_in,
+    owner,
+    without_placeholders,
+)
 from roleplay_chat.prompt.passages import NO_WORDS, Piece, build_passages, joined
 from roleplay_chat.prompt.roles import PromptMessage, arranged, extra_tokens
 from roleplay_chat.rows import BegunTurn, CharacterRow, FactRow, MessageRow, TemplateRow
@@ -288,7 +295,9 @@ def _parts(
 ) -> dict[Section, Piece]:
     """The sections of the system message without the lorebook, uncut, in order."""
     scene = "\n".join(filter(None, [request.scene_description, request.scene_context]))
-    scene_title = f"The scene: {request.scene_name}" if request.scene_name else "The scene"
+    scene_name = without_placeholders(request.scene_name or "", macros)
+    scene_title = f"The scene: {scene_name}" if scene_name else "The scene"
+    role = without_placeholders(request.user_role or "", macros)
     directions = expand(request.scene_system_prompt or "", macros)
     parts: dict[Section, Piece] = {
         "template": template,
@@ -301,7 +310,7 @@ def _parts(
         title = f"About {begun.persona.name}, played by the user"
         parts["persona"] = _section("persona", title, about)
     return parts | {
-        "role": _section("persona", "The user plays", request.user_role),
+        "role": _section("persona", "The user plays", role),
         "scene": _section("scene", scene_title, expand(scene, macros)),
         "directions": _section("scene", "Directions for the scene", directions),
         "memory": _section("memory", _MEMORY, memory),
