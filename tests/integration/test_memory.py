@@ -129,7 +129,8 @@ class TestStep:
         take_turn(long, written("And then she stayed."))
 
         material = asked_for_notes(long.stack.upstream)[-1]
-        assert (material["summary"], material["facts"]) == (SUMMARY, ["Ada likes tea."])
+        known = [{"number": 1, "text": "Ada likes tea."}]
+        assert (material["summary"], material["facts"]) == (SUMMARY, known)
         assert summary(long)["content"] == "And then she stayed."
         assert summary(long)["covers_position"] > first["covers_position"]
 
@@ -386,7 +387,7 @@ class TestCost:
         long.describe(VENICE, json_mode=json_mode, reasoning={"effort": "low"})
         take_turn(long, written(SUMMARY))
         (call,) = [call for call in long.stack.upstream.calls if asks_for_notes(call)]
-        assert (call.json["max_tokens"], call.json["temperature"]) == (900, 0.2)
+        assert (call.json["max_tokens"], call.json["temperature"]) == (1200, 0.2)
         assert call.json["reasoning"] == {"effort": "low"}
         assert "top_p" not in call.json
         assert ("response_format" in call.json) is json_mode
@@ -461,13 +462,13 @@ class TestFacts:
             tier="conversation",
             conversation_id=long.conversation,
         )
-        for number in range(49):
+        for number in range(299):
             long.stack.insert(
                 "memory_facts",
                 memory_id=memory,
                 content=f"Old fact {number}.",
                 written_by="model",
-                created_at=f"2026-01-01 00:{number:02}",
+                last_used_at=f"2026-01-01 00:{number // 60:02}:{number % 60:02}",
             )
         long.stack.db.execute("update memory_facts set pinned = true where content ~ ' 0.$'")
         with long.stack.data_api(long.user) as api:
@@ -476,7 +477,7 @@ class TestFacts:
         take_turn(long, written(SUMMARY, "New one.", "New two.", "New three."))
 
         kept = facts(long)
-        assert len(kept) == 50
+        assert len(kept) == 300
         assert {"New one.", "New two.", "New three.", "My own.", "Old fact 0."} <= set(kept)
         assert not {"Old fact 1.", "Old fact 2.", "Old fact 3."} & set(kept)
 

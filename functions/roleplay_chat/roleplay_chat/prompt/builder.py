@@ -40,7 +40,10 @@ HISTORY_SHARE = 0.25
 LORE_SHARE = 0.25
 """The maximum share for the lorebook, which also gets no more than the system message leaves."""
 MEMORY_SHARE = 0.25
-"""The maximum share for summary and facts together; pinned facts get at most half of it."""
+"""The maximum share for summary and facts together; pinned and important facts get at most half of
+it before the summary."""
+KEPT_IMPORTANCE = 4
+"""Facts of this importance are kept before the summary."""
 CLOSING_SHARE = 0.75
 """The maximum share for the closing messages: post-history instructions and the person's message.
 The middle of a longer message is cut out, because it would displace everything else."""
@@ -341,27 +344,37 @@ def _entries(title: str, lore: Sequence[Entry], position: str) -> Piece:
 
 
 def _memory(begun: BegunTurn, budget: int, tokens: Tokens) -> str:
-    """The summary and the facts within `budget`. Pinned facts are kept, others dropped first."""
-    if not begun.facts and not (begun.memory and begun.memory.summary):
+    """The summary and the facts within `budget`.
+
+    Pinned and important facts are kept, in at most half of it. Others are dropped first, those that
+    matter least before the rest.
+    """
+    summary = begun.memory.text if begun.memory else ""
+    if not begun.facts and not summary:
         return ""
-    pinned = _fact_lines([fact for fact in begun.facts if fact.pinned], budget // 2, tokens)
-    budget -= tokens.count(f"{pinned}\n")
-    summary = tokens.beginning(begun.memory.summary if begun.memory else "", max(budget, 0))
+    kept = [fact for fact in begun.facts if _is_kept(fact)]
+    first = _fact_lines(kept, budget // 2, tokens)
+    budget -= tokens.count("\n".join([*first, ""]))
+    summary = tokens.beginning(summary, max(budget, 0))
     budget -= tokens.count(f"{summary}\n")
-    others = _fact_lines([fact for fact in begun.facts if not fact.pinned], budget, tokens)
-    return "\n".join(filter(None, [summary, pinned, others]))
+    others = kept[len(first) :] + [fact for fact in begun.facts if not _is_kept(fact)]
+    return "\n".join(filter(None, [summary, *first, *_fact_lines(others, budget, tokens)]))
 
 
-def _fact_lines(facts: Sequence[FactRow], budget: int, tokens: Tokens) -> str:
+def _is_kept(fact: FactRow) -> bool:
+    return fact.pinned or fact.importance >= KEPT_IMPORTANCE
+
+
+def _fact_lines(facts: Sequence[FactRow], budget: int, tokens: Tokens) -> list[str]:
     """The leading facts that fit."""
     lines: list[str] = []
     for fact in facts:
-        line = f"- {fact.content}"
+        line = f"- {fact.line}"
         budget -= tokens.count(f"{line}\n")
         if budget < 0:
             break
         lines.append(line)
-    return "\n".join(lines)
+    return lines
 
 
 def _closing(

@@ -1,0 +1,388 @@
+"""Facts compared with those that are known: duplicates, contradictions, relevance. Pure.
+
+Everything here judges by words. Where it cannot tell, both facts stay: a fact that is noted twice
+does less harm than one that is lost.
+"""
+
+import re
+import unicodedata
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, Literal
+
+from roleplay_chat.api import MemoryTier
+from roleplay_chat.rows import FactRow
+
+TIERS: tuple[MemoryTier, ...] = ("conversation", "character", "profile")
+"""From the narrowest to the widest."""
+MAX_ADDED_WORDS = 8
+"""A fact that goes on for longer than this says something else."""
+MAX_SUBJECT_WORDS = 4
+MAX_USED = 50
+
+_WORD = re.compile(r"\w+(?:['’]\w+)*")
+
+
+def _set(words: str) -> frozenset[str]:
+    return frozenset(words.split())
+
+
+_SKIPPED = _set(
+    """a an the der die das ein eine einen le la les un une el los las do does did now currently
+    still also very really just"""
+)
+"""Articles, auxiliaries and adverbs that change nothing."""
+_NEGATIONS = _set("not no never nobody nothing none without cannot nicht kein keine")
+_NUMBERS = _set(
+    """one two three four five six seven eight nine ten eleven twelve twenty thirty forty fifty
+    hundred thousand first second third half both twice once"""
+)
+_JOINING = _set(
+    """with in on at for and or but because from since near of to by as when while after before
+    until who which that if so under over into about during where"""
+)
+"""Words that go on with a fact that was complete before them."""
+_COMMON = (
+    _SKIPPED
+    | _JOINING
+    | _set(
+        """is are was were be been has have had will would can could may might should her his their
+        its she he they it him them this there"""
+    )
+)
+
+_SUBJECT = r"(?P<subject>[^\s,.;:!?][^,.;:!?]{0,59}?)(?: now| currently| still)*"
+_NUMBER = rf"(?:\d{{1,3}}|{'|'.join(sorted(_NUMBERS))}(?:[- ]\w+)?)"
+_SLOTS = tuple(
+    (topic, re.compile(rf"^{_SUBJECT}{said}", re.IGNORECASE))
+    for topic, said in (
+        ("home", r" (?:lives|resides|is living|has settled|settled) (?:now )?(?:in|at|on|near)\b"),
+        ("home", r" (?:has moved|moved|is moving) to (?-i:[A-Z])"),
+        ("job", r" (?:works|is working|has started working|is employed) as\b"),
+        ("workplace", r" (?:works|is working|is employed) (?:at|for|in)\b"),
+        ("age", rf" (?:is|has turned|turned) {_NUMBER}(?: years? old|\W*$)"),
+        ("name", r"(?:['’]s name is| is called| is named) "),
+        ("spouse", r"(?:['’]s (?:husband|wife|spouse) is| is married to) (?-i:[A-Z])"),
+        ("birthday", r"['’]s birthday is "),
+        (r"favourite", r"['’]s favou?rite (?P<what>\w+(?: \w+)?) (?:is|are|has become)\b"),
+    )
+)
+"""What somebody has one of at a time, in the words of plain English facts."""
+_TOPICS = {
+    "home": _set("residence city place address lives living lives_in current_home"),
+    "job": _set("occupation profession work career role"),
+    "spouse": _set("husband wife partner marriage"),
+}
+_SAME_TOPIC = {name: topic for topic, names in _TOPICS.items() for name in names}
+_MANY = _set(
+    """like likes dislike dislikes preference preferences hobby hobbies interest interests family
+    friend friends friendship pet pets promise promises event events fear fears skill skills memory
+    memories other misc general fact facts relationship relationships limit limits history
+    background trait traits possession possessions food secret secrets story"""
+)
+"""Topics of which somebody has any number, so that a new fact replaces none."""
+
+
+@dataclass(frozen=True)
+class Fact:
+    """A change of the memory that a model noted, cleaned.
+
+    `known` is the number of the known fact that it replaces or withdraws, `message` that of the
+    message that says so; both may be wrong.
+    """
+
+    tier: MemoryTier
+    text: str
+    action: Literal["add", "replace", "withdraw"] = "add"
+    known: int | None = None
+    importance: int = 3
+    subject: str = ""
+    topic: str = ""
+    message: int | None = None
+
+
+@dataclass(frozen=True)
+class Words:
+    """The words of a text, as far as they tell facts apart."""
+
+    text: str
+
+    @cached_property
+    def _all(self) -> list[str]:
+        return _WORD.findall(unicodedata.normalize("NFKC", self.text).replace("’", "'"))
+
+    @cached_property
+    def stems(self) -> list[str]:
+        """In order, without articles and negations."""
+        words = [word.casefold() for word in self._all]
+        kept = [
+            _stem(word)
+            for before, word in zip(["", *words], words, strict=False)
+            if word not in _SKIPPED
+            and not _is_negation(word)
+            and not (word in ("longer", "more") and before in ("no", "any"))
+        ]
+        return kept or words
+
+    @cached_property
+    def content(self) -> set[str]:
+        """The words that carry meaning."""
+        return {stem for stem in self.stems if stem not in _COMMON}
+
+    @cached_property
+    def is_negated(self) -> bool:
+        return sum(_is_negation(word.casefold()) for word in self._all) % 2 == 1
+
+    @cached_property
+    def numbers(self) -> list[str]:
+        return [stem for stem in self.stems if stem in _NUMBERS or any(map(str.isdigit, stem))]
+
+    @cached_property
+    def capitals(self) -> set[str]:
+        """Words that may be names."""
+        return {_stem(word.casefold()) for word in self._all if word[:1].isupper()}
+
+
+def _is_negation(word: str) -> bool:
+    return word in _NEGATIONS or word.endswith("n't")
+
+
+def _stem(word: str) -> str:
+    return (
+        word[:-1]
+        if len(word) > 3 and word.endswith("s") and not word.endswith(("ss", "'s"))
+        else word
+    )
+
+
+Likeness = Literal["same", "more", "less"]
+
+
+def likeness(new: Words, old: Words) -> Likeness | None:
+    """Whether the new fact says the same as the old one, more or less of it; None: something else.
+
+    The same words in another order, with other articles or inflections, are the same; names must
+    be in the same order, and numbers and negations must agree.
+    """
+    if new.is_negated != old.is_negated:
+        return None
+    if Counter(new.stems) == Counter(old.stems) and _names(new, old) == _names(old, new):
+        return "same"
+    if _goes_on(new, old):
+        return "more"
+    return "less" if _goes_on(old, new) else None
+
+
+def _names(words: Words, other: Words) -> list[str]:
+    """Its words that either text writes as names, in order, and the one that it begins with."""
+    names = words.capitals | other.capitals
+    return [stem for place, stem in enumerate(words.stems) if place == 0 or stem in names]
+
+
+def _goes_on(longer: Words, shorter: Words) -> bool:
+    """Whether `longer` begins like `shorter` and adds a clause without another number."""
+    size = len(shorter.stems)
+    added = longer.stems[size:]
+    return (
+        size > 1
+        and longer.stems[:size] == shorter.stems
+        and 0 < len(added) <= MAX_ADDED_WORDS
+        and added[0] in _JOINING
+        and longer.numbers == shorter.numbers
+    )
+
+
+def contradicts(new: Words, old: Words) -> bool:
+    """Whether one fact denies what the other says in the same words."""
+    return new.is_negated != old.is_negated and Counter(new.stems) == Counter(old.stems)
+
+
+def slot_of(
+    text: str, subject: str = "", topic: str = "", person: str = ""
+) -> tuple[str, str] | None:
+    """The subject and topic of a fact, if it can be true of one thing at a time only.
+
+    Plain words count more than what a model named. `person` is the name of the user.
+    """
+    for name, pattern in _SLOTS:
+        found = pattern.match(text)
+        if found and len(found["subject"].split()) <= MAX_SUBJECT_WORDS:
+            what = f"{name} {found['what']}" if name == "favourite" else name
+            return _about(found["subject"], person), what.casefold()
+    topic = topic.casefold().strip()
+    topic = _SAME_TOPIC.get(topic, topic)
+    if not subject or not topic or topic in _MANY:
+        return None
+    return _about(subject, person), topic
+
+
+def _about(subject: str, person: str) -> str:
+    subject = " ".join(
+        word for word in subject.split() if word.casefold() not in ("the", "a", "an")
+    )
+    is_person = subject.casefold() in ("user", "person", "{{user}}", "i", "you")
+    return person if is_person and person else subject
+
+
+@dataclass
+class _Known:
+    """A current fact, and what is compared of it."""
+
+    row: FactRow
+    slot: tuple[str, str] | None
+    is_current: bool
+
+    @cached_property
+    def words(self) -> Words:
+        return Words(self.row.content)
+
+
+@dataclass(frozen=True)
+class Material:
+    """What the facts were noted from."""
+
+    known: Sequence[FactRow]
+    """In the order of their numbers, from 1."""
+    messages: Sequence[tuple[int, str]]
+    """Positions and texts, in the order of their numbers, from 1."""
+    person: str
+    """The names of the two who talk."""
+    character: str
+    _names: set[str] = field(init=False, default_factory=set)
+
+    def __post_init__(self) -> None:
+        self._names.update(Words(f"{self.person} {self.character}").stems)
+
+    def span(self, message: int | None) -> tuple[int, int]:
+        """The positions of a message, or of all."""
+        if message is not None and 0 < message <= len(self.messages):
+            position = self.messages[message - 1][0]
+            return position, position
+        return self.messages[0][0], self.messages[-1][0]
+
+    def said(self, message: int | None) -> set[str]:
+        """The words of a message, or of all."""
+        first, last = self.span(message)
+        return {
+            stem
+            for position, text in self.messages
+            if first <= position <= last
+            for stem in Words(text).content
+        }
+
+    def bearing(self, words: Words) -> set[str]:
+        """What a fact says beside the names of the two."""
+        return words.content - self._names
+
+
+def resolve(noted: Sequence[Fact], material: Material) -> list[dict[str, Any]]:
+    """The changes in the format of private.note_fact. What cannot be right is left out."""
+    known = [_Known(row, _slot(row, material), row.id is not None) for row in material.known]
+    changes = []
+    for fact in noted:
+        change = (
+            _withdrawal(fact, known, material)
+            if fact.action == "withdraw"
+            else _note(fact, known, material)
+        )
+        if change is not None:
+            first, last = material.span(fact.message)
+            changes.append({**change, "from": first, "to": last})
+    return changes
+
+
+def _slot(row: FactRow, material: Material) -> tuple[str, str] | None:
+    return slot_of(row.content, row.subject or "", row.topic or "", material.person)
+
+
+def _withdrawal(fact: Fact, known: list[_Known], material: Material) -> dict[str, Any] | None:
+    old = _meant(fact, known, material)
+    if old is None:
+        return None
+    old.is_current = False
+    row = old.row
+    return {
+        "tier": row.tier,
+        "content": row.content,
+        "is_withdrawal": True,
+        "replaces": [str(row.id)],
+    }
+
+
+def _note(fact: Fact, known: list[_Known], material: Material) -> dict[str, Any]:
+    words = Words(fact.text)
+    slot = slot_of(fact.text, fact.subject, fact.topic, material.person)
+    change: dict[str, Any] = {
+        "tier": fact.tier,
+        "content": fact.text,
+        "importance": fact.importance,
+    }
+    if slot or fact.subject:
+        change["subject"] = slot[0] if slot else fact.subject
+    if slot:
+        change["topic"] = slot[1]
+    alike = [(old, likeness(words, old.words)) for old in known if old.is_current]
+    for old, how in alike:
+        is_wider = TIERS.index(fact.tier) > TIERS.index(old.row.tier)
+        if how in ("same", "less") and (old.row.is_fixed or not is_wider):
+            newest = fact.text if how == "same" else old.row.content
+            return {**change, "content": newest, "same_as": str(old.row.id)}
+    less = [old for old, how in alike if how is not None and not old.row.is_fixed]
+    if less:
+        less[0].is_current = False
+        change["extends"] = str(less[0].row.id)
+    denied = [
+        old
+        for old in known
+        if old.is_current
+        and not old.row.is_fixed
+        and (contradicts(words, old.words) or (slot is not None and _key(slot) == _key(old.slot)))
+    ]
+    meant = _meant(fact, known, material, slot) if fact.action == "replace" else None
+    for old in [*denied, *filter(None, [meant])]:
+        old.is_current = False
+    replaced = {str(old.row.id) for old in [*denied, *filter(None, [meant])]}
+    return {**change, "replaces": sorted(replaced)} if replaced else change
+
+
+def _key(slot: tuple[str, str] | None) -> tuple[str, str] | None:
+    return (slot[0].casefold(), slot[1].casefold()) if slot else None
+
+
+def _meant(
+    fact: Fact, known: list[_Known], material: Material, slot: tuple[str, str] | None = None
+) -> _Known | None:
+    """The known fact that a note replaces or withdraws; None if it must stay, or is another one.
+
+    Models number wrongly, so what was said, or the new fact, must have words of the old one.
+    """
+    if fact.known is None or not 0 < fact.known <= len(known):
+        return None
+    old = known[fact.known - 1]
+    if not old.is_current or old.row.is_fixed:
+        return None
+    if slot and old.slot:
+        return old if _key(slot) == _key(old.slot) else None
+    bearing = material.bearing(old.words)
+    said = Words(fact.text).content | material.said(fact.message)
+    return old if not bearing or bearing & said else None
+
+
+def used(material: Material) -> list[str]:
+    """The ids of known facts that the messages speak of: most of their words."""
+    said = material.said(None)
+    found = []
+    for row in material.known:
+        bearing = material.bearing(Words(row.content))
+        if row.id is not None and bearing and 2 * len(bearing & said) > len(bearing):
+            found.append(str(row.id))
+    return found[:MAX_USED]
+
+
+def most_relevant(known: Sequence[FactRow], texts: Iterable[str]) -> list[int]:
+    """The places of the known facts, first those that share most with the texts."""
+    said = {stem for text in texts for stem in Words(text).content}
+    shared = [len(Words(row.content).content & said) for row in known]
+    return sorted(range(len(known)), key=lambda place: -shared[place])
