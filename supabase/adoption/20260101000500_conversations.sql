@@ -108,6 +108,11 @@ revoke all on private.set_aside_messages from public, anon, authenticated;
 
 -- As the product's readers take them: everything that is not the person's is the character's, and no
 -- type is that of a text. What other senders wrote is no speech.
+-- The index of terms is made after old messages have their positions. Whoever of the product's roles
+-- writes a message runs these.
+grant execute on function private.text_language(text), private.terms_in(uuid, text, regconfig),
+  private.search_terms(uuid, text) to public;
+
 create view shared.messages as
 select m.id, m.conversation_id, m.position,
        case m.sender when 'user' then 'user' else 'character' end as sender,

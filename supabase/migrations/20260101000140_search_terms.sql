@@ -82,4 +82,4 @@ $$;
 revoke execute on function private.text_language(text), private.terms_in(uuid, text, regconfig),
   private.search_terms(uuid, text) from public, anon, authenticated;
 grant execute on function private.text_language(text), private.terms_in(uuid, text, regconfig),
-  private.search_terms(uuid, text) to public;
+  private.search_terms(uuid, text) to authenticated, service_role;

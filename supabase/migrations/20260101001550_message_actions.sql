@@ -93,12 +93,12 @@ begin
   elsif v_message.sender = 'user' and char_length(p_content) > p_max_chars then
     return jsonb_build_object('outcome', 'message_too_long');
   end if;
-  update shared.messages m
-  set content = p_content,
-      edited_at = case when m.content = p_content then m.edited_at else clock_timestamp() end
-  where m.id = p_message_id
-  returning * into v_message;
-  perform private.forget_message(v_message.conversation_id, v_message.position);
+  if v_message.content <> p_content then
+    update shared.messages m set content = p_content, edited_at = clock_timestamp()
+    where m.id = p_message_id
+    returning * into v_message;
+    perform private.forget_message(v_message.conversation_id, v_message.position);
+  end if;
   return jsonb_build_object('outcome', 'done', 'conversation_id', v_message.conversation_id,
                             'edited_at', v_message.edited_at);
 end $$;

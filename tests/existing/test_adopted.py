@@ -500,9 +500,11 @@ def test_the_name_of_an_adult_character_is_not_shown_to_who_only_points_at_it(
 
 def test_facts_that_a_hand_wrote_are_remembered(product: Product) -> None:
     begun = product.begin("Hello.", p_conversation_id=NOTED)
-    assert begun["facts"] == [
-        {"content": "Robin owes Mara a compass.", "pinned": True, "content_tier": "sfw"}
-    ]
+    (fact,) = begun["facts"]
+    assert (fact["content"], fact["pinned"], fact["written_by"], fact["content_tier"]) == (
+        *("Robin owes Mara a compass.", True),
+        *("person", "sfw"),
+    )
     assert product.value("select count(*) from memory_facts") == 1
 
 

@@ -171,9 +171,13 @@ FUNCTIONS = {
     "authenticated": """
         private.all_workers private.are_prices private.is_age_verified private.is_member
         private.is_played private.is_unused_secret private.may_meet private.shown_workers
-        private.workers_on_cooldown public.set_default_model shared.has_our_policies
+        private.workers_on_cooldown public.set_default_model public.set_remembers
+        shared.has_our_policies
     """,
-    "authenticated service_role": "private.is_admin private.normalised",
+    "authenticated service_role": """
+        private.is_admin private.normalised private.search_terms private.terms_in
+        private.text_language
+    """,
     # Called by other functions, triggers and constraints.
     "": """
         private.accept_turn private.any_minor private.are_limits private.bounded
@@ -184,13 +188,14 @@ FUNCTIONS = {
         private.character_facts private.check_account private.check_own_characters
         private.check_own_message private.guard_writes
         private.cool_down private.count_row private.count_use private.covered
-        private.forget_summary_from private.history private.is_public_host private.is_retention
+        private.forget_summary_from private.history private.history_bytes
+        private.is_public_host private.is_retention
         private.is_spent private.is_worker_healthy private.keep_settings
         private.keep_sfw_of_deleted private.keep_sfw_with
         private.keep_sfw_with_age private.keep_sfw_with_members private.keep_sfw_with_minors
         private.limits_for private.members private.models_for private.most_history_bytes
         private.named_at private.named_member private.orphan_turn private.others
-        private.place_request private.preferred_worker private.reached_limit
+        private.place_request private.preferred_worker private.reached_limit private.recall
         private.record_given_secret private.record_interaction private.record_usage
         private.remember private.remember_repairs private.remember_safely private.remembered
         private.replay private.running_on private.speaker private.summary_of private.tier_of

@@ -54,7 +54,7 @@ _COMMON = (
 )
 
 _SUBJECT = r"(?P<subject>[^\s,.;:!?][^,.;:!?]{0,59}?)(?: now| currently| still)*"
-_NUMBER = rf"(?:\d{{1,3}}|{'|'.join(sorted(_NUMBERS))}(?:[- ]\w+)?)"
+_NUMBER = rf"(?:\d{{1,3}}|(?:{'|'.join(sorted(_NUMBERS))})(?:[- ]\w+)?)"
 _SLOTS = tuple(
     (topic, re.compile(rf"^{_SUBJECT}{said}", re.IGNORECASE))
     for topic, said in (
@@ -83,6 +83,23 @@ _MANY = _set(
     background trait traits possession possessions food secret secrets story"""
 )
 """Topics of which somebody has any number, so that a new fact replaces none."""
+
+_LASTING = re.compile(
+    r"\b(?:mother|father|mum|mom|dad|parents?|sisters?|brothers?|siblings?|sons?|daughters?"
+    r"|child(?:ren)?|husband|wife|spouse|married|engaged|widow(?:er)?|grand(?:mother|father|parents?)"
+    r"|aunt|uncle|cousins?|niece|nephew|family|promise[ds]?|vow(?:s|ed)?|swore|sworn|oath"
+    r"|(?:is|are) (?:called|named)|name is|allerg\w+|boundar(?:y|ies)|safe ?words?|off[- ]limits"
+    r"|must(?: not|n['’]t| never)|(?:does not|doesn['’]t|do not|don['’]t) want)\b",
+    re.IGNORECASE,
+)
+"""Names, family, promises and limits, in the words of plain English facts."""
+LASTING, USUAL = 5, 3
+"""Importance of these, and of anything else, where a model says nothing."""
+
+
+def importance_of(text: str) -> int:
+    """The importance of a fact that a model did not rate."""
+    return LASTING if _LASTING.search(text) else USUAL
 
 
 @dataclass(frozen=True)

@@ -373,7 +373,7 @@ def _fact(entry: object, reach: MemoryTier) -> Fact | None:
         text,
         "withdraw" if is_withdrawal else "replace" if entry.get("action") == "replace" else "add",
         known,
-        importance if 1 <= importance <= 5 else 3,
+        importance if 1 <= importance <= 5 else facts.importance_of(text),
         _text(entry.get("subject"), MAX_NAME_CHARS),
         _text(entry.get("topic"), MAX_NAME_CHARS),
         _number(entry.get("message")),
