@@ -91,7 +91,8 @@ _REPAIRS = {
     "trim": "The same target once more with a shorter history.",
     "fewer_tokens": "The same target once more for a shorter reply.",
     "more_tokens": "The same target once more for a longer reply.",
-    "fewer_parameters": "The same target once more with only the prompt and max_tokens.",
+    "fewer_parameters": "The same target again without the parameters that the error names, which"
+    " is remembered for the model; if it names none, with only the prompt and max_tokens.",
     "stricter_roles": "The same target again with its messages in a stricter form, which is"
     " remembered for the model.",
     "completion_tokens": "The same target once more with max_completion_tokens, which is"

@@ -286,7 +286,7 @@ INNOCENT = [
     ),
     (400, "Please stop sending requests", "bad_request"),
     (400, "tools is not allowed here", "bad_request"),
-    (400, "temperature must be between 0 and 2", "bad_request"),
+    (400, "tool_choice must be a string", "bad_request"),
     (400, "messages: at least one message is required", "bad_request"),
     (422, "Field required", "bad_request"),
     (403, "Your account was suspended because of a policy violation", "forbidden"),

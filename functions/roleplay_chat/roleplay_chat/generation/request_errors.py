@@ -1,4 +1,4 @@
-"""What servers say of a request in a form that they do not take: its roles, or a parameter's name.
+"""What servers say of a request in a form that they do not take: its roles, or a parameter.
 
 Chat templates raise these sentences, and servers pass them on with any status: 400 (vLLM, SGLang,
 LM Studio), 422 (TGI), 500 (llama.cpp), 404 (proxies). Texts are in lower case.
@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterable
 from functools import cache
 
+from roleplay_chat.generation.error_wordings import plain
 from roleplay_chat.messages import Roles
 
 _NO_SYSTEM = (
@@ -78,6 +79,38 @@ _NO_MAX_TOKENS = re.compile(
     r"|\bunsupported parameter\W{1,4}max_tokens\b"
 )
 
+_SAMPLING = re.compile(
+    r"\b(temperature|top[ _-]?[apkn]|min[ _-]?p|typical[ _-]?p|tfs(_z)?|mirostat\w{0,6}|n_?sigma"
+    r"|penalty|\w{2,20}_?penalty|logit_?bias|(top_?)?logprobs?|seed|stop[ _]?(sequences?|strings?)"
+    r"|(dry|xtc)_\w{2,20}|chat_template_kwargs|session_id|plugins|metadata|service_tier"
+    r"|(enable_)?thinking(_\w{2,20})?|reasoning(_effort)?|verbosity)\b"
+    r"|[`'\"](stop|user|n|seed|reasoning)[`'\"]|\b(parameter|argument) \W?(stop|user|n)\b"
+    r"|\bstop parameter\b"
+)
+"""Parameters that a reply can do without. Words of everyday language count in quotes alone."""
+_QUOTED = re.compile(
+    r"[`'\"\[(,] ?\W?([a-z]\w{0,39})\\?[`'\"\])]"  # 'top_k', ["top_k"], (parameter top_k)
+    r"|\b([a-z]{1,20}(?:_[a-z0-9]{1,20}){1,3})\b"
+    r"|\b(?:parameters?|arguments?|fields?|key|property|supplied|invalid)[: ] ?\W?([a-z]\w{0,39})"
+    r"|\b([a-z]\w{0,39})(?: parameter\b|: extra inputs|: (?:range|must|is|only|not|does)\b)"
+    r"|\b(temperature)\b|: ([a-z]\w{0,39})\.?$"
+)
+_MOST_NAMES = 100
+
+
+def names_sampling(texts: Iterable[str]) -> bool:
+    """Whether the texts are about a parameter that a reply can do without."""
+    return any(map(_SAMPLING.search, texts))
+
+
+def named_parameters(texts: Iterable[str]) -> frozenset[str]:
+    """Words in texts that may be names of parameters, without case and punctuation."""
+    found: set[str] = set()
+    for text in texts:
+        for match, _ in zip(_QUOTED.finditer(text), range(_MOST_NAMES), strict=False):
+            found.update(plain(name) for name in match.groups() if name)
+    return frozenset(found)
+
 
 def wanted_roles(texts: Iterable[str]) -> Roles | None:
     """The form of the messages that the texts ask for; None if they are about something else.
@@ -96,11 +129,6 @@ def _sentences() -> re.Pattern[str]:
     return re.compile(
         f"(?P<no_system>{'|'.join(_NO_SYSTEM)})|(?P<alternate>{'|'.join(_ALTERNATE)})"
     )
-
-
-def refuses_value(texts: Iterable[str]) -> bool:
-    """Whether the texts say that a parameter may only have its default."""
-    return any("unsupported value" in text for text in texts)
 
 
 def wants_completion_tokens(texts: Iterable[str]) -> bool:

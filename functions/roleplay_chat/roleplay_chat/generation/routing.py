@@ -1,6 +1,9 @@
 """Plans which targets a turn tries, in which order. Skips those on cooldown or unhealthy. Pure."""
 
-from collections.abc import Mapping, Sequence
+import hashlib
+import json
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Literal, NamedTuple
@@ -25,8 +28,14 @@ MAX_TOKENS = 10_000_000
 """The limit for a context or a reply; a larger number in a row is a mistake."""
 LIMIT, NEWER_LIMIT = "max_tokens", "max_completion_tokens"
 """The names of the longest reply; some models take only the newer one."""
+REJECTED = "rejected"
+"""The entry of what was learned with the parameters that the model rejects."""
+MOST_REJECTED = 10
+"""How many are remembered: the row that keeps them is small."""
 RENAME = "rename"
 """The entry of `input_defaults` with other names for parameters."""
+
+_PARAMETER = re.compile(r"[\w.-]{1,40}", re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -42,6 +51,8 @@ class Target:
     """Sent with the prompt: always max_tokens, and the row's sampling parameters."""
     names: Mapping[str, str | None] = field(default_factory=dict)
     """The names that parameters are sent under, where they differ. None: not sent."""
+    rejected: frozenset[str] = frozenset()
+    """Parameters that it was found to reject: not sent."""
     roles: Roles = "as_is"
     """The form of the messages that it takes."""
     context_tokens: int = DEFAULT_CONTEXT_TOKENS
@@ -350,6 +361,7 @@ def _model_target(model: ModelRow) -> Target:
         parameters=_parameters(model.input_defaults)
         | ({"reasoning": reasoning} if isinstance(reasoning, dict) else {}),
         names=_names(model.input_defaults, model.capabilities, model.repairs),
+        rejected=_rejected(model.repairs, model.input_defaults),
         roles=_form(model.capabilities, model.repairs),
         context_tokens=_context(model.capabilities, model.input_defaults),
         tokens=Tokens.from_ratios(model.token_ratios),
@@ -383,6 +395,7 @@ def _worker_target(worker: WorkerRow) -> Target:
         url=endpoint(worker.url or "", path, protocol=protocol),
         parameters=_parameters(worker.config.get("input_defaults")),
         names=_names(worker.config.get("input_defaults"), worker.config, worker.repairs),
+        rejected=_rejected(worker.repairs, worker.config.get("input_defaults")),
         roles=_form(worker.config, worker.repairs),
         context_tokens=_context(
             worker.config, worker.config.get("input_defaults"), default=DEFAULT_WORKER_TOKENS
@@ -457,6 +470,30 @@ def _are_plain(given: Mapping[str, Any]) -> bool:
 def _has_newer_limit(given: Mapping[str, Any]) -> bool:
     """Whether the row has the longest reply under the newer name alone."""
     return given.get(LIMIT) is None and _whole(given.get(NEWER_LIMIT)) is not None
+
+
+def mark_rejected(names: Iterable[str], parameters: Mapping[str, Any]) -> dict[str, str | None]:
+    """What is remembered of rejected parameters: the names, each with a digest of its value in the
+    row. Another value is tried again."""
+    plain = [name for name in sorted(names) if _PARAMETER.fullmatch(name)]
+    return {name: _digest(parameters.get(name)) for name in plain[:MOST_REJECTED]}
+
+
+def _rejected(repairs: Mapping[str, Any], defaults: object) -> frozenset[str]:
+    """The names in what `mark_rejected` made, as far as the row has the same values."""
+    marks = repairs.get(REJECTED)
+    if not isinstance(marks, dict):
+        return frozenset()
+    given = fields(defaults)
+    return frozenset(name for name, mark in marks.items() if mark == _digest(given.get(name)))
+
+
+def _digest(value: Any) -> str | None:
+    """Eight characters that stand for a value; None for none."""
+    if value is None:
+        return None
+    encoded = json.dumps(value, sort_keys=True, default=str)
+    return hashlib.sha256(encoded.encode()).hexdigest()[:8]
 
 
 def _form(capabilities: Mapping[str, Any], repairs: Mapping[str, Any]) -> Roles:
