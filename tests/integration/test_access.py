@@ -171,12 +171,11 @@ FUNCTIONS = {
     "authenticated": """
         private.all_workers private.are_prices private.is_age_verified private.is_member
         private.is_played private.is_unused_secret private.may_meet private.shown_workers
-        private.workers_on_cooldown public.set_default_model public.set_remembers
-        shared.has_our_policies
+        private.workers_on_cooldown public.set_default_model shared.has_our_policies
     """,
     "authenticated service_role": """
         private.is_admin private.normalised private.search_terms private.terms_in
-        private.text_language
+        private.text_language public.set_remembers
     """,
     # Called by other functions, triggers and constraints.
     "": """

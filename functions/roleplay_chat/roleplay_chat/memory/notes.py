@@ -343,8 +343,8 @@ def _read(answer: str) -> tuple[Any, Iterator[object]]:
 
 def _complete(answer: str) -> Iterator[Mapping[str, object]]:
     """The facts in an answer that is not valid JSON, as far as each is."""
-    place = max(answer.find('"facts"'), 0)
-    for _ in range(MAX_TRIES):
+    place = answer.find('"facts"')
+    for _ in range(MAX_TRIES if place >= 0 else 0):
         place = answer.find("{", place)
         if place < 0:
             return
