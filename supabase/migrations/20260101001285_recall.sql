@@ -5,20 +5,23 @@
 -- the history as well. Only messages before p_before are found, and not p_except, which asks.
 --
 -- A message scores the sum of its terms' weights, the rarer the more. An answer often repeats no word
--- of its question, so the messages beside one that was found get a share of its score. `speakers` are
--- the characters who wrote any of them.
+-- of its question, so the messages beside one that was found get a share of its score. Nothing is found
+-- if the best has hardly any of the terms: what was said then bears on nothing in particular.
+-- `speakers` are the characters who wrote any of them.
 create function private.recall(
   p_conversation_id uuid, p_before bigint, p_except uuid, p_query text,
   out messages jsonb, out speakers uuid[])
 language plpgsql stable set search_path = ''
--- begin_turn plans without them, and an index of terms has no other scan.
-set enable_bitmapscan = on as $$
+-- begin_turn plans without bitmaps, and an index of terms has no other scan. A plan that was made while
+-- there were few messages, and is kept, must not take all of them apart later.
+set enable_bitmapscan = on set enable_seqscan = off as $$
 declare
   c_most_terms constant integer := 24;
   -- Of one term: a word that is in more messages tells nothing.
   c_most_hits constant integer := 300;
-  c_most_found constant integer := 48;
-  c_least_score constant double precision := 3;
+  c_most_found constant integer := 64;
+  -- Of the weight of all terms, and of the best score.
+  c_least_share constant double precision := 0.2;
   c_most_bytes constant integer := 65536;
   v_terms bigint[];
 begin
@@ -41,17 +44,19 @@ begin
   with hits as materialized (
     select t.term, m.position
     from unnest(v_terms) t (term) cross join lateral (
-      -- The terms are those of this conversation. Asked for nothing else, no other index fits, with
-      -- which Postgres would have to take each message of the conversation apart.
-      select m.id, m.position from shared.messages m
-      where private.search_terms(m.conversation_id, m.content) @> array[t.term] and m.is_active and m.is_speech
+      -- The terms are those of this conversation. Asked for nothing else, no other index fits.
+      select m.id, m.position, m.is_speech from shared.messages m
+      where private.search_terms(m.conversation_id, m.content) @> array[t.term] and m.is_active
       limit c_most_hits) m
-    where m.position < p_before and m.id is distinct from p_except),
+    where m.is_speech and m.position < p_before and m.id is distinct from p_except),
   weights as (
-    select h.term, ln(1 + 1000.0 / count(*))::double precision as weight from hits h group by h.term),
+    select t.term, ln(1 + 1000.0 / greatest(count(h.position), 1))::double precision as weight
+    from unnest(v_terms) t (term) left join hits h on h.term = t.term group by t.term),
   found as materialized (
     select h.position, sum(w.weight) as score from hits h join weights w on w.term = h.term
-    group by h.position order by 2 desc, 1 desc limit c_most_found),
+    group by h.position
+    having sum(w.weight) >= c_least_share * (select sum(a.weight) from weights a)
+    order by 2 desc, 1 desc limit c_most_found),
   near as (
     select f.position, f.position as found_at, 0 as distance, f.score from found f
     union all
@@ -81,7 +86,7 @@ begin
       and m.is_active and m.is_speech
     left join shared.conversations c on c.id = p_conversation_id and m.sender = 'character'
     left join shared.characters ch on ch.id = coalesce(m.character_id, c.character_id)
-    where b.score >= greatest(c_least_score, 0.3 * b.best_score))
+    where b.score >= c_least_share * b.best_score)
   select coalesce(jsonb_agg(
       jsonb_build_object('sender', r.sender, 'content', r.content, 'position', r.position,
                          'score', r.score, 'said_at', r.created_at)

@@ -33,8 +33,9 @@ from roleplay_chat.rows import BegunTurn, CharacterRow, FactRow, MessageRow, Tem
 from roleplay_chat.screening.decision import Part, Passage
 from roleplay_chat.tokens import TOKENS_PER_MESSAGE, UNCALIBRATED, Tokens
 
-CUT_SHARE, KEEP_SHARE = 0.85, 0.25
-"""A history that is too long for its room is cut to a share between these: see `_first_kept`."""
+CUT_SHARE, CUT_TOKENS = 0.4, 3_000
+"""How much more than necessary is cut off a history that is too long: a share of its room, and
+tokens. See `_first_kept`."""
 HISTORY_SHARE = 0.25
 """The minimum share of the budget for the history; the system message yields to it."""
 LORE_SHARE = 0.25
@@ -135,7 +136,7 @@ class PromptSpec:
 def build(spec: PromptSpec) -> Prompt:
     """The messages to send, within the budget."""
     frame = _frame(spec)
-    kept = _recent(frame.history, frame.room, spec.tokens)
+    kept = _recent(frame.history, frame.room, recall.budget(spec.budget), spec.tokens)
     recalled = _recalled(spec, kept, frame.room)
     spoken = [*map(_message, kept), *recalled, *frame.closing]
     rule = Piece.from_text(None, spec.rule)
@@ -462,29 +463,31 @@ def _section(part: Part, title: str, text: str | None) -> Piece:
     return Piece.from_text(part, f"## {title}\n{text}") if text else NO_WORDS
 
 
-def _recent(history: Sequence[MessageRow], room: int, tokens: Tokens) -> Sequence[MessageRow]:
-    """The newest messages that fit in `room` tokens, oldest first."""
+def _recent(
+    history: Sequence[MessageRow], room: int, reserve: int, tokens: Tokens
+) -> Sequence[MessageRow]:
+    """The newest messages that fit in `room` tokens, oldest first. If not all do, `reserve` tokens
+    are left for recalled ones."""
     if _cost_at_most(history, tokens) <= room:
         return history
-    return history[_first_kept(history, room, tokens) :]
+    return history[_first_kept(history, room - reserve, tokens) :]
 
 
 def _first_kept(history: Sequence[MessageRow], room: int, tokens: Tokens) -> int:
-    """Where a history that is too long is cut.
+    """Where a history is cut that is too long for `room` tokens.
 
-    Among the cuts that leave between `KEEP_SHARE` and `CUT_SHARE` of the room, the one of the
-    highest grade, which stays the highest for as long as the cut is among them. So most turns only
-    append to the prompt of the turn before, which stays cached.
+    Among the cuts that leave nearly as much as fits, the one of the highest grade, which stays the
+    highest for as long as it is among them. So most turns only append to the prompt of the turn
+    before, which stays cached.
     """
-    first = kept = len(history)
+    least = room - min(CUT_SHARE * room, CUT_TOKENS)
+    first = latest = len(history)
     spent = 0
-    while (
-        first > 0 and (spent := spent + _row_cost(history[first - 1], tokens)) <= CUT_SHARE * room
-    ):
+    while first > 0 and (spent := spent + _row_cost(history[first - 1], tokens)) <= room:
         first -= 1
-        if spent <= KEEP_SHARE * room:
-            kept = first
-    places = range(first, min(kept, len(history) - 1) + 1)
+        if spent <= least:
+            latest = first
+    places = range(first, min(latest, len(history) - 1) + 1)
     return max(places, key=lambda place: (_grade(history[place].position), -place), default=first)
 
 
@@ -506,7 +509,7 @@ def _recalled(spec: PromptSpec, history: Sequence[MessageRow], room: int) -> lis
         before=history[0].position if history else None,
         said=spec.begun.turn.message or "",
         names=names,
-        budget=min(left, int(spec.budget * recall.SHARE)),
+        budget=min(left, recall.budget(spec.budget)),
         tokens=spec.tokens,
     )
     return [PromptMessage("system", recall.written(rows, names))] if rows else []

@@ -11,11 +11,17 @@ from roleplay_chat.prompt.passages import Piece, Run
 from roleplay_chat.rows import RecalledRow
 from roleplay_chat.tokens import Tokens
 
-SHARE = 0.3
-"""The maximum share of the prompt's budget for recalled messages."""
+SHARE, MAX_TOKENS = 0.2, 1_400
+"""The most of a prompt's budget for recalled messages: a share of it, and tokens. No cache knows
+them, and more of them find little more."""
 NAMED_WEIGHT = 1.5
 """How much more the messages of somebody count whom the person's message names."""
 TITLE = "[Earlier in this story, as far as it bears on the next message:]"
+
+
+def budget(prompt: int) -> int:
+    """The tokens for recalled messages in a prompt of `prompt` tokens."""
+    return int(min(prompt * SHARE, MAX_TOKENS))
 
 
 def choose(
