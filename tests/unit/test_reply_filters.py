@@ -96,7 +96,7 @@ def test_reasoning_of_a_family_is_taken_out_wherever_it_is_cut(
 @pytest.mark.parametrize("family", SPOKEN)
 def test_reasoning_in_words_is_taken_out_wherever_it_is_cut(family: str) -> None:
     opening, closing = SPOKEN[family]
-    for pieces in every_way(f" {opening}The tide.{closing}Sit."):
+    for pieces in every_way(f" {opening}The tide.{' ' * 50}It waits.{closing}Sit."):
         assert shown(*pieces) == "Sit.", pieces
 
 

@@ -157,6 +157,8 @@ class SpokenThoughtFilter:
         if self._held is None:
             return piece
         text = self._held + piece
+        if self._kind is None and (not text or text.isspace()):
+            return text  # Another filter drops it, and nothing grows here.
         if self._kind is None and not self._begins(text):
             return self._pass(text)
         self._held = text
