@@ -293,7 +293,8 @@ WORDINGS: tuple[Wording, ...] = (
         (
             r"\bmax_?(?:completion_|output_|new_)?tokens?\b[^\n]{0,40}"
             r"(?:too (?:large|big|high|many)|(?:must|should) be (?!at least|great|posit|an? )"
-            r"|less than|at most|exceeds?|<=|> ?\d|cannot|maximum (?:allowed|value))",
+            r"|(?:less|greater|larger|more) than (?!0|or equal to 0|zero)|at most|exceeds?|<=|> ?\d"
+            r"|cannot|maximum (?:allowed|value))",
             r"range of max_?(?:completion_|output_|new_)?tokens",
             r"(?:at most|maximum of|up to) \d{1,9} (?:completion|output|new) tokens",
             r"maximum tokens you requested exceed",
@@ -450,6 +451,9 @@ WORDINGS: tuple[Wording, ...] = (
 _N = r"(\d[\d,_]{1,11})"
 
 LIMITS: tuple[str, ...] = (
+    # The first number is what was asked for.
+    rf"max_?\w{{0,20}}tokens\W{{1,3}}\d{{1,9}}\W{{0,2}} (?:is )?"
+    rf"(?:exceeds?|(?:greater|larger|more) than|too large)[^\d]{{1,60}}{_N}",
     rf"n_ctx\W{{1,4}}{_N}",
     rf"\d(?: tokens?)? {{0,2}}[>/] {{0,2}}{_N}",
     rf"between \d{{1,9}} and {_N}",

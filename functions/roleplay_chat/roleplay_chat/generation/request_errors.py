@@ -39,6 +39,13 @@ _ALTERNATE = (
     r" \W?(assistant|model|tool)\W? (roles|messages) are (supported|allowed|accepted)",
     r"\b(unknown|unexpected|unrecognized) (message )?role\b"
     r"(?!\W{1,4}(roleenum\.)?(system|developer))",
+    r"\bonly one system message is (allowed|supported)\b|\bsystem message after (user|assistant)\b",
+    r"\brole \W?system\W{0,2} must (come|be) (the )?first\b",
+    r"\bfirst non-system message must be\b",
+    r"\bmessages?(\[0\]\.role| at index 0)[^.]{0,20}\bmust (be|have role) \W?user\b",
+    r"\bexpected \W?user\W? but got \W?(assistant|system)\b",
+    r"\bcontents is not specified\b",
+    r"messages 参数非法",  # Zhipu, for example of a last message by the assistant
     r"\bsystem\W? (messages?|roles?|prompts?)\b[^.]{0,20}\b(must|should|has to|have to|can only"
     r"|may only|only (allowed|supported))\b[^.]{0,20}\b(beginning|begin|start|first)\b",
     r"\bonly the first message (can|may|is allowed)\b",

@@ -357,7 +357,11 @@ def _model_target(model: ModelRow) -> Target:
         model_key=model.model_key,
         display_name=model.display_name,
         protocol="openai",
-        url=endpoint(provider.base_url, model.endpoint_path or "/chat/completions"),
+        url=endpoint(
+            provider.base_url,
+            model.endpoint_path or "/chat/completions",
+            is_own_path=bool(model.endpoint_path),
+        ),
         parameters=_parameters(model.input_defaults)
         | ({"reasoning": reasoning} if isinstance(reasoning, dict) else {}),
         names=_names(model.input_defaults, model.capabilities, model.repairs),
