@@ -16,7 +16,7 @@ EXISTING := $(addprefix tests/integration/test_, turn.py tasks.py stream.py requ
 	several_characters.py long_conversation.py durability.py faults.py actions.py memory.py memory_facts.py \
 	message_actions_and_memory.py failure_*.py models_on_cooldown.py content_policy.py adult_tier.py \
 	limits.py usage.py usage_reports.py calibration.py cards.py health_check.py scheduled_health_check.py \
-	provider_checks.py access.py chaos.py) tests/soak
+	provider_checks.py access.py verify.py chaos.py) tests/soak
 
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
@@ -28,11 +28,11 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9_-]+:.*## / {printf "  make %-20s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-dev: $(READY)/stack ## Set up and start the local stack in the foreground; Ctrl-C stops it
-	@$(BIN)/python -m dev run
+dev: $(READY)/stack ## Set up and start the local stack in the foreground; Ctrl-C stops it; ARGS="--workers 2"
+	@$(BIN)/python -m dev run $(ARGS)
 
 up: $(READY)/stack ## Start the stack in the background, or restart parts that are down
-	@$(BIN)/python -m dev up
+	@$(BIN)/python -m dev up $(ARGS)
 
 down: $(READY)/python ## Stop the stack
 	@$(BIN)/python -m dev down

@@ -164,8 +164,6 @@ def _fill(
     )
     reply = "character" if installation == NEW else "assistant"
     found = {messages: _Talk(db, _converse(db, messages, reply)) for messages in sizes}
-    if installation != NEW:
-        db.execute("select private.place_old_messages(null)")
     db.execute("set maintenance_work_mem = '512MB'")
     for index in indexes:
         db.execute(index["indexdef"].encode())

@@ -48,15 +48,24 @@ def fail(message: str) -> NoReturn:
     sys.exit(1)
 
 
+how_many = click.option(
+    "--workers",
+    type=click.IntRange(1, 8),
+    help="How many workers; all but the first register themselves.",
+)
+
+
 @cli.command()
+@how_many
 @click.pass_obj
-def run(settings: Settings) -> None:
+def run(settings: Settings, workers: int | None) -> None:
     """Start the stack and stay in the foreground.
 
     Ctrl-C stops it and all its processes. If the worker or the stand-in dies, the rest keeps
     running (replies fall back to the other) and `make up` restarts it. If the database or the
     functions die, everything stops with exit code 1.
     """
+    settings.workers = workers or settings.workers
     try:
         with only_stack(settings):
             code = asyncio.run(Stack(settings).run())
@@ -66,8 +75,9 @@ def run(settings: Settings) -> None:
 
 
 @cli.command()
+@how_many
 @click.pass_obj
-def up(settings: Settings) -> None:
+def up(settings: Settings, workers: int | None) -> None:
     """Start the stack in the background and wait until it is ready.
 
     If it is already running, restart the parts that are down.
@@ -82,7 +92,7 @@ def up(settings: Settings) -> None:
     log = settings.log_dir / "stack.log"
     with log.open("wb") as output:
         process = subprocess.Popen(
-            [sys.executable, "-m", "dev", "run"],
+            [sys.executable, "-m", "dev", "run", "--workers", str(workers or settings.workers)],
             cwd=ROOT,
             stdin=subprocess.DEVNULL,
             stdout=output,
@@ -170,13 +180,14 @@ def survey(settings: Settings) -> list[tuple[str, str, str, str, str]]:
         async with httpx.AsyncClient(trust_env=False, timeout=3) as client:
             return await asyncio.gather(*(part.is_well(client) for part in all_parts))
 
+    settings.workers = state.get("workers", 1)
     all_parts = parts(settings, Keys.load(settings.local_dir))
     return [
         (
             part.name,
             "up" if well else "down",
             str(state["parts"].get(part.name, "-")),
-            f"http://127.0.0.1:{part.port}",
+            part.url,
             os.path.relpath(part.log),
         )
         for part, well in zip(all_parts, asyncio.run(look()), strict=True)

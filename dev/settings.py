@@ -25,6 +25,8 @@ class Settings(BaseSettings):
     """The folder of data, keys and logs."""
     worker_protocol: Literal["openai", "chat_worker"] = "openai"
     """The protocol of the local worker: openai streams, chat_worker does not."""
+    workers: int = Field(1, ge=1, le=8)
+    """How many workers: the one of the settings, and others that register themselves."""
     worker_grammar: str = ""
     """A GBNF grammar that restricts what the local model writes; empty: no restriction."""
     openrouter_roleplay_api_key: str = ""

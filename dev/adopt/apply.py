@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import psycopg
 from psycopg import sql
 
-from dev.adopt.steps import ADOPTION, Step, steps
+from dev.adopt.steps import ADOPTION, WAITING, Step, placing, steps
 
 LOCK_TIMEOUT = "2s"
 """How long a step waits for a lock on a table that others use; then it lets them go first."""
@@ -80,6 +80,13 @@ def done(database: Database) -> dict[str, str]:
     return {row["name"]: row["digest"] for row in rows}
 
 
+def without_position(database: Database) -> int:
+    """How many messages were loaded with triggers off since: they are in no prompt."""
+    query = "select private.messages_without_position() as messages"
+    row = database.execute(query.encode()).fetchone()
+    return int(row["messages"]) if row else 0
+
+
 def apply(database: Database, tell: Tell, todo: Sequence[Step] | None = None) -> None:
     """Does what is not done yet. Raises `AdoptionError`; what was done stays done."""
     database.autocommit = True
@@ -96,6 +103,8 @@ def apply(database: Database, tell: Tell, todo: Sequence[Step] | None = None) ->
             continue
         tell(step.name)
         _do(database, step, tell)
+    if done(database).keys() >= {step.name for step in placing()}:
+        _place_loaded(database, tell)
     database.execute("notify pgrst, 'reload schema'")
 
 
@@ -104,13 +113,29 @@ def _do(database: Database, step: Step, tell: Tell) -> None:
         _patiently(lambda: _in_transaction(database, step), step, tell)
         return
     if step.kind == "batches":
-        total = 0
-        while changed := _patiently(lambda: _changed(database, step), step, tell):
-            total += changed
-            tell(f"  {total} so far")
+        _in_batches(database, step, tell)
     else:
         _patiently(lambda: _build(database, step), step, tell)
     _write_down(database, step)
+
+
+def _place_loaded(database: Database, tell: Tell) -> None:
+    """Give messages that were loaded with triggers off their positions."""
+    # The index: a run that did this was interrupted.
+    if not without_position(database) and not _there(database, f"public.{WAITING}"):
+        return
+    index, place, end = placing()
+    tell("positions of messages that were loaded with triggers off")
+    _patiently(lambda: _build(database, index), index, tell)
+    _in_batches(database, place, tell)
+    _patiently(lambda: _locked(database, end), end, tell)
+
+
+def _in_batches(database: Database, step: Step, tell: Tell) -> None:
+    total = 0
+    while changed := _patiently(lambda: _changed(database, step), step, tell):
+        total += changed
+        tell(f"  {total} so far")
 
 
 def _in_transaction(database: Database, step: Step) -> None:
@@ -146,10 +171,14 @@ def _build(database: Database, step: Step) -> None:
 
 
 def _changed(database: Database, step: Step) -> int:
+    row = _locked(database, step).fetchone()
+    return int(row["changed"]) if row else 0
+
+
+def _locked(database: Database, step: Step) -> psycopg.Cursor[dict[str, Any]]:
     with database.transaction():
         database.execute(f"set local lock_timeout = '{LOCK_TIMEOUT}'".encode())
-        row = database.execute(step.sql.encode()).fetchone()
-    return int(row["changed"]) if row else 0
+        return database.execute(step.sql.encode())
 
 
 def _patiently(do: Callable[[], Any], step: Step, tell: Tell) -> Any:

@@ -9,7 +9,14 @@ import psycopg
 from psycopg.conninfo import conninfo_to_dict
 from psycopg.rows import dict_row
 
-from dev.adopt.apply import LOCK_TIMEOUT, AdoptionError, Database, done, steady
+from dev.adopt.apply import (
+    LOCK_TIMEOUT,
+    AdoptionError,
+    Database,
+    done,
+    steady,
+    without_position,
+)
 from dev.adopt.apply import apply as apply_steps
 from dev.adopt.apply import undo as undo_steps
 from dev.adopt.inspect import Findings, judge, read
@@ -96,9 +103,15 @@ def adopt(database: Database, *, apply: bool) -> int:
         return 1
     todo = [step for step in steps() if step.name not in before]
     _print_plan([step.name for step in todo], len(before))
-    if todo and not apply:
+    waiting = 0 if todo else without_position(database)
+    if waiting:
+        click.echo(
+            f"\nMessages without a position: {waiting}. They were loaded while triggers were off"
+            " and are in no prompt. They get positions by their times, as old messages did."
+        )
+    if (todo or waiting) and not apply:
         click.echo("\nNothing was changed. `make adopt APPLY=1` does it.")
-    elif todo:
+    elif todo or waiting:
         apply_steps(database, lambda line: click.echo(f"  {line}"))
         click.echo(
             "\nDone. `make verify` checks the installation; docs/adopting.md has what is next."

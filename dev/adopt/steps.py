@@ -40,16 +40,19 @@ class Step:
 INDEXES = {
     "messages_by_position": "public.messages (conversation_id, position desc)",
     "conversations_by_person": "public.conversations (user_id, updated_at desc)",
+    # Not kept in a list that is searched as a whole before it is sorted in: turns wait for it.
+    "messages_by_term": "public.messages using gin (private.search_terms(conversation_id, content))"
+    " with (fastupdate = off)",
 }
 """The indexes on the product's own tables."""
 
-CONVERSATIONS_AT_A_TIME = 50
+MESSAGES_AT_A_TIME = 2_000
 WAITING = "messages_without_position"
 """An index that is there while old messages get their positions: each batch would else read all."""
 
 
 def steps() -> list[Step]:
-    """All steps: the schema, then old messages, indexes, our templates and the signature."""
+    """All steps: the schema, then indexes, old messages, our templates and the signature."""
     return [*_schema(), *_afterwards()]
 
 
@@ -60,16 +63,29 @@ def _schema() -> Iterator[Step]:
         yield Step(path.stem, path.read_text())
 
 
+def placing() -> tuple[Step, Step, Step]:
+    """What gives messages without a position theirs: an index, the batches, and its end."""
+    order = "(conversation_id, created_at, (sender = 'assistant'), id) where position is null"
+    return (
+        _index(WAITING, f"public.messages {order}"),
+        Step(
+            "positions of old messages",
+            f"select private.place_old_messages({MESSAGES_AT_A_TIME}) as changed",
+            "batches",
+        ),
+        Step(f"{WAITING} is not needed any more", f"drop index public.{WAITING}"),
+    )
+
+
+def _index(name: str, columns: str) -> Step:
+    create = f"create index concurrently if not exists {name} on {columns}"
+    return Step(f"index {name}", create, "concurrently")
+
+
 def _afterwards() -> Iterator[Step]:
-    place = f"select private.place_old_messages({CONVERSATIONS_AT_A_TIME}) as changed"
-    waiting = f"{WAITING} on public.messages (conversation_id) where position is null"
-    create = f"create index concurrently if not exists {waiting}"
-    yield Step(f"index {WAITING}", create, "concurrently")
-    yield Step("positions of old messages", place, "batches")
-    yield Step(f"{WAITING} is not needed any more", f"drop index public.{WAITING}")
     for name, columns in INDEXES.items():
-        index = f"create index concurrently if not exists {name} on {columns}"
-        yield Step(f"index {name}", index, "concurrently")
+        yield _index(name, columns)
+    yield from placing()
     yield Step("templates", templates())
     signature = "insert into private.adopted_signature select * from private.shared_signature()"
     yield Step("signature of the product's tables", signature)

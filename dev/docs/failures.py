@@ -59,7 +59,8 @@ again.
 **Time.** One budget covers the whole turn with all its targets (90 s). Within it, each call has
 limits for the connection (5 s), the first token (25 s; reasoning counts as a token, keep-alive
 comments do not) and the time between tokens (15 s). The settings change them for all models,
-`timeouts` in a model's `capabilities` for one.
+`timeouts` in a model's `capabilities` for one. While other targets are left, the first token gets
+at most half of the time that is left, so that a slow target leaves time for them.
 
 The **user message** is one of our own sentences, never an upstream's. The tables show the sentence
 for a turn in which all targets failed in the same way. After different failures it is `503
@@ -90,7 +91,8 @@ _REPAIRS = {
     "trim": "The same target once more with a shorter history.",
     "fewer_tokens": "The same target once more for a shorter reply.",
     "more_tokens": "The same target once more for a longer reply.",
-    "fewer_parameters": "The same target once more with only the prompt and max_tokens.",
+    "fewer_parameters": "The same target again without the parameters that the error names, which"
+    " is remembered for the model; if it names none, with only the prompt and max_tokens.",
     "stricter_roles": "The same target again with its messages in a stricter form, which is"
     " remembered for the model.",
     "completion_tokens": "The same target once more with max_completion_tokens, which is"

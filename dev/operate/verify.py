@@ -24,6 +24,12 @@ from edge.worker_health import MAX_AGE, WorkerHealth, why_unavailable
 OK, PROBLEMS, CANNOT_CHECK = 0, 1, 2
 """Exit codes."""
 TASKS = ("roleplay", "storytelling", "prompt_enhancement")
+TASKS_THERE = {
+    "roleplay": "roleplay",
+    "storytelling": "roleplay",
+    "prompt_enhancement": "enhancement",
+}
+"""What a product calls our tasks in its own tables."""
 TURN_SECONDS = 200
 CATALOG = {
     "gone": ("is no longer offered", "replace it: docs/configuration.md says how"),
@@ -65,7 +71,7 @@ def check_facts(
         *_schema(facts, migrations, is_local),
         *_providers(facts, environment, is_local),
         *(check for task in TASKS for check in _models(facts["models"], task, is_adopted)),
-        *_catalog(facts["models"]),
+        *_catalog(facts["models"], is_adopted),
         *_prices(facts["models"], is_adopted),
         *_steps(facts),
         *_workers(facts, environment, is_local),
@@ -80,6 +86,7 @@ def _schema(facts: Facts, migrations: Mapping[str, str], is_local: bool) -> Iter
         wanted = steps()
         yield _adoption(installation["steps"], wanted)
         yield _product(installation["changed"])
+        yield _positions(installation["without_position"])
         ours = "".join(step.sql for step in wanted)
     else:
         yield _migrations(facts["migrations"], sorted(migrations), is_local)
@@ -95,6 +102,14 @@ def _adoption(done: Mapping[str, str], wanted: Sequence[Step]) -> Check:
         found = f"done in another version than this copy has: {', '.join(other)}"
         return Check("adoption", "problem", found, "use the version that adopted the database")
     return Check("adoption", "ok", f"all {len(wanted)} steps are done")
+
+
+def _positions(missing: int) -> Check:
+    """Messages that were loaded while triggers were off."""
+    if missing:
+        found = f"{_count(range(missing), 'message')} without a position, in no prompt"
+        return Check("messages", "problem", found, "make adopt APPLY=1")
+    return Check("messages", "ok", "all have a position")
 
 
 def _product(changed: Sequence[str]) -> Check:
@@ -152,6 +167,8 @@ def _policies(there: set[str], migrations: str) -> Check:
 
 
 def _providers(facts: Facts, environment: Mapping[str, str], is_local: bool) -> Iterator[Check]:
+    is_adopted = facts["installation"]["kind"] == "adopted"
+    table = "private.provider_keys" if is_adopted else "api_providers"
     for provider in facts["providers"]:
         name, secret = f"provider {provider['name']}", provider["secret_name"]
         models = [
@@ -160,7 +177,7 @@ def _providers(facts: Facts, environment: Mapping[str, str], is_local: bool) -> 
             if model["provider"] == provider["name"] and model["is_active"]
         ]
         local_allowed = allows_local(environment)
-        if not provider["is_approved"] and facts["installation"]["kind"] == "adopted":
+        if not provider["is_approved"] and is_adopted:
             yield Check(
                 name,
                 "unknown",
@@ -183,7 +200,7 @@ def _providers(facts: Facts, environment: Mapping[str, str], is_local: bool) -> 
                 name,
                 "problem",
                 f"its address is not https: {provider['base_url']}",
-                "set base_url of its row in api_providers to an https address",
+                f"set base_url of its row in {table} to an https address",
             )
         elif provider["auth_scheme"] != "none" and not has_key(secret, environment):
             where = (
@@ -239,7 +256,9 @@ def _models(models: Sequence[Facts], task: str, is_adopted: bool) -> Iterator[Ch
             name,
             "problem",
             "no model is active",
-            f"set is_active of a row in api_models with task {task}",
+            f"activate a model for {TASKS_THERE[task]}, of a provider in private.provider_keys"
+            if is_adopted
+            else f"set is_active of a row in api_models with task {task}",
         )
     defaults = [model for model in models if model["task"] == task and model["is_default"]]
     name, keys = f"default for {task}", [model["model_key"] for model in defaults]
@@ -272,7 +291,7 @@ def _models(models: Sequence[Facts], task: str, is_adopted: bool) -> Iterator[Ch
         yield Check(name, "ok", keys[0])
 
 
-def _catalog(models: Sequence[Facts]) -> Iterator[Check]:
+def _catalog(models: Sequence[Facts], is_adopted: bool) -> Iterator[Check]:
     """Differences between active models and their provider's catalog at its last check."""
     # One model may have a row for each of several tasks.
     active = {
@@ -280,7 +299,7 @@ def _catalog(models: Sequence[Facts]) -> Iterator[Check]:
         for model in models
         if model["is_active"] and model.get("catalog_status")
     }
-    told = [check for key, model in active.items() for check in _listed(key, model)]
+    told = [check for key, model in active.items() for check in _listed(key, model, is_adopted)]
     yield from told
     if active and not told:
         yield Check("catalog", "ok", f"lists all {len(active)} checked models")
@@ -301,7 +320,7 @@ def _prices(models: Sequence[Facts], is_adopted: bool) -> Iterator[Check]:
         yield Check("spending limits", "problem", found, f"set {' and '.join(PRICES)} in {row}")
 
 
-def _listed(key: str, model: Facts) -> Iterator[Check]:
+def _listed(key: str, model: Facts, is_adopted: bool) -> Iterator[Check]:
     status, listed = model["catalog_status"], model["catalog"]
     if status in CATALOG:
         found, remedy = CATALOG[status]
@@ -310,7 +329,8 @@ def _listed(key: str, model: Facts) -> Iterator[Check]:
         yield Check("catalog", "problem", f"{key} {found}{more}", remedy)
     elif status == "changed":
         found = f"{key} has a different price or less context than its row says"
-        remedy = "correct pricing and context_tokens in its row, or set CATALOG_UPDATES_PRICES"
+        row = "a row for it in private.model_details" if is_adopted else "its row"
+        remedy = f"correct pricing and context_tokens in {row}, or set CATALOG_UPDATES_PRICES"
         yield Check("catalog", "unknown", found, remedy)
 
 

@@ -1,6 +1,7 @@
 """Prepares a new database for a first conversation: addresses, a demo user, a conversation."""
 
 from dataclasses import dataclass
+from hashlib import sha256
 from typing import Any
 
 import httpx
@@ -45,6 +46,12 @@ class Database:
             service,
             {"base_url": settings.openrouter_url},
         )
+
+    async def make_worker(self, name: str, key: str) -> None:
+        """Let the worker with this key register itself under this name."""
+        made = {"p_name": name, "p_key_hash": sha256(key.encode()).hexdigest()}
+        service = {"apikey": self._keys.secret_key}
+        await self._call("POST", "/rest/v1/rpc/make_worker", service, made)
 
     async def sign_in(self) -> Session:
         """Sign in the demo user, and sign them up first if necessary."""

@@ -39,6 +39,10 @@ class Part:
     process: asyncio.subprocess.Process | None = None
 
     @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
     def running(self) -> bool:
         return self.process is not None and self.process.returncode is None
 
@@ -73,7 +77,7 @@ class Part:
 
     async def is_well(self, client: httpx.AsyncClient) -> bool:
         """Whether the part responds to its health request correctly."""
-        url = f"http://127.0.0.1:{self.port}{self.health_path}"
+        url = f"{self.url}{self.health_path}"
         try:
             return self.healthy(await client.get(url, headers=dict(self.health_headers)))
         except (httpx.HTTPError, ValueError, KeyError):

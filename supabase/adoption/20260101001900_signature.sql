@@ -44,11 +44,12 @@ alter table private.adopted_signature enable row level security;
 revoke all on private.adopted_signature from public, anon, authenticated;
 
 -- See own_shared. `changed` are the lines that came ("+ ") or went ("- ") since; `steps` the digests
--- of the adoption's steps, by name.
+-- of the adoption's steps, by name; `without_position` how many messages are in no prompt.
 create function shared.installation() returns jsonb
 language sql stable set search_path = '' as $$
   select jsonb_build_object(
     'kind', 'adopted',
+    'without_position', private.messages_without_position(),
     'steps', (select coalesce(jsonb_object_agg(s.name, s.digest), '{}') from private.adoption_steps s),
     'changed', (
       select coalesce(jsonb_agg(c.line order by substr(c.line, 3), c.line desc), '[]') from (

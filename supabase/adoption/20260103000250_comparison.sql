@@ -18,7 +18,8 @@ begin
     select m.conversation_id, (m.created_at at time zone 'utc')::date as day,
            count(*) filter (where m.sender = 'user') as said, count(*) filter (where m.sender <> 'user') as replies
     from public.messages m
-    where m.created_at >= v_from and m.message_type in ('text', 'roleplay_chat', 'scene_kickoff')
+    where m.created_at >= v_from
+      and (m.message_type in ('text', 'roleplay_chat', 'scene_kickoff') or m.message_type is null)
     group by 1, 2),
   sided as (
     select s.*, case when exists (

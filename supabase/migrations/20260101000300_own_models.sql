@@ -2,7 +2,8 @@
 
 create table public.api_providers (
   id uuid primary key default gen_random_uuid(),
-  name text not null unique check (name ~ '^[a-z0-9_-]{1,64}$'),
+  -- Not chat_worker: names of workers begin with it.
+  name text not null unique check (name ~ '^[a-z0-9_-]{1,64}$' and name <> 'chat_worker'),
   display_name text not null check (char_length(display_name) <= 200),
   base_url text not null check (char_length(base_url) between 1 and 2000),
   -- bearer: "<header>: Bearer <key>"; header: "<header>: <key>"; none: no credentials.

@@ -68,6 +68,11 @@ begin
   return found;
 end $$;
 
+-- Whether the policies of the shared tables are ours: people choose only characters that they may
+-- see, and admins do not see the private ones of others.
+create function shared.has_our_policies() returns boolean
+language sql immutable set search_path = '' as 'select true';
+
 -- What kind of installation this is: {"kind": "own"}, or of one that moved into a product "adopted",
 -- with more.
 create function shared.installation() returns jsonb
@@ -82,5 +87,6 @@ language sql stable set search_path = '' as $$
 $$;
 
 revoke execute on function shared.next_position(), shared.may_answer_another(uuid, timestamptz),
-  shared.lock_ages(uuid[]), shared.hold_conversation(uuid),
+  shared.lock_ages(uuid[]), shared.hold_conversation(uuid), shared.has_our_policies(),
   shared.installation(), shared.is_ours(oid) from public, anon, authenticated;
+grant execute on function shared.has_our_policies() to authenticated;

@@ -95,10 +95,9 @@ language sql immutable set search_path = '' as 'select 1048576';
 -- position that the summary covers: it tells of what came later.
 --   summary, person_summary, covers_position, content_tier
 --   may_write   whether the next part may be summarised now
---   backlog     the oldest messages that are in no summary, where there are more than p_limit, or
---               the history is cut: as private.history has them, and perhaps some of the same
-create function private.summary_of(
-  p_conversation_id uuid, p_before bigint, p_limit integer, p_now timestamptz, p_is_cut boolean)
+--   backlog     the oldest messages that are in no summary, where the history is cut (p_is_cut): as
+--               private.history has them, and perhaps some of the same
+create function private.summary_of(p_conversation_id uuid, p_before bigint, p_now timestamptz, p_is_cut boolean)
 returns jsonb
 language sql stable set search_path = '' as $$
   select jsonb_build_object(
@@ -107,12 +106,7 @@ language sql stable set search_path = '' as $$
     'covers_position', coalesce(s.covers_position, 0),
     'content_tier', coalesce(s.content_tier, 'sfw'),
     'may_write', c.remembers and coalesce(s.not_before <= p_now, true),
-    'backlog', case when p_is_cut or exists (
-        select 1 from shared.messages m
-        where m.conversation_id = c.id and m.is_active and m.is_speech
-          and m.position > coalesce(s.covers_position, 0)
-        order by m.position desc offset p_limit limit 1)
-      then (
+    'backlog', case when p_is_cut then (
         select jsonb_agg(jsonb_build_object(
           'sender', m.sender, 'content', m.content, 'position', m.position) order by m.position)
         from (
@@ -166,6 +160,6 @@ language sql set search_path = '' as $$
     p_conversation_id, p_position, case when p_onwards then 9223372036854775807 else p_position end)
 $$;
 
-revoke execute on function private.most_history_bytes(), private.covered(uuid), private.tier_of(uuid), private.summary_of(uuid, bigint, integer, timestamptz, boolean),
+revoke execute on function private.most_history_bytes(), private.covered(uuid), private.tier_of(uuid), private.summary_of(uuid, bigint, timestamptz, boolean),
   private.forget_summary_from(uuid, bigint), private.forget_facts_from(uuid, bigint, bigint),
   private.forget_message(uuid, bigint, boolean) from public, anon, authenticated;

@@ -1,5 +1,6 @@
 -- The form that requests to a model need, learned from its errors (generation/request_errors.py) and
--- shared by all instances: {"roles": "alternate" or "no_system", "max_completion_tokens": true}.
+-- shared by all instances: {"roles": "alternate" or "no_system", "max_completion_tokens": true,
+-- "rejected": {parameter: digest of its value in the row, or null}}.
 
 create table private.model_repairs (
   provider text not null check (char_length(provider) <= 100),

@@ -17,7 +17,7 @@ revoke all on public.character_cards from anon, authenticated;
 -- whole card. A card cannot set its owner, its content rating, or who can see it.
 --
 -- Returns {"outcome": "saved", "character_id"}, or unknown_user, banned_user, too_many_characters,
--- too_large.
+-- too_large; no_profile where characters belong to profiles and the user has none.
 create function public.import_character(p_user_id uuid, p_character jsonb, p_card jsonb)
 returns jsonb
 language plpgsql security definer set search_path = '' as $$
@@ -48,6 +48,8 @@ begin
 exception when check_violation then
   -- The database writes numbers such as 1e300 with all their digits.
   return jsonb_build_object('outcome', 'too_large');
+when foreign_key_violation then
+  return jsonb_build_object('outcome', 'no_profile');
 end $$;
 revoke execute on function public.import_character(uuid, jsonb, jsonb) from public, anon, authenticated;
 grant execute on function public.import_character(uuid, jsonb, jsonb) to service_role;

@@ -1,4 +1,4 @@
-"""Turns on three real llama.cpp servers, each with a small model."""
+"""Turns on three real llama.cpp servers with a small model, which register themselves."""
 
 from __future__ import annotations
 
@@ -9,13 +9,14 @@ import tempfile
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from hashlib import sha256
+from secrets import token_urlsafe
 from threading import Event, Thread
 from typing import Any
 from uuid import UUID, uuid4
 
-import httpx
 import pytest
 
 from roleplay_chat.generation.workers import affinity
@@ -23,15 +24,17 @@ from tests.support import patient
 from tests.support.postgres import ROOT
 from tests.support.stack import HEALTH_CHECK_SECRET, WORKER_KEY, Stack, User
 from tests.support.waiting import free_port, wait_until
-from tests.support.working_copy import KNOWN_WORDS, UNHURRIED
+from tests.support.working_copy import ONE_THREAD, UNHURRIED
 
+FEW_WORDS = {"WORKER_GRAMMAR": 'root ::= "It is."'}
 NAMES = ("gpu-1", "gpu-2", "gpu-3")
-TURNS = 50
+TURNS = 15
+"""In each of three conversations, after the first two."""
 
 
 @dataclass
 class Server:
-    """A process with llama.cpp and the small model."""
+    """A process with llama.cpp and the small model, which registers itself."""
 
     url: str
     process: subprocess.Popen[bytes]
@@ -42,9 +45,16 @@ class Server:
 
 
 @contextmanager
-def llama() -> Iterator[Server]:
+def llama(name: str, health_check: str, key: str) -> Iterator[Server]:
     port = free_port()
-    env = {"WORKER_PORT": str(port), "CHAT_WORKER_API_KEY": WORKER_KEY, **KNOWN_WORDS}
+    env = {
+        "WORKER_PORT": str(port),
+        "CHAT_WORKER_API_KEY": WORKER_KEY,
+        "WORKER_REGISTERS_AT": f"{health_check}/workers/{name}",
+        "WORKER_KEY": key,
+        **FEW_WORDS,
+        **ONE_THREAD,
+    }
     with tempfile.TemporaryFile() as log:
         process = subprocess.Popen(
             [sys.executable, "-m", "dev.stack.worker"],
@@ -53,56 +63,62 @@ def llama() -> Iterator[Server]:
             stdout=log,
             stderr=log,
         )
-        server = Server(f"http://127.0.0.1:{port}", process)
-
-        def is_loaded() -> bool:
-            assert process.poll() is None, "the model's process ended"
-            with suppress(httpx.TransportError):
-                return bool(patient.get(f"{server.url}/health").json()["model_loaded"])
-            return False
-
         try:
-            wait_until(is_loaded, "the model to load", seconds=300)
-            yield server
+            yield Server(f"http://127.0.0.1:{port}", process)
         finally:
             process.kill()
             process.wait()
 
 
-@pytest.fixture
-def servers(stack: Stack) -> Iterator[dict[str, Server]]:
-    with ExitStack() as running:
-        found = {name: running.enter_context(llama()) for name in NAMES}
-        for name, server in found.items():
-            stack.add_worker(
-                name, server.url, model="SmolLM2-135M-Instruct", secret_name="Gpu_API_KEY"
-            )
-        yield found
+def make(stack: Stack, name: str) -> str:
+    """Makes a worker like `make worker`, with the key that is sent to it. Returns its own key."""
+    key = token_urlsafe(32)
+    stack.db.execute("select make_worker(%s, %s)", (name, sha256(key.encode()).hexdigest()))
+    stack.db.execute(
+        "update private.workers set secret_name = 'Gpu_API_KEY' where name = %s", (name,)
+    )
+    return key
 
 
 @pytest.fixture
-def url(stack: Stack, servers: dict[str, Server]) -> Iterator[str]:
-    """The address of roleplay_chat, while a scheduler runs the health check."""
-    settings = {**UNHURRIED, "Gpu_API_KEY": WORKER_KEY}
+def health_check(stack: Stack) -> Iterator[str]:
+    """The address of health_check, which a scheduler calls."""
     ended = Event()
 
-    def schedule(health_check: str) -> None:
+    def schedule(url: str) -> None:
         while not ended.wait(20):
-            patient.post(health_check, headers={"X-Health-Check-Secret": HEALTH_CHECK_SECRET})
+            patient.post(url, headers={"X-Health-Check-Secret": HEALTH_CHECK_SECRET})
 
-    with stack.serving("health_check", **settings) as health_check:
-        scheduler = Thread(target=schedule, args=[health_check])
+    with stack.serving("health_check", **UNHURRIED, Gpu_API_KEY=WORKER_KEY) as url:
+        scheduler = Thread(target=schedule, args=[url])
         scheduler.start()
         try:
-            with stack.serving(**settings) as url:
-                yield url
+            yield url
         finally:
             ended.set()
             scheduler.join()
 
 
-def home(conversation: UUID) -> str:
-    return max(NAMES, key=lambda name: affinity(name, str(conversation)))
+@pytest.fixture
+def servers(stack: Stack, health_check: str) -> Iterator[dict[str, Server]]:
+    """Three servers that are registered and healthy."""
+    keys = {name: make(stack, name) for name in NAMES}
+    with ExitStack() as running:
+        found = {
+            name: running.enter_context(llama(name, health_check, key))
+            for name, key in keys.items()
+        }
+
+        def are_ready() -> bool:
+            assert {server.process.poll() for server in found.values()} == {None}
+            return healthy(stack) == set(NAMES)
+
+        wait_until(are_ready, "the models to load and register", seconds=300)
+        yield found
+
+
+def healthy(stack: Stack) -> set[str]:
+    return {row["name"] for row in stack.all("select * from chat_worker_health where is_healthy")}
 
 
 def living_at(stack: Stack, user: User, name: str) -> UUID:
@@ -110,8 +126,11 @@ def living_at(stack: Stack, user: User, name: str) -> UUID:
     while home(conversation := uuid4()) != name:
         pass
     character = stack.insert("characters", user_id=user.id, name="Vera", description="A baker.")
-    stack.conversation(user, id=conversation, character_id=character)
-    return conversation
+    return stack.conversation(user, id=conversation, character_id=character)
+
+
+def home(conversation: UUID) -> str:
+    return max(NAMES, key=lambda name: affinity(name, str(conversation)))
 
 
 def say(stack: Stack, user: User, conversation: UUID, url: str, message: str) -> dict[str, Any]:
@@ -121,54 +140,46 @@ def say(stack: Stack, user: User, conversation: UUID, url: str, message: str) ->
     return dict(answer.json())
 
 
-def test_conversations_are_spread_and_their_prompts_stay_warm(
-    stack: Stack, servers: dict[str, Server], url: str
-) -> None:
-    user = stack.user()
-    for name, server in servers.items():
-        conversation = living_at(stack, user, name)
-        first = say(stack, user, conversation, url, "Good evening. Who are you?")
-        cold = server.stats()["prompt_tokens_evaluated"]
-        say(stack, user, conversation, url, "And the lamp?")
-        warm = server.stats()["prompt_tokens_evaluated"] - cold
-        assert first["model_used"] == f"chat_worker:{name}"
-        assert 0 < warm < cold / 2
-    assert {name: server.stats()["requests"] for name, server in servers.items()} == dict.fromkeys(
-        NAMES, 2
-    )
-
-
-def test_worker_that_is_killed_loses_no_turn(
-    stack: Stack, servers: dict[str, Server], url: str
+def test_conversations_are_spread_and_warm_and_survive_the_end_of_a_worker(
+    stack: Stack, servers: dict[str, Server]
 ) -> None:
     stack.configure(limits={"default": {}})
     user = stack.user()
-    homes = ("gpu-1", "gpu-1", "gpu-2", "gpu-2", "gpu-3")
-    conversations = [living_at(stack, user, name) for name in homes]
-    messages = [f"Turn {number}." for number in range(TURNS // len(conversations))]
-    answers: list[dict[str, Any]] = []
+    conversations = {name: living_at(stack, user, name) for name in NAMES}
+    with stack.serving(**UNHURRIED, Gpu_API_KEY=WORKER_KEY) as url:
+        for name, conversation in conversations.items():
+            first = say(stack, user, conversation, url, "Good evening. Who are you?")
+            cold = servers[name].stats()["prompt_tokens_evaluated"]
+            say(stack, user, conversation, url, "And the lamp?")
+            warm = servers[name].stats()["prompt_tokens_evaluated"] - cold
+            assert first["model_used"] == f"chat_worker:{name}"
+            assert 0 < warm < cold / 2
+        spread = {name: server.stats()["requests"] for name, server in servers.items()}
+        assert spread == dict.fromkeys(NAMES, 2)
 
-    def talk(conversation: UUID) -> None:
-        for message in messages:
-            answers.append(say(stack, user, conversation, url, message))
+        answers: list[dict[str, Any]] = []
 
-    with ThreadPoolExecutor(len(conversations)) as pool:
-        running = [pool.submit(talk, conversation) for conversation in conversations]
-        wait_until(lambda: len(answers) >= TURNS // 2, "half of the turns", seconds=1500)
-        servers["gpu-1"].process.kill()
-        for future in running:
-            future.result()
+        def talk(conversation: UUID) -> None:
+            for number in range(TURNS):
+                answers.append(say(stack, user, conversation, url, f"Turn {number}."))
 
-    assert len(answers) == TURNS
-    assert {reply["success"] for reply in answers} == {True}
-    assert {reply["saved"] for reply in answers} == {True}
-    for conversation in conversations:
+        with ThreadPoolExecutor(len(NAMES)) as pool:
+            running = [pool.submit(talk, conversation) for conversation in conversations.values()]
+            half = TURNS * len(NAMES) // 2
+            wait_until(lambda: len(answers) >= half, "half of the turns", seconds=1500)
+            servers["gpu-1"].process.kill()
+            for future in running:
+                future.result()
+
+    assert len(answers) == TURNS * len(NAMES)
+    assert {(reply["success"], reply["saved"]) for reply in answers} == {(True, True)}
+    for conversation in conversations.values():
         found = stack.said(conversation)
-        assert [sender for sender, _ in found] == ["user", "character"] * len(messages)
+        assert [sender for sender, _ in found] == ["user", "character"] * (TURNS + 2)
     statuses = Counter(row["status"] for row in stack.all("select status from turns"))
     # A turn whose reply had begun when its worker died is saved as far as it came.
-    assert statuses["complete"] + statuses["incomplete"] == TURNS
-    assert statuses["incomplete"] <= 2
+    assert statuses["complete"] + statuses["incomplete"] == (TURNS + 2) * len(NAMES)
+    assert statuses["incomplete"] <= 1
     used = Counter(row["model_used"] for row in stack.all("select model_used from turns"))
     assert set(used) == {f"chat_worker:{name}" for name in NAMES}
     assert stack.upstream.calls == []

@@ -68,6 +68,33 @@ class TestConsole:
         admin.press("Delete this model")
         expect(admin.page.get_by_text("author/new-one")).to_have_count(0)
 
+    def test_age_is_declared_and_taken_back(self, admin: Person) -> None:
+        page = admin.page
+        [demo] = admin.copy.rows("profiles?display_name=eq.Sam&select=id")
+        of_others = {"user_id": demo["id"], "age": None}
+        for name, is_public in (("Ageless Public", True), ("Ageless Private", False)):
+            row = {"name": name, "is_public": is_public, **of_others}
+            operator(admin.copy, "POST", "/rest/v1/characters", row)
+        admin.open("/console.html")
+        ages = page.locator("#ages")
+        ages.get_by_label("Name of a character").fill("ageless")
+        ages.get_by_role("button", name="Search").click()
+        row = ages.locator("tbody tr")
+        expect(row).to_have_count(1)  # private ones are their author's alone
+        expect(row).to_contain_text("none")
+        admin.press("Declare the age of Ageless Public")
+        dialog = page.get_by_role("dialog")
+        dialog.get_by_label("Years").fill("34")
+        dialog.get_by_role("button", name="Save").click()
+        expect(page.get_by_role("status")).to_have_text("Ageless Public is declared to be 34 now.")
+        expect(row).to_contain_text("34")
+        [stored] = admin.copy.rows("characters?name=eq.Ageless Public&select=age")
+        assert stored == {"age": 34}
+        admin.press("Declare the age of Ageless Public")
+        dialog.get_by_role("button", name="Take it back").click()
+        expect(row).to_contain_text("none")
+        operator(admin.copy, "DELETE", "/rest/v1/characters?name=like.Ageless*", None)
+
     def test_order_is_changed_by_keyboard(self, admin: Person) -> None:
         admin.open("/console.html")
         table = admin.page.locator("#models h3:text-is('roleplay') + .scroll table")
@@ -179,13 +206,17 @@ class TestConsole:
         expect(person.page.get_by_role("heading", name="This page is for admins")).to_be_visible()
         tables = {path.removeprefix("/rest/v1/") for path in asked if path.startswith("/rest/")}
         assert tables == {"profiles", "user_roles"}
-        for table in ("provider_settings", "model_cooldowns", "system_config"):
+        for table in ("provider_settings", "model_cooldowns", "system_config", "declared_ages"):
             assert person.copy_call("GET", f"/rest/v1/{table}").json() == []
         for table in ("turns", "usage_events"):
             rows = person.copy_call("GET", f"/rest/v1/{table}?select=user_id").json()
             assert {row["user_id"] for row in rows} <= {person.user_id}
         [worker] = person.copy_call("GET", "/rest/v1/chat_worker_health").json()
         assert set(worker) == {"name", "display_name", "is_healthy", "checked_at", "response_ms"}
+        mara = person.copy.rows("characters?is_public=is.true&limit=1")[0]
+        declared = f"/rest/v1/declared_ages?id=eq.{mara['id']}"
+        person.copy_call("PATCH", declared, {"age": 99})
+        assert person.copy.rows(f"characters?id=eq.{mara['id']}") == [mara]
         model = person.copy.rows("api_models?task=eq.roleplay&is_default=is.false&limit=1")[0]
         call = person.copy_call(
             "POST", "/rest/v1/rpc/set_default_model", {"p_model_id": model["id"]}

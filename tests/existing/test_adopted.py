@@ -477,6 +477,24 @@ def test_usage_is_no_reason_to_lose_a_turn(product: Product, change: str) -> Non
         assert product.value("select count(*) from usage_events") == 1
 
 
+def test_the_name_of_an_adult_character_is_not_shown_to_who_only_points_at_it(
+    product: Product,
+) -> None:
+    """People may point a conversation at any character, also at one that they may not see."""
+    seen = product.value(
+        "insert into characters (name, description, content_rating, is_public)"
+        " values ('For adults', '', 'nsfw', true) returning id"
+    )
+    product.send("person", "PATCH", f"conversations?id=eq.{TALK}", {"character_id": str(seen)})
+    names = f"companions?select=name&conversation_id=eq.{TALK}"
+    assert product.send("person", "GET", names).body == []
+    product.rows("select public.record_age_verification(%s, true)", PERSON)
+    assert product.send("person", "GET", names).body == [{"name": "For adults"}]
+    product.rows("select public.record_age_verification(%s, false)", PERSON)
+    product.turn("Hello.", "Good evening.")
+    assert product.send("person", "GET", names).body == [{"name": "For adults"}]
+
+
 # Facts ------------------------------------------------------------------------------------------
 
 

@@ -17,12 +17,14 @@ from dev.adopt import apply as adoption
 from dev.adopt import steps as steps_module
 from dev.adopt.apply import AdoptionError, apply, done, undo
 from dev.adopt.steps import Step, steps
+from roleplay_chat.rows import BegunTurn
 from tests.existing.database import contents, signature
 from tests.existing.installation import existing_database
 from tests.existing.requests import PEOPLE
 from tests.support.postgres import OWNER, Connection, Postgres
 
 TALK = "bbbbbbbb-0000-4000-8000-000000000001"
+HOUSE = "aaaaaaaa-0000-4000-8000-000000000002"  # a public character
 ONE_STATE = pytest.mark.parametrize("state", ["april"], indirect=True)
 
 # What an adoption adds to tables of the product, as kind and name.
@@ -126,12 +128,15 @@ def test_undone_after_turns_it_keeps_what_people_saw(theirs: Connection) -> None
     ]
 
 
-def turn(theirs: Connection, action: str, message: str | None, reply: str) -> None:
+def turn(
+    theirs: Connection, action: str, message: str | None, reply: str, talk: str = TALK
+) -> None:
     """A turn of ours in a conversation of the person's."""
     turn_id = uuid4()
     theirs.execute(
-        "select public.begin_turn(%s, %s, 'roleplay', %s, %s, p_message => %s)",
-        [turn_id, PEOPLE["person"], action, TALK, message],
+        "select public.begin_turn(%s, %s, 'roleplay', %s, %s, p_message => %s,"
+        " p_character_id => %s)",
+        [turn_id, PEOPLE["person"], action, talk, message, HOUSE if talk != TALK else None],
     )
     theirs.execute("select public.finish_turn(%s, 'complete', %s)", [turn_id, reply])
 
@@ -181,7 +186,7 @@ def test_messages_get_their_places_while_others_are_written(
     theirs: Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """In the order of their times; of equal times the person's comes first."""
-    monkeypatch.setattr(steps_module, "CONVERSATIONS_AT_A_TIME", 1)
+    monkeypatch.setattr(steps_module, "MESSAGES_AT_A_TIME", 1)
     written = count()
     with another(theirs) as client:
         client.autocommit = True
@@ -206,6 +211,160 @@ def test_messages_get_their_places_while_others_are_written(
     assert theirs.execute(misplaced.encode()).fetchall() == []
 
 
+LOADED = """
+alter table public.messages disable trigger user;
+insert into public.messages (conversation_id, sender, content, created_at) values
+  (%(talk)s, 'user', 'Loaded, the oldest.', '2020-01-01'),
+  (%(talk)s, 'assistant', 'Loaded, in the middle.', %(middle)s);
+alter table public.messages enable trigger user;
+alter table public.messages enable always trigger a_place_message"""
+
+
+def load(theirs: Connection) -> None:
+    """Messages that are older than others of a conversation, with triggers off."""
+    theirs.execute("insert into public.conversations (id, user_id) values (%s, %s)", [LATE, ADA])
+    adopt(theirs)
+    for number in range(2):
+        turn(theirs, "send", f"Question {number}.", f"Answer {number}.", LATE)
+    turn(theirs, "regenerate", None, "Another answer.", LATE)
+    middle = one(
+        theirs,
+        "select max(created_at) as at from public.messages"
+        " where conversation_id = %s and sender = 'user'",
+        LATE,
+    )["at"]
+    with psycopg.ClientCursor(theirs) as cursor:
+        cursor.execute(LOADED, {"talk": LATE, "middle": middle})
+
+
+LATE, ADA = "bbbbbbbb-0000-4000-8000-0000000000aa", PEOPLE["person"]
+
+
+def one(theirs: Connection, query: str, *parameters: object) -> dict[str, Any]:
+    row = theirs.execute(query.encode(), parameters).fetchone()
+    assert row
+    return row
+
+
+def in_prompts(theirs: Connection) -> list[str]:
+    """The history of the conversation's next turn."""
+    history = one(theirs, "select messages from private.history(%s, '{}', null, 100)", LATE)
+    return [message["content"] for message in history["messages"]]
+
+
+def test_messages_that_were_loaded_with_triggers_off_get_their_places(theirs: Connection) -> None:
+    load(theirs)
+    told = one(theirs, "select shared.installation() -> 'without_position' as messages")
+    assert told == {"messages": 2}
+    assert len(in_prompts(theirs)) == 4
+    versions = "select position from shared.messages where conversation_id = %s and not is_active"
+    before = one(theirs, versions, LATE)
+
+    assert [line for line in adopt(theirs) if line[0] != " "]
+    assert in_prompts(theirs) == [
+        "Loaded, the oldest.",
+        "Question 0.",
+        "Answer 0.",
+        "Question 1.",
+        "Loaded, in the middle.",
+        "Another answer.",
+    ]
+    # The version that is not shown is still one of the reply that is.
+    assert one(theirs, versions, LATE) != before
+    reply = one(theirs, "select id from public.messages where content = 'Another answer.'")["id"]
+    at = one(theirs, "select position from public.messages where id = %s", reply)
+    assert one(theirs, versions, LATE) == at
+    assert adopt(theirs) == []
+    index = one(theirs, "select to_regclass('public.messages_without_position') as there")
+    assert index == {"there": None}
+
+
+def test_a_dump_that_is_loaded_gets_its_places_at_once(theirs: Connection) -> None:
+    adopt(theirs)
+    with another(theirs, OWNER) as loading:
+        loading.execute("set session_replication_role = replica")
+        loading.execute(
+            "insert into public.messages (conversation_id, sender, content)"
+            " values (%s, 'user', 'From a dump.')",
+            [TALK],
+        )
+    told = one(theirs, "select shared.installation() -> 'without_position' as messages")
+    assert told == {"messages": 0}
+
+
+@ONE_STATE
+def test_a_summary_does_not_cover_what_was_loaded(theirs: Connection) -> None:
+    load(theirs)
+    theirs.execute(
+        "insert into public.conversation_summaries (conversation_id, content, covers_position)"
+        " select %s, 'They met.', max(position) from public.messages",
+        [LATE],
+    )
+    adopt(theirs)
+    assert len(in_prompts(theirs)) == 6
+
+
+@ONE_STATE
+def test_no_batch_locks_more_than_its_rows(theirs: Connection) -> None:
+    """Also in one large conversation."""
+    theirs.execute(
+        "insert into public.messages (conversation_id, sender, content, created_at)"
+        " select %s, 'user', n::text, '2020-01-01'::timestamptz + n * interval '1 minute'"
+        " from generate_series(1, 100) n",
+        [TALK],
+    )
+    todo = steps()
+    adopt(theirs, todo[: next(n for n, step in enumerate(todo) if step.kind == "batches")])
+    place = "select private.place_old_messages(7) as placed"
+    placed = []
+    while batch := one(theirs, place)["placed"]:
+        placed.append(batch)
+    assert set(placed[:-1]) == {7}
+    places = """
+        select array_agg(position order by created_at) as places from public.messages
+        where conversation_id = %s and position < 101"""
+    assert one(theirs, places, TALK)["places"] == list(range(1, 101))
+
+
+ODD = {
+    "a message without a text": ("messages", "content", "null"),
+    "a message of no type": ("messages", "message_type", "null"),
+    "a message of nobody": ("messages", "sender", "null"),
+    "a message without a time": ("messages", "created_at", "null"),
+    "a message of the end of time": ("messages", "created_at", "'infinity'"),
+    "a character without a name": ("characters", "name", "null"),
+    "a character without a rating": ("characters", "content_rating", "null"),
+    "a rating in capitals": ("characters", "content_rating", "'NSFW'"),
+    "a gender in capitals": ("characters", "gender", "'Female'"),
+}
+"""Values that the columns do not hold where their constraints are as they are known to be."""
+
+
+@pytest.mark.parametrize("odd", ODD)
+@ONE_STATE
+def test_odd_values_are_read_all_the_same(theirs: Connection, odd: str) -> None:
+    table, column, value = ODD[odd]
+    checks = theirs.execute(
+        "select conname as name from pg_constraint where contype = 'c' and conrelid = %s::regclass",
+        [f"public.{table}"],
+    ).fetchall()
+    for check in checks:
+        theirs.execute(f"alter table public.{table} drop constraint {check['name']}".encode())
+    theirs.execute(f"alter table public.{table} alter {column} drop not null".encode())
+    theirs.execute(f"update public.{table} set {column} = {value}".encode())  # noqa: S608
+    adopt(theirs)
+    begun = one(
+        theirs,
+        "select public.begin_turn(%s, %s, 'roleplay', 'send', %s, p_message => 'Hello.') as begun",
+        uuid4(),
+        PEOPLE["person"],
+        TALK,
+    )["begun"]
+    assert begun["outcome"] == "started"
+    BegunTurn.model_validate(begun)
+    assert one(theirs, "select private.messages_without_position() as n") == {"n": 0}
+
+
 # Interrupted, in the way, changed, twice ------------------------------------------------------
 
 
@@ -218,7 +377,7 @@ def broken_at(place: int) -> list[Step]:
 
 
 @ONE_STATE
-@pytest.mark.parametrize("place", [0, 1, 12, -6, -5, -4, -1])
+@pytest.mark.parametrize("place", [0, 1, 12, -7, -5, -4, -3, -1])
 def test_an_interrupted_run_goes_on_where_it_ended(theirs: Connection, place: int) -> None:
     before = trace(theirs)
     todo = broken_at(place)

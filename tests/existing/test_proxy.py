@@ -19,7 +19,8 @@ import pytest
 from psycopg.types.json import Jsonb
 
 from dev.adopt.apply import apply
-from tests.existing.database import create
+from tests.existing.database import STATES, create
+from tests.existing.installation import drop
 from tests.support import patient
 from tests.support.answers import abort, error, hang_up, reply, stall, stream, text
 from tests.support.deno import EdgeFunction, serve_edge
@@ -174,12 +175,22 @@ def product_keys() -> Keys:
 
 
 @pytest.fixture(scope="module")
-def product_db(postgres: Postgres) -> Iterator[Connection]:
-    create(postgres, DATABASE, "april")
+def product_state(request: pytest.FixtureRequest) -> str:
+    """The state of the product; what does not depend on it is tested on the newest one."""
+    return str(getattr(request, "param", "april"))
+
+
+in_every_state = pytest.mark.parametrize("product_state", STATES, indirect=True)
+
+
+@pytest.fixture(scope="module")
+def product_db(postgres: Postgres, product_state: str) -> Iterator[Connection]:
+    create(postgres, DATABASE, product_state)
     with postgres.connect(DATABASE) as connection:
         apply(connection, lambda line: None)
     with postgres.connect(DATABASE) as connection:
         yield connection
+    drop(postgres, DATABASE)
 
 
 @pytest.fixture(scope="module")
@@ -250,6 +261,7 @@ def scene_only(request: pytest.FixtureRequest, world: World) -> bool:
     return bool(request.param)
 
 
+@in_every_state
 class TestCallsOfTheClient:
     """Each call that the client makes, of a person who is answered by the new function."""
 
@@ -456,6 +468,7 @@ class TestNoImageOfWhatIsNoWholeReply:
         assert not world.old.calls
 
 
+@in_every_state
 class TestStoredReplyOfAnImage:
     """Only the row that the old function wrote during the call is taken away."""
 
@@ -508,6 +521,7 @@ class TestStoredReplyOfAnImage:
         assert line == {"event": "image of a reply", "side": "old", "status": 500}
 
 
+@in_every_state
 class TestSwitch:
     def test_people_listed(self, world: World) -> None:
         staff, other = world.person(), world.person()
@@ -965,6 +979,7 @@ def function(running: tuple[Product, Upstream], product_keys: Keys) -> Iterator[
         yield url
 
 
+@in_every_state
 class TestRealFunction:
     """The new function itself behind the proxy, on the product's adopted database."""
 
@@ -1086,6 +1101,7 @@ def recorded(world: World, config: dict[str, Any]) -> None:
     world.db.execute("insert into system_config (config) values (%s)", (Jsonb(config),))
 
 
+@in_every_state
 class TestHealthOfWorkers:
     """health-check-workers under its old name."""
 

@@ -7,9 +7,11 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
+from psycopg.types.json import Jsonb
 
 from tests.existing.database import STATES
 from tests.existing.installation import adopted_database
+from tests.existing.requests import PEOPLE
 from tests.support.postgres import Connection, Postgres
 
 ILSE, EMPTY, LONG, HIDDEN = (
@@ -80,6 +82,36 @@ class TestCharacters:
         assert one(adopted, declare, ILSE, None)["is_there"]
         assert character(adopted, ILSE)["age"] is None
         assert not one(adopted, declare, uuid4(), 52)["is_there"]
+
+    def test_an_imported_greeting_is_where_their_pages_show_and_change_it(
+        self, adopted: Connection
+    ) -> None:
+        card = {"name": "Iva", "first_message": "Ahoy.", "alternate_greetings": ["One.", "Two."]}
+        card |= {"pronouns": "she/her", "description": "", "personality": ""}
+        with adopted.transaction(force_rollback=True):
+            made = one(
+                adopted,
+                "select public.import_character(%s, %s, '{}') as made",
+                PEOPLE["person"],
+                Jsonb(card),
+            )["made"]
+            assert made["outcome"] == "saved", made
+            iva = character(adopted, made["character_id"])
+            assert (iva["first_message"], iva["alternate_greetings"]) == ("Ahoy.", ["One.", "Two."])
+            theirs = one(
+                adopted,
+                "select to_jsonb(ch) as columns from public.characters ch where id = %s",
+                made["character_id"],
+            )["columns"]
+            assert theirs["gender"] == "female"
+            if "first_message" in theirs:
+                assert theirs["first_message"] == "Ahoy."
+                assert theirs["alternate_greetings"] == ["One.", "Two."]
+                adopted.execute(
+                    "update public.characters set first_message = 'Changed.' where id = %s",
+                    [made["character_id"]],
+                )
+                assert character(adopted, made["character_id"])["first_message"] == "Changed."
 
     def test_greetings_are_the_texts_of_a_list(self, adopted: Connection) -> None:
         has_greetings = one(
@@ -270,6 +302,11 @@ class TestTemplates:
         assert "{{character_description}}" not in texts
         assert "(see below)" in texts
         assert "{{character_name}}" in texts
+
+    def test_only_whole_placeholders_are_taken_out(self, adopted: Connection) -> None:
+        written = "{{Mood}} {{ Character_Goals }}, {{scene_context}}{{user_persona}} {x {{mood"
+        read = one(adopted, "select private.translated_template(%s) as text", written)["text"]
+        assert read == "{{Mood}} (see below), (see below)(see below) {x {{mood"
 
     def test_template_for_one_model_is_that_models(self, adopted: Connection) -> None:
         family = one(

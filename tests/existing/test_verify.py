@@ -26,7 +26,7 @@ def judged(connection: Connection) -> dict[str, tuple[str, str]]:
     assert row
     facts: dict[str, Any] = row["facts"]
     checks = check_facts(facts, {}, {"20260101000100": ""}, is_local=False)
-    names = ("adoption", "the product's tables", "row level security", "policies")
+    names = ("adoption", "the product's tables", "messages", "row level security", "policies")
     return {check.name: (check.state, check.found) for check in checks if check.name in names}
 
 
@@ -60,6 +60,15 @@ def test_a_change_of_the_products_tables_is_told(
     state, found = changed(adopted, statement)["the product's tables"]
     assert state == "problem"
     assert line in found
+
+
+def test_messages_without_a_position_are_told(adopted: Connection) -> None:
+    loaded = """
+        alter table public.messages disable trigger user;
+        insert into public.messages (conversation_id, sender, content)
+        select id, 'user', 'Loaded.' from public.conversations limit 1"""
+    found = changed(adopted, loaded)["messages"]
+    assert found == ("problem", "1 message without a position, in no prompt")
 
 
 def test_what_is_not_ours_is_not_judged(adopted: Connection) -> None:

@@ -45,6 +45,7 @@ companions              ----  s---  ----  ----  ----
 conversation_summaries  ----  siud  ----  ----  siud
 conversations           ----  siud  ----  ----  siud
 conversation_characters ----  siud  ----  ----  siud
+declared_ages           ----  ----  ----  s-u-  ----
 health_check_steps      ----  ----  ----  s---  siud
 memories                ----  si-d  ----  ----  siud
 memory_facts            ----  siud  ----  ----  siud
@@ -97,6 +98,8 @@ conversations: update(content_tier, remembers, title, user_character_id)
 conversation_characters: delete, select
 conversation_characters: insert(character_id, conversation_id, position)
 conversation_characters: update(position)
+declared_ages: select
+declared_ages: update(age)
 health_check_steps: select
 memories: delete, select
 memories: insert(character_id, conversation_id, id, tier, user_id)
@@ -155,7 +158,8 @@ FUNCTIONS = {
     "service_role": """
         public.apply_retention public.begin_step public.begin_turn public.branch_conversation
         public.choose_variant public.clear_passed_cooldowns public.close_abandoned_turns
-        public.count_action public.delete_messages public.drain_worker public.edit_message
+        public.count_action public.declare_age public.delete_messages public.drain_worker
+        public.edit_message
         public.end_step public.make_worker public.read_worker_keys public.read_workers
         public.register_worker public.remove_worker
         public.export_character public.fail_step public.finish_turn public.import_character
@@ -167,9 +171,12 @@ FUNCTIONS = {
     "authenticated": """
         private.all_workers private.are_prices private.is_age_verified private.is_member
         private.is_played private.is_unused_secret private.may_meet private.shown_workers
-        private.workers_on_cooldown public.set_default_model
+        private.workers_on_cooldown public.set_default_model shared.has_our_policies
     """,
-    "authenticated service_role": "private.is_admin private.normalised",
+    "authenticated service_role": """
+        private.is_admin private.normalised private.search_terms private.terms_in
+        private.text_language
+    """,
     # Called by other functions, triggers and constraints.
     "": """
         private.accept_turn private.any_minor private.are_limits private.bounded
@@ -180,20 +187,22 @@ FUNCTIONS = {
         private.character_facts private.check_account private.check_own_characters
         private.check_own_message private.guard_writes
         private.cool_down private.count_row private.count_use private.covered
-        private.forget_summary_from private.history private.is_public_host private.is_retention
+        private.forget_summary_from private.history private.history_bytes
+        private.is_public_host private.is_retention
         private.is_spent private.is_worker_healthy private.keep_settings
         private.keep_sfw_of_deleted private.keep_sfw_with
         private.keep_sfw_with_age private.keep_sfw_with_members private.keep_sfw_with_minors
         private.limits_for private.members private.models_for private.most_history_bytes
         private.named_at private.named_member private.orphan_turn private.others
-        private.place_request private.preferred_worker private.reached_limit
+        private.place_request private.preferred_worker private.reached_limit private.recall
         private.record_given_secret private.record_interaction private.record_usage
         private.remember private.remember_repairs private.remember_safely private.remembered
         private.replay private.running_on private.speaker private.summary_of private.tier_of
         private.token_ratios private.touch_fact private.touch_updated_at private.turn_context
         private.workers_for
         private.usage_grouped private.usage_sums private.why_account_blocked
-        private.why_action_blocked private.why_address_rejected private.written_before
+        private.why_action_blocked private.why_address_rejected private.write_declared_age
+        private.written_before
         shared.hold_conversation shared.installation shared.is_ours shared.lock_ages
         shared.may_answer_another shared.next_position
     """,
@@ -458,6 +467,11 @@ ROWS = {
         lambda s, o: {"conversation_id": str(s.conversation(o)), "name": "Vera"},
         {"name": "Mina"},
     ),
+    "declared_ages": Row(
+        lambda s, o: inserted(s, "characters", **character(o, is_public=True)),
+        lambda s, o: {"name": "Vera", "age": 30},
+        {"age": 31},
+    ),
     "chat_worker_health": Row(checked, lambda s, o: {"is_healthy": True}, {"is_healthy": False}),
     "conversation_summaries": Row(summarised, summary, {"person_content": "They never met."}),
     "conversations": Row(
@@ -518,6 +532,7 @@ ROWS = {
 
 BEHIND = {
     "companions": "public.conversation_characters",
+    "declared_ages": "public.characters",
     "provider_settings": "public.api_providers",
     "worker_settings": "private.workers",
 }

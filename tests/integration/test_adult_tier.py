@@ -564,6 +564,7 @@ class TestRunningConversation:
 
     def test_name_is_all_that_is_seen(self, meeting: Meeting) -> None:
         conversation = meeting.running()
+        assert self.turn(meeting, conversation, message="Hello.").status_code == 200
         with meeting.stack.data_api(meeting.person) as api:
             assert api.get("/companions").json() == [
                 {

@@ -279,6 +279,18 @@ class TestRefusal:
         answer = stack.chat(user, action="import_card", card={"name": "a"})
         refused(answer, 409, "too_many_characters")
 
+    @pytest.mark.installations
+    def test_import_without_a_profile(self, stack: Stack) -> None:
+        """Where characters belong to profiles, it is told what is missing."""
+        user = stack.user()
+        stack.db.execute("delete from public.profiles where id = %s", (user.id,))
+        answer = stack.chat(user, action="import_card", card={"name": "a"})
+        if stack.one("select shared.installation() ->> 'kind' as kind") == {"kind": "own"}:
+            assert answer.status_code == 200
+        else:
+            assert "set up your profile" in refused(answer, 409, "no_profile")
+            assert stack.all("select from character_cards") == []
+
     def test_while_the_database_is_away(self, stack: Stack) -> None:
         stack.gateway.fail("import_character")
         answer = stack.chat(stack.user(), action="import_card", card={"name": "a"})

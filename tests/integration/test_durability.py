@@ -701,3 +701,46 @@ def test_turn_that_cannot_be_begun_leaves_the_conversation_free(
     assert turns(stack) == [("failed", "internal_error")]
     stack.upstream.enqueue(text("Good evening."))
     assert stack.chat(user, **request(conversation)).status_code == 200
+
+
+@pytest.fixture(params=["user", "reply"])
+def refusing(stack: Stack, request: pytest.FixtureRequest) -> Iterator[str]:
+    """A trigger of the installation that refuses messages of this sender; whose they are."""
+    sender = "new.sender = 'user'" if request.param == "user" else "new.sender <> 'user'"
+    stack.db.execute(
+        f"""
+        create function public.refuse() returns trigger language plpgsql as $$
+        begin
+          if {sender} then raise exception 'no more messages today'; end if;
+          return new;
+        end $$;
+        create trigger z_refuse before insert on public.messages
+          for each row execute function public.refuse()""".encode()
+    )
+    stack.function_url("roleplay_chat")  # started, it has set up its log
+    yield request.param
+    stack.db.execute("drop function public.refuse() cascade")
+
+
+@pytest.mark.installations
+def test_a_trigger_that_refuses_a_message_leaves_nothing_half_done(
+    stack: Stack, refusing: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    user, conversation = conversing(stack)
+    if refusing == "reply":
+        stack.upstream.enqueue(text("Good evening."))
+    with caplog.at_level("ERROR", "roleplay_chat"):
+        answer = stack.chat(user, **request(conversation))
+    body = answer.json()
+    turns = stack.all("select status, error_code from turns")
+    if refusing == "user":
+        assert (answer.status_code, body["code"]) == (409, "not_stored")
+        assert "nothing was saved" in body["error"]
+        assert (turns, said(stack, conversation)) == ([], [])
+        assert "a trigger refuses the turn" in caplog.messages
+    else:
+        assert (answer.status_code, body["response"]) == (200, "Good evening.")
+        assert (body["saved"], body["message_id"]) == (False, None)
+        assert turns == [{"status": "failed", "error_code": "not_saved"}]
+        assert said(stack, conversation) == ["Hello"]
+        assert "turn cannot be saved" in caplog.messages

@@ -178,13 +178,14 @@ class TestBudget:
         with talk.stack.serving(TURN_BUDGET_SECONDS="4") as url:
             answer = talk.say(url=url)
 
-        assert talk.asked() == [VENICE, DOLPHIN_R1]
-        assert closed(talk) == [True, True]
+        assert talk.asked() == [VENICE, DOLPHIN_R1, DOLPHIN]
+        assert closed(talk) == [True] * 3
         assert (answer.status_code, answer.json()["code"]) == (503, "no_model_available")
         assert "retry-after" in answer.headers
         assert talk.said() == ["Hello"]
         assert talk.turn() == ("failed", "timed_out")
-        assert set(talk.cooldowns()) == {THIS_MODEL, f"model openrouter:{DOLPHIN_R1}"}
+        others = {f"model openrouter:{model}" for model in (DOLPHIN_R1, DOLPHIN)}
+        assert set(talk.cooldowns()) == {THIS_MODEL, *others}
 
     def test_budget_is_shared_by_models_that_are_slow_in_turn(self, talk: Talk) -> None:
         talk.limit(VENICE, DOLPHIN_R1, DOLPHIN, first_token=0.2)

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from edge.worker_health import DEFAULT_MODEL
 from roleplay_chat.api import DEFAULT_MEMORY_TIER
 from roleplay_chat.generation.error_policies import MAX_COOLDOWN
-from roleplay_chat.generation.routing import Target, plan
+from roleplay_chat.generation.routing import Candidates, Target, plan
 from roleplay_chat.generation.workers import ANY
 from roleplay_chat.lorebook.keys import UNSPACED
 from roleplay_chat.rows import CooldownRow, WorkerRow
@@ -122,8 +122,7 @@ def test_first_worker_of_a_turn(
         asked,
         str(conversation),
     )
-    planned = plan(
-        "chat_worker" if asked == ANY else f"chat_worker:{asked}",
+    candidates = Candidates(
         models=[],
         workers=[WorkerRow.model_validate(row) for row in found["workers"]],
         cooldowns=[CooldownRow.model_validate(row) for row in found["cooldowns"]],
@@ -131,6 +130,7 @@ def test_first_worker_of_a_turn(
         now=now,
         key=str(conversation),
     )
+    planned = plan("chat_worker" if asked == ANY else f"chat_worker:{asked}", candidates)
     free = [target for target in planned.targets if not is_full(target, found["workers"])]
     assert found["name"] == (free[0].worker if free else None)
 

@@ -3,6 +3,7 @@
 import json
 
 import pytest
+from psycopg.types.json import Jsonb
 
 from roleplay_chat.generation.error_policies import ERROR_POLICIES
 from tests.support.answers import chunk, event, raw, reply, stream, text, worker_chat
@@ -13,6 +14,7 @@ from tests.support.servers import (
     KEYS,
     LIMITED,
     MACHINES,
+    PARAMETERS,
     REPLY_TOO_LONG,
     TOO_LONG,
     ServerError,
@@ -36,7 +38,7 @@ IN_A_STREAM = [
     error for error in ERRORS if not error.status_decides and "choices" not in error.body
 ]
 ONE_OF_EACH = [*{(error.server, error.policy): error for error in IN_A_STREAM}.values()]
-ASKED_AGAIN = {error.id for error in (*TOO_LONG, *REPLY_TOO_LONG, *LIMITED)}
+ASKED_AGAIN = {error.id for error in (*TOO_LONG, *REPLY_TOO_LONG, *LIMITED, *PARAMETERS)}
 OF_THE_ACCOUNT = ("account", "provider")
 
 
@@ -113,6 +115,23 @@ def test_limit_of_the_reply_is_used(talk: Talk, error: ServerError) -> None:
 
     sent = [call.json["max_tokens"] for call in talk.stack.upstream.calls]
     assert sent == [400, 199]
+
+
+@pytest.mark.parametrize("error", PARAMETERS, ids=by_id)
+def test_rejected_parameter_is_left_out_at_once_in_the_next_turn(
+    talk: Talk, error: ServerError
+) -> None:
+    talk.stack.db.execute(
+        "update api_models set input_defaults = %s where model_key = %s",
+        (Jsonb({"temperature": 0.9, "top_k": 40}), VENICE),
+    )
+    talk.stack.upstream.enqueue(response(error), text("Good evening."), text("Good night."))
+
+    talk.reply()
+    talk.reply("And now?")
+
+    sent = [{"temperature", "top_k"} & call.json.keys() for call in talk.stack.upstream.calls]
+    assert sent == [{"temperature", "top_k"}, {"temperature"}, {"temperature"}]
 
 
 AFTER_TEXT = [

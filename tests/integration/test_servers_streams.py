@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import Any
 
 import pytest
 
+from roleplay_chat.generation.error_policies import ERROR_POLICIES
 from tests.support.answers import completion, raw, reply, stream, text, worker_chat
 from tests.support.servers_streams import (
     END_TOKENS,
+    FAILURES,
     HEADERS,
     REASONING,
     REASONS,
     REPLY,
     SHAPES,
+    SPOKEN,
     Reason,
+    chunk,
+    framed,
 )
 from tests.support.talk import DOLPHIN_R1, VENICE, Talk
 from tests.support.upstream import Answer
@@ -50,6 +56,59 @@ def test_stream_of_any_shape_is_a_whole_reply(talk: Talk, name: str) -> None:
     assert talk.said() == ["Hello", f"> {REPLY}"] * 2
     assert talk.turn() == ("complete", None)
     assert talk.cooldowns() == {}
+
+
+@pytest.mark.parametrize("name", FAILURES)
+def test_stream_that_fails_says_why(talk: Talk, name: str) -> None:
+    shape, policy = FAILURES[name]
+    talk.have_only(VENICE)
+    talk.stack.upstream.enqueue(body(shape.body, shape.headers))
+    talk.stack.upstream.always(text("Good evening."))
+
+    answer = talk.say()
+
+    tried = next(line for line in talk.log if line["message"] == "turn finished")["targets"]
+    assert tried[0]["outcome"] == policy
+    if policy == "context_too_long":
+        assert answer.json()["response"] == "Good evening."
+    assert talk.alerts() == [policy] * ERROR_POLICIES[policy].alert
+
+
+@pytest.mark.parametrize("name", [name for name in FAILURES if "document" not in name])
+def test_stream_that_fails_after_text_keeps_it(talk: Talk, name: str) -> None:
+    shape, policy = FAILURES[name]
+    before = framed(json.dumps(chunk("Good evening")))
+    talk.stack.upstream.enqueue(body(before + shape.body, shape.headers))
+
+    answer = talk.reply()
+
+    assert talk.asked() == [VENICE]
+    assert (answer["response"], answer["incomplete"]) == ("Good evening", True)
+    assert talk.turn() == ("incomplete", policy)
+
+
+@pytest.mark.parametrize("family", SPOKEN)
+def test_reasoning_in_words_is_neither_shown_nor_stored(talk: Talk, family: str) -> None:
+    opening, closing = SPOKEN[family]
+    written = f"{opening}They are late.{closing}{SAID}."
+    talk.stack.upstream.enqueue(stream(list(written)), stream([written]))
+
+    events = talk.stream()
+    at_once = talk.reply()
+
+    assert streamed(events) == at_once["response"] == f"{SAID}."
+    assert talk.said() == ["Hello", f"> {SAID}."] * 2
+
+
+def test_words_of_a_story_that_begin_like_reasoning_stay(talk: Talk) -> None:
+    said = "Here is my thought process: tea first."
+    talk.stack.upstream.enqueue(text(said))
+    assert talk.reply()["response"] == said
+
+
+def test_reasoning_without_tokens_that_does_not_end_is_not_shown(talk: Talk) -> None:
+    talk.stack.upstream.enqueue(stream(["analysis", "They are late."]), text("Sit."))
+    assert talk.reply()["response"] == "Sit."
 
 
 def ended(known: Reason) -> Answer:

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from threading import Thread
 from typing import Any
 from uuid import UUID, uuid4
 
+import psycopg
 import pytest
 
 from roleplay_chat.generation.workers import affinity
-from tests.support.answers import error, held, text
+from tests.support.answers import error, held, stall, text
 from tests.support.stack import Stack, User
 from tests.support.upstream import Upstream, refusing, running_upstream
 from tests.support.waiting import Gate, wait_until
@@ -97,7 +99,32 @@ def test_worker_that_fails_is_passed_over_before_openrouter(
     assert body["response"] == f"I am {other}."
     assert body["usedFallback"] is False
     assert stack.upstream.calls == []
+    assert len(workers["gpu-1"].calls) == 1
     assert cooldowns(stack) <= {"model chat_worker:gpu-1"}
+
+
+def test_slow_worker_leaves_time_for_the_next(
+    stack: Stack, workers: dict[str, Upstream], user: User
+) -> None:
+    conversation = living_at(stack, user, "gpu-1")
+    workers["gpu-1"].always(stall())
+    with stack.serving(TURN_BUDGET_SECONDS="6", FIRST_TOKEN_TIMEOUT_SECONDS="6") as url:
+        ask = {"conversation_id": str(conversation), "message": "Hello"}
+        body = stack.chat(user, url=url, model_provider="chat_worker", **ask).json()
+    assert body["response"] == f"I am {home(conversation, 'gpu-2', 'gpu-3')}."
+    assert cooldowns(stack) == {"model chat_worker:gpu-1"}
+
+
+def test_model_answers_before_a_worker_that_is_full(
+    stack: Stack, workers: dict[str, Upstream], user: User
+) -> None:
+    query = "update private.workers set slots = 1, told_running = 1, told_at = now()"
+    stack.db.execute(f"{query} where name <> 'gpu-1'".encode())
+    workers["gpu-1"].always(error(503))
+    stack.upstream.enqueue(text("From OpenRouter."))
+    body = say(stack, user, stack.conversation(user))
+    assert body["response"] == "From OpenRouter."
+    assert [len(workers[name].calls) for name in NAMES] == [1, 0, 0]
 
 
 def test_cooldown_is_one_workers(stack: Stack, workers: dict[str, Upstream], user: User) -> None:
@@ -138,6 +165,22 @@ def test_unhealthy_or_draining_or_expired_worker_is_not_asked(
     stack.db.execute("update private.workers set lease_expires_at = now() where name = %s", (left,))
     stack.upstream.enqueue(text("From OpenRouter."))
     assert say(stack, user, conversation)["response"] == "From OpenRouter."
+
+
+@pytest.mark.parametrize("end", ["is_draining = true", "lease_expires_at = now()"])
+def test_turn_that_is_running_ends_at_a_worker_that_takes_no_more(
+    stack: Stack, workers: dict[str, Upstream], user: User, end: str
+) -> None:
+    conversation, gate = living_at(stack, user, "gpu-1"), Gate()
+    workers["gpu-1"].always(held(gate, text("I am gpu-1.")))
+    with ThreadPoolExecutor(1) as pool:
+        turn = pool.submit(say, stack, user, conversation)
+        wait_until(lambda: len(workers["gpu-1"].calls) == 1, "the turn to reach its worker")
+        query = f"update private.workers set {end} where name = 'gpu-1'"  # noqa: S608
+        stack.db.execute(query.encode())
+        gate.open()
+        assert turn.result()["response"] == "I am gpu-1."
+    assert say(stack, user, conversation)["response"] != "I am gpu-1."
 
 
 def test_model_that_fails_is_replaced_by_any_worker(
@@ -296,3 +339,10 @@ class TestLoad:
         stack.db.execute("update api_models set is_active = false")
         body = say(stack, user, stack.conversation(user))
         assert body["model_used"].startswith("chat_worker:")
+
+
+@pytest.mark.own_tables("there a provider gets no requests until operators approve it")
+def test_no_provider_has_the_name_of_the_workers(stack: Stack) -> None:
+    row = {"name": "chat_worker", "display_name": "X", "base_url": "https://x.example/v1"}
+    with pytest.raises(psycopg.errors.CheckViolation):
+        stack.insert("api_providers", **row, auth_scheme="none")

@@ -334,6 +334,102 @@ class TestLimit:
         assert talk.stack.upstream.calls[-1].json["max_completion_tokens"] == 300
 
 
+class TestRejectedParameters:
+    """A model that names the first parameter that it does not take, as OpenAI's newer ones do."""
+
+    def ask(self, talk: Talk, *rejected: str, says: str = "Unknown parameter: '{}'.") -> None:
+        async def answer(exchange: Exchange) -> None:
+            wrong = [name for name in rejected if name in exchange.call.json]
+            await (failing(400, says.format(wrong[0])) if wrong else text("Yes."))(exchange)
+
+        talk.have_only(VENICE)
+        talk.stack.upstream.always(answer)
+
+    def sent(self, talk: Talk) -> list[set[str]]:
+        """The sampling parameters of each call."""
+        known = {"temperature", "top_k", "min_p", "stop"}
+        return [known & call.json.keys() for call in talk.stack.upstream.calls]
+
+    def test_parameter_is_left_out_at_once_after_a_repair(self, talk: Talk) -> None:
+        defaults(talk, temperature=0.9, top_k=40)
+        self.ask(talk, "top_k")
+        for message in ("One", "Two"):
+            talk.reply(message)
+        both = {"temperature", "top_k", "stop"}
+        assert self.sent(talk) == [both, both - {"top_k"}, both - {"top_k"}]
+
+    def test_several_are_left_out_one_after_the_other(self, talk: Talk) -> None:
+        defaults(talk, temperature=0.9, top_k=40, min_p=0.1)
+        self.ask(talk, "top_k", "min_p", "stop")
+        for message in ("One", "Two"):
+            talk.reply(message)
+        assert len(talk.stack.upstream.calls) == 5
+        assert self.sent(talk)[-2:] == [{"temperature"}] * 2
+        assert set(learned(talk)[VENICE]["rejected"]) == {"top_k", "min_p", "stop"}
+
+    def test_another_is_learned_later_beside_the_first(self, talk: Talk) -> None:
+        defaults(talk, temperature=0.9, top_k=40)
+        self.ask(talk, "top_k")
+        talk.reply("One")
+        self.ask(talk, "top_k", "temperature")
+        for message in ("Two", "Three"):
+            talk.reply(message)
+        assert len(talk.stack.upstream.calls) == 5
+        assert set(learned(talk)[VENICE]["rejected"]) == {"top_k", "temperature"}
+
+    def test_another_value_in_the_row_is_tried(self, talk: Talk) -> None:
+        defaults(talk, temperature=3)
+        says = "Invalid value: '{}' must be between 0 and 2."
+        self.ask(talk, "temperature", says=says)
+        talk.reply("One")
+        defaults(talk, temperature=1.5)
+        talk.stack.upstream.always(text("Yes."))
+        talk.reply("Two")
+        assert talk.stack.upstream.calls[-1].json["temperature"] == 1.5
+
+    def test_error_that_names_none_is_not_remembered(self, talk: Talk) -> None:
+        defaults(talk, temperature=0.9)
+        self.ask(talk, "temperature", says="Invalid request parameters")
+        for message in ("One", "Two"):
+            talk.reply(message)
+        assert len(talk.stack.upstream.calls) == 4
+        assert learned(talk) == {}
+
+    def test_name_that_the_row_gives_it_is_understood(self, talk: Talk) -> None:
+        defaults(talk, top_k=40, rename={"top_k": "k_best"})
+        self.ask(talk, "k_best")
+        for message in ("One", "Two"):
+            talk.reply(message)
+        assert len(talk.stack.upstream.calls) == 3
+        assert set(learned(talk)[VENICE]["rejected"]) == {"top_k"}
+
+    def test_worker_has_a_memory_of_its_own(self, talk: Talk) -> None:
+        given = {"temperature": 0.9, "min_p": 0.1}
+        talk.have_worker(protocol="openai", input_defaults=given)
+        self.ask(talk, "min_p")
+        for message in ("One", "Two"):
+            talk.reply(message, model_provider="chat_worker")
+        assert len(talk.stack.upstream.calls) == 3
+        assert "temperature" in talk.stack.upstream.calls[-1].json
+
+    def test_newer_limit_that_was_learned_is_unlearned(self, talk: Talk) -> None:
+        """Another model answers under the same name."""
+        self.ask(talk, "max_tokens", says=TestLimit.SENTENCE)
+        talk.reply("One")
+        self.ask(talk, "max_completion_tokens", says="{}: Extra inputs are not permitted")
+        for message in ("Two", "Three"):
+            talk.reply(message)
+        assert len(talk.stack.upstream.calls) == 5
+        assert learned(talk) == {VENICE: {"max_completion_tokens": False}}
+
+    def test_row_without_parameters_is_not_asked_twice(self, talk: Talk) -> None:
+        talk.have_worker(protocol="chat_worker")
+        talk.stack.upstream.always(text("Yes."))
+        talk.stack.upstream.always(failing(400, "Unknown parameter: 'x'"), to="/worker/chat")
+        talk.reply(model_provider="chat_worker")
+        assert len(talk.stack.upstream.calls) == 2
+
+
 def defaults(talk: Talk, **parameters: Any) -> None:
     talk.stack.db.execute(
         "update api_models set input_defaults = %s where model_key = %s",

@@ -21,6 +21,11 @@ from tests.support.stack import Stack
 from tests.support.talk import VENICE
 from tests.support.upstream import refusing, running_upstream
 
+STEPS = pytest.mark.own_tables(
+    "there the steps of the adoption count: tests/existing/test_verify.py"
+)
+DEFAULTS = pytest.mark.own_tables("there the product's own models have the columns of old")
+APPROVAL = pytest.mark.own_tables("there is_approved is a column of private.provider_keys")
 VERSIONS = sorted(path.name.partition("_")[0] for path in MIGRATIONS.glob("*.sql"))
 
 
@@ -72,6 +77,10 @@ class Verify:
 @pytest.fixture
 def verify(stack: Stack, tmp_path: Path) -> Iterator[Verify]:
     """An installation without problems, with all migrations recorded."""
+    # A product that runs already has migrations of its own.
+    products = stack.one("select to_regnamespace('supabase_migrations') is not null as found")
+    if products["found"]:
+        stack.db.execute("alter schema supabase_migrations rename to products_migrations")
     stack.db.execute("create schema supabase_migrations")
     stack.db.execute("create table supabase_migrations.schema_migrations (version text)")
     stack.db.execute(
@@ -82,16 +91,23 @@ def verify(stack: Stack, tmp_path: Path) -> Iterator[Verify]:
     assert stack.health_check().status_code == 200
     yield Verify(stack, tmp_path)
     stack.db.execute("drop schema supabase_migrations cascade")
+    if products["found"]:
+        stack.db.execute("alter schema products_migrations rename to supabase_migrations")
 
 
 def test_installation_without_problems_passes(verify: Verify) -> None:
     code, output = verify()
     assert (code, "✗" in output, "?" in output) == (OK, False, False)
-    assert f"all {len(VERSIONS)} are applied" in output
     assert "OpenRouter_Roleplay_API_KEY is set" in output
     assert "No problems found." in output
 
 
+@STEPS
+def test_applied_migrations_are_counted(verify: Verify) -> None:
+    assert f"all {len(VERSIONS)} are applied" in verify()[1]
+
+
+@DEFAULTS
 def test_active_models_are_listed_as_the_query_has_them(verify: Verify) -> None:
     rows = verify.stack.all("""
         select display_name, model_key, is_default, priority from api_models
@@ -228,6 +244,7 @@ def test_key_that_is_in_the_secret_manager(verify: Verify) -> None:
     assert verify()[0] == OK
 
 
+@DEFAULTS
 def test_two_default_models_are_a_problem(verify: Verify) -> None:
     # The unique index allows one default per modality.
     verify.stack.db.execute("""
@@ -238,6 +255,7 @@ def test_two_default_models_are_a_problem(verify: Verify) -> None:
     assert "there are 2: cognitivecomputations/" in problems["default for roleplay"]
 
 
+@DEFAULTS
 @pytest.mark.parametrize(
     ("change", "found"),
     [
@@ -312,6 +330,7 @@ def test_overdue_turns_are_a_problem(verify: Verify) -> None:
     assert "did not close 1 turns and clear 0 cooldowns" in problems["housekeeping"]
 
 
+@STEPS
 def test_migration_that_is_not_applied(verify: Verify) -> None:
     verify.stack.db.execute(
         "delete from supabase_migrations.schema_migrations where version = %s", [VERSIONS[-1]]
@@ -322,11 +341,13 @@ def test_migration_that_is_not_applied(verify: Verify) -> None:
     assert "make deploy-db" in problems["migrations"]
 
 
+@STEPS
 def test_migrations_unknown_to_this_copy_are_a_problem(verify: Verify) -> None:
     verify.stack.db.execute("insert into supabase_migrations.schema_migrations values ('2999')")
     assert "2999" in verify.problems()["migrations"]
 
 
+@STEPS
 def test_database_without_a_record_of_migrations(verify: Verify) -> None:
     verify.stack.db.execute("drop table supabase_migrations.schema_migrations")
     code, output = verify()
@@ -343,6 +364,7 @@ def test_table_without_row_level_security(verify: Verify) -> None:
     assert "public.memories" in problems["row level security"]
 
 
+@pytest.mark.own_tables("its policies are its own, and compared: tests/existing/test_verify.py")
 def test_policy_that_nobody_asked_for(verify: Verify) -> None:
     db = verify.stack.db
     db.execute('create policy "Let all; in" on public.messages for select using (true)')
@@ -386,6 +408,7 @@ def test_provider_without_models_is_a_problem(verify: Verify) -> None:
     assert list(problems) == ["provider spare"]
 
 
+@APPROVAL
 def test_provider_that_waits_for_approval(verify: Verify) -> None:
     address = "https://mine.example/v1"
     row = {"name": "mine", "display_name": "Mine", "base_url": address, "auth_scheme": "none"}
@@ -396,6 +419,7 @@ def test_provider_that_waits_for_approval(verify: Verify) -> None:
     assert "set is_approved of its row" in problems["provider mine"]
 
 
+@APPROVAL
 def test_default_of_a_provider_that_waits(verify: Verify) -> None:
     verify.stack.db.execute("update api_providers set is_approved = false")
     names = [line.partition("  ")[0] for line in verify.wrong()]

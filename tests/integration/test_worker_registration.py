@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from hashlib import sha256
 from typing import Any
@@ -88,6 +89,14 @@ def test_what_is_not_said_again_stays(made: Stack) -> None:
     assert found["context_tokens"] == 8192
 
 
+def test_registrations_at_once_are_stored_one_after_another(made: Stack) -> None:
+    with ThreadPoolExecutor(8) as pool:
+        answers = list(pool.map(lambda slots: register(made, slots=slots), range(1, 9)))
+    assert {answer.status_code for answer in answers} == {200}
+    found = row(made)
+    assert (len(found["calls"]), found["slots"] in range(1, 9)) == (8, True)
+
+
 def test_worker_without_a_lease_any_more_gets_no_turns_and_no_probes(made: Stack) -> None:
     register(made)
     made.db.execute("update private.workers set lease_expires_at = now() - interval '1 second'")
@@ -132,6 +141,16 @@ class TestKey:
         assert made.health_check(secret=KEY).status_code == 401
         with made.data_api(key=KEY) as api:
             assert not api.get("/api_models").is_success
+
+    @pytest.mark.parametrize(
+        ("given", "status"),
+        [(f"bearer {KEY}", 200), (f"BEARER  {KEY}", 200), (KEY, 401), (f"Basic {KEY}", 401)],
+    )
+    def test_scheme_of_the_key_is_bearer(self, made: Stack, given: str, status: int) -> None:
+        url = f"{made.function_url('health_check')}/workers/gpu-1"
+        body = {"url": made.worker.url}
+        answer = patient.post(url, headers={"Authorization": given}, json=body)
+        assert answer.status_code == status
 
     def test_replaced_key_is_void_at_once(self, made: Stack) -> None:
         assert register(made).is_success
@@ -201,6 +220,10 @@ class TestAddress:
             ("https://gpu.example.com:8443/v1", "gpu.example.com", True),
             ("https://GPU.example.com.", "gpu.example.com", True),
             ("https://a.b.example.com", "*.example.com", True),
+            ("https://gpu.example.com", "GPU.Example.com.", True),
+            ("https://[2A00:0:0::1]:8443", "[2a00::1]", True),
+            ("https://[2a00::2]", "[2a00::1]", False),
+            ("https://8.8.8.8", "8.8.8.9", False),
             ("https://example.com", "*.example.com", False),
             ("https://xexample.com", "*.example.com", False),
             ("https://gpu.example.com", "", False),
@@ -228,6 +251,10 @@ class TestBody:
             b'{"url": "https://a.example", "running": -1}',
             b'{"url": "https://a.example", "context_tokens": 1e400}',
             b'{"url": "https://a.example", "protocol": "grpc"}',
+            b'{"url": "https://a.example", "model": "   "}',
+            b'{"url": "https://a.example", "model": "a\\u0000b"}',
+            b'{"url": "https://a.example", "model": "a\\ud800b"}',
+            b'{"url": "https://a.example", "draining": null}',
             b"[" * 8000,
         ],
     )

@@ -31,7 +31,8 @@ from tests.support.answers import (
     worker_chat,
     worker_error,
 )
-from tests.support.servers_streams import REASONING, THINKING, chunks, framed
+from tests.support.servers import ERRORS, ServerError
+from tests.support.servers_streams import FAILURES, REASONING, SPOKEN, THINKING, chunks, framed
 from tests.support.talk import CANARY, failing
 from tests.support.upstream import Answer, Exchange
 
@@ -104,7 +105,7 @@ def _in_small_pieces(random: Random, tag: str) -> Answer:
 
 def _of_another_server(random: Random, tag: str) -> Answer:
     pieces = re.findall(r"\S+\s*", words(tag))
-    opening, closing = random.choice(list(REASONING.values()))
+    opening, closing = random.choice([*REASONING.values(), *SPOKEN.values()])
     body = random.choice(
         [
             framed(*chunks(pieces), "[DONE]", between="\n"),
@@ -114,6 +115,11 @@ def _of_another_server(random: Random, tag: str) -> Answer:
             framed(*chunks([THINKING, *pieces], last="eos_token"), "[DONE]"),
             framed(*chunks([*opening, f"Hm. {CANARY}", *closing, *pieces]), "[DONE]"),
             framed(*chunks([*pieces, "<|im_", "end|>\n", CANARY]), "[DONE]"),
+            framed(*chunks([[{"type": "text", "text": piece}] for piece in pieces]), "[DONE]"),
+            framed(*chunks([[piece] for piece in pieces]), "[DONE]"),
+            framed(*chunks(pieces), "[DONE]", between="\r\n"),
+            framed(*chunks(pieces)).replace(b"}\n\ndata: {", b"}data: {", 2),
+            "\n".join(chunks(pieces)).encode(),
         ]
     )
     kind = random.choice(
@@ -153,6 +159,21 @@ def _any_status(random: Random, tag: str) -> Answer:
     return failing(random.choice([400, 404, 409, 418, 422, 500, 501, 502, 503, 520, 529, 599]))
 
 
+def _error_of_a_server(random: Random, tag: str) -> Answer:
+    """One of the documented errors: as a response, in a stream, or after text."""
+    error: ServerError = random.choice(ERRORS)
+    if error.status == 200 or isinstance(error.body, str) or random.random() < 0.5:
+        return reply(error.status, error.body)
+    pieces: list[Any] = re.findall(r"\S+\s*", words(tag))
+    kept = random.choice([[], pieces[:5]])
+    return stream([*kept, event(error.body)], finish=None, usage=None, done=False)
+
+
+def _failing_stream(random: Random, tag: str) -> Answer:
+    shape, _ = random.choice(list(FAILURES.values()))
+    return raw_sse(shape.body, split=random.randint(1, 60), headers=dict(shape.headers))
+
+
 def _garbage(random: Random, tag: str) -> Answer:
     return raw_sse(random.randbytes(200))
 
@@ -185,6 +206,8 @@ MODEL: tuple[list[Shape], list[Shape]] = (
         *[_cut] * 8,
         *[_limited] * 3,
         *[_any_status] * 3,
+        *[_error_of_a_server] * 12,
+        *[_failing_stream] * 3,
         _garbage,
         _fixed("page", html(503, CANARY)),
         _fixed("page_200", html(200, CANARY)),

@@ -40,10 +40,12 @@ class Postgres:
     """A server on a unix socket and a free port of 127.0.0.1. All local logins are trusted.
 
     With durable=False nothing is flushed to disk, which is fast and safe except for power cuts.
+    With publishes=True changes can be read from publications, as Supabase's Realtime does.
     """
 
-    def __init__(self, *, durable: bool = False) -> None:
+    def __init__(self, *, durable: bool = False, publishes: bool = False) -> None:
         self._durable = durable
+        self._publishes = publishes
         self._process: subprocess.Popen[Any] | None = None
         self.port = free_port()
         self.folder = Path(tempfile.mkdtemp(prefix="postgres-"))
@@ -56,7 +58,13 @@ class Postgres:
         """Starts or restarts the server and waits until it responds."""
         if not (self.folder / "data").exists():
             initdb = [self._binary("initdb"), "-D", str(self.folder / "data"), "-U", OWNER]
-            initdb += ["--auth=trust", "--encoding=UTF8", "--locale=C", "--no-sync"]
+            initdb += [
+                "--auth=trust",
+                "--encoding=UTF8",
+                "--locale-provider=builtin",
+                "--locale=C.UTF-8",
+                "--no-sync",
+            ]
             subprocess.run(initdb, **self._as_user, check=True, stdout=subprocess.DEVNULL)
         options: dict[str, object] = {
             "port": self.port,
@@ -68,6 +76,8 @@ class Postgres:
         }
         if not self._durable:
             options |= {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
+        if self._publishes:
+            options |= {"wal_level": "logical"}
         command = [self._binary("postgres"), "-D", str(self.folder / "data")]
         for name, value in options.items():
             command += ["-c", f"{name}={value}"]
@@ -143,9 +153,9 @@ class Postgres:
 
 
 @contextmanager
-def running_postgres(*, durable: bool = False) -> Iterator[Postgres]:
+def running_postgres(*, durable: bool = False, publishes: bool = False) -> Iterator[Postgres]:
     """A running server without databases, removed at the end."""
-    server = Postgres(durable=durable)
+    server = Postgres(durable=durable, publishes=publishes)
     try:
         server.start()
         yield server

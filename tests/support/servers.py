@@ -6,6 +6,7 @@ a public report ("owner/repository#number").
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from typing import Any
 
@@ -39,7 +40,7 @@ def _error(message: str, **more: Any) -> JSON:
     return {"error": {"message": message, **more}}
 
 
-def _flat(message: str, **more: Any) -> JSON:
+def _flat(message: Any, **more: Any) -> JSON:
     """`{"object": "error", "message": ...}`, as vLLM did, and many after it."""
     return {"object": "error", "message": message, "param": None, **more}
 
@@ -302,6 +303,30 @@ TOO_LONG = (
         "nginx", "too large", 413,
         "<html><head><title>413 Request Entity Too Large</title></head></html>",
         _TOO_LONG, "nginx.org/en/docs/http/ngx_http_core_module.html", status_decides=True),
+    ServerError(
+        "vLLM", "no room left", 400,
+        _error("max_tokens must be at least 1, got -7584. (parameter=max_tokens, value=-7584)",
+               type="BadRequestError", param="max_tokens", code=400),
+        _TOO_LONG, "vllm-project/vllm#36789"),
+    ServerError(
+        "vLLM", "too long, input length", 400,
+        _error("Input length (11680) exceeds model's maximum context length (2000).",
+               type="BadRequestError", param=None, code=400),
+        _TOO_LONG, "vllm-project/vllm#36789", 2000),
+    ServerError(
+        "TabbyAPI", "too long for the cache", 400,
+        {"detail": "Prompt length 9000 exceeds the available cache size of 2000 tokens"},
+        _TOO_LONG, "theroyallab/tabbyAPI: backends/exllamav3", 2000),
+    ServerError(
+        "SiliconFlow", "too long", 400,
+        {"code": 20015, "message": "length of prompt_tokens (9000) must be less than max_seq_len"
+         " (2000).", "data": None},
+        _TOO_LONG, "docs.siliconflow.cn", 2000),
+    ServerError(
+        "LiteLLM", "too long before the call", 400,
+        _error("litellm.ContextWindowExceededError: Max Input Tokens=2000, Got=301450",
+               type=None, param=None, code="400"),
+        _TOO_LONG, "BerriAI/litellm#38368", 2000),
 )  # fmt: skip
 
 REPLY_TOO_LONG = (
@@ -331,6 +356,11 @@ REPLY_TOO_LONG = (
         {"error": "Input validation error: `max_new_tokens` must be <= 200. Given: 400",
          "error_type": "validation"},
         "reply_too_long", "huggingface/transformers#28523", 200),
+    ServerError(
+        "Bedrock", "reply too long", 400,
+        {"message": "The maximum tokens you requested exceeds the model limit of 200. Try again"
+                    " with a maximum tokens value that is lower than 200."},
+        "reply_too_long", "charmbracelet/crush#946", 200),
 )  # fmt: skip
 
 CONTENT = (
@@ -419,6 +449,11 @@ CONTENT = (
         _error("The request failed because the input text may contain sensitive information.",
                type="BadRequest", code="InputTextSensitiveContentDetected"),
         _MODERATED, "volcengine.com/docs/82379"),
+    ServerError(
+        "Portkey", "content", 446,
+        _error("The guardrail checks defined in the config failed.", type="hooks_failed",
+               param=None, code=None),
+        _MODERATED, "portkey.ai/docs/product/guardrails"),
 )  # fmt: skip
 
 CREDIT = (
@@ -479,6 +514,25 @@ CREDIT = (
         "Hugging Face", "no credit", 402,
         {"error": "You have exceeded your monthly included credits for Inference Providers."},
         "no_credit", "huggingface.co/docs/inference-providers"),
+    ServerError(
+        "Anthropic", "spending limit", 400,
+        {"type": "error", "error": {"type": _INVALID, "message": "You have reached your specified"
+         " API usage limits. You will regain access on 2026-01-01 at 00:00 UTC."}},
+        "key_limit", "docs.anthropic.com/en/api/rate-limits"),
+    ServerError(
+        "Azure", "quota", 403,
+        _error("Out of call volume quota. Quota will be replenished in 13:45:12.", code="403"),
+        "key_limit", "learn.microsoft.com/azure/api-management", status_decides=True),
+    ServerError(
+        "Mistral", "no credit", 401,
+        {"message": "Inactive subscription or usage limit reached", "request_id": "x"},
+        "no_credit", "docs.mistral.ai/api"),
+    ServerError(
+        "Fireworks", "no credit", 412,
+        _error("Account x is suspended, possibly due to reaching the monthly spending limit or"
+               " failure to pay past invoices.", object="error", type=_INVALID,
+               code="PRECONDITION_FAILED"),
+        "no_credit", "docs.fireworks.ai", status_decides=True),
 )  # fmt: skip
 
 KEYS = (
@@ -536,6 +590,18 @@ KEYS = (
         {"code": "Client specified an invalid argument",
          "error": "Incorrect API key provided: x***y."},
         "bad_key", "docs.x.ai"),
+    ServerError(
+        "Gemini", "leaked key", 403,
+        [_error("Your API key was reported as leaked. Please use another API key.", code=403,
+                status="PERMISSION_DENIED")],
+        "bad_key", "ai.google.dev/gemini-api/docs/troubleshooting"),
+    ServerError(
+        "Bedrock", "expired key", 403, {"Message": "Bearer Token has expired"},
+        "bad_key", "docs.aws.amazon.com/bedrock/latest/userguide/api-keys.html"),
+    ServerError(
+        "Groq", "restricted", 400,
+        _error("Organization has been restricted.", type=_INVALID, code="organization_restricted"),
+        "bad_key", "console.groq.com/docs/errors"),
 )  # fmt: skip
 
 LIMITED = (
@@ -609,6 +675,16 @@ MACHINES = (
         _error("Out of range float values are not JSON compliant: nan", type="InternalServerError",
                code=500),
         "worker_broken_context", "vllm-project/vllm"),
+    ServerError(
+        "LM Studio", "out of memory as 404", 404,
+        _error('Failed to load model "x". Error: Model loading was stopped due to insufficient'
+               " system resources.", type=_INVALID, param="model", code="model_not_found"),
+        "worker_out_of_memory", "lmstudio.ai/docs"),
+    ServerError(
+        "Ollama", "resources", 500,
+        _error("model failed to load, this may be due to resource limitations or an internal"
+               " error, check ollama server logs for details", type="api_error"),
+        "worker_out_of_memory", "ollama/ollama: llm/server.go"),
 )  # fmt: skip
 
 MODELS = (
@@ -663,6 +739,43 @@ MODELS = (
         _error("Country, region, or territory not supported", type="request_forbidden", param=None,
                code="unsupported_country_region_territory"),
         "region_restricted", "platform.openai.com/docs/supported-countries"),
+    ServerError(
+        "LiteLLM", "model not for this key", 401,
+        _error("key not allowed to access model. This key can only access models=['x'].",
+               type="key_model_access_denied", param="model", code="401"),
+        "model_gone", "docs.litellm.ai/docs/proxy"),
+    ServerError(
+        "OpenAI", "not a chat model", 404,
+        _error("This is not a chat model and thus not supported in the v1/chat/completions"
+               " endpoint.", type=_INVALID, param="model", code=None),
+        "model_gone", "platform.openai.com/docs/guides/error-codes"),
+    ServerError(
+        "OpenAI", "not verified", 403,
+        _error("Your organization must be verified to stream this model.", type=_INVALID,
+               param="stream", code="unsupported_value"),
+        "forbidden", "help.openai.com/en/articles/10910291", status_decides=True),
+    ServerError(
+        "Azure", "model that does not chat", 400,
+        _error("The chatCompletion operation does not work with the specified model, x.",
+               code="OperationNotSupported"),
+        "model_gone", "learn.microsoft.com/azure/ai-services/openai"),
+    ServerError(
+        "Bedrock", "needs a profile", 400,
+        {"message": "Invocation of model ID x with on-demand throughput isn\u2019t supported."
+                    " Retry your request with the ID or ARN of an inference profile."},
+        "model_gone", "terricain/aioboto3#352"),
+    ServerError(
+        "Bedrock", "no access", 403,
+        {"message": "You don't have access to the model with the specified model ID."},
+        "model_gone", "docs.aws.amazon.com/bedrock", status_decides=True),
+    ServerError(
+        "LM Studio", "crashed", 400, {"error": "The model has crashed without additional"
+         " information. (Exit code: 18446744072635812000)"},
+        "model_not_loaded", "lmstudio-ai/lmstudio-bug-tracker"),
+    ServerError(
+        "KoboldCpp", "no model loaded", 503,
+        {"detail": {"msg": "No text model loaded", "type": "service_unavailable"}},
+        "model_not_loaded", "LostRuins/koboldcpp: koboldcpp.py"),
 )  # fmt: skip
 
 ADDRESSES = (
@@ -721,6 +834,86 @@ BUSY = (
         "overloaded", "ai.google.dev/gemini-api/docs/troubleshooting"),
 )  # fmt: skip
 
+_PARAMETER = "bad_parameters"
+_PYDANTIC = [{"type": "extra_forbidden", "loc": ["body", "top_k"],
+              "msg": "Extra inputs are not permitted", "input": 40}]  # fmt: skip
+
+PARAMETERS = (
+    # All of them reject `top_k`, which the tests' row sends.
+    ServerError("Mistral", "parameter", 422,
+                _flat({"detail": _PYDANTIC}, type=_INVALID, code=None),
+                _PARAMETER, "editor-code-assistant/eca#231"),
+    ServerError("Mistral", "parameter as text", 422,
+                _flat(json.dumps({"detail": _PYDANTIC}), type="internal_error_proxy", code="1000"),
+                _PARAMETER, "mistralai/platform-docs-public#7"),
+    ServerError("vLLM", "parameter", 400,
+                _flat(str(_PYDANTIC), type="BadRequestError", code=400),
+                _PARAMETER, "1Panel-dev/MaxKB#2912"),
+    ServerError(
+        "NIM", "parameter", 422,
+        {"type": "urn:inference-service:problem-details:unprocessable-entity", "status": 422,
+         "title": "Unprocessable Entity",
+         "detail": "body -> top_k\n  Extra inputs are not permitted (type=extra_forbidden)"},
+        _PARAMETER, "NVIDIA/garak#748"),
+    ServerError(
+        "Gemini", "parameter", 400,
+        [_error('Invalid JSON payload received. Unknown name "top_k": Cannot find field.', code=400,
+                status="INVALID_ARGUMENT", details=[{"fieldViolations": [{"description": "x"}]}])],
+        _PARAMETER, "n4ze3m/page-assist#418"),
+    ServerError(
+        "OpenAI", "parameter", 400,
+        _error("Unrecognized request argument supplied: top_k", type=_INVALID, param=None,
+               code=None),
+        _PARAMETER, "platform.openai.com/docs/guides/error-codes"),
+    ServerError(
+        "OpenAI", "value", 400,
+        _error("Unsupported value: 'top_k' does not support 40 with this model. Only the default"
+               " (1) value is supported.", type=_INVALID, param="top_k", code="unsupported_value"),
+        _PARAMETER, "owndev/Open-WebUI-Functions#98"),
+    ServerError("Groq", "parameter", 400, _error("property 'top_k' is unsupported", type=_INVALID),
+                _PARAMETER, "console.groq.com/docs/openai"),
+    ServerError("Cerebras", "parameter", 400,
+                {"message": "property 'top_k' is unsupported", "type": _INVALID,
+                 "code": "wrong_api_format"}, _PARAMETER, "inference-docs.cerebras.ai"),
+    ServerError("Cohere", "parameter", 422,
+                {"message": "unknown field: parameter 'top_k' is not a valid field"},
+                _PARAMETER, "docs.cohere.com/reference/errors", status_decides=True),
+    ServerError("Fireworks", "parameter", 400,
+                _error("Extra inputs are not permitted, field: 'top_k', value: 40", object="error",
+                       type=_INVALID), _PARAMETER, "docs.fireworks.ai"),
+    ServerError("Anthropic", "parameter", 400,
+                {"type": "error", "error": {"type": _INVALID,
+                 "message": "top_k: Extra inputs are not permitted"}},
+                _PARAMETER, "docs.anthropic.com/en/api/errors"),
+    ServerError("Bedrock", "parameter", 400,
+                {"message": "Malformed input request: #: extraneous key [top_k] is not permitted,"
+                            " please reformat your input and try again."},
+                _PARAMETER, "pingcap/autoflow#574", status_decides=True),
+    ServerError("LiteLLM", "parameter", 400,
+                _error("litellm.UnsupportedParamsError: openai does not support parameters:"
+                       " ['top_k'], for model=x. To drop these, set `litellm.drop_params=True`",
+                       type=None, param=None, code="400"),
+                _PARAMETER, "docs.litellm.ai/docs/completion/drop_params"),
+    ServerError("xAI", "parameter", 400,
+                {"code": "Client specified an invalid argument",
+                 "error": "Argument not supported on this model: topK"}, _PARAMETER, "docs.x.ai",
+                status_decides=True),
+    ServerError("TGI", "value", 422,
+                {"error": "Input validation error: `top_k` must be strictly positive",
+                 "error_type": "validation"},
+                _PARAMETER, "huggingface/text-generation-inference: router"),
+    ServerError("DashScope", "value", 400,
+                _error("<400> InternalError.Algo.InvalidParameter: Range of top_k should be"
+                       " [0, 20]", code="invalid_parameter_error", type=_INVALID),
+                _PARAMETER, "help.aliyun.com/model-studio/error-code"),
+    ServerError("DeepSeek", "value", 400,
+                _error("Invalid top_k value, the valid range of top_k is [0, 20]", type=_INVALID,
+                       code=_INVALID), _PARAMETER, "api-docs.deepseek.com"),
+    ServerError("Moonshot", "value", 400,
+                _error("invalid top_k: only 1 is allowed for this model", type=_INVALID),
+                _PARAMETER, "platform.moonshot.ai/docs"),
+)  # fmt: skip
+
 ERRORS = (
     *TOO_LONG,
     *REPLY_TOO_LONG,
@@ -732,4 +925,5 @@ ERRORS = (
     *MODELS,
     *ADDRESSES,
     *BUSY,
+    *PARAMETERS,
 )

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from tests.support.postgres import ROOT
 from tests.support.servers import ERRORS
-from tests.support.servers_streams import END_TOKENS, REASONING, SHAPES
+from tests.support.servers_streams import END_TOKENS, FAILURES, REASONING, SHAPES, SPOKEN
 from tests.support.templates import FAMILIES
 
 DOCUMENT: Path = ROOT / "docs" / "servers.md"
@@ -21,7 +21,7 @@ def lines() -> Iterator[str]:
     for error in ERRORS:
         errors[error.server].append(error.situation)
     streams: dict[str, int] = defaultdict(int)
-    for shape in SHAPES.values():
+    for shape in (*SHAPES.values(), *(shape for shape, _ in FAILURES.values())):
         streams[shape.server] += 1
     yield "| server | errors | streams | situations of its errors |"
     yield "|---|---|---|---|"
@@ -32,7 +32,7 @@ def lines() -> Iterator[str]:
     yield "| facts of models' families | families |"
     yield "|---|---|"
     yield f"| chat templates and the roles they take | {', '.join(f.name for f in FAMILIES)} |"
-    yield f"| reasoning in the text | {', '.join(REASONING)} |"
+    yield f"| reasoning in the text | {', '.join((*REASONING, *SPOKEN))} |"
     yield f"| tokens that end a turn | {', '.join(END_TOKENS)} |"
 
 

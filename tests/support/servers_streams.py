@@ -214,6 +214,14 @@ SHAPES: dict[str, Shape] = {
     "reason-as-an-object": Shape(
         "SGLang", "its own protocol", framed(*chunks(last={"type": "stop", "matched": 2}), DONE)
     ),
+    "parts-that-are-strings": Shape(
+        "a gateway", "the same as OpenAI's parts", framed(*chunks([[one] for one in PIECES]), DONE)
+    ),
+    "a-part-without-its-list": Shape(
+        "a gateway",
+        "the same",
+        framed(*chunks([{"type": "text", "text": one} for one in PIECES]), DONE),
+    ),
     "parts-of-thinking": Shape(
         "Mistral",
         "github.com/NousResearch/hermes-agent/pull/4748",
@@ -232,6 +240,78 @@ SHAPES: dict[str, Shape] = {
             json.dumps({"choices": [{**COMPLETION["choices"][0], "delta": {}}]}),  # type: ignore[index]
             DONE,
         ),
+    ),
+}
+
+_MEMORY = {"code": 500, "message": "CUDA out of memory", "type": "server_error"}
+_LONG = {
+    "code": 400,
+    "message": "the request exceeds the available context size. try increasing the context size",
+    "type": "invalid_request_error",
+}
+_DECLINED = {"role": "assistant", "content": None, "refusal": "I can't help with that."}
+OLD_LLAMA = "github.com/ggml-org/llama.cpp/pull/16109"
+
+FAILURES: dict[str, tuple[Shape, str]] = {
+    # name: a stream with status 200 that fails before its first word, and the error policy
+    "error-in-a-field-of-its-own": (
+        Shape("llama.cpp until 2025", OLD_LLAMA, framed(json.dumps(_LONG), before="error: ")),
+        "context_too_long",
+    ),
+    "error-in-a-field-of-its-own-and-done": (
+        Shape(
+            "llama.cpp until 2025",
+            "github.com/coddy-project/coddy-agent/pull/106",
+            framed(json.dumps(_MEMORY), before="error: ") + framed(DONE),
+        ),
+        "worker_out_of_memory",
+    ),
+    "error-as-an-event-of-its-name": (
+        Shape(
+            "servers with named events",
+            "Anthropic's events have names",
+            framed(json.dumps(_MEMORY), before="event: error\ndata: "),
+        ),
+        "worker_out_of_memory",
+    ),
+    "error-without-a-field": (
+        Shape(
+            "a proxy whose server failed",
+            "the body of an error behind the headers of a stream",
+            b": ping\n\n" + framed(json.dumps({"error": _MEMORY}), before=""),
+        ),
+        "worker_out_of_memory",
+    ),
+    "error-as-text": (
+        Shape("a proxy whose server failed", "the same", framed("Error: CUDA out of memory")),
+        "worker_out_of_memory",
+    ),
+    "refusal-beside-the-text": (
+        Shape(
+            "OpenAI",
+            "github.com/langchain4j/langchain4j/issues/5813",
+            framed(json.dumps({"choices": [{"delta": _DECLINED}]}), json.dumps(chunk("", "stop"))),
+        ),
+        "refused_by_model",
+    ),
+    "refusal-of-a-document": (
+        Shape(
+            "OpenAI",
+            "github.com/openclaw/openclaw/pull/102334",
+            json.dumps({"choices": [{"message": _DECLINED, "finish_reason": "stop"}]}).encode(),
+        ),
+        "refused_by_model",
+    ),
+    "refusal-as-a-part": (
+        Shape(
+            "OpenAI",
+            "OpenAI's reference of messages",
+            framed(
+                json.dumps(chunk([{"type": "refusal", "refusal": "No."}])),
+                json.dumps(chunk("", "stop")),
+            ),
+        ),
+        "refused_by_model",
     ),
 }
 
@@ -328,6 +408,14 @@ REASONING: dict[str, tuple[str, str]] = {
 }
 """Tokens from the models' templates, and from the reasoning parsers that docs.vllm.ai documents."""
 
+SPOKEN: dict[str, tuple[str, str]] = {
+    # family: the words around reasoning at the beginning of a reply
+    "GPT-OSS whose tokens were dropped": ("analysis", "assistantfinal"),
+    "Granite 3.2": ("Here is my thought process:", "\n\nHere is my response:"),
+    "Granite 3.2, in short": ("Here's my thought process:\n", "\nHere's my response:\n\n"),
+}
+"""From vllm-project/vllm#32587 and the reasoning parsers that docs.vllm.ai documents."""
+
 END_TOKENS: dict[str, str] = {
     # family: the tokens that end a turn, or that begin the next one
     "ChatML: Qwen, Yi, Dolphin, Hermes": "<|im_end|> <|im_start|>user",
@@ -391,6 +479,8 @@ STORY = (
     "The [/path] and a <path/to/it> and <<quoted>> ◁ ▷ ◁thin",
     "## Response\n# User\nThe ### sign",
     "<answer>42</answer> <output>x</output>",
+    "Here is my thought process: tea first. Then she said: Here is my response.",
+    "She read the analysis. analysisWe are late, assistantfinal said.",
     "< think > and </ story> and <analysis of it",
 )
 """Words of a story that look like marks and are none."""

@@ -37,6 +37,8 @@ UNHURRIED = {
 }
 # The model is real, but a grammar fixes what it writes: no test depends on its words.
 KNOWN_WORDS = {"WORKER_GRAMMAR": 'root ::= "The lamp is lit."'}
+# Several models share few cores, and llama.cpp's threads wait for each other busily.
+ONE_THREAD = {"WORKER_THREADS": "1"}
 # The packages are shared with this working copy. Without this, a newer lock file would make `make`
 # reinstall them while other tests are running.
 SETUP_IS_DONE = [f"--old-file=.venv/ready/{stamp}" for stamp in ("python", "stack")]
@@ -142,7 +144,7 @@ def running_copy(folder: Path) -> Iterator[WorkingCopy]:
     theirs = ("make", "pytest", "openrouter", "local_dir", "message", "model", "mflags", "supabase")
     env = {k: v for k, v in os.environ.items() if not k.lower().startswith(theirs)}
     ports = {name: str(free_port()) for name in PORTS}
-    copy = WorkingCopy(folder, env | ports | UNHURRIED | KNOWN_WORDS)
+    copy = WorkingCopy(folder, env | ports | UNHURRIED | KNOWN_WORDS | ONE_THREAD)
     try:
         copy.succeed("up")
         yield copy

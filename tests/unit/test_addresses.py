@@ -314,8 +314,12 @@ def test_address_of_a_worker_of_the_own_protocol_may_be_given_in_any_way(
         ("/api/v1/chat/completions", "/models", "/api/v1/models"),
         ("/v1", "/v1/chat/completions", "/v1/chat/completions"),
         ("/v1beta/openai", "/chat/completions", "/v1beta/openai/chat/completions"),
-        # As OpenAI's clients do it: some providers have no version.
-        ("", "/chat/completions", "/chat/completions"),
+        # A host alone has its API at /v1, but for those below.
+        ("", "/chat/completions", "/v1/chat/completions"),
+        ("", "/models", "/v1/models"),
+        ("/chat/completions", "/chat/completions", "/chat/completions"),
+        # Any path is said on purpose.
+        ("/openai", "/chat/completions", "/openai/chat/completions"),
         ("", "/v1/chat/completions", "/v1/chat/completions"),
         ("/inference", "/chat/completions", "/inference/chat/completions"),
     ],
@@ -324,6 +328,44 @@ def test_address_of_a_provider_may_be_given_in_any_way(
     given: str, path: str, url: str, slash: str
 ) -> None:
     assert endpoint(f"{WORKER}{given}{slash}", path) == f"{WORKER}{url}"
+
+
+@pytest.mark.parametrize("slash", ["", "/"])
+@pytest.mark.parametrize(
+    ("host", "root"),
+    [
+        ("api.openai.com", "/v1"),
+        ("api.mistral.ai", "/v1"),
+        ("api.deepseek.com", "/v1"),
+        ("api.anthropic.com", "/v1"),
+        ("api.together.xyz", "/v1"),
+        ("api.x.ai", "/v1"),
+        ("api.moonshot.ai", "/v1"),
+        ("api.cerebras.ai", "/v1"),
+        ("litellm.example:4000", "/v1"),
+        ("10.0.0.5:8000", "/v1"),
+        ("[2606:4700::1111]:8000", "/v1"),
+        ("openrouter.ai", "/api/v1"),
+        ("API.Groq.com", "/openai/v1"),
+        ("api.fireworks.ai:443", "/inference/v1"),
+        ("generativelanguage.googleapis.com", "/v1beta/openai"),
+        ("dashscope-intl.aliyuncs.com", "/compatible-mode/v1"),
+        ("api.cohere.com", "/compatibility/v1"),
+        ("name.openai.azure.com", "/openai/v1"),
+        ("open.bigmodel.cn", "/api/paas/v4"),
+        ("models.github.ai", "/inference"),
+        ("api.perplexity.ai", ""),
+    ],
+)
+def test_host_of_a_provider_alone_gets_its_path(host: str, root: str, slash: str) -> None:
+    for path in ("/chat/completions", "/models"):
+        assert endpoint(f"https://{host}{slash}", path) == f"https://{host}{root}{path}"
+        assert endpoint(f"https://{host}{root}{slash}", path) == f"https://{host}{root}{path}"
+
+
+def test_own_path_of_a_row_follows_the_host() -> None:
+    url = endpoint(WORKER, "/other/completions", is_own_path=True)
+    assert url == f"{WORKER}/other/completions"
 
 
 def test_query_of_an_address_stays_at_its_end() -> None:

@@ -34,6 +34,10 @@ class TestLimits:
             connect=5, first_token=40, idle=0.5, total=90
         )
 
+    def test_first_token_is_waited_for_no_longer_than_others_can_wait(self) -> None:
+        assert limits({}).within(30) == limits({})
+        assert limits({}).within(10) == replace(limits({}), first_token=10)
+
     @pytest.mark.parametrize(
         "odd", [0, -1, "soon", None, [], 1e9, 10**400, True, float("nan"), float("inf")]
     )

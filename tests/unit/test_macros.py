@@ -19,6 +19,9 @@ MACROS = {"char": "Mara", "user": "Ada", "character_description": "{{user}} x"}
         ("{{nonsense}} {char} {{char", "{{nonsense}} {char} {{char"),
         ("a{{// to myself }}b{{comment: later}}c", "abc"),
         ("{{character_description}}", "{{user}} x"),
+        ("{{{char}}} and {{{{user}}}}", "Mara and Ada"),
+        ("{{random:a,b}} {{char|upper}}", "{{random:a,b}} {{char|upper}}"),
+        ("{{random::{{char}}::x}}", "{{random::Mara::x}}"),
     ],
 )
 def test_macros_are_expanded(text: str, expected: str) -> None:
@@ -64,7 +67,44 @@ def test_placeholders_of_an_older_product_never_stay(
         persona=person,
     )
     macros = build_macros(turn.begun, ChatRequest(message="Hello."))
-    assert "{{" not in expand(f"a {{{{{name}}}}} b", macros)
+    for form in FORMS:
+        for known in (macros, names_in(macros)):
+            written = expand(form.replace("name", name), known)
+            assert "{" not in written, form
+            assert "}" not in written, form
+
+
+FORMS = (
+    *("{{name}}", "{{ name }}", "{{{name}}}", "{{{ name }}}", "{{{{name}}}}", "{{name|upper}}"),
+    *("{{name | default: 'calm'}}", "{{name:x}}", "{{ {{name}} }}", "{{name {{mood}}}}"),
+    *("{{character_{{name}}}}", "{{a {{name}} b}}", "{{a {{b {{name}} c}} d}}"),
+    "{{user_{{character_{{name}}}}}}",
+)
+"""How a placeholder may be written."""
+
+
+@pytest.mark.parametrize(
+    "name", ["character_hobby", "USER_HOBBY", "scene_time", "character.mood", "character-name"]
+)
+def test_unknown_placeholders_of_its_look_are_left_out(name: str) -> None:
+    assert expand(f"a {{{{{name}}}}} b", MACROS) == "a  b"
+
+
+def test_values_bring_no_placeholders() -> None:
+    character = {
+        "id": "00000000-0000-4000-8000-000000000002",
+        "name": "Mara",
+        "description": "A keeper, {{mood}}, and {{character_pronoun_they}} knows {{char}}.",
+        "pronouns": "she/her",
+    }
+    macros = build_macros(accepted(character=character).begun, ChatRequest(message="Hello."))
+    assert expand("{{character_description}}", macros) == "A keeper, , and she knows {{char}}."
+
+
+def test_placeholders_that_never_end_are_read_once() -> None:
+    """Each takes far longer than a test may where every beginning is tried to the end."""
+    for text in ("{" * 200_000, "{{a " * 100_000, "{{mood|" * 50_000, "{{ " + " " * 200_000):
+        assert expand(text, MACROS) == text
 
 
 @pytest.mark.parametrize(
@@ -82,3 +122,8 @@ def test_forms_of_pronouns(pronouns: str | None, forms: str) -> None:
     macros = build_macros(accepted(character=mara).begun, ChatRequest(message="Hello."))
     written = " ".join(f"{{{{character_pronoun_{form}}}}}" for form in ("they", "them", "their"))
     assert expand(written, macros) == forms
+
+
+@pytest.mark.parametrize("place", PLACES := ("template", "character", "persona", "other", "scene"))
+def test_no_placeholder_reaches_a_prompt(place: str) -> None:
+    """From any field that authors write."""

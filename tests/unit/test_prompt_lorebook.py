@@ -154,9 +154,9 @@ def test_only_the_newest_messages_bring_entries_up() -> None:
 
 
 def test_names_are_expanded_in_entries_and_nothing_else() -> None:
-    who = with_book({"content": "{{user}} and {{char}}: {{character_description}} {{odd}}"})
+    who = with_book({"content": "{{user}} and {{char}}: {{scenario}}{{mood}} {{odd}}"})
     content = built(who, "Hello")[0]["content"]
-    assert "Ada and Tobias Wren: {{character_description}} {{odd}}" in content
+    assert "Ada and Tobias Wren: {{scenario}} {{odd}}" in content
 
 
 def test_macros_in_messages_are_left_alone() -> None:

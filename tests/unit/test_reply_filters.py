@@ -1,5 +1,7 @@
 """The filters that leave only the character's words, for text in any pieces."""
 
+import sys
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -8,7 +10,14 @@ from roleplay_chat.continuation import joined
 from roleplay_chat.messages import Cast
 from roleplay_chat.reply.filters import Reply, Thinking
 from roleplay_chat.reply.truncation import trim_unfinished_sentence
-from tests.support.servers_streams import END_TOKENS, HEADERS, REASONING, STORY, TURN_HEADINGS
+from tests.support.servers_streams import (
+    END_TOKENS,
+    HEADERS,
+    REASONING,
+    SPOKEN,
+    STORY,
+    TURN_HEADINGS,
+)
 
 CAST = Cast("Mara Voss", ["Ada"])
 
@@ -82,6 +91,40 @@ def test_reasoning_of_a_family_is_taken_out_wherever_it_is_cut(
         assert shown(*pieces, thinking=thinking) == "Sit.", pieces
     assert shown(f"{opening}The tide. And then", thinking=thinking) == ""
     assert shown(*f"{opening}The tide. And then", thinking=thinking) == ""
+
+
+@pytest.mark.parametrize("family", SPOKEN)
+def test_reasoning_in_words_is_taken_out_wherever_it_is_cut(family: str) -> None:
+    opening, closing = SPOKEN[family]
+    for pieces in every_way(f" {opening}The tide.{' ' * 50}It waits.{closing}Sit."):
+        assert shown(*pieces) == "Sit.", pieces
+
+
+@pytest.mark.parametrize(
+    "said", ["analysis", "analysis of tea", "an", "Here", "Here is my thought"]
+)
+def test_words_that_could_begin_reasoning_stay(said: str) -> None:
+    for pieces in every_way(said):
+        assert shown(*pieces) == said
+
+
+def test_long_reasoning_in_words_takes_time_in_its_length() -> None:
+    def work(times: int) -> int:
+        calls = 0
+
+        def profile(_frame: object, event: str, _arg: object) -> None:
+            nonlocal calls
+            calls += event in ("call", "c_call")
+
+        sys.setprofile(profile)
+        try:
+            shown(*("analysisWe " + "hum " * times))
+        finally:
+            sys.setprofile(None)
+        return calls
+
+    work(1)
+    assert work(5_000) <= work(500) * 11
 
 
 @pytest.mark.parametrize("family", REASONING)

@@ -9,6 +9,7 @@ from edge.worker_health import WorkerHealth
 from roleplay_chat.api import Tier
 from roleplay_chat.generation.routing import (
     MAX_TOKENS,
+    Candidates,
     Plan,
     Target,
     invalid_numbers,
@@ -41,6 +42,11 @@ def worker(*, healthy: bool = True, age: float = 1) -> WorkerRow:
     )
 
 
+def candidates(**values: Any) -> Candidates:
+    defaults: dict[str, Any] = {"models": (), "workers": (), "cooldowns": (), "tier": "sfw"}
+    return Candidates(**(defaults | values), now=NOW)
+
+
 def planned(
     asked: str | None,
     *,
@@ -48,7 +54,7 @@ def planned(
     tier: Tier = "sfw",
     cooldowns: tuple[CooldownRow, ...] = (),
 ) -> Plan:
-    return plan(asked, models=MODELS, workers=[worker], cooldowns=cooldowns, tier=tier, now=NOW)
+    return plan(asked, candidates(models=MODELS, workers=[worker], cooldowns=cooldowns, tier=tier))
 
 
 def names(of: Plan) -> list[str]:
@@ -194,35 +200,27 @@ def test_notice_of_a_default_that_failed_says_nothing_of_a_choice(asked: str | N
 
 
 def test_notice_of_a_default_that_is_over_the_budget_says_nothing_of_a_choice() -> None:
-    of = plan(
-        "",
-        models=MODELS[::-1],
-        workers=[worker()],
-        cooldowns=[],
-        tier="sfw",
-        now=NOW,
-        free_only=True,
-    )
+    of = plan("", candidates(models=MODELS[::-1], workers=[worker()], free_only=True))
     said = of.notice(of.targets[0])
     assert said
     assert "chose" not in said
 
 
 def test_worker_is_the_default_where_there_are_no_models() -> None:
-    of = plan("", models=[], workers=[worker()], cooldowns=[], tier="sfw", now=NOW)
+    of = plan("", candidates(workers=[worker()]))
     assert names(of) == ["chat_worker"]
     assert of.notice(of.targets[0]) is None
     assert not of.used_fallback(of.targets[0])
 
 
 def test_no_models_and_no_worker_is_an_empty_plan() -> None:
-    nothing = plan("", models=[], workers=[], cooldowns=[], tier="sfw", now=NOW)
+    nothing = plan("", candidates())
     assert nothing.targets == ()
 
 
 def test_odd_rows_fall_back_to_sane_values() -> None:
     odd = model("odd", capabilities={"context_tokens": "many"}, pricing={"prompt_usd_per_1k": "x"})
-    target = plan("odd", models=[odd], workers=[], cooldowns=[], tier="sfw", now=NOW)
+    target = plan("odd", candidates(models=[odd]))
     assert target.targets[0].context_tokens == 8192
     assert target.targets[0].prompt_usd_per_1k is None
     assert target.targets[0].max_tokens == 400
@@ -255,7 +253,7 @@ def test_memory_is_written_by_the_cheapest(
     tier: Tier, free_only: bool, expected: list[str]
 ) -> None:
     targets = memory_targets(
-        models=WRITERS, workers=[worker()], cooldowns=(), tier=tier, now=NOW, free_only=free_only
+        candidates(models=WRITERS, workers=[worker()], tier=tier, free_only=free_only)
     )
     assert [target.name.removeprefix("openrouter:") for target in targets] == expected
 
@@ -271,7 +269,7 @@ def test_memory_is_written_by_the_cheapest(
 def test_worker_that_cannot_take_it_writes_no_memory(workers: WorkerRow) -> None:
     cooldown = CooldownRow(scope="account", key="openrouter:free", until=NOW + timedelta(minutes=1))
     targets = memory_targets(
-        models=[WRITERS[3]], workers=[workers], cooldowns=[cooldown], tier="sfw", now=NOW
+        candidates(models=[WRITERS[3]], workers=[workers], cooldowns=[cooldown])
     )
     assert targets == ()
 
@@ -288,7 +286,7 @@ def test_name_of_a_free_model_does_not_make_it_free(
     pricing: dict[str, Any], stands_in: bool
 ) -> None:
     models = [model("main:free", is_default=True), model("other:free", pricing=pricing)]
-    planned = plan(None, models=models, workers=[], cooldowns=(), tier="sfw", now=NOW)
+    planned = plan(None, candidates(models=models))
     assert ("other:free" in names(planned)) is stands_in
 
 
@@ -321,8 +319,8 @@ def test_odd_numbers_of_a_row_cost_nobody_else_anything(value: Any) -> None:
     config = {"context_tokens": value, "input_defaults": value, "model": value, "stop": value}
     near = worker().model_copy(update={"config": config})
     models = [odd, model("sound:free")]
-    planned = plan(None, models=models, workers=[near], cooldowns=[], tier="sfw", now=NOW)
-    writers = memory_targets(models=models, workers=[near], cooldowns=[], tier="sfw", now=NOW)
+    planned = plan(None, candidates(models=models, workers=[near]))
+    writers = memory_targets(candidates(models=models, workers=[near]))
 
     assert names(planned) == ["odd:free", "sound:free", "chat_worker"]
     for target in (*planned.targets, *writers):
@@ -349,7 +347,7 @@ def test_odd_numbers_are_told_by_name() -> None:
 def test_model_whose_price_is_not_zero_is_not_free(price: Any) -> None:
     for key in ("prompt_usd_per_1k", "completion_usd_per_1k"):
         models = [model("main:free", is_default=True), model("other:free", pricing={key: price})]
-        planned = plan(None, models=models, workers=[], cooldowns=(), tier="sfw", now=NOW)
+        planned = plan(None, candidates(models=models))
         assert names(planned) == ["main:free"]
 
 
@@ -357,7 +355,7 @@ NEWER = {"max_tokens": "max_completion_tokens"}
 
 
 def only(row: ModelRow) -> Target:
-    (target,) = plan(None, models=[row], workers=[], cooldowns=(), tier="sfw", now=NOW).targets
+    (target,) = plan(None, candidates(models=[row])).targets
     return target
 
 
@@ -421,7 +419,7 @@ class TestRoles:
         repairs = {"roles": learned} if learned else {}
         assert only(model("main:free", capabilities=given, repairs=repairs)).roles == roles
         near = worker().model_copy(update={"config": given, "repairs": repairs})
-        (target,) = plan(None, models=[], workers=[near], cooldowns=(), tier="sfw", now=NOW).targets
+        (target,) = plan(None, candidates(workers=[near])).targets
         assert target.roles == roles
 
     def test_unknown_roles_are_told_by_name(self) -> None:

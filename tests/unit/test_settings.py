@@ -61,7 +61,7 @@ def test_each_missing_variable_is_named(
         (RoleplayChatSettings, "ALLOW_LOCAL_UPSTREAMS", "perhaps"),
         (RoleplayChatSettings, "MAX_MESSAGE_CHARS", "0"),
         (RoleplayChatSettings, "MAX_MESSAGE_CHARS", "many"),
-        (RoleplayChatSettings, "HISTORY_MESSAGES", "-1"),
+        (RoleplayChatSettings, "MAX_MESSAGE_CHARS", "-1"),
         (RoleplayChatSettings, "TURN_BUDGET_SECONDS", "0"),
         (RoleplayChatSettings, "TURN_BUDGET_SECONDS", "nan"),
         (RoleplayChatSettings, "HEARTBEAT_SECONDS", "0"),
@@ -69,6 +69,10 @@ def test_each_missing_variable_is_named(
         (HealthCheckSettings, "RUN_BUDGET_SECONDS", "0"),
         (HealthCheckSettings, "DEEP_PROBE_EVERY", "-1"),
         (HealthCheckSettings, "WAKE_MINUTES", "0.5"),
+        (HealthCheckSettings, "WORKER_HOSTS", "*"),
+        (HealthCheckSettings, "WORKER_HOSTS", "https://gpu.example.com"),
+        (HealthCheckSettings, "WORKER_HOSTS", "gpu.example.com:8443"),
+        (HealthCheckSettings, "WORKER_HOSTS", "gpu.example.com, gpu.*.example.com"),
         (HealthCheckSettings, "CATALOG_HOURS", "nan"),
         (HealthCheckSettings, "RETENTION_MINUTES", "-1"),
         (HealthCheckSettings, "HEALTH_CHECK_SECRET", "too-short"),
@@ -83,6 +87,14 @@ def test_wrong_value_is_named(
     monkeypatch.setenv(name, value)
     with pytest.raises(SystemExit, match=name):
         load(settings)
+
+
+@pytest.mark.parametrize("hosts", ["", "a.example., *.b.example", "8.8.8.8, [2a00::1],"])
+def test_hosts_of_workers_are_names_and_addresses(
+    hosts: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WORKER_HOSTS", hosts)
+    assert load(HealthCheckSettings).worker_hosts == hosts
 
 
 @each_function

@@ -39,3 +39,15 @@ def test_both_models_of_the_stack_get_the_grammar(tmp_path: Path) -> None:
         if "dev.stack.worker" in part.command
     }
     assert models == {"worker": GRAMMAR, "stand-in": GRAMMAR}
+
+
+def test_more_workers_register_themselves_each_with_its_own_key(tmp_path: Path) -> None:
+    settings = Settings(local_dir=tmp_path, workers=3, worker_port=9000)
+    more = {
+        part.name: (part.port, part.env["WORKER_REGISTERS_AT"].rpartition("/")[2])
+        for part in parts(settings, Keys())
+        if "WORKER_KEY" in part.env
+    }
+    assert more == {"worker-2": (9002, "worker-2"), "worker-3": (9003, "worker-3")}
+    keys = [part.env.get("WORKER_KEY") for part in parts(settings, Keys())]
+    assert len(set(filter(None, keys))) == 2

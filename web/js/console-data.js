@@ -3,10 +3,13 @@
 
 import { data, supabase } from "./backend.js";
 import { PERIODS } from "./figures.js";
+import { legible } from "./legible.js";
 import { drawn, set } from "./page.js";
 
 const PAGE = 1000;
 const PAGES = 20;
+const AGES = 100;
+const MISSING = ["PGRST205", "42P01", "42703"]; // no such table or column
 
 export const state = {
   ready: false,
@@ -16,8 +19,10 @@ export const state = {
   turns: [],
   calls: [],
   cut: false, // whether there are more rows than are loaded
-  providers: [],
+  providers: [], // with models null in an existing product, whose own pages have them
   models: [],
+  ages: [],
+  search: "", // part of the names of the characters in `ages`
   workers: [],
   cooldowns: [],
   dialog: null,
@@ -35,6 +40,21 @@ async function all(query) {
   return rows;
 }
 
+/** The rows, or null where this installation has no such table. */
+const ifThere = (query) =>
+  data(query).catch((error) => {
+    if (MISSING.includes(error.code)) return null;
+    throw error;
+  });
+
+/** Characters by name; first those whose age matters most, because it is missing. */
+async function loadAges() {
+  const named = state.search.replace(/[\\%_]/g, "\\$&");
+  const query = supabase.from("declared_ages").select("*").ilike("name", `%${named}%`);
+  const order = query.order("content_rating").order("age", { nullsFirst: true }).order("name").order("id");
+  return (await data(order.limit(AGES))).map((row) => ({ ...row, name: legible(row.name) }));
+}
+
 let asked = 0;
 let answered = 0;
 
@@ -45,7 +65,7 @@ export async function load() {
   const since = new Date((now - PERIODS[state.period].span) * 1000).toISOString();
   const recent = (table, columns) => () =>
     supabase.from(table).select(columns).gte("created_at", since).order("created_at", { ascending: false }).order("id");
-  const [turns, calls, providers, models, workers, cooldowns] = await Promise.all([
+  const [turns, calls, providers, models, workers, cooldowns, ages] = await Promise.all([
     all(recent("turns", "created_at, status, error_code, duration_ms")),
     all(
       recent(
@@ -53,15 +73,16 @@ export async function load() {
         "created_at, provider, model_key, purpose, outcome, prompt_tokens, completion_tokens, cost_usd, first_token_ms, duration_ms",
       ),
     ),
-    data(supabase.from("provider_settings").select("*").order("name")),
-    data(supabase.from("api_models").select("*").order("task").order("priority").order("display_name")),
+    ifThere(supabase.from("provider_settings").select("*").order("name")),
+    ifThere(supabase.from("api_models").select("*").order("task").order("priority").order("display_name")),
     data(supabase.from("worker_settings").select("*").order("priority").order("name")),
     data(supabase.from("model_cooldowns").select("*").gt("until", new Date().toISOString()).order("until")),
+    loadAges(),
   ]);
   if (mine < answered) return;
   answered = mine;
   const cut = Math.max(turns.length, calls.length) === PAGE * PAGES;
-  set({ now, turns, calls, providers, models, cooldowns, workers, cut, ready: true });
+  set({ now, turns, calls, providers, models, cooldowns, workers, ages, cut, ready: true });
 }
 
 /** Waits for a change, announces it, and loads everything again. */
@@ -119,3 +140,15 @@ export const choosePeriod = (period) => {
   set({ period });
   return load();
 };
+
+export const searchAges = (search) => {
+  set({ search });
+  return load();
+};
+
+/** Declares an age in years; null takes the declaration back. */
+export const declareAge = (character, age) =>
+  changed(
+    supabase.from("declared_ages").update({ age }).eq("id", character.id).select("id").single(),
+    age === null ? `${character.name} has no declared age now.` : `${character.name} is declared to be ${age} now.`,
+  );

@@ -15,7 +15,7 @@ const OBJECTS = {
 
 export function dialog(state) {
   if (!state.dialog) return nothing;
-  return { model: modelForm, provider: providerForm, "known provider": knownProviderForm }[state.dialog.name](state);
+  return { model: modelForm, provider: providerForm, "known provider": knownProviderForm, age: ageForm }[state.dialog.name](state);
 }
 
 function object(label, text) {
@@ -123,6 +123,28 @@ function knownProviderForm(state) {
         ${used
           ? nothing
           : html`<button type="button" class="danger" @click=${doing(() => panel.deleteProvider(row))}>Delete this provider</button>`}
+      </div>
+    </form>`, state);
+}
+
+function ageForm(state) {
+  const { row } = state.dialog;
+  const save = doing(async (event) => {
+    event.preventDefault();
+    await panel.declareAge(row, Number(new FormData(event.target).get("age")));
+  });
+  return modal(`Age of ${row.name}`, html`
+    <form class="fields" @submit=${save}>
+      <label>Years
+        <input name="age" type="number" min="0" max="1000000" step="1" required .value=${String(row.age ?? "")} />
+      </label>
+      <p class="quiet">Declare only what the author means. Below 18, every conversation with this character, also
+        an earlier one, stays without adult content.</p>
+      <div class="choices">
+        <button class="primary">Save</button>
+        ${row.age === null
+          ? nothing
+          : html`<button type="button" class="danger" @click=${doing(() => panel.declareAge(row, null))}>Take it back</button>`}
       </div>
     </form>`, state);
 }

@@ -29,18 +29,21 @@ export function page(state) {
       <a class="brand" href="./"><img src="icon.svg" alt="" width="26" height="26" /> Roleplay</a>
       <h1>Console</h1>
       <nav aria-label="Sections">
-        ${["Activity", "Workers", "Models", "Providers"].map((name) => html`<a href=${`#${name.toLowerCase()}`}>${name}</a>`)}
+        ${["Activity", "Workers", ...(hasModels(state) ? ["Models", "Providers"] : []), "Ages"].map((name) => html`<a href=${`#${name.toLowerCase()}`}>${name}</a>`)}
       </nav>
       <span class="quiet">${state.me.name}</span>
       <button class="link" @click=${signOut}>Sign out</button>
     </header>
     <main class="console" id="content" tabindex="-1" data-refuge="#content">
-      ${state.dialog ? nothing : alert(state)} ${activity(state)} ${workers(state)} ${models(state)} ${providers(state)}
+      ${state.dialog ? nothing : alert(state)} ${activity(state)} ${workers(state)}
+      ${hasModels(state) ? html`${models(state)} ${providers(state)}` : nothing} ${ages(state)}
     </main>
     <p class="unseen" role="status">${state.said}</p>
     ${dialog(state)}
   `;
 }
+
+const hasModels = ({ providers, models }) => providers !== null && models !== null;
 
 const closed = (state) => html`
   <main class="welcome">
@@ -250,5 +253,35 @@ function providers(state) {
       <p class="quiet">Keys are never shown, only the names of the environment variables that hold them.
         The address and the key of a provider cannot be changed here. Operators change them with the secret
         key, and approve the providers that are added here.</p>
+    </section>`;
+}
+
+// --- ages -----------------------------------------------------------------------------------
+
+function ages(state) {
+  const search = doing(async (event) => {
+    event.preventDefault();
+    await panel.searchAges(new FormData(event.target).get("search").trim());
+  });
+  return html`
+    <section id="ages" aria-labelledby="ages-title">
+      <div class="head"><h2 id="ages-title">Ages</h2>
+        <form class="choices" role="search" @submit=${search}>
+          <input name="search" type="search" aria-label="Name of a character" .value=${state.search} />
+          <button>Search</button>
+        </form>
+      </div>
+      ${table(["Character", "Rating", "Seen by", "Declared age", ""], state.ages.map((row) => html`
+        <tr>
+          <th scope="row">${row.name}</th>
+          <td>${row.content_rating}</td>
+          <td>${row.is_public ? "everybody" : "its author"}</td>
+          <td>${row.age ?? "none"}</td>
+          <td class="actions">
+            <button aria-label=${`Declare the age of ${row.name}`} @click=${() => openDialog("age", { row })}>Declare</button>
+          </td>
+        </tr>`), "No character has such a name.")}
+      <p class="quiet">Adult content needs a declared age of 18 or more of every character in a conversation. Ages
+        are never read out of texts. Search for a name to see more characters.</p>
     </section>`;
 }

@@ -67,7 +67,8 @@ async function signUp(email, password, name) {
 /** The signed-in person: {id, email, name, ageVerified, isAdmin}. */
 export async function whoAmI(user) {
   const [profile, roles] = await Promise.all([
-    data(supabase.from("profiles").select("display_name, age_verified").eq("id", user.id).maybeSingle()),
+    // Not by name: the profiles of an existing product have no display_name.
+    data(supabase.from("profiles").select("*").eq("id", user.id).maybeSingle()),
     data(supabase.from("user_roles").select("role").eq("user_id", user.id)),
   ]);
   return {

@@ -20,6 +20,25 @@ _ENDPOINTS = {
     "chat_worker": ("/chat", "/health"),
 }
 """How the address of an endpoint ends, which may be given for that of the server."""
+_OWN_ROOTS = {
+    "api.cohere.ai": "/compatibility/v1",
+    "api.cohere.com": "/compatibility/v1",
+    "api.deepinfra.com": "/v1/openai",
+    "api.fireworks.ai": "/inference/v1",
+    "api.groq.com": "/openai/v1",
+    "api.novita.ai": "/v3/openai",
+    "api.perplexity.ai": "",
+    "api.z.ai": "/api/paas/v4",
+    "ark.cn-beijing.volces.com": "/api/v3",
+    "dashscope-intl.aliyuncs.com": "/compatible-mode/v1",
+    "dashscope.aliyuncs.com": "/compatible-mode/v1",
+    "generativelanguage.googleapis.com": "/v1beta/openai",
+    "models.github.ai": "/inference",
+    "open.bigmodel.cn": "/api/paas/v4",
+    "openrouter.ai": "/api/v1",
+}
+"""Where a provider's API begins, for hosts given without a path. All others have it at /v1."""
+_AZURE = ".openai.azure.com"
 _VERSION = re.compile(r"/v\d{1,3}(alpha|beta)?\d{0,3}$")
 _LABEL = "[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
 _NAME = re.compile(rf"({_LABEL}\.)+(?=[a-z]){_LABEL}")
@@ -89,12 +108,19 @@ def check_address(url: str, *, allow_local: bool) -> str:
 
 
 @lru_cache(maxsize=256)
-def endpoint(base: str, path: str, *, protocol: Literal["openai", "chat_worker"] = "openai") -> str:
+def endpoint(
+    base: str,
+    path: str,
+    *,
+    protocol: Literal["openai", "chat_worker"] = "openai",
+    is_own_path: bool = False,
+) -> str:
     """The URL of an endpoint of a server.
 
     `base` is the server's address as people write it: alone, with its version (`/v1`), or whole
     (`/v1/chat/completions`), each with or without a slash and a query. `path` begins with `/v1/`
-    where the server's own address has no version.
+    where the server's own address has no version. A host alone gets the path at which its API is,
+    unless `path` is the row's own.
     """
     address, mark, query = base.partition("?")
     address = address.rstrip("/")
@@ -103,9 +129,18 @@ def endpoint(base: str, path: str, *, protocol: Literal["openai", "chat_worker"]
     if protocol == "openai":
         if path == "/health":
             root = _VERSION.sub("", root)
+        elif root == address and address.count("/") == 2 and not is_own_path:
+            path = path.removeprefix("/v1")
+            root += _root_of(address)
         elif path.startswith("/v1/") and (root != address or _VERSION.search(root)):
             path = path.removeprefix("/v1")
     return f"{root}{path}{mark}{query}"
+
+
+def _root_of(address: str) -> str:
+    """Where the API of a host is that was given alone, such as "https://api.groq.com"."""
+    host = address.rpartition("/")[2].partition(":")[0].lower()
+    return "/openai/v1" if host.endswith(_AZURE) else _OWN_ROOTS.get(host, "/v1")
 
 
 def origin(url: str) -> str:

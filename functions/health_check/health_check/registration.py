@@ -6,10 +6,10 @@ import re
 import time
 from collections.abc import Mapping
 from hashlib import sha256
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 from starlette.requests import Request
 
 from edge.addresses import AddressRejected, check_address, is_local
@@ -17,7 +17,7 @@ from edge.clients import Clients
 from edge.errors import ApiError
 from edge.identity import unauthorized
 from edge.json_text import loads_bounded
-from health_check.settings import Settings
+from health_check.settings import Settings, normal_host
 
 MAX_BODY_BYTES = 8_192
 BODY_SECONDS = 5.0
@@ -33,6 +33,12 @@ _NOBODY = "0" * 64
 _PATH = re.compile(r"/workers/([a-z][a-z0-9_-]{0,39})/?", re.ASCII)
 
 
+def _readable(value: str) -> str:
+    if not value.strip() or not value.isprintable():
+        raise ValueError("has no characters, or some that cannot be printed")
+    return value
+
+
 class Registration(BaseModel):
     """What a worker says of itself. Fields that are not given keep their values."""
 
@@ -41,7 +47,9 @@ class Registration(BaseModel):
     url: str = Field(min_length=1, max_length=2000)
     """The address at which it answers."""
     protocol: Literal["openai", "chat_worker"] | None = None
-    model: str | None = Field(default=None, min_length=1, max_length=300)
+    model: Annotated[str, Field(min_length=1, max_length=300), AfterValidator(_readable)] | None = (
+        None
+    )
     context_tokens: int | None = Field(default=None, ge=1, le=10_000_000)
     slots: int | None = Field(default=None, ge=1, le=100_000)
     """How many requests it answers at the same time."""
@@ -59,8 +67,8 @@ def registering(path: str) -> str | None:
 
 def is_allowed_host(url: str, hosts: str) -> bool:
     """Whether the host of a valid URL is one of `hosts`: names, and `*.name` for all below it."""
-    host = (urlsplit(url).hostname or "").rstrip(".").lower()
-    for entry in (each.strip().lower() for each in hosts.split(",")):
+    host = normal_host(urlsplit(url).hostname or "")
+    for entry in map(normal_host, hosts.split(",")):
         if entry.startswith("*."):
             if host.endswith(entry[1:]) and len(host) > len(entry) - 1:
                 return True
@@ -102,8 +110,9 @@ class Registrar:
 
     async def _admit(self, name: str, headers: Mapping[str, str]) -> str:
         """The hash of the worker's key. Raises `ApiError` 401 unless it is the right one."""
-        given = headers.get("authorization", "").removeprefix("Bearer ").encode()
-        given_hash = sha256(given).hexdigest()
+        scheme, _, key = headers.get("authorization", "").partition(" ")
+        given = key.strip() if scheme.lower() == "bearer" else ""
+        given_hash = sha256(given.encode()).hexdigest()
         if await self._knows(name, given_hash):
             return given_hash
         now = time.monotonic()

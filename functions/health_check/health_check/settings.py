@@ -1,8 +1,32 @@
 """Settings of the health_check function."""
 
+import re
+from ipaddress import ip_address
+
 from pydantic import Field, SecretStr, ValidationInfo, field_validator
 
 from edge.settings import EdgeSettings
+
+_HOST = re.compile(r"(\*\.)?([a-z0-9-]{1,63}\.)*[a-z0-9-]{1,63}", re.ASCII)
+
+
+def normal_host(host: str) -> str:
+    """One spelling of a host's name or address: lower case, without brackets and the last dot."""
+    host = host.strip().lower().removesuffix(".")
+    try:
+        return ip_address(host.removeprefix("[").removesuffix("]")).compressed
+    except ValueError:
+        return host
+
+
+def _is_host(host: str) -> bool:
+    host = normal_host(host)
+    if _HOST.fullmatch(host):
+        return True
+    try:
+        return bool(ip_address(host))
+    except ValueError:
+        return False
 
 
 class Settings(EdgeSettings):
@@ -58,6 +82,17 @@ class Settings(EdgeSettings):
     @classmethod
     def _empty_is_unset(cls, value: object) -> object:
         return value or None
+
+    @field_validator("worker_hosts")
+    @classmethod
+    def _names_hosts(cls, value: str) -> str:
+        for host in value.split(","):
+            if host.strip() and not _is_host(host):
+                raise ValueError(
+                    "has an entry that is no host: write gpu.example.com or *.example.com,"
+                    " without https:// and port"
+                )
+        return value
 
     @field_validator("health_check_oidc_email")
     @classmethod

@@ -99,18 +99,22 @@ class CastRow(Row):
 
 
 class MessageRow(Row):
-    """A message of the history.
-
-    `anchor` means that a shortened history should begin here. Positions increase.
-    """
+    """A message of the history. Positions increase."""
 
     sender: Literal["user", "character"]
     content: str
-    anchor: bool = False
     position: int = 0
     character_id: UUID | None = None
     speaker: str | None = None
     """The name of the character who spoke."""
+
+
+class RecalledRow(MessageRow):
+    """A message that bears on what the person says; it may be in the history as well."""
+
+    score: float = 0
+    """How much it bears on it, for the order only."""
+    said_at: datetime | None = None
 
 
 class FactRow(Row):
@@ -132,6 +136,8 @@ class FactRow(Row):
     topic: str | None = None
     said_at: datetime | None = None
     since: datetime | None = None
+    position: int | None = None
+    """That of its message, if it is in this conversation."""
 
     @property
     def is_fixed(self) -> bool:
@@ -252,6 +258,8 @@ class BegunTurn(Row):
     """Every character who is present, named in the request or in the history, but not the persona.
     """
     history: list[MessageRow] = Field(default_factory=list)
+    recalled: list[RecalledRow] = Field(default_factory=list)
+    """The messages that bear on the person's message, the best first."""
     memory: MemoryRow | None = None
     facts: list[FactRow] = Field(default_factory=list)
     """Those that matter most first: pinned ones, then by importance and use."""

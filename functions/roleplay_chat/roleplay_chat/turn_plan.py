@@ -7,7 +7,7 @@ from uuid import UUID
 
 from roleplay_chat.api import ChatRequest, ModelChoice, Tier
 from roleplay_chat.content_tier import content_tier
-from roleplay_chat.generation.routing import Plan, Target, plan
+from roleplay_chat.generation.routing import Candidates, Plan, Target, plan
 from roleplay_chat.memory.notes import for_tier
 from roleplay_chat.messages import Cast
 from roleplay_chat.prompt.greeting import MODEL_USED
@@ -97,23 +97,11 @@ def plan_turn(accepted: Accepted) -> Planned:
         others=[*begun.others, *begun.cast],
     )
     tier: Tier = allowed
-    targets = _targets(begun, request, tier)
+    candidates = Candidates.from_turn(begun, tier)
+    targets = plan(request.model_provider, candidates)
     if tier == "nsfw" and not (targets.targets or targets.last_resort):
         tier, tier_notice = "sfw", NO_ADULT_MODEL
-        targets = _targets(begun, request, tier)
+        targets = plan(request.model_provider, candidates._replace(tier=tier))
     begun = for_tier(begun, tier)
     cast = build_cast(begun, impersonates=request.action == "impersonate")
     return Planned(tier, allowed, targets, begun, cast, tier_notice)
-
-
-def _targets(begun: BegunTurn, request: ChatRequest, tier: Tier) -> Plan:
-    return plan(
-        request.model_provider,
-        models=begun.models,
-        workers=begun.workers,
-        cooldowns=begun.cooldowns,
-        tier=tier,
-        now=begun.now,
-        key=begun.key,
-        free_only=begun.free_only,
-    )

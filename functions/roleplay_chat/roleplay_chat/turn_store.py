@@ -11,7 +11,7 @@ from uuid import UUID, uuid4
 
 from pydantic import ValidationError
 
-from edge.clients import Clients
+from edge.clients import Clients, DatabaseError
 from edge.errors import ApiError
 from edge.identity import account_blocked
 from roleplay_chat.api import DEFAULT_MEMORY_TIER, ChatRequest, MemoryTier
@@ -90,6 +90,8 @@ _LIMITS = {
 }
 _DAILY_LIMIT = "You have reached today's limit for this. Please come back tomorrow."
 """For the other daily limits."""
+_RAISED = "P0001"
+"""The SQLSTATE of `raise exception`: a trigger of an installation refuses a row."""
 
 
 async def begin(
@@ -98,7 +100,6 @@ async def begin(
     request: ChatRequest,
     *,
     lease_seconds: int,
-    history_messages: int,
 ) -> BegunTurn | Replay:
     """Open the turn. Raises `ApiError` if something blocks it or the database is unavailable.
 
@@ -120,14 +121,22 @@ async def begin(
         "p_message_id": _text(request.message_id),
         "p_memory_tier": request.chosen_memory_tier,
         "p_lease_seconds": lease_seconds,
-        "p_history_limit": history_messages,
         "p_worker": requested_worker(request.model_provider),
     }
     try:
-        begun = await clients.rpc("begin_turn", parameters)
-    except ApiError:
-        await asyncio.sleep(FIRST_RETRY_SECONDS)
-        begun = await clients.rpc("begin_turn", parameters)
+        begun = await _call_begin_turn(clients, parameters)
+    except DatabaseError as error:
+        if error.sqlstate != _RAISED:
+            raise
+        # Its reason may quote the message.
+        fields = {"turn_id": str(turn_id), "sqlstate": error.sqlstate, "see": "Postgres's own log"}
+        _log.exception("a trigger refuses the turn", extra={"fields": fields})
+        raise ApiError(
+            409,
+            "not_stored",
+            "Your message was not accepted, and nothing was saved. Please change it and try again,"
+            " or contact support.",
+        ) from error
     except (ValueError, RecursionError):
         # The turn is open, but its rows cannot be parsed: for example, they are nested too deep.
         await abandon(clients, turn_id)
@@ -138,6 +147,14 @@ async def begin(
     if outcome == "replayed":
         return Replay(reply=begun["reply"], result=begun["result"])
     raise blocked(begun)
+
+
+async def _call_begin_turn(clients: Clients, parameters: Mapping[str, Any]) -> Any:
+    try:
+        return await clients.rpc("begin_turn", parameters)
+    except ApiError:
+        await asyncio.sleep(FIRST_RETRY_SECONDS)
+        return await clients.rpc("begin_turn", parameters)
 
 
 def blocked(answer: dict[str, Any]) -> ApiError:

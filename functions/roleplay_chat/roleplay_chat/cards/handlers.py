@@ -138,6 +138,12 @@ def _check(outcome: str) -> None:
             outcome,
             "You have reached the maximum number of characters. Please delete one first.",
         )
+    if outcome == "no_profile":
+        raise ApiError(
+            409,
+            "no_profile",
+            "Your account has no profile yet. Please set up your profile first.",
+        )
     if outcome == "too_large":
         raise too_large("The card is too large to store.")
 

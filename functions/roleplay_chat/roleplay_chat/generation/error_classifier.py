@@ -15,7 +15,7 @@ from typing import Any
 from edge.json_text import loads_bounded
 from edge.json_values import digits, fields, whole
 from roleplay_chat.generation.error_policies import ERROR_POLICIES, MAX_COOLDOWN, ErrorPolicy
-from roleplay_chat.generation.error_shapes import MAX_TEXT, codes_in, error_in
+from roleplay_chat.generation.error_shapes import MAX_TEXT, codes_in, error_in, locations
 from roleplay_chat.generation.error_wordings import (
     CODES,
     DELAY,
@@ -27,6 +27,8 @@ from roleplay_chat.generation.error_wordings import (
     plain,
 )
 from roleplay_chat.generation.request_errors import (
+    named_parameters,
+    names_sampling,
     wanted_roles,
     wants_completion_tokens,
 )
@@ -47,6 +49,8 @@ class Failure:
     """The affordable reply (fewer_tokens) or the context length (trim), if given."""
     roles: Roles | None = None
     """The form of the messages that is asked for (stricter_roles)."""
+    parameters: frozenset[str] = frozenset()
+    """Words that may name rejected parameters (fewer_parameters), as `plain` spells them."""
     why: str = ""
     """A reason for the log, in our own words."""
     finish_reason: str | None = None
@@ -135,7 +139,9 @@ _AFFORDABLE = r"can only afford (\d{1,9})"
 _UNSUPPORTED_PARAMETER = (
     r"\b(unsupported|unrecognized|unknown|unexpected|extra)\b.{0,40}"
     r"\b(parameter|argument|field|input|key|property)"
-    r"|\bunsupported value\b"
+    r"|\bunsupported value\b|\bextraneous key\b|\bparameters? (is|are) invalid\b"
+    r"|\b(does not|doesn't|do not|don't|cannot|can't) support (the )?(parameter|argument)"
+    r"|\b(parameter|argument|field|property)\W{1,3}\w{1,40}\W{1,3}(is )?(unsupported|invalid)\b"
     r"|\b(parameter|argument|field|property|stop)\b.{0,60}\bnot (supported|allowed|permitted)"
     r"|\bstop( sequence| string)?s?\b.{0,60}\b(invalid|at most|too many|maximum)"
 )
@@ -208,6 +214,7 @@ _LAST_RULES: _Rules = (
         "bad_parameters",
         lambda f: f.status in (400, 422) and f.says(_UNSUPPORTED_PARAMETER),
     ),
+    ("bad_parameters", lambda f: f.status in (400, 422) and names_sampling(f.texts)),
     ("provider_refuses_key", lambda f: f.passed_on and f.status == 401),
     ("bad_key", lambda f: f.status == 401),
     ("no_credit", lambda f: f.status == 402),
@@ -229,7 +236,11 @@ _IN_CHARACTERS = {plain("string_above_max_length"), plain("string_too_long")}
 _UNCLEAR = {"overloaded", "unreadable", "timeout"}
 """Kinds of failures that say no more of a worker than that it failed."""
 _OF_A_WORKER = {"worker_out_of_memory", "worker_broken_context"}
-_CLEARER_WORDS = {("model_gone", "model_not_loaded")}
+_CLEARER_WORDS = {
+    ("model_gone", "model_not_loaded"),
+    ("model_gone", "worker_out_of_memory"),
+    ("bad_parameters", "forbidden"),
+}
 """Policies by code and by sentence where the sentence says more."""
 _OF_A_PROVIDER = {
     "bad_key": "provider_refuses_key",
@@ -336,6 +347,7 @@ def from_error(
         until=_reset(merged, metadata),
         limit_tokens=_limit_tokens(name, facts, error),
         roles=wanted_roles(facts.texts) if name == "roles_rejected" else None,
+        parameters=_rejected(facts, body) if name == "bad_parameters" else frozenset(),
     )
 
 
@@ -410,6 +422,11 @@ def _limit_tokens(name: str, facts: _Facts, error: Mapping[str, Any]) -> int | N
     text = "\n".join(facts.texts)
     found = (_number(_compiled(limit).search(text)) for limit in LIMITS)
     return next(filter(None, (*given, *found)), None)
+
+
+def _rejected(facts: _Facts, body: Any) -> frozenset[str]:
+    """What may be the names of the rejected parameters."""
+    return named_parameters(facts.texts).union(map(plain, locations(body)))
 
 
 def _number(found: re.Match[str] | None) -> int | None:

@@ -35,8 +35,8 @@ firmer instructions; nothing."""
 Repair = Literal[
     "trim", "fewer_tokens", "more_tokens", "fewer_parameters", "stricter_roles", "completion_tokens"
 ]
-"""How the request is changed, once, before the same target is tried again. The last two are
-remembered for the model."""
+"""How the request is changed before the same target is tried again. The last two are remembered for
+the model, and so are parameters that the error names."""
 
 MAX_COOLDOWN = timedelta(hours=24)
 """The longest cooldown, even if an upstream asks for more. private.cool_down has the same limit."""

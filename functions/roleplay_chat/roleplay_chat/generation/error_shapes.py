@@ -60,7 +60,7 @@ def is_error(chunk: Mapping[str, Any]) -> bool:
     """Whether a chunk without choices is an error in some other shape than `{"error": ...}`."""
     if chunk.get("object") == "error" or chunk.get("type") == "error":
         return True
-    if any(isinstance(chunk.get(name), str) for name in ("message", "msg", "error_msg")):
+    if any(isinstance(chunk.get(name), str) for name in ("message", "Message", "msg", "error_msg")):
         return True
     if any(chunk.get(name) for name in ("detail", "errors")):
         return True
@@ -104,6 +104,20 @@ def _inner(error: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
             if isinstance(item, Mapping):
                 # What a provider behind the server said has sentences of its own.
                 yield {"error_type": item.get("error_type")} if name == "metadata" else item
+
+
+def locations(value: Any, depth: int = _DEPTH) -> Iterator[str]:
+    """The names of the fields that an error is about: "param", and "loc" as Pydantic has it."""
+    if isinstance(value, list) and depth:
+        for item in value[:_MOST]:
+            yield from locations(item, depth - 1)
+    elif isinstance(value, Mapping) and depth:
+        where = value.get("loc")
+        for name in (value.get("param"), *(where[:_MOST] if isinstance(where, list) else ())):
+            if isinstance(name, str):
+                yield name[:80]
+        for name in _SENTENCES:
+            yield from locations(value.get(name), depth - 1)
 
 
 def _refused_choice(body: Mapping[str, Any]) -> str:

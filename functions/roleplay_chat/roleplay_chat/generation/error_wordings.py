@@ -27,6 +27,7 @@ CODES: dict[str, tuple[str, ...]] = {
         "content_violation",
         "data_inspection_failed",
         "guardrail_intervened",
+        "hooks_failed",
         "image_safety",
         "input_moderated",
         "input_moderation",
@@ -106,6 +107,7 @@ CODES: dict[str, tuple[str, ...]] = {
         "30001",
         "30011",
     ),
+    "at_capacity": ("capacity_exceeded",),
     "bad_key": (
         "access_token_expired",
         "account_deactivated",
@@ -115,6 +117,7 @@ CODES: dict[str, tuple[str, ...]] = {
         "authentication",
         "authentication_error",
         "authentication_fails",
+        "consumer_suspended",
         "expired_api_key",
         "incorrect_api_key",
         "incorrect_api_key_error",
@@ -125,6 +128,7 @@ CODES: dict[str, tuple[str, ...]] = {
         "invalid_subscription_key",
         "missing_api_key",
         "no_api_key",
+        "organization_restricted",
         "unauthenticated",
         "unauthorized",
         "unauthorized_error",
@@ -142,13 +146,17 @@ CODES: dict[str, tuple[str, ...]] = {
         "invalid_endpoint_or_model_not_found",
         "invalid_model",
         "invalid_model_name",
+        "key_model_access_denied",
         "model_decommissioned",
         "model_deprecated",
         "model_not_available",
         "model_not_exist",
         "model_not_found",
         "model_not_found_error",
+        "model_not_open",
         "model_not_supported",
+        "operation_not_supported",
+        "team_model_access_denied",
         "unknown_model",
     ),
     "bad_parameters": (
@@ -157,6 +165,8 @@ CODES: dict[str, tuple[str, ...]] = {
         "unsupported_parameter",
         "unsupported_params_error",
         "unsupported_value",
+        # Zhipu
+        "1210",
     ),
 }
 """Codes and types that say what happened, whatever the status. Compare them with `plain`."""
@@ -235,13 +245,14 @@ WORDINGS: tuple[Wording, ...] = (
     # The machine behind the address. First, because it may advise a shorter context.
     Wording(
         "worker_out_of_memory",
-        _SERVER | {400, 424},
+        _SERVER | {400, 404, 424},
         (
             r"out of (?:\w{1,12} )?memory|\boom\b|outofmemory|outofdevicememory",
             r"(?:not enough|insufficient) (?:\w{1,12} ){0,2}(?:memory|vram|system resources)",
             r"requires more (?:\w{1,12} )?memory",
             r"(?:malloc|alloc\w{0,8}|allocat\w{1,6}) (?:\w{1,12} ){0,4}failed",
             r"failed to (?:allocate|malloc)|unable to allocate",
+            r"failed to load, this may be due to resource limitations",
         ),
     ),
     Wording(
@@ -258,7 +269,8 @@ WORDINGS: tuple[Wording, ...] = (
             r"unexpected endpoint or method",
             r"^invalid url|\bcannot post /|\bpage not found|method not allowed",
             r"http request (?:was sent )?to an? https|sent to https port",
-            r"no route matched|route [^\n]{0,80}not found|unknown (?:url|path|route|endpoint)",
+            r"could not route to|no route matched|route [^\n]{0,80}not found",
+            r"unknown (?:url|path|route|endpoint)",
         ),
     ),
     # Too long, of which some name the parameter for the reply, too.
@@ -281,9 +293,11 @@ WORDINGS: tuple[Wording, ...] = (
         (
             r"\bmax_?(?:completion_|output_|new_)?tokens?\b[^\n]{0,40}"
             r"(?:too (?:large|big|high|many)|(?:must|should) be (?!at least|great|posit|an? )"
-            r"|less than|at most|exceeds?|<=|> ?\d|cannot|maximum (?:allowed|value))",
+            r"|(?:less|greater|larger|more) than (?!0|or equal to 0|zero)|at most|exceeds?|<=|> ?\d"
+            r"|cannot|maximum (?:allowed|value))",
             r"range of max_?(?:completion_|output_|new_)?tokens",
             r"(?:at most|maximum of|up to) \d{1,9} (?:completion|output|new) tokens",
+            r"maximum tokens you requested exceed",
         ),
         unless=r"context (?:length|size|window|limit)|max_completion_tokens' instead",
     ),
@@ -307,6 +321,12 @@ WORDINGS: tuple[Wording, ...] = (
             r"(?:token|input|prompt|sequence|number of tokens|n_ctx)",
             r"maximum (?:prompt|input|sequence|model) length",
             r"range of input length",
+            # The prompt left no room: vLLM before 2026.
+            r"max_(?:completion_)?tokens must be at least 1, got -\d",
+            r"\bprompt_tokens\b[^\n]{0,20} must be less than",
+            r"max_total_tokens[^\n]{0,20} must be less than",
+            r"total tokens [^\n]{0,40}exceed",
+            r"exceeds the available cache size",
             r"string too long",
             r"\d[ -]tokens?\b[^\n]{0,80}(?:\bmax|\blimit|context|window|more than|over the)",
             r"tokens?[^\n]{0,60}(?:exceed\w{0,3}|over) [^\n]{0,40}(?:limit|maximum|context|window)",
@@ -316,8 +336,9 @@ WORDINGS: tuple[Wording, ...] = (
     # What was written.
     Wording(
         "moderated",
-        frozenset({400, 403, 406, 422, 451, 500, STREAM_STATUS}),
+        frozenset({400, 403, 406, 422, 446, 451, 500, STREAM_STATUS}),
         (
+            r"guardrail (?:check|polic)\w{0,4}[^\n]{0,40} failed|violated guardrail",
             r"content (?:management )?(?:policy|policies|filter\w{0,4}|moderation|guidelines)",
             r"responsible ai|safety (?:system|reason|polic|filter|guideline|setting|check)",
             r"violat\w{1,6} [^\n]{0,60}(?:polic|guideline|terms of)",
@@ -337,6 +358,7 @@ WORDINGS: tuple[Wording, ...] = (
         frozenset({400, 402, 403, 429, 500, STREAM_STATUS}),
         (
             r"budget has been exceeded|exceededbudget|exceeded (?:\w{1,12} )?budget|over budget",
+            r"reached your specified (?:api )?usage limits|out of call volume quota",
             r"(?:monthly|daily|hard) (?:spend\w{0,4}|billing) limit|billing (?:hard )?limit",
         ),
     ),
@@ -349,7 +371,7 @@ WORDINGS: tuple[Wording, ...] = (
             r"balance (?:is )?(?:too low|insufficient|not enough)|not enough (?:balance|credits?)",
             r"(?:out of|no|not have any|used all (?:available|your)|exceeded your) "
             r"(?:\w{1,12} ){0,2}credits?\b",
-            r"exceeded your current quota, please check your plan",
+            r"exceeded your current quota, please check your plan|inactive subscription",
             r"spend(?:ing)? limit|payment (?:is )?required|top up|recharge|overdue-payment"
             r"|good standing|余额不足|欠费|充值",
         ),
@@ -365,6 +387,8 @@ WORDINGS: tuple[Wording, ...] = (
             r"|(?:not |un)authorized)",
             r"invalid (?:authentication|authorization|bearer|subscription key|credentials"
             r"|(?:access|auth|api|proxy server) token)",
+            r"(?:bearer|security|access|session) token (?:\w{1,12} ){0,6}(?:expired|invalid)",
+            r"api[ _-]?key was reported as leaked|organi[sz]ation has been restricted",
             r"provide an api key|pass a valid api key|authentication (?:fails|failed|required)",
             r"api[ _-]?key (?:不存在|无效|错误)|令牌(?:无效|已过期)",
         ),
@@ -382,8 +406,9 @@ WORDINGS: tuple[Wording, ...] = (
         "model_not_loaded",
         frozenset({400, 404, 500, STREAM_STATUS, 503}),
         (
-            r"no models? (?:is |are )?(?:currently )?loaded|model (?:is |was )?not loaded",
-            r"try pulling it|model (?:has been|was|is) unloaded|load a model",
+            r"no (?:\w{1,12} )?models? (?:is |are )?(?:currently )?loaded"
+            r"|model (?:is |was )?not loaded",
+            r"try pulling it|model (?:has |was |is )(?:been )?(?:unloaded|crashed)|load a model",
         ),
     ),
     Wording(
@@ -402,6 +427,17 @@ WORDINGS: tuple[Wording, ...] = (
         unless=r"\b(?:endpoint|url|path|route)\b",
     ),
     Wording(
+        "model_gone",
+        frozenset({400, 401, 403, 404, STREAM_STATUS}),
+        (
+            r"\b(?:does(?: not|n't)|do(?: not|n't)) have access to (?:the )?model",
+            r"not a chat model|only supported in v1/responses|not in v1/chat/completions",
+            r"on-demand throughput isn.t supported|has not activated the model",
+            r"could not find (?:real ?model|suitable inference handler)",
+        ),
+    ),
+    Wording("forbidden", frozenset({400, 403}), (r"organi[sz]ation must be verified",)),
+    Wording(
         "rate_limited",
         frozenset({400, 403, 500, STREAM_STATUS, 503}),
         (
@@ -415,13 +451,19 @@ WORDINGS: tuple[Wording, ...] = (
 _N = r"(\d[\d,_]{1,11})"
 
 LIMITS: tuple[str, ...] = (
+    # The first number is what was asked for.
+    rf"max_?\w{{0,20}}tokens\W{{1,3}}\d{{1,9}}\W{{0,2}} (?:is )?"
+    rf"(?:exceeds?|(?:greater|larger|more) than|too large)[^\d]{{1,60}}{_N}",
     rf"n_ctx\W{{1,4}}{_N}",
     rf"\d(?: tokens?)? {{0,2}}[>/] {{0,2}}{_N}",
     rf"between \d{{1,9}} and {_N}",
     rf"\[ {{0,2}}\d{{1,9}} {{0,2}}, {{0,2}}{_N} {{0,2}}\]",
+    rf"(?:less than(?: or equal to)?|exceeds|(?:greater|larger|longer|more) than) [a-z_' ]{{1,40}}"
+    rf"[('\"=:]{{1,2}} ?{_N}",
     rf"(?:<=|less than(?: or equal to)?|(?:no|not) more than|at most|up to|(?:can)?not exceed|only)"
     rf"(?: supports?)?(?: up to)?[ `'\"(]{{1,3}}{_N}",
-    rf"(?:context (?:length|size|window|limit)|token limit)(?:(?!\bby\b)[^\d;.]){{0,40}}?{_N}",
+    rf"(?:context (?:length|size|window|limit)|token limit|cache size)"
+    rf"(?:(?!\bby\b)[^\d;.]){{0,40}}?{_N}",
     rf"max[a-z_ ]{{0,40}}?(?:length|len|tokens?|size|context|window)"
     rf"(?:(?!\bby\b)[^\d;.]){{0,40}}?{_N}",
     rf"{_N}[ -](?:tokens? )?(?:max|context|limit|token (?:limit|context|window))",

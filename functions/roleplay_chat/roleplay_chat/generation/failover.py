@@ -26,6 +26,7 @@ from roleplay_chat.api import Tier
 from roleplay_chat.generation.attempts import Attempt, AttemptRecorder
 from roleplay_chat.generation.error_classifier import Failure, UpstreamError, failed
 from roleplay_chat.generation.error_policies import ERROR_POLICIES, Repair
+from roleplay_chat.generation.error_wordings import plain
 from roleplay_chat.generation.providers import (
     Call,
     End,
@@ -33,7 +34,15 @@ from roleplay_chat.generation.providers import (
     chat_worker,
     openai_compatible,
 )
-from roleplay_chat.generation.routing import LIMIT, NEWER_LIMIT, Plan, Target, on_cooldown
+from roleplay_chat.generation.routing import (
+    LIMIT,
+    NEWER_LIMIT,
+    REJECTED,
+    Plan,
+    Target,
+    mark_rejected,
+    on_cooldown,
+)
 from roleplay_chat.generation.workers import WORKER
 from roleplay_chat.messages import ROLES, Message, Roles
 from roleplay_chat.reply.filters import Reply
@@ -48,10 +57,15 @@ BACKOFF_SECONDS = 0.4
 """The wait before the first retry if the upstream gives no time; doubled for each further one."""
 USAGE_SECONDS = 2.0
 """How long to wait for the usage after the reply is complete."""
+SHARE = 0.5
+"""The share of the remaining time in which a target must begin to answer while others are left, so
+that one that is slow leaves time for them."""
 IDLE_TOLERANCE = 0.05
 """The share by which the idle timeout may fire early: the timer is not reset for every token."""
 MAX_STOP_STRINGS = 4
 """The most stop strings sent; many providers reject more."""
+STEPWISE: tuple[Repair, ...] = ("stricter_roles", "fewer_parameters")
+"""Repairs that may be made again: each time less is left, and then there is none."""
 MIN_USEFUL_TOKENS = 48
 """A shorter reply is not worth requesting."""
 
@@ -64,6 +78,8 @@ class RequestShape:
     max_tokens: int
     bare: bool = False
     """Send only what every provider accepts: model, messages, max_tokens."""
+    without: frozenset[str] = frozenset()
+    """Parameters that the target rejects, which are not sent."""
     roles: Roles = "as_is"
     """The form of the messages."""
     completion_tokens: bool = False
@@ -74,7 +90,13 @@ class RequestShape:
         """The first request to a target."""
         longest = min(target.max_tokens, target.context_tokens // 2)
         newer = target.names.get(LIMIT) == NEWER_LIMIT
-        return cls(target.context_tokens, longest, roles=target.roles, completion_tokens=newer)
+        return cls(
+            target.context_tokens,
+            longest,
+            without=target.rejected,
+            roles=target.roles,
+            completion_tokens=newer,
+        )
 
     def resized(self, context_tokens: int, max_tokens: int) -> "RequestShape":
         """Limit the reply to half of the context, so that the prompt gets the other half."""
@@ -90,6 +112,9 @@ class RequestShape:
             repairs["roles"] = self.roles
         if self.completion_tokens != first.completion_tokens:
             repairs[NEWER_LIMIT] = self.completion_tokens
+        # Without any parameters, nobody knows which one was wrong.
+        if self.without != first.without and not self.bare:
+            repairs[REJECTED] = mark_rejected(self.without, target.parameters)
         return repairs
 
 
@@ -195,7 +220,8 @@ class Generation:
         retries = 0
         while True:
             messages = await self._callbacks.prompt_for(target, shape)
-            failure = await self._attempt(target, shape, messages)
+            patience = self._left() * (SHARE if others else 1)
+            failure = await self._attempt(target, shape, messages, patience)
             if failure is None or self.text:
                 return failure
             repair = failure.policy.repair
@@ -203,14 +229,16 @@ class Generation:
             if better is None and failure.policy.name == "credit_for_fewer_tokens":
                 failure = replace(failure, policy=ERROR_POLICIES["too_little_credit"])
             if repair is not None and better is not None:
-                if repair != "stricter_roles":  # Each step is stricter, and the last one is near.
+                if repair not in STEPWISE:
                     repaired.add(repair)
                 shape = better
                 continue
             started = _cooldowns(target, failure)
             now = datetime.now(UTC)
             alone = all(on_cooldown(other, [*self.cooldowns, *started], now) for other in others)
-            pause = self._pause(failure, retries, alone=alone)
+            # A worker that is full is not waited for while there is another one.
+            passed_over = target.worker and any(other.worker for other in others)
+            pause = None if passed_over else self._pause(failure, retries, alone=alone)
             if pause is None:
                 self.cooldowns += started
                 return failure
@@ -226,6 +254,8 @@ class Generation:
         slightly smaller context may change nothing. "stricter_roles" repeats until it changes
         something.
         """
+        if failure.policy.repair == "fewer_parameters":
+            return _with_fewer(target, shape, failure, self._parameters(target, shape))
         better = _repaired(shape, failure)
         prompt_for = self._callbacks.prompt_for
         if failure.policy.repair == "trim":
@@ -254,18 +284,22 @@ class Generation:
         return wait if wait <= longest else None
 
     async def _attempt(
-        self, target: Target, shape: RequestShape, messages: Sequence[Message]
+        self, target: Target, shape: RequestShape, messages: Sequence[Message], patience: float
     ) -> Failure | None:
-        """Make one call. Shows text as it arrives and records the attempt however it ends."""
+        """Make one call. Shows text as it arrives and records the attempt however it ends.
+
+        `patience` is the longest wait for the first token, in seconds.
+        """
         self.finding = None
         recorder = AttemptRecorder(target)
-        if shape.roles != target.roles or shape.completion_tokens:
+        if shape != RequestShape.for_target(target):
             recorder.repairs = shape.repairs(target)
         # The result if the attempt is cancelled.
         failure: Failure | None = Failure(ERROR_POLICIES["cut_off"], why="stopped")
         reply = self._callbacks.reply_for(target)
         try:
-            await self._listen(target, shape, messages, reply, recorder)
+            limits = Limits.from_settings(target, self.settings).within(patience)
+            await self._listen(target, shape, messages, reply, recorder, limits)
             failure = _no_text(reply, recorder)  # Cleared below if there is text.
         except ContentRefused as refused:
             failure = self._take_back(refused)
@@ -296,9 +330,9 @@ class Generation:
         messages: Sequence[Message],
         reply: Reply,
         recorder: AttemptRecorder,
+        limits: "Limits",
     ) -> None:
         """Send the prompt and show what arrives, within the target's time limits."""
-        limits = Limits.from_settings(target, self.settings)
         loop = asyncio.get_running_loop()
         async with (
             asyncio.timeout(min(limits.first_token, limits.total, self._left())) as timer,
@@ -365,7 +399,7 @@ class Generation:
         call = Call(
             target=target,
             messages=messages,
-            parameters=_parameters(target, shape, self.extras, self.stop),
+            parameters=_renamed(target, shape, self._parameters(target, shape)),
             headers=self._headers(target),
             tier=self.tier,
             timeout=httpx.Timeout(None, connect=limits.connect),  # `_listen` applies the others.
@@ -376,6 +410,13 @@ class Generation:
         if target.protocol == "chat_worker":
             return chat_worker.generate(self.http, call)
         return openai_compatible.generate(self.http, call)
+
+    def _parameters(self, target: Target, shape: RequestShape) -> dict[str, Any]:
+        """The parameters that are sent, by their usual names."""
+        parameters = _own_parameters(target, shape, self.extras, self.stop)
+        if not shape.without:
+            return parameters
+        return {name: value for name, value in parameters.items() if name not in shape.without}
 
     def _headers(self, target: Target) -> dict[str, str]:
         """Credentials and attribution. Checks the URL before it adds a key."""
@@ -430,6 +471,10 @@ class Limits:
             total=named.get("total", settings.turn_budget_seconds),
         )
 
+    def within(self, patience: float) -> "Limits":
+        """The same with a first token after at most `patience` seconds."""
+        return replace(self, first_token=min(self.first_token, patience))
+
 
 def _cooldowns(target: Target, failure: Failure) -> list[CooldownRow]:
     """The cooldown that this failure starts: one row or none."""
@@ -453,7 +498,7 @@ def _cooldowns(target: Target, failure: Failure) -> list[CooldownRow]:
 def _reordered(waiting: list[Target], failure: Failure, target: Target) -> list[Target]:
     """The remaining targets, with those first that are likelier to succeed after this failure."""
     if failure.policy.action == "worker":
-        return sorted(waiting, key=lambda other: other.worker is None)
+        return sorted(waiting, key=lambda other: other.worker is None or other.is_full)
     if failure.policy.kind == "context_too_long":
         return sorted(waiting, key=lambda other: other.context_tokens <= target.context_tokens)
     return waiting
@@ -480,8 +525,6 @@ def _repaired(shape: RequestShape, failure: Failure) -> RequestShape | None:
         case "more_tokens":
             longer = shape.resized(shape.context_tokens, shape.max_tokens * 2)
             return longer if longer != shape else None
-        case "fewer_parameters":
-            return replace(shape, bare=True)
         case "stricter_roles":
             stricter = ROLES[ROLES.index(shape.roles) + 1 :]
             wanted = [roles for roles in stricter if roles == failure.roles]
@@ -495,12 +538,38 @@ def _length(messages: Sequence[Message]) -> int:
     return sum(len(message["content"]) for message in messages)
 
 
-def _parameters(
-    target: Target, shape: RequestShape, extras: Mapping[str, Any], stop: Sequence[str]
-) -> dict[str, Any]:
-    """The request's parameters: the longest reply, and the row's sampling parameters."""
-    parameters = _own_parameters(target, shape, extras, stop)
-    names = {**target.names, LIMIT: NEWER_LIMIT} if shape.completion_tokens else target.names
+def _with_fewer(
+    target: Target, shape: RequestShape, failure: Failure, sent: Mapping[str, Any]
+) -> RequestShape | None:
+    """The request without the parameters that the error names, or without any; None if there are
+    none. `sent` has them by their usual names."""
+    if shape.completion_tokens and plain(NEWER_LIMIT) in failure.parameters:
+        return replace(shape, completion_tokens=False)
+    names = _names(target, shape)
+    others = [name for name in sent if name != LIMIT and names.get(name, name) is not None]
+    # Where a request may be processed is not dropped because of one word in an error.
+    named = [
+        name
+        for name in others
+        if name != "provider" and plain(names.get(name) or name) in failure.parameters
+    ]
+    if named:
+        return replace(shape, without=shape.without.union(named))
+    return replace(shape, bare=True) if others else None
+
+
+def _names(target: Target, shape: RequestShape) -> Mapping[str, str | None]:
+    """The names that parameters are sent under, where they differ. None: not sent."""
+    if shape.completion_tokens:
+        return {**target.names, LIMIT: NEWER_LIMIT}
+    if target.names.get(LIMIT) == NEWER_LIMIT:
+        return {name: new for name, new in target.names.items() if name != LIMIT}
+    return target.names
+
+
+def _renamed(target: Target, shape: RequestShape, parameters: dict[str, Any]) -> dict[str, Any]:
+    """The parameters by the names that they are sent under."""
+    names = _names(target, shape)
     if not names:
         return parameters
     sent = ((names.get(name, name), value) for name, value in parameters.items())

@@ -14,7 +14,7 @@ import httpx
 from edge.errors import ApiError
 from roleplay_chat.generation.attempts import Attempt
 from roleplay_chat.generation.failover import Callbacks, Generation, RequestShape
-from roleplay_chat.generation.routing import Target, plan
+from roleplay_chat.generation.routing import Candidates, Target, plan
 from roleplay_chat.messages import Message
 from roleplay_chat.reply.filters import Reply
 from roleplay_chat.rows import BegunTurn
@@ -58,8 +58,7 @@ class Moderation:
             tier="sfw",
             extras={},
         )
-        classifiers = plan(
-            None,
+        candidates = Candidates(
             models=[model for model in self._begun.moderators if model.is_active],
             workers=(),
             cooldowns=self._begun.cooldowns,
@@ -67,7 +66,7 @@ class Moderation:
             now=self._begun.now,
         )
         callbacks = Callbacks(self._prompt_for, lambda _: Reply(), lambda *_: None)
-        await self._generation.run(classifiers, callbacks)
+        await self._generation.run(plan(None, candidates), callbacks)
         return verdict(self._generation.text)
 
     async def _prompt_for(self, target: Target, shape: RequestShape) -> list[Message]:

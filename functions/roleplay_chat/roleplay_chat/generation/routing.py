@@ -1,9 +1,12 @@
 """Plans which targets a turn tries, in which order. Skips those on cooldown or unhealthy. Pure."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+import hashlib
+import json
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from edge.addresses import endpoint
 from edge.json_values import fields, text, whole
@@ -12,17 +15,27 @@ from edge.worker_health import DEFAULT_MODEL
 from roleplay_chat.api import Tier
 from roleplay_chat.generation.workers import ANY, WORKER, rank, requested_worker, why_away
 from roleplay_chat.messages import ROLES, Roles
-from roleplay_chat.rows import CooldownRow, ModelRow, WorkerRow
+from roleplay_chat.rows import BegunTurn, CooldownRow, ModelRow, WorkerRow
 from roleplay_chat.tokens import UNCALIBRATED, Tokens
 
 DEFAULT_CONTEXT_TOKENS = 8192
+DEFAULT_PROMPT_TOKENS = 32_768
+"""The most tokens of a prompt where the row does not say: long prompts cost money and time."""
+DEFAULT_WORKER_TOKENS = 4096
+"""The context of a worker whose configuration does not say."""
 DEFAULT_MAX_TOKENS = 400
 MAX_TOKENS = 10_000_000
 """The limit for a context or a reply; a larger number in a row is a mistake."""
 LIMIT, NEWER_LIMIT = "max_tokens", "max_completion_tokens"
 """The names of the longest reply; some models take only the newer one."""
+REJECTED = "rejected"
+"""The entry of what was learned with the parameters that the model rejects."""
+MOST_REJECTED = 10
+"""How many are remembered: the row that keeps them is small."""
 RENAME = "rename"
 """The entry of `input_defaults` with other names for parameters."""
+
+_PARAMETER = re.compile(r"[\w.-]{1,40}", re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -38,12 +51,16 @@ class Target:
     """Sent with the prompt: always max_tokens, and the row's sampling parameters."""
     names: Mapping[str, str | None] = field(default_factory=dict)
     """The names that parameters are sent under, where they differ. None: not sent."""
+    rejected: frozenset[str] = frozenset()
+    """Parameters that it was found to reject: not sent."""
     roles: Roles = "as_is"
     """The form of the messages that it takes."""
     context_tokens: int = DEFAULT_CONTEXT_TOKENS
     tokens: Tokens = UNCALIBRATED
     worker: str | None = None
     """The name of the team's worker that this is; None for a provider's model."""
+    is_full: bool = False
+    """Whether all slots of this worker are busy."""
     takes_stop: bool = True
     """Whether it supports stop strings."""
     adult: bool = False
@@ -116,93 +133,152 @@ class Plan:
         return f"{why}; {who} answered instead."
 
 
-def plan(
-    model_provider: str | None,
-    *,
-    models: Sequence[ModelRow],
-    workers: Sequence[WorkerRow],
-    cooldowns: Sequence[CooldownRow],
-    tier: Tier,
-    now: datetime,
-    key: str = "",
-    free_only: bool = False,
-) -> Plan:
+class Candidates(NamedTuple):
+    """The models and workers of a turn, and what decides which of them it may use."""
+
+    models: Sequence[ModelRow]
+    """In order of preference, the default first."""
+    workers: Sequence[WorkerRow]
+    cooldowns: Sequence[CooldownRow]
+    tier: Tier
+    now: datetime
+    key: str = ""
+    """The conversation's key: the same one goes to the same worker."""
+    free_only: bool = False
+    """Whether paid models are left out."""
+
+    @classmethod
+    def from_turn(cls, begun: BegunTurn, tier: Tier) -> "Candidates":
+        """The candidates for the reply or the summary of a turn."""
+        return cls(
+            begun.models,
+            begun.workers,
+            begun.cooldowns,
+            tier,
+            begun.now,
+            begun.key,
+            begun.free_only,
+        )
+
+    def suitable(self) -> list[ModelRow]:
+        """The models that may be used for the tier."""
+        return [
+            model
+            for model in self.models
+            if self.tier == "sfw" or model.capabilities.get("nsfw") is True
+        ]
+
+    def cools(self, target: Target) -> bool:
+        """Whether the target is on cooldown."""
+        return on_cooldown(target, self.cooldowns, self.now)
+
+
+class _Workers(NamedTuple):
+    """The workers' targets in the order in which they are asked."""
+
+    free: list[Target]
+    full: list[Target]
+    away: list[Target]
+    """On cooldown or unhealthy."""
+
+
+class _Head(NamedTuple):
+    """The head of the order: what was requested."""
+
+    targets: Sequence[Target]
+    requested: str | None
+    why_not: str | None
+    """The reason if the requested target is not tried first."""
+
+
+def plan(model_provider: str | None, candidates: Candidates) -> Plan:
     """Plan the order: the requested target, the default, the other models, the workers.
 
-    `models` are in order of preference, the default first. A paid model is a substitute only if it
-    is the default or its row says `fallback_allowed`; with `free_only`, paid models are left out.
-    The workers are in the order of `generation.workers` for `key`, the conversation. A full one is
-    tried after all others, one on cooldown or unhealthy only as the last resort.
+    A paid model is a substitute only if it is the default or its row says `fallback_allowed`. The
+    workers are in the order of `generation.workers`. A full one is tried after all others, one on
+    cooldown or unhealthy only as the last resort.
     """
-    fitting = [
-        (model, _model_target(model))
-        for model in models
-        if tier == "sfw" or model.capabilities.get("nsfw") is True
-    ]
-    allowed = [(model, own) for model, own in fitting if not free_only or _is_free(model)]
-    by_key = {model.model_key: (model, own) for model, own in fitting}
-    chosen = by_key.get(model_provider) if model_provider else next(iter(fitting), None)
+    models = [(model, _model_target(model)) for model in candidates.suitable()]
     asked = requested_worker(model_provider)
-    free, full, away = _ranked(workers, key, asked, cooldowns, now)
-    substitutes = [own for model, own in allowed if _may_substitute(model)]
-    first: list[Target] = []
-    requested: str | None = None
-    why_not: str | None = None
-    any_worker = asked == ANY or (chosen is None and not model_provider)
-
-    if any_worker:
-        # The workers are also the default if there are no models.
-        first, requested = [*free, *away], WORKER
-        why_not = _why_no_worker(workers, full, now) if model_provider else None
-    elif asked:
-        first = [*free, *away]
-        named = [own for own in (*first, *full) if own.worker == asked]
-        requested = named[0].name if named else None
-        why_not = _why_not_worker(asked, workers, full, now)
-    elif chosen is None:
-        why_not = "The model you chose is not available"
-    elif chosen in allowed:
-        first, requested = [chosen[1]], chosen[1].name
+    workers = _rank(candidates, candidates.workers, asked)
+    # The workers are also the default if there are no models.
+    any_worker = asked == ANY or not (models or model_provider)
+    if asked:
+        head = _worker_head(asked, candidates, workers)
+    elif any_worker:
+        head = _Head((*workers.free, *workers.away), WORKER, None)
     else:
-        requested, why_not = chosen[1].name, "Today's budget for paid models is used up"
-
-    ordered = {target.name: target for target in (*first, *substitutes, *free, *away, *full)}
-    unusable = {target.name for target in away}
-    ready = {
-        name
-        for name, target in ordered.items()
-        if name not in unusable and not on_cooldown(target, cooldowns, now)
-    }
-    targets = tuple(target for name, target in ordered.items() if name in ready)
-    is_first = bool(free) if any_worker else bool(targets) and targets[0].name == requested
+        head = _model_head(model_provider, models, free_only=candidates.free_only)
+    substitutes = [
+        own for model, own in models if _may_substitute(model, free_only=candidates.free_only)
+    ]
+    ready, last_resort = _divide((*head.targets, *substitutes), workers, candidates)
+    is_first = workers.free if any_worker else ready and ready[0].name == head.requested
     return Plan(
-        targets=targets,
-        last_resort=tuple(target for name, target in ordered.items() if name not in ready),
-        requested=requested,
-        why_not=None if is_first else why_not,
+        targets=ready,
+        last_resort=last_resort,
+        requested=head.requested,
+        why_not=None if is_first else head.why_not,
         any_worker=any_worker,
         is_chosen=bool(model_provider),
     )
 
 
-def _ranked(
-    workers: Sequence[WorkerRow],
-    key: str,
-    asked: str | None,
-    cooldowns: Sequence[CooldownRow],
-    now: datetime,
-) -> tuple[list[Target], list[Target], list[Target]]:
-    """The workers' targets in order: those with a free slot, the full ones, those not to ask."""
-    targets = {worker.name: _worker_target(worker) for worker in workers if worker.url}
+def _rank(candidates: Candidates, workers: Sequence[WorkerRow], asked: str | None) -> _Workers:
+    """Rank those of `workers` that have an address; the one that is `asked` for is first."""
+    present = [worker for worker in workers if worker.url]
+    targets = {worker.name: _worker_target(worker) for worker in present}
 
     def is_away(worker: WorkerRow) -> bool:
-        cools = on_cooldown(targets[worker.name], cooldowns, now)
-        return cools or why_away(worker, now) is not None
+        cools = candidates.cools(targets[worker.name])
+        return cools or why_away(worker, candidates.now) is not None
 
-    ranking = rank([w for w in workers if w.url], key, asked=asked, is_away=is_away)
-    groups = (ranking.free, ranking.full, ranking.away)
-    free, full, away = ([targets[worker.name] for worker in group] for group in groups)
-    return free, full, away
+    ranking = rank(present, candidates.key, asked=asked, is_away=is_away)
+    return _Workers(
+        free=[targets[worker.name] for worker in ranking.free],
+        full=[replace(targets[worker.name], is_full=True) for worker in ranking.full],
+        away=[targets[worker.name] for worker in ranking.away],
+    )
+
+
+def _worker_head(asked: str, candidates: Candidates, workers: _Workers) -> _Head:
+    """The head of the order for the worker with the name `asked`, or `ANY`."""
+    targets = (*workers.free, *workers.away)
+    if asked == ANY:
+        why_not = _why_no_worker(candidates.workers, workers.full, candidates.now)
+        return _Head(targets, WORKER, why_not)
+    named = (own.name for own in (*targets, *workers.full) if own.worker == asked)
+    why_not = _why_not_worker(asked, candidates.workers, workers.full, candidates.now)
+    return _Head(targets, next(named, None), why_not)
+
+
+def _model_head(
+    model_key: str | None, models: Sequence[tuple[ModelRow, Target]], *, free_only: bool
+) -> _Head:
+    """The head of the order for a model, by default the first one."""
+    by_key = {model.model_key: (model, own) for model, own in models}
+    chosen = by_key.get(model_key) if model_key else models[0]
+    if chosen is None:
+        return _Head((), None, "The model you chose is not available")
+    model, own = chosen
+    if free_only and not _is_free(model):
+        return _Head((), own.name, "Today's budget for paid models is used up")
+    return _Head((own,), own.name, None)
+
+
+def _divide(
+    wanted: Sequence[Target], workers: _Workers, candidates: Candidates
+) -> tuple[tuple[Target, ...], tuple[Target, ...]]:
+    """The order of all targets, each once: those to try, and those that are the last resort."""
+    everything = (*wanted, *workers.free, *workers.away, *workers.full)
+    ordered = {target.name: target for target in everything}
+    away = {target.name for target in workers.away}
+    ready: list[Target] = []
+    last_resort: list[Target] = []
+    for name, target in ordered.items():
+        is_ready = name not in away and not candidates.cools(target)
+        (ready if is_ready else last_resort).append(target)
+    return tuple(ready), tuple(last_resort)
 
 
 def _why_no_worker(workers: Sequence[WorkerRow], full: Sequence[Target], now: datetime) -> str:
@@ -226,32 +302,22 @@ def _why_not_worker(
     return _why_no_worker(named, full if busy else (), now)
 
 
-def memory_targets(
-    *,
-    models: Sequence[ModelRow],
-    workers: Sequence[WorkerRow],
-    cooldowns: Sequence[CooldownRow],
-    tier: Tier,
-    now: datetime,
-    key: str = "",
-    free_only: bool = False,
-) -> tuple[Target, ...]:
+def memory_targets(candidates: Candidates) -> tuple[Target, ...]:
     """The targets that may write summaries: the cheapest first, the team's workers last.
 
     Free models unless their row says `"memory": false`, paid ones only if it says
     `"memory": true`. The workers are last because replies need their GPUs.
     """
-    fitting = [
+    priced = [
         (0.0 if _is_free(model) else _price(_model_target(model)), _model_target(model))
-        for model in models
-        if (tier == "sfw" or model.capabilities.get("nsfw") is True)
-        and _may_write_memory(model, free_only=free_only)
+        for model in candidates.suitable()
+        if _may_write_memory(model, free_only=candidates.free_only)
     ]
-    ordered = [target for _, target in sorted(fitting, key=lambda priced: priced[0])]
-    willing = [worker for worker in workers if worker.config.get("memory") is not False]
-    free, full, _ = _ranked(willing, key, None, cooldowns, now)
-    ordered += [*free, *full]
-    return tuple(target for target in ordered if not on_cooldown(target, cooldowns, now))
+    ordered = [target for _, target in sorted(priced, key=lambda pair: pair[0])]
+    willing = [w for w in candidates.workers if w.config.get("memory") is not False]
+    workers = _rank(candidates, willing, None)
+    ordered += [*workers.free, *workers.full]
+    return tuple(target for target in ordered if not candidates.cools(target))
 
 
 def _may_write_memory(model: ModelRow, *, free_only: bool) -> bool:
@@ -275,6 +341,7 @@ def invalid_numbers(models: Sequence[ModelRow]) -> list[str]:
             (PROMPT, model.pricing.get(PROMPT), price),
             (COMPLETION, model.pricing.get(COMPLETION), price),
             ("context_tokens", model.capabilities.get("context_tokens"), _whole),
+            ("prompt_tokens", model.capabilities.get("prompt_tokens"), _whole),
             ("max_tokens", model.input_defaults.get("max_tokens"), _whole),
             ("roles", model.capabilities.get("roles"), _roles),
         )
@@ -290,12 +357,17 @@ def _model_target(model: ModelRow) -> Target:
         model_key=model.model_key,
         display_name=model.display_name,
         protocol="openai",
-        url=endpoint(provider.base_url, model.endpoint_path or "/chat/completions"),
+        url=endpoint(
+            provider.base_url,
+            model.endpoint_path or "/chat/completions",
+            is_own_path=bool(model.endpoint_path),
+        ),
         parameters=_parameters(model.input_defaults)
         | ({"reasoning": reasoning} if isinstance(reasoning, dict) else {}),
         names=_names(model.input_defaults, model.capabilities, model.repairs),
+        rejected=_rejected(model.repairs, model.input_defaults),
         roles=_form(model.capabilities, model.repairs),
-        context_tokens=_tokens(model.capabilities.get("context_tokens")),
+        context_tokens=_context(model.capabilities, model.input_defaults),
         tokens=Tokens.from_ratios(model.token_ratios),
         adult=model.capabilities.get("nsfw") is True,
         timeouts=fields(model.capabilities.get("timeouts")),
@@ -327,8 +399,11 @@ def _worker_target(worker: WorkerRow) -> Target:
         url=endpoint(worker.url or "", path, protocol=protocol),
         parameters=_parameters(worker.config.get("input_defaults")),
         names=_names(worker.config.get("input_defaults"), worker.config, worker.repairs),
+        rejected=_rejected(worker.repairs, worker.config.get("input_defaults")),
         roles=_form(worker.config, worker.repairs),
-        context_tokens=_tokens(worker.config.get("context_tokens"), default=4096),
+        context_tokens=_context(
+            worker.config, worker.config.get("input_defaults"), default=DEFAULT_WORKER_TOKENS
+        ),
         tokens=Tokens.from_ratios(worker.token_ratios),
         adult=True,
         # The worker's own protocol has no stop strings.
@@ -341,7 +416,9 @@ def _worker_target(worker: WorkerRow) -> Target:
     )
 
 
-def _may_substitute(model: ModelRow) -> bool:
+def _may_substitute(model: ModelRow, *, free_only: bool) -> bool:
+    if free_only:
+        return _is_free(model)
     allowed = model.capabilities.get("fallback_allowed")
     return model.is_default or _is_free(model) or allowed is True
 
@@ -399,6 +476,30 @@ def _has_newer_limit(given: Mapping[str, Any]) -> bool:
     return given.get(LIMIT) is None and _whole(given.get(NEWER_LIMIT)) is not None
 
 
+def mark_rejected(names: Iterable[str], parameters: Mapping[str, Any]) -> dict[str, str | None]:
+    """What is remembered of rejected parameters: the names, each with a digest of its value in the
+    row. Another value is tried again."""
+    plain = [name for name in sorted(names) if _PARAMETER.fullmatch(name)]
+    return {name: _digest(parameters.get(name)) for name in plain[:MOST_REJECTED]}
+
+
+def _rejected(repairs: Mapping[str, Any], defaults: object) -> frozenset[str]:
+    """The names in what `mark_rejected` made, as far as the row has the same values."""
+    marks = repairs.get(REJECTED)
+    if not isinstance(marks, dict):
+        return frozenset()
+    given = fields(defaults)
+    return frozenset(name for name, mark in marks.items() if mark == _digest(given.get(name)))
+
+
+def _digest(value: Any) -> str | None:
+    """Eight characters that stand for a value; None for none."""
+    if value is None:
+        return None
+    encoded = json.dumps(value, sort_keys=True, default=str)
+    return hashlib.sha256(encoded.encode()).hexdigest()[:8]
+
+
 def _form(capabilities: Mapping[str, Any], repairs: Mapping[str, Any]) -> Roles:
     said, learned = capabilities.get("roles"), repairs.get("roles")
     if said is None and learned is None:
@@ -414,6 +515,15 @@ def _takes_stop(capabilities: dict[str, Any]) -> bool:
     """Not for reasoning models by default: some providers also stop inside the reasoning."""
     thinks = bool(capabilities.get("reasoning")) or capabilities.get("thinks_first") is True
     return bool(capabilities.get("stop", not thinks))
+
+
+def _context(
+    sizes: Mapping[str, Any], input_defaults: object, default: int = DEFAULT_CONTEXT_TOKENS
+) -> int:
+    """The tokens for prompt and reply together: the model's, or as many as its row spends."""
+    prompt = _tokens(sizes.get("prompt_tokens"), DEFAULT_PROMPT_TOKENS)
+    reply = _parameters(input_defaults)[LIMIT]
+    return min(_tokens(sizes.get("context_tokens"), default), prompt + int(reply))
 
 
 def _tokens(value: object, default: int = DEFAULT_CONTEXT_TOKENS) -> int:

@@ -342,6 +342,10 @@ class Material:
         """The words of all messages."""
         return set().union(*self._said)
 
+    def is_later(self, row: FactRow) -> bool:
+        """Whether a fact was said after these messages."""
+        return row.position is not None and row.position > self.messages[-1][0]
+
     def source(self, words: Words, message: int | None) -> tuple[int, int]:
         """The positions of the message that a fact was drawn from.
 
@@ -399,20 +403,37 @@ def resolve(
         for fact in noted
     ]
     for sentence in sentences:
-        if (old := _changed_by(sentence, known, material)) is not None:
+        told = [old for old in known if not material.is_later(old.row) and not old.row.is_fixed]
+        if (old := _contradicted(sentence, told, material)) is not None:
             fact = Fact(old.tier, sentence, importance=old.importance)
             changes.append(_note(fact, known, material))
     return [change for change in changes if change is not None]
 
 
-def _changed_by(sentence: str, known: list[_Known], material: Material) -> FactRow | None:
+def outdated(
+    sentences: Sequence[str], material: Material, changes: Sequence[Any], *, is_new: bool
+) -> set[str]:
+    """The sentences of a summary that a known fact contradicts, but for those that changed now.
+
+    Sentences that the messages brought are outdated only by facts of later messages: when a message
+    is edited, the summary goes back behind it, and the facts after it stay.
+    """
+    gone = {one for change in changes for one in change.get("replaces", ())}
+    known = [
+        _Known(row, _slot(row, material), True)
+        for row in material.known
+        if str(row.id) not in gone and (material.is_later(row) if is_new else row.since is not None)
+    ]
+    return {one for one in sentences if known and _contradicted(one, known, material) is not None}
+
+
+def _contradicted(sentence: str, known: list[_Known], material: Material) -> FactRow | None:
     """A current fact that a sentence contradicts."""
     words = Words(sentence)
     slot = slot_of(sentence, person=material.person)
     for old in known:
         if (
             old.is_current
-            and not old.row.is_fixed
             and likeness(words, old.words) is None
             and _takes_place(words, slot, old, None, material)
         ):

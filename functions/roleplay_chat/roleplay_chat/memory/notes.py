@@ -16,7 +16,7 @@ from roleplay_chat.api import MemoryTier, Tier
 from roleplay_chat.memory import facts
 from roleplay_chat.memory.facts import TIERS, Fact, Material
 from roleplay_chat.messages import Message, Roles
-from roleplay_chat.prompt.builder import STEP_MESSAGES, Prompt
+from roleplay_chat.prompt.builder import Prompt
 from roleplay_chat.prompt.passages import Piece
 from roleplay_chat.prompt.roles import PromptMessage, arranged
 from roleplay_chat.reply.template_tokens import end_tokens
@@ -29,8 +29,9 @@ from roleplay_chat.tokens import TOKENS_PER_MESSAGE, UNCALIBRATED, Tokens
 START_SHARE = 0.75
 """When the messages that are not summarised take more than this share of the history's room, the
 next batch is summarised."""
-KEEP_SHARE = 0.5
-"""The share of the history's room that the remaining messages may then take."""
+KEEP_SHARE = 0.25
+"""The share of the history's room that the remaining messages may then take. Small, because each
+batch changes the beginning of the prompt, which until then stays cached."""
 NEWEST_KEPT = 4
 """The number of newest messages that are never summarised: they may be regenerated or continued."""
 
@@ -117,15 +118,17 @@ def for_tier(begun: BegunTurn, tier: Tier) -> BegunTurn:
     """The turn with only the memory that its tier allows.
 
     Memory from a conversation with adult turns is allowed in an `sfw` turn only if nothing in it is
-    sexual. A summary that is left out is not continued either.
+    sexual. A summary that is left out is not continued either. Recalled messages may be of any time
+    in a conversation that had adult turns, so the same applies to them.
     """
     if tier == "nsfw":
         return begun
+    recalled = [row for row in begun.recalled if _is_suitable(row.content, "nsfw")]
     suitable = [fact for fact in begun.facts if _is_suitable(fact.content, fact.content_tier)]
     kept = begun.memory
     if kept and not _is_suitable(kept.text, kept.content_tier):
         kept = kept.model_copy(update={"summary": "", "person_summary": "", "may_write": False})
-    return begun.model_copy(update={"facts": suitable, "memory": kept})
+    return begun.model_copy(update={"facts": suitable, "memory": kept, "recalled": recalled})
 
 
 def _is_suitable(text: str, origin: Tier) -> bool:
@@ -140,14 +143,13 @@ def may_be_due(
     history: Sequence[MessageRow],
     *,
     min_room: int,
-    max_messages: int,
     tokens: Tokens,
 ) -> bool:
     """A cheap check whether to call `next_batch`, which needs the whole prompt. `min_room` is the
     number of tokens that the history has in every prompt."""
     if memory is None or not memory.may_write:
         return False
-    if memory.backlog or len(history) > START_SHARE * max_messages:
+    if memory.backlog:
         return True
     said = tokens.count("".join(row.content for row in history))
     return said + (TOKENS_PER_MESSAGE + 1) * len(history) > START_SHARE * min_room
@@ -158,16 +160,13 @@ def next_batch(
     history: Sequence[MessageRow],
     *,
     room: int,
-    max_messages: int,
     capacity: int,
     tokens: Tokens = UNCALIBRATED,
 ) -> Batch | None:
     """The messages to summarise now; None while everything fits.
 
     `room` is the history's room in the prompt, in tokens counted by `tokens`; `capacity` the tokens
-    that the summarising model can read, by the plain estimate; `max_messages` the number of
-    messages that a turn reads. The remaining messages begin at an anchor if one is near, so that
-    prompts begin the same (and stay cached) until the next batch.
+    that the summarising model can read, by the plain estimate.
     """
     if memory is None or not memory.may_write:
         return None
@@ -179,15 +178,13 @@ def next_batch(
 
     rows = [*lost, *history]
     costs = [_cost(row, tokens) for row in rows]
-    if sum(costs) <= START_SHARE * room and len(rows) <= START_SHARE * max_messages:
+    if sum(costs) <= START_SHARE * room:
         return None
     left, covered = sum(costs), 0
-    while left > KEEP_SHARE * room or len(rows) - covered > KEEP_SHARE * max_messages:
+    while left > KEEP_SHARE * room:
         left -= costs[covered]
         covered += 1
     covered = min(covered, len(rows) - NEWEST_KEPT, _fitting(rows, capacity))
-    near = range(covered, max(covered - STEP_MESSAGES, 0), -1)
-    covered = next((index for index in near if rows[index].anchor), covered)
     return Batch(rows[:covered], memory.covers_position) if covered > 0 else None
 
 
@@ -347,8 +344,8 @@ def _read(answer: str) -> tuple[Any, Iterator[object]]:
 
 def _complete(answer: str) -> Iterator[Mapping[str, object]]:
     """The facts in an answer that is not valid JSON, as far as each is."""
-    place = max(answer.find('"facts"'), 0)
-    for _ in range(MAX_TRIES):
+    place = answer.find('"facts"')
+    for _ in range(MAX_TRIES if place >= 0 else 0):
         place = answer.find("{", place)
         if place < 0:
             return
@@ -439,20 +436,20 @@ def to_save(
         character=macros["char"],
     )
     memory = begun.memory or MemoryRow()
+    sentences = _SENTENCE.findall(written.summary)
+    possible = [one.strip() for one in sentences if len(one) <= MAX_FACT_CHARS]
+    new = [one for one in possible if one not in memory.text]
+    changes = facts.resolve(written.facts, material, new)
+    old = [one for one in possible if one in memory.text]
+    stale = facts.outdated(new, material, changes, is_new=True)
+    stale |= facts.outdated(old, material, changes, is_new=False)
+    kept = "".join(one for one in sentences if one.strip() not in stale).strip()
     return {
-        "summary": written.summary,
+        "summary": kept if stale and kept else written.summary,
         "from": batch.covers,
         "to": batch.upto,
         "digest": batch.digest,
         "person_digest": hashlib.sha256(memory.person_summary.encode()).hexdigest(),
-        "facts": facts.resolve(
-            written.facts, material, _new_sentences(written.summary, memory.text)
-        ),
+        "facts": changes,
         "used": facts.used(material),
     }
-
-
-def _new_sentences(summary: str, old: str) -> list[str]:
-    """The sentences of a summary that the old one does not have, as far as they can be facts."""
-    sentences = (sentence.strip() for sentence in _SENTENCE.findall(summary))
-    return [one for one in sentences if len(one) <= MAX_FACT_CHARS and one not in old]

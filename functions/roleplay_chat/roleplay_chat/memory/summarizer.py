@@ -17,7 +17,7 @@ from roleplay_chat import turn_store
 from roleplay_chat.api import ChatRequest, Tier
 from roleplay_chat.generation.attempts import Attempt
 from roleplay_chat.generation.failover import Callbacks, Generation, RequestShape
-from roleplay_chat.generation.routing import Plan, Target, memory_targets
+from roleplay_chat.generation.routing import Candidates, Plan, Target, memory_targets
 from roleplay_chat.lorebook.entries import Entry
 from roleplay_chat.memory import notes
 from roleplay_chat.memory.notes import Batch, Written
@@ -108,7 +108,6 @@ class Summarizer:
             self._begun.memory,
             self._begun.history,
             min_room=builder.min_history_room(reply.context_tokens, reply.max_tokens),
-            max_messages=self._settings.history_messages,
             tokens=reply.tokens,
         ):
             self._signals, self._lore = signals, lore
@@ -181,15 +180,7 @@ class Summarizer:
     def _plan(self, reply: Target) -> Plan | None:
         """Choose the batch and the targets, the workers as last resort; None without targets."""
         begun = self._begun
-        targets = memory_targets(
-            models=begun.models,
-            workers=begun.workers,
-            cooldowns=begun.cooldowns,
-            tier=self._tier,
-            now=begun.now,
-            key=begun.key,
-            free_only=begun.free_only,
-        )
+        targets = memory_targets(Candidates.from_turn(begun, self._tier))
         if not targets:
             return None
         spec = builder.PromptSpec(
@@ -206,7 +197,6 @@ class Summarizer:
             begun.memory,
             begun.history,
             room=max(builder.history_room(spec), 0),
-            max_messages=self._settings.history_messages,
             capacity=notes.capacity(begun, targets[0].context_tokens),
             tokens=reply.tokens,
         )

@@ -17,16 +17,25 @@ from roleplay_chat.api import ChatRequest, Tier
 from roleplay_chat.lorebook.entries import Entry
 from roleplay_chat.lorebook.matching import match_entries, select_entries
 from roleplay_chat.messages import Message, Roles
+from roleplay_chat.prompt import recall
 from roleplay_chat.prompt.group_chat import as_heard, introduction
-from roleplay_chat.prompt.macros import build_macros, expand, expanded, names_in, owner
+from roleplay_chat.prompt.macros import (
+    build_macros,
+    expand,
+    expanded,
+    names_in,
+    owner,
+    without_placeholders,
+)
 from roleplay_chat.prompt.passages import NO_WORDS, Piece, build_passages, joined
 from roleplay_chat.prompt.roles import PromptMessage, arranged, extra_tokens
 from roleplay_chat.rows import BegunTurn, CharacterRow, FactRow, MessageRow, TemplateRow
 from roleplay_chat.screening.decision import Part, Passage
 from roleplay_chat.tokens import TOKENS_PER_MESSAGE, UNCALIBRATED, Tokens
 
-STEP_MESSAGES = 16
-"""How many messages to search for an anchor. About every eighth message is one."""
+CUT_SHARE, CUT_TOKENS = 0.4, 3_000
+"""How much more than necessary is cut off a history that is too long: a share of its room, and
+tokens. See `_first_kept`."""
 HISTORY_SHARE = 0.25
 """The minimum share of the budget for the history; the system message yields to it."""
 LORE_SHARE = 0.25
@@ -127,7 +136,9 @@ class PromptSpec:
 def build(spec: PromptSpec) -> Prompt:
     """The messages to send, within the budget."""
     frame = _frame(spec)
-    spoken = [*_recent(frame.history, frame.room, spec.tokens), *frame.closing]
+    kept = _recent(frame.history, frame.room, recall.budget(spec.budget), spec.tokens)
+    recalled = _recalled(spec, kept, frame.room)
+    spoken = [*map(_message, kept), *recalled, *frame.closing]
     rule = Piece.from_text(None, spec.rule)
     system = PromptMessage("system", joined("\n\n", [frame.system.content, rule]))
     messages = [system, *_with_notes(spoken, frame.lore)]
@@ -288,7 +299,9 @@ def _parts(
 ) -> dict[Section, Piece]:
     """The sections of the system message without the lorebook, uncut, in order."""
     scene = "\n".join(filter(None, [request.scene_description, request.scene_context]))
-    scene_title = f"The scene: {request.scene_name}" if request.scene_name else "The scene"
+    scene_name = without_placeholders(request.scene_name or "", macros)
+    scene_title = f"The scene: {scene_name}" if scene_name else "The scene"
+    role = without_placeholders(request.user_role or "", macros)
     directions = expand(request.scene_system_prompt or "", macros)
     parts: dict[Section, Piece] = {
         "template": template,
@@ -301,7 +314,7 @@ def _parts(
         title = f"About {begun.persona.name}, played by the user"
         parts["persona"] = _section("persona", title, about)
     return parts | {
-        "role": _section("persona", "The user plays", request.user_role),
+        "role": _section("persona", "The user plays", role),
         "scene": _section("scene", scene_title, expand(scene, macros)),
         "directions": _section("scene", "Directions for the scene", directions),
         "memory": _section("memory", _MEMORY, memory),
@@ -450,22 +463,56 @@ def _section(part: Part, title: str, text: str | None) -> Piece:
     return Piece.from_text(part, f"## {title}\n{text}") if text else NO_WORDS
 
 
-def _recent(history: Sequence[MessageRow], budget: int, tokens: Tokens) -> list[PromptMessage]:
-    """The newest messages that fit, oldest first.
+def _recent(
+    history: Sequence[MessageRow], room: int, reserve: int, tokens: Tokens
+) -> Sequence[MessageRow]:
+    """The newest messages that fit in `room` tokens, oldest first. If not all do, `reserve` tokens
+    are left for recalled ones."""
+    if _cost_at_most(history, tokens) <= room:
+        return history
+    return history[_first_kept(history, room - reserve, tokens) :]
 
-    If some do not fit, the first one kept is an anchor, if one is near. So most turns only append
-    to the prompt of the turn before, which stays cached.
+
+def _first_kept(history: Sequence[MessageRow], room: int, tokens: Tokens) -> int:
+    """Where a history is cut that is too long for `room` tokens.
+
+    Among the cuts that leave nearly as much as fits, the one of the highest grade, which stays the
+    highest for as long as it is among them. So most turns only append to the prompt of the turn
+    before, which stays cached.
     """
-    messages = [_message(row) for row in history]
-    if _cost_at_most(messages, tokens) <= budget:
-        return messages
-    first = len(history)
-    while first > 0 and (budget := budget - _cost(messages[first - 1], tokens)) >= 0:
+    least = room - min(CUT_SHARE * room, CUT_TOKENS)
+    first = latest = len(history)
+    spent = 0
+    while first > 0 and (spent := spent + _row_cost(history[first - 1], tokens)) <= room:
         first -= 1
-    if first > 0:
-        near = range(first, min(first + STEP_MESSAGES, len(history)))
-        first = next((index for index in near if history[index].anchor), first)
-    return messages[first:]
+        if spent <= least:
+            latest = first
+    places = range(first, min(latest, len(history) - 1) + 1)
+    return max(places, key=lambda place: (_grade(history[place].position), -place), default=first)
+
+
+def _grade(position: int) -> int:
+    """How rarely a history may begin at this position: 0 for half of them, 1 for a quarter, ..."""
+    mixed = position * 0x9E3779B97F4A7C15 >> 16 & 0xFFFFFFFF
+    return (mixed & -mixed).bit_length()
+
+
+def _recalled(spec: PromptSpec, history: Sequence[MessageRow], room: int) -> list[PromptMessage]:
+    """Earlier messages that bear on the person's message, in what the history leaves of `room`."""
+    if not spec.begun.recalled:
+        return []
+    macros = build_macros(spec.begun, spec.request)
+    names = {"user": macros["user"], "character": macros["char"]}
+    left = room - sum(_row_cost(row, spec.tokens) for row in history) - TOKENS_PER_MESSAGE
+    rows = recall.choose(
+        spec.begun.recalled,
+        before=history[0].position if history else None,
+        said=spec.begun.turn.message or "",
+        names=names,
+        budget=min(left, recall.budget(spec.budget)),
+        tokens=spec.tokens,
+    )
+    return [PromptMessage("system", recall.written(rows, names))] if rows else []
 
 
 def _message(row: MessageRow) -> PromptMessage:
@@ -514,10 +561,14 @@ def _with_notes(messages: Sequence[PromptMessage], lore: Sequence[Entry]) -> lis
     return noted
 
 
-def _cost_at_most(messages: Sequence[PromptMessage], tokens: Tokens) -> int:
-    """An upper bound for the sum of `_cost`, counted in one go."""
-    whole = tokens.count("".join(message.content.text for message in messages))
-    return whole + (TOKENS_PER_MESSAGE + 1) * len(messages)
+def _cost_at_most(rows: Sequence[MessageRow], tokens: Tokens) -> int:
+    """An upper bound for the sum of `_row_cost`, counted in one go."""
+    whole = tokens.count("".join([row.content for row in rows]))
+    return whole + (TOKENS_PER_MESSAGE + 1) * len(rows)
+
+
+def _row_cost(row: MessageRow, tokens: Tokens) -> int:
+    return tokens.count(row.content) + TOKENS_PER_MESSAGE
 
 
 def _cost(message: PromptMessage, tokens: Tokens) -> int:

@@ -13,11 +13,14 @@ MAX_GROWTH = 40_000
 thousand times would exhaust memory."""
 
 _MACRO = re.compile(
-    r"\{\{\s*(?P<name>[A-Za-z_]+)\s*\}\}"
-    r"|\{\{\s*(?P<remark>//|comment\s*:)[^{}]*\}\}"
+    r"\{\{\s*(?P<remark>//|comment\s*:)[^{}]*\}\}"
+    # Three braces and {{name|filter}} are forms of other template languages.
+    r"|(?<!\{)\{{2,}\s*(?P<name>[A-Za-z_][\w.-]*)\s*(?P<filter>[|:][^{}]*)?\}{2,}"
     r"|<(?P<old>user|char|bot)>",
     re.IGNORECASE,
 )
+_NESTED = re.compile(r"\{\{([^{}]*)\{\{([^{}]*)\}\}([^{}]*)\}\}")
+_MAX_NESTING = 8
 _OLD_NAMES = {"user": "user", "char": "char", "bot": "char"}
 _SHORT = ("char", "user", "character_name", "user_name")
 
@@ -36,6 +39,10 @@ _ELSEWHERE = (
 )
 """Macros of an older product that are empty unless a row says more. Most of their values are in
 sections of the prompt of their own."""
+_PLACEHOLDER = re.compile(
+    rf"(?:{'|'.join(_ELSEWHERE)})\Z|(?:character|user|persona|scene|voice)[_.-]", re.IGNORECASE
+)
+"""The look of that product's placeholders. None is ever sent to a model, known or not."""
 
 
 def build_macros(begun: BegunTurn, request: ChatRequest) -> dict[str, str]:
@@ -54,7 +61,19 @@ def build_macros(begun: BegunTurn, request: ChatRequest) -> dict[str, str]:
         macros |= _pronoun_forms(prefix, row.pronouns if row else None)
     if character:
         macros["char"] = character.nickname or character.name
-    return macros
+    return {name: without_placeholders(value, macros) for name, value in macros.items()}
+
+
+def without_placeholders(value: str, macros: Mapping[str, str]) -> str:
+    """A value with placeholders of the older product replaced; other macros in it stay."""
+    if "{{" not in value:
+        return value
+    plain = {
+        name: known
+        for name, known in macros.items()
+        if _PLACEHOLDER.match(name) and "{{" not in known
+    }
+    return expand(value, plain)
 
 
 def _pronoun_forms(prefix: str, pronouns: str | None) -> dict[str, str]:
@@ -73,8 +92,9 @@ def names_in(macros: Mapping[str, str]) -> dict[str, str]:
 def expand(text: str, macros: Mapping[str, str]) -> str:
     """The text with its macros expanded and its comments removed.
 
-    Unknown macros, and those beyond `MAX_GROWTH`, stay as they are. As in the oldest cards, <char>
-    and <bot> mean {{char}}, and <user> means {{user}}.
+    Unknown macros, and those beyond `MAX_GROWTH`, stay as they are, but for those that look like
+    placeholders of the older product: these are left out. As in the oldest cards, <char> and <bot>
+    mean {{char}}, and <user> means {{user}}.
     """
     if "{{" not in text and "<" not in text:
         return text
@@ -111,6 +131,7 @@ def owner(name: str, request: ChatRequest) -> Part:
 def _segments(text: str, macros: Mapping[str, str]) -> Iterator[tuple[str | None, str]]:
     """The runs of the text in order: (None, its own words) and (macro name, value)."""
     growth = end = 0
+    text = _flattened(text)
     for match in _MACRO.finditer(text):
         if match.start() > end:
             yield None, text[end : match.start()]
@@ -118,9 +139,31 @@ def _segments(text: str, macros: Mapping[str, str]) -> Iterator[tuple[str | None
         if match["remark"]:
             continue
         name = (match["name"] or _OLD_NAMES[match["old"].lower()]).lower()
-        value = macros.get(name)
+        is_placeholder = _PLACEHOLDER.match(name) is not None
+        value = macros.get(name) if is_placeholder or not match["filter"] else None
         growth += max(len(value) - len(match[0]), 0) if value is not None else 0
         known = value is not None and growth <= MAX_GROWTH
-        yield (name, value) if known and value is not None else (None, match[0])
+        if known and value is not None:
+            yield name, value
+        elif not is_placeholder:
+            yield None, match[0]
     if end < len(text):
         yield None, text[end:]
+
+
+def _flattened(text: str) -> str:
+    """The text without placeholders of the older product that are inside one another."""
+    for _ in range(_MAX_NESTING):
+        flat = _NESTED.sub(_unnested, text)
+        if flat == text:
+            break
+        text = flat
+    return text
+
+
+def _unnested(match: re.Match[str]) -> str:
+    outer, inner, rest = (part.strip() for part in match.groups())
+    if not outer and not rest:
+        return f"{{{{{inner}}}}}"
+    # One that is left out itself, for what it may be inside of.
+    return "{{scene_}}" if _PLACEHOLDER.match(outer) or _PLACEHOLDER.match(inner) else match[0]

@@ -2,6 +2,7 @@
 
 Each filter is a small state machine that holds back only what it cannot decide yet:
 
+    SpokenThoughtFilter drops reasoning that begins the reply with words in the place of tags
     ReasoningFilter     drops the model's reasoning, and tokens that begin its turn
     SpeakerLabelFilter  drops "Mara:" before her own words, and lines before them that speak for
                         the person
@@ -26,7 +27,14 @@ import regex
 from roleplay_chat.api import NO_TEXT
 from roleplay_chat.messages import Cast
 from roleplay_chat.reply.model_refusals import is_model_refusal, may_become_model_refusal
-from roleplay_chat.reply.template_tokens import TURN_HEADINGS, end_tokens, reasoning_tokens
+from roleplay_chat.reply.template_tokens import (
+    LONGEST_CLOSING,
+    TURN_HEADINGS,
+    SpokenThought,
+    end_tokens,
+    reasoning_tokens,
+    spoken_openings,
+)
 from roleplay_chat.screening.decision import ReplyScreen
 
 Thinking = Literal["tagged", "leading"]
@@ -50,10 +58,12 @@ class Reply:
     ) -> None:
         """With `screen`, `feed` and `flush` raise `ContentRefused` for what it refuses."""
         cast = cast or Cast()
+        self._spoken = SpokenThoughtFilter()
         self._reasoning = ReasoningFilter(thinking)
         self._stop = StopFilter(cast)
         self._model_refusal = RefusalFilter()
         stages = (
+            self._spoken,
             self._reasoning,
             SpeakerLabelFilter(cast),
             self._stop,
@@ -70,7 +80,7 @@ class Reply:
     @property
     def is_reasoning(self) -> bool:
         """Whether the text so far ends in reasoning that was not closed."""
-        return self._reasoning.is_inside
+        return self._reasoning.is_inside or self._spoken.is_inside
 
     @property
     def is_model_refusal(self) -> bool:
@@ -127,6 +137,58 @@ def _lower(text: str) -> str:
     if len(lower) == len(text):
         return lower
     return "".join(char.lower() if len(char.lower()) == 1 else char for char in text)
+
+
+class SpokenThoughtFilter:
+    """Drops reasoning that stands between words at the very beginning of the reply."""
+
+    def __init__(self) -> None:
+        self._held: str | None = ""
+        """None once the beginning is decided."""
+        self._thought: list[str] = []
+        self._kind: SpokenThought | None = None
+
+    @property
+    def is_inside(self) -> bool:
+        """Whether certain reasoning began and did not end."""
+        return self._held is not None and self._kind is not None and self._kind.is_certain
+
+    def feed(self, piece: str) -> str:
+        if self._held is None:
+            return piece
+        text = self._held + piece
+        if self._kind is None and (not text or text.isspace()):
+            return text  # Another filter drops it, and nothing grows here.
+        if self._kind is None and not self._begins(text):
+            return self._pass(text)
+        self._held = text
+        if self._kind is None:
+            return ""
+        if found := regex.search(self._kind.closing, text):
+            return self._pass(text[found.end() :])
+        self._thought.append(text[:-LONGEST_CLOSING])
+        self._held = text[-LONGEST_CLOSING:]
+        return ""
+
+    def _begins(self, text: str) -> bool:
+        """Whether the text begins reasoning, or may yet."""
+        beginning = text.lstrip()
+        for pattern, kind in spoken_openings():
+            if found := pattern.match(beginning, partial=True):
+                self._kind = None if found.partial else kind
+                return True
+        return False
+
+    def _pass(self, text: str) -> str:
+        self._held = None
+        self._thought.clear()
+        return text
+
+    def flush(self) -> str:
+        held = "" if self.is_inside else "".join([*self._thought, self._held or ""])
+        if not self.is_inside:
+            self._pass("")
+        return held
 
 
 class ReasoningFilter:

@@ -6,10 +6,12 @@ general forms, with the families that use them; tests/support/servers_streams.py
     end tokens    end a turn or begin another: the reply is over
     headers       begin the model's own turn: dropped before its first word
     reasoning     tags around reasoning, and around the reply after it
+    thoughts      words around reasoning at the very beginning of a reply, and nowhere else
 
 No token begins with another one, so it is the same whether it arrives at once or letter by letter.
 """
 
+from dataclasses import dataclass
 from functools import cache
 
 import regex
@@ -36,6 +38,28 @@ TURN_HEADINGS = tuple(
     f"\n### {name}:" for name in ("Instruction", "Input", "Response", "Human", "User", "Assistant")
 )
 """Lines that begin a turn in templates without tokens: Alpaca, Vicuna and others."""
+
+
+@dataclass(frozen=True)
+class SpokenThought:
+    """Reasoning without tokens: it begins a reply with these words and ends with those."""
+
+    opening: str
+    closing: str
+    is_certain: bool
+    """Whether no story begins so: then it is reasoning even if its end is missing."""
+
+
+SPOKEN_THOUGHTS = (
+    # GPT-OSS through a server that drops its tokens: "analysisWe need ...assistantfinalSit."
+    SpokenThought(r"analysis(?=[A-Z])", r"assistantfinal\s*", is_certain=True),
+    # Granite 3.2
+    SpokenThought(
+        r"Here(?: i|')s my thought process:", r"\bHere(?: i|')s my response:\s*", is_certain=False
+    ),
+)
+LONGEST_CLOSING = 40
+"""Characters of the longest closing words."""
 
 _ROLE = r"(?:assistant|model|bot|chatbot|ai)"
 _HEADER = "|".join(
@@ -97,3 +121,9 @@ def reasoning_tokens() -> regex.Pattern[str]:
     return regex.compile(
         "|".join(f"(?P<{kind}>{forms})" for kind, forms in kinds.items()), regex.IGNORECASE
     )
+
+
+@cache
+def spoken_openings() -> tuple[tuple[regex.Pattern[str], SpokenThought], ...]:
+    """`SPOKEN_THOUGHTS` with their openings. Compiled on first use."""
+    return tuple((regex.compile(thought.opening), thought) for thought in SPOKEN_THOUGHTS)

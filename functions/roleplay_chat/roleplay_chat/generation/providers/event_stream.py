@@ -7,6 +7,8 @@ Servers label and frame their streams in many ways, so the body is judged by wha
     end of an event    a blank line; also a line of data that the JSON before it cannot continue,
                        for servers that put a single newline between events
     end of the stream  ends the last event, too, if its JSON is complete
+    errors             also a field "error" (llama.cpp until 2025), and JSON on a line without a
+                       field (a proxy whose server failed in the middle of a stream)
     text               UTF-8, whatever the header claims. Bytes that are no text become lone
                        surrogates, because a server may split a character between two events:
                        `ReplyReader` joins them.
@@ -66,6 +68,12 @@ class BodyDecoder:
                 if self._data and _is_another_event(self._data[-1], value):
                     self._end(events)
                 self._data.append(value)
+            elif line[:7] == "error: ":
+                self._end(events)
+                events.append(f'{{"error":{line[7:]}}}')
+            elif line[:1] == "{" and line[-1:] == "}":
+                self._end(events)
+                events.append(line)
         return events
 
     def _end(self, events: list[str]) -> None:

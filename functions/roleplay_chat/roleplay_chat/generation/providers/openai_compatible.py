@@ -186,6 +186,7 @@ class ReplyReader:
         self._chars = 0
         self._has_text = False
         self._reasoned = False
+        self._declined = False
         self.done = False
         """Whether "[DONE]" was read."""
 
@@ -292,7 +293,12 @@ class ReplyReader:
     def _read_message(self, message: Mapping[str, Any]) -> None:
         content = message.get("content")
         thought: Any = None
+        if message.get("refusal"):
+            self._declined = True
+        if isinstance(content, Mapping):
+            content = [content]
         if isinstance(content, list):
+            self._declined = self._declined or any(map(_is_refusal, content))
             content, thought = _split_parts(content)
         text = content[: MAX_REPLY_CHARS + 1 - self._chars] if isinstance(content, str) else ""
         has_text = bool(text) and not text.isspace()
@@ -324,6 +330,8 @@ class ReplyReader:
     def end(self) -> End:
         """The end of the reply. Raises `UpstreamError` if it did not end properly."""
         reason = self._finish_reason
+        if self._declined and self._meaning in ("whole", "unfinished"):
+            raise failed("refused_by_model", finish_reason=reason or None)
         match self._meaning:
             case "whole":
                 return End(reason if reason in OWN_WORDS else "stop", self._usage)
@@ -345,12 +353,22 @@ def _parse(data: str | bytes) -> Mapping[str, Any]:
     try:
         chunk = loads_bounded(data)
     except (ValueError, RecursionError) as error:
-        raise failed("unreadable", why=_kind_of(data)) from error
+        raise _failure_of(data) from error
     if isinstance(chunk, list) and chunk:
         chunk = chunk[0]  # An error in a list, as Gemini's gateway sends it.
     if not isinstance(chunk, dict):
         raise failed("unreadable", why="not a JSON object")
     return chunk
+
+
+def _failure_of(data: str | bytes) -> UpstreamError:
+    """The error for data that is no JSON: what its sentence says, if it is one."""
+    kind = _kind_of(data)
+    if kind == "not JSON" and isinstance(data, str) and data.lstrip()[:1] not in ("{", "["):
+        failure = from_error(data, 200)
+        if failure.policy.name != "overloaded":
+            return UpstreamError(failure)
+    return failed("unreadable", why=kind)
 
 
 def _kind_of(data: str | bytes) -> str:
@@ -365,6 +383,8 @@ def _split_parts(parts: Sequence[Any]) -> tuple[str, list[Any]]:
     texts: list[str] = []
     thoughts: list[Any] = []
     for part in parts:
+        if isinstance(part, str):
+            texts.append(part)
         if not isinstance(part, Mapping):
             continue
         if part.get("thought") is True or _REASONING_TYPE.search(str(part.get("type"))):
@@ -372,6 +392,10 @@ def _split_parts(parts: Sequence[Any]) -> tuple[str, list[Any]]:
         elif isinstance(text := part.get("text"), str):
             texts.append(text)
     return "".join(texts), thoughts
+
+
+def _is_refusal(part: Any) -> bool:
+    return isinstance(part, Mapping) and bool(part.get("refusal"))
 
 
 def _text_of(thought: Any, depth: int = 4) -> str:

@@ -11,6 +11,11 @@ from (
   from public.conversation_characters m join shared.conversations c on c.id = m.conversation_id
   where c.user_id = (select auth.uid())) there
 join shared.characters ch on ch.id = there.character_id
-where ch.is_public or ch.user_id = (select auth.uid());
+where ch.user_id = (select auth.uid())
+   or ch.is_public and (
+     ch.content_rating = 'sfw' or (select private.is_age_verified()) or shared.has_our_policies()
+     or exists (
+       select from public.turns t
+       where t.conversation_id = there.conversation_id and t.character_id = ch.id and t.reply_message_id is not null));
 revoke all on public.companions from public, anon, authenticated, service_role;
 grant select on public.companions to authenticated;

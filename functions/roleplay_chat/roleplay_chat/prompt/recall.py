@@ -1,0 +1,78 @@
+"""Chooses which earlier messages to put before the person's message, and writes them down. Pure.
+
+The database finds the candidates (`private.recall`). Those that are in the history anyway are left
+out, and the best of the others are shown within a share of the prompt, in order.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
+
+from roleplay_chat.prompt.passages import Piece, Run
+from roleplay_chat.rows import RecalledRow
+from roleplay_chat.tokens import Tokens
+
+SHARE, MAX_TOKENS = 0.2, 1_400
+"""The most of a prompt's budget for recalled messages: a share of it, and tokens. No cache knows
+them, and more of them find little more."""
+NAMED_WEIGHT = 1.5
+"""How much more the messages of somebody count whom the person's message names."""
+TITLE = "[Earlier in this story, as far as it bears on the next message:]"
+
+
+def budget(prompt: int) -> int:
+    """The tokens for recalled messages in a prompt of `prompt` tokens."""
+    return int(min(prompt * SHARE, MAX_TOKENS))
+
+
+def choose(
+    found: Sequence[RecalledRow],
+    *,
+    before: int | None,
+    said: str,
+    names: Mapping[str, str],
+    budget: int,
+    tokens: Tokens,
+) -> list[RecalledRow]:
+    """The best of `found` that fit in `budget` tokens, oldest first.
+
+    Only messages before position `before`, where the history begins; None if there is none. `said`
+    is the person's message, `names` the name for each `sender` whose rows have no speaker.
+    """
+    spoken = set(said.casefold().replace("'", " ").replace("\u2019", " ").split())
+
+    def rank(row: RecalledRow) -> float:
+        name = (row.speaker or names[row.sender]).casefold().split()
+        return row.score * (NAMED_WEIGHT if spoken.intersection(name) else 1)
+
+    earlier = [row for row in found if before is None or row.position < before]
+    chosen: list[RecalledRow] = []
+    left = budget - tokens.count(f"{TITLE}\n")
+    for row in sorted(earlier, key=rank, reverse=True):
+        cost = tokens.count(f"{_date(row.said_at)}\n{_line(row, names)}\n")
+        if cost <= left:
+            left -= cost
+            chosen.append(row)
+    return sorted(chosen, key=lambda row: row.position)
+
+
+def written(rows: Sequence[RecalledRow], names: Mapping[str, str]) -> Piece:
+    """The chosen messages as one text, each with who said it, under the day when it was said."""
+    return Piece.from_runs([(None, TITLE), *_runs(rows, names)] if rows else [])
+
+
+def _runs(rows: Iterable[RecalledRow], names: Mapping[str, str]) -> Iterator[Run]:
+    day = ""
+    for row in rows:
+        if (said_on := _date(row.said_at)) != day:
+            day = said_on
+            yield None, f"\n{day}"
+        yield None, "\n"
+        yield "history", _line(row, names)
+
+
+def _line(row: RecalledRow, names: Mapping[str, str]) -> str:
+    return f"{row.speaker or names[row.sender]}: {row.content}"
+
+
+def _date(said_at: datetime | None) -> str:
+    return f"({said_at.day} {said_at:%B %Y})" if said_at else ""

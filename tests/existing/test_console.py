@@ -1,0 +1,126 @@
+"""The console on an adopted database: the product's own pages have its models, ours the rest."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from time import time
+from typing import Any
+
+import pytest
+import uvicorn
+from anyio.from_thread import start_blocking_portal
+from playwright.sync_api import Browser, Page, expect
+
+from dev import web
+from tests.existing.database import create
+from tests.existing.installation import adopt
+from tests.existing.requests import PEOPLE
+from tests.support.browser import running_browser
+from tests.support.gateway import PUBLISHABLE_KEY, running_gateway
+from tests.support.keys import Keys
+from tests.support.postgres import Connection, Postgres
+from tests.support.postgrest import running_postgrest
+from tests.support.waiting import PATIENCE, listener_url, listening_socket
+
+MARA = "aaaaaaaa-0000-4000-8000-000000000001"
+HIDDEN = "aaaaaaaa-0000-4000-8000-000000000015"
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with running_browser() as browser:
+        yield browser
+
+
+@pytest.fixture(scope="module")
+def adopted(postgres: Postgres, state: str) -> Iterator[Connection]:
+    database = f"console_{state}"
+    create(postgres, database, state, ("rows", "more_rows"))
+    adopt(postgres, database)
+    with postgres.connect(database) as connection:
+        yield connection
+
+
+@pytest.fixture(scope="module")
+def origin(postgres: Postgres, adopted: Connection, keys: Keys) -> Iterator[str]:
+    """The address of the pages."""
+    database = adopted.info.dbname
+    with (
+        running_postgrest(postgres, database, keys.secret) as rest,
+        running_gateway(rest.url, keys) as gateway,
+        start_blocking_portal() as portal,
+        portal.wrap_async_context_manager(_pages(gateway.url)) as url,
+    ):
+        yield url
+
+
+@asynccontextmanager
+async def _pages(database_url: str) -> AsyncIterator[str]:
+    app = web.application(web.Config(publishable_key=PUBLISHABLE_KEY), database_url)
+    listener = listening_socket()
+    server = uvicorn.Server(uvicorn.Config(app, lifespan="off", log_config=None))
+    serving = asyncio.create_task(server.serve([listener]))
+    yield listener_url(listener)
+    server.should_exit = True
+    await serving
+
+
+def signed_in(browser: Browser, origin: str, keys: Keys, person: str) -> Page:
+    """The console, opened by somebody whose session the browser has."""
+    context = browser.new_context(locale="en-GB")
+    context.set_default_timeout(PATIENCE * 1000)
+    expect.set_options(timeout=PATIENCE * 1000)
+    session: dict[str, Any] = {"access_token": keys.token(person), "token_type": "bearer"}
+    session |= {"expires_at": int(time()) + 3000, "expires_in": 3000, "refresh_token": "none"}
+    session |= {"user": {"id": person, "email": "somebody@example.com"}}
+    stored = json.dumps(json.dumps(session))
+    context.add_init_script(f"localStorage.setItem('sb-127-auth-token', {stored})")
+    page = context.new_page()
+    page.goto(f"{origin}/console.html")
+    return page
+
+
+def age(adopted: Connection, character: str) -> int | None:
+    row = adopted.execute("select age from shared.characters where id = %s", [character]).fetchone()
+    assert row
+    return row["age"]  # type: ignore[no-any-return]
+
+
+def test_an_admin_declares_an_age(
+    browser: Browser, origin: str, keys: Keys, adopted: Connection
+) -> None:
+    """Also of a private character: the product's admins see all."""
+    page = signed_in(browser, origin, keys, PEOPLE["admin"])
+    expect(page.get_by_role("heading", name="Activity")).to_be_visible()
+    expect(page.get_by_role("heading", name="Models")).to_have_count(0)
+    row = adopted.execute("select name from public.characters where id = %s", [HIDDEN]).fetchone()
+    assert row
+    page.get_by_label("Name of a character").fill(row["name"])
+    page.get_by_role("button", name="Search").click()
+    page.get_by_role("button", name=f"Declare the age of {row['name']}").click()
+    page.get_by_label("Years").fill("34")
+    page.get_by_role("button", name="Save").click()
+    expect(page.get_by_role("status")).to_contain_text("is declared to be 34 now.")
+    expect(page.locator("#ages tbody tr").first).to_contain_text("34")
+    assert age(adopted, HIDDEN) == 34
+    page.get_by_role("button", name=f"Declare the age of {row['name']}").click()
+    page.get_by_role("button", name="Take it back").click()
+    expect(page.get_by_role("status")).to_contain_text("has no declared age now.")
+    assert age(adopted, HIDDEN) is None
+    page.context.close()
+
+
+def test_nobody_else_does(browser: Browser, origin: str, keys: Keys, adopted: Connection) -> None:
+    page = signed_in(browser, origin, keys, PEOPLE["person"])
+    expect(page.get_by_role("heading", name="This page is for admins")).to_be_visible()
+    page.context.close()
+    claims = json.dumps({"sub": PEOPLE["person"], "role": "authenticated"})
+    with adopted.transaction(force_rollback=True):
+        adopted.execute("select set_config('request.jwt.claims', %s, true)", [claims])
+        adopted.execute("set local role authenticated")
+        assert adopted.execute("select from public.declared_ages").fetchall() == []
+        changed = adopted.execute("update public.declared_ages set age = 34")
+        assert changed.rowcount == 0
