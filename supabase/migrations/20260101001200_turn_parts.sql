@@ -92,23 +92,22 @@ $$;
 -- The current facts for a turn, those that matter most first: pinned ones, then by importance, last
 -- use, tier and age. [{"id", "content", "pinned", "importance", "tier", "content_tier", "written_by",
 -- "subject", "topic", "said_at", "since"}], without those that are null. A wider memory tier includes
--- the narrower ones.
+-- the narrower ones. More than a prompt of usual size has room for are left out, because each takes
+-- some microseconds of every turn.
 create function private.remembered(p_user_id uuid, p_tier text, p_conversation_id uuid, p_character_id uuid)
 returns jsonb
 language sql stable set search_path = '' as $$
-  select coalesce(jsonb_agg(jsonb_strip_nulls(jsonb_build_object(
-    'id', f.id, 'content', f.content, 'pinned', f.pinned, 'importance', f.importance, 'tier', f.tier,
-    'content_tier', f.content_tier, 'written_by', f.written_by, 'subject', f.subject, 'topic', f.topic,
-    'said_at', f.said_at, 'since', f.since)) order by f.place), '[]')
+  select coalesce(jsonb_agg(jsonb_strip_nulls(to_jsonb(f))), '[]')
   from (
-    select f.*, m.tier, row_number() over (
-      order by f.pinned desc, f.importance desc, f.last_used_at desc, m.tier = 'conversation', f.created_at, f.id) as place
+    select f.id, f.content, f.pinned, f.importance, m.tier, f.content_tier, f.written_by, f.subject, f.topic,
+           f.said_at, f.since
     from public.memories m join public.memory_facts f on f.memory_id = m.id
     where m.user_id = p_user_id and f.replaced_by is null and not f.is_withdrawal
       and (m.conversation_id = p_conversation_id
            or m.character_id = p_character_id and p_tier in ('character', 'profile')
-           or m.tier = 'profile' and p_tier = 'profile')) f
-  where f.place <= 200
+           or m.tier = 'profile' and p_tier = 'profile')
+    order by f.pinned desc, f.importance desc, f.last_used_at desc, m.tier = 'conversation', f.created_at, f.id
+    limit 120) f
 $$;
 
 -- The prices of a catalog entry, in the format of api_models.pricing.

@@ -175,7 +175,7 @@ FUNCTIONS = {
     """,
     "authenticated service_role": """
         private.is_admin private.normalised private.search_terms private.terms_in
-        private.text_language public.set_remembers
+        private.text_language
     """,
     # Called by other functions, triggers and constraints.
     "": """

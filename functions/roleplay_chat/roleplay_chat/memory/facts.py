@@ -49,9 +49,14 @@ _COMMON = (
     | _JOINING
     | _set(
         """is are was were be been has have had will would can could may might should her his their
-        its she he they it him them this there"""
+        its she he they it him them this there called named said told mentioned"""
     )
 )
+_MANY_VALUED = _set(
+    """like love hate dislike fear know want see saw meet met have has had own need can speak enjoy
+    trust is are was were"""
+)
+"""Verbs, as `Words.stems` has them, that are true of many things at a time."""
 
 _SUBJECT = r"(?P<subject>[^\s,.;:!?][^,.;:!?]{0,59}?)(?: now| currently| still)*"
 _NUMBER = rf"(?:\d{{1,3}}|(?:{'|'.join(sorted(_NUMBERS))})(?:[- ]\w+)?)"
@@ -70,6 +75,20 @@ _SLOTS = tuple(
     )
 )
 """What somebody has one of at a time, in the words of plain English facts."""
+_POSSESSION = re.compile(
+    r"^(?P<subject>[^\W\d_]\w*)['’]s (?P<what>[a-z]+(?: [a-z]+)?) is (?:called )?(?:[A-Z]|an? )"
+)
+"""The same for "Ada's doctor is Tom", where that is not one of `_SEVERAL`."""
+_SEVERAL = _set(
+    """sister brother son daughter child cousin aunt uncle niece nephew friend neighbour neighbor
+    colleague teacher cat dog pet horse"""
+)
+_CHANGE = re.compile(
+    r"\b(?:now|nowadays|no longer|any ?more|instead|these days|from now on|another|changed|moved"
+    r"|g[ai]ven? up)\b",
+    re.IGNORECASE,
+)
+"""Words by which people say that something is no longer as it was."""
 _TOPICS = {
     "home": _set("residence city place address lives living lives_in current_home"),
     "job": _set("occupation profession work career role"),
@@ -216,6 +235,37 @@ def contradicts(new: Words, old: Words) -> bool:
     return new.is_negated != old.is_negated and Counter(new.stems) == Counter(old.stems)
 
 
+def is_twin(new: Words, old: Words) -> bool:
+    """Whether the facts differ in one value of a word or two: "Ada plays the flute", "the harp".
+
+    Not with a verb that is true of many things, unless more than that verb is the same.
+    """
+    ours, theirs = _without_end(new.stems), _without_end(old.stems)
+    if new.is_negated != old.is_negated or ours == theirs:
+        return False
+    begins = _common_length(ours, theirs)
+    ends = _common_length(ours[begins:][::-1], theirs[begins:][::-1])
+    differing = max(len(ours), len(theirs)) - begins - ends
+    shortest = min(len(ours), len(theirs)) - begins - ends
+    values = {*ours[begins : len(ours) - ends], *theirs[begins : len(theirs) - ends]}
+    least = 3 if set(ours[:2]) & _MANY_VALUED else 2
+    is_value = shortest > 0 and differing <= 2 and not values & _JOINING
+    return is_value and begins >= 2 and begins + ends >= least
+
+
+def _without_end(stems: list[str]) -> list[str]:
+    """Without words at the end that say nothing: "as was said"."""
+    length = len(stems)
+    while length and stems[length - 1] in _COMMON:
+        length -= 1
+    return stems[:length]
+
+
+def _common_length(one: Sequence[str], other: Sequence[str]) -> int:
+    pairs = zip(one, other, strict=False)
+    return next((n for n, (a, b) in enumerate(pairs) if a != b), min(len(one), len(other)))
+
+
 def slot_of(
     text: str, subject: str = "", topic: str = "", person: str = ""
 ) -> tuple[str, str] | None:
@@ -223,16 +273,25 @@ def slot_of(
 
     Plain words count more than what a model named. `person` is the name of the user.
     """
-    for name, pattern in _SLOTS:
-        found = pattern.match(text)
-        if found and len(found["subject"].split()) <= MAX_SUBJECT_WORDS:
-            what = f"{name} {found['what']}" if name == "favourite" else name
-            return _about(found["subject"], person), what.casefold()
+    if (plain := _plain_slot(text, person)) is not None:
+        return plain
+    found = _POSSESSION.match(text)
+    if found and not topic and not _SEVERAL & set(found["what"].split()):
+        return _about(found["subject"], person), found["what"]
     topic = topic.casefold().strip()
     topic = _SAME_TOPIC.get(topic, topic)
     if not subject or not topic or topic in _MANY:
         return None
     return _about(subject, person), topic
+
+
+def _plain_slot(text: str, person: str) -> tuple[str, str] | None:
+    for name, pattern in _SLOTS:
+        found = pattern.match(text)
+        if found and len(found["subject"].split()) <= MAX_SUBJECT_WORDS:
+            what = f"{name} {found['what']}" if name == "favourite" else name
+            return _about(found["subject"], person), what.casefold()
+    return None
 
 
 def _about(subject: str, person: str) -> str:
@@ -243,7 +302,7 @@ def _about(subject: str, person: str) -> str:
     return person if is_person and person else subject
 
 
-@dataclass
+@dataclass(eq=False)
 class _Known:
     """A current fact, and what is compared of it."""
 
@@ -270,48 +329,116 @@ class Material:
     _names: set[str] = field(init=False, default_factory=set)
 
     def __post_init__(self) -> None:
-        self._names.update(Words(f"{self.person} {self.character}").stems)
+        names = Words(f"{self.person} {self.character}").stems
+        self._names.update(names, (f"{name}'s" for name in names))
 
-    def span(self, message: int | None) -> tuple[int, int]:
-        """The positions of a message, or of all."""
-        if message is not None and 0 < message <= len(self.messages):
-            position = self.messages[message - 1][0]
-            return position, position
-        return self.messages[0][0], self.messages[-1][0]
+    @cached_property
+    def _said(self) -> list[set[str]]:
+        """The words of each message."""
+        return [Words(text).content for _, text in self.messages]
 
-    def said(self, message: int | None) -> set[str]:
-        """The words of a message, or of all."""
-        first, last = self.span(message)
-        return {
-            stem
-            for position, text in self.messages
-            if first <= position <= last
-            for stem in Words(text).content
-        }
+    @cached_property
+    def said(self) -> set[str]:
+        """The words of all messages."""
+        return set().union(*self._said)
+
+    def source(self, words: Words, message: int | None) -> tuple[int, int]:
+        """The positions of the message that a fact was drawn from.
+
+        That is the one that the model named, unless that has no word of the fact and another has
+        half of them; without one the message that has most. All messages, if none has half.
+        """
+        bearing, place = self.bearing(words), self._place(message)
+        if place < 0 or not self.is_said(bearing, message, at_least=1):
+            shares = [len(bearing & said) for said in self._said]
+            best = max(range(len(shares)), key=lambda place: (shares[place], place))
+            if bearing and 2 * shares[best] >= len(bearing):
+                place = best
+        if place < 0:
+            return self.messages[0][0], self.messages[-1][0]
+        return self.messages[place][0], self.messages[place][0]
+
+    def is_said(self, bearing: set[str], message: int | None, *, at_least: int) -> bool:
+        """Whether the named message has so many of these words."""
+        place = self._place(message)
+        return place >= 0 and len(bearing & self._said[place]) >= at_least
+
+    def _place(self, message: int | None) -> int:
+        return message - 1 if message is not None and 0 < message <= len(self.messages) else -1
+
+    def tells_change(self, new: Words, old: Words, message: int | None) -> bool:
+        """Whether the message, or any if none is named, says that the new value is a change."""
+        values = set(new.stems) - set(old.stems)
+        place = self._place(message)
+        texts = [text for _, text in self.messages]
+        return any(
+            _CHANGE.search(sentence) and values <= set(Words(sentence).stems)
+            for text in (texts if place < 0 else texts[place : place + 1])
+            if _CHANGE.search(text)
+            for sentence in re.split(r"(?<=[.!?])\s", text)
+        )
 
     def bearing(self, words: Words) -> set[str]:
         """What a fact says beside the names of the two."""
         return words.content - self._names
 
 
-def resolve(noted: Sequence[Fact], material: Material) -> list[dict[str, Any]]:
-    """The changes in the format of private.note_fact. What cannot be right is left out."""
+def resolve(
+    noted: Sequence[Fact], material: Material, sentences: Sequence[str] = ()
+) -> list[dict[str, Any]]:
+    """The changes in the format of private.note_fact. What cannot be right is left out.
+
+    `sentences` are new in the summary. They change facts that they contradict, as a model may
+    mention a change there alone.
+    """
     known = [_Known(row, _slot(row, material), row.id is not None) for row in material.known]
-    changes = []
-    for fact in noted:
-        change = (
-            _withdrawal(fact, known, material)
-            if fact.action == "withdraw"
-            else _note(fact, known, material)
-        )
-        if change is not None:
-            first, last = material.span(fact.message)
-            changes.append({**change, "from": first, "to": last})
-    return changes
+    changes = [
+        _withdrawal(fact, known, material)
+        if fact.action == "withdraw"
+        else _note(fact, known, material)
+        for fact in noted
+    ]
+    for sentence in sentences:
+        if (old := _changed_by(sentence, known, material)) is not None:
+            fact = Fact(old.tier, sentence, importance=old.importance)
+            changes.append(_note(fact, known, material))
+    return [change for change in changes if change is not None]
+
+
+def _changed_by(sentence: str, known: list[_Known], material: Material) -> FactRow | None:
+    """A current fact that a sentence contradicts."""
+    words = Words(sentence)
+    slot = slot_of(sentence, person=material.person)
+    for old in known:
+        if (
+            old.is_current
+            and not old.row.is_fixed
+            and likeness(words, old.words) is None
+            and _takes_place(words, slot, old, None, material)
+        ):
+            return old.row
+    return None
 
 
 def _slot(row: FactRow, material: Material) -> tuple[str, str] | None:
     return slot_of(row.content, row.subject or "", row.topic or "", material.person)
+
+
+def _takes_place(
+    words: Words,
+    slot: tuple[str, str] | None,
+    old: _Known,
+    message: int | None,
+    material: Material,
+) -> bool:
+    """Whether only one of the two can hold: the same subject and topic, or a value that changed."""
+    if slot is not None and _key(slot) == _key(old.slot):
+        return True
+    if not is_twin(words, old.words):
+        return False
+    return (slot is None and old.slot is not None) or material.tells_change(
+        words, old.words, message
+    )
 
 
 def _withdrawal(fact: Fact, known: list[_Known], material: Material) -> dict[str, Any] | None:
@@ -319,22 +446,22 @@ def _withdrawal(fact: Fact, known: list[_Known], material: Material) -> dict[str
     if old is None:
         return None
     old.is_current = False
-    row = old.row
+    first, last = material.source(old.words, fact.message)
     return {
-        "tier": row.tier,
-        "content": row.content,
-        "is_withdrawal": True,
-        "replaces": [str(row.id)],
+        **{"tier": old.row.tier, "content": old.row.content, "is_withdrawal": True},
+        **{"replaces": [str(old.row.id)], "from": first, "to": last},
     }
 
 
-def _note(fact: Fact, known: list[_Known], material: Material) -> dict[str, Any]:
+def _note(fact: Fact, known: list[_Known], material: Material) -> dict[str, Any] | None:
     words = Words(fact.text)
-    slot = slot_of(fact.text, fact.subject, fact.topic, material.person)
+    if any(not old.is_current and likeness(words, old.words) for old in known):
+        return None  # It was replaced by the same answer.
+    slot = _slot_of_note(fact, words, known, material)
+    first, last = material.source(words, fact.message)
     change: dict[str, Any] = {
-        "tier": fact.tier,
-        "content": fact.text,
-        "importance": fact.importance,
+        **{"tier": fact.tier, "content": fact.text, "importance": fact.importance},
+        **{"from": first, "to": last},
     }
     if slot or fact.subject:
         change["subject"] = slot[0] if slot else fact.subject
@@ -343,25 +470,42 @@ def _note(fact: Fact, known: list[_Known], material: Material) -> dict[str, Any]
     alike = [(old, likeness(words, old.words)) for old in known if old.is_current]
     for old, how in alike:
         is_wider = TIERS.index(fact.tier) > TIERS.index(old.row.tier)
-        if how in ("same", "less") and (old.row.is_fixed or not is_wider):
+        adds = material.bearing(words) - material.bearing(old.words)
+        says_no_more = how in ("same", "less") or (how == "more" and not adds & material.said)
+        if says_no_more and (old.row.is_fixed or not is_wider):
             newest = fact.text if how == "same" else old.row.content
             return {**change, "content": newest, "same_as": str(old.row.id)}
-    less = [old for old, how in alike if how is not None and not old.row.is_fixed]
-    if less:
-        less[0].is_current = False
-        change["extends"] = str(less[0].row.id)
+    less = [old for old, how in alike if how is not None and not old.row.is_fixed][:1]
+    for old in less:
+        change["extends"] = str(old.row.id)
     denied = [
         old
         for old in known
         if old.is_current
         and not old.row.is_fixed
-        and (contradicts(words, old.words) or (slot is not None and _key(slot) == _key(old.slot)))
+        and old not in less
+        and (
+            contradicts(words, old.words) or _takes_place(words, slot, old, fact.message, material)
+        )
     ]
     meant = _meant(fact, known, material, slot) if fact.action == "replace" else None
-    for old in [*denied, *filter(None, [meant])]:
+    if meant is not None and meant not in [*less, *denied]:
+        denied.append(meant)
+    for old in [*less, *denied]:
         old.is_current = False
-    replaced = {str(old.row.id) for old in [*denied, *filter(None, [meant])]}
-    return {**change, "replaces": sorted(replaced)} if replaced else change
+    replaced = sorted(str(old.row.id) for old in denied)
+    return {**change, "replaces": replaced} if replaced else change
+
+
+def _slot_of_note(
+    fact: Fact, words: Words, known: list[_Known], material: Material
+) -> tuple[str, str] | None:
+    """The slot of a note; that of a known fact which differs in one value, if it has none."""
+    named = slot_of(fact.text, fact.subject, fact.topic, material.person)
+    if fact.topic or _plain_slot(fact.text, material.person):
+        return named
+    twins = (old.slot for old in known if old.is_current and is_twin(words, old.words))
+    return next(filter(None, twins), named)
 
 
 def _key(slot: tuple[str, str] | None) -> tuple[str, str] | None:
@@ -373,7 +517,8 @@ def _meant(
 ) -> _Known | None:
     """The known fact that a note replaces or withdraws; None if it must stay, or is another one.
 
-    Models number wrongly, so what was said, or the new fact, must have words of the old one.
+    Models number wrongly. So the new fact, or the message that it names, must have half of the
+    words of the old one, or the messages together all of them.
     """
     if fact.known is None or not 0 < fact.known <= len(known):
         return None
@@ -382,18 +527,18 @@ def _meant(
         return None
     if slot and old.slot:
         return old if _key(slot) == _key(old.slot) else None
-    bearing = material.bearing(old.words)
-    said = Words(fact.text).content | material.said(fact.message)
-    return old if not bearing or bearing & said else None
+    bearing, new = material.bearing(old.words), material.bearing(Words(fact.text))
+    shares_half = bool(new) and 2 * len(bearing & new) >= min(len(bearing), len(new)) > 0
+    is_said = material.is_said(bearing, fact.message, at_least=max((len(bearing) + 1) // 2, 1))
+    return old if shares_half or is_said or bearing <= material.said else None
 
 
 def used(material: Material) -> list[str]:
     """The ids of known facts that the messages speak of: most of their words."""
-    said = material.said(None)
     found = []
     for row in material.known:
         bearing = material.bearing(Words(row.content))
-        if row.id is not None and bearing and 2 * len(bearing & said) > len(bearing):
+        if row.id is not None and bearing and 2 * len(bearing & material.said) > len(bearing):
             found.append(str(row.id))
     return found[:MAX_USED]
 

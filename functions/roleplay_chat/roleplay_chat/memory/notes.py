@@ -82,6 +82,7 @@ time. `message` is the number of the message that says it.\
 _JOINERS = "\u200c\u200d"
 """Invisible characters that Persian words and emoji need."""
 _SUMMARY = re.compile(r'"summary"\s*:\s*"((?:[^"\\]|\\.)*)"', re.DOTALL)
+_SENTENCE = re.compile(r"[^.!?]+[.!?]*")
 _DECODER = json.JSONDecoder(strict=False)
 
 
@@ -434,13 +435,21 @@ def to_save(
         person=macros["user"],
         character=macros["char"],
     )
-    told = begun.memory.person_summary if begun.memory else ""
+    memory = begun.memory or MemoryRow()
     return {
         "summary": written.summary,
         "from": batch.covers,
         "to": batch.upto,
         "digest": batch.digest,
-        "person_digest": hashlib.sha256(told.encode()).hexdigest(),
-        "facts": facts.resolve(written.facts, material),
+        "person_digest": hashlib.sha256(memory.person_summary.encode()).hexdigest(),
+        "facts": facts.resolve(
+            written.facts, material, _new_sentences(written.summary, memory.text)
+        ),
         "used": facts.used(material),
     }
+
+
+def _new_sentences(summary: str, old: str) -> list[str]:
+    """The sentences of a summary that the old one does not have, as far as they can be facts."""
+    sentences = (sentence.strip() for sentence in _SENTENCE.findall(summary))
+    return [one for one in sentences if len(one) <= MAX_FACT_CHARS and one not in old]

@@ -122,6 +122,11 @@ class TestSlot:
             ("Ada's wife is ill", None),
             ("Ada's birthday is 3 May", ("Ada", "birthday")),
             ("The user lives in Paris", ("Ada", "home")),
+            ("Ada's doctor is Lindqvist", ("Ada", "doctor")),
+            ("Ada's bicycle is a Koga", ("Ada", "bicycle")),
+            ("Ada's doctor is ill", None),
+            ("Ada's sister is Tilda", None),
+            ("Ada's oldest friend is Jon", None),
             ("Long ago in another life Ada lives in Paris", None),
         ],
     )
@@ -183,10 +188,18 @@ class TestResolve:
 
     def test_fact_that_says_more_takes_its_place(self) -> None:
         (change,) = changes(
-            [Fact("conversation", "Ada likes tea with milk")], known("Ada likes tea.")
+            [Fact("conversation", "Ada likes tea with milk")],
+            known("Ada likes tea."),
+            [(1, "A drop of milk in it, please.")],
         )
         assert change["extends"] == ids(1)[0]
         assert "replaces" not in change
+
+    @pytest.mark.parametrize("more", ["as was said", "with milk"])
+    def test_what_nobody_said_is_not_added_to_a_fact(self, more: str) -> None:
+        rows = known("Ada likes tea.")
+        (change,) = changes([Fact("conversation", f"Ada likes tea, {more}.")], rows)
+        assert (change["same_as"], change["content"]) == (ids(1)[0], "Ada likes tea.")
 
     def test_fact_in_a_wider_tier_takes_its_place(self) -> None:
         (change,) = changes([Fact("profile", "Ada likes tea")], known("Ada likes tea."))
@@ -218,6 +231,48 @@ class TestResolve:
     def test_facts_that_may_both_be_true_stay(self, new: str, old: str) -> None:
         (change,) = changes([Fact("conversation", new)], known(old))
         assert not {"replaces", "extends", "same_as"} & set(change)
+
+    @pytest.mark.parametrize(
+        ("new", "old", "is_replaced"),
+        [
+            ("Ada plays the theremin.", "Ada plays the bassoon.", True),
+            ("Ada wants to walk to Rome next year", "Ada wants to walk to Nidaros next year", True),
+            ("Ada's doctor is Okonkwo", "Ada's doctor is Lindqvist", True),
+            ("Ada likes dogs", "Ada likes tea", False),
+            ("Ada is tall", "Ada is ill", False),
+            ("Tom plays the theremin", "Ada plays the bassoon", False),
+            ("Ada plays cards with Tom on Sundays", "Ada plays the bassoon", False),
+        ],
+    )
+    def test_fact_that_differs_in_one_value_takes_the_topic_of_the_known_one(
+        self, new: str, old: str, is_replaced: bool
+    ) -> None:
+        (row,) = known(old, subject="Ada", topic="what it is")
+        (change,) = changes([Fact("conversation", new)], [row])
+        assert change.get("replaces") == (ids(1) if is_replaced else None)
+        assert change.get("topic") == ("what it is" if is_replaced else None)
+
+    @pytest.mark.parametrize(
+        ("said", "is_replaced"),
+        [
+            ("I have given it up and play the harp instead.", True),
+            ("Fine. I play the harp now. And you?", True),
+            ("I play the harp.", False),
+            ("It is late now. I play the harp.", False),
+        ],
+    )
+    @pytest.mark.parametrize("message", [None, 1])
+    def test_fact_that_differs_in_one_value_replaces_where_somebody_says_it_changed(
+        self, said: str, message: int | None, is_replaced: bool
+    ) -> None:
+        rows = known("Ada plays the flute.")
+        noted = [Fact("conversation", "Ada plays the harp.", message=message)]
+        (change,) = changes(noted, rows, [(1, said)])
+        assert change.get("replaces") == (ids(1) if is_replaced else None)
+
+    def test_facts_that_differ_in_one_value_both_stay_without_a_topic(self) -> None:
+        noted = [Fact("conversation", "Ada met Tom in Rome.")]
+        assert "replaces" not in changes(noted, known("Ada met Tom in Oslo."))[0]
 
     def test_topic_has_one_current_fact(self) -> None:
         rows = known("Ada wants to sail north.", subject="Ada", topic="plan")
@@ -274,6 +329,54 @@ class TestResolve:
         ]
         made = changes(noted, known("Ada lives in Paris."))
         assert [change.get("replaces") for change in made] == [ids(1), None]
+
+    def test_what_the_answer_replaced_is_not_noted_once_more(self) -> None:
+        noted = [
+            Fact("conversation", "Ada lives in Oslo."),
+            Fact("conversation", "Ada lives in Paris, as was said."),
+        ]
+        (change,) = changes(noted, known("Ada lives in Paris."))
+        assert change["content"] == "Ada lives in Oslo."
+
+    @pytest.mark.parametrize(
+        ("text", "message", "span"),
+        [
+            ("Ada has moved to Oslo.", 1, (10, 10)),
+            ("Ada gave her dog away.", None, (14, 14)),
+            ("Ada gave her dog away.", 1, (14, 14)),
+            ("Ada is content.", 2, (12, 12)),
+            ("Ada is content.", None, (10, 14)),
+            ("灯台守", 3, (14, 14)),
+        ],
+    )
+    def test_source_is_the_message_that_bears_it_out(
+        self, text: str, message: int | None, span: tuple[int, int]
+    ) -> None:
+        (change,) = changes([Fact("conversation", text, message=message)], [])
+        assert (change["from"], change["to"]) == span
+
+    def test_sentence_of_the_summary_changes_a_fact_that_it_contradicts(self) -> None:
+        rows = known("Ada lives in Paris.", "Ada plays the flute.", importance=4)
+        rows[1] = rows[1].model_copy(update={"subject": "Ada", "topic": "instrument"})
+        sentences = ["Ada lives in Oslo.", "Ada plays the harp.", "Ada fears gulls."]
+        material = Material(known=rows, messages=MESSAGES, person="Ada", character="Mara")
+        made = resolve([], material, sentences)
+        assert [(change["content"], change["replaces"]) for change in made] == [
+            ("Ada lives in Oslo.", ids(1)),
+            ("Ada plays the harp.", ids(2)),
+        ]
+        assert {change["importance"] for change in made} == {4}
+
+    def test_sentence_of_the_summary_changes_nothing_that_it_repeats_or_that_is_fixed(self) -> None:
+        rows = [*known("Ada lives in Paris.", "Mara keeps bees.")]
+        rows += known("Mara lives in Oslo.", pinned=True)
+        material = Material(known=rows, messages=MESSAGES, person="Ada", character="Mara")
+        sentences = ["Ada lives in the Paris.", "Mara lives in Rome.", "Ada came."]
+        assert resolve([], material, sentences) == []
+        # The notes themselves come first.
+        noted = [Fact("conversation", "Ada lives in Oslo.")]
+        (change,) = resolve(noted, material, ["Ada lives in Oslo now."])
+        assert change["replaces"] == ids(1)
 
     words = st.sampled_from(
         [
