@@ -1,0 +1,5 @@
+import json
+
+
+def write(summary, facts):
+    return json.dumps({"summary": summary, "facts": list(facts)})
