@@ -58,7 +58,7 @@ class Function:
     def __post_init__(self) -> None:
         settings = Settings(
             supabase_url=URL,
-            supabase_secret_key="a key",
+            supabase_secret_key=self.keys.secret,
             supabase_jwt_secret=self.keys.secret,
             log_level="error",
         )
@@ -107,7 +107,7 @@ class Function:
             name: Jsonb(value) if isinstance(value, dict | list) else value
             for name, value in parameters.items()
         }
-        query = f"select public.{function}({given}) as result"  # noqa: S608
+        query = f"select public.{function}({given}) as result"
         result = self.db.execute(query.encode(), values).fetchall()[0]["result"]
         return self.shown(result) if function == "begin_turn" else result
 

@@ -21,6 +21,7 @@ from uuid import UUID, uuid4
 from psycopg import sql
 
 from bench.memory.function import Function, make_conversation, make_person, prepare, undone
+from bench.memory.prefix import take_notes
 from bench.memory.prompts import Prompt, prompt_tokens
 from tests.support.postgres import Connection
 
@@ -172,24 +173,51 @@ def replay(db: Connection, talk: Conversation) -> tuple[UUID, UUID]:
     return user_id, conversation_id
 
 
-async def ask_all(
-    function: Function, talks: Sequence[Conversation], say: Callable[[str], None]
-) -> dict[int, Found]:
-    """Ask every question with every context. Each is undone before the next."""
-    replayed = [(talk, *replay(function.db, talk)) for talk in talks]
-    function.db.execute("analyze")
-    results = {}
-    for context in CONTEXTS:
-        prepare(function.db, context)
-        asked = []
-        for talk, user_id, conversation_id in replayed:
-            asked += [
-                await _ask(function, talk, question, user_id, conversation_id)
-                for question in talk.questions
-            ]
-        results[context] = Found.from_asked(asked)
-        say(f"context {context:,}: {results[context].by_question:.1%} of the evidence")
-    return results
+async def compare(
+    function: Function,
+    talks: Sequence[Conversation],
+    say: Callable[[str], None],
+    contexts: Sequence[int] = CONTEXTS,
+) -> tuple[dict[int, Found], dict[int, Found]]:
+    """Ask every question with every context: before any notes were taken of the conversations, and
+    after they were. Each question is undone before the next."""
+    db = function.db
+    replayed = [(talk, *replay(db, talk)) for talk in talks]
+    db.execute("analyze")
+    plain, noted = {}, {}
+    for context in contexts:
+        prepare(db, context)
+        plain[context] = await _ask_all(function, replayed)
+        say(f"context {context:,}: {plain[context].by_question:.1%} of a question's evidence")
+        with db.transaction(force_rollback=True):
+            for _, user_id, conversation_id in replayed:
+                await _catch_up(function, user_id, conversation_id)
+            noted[context] = await _ask_all(function, replayed)
+        say(f"context {context:,}, with notes: {noted[context].by_question:.1%}")
+    return plain, noted
+
+
+async def _catch_up(function: Function, user: UUID, conversation: UUID) -> None:
+    """Take notes of a conversation until none are due."""
+    function.take_notes, steps = take_notes, -1
+    while steps < function.steps:
+        steps = function.steps
+        await function.say(user, conversation, "Go on.", "I see.")
+        function.db.execute(
+            "delete from messages where conversation_id = %s and content in ('Go on.', 'I see.')",
+            [conversation],
+        )
+
+
+async def _ask_all(
+    function: Function, replayed: Sequence[tuple[Conversation, UUID, UUID]]
+) -> Found:
+    asked = [
+        await _ask(function, talk, question, user_id, conversation_id)
+        for talk, user_id, conversation_id in replayed
+        for question in talk.questions
+    ]
+    return Found.from_asked(asked)
 
 
 async def _ask(

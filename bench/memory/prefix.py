@@ -1,6 +1,5 @@
 """How much of each prompt begins like the one before it, over a long conversation."""
 
-import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
@@ -21,9 +20,8 @@ from bench.memory.prompts import (
     message_tokens,
     prompt_tokens,
     recalls,
-    same_messages,
 )
-from bench.memory.prose import SmallTalk
+from bench.memory.prose import SmallTalk, seeded
 from tests.support.stack import DEMO_CHARACTER
 
 CONTEXTS = (4_096, 8_192, 32_768)
@@ -68,21 +66,23 @@ async def compare(function: Function, say: Callable[[str], None]) -> dict[int, B
     """Measure a conversation with each context."""
     results = {}
     for context in CONTEXTS:
-        results[context] = await _converse(function, context)
+        results[context] = await converse(function, context)
         plain = results[context].plain or 0
         say(f"context {context:,}: {plain:.1%} of a prompt is as before")
     return results
 
 
-async def _converse(function: Function, context: int) -> Beginnings:
+async def converse(function: Function, context: int, number_of_turns: int = TURNS) -> Beginnings:
+    """Measure a new conversation."""
     prepare(function.db, context)
     user = make_person(function.db, "Ada")
     conversation = make_conversation(function.db, user, DEMO_CHARACTER)
-    talk, said = SmallTalk(SEED), []
+    talk = SmallTalk(SEED)
+    said: list[str] = []
     function.take_notes, function.steps = take_notes, 0
     turns: list[Turn] = []
     before: Prompt = []
-    for number in range(TURNS):
+    for number in range(number_of_turns):
         message, reply = talk.person(number), talk.character(number)
         prompt = await function.say(user, conversation, message, reply)
         if before:
@@ -139,7 +139,7 @@ def kept_share(prompt: Prompt, said: Sequence[str], budget: int) -> float:
 
 def take_notes(material: Mapping[str, Any]) -> str:
     """A summary of constant length, and three facts about the messages."""
-    chance = random.Random(str(material["messages"][-1]["text"]))  # noqa: S311
+    chance = seeded(material["messages"][-1]["text"])
     said = [message["text"] for message in material["messages"]]
     picked = sorted(chance.sample(range(len(said)), min(3, len(said))))
     facts = [

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from itertools import takewhile
-from os.path import commonprefix
 
 from roleplay_chat.tokens import TOKENS_PER_MESSAGE, UNCALIBRATED
 
@@ -26,16 +25,16 @@ def common_beginning(before: Prompt, prompt: Prompt) -> float:
     Whole messages are compared first, role and text. Of the first that differs, the beginning
     counts as far as it is the same, if the role is.
     """
-    same, characters = same_messages(before, prompt), 0
+    same, characters = _same(before, prompt), 0
     if same < min(len(prompt), len(before)) and prompt[same]["role"] == before[same]["role"]:
-        characters = len(commonprefix([prompt[same]["content"], before[same]["content"]]))
+        characters = _same(prompt[same]["content"], before[same]["content"])
     characters += sum(len(message["content"]) for message in prompt[:same])
     return characters / sum(len(message["content"]) for message in prompt)
 
 
-def same_messages(before: Prompt, prompt: Prompt) -> int:
-    """How many messages at the beginning are the same."""
-    pairs = zip(prompt, before, strict=False)
+def _same(one: Sequence[object], other: Sequence[object]) -> int:
+    """How many messages, or characters of a text, are the same at the beginning."""
+    pairs = zip(one, other, strict=False)
     return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
 
 

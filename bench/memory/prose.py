@@ -33,9 +33,9 @@ _VERBS = (
     "measure", "pack", "tie", "wash", "wind", "mark", "press", "stack", "search",
 )  # fmt: skip
 _KINDS = (
-    "damp", "narrow", "crooked", "faded", "heavy", "quiet", "rusty", "bright", "brittle", "stubborn",
-    "cold", "dusty", "shallow", "bitter", "gentle", "hollow", "loose", "plain", "rough", "sharp",
-    "slow", "smooth", "steep", "tangled", "thick", "uneven", "warm", "worn", "blue", "grey",
+    "damp", "narrow", "crooked", "faded", "heavy", "quiet", "rusty", "bright", "brittle", "cold",
+    "dusty", "shallow", "bitter", "gentle", "hollow", "loose", "plain", "rough", "sharp", "slow",
+    "smooth", "steep", "tangled", "thick", "uneven", "stubborn", "warm", "worn", "blue", "grey",
 )  # fmt: skip
 _THINGS = (
     "lantern ladder window kettle anchor ledger mirror compass blanket hammer bottle feather",
@@ -63,11 +63,16 @@ SCENE_TURNS = 8
 """How long a conversation stays with the same things."""
 
 
+def seeded(seed: int | str) -> random.Random:
+    """Random choices that are the same for the same seed."""
+    return random.Random(seed)  # noqa: S311
+
+
 class SmallTalk:
     """What two people say in a turn, the same for the same seed."""
 
     def __init__(self, seed: int) -> None:
-        self._random = random.Random(seed)
+        self._random = seeded(seed)
         scenes = [words.split() for words in _THINGS]
         self._scenes = self._random.sample(scenes, len(scenes))
 

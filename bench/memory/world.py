@@ -1,8 +1,8 @@
 """A scripted world: what somebody told long ago, and whether a prompt still knows it.
 
-Over 300 turns a person tells 60 facts of different weight, some of which change later, and much that
-is none. They delete and edit messages and branch the conversation. After turns 100, 200 and 300 they
-ask about each fact, and about those that they deleted.
+Over 300 turns a person tells 60 facts of different weight, some of which change later, and much
+that is none. They delete and edit messages and branch the conversation. After turns 100, 200
+and 300 they ask about each fact, and about those that they deleted.
 """
 
 import json
@@ -25,7 +25,7 @@ from bench.memory.function import (
 )
 from bench.memory.note_taker import Mistakes, NoteTaker, Statement
 from bench.memory.prompts import Prompt, common_beginning, prompt_tokens
-from bench.memory.prose import SmallTalk
+from bench.memory.prose import SmallTalk, seeded
 from tests.support.stack import DEMO_CHARACTER
 
 CONTEXTS = (4_096, 8_192, 32_768)
@@ -109,7 +109,7 @@ def read_facts() -> list[Fact]:
 
 def write_script(facts: Sequence[Fact], seed: int = SEED) -> Script:
     """Spread the facts over the turns."""
-    chance = random.Random(seed)  # noqa: S311
+    chance = seeded(seed)
     free = [turn for turn in range(2, TURNS - 4) if turn not in BRANCHES]
     chance.shuffle(free)
     lost = BRANCHES[0] - 1
@@ -176,9 +176,13 @@ class Check:
     unasked: tuple[int, int]
     """Important facts that are in the prompt of a message that asks for nothing."""
     superseded: tuple[int, int]
-    """Facts that have changed and were shown as they were before, as if it were so now."""
+    """Facts that were shown as they were before they changed, where the notes say that they did."""
+    unsaid: tuple[int, int]
+    """The same of those whose change the notes do not say: the note-taker's mistakes."""
     deleted: tuple[int, int]
     """Facts of deleted messages and of turns left behind that were still shown."""
+    wrong: Sequence[str] = ()
+    """What is behind the figures: lost important facts, and the lines that should not be there."""
 
 
 @dataclass(frozen=True)
@@ -196,6 +200,7 @@ class Life:
 @dataclass
 class _Person:
     function: Function
+    notes: NoteTaker
     script: Script
     user: UUID
     conversation: UUID
@@ -212,30 +217,39 @@ async def live_all(function: Function, say: Callable[[str], None]) -> dict[str, 
     for name, shown in SHOWN.items():
         function.shown = shown
         for context in CONTEXTS:
-            life = await _live(function, context)
+            life = await live(function, context)
             results.setdefault(name, {})[context] = life
-            found, asked = life.checks[TURNS].important
-            say(f"{name}, context {context:,}: {found} of {asked} important facts at the end")
+            known, asked = life.checks[TURNS].important
+            say(f"{name}, context {context:,}: {known} of {asked} important facts at the end")
     function.shown = SHOWN[MEMORY]
     return results
 
 
-async def _live(function: Function, context: int) -> Life:
+async def live(
+    function: Function,
+    context: int,
+    script: Script | None = None,
+    turns: int = TURNS,
+    checks: Sequence[int] = CHECKS,
+) -> Life:
+    """Live through the script, by default through that of the whole world."""
     prepare(function.db, context)
-    script = write_script(read_facts())
-    function.take_notes = NoteTaker(script.statements(), Mistakes(), SEED)
-    function.steps = 0
+    script = script or write_script(read_facts())
+    notes = NoteTaker(script.statements(), Mistakes(), SEED)
+    function.take_notes, function.steps = notes, 0
     user = make_person(function.db, "Ada")
-    person = _Person(function, script, user, make_conversation(function.db, user, DEMO_CHARACTER))
-    talk, checks = SmallTalk(SEED), {}
-    for turn in range(1, TURNS + 1):
+    person = _Person(
+        function, notes, script, user, make_conversation(function.db, user, DEMO_CHARACTER)
+    )
+    talk, found = SmallTalk(SEED), {}
+    for turn in range(1, turns + 1):
         message, reply = talk.person(turn), talk.character(turn)
         await _turn(person, turn, message, reply)
-        if turn in CHECKS:
-            checks[turn] = await _check(person)
+        if turn in checks:
+            found[turn] = await _check(person)
     pairs = zip(person.prompts, person.prompts[1:], strict=False)
     return Life(
-        checks=checks,
+        checks=found,
         tokens=fmean(map(prompt_tokens, person.prompts)),
         common=fmean(common_beginning(before, prompt) for before, prompt in pairs),
         steps=function.steps,
@@ -304,21 +318,55 @@ async def _branch(person: _Person, left_behind: int) -> None:
 
 
 async def _check(person: _Person) -> Check:
-    current = list(person.current.values())
-    prompts = {fact.noted: await _ask(person, fact.asks) for fact, _ in current}
-    found = {fact.noted: knows(prompts[fact.noted], fact.values[place]) for fact, place in current}
-    important = [found[fact.noted] for fact, _ in current if fact.weight == IMPORTANT]
-    others = [found[fact.noted] for fact, _ in current if fact.weight < IMPORTANT]
-    plain = await _ask(person, "Go on.")
-    unasked = [knows(plain, f.values[place]) for f, place in current if f.weight == IMPORTANT]
-    changed = [(fact, place) for fact, place in current if place]
-    superseded = [
-        any(is_superseded(prompt, fact, place) for prompt in (plain, prompts[fact.noted]))
-        for fact, place in changed
+    asked = [
+        (fact, fact.values[place], await _ask(person, fact.asks))
+        for fact, place in person.current.values()
     ]
-    gone = list(person.gone.values())
-    deleted = [knows(await _ask(person, f.asks), f.values[place]) for f, place in gone]
-    return Check(*map(_count, (important, others, unasked, superseded, deleted)))
+    gone = [
+        (fact, fact.values[place], await _ask(person, fact.asks))
+        for fact, place in person.gone.values()
+    ]
+    plain = await _ask(person, "Go on.")
+    important = [one for one in asked if one[0].weight == IMPORTANT]
+    others = [one for one in asked if one[0].weight < IMPORTANT]
+    changed = [one for one in asked if one[1] != one[0].values[0]]
+    superseded = [
+        (
+            person.notes.says_change(fact.noted.format(v=value)),
+            _outdated(plain, prompt, fact, value),
+        )
+        for fact, value, prompt in changed
+    ]
+    shown = [lines_with(prompt, value) for _, value, prompt in gone]
+    lost = [f"lost: {value}" for _, value, prompt in important if not knows(prompt, value)]
+    return Check(
+        important=_count([knows(prompt, value) for _, value, prompt in important]),
+        others=_count([knows(prompt, value) for _, value, prompt in others]),
+        unasked=_count([knows(plain, value) for _, value, _ in important]),
+        superseded=_count([bool(lines) for said, lines in superseded if said]),
+        unsaid=_count([bool(lines) for said, lines in superseded if not said]),
+        deleted=_count([bool(lines) for lines in shown]),
+        wrong=[
+            *lost,
+            *(
+                f"superseded{'' if said else ' (unsaid)'}: {line}"
+                for said, lines in superseded
+                for line in lines
+            ),
+            *(f"deleted: {line}" for lines in shown for line in lines),
+        ],
+    )
+
+
+def _is_said(person: _Person, fact: Fact, value: str) -> bool:
+    """Whether the notes say that the fact has changed. Of an edited message they need not."""
+    is_edited = fact in person.script.edited.values()
+    return is_edited or person.notes.says_change(fact.noted.format(v=value))
+
+
+def _outdated(plain: Prompt, prompt: Prompt, fact: Fact, current: str) -> list[str]:
+    found = [*outdated(plain, fact, current), *outdated(prompt, fact, current)]
+    return list(dict.fromkeys(found))
 
 
 def _count(found: Sequence[bool]) -> tuple[int, int]:
@@ -332,23 +380,32 @@ async def _ask(person: _Person, message: str) -> Prompt:
 
 def knows(prompt: Prompt, value: str) -> bool:
     """Whether a value stands anywhere in the prompt but in the person's message."""
-    return any(_has(message["content"], value) for message in prompt[:-1])
+    return bool(lines_with(prompt, value))
 
 
-def is_superseded(prompt: Prompt, fact: Fact, place: int) -> bool:
-    """Whether an earlier value of the fact is shown as if it were the current one.
+def lines_with(prompt: Prompt, value: str) -> list[str]:
+    """The lines of the prompt that have the value, but for the person's message."""
+    lines = [line for message in prompt[:-1] for line in message["content"].splitlines()]
+    return [line for line in lines if _has(line, value)]
 
-    That is so if it stands among the remembered sentences, or if the prompt has it anywhere and the
-    current value nowhere.
+
+def outdated(prompt: Prompt, fact: Fact, current: str) -> list[str]:
+    """The sentences that show an earlier value of the fact as if it were the current one.
+
+    Those are sentences of the summary and facts without the current value, unless it is said after
+    them, in the history; and all sentences if the prompt has the current value nowhere.
     """
-    earlier = [value for value in fact.values[:place] if knows(prompt, value)]
-    if earlier and not knows(prompt, fact.values[place]):
-        return True
-    return any(
-        _has(sentence, value) and not _has(sentence, fact.values[place])
+    earlier = fact.values[: fact.values.index(current)]
+    if not knows(prompt, current):
+        return [line for value in earlier for line in lines_with(prompt, value)]
+    if any(_has(m["content"], current) for m in prompt[:-1] if m["role"] != "system"):
+        return []
+    return [
+        sentence
         for value in earlier
         for sentence in remembered(prompt)
-    )
+        if _has(sentence, value) and not _has(sentence, current)
+    ]
 
 
 def remembered(prompt: Prompt) -> Iterator[str]:
