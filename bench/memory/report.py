@@ -43,7 +43,7 @@ def with_tables(document: str, found: Mapping[str, Table]) -> str:
     for part, table in found.items():
         begin, end = f"<!-- memory-report: {part} -->", "<!-- to here -->"
         pattern = re.compile(f"{re.escape(begin)}.*?{re.escape(end)}", re.DOTALL)
-        rows = table.markdown().partition("\n\n")[2]
+        rows = table.markdown().partition("\n\n")[2].strip()
         block = f"{begin}\n{rows}\n{end}"
         place = pattern.search(document)
         if place is None:

@@ -332,7 +332,7 @@ async def _check(person: _Person) -> Check:
     changed = [one for one in asked if one[1] != one[0].values[0]]
     superseded = [
         (
-            person.notes.says_change(fact.noted.format(v=value)),
+            _is_said(person, fact, value),
             _outdated(plain, prompt, fact, value),
         )
         for fact, value, prompt in changed
