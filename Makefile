@@ -22,7 +22,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help dev up down status reset chat import-card test test-unit test-existing test-e2e chromium lint lock build web bench soak chaos policy-report metrics audit openapi settings verify worker usage \
+.PHONY: help dev up down status reset chat import-card test test-unit test-existing test-e2e chromium lint lock build web bench memory-report soak chaos policy-report metrics audit openapi settings verify worker usage \
 	deploy-roleplay_chat deploy-health_check deploy-scheduler deploy-db adopt
 
 help: ## List the targets
@@ -79,6 +79,9 @@ lint: $(READY)/test $(PACKAGES) ## Check style, types, migrations, edge function
 
 bench: $(READY)/test $(READY)/stack ## Run the benchmarks and write docs/benchmarks.md; ARGS="--quick"
 	@$(BIN)/python -m bench $(ARGS)
+
+memory-report: $(READY)/test ## Measure what prompts know of long conversations; ARGS="--conversations FOLDER --write"
+	@$(BIN)/python -m bench.memory $(ARGS)
 
 soak: $(READY)/test $(READY)/stack ## Run 2,000 turns on three instances while models fail; ARGS="--turns 500 --installation april"
 	@$(BIN)/python -m tests.soak $(ARGS)
