@@ -47,12 +47,12 @@ create table public.memory_facts (
   slot text generated always as (
     md5(private.normalised(subject)) || md5(private.normalised(topic))) stored,
   -- The message that it was drawn from. If the model named none, the id is null and the positions are
-  -- those of all messages that it read. All are null for a fact that a user wrote.
+  -- those of all messages that it read. A fact that a user wrote has none, only a time.
   source_conversation_id uuid references public.conversations (id) on delete set null,
   source_message_id uuid,
   source_from bigint,
   source_to bigint,
-  said_at timestamptz,
+  said_at timestamptz default now(),
   last_used_at timestamptz not null default now(),
   -- Since when it has held, where it replaced another fact that did not agree.
   since timestamptz,
@@ -86,6 +86,7 @@ begin
   if current_setting('role', true) = 'authenticated' then
     if tg_op = 'UPDATE' then
       new.written_by := 'person';
+      new.said_at := now();
     end if;
     if tg_op = 'DELETE' or md5(private.normalised(new.content)) <> old.digest then
       insert into private.forgotten_facts (user_id, digest)

@@ -5,6 +5,7 @@
 --   replaces        ids of the facts that no longer hold; also those of its subject and topic
 --   extends         the id of a fact that says less of the same
 --   same_as         the id of the fact that it repeats: nothing is added
+--   is_change       it does not agree with a fact that stays, because a user wrote or pinned that
 --   is_withdrawal   nothing holds in their place
 -- A fact with a later source wins. Pinned facts and those that a user wrote are not changed.
 create function private.note_fact(p_conversation shared.conversations, p_character_id uuid, p_tier text, p_note jsonb)
@@ -21,7 +22,7 @@ declare
 begin
   select * into v_note from jsonb_to_record(p_note) as (
     tier text, content text, importance integer, subject text, topic text, "from" bigint, "to" bigint,
-    replaces uuid[], extends uuid, same_as uuid);
+    replaces uuid[], extends uuid, same_as uuid, is_change boolean);
   if v_note.tier = 'character' and p_character_id is null
      or not v_is_withdrawal and exists (
        select from private.forgotten_facts g
@@ -54,6 +55,10 @@ begin
                 and o.digest = md5(private.normalised(v_note.content)))
             then f.content else v_note.content end
       where f.id = v_fact.id;
+      update public.memory_facts f set replaced_by = v_fact.id
+      from public.memories m
+      where m.id = f.memory_id and m.user_id = p_conversation.user_id and f.id = any (v_note.replaces)
+        and f.id <> v_fact.id and f.replaced_by is null and not f.is_withdrawal and f.written_by = 'model' and not f.pinned;
       return;
     end if;
   end if;
@@ -89,7 +94,7 @@ begin
   update public.memory_facts f
   set replaced_by = v_newer,
       since = case
-        when exists (select from unnest(v_replaced) r (id) where r.id is distinct from v_note.extends) then f.said_at
+        when v_note.is_change or exists (select from unnest(v_replaced) r (id) where r.id is distinct from v_note.extends) then f.said_at
         else (select e.since from public.memory_facts e where e.id = v_note.extends) end
   where f.id = v_fact.id;
 end $$;

@@ -653,6 +653,29 @@ class TestPerson:
         )
         assert "- Ada fears gulls." in prompts(told.stack.upstream)[-1][0]["content"]
 
+    def test_fact_that_a_person_adds_replaces_what_a_model_noted_before(self, told: Talk) -> None:
+        step(told, {"text": PARIS, "said": STORY[2]})
+        memory = told.stack.one("select memory_id from memory_facts")["memory_id"]
+        with told.stack.data_api(told.user) as api:
+            row = {"memory_id": str(memory), "content": OSLO}
+            assert api.post("/memory_facts", json=row).status_code == 201
+        say(told, "And then?")
+        step(told)
+        assert texts(told) == {OSLO}
+
+    def test_fact_that_contradicts_a_persons_stands_beside_it_and_says_since_when(
+        self, told: Talk
+    ) -> None:
+        step(told, {"text": PARIS, "said": STORY[2]})
+        with told.stack.data_api(told.user) as api:
+            its = {"content": f"eq.{PARIS}"}
+            assert api.patch("/memory_facts", params=its, json={"pinned": True}).is_success
+        say(told, MOVED, created_at=DAY)
+        step(told, {"text": OSLO, "said": MOVED})
+        since = {fact["content"]: fact.get("since") for fact in current(told)}
+        assert since[PARIS] is None
+        assert str(since[OSLO]).startswith("2026-05-03")
+
     def test_fact_moves_to_no_memory_of_others(self, told: Talk) -> None:
         step(told, {"text": "Ada fears gulls."})
         memory = told.stack.insert("memories", user_id=told.stack.user().id, tier="profile")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -347,6 +348,28 @@ class TestResolve:
             *("Ada lives in Oslo.", "Ada has no dog.", "Ada has a dog with three legs.")
         ]
         assert not any({"replaces", "extends", "is_withdrawal"} & set(change) for change in made)
+
+    def test_what_a_person_wrote_later_replaces_what_models_noted(self) -> None:
+        noon = datetime(2026, 5, 3, 12, tzinfo=UTC)
+        rows = known("Ada lives in Paris.", "Ada lives in Oslo.", "Ada has a dog.", said_at=noon)
+        own = {"written_by": "person", "said_at": noon + timedelta(hours=1)}
+        rows[1] = rows[1].model_copy(update={"said_at": noon + timedelta(hours=2)})
+        rows += [
+            FactRow(id=UUID(int=4), content="Ada lives in Rome.", **own),
+            FactRow(id=UUID(int=5), content="Ada has no dog.", **own),
+        ]
+        made = changes([], rows)
+        assert [(change["same_as"], change["replaces"]) for change in made] == [
+            (ids(4)[0], ids(1)),
+            (ids(5)[0], ids(3)),
+        ]
+
+    def test_change_of_what_a_person_wrote_says_that_it_is_one(self) -> None:
+        rows = known("Ada lives in Rome.", written_by="person")
+        (change,) = changes([Fact("conversation", "Ada lives in Oslo.")], rows)
+        assert change["is_change"] is True
+        (change,) = changes([Fact("conversation", "Ada likes Oslo.")], rows)
+        assert "is_change" not in change
 
     def test_one_fact_is_replaced_once(self) -> None:
         noted = [

@@ -6,7 +6,7 @@ that is lost.
 """
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Literal
@@ -202,6 +202,8 @@ class _Note:
             change["extends"] = extended[0].go()
         if replaced:
             change["replaces"] = sorted(old.go() for old in replaced)
+        if any(old.row.is_fixed and self._denies(old) for old in self.known):
+            change["is_change"] = True
         return change
 
     def _columns(self) -> dict[str, Any]:
@@ -256,7 +258,33 @@ def resolve(
         if (row := _contradicted(sentence, told, material)) is not None:
             fact = Fact(row.tier, sentence, importance=row.importance)
             changes.append(_note(fact, known, material))
+    changes += _replaced_by_person(known, material)
     return [change for change in changes if change is not None]
+
+
+def _replaced_by_person(known: Sequence[_Known], material: Material) -> Iterator[dict[str, Any]]:
+    """The changes for facts of models that do not agree with what the person wrote later."""
+    for own in known:
+        if own.row.written_by != "person" or own.row.said_at is None:
+            continue
+        replaced = [
+            old.go()
+            for old in known
+            if old.is_current
+            and not old.row.is_fixed
+            and old.row.said_at is not None
+            and old.row.said_at < own.row.said_at
+            and (
+                contradicts(own.words, old.words) or (own.slot and _key(own.slot) == _key(old.slot))
+            )
+        ]
+        if replaced:
+            first, last = material.messages[0][0], material.messages[-1][0]
+            yield {
+                **{"tier": own.row.tier, "content": own.row.content, "replaces": replaced},
+                **{"importance": own.row.importance, "same_as": str(own.row.id)},
+                **{"from": first, "to": last},
+            }
 
 
 def _all_known(material: Material) -> list[_Known]:
