@@ -92,7 +92,7 @@ class NoteTaker:
         return answer
 
     def _find(self, messages: Sequence[Mapping[str, Any]]) -> list[tuple[Statement, int]]:
-        """The statements in the messages that still hold after them, and the number of the message."""
+        """The statements that hold after the messages, and the number of the message of each."""
         found = [
             (statement, number)
             for number, message in enumerate(messages, 1)

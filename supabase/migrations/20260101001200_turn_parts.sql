@@ -91,8 +91,8 @@ $$;
 
 -- The current facts for a turn, those that matter most first: pinned ones, then by importance, last
 -- use, tier and age. [{"id", "content", "pinned", "importance", "tier", "content_tier", "written_by",
--- "subject", "topic", "said_at", "since"}], without those that are null. A wider memory tier includes
--- the narrower ones. More than a prompt of usual size has room for are left out, because each takes
+-- "subject", "topic", "said_at", "since", "position"}], without those that are null; "position" is that
+-- of its message, if it is in this conversation. A wider memory tier includes the narrower ones. More than a prompt of usual size has room for are left out, because each takes
 -- some microseconds of every turn.
 create function private.remembered(p_user_id uuid, p_tier text, p_conversation_id uuid, p_character_id uuid)
 returns jsonb
@@ -100,7 +100,8 @@ language sql stable set search_path = '' as $$
   select coalesce(jsonb_agg(jsonb_strip_nulls(to_jsonb(f))), '[]')
   from (
     select f.id, f.content, f.pinned, f.importance, m.tier, f.content_tier, f.written_by, f.subject, f.topic,
-           f.said_at, f.since
+           f.said_at, f.since,
+           case when f.source_conversation_id = p_conversation_id then f.source_to end as position
     from public.memories m join public.memory_facts f on f.memory_id = m.id
     where m.user_id = p_user_id and f.replaced_by is null and not f.is_withdrawal
       and (m.conversation_id = p_conversation_id

@@ -21,9 +21,10 @@ declare
   c_most_hits constant integer := 300;
   c_most_found constant integer := 64;
   -- Of the weight of all terms, and of the best score.
-  c_least_share constant double precision := 0.2;
+  c_least_share constant double precision := 0.1;
   c_most_bytes constant integer := 65536;
   v_terms bigint[];
+  v_others bigint[];
 begin
   messages := '[]';
   speakers := '{}';
@@ -32,18 +33,17 @@ begin
     return;
   end if;
   -- A short question may not tell its language; what was said before it does.
-  v_terms := array(
-    select t.term from unnest(v_terms || private.terms_in(p_conversation_id, left(p_query, 1000), (
-      select private.text_language(lower(left(string_agg(m.content, ' '), 400)))
-      from (
-        select left(m.content, 200) as content from shared.messages m
-        where m.conversation_id = p_conversation_id and m.is_active and m.is_speech and m.position < p_before
-        order by m.position desc limit 2) m))) t (term)
-    group by t.term limit c_most_terms);
+  v_others := private.terms_in(p_conversation_id, left(p_query, 1000), (
+    select private.text_language(lower(left(string_agg(m.content, ' '), 400)))
+    from (
+      select left(m.content, 200) as content from shared.messages m
+      where m.conversation_id = p_conversation_id and m.is_active and m.is_speech and m.position < p_before
+      order by m.position desc limit 2) m));
 
   with hits as materialized (
     select t.term, m.position
-    from unnest(v_terms) t (term) cross join lateral (
+    from (select a.term from unnest(v_terms || v_others) a (term) group by a.term limit c_most_terms) t
+    cross join lateral (
       -- The terms are those of this conversation. Asked for nothing else, no other index fits.
       select m.id, m.position, m.is_speech from shared.messages m
       where private.search_terms(m.conversation_id, m.content) @> array[t.term] and m.is_active
@@ -51,11 +51,13 @@ begin
     where m.is_speech and m.position < p_before and m.id is distinct from p_except),
   weights as (
     select t.term, ln(1 + 1000.0 / greatest(count(h.position), 1))::double precision as weight
-    from unnest(v_terms) t (term) left join hits h on h.term = t.term group by t.term),
+    from unnest(v_terms || v_others) t (term) left join hits h on h.term = t.term group by t.term),
   found as materialized (
     select h.position, sum(w.weight) as score from hits h join weights w on w.term = h.term
     group by h.position
-    having sum(w.weight) >= c_least_share * (select sum(a.weight) from weights a)
+    having sum(w.weight) >= c_least_share * least(
+      (select sum(a.weight) from weights a where a.term = any (v_terms)),
+      (select sum(a.weight) from weights a where a.term = any (v_others)))
     order by 2 desc, 1 desc limit c_most_found),
   near as (
     select f.position, f.position as found_at, 0 as distance, f.score from found f

@@ -357,3 +357,43 @@ def test_saved_with_what_tells_whether_it_still_fits() -> None:
         ],
         "used": [],
     }
+
+
+class TestSummaryAndFacts:
+    """Where they do not agree, what was said later holds."""
+
+    BOOKBINDER = FactRow(
+        id=UUID(int=1),
+        content="Ada works as a bookbinder.",
+        written_by="model",
+        since=datetime(2026, 5, 3, tzinfo=UTC),
+        position=50,
+    )
+
+    def saved(self, summary: str, fact: FactRow, *, old: str = "", upto: int = 60) -> Any:
+        said = [MessageRow(sender="user", content="I bind books.", position=upto)]
+        written = parse(answer(summary), reach="profile")
+        assert written is not None
+        turn = begun(memory={"summary": old}, facts=[fact.model_dump()])
+        return to_save(Batch(said, 7), written, turn, NAMES)
+
+    def test_old_sentence_that_a_fact_has_outdated_is_left_out(self) -> None:
+        old = "Ada works as a cook."
+        saved = self.saved(f"They met. {old} It rained.", self.BOOKBINDER, old=old)
+        assert saved["summary"] == "They met. It rained."
+        assert saved["facts"] == []
+
+    def test_new_sentence_replaces_an_older_fact(self) -> None:
+        saved = self.saved("They met. Ada works as a cook.", self.BOOKBINDER)
+        assert saved["summary"] == "They met. Ada works as a cook."
+        assert [change["content"] for change in saved["facts"]] == ["Ada works as a cook."]
+
+    def test_sentence_of_earlier_messages_is_outdated_by_a_later_fact(self) -> None:
+        saved = self.saved("They met. Ada works as a cook.", self.BOOKBINDER, upto=40)
+        assert (saved["summary"], saved["facts"]) == ("They met.", [])
+
+    @pytest.mark.parametrize(
+        "summary", ["Ada works as a cook.", "... They met! Ada works as the bookbinder. Tom came."]
+    )
+    def test_nothing_else_is_touched(self, summary: str) -> None:
+        assert self.saved(summary, self.BOOKBINDER, upto=40)["summary"] == summary

@@ -136,6 +136,8 @@ class FactRow(Row):
     topic: str | None = None
     said_at: datetime | None = None
     since: datetime | None = None
+    position: int | None = None
+    """That of its message, if it is in this conversation."""
 
     @property
     def is_fixed(self) -> bool:

@@ -6,7 +6,6 @@ does less harm than one that is lost.
 
 import re
 import unicodedata
-from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -14,6 +13,7 @@ from typing import Any, Literal
 
 from roleplay_chat.api import MemoryTier
 from roleplay_chat.rows import FactRow
+from roleplay_chat.screening.normalize import stream_safe
 
 TIERS: tuple[MemoryTier, ...] = ("conversation", "character", "profile")
 """From the narrowest to the widest."""
@@ -89,6 +89,7 @@ _CHANGE = re.compile(
     re.IGNORECASE,
 )
 """Words by which people say that something is no longer as it was."""
+_SENTENCE_END = re.compile(r"(?<=[.!?])\s")
 _TOPICS = {
     "home": _set("residence city place address lives living lives_in current_home"),
     "job": _set("occupation profession work career role"),
@@ -147,7 +148,8 @@ class Words:
 
     @cached_property
     def _all(self) -> list[str]:
-        return _WORD.findall(unicodedata.normalize("NFKC", self.text).replace("’", "'"))
+        text = unicodedata.normalize("NFKC", stream_safe(self.text))
+        return _WORD.findall(text.replace("’", "'"))
 
     @cached_property
     def stems(self) -> list[str]:
@@ -161,6 +163,10 @@ class Words:
             and not (word in ("longer", "more") and before in ("no", "any"))
         ]
         return kept or words
+
+    @cached_property
+    def sorted_stems(self) -> list[str]:
+        return sorted(self.stems)
 
     @cached_property
     def content(self) -> set[str]:
@@ -204,7 +210,7 @@ def likeness(new: Words, old: Words) -> Likeness | None:
     """
     if new.is_negated != old.is_negated:
         return None
-    if Counter(new.stems) == Counter(old.stems) and _names(new, old) == _names(old, new):
+    if new.sorted_stems == old.sorted_stems and _names(new, old) == _names(old, new):
         return "same"
     if _goes_on(new, old):
         return "more"
@@ -232,7 +238,7 @@ def _goes_on(longer: Words, shorter: Words) -> bool:
 
 def contradicts(new: Words, old: Words) -> bool:
     """Whether one fact denies what the other says in the same words."""
-    return new.is_negated != old.is_negated and Counter(new.stems) == Counter(old.stems)
+    return new.is_negated != old.is_negated and new.sorted_stems == old.sorted_stems
 
 
 def is_twin(new: Words, old: Words) -> bool:
@@ -342,6 +348,10 @@ class Material:
         """The words of all messages."""
         return set().union(*self._said)
 
+    def is_later(self, row: FactRow) -> bool:
+        """Whether a fact was said after these messages."""
+        return row.position is not None and row.position > self.messages[-1][0]
+
     def source(self, words: Words, message: int | None) -> tuple[int, int]:
         """The positions of the message that a fact was drawn from.
 
@@ -366,17 +376,21 @@ class Material:
     def _place(self, message: int | None) -> int:
         return message - 1 if message is not None and 0 < message <= len(self.messages) else -1
 
+    @cached_property
+    def _changes(self) -> list[tuple[int, set[str]]]:
+        """The words of sentences that tell of a change, with the places of their messages."""
+        return [
+            (place, set(Words(sentence).stems))
+            for place, (_, text) in enumerate(self.messages)
+            if _CHANGE.search(text)
+            for sentence in _SENTENCE_END.split(text)
+            if _CHANGE.search(sentence)
+        ]
+
     def tells_change(self, new: Words, old: Words, message: int | None) -> bool:
         """Whether the message, or any if none is named, says that the new value is a change."""
-        values = set(new.stems) - set(old.stems)
-        place = self._place(message)
-        texts = [text for _, text in self.messages]
-        return any(
-            _CHANGE.search(sentence) and values <= set(Words(sentence).stems)
-            for text in (texts if place < 0 else texts[place : place + 1])
-            if _CHANGE.search(text)
-            for sentence in re.split(r"(?<=[.!?])\s", text)
-        )
+        values, named = set(new.stems) - set(old.stems), self._place(message)
+        return any(values <= said for place, said in self._changes if named in (-1, place))
 
     def bearing(self, words: Words) -> set[str]:
         """What a fact says beside the names of the two."""
@@ -399,20 +413,37 @@ def resolve(
         for fact in noted
     ]
     for sentence in sentences:
-        if (old := _changed_by(sentence, known, material)) is not None:
+        told = [old for old in known if not material.is_later(old.row) and not old.row.is_fixed]
+        if (old := _contradicted(sentence, told, material)) is not None:
             fact = Fact(old.tier, sentence, importance=old.importance)
             changes.append(_note(fact, known, material))
     return [change for change in changes if change is not None]
 
 
-def _changed_by(sentence: str, known: list[_Known], material: Material) -> FactRow | None:
+def outdated(
+    sentences: Sequence[str], material: Material, changes: Sequence[Any], *, is_new: bool
+) -> set[str]:
+    """The sentences of a summary that a known fact contradicts, but for those that changed now.
+
+    Sentences that the messages brought are outdated only by facts of later messages: when a message
+    is edited, the summary goes back behind it, and the facts after it stay.
+    """
+    gone = {one for change in changes for one in change.get("replaces", ())}
+    known = [
+        _Known(row, _slot(row, material), True)
+        for row in material.known
+        if str(row.id) not in gone and (material.is_later(row) if is_new else row.since is not None)
+    ]
+    return {one for one in sentences if known and _contradicted(one, known, material) is not None}
+
+
+def _contradicted(sentence: str, known: list[_Known], material: Material) -> FactRow | None:
     """A current fact that a sentence contradicts."""
     words = Words(sentence)
     slot = slot_of(sentence, person=material.person)
     for old in known:
         if (
             old.is_current
-            and not old.row.is_fixed
             and likeness(words, old.words) is None
             and _takes_place(words, slot, old, None, material)
         ):

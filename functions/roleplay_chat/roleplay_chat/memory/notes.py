@@ -436,20 +436,20 @@ def to_save(
         character=macros["char"],
     )
     memory = begun.memory or MemoryRow()
+    sentences = _SENTENCE.findall(written.summary)
+    possible = [one.strip() for one in sentences if len(one) <= MAX_FACT_CHARS]
+    new = [one for one in possible if one not in memory.text]
+    changes = facts.resolve(written.facts, material, new)
+    old = [one for one in possible if one in memory.text]
+    stale = facts.outdated(new, material, changes, is_new=True)
+    stale |= facts.outdated(old, material, changes, is_new=False)
+    kept = "".join(one for one in sentences if one.strip() not in stale).strip()
     return {
-        "summary": written.summary,
+        "summary": kept if stale and kept else written.summary,
         "from": batch.covers,
         "to": batch.upto,
         "digest": batch.digest,
         "person_digest": hashlib.sha256(memory.person_summary.encode()).hexdigest(),
-        "facts": facts.resolve(
-            written.facts, material, _new_sentences(written.summary, memory.text)
-        ),
+        "facts": changes,
         "used": facts.used(material),
     }
-
-
-def _new_sentences(summary: str, old: str) -> list[str]:
-    """The sentences of a summary that the old one does not have, as far as they can be facts."""
-    sentences = (sentence.strip() for sentence in _SENTENCE.findall(summary))
-    return [one for one in sentences if len(one) <= MAX_FACT_CHARS and one not in old]

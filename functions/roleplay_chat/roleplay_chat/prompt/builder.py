@@ -33,7 +33,7 @@ from roleplay_chat.rows import BegunTurn, CharacterRow, FactRow, MessageRow, Tem
 from roleplay_chat.screening.decision import Part, Passage
 from roleplay_chat.tokens import TOKENS_PER_MESSAGE, UNCALIBRATED, Tokens
 
-CUT_SHARE, CUT_TOKENS = 0.4, 3_000
+CUT_SHARE, CUT_TOKENS = 0.3, 3_000
 """How much more than necessary is cut off a history that is too long: a share of its room, and
 tokens. See `_first_kept`."""
 HISTORY_SHARE = 0.25

@@ -4,18 +4,21 @@ The database finds the candidates (`private.recall`). Those that are in the hist
 out, and the best of the others are shown within a share of the prompt, in order.
 """
 
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from datetime import datetime
+from datetime import date
+from itertools import groupby
 
 from roleplay_chat.prompt.passages import Piece, Run
 from roleplay_chat.rows import RecalledRow
 from roleplay_chat.tokens import Tokens
 
-SHARE, MAX_TOKENS = 0.2, 1_400
+SHARE, MAX_TOKENS = 0.16, 1_200
 """The most of a prompt's budget for recalled messages: a share of it, and tokens. No cache knows
 them, and more of them find little more."""
 NAMED_WEIGHT = 1.5
 """How much more the messages of somebody count whom the person's message names."""
+_WORD = re.compile(r"\w+")
 TITLE = "[Earlier in this story, as far as it bears on the next message:]"
 
 
@@ -38,21 +41,29 @@ def choose(
     Only messages before position `before`, where the history begins; None if there is none. `said`
     is the person's message, `names` the name for each `sender` whose rows have no speaker.
     """
-    spoken = set(said.casefold().replace("'", " ").replace("\u2019", " ").split())
+    spoken = _words(said)
 
     def rank(row: RecalledRow) -> float:
-        name = (row.speaker or names[row.sender]).casefold().split()
-        return row.score * (NAMED_WEIGHT if spoken.intersection(name) else 1)
+        is_named = not spoken.isdisjoint(_words(row.speaker or names[row.sender]))
+        return row.score * (NAMED_WEIGHT if is_named else 1)
 
     earlier = [row for row in found if before is None or row.position < before]
     chosen: list[RecalledRow] = []
+    days: set[date | None] = set()
     left = budget - tokens.count(f"{TITLE}\n")
     for row in sorted(earlier, key=rank, reverse=True):
-        cost = tokens.count(f"{_date(row.said_at)}\n{_line(row, names)}\n")
+        day = _day(row)
+        heading = 0 if day in days else tokens.count(f"{_written_day(day)}\n")
+        cost = heading + tokens.count(f"{_line(row, names)}\n")
         if cost <= left:
             left -= cost
             chosen.append(row)
-    return sorted(chosen, key=lambda row: row.position)
+            days.add(day)
+    return sorted(chosen, key=lambda row: (_day(row) or date.min, row.position))
+
+
+def _words(text: str) -> set[str]:
+    return set(_WORD.findall(text.casefold()))
 
 
 def written(rows: Sequence[RecalledRow], names: Mapping[str, str]) -> Piece:
@@ -61,18 +72,20 @@ def written(rows: Sequence[RecalledRow], names: Mapping[str, str]) -> Piece:
 
 
 def _runs(rows: Iterable[RecalledRow], names: Mapping[str, str]) -> Iterator[Run]:
-    day = ""
-    for row in rows:
-        if (said_on := _date(row.said_at)) != day:
-            day = said_on
-            yield None, f"\n{day}"
-        yield None, "\n"
-        yield "history", _line(row, names)
+    for day, said in groupby(rows, _day):
+        yield None, f"\n{_written_day(day)}" if day else ""
+        for row in said:
+            yield None, "\n"
+            yield "history", _line(row, names)
 
 
 def _line(row: RecalledRow, names: Mapping[str, str]) -> str:
     return f"{row.speaker or names[row.sender]}: {row.content}"
 
 
-def _date(said_at: datetime | None) -> str:
-    return f"({said_at.day} {said_at:%B %Y})" if said_at else ""
+def _day(row: RecalledRow) -> date | None:
+    return row.said_at.date() if row.said_at else None
+
+
+def _written_day(day: date | None) -> str:
+    return f"({day.day} {day:%B %Y})" if day else ""
