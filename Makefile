@@ -13,7 +13,7 @@ DENO := cd supabase/functions && DENO_NO_UPDATE_CHECK=1 ../../node_modules/.bin/
 EDGE_RUNTIME := ../../tests/support/edge_runtime.ts
 
 EXISTING := $(addprefix tests/integration/test_, turn.py tasks.py stream.py requests.py stop_strings.py \
-	several_characters.py long_conversation.py durability.py faults.py actions.py memory.py \
+	several_characters.py long_conversation.py durability.py faults.py actions.py memory.py memory_facts.py \
 	message_actions_and_memory.py failure_*.py models_on_cooldown.py content_policy.py adult_tier.py \
 	limits.py usage.py usage_reports.py calibration.py cards.py health_check.py scheduled_health_check.py \
 	provider_checks.py access.py verify.py chaos.py) tests/soak
@@ -22,7 +22,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help dev up down status reset chat import-card test test-unit test-existing test-e2e chromium lint lock build web bench soak chaos policy-report metrics audit openapi settings verify worker usage \
+.PHONY: help dev up down status reset chat import-card test test-unit test-existing test-e2e chromium lint lock build web bench memory-report soak chaos policy-report metrics audit openapi settings verify worker usage \
 	deploy-roleplay_chat deploy-health_check deploy-scheduler deploy-db adopt
 
 help: ## List the targets
@@ -79,6 +79,9 @@ lint: $(READY)/test $(PACKAGES) ## Check style, types, migrations, edge function
 
 bench: $(READY)/test $(READY)/stack ## Run the benchmarks and write docs/benchmarks.md; ARGS="--quick"
 	@$(BIN)/python -m bench $(ARGS)
+
+memory-report: $(READY)/test ## Measure what prompts know of long conversations; ARGS="--conversations FOLDER --write"
+	@$(BIN)/python -m bench.memory $(ARGS)
 
 soak: $(READY)/test $(READY)/stack ## Run 2,000 turns on three instances while models fail; ARGS="--turns 500 --installation april"
 	@$(BIN)/python -m tests.soak $(ARGS)

@@ -133,7 +133,7 @@ def kickoff(chat: Chat, number: str) -> None:
 
 
 def memory(chat: Chat, words: str) -> None:
-    """/memory: show the summary and facts; /memory pin N, /memory forget N, /memory add TEXT."""
+    """/memory: show the summary and facts; /memory help: add, pin, change, move, forget, ..."""
 
     run(chat, words)
 

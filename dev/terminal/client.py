@@ -75,10 +75,14 @@ class Chat:
         row = {"user_id": self._user_id, "character_id": self.character_id}
         self.conversation_id = self.data("POST", "conversations", row)[0]["id"]
 
-    def memory_row(self) -> dict[str, str]:
-        """The columns of a new memory of this conversation."""
-        whose = {"user_id": self._user_id, "conversation_id": self.conversation_id}
-        return {"tier": "conversation", **whose}
+    def memory_row(self, tier: str = "conversation") -> dict[str, str]:
+        """The columns of a memory of this conversation, its character, or the user."""
+        row = {"user_id": self._user_id, "tier": tier}
+        if tier == "conversation":
+            row["conversation_id"] = self.conversation_id
+        if tier == "character":
+            row["character_id"] = self.character_id
+        return row
 
     def meet(self, character_id: str) -> None:
         """Continue the newest conversation with this character, or start one."""

@@ -4,50 +4,79 @@ from typing import Any
 
 from dev.terminal.client import Chat, CommandFailed, notes
 
+USAGE = (
+    "Use /memory, /memory add TEXT, /memory pin N, /memory change N TEXT, /memory move N TIER,"
+    " /memory forget N, /memory summary TEXT, /memory on or /memory off."
+)
+TIERS = ("conversation", "character", "profile")
+
 
 def run(chat: Chat, words: str) -> None:
-    """Run a /memory command: "", "pin N", "forget N" or "add TEXT"."""
+    """Run a /memory command, with the words after it: see `USAGE`."""
     order, _, rest = words.partition(" ")
     rest = rest.strip()
     if not order:
         _show(chat)
     elif order == "add" and rest:
         _add(chat, rest)
-    elif order in ("pin", "forget") and rest.isdecimal():
-        facts = _facts(chat)
-        if not 0 < int(rest) <= len(facts):
-            raise CommandFailed(f"There is no fact {rest}. /memory lists them.")
-        fact = facts[int(rest) - 1]
-        if order == "pin":
-            chat.data("PATCH", f"memory_facts?id=eq.{fact['id']}", {"pinned": not fact["pinned"]})
-        else:
-            chat.data("DELETE", f"memory_facts?id=eq.{fact['id']}")
-        _show(chat)
+    elif order == "summary":
+        _write_summary(chat, rest)
+    elif order in ("on", "off") and not rest:
+        _switch(chat, is_on=order == "on")
     else:
-        raise CommandFailed("Use /memory, /memory pin N, /memory forget N or /memory add TEXT.")
+        number, _, more = rest.partition(" ")
+        _change(chat, order, number, more.strip())
+
+
+def _change(chat: Chat, order: str, number: str, more: str) -> None:
+    """Run a command for the fact with this number in the list."""
+    is_known = order in ("pin", "forget") and not more
+    if not number.isdecimal() or not (is_known or (order in ("change", "move") and more)):
+        raise CommandFailed(USAGE)
+    facts = _facts(chat)
+    if not 0 < int(number) <= len(facts):
+        raise CommandFailed(f"There is no fact {number}. /memory lists them.")
+    fact = facts[int(number) - 1]
+    path = f"memory_facts?id=eq.{fact['id']}"
+    if order == "forget":
+        chat.data("DELETE", path)
+    elif order == "pin":
+        chat.data("PATCH", path, {"pinned": not fact["pinned"]})
+    elif order == "change":
+        chat.data("PATCH", path, {"content": more})
+    elif more in TIERS:
+        chat.data("PATCH", path, {"memory_id": _memory(chat, more)})
+    else:
+        raise CommandFailed(f"There is no tier {more}. Use {', '.join(TIERS)}.")
+    _show(chat)
 
 
 def _show(chat: Chat) -> None:
-    query = f"conversation_summaries?select=content&conversation_id=eq.{chat.conversation_id}"
+    columns = "person_content,content"
+    query = f"conversation_summaries?select={columns}&conversation_id=eq.{chat.conversation_id}"
     for row in chat.data("GET", query):
-        if row["content"]:
-            notes.print(row["content"], markup=False)
+        for part in filter(None, row.values()):
+            notes.print(part, markup=False)
     facts = _facts(chat)
     for number, fact in enumerate(facts, 1):
         pin = " (pinned)" if fact["pinned"] else ""
+        since = f" (since {fact['since'][:10]})" if fact["since"] else ""
         tier = fact["memories"]["tier"]
-        notes.print(f"{number:3} {fact['content']}{pin}  [{tier}]", markup=False)
+        notes.print(f"{number:3} {fact['content']}{since}{pin}  [{tier}]", markup=False)
     if not facts:
         notes.print("There are no facts.", style="dim")
 
 
 def _facts(chat: Chat) -> list[dict[str, Any]]:
-    """The facts that may reach this conversation, in a stable order."""
+    """The facts that hold now and may reach this conversation, in a stable order."""
     reach = (
         f"(conversation_id.eq.{chat.conversation_id},character_id.eq.{chat.character_id},"
         "tier.eq.profile)"
     )
-    query = "memory_facts?select=id,content,pinned,memories!inner(tier)"
+    query = (
+        "memory_facts?select=id,content,pinned,since,memories!inner(tier)"
+        "&replaced_by=is.null&is_withdrawal=is.false"
+    )
     found: list[dict[str, Any]] = chat.data(
         "GET", f"{query}&memories.or={reach}&order=created_at,id"
     )
@@ -55,7 +84,28 @@ def _facts(chat: Chat) -> list[dict[str, Any]]:
 
 
 def _add(chat: Chat, content: str) -> None:
-    of_this = f"memories?select=id&tier=eq.conversation&conversation_id=eq.{chat.conversation_id}"
-    found = chat.data("GET", of_this) or chat.data("POST", "memories?select=id", chat.memory_row())
-    chat.data("POST", "memory_facts", {"memory_id": found[0]["id"], "content": content})
+    memory_id = _memory(chat, "conversation")
+    chat.data("POST", "memory_facts", {"memory_id": memory_id, "content": content})
     notes.print("Saved.", style="dim")
+
+
+def _memory(chat: Chat, tier: str) -> str:
+    """The id of this memory, which is made if there is none."""
+    row = chat.memory_row(tier)
+    which = "&".join(f"{name}=eq.{value}" for name, value in row.items())
+    found = chat.data("GET", f"memories?select=id&{which}")
+    return str((found or chat.data("POST", "memories?select=id", row))[0]["id"])
+
+
+def _write_summary(chat: Chat, words: str) -> None:
+    """Replace the summary; without words a model writes it anew."""
+    row = {"conversation_id": chat.conversation_id, "person_content": words}
+    path = f"conversation_summaries?conversation_id=eq.{chat.conversation_id}"
+    if not chat.data("PATCH", path, {"person_content": words}):
+        chat.data("POST", "conversation_summaries", row)
+    notes.print("Saved.", style="dim")
+
+
+def _switch(chat: Chat, *, is_on: bool) -> None:
+    chat.data("PATCH", f"conversations?id=eq.{chat.conversation_id}", {"remembers": is_on})
+    notes.print("New notes are taken." if is_on else "No new notes are taken.", style="dim")

@@ -17,4 +17,4 @@ reached as (
   returning m.id, m.conversation_id)
 insert into public.memory_facts (memory_id, content, pinned, written_by)
 select r.id, n.content, true, 'person' from noted n join reached r on r.conversation_id = n.id
-on conflict (memory_id, digest) do nothing;
+on conflict do nothing;

@@ -53,6 +53,9 @@ create table public.messages (
 -- One version of a reply is active.
 create unique index messages_newest on public.messages (conversation_id, position desc)
   where is_active and message_type = 'text';
+create index messages_by_term on public.messages
+  using gin (private.search_terms(conversation_id, content)) with (fastupdate = off)
+  where is_active;
 create index messages_in_order on public.messages (conversation_id, created_at);
 create index messages_by_parent on public.messages (parent_id);
 create index messages_by_character on public.messages (character_id);

@@ -39,11 +39,35 @@ create table public.memory_facts (
   written_by text not null default 'person' check (written_by in ('person', 'model')),
   -- nsfw: from a conversation that had turns in the adult tier.
   content_tier text not null default 'sfw' check (content_tier in ('sfw', 'nsfw')),
-  -- When a model last stored it.
-  created_at timestamptz not null default now(),
-  unique (memory_id, digest)
+  -- 5: names, family, promises, limits, which are dropped last; 1: of little use later.
+  importance integer not null default 3 check (importance between 1 and 5),
+  -- Whom it is about, and in what respect, such as "Ada" and "home": both have one current fact.
+  subject text check (char_length(subject) between 1 and 80),
+  topic text check (char_length(topic) between 1 and 80),
+  slot text generated always as (
+    md5(private.normalised(subject)) || md5(private.normalised(topic))) stored,
+  -- The message that it was drawn from. If the model named none, the id is null and the positions are
+  -- those of all messages that it read. All are null for a fact that a user wrote.
+  source_conversation_id uuid references public.conversations (id) on delete set null,
+  source_message_id uuid,
+  source_from bigint,
+  source_to bigint,
+  said_at timestamptz,
+  last_used_at timestamptz not null default now(),
+  -- Since when it has held, where it replaced another fact that did not agree.
+  since timestamptz,
+  -- A newer fact. This one is history then, and current again when the newer one is deleted.
+  replaced_by uuid,
+  -- Not a fact: that the facts it replaced no longer hold.
+  is_withdrawal boolean not null default false,
+  created_at timestamptz not null default now()
 );
-create index memory_facts_newest on public.memory_facts (memory_id, pinned desc, created_at desc);
+-- Current facts are those that are shown.
+create unique index memory_facts_current on public.memory_facts (memory_id, digest)
+  where replaced_by is null and not is_withdrawal;
+create index memory_facts_by_memory on public.memory_facts (memory_id);
+create index memory_facts_by_source on public.memory_facts (source_conversation_id, source_to);
+create index memory_facts_by_replacement on public.memory_facts (replaced_by) where replaced_by is not null;
 
 -- Digests of facts that a user deleted or reworded: models do not store them again.
 create table private.forgotten_facts (
@@ -75,6 +99,35 @@ revoke execute on function private.touch_fact() from public, anon, authenticated
 create trigger memory_facts_touch before update of content or delete on public.memory_facts
   for each row execute function private.touch_fact();
 
+-- Facts whose replacement was deleted are current again, unless that was replaced itself, or there is a
+-- current fact with the same text.
+create function private.restore_facts() returns trigger
+language plpgsql security definer set search_path = '' as $$
+declare
+  v_freed record;
+begin
+  for v_freed in
+    with recursive freed as (
+      select f.id, g.replaced_by as target, f.created_at
+      from public.memory_facts f join gone g on g.id = f.replaced_by
+      union
+      select r.id, g.replaced_by, r.created_at from freed r join gone g on g.id = r.target)
+    select r.id, r.target from freed r
+    where not exists (select from gone g where g.id = r.target)
+    order by r.created_at desc, r.id
+  loop
+    update public.memory_facts f
+    set replaced_by = coalesce(v_freed.target, (
+      select c.id from public.memory_facts c
+      where c.memory_id = f.memory_id and c.digest = f.digest and c.replaced_by is null and not c.is_withdrawal))
+    where f.id = v_freed.id;
+  end loop;
+  return null;
+end $$;
+revoke execute on function private.restore_facts() from public, anon, authenticated;
+create trigger memory_facts_restore after delete on public.memory_facts
+  referencing old table as gone for each statement execute function private.restore_facts();
+
 alter table public.memories enable row level security;
 revoke all on public.memories from anon, authenticated;
 grant select, delete on public.memories to authenticated;
@@ -93,7 +146,9 @@ create policy memories_delete on public.memories for delete to authenticated
 alter table public.memory_facts enable row level security;
 revoke all on public.memory_facts from anon, authenticated;
 grant select, delete on public.memory_facts to authenticated;
-grant insert (id, memory_id, content, pinned), update (content, pinned) on public.memory_facts to authenticated;
+-- A user moves a fact to another of their memories.
+grant insert (id, memory_id, content, pinned, importance), update (memory_id, content, pinned, importance)
+  on public.memory_facts to authenticated;
 create policy memory_facts_all on public.memory_facts for all to authenticated
   using (exists (select 1 from public.memories m
                  where m.id = memory_id and m.user_id = (select auth.uid())))

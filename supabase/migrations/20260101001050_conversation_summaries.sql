@@ -2,7 +2,10 @@
 
 create table public.conversation_summaries (
   conversation_id uuid primary key references public.conversations (id) on delete cascade,
+  -- What a model wrote. It goes on after the user's words.
   content text not null default '' check (char_length(content) <= 8000),
+  -- What the user wrote instead of a model's text. No model changes it.
+  person_content text not null default '' check (char_length(person_content) <= 4000),
   -- The last message it covers; 0: none.
   covers_position bigint not null default 0,
   -- nsfw: the conversation had turns in the adult tier.
@@ -14,15 +17,57 @@ create table public.conversation_summaries (
 create trigger conversation_summaries_touch before update on public.conversation_summaries
   for each row execute function private.touch_updated_at();
 
+-- Earlier summaries of the same conversations, and the current ones: what is true without the messages
+-- after their positions. A few are kept, dense near the end.
+create table private.summary_versions (
+  conversation_id uuid not null references public.conversations (id) on delete cascade,
+  covers_position bigint not null,
+  content text not null,
+  content_tier text not null,
+  primary key (conversation_id, covers_position)
+);
+alter table private.summary_versions enable row level security;
+revoke all on private.summary_versions from public, anon, authenticated;
+
+-- A user's words replace all that models wrote so far; the messages that it retold stay covered. Without
+-- words there is no summary, and one is written anew.
+create function private.take_person_summary() returns trigger
+language plpgsql security definer set search_path = '' as $$
+begin
+  new.content := '';
+  if btrim(new.person_content) = '' then
+    new.covers_position := 0;
+    delete from private.summary_versions v where v.conversation_id = new.conversation_id;
+  else
+    update private.summary_versions v set content = '' where v.conversation_id = new.conversation_id;
+  end if;
+  return new;
+end $$;
+revoke execute on function private.take_person_summary() from public, anon, authenticated;
+create trigger conversation_summaries_person before update of person_content on public.conversation_summaries
+  for each row when (current_setting('role', true) = 'authenticated') execute function private.take_person_summary();
+
+-- A summary that a user deletes is forgotten with all its versions.
+create function private.forget_summary_versions() returns trigger
+language plpgsql security definer set search_path = '' as $$
+begin
+  delete from private.summary_versions v where v.conversation_id = old.conversation_id;
+  return old;
+end $$;
+revoke execute on function private.forget_summary_versions() from public, anon, authenticated;
+create trigger conversation_summaries_forget before delete on public.conversation_summaries
+  for each row execute function private.forget_summary_versions();
+
 alter table public.conversation_summaries enable row level security;
 revoke all on public.conversation_summaries from anon, authenticated;
 grant select, delete on public.conversation_summaries to authenticated;
-create policy conversation_summaries_select on public.conversation_summaries for select to authenticated
+grant insert (conversation_id, person_content), update (person_content) on public.conversation_summaries
+  to authenticated;
+create policy conversation_summaries_all on public.conversation_summaries for all to authenticated
   using (exists (select 1 from public.conversations c
-                 where c.id = conversation_id and c.user_id = (select auth.uid())));
-create policy conversation_summaries_delete on public.conversation_summaries for delete to authenticated
-  using (exists (select 1 from public.conversations c
-                 where c.id = conversation_id and c.user_id = (select auth.uid())));
+                 where c.id = conversation_id and c.user_id = (select auth.uid())))
+  with check (exists (select 1 from public.conversations c
+                      where c.id = conversation_id and c.user_id = (select auth.uid())));
 
 -- The position up to which a conversation is summarised; 0 without a summary.
 create function private.covered(p_conversation_id uuid) returns bigint
@@ -48,25 +93,20 @@ language sql immutable set search_path = '' as 'select 1048576';
 
 -- What a turn needs to know of the summary; null without a conversation, and for a turn before a
 -- position that the summary covers: it tells of what came later.
---   summary, covers_position, content_tier
+--   summary, person_summary, covers_position, content_tier
 --   may_write   whether the next part may be summarised now
---   backlog     the oldest messages that are in no summary, where there are more than p_limit, or
---               the history is cut: as private.history has them, and perhaps some of the same
-create function private.summary_of(
-  p_conversation_id uuid, p_before bigint, p_limit integer, p_now timestamptz, p_is_cut boolean)
+--   backlog     the oldest messages that are in no summary, where the history is cut (p_is_cut): as
+--               private.history has them, and perhaps some of the same
+create function private.summary_of(p_conversation_id uuid, p_before bigint, p_now timestamptz, p_is_cut boolean)
 returns jsonb
 language sql stable set search_path = '' as $$
   select jsonb_build_object(
     'summary', coalesce(s.content, ''),
+    'person_summary', coalesce(s.person_content, ''),
     'covers_position', coalesce(s.covers_position, 0),
     'content_tier', coalesce(s.content_tier, 'sfw'),
     'may_write', c.remembers and coalesce(s.not_before <= p_now, true),
-    'backlog', case when p_is_cut or exists (
-        select 1 from shared.messages m
-        where m.conversation_id = c.id and m.is_active and m.is_speech
-          and m.position > coalesce(s.covers_position, 0)
-        order by m.position desc offset p_limit limit 1)
-      then (
+    'backlog', case when p_is_cut then (
         select jsonb_agg(jsonb_build_object(
           'sender', m.sender, 'content', m.content, 'position', m.position) order by m.position)
         from (
@@ -82,16 +122,44 @@ language sql stable set search_path = '' as $$
   where c.id = p_conversation_id and (p_before > s.covers_position) is not false
 $$;
 
--- Forgets the summary when it covers the message at p_position, or a later one: call this when a
--- message was changed, deleted or set aside. It is built anew from the beginning, in steps. A
--- summary that is being written meanwhile is refused by private.remember.
+-- Forgets what the summary tells of the message at p_position, and of later ones: the newest version
+-- that covers neither takes its place. The rest is retold in steps. A summary that is being written
+-- meanwhile is refused by private.remember.
 create function private.forget_summary_from(p_conversation_id uuid, p_position bigint) returns void
-language sql set search_path = '' as $$
+language plpgsql set search_path = '' as $$
+declare
+  v_version private.summary_versions;
+begin
+  delete from private.summary_versions v
+  where v.conversation_id = p_conversation_id and v.covers_position >= p_position;
+  select * into v_version from private.summary_versions v
+  where v.conversation_id = p_conversation_id order by v.covers_position desc limit 1;
   -- The tier stays: the messages that made it adult may still be there.
   update public.conversation_summaries s
-  set content = '', covers_position = 0
-  where s.conversation_id = p_conversation_id and s.covers_position >= p_position
+  set content = coalesce(v_version.content, ''), covers_position = coalesce(v_version.covers_position, 0)
+  where s.conversation_id = p_conversation_id and s.covers_position >= p_position;
+end $$;
+
+-- Forgets what models noted from the messages between two positions. What these facts had replaced is
+-- current again. Pinned facts and users' own stay.
+create function private.forget_facts_from(p_conversation_id uuid, p_from bigint, p_to bigint) returns void
+language sql set search_path = '' as $$
+  delete from public.memory_facts f
+  where f.source_conversation_id = p_conversation_id and f.source_to >= p_from and f.source_from <= p_to
+    and f.written_by = 'model' and not f.pinned
 $$;
 
-revoke execute on function private.most_history_bytes(), private.covered(uuid), private.tier_of(uuid), private.summary_of(uuid, bigint, integer, timestamptz, boolean),
-  private.forget_summary_from(uuid, bigint) from public, anon, authenticated;
+-- Call this when the message at p_position was changed, deleted or set aside, and with p_onwards, when
+-- all later ones were deleted too: what was drawn from it is forgotten and noted anew, from what stands
+-- there now.
+create function private.forget_message(p_conversation_id uuid, p_position bigint, p_onwards boolean default false)
+returns void
+language sql set search_path = '' as $$
+  select private.forget_summary_from(p_conversation_id, p_position);
+  select private.forget_facts_from(
+    p_conversation_id, p_position, case when p_onwards then 9223372036854775807 else p_position end)
+$$;
+
+revoke execute on function private.most_history_bytes(), private.covered(uuid), private.tier_of(uuid), private.summary_of(uuid, bigint, timestamptz, boolean),
+  private.forget_summary_from(uuid, bigint), private.forget_facts_from(uuid, bigint, bigint),
+  private.forget_message(uuid, bigint, boolean) from public, anon, authenticated;

@@ -12,40 +12,66 @@ language sql immutable set search_path = '' as $$
   end
 $$;
 
--- The newest p_limit messages that the summary does not cover, oldest first: [{"sender", "content",
--- "position"}], with "character_id" and "speaker" (the name) if a character wrote it. Only messages
--- before p_before, if given; a summary that reaches beyond p_before is ignored.
---
--- Every eighth position has "anchor": true. A history that is too long is cut at an anchor, so that
--- it starts with the same message for several turns and the provider's prompt cache keeps hitting.
--- Older messages beyond private.most_history_bytes are left out, and `is_cut` is true.
--- `speakers` are the characters who wrote any of the messages.
-create function private.history(
-  p_conversation_id uuid, p_except uuid[], p_before bigint, p_limit integer,
-  out messages jsonb, out speakers uuid[], out is_cut boolean)
-language sql stable set search_path = '' as $$
-  select coalesce(jsonb_agg(
-    jsonb_build_object('sender', m.sender, 'content', m.content, 'position', m.position)
-    || case when ch.id is null then '{}' else jsonb_build_object('character_id', ch.id, 'speaker', ch.name) end
-    || case when m.position % 8 = 0 then '{"anchor": true}' else '{}' end::jsonb order by m.position)
-      filter (where m.fits), '[]'),
-    coalesce(array_agg(distinct ch.id) filter (where m.fits and ch.id is not null), '{}'),
-    coalesce(bool_or(not m.fits), false)
+-- How many bytes of messages a turn reads: as much as the model with the longest prompt takes, at about
+-- four bytes a token, but never more than private.most_history_bytes(). p_models are those of
+-- private.models_for, p_workers those of private.workers_for.
+create function private.history_bytes(p_models jsonb, p_workers jsonb) returns integer
+language sql immutable set search_path = '' as $$
+  select least(4 * max(least(private.bounded(t.sizes -> 'context_tokens', 10000000),
+                             coalesce(private.bounded(t.sizes -> 'prompt_tokens', 10000000), 32768))),
+               private.most_history_bytes())::integer
   from (
-    select m.*, row_number() over newest = 1
-      or sum(octet_length(m.content)) over newest <= private.most_history_bytes() as fits
-    from (
-      select m.sender, m.content, m.position, m.character_id from shared.messages m
-      where m.conversation_id = p_conversation_id and m.is_active and m.is_speech
-        and m.position > (select case when p_before <= c.upto then 0 else c.upto end
-                          from private.covered(p_conversation_id) as c (upto))
-        and m.id <> all (array_remove(p_except, null))
-        and m.position < coalesce(p_before, 9223372036854775807)
-      order by m.position desc limit p_limit) m
-    window newest as (order by m.position desc)) m
+    select '{"context_tokens": 8192}'::jsonb
+    union all select m.model -> 'capabilities' from jsonb_array_elements(p_models) m (model)
+    union all select w.worker -> 'config' from jsonb_array_elements(p_workers) w (worker)) t (sizes)
+$$;
+
+-- The newest messages that the summary does not cover, p_bytes of them at most beside the newest one,
+-- oldest first: [{"sender", "content", "position"}], with "character_id" and "speaker" (the name) if a
+-- character wrote it. Only messages before p_before, if given; a summary that reaches beyond p_before
+-- is ignored. `is_cut` says whether older ones are left out, `bytes` how long those read are.
+-- `speakers` are the characters who wrote any of them.
+create function private.history(
+  p_conversation_id uuid, p_except uuid[], p_before bigint, p_bytes integer,
+  out messages jsonb, out speakers uuid[], out bytes integer, out is_cut boolean)
+language plpgsql stable set search_path = '' as $$
+declare
+  c_most_messages constant integer := 2000;
+  v_covered constant bigint := (
+    select case when p_before <= c.upto then 0 else c.upto end from private.covered(p_conversation_id) as c (upto));
+  v_before constant bigint := coalesce(p_before, 9223372036854775807);
+  v_except constant uuid[] := array_remove(p_except, null);
+  v_message record;
+  v_first bigint := v_before;
+  v_number integer := 0;
+begin
+  is_cut := false;
+  bytes := 0;
+  for v_message in
+    select m.position, octet_length(m.content) as bytes from shared.messages m
+    where m.conversation_id = p_conversation_id and m.is_active and m.is_speech
+      and m.position > v_covered and m.position < v_before and m.id <> all (v_except)
+    order by m.position desc
+  loop
+    is_cut := v_number > 0 and bytes + v_message.bytes > p_bytes or v_number = c_most_messages;
+    exit when is_cut;
+    bytes := bytes + v_message.bytes;
+    v_number := v_number + 1;
+    v_first := v_message.position;
+  end loop;
+
+  select coalesce(jsonb_agg(
+      jsonb_build_object('sender', m.sender, 'content', m.content, 'position', m.position)
+      || case when ch.id is null then '{}' else jsonb_build_object('character_id', ch.id, 'speaker', ch.name) end
+      order by m.position), '[]'),
+    coalesce(array_agg(distinct ch.id) filter (where ch.id is not null), '{}')
+  into messages, speakers
+  from shared.messages m
   left join shared.conversations c on c.id = p_conversation_id and m.sender = 'character'
   left join shared.characters ch on ch.id = coalesce(m.character_id, c.character_id)
-$$;
+  where m.conversation_id = p_conversation_id and m.is_active and m.is_speech
+    and m.position >= v_first and m.position < v_before and m.id <> all (v_except);
+end $$;
 
 -- Declared age and rating of all characters in a conversation and of p_others, for the content
 -- policy: [{"age", "content_rating"}]. The age of a character that no longer exists is null.
@@ -63,22 +89,34 @@ language sql stable set search_path = '' as $$
   where someone.id is not null
 $$;
 
--- The remembered facts for a turn, pinned ones first, then the newest: [{"content", "pinned",
--- "content_tier"}]. A wider memory tier includes the narrower ones.
-create function private.remembered(p_user_id uuid, p_tier text, p_conversation_id uuid, p_character_id uuid)
+-- The current facts for a turn, those that matter most first: pinned ones, then by importance, last
+-- use, tier and age. [{"id", "content", "pinned", "importance", "tier", "content_tier", "written_by",
+-- "subject", "topic", "said_at", "since", "position"}], without those that are null; "position" is that
+-- of its message, if it is in this conversation. A wider memory tier includes the narrower ones. More than a prompt of usual size has room for are left out, because each takes
+-- some microseconds of every turn.
+--
+-- With p_before, as it was known before that position: what was noted from later messages is left out,
+-- and what that replaced is there.
+create function private.remembered(
+  p_user_id uuid, p_tier text, p_conversation_id uuid, p_character_id uuid, p_before bigint default null)
 returns jsonb
 language sql stable set search_path = '' as $$
-  select coalesce(jsonb_agg(jsonb_build_object(
-    'content', f.content, 'pinned', f.pinned, 'content_tier', f.content_tier)
-    order by f.pinned desc, f.created_at desc, f.id), '[]')
+  select coalesce(jsonb_agg(jsonb_strip_nulls(to_jsonb(f))), '[]')
   from (
-    select f.id, f.content, f.pinned, f.content_tier, f.created_at
+    select f.id, f.content, f.pinned, f.importance, m.tier, f.content_tier, f.written_by, f.subject, f.topic,
+           f.said_at, f.since,
+           case when f.source_conversation_id = p_conversation_id then f.source_to end as position
     from public.memories m join public.memory_facts f on f.memory_id = m.id
-    where m.user_id = p_user_id
+    where m.user_id = p_user_id and not f.is_withdrawal
+      and (f.replaced_by is null or p_before is not null and exists (
+        select from public.memory_facts n
+        where n.id = f.replaced_by and n.source_conversation_id = p_conversation_id and n.source_to >= p_before))
+      and (p_before is null or f.source_conversation_id is distinct from p_conversation_id or f.source_to < p_before)
       and (m.conversation_id = p_conversation_id
            or m.character_id = p_character_id and p_tier in ('character', 'profile')
            or m.tier = 'profile' and p_tier = 'profile')
-    order by f.pinned desc, f.created_at desc, f.id limit 50) f
+    order by f.pinned desc, f.importance desc, f.last_used_at desc, m.tier = 'conversation', f.created_at, f.id
+    limit 120) f
 $$;
 
 -- The prices of a catalog entry, in the format of api_models.pricing.
@@ -118,6 +156,6 @@ language sql stable set search_path = '' as $$
 $$;
 
 revoke execute on function private.character_facts(shared.characters),
-  private.history(uuid, uuid[], bigint, integer), private.cast_facts(shared.conversations, uuid[]),
-  private.remembered(uuid, text, uuid, uuid),
+  private.history(uuid, uuid[], bigint, integer), private.history_bytes(jsonb, jsonb), private.cast_facts(shared.conversations, uuid[]),
+  private.remembered(uuid, text, uuid, uuid, bigint),
   private.catalog_prices(jsonb), private.models_for(text) from public, anon, authenticated;

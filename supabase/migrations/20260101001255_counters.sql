@@ -128,6 +128,6 @@ revoke execute on function private.count_use(uuid, text, jsonb, text, bigint), p
 grant execute on function public.count_action(uuid, text) to service_role;
 
 select private.guard_writes('public.conversation_characters', 'insert'),
-       private.guard_writes('public.conversation_summaries', null),
+       private.guard_writes('public.conversation_summaries', 'insert or update of person_content'),
        private.guard_writes('public.memories', 'insert'),
        private.guard_writes('public.memory_facts', 'insert or update of content');

@@ -3,15 +3,21 @@ create function private.turn_context(
   p_turn public.turns, p_profile shared.profiles, p_conversation shared.conversations,
   p_speaker shared.characters, p_persona shared.characters, p_now timestamptz,
   -- As the request has them: for the policy, whom it names counts as there.
-  p_character_id uuid, p_message text, p_memory_tier text, p_history_limit integer
+  p_character_id uuid, p_message text, p_memory_tier text
 ) returns jsonb
 language plpgsql set search_path = ''
 set plan_cache_mode = force_generic_plan as $$
 declare
   v_before bigint;
+  v_models jsonb := private.models_for(p_turn.task);
+  v_workers jsonb := private.workers_for(p_turn.id, p_now);
+  v_bytes integer := private.history_bytes(v_models, v_workers);
+  v_message text;
   v_history jsonb;
   v_is_cut boolean;
   v_speakers uuid[];
+  v_recalled jsonb;
+  v_recalled_speakers uuid[];
   v_cast jsonb;
 begin
   -- Other versions of a reply do not see later messages.
@@ -23,8 +29,13 @@ begin
     p_turn.conversation_id,
     case when p_turn.action <> 'continue' then array[p_turn.user_message_id, p_turn.replaces_message_id] else '{}' end,
     v_before,
-    p_history_limit) h;
-  v_cast := private.cast_facts(p_conversation, v_speakers || p_speaker.id || p_character_id);
+    v_bytes) h;
+  if p_turn.action not in ('continue', 'impersonate') then
+    v_message := coalesce((select m.content from shared.messages m where m.id = p_turn.user_message_id), p_message);
+  end if;
+  select r.messages, r.speakers into v_recalled, v_recalled_speakers
+  from private.recall(p_turn.conversation_id, coalesce(v_before, 9223372036854775807), p_turn.user_message_id, v_message) r;
+  v_cast := private.cast_facts(p_conversation, v_speakers || v_recalled_speakers || p_speaker.id || p_character_id);
   if not p_conversation.always_sfw and (p_persona.age < 18 or jsonb_path_exists(v_cast, '$.age ? (@ < 18)')) then
     update shared.conversations c set always_sfw = true where c.id = p_turn.conversation_id;
     p_conversation.always_sfw := true;
@@ -37,8 +48,7 @@ begin
     'turn', jsonb_build_object(
       'id', p_turn.id,
       'user_message_id', p_turn.user_message_id,
-      'message', case when p_turn.action not in ('continue', 'impersonate') then
-        coalesce((select m.content from shared.messages m where m.id = p_turn.user_message_id), p_message) end,
+      'message', v_message,
       'continues', case when p_turn.action = 'continue' then
         (select m.content from shared.messages m where m.id = p_turn.replaces_message_id) end),
     'user', jsonb_build_object(
@@ -52,15 +62,16 @@ begin
     'persona', private.character_facts(p_persona),
     'cast', v_cast,
     'history', v_history,
-    'memory', private.summary_of(p_turn.conversation_id, v_before, p_history_limit, p_now, v_is_cut),
-    'facts', private.remembered(p_turn.user_id, p_memory_tier, p_turn.conversation_id, p_speaker.id),
+    'recalled', v_recalled,
+    'memory', private.summary_of(p_turn.conversation_id, v_before, p_now, v_is_cut),
+    'facts', private.remembered(p_turn.user_id, p_memory_tier, p_turn.conversation_id, p_speaker.id, v_before),
     'templates', (
       select coalesce(jsonb_agg(jsonb_build_object(
         'content_tier', t.content_tier, 'model_family', t.model_family, 'system_prompt', t.system_prompt)), '[]')
       from shared.prompt_templates t where t.use_case = p_turn.task and t.is_active),
-    'models', private.models_for(p_turn.task),
+    'models', v_models,
     'moderators', private.models_for('moderation'),
-    'workers', private.workers_for(p_turn.id, p_now),
+    'workers', v_workers,
     'cooldowns', (
       select coalesce(jsonb_agg(jsonb_build_object(
         -- Also one that somebody entered as 'infinity', which is no time in JSON.
@@ -70,4 +81,4 @@ begin
 end $$;
 revoke execute on function private.turn_context(
   public.turns, shared.profiles, shared.conversations, shared.characters, shared.characters, timestamptz, uuid, text,
-  text, integer) from public, anon, authenticated;
+  text) from public, anon, authenticated;

@@ -28,7 +28,6 @@ create function public.begin_turn(
   p_message_id uuid default null,
   p_memory_tier text default 'conversation',
   p_lease_seconds integer default 150,
-  p_history_limit integer default 100,
   -- Which worker the turn asks first: '*' for any, or the name of one; null: none.
   p_worker text default null
 ) returns jsonb
@@ -49,9 +48,9 @@ begin
   end if;
   return private.turn_context(
     v_begun.accepted, v_begun.profile, v_begun.conversation, v_begun.speaker, v_begun.persona, v_begun.started_at,
-    p_character_id, p_message, p_memory_tier, p_history_limit);
+    p_character_id, p_message, p_memory_tier);
 end $$;
-revoke execute on function public.begin_turn(uuid, uuid, text, text, uuid, uuid, uuid, text, text, uuid, text, integer, integer, text)
+revoke execute on function public.begin_turn(uuid, uuid, text, text, uuid, uuid, uuid, text, text, uuid, text, integer, text)
   from public, anon, authenticated;
-grant execute on function public.begin_turn(uuid, uuid, text, text, uuid, uuid, uuid, text, text, uuid, text, integer, integer, text)
+grant execute on function public.begin_turn(uuid, uuid, text, text, uuid, uuid, uuid, text, text, uuid, text, integer, text)
   to service_role;

@@ -1,23 +1,119 @@
+-- Saves one fact that a model noted, and replaces those that it contradicts.
+-- p_note has
+--   tier, content, importance, subject, topic    of memory_facts
+--   from, to        the positions of the messages that it was drawn from
+--   replaces        ids of the facts that no longer hold; also those of its subject and topic
+--   extends         the id of a fact that says less of the same
+--   same_as         the id of the fact that it repeats: nothing is added
+--   is_withdrawal   nothing holds in their place
+-- A fact with a later source wins. Pinned facts and those that a user wrote are not changed.
+create function private.note_fact(p_conversation shared.conversations, p_character_id uuid, p_tier text, p_note jsonb)
+returns void
+language plpgsql set search_path = '' as $$
+declare
+  v_note record;
+  v_is_withdrawal boolean := coalesce((p_note -> 'is_withdrawal')::boolean, false);
+  v_source record;
+  v_memory_id uuid;
+  v_fact public.memory_facts;
+  v_replaced uuid[];
+  v_newer uuid;
+begin
+  select * into v_note from jsonb_to_record(p_note) as (
+    tier text, content text, importance integer, subject text, topic text, "from" bigint, "to" bigint,
+    replaces uuid[], extends uuid, same_as uuid);
+  if v_note.tier = 'character' and p_character_id is null
+     or not v_is_withdrawal and exists (
+       select from private.forgotten_facts g
+       where g.user_id = p_conversation.user_id and g.digest = md5(private.normalised(v_note.content))) then
+    return;
+  end if;
+  select max(m.created_at) as said_at, case when count(*) = 1 then min(m.id::text)::uuid end as message_id
+  into v_source from shared.messages m
+  where m.conversation_id = p_conversation.id and m.is_active and m.is_speech
+    and m.position between v_note."from" and v_note."to";
+  insert into public.memories as m (user_id, tier, conversation_id, character_id)
+  values (p_conversation.user_id, v_note.tier, case v_note.tier when 'conversation' then p_conversation.id end,
+          case v_note.tier when 'character' then p_character_id end)
+  on conflict (user_id, tier, conversation_id, character_id) do update set tier = excluded.tier
+  returning m.id into v_memory_id;
+
+  -- The same fact once more: only its wording may be newer.
+  if not v_is_withdrawal then
+    select f.* into v_fact from public.memory_facts f join public.memories m on m.id = f.memory_id
+    where m.user_id = p_conversation.user_id and f.replaced_by is null and not f.is_withdrawal
+      and (f.id = v_note.same_as or f.memory_id = v_memory_id and f.digest = md5(private.normalised(v_note.content)))
+    order by f.id = v_note.same_as desc nulls last limit 1;
+    if found then
+      update public.memory_facts f
+      set last_used_at = now(), importance = greatest(f.importance, v_note.importance),
+          content_tier = case when f.content_tier = 'nsfw' then 'nsfw' else p_tier end,
+          content = case when f.written_by = 'person' or f.pinned or exists (
+              select from public.memory_facts o
+              where o.memory_id = f.memory_id and o.id <> f.id and o.replaced_by is null and not o.is_withdrawal
+                and o.digest = md5(private.normalised(v_note.content)))
+            then f.content else v_note.content end
+      where f.id = v_fact.id;
+      return;
+    end if;
+  end if;
+
+  -- It was noted from the same messages before, and has been replaced since.
+  if exists (
+      select from public.memory_facts f
+      where f.memory_id = v_memory_id and f.digest = md5(private.normalised(v_note.content))
+        and f.replaced_by is not null and f.is_withdrawal = v_is_withdrawal
+        and f.source_conversation_id = p_conversation.id
+        and f.source_from <= v_note."to" and f.source_to >= v_note."from") then
+    return;
+  end if;
+
+  insert into public.memory_facts (
+    memory_id, content, written_by, content_tier, importance, subject, topic, source_conversation_id,
+    source_message_id, source_from, source_to, said_at, is_withdrawal,
+    -- It has a replacement until all others are replaced: there is one current fact with a text.
+    replaced_by)
+  values (v_memory_id, v_note.content, 'model', p_tier, coalesce(v_note.importance, 3), v_note.subject, v_note.topic,
+          p_conversation.id, v_source.message_id, v_note."from", v_note."to", v_source.said_at, v_is_withdrawal,
+          gen_random_uuid())
+  returning * into v_fact;
+  select array_agg(f.id) filter (where coalesce(f.said_at <= v_fact.said_at, true)),
+         min(f.id::text) filter (where f.said_at > v_fact.said_at)::uuid
+  into v_replaced, v_newer
+  from public.memory_facts f join public.memories m on m.id = f.memory_id
+  where m.user_id = p_conversation.user_id
+    and (m.tier = 'profile' or m.conversation_id = p_conversation.id or m.character_id = p_character_id)
+    and f.replaced_by is null and not f.is_withdrawal and f.written_by = 'model' and not f.pinned
+    and (f.id = any (v_note.replaces) or f.id = v_note.extends or f.slot = v_fact.slot);
+  update public.memory_facts f set replaced_by = v_fact.id where f.id = any (v_replaced);
+  update public.memory_facts f
+  set replaced_by = v_newer,
+      since = case
+        when exists (select from unnest(v_replaced) r (id) where r.id is distinct from v_note.extends) then f.said_at
+        else (select e.since from public.memory_facts e where e.id = v_note.extends) end
+  where f.id = v_fact.id;
+end $$;
+
 -- Saves what a model wrote down for later: a summary of the messages up to a position, and facts.
 -- p_memory is null or has
 --   wait_seconds   no other summary of this conversation is begun for so long; absent: at once
 --   summary        absent: nothing was written, only the wait counts
 --   from, to       the positions between which the messages lie that the summary adds
 --   digest         SHA-256 of their texts, joined by newlines, in hex
---   facts          [{"tier", "content"}]
+--   person_digest  the same of the user's part of the summary, which the model was told
+--   facts          what private.note_fact takes
+--   used           ids of facts that these messages speak of
 -- A summary is saved only while it continues the one that is there and what it was made of still
 -- stands. Returns whether anything changed.
 create function private.remember(p_turn public.turns, p_memory jsonb) returns boolean
 language plpgsql set search_path = '' as $$
 declare
-  -- Per memory. Pinned facts and users' own facts are never dropped.
-  c_most_facts constant integer := 50;
   v_conversation shared.conversations;
   -- The speaker of the turn keeps it.
   v_character_id uuid;
-  v_covered bigint;
+  v_kept public.conversation_summaries;
   v_tier text;
-  v_memories uuid[];
+  v_note jsonb;
 begin
   if p_memory is null then
     return false;
@@ -31,14 +127,15 @@ begin
   insert into public.conversation_summaries as s (conversation_id, not_before)
   values (v_conversation.id, now() + make_interval(secs => (p_memory ->> 'wait_seconds')::double precision))
   on conflict (conversation_id) do update set not_before = excluded.not_before
-  returning s.covers_position into v_covered;
+  returning s.* into v_kept;
   if coalesce(btrim(p_memory ->> 'summary'), '') = '' or not v_conversation.remembers
-     or v_covered <> (p_memory ->> 'from')::bigint
+     or v_kept.covers_position <> (p_memory ->> 'from')::bigint
+     or (p_memory ->> 'person_digest') <> encode(sha256(convert_to(v_kept.person_content, 'UTF8')), 'hex')
      or (p_memory ->> 'digest') is distinct from (
        select encode(sha256(convert_to(string_agg(m.content, E'\n' order by m.position), 'UTF8')), 'hex')
        from shared.messages m
        where m.conversation_id = v_conversation.id and m.is_active and m.is_speech
-         and m.position > v_covered and m.position <= (p_memory ->> 'to')::bigint) then
+         and m.position > v_kept.covers_position and m.position <= (p_memory ->> 'to')::bigint) then
     return false;
   end if;
 
@@ -46,43 +143,18 @@ begin
   update public.conversation_summaries s
   set content = p_memory ->> 'summary', covers_position = (p_memory ->> 'to')::bigint, content_tier = v_tier
   where s.conversation_id = v_conversation.id;
+  perform private.keep_version(v_conversation.id);
 
-  with noted as (
-    -- The last of several duplicates.
-    select distinct on (f.tier, md5(private.normalised(f.content)))
-           f.tier, f.content, md5(private.normalised(f.content)) as digest
-    from rows from (jsonb_to_recordset(p_memory -> 'facts') as (tier text, content text))
-         with ordinality as f (tier, content, number)
-    where f.tier = 'conversation' or f.tier = 'profile'
-       or f.tier = 'character' and v_character_id is not null
-    order by f.tier, md5(private.normalised(f.content)), f.number desc),
-  reached as (
-    insert into public.memories as m (user_id, tier, conversation_id, character_id)
-    select distinct v_conversation.user_id, n.tier,
-           case n.tier when 'conversation' then v_conversation.id end,
-           case n.tier when 'character' then v_character_id end
-    from noted n
-    on conflict (user_id, tier, conversation_id, character_id) do update set tier = excluded.tier
-    returning m.id, m.tier),
-  written as (
-    insert into public.memory_facts as f (memory_id, content, written_by, content_tier)
-    select r.id, n.content, 'model', v_tier
-    from noted n join reached r on r.tier = n.tier
-    where not exists (
-      select 1 from private.forgotten_facts g where g.user_id = v_conversation.user_id and g.digest = n.digest)
-    on conflict (memory_id, digest) do update
-    set content = excluded.content, created_at = now(),
-        content_tier = case when f.content_tier = 'nsfw' then 'nsfw' else excluded.content_tier end
-    where f.written_by = 'model' and not f.pinned)
-  select array_agg(r.id) into v_memories from reached r;
-
-  delete from public.memory_facts f
-  using (
-    select o.id, row_number() over (
-      partition by o.memory_id
-      order by o.pinned or o.written_by = 'person' desc, o.created_at desc, o.id) as place
-    from public.memory_facts o where o.memory_id = any (v_memories)) ranked
-  where f.id = ranked.id and ranked.place > c_most_facts and f.written_by = 'model' and not f.pinned;
+  update public.memory_facts f set last_used_at = now()
+  from public.memories m
+  where m.id = f.memory_id and m.user_id = v_conversation.user_id
+    and f.id in (select u.id::uuid from jsonb_array_elements_text(p_memory -> 'used') u (id));
+  for v_note in select n.note from jsonb_array_elements(p_memory -> 'facts') n (note) loop
+    perform private.note_fact(v_conversation, v_character_id, v_tier, v_note);
+  end loop;
+  perform private.drop_facts(m.id) from public.memories m
+  where m.user_id = v_conversation.user_id
+    and (m.tier = 'profile' or m.conversation_id = v_conversation.id or m.character_id = v_character_id);
   return true;
 end $$;
 
@@ -96,7 +168,8 @@ exception when others then
   return false;
 end $$;
 
-revoke execute on function private.remember(public.turns, jsonb),
+revoke execute on function private.note_fact(shared.conversations, uuid, text, jsonb),
+  private.remember(public.turns, jsonb),
   private.remember_safely(public.turns, jsonb) from public, anon, authenticated;
 
 -- Saves what was written down after the reply was saved: p_memory as private.remember takes it,

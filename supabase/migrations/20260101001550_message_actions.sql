@@ -69,7 +69,7 @@ begin
     and m.is_active and m.is_speech and m.id <> p_message_id;
   update shared.messages m set is_active = true where m.id = p_message_id and not m.is_active;
   if found then
-    perform private.forget_summary_from(v_message.conversation_id, v_message.position);
+    perform private.forget_message(v_message.conversation_id, v_message.position);
   end if;
   return jsonb_build_object('outcome', 'done', 'conversation_id', v_message.conversation_id);
 end $$;
@@ -93,12 +93,12 @@ begin
   elsif v_message.sender = 'user' and char_length(p_content) > p_max_chars then
     return jsonb_build_object('outcome', 'message_too_long');
   end if;
-  update shared.messages m
-  set content = p_content,
-      edited_at = case when m.content = p_content then m.edited_at else clock_timestamp() end
-  where m.id = p_message_id
-  returning * into v_message;
-  perform private.forget_summary_from(v_message.conversation_id, v_message.position);
+  if v_message.content <> p_content then
+    update shared.messages m set content = p_content, edited_at = clock_timestamp()
+    where m.id = p_message_id
+    returning * into v_message;
+    perform private.forget_message(v_message.conversation_id, v_message.position);
+  end if;
   return jsonb_build_object('outcome', 'done', 'conversation_id', v_message.conversation_id,
                             'edited_at', v_message.edited_at);
 end $$;
@@ -122,7 +122,7 @@ begin
   where m.conversation_id = v_message.conversation_id
     and (m.position = v_message.position or p_onwards and m.position > v_message.position);
   get diagnostics v_deleted = row_count;
-  perform private.forget_summary_from(v_message.conversation_id, v_message.position);
+  perform private.forget_message(v_message.conversation_id, v_message.position, p_onwards);
   return jsonb_build_object('outcome', 'done', 'deleted', v_deleted);
 end $$;
 
@@ -130,8 +130,8 @@ end $$;
 -- rate_limited (with limit, retry_after_seconds): the limits of turns apply to branches as well, and
 -- a limit of the bytes that they copy per day.
 --
--- The copies keep their positions, and so the anchors of the history. The summary is copied if it
--- covers nothing later. Facts that belong to the parent conversation are not copied.
+-- The copies keep their positions, and so the anchors of the history. What is remembered of them is
+-- copied: private.branch_memory.
 create function public.branch_conversation(p_user_id uuid, p_message_id uuid, p_client_message_id text)
 returns jsonb
 language plpgsql security definer set search_path = '' as $$
@@ -186,13 +186,7 @@ begin
   insert into public.conversation_characters (conversation_id, character_id, position)
   select v_branch_id, c.character_id, c.position from public.conversation_characters c
   where c.conversation_id = v_message.conversation_id;
-  -- Written even if it is empty, because it records the content tier of the messages.
-  insert into public.conversation_summaries (conversation_id, content, covers_position, content_tier)
-  select v_branch_id, coalesce(s.content, ''), coalesce(s.covers_position, 0),
-         private.tier_of(v_message.conversation_id)
-  from (values (v_message.conversation_id)) parent (id)
-  left join public.conversation_summaries s
-    on s.conversation_id = parent.id and s.covers_position <= v_message.position;
+  perform private.branch_memory(v_message.conversation_id, v_branch_id, v_message.position);
   return jsonb_build_object('outcome', 'done', 'conversation_id', v_branch_id);
 end $$;
 

@@ -98,6 +98,9 @@ def test_terminal_conversation_runs_its_commands(copy: WorkingCopy) -> None:
 def test_memory_is_shown_and_corrected_in_the_terminal(copy: WorkingCopy) -> None:
     typed = ["/new", "/memory add Ada likes tea.", "/memory add Ada has a boat.", "/memory pin 2"]
     typed += ["/memory add ada likes TEA", "/memory forget 9", "/memory forget 1", "/memory what"]
+    typed += ["/memory change 1 Ada has a ship.", "/memory move 1 profile", "/memory move 1 attic"]
+    typed += ["/memory summary Ada came by boat.", "/memory off", "/memory", "/memory forget 1"]
+    typed += ["/memory summary Ada came on foot.", "/memory on", "/memory"]
 
     chat = copy.succeed("chat", typed="\n".join([*typed, "/quit"]))
 
@@ -107,10 +110,12 @@ def test_memory_is_shown_and_corrected_in_the_terminal(copy: WorkingCopy) -> Non
     assert "  1 Ada has a boat. (pinned)  [conversation]" in shown
     assert "This already exists." in shown
     assert "There is no fact 9. /memory lists them." in shown
-    [conversation] = copy.rows("conversations?order=created_at.desc&limit=1&select=id")
-    of_it = f"memories.conversation_id=eq.{conversation['id']}"
-    path = f"memory_facts?select=content,memories!inner(id)&{of_it}"
-    assert [row["content"] for row in copy.rows(path)] == ["Ada has a boat."]
+    assert "  1 Ada has a ship. (pinned)  [profile]" in shown
+    assert "There is no tier attic. Use conversation, character, profile." in shown
+    assert "Ada came by boat." in shown
+    assert shown[-2:] == ["Ada came on foot.", "There are no facts."]
+    [conversation] = copy.rows("conversations?order=created_at.desc&limit=1&select=id,remembers")
+    assert conversation["remembers"] is True
 
 
 def test_card_is_taken_in_the_terminal(copy: WorkingCopy) -> None:

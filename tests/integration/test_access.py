@@ -42,7 +42,7 @@ characters, public      ----  siud  s---  s---  siud
 characters, adult       ----  siud  ----  ----  siud
 chat_worker_health      ----  s---  s---  s---  ----
 companions              ----  s---  ----  ----  ----
-conversation_summaries  ----  s--d  ----  ----  siud
+conversation_summaries  ----  siud  ----  ----  siud
 conversations           ----  siud  ----  ----  siud
 conversation_characters ----  siud  ----  ----  siud
 declared_ages           ----  ----  ----  s-u-  ----
@@ -75,7 +75,7 @@ EXPECTED = {
 
 PRIVATE = {
     *("counters", "forgotten_facts", "given_secrets", "known_repairs", "model_repairs"),
-    *("registered_workers", "system_settings", "turn_replies", "workers"),
+    *("registered_workers", "summary_versions", "system_settings", "turn_replies", "workers"),
 }
 """The relations that the Data API does not know."""
 
@@ -90,6 +90,8 @@ characters: delete, insert, select, update
 chat_worker_health: select
 companions: select
 conversation_summaries: delete, select
+conversation_summaries: insert(conversation_id, person_content)
+conversation_summaries: update(person_content)
 conversations: delete, select
 conversations: insert(character_id, content_tier, id, remembers, title, user_character_id, user_id)
 conversations: update(content_tier, remembers, title, user_character_id)
@@ -102,8 +104,8 @@ health_check_steps: select
 memories: delete, select
 memories: insert(character_id, conversation_id, id, tier, user_id)
 memory_facts: delete, select
-memory_facts: insert(content, id, memory_id, pinned)
-memory_facts: update(content, pinned)
+memory_facts: insert(content, id, importance, memory_id, pinned)
+memory_facts: update(content, importance, memory_id, pinned)
 messages: insert(content, conversation_id, id, message_type, sender)
 messages: select
 model_cooldowns: select
@@ -128,7 +130,7 @@ POLICIES = """
 api_models_select api_models_insert api_models_update api_models_delete
 api_providers_select api_providers_insert api_providers_update api_providers_delete
 characters_select characters_insert characters_update characters_delete
-conversation_summaries_select conversation_summaries_delete
+conversation_summaries_all
 conversations_select conversations_insert conversations_update conversations_delete
 conversation_characters_all
 health_check_steps_select
@@ -171,21 +173,28 @@ FUNCTIONS = {
         private.is_played private.is_unused_secret private.may_meet private.shown_workers
         private.workers_on_cooldown public.set_default_model shared.has_our_policies
     """,
-    "authenticated service_role": "private.is_admin private.normalised",
+    "authenticated service_role": """
+        private.is_admin private.normalised private.search_terms private.terms_in
+        private.text_language
+    """,
     # Called by other functions, triggers and constraints.
     "": """
         private.accept_turn private.any_minor private.are_limits private.bounded
+        private.branch_memory private.drop_facts private.forget_facts_from private.forget_message
+        private.forget_summary_versions private.keep_version private.note_fact
+        private.restore_facts private.take_person_summary
         private.calibrate private.call_health_check private.cast_facts private.catalog_prices
         private.character_facts private.check_account private.check_own_characters
         private.check_own_message private.guard_writes
         private.cool_down private.count_row private.count_use private.covered
-        private.forget_summary_from private.history private.is_public_host private.is_retention
+        private.forget_summary_from private.history private.history_bytes
+        private.is_public_host private.is_retention
         private.is_spent private.is_worker_healthy private.keep_settings
         private.keep_sfw_of_deleted private.keep_sfw_with
         private.keep_sfw_with_age private.keep_sfw_with_members private.keep_sfw_with_minors
         private.limits_for private.members private.models_for private.most_history_bytes
         private.named_at private.named_member private.orphan_turn private.others
-        private.place_request private.preferred_worker private.reached_limit
+        private.place_request private.preferred_worker private.reached_limit private.recall
         private.record_given_secret private.record_interaction private.record_usage
         private.remember private.remember_repairs private.remember_safely private.remembered
         private.replay private.running_on private.speaker private.summary_of private.tier_of
@@ -320,13 +329,13 @@ def fact(stack: Stack, owner: User) -> dict[str, Any]:
 
 
 def summary(stack: Stack, owner: User) -> dict[str, Any]:
-    return {"conversation_id": str(stack.conversation(owner)), "content": "They met."}
+    return {"conversation_id": str(stack.conversation(owner)), "person_content": "They met."}
 
 
 def summarised(stack: Stack, owner: User) -> dict[str, Any]:
     row = summary(stack, owner)
     stack.db.execute(
-        "insert into conversation_summaries (conversation_id, content) values (%s, %s)",
+        "insert into conversation_summaries (conversation_id, person_content) values (%s, %s)",
         list(row.values()),
     )
     return {"conversation_id": UUID(row["conversation_id"])}
@@ -464,7 +473,7 @@ ROWS = {
         {"age": 31},
     ),
     "chat_worker_health": Row(checked, lambda s, o: {"is_healthy": True}, {"is_healthy": False}),
-    "conversation_summaries": Row(summarised, summary, {"content": "They never met."}),
+    "conversation_summaries": Row(summarised, summary, {"person_content": "They never met."}),
     "conversations": Row(
         lambda s, o: {"id": s.conversation(o)},
         lambda s, o: {"user_id": str(o.id), "character_id": str(DEMO_CHARACTER)},

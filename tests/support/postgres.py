@@ -58,7 +58,13 @@ class Postgres:
         """Starts or restarts the server and waits until it responds."""
         if not (self.folder / "data").exists():
             initdb = [self._binary("initdb"), "-D", str(self.folder / "data"), "-U", OWNER]
-            initdb += ["--auth=trust", "--encoding=UTF8", "--locale=C", "--no-sync"]
+            initdb += [
+                "--auth=trust",
+                "--encoding=UTF8",
+                "--locale-provider=builtin",
+                "--locale=C.UTF-8",
+                "--no-sync",
+            ]
             subprocess.run(initdb, **self._as_user, check=True, stdout=subprocess.DEVNULL)
         options: dict[str, object] = {
             "port": self.port,

@@ -11,11 +11,14 @@ from hypothesis import strategies as st
 
 from roleplay_chat.api import ChatRequest
 from roleplay_chat.prompt.builder import (
+    CUT_SHARE,
+    CUT_TOKENS,
     HOUSE_RULES,
     MEMORY_SHARE,
     SHARES,
     Message,
     PromptSpec,
+    _recent,
     build,
     history_room,
 )
@@ -156,16 +159,35 @@ def test_newest_history_is_kept() -> None:
 
 
 def test_history_that_is_too_long_begins_at_the_same_message_for_some_turns() -> None:
-    def first_number(newest: int) -> str:
+    def first_number(newest: int) -> int:
         history = [
-            MessageRow(sender="character", content=f"{n} " + "x" * 290, anchor=n % 8 == 0)
+            MessageRow(sender="character", content=f"{n} " + "x" * 290, position=n)
             for n in range(newest - 100, newest)
         ]
-        return built(begun(history=history), context_tokens=2048)[1]["content"].split()[0]
+        return int(built(begun(history=history), context_tokens=4096)[1]["content"].split()[0])
 
-    firsts = [first_number(newest) for newest in range(200, 224)]
-    assert len(set(firsts)) <= 4
-    assert all(int(first) % 8 == 0 for first in firsts)
+    firsts = [first_number(newest) for newest in range(200, 300)]
+    assert firsts == sorted(firsts)
+    assert len(set(firsts)) <= 20
+
+
+@given(st.integers(0, 2**62), st.lists(st.integers(0, 900), max_size=80))
+def test_history_that_is_cut_leaves_at_least_its_share(first: int, lengths: list[int]) -> None:
+    history = [
+        MessageRow(sender="user", content="x" * length, position=first + n)
+        for n, length in enumerate(lengths)
+    ]
+    turn, limits = begun(history=history), {"context_tokens": 4096, "max_tokens": 400}
+    room = history_room(PromptSpec(turn, ChatRequest(), "sfw", family=None, **limits))
+    cost = {row.position: UNCALIBRATED.count(row.content) + 4 for row in history}
+    kept = list(_recent(history, room, 500, UNCALIBRATED))
+    spent = sum(cost[row.position] for row in kept)
+    assert kept == history[len(history) - len(kept) :]
+    assert spent <= room
+    if len(kept) < len(history):
+        room -= 500
+        assert spent <= room
+        assert spent > room - min(CUT_SHARE * room, CUT_TOKENS) - max(cost.values())
 
 
 def test_memory_has_the_summary_then_pinned_facts_then_the_newest() -> None:
@@ -194,12 +216,16 @@ def test_memory_that_is_too_long_keeps_pinned_facts_and_the_summary() -> None:
 
 
 def test_room_for_the_history_is_what_is_built_with() -> None:
-    history = [MessageRow(sender="character", content="x" * 296) for _ in range(100)]
-    turn = begun(history=history, memory=MemoryRow(summary="They met."))
+    def kept(count: int) -> int:
+        history = [MessageRow(sender="character", content="x" * 296)] * count
+        turn = begun(history=history, memory=MemoryRow(summary="They met."))
+        return sum(message["content"].count("x" * 296) for message in built(turn))
+
+    turn = begun(memory=MemoryRow(summary="They met."))
     limits = {"context_tokens": 4096, "max_tokens": 400}
-    room = history_room(PromptSpec(turn, ChatRequest(), "sfw", family=None, **limits))
-    kept = sum(message["content"].count("x" * 296) for message in built(turn))
-    assert kept == room // 103
+    most = history_room(PromptSpec(turn, ChatRequest(), "sfw", family=None, **limits)) // 104
+    assert kept(most) == most
+    assert kept(most + 2) < most
 
 
 def test_message_survives_a_character_that_is_too_long() -> None:

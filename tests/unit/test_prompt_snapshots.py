@@ -62,7 +62,7 @@ DIALOGUE = [
     {
         "sender": "character" if number % 2 else "user",
         "content": f"({number}) " + "The rain goes on and on over the skerry. " * 6,
-        "anchor": number % 8 == 0,
+        "position": number,
     }
     for number in range(60)
 ]

@@ -61,7 +61,7 @@ def test_each_missing_variable_is_named(
         (RoleplayChatSettings, "ALLOW_LOCAL_UPSTREAMS", "perhaps"),
         (RoleplayChatSettings, "MAX_MESSAGE_CHARS", "0"),
         (RoleplayChatSettings, "MAX_MESSAGE_CHARS", "many"),
-        (RoleplayChatSettings, "HISTORY_MESSAGES", "-1"),
+        (RoleplayChatSettings, "MAX_MESSAGE_CHARS", "-1"),
         (RoleplayChatSettings, "TURN_BUDGET_SECONDS", "0"),
         (RoleplayChatSettings, "TURN_BUDGET_SECONDS", "nan"),
         (RoleplayChatSettings, "HEARTBEAT_SECONDS", "0"),

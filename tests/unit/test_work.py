@@ -6,6 +6,7 @@ import unicodedata
 from collections.abc import Callable
 from contextlib import suppress
 from itertools import chain
+from uuid import UUID
 
 import pytest
 from hypothesis import given
@@ -16,11 +17,12 @@ from roleplay_chat.generation.providers.event_stream import BodyDecoder
 from roleplay_chat.generation.providers.openai_compatible import ReplyReader
 from roleplay_chat.lorebook.entries import parse_entries, without_decorators
 from roleplay_chat.lorebook.keys import Scope
-from roleplay_chat.memory import notes
+from roleplay_chat.memory import facts, notes
 from roleplay_chat.messages import Cast
 from roleplay_chat.reply.filters import Reply
 from roleplay_chat.reply.model_refusals import is_model_refusal, may_become_model_refusal
 from roleplay_chat.reply.truncation import trim_unfinished_sentence
+from roleplay_chat.rows import FactRow
 from roleplay_chat.screening.normalize import MAX_MARKS, fold, stream_safe
 from roleplay_chat.screening.rules import detect
 from roleplay_chat.screening.word_classes import CODE, encode
@@ -79,6 +81,15 @@ def _said(text: str) -> None:
         scope.has("key", depth=1, case_sensitive=False, whole_words=whole_words, use_regex=False)
 
 
+def _noted(text: str) -> None:
+    """Facts from a message, beside known ones."""
+    known = [FactRow(id=UUID(int=1), content=text, topic="home", subject="Ada", written_by="model")]
+    material = facts.Material(known=known, messages=[(1, text)], person="Ada", character="Mara")
+    facts.resolve([facts.Fact("conversation", f"{text} now")], material, [f"{text}."])
+    facts.used(material)
+    facts.most_relevant(known, [text])
+
+
 READERS: dict[str, Callable[[str], object]] = {
     "screening": detect,
     "reply": _reply,
@@ -88,6 +99,7 @@ READERS: dict[str, Callable[[str], object]] = {
     "entry": without_decorators,
     "messages-for-keys": _said,
     "notes": lambda text: notes.parse('{"summary":"' + text, reach="profile"),
+    "facts": _noted,
 }
 
 

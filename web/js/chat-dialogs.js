@@ -4,6 +4,7 @@ import { html, nothing } from "../vendor/lit/lit-html.js";
 import { live } from "../vendor/lit/directives/live.js";
 import { repeat } from "../vendor/lit/directives/repeat.js";
 import * as talks from "./conversations.js";
+import { day } from "./facts.js";
 import * as facts from "./memory.js";
 import { closeDialog, doing, openDialog } from "./page.js";
 import { avatar, modal } from "./parts.js";
@@ -25,47 +26,94 @@ const REACH = {
 };
 
 function memory(state) {
-  const { summary, facts: noted } = state.memory;
+  const { summary, facts: noted, changing } = state.memory;
   const add = doing(async (event) => {
     event.preventDefault();
     const { content, tier } = event.target.elements;
-    const [name, character_id] = tier.value.split(" ");
-    await facts.addFact(content.value.trim(), name, character_id);
+    await facts.addFact(content.value.trim(), ...tier.value.split(" "));
     content.value = "";
     content.focus();
   });
   return modal("Memory", html`
     <section>
       <h3>Summary</h3>
-      ${summary
-        ? html`<p>${summary}</p><button @click=${doing(facts.forgetSummary)}>Delete this summary</button>`
-        : html`<p class="quiet">There is no summary yet. One is written when the conversation becomes too long for a model.</p>`}
+      ${changing === "summary" ? summaryForm(summary) : shownSummary(summary)}
     </section>
     <section>
       <h3>Facts</h3>
       ${noted.length ? nothing : html`<p class="quiet">There are no facts.</p>`}
       <ul class="rows">
-        ${repeat(noted, ({ id }) => id, (fact) => html`
-          <li>
-            <span>${fact.content}
-              <small>${reach(fact.memories)}${fact.written_by === "model" ? " · noted by a model" : ""}</small></span>
-            <button aria-pressed=${fact.pinned} @click=${doing(() => facts.pinFact(fact))}>
-              ${fact.pinned ? "Pinned" : "Pin"}</button>
-            <button aria-label=${`Forget: ${fact.content}`} @click=${doing(() => facts.forgetFact(fact))}>Forget</button>
-          </li>`)}
+        ${repeat(noted, ({ id }) => id, (fact) => html`<li>${changing === fact.id ? factForm(fact, state) : shownFact(fact)}</li>`)}
       </ul>
       <form class="add" @submit=${add}>
         <label>A fact to remember <input name="content" maxlength="2000" required /></label>
-        <label>In
-          <select name="tier">
-            <option value="conversation">${REACH.conversation}</option>
-            ${listMembers(state.conversation).map(({ id, name }) => html`<option value=${`character ${id}`}>everything with ${name}</option>`)}
-            <option value="profile">${REACH.profile}</option>
-          </select>
-        </label>
+        ${tiers(state)}
         <button class="primary">Add</button>
       </form>
     </section>`, state);
+}
+
+const shownSummary = (summary) => html`
+  ${summary
+    ? html`<p class="lines">${summary}</p>`
+    : html`<p class="quiet">There is no summary yet. One is written when the conversation becomes too long for a model.</p>`}
+  <div class="choices">
+    <button @click=${() => facts.change("summary")}>${summary ? "Change this summary" : "Write a summary"}</button>
+    ${summary ? html`<button @click=${doing(facts.forgetSummary)}>Delete this summary</button>` : nothing}
+  </div>`;
+
+function summaryForm(summary) {
+  const save = doing(async (event) => {
+    event.preventDefault();
+    await facts.writeSummary(event.target.elements.content.value.trim());
+  });
+  return html`
+    <form class="add" @submit=${save}>
+      <label>What happened so far <textarea name="content" rows="6" maxlength="4000" .value=${summary}></textarea></label>
+      <p class="quiet">No model changes your words. What happens later is added after them.</p>
+      ${choices()}
+    </form>`;
+}
+
+const shownFact = (fact) => html`
+  <span>${fact.content}
+    <small>${reach(fact.memories)}${fact.written_by === "model" ? " · noted by a model" : ""}${fact.since ? ` · since ${day(fact.since)}` : ""}</small>
+    ${fact.earlier.length ? html`<small>Earlier: ${fact.earlier.join(" ")}</small>` : nothing}</span>
+  <button aria-pressed=${fact.pinned} @click=${doing(() => facts.pinFact(fact))}>
+    ${fact.pinned ? "Pinned" : "Pin"}</button>
+  <button aria-label=${`Change: ${fact.content}`} @click=${() => facts.change(fact.id)}>Change</button>
+  <button aria-label=${`Forget: ${fact.content}`} @click=${doing(() => facts.forgetFact(fact))}>Forget</button>`;
+
+function factForm(fact, state) {
+  const save = doing(async (event) => {
+    event.preventDefault();
+    const { content, tier } = event.target.elements;
+    await facts.changeFact(fact, content.value.trim(), ...tier.value.split(" "));
+  });
+  return html`
+    <form class="add" @submit=${save}>
+      <label>The fact <input name="content" maxlength="2000" required .value=${fact.content} /></label>
+      ${tiers(state, fact.memories)}
+      ${choices()}
+    </form>`;
+}
+
+const choices = () => html`
+  <div class="choices">
+    <button class="primary">Save</button>
+    <button type="button" @click=${() => facts.change(null)}>Cancel</button>
+  </div>`;
+
+function tiers(state, { tier, character_id } = {}) {
+  const chosen = tier === "character" ? `character ${character_id}` : tier;
+  const members = listMembers(state.conversation).map(({ id, name }) => [`character ${id}`, `everything with ${name}`]);
+  const all = [["conversation", REACH.conversation], ...members, ["profile", REACH.profile]];
+  return html`
+    <label>In
+      <select name="tier">
+        ${all.map(([value, text]) => html`<option value=${value} ?selected=${value === chosen}>${text}</option>`)}
+      </select>
+    </label>`;
 }
 
 const reach = ({ tier, character_id }) =>

@@ -1,6 +1,7 @@
 // Loads and changes the summary and the facts of a conversation.
 
 import { data, supabase } from "./backend.js";
+import { joined, sorted } from "./facts.js";
 import { openDialog, set } from "./page.js";
 import { listMembers, state } from "./state.js";
 
@@ -15,21 +16,26 @@ async function loadMemory() {
   const reach = [`conversation_id.eq.${id}`, "tier.eq.profile"];
   if (members.length) reach.push(`character_id.in.(${members})`);
   const [summary, facts] = await Promise.all([
-    data(supabase.from("conversation_summaries").select("content").eq("conversation_id", id).maybeSingle()),
+    data(supabase.from("conversation_summaries").select("content, person_content").eq("conversation_id", id).maybeSingle()),
     data(
       supabase
         .from("memory_facts")
-        .select("id, content, pinned, written_by, memories!inner(tier, character_id)")
+        .select("id, memory_id, content, pinned, written_by, said_at, since, replaced_by, is_withdrawal, memories!inner(tier, character_id)")
         .or(reach.join(","), { referencedTable: "memories" })
         .order("pinned", { ascending: false })
+        .order("importance", { ascending: false })
         .order("created_at"),
     ),
   ]);
-  set({ memory: { summary: summary?.content ?? "", facts } });
+  set({ memory: { summary: joined(summary), ...sorted(facts), changing: null } });
 }
 
-/** Adds a fact to a memory tier; `character_id` is needed for the tier `character`. */
-export async function addFact(content, tier, character_id) {
+/** What is opened to be changed: the id of a fact, "summary", or null for nothing. */
+export function change(changing) {
+  set({ memory: { ...state.memory, changing } });
+}
+
+async function findMemory(tier, character_id) {
   const whose = {
     user_id: state.me.id,
     tier,
@@ -42,8 +48,25 @@ export async function addFact(content, tier, character_id) {
   const memory =
     (await data(query.maybeSingle())) ??
     (await data(supabase.from("memories").insert(whose).select("id").single()));
-  await data(supabase.from("memory_facts").insert({ memory_id: memory.id, content }));
+  return memory.id;
+}
+
+/** Adds a fact to a memory tier; `character_id` is needed for the tier `character`. */
+export async function addFact(content, tier, character_id) {
+  const memory_id = await findMemory(tier, character_id);
+  await data(supabase.from("memory_facts").insert({ memory_id, content }));
   set({ said: "The fact was added." });
+  await loadMemory();
+}
+
+/** Changes the text of a fact, or moves it to another tier, or both. */
+export async function changeFact(fact, content, tier, character_id) {
+  const changes = {};
+  if (content !== fact.content) changes.content = content;
+  const memory_id = await findMemory(tier, character_id);
+  if (memory_id !== fact.memory_id) changes.memory_id = memory_id;
+  if (Object.keys(changes).length) await data(supabase.from("memory_facts").update(changes).eq("id", fact.id));
+  set({ said: "The fact was changed." });
   await loadMemory();
 }
 
@@ -55,6 +78,16 @@ export async function pinFact(fact) {
 export async function forgetFact(fact) {
   await data(supabase.from("memory_facts").delete().eq("id", fact.id));
   set({ said: "The fact was deleted." });
+  await loadMemory();
+}
+
+/** Writes a summary that no model changes; models go on after it. */
+export async function writeSummary(person_content) {
+  const conversation_id = state.conversation.id;
+  const summaries = () => supabase.from("conversation_summaries");
+  const changed = await data(summaries().update({ person_content }).eq("conversation_id", conversation_id).select("conversation_id"));
+  if (!changed.length) await data(summaries().insert({ conversation_id, person_content }));
+  set({ said: "The summary was changed." });
   await loadMemory();
 }
 

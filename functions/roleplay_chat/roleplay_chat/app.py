@@ -175,7 +175,6 @@ class App:
                 user_id,
                 chat,
                 lease_seconds=self._settings.lease_seconds,
-                history_messages=self._settings.history_messages,
             )
         if isinstance(begun, turn_store.Replay):
             answer = begun.result | {"response": begun.reply, "request_id": request_id}

@@ -6,7 +6,7 @@ from uuid import UUID
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
-from roleplay_chat.api import Object, Tier
+from roleplay_chat.api import MemoryTier, Object, Tier
 
 
 class Row(BaseModel):
@@ -99,40 +99,78 @@ class CastRow(Row):
 
 
 class MessageRow(Row):
-    """A message of the history.
-
-    `anchor` means that a shortened history should begin here. Positions increase.
-    """
+    """A message of the history. Positions increase."""
 
     sender: Literal["user", "character"]
     content: str
-    anchor: bool = False
     position: int = 0
     character_id: UUID | None = None
     speaker: str | None = None
     """The name of the character who spoke."""
 
 
-class FactRow(Row):
-    """A remembered sentence. `content_tier` is that of its source."""
+class RecalledRow(MessageRow):
+    """A message that bears on what the person says; it may be in the history as well."""
 
+    score: float = 0
+    """How much it bears on it, for the order only."""
+    said_at: datetime | None = None
+
+
+class FactRow(Row):
+    """A remembered sentence that holds now.
+
+    `importance` is 1 to 5. With `subject` and `topic` it is the only one about them. `said_at` is
+    the time of the message that it was drawn from, `since` the same where it replaced another fact
+    that did not agree. `content_tier` is that of its source.
+    """
+
+    id: UUID | None = None
     content: str
     pinned: bool = False
+    importance: int = 3
+    tier: MemoryTier = "conversation"
     content_tier: Tier = "sfw"
+    written_by: Literal["person", "model"] = "person"
+    subject: str | None = None
+    topic: str | None = None
+    said_at: datetime | None = None
+    since: datetime | None = None
+    position: int | None = None
+    """That of its message, if it is in this conversation."""
+
+    @property
+    def is_fixed(self) -> bool:
+        """Whether no model may change it."""
+        return self.pinned or self.written_by == "person"
+
+    @property
+    def line(self) -> str:
+        """The sentence as a prompt has it."""
+        if self.since is None:
+            return self.content
+        return f"{self.content} (since {self.since.day} {self.since:%B %Y})"
 
 
 class MemoryRow(Row):
     """The summary of the messages up to `covers_position`; "" if there is none.
 
-    `backlog` has the oldest messages that are not summarised; some may also be in the history.
+    `person_summary` is the person's part, which a model's `summary` continues. `backlog` has the
+    oldest messages that are not summarised; some may also be in the history.
     """
 
     summary: str = ""
+    person_summary: str = ""
     covers_position: int = 0
     content_tier: Tier = "sfw"
     may_write: bool = False
     """Whether a new summary may be written now."""
     backlog: list[MessageRow] = Field(default_factory=list)
+
+    @property
+    def text(self) -> str:
+        """Both parts of the summary."""
+        return "\n".join(filter(None, [self.person_summary, self.summary]))
 
 
 class TemplateRow(Row):
@@ -220,9 +258,11 @@ class BegunTurn(Row):
     """Every character who is present, named in the request or in the history, but not the persona.
     """
     history: list[MessageRow] = Field(default_factory=list)
+    recalled: list[RecalledRow] = Field(default_factory=list)
+    """The messages that bear on the person's message, the best first."""
     memory: MemoryRow | None = None
     facts: list[FactRow] = Field(default_factory=list)
-    """Pinned facts first, then the newest."""
+    """Those that matter most first: pinned ones, then by importance and use."""
     templates: list[TemplateRow] = Field(default_factory=list)
     models: list[ModelRow] = Field(default_factory=list)
     moderators: list[ModelRow] = Field(default_factory=list)

@@ -50,8 +50,6 @@ class Settings(EdgeSettings):
     """A client that receives nothing for this long is disconnected."""
     max_message_chars: int = Field(default=8_000, ge=1, le=60_000)
     """The length limit for messages."""
-    history_messages: int = Field(default=100, ge=2, le=1000)
-    """How many of the newest messages are read for the prompt."""
 
     turn_budget_seconds: float = Field(default=90, gt=0, le=3500)
     """The time limit for a turn: all targets, up to the last token."""

@@ -100,7 +100,6 @@ async def begin(
     request: ChatRequest,
     *,
     lease_seconds: int,
-    history_messages: int,
 ) -> BegunTurn | Replay:
     """Open the turn. Raises `ApiError` if something blocks it or the database is unavailable.
 
@@ -122,7 +121,6 @@ async def begin(
         "p_message_id": _text(request.message_id),
         "p_memory_tier": request.chosen_memory_tier,
         "p_lease_seconds": lease_seconds,
-        "p_history_limit": history_messages,
         "p_worker": requested_worker(request.model_provider),
     }
     try:

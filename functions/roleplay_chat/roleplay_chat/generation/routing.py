@@ -19,6 +19,10 @@ from roleplay_chat.rows import BegunTurn, CooldownRow, ModelRow, WorkerRow
 from roleplay_chat.tokens import UNCALIBRATED, Tokens
 
 DEFAULT_CONTEXT_TOKENS = 8192
+DEFAULT_PROMPT_TOKENS = 32_768
+"""The most tokens of a prompt where the row does not say: long prompts cost money and time."""
+DEFAULT_WORKER_TOKENS = 4096
+"""The context of a worker whose configuration does not say."""
 DEFAULT_MAX_TOKENS = 400
 MAX_TOKENS = 10_000_000
 """The limit for a context or a reply; a larger number in a row is a mistake."""
@@ -337,6 +341,7 @@ def invalid_numbers(models: Sequence[ModelRow]) -> list[str]:
             (PROMPT, model.pricing.get(PROMPT), price),
             (COMPLETION, model.pricing.get(COMPLETION), price),
             ("context_tokens", model.capabilities.get("context_tokens"), _whole),
+            ("prompt_tokens", model.capabilities.get("prompt_tokens"), _whole),
             ("max_tokens", model.input_defaults.get("max_tokens"), _whole),
             ("roles", model.capabilities.get("roles"), _roles),
         )
@@ -362,7 +367,7 @@ def _model_target(model: ModelRow) -> Target:
         names=_names(model.input_defaults, model.capabilities, model.repairs),
         rejected=_rejected(model.repairs, model.input_defaults),
         roles=_form(model.capabilities, model.repairs),
-        context_tokens=_tokens(model.capabilities.get("context_tokens")),
+        context_tokens=_context(model.capabilities, model.input_defaults),
         tokens=Tokens.from_ratios(model.token_ratios),
         adult=model.capabilities.get("nsfw") is True,
         timeouts=fields(model.capabilities.get("timeouts")),
@@ -396,7 +401,9 @@ def _worker_target(worker: WorkerRow) -> Target:
         names=_names(worker.config.get("input_defaults"), worker.config, worker.repairs),
         rejected=_rejected(worker.repairs, worker.config.get("input_defaults")),
         roles=_form(worker.config, worker.repairs),
-        context_tokens=_tokens(worker.config.get("context_tokens"), default=4096),
+        context_tokens=_context(
+            worker.config, worker.config.get("input_defaults"), default=DEFAULT_WORKER_TOKENS
+        ),
         tokens=Tokens.from_ratios(worker.token_ratios),
         adult=True,
         # The worker's own protocol has no stop strings.
@@ -508,6 +515,15 @@ def _takes_stop(capabilities: dict[str, Any]) -> bool:
     """Not for reasoning models by default: some providers also stop inside the reasoning."""
     thinks = bool(capabilities.get("reasoning")) or capabilities.get("thinks_first") is True
     return bool(capabilities.get("stop", not thinks))
+
+
+def _context(
+    sizes: Mapping[str, Any], input_defaults: object, default: int = DEFAULT_CONTEXT_TOKENS
+) -> int:
+    """The tokens for prompt and reply together: the model's, or as many as its row spends."""
+    prompt = _tokens(sizes.get("prompt_tokens"), DEFAULT_PROMPT_TOKENS)
+    reply = _parameters(input_defaults)[LIMIT]
+    return min(_tokens(sizes.get("context_tokens"), default), prompt + int(reply))
 
 
 def _tokens(value: object, default: int = DEFAULT_CONTEXT_TOKENS) -> int:

@@ -71,7 +71,7 @@ class Summarizer:
         self._batch: Batch | None = None
         self._decided = asyncio.Event()
         self._reply_is_over = asyncio.Event()
-        self._task: asyncio.Task[Written | None] | None = None
+        self._task: asyncio.Task[dict[str, Any] | None] | None = None
         self._is_saved = False
         self._is_dropped = False
         self._extras = extras
@@ -108,7 +108,6 @@ class Summarizer:
             self._begun.memory,
             self._begun.history,
             min_room=builder.min_history_room(reply.context_tokens, reply.max_tokens),
-            max_messages=self._settings.history_messages,
             tokens=reply.tokens,
         ):
             self._signals, self._lore = signals, lore
@@ -151,15 +150,13 @@ class Summarizer:
             await asyncio.wait({self._task})
         self._is_dropped = True
 
-    def _outcome(self, written: Written | None) -> dict[str, Any] | None:
+    def _outcome(self, saved: dict[str, Any] | None) -> dict[str, Any] | None:
         if self._batch is None:
             return None
-        if written is None:
-            return {"wait_seconds": RETRY_WAIT_SECONDS}
-        return notes.to_save(self._batch, written)
+        return {"wait_seconds": RETRY_WAIT_SECONDS} if saved is None else saved
 
-    async def _write(self, reply: Target) -> Written | None:
-        """The written summary; None if none is due or it failed."""
+    async def _write(self, reply: Target) -> dict[str, Any] | None:
+        """What to save, in the format of private.remember; None if nothing is due or it failed."""
         try:
             try:
                 plan = await self._clients.in_thread(self._plan, reply)
@@ -172,14 +169,13 @@ class Summarizer:
                 self._log_content_refused(finding)
                 return None
             written = notes.parse(self._generation.text, reach=self._request.chosen_memory_tier)
-            if written is not None:
-                written = await self._clients.in_thread(self._allowed, written)
-            event = "memory written" if written else "memory not written"
-            self._log_line(INFO if written else WARNING, event)
+            saved = await self._clients.in_thread(self._to_save, written) if written else None
+            event = "memory written" if saved else "memory not written"
+            self._log_line(INFO if saved else WARNING, event)
         except Exception:
             _log.exception("memory failed", extra={"fields": dict(self._ids)})
             return None
-        return written
+        return saved
 
     def _plan(self, reply: Target) -> Plan | None:
         """Choose the batch and the targets, the workers as last resort; None without targets."""
@@ -201,7 +197,6 @@ class Summarizer:
             begun.memory,
             begun.history,
             room=max(builder.history_room(spec), 0),
-            max_messages=self._settings.history_messages,
             capacity=notes.capacity(begun, targets[0].context_tokens),
             tokens=reply.tokens,
         )
@@ -244,6 +239,12 @@ class Summarizer:
             roles=shape.roles,
         )
 
+    def _to_save(self, written: Written) -> dict[str, Any] | None:
+        assert self._batch is not None  # noqa: S101 - `_plan` has chosen it
+        allowed = self._allowed(written)
+        macros = build_macros(self._begun, self._request)
+        return notes.to_save(self._batch, allowed, self._begun, macros) if allowed else None
+
     def _allowed(self, written: Written) -> Written | None:
         """The parts of the result that may be kept; None if the summary may not."""
         kept = [*self._signals, *read([Passage("memory", written.summary)])]
@@ -252,8 +253,9 @@ class Summarizer:
             return None
         facts = []
         for fact in written.facts:
-            with_it = [*kept, *read([Passage("memory", fact.text)])]
-            if finding := judge(with_it, self._tier) or self._scene(fact.text):
+            said = " ".join(filter(None, [fact.text, fact.subject, fact.topic]))
+            with_it = [*kept, *read([Passage("memory", said)])]
+            if finding := judge(with_it, self._tier) or self._scene(said):
                 self._log_content_refused(finding)
             else:
                 kept = with_it

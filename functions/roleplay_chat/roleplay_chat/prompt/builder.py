@@ -17,6 +17,7 @@ from roleplay_chat.api import ChatRequest, Tier
 from roleplay_chat.lorebook.entries import Entry
 from roleplay_chat.lorebook.matching import match_entries, select_entries
 from roleplay_chat.messages import Message, Roles
+from roleplay_chat.prompt import recall
 from roleplay_chat.prompt.group_chat import as_heard, introduction
 from roleplay_chat.prompt.macros import (
     build_macros,
@@ -32,14 +33,18 @@ from roleplay_chat.rows import BegunTurn, CharacterRow, FactRow, MessageRow, Tem
 from roleplay_chat.screening.decision import Part, Passage
 from roleplay_chat.tokens import TOKENS_PER_MESSAGE, UNCALIBRATED, Tokens
 
-STEP_MESSAGES = 16
-"""How many messages to search for an anchor. About every eighth message is one."""
+CUT_SHARE, CUT_TOKENS = 0.3, 3_000
+"""How much more than necessary is cut off a history that is too long: a share of its room, and
+tokens. See `_first_kept`."""
 HISTORY_SHARE = 0.25
 """The minimum share of the budget for the history; the system message yields to it."""
 LORE_SHARE = 0.25
 """The maximum share for the lorebook, which also gets no more than the system message leaves."""
 MEMORY_SHARE = 0.25
-"""The maximum share for summary and facts together; pinned facts get at most half of it."""
+"""The maximum share for summary and facts together; pinned and important facts get at most half of
+it before the summary."""
+KEPT_IMPORTANCE = 4
+"""Facts of this importance are kept before the summary."""
 CLOSING_SHARE = 0.75
 """The maximum share for the closing messages: post-history instructions and the person's message.
 The middle of a longer message is cut out, because it would displace everything else."""
@@ -131,7 +136,9 @@ class PromptSpec:
 def build(spec: PromptSpec) -> Prompt:
     """The messages to send, within the budget."""
     frame = _frame(spec)
-    spoken = [*_recent(frame.history, frame.room, spec.tokens), *frame.closing]
+    kept = _recent(frame.history, frame.room, recall.budget(spec.budget), spec.tokens)
+    recalled = _recalled(spec, kept, frame.room)
+    spoken = [*map(_message, kept), *recalled, *frame.closing]
     rule = Piece.from_text(None, spec.rule)
     system = PromptMessage("system", joined("\n\n", [frame.system.content, rule]))
     messages = [system, *_with_notes(spoken, frame.lore)]
@@ -338,27 +345,37 @@ def _entries(title: str, lore: Sequence[Entry], position: str) -> Piece:
 
 
 def _memory(begun: BegunTurn, budget: int, tokens: Tokens) -> str:
-    """The summary and the facts within `budget`. Pinned facts are kept, others dropped first."""
-    if not begun.facts and not (begun.memory and begun.memory.summary):
+    """The summary and the facts within `budget`.
+
+    Pinned and important facts are kept, in at most half of it. Others are dropped first, those that
+    matter least before the rest.
+    """
+    summary = begun.memory.text if begun.memory else ""
+    if not begun.facts and not summary:
         return ""
-    pinned = _fact_lines([fact for fact in begun.facts if fact.pinned], budget // 2, tokens)
-    budget -= tokens.count(f"{pinned}\n")
-    summary = tokens.beginning(begun.memory.summary if begun.memory else "", max(budget, 0))
+    kept = [fact for fact in begun.facts if _is_kept(fact)]
+    first = _fact_lines(kept, budget // 2, tokens)
+    budget -= tokens.count("\n".join([*first, ""]))
+    summary = tokens.beginning(summary, max(budget, 0))
     budget -= tokens.count(f"{summary}\n")
-    others = _fact_lines([fact for fact in begun.facts if not fact.pinned], budget, tokens)
-    return "\n".join(filter(None, [summary, pinned, others]))
+    others = kept[len(first) :] + [fact for fact in begun.facts if not _is_kept(fact)]
+    return "\n".join(filter(None, [summary, *first, *_fact_lines(others, budget, tokens)]))
 
 
-def _fact_lines(facts: Sequence[FactRow], budget: int, tokens: Tokens) -> str:
+def _is_kept(fact: FactRow) -> bool:
+    return fact.pinned or fact.importance >= KEPT_IMPORTANCE
+
+
+def _fact_lines(facts: Sequence[FactRow], budget: int, tokens: Tokens) -> list[str]:
     """The leading facts that fit."""
     lines: list[str] = []
     for fact in facts:
-        line = f"- {fact.content}"
+        line = f"- {fact.line}"
         budget -= tokens.count(f"{line}\n")
         if budget < 0:
             break
         lines.append(line)
-    return "\n".join(lines)
+    return lines
 
 
 def _closing(
@@ -446,22 +463,56 @@ def _section(part: Part, title: str, text: str | None) -> Piece:
     return Piece.from_text(part, f"## {title}\n{text}") if text else NO_WORDS
 
 
-def _recent(history: Sequence[MessageRow], budget: int, tokens: Tokens) -> list[PromptMessage]:
-    """The newest messages that fit, oldest first.
+def _recent(
+    history: Sequence[MessageRow], room: int, reserve: int, tokens: Tokens
+) -> Sequence[MessageRow]:
+    """The newest messages that fit in `room` tokens, oldest first. If not all do, `reserve` tokens
+    are left for recalled ones."""
+    if _cost_at_most(history, tokens) <= room:
+        return history
+    return history[_first_kept(history, room - reserve, tokens) :]
 
-    If some do not fit, the first one kept is an anchor, if one is near. So most turns only append
-    to the prompt of the turn before, which stays cached.
+
+def _first_kept(history: Sequence[MessageRow], room: int, tokens: Tokens) -> int:
+    """Where a history is cut that is too long for `room` tokens.
+
+    Among the cuts that leave nearly as much as fits, the one of the highest grade, which stays the
+    highest for as long as it is among them. So most turns only append to the prompt of the turn
+    before, which stays cached.
     """
-    messages = [_message(row) for row in history]
-    if _cost_at_most(messages, tokens) <= budget:
-        return messages
-    first = len(history)
-    while first > 0 and (budget := budget - _cost(messages[first - 1], tokens)) >= 0:
+    least = room - min(CUT_SHARE * room, CUT_TOKENS)
+    first = latest = len(history)
+    spent = 0
+    while first > 0 and (spent := spent + _row_cost(history[first - 1], tokens)) <= room:
         first -= 1
-    if first > 0:
-        near = range(first, min(first + STEP_MESSAGES, len(history)))
-        first = next((index for index in near if history[index].anchor), first)
-    return messages[first:]
+        if spent <= least:
+            latest = first
+    places = range(first, min(latest, len(history) - 1) + 1)
+    return max(places, key=lambda place: (_grade(history[place].position), -place), default=first)
+
+
+def _grade(position: int) -> int:
+    """How rarely a history may begin at this position: 0 for half of them, 1 for a quarter, ..."""
+    mixed = position * 0x9E3779B97F4A7C15 >> 16 & 0xFFFFFFFF
+    return (mixed & -mixed).bit_length()
+
+
+def _recalled(spec: PromptSpec, history: Sequence[MessageRow], room: int) -> list[PromptMessage]:
+    """Earlier messages that bear on the person's message, in what the history leaves of `room`."""
+    if not spec.begun.recalled:
+        return []
+    macros = build_macros(spec.begun, spec.request)
+    names = {"user": macros["user"], "character": macros["char"]}
+    left = room - sum(_row_cost(row, spec.tokens) for row in history) - TOKENS_PER_MESSAGE
+    rows = recall.choose(
+        spec.begun.recalled,
+        before=history[0].position if history else None,
+        said=spec.begun.turn.message or "",
+        names=names,
+        budget=min(left, recall.budget(spec.budget)),
+        tokens=spec.tokens,
+    )
+    return [PromptMessage("system", recall.written(rows, names))] if rows else []
 
 
 def _message(row: MessageRow) -> PromptMessage:
@@ -510,10 +561,14 @@ def _with_notes(messages: Sequence[PromptMessage], lore: Sequence[Entry]) -> lis
     return noted
 
 
-def _cost_at_most(messages: Sequence[PromptMessage], tokens: Tokens) -> int:
-    """An upper bound for the sum of `_cost`, counted in one go."""
-    whole = tokens.count("".join(message.content.text for message in messages))
-    return whole + (TOKENS_PER_MESSAGE + 1) * len(messages)
+def _cost_at_most(rows: Sequence[MessageRow], tokens: Tokens) -> int:
+    """An upper bound for the sum of `_row_cost`, counted in one go."""
+    whole = tokens.count("".join([row.content for row in rows]))
+    return whole + (TOKENS_PER_MESSAGE + 1) * len(rows)
+
+
+def _row_cost(row: MessageRow, tokens: Tokens) -> int:
+    return tokens.count(row.content) + TOKENS_PER_MESSAGE
 
 
 def _cost(message: PromptMessage, tokens: Tokens) -> int:

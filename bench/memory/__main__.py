@@ -1,0 +1,122 @@
+"""The command: measures, prints the tables, and writes them into docs/memory.md."""
+
+import asyncio
+import subprocess
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import datetime
+from functools import partial
+from pathlib import Path
+from typing import TypeVar
+
+import click
+
+from bench.memory import locomo, prefix, report, world
+from bench.memory.function import Function
+from bench.memory.results import Results, read, write
+from tests.support.installations import NEW, connect, install
+from tests.support.postgres import ROOT, Postgres, running_postgres
+
+T = TypeVar("T")
+
+DOCUMENT = ROOT / "docs" / "memory.md"
+BEFORE = Path(__file__).with_name("before.json")
+"""The results before facts had a source and a weight, and before anything was recalled."""
+RAW = ROOT / ".local" / "bench" / "memory.json"
+PARTS = ("prefix", "world", "locomo")
+
+
+@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@click.option("--only", type=click.Choice(PARTS), multiple=True, help="Measure only this part.")
+@click.option(
+    "--conversations",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="A folder of conversations in LoCoMo's format, for the part locomo.",
+)
+@click.option(
+    "--seed", type=int, default=0, help="Another number: another conversation and another world."
+)
+@click.option(
+    "--write", "writes", is_flag=True, help=f"Write the tables into docs/{DOCUMENT.name}."
+)
+@click.option(
+    "--raw",
+    type=click.Path(dir_okay=False, path_type=Path),
+    default=RAW,
+    help=f"The file for all results, as JSON. [default: {RAW.relative_to(ROOT)}]",
+)
+def main(
+    only: tuple[str, ...], conversations: Path | None, seed: int, writes: bool, raw: Path
+) -> None:
+    """Measure what prompts know of long conversations, and how alike they are."""
+    parts = only or PARTS
+    if "locomo" in parts and conversations is None:
+        if only:
+            raise click.UsageError("The part locomo needs --conversations FOLDER.")
+        click.echo("Without --conversations FOLDER the part locomo is left out.")
+    if writes and seed:
+        raise click.UsageError("The tables of the document are of the seed 0.")
+    started = time.monotonic()
+    results = measure(parts, conversations, seed)
+    write(results, raw)
+    tables = report.tables(results, Results() if seed else read(BEFORE))
+    for table in tables.values():
+        click.echo(table.text())
+    for figure in report.missed(tables):
+        click.echo(f"missed: {figure}")
+    if writes:
+        DOCUMENT.write_text(report.with_tables(DOCUMENT.read_text(), tables))
+        click.echo(f"Written: {DOCUMENT.relative_to(ROOT)}")
+    click.echo(f"{(time.monotonic() - started) / 60:.1f} minutes; all results: {raw}")
+
+
+def measure(parts: Sequence[str], conversations: Path | None, seed: int) -> Results:
+    """Measure the selected parts."""
+    results = Results(commit=_commit())
+    with running_postgres() as postgres:
+        if "prefix" in parts:
+            results.prefix = _run(postgres, "prefix", partial(prefix.compare, seed=seed))
+        if "world" in parts:
+            results.world = _run(postgres, "world", partial(world.live_all, seed=seed))
+        if "locomo" in parts and conversations:
+            talks = locomo.read_conversations(conversations)
+            results.locomo, results.noted = _run(
+                postgres, "locomo", lambda function, say: locomo.compare(function, talks, say)
+            )
+    return results
+
+
+def _run(
+    postgres: Postgres,
+    part: str,
+    measuring: Callable[[Function, Callable[[str], None]], Awaitable[T]],
+) -> T:
+    """Measure a part in a database of its own."""
+    say = _say(part)
+    say("preparing a database")
+    install(postgres, part, NEW)
+
+    async def run() -> T:
+        function = Function(db)
+        try:
+            return await measuring(function, say)
+        finally:
+            await function.aclose()
+
+    with connect(postgres, part) as db:
+        return asyncio.run(run())
+
+
+def _say(part: str) -> Callable[[str], None]:
+    """A function that prints the progress of a part."""
+    return lambda message: click.echo(f"{datetime.now():%H:%M:%S} {part}: {message}")
+
+
+def _commit() -> str:
+    command = ["git", "rev-parse", "--short", "HEAD"]
+    done = subprocess.run(command, cwd=ROOT, check=False, capture_output=True, text=True)
+    return done.stdout.strip()
+
+
+if __name__ == "__main__":
+    main(prog_name="python -m bench.memory")

@@ -1,0 +1,230 @@
+"""Questions about long conversations of two people, in the format of the benchmark LoCoMo.
+
+A conversation is replayed into the database, and each question is asked as the next message of one
+of the two. What counts is how much of a question's evidence the prompt contains as messages: those
+of the history, and earlier ones that were found. Summaries and facts do not count.
+
+A file has `speaker_a`, `speaker_b`, `sessions` (`date`, and `messages` with `id`, `speaker` and
+`text`) and `qa` (`question`, `category`, and in `evidence` the ids of the messages with the
+answer). Questions of category 5 have no answer and are left out.
+"""
+
+import json
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+from uuid import UUID, uuid4
+
+from psycopg import sql
+
+from bench.memory.function import Function, make_conversation, make_person, prepare, undone
+from bench.memory.prefix import take_notes
+from bench.memory.prompts import Prompt, prompt_tokens
+from tests.support.postgres import Connection
+
+CONTEXTS = (4_096, 8_192, 32_768)
+ADVERSARIAL = 5
+"""The category of questions without an answer."""
+_ID = re.compile(r"D\d+:\d+")
+_DATE = re.compile(r"(\d+):(\d+) ([ap]m) on (\d+) (\w+),? (\d+)")
+
+
+@dataclass(frozen=True)
+class Said:
+    """A message."""
+
+    id: str
+    speaker: str
+    text: str
+    at: datetime
+
+
+@dataclass(frozen=True)
+class Question:
+    """A question, and the ids of the messages with its answer."""
+
+    text: str
+    evidence: Sequence[str]
+
+
+@dataclass(frozen=True)
+class Conversation:
+    """What two people said. The person is the first speaker, the character the second."""
+
+    person: str
+    character: str
+    messages: Sequence[Said]
+    questions: Sequence[Question]
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What a question's prompt contained."""
+
+    evidence: int
+    found: int
+    tokens: int
+    """Estimated tokens of the prompt."""
+
+    @property
+    def share(self) -> float:
+        """The share of the evidence in the prompt."""
+        return self.found / self.evidence
+
+
+@dataclass(frozen=True)
+class Found:
+    """The results with one context."""
+
+    questions: int
+    by_question: float
+    """The average of the questions' shares."""
+    evidence: int
+    by_evidence: float
+    """The share of all evidence."""
+    tokens: float
+    """Average tokens of a prompt."""
+
+    @classmethod
+    def from_asked(cls, asked: Sequence[Asked]) -> "Found":
+        """Sum up what was asked."""
+        evidence = sum(one.evidence for one in asked)
+        return cls(
+            questions=len(asked),
+            by_question=sum(one.share for one in asked) / len(asked),
+            evidence=evidence,
+            by_evidence=sum(one.found for one in asked) / evidence,
+            tokens=sum(one.tokens for one in asked) / len(asked),
+        )
+
+
+def read_conversations(folder: Path) -> list[Conversation]:
+    """The conversations of the JSON files in a folder."""
+    return [parse(json.loads(path.read_text())) for path in sorted(folder.glob("*.json"))]
+
+
+def parse(data: Mapping[str, Any]) -> Conversation:
+    """Parse a file. Evidence that names no message is left out, and questions without any."""
+    messages = list(_messages(data["sessions"]))
+    known = {said.id for said in messages}
+    questions = []
+    for asked in data["qa"]:
+        named = dict.fromkeys(_ID.findall(" ".join(asked["evidence"])))
+        evidence = [id_ for id_ in named if id_ in known]
+        if evidence and asked["category"] != ADVERSARIAL:
+            questions.append(Question(asked["question"], evidence))
+    return Conversation(data["speaker_a"], data["speaker_b"], messages, questions)
+
+
+def _messages(sessions: Sequence[Mapping[str, Any]]) -> Iterator[Said]:
+    for session in sessions:
+        begun = _parse_date(session["date"])
+        for minute, said in enumerate(session["messages"]):
+            at = begun + timedelta(minutes=minute)
+            yield Said(said["id"], said["speaker"], said["text"], at)
+
+
+def _parse_date(text: str) -> datetime:
+    """Parse a date such as "1:56 pm on 8 May, 2023"."""
+    found = _DATE.fullmatch(text.strip())
+    if found is None:
+        raise ValueError(f"not a session's date: {text!r}")
+    hour, minute, half, day, month, year = found.groups()
+    at = datetime.strptime(f"{day} {month} {year}", "%d %B %Y").replace(tzinfo=UTC)
+    return at + timedelta(hours=int(hour) % 12 + 12 * (half == "pm"), minutes=int(minute))
+
+
+def contains(prompt: Prompt, text: str) -> bool:
+    """Whether a message stands in the prompt, in the history or among those that were recalled: as
+    whole lines, perhaps after the name of who said it. The system message does not count."""
+    shown = "\n".join(["", *(message["content"] for message in prompt[1:]), ""])
+    return f"\n{text}\n" in shown or f": {text}\n" in shown
+
+
+def replay(db: Connection, talk: Conversation) -> tuple[UUID, UUID]:
+    """Store the conversation. Returns the ids of the person and of the conversation."""
+    user_id, character_id = make_person(db, talk.person), uuid4()
+    db.execute(
+        "insert into characters (id, user_id, name, description, is_public)"
+        " values (%s, %s, %s, '', false)",
+        [character_id, user_id, talk.character],
+    )
+    conversation_id = make_conversation(db, user_id, character_id)
+    insert = sql.SQL(
+        "insert into messages (conversation_id, sender, content, created_at)"
+        " values (%s, %s, %s, %s)"
+    )
+    with db.cursor() as cursor:
+        cursor.executemany(
+            insert,
+            [
+                (
+                    conversation_id,
+                    "user" if said.speaker == talk.person else "character",
+                    said.text,
+                    said.at,
+                )
+                for said in talk.messages
+            ],
+        )
+    return user_id, conversation_id
+
+
+async def compare(
+    function: Function,
+    talks: Sequence[Conversation],
+    say: Callable[[str], None],
+    contexts: Sequence[int] = CONTEXTS,
+) -> tuple[dict[int, Found], dict[int, Found]]:
+    """Ask every question with every context: before any notes were taken of the conversations, and
+    after they were. Each question is undone before the next."""
+    db = function.db
+    replayed = [(talk, *replay(db, talk)) for talk in talks]
+    db.execute("analyze")
+    plain, noted = {}, {}
+    for context in contexts:
+        prepare(db, context)
+        plain[context] = await _ask_all(function, replayed)
+        say(f"context {context:,}: {plain[context].by_question:.1%} of a question's evidence")
+        with db.transaction(force_rollback=True):
+            for _, user_id, conversation_id in replayed:
+                await _catch_up(function, user_id, conversation_id)
+            noted[context] = await _ask_all(function, replayed)
+        say(f"context {context:,}, with notes: {noted[context].by_question:.1%}")
+    return plain, noted
+
+
+async def _catch_up(function: Function, user: UUID, conversation: UUID) -> None:
+    """Take notes of a conversation until none are due."""
+    function.take_notes, steps = take_notes, -1
+    while steps < function.steps:
+        steps = function.steps
+        await function.say(user, conversation, "Go on.", "I see.")
+        function.db.execute(
+            "delete from messages where conversation_id = %s and content in ('Go on.', 'I see.')",
+            [conversation],
+        )
+
+
+async def _ask_all(
+    function: Function, replayed: Sequence[tuple[Conversation, UUID, UUID]]
+) -> Found:
+    asked = [
+        await _ask(function, talk, question, user_id, conversation_id)
+        for talk, user_id, conversation_id in replayed
+        for question in talk.questions
+    ]
+    return Found.from_asked(asked)
+
+
+async def _ask(
+    function: Function, talk: Conversation, question: Question, user: UUID, conversation: UUID
+) -> Asked:
+    texts = {said.id: said.text for said in talk.messages}
+    with undone(function):
+        prompt = await function.say(user, conversation, question.text, "I see.")
+    found = sum(contains(prompt, texts[id_]) for id_ in question.evidence)
+    return Asked(len(question.evidence), found, prompt_tokens(prompt))

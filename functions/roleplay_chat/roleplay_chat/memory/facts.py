@@ -1,0 +1,372 @@
+"""Facts that a model noted, compared with those that are known. Pure.
+
+What is the same is merged, what contradicts is replaced, and what a model numbered wrongly is left
+alone. Where words cannot tell, both facts stay: a fact that is noted twice does less harm than one
+that is lost.
+"""
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, Literal
+
+from roleplay_chat.api import MemoryTier
+from roleplay_chat.memory.comparison import (
+    Likeness,
+    Slot,
+    Words,
+    contradicts,
+    is_twin,
+    likeness,
+    plain_slot,
+    slot_of,
+)
+from roleplay_chat.rows import FactRow
+
+TIERS: tuple[MemoryTier, ...] = ("conversation", "character", "profile")
+"""From the narrowest to the widest."""
+MAX_USED = 50
+
+_CHANGE = re.compile(
+    r"\b(?:now|nowadays|no longer|any ?more|instead|these days|from now on|another|changed|moved"
+    r"|g[ai]ven? up)\b",
+    re.IGNORECASE,
+)
+"""Words by which people say that something is no longer as it was."""
+_SENTENCE_END = re.compile(r"(?<=[.!?])\s")
+_LASTING = re.compile(
+    r"\b(?:mother|father|mum|mom|dad|parents?|sisters?|brothers?|siblings?|sons?|daughters?"
+    r"|child(?:ren)?|husband|wife|spouse|married|engaged|widow(?:er)?|grand(?:mother|father|parents?)"
+    r"|aunt|uncle|cousins?|niece|nephew|family|promise[ds]?|vow(?:s|ed)?|swore|sworn|oath"
+    r"|(?:is|are) (?:called|named)|name is|allerg\w+|boundar(?:y|ies)|safe ?words?|off[- ]limits"
+    r"|must(?: not|n['’]t| never)|(?:does not|doesn['’]t|do not|don['’]t) want)\b",
+    re.IGNORECASE,
+)
+"""Names, family, promises and limits, in the words of plain English facts."""
+LASTING, USUAL = 5, 3
+"""Importance of these, and of anything else, where a model says nothing."""
+
+
+def importance_of(text: str) -> int:
+    """The importance of a fact that a model did not rate."""
+    return LASTING if _LASTING.search(text) else USUAL
+
+
+@dataclass(frozen=True)
+class Fact:
+    """A change of the memory that a model noted, cleaned.
+
+    `known` is the number of the known fact that it replaces or withdraws, `message` that of the
+    message that says so; both may be wrong.
+    """
+
+    tier: MemoryTier
+    text: str
+    action: Literal["add", "replace", "withdraw"] = "add"
+    known: int | None = None
+    importance: int = 3
+    subject: str = ""
+    topic: str = ""
+    message: int | None = None
+
+
+@dataclass(frozen=True)
+class Material:
+    """What the facts were noted from."""
+
+    known: Sequence[FactRow]
+    """In the order of their numbers, from 1."""
+    messages: Sequence[tuple[int, str]]
+    """Positions and texts, in the order of their numbers, from 1."""
+    person: str
+    """The names of the two who talk."""
+    character: str
+    _names: set[str] = field(init=False, default_factory=set)
+
+    def __post_init__(self) -> None:
+        names = Words(f"{self.person} {self.character}").stems
+        self._names.update(names, (f"{name}'s" for name in names))
+
+    @cached_property
+    def _said(self) -> list[set[str]]:
+        """The words of each message."""
+        return [Words(text).content for _, text in self.messages]
+
+    @cached_property
+    def said(self) -> set[str]:
+        """The words of all messages."""
+        return set().union(*self._said)
+
+    def is_later(self, row: FactRow) -> bool:
+        """Whether a fact was said after these messages."""
+        return row.position is not None and row.position > self.messages[-1][0]
+
+    def source(self, words: Words, message: int | None) -> tuple[int, int]:
+        """The positions of the message that a fact was drawn from.
+
+        That is the one that the model named, unless that has no word of the fact and another has
+        half of them; without one the message that has most. All messages, if none has half.
+        """
+        bearing, place = self.bearing(words), self._place(message)
+        if place < 0 or not self.is_said(bearing, message, at_least=1):
+            shares = [len(bearing & said) for said in self._said]
+            best = max(range(len(shares)), key=lambda place: (shares[place], place))
+            if bearing and 2 * shares[best] >= len(bearing):
+                place = best
+        if place < 0:
+            return self.messages[0][0], self.messages[-1][0]
+        return self.messages[place][0], self.messages[place][0]
+
+    def is_said(self, bearing: set[str], message: int | None, *, at_least: int) -> bool:
+        """Whether the named message has so many of these words."""
+        place = self._place(message)
+        return place >= 0 and len(bearing & self._said[place]) >= at_least
+
+    def _place(self, message: int | None) -> int:
+        return message - 1 if message is not None and 0 < message <= len(self.messages) else -1
+
+    @cached_property
+    def _changes(self) -> list[tuple[int, set[str]]]:
+        """The words of sentences that tell of a change, with the places of their messages."""
+        return [
+            (place, set(Words(sentence).stems))
+            for place, (_, text) in enumerate(self.messages)
+            if _CHANGE.search(text)
+            for sentence in _SENTENCE_END.split(text)
+            if _CHANGE.search(sentence)
+        ]
+
+    def tells_change(self, new: Words, old: Words, message: int | None) -> bool:
+        """Whether the message, or any if none is named, says that the new value is a change."""
+        values, named = set(new.stems) - set(old.stems), self._place(message)
+        return any(values <= said for place, said in self._changes if named in (-1, place))
+
+    def bearing(self, words: Words) -> set[str]:
+        """What a fact says beside the names of the two."""
+        return words.content - self._names
+
+
+@dataclass(eq=False)
+class _Known:
+    """A current fact, and what is compared of it."""
+
+    row: FactRow
+    slot: Slot | None
+    is_current: bool
+    is_gone: bool = False
+    """Whether this answer replaced it."""
+
+    @cached_property
+    def words(self) -> Words:
+        return Words(self.row.content)
+
+    def go(self) -> str:
+        """Take it as replaced; returns its id."""
+        self.is_current, self.is_gone = False, True
+        return str(self.row.id)
+
+
+class _Note:
+    """A fact that says something, beside the known ones."""
+
+    def __init__(self, fact: Fact, known: Sequence[_Known], material: Material) -> None:
+        self.fact, self.material = fact, material
+        self.words = Words(fact.text)
+        self.known = [old for old in known if old.is_current]
+        self.by_number = known
+        self.likeness = {old: likeness(self.words, old.words) for old in self.known}
+        self.slot = self._slot()
+
+    def _slot(self) -> Slot | None:
+        """Its slot; that of a known fact which differs in one value, if it has none of its own."""
+        fact, person = self.fact, self.material.person
+        named = slot_of(fact.text, fact.subject, fact.topic, person)
+        if fact.topic or plain_slot(fact.text, person):
+            return named
+        twins = (old.slot for old in self.known if is_twin(self.words, old.words))
+        return next(filter(None, twins), named)
+
+    def change(self) -> dict[str, Any]:
+        """The note in the format of private.note_fact."""
+        if (old := self._repeated()) is not None:
+            newest = self.words if self.likeness[old] == "same" else old.words
+            return self._columns() | {"content": newest.text, "same_as": str(old.row.id)}
+        extended = [old for old in self._changeable() if self.likeness[old]][:1]
+        replaced = [old for old in self._changeable() if old not in extended and self._denies(old)]
+        if self.fact.action == "replace":
+            meant = meant_by(self.fact, self.by_number, self.material, self.slot)
+            replaced += [meant] if meant and meant not in [*extended, *replaced] else []
+        change = self._columns()
+        if extended:
+            change["extends"] = extended[0].go()
+        if replaced:
+            change["replaces"] = sorted(old.go() for old in replaced)
+        return change
+
+    def _columns(self) -> dict[str, Any]:
+        fact = self.fact
+        first, last = self.material.source(self.words, fact.message)
+        columns: dict[str, Any] = {
+            **{"tier": fact.tier, "content": fact.text, "importance": fact.importance},
+            **{"from": first, "to": last},
+        }
+        if self.slot:
+            columns |= {"subject": self.slot[0], "topic": self.slot[1]}
+        elif fact.subject:
+            columns["subject"] = fact.subject
+        return columns
+
+    def _changeable(self) -> list[_Known]:
+        return [old for old in self.known if not old.row.is_fixed]
+
+    def _repeated(self) -> _Known | None:
+        """The known fact that it says nothing beyond, and in no wider tier."""
+        for old, how in self.likeness.items():
+            is_wider = TIERS.index(self.fact.tier) > TIERS.index(old.row.tier)
+            if self._says_no_more(how, old) and (old.row.is_fixed or not is_wider):
+                return old
+        return None
+
+    def _says_no_more(self, how: Likeness | None, old: _Known) -> bool:
+        adds = self.material.bearing(self.words) - self.material.bearing(old.words)
+        return how in ("same", "less") or (how == "more" and not adds & self.material.said)
+
+    def _denies(self, old: _Known) -> bool:
+        return contradicts(self.words, old.words) or _excludes(
+            self.words, self.slot, old, self.fact.message, self.material
+        )
+
+
+def resolve(
+    noted: Sequence[Fact], material: Material, sentences: Sequence[str] = ()
+) -> list[dict[str, Any]]:
+    """The changes in the format of private.note_fact. What cannot be right is left out.
+
+    `sentences` are new in the summary. They change facts that they contradict, as a model may
+    mention a change there alone.
+    """
+    known = _all_known(material)
+    changes = []
+    for fact in noted:
+        resolved = _withdraw if fact.action == "withdraw" else _note
+        changes.append(resolved(fact, known, material))
+    for sentence in sentences:
+        told = [old for old in known if not (old.row.is_fixed or material.is_later(old.row))]
+        if (row := _contradicted(sentence, told, material)) is not None:
+            fact = Fact(row.tier, sentence, importance=row.importance)
+            changes.append(_note(fact, known, material))
+    return [change for change in changes if change is not None]
+
+
+def _all_known(material: Material) -> list[_Known]:
+    person = material.person
+    return [
+        _Known(
+            row,
+            slot_of(row.content, row.subject or "", row.topic or "", person),
+            is_current=row.id is not None,
+        )
+        for row in material.known
+    ]
+
+
+def _note(fact: Fact, known: Sequence[_Known], material: Material) -> dict[str, Any] | None:
+    """A new fact; None for one that this answer has just replaced."""
+    words = Words(fact.text)
+    if any(old.is_gone and likeness(words, old.words) for old in known):
+        return None
+    return _Note(fact, known, material).change()
+
+
+def _withdraw(fact: Fact, known: Sequence[_Known], material: Material) -> dict[str, Any] | None:
+    old = meant_by(fact, known, material)
+    if old is None:
+        return None
+    first, last = material.source(old.words, fact.message)
+    return {
+        **{"tier": old.row.tier, "content": old.row.content, "is_withdrawal": True},
+        **{"replaces": [old.go()], "from": first, "to": last},
+    }
+
+
+def meant_by(
+    fact: Fact, known: Sequence[_Known], material: Material, slot: Slot | None = None
+) -> _Known | None:
+    """The known fact that a note replaces or withdraws; None if it must stay, or is another one.
+
+    Models number wrongly. So the new fact, or the message that it names, must have half of the
+    words of the old one, or the messages together all of them.
+    """
+    if fact.known is None or not 0 < fact.known <= len(known):
+        return None
+    old, words = known[fact.known - 1], Words(fact.text)
+    if not old.is_current or old.row.is_fixed:
+        return None
+    if slot and old.slot:
+        return old if _key(slot) == _key(old.slot) or is_twin(words, old.words) else None
+    bearing, new = material.bearing(old.words), material.bearing(words)
+    shares_half = bool(new) and 2 * len(bearing & new) >= min(len(bearing), len(new)) > 0
+    is_said = material.is_said(bearing, fact.message, at_least=max((len(bearing) + 1) // 2, 1))
+    return old if shares_half or is_said or bearing <= material.said else None
+
+
+def outdated(
+    sentences: Sequence[str], material: Material, changes: Sequence[Any], *, is_new: bool
+) -> set[str]:
+    """The sentences of a summary that a known fact contradicts, but for those that changed now.
+
+    Sentences that the messages brought are outdated only by facts of later messages: when a message
+    is edited, the summary goes back behind it, and the facts after it stay.
+    """
+    gone = {one for change in changes for one in change.get("replaces", ())}
+    known = [
+        old
+        for old in _all_known(material)
+        if str(old.row.id) not in gone
+        and (material.is_later(old.row) if is_new else old.row.since is not None)
+    ]
+    return {one for one in sentences if known and _contradicted(one, known, material) is not None}
+
+
+def _contradicted(sentence: str, known: Sequence[_Known], material: Material) -> FactRow | None:
+    """A current fact that a sentence contradicts."""
+    words, slot = Words(sentence), slot_of(sentence, person=material.person)
+    for old in known:
+        is_other = old.is_current and likeness(words, old.words) is None
+        if is_other and _excludes(words, slot, old, None, material):
+            return old.row
+    return None
+
+
+def _excludes(
+    words: Words, slot: Slot | None, old: _Known, message: int | None, material: Material
+) -> bool:
+    """Whether only one of the two can hold: the same subject and topic, or a value that changed."""
+    if slot is not None and _key(slot) == _key(old.slot):
+        return True
+    if not is_twin(words, old.words):
+        return False
+    is_of_known_topic = slot is None and old.slot is not None
+    return is_of_known_topic or material.tells_change(words, old.words, message)
+
+
+def _key(slot: Slot | None) -> Slot | None:
+    return (slot[0].casefold(), slot[1].casefold()) if slot else None
+
+
+def used(material: Material) -> list[str]:
+    """The ids of known facts that the messages speak of: most of their words."""
+    found = []
+    for row in material.known:
+        bearing = material.bearing(Words(row.content))
+        if row.id is not None and bearing and 2 * len(bearing & material.said) > len(bearing):
+            found.append(str(row.id))
+    return found[:MAX_USED]
+
+
+def most_relevant(known: Sequence[FactRow], texts: Iterable[str]) -> list[int]:
+    """The places of the known facts, first those that share most with the texts."""
+    said = {stem for text in texts for stem in Words(text).content}
+    shared = [len(Words(row.content).content & said) for row in known]
+    return sorted(range(len(known)), key=lambda place: -shared[place])

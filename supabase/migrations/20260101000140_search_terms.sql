@@ -1,0 +1,85 @@
+-- The terms by which messages are found again: stems of words, or pairs of letters in scripts without
+-- spaces, each hashed together with its conversation. An index of them finds those of one
+-- conversation, however many others use the same words, and needs no extension.
+
+-- The configuration of text search for a text: by its script, else by the language that most of its
+-- function words belong to, else English. Languages that share function words may be confused; what
+-- counts is that similar texts get the same stemmer.
+create function private.text_language(p_text text) returns regconfig
+language plpgsql immutable strict parallel safe set search_path = '' as $$
+declare
+  c_languages constant text[] := '{english,german,french,spanish,portuguese,italian,dutch,swedish,danish,finnish,hungarian,romanian,turkish}';
+  c_words constant jsonb := '{
+    "the": 1, "and": 1, "you": 1, "is": 1, "my": 1, "it": 1, "that": 1, "what": 1, "with": 1, "have": 1,
+    "for": 1, "are": 1, "we": 1, "they": 1, "this": 1, "did": 1, "of": 1, "to": 1, "your": 1,
+    "der": 2, "das": 2, "und": 2, "ist": 2, "nicht": 2, "ich": 2, "wir": 2, "sie": 2, "ein": 2, "eine": 2,
+    "wo": 2, "hat": 2, "ihr": 2, "war": 2, "mit": 2, "wo": 2, "hat": 2, "ihr": 2, "auf": 2, "mein": 2, "meine": 2, "dein": 2, "dem": 2, "den": 2, "zu": 2, "wie": 2, "dir": 2,
+    "les": 3, "et": 3, "est": 3, "je": 3, "nous": 3, "vous": 3, "elle": 3, "pas": 3, "dans": 3, "mon": 3,
+    "ma": 3, "avec": 3, "sur": 3, "du": 3, "au": 3, "une": 3, "où": 3,
+    "el": 4, "los": 4, "las": 4, "y": 4, "yo": 4, "nos": 4, "pero": 4, "cuando": 4, "donde": 4, "del": 4,
+    "muy": 4, "está": 4, "qué": 4, "dónde": 4, "mi": 4,
+    "os": 5, "uma": 5, "não": 5, "com": 5, "minha": 5, "em": 5, "você": 5, "quando": 5, "onde": 5, "foi": 5,
+    "gli": 6, "è": 6, "io": 6, "non": 6, "che": 6, "mio": 6, "mia": 6, "di": 6, "della": 6, "sono": 6,
+    "dove": 6, "perché": 6, "il": 6,
+    "het": 7, "een": 7, "niet": 7, "ik": 7, "wij": 7, "zij": 7, "mijn": 7, "maar": 7, "waar": 7, "hoe": 7,
+    "wat": 7, "van": 7,
+    "och": 8, "är": 8, "inte": 8, "jag": 8, "vad": 8, "ett": 8, "att": 8, "hur": 8,
+    "og": 9, "er": 9, "ikke": 9, "jeg": 9, "hvor": 9, "hva": 9, "hvad": 9, "på": 9,
+    "ja": 10, "ei": 10, "minä": 10, "sinä": 10, "että": 10, "mutta": 10, "oli": 10, "missä": 10, "mikä": 10,
+    "az": 11, "és": 11, "nem": 11, "én": 11, "hogy": 11, "egy": 11, "volt": 11, "hol": 11,
+    "și": 12, "este": 12, "nu": 12, "cu": 12, "unde": 12, "ce": 12, "pe": 12,
+    "ve": 13, "bir": 13, "bu": 13, "ben": 13, "sen": 13, "için": 13, "değil": 13, "nerede": 13}';
+  v_language text := case when octet_length(p_text) > char_length(p_text) then case
+    when p_text ~ '[\u0400-\u04FF]' then 'russian'
+    when p_text ~ '[\u0370-\u03FF]' then 'greek'
+    when p_text ~ '[\u0600-\u06FF]' then 'arabic'
+    when p_text ~ '[\u0900-\u097F]' then 'hindi'
+    when p_text ~ '[\u0530-\u058F]' then 'armenian'
+    when p_text ~ '[\u0B80-\u0BFF]' then 'tamil' end end;
+begin
+  if v_language is null then
+    select c_languages[(c_words ->> w.word)::integer] into v_language
+    from unnest(tsvector_to_array(to_tsvector('pg_catalog.simple', left(p_text, 400)))) w (word)
+    where c_words ? w.word
+    group by 1 order by count(*) desc, 1 limit 1;
+  end if;
+  return 'pg_catalog.' || coalesce(v_language, 'english');
+end $$;
+
+-- The terms of a text in a conversation, by the stemmer of a language. Reads the first 8,000
+-- characters.
+create function private.terms_in(p_conversation_id uuid, p_text text, p_language regconfig) returns bigint[]
+language plpgsql immutable strict parallel safe set search_path = '' as $$
+declare
+  -- Thai, Lao, Burmese, Khmer, Kana, Han and Hangul (whose particles are attached to words).
+  c_unspaced constant text := '[\u0E00-\u0EFF\u1000-\u109F\u1780-\u17FF\u3040-\u30FF\u3400-\u9FFF\uAC00-\uD7AF]';
+  v_seed constant bigint := hashtextextended(p_conversation_id::text, 0);
+  v_text text := lower(left(p_text, 8000));
+  v_terms bigint[] := '{}';
+begin
+  if octet_length(v_text) > char_length(v_text) and v_text ~ c_unspaced then
+    v_terms := array(
+      select distinct hashtextextended(pair.letters, v_seed)
+      from (
+        select run.number, letter || lead(letter) over (partition by run.number order by place) as letters
+        from regexp_matches(v_text, c_unspaced || '{2,}', 'g') with ordinality run (found, number),
+             unnest(string_to_array(run.found[1], null)) with ordinality letters (letter, place)) pair
+      where pair.letters is not null);
+    v_text := regexp_replace(v_text, c_unspaced || '+', ' ', 'g');
+  end if;
+  return v_terms || array(
+    select hashtextextended(l.lexeme, v_seed)
+    from unnest(tsvector_to_array(to_tsvector(p_language, v_text))) l (lexeme));
+end $$;
+
+-- The terms of a message. Never raises, because an index calls it for every message that is written.
+-- The cost says how slow it is beside reading an index.
+create function private.search_terms(p_conversation_id uuid, p_content text) returns bigint[]
+language sql immutable strict parallel safe cost 10000 set search_path = '' as $$
+  select private.terms_in(p_conversation_id, p_content, private.text_language(lower(left(p_content, 400))))
+$$;
+-- Whoever writes a message runs it.
+revoke execute on function private.text_language(text), private.terms_in(uuid, text, regconfig),
+  private.search_terms(uuid, text) from public, anon, authenticated;
+grant execute on function private.text_language(text), private.terms_in(uuid, text, regconfig),
+  private.search_terms(uuid, text) to authenticated, service_role;

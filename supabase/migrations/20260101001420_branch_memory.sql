@@ -1,0 +1,49 @@
+-- Copies to a branch what is remembered of its messages: the newest summary that tells of nothing after
+-- p_position, and the facts of the conversation that were drawn from nothing later, with those that a
+-- user wrote. Facts that were replaced later are current there. The branch has its messages already.
+create function private.branch_memory(p_parent_id uuid, p_branch_id uuid, p_position bigint) returns void
+language plpgsql set search_path = '' as $$
+declare
+  v_tier text := private.tier_of(p_parent_id);
+  v_summary record;
+  v_memory_id uuid;
+begin
+  select v.content, v.person_content, v.covers_position into v_summary
+  from (
+    select s.content, s.person_content, s.covers_position from public.conversation_summaries s
+    where s.conversation_id = p_parent_id
+    union all
+    -- One without content is part of what a user wrote since, which may tell of what came later.
+    select v.content, '', v.covers_position from private.summary_versions v
+    where v.conversation_id = p_parent_id and v.content <> '') v
+  where v.covers_position <= p_position
+  order by v.covers_position desc, v.person_content desc limit 1;
+  -- Written even if it is empty, because it records the content tier of the messages.
+  insert into public.conversation_summaries (conversation_id, content, person_content, covers_position, content_tier)
+  values (p_branch_id, coalesce(v_summary.content, ''), coalesce(v_summary.person_content, ''),
+          coalesce(v_summary.covers_position, 0), v_tier);
+  insert into private.summary_versions (conversation_id, covers_position, content, content_tier)
+  select p_branch_id, v.covers_position, v.content, v.content_tier from private.summary_versions v
+  where v.conversation_id = p_parent_id and v.covers_position <= v_summary.covers_position;
+
+  insert into public.memories (user_id, tier, conversation_id)
+  select m.user_id, m.tier, p_branch_id from public.memories m where m.conversation_id = p_parent_id
+  returning id into v_memory_id;
+  with copied as materialized (
+    select f.*, gen_random_uuid() as copy_id
+    from public.memories m join public.memory_facts f on f.memory_id = m.id
+    where m.conversation_id = p_parent_id
+      and (f.source_to is null or f.source_to <= p_position and f.source_conversation_id = p_parent_id))
+  insert into public.memory_facts (
+    id, memory_id, content, pinned, written_by, content_tier, importance, subject, topic, source_conversation_id,
+    source_message_id, source_from, source_to, said_at, last_used_at, since, replaced_by, is_withdrawal, created_at)
+  select f.copy_id, v_memory_id, f.content, f.pinned, f.written_by, f.content_tier, f.importance, f.subject, f.topic,
+         case when f.source_to is not null then p_branch_id end, source.id, f.source_from, f.source_to, f.said_at,
+         f.last_used_at, f.since, newer.copy_id, f.is_withdrawal, f.created_at
+  from copied f
+  left join copied newer on newer.id = f.replaced_by
+  left join shared.messages source
+    on source.conversation_id = p_branch_id and source.position = f.source_from and f.source_message_id is not null
+  on conflict do nothing;
+end $$;
+revoke execute on function private.branch_memory(uuid, uuid, bigint) from public, anon, authenticated;

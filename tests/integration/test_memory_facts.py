@@ -1,0 +1,713 @@
+"""Facts and summaries: where they come from, what takes their place, and who may shape them."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from itertools import pairwise
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from roleplay_chat.memory import notes
+from roleplay_chat.rows import BegunTurn, MessageRow
+from tests.integration.test_memory import MESSAGES, PARAGRAPH, fill, take_turn
+from tests.support.answers import text
+from tests.support.notes import asked_for_notes, prompts
+from tests.support.stack import DEMO_CHARACTER
+from tests.support.talk import VENICE, Talk
+
+pytestmark = pytest.mark.installations
+
+STORY = (
+    "Hello.",
+    "Who are you?",
+    "I am Ada. I live in Paris.",
+    "Sit down.",
+    "I have a dog.",
+    "Aye.",
+)
+PARIS, OSLO = "Ada lives in Paris.", "Ada lives in Oslo."
+MOVED = "I have moved to Oslo."
+DAY = "2026-05-03 10:00+00"
+
+
+def say(talk: Talk, *contents: str, **columns: Any) -> None:
+    """Inserts messages; every second one is a reply."""
+    for number, content in enumerate(contents):
+        talk.stack.insert(
+            "messages",
+            conversation_id=columns.pop("conversation", talk.conversation),
+            sender="character" if number % 2 else "user",
+            content=content,
+            **columns,
+        )
+
+
+@pytest.fixture
+def told(talk: Talk) -> Talk:
+    """A conversation of six messages, with no memory yet."""
+    say(talk, *STORY)
+    talk.stack.upstream.always(text("Yes."))
+    return talk
+
+
+def message(talk: Talk, content: str, conversation: object = None) -> dict[str, Any]:
+    return talk.stack.one(
+        "select * from messages where conversation_id = %s and content = %s and is_active",
+        *(conversation or talk.conversation, content),
+    )
+
+
+def current(talk: Talk, conversation: object = None, tier: str = "profile") -> list[dict[str, Any]]:
+    """The facts that a turn reads."""
+    row = talk.stack.one(
+        "select private.remembered(%s, %s, %s, %s) as facts",
+        *(talk.user.id, tier, conversation or talk.conversation, DEMO_CHARACTER),
+    )
+    return list(row["facts"])
+
+
+def texts(talk: Talk, conversation: object = None) -> set[str]:
+    return {fact["content"] for fact in current(talk, conversation)}
+
+
+def summary(talk: Talk, conversation: object = None) -> tuple[str, int]:
+    rows = talk.stack.all(
+        "select content, covers_position from conversation_summaries where conversation_id = %s",
+        conversation or talk.conversation,
+    )
+    return (rows[0]["content"], rows[0]["covers_position"]) if rows else ("", 0)
+
+
+def step(
+    talk: Talk,
+    *noted: dict[str, Any],
+    upto: str | None = None,
+    retold: str = "They met.",
+    conversation: object = None,
+    reach: Any = "profile",
+) -> bool:
+    """Takes notes of the messages that no summary covers, up to one with this content.
+
+    In a fact, `said` is the content of its message, and `of` that of the known fact that it names.
+    """
+    conversation = conversation or talk.conversation
+    _, covered = summary(talk, conversation)
+    rows = [
+        MessageRow.model_validate(row)
+        for row in talk.stack.all(
+            "select position, sender, content from messages where conversation_id = %s"
+            " and is_active and position > %s order by position",
+            *(conversation, covered),
+        )
+    ]
+    if upto is not None:
+        rows = rows[: [row.content for row in rows].index(upto) + 1]
+    known = current(talk, conversation)
+    for fact in noted:
+        if (said := fact.pop("said", None)) is not None:
+            fact["message"] = [row.content for row in rows].index(said) + 1
+        if (of := fact.pop("of", None)) is not None:
+            fact["fact"] = [row["content"] for row in known].index(of) + 1
+    begun = BegunTurn.model_validate(
+        {"now": datetime.now(UTC), "turn": {"id": UUID(int=1)}, "user": {}, "facts": known}
+    )
+    answer = notes.parse(json.dumps({"summary": retold, "facts": noted}), reach=reach)
+    assert answer is not None
+    names = {"user": "Ada", "char": "Mara"}
+    saved = notes.to_save(notes.Batch(rows, covered), answer, begun, names)
+    return remember(talk, saved, conversation)
+
+
+def remember(talk: Talk, saved: dict[str, Any], conversation: object = None) -> bool:
+    turn = talk.stack.insert(
+        "turns",
+        user_id=talk.user.id,
+        conversation_id=conversation or talk.conversation,
+        task="roleplay",
+        action="send",
+        status="complete",
+        lease_expires_at=datetime.now(UTC),
+        finished_at=datetime.now(UTC),
+    )
+    row = talk.stack.one(
+        "select public.remember(%s, %s::jsonb, '[]') as changed", turn, json.dumps(saved)
+    )
+    return bool(row["changed"])
+
+
+def act(talk: Talk, action: str, content: str, **body: Any) -> dict[str, Any]:
+    """An action on the message with this content, which must succeed."""
+    message_id = str(message(talk, content, body.pop("within", None))["id"])
+    answer = talk.stack.chat(talk.user, action=action, message_id=message_id, **body)
+    assert answer.status_code == 200, answer.text
+    return dict(answer.json())
+
+
+def live_in_oslo(talk: Talk) -> None:
+    """Ada lived in Paris, and says later that she has moved."""
+    step(talk, {"text": PARIS, "said": STORY[2]})
+    say(talk, MOVED, "Far away.")
+    step(talk, {"text": OSLO, "said": MOVED})
+    assert texts(talk) == {OSLO}
+
+
+class TestNoting:
+    def test_fact_has_a_source_a_time_an_importance_a_subject_and_its_last_use(
+        self, told: Talk
+    ) -> None:
+        told.stack.db.execute("update messages set created_at = %s", [DAY])
+        noted = {"text": "Ada has a dog.", "importance": 4, "subject": "Ada", "said": STORY[4]}
+        step(told, noted)
+        row = told.stack.one("select * from memory_facts")
+        source = message(told, STORY[4])
+        assert row["source_conversation_id"] == told.conversation
+        assert row["source_message_id"] == source["id"]
+        assert (row["source_from"], row["source_to"]) == (source["position"], source["position"])
+        assert (row["importance"], row["subject"]) == (4, "Ada")
+        assert row["said_at"] == datetime.fromisoformat(DAY)
+        assert row["last_used_at"] > row["said_at"]
+        assert row["since"] is None
+
+    def test_fact_without_a_message_comes_from_all_of_the_step(self, told: Talk) -> None:
+        step(told, {"text": "Ada has a dog."}, upto=STORY[3])
+        row = told.stack.one("select * from memory_facts")
+        first, last = message(told, STORY[0])["position"], message(told, STORY[3])["position"]
+        assert (row["source_from"], row["source_to"]) == (first, last)
+        assert row["source_message_id"] is None
+
+    def test_newer_of_two_that_contradict_wins_and_says_since_when(self, told: Talk) -> None:
+        told.stack.db.execute("update messages set created_at = '2026-01-01'")
+        step(told, {"text": PARIS, "said": STORY[2]})
+        say(told, MOVED, created_at=DAY)
+        step(told, {"text": OSLO, "said": MOVED})
+
+        told.reply("Where do I live?")
+        system = prompts(told.stack.upstream)[-1][0]["content"]
+        assert f"- {OSLO} (since 3 May 2026)" in system
+        assert PARIS not in system
+        assert current(told)[0]["since"].startswith("2026-05-03T10:00:00")
+
+    def test_what_was_replaced_is_kept_as_history(self, told: Talk) -> None:
+        live_in_oslo(told)
+        with told.stack.data_api(told.user) as api:
+            rows = api.get("/memory_facts", params={"order": "created_at"}).json()
+        assert [row["content"] for row in rows] == [PARIS, OSLO]
+        assert rows[0]["replaced_by"] == rows[1]["id"]
+        assert rows[1]["replaced_by"] is None
+
+    def test_there_and_back_again(self, told: Talk) -> None:
+        live_in_oslo(told)
+        say(told, "I live in Paris again.")
+        step(told, {"text": PARIS, "said": "I live in Paris again."})
+        assert texts(told) == {PARIS}
+        act(told, "delete", "I live in Paris again.")
+        assert texts(told) == {OSLO}
+        act(told, "delete", MOVED)
+        assert texts(told) == {PARIS}
+
+    def test_withdrawn_fact_is_history(self, told: Talk) -> None:
+        step(told, {"text": "Ada has a dog.", "said": STORY[4]})
+        say(told, "The dog is gone.")
+        step(told, {"action": "withdraw", "of": "Ada has a dog.", "said": "The dog is gone."})
+        assert texts(told) == set()
+        act(told, "delete", "The dog is gone.")
+        assert texts(told) == {"Ada has a dog."}
+
+    def test_near_duplicates_are_one_fact(self, told: Talk) -> None:
+        step(told, {"text": "Ada likes the tea."}, upto=STORY[3])
+        step(told, {"text": "ADA likes tea"})
+        assert texts(told) == {"ADA likes tea"}
+        assert told.stack.one("select count(*) as n from memory_facts")["n"] == 1
+
+    def test_fact_that_says_more_takes_the_place_of_the_other(self, told: Talk) -> None:
+        step(told, {"text": "Ada likes tea.", "said": STORY[2]})
+        say(told, "With milk, please.")
+        step(told, {"text": "Ada likes tea with milk.", "said": "With milk, please."})
+        (fact,) = current(told)
+        assert fact["content"] == "Ada likes tea with milk."
+        assert "since" not in fact
+        act(told, "delete", "With milk, please.")
+        assert texts(told) == {"Ada likes tea."}
+
+    def test_older_message_that_is_noted_again_does_not_win(self, told: Talk) -> None:
+        live_in_oslo(told)
+        act(told, "edit", "Who are you?", message="And who are you?")
+        assert (summary(told)[1], texts(told)) == (0, {OSLO})
+        step(told, {"text": PARIS, "said": STORY[2]}, upto=STORY[5])
+        assert texts(told) == {OSLO}
+        step(told, {"text": OSLO, "said": MOVED})
+        assert texts(told) == {OSLO}
+        assert told.stack.one("select count(*) as n from memory_facts")["n"] == 2
+
+    def test_later_one_of_the_same_answer_wins(self, told: Talk) -> None:
+        say(told, MOVED)
+        step(told, {"text": PARIS, "said": STORY[2]}, {"text": OSLO, "said": MOVED})
+        assert texts(told) == {OSLO}
+
+    def test_contradiction_reaches_over_tiers(self, told: Talk) -> None:
+        step(told, {"text": PARIS, "tier": "profile", "said": STORY[2]})
+        say(told, MOVED)
+        step(told, {"text": OSLO, "tier": "conversation", "said": MOVED})
+        assert texts(told) == {OSLO}
+
+    @pytest.mark.parametrize("fixed", ["pinned = true", "written_by = 'person'"])
+    def test_pinned_facts_and_those_of_a_person_are_not_replaced(
+        self, told: Talk, fixed: str
+    ) -> None:
+        step(told, {"text": PARIS, "said": STORY[2]})
+        told.stack.db.execute(f"update memory_facts set {fixed}")  # noqa: S608
+        say(told, MOVED)
+        step(
+            told,
+            {"action": "replace", "of": PARIS, "text": OSLO, "said": MOVED},
+            {"action": "withdraw", "of": PARIS, "said": MOVED},
+        )
+        assert texts(told) == {PARIS, OSLO}
+
+    def test_ids_of_facts_of_others_change_nothing(self, told: Talk) -> None:
+        stranger = told.stack.user()
+        memory = told.stack.insert("memories", user_id=stranger.id, tier="profile")
+        theirs = told.stack.insert(
+            "memory_facts", memory_id=memory, content="Theirs.", written_by="model"
+        )
+        position = message(told, STORY[5])["position"]
+        digest = told.stack.one(
+            "select encode(sha256(convert_to(string_agg(content, e'\\n' order by position),"
+            " 'UTF8')), 'hex') as digest from messages where conversation_id = %s",
+            told.conversation,
+        )["digest"]
+        span = {"tier": "profile", "importance": 3, "from": position, "to": position}
+        saved = {
+            "summary": "S.",
+            **{"from": 0, "to": position, "digest": digest, "used": [str(theirs)]},
+            "facts": [
+                span | {"content": "Mine.", "replaces": [str(theirs)]},
+                span | {"content": "Same.", "same_as": str(theirs)},
+                span | {"content": "More.", "extends": str(theirs)},
+            ],
+        }
+        before = told.stack.one("select * from memory_facts where id = %s", theirs)
+        assert remember(told, saved)
+        assert told.stack.one("select * from memory_facts where id = %s", theirs) == before
+        assert texts(told) == {"Mine.", "Same.", "More."}
+
+    def test_facts_that_messages_speak_of_are_of_use(self, told: Talk) -> None:
+        step(told, {"text": "Ada has a dog."}, {"text": "Ada fears thunder."})
+        told.stack.db.execute("update memory_facts set last_used_at = '2026-01-01'")
+        say(told, "Where is the dog?")
+        step(told)
+        assert current(told)[0]["content"] == "Ada has a dog."
+        recent = "select content from memory_facts where last_used_at > '2026-01-02'"
+        assert [row["content"] for row in told.stack.all(recent)] == ["Ada has a dog."]
+
+
+class TestLasting:
+    def test_what_matters_least_goes_first(self, told: Talk) -> None:
+        step(told, {"text": "Her sister is called Tilda.", "said": STORY[2]})
+        memory = told.stack.one("select memory_id from memory_facts")["memory_id"]
+        told.stack.db.execute(
+            "update memory_facts set last_used_at = '2020-01-01', created_at = '2020-01-01'"
+        )
+        told.stack.db.execute(
+            "insert into memory_facts (memory_id, content, written_by, importance, last_used_at)"
+            " select %s, 'Small thing ' || n || '.', 'model', case when n <= 150 then 1 else 2 end,"
+            " timestamptz '2026-01-01' + n %% 150 * interval '1 minute'"
+            " from generate_series(1, 300) n",
+            [memory],
+        )
+        say(told, "And then?", "Nothing.")
+        step(told, {"text": "Ada came by boat.", "importance": 3})
+
+        rows = told.stack.all("select content, importance from memory_facts")
+        kept = {row["content"] for row in rows}
+        assert len(kept) == 300
+        assert {"Her sister is called Tilda.", "Ada came by boat.", "Small thing 151."} <= kept
+        # Of the least importance, those that were not of use for the longest time.
+        assert not {"Small thing 150.", "Small thing 1."} & kept
+        assert current(told)[0]["content"] == "Her sister is called Tilda."
+
+    def test_what_was_replaced_does_not_come_back_when_room_is_made(self, told: Talk) -> None:
+        live_in_oslo(told)
+        memory = told.stack.one("select memory_id from memory_facts limit 1")["memory_id"]
+        told.stack.db.execute("update memory_facts set importance = 1, last_used_at = '2020-01-01'")
+        told.stack.db.execute(
+            "insert into memory_facts (memory_id, content, written_by)"
+            " select %s, 'Thing ' || n || '.', 'model' from generate_series(1, 300) n",
+            [memory],
+        )
+        say(told, "And then?", "Nothing.")
+        step(told, {"text": "Ada came by boat."})
+        content = {row["content"] for row in told.stack.all("select content from memory_facts")}
+        assert not {PARIS, OSLO} & content
+
+    def test_history_is_bounded(self, told: Talk) -> None:
+        for number in range(130):
+            say(told, f"I am {number} years old.")
+            step(told, {"text": f"Ada is {number} years old.", "message": 1})
+        assert texts(told) == {"Ada is 129 years old."}
+        assert told.stack.one("select count(*) as n from memory_facts")["n"] == 101
+
+    def test_early_and_important_facts_are_in_a_small_prompt_after_many_others(
+        self, talk: Talk
+    ) -> None:
+        talk.have_only(VENICE)
+        talk.describe(VENICE, context_tokens=4096)
+        talk.stack.configure(limits={})
+        early = ["Ada's sister is called Tilda.", "Mara promised to wait for Ada."]
+        say(talk, "Hello.")
+        step(talk, *({"text": fact, "message": 1} for fact in early))
+        for turn in range(40):
+            say(talk, f"Turn {turn}.")
+            step(
+                talk,
+                *({"text": f"On day {turn} they saw thing {n}.", "message": 1} for n in range(8)),
+                retold="They talked. " * 150,
+            )
+        talk.stack.upstream.always(text("Yes."))
+        talk.reply("Hello")
+        system = prompts(talk.stack.upstream)[-1][0]["content"]
+        assert [fact for fact in early if fact not in system] == []
+
+
+class TestProvenance:
+    """What was drawn from a message goes with it."""
+
+    @pytest.mark.parametrize(
+        ("action", "body"),
+        [
+            ("edit", {"message": "I am Ada. I live here."}),
+            ("delete", {}),
+            ("delete", {"onwards": True}),
+        ],
+    )
+    def test_of_a_message_that_is_changed_or_deleted(
+        self, told: Talk, action: str, body: dict[str, Any]
+    ) -> None:
+        step(told, {"text": PARIS, "said": STORY[2]}, {"text": "They met.", "said": STORY[0]})
+        act(told, action, STORY[2], **body)
+        assert texts(told) == {"They met."}
+
+    def test_deletion_onwards_takes_the_facts_of_later_messages(self, told: Talk) -> None:
+        step(told, {"text": PARIS, "said": STORY[2]}, {"text": "A dog.", "said": STORY[4]})
+        act(told, "delete", STORY[3], onwards=True)
+        assert texts(told) == {PARIS}
+
+    def test_fact_of_a_whole_step_goes_with_any_of_its_messages(self, told: Talk) -> None:
+        step(told, {"text": "One."}, upto=STORY[2])
+        step(told, {"text": "Two."})
+        act(told, "edit", STORY[1], message="What?")
+        assert texts(told) == {"Two."}
+
+    def test_version_that_is_chosen_or_written_again(self, told: Talk) -> None:
+        step(told, {"text": "Ada may sit.", "said": STORY[3]})
+        replaced = message(told, STORY[3])
+        told.reply(action="regenerate", message_id=str(replaced["id"]))
+        assert texts(told) == set()
+        step(told, {"text": "Mara agreed.", "said": "Yes."})
+        answer = told.stack.chat(told.user, action="choose", message_id=str(replaced["id"]))
+        assert answer.status_code == 200
+        assert texts(told) == set()
+
+    def test_older_reply_that_is_written_again_knows_nothing_of_what_came_later(
+        self, told: Talk
+    ) -> None:
+        live_in_oslo(told)
+        first = str(message(told, STORY[5])["id"])
+        told.reply(action="regenerate", message_id=first)
+        system = prompts(told.stack.upstream)[-1][0]["content"]
+        assert (PARIS in system, OSLO in system) == (True, False)
+        told.reply("And where do I live?")
+        system = prompts(told.stack.upstream)[-1][0]["content"]
+        assert (PARIS in system, OSLO in system) == (False, True)
+
+    def test_newest_reply_that_is_written_again_knows_all(self, told: Talk) -> None:
+        live_in_oslo(told)
+        told.reply("And where do I live?")
+        told.reply(action="regenerate")
+        assert OSLO in prompts(told.stack.upstream)[-1][0]["content"]
+
+    def test_pinned_facts_and_those_of_a_person_stay(self, told: Talk) -> None:
+        step(told, {"text": PARIS, "said": STORY[2]}, {"text": "A name.", "said": STORY[2]})
+        with told.stack.data_api(told.user) as api:
+            its = {"content": f"eq.{PARIS}"}
+            assert api.patch("/memory_facts", params=its, json={"pinned": True}).is_success
+            its = {"content": "eq.A name."}
+            assert api.patch("/memory_facts", params=its, json={"content": "Ada."}).is_success
+        act(told, "delete", STORY[2])
+        assert texts(told) == {PARIS, "Ada."}
+
+    def test_drawn_again_from_what_stands_there_now(self, told: Talk) -> None:
+        step(told, {"text": PARIS, "said": STORY[2]})
+        act(told, "edit", STORY[2], message="I am Ada. I live in Rome.")
+        step(told, {"text": "Ada lives in Rome.", "said": "I am Ada. I live in Rome."})
+        assert texts(told) == {"Ada lives in Rome."}
+
+    def test_edit_that_changes_nothing_forgets_nothing(self, told: Talk) -> None:
+        step(told, {"text": PARIS, "said": STORY[2]})
+        act(told, "edit", STORY[2], message=STORY[2])
+        assert (texts(told), summary(told)[0]) == ({PARIS}, "They met.")
+
+    def test_same_position_in_another_conversation_is_another_message(self, told: Talk) -> None:
+        branch = act(told, "branch", STORY[5])["conversation_id"]
+        step(told, {"text": PARIS, "said": STORY[2]})
+        act(told, "delete", STORY[2], within=branch)
+        assert texts(told) == {PARIS}
+
+    def test_summary_goes_back_to_the_newest_that_tells_nothing_of_it(self, told: Talk) -> None:
+        step(told, upto=STORY[1], retold="One.")
+        step(told, upto=STORY[3], retold="Two.")
+        step(told, upto=STORY[5], retold="Three.")
+        act(told, "edit", STORY[4], message="I have a cat.")
+        assert summary(told) == ("Two.", message(told, STORY[3])["position"])
+        act(told, "delete", STORY[0])
+        assert summary(told) == ("", 0)
+
+    def test_versions_are_few_and_dense_near_the_end(self, told: Talk) -> None:
+        positions = []
+        for number in range(40):
+            say(told, f"Message {number}.")
+            step(told, retold=f"Version {number}.")
+            positions.append(summary(told)[1])
+        rows = told.stack.all(
+            "select covers_position as at from private.summary_versions order by covers_position"
+        )
+        kept = [positions.index(row["at"]) for row in rows]
+        assert len(kept) == 12
+        assert kept[-3:] == [37, 38, 39]
+        gaps = [later - earlier for earlier, later in pairwise(kept)]
+        assert kept[0] <= 15
+        assert max(gaps) <= 20
+
+
+class TestBranch:
+    def test_takes_along_what_was_noted_up_to_its_point(self, told: Talk) -> None:
+        step(told, {"text": PARIS, "said": STORY[2]}, upto=STORY[3], retold="One.")
+        say(told, MOVED)
+        step(told, {"text": OSLO, "said": MOVED}, {"text": "A dog.", "said": STORY[4]})
+        mine = told.stack.one("select memory_id from memory_facts limit 1")["memory_id"]
+        told.stack.insert("memory_facts", memory_id=mine, content="By hand.")
+
+        branch = act(told, "branch", STORY[4])["conversation_id"]
+        assert texts(told, branch) == {PARIS, "A dog.", "By hand."}
+        assert summary(told, branch) == ("One.", message(told, STORY[3])["position"])
+        assert texts(told) == {OSLO, "A dog.", "By hand."}
+        told.stack.chat(told.user, conversation_id=branch, message="And?")
+        system = prompts(told.stack.upstream)[-1][0]["content"]
+        assert (PARIS in system, OSLO in system) == (True, False)
+
+    def test_history_of_facts_comes_along(self, told: Talk) -> None:
+        live_in_oslo(told)
+        branch = act(told, "branch", MOVED)["conversation_id"]
+        assert texts(told, branch) == {OSLO}
+        act(told, "delete", MOVED, within=branch)
+        assert (texts(told, branch), texts(told)) == ({PARIS}, {OSLO})
+
+    def test_sources_are_its_own_messages(self, told: Talk) -> None:
+        step(told, {"text": PARIS, "said": STORY[2]})
+        branch = act(told, "branch", STORY[5])["conversation_id"]
+        row = told.stack.one(
+            "select source_message_id as id from memory_facts where source_conversation_id = %s",
+            branch,
+        )
+        assert row["id"] == message(told, STORY[2], branch)["id"]
+        act(told, "delete", STORY[2])
+        assert (texts(told), texts(told, branch)) == (set(), {PARIS})
+
+    def test_fact_of_a_step_that_goes_on_after_the_point_is_left(self, told: Talk) -> None:
+        step(told, {"text": "They sat down."})
+        branch = act(told, "branch", STORY[2])["conversation_id"]
+        assert (texts(told, branch), summary(told, branch)) == (set(), ("", 0))
+
+    def test_branch_of_a_branch(self, told: Talk) -> None:
+        step(told, {"text": PARIS, "said": STORY[2]}, upto=STORY[3], retold="One.")
+        first = act(told, "branch", STORY[5])["conversation_id"]
+        second = act(told, "branch", STORY[4], within=first)["conversation_id"]
+        assert texts(told, second) == {PARIS}
+        assert summary(told, second)[0] == "One."
+
+    def test_words_of_a_person_come_along_where_they_tell_of_nothing_later(
+        self, told: Talk
+    ) -> None:
+        step(told, upto=STORY[1], retold="One.")
+        step(told, upto=STORY[3], retold="Two.")
+        write_summary(told, "Mine.")
+        later, earlier = (act(told, "branch", STORY[n])["conversation_id"] for n in (4, 2))
+        assert [shown(told, branch) for branch in (later, earlier)] == [("Mine.", ""), ("", "")]
+        assert summary(told, earlier)[1] == 0
+
+
+def write_summary(talk: Talk, words: str) -> None:
+    """Writes a summary as the page does."""
+    whose, row = {"conversation_id": str(talk.conversation)}, {"person_content": words}
+    with talk.stack.data_api(talk.user) as api:
+        api.headers["Prefer"] = "return=representation"
+        mine = {"conversation_id": f"eq.{talk.conversation}"}
+        answer = api.patch("/conversation_summaries", params=mine, json=row)
+        if answer.json() == []:
+            answer = api.post("/conversation_summaries", json=whose | row)
+    assert answer.is_success, answer.text
+
+
+def shown(talk: Talk, conversation: object = None) -> tuple[str, str]:
+    row = talk.stack.one(
+        "select person_content, content from conversation_summaries where conversation_id = %s",
+        conversation or talk.conversation,
+    )
+    return row["person_content"], row["content"]
+
+
+class TestPerson:
+    """A memory that a person shapes, over the Data API."""
+
+    def test_words_of_a_person_replace_the_summary_and_no_model_changes_them(
+        self, told: Talk
+    ) -> None:
+        step(told, upto=STORY[1], retold="One.")
+        write_summary(told, "Ada came by boat.")
+        position = message(told, STORY[1])["position"]
+        assert (shown(told), summary(told)[1]) == (("Ada came by boat.", ""), position)
+        person = {"person_summary": "Ada came by boat."}
+        step_after(told, person, retold="Then she stayed.")
+        assert shown(told) == ("Ada came by boat.", "Then she stayed.")
+
+        told.reply("Hello")
+        system = prompts(told.stack.upstream)[-1][0]["content"]
+        assert "Ada came by boat.\nThen she stayed." in system
+
+    def test_words_come_before_any_summary(self, told: Talk) -> None:
+        write_summary(told, "Ada came by boat.")
+        assert (shown(told), summary(told)[1]) == (("Ada came by boat.", ""), 0)
+
+    def test_summary_that_did_not_know_the_words_is_refused(self, told: Talk) -> None:
+        step(told, upto=STORY[1], retold="One.")
+        write_summary(told, "Ada came by boat.")
+        assert step(told, retold="Written meanwhile.") is False
+        assert shown(told) == ("Ada came by boat.", "")
+
+    def test_words_outlive_a_message(self, told: Talk) -> None:
+        step(told, upto=STORY[1], retold="One.")
+        step(told, upto=STORY[3], retold="Two.")
+        write_summary(told, "Ada came by boat.")
+        act(told, "delete", STORY[2])
+        # What is retold again is what stands there now, and not what a model once wrote.
+        assert shown(told) == ("Ada came by boat.", "")
+        assert summary(told)[1] == message(told, STORY[1])["position"]
+
+    def test_without_words_the_summary_is_written_anew(self, told: Talk) -> None:
+        step(told, retold="One.")
+        write_summary(told, "Mine.")
+        write_summary(told, "")
+        assert (shown(told), summary(told)[1]) == (("", ""), 0)
+
+    @pytest.mark.parametrize(
+        "columns", [{"content": "x"}, {"covers_position": 9}, {"content_tier": "sfw"}]
+    )
+    def test_a_person_writes_nothing_in_a_models_name(
+        self, told: Talk, columns: dict[str, Any]
+    ) -> None:
+        step(told, retold="One.")
+        with told.stack.data_api(told.user) as api:
+            mine = {"conversation_id": f"eq.{told.conversation}"}
+            answer = api.patch("/conversation_summaries", params=mine, json=columns)
+        assert answer.status_code == 403
+        assert shown(told) == ("", "One.")
+
+    def test_strangers_words_are_not_taken(self, told: Talk) -> None:
+        step(told, retold="One.")
+        with told.stack.data_api(told.stack.user()) as api:
+            mine = {"conversation_id": f"eq.{told.conversation}"}
+            api.patch("/conversation_summaries", params=mine, json={"person_content": "x"})
+            row = {"conversation_id": str(told.conversation), "person_content": "x"}
+            assert api.post("/conversation_summaries", json=row).status_code in (403, 409)
+        assert shown(told) == ("", "One.")
+
+    def test_words_are_bounded(self, told: Talk) -> None:
+        write_summary(told, "x" * 4000)
+        with told.stack.data_api(told.user) as api:
+            mine = {"conversation_id": f"eq.{told.conversation}"}
+            row = {"person_content": "x" * 4001}
+            assert api.patch("/conversation_summaries", params=mine, json=row).status_code == 400
+
+    def test_fact_moves_to_another_tier_and_reaches_new_conversations(self, told: Talk) -> None:
+        step(told, {"text": "Ada fears gulls."})
+        other = told.stack.conversation(told.user, character_id=DEMO_CHARACTER)
+        assert texts(told, other) == set()
+        row = {"user_id": str(told.user.id), "tier": "character"}
+        row["character_id"] = str(DEMO_CHARACTER)
+        with told.stack.data_api(told.user) as api:
+            api.headers["Prefer"] = "return=representation"
+            memory = api.post("/memories", json=row).json()[0]["id"]
+            moved = api.patch(
+                "/memory_facts",
+                params={"content": "eq.Ada fears gulls."},
+                json={"memory_id": memory, "importance": 5},
+            )
+        assert moved.is_success
+        assert texts(told, other) == {"Ada fears gulls."}
+        assert current(told, other, tier="conversation") == []
+        told.stack.chat(
+            told.user, conversation_id=str(other), message="Hello", memory_tier="character"
+        )
+        assert "- Ada fears gulls." in prompts(told.stack.upstream)[-1][0]["content"]
+
+    def test_fact_moves_to_no_memory_of_others(self, told: Talk) -> None:
+        step(told, {"text": "Ada fears gulls."})
+        memory = told.stack.insert("memories", user_id=told.stack.user().id, tier="profile")
+        with told.stack.data_api(told.user) as api:
+            its = {"content": "eq.Ada fears gulls."}
+            answer = api.patch("/memory_facts", params=its, json={"memory_id": str(memory)})
+        assert answer.status_code == 403
+        assert texts(told) == {"Ada fears gulls."}
+
+    @pytest.mark.parametrize("column", ["written_by", "source_message_id", "replaced_by", "since"])
+    def test_a_person_writes_no_provenance(self, told: Talk, column: str) -> None:
+        step(told, {"text": "Ada fears gulls."})
+        with told.stack.data_api(told.user) as api:
+            its = {"content": "eq.Ada fears gulls."}
+            answer = api.patch("/memory_facts", params=its, json={column: None})
+        assert answer.status_code == 403
+
+
+def step_after(talk: Talk, person: dict[str, Any], **more: Any) -> None:
+    """A step whose model was told a person's words."""
+    _, covered = summary(talk)
+    rows = [
+        MessageRow.model_validate(row)
+        for row in talk.stack.all(
+            "select position, sender, content from messages where conversation_id = %s"
+            " and position > %s order by position",
+            *(talk.conversation, covered),
+        )
+    ]
+    begun = BegunTurn.model_validate(
+        {"now": datetime.now(UTC), "turn": {"id": UUID(int=1)}, "user": {}, "memory": person}
+    )
+    answer = notes.parse(json.dumps({"summary": more["retold"]}), reach="profile")
+    assert answer is not None
+    names = {"user": "Ada", "char": "Mara"}
+    assert remember(talk, notes.to_save(notes.Batch(rows, covered), answer, begun, names))
+
+
+def test_turn_that_changes_facts_is_two_calls(talk: Talk) -> None:
+    talk.have_only(VENICE)
+    talk.describe(VENICE, context_tokens=4096)
+    fill(talk, MESSAGES)
+    step(talk, {"text": PARIS, "message": 1}, upto=f"0{PARAGRAPH}")
+    assert texts(talk) == {PARIS}
+    change = {"action": "replace", "fact": 1, "text": OSLO, "message": 2}
+    answer = text(json.dumps({"summary": "She moved.", "facts": [change]}))
+
+    assert take_turn(talk, answer)["memory_updated"] is True
+
+    assert texts(talk) == {OSLO}
+    (material,) = asked_for_notes(talk.stack.upstream)
+    assert material["facts"] == [
+        {"number": 1, "text": PARIS, "subject": "Ada", "topic": "home"},
+    ]
+    assert talk.stack.gateway.calls == [
+        "POST /rest/v1/rpc/begin_turn",
+        "POST /rest/v1/rpc/finish_turn",
+    ]

@@ -1,0 +1,163 @@
+"""Old messages that bear on what the person says are found and put before it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.support.answers import text
+from tests.support.notes import prompts
+from tests.support.talk import VENICE, Talk
+
+pytestmark = pytest.mark.installations
+
+
+@pytest.fixture
+def long(talk: Talk) -> Talk:
+    """A conversation of which a prompt shows only the end, and one model with a small context."""
+    talk.have_only(VENICE)
+    talk.describe(VENICE, context_tokens=2048)
+    talk.stack.upstream.always(text("Aye."))
+    return talk
+
+
+def say(talk: Talk, *texts: str) -> None:
+    for number, content in enumerate(texts):
+        talk.stack.insert(
+            "messages",
+            conversation_id=talk.conversation,
+            sender="character" if number % 2 else "user",
+            content=content,
+        )
+
+
+def chatter(talk: Talk, count: int = 40) -> None:
+    for number in range(count):
+        say(talk, f"Round {number} of dominoes, and the kettle sings {number} songs to nobody." * 2)
+
+
+def recalled(talk: Talk, message: str, **body: Any) -> str:
+    """The messages recalled for a message, as they stand in the prompt."""
+    talk.reply(message, **body)
+    blocks = [one["content"] for one in prompts(talk.stack.upstream)[-1]]
+    return next((block for block in blocks if block.startswith("[Earlier in this story")), "")
+
+
+LANGUAGES = {
+    "english": ("My sister Imke repairs violins in Bremen.", "Tell me about the violin repair."),
+    "german": ("Meine Schwester hat zwei Hunde und eine Katze.", "Wie heißt der Hund?"),
+    "french": ("Ma sœur a deux chiens et une jument.", "Où est le chien de ta famille ?"),
+    "spanish": ("Mi hermana tiene dos perros y una yegua.", "¿Dónde está el perro?"),
+    "russian": ("У моей сестры две собаки и кошка.", "Где твоя собака?"),
+    "finnish": ("Minä tiedän, että koiralla on talo.", "Missä koira on?"),
+    "turkish": ("Benim iki köpeğim ve bir kedim var.", "Köpeğim nerede?"),
+    "japanese": ("私の妹は京都でバイオリンを直しています。", "京都のバイオリンの話をして"),
+    "chinese": ("我的妹妹在成都修理小提琴。", "你还记得小提琴吗？"),
+    "korean": ("제 여동생은 부산에서 바이올린을 고쳐요.", "바이올린이 기억나?"),
+    "thai": ("น้องสาวของฉันซ่อมไวโอลินที่เชียงใหม่", "จำไวโอลินได้ไหม"),
+    "hebrew": ("אחותי מתקנת כינורות בחיפה", "מה עם כינורות בחיפה"),
+    "capitals": ("THE KEY IS UNDER THE ANCHOR ÄGIR.", "Where was the key, under Ägir?"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("said", "asked"), LANGUAGES.values(), ids=LANGUAGES)
+def test_what_was_said_long_ago_is_found_again(long: Talk, said: str, asked: str) -> None:
+    say(long, said)
+    chatter(long)
+    assert said in recalled(long, asked)
+
+
+def test_the_answer_comes_along_with_its_question(long: Talk) -> None:
+    say(long, "What is the name of your sister, the violin maker?", "Imke.", "Nice.", "Thank you.")
+    chatter(long)
+    block = recalled(long, "Do you remember the violin maker?")
+    assert "violin maker?\n" in block
+    assert "Imke." in block
+
+
+def test_nothing_is_recalled_where_nothing_bears_on_it(long: Talk) -> None:
+    chatter(long)
+    assert recalled(long, "Go on") == ""
+
+
+def test_words_of_other_conversations_are_not_found(long: Talk) -> None:
+    other = long.stack.conversation(long.user)
+    for _ in range(3):
+        long.stack.insert(
+            "messages",
+            conversation_id=other,
+            sender="user",
+            content="The password of the vault is heron.",
+        )
+    chatter(long)
+    assert recalled(long, "What is the password of the vault?") == ""
+
+
+def test_versions_that_were_set_aside_are_not_found(long: Talk) -> None:
+    say(long, "Where?", "The treasure lies beneath the chapel.")
+    chatter(long)
+    long.stack.db.execute(
+        "update messages set is_active = false where content like 'The treasure%' returning id"
+    )
+    assert "chapel" not in recalled(long, "Where is the treasure, the chapel?")
+
+
+def test_what_was_edited_is_found_by_its_new_words(long: Talk) -> None:
+    say(long, "My boat is called Petrel.")
+    chatter(long)
+    edited = long.stack.one("select id from messages where content like 'My boat%'")
+    new = {"message_id": str(edited["id"]), "message": "My boat is called Fulmar."}
+    assert long.stack.chat(long.user, action="edit", **new).status_code == 200
+    block = recalled(long, "Fulmar, what was that, a boat?")
+    assert "Fulmar" in block
+    assert "Petrel" not in block
+
+
+def test_what_was_deleted_is_not_found(long: Talk) -> None:
+    say(long, "My boat is called Petrel.")
+    chatter(long)
+    deleted = long.stack.one("select id from messages where content like 'My boat%'")
+    long.reply(action="delete", message_id=str(deleted["id"]))
+    assert "Petrel" not in recalled(long, "What is my boat called, Petrel?")
+
+
+def test_a_turn_stays_two_calls(long: Talk) -> None:
+    say(long, "My boat is called Petrel.")
+    chatter(long)
+    assert recalled(long, "What is my boat called?")
+    # A summary that is due may be saved by a call of its own.
+    assert [call for call in long.stack.gateway.calls if not call.endswith("/remember")] == [
+        "POST /rest/v1/rpc/begin_turn",
+        "POST /rest/v1/rpc/finish_turn",
+    ]
+
+
+def test_a_message_is_in_the_prompt_once(long: Talk) -> None:
+    say(long, "My boat is called Petrel.")
+    chatter(long)
+    say(long, "The new boat is called Skua.")
+    long.reply("What is the boat called?")
+    whole = "\n".join(one["content"] for one in prompts(long.stack.upstream)[-1])
+    assert (whole.count("Petrel"), whole.count("Skua")) == (1, 1)
+
+
+def test_a_version_of_an_old_reply_does_not_see_what_came_later(long: Talk) -> None:
+    say(long, "Where is the lamp?")
+    long.reply("Tell me")
+    first = long.stack.one("select id from messages where content = 'Aye.'")
+    say(long, "The lamp is in the cellar, beneath the stairs.")
+    chatter(long)
+    long.reply(action="regenerate", message_id=str(first["id"]))
+    whole = "\n".join(one["content"] for one in prompts(long.stack.upstream)[-1])
+    assert "cellar" not in whole
+
+
+@pytest.mark.parametrize(
+    "content",
+    ["", " ", "x" * 60_000, "東" * 20_000, "a b " * 12_000, "\U0001f600" * 9_000, "%_\\'\""],
+    ids=["empty", "blank", "long-word", "no-spaces", "many-words", "emoji", "marks"],
+)
+def test_no_message_is_too_odd_to_be_stored(long: Talk, content: str) -> None:
+    say(long, content)
+    assert long.reply("Hello there, old friend")["response"] == "Aye."

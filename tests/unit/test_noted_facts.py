@@ -1,0 +1,571 @@
+"""Facts compared with those that are known: what is merged, what is replaced, and what stays."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from typing import Any
+from uuid import UUID
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from roleplay_chat.memory.comparison import Words, contradicts, likeness, slot_of
+from roleplay_chat.memory.facts import (
+    Fact,
+    Material,
+    importance_of,
+    most_relevant,
+    resolve,
+    used,
+)
+from roleplay_chat.memory.notes import MAX_FACTS, parse
+from roleplay_chat.rows import FactRow
+
+MESSAGES = [
+    (10, "I have moved at last. Oslo is my home now."),
+    (12, "And the dog?"),
+    (14, "I gave the dog away, and I am not afraid of gulls any more."),
+]
+
+
+def known(*contents: str, **columns: Any) -> list[FactRow]:
+    """Facts that a model wrote, with ids 1, 2, ..."""
+    defaults = {"written_by": "model"} | columns
+    return [
+        FactRow(id=UUID(int=number), content=content, **defaults)
+        for number, content in enumerate(contents, 1)
+    ]
+
+
+def changes(
+    noted: list[Fact], rows: list[FactRow], messages: list[tuple[int, str]] = MESSAGES
+) -> list[dict[str, Any]]:
+    material = Material(known=rows, messages=messages, person="Ada", character="Mara")
+    return resolve(noted, material)
+
+
+def ids(*numbers: int) -> list[str]:
+    return [str(UUID(int=number)) for number in numbers]
+
+
+class TestLikeness:
+    @pytest.mark.parametrize(
+        ("new", "old", "how"),
+        [
+            ("Ada has two cats.", "ADA has two  cats", "same"),
+            ("Ada has a boat", "Ada has the boat.", "same"),
+            ("Yesterday Ada saw gulls", "Yesterday gulls Ada saw", "same"),
+            ("Ada often walks alone", "Ada walks alone often", "same"),
+            ("Ada likes tea with milk", "Ada likes tea.", "more"),
+            ("Ada likes tea", "Ada likes tea with milk.", "less"),
+            ("Ada likes tea and coffee", "Ada likes tea", "more"),
+            ("Ada likes tea", "Ada likes coffee", None),
+            # Names in another order, other numbers, and the contrary.
+            ("Tom owes Ada money", "Ada owes Tom money", None),
+            ("Mara says Tom owes Ada money", "Mara says Ada owes Tom money", None),
+            ("Ada has three cats", "Ada has two cats", None),
+            ("Ada is 31 years old", "Ada is 13 years old", None),
+            ("Ada has no boat", "Ada has a boat", None),
+            ("Ada doesn't like tea", "Ada likes tea", None),
+            # What is added makes it something else.
+            ("Ada has a dog allergy", "Ada has a dog", None),
+            ("Ada likes Tom's sister", "Ada likes Tom", None),
+            ("Ada likes tea for two", "Ada likes tea", None),
+            ("灯台守は犬を飼っている", "灯台守は猫を飼っている", None),
+            ("灯台守は犬を飼っている。", "灯台守は犬を飼っている", "same"),
+        ],
+    )
+    def test_same_more_less_or_something_else(self, new: str, old: str, how: str | None) -> None:
+        assert likeness(Words(new), Words(old)) == how
+
+    @pytest.mark.parametrize(
+        ("new", "old", "is_denied"),
+        [
+            ("Ada has no dog", "Ada has a dog", True),
+            ("Ada no longer has a dog", "Ada has a dog", True),
+            ("Ada does not have a dog any more", "Ada has a dog", False),
+            ("Ada doesn't like gulls", "Ada likes gulls", True),
+            ("Ada has no cat", "Ada has a dog", False),
+            ("Ada never has no dog", "Ada has a dog", False),
+        ],
+    )
+    def test_same_words_denied_are_a_contradiction(
+        self, new: str, old: str, is_denied: bool
+    ) -> None:
+        assert contradicts(Words(new), Words(old)) is is_denied
+
+
+class TestSlot:
+    @pytest.mark.parametrize(
+        ("text", "slot"),
+        [
+            ("Ada lives in Paris.", ("Ada", "home")),
+            ("Ada now lives at the harbour", ("Ada", "home")),
+            ("Ada has moved to Oslo", ("Ada", "home")),
+            ("Ada moved to the window", None),
+            ("Ada lives for music", None),
+            ("Ada works as a baker", ("Ada", "job")),
+            ("Ada works at the bakery", ("Ada", "workplace")),
+            ("Ada is 31 years old", ("Ada", "age")),
+            ("Ada turned thirty-one.", ("Ada", "age")),
+            ("Ada is one of the crew", None),
+            ("Ada's favourite colour is green", ("Ada", "favourite colour")),
+            ("Ada's favorite sea bird is the tern", ("Ada", "favourite sea bird")),
+            ("Ada's sister is called Tilda", ("Ada's sister", "name")),
+            ("The boat's name is Petrel", ("boat", "name")),
+            ("Ada is married to Jon", ("Ada", "spouse")),
+            ("Ada's wife is Eva", ("Ada", "spouse")),
+            ("Ada's wife is ill", None),
+            ("Ada's birthday is 3 May", ("Ada", "birthday")),
+            ("The user lives in Paris", ("Ada", "home")),
+            ("Ada's doctor is Lindqvist", ("Ada", "doctor")),
+            ("Ada's bicycle is a Koga", ("Ada", "bicycle")),
+            ("Ada's doctor is ill", None),
+            ("Ada's sister is Tilda", None),
+            ("Ada's oldest friend is Jon", None),
+            ("Long ago in another life Ada lives in Paris", None),
+        ],
+    )
+    def test_plain_words_for_what_somebody_has_one_of(
+        self, text: str, slot: tuple[str, str] | None
+    ) -> None:
+        assert slot_of(text, person="Ada") == slot
+
+    @pytest.mark.parametrize(
+        ("subject", "topic", "slot"),
+        [
+            ("Ada", "Residence", ("Ada", "home")),
+            ("Ada", "plan for tomorrow", ("Ada", "plan for tomorrow")),
+            ("user", "profession", ("Ada", "job")),
+            ("Ada", "likes", None),
+            ("Ada", "Family", None),
+            ("Ada", "", None),
+            ("", "home", None),
+        ],
+    )
+    def test_what_a_model_named(self, subject: str, topic: str, slot: object) -> None:
+        assert slot_of("Something.", subject, topic, "Ada") == slot
+
+    def test_plain_words_count_more_than_what_a_model_named(self) -> None:
+        assert slot_of("Ada lives in Oslo", "Oslo", "town", "Ada") == ("Ada", "home")
+
+
+class TestResolve:
+    def test_new_fact_names_its_source(self) -> None:
+        noted = [
+            Fact("profile", "Ada likes fog.", subject="Ada", topic="likes", message=2),
+            Fact("conversation", "It rained."),
+            Fact("conversation", "It snowed.", message=99),
+        ]
+        assert changes(noted, []) == [
+            {
+                **{"tier": "profile", "content": "Ada likes fog.", "importance": 3},
+                **{"subject": "Ada", "from": 12, "to": 12},
+            },
+            {
+                **{"tier": "conversation", "content": "It rained.", "importance": 3},
+                **{"from": 10, "to": 14},
+            },
+            {
+                **{"tier": "conversation", "content": "It snowed.", "importance": 3},
+                **{"from": 10, "to": 14},
+            },
+        ]
+
+    def test_repeated_fact_takes_the_newest_wording(self) -> None:
+        (change,) = changes([Fact("conversation", "Ada has a boat")], known("ADA has the boat."))
+        assert (change["same_as"], change["content"]) == (ids(1)[0], "Ada has a boat")
+
+    def test_fact_that_says_less_changes_nothing(self) -> None:
+        (change,) = changes(
+            [Fact("conversation", "Ada likes tea")], known("Ada likes tea with milk.")
+        )
+        assert (change["same_as"], change["content"]) == (ids(1)[0], "Ada likes tea with milk.")
+
+    def test_fact_that_says_more_takes_its_place(self) -> None:
+        (change,) = changes(
+            [Fact("conversation", "Ada likes tea with milk")],
+            known("Ada likes tea."),
+            [(1, "A drop of milk in it, please.")],
+        )
+        assert change["extends"] == ids(1)[0]
+        assert "replaces" not in change
+
+    @pytest.mark.parametrize("more", ["as was said", "with milk"])
+    def test_what_nobody_said_is_not_added_to_a_fact(self, more: str) -> None:
+        rows = known("Ada likes tea.")
+        (change,) = changes([Fact("conversation", f"Ada likes tea, {more}.")], rows)
+        assert (change["same_as"], change["content"]) == (ids(1)[0], "Ada likes tea.")
+
+    def test_fact_in_a_wider_tier_takes_its_place(self) -> None:
+        (change,) = changes([Fact("profile", "Ada likes tea")], known("Ada likes tea."))
+        assert (change["tier"], change["extends"]) == ("profile", ids(1)[0])
+
+    @pytest.mark.parametrize(
+        ("new", "old"),
+        [
+            ("Ada lives in Oslo.", "Ada lives in Paris."),
+            ("Ada has moved to Oslo.", "Ada lives in Paris."),
+            ("Ada is 32 years old", "Ada is thirty-one years old"),
+            ("Ada no longer has a dog", "Ada has a dog"),
+            ("Ada's favourite tea is green tea", "Ada's favourite tea is black tea"),
+        ],
+    )
+    def test_contradiction_is_replaced_without_being_asked(self, new: str, old: str) -> None:
+        (change,) = changes([Fact("conversation", new)], known("It rained.", old))
+        assert change["replaces"] == ids(2)
+
+    @pytest.mark.parametrize(
+        ("new", "old"),
+        [
+            ("Tom lives in Oslo.", "Ada lives in Paris."),
+            ("Ada likes Oslo.", "Ada likes Paris."),
+            ("Ada works as a baker", "Ada works at the bakery"),
+            ("Ada saw two gulls", "Ada saw three gulls"),
+        ],
+    )
+    def test_facts_that_may_both_be_true_stay(self, new: str, old: str) -> None:
+        (change,) = changes([Fact("conversation", new)], known(old))
+        assert not {"replaces", "extends", "same_as"} & set(change)
+
+    @pytest.mark.parametrize(
+        ("new", "old", "is_replaced"),
+        [
+            ("Ada plays the theremin.", "Ada plays the bassoon.", True),
+            ("Ada wants to walk to Rome next year", "Ada wants to walk to Nidaros next year", True),
+            ("Ada's doctor is Okonkwo", "Ada's doctor is Lindqvist", True),
+            ("Ada likes dogs", "Ada likes tea", False),
+            ("Ada is tall", "Ada is ill", False),
+            ("Tom plays the theremin", "Ada plays the bassoon", False),
+            ("Ada plays cards with Tom on Sundays", "Ada plays the bassoon", False),
+        ],
+    )
+    def test_fact_that_differs_in_one_value_takes_the_topic_of_the_known_one(
+        self, new: str, old: str, is_replaced: bool
+    ) -> None:
+        (row,) = known(old, subject="Ada", topic="what it is")
+        (change,) = changes([Fact("conversation", new)], [row])
+        assert change.get("replaces") == (ids(1) if is_replaced else None)
+        assert change.get("topic") == ("what it is" if is_replaced else None)
+
+    @pytest.mark.parametrize(
+        ("said", "is_replaced"),
+        [
+            ("I have given it up and play the harp instead.", True),
+            ("Fine. I play the harp now. And you?", True),
+            ("I play the harp.", False),
+            ("It is late now. I play the harp.", False),
+        ],
+    )
+    @pytest.mark.parametrize("message", [None, 1])
+    def test_fact_that_differs_in_one_value_replaces_where_somebody_says_it_changed(
+        self, said: str, message: int | None, is_replaced: bool
+    ) -> None:
+        rows = known("Ada plays the flute.")
+        noted = [Fact("conversation", "Ada plays the harp.", message=message)]
+        (change,) = changes(noted, rows, [(1, said)])
+        assert change.get("replaces") == (ids(1) if is_replaced else None)
+
+    def test_facts_that_differ_in_one_value_both_stay_without_a_topic(self) -> None:
+        noted = [Fact("conversation", "Ada met Tom in Rome.")]
+        assert "replaces" not in changes(noted, known("Ada met Tom in Oslo."))[0]
+
+    def test_topic_has_one_current_fact(self) -> None:
+        rows = known("Ada wants to sail north.", subject="Ada", topic="plan")
+        noted = [Fact("conversation", "Ada will stay.", subject="ada", topic="Plan")]
+        assert changes(noted, rows)[0]["replaces"] == ids(1)
+
+    def test_replacement_by_number(self) -> None:
+        rows = known("It rained.", "Ada fears gulls.")
+        noted = [Fact("conversation", "Ada is brave.", "replace", known=2, message=3)]
+        (change,) = changes(noted, rows)
+        assert (change["content"], change["replaces"]) == ("Ada is brave.", ids(2))
+
+    @pytest.mark.parametrize("number", [None, 0, 1, 3, 99])
+    def test_replacement_by_a_wrong_number_only_adds(self, number: int | None) -> None:
+        rows = known("Mara keeps bees.", "Ada fears gulls.")
+        noted = [Fact("conversation", "Ada is brave.", "replace", known=number, message=3)]
+        (change,) = changes(noted, rows)
+        assert change["content"] == "Ada is brave."
+        assert "replaces" not in change
+
+    def test_withdrawal_by_number(self) -> None:
+        noted = [Fact("conversation", "", "withdraw", known=1, message=3)]
+        (change,) = changes(noted, known("Ada has a dog.", tier="profile"))
+        assert change == {
+            **{"tier": "profile", "content": "Ada has a dog.", "is_withdrawal": True},
+            **{"replaces": ids(1), "from": 14, "to": 14},
+        }
+
+    @pytest.mark.parametrize(
+        ("old", "new", "said"),
+        [
+            ("Ада живёт в Париже.", "Ада живёт в Осло.", "Я переехала."),
+            ("エイダはパリに住んでいる。", "エイダはオスロに住んでいる。", "引っ越した。"),
+            ("Ada wohnt in Paris.", "Ada wohnt jetzt in Oslo.", "Ich bin umgezogen."),
+        ],
+    )
+    def test_replacement_by_number_in_other_languages(self, old: str, new: str, said: str) -> None:
+        noted = [Fact("conversation", new, "replace", known=1, message=1)]
+        assert changes(noted, known(old), [(1, said)])[0]["replaces"] == ids(1)
+
+    @pytest.mark.parametrize(
+        ("old", "said"),
+        [
+            ("エイダは犬を飼っている。", "犬を飼っているのはもう昔のことだ。"),
+            ("У Ады есть собака.", "Моя собака умерла, больше её нет, а была у меня."),
+        ],
+    )
+    def test_withdrawal_in_other_languages(self, old: str, said: str) -> None:
+        noted = [Fact("conversation", "", "withdraw", known=1, message=1)]
+        assert len(changes(noted, known(old), [(1, said)])) == 1
+        assert changes(noted, known(old), [(1, "Да. はい。")]) == []
+
+    def test_replacement_whose_topic_has_another_name(self) -> None:
+        rows = known("Ada's doctor is Lindqvist.", subject="Ada", topic="physician")
+        noted = Fact("conversation", "Ada's doctor is Okonkwo.", "replace", 1, topic="medic")
+        assert changes([replace(noted, subject="Ada")], rows)[0]["replaces"] == ids(1)
+
+    @pytest.mark.parametrize("number", [0, 2, 3, 99])
+    def test_withdrawal_by_a_wrong_number_is_ignored(self, number: int) -> None:
+        noted = [Fact("conversation", "", "withdraw", known=number, message=3)]
+        assert changes(noted, known("Ada has a dog.", "Mara keeps bees.")) == []
+
+    @pytest.mark.parametrize("fixed", [{"pinned": True}, {"written_by": "person"}])
+    def test_pinned_facts_and_those_of_a_person_stay(self, fixed: dict[str, Any]) -> None:
+        rows = known("Ada lives in Paris.", "Ada has a dog.", **fixed)
+        noted = [
+            Fact("conversation", "Ada lives in Oslo.", "replace", known=1),
+            Fact("conversation", "", "withdraw", known=2),
+            Fact("conversation", "Ada has no dog."),
+            Fact("conversation", "Ada has a dog with three legs."),
+        ]
+        made = changes(noted, rows)
+        assert [change["content"] for change in made] == [
+            *("Ada lives in Oslo.", "Ada has no dog.", "Ada has a dog with three legs.")
+        ]
+        assert not any({"replaces", "extends", "is_withdrawal"} & set(change) for change in made)
+
+    def test_one_fact_is_replaced_once(self) -> None:
+        noted = [
+            Fact("conversation", "Ada lives in Oslo.", "replace", known=1),
+            Fact("conversation", "", "withdraw", known=1),
+            Fact("conversation", "Ada lives in Bergen.", "replace", known=1),
+        ]
+        made = changes(noted, known("Ada lives in Paris."))
+        assert [change.get("replaces") for change in made] == [ids(1), None]
+
+    def test_what_the_answer_replaced_is_not_noted_once_more(self) -> None:
+        noted = [
+            Fact("conversation", "Ada lives in Oslo."),
+            Fact("conversation", "Ada lives in Paris, as was said."),
+        ]
+        (change,) = changes(noted, known("Ada lives in Paris."))
+        assert change["content"] == "Ada lives in Oslo."
+
+    @pytest.mark.parametrize(
+        ("text", "message", "span"),
+        [
+            ("Ada has moved to Oslo.", 1, (10, 10)),
+            ("Ada gave her dog away.", None, (14, 14)),
+            ("Ada gave her dog away.", 1, (14, 14)),
+            ("Ada is content.", 2, (12, 12)),
+            ("Ada is content.", None, (10, 14)),
+            ("灯台守", 3, (14, 14)),
+        ],
+    )
+    def test_source_is_the_message_that_bears_it_out(
+        self, text: str, message: int | None, span: tuple[int, int]
+    ) -> None:
+        (change,) = changes([Fact("conversation", text, message=message)], [])
+        assert (change["from"], change["to"]) == span
+
+    def test_sentence_of_the_summary_changes_a_fact_that_it_contradicts(self) -> None:
+        rows = known("Ada lives in Paris.", "Ada plays the flute.", importance=4)
+        rows[1] = rows[1].model_copy(update={"subject": "Ada", "topic": "instrument"})
+        sentences = ["Ada lives in Oslo.", "Ada plays the harp.", "Ada fears gulls."]
+        material = Material(known=rows, messages=MESSAGES, person="Ada", character="Mara")
+        made = resolve([], material, sentences)
+        assert [(change["content"], change["replaces"]) for change in made] == [
+            ("Ada lives in Oslo.", ids(1)),
+            ("Ada plays the harp.", ids(2)),
+        ]
+        assert {change["importance"] for change in made} == {4}
+
+    def test_sentence_of_the_summary_changes_nothing_that_it_repeats_or_that_is_fixed(self) -> None:
+        rows = [*known("Ada lives in Paris.", "Mara keeps bees.")]
+        rows += known("Mara lives in Oslo.", pinned=True)
+        material = Material(known=rows, messages=MESSAGES, person="Ada", character="Mara")
+        sentences = ["Ada lives in the Paris.", "Mara lives in Rome.", "Ada came."]
+        assert resolve([], material, sentences) == []
+        # The notes themselves come first.
+        noted = [Fact("conversation", "Ada lives in Oslo.")]
+        (change,) = resolve(noted, material, ["Ada lives in Oslo now."])
+        assert change["replaces"] == ids(1)
+
+    words = st.sampled_from(
+        [
+            "Ada",
+            "Tom",
+            "lives",
+            "in",
+            "Oslo",
+            "Paris",
+            "no",
+            "not",
+            "two",
+            "3",
+            "with",
+            "tea",
+            "has",
+        ]
+    )
+    sentences = st.lists(words, min_size=1, max_size=8).map(" ".join)
+
+    @given(
+        noted=st.lists(
+            st.builds(
+                Fact,
+                st.sampled_from(["conversation", "profile"]),
+                sentences | st.text(max_size=80),
+                st.sampled_from(["add", "replace", "withdraw"]),
+                known=st.none() | st.integers(-5, 20),
+                subject=st.sampled_from(["", "Ada", "x"]),
+                topic=st.sampled_from(["", "home", "y"]),
+                message=st.none() | st.integers(-5, 20),
+            ),
+            max_size=12,
+        ),
+        rows=st.lists(st.tuples(sentences, st.booleans(), st.booleans()), max_size=10),
+    )
+    def test_changes_only_what_may_be_changed_and_that_once(
+        self, noted: list[Fact], rows: list[tuple[str, bool, bool]]
+    ) -> None:
+        facts = [
+            FactRow(
+                id=UUID(int=number),
+                content=content,
+                pinned=pinned,
+                written_by="model" if by_model else "person",
+            )
+            for number, (content, pinned, by_model) in enumerate(rows, 1)
+        ]
+        made = changes(noted, facts)
+        gone = [one for change in made for one in change.get("replaces", [])]
+        gone += [change["extends"] for change in made if "extends" in change]
+        assert len(gone) == len(set(gone))
+        assert set(gone) <= {str(fact.id) for fact in facts if not fact.is_fixed}
+        assert all(10 <= change["from"] <= change["to"] <= 14 for change in made)
+
+
+def test_facts_are_of_use_when_most_of_their_words_are_spoken_of() -> None:
+    rows = known("Ada has a dog.", "Ada fears gulls at night.", "Ada fears thunder.", "Ada.")
+    material = Material(known=rows, messages=MESSAGES, person="Ada", character="Mara")
+    assert used(material) == ids(1)
+
+
+def test_facts_that_share_most_with_the_messages_are_told_first() -> None:
+    rows = known("It rained.", "The dog barks.", "Ada gave the dog to Tom.")
+    assert most_relevant(rows, ["I gave the dog away."]) == [2, 1, 0]
+
+
+@pytest.mark.parametrize(
+    ("text", "importance"),
+    [
+        ("Ada's sister is called Tilda.", 5),
+        ("Mara promised to wait for Ada.", 5),
+        ("Ada does not want to be touched.", 5),
+        ("Ada is allergic to nuts.", 5),
+        ("The boat is named Petrel.", 5),
+        ("Ada likes tea.", 3),
+        ("The sun set late.", 3),
+    ],
+)
+def test_names_family_promises_and_limits_last_where_a_model_says_nothing(
+    text: str, importance: int
+) -> None:
+    assert importance_of(text) == importance
+    answer = json.dumps({"summary": "S.", "facts": [{"tier": "profile", "text": text}]})
+    written = parse(answer, reach="profile")
+    assert written is not None
+    assert written.facts[0].importance == importance
+
+
+class TestAnswer:
+    """What is accepted of a fact in a model's answer."""
+
+    def parsed(self, fact: object) -> list[Fact]:
+        written = parse(json.dumps({"summary": "S.", "facts": [fact]}), reach="profile")
+        assert written is not None
+        return list(written.facts)
+
+    def test_all_of_it(self) -> None:
+        fact = {
+            **{"action": "replace", "fact": 3, "tier": "profile", "text": "Ada lives in Oslo."},
+            **{"importance": 4, "subject": " Ada\n", "topic": "home", "message": "7"},
+        }
+        assert self.parsed(fact) == [
+            Fact("profile", "Ada lives in Oslo.", "replace", 3, 4, "Ada", "home", 7)
+        ]
+
+    @pytest.mark.parametrize("value", [None, 0, -1, 6, 9999, 10**30, 2.5, "five", [], {}, True])
+    def test_importance_of_another_kind_is_none(self, value: object) -> None:
+        (fact,) = self.parsed({"text": "Ada likes tea.", "importance": value})
+        assert fact.importance == 3
+
+    @pytest.mark.parametrize("value", [None, 0, -1, 10**30, 2.5, "two", "٣", [], {}, True, "9" * 9])
+    def test_numbers_of_another_kind_are_none(self, value: object) -> None:
+        entry = {"text": "Ada likes tea.", "action": "replace", "fact": value, "message": value}
+        (fact,) = self.parsed(entry)
+        assert (fact.known, fact.message) == (None, None)
+        assert self.parsed({"action": "withdraw", "fact": value}) == []
+
+    @pytest.mark.parametrize("value", [None, 7, [], {}, "delete", "ADD", ["withdraw"]])
+    def test_unknown_actions_add(self, value: object) -> None:
+        (fact,) = self.parsed({"text": "Ada likes tea.", "action": value})
+        assert fact.action == "add"
+
+    @pytest.mark.parametrize("value", [None, 7, [], {}, "\u0000\u200b"])
+    def test_names_of_another_kind_are_none(self, value: object) -> None:
+        (fact,) = self.parsed({"text": "Ada likes tea.", "subject": value, "topic": value})
+        assert (fact.subject, fact.topic) == ("", "")
+
+    def test_long_names_are_cut(self) -> None:
+        (fact,) = self.parsed({"text": "T.", "subject": "x" * 5000, "topic": "y" * 5000})
+        assert (len(fact.subject), len(fact.topic)) == (60, 60)
+
+    @pytest.mark.parametrize("end", ["", "]", "]}}}", ', {"action": "add", "te'])
+    def test_facts_of_broken_json_count_one_by_one(self, end: str) -> None:
+        text = (
+            '{"summary": "S.", "facts": [{"action": "withdraw", "fact": 2, "message": 1},'
+            ' {"text": "Odd" "quotes"}, {"text": "Brace { in it", "importance": 5}' + end
+        )
+        written = parse(text, reach="profile")
+        assert written is not None
+        assert [(fact.action, fact.text) for fact in written.facts] == [
+            *(("withdraw", ""), ("add", "Brace { in it")),
+        ]
+
+    @pytest.mark.parametrize("filler", ["{", '{"a":', '{"\\"', '{"text": "'])
+    def test_work_for_broken_answers_is_bounded(
+        self, filler: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        tries = []
+        decoder = json.JSONDecoder()
+
+        class Counting:
+            def raw_decode(self, text: str, place: int) -> Any:
+                tries.append(place)
+                return decoder.raw_decode(text, place)
+
+        monkeypatch.setattr("roleplay_chat.memory.notes._DECODER", Counting())
+        parse('{"summary": "S.", "facts": [' + filler * 20_000, reach="profile")
+        assert len(tries) <= 100
+
+    def test_number_of_facts_is_bounded(self) -> None:
+        facts = [{"text": f"Fact {number}."} for number in range(100)]
+        written = parse(json.dumps({"summary": "S.", "facts": facts}), reach="profile")
+        assert written is not None
+        assert len(written.facts) == MAX_FACTS

@@ -1,0 +1,133 @@
+"""Which earlier messages stand before the person's message, and how they are written down."""
+
+from datetime import UTC, datetime
+from typing import Any, ClassVar
+from uuid import UUID
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from roleplay_chat.api import ChatRequest
+from roleplay_chat.prompt import builder, recall
+from roleplay_chat.prompt.builder import Prompt, PromptSpec
+from roleplay_chat.rows import BegunTurn, MessageRow, RecalledRow, TurnRow, UserRow
+from roleplay_chat.screening.decision import Passage
+from roleplay_chat.tokens import TOKENS_PER_MESSAGE, UNCALIBRATED
+
+NAMES = {"user": "Ada", "character": "Mara"}
+MAY = datetime(2026, 5, 3, 9, tzinfo=UTC)
+
+
+def found(position: int, score: float = 5, content: str = "Aye.", **more: Any) -> RecalledRow:
+    fields = {"sender": "character", "said_at": MAY} | more
+    return RecalledRow(position=position, score=score, content=content, **fields)
+
+
+def choose(rows: list[RecalledRow], **more: Any) -> list[int]:
+    fields: dict[str, Any] = {"before": 100, "said": "Where is the lamp?", "budget": 1000} | more
+    chosen = recall.choose(rows, names=NAMES, tokens=UNCALIBRATED, **fields)
+    return [row.position for row in chosen]
+
+
+def built(history: list[MessageRow], recalled: list[RecalledRow], **more: Any) -> Prompt:
+    begun = BegunTurn(
+        now=MAY,
+        turn=TurnRow(id=UUID(int=1), message="Where is the lamp?"),
+        user=UserRow(name="Ada"),
+        history=history,
+        recalled=recalled,
+    )
+    limits = {"family": None, "context_tokens": 2048, "max_tokens": 400} | more
+    return builder.build(PromptSpec(begun, ChatRequest(), "sfw", **limits))
+
+
+class TestChoice:
+    def test_they_stand_in_the_order_in_which_they_were_said(self) -> None:
+        assert choose([found(7), found(3), found(5)]) == [3, 5, 7]
+
+    def test_the_best_are_taken_where_not_all_fit(self) -> None:
+        rows = [found(1, 1, "x" * 900), found(2, 9, "x" * 900), found(3, 5, "x" * 900)]
+        assert choose(rows, budget=700) == [2, 3]
+
+    def test_a_short_one_takes_the_room_that_a_long_one_does_not_fit_in(self) -> None:
+        assert choose([found(1, 9, "x" * 9000), found(2, 1)], budget=200) == [2]
+
+    def test_what_is_in_the_history_is_not_said_twice(self) -> None:
+        assert choose([found(99), found(100), found(101)]) == [99]
+
+    def test_messages_of_somebody_who_is_named_count_more(self) -> None:
+        rows = [found(1, 5, "x" * 900), found(2, 4, "x" * 900, sender="user")]
+        assert choose(rows, budget=400) == [1]
+        assert choose(rows, budget=400, said="What was lost, Ada?") == [2]
+
+    def test_in_a_group_the_speaker_is_named(self) -> None:
+        rows = [found(1, 5, "x" * 900), found(2, 4, "x" * 900, speaker="Old Tom")]
+        assert choose(rows, budget=400, said="What is Tom's boat called?") == [2]
+
+    @given(
+        st.lists(st.tuples(st.integers(0, 200), st.floats(0, 90), st.text(max_size=300))),
+        st.integers(0, 600),
+    )
+    def test_they_never_take_more_than_their_budget(
+        self, rows: list[tuple[int, float, str]], budget: int
+    ) -> None:
+        chosen = recall.choose(
+            [found(*row) for row in rows],
+            before=None,
+            said="",
+            names=NAMES,
+            budget=budget,
+            tokens=UNCALIBRATED,
+        )
+        assert UNCALIBRATED.count(recall.written(chosen, NAMES).text) <= budget
+
+
+class TestText:
+    def test_each_says_who_said_it_and_when(self) -> None:
+        june = MAY.replace(month=6)
+        rows = [
+            found(1, content="The lamp is in the cellar."),
+            found(2, content="Why there?", sender="user"),
+            found(3, content="Rats.", speaker="Old Tom", said_at=june),
+            found(4, content="And damp.", said_at=None),
+        ]
+        assert recall.written(rows, NAMES).text == (
+            "[Earlier in this story, as far as it bears on the next message:]\n"
+            "(3 May 2026)\n"
+            "Mara: The lamp is in the cellar.\n"
+            "Ada: Why there?\n"
+            "(3 June 2026)\n"
+            "Old Tom: Rats.\n"
+            "Mara: And damp."
+        )
+
+    def test_nothing_is_written_for_none(self) -> None:
+        assert recall.written([], NAMES).text == ""
+
+
+class TestPrompt:
+    HISTORY: ClassVar = [
+        MessageRow(sender="user", content="x" * 290, position=n) for n in range(100, 140)
+    ]
+
+    def test_they_stand_just_before_the_message(self) -> None:
+        *_, before, last = built(self.HISTORY, [found(5, content="It is in the cellar.")])
+        assert before["role"] == "system"
+        assert before["content"].endswith("the narrator: It is in the cellar.")
+        assert last == {"role": "user", "content": "Where is the lamp?"}
+
+    def test_the_prompt_begins_as_without_them(self) -> None:
+        with_them = built(self.HISTORY, [found(5)])
+        without = built(self.HISTORY, [])
+        assert with_them[: len(without) - 1] == without[:-1]
+
+    def test_they_are_screened_as_what_was_said(self) -> None:
+        prompt = built([], [found(5, content="It is in the cellar.")])
+        assert Passage("history", "the narrator: It is in the cellar.") in prompt.passages
+
+    @given(st.integers(600, 9000), st.lists(st.integers(0, 2000), max_size=60))
+    def test_the_prompt_never_outgrows_its_budget(self, context: int, lengths: list[int]) -> None:
+        rows = [found(n, content="x" * length) for n, length in enumerate(lengths)]
+        prompt = built(self.HISTORY, rows, context_tokens=context)
+        spent = sum(UNCALIBRATED.count(one["content"]) + TOKENS_PER_MESSAGE for one in prompt)
+        assert spent <= max(context - 400, 600)

@@ -1,0 +1,36 @@
+// What the page makes of the rows of a memory.
+
+/** The whole summary: what the person wrote, and what a model wrote after it. */
+export function joined(summary) {
+  return summary ? [summary.person_content, summary.content].filter(Boolean).join("\n") : "";
+}
+
+/** Facts that hold now, each with the texts that it replaced, the newest first. */
+export function sorted(rows) {
+  const byNewer = new Map();
+  for (const row of rows.filter((row) => row.replaced_by)) {
+    const older = byNewer.get(row.replaced_by) ?? [];
+    older.push(row);
+    byNewer.set(row.replaced_by, older);
+  }
+  const isCurrent = (row) => !row.replaced_by && !row.is_withdrawal;
+  return { facts: rows.filter(isCurrent).map((row) => ({ ...row, earlier: replacedBy(row, byNewer) })) };
+}
+
+function replacedBy(row, byNewer) {
+  const found = new Set([row.id]); // Grows while it is walked through.
+  const texts = new Set();
+  for (const id of found) {
+    for (const older of byNewer.get(id) ?? []) {
+      if (!older.is_withdrawal) texts.add(older.content);
+      found.add(older.id);
+    }
+  }
+  texts.delete(row.content);
+  return [...texts];
+}
+
+/** A day as people write it: "3 May 2026". */
+export function day(time) {
+  return new Date(time).toLocaleDateString("en-GB", { day: "numeric", month: "long", year: "numeric", timeZone: "UTC" });
+}
