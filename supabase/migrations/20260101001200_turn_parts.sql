@@ -94,7 +94,11 @@ $$;
 -- "subject", "topic", "said_at", "since", "position"}], without those that are null; "position" is that
 -- of its message, if it is in this conversation. A wider memory tier includes the narrower ones. More than a prompt of usual size has room for are left out, because each takes
 -- some microseconds of every turn.
-create function private.remembered(p_user_id uuid, p_tier text, p_conversation_id uuid, p_character_id uuid)
+--
+-- With p_before, as it was known before that position: what was noted from later messages is left out,
+-- and what that replaced is there.
+create function private.remembered(
+  p_user_id uuid, p_tier text, p_conversation_id uuid, p_character_id uuid, p_before bigint default null)
 returns jsonb
 language sql stable set search_path = '' as $$
   select coalesce(jsonb_agg(jsonb_strip_nulls(to_jsonb(f))), '[]')
@@ -103,7 +107,11 @@ language sql stable set search_path = '' as $$
            f.said_at, f.since,
            case when f.source_conversation_id = p_conversation_id then f.source_to end as position
     from public.memories m join public.memory_facts f on f.memory_id = m.id
-    where m.user_id = p_user_id and f.replaced_by is null and not f.is_withdrawal
+    where m.user_id = p_user_id and not f.is_withdrawal
+      and (f.replaced_by is null or p_before is not null and exists (
+        select from public.memory_facts n
+        where n.id = f.replaced_by and n.source_conversation_id = p_conversation_id and n.source_to >= p_before))
+      and (p_before is null or f.source_conversation_id is distinct from p_conversation_id or f.source_to < p_before)
       and (m.conversation_id = p_conversation_id
            or m.character_id = p_character_id and p_tier in ('character', 'profile')
            or m.tier = 'profile' and p_tier = 'profile')
@@ -149,5 +157,5 @@ $$;
 
 revoke execute on function private.character_facts(shared.characters),
   private.history(uuid, uuid[], bigint, integer), private.history_bytes(jsonb, jsonb), private.cast_facts(shared.conversations, uuid[]),
-  private.remembered(uuid, text, uuid, uuid),
+  private.remembered(uuid, text, uuid, uuid, bigint),
   private.catalog_prices(jsonb), private.models_for(text) from public, anon, authenticated;

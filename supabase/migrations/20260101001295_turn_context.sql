@@ -64,7 +64,7 @@ begin
     'history', v_history,
     'recalled', v_recalled,
     'memory', private.summary_of(p_turn.conversation_id, v_before, p_now, v_is_cut),
-    'facts', private.remembered(p_turn.user_id, p_memory_tier, p_turn.conversation_id, p_speaker.id),
+    'facts', private.remembered(p_turn.user_id, p_memory_tier, p_turn.conversation_id, p_speaker.id, v_before),
     'templates', (
       select coalesce(jsonb_agg(jsonb_build_object(
         'content_tier', t.content_tier, 'model_family', t.model_family, 'system_prompt', t.system_prompt)), '[]')

@@ -411,6 +411,24 @@ class TestProvenance:
         assert answer.status_code == 200
         assert texts(told) == set()
 
+    def test_older_reply_that_is_written_again_knows_nothing_of_what_came_later(
+        self, told: Talk
+    ) -> None:
+        live_in_oslo(told)
+        first = str(message(told, STORY[5])["id"])
+        told.reply(action="regenerate", message_id=first)
+        system = prompts(told.stack.upstream)[-1][0]["content"]
+        assert (PARIS in system, OSLO in system) == (True, False)
+        told.reply("And where do I live?")
+        system = prompts(told.stack.upstream)[-1][0]["content"]
+        assert (PARIS in system, OSLO in system) == (False, True)
+
+    def test_newest_reply_that_is_written_again_knows_all(self, told: Talk) -> None:
+        live_in_oslo(told)
+        told.reply("And where do I live?")
+        told.reply(action="regenerate")
+        assert OSLO in prompts(told.stack.upstream)[-1][0]["content"]
+
     def test_pinned_facts_and_those_of_a_person_stay(self, told: Talk) -> None:
         step(told, {"text": PARIS, "said": STORY[2]}, {"text": "A name.", "said": STORY[2]})
         with told.stack.data_api(told.user) as api:

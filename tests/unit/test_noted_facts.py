@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
@@ -10,16 +11,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from roleplay_chat.memory.comparison import Words, contradicts, likeness, slot_of
 from roleplay_chat.memory.facts import (
     Fact,
     Material,
-    Words,
-    contradicts,
     importance_of,
-    likeness,
     most_relevant,
     resolve,
-    slot_of,
     used,
 )
 from roleplay_chat.memory.notes import MAX_FACTS, parse
@@ -300,6 +298,35 @@ class TestResolve:
             **{"tier": "profile", "content": "Ada has a dog.", "is_withdrawal": True},
             **{"replaces": ids(1), "from": 14, "to": 14},
         }
+
+    @pytest.mark.parametrize(
+        ("old", "new", "said"),
+        [
+            ("Ада живёт в Париже.", "Ада живёт в Осло.", "Я переехала."),
+            ("エイダはパリに住んでいる。", "エイダはオスロに住んでいる。", "引っ越した。"),
+            ("Ada wohnt in Paris.", "Ada wohnt jetzt in Oslo.", "Ich bin umgezogen."),
+        ],
+    )
+    def test_replacement_by_number_in_other_languages(self, old: str, new: str, said: str) -> None:
+        noted = [Fact("conversation", new, "replace", known=1, message=1)]
+        assert changes(noted, known(old), [(1, said)])[0]["replaces"] == ids(1)
+
+    @pytest.mark.parametrize(
+        ("old", "said"),
+        [
+            ("エイダは犬を飼っている。", "犬を飼っているのはもう昔のことだ。"),
+            ("У Ады есть собака.", "Моя собака умерла, больше её нет, а была у меня."),
+        ],
+    )
+    def test_withdrawal_in_other_languages(self, old: str, said: str) -> None:
+        noted = [Fact("conversation", "", "withdraw", known=1, message=1)]
+        assert len(changes(noted, known(old), [(1, said)])) == 1
+        assert changes(noted, known(old), [(1, "Да. はい。")]) == []
+
+    def test_replacement_whose_topic_has_another_name(self) -> None:
+        rows = known("Ada's doctor is Lindqvist.", subject="Ada", topic="physician")
+        noted = Fact("conversation", "Ada's doctor is Okonkwo.", "replace", 1, topic="medic")
+        assert changes([replace(noted, subject="Ada")], rows)[0]["replaces"] == ids(1)
 
     @pytest.mark.parametrize("number", [0, 2, 3, 99])
     def test_withdrawal_by_a_wrong_number_is_ignored(self, number: int) -> None:
