@@ -133,6 +133,20 @@ def test_a_turn_stays_two_calls(long: Talk) -> None:
     ]
 
 
+def test_messages_are_found_by_their_index(long: Talk) -> None:
+    db = long.stack.db
+    with db.transaction(force_rollback=True):
+        db.execute("set local enable_seqscan = off")
+        plan = db.execute(
+            "explain select m.id from shared.messages m"
+            " where private.search_terms(m.conversation_id, m.content) @> array[1::bigint]"
+            " and m.is_active"
+        ).fetchall()
+    lines = [row["QUERY PLAN"] for row in plan]
+    assert [line for line in lines if "messages_by_term" in line]
+    assert not [line for line in lines if "Seq Scan" in line]
+
+
 def test_a_message_is_in_the_prompt_once(long: Talk) -> None:
     say(long, "My boat is called Petrel.")
     chatter(long)
