@@ -29,8 +29,10 @@ GROWING = (
 )
 """Tables that grow with the number of users: a turn must never scan a whole table."""
 Name = TypeVar("Name", bound=Hashable)
-MANY_ROWS = 500
-"""More rows than any statement of a turn needs: the history has 100 messages."""
+SAID = "Where is word3 of word40, and what was word700 or word4000 called?"
+"""What the person says: common and rare words of the conversation."""
+MANY_ROWS = 2_100
+"""More rows than any statement of a turn needs: a history has at most 2,000 messages."""
 
 
 @dataclass(frozen=True)
@@ -181,7 +183,6 @@ def _converse(db: Connection, messages: int, reply: str) -> _Conversation:
         "character": DEMO_CHARACTER,
         "messages": messages,
         "reply": reply,
-        "words": PARAGRAPH,
     }
     for statement in _CONVERSE:
         db.execute(statement, parameters)
@@ -207,7 +208,7 @@ def _turn(db: Connection, conversation: _Conversation) -> tuple[float, float]:
         "turn": turn_id,
         "user": conversation.user_id,
         "conversation": conversation.id,
-        "words": f"{PARAGRAPH} {turn_id}",
+        "words": f"{SAID} {turn_id}",
         "request": str(turn_id),
     }
     usage = {"provider": "bench", "model_key": "bench", "outcome": "ok", "duration_ms": 1}
@@ -348,7 +349,10 @@ _CONVERSE = (
     """,
     """
     insert into public.messages (conversation_id, sender, content, created_at)
-    select %(id)s, case n %% 2 when 1 then 'user' else %(reply)s end, %(words)s,
+    select %(id)s, case n %% 2 when 1 then 'user' else %(reply)s end, (
+      -- Forty words, of which some are in most messages and most are in few, as people's are.
+      select string_agg('word' || floor(power(5000, random()))::integer, ' ' order by k)
+      from generate_series(1, 40 + 0 * n) k),
            now() - (%(messages)s - n) * interval '5 minutes'
     from generate_series(1, %(messages)s) n
     """,

@@ -396,8 +396,9 @@ _WAITS = (
 _MEMORY = "The largest process's peak, in a new instance for each row."
 _GROWTH = (
     "Called over one connection to Postgres, each in a transaction that is rolled back. The tables "
-    "have {counts}; a conversation of n messages has n/2 turns. Both calls read at most 100 "
-    "messages."
+    "have {counts}; a conversation of n messages has n/2 turns. begin_turn reads as many "
+    "messages as the model with the longest prompt takes, and looks for old ones that bear on what "
+    "is said."
 )
 _PLANS = (
     "How the statements inside begin_turn and finish_turn read growing tables, in the conversation "

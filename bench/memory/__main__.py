@@ -5,6 +5,7 @@ import subprocess
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -33,6 +34,9 @@ PARTS = ("prefix", "world", "locomo")
     help="A folder of conversations in LoCoMo's format, for the part locomo.",
 )
 @click.option(
+    "--seed", type=int, default=0, help="Another number: another conversation and another world."
+)
+@click.option(
     "--write", "writes", is_flag=True, help=f"Write the tables into docs/{DOCUMENT.name}."
 )
 @click.option(
@@ -41,17 +45,21 @@ PARTS = ("prefix", "world", "locomo")
     default=RAW,
     help=f"The file for all results, as JSON. [default: {RAW.relative_to(ROOT)}]",
 )
-def main(only: tuple[str, ...], conversations: Path | None, writes: bool, raw: Path) -> None:
+def main(
+    only: tuple[str, ...], conversations: Path | None, seed: int, writes: bool, raw: Path
+) -> None:
     """Measure what prompts know of long conversations, and how alike they are."""
     parts = only or PARTS
     if "locomo" in parts and conversations is None:
         if only:
             raise click.UsageError("The part locomo needs --conversations FOLDER.")
         click.echo("Without --conversations FOLDER the part locomo is left out.")
+    if writes and seed:
+        raise click.UsageError("The tables of the document are of the seed 0.")
     started = time.monotonic()
-    results = measure(parts, conversations)
+    results = measure(parts, conversations, seed)
     write(results, raw)
-    tables = report.tables(results, read(BEFORE))
+    tables = report.tables(results, Results() if seed else read(BEFORE))
     for table in tables.values():
         click.echo(table.text())
     for figure in report.missed(tables):
@@ -62,14 +70,14 @@ def main(only: tuple[str, ...], conversations: Path | None, writes: bool, raw: P
     click.echo(f"{(time.monotonic() - started) / 60:.1f} minutes; all results: {raw}")
 
 
-def measure(parts: Sequence[str], conversations: Path | None) -> Results:
+def measure(parts: Sequence[str], conversations: Path | None, seed: int) -> Results:
     """Measure the selected parts."""
     results = Results(commit=_commit())
     with running_postgres() as postgres:
         if "prefix" in parts:
-            results.prefix = _run(postgres, "prefix", prefix.compare)
+            results.prefix = _run(postgres, "prefix", partial(prefix.compare, seed=seed))
         if "world" in parts:
-            results.world = _run(postgres, "world", world.live_all)
+            results.world = _run(postgres, "world", partial(world.live_all, seed=seed))
         if "locomo" in parts and conversations:
             talks = locomo.read_conversations(conversations)
             results.locomo, results.noted = _run(

@@ -5,6 +5,7 @@ import json
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from logging import getLogger
 from typing import Any
 from unittest.mock import patch
 from uuid import UUID, uuid4
@@ -62,6 +63,8 @@ class Function:
             supabase_jwt_secret=self.keys.secret,
             log_level="error",
         )
+        # The app sets it for the whole process.
+        self._log_level = getLogger("roleplay_chat").level
         with patch.object(app, "Clients", lambda settings: _Clients(settings, self)):
             self._app = app.App(settings)
         self._http = httpx.AsyncClient(
@@ -98,6 +101,7 @@ class Function:
         """Close what is open."""
         await self._http.aclose()
         await self._app.aclose()
+        getLogger("roleplay_chat").setLevel(self._log_level)
 
     def call(self, function: str, parameters: Mapping[str, Any]) -> Any:
         """Call a database function, as PostgREST does."""

@@ -81,7 +81,7 @@ class NoteTaker:
         newest = material["messages"][-1]["text"]
         self._tries[newest] += 1
         chance = seeded(f"{self._seed} {self._tries[newest]} {newest}")
-        found = list(self._find(material["messages"]))
+        found = self._find(material["messages"])
         summary = self._summary(str(material["summary"]), [one for one, _ in found], chance)
         numbers = dict(_numbered(material["facts"]))
         facts = self._facts(found, numbers, chance)
@@ -91,12 +91,16 @@ class NoteTaker:
         self._record(facts, numbers)
         return answer
 
-    def _find(self, messages: Sequence[Mapping[str, Any]]) -> Iterator[tuple[Statement, int]]:
-        """The statements in the messages, and the number of the message."""
-        for number, message in enumerate(messages, 1):
-            for statement in self._statements:
-                if statement.said in message["text"]:
-                    yield statement, number
+    def _find(self, messages: Sequence[Mapping[str, Any]]) -> list[tuple[Statement, int]]:
+        """The statements that hold after the messages, and the number of the message of each."""
+        found = [
+            (statement, number)
+            for number, message in enumerate(messages, 1)
+            for statement in self._statements
+            if statement.said in message["text"]
+        ]
+        obsolete = {note for statement, _ in found for note in statement.replaces}
+        return [(one, number) for one, number in found if one.noted not in obsolete]
 
     def _summary(self, old: str, new: Sequence[Statement], chance: random.Random) -> str:
         """The old summary and the statements, as long as it may be."""

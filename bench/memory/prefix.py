@@ -26,7 +26,7 @@ from tests.support.stack import DEMO_CHARACTER
 
 CONTEXTS = (4_096, 8_192, 32_768)
 TURNS = 150
-SEED = 18
+CONVERSATIONS = 3
 
 
 @dataclass(frozen=True)
@@ -62,35 +62,44 @@ class Turn:
     tokens: int
 
 
-async def compare(function: Function, say: Callable[[str], None]) -> dict[int, Beginnings]:
+async def compare(
+    function: Function, say: Callable[[str], None], seed: int = 0
+) -> dict[int, Beginnings]:
     """Measure a conversation with each context."""
     results = {}
     for context in CONTEXTS:
-        results[context] = await converse(function, context)
+        turns: list[Turn] = []
+        steps = 0
+        for number in range(CONVERSATIONS):
+            turns += await converse(function, context, seed + number)
+            steps += function.steps
+        results[context] = sum_up(turns, steps)
         plain = results[context].plain or 0
         say(f"context {context:,}: {plain:.1%} of a prompt is as before")
     return results
 
 
-async def converse(function: Function, context: int, number_of_turns: int = TURNS) -> Beginnings:
-    """Measure a new conversation."""
+async def converse(
+    function: Function, context: int, seed: int = 0, *, turns: int = TURNS
+) -> list[Turn]:
+    """The turns of a new conversation, but for the first."""
     prepare(function.db, context)
     user = make_person(function.db, "Ada")
     conversation = make_conversation(function.db, user, DEMO_CHARACTER)
-    talk = SmallTalk(SEED)
+    talk = SmallTalk(seed)
     said: list[str] = []
     function.take_notes, function.steps = take_notes, 0
-    turns: list[Turn] = []
+    found: list[Turn] = []
     before: Prompt = []
-    for number in range(number_of_turns):
+    for number in range(turns):
         message, reply = talk.person(number), talk.character(number)
         prompt = await function.say(user, conversation, message, reply)
         if before:
-            turns.append(_turn(before, prompt, said, context))
+            found.append(_turn(before, prompt, said, context))
         said += [message, reply]
         before = prompt
         let_a_minute_pass(function.db)
-    return sum_up(turns, function.steps)
+    return found
 
 
 def sum_up(turns: Sequence[Turn], steps: int) -> Beginnings:

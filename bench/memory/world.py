@@ -37,7 +37,6 @@ BRANCHES = (150, 199)
 so that a turn is left behind."""
 IMPORTANT = 5
 """The weight of names, family, promises, and limits that somebody set."""
-SEED = 60
 DISTRACTIONS = 40
 DELETED, EDITED = 4, 3
 FACTS = Path(__file__).with_name("facts.jsonl")
@@ -107,7 +106,7 @@ def read_facts() -> list[Fact]:
     return [Fact(**json.loads(line)) for line in FACTS.read_text().splitlines()]
 
 
-def write_script(facts: Sequence[Fact], seed: int = SEED) -> Script:
+def write_script(facts: Sequence[Fact], seed: int = 0) -> Script:
     """Spread the facts over the turns."""
     chance = seeded(seed)
     free = [turn for turn in range(2, TURNS - 4) if turn not in BRANCHES]
@@ -211,13 +210,16 @@ class _Person:
     prompts: list[Prompt] = field(default_factory=list)
 
 
-async def live_all(function: Function, say: Callable[[str], None]) -> dict[str, dict[int, Life]]:
+async def live_all(
+    function: Function, say: Callable[[str], None], seed: int = 0
+) -> dict[str, dict[int, Life]]:
     """Live through the script with every variant and context."""
+    script = write_script(read_facts(), seed)
     results: dict[str, dict[int, Life]] = {}
     for name, shown in SHOWN.items():
         function.shown = shown
         for context in CONTEXTS:
-            life = await live(function, context)
+            life = await live(function, context, script, seed)
             results.setdefault(name, {})[context] = life
             known, asked = life.checks[TURNS].important
             say(f"{name}, context {context:,}: {known} of {asked} important facts at the end")
@@ -228,20 +230,21 @@ async def live_all(function: Function, say: Callable[[str], None]) -> dict[str, 
 async def live(
     function: Function,
     context: int,
-    script: Script | None = None,
+    script: Script,
+    seed: int = 0,
+    *,
     turns: int = TURNS,
     checks: Sequence[int] = CHECKS,
 ) -> Life:
-    """Live through the script, by default through that of the whole world."""
+    """Live through the script in a new conversation."""
     prepare(function.db, context)
-    script = script or write_script(read_facts())
-    notes = NoteTaker(script.statements(), Mistakes(), SEED)
+    notes = NoteTaker(script.statements(), Mistakes(), seed)
     function.take_notes, function.steps = notes, 0
     user = make_person(function.db, "Ada")
     person = _Person(
         function, notes, script, user, make_conversation(function.db, user, DEMO_CHARACTER)
     )
-    talk, found = SmallTalk(SEED), {}
+    talk, found = SmallTalk(seed), {}
     for turn in range(1, turns + 1):
         message, reply = talk.person(turn), talk.character(turn)
         await _turn(person, turn, message, reply)

@@ -41,8 +41,9 @@ INDEXES = {
     "messages_by_position": "public.messages (conversation_id, position desc)",
     "conversations_by_person": "public.conversations (user_id, updated_at desc)",
     # Not kept in a list that is searched as a whole before it is sorted in: turns wait for it.
-    "messages_by_term": "public.messages using gin (private.search_terms(conversation_id, content))"
-    " with (fastupdate = off)",
+    # The expression is the view's.
+    "messages_by_term": "public.messages using gin ("
+    "private.search_terms(conversation_id, coalesce(content, ''))) with (fastupdate = off)",
 }
 """The indexes on the product's own tables."""
 

@@ -132,15 +132,11 @@ select s.id, s.conversation_id, s.position, s.sender, s.character_id, s.content,
        false, s.created_at, s.edited_at, true
 from private.set_aside_messages s;
 
--- Whether a message of a character may answer another message than the one before it, which was written
--- at p_asked_at, although no turn says so. The product's own function does not say what it answers;
--- what it writes so soon is no answer yet.
-create function shared.may_answer_another(p_message_id uuid, p_asked_at timestamptz) returns boolean
+-- Whether a message of a character may answer another message than the one before it, although no turn
+-- says so. The product's own function does not say what it answers.
+create function shared.may_answer_another(p_message_id uuid) returns boolean
 language sql stable set search_path = '' as $$
-  select exists (
-    select from public.messages m
-    where m.id = p_message_id and m.created_at < p_asked_at + interval '5 seconds'
-      and not exists (select from private.message_details d where d.message_id = m.id))
+  select not exists (select from private.message_details d where d.message_id = p_message_id)
 $$;
 
 create function shared.next_position() returns bigint
@@ -228,7 +224,7 @@ begin
   update public.turns t set replaces_message_id = null where t.replaces_message_id = old.id;
   return old;
 end $$;
-revoke execute on function shared.next_position(), shared.may_answer_another(uuid, timestamptz), private.add_message(), private.change_message(),
+revoke execute on function shared.next_position(), shared.may_answer_another(uuid), private.add_message(), private.change_message(),
   private.remove_message() from public, anon, authenticated;
 create trigger messages_add instead of insert on shared.messages
   for each row execute function private.add_message();

@@ -49,9 +49,9 @@ language sql volatile set search_path = '' as $$
   select nextval('public.messages_position_seq')
 $$;
 
--- Whether a message of a character may answer another message than the one before it, which was written
--- at p_asked_at, although no turn says so. Here turns say it of all.
-create function shared.may_answer_another(p_message_id uuid, p_asked_at timestamptz) returns boolean
+-- Whether a message of a character may answer another message than the one before it, although no turn
+-- says so. Here turns say it of all.
+create function shared.may_answer_another(p_message_id uuid) returns boolean
 language sql immutable set search_path = '' as 'select false';
 
 -- The declared ages of characters, locked until the transaction ends.
@@ -86,7 +86,7 @@ language sql stable set search_path = '' as $$
   select true
 $$;
 
-revoke execute on function shared.next_position(), shared.may_answer_another(uuid, timestamptz),
+revoke execute on function shared.next_position(), shared.may_answer_another(uuid),
   shared.lock_ages(uuid[]), shared.hold_conversation(uuid), shared.has_our_policies(),
   shared.installation(), shared.is_ours(oid) from public, anon, authenticated;
 grant execute on function shared.has_our_policies() to authenticated;

@@ -111,35 +111,37 @@ begin
              max(d.day)::timestamp at time zone 'utc', now() - make_interval(secs => v_usage_days * 86400)) end
     into v_before from public.usage_daily d;
   end if;
-  delete from public.usage_events where id in (
+  -- A subquery in `in` may run again for each row, and then p_limit is no limit. An array is made once.
+  delete from public.usage_events where id = any (array(
     select u.id from public.usage_events u where u.created_at < v_before
     order by u.created_at limit p_limit
-    for update skip locked);
+    for update skip locked));
   get diagnostics v_events = row_count;
 
   with emptied as (
-    update public.turns set result = null where id in (
+    update public.turns set result = null where id = any (array(
       select t.id from public.turns t
       where t.result is not null and t.finished_at < now() - make_interval(secs => v_result_days * 86400)
       order by t.finished_at limit p_limit
-      for update skip locked)
+      for update skip locked))
     returning id),
   replies as (
     delete from private.turn_replies r using emptied where r.turn_id = emptied.id)
   select count(*) into v_results from emptied;
 
-  delete from public.turns where id in (
+  delete from public.turns where id = any (array(
     select t.id from public.turns t where t.is_orphaned and t.finished_at < v_before
     order by t.finished_at limit p_limit - v_results
-    for update skip locked);
+    for update skip locked));
   get diagnostics v_orphans = row_count;
 
   -- Counters of past days no longer limit anything.
-  delete from private.counters where (user_id, kind) in (
+  with past as materialized (
     select c.user_id, c.kind from private.counters c
     where c.day < (now() at time zone 'utc')::date - 1
     limit p_limit
-    for update skip locked);
+    for update skip locked)
+  delete from private.counters c using past where (c.user_id, c.kind) = (past.user_id, past.kind);
 
   return jsonb_build_object('usage_events', v_events, 'turn_results', v_results + v_orphans);
 end $$;

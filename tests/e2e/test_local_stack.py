@@ -11,6 +11,7 @@ import psutil  # type: ignore[import-untyped]
 
 from dev.stack.worker import CONTEXT_TOKENS
 from dev.terminal.client import Chat
+from roleplay_chat.prompt import recall
 from tests.integration.test_provider_checks import catalog, key, listed
 from tests.support import patient
 from tests.support.answers import error, text, worker_healthy
@@ -227,6 +228,8 @@ def test_two_hundredth_turn_knows_the_third_and_fits_the_workers_context(copy: W
     beginnings = set()
     for turn, body in enumerate(asked, SPOKEN + 1):
         system, *spoken = body["messages"]
+        # What is recalled is of any time.
+        spoken = [one for one in spoken if not one["content"].startswith(recall.TITLE)]
         assert f"- {FACT}" in system["content"]
         assert "talked of the sea and of the lamp." in system["content"]
         turns = sorted({int(n) for m in spoken for n in re.findall(r"\((\d+)\)", m["content"])})

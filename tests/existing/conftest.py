@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import cache
 
 import pytest
 from psycopg import Rollback
@@ -19,9 +20,20 @@ def state(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture(scope="session")
-def database(postgres: Postgres, state: str) -> str:
-    create(postgres, f"existing_{state}", state, ("rows", "more_rows"))
-    return f"existing_{state}"
+def databases(postgres: Postgres) -> Callable[[str], str]:
+    """The database in a state, made at the first request: states alternate from file to file."""
+
+    @cache
+    def database(state: str) -> str:
+        create(postgres, f"existing_{state}", state, ("rows", "more_rows"))
+        return f"existing_{state}"
+
+    return database
+
+
+@pytest.fixture(scope="session")
+def database(databases: Callable[[str], str], state: str) -> str:
+    return databases(state)
 
 
 @pytest.fixture(scope="session")

@@ -60,6 +60,11 @@ class Product:
         """It stores the reply alone."""
         self.send("service", "POST", "messages", _message("assistant", content, "roleplay_chat"))
 
+    def everything(self) -> list[str]:
+        path = f"messages?select=sender,content&conversation_id=eq.{TALK}&order=position.asc"
+        rows = self.send("service", "GET", path).body
+        return [f"{row['sender']}: {row['content']}" for row in rows]
+
     def old_function_reads(self) -> list[str]:
         path = f"messages?select=sender,content&conversation_id=eq.{TALK}&order=created_at.asc"
         rows = self.send("service", "GET", f"{path}&limit=50").body
@@ -150,6 +155,52 @@ def test_all_write_into_one_conversation_at_once(product: Product) -> None:
     assert {row["sender"] for row in rows} == {"user", "assistant"}
     turns = product.rows("select status from turns where conversation_id = %s", TALK)
     assert turns == [{"status": "complete"}] * (2 * ROUNDS)
+
+
+def test_a_message_that_many_others_followed_is_not_stored_twice(product: Product) -> None:
+    product.client_writes("What was first?")
+    for number in range(70):
+        product.client_writes(f"client {number}")
+        product.old_function_replies(f"old {number}")
+
+    product.turn("What was first?", "The sea.")
+
+    assert product.everything().count("user: What was first?") == 1
+
+
+@pytest.mark.parametrize("minutes", [0, 1, 9])
+def test_a_message_that_a_reply_to_another_followed_is_not_stored_twice(
+    product: Product, minutes: int
+) -> None:
+    """The old function was asked before, and answers after the client's next message."""
+    product.client_writes("Which way?")
+    product.client_writes("Whose boat is it?")
+    product.old_function_replies("North.")
+    earlier = "update messages set created_at = created_at - make_interval(mins => %s)"
+    product.api.owner.execute(f"{earlier} where content = 'Whose boat is it?'".encode(), [minutes])
+
+    begun = product.turn("Whose boat is it?", "Mine.")
+
+    assert begun["turn"]["message"] == "Whose boat is it?"
+    assert product.everything().count("user: Whose boat is it?") == 1
+
+
+def test_a_message_that_repeats_an_earlier_one_is_the_one_that_is_answered(
+    product: Product,
+) -> None:
+    product.client_writes("Yes.")
+    product.old_function_replies("Then come.")
+    product.client_writes("Yes.")
+
+    begun = product.turn("Yes.", "Here we are.")
+
+    said = ["Yes.", "Then come."]
+    assert [row["content"] for row in begun["history"]][-2:] == said
+    assert [line.split(": ")[1] for line in product.everything()][-4:] == [
+        *said,
+        "Yes.",
+        "Here we are.",
+    ]
 
 
 def test_a_switch_and_back_loses_no_word_on_either_side(product: Product) -> None:

@@ -273,6 +273,20 @@ class TestMessageWrittenByTheClient:
             ("Laptop", "To the laptop."),
         }
 
+    def test_clients_message_is_adopted_though_many_others_were_written_since(
+        self, stack: Stack
+    ) -> None:
+        user, conversation = conversing(stack)
+        stack.configure(limits={})
+        stack.upstream.always(text("Yes."))
+        words = ["Hello", *(f"{number}" for number in range(120))]
+        for word in words:
+            write(stack, user, conversation, word)
+
+        stack.chat(user, **request(conversation))
+
+        assert said(stack, conversation) == [*words, "> Yes."]
+
     def test_after_a_failure_is_there_once_and_answered_once(self, stack: Stack) -> None:
         user, conversation = conversing(stack)
         first, second = request(conversation), request(conversation)

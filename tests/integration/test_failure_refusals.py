@@ -140,8 +140,6 @@ class TestParameters:
         [
             pytest.param(failing(400, raw="Invalid request parameters"), id="provider-says-so"),
             pytest.param(failing(400, "Invalid enum value. Expected 'OpenAI'"), id="retired-name"),
-            pytest.param(failing(400, "Unsupported parameter: 'stop'"), id="unsupported"),
-            pytest.param(failing(422, "`stop` is not supported by this model"), id="no-stop"),
             pytest.param(
                 failing(404, "No endpoints found that can handle the requested parameters"),
                 id="nobody-takes-them",
@@ -166,6 +164,22 @@ class TestParameters:
         assert body["usedFallback"] is False
         assert talk.said() == ["Hello", "> Good evening."]
         assert talk.cooldowns() == {}
+
+    @pytest.mark.parametrize(
+        "refusal",
+        [
+            pytest.param(failing(400, "Unsupported parameter: 'stop'"), id="unsupported"),
+            pytest.param(failing(422, "`stop` is not supported by this model"), id="no-stop"),
+        ],
+    )
+    def test_one_that_is_named_is_left_out_alone(self, talk: Talk, refusal: Answer) -> None:
+        talk.stack.upstream.enqueue(refusal, text("Good evening."))
+
+        body = talk.reply()
+
+        others = {"temperature", "top_p", "user", "session_id", "plugins"}
+        assert self.sent(talk) == [(VENICE, others | {"stop"}), (VENICE, others)]
+        assert body["usedFallback"] is False
 
     def test_next_model_gets_the_parameters_again(self, talk: Talk) -> None:
         refusal = failing(400, raw="Invalid request parameters")

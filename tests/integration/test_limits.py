@@ -971,26 +971,40 @@ class TestAtOnce:
 
 
 class TestLongHistory:
-    """Messages may have 64 KiB each; a turn reads at most a megabyte of them."""
+    """Messages may have 64 KiB each; a turn reads about as much as the longest prompt takes."""
 
-    @pytest.mark.parametrize(("letter", "most"), [("a", 16), ("\U0001f600", 4)])
+    @pytest.mark.parametrize(
+        ("letter", "prompt_tokens", "newest", "oldest"),
+        [
+            ("a", None, 2, 16),
+            ("\U0001f600", None, 1, 4),
+            ("a", 2_000, 1, 16),
+            ("a", 10_000_000, 16, 16),
+            ("\U0001f600", 10_000_000, 4, 4),
+        ],
+    )
     def test_newest_messages_of_a_long_history_are_read(
-        self, stack: Stack, letter: str, most: int
+        self, stack: Stack, letter: str, prompt_tokens: int | None, newest: int, oldest: int
     ) -> None:
+        stack.db.execute(
+            "update api_models set capabilities = capabilities || jsonb_strip_nulls("
+            " jsonb_build_object('context_tokens', 10000000, 'prompt_tokens', %s::integer))",
+            (prompt_tokens,),
+        )
         user = stack.user()
         said = [f"{number:02}" + letter * 65_000 for number in range(40)]
         begun = self.begin(stack, user, stack.conversation(user, *said))
         numbers = [row["content"][:2] for row in begun["history"]]
-        assert numbers == [one[:2] for one in said[-most:]]
+        assert numbers == [one[:2] for one in said[-newest:]]
         # The others are not lost: they are summarised from the beginning.
         backlog = [row["content"][:2] for row in begun["memory"]["backlog"]]
-        assert backlog == [one[:2] for one in said[:most]]
+        assert backlog == [one[:2] for one in said[:oldest]]
 
     def test_what_is_not_too_long_is_whole(self, stack: Stack) -> None:
         user = stack.user()
-        said = ["a" * 9_000] * 90
+        said = ["a" * 1_000] * 120
         begun = self.begin(stack, user, stack.conversation(user, *said))
-        assert (len(begun["history"]), begun["memory"]["backlog"]) == (90, [])
+        assert (len(begun["history"]), begun["memory"]["backlog"]) == (120, [])
 
     def begin(self, stack: Stack, user: User, conversation_id: UUID) -> dict[str, Any]:
         begun: dict[str, Any] = stack.one(

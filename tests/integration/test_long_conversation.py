@@ -11,6 +11,7 @@ import pytest
 
 from roleplay_chat.memory import notes
 from roleplay_chat.memory.notes import Batch
+from roleplay_chat.prompt import recall
 from roleplay_chat.tokens import UNCALIBRATED
 from tests.support.answers import stream
 from tests.support.notes import asked_for_notes, asks_for_notes, prompts, written
@@ -143,5 +144,8 @@ def remembered(system: str) -> tuple[str, list[str]]:
 
 
 def in_messages(messages: Sequence[dict[str, str]]) -> list[int]:
-    """The turns whose messages are in a prompt, in order."""
-    return [int(number) for one in messages[1:] for number in NUMBER.findall(one["content"])]
+    """The turns whose messages are in a prompt's history, in order."""
+    history = [
+        one["content"] for one in messages[1:] if not one["content"].startswith(recall.TITLE)
+    ]
+    return [int(number) for content in history for number in NUMBER.findall(content)]

@@ -182,11 +182,10 @@ class TestWorld:
 
 
 def test_prompts_that_only_grow_are_as_before_but_for_the_last_turn(db: Connection) -> None:
-    found = run(db, lambda function: prefix.converse(function, LARGE, 6))
-    assert (found.turns, found.recalling, found.cold, found.steps) == (5, 0, 0, 0)
-    assert found.kept == 1
-    assert found.plain is not None
-    assert 0.5 < found.plain < 1
+    turns = run(db, lambda function: prefix.converse(function, LARGE, turns=6))
+    assert len(turns) == 5
+    assert all(turn.kept == 1 and not turn.is_cold and not turn.recalls for turn in turns)
+    assert all(0.5 < turn.common < 1 for turn in turns)
 
 
 def test_command_says_what_it_can_do() -> None:

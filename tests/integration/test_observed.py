@@ -28,9 +28,12 @@ def written() -> Iterator[io.StringIO]:
     handler = logging.StreamHandler(written)
     handler.setFormatter(JsonFormatter())
     logger = logging.getLogger("roleplay_chat")
+    level = logger.level
+    logger.setLevel(logging.INFO)  # whatever another function in this process has set
     logger.addHandler(handler)
     yield written
     logger.removeHandler(handler)
+    logger.setLevel(level)
 
 
 def finished(written: io.StringIO) -> dict[str, Any]:

@@ -273,6 +273,42 @@ class TestRetention:
         assert stack.gateway.calls.count("POST /rest/v1/rpc/apply_retention") == 3
         assert len(stack.all("select from usage_events")) == 1
 
+    @pytest.mark.parametrize(
+        "avoided",
+        [
+            pytest.param((), id="hash-join"),
+            pytest.param(("hashjoin", "mergejoin"), id="nested-loop"),
+            pytest.param(
+                ("hashjoin", "mergejoin", "hashagg", "sort", "material", "indexscan", "bitmapscan"),
+                id="nested-loop-over-all-rows",
+            ),
+        ],
+    )
+    def test_batch_is_no_larger_whatever_the_plan(
+        self, stack: Stack, event: Event, avoided: tuple[str, ...]
+    ) -> None:
+        self.keep(stack, usage_days=10, result_days=10)
+        event(noon())
+        due(stack)  # the days before today are rolled up
+        user = stack.user()
+        for _ in range(10):
+            event(noon(50))
+            turn(stack, user, finished_at=noon(50))
+            turn(stack, user, finished_at=noon(50), result=None, is_orphaned=True)
+        add = "insert into private.counters (user_id, kind, day) select %s, n::text, '2020-01-01' "
+        stack.db.execute(f"{add} from generate_series(1, 10) n".encode(), [user.id])
+        with stack.db.transaction():
+            for kind in avoided:
+                stack.db.execute(f"set local enable_{kind} = off".encode())
+            gone = stack.one("select apply_retention(3) as gone")["gone"]
+        assert gone == {"usage_events": 3, "turn_results": 3}
+        assert stack.one("select count(*) from turns where result is null and not is_orphaned") == {
+            "count": 3
+        }
+        assert stack.one("select count(*) from private.counters where day = '2020-01-01'") == {
+            "count": 7
+        }
+
     def test_what_there_was_no_time_for_is_done_by_a_later_run(
         self, stack: Stack, event: Event
     ) -> None:

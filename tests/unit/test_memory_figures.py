@@ -261,6 +261,11 @@ class TestNoteTaker:
         assert (fact["action"], fact["fact"]) == ("replace", 1)
         assert answer["summary"] == "Ada lives in Oslo."
 
+    def test_notes_only_what_holds_at_the_end_of_the_messages(self) -> None:
+        answer = json.loads(self.notes("I live in Paris.", "I live in Oslo now."))
+        assert [fact["text"] for fact in answer["facts"]] == ["Ada lives in Oslo."]
+        assert answer["summary"] == "Ada lives in Oslo."
+
     def test_may_miss_a_fact(self) -> None:
         assert json.loads(self.notes("I live in Paris.", missed=1.0))["facts"] == []
 
