@@ -27,9 +27,19 @@ SUMMARY = "Ada came to the lighthouse in a storm and Mara gave her tea."
 def long(talk: Talk) -> Talk:
     """A conversation with a batch due, and one model with a small context."""
     talk.have_only(VENICE)
-    talk.describe(VENICE, context_tokens=4096)
+    shorten_prompts(talk)
     fill(talk, MESSAGES)
     return talk
+
+
+def shorten_prompts(talk: Talk) -> None:
+    """Leaves prompts little room, in a context that can read a whole batch."""
+    talk.describe(VENICE, context_tokens=6144)
+    talk.stack.db.execute(
+        "update api_models set input_defaults = input_defaults || '{\"max_tokens\": 2800}'"
+        " where model_key = %s",
+        (VENICE,),
+    )
 
 
 def fill(talk: Talk, count: int) -> None:
@@ -144,7 +154,7 @@ class TestStep:
         assert len(talk.stack.upstream.calls) == 1
 
     def test_catches_up_with_a_long_past(self, long: Talk) -> None:
-        fill(long, 100)  # more than a turn loads
+        fill(long, 300)  # more than is summarised at once
         first = long.stack.one("select min(position) as p from messages")["p"]
 
         for _ in range(3):
@@ -157,7 +167,7 @@ class TestStep:
         ]
         assert summary(long)["covers_position"] == first + len(retold) - 1
         assert len(retold) > MESSAGES
-        assert numbers(retold) == [*range(MESSAGES), *range(100)][: len(retold)]
+        assert numbers(retold) == [*range(MESSAGES), *range(300)][: len(retold)]
 
     def test_leaves_out_versions_that_were_set_aside(self, long: Talk) -> None:
         long.stack.db.execute(
@@ -405,7 +415,8 @@ class TestCost:
             assert asked_for_notes(long.stack.upstream) == []
             gate.open()
             wait_until(lambda: summary(long)["content"] == SUMMARY, "the summary")
-        assert [call.path for call in long.stack.upstream.calls] == ["/worker/chat"] * 2
+        # The messages are more than it can read at once.
+        assert [call.path for call in long.stack.upstream.calls] == ["/worker/chat"] * 3
 
 
 @pytest.mark.installations

@@ -12,7 +12,13 @@ import pytest
 
 from roleplay_chat.memory import notes
 from roleplay_chat.rows import BegunTurn, MessageRow
-from tests.integration.test_memory import MESSAGES, PARAGRAPH, fill, take_turn
+from tests.integration.test_memory import (
+    MESSAGES,
+    PARAGRAPH,
+    fill,
+    shorten_prompts,
+    take_turn,
+)
 from tests.support.answers import text
 from tests.support.notes import asked_for_notes, prompts
 from tests.support.stack import DEMO_CHARACTER
@@ -354,7 +360,7 @@ class TestLasting:
         self, talk: Talk
     ) -> None:
         talk.have_only(VENICE)
-        talk.describe(VENICE, context_tokens=4096)
+        shorten_prompts(talk)
         talk.stack.configure(limits={})
         early = ["Ada's sister is called Tilda.", "Mara promised to wait for Ada."]
         say(talk, "Hello.")
@@ -716,7 +722,7 @@ def step_after(talk: Talk, person: dict[str, Any], **more: Any) -> None:
 
 def test_turn_that_changes_facts_is_two_calls(talk: Talk) -> None:
     talk.have_only(VENICE)
-    talk.describe(VENICE, context_tokens=4096)
+    shorten_prompts(talk)
     fill(talk, MESSAGES)
     step(talk, {"text": PARIS, "message": 1}, upto=f"0{PARAGRAPH}")
     assert texts(talk) == {PARIS}

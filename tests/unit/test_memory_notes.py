@@ -13,21 +13,25 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from roleplay_chat.memory.facts import Fact
 from roleplay_chat.memory.notes import (
     MAX_BATCH_TOKENS,
+    MAX_BATCHES,
     MAX_FACT_CHARS,
     MAX_FACTS,
     MAX_SUMMARY_CHARS,
     MIN_CHARS,
     NEWEST_KEPT,
     Batch,
-    Fact,
+    Written,
+    as_one,
     build_request,
     capacity,
     clean,
     for_tier,
-    next_batch,
+    next_batches,
     parse,
+    retold,
     to_save,
 )
 from roleplay_chat.rows import BegunTurn, FactRow, MemoryRow, MessageRow
@@ -50,9 +54,18 @@ def rows(count: int, *, chars: int = 296, first: int = 8) -> list[MessageRow]:
     ]
 
 
-def step(history: list[MessageRow], memory: MemoryRow | None = MAY_WRITE, **more: int) -> Any:
-    limits = {"room": 3000, "capacity": 10_000} | more
-    return next_batch(memory, history, **limits)
+def due(
+    history: list[MessageRow],
+    memory: MemoryRow | None = MAY_WRITE,
+    *,
+    room: int = 3000,
+    capacity: int = 10_000,
+) -> list[Batch]:
+    return next_batches(memory, history, room=room, capacity=capacity)
+
+
+def places(batches: list[Batch]) -> list[list[int]]:
+    return [[row.position for row in batch.rows] for batch in batches]
 
 
 def begun(**fields: Any) -> BegunTurn:
@@ -60,37 +73,48 @@ def begun(**fields: Any) -> BegunTurn:
     return BegunTurn.model_validate(defaults | fields)
 
 
-class TestNextStep:
+class TestNextBatches:
     @pytest.mark.parametrize("memory", [None, MemoryRow(may_write=False)])
     def test_none_where_nothing_may_be_written(self, memory: MemoryRow | None) -> None:
-        assert step(rows(90), memory) is None
+        assert due(rows(90), memory) == []
 
     def test_none_before_the_start(self) -> None:
-        assert step(rows(21)) is None
+        assert due(rows(24)) == []
 
-    def test_leaves_a_quarter_of_the_room(self) -> None:
-        taken = step(rows(22))
-        assert [row.position for row in taken.rows] == list(range(8, 23))
-        assert (taken.covers, taken.upto) == (7, 22)
+    def test_leaves_a_small_share_of_the_room(self) -> None:
+        [batch] = due(rows(25))
+        assert places([batch]) == [list(range(8, 29))]
+        assert (batch.covers, batch.upto) == (7, 28)
 
     def test_never_takes_the_newest(self) -> None:
-        history = rows(6, chars=9000)
-        assert len(step(history).rows) == 6 - NEWEST_KEPT
-        assert step(rows(NEWEST_KEPT, chars=9000)) is None
+        assert places(due(rows(6, chars=9000))) == [list(range(8, 8 + 6 - NEWEST_KEPT))]
+        assert due(rows(NEWEST_KEPT, chars=9000)) == []
 
-    def test_takes_no_more_than_can_be_read_and_at_least_one(self) -> None:
-        assert len(step(rows(60), capacity=1_000).rows) <= 9
-        assert len(step(rows(60), capacity=0).rows) == 1
+    def test_batches_have_no_more_than_can_be_read_and_at_least_one(self) -> None:
+        assert places(due(rows(25), capacity=1_000)) == [
+            list(range(8, 17)),
+            list(range(17, 26)),
+            list(range(26, 29)),
+        ]
+        assert places(due(rows(60), capacity=0)) == [[8], [9], [10]]
+
+    def test_each_batch_goes_on_from_the_one_before(self) -> None:
+        batches = due(rows(25), capacity=1_000)
+        assert [batch.covers for batch in batches] == [7, 16, 25]
+
+    def test_are_few_and_not_large_together(self) -> None:
+        assert len(due(rows(500), capacity=1_000)) == MAX_BATCHES
+        taken = due(rows(500), capacity=MAX_BATCH_TOKENS)
+        assert sum(len(batch.rows) for batch in taken) == MAX_BATCH_TOKENS // 103
 
     def test_takes_what_no_turn_sees_first(self) -> None:
         memory = MAY_WRITE.model_copy(update={"backlog": rows(64)})
-        taken = step(rows(100, first=200), memory, capacity=3_000)
-        assert [row.position for row in taken.rows] == list(range(8, 8 + 29))
+        taken = due(rows(100, first=200), memory, capacity=3_000)
+        assert places(taken) == [list(range(8, 37)), list(range(37, 66)), list(range(66, 72))]
 
-    def test_batch_goes_on_from_there_into_the_history(self) -> None:
+    def test_goes_on_from_there_into_the_history(self) -> None:
         memory = MAY_WRITE.model_copy(update={"backlog": rows(64)})
-        taken = step(rows(100, first=10), memory, capacity=30_000)
-        positions = [row.position for row in taken.rows]
+        [positions] = places(due(rows(100, first=10), memory, capacity=30_000))
         assert positions == list(range(8, 8 + len(positions)))
         assert len(positions) > 64
 
@@ -99,17 +123,45 @@ class TestNextStep:
         room=st.integers(0, 20_000),
         room_to_read=st.integers(0, 20_000),
     )
-    def test_batch_is_always_a_beginning(
+    def test_batches_are_always_a_beginning(
         self, lengths: list[int], room: int, room_to_read: int
     ) -> None:
         history = [
             row.model_copy(update={"content": "x" * length})
             for row, length in zip(rows(len(lengths)), lengths, strict=True)
         ]
-        taken = step(history, room=room, capacity=room_to_read)
-        if taken is not None:
-            assert taken.rows == history[: len(taken.rows)]
-            assert 0 < len(taken.rows) <= len(history) - NEWEST_KEPT
+        batches = due(history, room=room, capacity=room_to_read)
+        taken = [row for batch in batches for row in batch.rows]
+        assert taken == history[: len(taken)]
+        assert all(batch.rows for batch in batches)
+        assert len(taken) <= max(len(history) - NEWEST_KEPT, 0)
+
+
+class TestAsOne:
+    def test_facts_name_messages_of_the_whole_and_the_last_summary_holds(self) -> None:
+        first, second = Batch(rows(3), 7), Batch(rows(2, first=11), 10)
+        told = [
+            (first, Written("Once.", [Fact("conversation", "A", message=2)])),
+            (second, Written("Twice.", [Fact("conversation", "B", message=1)])),
+        ]
+        batch, written = as_one(told)
+        assert places([batch]) == [[8, 9, 10, 11, 12]]
+        assert (batch.covers, batch.upto) == (7, 12)
+        assert written.summary == "Twice."
+        assert [(fact.text, fact.message) for fact in written.facts] == [("A", 2), ("B", 4)]
+
+    def test_number_that_names_no_message_still_names_none(self) -> None:
+        told = [
+            (Batch(rows(3), 7), Written("Once.", [])),
+            (Batch(rows(2, first=11), 10), Written("Twice.", [Fact("conversation", "B")])),
+        ]
+        assert as_one(told)[1].facts[0].message is None
+
+    def test_next_request_goes_on_from_the_new_summary(self) -> None:
+        turn = begun(memory={"summary": "Old.", "person_summary": "By hand."})
+        memory = retold(turn, Written("New.", [])).memory
+        assert memory is not None
+        assert (memory.summary, memory.person_summary) == ("New.", "By hand.")
 
 
 class TestAsk:

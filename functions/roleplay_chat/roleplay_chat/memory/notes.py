@@ -9,7 +9,7 @@ import json
 import re
 import unicodedata
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from roleplay_chat.api import MemoryTier, Tier
@@ -26,12 +26,12 @@ from roleplay_chat.screening.normalize import stream_safe
 from roleplay_chat.screening.rules import detect
 from roleplay_chat.tokens import TOKENS_PER_MESSAGE, UNCALIBRATED, Tokens
 
-START_SHARE = 0.75
+START_SHARE = 0.85
 """When the messages that are not summarised take more than this share of the history's room, the
-next batch is summarised."""
-KEEP_SHARE = 0.25
+oldest are summarised."""
+KEEP_SHARE = 0.15
 """The share of the history's room that the remaining messages may then take. Small, because each
-batch changes the beginning of the prompt, which until then stays cached."""
+summary changes the beginning of the prompt, which until then stays cached."""
 NEWEST_KEPT = 4
 """The number of newest messages that are never summarised: they may be regenerated or continued."""
 
@@ -47,8 +47,10 @@ KNOWN_SHARE = 1 / 6
 """The share of the writer's context for the known facts: those that the messages may change."""
 MAX_TRIES = 100
 """Places at which a fact may begin in an answer that is not valid JSON."""
+MAX_BATCHES = 3
+"""The most requests for one summary, for a model that cannot read all its messages at once."""
 MAX_BATCH_TOKENS = 12_000
-"""The largest batch."""
+"""The most that is summarised at once."""
 MIN_CHARS = 40
 """Messages are not cut below this, even for a small model."""
 MAX_ANSWER_CHARS = 60_000
@@ -88,7 +90,7 @@ _DECODER = json.JSONDecoder(strict=False)
 
 @dataclass(frozen=True)
 class Batch:
-    """The messages that are summarised next."""
+    """Messages that are summarised in one request."""
 
     rows: Sequence[MessageRow]
     """The messages that the new summary adds to the old one, oldest first."""
@@ -145,7 +147,7 @@ def may_be_due(
     min_room: int,
     tokens: Tokens,
 ) -> bool:
-    """A cheap check whether to call `next_batch`, which needs the whole prompt. `min_room` is the
+    """A cheap check whether to call `next_batches`, which needs the whole prompt. `min_room` is the
     number of tokens that the history has in every prompt."""
     if memory is None or not memory.may_write:
         return False
@@ -155,37 +157,68 @@ def may_be_due(
     return said + (TOKENS_PER_MESSAGE + 1) * len(history) > START_SHARE * min_room
 
 
-def next_batch(
+def next_batches(
     memory: MemoryRow | None,
     history: Sequence[MessageRow],
     *,
     room: int,
     capacity: int,
     tokens: Tokens = UNCALIBRATED,
-) -> Batch | None:
-    """The messages to summarise now; None while everything fits.
+) -> list[Batch]:
+    """The messages to summarise now, in order; none while everything fits.
 
     `room` is the history's room in the prompt, in tokens counted by `tokens`; `capacity` the tokens
     that the summarising model can read, by the plain estimate.
     """
     if memory is None or not memory.may_write:
-        return None
+        return []
     first = history[0].position if history else 0
     lost = [row for row in memory.backlog if row.position < first]
     if lost and len(lost) == len(memory.backlog):
         # There may be more messages between the backlog and the history.
-        return Batch(lost[: _fitting(lost, capacity)], memory.covers_position)
+        return _batches(lost, memory.covers_position, capacity)
 
     rows = [*lost, *history]
     costs = [_cost(row, tokens) for row in rows]
     if sum(costs) <= START_SHARE * room:
-        return None
+        return []
     left, covered = sum(costs), 0
     while left > KEEP_SHARE * room:
         left -= costs[covered]
         covered += 1
-    covered = min(covered, len(rows) - NEWEST_KEPT, _fitting(rows, capacity))
-    return Batch(rows[:covered], memory.covers_position) if covered > 0 else None
+    covered = min(covered, len(rows) - NEWEST_KEPT)
+    return _batches(rows[: max(covered, 0)], memory.covers_position, capacity)
+
+
+def _batches(rows: Sequence[MessageRow], covers: int, capacity: int) -> list[Batch]:
+    """The leading rows, as many as may be summarised now, divided by what fits in a request."""
+    batches: list[Batch] = []
+    rows = rows[: _fitting(rows, MAX_BATCH_TOKENS)]
+    while rows and len(batches) < MAX_BATCHES:
+        batches.append(Batch(rows[: _fitting(rows, capacity)], covers))
+        rows, covers = rows[len(batches[-1].rows) :], batches[-1].upto
+    return batches
+
+
+def retold(begun: BegunTurn, written: Written) -> BegunTurn:
+    """The turn as it is for the batch after the one that was `written`."""
+    memory = begun.memory or MemoryRow()
+    return begun.model_copy(
+        update={"memory": memory.model_copy(update={"summary": written.summary})}
+    )
+
+
+def as_one(noted: Sequence[tuple[Batch, Written]]) -> tuple[Batch, Written]:
+    """Consecutive batches and what was written about them, as if it had been one request."""
+    rows: list[MessageRow] = []
+    changes: list[Fact] = []
+    for batch, written in noted:
+        changes += [
+            replace(fact, message=len(rows) + fact.message) if fact.message else fact
+            for fact in written.facts
+        ]
+        rows += batch.rows
+    return Batch(rows, noted[0][0].covers), Written(noted[-1][1].summary, changes)
 
 
 def _fitting(rows: Sequence[MessageRow], capacity: int) -> int:

@@ -7,7 +7,6 @@ is saved is saved in the same call, a later one by a call of its own.
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from functools import cached_property
 from logging import INFO, WARNING, getLogger
 from typing import Any
 
@@ -68,7 +67,8 @@ class Summarizer:
         self._ids = ids
         self._signals: Sequence[PartSignals] = ()
         self._lore: Sequence[Entry] = ()
-        self._batch: Batch | None = None
+        self._batches: Sequence[Batch] = ()
+        self._generations: list[Generation] = []
         self._decided = asyncio.Event()
         self._reply_is_over = asyncio.Event()
         self._task: asyncio.Task[dict[str, Any] | None] | None = None
@@ -76,23 +76,15 @@ class Summarizer:
         self._is_dropped = False
         self._extras = extras
 
-    @cached_property
-    def _generation(self) -> Generation:
-        # Nobody waits for it, so the first token may take as long as the whole.
-        seconds = self._settings.memory_timeout_seconds
-        patient = {"turn_budget_seconds": seconds, "first_token_timeout_seconds": seconds}
-        return Generation(
-            http=self._clients.http(),
-            settings=self._settings.model_copy(update=patient),
-            tier=self._tier,
-            extras=self._extras,
-        )
-
     @property
     def attempts(self) -> list[Attempt]:
         """The finished calls, which are accounted for with the reply; also cancelled ones."""
         is_over = self._task is not None and self._task.done()
-        return self._generation.attempts if is_over else []
+        return self._attempts if is_over else []
+
+    @property
+    def _attempts(self) -> list[Attempt]:
+        return [attempt for one in self._generations for attempt in one.attempts]
 
     def begin(
         self, reply: Target | None, signals: Sequence[PartSignals], lore: Sequence[Entry]
@@ -120,8 +112,8 @@ class Summarizer:
             return None
         # Takes milliseconds, and usually ended long before the reply.
         await self._decided.wait()
-        if self._batch is not None and not self._task.done():
-            seconds = 2 * self._settings.memory_timeout_seconds
+        if self._batches and not self._task.done():
+            seconds = 2 * self._settings.memory_timeout_seconds * len(self._batches)
             return {"wait_seconds": seconds + self._settings.lease_margin_seconds}
         self._is_saved = True
         return self._outcome(await self._task)
@@ -133,7 +125,7 @@ class Summarizer:
         outcome = self._outcome(await self._task)
         if outcome is None:
             return
-        usage = [build_usage_row(attempt) for attempt in self._generation.attempts]
+        usage = [build_usage_row(attempt) for attempt in self._attempts]
         try:
             changed = await turn_store.remember(self._clients, self._begun.turn.id, outcome, usage)
         except ApiError:
@@ -151,7 +143,7 @@ class Summarizer:
         self._is_dropped = True
 
     def _outcome(self, saved: dict[str, Any] | None) -> dict[str, Any] | None:
-        if self._batch is None:
+        if not self._batches:
             return None
         return {"wait_seconds": RETRY_WAIT_SECONDS} if saved is None else saved
 
@@ -162,14 +154,10 @@ class Summarizer:
                 plan = await self._clients.in_thread(self._plan, reply)
             finally:
                 self._decided.set()
-            if plan is None or self._batch is None:
+            if plan is None or not self._batches:
                 return None
-            await self._generate(plan, reply)
-            if finding := self._generation.finding:
-                self._log_content_refused(finding)
-                return None
-            written = notes.parse(self._generation.text, reach=self._request.chosen_memory_tier)
-            saved = await self._clients.in_thread(self._to_save, written) if written else None
+            noted = await self._take_notes(plan, reply)
+            saved = await self._clients.in_thread(self._to_save, noted) if noted else None
             event = "memory written" if saved else "memory not written"
             self._log_line(INFO if saved else WARNING, event)
         except Exception:
@@ -177,8 +165,22 @@ class Summarizer:
             return None
         return saved
 
+    async def _take_notes(self, plan: Plan, reply: Target) -> list[tuple[Batch, Written]]:
+        """The batches with what was written about them, up to the first that failed."""
+        noted: list[tuple[Batch, Written]] = []
+        begun = self._begun
+        for batch in self._batches:
+            text = await self._generate(plan, reply, batch, begun)
+            written = notes.parse(text, reach=self._request.chosen_memory_tier)
+            allowed = await self._clients.in_thread(self._allowed, written) if written else None
+            if allowed is None:
+                break
+            noted.append((batch, allowed))
+            begun = notes.retold(begun, allowed)
+        return noted
+
     def _plan(self, reply: Target) -> Plan | None:
-        """Choose the batch and the targets, the workers as last resort; None without targets."""
+        """Choose the batches and the targets, the workers as last resort; None without targets."""
         begun = self._begun
         targets = memory_targets(Candidates.from_turn(begun, self._tier))
         if not targets:
@@ -193,7 +195,7 @@ class Summarizer:
             tokens=reply.tokens,
             lore=self._lore,
         )
-        self._batch = notes.next_batch(
+        self._batches = notes.next_batches(
             begun.memory,
             begun.history,
             room=max(builder.history_room(spec), 0),
@@ -207,19 +209,54 @@ class Summarizer:
             requested=None,
         )
 
-    async def _generate(self, plan: Plan, reply: Target) -> None:
-        """Try the models, then the workers. A reply of a worker comes first: it needs the GPU."""
-        callbacks = Callbacks(self._prompt_for, _reply_for, lambda *_: None)
-        await self._generation.run(replace(plan, last_resort=()), callbacks)
-        is_over = self._generation.text or self._generation.finding
+    async def _generate(self, plan: Plan, reply: Target, batch: Batch, begun: BegunTurn) -> str:
+        """The answer of the models, else of the workers; empty without one.
+
+        A reply of a worker comes first: it needs the GPU.
+        """
+        generation = self._generation()
+
+        async def prompt_for(target: Target, shape: RequestShape) -> Prompt:
+            return await self._prompt_for(target, shape, batch, begun)
+
+        callbacks = Callbacks(prompt_for, _reply_for, lambda *_: None)
+        await generation.run(replace(plan, last_resort=()), callbacks)
+        is_over = generation.text or generation.finding
         if plan.last_resort and not is_over:
             if reply.worker:
                 await self._reply_is_over.wait()
-            await self._generation.run(replace(plan, targets=()), callbacks)
+            await generation.run(replace(plan, targets=()), callbacks)
+        if generation.finding:
+            self._log_content_refused(generation.finding)
+            return ""
+        return generation.text
 
-    async def _prompt_for(self, target: Target, shape: RequestShape) -> Prompt:
+    def _generation(self) -> Generation:
+        # Nobody waits for it, so the first token may take as long as the whole.
+        seconds = self._settings.memory_timeout_seconds
+        patient = {"turn_budget_seconds": seconds, "first_token_timeout_seconds": seconds}
+        self._generations.append(
+            Generation(
+                http=self._clients.http(),
+                settings=self._settings.model_copy(update=patient),
+                tier=self._tier,
+                extras=self._extras,
+            )
+        )
+        return self._generations[-1]
+
+    async def _prompt_for(
+        self, target: Target, shape: RequestShape, batch: Batch, begun: BegunTurn
+    ) -> Prompt:
         """The request for a target. Raises `ContentRefused` if no model may read it."""
-        built = self._built_for(target, shape)
+        built = notes.build_request(
+            batch,
+            begun,
+            build_macros(begun, self._request),
+            budget=shape.context_tokens - shape.max_tokens,
+            tokens=target.tokens,
+            roles=shape.roles,
+        )
         read_all = [
             *self._signals,
             *await self._clients.in_thread(read, in_context(built.passages)),
@@ -228,22 +265,9 @@ class Summarizer:
             raise ContentRefused(finding)
         return built
 
-    def _built_for(self, target: Target, shape: RequestShape) -> Prompt:
-        assert self._batch is not None  # noqa: S101 - `_plan` has chosen it
-        return notes.build_request(
-            self._batch,
-            self._begun,
-            build_macros(self._begun, self._request),
-            budget=shape.context_tokens - shape.max_tokens,
-            tokens=target.tokens,
-            roles=shape.roles,
-        )
-
-    def _to_save(self, written: Written) -> dict[str, Any] | None:
-        assert self._batch is not None  # noqa: S101 - `_plan` has chosen it
-        allowed = self._allowed(written)
-        macros = build_macros(self._begun, self._request)
-        return notes.to_save(self._batch, allowed, self._begun, macros) if allowed else None
+    def _to_save(self, noted: Sequence[tuple[Batch, Written]]) -> dict[str, Any]:
+        batch, written = notes.as_one(noted)
+        return notes.to_save(batch, written, self._begun, build_macros(self._begun, self._request))
 
     def _allowed(self, written: Written) -> Written | None:
         """The parts of the result that may be kept; None if the summary may not."""
@@ -275,7 +299,7 @@ class Summarizer:
         """Log the calls and their outcomes, never texts."""
         targets = [
             {"name": attempt.target.name, "outcome": attempt.outcome, "ms": attempt.duration_ms}
-            for attempt in self._generation.attempts
+            for attempt in self._attempts
         ]
         _log.log(level, event, extra={"fields": {**self._ids, "targets": targets, **more}})
 

@@ -4,6 +4,7 @@ The database finds the candidates (`private.recall`). Those that are in the hist
 out, and the best of the others are shown within a share of the prompt, in order.
 """
 
+import math
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import date
@@ -13,9 +14,12 @@ from roleplay_chat.prompt.passages import Piece, Run
 from roleplay_chat.rows import RecalledRow
 from roleplay_chat.tokens import Tokens
 
-SHARE, MAX_TOKENS = 0.16, 1_200
-"""The most of a prompt's budget for recalled messages: a share of it, and tokens. No cache knows
-them, and more of them find little more."""
+SHARE = 0.16
+"""The most of a prompt's budget for recalled messages. No cache knows them, and more of them find
+little more."""
+MAX_TOKENS, SHORT = 1_200, 8_192
+"""The most tokens for them, in prompts that are not longer than `SHORT`. In a longer one, which has
+more of the history and leaves less to be found, the limit falls with the root of the length."""
 NAMED_WEIGHT = 1.5
 """How much more the messages of somebody count whom the person's message names."""
 _WORD = re.compile(r"\w+")
@@ -24,7 +28,9 @@ TITLE = "[Earlier in this story, as far as it bears on the next message:]"
 
 def budget(prompt: int) -> int:
     """The tokens for recalled messages in a prompt of `prompt` tokens."""
-    return int(min(prompt * SHARE, MAX_TOKENS))
+    if prompt <= SHORT:
+        return int(min(prompt * SHARE, MAX_TOKENS))
+    return int(MAX_TOKENS * math.sqrt(SHORT / prompt))
 
 
 def choose(
