@@ -18,6 +18,7 @@ from typing import IO, Any
 from unittest.mock import patch
 
 import httpx
+import psutil  # type: ignore[import-untyped]
 import uvicorn
 from anyio.from_thread import BlockingPortal, start_blocking_portal
 from functions_framework.aio import create_asgi_app
@@ -30,6 +31,8 @@ FUNCTIONS = ROOT / "functions"
 
 _idle: dict[BlockingPortal, set[asyncio.Task[Any]]] = {}
 """The functions served in threads, and the tasks of each while it has nothing to do."""
+_processes: list[subprocess.Popen[bytes]] = []
+"""The functions served in processes."""
 
 
 @contextmanager
@@ -58,6 +61,11 @@ def serve(function: str, env: Mapping[str, str], folder: Path = FUNCTIONS) -> It
 def are_idle() -> bool:
     """Whether no function that is served in a thread does anything, not even after its answer."""
     return all(portal.call(_tasks) <= tasks for portal, tasks in _idle.items())
+
+
+def have_ended() -> bool:
+    """Whether no function is served in a process, where nobody sees what it does."""
+    return all(popen.poll() is not None for popen in _processes)
 
 
 def _tasks() -> set[asyncio.Task[Any]]:
@@ -126,11 +134,14 @@ def serve_process(
             stderr=output,
             start_new_session=True,
         )
+        _processes.append(popen)
         process = Process(f"http://127.0.0.1:{port}", popen, output)
 
         def answers() -> bool:
             if popen.poll() is not None:
                 raise RuntimeError(f"{function} did not start:\n{process.output()}")
+            if not _listens(popen.pid, port):  # Another process may have taken the port.
+                return False
             with suppress(httpx.TransportError):
                 patient.get(process.url)
                 return True
@@ -141,3 +152,13 @@ def serve_process(
             yield process
         finally:
             process.stop()
+            _processes.remove(popen)
+
+
+def _listens(pid: int, port: int) -> bool:
+    with suppress(psutil.NoSuchProcess):
+        return any(
+            connection.laddr.port == port and connection.status == psutil.CONN_LISTEN
+            for connection in psutil.Process(pid).net_connections("tcp")
+        )
+    return False
