@@ -141,8 +141,9 @@ def _print_plan(todo: Sequence[str], before: int) -> None:
         "What is added",
         [
             "the schemas private and shared, and tables, views and functions of ours in public",
-            "public.messages: the columns position and edited_at, and a trigger that sets the"
-            " position of new rows",
+            "public.messages: the columns position and edited_at, a trigger that sets the"
+            " position of new rows, and two that forget what was noted from rows that are edited"
+            " or deleted",
             "public.system_config: a trigger that keeps newer health records",
             *(
                 f"the index {name} on {columns}, while others write"

@@ -102,7 +102,12 @@ _LENGTHS = {
 
 _REFERRED_TO = ("api_models", "api_providers", "characters", "conversations", "messages")
 ADDED_COLUMNS = ("position", "edited_at")
-ADDED_TRIGGERS = {"messages": "a_place_message", "system_config": "a_keep_health"}
+ADDED_TRIGGERS = (
+    ("messages", "a_place_message"),
+    ("messages", "a_forget_deleted"),
+    ("messages", "a_forget_edited"),
+    ("system_config", "a_keep_health"),
+)
 _ROWS = (
     {"sender": "user", "message_type": "text"},
     {"sender": "assistant", "message_type": "roleplay_chat"},
@@ -215,7 +220,7 @@ def _clashes(database: Database, columns: list[dict[str, Any]]) -> Iterator[str]
         if ("messages", name) in there:
             yield f"public.messages has a column {name}, which is not ours. Rename it."
     triggers = database.execute(_TRIGGERS).fetchall()
-    for table, name in ADDED_TRIGGERS.items():
+    for table, name in ADDED_TRIGGERS:
         if any((row["table"], row["name"]) == (table, name) for row in triggers):
             yield f"public.{table} has a trigger {name}, which is not ours. Rename it."
     names = {row["name"] for row in database.execute(_NAMES)} & {*public_names(), *INDEXES, WAITING}

@@ -33,6 +33,7 @@ class Usage(BaseModel):
     errors: int = 0
     outcomes: dict[str, int] = {}
     prompt_tokens: int = 0
+    cached_tokens: int = 0
     completion_tokens: int = 0
     cost_usd: float = 0
     cost_unknown: int = 0
@@ -184,6 +185,15 @@ def _errors(row: Usage) -> str:
     return f"{row.errors / row.calls:.0%} {kind}"
 
 
+def _cached(row: Usage) -> str:
+    """The share of the prompts that came from providers' caches, as far as they say."""
+    return (
+        f"{row.cached_tokens / row.prompt_tokens:.0%}"
+        if row.cached_tokens and row.prompt_tokens
+        else "-"
+    )
+
+
 def _times(name: str) -> Callable[[Usage], str]:
     def cell(row: Usage) -> str:
         times = [getattr(row, f"{name}_p50"), getattr(row, f"{name}_p95")]
@@ -197,6 +207,7 @@ COLUMNS: Mapping[str, Callable[[Usage], str]] = {
     "calls": lambda row: f"{row.calls:,}",
     "errors": _errors,
     "tokens in": lambda row: f"{row.prompt_tokens:,}",
+    "cached": _cached,
     "out": lambda row: f"{row.completion_tokens:,}",
     "USD": lambda row: f"{row.cost_usd:.4f}",
     "first token, s": _times("first_token_ms"),

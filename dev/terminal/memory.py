@@ -6,7 +6,8 @@ from dev.terminal.client import Chat, CommandFailed, notes
 
 USAGE = (
     "Use /memory, /memory add TEXT, /memory pin N, /memory change N TEXT, /memory move N TIER,"
-    " /memory forget N, /memory summary TEXT, /memory on or /memory off."
+    " /memory rate N 1-5, /memory off N, /memory on N, /memory forget N, /memory summary TEXT,"
+    " /memory on or /memory off."
 )
 TIERS = ("conversation", "character", "profile")
 
@@ -30,8 +31,10 @@ def run(chat: Chat, words: str) -> None:
 
 def _change(chat: Chat, order: str, number: str, more: str) -> None:
     """Run a command for the fact with this number in the list."""
-    is_known = order in ("pin", "forget") and not more
-    if not number.isdecimal() or not (is_known or (order in ("change", "move") and more)):
+    is_known = order in ("pin", "forget", "on", "off") and not more
+    is_rating = order == "rate" and more in ("1", "2", "3", "4", "5")
+    takes_more = order in ("change", "move") and more
+    if not number.isdecimal() or not (is_known or is_rating or takes_more):
         raise CommandFailed(USAGE)
     facts = _facts(chat)
     if not 0 < int(number) <= len(facts):
@@ -42,6 +45,10 @@ def _change(chat: Chat, order: str, number: str, more: str) -> None:
         chat.data("DELETE", path)
     elif order == "pin":
         chat.data("PATCH", path, {"pinned": not fact["pinned"]})
+    elif order in ("on", "off"):
+        chat.data("PATCH", path, {"is_active": order == "on"})
+    elif order == "rate":
+        chat.data("PATCH", path, {"importance": int(more)})
     elif order == "change":
         chat.data("PATCH", path, {"content": more})
     elif more in TIERS:
@@ -60,9 +67,10 @@ def _show(chat: Chat) -> None:
     facts = _facts(chat)
     for number, fact in enumerate(facts, 1):
         pin = " (pinned)" if fact["pinned"] else ""
+        off = "" if fact["is_active"] else " (off)"
         since = f" (since {fact['since'][:10]})" if fact["since"] else ""
         tier = fact["memories"]["tier"]
-        notes.print(f"{number:3} {fact['content']}{since}{pin}  [{tier}]", markup=False)
+        notes.print(f"{number:3} {fact['content']}{since}{pin}{off}  [{tier}]", markup=False)
     if not facts:
         notes.print("There are no facts.", style="dim")
 
@@ -74,7 +82,7 @@ def _facts(chat: Chat) -> list[dict[str, Any]]:
         "tier.eq.profile)"
     )
     query = (
-        "memory_facts?select=id,content,pinned,since,memories!inner(tier)"
+        "memory_facts?select=id,content,pinned,is_active,since,memories!inner(tier)"
         "&replaced_by=is.null&is_withdrawal=is.false"
     )
     found: list[dict[str, Any]] = chat.data(
@@ -107,5 +115,6 @@ def _write_summary(chat: Chat, words: str) -> None:
 
 
 def _switch(chat: Chat, *, is_on: bool) -> None:
-    chat.data("PATCH", f"conversations?id=eq.{chat.conversation_id}", {"remembers": is_on})
+    path = f"conversation_memory?conversation_id=eq.{chat.conversation_id}"
+    chat.data("PATCH", path, {"remembers": is_on})
     notes.print("New notes are taken." if is_on else "No new notes are taken.", style="dim")

@@ -35,6 +35,8 @@ create table public.memory_facts (
   content text not null check (char_length(content) between 1 and 2000),
   digest text not null generated always as (md5(private.normalised(content))) stored,
   pinned boolean not null default false,
+  -- Whether prompts may have it. A user turns a fact off without deleting it; models do neither.
+  is_active boolean not null default true,
   -- Who wrote the current text. Models never overwrite or drop a user's text.
   written_by text not null default 'person' check (written_by in ('person', 'model')),
   -- nsfw: from a conversation that had turns in the adult tier.
@@ -78,21 +80,23 @@ create table private.forgotten_facts (
 alter table private.forgotten_facts enable row level security;
 revoke all on private.forgotten_facts from public, anon, authenticated;
 
--- Changes of a fact by a user (new.digest is not computed yet here). Facts deleted with their
--- memory do not count as deleted by the user.
+-- Changes of a fact by a user (new.digest is not computed yet here). Facts deleted with their memory or
+-- with their message, by another trigger, do not count as deleted by the user. A fact that was turned
+-- off does not come back, however it goes.
 create function private.touch_fact() returns trigger
 language plpgsql security definer set search_path = '' as $$
+declare
+  v_is_users boolean := current_setting('role', true) = 'authenticated' and pg_trigger_depth() = 1;
 begin
-  if current_setting('role', true) = 'authenticated' then
-    if tg_op = 'UPDATE' then
-      new.written_by := 'person';
-      new.said_at := now();
-    end if;
-    if tg_op = 'DELETE' or md5(private.normalised(new.content)) <> old.digest then
-      insert into private.forgotten_facts (user_id, digest)
-      select m.user_id, old.digest from public.memories m where m.id = old.memory_id
-      on conflict do nothing;
-    end if;
+  if tg_op = 'UPDATE' and v_is_users then
+    new.written_by := 'person';
+    new.said_at := now();
+  end if;
+  if tg_op = 'DELETE' and (v_is_users or not old.is_active)
+     or tg_op = 'UPDATE' and v_is_users and md5(private.normalised(new.content)) <> old.digest then
+    insert into private.forgotten_facts (user_id, digest)
+    select m.user_id, old.digest from public.memories m where m.id = old.memory_id
+    on conflict do nothing;
   end if;
   return case tg_op when 'DELETE' then old else new end;
 end $$;
@@ -148,7 +152,8 @@ alter table public.memory_facts enable row level security;
 revoke all on public.memory_facts from anon, authenticated;
 grant select, delete on public.memory_facts to authenticated;
 -- A user moves a fact to another of their memories.
-grant insert (id, memory_id, content, pinned, importance), update (memory_id, content, pinned, importance)
+grant insert (id, memory_id, content, pinned, importance, is_active),
+      update (memory_id, content, pinned, importance, is_active)
   on public.memory_facts to authenticated;
 create policy memory_facts_all on public.memory_facts for all to authenticated
   using (exists (select 1 from public.memories m

@@ -140,26 +140,31 @@ begin
   where s.conversation_id = p_conversation_id and s.covers_position >= p_position;
 end $$;
 
--- Forgets what models noted from the messages between two positions. What these facts had replaced is
--- current again. Pinned facts and users' own stay.
-create function private.forget_facts_from(p_conversation_id uuid, p_from bigint, p_to bigint) returns void
+-- Forgets what models noted from a message. What these facts had replaced is current again. Pinned
+-- facts and users' own stay.
+create function private.forget_facts_of(p_conversation_id uuid, p_position bigint) returns void
 language sql set search_path = '' as $$
   delete from public.memory_facts f
-  where f.source_conversation_id = p_conversation_id and f.source_to >= p_from and f.source_from <= p_to
+  where f.source_conversation_id = p_conversation_id and p_position between f.source_from and f.source_to
     and f.written_by = 'model' and not f.pinned
 $$;
 
--- Call this when the message at p_position was changed, deleted or set aside, and with p_onwards, when
--- all later ones were deleted too: what was drawn from it is forgotten and noted anew, from what stands
--- there now.
-create function private.forget_message(p_conversation_id uuid, p_position bigint, p_onwards boolean default false)
-returns void
-language sql set search_path = '' as $$
-  select private.forget_summary_from(p_conversation_id, p_position);
-  select private.forget_facts_from(
-    p_conversation_id, p_position, case when p_onwards then 9223372036854775807 else p_position end)
-$$;
+-- A trigger of the table of messages, for one that was changed, deleted or set aside, by whomever: what
+-- was drawn from it is forgotten and noted anew, from what stands there now. It never fails, because
+-- messages are more than what is remembered of them. With its conversation everything goes anyway.
+create function private.forget_message() returns trigger
+language plpgsql security definer set search_path = '' as $$
+begin
+  if exists (select from shared.conversations c where c.id = old.conversation_id) then
+    perform private.forget_summary_from(old.conversation_id, old.position);
+    perform private.forget_facts_of(old.conversation_id, old.position);
+  end if;
+  return null;
+exception when others then
+  raise warning 'notes of message % not forgotten: %', old.id, sqlstate;
+  return null;
+end $$;
 
 revoke execute on function private.most_history_bytes(), private.covered(uuid), private.tier_of(uuid), private.summary_of(uuid, bigint, timestamptz, boolean),
-  private.forget_summary_from(uuid, bigint), private.forget_facts_from(uuid, bigint, bigint),
-  private.forget_message(uuid, bigint, boolean) from public, anon, authenticated;
+  private.forget_summary_from(uuid, bigint), private.forget_facts_of(uuid, bigint),
+  private.forget_message() from public, anon, authenticated;

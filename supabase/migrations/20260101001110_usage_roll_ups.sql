@@ -9,6 +9,8 @@ create table public.usage_hourly (
   -- Number of turns that made these calls.
   turns integer not null,
   prompt_tokens bigint not null,
+  -- Of these, the ones known to come from a cache.
+  cached_tokens bigint not null default 0,
   completion_tokens bigint not null,
   -- Sum of the known costs; null if no cost is known.
   cost_usd numeric(24, 8),
@@ -22,7 +24,7 @@ create table public.usage_hourly (
 
 create table public.usage_daily (
   day date not null,
-  like public.usage_hourly,
+  like public.usage_hourly including defaults,
   primary key (day, provider, model_key, outcome)
 );
 -- The table is new, so nothing can depend on this column.
@@ -44,7 +46,8 @@ returns setof public.usage_hourly
 language sql stable set search_path = '' as $$
   select date_trunc(p_bucket, u.created_at, 'UTC'), u.provider, u.model_key, u.outcome,
          count(*), count(distinct u.turn_id),
-         coalesce(sum(u.prompt_tokens), 0), coalesce(sum(u.completion_tokens), 0), sum(u.cost_usd),
+         coalesce(sum(u.prompt_tokens), 0), coalesce(sum(u.cached_tokens), 0),
+         coalesce(sum(u.completion_tokens), 0), sum(u.cost_usd),
          percentile_disc(0.5) within group (order by u.first_token_ms),
          percentile_disc(0.95) within group (order by u.first_token_ms),
          percentile_disc(0.5) within group (order by u.duration_ms),
@@ -78,7 +81,7 @@ begin
   insert into public.usage_hourly select * from private.usage_sums('hour', v_from, v_to);
   delete from public.usage_daily d where d.day = v_day;
   insert into public.usage_daily
-  select v_day, s.provider, s.model_key, s.outcome, s.calls, s.turns, s.prompt_tokens,
+  select v_day, s.provider, s.model_key, s.outcome, s.calls, s.turns, s.prompt_tokens, s.cached_tokens,
          s.completion_tokens, s.cost_usd, s.first_token_p50_ms, s.first_token_p95_ms,
          s.duration_p50_ms, s.duration_p95_ms
   from private.usage_sums('day', v_from, v_to) s;

@@ -107,7 +107,7 @@ language sql stable set search_path = '' as $$
            f.said_at, f.since,
            case when f.source_conversation_id = p_conversation_id then f.source_to end as position
     from public.memories m join public.memory_facts f on f.memory_id = m.id
-    where m.user_id = p_user_id and not f.is_withdrawal
+    where m.user_id = p_user_id and f.is_active and not f.is_withdrawal
       and (f.replaced_by is null or p_before is not null and exists (
         select from public.memory_facts n
         where n.id = f.replaced_by and n.source_conversation_id = p_conversation_id and n.source_to >= p_before))

@@ -41,11 +41,14 @@ $$;
 create function private.record_usage(p_turn_id uuid, p_turn public.turns, p_usage jsonb) returns void
 language sql set search_path = '' as $$
   insert into public.usage_events (id, turn_id, user_id, provider, model_key, purpose, outcome, prompt_tokens,
-                                   completion_tokens, is_estimated, cost_usd, first_token_ms, duration_ms)
+                                   cached_tokens, completion_tokens, is_estimated, cost_usd, first_token_ms,
+                                   duration_ms)
   select md5(concat_ws(' ', p_turn_id, u.purpose, row_number() over (partition by u.purpose order by u.place)))::uuid,
          (p_turn).id, (p_turn).user_id, left(u.call ->> 'provider', 100), left(u.call ->> 'model_key', 300),
          u.purpose, left(u.call ->> 'outcome', 100),
          private.bounded(u.call -> 'prompt_tokens', 2147483647),
+         private.bounded(u.call -> 'cached_tokens',
+                         coalesce(private.bounded(u.call -> 'prompt_tokens', 2147483647), 0)),
          private.bounded(u.call -> 'completion_tokens', 2147483647),
          u.call -> 'is_estimated' is not distinct from 'true',
          private.bounded(u.call -> 'cost_usd', 999999.99999999),

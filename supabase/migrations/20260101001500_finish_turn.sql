@@ -88,9 +88,6 @@ begin
     update shared.conversations c set updated_at = now() where c.id = v_turn.conversation_id;
     perform private.record_interaction(v_turn.user_id, p_memory_tier, v_turn.conversation_id,
                                        v_turn.character_id);
-    if v_replaced.id is not null then
-      perform private.forget_message(v_turn.conversation_id, v_replaced.position);
-    end if;
     v_turn.content_tier := p_turn ->> 'content_tier';
     v_memory_updated := private.remember_safely(v_turn, p_memory);
   end if;

@@ -68,9 +68,6 @@ begin
   where m.conversation_id = v_message.conversation_id and m.position = v_message.position
     and m.is_active and m.is_speech and m.id <> p_message_id;
   update shared.messages m set is_active = true where m.id = p_message_id and not m.is_active;
-  if found then
-    perform private.forget_message(v_message.conversation_id, v_message.position);
-  end if;
   return jsonb_build_object('outcome', 'done', 'conversation_id', v_message.conversation_id);
 end $$;
 
@@ -97,7 +94,6 @@ begin
     update shared.messages m set content = p_content, edited_at = clock_timestamp()
     where m.id = p_message_id
     returning * into v_message;
-    perform private.forget_message(v_message.conversation_id, v_message.position);
   end if;
   return jsonb_build_object('outcome', 'done', 'conversation_id', v_message.conversation_id,
                             'edited_at', v_message.edited_at);
@@ -122,7 +118,6 @@ begin
   where m.conversation_id = v_message.conversation_id
     and (m.position = v_message.position or p_onwards and m.position > v_message.position);
   get diagnostics v_deleted = row_count;
-  perform private.forget_message(v_message.conversation_id, v_message.position, p_onwards);
   return jsonb_build_object('outcome', 'done', 'deleted', v_deleted);
 end $$;
 

@@ -9,6 +9,7 @@ create type private.usage_row as (
   errors bigint,
   outcomes jsonb,  -- {"<kind of failure>": calls}
   prompt_tokens bigint,
+  cached_tokens bigint,  -- of the prompt tokens, those known to come from a provider's cache
   completion_tokens bigint,
   cost_usd numeric,
   cost_unknown bigint,  -- successful calls with unknown cost
@@ -37,7 +38,8 @@ language sql stable set search_path = '' as $$
     group by 1)
   select e.key, count(distinct e.turn_id), count(distinct e.user_id), count(*),
          count(*) filter (where not e.is_ok), coalesce(f.outcomes, '{}'),
-         coalesce(sum(e.prompt_tokens), 0), coalesce(sum(e.completion_tokens), 0),
+         coalesce(sum(e.prompt_tokens), 0), coalesce(sum(e.cached_tokens), 0),
+         coalesce(sum(e.completion_tokens), 0),
          coalesce(sum(e.cost_usd), 0), count(*) filter (where e.is_ok and e.cost_usd is null),
          count(*) filter (where e.is_estimated),
          percentile_disc(0.5) within group (order by e.first_token_ms) filter (where e.is_ok),

@@ -100,6 +100,7 @@ def test_memory_is_shown_and_corrected_in_the_terminal(copy: WorkingCopy) -> Non
     typed = ["/new", "/memory add Ada likes tea.", "/memory add Ada has a boat.", "/memory pin 2"]
     typed += ["/memory add ada likes TEA", "/memory forget 9", "/memory forget 1", "/memory what"]
     typed += ["/memory change 1 Ada has a ship.", "/memory move 1 profile", "/memory move 1 attic"]
+    typed += ["/memory off 1", "/memory on 1", "/memory rate 1 5", "/memory rate 1 6"]
     typed += ["/memory summary Ada came by boat.", "/memory off", "/memory", "/memory forget 1"]
     typed += ["/memory summary Ada came on foot.", "/memory on", "/memory"]
 

@@ -500,6 +500,14 @@ class TestActions:
         expect(dialog.get_by_role("button", name="Pinned")).to_have_attribute(
             "aria-pressed", "true"
         )
+        dialog.get_by_label("Importance: Ada likes tea.").select_option("Important")
+        dialog.get_by_role("button", name="Turn off: Ada likes tea.").click()
+        tea = dialog.get_by_role("listitem").filter(has_text="Ada likes tea.")
+        expect(tea).to_contain_text("off")
+        [stored] = person.copy.rows("memory_facts?select=importance,is_active")
+        assert stored == {"importance": 4, "is_active": False}
+        dialog.get_by_role("button", name="Turn on: Ada likes tea.").click()
+        expect(dialog.get_by_role("button", name="Turn off: Ada likes tea.")).to_be_visible()
         dialog.get_by_role("button", name="Change: Ada likes tea.").click()
         dialog.get_by_label("The fact", exact=True).fill("Ada likes green tea.")
         form = dialog.locator("li form")

@@ -163,7 +163,7 @@ class TestConsole:
           const call = { provider: "p", model_key: "m", purpose: "reply", outcome: "ok" };
           const calls = [
             { ...call, created_at: at(1001), prompt_tokens: 5, completion_tokens: 2,
-              duration_ms: 10, first_token_ms: null, cost_usd: "0.5" },
+              cached_tokens: 4, duration_ms: 10, first_token_ms: null, cost_usd: "0.5" },
             { ...call, created_at: at(1002), outcome: "timeout", prompt_tokens: null,
               completion_tokens: null, duration_ms: 90, first_token_ms: null, cost_usd: null },
           ];
@@ -183,6 +183,7 @@ class TestConsole:
         assert shown["tokens"] == [[800, 900, 1000], [0, 0, 5], [0, 0, 2]]
         [line] = shown["lines"]
         assert (line["name"], line["calls"], line["well"], line["p95"]) == ("p:m", 2, 0.5, 10)
+        assert (line["cached"], shown["totals"]["cached"]) == (0.8, 0.8)
         times, answered, failed = shown["probes"]
         assert (len(times), times[-3:]) == (30, [880, 940, 1000])
         assert answered == [0] * 27 + [7, 0, 9]

@@ -298,6 +298,7 @@ def furnish(person: Person) -> None:
         more = {"task": "roleplay", "action": "send", "lease_expires_at": at, "finished_at": at}
         turns.append(row | more | failed | {"status": end})
         spent = {"prompt_tokens": chance.randint(600, 2400), "cost_usd": chance.random() / 900}
+        spent["cached_tokens"] = int(spent["prompt_tokens"] * 0.9)
         calls.append(
             row
             | spent

@@ -34,6 +34,8 @@ ADDED = [
     "index public.conversations.conversations_by_person",
     "index public.messages.messages_by_position",
     "index public.messages.messages_by_term",
+    "trigger public.messages.a_forget_deleted",
+    "trigger public.messages.a_forget_edited",
     "trigger public.messages.a_place_message",
     "trigger public.system_config.a_keep_health",
 ]

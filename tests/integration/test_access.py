@@ -42,6 +42,7 @@ characters, public      ----  siud  s---  s---  siud
 characters, adult       ----  siud  ----  ----  siud
 chat_worker_health      ----  s---  s---  s---  ----
 companions              ----  s---  ----  ----  ----
+conversation_memory     ----  s-u-  ----  ----  ----
 conversation_summaries  ----  siud  ----  ----  siud
 conversations           ----  siud  ----  ----  siud
 conversation_characters ----  siud  ----  ----  siud
@@ -92,6 +93,8 @@ companions: select
 conversation_summaries: delete, select
 conversation_summaries: insert(conversation_id, person_content)
 conversation_summaries: update(person_content)
+conversation_memory: select
+conversation_memory: update(remembers)
 conversations: delete, select
 conversations: insert(character_id, content_tier, id, remembers, title, user_character_id, user_id)
 conversations: update(content_tier, remembers, title, user_character_id)
@@ -104,8 +107,8 @@ health_check_steps: select
 memories: delete, select
 memories: insert(character_id, conversation_id, id, tier, user_id)
 memory_facts: delete, select
-memory_facts: insert(content, id, importance, memory_id, pinned)
-memory_facts: update(content, importance, memory_id, pinned)
+memory_facts: insert(content, id, importance, is_active, memory_id, pinned)
+memory_facts: update(content, importance, is_active, memory_id, pinned)
 messages: insert(content, conversation_id, id, message_type, sender)
 messages: select
 model_cooldowns: select
@@ -180,7 +183,7 @@ FUNCTIONS = {
     # Called by other functions, triggers and constraints.
     "": """
         private.accept_turn private.any_minor private.are_limits private.bounded
-        private.branch_memory private.drop_facts private.forget_facts_from private.forget_message
+        private.branch_memory private.drop_facts private.forget_facts_of private.forget_message
         private.forget_summary_versions private.keep_version private.note_fact
         private.restore_facts private.take_person_summary
         private.calibrate private.call_health_check private.cast_facts private.catalog_prices
@@ -201,8 +204,8 @@ FUNCTIONS = {
         private.token_ratios private.touch_fact private.touch_updated_at private.turn_context
         private.workers_for
         private.usage_grouped private.usage_sums private.why_account_blocked
-        private.why_action_blocked private.why_address_rejected private.write_declared_age
-        private.written_before
+        private.why_action_blocked private.why_address_rejected private.write_conversation_memory
+        private.write_declared_age private.written_before
         shared.hold_conversation shared.installation shared.is_ours shared.lock_ages
         shared.may_answer_another shared.next_position
     """,
@@ -473,6 +476,11 @@ ROWS = {
         {"age": 31},
     ),
     "chat_worker_health": Row(checked, lambda s, o: {"is_healthy": True}, {"is_healthy": False}),
+    "conversation_memory": Row(
+        lambda s, o: {"conversation_id": s.conversation(o)},
+        lambda s, o: {"conversation_id": str(s.conversation(o)), "remembers": False},
+        {"remembers": False},
+    ),
     "conversation_summaries": Row(summarised, summary, {"person_content": "They never met."}),
     "conversations": Row(
         lambda s, o: {"id": s.conversation(o)},
@@ -532,6 +540,7 @@ ROWS = {
 
 BEHIND = {
     "companions": "public.conversation_characters",
+    "conversation_memory": "(select id as conversation_id, remembers from conversations) c",
     "declared_ages": "public.characters",
     "provider_settings": "public.api_providers",
     "worker_settings": "private.workers",

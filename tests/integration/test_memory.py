@@ -642,6 +642,32 @@ class TestForgetting:
 
 
 class TestTurnedOff:
+    def test_a_client_turns_it_off_and_on_in_any_installation(self, long: Talk) -> None:
+        mine = {"conversation_id": f"eq.{long.conversation}"}
+        with long.stack.data_api(long.user) as api:
+            assert api.get("/conversation_memory", params=mine).json() == [
+                {"conversation_id": str(long.conversation), "remembers": True}
+            ]
+            off = api.patch("/conversation_memory", params=mine, json={"remembers": False})
+            assert off.is_success
+            assert api.get("/conversation_memory", params=mine).json()[0]["remembers"] is False
+        long.stack.upstream.always(text("Yes."))
+        assert long.reply("Hello")["memory_updated"] is False
+        assert asked_for_notes(long.stack.upstream) == []
+
+        with long.stack.data_api(long.user) as api:
+            api.patch("/conversation_memory", params=mine, json={"remembers": True})
+        take_turn(long, written(SUMMARY))
+        assert summary(long)["content"] == SUMMARY
+
+    def test_nobody_turns_off_the_memory_of_others(self, long: Talk) -> None:
+        mine = {"conversation_id": f"eq.{long.conversation}"}
+        with long.stack.data_api(long.stack.user()) as api:
+            assert api.get("/conversation_memory", params=mine).json() == []
+            api.patch("/conversation_memory", params=mine, json={"remembers": False})
+        with long.stack.data_api(long.user) as api:
+            assert api.get("/conversation_memory", params=mine).json()[0]["remembers"] is True
+
     @pytest.mark.own_tables("there a client has no such setting")
     def test_memory_is_off_for_one_conversation(self, long: Talk) -> None:
         with long.stack.data_api(long.user) as api:

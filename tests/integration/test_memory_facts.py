@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from datetime import UTC, datetime
 from itertools import pairwise
-from typing import Any
+from typing import Any, ClassVar
 from uuid import UUID
 
 import pytest
@@ -396,6 +396,55 @@ class TestProvenance:
         act(told, action, STORY[2], **body)
         assert texts(told) == {"They met."}
 
+    CHANGES: ClassVar = [
+        "delete from public.messages where id = %s",
+        "update public.messages set content = 'I am Ada.' where id = %s",
+    ]
+
+    @pytest.mark.parametrize("change", CHANGES)
+    def test_of_a_message_that_another_program_deletes_or_edits(
+        self, told: Talk, change: str
+    ) -> None:
+        step(told, {"text": PARIS, "said": STORY[2]}, {"text": "A dog.", "said": STORY[4]})
+        told.stack.db.execute(change, (message(told, STORY[2])["id"],))
+        assert texts(told) == {"A dog."}
+        assert summary(told) == ("", 0)
+        step(told, {"text": PARIS, "said": STORY[1]})
+        assert texts(told) == {"A dog.", PARIS}
+
+    @pytest.mark.parametrize("change", CHANGES)
+    def test_change_of_a_message_by_a_client_is_no_wish_to_forget_the_fact_for_ever(
+        self, told: Talk, change: str
+    ) -> None:
+        step(told, {"text": PARIS, "said": STORY[2]})
+        said, db = message(told, STORY[2])["id"], told.stack.db
+        with db.transaction(force_rollback=True):  # As some product allows it.
+            db.execute("grant delete, update (content) on public.messages to authenticated")
+            db.execute("create policy theirs on public.messages to authenticated using (true)")
+            claims = json.dumps({"sub": str(told.user.id), "role": "authenticated"})
+            db.execute("select set_config('request.jwt.claims', %s, true)", (claims,))
+            db.execute("set local role authenticated")
+            db.execute(change, (said,))
+            db.execute("reset role")
+            assert told.stack.all("select from public.memory_facts") == []
+            assert told.stack.all("select from private.forgotten_facts") == []
+
+    def test_conversation_that_is_deleted_leaves_the_facts_of_its_character(
+        self, told: Talk
+    ) -> None:
+        step(told, {"text": PARIS, "said": STORY[2], "tier": "profile"})
+        told.stack.db.execute("delete from conversations where id = %s", (told.conversation,))
+        left = told.stack.all("select content from memory_facts")
+        assert left == [{"content": PARIS}]
+
+    def test_change_of_another_column_of_a_message_forgets_nothing(self, told: Talk) -> None:
+        step(told, {"text": PARIS, "said": STORY[2]})
+        told.stack.db.execute(
+            "update messages set edited_at = now(), content = content where id = %s",
+            (message(told, STORY[2])["id"],),
+        )
+        assert texts(told) == {PARIS}
+
     def test_deletion_onwards_takes_the_facts_of_later_messages(self, told: Talk) -> None:
         step(told, {"text": PARIS, "said": STORY[2]}, {"text": "A dog.", "said": STORY[4]})
         act(told, "delete", STORY[3], onwards=True)
@@ -681,6 +730,56 @@ class TestPerson:
         since = {fact["content"]: fact.get("since") for fact in current(told)}
         assert since[PARIS] is None
         assert str(since[OSLO]).startswith("2026-05-03")
+
+    def change(self, told: Talk, **columns: Any) -> None:
+        with told.stack.data_api(told.user) as api:
+            mine = {"content": f"eq.{PARIS}"}
+            assert api.patch("/memory_facts", params=mine, json=columns).is_success
+
+    def test_fact_is_turned_off_and_on_again(self, told: Talk) -> None:
+        step(told, {"text": PARIS, "said": STORY[2]}, {"text": "Ada has a dog."})
+        before = current(told)
+        self.change(told, is_active=False)
+        assert texts(told) == {"Ada has a dog."}
+        told.reply("Where do I live?")
+        assert PARIS not in str(prompts(told.stack.upstream)[-1])
+        self.change(told, is_active=True)
+        assert current(told) == before
+
+    def test_fact_that_is_off_does_not_come_back_when_it_is_noted_again(self, told: Talk) -> None:
+        step(told, {"text": PARIS, "said": STORY[2]}, upto=STORY[3])
+        self.change(told, is_active=False)
+        step(told, {"text": "ada lives in PARIS"}, {"text": "Ada has a dog."})
+        assert texts(told) == {"Ada has a dog."}
+
+    @pytest.mark.parametrize("change", ["edit", "delete"])
+    def test_fact_that_was_off_does_not_come_back_after_its_message(
+        self, told: Talk, change: str
+    ) -> None:
+        step(told, {"text": PARIS, "said": STORY[2]})
+        self.change(told, is_active=False)
+        body = {"action": change, "message_id": str(message(told, STORY[2])["id"])}
+        more = {"message": "I live in Paris!"} if change == "edit" else {}
+        assert told.stack.chat(told.user, **body, **more).status_code == 200
+        assert told.stack.all("select from memory_facts") == []
+        step(told, {"text": PARIS})
+        assert texts(told) == set()
+
+    def test_what_a_branch_takes_along_stays_off(self, told: Talk) -> None:
+        step(told, {"text": PARIS, "said": STORY[2]})
+        self.change(told, is_active=False)
+        branch = told.stack.chat(
+            told.user,
+            action="branch",
+            message_id=str(message(told, STORY[5])["id"]),
+            client_message_id="b",
+        ).json()["conversation_id"]
+        assert texts(told, branch) == set()
+
+    def test_importance_that_a_person_chose_decides_what_is_shown_first(self, told: Talk) -> None:
+        step(told, {"text": "Ada has a dog.", "importance": 4}, {"text": PARIS})
+        self.change(told, importance=5)
+        assert [fact["content"] for fact in current(told)] == [PARIS, "Ada has a dog."]
 
     def test_fact_moves_to_no_memory_of_others(self, told: Talk) -> None:
         step(told, {"text": "Ada fears gulls."})

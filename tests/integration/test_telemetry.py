@@ -21,7 +21,12 @@ from tests.support.upstream import Upstream, running_upstream
 
 TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
 SPAN = "00f067aa0ba902b7"
-USAGE = {"prompt_tokens": 150, "completion_tokens": 200, "cost": 0}
+USAGE = {
+    "prompt_tokens": 150,
+    "completion_tokens": 200,
+    "cost": 0,
+    "prompt_tokens_details": {"cached_tokens": 90},
+}
 
 
 @pytest.fixture
@@ -89,6 +94,7 @@ def test_turn_arrives_with_its_calls_and_without_words(stack: Stack, collector: 
         "gen_ai.response.finish_reasons": ["stop"],
         "gen_ai.usage.input_tokens": 150,
         "gen_ai.usage.output_tokens": 200,
+        "gen_ai.usage.cache_read.input_tokens": 90,
     }
     starts = [span.start_time_unix_nano for span in (turn, failed, answered)]
     ends = [span.end_time_unix_nano for span in (failed, answered, turn)]

@@ -87,8 +87,9 @@ class TestRollUps:
         first, second = (turn(stack, stack.user()) for _ in range(2))
         at = [noon(1) + timedelta(minutes=minutes) for minutes in (0, 10, 59, 60, 130)]
         paid = {"prompt_tokens": 100, "completion_tokens": 20}
+        warm = paid | {"cached_tokens": 70}
         event(at[0], turn_id=first, duration_ms=1_000, first_token_ms=100, cost_usd=0.25, **paid)
-        event(at[1], turn_id=first, duration_ms=3_000, first_token_ms=300, cost_usd=None, **paid)
+        event(at[1], turn_id=first, duration_ms=3_000, first_token_ms=300, cost_usd=None, **warm)
         event(at[2], turn_id=second, duration_ms=2_000, first_token_ms=None, cost_usd=0.5)
         event(at[3], turn_id=None, duration_ms=9_000, first_token_ms=500, cost_usd=0)
         event(at[4], outcome="rate_limited", duration_ms=50)
@@ -100,6 +101,7 @@ class TestRollUps:
             "calls": 3,
             "turns": 2,
             "prompt_tokens": 200,
+            "cached_tokens": 70,
             "completion_tokens": 40,
             "cost_usd": Decimal("0.75"),
             "first_token_p50_ms": 100,
@@ -109,6 +111,7 @@ class TestRollUps:
         }
         assert sums(stack, "usage_hourly", hour=noon(1)) == hour
         late = {"calls": 1, "turns": 0, "prompt_tokens": 0, "completion_tokens": 0, "cost_usd": 0}
+        late |= {"cached_tokens": 0}
         late |= dict.fromkeys(("first_token_p50_ms", "first_token_p95_ms"), 500)
         late |= dict.fromkeys(("duration_p50_ms", "duration_p95_ms"), 9_000)
         next_hour = noon(1) + timedelta(hours=1)
@@ -714,6 +717,37 @@ class TestNumbersOfOthers:
         assert event["completion_tokens"] == (recorded if said else UNCALIBRATED.count("Yes."))
 
     @pytest.mark.parametrize(
+        ("tokens", "recorded"),
+        [
+            ("7", 7),
+            ("0", 0),
+            ("1e12", 10),
+            ('"12"', 10),
+            ("-5", None),
+            ("true", None),
+            ('"?"', None),
+        ],
+    )
+    def test_cached_tokens_are_part_of_the_prompt(
+        self, talk: Talk, tokens: str, recorded: int | None
+    ) -> None:
+        details = f'"prompt_tokens_details": {{"cached_tokens": {tokens}}}'
+        end = f'data: {{"choices": [], "usage": {{"prompt_tokens": 10, {details}}}}}\n\n'.encode()
+        talk.stack.upstream.enqueue(
+            stream(["Yes.", last_chunk("stop"), end, DONE], usage=None, finish=None, done=False)
+        )
+        body = talk.reply()
+        event = self.check(talk, body)
+        assert (event["cached_tokens"], body["usage"].get("cached_tokens")) == (recorded,) * 2
+
+    def test_cached_tokens_of_a_prompt_that_nobody_counted_are_bounded(self, talk: Talk) -> None:
+        talk.have_worker()
+        answer = {"success": True, "response": "Yes.", "timings": {"cache_n": 10**9}}
+        talk.stack.upstream.enqueue(reply(200, answer))
+        event = self.check(talk, talk.reply(model_provider="chat_worker"))
+        assert event["cached_tokens"] == event["prompt_tokens"] > 0
+
+    @pytest.mark.parametrize(
         "reason",
         ["x" * 100_000, "sto\x00p", "\x00", "\ud800", "ä" * 65, "stop\n", "🙂" * 1000],
         ids=range(7),
@@ -736,7 +770,7 @@ class TestNumbersOfOthers:
     def test_database_cuts_numbers_that_the_functions_write(self, talk: Talk) -> None:
         """The database cuts values as well."""
         odd: list[Any] = [True, "1", -1, 1e300, 1e18, 2.5, [], {}, None, "NaN", 10**50]
-        names = ("prompt_tokens", "completion_tokens", "cost_usd", "duration_ms")
+        names = ("prompt_tokens", "cached_tokens", "completion_tokens", "cost_usd", "duration_ms")
         for number in odd:
             turn = talk.stack.insert(
                 "turns",
@@ -758,6 +792,20 @@ class TestNumbersOfOthers:
             }
         kept = talk.stack.all("select * from usage_events")
         assert len(kept) == len(odd)
+        assert all((row["cached_tokens"] or 0) <= (row["prompt_tokens"] or 0) for row in kept)
+
+    @pytest.mark.parametrize(("sent", "recorded"), [(10, 10), (None, 0), (50, 20), (0, 0)])
+    def test_database_cuts_cached_tokens_to_the_prompt(
+        self, talk: Talk, sent: int | None, recorded: int
+    ) -> None:
+        call = {"provider": "p", "model_key": "m", "outcome": "ok", "prompt_tokens": sent}
+        talk.stack.db.execute(
+            "select private.record_usage(%s, null, %s)",
+            (UUID(int=1), Jsonb([call | {"cached_tokens": 20}])),
+        )
+        assert talk.stack.one("select cached_tokens from usage_events") == {
+            "cached_tokens": recorded
+        }
 
     def test_add_up_in_the_roll_ups(self, talk: Talk, event: Event) -> None:
         for _ in range(500):

@@ -66,6 +66,7 @@ def test_sums_and_percentiles(stack: Stack) -> None:
             duration_ms=number * 10,
             first_token_ms=number,
             prompt_tokens=10,
+            cached_tokens=4 if number % 2 else None,
             completion_tokens=2,
             cost_usd=0.001,
         )
@@ -76,6 +77,7 @@ def test_sums_and_percentiles(stack: Stack) -> None:
 
     assert (row["calls"], row["errors"], row["outcomes"]) == (102, 1, {"timeout": 1})
     assert (row["prompt_tokens"], row["completion_tokens"]) == (1000, 200)
+    assert row["cached_tokens"] == 200
     assert (row["cost_usd"], row["cost_unknown"]) == (0.1, 1)
     assert (row["duration_ms_p50"], row["duration_ms_p95"]) == (500, 950)
     assert (row["first_token_ms_p50"], row["first_token_ms_p95"]) == (50, 95)
@@ -131,6 +133,21 @@ class TestCommand:
         assert any("p:[b]a[/b]" in line and "50% timeout" in line for line in lines)
         assert any(str(user.id) in line for line in lines)
         assert lines[-1] == "Total: 2 calls, 1 failed, 1.5000 USD."
+
+    def test_says_how_much_of_the_prompts_was_cached(
+        self, stack: Stack, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        user = stack.user()
+        used(stack, user.id, prompt_tokens=1000, cached_tokens=640, model_key="warm")
+        used(stack, user.id, prompt_tokens=1000, model_key="silent")
+
+        assert main(Settings(), 14) == 0
+
+        lines = capsys.readouterr().out.splitlines()
+        assert any("cached" in line for line in lines)
+        shown = {name: next(line for line in lines if name in line) for name in ("warm", "silent")}
+        assert ("64%" in shown["warm"], "%" in shown["silent"]) == (True, False)
+        assert "32%" in next(line for line in lines if day(0) in line)
 
     def test_bars_are_calls_where_nothing_costs(
         self, stack: Stack, capsys: pytest.CaptureFixture[str]

@@ -1,16 +1,18 @@
 """Which earlier messages stand before the person's message, and how they are written down."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any, ClassVar
 from uuid import UUID
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from roleplay_chat.api import ChatRequest
 from roleplay_chat.prompt import builder, recall
 from roleplay_chat.prompt.builder import Prompt, PromptSpec
-from roleplay_chat.rows import BegunTurn, MessageRow, RecalledRow, TurnRow, UserRow
+from roleplay_chat.rows import BegunTurn, FactRow, MessageRow, RecalledRow, TurnRow, UserRow
 from roleplay_chat.screening.decision import Passage
 from roleplay_chat.tokens import TOKENS_PER_MESSAGE, UNCALIBRATED
 
@@ -29,13 +31,20 @@ def choose(rows: list[RecalledRow], **more: Any) -> list[int]:
     return [row.position for row in chosen]
 
 
-def built(history: list[MessageRow], recalled: list[RecalledRow], **more: Any) -> Prompt:
+def built(
+    history: list[MessageRow],
+    recalled: list[RecalledRow],
+    known: Sequence[FactRow] = (),
+    said: str = "Where is the lamp?",
+    **more: Any,
+) -> Prompt:
     begun = BegunTurn(
         now=MAY,
-        turn=TurnRow(id=UUID(int=1), message="Where is the lamp?"),
+        turn=TurnRow(id=UUID(int=1), message=said),
         user=UserRow(name="Ada"),
         history=history,
         recalled=recalled,
+        facts=list(known),
     )
     limits = {"family": None, "context_tokens": 2048, "max_tokens": 400} | more
     return builder.build(PromptSpec(begun, ChatRequest(), "sfw", **limits))
@@ -82,7 +91,78 @@ class TestChoice:
         assert UNCALIBRATED.count(recall.written(chosen, NAMES).text) <= budget
 
 
+def facts(*contents: str, **more: Any) -> list[FactRow]:
+    return [FactRow(content=content, **more) for content in contents]
+
+
+PLAIN = facts(*(f"Ada has seen the {number}th lighthouse of the coast." for number in range(60)))
+
+
+def choose_facts(rows: list[FactRow], said: str, **more: Any) -> list[str]:
+    fields: dict[str, Any] = {"budget": 400} | more
+    chosen = recall.choose_facts(rows, PLAIN + rows, said=said, tokens=UNCALIBRATED, **fields)
+    return [row.content for row in chosen]
+
+
+class TestFacts:
+    ROWS: ClassVar = facts("Ada's sister is called Ruth.", "Ada has a cat.", "The pier is closed.")
+
+    @pytest.mark.parametrize(
+        ("said", "expected"),
+        [
+            ("What is my sister's name?", ["Ada's sister is called Ruth."]),
+            ("Do you remember RUTH", ["Ada's sister is called Ruth."]),
+            ("I miss my cats.", ["Ada has a cat."]),
+            ("My sister took the cat.", ["Ada's sister is called Ruth.", "Ada has a cat."]),
+            ("Thank you for everything, it was good of you.", []),
+            ("The lighthouse, Ada!", []),  # in most facts
+            ("", []),
+            ("?!", []),
+        ],
+    )
+    def test_those_that_share_rare_words_are_found(self, said: str, expected: list[str]) -> None:
+        assert choose_facts(self.ROWS, said) == expected
+
+    def test_scripts_without_spaces_share_pairs_of_letters(self) -> None:
+        rows = facts("アダの妹はルツという。", "桟橋は閉まっている。")
+        assert choose_facts(rows, "私の妹はだれ？") == ["アダの妹はルツという。"]
+
+    def test_whom_a_fact_is_about_counts(self) -> None:
+        rows = facts("She is a nurse.", subject="Berta", topic="work")
+        assert choose_facts(rows, "What does Berta do?") == ["She is a nurse."]
+
+    def test_the_best_are_taken_where_not_all_fit(self) -> None:
+        rows = facts(f"Ada's sister {'x' * 300}", "Ada's sister Ruth paints boats.")
+        assert choose_facts(rows, "Does sister Ruth paint?", budget=60) == [rows[1].content]
+
+    def test_hardly_fitting_ones_are_left_out_beside_a_good_one(self) -> None:
+        rows = facts("Ruth paints red boats in Oslo.", "Boats are slow.", "Boats are dear.")
+        said = "Does Ruth paint red boats in Oslo?"
+        assert choose_facts(rows, said) == [rows[0].content]
+
+    def test_they_are_few(self) -> None:
+        rows = facts(*(f"The pier of island {number} is closed." for number in range(12)))
+        assert len(choose_facts(rows, "Is the pier closed?")) == recall.MAX_FACTS
+
+    @given(st.lists(st.text(max_size=300), max_size=20), st.text(max_size=300), st.integers(0, 300))
+    def test_they_never_take_more_than_their_budget(
+        self, contents: list[str], said: str, budget: int
+    ) -> None:
+        rows = facts(*contents)
+        chosen = recall.choose_facts(rows, rows, said=said, budget=budget, tokens=UNCALIBRATED)
+        assert UNCALIBRATED.count(recall.written_facts(chosen).text) <= budget
+
+
 class TestText:
+    def test_facts_say_since_when(self) -> None:
+        rows = [*facts("Ada lives in Oslo.", since=MAY), *facts("Ada has a cat.")]
+        assert recall.written_facts(rows).text == (
+            "[Also known, as far as it bears on the next message:]\n"
+            "- Ada lives in Oslo. (since 3 May 2026)\n"
+            "- Ada has a cat."
+        )
+        assert recall.written_facts([]).text == ""
+
     def test_each_says_who_said_it_and_when(self) -> None:
         june = MAY.replace(month=6)
         rows = [
@@ -124,6 +204,50 @@ class TestPrompt:
     def test_they_are_screened_as_what_was_said(self) -> None:
         prompt = built([], [found(5, content="It is in the cellar.")])
         assert Passage("history", "the narrator: It is in the cellar.") in prompt.passages
+
+    FACTS: ClassVar = facts(
+        *(f"Ada has seen the {number}th lighthouse of the coast." for number in range(100)),
+        "Ada's lamp is made of brass.",
+    )
+
+    def test_a_fact_without_room_is_recalled_where_it_bears_on_the_message(self) -> None:
+        *_, before, last = built(self.HISTORY, [found(5, content="In the cellar.")], self.FACTS)
+        assert before["role"] == "system"
+        assert before["content"] == (
+            f"{recall.FACTS_TITLE}\n- Ada's lamp is made of brass.\n\n"
+            f"{recall.TITLE}\n(3 May 2026)\nthe narrator: In the cellar."
+        )
+        assert last["content"] == "Where is the lamp?"
+
+    def test_a_fact_is_recalled_where_no_message_is(self) -> None:
+        *_, before, _ = built(self.HISTORY, [], self.FACTS)
+        assert before["content"] == f"{recall.FACTS_TITLE}\n- Ada's lamp is made of brass."
+
+    def test_a_fact_that_the_system_message_has_is_not_said_twice(self) -> None:
+        prompt = built(self.HISTORY, [], [self.FACTS[-1], *self.FACTS[:-1]])
+        assert "brass" in prompt[0]["content"]
+        assert sum("brass" in message["content"] for message in prompt) == 1
+
+    def test_the_system_message_is_the_same_whatever_facts_are_recalled(self) -> None:
+        one, other = (built(self.HISTORY, [], self.FACTS, said) for said in ("The lamp!", "Hm."))
+        assert one[0] == other[0]
+        assert [any("brass" in said["content"] for said in prompt) for prompt in (one, other)] == [
+            True,
+            False,
+        ]
+
+    def test_recalled_facts_are_screened_as_memory(self) -> None:
+        prompt = built(self.HISTORY, [], self.FACTS)
+        assert Passage("memory", "- Ada's lamp is made of brass.") in prompt.passages
+
+    @given(st.integers(600, 5000), st.lists(st.integers(0, 300), max_size=120))
+    def test_recalled_facts_do_not_outgrow_the_budget(
+        self, context: int, lengths: list[int]
+    ) -> None:
+        known = facts(*(f"lamp {number} {'x' * size}" for number, size in enumerate(lengths)))
+        prompt = built(self.HISTORY, [found(5)], known, context_tokens=context)
+        spent = sum(UNCALIBRATED.count(one["content"]) + TOKENS_PER_MESSAGE for one in prompt)
+        assert spent <= max(context - 400, 600)
 
     @given(st.integers(600, 9000), st.lists(st.integers(0, 2000), max_size=60))
     def test_the_prompt_never_outgrows_its_budget(self, context: int, lengths: list[int]) -> None:

@@ -773,6 +773,76 @@ class TestUsage:
         assert set(said) <= {Usage()}
 
 
+def cached(of_usage: object = None, **more: Any) -> list[int | None]:
+    """What is reported of the cache, for a prompt of 10 tokens."""
+    usage = {"prompt_tokens": 10} | of_usage if isinstance(of_usage, dict) else of_usage
+    said = used(Pieces([sse(HI, STOP | {"usage": usage} | more, DONE)]))
+    return [usage.cached_tokens for usage in said]
+
+
+class TestCachedTokens:
+    """The part of a prompt that a server had in its cache."""
+
+    @pytest.mark.parametrize(
+        "usage",
+        [
+            pytest.param({"prompt_tokens_details": {"cached_tokens": 7}}, id="openai"),
+            pytest.param(
+                {"prompt_tokens_details": {"cached_tokens": 7}, "cache_discount": 0.001},
+                id="openrouter",
+            ),
+            pytest.param({"cached_tokens": 7}, id="flat"),
+            pytest.param({"prompt_cache_hit_tokens": 7}, id="deepseek"),
+            pytest.param({"cache_read_input_tokens": 7}, id="anthropic"),
+            pytest.param({"prompt_tokens_details": {"cached_tokens": "7"}}, id="as-text"),
+            pytest.param({"prompt_tokens_details": None, "cached_tokens": 7}, id="details-null"),
+        ],
+    )
+    def test_usage_of_a_provider_names_them(self, usage: dict[str, Any]) -> None:
+        assert cached(usage) == [7]
+
+    def test_llama_cpp_names_them_beside_the_usage(self) -> None:
+        assert cached({}, timings={"cache_n": 7, "prompt_n": 3}) == [7]
+        assert cached({}, tokens_cached=7) == [7]
+
+    def test_llama_cpp_names_them_without_any_usage(self) -> None:
+        assert cached(timings={"cache_n": 7}) == [7]
+
+    def test_usage_is_believed_before_timings(self) -> None:
+        usage = {"prompt_tokens_details": {"cached_tokens": 6}}
+        assert cached(usage, timings={"cache_n": 7}) == [6]
+
+    def test_cold_cache_is_a_known_zero(self) -> None:
+        assert cached({"prompt_tokens_details": {"cached_tokens": 0}}) == [0]
+
+    @pytest.mark.parametrize(
+        "tokens", [-1, "many", True, None, [], {}, 1e999, float("nan"), "\0", "1" * 5_000]
+    )
+    @pytest.mark.parametrize("by", ["usage", "timings"])
+    def test_impossible_count_is_none(self, tokens: object, by: str) -> None:
+        details = {"prompt_tokens_details": {"cached_tokens": tokens}}
+        said = cached(details) if by == "usage" else cached({}, timings={"cache_n": tokens})
+        assert said == [None]
+
+    @pytest.mark.parametrize("details", [None, [], "many", 7, {"cached_tokens": {}}])
+    def test_details_of_any_shape_are_no_fault(self, details: object) -> None:
+        assert cached({"prompt_tokens_details": details}, timings=details) == [None]
+
+    @pytest.mark.parametrize("tokens", [11, 2**40, "1e300"])
+    def test_no_more_are_cached_than_were_sent(self, tokens: object) -> None:
+        assert cached({"prompt_tokens_details": {"cached_tokens": tokens}}) == [10]
+
+    def test_prompt_that_is_told_later_bounds_them_too(self) -> None:
+        first = {"usage": {"cached_tokens": 50}}
+        said = used(Pieces([sse(HI | first, STOP | {"usage": {"prompt_tokens": 10}}, DONE)]))
+        assert [usage.cached_tokens for usage in said] == [50, 10]
+
+    def test_later_report_without_them_keeps_what_was_said(self) -> None:
+        first = {"usage": {"prompt_tokens": 10, "cached_tokens": 5}}
+        said = used(Pieces([sse(HI | first, STOP | {"usage": {"completion_tokens": 4}}, DONE)]))
+        assert said[-1] == Usage(10, 4, cached_tokens=5)
+
+
 class TestBody:
     """Data after the provider's end of the stream."""
 

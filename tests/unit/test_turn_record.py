@@ -337,6 +337,17 @@ def test_every_call_to_a_model_is_a_row_of_usage() -> None:
             },
             id="price-unknown",
         ),
+        pytest.param(
+            Spent(90, 10, None, is_estimated=False, cached_tokens=0),
+            {
+                "prompt_tokens": 90,
+                "completion_tokens": 10,
+                "cost_usd": None,
+                "is_estimated": False,
+                "cached_tokens": 0,
+            },
+            id="cache-reported",
+        ),
         pytest.param(None, {}, id="nothing-spent"),
     ],
 )

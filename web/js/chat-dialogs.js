@@ -75,10 +75,19 @@ function summaryForm(summary) {
     </form>`;
 }
 
+const IMPORTANCE = { 5: "Never forget", 4: "Important", 3: "Usual", 2: "Minor", 1: "Trivial" };
+
 const shownFact = (fact) => html`
-  <span>${fact.content}
-    <small>${reach(fact.memories)}${fact.written_by === "model" ? " · noted by a model" : ""}${fact.since ? ` · since ${day(fact.since)}` : ""}</small>
+  <span class=${fact.is_active ? "" : "quiet"}>${fact.content}
+    <small>${reach(fact.memories)}${fact.written_by === "model" ? " · noted by a model" : ""}${fact.since ? ` · since ${day(fact.since)}` : ""}${fact.is_active ? "" : " · off"}</small>
     ${fact.earlier.length ? html`<small>Earlier: ${fact.earlier.join(" ")}</small>` : nothing}</span>
+  <select aria-label=${`Importance: ${fact.content}`} .value=${live(String(fact.importance))}
+    @change=${({ target }) => doing(() => facts.rateFact(fact, Number(target.value)))()}>
+    ${Object.entries(IMPORTANCE).reverse().map(([value, text]) => html`
+      <option value=${value} ?selected=${Number(value) === fact.importance}>${text}</option>`)}
+  </select>
+  <button aria-label=${`${fact.is_active ? "Turn off" : "Turn on"}: ${fact.content}`}
+    @click=${doing(() => facts.switchFact(fact))}>${fact.is_active ? "Turn off" : "Turn on"}</button>
   <button aria-pressed=${fact.pinned} @click=${doing(() => facts.pinFact(fact))}>
     ${fact.pinned ? "Pinned" : "Pin"}</button>
   <button aria-label=${`Change: ${fact.content}`} @click=${() => facts.change(fact.id)}>Change</button>

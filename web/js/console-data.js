@@ -70,7 +70,7 @@ export async function load() {
     all(
       recent(
         "usage_events",
-        "created_at, provider, model_key, purpose, outcome, prompt_tokens, completion_tokens, cost_usd, first_token_ms, duration_ms",
+        "created_at, provider, model_key, purpose, outcome, prompt_tokens, cached_tokens, completion_tokens, cost_usd, first_token_ms, duration_ms",
       ),
     ),
     ifThere(supabase.from("provider_settings").select("*").order("name")),

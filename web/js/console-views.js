@@ -69,6 +69,7 @@ function activity(state) {
     ["Median", inSeconds(top.median)],
     ["p95", inSeconds(top.p95)],
     ["Tokens", short.format(top.tokens)],
+    ["Prompts cached", inPercent(top.cached)],
     ["Cost", dollars.format(top.cost)],
   ];
   return html`
@@ -95,11 +96,11 @@ function activity(state) {
           figures.cost(calls, period, now), true, (value) => `$${short.format(value)}`)}
       </div>
       <h3>Calls by model</h3>
-      ${table(["Model", "Calls", "Succeeded", "First token", "Median", "p95", "Tokens", "Cost"],
+      ${table(["Model", "Calls", "Succeeded", "First token", "Median", "p95", "Tokens", "Cached", "Cost"],
         figures.byModel(calls).map((line) => html`
           <tr><th scope="row">${line.name}</th><td>${whole.format(line.calls)}</td><td>${inPercent(line.well)}</td>
             <td>${inSeconds(line.first)}</td><td>${inSeconds(line.median)}</td><td>${inSeconds(line.p95)}</td>
-            <td>${whole.format(line.tokens)}</td><td>${dollars.format(line.cost)}</td></tr>`),
+            <td>${whole.format(line.tokens)}</td><td>${inPercent(line.cached)}</td><td>${dollars.format(line.cost)}</td></tr>`),
         "No model was called in this period.", "numbers")}
       ${failed.length
         ? html`<h3>Why turns failed</h3>

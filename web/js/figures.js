@@ -51,6 +51,13 @@ export function latency(calls, period, now) {
   return [times, at(0.5), at(0.95)];
 }
 
+/** The share of the prompts that came from providers' caches, of the calls that say so; null if none does. */
+function cachedShare(calls) {
+  const told = calls.filter((row) => row.cached_tokens != null);
+  const prompts = sum(told.map((row) => row.prompt_tokens));
+  return prompts ? sum(told.map((row) => row.cached_tokens)) / prompts : null;
+}
+
 /** Times, then prompt tokens and completion tokens. */
 export function tokens(calls, period, now) {
   const { times, inside } = steps(calls, period, now);
@@ -92,6 +99,7 @@ export function byModel(calls) {
       median: percentile(well.map((row) => row.duration_ms), 0.5),
       p95: percentile(well.map((row) => row.duration_ms), 0.95),
       tokens: sum(rows.map((row) => (row.prompt_tokens ?? 0) + (row.completion_tokens ?? 0))),
+      cached: cachedShare(rows),
       cost: sum(rows.map((row) => row.cost_usd)),
     };
   });
@@ -116,6 +124,7 @@ export function totals(turns, calls) {
     median: percentile(took, 0.5),
     p95: percentile(took, 0.95),
     tokens: sum(calls.map((row) => (row.prompt_tokens ?? 0) + (row.completion_tokens ?? 0))),
+    cached: cachedShare(calls),
     cost: sum(calls.map((row) => row.cost_usd)),
   };
 }

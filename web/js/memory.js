@@ -20,7 +20,7 @@ async function loadMemory() {
     data(
       supabase
         .from("memory_facts")
-        .select("id, memory_id, content, pinned, written_by, said_at, since, replaced_by, is_withdrawal, memories!inner(tier, character_id)")
+        .select("id, memory_id, content, pinned, is_active, importance, written_by, said_at, since, replaced_by, is_withdrawal, memories!inner(tier, character_id)")
         .or(reach.join(","), { referencedTable: "memories" })
         .order("pinned", { ascending: false })
         .order("importance", { ascending: false })
@@ -70,10 +70,18 @@ export async function changeFact(fact, content, tier, character_id) {
   await loadMemory();
 }
 
-export async function pinFact(fact) {
-  await data(supabase.from("memory_facts").update({ pinned: !fact.pinned }).eq("id", fact.id));
+async function markFact(fact, changes) {
+  await data(supabase.from("memory_facts").update(changes).eq("id", fact.id));
   await loadMemory();
 }
+
+export const pinFact = (fact) => markFact(fact, { pinned: !fact.pinned });
+
+/** Turns a fact off, so that no prompt has it, or on again. */
+export const switchFact = (fact) => markFact(fact, { is_active: !fact.is_active });
+
+/** How important a fact is, from 1 to 5. */
+export const rateFact = (fact, importance) => markFact(fact, { importance });
 
 export async function forgetFact(fact) {
   await data(supabase.from("memory_facts").delete().eq("id", fact.id));

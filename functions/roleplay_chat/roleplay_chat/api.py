@@ -154,14 +154,20 @@ class Usage:
     prompt_tokens: int | None = None
     completion_tokens: int | None = None
     cost_usd: float | None = None
+    cached_tokens: int | None = None
+    """The part of the prompt that the provider had in its cache."""
 
     def to_json(self) -> dict[str, Any]:
-        """The usage under the names that clients and the columns of `turns` have."""
-        return {
+        """The usage under the names that clients and the columns of `turns` have. Only what a
+        provider reports of its cache is in it."""
+        usage = {
             "prompt_tokens": self.prompt_tokens,
             "completion_tokens": self.completion_tokens,
             "cost_usd": self.cost_usd,
         }
+        return (
+            usage if self.cached_tokens is None else usage | {"cached_tokens": self.cached_tokens}
+        )
 
 
 @dataclass(frozen=True)

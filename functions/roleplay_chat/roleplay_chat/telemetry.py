@@ -91,6 +91,8 @@ class Telemetry:
             ):
                 span.set_attribute(f"gen_ai.usage.{kind}_tokens", tokens)
                 self._tokens.record(tokens, common | {"gen_ai.token.type": kind})
+            if spent.cached_tokens is not None:
+                span.set_attribute("gen_ai.usage.cache_read.input_tokens", spent.cached_tokens)
         if attempt.failure:
             span.set_status(Status(StatusCode.ERROR))
         span.end(_nanoseconds(ended))

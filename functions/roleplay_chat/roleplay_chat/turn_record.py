@@ -221,13 +221,15 @@ def alerts(accepted: Accepted, outcome: Outcome) -> list[tuple[str, dict[str, An
 
 
 def _spent(attempts: Sequence[Attempt]) -> dict[str, Any]:
-    """The sum of tokens and known costs of all calls."""
+    """The sums of tokens and known costs, and of cached tokens if any call reports them."""
     spent = [attempt.spent for attempt in attempts if attempt.spent]
     costs = [one.cost_usd for one in spent if one.cost_usd is not None]
+    cached = [one.cached_tokens for one in spent if one.cached_tokens is not None]
     return {
         "prompt_tokens": sum(one.prompt_tokens for one in spent),
         "completion_tokens": sum(one.completion_tokens for one in spent),
         "cost_usd": sum(costs) if costs else None,
+        **({"cached_tokens": sum(cached)} if cached else {}),
     }
 
 

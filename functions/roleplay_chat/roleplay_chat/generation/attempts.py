@@ -61,15 +61,20 @@ class Spent:
     cost_usd: float | None
     is_estimated: bool
     """Whether our estimate stands in for missing token counts."""
+    cached_tokens: int | None = None
+    """The part of the prompt that was in the provider's cache; None if it did not say."""
 
     def columns(self) -> dict[str, Any]:
         """Columns of `usage_events`."""
-        return {
+        columns = {
             "prompt_tokens": self.prompt_tokens,
             "completion_tokens": self.completion_tokens,
             "cost_usd": self.cost_usd,
             "is_estimated": self.is_estimated,
         }
+        if self.cached_tokens is None:
+            return columns
+        return columns | {"cached_tokens": self.cached_tokens}
 
     @classmethod
     def from_usage(
@@ -82,7 +87,8 @@ class Spent:
         sent = target.tokens.total(prompt) if sent is None else sent
         written = target.tokens.count("".join(received)) if written is None else written
         cost = _cost(target, Usage(sent, written, reported.cost_usd))
-        return cls(sent, written, cost, is_estimated)
+        cached = reported.cached_tokens
+        return cls(sent, written, cost, is_estimated, None if cached is None else min(cached, sent))
 
 
 def _cost(target: Target, used: Usage) -> float | None:

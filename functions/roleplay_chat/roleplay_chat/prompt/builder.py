@@ -137,7 +137,7 @@ def build(spec: PromptSpec) -> Prompt:
     """The messages to send, within the budget."""
     frame = _frame(spec)
     kept = _recent(frame.history, frame.room, recall.budget(spec.budget), spec.tokens)
-    recalled = _recalled(spec, kept, frame.room)
+    recalled = _recalled(spec, kept, frame)
     spoken = [*map(_message, kept), *recalled, *frame.closing]
     rule = Piece.from_text(None, spec.rule)
     system = PromptMessage("system", joined("\n\n", [frame.system.content, rule]))
@@ -180,6 +180,8 @@ class _Frame:
     """From the speaker's point of view, not cut yet."""
     room: int
     """The tokens left for the history."""
+    facts_left_out: Sequence[FactRow]
+    """Those that the system message has no room for."""
 
 
 def _frame(spec: PromptSpec) -> _Frame:
@@ -194,7 +196,7 @@ def _frame(spec: PromptSpec) -> _Frame:
         begun, spec.tier, house, macros, int(room * SHARES["template"]), tokens
     )
     memory = _memory(begun, int(budget * MEMORY_SHARE), tokens)
-    parts = _parts(begun, request, macros, template, memory)
+    parts = _parts(begun, request, macros, template, memory.text)
     whole = {name: _need(part, tokens) for name, part in parts.items()}
     needs = whole | {"memory": _round_up(whole["memory"], budget)}
 
@@ -211,14 +213,19 @@ def _frame(spec: PromptSpec) -> _Frame:
     needs["lore"] = _round_up(world_tokens + sum(_cost(note, tokens) for note in notes), budget)
 
     given = _divide_budget(needs, room)
+    if whole["memory"] > given["memory"]:
+        limit = given["memory"] - tokens.count("\n\n") - tokens.count(f"## {_MEMORY}\n")
+        memory = _memory(begun, limit, tokens)
+        parts["memory"] = _section("memory", _MEMORY, memory.text)
+        whole["memory"] = 0
     sections: list[Piece] = []
     for name, part in parts.items():
         sections.append(world.get(name, NO_WORDS))
         is_whole = whole[name] <= given[name]
-        sections.append(part if is_whole else _shortened(name, part, given[name], begun, tokens))
+        sections.append(part if is_whole else _shortened(name, part, given[name], tokens))
     system = PromptMessage("system", joined("\n\n", sections))
     left = budget - spent - sum(_cost(message, tokens) for message in [system, *notes])
-    return _Frame(system, closing, lore, heard.history, left)
+    return _Frame(system, closing, lore, heard.history, left, memory.left_out)
 
 
 def _system_room(budget: int, closing: int) -> int:
@@ -250,14 +257,11 @@ def _need(part: Piece, tokens: Tokens) -> int:
     return tokens.count(f"{part.text}\n\n") if part.runs else 0
 
 
-def _shortened(name: Section, part: Piece, limit: int, begun: BegunTurn, tokens: Tokens) -> Piece:
+def _shortened(name: Section, part: Piece, limit: int, tokens: Tokens) -> Piece:
     """The section cut to `limit` tokens; empty if hardly more than its title would be left."""
     text = part.text
     limit -= tokens.count("\n\n")
     title, is_titled, _ = text.partition("\n") if text.startswith("## ") else ("", "", "")
-    if name == "memory":
-        room = limit - tokens.count(f"{title}\n")
-        return _section("memory", _MEMORY, _memory(begun, room, tokens))
     cut = tokens.beginning(text, limit)
     if name == "examples":  # Whole lines.
         cut = cut.rpartition("\n")[0].rstrip().removesuffix("<START>")
@@ -344,7 +348,15 @@ def _entries(title: str, lore: Sequence[Entry], position: str) -> Piece:
     return _section("character", title, "\n\n".join(texts))
 
 
-def _memory(begun: BegunTurn, budget: int, tokens: Tokens) -> str:
+@dataclass(frozen=True)
+class _Memory:
+    """The summary and the facts that fit, and the facts that do not."""
+
+    text: str = ""
+    left_out: Sequence[FactRow] = ()
+
+
+def _memory(begun: BegunTurn, budget: int, tokens: Tokens) -> _Memory:
     """The summary and the facts within `budget`.
 
     Pinned and important facts are kept, in at most half of it. Others are dropped first, those that
@@ -352,14 +364,15 @@ def _memory(begun: BegunTurn, budget: int, tokens: Tokens) -> str:
     """
     summary = begun.memory.text if begun.memory else ""
     if not begun.facts and not summary:
-        return ""
+        return _Memory()
     kept = [fact for fact in begun.facts if _is_kept(fact)]
     first = _fact_lines(kept, budget // 2, tokens)
     budget -= tokens.count("\n".join([*first, ""]))
     summary = tokens.beginning(summary, max(budget, 0))
     budget -= tokens.count(f"{summary}\n")
     others = kept[len(first) :] + [fact for fact in begun.facts if not _is_kept(fact)]
-    return "\n".join(filter(None, [summary, *first, *_fact_lines(others, budget, tokens)]))
+    more = _fact_lines(others, budget, tokens)
+    return _Memory("\n".join(filter(None, [summary, *first, *more])), others[len(more) :])
 
 
 def _is_kept(fact: FactRow) -> bool:
@@ -497,22 +510,33 @@ def _grade(position: int) -> int:
     return (mixed & -mixed).bit_length()
 
 
-def _recalled(spec: PromptSpec, history: Sequence[MessageRow], room: int) -> list[PromptMessage]:
-    """Earlier messages that bear on the person's message, in what the history leaves of `room`."""
-    if not spec.begun.recalled:
+def _recalled(
+    spec: PromptSpec, history: Sequence[MessageRow], frame: _Frame
+) -> list[PromptMessage]:
+    """Facts that the system message has no room for and earlier messages, as far as they bear on
+    the person's message, in what the history leaves of its room."""
+    if not spec.begun.recalled and not frame.facts_left_out:
         return []
+    said, tokens = spec.begun.turn.message or "", spec.tokens
     macros = build_macros(spec.begun, spec.request)
     names = {"user": macros["user"], "character": macros["char"]}
-    left = room - sum(_row_cost(row, spec.tokens) for row in history) - TOKENS_PER_MESSAGE
+    left = frame.room - sum(_row_cost(row, tokens) for row in history) - TOKENS_PER_MESSAGE
+    left = min(left, recall.budget(spec.budget))
+    facts = recall.written_facts(
+        recall.choose_facts(
+            frame.facts_left_out, spec.begun.facts, said=said, budget=left // 2, tokens=tokens
+        )
+    )
     rows = recall.choose(
         spec.begun.recalled,
         before=history[0].position if history else None,
-        said=spec.begun.turn.message or "",
+        said=said,
         names=names,
-        budget=min(left, recall.budget(spec.budget)),
-        tokens=spec.tokens,
+        budget=left - tokens.count(f"{facts.text}\n\n") if facts.runs else left,
+        tokens=tokens,
     )
-    return [PromptMessage("system", recall.written(rows, names))] if rows else []
+    recalled = joined("\n\n", [facts, recall.written(rows, names)])
+    return [PromptMessage("system", recalled)] if recalled.runs else []
 
 
 def _message(row: MessageRow) -> PromptMessage:

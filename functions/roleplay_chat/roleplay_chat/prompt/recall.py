@@ -1,17 +1,24 @@
-"""Chooses which earlier messages to put before the person's message, and writes them down. Pure.
+"""Chooses which earlier messages and facts to put before the person's message, and writes them
+down. Pure.
 
-The database finds the candidates (`private.recall`). Those that are in the history anyway are left
-out, and the best of the others are shown within a share of the prompt, in order.
+The database finds the candidates among the messages (`private.recall`). Those that are in the
+history anyway are left out, and the best of the others are shown within a share of the prompt, in
+order. Facts that the system message has no room for are found by their words.
 """
 
 import math
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from datetime import date
-from itertools import groupby
+from itertools import groupby, pairwise
 
+import regex
+
+from roleplay_chat.lorebook.keys import UNSPACED
 from roleplay_chat.prompt.passages import Piece, Run
-from roleplay_chat.rows import RecalledRow
+from roleplay_chat.rows import FactRow, RecalledRow
 from roleplay_chat.tokens import Tokens
 
 SHARE = 0.16
@@ -24,6 +31,35 @@ NAMED_WEIGHT = 1.5
 """How much more the messages of somebody count whom the person's message names."""
 _WORD = re.compile(r"\w+")
 TITLE = "[Earlier in this story, as far as it bears on the next message:]"
+
+
+def _set(words: str) -> frozenset[str]:
+    return frozenset(words.split())
+
+
+FACTS_TITLE = "[Also known, as far as it bears on the next message:]"
+MAX_FACTS = 8
+"""The most facts beside the recalled messages."""
+MAX_SHARE_OF_FACTS = 0.2
+"""A word in a larger share of the facts tells nothing, unless only two have it."""
+LEAST_SCORE = 0.5
+"""Facts with a smaller share of the best one's score are left out."""
+MAX_SAID_CHARS = 1_000
+"""How much of the person's message is looked at, as `private.recall` does."""
+_STEM_CHARS = 5
+"""Words count as the same if they begin with the same letters."""
+_RUN = regex.compile(rf"(?V1)(?P<unspaced>[{UNSPACED}]+)|[\w--[{UNSPACED}]]{{3,}}|\d+")
+_FUNCTION_WORDS = _set(
+    "about after again all also and any anything are because been before being but can come could"
+    " did does doing done else ever every everything few for from get give going gone good got had"
+    " has have having her here hers him his how into its just keep know let like look made make"
+    " many may maybe mean might mine more most much must need never not nothing now off okay once"
+    " one only other our out over own please really right said same saw say see shall she should"
+    " some something such take tell than thank thanks that the their them then there these they"
+    " thing think this those too two use very want was way well went were what when where which"
+    " while who whom why will with without would yes yet you your"
+)
+"""English words that say nothing about a subject. In other languages their number decides."""
 
 
 def budget(prompt: int) -> int:
@@ -66,6 +102,66 @@ def choose(
             chosen.append(row)
             days.add(day)
     return sorted(chosen, key=lambda row: (_day(row) or date.min, row.position))
+
+
+def choose_facts(
+    left_out: Sequence[FactRow],
+    facts: Sequence[FactRow],
+    *,
+    said: str,
+    budget: int,
+    tokens: Tokens,
+) -> list[FactRow]:
+    """Those of `left_out` that share rare words with the person's message and fit in `budget`
+    tokens, in their order. How rare a word is, is counted in all `facts`."""
+    spoken = _stems(said[:MAX_SAID_CHARS])
+    if not left_out or not spoken:
+        return []
+    weights = _weights([spoken & _stems_of(fact) for fact in facts])
+    scores = [sum(weights.get(stem, 0) for stem in spoken & _stems_of(fact)) for fact in left_out]
+    least = max(scores) * LEAST_SCORE
+    best = sorted(range(len(left_out)), key=lambda place: (-scores[place], place))
+    chosen: list[int] = []
+    left = budget - tokens.count(f"{FACTS_TITLE}\n")
+    for place in best[:MAX_FACTS]:
+        cost = tokens.count(f"- {left_out[place].line}\n")
+        if scores[place] > 0 and scores[place] >= least and cost <= left:
+            left -= cost
+            chosen.append(place)
+    return [left_out[place] for place in sorted(chosen)]
+
+
+def _weights(shared: Collection[AbstractSet[str]]) -> dict[str, float]:
+    """How much each of the shared words tells: the rarer, the more. Frequent ones are left out."""
+    numbers = Counter(stem for stems in shared for stem in stems)
+    most = max(len(shared) * MAX_SHARE_OF_FACTS, 2)
+    return {
+        stem: math.log(1 + len(shared) / number)
+        for stem, number in numbers.items()
+        if number <= most
+    }
+
+
+def _stems_of(fact: FactRow) -> set[str]:
+    return _stems(f"{fact.content} {fact.subject or ''} {fact.topic or ''}")
+
+
+def _stems(text: str) -> set[str]:
+    """The beginnings of the words of a text; pairs of letters in scripts without spaces."""
+    stems: set[str] = set()
+    for run in _RUN.finditer(text.casefold()):
+        word = run[0]
+        if run["unspaced"]:
+            stems.update(map("".join, pairwise(word)))
+        elif word not in _FUNCTION_WORDS:
+            stems.add((word.removesuffix("s") if len(word) > 3 else word)[:_STEM_CHARS])
+    return stems
+
+
+def written_facts(facts: Sequence[FactRow]) -> Piece:
+    """The chosen facts as one text."""
+    lines = "\n".join(f"- {fact.line}" for fact in facts)
+    return Piece.from_runs([(None, f"{FACTS_TITLE}\n"), ("memory", lines)] if facts else [])
 
 
 def _words(text: str) -> set[str]:

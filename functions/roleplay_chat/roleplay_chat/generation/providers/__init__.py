@@ -114,6 +114,30 @@ def count(value: object) -> int | None:
     return None if number is None or number < 0 else int(min(number, MAX_TOKENS))
 
 
+def cached_tokens(answer: Mapping[str, Any]) -> int | None:
+    """The prompt tokens that a server took from its cache; None if it does not report them.
+
+    OpenAI, OpenRouter, vLLM and llama.cpp have them in `prompt_tokens_details`, other providers
+    elsewhere in `usage`. Servers of llama.cpp that report no usage have `timings`.
+    """
+    usage, timings = _object(answer, "usage"), _object(answer, "timings")
+    found = (
+        _object(usage, "prompt_tokens_details").get("cached_tokens"),
+        usage.get("cached_tokens"),
+        usage.get("prompt_cache_hit_tokens"),
+        usage.get("cache_read_input_tokens"),
+        timings.get("cache_n"),
+        answer.get("tokens_cached"),
+    )
+    return next((known for value in found if (known := count(value)) is not None), None)
+
+
+def _object(parent: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    """The object of this name; an empty one if there is none."""
+    value = parent.get(name)
+    return value if isinstance(value, Mapping) else {}
+
+
 def amount(value: object) -> float | None:
     """An amount in US dollars from an upstream, as a number or text; None for anything else."""
     number = number_or_text(value)

@@ -16,6 +16,7 @@ from roleplay_chat.generation.providers import (
     Call,
     End,
     Event,
+    cached_tokens,
     count,
     in_pieces,
     is_full,
@@ -35,7 +36,9 @@ async def generate(http: httpx.AsyncClient, call: Call) -> AsyncGenerator[Event,
     async with post(http, call, body) as response:
         body_bytes = await first_bytes(response, MAX_BODY_BYTES)
     answer = _object(body_bytes)
-    usage = Usage(completion_tokens=count(answer.get("tokens_generated")))
+    usage = Usage(
+        completion_tokens=count(answer.get("tokens_generated")), cached_tokens=cached_tokens(answer)
+    )
     call.on_usage(usage)
     if not response.is_success or answer.get("success") is not True:
         status = 200 if response.is_success else response.status_code

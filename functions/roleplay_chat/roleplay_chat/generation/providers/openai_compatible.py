@@ -33,6 +33,7 @@ from roleplay_chat.generation.providers import (
     End,
     Event,
     amount,
+    cached_tokens,
     count,
     in_pieces,
     is_full,
@@ -210,7 +211,7 @@ class ReplyReader:
             if self._feed_several(data):
                 return
             raise
-        if "usage" in chunk:
+        if "usage" in chunk or "timings" in chunk:
             self._add_usage(chunk)
         choices = chunk.get("choices")
         if chunk.get("error") or (not choices and is_error(chunk)):
@@ -235,19 +236,22 @@ class ReplyReader:
                 self._add_usage(_parse(data))
 
     def _add_usage(self, chunk: Mapping[str, Any]) -> None:
-        usage = chunk.get("usage")
+        usage, timings = chunk.get("usage"), chunk.get("timings")
         if not isinstance(usage, dict):
-            return
+            if not isinstance(timings, dict):
+                return
+            usage = {}
         reported = {
             "prompt_tokens": count(usage.get("prompt_tokens")),
             "completion_tokens": count(usage.get("completion_tokens")),
             "cost_usd": amount(usage.get("cost")),
+            "cached_tokens": cached_tokens(chunk),
         }
         # A later chunk may omit what an earlier one reported.
         known: dict[str, Any] = {
             name: number for name, number in reported.items() if number is not None
         }
-        self._usage = replace(self._usage, **known)
+        self._usage = _without_excess(replace(self._usage, **known))
         self._on_usage(self._usage)
 
     def take(self) -> str | None:
@@ -347,6 +351,13 @@ class ReplyReader:
                 raise failed("unreadable", why="no choices")
         why = f"finish_reason {reason}" if _IDENTIFIER.fullmatch(reason) else "finish_reason"
         raise failed("cut_off", finish_reason=reason, why=why)
+
+
+def _without_excess(usage: Usage) -> Usage:
+    """The usage with no more tokens from the cache than the prompt has."""
+    if usage.cached_tokens is None or usage.prompt_tokens is None:
+        return usage
+    return replace(usage, cached_tokens=min(usage.cached_tokens, usage.prompt_tokens))
 
 
 def _parse(data: str | bytes) -> Mapping[str, Any]:

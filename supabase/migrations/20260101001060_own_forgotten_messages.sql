@@ -1,0 +1,7 @@
+-- Messages that change or go take along what was noted from them.
+
+create trigger messages_forget_deleted after delete on public.messages
+  for each row execute function private.forget_message();
+create trigger messages_forget_changed after update of content, is_active on public.messages
+  for each row when ((old.content, old.is_active) is distinct from (new.content, new.is_active))
+  execute function private.forget_message();
