@@ -25,6 +25,8 @@ class Cast:
 
     character: str = ""
     person: Sequence[str] = ()
+    nickname: str = ""
+    """What the character is called."""
     others: Sequence[str] = ()
     """The names of the other characters present."""
     impersonates: bool = False
@@ -44,4 +46,5 @@ class Cast:
 
     @property
     def _character(self) -> Sequence[str]:
-        return [self.character, *self.character.split()[:1]]
+        names = (self.character, self.nickname, *self.character.split()[:1])
+        return [name for name in names if name]
