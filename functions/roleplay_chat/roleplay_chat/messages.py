@@ -25,12 +25,12 @@ class Cast:
 
     character: str = ""
     person: Sequence[str] = ()
-    nickname: str = ""
-    """What the character is called."""
     others: Sequence[str] = ()
     """The names of the other characters present."""
     impersonates: bool = False
     """Whether the model writes the person's words instead of the character's."""
+    nickname: str = ""
+    """What the character is called."""
 
     @property
     def own(self) -> Sequence[str]:
