@@ -9,6 +9,7 @@ Each filter is a small state machine that holds back only what it cannot decide 
     StopFilter          ends the reply where the model begins to speak for the person (in an
                         impersonation, for the character), and at a token that ends a turn
     WhitespaceFilter    trims the text
+    Continuation        joins it to the reply that it continues (`continuation`)
     RefusalFilter       drops a reply that is only a model's refusal (`model_refusals`)
     ReplyScreen         refuses what breaks the content policy (`screening`)
 
@@ -22,6 +23,7 @@ from typing import Literal
 import regex
 
 from roleplay_chat.api import NO_TEXT
+from roleplay_chat.continuation import Continuation
 from roleplay_chat.messages import Cast
 from roleplay_chat.reply.code_spans import CodeSpans
 from roleplay_chat.reply.labels import WORDS
@@ -49,9 +51,11 @@ class Reply:
         cast: Cast | None = None,
         *,
         thinking: Thinking = "tagged",
+        continues: str | None = None,
         screen: ReplyScreen | None = None,
     ) -> None:
-        """With `screen`, `feed` and `flush` raise `ContentRefused` for what it refuses."""
+        """With `screen`, `feed` and `flush` raise `ContentRefused` for what it refuses. With
+        `continues`, the reply is what has to be added to that text."""
         cast = cast or Cast()
         self._spoken = SpokenThoughtFilter()
         self._reasoning = ReasoningFilter(thinking)
@@ -63,10 +67,12 @@ class Reply:
             self._reasoning,
             self._end_token,
             self._speaker,
-            WhitespaceFilter(),
+            WhitespaceFilter(is_trimmed=continues is None),
+            Continuation(continues) if continues is not None else None,
             self._model_refusal,
+            screen,
         )
-        self._filters = (*stages, screen) if screen else stages
+        self._filters = [stage for stage in stages if stage is not None]
 
     @property
     def ended(self) -> bool:
@@ -324,10 +330,11 @@ class EndTokenFilter:
 
 
 class WhitespaceFilter:
-    """Trims whitespace around the text; paragraphs and Markdown stay unchanged."""
+    """Trims whitespace around the text; paragraphs and Markdown stay unchanged. Before a
+    continuation it stays, too."""
 
-    def __init__(self) -> None:
-        self._begun = False
+    def __init__(self, *, is_trimmed: bool = True) -> None:
+        self._begun = not is_trimmed
         self._held: list[str] = []
 
     def feed(self, piece: str) -> str:
