@@ -27,7 +27,11 @@ from roleplay_chat.continuation import Continuation
 from roleplay_chat.messages import Cast
 from roleplay_chat.reply.code_spans import CodeSpans
 from roleplay_chat.reply.labels import WORDS
-from roleplay_chat.reply.model_refusals import is_model_refusal, may_become_model_refusal
+from roleplay_chat.reply.model_refusals import (
+    is_model_refusal,
+    may_be_in_character,
+    may_become_model_refusal,
+)
 from roleplay_chat.reply.speakers import SpeakerFilter
 from roleplay_chat.reply.template_tokens import (
     LONGEST_CLOSING,
@@ -61,7 +65,7 @@ class Reply:
         self._reasoning = ReasoningFilter(thinking)
         self._end_token = EndTokenFilter()
         self._speaker = SpeakerFilter(cast)
-        self._model_refusal = RefusalFilter()
+        self._model_refusal = RefusalFilter(has_character=bool(cast.character))
         stages = (
             self._spoken,
             self._reasoning,
@@ -88,6 +92,17 @@ class Reply:
     def is_model_refusal(self) -> bool:
         """Whether the reply was only a model's refusal, which was dropped."""
         return self._model_refusal.was_dropped
+
+    @property
+    def may_be_in_character(self) -> bool:
+        """Whether the dropped refusal has words that the character may say as well."""
+        return self._model_refusal.may_be_in_character
+
+    def accept_refusal(self) -> str:
+        """Take a refusal that may be in character for the reply. If one was dropped, it is returned
+        as `flush` would have."""
+        self._model_refusal.accepts_in_character = True
+        return self.flush() if self._model_refusal.was_dropped else ""
 
     def feed(self, piece: str) -> str:
         """Process a piece and return the text that can be shown now; may be empty."""
@@ -356,9 +371,13 @@ class WhitespaceFilter:
 class RefusalFilter:
     """Holds the beginning back while the reply may still be only a model's refusal."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, has_character: bool) -> None:
         self._held: str | None = ""
+        self._has_character = has_character
+        self.accepts_in_character = False
+        """Whether a refusal that the character may have spoken is the reply."""
         self.was_dropped = False
+        self.may_be_in_character = False
 
     def feed(self, piece: str) -> str:
         if self._held is None:
@@ -367,7 +386,12 @@ class RefusalFilter:
         return "" if may_become_model_refusal(self._held) else self._release()
 
     def flush(self) -> str:
-        self.was_dropped = is_model_refusal(self._held or "")
+        held = self._held or ""
+        is_refusal = is_model_refusal(held)
+        is_spoken = is_refusal and self._has_character
+        self.may_be_in_character = is_spoken and may_be_in_character(held)
+        accepts = self.accepts_in_character and self.may_be_in_character
+        self.was_dropped = is_refusal and not accepts
         return "" if self.was_dropped else self._release()
 
     def _release(self) -> str:
