@@ -7,6 +7,7 @@ from tests.support.talk import DOLPHIN, DOLPHIN_R1, VENICE, WORKER, Talk
 from tests.support.waiting import Gate
 
 REFUSAL = "I'm sorry, but I can't help with that request."
+IN_CHARACTER = "I must decline your invitation."
 SENTENCE = "The model declined to write this. Please try different words."
 
 
@@ -121,3 +122,54 @@ def test_words_that_only_begin_like_it_are_shown_as_soon_as_that_is_clear(talk: 
     assert first.data["text"].startswith("I'm sorry, but I can't help you")
     assert last.data["response"] == "I'm sorry, but I can't help you, traveller. Sit."
     assert talk.asked() == [VENICE]
+
+
+class TestInCharacter:
+    """A short refusal that the character may have spoken."""
+
+    def test_second_model_that_says_the_same_is_heard(self, talk: Talk) -> None:
+        talk.stack.upstream.enqueue(text(IN_CHARACTER), text("I have to decline your invitation."))
+
+        body = talk.reply()
+
+        assert talk.asked() == [VENICE, DOLPHIN_R1]
+        assert body["response"] == "I have to decline your invitation."
+        assert [tried["outcome"] for tried in body["route"]] == ["refused_by_model", "ok"]
+        assert talk.said() == ["Hello", "> I have to decline your invitation."]
+        assert talk.turn() == ("complete", None)
+
+    def test_second_model_that_writes_is_heard(self, talk: Talk) -> None:
+        talk.stack.upstream.enqueue(text(IN_CHARACTER), text("Sit."))
+        assert talk.reply()["response"] == "Sit."
+        assert talk.asked() == [VENICE, DOLPHIN_R1]
+
+    def test_second_model_that_refuses_otherwise_is_the_last(self, talk: Talk) -> None:
+        talk.stack.upstream.enqueue(text(IN_CHARACTER), text(REFUSAL))
+        assert talk.say().json()["error"] == SENTENCE
+        assert talk.said() == ["Hello"]
+
+    def test_first_model_that_refused_otherwise_counts(self, talk: Talk) -> None:
+        talk.stack.upstream.enqueue(text(REFUSAL), text(IN_CHARACTER))
+        assert talk.say().json()["error"] == SENTENCE
+        assert talk.asked() == [VENICE, DOLPHIN_R1]
+
+    def test_provider_that_refused_is_the_last(self, talk: Talk) -> None:
+        talk.stack.upstream.enqueue(text(IN_CHARACTER), stream([], finish="content_filter"))
+        assert talk.say().status_code == 403
+        assert talk.said() == ["Hello"]
+
+    def test_is_the_reply_where_the_second_model_does_not_answer(self, talk: Talk) -> None:
+        talk.stack.upstream.enqueue(text(IN_CHARACTER), error(404))
+
+        events = talk.stream()
+
+        assert [event.name for event in events] == ["start", "delta", "done"]
+        assert events[-1].data["response"] == IN_CHARACTER
+        assert talk.asked() == [VENICE, DOLPHIN_R1]
+        assert talk.turn() == ("complete", None)
+
+    def test_is_the_reply_where_no_other_model_may_be_asked(self, talk: Talk) -> None:
+        laxer(talk, DOLPHIN_R1, DOLPHIN)
+        talk.stack.upstream.enqueue(text(IN_CHARACTER))
+        assert talk.reply()["response"] == IN_CHARACTER
+        assert talk.asked() == [VENICE]

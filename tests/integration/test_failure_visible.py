@@ -187,7 +187,7 @@ class TestContinue:
 
         events = broken.stream(action="continue")
 
-        assert "".join(e.data["text"] for e in events if e.name == "delta") == "to you."
+        assert "".join(e.data["text"] for e in events if e.name == "delta") == " to you."
         assert events[-1].name == "done"
         assert events[-1].data["response"] == "Good evening to you."
 

@@ -9,6 +9,7 @@ from roleplay_chat.reply.filters import Reply
 from roleplay_chat.reply.model_refusals import (
     LONGEST_CHARS,
     is_model_refusal,
+    may_be_in_character,
     may_become_model_refusal,
 )
 
@@ -119,3 +120,63 @@ def test_whatever_is_a_refusal_was_held_back_from_its_first_letter(parts: list[s
     text = " ".join(parts).strip()
     if is_model_refusal(text):
         assert all(may_become_model_refusal(text[:length]) for length in range(len(text)))
+
+
+IN_CHARACTER = [
+    "I must decline your invitation.",
+    "I have to decline your offer.",
+    "I must decline your request.",
+    "I need to decline to answer that.",
+    "I must respectfully decline this honour.",
+    "I cannot comply.",
+    "I won't assist you.",
+    "I'm afraid I can't help you with that.",
+    "I’m sorry, but I can’t help you with that.",
+    "Lo siento, pero no puedo ayudarte con eso.",
+    "Desculpe, mas não posso ajudar com isso.",
+    "Je suis désolé, mais je ne peux pas vous aider avec cela.",
+    "Es tut mir leid, ich kann dir dabei nicht helfen.",
+    "Mi dispiace, ma non posso aiutarti con questo.",
+    "Извините, но я не могу помочь вам с этим.",
+]
+OUT_OF_CHARACTER = [
+    "I'm sorry, but I can't help with that request.",
+    "As an AI language model, I cannot do this.",
+    "I cannot create that kind of content.",
+    "I am unable to continue this roleplay.",
+    "That goes against my guidelines.",
+    "I'm sorry, but I can't help with that. Is there something else I can help you with?",
+    "Lo siento, no puedo ayudar con esa solicitud.",
+    "Als KI-Sprachmodell kann ich das nicht.",
+    "Как языковая модель, я не могу этого.",
+    "很抱歉，我无法满足您的请求。",
+    "申し訳ありませんが、そのリクエストにはお応えできません。",
+    "죄송하지만 그 요청은 도와드릴 수 없습니다.",
+]
+
+
+@pytest.mark.parametrize("text", IN_CHARACTER)
+def test_refusal_that_a_character_may_speak_is_dropped_but_can_be_accepted(text: str) -> None:
+    reply = Reply(Cast("Mara", ["Ada"]))
+    assert (reply.feed(text) + reply.flush(), reply.is_model_refusal) == ("", True)
+    assert reply.may_be_in_character
+    assert reply.accept_refusal() == text
+
+    second = Reply(Cast("Mara", ["Ada"]))
+    second.accept_refusal()
+    assert "".join(map(second.feed, text)) + second.flush() == text
+    assert not second.is_model_refusal
+
+
+@pytest.mark.parametrize("text", OUT_OF_CHARACTER)
+def test_refusal_that_no_character_speaks_is_never_accepted(text: str) -> None:
+    assert not may_be_in_character(text)
+    reply = Reply(Cast("Mara", ["Ada"]))
+    reply.accept_refusal()
+    assert (reply.feed(text) + reply.flush(), reply.is_model_refusal) == ("", True)
+
+
+def test_nobody_refuses_in_character_where_there_is_none() -> None:
+    reply = Reply()
+    assert reply.feed(IN_CHARACTER[0]) + reply.flush() == ""
+    assert not reply.may_be_in_character

@@ -208,9 +208,12 @@ def test_words_of_a_family_that_thinks_first(text: str, reply: str) -> None:
     assert shown(*text, thinking="leading") == reply
 
 
-def test_reply_ends_at_the_persons_line() -> None:
+@pytest.mark.parametrize("after", ["\nMara:", "\n\n*She n", " " * 600])
+def test_reply_ends_at_the_persons_line_once_it_is_clear_that_it_is_theirs(after: str) -> None:
     reply = Reply(CAST)
-    reply.feed("Sit.\nAda: Th")
+    reply.feed("Sit.\nAda: Thanks.")
+    assert not reply.ended
+    reply.feed(after + " ")
     assert reply.ended
 
 

@@ -180,16 +180,20 @@ LONG = "She looks at the sea. It is calm tonight. Then she tur"
         pytest.param(whole(LONG), None, LONG, id="model-that-ends-in-mid-sentence-has-its-way"),
         pytest.param(broken_off(LONG), None, LONG, id="what-was-shown-stands"),
         pytest.param(
-            whole("It is lit."), "Look at the lamp.", "Look at the lamp. It is lit.", id="continued"
+            whole(" It is lit."),
+            "Look at the lamp.",
+            "Look at the lamp. It is lit.",
+            id="continued",
         ),
         pytest.param(whole(", and lit."), "The lamp", "The lamp, and lit.", id="no-space-too-much"),
         pytest.param(
-            whole(LONG, "length"),
+            whole(f" {LONG}", "length"),
             "Wait.",
             "Wait. She looks at the sea. It is calm tonight.",
             id="continued-as-far-as-allowed",
         ),
-        pytest.param(broken_off("It is"), "Wait.", "Wait. It is", id="continued-and-broken-off"),
+        pytest.param(broken_off(" It is"), "Wait.", "Wait. It is", id="continued-and-broken-off"),
+        pytest.param(whole("p is lit."), "The lam", "The lamp is lit.", id="inside-a-word"),
     ],
 )
 def test_response_has_the_whole_reply(

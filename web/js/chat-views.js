@@ -215,7 +215,7 @@ function said(state, { message, versions }, last) {
   const answer = state.answers.get(message.id);
   const cutOff = answer?.status === "incomplete" || answer?.status === "stopped";
   const carriedOn = busy && state.turn.body.action === "continue";
-  const text = !busy ? message.content : carriedOn ? `${message.content} ${state.turn.text}` : state.turn.text;
+  const text = !busy ? message.content : carriedOn ? `${message.content}${state.turn.text}` : state.turn.text;
   const notice = answer?.result?.notice;
   return html`
     <li class=${mine ? "mine" : "theirs"}>

@@ -1,17 +1,380 @@
-"""Joins a reply and its continuation."""
+"""Joins a reply and its continuation: where a space belongs, and what was written twice.
+
+Whitespace that the model wrote decides. Most models begin without any, whether they go on with a
+word or begin another. Then the language decides: scripts without spaces get none, and words are
+put together if the second part cannot be a word.
+"""
+
+import re
+import unicodedata
+from functools import cache
+from typing import NamedTuple
+
+MOST_OVERLAP_CHARS = 200
+"""The end of the reply that a continuation may repeat."""
+LEAST_OVERLAP_CHARS = 6
+"""A shorter repetition of several words is none."""
+LEAST_WIDE_OVERLAP_CHARS = 4
+"""The same in scripts without spaces."""
+LEAST_REPEATED_CHARS = 40
+"""A continuation that begins with so many characters of the reply began it again."""
+MOST_WORD_CHARS = 40
+"""A longer word is not waited for."""
+SEEN_CHARS = 4_000
+"""The end of the reply whose words are known."""
+
+_UNSPACED = re.compile(
+    # Thai, Lao, Tibetan, Burmese, Khmer, Javanese; kana, bopomofo, Han; full-width marks.
+    "[\u0e00-\u0fff\u1000-\u109f\u1780-\u17ff\ua980-\ua9df\u2e80-\u312f\u31a0-\u33ff\u3400-\u4dbf"
+    "\u4e00-\u9fff\uf900-\ufaff\ufe30-\ufe4f\uff01-\uffef\U00020000-\U0003ffff]"
+)
+_WORD = re.compile(r"[^\W\d_]+")
+_FIRST = re.compile(r"['’]?[^\W\d_]*|[-–—]")
+_LAST_WORD = re.compile(r"[^\W\d_]{1,40}\Z")
+_SENTENCE = re.compile(r"[.!?…。！？][\"'”’»」』*_)\]]*\s|[。！？]|\n")
+_ENDS_SENTENCE = re.compile(r"[.!?…:;。！？：；][\"'”’»」』*_)\]]*\Z|[*_\"”»」』)\]]\Z")
+_CONTRACTION = re.compile(r"['’](?:s|t|d|m|ll|re|ve)\b", re.IGNORECASE)
+_ELISION = re.compile(
+    r"\b(?:[cdjlmnst]|qu|jusqu|lorsqu|puisqu|dell|nell|all|sull|dall|un)['’]\Z", re.I
+)
+_CLOSES = frozenset(".,;:!?…)]}%”’»›")
+_OPENS = frozenset("([{“‘«‹¿¡/")
+_DASHES = frozenset("-–—")
+_PAIRED = frozenset('"*_`~')
+_VOWELS = frozenset("aeiouyæøœıаеёиоуыэюяієїαεηιουω")
+_COMMON = """
+a about after again against all alone along also am an and any are around as at away back be
+because been before behind being below beneath beside between but by can could did do does down
+each even every for from had has have he her here hers herself him himself his how i if in
+inside into is it its itself just like me might more must my near no nor not now of off on once
+one only onto or other our out over past perhaps quite she should since slowly so softly some
+still such than that the their them then there these they this those though through till to
+together too toward towards under until up upon us very was we were what when where which while
+who whose why will with within without would you your yours own
+
+aber als am an auch auf aus bei bis da dabei damit dann das dass dem den denn der des die doch
+du durch ein eine einem einen einer eines er es etwas für gegen hat hatte hinter ich ihm ihn ihr
+ihre ihren im in ins ist ja jetzt kein keine langsam man mehr mein mich mir mit nach neben nicht
+nichts noch nun nur ob oder ohne schon sehr sein seine seinem seinen seiner sich sie sind so
+über um und uns unter vom von vor war was weil wenn wer wie wieder wir wird wo zu zum zur
+zwischen
+
+à au aussi autour aux avec avant ce ces cette chez comme contre dans de depuis derrière des dont
+du elle elles en encore entre est et eux il ils je jusque la le les leur lentement lui ma mais
+me mes moi mon ne nous on ou où par pas pendant peu plus pour puis quand que qui sa sans se ses
+si son sous sur te tes toi ton tous tout très trop tu un une vers vous y
+
+al algo ante antes así bajo como con contra cuando de del desde después donde dos el ella ellos
+en entonces entre era es esa ese eso esta este esto está hacia hasta la las le lentamente lo los
+me mi más mientras muy nada ni no nos o otra otro para pero por porque que quien se ser si sin
+sobre su sus también tan te todo tras tu tus un una uno y ya yo
+
+ainda ao aos após até com da das de dela dele depois do dos e ela ele em enquanto era essa esse
+esta este está eu foi há isso já lentamente mais mas me meu minha muito na nas nem no nos não
+num numa o onde os ou outra outro para pela pelo pelos por porque quando que se sem ser seu sob
+sobre sua são também tudo um uma você
+
+ad agli ai al alla alle allo anche ancora che chi ci con contro così da dagli dal dalla dei del
+della delle dentro di dietro dopo dove due e ed egli era essere fino fra già gli ha i il in io
+la le lei lo loro lui ma me mentre mi molto ne nei nel nella nelle no noi non nulla o ogni per
+perché piano più poi quando quella quello questa questo se senza si sono sopra sotto su sua sue
+sul sulla suo suoi tra tu tutto un una uno verso voi
+
+aan achter al als bij daar dan dat de deze die dit door een en er haar had heeft hem het hier
+hij hoe hun ik in is je maar me meer met mij mijn na naar niet nog nu of om onder ook op over te
+tegen toen tot uit van voor waar was wat we weer wie worden zich zij zijn zo zonder
+
+i a w z na do od po za o u ale bo by co dla gdy i ich ja jak jego jej jest już lub ma mi może mu
+na nad nie niego niej nim o od on ona oni po pod przed przez przy się są ta tak także tam te
+tego ten to tu tylko ty w we więc z za ze że żeby
+
+а без был была были было быть в вдоль вверх вниз во возле вот всё все где да для до его ей ему
+если ещё же за и из или им их к как ко когда кто ли лишь медленно меня мне мы на над не него нее
+ней нет ни ним но ну о об он она они оно от по под пока после потом почти при про с сам себе
+себя сквозь со так там тебя тихо то тоже только ты тут у уже чем через что чтобы это этот я
+
+bir bu da daha de gibi için ile o ona onu şu ve ya
+"""
+"""Words that are common in a language, a paragraph for each."""
+_ENDINGS = """
+ing ings ingly ly ed es est ness nesses tion tions sion sions ment ments ful fully ible ably ous
+ously ive ives ity ities ies ied ier iest ish ism ist ists ian ians ance ence ances ency ancy
+ight ights ound ould ouse ouses ooth ook ooked ooks ked ks kes ped ping pes ting ter ters ning
+nes ner ling les ved ving ves ver ces ced cing ges ged ging gers der ders dered lder lders mber
+ther wards ung ungen lich liche lichen keit heit isch ische ischen schaft chen lein ert tet
+enden mente aient ait ais ant ante antes eux euse ière ités ité ique iques ción ciones ando
+iendo aba aban ado ada ados adas idad ería ção ções endo indo ava avam idade zione zioni avano
+ato ata ati ate ità ость ости ение ения ания ание ать ять ить ться лся лась ого его ому ему ыми
+ими ский ская ское ные ная ers sam haft ает ают яет яют ует уют ет ют ит ят ал ала али ил ила ел
+ела ыл ыла нул нула ся сь ой ый ий ая ое ые ов ев ами ями ах ях
+"""
+"""What words end with, and none begins with."""
+_DOUBLED = """
+no so very more now again on up down you well still do and too off bis ja nein mehr oui non sí
+si más mais più да нет ну ещё так
+"""
+"""Words that are said twice on purpose."""
+_PARTICLES = """
+은 는 이 가 을 를 에 의 도 로 와 과 만 요 다 서 에서 에게 으로 까지
+부터 처럼 보다 마다 조차 하고 했다 한다 하며 하는 해요 습니다 입니다 았다
+었다 였다 겠다 는다 지만 면서 니다 으며 라고 이라고 에는 에서는 에도 이며
+이다
+"""
+
+
+@cache
+def _listed(words: str) -> frozenset[str]:
+    return frozenset(words.split())
 
 
 def joined(beginning: str, continuation: str) -> str:
-    """The reply and its continuation, with a space between them if one is missing."""
-    return f"{beginning}{space_between(beginning, continuation)}{continuation}"
+    """The reply and its continuation."""
+    join = Continuation(beginning)
+    return beginning + join.feed(continuation) + join.flush()
 
 
-def space_between(beginning: str, continuation: str) -> str:
-    """The missing space between the two texts, or an empty string."""
-    glued = (
-        beginning[-1:].isspace()
-        or continuation[:1].isspace()
-        or continuation[:1] in ".,;:!?…)”’"
-        or beginning[-1:] in "-–—(“‘"
-    )
-    return "" if glued else " "
+class Continuation:
+    """Makes of a continuation, as it streams, what has to be added to the reply.
+
+    Drops what it repeats of the reply, and puts in whitespace that is missing. Holds text back only
+    while it repeats the reply, then until its first word is whole.
+    """
+
+    def __init__(self, beginning: str) -> None:
+        self._beginning = beginning
+        self._overlaps: _Overlaps | None = _Overlaps(beginning.rstrip())
+        """None once it is known what is repeated."""
+        self._held: list[str] = []
+        self._before = ""
+        """The whitespace that the model wrote first."""
+        self._skips_space = True
+        self._is_joined = False
+
+    def feed(self, piece: str) -> str:
+        """Process a piece and return what is added to the reply; may be empty."""
+        if self._skips_space:
+            text = piece.lstrip()
+            self._before = (self._before + piece[: len(piece) - len(text)])[:4]
+            piece, self._skips_space = text, not text
+        if self._is_joined or not piece:
+            return piece
+        self._held.append(piece)
+        return self._decide(piece, ends=False)
+
+    def flush(self) -> str:
+        """End the continuation and return what was still held back."""
+        return self._decide("", ends=True) if self._held else ""
+
+    def _decide(self, piece: str, *, ends: bool) -> str:
+        if self._overlaps:
+            found = self._overlaps.feed(piece, ends=ends)
+            if found is None:
+                return ""
+            self._overlaps = None
+            rest = "".join(self._held)[found.chars :]
+            if found.reaches_the_end:
+                return self._go_on_after(rest)
+            self._held = [rest]
+            if found.chars:
+                self._before, self._held = "", [rest.lstrip()]
+        text = "".join(self._held)
+        first = _FIRST.match(text)
+        if first and first.end() == len(text) <= MOST_WORD_CHARS and not ends:
+            return ""
+        self._held, self._is_joined = [], True
+        return _between(self._beginning, self._before, text) + text
+
+    def _go_on_after(self, rest: str) -> str:
+        self._held, self._is_joined = [], True
+        if self._beginning[-1:].isspace():
+            rest = rest.lstrip()
+            self._skips_space = not rest
+        return rest
+
+
+class _Repeated(NamedTuple):
+    """What a continuation repeats."""
+
+    chars: int
+    reaches_the_end: bool
+    """Whether the reply ends with it, so that what follows goes on exactly there."""
+
+
+class _Overlaps:
+    """Finds what a continuation repeats: the whole reply, its end, or sentences it begins with."""
+
+    def __init__(self, reply: str) -> None:
+        self._reply = reply
+        self._length = 0
+        self._alive: list[int] | None = None
+        """Where in the reply the continuation may have begun."""
+        self._whole: dict[int, str] = {}
+        """Where it did begin, with the character that follows the repetition; "" if none did yet.
+        """
+        self._begins_alike = 0
+        """How many characters it has in common with the reply, if it began like it."""
+
+    def feed(self, piece: str, *, ends: bool) -> _Repeated | None:
+        """Read a piece; None while the answer depends on what follows."""
+        if self._alive is None:
+            self._alive = _starts(self._reply, piece[:1])
+        for start, after in self._whole.items():
+            self._whole[start] = after or piece[:1]
+        self._alive = [start for start in self._alive if self._goes_on(start, piece)]
+        self._length += len(piece)
+        return self._found(ends=ends)
+
+    def _goes_on(self, start: int, piece: str) -> bool:
+        at = start + self._length
+        left = len(self._reply) - at
+        if not self._reply.startswith(piece[:left], at):
+            if start == 0:
+                self._begins_alike = self._length + _alike(self._reply[at:], piece)
+            return False
+        if left <= len(piece):
+            self._whole[start] = piece[left : left + 1]
+        return left > len(piece)
+
+    def _found(self, *, ends: bool) -> _Repeated | None:
+        alive = self._alive or []
+        for start in sorted([*alive, *self._whole]):
+            if start not in self._whole:
+                if not ends:
+                    return None
+                if start == 0 and self._length >= LEAST_REPEATED_CHARS:
+                    return _Repeated(self._length, reaches_the_end=True)
+                continue
+            if not self._whole[start] and not ends:
+                return None
+            if _is_repetition(self._reply[start:], self._whole[start]):
+                return _Repeated(len(self._reply) - start, reaches_the_end=True)
+        return _Repeated(self._sentences(), reaches_the_end=False)
+
+    def _sentences(self) -> int:
+        """The length of the sentences with which the reply and the continuation begin; if they
+        differ in the reply's last one, that of its words."""
+        if self._begins_alike < LEAST_REPEATED_CHARS:
+            return 0
+        alike = self._reply[: self._begins_alike]
+        sentences = max((end.end() for end in _SENTENCE.finditer(alike)), default=0)
+        if _SENTENCE.search(self._reply, self._begins_alike):
+            return sentences
+        return max(sentences, alike.rfind(" ") + 1)
+
+
+def _starts(reply: str, first: str) -> list[int]:
+    """The places where a repetition that begins with this character may begin."""
+    least = max(len(reply) - MOST_OVERLAP_CHARS, 0)
+    places = [0, *range(max(least, 1), len(reply))] if reply else []
+    return [
+        place
+        for place in places
+        if reply[place] == first
+        and not (
+            place and reply[place - 1].isalnum() and first.isalnum() and not is_unspaced(first)
+        )
+    ]
+
+
+def _alike(one: str, other: str) -> int:
+    """The number of characters with which both begin."""
+    return next((at for at, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), 0)
+
+
+def _is_repetition(repeated: str, after: str) -> bool:
+    """Whether the end of a reply, which the continuation begins with, was meant to be repeated."""
+    if is_unspaced(repeated[-1]):
+        return len(repeated) >= LEAST_WIDE_OVERLAP_CHARS
+    if repeated.strip("*_\"'") in ("...", "…"):
+        return True
+    if not _WORD.search(repeated):
+        return False
+    word = repeated.lower()
+    if after.isalpha() and _WORD.fullmatch(word):  # It completes the last word.
+        return len(word) > 1 and word not in _common("")
+    if len(repeated) >= LEAST_OVERLAP_CHARS:
+        return True
+    return word in _common("") and word not in _listed(_DOUBLED)
+
+
+def _between(beginning: str, before: str, text: str) -> str:
+    """The whitespace between the two texts. `before` is what the model wrote."""
+    last, first = beginning[-1:], text[:1]
+    if not last or last.isspace():
+        return ""
+    if "\n" in before and (_ENDS_SENTENCE.search(beginning[-8:]) or not first.islower()):
+        return "\n\n" if before.count("\n") > 1 else "\n"
+    if before and "\n" not in before:
+        return " "
+    return " " if _is_space_missing(beginning, text) else ""
+
+
+def _is_space_missing(beginning: str, text: str) -> bool:
+    last, first = beginning[-1], text[0]
+    if is_unspaced(last) or is_unspaced(first) or first in _CLOSES or last in _OPENS:
+        return False
+    if first in _DASHES or last in _DASHES:
+        return (text[1:2] if first in _DASHES else beginning[-2:-1]).isspace()
+    if first in _PAIRED or last in _PAIRED:
+        sign = first if first in _PAIRED else last
+        is_open = beginning.rpartition("\n")[2].count(sign) % 2 == 1
+        return not is_open
+    if first in "'’" and _CONTRACTION.match(text):
+        return False
+    if last in "'’":
+        return not _ELISION.search(beginning[-12:])
+    if first.isdigit() and (last.isdigit() or (beginning[-2:-1].isdigit() and last in ".,:")):
+        return False
+    return not (last.isalpha() and first.isalpha()) or _is_new_word(beginning, text)
+
+
+def _is_new_word(beginning: str, text: str) -> bool:
+    """Whether the texts meet between two words, and not inside one."""
+    end, start = _LAST_WORD.search(beginning), _WORD.match(text)
+    if end is None or start is None or _script(end[0]) != _script(start[0]):
+        return True
+    if start[0][0].isupper() and not end[0][-1].isupper():
+        return True
+    left, right = end[0].lower(), start[0].lower()
+    if "\uac00" <= right[0] <= "\ud7a3":
+        return right not in _listed(_PARTICLES)
+    common = _common(beginning[-SEEN_CHARS:])
+    known = _words(beginning[-SEEN_CHARS : end.start() - len(beginning)])
+    if left + right in known:
+        return False
+    if right in common or right in known:
+        return True
+    if len(right) == 1 or right in _listed(_ENDINGS) or not _may_be_word(right):
+        return False
+    return left in common or left in known or _may_be_word(left)
+
+
+def _common(text: str) -> frozenset[str]:
+    """The common words of the text's language; of all languages if that is unknown."""
+    words = _words(text)
+    languages = [_listed(paragraph) for paragraph in _COMMON.split("\n\n")]
+    *_, second, likeliest = sorted(languages, key=lambda common: len(common & words))
+    is_known = len(likeliest & words) > len(second & words)
+    return likeliest if is_known else frozenset().union(*languages)
+
+
+def _words(text: str) -> frozenset[str]:
+    return frozenset(_WORD.findall(text.lower()))
+
+
+def _may_be_word(word: str) -> bool:
+    """Whether a word of an alphabet with vowels has one, and does not begin with two of a kind."""
+    if _script(word) not in ("LATIN", "CYRILLIC", "GREEK"):
+        return True
+    plain = unicodedata.normalize("NFD", word)
+    is_doubled = len(plain) > 1 and plain[0] == plain[1] and plain[0] not in "lo"
+    return not _VOWELS.isdisjoint(plain) and not is_doubled
+
+
+def _script(word: str) -> str:
+    return unicodedata.name(word[0], "").partition(" ")[0]
+
+
+def is_unspaced(char: str) -> bool:
+    """Whether the character belongs to a script without spaces between words."""
+    return char >= "\u0e00" and bool(_UNSPACED.match(char))

@@ -29,6 +29,8 @@ class Cast:
     """The names of the other characters present."""
     impersonates: bool = False
     """Whether the model writes the person's words instead of the character's."""
+    nickname: str = ""
+    """What the character is called."""
 
     @property
     def own(self) -> Sequence[str]:
@@ -44,4 +46,5 @@ class Cast:
 
     @property
     def _character(self) -> Sequence[str]:
-        return [self.character, *self.character.split()[:1]]
+        names = (self.character, self.nickname, *self.character.split()[:1])
+        return [name for name in names if name]

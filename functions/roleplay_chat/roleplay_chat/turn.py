@@ -191,7 +191,12 @@ def _callbacks(
 ) -> Callbacks:
     def reply_for(target: Target) -> Reply:
         thinking: Thinking = "leading" if target.thinks_first else "tagged"
-        return Reply(planned.cast, thinking=thinking, screen=prompts.reply_screen())
+        return Reply(
+            planned.cast,
+            thinking=thinking,
+            continues=planned.begun.turn.continues,
+            screen=prompts.reply_screen(),
+        )
 
     return Callbacks(
         lambda target, shape: prompts.prompt_for(target, shape, firmly=generation.firmly),

@@ -7,7 +7,6 @@ from uuid import UUID
 
 from edge.errors import ApiError
 from roleplay_chat.api import Answer, AttemptSummary, ModelChoice, Usage
-from roleplay_chat.continuation import joined
 from roleplay_chat.generation.attempts import Attempt
 from roleplay_chat.generation.routing import Target
 from roleplay_chat.reply.truncation import trim_unfinished_sentence
@@ -84,12 +83,11 @@ def build_answer(accepted: Accepted, planned: Planned, outcome: Outcome) -> Answ
 
 
 def _generated(accepted: Accepted, planned: Planned, outcome: Outcome, target: Target) -> Answer:
-    last, text = outcome.replies[-1], outcome.text
+    beginning = accepted.begun.turn.continues or ""
+    last, text = outcome.replies[-1], beginning + outcome.text
     reason = last.finish_reason
     if reason == "length":
-        text = trim_unfinished_sentence(text)
-    if accepted.begun.turn.continues is not None:
-        text = joined(accepted.begun.turn.continues, text)
+        text = trim_unfinished_sentence(text, kept_chars=len(beginning))
     return _answer(
         accepted,
         planned,

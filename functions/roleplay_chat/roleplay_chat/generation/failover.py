@@ -14,7 +14,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequen
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 import httpx
@@ -153,6 +153,8 @@ class Generation:
     """Why the text was refused, if it was."""
     firmly: bool = False
     """Whether the prompt gets the firmer rule against explicit scenes."""
+    _declined: "_Declined | None" = None
+    """A reply that was only a refusal, in words that the character may have spoken."""
 
     @property
     def target(self) -> Target | None:
@@ -175,6 +177,7 @@ class Generation:
         self._scene = instead_of
         try:
             await self._try_targets(plan)
+            self._accept_declined()
         finally:
             if self._scene and not self.text:
                 self.finding = self.finding or self._scene
@@ -297,6 +300,8 @@ class Generation:
         # The result if the attempt is cancelled.
         failure: Failure | None = Failure(ERROR_POLICIES["cut_off"], why="stopped")
         reply = self._callbacks.reply_for(target)
+        if self._declined:
+            reply.accept_refusal()
         try:
             limits = Limits.from_settings(target, self.settings).within(patience)
             await self._listen(target, shape, messages, reply, recorder, limits)
@@ -321,7 +326,27 @@ class Generation:
             elif recorder.end and reply.is_model_refusal:
                 failure = Failure(ERROR_POLICIES["refused_by_model"])
             self.attempts.append(recorder.attempt(failure))
+            is_first = [one.outcome for one in self.attempts].count("refused_by_model") == 1
+            if failure and is_first and reply.is_model_refusal and reply.may_be_in_character:
+                self._declined = _Declined(self.attempts[-1], reply)
         return failure
+
+    def _accept_declined(self) -> None:
+        """Show a refusal that may be in character, if the model that was asked instead did not
+        answer at all. If that one was refused or declined, it was none."""
+        declined, failure = self._declined, self.failure
+        if declined is None or self.text or self.finding or failure is None:
+            return
+        is_last = self.attempts[-1] is declined.attempt
+        if not is_last and failure.policy.kind in ("moderated", "refused_by_model"):
+            return
+        try:
+            self._show(declined.attempt.target, declined.reply.accept_refusal())
+        except ContentRefused as refused:
+            self._take_back(refused)
+            return
+        self.attempts.remove(declined.attempt)
+        self.attempts.append(replace(declined.attempt, failure=None))
 
     async def _listen(
         self,
@@ -445,6 +470,13 @@ class Generation:
 
     def _left(self) -> float:
         return self._deadline - time.monotonic()
+
+
+class _Declined(NamedTuple):
+    """A reply that was only a refusal, and its attempt."""
+
+    attempt: Attempt
+    reply: Reply
 
 
 @dataclass(frozen=True)

@@ -33,6 +33,7 @@ def build_cast(begun: BegunTurn, *, impersonates: bool = False) -> Cast:
     return Cast(
         character=begun.character.name,
         person=people,
+        nickname=begun.character.nickname or "",
         others=[name for name in dict.fromkeys(others) if name not in own],
         impersonates=impersonates,
     )

@@ -9,6 +9,7 @@ Each filter is a small state machine that holds back only what it cannot decide 
     StopFilter          ends the reply where the model begins to speak for the person (in an
                         impersonation, for the character), and at a token that ends a turn
     WhitespaceFilter    trims the text
+    Continuation        joins it to the reply that it continues (`continuation`)
     RefusalFilter       drops a reply that is only a model's refusal (`model_refusals`)
     ReplyScreen         refuses what breaks the content policy (`screening`)
 
@@ -17,19 +18,23 @@ its length limit: `truncation` removes its unfinished last sentence, and the las
 result.
 """
 
-import re
-from collections.abc import Iterable
-from functools import lru_cache
 from typing import Literal
 
 import regex
 
 from roleplay_chat.api import NO_TEXT
+from roleplay_chat.continuation import Continuation
 from roleplay_chat.messages import Cast
-from roleplay_chat.reply.model_refusals import is_model_refusal, may_become_model_refusal
+from roleplay_chat.reply.code_spans import CodeSpans
+from roleplay_chat.reply.labels import WORDS
+from roleplay_chat.reply.model_refusals import (
+    is_model_refusal,
+    may_be_in_character,
+    may_become_model_refusal,
+)
+from roleplay_chat.reply.speakers import SpeakerFilter
 from roleplay_chat.reply.template_tokens import (
     LONGEST_CLOSING,
-    TURN_HEADINGS,
     SpokenThought,
     end_tokens,
     reasoning_tokens,
@@ -42,10 +47,6 @@ Thinking = Literal["tagged", "leading"]
 models whose chat template writes the opening tag."""
 
 
-REMEMBERED_CASTS = 512
-"""The number of cached casts. A conversation's cast stays the same from turn to turn."""
-
-
 class Reply:
     """Filters one reply. The pieces that it returns, joined, are the reply's text."""
 
@@ -54,28 +55,33 @@ class Reply:
         cast: Cast | None = None,
         *,
         thinking: Thinking = "tagged",
+        continues: str | None = None,
         screen: ReplyScreen | None = None,
     ) -> None:
-        """With `screen`, `feed` and `flush` raise `ContentRefused` for what it refuses."""
+        """With `screen`, `feed` and `flush` raise `ContentRefused` for what it refuses. With
+        `continues`, the reply is what has to be added to that text."""
         cast = cast or Cast()
         self._spoken = SpokenThoughtFilter()
         self._reasoning = ReasoningFilter(thinking)
-        self._stop = StopFilter(cast)
-        self._model_refusal = RefusalFilter()
+        self._end_token = EndTokenFilter()
+        self._speaker = SpeakerFilter(cast)
+        self._model_refusal = RefusalFilter(has_character=bool(cast.character))
         stages = (
             self._spoken,
             self._reasoning,
-            SpeakerLabelFilter(cast),
-            self._stop,
-            WhitespaceFilter(),
+            self._end_token,
+            self._speaker,
+            WhitespaceFilter(is_trimmed=continues is None),
+            Continuation(continues) if continues is not None else None,
             self._model_refusal,
+            screen,
         )
-        self._filters = (*stages, screen) if screen else stages
+        self._filters = [stage for stage in stages if stage is not None]
 
     @property
     def ended(self) -> bool:
         """Whether the reply has ended, although the model may continue."""
-        return self._stop.found
+        return self._end_token.found or self._speaker.found
 
     @property
     def is_reasoning(self) -> bool:
@@ -86,6 +92,17 @@ class Reply:
     def is_model_refusal(self) -> bool:
         """Whether the reply was only a model's refusal, which was dropped."""
         return self._model_refusal.was_dropped
+
+    @property
+    def may_be_in_character(self) -> bool:
+        """Whether the dropped refusal has words that the character may say as well."""
+        return self._model_refusal.may_be_in_character
+
+    def accept_refusal(self) -> str:
+        """Take a refusal that may be in character for the reply. If one was dropped, it is returned
+        as `flush` would have."""
+        self._model_refusal.accepts_in_character = True
+        return self.flush() if self._model_refusal.was_dropped else ""
 
     def feed(self, piece: str) -> str:
         """Process a piece and return the text that can be shown now; may be empty."""
@@ -100,43 +117,6 @@ class Reply:
         for one in self._filters:
             piece = one.feed(piece) + one.flush()
         return piece
-
-
-class Markers:
-    """A set of strings to find case-insensitively in a stream."""
-
-    def __init__(self, markers: Iterable[str]) -> None:
-        self._markers = tuple(map(_lower, markers))
-        self._begin_with = frozenset(marker[0] for marker in self._markers)
-        self._longest = max(map(len, self._markers))
-
-    def first(self, text: str) -> tuple[int, str] | None:
-        """The position of the first marker, and the marker in lower case."""
-        lower = _lower(text)
-        if self._begin_with.isdisjoint(lower):
-            return None
-        found = ((lower.find(marker), marker) for marker in self._markers)
-        return min((one for one in found if one[0] >= 0), key=lambda one: one[0], default=None)
-
-    def partial(self, text: str) -> int:
-        """The length of the longest suffix of the text with which a marker may begin."""
-        end = _lower(text[1 - self._longest :]) if self._longest > 1 else ""
-        if self._begin_with.isdisjoint(end):
-            return 0
-        for place, char in enumerate(end):
-            if char in self._begin_with:
-                rest = end[place:]
-                if any(marker.startswith(rest) for marker in self._markers):
-                    return len(rest)
-        return 0
-
-
-def _lower(text: str) -> str:
-    """The text in lower case, of the same length: positions stay valid."""
-    lower = text.lower()
-    if len(lower) == len(text):
-        return lower
-    return "".join(char.lower() if len(char.lower()) == 1 else char for char in text)
 
 
 class SpokenThoughtFilter:
@@ -205,23 +185,39 @@ class ReasoningFilter:
         self._thought: list[str] = []
         """With "leading": the text so far, reasoning if a closing tag comes, else the reply."""
         self._has_reasoned = self._is_wrapped = self._begun = False
+        self._code = CodeSpans()
+        self._last = ""
+        """The last character read."""
 
     def feed(self, piece: str) -> str:
-        text = self._held + piece
+        return self._process(self._held + piece, ends=False)
+
+    def _process(self, text: str, *, ends: bool) -> str:
         self._held = ""
         if not ("<" in text or "[" in text or "◁" in text):
             return self._take(text)
         shown: list[str] = []
         end = 0
-        for token in reasoning_tokens().finditer(text, partial=True):
+        for token in reasoning_tokens().finditer(text, partial=not ends):
             shown.append(self._take(text[end : token.start()]))
             end = token.end()
-            if token.partial:
-                self._held = token[0]
-            else:
-                shown.append(self._read(token))
+            is_mention = None if token.partial else self._is_mention(token, text[end : end + 2])
+            if token.partial or (is_mention is None and not ends):
+                self._held = text[token.start() :]
+                return "".join(shown)
+            shown.append(self._take(token[0]) if is_mention else self._read(token))
         shown.append(self._take(text[end:]))
         return "".join(shown)
+
+    def _is_mention(self, token: regex.Match[str], after: str) -> bool | None:
+        """Whether the text mentions the token; None if what follows decides."""
+        is_closing = token.lastgroup == "closing" or token["slash"]
+        if self._inside is None and not (self._leading and is_closing):
+            return self._code.is_mention(after)
+        # Whatever else reasoning looks like, it must end.
+        if self._last != "`":
+            return False
+        return after[0] == "`" if after else None
 
     @property
     def is_inside(self) -> bool:
@@ -230,9 +226,13 @@ class ReasoningFilter:
 
     def _take(self, text: str) -> str:
         """The part of the text that belongs to the reply."""
+        if not text:
+            return ""
+        self._last = text[-1]
         if self._inside is not None:
             return ""
-        self._begun = self._begun or not (not text or text.isspace())
+        self._code.note(text)
+        self._begun = self._begun or not text.isspace()
         if self._leading:
             self._thought.append(text)
             return ""
@@ -283,98 +283,73 @@ class ReasoningFilter:
         return is_first
 
     def flush(self) -> str:
-        held, self._held = "".join([*self._thought, self._held]), ""
+        released = self._process(self._held, ends=True)
+        held = "".join([*self._thought, released])
         self._thought.clear()
         return "" if self._inside is not None else held
 
 
-_BLANK = re.compile(r"\s*")
+STRIKES = ("<s>", "</s>")
+"""Around text that is struck through, where they are no tokens."""
 
 
-class SpeakerLabelFilter:
-    """Drops the speaker's name that some models write before the reply."""
+class EndTokenFilter:
+    """Ends the reply at a token that ends a turn, unless the text only mentions it."""
 
-    def __init__(self, cast: Cast) -> None:
-        self._own = _labels(tuple(cast.own))
-        self._others = _labels(tuple(cast.not_own))
-        self._longest = max(map(len, (*self._own, *self._others)))
-        self._held: str | None = ""
-        self._in_others_line = False
-
-    def feed(self, piece: str) -> str:
-        if self._held is None:
-            return piece
-        text = self._held + piece
+    def __init__(self) -> None:
         self._held = ""
-        start = 0
-        while True:
-            if self._in_others_line:
-                line_end = text.find("\n", start)
-                if line_end < 0:
-                    return ""
-                self._in_others_line, start = False, line_end + 1
-            start = _after_blank(text, start)
-            beginning = text[start : start + self._longest]
-            if not _starts(beginning, self._others):
-                break
-            self._in_others_line = True
-        if own := _starts(beginning, self._own):
-            self._held = None
-            return text[start + len(own) :].lstrip(" ")
-        if _may_start(beginning, self._own + self._others):
-            self._held = beginning
-            return ""
-        self._held = None
-        return text[start:]
-
-    def flush(self) -> str:
-        held, self._held = self._held or "", None
-        return held
-
-
-def _after_blank(text: str, start: int) -> int:
-    blank = _BLANK.match(text, start)
-    return blank.end() if blank else start
-
-
-class StopFilter:
-    """Ends the reply at a line that begins with another speaker's name, or at a token that ends a
-    turn."""
-
-    def __init__(self, cast: Cast) -> None:
-        self._markers = _ends(tuple(cast.not_own))
-        self._held = ""
+        self._code = CodeSpans()
+        self._is_struck = False
+        """Whether `<s>` opened a text that is struck through."""
         self.found = False
 
     def feed(self, piece: str) -> str:
         if self.found:
             return ""
-        text = self._held + piece
-        end = kept = len(text)
-        if "\n" in text:
-            if found := self._markers.first(text):
-                end = found[0]
-            else:
-                kept -= self._markers.partial(text)
-        if ("<" in text or "[" in text) and (token := end_tokens().search(text, partial=True)):
-            if token.partial:
-                kept = min(kept, token.start())
-            else:
-                end = min(end, token.start())
-        self.found = end < len(text)
-        self._held = "" if self.found else text[kept:]
-        return text[: end if self.found else kept]
+        return self._process(self._held + piece, ends=False)
+
+    def _process(self, text: str, *, ends: bool) -> str:
+        self._held = ""
+        at = 0
+        while "<" in text or "[" in text:
+            token = end_tokens().search(text, at, partial=not ends)
+            if token is None:
+                break
+            self._code.note(text[at : token.start()])
+            after = text[token.end() : token.end() + 2]
+            is_mention = None if token.partial else self._is_mention(token[0], after)
+            if token.partial or (is_mention is None and not ends):
+                self._held = text[token.start() :]
+                return text[: token.start()]
+            if not is_mention:
+                self.found = True
+                return text[: token.start()]
+            self._code.note(token[0])
+            at = token.end()
+        self._code.note(text[at:])
+        return text
+
+    def _is_mention(self, tag: str, after: str) -> bool | None:
+        if self._is_struck and tag == STRIKES[1]:
+            self._is_struck = False
+            return True
+        is_mention = self._code.is_mention(after, is_glued=True)
+        if is_mention is False and tag == STRIKES[0] and self._code.is_after_space:
+            if not after:
+                return None
+            is_mention = self._is_struck = after[0].isalnum()
+        return is_mention
 
     def flush(self) -> str:
-        held, self._held = self._held, ""
-        return held
+        return "" if self.found else self._process(self._held, ends=True)
 
 
 class WhitespaceFilter:
-    """Trims whitespace around the text; paragraphs and Markdown stay unchanged."""
+    """Trims whitespace around the text; paragraphs and Markdown stay unchanged. Before a
+    continuation it stays, too."""
 
-    def __init__(self) -> None:
-        self._begun = False
+    def __init__(self, *, is_trimmed: bool = True) -> None:
+        self._begun = not is_trimmed
         self._held: list[str] = []
 
     def feed(self, piece: str) -> str:
@@ -396,9 +371,13 @@ class WhitespaceFilter:
 class RefusalFilter:
     """Holds the beginning back while the reply may still be only a model's refusal."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, has_character: bool) -> None:
         self._held: str | None = ""
+        self._has_character = has_character
+        self.accepts_in_character = False
+        """Whether a refusal that the character may have spoken is the reply."""
         self.was_dropped = False
+        self.may_be_in_character = False
 
     def feed(self, piece: str) -> str:
         if self._held is None:
@@ -407,7 +386,12 @@ class RefusalFilter:
         return "" if may_become_model_refusal(self._held) else self._release()
 
     def flush(self) -> str:
-        self.was_dropped = is_model_refusal(self._held or "")
+        held = self._held or ""
+        is_refusal = is_model_refusal(held)
+        is_spoken = is_refusal and self._has_character
+        self.may_be_in_character = is_spoken and may_be_in_character(held)
+        accepts = self.accepts_in_character and self.may_be_in_character
+        self.was_dropped = is_refusal and not accepts
         return "" if self.was_dropped else self._release()
 
     def _release(self) -> str:
@@ -416,35 +400,10 @@ class RefusalFilter:
 
 
 def stop_strings(cast: Cast) -> list[str]:
-    """Stop strings for providers: the most common markers of `StopFilter`."""
-    return [f"\n{name}:" for name in dict.fromkeys(cast.not_own) if name and "\n" not in name]
+    """Stop strings for providers: the most common labels of others.
 
-
-@lru_cache(maxsize=REMEMBERED_CASTS)
-def _ends(names: tuple[str, ...]) -> Markers:
-    """The lines that end a reply: of these people, or of a template without tokens."""
-    return Markers((*(f"\n{label}" for label in _labels(names)), *TURN_HEADINGS))
-
-
-@lru_cache(maxsize=REMEMBERED_CASTS)
-def _labels(names: tuple[str, ...]) -> tuple[str, ...]:
-    """The speaker labels that models write for these names, in lower case."""
-    return tuple(
-        _lower(label)
-        for name in dict.fromkeys(filter(None, names))
-        for label in (f"{name}:", f"**{name}:**", f"**{name}**:", f"*{name}:*", f"[{name}]:")
-    )
-
-
-def _starts(text: str, labels: tuple[str, ...]) -> str:
-    """The label that the text begins with, or an empty string. Labels are in lower case."""
-    lower = _lower(text)
-    if not lower.startswith(labels):
-        return ""
-    return next(text[: len(label)] for label in labels if lower.startswith(label))
-
-
-def _may_start(text: str, labels: tuple[str, ...]) -> bool:
-    """Whether the text could become one that begins with a label."""
-    lower = _lower(text)
-    return any(label.startswith(lower) for label in labels)
+    A provider stops wherever it finds one. So names that are words as well are left out: they label
+    lists.
+    """
+    names = [name for name in dict.fromkeys(cast.not_own) if name and "\n" not in name]
+    return [f"\n{name}:" for name in names if name.lower() not in WORDS]

@@ -102,6 +102,25 @@ _FOLLOWING = (
 )
 """Sentences that follow a refusal. Alone they are not one."""
 
+_OUT_OF_CHARACTER = (
+    # English
+    r"\b(ai|artificial intelligence|language model|assistant|guidelines?|polic(y|ies)|programm(ed"
+    r"|ing)|content|material|explicit|sexual(ly)?|inappropriate|harmful|role-?play|themes?"
+    r"|scenario|activit(y|ies))\b",
+    r"\b(help|assist|fulfil|fulfill|respond|engage|participate|create|write)\b[^.!?]{{0,30}}"
+    r"\b(request|kind of|type of)\b",
+    r"\b(feel free|let me know|other questions|something else|anything else|happy to (help|assist)"
+    r"|understanding)\b",
+    # Spanish, Portuguese, French, German, Italian, Russian
+    r"\b(ia|inteligencia artificial|inteligência artificial|intelligence artificielle|intelligenza"
+    r" artificiale|ki|künstliche intelligenz|ии|искусственный интеллект)\b",
+    r"modelo de|modèle de|modello|sprachmodell|ki-|языковая|asistente|assistente|solicitud|petición"
+    r"|solicitação|pedido|requête|demande|richiesta|anfrage|запрос|convers",
+    # Chinese, Japanese, Korean
+    r"人工智能|请求|内容|对话|帮助您|リクエスト|ご要望|ご依頼|内容|인공지능|요청|내용|대화",
+)
+"""Words that no character needs to say no to somebody."""
+
 _PARTS = {
     "cannot": r"(can't|cannot|can not|won't|will not|am (not able|unable) to|'m (not able"
     r"|unable) to)",
@@ -138,6 +157,16 @@ def is_model_refusal(text: str) -> bool:
 def may_become_model_refusal(text: str) -> bool:
     """Whether the text could become one that is only a refusal."""
     return len(text) <= LONGEST_CHARS and bool(_reply().fullmatch(_plain(text), partial=True))
+
+
+@cache
+def _out_of_character() -> regex.Pattern[str]:
+    return regex.compile(_any(_OUT_OF_CHARACTER), regex.IGNORECASE)
+
+
+def may_be_in_character(text: str) -> bool:
+    """Whether a refusal has words that a character may say as well, and no others."""
+    return not _out_of_character().search(_plain(text))
 
 
 def _plain(text: str) -> str:

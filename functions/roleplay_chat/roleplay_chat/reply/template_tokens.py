@@ -34,10 +34,6 @@ _END_FORMS = (
     r"\[\|[\w ]{1,30}\|\]",  # [|endofturn|], [|user|]: EXAONE
     r"\[e~\[",  # MiniMax
 )
-TURN_HEADINGS = tuple(
-    f"\n### {name}:" for name in ("Instruction", "Input", "Response", "Human", "User", "Assistant")
-)
-"""Lines that begin a turn in templates without tokens: Alpaca, Vicuna and others."""
 
 
 @dataclass(frozen=True)

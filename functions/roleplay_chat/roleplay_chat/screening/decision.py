@@ -17,7 +17,6 @@ from typing import Any, Literal, NamedTuple
 from edge.errors import ApiError
 from roleplay_chat.api import Tier
 from roleplay_chat.content_tier import ADULT_AGE
-from roleplay_chat.continuation import space_between
 from roleplay_chat.screening.rules import NOTHING, UNSETTLED_WORDS, Growing, Signals, detect
 from roleplay_chat.screening.scenes import GrowingScene
 from roleplay_chat.screening.word_classes import first_words, last_words
@@ -391,7 +390,7 @@ class ReplyScreen:
         if not piece:
             return ""
         if not self._has_begun:
-            self._begin(piece)
+            self._begin()
         self._held += piece
         if self._growing.is_quiet(self._held) or self._finding() is None:
             return self._release()
@@ -406,12 +405,12 @@ class ReplyScreen:
             raise ContentRefused(finding)
         return self._release()
 
-    def _begin(self, piece: str) -> None:
-        """Start a new line, or join the continued reply in the way in which it will be stored."""
-        between = space_between(self._continues, piece) if self._continues else "\n"
-        self._growing.grow(between)
-        if self._scene:
-            self._scene.grow(between)
+    def _begin(self) -> None:
+        """Start a new line, unless the text goes on with the continued reply."""
+        if not self._continues:
+            self._growing.grow("\n")
+            if self._scene:
+                self._scene.grow("\n")
         self._has_begun = True
 
     def _finding(self, unsettled: int = 0) -> Finding | None:
