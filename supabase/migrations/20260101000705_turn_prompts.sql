@@ -4,9 +4,11 @@
 create table public.turn_prompts (
   turn_id uuid primary key references public.turns (id) on delete cascade,
   -- See prompt/composition.py.
-  composition jsonb not null check (jsonb_typeof(composition) = 'object' and octet_length(composition::text) <= 32768),
+  composition jsonb not null check (jsonb_typeof(composition) = 'object' and pg_column_size(composition) <= 32768),
   created_at timestamptz not null default now()
 );
+-- Compressing what is deleted in a few days would take longer than the rest of the insert.
+alter table public.turn_prompts alter column composition set storage external;
 -- For the retention.
 create index turn_prompts_by_time on public.turn_prompts (created_at);
 
@@ -16,7 +18,7 @@ create function private.keep_prompt(p_turn_id uuid, p_composition jsonb) returns
 language sql set search_path = '' as $$
   insert into public.turn_prompts (turn_id, composition)
   select p_turn_id, p_composition
-  where jsonb_typeof(p_composition) = 'object' and octet_length(p_composition::text) <= 32768
+  where jsonb_typeof(p_composition) = 'object' and pg_column_size(p_composition) <= 32768
   on conflict (turn_id) do nothing
 $$;
 revoke execute on function private.keep_prompt(uuid, jsonb) from public, anon, authenticated;

@@ -14,8 +14,8 @@ from roleplay_chat.prompt.roles import PromptMessage
 from roleplay_chat.rows import BegunTurn, FactRow, MessageRow, RecalledRow
 from roleplay_chat.tokens import TOKENS_PER_MESSAGE, Tokens
 
-MAX_LISTED = 60
-"""The most entries, facts or messages in one list; further ones are only counted."""
+MAX_ENTRIES, MAX_LISTED = 40, 120
+"""The most entries, and facts or messages, in one list; further ones are only counted."""
 MAX_ID_CHARS = 40
 MAX_ID = 2**53
 """Larger numbers are not exact in every program."""
@@ -84,8 +84,9 @@ def compose(made_of: Ingredients, total: int) -> dict[str, Any]:
         "left_out_entries": [entry for entry in made_of.found if id(entry) not in shown],
         "left_out_facts": list(made_of.facts_left_out),
     }
-    more = {name: len(rows) - MAX_LISTED for name, rows in lists.items() if len(rows) > MAX_LISTED}
-    listed = {name: rows[:MAX_LISTED] for name, rows in lists.items()}
+    most = {name: MAX_ENTRIES if name.endswith("entries") else MAX_LISTED for name in lists}
+    listed = {name: rows[: most[name]] for name, rows in lists.items()}
+    more = {name: len(rows) - most[name] for name, rows in lists.items() if len(rows) > most[name]}
     memory = made_of.begun.memory
     summary = {"summary": memory.covers_position} if memory and memory.text else {}
     cut = {"summary": True} if made_of.is_summary_cut else {}
