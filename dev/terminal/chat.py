@@ -13,6 +13,7 @@ from dev.settings import Settings, read_env_file
 from dev.terminal.card import bring
 from dev.terminal.client import NOT_RUNNING, READ_SECONDS, Chat, CommandFailed, notes
 from dev.terminal.memory import run
+from dev.terminal.why import explain
 
 
 def say(chat: Chat, **fields: Any) -> bool:
@@ -138,6 +139,11 @@ def memory(chat: Chat, words: str) -> None:
     run(chat, words)
 
 
+def why(chat: Chat, _: str) -> None:
+    """/why: show what the prompt of the last reply was made of."""
+    explain(chat)
+
+
 def card(chat: Chat, path: str) -> None:
     """/card FILE: import a character card and chat with that character."""
 
@@ -163,6 +169,7 @@ COMMANDS: dict[str, Callable[[Chat, str], None]] = {
     "/kickoff": kickoff,
     "/new": new,
     "/memory": memory,
+    "/why": why,
     "/card": card,
     "/help": show_help,
 }

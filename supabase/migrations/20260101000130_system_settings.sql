@@ -9,7 +9,7 @@
 --   healthCheckUrl    where the database itself calls health_check, if it does
 --   limits            {"default": {...}, "<role>": what differs for it, "project": {...}}; see
 --                     private.limits_for
---   retention         {"usage_days", "result_days"}: how long rows are kept; see
+--   retention         {"usage_days", "result_days", "prompt_days"}: how long rows are kept; see
 --                     public.apply_retention
 
 -- Whether limits are valid: non-negative numbers, or null for no limit.

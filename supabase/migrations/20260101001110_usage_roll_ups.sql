@@ -93,8 +93,9 @@ end $$;
 -- numbers: {"usage_events", "turn_results"}.
 --
 -- Events are deleted once their day and a later one are rolled up. Turns only lose their result,
--- but turns of deleted conversations are deleted like events; both count as turn_results. Messages
--- are never deleted.
+-- but turns of deleted conversations are deleted like events. What prompts were made of is deleted after
+-- prompt_days, or 7 where the settings say nothing. All three count as turn_results. Messages are never
+-- deleted.
 create function public.apply_retention(p_limit integer default 1000) returns jsonb
 language plpgsql security definer set search_path = '' as $$
 declare
@@ -104,9 +105,13 @@ declare
   v_events integer;
   v_results integer;
   v_orphans integer;
+  v_prompt_days numeric;
+  v_prompts integer;
 begin
-  select (s.config #>> '{retention,usage_days}')::numeric, (s.config #>> '{retention,result_days}')::numeric
-  into v_usage_days, v_result_days from private.system_settings s;
+  select (s.config #>> '{retention,usage_days}')::numeric, (s.config #>> '{retention,result_days}')::numeric,
+         case when s.config -> 'retention' ? 'prompt_days' then (s.config #>> '{retention,prompt_days}')::numeric
+              else 7 end
+  into v_usage_days, v_result_days, v_prompt_days from private.system_settings s;
 
   if v_usage_days is not null then
     -- Null until a day has been rolled up: then nothing is deleted.
@@ -138,6 +143,12 @@ begin
     for update skip locked));
   get diagnostics v_orphans = row_count;
 
+  delete from public.turn_prompts where turn_id = any (array(
+    select p.turn_id from public.turn_prompts p where p.created_at < now() - make_interval(secs => v_prompt_days * 86400)
+    order by p.created_at limit p_limit - v_results - v_orphans
+    for update skip locked));
+  get diagnostics v_prompts = row_count;
+
   -- Counters of past days no longer limit anything.
   with past as materialized (
     select c.user_id, c.kind from private.counters c
@@ -146,7 +157,7 @@ begin
     for update skip locked)
   delete from private.counters c using past where (c.user_id, c.kind) = (past.user_id, past.kind);
 
-  return jsonb_build_object('usage_events', v_events, 'turn_results', v_results + v_orphans);
+  return jsonb_build_object('usage_events', v_events, 'turn_results', v_results + v_orphans + v_prompts);
 end $$;
 
 revoke execute on function private.usage_sums(text, timestamptz, timestamptz), public.roll_up_usage(date),

@@ -25,7 +25,9 @@ create function public.finish_turn(
   -- [{"scope", "key", "until", "reason"}]
   p_cooldowns jsonb default '[]',
   -- what private.remember takes; null: nothing to remember
-  p_memory jsonb default null
+  p_memory jsonb default null,
+  -- turn_prompts.composition; null: no model wrote the reply
+  p_prompt jsonb default null
 ) returns jsonb
 language plpgsql security definer set search_path = ''
 -- Planned once per connection: planning the same queries again took a tenth of the time.
@@ -110,6 +112,10 @@ begin
       duration_ms = private.bounded(p_turn -> 'duration_ms', 2147483647)
   where t.id = v_turn.id;
 
+  if v_message_id is not null and p_prompt is not null then
+    perform private.keep_prompt(v_turn.id, p_prompt);
+  end if;
+
   -- Without a conversation, and for a draft, no message stores the text.
   if p_reply is not null and (v_turn.conversation_id is null or v_turn.action = 'impersonate') then
     insert into private.turn_replies (turn_id, content) values (v_turn.id, p_reply)
@@ -121,6 +127,6 @@ begin
   perform private.calibrate(p_usage);
   return jsonb_build_object('outcome', 'saved', 'message_id', v_message_id, 'memory_updated', v_memory_updated);
 end $$;
-revoke execute on function public.finish_turn(uuid, text, text, jsonb, jsonb, text, jsonb, jsonb, jsonb)
+revoke execute on function public.finish_turn(uuid, text, text, jsonb, jsonb, text, jsonb, jsonb, jsonb, jsonb)
   from public, anon, authenticated;
-grant execute on function public.finish_turn(uuid, text, text, jsonb, jsonb, text, jsonb, jsonb, jsonb) to service_role;
+grant execute on function public.finish_turn(uuid, text, text, jsonb, jsonb, text, jsonb, jsonb, jsonb, jsonb) to service_role;

@@ -58,6 +58,7 @@ prompt_templates        ----  ----  ----  s---  siud
 provider_settings       ----  ----  ----  s---  ----
 system_config           ----  ----  ----  s---  s---
 token_calibrations      ----  ----  ----  s---  siud
+turn_prompts            ----  s---  ----  ----  siud
 turns                   ----  s---  ----  s---  siud
 usage_daily             ----  ----  ----  s---  siud
 usage_events            ----  s---  ----  s---  siud
@@ -120,6 +121,7 @@ prompt_templates: select
 provider_settings: select
 system_config: select
 token_calibrations: select
+turn_prompts: select
 turns: select
 usage_daily: select
 usage_events: select
@@ -144,6 +146,7 @@ model_cooldowns_select
 profiles_select profiles_insert profiles_update
 prompt_templates_select
 token_calibrations_select
+turn_prompts_select
 turns_select
 usage_daily_select
 usage_events_select
@@ -186,6 +189,7 @@ FUNCTIONS = {
         private.branch_memory private.drop_facts private.forget_facts_of private.forget_message
         private.forget_summary_versions private.keep_version private.note_fact
         private.restore_facts private.take_person_summary
+        private.forget_prompt private.keep_prompt
         private.calibrate private.call_health_check private.cast_facts private.catalog_prices
         private.character_facts private.check_account private.check_own_characters
         private.check_own_message private.guard_writes
@@ -276,6 +280,19 @@ def turn(stack: Stack, owner: User) -> dict[str, Any]:
     row = {"user_id": str(owner.id), "conversation_id": str(stack.conversation(owner))}
     row |= {"task": "roleplay", "action": "send", "status": "failed"}
     return row | {"lease_expires_at": "2026-01-01", "finished_at": "2026-01-01"}
+
+
+def composed(stack: Stack, owner: User) -> dict[str, Any]:
+    turn_id = stack.insert("turns", **turn(stack, owner))
+    return {"turn_id": str(turn_id), "composition": {"tokens": 1}}
+
+
+def described(stack: Stack, owner: User) -> dict[str, Any]:
+    row = composed(stack, owner)
+    stack.db.execute(
+        "insert into turn_prompts (turn_id, composition) values (%s, '{}')", (row["turn_id"],)
+    )
+    return {"turn_id": row["turn_id"]}
 
 
 def usage(owner: User) -> dict[str, Any]:
@@ -523,6 +540,7 @@ ROWS = {
         lambda s, o: {"id": 1}, lambda s, o: {"id": 2}, {"updated_at": "2026-01-01"}
     ),
     "token_calibrations": Row(calibrated, lambda s, o: calibration(), {"ratio": 2}),
+    "turn_prompts": Row(described, composed, {"composition": {"tokens": 2}}),
     "turns": Row(lambda s, o: inserted(s, "turns", **turn(s, o)), turn, {"task": "storytelling"}),
     "usage_events": Row(
         lambda s, o: inserted(s, "usage_events", **usage(o)), lambda s, o: usage(o), {"cost_usd": 0}
@@ -915,6 +933,7 @@ class TestWordsOfOthers:
         *("turns", "characters", "character_cards", "messages", "conversations", "memories"),
         *("memory_facts", "conversation_summaries", "usage_events", "health_check_steps"),
         *("system_config", "conversation_characters", "token_calibrations", "model_cooldowns"),
+        "turn_prompts",
     )
 
     @pytest.mark.own_tables("its admins see all characters")
@@ -1281,6 +1300,13 @@ def test_usage_of_others_is_not_readable(stack: Stack) -> None:
     stack.chat(ann, conversation_id=str(conversation), message="Hello")
 
     with stack.data_api(ann) as hers, stack.data_api(bob) as his:
-        for table in ("turns", "usage_events", "messages", "memories", "conversations"):
+        for table in (
+            "turns",
+            "turn_prompts",
+            "usage_events",
+            "messages",
+            "memories",
+            "conversations",
+        ):
             assert len(hers.get(f"/{table}").json()) >= 1, table
             assert his.get(f"/{table}").json() == [], table

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import httpx
 import pytest
+from psycopg.types.json import Jsonb
 
 from dev.terminal.chat import COMMANDS
 from dev.terminal.client import Chat, CommandFailed
@@ -113,3 +114,24 @@ def test_where_nothing_was_said_there_is_nothing_to_change(terminal: Terminal, l
     terminal.type("/new")
     with pytest.raises(CommandFailed, match="nothing here yet"):
         terminal.type(line)
+
+
+def test_why_says_what_the_prompt_was_made_of(terminal: Terminal) -> None:
+    book = {"entries": [{"id": 3, "keys": ["fog", "harbour"], "content": "The harbour is shut."}]}
+    terminal.stack.db.execute(
+        "update shared.characters set character_book = %s where id = %s",
+        (Jsonb(book), DEMO_CHARACTER),
+    )
+    terminal.type("/memory add Ada has a dog.")
+    terminal.type("/edit What is in the harbour?", "Ice.")
+    told = terminal.type("/why")[1]
+    assert "Messages: 3; 0 more did not fit." in told
+    assert "Lorebook:\n  - [harbour] The harbour is shut.\n" in told
+    assert "Facts:\n  - Ada has a dog.\n" in told
+    terminal.type("/memory forget 1")
+    assert "Facts:\n  - (deleted since)\n" in terminal.type("/why")[1]
+
+
+def test_why_is_not_known_of_what_no_model_wrote(terminal: Terminal) -> None:
+    with pytest.raises(CommandFailed, match="not known"):
+        terminal.type("/why")

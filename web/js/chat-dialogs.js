@@ -11,7 +11,7 @@ import { avatar, modal } from "./parts.js";
 import { findCharacter, listMembers } from "./state.js";
 import { remove } from "./turns.js";
 
-const VIEWS = { memory, settings, characters, delete: deletion, discard, imported };
+const VIEWS = { memory, settings, characters, delete: deletion, discard, imported, why };
 
 export function dialog(state) {
   return state.dialog ? VIEWS[state.dialog.name](state) : nothing;
@@ -235,6 +235,58 @@ function tier(state) {
       Always keep this conversation for a general audience
     </label>`;
 }
+
+// --- why a reply was written as it was ------------------------------------------------------
+
+function why(state) {
+  const { why: found } = state.dialog;
+  if (!found) {
+    return modal("Why this reply?", html`
+      <p>This is not known any more. What a model read is kept for a few days only.</p>`, state);
+  }
+  const { parts, entries, facts: known, recalled, left, more } = found;
+  return modal("Why this reply?", html`
+    <p>The model read about ${count.format(found.tokens)} tokens. Texts are shown as they are now.</p>
+    <section>
+      <h3>What the model read</h3>
+      <ul class="rows">
+        ${parts.map(({ name, tokens, cut }) => html`<li><span>${name}${cut ? html`<small>${cut}</small>` : nothing}</span>
+          ${count.format(tokens)}</li>`)}
+      </ul>
+      <p class="quiet">${messages(found)}</p>
+    </section>
+    ${listed("Lorebook", entries, entry, more.entries)}
+    ${listed("Lorebook entries without room", left.entries, entry, more.left_out_entries)}
+    ${found.changed && (entries.length || left.entries.length)
+      ? html`<p class="quiet">The card was changed since, so entries may be others now.</p>`
+      : nothing}
+    ${listed("Facts", known, fact, more.facts)}
+    ${listed("Facts without room", left.facts, fact, more.left_out_facts)}
+    ${listed("Recalled messages", recalled, told, more.recalled)}`, state);
+}
+
+const count = new Intl.NumberFormat();
+const GONE = "Deleted since, or no longer yours to read.";
+
+const messages = ({ messages: read, left }) =>
+  [
+    read === 1 ? "One earlier message was read." : `${read} earlier messages were read.`,
+    left.messages ? `${left.messages} older ones had no room.` : "",
+    left.summary ? "The end of the summary was cut." : "",
+  ].filter(Boolean).join(" ");
+
+const listed = (name, rows, shown, others = 0) => rows.length
+  ? html`
+      <section>
+        <h3>${name}</h3>
+        <ul class="rows">${rows.map((row) => html`<li><span>${shown(row)}</span></li>`)}</ul>
+        ${others ? html`<p class="quiet">And ${others} more.</p>` : nothing}
+      </section>`
+  : nothing;
+
+const entry = ({ text, why: because }) => html`${text ?? GONE}${because ? html`<small>${because}</small>` : nothing}`;
+const fact = (text) => text ?? GONE;
+const told = (message) => message ? html`${message.text}<small>${message.who}</small>` : GONE;
 
 // --- questions ------------------------------------------------------------------------------
 

@@ -14,7 +14,9 @@ import "./prose.js";
 import { signInForm, signOut } from "./session.js";
 import { activeMessages, chosenModel, listMembers, characterName } from "./state.js";
 import * as turns from "./turns.js";
+import { showWhy } from "./why.js";
 
+const GREETING = "card:greeting"; // no model wrote it
 const when = new Intl.DateTimeFormat(undefined, { dateStyle: "medium" });
 
 export function page(state) {
@@ -256,6 +258,9 @@ function tools(state, message, versions, last, answer) {
       })}>Edit</button>
       <button @click=${doing(() => talks.branch(message))}>Branch</button>
       <button @click=${() => openDialog("delete", { message })}>Delete</button>
+      ${theirs && answer?.model_used && answer.model_used !== GREETING
+        ? html`<button @click=${doing(() => showWhy(message))}>Why?</button>`
+        : nothing}
       ${answer?.model_used ? html`<small class="model" title=${answer.model_used}>${modelName(state, answer.model_used)}</small>` : nothing}
     </div>`;
 }
@@ -263,7 +268,7 @@ function tools(state, message, versions, last, answer) {
 function modelName(state, used) {
   const worker = workerName(state.workers, used);
   if (worker) return worker;
-  if (used === "card:greeting") return "Greeting";
+  if (used === GREETING) return "Greeting";
   const key = used.slice(used.indexOf(":") + 1);
   return state.models.find((model) => model.model_key === key)?.display_name ?? key;
 }

@@ -7,9 +7,16 @@ const STACKED = /(\p{M}{4})\p{M}+/gu;
 const SEEN = /[^\p{C}\p{Z}\p{M}\u115F\u1160\u2800\u3164\uFFA0]/u; // the letters listed are invisible
 
 /** A name that can stand among the page's own words; "Somebody" if nothing of it is visible. */
-export function legible(name) {
+export const legible = (name) => readable(name) || "Somebody";
+
+function readable(name) {
   const text = name.slice(0, NAME).replace(TURNING, "").replace(CONTROLS, " ").replace(STACKED, "$1").trim();
-  return SEEN.test(text) ? text : "Somebody";
+  return SEEN.test(text) ? text : "";
+}
+
+/** The beginning of somebody's text as one line. */
+export function line(text) {
+  return (readable(text) || "(nothing visible)") + (text.length > NAME ? "…" : "");
 }
 
 /** The beginning of a card's text, with its name macros expanded. */

@@ -179,6 +179,7 @@ async def _reply(
         moderation=moderation.attempts,
         cooldowns=generation.cooldowns,
         first_text_ms=events.first_text_ms,
+        ingredients=prompts.ingredients,
     )
 
 

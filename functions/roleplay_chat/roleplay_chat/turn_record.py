@@ -9,6 +9,7 @@ from edge.errors import ApiError
 from roleplay_chat.api import Answer, AttemptSummary, ModelChoice, Usage
 from roleplay_chat.generation.attempts import Attempt
 from roleplay_chat.generation.routing import Target
+from roleplay_chat.prompt.composition import Ingredients, compose
 from roleplay_chat.reply.truncation import trim_unfinished_sentence
 from roleplay_chat.rows import CooldownRow
 from roleplay_chat.screening.decision import Finding
@@ -36,6 +37,8 @@ class Outcome:
     """The calls to classifiers."""
     cooldowns: Sequence[CooldownRow] = ()
     first_text_ms: int | None = None
+    ingredients: Ingredients | None = None
+    """What the prompt of the last call was made of."""
 
     @property
     def attempts(self) -> list[Attempt]:
@@ -154,7 +157,16 @@ def turn_end(
         ],
         cooldowns=[row.model_dump(mode="json") for row in outcome.cooldowns],
         memory=memory,
+        prompt=_composition(outcome),
     )
+
+
+def _composition(outcome: Outcome) -> dict[str, Any] | None:
+    """What the prompt of the reply was made of; None if no model wrote one."""
+    if outcome.target is None or outcome.ingredients is None:
+        return None
+    total = outcome.target.tokens.total(outcome.replies[-1].estimate)
+    return compose(outcome.ingredients, total)
 
 
 def _status(outcome: Outcome, answer: Answer | None) -> str:

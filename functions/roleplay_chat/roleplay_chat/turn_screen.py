@@ -19,6 +19,7 @@ from roleplay_chat.lorebook.entries import Entry
 from roleplay_chat.lorebook.matching import is_small
 from roleplay_chat.prompt import builder
 from roleplay_chat.prompt.builder import Prompt, activated_entries
+from roleplay_chat.prompt.composition import Ingredients
 from roleplay_chat.prompt.greeting import greeting_for
 from roleplay_chat.prompt.passages import written_for
 from roleplay_chat.rows import CharacterRow
@@ -69,6 +70,11 @@ class PromptScreen:
         """The activated entries of the character's book."""
         self.signals: list[PartSignals] = []
         """The signals in the written texts and in the last prompt built."""
+
+    @property
+    def ingredients(self) -> Ingredients | None:
+        """What the last prompt built was made of."""
+        return self._built[1].ingredients if self._built else None
 
     async def open(self) -> Prompt:
         """Screen the texts written for the turn, and build the first target's prompt.

@@ -60,6 +60,8 @@ class TurnEnd:
     cooldowns: Sequence[dict[str, Any]] = ()
     memory: dict[str, Any] | None = None
     """The memory to save, in the format of private.remember."""
+    prompt: dict[str, Any] | None = None
+    """What the prompt of the reply was made of: `composition.compose`."""
 
 
 @dataclass(frozen=True)
@@ -252,6 +254,7 @@ async def finish(clients: Clients, end: TurnEnd, *, seconds: float) -> Saved | N
         "p_usage": list(end.usage),
         "p_cooldowns": list(end.cooldowns),
         "p_memory": end.memory,
+        "p_prompt": end.prompt,
     }
     deadline = time.monotonic() + seconds
     pause = FIRST_RETRY_SECONDS

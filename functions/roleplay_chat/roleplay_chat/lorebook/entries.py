@@ -40,6 +40,18 @@ _V3_POSITIONS: dict[object, Position] = {"before_desc": "before_char", "after_de
 _V3_ROLES: dict[object, Role] = {"system": "system", "user": "user", "assistant": "assistant"}
 
 
+@dataclass(frozen=True, slots=True)
+class Trigger:
+    """Why an entry was activated. Keys are as the author wrote them."""
+
+    key: str | None = None
+    """The key that was found; None if the entry is constant."""
+    secondary: str | None = None
+    """The secondary key that was found, if there is one."""
+    is_indirect: bool = False
+    """Whether the texts of other entries were searched as well."""
+
+
 @dataclass(frozen=True)
 class Entry:
     """A parsed entry."""
@@ -73,6 +85,10 @@ class Entry:
     depth: int = 0
     """For `in_chat`: the number of messages after it."""
     role: Role = "system"
+    place: int = 0
+    """Its place in the book's list."""
+    trigger: Trigger = Trigger()
+    """Set when it is activated."""
 
 
 def parse_entries(book: Mapping[str, Any]) -> Sequence[Entry]:
@@ -112,9 +128,10 @@ _books = _Books()
 
 def _read(book: Mapping[str, Any]) -> Sequence[Entry]:
     listed = book.get("entries")
-    rows = [row for row in listed if isinstance(row, dict)] if isinstance(listed, list) else []
+    places = enumerate(listed) if isinstance(listed, list) else ()
+    rows = [(place, row) for place, row in places if isinstance(row, dict)]
     limits = _KeyLimits()
-    entries = [_entry(row) for row in rows[:MAX_ENTRIES]]
+    entries = [_entry(place, row) for place, row in rows[:MAX_ENTRIES]]
     return tuple(limits.limited(entry) for entry in entries if entry is not None and entry.content)
 
 
@@ -160,7 +177,7 @@ def parse_depth(value: object) -> int | None:
     return None if depth is None else round(depth)
 
 
-def _entry(row: Mapping[str, Any]) -> Entry | None:
+def _entry(place: int, row: Mapping[str, Any]) -> Entry | None:
     decorators, content = _decorated(text(row.get("content")) or "")
     if row.get("enabled") is False or decorators.keys() & _ACTIVATION == {"dont_activate"}:
         return None
@@ -188,6 +205,7 @@ def _entry(row: Mapping[str, Any]) -> Entry | None:
         position=position,
         depth=depth,
         role=role,
+        place=place,
     )
 
 

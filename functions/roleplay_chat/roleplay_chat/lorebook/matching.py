@@ -7,7 +7,7 @@ from functools import partial
 from typing import Any
 
 from edge.json_values import number_or_text
-from roleplay_chat.lorebook.entries import Entry, parse_depth, parse_entries
+from roleplay_chat.lorebook.entries import Entry, Trigger, parse_depth, parse_entries
 from roleplay_chat.lorebook.keys import Scope, compiled, is_pattern
 
 DEFAULT_SCAN_DEPTH = 4
@@ -35,12 +35,12 @@ def match_entries(
     active = _active(book, texts, expand)
     growth = 0
     entries = []
-    for _, entry in sorted(active.items()):
+    for _, (entry, trigger) in sorted(active.items()):
         content = expand(entry.content)
         added = max(len(content) - len(entry.content), 0)
         known = growth + added <= MAX_GROWTH
         growth += added if known else 0
-        entries.append(replace(entry, content=content) if known else entry)
+        entries.append(replace(entry, content=content if known else entry.content, trigger=trigger))
     return entries
 
 
@@ -116,32 +116,38 @@ def _importance(item: tuple[int, Entry]) -> tuple[bool, float, int]:
 
 def _active(
     book: Mapping[str, Any], texts: Sequence[str], expand: Callable[[str], str]
-) -> dict[int, Entry]:
-    """The activated entries by their place in the book."""
+) -> dict[int, tuple[Entry, Trigger]]:
+    """The activated entries, and why, by their order in the book."""
     entries = dict(enumerate(parse_entries(book)))
     scope = Scope(reversed(texts))
     depth = parse_depth(book.get("scan_depth"))
     depth = DEFAULT_SCAN_DEPTH if depth is None else depth
-    active: dict[int, Entry] = {}
+    active: dict[int, tuple[Entry, Trigger]] = {}
     for number in range(1 + MAX_ROUNDS * (book.get("recursive_scanning") is True)):
         new = {
-            place: entry
+            place: (entry, trigger)
             for place, entry in entries.items()
             if place not in active
             and not (number and entry.waits_for_chat)
-            and _is_activated(entry, scope, depth, expand)
+            and (trigger := _trigger(entry, scope, depth, expand, is_indirect=number > 0))
         }
         active |= new
-        telling = [entry.content for entry in new.values() if not entry.quiet]
+        telling = [entry.content for entry, _ in new.values() if not entry.quiet]
         if not telling:
             break
         scope.reveal(telling)
     return active
 
 
-def _is_activated(
-    entry: Entry, scope: Scope, book_depth: int, expand: Callable[[str], str]
-) -> bool:
+def _trigger(
+    entry: Entry,
+    scope: Scope,
+    book_depth: int,
+    expand: Callable[[str], str],
+    *,
+    is_indirect: bool,
+) -> Trigger | None:
+    """Why the entry is activated; None if it is not."""
     has = partial(
         scope.has,
         depth=book_depth if entry.scan_depth is None else entry.scan_depth,
@@ -150,23 +156,25 @@ def _is_activated(
         use_regex=entry.use_regex,
     )
 
-    def found(keys: tuple[str, ...]) -> list[bool]:
-        return [has(expand(key)) for key in keys]
+    def found(keys: tuple[str, ...]) -> list[str]:
+        return [key for key in keys if has(expand(key))]
 
-    if entry.excluded and any(found(entry.excluded)):
-        return False
-    if entry.additional and not any(found(entry.additional)):
-        return False
+    if entry.excluded and found(entry.excluded):
+        return None
+    if entry.additional and not found(entry.additional):
+        return None
     if entry.always:
-        return True
-    if not any(found(entry.keys)):
-        return False
-    if not entry.secondary:
-        return True
+        return Trigger(is_indirect=is_indirect)
+    if not (keys := found(entry.keys)):
+        return None
     secondary = found(entry.secondary)
-    return {
-        "and_any": any(secondary),
-        "and_all": all(secondary),
-        "not_any": not any(secondary),
-        "not_all": not all(secondary),
-    }[entry.logic]
+    is_met = (
+        not entry.secondary
+        or {
+            "and_any": bool(secondary),
+            "and_all": len(secondary) == len(entry.secondary),
+            "not_any": not secondary,
+            "not_all": len(secondary) < len(entry.secondary),
+        }[entry.logic]
+    )
+    return Trigger(keys[0], next(iter(secondary), None), is_indirect) if is_met else None

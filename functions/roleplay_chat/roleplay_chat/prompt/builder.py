@@ -11,13 +11,13 @@ character's long texts: see `SHARES`.
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 from roleplay_chat.api import ChatRequest, Tier
 from roleplay_chat.lorebook.entries import Entry
 from roleplay_chat.lorebook.matching import match_entries, select_entries
 from roleplay_chat.messages import Message, Roles
 from roleplay_chat.prompt import recall
+from roleplay_chat.prompt.composition import Ingredients, Section
 from roleplay_chat.prompt.group_chat import as_heard, introduction
 from roleplay_chat.prompt.macros import (
     build_macros,
@@ -29,7 +29,14 @@ from roleplay_chat.prompt.macros import (
 )
 from roleplay_chat.prompt.passages import NO_WORDS, Piece, build_passages, joined
 from roleplay_chat.prompt.roles import PromptMessage, arranged, extra_tokens
-from roleplay_chat.rows import BegunTurn, CharacterRow, FactRow, MessageRow, TemplateRow
+from roleplay_chat.rows import (
+    BegunTurn,
+    CharacterRow,
+    FactRow,
+    MessageRow,
+    RecalledRow,
+    TemplateRow,
+)
 from roleplay_chat.screening.decision import Part, Passage
 from roleplay_chat.tokens import TOKENS_PER_MESSAGE, UNCALIBRATED, Tokens
 
@@ -54,10 +61,6 @@ STEP_SHARE = 1 / 16
 """Lengths that change every turn are rounded up to multiples of this share before they decide how
 much of a long card is cut. Otherwise prompts would change every turn and never be cached."""
 
-Section = Literal[
-    "template", "others", "description", "vitals", "personality", "scenario", "lore", "examples",
-    "persona", "role", "scene", "directions", "memory",
-]  # fmt: skip
 SHARES: Mapping[Section, float] = {
     "template": 0.25,
     "vitals": 0.05,
@@ -90,19 +93,29 @@ _FALLBACK_TEMPLATE = (
 
 
 class Prompt(list[Message]):
-    """The messages to send, and the passages that they consist of, for the screening."""
+    """The messages to send, the passages that they consist of, for the screening, and what they
+    were made of."""
 
-    def __init__(self, messages: Iterable[Message] = (), passages: Sequence[Passage] = ()) -> None:
+    def __init__(
+        self,
+        messages: Iterable[Message] = (),
+        passages: Sequence[Passage] = (),
+        ingredients: Ingredients | None = None,
+    ) -> None:
         super().__init__(messages)
         self.passages = passages
+        self.ingredients = ingredients
 
     @classmethod
-    def from_messages(cls, said: Sequence[PromptMessage]) -> "Prompt":
+    def from_messages(
+        cls, said: Sequence[PromptMessage], ingredients: Ingredients | None = None
+    ) -> "Prompt":
         """Convert messages whose texts know the parts that they come from."""
         messages: list[Message] = [
             {"role": message.role, "content": message.content.text} for message in said
         ]
-        return cls(messages, build_passages([message.content for message in said]))
+        passages = build_passages([message.content for message in said])
+        return cls(messages, passages, ingredients)
 
 
 @dataclass(frozen=True)
@@ -138,11 +151,29 @@ def build(spec: PromptSpec) -> Prompt:
     frame = _frame(spec)
     kept = _recent(frame.history, frame.room, recall.budget(spec.budget), spec.tokens)
     recalled = _recalled(spec, kept, frame)
-    spoken = [*map(_message, kept), *recalled, *frame.closing]
+    spoken = [*map(_message, kept), *recalled.messages, *frame.closing]
     rule = Piece.from_text(None, spec.rule)
     system = PromptMessage("system", joined("\n\n", [frame.system.content, rule]))
     messages = [system, *_with_notes(spoken, frame.lore)]
-    return Prompt.from_messages(arranged(messages, spec.roles))
+    ingredients = Ingredients(
+        spec.begun,
+        spec.tokens,
+        sections=frame.needs,
+        cut=frame.cut,
+        rule=spec.rule,
+        asked=frame.asked,
+        closing=frame.closing,
+        found=frame.found,
+        lore=frame.lore,
+        facts_left_out=[fact for fact in frame.memory.left_out if fact not in recalled.facts],
+        is_summary_cut=frame.memory.is_summary_cut,
+        history=frame.history,
+        kept=kept,
+        recalled=recalled.rows,
+        recalled_messages=recalled.messages,
+        others=spec.budget - frame.room,
+    )
+    return Prompt.from_messages(arranged(messages, spec.roles), ingredients)
 
 
 def activated_entries(begun: BegunTurn, request: ChatRequest) -> list[Entry]:
@@ -170,6 +201,15 @@ def min_history_room(context_tokens: int, max_tokens: int) -> int:
 
 
 @dataclass(frozen=True)
+class _Memory:
+    """The summary and the facts that fit, and the facts that do not."""
+
+    text: str = ""
+    left_out: Sequence[FactRow] = ()
+    is_summary_cut: bool = False
+
+
+@dataclass(frozen=True)
 class _Frame:
     """Everything in a prompt but the history."""
 
@@ -180,15 +220,23 @@ class _Frame:
     """From the speaker's point of view, not cut yet."""
     room: int
     """The tokens left for the history."""
-    facts_left_out: Sequence[FactRow]
-    """Those that the system message has no room for."""
+    needs: Mapping[Section, int]
+    """The tokens of the sections of the system message, uncut, in order."""
+    cut: Mapping[Section, Piece]
+    """Those that are shortened."""
+    asked: Sequence[PromptMessage]
+    """The closing messages, uncut."""
+    found: Sequence[Entry]
+    """The activated entries, of which `lore` are those that fit."""
+    memory: _Memory
 
 
 def _frame(spec: PromptSpec) -> _Frame:
     begun, request, budget, tokens = spec.begun, spec.request, spec.budget, spec.tokens
     macros = build_macros(begun, request)
     heard = as_heard(begun, macros["user"])
-    closing = _fit_closing(_closing(heard, request, macros), budget, tokens)
+    asked = _closing(heard, request, macros)
+    closing = _fit_closing(asked, budget, tokens)
     spent = sum(_cost(message, tokens) for message in closing)
     room = _system_room(budget, spent)
     house = _own_text(_template(begun.templates, spec.tier, spec.family), request, macros)
@@ -210,22 +258,35 @@ def _frame(spec: PromptSpec) -> _Frame:
         "examples": _entries(_AFTER, lore, "after_char"),
     }
     world_tokens = sum(_need(part, tokens) for part in world.values())
-    needs["lore"] = _round_up(world_tokens + sum(_cost(note, tokens) for note in notes), budget)
+    lore_tokens = world_tokens + sum(_cost(note, tokens) for note in notes)
+    needs["lore"] = _round_up(lore_tokens, budget)
 
     given = _divide_budget(needs, room)
+    cut: dict[Section, Piece] = {}
     if whole["memory"] > given["memory"]:
         limit = given["memory"] - tokens.count("\n\n") - tokens.count(f"## {_MEMORY}\n")
         memory = _memory(begun, limit, tokens)
-        parts["memory"] = _section("memory", _MEMORY, memory.text)
-        whole["memory"] = 0
+        cut["memory"] = _section("memory", _MEMORY, memory.text)
     sections: list[Piece] = []
     for name, part in parts.items():
         sections.append(world.get(name, NO_WORDS))
-        is_whole = whole[name] <= given[name]
-        sections.append(part if is_whole else _shortened(name, part, given[name], tokens))
+        if name not in cut and whole[name] > given[name]:
+            cut[name] = _shortened(name, part, given[name], tokens)
+        sections.append(cut.get(name, part))
     system = PromptMessage("system", joined("\n\n", sections))
     left = budget - spent - sum(_cost(message, tokens) for message in [system, *notes])
-    return _Frame(system, closing, lore, heard.history, left, memory.left_out)
+    return _Frame(
+        system,
+        closing,
+        lore,
+        heard.history,
+        left,
+        needs={**whole, "lore": lore_tokens},
+        cut=cut,
+        asked=asked,
+        found=found,
+        memory=memory,
+    )
 
 
 def _system_room(budget: int, closing: int) -> int:
@@ -348,14 +409,6 @@ def _entries(title: str, lore: Sequence[Entry], position: str) -> Piece:
     return _section("character", title, "\n\n".join(texts))
 
 
-@dataclass(frozen=True)
-class _Memory:
-    """The summary and the facts that fit, and the facts that do not."""
-
-    text: str = ""
-    left_out: Sequence[FactRow] = ()
-
-
 def _memory(begun: BegunTurn, budget: int, tokens: Tokens) -> _Memory:
     """The summary and the facts within `budget`.
 
@@ -368,11 +421,12 @@ def _memory(begun: BegunTurn, budget: int, tokens: Tokens) -> _Memory:
     kept = [fact for fact in begun.facts if _is_kept(fact)]
     first = _fact_lines(kept, budget // 2, tokens)
     budget -= tokens.count("\n".join([*first, ""]))
-    summary = tokens.beginning(summary, max(budget, 0))
-    budget -= tokens.count(f"{summary}\n")
+    fitting = tokens.beginning(summary, max(budget, 0))
+    budget -= tokens.count(f"{fitting}\n")
     others = kept[len(first) :] + [fact for fact in begun.facts if not _is_kept(fact)]
     more = _fact_lines(others, budget, tokens)
-    return _Memory("\n".join(filter(None, [summary, *first, *more])), others[len(more) :])
+    text = "\n".join(filter(None, [fitting, *first, *more]))
+    return _Memory(text, others[len(more) :], len(fitting) < len(summary))
 
 
 def _is_kept(fact: FactRow) -> bool:
@@ -510,23 +564,29 @@ def _grade(position: int) -> int:
     return (mixed & -mixed).bit_length()
 
 
-def _recalled(
-    spec: PromptSpec, history: Sequence[MessageRow], frame: _Frame
-) -> list[PromptMessage]:
+@dataclass(frozen=True)
+class _Recalled:
+    """What was chosen, and the message that tells it."""
+
+    facts: Sequence[FactRow] = ()
+    rows: Sequence[RecalledRow] = ()
+    messages: Sequence[PromptMessage] = ()
+
+
+def _recalled(spec: PromptSpec, history: Sequence[MessageRow], frame: _Frame) -> _Recalled:
     """Facts that the system message has no room for and earlier messages, as far as they bear on
     the person's message, in what the history leaves of its room."""
-    if not spec.begun.recalled and not frame.facts_left_out:
-        return []
+    if not spec.begun.recalled and not frame.memory.left_out:
+        return _Recalled()
     said, tokens = spec.begun.turn.message or "", spec.tokens
     macros = build_macros(spec.begun, spec.request)
     names = {"user": macros["user"], "character": macros["char"]}
     left = frame.room - sum(_row_cost(row, tokens) for row in history) - TOKENS_PER_MESSAGE
     left = min(left, recall.budget(spec.budget))
-    facts = recall.written_facts(
-        recall.choose_facts(
-            frame.facts_left_out, spec.begun.facts, said=said, budget=left // 2, tokens=tokens
-        )
+    chosen = recall.choose_facts(
+        frame.memory.left_out, spec.begun.facts, said=said, budget=left // 2, tokens=tokens
     )
+    facts = recall.written_facts(chosen)
     rows = recall.choose(
         spec.begun.recalled,
         before=history[0].position if history else None,
@@ -536,7 +596,8 @@ def _recalled(
         tokens=tokens,
     )
     recalled = joined("\n\n", [facts, recall.written(rows, names)])
-    return [PromptMessage("system", recalled)] if recalled.runs else []
+    messages = [PromptMessage("system", recalled)] if recalled.runs else []
+    return _Recalled(chosen, rows, messages)
 
 
 def _message(row: MessageRow) -> PromptMessage:

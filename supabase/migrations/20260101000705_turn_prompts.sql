@@ -1,0 +1,45 @@
+-- What the prompt of a reply was made of, for the user who asks why a character said something: ids,
+-- positions, names and counts. The texts are where they are written and nowhere else.
+
+create table public.turn_prompts (
+  turn_id uuid primary key references public.turns (id) on delete cascade,
+  -- See prompt/composition.py.
+  composition jsonb not null check (jsonb_typeof(composition) = 'object' and pg_column_size(composition) <= 32768),
+  created_at timestamptz not null default now()
+);
+-- Compressing what is deleted in a few days would take longer than the rest of the insert.
+alter table public.turn_prompts alter column composition set storage external;
+-- For the retention.
+create index turn_prompts_by_time on public.turn_prompts (created_at);
+
+-- Stores a composition. One that the table does not take is left out, because the reply is saved in the
+-- same transaction.
+create function private.keep_prompt(p_turn_id uuid, p_composition jsonb) returns void
+language sql set search_path = '' as $$
+  insert into public.turn_prompts (turn_id, composition)
+  select p_turn_id, p_composition
+  where jsonb_typeof(p_composition) = 'object' and pg_column_size(p_composition) <= 32768
+  on conflict (turn_id) do nothing
+$$;
+revoke execute on function private.keep_prompt(uuid, jsonb) from public, anon, authenticated;
+
+-- With the reply goes what its prompt was made of.
+create function private.forget_prompt() returns trigger
+language plpgsql security definer set search_path = '' as $$
+begin
+  delete from public.turn_prompts p where p.turn_id = old.id;
+  return null;
+end $$;
+revoke execute on function private.forget_prompt() from public, anon, authenticated;
+create trigger turns_forget_prompt after update of reply_message_id, conversation_id on public.turns
+  for each row when (
+    old.reply_message_id is not null and new.reply_message_id is null
+    or old.conversation_id is not null and new.conversation_id is null)
+  execute function private.forget_prompt();
+
+alter table public.turn_prompts enable row level security;
+revoke all on public.turn_prompts from anon, authenticated;
+grant select on public.turn_prompts to authenticated;
+-- Not for admins, who see the numbers of turns.
+create policy turn_prompts_select on public.turn_prompts for select to authenticated
+  using (exists (select 1 from public.turns t where t.id = turn_id and t.user_id = (select auth.uid())));

@@ -1,0 +1,94 @@
+// What the page makes of a composition: what the prompt of a reply was made of. Pure functions.
+//
+// A composition has no texts. They come from the rows as they are now, so some may be gone.
+
+import { line } from "./legible.js";
+
+const PARTS = {
+  template: "Instructions of this site",
+  others: "Who else is there",
+  description: "The character's description",
+  vitals: "The character's age and pronouns",
+  personality: "The character's personality",
+  scenario: "The scenario",
+  examples: "Example dialogue",
+  persona: "Your persona",
+  role: "Your role",
+  scene: "The scene",
+  directions: "Directions for the scene",
+  memory: "What is remembered",
+  lore: "The lorebook",
+  rule: "A rule for this reply",
+  history: "The newest messages",
+  recalled: "What was recalled",
+  instructions: "The author's last instructions",
+  message: "Your message",
+  request: "The request to go on",
+};
+
+/**
+ * What a composition says, with the texts that it refers to: {tokens, parts: [{name, tokens, cut}],
+ * messages, entries: [{text, why}], facts, recalled: [{text, who}], and `left`, what had no room: {messages, entries,
+ * facts, summary}}. `rows` are {facts, messages, book}; a text that is gone is null. `more` counts what
+ * is not listed, by the list's name.
+ */
+export function explained(composition, rows) {
+  const facts = new Map(rows.facts.map((fact) => [fact.id, line(fact.content)]));
+  const messages = new Map(rows.messages.map(({ position, content, who }) => [position, { text: line(content), who }]));
+  const entries = (some) => some.map((entry) => explainedEntry(entry, rows.book));
+  const known = (ids) => ids.map((id) => facts.get(id) ?? null);
+  const { left_out: left } = composition;
+  return {
+    tokens: composition.tokens,
+    parts: composition.parts.map(explainedPart),
+    messages: composition.history.messages,
+    entries: entries(composition.entries),
+    facts: known(composition.facts),
+    recalled: composition.recalled.map((position) => messages.get(position) ?? null),
+    left: {
+      messages: composition.history.left_out,
+      entries: entries(left.entries),
+      facts: known(left.facts),
+      summary: left.summary ?? false,
+    },
+    more: composition.more,
+  };
+}
+
+function explainedPart({ part, tokens, of }) {
+  const cut = of === undefined ? "" : tokens ? `shortened from ${of}` : `left out, ${of} long`;
+  return { name: PARTS[part] ?? part, tokens, cut };
+}
+
+function explainedEntry(entry, book) {
+  const found = findEntry(entry, book);
+  if (!found) return { text: null, why: "" };
+  return { text: title(found), why: reason(entry, found) };
+}
+
+/** The entry of a book that is meant. Books are edited, so an id counts more than a place. */
+function findEntry({ place, id }, book) {
+  const entries = Array.isArray(book?.entries) ? book.entries : [];
+  const isMeant = (entry) => id === undefined || entry?.id === id;
+  const found = isMeant(entries[place]) ? entries[place] : entries.find(isMeant);
+  return found !== null && typeof found === "object" ? found : null;
+}
+
+function title({ name, comment, content }) {
+  const named = [name, comment].find((text) => typeof text === "string" && text.trim());
+  const text = named ?? (typeof content === "string" ? content : "");
+  return line(text.replace(/^(?:\s*@@.*\n?)+/, ""));
+}
+
+function reason({ key, secondary, indirect }, entry) {
+  const keys = [keyAt(entry.keys, key), keyAt(entry.secondary_keys, secondary)].filter((text) => text !== null);
+  const where = indirect ? ", here or in another entry" : "";
+  if (key === undefined) return `always there${where}`;
+  return keys.length ? `because of ${keys.map((text) => `“${line(text)}”`).join(" and ")}${where}` : "its keys were changed since";
+}
+
+function keyAt(keys, place) {
+  const texts = typeof keys === "string" ? keys.split(",") : keys;
+  const text = Array.isArray(texts) ? texts[place] : null;
+  return typeof text === "string" ? text.trim() : null;
+}

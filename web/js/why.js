@@ -1,0 +1,41 @@
+// Loads what the prompt of a reply was made of.
+
+import { data, supabase } from "./backend.js";
+import { explained } from "./composition.js";
+import { openDialog } from "./page.js";
+import { characterName, state } from "./state.js";
+
+/** Opens a dialog that says why a reply was written as it was. */
+export async function showWhy(message) {
+  const conversation_id = state.conversation.id;
+  const turn = await data(
+    supabase
+      .from("turns")
+      .select("created_at, character_id, turn_prompts(composition)")
+      .eq("reply_message_id", message.id)
+      .order("created_at", { ascending: false })
+      .limit(1)
+      .maybeSingle(),
+  );
+  const composition = turn?.turn_prompts?.composition;
+  if (!composition) return openDialog("why", { why: null });
+  const { facts, left_out, recalled } = composition;
+  const [factRows, messages, character] = await Promise.all([
+    data(supabase.from("memory_facts").select("id, content").in("id", [...facts, ...left_out.facts])),
+    data(
+      supabase
+        .from("messages")
+        .select("position, sender, character_id, content")
+        .match({ conversation_id, is_active: true })
+        .in("position", recalled),
+    ),
+    data(supabase.from("characters").select("character_book, updated_at").eq("id", turn.character_id).maybeSingle()),
+  ]);
+  const said = messages.map((message) => ({ ...message, who: author(message) }));
+  const why = explained(composition, { facts: factRows, messages: said, book: character?.character_book });
+  const changed = Boolean(character) && new Date(character.updated_at) > new Date(turn.created_at);
+  openDialog("why", { why: { ...why, changed } });
+}
+
+const author = ({ sender, character_id }) =>
+  sender === "user" ? "You" : characterName(character_id ?? state.conversation.character_id);
