@@ -1,11 +1,9 @@
 """Measures the two database calls of a turn in large conversations, and in an adopted database."""
 
-import json
-import re
 import time
-from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from statistics import median
 from typing import Any, TypeVar
 from uuid import UUID, uuid4
@@ -16,6 +14,7 @@ from psycopg.types.json import Jsonb
 from bench.plan import Plan
 from bench.prose import PARAGRAPH
 from tests.support.installations import NEW, install
+from tests.support.plans import explained, nodes, rows_read
 from tests.support.postgres import OWNER, Connection, Postgres
 from tests.support.stack import DEMO_CHARACTER
 
@@ -233,29 +232,15 @@ def _count(db: Connection, table: str) -> int:
     return int(found.fetchall()[0][0])
 
 
-@dataclass
-class _Explained:
-    """Collects the plans that auto_explain reports for statements inside functions."""
-
-    plans: list[dict[str, Any]] = field(default_factory=list)
-
-    def hear(self, notice: Any) -> None:
-        if found := re.search(r"plan:\s*(\{.*\})", str(notice.message_primary), re.DOTALL):
-            self.plans.append(json.loads(found[1]))
-
-
 def _plans(db: Connection, conversation: _Conversation) -> dict[str, Reach]:
     """How the statements inside both functions read growing tables, with cached plans."""
-    explained = _Explained()
-    db.add_notice_handler(explained.hear)
-    for statement in _EXPLAIN:
-        db.execute(statement.encode())
-    for _ in range(8):
-        explained.plans.clear()
-        _turn(db, conversation)
+    with explained(db) as plans:
+        for _ in range(8):
+            plans.clear()
+            _turn(db, conversation)
     reached: dict[str, Reach] = {}
-    for plan in explained.plans:
-        for node in _nodes(plan["Plan"]):
+    for plan in plans:
+        for node in nodes(plan["Plan"]):
             table = str(node.get("Relation Name", ""))
             if table in GROWING and "Scan" in node["Node Type"]:
                 reached[table] = _reach(node, plan["Query Text"], reached.get(table, Reach()))
@@ -264,8 +249,9 @@ def _plans(db: Connection, conversation: _Conversation) -> dict[str, Reach]:
 
 def _reach(node: Mapping[str, Any], query: str, before: Reach) -> Reach:
     """Add a plan node to the access of its table."""
-    rows = int((node["Actual Rows"] + _dropped(node)) * node["Actual Loops"])
-    indexes = {str(n["Index Name"]) for n in _nodes(node) if "Index Name" in n}
+    # Below a scan by a bitmap stands that of the index, which may read more.
+    rows = max(map(rows_read, nodes(node)))
+    indexes = {str(n["Index Name"]) for n in nodes(node) if "Index Name" in n}
     worse = rows > before.rows
     return Reach(
         how=before.how | {str(node["Node Type"])},
@@ -275,31 +261,6 @@ def _reach(node: Mapping[str, Any], query: str, before: Reach) -> Reach:
     )
 
 
-def _dropped(node: Mapping[str, Any]) -> float:
-    """The number of rows that were read and discarded."""
-    return float(node.get("Rows Removed by Filter", 0)) + float(
-        node.get("Rows Removed by Index Recheck", 0)
-    )
-
-
-def _nodes(node: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
-    """The plan nodes that were executed."""
-    if node["Actual Loops"] == 0:
-        return
-    yield node
-    for child in node.get("Plans", []):
-        yield from _nodes(child)
-
-
-_EXPLAIN = (
-    "load 'auto_explain'",
-    "set auto_explain.log_min_duration = 0",
-    "set auto_explain.log_nested_statements = on",
-    "set auto_explain.log_analyze = on",
-    "set auto_explain.log_timing = off",
-    "set auto_explain.log_format = json",
-    "set client_min_messages = log",
-)
 _BEGIN = """
 select public.begin_turn(
   p_turn_id => %(turn)s, p_user_id => %(user)s, p_task => 'roleplay', p_action => 'send',

@@ -111,7 +111,7 @@ revoke all on private.set_aside_messages from public, anon, authenticated;
 -- The index of terms is made after old messages have their positions. Whoever of the product's roles
 -- writes a message runs these.
 grant execute on function private.text_language(text), private.terms_in(uuid, text, regconfig),
-  private.search_terms(uuid, text) to public;
+  private.search_terms(uuid, bigint, text) to public;
 
 create view shared.messages as
 select m.id, m.conversation_id, m.position,

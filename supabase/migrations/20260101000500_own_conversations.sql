@@ -54,7 +54,7 @@ create table public.messages (
 create unique index messages_newest on public.messages (conversation_id, position desc)
   where is_active and message_type = 'text';
 create index messages_by_term on public.messages
-  using gin (private.search_terms(conversation_id, content)) with (fastupdate = off)
+  using gin (private.search_terms(conversation_id, position, content)) with (fastupdate = off)
   where is_active;
 create index messages_in_order on public.messages (conversation_id, created_at);
 create index messages_by_parent on public.messages (parent_id);

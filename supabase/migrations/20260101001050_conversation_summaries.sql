@@ -98,16 +98,16 @@ language sql immutable set search_path = '' as 'select 1048576';
 --   backlog     the oldest messages that are in no summary, where the history is cut (p_is_cut): as
 --               private.history has them, and perhaps some of the same
 create function private.summary_of(p_conversation_id uuid, p_before bigint, p_now timestamptz, p_is_cut boolean)
-returns jsonb
+returns json
 language sql stable set search_path = '' as $$
-  select jsonb_build_object(
+  select json_build_object(
     'summary', coalesce(s.content, ''),
     'person_summary', coalesce(s.person_content, ''),
     'covers_position', coalesce(s.covers_position, 0),
     'content_tier', coalesce(s.content_tier, 'sfw'),
     'may_write', c.remembers and coalesce(s.not_before <= p_now, true),
     'backlog', case when p_is_cut then (
-        select jsonb_agg(jsonb_build_object(
+        select json_agg(json_build_object(
           'sender', m.sender, 'content', m.content, 'position', m.position) order by m.position)
         from (
           select m.*, sum(octet_length(m.content)) over (order by m.position) as bytes

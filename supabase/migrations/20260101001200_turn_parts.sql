@@ -33,13 +33,14 @@ $$;
 -- `speakers` are the characters who wrote any of them.
 create function private.history(
   p_conversation_id uuid, p_except uuid[], p_before bigint, p_bytes integer,
-  out messages jsonb, out speakers uuid[], out bytes integer, out is_cut boolean)
+  out messages json, out speakers uuid[], out bytes integer, out is_cut boolean)
 language plpgsql stable set search_path = '' as $$
 declare
   c_most_messages constant integer := 2000;
   v_covered constant bigint := (
     select case when p_before <= c.upto then 0 else c.upto end from private.covered(p_conversation_id) as c (upto));
   v_before constant bigint := coalesce(p_before, 9223372036854775807);
+  v_character_id constant uuid := (select c.character_id from shared.conversations c where c.id = p_conversation_id);
   v_except constant uuid[] := array_remove(p_except, null);
   v_message record;
   v_first bigint := v_before;
@@ -60,17 +61,23 @@ begin
     v_first := v_message.position;
   end loop;
 
-  select coalesce(jsonb_agg(
-      jsonb_build_object('sender', m.sender, 'content', m.content, 'position', m.position)
-      || case when ch.id is null then '{}' else jsonb_build_object('character_id', ch.id, 'speaker', ch.name) end
-      order by m.position), '[]'),
-    coalesce(array_agg(distinct ch.id) filter (where ch.id is not null), '{}')
+  with read as materialized (
+    select m.sender, m.content, m.position,
+           case when m.sender = 'character' then coalesce(m.character_id, v_character_id) end as character_id
+    from shared.messages m
+    where m.conversation_id = p_conversation_id and m.is_active and m.is_speech
+      and m.position >= v_first and m.position < v_before and m.id <> all (v_except)),
+  -- Each is looked up once, not for each of its messages.
+  spoke as materialized (
+    select ch.id, ch.name from shared.characters ch where ch.id in (select r.character_id from read r))
+  select coalesce(json_agg(case
+      when s.id is null then json_build_object('sender', r.sender, 'content', r.content, 'position', r.position)
+      else json_build_object('sender', r.sender, 'content', r.content, 'position', r.position,
+                             'character_id', s.id, 'speaker', s.name) end
+      order by r.position), '[]'),
+    array(select s.id from spoke s)
   into messages, speakers
-  from shared.messages m
-  left join shared.conversations c on c.id = p_conversation_id and m.sender = 'character'
-  left join shared.characters ch on ch.id = coalesce(m.character_id, c.character_id)
-  where m.conversation_id = p_conversation_id and m.is_active and m.is_speech
-    and m.position >= v_first and m.position < v_before and m.id <> all (v_except);
+  from read r left join spoke s on s.id = r.character_id;
 end $$;
 
 -- Declared age and rating of all characters in a conversation and of p_others, for the content
@@ -99,9 +106,9 @@ $$;
 -- and what that replaced is there.
 create function private.remembered(
   p_user_id uuid, p_tier text, p_conversation_id uuid, p_character_id uuid, p_before bigint default null)
-returns jsonb
+returns json
 language sql stable set search_path = '' as $$
-  select coalesce(jsonb_agg(jsonb_strip_nulls(to_jsonb(f))), '[]')
+  select coalesce(json_agg(json_strip_nulls(to_json(f))), '[]')
   from (
     select f.id, f.content, f.pinned, f.importance, m.tier, f.content_tier, f.written_by, f.subject, f.topic,
            f.said_at, f.since,

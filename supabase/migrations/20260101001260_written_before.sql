@@ -14,13 +14,14 @@ declare
   v_position bigint := 9223372036854775807;
   v_created_at timestamptz;
 begin
-  for v_page in 1..20 loop
+  for v_page in 1..21 loop
     for v_said in
       select m.id, m.sender, m.created_at, m.position,
              m.sender = 'user' and btrim(m.content) = btrim(p_message) as is_same
       from shared.messages m
       where m.conversation_id = p_conversation_id and m.is_active and m.is_speech and m.position < v_position
-      order by m.position desc limit 50
+      -- Mostly the first few tell that none is recent.
+      order by m.position desc limit case v_page when 1 then 8 else 50 end
     loop
       if v_said.is_same and (v_next_id is null or v_said.created_at > v_recent
           and not exists (select from public.turns t where t.user_message_id = v_said.id)

@@ -1,5 +1,18 @@
 -- Messages of a conversation that bear on what a person says, wherever they are in it.
 
+-- The language of a message that somebody writes at p_before: a short one may not tell its own, but what
+-- was said before it does.
+create function private.spoken_language(p_conversation_id uuid, p_before bigint) returns regconfig
+language plpgsql stable set search_path = '' as $$
+begin
+  return (
+    select private.text_language(lower(left(string_agg(m.content, ' '), 400)))
+    from (
+      select left(m.content, 200) as content from shared.messages m
+      where m.conversation_id = p_conversation_id and m.is_active and m.is_speech and m.position < p_before
+      order by m.position desc limit 2) m);
+end $$;
+
 -- `messages` are those found and their neighbours, the best first: [{"sender", "content", "position",
 -- "score", "said_at"}], with "character_id" and "speaker" as private.history has them. Some may be in
 -- the history as well. Only messages before p_before are found, and not p_except, which asks.
@@ -8,9 +21,12 @@
 -- of its question, so the messages beside one that was found get a share of its score. Nothing is found
 -- if the best has hardly any of the terms: what was said then bears on nothing in particular.
 -- `speakers` are the characters who wrote any of them.
+--
+-- However long the conversation is, it reads a bounded number of rows: the samples of the index
+-- (private.search_terms) tell which terms are common, and those are not looked for.
 create function private.recall(
   p_conversation_id uuid, p_before bigint, p_except uuid, p_query text,
-  out messages jsonb, out speakers uuid[])
+  out messages json, out speakers uuid[])
 language plpgsql stable set search_path = ''
 -- begin_turn plans without bitmaps, and an index of terms has no other scan. A plan that was made while
 -- there were few messages, and is kept, must not take all of them apart later.
@@ -19,39 +35,65 @@ declare
   c_most_terms constant integer := 24;
   -- Of one term: a word that is in more messages tells nothing.
   c_most_hits constant integer := 300;
-  c_most_found constant integer := 64;
+  -- Messages in 64 that have a term, and that have any of the terms: so many more may be read.
+  c_most_sampled constant integer := 9;
+  c_most_sampled_of_all constant integer := 24;
+  c_most_found constant integer := 32;
   -- Of the weight of all terms, and of the best score.
   c_least_share constant double precision := 0.1;
-  c_most_bytes constant integer := 65536;
+  c_most_bytes constant integer := 24576;
+  v_query constant text := left(p_query, 1000);
+  v_character_id constant uuid := (select c.character_id from shared.conversations c where c.id = p_conversation_id);
+  v_languages regconfig[];
   v_terms bigint[];
   v_others bigint[];
 begin
   messages := '[]';
   speakers := '{}';
-  v_terms := private.search_terms(p_conversation_id, left(p_query, 1000));
+  v_languages := array[private.text_language(lower(left(v_query, 400))), private.spoken_language(p_conversation_id, p_before)];
+  v_terms := private.terms_in(p_conversation_id, v_query, v_languages[1]);
   if coalesce(cardinality(v_terms), 0) = 0 then
     return;
   end if;
-  -- A short question may not tell its language; what was said before it does.
-  v_others := private.terms_in(p_conversation_id, left(p_query, 1000), (
-    select private.text_language(lower(left(string_agg(m.content, ' '), 400)))
-    from (
-      select left(m.content, 200) as content from shared.messages m
-      where m.conversation_id = p_conversation_id and m.is_active and m.is_speech and m.position < p_before
-      order by m.position desc limit 2) m));
+  v_others := case when v_languages[1] = v_languages[2] then v_terms
+                   else private.terms_in(p_conversation_id, v_query, v_languages[2]) end;
 
-  with hits as materialized (
-    select t.term, m.position
-    from (select a.term from unnest(v_terms || v_others) a (term) group by a.term limit c_most_terms) t
+  with wanted as materialized (
+    select t.term from unnest(v_terms || v_others) t (term) group by t.term limit c_most_terms),
+  -- The terms are those of this conversation. Asked for nothing else, no other index fits.
+  counted as (
+    select w.term, sampled.messages
+    from wanted w
     cross join lateral (
-      -- The terms are those of this conversation. Asked for nothing else, no other index fits.
+      select count(*) as messages from (
+        select from shared.messages m
+        where private.search_terms(m.conversation_id, m.position, m.content) @> array[w.term # 2] and m.is_active
+        limit c_most_sampled + 1) m) sampled_few
+    cross join lateral (
+      select count(*) as messages from (
+        select from shared.messages m
+        where private.search_terms(m.conversation_id, m.position, m.content) @> array[w.term # 1] and m.is_active
+        limit c_most_sampled + 1) m
+      where sampled_few.messages <= c_most_sampled) sampled
+    where sampled_few.messages <= c_most_sampled and sampled.messages <= c_most_sampled),
+  rare as materialized (
+    select c.term
+    from (select c.*, sum(c.messages) over (order by c.messages, c.term) as messages_of_all from counted c) c
+    where c.messages_of_all <= c_most_sampled_of_all),
+  hits as materialized (
+    select t.term, m.position
+    from rare t
+    cross join lateral (
       select m.id, m.position, m.is_speech from shared.messages m
-      where private.search_terms(m.conversation_id, m.content) @> array[t.term] and m.is_active
+      where private.search_terms(m.conversation_id, m.position, m.content) @> array[t.term] and m.is_active
       limit c_most_hits) m
     where m.is_speech and m.position < p_before and m.id is distinct from p_except),
+  frequencies as (
+    select h.term, count(*) as messages from hits h group by h.term),
   weights as (
-    select t.term, ln(1 + 1000.0 / greatest(count(h.position), 1))::double precision as weight
-    from unnest(v_terms || v_others) t (term) left join hits h on h.term = t.term group by t.term),
+    select w.term, ln(1 + 150.0 / coalesce(
+      f.messages, case when w.term in (select r.term from rare r) then 1 else c_most_hits end))::double precision as weight
+    from wanted w left join frequencies f on f.term = w.term),
   found as materialized (
     select h.position, sum(w.weight) as score from hits h join weights w on w.term = h.term
     group by h.position
@@ -80,23 +122,27 @@ begin
     from near n group by n.position),
   best as (
     select s.*, max(s.score) over () as best_score from scored s),
-  read as (
-    select m.sender, m.content, m.position, m.created_at, b.score, ch.id as character_id, ch.name as speaker,
+  read as materialized (
+    select m.sender, m.content, m.position, m.created_at, b.score,
+           case when m.sender = 'character' then coalesce(m.character_id, v_character_id) end as character_id,
            sum(octet_length(m.content)) over (order by b.score desc, m.position desc) as bytes
     from best b
     join shared.messages m on m.conversation_id = p_conversation_id and m.position = b.position
       and m.is_active and m.is_speech
-    left join shared.conversations c on c.id = p_conversation_id and m.sender = 'character'
-    left join shared.characters ch on ch.id = coalesce(m.character_id, c.character_id)
-    where b.score >= c_least_share * b.best_score)
-  select coalesce(jsonb_agg(
-      jsonb_build_object('sender', r.sender, 'content', r.content, 'position', r.position,
-                         'score', r.score, 'said_at', r.created_at)
-      || case when r.character_id is null then '{}'
-         else jsonb_build_object('character_id', r.character_id, 'speaker', r.speaker) end
+    where b.score >= c_least_share * b.best_score),
+  spoke as materialized (
+    select ch.id, ch.name from shared.characters ch where ch.id in (select r.character_id from read r))
+  select coalesce(json_agg(case
+      when s.id is null then json_build_object(
+        'sender', r.sender, 'content', r.content, 'position', r.position, 'score', r.score, 'said_at', r.created_at)
+      else json_build_object(
+        'sender', r.sender, 'content', r.content, 'position', r.position, 'score', r.score, 'said_at', r.created_at,
+        'character_id', s.id, 'speaker', s.name) end
       order by r.score desc, r.position desc), '[]'),
-    coalesce(array_agg(distinct r.character_id) filter (where r.character_id is not null), '{}')
+    array(select s.id from spoke s)
   into messages, speakers
-  from read r where r.bytes <= c_most_bytes;
+  from read r left join spoke s on s.id = r.character_id
+  where r.bytes <= c_most_bytes;
 end $$;
-revoke execute on function private.recall(uuid, bigint, uuid, text) from public, anon, authenticated;
+revoke execute on function private.spoken_language(uuid, bigint), private.recall(uuid, bigint, uuid, text)
+  from public, anon, authenticated;

@@ -4,7 +4,7 @@ create function private.turn_context(
   p_speaker shared.characters, p_persona shared.characters, p_now timestamptz,
   -- As the request has them: for the policy, whom it names counts as there.
   p_character_id uuid, p_message text, p_memory_tier text
-) returns jsonb
+) returns json
 language plpgsql set search_path = ''
 set plan_cache_mode = force_generic_plan as $$
 declare
@@ -13,10 +13,10 @@ declare
   v_workers jsonb := private.workers_for(p_turn.id, p_now);
   v_bytes integer := private.history_bytes(v_models, v_workers);
   v_message text;
-  v_history jsonb;
+  v_history json;
   v_is_cut boolean;
   v_speakers uuid[];
-  v_recalled jsonb;
+  v_recalled json;
   v_recalled_speakers uuid[];
   v_cast jsonb;
 begin
@@ -41,20 +41,20 @@ begin
     p_conversation.always_sfw := true;
   end if;
 
-  return jsonb_build_object(
+  return json_build_object(
     'outcome', 'started',
     'now', p_now,
     'free_only', private.is_spent(p_turn.user_id, p_now),
-    'turn', jsonb_build_object(
+    'turn', json_build_object(
       'id', p_turn.id,
       'user_message_id', p_turn.user_message_id,
       'message', v_message,
       'continues', case when p_turn.action = 'continue' then
         (select m.content from shared.messages m where m.id = p_turn.replaces_message_id) end),
-    'user', jsonb_build_object(
+    'user', json_build_object(
       'name', p_profile.display_name, 'age_verified', coalesce(p_profile.age_verified, false)),
     'conversation', case when p_turn.conversation_id is null then null
-      else jsonb_build_object('id', p_conversation.id, 'content_tier',
+      else json_build_object('id', p_conversation.id, 'content_tier',
                               case when p_conversation.always_sfw then 'sfw' else p_conversation.content_tier end) end,
     'character', private.character_facts(p_speaker)
       || jsonb_build_object('is_own', coalesce(p_speaker.user_id = p_turn.user_id, false)),
@@ -66,14 +66,14 @@ begin
     'memory', private.summary_of(p_turn.conversation_id, v_before, p_now, v_is_cut),
     'facts', private.remembered(p_turn.user_id, p_memory_tier, p_turn.conversation_id, p_speaker.id, v_before),
     'templates', (
-      select coalesce(jsonb_agg(jsonb_build_object(
+      select coalesce(json_agg(json_build_object(
         'content_tier', t.content_tier, 'model_family', t.model_family, 'system_prompt', t.system_prompt)), '[]')
       from shared.prompt_templates t where t.use_case = p_turn.task and t.is_active),
     'models', v_models,
     'moderators', private.models_for('moderation'),
     'workers', v_workers,
     'cooldowns', (
-      select coalesce(jsonb_agg(jsonb_build_object(
+      select coalesce(json_agg(json_build_object(
         -- Also one that somebody entered as 'infinity', which is no time in JSON.
         'scope', d.scope, 'key', d.key, 'until', least(d.until, p_now + interval '1 day'),
         'reason', d.reason)), '[]')

@@ -13,6 +13,9 @@
 --   reply_deleted         it was answered before, and the answer is gone
 --   unknown_user, banned_user, conversation_not_found, character_not_found, persona_not_found,
 --   message_not_found, nothing_to_regenerate, nothing_to_continue
+--
+-- json, not jsonb: most of it is the texts of messages, which jsonb would take apart and put together
+-- again at each level.
 create function public.begin_turn(
   -- Chosen by the caller: a call repeated with the same id resumes the turn.
   p_turn_id uuid,
@@ -30,7 +33,7 @@ create function public.begin_turn(
   p_lease_seconds integer default 150,
   -- Which worker the turn asks first: '*' for any, or the name of one; null: none.
   p_worker text default null
-) returns jsonb
+) returns json
 language plpgsql security definer set search_path = ''
 -- Planned once per connection: planning the same queries again took a tenth of the time.
 set plan_cache_mode = force_generic_plan
@@ -44,7 +47,7 @@ begin
     p_turn_id, p_user_id, p_task, p_action, p_conversation_id, p_character_id, p_user_character_id, p_message,
     p_client_message_id, p_message_id, p_lease_seconds, p_worker);
   if v_begun.refused is not null then
-    return v_begun.refused;
+    return v_begun.refused::json;
   end if;
   return private.turn_context(
     v_begun.accepted, v_begun.profile, v_begun.conversation, v_begun.speaker, v_begun.persona, v_begun.started_at,

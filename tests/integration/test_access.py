@@ -204,7 +204,8 @@ FUNCTIONS = {
         private.place_request private.preferred_worker private.reached_limit private.recall
         private.record_given_secret private.record_interaction private.record_usage
         private.remember private.remember_repairs private.remember_safely private.remembered
-        private.replay private.running_on private.speaker private.summary_of private.tier_of
+        private.replay private.running_on private.speaker private.spoken_language private.summary_of
+        private.tier_of
         private.token_ratios private.touch_fact private.touch_updated_at private.turn_context
         private.workers_for
         private.usage_grouped private.usage_sums private.why_account_blocked

@@ -8,6 +8,8 @@ import pytest
 
 from tests.support.answers import text
 from tests.support.notes import prompts
+from tests.support.plans import explained, scanned
+from tests.support.postgres import OWNER, Postgres
 from tests.support.talk import VENICE, Talk
 
 pytestmark = pytest.mark.installations
@@ -133,13 +135,42 @@ def test_a_turn_stays_two_calls(long: Talk) -> None:
     ]
 
 
+def rows_of_a_turn(talk: Talk, postgres: Postgres, messages: int) -> int:
+    """What begin_turn reads, in a conversation of which all messages have the same words, and a few
+    have others."""
+    conversation = talk.stack.conversation(talk.user)
+    with postgres.connect("app", OWNER) as db:
+        db.execute("set search_path = shared, public")
+        db.execute(
+            "insert into messages (conversation_id, sender, content)"
+            " select %s, 'user', 'The kettle sings of the harbour' || case n %% 250 when 7 then"
+            " ', and a heron listens' else '' end from generate_series(1, %s) n",
+            (conversation, messages),
+        )
+        db.execute("vacuum analyze")
+        with explained(db) as plans:
+            begun = db.execute(
+                "select public.begin_turn(gen_random_uuid(), %s, 'roleplay', 'send', %s,"
+                " p_message => 'Which song of the kettle did the heron of the harbour know?')"
+                " as turn",
+                (talk.user.id, conversation),
+            ).fetchall()[0]["turn"]
+    assert any("heron" in one["content"] for one in begun["recalled"])
+    return scanned(plans)
+
+
+def test_a_long_conversation_is_not_read_as_a_whole(long: Talk, postgres: Postgres) -> None:
+    rows = rows_of_a_turn(long, postgres, 1_000)
+    assert rows_of_a_turn(long, postgres, 10_000) < 2 * rows
+
+
 def test_messages_are_found_by_their_index(long: Talk) -> None:
     db = long.stack.db
     with db.transaction(force_rollback=True):
         db.execute("set local enable_seqscan = off")
         plan = db.execute(
             "explain select m.id from shared.messages m"
-            " where private.search_terms(m.conversation_id, m.content) @> array[1::bigint]"
+            " where private.search_terms(m.conversation_id, m.position, m.content) @> array[1::bigint]"
             " and m.is_active"
         ).fetchall()
     lines = [row["QUERY PLAN"] for row in plan]
