@@ -24,12 +24,23 @@ ADOPTED = "april"
 PEOPLE = 10_000
 GROWING = (
     *("users", "profiles", "characters", "conversations", "messages", "turns", "usage_events"),
-    "memories",
+    *("memories", "turn_prompts"),
 )
 """Tables that grow with the number of users: a turn must never scan a whole table."""
 Name = TypeVar("Name", bound=Hashable)
 SAID = "Where is word3 of word40, and what was word700 or word4000 called?"
 """What the person says: common and rare words of the conversation."""
+COMPOSITION = {
+    "tokens": 4000,
+    "parts": [{"part": "description", "tokens": 300}] * 12,
+    "history": {"messages": 60, "left_out": 40, "from": 1},
+    "entries": [{"place": 1, "id": 1, "key": 0}] * 6,
+    "facts": [str(UUID(int=number)) for number in range(20)],
+    "recalled": {"facts": [], "messages": list(range(12))},
+    "left_out": {"entries": [], "facts": []},
+    "more": {},
+}
+"""What the prompt was made of, of usual size."""
 MANY_ROWS = 2_100
 """More rows than any statement of a turn needs: a history has at most 2,000 messages."""
 
@@ -215,7 +226,12 @@ def _turn(db: Connection, conversation: _Conversation) -> tuple[float, float]:
         started = time.perf_counter()
         begun = db.execute(_BEGIN, parameters).fetchall()[0]["begin_turn"]
         middle = time.perf_counter()
-        ended = {"turn": turn_id, "words": PARAGRAPH, "usage": Jsonb([usage])}
+        ended = {
+            "turn": turn_id,
+            "words": PARAGRAPH,
+            "usage": Jsonb([usage]),
+            "prompt": Jsonb(COMPOSITION),
+        }
         saved = db.execute(_FINISH, ended).fetchall()[0]["finish_turn"]
         end = time.perf_counter()
     if begun["outcome"] != "started" or saved["outcome"] != "saved":
@@ -268,7 +284,8 @@ select public.begin_turn(
 """
 _FINISH = """
 select public.finish_turn(
-  p_turn_id => %(turn)s, p_status => 'complete', p_reply => %(words)s, p_usage => %(usage)s)
+  p_turn_id => %(turn)s, p_status => 'complete', p_reply => %(words)s, p_usage => %(usage)s,
+  p_prompt => %(prompt)s)
 """
 _INDEXES = """
 select indexname, indexdef from pg_indexes i

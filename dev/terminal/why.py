@@ -27,8 +27,9 @@ def _texts(
 ) -> dict[str, Mapping[Any, str] | Sequence[Any]]:
     """The texts that a composition refers to, as they are now: facts by id, messages by position,
     and the entries of the character's book."""
-    facts = ",".join([*composition["facts"], *composition["left_out"]["facts"]])
-    positions = ",".join(map(str, composition["recalled"]))
+    recalled, left_out = composition["recalled"], composition["left_out"]
+    facts = ",".join([*composition["facts"], *recalled["facts"], *left_out["facts"]])
+    positions = ",".join(map(str, recalled["messages"]))
     here = f"conversation_id=eq.{chat.conversation_id}&is_active=is.true"
     return {
         "facts": {
@@ -53,7 +54,7 @@ def _entries(chat: Chat, character_id: str | None) -> Sequence[Any]:
 
 def lines(composition: Mapping[str, Any], texts: Mapping[str, Any]) -> Iterator[str]:
     """The lines that are printed."""
-    left_out, more = composition["left_out"], composition["more"]
+    recalled, left_out, more = (composition[name] for name in ("recalled", "left_out", "more"))
     yield f"The prompt had about {composition['tokens']} tokens:"
     for part in composition["parts"]:
         cut = f"  (of {part['of']})" if "of" in part else ""
@@ -63,15 +64,15 @@ def lines(composition: Mapping[str, Any], texts: Mapping[str, Any]) -> Iterator[
     if left_out.get("summary"):
         yield "The end of the summary was cut."
     facts, messages, entries = texts["facts"], texts["messages"], texts["entries"]
-    listed = {
-        "Lorebook": [_told(entry, entries) for entry in composition["entries"]],
-        "Lorebook, no room": [_told(entry, entries) for entry in left_out["entries"]],
-        "Facts": [facts.get(one, GONE) for one in composition["facts"]],
-        "Facts, no room": [facts.get(one, GONE) for one in left_out["facts"]],
-        "Recalled": [messages.get(one, GONE) for one in composition["recalled"]],
-    }
-    names = ("entries", "left_out_entries", "facts", "left_out_facts", "recalled")
-    for (title, rows), name in zip(listed.items(), names, strict=True):
+    listed = (
+        ("Lorebook", "entries", [_told(entry, entries) for entry in composition["entries"]]),
+        ("No room", "left_out_entries", [_told(entry, entries) for entry in left_out["entries"]]),
+        ("Facts", "facts", [facts.get(one, GONE) for one in composition["facts"]]),
+        ("Recalled", "recalled_facts", [facts.get(one, GONE) for one in recalled["facts"]]),
+        ("No room", "left_out_facts", [facts.get(one, GONE) for one in left_out["facts"]]),
+        ("Said", "recalled_messages", [messages.get(one, GONE) for one in recalled["messages"]]),
+    )
+    for title, name, rows in listed:
         if rows:
             yield f"{title}:"
             yield from (f"  - {_line(row)}" for row in rows)

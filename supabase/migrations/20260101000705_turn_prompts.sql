@@ -15,12 +15,13 @@ create index turn_prompts_by_time on public.turn_prompts (created_at);
 -- Stores a composition. One that the table does not take is left out, because the reply is saved in the
 -- same transaction.
 create function private.keep_prompt(p_turn_id uuid, p_composition jsonb) returns void
-language sql set search_path = '' as $$
-  insert into public.turn_prompts (turn_id, composition)
-  select p_turn_id, p_composition
-  where jsonb_typeof(p_composition) = 'object' and pg_column_size(p_composition) <= 32768
-  on conflict (turn_id) do nothing
-$$;
+language plpgsql set search_path = '' as $$
+begin
+  if jsonb_typeof(p_composition) = 'object' and pg_column_size(p_composition) <= 32768 then
+    insert into public.turn_prompts (turn_id, composition) values (p_turn_id, p_composition)
+    on conflict (turn_id) do nothing;
+  end if;
+end $$;
 revoke execute on function private.keep_prompt(uuid, jsonb) from public, anon, authenticated;
 
 -- With the reply goes what its prompt was made of.

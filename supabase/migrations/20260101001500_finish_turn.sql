@@ -112,7 +112,7 @@ begin
       duration_ms = private.bounded(p_turn -> 'duration_ms', 2147483647)
   where t.id = v_turn.id;
 
-  if v_message_id is not null and p_prompt is not null then
+  if v_message_id is not null then
     perform private.keep_prompt(v_turn.id, p_prompt);
   end if;
 

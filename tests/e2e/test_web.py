@@ -530,6 +530,51 @@ class TestActions:
         person.page.keyboard.press("Escape")
         expect(dialog).to_have_count(0)
 
+    def test_reply_says_what_its_model_read(self, person: Person, scripted: Upstream) -> None:
+        person.join()
+        person.meet()
+        harbour = {"keys": ["fog", "harbour"], "content": "The harbour is shut."}
+        person.character("Lena", character_book={"entries": [harbour]})
+        person.page.reload()
+        person.press("Lena Start a conversation", exact=False)
+        expect(person.page.get_by_label("Message to Lena")).to_be_visible()
+        person.ask_the_scripted_model()
+        person.press("Memory")
+        person.page.get_by_label("A fact to remember").fill("Ada likes tea.")
+        person.press("Add")
+        expect(person.page.get_by_role("listitem").filter(has_text="likes tea")).to_be_visible()
+        person.page.keyboard.press("Escape")
+        scripted.enqueue(text("Ice."))
+        person.say("What is in the harbour?")
+        person.answered(2)
+
+        person.press("Why?")
+        dialog = person.page.get_by_role("dialog", name="Why this reply?")
+        expect(dialog.get_by_role("listitem").filter(has_text="Your message")).to_be_visible()
+        entry = dialog.get_by_role("listitem").filter(has_text="The harbour is shut.")
+        expect(entry).to_contain_text("because of “harbour”")
+        expect(dialog.get_by_text("Ada likes tea.")).to_be_visible()
+        person.page.keyboard.press("Escape")
+        expect(dialog).to_have_count(0)
+
+        person.press("Memory")
+        person.press("Forget: Ada likes tea.")
+        expect(person.page.get_by_text("There are no facts.")).to_be_visible()
+        person.page.keyboard.press("Escape")
+        person.press("Why?")
+        expect(dialog.get_by_text("Deleted since")).to_be_visible()
+        person.page.keyboard.press("Escape")
+
+        path = f"/rest/v1/turn_prompts?turn_id=eq.{person.turns()[-1]['id']}"
+        operator(person.copy, "DELETE", path, None)
+        person.press("Why?")
+        expect(dialog.get_by_text("kept for a few days only")).to_be_visible()
+
+    def test_greeting_needs_no_reason(self, person: Person) -> None:
+        person.join()
+        person.meet()
+        expect(person.page.get_by_role("button", name="Why?")).to_have_count(0)
+
     def test_adult_tier_says_what_is_missing(self, person: Person) -> None:
         person.join()
         person.meet()

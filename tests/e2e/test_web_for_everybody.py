@@ -119,6 +119,37 @@ class TestForEverybody:
         admin.press("Add a model")
         assert too_wide() == []
 
+    def test_what_a_model_read_is_for_everybody(self, person: Person, scripted: Upstream) -> None:
+        page, word = person.page, "Donaudampfschifffahrt" * 12
+        person.join()
+        person.meet()
+        keys = [f"harbour{word}", "harbour"]
+        entries = [{"keys": keys, "name": word}, {"keys": keys[1:], "content": word}]
+        book = {"entries": [entry | {"content": "W" * 300} for entry in entries]}
+        person.character(word[:100], character_book=book, description="W" * 3000)
+        page.reload()
+        person.press("Donau", exact=False)
+        expect(page.get_by_label("Message to Donau")).to_be_visible()
+        person.ask_the_scripted_model()
+        person.press("Memory")
+        page.get_by_label("A fact to remember").fill(word)
+        person.press("Add")
+        expect(page.get_by_role("dialog").get_by_role("listitem")).to_have_count(1)
+        page.keyboard.press("Escape")
+        page.set_viewport_size({"width": 320, "height": 740})
+        scripted.enqueue(text("Ice."))
+        person.say(f"What is in the harbour{word}?")
+        person.answered(2)
+
+        page.get_by_role("button", name="Why?").press("Enter")
+        dialog = page.get_by_role("dialog", name="Why this reply?")
+        expect(dialog.get_by_text("The lorebook")).to_be_visible()
+        assert page.evaluate("document.documentElement.scrollWidth") <= 320
+        assert dialog.evaluate("each => each.scrollWidth <= each.clientWidth")
+        assert self.serious(page) == []
+        page.keyboard.press("Escape")
+        expect(page.get_by_role("button", name="Why?")).to_be_focused()
+
 
 class TestKeyboard:
     def go_to(self, page: Page, target: Locator) -> None:

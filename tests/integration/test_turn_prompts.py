@@ -16,6 +16,7 @@ from tests.support.answers import error, stream, text
 from tests.support.stack import DEMO_CHARACTER, User
 from tests.support.talk import DOLPHIN, VENICE, Talk
 from tests.support.waiting import Gate
+from tests.unit.test_composition import largest
 
 pytestmark = pytest.mark.installations
 
@@ -95,8 +96,8 @@ def test_reply_can_name_what_its_prompt_was_made_of(told: Talk) -> None:
 
 
 def test_tokens_are_those_of_the_prompt_that_was_sent(told: Talk) -> None:
+    told.conversation = told.stack.conversation(told.user, "Who is there?", "Mara.")
     told.reply("Hello")
-    told.reply("And who are you?")
     sent = [message["content"] for message in told.stack.upstream.calls[-1].json["messages"]]
     assert composition(told)["tokens"] == UNCALIBRATED.total(estimate_messages(sent))
 
@@ -114,7 +115,7 @@ def test_what_was_recalled_is_named(told: Talk) -> None:
 
     composed = composition(told)
     position = told.stack.one("select position from messages where content = %s", said)["position"]
-    assert position in composed["recalled"]
+    assert position in composed["recalled"]["messages"]
     assert "recalled" in parts(composed)
     history = composed["history"]
     assert history["left_out"] > 0
@@ -124,6 +125,22 @@ def test_what_was_recalled_is_named(told: Talk) -> None:
     )
     # Without the newest question and its reply.
     assert history["messages"] == newer["n"] - 2
+
+
+def test_facts_that_were_recalled_are_named(told: Talk) -> None:
+    told.describe(VENICE, context_tokens=2048)
+    violin = add_fact(told, "Imke repairs violins in Bremen.", importance=1)
+    others = {
+        add_fact(told, f"Fact {number}: {'the tide is high ' * 12}", importance=3)
+        for number in range(12)
+    }
+    told.reply("Tell me about the violins.")
+
+    composed = composition(told)
+    assert composed["recalled"]["facts"] == [violin]
+    assert violin not in composed["facts"]
+    assert {*composed["facts"], *composed["left_out"]["facts"]} == others
+    assert "recalled" in parts(composed)
 
 
 def test_what_had_no_room_is_named(told: Talk) -> None:
@@ -359,6 +376,13 @@ def test_reply_is_saved_whatever_its_prompt_was_made_of(told: Talk, composed: An
     )
     assert row["outcome"] == "saved"
     assert stored(told) == 0
+
+
+def test_largest_one_is_stored(told: Talk) -> None:
+    told.stack.one(
+        "select finish_turn(%s, 'complete', 'Aye.', p_prompt => %s)", begin(told), Jsonb(largest())
+    )
+    assert stored(told) == 1
 
 
 def test_saving_it_again_changes_nothing(told: Talk) -> None:

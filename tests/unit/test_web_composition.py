@@ -19,7 +19,7 @@ COMPOSITION: dict[str, Any] = {
     "history": {"messages": 3, "left_out": 2, "from": 4},
     "entries": [],
     "facts": [],
-    "recalled": [],
+    "recalled": {"facts": [], "messages": []},
     "left_out": {"entries": [], "facts": []},
     "more": {},
 }
@@ -51,7 +51,7 @@ def test_texts_are_those_of_today_and_what_is_gone_is_null() -> None:
     found = explained(
         {
             "facts": ["a", "b"],
-            "recalled": [4, 9],
+            "recalled": {"facts": ["c"], "messages": [4, 9]},
             "left_out": {"entries": [], "facts": ["c"], "summary": True},
         },
         {
@@ -60,7 +60,8 @@ def test_texts_are_those_of_today_and_what_is_gone_is_null() -> None:
         },
     )
     assert found["facts"] == ["Tea.", None]
-    assert found["recalled"] == [{"text": "Oh.", "who": "You"}, None]
+    said = {"text": "Oh.", "who": "You"}
+    assert found["recalled"] == {"facts": ["Milk."], "messages": [said, None]}
     assert found["left"] == {"messages": 2, "entries": [], "facts": ["Milk."], "summary": True}
 
 

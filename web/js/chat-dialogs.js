@@ -261,8 +261,9 @@ function why(state) {
       ? html`<p class="quiet">The card was changed since, so entries may be others now.</p>`
       : nothing}
     ${listed("Facts", known, fact, more.facts)}
+    ${listed("Recalled facts", recalled.facts, fact, more.recalled_facts)}
     ${listed("Facts without room", left.facts, fact, more.left_out_facts)}
-    ${listed("Recalled messages", recalled, told, more.recalled)}`, state);
+    ${listed("Recalled messages", recalled.messages, told, more.recalled_messages)}`, state);
 }
 
 const count = new Intl.NumberFormat();
@@ -270,7 +271,7 @@ const GONE = "Deleted since, or no longer yours to read.";
 
 const messages = ({ messages: read, left }) =>
   [
-    read === 1 ? "One earlier message was read." : `${read} earlier messages were read.`,
+    read === 1 ? "One earlier message was read." : `${read || "No"} earlier messages were read.`,
     left.messages ? `${left.messages} older ones had no room.` : "",
     left.summary ? "The end of the summary was cut." : "",
   ].filter(Boolean).join(" ");

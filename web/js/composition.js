@@ -28,7 +28,7 @@ const PARTS = {
 
 /**
  * What a composition says, with the texts that it refers to: {tokens, parts: [{name, tokens, cut}],
- * messages, entries: [{text, why}], facts, recalled: [{text, who}], and `left`, what had no room: {messages, entries,
+ * messages, entries: [{text, why}], facts, recalled: {facts, messages: [{text, who}]}, and `left`, what had no room: {messages, entries,
  * facts, summary}}. `rows` are {facts, messages, book}; a text that is gone is null. `more` counts what
  * is not listed, by the list's name.
  */
@@ -44,7 +44,10 @@ export function explained(composition, rows) {
     messages: composition.history.messages,
     entries: entries(composition.entries),
     facts: known(composition.facts),
-    recalled: composition.recalled.map((position) => messages.get(position) ?? null),
+    recalled: {
+      facts: known(composition.recalled.facts),
+      messages: composition.recalled.messages.map((position) => messages.get(position) ?? null),
+    },
     left: {
       messages: composition.history.left_out,
       entries: entries(left.entries),

@@ -107,6 +107,7 @@ export async function open(conversation) {
     notice: "",
     editing: null,
     memory: null,
+    dialog: null,
     menu: false,
     speaker: "",
     tier: localStorage.getItem(`tier:${conversation.id}`) ?? "sfw",

@@ -21,13 +21,13 @@ export async function showWhy(message) {
   if (!composition) return openDialog("why", { why: null });
   const { facts, left_out, recalled } = composition;
   const [factRows, messages, character] = await Promise.all([
-    data(supabase.from("memory_facts").select("id, content").in("id", [...facts, ...left_out.facts])),
+    data(supabase.from("memory_facts").select("id, content").in("id", [...facts, ...recalled.facts, ...left_out.facts])),
     data(
       supabase
         .from("messages")
         .select("position, sender, character_id, content")
         .match({ conversation_id, is_active: true })
-        .in("position", recalled),
+        .in("position", recalled.messages),
     ),
     data(supabase.from("characters").select("character_book, updated_at").eq("id", turn.character_id).maybeSingle()),
   ]);

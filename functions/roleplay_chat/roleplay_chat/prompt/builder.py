@@ -165,10 +165,11 @@ def build(spec: PromptSpec) -> Prompt:
         closing=frame.closing,
         found=frame.found,
         lore=frame.lore,
-        facts_left_out=[fact for fact in frame.memory.left_out if fact not in recalled.facts],
+        facts_left_out=frame.memory.left_out,
         is_summary_cut=frame.memory.is_summary_cut,
         history=frame.history,
         kept=kept,
+        recalled_facts=recalled.facts,
         recalled=recalled.rows,
         recalled_messages=recalled.messages,
         others=spec.budget - frame.room,
@@ -566,7 +567,7 @@ def _grade(position: int) -> int:
 
 @dataclass(frozen=True)
 class _Recalled:
-    """What was chosen, and the message that tells it."""
+    """The facts and earlier messages that were chosen, and the message that tells them."""
 
     facts: Sequence[FactRow] = ()
     rows: Sequence[RecalledRow] = ()
@@ -583,21 +584,20 @@ def _recalled(spec: PromptSpec, history: Sequence[MessageRow], frame: _Frame) ->
     names = {"user": macros["user"], "character": macros["char"]}
     left = frame.room - sum(_row_cost(row, tokens) for row in history) - TOKENS_PER_MESSAGE
     left = min(left, recall.budget(spec.budget))
-    chosen = recall.choose_facts(
+    facts = recall.choose_facts(
         frame.memory.left_out, spec.begun.facts, said=said, budget=left // 2, tokens=tokens
     )
-    facts = recall.written_facts(chosen)
+    written = recall.written_facts(facts)
     rows = recall.choose(
         spec.begun.recalled,
         before=history[0].position if history else None,
         said=said,
         names=names,
-        budget=left - tokens.count(f"{facts.text}\n\n") if facts.runs else left,
+        budget=left - tokens.count(f"{written.text}\n\n") if facts else left,
         tokens=tokens,
     )
-    recalled = joined("\n\n", [facts, recall.written(rows, names)])
-    messages = [PromptMessage("system", recalled)] if recalled.runs else []
-    return _Recalled(chosen, rows, messages)
+    recalled = joined("\n\n", [written, recall.written(rows, names)])
+    return _Recalled(facts, rows, [PromptMessage("system", recalled)] if recalled.runs else [])
 
 
 def _message(row: MessageRow) -> PromptMessage:

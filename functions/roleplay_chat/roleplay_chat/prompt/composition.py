@@ -49,14 +49,18 @@ class Ingredients:
     lore: Sequence[Entry]
     """Those that fit."""
     facts_left_out: Sequence[FactRow]
+    """Those that the system message has no room for."""
     is_summary_cut: bool
     history: Sequence[MessageRow]
     """The messages that were read."""
     kept: Sequence[MessageRow]
     """The newest of them, which fit."""
+    recalled_facts: Sequence[FactRow]
+    """Those of them that were recalled."""
     recalled: Sequence[RecalledRow]
+    """The recalled messages."""
     recalled_messages: Sequence[PromptMessage]
-    """What was written of them."""
+    """What was written of both."""
     others: int
     """The tokens of everything but the history and what was recalled."""
 
@@ -69,24 +73,25 @@ def compose(made_of: Ingredients, total: int) -> dict[str, Any]:
     history     {"messages", "left_out"} and "from", the position of the first one
     entries     see `_entry`
     summary     the position of the last message that it tells of; without it there was none
-    facts       ids
-    recalled    positions of messages
+    facts       ids of those in the system message
+    recalled    {"facts", "messages"}: ids, and positions
     left_out    {"entries", "facts"} that there was no room for, and "summary": true if its end was
                 cut
     more        how many are missing in lists that are too long
     """
-    shown, book = {id(entry) for entry in made_of.lore}, _entries(made_of.begun)
-    missing = {id(fact) for fact in made_of.facts_left_out}
+    missing = made_of.facts_left_out
     lists: dict[str, list[Any]] = {
         "entries": list(made_of.lore),
-        "facts": [fact for fact in made_of.begun.facts if id(fact) not in missing],
-        "recalled": list(made_of.recalled),
-        "left_out_entries": [entry for entry in made_of.found if id(entry) not in shown],
-        "left_out_facts": list(made_of.facts_left_out),
+        "left_out_entries": _others(made_of.found, made_of.lore),
+        "facts": _others(made_of.begun.facts, missing),
+        "recalled_facts": list(made_of.recalled_facts),
+        "left_out_facts": _others(missing, made_of.recalled_facts),
+        "recalled_messages": list(made_of.recalled),
     }
     most = {name: MAX_ENTRIES if name.endswith("entries") else MAX_LISTED for name in lists}
     listed = {name: rows[: most[name]] for name, rows in lists.items()}
     more = {name: len(rows) - most[name] for name, rows in lists.items() if len(rows) > most[name]}
+    book = _entries(made_of.begun)
     memory = made_of.begun.memory
     summary = {"summary": memory.covers_position} if memory and memory.text else {}
     cut = {"summary": True} if made_of.is_summary_cut else {}
@@ -97,7 +102,10 @@ def compose(made_of: Ingredients, total: int) -> dict[str, Any]:
         "entries": [_entry(entry, book) for entry in listed["entries"]],
         **summary,
         "facts": _ids(listed["facts"]),
-        "recalled": [row.position for row in listed["recalled"]],
+        "recalled": {
+            "facts": _ids(listed["recalled_facts"]),
+            "messages": [row.position for row in listed["recalled_messages"]],
+        },
         "left_out": {
             "entries": [_entry(entry, book) for entry in listed["left_out_entries"]],
             "facts": _ids(listed["left_out_facts"]),
@@ -107,6 +115,11 @@ def compose(made_of: Ingredients, total: int) -> dict[str, Any]:
     }
 
 
+def _others(rows: Iterable[Any], without: Iterable[Any]) -> list[Any]:
+    known = {id(row) for row in without}
+    return [row for row in rows if id(row) not in known]
+
+
 def _parts(made_of: Ingredients, total: int) -> Iterator[dict[str, Any]]:
     count = made_of.tokens.count
     for name, tokens in made_of.sections.items():
@@ -114,10 +127,11 @@ def _parts(made_of: Ingredients, total: int) -> Iterator[dict[str, Any]]:
             yield _part(name, count(made_of.cut[name].text), tokens)
         elif tokens:
             yield _part(name, tokens)
-    if made_of.rule:
-        yield _part("rule", count(made_of.rule))
+    rule = count(f"\n\n{made_of.rule}") if made_of.rule else 0
+    if rule:
+        yield _part("rule", rule)
     recalled = sum(_cost(message, made_of.tokens) for message in made_of.recalled_messages)
-    rest = total - made_of.others - recalled
+    rest = total - made_of.others - rule - recalled
     if made_of.kept:
         yield _part("history", max(rest, 0))
     if recalled:

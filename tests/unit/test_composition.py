@@ -1,0 +1,176 @@
+"""What a prompt was made of is described from what its builder knows, at hardly any cost."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from roleplay_chat.api import ChatRequest
+from roleplay_chat.messages import ROLES, Roles
+from roleplay_chat.prompt.builder import Prompt, PromptSpec, build
+from roleplay_chat.prompt.composition import MAX_ENTRIES, MAX_ID_CHARS, MAX_LISTED, compose
+from roleplay_chat.rows import FactRow, MemoryRow, MessageRow, RecalledRow
+from roleplay_chat.tokens import UNCALIBRATED, Tokens, estimate_messages
+from tests.unit.test_prompt import MARA, begun
+
+
+@dataclass(frozen=True)
+class Counting(Tokens):
+    """Counts the characters that are counted."""
+
+    chars: list[int] = field(default_factory=list)
+
+    def count(self, text: str) -> int:
+        self.chars.append(len(text))
+        return super().count(text)
+
+
+def history(length: int) -> list[MessageRow]:
+    said = "The gulls are loud today, and the fog is thick. " * 4
+    senders = ("user", "character")
+    return [MessageRow(sender=senders[n % 2], content=said, position=n) for n in range(length)]
+
+
+def prompt(tokens: Tokens = UNCALIBRATED, context: int = 4096, **fields: Any) -> Prompt:
+    request = ChatRequest.model_validate(fields.pop("request", {}))
+    rule, roles = fields.pop("rule", ""), fields.pop("roles", "as_is")
+    spec = PromptSpec(
+        *(begun(**fields), request, "sfw"),
+        family=None,
+        context_tokens=context,
+        max_tokens=400,
+        tokens=tokens,
+        rule=rule,
+        roles=roles,
+    )
+    return build(spec)
+
+
+def composed(built: Prompt) -> dict[str, Any]:
+    assert built.ingredients is not None
+    total = estimate_messages([message["content"] for message in built])
+    return compose(built.ingredients, UNCALIBRATED.total(total))
+
+
+def part(composition: dict[str, Any], name: str) -> int:
+    return int(next(one["tokens"] for one in composition["parts"] if one["part"] == name))
+
+
+def test_only_the_persons_message_is_counted_again() -> None:
+    work = []
+    for length in (10, 100, 1000):
+        tokens = Counting()
+        facts = [FactRow(id=uuid4(), content="Ada has a dog. " * 5)] * (length // 10)
+        built = prompt(tokens, 1_000_000, history=history(length), facts=facts)
+        tokens.chars.clear()
+        composed(built)
+        work.append(sum(tokens.chars))
+    assert work == [len("Hello")] * 3
+
+
+@pytest.mark.parametrize("roles", ROLES)
+@pytest.mark.parametrize("context", [1024, 4096, 32_768])
+@pytest.mark.parametrize("rule", ["", "Be kind to everybody. " * 20])
+def test_parts_add_up_to_the_whole(roles: Roles, context: int, rule: str) -> None:
+    recalled = [RecalledRow(sender="user", content="My boat is red.", position=-5, score=1)]
+    found = composed(
+        prompt(
+            *(UNCALIBRATED, context),
+            history=history(100),
+            recalled=recalled,
+            rule=rule,
+            roles=roles,
+            memory=MemoryRow(summary="They met in the fog. " * 40, covers_position=-1),
+        )
+    )
+    parts = [one["tokens"] for one in found["parts"]]
+    assert sum(parts) == pytest.approx(found["tokens"], abs=len(parts) + 4)
+    assert found["history"]["messages"] + found["history"]["left_out"] == 100
+    assert part(found, "history") > 0
+    assert ("rule" in [one["part"] for one in found["parts"]]) == bool(rule)
+
+
+def test_every_section_that_was_sent_is_named() -> None:
+    request = {
+        "scene_description": "A pier.",
+        "scene_system_prompt": "Be slow.",
+        "user_role": "A sailor.",
+    }
+    character = MARA.model_copy(update={"post_history_instructions": "Stay calm."})
+    persona = MARA.model_copy(update={"name": "Ada"})
+    found = composed(prompt(character=character, persona=persona, request=request))
+    assert [one["part"] for one in found["parts"]] == [
+        *("template", "description", "vitals", "persona", "role", "scene", "directions"),
+        *("instructions", "message"),
+    ]
+
+
+NONE = st.none()
+BOOK = st.lists(
+    st.one_of(
+        st.integers(),
+        st.fixed_dictionaries(
+            {"keys": st.one_of(st.none(), st.text(max_size=9), st.lists(st.text(max_size=9)))},
+            optional={
+                "id": st.one_of(
+                    st.none(), st.integers(), st.text(), st.floats(), st.lists(st.none())
+                ),
+                "content": st.text(max_size=50),
+                "constant": st.booleans(),
+                "secondary_keys": st.lists(st.text(max_size=5)),
+                "selective": st.booleans(),
+            },
+        ),
+    ),
+    max_size=20,
+)
+
+
+@settings(max_examples=200, deadline=None)
+@given(book=BOOK, said=st.text(max_size=40))
+def test_book_of_any_shape_is_described(book: list[Any], said: str) -> None:
+    character = MARA.model_copy(update={"character_book": {"entries": book}})
+    found = composed(prompt(character=character, history=[MessageRow(sender="user", content=said)]))
+    for entry in [*found["entries"], *found["left_out"]["entries"]]:
+        row = book[entry["place"]]
+        assert isinstance(row, dict)
+        assert entry.get("id") in (None, row.get("id"))
+        if "key" not in entry:
+            assert row["constant"] or row["content"].startswith("@@")
+        elif isinstance(row["keys"], list):
+            assert row["keys"][entry["key"]].strip()
+    json.dumps(found, allow_nan=False).encode()
+
+
+def largest() -> dict[str, Any]:
+    """More entries, facts and recalled messages than are listed, with ids that are long."""
+    quotes = '"\\' * (MAX_ID_CHARS // 2)
+    entry = {"keys": ["hello"], "secondary_keys": ["hello"], "selective": True, "id": quotes}
+    entries = [entry | {"content": "Oh. " * (1 if n < 90 else 5000)} for n in range(1_000)]
+    return composed(
+        prompt(
+            *(UNCALIBRATED, 40_000),
+            character=MARA.model_copy(update={"character_book": {"entries": entries}}),
+            facts=[
+                FactRow(id=UUID(int=n), content="A dog. " * (2 if n < 200 else 900))
+                for n in range(400)
+            ],
+            recalled=[
+                RecalledRow(sender="user", content="Hm", position=10**12 + n) for n in range(400)
+            ],
+        )
+    )
+
+
+def test_lists_end() -> None:
+    found = largest()
+    listed = {"entries": found["entries"], "left_out_entries": found["left_out"]["entries"]}
+    assert {name: len(rows) for name, rows in listed.items()} == dict.fromkeys(listed, MAX_ENTRIES)
+    assert len(found["facts"]) == len(found["left_out"]["facts"]) == MAX_LISTED
+    assert sum(found["more"].values()) >= 1_000 + 400 - 2 * MAX_ENTRIES - 2 * MAX_LISTED - 8
