@@ -135,3 +135,20 @@ def test_why_says_what_the_prompt_was_made_of(terminal: Terminal) -> None:
 def test_why_is_not_known_of_what_no_model_wrote(terminal: Terminal) -> None:
     with pytest.raises(CommandFailed, match="not known"):
         terminal.type("/why")
+
+
+def test_why_prints_no_codes_of_the_terminal(terminal: Terminal) -> None:
+    hostile = "\x1b[2J\x1b[31m" + "x" * 500
+    book = {"entries": [{"keys": ["harbour", hostile], "name": 5}, {"keys": [hostile]}]}
+    for entry in book["entries"]:
+        entry |= {"constant": True, "content": hostile}
+    terminal.stack.db.execute(
+        "update shared.characters set character_book = %s where id = %s",
+        (Jsonb(book), DEMO_CHARACTER),
+    )
+    terminal.type("/again", "Ice.")
+    told = terminal.type("/why")[1]
+    assert "[always] 5" in told
+    assert "[31mxxx" in told
+    assert "\x1b" not in told
+    assert max(map(len, told.splitlines())) < 200

@@ -4,15 +4,17 @@ No text is copied: a composition has names, numbers, ids of facts, positions of 
 of entries and keys in the character's book.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple, TypeVar
 
 from roleplay_chat.lorebook.entries import Entry
 from roleplay_chat.prompt.passages import Piece
 from roleplay_chat.prompt.roles import PromptMessage
 from roleplay_chat.rows import BegunTurn, FactRow, MessageRow, RecalledRow
 from roleplay_chat.tokens import TOKENS_PER_MESSAGE, Tokens
+
+T = TypeVar("T")
 
 MAX_ENTRIES, MAX_LISTED = 40, 120
 """The most entries, and facts or messages, in one list; further ones are only counted."""
@@ -79,19 +81,7 @@ def compose(made_of: Ingredients, total: int) -> dict[str, Any]:
                 cut
     more        how many are missing in lists that are too long
     """
-    missing = made_of.facts_left_out
-    lists: dict[str, list[Any]] = {
-        "entries": list(made_of.lore),
-        "left_out_entries": _others(made_of.found, made_of.lore),
-        "facts": _others(made_of.begun.facts, missing),
-        "recalled_facts": list(made_of.recalled_facts),
-        "left_out_facts": _others(missing, made_of.recalled_facts),
-        "recalled_messages": list(made_of.recalled),
-    }
-    most = {name: MAX_ENTRIES if name.endswith("entries") else MAX_LISTED for name in lists}
-    listed = {name: rows[: most[name]] for name, rows in lists.items()}
-    more = {name: len(rows) - most[name] for name, rows in lists.items() if len(rows) > most[name]}
-    book = _entries(made_of.begun)
+    lists = _lists(made_of)
     memory = made_of.begun.memory
     summary = {"summary": memory.covers_position} if memory and memory.text else {}
     cut = {"summary": True} if made_of.is_summary_cut else {}
@@ -99,23 +89,55 @@ def compose(made_of: Ingredients, total: int) -> dict[str, Any]:
         "tokens": total,
         "parts": list(_parts(made_of, total)),
         "history": _history(made_of),
-        "entries": [_entry(entry, book) for entry in listed["entries"]],
+        "entries": lists["entries"].listed,
         **summary,
-        "facts": _ids(listed["facts"]),
+        "facts": lists["facts"].listed,
         "recalled": {
-            "facts": _ids(listed["recalled_facts"]),
-            "messages": [row.position for row in listed["recalled_messages"]],
+            "facts": lists["recalled_facts"].listed,
+            "messages": lists["recalled_messages"].listed,
         },
         "left_out": {
-            "entries": [_entry(entry, book) for entry in listed["left_out_entries"]],
-            "facts": _ids(listed["left_out_facts"]),
+            "entries": lists["left_out_entries"].listed,
+            "facts": lists["left_out_facts"].listed,
             **cut,
         },
-        "more": more,
+        "more": {name: one.more for name, one in lists.items() if one.more},
     }
 
 
-def _others(rows: Iterable[Any], without: Iterable[Any]) -> list[Any]:
+class _List(NamedTuple):
+    """The beginning of a list, described, and how many it does not have."""
+
+    listed: list[Any]
+    more: int
+
+    @classmethod
+    def from_rows(cls, rows: Sequence[T], most: int, describe: Callable[[T], Any]) -> "_List":
+        return cls([describe(row) for row in rows[:most]], max(len(rows) - most, 0))
+
+
+def _lists(made_of: Ingredients) -> dict[str, _List]:
+    book = _entries(made_of.begun)
+
+    def entries(rows: Sequence[Entry]) -> _List:
+        return _List.from_rows(rows, MAX_ENTRIES, lambda entry: _entry(entry, book))
+
+    def facts(rows: Sequence[FactRow]) -> _List:
+        return _List.from_rows(rows, MAX_LISTED, lambda fact: str(fact.id))
+
+    return {
+        "entries": entries(made_of.lore),
+        "left_out_entries": entries(_others(made_of.found, made_of.lore)),
+        "facts": facts(_others(made_of.begun.facts, made_of.facts_left_out)),
+        "recalled_facts": facts(made_of.recalled_facts),
+        "left_out_facts": facts(_others(made_of.facts_left_out, made_of.recalled_facts)),
+        "recalled_messages": _List.from_rows(
+            made_of.recalled, MAX_LISTED, lambda row: row.position
+        ),
+    }
+
+
+def _others(rows: Iterable[T], without: Iterable[T]) -> list[T]:
     known = {id(row) for row in without}
     return [row for row in rows if id(row) not in known]
 
@@ -164,10 +186,6 @@ def _history(made_of: Ingredients) -> dict[str, int]:
     kept = len(made_of.kept)
     history = {"messages": kept, "left_out": len(made_of.history) - kept}
     return history | {"from": made_of.kept[0].position} if kept else history
-
-
-def _ids(facts: Iterable[FactRow]) -> list[str]:
-    return [str(fact.id) for fact in facts if fact.id is not None]
 
 
 # --- lorebook entries -----------------------------------------------------------------------
