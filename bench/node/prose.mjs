@@ -11,8 +11,17 @@ const PROSE =
 
 const WORDS = PROSE.split(" ");
 
-/** The nth token of every reply. */
-export const token = (number) => (number ? " " : "") + WORDS[number % WORDS.length];
+// Words that change from reply to reply: one that is the same as the last would be asked for again.
+const VERBS = ["pulls", "draws", "holds", "wraps", "grips", "hauls", "lifts", "turns", "takes"];
+const THINGS = ["oilskin", "blanket", "sweater", "curtain", "bandage"];
+
+/** The nth token of a reply; all replies have tokens of the same length. */
+export function token(number, reply = 0) {
+  let word = WORDS[number % WORDS.length];
+  if (number === 1) word = VERBS[reply % VERBS.length];
+  if (number === 3) word = THINGS[Math.floor(reply / VERBS.length) % THINGS.length];
+  return (number ? " " : "") + word;
+}
 
 /** The length of a reply after each of its tokens. */
 export function lengths(tokens) {

@@ -14,6 +14,7 @@ import { token } from "./prose.mjs";
 
 const HEAD = { id: "gen-bench", provider: "Bench", model: "bench", created: 1767225600 };
 let times = {};
+let replies = 0;
 
 const usage = (tokens) => ({
   prompt_tokens: 1000, completion_tokens: tokens, total_tokens: 1000 + tokens, cost: 0,
@@ -26,7 +27,8 @@ function chunk(delta, finish = null, more = {}) {
 }
 
 function whole(tokens) {
-  const content = Array.from({ length: tokens }, (_, number) => token(number)).join("");
+  const reply = replies++;
+  const content = Array.from({ length: tokens }, (_, number) => token(number, reply)).join("");
   const message = { role: "assistant", content, refusal: null };
   const choice = { index: 0, message, finish_reason: "stop", native_finish_reason: "stop" };
   return JSON.stringify({
@@ -37,11 +39,12 @@ function whole(tokens) {
 function stream(response, tokens, gap, sent) {
   response.socket.setNoDelay(true);
   response.writeHead(200, { "Content-Type": "text/event-stream", "Cache-Control": "no-cache" });
+  const reply = replies++;
   let number = 0;
   const next = () => {
     const [seconds, nanoseconds] = process.hrtime();
     sent.push(seconds * 1e3 + nanoseconds / 1e6);
-    response.write(chunk({ role: "assistant", content: token(number) }));
+    response.write(chunk({ role: "assistant", content: token(number, reply) }));
     number += 1;
   };
   const end = () => {

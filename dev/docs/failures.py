@@ -85,6 +85,7 @@ _TITLES: dict[Kind, str] = {
     "unreadable": "Answers that are no reply",
     "timeout": "Timeouts",
     "empty": "Empty replies",
+    "repeated": "Replies that repeat",
     "cut_off": "Replies that break off",
 }
 _REPAIRS = {

@@ -208,13 +208,27 @@ def test_words_of_a_family_that_thinks_first(text: str, reply: str) -> None:
     assert shown(*text, thinking="leading") == reply
 
 
+def test_reply_ends_at_the_persons_line() -> None:
+    reply = Reply(CAST)
+    reply.feed("Sit.\nAda: Th")
+    assert reply.ended
+
+
 @pytest.mark.parametrize("after", ["\nMara:", "\n\n*She n", " " * 600])
-def test_reply_ends_at_the_persons_line_once_it_is_clear_that_it_is_theirs(after: str) -> None:
+def test_reply_is_over_once_it_is_clear_that_the_line_is_the_persons(after: str) -> None:
     reply = Reply(CAST)
     reply.feed("Sit.\nAda: Thanks.")
-    assert not reply.ended
+    assert not reply.is_over
     reply.feed(after + " ")
+    assert reply.is_over
+
+
+def test_reply_that_turns_out_to_have_a_script_has_not_ended() -> None:
+    reply = Reply(CAST)
+    shown = reply.feed("She plays.\nAda: Who?\n")
     assert reply.ended
+    assert shown + reply.feed("Guard: No.") == "She plays.\nAda: Who?\nGuard: No."
+    assert not reply.ended
 
 
 def test_only_what_may_become_a_marker_is_held_back() -> None:

@@ -196,6 +196,7 @@ def _callbacks(
             planned.cast,
             thinking=thinking,
             continues=planned.begun.turn.continues,
+            last=planned.last_reply,
             screen=prompts.reply_screen(),
         )
 

@@ -69,6 +69,16 @@ class Planned:
         """The target that is tried first."""
         return next(iter((*self.plan.targets, *self.plan.last_resort)), None)
 
+    @property
+    def last_reply(self) -> str:
+        """The speaker's last message, which a reply should not repeat; empty for a continuation."""
+        character = self.begun.character
+        if character is None or self.cast.impersonates or self.begun.turn.continues is not None:
+            return ""
+        said = (row for row in reversed(self.begun.history) if row.sender == "character")
+        own = (row.content for row in said if row.character_id in (None, character.id))
+        return next(own, "")
+
     def chosen(self, target: Target) -> ModelChoice:
         """What the client is told about the target that answers."""
         used_fallback = self.plan.used_fallback(target)

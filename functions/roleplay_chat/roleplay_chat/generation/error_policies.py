@@ -23,6 +23,7 @@ Kind = Literal[
     "unreadable",
     "timeout",
     "empty",
+    "repeated",
     "cut_off",
 ]
 Scope = Literal["request", "model", "provider", "free", "account"]
@@ -419,6 +420,14 @@ ERROR_POLICIES: dict[str, ErrorPolicy] = {
             "The model returned an empty reply.",
             retries=1,
             user=CANNOT_ANSWER,
+        ),
+        ErrorPolicy(
+            "repeated",
+            "repeated",
+            "request",
+            "retry",
+            "The reply was the same as the one before, or repeated itself again and again.",
+            retries=1,
         ),
         ErrorPolicy(
             "refused_by_model",

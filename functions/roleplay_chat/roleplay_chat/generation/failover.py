@@ -56,7 +56,7 @@ PATIENCE_SECONDS = 3.0
 BACKOFF_SECONDS = 0.4
 """The wait before the first retry if the upstream gives no time; doubled for each further one."""
 USAGE_SECONDS = 2.0
-"""How long to wait for the usage after the reply is complete."""
+"""How long to wait for the usage after the reply is complete, or seems to be."""
 SHARE = 0.5
 """The share of the remaining time in which a target must begin to answer while others are left, so
 that one that is slow leaves time for them."""
@@ -153,6 +153,8 @@ class Generation:
     """Why the text was refused, if it was."""
     firmly: bool = False
     """Whether the prompt gets the firmer rule against explicit scenes."""
+    _has_repeated: bool = False
+    """Whether a reply was asked for again because it repeated the last one, or itself."""
     _declined: "_Declined | None" = None
     """A reply that was only a refusal, in words that the character may have spoken."""
 
@@ -302,6 +304,8 @@ class Generation:
         reply = self._callbacks.reply_for(target)
         if self._declined:
             reply.accept_refusal()
+        if self._has_repeated:
+            reply.accept_repeat()
         try:
             limits = Limits.from_settings(target, self.settings).within(patience)
             await self._listen(target, shape, messages, reply, recorder, limits)
@@ -319,9 +323,14 @@ class Generation:
             failure = Failure(ERROR_POLICIES["misconfigured"], why=type(error).__name__)
             recorder.may_be_working = False
         finally:
+            if reply.ended:
+                recorder.hang_up(self.text)
             if refused_at_last := self._flush(target, reply, recorder):
                 failure = refused_at_last
-            if recorder.end and self.text:
+            if recorder.end and self._is_repetition(reply):
+                self.text, self._has_repeated = "", True
+                failure = Failure(ERROR_POLICIES["repeated"])
+            elif recorder.end and self.text:
                 failure = None  # The reply is complete, whatever happened to the connection later.
             elif recorder.end and reply.is_model_refusal:
                 failure = Failure(ERROR_POLICIES["refused_by_model"])
@@ -330,6 +339,12 @@ class Generation:
             if failure and is_first and reply.is_model_refusal and reply.may_be_in_character:
                 self._declined = _Declined(self.attempts[-1], reply)
         return failure
+
+    def _is_repetition(self, reply: Reply) -> bool:
+        """Whether the reply repeats the last one or itself, and can be asked for again once: what
+        was shown stays."""
+        is_hidden = not self.text or not self.shows_at_once
+        return not self._has_repeated and is_hidden and (reply.is_repeat or reply.is_loop)
 
     def _accept_declined(self) -> None:
         """Show a refusal that may be in character, if the model that was asked instead did not
@@ -376,9 +391,10 @@ class Generation:
                     recorder.note_text(event)
                     if self._show(target, reply.feed(event.text)):
                         recorder.note_shown()
-                if reply.ended:
-                    recorder.hang_up(self.text)
+                if reply.is_over:
                     break
+                if reply.ended:  # Nobody waits long for what is most likely not shown.
+                    timer.reschedule(min(timer.when() or 0, loop.time() + USAGE_SECONDS))
 
     def _flush(self, target: Target, reply: Reply, recorder: AttemptRecorder) -> Failure | None:
         """Show the text that the filters still held back, unless it is refused.

@@ -10,7 +10,9 @@ Each filter is a small state machine that holds back only what it cannot decide 
                         impersonation, for the character), and at a token that ends a turn
     WhitespaceFilter    trims the text
     Continuation        joins it to the reply that it continues (`continuation`)
+    LoopFilter          ends the reply where it repeats itself again and again (`repetition`)
     RefusalFilter       drops a reply that is only a model's refusal (`model_refusals`)
+    RepeatFilter        drops a reply that is the same as the last one
     ReplyScreen         refuses what breaks the content policy (`screening`)
 
 The streamed text is the stored text, however it was split. The one exception is a reply that hit
@@ -32,6 +34,7 @@ from roleplay_chat.reply.model_refusals import (
     may_be_in_character,
     may_become_model_refusal,
 )
+from roleplay_chat.reply.repetition import LoopFilter, RepeatFilter
 from roleplay_chat.reply.speakers import SpeakerFilter
 from roleplay_chat.reply.template_tokens import (
     LONGEST_CLOSING,
@@ -56,16 +59,20 @@ class Reply:
         *,
         thinking: Thinking = "tagged",
         continues: str | None = None,
+        last: str = "",
         screen: ReplyScreen | None = None,
     ) -> None:
         """With `screen`, `feed` and `flush` raise `ContentRefused` for what it refuses. With
-        `continues`, the reply is what has to be added to that text."""
+        `continues`, the reply is what has to be added to that text. `last` is the reply before.
+        """
         cast = cast or Cast()
         self._spoken = SpokenThoughtFilter()
         self._reasoning = ReasoningFilter(thinking)
         self._end_token = EndTokenFilter()
         self._speaker = SpeakerFilter(cast)
         self._model_refusal = RefusalFilter(has_character=bool(cast.character))
+        self._loop = LoopFilter()
+        self._repeat = RepeatFilter(last)
         stages = (
             self._spoken,
             self._reasoning,
@@ -73,15 +80,36 @@ class Reply:
             self._speaker,
             WhitespaceFilter(is_trimmed=continues is None),
             Continuation(continues) if continues is not None else None,
+            self._loop,
             self._model_refusal,
+            self._repeat if last else None,
             screen,
         )
         self._filters = [stage for stage in stages if stage is not None]
 
     @property
     def ended(self) -> bool:
-        """Whether the reply has ended, although the model may continue."""
-        return self._end_token.found or self._speaker.found
+        """Whether the reply has ended as far as it came, although the model may continue."""
+        return self.is_over or self._speaker.is_pending
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the reply has ended, whatever comes."""
+        return self._end_token.found or self._speaker.found or self._loop.found
+
+    @property
+    def is_loop(self) -> bool:
+        """Whether the reply ended because it repeated itself again and again."""
+        return self._loop.found
+
+    @property
+    def is_repeat(self) -> bool:
+        """Whether the reply was the same as the last one, and was dropped."""
+        return self._repeat.was_dropped
+
+    def accept_repeat(self) -> None:
+        """Take a reply that is the same as the last one."""
+        self._repeat.accepts = True
 
     @property
     def is_reasoning(self) -> bool:

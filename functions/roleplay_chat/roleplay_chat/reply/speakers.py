@@ -31,8 +31,13 @@ class SpeakerFilter:
         self._held = ""
         self._shown: list[str] = []
         self._is_line_start = self._is_beginning = True
-        self._is_dropping = self._is_after_own_label = False
+        self._is_dropping = self._is_after_own_label = self._is_pending = False
         self.found = False
+
+    @property
+    def is_pending(self) -> bool:
+        """Whether somebody else seems to speak now; the next line may show that it is a script."""
+        return self._is_pending and bool(self._held)
 
     def feed(self, piece: str) -> str:
         if self.found:
@@ -87,6 +92,7 @@ class SpeakerFilter:
             self._is_after_own_label = not label.is_alone
             return at + label.end
         verdict = self._verdict(text, at, label, ends=ends)
+        self._is_pending = verdict is None and not self._is_beginning
         if verdict is None:
             return None
         if verdict == "keep":
