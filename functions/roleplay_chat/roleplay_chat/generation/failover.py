@@ -391,9 +391,10 @@ class Generation:
                     recorder.note_text(event)
                     if self._show(target, reply.feed(event.text)):
                         recorder.note_shown()
-                if reply.is_over:
-                    break
-                if reply.ended:  # Nobody waits long for what is most likely not shown.
+                if reply.ended:
+                    if reply.is_over:
+                        break
+                    # Nobody waits long for what is most likely not shown.
                     timer.reschedule(min(timer.when() or 0, loop.time() + USAGE_SECONDS))
 
     def _flush(self, target: Target, reply: Reply, recorder: AttemptRecorder) -> Failure | None:

@@ -25,16 +25,13 @@ class CodeSpans:
 
     def __init__(self) -> None:
         self._unread: list[str] = []
+        self.note = self._unread.append
+        """Called with each piece of the text. It is nothing else, because it is called for each."""
         self._tail = ""
         self._fence = self._run = ""
         self._inline = 0
         self._is_fence_line = self._is_run_first = self._has_mention = False
         self._is_blank = True
-
-    def note(self, text: str) -> None:
-        """The text goes on."""
-        if text:
-            self._unread.append(text)
 
     @property
     def is_after_space(self) -> bool:

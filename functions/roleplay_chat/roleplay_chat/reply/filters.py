@@ -90,7 +90,9 @@ class Reply:
     @property
     def ended(self) -> bool:
         """Whether the reply has ended as far as it came, although the model may continue."""
-        return self.is_over or self._speaker.is_pending
+        speaker = self._speaker
+        is_pending = speaker.found or speaker.is_pending
+        return is_pending or self._end_token.found or self._loop.found
 
     @property
     def is_over(self) -> bool:
@@ -218,12 +220,13 @@ class ReasoningFilter:
         """The last character read."""
 
     def feed(self, piece: str) -> str:
-        return self._process(self._held + piece, ends=False)
+        text = self._held + piece
+        if "<" in text or "[" in text or "◁" in text:
+            return self._process(text, ends=False)
+        return self._take(text)
 
     def _process(self, text: str, *, ends: bool) -> str:
         self._held = ""
-        if not ("<" in text or "[" in text or "◁" in text):
-            return self._take(text)
         shown: list[str] = []
         end = 0
         for token in reasoning_tokens().finditer(text, partial=not ends):
@@ -311,7 +314,7 @@ class ReasoningFilter:
         return is_first
 
     def flush(self) -> str:
-        released = self._process(self._held, ends=True)
+        released = self._process(self._held, ends=True) if self._held else ""
         held = "".join([*self._thought, released])
         self._thought.clear()
         return "" if self._inside is not None else held
@@ -334,15 +337,16 @@ class EndTokenFilter:
     def feed(self, piece: str) -> str:
         if self.found:
             return ""
-        return self._process(self._held + piece, ends=False)
+        text = self._held + piece
+        if "<" in text or "[" in text:
+            return self._process(text, ends=False)
+        self._code.note(text)
+        return text
 
     def _process(self, text: str, *, ends: bool) -> str:
         self._held = ""
         at = 0
-        while "<" in text or "[" in text:
-            token = end_tokens().search(text, at, partial=not ends)
-            if token is None:
-                break
+        while token := end_tokens().search(text, at, partial=not ends):
             self._code.note(text[at : token.start()])
             after = text[token.end() : token.end() + 2]
             is_mention = None if token.partial else self._is_mention(token[0], after)
@@ -369,7 +373,7 @@ class EndTokenFilter:
         return is_mention
 
     def flush(self) -> str:
-        return "" if self.found else self._process(self._held, ends=True)
+        return self._process(self._held, ends=True) if self._held else ""
 
 
 class WhitespaceFilter:

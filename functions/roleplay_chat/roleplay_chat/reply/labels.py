@@ -198,16 +198,30 @@ class Names:
         )
 
 
+Words = Literal["story", "draft", "reply"]
+"""Which words stand for somebody: a draft is the person's, a reply the character's."""
+_WORDS_FOR_OWN: Mapping[Words, tuple[str, ...]] = {
+    "story": (),
+    "draft": (*USER, *YOU),
+    "reply": CHARACTER,
+}
+_WORDS_FOR_OTHERS: Mapping[Words, tuple[str, ...]] = {
+    "story": USER,
+    "draft": CHARACTER,
+    "reply": (*USER, *YOU),
+}
+
+
 @lru_cache(maxsize=REMEMBERED_CASTS)
 def _names(
-    full: tuple[str, ...], own: tuple[str, ...], others: tuple[str, ...], words: tuple[str, ...]
+    full: tuple[str, ...], own: tuple[str, ...], others: tuple[str, ...], words: Words
 ) -> Names:
-    """`full` are the speaker's own names but for parts of them, which others may have as well.
-    `words` stand for others."""
+    """`full` are the speaker's own names but for parts of them, which others may have as well."""
+    own, words_for_others = (*own, *_WORDS_FOR_OWN[words]), _WORDS_FOR_OTHERS[words]
     own_names = set(_with_parts(own))
     theirs = {_lower(name) for name in others}
     parts = set(_with_parts(others)) - theirs - own_names
-    other_names = (theirs | parts | set(words)) - {*map(_lower, full), ""}
+    other_names = (theirs | parts | set(words_for_others)) - {*map(_lower, full), ""}
     own_names -= {""}
     every = sorted({*own_names, *other_names, *HEADINGS}, key=len, reverse=True)
     by_initial: dict[str, tuple[str, ...]] = {}
@@ -219,13 +233,11 @@ def _names(
 def names_of(cast: Cast) -> Names:
     """The names in labels, for a cast."""
     own, others = tuple(filter(None, cast.own)), tuple(filter(None, cast.not_own))
-    person, character = (*USER, *YOU), CHARACTER
     if not cast.character:
-        return _names(own, own, others, USER)
+        return _names(own, own, others, "story")
     if cast.impersonates:
-        return _names(own, (*own, *person), others, character)
-    full = (cast.character, cast.nickname)
-    return _names(full, (*own, *character), others, person)
+        return _names(own, own, others, "draft")
+    return _names((cast.character, cast.nickname), own, others, "reply")
 
 
 def _with_parts(names: Iterable[str]) -> Iterable[str]:

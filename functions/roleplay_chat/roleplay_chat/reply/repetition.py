@@ -13,7 +13,7 @@ PROBE_CHARS = 24
 """The last characters, whose place before tells the length of a unit."""
 MOST_TRIES = 3
 """How many such places are tried."""
-LEAST_CHECK_CHARS, SPACE_CHECK_CHARS, MOST_CHECK_CHARS = 24, 128, 256
+LEAST_CHECK_CHARS, SPACE_CHECK_CHARS, MOST_CHECK_CHARS = 128, 192, 256
 """The text is looked at behind a sentence, if it has so many characters; without one, behind a
 word; without spaces, wherever it stands."""
 MOST_REPEATS = ((40, 12), (120, 8), (300, 6), (WINDOW_CHARS + 1, 4))
@@ -31,6 +31,8 @@ LEAST_REPEATED_CHARS = 40
 
 _SENTENCE_END = re.compile(r"[.!?…。！？।؟\n]")
 _SPACE = re.compile(r"\s")
+_ONE_WORD = re.compile(r"[^\W\d_]*\s[^\W\d_]*")
+"""One word with a space: people stammer, sing and laugh, and `max_tokens` ends it."""
 _LETTER = re.compile(r"[^\W\d_]")
 
 
@@ -48,6 +50,11 @@ class LoopFilter:
     def feed(self, piece: str) -> str:
         if self.found:
             return ""
+        chars = self._unread_chars + len(piece)
+        if chars < LEAST_CHECK_CHARS and self._held is None:
+            self._unread.append(piece)
+            self._unread_chars = chars
+            return piece
         shown: list[str] = []
         at = 0
         while not self.found and (end := self._next_check(piece, at)):
@@ -122,6 +129,8 @@ def _most_repeats(unit: str) -> int:
         return ceil(MOST_PLAIN_CHARS / len(unit))
     if "|" in unit and "\n" in unit:
         return MOST_ROWS
+    if _ONE_WORD.fullmatch(unit):
+        return WINDOW_CHARS
     times = next(times for chars, times in MOST_REPEATS if len(unit) < chars)
     return max(times, ceil(LEAST_LOOP_CHARS / len(unit)))
 

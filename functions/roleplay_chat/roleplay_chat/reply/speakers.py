@@ -31,13 +31,10 @@ class SpeakerFilter:
         self._held = ""
         self._shown: list[str] = []
         self._is_line_start = self._is_beginning = True
-        self._is_dropping = self._is_after_own_label = self._is_pending = False
-        self.found = False
-
-    @property
-    def is_pending(self) -> bool:
+        self._is_dropping = self._is_after_own_label = False
+        self.is_pending = False
         """Whether somebody else seems to speak now; the next line may show that it is a script."""
-        return self._is_pending and bool(self._held)
+        self.found = False
 
     def feed(self, piece: str) -> str:
         if self.found:
@@ -48,7 +45,7 @@ class SpeakerFilter:
         return self._process(self._held + piece, ends=False)
 
     def flush(self) -> str:
-        return "" if self.found else self._process(self._held, ends=True)
+        return self._process(self._held, ends=True) if self._held and not self.found else ""
 
     def _process(self, text: str, *, ends: bool) -> str:
         self._held = ""
@@ -92,7 +89,7 @@ class SpeakerFilter:
             self._is_after_own_label = not label.is_alone
             return at + label.end
         verdict = self._verdict(text, at, label, ends=ends)
-        self._is_pending = verdict is None and not self._is_beginning
+        self.is_pending = verdict is None and not self._is_beginning
         if verdict is None:
             return None
         if verdict == "keep":

@@ -58,6 +58,8 @@ class Surroundings:
     def __init__(self, names: Names) -> None:
         self._names = names
         self._unread: list[str] = []
+        self.note = self._unread.append
+        """Called with each piece of the text. It is nothing else, because it is called for each."""
         self._fence = ""
         self._closers = ""
         """The signs that close the open quotation."""
@@ -66,10 +68,6 @@ class Surroundings:
         """"open", or "signed" after its last words."""
         self._is_introduced = self._is_in_block = self._is_script = False
         self.follows_a_strangers_line = False
-
-    def note(self, text: str) -> None:
-        """The text goes on."""
-        self._unread.append(text)
 
     def begin_script(self) -> None:
         """From the line to come on, several people speak in labelled lines."""
@@ -93,7 +91,7 @@ class Surroundings:
     def _read(self) -> None:
         text = "".join(self._unread)
         *lines, rest = text.split("\n")
-        self._unread = [rest] if rest else []
+        self._unread[:] = [rest] if rest else []
         for line in lines:
             self._read_line(line.strip())
 
