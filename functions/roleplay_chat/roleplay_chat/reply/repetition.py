@@ -112,7 +112,7 @@ def is_repeating(text: str) -> str | None:
         most = _most_repeats(unit)
         if _repeats(text, size, max(most // 3, 3)):
             return "loop" if _repeats(text, size, most) else "maybe"
-        if _is_plain(unit) and _repeats(text, size, 2):
+        if (_is_plain(unit) or _ONE_WORD.fullmatch(unit)) and _repeats(text, size, 2):
             return None  # Longer units are the same, with more letters.
         end = at + PROBE_CHARS - 1
     return None
