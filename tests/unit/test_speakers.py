@@ -175,8 +175,8 @@ def test_reply_ends_at_the_label_of_a_name_that_is_a_word(name: str) -> None:
         pytest.param('"Sit.\nAda: "Thanks."', '"Sit.', id="opens-a-quotation-of-its-own"),
         pytest.param("“Sit.”\nAda: “Thanks.”", "“Sit.”", id="after-curly-quotes"),
         pytest.param(
-            f"“{'so ' * MOST_QUOTED_CHARS}\n\nAda: Thanks.",
-            f"“{'so ' * MOST_QUOTED_CHARS}".strip(),
+            f"“{'tides ' * MOST_QUOTED_CHARS}\n\nAda: Thanks.",
+            f"“{'tides ' * MOST_QUOTED_CHARS}".strip(),
             id="after-a-quotation-without-an-end",
         ),
         pytest.param("Guard: Halt!\nAda: I mean no harm.", "Guard: Halt!", id="answers-a-stranger"),
