@@ -22,6 +22,8 @@ MOST_HASHES = 6
 Speaker = Literal["own", "other", "heading"]
 """The one whose reply it is, somebody else, or a line that begins a turn in a template."""
 
+OtherLabel = Literal["nobody's", "a field's", "a stranger's"]
+
 USER = ("user", "human", "{{user}}")
 YOU = (
     "you", "player", "usuario", "usuário", "utilizador", "utilisateur", "utilisatrice", "benutzer",
@@ -182,20 +184,19 @@ class Names:
             return "own"
         return "other" if name in self.others else None
 
-    def is_strangers(self, line: str) -> bool | None:
-        """Whether a text begins with the label of somebody who is not one of these; None while
-        that depends on what follows."""
+    def other_label(self, line: str) -> OtherLabel | None:
+        """Whose label a text begins with that is nobody's of these; None while that depends on what
+        follows."""
         found = _any_label().match(line, partial=True)
         if found is None:
-            return False
+            return "nobody's"
         if found.partial:
             return None
         name = found["name"].lower()
-        return not (
-            name in _FIELDS
-            or name in self.by_initial.get(name[0], ())
-            or (not found["name"][0].isupper() and name.endswith(_SAYS))
-        )
+        is_told = not found["name"][0].isupper() and name.endswith(_SAYS)
+        if is_told or name in self.by_initial.get(name[0], ()):
+            return "nobody's"
+        return "a field's" if name in _FIELDS else "a stranger's"
 
 
 Words = Literal["story", "draft", "reply"]

@@ -4,7 +4,7 @@ import re
 from typing import Literal
 
 from roleplay_chat.messages import Cast
-from roleplay_chat.reply.labels import UNDECIDED, Label, names_of
+from roleplay_chat.reply.labels import UNDECIDED, Label, OtherLabel, names_of
 from roleplay_chat.reply.surroundings import Surroundings, is_datum
 
 MOST_HELD_CHARS = 600
@@ -114,24 +114,24 @@ class SpeakerFilter:
             if not ends or is_long:
                 return "cut" if is_long else None
             line_end = len(text)
-        value = text[at + label.end : line_end]
-        if self._surroundings.follows_a_strangers_line and is_datum(value):
+        is_value = is_datum(text[at + label.end : line_end])
+        if self._surroundings.follows_a_label and is_value:
             return "keep"
-        return self._verdict_by_next_line(text, at, line_end, ends=ends)
+        following = self._next_label(text, at, line_end, ends=ends)
+        if following == "a stranger's":
+            self._surroundings.begin_script()
+        elif following is None or not (following == "a field's" and is_value):
+            return following and "cut"
+        return "keep"
 
-    def _verdict_by_next_line(
-        self, text: str, at: int, line_end: int, *, ends: bool
-    ) -> Verdict | None:
+    def _next_label(self, text: str, at: int, line_end: int, *, ends: bool) -> OtherLabel | None:
+        """Whose label the line after the one at `at` has; None if what follows decides."""
         following = _NOT_BLANK.search(text, line_end, at + MOST_HELD_CHARS)
         if following is None:
-            return "cut" if ends or len(text) >= at + MOST_HELD_CHARS else None
-        start = following.start()
-        is_strangers = self._names.is_strangers(_head(text, start, ends=ends))
-        if is_strangers is None:
-            return None if not ends else "cut"
-        if is_strangers:
-            self._surroundings.begin_script()
-        return "keep" if is_strangers else "cut"
+            is_far = ends or len(text) >= at + MOST_HELD_CHARS
+            return "nobody's" if is_far else None
+        label = self._names.other_label(_head(text, following.start(), ends=ends))
+        return label or ("nobody's" if ends else None)
 
     def _show_line(self, text: str, at: int) -> int:
         end = text.find("\n", at) + 1

@@ -67,7 +67,7 @@ class Surroundings:
         self._letter: str | None = None
         """"open", or "signed" after its last words."""
         self._is_introduced = self._is_in_block = self._is_script = False
-        self.follows_a_strangers_line = False
+        self.follows_a_label = False
 
     def begin_script(self) -> None:
         """From the line to come on, several people speak in labelled lines."""
@@ -85,7 +85,7 @@ class Surroundings:
         if self._closers:
             value = value.lstrip(" ")
             return None if not value else value[0] != '"' or self._closers != '"'
-        is_listed = self.follows_a_strangers_line and label.is_word
+        is_listed = self.follows_a_label and label.is_word
         return bool(self._letter or self._is_introduced or self._is_script or is_listed)
 
     def _read(self) -> None:
@@ -107,7 +107,7 @@ class Surroundings:
             self._read_blank()
 
     def _read_blank(self) -> None:
-        self.follows_a_strangers_line = False
+        self.follows_a_label = False
         if self._closers == '"':  # Few paragraphs end inside one, and many forget to close it.
             self._closers = ""
         if self._is_in_block:
@@ -119,8 +119,9 @@ class Surroundings:
         head = f"{line[:_HEAD_CHARS]}\n"
         label = self._names.label(head, prefers_own=True)
         is_known = isinstance(label, Label)
-        self.follows_a_strangers_line = bool(not is_known and self._names.is_strangers(head))
-        is_labelled = is_known or self.follows_a_strangers_line
+        other = None if is_known else self._names.other_label(head)
+        self.follows_a_label = other in ("a field's", "a stranger's")
+        is_labelled = is_known or other == "a stranger's"
         self._is_script = self._is_script and is_labelled
         if not is_known and line[-_HEAD_CHARS:].rstrip(_SIGNS).endswith((":", "：")):
             self._is_introduced, self._is_in_block = True, False
