@@ -72,7 +72,7 @@ def test_loop_from_the_first_word_is_cut(name: str) -> None:
 def test_of_a_loop_little_is_shown() -> None:
     text, found = shown("I wait. " * 60)
     assert found
-    assert len(text) < len("I wait. " * 20)
+    assert len(text) < len("I wait. " * 11)
     assert text.rstrip().endswith("I wait.")
 
 

@@ -350,7 +350,7 @@ class Generation:
         """Show a refusal that may be in character, if the model that was asked instead did not
         answer at all. If that one was refused or declined, it was none."""
         declined, failure = self._declined, self.failure
-        if declined is None or self.text or self.finding or failure is None:
+        if declined is None or self.text or self.finding or self._scene or failure is None:
             return
         is_last = self.attempts[-1] is declined.attempt
         if not is_last and failure.policy.kind in ("moderated", "refused_by_model"):

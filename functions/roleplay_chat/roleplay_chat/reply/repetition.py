@@ -13,7 +13,7 @@ PROBE_CHARS = 24
 """The last characters, whose place before tells the length of a unit."""
 MOST_TRIES = 3
 """How many such places are tried."""
-LEAST_CHECK_CHARS, SPACE_CHECK_CHARS, MOST_CHECK_CHARS = 128, 192, 256
+LEAST_CHECK_CHARS, SPACE_CHECK_CHARS, MOST_CHECK_CHARS = 64, 128, 256
 """The text is looked at behind a sentence, if it has so many characters; without one, behind a
 word; without spaces, wherever it stands."""
 MOST_REPEATS = ((40, 12), (120, 8), (300, 6), (WINDOW_CHARS + 1, 4))
@@ -26,7 +26,7 @@ MOST_PLAIN_CHARS = 600
 """The length at which those are a loop as well."""
 MOST_ROWS = 40
 """Rows of a table may be equal."""
-LEAST_REPEATED_CHARS = 40
+LEAST_REPEATED_CHARS = 48
 """A shorter reply may be given twice."""
 
 _SENTENCE_END = re.compile(r"[.!?…。！？।؟\n]")
@@ -72,14 +72,15 @@ class LoopFilter:
     def _next_check(self, piece: str, at: int) -> int:
         """Where to look at the text next; 0 if not in this piece."""
         start = at - self._unread_chars
-        ends = [MOST_CHECK_CHARS + start] if len(piece) >= MOST_CHECK_CHARS + start else []
-        for pattern, least in (
-            (_SENTENCE_END, LEAST_CHECK_CHARS),
-            (_SPACE, SPACE_CHECK_CHARS),
-        ):
-            found = pattern.search(piece, max(start + least - 1, at))
-            ends += [found.end()] if found else []
-        return min(ends, default=0)
+        if len(piece) < start + LEAST_CHECK_CHARS:
+            return 0
+        sentence = _SENTENCE_END.search(piece, max(start + LEAST_CHECK_CHARS - 1, at))
+        end = sentence.end() if sentence else 0
+        if 0 < end <= start + SPACE_CHECK_CHARS or len(piece) < start + SPACE_CHECK_CHARS:
+            return end
+        space = _SPACE.search(piece, max(start + SPACE_CHECK_CHARS - 1, at))
+        ends = [end, space.end() if space else 0, start + MOST_CHECK_CHARS]
+        return min((one for one in ends if 0 < one <= len(piece)), default=0)
 
     def _take(self, text: str, shown: list[str]) -> None:
         self._unread.append(text)
