@@ -576,7 +576,9 @@ class _Recalled:
 def _recalled(spec: PromptSpec, history: Sequence[MessageRow], frame: _Frame) -> _Recalled:
     """Facts that the system message has no room for and earlier messages, as far as they bear on
     the person's message, in what the history leaves of its room."""
-    if not spec.begun.recalled and not frame.memory.left_out:
+    before = history[0].position if history else None
+    found = [row for row in spec.begun.recalled if before is None or row.position < before]
+    if not found and not frame.memory.left_out:
         return _Recalled()
     said, tokens = spec.begun.turn.message or "", spec.tokens
     macros = build_macros(spec.begun, spec.request)
@@ -588,12 +590,13 @@ def _recalled(spec: PromptSpec, history: Sequence[MessageRow], frame: _Frame) ->
     )
     facts = recall.written_facts(chosen)
     rows = recall.choose(
-        spec.begun.recalled,
-        before=history[0].position if history else None,
+        found,
+        before=before,
         said=said,
         names=names,
         budget=left - tokens.count(f"{facts.text}\n\n") if facts.runs else left,
         tokens=tokens,
+        tier=spec.tier,
     )
     recalled = joined("\n\n", [facts, recall.written(rows, names)])
     messages = [PromptMessage("system", recalled)] if recalled.runs else []

@@ -61,19 +61,24 @@ def build_macros(begun: BegunTurn, request: ChatRequest) -> dict[str, str]:
         macros |= _pronoun_forms(prefix, row.pronouns if row else None)
     if character:
         macros["char"] = character.nickname or character.name
-    return {name: without_placeholders(value, macros) for name, value in macros.items()}
+    if written := [name for name, value in macros.items() if "{{" in value]:
+        plain = _plain(macros)
+        macros |= {name: expand(macros[name], plain) for name in written}
+    return macros
 
 
 def without_placeholders(value: str, macros: Mapping[str, str]) -> str:
     """A value with placeholders of the older product replaced; other macros in it stay."""
-    if "{{" not in value:
-        return value
-    plain = {
-        name: known
-        for name, known in macros.items()
-        if _PLACEHOLDER.match(name) and "{{" not in known
+    return expand(value, _plain(macros)) if "{{" in value else value
+
+
+def _plain(macros: Mapping[str, str]) -> dict[str, str]:
+    """The placeholders of the older product whose values contain no macros."""
+    return {
+        name: value
+        for name, value in macros.items()
+        if "{{" not in value and _PLACEHOLDER.match(name)
     }
-    return expand(value, plain)
 
 
 def _pronoun_forms(prefix: str, pronouns: str | None) -> dict[str, str]:
