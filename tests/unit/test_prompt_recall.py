@@ -93,6 +93,7 @@ class TestChoice:
             names=NAMES,
             budget=budget,
             tokens=UNCALIBRATED,
+            tier="sfw",
         )
         assert UNCALIBRATED.count(recall.written(chosen, NAMES).text) <= budget
 

@@ -84,9 +84,8 @@ def choose(
     """The best of `found` that fit in `budget` tokens, oldest first.
 
     Only messages before position `before`, where the history begins; None if there is none. `said`
-    is the person's message, `names` the name for each `sender` whose rows have no speaker. Rows may be
-    of any time in a conversation that had adult turns, so an `sfw` turn leaves out those in which
-    anything is sexual.
+    is the person's message, `names` the name for each `sender` whose rows have no speaker. Adult
+    turns may have written any of them, so an `sfw` turn leaves out those with anything sexual.
     """
     spoken = _words(said)
 
