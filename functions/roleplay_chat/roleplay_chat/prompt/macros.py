@@ -39,8 +39,11 @@ _ELSEWHERE = (
 )
 """Macros of an older product that are empty unless a row says more. Most of their values are in
 sections of the prompt of their own."""
-_PLACEHOLDER = re.compile(
-    rf"(?:{'|'.join(_ELSEWHERE)})\Z|(?:character|user|persona|scene|voice)[_.-]", re.IGNORECASE
+_KNOWN_PLACEHOLDERS = frozenset(_ELSEWHERE)
+_PLACEHOLDER_PREFIXES = tuple(
+    f"{owner}{mark}"
+    for owner in ("character", "user", "persona", "scene", "voice")
+    for mark in "_.-"
 )
 """The look of that product's placeholders. None is ever sent to a model, known or not."""
 
@@ -75,10 +78,13 @@ def without_placeholders(value: str, macros: Mapping[str, str]) -> str:
 def _plain(macros: Mapping[str, str]) -> dict[str, str]:
     """The placeholders of the older product whose values contain no macros."""
     return {
-        name: value
-        for name, value in macros.items()
-        if "{{" not in value and _PLACEHOLDER.match(name)
+        name: value for name, value in macros.items() if "{{" not in value and _is_placeholder(name)
     }
+
+
+def _is_placeholder(name: str) -> bool:
+    name = name.casefold()
+    return name.startswith(_PLACEHOLDER_PREFIXES) or name in _KNOWN_PLACEHOLDERS
 
 
 def _pronoun_forms(prefix: str, pronouns: str | None) -> dict[str, str]:
@@ -144,7 +150,7 @@ def _segments(text: str, macros: Mapping[str, str]) -> Iterator[tuple[str | None
         if match["remark"]:
             continue
         name = (match["name"] or _OLD_NAMES[match["old"].lower()]).lower()
-        is_placeholder = _PLACEHOLDER.match(name) is not None
+        is_placeholder = _is_placeholder(name)
         value = macros.get(name) if is_placeholder or not match["filter"] else None
         growth += max(len(value) - len(match[0]), 0) if value is not None else 0
         known = value is not None and growth <= MAX_GROWTH
@@ -171,4 +177,4 @@ def _unnested(match: re.Match[str]) -> str:
     if not outer and not rest:
         return f"{{{{{inner}}}}}"
     # One that is left out itself, for what it may be inside of.
-    return "{{scene_}}" if _PLACEHOLDER.match(outer) or _PLACEHOLDER.match(inner) else match[0]
+    return "{{scene_}}" if _is_placeholder(outer) or _is_placeholder(inner) else match[0]
