@@ -577,8 +577,8 @@ def _recalled(spec: PromptSpec, history: Sequence[MessageRow], frame: _Frame) ->
     """Facts that the system message has no room for and earlier messages, as far as they bear on
     the person's message, in what the history leaves of its room."""
     before = history[0].position if history else None
-    found = [row for row in spec.begun.recalled if before is None or row.position < before]
-    if not found and not frame.memory.left_out:
+    is_any_earlier = any(before is None or row.position < before for row in spec.begun.recalled)
+    if not is_any_earlier and not frame.memory.left_out:
         return _Recalled()
     said, tokens = spec.begun.turn.message or "", spec.tokens
     macros = build_macros(spec.begun, spec.request)
@@ -590,7 +590,7 @@ def _recalled(spec: PromptSpec, history: Sequence[MessageRow], frame: _Frame) ->
     )
     facts = recall.written_facts(chosen)
     rows = recall.choose(
-        found,
+        spec.begun.recalled,
         before=before,
         said=said,
         names=names,
