@@ -14,8 +14,9 @@ thousand times would exhaust memory."""
 
 _MACRO = re.compile(
     r"\{\{\s*(?P<remark>//|comment\s*:)[^{}]*\}\}"
-    # Three braces and {{name|filter}} are forms of other template languages.
-    r"|(?<!\{)\{{2,}\s*(?P<name>[A-Za-z_][\w.-]*)\s*(?P<filter>[|:][^{}]*)?\}{2,}"
+    # Three braces and {{name|filter}} are forms of other template languages. The look back comes
+    # second: a pattern whose forms all begin with a character is tried only where one stands.
+    r"|\{(?<!\{\{)\{+\s*(?P<name>[A-Za-z_][\w.-]*)\s*(?P<filter>[|:][^{}]*)?\}{2,}"
     r"|<(?P<old>user|char|bot)>",
     re.IGNORECASE,
 )
