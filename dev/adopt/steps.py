@@ -43,7 +43,8 @@ INDEXES = {
     # Not kept in a list that is searched as a whole before it is sorted in: turns wait for it.
     # The expression is the view's.
     "messages_by_term": "public.messages using gin ("
-    "private.search_terms(conversation_id, position, coalesce(content, ''))) with (fastupdate = off)",
+    "private.search_terms(conversation_id, position, coalesce(content, '')))"
+    " with (fastupdate = off)",
 }
 """The indexes on the product's own tables."""
 

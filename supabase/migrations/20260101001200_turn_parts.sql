@@ -13,13 +13,16 @@ language sql immutable set search_path = '' as $$
 $$;
 
 -- How many bytes of messages a turn reads: as much as the model with the longest prompt takes, at about
--- four bytes a token, but never more than private.most_history_bytes(). p_models are those of
--- private.models_for, p_workers those of private.workers_for.
-create function private.history_bytes(p_models jsonb, p_workers jsonb) returns integer
+-- four bytes a token, but never more than private.most_history_bytes(). `short` is what even the
+-- shortest prompt has room for, beside the longest card and in any script. p_models are those of private.models_for,
+-- p_workers those of private.workers_for.
+create function private.history_bytes(p_models jsonb, p_workers jsonb, out most integer, out short integer)
 language sql immutable set search_path = '' as $$
   select least(4 * max(least(private.bounded(t.sizes -> 'context_tokens', 10000000),
                              coalesce(private.bounded(t.sizes -> 'prompt_tokens', 10000000), 32768))),
-               private.most_history_bytes())::integer
+               private.most_history_bytes())::integer,
+         min(least(private.bounded(t.sizes -> 'context_tokens', 10000000),
+                   private.bounded(t.sizes -> 'prompt_tokens', 10000000)))::integer / 2
   from (
     select '{"context_tokens": 8192}'::jsonb
     union all select m.model -> 'capabilities' from jsonb_array_elements(p_models) m (model)
@@ -29,11 +32,12 @@ $$;
 -- The newest messages that the summary does not cover, p_bytes of them at most beside the newest one,
 -- oldest first: [{"sender", "content", "position"}], with "character_id" and "speaker" (the name) if a
 -- character wrote it. Only messages before p_before, if given; a summary that reaches beyond p_before
--- is ignored. `is_cut` says whether older ones are left out, `bytes` how long those read are.
+-- is ignored. `is_cut` says whether older ones are left out, `is_whole` that neither this nor a summary
+-- hides any, `bytes` how long those read are.
 -- `speakers` are the characters who wrote any of them.
 create function private.history(
   p_conversation_id uuid, p_except uuid[], p_before bigint, p_bytes integer,
-  out messages json, out speakers uuid[], out bytes integer, out is_cut boolean)
+  out messages json, out speakers uuid[], out bytes integer, out is_cut boolean, out is_whole boolean)
 language plpgsql stable set search_path = '' as $$
 declare
   c_most_messages constant integer := 2000;
@@ -60,6 +64,8 @@ begin
     v_number := v_number + 1;
     v_first := v_message.position;
   end loop;
+
+  is_whole := v_covered = 0 and not is_cut;
 
   with read as materialized (
     select m.sender, m.content, m.position,

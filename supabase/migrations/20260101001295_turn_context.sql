@@ -11,11 +11,9 @@ declare
   v_before bigint;
   v_models jsonb := private.models_for(p_turn.task);
   v_workers jsonb := private.workers_for(p_turn.id, p_now);
-  v_bytes integer := private.history_bytes(v_models, v_workers);
+  v_room record;
   v_message text;
-  v_history json;
-  v_is_cut boolean;
-  v_speakers uuid[];
+  v_history record;
   v_recalled json;
   v_recalled_speakers uuid[];
   v_cast jsonb;
@@ -24,18 +22,23 @@ begin
   select m.position + (p_turn.action = 'continue')::integer into v_before
   from shared.messages m where m.id = p_turn.replaces_message_id;
 
-  select h.messages, h.speakers, h.is_cut into v_history, v_speakers, v_is_cut
+  v_room := private.history_bytes(v_models, v_workers);
+  select * into v_history
   from private.history(
     p_turn.conversation_id,
     case when p_turn.action <> 'continue' then array[p_turn.user_message_id, p_turn.replaces_message_id] else '{}' end,
     v_before,
-    v_bytes) h;
+    v_room.most);
   if p_turn.action not in ('continue', 'impersonate') then
     v_message := coalesce((select m.content from shared.messages m where m.id = p_turn.user_message_id), p_message);
   end if;
-  select r.messages, r.speakers into v_recalled, v_recalled_speakers
-  from private.recall(p_turn.conversation_id, coalesce(v_before, 9223372036854775807), p_turn.user_message_id, v_message) r;
-  v_cast := private.cast_facts(p_conversation, v_speakers || v_recalled_speakers || p_speaker.id || p_character_id);
+  -- A short conversation stands in every prompt as a whole.
+  if not (v_history.is_whole and v_history.bytes <= v_room.short) then
+    select r.messages, r.speakers into v_recalled, v_recalled_speakers
+    from private.recall(p_turn.conversation_id, coalesce(v_before, 9223372036854775807), p_turn.user_message_id, v_message) r;
+  end if;
+  v_cast := private.cast_facts(
+    p_conversation, v_history.speakers || v_recalled_speakers || p_speaker.id || p_character_id);
   if not p_conversation.always_sfw and (p_persona.age < 18 or jsonb_path_exists(v_cast, '$.age ? (@ < 18)')) then
     update shared.conversations c set always_sfw = true where c.id = p_turn.conversation_id;
     p_conversation.always_sfw := true;
@@ -61,9 +64,9 @@ begin
     'others', private.others(p_conversation, p_speaker.id),
     'persona', private.character_facts(p_persona),
     'cast', v_cast,
-    'history', v_history,
-    'recalled', v_recalled,
-    'memory', private.summary_of(p_turn.conversation_id, v_before, p_now, v_is_cut),
+    'history', v_history.messages,
+    'recalled', coalesce(v_recalled, '[]'),
+    'memory', private.summary_of(p_turn.conversation_id, v_before, p_now, v_history.is_cut),
     'facts', private.remembered(p_turn.user_id, p_memory_tier, p_turn.conversation_id, p_speaker.id, v_before),
     'templates', (
       select coalesce(json_agg(json_build_object(

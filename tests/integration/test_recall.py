@@ -170,8 +170,8 @@ def test_messages_are_found_by_their_index(long: Talk) -> None:
         db.execute("set local enable_seqscan = off")
         plan = db.execute(
             "explain select m.id from shared.messages m"
-            " where private.search_terms(m.conversation_id, m.position, m.content) @> array[1::bigint]"
-            " and m.is_active"
+            " where private.search_terms(m.conversation_id, m.position, m.content)"
+            " @> array[1::bigint] and m.is_active"
         ).fetchall()
     lines = [row["QUERY PLAN"] for row in plan]
     assert [line for line in lines if "messages_by_term" in line]

@@ -1,4 +1,4 @@
-"""Reads how the statements inside of functions read tables, from the plans that auto_explain reports."""
+"""How the statements inside of functions read tables, from the plans that auto_explain reports."""
 
 from __future__ import annotations
 

@@ -26,7 +26,8 @@ def found(position: int, score: float = 5, content: str = "Aye.", **more: Any) -
 
 
 def choose(rows: list[RecalledRow], **more: Any) -> list[int]:
-    fields: dict[str, Any] = {"before": 100, "said": "Where is the lamp?", "budget": 1000} | more
+    fields: dict[str, Any] = {"before": 100, "said": "Where is the lamp?", "budget": 1000}
+    fields |= {"tier": "sfw"} | more
     chosen = recall.choose(rows, names=NAMES, tokens=UNCALIBRATED, **fields)
     return [row.position for row in chosen]
 
@@ -64,6 +65,11 @@ class TestChoice:
     def test_what_is_in_the_history_is_not_said_twice(self) -> None:
         assert choose([found(99), found(100), found(101)]) == [99]
 
+    def test_a_turn_for_everybody_leaves_out_what_is_sexual_and_takes_the_next(self) -> None:
+        rows = [found(1, 9, "A sexual scene." * 40), found(2, 4, "x" * 600)]
+        assert choose(rows, budget=400) == [2]
+        assert choose(rows, budget=400, tier="nsfw") == [1]
+
     def test_messages_of_somebody_who_is_named_count_more(self) -> None:
         rows = [found(1, 5, "x" * 900), found(2, 4, "x" * 900, sender="user")]
         assert choose(rows, budget=400) == [1]
@@ -87,6 +93,7 @@ class TestChoice:
             names=NAMES,
             budget=budget,
             tokens=UNCALIBRATED,
+            tier="sfw",
         )
         assert UNCALIBRATED.count(recall.written(chosen, NAMES).text) <= budget
 

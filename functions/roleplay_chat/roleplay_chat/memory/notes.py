@@ -23,7 +23,7 @@ from roleplay_chat.reply.template_tokens import end_tokens
 from roleplay_chat.rows import BegunTurn, MemoryRow, MessageRow
 from roleplay_chat.screening.decision import Passage
 from roleplay_chat.screening.normalize import stream_safe
-from roleplay_chat.screening.rules import detect
+from roleplay_chat.screening.rules import is_sexual
 from roleplay_chat.tokens import TOKENS_PER_MESSAGE, UNCALIBRATED, Tokens
 
 START_SHARE = 0.85
@@ -120,24 +120,20 @@ def for_tier(begun: BegunTurn, tier: Tier) -> BegunTurn:
     """The turn with only the memory that its tier allows.
 
     Memory from a conversation with adult turns is allowed in an `sfw` turn only if nothing in it is
-    sexual. A summary that is left out is not continued either. Recalled messages may be of any time
-    in a conversation that had adult turns, so the same applies to them.
+    sexual. A summary that is left out is not continued either. `recall.choose` does the same with
+    messages.
     """
     if tier == "nsfw":
         return begun
-    recalled = [row for row in begun.recalled if _is_suitable(row.content, "nsfw")]
     suitable = [fact for fact in begun.facts if _is_suitable(fact.content, fact.content_tier)]
     kept = begun.memory
     if kept and not _is_suitable(kept.text, kept.content_tier):
         kept = kept.model_copy(update={"summary": "", "person_summary": "", "may_write": False})
-    return begun.model_copy(update={"facts": suitable, "memory": kept, "recalled": recalled})
+    return begun.model_copy(update={"facts": suitable, "memory": kept})
 
 
 def _is_suitable(text: str, origin: Tier) -> bool:
-    if origin == "sfw":
-        return True
-    found = detect(text)
-    return not (found.absolute or found.together or found.explicit or found.soft)
+    return origin == "sfw" or not is_sexual(text)
 
 
 def may_be_due(

@@ -577,7 +577,9 @@ class _Recalled:
 def _recalled(spec: PromptSpec, history: Sequence[MessageRow], frame: _Frame) -> _Recalled:
     """Facts that the system message has no room for and earlier messages, as far as they bear on
     the person's message, in what the history leaves of its room."""
-    if not spec.begun.recalled and not frame.memory.left_out:
+    before = history[0].position if history else None
+    is_any_earlier = any(before is None or row.position < before for row in spec.begun.recalled)
+    if not is_any_earlier and not frame.memory.left_out:
         return _Recalled()
     said, tokens = spec.begun.turn.message or "", spec.tokens
     macros = build_macros(spec.begun, spec.request)
@@ -590,11 +592,12 @@ def _recalled(spec: PromptSpec, history: Sequence[MessageRow], frame: _Frame) ->
     written = recall.written_facts(facts)
     rows = recall.choose(
         spec.begun.recalled,
-        before=history[0].position if history else None,
+        before=before,
         said=said,
         names=names,
         budget=left - tokens.count(f"{written.text}\n\n") if facts else left,
         tokens=tokens,
+        tier=spec.tier,
     )
     recalled = joined("\n\n", [written, recall.written(rows, names)])
     return _Recalled(facts, rows, [PromptMessage("system", recalled)] if recalled.runs else [])

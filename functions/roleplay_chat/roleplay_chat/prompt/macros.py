@@ -14,8 +14,9 @@ thousand times would exhaust memory."""
 
 _MACRO = re.compile(
     r"\{\{\s*(?P<remark>//|comment\s*:)[^{}]*\}\}"
-    # Three braces and {{name|filter}} are forms of other template languages.
-    r"|(?<!\{)\{{2,}\s*(?P<name>[A-Za-z_][\w.-]*)\s*(?P<filter>[|:][^{}]*)?\}{2,}"
+    # Three braces and {{name|filter}} are forms of other template languages. The look back comes
+    # second: a pattern whose forms all begin with a character is tried only where one stands.
+    r"|\{(?<!\{\{)\{+\s*(?P<name>[A-Za-z_][\w.-]*)\s*(?P<filter>[|:][^{}]*)?\}{2,}"
     r"|<(?P<old>user|char|bot)>",
     re.IGNORECASE,
 )
@@ -39,8 +40,11 @@ _ELSEWHERE = (
 )
 """Macros of an older product that are empty unless a row says more. Most of their values are in
 sections of the prompt of their own."""
-_PLACEHOLDER = re.compile(
-    rf"(?:{'|'.join(_ELSEWHERE)})\Z|(?:character|user|persona|scene|voice)[_.-]", re.IGNORECASE
+_KNOWN_PLACEHOLDERS = frozenset(_ELSEWHERE)
+_PLACEHOLDER_PREFIXES = tuple(
+    f"{owner}{mark}"
+    for owner in ("character", "user", "persona", "scene", "voice")
+    for mark in "_.-"
 )
 """The look of that product's placeholders. None is ever sent to a model, known or not."""
 
@@ -61,19 +65,27 @@ def build_macros(begun: BegunTurn, request: ChatRequest) -> dict[str, str]:
         macros |= _pronoun_forms(prefix, row.pronouns if row else None)
     if character:
         macros["char"] = character.nickname or character.name
-    return {name: without_placeholders(value, macros) for name, value in macros.items()}
+    if written := [name for name, value in macros.items() if "{{" in value]:
+        plain = _plain(macros)
+        macros |= {name: expand(macros[name], plain) for name in written}
+    return macros
 
 
 def without_placeholders(value: str, macros: Mapping[str, str]) -> str:
     """A value with placeholders of the older product replaced; other macros in it stay."""
-    if "{{" not in value:
-        return value
-    plain = {
-        name: known
-        for name, known in macros.items()
-        if _PLACEHOLDER.match(name) and "{{" not in known
+    return expand(value, _plain(macros)) if "{{" in value else value
+
+
+def _plain(macros: Mapping[str, str]) -> dict[str, str]:
+    """The placeholders of the older product whose values contain no macros."""
+    return {
+        name: value for name, value in macros.items() if "{{" not in value and _is_placeholder(name)
     }
-    return expand(value, plain)
+
+
+def _is_placeholder(name: str) -> bool:
+    name = name.casefold()
+    return name.startswith(_PLACEHOLDER_PREFIXES) or name in _KNOWN_PLACEHOLDERS
 
 
 def _pronoun_forms(prefix: str, pronouns: str | None) -> dict[str, str]:
@@ -139,7 +151,7 @@ def _segments(text: str, macros: Mapping[str, str]) -> Iterator[tuple[str | None
         if match["remark"]:
             continue
         name = (match["name"] or _OLD_NAMES[match["old"].lower()]).lower()
-        is_placeholder = _PLACEHOLDER.match(name) is not None
+        is_placeholder = _is_placeholder(name)
         value = macros.get(name) if is_placeholder or not match["filter"] else None
         growth += max(len(value) - len(match[0]), 0) if value is not None else 0
         known = value is not None and growth <= MAX_GROWTH
@@ -166,4 +178,4 @@ def _unnested(match: re.Match[str]) -> str:
     if not outer and not rest:
         return f"{{{{{inner}}}}}"
     # One that is left out itself, for what it may be inside of.
-    return "{{scene_}}" if _PLACEHOLDER.match(outer) or _PLACEHOLDER.match(inner) else match[0]
+    return "{{scene_}}" if _is_placeholder(outer) or _is_placeholder(inner) else match[0]

@@ -16,9 +16,11 @@ from itertools import groupby, pairwise
 
 import regex
 
+from roleplay_chat.api import Tier
 from roleplay_chat.lorebook.keys import UNSPACED
 from roleplay_chat.prompt.passages import Piece, Run
 from roleplay_chat.rows import FactRow, RecalledRow
+from roleplay_chat.screening.rules import is_sexual
 from roleplay_chat.tokens import Tokens
 
 SHARE = 0.16
@@ -77,11 +79,13 @@ def choose(
     names: Mapping[str, str],
     budget: int,
     tokens: Tokens,
+    tier: Tier,
 ) -> list[RecalledRow]:
     """The best of `found` that fit in `budget` tokens, oldest first.
 
     Only messages before position `before`, where the history begins; None if there is none. `said`
-    is the person's message, `names` the name for each `sender` whose rows have no speaker.
+    is the person's message, `names` the name for each `sender` whose rows have no speaker. Adult
+    turns may have written any of them, so an `sfw` turn leaves out those with anything sexual.
     """
     spoken = _words(said)
 
@@ -97,7 +101,8 @@ def choose(
         day = _day(row)
         heading = 0 if day in days else tokens.count(f"{_written_day(day)}\n")
         cost = heading + tokens.count(f"{_line(row, names)}\n")
-        if cost <= left:
+        # Last, because it takes the longest.
+        if cost <= left and (tier == "nsfw" or not is_sexual(row.content)):
             left -= cost
             chosen.append(row)
             days.add(day)

@@ -539,6 +539,12 @@ def detect(text: str) -> Signals:
     return _detect(encoded, 0, len(encoded))
 
 
+def is_sexual(text: str) -> bool:
+    """Whether anything in a text is sexual, however mildly."""
+    found = detect(text)
+    return bool(found.absolute or found.together or found.explicit or found.soft)
+
+
 def _detect(encoded: str, begin: int, end: int) -> Signals:
     """The signals between two positions of an encoded text, with its surroundings as context."""
     present = _present(encoded)
