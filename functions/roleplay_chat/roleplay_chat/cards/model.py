@@ -277,11 +277,28 @@ def _object(value: Any) -> Object:
 def _card_error(error: ValidationError) -> Exception:
     first = error.errors(include_input=False, include_url=False)[0]
     where = ".".join(str(part) for part in first["loc"])
-    sentence = f"`{where}`: {first['msg']}."
+    fault = _FAULTS.get(first["type"], "must be {type}").format(
+        type=_TYPES.get(first["type"], "of another type"), **first.get("ctx", {})
+    )
+    sentence = f"`{where}` {fault}."
     return too_large(sentence) if first["type"] in _TOO_LARGE else invalid(sentence)
 
 
 _TOO_LARGE = ("string_too_long", "too_long")
+_TYPES = {
+    "string_type": "text",
+    "int_type": "a whole number",
+    "list_type": "a list",
+    "model_type": "an object",
+}
+_FAULTS = {
+    "missing": "is missing",
+    "value_error": "must not be blank",
+    "string_too_long": "is too long: at most {max_length:,} characters",
+    "too_long": "has too many parts: at most {max_length:,}",
+    "greater_than_equal": "must be at least {ge}",
+    "less_than_equal": "must be at most {le:,}",
+}
 
 
 def _check_sizes(fields: Object) -> None:

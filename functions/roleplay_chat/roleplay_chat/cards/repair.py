@@ -179,8 +179,11 @@ def _book(value: Any, path: Path, warnings: Warnings) -> Any:
         value = {"entries": value}
     if not isinstance(value, dict):
         return MISSING
+    if value.get("entries") is None:
+        warnings.add(path, "has no entries; it was left out")
+        return None
     book = _fields(value, _BOOK, path, warnings)
-    return book if book.get("entries") is not None else MISSING
+    return book if "entries" in book else None
 
 
 def _entries(value: Any, path: Path, warnings: Warnings) -> Any:
@@ -200,10 +203,11 @@ def _entry(value: Any, path: Path, warnings: Warnings) -> Any:
     if content is not None and _remark(content) is MISSING:
         warnings.add((*path, "content"), f"is {kind_of(content)}; the entry was left out")
         return None
-    for name in _REQUIRED_OF_ENTRIES:
-        if name in value and value[name] is None:
-            warnings.add((*path, name), "is null; it was left out")
-    return _fields(value, _ENTRY, path, warnings)
+    nulls = [name for name in _REQUIRED_OF_ENTRIES if name in value and value[name] is None]
+    for name in nulls:
+        warnings.add((*path, name), "is null; it was left out")
+    found = {name: known for name, known in value.items() if name not in nulls}
+    return _fields(found, _ENTRY, path, warnings)
 
 
 _REQUIRED_OF_ENTRIES = ("keys", "content", "enabled", "insertion_order")
