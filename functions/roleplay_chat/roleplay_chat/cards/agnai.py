@@ -74,10 +74,11 @@ def _description(name: Any, persona: Any) -> Any:
     attributes = persona.get("attributes")
     if not isinstance(attributes, dict):
         return attributes
-    traits = {key: _words(value) for key, value in attributes.items()}
+    listed = {key: _words(value) for key, value in attributes.items()}
+    traits = {key: words for key, words in listed.items() if words}
     kind = persona.get("kind")
     written = _NOTATIONS.get(kind) if isinstance(kind, str) else None
-    return (written or _plain)(str(name), {key: words for key, words in traits.items() if words})
+    return (written or _plain)(str(name), traits) if traits else ""
 
 
 def _words(value: Any) -> list[str]:

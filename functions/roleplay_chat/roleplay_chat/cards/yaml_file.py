@@ -56,7 +56,7 @@ def _parsed(text: str) -> Any:
 
 
 def _scalar(event: Any) -> str | None:
-    is_null = event.style is None and event.value in _NULLS
+    is_null = not event.style and event.value in _NULLS  # Plain, neither quoted nor a block.
     return None if is_null else str(event.value)
 
 
