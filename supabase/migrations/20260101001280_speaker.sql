@@ -64,10 +64,10 @@ end $$;
 -- Selects the character who speaks in a turn; null if the request names one who is not a member.
 --
 -- A reply that is regenerated or continued keeps its speaker. Otherwise it is the character named in
--- the request, else the one mentioned in the message. Otherwise the members take turns: the one who has
--- been silent longest, counted in replies and weighted by how talkative the members are, and of several
--- the next one after the last speaker. Who has a talkativeness of 0 speaks only when named, or where all
--- have it.
+-- the request, else the one mentioned in the message. Otherwise the members take turns: each waits for a
+-- number of replies that is the smaller the more talkative the member is, so that equals speak in order
+-- and somebody twice as talkative about twice as often. A member whose talkativeness is 0 speaks only
+-- when named, or if it is 0 for all.
 create function private.speaker(
   p_conversation shared.conversations, p_character_id uuid, p_action text, p_message text,
   -- The reply to regenerate or continue; null: the newest reply.
@@ -110,17 +110,18 @@ begin
          order by n.position desc limit 200) said
        where said.sender = 'character'),
      silent as (
-       select m.id, m.place, min(r.ago) as since, coalesce(ch.talkativeness, 0.5) as talkativeness
+       select m.id, m.place, min(r.ago) as spoke, coalesce(min(r.ago), (select count(*) from replies)) as replies,
+              coalesce(ch.talkativeness, 0.5) as talkativeness
        from unnest(v_members) with ordinality m (id, place)
        join shared.characters ch on ch.id = m.id
        left join replies r on r.id = m.id
        group by m.id, m.place, ch.talkativeness),
      newest as (
        select coalesce(max(s.place), 0) as place from silent s
-       where s.since = (select min(x.since) from silent x)),
-     numbers as (select count(*) as replies from replies)
-     select s.id from silent s, newest n, numbers
-     order by s.talkativeness > 0 desc, coalesce(s.since, numbers.replies) * s.talkativeness desc,
+       where s.spoke = (select min(x.spoke) from silent x))
+     select s.id from silent s, newest n
+     order by s.talkativeness > 0 desc,
+       case when n.place > 0 then (s.replies + 1) * s.talkativeness end desc, s.replies desc,
        (s.place - n.place - 1 + cardinality(v_members)) % cardinality(v_members)
      limit 1));
 end $$;
