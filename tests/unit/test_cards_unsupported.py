@@ -134,9 +134,9 @@ class TestEntries:
     def test_name_vanishes_when_the_field_is_read(self, monkeypatch: pytest.MonkeyPatch) -> None:
         read = entries._entry
 
-        def reads_more(row: Any) -> Any:
+        def reads_more(place: int, row: Any) -> Any:
             row["extensions"].get("sticky")
-            return read(row)
+            return read(place, row)
 
         monkeypatch.setattr(entries, "_entry", reads_more)
         assert of_entry(extensions={"sticky": 2}) == []
