@@ -447,6 +447,7 @@ def test_one_text_and_a_name_are_a_character(name: str) -> None:
         (b'{"a":1}\r\n{"a":2}', "a list of objects"),
         (b'[{"scriptName":"x"}]', "it is a script of SillyTavern"),
         (b'[{"mes":"Hi","is_user":true}]', "it is a chat"),
+        (b'[{"spec":"chara_card_v2","data":{"name":"x"}}]', "it is a list of characters"),
         (b"\xff\xd8\xff\xe0 a picture", "only as the original PNG"),
         (b"RIFF....WEBP", "only as the original PNG"),
         (b"just words", "nor a character in YAML"),

@@ -310,8 +310,32 @@ class TestEnvelope:
         card = of_version(2) | {"spec_version": stated}
         assert names_field(told(card), "spec_version")
 
-    def test_odd_spec_is_none_where_the_fields_are_a_characters(self) -> None:
-        assert names_field(told(of_version(2) | {"spec": 2}), "spec")
+    @pytest.mark.parametrize("spec", [2, True, [], {}, "", "tavern", "Chara_Card_V2"])
+    def test_odd_spec_is_none_where_the_fields_are_a_characters(self, spec: Any) -> None:
+        assert names_field(told(of_version(2) | {"spec": spec}), "spec")
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"alternate_greetings": [["Hidden."]]},
+        {"group_only_greetings": {"0": {"x": ["Hidden."]}}},
+        {"nickname": ["Hidden."]},
+        {"extensions": {"depth_prompt": {"prompt": ["Hidden."]}}},
+        {"character_book": "Hidden."},
+        {"character_book": {"entries": ["Hidden."]}},
+        {"character_book": {"entries": [{"content": ["Hidden."]}]}},
+    ],
+)
+def test_what_is_left_out_is_screened_all_the_same(fields: dict[str, Any]) -> None:
+    """It is in the export."""
+    read = Card.parse(of_version(3, **fields))
+    assert "Hidden." not in json.dumps(read.columns())
+    assert "Hidden." in read.other_texts()
+
+
+def test_what_is_read_is_not_screened_twice() -> None:
+    assert Card.parse(of_version(3, character_book=with_entry())).other_texts() == []
 
 
 def test_original_is_kept_as_it_came() -> None:

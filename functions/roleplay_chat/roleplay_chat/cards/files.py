@@ -8,6 +8,7 @@ from edge.json_text import value_count_bound
 from roleplay_chat.cards import charx_file, json_file, png_file, yaml_file
 from roleplay_chat.cards.errors import invalid
 from roleplay_chat.cards.formats import what_it_is
+from roleplay_chat.cards.versions import declares_card, describes_character
 
 PICTURE_NOT_KEPT = "The picture is not stored, only the card in it."
 OTHERS_NOT_KEPT = "The archive's other files (pictures, sounds; {count}) are not stored."
@@ -74,4 +75,7 @@ def _what_lines_are(start: bytes) -> str | None:
         first, _ = json.JSONDecoder().raw_decode(text)
     except (ValueError, RecursionError):
         return None
-    return what_it_is(first) if isinstance(first, dict) else None
+    if not isinstance(first, dict):
+        return None
+    is_card = declares_card(first) or describes_character(first)
+    return what_it_is(first) or ("a list of characters" if is_card else None)

@@ -124,8 +124,8 @@ def _converted(value: Object) -> tuple[Object, str] | None:
 def _check_is_character(value: Object) -> None:
     """Raises `ApiError` 400 unless the fields are a character's."""
     fields = find_fields(value)
-    may_be = not isinstance(value.get("spec"), str) and describes_character(fields)
-    if not may_be or not (_is_marked(fields) or what_it_is(fields) is None):
+    is_other = isinstance(value.get("spec"), str) or what_it_is(fields) is not None
+    if not describes_character(fields) or (is_other and not _is_marked(fields)):
         raise _refusal(value, fields)
 
 
@@ -156,6 +156,8 @@ def _note_envelope(value: Object, warnings: Warnings) -> None:
         stated = value.get(name)
         if stated is not None and not isinstance(stated, str):
             warnings.add((name,), f"is {kind_of(stated)}; it was left out")
+    if isinstance(value.get("spec"), str) and not declares_card(value):
+        warnings.add(("spec",), "names no version of a card; the file was read as one")
 
 
 def _no_data() -> ApiError:

@@ -7,7 +7,7 @@ exported card is the original with the author's later changes to the columns.
 
 import copy
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any
 
@@ -212,16 +212,17 @@ class Card:
         }
 
     def other_texts(self) -> list[str]:
-        """Texts for people that no turn has, but other programs show when the card is exported:
-        V1's fields beside `data` where they differ."""
-        fields = find_fields(self.original)
-        data = self.original.get("data")
-        found = []
+        """Texts for people that no turn has, but other programs may show when the card is exported:
+        V1's fields beside `data` where they differ, and what was left out because of its type."""
+        fields, data = find_fields(self.original), self.original.get("data")
+        found = [fields.get(name) for name in OTHERS_READ if not isinstance(fields.get(name), str)]
         for beside in (self.original, data if isinstance(data, dict) else {}):
             values = ((beside.get(name), fields.get(name)) for name in OTHERS_READ)
             found += [value for value, own in values if value != own]
-        each = (value if isinstance(value, list) else [value] for value in found)
-        return [text for texts in each for text in texts if isinstance(text, str)]
+        found.append(_object(fields.get("extensions")).get("depth_prompt"))
+        book = fields.get("character_book")
+        found += _contents_in(book) if book != self.book else []
+        return [text for value in found for text in _texts_in(value)]
 
     def greetings(self) -> int:
         """The number of greetings that are not blank."""
@@ -268,6 +269,25 @@ def _extend(fields: Object, extension: str, name: str, value: Any) -> None:
     own = {**_object(extensions.get(extension)), name: value}
     kept = {key: known for key, known in own.items() if known is not None}
     fields["extensions"] = {**extensions, extension: kept}
+
+
+def _texts_in(value: Any) -> Iterator[str]:
+    """All texts in a value of any type."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict | list):
+        for inner in value.values() if isinstance(value, dict) else value:
+            yield from _texts_in(inner)
+
+
+def _contents_in(book: Any) -> Iterator[Any]:
+    """What entries of a book say, in the names of any program; all of what is no entry."""
+    if isinstance(book, dict):
+        book = book.get("entries", book)
+    rows = book.values() if isinstance(book, dict) else book if isinstance(book, list) else [book]
+    for row in rows:
+        is_entry = isinstance(row, dict)
+        yield [row.get(name) for name in ("content", "entry", "text")] if is_entry else row
 
 
 def _object(value: Any) -> Object:
