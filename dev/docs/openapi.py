@@ -56,7 +56,10 @@ _ANYWHERE = "http://127.0.0.1:8787"
 
 
 class ImportRequest(BaseModel):
-    """A character card: as JSON in `card`, or as a file (.json, .png, .charx) in `card_base64`."""
+    """A character: as JSON in `card`, or as a file (.json, .png, .charx, .yaml) in `card_base64`.
+
+    Cards of V1 to V3, and characters of Agnai, RisuAI and text-generation-webui.
+    """
 
     card: dict[str, Any] | SkipJsonSchema[None] = None
     card_base64: str | SkipJsonSchema[None] = Field(
@@ -68,7 +71,8 @@ class ImportRequest(BaseModel):
 
 
 class ImportAnswer(BaseModel):
-    """The imported character; `warnings` are sentences."""
+    """The imported character. `warnings` are sentences: fields that were converted or left out, and
+    what will not work as the author meant."""
 
     character_id: UUID
     name: str
@@ -179,7 +183,8 @@ _FIELDS: Mapping[str, str] = {
     "memory_tier": "The scope of new facts; default: `conversation`.",
     "content_tier": "The requested tier; the response contains the actual one.",
     "user_character_id": "The character that the user plays.",
-    "greeting": "Which greeting opens the conversation; 0 is the first message.",
+    "greeting": "Which greeting opens the conversation: 0 is the first message, then come the"
+    " alternates, in groups followed by greetings for groups.",
     "action": "What the turn does; default: `send`.",
     "on_disconnect": "Whether a turn goes on after the client disconnects; default: `finish`.",
     "stream": "Answer with server-sent events; so does `Accept: text/event-stream`.",

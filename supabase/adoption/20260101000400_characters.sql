@@ -10,8 +10,15 @@ create table private.character_details (
   alternate_greetings text[]
     check (cardinality(alternate_greetings) <= 64 and octet_length(alternate_greetings::text) <= 262144
            and array_position(alternate_greetings, null) is null),
+  group_only_greetings text[]
+    check (cardinality(group_only_greetings) <= 64 and octet_length(group_only_greetings::text) <= 262144
+           and array_position(group_only_greetings, null) is null),
   example_messages text check (char_length(example_messages) <= 20000),
   post_history_instructions text check (char_length(post_history_instructions) <= 8000),
+  depth_prompt text check (char_length(depth_prompt) <= 8000),
+  depth_prompt_depth integer check (depth_prompt_depth between 0 and 1000),
+  depth_prompt_role text check (depth_prompt_role in ('system', 'user', 'assistant')),
+  talkativeness double precision check (talkativeness between 0 and 1),
   character_book jsonb
     check (jsonb_typeof(character_book) = 'object' and octet_length(character_book::text) <= 1048576
            and not jsonb_path_exists(character_book, '$.**{64}')
@@ -62,11 +69,16 @@ select ch.id, ch.user_id, left(coalesce(ch.name, ''), 120) as name, d.nickname,
        coalesce(d.scenario, '') as scenario,
        left(coalesce(d.first_message, j.columns ->> 'first_message', ''), 20000) as first_message,
        coalesce(d.alternate_greetings, private.texts_of(j.columns -> 'alternate_greetings'), '{}') as alternate_greetings,
+       coalesce(d.group_only_greetings, '{}') as group_only_greetings,
        left(coalesce(d.example_messages, (
          select string_agg('{{char}}: ' || e.line, E'\n')
          from unnest(private.texts_of(j.columns -> 'voice_examples')) e (line)), ''), 20000) as example_messages,
        left(coalesce(ch.system_prompt, ''), 20000) as system_prompt,
        coalesce(d.post_history_instructions, '') as post_history_instructions,
+       coalesce(d.depth_prompt, '') as depth_prompt,
+       coalesce(d.depth_prompt_depth, 4) as depth_prompt_depth,
+       coalesce(d.depth_prompt_role, 'system') as depth_prompt_role,
+       d.talkativeness,
        d.character_book,
        coalesce(d.pronouns, case lower(ch.gender) when 'female' then 'she/her' when 'male' then 'he/him'
                                            when 'non-binary' then 'they/them' end) as pronouns,
@@ -124,10 +136,13 @@ begin
     where ch.id = new.id and cardinality(new.alternate_greetings) > 0;
   end if;
   insert into private.character_details (character_id, age, nickname, scenario, first_message, alternate_greetings,
-                                         example_messages, post_history_instructions, character_book, pronouns)
+                                         group_only_greetings, example_messages, post_history_instructions,
+                                         depth_prompt, depth_prompt_depth, depth_prompt_role, talkativeness,
+                                         character_book, pronouns)
   values (new.id, new.age, new.nickname, new.scenario,
           case when not v_has_first then new.first_message end, case when not v_has_others then new.alternate_greetings end,
-          new.example_messages, new.post_history_instructions, new.character_book,
+          new.group_only_greetings, new.example_messages, new.post_history_instructions,
+          new.depth_prompt, new.depth_prompt_depth, new.depth_prompt_role, new.talkativeness, new.character_book,
           nullif(new.pronouns, case v_gender when 'female' then 'she/her' when 'male' then 'he/him'
                                              when 'non-binary' then 'they/them' end));
   return new;

@@ -14,10 +14,18 @@ create table public.characters (
   alternate_greetings text[] not null default '{}'
     check (cardinality(alternate_greetings) <= 64 and octet_length(alternate_greetings::text) <= 262144
            and array_position(alternate_greetings, null) is null),
+  -- Greetings for conversations with several characters.
+  group_only_greetings text[] not null default '{}'
+    check (cardinality(group_only_greetings) <= 64 and octet_length(group_only_greetings::text) <= 262144
+           and array_position(group_only_greetings, null) is null),
   example_messages text not null default '' check (char_length(example_messages) <= 20000),
   -- Replaces the template if set; {{original}} in it inserts the template.
   system_prompt text not null default '' check (char_length(system_prompt) <= 20000),
   post_history_instructions text not null default '' check (char_length(post_history_instructions) <= 8000),
+  -- A note among the messages of every prompt, with so many messages after it.
+  depth_prompt text not null default '' check (char_length(depth_prompt) <= 8000),
+  depth_prompt_depth integer not null default 4 check (depth_prompt_depth between 0 and 1000),
+  depth_prompt_role text not null default 'system' check (depth_prompt_role in ('system', 'user', 'assistant')),
   -- The lorebook in the format of Character Card V2 and V3; matching entries are added to the
   -- prompt.
   character_book jsonb
@@ -26,6 +34,8 @@ create table public.characters (
            and not jsonb_path_exists(character_book, '$.**{64}')
            -- Each value becomes an object in every turn; cards have the same limit.
            and char_length(character_book::text) - char_length(replace(character_book::text, ',', '')) <= 120000),
+  -- How often it speaks among others, from 0 (only when named) to 1; null: 0.5.
+  talkativeness double precision check (talkativeness between 0 and 1),
   pronouns text check (char_length(pronouns) <= 40),
   -- Declared by the author, in years; adult content requires a declared adult age.
   age integer check (age between 0 and 1000000),

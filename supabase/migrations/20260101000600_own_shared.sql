@@ -20,7 +20,8 @@ from public.api_models m;
 
 create view shared.characters as
 select ch.id, ch.user_id, ch.name, ch.nickname, ch.description, ch.personality, ch.scenario, ch.first_message,
-       ch.alternate_greetings, ch.example_messages, ch.system_prompt, ch.post_history_instructions,
+       ch.alternate_greetings, ch.group_only_greetings, ch.example_messages, ch.system_prompt,
+       ch.post_history_instructions, ch.depth_prompt, ch.depth_prompt_depth, ch.depth_prompt_role, ch.talkativeness,
        ch.character_book, ch.pronouns, ch.age, ch.content_rating, ch.is_public, ch.created_at, ch.updated_at
 from public.characters ch;
 

@@ -6,7 +6,7 @@ create function private.character_facts(p_character shared.characters) returns j
 language sql immutable set search_path = '' as $$
   select case when (p_character).id is not null then
     to_jsonb(p_character)
-      - '{user_id,is_public,first_message,alternate_greetings,created_at,updated_at}'::text[]
+      - '{user_id,is_public,first_message,alternate_greetings,talkativeness,created_at,updated_at}'::text[]
       || jsonb_build_object(
         'greetings', to_jsonb(array_prepend((p_character).first_message, (p_character).alternate_greetings)))
   end

@@ -64,9 +64,10 @@ end $$;
 -- Selects the character who speaks in a turn; null if the request names one who is not a member.
 --
 -- A reply that is regenerated or continued keeps its speaker. Otherwise it is the character named in
--- the request, else the one mentioned in the message. Otherwise the members take turns: a member who
--- has not spoken yet, the next one after the last speaker first, else the one who has been silent
--- longest.
+-- the request, else the one mentioned in the message. Otherwise the members take turns: each waits for a
+-- number of replies that is the smaller the more talkative the member is, so that equals speak in order
+-- and somebody twice as talkative about twice as often. A member whose talkativeness is 0 speaks only
+-- when named, or if it is 0 for all.
 create function private.speaker(
   p_conversation shared.conversations, p_character_id uuid, p_action text, p_message text,
   -- The reply to regenerate or continue; null: the newest reply.
@@ -100,18 +101,28 @@ begin
   return coalesce(
     p_character_id,
     private.named_member(v_members, case when p_action = 'send' then p_message else v_newest.content end),
-    (with spoke as (
-       select m.id, m.place, max(said.position) as last
-       from unnest(v_members) with ordinality m (id, place)
-       left join (
+    (with replies as (
+       select coalesce(said.character_id, (p_conversation).character_id) as id,
+              row_number() over (order by said.position desc) - 1 as ago
+       from (
          select * from shared.messages n
          where n.conversation_id = (p_conversation).id and n.is_active and n.is_speech
          order by n.position desc limit 200) said
-         on said.sender = 'character' and coalesce(said.character_id, (p_conversation).character_id) = m.id
-       group by m.id, m.place),
-     newest as (select coalesce(max(s.place), 0) as place from spoke s where s.last = (select max(x.last) from spoke x))
-     select s.id from spoke s, newest n
-     order by s.last nulls first, (s.place - n.place - 1 + cardinality(v_members)) % cardinality(v_members)
+       where said.sender = 'character'),
+     silent as (
+       select m.id, m.place, min(r.ago) as spoke, coalesce(min(r.ago), (select count(*) from replies)) as replies,
+              coalesce(ch.talkativeness, 0.5) as talkativeness
+       from unnest(v_members) with ordinality m (id, place)
+       join shared.characters ch on ch.id = m.id
+       left join replies r on r.id = m.id
+       group by m.id, m.place, ch.talkativeness),
+     newest as (
+       select coalesce(max(s.place), 0) as place from silent s
+       where s.spoke = (select min(x.spoke) from silent x))
+     select s.id from silent s, newest n
+     order by s.talkativeness > 0 desc,
+       case when n.place > 0 then (s.replies + 1) * s.talkativeness end desc, s.replies desc,
+       (s.place - n.place - 1 + cardinality(v_members)) % cardinality(v_members)
      limit 1));
 end $$;
 
@@ -120,7 +131,8 @@ end $$;
 create function private.others(p_conversation shared.conversations, p_speaker uuid) returns jsonb
 language sql stable set search_path = '' as $$
   select coalesce(jsonb_agg(
-    private.character_facts(ch) - '{character_book,greetings,system_prompt,post_history_instructions}'::text[]
+    private.character_facts(ch) - '{character_book,greetings,group_only_greetings,system_prompt}'::text[]
+      - '{post_history_instructions,depth_prompt,depth_prompt_depth,depth_prompt_role}'::text[]
     order by m.place), '[]')
   from private.members(p_conversation) m join shared.characters ch on ch.id = m.character_id
   where m.character_id <> p_speaker

@@ -36,12 +36,14 @@ begin
 
   insert into shared.characters (user_id, name, nickname, description, personality, scenario,
                                  first_message, example_messages, system_prompt,
-                                 post_history_instructions, pronouns, age, alternate_greetings,
-                                 character_book)
+                                 post_history_instructions, depth_prompt, depth_prompt_depth,
+                                 depth_prompt_role, talkativeness, pronouns, age, alternate_greetings,
+                                 group_only_greetings, character_book)
   values (p_user_id, v_new.name, v_new.nickname, v_new.description, v_new.personality,
           v_new.scenario, v_new.first_message, v_new.example_messages, v_new.system_prompt,
-          v_new.post_history_instructions, v_new.pronouns, v_new.age,
-          v_new.alternate_greetings, v_new.character_book)
+          v_new.post_history_instructions, v_new.depth_prompt, v_new.depth_prompt_depth,
+          v_new.depth_prompt_role, v_new.talkativeness, v_new.pronouns, v_new.age,
+          v_new.alternate_greetings, v_new.group_only_greetings, v_new.character_book)
   returning id into v_id;
   insert into public.character_cards (character_id, card) values (v_id, p_card);
   return jsonb_build_object('outcome', 'saved', 'character_id', v_id);

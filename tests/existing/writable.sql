@@ -187,13 +187,20 @@ begin
       traits = case when new.personality is distinct from old.personality then new.personality else ch.traits end
   where ch.id = old.id;
   insert into private.character_details as d (character_id, age, nickname, scenario, first_message, alternate_greetings,
-                                              example_messages, post_history_instructions, character_book, pronouns)
+                                              group_only_greetings, example_messages, post_history_instructions,
+                                              depth_prompt, depth_prompt_depth, depth_prompt_role, talkativeness,
+                                              character_book, pronouns)
   values (old.id, new.age, new.nickname, new.scenario, new.first_message, new.alternate_greetings,
-          new.example_messages, new.post_history_instructions, new.character_book, new.pronouns)
+          new.group_only_greetings, new.example_messages, new.post_history_instructions,
+          new.depth_prompt, new.depth_prompt_depth, new.depth_prompt_role, new.talkativeness,
+          new.character_book, new.pronouns)
   on conflict (character_id) do update
   set age = excluded.age, nickname = excluded.nickname, scenario = excluded.scenario,
       first_message = excluded.first_message, alternate_greetings = excluded.alternate_greetings,
       example_messages = excluded.example_messages, post_history_instructions = excluded.post_history_instructions,
+      group_only_greetings = excluded.group_only_greetings, depth_prompt = excluded.depth_prompt,
+      depth_prompt_depth = excluded.depth_prompt_depth, depth_prompt_role = excluded.depth_prompt_role,
+      talkativeness = excluded.talkativeness,
       character_book = excluded.character_book, pronouns = excluded.pronouns;
   return new;
 end $$;

@@ -10,7 +10,7 @@ from uuid import UUID, uuid4
 import httpx
 import pytest
 
-from roleplay_chat.cards import handlers
+from roleplay_chat.cards import files, handlers
 from roleplay_chat.cards.model import exported
 from tests.support.answers import text
 from tests.support.cards import CARDS, archive, card, card_picture
@@ -104,6 +104,66 @@ class TestImport:
         assert "newer version" in newer
         assert patterns.endswith("never match: 1.")
 
+    def test_import_names_oddities_and_what_will_not_work(self, stack: Stack) -> None:
+        odd = card("detective_v2")
+        odd["data"] |= {"character_version": 1.2, "tags": "noir, sea", "creator_notes": []}
+        odd["data"]["extensions"]["world"] = "Brittany"
+        odd["data"]["alternate_greetings"][0] += " {{of_tomorrow}}"
+        odd["data"]["character_book"]["entries"][0]["extensions"]["vectorized"] = True
+        odd["data"]["character_book"]["entries"].append(None)
+
+        body = import_card(stack, stack.user(), card=odd)
+
+        assert body["book_entries"] == 4
+        assert stored(stack, body) == odd
+        *fields, macros, entries, world = body["warnings"]
+        assert [sentence.split("`")[1] for sentence in fields] == [
+            "character_book.entries.4",
+            "creator_notes",
+            "character_version",
+            "tags",
+        ]
+        assert "{{of_tomorrow}}" in macros
+        assert "vectorized" in entries
+        assert "Brittany" in world
+
+    @pytest.mark.parametrize(
+        "raw",
+        [
+            b"name: Ina\ngreeting: Step in.\ncontext: Ina rows the ferry.\n",
+            b'{"char_name": "Ina", "char_persona": "Ina rows the ferry.",'
+            b' "char_greeting": "Step in."}',
+            b'{"kind": "character", "name": "Ina", "greeting": "Step in.", "persona":'
+            b' {"kind": "text", "attributes": {"text": ["Ina rows the ferry."]}}}',
+            b'{"type": "character", "name": "Ina", "firstMessage": "Step in.",'
+            b' "desc": "Ina rows the ferry."}',
+        ],
+    )
+    def test_character_of_another_program_is_imported(self, stack: Stack, raw: bytes) -> None:
+        user = stack.user()
+        body = import_card(stack, user, card_base64=encoded(raw))
+        row = stack.one("select * from characters where id = %s", body["character_id"])
+        assert row["description"] == "Ina rows the ferry."
+        assert (row["name"], row["first_message"]) == ("Ina", "Step in.")
+        assert "was converted from" in body["warnings"][0]
+        assert export_card(stack, user, body["character_id"])["spec"] == "chara_card_v2"
+
+    @pytest.mark.installations
+    def test_import_keeps_what_is_for_groups_and_at_a_depth(self, stack: Stack) -> None:
+        user = stack.user()
+        note = {"prompt": "Short sentences.", "depth": 2, "role": "user"}
+        original = card("cook_v3")
+        original["data"]["group_only_greetings"] = ["All hands!"]
+        original["data"]["extensions"] |= {"depth_prompt": note, "talkativeness": "0.9"}
+
+        character = import_card(stack, user, card=original)["character_id"]
+
+        row = stack.one("select * from shared.characters where id = %s", character)
+        assert row["group_only_greetings"] == ["All hands!"]
+        assert (row["depth_prompt"], row["depth_prompt_depth"]) == ("Short sentences.", 2)
+        assert (row["depth_prompt_role"], row["talkativeness"]) == ("user", 0.9)
+        assert export_card(stack, user, character) == original
+
     def test_import_larger_than_other_requests_is_accepted(self, stack: Stack) -> None:
         picture = card_picture(chara=card("detective_v2")) + b"\0" * 600_000
         body = import_card(stack, stack.user(), card_base64=encoded(picture))
@@ -111,7 +171,11 @@ class TestImport:
 
     def test_card_just_below_the_limit_is_imported(self, stack: Stack) -> None:
         user = stack.user()
-        original = {"name": "Large", "extensions": {"kept": ["x" * 1_000] * 2_000}}
+        original = {
+            "name": "Large",
+            "personality": "Dry.",
+            "extensions": {"kept": ["x" * 1_000] * 2_000},
+        }
         character = import_card(stack, user, card=original)["character_id"]
         assert export_card(stack, user, character) == original
 
@@ -126,7 +190,7 @@ class TestImport:
     def test_rating_owner_and_audience_are_not_the_cards_business(self, stack: Stack) -> None:
         user, other = stack.user(), stack.user()
         sly = {"content_rating": "nsfw", "is_public": True, "user_id": str(other.id)}
-        body = import_card(stack, user, card={"name": "Sly", **sly}, **sly)
+        body = import_card(stack, user, card={"name": "Sly", "personality": "Sly.", **sly}, **sly)
         row = stack.one("select * from characters where id = %s", body["character_id"])
         assert (row["content_rating"], row["is_public"]) == ("sfw", False)
         assert (row["user_id"], row["age"]) == (user.id, None)
@@ -136,7 +200,7 @@ SAID = "She is 12 years old. A sexual scene."
 TEXTS = (
     *("name", "nickname", "description", "personality", "scenario", "first_mes", "mes_example"),
     *("system_prompt", "post_history_instructions", "alternate_greetings"),
-    *("group_only_greetings", "character_book", "pronouns"),
+    *("group_only_greetings", "character_book", "pronouns", "depth_prompt"),
 )
 """What of a card a model or somebody who chats may read, here or where it is exported to."""
 
@@ -146,6 +210,8 @@ def with_text(name: str, said: str) -> dict[str, Any]:
     whole: dict[str, Any] = {"name": "Vera", "description": "A rower.", "first_mes": "Hello."}
     if name == "pronouns":
         return whole | {"extensions": {"roleplay_backend": {"pronouns": said}}}
+    if name == "depth_prompt":
+        return whole | {"extensions": {name: {"prompt": said}}}
     if name == "character_book":
         entry = {"keys": ["sea"], "content": f"@@depth 2\n{said}", "enabled": False}
         return whole | {name: {"entries": [entry]}}
@@ -195,7 +261,7 @@ class TestScreening:
         user = stack.user()
         said = "A sexual scene; 12 years old." if name == "pronouns" else SAID
         requests = of_every_format(with_text(name, said))
-        if name in ("character_book", "pronouns"):  # V1 has neither.
+        if name in ("character_book", "pronouns", "depth_prompt"):  # V1 has none.
             del requests["beside"]
         for format_, body in requests.items():
             answer = stack.chat(user, action="import_card", **body)
@@ -205,7 +271,7 @@ class TestScreening:
     def test_of_a_creators_remarks_is_not_made(self, stack: Stack) -> None:
         """Most that say who is not to read a card say it so, and they are shown to nobody here."""
         remarks = {"creator_notes": "NSFW. No minors, nobody under 18.", "tags": ["teen", "nsfw"]}
-        import_card(stack, stack.user(), card={"name": "Vera"} | remarks)
+        import_card(stack, stack.user(), card={"name": "Vera", "personality": "Dry."} | remarks)
 
 
 class TestRefusal:
@@ -237,7 +303,10 @@ class TestRefusal:
         [
             pytest.param({"card": {"name": "a", "x": "x" * 2_100_000}}, id="json"),
             pytest.param({"card": {"name": "a", "description": "x" * 20_001}}, id="text"),
-            pytest.param({"card": {"name": "a", "x": [1e300] * 40_000}}, id="in-the-database"),
+            pytest.param(
+                {"card": {"name": "a", "first_mes": "Hi", "x": [1e300] * 40_000}},
+                id="in-the-database",
+            ),
             pytest.param(
                 {"card_base64": encoded(archive({"card.json": b"{}", "a": b"\0" * 10**8}))},
                 id="zip-bomb",
@@ -250,10 +319,15 @@ class TestRefusal:
 
     def test_size_of_the_request_is_a_setting_of_its_own(self, stack: Stack) -> None:
         user = stack.user()
-        small = {"action": "import_card", "card": {"name": "a", "x": "x" * 2_000}}
+        small = {
+            "action": "import_card",
+            "card": {"name": "a", "personality": "Dry.", "x": "x" * 2_000},
+        }
         with stack.serving(MAX_CARD_BYTES="1500") as url:
             refused(stack.chat(user, url=url, **small), 413, "card_too_large")
-            message = stack.chat(user, url=url, action="import_card", card={"name": "a"})
+            message = stack.chat(
+                user, url=url, action="import_card", card={"name": "a", "personality": "Dry."}
+            )
         assert message.status_code == 200
         long = "x" * 9_000_000
         answer = stack.chat(user, action="import_card", card={"name": "a", "x": long})
@@ -262,12 +336,16 @@ class TestRefusal:
         assert "262,144 bytes" in refused(answer, 413, "body_too_large")
 
     def test_import_without_a_token_is_rejected(self, stack: Stack) -> None:
-        refused(stack.chat(None, action="import_card", card={"name": "a"}), 401, "unauthorized")
+        refused(
+            stack.chat(None, action="import_card", card={"name": "a", "personality": "Dry."}),
+            401,
+            "unauthorized",
+        )
 
     def test_import_for_a_deleted_account_is_rejected(self, stack: Stack) -> None:
         user = stack.user()
         stack.db.execute("delete from auth.users where id = %s", (user.id,))
-        answer = stack.chat(user, action="import_card", card={"name": "a"})
+        answer = stack.chat(user, action="import_card", card={"name": "a", "personality": "Dry."})
         refused(answer, 401, "unauthorized")
 
     def test_import_beyond_a_thousand_characters_is_rejected(self, stack: Stack) -> None:
@@ -276,7 +354,7 @@ class TestRefusal:
             "insert into characters (user_id, name) select %s, 'x' from generate_series(1, 1000)",
             (user.id,),
         )
-        answer = stack.chat(user, action="import_card", card={"name": "a"})
+        answer = stack.chat(user, action="import_card", card={"name": "a", "personality": "Dry."})
         refused(answer, 409, "too_many_characters")
 
     @pytest.mark.installations
@@ -284,7 +362,7 @@ class TestRefusal:
         """Where characters belong to profiles, it is told what is missing."""
         user = stack.user()
         stack.db.execute("delete from public.profiles where id = %s", (user.id,))
-        answer = stack.chat(user, action="import_card", card={"name": "a"})
+        answer = stack.chat(user, action="import_card", card={"name": "a", "personality": "Dry."})
         if stack.one("select shared.installation() ->> 'kind' as kind") == {"kind": "own"}:
             assert answer.status_code == 200
         else:
@@ -293,7 +371,9 @@ class TestRefusal:
 
     def test_while_the_database_is_away(self, stack: Stack) -> None:
         stack.gateway.fail("import_character")
-        answer = stack.chat(stack.user(), action="import_card", card={"name": "a"})
+        answer = stack.chat(
+            stack.user(), action="import_card", card={"name": "a", "personality": "Dry."}
+        )
         refused(answer, 503, "database_unavailable")
 
 
@@ -312,11 +392,35 @@ class TestExport:
         file = export_card(stack, user, first, file_format)
         second = import_card(stack, user, card_base64=encoded(file))["character_id"]
 
-        assert export_card(stack, user, second) == card("cook_v3")
+        without_picture = card("cook_v3")
+        del without_picture["data"]["assets"]
+        assert export_card(stack, user, second) == without_picture
+
+    @pytest.mark.parametrize("file_format", ["png", "charx"])
+    def test_file_refers_to_nothing_that_is_not_in_it(self, stack: Stack, file_format: str) -> None:
+        """RisuAI refuses a card that does."""
+        user = stack.user()
+        web = {"type": "background", "name": "quay", "uri": "https://example.com/a.png"}
+        lost = {"type": "emotion", "name": "smile", "uri": "__asset:1"}
+        lists = {"emotions": [["smile", "__asset:0"]], "additionalAssets": [["a", "embeded://b"]]}
+        original = card("cook_v3")
+        original["data"]["assets"] += [lost, web]
+        original["data"]["extensions"]["risuai"] = lists
+        character = import_card(stack, user, card=original)["character_id"]
+
+        read = files.read(export_card(stack, user, character, file_format)).card["data"]
+
+        assert read["assets"] == [web]
+        assert read["extensions"]["risuai"] == {"emotions": [], "additionalAssets": []}
+        assert export_card(stack, user, character) == original
 
     def test_numbers_and_signs_survive_the_database(self, stack: Stack) -> None:
         odd = [0.1, 1e16, -1.5e-9, 2**53, -0.0, 12345678901234567890, True, None, "\u2028", "🌊"]
-        original = {"name": "Odd", "extensions": {"": {"x": odd}, "ключ": [[], {}, ""]}}
+        original = {
+            "name": "Odd",
+            "personality": "Odd.",
+            "extensions": {"": {"x": odd}, "ключ": [[], {}, ""]},
+        }
         user = stack.user()
         character = import_card(stack, user, card=original)["character_id"]
         assert export_card(stack, user, character) == original
@@ -412,6 +516,12 @@ class TestSchema:
             {"alternate_greetings": ["x"] * 65},
             {"alternate_greetings": [None]},
             {"alternate_greetings": ["x" * 300_000]},
+            {"group_only_greetings": ["x"] * 65},
+            {"group_only_greetings": [None]},
+            {"depth_prompt": "x" * 8_001},
+            {"depth_prompt_depth": -1},
+            {"depth_prompt_role": "tool"},
+            {"talkativeness": 1.5},
             {"nickname": "x" * 121},
             {"nickname": ""},
             {"character_book": []},
@@ -502,6 +612,28 @@ class TestGreeting:
         assert messages[1]["content"].startswith("Hold this ladle, Ada")
 
 
+class TestDepthPrompt:
+    @pytest.mark.installations
+    def test_reaches_the_model_at_its_depth(self, stack: Stack) -> None:
+        user = stack.user("Ada")
+        original = card("cook_v3")
+        note = {"prompt": "{{char}} is tired of {{user}}.", "depth": 2, "role": "system"}
+        original["data"]["extensions"]["depth_prompt"] = note
+        character = import_card(stack, user, card=original)["character_id"]
+        talk = stack.conversation(user, "One", "Two", character_id=character)
+        stack.upstream.enqueue(text("Aye."))
+
+        stack.chat(user, conversation_id=str(talk), message="Three")
+
+        messages = stack.upstream.calls[-1].json["messages"]
+        assert [(m["role"], m["content"]) for m in messages[1:]] == [
+            ("user", "One"),
+            ("system", "Bram is tired of Ada."),
+            ("assistant", "Two"),
+            ("user", "Three"),
+        ]
+
+
 class TestLorebook:
     def test_entries_reach_the_model_when_they_are_talked_of(self, stack: Stack) -> None:
         user = stack.user("Ada")
@@ -536,6 +668,7 @@ class TestLorebook:
         assert facts["greetings"][0].startswith("Hold this ladle")
         assert len(facts["greetings"]) == 2
         assert facts["character_book"] == card("cook_v3")["data"]["character_book"]
-        assert not facts.keys() & {"first_message", "alternate_greetings", "user_id"}
+        unneeded = {"first_message", "alternate_greetings", "user_id", "talkativeness"}
+        assert not facts.keys() & unneeded
         none = stack.one("select private.character_facts(null::characters) as facts")
         assert none == {"facts": None}

@@ -498,7 +498,7 @@ class TestActions:
             "edit": changed | {"message": "Hi"},
             "delete": {"message_id": str(user.id)},  # does not exist
             "branch": changed,
-            "import_card": {"card": {"name": "Vera"}},
+            "import_card": {"card": {"name": "Vera", "personality": "Dry."}},
             "export_card": {"character_id": vera},
         }
 
@@ -554,7 +554,7 @@ class TestActions:
         self, stack: Stack, user: User, limits: dict[str, Any]
     ) -> None:
         stack.configure(limits=limits)
-        body = {"action": "import_card", "card": {"name": "Vera"}}
+        body = {"action": "import_card", "card": {"name": "Vera", "personality": "Dry."}}
         assert {stack.chat(user, **body).status_code for _ in range(12)} == {200}
 
     @pytest.mark.parametrize(
@@ -576,11 +576,13 @@ class TestActions:
 
     def test_none_a_day_is_none(self, stack: Stack, user: User) -> None:
         stack.configure(limits={"default": {"imports_per_day": 0}})
-        limited(stack.chat(user, action="import_card", card={"name": "Vera"}))
+        limited(
+            stack.chat(user, action="import_card", card={"name": "Vera", "personality": "Dry."})
+        )
 
     def test_days_have_a_limit_where_the_settings_name_none(self, stack: Stack, user: User) -> None:
         stack.configure(limits={"default": {"imports_per_minute": None}})
-        body = {"action": "import_card", "card": {"name": "Vera"}}
+        body = {"action": "import_card", "card": {"name": "Vera", "personality": "Dry."}}
         assert stack.chat(user, **body).status_code == 200
         stack.db.execute("update private.counters set on_day = 200 where kind = 'imports'")
         limited(stack.chat(user, **body))
@@ -639,7 +641,9 @@ class TestActions:
 
     def test_card_is_not_looked_at_before(self, stack: Stack, user: User) -> None:
         stack.configure(limits={"default": {"imports_per_minute": 0}})
-        answer = stack.chat(user, action="import_card", card={"name": "Vera, 12, sexual"})
+        answer = stack.chat(
+            user, action="import_card", card={"name": "Vera, 12", "personality": "Sexual."}
+        )
         assert limited(answer) == 60
         limited(stack.chat(user, action="import_card", card_base64="no base64"))
         assert stack.gateway.calls == ["POST /rest/v1/rpc/count_action"] * 2
@@ -831,7 +835,7 @@ class TestRows:
         stack.configure(limits={"default": {"rows_per_minute": 0, "rows_per_day": 0}})
         user = stack.user()
         assert say(stack, user).status_code == 200
-        card = {"action": "import_card", "card": {"name": "Vera"}}
+        card = {"action": "import_card", "card": {"name": "Vera", "personality": "Dry."}}
         assert stack.chat(user, **card).status_code == 200
         with stack.data_api(key=SECRET_KEY) as service:
             rows = [{"user_id": str(user.id), "name": "n"}] * 100
@@ -870,7 +874,11 @@ class Trickle:
 class TestAtOnce:
     """Expensive requests get few slots, and all others are not affected."""
 
-    LARGE = '{"action":"import_card","card":{"name":"Ann","x":"' + "x" * 300_000 + '"}}'
+    LARGE = (
+        '{"action":"import_card","card":{"name":"Ann","personality":"Dry.","x":"'
+        + "x" * 300_000
+        + '"}}'
+    )
 
     def send(self, stack: Stack, url: str, body: str) -> httpx.Response:
         return httpx.post(url, content=body, headers=stack.user().headers, timeout=30)
@@ -894,7 +902,10 @@ class TestAtOnce:
             assert self.send(stack, url, self.LARGE).status_code == 200
 
     def card(self, size: int) -> dict[str, Any]:
-        return {"action": "import_card", "card": {"name": "Ann", "x": "x" * size}}
+        return {
+            "action": "import_card",
+            "card": {"name": "Ann", "personality": "Dry.", "x": "x" * size},
+        }
 
     def test_time_that_a_large_request_waits_is_not_its_own(
         self, stack: Stack, monkeypatch: pytest.MonkeyPatch

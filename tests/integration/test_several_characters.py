@@ -128,6 +128,45 @@ class TestSpeaker:
         names = [company.who(said) for said in ("Tomas?", "And?", "And?", "And?")]
         assert names == ["Tomas", "Vera", "Mara Voss", "Tomas"]
 
+    def test_talkative_ones_speak_more_often_and_nobody_is_forgotten(
+        self, company: Company
+    ) -> None:
+        company.join("Tomas", talkativeness=1)
+        company.join("Vera", talkativeness=0.25)
+        names = [company.who() for _ in range(16)]
+        counts = [names.count(name) for name in ("Tomas", "Mara Voss", "Vera")]
+        assert names[0] == "Mara Voss"
+        assert counts == sorted(counts, reverse=True)
+        assert len(set(counts)) == 3
+        assert min(counts) > 1
+
+    def test_quiet_one_waits_where_only_two_are_there(self, company: Company) -> None:
+        company.join("Vera", talkativeness=0.125)
+        assert [company.who() for _ in range(9)].index("Vera") == 3
+
+    def test_one_of_no_talkativeness_speaks_when_named(self, company: Company) -> None:
+        company.join("Tomas", talkativeness=0)
+        assert [company.who() for _ in range(3)] == ["Mara Voss"] * 3
+        assert company.who("Tomas?") == "Tomas"
+        assert company.who() == "Mara Voss"
+
+    def test_members_of_no_talkativeness_speak_in_turn(self, company: Company) -> None:
+        company.join("Tomas", talkativeness=0)
+        company.join("Vera", talkativeness=0)
+        company.stack.db.execute("update shared.characters set talkativeness = 0")
+        assert [company.who() for _ in range(4)] == ["Mara Voss", "Tomas", "Vera", "Mara Voss"]
+
+    def test_speaker_is_the_same_where_the_conversation_is(self, company: Company) -> None:
+        company.join("Tomas", talkativeness=0.7)
+        company.join("Vera", talkativeness=0.3)
+        for _ in range(5):
+            company.who()
+        query = (
+            "select private.speaker(c, null, 'send', '?', null) as id from shared.conversations c"
+        )
+        speakers = {company.stack.one(query)["id"] for _ in range(5)}
+        assert len(speakers) == 1
+
     def test_earlier_messages_belong_to_the_first_character(self, company: Company) -> None:
         company.talk.conversation = company.stack.conversation(company.talk.user, "One", "Two")
         company.join("Tomas")
@@ -192,6 +231,18 @@ class TestKickoff:
         answer = company.talk.reply(kickoff=True, message=None)
         assert answer["response"].startswith("*The lamp hisses as Mara trims the wick.")
         assert answer["character_id"] == MARA
+
+    def test_kickoff_of_a_group_is_a_greeting_for_groups(self, company: Company) -> None:
+        company.stack.db.execute(
+            "update shared.characters set group_only_greetings = %s where name = 'Mara Voss'",
+            (["All of you, {{user}}?"],),
+        )
+        alone = company.talk.reply(kickoff=True, message=None)["response"]
+        company.talk.conversation = company.stack.conversation(company.talk.user)
+        company.join("Tomas")
+        answer = company.talk.reply(kickoff=True, message=None)
+        assert (answer["response"], answer["model_used"]) == ("All of you, Ada?", "card:greeting")
+        assert alone != answer["response"]
 
     def test_kickoff_may_be_another_characters(self, company: Company) -> None:
         tomas = company.join("Tomas", first_message="Ahoy, {{user}}.")

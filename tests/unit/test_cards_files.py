@@ -160,6 +160,12 @@ class TestPng:
     def test_damaged_picture_is_refused(self, damage: Any) -> None:
         assert "damaged" in refused(damage(card_picture(chara=TINY)))
 
+    def test_written_picture_has_v3_first(self) -> None:
+        """Some programs read the first card that they find."""
+        chunks = png.Reader(bytes=png_file.write(v2=b"{}", v3=b"{}")).chunks()
+        keywords = [content.split(b"\0")[0] for kind, content in chunks if kind == b"tEXt"]
+        assert keywords == [b"ccv3", b"chara"]
+
     def test_written_picture_is_one_and_has_both_versions(self) -> None:
         raw = png_file.write(v2=b'{"name": "two"}', v3=b'{"name": "three"}')
         width, height, _, _ = png.Reader(bytes=raw).asDirect()

@@ -99,28 +99,6 @@ class TestRefusals:
             pytest.param({"name": " \n"}, "blank", id="blank-name"),
             pytest.param({"description": 5}, "`description`", id="number-for-a-text"),
             pytest.param({"first_mes": ["Hi"]}, "`first_mes`", id="list-for-a-text"),
-            pytest.param({"character_version": 1.5}, "`character_version`", id="version"),
-            pytest.param({"alternate_greetings": "Hi"}, "`alternate_greetings`", id="one-greeting"),
-            pytest.param({"alternate_greetings": [1]}, "`alternate_greetings.0`", id="greeting"),
-            pytest.param({"tags": {}}, "`tags`", id="tags"),
-            pytest.param({"extensions": []}, "`extensions`", id="extensions"),
-            pytest.param({"character_book": []}, "`character_book`", id="book"),
-            pytest.param({"character_book": {}}, "`character_book.entries`", id="no-entries"),
-            pytest.param(
-                {"character_book": {"entries": [{"keys": "sea"}]}},
-                "`character_book.entries.0.keys`",
-                id="keys",
-            ),
-            pytest.param(
-                {"character_book": {"entries": [{"keys": [5]}]}},
-                "`character_book.entries.0.keys.0`",
-                id="key",
-            ),
-            pytest.param(
-                {"character_book": {"entries": [{"content": {}}]}},
-                "`character_book.entries.0.content`",
-                id="content",
-            ),
             pytest.param(
                 {"extensions": {"roleplay_backend": {"age": "44"}}}, "age", id="age-as-text"
             ),
@@ -138,6 +116,12 @@ class TestRefusals:
             pytest.param({"description": "x" * 20_001}, id="text"),
             pytest.param({"post_history_instructions": "x" * 8_001}, id="instructions"),
             pytest.param({"alternate_greetings": ["Hi"] * 65}, id="greetings"),
+            pytest.param({"group_only_greetings": ["Hi"] * 65}, id="group-greetings"),
+            pytest.param({"group_only_greetings": ["x" * 19_000] * 10}, id="long-group-greetings"),
+            pytest.param({"nickname": "x" * 121}, id="nickname"),
+            pytest.param(
+                {"extensions": {"depth_prompt": {"prompt": "x" * 8_001}}}, id="depth-prompt"
+            ),
             pytest.param({"alternate_greetings": ["x" * 19_000] * 10}, id="long-greetings"),
             pytest.param({"character_book": {"entries": [{}] * 2_001}}, id="entries"),
             pytest.param(
@@ -167,7 +151,7 @@ class TestVersions:
         ("original", "newer"),
         [
             pytest.param(v2(), False, id="v2"),
-            pytest.param({"name": "x"}, False, id="v1"),
+            pytest.param({"name": "x", "personality": "Dry."}, False, id="v1"),
             pytest.param({**v2(), "spec": "chara_card_v3", "spec_version": "3.0"}, False, id="v3"),
             pytest.param({**v2(), "spec": "chara_card_v3", "spec_version": "3.1"}, True, id="3.1"),
             pytest.param({**v2(), "spec": "chara_card_v4", "spec_version": "4.0"}, True, id="v4"),
@@ -222,6 +206,11 @@ class TestExport:
             "character_book": {"entries": [{"keys": ["sea"], "content": "Wide."}]},
             "age": 70,
             "pronouns": None,
+            "group_only_greetings": ["All of you."],
+            "depth_prompt": "Short sentences.",
+            "depth_prompt_depth": 2,
+            "depth_prompt_role": "user",
+            "talkativeness": 0.25,
         }
         after = exported_after(card(name), **changes)
         columns = Card.parse(after).columns()
@@ -229,6 +218,9 @@ class TestExport:
         fields = after.get("data", after)
         assert (fields["name"], fields["first_mes"]) == ("Renamed", "Changed.")
         assert fields["extensions"]["roleplay_backend"] == {"age": 70}
+        note = {"prompt": "Short sentences.", "depth": 2, "role": "user"}
+        assert fields["extensions"]["depth_prompt"] == note
+        assert fields["extensions"]["talkativeness"] == 0.25
 
     def test_changes_copies_of_a_text_beside_the_data_too(self) -> None:
         after = exported_after(card("detective_v2"), first_message="Changed.")
@@ -266,6 +258,10 @@ class TestExport:
             "age": 52,
             "pronouns": None,
             "nickname": None,
+            "group_only_greetings": [],
+            "depth_prompt_depth": 4,
+            "depth_prompt_role": "system",
+            "talkativeness": None,
         }
         after = exported(row, None)
         assert after["spec"] == "chara_card_v3"
@@ -301,7 +297,7 @@ known = st.fixed_dictionaries(
     },
 )
 cards = st.one_of(
-    known,
+    known.map(lambda fields: fields | {"personality": "Dry."}),
     st.fixed_dictionaries(
         {"spec": st.sampled_from(["chara_card_v2", "chara_card_v3"]), "data": known},
         optional={"spec_version": texts, "more": anything},

@@ -77,6 +77,37 @@ def test_one_that_was_asked_for_opens_any_scene_and_replaces_an_opening() -> Non
     assert greeting(greeting=1, kickoff=False, action="regenerate") == "The lamp is lit."
 
 
+def for_groups(*greetings: str, others: int = 1, **request: Any) -> str | None:
+    begun = BegunTurn(
+        now=datetime(2026, 1, 3, tzinfo=UTC),
+        turn=TurnRow(id=uuid4()),
+        user=UserRow(name="Ada"),
+        character=CharacterRow(
+            id=uuid4(), name="Mara", greetings=["Alone."], group_only_greetings=list(greetings)
+        ),
+        others=[CharacterRow(id=uuid4(), name="Tomas")] * others,
+    )
+    return greeting_for(begun, ChatRequest.model_validate({"kickoff": True} | request))
+
+
+class TestGroup:
+    def test_opens_with_the_first_greeting_for_groups(self) -> None:
+        assert for_groups("All of you, {{user}}?", "Both.") == "All of you, Ada?"
+        assert for_groups(" ", "Both.") == "Both."
+
+    def test_without_one_opens_as_the_character_alone_does(self) -> None:
+        assert for_groups() == for_groups(" ") == "Alone."
+
+    def test_numbers_go_on_after_the_characters_own(self) -> None:
+        assert for_groups("All?", "Both.", greeting=0) == "Alone."
+        assert for_groups("All?", "Both.", greeting=2) == "Both."
+
+    def test_character_alone_has_none_of_them(self) -> None:
+        assert for_groups("All?", others=0) == "Alone."
+        with pytest.raises(ApiError, match="greeting_not_found"):
+            for_groups("All?", others=0, greeting=1)
+
+
 def test_without_a_character_there_is_none() -> None:
     begun = BegunTurn(
         now=datetime(2026, 1, 3, tzinfo=UTC), turn=TurnRow(id=uuid4()), user=UserRow()

@@ -29,6 +29,7 @@ CHARACTER: dict[str, Any] = {
     "example_messages": "C-examples",
     "system_prompt": "C-system",
     "post_history_instructions": "C-instructions",
+    "depth_prompt": "C-note of {{user}}",
     "pronouns": "C-pronouns",
     "greetings": ["C-greeting"],
     "character_book": {"entries": [{"keys": ["tide"], "content": "C-lore of {{user}}"}]},
@@ -90,6 +91,7 @@ class TestOfAPrompt:
             "character": [
                 *("C-name", "C-description of P-name", "40 years old", "C-pronouns", "C-system"),
                 *("C-personality", "C-scenario", "C-examples", "C-instructions", "C-lore of P-"),
+                "C-note of P-name",
                 *("Tom (he/him)",),
             ],
             "persona": ["P-name", "P-description", "P-role"],
@@ -113,7 +115,7 @@ class TestOfAPrompt:
     def test_neighbours_of_one_part_are_read_together_but_for_what_was_said(self) -> None:
         parts = [part for part, _ in sent(begun())]
         said = ["history", "history", "character", "message"]
-        assert parts == ["character", "persona", "memory", *said]
+        assert parts == ["character", "persona", "memory", "character", *said]
 
     def test_messages_of_before_are_the_same_passages_in_the_next_turn(self) -> None:
         rows = [
@@ -191,7 +193,10 @@ texts = st.text("78 \n{}", max_size=30)
 words = st.lists(
     texts | st.sampled_from(["{{char}}", "{{user}}", "{{original}}", "{{// x}}"]), max_size=6
 ).map("".join)
-COLUMNS = ("description", "personality", "system_prompt", "post_history_instructions")
+COLUMNS = (
+    *("description", "personality", "system_prompt", "post_history_instructions"),
+    "depth_prompt",
+)
 
 
 @given(

@@ -185,6 +185,47 @@ def test_book_pushes_out_nothing_that_is_always_said() -> None:
     assert system.count("long") > 300
 
 
+def with_note(text: str, depth: int = 4, role: str = "system", **more: Any) -> CharacterRow:
+    note = {"depth_prompt": text, "depth_prompt_depth": depth, "depth_prompt_role": role}
+    return character("keeper_v1", **note, **more)
+
+
+class TestDepthPrompt:
+    def test_stands_at_its_depth_with_its_role(self) -> None:
+        history = ("One", "Two", "Three", "Four")
+        for depth in range(5):
+            said = built(with_note("Note.", depth), "Five", *history)[1:]
+            places = [one["content"] for one in said].index("Note.")
+            assert (places, said[places]["role"]) == (5 - depth, "system")
+        assert built(with_note("Note.", 9), "Five", *history)[1]["content"] == "Note."
+        spoken = built(with_note("Note.", 1, "assistant"), "Hello", "One")
+        assert (spoken[2]["role"], spoken[2]["content"]) == ("assistant", "Note.")
+
+    def test_macros_in_it_are_expanded(self) -> None:
+        who = with_note("{{char}}, {{user}}, {{description}}: {{personality}}", 0)
+        assert built(who, "Hello")[-1]["content"].startswith("Tobias Wren, Ada, ")
+
+    def test_cannot_begin_the_reply(self) -> None:
+        assert built(with_note("Note.", 0, "assistant"), "Hello")[-1]["role"] == "system"
+
+    def test_stands_beside_entries_of_the_book(self) -> None:
+        entry = {"keys": [], "constant": True, "content": "@@depth 1\nEntry."}
+        who = with_note("Note.", 1, character_book={"entries": [entry]})
+        assert built(who, "Hello")[1]["content"] == "Entry.\n\nNote."
+
+    def test_long_one_is_cut_and_the_message_stays_whole(self) -> None:
+        who = with_note("note " * 1_500, 1)
+        *_, note, message = built(who, "Hello. " * 100, context_tokens=2048)
+        assert message["content"] == "Hello. " * 100
+        assert 50 < note["content"].count("note") < 200
+
+    def test_blank_one_is_none(self) -> None:
+        assert [m["role"] for m in built(with_note("{{// nothing}} "), "Hello")] == [
+            "system",
+            "user",
+        ]
+
+
 contents = st.text(max_size=600)
 
 
@@ -203,6 +244,7 @@ contents = st.text(max_size=600)
     description=st.text(max_size=6000),
     message=st.text(max_size=900),
     history=st.lists(contents, max_size=12),
+    note=st.text(max_size=8_000),
     context_tokens=st.integers(2048, 8192),
 )
 def test_prompt_with_a_book_never_exceeds_its_budget(
@@ -210,9 +252,11 @@ def test_prompt_with_a_book_never_exceeds_its_budget(
     description: str,
     message: str,
     history: list[str],
+    note: str,
     context_tokens: int,
 ) -> None:
-    who = character("keeper_v1", description=description, character_book={"entries": entries})
+    book = {"entries": entries}
+    who = with_note(note, description=description, character_book=book)
     messages = built(who, message, *history, context_tokens=context_tokens)
     spent = sum(UNCALIBRATED.count(message["content"]) for message in messages)
     assert spent <= context_tokens - 400

@@ -61,14 +61,14 @@ function side(state) {
             </li>`)}
         </ul>
         <label class="drop">
-          <input type="file" accept=".json,.png,.charx" class="unseen"
+          <input type="file" accept=".json,.png,.charx,.yaml,.yml" class="unseen"
             @change=${doing(async ({ target }) => {
               const [file] = target.files;
               target.value = "";
               if (file) await talks.importCard(file);
             })} />
           <strong>Import a character card</strong>
-          <small>Choose a .png, .json or .charx file, or drop it anywhere</small>
+          <small>Choose a .png, .json, .charx or .yaml file, or drop it anywhere</small>
         </label>
       </div>
       <footer>

@@ -21,6 +21,7 @@ const PARTS = {
   rule: "A rule for this reply",
   history: "The newest messages",
   recalled: "What was recalled",
+  note: "The character's note",
   instructions: "The author's last instructions",
   message: "Your message",
   request: "The request to go on",

@@ -44,7 +44,9 @@ class ConversationRow(Row):
 class CharacterRow(Row):
     """A character, or the persona that the user plays. `age` is in years.
 
-    `greetings` has the first message, then the alternate ones; blank ones keep their index.
+    `greetings` has the first message, then the alternate ones; blank ones keep their index. Those
+    of `group_only_greetings` are for conversations with several characters. `depth_prompt` stands
+    among the messages, with `depth_prompt_depth` of them after it.
     `character_book` is unvalidated JSON from the author's tool.
     """
 
@@ -57,10 +59,14 @@ class CharacterRow(Row):
     example_messages: str = ""
     system_prompt: str = ""
     post_history_instructions: str = ""
+    depth_prompt: str = ""
+    depth_prompt_depth: int = 4
+    depth_prompt_role: Literal["system", "user", "assistant"] = "system"
     pronouns: str | None = None
     age: int | None = None
     content_rating: Tier = "sfw"
     greetings: list[str] = Field(default_factory=list)
+    group_only_greetings: list[str] = Field(default_factory=list)
     character_book: Object | None = None
     is_own: bool = False
     """Whether the user is the author. Set only for the speaker."""
@@ -72,7 +78,7 @@ class CharacterRow(Row):
         """
         return [
             *filter(None, (getattr(self, name) for name in TEXTS)),
-            *(self.greetings if greetings else ()),
+            *((*self.greetings, *self.group_only_greetings) if greetings else ()),
             *(_contents(self.character_book) if book and self.character_book else ()),
         ]
 

@@ -10,6 +10,7 @@ from roleplay_chat.cards.json_file import MAX_JSON_BYTES
 
 SIGNATURE = b"PK\x03\x04"
 CARD = "card.json"
+MODULE = "module.risum"
 MAX_ENTRIES = 1_000
 """Files in an archive; cards with many expressions have a few hundred."""
 MAX_UNPACKED_BYTES = 64 * 2**20
@@ -33,6 +34,8 @@ class Charx:
     card: bytes
     others: int
     """The number of other files."""
+    has_module: bool = False
+    """Whether one of them is RisuAI's module."""
 
 
 def read(raw: bytes) -> Charx:
@@ -45,7 +48,8 @@ def read(raw: bytes) -> Charx:
             entries = archive.infolist()
             _check(entries, len(raw))
             card = _find_card(entries)
-            return Charx(_unpacked(archive, card), others=len(entries) - 1)
+            has_module = any(entry.filename == MODULE for entry in entries)
+            return Charx(_unpacked(archive, card), len(entries) - 1, has_module)
     except _DAMAGED as error:
         raise invalid("The archive is damaged: its card cannot be read.") from error
 

@@ -1,13 +1,23 @@
 """Detects the format of a card file and reads it."""
 
+import json
 from dataclasses import dataclass
 from typing import Any
 
-from roleplay_chat.cards import charx_file, json_file, png_file
+from edge.json_text import value_count_bound
+from roleplay_chat.cards import charx_file, json_file, png_file, yaml_file
 from roleplay_chat.cards.errors import invalid
+from roleplay_chat.cards.formats import what_it_is
+from roleplay_chat.cards.versions import declares_card, describes_character
 
 PICTURE_NOT_KEPT = "The picture is not stored, only the card in it."
 OTHERS_NOT_KEPT = "The archive's other files (pictures, sounds; {count}) are not stored."
+MODULE_NOT_READ = "RisuAI's module in the archive (`module.risum`: scripts) is not read."
+_JPEG = b"\xff\xd8\xff"
+_PICTURES = (_JPEG, b"GIF8", b"RIFF", b"BM")
+_SPACE = b"\xef\xbb\xbf \t\r\n"
+MAX_LINE_BYTES = 64 * 2**10
+"""The part of a file that is read to say what it is."""
 
 
 @dataclass(frozen=True)
@@ -22,10 +32,50 @@ def read(raw: bytes) -> CardFile:
     """The card in a file of any format. Raises `ApiError` 400 or 413."""
     if raw.startswith(png_file.SIGNATURE):
         return CardFile(json_file.read(png_file.read(raw)), (PICTURE_NOT_KEPT,))
-    if raw.startswith(charx_file.SIGNATURE):
+    if raw.startswith(charx_file.SIGNATURE) or _has_archive(raw):
         charx = charx_file.read(raw)
-        lost = (OTHERS_NOT_KEPT.format(count=charx.others),) if charx.others else ()
-        return CardFile(json_file.read(charx.card), lost)
-    if not raw.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"{"):
-        raise invalid("This is not a character card: it is neither JSON, PNG nor CHARX.")
-    return CardFile(json_file.read(raw))
+        lost = [OTHERS_NOT_KEPT.format(count=charx.others)] if charx.others else []
+        lost += [MODULE_NOT_READ] if charx.has_module else []
+        return CardFile(json_file.read(charx.card), tuple(lost))
+    if raw.lstrip(_SPACE).startswith(b"{"):
+        _check_is_one_object(raw)
+        return CardFile(json_file.read(raw))
+    if yaml_file.is_yaml(raw):
+        return CardFile(yaml_file.read(raw))
+    raise invalid(f"This is not a character card: it is neither JSON, PNG nor CHARX{_hint(raw)}.")
+
+
+def _has_archive(raw: bytes) -> bool:
+    """Whether an archive follows a picture, as RisuAI writes it."""
+    return raw.startswith(_JPEG) and charx_file.SIGNATURE in raw
+
+
+def _hint(raw: bytes) -> str:
+    """What the file is instead, as far as that is seen from its beginning."""
+    if raw.startswith(_PICTURES):
+        return "; a picture has its card only as the original PNG"
+    found = _what_lines_are(raw.lstrip(_SPACE).removeprefix(b"["))
+    return f"; it is {found}" if found else ", nor a character in YAML"
+
+
+def _check_is_one_object(raw: bytes) -> None:
+    """Raises `ApiError` 400 for several objects, a line each, as chats are stored."""
+    start = raw.lstrip(_SPACE)
+    line, _, rest = start[: MAX_LINE_BYTES + 1].partition(b"\n")
+    if line.rstrip().endswith(b"}") and rest.lstrip().startswith(b"{"):
+        raise invalid(f"This is {_what_lines_are(start) or 'a list of objects'}, not a character.")
+
+
+def _what_lines_are(start: bytes) -> str | None:
+    """What a list of objects is by the first of them."""
+    if value_count_bound(start[:MAX_LINE_BYTES]) > json_file.MAX_VALUES:
+        return None
+    try:
+        text = start[:MAX_LINE_BYTES].decode(errors="ignore").lstrip()
+        first, _ = json.JSONDecoder().raw_decode(text)
+    except (ValueError, RecursionError):
+        return None
+    if not isinstance(first, dict):
+        return None
+    is_card = declares_card(first) or describes_character(first)
+    return what_it_is(first) or ("a list of characters" if is_card else None)

@@ -14,18 +14,16 @@ from edge.errors import ApiError
 from edge.identity import account_blocked
 from roleplay_chat.api import Handler, Object, validated
 from roleplay_chat.cards import charx_file, files, json_file, png_file
+from roleplay_chat.cards.assets import without_missing_files
 from roleplay_chat.cards.errors import invalid, too_large
 from roleplay_chat.cards.model import Card, exported
+from roleplay_chat.cards.unsupported import row_of, unsupported
 from roleplay_chat.cards.versions import NEWER, as_v2, as_v3, is_newer
-from roleplay_chat.lorebook.matching import broken_patterns
 from roleplay_chat.prompt.passages import character_passage
-from roleplay_chat.rows import CharacterRow
 from roleplay_chat.screening.decision import Finding, Passage, content_refused, screen
 from roleplay_chat.turn_store import count_action
 
 _log = getLogger("roleplay_chat")
-
-BROKEN_PATTERNS = "Lorebook keys that are invalid patterns and never match: {count}."
 
 
 async def import_card(clients: Clients, user_id: UUID, body: Object) -> Object:
@@ -97,12 +95,8 @@ def _read(body: Object) -> tuple[Card, list[str]]:
     else:
         found = files.CardFile(json_file.checked(file))
     card = Card.parse(found.card)
-    warnings = list(found.warnings)
-    if is_newer(found.card):
-        warnings.append(NEWER)
-    if broken := broken_patterns(card.columns()["character_book"] or {}):
-        warnings.append(BROKEN_PATTERNS.format(count=broken))
-    return card, warnings
+    newer = [NEWER] if is_newer(found.card) else []
+    return card, [*found.warnings, *newer, *card.warnings, *unsupported(card)]
 
 
 def _finding(card: Card) -> Finding | None:
@@ -111,11 +105,9 @@ def _finding(card: Card) -> Finding | None:
 
 def _passages(card: Card) -> list[Passage]:
     """All texts of the card that may reach a model or another person."""
-    columns = card.columns()
-    first, others = columns["first_message"], columns["alternate_greetings"]
-    greetings = [first, *others, *card.other_texts()]
-    unsaved = {"id": UUID(int=0), "greetings": greetings}
-    return [character_passage("character", CharacterRow.model_validate(columns | unsaved))]
+    row = row_of(card)
+    read = row.model_copy(update={"greetings": [*row.greetings, *card.other_texts()]})
+    return [character_passage("character", read)]
 
 
 def _decoded(encoded: object) -> bytes:
@@ -154,6 +146,7 @@ def _written(
     card = exported(character, original)
     if file_format == "json":
         return {"card": card}
+    card = without_missing_files(card)
     v3 = json_file.write(as_v3(card))
     if file_format == "charx":
         return {"card_base64": base64.b64encode(charx_file.write(v3)).decode()}

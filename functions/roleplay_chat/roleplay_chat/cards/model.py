@@ -1,19 +1,25 @@
 """Validates a card and maps it to columns of `characters`.
 
-The original card is stored unchanged in `character_cards`; the columns hold what a turn needs. An
+Strict about what makes a character and about sizes; `repair` reads the rest as it was meant. The
+original card is stored unchanged in `character_cards`; the columns hold what a turn needs. An
 exported card is the original with the author's later changes to the columns.
 """
 
 import copy
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
+from edge.json_values import number_or_text
 from roleplay_chat.cards.errors import invalid, too_large
+from roleplay_chat.cards.formats import CONVERTED, as_card
+from roleplay_chat.cards.repair import Warnings, repaired
 from roleplay_chat.cards.versions import Object, Version, as_v3, find_fields, parse_version
+from roleplay_chat.lorebook.entries import parse_depth
+from roleplay_chat.messages import Role
 
 EXTENSION = "roleplay_backend"
 """The key in a card's `extensions` for what cards have no field for: {"age", "pronouns"}. An age is
@@ -23,10 +29,10 @@ MAX_NAME = 120
 MAX_TEXT = 20_000
 """Characters of one text. Every turn reads it, and longer texts would not fit a prompt anyway."""
 MAX_INSTRUCTIONS = 8_000
-"""Characters of the post-history instructions, which every prompt contains."""
+"""Characters of the post-history instructions, and of the depth prompt: every prompt has them."""
 MAX_GREETINGS = 64
 MAX_GREETINGS_BYTES = 128 * 2**10
-"""The limit for all alternate greetings together."""
+"""The limit for all alternate greetings together, and for all of groups."""
 MAX_BOOK_BYTES = 512 * 2**10
 """The limit for a character book, which every turn reads from the database."""
 MAX_BOOK_ENTRIES = 2_000
@@ -56,18 +62,29 @@ def _not_blank(name: str) -> str:
 
 Remark = Annotated[str, _instead_of_null("")]
 Text = Annotated[Remark, Field(max_length=MAX_TEXT)]
+Texts = Annotated[list[Text], _instead_of_null([]), Field(max_length=MAX_GREETINGS)]
 Name = Annotated[str, Field(max_length=MAX_NAME), AfterValidator(_not_blank)]
 
-OTHERS_READ = (*TEXT_COLUMNS, "nickname", "alternate_greetings", "group_only_greetings")
+LISTS = ("alternate_greetings", "group_only_greetings")
+OTHERS_READ = (*TEXT_COLUMNS, "nickname", *LISTS)
 """The fields of a card with texts for people."""
+DEPTH_COLUMNS = {
+    "depth_prompt": "prompt",
+    "depth_prompt_depth": "depth",
+    "depth_prompt_role": "role",
+}
+"""The columns of the extension `depth_prompt`, which SillyTavern calls the character's note."""
+DEFAULT_DEPTH = 4
 
 COLUMNS = (
     *TEXT_COLUMNS.values(),
     "nickname",
-    "alternate_greetings",
+    *LISTS,
     "character_book",
     "age",
     "pronouns",
+    *DEPTH_COLUMNS,
+    "talkativeness",
 )
 """The columns that a card fills."""
 
@@ -99,10 +116,29 @@ class Own(Part):
     pronouns: Annotated[str, Field(max_length=40)] | None = None
 
 
+class DepthPrompt(Part):
+    """A note among the messages, `depth` from the end."""
+
+    prompt: Annotated[Remark, Field(max_length=MAX_INSTRUCTIONS)] = ""
+    depth: float | None = None
+    role: Role | None = None
+
+    def columns(self) -> Object:
+        """The note as columns of `characters`."""
+        depth = parse_depth(self.depth)
+        return {
+            "depth_prompt": self.prompt if self.prompt.strip() else "",
+            "depth_prompt_depth": DEFAULT_DEPTH if depth is None else depth,
+            "depth_prompt_role": self.role or "system",
+        }
+
+
 class Extensions(Part):
-    """A card's extensions."""
+    """A card's extensions. `talkativeness` is from 0 to 1, as a number or as text."""
 
     roleplay_backend: Annotated[Own, _instead_of_null({})] = Own()
+    depth_prompt: Annotated[DepthPrompt, _instead_of_null({})] = DepthPrompt()
+    talkativeness: float | str | None = None
 
 
 class Fields(Part):
@@ -116,9 +152,8 @@ class Fields(Part):
     mes_example: Text = ""
     system_prompt: Text = ""
     post_history_instructions: Annotated[Remark, Field(max_length=MAX_INSTRUCTIONS)] = ""
-    alternate_greetings: Annotated[
-        list[Text], _instead_of_null([]), Field(max_length=MAX_GREETINGS)
-    ] = Field(default_factory=list)
+    alternate_greetings: Texts = Field(default_factory=list)
+    group_only_greetings: Texts = Field(default_factory=list)
     character_book: Book | None = None
     extensions: Annotated[Extensions, _instead_of_null({})] = Extensions()
     nickname: Annotated[Remark, Field(max_length=MAX_NAME)] = ""
@@ -131,44 +166,63 @@ class Fields(Part):
 
 @dataclass(frozen=True)
 class Card:
-    """A validated card."""
+    """A validated card. `warnings` name the fields that were not as they should be."""
 
     original: Object
     version: Version
     fields: Fields
+    book: Object | None
+    """The lorebook, with what was wrong in it read or left out."""
+    warnings: tuple[str, ...] = ()
 
     @classmethod
-    def parse(cls, original: Object) -> "Card":
-        """Validate a card of any version. Raises `ApiError` 400 or 413."""
-        version = parse_version(original)
+    def parse(cls, file: Object) -> "Card":
+        """Validate a card of any version, or a character of another program, of which it makes a
+        card. Raises `ApiError` 400 or 413."""
+        warnings = Warnings()
+        original, program = as_card(file, warnings)
+        fields = repaired(find_fields(original), warnings)
         try:
-            fields = Fields.model_validate(find_fields(original))
+            valid = Fields.model_validate(fields)
         except ValidationError as error:
             raise _card_error(error) from error
-        _check_sizes(original)
-        return cls(original, version, fields)
+        _check_sizes(fields)
+        converted = [CONVERTED.format(program=program)] if program else []
+        return cls(
+            original,
+            parse_version(original),
+            valid,
+            fields.get("character_book"),
+            (*converted, *warnings.sentences()),
+        )
 
     def columns(self) -> Object:
         """The card as a row of `characters`."""
         texts = {column: getattr(self.fields, name) for name, column in TEXT_COLUMNS.items()}
         nickname = self.fields.nickname
+        extensions = self.fields.extensions
         return texts | {
             "nickname": nickname if nickname.strip() else None,
             "alternate_greetings": list(self.fields.alternate_greetings),
-            "character_book": find_fields(self.original).get("character_book"),
-            **self.fields.extensions.roleplay_backend.model_dump(),
+            "group_only_greetings": list(self.fields.group_only_greetings),
+            "character_book": self.book,
+            **extensions.roleplay_backend.model_dump(),
+            **extensions.depth_prompt.columns(),
+            "talkativeness": number_or_text(extensions.talkativeness),
         }
 
     def other_texts(self) -> list[str]:
-        """Texts for people that no turn has, but other programs show when the card is exported:
-        greetings for groups, and V1's fields beside `data` where they differ."""
-        fields = find_fields(self.original)
-        found = [fields.get("group_only_greetings")]
-        for name in OTHERS_READ:
-            value = self.original.get(name)
-            found += [value] if value != fields.get(name) else []
-        each = (value if isinstance(value, list) else [value] for value in found)
-        return [text for texts in each for text in texts if isinstance(text, str)]
+        """Texts for people that no turn has, but other programs may show when the card is exported:
+        V1's fields beside `data` where they differ, and what was left out because of its type."""
+        fields, data = find_fields(self.original), self.original.get("data")
+        found = [fields.get(name) for name in OTHERS_READ if not isinstance(fields.get(name), str)]
+        for beside in (self.original, data if isinstance(data, dict) else {}):
+            values = ((beside.get(name), fields.get(name)) for name in OTHERS_READ)
+            found += [value for value, own in values if value != own]
+        found.append(_object(fields.get("extensions")).get("depth_prompt"))
+        book = fields.get("character_book")
+        found += _contents_in(book) if book != self.book else []
+        return [text for value in found for text in _texts_in(value)]
 
     def greetings(self) -> int:
         """The number of greetings that are not blank."""
@@ -185,12 +239,8 @@ def exported(row: Mapping[str, Any], original: Object | None) -> Object:
 
     `original` is None for a character that was not imported.
     """
-    if original is None:
-        card = as_v3({"name": row["name"]})
-        before: Object = {}
-    else:
-        card = copy.deepcopy(original)
-        before = Card.parse(original).columns()
+    card = as_v3({"name": row["name"]}) if original is None else copy.deepcopy(original)
+    before = Card.parse(card).columns()
     _change(card, {name: row[name] for name in COLUMNS if row[name] != before.get(name)})
     return card
 
@@ -200,7 +250,11 @@ def _change(card: Object, changed: Object) -> None:
     names = {column: name for name, column in TEXT_COLUMNS.items()}
     for column, value in changed.items():
         if column in ("age", "pronouns"):
-            _extend(fields, column, value)
+            _extend(fields, EXTENSION, column, value)
+        elif column in DEPTH_COLUMNS:
+            _extend(fields, "depth_prompt", DEPTH_COLUMNS[column], value)
+        elif column == "talkativeness":
+            fields["extensions"] = {**_object(fields.get("extensions")), column: value}
         elif value is None:
             fields.pop(column, None)
         else:
@@ -210,29 +264,66 @@ def _change(card: Object, changed: Object) -> None:
                 card[name] = value
 
 
-def _extend(fields: Object, name: str, value: Any) -> None:
-    extensions = fields.get("extensions") or {}
-    own = {**(extensions.get(EXTENSION) or {}), name: value}
+def _extend(fields: Object, extension: str, name: str, value: Any) -> None:
+    extensions = _object(fields.get("extensions"))
+    own = {**_object(extensions.get(extension)), name: value}
     kept = {key: known for key, known in own.items() if known is not None}
-    fields["extensions"] = {**extensions, EXTENSION: kept}
+    fields["extensions"] = {**extensions, extension: kept}
+
+
+def _texts_in(value: Any) -> Iterator[str]:
+    """All texts in a value of any type."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict | list):
+        for inner in value.values() if isinstance(value, dict) else value:
+            yield from _texts_in(inner)
+
+
+def _contents_in(book: Any) -> Iterator[Any]:
+    """What entries of a book say, in the names of any program; all of what is no entry."""
+    if isinstance(book, dict):
+        book = book.get("entries", book)
+    rows = book.values() if isinstance(book, dict) else book if isinstance(book, list) else [book]
+    for row in rows:
+        is_entry = isinstance(row, dict)
+        yield [row.get(name) for name in ("content", "entry", "text")] if is_entry else row
+
+
+def _object(value: Any) -> Object:
+    return value if isinstance(value, dict) else {}
 
 
 def _card_error(error: ValidationError) -> Exception:
     first = error.errors(include_input=False, include_url=False)[0]
     where = ".".join(str(part) for part in first["loc"])
-    sentence = f"`{where}`: {first['msg']}."
+    fault = _FAULTS.get(first["type"], "must be {type}").format(
+        type=_TYPES.get(first["type"], "of another type"), **first.get("ctx", {})
+    )
+    sentence = f"`{where}` {fault}."
     return too_large(sentence) if first["type"] in _TOO_LARGE else invalid(sentence)
 
 
 _TOO_LARGE = ("string_too_long", "too_long")
+_TYPES = {
+    "string_type": "text",
+    "int_type": "a whole number",
+    "list_type": "a list",
+    "model_type": "an object",
+}
+_FAULTS = {
+    "missing": "is missing",
+    "value_error": "must not be blank",
+    "string_too_long": "is too long: at most {max_length:,} characters",
+    "too_long": "has too many parts: at most {max_length:,}",
+    "greater_than_equal": "must be at least {ge}",
+    "less_than_equal": "must be at most {le:,}",
+}
 
 
-def _check_sizes(original: Object) -> None:
-    fields = find_fields(original)
-    for name, limit in (
-        ("alternate_greetings", MAX_GREETINGS_BYTES),
-        ("character_book", MAX_BOOK_BYTES),
-    ):
+def _check_sizes(fields: Object) -> None:
+    limits = {**dict.fromkeys(LISTS, MAX_GREETINGS_BYTES), "character_book": MAX_BOOK_BYTES}
+    for name, limit in limits.items():
         size = len(json.dumps(fields.get(name), ensure_ascii=False).encode())
         if size > limit:
             raise too_large(f"`{name}` is too large: {size:,} bytes, at most {limit:,}.")

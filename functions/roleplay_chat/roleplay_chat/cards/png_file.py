@@ -38,11 +38,14 @@ def read(raw: bytes) -> bytes:
 
 
 def write(*, v2: bytes, v3: bytes) -> bytes:
-    """A plain picture with the card's JSON in both versions."""
+    """A plain picture with the card's JSON in both versions.
+
+    V3 comes first: some programs read the first card that they find.
+    """
     *picture, end = png.Reader(bytes=_plain_picture()).chunks()
     cards = [
         (b"tEXt", keyword + b"\0" + base64.b64encode(card))
-        for keyword, card in ((V2_KEYWORD, v2), (V3_KEYWORD, v3))
+        for keyword, card in ((V3_KEYWORD, v3), (V2_KEYWORD, v2))
     ]
     file = io.BytesIO()
     png.write_chunks(file, [*picture, *cards, end])

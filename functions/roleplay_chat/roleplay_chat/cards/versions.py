@@ -3,7 +3,6 @@
 import copy
 from typing import Any, Literal
 
-from roleplay_chat.cards.errors import invalid
 from roleplay_chat.lorebook.entries import without_decorators
 
 Object = dict[str, Any]
@@ -13,6 +12,9 @@ NEWEST_SPEC_VERSION = 3.0
 NEWER = "The card has a newer version than we support; some of it may not be used."
 _V2: Object = {"spec": "chara_card_v2", "spec_version": "2.0"}
 _V3: Object = {"spec": "chara_card_v3", "spec_version": "3.0"}
+_ENVELOPE = ("spec", "spec_version", "data")
+DESCRIBING = ("description", "personality", "first_mes", "mes_example")
+"""The texts of which a character has at least one. V1 has no other mark."""
 _REQUIRED_BY_V2: Object = {
     "name": "",
     "description": "",
@@ -32,24 +34,36 @@ _REQUIRED_BY_V2: Object = {
 _REQUIRED_BY_V3: Object = _REQUIRED_BY_V2 | {"group_only_greetings": []}
 
 
+def describes_character(fields: Object) -> bool:
+    """Whether the fields are a character's: a name, and a text that says who it is."""
+    texts = (fields.get(name) for name in DESCRIBING)
+    return "name" in fields and any(isinstance(text, str) and text.strip() for text in texts)
+
+
+def has_data(original: Object) -> bool:
+    """Whether a card's fields are in `data`, as in V2 and V3. Some tools write V1's fields beside
+    it, which are the card's if `data` has no name."""
+    data = original.get("data")
+    return isinstance(data, dict) and ("name" in data or not describes_character(original))
+
+
 def find_fields(original: Object) -> Object:
     """The object with a card's fields: `data`, or in V1 the card itself."""
-    return original["data"] if isinstance(original.get("data"), dict) else original
+    fields: Object = original["data"] if has_data(original) else original
+    return fields
+
+
+def declares_card(original: Object) -> bool:
+    """Whether `spec` says that this is a character card."""
+    spec = original.get("spec")
+    return isinstance(spec, str) and spec.startswith("chara_card_v")
 
 
 def parse_version(original: Object) -> Version:
-    """The card's declared version; newer versions count as the newest known one.
-
-    Raises `ApiError` 400 if it is not a character card.
-    """
-    spec = original.get("spec")
-    if spec is None and "data" not in original:
+    """The card's version; newer versions count as the newest known one."""
+    if not has_data(original):
         return 1
-    if spec is not None and not (isinstance(spec, str) and spec.startswith("chara_card_v")):
-        raise invalid("This is not a character card: `spec` names another format.")
-    if not isinstance(original.get("data"), dict):
-        raise invalid("`data` must be a JSON object.")
-    return 2 if spec in (None, _V2["spec"]) else 3
+    return 3 if declares_card(original) and original["spec"] != _V2["spec"] else 2
 
 
 def is_newer(original: Object) -> bool:
@@ -57,17 +71,18 @@ def is_newer(original: Object) -> bool:
     known = (None, _V2["spec"], _V3["spec"])
     try:
         number = float(original.get("spec_version") or 0)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         number = 0
-    return original.get("spec") not in known or number > NEWEST_SPEC_VERSION
+    is_unknown = declares_card(original) and original["spec"] not in known
+    return is_unknown or number > NEWEST_SPEC_VERSION
 
 
 def as_v2(original: Object) -> Object:
     """The card as V2. Keeps fields that V2 does not define, removes lorebook decorators."""
     version = parse_version(original)
-    if version == 2:
+    if version == 2 and declares_card(original):
         return original
-    fields = copy.deepcopy(_REQUIRED_BY_V2 | find_fields(original))
+    fields = copy.deepcopy(_REQUIRED_BY_V2 | _without_envelope(original))
     for entry in _entries(fields) if version == 3 else ():
         entry["content"] = without_decorators(entry["content"])
     return _V2 | {"data": fields}
@@ -77,7 +92,14 @@ def as_v3(original: Object) -> Object:
     """The card as V3."""
     if parse_version(original) == 3:
         return original
-    return _V3 | {"data": copy.deepcopy(_REQUIRED_BY_V3 | find_fields(original))}
+    return _V3 | {"data": copy.deepcopy(_REQUIRED_BY_V3 | _without_envelope(original))}
+
+
+def _without_envelope(original: Object) -> Object:
+    fields = find_fields(original)
+    if fields is not original:
+        return fields
+    return {name: value for name, value in fields.items() if name not in _ENVELOPE}
 
 
 def _entries(fields: Object) -> list[Object]:

@@ -2,7 +2,7 @@
 
 Supports Character Card V2 and V3, SillyTavern's `extensions` (where most books come from), and of
 V3's decorators (lines such as "@@depth 4" before an entry's text) those in `_DECORATORS`. Other
-decorators are removed from the text and ignored.
+decorators are removed from the text and ignored. `without_effect` names all that has no effect.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -38,6 +38,33 @@ _SILLYTAVERN_ROLES: dict[object, Role] = {0: "system", 1: "user", 2: "assistant"
 _SILLYTAVERN_LOGIC: dict[object, Logic] = {0: "and_any", 1: "not_all", 2: "not_any", 3: "and_all"}
 _V3_POSITIONS: dict[object, Position] = {"before_desc": "before_char", "after_desc": "after_char"}
 _V3_ROLES: dict[object, Role] = {"system": "system", "user": "user", "assistant": "assistant"}
+
+
+_FEATURES: Mapping[str, tuple[object, ...]] = {
+    "probability": (100,),
+    "sticky": (),
+    "cooldown": (),
+    "delay": (),
+    "delay_until_recursion": (),
+    "group": (),
+    "group_override": (),
+    "use_group_scoring": (),
+    "vectorized": (),
+    "automation_id": (),
+    "triggers": (),
+    "outlet_name": (),
+    "ignore_budget": (),
+    "character_filter": (),
+    "match_persona_description": (),
+    "match_character_description": (),
+    "match_character_personality": (),
+    "match_character_depth_prompt": (),
+    "match_scenario": (),
+    "match_creator_notes": (),
+    "risu_activationPercent": (100,),
+}
+"""Fields in an entry's `extensions` that change what it does, and the values that change nothing,
+besides empty ones. Whether one has an effect here is decided by `_entry`: by whether it is read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,6 +204,44 @@ def parse_depth(value: object) -> int | None:
     return None if depth is None else round(depth)
 
 
+def without_effect(row: Mapping[str, Any]) -> list[str]:
+    """What an entry asks for that has no effect here: fields of its `extensions`, numbers of
+    positions, and decorators."""
+    more = fields(row.get("extensions"))
+    watched = _Watched(more)
+    if _entry(0, {**row, "extensions": watched}) is None:
+        return []
+    unread = [name for name in _FEATURES if name not in watched.read]
+    found = [name for name in unread if _changes_something(name, more)]
+    place = more.get("position")
+    if isinstance(place, int) and place not in _SILLYTAVERN_POSITIONS:
+        found.append(f"position {place}")
+    return found + [f"@@{name}" for name in _ignored_decorators(text(row.get("content")) or "")]
+
+
+class _Watched(dict[str, Any]):
+    """Fields that know which of them were read."""
+
+    def __init__(self, known: Mapping[str, Any]) -> None:
+        super().__init__(known)
+        self.read: set[str] = set()
+
+    def get(self, name: str, default: Any = None) -> Any:
+        self.read.add(name)
+        return super().get(name, default)
+
+    def __getitem__(self, name: str) -> Any:
+        self.read.add(name)
+        return super().__getitem__(name)
+
+
+def _changes_something(name: str, more: Mapping[str, Any]) -> bool:
+    value = more.get(name)
+    if name == "probability" and more.get("useProbability") is False:
+        return False
+    return bool(value) and value not in _FEATURES[name]
+
+
 def _entry(place: int, row: Mapping[str, Any]) -> Entry | None:
     decorators, content = _decorated(text(row.get("content")) or "")
     if row.get("enabled") is False or decorators.keys() & _ACTIVATION == {"dont_activate"}:
@@ -239,11 +304,37 @@ def _decorated(content: str) -> tuple[dict[str, str], str]:
         end += len(line) + 1
         if line.startswith("@@@") and understood:
             continue
-        name, _, value = line.lstrip("@").strip().partition(" ")
-        understood = name in _DECORATORS and _DECORATORS[name](value.strip())
+        name, value = _decorator(line)
+        understood = _is_understood(name, value)
         if understood:
-            decorators.setdefault(name, value.strip())
+            decorators.setdefault(name, value)
     return decorators, content[end:].strip()
+
+
+def _decorator(line: str) -> tuple[str, str]:
+    name, _, value = line.lstrip("@").strip().partition(" ")
+    return name, value.strip()
+
+
+def _is_understood(name: str, value: str) -> bool:
+    return name in _DECORATORS and _DECORATORS[name](value)
+
+
+def _ignored_decorators(content: str) -> list[str]:
+    """The names of decorators that are not supported, and no fallback of theirs either."""
+    ignored: list[str] = []
+    pending = ""
+    for line in content.split("\n"):
+        if not line.startswith("@@") and line.strip():
+            break
+        name, value = _decorator(line)
+        is_fallback = line.startswith("@@@") and pending
+        if not is_fallback and pending:
+            ignored.append(pending)
+        pending = (
+            "" if not name or _is_understood(name, value) else pending if is_fallback else name
+        )
+    return [*ignored, pending] if pending else ignored
 
 
 def _is_number(value: str) -> bool:

@@ -10,12 +10,12 @@ character's long texts: see `SHARES`.
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from roleplay_chat.api import ChatRequest, Tier
 from roleplay_chat.lorebook.entries import Entry
 from roleplay_chat.lorebook.matching import match_entries, select_entries
-from roleplay_chat.messages import Message, Roles
+from roleplay_chat.messages import Message, Role, Roles
 from roleplay_chat.prompt import recall
 from roleplay_chat.prompt.composition import Ingredients, Section
 from roleplay_chat.prompt.group_chat import as_heard, introduction
@@ -57,6 +57,8 @@ CLOSING_SHARE = 0.75
 The middle of a longer message is cut out, because it would displace everything else."""
 INSTRUCTIONS_SHARE = 0.2
 """The maximum share for the post-history instructions."""
+NOTE_SHARE = 0.1
+"""The maximum share for the character's note, which is one of the closing messages' costs."""
 STEP_SHARE = 1 / 16
 """Lengths that change every turn are rounded up to multiples of this share before they decide how
 much of a long card is cut. Otherwise prompts would change every turn and never be cached."""
@@ -154,7 +156,7 @@ def build(spec: PromptSpec) -> Prompt:
     spoken = [*map(_message, kept), *recalled.messages, *frame.closing]
     rule = Piece.from_text(None, spec.rule)
     system = PromptMessage("system", joined("\n\n", [frame.system.content, rule]))
-    messages = [system, *_with_notes(spoken, frame.lore)]
+    messages = [system, *_with_notes(spoken, [*_notes(frame.lore), *frame.note])]
     ingredients = Ingredients(
         spec.begun,
         spec.tokens,
@@ -162,7 +164,7 @@ def build(spec: PromptSpec) -> Prompt:
         cut=frame.cut,
         rule=spec.rule,
         asked=frame.asked,
-        closing=frame.closing,
+        closing=[*frame.note, *frame.closing],
         found=frame.found,
         lore=frame.lore,
         facts_left_out=frame.memory.left_out,
@@ -225,8 +227,10 @@ class _Frame:
     """The tokens of the sections of the system message, uncut, in order."""
     cut: Mapping[Section, Piece]
     """Those that are shortened."""
+    note: Sequence[PromptMessage]
+    """The character's note, if there is one."""
     asked: Sequence[PromptMessage]
-    """The closing messages, uncut."""
+    """The note and the closing messages, uncut."""
     found: Sequence[Entry]
     """The activated entries, of which `lore` are those that fit."""
     memory: _Memory
@@ -236,9 +240,12 @@ def _frame(spec: PromptSpec) -> _Frame:
     begun, request, budget, tokens = spec.begun, spec.request, spec.budget, spec.tokens
     macros = build_macros(begun, request)
     heard = as_heard(begun, macros["user"])
+    note = _character_note(begun, macros)
+    cut_note = _fit_note(note, int(budget * NOTE_SHARE), tokens)
+    spent = sum(_cost(message, tokens) for message in cut_note)
     asked = _closing(heard, request, macros)
-    closing = _fit_closing(asked, budget, tokens)
-    spent = sum(_cost(message, tokens) for message in closing)
+    closing = _fit_closing(asked, budget, spent, tokens)
+    spent += sum(_cost(message, tokens) for message in closing)
     room = _system_room(budget, spent)
     house = _own_text(_template(begun.templates, spec.tier, spec.family), request, macros)
     template = _opening_section(
@@ -284,7 +291,8 @@ def _frame(spec: PromptSpec) -> _Frame:
         left,
         needs={**whole, "lore": lore_tokens},
         cut=cut,
-        asked=asked,
+        note=cut_note,
+        asked=[*note[: len(cut_note)], *asked],
         found=found,
         memory=memory,
     )
@@ -475,10 +483,10 @@ def _example(begun: BegunTurn, request: ChatRequest, macros: Mapping[str, str]) 
 
 
 def _fit_closing(
-    closing: Sequence[PromptMessage], budget: int, tokens: Tokens
+    closing: Sequence[PromptMessage], budget: int, spent: int, tokens: Tokens
 ) -> list[PromptMessage]:
-    """The closing messages, cut to their shares."""
-    left, fitted = int(budget * CLOSING_SHARE), []
+    """The closing messages, cut to their shares. `spent` tokens of these are taken already."""
+    left, fitted = int(budget * CLOSING_SHARE) - spent, []
     for message in closing:
         limit = int(budget * INSTRUCTIONS_SHARE) if message.role == "system" else left
         limit -= TOKENS_PER_MESSAGE
@@ -621,29 +629,55 @@ def _lore(begun: BegunTurn, found: Sequence[Entry], budget: int, tokens: Tokens)
     )
 
 
+def _character_note(begun: BegunTurn, macros: Mapping[str, str]) -> list[PromptMessage]:
+    """The note that the author wants among the messages, uncut; a list of one, or of none."""
+    if begun.character is None or not begun.character.depth_prompt:
+        return []
+    text = expand(begun.character.depth_prompt, macros).strip()
+    role, depth = begun.character.depth_prompt_role, begun.character.depth_prompt_depth
+    return [_note(text, role, depth)] if text else []
+
+
+def _fit_note(note: Sequence[PromptMessage], limit: int, tokens: Tokens) -> list[PromptMessage]:
+    """The character's note, cut to `limit` tokens."""
+    fitted = []
+    for message in note:
+        text = message.content.text
+        kept = tokens.beginning(text, limit - TOKENS_PER_MESSAGE).rstrip()
+        content = (
+            message.content if len(kept) == len(text) else message.content.beginning(len(kept))
+        )
+        fitted += [replace(message, content=content)] if kept else []
+    return fitted
+
+
 def _notes(lore: Sequence[Entry]) -> list[PromptMessage]:
     """The entries that are placed among the messages."""
-    return [_note(entry) for entry in lore if entry.position == "in_chat"]
+    return [
+        _note(entry.content, entry.role, entry.depth)
+        for entry in lore
+        if entry.position == "in_chat"
+    ]
 
 
-def _note(entry: Entry) -> PromptMessage:
+def _note(text: str, role: Role, depth: int) -> PromptMessage:
     # As the last message, a model would take it for the beginning of its own reply.
-    role = "system" if entry.role == "assistant" and entry.depth == 0 else entry.role
-    return PromptMessage(role, Piece.from_text("character", entry.content), is_note=True)
+    role = "system" if role == "assistant" and depth == 0 else role
+    return PromptMessage(role, Piece.from_text("character", text), depth)
 
 
-def _with_notes(messages: Sequence[PromptMessage], lore: Sequence[Entry]) -> list[PromptMessage]:
-    """The messages with the entries among them, each with `depth` messages after it."""
-    if not _notes(lore):
+def _with_notes(
+    messages: Sequence[PromptMessage], notes: Sequence[PromptMessage]
+) -> list[PromptMessage]:
+    """The messages with the notes among them, each with `depth` messages after it."""
+    if not notes:
         return list(messages)
     spoken = [place for place, message in enumerate(messages) if message.role != "system"]
     places = [*spoken, len(messages)]
     noted: list[PromptMessage] = []
     for place in range(len(messages) + 1):
         noted += [
-            _note(entry)
-            for entry in lore
-            if entry.position == "in_chat" and places[max(-1 - entry.depth, -len(places))] == place
+            note for note in notes if places[max(-1 - (note.depth or 0), -len(places))] == place
         ]
         noted += messages[place : place + 1]
     return noted

@@ -43,7 +43,7 @@ class Ingredients:
     rule: str
     """The rule at the end of the system message."""
     asked: Sequence[PromptMessage]
-    """The closing messages, uncut."""
+    """The character's note and the closing messages, uncut."""
     closing: Sequence[PromptMessage]
     """The same, as they were sent."""
     found: Sequence[Entry]
@@ -167,7 +167,7 @@ def _closing(made_of: Ingredients) -> Iterator[dict[str, Any]]:
     for asked, sent in zip(made_of.asked, made_of.closing, strict=True):
         is_cut = sent.content is not asked.content
         yield _part(
-            said if asked is last else "instructions",
+            said if asked is last else "note" if asked.is_note else "instructions",
             _cost(sent, made_of.tokens),
             _cost(asked, made_of.tokens) if is_cut else None,
         )

@@ -3,6 +3,7 @@
 from edge.errors import ApiError
 from roleplay_chat.api import ChatRequest
 from roleplay_chat.content_tier import greeting_denied, may_read
+from roleplay_chat.prompt.group_chat import is_group_chat
 from roleplay_chat.prompt.macros import build_macros, expand
 from roleplay_chat.rows import BegunTurn
 
@@ -32,15 +33,32 @@ def greeting_for(begun: BegunTurn, request: ChatRequest) -> str | None:
 
 
 def _chosen(begun: BegunTurn, request: ChatRequest) -> str | None:
-    greetings = begun.character.greetings if begun.character else []
-    known = dict(enumerate(greetings))
-    text = expand(known.get(request.greeting or 0, ""), build_macros(begun, request)).strip()
+    known = _known(begun)
+    number = _first(begun) if request.greeting is None else request.greeting
+    text = expand(known.get(number, ""), build_macros(begun, request)).strip()
     if not text and request.greeting is not None:
         numbers = [str(number) for number, text in known.items() if text.strip()]
         has = f"has these: {', '.join(numbers)}" if numbers else "has none"
         sentence = f"There is no greeting {request.greeting}; the character {has}."
         raise ApiError(400, "greeting_not_found", sentence)
     return text or None
+
+
+def _known(begun: BegunTurn) -> dict[int, str]:
+    """The greetings by number. Those for groups come last, and are known in groups alone."""
+    if begun.character is None:
+        return {}
+    others = begun.character.group_only_greetings if is_group_chat(begun) else []
+    return dict(enumerate([*begun.character.greetings, *others]))
+
+
+def _first(begun: BegunTurn) -> int:
+    """The number of the greeting that opens: in a group the first one for groups, if any."""
+    own = len(begun.character.greetings) if begun.character else 0
+    for_groups = (
+        number for number, text in _known(begun).items() if number >= own and text.strip()
+    )
+    return next(for_groups, 0)
 
 
 def _has_scene(request: ChatRequest) -> bool:

@@ -20,6 +20,8 @@ _MACRO = re.compile(
     r"|<(?P<old>user|char|bot)>",
     re.IGNORECASE,
 )
+_LEFT = re.compile(r"\{\{\s{0,8}(//|[#/?!.$]?\w[\w.-]{0,39})")
+"""The beginning of any macro, also of one with arguments."""
 _NESTED = re.compile(r"\{\{([^{}]*)\{\{([^{}]*)\}\}([^{}]*)\}\}")
 _MAX_NESTING = 8
 _OLD_NAMES = {"user": "user", "char": "char", "bot": "char"}
@@ -138,6 +140,15 @@ def owner(name: str, request: ChatRequest) -> Part:
     if name == "scenario" and request.scene_description:
         return "scene"
     return "persona" if name.startswith(("user", "persona")) else "character"
+
+
+def unexpanded(text: str, macros: Mapping[str, str]) -> list[str]:
+    """The names of the macros that `expand` leaves in the text."""
+    if "{{" not in text:
+        return []
+    left = expand(text, dict.fromkeys(macros, ""))
+    names = (match[1] for match in _LEFT.finditer(left))
+    return [name for name in dict.fromkeys(names) if name.lower() not in macros]
 
 
 def _segments(text: str, macros: Mapping[str, str]) -> Iterator[tuple[str | None, str]]:

@@ -26,8 +26,13 @@ class PromptMessage:
 
     role: Role
     content: Piece
-    is_note: bool = False
-    """Whether it was placed among the messages, so that its place changes from turn to turn."""
+    depth: int | None = None
+    """The number of messages after a note; None for any other message."""
+
+    @property
+    def is_note(self) -> bool:
+        """Whether it is placed among the messages, so that its place changes from turn to turn."""
+        return self.depth is not None
 
 
 def arranged(messages: Sequence[PromptMessage], roles: Roles) -> list[PromptMessage]:

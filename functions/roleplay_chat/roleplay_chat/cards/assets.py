@@ -1,0 +1,55 @@
+"""The pictures and sounds that a card refers to. None of them is stored."""
+
+import copy
+from typing import Any
+
+from roleplay_chat.cards.versions import Object, find_fields
+
+MISSING_FILES = ("embeded://", "embedded://", "__asset:")
+"""References to files beside the card, which our exports do not have."""
+_RISUAI_LISTS = ("emotions", "additionalAssets")
+
+
+def without_missing_files(card: Object) -> Object:
+    """The card without references to files that are not in its export; some programs refuse a card
+    that has any."""
+    card = copy.deepcopy(card)
+    fields = find_fields(card)
+    assets = fields.get("assets")
+    if isinstance(assets, list):
+        fields["assets"] = [asset for asset in assets if not _is_missing(asset)]
+        if not fields["assets"]:  # Then the picture itself is meant.
+            del fields["assets"]
+    own = _risuai(fields)
+    for name in _RISUAI_LISTS:
+        if isinstance(own.get(name), list):
+            own[name] = [asset for asset in own[name] if not _is_missing(asset)]
+    return card
+
+
+def count_assets(fields: Object) -> int:
+    """The number of pictures and sounds in a card, besides its portrait."""
+    assets = fields.get("assets")
+    listed = [*(assets if isinstance(assets, list) else [])]
+    number = sum(isinstance(asset, dict) and not _is_portrait(asset) for asset in listed)
+    lists = (_risuai(fields).get(name) for name in _RISUAI_LISTS)
+    return number + sum(len(found) for found in lists if isinstance(found, list))
+
+
+def _is_portrait(asset: Object) -> bool:
+    is_main = asset.get("type") == "icon" and asset.get("name") in ("main", "iconx", None)
+    return is_main or asset.get("uri") == "ccdefault:"
+
+
+def _risuai(fields: Object) -> Object:
+    extensions = fields.get("extensions")
+    own = extensions.get("risuai") if isinstance(extensions, dict) else None
+    return own if isinstance(own, dict) else {}
+
+
+def _is_missing(asset: Any) -> bool:
+    """Whether an asset, or one of the parts that it is written as, is a file beside the card."""
+    parts = [asset.get("uri")] if isinstance(asset, dict) else asset
+    if not isinstance(parts, list):
+        return False
+    return any(isinstance(part, str) and part.startswith(MISSING_FILES) for part in parts)

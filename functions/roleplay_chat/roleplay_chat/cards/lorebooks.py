@@ -1,0 +1,188 @@
+"""Lorebooks of other programs, converted to a card's `character_book`.
+
+Values are moved as they are; `repair` looks at their types.
+"""
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from roleplay_chat.cards.versions import Object
+
+SILLYTAVERN, AGNAI, RISUAI, NOVELAI = "SillyTavern", "Agnai", "RisuAI", "NovelAI"
+V3_SPEC = "lorebook_v3"
+
+_NAMED: Mapping[str, Mapping[str, str]] = {
+    SILLYTAVERN: {
+        "key": "keys",
+        "keysecondary": "secondary_keys",
+        "content": "content",
+        "comment": "comment",
+        "order": "insertion_order",
+        "constant": "constant",
+        "selective": "selective",
+        "uid": "id",
+    },
+    AGNAI: {
+        "keywords": "keys",
+        "entry": "content",
+        "name": "name",
+        "weight": "insertion_order",
+        "priority": "priority",
+        "enabled": "enabled",
+        "comment": "comment",
+        "constant": "constant",
+        "selective": "selective",
+        "secondaryKeys": "secondary_keys",
+        "position": "position",
+        "id": "id",
+    },
+    RISUAI: {
+        "key": "keys",
+        "secondkey": "secondary_keys",
+        "content": "content",
+        "comment": "comment",
+        "insertorder": "insertion_order",
+        "alwaysActive": "constant",
+        "selective": "selective",
+        "useRegex": "use_regex",
+        "id": "id",
+    },
+    NOVELAI: {
+        "keys": "keys",
+        "text": "content",
+        "displayName": "name",
+        "enabled": "enabled",
+        "forceActivation": "constant",
+        "searchRange": "",  # characters, where ours is messages
+        "id": "id",
+    },
+}
+"""The fields of an entry in each program, and their names in a card."""
+_BOOK_FIELDS = {
+    "name": "name",
+    "description": "description",
+    "scanDepth": "scan_depth",
+    "scan_depth": "scan_depth",
+    "tokenBudget": "token_budget",
+    "token_budget": "token_budget",
+    "recursiveScanning": "recursive_scanning",
+    "recursive_scanning": "recursive_scanning",
+    "extensions": "extensions",
+}
+_OWN_CASE = ("selectiveLogic", "useProbability")
+"""Fields of SillyTavern that it writes in a card as it does in its own files."""
+
+
+@dataclass(frozen=True)
+class Lorebook:
+    """A lorebook, in the form of a card's."""
+
+    book: Object
+    program: str | None = None
+    """Where it comes from; None for a card's own form."""
+
+    @property
+    def entries(self) -> int:
+        """The number of its entries."""
+        return len(self.book["entries"])
+
+
+def read_lorebook(value: Object) -> Lorebook | None:
+    """The lorebook in a JSON file; None if the file is something else."""
+    data = value.get("data")
+    if value.get("spec") == V3_SPEC:
+        return _lorebook(data) if isinstance(data, dict) else Lorebook({"entries": []})
+    if value.get("type") == "risu" and isinstance(data, list):
+        return _lorebook({"entries": data}, RISUAI)
+    return _lorebook(value)
+
+
+def _lorebook(value: Object, program: str | None = None) -> Lorebook | None:
+    listed = value.get("entries")
+    if not isinstance(listed, dict | list):
+        return None
+    rows = list(listed.values()) if isinstance(listed, dict) else listed
+    program = program or next(filter(None, map(program_of, rows)), None)
+    if program is None and value.get("kind") == "memory":
+        program = AGNAI
+    has_keys = any(isinstance(row, dict) and "keys" in row for row in rows)
+    if program is None and rows and not has_keys:
+        return None
+    book = {ours: value[name] for name, ours in _BOOK_FIELDS.items() if name in value}
+    if program == SILLYTAVERN:
+        book.setdefault("recursive_scanning", True)
+    return Lorebook(book | {"entries": [as_entry(row) for row in rows]}, program)
+
+
+def program_of(row: object) -> str | None:
+    """The program that wrote an entry; None for a card's own form."""
+    if not isinstance(row, dict) or ("keys" in row and "text" not in row):
+        return None
+    if "keywords" in row:
+        return AGNAI
+    if "key" in row:
+        return RISUAI if "insertorder" in row or "secondkey" in row else SILLYTAVERN
+    return NOVELAI if "text" in row and "content" not in row else None
+
+
+def as_entry(row: Any) -> Any:
+    """An entry in a card's form, with the fields of its program renamed. Anything that is no entry
+    of another program stays as it is."""
+    program = program_of(row)
+    return row if program is None else _CONVERTERS[program](row)
+
+
+def _renamed(row: Object, program: str) -> Object:
+    names = _NAMED[program]
+    return {names[name]: value for name, value in row.items() if names.get(name)}
+
+
+def _rest(row: Object, program: str) -> Object:
+    return {name: value for name, value in row.items() if name not in _NAMED[program]}
+
+
+def _from_sillytavern(row: Object) -> Object:
+    rest = _rest(row, SILLYTAVERN)
+    disabled = rest.pop("disable", False)
+    extensions = {_as_written_in_cards(name): value for name, value in rest.items()}
+    position = "before_char" if extensions.get("position") == 0 else "after_char"
+    enabled = not disabled if isinstance(disabled, bool | int) else True
+    entry = _renamed(row, SILLYTAVERN)
+    entry |= {"enabled": enabled, "position": position, "use_regex": True}
+    return entry | {"extensions": extensions}
+
+
+def _as_written_in_cards(name: str) -> str:
+    return name if name in _OWN_CASE else re.sub(r"(?<!^)(?=[A-Z])", "_", name).lower()
+
+
+def _from_agnai(row: Object) -> Object:
+    entry = {"enabled": True, "insertion_order": 0} | _renamed(row, AGNAI)
+    return entry | {"extensions": {}}
+
+
+def _from_risuai(row: Object) -> Object:
+    rest = _rest(row, RISUAI)
+    rest.pop("mode", None)
+    more = rest.pop("extentions", None)  # Its own spelling.
+    extensions = dict(more) if isinstance(more, dict) else {}
+    chance = rest.pop("activationPercent", None)
+    extensions |= {} if chance is None else {"risu_activationPercent": chance}
+    return {"enabled": True} | _renamed(row, RISUAI) | {"extensions": extensions}
+
+
+def _from_novelai(row: Object) -> Object:
+    config = row.get("contextConfig")
+    order = config.get("budgetPriority") if isinstance(config, dict) else None
+    entry = {"enabled": True, "insertion_order": 0 if order is None else order}
+    return entry | _renamed(row, NOVELAI) | {"extensions": {}}
+
+
+_CONVERTERS: Mapping[str, Callable[[Object], Object]] = {
+    SILLYTAVERN: _from_sillytavern,
+    AGNAI: _from_agnai,
+    RISUAI: _from_risuai,
+    NOVELAI: _from_novelai,
+}

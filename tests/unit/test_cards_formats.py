@@ -1,0 +1,484 @@
+"""Characters of other programs become cards; files that hold none are named for what they are."""
+
+import json
+import re
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from edge.errors import ApiError
+from roleplay_chat.cards import files, yaml_file
+from roleplay_chat.cards.lorebooks import read_lorebook
+from roleplay_chat.cards.model import Card, exported
+from roleplay_chat.lorebook.entries import parse_entries
+from tests.support.cards import archive, card, picture
+from tests.support.work import is_linear
+
+
+def of_file(raw: bytes) -> Card:
+    return Card.parse(files.read(raw).card)
+
+
+def refused(value: dict[str, Any]) -> str:
+    with pytest.raises(ApiError, match="invalid_card") as caught:
+        Card.parse(value)
+    assert caught.value.message.endswith(".")
+    return caught.value.message
+
+
+def refused_file(raw: bytes, code: str = "invalid_card") -> str:
+    with pytest.raises(ApiError, match=code) as caught:
+        of_file(raw)
+    return caught.value.message
+
+
+def agnai(kind: str = "text", **attributes: list[str]) -> dict[str, Any]:
+    return {
+        "_id": "c0ffee",
+        "kind": "character",
+        "name": "Ina",
+        "description": "For long evenings.",
+        "persona": {"kind": kind, "attributes": attributes or {"text": ["Ina rows the ferry."]}},
+        "greeting": "Step in, {{user}}.",
+        "sampleChat": "{{char}}: Mind the oar.",
+        "scenario": "On the quay.",
+        "alternateGreetings": ["Late again?"],
+        "systemPrompt": "",
+        "postHistoryInstructions": "Brief.",
+        "insert": {"depth": 3, "prompt": "She is tired."},
+        "tags": ["sea"],
+        "creator": "harbour-tales",
+        "characterVersion": "2",
+        "voice": {"service": "none"},
+        "avatar": "a.png",
+        "characterBook": {
+            "name": "Harbour",
+            "entries": [
+                {"name": "Tide", "entry": "The tide is out.", "keywords": ["tide"], "weight": 4}
+                | {"priority": 9, "enabled": True}
+            ],
+        },
+    }
+
+
+class TestAgnai:
+    def test_character_becomes_a_card(self) -> None:
+        read = Card.parse(agnai())
+        columns = read.columns()
+        assert columns["name"] == "Ina"
+        assert columns["description"] == "Ina rows the ferry."
+        assert columns["first_message"] == "Step in, {{user}}."
+        assert columns["example_messages"] == "{{char}}: Mind the oar."
+        assert columns["scenario"] == "On the quay."
+        assert columns["alternate_greetings"] == ["Late again?"]
+        assert columns["post_history_instructions"] == "Brief."
+        assert (columns["depth_prompt"], columns["depth_prompt_depth"]) == ("She is tired.", 3)
+        assert read.fields.creator_notes == "For long evenings."
+        (entry,) = parse_entries(columns["character_book"])
+        assert (entry.content, entry.keys, entry.order) == ("The tide is out.", ("tide",), 4)
+        assert read.warnings == ("The character was converted from the format of Agnai.",)
+
+    @pytest.mark.parametrize(
+        ("kind", "description"),
+        [
+            ("attributes", "mind: calm, dry\nage: forty"),
+            ("wpp", '[character("Ina") {\nmind("calm" + "dry")\nage("forty")\n}]'),
+            ("sbf", '[ character: "Ina"; mind: "calm", "dry"; age: "forty" ]'),
+            ("boostyle", "Ina + calm + dry + forty"),
+            ("text", "mind: calm, dry\nage: forty"),
+            ("of-tomorrow", "mind: calm, dry\nage: forty"),
+        ],
+    )
+    def test_persona_is_the_description_in_its_notation(self, kind: str, description: str) -> None:
+        read = Card.parse(agnai(kind, mind=["calm", "dry"], age=["forty"], none=[]))
+        assert read.columns()["description"] == description
+
+    @pytest.mark.parametrize("persona", ["Ina rows.", {"attributes": "Ina rows."}])
+    def test_persona_as_plain_text(self, persona: Any) -> None:
+        assert Card.parse(agnai() | {"persona": persona}).columns()["description"] == "Ina rows."
+
+    @pytest.mark.parametrize("persona", [None, 5, [], {"kind": 5, "attributes": {"a": [5, None]}}])
+    def test_odd_persona_is_refused_or_none(self, persona: Any) -> None:
+        try:
+            assert Card.parse(agnai() | {"persona": persona}).columns()["description"] == ""
+        except ApiError as error:
+            assert error.message == "`description` must be text."  # noqa: PT017
+
+    def test_without_its_kind(self) -> None:
+        whole = agnai()
+        del whole["kind"]
+        assert Card.parse(whole).columns()["description"] == "Ina rows the ferry."
+        plain = {"name": "Ina", "greeting": "Hi.", "sampleChat": "", "persona": "Rows."}
+        assert Card.parse(plain).columns()["first_message"] == "Hi."
+
+    def test_what_has_no_field_in_a_card_is_kept(self) -> None:
+        stored = Card.parse(agnai()).original
+        assert stored["data"]["extensions"]["agnai"]["voice"] == {"service": "none"}
+        assert Card.parse(stored).columns() == Card.parse(agnai()).columns()
+        assert exported(Card.parse(stored).columns(), stored) == stored
+
+    def test_character_that_says_nothing_is_none(self) -> None:
+        empty = {"kind": "character", "name": "Ina", "persona": {"kind": "wpp", "attributes": {}}}
+        assert "none of" in refused(empty | {"description": "For long evenings."})
+
+
+PYGMALION = {
+    "char_name": "Ina",
+    "char_persona": "Ina rows the ferry.",
+    "char_greeting": "Step in.",
+    "example_dialogue": "You: Hello\nIna: Mind the oar.",
+    "world_scenario": "On the quay.",
+}
+WEBUI = """\
+name: Ina
+greeting: |-
+  Step in, {{user}}.
+  Mind the oar.
+context: "{{char}} rows the ferry."
+your_name: Ada
+"""
+
+
+class TestPygmalion:
+    def test_character_becomes_a_card(self) -> None:
+        columns = Card.parse(PYGMALION).columns()
+        assert columns["name"] == "Ina"
+        assert columns["description"] == "Ina rows the ferry."
+        assert columns["first_message"] == "Step in."
+        assert columns["example_messages"].startswith("You: Hello")
+        assert columns["scenario"] == "On the quay."
+
+    @pytest.mark.parametrize("start", [b"", b"---\n", b"\xef\xbb\xbf", b"# mine\n"])
+    def test_yaml_of_the_webui_becomes_a_card(self, start: bytes) -> None:
+        read = of_file(start + WEBUI.encode())
+        columns = read.columns()
+        assert columns["name"] == "Ina"
+        assert columns["first_message"] == "Step in, {{user}}.\nMind the oar."
+        assert columns["description"] == "{{char}} rows the ferry."
+        assert read.original["data"]["your_name"] == "Ada"
+        assert "text-generation-webui" in read.warnings[0]
+
+    def test_json_of_the_webui_becomes_a_card(self) -> None:
+        read = Card.parse({"name": "Ina", "context": "Rows.", "greeting": ""})
+        assert read.columns()["description"] == "Rows."
+
+    def test_file_with_the_names_of_all_programs_is_a_card_of_v1(self) -> None:
+        both = PYGMALION | card("keeper_v1")
+        assert Card.parse(both).columns()["name"] == "Tobias Wren"
+        blank = dict.fromkeys(("description", "personality", "first_mes", "mes_example"), "")
+        assert Card.parse(PYGMALION | {"name": "Ina"} | blank).columns()["first_message"]
+
+    def test_numbers_and_dates_in_yaml_are_the_texts_that_they_are(self) -> None:
+        read = of_file(b"name: 1984\ncontext: 2024-01-01\ngreeting: no\n")
+        columns = read.columns()
+        assert (columns["name"], columns["description"]) == ("1984", "2024-01-01")
+        assert columns["first_message"] == "no"
+
+    def test_blank_yaml_fields_are_none(self) -> None:
+        columns = of_file(b"name: Ina\ncontext: ~\ngreeting: Hi\n").columns()
+        assert columns["description"] == ""
+
+
+class TestHostileYaml:
+    @pytest.mark.parametrize(
+        ("text", "named"),
+        [
+            ("name: &a x\ncontext: *a", "anchors"),
+            ("a: &a [x]\nb: &b [*a,*a]\nname: x", "anchors"),
+            ("name: x\ncontext: {<<: *a}", "anchors"),
+            ("name: [", "not valid YAML"),
+            ("name: x\n\tcontext: y", "not valid YAML"),
+            ("name: x\ncontext: 'y", "not valid YAML"),
+            ("name: x\n? [a]\n: y", "a key that is not text"),
+            ("name: x\n--- \nname: y", "a JSON object"),
+            ("- x\nname: y", "not valid YAML"),
+            ("name: x\ncontext: " + "[" * 100 + "]" * 100, "64 levels"),
+            ("name: x\ncontext: " + "[" * 5_000, "levels"),
+        ],
+    )
+    def test_is_refused_with_a_sentence(self, text: str, named: str) -> None:
+        assert named in refused_file(text.encode())
+
+    def test_tags_make_no_objects(self) -> None:
+        raw = b"name: !!python/object/apply:os.getcwd []\ncontext: !!python/name:os.system x\n"
+        assert "`name` must be text" in refused_file(raw)
+        assert of_file(b"name: !!binary aGk=\ncontext: !x y\n").columns()["name"] == "aGk="
+
+    @pytest.mark.parametrize(
+        "raw",
+        [
+            b"name: x\ncontext: [" + b"a," * 11_000 + b"a]",
+            b"name: x\n" + b"".join(b"k%d: v\n" % number for number in range(6_000)),
+        ],
+    )
+    def test_of_too_many_parts_is_refused(self, raw: bytes) -> None:
+        assert "10,000 parts" in refused_file(raw, "card_too_large")
+
+    def test_larger_than_any_character_is_not_parsed(self) -> None:
+        raw = b"name: x\ncontext: " + b"x" * yaml_file.MAX_YAML_BYTES
+        assert "neither JSON, PNG nor CHARX" in refused_file(raw)
+
+    @given(st.binary(max_size=200))
+    def test_any_bytes_are_read_or_refused(self, rest: bytes) -> None:
+        try:
+            of_file(b"name: x\ngreeting: y\n" + rest)
+        except ApiError as error:
+            assert error.status in (400, 413)  # noqa: PT017
+
+    def test_work_grows_with_the_file(self) -> None:
+        def made(number: int) -> bytes:
+            return b"name: x\ncontext: |\n" + b"  A line: [of] 'text'.\n" * number
+
+        assert is_linear(files.read, made, 200)
+
+
+RISUAI: dict[str, Any] = {
+    "type": "character",
+    "name": "Ina",
+    "desc": "Ina rows the ferry.",
+    "firstMessage": "Step in.",
+    "exampleMessage": "Ina: Mind the oar.",
+    "personality": "Dry.",
+    "scenario": "",
+    "systemPrompt": "",
+    "replaceGlobalNote": "Brief.",
+    "alternateGreetings": ["Late?"],
+    "depth_prompt": {"depth": 2, "prompt": "She is tired."},
+    "additionalData": {"creator": "harbour-tales", "character_version": "2"},
+    "chats": [{"message": []}],
+    "customscript": [{"comment": "x"}],
+    "globalLore": [
+        {"key": "tide, ebb", "secondkey": "", "insertorder": 4, "comment": "Tide"}
+        | {"content": "The tide is out.", "mode": "normal", "alwaysActive": True},
+    ],
+}
+
+
+class TestRisuai:
+    def test_character_becomes_a_card(self) -> None:
+        read = Card.parse(RISUAI)
+        columns = read.columns()
+        assert (columns["name"], columns["description"]) == ("Ina", "Ina rows the ferry.")
+        assert (columns["first_message"], columns["alternate_greetings"]) == ("Step in.", ["Late?"])
+        assert columns["post_history_instructions"] == "Brief."
+        assert (columns["depth_prompt"], columns["depth_prompt_depth"]) == ("She is tired.", 2)
+        assert read.fields.creator == "harbour-tales"
+        (entry,) = parse_entries(columns["character_book"])
+        assert (entry.keys, entry.always, entry.order) == (("tide", "ebb"), True, 4)
+        assert "chats" not in json.dumps(read.original)
+
+    def test_card_in_an_archive_after_a_picture_is_read(self) -> None:
+        raw = b"\xff\xd8\xff\xe0" + b"\0" * 100
+        raw += archive({"card.json": json.dumps(card("cook_v3")).encode(), "module.risum": b"o"})
+        found = files.read(raw)
+        assert found.card == card("cook_v3")
+        assert "module.risum" in found.warnings[1]
+
+
+SILLYTAVERN_BOOK = {
+    "entries": {
+        "0": {
+            "uid": 0,
+            "key": ["tide"],
+            "keysecondary": ["ebb"],
+            "comment": "Tide",
+            "content": "The tide is out.",
+            "constant": False,
+            "selective": True,
+            "selectiveLogic": 3,
+            "order": 90,
+            "position": 4,
+            "depth": 2,
+            "disable": False,
+            "excludeRecursion": True,
+            "probability": 50,
+            "useProbability": True,
+            "caseSensitive": True,
+            "matchWholeWords": False,
+            "scanDepth": 2,
+            "role": 1,
+        },
+        "1": {"uid": 1, "key": [], "content": "Off.", "disable": True, "order": 1, "position": 0},
+    }
+}
+NOVELAI_BOOK = {
+    "lorebookVersion": 5,
+    "entries": [
+        {"text": "The tide is out.", "keys": ["tide"], "displayName": "Tide", "enabled": True}
+        | {"forceActivation": True, "contextConfig": {"budgetPriority": 400}}
+    ],
+}
+PLAIN_BOOK = {"name": "Harbour", "entries": [{"keys": ["tide"], "content": "The tide is out."}]}
+AGNAI_BOOK = {"kind": "memory", "name": "Harbour", "description": "Of a harbour."} | {
+    "entries": agnai()["characterBook"]["entries"]
+}
+RISUAI_BOOK = {"type": "risu", "ver": 1, "data": RISUAI["globalLore"]}
+
+
+class TestLorebooks:
+    @pytest.mark.parametrize(
+        ("file", "program", "entries"),
+        [
+            pytest.param(SILLYTAVERN_BOOK, "SillyTavern", 2, id="sillytavern"),
+            pytest.param(SILLYTAVERN_BOOK | {"name": "H"}, "SillyTavern", 2, id="with-a-name"),
+            pytest.param(AGNAI_BOOK, "Agnai", 1, id="agnai"),
+            pytest.param(RISUAI_BOOK, "RisuAI", 1, id="risuai"),
+            pytest.param(NOVELAI_BOOK, "NovelAI", 1, id="novelai"),
+            pytest.param(PLAIN_BOOK, None, 1, id="of-a-card"),
+            pytest.param(
+                {"spec": "lorebook_v3", "data": PLAIN_BOOK, "name": "H"}, None, 1, id="v3"
+            ),
+            pytest.param({"spec": "lorebook_v3", "data": None}, None, 0, id="v3-without-data"),
+            pytest.param({"name": "H", "entries": {}}, None, 0, id="empty"),
+        ],
+    )
+    def test_one_alone_is_named_and_said_where_it_belongs(
+        self, file: dict[str, Any], program: str | None, entries: int
+    ) -> None:
+        sentence = refused(file)
+        of = f" of {program}" if program else ""
+        count = "1 entry" if entries == 1 else f"{entries} entries"
+        assert f"is a lorebook{of} with {count}" in sentence
+        assert "as its lorebook" in sentence
+
+    @pytest.mark.parametrize(
+        "file", [SILLYTAVERN_BOOK, AGNAI_BOOK, RISUAI_BOOK, NOVELAI_BOOK, PLAIN_BOOK]
+    )
+    def test_of_any_program_works_in_a_card(self, file: dict[str, Any]) -> None:
+        found = read_lorebook(file)
+        assert found is not None
+        v2 = {"name": "Ina", "personality": "Dry.", "character_book": found.book}
+        (entry,) = parse_entries(Card.parse(v2).columns()["character_book"])
+        assert entry.content == "The tide is out."
+        assert entry.keys[:1] == ("tide",)
+
+    def test_entry_of_sillytavern_keeps_all_that_it_says(self) -> None:
+        found = read_lorebook(SILLYTAVERN_BOOK)
+        assert found is not None
+        entry, off = found.book["entries"]
+        assert found.book["recursive_scanning"] is True
+        assert entry["extensions"] == {
+            "selectiveLogic": 3,
+            "position": 4,
+            "depth": 2,
+            "exclude_recursion": True,
+            "probability": 50,
+            "useProbability": True,
+            "case_sensitive": True,
+            "match_whole_words": False,
+            "scan_depth": 2,
+            "role": 1,
+        }
+        assert (off["enabled"], off["position"]) == (False, "before_char")
+        (parsed,) = parse_entries(found.book)
+        assert (parsed.position, parsed.depth, parsed.role) == ("in_chat", 2, "user")
+        assert (parsed.logic, parsed.secondary, parsed.order) == ("and_all", ("ebb",), 90)
+
+    def test_character_with_entries_beside_it_is_a_character(self) -> None:
+        assert Card.parse(card("keeper_v1") | {"entries": [{"keys": ["x"]}]}).fields.name
+
+
+@pytest.mark.parametrize(
+    ("file", "named"),
+    [
+        pytest.param({"kind": "user", "username": "ada"}, "account of Agnai", id="agnai-user"),
+        pytest.param({"kind": "chat", "messages": []}, "a chat of Agnai", id="agnai-chat"),
+        pytest.param({"kind": "scenario", "text": "x"}, "a scenario of Agnai", id="agnai-scenario"),
+        pytest.param({"user": {}, "profile": {}}, "a whole account", id="account"),
+        pytest.param({"user_name": "A", "character_name": "B"}, "a chat of", id="chat-header"),
+        pytest.param({"messages": [{"role": "user"}]}, "a chat", id="messages"),
+        pytest.param({"temperature": 1, "top_p": 1}, "a model's settings", id="preset"),
+        pytest.param({"prompts": [], "prompt_order": []}, "a preset of", id="chat-preset"),
+        pytest.param({"input_sequence": "", "output_sequence": ""}, "instruct", id="instruct"),
+        pytest.param({"story_string": "{{char}}"}, "a context template", id="context"),
+        pytest.param({"main_text_color": "#fff"}, "a theme", id="theme"),
+        pytest.param({"power_user": {}}, "a settings file", id="settings"),
+        pytest.param({"personas": {}, "persona_descriptions": {}}, "personas", id="personas"),
+        pytest.param({"personaPrompt": "x"}, "a persona of RisuAI", id="persona"),
+        pytest.param({"type": "risuModule", "module": {}}, "a module of RisuAI", id="module"),
+        pytest.param({"type": "regex", "data": []}, "scripts", id="scripts"),
+        pytest.param({"mainPrompt": "", "jailbreak": ""}, "a preset of RisuAI", id="risu-preset"),
+        pytest.param({"scriptName": "x", "findRegex": "x"}, "a script of", id="script"),
+        pytest.param({"qrList": []}, "quick replies", id="quick-replies"),
+        pytest.param({"version": "1", "scripts": {}}, "JavaScript package", id="package"),
+        pytest.param({"version": "1", "license": "MIT"}, "JavaScript package", id="small-package"),
+        pytest.param({"manifest_version": 3}, "the manifest of an app", id="manifest"),
+        pytest.param({"members": [], "activation_strategy": 0}, "a group of", id="group"),
+        pytest.param({"characters": []}, "a list of characters", id="several"),
+    ],
+)
+@pytest.mark.parametrize("beside", [{}, {"name": "x"}, {"name": "x", "description": "Of a kind."}])
+def test_file_that_is_no_character_is_named(
+    file: dict[str, Any], named: str, beside: dict[str, Any]
+) -> None:
+    sentence = refused(beside | file)
+    assert re.match(r"This is (a|an|the) ", sentence)
+    assert named in sentence
+    assert "not a character" in sentence
+
+
+@pytest.mark.parametrize(
+    ("fields", "named"),
+    [
+        ({"name": "Ina"}, "none of `description`"),
+        ({"name": "Ina", "description": " ", "scenario": "A quay."}, "none of"),
+        ({"name": "Ina", "description": 5}, "none of"),
+        ({"name": 5}, "its `name`"),
+        ({"description": "x"}, "no `name`"),
+        ({"data": {"name": "Ina"}}, "none of"),
+    ],
+)
+def test_name_alone_is_no_character(fields: dict[str, Any], named: str) -> None:
+    assert named in refused(fields)
+
+
+@pytest.mark.parametrize("name", ["description", "personality", "first_mes", "mes_example"])
+def test_one_text_and_a_name_are_a_character(name: str) -> None:
+    assert Card.parse({"name": "Ina", name: "Rows."}).fields.name == "Ina"
+    assert Card.parse({"data": {"name": "Ina", name: "Rows."}}).fields.name == "Ina"
+
+
+@pytest.mark.parametrize(
+    ("raw", "named"),
+    [
+        (b'{"user_name":"A","character_name":"B"}\n{"mes":"Hi","is_user":true}', "a chat of"),
+        (b'{"a":1}\r\n{"a":2}', "a list of objects"),
+        (b'[{"scriptName":"x"}]', "it is a script of SillyTavern"),
+        (b'[{"mes":"Hi","is_user":true}]', "it is a chat"),
+        (b'[{"spec":"chara_card_v2","data":{"name":"x"}}]', "it is a list of characters"),
+        (b"\xff\xd8\xff\xe0 a picture", "only as the original PNG"),
+        (b"RIFF....WEBP", "only as the original PNG"),
+        (b"just words", "nor a character in YAML"),
+        (b"[" * 100_000, "neither JSON"),
+        (picture(), "contains no character card"),
+    ],
+)
+def test_file_without_a_character_is_named(raw: bytes, named: str) -> None:
+    assert named in refused_file(raw)
+
+
+@given(
+    st.dictionaries(
+        st.sampled_from([*agnai(), *PYGMALION, *RISUAI, "entries", "context", "data", "type"]),
+        st.recursive(
+            st.none() | st.booleans() | st.integers() | st.text("ab", max_size=3),
+            lambda inner: (
+                st.lists(inner, max_size=3)
+                | st.dictionaries(
+                    st.sampled_from(["kind", "attributes", "text", "key", "keywords", "entries"]),
+                    inner,
+                )
+            ),
+            max_leaves=8,
+        ),
+    )
+)
+def test_any_character_of_another_program_is_read_or_refused(value: dict[str, Any]) -> None:
+    try:
+        read = Card.parse({"name": "Ina"} | value)
+    except ApiError as error:
+        assert error.status in (400, 413)  # noqa: PT017
+    else:
+        assert Card.parse(read.original).columns() == read.columns()
