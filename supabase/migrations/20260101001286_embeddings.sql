@@ -6,6 +6,7 @@
 -- best. A message counts with those beside it, and by how far it is above the others of its
 -- conversation, because models differ in what is near. If the best is hardly nearer than all are on
 -- average, the text bears on nothing in particular, and there are none; so without the extension.
+-- The shares were chosen with all-MiniLM-L6-v2.
 create function private.nearest(p_conversation_id uuid, p_before bigint, p_except uuid, p_embedding jsonb)
 returns table (message_id uuid, place bigint)
 language sql stable set search_path = '' as 'select null::uuid, null::bigint where false';
@@ -62,12 +63,12 @@ begin
         where (select max(b.similarity) - avg(b.similarity) >= 0.32 * (1 - avg(b.similarity)) from measured b)),
       spread as (
         select a.message_id,
-               a.score + 0.7 * greatest(lag(a.score, 1) over near, lead(a.score, 1) over near)
-               + 0.2 * greatest(lag(a.score, 2) over near, lead(a.score, 2) over near) as score,
+               a.score + 0.7 * coalesce(greatest(lag(a.score, 1) over near, lead(a.score, 1) over near), 0)
+               + 0.2 * coalesce(greatest(lag(a.score, 2) over near, lead(a.score, 2) over near), 0) as score,
                a.position
         from above a window near as (order by a.position))
-      select s.message_id, row_number() over (order by s.score desc nulls last, s.position desc)
-      from spread s where s.score > 0 or s.score is null
+      select s.message_id, row_number() over (order by s.score desc, s.position desc)
+      from spread s where s.score >= 0.5 * (select max(b.score) from spread b)
       order by 2 limit 120
     $nearest$ $function$, v_schema);
   return true;

@@ -16,6 +16,8 @@ from tests.support.stack import Stack
 from tests.support.talk import VENICE, Talk
 from tests.support.waiting import wait_until
 
+pytestmark = pytest.mark.installations
+
 MODEL = "small/embedder"
 ANSWER = "We took a puppy home from the market, and called him Rex."
 QUESTION = "Is your hound well?"
