@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 from uuid import UUID, uuid4
 
 from psycopg import sql
@@ -30,6 +31,7 @@ from bench.memory.function import (
 )
 from bench.memory.prefix import take_notes
 from bench.memory.prompts import Prompt, prompt_tokens
+from roleplay_chat.memory import embedder
 from tests.support.postgres import Connection
 
 CONTEXTS = (4_096, 8_192, 32_768)
@@ -210,7 +212,14 @@ async def find_by_meaning(
     function: Function, talks: Sequence[Conversation], say: Callable[[str], None]
 ) -> Found:
     """Ask every question with the context `MEANING_CONTEXT` and the embeddings model of the
-    function, after all messages were embedded."""
+    function, after all messages were embedded. The model may be slow."""
+    with patch.multiple(embedder, QUERY_SECONDS=60, BATCH_SECONDS=600, REST_SECONDS=0):
+        return await _find_by_meaning(function, talks, say)
+
+
+async def _find_by_meaning(
+    function: Function, talks: Sequence[Conversation], say: Callable[[str], None]
+) -> Found:
     db = function.db
     prepare(db, MEANING_CONTEXT)
     prepare_embeddings(db)

@@ -71,6 +71,10 @@ begin
       from spread s where s.score >= 0.5 * (select max(b.score) from spread b)
       order by 2 limit 120
     $nearest$ $function$, v_schema);
+  -- So that undoing an adoption takes it away, too.
+  if to_regclass('private.adopted_objects') is not null then
+    insert into private.adopted_objects (kind, name) values ('table', 'private.message_embeddings');
+  end if;
   return true;
 end $install$;
 
