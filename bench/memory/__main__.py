@@ -15,7 +15,7 @@ from bench.memory import locomo, prefix, report, world
 from bench.memory.function import Function
 from bench.memory.results import Results, read, write
 from tests.support.installations import NEW, connect, install
-from tests.support.postgres import ROOT, Postgres, running_postgres
+from tests.support.postgres import OWNER, ROOT, Postgres, running_postgres
 
 T = TypeVar("T")
 
@@ -34,6 +34,11 @@ PARTS = ("prefix", "world", "locomo")
     help="A folder of conversations in LoCoMo's format, for the part locomo.",
 )
 @click.option(
+    "--embeddings",
+    default="",
+    help="The address of POST /v1/embeddings: LoCoMo's questions are asked with that model, too.",
+)
+@click.option(
     "--seed", type=int, default=0, help="Another number: another conversation and another world."
 )
 @click.option(
@@ -46,7 +51,12 @@ PARTS = ("prefix", "world", "locomo")
     help=f"The file for all results, as JSON. [default: {RAW.relative_to(ROOT)}]",
 )
 def main(
-    only: tuple[str, ...], conversations: Path | None, seed: int, writes: bool, raw: Path
+    only: tuple[str, ...],
+    conversations: Path | None,
+    embeddings: str,
+    seed: int,
+    writes: bool,
+    raw: Path,
 ) -> None:
     """Measure what prompts know of long conversations, and how alike they are."""
     parts = only or PARTS
@@ -57,7 +67,7 @@ def main(
     if writes and seed:
         raise click.UsageError("The tables of the document are of the seed 0.")
     started = time.monotonic()
-    results = measure(parts, conversations, seed)
+    results = measure(parts, conversations, seed, embeddings)
     write(results, raw)
     tables = report.tables(results, Results() if seed else read(BEFORE))
     for table in tables.values():
@@ -70,8 +80,10 @@ def main(
     click.echo(f"{(time.monotonic() - started) / 60:.1f} minutes; all results: {raw}")
 
 
-def measure(parts: Sequence[str], conversations: Path | None, seed: int) -> Results:
-    """Measure the selected parts."""
+def measure(
+    parts: Sequence[str], conversations: Path | None, seed: int, embeddings: str = ""
+) -> Results:
+    """Measure the selected parts. `embeddings` is the address of an embeddings model."""
     results = Results(commit=_commit())
     with running_postgres() as postgres:
         if "prefix" in parts:
@@ -80,6 +92,13 @@ def measure(parts: Sequence[str], conversations: Path | None, seed: int) -> Resu
             results.world = _run(postgres, "world", partial(world.live_all, seed=seed))
         if "locomo" in parts and conversations:
             talks = locomo.read_conversations(conversations)
+            if embeddings:
+                _run(
+                    postgres,
+                    "meaning",
+                    lambda function, say: locomo.find_by_meaning(function, talks, say),
+                    embeddings,
+                )
             results.locomo, results.noted = _run(
                 postgres, "locomo", lambda function, say: locomo.compare(function, talks, say)
             )
@@ -90,14 +109,18 @@ def _run(
     postgres: Postgres,
     part: str,
     measuring: Callable[[Function, Callable[[str], None]], Awaitable[T]],
+    embeddings: str = "",
 ) -> T:
     """Measure a part in a database of its own."""
     say = _say(part)
     say("preparing a database")
     install(postgres, part, NEW)
+    if embeddings:
+        with postgres.connect(part, OWNER) as owner:
+            owner.execute("create extension vector schema extensions")
 
     async def run() -> T:
-        function = Function(db)
+        function = Function(db, embeddings=embeddings)
         try:
             return await measuring(function, say)
         finally:

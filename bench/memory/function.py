@@ -55,6 +55,8 @@ class Function:
     """The database functions that the last request called."""
     steps: int = 0
     """How often notes were taken."""
+    embeddings: str = ""
+    """The address of an embeddings model; "" for none."""
 
     def __post_init__(self) -> None:
         settings = Settings(
@@ -150,6 +152,10 @@ class _Models(httpx.AsyncBaseTransport):
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         await request.aread()
+        if request.url.path.endswith("/embeddings"):
+            async with httpx.AsyncClient(timeout=60) as real:
+                answer = await real.post(self._function.embeddings, content=request.content)
+            return httpx.Response(answer.status_code, content=answer.content)
         return self._function.answer(request)
 
 
@@ -184,6 +190,17 @@ def prepare(db: Connection, context_tokens: int) -> None:
     )
     db.execute("update api_providers set auth_scheme = 'none'")
     db.execute("update private.system_settings set config = config || '{\"limits\": {}}'")
+
+
+def prepare_embeddings(db: Connection) -> None:
+    """The table of embeddings, and a row for an embeddings model."""
+    db.execute("select private.install_embeddings()")
+    db.execute(
+        "insert into api_models (provider_id, model_key, display_name, modality, task, is_active)"
+        " select m.provider_id, 'embedder', 'Embedder', 'embedding', 'embedding', true"
+        " from api_models m where m.model_key = %s limit 1",
+        [MODEL],
+    )
 
 
 def make_person(db: Connection, name: str) -> UUID:

@@ -16,16 +16,27 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 from uuid import UUID, uuid4
 
 from psycopg import sql
 
-from bench.memory.function import Function, make_conversation, make_person, prepare, undone
+from bench.memory.function import (
+    Function,
+    make_conversation,
+    make_person,
+    prepare,
+    prepare_embeddings,
+    undone,
+)
 from bench.memory.prefix import take_notes
 from bench.memory.prompts import Prompt, prompt_tokens
+from roleplay_chat.memory import embedder
 from tests.support.postgres import Connection
 
 CONTEXTS = (4_096, 8_192, 32_768)
+MEANING_CONTEXT = 8_192
+"""The context that is measured with an embeddings model."""
 ADVERSARIAL = 5
 """The category of questions without an answer."""
 _ID = re.compile(r"D\d+:\d+")
@@ -197,16 +208,56 @@ async def compare(
     return plain, noted
 
 
+async def find_by_meaning(
+    function: Function, talks: Sequence[Conversation], say: Callable[[str], None]
+) -> Found:
+    """Ask every question with the context `MEANING_CONTEXT` and the embeddings model of the
+    function, after all messages were embedded. The model may be slow."""
+    with patch.multiple(embedder, QUERY_SECONDS=60, BATCH_SECONDS=600, REST_SECONDS=0):
+        return await _find_by_meaning(function, talks, say)
+
+
+async def _find_by_meaning(
+    function: Function, talks: Sequence[Conversation], say: Callable[[str], None]
+) -> Found:
+    db = function.db
+    prepare(db, MEANING_CONTEXT)
+    prepare_embeddings(db)
+    replayed = [(talk, *replay(db, talk)) for talk in talks]
+    for talk, user_id, conversation_id in replayed:
+        while (left := _without_embedding(db, conversation_id)) > 0:
+            say(f"{left} messages of {talk.person}'s conversation to embed")
+            await _pass(function, user_id, conversation_id)
+    db.execute("analyze")
+    found = await _ask_all(function, replayed)
+    say(f"context {MEANING_CONTEXT:,}, with an embeddings model: {found.by_question:.1%}")
+    return found
+
+
+def _without_embedding(db: Connection, conversation: UUID) -> int:
+    row = db.execute(
+        "select count(*) as left from messages m where m.conversation_id = %s and not exists"
+        " (select from private.message_embeddings e where e.message_id = m.id)",
+        [conversation],
+    ).fetchall()[0]
+    return int(row["left"])
+
+
+async def _pass(function: Function, user: UUID, conversation: UUID) -> None:
+    """A turn that leaves no messages."""
+    await function.say(user, conversation, "Go on.", "I see.")
+    function.db.execute(
+        "delete from messages where conversation_id = %s and content in ('Go on.', 'I see.')",
+        [conversation],
+    )
+
+
 async def _catch_up(function: Function, user: UUID, conversation: UUID) -> None:
     """Take notes of a conversation until none are due."""
     function.take_notes, steps = take_notes, -1
     while steps < function.steps:
         steps = function.steps
-        await function.say(user, conversation, "Go on.", "I see.")
-        function.db.execute(
-            "delete from messages where conversation_id = %s and content in ('Go on.', 'I see.')",
-            [conversation],
-        )
+        await _pass(function, user, conversation)
 
 
 async def _ask_all(

@@ -57,6 +57,14 @@ create table private.moderation_models (
 alter table private.moderation_models enable row level security;
 revoke all on private.moderation_models from public, anon, authenticated;
 
+-- Embeddings models for finding messages by what they mean: the product's own are for something else.
+create table private.embedding_models (
+  like private.moderation_models including all,
+  foreign key (provider_id) references public.api_providers (id) on delete cascade
+);
+alter table private.embedding_models enable row level security;
+revoke all on private.embedding_models from public, anon, authenticated;
+
 -- An object of the product's that is within our bounds; else an empty one. In plpgsql, which is called
 -- faster: every turn does so for each model.
 create function private.bounded_object(p_value jsonb) returns jsonb
@@ -114,7 +122,12 @@ union all
 select m.id, m.provider_id, m.model_key, m.display_name, null, 'chat', 'moderation', null, null, m.input_defaults,
        m.capabilities, m.pricing, m.is_active, m.is_default, m.priority, m.catalog_status, m.catalog_checked_at,
        m.catalog, null, null
-from private.moderation_models m;
+from private.moderation_models m
+union all
+select m.id, m.provider_id, m.model_key, m.display_name, null, 'embedding', 'embedding', null, null, m.input_defaults,
+       m.capabilities, m.pricing, m.is_active, m.is_default, m.priority, m.catalog_status, m.catalog_checked_at,
+       m.catalog, null, null
+from private.embedding_models m;
 
 -- Only what a provider's catalog says is written. The product's own columns stay, and its prices
 -- count until the catalog has others.
@@ -127,6 +140,8 @@ begin
         catalog = new.catalog
     where m.id = new.id;
     return new;
+  elsif new.task = 'embedding' then
+    return new;  -- No catalog lists them.
   end if;
   insert into private.model_details as d (model_id, pricing, catalog_status, catalog_checked_at, catalog)
   values (new.id, case when new.pricing <> old.pricing then new.pricing end, new.catalog_status,

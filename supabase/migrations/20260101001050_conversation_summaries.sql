@@ -158,6 +158,7 @@ begin
   if exists (select from shared.conversations c where c.id = old.conversation_id) then
     perform private.forget_summary_from(old.conversation_id, old.position);
     perform private.forget_facts_of(old.conversation_id, old.position);
+    perform private.forget_embedding(old.id);
   end if;
   return null;
 exception when others then

@@ -6,8 +6,8 @@ create table public.usage_events (
   user_id uuid references auth.users (id) on delete set null,
   provider text not null,
   model_key text not null,
-  -- The purpose of the call: reply, memory, or moderation.
-  purpose text not null default 'reply' check (purpose in ('reply', 'memory', 'moderation')),
+  -- The purpose of the call: reply, memory, moderation, or embedding.
+  purpose text not null default 'reply' check (purpose in ('reply', 'memory', 'moderation', 'embedding')),
   -- 'ok', or the kind of failure.
   outcome text not null,
   prompt_tokens integer,

@@ -16,7 +16,9 @@ $$;
 create function public.read_models(p_provider_id uuid) returns jsonb
 language sql stable security definer set search_path = '' as $$
   select coalesce(jsonb_agg(to_jsonb(m) order by m.model_key, m.task), '[]')
-  from shared.api_models m where m.provider_id = p_provider_id
+  from shared.api_models m
+  -- Catalogs list models that write.
+  where m.provider_id = p_provider_id and m.task <> 'embedding'
 $$;
 
 revoke execute on function public.read_settings(), public.read_providers(), public.read_models(uuid)

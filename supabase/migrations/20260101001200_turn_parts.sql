@@ -163,7 +163,7 @@ language sql stable set search_path = '' as $$
     order by m.is_default desc, m.priority, m.model_key), '[]')
   from shared.api_models m join shared.api_providers p on p.id = m.provider_id
   where m.task = p_task
-    and m.modality in ('roleplay', 'chat', 'text')
+    and m.modality in ('roleplay', 'chat', 'text', 'embedding')
     and (m.is_active and p.is_active and p.is_approved and m.catalog_status is distinct from 'gone'
          or p_task = 'moderation')
 $$;

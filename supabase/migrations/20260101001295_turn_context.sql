@@ -3,7 +3,8 @@ create function private.turn_context(
   p_turn public.turns, p_profile shared.profiles, p_conversation shared.conversations,
   p_speaker shared.characters, p_persona shared.characters, p_now timestamptz,
   -- As the request has them: for the policy, whom it names counts as there.
-  p_character_id uuid, p_message text, p_memory_tier text
+  p_character_id uuid, p_message text, p_memory_tier text,
+  p_embedding jsonb
 ) returns json
 language plpgsql set search_path = ''
 set plan_cache_mode = force_generic_plan as $$
@@ -32,6 +33,7 @@ begin
   if p_turn.action not in ('continue', 'impersonate') then
     v_message := coalesce((select m.content from shared.messages m where m.id = p_turn.user_message_id), p_message);
   end if;
+<<<<<<< HEAD
   -- A short conversation stands in every prompt as a whole.
   if not (v_history.is_whole and v_history.bytes <= v_room.short) then
     select r.messages, r.speakers into v_recalled, v_recalled_speakers
@@ -39,6 +41,17 @@ begin
   end if;
   v_cast := private.cast_facts(
     p_conversation, v_history.speakers || v_recalled_speakers || p_speaker.id || p_character_id);
+=======
+  select r.messages, r.speakers into v_recalled, v_recalled_speakers
+  from private.recall(p_turn.conversation_id, coalesce(v_before, 9223372036854775807), p_turn.user_message_id, v_message) r;
+  if p_embedding is not null then
+    select r.messages, v_recalled_speakers || r.speakers into v_recalled, v_recalled_speakers
+    from private.recall_by_meaning(
+      p_turn.conversation_id, coalesce(v_before, 9223372036854775807), p_turn.user_message_id, v_message,
+      p_embedding, v_recalled::jsonb) r;
+  end if;
+  v_cast := private.cast_facts(p_conversation, v_speakers || v_recalled_speakers || p_speaker.id || p_character_id);
+>>>>>>> w-e
   if not p_conversation.always_sfw and (p_persona.age < 18 or jsonb_path_exists(v_cast, '$.age ? (@ < 18)')) then
     update shared.conversations c set always_sfw = true where c.id = p_turn.conversation_id;
     p_conversation.always_sfw := true;
@@ -74,6 +87,7 @@ begin
       from shared.prompt_templates t where t.use_case = p_turn.task and t.is_active),
     'models', v_models,
     'moderators', private.models_for('moderation'),
+    'embedders', case when private.has_embeddings() then private.models_for('embedding') else '[]' end,
     'workers', v_workers,
     'cooldowns', (
       select coalesce(json_agg(json_build_object(
@@ -84,4 +98,4 @@ begin
 end $$;
 revoke execute on function private.turn_context(
   public.turns, shared.profiles, shared.conversations, shared.characters, shared.characters, timestamptz, uuid, text,
-  text) from public, anon, authenticated;
+  text, jsonb) from public, anon, authenticated;

@@ -5,7 +5,7 @@
 --   started               with turn, user, conversation, character (who speaks; is_own), others
 --                         (further characters who are there), persona, cast (declared ages and
 --                         ratings of all characters who are there, are named or spoke), history,
---                         memory, facts, templates, models, moderators, workers, cooldowns, now,
+--                         memory, facts, templates, models, moderators, embedders, workers, cooldowns, now,
 --                         and free_only: the day's money is spent
 --   replayed              the same request was answered before: result, reply
 --   in_progress           a turn is running here: retry_after_seconds, same_request
@@ -32,7 +32,9 @@ create function public.begin_turn(
   p_memory_tier text default 'conversation',
   p_lease_seconds integer default 150,
   -- Which worker the turn asks first: '*' for any, or the name of one; null: none.
-  p_worker text default null
+  p_worker text default null,
+  -- What p_message means: {"model", "embedding"}, as private.recall_by_meaning takes it.
+  p_embedding jsonb default null
 ) returns json
 language plpgsql security definer set search_path = ''
 -- Planned once per connection: planning the same queries again took a tenth of the time.
@@ -51,9 +53,9 @@ begin
   end if;
   return private.turn_context(
     v_begun.accepted, v_begun.profile, v_begun.conversation, v_begun.speaker, v_begun.persona, v_begun.started_at,
-    p_character_id, p_message, p_memory_tier);
+    p_character_id, p_message, p_memory_tier, p_embedding);
 end $$;
-revoke execute on function public.begin_turn(uuid, uuid, text, text, uuid, uuid, uuid, text, text, uuid, text, integer, text)
+revoke execute on function public.begin_turn(uuid, uuid, text, text, uuid, uuid, uuid, text, text, uuid, text, integer, text, jsonb)
   from public, anon, authenticated;
-grant execute on function public.begin_turn(uuid, uuid, text, text, uuid, uuid, uuid, text, text, uuid, text, integer, text)
+grant execute on function public.begin_turn(uuid, uuid, text, text, uuid, uuid, uuid, text, text, uuid, text, integer, text, jsonb)
   to service_role;

@@ -45,5 +45,6 @@ begin
   left join shared.messages source
     on source.conversation_id = p_branch_id and source.position = f.source_from and f.source_message_id is not null
   on conflict do nothing;
+  perform private.branch_embeddings(p_parent_id, p_branch_id);
 end $$;
 revoke execute on function private.branch_memory(uuid, uuid, bigint) from public, anon, authenticated;

@@ -109,6 +109,28 @@ def test_undone_it_leaves_no_trace(theirs: Connection) -> None:
         undo(theirs, lambda line: None)
 
 
+@pytest.mark.parametrize("is_early", [True, False], ids=["before", "after"])
+def test_undone_it_takes_embeddings_away_whenever_the_extension_came(
+    theirs: Connection, is_early: bool
+) -> None:
+    def install() -> None:
+        with another(theirs, OWNER) as owner:
+            owner.execute("create extension if not exists vector schema extensions")
+
+    if is_early:
+        install()
+    adopt(theirs)
+    install()
+    theirs.execute("select private.install_embeddings()")
+    assert theirs.execute("select private.has_embeddings() as found").fetchall() == [
+        {"found": True}
+    ]
+    undo(theirs, lambda line: None)
+    assert theirs.execute("select to_regnamespace('private') as left").fetchall() == [
+        {"left": None}
+    ]
+
+
 def test_undone_after_turns_it_keeps_what_people_saw(theirs: Connection) -> None:
     before = trace(theirs)
     adopt(theirs)

@@ -104,6 +104,9 @@ begin
                                            pricing, is_active, is_default, priority)
     values (new.id, new.provider_id, new.model_key, new.display_name, new.input_defaults, new.capabilities,
             new.pricing, new.is_active, v_default, new.priority);
+  elsif new.task = 'embedding' then
+    insert into private.embedding_models (id, provider_id, model_key, display_name, pricing, is_active)
+    values (new.id, new.provider_id, new.model_key, new.display_name, new.pricing, new.is_active);
   elsif tests.has_tasks() then
     insert into public.api_models as m (id, provider_id, model_key, display_name, model_family, input_defaults,
                                         capabilities, pricing, is_active, priority, modality, tasks, default_for_tasks)

@@ -165,7 +165,7 @@ FUNCTIONS = {
         public.apply_retention public.begin_step public.begin_turn public.branch_conversation
         public.choose_variant public.clear_passed_cooldowns public.close_abandoned_turns
         public.count_action public.declare_age public.delete_messages public.drain_worker
-        public.edit_message
+        public.edit_message public.embed_messages
         public.end_step public.make_worker public.read_worker_keys public.read_workers
         public.register_worker public.remove_worker
         public.export_character public.fail_step public.finish_turn public.import_character
@@ -186,7 +186,10 @@ FUNCTIONS = {
     # Called by other functions, triggers and constraints.
     "": """
         private.accept_turn private.any_minor private.are_limits private.bounded
-        private.branch_memory private.drop_facts private.forget_facts_of private.forget_message
+        private.branch_embeddings private.branch_memory private.drop_facts
+        private.forget_embedding private.forget_facts_of private.forget_message
+        private.has_embeddings private.install_embeddings private.nearest
+        private.recall_by_meaning
         private.forget_summary_versions private.keep_version private.note_fact
         private.restore_facts private.take_person_summary
         private.forget_prompt private.keep_prompt

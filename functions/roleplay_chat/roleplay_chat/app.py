@@ -36,6 +36,7 @@ from roleplay_chat.api import (
     sse,
 )
 from roleplay_chat.cards import actions as card_actions
+from roleplay_chat.memory.embedder import Embedder, Query
 from roleplay_chat.rows import BegunTurn
 from roleplay_chat.settings import Settings
 from roleplay_chat.turn import Context, RunningTurn, run_turn
@@ -97,6 +98,7 @@ class App:
             Bounded(LARGE_AT_ONCE, wait_seconds=LARGE_WAIT_SECONDS, each=LARGE_EACH)
             for _ in range(2)
         )
+        self._embedder = Embedder(self._clients, settings)
         self._running: set[asyncio.Task[None]] = set()
         self._telemetry = _telemetry(settings)
         self.asgi = CORSMiddleware(
@@ -169,18 +171,20 @@ class App:
         streamed = chat.stream or "text/event-stream" in request.headers.get("accept", "")
 
         timing = Timing()
+        query = await self._embedder.query(chat)
         with timing.measure("begin"):
             begun = await turn_store.begin(
                 self._clients,
                 user_id,
                 chat,
                 lease_seconds=self._settings.lease_seconds,
+                embedding=query.embedding if query else None,
             )
         if isinstance(begun, turn_store.Replay):
             answer = begun.result | {"response": begun.reply, "request_id": request_id}
             return self._replay(answer) if streamed else JSONResponse(answer)
         try:
-            events = self._start(begun, chat, user_id, request, request_id, timing, streamed)
+            events = self._start(begun, chat, user_id, request, request_id, timing, streamed, query)
         except Exception:
             await turn_store.abandon(self._clients, begun.turn.id)
             raise
@@ -239,11 +243,12 @@ class App:
         request_id: str,
         timing: Timing,
         streamed: bool,
+        query: Query | None,
     ) -> Events:
         """Run the turn in its own task, which continues when the client disconnects."""
         events: Events = asyncio.Queue()
-        accepted = Accepted(begun, chat, user_id, request_id, shows_at_once=streamed)
-        context = Context(self._clients, self._settings, timing, events.put_nowait)
+        accepted = Accepted(begun, chat, user_id, request_id, shows_at_once=streamed, query=query)
+        context = Context(self._clients, self._settings, timing, events.put_nowait, self._embedder)
         turn = RunningTurn()
         task = asyncio.create_task(run_turn(context, accepted, turn))
         self._running.add(task)

@@ -273,6 +273,8 @@ class BegunTurn(Row):
     models: list[ModelRow] = Field(default_factory=list)
     moderators: list[ModelRow] = Field(default_factory=list)
     """Classifiers, including inactive ones."""
+    embedders: list[ModelRow] = Field(default_factory=list)
+    """Embeddings models, if messages can be found by what they mean."""
     workers: list[WorkerRow] = Field(default_factory=list)
     cooldowns: list[CooldownRow] = Field(default_factory=list)
 

@@ -29,6 +29,7 @@ from roleplay_chat.generation.attempts import Attempt
 from roleplay_chat.generation.failover import Callbacks, Generation, openrouter_extras
 from roleplay_chat.generation.moderation_model import Moderation
 from roleplay_chat.generation.routing import Target
+from roleplay_chat.memory.embedder import Embedder
 from roleplay_chat.memory.summarizer import Summarizer
 from roleplay_chat.reply.filters import Reply, Thinking, stop_strings
 from roleplay_chat.settings import Settings
@@ -87,6 +88,7 @@ class Context:
     settings: Settings
     timing: Timing
     emit: Emit
+    embedder: Embedder | None = None
 
 
 async def run_turn(context: Context, accepted: Accepted, running: RunningTurn) -> None:
@@ -117,6 +119,10 @@ async def run_turn(context: Context, accepted: Accepted, running: RunningTurn) -
         if not saving.done():
             await _save_late(accepted, saving)
         await memory.save_late(lambda attempt: usage_row(attempt, "memory"))
+        if context.embedder:
+            await context.embedder.index(
+                planned.begun, accepted.query, lambda attempt: usage_row(attempt, "embedding")
+            )
     finally:
         await memory.drop()
 

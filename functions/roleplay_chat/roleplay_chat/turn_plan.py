@@ -8,6 +8,7 @@ from uuid import UUID
 from roleplay_chat.api import ChatRequest, ModelChoice, Tier
 from roleplay_chat.content_tier import content_tier
 from roleplay_chat.generation.routing import Candidates, Plan, Target, plan
+from roleplay_chat.memory.embedder import Query
 from roleplay_chat.memory.notes import for_tier
 from roleplay_chat.messages import Cast
 from roleplay_chat.prompt.greeting import MODEL_USED
@@ -29,6 +30,8 @@ class Accepted:
     request_id: str
     shows_at_once: bool = True
     """Whether the person sees the reply as it streams, not only when it is complete."""
+    query: Query | None = None
+    """The call for the embedding of the message, if there was one."""
     started: float = field(default_factory=time.monotonic)
     """On the monotonic clock, in seconds."""
 

@@ -178,7 +178,7 @@ def _status(outcome: Outcome, answer: Answer | None) -> str:
 
 
 def usage_row(
-    attempt: Attempt, purpose: Literal["reply", "memory", "moderation"]
+    attempt: Attempt, purpose: Literal["reply", "memory", "moderation", "embedding"]
 ) -> dict[str, Any]:
     """A row of `usage_events`."""
     return {

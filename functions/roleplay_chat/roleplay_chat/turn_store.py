@@ -102,11 +102,13 @@ async def begin(
     request: ChatRequest,
     *,
     lease_seconds: int,
+    embedding: Mapping[str, Any] | None = None,
 ) -> BegunTurn | Replay:
     """Open the turn. Raises `ApiError` if something blocks it or the database is unavailable.
 
     A call without an answer is retried once. It may have opened the turn, so the retry uses the
-    same id, which makes it idempotent.
+    same id, which makes it idempotent. `embedding` is what the message means, in the format of
+    private.recall_by_meaning.
     """
     turn_id = uuid4()
     parameters = {
@@ -124,6 +126,7 @@ async def begin(
         "p_memory_tier": request.chosen_memory_tier,
         "p_lease_seconds": lease_seconds,
         "p_worker": requested_worker(request.model_provider),
+        **({"p_embedding": embedding} if embedding else {}),
     }
     try:
         begun = await _call_begin_turn(clients, parameters)
@@ -212,7 +215,7 @@ def without_invalid_rows(begun: dict[str, Any], error: ValidationError) -> dict[
     by an unavailable one, because a typing error must not switch the check off."""
     invalid = {tuple(one["loc"][:2]) for one in error.errors(include_input=False)}
     valid = dict(begun)
-    for name in ("models", "workers", "templates", "cooldowns", "moderators"):
+    for name in ("models", "workers", "templates", "cooldowns", "moderators", "embedders"):
         rows = enumerate(begun.get(name) or [])
         valid[name] = [row for place, row in rows if (name, place) not in invalid]
         if name == "moderators" and len(valid[name]) < len(begun.get(name) or []):
@@ -310,6 +313,29 @@ async def remember(
     except ApiError:
         await asyncio.sleep(MAX_RETRY_SECONDS)
         return bool(await clients.rpc("remember", parameters))
+
+
+async def embed_messages(
+    clients: Clients,
+    turn_id: UUID,
+    model: str,
+    embedded: Sequence[dict[str, Any]],
+    usage: Sequence[dict[str, Any]],
+    *,
+    limit: int,
+) -> list[dict[str, Any]]:
+    """Save embeddings of messages, and return at most `limit` messages without one.
+
+    Raises `ApiError` if the database is unavailable.
+    """
+    parameters = {
+        "p_turn_id": str(turn_id),
+        "p_model": model,
+        "p_embeddings": list(embedded),
+        "p_usage": list(usage),
+        "p_limit": limit,
+    }
+    return list(await clients.rpc("embed_messages", parameters))
 
 
 def _text(value: UUID | None) -> str | None:

@@ -315,7 +315,7 @@ class Generation:
         except UpstreamError as error:
             failure, recorder.may_be_working = error.failure, False
         except NETWORK_ERRORS as error:
-            failure = _network_failure(error, shown=bool(self.text))
+            failure = network_failure(error, shown=bool(self.text))
             # Our own timeout, or a connection lost in the middle of a reply.
             recorder.may_be_working = type(error) is TimeoutError or recorder.is_answered
         except (httpx.InvalidURL, ValueError) as error:
@@ -646,7 +646,8 @@ def _no_text(reply: Reply, recorder: AttemptRecorder) -> Failure:
     return Failure(ERROR_POLICIES["all_reasoning" if is_long and reply.is_reasoning else "empty"])
 
 
-def _network_failure(error: Exception, *, shown: bool) -> Failure:
+def network_failure(error: Exception, *, shown: bool = False) -> Failure:
+    """The failure for a network error; `shown`: after text of the reply was shown."""
     name = "cut_off" if shown else "timed_out" if timed_out(error) else "unreachable"
     return Failure(ERROR_POLICIES[name], why=type(error.__cause__ or error).__name__)
 

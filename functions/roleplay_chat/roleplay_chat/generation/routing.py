@@ -198,7 +198,7 @@ def plan(model_provider: str | None, candidates: Candidates) -> Plan:
     workers are in the order of `generation.workers`. A full one is tried after all others, one on
     cooldown or unhealthy only as the last resort.
     """
-    models = [(model, _model_target(model)) for model in candidates.suitable()]
+    models = [(model, model_target(model)) for model in candidates.suitable()]
     asked = requested_worker(model_provider)
     workers = _rank(candidates, candidates.workers, asked)
     # The workers are also the default if there are no models.
@@ -309,7 +309,7 @@ def memory_targets(candidates: Candidates) -> tuple[Target, ...]:
     `"memory": true`. The workers are last because replies need their GPUs.
     """
     priced = [
-        (0.0 if _is_free(model) else _price(_model_target(model)), _model_target(model))
+        (0.0 if _is_free(model) else _price(model_target(model)), model_target(model))
         for model in candidates.suitable()
         if _may_write_memory(model, free_only=candidates.free_only)
     ]
@@ -349,7 +349,8 @@ def invalid_numbers(models: Sequence[ModelRow]) -> list[str]:
     ]
 
 
-def _model_target(model: ModelRow) -> Target:
+def model_target(model: ModelRow) -> Target:
+    """The target of a row."""
     provider = model.provider
     prices, reasoning = model.pricing, model.capabilities.get("reasoning")
     return Target(

@@ -1,0 +1,186 @@
+"""Gives messages to an embeddings model, so that they are found again by what they mean.
+
+A person's message is embedded before the turn begins, in a fraction of a second or not at all.
+Stored messages are embedded after the turn, a few at a time; what fails is tried again after a
+later turn.
+"""
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from logging import WARNING, getLogger
+from typing import Any
+
+from edge.clients import Clients
+from edge.errors import ApiError
+from edge.json_values import fields
+from edge.pricing import is_free
+from roleplay_chat import turn_store
+from roleplay_chat.api import ChatRequest
+from roleplay_chat.generation.attempts import Attempt
+from roleplay_chat.generation.embeddings import Vector, embed, embedding_target
+from roleplay_chat.generation.routing import Target, on_cooldown
+from roleplay_chat.rows import BegunTurn, ModelRow
+from roleplay_chat.screening.rules import detect
+from roleplay_chat.settings import Settings
+
+QUERY_SECONDS = 0.3
+"""How long a turn waits for the embedding of the person's message."""
+BATCH_SECONDS = 20.0
+"""The time limit for a batch of stored messages."""
+BATCH_SIZE = 16
+MAX_BATCHES = 4
+"""Of one turn."""
+REST_SECONDS = 60.0
+"""How long a model is left alone that failed."""
+
+_log = getLogger("roleplay_chat")
+
+
+@dataclass(frozen=True)
+class Query:
+    """The call for a person's message, and what begin_turn is told of it, if anything."""
+
+    attempt: Attempt
+    embedding: Mapping[str, Any] | None
+
+
+@dataclass(frozen=True)
+class _Model:
+    target: Target
+    parameters: Mapping[str, Any]
+    is_free: bool
+
+
+class Embedder:
+    """The embeddings model of an instance, which it learns from its turns."""
+
+    def __init__(self, clients: Clients, settings: Settings) -> None:
+        self._clients = clients
+        self._settings = settings
+        self._rows: Sequence[ModelRow] = ()
+        self._model: _Model | None = None
+        self._rests_until = 0.0
+
+    def learn(self, begun: BegunTurn) -> None:
+        """Take over the model of the rows of a turn."""
+        if begun.embedders != self._rows:
+            self._rows, self._model = begun.embedders, _first(begun)
+
+    async def query(self, request: ChatRequest) -> Query | None:
+        """Embed the message of a request; None if there is no model or nothing to embed."""
+        model = self._ready()
+        if model is None or request.action != "send" or not (request.message or "").strip():
+            return None
+        if not may_read(model.target, request.message or ""):
+            return None
+        vectors, attempt = await self._embed(model, [request.message or ""], QUERY_SECONDS)
+        known = {"model": model.target.name, "embedding": vectors[0]} if vectors else None
+        return Query(attempt, known)
+
+    async def index(
+        self,
+        begun: BegunTurn,
+        query: Query | None,
+        build_usage_row: Callable[[Attempt], dict[str, Any]],
+    ) -> None:
+        """Embed messages of a turn's conversation that have no embedding yet. Raises nothing."""
+        self.learn(begun)
+        attempts = [query.attempt] if query else []
+        if begun.conversation is None or self._model is None:
+            return
+        try:
+            await self._index(begun, self._model, attempts, build_usage_row)
+        except ApiError:
+            _log.log(WARNING, "embeddings not saved", extra={"fields": _ids(begun)})
+        except Exception:
+            _log.exception("messages cannot be embedded", extra={"fields": _ids(begun)})
+
+    async def _index(
+        self,
+        begun: BegunTurn,
+        model: _Model,
+        attempts: list[Attempt],
+        build_usage_row: Callable[[Attempt], dict[str, Any]],
+    ) -> None:
+        turn_id, embedded = begun.turn.id, list[dict[str, Any]]()
+        may_ask = self._ready() is not None and (model.is_free or not begun.free_only)
+        for batch in range(MAX_BATCHES + 1):
+            is_last = batch == MAX_BATCHES or not may_ask
+            rows = await turn_store.embed_messages(
+                self._clients,
+                turn_id,
+                model.target.name,
+                embedded,
+                [build_usage_row(attempt) for attempt in attempts],
+                limit=0 if is_last else BATCH_SIZE,
+            )
+            if is_last or not rows:
+                return
+            texts = [f"{row['speaker']}: {row['content']}" for row in rows]
+            readable = [may_read(model.target, text) for text in texts]
+            asked = [text for text, may in zip(texts, readable, strict=True) if may]
+            vectors: list[Vector] | None = []
+            if asked:
+                vectors, attempt = await self._embed(model, asked, BATCH_SECONDS)
+                attempts.append(attempt)
+            may_ask = vectors is not None
+            embedded = list(_embedded(rows, readable, vectors or []))
+
+    async def _embed(
+        self, model: _Model, texts: Sequence[str], seconds: float
+    ) -> tuple[list[Vector] | None, Attempt]:
+        vectors, attempt = await embed(
+            self._clients.http(),
+            self._settings,
+            model.target,
+            texts,
+            seconds=seconds,
+            extra=model.parameters,
+        )
+        if attempt.failure:
+            self._rests_until = time.monotonic() + REST_SECONDS
+            failure = {"target": model.target.name, "outcome": attempt.failure.policy.name}
+            _log.warning("no embedding", extra={"fields": failure | {"why": attempt.failure.why}})
+        return vectors, attempt
+
+    def _ready(self) -> _Model | None:
+        return self._model if time.monotonic() >= self._rests_until else None
+
+
+def may_read(target: Target, text: str) -> bool:
+    """Whether a model may be given a text: never what no model may have, and what is sexual only if
+    it is one for the adult tier."""
+    found = detect(text)
+    if found.absolute or found.together:
+        return False
+    return target.adult or not (found.explicit or found.soft)
+
+
+def _first(begun: BegunTurn) -> _Model | None:
+    """The first active model that is not on cooldown."""
+    models = [row for row in begun.embedders if row.is_active]
+    targets = [(embedding_target(row), row) for row in models]
+    ready = [pair for pair in targets if not on_cooldown(pair[0], begun.cooldowns, begun.now)]
+    return next(
+        (
+            _Model(target, fields(row.input_defaults), is_free(row.model_key, row.pricing))
+            for target, row in ready
+        ),
+        None,
+    )
+
+
+def _embedded(
+    rows: Sequence[Mapping[str, Any]], readable: Sequence[bool], vectors: Sequence[Vector]
+) -> Iterator[dict[str, Any]]:
+    """The rows to save: with a vector, or without one where the model must not read the text."""
+    left = iter(vectors)
+    for row, may in zip(rows, readable, strict=True):
+        vector = next(left, None) if may else None
+        if vector is not None or not may:
+            yield {"message_id": row["id"], "digest": row["digest"], "embedding": vector}
+
+
+def _ids(begun: BegunTurn) -> dict[str, str]:
+    return {"turn_id": str(begun.turn.id)}

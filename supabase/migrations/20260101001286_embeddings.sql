@@ -1,0 +1,210 @@
+-- Messages that are found again by what they mean. Only where the extension vector is installed and a
+-- model has the task "embedding"; else nothing here is used. The operator installs the extension, then
+-- calls private.install_embeddings().
+
+-- The messages of a conversation nearest in meaning to a text, in order of position: `place` 1 is the
+-- best. A message counts with those beside it, and by how far it is above the others of its
+-- conversation, because models differ in what is near. If the best is hardly nearer than all are on
+-- average, the text bears on nothing in particular, and there are none; so without the extension.
+-- The shares were chosen with all-MiniLM-L6-v2.
+create function private.nearest(p_conversation_id uuid, p_before bigint, p_except uuid, p_embedding jsonb)
+returns table (message_id uuid, place bigint)
+language sql stable set search_path = '' as 'select null::uuid, null::bigint where false';
+
+-- Makes the table of embeddings, if the extension is there. Returns whether it is. Called again it
+-- changes nothing.
+create function private.install_embeddings() returns boolean
+language plpgsql set search_path = '' as $install$
+declare
+  v_schema text := (
+    select n.nspname from pg_catalog.pg_extension e join pg_catalog.pg_namespace n on n.oid = e.extnamespace
+    where e.extname = 'vector');
+begin
+  if v_schema is null then
+    return false;
+  end if;
+  execute format($table$
+    create table if not exists private.message_embeddings (
+      message_id uuid primary key references public.messages (id) on delete cascade,
+      conversation_id uuid not null,
+      position bigint not null,
+      model text not null,
+      -- Null: this model must not read the message.
+      embedding %1$I.halfvec
+    )$table$, v_schema);
+  create index if not exists message_embeddings_by_conversation
+    on private.message_embeddings (conversation_id, position desc);
+  alter table private.message_embeddings enable row level security;
+  revoke all on private.message_embeddings from public, anon, authenticated;
+  execute format($function$
+    create or replace function private.nearest(
+      p_conversation_id uuid, p_before bigint, p_except uuid, p_embedding jsonb)
+    returns table (message_id uuid, place bigint)
+    language sql stable set search_path = '' as $nearest$
+      with asked as materialized (
+        select r.embedding, r.model
+        from jsonb_populate_record(null::private.message_embeddings, p_embedding) r),
+      measured as materialized (
+        select e.message_id, e.position,
+               1 - (e.embedding operator(%1$I.<=>) (select a.embedding from asked a)) as similarity
+        from (
+          select * from private.message_embeddings e
+          where e.conversation_id = p_conversation_id and e.position < p_before
+            and e.message_id is distinct from p_except and e.embedding is not null
+            and e.model = (select a.model from asked a)
+            and %1$I.vector_dims(e.embedding) = (select %1$I.vector_dims(a.embedding) from asked a)
+          order by e.position desc limit 10000) e),
+      above as (
+        select m.message_id, m.position,
+               greatest((m.similarity - avg(m.similarity) over ())
+                        / nullif(stddev_pop(m.similarity) over (), 0), 0) as score
+        from measured m
+        -- The share of the way from the average to the same meaning.
+        where (select max(b.similarity) - avg(b.similarity) >= 0.32 * (1 - avg(b.similarity)) from measured b)),
+      spread as (
+        select a.message_id,
+               a.score + 0.7 * coalesce(greatest(lag(a.score, 1) over near, lead(a.score, 1) over near), 0)
+               + 0.2 * coalesce(greatest(lag(a.score, 2) over near, lead(a.score, 2) over near), 0) as score,
+               a.position
+        from above a window near as (order by a.position))
+      select s.message_id, row_number() over (order by s.score desc, s.position desc)
+      from spread s where s.score >= 0.5 * (select max(b.score) from spread b)
+      order by 2 limit 120
+    $nearest$ $function$, v_schema);
+  -- So that undoing an adoption takes it away, too.
+  if to_regclass('private.adopted_objects') is not null then
+    insert into private.adopted_objects (kind, name) values ('table', 'private.message_embeddings');
+  end if;
+  return true;
+end $install$;
+
+create function private.has_embeddings() returns boolean
+language sql stable set search_path = '' as $$
+  select to_regclass('private.message_embeddings') is not null
+$$;
+
+-- Forgets the embedding of a message that was changed.
+create function private.forget_embedding(p_message_id uuid) returns void
+language plpgsql set search_path = '' as $$
+begin
+  if private.has_embeddings() then
+    delete from private.message_embeddings e where e.message_id = p_message_id;
+  end if;
+end $$;
+
+-- What private.recall found by words (p_found), together with what is near in meaning: reciprocal ranks
+-- are added. p_embedding has the "model" that p_query was given to, and its "embedding". A message
+-- without words of its own, such as "Go on", recalls nothing. Whatever is wrong with an embedding, what
+-- was found by words remains.
+create function private.recall_by_meaning(
+  p_conversation_id uuid, p_before bigint, p_except uuid, p_query text, p_embedding jsonb, p_found jsonb,
+  out messages jsonb, out speakers uuid[])
+language plpgsql stable set search_path = '' as $$
+declare
+  -- How little the first ranks count more than the next ones.
+  c_rank constant double precision := 20;
+  c_most_bytes constant integer := 65536;
+begin
+  messages := p_found;
+  speakers := '{}';
+  if not private.has_embeddings() or coalesce(cardinality(private.terms_in(
+      p_conversation_id, left(p_query, 1000), private.text_language(lower(left(p_query, 400))))), 0) = 0 then
+    return;
+  end if;
+  with by_words as (
+    select (f.found ->> 'position')::bigint as position, f.found, f.place
+    from jsonb_array_elements(p_found) with ordinality f (found, place)),
+  by_meaning as (
+    select m.position, m.sender, m.content, m.created_at, m.character_id, n.place
+    from private.nearest(p_conversation_id, p_before, p_except, p_embedding) n
+    join shared.messages m on m.id = n.message_id
+    where m.conversation_id = p_conversation_id and m.is_active and m.is_speech),
+  both_ways as (
+    select coalesce(w.position, b.position) as position, w.found, b.sender, b.content, b.created_at, b.character_id,
+           coalesce(1 / (c_rank + w.place), 0) + coalesce(1 / (c_rank + b.place), 0) as score
+    from by_words w full join by_meaning b on b.position = w.position),
+  read as (
+    select b.*, ch.id as speaker_id, ch.name as speaker,
+           sum(octet_length(coalesce(b.content, b.found ->> 'content'))) over (order by b.score desc, b.position desc) as bytes
+    from both_ways b
+    left join shared.conversations c on c.id = p_conversation_id and b.sender = 'character'
+    left join shared.characters ch on ch.id = coalesce(b.character_id, c.character_id))
+  select coalesce(jsonb_agg(
+      coalesce(r.found, jsonb_strip_nulls(jsonb_build_object(
+        'sender', r.sender, 'content', r.content, 'position', r.position, 'said_at', r.created_at,
+        'character_id', r.speaker_id, 'speaker', r.speaker)))
+      || jsonb_build_object('score', r.score) order by r.score desc, r.position desc), '[]'),
+    coalesce(array_agg(distinct r.speaker_id) filter (where r.speaker_id is not null), '{}')
+  into messages, speakers
+  from read r where r.bytes <= c_most_bytes;
+exception when others then
+  raise warning 'nothing is found by meaning in %: % %', p_conversation_id, sqlstate, sqlerrm;
+  messages := p_found;
+  speakers := '{}';
+end $$;
+
+-- Saves embeddings of messages of a turn's conversation, and the calls for them; returns the newest
+-- p_limit messages that have none of this model yet: [{"id", "speaker", "content", "digest"}]. None are
+-- returned of a conversation that is not remembered.
+--
+-- p_embeddings has rows of {"message_id", "digest", "embedding"}: the MD5 of the content that was
+-- embedded, and a list of numbers, or null for a message that the model must not read. p_usage has all
+-- calls of this turn for embeddings, also those of an earlier call of this function.
+create function public.embed_messages(
+  p_turn_id uuid, p_model text, p_embeddings jsonb, p_usage jsonb, p_limit integer) returns jsonb
+language plpgsql security definer set search_path = '' as $$
+declare
+  v_turn public.turns;
+begin
+  select * into v_turn from public.turns t where t.id = p_turn_id;
+  perform private.record_usage(p_turn_id, v_turn, p_usage);
+  if v_turn.conversation_id is null or not private.has_embeddings() then
+    return '[]';
+  end if;
+  insert into private.message_embeddings as e (message_id, conversation_id, position, model, embedding)
+  select m.id, m.conversation_id, m.position, left(p_model, 300), given.embedding
+  from jsonb_array_elements(p_embeddings) row (columns)
+  cross join lateral jsonb_populate_record(null::private.message_embeddings, row.columns) given
+  join shared.messages m on m.id = given.message_id
+  where m.conversation_id = v_turn.conversation_id and m.is_active and m.is_speech
+    and md5(m.content) = row.columns ->> 'digest'
+  on conflict (message_id) do update
+  set model = excluded.model, embedding = excluded.embedding, position = excluded.position;
+  return (
+    select coalesce(jsonb_agg(to_jsonb(n)), '[]')
+    from (
+      select m.id, left(m.content, 8000) as content, md5(m.content) as digest,
+             coalesce(case m.sender when 'character' then ch.name else p.display_name end, m.sender) as speaker
+      from shared.messages m
+      join shared.conversations c on c.id = m.conversation_id and c.remembers
+      left join shared.characters ch on ch.id = coalesce(m.character_id, c.character_id)
+      left join shared.profiles p on p.id = c.user_id
+      where m.conversation_id = v_turn.conversation_id and m.is_active and m.is_speech
+        and not exists (
+          select from private.message_embeddings e where e.message_id = m.id and e.model = left(p_model, 300))
+      order by m.position desc limit p_limit) n);
+end $$;
+
+-- Copies the embeddings of the messages that a branch has.
+create function private.branch_embeddings(p_parent_id uuid, p_branch_id uuid) returns void
+language plpgsql set search_path = '' as $$
+begin
+  if private.has_embeddings() then
+    insert into private.message_embeddings (message_id, conversation_id, position, model, embedding)
+    select copy.id, p_branch_id, copy.position, e.model, e.embedding
+    from shared.messages copy
+    join shared.messages original on original.conversation_id = p_parent_id and original.position = copy.position
+      and original.content = copy.content and original.is_active
+    join private.message_embeddings e on e.message_id = original.id
+    where copy.conversation_id = p_branch_id and copy.is_active
+    on conflict do nothing;
+  end if;
+end $$;
+
+revoke execute on function private.nearest(uuid, bigint, uuid, jsonb), private.install_embeddings(),
+  private.has_embeddings(), private.forget_embedding(uuid), private.branch_embeddings(uuid, uuid),
+  private.recall_by_meaning(uuid, bigint, uuid, text, jsonb, jsonb),
+  public.embed_messages(uuid, text, jsonb, jsonb, integer) from public, anon, authenticated;
+grant execute on function public.embed_messages(uuid, text, jsonb, jsonb, integer) to service_role;
+
+select private.install_embeddings();

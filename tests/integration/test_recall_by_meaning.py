@@ -1,0 +1,234 @@
+"""With pgvector and an embeddings model, messages are found again by what they mean."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from uuid import UUID
+
+import pytest
+
+from tests.support.answers import error, reply, stall, text
+from tests.support.meanings import PATH, embeddings
+from tests.support.notes import asks_for_notes
+from tests.support.postgres import OWNER, ROOT, Postgres
+from tests.support.stack import Stack
+from tests.support.talk import VENICE, Talk
+from tests.support.waiting import wait_until
+
+pytestmark = pytest.mark.installations
+
+MODEL = "small/embedder"
+ANSWER = "We took a puppy home from the market, and called him Rex."
+QUESTION = "Is your hound well?"
+MIGRATION = ROOT / "supabase/migrations/20260101001286_embeddings.sql"
+
+
+@pytest.fixture
+def vectors(postgres: Postgres, stack: Stack) -> Iterator[None]:
+    """The extension, for one test: other installations have none."""
+    database = stack.db.info.dbname
+    with postgres.connect(database, OWNER) as owner:
+        owner.execute("create extension vector schema extensions")
+        stack.db.execute("select private.install_embeddings()")
+        try:
+            yield
+        finally:
+            owner.execute("drop table private.message_embeddings")
+            owner.execute("drop extension vector")
+            stub = re.search(
+                r"create (function private\.nearest.*?;)\n", MIGRATION.read_text(), re.S
+            )
+            assert stub
+            owner.execute(f"create or replace {stub[1]}".encode())
+
+
+@pytest.fixture
+def long(talk: Talk, vectors: None) -> Iterator[Talk]:
+    """A conversation of which a prompt shows only the end, and an embeddings model."""
+    stack = talk.stack
+    talk.have_only(VENICE)
+    talk.describe(VENICE, context_tokens=2048)
+    provider = stack.one("select id from api_providers where name = 'openrouter'")["id"]
+    row = {"provider_id": provider, "model_key": MODEL, "display_name": "Embedder"}
+    row |= {"modality": "embedding", "task": "embedding", "is_active": True}
+    row |= {"pricing": {"prompt_usd_per_1k": 0.01, "completion_usd_per_1k": 0}}
+    stack.insert("api_models", **row)
+    for number in range(44):
+        said = ANSWER if number == 3 else f"Round {number} of dominoes, and the kettle sings. " * 3
+        sender = "character" if number % 2 else "user"
+        stack.insert("messages", conversation_id=talk.conversation, sender=sender, content=said)
+    stack.upstream.always(text("Aye."))
+    stack.upstream.always(embeddings(), to=PATH)
+    with stack.serving() as url:
+        talk.url = url
+        yield talk
+
+
+def asked(talk: Talk) -> list[list[str]]:
+    """The texts of each call for embeddings."""
+    return [call.json["input"] for call in talk.stack.upstream.calls if call.path == PATH]
+
+
+def stored(talk: Talk, conversation: object = None) -> int:
+    row = talk.stack.one(
+        "select count(*) as stored from private.message_embeddings where conversation_id = %s",
+        conversation or talk.conversation,
+    )
+    return int(row["stored"])
+
+
+def embedded(talk: Talk) -> Talk:
+    """All messages have their embeddings, after a turn."""
+    talk.reply("Hello")
+    wait_until(lambda: stored(talk) == 46, "all messages to be embedded")
+    wait_until(lambda: not talk.stack.gateway.in_progress, "the last call to be over")
+    return talk
+
+
+def shown(talk: Talk, message: str) -> str:
+    """The prompt for a message, without the system message."""
+    talk.reply(message)
+    calls = [call for call in talk.stack.upstream.calls if call.path != PATH]
+    asked_last = [call.json["messages"] for call in calls if not asks_for_notes(call)][-1]
+    return str(asked_last[1:])
+
+
+def test_messages_are_embedded_after_the_turn_in_batches(long: Talk) -> None:
+    embedded(long)
+    batches = asked(long)
+    assert [len(batch) for batch in batches] == [16, 16, 14]
+    assert batches[0][0] == "Mara Voss: Aye."
+    assert any(ANSWER in said for batch in batches for said in batch)
+
+
+def test_a_message_that_says_it_in_other_words_is_found(long: Talk) -> None:
+    assert ANSWER not in shown(long, QUESTION)
+    wait_until(lambda: stored(long) == 46, "all messages to be embedded")
+    assert ANSWER in shown(long, QUESTION)
+    assert [QUESTION] in asked(long)
+
+
+def test_words_alone_still_find(long: Talk) -> None:
+    embedded(long)
+    assert ANSWER in shown(long, "Who came from the market?")
+
+
+@pytest.mark.parametrize("message", ["Go on.", "And then?"])
+def test_a_message_about_nothing_recalls_nothing(long: Talk, message: str) -> None:
+    embedded(long)
+    assert "Earlier in this story" not in shown(long, message)
+
+
+@pytest.mark.parametrize(
+    "trouble",
+    [
+        pytest.param(stall(), id="silent"),
+        pytest.param(error(500), id="down"),
+        pytest.param(reply(200, {"data": []}), id="empty"),
+        pytest.param(reply(200, {"data": [{"embedding": [1, 2]}]}), id="another-size"),
+        pytest.param(reply(200, {"data": [{"embedding": [0, 0]}]}), id="zero"),
+        pytest.param(reply(200, {"data": [{"embedding": ["1; drop"]}]}), id="text"),
+        pytest.param(reply(200, "[" * 100_000), id="deep"),
+    ],
+)
+def test_without_an_embedding_words_alone_find(long: Talk, trouble: object) -> None:
+    embedded(long)
+    long.stack.upstream.always(trouble, to=PATH)
+    assert ANSWER in shown(long, "Who came from the market?")
+    assert long.stack.upstream.unexpected == []
+
+
+def test_what_failed_is_tried_again_later(long: Talk) -> None:
+    long.stack.upstream.enqueue(error(503), to=PATH)
+    long.reply("Hello")
+    wait_until(lambda: len(asked(long)) == 1, "the call that fails")
+    with long.stack.serving() as url:  # an instance that knows of no failure
+        long.url = url
+        long.reply("Hello again")
+        wait_until(lambda: stored(long) == 48, "all messages to be embedded")
+
+
+def test_calls_are_usage_with_their_cost(long: Talk) -> None:
+    embedded(long)
+    rows = long.stack.all(
+        "select model_key, outcome, prompt_tokens, cost_usd::float as cost, is_estimated"
+        " from usage_events where purpose = 'embedding' order by prompt_tokens"
+    )
+    assert [(row["outcome"], row["prompt_tokens"]) for row in rows] == [
+        ("ok", 112),
+        ("ok", 128),
+        ("ok", 128),
+    ]
+    assert rows[0]["cost"] == pytest.approx(0.00112)
+
+
+def test_a_turn_is_two_database_calls_and_the_rest_is_after_the_answer(long: Talk) -> None:
+    embedded(long)
+    before = len(long.stack.gateway.calls)
+    long.reply(QUESTION)
+    wait_until(lambda: stored(long) == 48, "the messages of the turn to be embedded")
+    calls = long.stack.gateway.calls[before:]
+    names = [call.rpartition("/")[2] for call in calls if "/rpc/" in call]
+    assert names[:2] == ["begin_turn", "finish_turn"]
+    assert set(names[2:]) == {"embed_messages"}
+
+
+@pytest.mark.parametrize("action", ["edit", "delete"])
+def test_a_message_that_changes_is_not_found_by_what_it_said(long: Talk, action: str) -> None:
+    embedded(long)
+    row = long.stack.one("select id from messages where content = %s", ANSWER)
+    more = {"message": "Nothing of note."} if action == "edit" else {}
+    body = {"action": action, "message_id": str(row["id"])}
+    assert long.stack.chat(long.user, url=long.url, **body, **more).status_code == 200
+    assert stored(long) == 45
+    assert "Rex" not in shown(long, QUESTION)
+    assert "Nothing of note" not in shown(long, QUESTION)
+
+
+def test_a_branch_takes_its_embeddings_along(long: Talk) -> None:
+    embedded(long)
+    calls = len(asked(long))
+    last = long.stack.one("select id from messages order by position desc limit 1")["id"]
+    branch = long.stack.chat(
+        long.user, url=long.url, action="branch", message_id=str(last), client_message_id="b"
+    ).json()["conversation_id"]
+    assert stored(long, branch) == 46
+    long.conversation = UUID(branch)
+    assert ANSWER in shown(long, QUESTION)
+    assert asked(long)[calls] == [QUESTION]
+
+
+def test_other_conversations_are_not_searched(long: Talk) -> None:
+    embedded(long)
+    other = long.stack.conversation(long.user, *["Round of dominoes, and the kettle sings."] * 4)
+    long.conversation = other
+    assert ANSWER not in shown(long, QUESTION)
+
+
+def test_what_is_sexual_is_embedded_by_models_for_adults_alone(long: Talk) -> None:
+    said = "They had sex, and slept."
+    long.stack.insert("messages", conversation_id=long.conversation, sender="user", content=said)
+    long.reply("Hello")
+    wait_until(lambda: stored(long) == 47, "all messages to be looked at")
+    assert not any(said in text for batch in asked(long) for text in batch)
+    row = long.stack.one(
+        "select e.embedding is null as is_left_out from private.message_embeddings e"
+        " join messages m on m.id = e.message_id where m.content = %s",
+        said,
+    )
+    assert row == {"is_left_out": True}
+
+
+def test_a_conversation_that_is_not_remembered_is_not_embedded(long: Talk) -> None:
+    long.stack.db.execute("update conversations set remembers = false")
+    long.reply("Hello")
+    wait_until(lambda: not long.stack.gateway.in_progress, "the last call to be over")
+    assert (asked(long), stored(long)) == ([], 0)
+
+
+def test_without_the_extension_nobody_is_asked(talk: Talk) -> None:
+    talk.stack.upstream.always(text("Aye."))
+    talk.reply("Hello")
+    assert asked(talk) == []
+    assert talk.stack.one("select private.install_embeddings() as is_there") == {"is_there": False}

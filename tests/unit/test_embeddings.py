@@ -1,0 +1,118 @@
+"""Embeddings: what is made of a server's answer, and which texts a model is given."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from roleplay_chat.generation.embeddings import (
+    MAX_DIMENSIONS,
+    embedding_target,
+    parse_vectors,
+    unit,
+)
+from roleplay_chat.memory.embedder import may_read
+from roleplay_chat.rows import ModelRow, ProviderRow
+
+
+def row(**more: Any) -> ModelRow:
+    base_url = more.pop("base_url", "https://api.example.com/v1")
+    provider = ProviderRow(name="p", base_url=base_url, secret_name="P_API_KEY")
+    return ModelRow(model_key="m", display_name="M", provider=provider, **more)
+
+
+def answer(*vectors: object) -> dict[str, Any]:
+    rows = [{"index": place, "embedding": vector} for place, vector in enumerate(vectors)]
+    return {"object": "list", "data": rows}
+
+
+@pytest.mark.parametrize(
+    ("base_url", "path", "url"),
+    [
+        ("https://api.example.com/v1", None, "https://api.example.com/v1/embeddings"),
+        (
+            "https://api.example.com/v1/chat/completions",
+            None,
+            "https://api.example.com/v1/embeddings",
+        ),
+        ("https://api.example.com", None, "https://api.example.com/v1/embeddings"),
+        ("https://api.example.com/v1", "/embed", "https://api.example.com/v1/embed"),
+    ],
+)
+def test_address(base_url: str, path: str | None, url: str) -> None:
+    assert embedding_target(row(base_url=base_url, endpoint_path=path)).url == url
+
+
+@pytest.mark.parametrize(
+    ("capabilities", "tokens"),
+    [({}, 512), ({"context_tokens": 8192}, 8192), ({"context_tokens": "many"}, 512)],
+)
+def test_how_much_of_a_text_is_sent(capabilities: dict[str, Any], tokens: int) -> None:
+    assert embedding_target(row(capabilities=capabilities)).context_tokens == tokens
+
+
+def test_vectors_stand_in_the_order_of_their_texts() -> None:
+    rows = [{"index": 1, "embedding": [0, 2]}, {"index": 0, "embedding": [3, 4]}]
+    assert parse_vectors({"data": rows}, 2) == [[0.6, 0.8], [0.0, 1.0]]
+
+
+def test_order_counts_where_there_is_no_index() -> None:
+    rows = [{"embedding": [3, 4]}, {"embedding": [0, 2]}]
+    assert parse_vectors({"data": rows}, 2) == [[0.6, 0.8], [0.0, 1.0]]
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        {},
+        {"data": None},
+        {"data": {}},
+        {"data": []},
+        {"data": [[1, 2]]},
+        {"data": [{"index": 0}]},
+        answer([1, 2], [3, 4]),
+        {"data": [{"index": 7, "embedding": [1, 2]}]},
+        {"data": [{"index": True, "embedding": [1, 2]}]},
+        {"data": [{"index": "0", "embedding": [1, 2]}]},
+        answer([]),
+        answer("AAAA"),
+        answer([0, 0]),
+        answer([1, "2"]),
+        answer([1, None]),
+        answer([True, 1]),
+        answer([math.nan, 1]),
+        answer([math.inf, 1]),
+        answer([10**400, 1]),
+        answer([1.0] * (MAX_DIMENSIONS + 1)),
+    ],
+)
+def test_anything_else_is_no_embedding(odd: dict[str, Any]) -> None:
+    assert parse_vectors(odd, 1) is None
+
+
+def test_all_have_the_same_size() -> None:
+    assert parse_vectors(answer([1, 2], [1, 2, 3]), 2) is None
+
+
+@given(st.lists(st.floats(-1000, 1000), min_size=1, max_size=50))
+def test_vectors_have_length_1(numbers: list[float]) -> None:
+    vector = unit(numbers)
+    assert vector is None or math.hypot(*vector) == pytest.approx(1, abs=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("text", "by_any", "by_adult"),
+    [
+        ("We took a puppy home.", True, True),
+        ("They had sex, and slept.", False, True),
+    ],
+)
+def test_what_is_sexual_is_read_by_models_for_adults_alone(
+    text: str, by_any: bool, by_adult: bool
+) -> None:
+    adult = embedding_target(row(capabilities={"nsfw": True}))
+    assert (may_read(embedding_target(row()), text), may_read(adult, text)) == (by_any, by_adult)
