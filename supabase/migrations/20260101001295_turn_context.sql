@@ -33,25 +33,19 @@ begin
   if p_turn.action not in ('continue', 'impersonate') then
     v_message := coalesce((select m.content from shared.messages m where m.id = p_turn.user_message_id), p_message);
   end if;
-<<<<<<< HEAD
   -- A short conversation stands in every prompt as a whole.
   if not (v_history.is_whole and v_history.bytes <= v_room.short) then
     select r.messages, r.speakers into v_recalled, v_recalled_speakers
     from private.recall(p_turn.conversation_id, coalesce(v_before, 9223372036854775807), p_turn.user_message_id, v_message) r;
+    if p_embedding is not null then
+      select r.messages, v_recalled_speakers || r.speakers into v_recalled, v_recalled_speakers
+      from private.recall_by_meaning(
+        p_turn.conversation_id, coalesce(v_before, 9223372036854775807), p_turn.user_message_id, v_message,
+        p_embedding, v_recalled::jsonb) r;
+    end if;
   end if;
   v_cast := private.cast_facts(
     p_conversation, v_history.speakers || v_recalled_speakers || p_speaker.id || p_character_id);
-=======
-  select r.messages, r.speakers into v_recalled, v_recalled_speakers
-  from private.recall(p_turn.conversation_id, coalesce(v_before, 9223372036854775807), p_turn.user_message_id, v_message) r;
-  if p_embedding is not null then
-    select r.messages, v_recalled_speakers || r.speakers into v_recalled, v_recalled_speakers
-    from private.recall_by_meaning(
-      p_turn.conversation_id, coalesce(v_before, 9223372036854775807), p_turn.user_message_id, v_message,
-      p_embedding, v_recalled::jsonb) r;
-  end if;
-  v_cast := private.cast_facts(p_conversation, v_speakers || v_recalled_speakers || p_speaker.id || p_character_id);
->>>>>>> w-e
   if not p_conversation.always_sfw and (p_persona.age < 18 or jsonb_path_exists(v_cast, '$.age ? (@ < 18)')) then
     update shared.conversations c set always_sfw = true where c.id = p_turn.conversation_id;
     p_conversation.always_sfw := true;
