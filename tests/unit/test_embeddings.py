@@ -2,21 +2,30 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
+from datetime import UTC, datetime
+from types import SimpleNamespace
 from typing import Any
+from uuid import UUID
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from edge.clients import Clients
+from roleplay_chat.api import ChatRequest
+from roleplay_chat.generation.attempts import Attempt
 from roleplay_chat.generation.embeddings import (
     MAX_DIMENSIONS,
     embedding_target,
     parse_vectors,
     unit,
 )
-from roleplay_chat.memory.embedder import may_read
-from roleplay_chat.rows import ModelRow, ProviderRow
+from roleplay_chat.memory import embedder
+from roleplay_chat.memory.embedder import MAX_QUERIES_A_MINUTE, Embedder, may_read
+from roleplay_chat.rows import BegunTurn, ModelRow, ProviderRow
+from roleplay_chat.settings import Settings
 
 
 def row(**more: Any) -> ModelRow:
@@ -102,6 +111,35 @@ def test_all_have_the_same_size() -> None:
 def test_vectors_have_length_1(numbers: list[float]) -> None:
     vector = unit(numbers)
     assert vector is None or math.hypot(*vector) == pytest.approx(1, abs=1e-3)
+
+
+def test_queries_of_one_user_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also those of requests that the database then refuses."""
+    asked: list[str] = []
+    seconds = 6000.0
+
+    async def embed(*arguments: Any, **_: Any) -> tuple[list[list[float]], Attempt]:
+        asked.append(arguments[3][0])
+        return [[1.0]], Attempt(arguments[2], 1)
+
+    monkeypatch.setattr(embedder, "embed", embed)
+    monkeypatch.setattr(embedder, "time", SimpleNamespace(monotonic=lambda: seconds))
+    begun = {"now": datetime.now(UTC), "turn": {"id": UUID(int=1)}, "user": {}}
+    settings = Settings(supabase_url="http://127.0.0.1", supabase_secret_key="s")
+    model = Embedder(Clients(settings), settings)
+    model.learn(BegunTurn.model_validate(begun | {"embedders": [row().model_dump()]}))
+
+    async def ask(message: str, user: int, times: int) -> None:
+        model._clients.http = lambda: None  # type: ignore[assignment,method-assign,return-value]
+        for _ in range(times):
+            await model.query(ChatRequest(message=message), UUID(int=user))
+
+    asyncio.run(ask("often", 1, 40))
+    asyncio.run(ask("once", 2, 1))
+    assert (asked.count("often"), asked.count("once")) == (MAX_QUERIES_A_MINUTE, 1)
+    seconds += 60
+    asyncio.run(ask("later", 1, 1))
+    assert asked[-1] == "later"
 
 
 @pytest.mark.parametrize(

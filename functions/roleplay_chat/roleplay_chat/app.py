@@ -171,7 +171,7 @@ class App:
         streamed = chat.stream or "text/event-stream" in request.headers.get("accept", "")
 
         timing = Timing()
-        query = await self._embedder.query(chat)
+        query = await self._embedder.query(chat, user_id)
         with timing.measure("begin"):
             begun = await turn_store.begin(
                 self._clients,

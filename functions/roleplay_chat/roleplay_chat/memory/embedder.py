@@ -6,10 +6,12 @@ later turn.
 """
 
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from logging import WARNING, getLogger
 from typing import Any
+from uuid import UUID
 
 from edge.clients import Clients
 from edge.errors import ApiError
@@ -26,6 +28,8 @@ from roleplay_chat.settings import Settings
 
 QUERY_SECONDS = 0.3
 """How long a turn waits for the embedding of the person's message."""
+MAX_QUERIES_A_MINUTE = 30
+"""For one user. The database counts turns, but only after the message was embedded."""
 BATCH_SECONDS = 20.0
 """The time limit for a batch of stored messages."""
 BATCH_SIZE = 16
@@ -61,18 +65,21 @@ class Embedder:
         self._rows: Sequence[ModelRow] = ()
         self._model: _Model | None = None
         self._rests_until = 0.0
+        self._minute = 0
+        self._queries = Counter[UUID]()
+        """How many queries each user had in this minute."""
 
     def learn(self, begun: BegunTurn) -> None:
         """Take over the model of the rows of a turn."""
         if begun.embedders != self._rows:
             self._rows, self._model = begun.embedders, _first(begun)
 
-    async def query(self, request: ChatRequest) -> Query | None:
+    async def query(self, request: ChatRequest, user_id: UUID) -> Query | None:
         """Embed the message of a request; None if there is no model or nothing to embed."""
         model = self._ready()
         if model is None or request.action != "send" or not (request.message or "").strip():
             return None
-        if not may_read(model.target, request.message or ""):
+        if not may_read(model.target, request.message or "") or self._has_had_enough(user_id):
             return None
         vectors, attempt = await self._embed(model, [request.message or ""], QUERY_SECONDS)
         known = {"model": model.target.name, "embedding": vectors[0]} if vectors else None
@@ -143,6 +150,13 @@ class Embedder:
             failure = {"target": model.target.name, "outcome": attempt.failure.policy.name}
             _log.warning("no embedding", extra={"fields": failure | {"why": attempt.failure.why}})
         return vectors, attempt
+
+    def _has_had_enough(self, user_id: UUID) -> bool:
+        minute = int(time.monotonic() // 60)
+        if minute != self._minute:
+            self._minute, self._queries = minute, Counter()
+        self._queries[user_id] += 1
+        return self._queries[user_id] > MAX_QUERIES_A_MINUTE
 
     def _ready(self) -> _Model | None:
         return self._model if time.monotonic() >= self._rests_until else None
