@@ -17,7 +17,7 @@ create table private.character_details (
   post_history_instructions text check (char_length(post_history_instructions) <= 8000),
   depth_prompt text check (char_length(depth_prompt) <= 8000),
   depth_prompt_depth integer check (depth_prompt_depth between 0 and 1000),
-  depth_prompt_role text check (depth_prompt_role in ('system', 'user', 'assistant')),
+  depth_prompt_role varchar check (depth_prompt_role in ('system', 'user', 'assistant')),
   talkativeness double precision check (talkativeness between 0 and 1),
   character_book jsonb
     check (jsonb_typeof(character_book) = 'object' and octet_length(character_book::text) <= 1048576

@@ -25,7 +25,8 @@ create table public.characters (
   -- A note among the messages of every prompt, with so many messages after it.
   depth_prompt text not null default '' check (char_length(depth_prompt) <= 8000),
   depth_prompt_depth integer not null default 4 check (depth_prompt_depth between 0 and 1000),
-  depth_prompt_role text not null default 'system' check (depth_prompt_role in ('system', 'user', 'assistant')),
+  -- A keyword and no text, which would be screened.
+  depth_prompt_role varchar not null default 'system' check (depth_prompt_role in ('system', 'user', 'assistant')),
   -- The lorebook in the format of Character Card V2 and V3; matching entries are added to the
   -- prompt.
   character_book jsonb

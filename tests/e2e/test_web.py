@@ -6,6 +6,7 @@ Content-Security-Policy.
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -643,6 +644,17 @@ class TestActions:
         person.press("Opening 2")
         person.answered(1)
         assert person.turns()[0]["model_used"] == "card:greeting"
+
+    def test_import_shows_what_was_odd_and_what_will_not_work(self, person: Person) -> None:
+        person.join()
+        odd = {"name": "Ina", "personality": "Dry {{of_tomorrow}}.", "tags": "sea, noir"}
+        raw = json.dumps(odd).encode()
+        file = {"name": "a.json", "mimeType": "application/json", "buffer": raw}
+        person.page.locator("input[type=file]").set_input_files([file])  # type: ignore[list-item]
+        shown = person.page.locator("dialog .needs li")
+        expect(shown).to_have_count(2)
+        expect(shown.first).to_contain_text("`tags`")
+        expect(shown.last).to_contain_text("{{of_tomorrow}}")
 
     def test_file_that_is_no_card_is_refused_with_a_sentence(self, person: Person) -> None:
         person.expected = ["400"]
