@@ -197,3 +197,14 @@ def test_takes_work_in_the_length_of_the_texts(text: str) -> None:
             continuing.flush()
 
     assert is_linear(join, lambda times: times, MOST_OVERLAP_CHARS)
+
+
+def test_model_that_only_repeats_twice_has_nothing_else_to_say() -> None:
+    first = Reply(Cast("Mara", ["Ada"]), continues="Good evening.")
+    assert first.feed("Good evening.") + first.flush() == ""
+    assert first.is_repeat
+
+    second = Reply(Cast("Mara", ["Ada"]), continues="Good evening.")
+    second.accept_repeat()
+    assert second.feed("Good evening.") + second.flush() == " Good evening."
+    assert not second.is_repeat

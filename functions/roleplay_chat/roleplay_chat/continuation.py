@@ -149,6 +149,10 @@ class Continuation:
         """The whitespace that the model wrote first."""
         self._skips_space = True
         self._is_joined = False
+        self.was_dropped = False
+        """Whether the continuation was the reply once more, and nothing of it is left."""
+        self.accepts = False
+        """Whether it then stays: a model that was asked twice has nothing else to say."""
 
     def feed(self, piece: str) -> str:
         """Process a piece and return what is added to the reply; may be empty."""
@@ -171,7 +175,12 @@ class Continuation:
             if found is None:
                 return ""
             self._overlaps = None
-            rest = "".join(self._held)[found.chars :]
+            text = "".join(self._held)
+            is_same = ends and text == self._beginning.rstrip()
+            self.was_dropped = is_same and not self.accepts
+            if is_same and self.accepts:
+                found = _Repeated(0, reaches_the_end=False)
+            rest = text[found.chars :]
             if found.reaches_the_end:
                 return self._go_on_after(rest)
             self._held = [rest]

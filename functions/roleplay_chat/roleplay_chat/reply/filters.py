@@ -72,17 +72,17 @@ class Reply:
         self._speaker = SpeakerFilter(cast)
         self._model_refusal = RefusalFilter(has_character=bool(cast.character))
         self._loop = LoopFilter()
-        self._repeat = RepeatFilter(last)
+        self._repeat = RepeatFilter(last) if continues is None else Continuation(continues)
         stages = (
             self._spoken,
             self._reasoning,
             self._end_token,
             self._speaker,
             WhitespaceFilter(is_trimmed=continues is None),
-            Continuation(continues) if continues is not None else None,
+            self._repeat if continues is not None else None,
             self._loop,
             self._model_refusal,
-            self._repeat if last else None,
+            self._repeat if continues is None and last else None,
             screen,
         )
         self._filters = [stage for stage in stages if stage is not None]
@@ -106,7 +106,7 @@ class Reply:
 
     @property
     def is_repeat(self) -> bool:
-        """Whether the reply was the same as the last one, and was dropped."""
+        """Whether the reply was the same as the last one, or as what it continues, and was dropped."""
         return self._repeat.was_dropped
 
     def accept_repeat(self) -> None:
