@@ -84,7 +84,8 @@ function title({ name, comment, content }) {
   return line(text.replace(/^(?:\s*@@.*\n?)+/, ""));
 }
 
-function reason({ key, secondary, indirect }, entry) {
+function reason({ key, secondary, indirect, stays }, entry) {
+  if (stays) return "stays from an earlier reply";
   const keys = [keyAt(entry.keys, key), keyAt(entry.secondary_keys, secondary)].filter((text) => text !== null);
   const where = indirect ? ", here or in another entry" : "";
   if (key === undefined) return `always there${where}`;

@@ -201,7 +201,8 @@ def _entries(begun: BegunTurn) -> Sequence[Any]:
 def _entry(entry: Entry, book: Sequence[Any]) -> dict[str, Any]:
     """The entry's "place" in the book, its "id" if it has a short one, and why it was activated:
     "key" and "secondary", the places of the keys that were found. Without "key" it is constant.
-    "indirect" is true if other entries' texts were searched as well."""
+    "indirect" is true if other entries' texts were searched as well, "stays" if it was an earlier
+    reply that activated it."""
     row = book[entry.place]
     described = {
         "place": entry.place,
@@ -209,6 +210,7 @@ def _entry(entry: Entry, book: Sequence[Any]) -> dict[str, Any]:
         "key": _place(entry.trigger.key, row.get("keys")),
         "secondary": _place(entry.trigger.secondary, row.get("secondary_keys")),
         "indirect": entry.trigger.is_indirect or None,
+        "stays": entry.trigger.stays or None,
     }
     return {name: value for name, value in described.items() if value is not None}
 
