@@ -81,6 +81,15 @@ def test_entry_says_why_it_was_there(meant: dict[str, Any], why: str) -> None:
     assert entry({"place": 0} | meant, row) == ("It is shut.", why)
 
 
+def test_entry_of_another_book_is_found_there() -> None:
+    meant = {"place": 0, "book": "b1"}
+    book = {"entries": [{"content": "Own."}]}
+    books = {"b1": {"entries": [{"content": "Another's."}]}}
+    entries = [meant, meant | {"book": "gone"}, {"place": 0}]
+    found = explained({"entries": entries}, {"book": book, "books": books})
+    assert [one["text"] for one in found["entries"]] == ["Another's.", None, "Own."]
+
+
 def test_entry_is_found_by_its_id_where_the_book_was_edited() -> None:
     meant = {"place": 0, "id": 5, "key": 0}
     gulls, fog = (

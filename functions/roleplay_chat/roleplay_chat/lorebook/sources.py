@@ -5,13 +5,29 @@ from collections.abc import Mapping
 from roleplay_chat.lorebook.chance import Moment
 from roleplay_chat.lorebook.entries import Book
 from roleplay_chat.lorebook.matching import Conversation
-from roleplay_chat.rows import BegunTurn, MessageRow
+from roleplay_chat.rows import BegunTurn, LorebookRow, MessageRow
+from roleplay_chat.screening.decision import Part
+
+_PARTS: Mapping[str, Part] = {
+    "conversation": "scene",
+    "persona": "persona",
+    "person": "persona",
+    "everyone": "scene",
+}
+"""What the screening takes the entries of a book for, by what the book belongs to."""
 
 
 def books_of(begun: BegunTurn) -> list[Book]:
-    """The books that apply, the most important first."""
+    """The books that apply, the most important first: the installation's come last, after the
+    character's."""
     own = begun.character.character_book if begun.character else None
-    return [Book(own)] if own else []
+    before = [_book(row) for row in begun.lorebooks if row.scope != "everyone"]
+    after = [_book(row) for row in begun.lorebooks if row.scope == "everyone"]
+    return [*before, *([Book(own)] if own else []), *after]
+
+
+def _book(row: LorebookRow) -> Book:
+    return Book(row.content, _PARTS[row.scope], str(row.id))
 
 
 def conversation_of(begun: BegunTurn, names: Mapping[str, str]) -> Conversation:

@@ -246,7 +246,7 @@ class _Frame:
 def _frame(spec: PromptSpec) -> _Frame:
     request, budget, tokens = spec.request, spec.budget, spec.tokens
     found = activated_entries(spec.begun, request) if spec.lore is None else spec.lore
-    begun = with_outlets(spec.begun, found, int(budget * LORE_SHARE), tokens)
+    begun, in_outlets = with_outlets(spec.begun, found, int(budget * LORE_SHARE), tokens)
     macros = build_macros(begun, request)
     heard = as_heard(begun, macros["user"])
     note = _character_note(begun, macros)
@@ -292,7 +292,7 @@ def _frame(spec: PromptSpec) -> _Frame:
     return _Frame(
         system,
         closing,
-        lore,
+        [*lore, *in_outlets],
         heard.history,
         left,
         needs={**whole, "lore": lore_tokens},
