@@ -30,19 +30,19 @@ create index lorebooks_by_persona on public.lorebooks (persona_id);
 create trigger lorebooks_touch before update on public.lorebooks
   for each row execute function private.touch_updated_at();
 
--- Nobody keeps more than 200.
-create function private.count_lorebooks() returns trigger
+-- The same maximum as for imports.
+create function private.check_lorebooks() returns trigger
 language plpgsql security definer set search_path = '' as $$
 begin
   if (select count(*) from public.lorebooks b where b.user_id is not distinct from new.user_id) >= 200 then
-    raise exception 'You have reached the limit of 200 lorebooks.'
-      using errcode = 'check_violation', hint = 'Delete one that you no longer need.';
+    raise exception 'You have reached the maximum number of lorebooks. Please delete one first.'
+      using errcode = 'PT409', hint = 'The maximum is 200 lorebooks.';
   end if;
   return new;
 end $$;
-revoke execute on function private.count_lorebooks() from public, anon, authenticated;
-create trigger lorebooks_count before insert on public.lorebooks
-  for each row execute function private.count_lorebooks();
+revoke execute on function private.check_lorebooks() from public, anon, authenticated;
+create trigger lorebooks_total before insert on public.lorebooks
+  for each row when (current_setting('role', true) = 'authenticated') execute function private.check_lorebooks();
 
 -- The books of a turn, the most important first: [{"id", "scope", "content"}]. At most eight, and one
 -- megabyte.

@@ -175,6 +175,7 @@ FUNCTIONS = {
         public.end_step public.make_worker public.read_worker_keys public.read_workers
         public.register_worker public.remove_worker
         public.export_character public.fail_step public.finish_turn public.import_character
+        public.import_lorebook
         public.read_models public.read_providers public.read_settings
         public.record_catalog public.record_worker_health public.remember public.roll_up_usage
         public.schedule_health_check public.set_chat_worker_url public.unschedule_health_check
@@ -208,7 +209,7 @@ FUNCTIONS = {
         private.is_spent private.is_worker_healthy private.keep_settings
         private.keep_sfw_of_deleted private.keep_sfw_with
         private.keep_sfw_with_age private.keep_sfw_with_members private.keep_sfw_with_minors
-        private.count_lorebooks private.lorebooks_for
+        private.check_lorebooks private.lorebooks_for
         private.limits_for private.members private.models_for private.most_history_bytes
         private.named_at private.named_member private.orphan_turn private.others
         private.place_request private.preferred_worker private.reached_limit private.recall

@@ -113,8 +113,12 @@ class TestRow:
             """ select %s, '{"entries": []}' from generate_series(1, 200)""",
             (user.id,),
         )
-        with pytest.raises(psycopg.errors.CheckViolation, match="limit of 200"):
-            add_book(stack, user_id=owner(user))
+        row = {"user_id": owner(user), "content": {"entries": []}}
+        with stack.data_api(user) as api:
+            answer = api.post("/lorebooks", json=row)
+        assert (answer.status_code, "maximum number" in answer.text) == (409, True)
+        imported = stack.chat(user, action="import_card", card=WORLD)
+        assert (imported.status_code, imported.json()["code"]) == (409, "too_many_lorebooks")
 
     def test_cannot_be_put_into_the_conversation_of_another(self, stack: Stack) -> None:
         mine, theirs = stack.user(), stack.user()
@@ -125,3 +129,77 @@ class TestRow:
             assert api.post("/lorebooks", json=row | {"conversation_id": None}).status_code == 201
             elsewhere = row | {"conversation_id": None, "persona_id": str(uuid4())}
             assert api.post("/lorebooks", json=elsewhere).status_code in (403, 409)
+
+
+WORLD = {
+    "entries": {
+        "0": {
+            "uid": 0, "key": ["harbour"], "keysecondary": [], "content": "It is frozen.",
+            "constant": False, "selective": True, "order": 100, "position": 0, "disable": False,
+            "probability": 100, "useProbability": True, "vectorized": True,
+        }
+    }
+}  # fmt: skip
+"""World info as SillyTavern exports it."""
+V3 = {"spec": "lorebook_v3", "data": {"name": "Coast", "entries": [entry("It is cold.")]}}
+AGNAI = {
+    "kind": "memory",
+    "name": "Island",
+    "entries": [{"name": "gulls", "entry": "Gulls steal.", "keywords": ["gull"], "priority": 1}],
+}
+
+
+def imported(stack: Stack, user: User, file: dict[str, Any], **more: Any) -> dict[str, Any]:
+    answer = stack.chat(user, action="import_card", card=file, **more)
+    assert answer.status_code == 200, answer.text
+    return dict(answer.json())
+
+
+class TestImport:
+    @pytest.mark.parametrize(
+        ("file", "name", "content"),
+        [
+            pytest.param(WORLD, "Lorebook", "It is frozen.", id="sillytavern"),
+            pytest.param(V3, "Coast", "It is cold.", id="v3"),
+            pytest.param(AGNAI, "Island", "Gulls steal.", id="agnai"),
+        ],
+    )
+    def test_lorebook_alone_becomes_one_of_the_person(
+        self, stack: Stack, file: dict[str, Any], name: str, content: str
+    ) -> None:
+        user = stack.user()
+        body = imported(stack, user, file)
+        assert (body["name"], body["book_entries"]) == (name, 1)
+        assert "character_id" not in body
+        row = stack.one("select * from lorebooks where id = %s", body["lorebook_id"])
+        assert (row["user_id"], row["scope"], row["name"]) == (user.id, "person", name)
+        assert row["content"]["entries"][0]["content"] == content
+
+    def test_says_what_has_no_effect(self, stack: Stack) -> None:
+        (warning,) = imported(stack, stack.user(), WORLD)["warnings"]
+        assert "vectorized" in warning
+
+    def test_may_be_for_a_conversation_and_works_there(self, told: Talk) -> None:
+        place = {"conversation_id": str(told.conversation)}
+        body = imported(told.stack, told.user, WORLD, **place)
+        row = told.stack.one("select scope from lorebooks where id = %s", body["lorebook_id"])
+        assert row["scope"] == "conversation"
+        told.reply("To the harbour!")
+        assert "It is frozen." in str(told.stack.upstream.calls[-1].json["messages"])
+
+    def test_is_never_for_the_conversation_or_persona_of_another(self, stack: Stack) -> None:
+        theirs = stack.user()
+        for place in (
+            {"conversation_id": str(stack.conversation(theirs))},
+            {"persona_id": str(uuid4())},
+        ):
+            answer = stack.chat(stack.user(), action="import_card", card=WORLD, **place)
+            assert answer.status_code == 404
+        assert stack.all("select id from lorebooks") == []
+
+    def test_is_screened_as_cards_are(self, stack: Stack) -> None:
+        said = "She is 12 years old. A sexual scene."
+        file = {"spec": "lorebook_v3", "data": {"entries": [entry(said)]}}
+        answer = stack.chat(stack.user(), action="import_card", card=file)
+        assert answer.status_code == 403
+        assert stack.all("select id from lorebooks") == []

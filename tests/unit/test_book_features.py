@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 import pytest
 
 from roleplay_chat.lorebook.chance import Moment
-from roleplay_chat.lorebook.entries import Book, Entry, parse_entries
+from roleplay_chat.lorebook.entries import Book, Entry
 from roleplay_chat.lorebook.inflection import forms
 from roleplay_chat.lorebook.keys import MAX_SCANNED_CHARS, Scope
 from roleplay_chat.lorebook.matching import Conversation, match_entries, select_entries
@@ -273,7 +273,7 @@ class TestPlaces:
         assert (placed.position, placed.outlet) == ("outlet", "weather")
 
     def test_outlet_without_a_name_is_nowhere(self) -> None:
-        assert parse_entries({"entries": [entry("x", position=7)]}) == ()
+        assert self.one(position=7).outlet == ""
 
     def test_positions_of_decorators(self) -> None:
         assert self.one("@@position personality\nx").position == "personality"

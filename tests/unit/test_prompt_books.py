@@ -12,6 +12,7 @@ from roleplay_chat.rows import (
     BegunTurn,
     CharacterRow,
     ConversationRow,
+    LorebookRow,
     MessageRow,
     TemplateRow,
     TurnRow,
@@ -133,6 +134,37 @@ class TestSearched:
     def test_turn_without_a_message_searches_the_newest_ones(self) -> None:
         book = turn(keyed("x", "sea", scan_depth=1), message=None, history=("a", "sea"))
         assert contents(book) == ["x"]
+
+
+class TestBooks:
+    @pytest.fixture
+    def begun(self) -> BegunTurn:
+        scopes = ("conversation", "persona", "person", "everyone")
+        rows = [
+            LorebookRow(
+                id=UUID(int=number), scope=scope, content={"entries": [at(1, f"Of {scope}.")]}
+            )
+            for number, scope in enumerate(scopes)
+        ]
+        return turn(at(1, "Of the card.")).model_copy(update={"lorebooks": rows})
+
+    def test_come_in_their_order(self, begun: BegunTurn) -> None:
+        assert contents(begun) == [
+            *("Of conversation.", "Of persona.", "Of person.", "Of the card.", "Of everyone."),
+        ]
+
+    def test_are_screened_as_what_they_belong_to(self, begun: BegunTurn) -> None:
+        passages = prompt(begun).passages
+        parts = {
+            scope: next(one.part for one in passages if f"Of {scope}." in one.text)
+            for scope in ("conversation", "persona", "person", "the card", "everyone")
+        }
+        assert list(parts.values()) == ["scene", "persona", "persona", "character", "scene"]
+
+    def test_stand_in_the_prompt_without_a_character(self, begun: BegunTurn) -> None:
+        text = system(begun.model_copy(update={"character": None}))
+        assert "Of conversation." in text
+        assert "Of everyone." in text
 
 
 class TestRepeated:

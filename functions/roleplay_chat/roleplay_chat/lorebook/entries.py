@@ -46,6 +46,7 @@ MAX_PATTERN_CHARS = 20_000
 KEPT_BYTES = 4 * 2**20
 """The size of the cached books as JSON; the parsed entries take about three times as much."""
 
+_OUTLET = 7
 _SILLYTAVERN_POSITIONS: dict[object, Position] = {
     0: "before_char",
     1: "after_char",
@@ -54,7 +55,7 @@ _SILLYTAVERN_POSITIONS: dict[object, Position] = {
     4: "in_chat",
     5: "examples_top",
     6: "examples_bottom",
-    7: "outlet",
+    _OUTLET: "outlet",
 }
 _SILLYTAVERN_ROLES: dict[object, Role] = {0: "system", 1: "user", 2: "assistant"}
 _SILLYTAVERN_LOGIC: dict[object, Logic] = {0: "and_any", 1: "not_all", 2: "not_any", 3: "and_all"}
@@ -290,7 +291,8 @@ def without_effect(row: Mapping[str, Any]) -> list[str]:
     unread = [name for name in _FEATURES if name not in watched.read]
     found = [name for name in unread if _changes_something(name, more)]
     place = more.get("position")
-    if isinstance(place, int) and place not in _SILLYTAVERN_POSITIONS:
+    is_nowhere = place == _OUTLET and not _outlet_name(more)
+    if is_nowhere or (isinstance(place, int) and place not in _SILLYTAVERN_POSITIONS):
         found.append(f"position {place}")
     return found + [f"@@{name}" for name in _ignored_decorators(text(row.get("content")) or "")]
 
@@ -327,8 +329,6 @@ def _entry(place: int, row: Mapping[str, Any]) -> Entry | None:
     rank = number_or_text(row.get("priority"))
     selective = row.get("selective") is True
     placement = _placement(row, more, decorators)
-    if placement.position == "outlet" and not placement.outlet:
-        return None
     return Entry(
         content=content,
         keys=_texts(row.get("keys")),
@@ -438,8 +438,12 @@ def _placement(
     if position in ("note_top", "note_bottom"):
         return _Placement(position, DEFAULT_DEPTH)
     plain: Position = "before_char" if row.get("position") == "before_char" else "after_char"
-    outlet = (text(more.get("outlet_name")) or "").strip()[:MAX_NAME_CHARS]
+    outlet = _outlet_name(more)
     return _Placement(position or plain, role=role, outlet=outlet if position == "outlet" else "")
+
+
+def _outlet_name(more: Mapping[str, Any]) -> str:
+    return (text(more.get("outlet_name")) or "").strip()[:MAX_NAME_CHARS]
 
 
 Decorators = dict[str, list[str]]

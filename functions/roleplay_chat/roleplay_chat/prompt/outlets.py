@@ -26,7 +26,9 @@ def with_outlets(
     outlets = {
         match[1].strip() for text in _texts(character).values() for match in _OUTLET.finditer(text)
     }
-    named = [entry for entry in found if entry.position == "outlet" and entry.outlet in outlets]
+    named = [
+        entry for entry in found if entry.position == "outlet" and entry.outlet in outlets - {""}
+    ]
     fitting = select_entries(named, books_of(begun), budget_tokens=budget, count=tokens.count)
     left: dict[str, list[str]] = {}
     for entry in fitting:
