@@ -460,7 +460,11 @@ names = [
     "keys", "secondary_keys", "selective", "case_sensitive", "use_regex", "constant", "enabled",
     "insertion_order", "priority", "position", "content", "extensions",
 ]  # fmt: skip
-own = ["position", "depth", "role", "selectiveLogic", "scan_depth", "match_whole_words"]
+own = [
+    "position", "depth", "role", "selectiveLogic", "scan_depth", "match_whole_words",
+    "probability", "useProbability", "group", "group_override", "group_weight",
+    "use_group_scoring", "sticky", "cooldown", "delay", "delay_until_recursion", "outlet_name",
+]  # fmt: skip
 entries = st.lists(
     st.dictionaries(st.sampled_from(names), anything)
     | st.fixed_dictionaries(

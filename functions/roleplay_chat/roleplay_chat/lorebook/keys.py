@@ -60,6 +60,10 @@ Form = Literal["pattern", "plain", "folded", "plain_words", "folded_words"]
 """How a text is prepared: for patterns, or for other keys, with case as it is or folded, and with
 the ends of words marked."""
 
+_Index = tuple[list[str], set[str], Mapping[str, list[int]]]
+"""The tokens of a text in order, as a set, and the places of each. Two sets are compared by the
+smaller one, which a dictionary is not."""
+
 
 class Scope:
     """The texts in which keys are searched, newest first, each normalised once."""
@@ -75,7 +79,7 @@ class Scope:
         self._revealed: list[str] = []
         self._ready: dict[Form, list[str]] = {}
         self._joined: dict[tuple[int, Form], str] = {}
-        self._indexes: dict[tuple[int, Form], tuple[list[str], Mapping[str, list[int]]]] = {}
+        self._indexes: dict[tuple[int, Form], _Index] = {}
         self._seconds = seconds
 
     def reveal(self, texts: Iterable[str]) -> None:
@@ -126,10 +130,12 @@ class Scope:
 
     def _has_form(self, parts: Sequence[frozenset[str]], depth: int, form: Form) -> bool:
         """Whether words with one of the forms each follow one another."""
-        tokens, places = self._index(depth, form)
-        anchors = [[place for one in part for place in places.get(one, ())] for part in parts]
-        if not anchors:
+        if not parts:
             return False
+        tokens, known, places = self._index(depth, form)
+        if any(part.isdisjoint(known) for part in parts):
+            return False
+        anchors = [[place for one in part for place in places.get(one, ())] for part in parts]
         first = min(range(len(anchors)), key=lambda number: len(anchors[number]))
         return any(
             place >= first
@@ -140,8 +146,8 @@ class Scope:
             for place in anchors[first][:MAX_PLACES]
         )
 
-    def _index(self, depth: int, form: Form) -> tuple[list[str], Mapping[str, list[int]]]:
-        """The words, signs and spaces of the newest texts, and where each of them is."""
+    def _index(self, depth: int, form: Form) -> _Index:
+        """The words, signs and spaces of the newest texts."""
         depth = min(depth, len(self._texts))
         if (depth, form) not in self._indexes:
             if len(self._indexes) >= MAX_JOINED:
@@ -150,7 +156,7 @@ class Scope:
             places: dict[str, list[int]] = {}
             for place, token in enumerate(tokens):
                 places.setdefault(token, []).append(place)
-            self._indexes[depth, form] = tokens, places
+            self._indexes[depth, form] = tokens, set(tokens), places
         return self._indexes[depth, form]
 
     def _text(self, depth: int, form: Form) -> str:
