@@ -65,18 +65,24 @@ class ImportRequest(BaseModel):
     card_base64: str | SkipJsonSchema[None] = Field(
         default=None, json_schema_extra={"contentEncoding": "base64"}
     )
+    conversation_id: UUID | SkipJsonSchema[None] = Field(
+        default=None,
+        description="Where a lorebook applies; without it and `persona_id` everywhere.",
+    )
+    persona_id: UUID | SkipJsonSchema[None] = None
     model_config = {
         "json_schema_extra": {"oneOf": [{"required": ["card"]}, {"required": ["card_base64"]}]}
     }
 
 
 class ImportAnswer(BaseModel):
-    """The imported character. `warnings` are sentences: fields that were converted or left out, and
-    what will not work as the author meant."""
+    """The imported character, or the lorebook if the file was one. `warnings` are sentences: fields
+    that were converted or left out, and what will not work as the author meant."""
 
-    character_id: UUID
+    character_id: UUID | SkipJsonSchema[None] = None
+    lorebook_id: UUID | SkipJsonSchema[None] = None
     name: str
-    greetings: int
+    greetings: int | SkipJsonSchema[None] = None
     book_entries: int
     warnings: list[str]
 

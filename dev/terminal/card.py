@@ -40,9 +40,11 @@ def bring(chat: Chat, path: str) -> None:
 def _import(chat: Chat, path: Path) -> None:
     encoded = base64.b64encode(path.read_bytes()).decode()
     made = chat.act(action="import_card", card_base64=encoded)
-    chat.character_id = made["character_id"]
-    chat.start_conversation()
-    counts = f"greetings: {made['greetings']}, lorebook entries: {made['book_entries']}"
+    counts = f"lorebook entries: {made['book_entries']}"
+    if "character_id" in made:
+        chat.character_id = made["character_id"]
+        chat.start_conversation()
+        counts = f"greetings: {made['greetings']}, {counts}"
     print(f"{made['name']} was imported ({counts}).")
     for warning in made["warnings"]:
         notes.print(f"! {warning}", style="yellow", markup=False)

@@ -24,9 +24,9 @@ def explain(chat: Chat) -> None:
 
 def _texts(
     chat: Chat, composition: Mapping[str, Any], character_id: str | None
-) -> dict[str, Mapping[Any, str] | Sequence[Any]]:
+) -> dict[str, Mapping[Any, Any]]:
     """The texts that a composition refers to, as they are now: facts by id, messages by position,
-    and the entries of the character's book."""
+    and the entries of books."""
     recalled, left_out = composition["recalled"], composition["left_out"]
     facts = ",".join([*composition["facts"], *recalled["facts"], *left_out["facts"]])
     positions = ",".join(map(str, recalled["messages"]))
@@ -40,16 +40,21 @@ def _texts(
             row["position"]: row["content"]
             for row in chat.data("GET", f"messages?{here}&position=in.({positions})")
         },
-        "entries": _entries(chat, character_id),
+        "entries": _entries(chat, character_id, composition),
     }
 
 
-def _entries(chat: Chat, character_id: str | None) -> Sequence[Any]:
-    query = f"characters?select=character_book&id=eq.{character_id}"
-    rows = chat.data("GET", query) if character_id else []
-    book = rows[0]["character_book"] if rows else None
-    entries = book.get("entries") if isinstance(book, dict) else None
-    return entries if isinstance(entries, list) else []
+def _entries(
+    chat: Chat, character_id: str | None, composition: Mapping[str, Any]
+) -> Mapping[str | None, Sequence[Any]]:
+    """The entries of the character's book, and of others by their ids."""
+    query = f"characters?select=content:character_book&id=eq.{character_id}"
+    own = chat.data("GET", query) if character_id else []
+    listed = [*composition["entries"], *composition["left_out"]["entries"]]
+    ids = ",".join({entry["book"] for entry in listed if "book" in entry})
+    others = chat.data("GET", f"lorebooks?select=id,content&id=in.({ids})") if ids else []
+    found = {row.get("id"): (row["content"] or {}).get("entries") for row in [*own, *others]}
+    return {book: entries for book, entries in found.items() if isinstance(entries, list)}
 
 
 def lines(composition: Mapping[str, Any], texts: Mapping[str, Any]) -> Iterator[str]:
@@ -80,11 +85,13 @@ def lines(composition: Mapping[str, Any], texts: Mapping[str, Any]) -> Iterator[
             yield f"  and {more[name]} more"
 
 
-def _told(entry: Mapping[str, Any], entries: Sequence[Any]) -> str:
-    found = _find(entry, entries)
+def _told(entry: Mapping[str, Any], books: Mapping[str | None, Sequence[Any]]) -> str:
+    found = _find(entry, books.get(entry.get("book"), ()))
     if found is None:
         return GONE
     where = ", here or in another entry" if entry.get("indirect") else ""
+    if entry.get("stays"):
+        where = ", from an earlier reply"
     keys = [
         _key(found.get(name), entry[which])
         for which, name in (("key", "keys"), ("secondary", "secondary_keys"))

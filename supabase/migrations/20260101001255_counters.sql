@@ -130,4 +130,5 @@ grant execute on function public.count_action(uuid, text) to service_role;
 select private.guard_writes('public.conversation_characters', 'insert'),
        private.guard_writes('public.conversation_summaries', 'insert or update of person_content'),
        private.guard_writes('public.memories', 'insert'),
-       private.guard_writes('public.memory_facts', 'insert or update of content');
+       private.guard_writes('public.memory_facts', 'insert or update of content'),
+       private.guard_writes('public.lorebooks', 'insert or update of content');

@@ -70,6 +70,7 @@ begin
       || jsonb_build_object('is_own', coalesce(p_speaker.user_id = p_turn.user_id, false)),
     'others', private.others(p_conversation, p_speaker.id),
     'persona', private.character_facts(p_persona),
+    'lorebooks', private.lorebooks_for(p_turn.user_id, p_turn.conversation_id, p_persona.id),
     'cast', v_cast,
     'history', v_history.messages,
     'recalled', coalesce(v_recalled, '[]'),

@@ -3,7 +3,8 @@
 --
 -- Returns {"outcome": ...}:
 --   started               with turn, user, conversation, character (who speaks; is_own), others
---                         (further characters who are there), persona, cast (declared ages and
+--                         (further characters who are there), persona, lorebooks (see
+--                         private.lorebooks_for), cast (declared ages and
 --                         ratings of all characters who are there, are named or spoke), history,
 --                         memory, facts, templates, models, moderators, embedders, workers, cooldowns, now,
 --                         and free_only: the day's money is spent

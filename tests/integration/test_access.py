@@ -48,6 +48,8 @@ conversations           ----  siud  ----  ----  siud
 conversation_characters ----  siud  ----  ----  siud
 declared_ages           ----  ----  ----  s-u-  ----
 health_check_steps      ----  ----  ----  s---  siud
+lorebooks               ----  siud  ----  ----  siud
+lorebooks, of everybody ----  ----  ----  siud  siud
 memories                ----  si-d  ----  ----  siud
 memory_facts            ----  siud  ----  ----  siud
 messages                ----  si--  ----  ----  siud
@@ -105,6 +107,9 @@ conversation_characters: update(position)
 declared_ages: select
 declared_ages: update(age)
 health_check_steps: select
+lorebooks: delete, select
+lorebooks: insert(content, conversation_id, id, is_enabled, name, persona_id, user_id)
+lorebooks: update(content, conversation_id, is_enabled, name, persona_id)
 memories: delete, select
 memories: insert(character_id, conversation_id, id, tier, user_id)
 memory_facts: delete, select
@@ -139,6 +144,7 @@ conversation_summaries_all
 conversations_select conversations_insert conversations_update conversations_delete
 conversation_characters_all
 health_check_steps_select
+lorebooks_all
 memories_select memories_insert memories_delete
 memory_facts_all
 messages_select messages_insert
@@ -169,6 +175,7 @@ FUNCTIONS = {
         public.end_step public.make_worker public.read_worker_keys public.read_workers
         public.register_worker public.remove_worker
         public.export_character public.fail_step public.finish_turn public.import_character
+        public.import_lorebook
         public.read_models public.read_providers public.read_settings
         public.record_catalog public.record_worker_health public.remember public.roll_up_usage
         public.schedule_health_check public.set_chat_worker_url public.unschedule_health_check
@@ -202,6 +209,7 @@ FUNCTIONS = {
         private.is_spent private.is_worker_healthy private.keep_settings
         private.keep_sfw_of_deleted private.keep_sfw_with
         private.keep_sfw_with_age private.keep_sfw_with_members private.keep_sfw_with_minors
+        private.check_lorebooks private.lorebooks_for
         private.limits_for private.members private.models_for private.most_history_bytes
         private.named_at private.named_member private.orphan_turn private.others
         private.place_request private.preferred_worker private.reached_limit private.recall
@@ -350,6 +358,10 @@ def memory(stack: Stack, owner: User) -> dict[str, Any]:
 
 def fact(stack: Stack, owner: User) -> dict[str, Any]:
     return {"memory_id": str(stack.insert("memories", **memory(stack, owner))), "content": "Cats."}
+
+
+def lorebook(**more: Any) -> dict[str, Any]:
+    return {"content": {"entries": []}, "user_id": None} | more
 
 
 def summary(stack: Stack, owner: User) -> dict[str, Any]:
@@ -511,6 +523,16 @@ ROWS = {
     "conversation_characters": Row(joined, member, {"position": 2}),
     "health_check_steps": Row(
         stored("health_check_steps", step, "step"), step, {"begun_at": "2027-01-01"}
+    ),
+    "lorebooks": Row(
+        lambda s, o: inserted(s, "lorebooks", **lorebook(user_id=str(o.id))),
+        lambda s, o: lorebook(user_id=str(o.id), conversation_id=str(s.conversation(o))),
+        {"name": "Harbour"},
+    ),
+    "lorebooks, of everybody": Row(
+        lambda s, o: inserted(s, "lorebooks", **lorebook()),
+        lambda s, o: lorebook(),
+        {"name": "Harbour"},
     ),
     "memories": Row(
         lambda s, o: inserted(s, "memories", **memory(s, o)),

@@ -65,6 +65,13 @@ def test_every_threat_is_shown_by_a_test() -> None:
     assert unshown == ["| Vulnerable or swapped packages"]
 
 
+def test_every_book_feature_is_shown_by_a_test() -> None:
+    text = (ROOT / "docs/roleplay.md").read_text().partition("\n| book feature |")[2]
+    rows = text.partition("\n\n")[0].splitlines()[2:]
+    assert len(rows) > 20
+    assert [row for row in rows if not NAMED.search(row.split(" | ")[3])] == []
+
+
 # --- the index and the picture of the folders -----------------------------------------------
 
 ARCHITECTURE = (ROOT / "docs/architecture.md").read_text()

@@ -20,6 +20,7 @@ from roleplay_chat.lorebook.keys import (
     MAX_EXPANDED,
     MAX_SCANNED_CHARS,
     compiled,
+    escaped,
     expanded,
     is_pattern,
 )
@@ -84,7 +85,7 @@ class TestKeys:
             pytest.param("Die STRASSE", "straße", True, id="sharp-s"),
             pytest.param("ΟΔΥΣΣΕΥΣ", "οδυσσεύς", False, id="accents-differ"),
             pytest.param("ΟΔΟΣ", "οδος", True, id="final-sigma"),
-            pytest.param("маяка нет", "маяк", False, id="cyrillic-inside"),
+            pytest.param("маяка нет", "маяк", True, id="cyrillic-inflected"),
             pytest.param("наш маяк!", "маяк", True, id="cyrillic"),
             pytest.param("灯台守は海を見た", "海", True, id="japanese"),
             pytest.param("燈塔看守人走向大海", "燈塔", True, id="chinese"),
@@ -159,8 +160,11 @@ class TestPatterns:
     @pytest.mark.parametrize(
         ("text", "key", "expected"),
         [
-            pytest.param("two storms", r"\bstorms?\b", True, id="bare"),
-            pytest.param("two STORMS", r"\bstorms?\b", True, id="bare-ignores-case"),
+            pytest.param("two storms", r"\bstorms?\b", False, id="without-slashes-a-word"),
+            pytest.param("acid", "A.I.", False, id="letters-with-dots"),
+            pytest.param("cat", "C++", False, id="letters-with-plus-signs"),
+            pytest.param("She *sighs*.", "*sighs*", True, id="between-stars"),
+            pytest.param("Was it storms?", "storms?", True, id="question"),
             pytest.param("two storms", r"/\bstorms?\b/", True, id="literal"),
             pytest.param("two STORMS", r"/\bstorms?\b/", False, id="literal-says-its-case"),
             pytest.param("two STORMS", r"/\bstorms?\b/i", True, id="literal-ignores-case"),
@@ -172,21 +176,36 @@ class TestPatterns:
             pytest.param("so so", r"/(so) \1/", True, id="reference"),
             pytest.param("灯台", r"/\p{Script=Han}/u", True, id="script"),
             pytest.param("so", r"/so/x", False, id="unknown-flag"),
-            pytest.param("(", "(", False, id="invalid"),
-            pytest.param("a", "(?R)", False, id="recursion"),
-            pytest.param("storn", "(?:storm){e<=1}", False, id="fuzzy"),
+            pytest.param("cut /so/x here", r"/so/x", True, id="unknown-flag-as-it-is-written"),
+            pytest.param("in /usr/local/", "/usr/local/", True, id="path"),
+            pytest.param("usr/local", "/usr/local/", False, id="path-is-no-pattern"),
+            pytest.param("a/b", r"/a\/b/", True, id="slash-in-a-pattern"),
+            pytest.param("(", "/(/", False, id="invalid"),
+            pytest.param("a", "/(?R)/", False, id="recursion"),
+            pytest.param("storn", "/(?:storm){e<=1}/", False, id="fuzzy"),
             pytest.param("search", "sea", False, id="without-signs-a-word"),
         ],
     )
     def test_pattern_finds_its_text(self, text: str, key: str, expected: bool) -> None:
+        # SillyTavern sets the flag on all entries.
         assert calls(text, key, use_regex=True) is expected
+        assert calls(text, key) is expected
 
-    def test_case_may_matter(self) -> None:
-        assert not calls("STORMS", r"storms?", use_regex=True, case_sensitive=True)
+    def test_names_stand_for_themselves(self) -> None:
+        def by_name(text: str, key: str, name: str) -> bool:
+            found = match_entries(
+                {"entries": [entry("Found.", key)]},
+                [text],
+                expand=lambda text: text.replace("{{user}}", name),
+                expand_pattern=lambda text: text.replace("{{user}}", escaped(name)),
+            )
+            return bool(found)
 
-    def test_only_where_the_entry_says_so(self) -> None:
-        assert not calls("two storms", r"storms?")
-        assert calls("Did he say storms? ", r"storms?")
+        assert by_name("Is Dr. (X) in?", "/is {{user}} in/i", "Dr. (X)")
+        assert not by_name("Is Drs X in?", "/is {{user}} in/i", "Dr. X")
+        assert by_name("A/B is here", "/^{{user}} is/", "A/B")
+        assert by_name("I am /a|b/", "{{user}}", "/a|b/")
+        assert not by_name("I am a", "{{user}}", "/a|b/")
 
     @pytest.mark.parametrize(
         "key",
@@ -194,20 +213,20 @@ class TestPatterns:
             r"(x+x+)+[yz][yz]",
             r"(?:.*.*)*[yz][yz]",
             r"(?:(?=.*)x)*[yz][yz]",
-            r"/(x?){400}x{400}[^x]/",
+            r"(x?){400}x{400}[^x]",
         ],
     )
     def test_those_that_take_forever_are_given_up(self, key: str) -> None:
         text = "y" + "x" * MAX_SCANNED_CHARS
-        entries = [entry("Found.", key + str(n), use_regex=True) for n in range(50)]
+        entries = [entry("Found.", f"/{key}{n}/") for n in range(50)]
         # Without a limit this would not return.
         assert found(text, entries=[*entries, entry("Other.", "x" * 3)]) == []
 
     def test_broken_ones_are_counted(self) -> None:
         entries = [
-            entry("a", "(", "/fine/i", "plain", use_regex=True),
-            entry("b", "(", use_regex=False),
-            entry("c", "fine", selective=True, secondary_keys=["/[/"], use_regex=True),
+            entry("a", "/(/", "/fine/i", "plain"),
+            entry("b", "(", use_regex=True),
+            entry("c", "fine", selective=True, secondary_keys=["/[/"]),
         ]
         assert broken_patterns({"entries": entries}) == 2
 
@@ -243,6 +262,11 @@ class TestActivation:
         entries = [entry("The crate is lead.", "crate"), entry("Lead is heavy.", "lead")]
         assert found("the crate", entries=entries) == ["The crate is lead."]
         assert len(found("the crate", entries=entries, recursive_scanning=True)) == 2
+        # SillyTavern's books do not say, and mean that they do.
+        theirs = [one | {"extensions": {"exclude_recursion": False}} for one in entries]
+        assert len(found("the crate", entries=theirs)) == 2
+        assert len(found("the crate", entries=theirs, recursive_scanning=None)) == 2
+        assert len(found("the crate", entries=theirs, recursive_scanning=False)) == 1
 
     def test_recursion_ends(self) -> None:
         chain = [entry(f"then w{n + 1}", f"w{n}") for n in range(10)]
@@ -331,10 +355,11 @@ class TestPlace:
     def test_sillytaverns_position_numbers_are_understood(self) -> None:
         assert placed(extensions={"position": 0}, position="after_char").position == "before_char"
         assert placed(extensions={"position": 1}).position == "after_char"
-        assert placed(extensions={"position": 2}).position == "after_char"
+        assert placed(extensions={"position": 9}).position == "after_char"
         among = placed(extensions={"position": 4, "depth": 3, "role": 1})
         assert (among.position, among.depth, among.role) == ("in_chat", 3, "user")
-        assert placed(extensions={"position": 4}).depth == 0
+        assert placed(extensions={"position": 4}).depth == 4
+        assert placed(extensions={"position": 4, "depth": 0}).depth == 0
 
     @pytest.mark.parametrize(
         ("decorators", "expected"),
@@ -393,7 +418,9 @@ class TestSmall:
             pytest.param([entry("Found.", "sea")] * SMALL_ENTRIES, True, id="few"),
             pytest.param([entry("Found.")] * (SMALL_ENTRIES + 1), False, id="many"),
             pytest.param([entry("Found.", *["sea"] * 1000)], False, id="many-keys"),
-            pytest.param([entry("Found.", "(a+)+$", use_regex=True)], False, id="a-pattern"),
+            pytest.param([entry("Found.", "/(a+)+$/")], False, id="a-pattern"),
+            pytest.param([entry("Found.", "(a+)+$", use_regex=True)], True, id="no-pattern"),
+            pytest.param([entry("x", "a", extensions={"sticky": 4})], False, id="timed"),
             pytest.param([entry("@@depth 4\n" * 9_000)], False, id="many-decorators"),
             pytest.param([entry("@@exclude_keys " + "a," * 30_000)], False, id="keys-in-a-text"),
             pytest.param([{"keys": "a," * 30_000, "content": "x"}], False, id="keys-as-a-text"),
@@ -433,7 +460,11 @@ names = [
     "keys", "secondary_keys", "selective", "case_sensitive", "use_regex", "constant", "enabled",
     "insertion_order", "priority", "position", "content", "extensions",
 ]  # fmt: skip
-own = ["position", "depth", "role", "selectiveLogic", "scan_depth", "match_whole_words"]
+own = [
+    "position", "depth", "role", "selectiveLogic", "scan_depth", "match_whole_words",
+    "probability", "useProbability", "group", "group_override", "group_weight",
+    "use_group_scoring", "sticky", "cooldown", "delay", "delay_until_recursion", "outlet_name",
+]  # fmt: skip
 entries = st.lists(
     st.dictionaries(st.sampled_from(names), anything)
     | st.fixed_dictionaries(
@@ -482,7 +513,7 @@ def test_latin_keys_are_found_as_words_would_be(key: str, text: str) -> None:
     st.text(max_size=40) | st.from_regex(r"/[\[\](){}|*+?.\\^$a-z0-9,<>=!:-]{1,30}/[gimsuy]{0,3}")
 )
 def test_any_key_is_a_pattern_or_not(key: str) -> None:
-    pattern = compiled(key, case_sensitive=False)
+    pattern = compiled(key)
     if pattern is not None:
         pattern.search("the keeper", timeout=1)
 
@@ -535,15 +566,15 @@ class TestBounds:
     )
     def test_pattern_that_is_larger_than_memory_is_none(self, key: str) -> None:
         assert expanded(key) > MAX_EXPANDED
-        assert compiled(key, case_sensitive=False) is None
-        assert calls("aaaa", key, use_regex=True) is False
+        assert compiled(f"/{key}/") is None
+        assert calls("aaaa", f"/{key}/") is False
 
     @pytest.mark.parametrize(
-        "key", [r"\b(?:rose|tulip)s?\b", "/(?:\\w+\\s+){1,5}sea/i", "w.{0,80}n", "(a|b)+c"]
+        "key", [r"/\b(?:rose|tulip)s?\b/", "/(?:\\w+\\s+){1,5}sea/i", "/w.{0,80}n/", "/(a|b)+c/"]
     )
     def test_patterns_of_authors_are_far_from_it(self, key: str) -> None:
         assert expanded(key) < MAX_EXPANDED / 20
-        assert compiled(key, case_sensitive=False) is not None
+        assert compiled(key) is not None
 
     def test_long_keys_call_for_nothing_and_cost_nothing(self) -> None:
         key = "{" * 400_000
@@ -557,24 +588,24 @@ class TestBounds:
         assert [len(entry.keys) for entry in parse_entries(book)] == [8_000, MAX_KEYS - 8_000]
 
     def test_number_of_patterns_is_bounded(self) -> None:
-        entry = {"content": "x", "use_regex": True}
-        entries = [entry | {"keys": [f"w{number}+", f"w{number}"]} for number in range(2_000)]
+        entry = {"content": "x"}
+        entries = [entry | {"keys": [f"/w{number}+/", f"w{number}"]} for number in range(2_000)]
         read = parse_entries({"entries": entries})
         patterns = [key for entry in read for key in entry.keys if is_pattern(key)]
-        assert patterns == [f"w{number}+" for number in range(MAX_PATTERNS)]
+        assert patterns == [f"/w{number}+/" for number in range(MAX_PATTERNS)]
         assert sum(len(entry.keys) for entry in read) == 2_000 + MAX_PATTERNS
 
     def test_length_of_all_patterns_is_bounded(self) -> None:
         entries = [
-            {"content": "x", "use_regex": True, "keys": ["(" + "a" * 480 + f"{number})"]}
-            for number in range(200)
+            {"content": "x", "keys": ["/(" + "a" * 480 + f"{number})/"]} for number in range(200)
         ]
         read = parse_entries({"entries": entries})
         assert sum(len(key) for entry in read for key in entry.keys) <= MAX_PATTERN_CHARS
 
     def test_decorators_have_keys_too(self) -> None:
         content = "@@additional_keys " + ",".join(["k"] * 100_000) + "\nx"
-        assert len(parse_entries({"entries": [{"content": content}]})[0].additional) == MAX_KEYS
+        (keys,) = parse_entries({"entries": [{"content": content}]})[0].additional
+        assert len(keys) == MAX_KEYS
 
     def test_what_is_found_does_not_depend_on_what_was_compiled_before(
         self, monkeypatch: pytest.MonkeyPatch
@@ -582,7 +613,7 @@ class TestBounds:
         # The speed of compiling is not tested here.
         monkeypatch.setattr("roleplay_chat.lorebook.keys.time.thread_time", lambda: 0.0)
         entries = [
-            {"keys": [f"/w{number}(a|b|c|d)+x$/i"], "content": f"{number}", "use_regex": True}
+            {"keys": [f"/w{number}(a|b|c|d)+x$/i"], "content": f"{number}"}
             for number in range(MAX_PATTERNS)
         ]
         said = ["w499abcdx"]

@@ -71,6 +71,7 @@ def test_texts_are_those_of_today_and_what_is_gone_is_null() -> None:
         ({"key": 1}, "because of “harbour”"),
         ({"key": 1, "secondary": 0}, "because of “harbour” and “ice”"),
         ({"key": 0, "indirect": True}, "because of “fog”, here or in another entry"),
+        ({"stays": True}, "stays from an earlier reply"),
         ({}, "always there"),
         ({"key": 7}, "its keys were changed since"),
     ],
@@ -78,6 +79,15 @@ def test_texts_are_those_of_today_and_what_is_gone_is_null() -> None:
 def test_entry_says_why_it_was_there(meant: dict[str, Any], why: str) -> None:
     row = {"keys": ["fog", " harbour "], "secondary_keys": "ice, snow", "content": "It is shut."}
     assert entry({"place": 0} | meant, row) == ("It is shut.", why)
+
+
+def test_entry_of_another_book_is_found_there() -> None:
+    meant = {"place": 0, "book": "b1"}
+    book = {"entries": [{"content": "Own."}]}
+    books = {"b1": {"entries": [{"content": "Another's."}]}}
+    entries = [meant, meant | {"book": "gone"}, {"place": 0}]
+    found = explained({"entries": entries}, {"book": book, "books": books})
+    assert [one["text"] for one in found["entries"]] == ["Another's.", None, "Own."]
 
 
 def test_entry_is_found_by_its_id_where_the_book_was_edited() -> None:

@@ -78,7 +78,7 @@ def _typed(text: str) -> None:
 def _said(text: str) -> None:
     scope = Scope([text])
     for whole_words in (True, False):
-        scope.has("key", depth=1, case_sensitive=False, whole_words=whole_words, use_regex=False)
+        scope.has("key", depth=1, case_sensitive=False, whole_words=whole_words, as_pattern=False)
 
 
 def _noted(text: str) -> None:
@@ -235,4 +235,4 @@ def test_pieces_of_a_text_are_joined_without_being_read_again() -> None:
 def _searched(depths: int) -> None:
     scope = Scope(["a few words"] * 100)
     for depth in range(depths):
-        scope.has("key", depth=depth, case_sensitive=False, whole_words=True, use_regex=False)
+        scope.has("key", depth=depth, case_sensitive=False, whole_words=True, as_pattern=False)

@@ -309,8 +309,15 @@ function discard(state) {
     </div>`, state);
 }
 
+function importedBook(card, state) {
+  return modal(`${card.name} is here`, html`
+    <p>The lorebook has ${card.book_entries === 1 ? "one entry" : `${card.book_entries} entries`}. It applies to all your conversations.</p>
+    ${card.warnings.length ? html`<ul class="needs">${card.warnings.map((text) => html`<li>${text}</li>`)}</ul>` : nothing}`, state);
+}
+
 function imported(state) {
   const { card } = state.dialog;
+  if (card.lorebook_id) return importedBook(card, state);
   const talk = doing(async () => {
     closeDialog();
     await talks.talkWith(findCharacter(card.character_id));

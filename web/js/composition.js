@@ -30,13 +30,14 @@ const PARTS = {
 /**
  * What a composition says, with the texts that it refers to: {tokens, parts: [{name, tokens, cut}],
  * messages, entries: [{text, why}], facts, recalled: {facts, messages: [{text, who}]}, and `left`, what had no room: {messages, entries,
- * facts, summary}}. `rows` are {facts, messages, book}; a text that is gone is null. `more` counts what
+ * facts, summary}}. `rows` are {facts, messages, book, books}: the character's book, and others by id. A text
+ * that is gone is null. `more` counts what
  * is not listed, by the list's name.
  */
 export function explained(composition, rows) {
   const facts = new Map(rows.facts.map((fact) => [fact.id, line(fact.content)]));
   const messages = new Map(rows.messages.map(({ position, content, who }) => [position, { text: line(content), who }]));
-  const entries = (some) => some.map((entry) => explainedEntry(entry, rows.book));
+  const entries = (some) => some.map((entry) => explainedEntry(entry, entry.book ? rows.books?.[entry.book] : rows.book));
   const known = (ids) => ids.map((id) => facts.get(id) ?? null);
   const { left_out: left } = composition;
   return {
@@ -84,7 +85,8 @@ function title({ name, comment, content }) {
   return line(text.replace(/^(?:\s*@@.*\n?)+/, ""));
 }
 
-function reason({ key, secondary, indirect }, entry) {
+function reason({ key, secondary, indirect, stays }, entry) {
+  if (stays) return "stays from an earlier reply";
   const keys = [keyAt(entry.keys, key), keyAt(entry.secondary_keys, secondary)].filter((text) => text !== null);
   const where = indirect ? ", here or in another entry" : "";
   if (key === undefined) return `always there${where}`;

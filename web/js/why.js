@@ -32,9 +32,18 @@ export async function showWhy(message) {
     data(supabase.from("characters").select("character_book, updated_at").eq("id", turn.character_id).maybeSingle()),
   ]);
   const said = messages.map((message) => ({ ...message, who: author(message) }));
-  const why = explained(composition, { facts: factRows, messages: said, book: character?.character_book });
+  const why = explained(composition, {
+    facts: factRows, messages: said, book: character?.character_book, books: await otherBooks(composition),
+  });
   const changed = Boolean(character) && new Date(character.updated_at) > new Date(turn.created_at);
   openDialog("why", { why: { ...why, changed } });
+}
+
+/** The contents of the books beside the character's that a composition names, by id. */
+async function otherBooks({ entries, left_out }) {
+  const ids = new Set([...entries, ...left_out.entries].flatMap(({ book }) => book ?? []));
+  const rows = ids.size ? await data(supabase.from("lorebooks").select("id, content").in("id", [...ids])) : [];
+  return Object.fromEntries(rows.map(({ id, content }) => [id, content]));
 }
 
 const author = ({ sender, character_id }) =>

@@ -97,6 +97,15 @@ def _contents(book: Object) -> list[str]:
     return [row["content"] for row in rows if isinstance(row.get("content"), str)]
 
 
+class LorebookRow(Row):
+    """A lorebook beside that of the character, and what it belongs to. `content` has the format of
+    `character_book`."""
+
+    id: UUID
+    scope: Literal["conversation", "persona", "person", "everyone"]
+    content: Object
+
+
 class CastRow(Row):
     """What the content policy needs of a character who is present, is named or has spoken."""
 
@@ -260,6 +269,8 @@ class BegunTurn(Row):
     others: list[CharacterRow] = Field(default_factory=list)
     """The other characters present, without the texts that only their own turns need."""
     persona: CharacterRow | None = None
+    lorebooks: list[LorebookRow] = Field(default_factory=list)
+    """Those of the conversation, the persona, the person and the installation, in this order."""
     cast: list[CastRow] = Field(default_factory=list)
     """Every character who is present, named in the request or in the history, but not the persona.
     """

@@ -16,13 +16,13 @@ from roleplay_chat.generation.failover import RequestShape
 from roleplay_chat.generation.moderation_model import Moderation, moderation_unavailable
 from roleplay_chat.generation.routing import Target
 from roleplay_chat.lorebook.entries import Entry
-from roleplay_chat.lorebook.matching import is_small
+from roleplay_chat.lorebook.matching import are_small
+from roleplay_chat.lorebook.sources import books_of
 from roleplay_chat.prompt import builder
 from roleplay_chat.prompt.builder import Prompt, activated_entries
 from roleplay_chat.prompt.composition import Ingredients
 from roleplay_chat.prompt.greeting import greeting_for
 from roleplay_chat.prompt.passages import written_for
-from roleplay_chat.rows import CharacterRow
 from roleplay_chat.screening.decision import (
     ContentRefused,
     Finding,
@@ -67,7 +67,7 @@ class PromptScreen:
         """The text before a reply to the last prompt built."""
         self._built: tuple[tuple[Target, RequestShape, str], Prompt] | None = None
         self.lore: Sequence[Entry] = ()
-        """The activated entries of the character's book."""
+        """The activated entries of the turn's books."""
         self.signals: list[PartSignals] = []
         """The signals in the written texts and in the last prompt built."""
 
@@ -83,7 +83,10 @@ class PromptScreen:
         """
         begun, first = self._begun, self._planned.first
         self.lore = await self._off_loop_unless(
-            _has_small_book(begun.character), activated_entries, begun, self._request
+            are_small(book.content for book in books_of(begun)),
+            activated_entries,
+            begun,
+            self._request,
         )
         self._written = await self._read(written_for(begun, self._request, self.lore))
         self._judge(self._written)
@@ -173,11 +176,6 @@ class PromptScreen:
         if is_quick:
             return function(*arguments)
         return await self._clients.in_thread(function, *arguments)
-
-
-def _has_small_book(character: CharacterRow | None) -> bool:
-    book = character.character_book if character else None
-    return not book or is_small(book)
 
 
 def _is_whole(message: str, built: Prompt) -> bool:

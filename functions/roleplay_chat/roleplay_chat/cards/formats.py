@@ -19,6 +19,8 @@ from roleplay_chat.cards.versions import (
 )
 
 CONVERTED = "The character was converted from the format of {program}."
+MAX_LOREBOOK_NAME = 120
+UNNAMED = "Lorebook"
 LOREBOOK_ADVICE = " Put it into a character's card as its lorebook, and import that card."
 _PROGRAMS: tuple[tuple[str, Callable[[Object], bool], Callable[[Object], Object]], ...] = (
     ("Agnai", agnai.is_character, agnai.as_fields),
@@ -90,6 +92,19 @@ def as_card(value: Object, warnings: Warnings) -> tuple[Object, str | None]:
         raise _no_data()
     _note_envelope(value, warnings)
     return value, None
+
+
+def lorebook_of(value: Object) -> Object | None:
+    """A card with nothing but the lorebook that a file is, so that it is checked and screened as
+    those of cards are; None if the file is something else."""
+    if declares_card(value) or describes_character(value):
+        return None
+    if (found := read_lorebook(value)) is None or not found.entries:
+        return None
+    named = [value.get("name"), found.book.get("name")]
+    names = [name.strip() for name in named if isinstance(name, str) and name.strip()]
+    name = names[0][:MAX_LOREBOOK_NAME] if names else UNNAMED
+    return as_v2({"name": name, "character_book": found.book})
 
 
 def what_it_is(value: Object) -> str | None:

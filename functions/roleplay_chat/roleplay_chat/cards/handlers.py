@@ -7,7 +7,7 @@ from logging import getLogger
 from typing import Literal
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, model_validator
 
 from edge.clients import Clients
 from edge.errors import ApiError
@@ -16,6 +16,7 @@ from roleplay_chat.api import Handler, Object, validated
 from roleplay_chat.cards import charx_file, files, json_file, png_file
 from roleplay_chat.cards.assets import without_missing_files
 from roleplay_chat.cards.errors import invalid, too_large
+from roleplay_chat.cards.formats import lorebook_of
 from roleplay_chat.cards.model import Card, exported
 from roleplay_chat.cards.unsupported import row_of, unsupported
 from roleplay_chat.cards.versions import NEWER, as_v2, as_v3, is_newer
@@ -27,29 +28,55 @@ _log = getLogger("roleplay_chat")
 
 
 async def import_card(clients: Clients, user_id: UUID, body: Object) -> Object:
-    """Create a character from `card` (JSON) or `card_base64` (a file of any format).
+    """Create a character from `card` (JSON) or `card_base64` (a file of any format), or a lorebook
+    if the file is one.
 
     Raises `ApiError` 400 or 413 if the card is invalid, 403 if its content would be refused in
-    every turn, 409 at the limit of characters, and 429 before the card is read.
+    every turn, 404 for a conversation or persona that is not the user's, 409 at the limit of
+    characters or lorebooks, and 429 before the card is read.
     """
     await count_action(clients, user_id, "import_card")
-    card, warnings = await clients.in_thread(_read, body)
+    place = validated(LorebookPlace, body)
+    card, warnings, is_lorebook = await clients.in_thread(_read, body)
     if finding := await clients.in_thread(_finding, card):
         fields = {"user_id": str(user_id), "action": "import_card", "refused": asdict(finding)}
         _log.warning("content refused", extra={"fields": fields})
         raise content_refused(finding)
+    saved = await (
+        _save_lorebook(clients, user_id, card, place)
+        if is_lorebook
+        else _save_character(clients, user_id, card)
+    )
+    return saved | {"success": True, "book_entries": card.book_entries(), "warnings": warnings}
+
+
+async def _save_lorebook(
+    clients: Clients, user_id: UUID, card: Card, place: "LorebookPlace"
+) -> Object:
+    parameters = {
+        "p_user_id": str(user_id),
+        "p_name": card.fields.name,
+        "p_content": card.book,
+        "p_conversation_id": place.conversation_id and str(place.conversation_id),
+        "p_persona_id": place.persona_id and str(place.persona_id),
+    }
+    saved = await clients.rpc("import_lorebook", parameters)
+    _check(saved["outcome"])
+    ids = {"user_id": str(user_id), "lorebook_id": saved["lorebook_id"]}
+    _log.info("lorebook imported", extra={"fields": ids})
+    return {"lorebook_id": saved["lorebook_id"], "name": card.fields.name}
+
+
+async def _save_character(clients: Clients, user_id: UUID, card: Card) -> Object:
     parameters = {"p_user_id": str(user_id), "p_character": card.columns(), "p_card": card.original}
     saved = await clients.rpc("import_character", parameters)
     _check(saved["outcome"])
     ids = {"user_id": str(user_id), "character_id": saved["character_id"]}
     _log.info("card imported", extra={"fields": ids | {"version": card.version}})
     return {
-        "success": True,
         "character_id": saved["character_id"],
         "name": card.fields.name,
         "greetings": card.greetings(),
-        "book_entries": card.book_entries(),
-        "warnings": warnings,
     }
 
 
@@ -72,6 +99,21 @@ async def export_card(clients: Clients, user_id: UUID, body: Object) -> Object:
 HANDLERS: Mapping[str, Handler] = {"import_card": import_card, "export_card": export_card}
 
 
+class LorebookPlace(BaseModel):
+    """Where an imported lorebook applies; everywhere without either."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+    conversation_id: UUID | None = None
+    persona_id: UUID | None = None
+
+    @model_validator(mode="after")
+    def _check_is_one(self) -> "LorebookPlace":
+        if self.conversation_id and self.persona_id:
+            raise ValueError("Send `conversation_id` or `persona_id`, not both.")
+        return self
+
+
 class ExportRequest(BaseModel):
     """A character's id, and the format of its card."""
 
@@ -81,8 +123,9 @@ class ExportRequest(BaseModel):
     format: Literal["json", "png", "charx"] = "json"
 
 
-def _read(body: Object) -> tuple[Card, list[str]]:
-    """The card in a request, and warnings for its owner."""
+def _read(body: Object) -> tuple[Card, list[str], bool]:
+    """The card in a request, warnings for its owner, and whether it is a lorebook: a card that has
+    nothing else."""
     # Removed from the request, so that the file's memory is freed once the card is read.
     file, encoded = body.pop("card", None), body.pop("card_base64", None)
     if (file is None) == (encoded is None):
@@ -94,9 +137,11 @@ def _read(body: Object) -> tuple[Card, list[str]]:
         del raw
     else:
         found = files.CardFile(json_file.checked(file))
-    card = Card.parse(found.card)
-    newer = [NEWER] if is_newer(found.card) else []
-    return card, [*found.warnings, *newer, *card.warnings, *unsupported(card)]
+    lorebook = lorebook_of(found.card)
+    card = Card.parse(lorebook or found.card)
+    newer = [NEWER] if is_newer(card.original) else []
+    warnings = [*found.warnings, *newer, *card.warnings, *unsupported(card)]
+    return card, warnings, lorebook is not None
 
 
 def _finding(card: Card) -> Finding | None:
@@ -124,6 +169,14 @@ def _check(outcome: str) -> None:
         raise account_blocked(outcome)
     if outcome == "character_not_found":
         raise ApiError(404, "character_not_found", "This character does not exist.")
+    if outcome == "conversation_not_found":
+        raise ApiError(404, "conversation_not_found", "This conversation does not exist.")
+    if outcome == "too_many_lorebooks":
+        raise ApiError(
+            409,
+            "too_many_lorebooks",
+            "You have reached the maximum number of lorebooks. Please delete one first.",
+        )
     if outcome == "too_many_characters":
         raise ApiError(
             409,

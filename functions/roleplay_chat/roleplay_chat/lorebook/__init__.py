@@ -1,1 +1,1 @@
-"""A character's lorebook: entries that enter the prompt when the conversation names them."""
+"""Lorebooks: entries that enter the prompt when the conversation names them."""

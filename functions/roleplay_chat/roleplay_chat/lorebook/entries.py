@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from hashlib import sha256
 from operator import itemgetter
 from threading import Lock
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, NamedTuple, TypeVar
 
 from cachetools import LRUCache
 
@@ -18,12 +18,25 @@ from edge.json_text import dumps
 from edge.json_values import clamped, fields, number_or_text, text
 from roleplay_chat.lorebook.keys import MAX_KEY_CHARS, is_pattern
 from roleplay_chat.messages import Role
+from roleplay_chat.screening.decision import Part
 
-Position = Literal["before_char", "after_char", "in_chat"]
+Position = Literal[
+    "before_char", "after_char", "in_chat", "note_top", "note_bottom", "examples_top",
+    "examples_bottom", "personality", "scenario", "outlet",
+]  # fmt: skip
+"""The places of entries in the prompt. Author's notes are among the messages."""
 Logic = Literal["and_any", "not_all", "not_any", "and_all"]
 
 MAX_ENTRIES = 2_000
 MAX_DEPTH = 1_000
+DEFAULT_DEPTH = 4
+"""The depth of an entry or an author's note that does not say."""
+MAX_MESSAGES = 1_000_000
+"""The most messages that an entry can wait for or stay; as a decorator it means for ever."""
+MAX_DELAY_LEVEL = 8
+MAX_GROUPS = 16
+"""Inclusion groups of an entry."""
+MAX_NAME_CHARS = 120
 MAX_KEYS = 10_000
 """Keys in a book; further ones are ignored."""
 MAX_PATTERNS = 500
@@ -33,10 +46,25 @@ MAX_PATTERN_CHARS = 20_000
 KEPT_BYTES = 4 * 2**20
 """The size of the cached books as JSON; the parsed entries take about three times as much."""
 
-_SILLYTAVERN_POSITIONS: dict[object, Position] = {0: "before_char", 1: "after_char", 4: "in_chat"}
+_OUTLET = 7
+_SILLYTAVERN_POSITIONS: dict[object, Position] = {
+    0: "before_char",
+    1: "after_char",
+    2: "note_top",
+    3: "note_bottom",
+    4: "in_chat",
+    5: "examples_top",
+    6: "examples_bottom",
+    _OUTLET: "outlet",
+}
 _SILLYTAVERN_ROLES: dict[object, Role] = {0: "system", 1: "user", 2: "assistant"}
 _SILLYTAVERN_LOGIC: dict[object, Logic] = {0: "and_any", 1: "not_all", 2: "not_any", 3: "and_all"}
-_V3_POSITIONS: dict[object, Position] = {"before_desc": "before_char", "after_desc": "after_char"}
+_V3_POSITIONS: dict[object, Position] = {
+    "before_desc": "before_char",
+    "after_desc": "after_char",
+    "personality": "personality",
+    "scenario": "scenario",
+}
 _V3_ROLES: dict[object, Role] = {"system": "system", "user": "user", "assistant": "assistant"}
 
 
@@ -77,9 +105,13 @@ class Trigger:
     """The secondary key that was found, if there is one."""
     is_indirect: bool = False
     """Whether the texts of other entries were searched as well."""
+    stays: bool = False
+    """Whether an earlier reply activated it."""
+    score: int = 0
+    """The keys that were found, by which groups may choose."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Entry:
     """A parsed entry."""
 
@@ -89,13 +121,12 @@ class Entry:
     secondary: tuple[str, ...] = ()
     """More keys, combined with `keys` according to `logic`."""
     logic: Logic = "and_any"
-    additional: tuple[str, ...] = ()
-    """If given, at least one of these must also be found."""
+    additional: tuple[tuple[str, ...], ...] = ()
+    """At least one key of each of these must also be found."""
     excluded: tuple[str, ...] = ()
     """None of these may be found."""
     case_sensitive: bool = False
     whole_words: bool = True
-    use_regex: bool = False
     always: bool = False
     """Whether it is constant or activated by a decorator."""
     scan_depth: int | None = None
@@ -104,18 +135,60 @@ class Entry:
     """Whether only messages, not other entries, can activate it."""
     quiet: bool = False
     """Whether it cannot activate other entries."""
+    delay_level: int = 0
+    """If not 0, only texts of entries can activate it, those with lower levels first."""
+    probability: float = 100
+    """How often it is activated when it could be, in percent."""
+    sticky: int = 0
+    """For how many messages it stays after it was activated."""
+    cooldown: int = 0
+    """For how many messages it cannot be activated after that."""
+    min_messages: int = 0
+    """How many messages a conversation must have."""
+    min_replies: int = 0
+    """How many of them must be replies."""
+    every_replies: int = 0
+    """If not 0, the number of replies must be a multiple of it."""
+    groups: tuple[str, ...] = ()
+    """Of the entries of a group, only one is activated."""
+    group_override: bool = False
+    """Whether it wins by its order instead of by chance."""
+    group_weight: float = 100
+    """Its share of the chance."""
+    group_scoring: bool = False
+    """Whether it yields to entries of its group for which more keys were found."""
     order: float = 0
     """Entries with lower values come earlier in the prompt."""
     rank: float = 0
     """Entries with lower values are dropped first when there is no room."""
+    gives_way: bool = False
+    """Whether it is dropped before all others."""
     position: Position = "after_char"
+    outlet: str = ""
+    """The name of the outlet, for `outlet`."""
     depth: int = 0
-    """For `in_chat`: the number of messages after it."""
+    """For entries among the messages: the number of messages after it."""
     role: Role = "system"
     place: int = 0
     """Its place in the book's list."""
+    id: str = ""
+    """What identifies it in its book for the rolls: its id, else its place."""
+    source: int = 0
+    """The place of its book among those of the turn. Set when it is activated, as are these:"""
+    part: Part = "character"
+    """What the screening takes it for."""
     trigger: Trigger = Trigger()
-    """Set when it is activated."""
+
+
+@dataclass(frozen=True)
+class Book:
+    """A lorebook, as the author's program wrote it."""
+
+    content: Mapping[str, Any]
+    part: Part = "character"
+    """What the screening takes its entries for."""
+    id: str | None = None
+    """Its row in `books`; None for the character's own."""
 
 
 def parse_entries(book: Mapping[str, Any]) -> Sequence[Entry]:
@@ -172,19 +245,23 @@ class _KeyLimits:
 
     def limited(self, entry: Entry) -> Entry:
         """The entry with the keys that are within the limits."""
-        groups = (entry.keys, entry.secondary, entry.additional, entry.excluded)
-        kept = [tuple(key for key in keys if self._takes(key, entry)) for keys in groups]
+        groups = (entry.keys, entry.secondary, entry.excluded, *entry.additional)
+        kept = [tuple(key for key in keys if self._takes(key)) for keys in groups]
         if kept == list(groups):
             return entry
-        keys, secondary, additional, excluded = kept
+        keys, secondary, excluded, *additional = kept
         return replace(
-            entry, keys=keys, secondary=secondary, additional=additional, excluded=excluded
+            entry,
+            keys=keys,
+            secondary=secondary,
+            excluded=excluded,
+            additional=tuple(additional),
         )
 
-    def _takes(self, key: str, entry: Entry) -> bool:
+    def _takes(self, key: str) -> bool:
         if self._keys <= 0 or len(key) > MAX_KEY_CHARS:
             return False
-        if entry.use_regex and is_pattern(key):
+        if is_pattern(key):
             if self._patterns <= 0 or len(key) > self._pattern_chars:
                 return False
             self._patterns -= 1
@@ -214,7 +291,8 @@ def without_effect(row: Mapping[str, Any]) -> list[str]:
     unread = [name for name in _FEATURES if name not in watched.read]
     found = [name for name in unread if _changes_something(name, more)]
     place = more.get("position")
-    if isinstance(place, int) and place not in _SILLYTAVERN_POSITIONS:
+    is_nowhere = place == _OUTLET and not _outlet_name(more)
+    if is_nowhere or (isinstance(place, int) and place not in _SILLYTAVERN_POSITIONS):
         found.append(f"position {place}")
     return found + [f"@@{name}" for name in _ignored_decorators(text(row.get("content")) or "")]
 
@@ -250,52 +328,138 @@ def _entry(place: int, row: Mapping[str, Any]) -> Entry | None:
     order = number_or_text(row.get("insertion_order")) or 0.0
     rank = number_or_text(row.get("priority"))
     selective = row.get("selective") is True
-    position, depth, role = _placement(row, more, decorators)
+    placement = _placement(row, more, decorators)
     return Entry(
         content=content,
         keys=_texts(row.get("keys")),
         secondary=_texts(row.get("secondary_keys")) if selective else (),
         logic=_lookup(_SILLYTAVERN_LOGIC, more.get("selectiveLogic")) or "and_any",
-        additional=_texts(decorators.get("additional_keys")),
-        excluded=_texts(decorators.get("exclude_keys")),
-        case_sensitive=row.get("case_sensitive", more.get("case_sensitive")) is True,
+        additional=tuple(map(_texts, decorators.get("additional_keys", ()))),
+        excluded=tuple(key for keys in decorators.get("exclude_keys", ()) for key in _texts(keys)),
+        case_sensitive=_own_or(row.get("case_sensitive"), more.get("case_sensitive")) is True,
         whole_words=more.get("match_whole_words") is not False,
-        use_regex=row.get("use_regex") is True,
         always=row.get("constant") is True or "activate" in decorators,
-        scan_depth=parse_depth(decorators.get("scan_depth", more.get("scan_depth"))),
+        scan_depth=parse_depth(_own_or(_first(decorators, "scan_depth"), more.get("scan_depth"))),
         waits_for_chat=more.get("exclude_recursion") is True,
         quiet=more.get("prevent_recursion") is True,
+        delay_level=_delay_level(more.get("delay_until_recursion")),
+        probability=_probability(more, decorators),
+        **_timing(more, decorators),
+        **_grouping(more),
         order=order,
         rank=order if rank is None else rank,
-        position=position,
-        depth=depth,
-        role=role,
+        gives_way="ignore_on_max_context" in decorators,
+        position=placement.position,
+        outlet=placement.outlet,
+        depth=placement.depth,
+        role=placement.role,
         place=place,
+        id=_identity(row.get("id"), place),
     )
 
 
+def _own_or(own: object, other: object) -> object:
+    """SillyTavern writes null where a setting of the whole program holds."""
+    return other if own is None else own
+
+
+def _identity(value: object, place: int) -> str:
+    is_id = type(value) is int or (isinstance(value, str) and value != "")
+    return f"id {value}"[:MAX_NAME_CHARS] if is_id else f"place {place}"
+
+
+def _delay_level(value: object) -> int:
+    """SillyTavern writes true for the first level."""
+    return 1 if value is True else _count(value, MAX_DELAY_LEVEL)
+
+
+def _probability(more: Mapping[str, Any], decorators: "Decorators") -> float:
+    own = _own_or(more.get("probability"), more.get("risu_activationPercent"))
+    if more.get("useProbability") is False:
+        own = None
+    value = clamped(number_or_text(_own_or(_first(decorators, "probability"), own)), 0, 100)
+    return 100 if value is None else value
+
+
+def _count(value: object, most: int = MAX_MESSAGES) -> int:
+    """A number of messages; 0 if it is none."""
+    return int(clamped(number_or_text(value), 0, most) or 0)
+
+
+def _timing(more: Mapping[str, Any], decorators: "Decorators") -> dict[str, Any]:
+    keeps = "keep_activate_after_match" in decorators
+    stops = "dont_activate_after_match" in decorators
+    return {
+        "sticky": MAX_MESSAGES if keeps else _count(more.get("sticky")),
+        "cooldown": MAX_MESSAGES if stops else _count(more.get("cooldown")),
+        "min_messages": _count(more.get("delay")),
+        "min_replies": _count(_first(decorators, "activate_only_after")),
+        "every_replies": _count(_first(decorators, "activate_only_every")),
+    }
+
+
+def _grouping(more: Mapping[str, Any]) -> dict[str, Any]:
+    weight = clamped(number_or_text(more.get("group_weight")), 0, MAX_MESSAGES)
+    group = more.get("group")
+    names = dict.fromkeys(
+        _texts(group[: MAX_GROUPS * MAX_NAME_CHARS] if isinstance(group, str) else ())
+    )
+    return {
+        "groups": tuple(names)[:MAX_GROUPS],
+        "group_override": more.get("group_override") is True,
+        "group_weight": 100.0 if weight is None else weight,
+        "group_scoring": more.get("use_group_scoring") is True,
+    }
+
+
+class _Placement(NamedTuple):
+    position: Position
+    depth: int = 0
+    role: Role = "system"
+    outlet: str = ""
+
+
 def _placement(
-    row: Mapping[str, Any], more: Mapping[str, Any], decorators: Mapping[str, str]
-) -> tuple[Position, int, Role]:
-    """Position, depth and role: from decorators, else from SillyTavern, else from the card."""
-    role = _V3_ROLES.get(decorators.get("role")) or _lookup(_SILLYTAVERN_ROLES, more.get("role"))
-    position = _V3_POSITIONS.get(decorators.get("position"))
-    depth = parse_depth(decorators.get("depth"))
+    row: Mapping[str, Any], more: Mapping[str, Any], decorators: "Decorators"
+) -> _Placement:
+    """Where the entry stands: from decorators, else from SillyTavern, else from the card."""
+    role = _V3_ROLES.get(_first(decorators, "role")) or _lookup(
+        _SILLYTAVERN_ROLES, more.get("role")
+    )
+    role = role or "system"
+    position = _V3_POSITIONS.get(_first(decorators, "position"))
+    depth = parse_depth(_first(decorators, "depth"))
     if position is None and depth is not None:
-        return "in_chat", depth, role or "system"
+        return _Placement("in_chat", depth, role)
     position = position or _lookup(_SILLYTAVERN_POSITIONS, more.get("position"))
     if position == "in_chat":
-        return "in_chat", parse_depth(more.get("depth")) or 0, role or "system"
+        depth = parse_depth(more.get("depth"))
+        return _Placement("in_chat", DEFAULT_DEPTH if depth is None else depth, role)
+    if position in ("note_top", "note_bottom"):
+        return _Placement(position, DEFAULT_DEPTH)
     plain: Position = "before_char" if row.get("position") == "before_char" else "after_char"
-    return position or plain, 0, role or "system"
+    outlet = _outlet_name(more)
+    return _Placement(position or plain, role=role, outlet=outlet if position == "outlet" else "")
 
 
-def _decorated(content: str) -> tuple[dict[str, str], str]:
-    """The supported decorators by name, and the text after all decorators.
+def _outlet_name(more: Mapping[str, Any]) -> str:
+    return (text(more.get("outlet_name")) or "").strip()[:MAX_NAME_CHARS]
+
+
+Decorators = dict[str, list[str]]
+"""The values of decorators, by name."""
+
+
+def _first(decorators: Decorators, name: str) -> str | None:
+    return decorators[name][0] if name in decorators else None
+
+
+def _decorated(content: str) -> tuple[Decorators, str]:
+    """The supported decorators, and the text after all decorators.
 
     A decorator that starts with "@@@" is a fallback, used if the one before it is not supported.
     """
-    decorators: dict[str, str] = {}
+    decorators: Decorators = {}
     understood = False
     end = 0
     for line in content.split("\n"):
@@ -307,7 +471,7 @@ def _decorated(content: str) -> tuple[dict[str, str], str]:
         name, value = _decorator(line)
         understood = _is_understood(name, value)
         if understood:
-            decorators.setdefault(name, value)
+            decorators.setdefault(name, []).append(value)
     return decorators, content[end:].strip()
 
 
@@ -348,6 +512,12 @@ _DECORATORS: dict[str, Callable[[str], bool]] = {
     "position": lambda value: value in _V3_POSITIONS,
     "activate": lambda value: not value,
     "dont_activate": lambda value: not value,
+    "activate_only_after": _is_number,
+    "activate_only_every": _is_number,
+    "keep_activate_after_match": lambda value: not value,
+    "dont_activate_after_match": lambda value: not value,
+    "ignore_on_max_context": lambda value: not value,
+    "probability": _is_number,
     "additional_keys": bool,
     "exclude_keys": bool,
 }

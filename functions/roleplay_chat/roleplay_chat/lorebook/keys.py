@@ -1,18 +1,24 @@
 """Searches texts for lorebook keys.
 
-In scripts with spaces a key matches whole words ("sea" is not in "search"); in others, such as
-Chinese, Japanese or Thai, it matches anywhere. Patterns are untrusted, so their time is limited and
-only JavaScript's syntax is allowed, which is what authors write: the `regex` package's extensions
-(recursion, fuzzy matching) could take too long.
+Only a key written as "/pattern/flags" is a pattern; any other is found as it is written, signs
+included. In scripts with spaces it matches whole words ("sea" is not in "search", nor "A.I." in
+"acid") and their inflected forms (see `inflection`); in others, such as Chinese, Japanese or Thai,
+it matches anywhere.
+
+Patterns are untrusted, so their time is limited and only JavaScript's syntax is allowed, which is
+what authors write: the `regex` package's extensions (recursion, fuzzy matching) could take too
+long.
 """
 
 import time
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
+from typing import Literal
 
 import regex
 
+from roleplay_chat.lorebook.inflection import forms, plural
 from roleplay_chat.screening.normalize import stream_safe
 
 SEARCH_SECONDS = 0.2
@@ -25,6 +31,10 @@ MAX_EXPANDED = 2_000
 more than 729 parts. Authors' patterns have tens."""
 MAX_JOINED = 16
 """Joined texts that are cached: one for each depth and form."""
+MAX_INFLECTED_PARTS = 16
+"""The words, signs and spaces of a key that is also found inflected."""
+MAX_PLACES = 100
+"""The places of a key's rarest word where an inflected key is looked for."""
 
 UNSPACED = (
     r"\p{Han}\p{Hiragana}\p{Katakana}\p{Hangul}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}\p{Tibetan}"
@@ -34,96 +44,166 @@ _IN_WORD = rf"[\w--[{UNSPACED}]]"
 _EDGE = regex.compile(rf"(?V1)(?<!{_IN_WORD})|(?!{_IN_WORD})")
 _MARK = "\x00"
 """Marks every place where a word may begin or end. Stored text never contains it."""
-_LITERAL = regex.compile(r"/(.+)/([a-z]*)", regex.DOTALL)
-_SPECIAL = regex.compile(r"[\\^$.|?*+()\[\]{}]")
+_PATTERN = regex.compile(r"/((?:\\.|[^/\\])+)/([a-z]*)", regex.DOTALL)
+_SPECIAL = regex.compile(r"[\\^$.|?*+()\[\]{}/]")
 _FLAGS = {"i": regex.I, "m": regex.M, "s": regex.S, "u": 0, "g": 0, "y": 0, "v": 0, "d": 0}
 _NOT_JAVASCRIPT = regex.compile(
     r"\(\?(?![:=!<]|[ims]+[:)])|\(\*|(?<!\\[pP])\{[^}]*[a-z<>=]|\\[LRXKG]"
 )
+_SPACE = regex.compile(r"\s+")
+_INFLECTED = regex.compile(r"[\u0400-\u04ff]|\S\s.*[a-zA-Z]$", regex.DOTALL)
+"""Keys that may be found in other forms: with Cyrillic words, or of several words."""
+_SAME_SIGNS = str.maketrans({"’": "'", "‘": "'", "“": '"', "”": '"', "\ufe0f": None})
+"""Signs that programs put in the place of what was typed, and the sign for emoji in colour."""
+
+Form = Literal["pattern", "plain", "folded", "plain_words", "folded_words"]
+"""How a text is prepared: for patterns, or for other keys, with case as it is or folded, and with
+the ends of words marked."""
+
+_Index = tuple[list[str], set[str], Mapping[str, list[int]]]
+"""The tokens of a text in order, as a set, and the places of each. Two sets are compared by the
+smaller one, which a dictionary is not."""
 
 
 class Scope:
     """The texts in which keys are searched, newest first, each normalised once."""
 
-    def __init__(self, texts: Iterable[str], *, seconds: float = SEARCH_SECONDS) -> None:
-        self._texts = _beginning(texts)
+    def __init__(
+        self,
+        texts: Iterable[str],
+        *,
+        seconds: float = SEARCH_SECONDS,
+        chars: int = MAX_SCANNED_CHARS,
+    ) -> None:
+        self._texts = _beginning(texts, chars)
         self._revealed: list[str] = []
-        self._ready: dict[tuple[bool, bool], list[str]] = {}
-        self._joined: dict[tuple[int, bool, bool], str] = {}
+        self._ready: dict[Form, list[str]] = {}
+        self._joined: dict[tuple[int, Form], str] = {}
+        self._indexes: dict[tuple[int, Form], _Index] = {}
         self._seconds = seconds
 
     def reveal(self, texts: Iterable[str]) -> None:
         """Add texts (of activated entries) that are searched at any depth."""
-        self._revealed = _beginning([*self._revealed, *texts])
+        self._revealed = _beginning([*self._revealed, *texts], MAX_SCANNED_CHARS)
         self._ready.clear()
         self._joined.clear()
+        self._indexes.clear()
 
     def has(
-        self, key: str, *, depth: int, case_sensitive: bool, whole_words: bool, use_regex: bool
+        self, key: str, *, depth: int, case_sensitive: bool, whole_words: bool, as_pattern: bool
     ) -> bool:
-        """Whether the key is in one of the `depth` newest texts. False once the time is used up."""
+        """Whether the key is in one of the `depth` newest texts. False once the time is used up.
+
+        `as_pattern` says whether it is a pattern: a name in the place of a macro makes it none.
+        """
         if len(key) > MAX_KEY_CHARS or self._seconds <= 0:
             return False
         started = time.thread_time()
         try:
-            if use_regex and is_pattern(key):
-                return self._matches(key, depth, case_sensitive)
+            if as_pattern:
+                return self._matches(key, depth)
             return self._contains(key, depth, not case_sensitive, whole_words)
         finally:
             self._seconds -= time.thread_time() - started
 
-    def _matches(self, key: str, depth: int, case_sensitive: bool) -> bool:
-        pattern = compiled(key, case_sensitive=case_sensitive)
-        text = self._text(depth, False, False)
+    def _matches(self, key: str, depth: int) -> bool:
+        pattern = compiled(key)
+        text = self._text(depth, "pattern")
         try:
             return pattern is not None and bool(pattern.search(text, timeout=self._seconds))
         except (TimeoutError, MemoryError):
             return False
 
     def _contains(self, key: str, depth: int, fold: bool, whole_words: bool) -> bool:
+        plain: Form = "folded" if fold else "plain"
+        words: Form = "folded_words" if fold else "plain_words"
         # Most keys do not occur at all, which is cheapest to see without the marks.
-        return _ready_key(key, fold, False) in self._text(depth, fold, False) and (
-            not whole_words or _ready_key(key, fold, True) in self._text(depth, fold, True)
+        if _ready_key(key, plain) in self._text(depth, plain) and (
+            not whole_words or _ready_key(key, words) in self._text(depth, words)
+        ):
+            return True
+        return bool(
+            whole_words
+            and _INFLECTED.search(key)
+            and self._has_form(_forms(key, words), depth, words)
         )
 
-    def _text(self, depth: int, fold: bool, mark: bool) -> str:
+    def _has_form(self, parts: Sequence[frozenset[str]], depth: int, form: Form) -> bool:
+        """Whether words with one of the forms each follow one another."""
+        if not parts:
+            return False
+        tokens, known, places = self._index(depth, form)
+        if any(part.isdisjoint(known) for part in parts):
+            return False
+        anchors = [[place for one in part for place in places.get(one, ())] for part in parts]
+        first = min(range(len(anchors)), key=lambda number: len(anchors[number]))
+        return any(
+            place >= first
+            and all(
+                token in part for token, part in zip(tokens[place - first :], parts, strict=False)
+            )
+            and place - first + len(parts) <= len(tokens)
+            for place in anchors[first][:MAX_PLACES]
+        )
+
+    def _index(self, depth: int, form: Form) -> _Index:
+        """The words, signs and spaces of the newest texts."""
+        depth = min(depth, len(self._texts))
+        if (depth, form) not in self._indexes:
+            if len(self._indexes) >= MAX_JOINED:
+                self._indexes.clear()
+            tokens = _tokens(self._text(depth, form))
+            places: dict[str, list[int]] = {}
+            for place, token in enumerate(tokens):
+                places.setdefault(token, []).append(place)
+            self._indexes[depth, form] = tokens, set(tokens), places
+        return self._indexes[depth, form]
+
+    def _text(self, depth: int, form: Form) -> str:
         """The newest texts, joined."""
         depth = min(depth, len(self._texts))
-        form = (depth, fold, mark)
-        if form not in self._joined:
+        if (depth, form) not in self._joined:
             if len(self._joined) >= MAX_JOINED:
                 self._joined.clear()
-            ready = self._each_ready(fold, mark)
+            ready = self._each_ready(form)
             texts = ready[:depth] + ready[len(self._texts) :]
-            self._joined[form] = "\n".join(texts)
-        return self._joined[form]
+            self._joined[depth, form] = "\n".join(texts)
+        return self._joined[depth, form]
 
-    def _each_ready(self, fold: bool, mark: bool) -> list[str]:
-        if (fold, mark) not in self._ready:
+    def _each_ready(self, form: Form) -> list[str]:
+        if form not in self._ready:
             texts = [*self._texts, *self._revealed]
-            self._ready[fold, mark] = [_ready(text, fold, mark) for text in texts]
-        return self._ready[fold, mark]
+            self._ready[form] = [_ready(text, form) for text in texts]
+        return self._ready[form]
 
 
 def is_pattern(key: str) -> bool:
-    """Whether a key of an entry with `use_regex` is a pattern: "/like this/i", or with special
-    characters.
+    """Whether a key is a pattern: "/like this/i". SillyTavern reads keys the same way, whatever the
+    entry's `use_regex` says, which it sets on all entries."""
+    return key[:1] == "/" and _parsed(key) is not None
 
-    SillyTavern sets `use_regex` on all entries, although most keys are plain words.
-    """
-    return _SPECIAL.search(key) is not None or _LITERAL.fullmatch(key) is not None
+
+def _parsed(key: str) -> tuple[str, str] | None:
+    """The source and the flags of a pattern; None for a key that is none."""
+    found = _PATTERN.fullmatch(key)
+    if found is None or not set(found[2]) <= _FLAGS.keys() or len(set(found[2])) < len(found[2]):
+        return None
+    return found[1], found[2]
+
+
+def escaped(text: str) -> str:
+    """A text for a place in a pattern where it stands for itself."""
+    return _SPECIAL.sub(r"\\\g<0>", text)
 
 
 @lru_cache(maxsize=1024)
-def compiled(key: str, *, case_sensitive: bool) -> "regex.Pattern[str] | None":
-    """The compiled pattern of a key; None if it is invalid or too large."""
-    if len(key) > MAX_KEY_CHARS:
+def compiled(key: str) -> "regex.Pattern[str] | None":
+    """The compiled pattern of a key; None if it is no pattern, or an invalid or too large one."""
+    parsed = _parsed(key) if len(key) <= MAX_KEY_CHARS else None
+    if parsed is None:
         return None
-    literal = _LITERAL.fullmatch(key)
-    source, letters = (literal[1], literal[2]) if literal else (key, "" if case_sensitive else "i")
-    if _NOT_JAVASCRIPT.search(source) or not set(letters) <= _FLAGS.keys():
-        return None
-    if expanded(source) > MAX_EXPANDED:
+    source, letters = parsed
+    if _NOT_JAVASCRIPT.search(source) or expanded(source) > MAX_EXPANDED:
         return None
     flags = 0
     for letter in letters:
@@ -163,9 +243,9 @@ def expanded(source: str) -> int:
     return sum(sizes)
 
 
-def _beginning(texts: Iterable[str]) -> list[str]:
-    """The texts, cut to `MAX_SCANNED_CHARS` together; the first ones are kept."""
-    left = MAX_SCANNED_CHARS
+def _beginning(texts: Iterable[str], chars: int) -> list[str]:
+    """The texts, cut to `chars` together; the first ones are kept."""
+    left = chars
     kept = []
     for text in texts:
         kept.append(text[-left:] if left > 0 else "")
@@ -173,11 +253,34 @@ def _beginning(texts: Iterable[str]) -> list[str]:
     return kept
 
 
-def _ready(text: str, fold: bool, mark: bool) -> str:
+def _ready(text: str, form: Form) -> str:
     text = unicodedata.normalize("NFC", stream_safe(text))
-    if fold:
-        text = text.casefold()
-    return _EDGE.sub(_MARK, text) if mark else text
+    if form == "pattern":
+        return text
+    text = _SPACE.sub(" ", text.translate(_SAME_SIGNS))
+    if form.startswith("folded"):
+        text = text.casefold().replace("ё", "е")
+    return _EDGE.sub(_MARK, text) if form.endswith("words") else text
 
 
 _ready_key = lru_cache(maxsize=4096)(_ready)
+
+
+def _tokens(marked: str) -> list[str]:
+    return [token for token in marked.split(_MARK) if token]
+
+
+@lru_cache(maxsize=4096)
+def _forms(key: str, form: Form) -> Sequence[frozenset[str]]:
+    """The forms of each part of a key; none if it has too many parts, or no forms but its own."""
+    tokens = _tokens(_ready(key, form))
+    if len(tokens) > MAX_INFLECTED_PARTS:
+        return ()
+    parts = list(_each_form(tokens))
+    return parts if any(len(part) > 1 for part in parts) else ()
+
+
+def _each_form(tokens: Sequence[str]) -> Iterator[frozenset[str]]:
+    for place, token in enumerate(tokens):
+        is_last_of_several = 0 < place == len(tokens) - 1 and token.isascii()
+        yield plural(token) if is_last_of_several else forms(token)

@@ -13,8 +13,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from roleplay_chat.api import ChatRequest, Tier
-from roleplay_chat.lorebook.entries import Entry
+from roleplay_chat.lorebook.entries import Entry, Position
+from roleplay_chat.lorebook.keys import escaped
 from roleplay_chat.lorebook.matching import match_entries, select_entries
+from roleplay_chat.lorebook.sources import books_of, conversation_of
 from roleplay_chat.messages import Message, Role, Roles
 from roleplay_chat.prompt import recall
 from roleplay_chat.prompt.composition import Ingredients, Section
@@ -27,6 +29,7 @@ from roleplay_chat.prompt.macros import (
     owner,
     without_placeholders,
 )
+from roleplay_chat.prompt.outlets import with_outlets
 from roleplay_chat.prompt.passages import NO_WORDS, Piece, build_passages, joined
 from roleplay_chat.prompt.roles import PromptMessage, arranged, extra_tokens
 from roleplay_chat.rows import (
@@ -88,6 +91,8 @@ HOUSE_RULES: dict[Tier, str] = {
 """Part of every prompt, even if the author replaced the template."""
 
 _BEFORE, _AFTER = "The world", "More of the world"
+_AMONG_MESSAGES: tuple[Position, ...] = ("in_chat", "note_top", "note_bottom")
+"""The positions of entries among the messages, in their order at the same depth."""
 _MEMORY = "What is remembered"
 _FALLBACK_TEMPLATE = (
     "You are {{char}} in a fictional conversation with {{user}}. Stay in character."
@@ -180,14 +185,16 @@ def build(spec: PromptSpec) -> Prompt:
 
 
 def activated_entries(begun: BegunTurn, request: ChatRequest) -> list[Entry]:
-    """The entries of the character's book that the newest messages activate, before any limit."""
-    if begun.character is None or not begun.character.character_book:
+    """The entries of the turn's books that the newest messages activate, before any limit."""
+    if not (books := books_of(begun)):
         return []
     names = names_in(build_macros(begun, request))
+    in_patterns = {name: escaped(value) for name, value in names.items()}
     return match_entries(
-        begun.character.character_book,
-        [*(row.content for row in begun.history), begun.turn.message or ""],
+        books,
+        conversation_of(begun, names),
         expand=lambda text: expand(text, names),
+        expand_pattern=lambda text: expand(text, in_patterns),
     )
 
 
@@ -237,7 +244,9 @@ class _Frame:
 
 
 def _frame(spec: PromptSpec) -> _Frame:
-    begun, request, budget, tokens = spec.begun, spec.request, spec.budget, spec.tokens
+    request, budget, tokens = spec.request, spec.budget, spec.tokens
+    found = activated_entries(spec.begun, request) if spec.lore is None else spec.lore
+    begun, in_outlets = with_outlets(spec.begun, found, int(budget * LORE_SHARE), tokens)
     macros = build_macros(begun, request)
     heard = as_heard(begun, macros["user"])
     note = _character_note(begun, macros)
@@ -257,15 +266,12 @@ def _frame(spec: PromptSpec) -> _Frame:
     needs = whole | {"memory": _round_up(whole["memory"], budget)}
 
     unused = room - sum(needs.values()) + needs.get("examples", 0)
-    found = activated_entries(begun, request) if spec.lore is None else spec.lore
-    titles = tokens.count(f"## {_BEFORE}\n## {_AFTER}\n") if found else 0
+    examples = f"## {_examples_title(begun)}\n"
+    titles = tokens.count(f"## {_BEFORE}\n## {_AFTER}\n{examples}") if found else 0
     lore = _lore(begun, found, min(unused - titles, int(budget * LORE_SHARE)), tokens)
     notes = _notes(lore)
-    world: dict[Section, Piece] = {
-        "description": _entries(_BEFORE, lore, "before_char"),
-        "examples": _entries(_AFTER, lore, "after_char"),
-    }
-    world_tokens = sum(_need(part, tokens) for part in world.values())
+    world = _world(begun, lore, parts)
+    world_tokens = sum(_need(part, tokens) for pair in world.values() for part in pair)
     lore_tokens = world_tokens + sum(_cost(note, tokens) for note in notes)
     needs["lore"] = _round_up(lore_tokens, budget)
 
@@ -277,16 +283,16 @@ def _frame(spec: PromptSpec) -> _Frame:
         cut["memory"] = _section("memory", _MEMORY, memory.text)
     sections: list[Piece] = []
     for name, part in parts.items():
-        sections.append(world.get(name, NO_WORDS))
+        before, after = world.get(name, (NO_WORDS, NO_WORDS))
         if name not in cut and whole[name] > given[name]:
             cut[name] = _shortened(name, part, given[name], tokens)
-        sections.append(cut.get(name, part))
+        sections += [before, cut.get(name, part), after]
     system = PromptMessage("system", joined("\n\n", sections))
     left = budget - spent - sum(_cost(message, tokens) for message in [system, *notes])
     return _Frame(
         system,
         closing,
-        lore,
+        [*lore, *in_outlets],
         heard.history,
         left,
         needs={**whole, "lore": lore_tokens},
@@ -383,6 +389,8 @@ def _parts(
     }
     if begun.character:
         parts |= _character_parts(begun.character, macros)
+    else:  # There may be entries around them.
+        parts |= {"description": NO_WORDS, "examples": NO_WORDS}
     if begun.persona:
         about = expand(begun.persona.description, macros)
         title = f"About {begun.persona.name}, played by the user"
@@ -412,10 +420,46 @@ def _character_parts(character: CharacterRow, macros: Mapping[str, str]) -> dict
     }
 
 
-def _entries(title: str, lore: Sequence[Entry], position: str) -> Piece:
-    """The lorebook entries for one position around the description."""
-    texts = (entry.content for entry in lore if entry.position == position)
-    return _section("character", title, "\n\n".join(texts))
+def _examples_title(begun: BegunTurn) -> str:
+    return f"How {begun.character.name} speaks" if begun.character else "Examples"
+
+
+def _world(
+    begun: BegunTurn, lore: Sequence[Entry], parts: Mapping[Section, Piece]
+) -> dict[Section, tuple[Piece, Piece]]:
+    """What entries put before and after the sections of the system message."""
+    entries: dict[Position, list[Entry]] = {}
+    for entry in lore:
+        position = entry.position
+        if position in ("personality", "scenario") and not parts.get(position, NO_WORDS).runs:
+            position = "after_char"
+        entries.setdefault(position, []).append(entry)
+    title = _examples_title(begun)
+    has_title = bool(entries.get("examples_top") or parts["examples"].runs)
+    return {
+        "description": (_entries(_BEFORE, entries.get("before_char", ())), NO_WORDS),
+        "personality": (NO_WORDS, _entries("", entries.get("personality", ()))),
+        "scenario": (NO_WORDS, _entries("", entries.get("scenario", ()))),
+        "examples": (
+            joined(
+                "\n\n",
+                [
+                    _entries(_AFTER, entries.get("after_char", ())),
+                    _entries(title, entries.get("examples_top", ())),
+                ],
+            ),
+            _entries("" if has_title else title, entries.get("examples_bottom", ())),
+        ),
+    }
+
+
+def _entries(title: str, entries: Sequence[Entry]) -> Piece:
+    """The entries of one position, under a title."""
+    texts = [(entry.part, entry.content.strip()) for entry in entries]
+    texts = [(part, text) for part, text in texts if text]
+    if texts and title:
+        texts[0] = texts[0][0], f"## {title}\n{texts[0][1]}"
+    return joined("\n\n", [Piece.from_text(part, text) for part, text in texts])
 
 
 def _memory(begun: BegunTurn, budget: int, tokens: Tokens) -> _Memory:
@@ -618,12 +662,10 @@ def _message(row: MessageRow) -> PromptMessage:
 
 
 def _lore(begun: BegunTurn, found: Sequence[Entry], budget: int, tokens: Tokens) -> list[Entry]:
-    """The found entries that fit."""
-    if begun.character is None or not begun.character.character_book:
-        return []
+    """The found entries that fit, without those in outlets."""
     return select_entries(
-        found,
-        begun.character.character_book,
+        [entry for entry in found if entry.position != "outlet"],
+        books_of(begun),
         budget_tokens=budget,
         count=lambda text: tokens.count(f"{text}\n\n") + TOKENS_PER_MESSAGE,
     )
@@ -653,17 +695,15 @@ def _fit_note(note: Sequence[PromptMessage], limit: int, tokens: Tokens) -> list
 
 def _notes(lore: Sequence[Entry]) -> list[PromptMessage]:
     """The entries that are placed among the messages."""
-    return [
-        _note(entry.content, entry.role, entry.depth)
-        for entry in lore
-        if entry.position == "in_chat"
-    ]
+    among = [entry for entry in lore if entry.position in _AMONG_MESSAGES]
+    among.sort(key=lambda entry: _AMONG_MESSAGES.index(entry.position))
+    return [_note(entry.content, entry.role, entry.depth, entry.part) for entry in among]
 
 
-def _note(text: str, role: Role, depth: int) -> PromptMessage:
+def _note(text: str, role: Role, depth: int, part: Part = "character") -> PromptMessage:
     # As the last message, a model would take it for the beginning of its own reply.
     role = "system" if role == "assistant" and depth == 0 else role
-    return PromptMessage(role, Piece.from_text("character", text), depth)
+    return PromptMessage(role, Piece.from_text(part, text), depth)
 
 
 def _with_notes(

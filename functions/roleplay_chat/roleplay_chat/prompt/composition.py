@@ -8,7 +8,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple, TypeVar
 
-from roleplay_chat.lorebook.entries import Entry
+from roleplay_chat.lorebook.entries import Book, Entry
+from roleplay_chat.lorebook.sources import books_of
 from roleplay_chat.prompt.passages import Piece
 from roleplay_chat.prompt.roles import PromptMessage
 from roleplay_chat.rows import BegunTurn, FactRow, MessageRow, RecalledRow
@@ -117,10 +118,10 @@ class _List(NamedTuple):
 
 
 def _lists(made_of: Ingredients) -> dict[str, _List]:
-    book = _entries(made_of.begun)
+    books = books_of(made_of.begun)
 
     def entries(rows: Sequence[Entry]) -> _List:
-        return _List.from_rows(rows, MAX_ENTRIES, lambda entry: _entry(entry, book))
+        return _List.from_rows(rows, MAX_ENTRIES, lambda entry: _entry(entry, books))
 
     def facts(rows: Sequence[FactRow]) -> _List:
         return _List.from_rows(rows, MAX_LISTED, lambda fact: str(fact.id))
@@ -191,24 +192,22 @@ def _history(made_of: Ingredients) -> dict[str, int]:
 # --- lorebook entries -----------------------------------------------------------------------
 
 
-def _entries(begun: BegunTurn) -> Sequence[Any]:
-    """The entries of the character's book, as the author's program wrote them."""
-    book = begun.character.character_book if begun.character else None
-    entries = book.get("entries") if book else None
-    return entries if isinstance(entries, list) else []
-
-
-def _entry(entry: Entry, book: Sequence[Any]) -> dict[str, Any]:
-    """The entry's "place" in the book, its "id" if it has a short one, and why it was activated:
+def _entry(entry: Entry, books: Sequence[Book]) -> dict[str, Any]:
+    """The entry's "book", its row's id unless it is the character's, the "place" in it, the entry's
+    "id" if it has a short one, and why it was activated:
     "key" and "secondary", the places of the keys that were found. Without "key" it is constant.
-    "indirect" is true if other entries' texts were searched as well."""
-    row = book[entry.place]
+    "indirect" is true if other entries' texts were searched as well, "stays" if it was an earlier
+    reply that activated it."""
+    book = books[entry.source]
+    row = book.content["entries"][entry.place]
     described = {
+        "book": book.id,
         "place": entry.place,
         "id": _short_id(row.get("id")),
         "key": _place(entry.trigger.key, row.get("keys")),
         "secondary": _place(entry.trigger.secondary, row.get("secondary_keys")),
         "indirect": entry.trigger.is_indirect or None,
+        "stays": entry.trigger.stays or None,
     }
     return {name: value for name, value in described.items() if value is not None}
 

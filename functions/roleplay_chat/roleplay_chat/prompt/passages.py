@@ -103,13 +103,20 @@ def written_for(begun: BegunTurn, request: ChatRequest, lore: Sequence[Entry]) -
             character_passage("character", row, greetings=opens, book=False)
             for row in _present(begun)
         ),
-        Passage("character", _lines(entry.content for entry in lore)),
+        *_lore(lore),
         Passage("persona", request.user_role or ""),
         Passage("scene", _lines(scene)),
     ]
     if begun.persona:
         written.append(character_passage("persona", begun.persona, greetings=False, book=False))
     return [*(passage for passage in written if passage.text), *_minors(begun)]
+
+
+def _lore(entries: Sequence[Entry]) -> list[Passage]:
+    texts: dict[Part, list[str]] = {}
+    for entry in entries:
+        texts.setdefault(entry.part, []).append(entry.content)
+    return [Passage(part, _lines(contents)) for part, contents in texts.items()]
 
 
 def _minors(begun: BegunTurn) -> list[Passage]:

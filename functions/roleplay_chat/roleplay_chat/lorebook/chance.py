@@ -1,0 +1,23 @@
+"""Rolls that can be repeated: the same place in a conversation gives the same number."""
+
+from dataclasses import dataclass
+from hashlib import blake2b
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """A place in a conversation: where a reply is written."""
+
+    conversation: str = ""
+    """Its id, or another text that is its own."""
+    messages: int = 0
+    """How many messages it has before the reply."""
+    replies: int = 0
+    """How many of them are replies."""
+
+    def roll(self, *names: object) -> float:
+        """A number from 0 to below 1, for what the names stand for. Every version of a reply has
+        the same."""
+        source = "\0".join([self.conversation, str(self.messages), *map(str, names)])
+        digest = blake2b(source.encode("utf-8", "surrogatepass"), digest_size=8).digest()
+        return int.from_bytes(digest) / 2**64

@@ -1,0 +1,71 @@
+"""The forms of a word in texts, for keys that an author wrote in one of them.
+
+Cyrillic words have the endings of Russian and Ukrainian nouns and adjectives: "маяк" has the form
+"маяка", and "который" is no form of "кот". Latin words stay as they are, but for the plural of the
+last of several.
+"""
+
+import re
+
+MIN_STEM = 3
+"""Letters before an ending. Shorter words have no forms: they would be found everywhere."""
+_CYRILLIC = re.compile(r"[\u0400-\u04ff]+")
+_VOWELS = "аеиоуыэюяіїє"
+
+
+def _endings(written: str) -> tuple[str, ...]:
+    """The endings; a dash is none."""
+    return tuple(ending.strip("-") for ending in written.split())
+
+
+_ADJECTIVE = _endings(
+    "ый ий ой ая яя ое ее ые ие ого его ому ему ым им ом ем ую юю ых их ыми ими ою ею ей"
+    " а я і є у ю ої ій"
+)
+_BY_LAST_LETTER = {
+    "а": _endings("- а ы и і е у ой ей ою ею ам ами ах"),
+    "я": _endings("ь й я и і ї е є у ю ей ой ою ею єю ям ями ях"),
+    "о": _endings("- о а у е і ом ам ами ах"),
+    "е": _endings("е я ю и ем ей ям ями ях а у ам ами ах"),
+    "ь": _endings("ь я ю е и і ем ей ью ям ями ях"),
+    "й": _endings("й я ю е є и і ї ем єм ев ям ями ях"),
+    "ы": _endings("- а у ом е ы ов ев ей ой ам ами ах"),
+    "и": _endings("- ь а я у ю ом ем е и ов ев ей й ой ам ям ами ями ах ях"),
+}
+_AFTER_CONSONANT = _endings("- а у ом ем е ы и і ов ев ів ей ой ым ых ові еві ам ами ах")
+
+
+def forms(word: str) -> frozenset[str]:
+    """The forms of a case-folded word, itself among them."""
+    if _CYRILLIC.fullmatch(word) is None or len(word) < MIN_STEM:
+        return frozenset({word})
+    return frozenset({word, *_noun(word), *_adjective(word)})
+
+
+def plural(word: str) -> frozenset[str]:
+    """A word and its regular English plural."""
+    return frozenset({word, f"{word}s", f"{word}es"} if word[-1:].isalpha() else {word})
+
+
+def _noun(word: str) -> list[str]:
+    stem, last = word[:-1], word[-1]
+    if last not in _BY_LAST_LETTER:
+        stems = [word, *_without_fleeting_vowel(word)]
+        return [
+            one + ending for one in stems for ending in _AFTER_CONSONANT if ending or one == word
+        ]
+    if len(stem) < MIN_STEM:
+        return []
+    return [stem + ending for ending in _BY_LAST_LETTER[last]]
+
+
+def _without_fleeting_vowel(word: str) -> list[str]:
+    """The stem of "замок" before an ending is "замк", that of "отец" "отц"."""
+    ends = word[-2:] in ("ок", "ек", "ец") and word[-3:-2] not in _VOWELS
+    return [word[:-2] + word[-1]] if ends and len(word) > MIN_STEM else []
+
+
+def _adjective(word: str) -> list[str]:
+    stem, ending = word[:-2], word[-2:]
+    is_one = ending in ("ый", "ий", "ой", "ая", "яя", "ое", "ее", "ые", "ие")
+    return [stem + other for other in _ADJECTIVE] if is_one and len(stem) >= MIN_STEM else []

@@ -1,0 +1,60 @@
+"""The lorebooks of a turn, and the conversation that they are matched with."""
+
+from collections.abc import Mapping
+
+from roleplay_chat.lorebook.chance import Moment
+from roleplay_chat.lorebook.entries import Book
+from roleplay_chat.lorebook.matching import Conversation
+from roleplay_chat.rows import BegunTurn, LorebookRow, MessageRow
+from roleplay_chat.screening.decision import Part
+
+_PARTS: Mapping[str, Part] = {
+    "conversation": "scene",
+    "persona": "persona",
+    "person": "persona",
+    "everyone": "scene",
+}
+"""What the screening takes the entries of a book for, by what the book belongs to."""
+
+
+def books_of(begun: BegunTurn) -> list[Book]:
+    """The books that apply, the most important first: the installation's come last, after the
+    character's."""
+    own = begun.character.character_book if begun.character else None
+    before = [_book(row) for row in begun.lorebooks if row.scope != "everyone"]
+    after = [_book(row) for row in begun.lorebooks if row.scope == "everyone"]
+    return [*before, *([Book(own)] if own else []), *after]
+
+
+def _book(row: LorebookRow) -> Book:
+    return Book(row.content, _PARTS[row.scope], str(row.id))
+
+
+def conversation_of(begun: BegunTurn, names: Mapping[str, str]) -> Conversation:
+    """The messages before the reply, each after the name of its speaker, as keys may be names.
+
+    `names` are those of "user" and "char". All versions of a reply, and its continuation, are at
+    the same moment.
+    """
+
+    def named(row: MessageRow) -> str:
+        name = names["user"] if row.sender == "user" else row.speaker or names["char"]
+        return f"{name}: {row.content}"
+
+    texts = [named(row) for row in begun.history]
+    if begun.turn.message:
+        texts.append(f"{names['user']}: {begun.turn.message}")
+    replies = [place for place, row in enumerate(begun.history) if row.sender == "character"]
+    return Conversation(texts, _moment(begun), replies)
+
+
+def _moment(begun: BegunTurn) -> Moment:
+    history = begun.history if begun.turn.continues is None else begun.history[:-1]
+    first, last = (history[0].position, history[-1].position) if history else (0, 0)
+    replies = sum(row.sender == "character" for row in history)
+    return Moment(
+        str(begun.conversation.id) if begun.conversation else "",
+        messages=max(last, len(history)) + bool(begun.turn.message),
+        # Of those that are not loaded, every second.
+        replies=replies + max(first - 1, 0) // 2,
+    )

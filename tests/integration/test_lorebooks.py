@@ -1,0 +1,205 @@
+"""Lorebooks beside that of the character: of a conversation, a persona, a person, everybody."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID, uuid4
+
+import psycopg
+import pytest
+from psycopg.types.json import Jsonb
+
+from tests.support.answers import text
+from tests.support.stack import DEMO_CHARACTER, Stack, User
+from tests.support.talk import VENICE, Talk
+
+pytestmark = pytest.mark.installations
+
+
+def entry(content: str, **more: Any) -> dict[str, Any]:
+    return {"keys": [], "constant": True, "content": content, "extensions": {}} | more
+
+
+def add_book(stack: Stack, *contents: str, **columns: Any) -> UUID:
+    content = Jsonb({"entries": [entry(content) for content in contents]})
+    return stack.insert("lorebooks", content=content, **columns)
+
+
+@pytest.fixture
+def told(talk: Talk) -> Talk:
+    """A conversation with one model that always answers."""
+    talk.have_only(VENICE)
+    talk.stack.upstream.always(text("Aye."))
+    return talk
+
+
+def system(talk: Talk) -> str:
+    talk.reply("Hello")
+    content: str = talk.stack.upstream.calls[-1].json["messages"][0]["content"]
+    return content
+
+
+def owner(user: User) -> str:
+    return str(user.id)
+
+
+class TestTurn:
+    def test_has_the_books_of_its_conversation_its_person_and_everybody(self, told: Talk) -> None:
+        mine = owner(told.user)
+        add_book(told.stack, "Here it rains.", user_id=mine, conversation_id=told.conversation)
+        add_book(told.stack, "Ada limps.", user_id=mine)
+        add_book(told.stack, "Magic is real.")
+        prompt = system(told)
+        assert all(text in prompt for text in ("Here it rains.", "Ada limps.", "Magic is real."))
+
+    def test_has_no_other_books(self, told: Talk) -> None:
+        mine, other = owner(told.user), told.stack.user()
+        elsewhere = told.stack.conversation(told.user)
+        add_book(told.stack, "Elsewhere.", user_id=mine, conversation_id=elsewhere)
+        add_book(told.stack, "Switched off.", user_id=mine, is_enabled=False)
+        add_book(told.stack, "Another's.", user_id=owner(other))
+        prompt = system(told)
+        assert not any(text in prompt for text in ("Elsewhere.", "Switched off.", "Another's."))
+
+    def test_says_which_book_an_entry_is_from(self, told: Talk) -> None:
+        book = add_book(told.stack, "Ada limps.", user_id=owner(told.user))
+        system(told)
+        with told.stack.data_api(told.user) as theirs:
+            (row,) = theirs.get("/turn_prompts").json()
+        assert {"book": str(book), "place": 0} in row["composition"]["entries"]
+
+    def test_reads_at_most_eight_books(self, told: Talk) -> None:
+        for number in range(10):
+            add_book(told.stack, f"Fact {number}.", user_id=owner(told.user))
+        prompt = system(told)
+        assert [number for number in range(10) if f"Fact {number}." in prompt] == list(range(8))
+
+    def test_reads_at_most_a_megabyte(self, told: Talk) -> None:
+        for number in range(3):
+            content = Jsonb({"entries": [entry(f"Fact {number}."), entry("x" * 500_000)]})
+            told.stack.insert("lorebooks", content=content, user_id=owner(told.user))
+        prompt = system(told)
+        assert [number for number in range(3) if f"Fact {number}." in prompt] == [0, 1]
+
+
+class TestRow:
+    @pytest.mark.parametrize(
+        "content",
+        [
+            pytest.param([], id="list"),
+            pytest.param({}, id="no-entries"),
+            pytest.param({"entries": {}}, id="entries-as-an-object"),
+            pytest.param({"entries": ["x" * 600_000]}, id="too-long"),
+            pytest.param({"entries": [0] * 70_000}, id="too-many-values"),
+        ],
+    )
+    def test_content_is_bounded(self, stack: Stack, content: Any) -> None:
+        with pytest.raises(psycopg.errors.CheckViolation):
+            stack.insert("lorebooks", content=Jsonb(content))
+
+    def test_belongs_to_one_place_of_one_person(self, stack: Stack) -> None:
+        user = stack.user()
+        chat = str(stack.conversation(user))
+        persona = str(DEMO_CHARACTER)
+        with pytest.raises(psycopg.errors.CheckViolation):
+            add_book(stack, user_id=owner(user), conversation_id=chat, persona_id=persona)
+        with pytest.raises(psycopg.errors.CheckViolation):
+            add_book(stack, conversation_id=chat)
+
+    def test_number_is_bounded(self, stack: Stack) -> None:
+        user = stack.user()
+        stack.db.execute(
+            "insert into lorebooks (user_id, content)"
+            """ select %s, '{"entries": []}' from generate_series(1, 200)""",
+            (user.id,),
+        )
+        row = {"user_id": owner(user), "content": {"entries": []}}
+        with stack.data_api(user) as api:
+            answer = api.post("/lorebooks", json=row)
+        assert (answer.status_code, "maximum number" in answer.text) == (409, True)
+        imported = stack.chat(user, action="import_card", card=WORLD)
+        assert (imported.status_code, imported.json()["code"]) == (409, "too_many_lorebooks")
+
+    def test_cannot_be_put_into_the_conversation_of_another(self, stack: Stack) -> None:
+        mine, theirs = stack.user(), stack.user()
+        chat = str(stack.conversation(theirs))
+        row = {"user_id": owner(mine), "content": {"entries": []}, "conversation_id": chat}
+        with stack.data_api(mine) as api:
+            assert api.post("/lorebooks", json=row).status_code == 403
+            assert api.post("/lorebooks", json=row | {"conversation_id": None}).status_code == 201
+            elsewhere = row | {"conversation_id": None, "persona_id": str(uuid4())}
+            assert api.post("/lorebooks", json=elsewhere).status_code in (403, 409)
+
+
+WORLD = {
+    "entries": {
+        "0": {
+            "uid": 0, "key": ["harbour"], "keysecondary": [], "content": "It is frozen.",
+            "constant": False, "selective": True, "order": 100, "position": 0, "disable": False,
+            "probability": 100, "useProbability": True, "vectorized": True,
+        }
+    }
+}  # fmt: skip
+"""World info as SillyTavern exports it."""
+V3 = {"spec": "lorebook_v3", "data": {"name": "Coast", "entries": [entry("It is cold.")]}}
+AGNAI = {
+    "kind": "memory",
+    "name": "Island",
+    "entries": [{"name": "gulls", "entry": "Gulls steal.", "keywords": ["gull"], "priority": 1}],
+}
+
+
+def imported(stack: Stack, user: User, file: dict[str, Any], **more: Any) -> dict[str, Any]:
+    answer = stack.chat(user, action="import_card", card=file, **more)
+    assert answer.status_code == 200, answer.text
+    return dict(answer.json())
+
+
+class TestImport:
+    @pytest.mark.parametrize(
+        ("file", "name", "content"),
+        [
+            pytest.param(WORLD, "Lorebook", "It is frozen.", id="sillytavern"),
+            pytest.param(V3, "Coast", "It is cold.", id="v3"),
+            pytest.param(AGNAI, "Island", "Gulls steal.", id="agnai"),
+        ],
+    )
+    def test_lorebook_alone_becomes_one_of_the_person(
+        self, stack: Stack, file: dict[str, Any], name: str, content: str
+    ) -> None:
+        user = stack.user()
+        body = imported(stack, user, file)
+        assert (body["name"], body["book_entries"]) == (name, 1)
+        assert "character_id" not in body
+        row = stack.one("select * from lorebooks where id = %s", body["lorebook_id"])
+        assert (row["user_id"], row["scope"], row["name"]) == (user.id, "person", name)
+        assert row["content"]["entries"][0]["content"] == content
+
+    def test_says_what_has_no_effect(self, stack: Stack) -> None:
+        (warning,) = imported(stack, stack.user(), WORLD)["warnings"]
+        assert "vectorized" in warning
+
+    def test_may_be_for_a_conversation_and_works_there(self, told: Talk) -> None:
+        place = {"conversation_id": str(told.conversation)}
+        body = imported(told.stack, told.user, WORLD, **place)
+        row = told.stack.one("select scope from lorebooks where id = %s", body["lorebook_id"])
+        assert row["scope"] == "conversation"
+        told.reply("To the harbour!")
+        assert "It is frozen." in str(told.stack.upstream.calls[-1].json["messages"])
+
+    def test_is_never_for_the_conversation_or_persona_of_another(self, stack: Stack) -> None:
+        theirs = stack.user()
+        for place in (
+            {"conversation_id": str(stack.conversation(theirs))},
+            {"persona_id": str(uuid4())},
+        ):
+            answer = stack.chat(stack.user(), action="import_card", card=WORLD, **place)
+            assert answer.status_code == 404
+        assert stack.all("select id from lorebooks") == []
+
+    def test_is_screened_as_cards_are(self, stack: Stack) -> None:
+        said = "She is 12 years old. A sexual scene."
+        file = {"spec": "lorebook_v3", "data": {"entries": [entry(said)]}}
+        answer = stack.chat(stack.user(), action="import_card", card=file)
+        assert answer.status_code == 403
+        assert stack.all("select id from lorebooks") == []

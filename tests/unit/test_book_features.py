@@ -1,0 +1,385 @@
+"""What entries of lorebooks ask for besides keys: chance, groups, timing, recursion and places."""
+
+from collections.abc import Callable, Sequence
+from typing import Any, ClassVar
+
+import pytest
+
+from roleplay_chat.lorebook.chance import Moment
+from roleplay_chat.lorebook.entries import Book, Entry
+from roleplay_chat.lorebook.inflection import forms
+from roleplay_chat.lorebook.keys import MAX_SCANNED_CHARS, Scope
+from roleplay_chat.lorebook.matching import Conversation, match_entries, select_entries
+from roleplay_chat.lorebook.timing import MAX_REPLAYED_KEYS
+from tests.support.work import is_linear, work
+
+
+def entry(content: str, *keys: str, **extensions: Any) -> dict[str, Any]:
+    return {
+        "keys": list(keys),
+        "content": content,
+        "enabled": True,
+        "constant": not keys,
+        "extensions": extensions,
+    }
+
+
+def found(
+    *texts: str, entries: Sequence[dict[str, Any]], conversation: str = "", **book: Any
+) -> list[str]:
+    """The contents that are activated by messages of the person and the character in turn."""
+    replies = range(1, len(texts), 2)
+    now = Moment(conversation, len(texts), len(replies))
+    said = Conversation(texts, now, replies)
+    return [one.content for one in match_entries({"entries": list(entries)} | book, said)]
+
+
+def often(*entries: dict[str, Any]) -> dict[str, int]:
+    """How often each entry is activated in a thousand conversations."""
+    times = dict.fromkeys((one["content"] for one in entries), 0)
+    for number in range(1000):
+        for content in found("sea", entries=entries, conversation=str(number)):
+            times[content] += 1
+    return times
+
+
+class TestInflection:
+    @pytest.mark.parametrize(
+        ("word", "others", "unrelated"),
+        [
+            ("маяк", "маяка маяку маяком маяке маяки маяков маяками", "маяковский маячить мая"),
+            ("кот", "кота коту котом коты котов", "который котёл котлета скот"),
+            ("башня", "башни башню башней башнями", "башмак башка"),
+            ("море", "моря морю морем морей", "мороз моряк морковь"),
+            ("лампа", "лампы лампу лампой ламп", "лампада лампочка"),
+            ("гавань", "гавани гаванью гаваней", "гаванна"),
+            ("мария", "марии марию марией", "мара марс марка"),
+            ("мара", "мары маре мару марой", "мария марс март"),
+            ("дмитрий", "дмитрия дмитрию дмитрием", "дмитров"),
+            ("красный", "красного красная красные красных", "краснеть краска"),
+            ("замок", "замка замке замков", "замочить замыкать"),
+            ("отец", "отца отцу отцом", "отечество"),
+            ("драконы", "дракон дракона драконов", "драконить"),
+            ("лес", "леса лесом лесах", "лестница лесть"),
+            ("дім", "дім", "дім'я"),
+            ("ёж", "ёж", "ежи"),
+            ("lamp", "lamp", "lamps lampe"),
+        ],
+    )
+    def test_forms_of_a_word_are_its_own(self, word: str, others: str, unrelated: str) -> None:
+        known = forms(word)
+        assert {word, *others.split()} <= known
+        assert known.isdisjoint(unrelated.split())
+
+    @pytest.mark.parametrize(
+        ("text", "key", "expected"),
+        [
+            pytest.param("Стоит у старого маяка.", "Старый маяк", True, id="both-words"),
+            pytest.param("Он стар. Маяк далеко.", "старый маяк", False, id="sign-between"),
+            pytest.param("старый дом у маяка", "старый маяк", False, id="word-between"),
+            pytest.param("Тёмного леса", "темный лес", True, id="with-dots-or-without"),
+            pytest.param("the dragon eggs", "dragon egg", True, id="plural-of-several-words"),
+            pytest.param("dragon\n egg", "dragon egg", True, id="any-space-between"),
+            pytest.param("dragon eggshell", "dragon egg", False, id="another-word"),
+            pytest.param("snapdragon egg", "dragon egg", False, id="inside-at-the-beginning"),
+            pytest.param("the old light house", "lighthouse", False, id="two-words"),
+            pytest.param("Don’t go", "don't", True, id="typographic-apostrophe"),
+            pytest.param("a ❤️ here", "❤", True, id="emoji-in-colour"),
+        ],
+    )
+    def test_keys_of_several_words_are_found_as_words(
+        self, text: str, key: str, expected: bool
+    ) -> None:
+        assert bool(found(text, entries=[entry("Found.", key)])) is expected
+
+
+class TestChance:
+    def test_follows_the_probability(self) -> None:
+        times = often(
+            entry("never", "sea", probability=0),
+            entry("often", "sea", probability=70),
+            entry("text", "sea", probability="30"),
+            entry("always", "sea", probability=100),
+            entry("off", "sea", probability=0, useProbability=False),
+            entry("null", "sea", probability=None),
+            entry("risu", "sea", risu_activationPercent=0),
+            entry("@@probability 0\ndecorator", "sea") | {"content": "@@probability 0\nnever"},
+        )
+        assert (times["never"], times["always"], times["off"], times["null"]) == (
+            0,
+            1000,
+            1000,
+            1000,
+        )
+        assert times["risu"] == 0
+        assert 640 < times["often"] < 760
+        assert 240 < times["text"] < 360
+
+    def test_constant_entries_have_it_as_well(self) -> None:
+        assert 400 < often(entry("x", probability=50))["x"] < 600
+
+    def test_can_be_repeated_and_changes_as_the_conversation_goes_on(self) -> None:
+        entries = [entry("x", probability=50)]
+        texts = ["sea"] * 100
+        runs = [[bool(found(*texts[:n], entries=entries)) for n in range(100)] for _ in range(2)]
+        assert runs[0] == runs[1]
+        assert 20 < sum(runs[0]) < 80
+
+    def test_entries_have_their_own(self) -> None:
+        entries = [entry(str(number), probability=50) for number in range(100)]
+        assert 20 < len(found("sea", entries=entries)) < 80
+
+    def test_id_keeps_it_where_entries_move(self) -> None:
+        one = entry("x", probability=50) | {"id": 7}
+        alone = [found("sea", entries=[one], conversation=str(n)) for n in range(50)]
+        moved = [
+            found("sea", entries=[entry("y", "z"), one], conversation=str(n)) for n in range(50)
+        ]
+        assert alone == moved
+
+
+class TestGroups:
+    def test_one_of_a_group_is_chosen_by_weight(self) -> None:
+        times = often(
+            entry("a", "sea", group="g", group_weight=300),
+            entry("b", "sea", group="g"),
+            entry("none", "sea", group="g", group_weight=0),
+            entry("other", "sea", group="h"),
+            entry("free", "sea", group=""),
+        )
+        assert times["a"] + times["b"] == times["other"] == times["free"] == 1000
+        assert 690 < times["a"] < 810
+        assert times["none"] == 0
+
+    def test_override_wins_by_order(self) -> None:
+        entries = [
+            entry("a", "sea", group="g", group_weight=10_000),
+            entry("low", "sea", group="g", group_override=True) | {"insertion_order": 1},
+            entry("high", "sea", group="g", group_override=True) | {"insertion_order": 2},
+        ]
+        assert found("sea", entries=entries) == ["high"]
+
+    def test_entry_may_be_in_several(self) -> None:
+        entries = [
+            entry("both", "sea", group="g, h", group_override=True) | {"insertion_order": 9},
+            entry("g", "sea", group="g"),
+            entry("h", "sea", group="h"),
+        ]
+        assert found("sea", entries=entries) == ["both"]
+
+    def test_scoring_prefers_more_keys(self) -> None:
+        entries = [
+            entry("one", "sea", group="g", use_group_scoring=True, group_weight=10_000),
+            entry("two", "sea", "storm", group="g", use_group_scoring=True),
+        ]
+        assert found("sea and storm", entries=entries) == ["two"]
+
+    def test_group_is_taken_once_something_of_it_is_active(self) -> None:
+        entries = [
+            entry("the storm", "sea", group="g"),
+            entry("later", "storm", group="g"),
+        ]
+        assert found("sea", entries=entries, recursive_scanning=True) == ["the storm"]
+
+
+class TestTiming:
+    def test_delay_waits_for_messages(self) -> None:
+        entries = [entry("x", "sea", delay=3)]
+        assert [len(found(*["sea"] * n, entries=entries)) for n in range(1, 5)] == [0, 0, 1, 1]
+
+    def test_sticky_stays_for_some_messages(self) -> None:
+        entries = [entry("x", "sea", sticky=4)]
+        texts = ["sea", "a", "b", "c", "d", "e", "f"]
+        shown = [bool(found(*texts[:n], entries=entries, scan_depth=1)) for n in (1, 3, 5, 7)]
+        assert shown == [True, True, False, False]
+
+    def test_cooldown_waits_after_it(self) -> None:
+        texts = ["sea"] * 11
+        only = [entry("x", "sea", cooldown=4)]
+        both = [entry("x", "sea", sticky=3, cooldown=4)]
+        at = (1, 3, 5, 7, 9, 11)
+        assert [bool(found(*texts[:n], entries=only)) for n in at] == [
+            *(True, False, True, False, True, False),
+        ]
+        assert [bool(found(*texts[:n], entries=both)) for n in at] == [
+            *(True, True, False, False, True, True),
+        ]
+
+    def test_decorators_keep_or_end_an_entry_after_its_first_match(self) -> None:
+        keeps = entry("@@keep_activate_after_match\nkeeps", "sea")
+        stops = entry("@@dont_activate_after_match\nstops", "sea")
+        texts = ["sea", "a", "b", "c", "sea"]
+        shown = [found(*texts[:n], entries=[keeps, stops], scan_depth=1) for n in (1, 3, 5)]
+        assert shown == [["keeps", "stops"], ["keeps"], ["keeps"]]
+
+    def test_decorators_count_replies(self) -> None:
+        after = entry("@@activate_only_after 2\nafter", "sea")
+        every = entry("@@activate_only_every 2\nevery", "sea")
+        zero = entry("@@activate_only_every 0\nzero", "sea")
+        shown = [found(*["sea"] * n, entries=[after, every, zero]) for n in (1, 3, 5, 7)]
+        assert shown == [["every", "zero"], ["zero"], ["after", "every", "zero"], ["after", "zero"]]
+
+    def test_deleted_message_takes_its_effects_with_it(self) -> None:
+        entries = [entry("x", "sea", sticky=9)]
+        assert found("sea", "a", "b", entries=entries, scan_depth=1) == ["x"]
+        assert found("b", entries=entries, scan_depth=1) == []
+
+    def test_rolls_of_earlier_replies_are_repeated(self) -> None:
+        entries = [entry("x", "sea", sticky=3, probability=50) | {"id": 1}]
+        for number in range(40):
+            chat = str(number)
+            first = found("sea", entries=entries, scan_depth=1, conversation=chat)
+            then = found("sea", "a", "b", entries=entries, scan_depth=1, conversation=chat)
+            assert first == then
+
+    def test_sticky_entry_wins_in_its_group(self) -> None:
+        stays = entry("stays", "sea", group="g", sticky=9)
+        other = entry("other", "land", group="g", group_override=True)
+        assert found("sea", "a", "land", entries=[stays, other], scan_depth=1) == ["stays"]
+
+
+class TestRecursionLevels:
+    def test_delayed_entry_waits_for_other_entries(self) -> None:
+        delayed = entry("late", "sea", delay_until_recursion=True)
+        assert found("sea", entries=[delayed], recursive_scanning=True) == []
+        both = [entry("a sea", "ship"), delayed]
+        assert found("ship", entries=both, recursive_scanning=True) == ["a sea", "late"]
+
+    def test_levels_open_one_after_the_other(self) -> None:
+        entries = [
+            entry("one", "sea", delay_until_recursion=1),
+            entry("three", "storm", delay_until_recursion=3),
+            entry("two: storm", "sea", delay_until_recursion=2),
+            entry("base", "sea"),
+        ]
+        shown = found("sea", entries=entries, recursive_scanning=True)
+        assert shown == ["one", "three", "two: storm", "base"]
+
+    def test_number_of_rounds_is_bounded(self) -> None:
+        entries = [entry(f"w{n}", "sea", delay_until_recursion=n) for n in range(1, 2000)]
+        assert len(found("sea", entries=entries, recursive_scanning=True)) <= 1999
+
+
+class TestPlaces:
+    def one(self, content: str = "x", **extensions: Any) -> Entry:
+        (only,) = match_entries({"entries": [entry(content, **extensions)]}, [])
+        return only
+
+    def test_positions_of_sillytavern(self) -> None:
+        names = {2: "note_top", 3: "note_bottom", 5: "examples_top", 6: "examples_bottom"}
+        assert {number: self.one(position=number).position for number in names} == names
+        assert self.one(position=2).depth == 4
+        placed = self.one(position=7, outlet_name=" weather ")
+        assert (placed.position, placed.outlet) == ("outlet", "weather")
+
+    def test_outlet_without_a_name_is_nowhere(self) -> None:
+        assert self.one(position=7).outlet == ""
+
+    def test_positions_of_decorators(self) -> None:
+        assert self.one("@@position personality\nx").position == "personality"
+        assert self.one("@@position scenario\nx").position == "scenario"
+
+    def test_null_settings_are_those_of_the_book(self) -> None:
+        read = self.one(case_sensitive=None, match_whole_words=None, scan_depth=None, role=None)
+        assert (read.case_sensitive, read.whole_words, read.scan_depth) == (False, True, None)
+
+    def test_entry_that_gives_way_is_dropped_first(self) -> None:
+        book = {"entries": [entry("@@ignore_on_max_context\na"), entry("b", "sea")]}
+        shown = match_entries(book, ["sea"])
+        (kept,) = select_entries(shown, book, budget_tokens=1, count=len)
+        assert kept.content == "b"
+
+    def test_decorators_may_be_repeated(self) -> None:
+        one = entry(
+            "@@additional_keys a,b\n@@additional_keys c\n@@exclude_keys x\n@@exclude_keys y\nz"
+        )
+        assert found("b c", entries=[one]) == ["z"]
+        assert found("a b", entries=[one]) == []
+        assert found("b c y", entries=[one]) == []
+
+    @pytest.mark.parametrize(
+        "decorator",
+        [
+            *("instruct_depth 4", "reverse_depth 2", "instruct_scan_depth 9", "is_greeting 1"),
+            *("is_user_icon a", "disable_ui_prompt system_prompt", "made_up"),
+        ],
+    )
+    def test_other_decorators_are_not_in_the_text(self, decorator: str) -> None:
+        assert self.one(f"@@{decorator}\nx").content == "x"
+
+
+class TestSeveralBooks:
+    def test_share_the_budget_in_their_order(self) -> None:
+        books = [
+            Book({"entries": [entry("chat", "sea")]}, "scene", "1"),
+            Book({"entries": [entry("card", "sea") | {"insertion_order": 9}]}),
+            Book({"entries": [entry("all!", "sea")], "token_budget": 100}, "scene", "2"),
+        ]
+        shown = match_entries(books, ["sea"])
+        assert [(one.content, one.part, one.source) for one in shown] == [
+            ("chat", "scene", 0),
+            ("card", "character", 1),
+            ("all!", "scene", 2),
+        ]
+        for budget, kept in ((4, {"chat"}), (8, {"chat", "card"}), (12, {"chat", "card", "all!"})):
+            fitting = select_entries(shown, books, budget_tokens=budget, count=len)
+            assert {one.content for one in fitting} == kept
+
+    def test_each_keeps_its_own_budget_and_depth(self) -> None:
+        books = [
+            Book({"entries": [entry("a1", "sea"), entry("a2", "sea")], "token_budget": 2}),
+            Book({"entries": [entry("b1", "sea")], "scan_depth": 1}, "scene", "2"),
+        ]
+        shown = match_entries(books, ["sea"])
+        fitting = select_entries(shown, books, budget_tokens=99, count=len)
+        assert [one.content for one in fitting] == ["a1", "b1"]
+        assert [one.content for one in match_entries(books, ["sea", "x"])] == ["a1", "a2"]
+
+    def test_entry_of_one_may_activate_another_of_another(self) -> None:
+        books = [
+            Book({"entries": [entry("a storm", "sea")], "recursive_scanning": True}),
+            Book({"entries": [entry("b", "storm")], "recursive_scanning": True}, "scene", "2"),
+            Book({"entries": [entry("c", "storm")]}, "scene", "3"),
+        ]
+        assert [one.content for one in match_entries(books, ["sea"])] == ["a storm", "b"]
+
+
+class TestWork:
+    """Hostile books: the work grows with the book and the conversation, not with their product."""
+
+    BOOKS: ClassVar[dict[str, Callable[[int], list[dict[str, Any]]]]] = {
+        "inflected": lambda n: [entry("x", f"слово{k} маяка") for k in range(n)],
+        "same-word": lambda n: [entry("x", "маяк маяк маяк") for _ in range(n)],
+        "groups": lambda n: [entry("x", "sea", group=f"g{k % 9}, h") for k in range(n)],
+        "timed": lambda n: [entry("x", "sea", sticky=5, cooldown=5) for _ in range(n)],
+        "levels": lambda n: [entry("x", "sea", delay_until_recursion=k) for k in range(n)],
+        "chance": lambda n: [entry("x", "sea", probability=50) for _ in range(n)],
+    }  # fmt: skip
+
+    @pytest.mark.parametrize("kind", BOOKS)
+    def test_grows_with_the_entries(self, kind: str) -> None:
+        texts = ["sea маяк маяка"] * 6
+
+        def matched(entries: list[dict[str, Any]]) -> None:
+            match_entries({"entries": entries, "recursive_scanning": True}, texts)
+
+        assert is_linear(matched, self.BOOKS[kind], 40)
+
+    def test_timed_entries_are_searched_for_a_limited_number_of_keys(self) -> None:
+        def matched(keys: int) -> None:
+            entries = [entry("x", f"k{number}", sticky=5) for number in range(keys)]
+            match_entries({"entries": entries}, ["some words"] * 40)
+
+        assert work(matched, 4 * MAX_REPLAYED_KEYS) < 6 * work(matched, MAX_REPLAYED_KEYS)
+
+    def test_inflected_key_is_looked_for_at_a_limited_number_of_places(self) -> None:
+        def searched(text: str) -> None:
+            Scope([text]).has(
+                "маяк маяк дом",
+                depth=1,
+                case_sensitive=False,
+                whole_words=True,
+                as_pattern=False,
+            )
+
+        assert is_linear(searched, lambda n: "маяка " * (n // 6), MAX_SCANNED_CHARS // 40)
