@@ -43,11 +43,13 @@ characters, adult       ----  siud  ----  ----  siud
 chat_worker_health      ----  s---  s---  s---  ----
 companions              ----  s---  ----  ----  ----
 conversation_memory     ----  s-u-  ----  ----  ----
+conversation_settings   ----  siud  ----  ----  siud
 conversation_summaries  ----  siud  ----  ----  siud
 conversations           ----  siud  ----  ----  siud
 conversation_characters ----  siud  ----  ----  siud
 declared_ages           ----  ----  ----  s-u-  ----
 health_check_steps      ----  ----  ----  s---  siud
+hidden_messages         ----  s---  ----  ----  siud
 memories                ----  si-d  ----  ----  siud
 memory_facts            ----  siud  ----  ----  siud
 messages                ----  si--  ----  ----  siud
@@ -96,6 +98,9 @@ conversation_summaries: insert(conversation_id, person_content)
 conversation_summaries: update(person_content)
 conversation_memory: select
 conversation_memory: update(remembers)
+conversation_settings: delete, select
+conversation_settings: insert(conversation_id, note, note_depth, note_role, sampling)
+conversation_settings: update(conversation_id, note, note_depth, note_role, sampling)
 conversations: delete, select
 conversations: insert(character_id, content_tier, id, remembers, title, user_character_id, user_id)
 conversations: update(content_tier, remembers, title, user_character_id)
@@ -105,6 +110,7 @@ conversation_characters: update(position)
 declared_ages: select
 declared_ages: update(age)
 health_check_steps: select
+hidden_messages: select
 memories: delete, select
 memories: insert(character_id, conversation_id, id, tier, user_id)
 memory_facts: delete, select
@@ -135,6 +141,7 @@ POLICIES = """
 api_models_select api_models_insert api_models_update api_models_delete
 api_providers_select api_providers_insert api_providers_update api_providers_delete
 characters_select characters_insert characters_update characters_delete
+conversation_settings_all
 conversation_summaries_all
 conversations_select conversations_insert conversations_update conversations_delete
 conversation_characters_all
@@ -165,7 +172,8 @@ FUNCTIONS = {
         public.apply_retention public.begin_step public.begin_turn public.branch_conversation
         public.choose_variant public.clear_passed_cooldowns public.close_abandoned_turns
         public.count_action public.declare_age public.delete_messages public.drain_worker
-        public.edit_message public.embed_messages
+        public.edit_message public.export_chat public.hide_message public.import_chat
+        public.embed_messages
         public.end_step public.make_worker public.read_worker_keys public.read_workers
         public.register_worker public.remove_worker
         public.export_character public.fail_step public.finish_turn public.import_character
@@ -193,6 +201,8 @@ FUNCTIONS = {
         private.forget_summary_versions private.keep_version private.note_fact
         private.restore_facts private.take_person_summary
         private.forget_prompt private.keep_prompt
+        private.check_sampling private.hidden_positions private.may_use private.own_named
+        private.settings_of private.write_chat
         private.calibrate private.call_health_check private.cast_facts private.catalog_prices
         private.character_facts private.check_account private.check_own_characters
         private.check_own_message private.guard_writes
