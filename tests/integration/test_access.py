@@ -146,6 +146,7 @@ conversation_summaries_all
 conversations_select conversations_insert conversations_update conversations_delete
 conversation_characters_all
 health_check_steps_select
+hidden_messages_select
 memories_select memories_insert memories_delete
 memory_facts_all
 messages_select messages_insert
@@ -366,6 +367,14 @@ def summary(stack: Stack, owner: User) -> dict[str, Any]:
     return {"conversation_id": str(stack.conversation(owner)), "person_content": "They met."}
 
 
+def settings(stack: Stack, owner: User) -> dict[str, Any]:
+    return {"conversation_id": str(stack.conversation(owner)), "note": "It rains."}
+
+
+def hidden(stack: Stack, owner: User) -> dict[str, Any]:
+    return {"conversation_id": str(stack.conversation(owner)), "position": 1}
+
+
 def summarised(stack: Stack, owner: User) -> dict[str, Any]:
     row = summary(stack, owner)
     stack.db.execute(
@@ -512,6 +521,9 @@ ROWS = {
         lambda s, o: {"conversation_id": str(s.conversation(o)), "remembers": False},
         {"remembers": False},
     ),
+    "conversation_settings": Row(
+        stored("conversation_settings", settings, "conversation_id"), settings, {"note": "Fog."}
+    ),
     "conversation_summaries": Row(summarised, summary, {"person_content": "They never met."}),
     "conversations": Row(
         lambda s, o: {"id": s.conversation(o)},
@@ -521,6 +533,9 @@ ROWS = {
     "conversation_characters": Row(joined, member, {"position": 2}),
     "health_check_steps": Row(
         stored("health_check_steps", step, "step"), step, {"begun_at": "2027-01-01"}
+    ),
+    "hidden_messages": Row(
+        stored("hidden_messages", hidden, "conversation_id"), hidden, {"position": 2}
     ),
     "memories": Row(
         lambda s, o: inserted(s, "memories", **memory(s, o)),
@@ -947,7 +962,7 @@ class TestWordsOfOthers:
         *("turns", "characters", "character_cards", "messages", "conversations", "memories"),
         *("memory_facts", "conversation_summaries", "usage_events", "health_check_steps"),
         *("system_config", "conversation_characters", "token_calibrations", "model_cooldowns"),
-        "turn_prompts",
+        *("turn_prompts", "conversation_settings", "hidden_messages"),
     )
 
     @pytest.mark.own_tables("its admins see all characters")

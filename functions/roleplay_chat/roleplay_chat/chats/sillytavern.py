@@ -252,7 +252,9 @@ def _flag(number: int, name: str, row: Mapping[str, Any], warnings: _Warnings) -
     value = row.get(name)
     if isinstance(value, bool) or value is None:
         return bool(value)
-    written = str(value).lower() if isinstance(value, str | int | float) else None
+    if isinstance(value, int | float) and value in (0, 1):
+        return value == 1
+    written = value.strip().lower() if isinstance(value, str) else None
     if written in _TRUE or written in _FALSE:
         return written in _TRUE
     warnings.add(number, name, "this is neither true nor false; it counts as false.")
