@@ -32,7 +32,7 @@ declare
   v_version record;
   v_position bigint;
   v_name text;
-  v_first_id uuid;
+  v_ids uuid[];
   v_asked_by uuid;
 begin
   for v_message in
@@ -42,7 +42,10 @@ begin
     order by e.place
   loop
     v_position := shared.next_position();
-    v_first_id := null;
+    -- The versions of a reply are read in the order of their times, or of their ids where they have one
+    -- time.
+    v_ids := array(
+      select gen_random_uuid() from generate_series(1, jsonb_array_length(v_message.versions)) order by 1);
     -- What nobody known here says keeps its name, so that it is not taken for somebody else's.
     v_name := case when v_message.name is not null and not p_speakers ? v_message.name
                 then v_message.name || ': ' else '' end;
@@ -50,18 +53,17 @@ begin
       select x.content, x.place, x.place - 1 = v_message.active as is_active
       from jsonb_array_elements_text(v_message.versions) with ordinality x (content, place) order by x.place
     loop
-      insert into shared.messages (conversation_id, position, sender, character_id, content, message_type, parent_id,
+      insert into shared.messages (id, conversation_id, position, sender, character_id, content, message_type, parent_id,
                                    variant_of, is_active, created_at)
       overriding system value
-      values (p_conversation_id, v_position, v_message.sender, (p_speakers ->> v_message.name)::uuid,
+      values (v_ids[v_version.place], p_conversation_id, v_position, v_message.sender, (p_speakers ->> v_message.name)::uuid,
               left(v_name || v_version.content, 65536), 'text',
-              case v_message.sender when 'character' then v_asked_by end, v_first_id, v_version.is_active,
-              -- The versions of a reply are read in the order of their times.
-              v_message.said_at + (v_version.place - 1) * interval '1 microsecond')
-      returning coalesce(v_first_id, id) into v_first_id;
+              case v_message.sender when 'character' then v_asked_by end,
+              case when v_version.place > 1 then v_ids[1] end, v_version.is_active,
+              v_message.said_at + (v_version.place - 1) * interval '1 microsecond');
     end loop;
     if v_message.sender = 'user' then
-      v_asked_by := v_first_id;
+      v_asked_by := v_ids[1];
     end if;
     if v_message.is_hidden then
       insert into public.hidden_messages (conversation_id, position) values (p_conversation_id, v_position);

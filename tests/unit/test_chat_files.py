@@ -85,7 +85,7 @@ class TestFile:
     def test_file_without_messages_is_refused_with_a_sentence(self, raw: bytes) -> None:
         with pytest.raises(ApiError) as refused:
             read(raw, NOW)
-        assert "There are no messages" in refused.value.sentence
+        assert "There are no messages" in refused.value.message
         assert (refused.value.status, refused.value.code) == (400, "invalid_chat")
 
     @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ out, and a warning names the line and the field. Texts are data: nothing in them
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, Literal
 
 from edge.errors import ApiError
@@ -358,7 +358,7 @@ def write(found: Mapping[str, Any]) -> str:
     header = {
         "user_name": user,
         "character_name": character,
-        "create_date": found["created_at"],
+        "create_date": _time(found["created_at"]),
         "chat_metadata": _metadata(found["settings"]),
     }
     messages = (_line(rows, user, character) for rows in _by_position(found["messages"]))
@@ -379,6 +379,11 @@ def _metadata(settings: Mapping[str, Any] | None) -> Object:
     }
 
 
+def _time(written: str) -> str:
+    time = datetime.fromisoformat(written).astimezone(UTC)
+    return time.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
 def _by_position(rows: Iterable[Object]) -> list[list[Object]]:
     places: dict[int, list[Object]] = {}
     for row in rows:
@@ -395,7 +400,7 @@ def _line(versions: Sequence[Object], user: str, character: str) -> Object:
         "name": user if is_user else shown["name"] or character,
         "is_user": is_user,
         "is_system": shown["is_hidden"],
-        "send_date": shown["said_at"],
+        "send_date": _time(shown["said_at"]),
         "mes": shown["content"],
         "extra": {},
     }
@@ -404,5 +409,5 @@ def _line(versions: Sequence[Object], user: str, character: str) -> Object:
     return line | {
         "swipe_id": active,
         "swipes": [row["content"] for row in versions],
-        "swipe_info": [{"send_date": row["said_at"], "extra": {}} for row in versions],
+        "swipe_info": [{"send_date": _time(row["said_at"]), "extra": {}} for row in versions],
     }
