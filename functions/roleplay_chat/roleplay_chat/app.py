@@ -461,7 +461,8 @@ def _may_have_non_ascii(body: bytearray) -> bool:
 def _check_size(size: int, action: object, settings: Settings) -> None:
     """Check the limit of the action, which is only known once the body is parsed."""
     if action in ("import_card", "import_chat"):
-        limit, code = settings.max_card_bytes, "card_too_large"
+        limit = settings.max_card_bytes
+        code = "card_too_large" if action == "import_card" else "chat_too_large"
     else:
         limit, code = settings.max_body_bytes, "body_too_large"
     if size > limit:
