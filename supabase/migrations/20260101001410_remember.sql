@@ -141,7 +141,8 @@ begin
        from shared.messages m
        where m.conversation_id = v_conversation.id and m.is_active and m.is_speech
          and m.position > v_kept.covers_position and m.position <= (p_memory ->> 'to')::bigint
-         and m.position <> all (private.hidden_positions(v_conversation.id))) then
+         and m.position <> all (array(
+           select h.position from public.hidden_messages h where h.conversation_id = v_conversation.id))) then
     return false;
   end if;
 

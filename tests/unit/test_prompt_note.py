@@ -69,8 +69,8 @@ def test_long_one_is_cut_to_its_share_and_the_composition_says_so() -> None:
     assert 0 < spent <= (4096 - 400) * NOTE_SHARE
     assert prompt.ingredients
     parts = {part["part"]: part for part in compose(prompt.ingredients, 3000)["parts"]}
-    assert parts["note"]["tokens"] == spent
-    assert parts["note"]["of"] > spent
+    assert parts["author_note"]["tokens"] == spent
+    assert parts["author_note"]["of"] > spent
 
 
 @given(st.integers(0, 8000), st.integers(0, 12_000), st.integers(600, 9000))
