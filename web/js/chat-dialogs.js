@@ -241,7 +241,7 @@ const SAMPLING = {
 function samplingForm(sampling) {
   const change = (name) => ({ target }) => {
     const value = target.value === "" ? null : target.valueAsNumber;
-    doing(() => talks.keepSettings({ sampling: { ...sampling, [name]: value } }))();
+    doing(() => talks.keepSampling(name, value))();
   };
   return html`
     <section>

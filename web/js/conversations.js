@@ -149,11 +149,15 @@ export async function showSettings() {
   openDialog("settings", { kept: rows[0] ?? { note: "", note_depth: 4, note_role: "system", sampling: {} } });
 }
 
+/** Saves the changed settings alone: others may be on their way. */
 export async function keepSettings(changes) {
-  const row = { ...state.dialog.kept, ...changes };
-  await data(supabase.from("conversation_settings").upsert({ conversation_id: state.conversation.id, ...row }));
-  if (state.dialog?.name === "settings") set({ dialog: { ...state.dialog, kept: row }, said: "Saved." });
+  set({ dialog: { ...state.dialog, kept: { ...state.dialog.kept, ...changes } } });
+  await data(supabase.from("conversation_settings").upsert({ conversation_id: state.conversation.id, ...changes }));
+  set({ said: "Saved." });
 }
+
+export const keepSampling = (name, value) =>
+  keepSettings({ sampling: { ...state.dialog.kept.sampling, [name]: value } });
 
 async function reread() {
   const { id } = state.conversation;
