@@ -212,11 +212,11 @@ function noteForm(kept) {
     <section>
       <h3>Author's note</h3>
       <label>Text about the story that every reply keeps in mind
-        <textarea name="note" rows="4" maxlength="8000" .value=${live(kept.note)}
+        <textarea name="note" rows="4" maxlength="8000" .value=${kept.note}
           @change=${({ target }) => change({ note: target.value.trim() })}></textarea>
       </label>
       <label>How many messages stand after it
-        <input name="depth" type="number" min="0" max="1000" .value=${live(String(kept.note_depth))}
+        <input name="depth" type="number" min="0" max="1000" .value=${String(kept.note_depth)}
           @change=${({ target }) => target.reportValidity() && change({ note_depth: target.valueAsNumber || 0 })} />
       </label>
       <label>Read as
@@ -250,7 +250,7 @@ function samplingForm(sampling) {
         <p class="quiet">Empty ones are the model's own. Each model keeps them within its bounds.</p>
         ${Object.entries(SAMPLING).map(([name, text]) => html`
           <label>${text}
-            <input name=${name} type="number" step="any" .value=${live(String(sampling[name] ?? ""))} @change=${change(name)} />
+            <input name=${name} type="number" step="any" .value=${String(sampling[name] ?? "")} @change=${change(name)} />
           </label>`)}
       </details>
     </section>`;
