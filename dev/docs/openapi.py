@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Literal
 from uuid import UUID
 
-from pydantic import BaseModel, Field, TypeAdapter
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 from pydantic.json_schema import SkipJsonSchema
 
 from dev.settings import ROOT
@@ -34,10 +34,12 @@ from roleplay_chat.api import (
 )
 from roleplay_chat.app import CUT_OFF
 from roleplay_chat.cards.handlers import ExportRequest
+from roleplay_chat.chats import handlers as chats
 from roleplay_chat.message_actions import (
     BranchRequest,
     DeleteRequest,
     EditRequest,
+    HideRequest,
     MessageRequest,
 )
 from roleplay_chat.settings import Settings
@@ -101,6 +103,42 @@ class ExportAnswer(BaseModel):
     }
 
 
+class ImportChatRequest(chats.ImportRequest):
+    """A chat of SillyTavern: its text in `chat`, or the file (.jsonl) in `chat_base64`; who the
+    conversation is with, and its persona."""
+
+    chat: str | SkipJsonSchema[None] = None
+    chat_base64: str | SkipJsonSchema[None] = Field(
+        default=None, json_schema_extra={"contentEncoding": "base64"}
+    )
+    model_config = ConfigDict(
+        json_schema_extra={"oneOf": [{"required": ["chat"]}, {"required": ["chat_base64"]}]}
+    )
+
+
+class ImportChatAnswer(BaseModel):
+    """The new conversation: the numbers of messages, of further versions and of hidden messages;
+    the names of characters that joined. `warnings` are sentences."""
+
+    conversation_id: UUID
+    messages: int
+    versions: int
+    hidden: int
+    joined: list[str]
+    warnings: list[str]
+
+
+class ExportChatRequest(chats.ExportRequest):
+    """The conversation."""
+
+
+class ExportChatAnswer(BaseModel):
+    """The text of a SillyTavern chat, with hidden messages and versions."""
+
+    conversation_id: UUID
+    chat: str
+
+
 class ChooseAnswer(BaseModel):
     """The version that is now active."""
 
@@ -112,6 +150,12 @@ class EditAnswer(ChooseAnswer):
     """The message, and when it was edited."""
 
     edited_at: datetime
+
+
+class HideAnswer(ChooseAnswer):
+    """The message, and whether models do not read it."""
+
+    hidden: bool
 
 
 class DeleteAnswer(BaseModel):
@@ -155,9 +199,21 @@ ACTIONS: Mapping[str, Action] = {
         },
     ),
     "export_card": Action(ExportRequest, ExportAnswer, {"character_id": _ID, "format": "json"}),
+    "import_chat": Action(
+        ImportChatRequest,
+        ImportChatAnswer,
+        {
+            "character_id": _ID,
+            "chat": '{"user_name": "Ada", "character_name": "Mara"}\n'
+            '{"name": "Ada", "is_user": true, "mes": "Hello"}\n',
+            "client_message_id": "a-new-uuid",
+        },
+    ),
+    "export_chat": Action(ExportChatRequest, ExportChatAnswer, {"conversation_id": _ID}),
     "choose": Action(MessageRequest, ChooseAnswer, {"message_id": _ID}),
     "edit": Action(EditRequest, EditAnswer, {"message_id": _ID, "message": "What I meant."}),
     "delete": Action(DeleteRequest, DeleteAnswer, {"message_id": _ID, "onwards": True}),
+    "hide": Action(HideRequest, HideAnswer, {"message_id": _ID, "hidden": True}),
     "branch": Action(
         BranchRequest, BranchAnswer, {"message_id": _ID, "client_message_id": "a-new-uuid"}
     ),
@@ -258,7 +314,7 @@ def _codes_elsewhere(file: Path, status: str, code: str) -> Mapping[str, tuple[i
             "too_many_characters": (409, "You have reached the maximum number of characters.")
         },
         ("app.py", "413", "code"): dict.fromkeys(
-            ("body_too_large", "card_too_large"),
+            ("body_too_large", "card_too_large", "chat_too_large"),
             (413, "The request is too large: at most … bytes."),
         ),
     }

@@ -11,6 +11,7 @@ from prompt_toolkit.completion import WordCompleter
 
 from dev.settings import Settings, read_env_file
 from dev.terminal.card import bring
+from dev.terminal.chat_file import bring_chat, write_chat
 from dev.terminal.client import NOT_RUNNING, READ_SECONDS, Chat, CommandFailed, notes
 from dev.terminal.memory import run
 from dev.terminal.why import explain
@@ -150,6 +151,23 @@ def card(chat: Chat, path: str) -> None:
     bring(chat, path)
 
 
+def import_chat(chat: Chat, path: str) -> None:
+    """/import FILE: make a conversation of a SillyTavern chat (.jsonl) with this character."""
+    bring_chat(chat, path)
+
+
+def export_chat(chat: Chat, path: str) -> None:
+    """/export FILE: write this conversation as a SillyTavern chat (.jsonl)."""
+    write_chat(chat, path)
+
+
+def hide(chat: Chat, word: str) -> None:
+    """/hide: hide the newest message from the model; /hide off: show it to the model again."""
+    hidden = word != "off"
+    chat.act(action="hide", message_id=chat.newest()["id"], hidden=hidden)
+    notes.print("Hidden from the model." if hidden else "The model reads it again.", style="dim")
+
+
 def show_help(chat: Chat, _: str) -> None:
     """/help: show this list."""
     for command in COMMANDS.values():
@@ -171,6 +189,9 @@ COMMANDS: dict[str, Callable[[Chat, str], None]] = {
     "/memory": memory,
     "/why": why,
     "/card": card,
+    "/import": import_chat,
+    "/export": export_chat,
+    "/hide": hide,
     "/help": show_help,
 }
 

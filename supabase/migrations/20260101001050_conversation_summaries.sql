@@ -115,6 +115,8 @@ language sql stable set search_path = '' as $$
             select m.sender, m.content, m.position from shared.messages m
             where m.conversation_id = c.id and m.is_active and m.is_speech
               and m.position > coalesce(s.covers_position, 0)
+              and m.position <> all (array(
+                select h.position from public.hidden_messages h where h.conversation_id = p_conversation_id))
             order by m.position limit 64) m) m
         where m.bytes <= private.most_history_bytes())
       else '[]' end)

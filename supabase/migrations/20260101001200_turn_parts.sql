@@ -29,7 +29,7 @@ language sql immutable set search_path = '' as $$
     union all select w.worker -> 'config' from jsonb_array_elements(p_workers) w (worker)) t (sizes)
 $$;
 
--- The newest messages that the summary does not cover, p_bytes of them at most beside the newest one,
+-- The newest messages that are neither hidden nor covered by the summary, p_bytes of them at most beside the newest one,
 -- oldest first: [{"sender", "content", "position"}], with "character_id" and "speaker" (the name) if a
 -- character wrote it. Only messages before p_before, if given; a summary that reaches beyond p_before
 -- is ignored. `is_cut` says whether older ones are left out, `is_whole` that neither this nor a summary
@@ -46,6 +46,7 @@ declare
   v_before constant bigint := coalesce(p_before, 9223372036854775807);
   v_character_id constant uuid := (select c.character_id from shared.conversations c where c.id = p_conversation_id);
   v_except constant uuid[] := array_remove(p_except, null);
+  v_hidden constant bigint[] := private.hidden_positions(p_conversation_id);
   v_message record;
   v_first bigint := v_before;
   v_number integer := 0;
@@ -56,6 +57,7 @@ begin
     select m.position, octet_length(m.content) as bytes from shared.messages m
     where m.conversation_id = p_conversation_id and m.is_active and m.is_speech
       and m.position > v_covered and m.position < v_before and m.id <> all (v_except)
+      and m.position <> all (v_hidden)
     order by m.position desc
   loop
     is_cut := v_number > 0 and bytes + v_message.bytes > p_bytes or v_number = c_most_messages;
@@ -72,7 +74,8 @@ begin
            case when m.sender = 'character' then coalesce(m.character_id, v_character_id) end as character_id
     from shared.messages m
     where m.conversation_id = p_conversation_id and m.is_active and m.is_speech
-      and m.position >= v_first and m.position < v_before and m.id <> all (v_except)),
+      and m.position >= v_first and m.position < v_before and m.id <> all (v_except)
+      and m.position <> all (v_hidden)),
   -- Each is looked up once, not for each of its messages.
   spoke as materialized (
     select ch.id, ch.name from shared.characters ch where ch.id in (select r.character_id from read r))

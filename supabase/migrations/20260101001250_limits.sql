@@ -9,9 +9,9 @@
 --   usd_per_day                       cost of the user's model calls
 --   actions_per_minute                choose, edit, delete and branch together
 --   actions_per_day                   the same per day; unlimited by default
---   imports_per_minute and _per_day   imported cards
---   exports_per_minute and _per_day   exported cards
---   branched_bytes_per_day            bytes of messages that branches copy
+--   imports_per_minute and _per_day   imported cards and chats
+--   exports_per_minute and _per_day   exported cards and chats
+--   branched_bytes_per_day            bytes of messages that branches copy; as many again for imports
 --   rows_per_minute, rows_per_day     rows that the user inserts directly, per table
 create function private.limits_for(p_user_id uuid) returns jsonb
 language sql stable set search_path = '' as $$

@@ -66,7 +66,9 @@ end $$;
 create function public.count_action(p_user_id uuid, p_action text) returns jsonb
 language sql security definer set search_path = '' as $$
   select private.count_use(p_user_id, k.kind, private.limits_for(p_user_id), k.kind)
-  from (select case p_action when 'import_card' then 'imports' when 'export_card' then 'exports' else 'actions' end) k (kind)
+  from (select 
+    case when p_action in ('import_card', 'import_chat') then 'imports'
+         when p_action in ('export_card', 'export_chat') then 'exports' else 'actions' end) k (kind)
 $$;
 
 -- Rejects every write through the Data API for a blocked account, whose token is still valid for a
@@ -128,6 +130,7 @@ revoke execute on function private.count_use(uuid, text, jsonb, text, bigint), p
 grant execute on function public.count_action(uuid, text) to service_role;
 
 select private.guard_writes('public.conversation_characters', 'insert'),
+       private.guard_writes('public.conversation_settings', 'insert or update'),
        private.guard_writes('public.conversation_summaries', 'insert or update of person_content'),
        private.guard_writes('public.memories', 'insert'),
        private.guard_writes('public.memory_facts', 'insert or update of content'),

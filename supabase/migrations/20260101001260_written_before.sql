@@ -13,11 +13,12 @@ declare
   v_next_sender text;
   v_position bigint := 9223372036854775807;
   v_created_at timestamptz;
+  v_hidden constant bigint[] := private.hidden_positions(p_conversation_id);
 begin
   for v_page in 1..21 loop
     for v_said in
       select m.id, m.sender, m.created_at, m.position,
-             m.sender = 'user' and btrim(m.content) = btrim(p_message) as is_same
+             m.sender = 'user' and btrim(m.content) = btrim(p_message) and m.position <> all (v_hidden) as is_same
       from shared.messages m
       where m.conversation_id = p_conversation_id and m.is_active and m.is_speech and m.position < v_position
       -- Mostly the first few tell that none is recent.

@@ -15,7 +15,8 @@ end $$;
 
 -- `messages` are those found and their neighbours, the best first: [{"sender", "content", "position",
 -- "score", "said_at"}], with "character_id" and "speaker" as private.history has them. Some may be in
--- the history as well. Only messages before p_before are found, and not p_except, which asks.
+-- the history as well. Only messages before p_before are found, no hidden ones, and not
+-- p_except, which asks.
 --
 -- A message scores the sum of its terms' weights, the rarer the more. An answer often repeats no word
 -- of its question, so the messages beside one that was found get a share of its score. Nothing is found
@@ -44,6 +45,7 @@ declare
   c_most_bytes constant integer := 24576;
   v_query constant text := left(p_query, 1000);
   v_character_id constant uuid := (select c.character_id from shared.conversations c where c.id = p_conversation_id);
+  v_hidden constant bigint[] := private.hidden_positions(p_conversation_id);
   v_languages regconfig[];
   v_terms bigint[];
   v_others bigint[];
@@ -87,7 +89,8 @@ begin
       select m.id, m.position, m.is_speech from shared.messages m
       where private.search_terms(m.conversation_id, m.position, m.content) @> array[t.term] and m.is_active
       limit c_most_hits) m
-    where m.is_speech and m.position < p_before and m.id is distinct from p_except),
+    where m.is_speech and m.position < p_before and m.id is distinct from p_except
+      and m.position <> all (v_hidden)),
   frequencies as (
     select h.term, count(*) as messages from hits h group by h.term),
   weights as (
@@ -108,11 +111,12 @@ begin
     from found f cross join lateral (
       (select m.position, row_number() over (order by m.position desc) as distance from shared.messages m
        where m.conversation_id = p_conversation_id and m.is_active and m.is_speech and m.position < f.position
+         and m.position <> all (v_hidden)
        order by m.position desc limit 2)
       union all
       (select m.position, row_number() over (order by m.position) from shared.messages m
        where m.conversation_id = p_conversation_id and m.is_active and m.is_speech and m.position > f.position
-         and m.position < p_before and m.id is distinct from p_except
+         and m.position < p_before and m.id is distinct from p_except and m.position <> all (v_hidden)
        order by m.position limit 2)) n),
   scored as (
     select n.position,

@@ -51,6 +51,8 @@ begin
           select * from private.message_embeddings e
           where e.conversation_id = p_conversation_id and e.position < p_before
             and e.message_id is distinct from p_except and e.embedding is not null
+            and e.position <> all (array(
+              select h.position from public.hidden_messages h where h.conversation_id = p_conversation_id))
             and e.model = (select a.model from asked a)
             and %1$I.vector_dims(e.embedding) = (select %1$I.vector_dims(a.embedding) from asked a)
           order by e.position desc limit 10000) e),
@@ -180,6 +182,8 @@ begin
       left join shared.characters ch on ch.id = coalesce(m.character_id, c.character_id)
       left join shared.profiles p on p.id = c.user_id
       where m.conversation_id = v_turn.conversation_id and m.is_active and m.is_speech
+        and m.position <> all (array(
+          select h.position from public.hidden_messages h where h.conversation_id = v_turn.conversation_id))
         and not exists (
           select from private.message_embeddings e where e.message_id = m.id and e.model = left(p_model, 300))
       order by m.position desc limit p_limit) n);

@@ -10,10 +10,12 @@ create function private.place_request(
 language plpgsql set search_path = '' as $$
 declare
   v_newest shared.messages;
+  v_hidden constant bigint[] := private.hidden_positions(p_conversation_id);
   v_answered public.turns;
 begin
   select * into v_newest from shared.messages m
   where m.conversation_id = p_conversation_id and m.is_active and m.is_speech
+    and m.position <> all (v_hidden)
   order by m.position desc limit 1;
   if p_message_id is not null and p_action in ('regenerate', 'continue') then
     select m.* into v_newest
@@ -48,7 +50,8 @@ begin
       values (p_conversation_id, 'user', p_message, p_now)
       returning id into user_message_id;
     end if;
-  elsif p_action = 'continue' and v_newest.sender is distinct from 'character' then
+  elsif p_action = 'continue'
+      and (v_newest.sender is distinct from 'character' or v_newest.position = any (v_hidden)) then
     refused := jsonb_build_object('outcome', 'nothing_to_continue');
   elsif p_action = 'regenerate' and (v_newest.id is null or v_newest.sender = 'user' and p_message_id is not null) then
     refused := jsonb_build_object('outcome', 'nothing_to_regenerate');

@@ -31,7 +31,10 @@ begin
     v_before,
     v_room.most);
   if p_turn.action not in ('continue', 'impersonate') then
-    v_message := coalesce((select m.content from shared.messages m where m.id = p_turn.user_message_id), p_message);
+    v_message := coalesce((
+      select m.content from shared.messages m
+      where m.id = p_turn.user_message_id
+        and m.position <> all (private.hidden_positions(p_turn.conversation_id))), p_message);
   end if;
   -- A short conversation stands in every prompt as a whole.
   if not (v_history.is_whole and v_history.bytes <= v_room.short) then
@@ -66,6 +69,7 @@ begin
     'conversation', case when p_turn.conversation_id is null then null
       else json_build_object('id', p_conversation.id, 'content_tier',
                               case when p_conversation.always_sfw then 'sfw' else p_conversation.content_tier end) end,
+    'settings', private.settings_of(p_turn.conversation_id),
     'character', private.character_facts(p_speaker)
       || jsonb_build_object('is_own', coalesce(p_speaker.user_id = p_turn.user_id, false)),
     'others', private.others(p_conversation, p_speaker.id),

@@ -2,7 +2,7 @@
 -- the user's message, and returns everything the turn needs.
 --
 -- Returns {"outcome": ...}:
---   started               with turn, user, conversation, character (who speaks; is_own), others
+--   started               with turn, user, conversation, settings, character (who speaks; is_own), others
 --                         (further characters who are there), persona, lorebooks (see
 --                         private.lorebooks_for), cast (declared ages and
 --                         ratings of all characters who are there, are named or spoke), history,

@@ -140,7 +140,9 @@ begin
        select encode(sha256(convert_to(string_agg(m.content, E'\n' order by m.position), 'UTF8')), 'hex')
        from shared.messages m
        where m.conversation_id = v_conversation.id and m.is_active and m.is_speech
-         and m.position > v_kept.covers_position and m.position <= (p_memory ->> 'to')::bigint) then
+         and m.position > v_kept.covers_position and m.position <= (p_memory ->> 'to')::bigint
+         and m.position <> all (array(
+           select h.position from public.hidden_messages h where h.conversation_id = v_conversation.id))) then
     return false;
   end if;
 

@@ -118,7 +118,41 @@ begin
   where m.conversation_id = v_message.conversation_id
     and (m.position = v_message.position or p_onwards and m.position > v_message.position);
   get diagnostics v_deleted = row_count;
+  delete from public.hidden_messages h
+  where h.conversation_id = v_message.conversation_id
+    and (h.position = v_message.position or p_onwards and h.position > v_message.position);
   return jsonb_build_object('outcome', 'done', 'deleted', v_deleted);
+end $$;
+
+-- Hides a message with all its versions from models, or shows it again. What was drawn from it is
+-- forgotten, as after a change; where it is shown again, the summary is made anew with it. Returns
+-- conversation_id.
+create function public.hide_message(p_user_id uuid, p_message_id uuid, p_hidden boolean) returns jsonb
+language plpgsql security definer set search_path = '' as $$
+declare
+  v_blocked jsonb := private.why_action_blocked(p_user_id, p_message_id);
+  v_message shared.messages;
+begin
+  if v_blocked is not null then
+    return v_blocked;
+  end if;
+  select * into v_message from shared.messages m where m.id = p_message_id;
+  -- A message refused by the content policy is in no prompt.
+  if not v_message.is_speech or v_message.sender = 'user' and not v_message.is_active then
+    return jsonb_build_object('outcome', 'message_not_found');
+  elsif p_hidden then
+    insert into public.hidden_messages (conversation_id, position)
+    values (v_message.conversation_id, v_message.position)
+    on conflict do nothing;
+  else
+    delete from public.hidden_messages h
+    where h.conversation_id = v_message.conversation_id and h.position = v_message.position;
+  end if;
+  if found then
+    perform private.forget_summary_from(v_message.conversation_id, v_message.position);
+    perform private.forget_facts_of(v_message.conversation_id, v_message.position);
+  end if;
+  return jsonb_build_object('outcome', 'done', 'conversation_id', v_message.conversation_id);
 end $$;
 
 -- Copies a conversation up to and including a message. Returns conversation_id of the new one, or
@@ -181,13 +215,19 @@ begin
   insert into public.conversation_characters (conversation_id, character_id, position)
   select v_branch_id, c.character_id, c.position from public.conversation_characters c
   where c.conversation_id = v_message.conversation_id;
+  insert into public.hidden_messages (conversation_id, position)
+  select v_branch_id, h.position from public.hidden_messages h
+  where h.conversation_id = v_message.conversation_id and h.position <= v_message.position;
+  insert into public.conversation_settings (conversation_id, note, note_depth, note_role, sampling)
+  select v_branch_id, s.note, s.note_depth, s.note_role, s.sampling from public.conversation_settings s
+  where s.conversation_id = v_message.conversation_id;
   perform private.branch_memory(v_message.conversation_id, v_branch_id, v_message.position);
   return jsonb_build_object('outcome', 'done', 'conversation_id', v_branch_id);
 end $$;
 
 revoke execute on function public.choose_variant(uuid, uuid),
   public.edit_message(uuid, uuid, text, integer), public.delete_messages(uuid, uuid, boolean),
-  public.branch_conversation(uuid, uuid, text) from public, anon, authenticated;
+  public.hide_message(uuid, uuid, boolean), public.branch_conversation(uuid, uuid, text) from public, anon, authenticated;
 grant execute on function public.choose_variant(uuid, uuid),
   public.edit_message(uuid, uuid, text, integer), public.delete_messages(uuid, uuid, boolean),
-  public.branch_conversation(uuid, uuid, text) to service_role;
+  public.hide_message(uuid, uuid, boolean), public.branch_conversation(uuid, uuid, text) to service_role;

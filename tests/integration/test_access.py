@@ -43,11 +43,13 @@ characters, adult       ----  siud  ----  ----  siud
 chat_worker_health      ----  s---  s---  s---  ----
 companions              ----  s---  ----  ----  ----
 conversation_memory     ----  s-u-  ----  ----  ----
+conversation_settings   ----  siud  ----  ----  siud
 conversation_summaries  ----  siud  ----  ----  siud
 conversations           ----  siud  ----  ----  siud
 conversation_characters ----  siud  ----  ----  siud
 declared_ages           ----  ----  ----  s-u-  ----
 health_check_steps      ----  ----  ----  s---  siud
+hidden_messages         ----  s---  ----  ----  siud
 lorebooks               ----  siud  ----  ----  siud
 lorebooks, of everybody ----  ----  ----  siud  siud
 memories                ----  si-d  ----  ----  siud
@@ -98,6 +100,9 @@ conversation_summaries: insert(conversation_id, person_content)
 conversation_summaries: update(person_content)
 conversation_memory: select
 conversation_memory: update(remembers)
+conversation_settings: delete, select
+conversation_settings: insert(conversation_id, note, note_depth, note_role, sampling)
+conversation_settings: update(conversation_id, note, note_depth, note_role, sampling)
 conversations: delete, select
 conversations: insert(character_id, content_tier, id, remembers, title, user_character_id, user_id)
 conversations: update(content_tier, remembers, title, user_character_id)
@@ -107,6 +112,7 @@ conversation_characters: update(position)
 declared_ages: select
 declared_ages: update(age)
 health_check_steps: select
+hidden_messages: select
 lorebooks: delete, select
 lorebooks: insert(content, conversation_id, id, is_enabled, name, persona_id, user_id)
 lorebooks: update(content, conversation_id, is_enabled, name, persona_id)
@@ -140,10 +146,12 @@ POLICIES = """
 api_models_select api_models_insert api_models_update api_models_delete
 api_providers_select api_providers_insert api_providers_update api_providers_delete
 characters_select characters_insert characters_update characters_delete
+conversation_settings_all
 conversation_summaries_all
 conversations_select conversations_insert conversations_update conversations_delete
 conversation_characters_all
 health_check_steps_select
+hidden_messages_select
 lorebooks_all
 memories_select memories_insert memories_delete
 memory_facts_all
@@ -171,7 +179,8 @@ FUNCTIONS = {
         public.apply_retention public.begin_step public.begin_turn public.branch_conversation
         public.choose_variant public.clear_passed_cooldowns public.close_abandoned_turns
         public.count_action public.declare_age public.delete_messages public.drain_worker
-        public.edit_message public.embed_messages
+        public.edit_message public.export_chat public.hide_message public.import_chat
+        public.embed_messages
         public.end_step public.make_worker public.read_worker_keys public.read_workers
         public.register_worker public.remove_worker
         public.export_character public.fail_step public.finish_turn public.import_character
@@ -200,6 +209,8 @@ FUNCTIONS = {
         private.forget_summary_versions private.keep_version private.note_fact
         private.restore_facts private.take_person_summary
         private.forget_prompt private.keep_prompt
+        private.check_sampling private.hidden_positions private.may_use private.own_named
+        private.settings_of private.write_chat
         private.calibrate private.call_health_check private.cast_facts private.catalog_prices
         private.character_facts private.check_account private.check_own_characters
         private.check_own_message private.guard_writes
@@ -368,6 +379,14 @@ def summary(stack: Stack, owner: User) -> dict[str, Any]:
     return {"conversation_id": str(stack.conversation(owner)), "person_content": "They met."}
 
 
+def settings(stack: Stack, owner: User) -> dict[str, Any]:
+    return {"conversation_id": str(stack.conversation(owner)), "note": "It rains."}
+
+
+def hidden(stack: Stack, owner: User) -> dict[str, Any]:
+    return {"conversation_id": str(stack.conversation(owner)), "position": 1}
+
+
 def summarised(stack: Stack, owner: User) -> dict[str, Any]:
     row = summary(stack, owner)
     stack.db.execute(
@@ -514,6 +533,9 @@ ROWS = {
         lambda s, o: {"conversation_id": str(s.conversation(o)), "remembers": False},
         {"remembers": False},
     ),
+    "conversation_settings": Row(
+        stored("conversation_settings", settings, "conversation_id"), settings, {"note": "Fog."}
+    ),
     "conversation_summaries": Row(summarised, summary, {"person_content": "They never met."}),
     "conversations": Row(
         lambda s, o: {"id": s.conversation(o)},
@@ -523,6 +545,9 @@ ROWS = {
     "conversation_characters": Row(joined, member, {"position": 2}),
     "health_check_steps": Row(
         stored("health_check_steps", step, "step"), step, {"begun_at": "2027-01-01"}
+    ),
+    "hidden_messages": Row(
+        stored("hidden_messages", hidden, "conversation_id"), hidden, {"position": 2}
     ),
     "lorebooks": Row(
         lambda s, o: inserted(s, "lorebooks", **lorebook(user_id=str(o.id))),
@@ -959,7 +984,7 @@ class TestWordsOfOthers:
         *("turns", "characters", "character_cards", "messages", "conversations", "memories"),
         *("memory_facts", "conversation_summaries", "usage_events", "health_check_steps"),
         *("system_config", "conversation_characters", "token_calibrations", "model_cooldowns"),
-        "turn_prompts",
+        *("turn_prompts", "conversation_settings", "hidden_messages"),
     )
 
     @pytest.mark.own_tables("its admins see all characters")

@@ -16,7 +16,7 @@ from tests.support.stack import DEMO_CHARACTER, Stack, User
 from tests.support.waiting import Gate
 
 BOTH = "She is 12 years old. A sexual scene."
-CHANGES = ["choose", "edit", "delete", "branch"]
+CHANGES = ["choose", "edit", "delete", "hide", "branch"]
 SAID = ("One", "Two", "Three", "Four")
 
 

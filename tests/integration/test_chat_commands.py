@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import httpx
 import pytest
@@ -152,3 +153,30 @@ def test_why_prints_no_codes_of_the_terminal(terminal: Terminal) -> None:
     assert "[31mxxx" in told
     assert "\x1b" not in told
     assert max(map(len, told.splitlines())) < 200
+
+
+def test_chat_is_written_and_read(terminal: Terminal, tmp_path: Path) -> None:
+    file = tmp_path / "Storm.jsonl"
+    before = terminal.chat.conversation_id
+    terminal.type("/hide")
+    out, _ = terminal.type(f"/export {file}")
+    assert out == f"Written to {file}."
+    out, _ = terminal.type(f"/import {file}")
+    assert out == "Messages: 4, hidden: 1, versions: 0."
+    assert terminal.chat.conversation_id != before
+    assert terminal.said() == ["One", "Two", "Three", "Four"]
+
+
+def test_newest_message_is_hidden_and_shown(terminal: Terminal) -> None:
+    assert "Hidden" in terminal.type("/hide")[1]
+    assert len(terminal.stack.all("select from hidden_messages")) == 1
+    assert "again" in terminal.type("/hide off")[1]
+    assert terminal.stack.all("select from hidden_messages") == []
+
+
+@pytest.mark.parametrize(
+    "line", ["/import nowhere.jsonl", "/import", "/export", "/export pyproject.toml"]
+)
+def test_file_that_cannot_be_used_is_named(terminal: Terminal, line: str) -> None:
+    with pytest.raises(CommandFailed):
+        terminal.type(line)

@@ -20,6 +20,7 @@ import pytest
 from edge import clients
 from roleplay_chat import app, message_actions
 from roleplay_chat.cards import actions as cards
+from roleplay_chat.chats import actions as chats
 from tests.integration.test_requests import refused
 from tests.support import patient
 from tests.support.answers import error, held, reply, text, worker_chat
@@ -342,7 +343,7 @@ class TestSpending:
         assert stack.one("select status, error_code from turns") == ended
 
 
-CHANGES = ("choose", "edit", "delete", "branch")
+CHANGES = ("choose", "edit", "delete", "hide", "branch")
 USD = {"prompt_tokens": 9, "completion_tokens": 9, "cost": 5}
 
 
@@ -497,13 +498,17 @@ class TestActions:
             "choose": changed,  # not a reply: rejected, but counted
             "edit": changed | {"message": "Hi"},
             "delete": {"message_id": str(user.id)},  # does not exist
+            "hide": changed,
             "branch": changed,
+            "import_chat": {"character_id": vera, "chat": '{"name": "Vera", "mes": "Hi."}'},
+            "export_chat": {"conversation_id": str(stack.conversation(user))},
             "import_card": {"card": {"name": "Vera", "personality": "Dry."}},
             "export_card": {"character_id": vera},
         }
 
     def test_every_action_is_in_the_list(self, stack: Stack, user: User) -> None:
-        assert set(self.bodies(stack, user)) == {*cards.actions(), *message_actions.actions(1)}
+        known = {*cards.actions(), *chats.actions(), *message_actions.actions(1)}
+        assert set(self.bodies(stack, user)) == known
 
     @pytest.mark.parametrize(
         ("action", "name"),
@@ -511,6 +516,8 @@ class TestActions:
             *((action, "actions") for action in CHANGES),
             ("import_card", "imports"),
             ("export_card", "exports"),
+            ("import_chat", "imports"),
+            ("export_chat", "exports"),
         ],
     )
     def test_every_action_has_a_limit_per_minute(
@@ -541,7 +548,9 @@ class TestActions:
         assert limited(answer) <= 86_400
         assert "tomorrow" in answer.json()["error"]
 
-    @pytest.mark.parametrize("action", [*CHANGES, "import_card", "export_card"])
+    @pytest.mark.parametrize(
+        "action", [*CHANGES, "import_card", "export_card", "import_chat", "export_chat"]
+    )
     def test_actions_have_a_default_limit(self, stack: Stack, user: User, action: str) -> None:
         stack.configure(limits={"default": {}})
         body = {"action": action} | self.bodies(stack, user)[action]

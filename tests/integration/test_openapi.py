@@ -6,6 +6,7 @@ import json
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from itertools import count
 from typing import Any
 
 import httpx
@@ -23,6 +24,7 @@ from schemathesis.specs.openapi import checks
 from dev.docs.openapi import FILE
 from tests.support.answers import text, worker_healthy
 from tests.support.stack import DEMO_CHARACTER, HEALTH_CHECK_SECRET, Stack
+from tests.support.upstream import Exchange
 
 DOCUMENT = json.loads(FILE.read_text())
 SCHEMA = schemathesis.openapi.from_dict(DOCUMENT)
@@ -120,7 +122,13 @@ def nobody(stack: Stack, session: requests.Session) -> Fuzz:
 @pytest.fixture
 def person(stack: Stack, nobody: Fuzz) -> Fuzz:
     """A signed-in user with two conversations and no limits, while all models answer."""
-    stack.upstream.always(text("Yes, the lamp is lit."))
+    numbers = count(1)
+
+    async def answer(exchange: Exchange) -> None:
+        # Never the same: a continuation that only repeats the reply is none.
+        await text(f"{next(numbers)} lamps are lit.")(exchange)
+
+    stack.upstream.always(answer)
     stack.configure(limits={})
     user = stack.user("Ann", age_verified=True)
     conversations = [str(stack.conversation(user, *said)) for said in ((), ("Hello", "Hi."))]

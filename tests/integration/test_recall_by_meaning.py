@@ -232,3 +232,22 @@ def test_without_the_extension_nobody_is_asked(talk: Talk) -> None:
     talk.reply("Hello")
     assert asked(talk) == []
     assert talk.stack.one("select private.install_embeddings() as is_there") == {"is_there": False}
+
+
+def hide_answer(talk: Talk) -> None:
+    message = talk.stack.one("select id from messages where content = %s", ANSWER)["id"]
+    answer = talk.stack.chat(talk.user, action="hide", message_id=str(message))
+    assert answer.status_code == 200, answer.text
+
+
+def test_message_that_is_hidden_later_is_not_found(long: Talk) -> None:
+    embedded(long)
+    hide_answer(long)
+    assert ANSWER not in shown(long, QUESTION)
+
+
+def test_hidden_message_is_not_embedded(long: Talk) -> None:
+    hide_answer(long)
+    long.reply("Hello")
+    wait_until(lambda: stored(long) == 45, "all others to be embedded")
+    assert ANSWER not in str(asked(long))

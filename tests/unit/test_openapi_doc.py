@@ -18,6 +18,7 @@ from roleplay_chat import message_actions, turn_store
 from roleplay_chat.api import Answer, AttemptSummary, ChatRequest, ModelChoice, Usage
 from roleplay_chat.app import CUT_OFF
 from roleplay_chat.cards import actions as cards
+from roleplay_chat.chats import actions as chats
 from roleplay_chat.turn_errors import no_answer, spend_limit_reached
 
 ANSWER = Answer(
@@ -52,7 +53,11 @@ def test_document_is_valid_openapi() -> None:
 
 
 def test_every_action_is_described() -> None:
-    assert set(ACTIONS) == {*cards.actions(), *message_actions.actions(1)}
+    assert set(ACTIONS) == {
+        *cards.actions(),
+        *chats.actions(),
+        *message_actions.actions(1),
+    }
 
 
 @pytest.mark.parametrize(

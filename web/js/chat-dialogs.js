@@ -11,7 +11,7 @@ import { avatar, modal } from "./parts.js";
 import { findCharacter, listMembers } from "./state.js";
 import { remove } from "./turns.js";
 
-const VIEWS = { memory, settings, characters, delete: deletion, discard, imported, why };
+const VIEWS = { memory, settings, characters, delete: deletion, discard, imported, chat, "chat-imported": chatImported, why };
 
 export function dialog(state) {
   return state.dialog ? VIEWS[state.dialog.name](state) : nothing;
@@ -196,9 +196,64 @@ function settings(state) {
         </select>
       </label>
     </section>
+    ${noteForm(state.dialog.kept)}
+    ${samplingForm(state.dialog.kept.sampling)}
     <section>
+      <button @click=${doing(talks.exportChat)}>Export the chat</button>
       <button class="danger" @click=${() => openDialog("discard")}>Delete this conversation</button>
     </section>`, state);
+}
+
+const ROLES = { system: "an instruction", user: "your words", assistant: "the character's words" };
+
+function noteForm(kept) {
+  const change = (changes) => doing(() => talks.keepSettings(changes))();
+  return html`
+    <section>
+      <h3>Author's note</h3>
+      <label>Text about the story that every reply keeps in mind
+        <textarea name="note" rows="4" maxlength="8000" .value=${kept.note}
+          @change=${({ target }) => change({ note: target.value.trim() })}></textarea>
+      </label>
+      <label>How many messages stand after it
+        <input name="depth" type="number" min="0" max="1000" .value=${String(kept.note_depth)}
+          @change=${({ target }) => target.reportValidity() && change({ note_depth: target.valueAsNumber || 0 })} />
+      </label>
+      <label>Read as
+        <select name="role" @change=${({ target }) => change({ note_role: target.value })}>
+          ${Object.entries(ROLES).map(([role, name]) => html`<option value=${role} ?selected=${role === kept.note_role}>${name}</option>`)}
+        </select>
+      </label>
+    </section>`;
+}
+
+const SAMPLING = {
+  temperature: "Temperature",
+  top_p: "Top P",
+  top_k: "Top K",
+  min_p: "Min P",
+  frequency_penalty: "Frequency penalty",
+  presence_penalty: "Presence penalty",
+  repetition_penalty: "Repetition penalty",
+  max_tokens: "Longest reply, in tokens",
+};
+
+function samplingForm(sampling) {
+  const change = (name) => ({ target }) => {
+    const value = target.value === "" ? null : target.valueAsNumber;
+    doing(() => talks.keepSampling(name, value))();
+  };
+  return html`
+    <section>
+      <details>
+        <summary>Sampler settings</summary>
+        <p class="quiet">Empty ones are the model's own. Each model keeps them within its bounds.</p>
+        ${Object.entries(SAMPLING).map(([name, text]) => html`
+          <label>${text}
+            <input name=${name} type="number" step="any" .value=${String(sampling[name] ?? "")} @change=${change(name)} />
+          </label>`)}
+      </details>
+    </section>`;
 }
 
 function tier(state) {
@@ -313,6 +368,36 @@ function importedBook(card, state) {
   return modal(`${card.name} is here`, html`
     <p>The lorebook has ${card.book_entries === 1 ? "one entry" : `${card.book_entries} entries`}. It applies to all your conversations.</p>
     ${card.warnings.length ? html`<ul class="needs">${card.warnings.map((text) => html`<li>${text}</li>`)}</ul>` : nothing}`, state);
+}
+
+function chat(state) {
+  const { file, once } = state.dialog;
+  const add = doing(async (event) => {
+    event.preventDefault();
+    await talks.importChat(file, event.target.elements.character.value, once);
+  });
+  const current = state.conversation?.character_id;
+  return modal("Import a chat", html`
+    ${state.characters.length
+      ? html`
+          <form class="add" @submit=${add}>
+            <label>Who the conversation is with
+              <select name="character">
+                ${repeat(state.characters, ({ id }) => id, ({ id, name }) => html`<option value=${id} ?selected=${id === current}>${name}</option>`)}
+              </select>
+            </label>
+            <button class="primary">Import ${file.name}</button>
+          </form>`
+      : html`<p class="quiet">There is no character yet. Import a character card first.</p>`}`, state);
+}
+
+function chatImported(state) {
+  const { messages: all, hidden, joined, warnings } = state.dialog.chat;
+  return modal("The chat is here", html`
+    <p>${all === 1 ? "One message" : `${count.format(all)} messages`} came along${hidden ? `, ${hidden} of them hidden from the model` : ""}.</p>
+    ${joined.length ? html`<p>${joined.join(", ")} joined the conversation.</p>` : nothing}
+    ${warnings.length ? html`<ul class="needs">${warnings.map((text) => html`<li>${text}</li>`)}</ul>` : nothing}
+    <div class="choices"><button class="primary" @click=${closeDialog}>Read it</button></div>`, state);
 }
 
 function imported(state) {

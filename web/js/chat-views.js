@@ -61,14 +61,14 @@ function side(state) {
             </li>`)}
         </ul>
         <label class="drop">
-          <input type="file" accept=".json,.png,.charx,.yaml,.yml" class="unseen"
+          <input type="file" accept=".json,.png,.charx,.yaml,.yml,.jsonl" class="unseen"
             @change=${doing(async ({ target }) => {
               const [file] = target.files;
               target.value = "";
-              if (file) await talks.importCard(file);
+              if (file) await talks.importFile(file);
             })} />
-          <strong>Import a character card</strong>
-          <small>Choose a .png, .json, .charx or .yaml file, or drop it anywhere</small>
+          <strong>Import a character card or a chat</strong>
+          <small>Choose a .png, .json, .charx or .yaml file, or .jsonl for a chat, or drop it anywhere</small>
         </label>
       </div>
       <footer>
@@ -138,7 +138,7 @@ function open(state) {
       ${picker(state)}
       <button @click=${() => openDialog("characters")}>Characters</button>
       <button @click=${doing(showMemory)}>Memory</button>
-      <button @click=${() => openDialog("settings")}>Settings</button>
+      <button @click=${doing(talks.showSettings)}>Settings</button>
     </header>
     <div class="column" data-refuge=".column" tabindex="0" role="region" aria-label="Messages">
       ${earlier ? html`<button class="link" @click=${doing(talks.showEarlier)}>Show earlier messages</button>` : nothing}
@@ -215,14 +215,16 @@ function said(state, { message, versions }, last) {
   const busy = state.turn?.at?.id === message.id;
   const mine = message.sender === "user";
   const answer = state.answers.get(message.id);
+  const hidden = state.hidden.has(message.position);
   const cutOff = answer?.status === "incomplete" || answer?.status === "stopped";
   const carriedOn = busy && state.turn.body.action === "continue";
   const text = !busy ? message.content : carriedOn ? `${message.content}${state.turn.text}` : state.turn.text;
   const notice = answer?.result?.notice;
   return html`
-    <li class=${mine ? "mine" : "theirs"}>
+    <li class=${mine ? "mine" : "theirs"} ?data-hidden=${hidden}>
       <article aria-label=${`${author(state, message)} said`} aria-busy=${busy}>
-        <h3>${author(state, message)}${message.edited_at ? html` <small>edited</small>` : nothing}</h3>
+        <h3>${author(state, message)}${message.edited_at ? html` <small>edited</small>` : nothing}
+          ${hidden ? html`<small>hidden from the model</small>` : nothing}</h3>
         ${state.editing === message.id
           ? editor(message, mine)
           : html`<rp-prose .text=${text}></rp-prose>${busy ? waiting(state) : nothing}`}
@@ -235,6 +237,7 @@ function said(state, { message, versions }, last) {
 
 function tools(state, message, versions, last, answer) {
   const theirs = message.sender === "character";
+  const hidden = state.hidden.has(message.position);
   const place = versions.findIndex(({ id }) => id === message.id);
   const turnTo = (index) => doing(() => turns.choose(versions[index]));
   return html`
@@ -257,6 +260,8 @@ function tools(state, message, versions, last, answer) {
         document.querySelector(".editor textarea").focus();
       })}>Edit</button>
       <button @click=${doing(() => talks.branch(message))}>Branch</button>
+      <button title="Models read only what is not hidden" @click=${doing(() => turns.hide(message, !hidden))}>
+        ${hidden ? "Show to the model" : "Hide from the model"}</button>
       <button @click=${() => openDialog("delete", { message })}>Delete</button>
       ${theirs && answer?.model_used && answer.model_used !== GREETING
         ? html`<button @click=${doing(() => showWhy(message))}>Why?</button>`

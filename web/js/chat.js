@@ -1,7 +1,7 @@
 // The chat's entry point: draws it and listens to sign-in, the connection, dropped files and keys.
 
 import { page } from "./chat-views.js";
-import { importCard, loadAll, loadModels, open } from "./conversations.js";
+import { importFile, loadAll, loadModels, open } from "./conversations.js";
 import { doing, set, show } from "./page.js";
 import { onUser, whoAmI } from "./session.js";
 import { state } from "./state.js";
@@ -46,7 +46,7 @@ addEventListener("dragover", (event) => event.preventDefault());
 addEventListener("drop", (event) => {
   event.preventDefault();
   const [file] = event.dataTransfer.files;
-  if (file && state.me) doing(() => importCard(file))();
+  if (file && state.me) doing(() => importFile(file))();
 });
 addEventListener("keydown", (event) => {
   if (event.key !== "Escape" || state.dialog) return;

@@ -22,6 +22,7 @@ const PARTS = {
   history: "The newest messages",
   recalled: "What was recalled",
   note: "The character's note",
+  author_note: "Your note",
   instructions: "The author's last instructions",
   message: "Your message",
   request: "The request to go on",

@@ -53,7 +53,7 @@ export async function loadModels() {
 export async function loadMessages() {
   const id = state.conversation?.id;
   if (!id) return;
-  const [messages, turns] = await Promise.all([
+  const [messages, hidden, turns] = await Promise.all([
     data(
       supabase
         .from("messages")
@@ -61,6 +61,14 @@ export async function loadMessages() {
         .match({ conversation_id: id, message_type: "text" })
         .order("position", { ascending: false })
         .order("created_at", { ascending: false })
+        .limit(state.shown),
+    ),
+    data(
+      supabase
+        .from("hidden_messages")
+        .select("position")
+        .eq("conversation_id", id)
+        .order("position", { ascending: false })
         .limit(state.shown),
     ),
     data(
@@ -75,7 +83,7 @@ export async function loadMessages() {
   ]);
   if (state.conversation?.id !== id) return;
   const answers = new Map(turns.map((row) => [row.reply_message_id, row]));
-  set({ messages: messages.reverse(), answers });
+  set({ messages: messages.reverse(), answers, hidden: new Set(hidden.map(({ position }) => position)) });
 }
 
 export const showEarlier = () => {
@@ -102,6 +110,7 @@ export async function open(conversation) {
     conversation,
     messages: [],
     answers: new Map(),
+    hidden: new Set(),
     shown: MESSAGES,
     trouble: null,
     notice: "",
@@ -130,6 +139,25 @@ export async function changeConversation(changes) {
   await data(supabase.from("conversations").update(changes).eq("id", state.conversation.id));
   await reread();
 }
+
+/** Opens the settings with the author's note and the sampler settings of the open conversation. */
+export async function showSettings() {
+  const { id } = state.conversation;
+  const rows = await data(
+    supabase.from("conversation_settings").select("note, note_depth, note_role, sampling").eq("conversation_id", id),
+  );
+  openDialog("settings", { kept: rows[0] ?? { note: "", note_depth: 4, note_role: "system", sampling: {} } });
+}
+
+/** Saves the changed settings alone: others may be on their way. */
+export async function keepSettings(changes) {
+  set({ dialog: { ...state.dialog, kept: { ...state.dialog.kept, ...changes } } });
+  await data(supabase.from("conversation_settings").upsert({ conversation_id: state.conversation.id, ...changes }));
+  set({ said: "Saved." });
+}
+
+export const keepSampling = (name, value) =>
+  keepSettings({ sampling: { ...state.dialog.kept.sampling, [name]: value } });
 
 async function reread() {
   const { id } = state.conversation;
@@ -194,16 +222,49 @@ export function strangers() {
   return state.characters.filter((character) => !members.includes(character));
 }
 
-export async function importCard(file) {
+async function inBase64(file) {
   const url = await new Promise((resolve, reject) => {
     const reader = new FileReader();
     reader.onload = () => resolve(reader.result);
     reader.onerror = () => reject(new UserError("The file cannot be read. Choose it again."));
     reader.readAsDataURL(file);
   });
-  const card = await act({ action: "import_card", card_base64: url.slice(url.indexOf(",") + 1) });
+  return url.slice(url.indexOf(",") + 1);
+}
+
+/** Imports a card, or asks whose chat a file of messages is. */
+export function importFile(file) {
+  if (!/\.jsonl$/i.test(file.name)) return importCard(file);
+  openDialog("chat", { file, once: crypto.randomUUID() });
+}
+
+async function importCard(file) {
+  const card = await act({ action: "import_card", card_base64: await inBase64(file) });
   await loadAll();
   openDialog("imported", { card: { ...card, name: legible(card.name) } });
+}
+
+// --- chat files -----------------------------------------------------------------------------
+
+/** Makes a conversation of a file. `once` is the same for a request that is repeated. */
+export async function importChat(file, character_id, once) {
+  const title = file.name.replace(/\.jsonl$/i, "").slice(0, 200);
+  const chat_base64 = await inBase64(file);
+  const made = await act({ action: "import_chat", character_id, title, chat_base64, client_message_id: once });
+  await loadAll();
+  await open(state.conversations.find(({ id }) => id === made.conversation_id));
+  openDialog("chat-imported", { chat: { ...made, joined: made.joined.map(legible), warnings: made.warnings.map(legible) } });
+}
+
+export async function exportChat() {
+  const { id, title } = state.conversation;
+  const { chat } = await act({ action: "export_chat", conversation_id: id });
+  const link = document.createElement("a");
+  link.href = URL.createObjectURL(new Blob([chat], { type: "application/jsonl" }));
+  link.download = `${title.replace(/[^\p{L}\p{N} -]/gu, "").trim() || "Conversation"}.jsonl`;
+  link.click();
+  URL.revokeObjectURL(link.href);
+  set({ said: "The chat was exported." });
 }
 
 // --- choices --------------------------------------------------------------------------------

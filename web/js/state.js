@@ -15,6 +15,7 @@ export const state = {
   workers: [], // {name, display_name, health}
   conversation: null, // the open one
   messages: [], // all versions, in order
+  hidden: new Set(), // positions of messages that models do not read
   answers: new Map(), // the turn of each reply (its model, its notice) by message id
   shown: MESSAGES,
   turn: null, // the running turn: {body, at, text, note, speaker}

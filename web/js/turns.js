@@ -150,6 +150,12 @@ export async function edit(message, text, anew) {
   await take({ action: "regenerate", ...(reply ? { message_id: reply.id } : {}) }, reply);
 }
 
+export async function hide(message, hidden) {
+  await act({ action: "hide", message_id: message.id, hidden });
+  set({ said: hidden ? "Models no longer read this message." : "Models read this message again." });
+  await loadMessages();
+}
+
 export async function remove(message, onwards) {
   await act({ action: "delete", message_id: message.id, onwards });
   set({ dialog: null, said: "Deleted." });

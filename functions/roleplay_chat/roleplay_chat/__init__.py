@@ -17,5 +17,6 @@ turn_record     what a turn leaves: answer, columns, usage rows, log line, alert
 turn_errors     the error when there is no reply
 
 Below these: types (`rows`, `messages`), `tokens`, `continuation`, `settings`; `telemetry` measures.
-Other requests: `message_actions` (choose, edit, delete, branch) and `cards/` (import, export).
+Other requests: `message_actions` (choose, edit, delete, hide, branch); import and export in
+`cards/` and `chats/`.
 """

@@ -36,6 +36,7 @@ from roleplay_chat.api import (
     sse,
 )
 from roleplay_chat.cards import actions as card_actions
+from roleplay_chat.chats import actions as chat_actions
 from roleplay_chat.memory.embedder import Embedder, Query
 from roleplay_chat.rows import BegunTurn
 from roleplay_chat.settings import Settings
@@ -53,7 +54,7 @@ SHUTDOWN_SECONDS = 10
 """The time that the platform gives a process between SIGTERM and SIGKILL."""
 
 LARGE_AT_ONCE = 4
-"""How many requests beyond MAX_BODY_BYTES, and separately how many card exports, may run at once.
+"""How many requests beyond MAX_BODY_BYTES, and separately how many exports, may run at once.
 Each holds megabytes for as long as a slow client takes to send or receive it."""
 LARGE_EACH = 2
 """How many of them one person may run, so that nobody can block all others."""
@@ -92,6 +93,7 @@ class App:
         )
         self._handlers = {
             **card_actions.actions(),
+            **chat_actions.actions(),
             **message_actions.actions(settings.max_message_chars),
         }
         self._large_requests, self._large_answers = (
@@ -162,7 +164,7 @@ class App:
         settings = self._settings
         data = await self._data(request, user_id, held)
         if handler := self._handlers.get(str(data.get("action"))):
-            if data["action"] == "export_card":
+            if data["action"] in ("export_card", "export_chat"):
                 await held.enter_async_context(self._large_answers.place(user_id))
             answer = await handler(self._clients, user_id, data)
             body = dumps(answer | {"request_id": request_id})
@@ -458,8 +460,9 @@ def _may_have_non_ascii(body: bytearray) -> bool:
 
 def _check_size(size: int, action: object, settings: Settings) -> None:
     """Check the limit of the action, which is only known once the body is parsed."""
-    if action == "import_card":
-        limit, code = settings.max_card_bytes, "card_too_large"
+    if action in ("import_card", "import_chat"):
+        limit = settings.max_card_bytes
+        code = "card_too_large" if action == "import_card" else "chat_too_large"
     else:
         limit, code = settings.max_body_bytes, "body_too_large"
     if size > limit:

@@ -50,6 +50,12 @@ class DeleteRequest(MessageRequest):
     onwards: bool = False
 
 
+class HideRequest(MessageRequest):
+    """The id of a message, and whether models do not read it; false shows it to them again."""
+
+    hidden: bool = True
+
+
 class BranchRequest(MessageRequest):
     """The id of the last message to copy. Requests with the same client id make one branch."""
 
@@ -96,6 +102,14 @@ async def delete(clients: Clients, user_id: UUID, body: Object) -> Object:
     return {"success": True, "deleted": done["deleted"]}
 
 
+async def hide(clients: Clients, user_id: UUID, body: Object) -> Object:
+    """Hide a message from models, or show it again. Raises `ApiError` 404, 409 or 429."""
+    request = validated(HideRequest, body)
+    done = await _change(clients, user_id, request, "hide_message", p_hidden=request.hidden)
+    ids = {"conversation_id": done["conversation_id"], "message_id": str(request.message_id)}
+    return {"success": True} | ids | {"hidden": request.hidden}
+
+
 async def branch(clients: Clients, user_id: UUID, body: Object) -> Object:
     """Start a conversation with copies of the messages up to this one.
 
@@ -113,6 +127,7 @@ def actions(max_message_chars: int) -> Mapping[str, Handler]:
         "choose": choose,
         "edit": partial(edit, max_message_chars=max_message_chars),
         "delete": delete,
+        "hide": hide,
         "branch": branch,
     }
 

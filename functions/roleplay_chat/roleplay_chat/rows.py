@@ -41,6 +41,16 @@ class ConversationRow(Row):
     content_tier: Tier | None = None
 
 
+class SettingsRow(Row):
+    """What the person set for the conversation: the author's note, with the role of its message and
+    how many messages stand after it, and sampler settings by name."""
+
+    note: str = ""
+    note_depth: int = 4
+    note_role: Literal["system", "user", "assistant"] = "system"
+    sampling: Object = Field(default_factory=dict)
+
+
 class CharacterRow(Row):
     """A character, or the persona that the user plays. `age` is in years.
 
@@ -264,6 +274,7 @@ class BegunTurn(Row):
     turn: TurnRow
     user: UserRow
     conversation: ConversationRow | None = None
+    settings: SettingsRow | None = None
     character: CharacterRow | None = None
     """The speaker."""
     others: list[CharacterRow] = Field(default_factory=list)

@@ -87,8 +87,8 @@ _LIMITS = {
     "turns_per_day": "You have reached today's limit. Please come back tomorrow.",
     "running": "Too many of your replies are still being written. Please wait for one of them.",
     "actions_per_minute": "You are changing messages very fast. Please wait a moment.",
-    "imports_per_minute": "You have imported many cards just now. Please wait a moment.",
-    "exports_per_minute": "You have exported many cards just now. Please wait a moment.",
+    "imports_per_minute": "You have imported many files just now. Please wait a moment.",
+    "exports_per_minute": "You have exported many files just now. Please wait a moment.",
 }
 _DAILY_LIMIT = "You have reached today's limit for this. Please come back tomorrow."
 """For the other daily limits."""

@@ -114,7 +114,10 @@ class RequestShape:
             repairs[NEWER_LIMIT] = self.completion_tokens
         # Without any parameters, nobody knows which one was wrong.
         if self.without != first.without and not self.bare:
-            repairs[REJECTED] = mark_rejected(self.without, target.parameters)
+            # What the row does not set, the target rejects whatever its value is.
+            given = target.parameters.items()
+            own = {name: value for name, value in given if name not in target.added}
+            repairs[REJECTED] = mark_rejected(self.without, own)
         return repairs
 
 

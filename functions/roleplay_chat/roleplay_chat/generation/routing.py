@@ -13,6 +13,7 @@ from edge.json_values import fields, text, whole
 from edge.pricing import COMPLETION, PROMPT, is_free, price
 from edge.worker_health import DEFAULT_MODEL
 from roleplay_chat.api import Tier
+from roleplay_chat.generation.sampling import read_limits, within_bounds
 from roleplay_chat.generation.workers import ANY, WORKER, rank, requested_worker, why_away
 from roleplay_chat.messages import ROLES, Roles
 from roleplay_chat.rows import BegunTurn, CooldownRow, ModelRow, WorkerRow
@@ -35,6 +36,9 @@ MOST_REJECTED = 10
 RENAME = "rename"
 """The entry of `input_defaults` with other names for parameters."""
 
+NOTHING: Mapping[str, Any] = {}
+"""No sampler settings."""
+
 _PARAMETER = re.compile(r"[\w.-]{1,40}", re.ASCII)
 
 
@@ -53,6 +57,8 @@ class Target:
     """The names that parameters are sent under, where they differ. None: not sent."""
     rejected: frozenset[str] = frozenset()
     """Parameters that it was found to reject: not sent."""
+    added: frozenset[str] = frozenset()
+    """Parameters that only the person set, not the row."""
     roles: Roles = "as_is"
     """The form of the messages that it takes."""
     context_tokens: int = DEFAULT_CONTEXT_TOKENS
@@ -146,6 +152,8 @@ class Candidates(NamedTuple):
     """The conversation's key: the same one goes to the same worker."""
     free_only: bool = False
     """Whether paid models are left out."""
+    sampling: Mapping[str, Any] = NOTHING
+    """The person's sampler settings, for replies."""
 
     @classmethod
     def from_turn(cls, begun: BegunTurn, tier: Tier) -> "Candidates":
@@ -158,6 +166,7 @@ class Candidates(NamedTuple):
             begun.now,
             begun.key,
             begun.free_only,
+            begun.settings.sampling if begun.settings else NOTHING,
         )
 
     def suitable(self) -> list[ModelRow]:
@@ -198,7 +207,8 @@ def plan(model_provider: str | None, candidates: Candidates) -> Plan:
     workers are in the order of `generation.workers`. A full one is tried after all others, one on
     cooldown or unhealthy only as the last resort.
     """
-    models = [(model, model_target(model)) for model in candidates.suitable()]
+    wanted = candidates.sampling
+    models = [(model, model_target(model, wanted)) for model in candidates.suitable()]
     asked = requested_worker(model_provider)
     workers = _rank(candidates, candidates.workers, asked)
     # The workers are also the default if there are no models.
@@ -227,7 +237,8 @@ def plan(model_provider: str | None, candidates: Candidates) -> Plan:
 def _rank(candidates: Candidates, workers: Sequence[WorkerRow], asked: str | None) -> _Workers:
     """Rank those of `workers` that have an address; the one that is `asked` for is first."""
     present = [worker for worker in workers if worker.url]
-    targets = {worker.name: _worker_target(worker) for worker in present}
+    wanted = candidates.sampling
+    targets = {worker.name: _worker_target(worker, wanted) for worker in present}
 
     def is_away(worker: WorkerRow) -> bool:
         cools = candidates.cools(targets[worker.name])
@@ -308,6 +319,7 @@ def memory_targets(candidates: Candidates) -> tuple[Target, ...]:
     Free models unless their row says `"memory": false`, paid ones only if it says
     `"memory": true`. The workers are last because replies need their GPUs.
     """
+    candidates = candidates._replace(sampling=NOTHING)
     priced = [
         (0.0 if _is_free(model) else _price(model_target(model)), model_target(model))
         for model in candidates.suitable()
@@ -344,16 +356,17 @@ def invalid_numbers(models: Sequence[ModelRow]) -> list[str]:
             ("prompt_tokens", model.capabilities.get("prompt_tokens"), _whole),
             ("max_tokens", model.input_defaults.get("max_tokens"), _whole),
             ("roles", model.capabilities.get("roles"), _roles),
+            ("limits", model.capabilities.get("limits"), read_limits),
         )
         if value is not None and read(value) is None
     ]
 
 
-def model_target(model: ModelRow) -> Target:
-    """The target of a row."""
+def model_target(model: ModelRow, sampling: Mapping[str, Any] = NOTHING) -> Target:
+    """The target of a row, with a person's sampler settings."""
     provider = model.provider
     prices, reasoning = model.pricing, model.capabilities.get("reasoning")
-    return Target(
+    target = Target(
         provider=provider.name,
         model_key=model.model_key,
         display_name=model.display_name,
@@ -382,16 +395,35 @@ def model_target(model: ModelRow) -> Target:
         prompt_usd_per_1k=price(prices.get(PROMPT)),
         completion_usd_per_1k=price(prices.get(COMPLETION)),
     )
+    if not sampling:
+        return target
+    return _sampled(target, sampling, model.capabilities, model.input_defaults, model.repairs)
 
 
-def _worker_target(worker: WorkerRow) -> Target:
+def _sampled(
+    target: Target,
+    sampling: Mapping[str, Any],
+    sizes: Mapping[str, Any],
+    defaults: object,
+    repairs: Mapping[str, Any],
+) -> Target:
+    """The target with the person's sampler settings in place of the row's, without those whose
+    very value it was found to reject."""
+    chosen = within_bounds(sampling, sizes.get("limits"), target.parameters)
+    marks = fields(repairs.get(REJECTED))
+    taken = {name: value for name, value in chosen.items() if marks.get(name) != _digest(value)}
+    added = frozenset(taken) - frozenset(fields(defaults)) - {LIMIT}
+    return replace(target, parameters={**target.parameters, **taken}, added=added)
+
+
+def _worker_target(worker: WorkerRow, sampling: Mapping[str, Any] = NOTHING) -> Target:
     """The target of a registered worker."""
     protocol: Literal["openai", "chat_worker"] = (
         "openai" if worker.config.get("protocol") == "openai" else "chat_worker"
     )
     path = "/v1/chat/completions" if protocol == "openai" else "/chat"
     name = "" if worker.name == WORKER else f" {worker.name}"
-    return Target(
+    target = Target(
         provider=WORKER,
         worker=worker.name,
         model_key=text(worker.config.get("model")) or DEFAULT_MODEL,
@@ -415,6 +447,10 @@ def _worker_target(worker: WorkerRow) -> Target:
         prompt_usd_per_1k=0,
         completion_usd_per_1k=0,
     )
+    if not sampling:
+        return target
+    own = worker.config
+    return _sampled(target, sampling, own, own.get("input_defaults"), worker.repairs)
 
 
 def _may_substitute(model: ModelRow, *, free_only: bool) -> bool:

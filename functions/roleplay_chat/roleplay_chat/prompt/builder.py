@@ -61,7 +61,8 @@ The middle of a longer message is cut out, because it would displace everything 
 INSTRUCTIONS_SHARE = 0.2
 """The maximum share for the post-history instructions."""
 NOTE_SHARE = 0.1
-"""The maximum share for the character's note, which is one of the closing messages' costs."""
+"""The maximum share for the character's note, and for the person's. Both are among the closing
+messages' costs."""
 STEP_SHARE = 1 / 16
 """Lengths that change every turn are rounded up to multiples of this share before they decide how
 much of a long card is cut. Otherwise prompts would change every turn and never be cached."""
@@ -161,7 +162,7 @@ def build(spec: PromptSpec) -> Prompt:
     spoken = [*map(_message, kept), *recalled.messages, *frame.closing]
     rule = Piece.from_text(None, spec.rule)
     system = PromptMessage("system", joined("\n\n", [frame.system.content, rule]))
-    messages = [system, *_with_notes(spoken, [*_notes(frame.lore), *frame.note])]
+    messages = [system, *_with_notes(spoken, [*_notes(frame.lore), *frame.notes])]
     ingredients = Ingredients(
         spec.begun,
         spec.tokens,
@@ -169,7 +170,7 @@ def build(spec: PromptSpec) -> Prompt:
         cut=frame.cut,
         rule=spec.rule,
         asked=frame.asked,
-        closing=[*frame.note, *frame.closing],
+        closing=[*frame.notes, *frame.closing],
         found=frame.found,
         lore=frame.lore,
         facts_left_out=frame.memory.left_out,
@@ -234,10 +235,10 @@ class _Frame:
     """The tokens of the sections of the system message, uncut, in order."""
     cut: Mapping[Section, Piece]
     """Those that are shortened."""
-    note: Sequence[PromptMessage]
-    """The character's note, if there is one."""
+    notes: Sequence[PromptMessage]
+    """The character's note and the person's, as far as there are any."""
     asked: Sequence[PromptMessage]
-    """The note and the closing messages, uncut."""
+    """The notes and the closing messages, uncut."""
     found: Sequence[Entry]
     """The activated entries, of which `lore` are those that fit."""
     memory: _Memory
@@ -249,9 +250,9 @@ def _frame(spec: PromptSpec) -> _Frame:
     begun, in_outlets = with_outlets(spec.begun, found, int(budget * LORE_SHARE), tokens)
     macros = build_macros(begun, request)
     heard = as_heard(begun, macros["user"])
-    note = _character_note(begun, macros)
-    cut_note = _fit_note(note, int(budget * NOTE_SHARE), tokens)
-    spent = sum(_cost(message, tokens) for message in cut_note)
+    written = [*_character_note(begun, macros), *_person_note(begun, macros)]
+    fitted = _fit_notes(written, int(budget * NOTE_SHARE), tokens)
+    spent = sum(_cost(sent, tokens) for _, sent in fitted)
     asked = _closing(heard, request, macros)
     closing = _fit_closing(asked, budget, spent, tokens)
     spent += sum(_cost(message, tokens) for message in closing)
@@ -297,8 +298,8 @@ def _frame(spec: PromptSpec) -> _Frame:
         left,
         needs={**whole, "lore": lore_tokens},
         cut=cut,
-        note=cut_note,
-        asked=[*note[: len(cut_note)], *asked],
+        notes=[sent for _, sent in fitted],
+        asked=[*(note for note, _ in fitted), *asked],
         found=found,
         memory=memory,
     )
@@ -677,19 +678,31 @@ def _character_note(begun: BegunTurn, macros: Mapping[str, str]) -> list[PromptM
         return []
     text = expand(begun.character.depth_prompt, macros).strip()
     role, depth = begun.character.depth_prompt_role, begun.character.depth_prompt_depth
-    return [_note(text, role, depth)] if text else []
+    return [_note("character", text, role, depth)] if text else []
 
 
-def _fit_note(note: Sequence[PromptMessage], limit: int, tokens: Tokens) -> list[PromptMessage]:
-    """The character's note, cut to `limit` tokens."""
+def _person_note(begun: BegunTurn, macros: Mapping[str, str]) -> list[PromptMessage]:
+    """The note that the person keeps in the conversation, text about the story like a scene's; as
+    `_character_note`."""
+    settings = begun.settings
+    text = expand(settings.note, macros).strip() if settings else ""
+    if not settings or not text:
+        return []
+    return [_note("scene", text, settings.note_role, settings.note_depth)]
+
+
+def _fit_notes(
+    notes: Sequence[PromptMessage], limit: int, tokens: Tokens
+) -> list[tuple[PromptMessage, PromptMessage]]:
+    """Each note that fits, uncut and cut to `limit` tokens."""
     fitted = []
-    for message in note:
+    for message in notes:
         text = message.content.text
         kept = tokens.beginning(text, limit - TOKENS_PER_MESSAGE).rstrip()
         content = (
             message.content if len(kept) == len(text) else message.content.beginning(len(kept))
         )
-        fitted += [replace(message, content=content)] if kept else []
+        fitted += [(message, replace(message, content=content))] if kept else []
     return fitted
 
 
@@ -697,10 +710,10 @@ def _notes(lore: Sequence[Entry]) -> list[PromptMessage]:
     """The entries that are placed among the messages."""
     among = [entry for entry in lore if entry.position in _AMONG_MESSAGES]
     among.sort(key=lambda entry: _AMONG_MESSAGES.index(entry.position))
-    return [_note(entry.content, entry.role, entry.depth, entry.part) for entry in among]
+    return [_note(entry.part, entry.content, entry.role, entry.depth) for entry in among]
 
 
-def _note(text: str, role: Role, depth: int, part: Part = "character") -> PromptMessage:
+def _note(part: Part, text: str, role: Role, depth: int) -> PromptMessage:
     # As the last message, a model would take it for the beginning of its own reply.
     role = "system" if role == "assistant" and depth == 0 else role
     return PromptMessage(role, Piece.from_text(part, text), depth)

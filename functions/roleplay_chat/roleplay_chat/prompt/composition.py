@@ -44,7 +44,7 @@ class Ingredients:
     rule: str
     """The rule at the end of the system message."""
     asked: Sequence[PromptMessage]
-    """The character's note and the closing messages, uncut."""
+    """The notes and the closing messages, uncut."""
     closing: Sequence[PromptMessage]
     """The same, as they were sent."""
     found: Sequence[Entry]
@@ -168,10 +168,16 @@ def _closing(made_of: Ingredients) -> Iterator[dict[str, Any]]:
     for asked, sent in zip(made_of.asked, made_of.closing, strict=True):
         is_cut = sent.content is not asked.content
         yield _part(
-            said if asked is last else "note" if asked.is_note else "instructions",
+            said if asked is last else _aside(asked),
             _cost(sent, made_of.tokens),
             _cost(asked, made_of.tokens) if is_cut else None,
         )
+
+
+def _aside(message: PromptMessage) -> str:
+    if not message.is_note:
+        return "instructions"
+    return "author_note" if message.content.runs[0][0] == "scene" else "note"
 
 
 def _part(name: str, tokens: int, of: int | None = None) -> dict[str, Any]:

@@ -96,6 +96,7 @@ def written_for(begun: BegunTurn, request: ChatRequest, lore: Sequence[Entry]) -
     scene = [
         *(request.scene_name, request.scene_description, request.scene_context),
         *(request.scene_system_prompt, *(request.scene_starters or [])),
+        begun.settings.note if begun.settings else None,
     ]
     opens = begun.turn.message is None and not begun.history
     written = [

@@ -1,0 +1,6 @@
+"""Chat files, which carry a conversation from one program to another.
+
+sillytavern  reads and writes SillyTavern's format, one JSON object on each line
+dates        the forms in which its versions write times
+actions      the two actions, import_chat and export_chat; handlers implements them
+"""

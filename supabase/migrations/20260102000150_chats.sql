@@ -1,0 +1,203 @@
+-- Conversations that are written by other programs, and ours in their form. Users import and export
+-- them through the function, which reads and writes the files.
+
+-- Whether a user may start a conversation with a character, or play it.
+create function private.may_use(p_user_id uuid, p_character shared.characters) returns boolean
+language sql stable set search_path = '' as $$
+  select (p_character).user_id = p_user_id
+    or (p_character).is_public and ((p_character).content_rating = 'sfw' or exists (
+      select from shared.profiles p where p.id = p_user_id and p.age_verified))
+$$;
+
+-- The characters of the user's that have the names in p_names, eight at most, in the order of the
+-- names. A name says nothing of whose character it is, so only the user's own are meant.
+create function private.own_named(p_user_id uuid, p_names text[], p_except uuid)
+returns table (name text, character_id uuid, place bigint)
+language sql stable set search_path = '' as $$
+  select n.name, ch.id, row_number() over (order by n.place)
+  from unnest(p_names) with ordinality n (name, place)
+  cross join lateral (
+    select c.id from shared.characters c
+    where c.user_id = p_user_id and c.id <> p_except and lower(c.name) = lower(n.name)
+    order by c.created_at, c.id limit 1) ch
+  order by n.place limit 8
+$$;
+
+-- Writes the messages of an import into a new conversation. p_speakers has the ids of further
+-- characters by the names that messages have.
+create function private.write_chat(p_conversation_id uuid, p_messages jsonb, p_speakers jsonb) returns void
+language plpgsql set search_path = '' as $$
+declare
+  v_message record;
+  v_version record;
+  v_position bigint;
+  v_name text;
+  v_ids uuid[];
+  v_asked_by uuid;
+begin
+  for v_message in
+    select m.* from jsonb_array_elements(p_messages) with ordinality e (message, place)
+    cross join lateral jsonb_to_record(e.message) as m (
+      sender text, name text, is_hidden boolean, said_at timestamptz, versions jsonb, active integer)
+    order by e.place
+  loop
+    v_position := shared.next_position();
+    -- The versions of a reply are read in the order of their times, or of their ids where they have one
+    -- time.
+    v_ids := array(
+      select gen_random_uuid() from generate_series(1, jsonb_array_length(v_message.versions)) order by 1);
+    -- What nobody known here says keeps its name, so that it is not taken for somebody else's.
+    v_name := case when v_message.name is not null and not p_speakers ? v_message.name
+                then v_message.name || ': ' else '' end;
+    for v_version in
+      select x.content, x.place, x.place - 1 = v_message.active as is_active
+      from jsonb_array_elements_text(v_message.versions) with ordinality x (content, place) order by x.place
+    loop
+      insert into shared.messages (id, conversation_id, position, sender, character_id, content, message_type, parent_id,
+                                   variant_of, is_active, created_at)
+      overriding system value
+      values (v_ids[v_version.place], p_conversation_id, v_position, v_message.sender, (p_speakers ->> v_message.name)::uuid,
+              left(v_name || v_version.content, 65536), 'text',
+              case v_message.sender when 'character' then v_asked_by end,
+              case when v_version.place > 1 then v_ids[1] end, v_version.is_active,
+              v_message.said_at + (v_version.place - 1) * interval '1 microsecond');
+    end loop;
+    if v_message.sender = 'user' then
+      v_asked_by := v_ids[1];
+    end if;
+    if v_message.is_hidden then
+      insert into public.hidden_messages (conversation_id, position) values (p_conversation_id, v_position);
+    end if;
+  end loop;
+end $$;
+
+-- Makes a conversation with a character of messages from a file.
+--   p_messages   [{"sender", "name", "is_hidden", "said_at", "versions": [texts], "active": an index}];
+--                "name" only of characters, where the file has several
+--   p_settings   columns of conversation_settings, or null
+-- Names of characters are looked for among the chosen one's names, then among the user's characters,
+-- who join.
+--
+-- Returns {"outcome": "done", "conversation_id"} with "joined" and "unknown", lists of names, or
+-- unknown_user, banned_user, character_not_found, persona_not_found, no_profile, rate_limited (with
+-- limit, retry_after_seconds). A request repeated with its client's id makes one conversation.
+create function public.import_chat(
+  p_user_id uuid, p_character_id uuid, p_user_character_id uuid, p_title text, p_client_message_id text,
+  p_messages jsonb, p_settings jsonb) returns jsonb
+language plpgsql security definer set search_path = '' as $$
+declare
+  v_blocked jsonb := private.why_account_blocked(p_user_id);
+  v_character shared.characters;
+  v_settings public.conversation_settings;
+  v_names text[];
+  v_joined text[];
+  v_speakers jsonb;
+  v_conversation_id uuid;
+begin
+  if v_blocked is not null then
+    return v_blocked;
+  end if;
+  perform pg_advisory_xact_lock(hashtextextended(p_user_id::text, 0));
+  select c.id into v_conversation_id from shared.conversations c
+  where c.user_id = p_user_id and c.client_message_id = p_client_message_id;
+  if found then
+    return jsonb_build_object('outcome', 'done', 'conversation_id', v_conversation_id, 'joined', '[]'::jsonb,
+                              'unknown', '[]'::jsonb);
+  end if;
+  select * into v_character from shared.characters ch where ch.id = p_character_id and private.may_use(p_user_id, ch);
+  if not found then
+    return jsonb_build_object('outcome', 'character_not_found');
+  elsif p_user_character_id is not null and not exists (
+      select from shared.characters ch where ch.id = p_user_character_id and private.may_use(p_user_id, ch)) then
+    return jsonb_build_object('outcome', 'persona_not_found');
+  end if;
+  v_blocked := private.count_use(p_user_id, 'imported bytes', private.limits_for(p_user_id), 'branched_bytes',
+                                 octet_length(p_messages::text));
+  if v_blocked is not null then
+    return v_blocked;
+  end if;
+
+  v_names := array(
+    select n.name from (
+      select e.message ->> 'name' as name, min(e.place) as place
+      from jsonb_array_elements(p_messages) with ordinality e (message, place) group by 1) n
+    where n.name is not null order by n.place);
+  insert into shared.conversations (user_id, character_id, user_character_id, title, client_message_id)
+  values (p_user_id, p_character_id, p_user_character_id, left(coalesce(p_title, ''), 200), p_client_message_id)
+  returning id into v_conversation_id;
+  with others as materialized (
+    select o.* from private.own_named(p_user_id, array(
+      select n from unnest(v_names) n
+      where lower(n) not in (lower(v_character.name), lower(coalesce(v_character.nickname, v_character.name)))),
+      p_character_id) o),
+  members as (
+    insert into public.conversation_characters (conversation_id, character_id, position)
+    -- Names that differ in case are one character's.
+    select v_conversation_id, o.character_id, min(o.place) - 1 from others o group by o.character_id)
+  select coalesce(jsonb_object_agg(s.name, s.character_id), '{}'),
+         array_agg(s.name order by s.place) filter (where s.place > 0)
+  into v_speakers, v_joined
+  from (
+    select o.name, o.character_id, o.place from others o
+    union all
+    select n, p_character_id, 0 from unnest(v_names) n
+    where lower(n) in (lower(v_character.name), lower(coalesce(v_character.nickname, v_character.name)))) s;
+  perform private.write_chat(v_conversation_id, p_messages, v_speakers);
+
+  if p_settings is not null then
+    v_settings := jsonb_populate_record(null::public.conversation_settings, p_settings);
+    insert into public.conversation_settings (conversation_id, note, note_depth, note_role)
+    values (v_conversation_id, v_settings.note, v_settings.note_depth, v_settings.note_role);
+  end if;
+  return jsonb_build_object(
+    'outcome', 'done', 'conversation_id', v_conversation_id, 'joined', to_jsonb(coalesce(v_joined, '{}')),
+    'unknown', to_jsonb(array(select n from unnest(v_names) n where not v_speakers ? n)));
+exception when foreign_key_violation then
+  return jsonb_build_object('outcome', 'no_profile');
+end $$;
+
+-- A conversation of the user's with all its messages, for a file: {"outcome": "found", "character" and
+-- "user" (names), "created_at", "settings", "messages": [{"position", "sender", "name", "content",
+-- "is_active", "is_hidden", "said_at"}] in order}, the versions of a reply oldest first. Messages that
+-- the content policy refused are left out. Else unknown_user, banned_user, conversation_not_found,
+-- too_large.
+create function public.export_chat(p_user_id uuid, p_conversation_id uuid) returns json
+language plpgsql stable security definer set search_path = '' as $$
+declare
+  c_most_bytes constant bigint := 16777216;
+  c_most_messages constant bigint := 20000;
+  v_blocked jsonb := private.why_account_blocked(p_user_id);
+  v_conversation shared.conversations;
+  v_hidden constant bigint[] := private.hidden_positions(p_conversation_id);
+begin
+  if v_blocked is not null then
+    return v_blocked::json;
+  end if;
+  select * into v_conversation from shared.conversations c where c.id = p_conversation_id and c.user_id = p_user_id;
+  if not found then
+    return json_build_object('outcome', 'conversation_not_found');
+  elsif (select sum(octet_length(m.content)) > c_most_bytes or count(*) > c_most_messages
+         from shared.messages m where m.conversation_id = p_conversation_id) then
+    return json_build_object('outcome', 'too_large');
+  end if;
+  return json_build_object(
+    'outcome', 'found',
+    'character', (select ch.name from shared.characters ch where ch.id = v_conversation.character_id),
+    'user', coalesce((select ch.name from shared.characters ch where ch.id = v_conversation.user_character_id),
+                     (select p.display_name from shared.profiles p where p.id = p_user_id)),
+    'created_at', v_conversation.created_at,
+    'settings', private.settings_of(p_conversation_id),
+    'messages', (
+      select coalesce(json_agg(json_build_object(
+        'position', m.position, 'sender', m.sender, 'name', ch.name, 'content', m.content, 'is_active', m.is_active,
+        'is_hidden', m.position = any (v_hidden), 'said_at', m.created_at)
+        order by m.position, coalesce(m.variant_of, m.id) <> m.id, m.created_at, m.id), '[]')
+      from shared.messages m left join shared.characters ch on ch.id = m.character_id
+      where m.conversation_id = p_conversation_id and m.is_speech and (m.is_active or m.sender = 'character')));
+end $$;
+
+revoke execute on function private.may_use(uuid, shared.characters), private.own_named(uuid, text[], uuid),
+  private.write_chat(uuid, jsonb, jsonb), public.import_chat(uuid, uuid, uuid, text, text, jsonb, jsonb),
+  public.export_chat(uuid, uuid) from public, anon, authenticated;
+grant execute on function public.import_chat(uuid, uuid, uuid, text, text, jsonb, jsonb),
+  public.export_chat(uuid, uuid) to service_role;

@@ -1,0 +1,99 @@
+"""Chat files, hidden messages and the settings of a conversation, on the page."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from playwright.sync_api import expect
+
+from tests.support.answers import text
+from tests.support.person import Person
+from tests.support.upstream import Upstream
+
+LINES = (
+    {"user_name": "Ada", "character_name": "Mara"},
+    {"name": "Ada", "is_user": True, "mes": "Is the lamp lit?"},
+    {"name": "Mara", "mes": "It is.", "swipes": ["It is.", "Not yet."], "swipe_id": 0},
+    {"name": "Mara", "mes": "An aside.", "is_system": True},
+)
+
+
+def test_chat_is_imported_and_exported(person: Person, tmp_path: Path) -> None:
+    person.join()
+    person.meet()
+    person.page.locator(".drop input").set_input_files(
+        {
+            "name": "Storm.jsonl",
+            "mimeType": "application/jsonl",
+            "buffer": "\n".join(map(json.dumps, LINES)).encode(),
+        }
+    )
+    person.press("Import Storm.jsonl")
+    expect(person.page.get_by_text("3 messages came along, 1 of them hidden")).to_be_visible()
+    person.press("Read it")
+    expect(person.page.get_by_role("heading", name="Storm", exact=True)).to_be_visible()
+    expect(person.said).to_have_text(["Is the lamp lit?", "It is.", "An aside."])
+    expect(person.page.get_by_text("1 of 2")).to_be_visible()
+    expect(person.page.get_by_text("hidden from the model")).to_have_count(1)
+
+    person.press("Settings")
+    with person.page.expect_download() as download:
+        person.press("Export the chat")
+    assert download.value.suggested_filename == "Storm.jsonl"
+    file = tmp_path / "Storm.jsonl"
+    download.value.save_as(file)
+    _, *messages = map(json.loads, file.read_text().rstrip("\n").split("\n"))
+    assert [(one["mes"], one["is_system"]) for one in messages] == [
+        ("Is the lamp lit?", False),
+        ("It is.", False),
+        ("An aside.", True),
+    ]
+    assert messages[1]["swipes"] == ["It is.", "Not yet."]
+
+
+def test_message_is_hidden_and_shown_again(person: Person, scripted: Upstream) -> None:
+    person.join()
+    person.meet()
+    person.ask_the_scripted_model()
+    scripted.always(text("Aye."))
+    person.say("My hat is red.")
+    person.answered(3)
+    hat = person.page.locator("li", has=person.page.locator("rp-prose", has_text="hat is red"))
+    hat.hover()
+    hat.get_by_role("button", name="Hide from the model").click()
+    expect(hat.get_by_text("hidden from the model")).to_be_visible()
+    person.say("Which colour is it?")
+    person.answered(5)
+    assert "hat is red" not in str(scripted.calls[-1].json)
+    hat.hover()
+    hat.get_by_role("button", name="Show to the model").click()
+    expect(hat.get_by_text("hidden from the model")).to_have_count(0)
+    person.say("And now?")
+    person.answered(7)
+    assert "hat is red" in str(scripted.calls[-1].json)
+
+
+def test_note_and_sampler_settings_reach_the_model(person: Person, scripted: Upstream) -> None:
+    person.join()
+    person.meet()
+    person.ask_the_scripted_model()
+    scripted.always(text("Aye."))
+    page = person.page
+    person.press("Settings")
+    page.get_by_label("Text about the story").fill("It is autumn.")
+    page.get_by_label("How many messages stand after it").fill("1")
+    page.get_by_text("Sampler settings").click()
+    page.get_by_label("Temperature").fill("0.3")
+    page.get_by_label("Temperature").press("Tab")
+    expect(page.get_by_text("Saved.")).to_be_attached()
+    page.keyboard.press("Escape")
+    person.press("Settings")
+    expect(page.get_by_label("Text about the story")).to_have_value("It is autumn.")
+    expect(page.get_by_label("How many messages stand after it")).to_have_value("1")
+    page.keyboard.press("Escape")
+    person.say("Hello")
+    person.answered(3)
+    call = scripted.calls[-1].json
+    assert call["temperature"] == 0.3
+    assert "It is autumn." in [message["content"] for message in call["messages"]]

@@ -1,0 +1,308 @@
+"""Chats are imported, continued and exported, through the real function and database."""
+
+from __future__ import annotations
+
+import base64
+import json
+from typing import Any
+from uuid import UUID, uuid4
+
+import httpx
+import pytest
+
+from tests.support.answers import text
+from tests.support.stack import DEMO_CHARACTER, Stack, User
+
+HEADER: dict[str, Any] = {"user_name": "Ada", "character_name": "Anybody", "chat_metadata": {}}
+NOTE = {"note_prompt": "It rains.", "note_depth": 1, "note_role": 0, "note_position": 1}
+
+
+def said(name: str, mes: str, **more: Any) -> dict[str, Any]:
+    return {"name": name, "is_user": name == "Ada", "is_system": False, "mes": mes} | more
+
+
+TALK = (
+    said("Ada", "Hello", send_date="May 1, 2024 10:20pm"),
+    said("Anybody", "B", swipes=["A", "B", "C"], swipe_id=1, send_date="2024-05-01T22:21:00Z"),
+    said("Anybody", "An aside.", is_system=True),
+    said("Ada", "And now?"),
+)
+
+
+def jsonl(*rows: Any) -> str:
+    return "\n".join(json.dumps(row) for row in rows)
+
+
+def bring(stack: Stack, user: User, *rows: Any, **body: Any) -> dict[str, Any]:
+    """An import that must succeed."""
+    answer = ask(stack, user, *rows, **body)
+    assert answer.status_code == 200, answer.text
+    return dict(answer.json())
+
+
+def ask(stack: Stack, user: User, *rows: Any, **body: Any) -> httpx.Response:
+    sent = {"character_id": str(DEMO_CHARACTER), "chat": jsonl(*rows)} | body
+    return stack.chat(user, action="import_chat", **sent)
+
+
+def export(stack: Stack, user: User, conversation: str) -> list[dict[str, Any]]:
+    answer = stack.chat(user, action="export_chat", conversation_id=conversation)
+    assert answer.status_code == 200, answer.text
+    return [json.loads(line) for line in answer.json()["chat"].rstrip("\n").split("\n")]
+
+
+def refused(answer: httpx.Response, status: int, code: str) -> str:
+    body = answer.json()
+    assert (answer.status_code, body["code"], body["success"]) == (status, code, False), body
+    return str(body["error"])
+
+
+def prompt(stack: Stack) -> list[str]:
+    """The messages of the last model call after the system message."""
+    sent = stack.upstream.calls[-1].json["messages"]
+    return [message["content"] for message in sent][1:]
+
+
+def go_on(stack: Stack, user: User, conversation: str, **body: Any) -> dict[str, Any]:
+    stack.upstream.enqueue(text("Yes."))
+    answer = stack.chat(user, conversation_id=conversation, **({"message": "So?"} | body))
+    assert answer.status_code == 200, answer.text
+    return dict(answer.json())
+
+
+class TestImport:
+    def test_is_a_conversation_with_the_chosen_character(self, stack: Stack) -> None:
+        user = stack.user("Ada")
+
+        body = bring(stack, user, HEADER, *TALK, title="The storm")
+
+        assert (body["messages"], body["versions"], body["hidden"]) == (4, 2, 1)
+        assert (body["warnings"], body["joined"]) == ([], [])
+        assert stack.said(UUID(body["conversation_id"])) == [
+            ("user", "Hello"),
+            ("character", "B"),
+            ("character", "An aside."),
+            ("user", "And now?"),
+        ]
+        row = stack.one("select * from conversations where id = %s", body["conversation_id"])
+        assert (row["user_id"], row["character_id"]) == (user.id, DEMO_CHARACTER)
+        assert row["title"] == "The storm"
+
+    def test_times_are_those_of_the_file_and_increase(self, stack: Stack) -> None:
+        body = bring(stack, stack.user(), HEADER, *TALK)
+        rows = stack.all(
+            "select created_at from messages where conversation_id = %s and is_active"
+            " order by position",
+            body["conversation_id"],
+        )
+        times = [row["created_at"] for row in rows]
+        assert times == sorted(times)
+        assert len(set(times)) == 4
+        assert {time.year for time in times} == {2024}
+
+    def test_next_prompt_has_what_is_not_hidden(self, stack: Stack) -> None:
+        user = stack.user("Ada")
+        body = bring(stack, user, HEADER, *TALK)
+        go_on(stack, user, body["conversation_id"])
+        assert prompt(stack) == ["Hello", "B", "And now?\n\nSo?"]
+
+    def test_versions_can_be_chosen_and_more_be_written(self, stack: Stack) -> None:
+        user = stack.user("Ada")
+        body = bring(stack, user, HEADER, *TALK[:2])
+        versions = stack.all(
+            "select id, content, is_active, variant_of from messages"
+            " where conversation_id = %s and sender = 'character' order by content",
+            body["conversation_id"],
+        )
+        assert [(row["content"], row["is_active"]) for row in versions] == [
+            ("A", False),
+            ("B", True),
+            ("C", False),
+        ]
+        assert [row["variant_of"] for row in versions] == [None] + [versions[0]["id"]] * 2
+        chosen = {"action": "choose", "message_id": str(versions[2]["id"])}
+        assert stack.chat(user, **chosen).status_code == 200
+        assert stack.said(UUID(body["conversation_id"]))[-1] == ("character", "C")
+        go_on(stack, user, body["conversation_id"], action="regenerate")
+        assert prompt(stack) == ["Hello"]
+
+    def test_names_of_a_group_are_its_speakers(self, stack: Stack) -> None:
+        user = stack.user("Ada")
+        ines = stack.insert("characters", user_id=user.id, name="Inès")
+        demo = stack.one("select name from characters where id = %s", DEMO_CHARACTER)["name"]
+        header = {"user_name": "unused", "character_name": "unused"}
+
+        body = bring(
+            stack,
+            user,
+            header,
+            said("Ada", "Who is there?"),
+            said(demo, "Me."),
+            said("inès", "And me."),
+            said("A stranger", "And me."),
+        )
+
+        rows = stack.all(
+            "select character_id, content from messages where conversation_id = %s"
+            " and sender = 'character' order by position",
+            body["conversation_id"],
+        )
+        assert [(row["character_id"], row["content"]) for row in rows] == [
+            (DEMO_CHARACTER, "Me."),
+            (ines, "And me."),
+            (None, "A stranger: And me."),
+        ]
+        assert body["joined"] == ["inès"]
+        assert body["warnings"] == [
+            "You have no characters of these names, so their messages begin with the name:"
+            " A stranger."
+        ]
+        members = stack.all(
+            "select character_id, position from conversation_characters where conversation_id = %s",
+            body["conversation_id"],
+        )
+        assert members == [{"character_id": ines, "position": 0}]
+
+    def test_characters_of_others_never_join(self, stack: Stack) -> None:
+        user, other = stack.user("Ada"), stack.user("Bob")
+        stack.insert("characters", user_id=other.id, name="Inès")
+        body = bring(stack, user, {}, said("Vera", "Me."), said("Inès", "And me."))
+        assert body["joined"] == []
+
+    def test_author_note_comes_along(self, stack: Stack) -> None:
+        user = stack.user("Ada")
+        body = bring(stack, user, HEADER | {"chat_metadata": NOTE}, *TALK)
+        go_on(stack, user, body["conversation_id"])
+        assert prompt(stack)[-2:] == ["It rains.", "So?"]
+
+    def test_file_may_be_sent_in_base64(self, stack: Stack) -> None:
+        encoded = base64.b64encode(jsonl(HEADER, *TALK).encode()).decode()
+        sent = {"character_id": str(DEMO_CHARACTER), "chat_base64": encoded}
+        answer = stack.chat(stack.user(), action="import_chat", **sent)
+        assert answer.json()["messages"] == 4
+
+    def test_same_request_twice_is_one_conversation(self, stack: Stack) -> None:
+        user, once = stack.user(), str(uuid4())
+        first = bring(stack, user, HEADER, *TALK, client_message_id=once)
+        again = bring(stack, user, HEADER, *TALK, client_message_id=once)
+        assert first["conversation_id"] == again["conversation_id"]
+        count = stack.one(
+            "select count(*) as rows from messages where conversation_id = %s",
+            first["conversation_id"],
+        )
+        assert count["rows"] == 6
+        assert len(stack.all("select from conversations where user_id = %s", user.id)) == 1
+
+    def test_texts_are_data_and_refused_where_a_turn_uses_them(self, stack: Stack) -> None:
+        user = stack.user("Ada")
+        refused_words = "She is 12 years old. A sexual scene."
+        body = bring(stack, user, HEADER, said("Ada", "Hi {{user}}"), said("Anybody", "Hi."))
+        assert stack.said(UUID(body["conversation_id"]))[0] == ("user", "Hi {{user}}")
+        body = bring(stack, user, HEADER, said("Ada", refused_words), said("Anybody", "Hi."))
+        answer = stack.chat(user, conversation_id=body["conversation_id"], message="So?")
+        assert answer.status_code == 403
+        assert stack.upstream.calls == []
+
+    def test_minor_in_the_group_closes_the_adult_tier(self, stack: Stack) -> None:
+        user = stack.user("Ada", age_verified=True)
+        stack.insert("characters", user_id=user.id, name="Inès", age=15)
+        body = bring(stack, user, {}, said("Vera", "Me."), said("Inès", "And me."))
+        answer = go_on(stack, user, body["conversation_id"], content_tier="nsfw")
+        assert answer["content_tier"] == "sfw"
+
+    @pytest.mark.parametrize(
+        ("body", "status", "code"),
+        [
+            ({"chat": "nothing"}, 400, "invalid_chat"),
+            ({"chat": 3}, 400, "invalid_chat"),
+            ({"chat": None}, 400, "invalid_chat"),
+            ({"chat_base64": "aGk="}, 400, "invalid_chat"),
+            ({"chat": None, "chat_base64": "%"}, 400, "invalid_chat"),
+            ({"character_id": str(uuid4())}, 404, "character_not_found"),
+            ({"character_id": "x"}, 400, "invalid_request"),
+            ({"user_character_id": str(uuid4())}, 404, "persona_not_found"),
+        ],
+    )
+    def test_request_that_is_wrong_gets_a_sentence(
+        self, stack: Stack, body: dict[str, Any], status: int, code: str
+    ) -> None:
+        assert refused(ask(stack, stack.user(), HEADER, *TALK, **body), status, code)
+
+    def test_private_character_of_somebody_else_is_not_found(self, stack: Stack) -> None:
+        other = stack.user("Bob")
+        theirs = stack.insert("characters", user_id=other.id, name="Inès")
+        answer = ask(stack, stack.user(), *TALK, character_id=str(theirs))
+        refused(answer, 404, "character_not_found")
+
+    def test_imports_are_limited_like_those_of_cards(self, stack: Stack) -> None:
+        stack.configure(limits={"default": {"imports_per_day": 1}})
+        user = stack.user()
+        bring(stack, user, HEADER, *TALK)
+        refused(ask(stack, user, HEADER, *TALK), 429, "rate_limited")
+
+    def test_bytes_of_a_day_are_limited(self, stack: Stack) -> None:
+        stack.configure(limits={"default": {"branched_bytes_per_day": 2_000}})
+        user = stack.user()
+        bring(stack, user, HEADER, *TALK)
+        refused(ask(stack, user, HEADER, said("Ada", "x" * 2_000)), 429, "rate_limited")
+
+    def test_large_chat_is_imported_whole(self, stack: Stack) -> None:
+        rows = [
+            said("Ada" if place % 2 else "Anybody", f"{place} " + "word " * 200)
+            for place in range(2_000)
+        ]
+        encoded = base64.b64encode(jsonl(HEADER, *rows).encode()).decode()
+        user = stack.user("Ada")
+        sent = {"character_id": str(DEMO_CHARACTER), "chat_base64": encoded}
+        answer = stack.chat(user, action="import_chat", **sent)
+        assert answer.status_code == 200, answer.text
+        said_here = stack.said(UUID(answer.json()["conversation_id"]))
+        assert [words.split()[0] for _, words in said_here] == [str(n) for n in range(2_000)]
+
+
+class TestExport:
+    def test_has_hidden_messages_versions_and_the_note(self, stack: Stack) -> None:
+        user = stack.user("Ada")
+        body = bring(stack, user, HEADER | {"chat_metadata": NOTE}, *TALK)
+
+        header, *messages = export(stack, user, body["conversation_id"])
+
+        assert header["chat_metadata"]["note_prompt"] == "It rains."
+        assert [(one["mes"], one["is_user"], one["is_system"]) for one in messages] == [
+            ("Hello", True, False),
+            ("B", False, False),
+            ("An aside.", False, True),
+            ("And now?", True, False),
+        ]
+        assert messages[1]["swipes"][messages[1]["swipe_id"]] == "B"
+        assert sorted(messages[1]["swipes"]) == ["A", "B", "C"]
+
+    def test_what_was_exported_is_imported_as_the_same(self, stack: Stack) -> None:
+        user = stack.user("Ada")
+        once = bring(stack, user, HEADER | {"chat_metadata": NOTE}, *TALK)["conversation_id"]
+        first = export(stack, user, once)
+        again = bring(stack, user, *first)
+        assert again["warnings"] == []
+        second = export(stack, user, again["conversation_id"])
+        for before, after in zip(first[1:], second[1:], strict=True):
+            assert after | {"swipe_info": 0} == before | {"swipe_info": 0}
+
+    def test_message_that_was_refused_is_left_out(self, stack: Stack) -> None:
+        user = stack.user("Ada")
+        conversation = bring(stack, user, HEADER, *TALK)["conversation_id"]
+        words = "She is 12 years old. A sexual scene."
+        assert stack.chat(user, conversation_id=conversation, message=words).status_code == 403
+        assert words not in str(export(stack, user, conversation))
+
+    def test_conversations_of_others_are_not_found(self, stack: Stack) -> None:
+        conversation = str(stack.conversation(stack.user("Ada")))
+        sent = {"action": "export_chat", "conversation_id": conversation}
+        refused(stack.chat(stack.user("Bob"), **sent), 404, "conversation_not_found")
+
+    def test_exports_are_limited(self, stack: Stack) -> None:
+        stack.configure(limits={"default": {"exports_per_day": 1}})
+        user = stack.user()
+        conversation = str(stack.conversation(user))
+        export(stack, user, conversation)
+        sent = {"action": "export_chat", "conversation_id": conversation}
+        refused(stack.chat(user, **sent), 429, "rate_limited")
