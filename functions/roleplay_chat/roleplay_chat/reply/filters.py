@@ -106,7 +106,7 @@ class Reply:
 
     @property
     def is_repeat(self) -> bool:
-        """Whether the reply was dropped: it was the same as the last one or as what it continues."""
+        """Whether the reply was dropped, as it was the last one again, or what it continues."""
         return self._repeat.was_dropped
 
     def accept_repeat(self) -> None:
