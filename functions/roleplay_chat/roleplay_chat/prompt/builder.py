@@ -20,12 +20,13 @@ from roleplay_chat.prompt import recall
 from roleplay_chat.prompt.composition import Ingredients, Section
 from roleplay_chat.prompt.group_chat import as_heard, introduction
 from roleplay_chat.prompt.macros import (
+    Macros,
     build_macros,
     expand,
     expanded,
-    names_in,
     owner,
     without_placeholders,
+    written,
 )
 from roleplay_chat.prompt.passages import NO_WORDS, Piece, build_passages, joined
 from roleplay_chat.prompt.roles import PromptMessage, arranged, extra_tokens
@@ -183,11 +184,11 @@ def activated_entries(begun: BegunTurn, request: ChatRequest) -> list[Entry]:
     """The entries of the character's book that the newest messages activate, before any limit."""
     if begun.character is None or not begun.character.character_book:
         return []
-    names = names_in(build_macros(begun, request))
+    macros = build_macros(begun, request).standing_still()
     return match_entries(
         begun.character.character_book,
         [*(row.content for row in begun.history), begun.turn.message or ""],
-        expand=lambda text: expand(text, names),
+        expand=lambda text: expand(text, macros),
     )
 
 
@@ -238,8 +239,13 @@ class _Frame:
 
 def _frame(spec: PromptSpec) -> _Frame:
     begun, request, budget, tokens = spec.begun, spec.request, spec.budget, spec.tokens
-    macros = build_macros(begun, request)
+    macros = _macros(spec)
     heard = as_heard(begun, macros["user"])
+    # In the order of the prompt, for the variables that texts set and read.
+    texts = macros.standing_still()
+    house = _own_text(_template(begun.templates, spec.tier, spec.family), request, texts)
+    own = _own_prompt(begun, house, texts)
+    parts = _parts(begun, request, texts)
     note = _character_note(begun, macros)
     cut_note = _fit_note(note, int(budget * NOTE_SHARE), tokens)
     spent = sum(_cost(message, tokens) for message in cut_note)
@@ -247,12 +253,13 @@ def _frame(spec: PromptSpec) -> _Frame:
     closing = _fit_closing(asked, budget, spent, tokens)
     spent += sum(_cost(message, tokens) for message in closing)
     room = _system_room(budget, spent)
-    house = _own_text(_template(begun.templates, spec.tier, spec.family), request, macros)
-    template = _opening_section(
-        begun, spec.tier, house, macros, int(room * SHARES["template"]), tokens
-    )
+    template = _opening_section(spec.tier, house, own, int(room * SHARES["template"]), tokens)
     memory = _memory(begun, int(budget * MEMORY_SHARE), tokens)
-    parts = _parts(begun, request, macros, template, memory.text)
+    parts = {
+        "template": template,
+        **parts,
+        "memory": _section("memory", _MEMORY, memory.text),
+    }
     whole = {name: _need(part, tokens) for name, part in parts.items()}
     needs = whole | {"memory": _round_up(whole["memory"], budget)}
 
@@ -298,6 +305,14 @@ def _frame(spec: PromptSpec) -> _Frame:
     )
 
 
+def _macros(spec: PromptSpec) -> Macros:
+    return build_macros(spec.begun, spec.request).having(
+        maxprompt=str(spec.context_tokens - spec.max_tokens),
+        maxcontext=str(spec.context_tokens),
+        maxresponse=str(spec.max_tokens),
+    )
+
+
 def _system_room(budget: int, closing: int) -> int:
     """Tokens for the system message's text and the lorebook entries among the messages."""
     left = max(budget - _round_up(closing, budget), 0)
@@ -339,24 +354,21 @@ def _shortened(name: Section, part: Piece, limit: int, tokens: Tokens) -> Piece:
     return NO_WORDS if is_titled and len(cut) <= len(title) else part.beginning(len(cut))
 
 
-def _own_text(text: str, request: ChatRequest, macros: Mapping[str, str]) -> Piece:
+def _own_text(text: str, request: ChatRequest, macros: Macros) -> Piece:
     """A text of ours, with macros expanded."""
     return expanded(text, macros, lambda name: owner(name, request) if name else None)
 
 
-def _opening_section(
-    begun: BegunTurn,
-    tier: Tier,
-    house: Piece,
-    macros: Mapping[str, str],
-    limit: int,
-    tokens: Tokens,
-) -> Piece:
+def _own_prompt(begun: BegunTurn, house: Piece, macros: Macros) -> Piece:
+    """The author's replacement for the template; empty if there is none."""
+    text = begun.character.system_prompt if begun.character else ""
+    return written(text, macros, "character", original=house)
+
+
+def _opening_section(tier: Tier, house: Piece, own: Piece, limit: int, tokens: Tokens) -> Piece:
     """The beginning of the system message: the template, or the author's replacement for it."""
-    if not begun.character or not begun.character.system_prompt:
+    if not own.text.strip():
         return house
-    written = begun.character.system_prompt
-    own = expanded(written, macros, lambda _: "character", original=house)
     # An author may replace the template, but not drop the tier's rules, nor push them beyond the
     # cut with a long text before them.
     if house.text in tokens.beginning(own.text, limit):
@@ -367,41 +379,38 @@ def _opening_section(
 def _parts(
     begun: BegunTurn,
     request: ChatRequest,
-    macros: Mapping[str, str],
-    template: Piece,
-    memory: str,
+    macros: Macros,
 ) -> dict[Section, Piece]:
-    """The sections of the system message without the lorebook, uncut, in order."""
+    """The sections of the system message between template and memory, without the lorebook, uncut,
+    in order."""
     scene = "\n".join(filter(None, [request.scene_description, request.scene_context]))
     scene_name = without_placeholders(request.scene_name or "", macros)
     scene_title = f"The scene: {scene_name}" if scene_name else "The scene"
     role = without_placeholders(request.user_role or "", macros)
-    directions = expand(request.scene_system_prompt or "", macros)
     parts: dict[Section, Piece] = {
-        "template": template,
         "others": _section("character", "Who else is there", introduction(begun, macros)),
     }
     if begun.character:
         parts |= _character_parts(begun.character, macros)
     if begun.persona:
-        about = expand(begun.persona.description, macros)
         title = f"About {begun.persona.name}, played by the user"
-        parts["persona"] = _section("persona", title, about)
+        parts["persona"] = _author_section("persona", title, begun.persona.description, macros)
     return parts | {
         "role": _section("persona", "The user plays", role),
-        "scene": _section("scene", scene_title, expand(scene, macros)),
-        "directions": _section("scene", "Directions for the scene", directions),
-        "memory": _section("memory", _MEMORY, memory),
+        "scene": _author_section("scene", scene_title, scene, macros),
+        "directions": _author_section(
+            "scene", "Directions for the scene", request.scene_system_prompt or "", macros
+        ),
     }
 
 
-def _character_parts(character: CharacterRow, macros: Mapping[str, str]) -> dict[Section, Piece]:
+def _character_parts(character: CharacterRow, macros: Macros) -> dict[Section, Piece]:
     name = character.name
     vitals = [f"{name} is {character.age} years old." if character.age is not None else ""]
     vitals.append(f"{name}'s pronouns: {character.pronouns}." if character.pronouns else "")
 
     def section(title: str, text: str) -> Piece:
-        return _section("character", title, expand(text, macros))
+        return _author_section("character", title, text, macros)
 
     return {
         "description": section(f"About {name}", character.description),
@@ -457,15 +466,15 @@ def _fact_lines(facts: Sequence[FactRow], budget: int, tokens: Tokens) -> list[s
 def _closing(
     begun: BegunTurn,
     request: ChatRequest,
-    macros: Mapping[str, str],
+    macros: Macros,
 ) -> list[PromptMessage]:
     closing: list[PromptMessage] = []
-    instructions = begun.character.post_history_instructions if begun.character else ""
+    text = begun.character.post_history_instructions if begun.character else ""
     # {{original}} stands for our own instructions, and we have none here.
-    instructions = expand(instructions, {**macros, "original": ""}).strip()
+    instructions = written(text, macros, "character").stripped()
     # They instruct the character, who does not speak in an impersonation.
-    if instructions and request.action != "impersonate":
-        closing.append(PromptMessage("system", Piece.from_text("character", instructions)))
+    if instructions.runs and request.action != "impersonate":
+        closing.append(PromptMessage("system", instructions))
     said = begun.turn.message
     if said is not None:
         return [*closing, PromptMessage("user", Piece.from_text("message", said))]
@@ -474,12 +483,12 @@ def _closing(
     return [*closing, PromptMessage("user", opening)]
 
 
-def _example(begun: BegunTurn, request: ChatRequest, macros: Mapping[str, str]) -> list[Piece]:
+def _example(begun: BegunTurn, request: ChatRequest, macros: Macros) -> list[Piece]:
     """A scene starter as an example, if nobody has spoken yet."""
     if request.action == "impersonate" or begun.turn.continues is not None or begun.history:
         return []
     starters = [starter for starter in request.scene_starters or [] if starter]
-    return [Piece.from_text("scene", expand(starter, macros)) for starter in starters[:1]]
+    return [written(starter, macros, "scene") for starter in starters[:1]]
 
 
 def _fit_closing(
@@ -537,6 +546,12 @@ def _section(part: Part, title: str, text: str | None) -> Piece:
     """A section with a title. The title is screened with the text, since most contain a name."""
     text = text.strip() if text else ""
     return Piece.from_text(part, f"## {title}\n{text}") if text else NO_WORDS
+
+
+def _author_section(part: Part, title: str, text: str, macros: Macros) -> Piece:
+    """As `_section`, for a text in which macros are expanded."""
+    piece = written(text, macros, part).stripped()
+    return Piece.from_runs([(part, f"## {title}\n"), *piece.runs]) if piece.runs else NO_WORDS
 
 
 def _recent(
@@ -629,7 +644,7 @@ def _lore(begun: BegunTurn, found: Sequence[Entry], budget: int, tokens: Tokens)
     )
 
 
-def _character_note(begun: BegunTurn, macros: Mapping[str, str]) -> list[PromptMessage]:
+def _character_note(begun: BegunTurn, macros: Macros) -> list[PromptMessage]:
     """The note that the author wants among the messages, uncut; a list of one, or of none."""
     if begun.character is None or not begun.character.depth_prompt:
         return []
