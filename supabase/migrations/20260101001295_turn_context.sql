@@ -75,6 +75,13 @@ begin
     'recalled', coalesce(v_recalled, '[]'),
     'memory', private.summary_of(p_turn.conversation_id, v_before, p_now, v_history.is_cut),
     'facts', private.remembered(p_turn.user_id, p_memory_tier, p_turn.conversation_id, p_speaker.id, v_before),
+    'variables', private.variables_before(
+      p_turn.conversation_id, coalesce(v_before - (p_turn.action = 'continue')::integer, 9223372036854775807)),
+    'last_said_at', (
+      select m.created_at from shared.messages m
+      where m.conversation_id = p_turn.conversation_id and m.sender = 'user' and m.is_active and m.is_speech
+        and m.position < coalesce(v_before, 9223372036854775807) and m.id is distinct from p_turn.user_message_id
+      order by m.position desc limit 1),
     'templates', (
       select coalesce(json_agg(json_build_object(
         'content_tier', t.content_tier, 'model_family', t.model_family, 'system_prompt', t.system_prompt)), '[]')

@@ -181,6 +181,7 @@ begin
   insert into public.conversation_characters (conversation_id, character_id, position)
   select v_branch_id, c.character_id, c.position from public.conversation_characters c
   where c.conversation_id = v_message.conversation_id;
+  perform private.branch_variables(v_message.conversation_id, v_branch_id, p_message_id, v_message.position);
   perform private.branch_memory(v_message.conversation_id, v_branch_id, v_message.position);
   return jsonb_build_object('outcome', 'done', 'conversation_id', v_branch_id);
 end $$;

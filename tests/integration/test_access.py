@@ -78,6 +78,7 @@ EXPECTED = {
 PRIVATE = {
     *("counters", "forgotten_facts", "given_secrets", "known_repairs", "model_repairs"),
     *("registered_workers", "summary_versions", "system_settings", "turn_replies", "workers"),
+    "message_variables",
 }
 """The relations that the Data API does not know."""
 
@@ -192,7 +193,8 @@ FUNCTIONS = {
         private.recall_by_meaning
         private.forget_summary_versions private.keep_version private.note_fact
         private.restore_facts private.take_person_summary
-        private.forget_prompt private.keep_prompt
+        private.forget_prompt private.keep_prompt private.keep_variables
+        private.variables_before private.branch_variables
         private.calibrate private.call_health_check private.cast_facts private.catalog_prices
         private.character_facts private.check_account private.check_own_characters
         private.check_own_message private.guard_writes

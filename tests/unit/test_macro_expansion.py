@@ -300,7 +300,9 @@ class TestGreetings:
             "{{char}}{{nonsense}} {{pick::a::a}} {{//{{x}}}}{{isotime}}{{outlet::x}}{{incvar::a}}."
         )
         turn = begun(character=MARA | {"greetings": [text]}, turn={"id": uuid4(), "message": None})
-        assert greeting_for(turn, ChatRequest(kickoff=True)) == "Mara a 23:301."
+        variables = Variables(a="1")
+        assert greeting_for(turn, ChatRequest(kickoff=True), variables) == "Mara a 23:302."
+        assert variables == {"a": "2"}
 
 
 PIECES = st.sampled_from(

@@ -10,7 +10,7 @@ character's long texts: see `SHARES`.
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from roleplay_chat.api import ChatRequest, Tier
 from roleplay_chat.lorebook.entries import Entry
@@ -19,6 +19,7 @@ from roleplay_chat.messages import Message, Role, Roles
 from roleplay_chat.prompt import recall
 from roleplay_chat.prompt.composition import Ingredients, Section
 from roleplay_chat.prompt.group_chat import as_heard, introduction
+from roleplay_chat.prompt.macro_variables import NO_VARIABLES, Variables
 from roleplay_chat.prompt.macros import (
     Macros,
     build_macros,
@@ -96,29 +97,34 @@ _FALLBACK_TEMPLATE = (
 
 
 class Prompt(list[Message]):
-    """The messages to send, the passages that they consist of, for the screening, and what they
-    were made of."""
+    """The messages to send, the passages that they consist of, for the screening, what they were
+    made of, and the variables that their macros leave."""
 
     def __init__(
         self,
         messages: Iterable[Message] = (),
         passages: Sequence[Passage] = (),
         ingredients: Ingredients | None = None,
+        variables: Mapping[str, str] = NO_VARIABLES,
     ) -> None:
         super().__init__(messages)
         self.passages = passages
         self.ingredients = ingredients
+        self.variables = variables
 
     @classmethod
     def from_messages(
-        cls, said: Sequence[PromptMessage], ingredients: Ingredients | None = None
+        cls,
+        said: Sequence[PromptMessage],
+        ingredients: Ingredients | None = None,
+        variables: Mapping[str, str] = NO_VARIABLES,
     ) -> "Prompt":
         """Convert messages whose texts know the parts that they come from."""
         messages: list[Message] = [
             {"role": message.role, "content": message.content.text} for message in said
         ]
         passages = build_passages([message.content for message in said])
-        return cls(messages, passages, ingredients)
+        return cls(messages, passages, ingredients, variables)
 
 
 @dataclass(frozen=True)
@@ -137,6 +143,8 @@ class PromptSpec:
     """Counts tokens for the target."""
     lore: Sequence[Entry] | None = None
     """The result of `activated_entries`; None to search the book."""
+    variables: Mapping[str, str] = field(default_factory=dict)
+    """The variables after `activated_entries`; ignored where the book is searched."""
     roles: Roles = "as_is"
     """The form of the messages."""
     rule: str = ""
@@ -177,14 +185,17 @@ def build(spec: PromptSpec) -> Prompt:
         recalled_messages=recalled.messages,
         others=spec.budget - frame.room,
     )
-    return Prompt.from_messages(arranged(messages, spec.roles), ingredients)
+    return Prompt.from_messages(arranged(messages, spec.roles), ingredients, frame.variables)
 
 
-def activated_entries(begun: BegunTurn, request: ChatRequest) -> list[Entry]:
-    """The entries of the character's book that the newest messages activate, before any limit."""
+def activated_entries(begun: BegunTurn, request: ChatRequest, variables: Variables) -> list[Entry]:
+    """The entries of the character's book that the newest messages activate, before any limit.
+
+    Changes `variables` as their macros do.
+    """
     if begun.character is None or not begun.character.character_book:
         return []
-    macros = build_macros(begun, request).standing_still()
+    macros = build_macros(begun, request).keeping(variables).standing_still()
     return match_entries(
         begun.character.character_book,
         [*(row.content for row in begun.history), begun.turn.message or ""],
@@ -235,11 +246,17 @@ class _Frame:
     found: Sequence[Entry]
     """The activated entries, of which `lore` are those that fit."""
     memory: _Memory
+    variables: Variables
+    """After all texts of authors."""
 
 
 def _frame(spec: PromptSpec) -> _Frame:
     begun, request, budget, tokens = spec.begun, spec.request, spec.budget, spec.tokens
-    macros = _macros(spec)
+    variables = Variables(spec.variables)
+    if (found := spec.lore) is None:
+        variables = Variables.from_json(begun.variables)
+        found = activated_entries(begun, request, variables)
+    macros = _macros(spec).keeping(variables)
     heard = as_heard(begun, macros["user"])
     # In the order of the prompt, for the variables that texts set and read.
     texts = macros.standing_still()
@@ -264,7 +281,6 @@ def _frame(spec: PromptSpec) -> _Frame:
     needs = whole | {"memory": _round_up(whole["memory"], budget)}
 
     unused = room - sum(needs.values()) + needs.get("examples", 0)
-    found = activated_entries(begun, request) if spec.lore is None else spec.lore
     titles = tokens.count(f"## {_BEFORE}\n## {_AFTER}\n") if found else 0
     lore = _lore(begun, found, min(unused - titles, int(budget * LORE_SHARE)), tokens)
     notes = _notes(lore)
@@ -302,6 +318,7 @@ def _frame(spec: PromptSpec) -> _Frame:
         asked=[*note[: len(cut_note)], *asked],
         found=found,
         memory=memory,
+        variables=variables,
     )
 
 

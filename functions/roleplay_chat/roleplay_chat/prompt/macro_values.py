@@ -55,6 +55,10 @@ class Macros:
         """The same with other values."""
         return replace(self, values={**self.values, **values})
 
+    def keeping(self, variables: Variables) -> "Macros":
+        """The same with these variables."""
+        return replace(self, variables=variables, expanded_texts={})
+
     def standing_still(self) -> "Macros":
         """The same with a clock that moves once a day, for texts at the beginning of a prompt."""
         clock = self.clock.standing(self.conversation)

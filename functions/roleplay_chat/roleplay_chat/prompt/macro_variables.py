@@ -2,12 +2,15 @@
 
 import math
 from collections.abc import Mapping
+from types import MappingProxyType
 
 MAX_VARIABLES = 100
 MAX_NAME = 64
 MAX_VALUE = 1_000
 MAX_CHARS = 10_000
 """Of all names and values together."""
+
+NO_VARIABLES: Mapping[str, str] = MappingProxyType({})
 
 
 class Variables(dict[str, str]):

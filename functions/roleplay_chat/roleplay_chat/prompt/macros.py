@@ -13,6 +13,7 @@ from roleplay_chat.prompt.macro_expansion import (
     unsupported,
 )
 from roleplay_chat.prompt.macro_values import NAMES, SAID, Macros
+from roleplay_chat.prompt.macro_variables import Variables
 from roleplay_chat.prompt.passages import NO_WORDS, Piece
 from roleplay_chat.rows import BegunTurn, CharacterRow
 from roleplay_chat.screening.decision import Part
@@ -79,6 +80,7 @@ def build_macros(begun: BegunTurn, request: ChatRequest) -> Macros:
         conversation=begun.key,
         messages=_messages(begun),
         clock=_clock(begun, request),
+        variables=Variables.from_json(begun.variables),
     )
     if persona:
         return macros
