@@ -3,14 +3,22 @@
 -- branch from those at its end.
 
 create table private.message_variables (
-  message_id uuid primary key references public.messages (id) on delete cascade,
-  conversation_id uuid not null,
+  -- No foreign key: a version that is not shown may be in another table.
+  message_id uuid primary key,
+  conversation_id uuid not null references public.conversations (id) on delete cascade,
   position bigint not null,
   variables jsonb not null check (jsonb_typeof(variables) = 'object' and pg_column_size(variables) <= 65536)
 );
 create index message_variables_in_order on private.message_variables (conversation_id, position desc);
 alter table private.message_variables enable row level security;
 revoke all on private.message_variables from public, anon, authenticated;
+
+-- Those after a message that is gone.
+create function private.forget_variables(p_message_id uuid) returns void
+language sql set search_path = '' as $$
+  delete from private.message_variables v
+  where v.message_id = p_message_id and not exists (select from shared.messages m where m.id = p_message_id)
+$$;
 
 -- Those of the newest reply before a position. A conversation without any costs one look at the index.
 create function private.variables_before(p_conversation_id uuid, p_position bigint) returns jsonb
@@ -43,5 +51,5 @@ language sql set search_path = '' as $$
   where v.conversation_id = p_parent_id and v.position <= p_position
     and case v.position when p_position then v.message_id = p_message_id else m.is_active end
 $$;
-revoke execute on function private.variables_before(uuid, bigint), private.keep_variables(uuid, jsonb),
+revoke execute on function private.forget_variables(uuid), private.variables_before(uuid, bigint), private.keep_variables(uuid, jsonb),
   private.branch_variables(uuid, uuid, uuid, bigint) from public, anon, authenticated;

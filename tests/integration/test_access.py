@@ -194,6 +194,7 @@ FUNCTIONS = {
         private.forget_summary_versions private.keep_version private.note_fact
         private.restore_facts private.take_person_summary
         private.forget_prompt private.keep_prompt private.keep_variables
+        private.forget_variables
         private.variables_before private.branch_variables
         private.calibrate private.call_health_check private.cast_facts private.catalog_prices
         private.character_facts private.check_account private.check_own_characters

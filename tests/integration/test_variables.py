@@ -6,7 +6,6 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from psycopg.types.json import Jsonb
 
 from tests.support.answers import text
 from tests.support.stack import Stack
@@ -75,12 +74,11 @@ def test_version_that_is_chosen_decides(talk: Talk) -> None:
         (first,),
     )
     turn(talk, action="regenerate")
+    assert instructed(talk) == "a,b,!"
+    chosen = talk.stack.chat(talk.user, action="choose", message_id=first)
+    assert chosen.status_code == 200
     turn(talk, message="c")
-    assert instructed(talk) == "a,b,c,!"
-    turn(talk, action="regenerate")
-    talk.stack.chat(talk.user, action="choose", message_id=first)
-    turn(talk, message="d")
-    assert instructed(talk) == "x,d,!"
+    assert instructed(talk) == "x,c,!"
 
 
 def test_branch_starts_from_its_last_message(counting: Talk) -> None:
@@ -115,9 +113,19 @@ def test_entry_of_the_book_sets_them_once_a_turn(talk: Talk) -> None:
         assert f"Day {day}." in talk.stack.upstream.calls[-1].json["messages"][0]["content"]
 
 
-def test_go_with_their_messages_and_none_are_kept_without_any(counting: Talk) -> None:
+def test_go_with_their_messages(counting: Talk) -> None:
+    first = turn(counting, message="One")
+    second = turn(counting, action="regenerate")
+    assert kept(counting.stack) == 2
+    for version in (first, second):
+        counting.stack.db.execute("delete from shared.messages where id = %s", (version,))
+    assert kept(counting.stack) == 0
+    turn(counting, message="Two")
+    assert instructed(counting) == "Count 1."
+
+
+def test_go_with_their_conversation(counting: Talk) -> None:
     turn(counting, message="One")
-    assert kept(counting.stack) == 1
     counting.stack.db.execute("delete from conversations where id = %s", (counting.conversation,))
     assert kept(counting.stack) == 0
 
