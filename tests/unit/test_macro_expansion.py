@@ -294,6 +294,19 @@ class TestWhoseWords:
         assert [message["content"] for message in built(turn)[1:]] == [said] * 3
 
 
+NAMED = (
+    *("{{user}}", "{{ user }}", "<bot>", "<GROUP>", "{{no}}", "{{user", "}}", "{", "{{{user}}}"),
+    *("x", "<CharIfNotGroup>", "{{bot}}", "{{name}}"),
+)
+
+
+@given(st.lists(st.sampled_from(NAMED)).map("".join))
+def test_text_of_names_alone_is_expanded_like_any_other(text: str) -> None:
+    macros = Macros({"user": "Ada", "char": "Mara", "group": "Mara, Tom", "name": ""})
+    # With something else in it, it is read by the parser.
+    assert expand(text, macros) == expand(f"{{{{noop}}}}{text}", macros)
+
+
 class TestGreetings:
     def test_have_no_macros_left(self) -> None:
         text = (

@@ -28,6 +28,7 @@ _TRIM: Words = ("trim", "")
 """Line breaks on both sides of it are removed."""
 _VARIABLE = "getvar"
 """The name that values of variables come with."""
+_VALUE = re.compile(r"\{\{([A-Za-z_]\w*)\}\}|<(user|char|bot|group|charifnotgroup)>", re.IGNORECASE)
 _FALSE = ("", "false", "0", "off", "no")
 _ROLL = re.compile(
     r"(?:(?P<dice>\d{0,3})d)?(?P<sides>\d{1,6})(?P<more>[+-]\d{1,6})?", re.IGNORECASE
@@ -53,10 +54,36 @@ def is_known(name: str) -> bool:
 
 def expansion(text: str, macros: Macros) -> Sequence[Words]:
     """The words of the text with its macros expanded, in order, none of them empty."""
+    if (words := _with_values(text, macros)) is not None:
+        return words
     nodes = parse(text)
     if len(nodes) == 1 and isinstance(nodes[0], str):
         return [(None, nodes[0])]
     return _trimmed(_Expansion(text, macros).words(nodes))
+
+
+def _with_values(text: str, macros: Macros) -> list[Words] | None:
+    """The same for a text with names of values alone, as most are; None for others."""
+    words: list[Words] = []
+    end = growth = count = 0
+    for match in _VALUE.finditer(text):
+        name = match[match.lastindex or 0].lower()
+        value = macros.find(name)
+        if value is None:
+            return None
+        start = match.start()
+        if start > end:
+            words.append((None, text[end:start]))
+        if value:
+            words.append((name, value))
+        end = match.end()
+        growth += max(len(value) - end + start, 0)
+        count += match.lastindex == 1
+    if growth > MAX_GROWTH or not text.count("{") == text.count("}") == 2 * count:
+        return None
+    if end < len(text):
+        words.append((None, text[end:]))
+    return words
 
 
 def unsupported(text: str, also: Set[str] = frozenset()) -> list[str]:

@@ -1,6 +1,6 @@
 """Expands macros such as {{char}} in authors' texts: once, and never in messages."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from datetime import UTC
 
@@ -8,6 +8,7 @@ from roleplay_chat.api import ChatRequest
 from roleplay_chat.prompt.macro_clock import Clock
 from roleplay_chat.prompt.macro_expansion import (
     MAX_GROWTH,
+    Words,
     expansion,
     source_without_placeholders,
     unsupported,
@@ -163,22 +164,33 @@ def expanded(
     """
     if original.runs:
         macros = macros.having(original=original.text)
-    return Piece.from_runs(
-        run
-        for name, words in expansion(text, macros)
-        for run in (
-            original.runs
-            if name == "original" and words == original.text
-            else [(part_of(name), words)]
-        )
-    )
+    return _piece(expansion(text, macros), part_of, original)
 
 
 def written(text: str, macros: Macros, part: Part, original: Piece = NO_WORDS) -> Piece:
     """As `expanded`, for a text of one part. Only what was said and is quoted in it has another."""
     if "{{" not in text and "<" not in text:
         return Piece.from_text(part, text)
-    return expanded(text, macros, lambda name: "history" if name in SAID else part, original)
+    if original.runs:
+        macros = macros.having(original=original.text)
+    words = expansion(text, macros)
+    if not original.runs and all(name not in SAID for name, _ in words):
+        return Piece.from_text(part, "".join([some for _, some in words]))
+    return _piece(words, lambda name: "history" if name in SAID else part, original)
+
+
+def _piece(
+    words: Iterable[Words], part_of: Callable[[str | None], Part | None], original: Piece
+) -> Piece:
+    return Piece.from_runs(
+        run
+        for name, some in words
+        for run in (
+            original.runs
+            if name == "original" and some == original.text
+            else [(part_of(name), some)]
+        )
+    )
 
 
 def owner(name: str, request: ChatRequest) -> Part:
