@@ -78,7 +78,8 @@ begin
     'variables', private.variables_before(
       p_turn.conversation_id, coalesce(v_before - (p_turn.action = 'continue')::integer, 9223372036854775807)),
     'last_said_at', (
-      select m.created_at from shared.messages m
+      -- A product's message may have any time, or none.
+      select case when m.created_at between '2000-01-01' and p_now then m.created_at end from shared.messages m
       where m.conversation_id = p_turn.conversation_id and m.sender = 'user' and m.is_active and m.is_speech
         and m.position < coalesce(v_before, 9223372036854775807) and m.id is distinct from p_turn.user_message_id
       order by m.position desc limit 1),
