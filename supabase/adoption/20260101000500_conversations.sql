@@ -222,6 +222,7 @@ begin
   update public.turns t set user_message_id = null where t.user_message_id = old.id;
   update public.turns t set reply_message_id = null where t.reply_message_id = old.id;
   update public.turns t set replaces_message_id = null where t.replaces_message_id = old.id;
+  perform private.forget_variables(old.id);
   return old;
 end $$;
 revoke execute on function shared.next_position(), shared.may_answer_another(uuid), private.add_message(), private.change_message(),

@@ -161,6 +161,7 @@ begin
     perform private.forget_summary_from(old.conversation_id, old.position);
     perform private.forget_facts_of(old.conversation_id, old.position);
     perform private.forget_embedding(old.id);
+    perform private.forget_variables(old.id);
   end if;
   return null;
 exception when others then

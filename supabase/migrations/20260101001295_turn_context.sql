@@ -80,6 +80,14 @@ begin
     'recalled', coalesce(v_recalled, '[]'),
     'memory', private.summary_of(p_turn.conversation_id, v_before, p_now, v_history.is_cut),
     'facts', private.remembered(p_turn.user_id, p_memory_tier, p_turn.conversation_id, p_speaker.id, v_before),
+    'variables', private.variables_before(
+      p_turn.conversation_id, coalesce(v_before - (p_turn.action = 'continue')::integer, 9223372036854775807)),
+    'last_said_at', (
+      -- A product's message may have any time, or none.
+      select case when m.created_at between '2000-01-01' and p_now then m.created_at end from shared.messages m
+      where m.conversation_id = p_turn.conversation_id and m.sender = 'user' and m.is_active and m.is_speech
+        and m.position < coalesce(v_before, 9223372036854775807) and m.id is distinct from p_turn.user_message_id
+      order by m.position desc limit 1),
     'templates', (
       select coalesce(json_agg(json_build_object(
         'content_tier', t.content_tier, 'model_family', t.model_family, 'system_prompt', t.system_prompt)), '[]')

@@ -15,7 +15,7 @@ create function public.finish_turn(
   p_status text,
   p_reply text default null,
   -- content_tier, model_used, finish_reason, error_code, prompt_tokens, completion_tokens,
-  -- cost_usd, duration_ms: the columns of turns
+  -- cost_usd, duration_ms: the columns of turns; variables: private.message_variables, if there are any
   p_turn jsonb default '{}',
   p_result jsonb default null,
   p_memory_tier text default 'conversation',
@@ -87,6 +87,9 @@ begin
             'character', v_turn.character_id, p_reply, v_turn.user_message_id,
             coalesce(v_replaced.variant_of, v_replaced.id), clock_timestamp())
     returning id into v_message_id;
+    if p_turn ? 'variables' then
+      perform private.keep_variables(v_message_id, p_turn -> 'variables');
+    end if;
     update shared.conversations c set updated_at = now() where c.id = v_turn.conversation_id;
     perform private.record_interaction(v_turn.user_id, p_memory_tier, v_turn.conversation_id,
                                        v_turn.character_id);

@@ -82,6 +82,7 @@ EXPECTED = {
 PRIVATE = {
     *("counters", "forgotten_facts", "given_secrets", "known_repairs", "model_repairs"),
     *("registered_workers", "summary_versions", "system_settings", "turn_replies", "workers"),
+    "message_variables",
 }
 """The relations that the Data API does not know."""
 
@@ -208,7 +209,9 @@ FUNCTIONS = {
         private.recall_by_meaning
         private.forget_summary_versions private.keep_version private.note_fact
         private.restore_facts private.take_person_summary
-        private.forget_prompt private.keep_prompt
+        private.forget_prompt private.keep_prompt private.keep_variables
+        private.forget_variables
+        private.variables_before private.branch_variables
         private.check_sampling private.hidden_positions private.may_use private.own_named
         private.settings_of private.write_chat
         private.calibrate private.call_health_check private.cast_facts private.catalog_prices

@@ -9,6 +9,7 @@ import pytest
 from edge.errors import ApiError
 from roleplay_chat.api import ChatRequest
 from roleplay_chat.prompt.greeting import greeting_for
+from roleplay_chat.prompt.macro_variables import Variables
 from roleplay_chat.rows import BegunTurn, CharacterRow, MessageRow, TurnRow, UserRow
 
 GREETINGS = ["Come in, {{user}}. I am {{char}}.", "The lamp is lit.", "  "]
@@ -27,6 +28,7 @@ def greeting(greetings: list[str] = GREETINGS, **request: Any) -> str | None:
             **begun,
         ),
         ChatRequest.model_validate({"kickoff": True} | request),
+        Variables(),
     )
 
 
@@ -87,7 +89,7 @@ def for_groups(*greetings: str, others: int = 1, **request: Any) -> str | None:
         ),
         others=[CharacterRow(id=uuid4(), name="Tomas")] * others,
     )
-    return greeting_for(begun, ChatRequest.model_validate({"kickoff": True} | request))
+    return greeting_for(begun, ChatRequest.model_validate({"kickoff": True} | request), Variables())
 
 
 class TestGroup:
@@ -112,4 +114,4 @@ def test_without_a_character_there_is_none() -> None:
     begun = BegunTurn(
         now=datetime(2026, 1, 3, tzinfo=UTC), turn=TurnRow(id=uuid4()), user=UserRow()
     )
-    assert greeting_for(begun, ChatRequest(kickoff=True)) is None
+    assert greeting_for(begun, ChatRequest(kickoff=True), Variables()) is None

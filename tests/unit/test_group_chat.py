@@ -18,7 +18,7 @@ from roleplay_chat.prompt.group_chat import (
     introduction,
     is_group_chat,
 )
-from roleplay_chat.prompt.macros import build_macros
+from roleplay_chat.prompt.macros import Macros, build_macros
 from roleplay_chat.prompt.passages import written_for
 from roleplay_chat.reply.filters import Reply, stop_strings
 from roleplay_chat.rows import BegunTurn, CharacterRow, UserRow
@@ -110,7 +110,7 @@ class TestIntroduction:
     @pytest.mark.parametrize("text", ["word " * 1000, "灯" * 1000, "a\n\nb " * 300])
     def test_introduction_is_short(self, text: str) -> None:
         long = begun(others=[TOMAS | {"description": text}])
-        line = introduction(long, {}).splitlines()[0]
+        line = introduction(long, Macros()).splitlines()[0]
         assert len(line) < SHORT_CHARS + 40
         assert line.endswith(" ...")
 

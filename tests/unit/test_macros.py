@@ -3,10 +3,12 @@
 import pytest
 
 from roleplay_chat.api import ChatRequest
-from roleplay_chat.prompt.macros import MAX_GROWTH, build_macros, expand, names_in
+from roleplay_chat.prompt.macros import MAX_GROWTH, Macros, build_macros, expand, names_in
 from tests.support.turns import accepted
 
-MACROS = {"char": "Mara", "user": "Ada", "character_description": "{{user}} x"}
+MACROS = Macros(
+    {"char": "Mara", "user": "Ada", "said": "{{user}} x"}, {"description": "{{user}} y"}
+)
 
 
 @pytest.mark.parametrize(
@@ -16,12 +18,16 @@ MACROS = {"char": "Mara", "user": "Ada", "character_description": "{{user}} x"}
         ("{{Char}} {{ USER }}", "Mara Ada"),
         ("<USER>, <BOT>, <char>", "Ada, Mara, Mara"),
         ("<START> <b>", "<START> <b>"),
-        ("{{nonsense}} {char} {{char", "{{nonsense}} {char} {{char"),
+        ("{{nonsense}} {char} {{char", " {char} {{char"),
         ("a{{// to myself }}b{{comment: later}}c", "abc"),
-        ("{{character_description}}", "{{user}} x"),
+        ("{{said}}", "{{user}} x"),
+        ("{{description}}", "Ada y"),
         ("{{{char}}} and {{{{user}}}}", "Mara and Ada"),
-        ("{{random:a,b}} {{char|upper}}", "{{random:a,b}} {{char|upper}}"),
-        ("{{random::{{char}}::x}}", "{{random::Mara::x}}"),
+        ("{{char|upper}} {{char::x}}", "Mara Mara"),
+        ("{{random::{{char}}::Mara}}", "Mara"),
+        ("{{{char} x}} {{char}}}", "{ Mara}"),
+        ('{{"a": {"b": "{{char}}"}}} }}', '{{"a": {"b": "Mara"}}} }}'),
+        ("{{}} {{ }} {{ {{char}} }}", "{{}} {{ }} Mara"),
     ],
 )
 def test_macros_are_expanded(text: str, expected: str) -> None:
@@ -30,14 +36,15 @@ def test_macros_are_expanded(text: str, expected: str) -> None:
 
 def test_text_grows_only_so_far() -> None:
     long = "x" * 20_000
-    text = "{{character_description}}" * 800
-    expanded = expand(text, {"character_description": long})
+    text = "{{said}}" * 800
+    expanded = expand(text, Macros({"said": long}))
     assert expanded.startswith(long * 2)
     assert len(expanded) <= len(text) + MAX_GROWTH
 
 
 def test_only_names_are_expanded_in_lists() -> None:
-    assert names_in(MACROS) == {"char": "Mara", "user": "Ada"}
+    assert names_in(MACROS).values == {"char": "Mara", "user": "Ada"}
+    assert expand("{{char}}{{description}}{{said}}", names_in(MACROS)) == "Mara"
 
 
 OLD = (
@@ -94,11 +101,11 @@ def test_values_bring_no_placeholders() -> None:
     character = {
         "id": "00000000-0000-4000-8000-000000000002",
         "name": "Mara",
-        "description": "A keeper, {{mood}}, and {{character_pronoun_they}} knows {{char}}.",
+        "description": "A keeper, {{mood}}, and {{character_pronoun_they}} knows {{user}}.",
         "pronouns": "she/her",
     }
     macros = build_macros(accepted(character=character).begun, ChatRequest(message="Hello."))
-    assert expand("{{character_description}}", macros) == "A keeper, , and she knows {{char}}."
+    assert expand("{{character_description}}", macros) == "A keeper, , and she knows Ada."
 
 
 def test_placeholders_that_never_end_are_read_once() -> None:

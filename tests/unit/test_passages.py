@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from roleplay_chat.api import ChatRequest, Tier
 from roleplay_chat.prompt import builder
-from roleplay_chat.prompt.macros import MAX_GROWTH, expand, expanded
+from roleplay_chat.prompt.macro_variables import Variables
+from roleplay_chat.prompt.macros import MAX_GROWTH, Macros, expand, expanded
 from roleplay_chat.prompt.passages import Piece, build_passages, joined, written_for
 from roleplay_chat.rows import BegunTurn, CharacterRow
 from roleplay_chat.screening.decision import LEAD_CHARS, PARTS, Passage, in_context, read, screen
@@ -247,7 +248,7 @@ class TestPieces:
 
     @given(st.text("{}charx/ <>", max_size=40))
     def test_expand_like_their_texts(self, text: str) -> None:
-        macros = {"char": "Mara"}
+        macros = Macros({"char": "Mara"})
         piece = expanded(text, macros, lambda name: "character" if name else None)
         assert piece.text == expand(text, macros)
 
@@ -257,8 +258,8 @@ class TestPieces:
         assert len(build_passages([joined(" and ", [one, two])])) == 2
 
     def test_grow_only_so_far(self) -> None:
-        piece = expanded("{{char}}{{char}}", {"char": "x" * MAX_GROWTH}, lambda _: "scene")
-        assert piece.text.endswith("{{char}}")
+        piece = expanded("{{char}}!{{char}}", Macros({"char": "x" * MAX_GROWTH}), lambda _: "scene")
+        assert piece.text == "x" * MAX_GROWTH + "!"
 
 
 class TestWritten:
@@ -266,7 +267,7 @@ class TestWritten:
 
     def of(self, turn: BegunTurn, **request: Any) -> list[Passage]:
         request = ChatRequest.model_validate(REQUEST | request)
-        return written_for(turn, request, builder.activated_entries(turn, request))
+        return written_for(turn, request, builder.activated_entries(turn, request, Variables()))
 
     def test_has_everybody_with_their_ages(self) -> None:
         turn = begun(others=[{"id": UUID(int=2), "name": "Tom", "pronouns": "he", "age": 12}])

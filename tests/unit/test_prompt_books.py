@@ -106,6 +106,11 @@ class TestPlaces:
         assert "Nobody names" not in system(begun)
         assert "Today: ." in system(turn(description="Today: {{ outlet::weather }}."))
 
+    def test_what_an_outlet_quotes_is_not_expanded_again(self) -> None:
+        entry = at(7, "Asked: {{lastUserMessage}}", outlet_name="o")
+        begun = turn(entry, description="{{outlet::o}}", history=("Is it {{char}}?",))
+        assert "Asked: Is it {{char}}?" in system(begun)
+
     def test_entries_without_a_character_are_in_no_prompt_but_do_no_harm(self) -> None:
         begun = turn().model_copy(update={"character": None})
         assert prompt(begun)[0]["content"].startswith("You are")

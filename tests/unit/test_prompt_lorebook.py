@@ -153,10 +153,10 @@ def test_only_the_newest_messages_bring_entries_up() -> None:
     assert "Wide." in built(who, None, "the sea")[0]["content"]
 
 
-def test_names_are_expanded_in_entries_and_nothing_else() -> None:
-    who = with_book({"content": "{{user}} and {{char}}: {{scenario}}{{mood}} {{odd}}"})
+def test_macros_are_expanded_in_entries() -> None:
+    who = with_book({"content": "{{user}} and {{char}}: {{lastMessage}}{{mood}} {{odd}}."})
     content = built(who, "Hello")[0]["content"]
-    assert "Ada and Tobias Wren: {{scenario}} {{odd}}" in content
+    assert "Ada and Tobias Wren: Hello ." in content
 
 
 def test_macros_in_messages_are_left_alone() -> None:

@@ -231,27 +231,28 @@ MACROS = {
     "{{user}}": "Captain Reyes",
     "<BOT>": "Mara",
     "<USER>": "Captain Reyes",
-    "{{persona}}": "A captain who lost a ship and will not say {{char}}.",
+    "{{persona}}": "A captain who lost a ship and will not say Mara.",
     "{{scenario}}": "A storm has cut the skerry off.",
     "{{character_name}}": "Mara Voss",
-    "{{character_description}}": MARA["description"],
+    "{{character_description}}": "Mara keeps the lighthouse on Grey Skerry. She draws charts for"
+    " Captain Reyes.",
     "{{character_personality}}": "Dry-humoured and patient.",
     "{{character_scenario}}": "A storm has cut the skerry off.",
     "{{character_pronouns}}": "she/her",
     "{{character_age}}": "52",
     "{{user_name}}": "Captain Reyes",
-    "{{user_description}}": REYES["description"],
+    "{{user_description}}": "A captain who lost a ship and will not say Mara.",
     "{{user_personality}}": "Proud.",
     "{{user_pronouns}}": "they/them",
     "{{user_age}}": "41",
     "{{ Char }}{{// not for models}}": "Mara",
-    "{{nonsense}}": "{{nonsense}}",
+    "{{nonsense}}": "",
 }
 
 
 @pytest.mark.parametrize("macro", MACROS)
 class TestMacro:
-    """Macros are expanded once: macros inside a value stay as they are."""
+    """Macros are expanded once, and unknown ones are left out."""
 
     @pytest.mark.parametrize(
         "place",

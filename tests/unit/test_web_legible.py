@@ -48,6 +48,17 @@ def test_excerpt_names_whom_macros_stand_for() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("{{// for {{user}}}}Hi {{random::{{char}}::b}}{{setvar::a::b}}!", "Hi !"),
+        ("{{if a}}{{ char }}{{/if}} {not} {{user", "Mara {not} {{user"),
+    ],
+)
+def test_excerpt_has_no_other_macros(text: str, expected: str) -> None:
+    assert excerpt(text, 160) == expected
+
+
 def test_excerpt_of_a_long_text_ends_in_an_ellipsis() -> None:
     assert excerpt("{{char}} " + "x" * 200, 160).endswith("x…")
     assert excerpt("x" * 160, 160) == "x" * 160

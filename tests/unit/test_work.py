@@ -19,6 +19,7 @@ from roleplay_chat.lorebook.entries import parse_entries, without_decorators
 from roleplay_chat.lorebook.keys import Scope
 from roleplay_chat.memory import facts, notes
 from roleplay_chat.messages import Cast
+from roleplay_chat.prompt.macros import Macros, expand, unexpanded, without_placeholders
 from roleplay_chat.reply.filters import Reply
 from roleplay_chat.reply.model_refusals import is_model_refusal, may_become_model_refusal
 from roleplay_chat.reply.truncation import trim_unfinished_sentence
@@ -57,6 +58,18 @@ ODD: dict[str, Callable[[int], str]] = {
     "names": lambda n: "Ann:\n" * (n // 5),
     "quotes": lambda n: '."*' * (n // 3),
     "stars": lambda n: "*a" * (n // 2),
+    "macros": lambda n: "{{reverse:{{pick::a::b}}}}" * (n // 26),
+    "macros-that-never-end": lambda n: "{{reverse:{{if a}}" * (n // 18),
+    "macros-in-macros": lambda n: "{{reverse:" * (n // 12) + "}}" * (n // 12),
+    "macros-without-a-beginning": lambda n: "{{/if}}}}" * (n // 9),
+    "blocks": lambda n: "{{if a}}" * (n // 16) + "{{/if}}" * (n // 16),
+    "blocks-one-after-the-other": lambda n: "{{if user}}a{{else}}b{{/if}}" * (n // 28),
+    "trims": lambda n: "\n{{trim}}" * (n // 9),
+    "options": lambda n: "{{random:" + "a," * (n // 2) + "}}",
+    "arguments": lambda n: "{{random" + "::a" * (n // 3) + "}}",
+    "flags": lambda n: "{{" + "#/" * (n // 2) + "}}",
+    "variables": lambda n: "{{incvar::a}}{{addvar::b::c}}" * (n // 29),
+    "texts-of-the-card": lambda n: "{{description}}" * (n // 15),
     "braces": lambda n: '{"tier":"a","text":"' * (n // 20),
 }
 
@@ -90,6 +103,10 @@ def _noted(text: str) -> None:
     facts.most_relevant(known, [text])
 
 
+def _expanded(text: str) -> None:
+    expand(text, Macros({"user": "Ada", "char": "Mara"}, {"description": "x" * 100}))
+
+
 READERS: dict[str, Callable[[str], object]] = {
     "screening": detect,
     "reply": _reply,
@@ -100,6 +117,9 @@ READERS: dict[str, Callable[[str], object]] = {
     "messages-for-keys": _said,
     "notes": lambda text: notes.parse('{"summary":"' + text, reach="profile"),
     "facts": _noted,
+    "macros": _expanded,
+    "macros-to-name": unexpanded,
+    "macros-of-an-older-product": lambda text: without_placeholders(text, Macros()),
 }
 
 

@@ -19,13 +19,18 @@ export function line(text) {
   return (readable(text) || "(nothing visible)") + (text.length > NAME ? "…" : "");
 }
 
-/** The beginning of a card's text, with its name macros expanded. */
+const CHARACTER = /\{\{\s*(?:char|bot)\s*\}\}|<(?:BOT|CHAR)>/gi;
+const PERSON = /\{\{\s*user\s*\}\}|<USER>/gi;
+// Any other macro. One that is inside another is found first.
+const OTHER = /\{\{(?!\s*(?:char|bot|user)\s*\}\})(?:[^{}]|\{\{\s*(?:char|bot|user)\s*\}\})*\}\}/gi;
+const NESTED = 4;
+
+/** The beginning of a card's text, with its name macros expanded and without its other macros. */
 export function excerpt(text, length, character, person) {
   // Cut before and after, because expanding macros makes a text longer.
-  const named = text
-    .slice(0, length)
-    .replace(/\{\{char\}\}|<BOT>/gi, () => character)
-    .replace(/\{\{user\}\}|<USER>/gi, () => person);
+  let named = text.slice(0, length);
+  for (let level = 0; level < NESTED; level += 1) named = named.replace(OTHER, "");
+  named = named.replace(CHARACTER, () => character).replace(PERSON, () => person);
   const whole = text.length <= length && named.length <= length;
   return whole ? named : `${named.slice(0, length)}…`;
 }

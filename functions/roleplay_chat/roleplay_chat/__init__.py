@@ -16,7 +16,8 @@ memory/         summarises, in the background, what no longer fits the prompt
 turn_record     what a turn leaves: answer, columns, usage rows, log line, alerts
 turn_errors     the error when there is no reply
 
-Below these: types (`rows`, `messages`), `tokens`, `continuation`, `settings`; `telemetry` measures.
+Below these: types (`rows`, `messages`), `tokens`, `continuation`, `settings`, `time_zones`.
+`telemetry` measures.
 Other requests: `message_actions` (choose, edit, delete, hide, branch); import and export in
 `cards/` and `chats/`.
 """

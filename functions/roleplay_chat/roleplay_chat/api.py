@@ -11,6 +11,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 from edge.clients import Clients
 from edge.errors import ApiError
 from edge.json_text import dumps, loads
+from roleplay_chat.time_zones import parse_time_zone
 
 Action = Literal["send", "kickoff", "regenerate", "continue", "impersonate"]
 Task = Literal["roleplay", "storytelling", "prompt_enhancement"]
@@ -34,6 +35,15 @@ def storable(text: str) -> str:
 Text = Annotated[str, AfterValidator(storable)]
 LongText = Annotated[Text, Field(max_length=8_000)]
 Name = Annotated[Text, Field(max_length=200)]
+
+
+def known_time_zone(name: str) -> str:
+    """Return the name of a time zone. Raises ValueError for any other text."""
+    parse_time_zone(name)
+    return name
+
+
+TimeZone = Annotated[str, Field(max_length=64), AfterValidator(known_time_zone)]
 ClientMessageId = Annotated[Text, Field(max_length=128)]
 Model = TypeVar("Model", bound=BaseModel)
 Object = dict[str, Any]
@@ -67,6 +77,9 @@ class ChatRequest(BaseModel):
     user_character_id: UUID | None = None
     greeting: Annotated[int, Field(ge=0, le=1_000)] | None = None
     """The index of the greeting that opens the conversation; 0 is the first message."""
+    time_zone: TimeZone | None = None
+    """Where the person is, for macros that tell the time: "Europe/Berlin" or "+02:00". UTC if not
+    given."""
 
     task: Task = "roleplay"
     requested_action: Literal["send", "regenerate", "continue", "impersonate"] | None = Field(

@@ -291,6 +291,10 @@ class BegunTurn(Row):
     memory: MemoryRow | None = None
     facts: list[FactRow] = Field(default_factory=list)
     """Those that matter most first: pinned ones, then by importance and use."""
+    variables: Object = Field(default_factory=dict)
+    """What macros have set in the conversation before this turn's reply: texts by name."""
+    last_said_at: datetime | None = None
+    """When the person wrote the message before this turn's."""
     templates: list[TemplateRow] = Field(default_factory=list)
     models: list[ModelRow] = Field(default_factory=list)
     moderators: list[ModelRow] = Field(default_factory=list)

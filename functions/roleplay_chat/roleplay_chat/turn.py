@@ -186,6 +186,7 @@ async def _reply(
         cooldowns=generation.cooldowns,
         first_text_ms=events.first_text_ms,
         ingredients=prompts.ingredients,
+        variables=prompts.variables,
     )
 
 

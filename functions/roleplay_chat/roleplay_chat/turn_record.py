@@ -1,7 +1,7 @@
 """Builds what a turn leaves behind: answer, columns, usage rows, log line and alerts. Pure."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, Literal
 from uuid import UUID
 
@@ -39,6 +39,8 @@ class Outcome:
     first_text_ms: int | None = None
     ingredients: Ingredients | None = None
     """What the prompt of the last call was made of."""
+    variables: Mapping[str, str] = field(default_factory=dict)
+    """The variables of the conversation after the reply."""
 
     @property
     def attempts(self) -> list[Attempt]:
@@ -146,6 +148,7 @@ def turn_end(
             "finish_reason": answer.finish_reason if answer else None,
             "error_code": outcome.error_code,
             "duration_ms": accepted.elapsed_ms(),
+            **_variables(accepted, outcome),
             **(answer.usage if answer else Usage()).to_json(),
         },
         result=answer.metadata() if answer else outcome.content_refused,
@@ -159,6 +162,12 @@ def turn_end(
         memory=memory,
         prompt=_composition(outcome),
     )
+
+
+def _variables(accepted: Accepted, outcome: Outcome) -> dict[str, Any]:
+    """The variables of the conversation, if it has or had any."""
+    known = outcome.variables or accepted.begun.variables
+    return {"variables": dict(outcome.variables)} if known else {}
 
 
 def _composition(outcome: Outcome) -> dict[str, Any] | None:

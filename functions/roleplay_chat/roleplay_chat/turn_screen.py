@@ -3,7 +3,7 @@
 Reads long texts in a thread, so that other turns are not delayed.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from logging import getLogger
 from typing import TypeVar
@@ -22,6 +22,7 @@ from roleplay_chat.prompt import builder
 from roleplay_chat.prompt.builder import Prompt, activated_entries
 from roleplay_chat.prompt.composition import Ingredients
 from roleplay_chat.prompt.greeting import greeting_for
+from roleplay_chat.prompt.macro_variables import NO_VARIABLES, Variables
 from roleplay_chat.prompt.passages import written_for
 from roleplay_chat.screening.decision import (
     ContentRefused,
@@ -66,6 +67,10 @@ class PromptScreen:
         self._said_last = ""
         """The text before a reply to the last prompt built."""
         self._built: tuple[tuple[Target, RequestShape, str], Prompt] | None = None
+        self._variables = Variables.from_json(self._begun.variables)
+        """After the book's entries."""
+        self._greeted: Variables | None = None
+        """After the greeting, if one answers."""
         self.lore: Sequence[Entry] = ()
         """The activated entries of the turn's books."""
         self.signals: list[PartSignals] = []
@@ -75,6 +80,13 @@ class PromptScreen:
     def ingredients(self) -> Ingredients | None:
         """What the last prompt built was made of."""
         return self._built[1].ingredients if self._built else None
+
+    @property
+    def variables(self) -> Mapping[str, str]:
+        """The variables of the conversation after the turn."""
+        if self._greeted is not None:
+            return self._greeted
+        return self._built[1].variables if self._built else NO_VARIABLES
 
     async def open(self) -> Prompt:
         """Screen the texts written for the turn, and build the first target's prompt.
@@ -87,6 +99,7 @@ class PromptScreen:
             activated_entries,
             begun,
             self._request,
+            self._variables,
         )
         self._written = await self._read(written_for(begun, self._request, self.lore))
         self._judge(self._written)
@@ -120,6 +133,7 @@ class PromptScreen:
                 max_tokens=shape.max_tokens,
                 tokens=target.tokens,
                 lore=self.lore,
+                variables=self._variables,
                 roles=shape.roles,
                 rule=rule,
             )
@@ -137,10 +151,12 @@ class PromptScreen:
 
         Raises `ApiError` if the greeting chosen by number is not available.
         """
-        greeting = greeting_for(self._begun, self._request)
+        variables = Variables.from_json(self._begun.variables)
+        greeting = greeting_for(self._begun, self._request, variables)
         if greeting is not None:
             self._judge([*self.signals, *await self._read([Passage("character", greeting)])])
         if not self._is_scene(greeting):
+            self._greeted = None if greeting is None else variables
             return greeting, None
         if self._request.greeting is not None:
             raise ContentRefused(SCENE)

@@ -7,18 +7,16 @@ What works is decided by the code that does it: macros by `prompt.macros`, entri
 import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
-from roleplay_chat.api import ChatRequest
 from roleplay_chat.cards.assets import count_assets
 from roleplay_chat.cards.model import Card
 from roleplay_chat.cards.versions import Object, find_fields
 from roleplay_chat.lorebook.entries import parse_entries, without_effect
 from roleplay_chat.lorebook.matching import broken_patterns
-from roleplay_chat.prompt.macros import build_macros, names_in, unexpanded
-from roleplay_chat.rows import BegunTurn, CharacterRow, TurnRow, UserRow
+from roleplay_chat.prompt.macros import unexpanded
+from roleplay_chat.rows import CharacterRow
 
 BROKEN_PATTERNS = "Lorebook keys that are invalid patterns and never match: {count}."
 MACROS = "Macros that are not supported: {names}."
@@ -88,23 +86,14 @@ def _counted(names: Iterable[str]) -> list[str]:
 
 
 def _macros(row: CharacterRow) -> list[str]:
-    """The macros of all texts that stay. Instructions know {{original}} as well, and entries only
-    names."""
-    begun = BegunTurn(
-        now=datetime.now(UTC),
-        turn=TurnRow(id=row.id),
-        user=UserRow(),
-        character=row,
-        persona=row,
-    )
-    macros = build_macros(begun, ChatRequest())
-    instructions = (row.system_prompt, row.post_history_instructions)
-    found = [name for text in instructions for name in unexpanded(text, {**macros, "original": ""})]
-    others = (text for text in row.texts(book=False) if text not in instructions)
-    found += [name for text in others for name in unexpanded(text, macros)]
+    """The macros of all texts that are left out."""
+    texts = row.texts(book=False)
     for entry in parse_entries(row.character_book or {}):
-        for text in (entry.content, *entry.keys, *entry.secondary):
-            found += unexpanded(text, names_in(macros))
+        texts += (entry.content, *entry.keys, *entry.secondary)
+    instructions = (row.system_prompt, row.post_history_instructions)
+    found = [
+        name for text in texts for name in unexpanded(text, knows_original=text in instructions)
+    ]
     return list(dict.fromkeys(found))
 
 

@@ -17,6 +17,7 @@ from roleplay_chat.memory import facts
 from roleplay_chat.memory.facts import TIERS, Fact, Material
 from roleplay_chat.messages import Message, Roles
 from roleplay_chat.prompt.builder import Prompt
+from roleplay_chat.prompt.macros import Macros
 from roleplay_chat.prompt.passages import Piece
 from roleplay_chat.prompt.roles import PromptMessage, arranged
 from roleplay_chat.reply.template_tokens import end_tokens
@@ -243,7 +244,7 @@ def capacity(begun: BegunTurn, context_tokens: int) -> int:
 def build_request(
     batch: Batch,
     begun: BegunTurn,
-    macros: Mapping[str, str],
+    macros: Macros,
     *,
     budget: int,
     tokens: Tokens = UNCALIBRATED,
@@ -286,7 +287,7 @@ def _known(begun: BegunTurn, places: Iterable[int]) -> Iterator[dict[str, Any]]:
 def _material(
     batch: Batch,
     begun: BegunTurn,
-    macros: Mapping[str, str],
+    macros: Macros,
     *,
     known: Sequence[int],
     longest: int,
@@ -454,9 +455,7 @@ def _narrower(tier: object, reach: MemoryTier) -> MemoryTier:
     return min(known, reach, key=TIERS.index)
 
 
-def to_save(
-    batch: Batch, written: Written, begun: BegunTurn, macros: Mapping[str, str]
-) -> dict[str, Any]:
+def to_save(batch: Batch, written: Written, begun: BegunTurn, macros: Macros) -> dict[str, Any]:
     """The result in the format of private.remember."""
     material = Material(
         known=begun.facts,

@@ -10,7 +10,7 @@ character's long texts: see `SHARES`.
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from roleplay_chat.api import ChatRequest, Tier
 from roleplay_chat.lorebook.entries import Entry, Position
@@ -21,15 +21,18 @@ from roleplay_chat.messages import Message, Role, Roles
 from roleplay_chat.prompt import recall
 from roleplay_chat.prompt.composition import Ingredients, Section
 from roleplay_chat.prompt.group_chat import as_heard, introduction
+from roleplay_chat.prompt.macro_variables import NO_VARIABLES, Variables
 from roleplay_chat.prompt.macros import (
+    Macros,
     build_macros,
     expand,
     expanded,
     names_in,
     owner,
     without_placeholders,
+    written,
 )
-from roleplay_chat.prompt.outlets import with_outlets
+from roleplay_chat.prompt.outlets import entries_in_outlets, texts_by_outlet
 from roleplay_chat.prompt.passages import NO_WORDS, Piece, build_passages, joined
 from roleplay_chat.prompt.roles import PromptMessage, arranged, extra_tokens
 from roleplay_chat.rows import (
@@ -101,29 +104,34 @@ _FALLBACK_TEMPLATE = (
 
 
 class Prompt(list[Message]):
-    """The messages to send, the passages that they consist of, for the screening, and what they
-    were made of."""
+    """The messages to send, the passages that they consist of, for the screening, what they were
+    made of, and the variables that their macros leave."""
 
     def __init__(
         self,
         messages: Iterable[Message] = (),
         passages: Sequence[Passage] = (),
         ingredients: Ingredients | None = None,
+        variables: Mapping[str, str] = NO_VARIABLES,
     ) -> None:
         super().__init__(messages)
         self.passages = passages
         self.ingredients = ingredients
+        self.variables = variables
 
     @classmethod
     def from_messages(
-        cls, said: Sequence[PromptMessage], ingredients: Ingredients | None = None
+        cls,
+        said: Sequence[PromptMessage],
+        ingredients: Ingredients | None = None,
+        variables: Mapping[str, str] = NO_VARIABLES,
     ) -> "Prompt":
         """Convert messages whose texts know the parts that they come from."""
         messages: list[Message] = [
             {"role": message.role, "content": message.content.text} for message in said
         ]
         passages = build_passages([message.content for message in said])
-        return cls(messages, passages, ingredients)
+        return cls(messages, passages, ingredients, variables)
 
 
 @dataclass(frozen=True)
@@ -142,6 +150,8 @@ class PromptSpec:
     """Counts tokens for the target."""
     lore: Sequence[Entry] | None = None
     """The result of `activated_entries`; None to search the book."""
+    variables: Mapping[str, str] = field(default_factory=dict)
+    """The variables after `activated_entries`; ignored where the book is searched."""
     roles: Roles = "as_is"
     """The form of the messages."""
     rule: str = ""
@@ -182,19 +192,23 @@ def build(spec: PromptSpec) -> Prompt:
         recalled_messages=recalled.messages,
         others=spec.budget - frame.room,
     )
-    return Prompt.from_messages(arranged(messages, spec.roles), ingredients)
+    return Prompt.from_messages(arranged(messages, spec.roles), ingredients, frame.variables)
 
 
-def activated_entries(begun: BegunTurn, request: ChatRequest) -> list[Entry]:
-    """The entries of the turn's books that the newest messages activate, before any limit."""
+def activated_entries(begun: BegunTurn, request: ChatRequest, variables: Variables) -> list[Entry]:
+    """The entries of the turn's books that the newest messages activate, before any limit.
+
+    Changes `variables` as their macros do.
+    """
     if not (books := books_of(begun)):
         return []
-    names = names_in(build_macros(begun, request))
-    in_patterns = {name: escaped(value) for name, value in names.items()}
+    macros = build_macros(begun, request).keeping(variables).standing_still()
+    names = names_in(macros)
+    in_patterns = names.having(**{name: escaped(value) for name, value in names.values.items()})
     return match_entries(
         books,
-        conversation_of(begun, names),
-        expand=lambda text: expand(text, names),
+        conversation_of(begun, macros.values),
+        expand=lambda text: expand(text, macros),
         expand_pattern=lambda text: expand(text, in_patterns),
     )
 
@@ -242,27 +256,38 @@ class _Frame:
     found: Sequence[Entry]
     """The activated entries, of which `lore` are those that fit."""
     memory: _Memory
+    variables: Variables
+    """After all texts of authors."""
 
 
 def _frame(spec: PromptSpec) -> _Frame:
-    request, budget, tokens = spec.request, spec.budget, spec.tokens
-    found = activated_entries(spec.begun, request) if spec.lore is None else spec.lore
-    begun, in_outlets = with_outlets(spec.begun, found, int(budget * LORE_SHARE), tokens)
-    macros = build_macros(begun, request)
+    begun, request, budget, tokens = spec.begun, spec.request, spec.budget, spec.tokens
+    variables = Variables(spec.variables)
+    if (found := spec.lore) is None:
+        variables = Variables.from_json(begun.variables)
+        found = activated_entries(begun, request, variables)
+    in_outlets = entries_in_outlets(begun, found, int(budget * LORE_SHARE), tokens)
+    macros = _macros(spec).keeping(variables).filling(texts_by_outlet(in_outlets))
     heard = as_heard(begun, macros["user"])
-    written = [*_character_note(begun, macros), *_person_note(begun, macros)]
-    fitted = _fit_notes(written, int(budget * NOTE_SHARE), tokens)
+    # In the order of the prompt, for the variables that texts set and read.
+    texts = macros.standing_still()
+    house = _own_text(_template(begun.templates, spec.tier, spec.family), request, texts)
+    own = _own_prompt(begun, house, texts)
+    parts = _parts(begun, request, texts)
+    notes_asked = [*_character_note(begun, macros), *_person_note(begun, macros)]
+    fitted = _fit_notes(notes_asked, int(budget * NOTE_SHARE), tokens)
     spent = sum(_cost(sent, tokens) for _, sent in fitted)
     asked = _closing(heard, request, macros)
     closing = _fit_closing(asked, budget, spent, tokens)
     spent += sum(_cost(message, tokens) for message in closing)
     room = _system_room(budget, spent)
-    house = _own_text(_template(begun.templates, spec.tier, spec.family), request, macros)
-    template = _opening_section(
-        begun, spec.tier, house, macros, int(room * SHARES["template"]), tokens
-    )
+    template = _opening_section(spec.tier, house, own, int(room * SHARES["template"]), tokens)
     memory = _memory(begun, int(budget * MEMORY_SHARE), tokens)
-    parts = _parts(begun, request, macros, template, memory.text)
+    parts = {
+        "template": template,
+        **parts,
+        "memory": _section("memory", _MEMORY, memory.text),
+    }
     whole = {name: _need(part, tokens) for name, part in parts.items()}
     needs = whole | {"memory": _round_up(whole["memory"], budget)}
 
@@ -302,6 +327,15 @@ def _frame(spec: PromptSpec) -> _Frame:
         asked=[*(note for note, _ in fitted), *asked],
         found=found,
         memory=memory,
+        variables=variables,
+    )
+
+
+def _macros(spec: PromptSpec) -> Macros:
+    return build_macros(spec.begun, spec.request).having(
+        maxprompt=str(spec.context_tokens - spec.max_tokens),
+        maxcontext=str(spec.context_tokens),
+        maxresponse=str(spec.max_tokens),
     )
 
 
@@ -346,24 +380,21 @@ def _shortened(name: Section, part: Piece, limit: int, tokens: Tokens) -> Piece:
     return NO_WORDS if is_titled and len(cut) <= len(title) else part.beginning(len(cut))
 
 
-def _own_text(text: str, request: ChatRequest, macros: Mapping[str, str]) -> Piece:
+def _own_text(text: str, request: ChatRequest, macros: Macros) -> Piece:
     """A text of ours, with macros expanded."""
     return expanded(text, macros, lambda name: owner(name, request) if name else None)
 
 
-def _opening_section(
-    begun: BegunTurn,
-    tier: Tier,
-    house: Piece,
-    macros: Mapping[str, str],
-    limit: int,
-    tokens: Tokens,
-) -> Piece:
+def _own_prompt(begun: BegunTurn, house: Piece, macros: Macros) -> Piece:
+    """The author's replacement for the template; empty if there is none."""
+    text = begun.character.system_prompt if begun.character else ""
+    return written(text, macros, "character", original=house)
+
+
+def _opening_section(tier: Tier, house: Piece, own: Piece, limit: int, tokens: Tokens) -> Piece:
     """The beginning of the system message: the template, or the author's replacement for it."""
-    if not begun.character or not begun.character.system_prompt:
+    if not own.text.strip():
         return house
-    written = begun.character.system_prompt
-    own = expanded(written, macros, lambda _: "character", original=house)
     # An author may replace the template, but not drop the tier's rules, nor push them beyond the
     # cut with a long text before them.
     if house.text in tokens.beginning(own.text, limit):
@@ -374,18 +405,15 @@ def _opening_section(
 def _parts(
     begun: BegunTurn,
     request: ChatRequest,
-    macros: Mapping[str, str],
-    template: Piece,
-    memory: str,
+    macros: Macros,
 ) -> dict[Section, Piece]:
-    """The sections of the system message without the lorebook, uncut, in order."""
+    """The sections of the system message between template and memory, without the lorebook, uncut,
+    in order."""
     scene = "\n".join(filter(None, [request.scene_description, request.scene_context]))
     scene_name = without_placeholders(request.scene_name or "", macros)
     scene_title = f"The scene: {scene_name}" if scene_name else "The scene"
     role = without_placeholders(request.user_role or "", macros)
-    directions = expand(request.scene_system_prompt or "", macros)
     parts: dict[Section, Piece] = {
-        "template": template,
         "others": _section("character", "Who else is there", introduction(begun, macros)),
     }
     if begun.character:
@@ -393,24 +421,24 @@ def _parts(
     else:  # There may be entries around them.
         parts |= {"description": NO_WORDS, "examples": NO_WORDS}
     if begun.persona:
-        about = expand(begun.persona.description, macros)
         title = f"About {begun.persona.name}, played by the user"
-        parts["persona"] = _section("persona", title, about)
+        parts["persona"] = _author_section("persona", title, begun.persona.description, macros)
     return parts | {
         "role": _section("persona", "The user plays", role),
-        "scene": _section("scene", scene_title, expand(scene, macros)),
-        "directions": _section("scene", "Directions for the scene", directions),
-        "memory": _section("memory", _MEMORY, memory),
+        "scene": _author_section("scene", scene_title, scene, macros),
+        "directions": _author_section(
+            "scene", "Directions for the scene", request.scene_system_prompt or "", macros
+        ),
     }
 
 
-def _character_parts(character: CharacterRow, macros: Mapping[str, str]) -> dict[Section, Piece]:
+def _character_parts(character: CharacterRow, macros: Macros) -> dict[Section, Piece]:
     name = character.name
     vitals = [f"{name} is {character.age} years old." if character.age is not None else ""]
     vitals.append(f"{name}'s pronouns: {character.pronouns}." if character.pronouns else "")
 
     def section(title: str, text: str) -> Piece:
-        return _section("character", title, expand(text, macros))
+        return _author_section("character", title, text, macros)
 
     return {
         "description": section(f"About {name}", character.description),
@@ -502,15 +530,15 @@ def _fact_lines(facts: Sequence[FactRow], budget: int, tokens: Tokens) -> list[s
 def _closing(
     begun: BegunTurn,
     request: ChatRequest,
-    macros: Mapping[str, str],
+    macros: Macros,
 ) -> list[PromptMessage]:
     closing: list[PromptMessage] = []
-    instructions = begun.character.post_history_instructions if begun.character else ""
+    text = begun.character.post_history_instructions if begun.character else ""
     # {{original}} stands for our own instructions, and we have none here.
-    instructions = expand(instructions, {**macros, "original": ""}).strip()
+    instructions = written(text, macros, "character").stripped()
     # They instruct the character, who does not speak in an impersonation.
-    if instructions and request.action != "impersonate":
-        closing.append(PromptMessage("system", Piece.from_text("character", instructions)))
+    if instructions.runs and request.action != "impersonate":
+        closing.append(PromptMessage("system", instructions))
     said = begun.turn.message
     if said is not None:
         return [*closing, PromptMessage("user", Piece.from_text("message", said))]
@@ -519,12 +547,12 @@ def _closing(
     return [*closing, PromptMessage("user", opening)]
 
 
-def _example(begun: BegunTurn, request: ChatRequest, macros: Mapping[str, str]) -> list[Piece]:
+def _example(begun: BegunTurn, request: ChatRequest, macros: Macros) -> list[Piece]:
     """A scene starter as an example, if nobody has spoken yet."""
     if request.action == "impersonate" or begun.turn.continues is not None or begun.history:
         return []
     starters = [starter for starter in request.scene_starters or [] if starter]
-    return [Piece.from_text("scene", expand(starter, macros)) for starter in starters[:1]]
+    return [written(starter, macros, "scene") for starter in starters[:1]]
 
 
 def _fit_closing(
@@ -582,6 +610,12 @@ def _section(part: Part, title: str, text: str | None) -> Piece:
     """A section with a title. The title is screened with the text, since most contain a name."""
     text = text.strip() if text else ""
     return Piece.from_text(part, f"## {title}\n{text}") if text else NO_WORDS
+
+
+def _author_section(part: Part, title: str, text: str, macros: Macros) -> Piece:
+    """As `_section`, for a text in which macros are expanded."""
+    piece = written(text, macros, part).stripped()
+    return Piece.from_runs([(part, f"## {title}\n"), *piece.runs]) if piece.runs else NO_WORDS
 
 
 def _recent(
@@ -672,7 +706,7 @@ def _lore(begun: BegunTurn, found: Sequence[Entry], budget: int, tokens: Tokens)
     )
 
 
-def _character_note(begun: BegunTurn, macros: Mapping[str, str]) -> list[PromptMessage]:
+def _character_note(begun: BegunTurn, macros: Macros) -> list[PromptMessage]:
     """The note that the author wants among the messages, uncut; a list of one, or of none."""
     if begun.character is None or not begun.character.depth_prompt:
         return []
@@ -681,7 +715,7 @@ def _character_note(begun: BegunTurn, macros: Mapping[str, str]) -> list[PromptM
     return [_note("character", text, role, depth)] if text else []
 
 
-def _person_note(begun: BegunTurn, macros: Mapping[str, str]) -> list[PromptMessage]:
+def _person_note(begun: BegunTurn, macros: Macros) -> list[PromptMessage]:
     """The note that the person keeps in the conversation, text about the story like a scene's; as
     `_character_note`."""
     settings = begun.settings

@@ -4,20 +4,21 @@ from edge.errors import ApiError
 from roleplay_chat.api import ChatRequest
 from roleplay_chat.content_tier import greeting_denied, may_read
 from roleplay_chat.prompt.group_chat import is_group_chat
-from roleplay_chat.prompt.macros import build_macros, expand
+from roleplay_chat.prompt.macro_variables import Variables
+from roleplay_chat.prompt.macros import Macros, build_macros, expand
 from roleplay_chat.rows import BegunTurn
 
 MODEL_USED = "card:greeting"
 """Reported to the client instead of a model's name."""
 
 
-def greeting_for(begun: BegunTurn, request: ChatRequest) -> str | None:
+def greeting_for(begun: BegunTurn, request: ChatRequest, variables: Variables) -> str | None:
     """The greeting that answers this turn; None if a model should.
 
     None if somebody has spoken, if there is no greeting, if the person may not read it, or if the
     request has a scene, which the author could not know. A greeting chosen by number opens any
     scene and can replace another opening. Raises `ApiError` 400 if there is none of that number,
-    403 if the person may not read it.
+    403 if the person may not read it. Changes `variables` as the greeting's macros do.
     """
     if begun.character is None or begun.history or begun.turn.message is not None:
         return None
@@ -29,13 +30,13 @@ def greeting_for(begun: BegunTurn, request: ChatRequest) -> str | None:
         if request.greeting is not None:
             raise greeting_denied()
         return None
-    return _chosen(begun, request)
+    return _chosen(begun, request, build_macros(begun, request).keeping(variables))
 
 
-def _chosen(begun: BegunTurn, request: ChatRequest) -> str | None:
+def _chosen(begun: BegunTurn, request: ChatRequest, macros: Macros) -> str | None:
     known = _known(begun)
     number = _first(begun) if request.greeting is None else request.greeting
-    text = expand(known.get(number, ""), build_macros(begun, request)).strip()
+    text = expand(known.get(number, ""), macros).strip()
     if not text and request.greeting is not None:
         numbers = [str(number) for number, text in known.items() if text.strip()]
         has = f"has these: {', '.join(numbers)}" if numbers else "has none"

@@ -3,11 +3,10 @@
 The database chooses the speaker (private.speaker): see docs/several-characters.md.
 """
 
-from collections.abc import Mapping
 from itertools import chain
 
 from roleplay_chat.messages import Cast
-from roleplay_chat.prompt.macros import expand, names_in
+from roleplay_chat.prompt.macros import Macros, called, expand
 from roleplay_chat.rows import BegunTurn, CharacterRow, MessageRow
 
 SHORT_CHARS = 300
@@ -63,20 +62,19 @@ def _heard(row: MessageRow, *, own_words: bool, person: str) -> MessageRow:
     return row.model_copy(update={"sender": sender, "content": f"{name}: {row.content}"})
 
 
-def introduction(begun: BegunTurn, macros: Mapping[str, str]) -> str:
+def introduction(begun: BegunTurn, macros: Macros) -> str:
     """What the speaker knows of the other characters; empty if there are none."""
     if begun.character is None or not begun.others:
         return ""
     known = [f"- {_who(other)}{_short(_about(other, macros))}" for other in begun.others]
-    name = macros.get("char", begun.character.name)
+    name = macros.find("char") or begun.character.name
     rule = f"Write {name}'s next words and actions alone, and no name in front of them."
     return "\n".join([*known, rule])
 
 
-def _about(other: CharacterRow, macros: Mapping[str, str]) -> str:
+def _about(other: CharacterRow, macros: Macros) -> str:
     """Another character's description, in which {{char}} means that character."""
-    called = {"char": other.nickname or other.name, "character_name": other.name}
-    return expand(other.description, names_in({**macros, **called}))
+    return expand(other.description, called(macros, other))
 
 
 def _who(other: CharacterRow) -> str:

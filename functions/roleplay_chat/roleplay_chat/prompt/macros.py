@@ -1,93 +1,125 @@
 """Expands macros such as {{char}} in authors' texts: once, and never in messages."""
 
-import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from datetime import UTC
 
 from roleplay_chat.api import ChatRequest
-from roleplay_chat.prompt.passages import NO_WORDS, Piece
-from roleplay_chat.rows import BegunTurn
-from roleplay_chat.screening.decision import Part
-
-MAX_GROWTH = 40_000
-"""Characters that macros may add to a text. Without a limit, a text that repeats a description a
-thousand times would exhaust memory."""
-
-_MACRO = re.compile(
-    r"\{\{\s*(?P<remark>//|comment\s*:)[^{}]*\}\}"
-    # Three braces and {{name|filter}} are forms of other template languages. The look back comes
-    # second: a pattern whose forms all begin with a character is tried only where one stands.
-    r"|\{(?<!\{\{)\{+\s*(?P<name>[A-Za-z_][\w.-]*)\s*(?P<filter>[|:][^{}]*)?\}{2,}"
-    r"|<(?P<old>user|char|bot)>",
-    re.IGNORECASE,
+from roleplay_chat.prompt.macro_clock import Clock
+from roleplay_chat.prompt.macro_expansion import (
+    MAX_GROWTH,
+    Words,
+    expansion,
+    source_without_placeholders,
+    unsupported,
 )
-_LEFT = re.compile(r"\{\{\s{0,8}(//|[#/?!.$]?\w[\w.-]{0,39})")
-"""The beginning of any macro, also of one with arguments."""
-_NESTED = re.compile(r"\{\{([^{}]*)\{\{([^{}]*)\}\}([^{}]*)\}\}")
-_MAX_NESTING = 8
-_OLD_NAMES = {"user": "user", "char": "char", "bot": "char"}
-_SHORT = ("char", "user", "character_name", "user_name")
+from roleplay_chat.prompt.macro_values import NAMES, SAID, Macros
+from roleplay_chat.prompt.macro_variables import Variables
+from roleplay_chat.prompt.passages import NO_WORDS, Piece
+from roleplay_chat.rows import BegunTurn, CharacterRow
+from roleplay_chat.screening.decision import Part
+from roleplay_chat.time_zones import parse_time_zone
 
+__all__ = [
+    "MAX_GROWTH",
+    "Macros",
+    "build_macros",
+    "called",
+    "expand",
+    "expanded",
+    "names_in",
+    "owner",
+    "unexpanded",
+    "without_placeholders",
+    "written",
+]
 
 _PRONOUNS = {
     "she": ("she", "her", "her"),
     "he": ("he", "him", "his"),
     "they": ("they", "them", "their"),
 }
-_ELSEWHERE = (
-    *("mood", "scene_context", "voice_examples", "voice_tone"),
-    *("character_background", "character_goals", "character_quirks", "character_relationships"),
-    *("character_speaking_style", "character_visual_description"),
-    *("character_description", "character_personality"),
-    *("user_appearance", "user_gender", "user_persona"),
-)
-"""Macros of an older product that are empty unless a row says more. Most of their values are in
-sections of the prompt of their own."""
-_KNOWN_PLACEHOLDERS = frozenset(_ELSEWHERE)
-_PLACEHOLDER_PREFIXES = tuple(
-    f"{owner}{mark}"
-    for owner in ("character", "user", "persona", "scene", "voice")
-    for mark in "_.-"
-)
-"""The look of that product's placeholders. None is ever sent to a model, known or not."""
+_OF_A_CHARACTER = {
+    "description": "description",
+    "personality": "personality",
+    "mesexamples": "example_messages",
+    "charprompt": "system_prompt",
+    "charinstruction": "post_history_instructions",
+    "chardepthprompt": "depth_prompt",
+}
+"""Texts of the speaker, by the names of their macros."""
+_GENERATION = {"send": "normal", "kickoff": "normal", "regenerate": "swipe"}
+"""SillyTavern's names of what a turn does, where they differ from ours."""
 
 
-def build_macros(begun: BegunTurn, request: ChatRequest) -> dict[str, str]:
-    """The values of the macros in this turn, by name."""
+def build_macros(begun: BegunTurn, request: ChatRequest) -> Macros:
+    """The values of the macros in this turn."""
     character, persona = begun.character, begun.persona
-    user_name = (persona.name if persona else begun.user.name) or "the user"
-    macros = dict.fromkeys(_ELSEWHERE, "")
-    macros |= {"user": user_name, "user_name": user_name, "char": "the narrator"}
-    macros["persona"] = (persona.description if persona else request.user_role) or ""
-    macros["scenario"] = request.scene_description or (character.scenario if character else "")
+    user = (persona.name if persona else begun.user.name) or "the user"
+    values = {"user": user, "user_name": user, "char": "the narrator"}
+    texts = {"scenario": request.scene_description or (character.scenario if character else "")}
+    if persona:
+        texts["persona"] = persona.description
     for prefix, row in (("character", character), ("user", persona)):
-        for column in ("name", "description", "personality", "scenario", "pronouns", "age"):
+        for column in ("name", "pronouns", "age"):
             value = getattr(row, column, None)
             if value not in (None, ""):
-                macros[f"{prefix}_{column}"] = str(value)
-        macros |= _pronoun_forms(prefix, row.pronouns if row else None)
+                values[f"{prefix}_{column}"] = str(value)
+        for column in ("description", "personality", "scenario"):
+            texts[f"{prefix}_{column}"] = getattr(row, column, "")
+        values |= _pronoun_forms(prefix, row.pronouns if row else None)
     if character:
-        macros["char"] = character.nickname or character.name
-    if written := [name for name, value in macros.items() if "{{" in value]:
-        plain = _plain(macros)
-        macros |= {name: expand(macros[name], plain) for name in written}
-    return macros
+        values["char"] = character.nickname or character.name
+        texts |= {name: getattr(character, of, "") for name, of in _OF_A_CHARACTER.items()}
+    others = [other.nickname or other.name for other in begun.others]
+    values["group"] = ", ".join([values["char"], *others])
+    values["notchar"] = ", ".join([*others, user])
+    macros = Macros(
+        values=values | _said(begun, request),
+        texts=texts,
+        greetings=tuple(character.greetings) if character else (),
+        conversation=begun.key,
+        messages=_messages(begun),
+        clock=_clock(begun, request),
+        variables=Variables.from_json(begun.variables),
+    )
+    if persona:
+        return macros
+    # A person's own words.
+    return macros.having(persona=without_placeholders(request.user_role or "", macros))
 
 
-def without_placeholders(value: str, macros: Mapping[str, str]) -> str:
-    """A value with placeholders of the older product replaced; other macros in it stay."""
-    return expand(value, _plain(macros)) if "{{" in value else value
-
-
-def _plain(macros: Mapping[str, str]) -> dict[str, str]:
-    """The placeholders of the older product whose values contain no macros."""
+def _said(begun: BegunTurn, request: ChatRequest) -> dict[str, str]:
+    """What was said last, and where the conversation stands."""
+    said = begun.turn.message
+    by = {row.sender: row.content for row in begun.history}
+    last = begun.history[-1].content if begun.history else ""
+    number = len(begun.history) - (said is None)
     return {
-        name: value for name, value in macros.items() if "{{" not in value and _is_placeholder(name)
+        "input": said or "",
+        "lastmessage": last if said is None else said,
+        "lastusermessage": by.get("user", "") if said is None else said,
+        "lastcharmessage": by.get("character", ""),
+        "lastmessageid": str(number) if number >= 0 else "",
+        "lastgenerationtype": _GENERATION.get(request.action, request.action),
+        "ismobile": "false",
     }
 
 
-def _is_placeholder(name: str) -> bool:
-    name = name.casefold()
-    return name.startswith(_PLACEHOLDER_PREFIXES) or name in _KNOWN_PLACEHOLDERS
+def _messages(begun: BegunTurn) -> int:
+    """How far the conversation is. Other versions of a reply do not see what came after it, so it
+    is the same for all of them."""
+    return begun.history[-1].position or len(begun.history) if begun.history else 0
+
+
+def _clock(begun: BegunTurn, request: ChatRequest) -> Clock:
+    zone = parse_time_zone(request.time_zone) if request.time_zone else UTC
+    return Clock(begun.now, zone, begun.last_said_at)
+
+
+def without_placeholders(value: str, macros: Macros) -> str:
+    """A person's words with placeholders of the older product replaced; other macros stay."""
+    return source_without_placeholders(value, macros) if "{{" in value else value
 
 
 def _pronoun_forms(prefix: str, pronouns: str | None) -> dict[str, str]:
@@ -98,26 +130,31 @@ def _pronoun_forms(prefix: str, pronouns: str | None) -> dict[str, str]:
     return {f"{prefix}_pronoun_{name}": form for name, form in named}
 
 
-def names_in(macros: Mapping[str, str]) -> dict[str, str]:
-    """Only the macros for names, which are enough for thousands of lorebook texts."""
-    return {name: macros[name] for name in _SHORT if name in macros}
+def names_in(macros: Macros) -> Macros:
+    """Only the macros for names."""
+    names = {name: macros[name] for name in NAMES if name in macros.values}
+    return replace(macros, values=names, texts={}, greetings=(), expanded_texts={})
 
 
-def expand(text: str, macros: Mapping[str, str]) -> str:
-    """The text with its macros expanded and its comments removed.
+def called(macros: Macros, other: CharacterRow) -> Macros:
+    """The macros for names, in which {{char}} means another character."""
+    return names_in(macros).having(char=other.nickname or other.name, character_name=other.name)
 
-    Unknown macros, and those beyond `MAX_GROWTH`, stay as they are, but for those that look like
-    placeholders of the older product: these are left out. As in the oldest cards, <char> and <bot>
-    mean {{char}}, and <user> means {{user}}.
+
+def expand(text: str, macros: Macros) -> str:
+    """The text with its macros expanded.
+
+    What cannot be expanded is left out, and so is what is beyond `MAX_GROWTH`. As in the oldest
+    cards, <char> and <bot> mean {{char}}, and <user> means {{user}}.
     """
     if "{{" not in text and "<" not in text:
         return text
-    return "".join([words for _, words in _segments(text, macros)])
+    return "".join([words for _, words in expansion(text, macros)])
 
 
 def expanded(
     text: str,
-    macros: Mapping[str, str],
+    macros: Macros,
     part_of: Callable[[str | None], Part | None],
     original: Piece = NO_WORDS,
 ) -> Piece:
@@ -125,12 +162,33 @@ def expanded(
 
     `part_of` gives the part that a macro's value comes from, by name; for None, that of the text.
     """
-    macros = {**macros, "original": original.text} if original.runs else macros
+    if original.runs:
+        macros = macros.having(original=original.text)
+    return _piece(expansion(text, macros), part_of, original)
+
+
+def written(text: str, macros: Macros, part: Part, original: Piece = NO_WORDS) -> Piece:
+    """As `expanded`, for a text of one part. Only what was said and is quoted in it has another."""
+    if "{{" not in text and "<" not in text:
+        return Piece.from_text(part, text)
+    if original.runs:
+        macros = macros.having(original=original.text)
+    words = expansion(text, macros)
+    if not original.runs and all(name not in SAID for name, _ in words):
+        return Piece.from_text(part, "".join([some for _, some in words]))
+    return _piece(words, lambda name: "history" if name in SAID else part, original)
+
+
+def _piece(
+    words: Iterable[Words], part_of: Callable[[str | None], Part | None], original: Piece
+) -> Piece:
     return Piece.from_runs(
         run
-        for name, words in _segments(text, macros)
+        for name, some in words
         for run in (
-            original.runs if name == "original" and original.runs else [(part_of(name), words)]
+            original.runs
+            if name == "original" and some == original.text
+            else [(part_of(name), some)]
         )
     )
 
@@ -139,54 +197,13 @@ def owner(name: str, request: ChatRequest) -> Part:
     """The part of the turn that a macro's value comes from."""
     if name == "scenario" and request.scene_description:
         return "scene"
+    if name in SAID:
+        return "history"
     return "persona" if name.startswith(("user", "persona")) else "character"
 
 
-def unexpanded(text: str, macros: Mapping[str, str]) -> list[str]:
-    """The names of the macros that `expand` leaves in the text."""
+def unexpanded(text: str, *, knows_original: bool = True) -> list[str]:
+    """The names of the macros in the text that are left out, as the author writes them."""
     if "{{" not in text:
         return []
-    left = expand(text, dict.fromkeys(macros, ""))
-    names = (match[1] for match in _LEFT.finditer(left))
-    return [name for name in dict.fromkeys(names) if name.lower() not in macros]
-
-
-def _segments(text: str, macros: Mapping[str, str]) -> Iterator[tuple[str | None, str]]:
-    """The runs of the text in order: (None, its own words) and (macro name, value)."""
-    growth = end = 0
-    text = _flattened(text)
-    for match in _MACRO.finditer(text):
-        if match.start() > end:
-            yield None, text[end : match.start()]
-        end = match.end()
-        if match["remark"]:
-            continue
-        name = (match["name"] or _OLD_NAMES[match["old"].lower()]).lower()
-        is_placeholder = _is_placeholder(name)
-        value = macros.get(name) if is_placeholder or not match["filter"] else None
-        growth += max(len(value) - len(match[0]), 0) if value is not None else 0
-        known = value is not None and growth <= MAX_GROWTH
-        if known and value is not None:
-            yield name, value
-        elif not is_placeholder:
-            yield None, match[0]
-    if end < len(text):
-        yield None, text[end:]
-
-
-def _flattened(text: str) -> str:
-    """The text without placeholders of the older product that are inside one another."""
-    for _ in range(_MAX_NESTING):
-        flat = _NESTED.sub(_unnested, text)
-        if flat == text:
-            break
-        text = flat
-    return text
-
-
-def _unnested(match: re.Match[str]) -> str:
-    outer, inner, rest = (part.strip() for part in match.groups())
-    if not outer and not rest:
-        return f"{{{{{inner}}}}}"
-    # One that is left out itself, for what it may be inside of.
-    return "{{scene_}}" if _is_placeholder(outer) or _is_placeholder(inner) else match[0]
+    return unsupported(text, frozenset() if knows_original else frozenset(["original"]))

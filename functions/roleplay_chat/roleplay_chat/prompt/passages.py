@@ -39,6 +39,13 @@ class Piece:
         """The text from `start` to `end`."""
         return Piece.from_runs(_between(self.runs, start, end))
 
+    def stripped(self) -> "Piece":
+        """The text without white space at both ends."""
+        if self.text == (text := self.text.strip()):
+            return self
+        start = self.text.find(text) if text else 0
+        return self.between(start, start + len(text))
+
     def beginning(self, chars: int) -> "Piece":
         """The first `chars` characters."""
         return self if chars >= len(self.text) else self.between(0, chars)

@@ -1,0 +1,79 @@
+"""What macros stand for in a turn."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+from roleplay_chat.prompt.macro_clock import Clock
+from roleplay_chat.prompt.macro_variables import Variables
+
+NAMES = ("char", "user", "character_name", "user_name")
+SAID = ("lastmessage", "lastusermessage", "lastcharmessage", "input")
+"""The macros that quote what was said."""
+
+ALIASES = {
+    "bot": "char",
+    "chardescription": "description",
+    "charpersonality": "personality",
+    "charscenario": "scenario",
+    "mesexamplesraw": "mesexamples",
+    "charjailbreak": "charinstruction",
+    "greeting": "charfirstmessage",
+    "charifnotgroup": "group",
+    "groupnotmuted": "group",
+    "lastchatmessage": "lastmessage",
+    "maxprompttokens": "maxprompt",
+    "maxcontexttokens": "maxcontext",
+    "maxresponsetokens": "maxresponse",
+}
+"""Other names of values."""
+
+
+@dataclass(frozen=True)
+class Macros:
+    """The values of macros, and what others are computed from."""
+
+    values: Mapping[str, str] = field(default_factory=dict)
+    """Values by name in lower case, in which nothing is expanded: names, numbers, what was said."""
+    texts: Mapping[str, str] = field(default_factory=dict)
+    """Authors' texts by name in lower case, in which macros are expanded."""
+    greetings: tuple[str, ...] = ()
+    conversation: str = ""
+    """For chance: one conversation has the same {{pick}} for as long as it lasts."""
+    messages: int = 0
+    """For chance: how far the conversation is. The same for every version of a reply."""
+    clock: Clock = field(default_factory=Clock)
+    variables: Variables = field(default_factory=Variables)
+    """Changed by macros that set some, in the order in which texts are expanded."""
+    outlets: dict[str, str] = field(default_factory=dict, compare=False, repr=False)
+    """The lorebook's texts by outlet. Each is taken once, so no text grows by more than these."""
+    expanded_texts: dict[str, str] = field(default_factory=dict, compare=False, repr=False)
+    """Those of `texts` that were expanded already."""
+
+    def __getitem__(self, name: str) -> str:
+        """The value of a macro that stands for a name or a number."""
+        return self.values[name]
+
+    def having(self, **values: str) -> "Macros":
+        """The same with other values."""
+        return replace(self, values={**self.values, **values})
+
+    def keeping(self, variables: Variables) -> "Macros":
+        """The same with these variables."""
+        return replace(self, variables=variables, expanded_texts={})
+
+    def filling(self, outlets: dict[str, str]) -> "Macros":
+        """The same with texts for outlets."""
+        return replace(self, outlets=outlets, expanded_texts={})
+
+    def standing_still(self) -> "Macros":
+        """The same with a clock that moves once a day, for texts at the beginning of a prompt."""
+        clock = self.clock.standing(self.conversation)
+        return replace(self, clock=clock, expanded_texts={})
+
+    def find(self, name: str) -> str | None:
+        """A value by one of its names."""
+        return self.values.get(ALIASES.get(name, name))
+
+    def find_text(self, name: str) -> str | None:
+        """An author's text by one of its names."""
+        return self.texts.get(ALIASES.get(name, name))
