@@ -26,4 +26,4 @@ def test_what_no_tier_allows_is_refused() -> None:
 
 
 def test_every_change_has_its_action() -> None:
-    assert set(actions(max_message_chars=10)) == {"choose", "edit", "delete", "branch"}
+    assert set(actions(max_message_chars=10)) == {"choose", "edit", "delete", "hide", "branch"}

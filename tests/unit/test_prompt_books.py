@@ -8,6 +8,7 @@ import pytest
 
 from roleplay_chat.api import ChatRequest
 from roleplay_chat.prompt.builder import Prompt, PromptSpec, activated_entries, build
+from roleplay_chat.prompt.macro_variables import Variables
 from roleplay_chat.rows import (
     BegunTurn,
     CharacterRow,
@@ -66,7 +67,7 @@ def system(begun: BegunTurn) -> str:
 
 
 def contents(begun: BegunTurn) -> list[str]:
-    return [entry.content for entry in activated_entries(begun, ChatRequest())]
+    return [entry.content for entry in activated_entries(begun, ChatRequest(), Variables())]
 
 
 class TestPlaces:
@@ -108,7 +109,7 @@ class TestPlaces:
 
     def test_what_an_outlet_quotes_is_not_expanded_again(self) -> None:
         entry = at(7, "Asked: {{lastUserMessage}}", outlet_name="o")
-        begun = turn(entry, description="{{outlet::o}}", history=("Is it {{char}}?",))
+        begun = turn(entry, description="{{outlet::o}}", message="Is it {{char}}?")
         assert "Asked: Is it {{char}}?" in system(begun)
 
     def test_entries_without_a_character_are_in_no_prompt_but_do_no_harm(self) -> None:
