@@ -279,18 +279,20 @@ def test_fault_08_rate_limit_is_waited_out_where_waiting_is_short(stack: Stack) 
 
 
 def test_fault_09_paragraphs_markdown_and_length_survive(stack: Stack) -> None:
-    words = "The tide turns  slowly. " * 80
+    words = "".join(f"The tide turns  {hour} times. " for hour in range(80))
     whole = f"*She nods.*\n\n{words.strip()}\n\n- one\n  - two\n\n\n> Listen:\tand she does not"
     user, conversation = conversing(stack)
-    stack.upstream.enqueue(text(whole), text(whole))
+    stack.upstream.enqueue(text(whole), text("Well."), text(whole))
 
     body = say(stack, user, conversation, "Tell me.")
+    say(stack, user, conversation, "And?")
     events = stack.stream(user, conversation_id=str(conversation), message="Once more.")
 
     assert body["response"] == whole
     assert "".join(event.data["text"] for event in events if event.name == "delta") == whole
     assert [said for sender, said in stack.said(conversation) if sender == "character"] == [
         whole,
+        "Well.",
         whole,
     ]
 

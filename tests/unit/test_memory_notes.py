@@ -33,12 +33,15 @@ from roleplay_chat.memory.notes import (
     parse,
     retold,
     to_save,
+    without_outdated,
 )
 from roleplay_chat.rows import BegunTurn, FactRow, MemoryRow, MessageRow
 from roleplay_chat.screening.decision import Passage
 from roleplay_chat.tokens import TOKENS_PER_MESSAGE, UNCALIBRATED
 
 MAY_WRITE = MemoryRow(may_write=True, covers_position=7)
+PARIS, OSLO = "Ada lives in Paris.", "Ada lives in Oslo."
+LEFT = "I do not live in Paris any more."
 NAMES = {"user": "Ada", "char": "Mara"}
 
 
@@ -144,7 +147,7 @@ class TestAsOne:
             (first, Written("Once.", [Fact("conversation", "A", message=2)])),
             (second, Written("Twice.", [Fact("conversation", "B", message=1)])),
         ]
-        batch, written = as_one(told)
+        batch, written = as_one(told, known=0)
         assert places([batch]) == [[8, 9, 10, 11, 12]]
         assert (batch.covers, batch.upto) == (7, 12)
         assert written.summary == "Twice."
@@ -155,7 +158,48 @@ class TestAsOne:
             (Batch(rows(3), 7), Written("Once.", [])),
             (Batch(rows(2, first=11), 10), Written("Twice.", [Fact("conversation", "B")])),
         ]
-        assert as_one(told)[1].facts[0].message is None
+        assert as_one(told, known=0)[1].facts[0].message is None
+
+    @pytest.mark.parametrize(
+        ("first", "second", "left"),
+        [
+            (Fact("conversation", PARIS), ("replace", OSLO), [("add", OSLO, None)]),
+            (Fact("conversation", PARIS), ("withdraw", ""), []),
+            (Fact("conversation", PARIS, "replace", 1), ("replace", OSLO), [("replace", OSLO, 1)]),
+            (Fact("conversation", PARIS, "replace", 1), ("withdraw", ""), [("withdraw", "", 1)]),
+            # The number is wrong.
+            (
+                Fact("conversation", "The lamp burns oil."),
+                ("replace", OSLO),
+                [("add", "The lamp burns oil.", None), ("replace", OSLO, 3)],
+            ),
+        ],
+    )
+    def test_later_batch_changes_what_an_earlier_one_noted(
+        self, first: Fact, second: Any, left: list[tuple[str, str, int | None]]
+    ) -> None:
+        action, text = second
+        told = [
+            (Batch(rows(3), 7), Written("Once.", [Fact("conversation", "Tea"), first])),
+            (
+                Batch([MessageRow(sender="user", content=LEFT, position=11)], 10),
+                Written("Twice.", [Fact("conversation", text, action, known=1 + 2)]),
+            ),
+        ]
+        tea, *changes = as_one(told, known=1)[1].facts
+        assert tea.text == "Tea"
+        assert [(fact.action, fact.text, fact.known) for fact in changes] == left
+
+    def test_next_request_knows_what_was_noted(self) -> None:
+        turn = begun(facts=[{"content": "Known."}])
+        told = Written(
+            "Once.", [Fact("conversation", "", "withdraw", 1), Fact("conversation", "New.")]
+        )
+        material = TestAsk().material(retold(turn, told), Batch(rows(1), 7), 4000)
+        assert material["facts"] == [
+            {"number": 1, "text": "Known."},
+            {"number": 2, "text": "New."},
+        ]
 
     def test_next_request_goes_on_from_the_new_summary(self) -> None:
         turn = begun(memory={"summary": "Old.", "person_summary": "By hand."})
@@ -427,7 +471,8 @@ class TestSummaryAndFacts:
         written = parse(answer(summary), reach="profile")
         assert written is not None
         turn = begun(memory={"summary": old}, facts=[fact.model_dump()])
-        return to_save(Batch(said, 7), written, turn, NAMES)
+        batch = Batch(said, 7)
+        return to_save(batch, without_outdated(batch, written, turn, NAMES), turn, NAMES)
 
     def test_old_sentence_that_a_fact_has_outdated_is_left_out(self) -> None:
         old = "Ada works as a cook."

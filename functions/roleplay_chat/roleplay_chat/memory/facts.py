@@ -339,10 +339,23 @@ def meant_by(
     return old if shares_half or is_said or bearing <= material.said else None
 
 
+def may_change(fact: Fact, earlier: Fact, said: Iterable[str]) -> bool:
+    """Whether a note changes one of an earlier request that is not saved yet. Models number
+    wrongly, so the new fact, or else what was `said`, must have half of its words."""
+    slot, old_slot = (slot_of(one.text, one.subject, one.topic) for one in (fact, earlier))
+    if slot and _key(slot) == _key(old_slot):
+        return True
+    old, new = Words(earlier.text).content, Words(fact.text).content
+    if not new:
+        new = {stem for text in said for stem in Words(text).content}
+    return 2 * len(old & new) >= min(len(old), len(new)) > 0
+
+
 def outdated(
     sentences: Sequence[str], material: Material, changes: Sequence[Any], *, is_new: bool
 ) -> set[str]:
-    """The sentences of a summary that a known fact contradicts, but for those that changed now.
+    """The sentences of a summary that a known fact contradicts, and old ones that say what was
+    replaced or withdrawn now.
 
     Sentences that the messages brought are outdated only by facts of later messages: when a message
     is edited, the summary goes back behind it, and the facts after it stay.
@@ -354,7 +367,13 @@ def outdated(
         if str(old.row.id) not in gone
         and (material.is_later(old.row) if is_new else old.row.since is not None)
     ]
-    return {one for one in sentences if known and _contradicted(one, known, material) is not None}
+    replaced = [old for old in _all_known(material) if str(old.row.id) in gone and not is_new]
+    return {
+        one
+        for one in sentences
+        if (known and _contradicted(one, known, material) is not None)
+        or (replaced and any(likeness(Words(one), old.words) is not None for old in replaced))
+    }
 
 
 def _contradicted(sentence: str, known: Sequence[_Known], material: Material) -> FactRow | None:

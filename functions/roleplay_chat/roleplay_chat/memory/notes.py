@@ -11,6 +11,7 @@ import unicodedata
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
+from uuid import uuid4
 
 from roleplay_chat.api import MemoryTier, Tier
 from roleplay_chat.memory import facts
@@ -21,7 +22,7 @@ from roleplay_chat.prompt.macros import Macros
 from roleplay_chat.prompt.passages import Piece
 from roleplay_chat.prompt.roles import PromptMessage, arranged
 from roleplay_chat.reply.template_tokens import end_tokens
-from roleplay_chat.rows import BegunTurn, MemoryRow, MessageRow
+from roleplay_chat.rows import BegunTurn, FactRow, MemoryRow, MessageRow
 from roleplay_chat.screening.decision import Passage
 from roleplay_chat.screening.normalize import stream_safe
 from roleplay_chat.screening.rules import is_sexual
@@ -198,24 +199,59 @@ def _batches(rows: Sequence[MessageRow], covers: int, capacity: int) -> list[Bat
 
 
 def retold(begun: BegunTurn, written: Written) -> BegunTurn:
-    """The turn as it is for the batch after the one that was `written`."""
+    """The turn as it is for the batch after the one that was `written`: its new facts are known,
+    with the next numbers."""
     memory = begun.memory or MemoryRow()
+    new = [_noted(fact) for fact in written.facts if fact.action != "withdraw"]
     return begun.model_copy(
-        update={"memory": memory.model_copy(update={"summary": written.summary})}
+        update={
+            "memory": memory.model_copy(update={"summary": written.summary}),
+            "facts": [*begun.facts, *new],
+        }
     )
 
 
-def as_one(noted: Sequence[tuple[Batch, Written]]) -> tuple[Batch, Written]:
-    """Consecutive batches and what was written about them, as if it had been one request."""
+def _noted(fact: Fact) -> FactRow:
+    return FactRow(
+        id=uuid4(),
+        content=fact.text,
+        tier=fact.tier,
+        written_by="model",
+        subject=fact.subject or None,
+        topic=fact.topic or None,
+    )
+
+
+def as_one(noted: Sequence[tuple[Batch, Written]], known: int) -> tuple[Batch, Written]:
+    """Consecutive batches and what was written about them, as if it had been one request.
+
+    `known` is the number of facts that were known before. What a later batch replaces or withdraws
+    of an earlier one is left out.
+    """
     rows: list[MessageRow] = []
     changes: list[Fact] = []
+    numbered: list[Fact] = []
     for batch, written in noted:
-        changes += [
-            replace(fact, message=len(rows) + fact.message) if fact.message else fact
-            for fact in written.facts
-        ]
+        earlier, said = list(numbered), [row.content for row in batch.rows]
+        for fact in written.facts:
+            if fact.message:
+                fact = replace(fact, message=len(rows) + fact.message)
+            place = (fact.known or 0) - known - 1
+            if 0 <= place < len(earlier) and facts.may_change(fact, earlier[place], said):
+                changes = [one for one in changes if one is not earlier[place]]
+                fact = _instead_of(earlier[place], fact)
+            if fact.action != "withdraw":
+                numbered.append(fact)
+            if fact.action != "withdraw" or fact.known:
+                changes.append(fact)
         rows += batch.rows
     return Batch(rows, noted[0][0].covers), Written(noted[-1][1].summary, changes)
+
+
+def _instead_of(earlier: Fact, fact: Fact) -> Fact:
+    """A change of a fact that is not saved yet, as a change of what that one changed, if any."""
+    action = fact.action if earlier.known else "withdraw" if fact.action == "withdraw" else "add"
+    return replace(fact, known=earlier.known, action=action)
 
 
 def _fitting(rows: Sequence[MessageRow], capacity: int) -> int:
@@ -455,29 +491,46 @@ def _narrower(tier: object, reach: MemoryTier) -> MemoryTier:
     return min(known, reach, key=TIERS.index)
 
 
-def to_save(batch: Batch, written: Written, begun: BegunTurn, macros: Macros) -> dict[str, Any]:
-    """The result in the format of private.remember."""
-    material = Material(
+def without_outdated(batch: Batch, written: Written, begun: BegunTurn, macros: Macros) -> Written:
+    """The same without the sentences of the summary that facts contradict."""
+    material, (old, new) = _material_of(batch, begun, macros), _sentences(written, begun)
+    changes = facts.resolve(written.facts, material, new)
+    stale = facts.outdated(new, material, changes, is_new=True)
+    stale |= facts.outdated(old, material, changes, is_new=False)
+    if not stale:
+        return written
+    sentences = _SENTENCE.findall(written.summary)
+    kept = "".join(one for one in sentences if one.strip() not in stale).strip()
+    return replace(written, summary=kept or written.summary)
+
+
+def _material_of(batch: Batch, begun: BegunTurn, macros: Macros) -> Material:
+    return Material(
         known=begun.facts,
         messages=[(row.position, row.content) for row in batch.rows],
         person=macros["user"],
         character=macros["char"],
     )
-    memory = begun.memory or MemoryRow()
+
+
+def _sentences(written: Written, begun: BegunTurn) -> tuple[list[str], list[str]]:
+    """The sentences of the summary that the old one had, and the new ones; no long ones."""
+    told = begun.memory.text if begun.memory else ""
     sentences = _SENTENCE.findall(written.summary)
     possible = [one.strip() for one in sentences if len(one) <= MAX_FACT_CHARS]
-    new = [one for one in possible if one not in memory.text]
-    changes = facts.resolve(written.facts, material, new)
-    old = [one for one in possible if one in memory.text]
-    stale = facts.outdated(new, material, changes, is_new=True)
-    stale |= facts.outdated(old, material, changes, is_new=False)
-    kept = "".join(one for one in sentences if one.strip() not in stale).strip()
+    return [one for one in possible if one in told], [one for one in possible if one not in told]
+
+
+def to_save(batch: Batch, written: Written, begun: BegunTurn, macros: Macros) -> dict[str, Any]:
+    """The result in the format of private.remember."""
+    material, (_, new) = _material_of(batch, begun, macros), _sentences(written, begun)
+    person_summary = begun.memory.person_summary if begun.memory else ""
     return {
-        "summary": kept if stale and kept else written.summary,
+        "summary": written.summary,
         "from": batch.covers,
         "to": batch.upto,
         "digest": batch.digest,
-        "person_digest": hashlib.sha256(memory.person_summary.encode()).hexdigest(),
-        "facts": changes,
+        "person_digest": hashlib.sha256(person_summary.encode()).hexdigest(),
+        "facts": facts.resolve(written.facts, material, new),
         "used": facts.used(material),
     }

@@ -175,6 +175,10 @@ class Summarizer:
             allowed = await self._clients.in_thread(self._allowed, written) if written else None
             if allowed is None:
                 break
+            macros = build_macros(begun, self._request)
+            allowed = await self._clients.in_thread(
+                notes.without_outdated, batch, allowed, begun, macros
+            )
             noted.append((batch, allowed))
             begun = notes.retold(begun, allowed)
         return noted
@@ -266,7 +270,7 @@ class Summarizer:
         return built
 
     def _to_save(self, noted: Sequence[tuple[Batch, Written]]) -> dict[str, Any]:
-        batch, written = notes.as_one(noted)
+        batch, written = notes.as_one(noted, known=len(self._begun.facts))
         return notes.to_save(batch, written, self._begun, build_macros(self._begun, self._request))
 
     def _allowed(self, written: Written) -> Written | None:
