@@ -64,6 +64,27 @@ language sql stable set search_path = '' as $$
 $$;
 revoke execute on function private.lorebooks_for(uuid, uuid, uuid) from public, anon, authenticated;
 
+-- Those of a conversation that a branch takes along: the oldest, as many as its user may still have.
+create function private.lorebooks_to_branch(p_conversation_id uuid) returns setof public.lorebooks
+language sql stable set search_path = '' as $$
+  select b.* from public.lorebooks b
+  where b.conversation_id = p_conversation_id
+  order by b.created_at, b.id
+  limit (
+    select greatest(0, 200 - count(*)) from public.lorebooks o
+    where o.user_id = (select c.user_id from shared.conversations c where c.id = p_conversation_id))
+$$;
+revoke execute on function private.lorebooks_to_branch(uuid) from public, anon, authenticated;
+
+-- Copies them. They keep their order.
+create function private.branch_lorebooks(p_parent_id uuid, p_branch_id uuid) returns void
+language sql set search_path = '' as $$
+  insert into public.lorebooks (user_id, conversation_id, name, content, is_enabled, created_at)
+  select b.user_id, p_branch_id, b.name, b.content, b.is_enabled, b.created_at
+  from private.lorebooks_to_branch(p_parent_id) b
+$$;
+revoke execute on function private.branch_lorebooks(uuid, uuid) from public, anon, authenticated;
+
 alter table public.lorebooks enable row level security;
 revoke all on public.lorebooks from anon, authenticated;
 grant select, delete on public.lorebooks to authenticated;

@@ -11,7 +11,7 @@
 --   actions_per_day                   the same per day; unlimited by default
 --   imports_per_minute and _per_day   imported cards and chats
 --   exports_per_minute and _per_day   exported cards and chats
---   branched_bytes_per_day            bytes of messages that branches copy; as many again for imports
+--   branched_bytes_per_day            bytes of messages and books that branches copy; as many again for imports
 --   rows_per_minute, rows_per_day     rows that the user inserts directly, per table
 create function private.limits_for(p_user_id uuid) returns jsonb
 language sql stable set search_path = '' as $$

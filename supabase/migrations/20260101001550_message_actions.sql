@@ -160,7 +160,8 @@ end $$;
 -- a limit of the bytes that they copy per day.
 --
 -- The copies keep their positions, and so the anchors of the history. What is remembered of them is
--- copied: private.branch_memory.
+-- copied: private.branch_memory. So are its lorebooks, while the user may have more of them:
+-- private.branch_lorebooks.
 create function public.branch_conversation(p_user_id uuid, p_message_id uuid, p_client_message_id text)
 returns jsonb
 language plpgsql security definer set search_path = '' as $$
@@ -186,7 +187,9 @@ begin
   if v_limited is null then
     -- 200 bytes for each row, so that short messages count too.
     select private.count_use(p_user_id, 'branched bytes', private.limits_for(p_user_id), 'branched_bytes',
-                             coalesce(sum(octet_length(m.content) + 200), 0)::bigint)
+                             coalesce(sum(octet_length(m.content) + 200), 0)::bigint
+                             + (select coalesce(sum(b.bytes), 0)::bigint
+                                from private.lorebooks_to_branch(v_message.conversation_id) b))
     into v_limited from shared.messages m
     where m.conversation_id = v_message.conversation_id and m.position <= v_message.position and m.is_active;
   end if;
@@ -221,6 +224,7 @@ begin
   insert into public.conversation_settings (conversation_id, note, note_depth, note_role, sampling)
   select v_branch_id, s.note, s.note_depth, s.note_role, s.sampling from public.conversation_settings s
   where s.conversation_id = v_message.conversation_id;
+  perform private.branch_lorebooks(v_message.conversation_id, v_branch_id);
   perform private.branch_variables(v_message.conversation_id, v_branch_id, p_message_id, v_message.position);
   perform private.branch_memory(v_message.conversation_id, v_branch_id, v_message.position);
   return jsonb_build_object('outcome', 'done', 'conversation_id', v_branch_id);

@@ -223,7 +223,8 @@ FUNCTIONS = {
         private.is_spent private.is_worker_healthy private.keep_settings
         private.keep_sfw_of_deleted private.keep_sfw_with
         private.keep_sfw_with_age private.keep_sfw_with_members private.keep_sfw_with_minors
-        private.check_lorebooks private.lorebooks_for
+        private.branch_lorebooks private.check_lorebooks private.lorebooks_for
+        private.lorebooks_to_branch
         private.limits_for private.members private.models_for private.most_history_bytes
         private.named_at private.named_member private.orphan_turn private.others
         private.place_request private.preferred_worker private.reached_limit private.recall

@@ -82,6 +82,73 @@ class TestTurn:
         assert [number for number in range(3) if f"Fact {number}." in prompt] == [0, 1]
 
 
+class TestBranch:
+    """A conversation of two books, branched at its first reply."""
+
+    def branch(self, told: Talk) -> str:
+        told.reply("Hello")
+        (reply,) = told.stack.all("select id from messages where sender = 'character'")
+        body = {"action": "branch", "message_id": str(reply["id"])}
+        answer = told.stack.chat(told.user, **body)
+        assert answer.status_code == 200, answer.text
+        return str(answer.json()["conversation_id"])
+
+    def books(self, told: Talk, conversation: object) -> list[tuple[str, bool, Any]]:
+        rows = told.stack.all(
+            "select name, is_enabled, content from lorebooks where conversation_id = %s"
+            " order by created_at, id",
+            conversation,
+        )
+        return [(row["name"], row["is_enabled"], row["content"]) for row in rows]
+
+    def test_takes_copies_of_the_books_of_its_conversation(self, told: Talk) -> None:
+        mine, here = owner(told.user), {"conversation_id": told.conversation}
+        first = add_book(told.stack, "It rains.", user_id=mine, name="Weather", **here)
+        add_book(told.stack, "Quiet.", user_id=mine, name="Off", is_enabled=False, **here)
+        add_book(told.stack, "Ada limps.", user_id=mine)
+        elsewhere = told.stack.conversation(told.user)
+        add_book(told.stack, "Elsewhere.", user_id=mine, conversation_id=elsewhere)
+
+        branch = self.branch(told)
+
+        copies = self.books(told, branch)
+        assert copies == self.books(told, told.conversation)
+        assert [name for name, *_ in copies] == ["Weather", "Off"]
+        told.stack.db.execute("delete from lorebooks where id = %s", (first,))
+        answer = told.stack.chat(told.user, conversation_id=branch, message="Does it rain?")
+        assert answer.status_code == 200, answer.text
+        assert "It rains." in str(told.stack.upstream.calls[-1].json["messages"])
+
+    @pytest.mark.parametrize(("others", "copied"), [(196, 2), (197, 1), (198, 0), (201, 0)])
+    def test_works_without_those_beyond_the_maximum(
+        self, told: Talk, others: int, copied: int
+    ) -> None:
+        for name in ("First", "Second"):
+            add_book(
+                told.stack, user_id=owner(told.user), name=name, conversation_id=told.conversation
+            )
+        told.stack.db.execute(
+            "insert into lorebooks (user_id, content)"
+            """ select %s, '{"entries": []}' from generate_series(1, %s)""",
+            (told.user.id, others),
+        )
+        names = [name for name, *_ in self.books(told, self.branch(told))]
+        assert names == ["First", "Second"][:copied]
+
+    def test_counts_their_bytes(self, told: Talk) -> None:
+        told.stack.configure(limits={"default": {"branched_bytes_per_day": 100_000}})
+        add_book(
+            told.stack, "x" * 90_000, user_id=owner(told.user), conversation_id=told.conversation
+        )
+        self.branch(told)
+        (reply,) = told.stack.all(
+            "select id from messages where sender = 'character' and conversation_id = %s",
+            told.conversation,
+        )
+        body = {"action": "branch", "message_id": str(reply["id"])}
+        assert told.stack.chat(told.user, **body).status_code == 429
+
+
 class TestRow:
     @pytest.mark.parametrize(
         "content",

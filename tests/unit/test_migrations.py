@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import subprocess
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -150,3 +151,10 @@ def test_only_own_migrations_name_the_tables_that_a_product_may_have() -> None:
     named = {path.name: names_shared_table(path.read_text()) for path in common}
     assert {name: lines for name, lines in named.items() if lines} == {}
     assert any(names_shared_table(path.read_text()) for path in paths if path not in common)
+
+
+def test_every_migration_has_a_version_of_its_own() -> None:
+    """The Supabase CLI keeps them by version, and stops at the second of one."""
+    versions = Counter(path.name.partition("_")[0] for path in (ROOT / FOLDER).glob("*.sql"))
+    assert len(versions) > 50
+    assert [version for version, files in versions.items() if files > 1] == []
