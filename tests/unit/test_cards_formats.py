@@ -459,6 +459,23 @@ def test_file_without_a_character_is_named(raw: bytes, named: str) -> None:
     assert named in refused_file(raw)
 
 
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b'{"user_name":"A","character_name":"B"}\n{"mes":"Hi","is_user":true}',
+        b'{"mes":"Hi","is_user":true}\r\n{"mes":"Ho","is_user":false}',
+        b'\xef\xbb\xbf{"name":"B","mes":"Hi","is_user":false}\n',
+        b'{"user_name":"A","character_name":"B","chat_metadata":{}}',
+    ],
+)
+def test_chat_is_told_where_it_is_imported(raw: bytes) -> None:
+    sentence = refused_file(raw)
+    assert sentence.startswith(
+        "This is a chat of SillyTavern, not a character. Import it as a chat"
+    )
+    assert all(door in sentence for door in (".jsonl", "/import", "`import_chat`"))
+
+
 @given(
     st.dictionaries(
         st.sampled_from([*agnai(), *PYGMALION, *RISUAI, "entries", "context", "data", "type"]),

@@ -383,3 +383,12 @@ def card_with_odd_entries(number: int) -> dict[str, Any]:
 
 def test_work_grows_with_the_card() -> None:
     assert is_linear(lambda card: Card.parse(card).columns(), card_with_odd_entries, 150)
+
+
+@pytest.mark.parametrize(
+    "book", [{}, {"entries": None}, {"entries": ""}, {"entries": [{"content": []}]}]
+)
+def test_what_was_left_out_is_said_once(book: dict[str, Any]) -> None:
+    card = Card.parse({"name": "Ina", "description": "Rows.", "character_book": book})
+    assert len(card.warnings) <= 2
+    assert not [warning for warning in card.warnings if "read as null" in warning]

@@ -1,7 +1,7 @@
 """Where a prompt has the entries of lorebooks, and what is searched for their keys."""
 
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Literal
 from uuid import UUID
 
 import pytest
@@ -15,6 +15,7 @@ from roleplay_chat.rows import (
     ConversationRow,
     LorebookRow,
     MessageRow,
+    SettingsRow,
     TemplateRow,
     TurnRow,
     UserRow,
@@ -87,6 +88,22 @@ class TestPlaces:
         assert [message["content"] for message in prompt(begun)[1:]] == [
             *("a", "Top.\n\nBottom.", "b", "c", "d", "Hello"),
         ]
+
+    @pytest.mark.parametrize("depth", [0, 1, 3])
+    @pytest.mark.parametrize("role", ["system", "user"])
+    def test_entries_stand_around_the_note_of_the_conversation(
+        self, depth: int, role: Literal["system", "user"]
+    ) -> None:
+        entries = at(3, "Bottom."), at(2, "Top."), at(4, "Deep.", depth=depth)
+        begun = turn(*entries, history=("a", "b", "c", "d"), depth_prompt="Hums.")
+        note = SettingsRow(note="It rains.", note_depth=depth, note_role=role)
+        begun = begun.model_copy(update={"settings": note})
+        texts = "\n\n".join(message["content"] for message in prompt(begun)[1:]).split("\n\n")
+        place = texts.index("Top.")
+        assert texts[place : place + 3] == ["Top.", "It rains.", "Bottom."]
+        assert texts[place - 1] == "Deep."
+        said = ["a", "b", "c", "d", "Hello"]
+        assert [text for text in texts[place:] if text in said] == said[len(said) - depth :]
 
     def test_depth_is_four_where_none_is_given(self) -> None:
         begun = turn(at(4, "Note."), history=("a", "b", "c", "d"))

@@ -29,6 +29,25 @@ def called(name: str) -> Cast:
 
 
 @pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("Hope", "Hope: that was all she had left."),
+        ("Hope", "She sighs.\nHope: that thin thing with feathers."),
+        ("Will", "**Will**: a paper that says who gets the tower."),
+        ("Max", "She points at the lift.\nMax: 6 persons. It creaks."),
+        ("Вера", "Она вздыхает.\nВера: всё, что осталось."),
+    ],
+)
+def test_word_that_is_explained_is_no_label(name: str, text: str) -> None:
+    assert shown(text, called(name)) == text
+
+
+@pytest.mark.parametrize("speech", ["I am here.", '"yes."', "*nods*", "Sit?"])
+def test_word_before_speech_is_a_label(speech: str) -> None:
+    assert shown(f"Sit.\nHope: {speech}", called("Hope")) == "Sit."
+
+
+@pytest.mark.parametrize(
     "text",
     [
         pytest.param("Run:\n```\nUser: ada\n```\nDone.", id="code-block"),

@@ -7,7 +7,7 @@ from typing import Any
 from edge.json_text import value_count_bound
 from roleplay_chat.cards import charx_file, json_file, png_file, yaml_file
 from roleplay_chat.cards.errors import invalid
-from roleplay_chat.cards.formats import what_it_is
+from roleplay_chat.cards.formats import CHAT, CHAT_ADVICE, no_character, what_it_is
 from roleplay_chat.cards.versions import declares_card, describes_character
 
 PICTURE_NOT_KEPT = "The picture is not stored, only the card in it."
@@ -63,7 +63,8 @@ def _check_is_one_object(raw: bytes) -> None:
     start = raw.lstrip(_SPACE)
     line, _, rest = start[: MAX_LINE_BYTES + 1].partition(b"\n")
     if line.rstrip().endswith(b"}") and rest.lstrip().startswith(b"{"):
-        raise invalid(f"This is {_what_lines_are(start) or 'a list of objects'}, not a character.")
+        found = _what_lines_are(start) or "a list of objects"
+        raise no_character(f"This is {found}", CHAT_ADVICE if found == CHAT else "")
 
 
 def _what_lines_are(start: bytes) -> str | None:

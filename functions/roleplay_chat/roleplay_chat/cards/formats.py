@@ -21,6 +21,11 @@ from roleplay_chat.cards.versions import (
 CONVERTED = "The character was converted from the format of {program}."
 MAX_LOREBOOK_NAME = 120
 UNNAMED = "Lorebook"
+CHAT = "a chat of SillyTavern"
+CHAT_ADVICE = (
+    " Import it as a chat: on the page as a file that ends in .jsonl, in the terminal with /import,"
+    " or with the action `import_chat`."
+)
 LOREBOOK_ADVICE = " Put it into a character's card as its lorebook, and import that card."
 _PROGRAMS: tuple[tuple[str, Callable[[Object], bool], Callable[[Object], Object]], ...] = (
     ("Agnai", agnai.is_character, agnai.as_fields),
@@ -29,7 +34,7 @@ _PROGRAMS: tuple[tuple[str, Callable[[Object], bool], Callable[[Object], Object]
 )
 _MARKS: tuple[tuple[str, tuple[tuple[str, ...], ...]], ...] = (
     (
-        "a chat of SillyTavern",
+        CHAT,
         (("user_name", "character_name"), ("chat_metadata",), ("mes", "is_user")),
     ),
     (
@@ -122,6 +127,11 @@ def what_it_is(value: Object) -> str | None:
     return "a chat" if any(isinstance(value.get(name), list) for name in _CHATS) else None
 
 
+def no_character(what_it_is: str, advice: str = "") -> ApiError:
+    """The error for a file that is something else, with what to do."""
+    return invalid(f"{what_it_is}, not a character.{advice}")
+
+
 def _converted(value: Object) -> tuple[Object, str] | None:
     data = value.get("data")
     fields = data if isinstance(data, dict) else value
@@ -157,7 +167,7 @@ def _refusal(value: Object, fields: Object) -> ApiError:
     if found:
         declared = "`spec` names another format: this" if "spec" in value else "This"
         advice = LOREBOOK_ADVICE if is_lorebook else ""
-        return invalid(f"{declared} is {found}, not a character.{advice}")
+        return no_character(f"{declared} is {found}", CHAT_ADVICE if found == CHAT else advice)
     if "data" in value and not isinstance(value["data"], dict):
         return _no_data()
     return _says_nothing(fields)

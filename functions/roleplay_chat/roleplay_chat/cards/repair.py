@@ -313,6 +313,10 @@ def _read(value: Any, reader: Reader, path: Path, warnings: Warnings) -> Any:
     if read is MISSING:
         warnings.add(path, f"is {kind_of(value)}; it was left out")
         return None
-    if type(read) is not type(value) and not {type(read), type(value)} <= {int, float}:
+    if (
+        read is not None
+        and type(read) is not type(value)
+        and not {type(read), type(value)} <= {int, float}
+    ):
         warnings.add(path, f"is {kind_of(value)}; it was read as {kind_of(read)}")
     return read

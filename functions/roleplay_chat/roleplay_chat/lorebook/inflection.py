@@ -11,6 +11,9 @@ MIN_STEM = 3
 """Letters before an ending. Shorter words have no forms: they would be found everywhere."""
 _CYRILLIC = re.compile(r"[\u0400-\u04ff]+")
 _VOWELS = "аеиоуыэюяіїє"
+_FLEETING = ("ок", "ек", "ец", "ел", "ень", "ен")
+_FOLLOW_FLEETING = "кнлр"
+"""The consonants before which a vowel stands in some forms."""
 
 
 def _endings(written: str) -> tuple[str, ...]:
@@ -32,6 +35,8 @@ _BY_LAST_LETTER = {
     "ы": _endings("- а у ом е ы ов ев ей ой ам ами ах"),
     "и": _endings("- ь а я у ю ом ем е и ов ев ей й ой ам ям ами ями ах ях"),
 }
+_LIKE_TIME = _endings("я ени енем ена ен енам енами енах")
+"""The endings after "м" of "время", "имя" and some others."""
 _AFTER_CONSONANT = _endings("- а у ом ем е ы и і ов ев ів ей ой ым ых ові еві ам ами ах")
 
 
@@ -49,20 +54,36 @@ def plural(word: str) -> frozenset[str]:
 
 def _noun(word: str) -> list[str]:
     stem, last = word[:-1], word[-1]
+    if word.endswith("мя"):
+        return [stem + ending for ending in _LIKE_TIME]
     if last not in _BY_LAST_LETTER:
-        stems = [word, *_without_fleeting_vowel(word)]
+        stems = [word, *(_without_fleeting_vowel(word) if len(word) > MIN_STEM else ())]
         return [
             one + ending for one in stems for ending in _AFTER_CONSONANT if ending or one == word
         ]
     if len(stem) < MIN_STEM:
         return []
-    return [stem + ending for ending in _BY_LAST_LETTER[last]]
+    endings = _BY_LAST_LETTER[last]
+    shorter = _without_fleeting_vowel(stem) if last == "ь" else []
+    return [
+        *(stem + ending for ending in endings),
+        *(one + ending for one in shorter for ending in endings if ending != last),
+        *_with_fleeting_vowel(stem, last),
+    ]
 
 
 def _without_fleeting_vowel(word: str) -> list[str]:
-    """The stem of "замок" before an ending is "замк", that of "отец" "отц"."""
-    ends = word[-2:] in ("ок", "ек", "ец") and word[-3:-2] not in _VOWELS
-    return [word[:-2] + word[-1]] if ends and len(word) > MIN_STEM else []
+    """The stem of "замок" before an ending is "замк", that of "отец" "отц", of "день" "дн"."""
+    ends = word.endswith(_FLEETING) and word[-3:-2] not in _VOWELS
+    return [word[:-2] + word[-1]] if ends and len(word) >= MIN_STEM else []
+
+
+def _with_fleeting_vowel(stem: str, last: str) -> list[str]:
+    """The plural of "девушка" after "много" is "девушек", that of "окно" "окон"."""
+    before, after = stem[-2], stem[-1]
+    if last not in "аоя" or after not in _FOLLOW_FLEETING or before in (*_VOWELS, after):
+        return []
+    return [f"{stem[:-1].rstrip('ь')}{vowel}{after}" for vowel in "оеі"]
 
 
 def _adjective(word: str) -> list[str]:

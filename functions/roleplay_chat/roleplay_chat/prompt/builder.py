@@ -95,8 +95,6 @@ HOUSE_RULES: dict[Tier, str] = {
 """Part of every prompt, even if the author replaced the template."""
 
 _BEFORE, _AFTER = "The world", "More of the world"
-_AMONG_MESSAGES: tuple[Position, ...] = ("in_chat", "note_top", "note_bottom")
-"""The positions of entries among the messages, in their order at the same depth."""
 _MEMORY = "What is remembered"
 _FALLBACK_TEMPLATE = (
     "You are {{char}} in a fictional conversation with {{user}}. Stay in character."
@@ -172,7 +170,7 @@ def build(spec: PromptSpec) -> Prompt:
     spoken = [*map(_message, kept), *recalled.messages, *frame.closing]
     rule = Piece.from_text(None, spec.rule)
     system = PromptMessage("system", joined("\n\n", [frame.system.content, rule]))
-    messages = [system, *_with_notes(spoken, [*_notes(frame.lore), *frame.notes])]
+    messages = [system, *_with_notes(spoken, frame.among)]
     ingredients = Ingredients(
         spec.begun,
         spec.tokens,
@@ -251,6 +249,9 @@ class _Frame:
     """Those that are shortened."""
     notes: Sequence[PromptMessage]
     """The character's note and the person's, as far as there are any."""
+    among: Sequence[PromptMessage]
+    """The notes and the entries that are placed among the messages, in their order at the same
+    depth."""
     asked: Sequence[PromptMessage]
     """The notes and the closing messages, uncut."""
     found: Sequence[Entry]
@@ -274,9 +275,10 @@ def _frame(spec: PromptSpec) -> _Frame:
     house = _own_text(_template(begun.templates, spec.tier, spec.family), request, texts)
     own = _own_prompt(begun, house, texts)
     parts = _parts(begun, request, texts)
-    notes_asked = [*_character_note(begun, macros), *_person_note(begun, macros)]
-    fitted = _fit_notes(notes_asked, int(budget * NOTE_SHARE), tokens)
-    spent = sum(_cost(sent, tokens) for _, sent in fitted)
+    character_notes = _fit_notes(_character_note(begun, macros), budget, tokens)
+    person_notes = _fit_notes(_person_note(begun, macros), budget, tokens)
+    fitted = [*character_notes, *person_notes]
+    spent = note_tokens = sum(_cost(sent, tokens) for _, sent in fitted)
     asked = _closing(heard, request, macros)
     closing = _fit_closing(asked, budget, spent, tokens)
     spent += sum(_cost(message, tokens) for message in closing)
@@ -295,10 +297,15 @@ def _frame(spec: PromptSpec) -> _Frame:
     examples = f"## {_examples_title(begun)}\n"
     titles = tokens.count(f"## {_BEFORE}\n## {_AFTER}\n{examples}") if found else 0
     lore = _lore(begun, found, min(unused - titles, int(budget * LORE_SHARE)), tokens)
-    notes = _notes(lore)
+    among = [
+        *_entries_at("in_chat", lore),
+        *(sent for _, sent in character_notes),
+        *_around([sent for _, sent in person_notes], lore),
+    ]
+    entry_tokens = sum(_cost(note, tokens) for note in among) - note_tokens
     world = _world(begun, lore, parts)
     world_tokens = sum(_need(part, tokens) for pair in world.values() for part in pair)
-    lore_tokens = world_tokens + sum(_cost(note, tokens) for note in notes)
+    lore_tokens = world_tokens + entry_tokens
     needs["lore"] = _round_up(lore_tokens, budget)
 
     given = _divide_budget(needs, room)
@@ -314,7 +321,7 @@ def _frame(spec: PromptSpec) -> _Frame:
             cut[name] = _shortened(name, part, given[name], tokens)
         sections += [before, cut.get(name, part), after]
     system = PromptMessage("system", joined("\n\n", sections))
-    left = budget - spent - sum(_cost(message, tokens) for message in [system, *notes])
+    left = budget - spent - entry_tokens - _cost(system, tokens)
     return _Frame(
         system,
         closing,
@@ -324,6 +331,7 @@ def _frame(spec: PromptSpec) -> _Frame:
         needs={**whole, "lore": lore_tokens},
         cut=cut,
         notes=[sent for _, sent in fitted],
+        among=among,
         asked=[*(note for note, _ in fitted), *asked],
         found=found,
         memory=memory,
@@ -726,9 +734,10 @@ def _person_note(begun: BegunTurn, macros: Macros) -> list[PromptMessage]:
 
 
 def _fit_notes(
-    notes: Sequence[PromptMessage], limit: int, tokens: Tokens
+    notes: Sequence[PromptMessage], budget: int, tokens: Tokens
 ) -> list[tuple[PromptMessage, PromptMessage]]:
-    """Each note that fits, uncut and cut to `limit` tokens."""
+    """Each note that fits, uncut and cut to its share."""
+    limit = int(budget * NOTE_SHARE)
     fitted = []
     for message in notes:
         text = message.content.text
@@ -740,11 +749,23 @@ def _fit_notes(
     return fitted
 
 
-def _notes(lore: Sequence[Entry]) -> list[PromptMessage]:
-    """The entries that are placed among the messages."""
-    among = [entry for entry in lore if entry.position in _AMONG_MESSAGES]
-    among.sort(key=lambda entry: _AMONG_MESSAGES.index(entry.position))
-    return [_note(entry.part, entry.content, entry.role, entry.depth) for entry in among]
+def _entries_at(position: Position, lore: Sequence[Entry]) -> list[PromptMessage]:
+    """The entries of a position among the messages."""
+    return [
+        _note(entry.part, entry.content, entry.role, entry.depth)
+        for entry in lore
+        if entry.position == position
+    ]
+
+
+def _around(notes: Sequence[PromptMessage], lore: Sequence[Entry]) -> list[PromptMessage]:
+    """The person's note (a list of one, or of none) between the entries for its top and bottom,
+    which have its depth and role."""
+    top, bottom = _entries_at("note_top", lore), _entries_at("note_bottom", lore)
+    for note in notes:
+        for entry in (*top, *bottom):
+            entry.role, entry.depth = note.role, note.depth
+    return [*top, *notes, *bottom]
 
 
 def _note(part: Part, text: str, role: Role, depth: int) -> PromptMessage:

@@ -82,6 +82,9 @@ class Surroundings:
             return True
         if label.speaker == "heading":
             return bool(self._closers)
+        begins = value.lstrip(" ")[:1]
+        if label.is_word and (begins.islower() or begins.isdigit()):
+            return True  # "Hope: that was all she had left." Speech begins like a sentence.
         if self._closers:
             value = value.lstrip(" ")
             return None if not value else value[0] != '"' or self._closers != '"'
