@@ -97,3 +97,28 @@ def test_note_and_sampler_settings_reach_the_model(person: Person, scripted: Ups
     call = scripted.calls[-1].json
     assert call["temperature"] == 0.3
     assert "It is autumn." in [message["content"] for message in call["messages"]]
+
+
+def test_turns_have_the_time_zone_of_the_browser(person: Person, scripted: Upstream) -> None:
+    person.join()
+    person.meet()
+    person.ask_the_scripted_model()
+    scripted.always(text("Aye."))
+    devtools = person.page.context.new_cdp_session(person.page)
+    for zone in ("Asia/Tokyo", "America/St_Johns"):
+        devtools.send("Emulation.setTimezoneOverride", {"timezoneId": zone})
+        with person.page.expect_request("**/roleplay_chat") as asked:
+            person.say(f"It is late in {zone}.")
+        assert asked.value.post_data_json["time_zone"] == zone
+        expect(person.said.last).to_have_text("Aye.")
+        expect(person.page.locator("[aria-busy=true]")).to_have_count(0)
+    person.page.evaluate("""() => {
+      const options = Intl.DateTimeFormat.prototype.resolvedOptions;
+      Intl.DateTimeFormat.prototype.resolvedOptions = function () {
+        return { ...options.call(this), timeZone: undefined };
+      };
+    }""")
+    with person.page.expect_request("**/roleplay_chat") as asked:
+        person.say("Where am I?")
+    assert "time_zone" not in asked.value.post_data_json
+    person.answered(7)

@@ -52,7 +52,9 @@ def test_modules_do_not_import_each_other_in_a_circle() -> None:
     assert circles(graph) == []
 
 
-@pytest.mark.parametrize("name", ["availability", "figures", "legible", "sections", "state"])
+@pytest.mark.parametrize(
+    "name", ["availability", "entries", "figures", "legible", "sections", "state"]
+)
 def test_pure_module_reaches_neither_the_page_nor_the_services(name: str) -> None:
     graph = web_import_graph(web_sources(ROOT))
     reached = reachable(graph, f"web/js/{name}.js")

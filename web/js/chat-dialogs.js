@@ -3,15 +3,17 @@
 import { html, nothing } from "../vendor/lit/lit-html.js";
 import { live } from "../vendor/lit/directives/live.js";
 import { repeat } from "../vendor/lit/directives/repeat.js";
+import { BOOK_VIEWS } from "./book-dialogs.js";
 import * as talks from "./conversations.js";
 import { day } from "./facts.js";
+import { showBooks } from "./lorebooks.js";
 import * as facts from "./memory.js";
 import { closeDialog, doing, openDialog } from "./page.js";
 import { avatar, modal } from "./parts.js";
 import { findCharacter, listMembers } from "./state.js";
 import { remove } from "./turns.js";
 
-const VIEWS = { memory, settings, characters, delete: deletion, discard, imported, chat, "chat-imported": chatImported, why };
+const VIEWS = { memory, settings, characters, delete: deletion, discard, imported, chat, "chat-imported": chatImported, why, ...BOOK_VIEWS };
 
 export function dialog(state) {
   return state.dialog ? VIEWS[state.dialog.name](state) : nothing;
@@ -367,7 +369,8 @@ function discard(state) {
 function importedBook(card, state) {
   return modal(`${card.name} is here`, html`
     <p>The lorebook has ${card.book_entries === 1 ? "one entry" : `${card.book_entries} entries`}. It applies to all your conversations.</p>
-    ${card.warnings.length ? html`<ul class="needs">${card.warnings.map((text) => html`<li>${text}</li>`)}</ul>` : nothing}`, state);
+    ${card.warnings.length ? html`<ul class="needs">${card.warnings.map((text) => html`<li>${text}</li>`)}</ul>` : nothing}
+    <div class="choices"><button class="primary" @click=${doing(showBooks)}>Show the lorebooks</button></div>`, state);
 }
 
 function chat(state) {

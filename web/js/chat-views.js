@@ -7,6 +7,7 @@ import { choices, standard, workerName, workersHealth } from "./availability.js"
 import { dialog } from "./chat-dialogs.js";
 import * as talks from "./conversations.js";
 import { excerpt } from "./legible.js";
+import { showBooks } from "./lorebooks.js";
 import { showMemory } from "./memory.js";
 import { doing, drawn, openDialog, redraw, set } from "./page.js";
 import { alert, avatar, health, loading } from "./parts.js";
@@ -60,6 +61,8 @@ function side(state) {
               </button>
             </li>`)}
         </ul>
+        <h2>Lorebooks</h2>
+        <ul><li><button @click=${doing(showBooks)}><span>Your lorebooks<small>What characters know of your world</small></span></button></li></ul>
         <label class="drop">
           <input type="file" accept=".json,.png,.charx,.yaml,.yml,.jsonl" class="unseen"
             @change=${doing(async ({ target }) => {
@@ -67,7 +70,7 @@ function side(state) {
               target.value = "";
               if (file) await talks.importFile(file);
             })} />
-          <strong>Import a character card or a chat</strong>
+          <strong>Import a character card, a lorebook or a chat</strong>
           <small>Choose a .png, .json, .charx or .yaml file, or .jsonl for a chat, or drop it anywhere</small>
         </label>
       </div>

@@ -13,11 +13,13 @@ const delay = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 export function take(fields, at = null) {
   const named = (fields.message || fields.kickoff) && listMembers(state.conversation).length > 1 && state.speaker;
   const model = chosenModel();
+  const timeZone = Intl.DateTimeFormat().resolvedOptions().timeZone;
   return run(
     {
       conversation_id: state.conversation.id,
       ...(named ? { character_id: state.speaker } : {}),
       ...(model ? { model_provider: model } : {}),
+      ...(timeZone ? { time_zone: timeZone } : {}),
       memory_tier: state.reach,
       content_tier: state.tier,
       // Stop closes the connection: then the model has to stop, and the text so far is saved.

@@ -1,0 +1,209 @@
+// The dialogs of lorebooks: the list, one book with its entries, and what is asked before deleting.
+
+import { html, nothing } from "../vendor/lit/lit-html.js";
+import { live } from "../vendor/lit/directives/live.js";
+import { repeat } from "../vendor/lit/directives/repeat.js";
+import { read, shownEntries } from "./entries.js";
+import { legible } from "./legible.js";
+import * as books from "./lorebooks.js";
+import { doing, openDialog } from "./page.js";
+import { modal } from "./parts.js";
+import { findCharacter, listMembers } from "./state.js";
+
+export const BOOK_VIEWS = { lorebooks: list, lorebook: open, "delete-lorebook": discard, "delete-entry": discardEntry };
+
+// --- the list -------------------------------------------------------------------------------
+
+function list(state) {
+  const { books: all } = state.dialog;
+  const add = doing(async (event) => {
+    event.preventDefault();
+    const { name, place } = event.target.elements;
+    await books.addBook(name.value.trim(), place.value);
+  });
+  return modal("Lorebooks", html`
+    <section>
+      <p class="quiet">Their entries are added to what models read when the conversation has their keys.</p>
+      ${all.length ? nothing : html`<p class="quiet">There are no lorebooks. Add one, or import a file.</p>`}
+      <ul class="rows">${repeat(all, ({ id }) => id, (book) => html`<li>${row(book, state)}</li>`)}</ul>
+    </section>
+    <section>
+      <form class="add" @submit=${add}>
+        <label>Name of a new lorebook <input name="name" maxlength="120" required /></label>
+        ${places(state, "person", state.me.isAdmin)}
+        <button class="primary">Add a lorebook</button>
+      </form>
+    </section>`, state);
+}
+
+function row(book, state) {
+  const name = books.bookName(book);
+  return html`
+    <span class=${book.is_enabled ? "" : "quiet"}>${name}
+      <small>${applies(book, state)}${book.is_enabled ? "" : " · off"}</small></span>
+    <button aria-label=${`${book.is_enabled ? "Turn off" : "Turn on"}: ${name}`}
+      @click=${doing(() => books.switchBook(book))}>${book.is_enabled ? "Turn off" : "Turn on"}</button>
+    <button aria-label=${`Open: ${name}`} @click=${doing(() => books.showBook(book))}>Open</button>`;
+}
+
+const SCOPES = { person: "All my conversations", everyone: "Everybody on this site" };
+
+/** Where a book applies, in words. */
+function applies({ scope, conversation_id, persona_id }, state) {
+  if (scope === "conversation") return conversationName(conversation_id, state);
+  return scope === "persona" ? personaName(persona_id, state) : SCOPES[scope];
+}
+
+function conversationName(id, state) {
+  if (id === state.conversation?.id) return "This conversation";
+  const conversation = state.conversations.find((each) => each.id === id);
+  if (!conversation) return "Another conversation";
+  const names = listMembers(conversation).map(({ name }) => name).join(", ");
+  return `The conversation “${legible(conversation.title || names)}”`;
+}
+
+function personaName(id, { dialog }) {
+  const persona = dialog.personas.find((each) => each.id === id) ?? findCharacter(id);
+  return `When I play ${persona?.name ?? "somebody"}`;
+}
+
+/** The choice of a place; a book's own is among them. `chosen` is a value of `placeOf`. */
+function places(state, chosen, forEverybody, change = null) {
+  const scopes = forEverybody ? ["person", "everyone"] : ["person"];
+  const all = new Map(scopes.map((scope) => [scope, SCOPES[scope]]));
+  const offer = (scope, id) =>
+    all.set(`${scope} ${id}`, applies({ scope, conversation_id: id, persona_id: id }, state));
+  if (state.conversation) offer("conversation", state.conversation.id);
+  for (const { id } of state.dialog.personas) offer("persona", id);
+  if (!all.has(chosen)) offer(...chosen.split(" "));
+  return html`
+    <label>Where it applies
+      <select name="place" .value=${live(chosen)} @change=${change}>
+        ${[...all].map(([value, text]) => html`<option value=${value} ?selected=${value === chosen}>${text}</option>`)}
+      </select>
+    </label>`;
+}
+
+// --- one book -------------------------------------------------------------------------------
+
+function open(state) {
+  const { book, entry } = state.dialog;
+  const entries = shownEntries(book.content);
+  const change = (changes) => doing(() => books.changeBook(book, changes))();
+  return modal(books.bookName(book), html`
+    <section>
+      <label>Name
+        <input id="book-name" maxlength="120" .value=${book.name}
+          @change=${({ target }) => change({ name: target.value.trim() })} />
+      </label>
+      ${book.scope === "everyone"
+        ? html`<p class="quiet">It applies to everybody on this site.</p>`
+        : places(state, books.placeOf(book), false, ({ target }) => doing(() => books.moveBook(book, target.value))())}
+      <label class="check">
+        <input type="checkbox" .checked=${live(book.is_enabled)}
+          @change=${({ target }) => change({ is_enabled: target.checked })} />
+        Use this lorebook
+      </label>
+    </section>
+    <section>
+      <h3>Entries</h3>
+      ${entries.length ? nothing : html`<p class="quiet">There are no entries.</p>`}
+      <ul class="rows">
+        ${repeat(entries, ({ place }) => place, (each) => html`
+          <li>${entry?.place === each.place ? entryForm(state, each.place) : shownEntry(state, each)}</li>`)}
+      </ul>
+      ${entry?.place === null
+        ? entryForm(state, null)
+        : html`<button id="add-entry" @click=${doing(() => books.openEntry(null, read()))}>Add an entry</button>`}
+    </section>
+    <section class="choices">
+      <button @click=${doing(books.showBooks)}>All lorebooks</button>
+      <button class="danger" @click=${() => openDialog("delete-lorebook", { book })}>Delete this lorebook</button>
+    </section>`, state);
+}
+
+function shownEntry({ dialog }, entry) {
+  const { place, title, keys, isOn, isConstant } = entry;
+  const facts = [isConstant ? "always there" : keys, isOn ? "" : "off"].filter(Boolean).join(" · ");
+  return html`
+    <span class=${isOn ? "" : "quiet"}>${title}<small>${facts}</small></span>
+    <button data-entry=${place} aria-label=${`Change: ${title}`}
+      @click=${doing(() => books.openEntry(place, entry))}>Change</button>
+    <button aria-label=${`Delete: ${title}`}
+      @click=${() => openDialog("delete-entry", { book: dialog.book, personas: dialog.personas, place, title })}>Delete</button>`;
+}
+
+const WHERE = {
+  before: "Before the character",
+  after: "After the character",
+  depth: "Among the messages",
+  kept: "Where its file put it",
+  text: "Where its first lines say",
+};
+
+function entryForm({ dialog }, place) {
+  const { book, entry } = dialog;
+  const before = read(book.content.entries[place] ?? undefined);
+  const offered = Object.entries(WHERE).filter(([where]) =>
+    before.where === "text" ? where === "text" : where === before.where || !["kept", "text"].includes(where));
+  const save = doing(async (event) => {
+    event.preventDefault();
+    await books.saveEntry(book, place, filled(event.target.elements, before));
+  });
+  return html`
+    <form class="add" @submit=${save}>
+      <label>Keys, with commas between them <input id="entry-keys" name="keys" .value=${before.keys} /></label>
+      <label>Text <textarea name="content" rows="6" ?required=${place === null} .value=${before.content}></textarea></label>
+      <label class="check"><input type="checkbox" name="isOn" .checked=${before.isOn} /> Use this entry</label>
+      <label class="check"><input type="checkbox" name="isConstant" .checked=${before.isConstant} /> Always there, whatever is said</label>
+      <label>Position
+        <select name="where" @change=${({ target }) => books.chooseWhere(target.value)}>
+          ${offered.map(([value, text]) => html`<option value=${value} ?selected=${value === before.where}>${text}</option>`)}
+        </select>
+      </label>
+      ${entry.where === "depth"
+        ? html`<label>How many messages stand after it
+            <input name="depth" type="number" min="0" max="1000" required .value=${String(before.depth)} /></label>`
+        : nothing}
+      <div class="choices">
+        <button class="primary">Save</button>
+        <button type="button" @click=${doing(books.closeEntry)}>Cancel</button>
+      </div>
+    </form>`;
+}
+
+// Line breaks of textareas are \n, and browsers take them out of inputs. What looks as before is as before.
+function filled(elements, before) {
+  const { keys, content, isOn, isConstant, where, depth } = elements;
+  const plain = (text) => text.replace(/\r\n?/g, "\n");
+  return {
+    keys: keys.value === before.keys.replace(/[\r\n]/g, "") ? before.keys : keys.value,
+    content: content.value === plain(before.content) ? before.content : content.value,
+    isOn: isOn.checked,
+    isConstant: isConstant.checked,
+    where: where.value,
+    depth: depth ? depth.valueAsNumber : before.depth,
+  };
+}
+
+// --- questions ------------------------------------------------------------------------------
+
+function discard(state) {
+  const { book } = state.dialog;
+  return modal("Delete the lorebook", html`
+    <p>This deletes “${books.bookName(book)}” with all its entries. It cannot be undone.</p>
+    <div class="choices">
+      <button class="danger" @click=${doing(() => books.deleteBook(book))}>Delete the lorebook</button>
+      <button @click=${doing(books.showBooks)}>Keep it</button>
+    </div>`, state);
+}
+
+function discardEntry(state) {
+  const { book, place, title } = state.dialog;
+  return modal("Delete the entry", html`
+    <p>This deletes “${title}”. It cannot be undone.</p>
+    <div class="choices">
+      <button class="danger" @click=${doing(() => books.deleteEntry(book, place))}>Delete the entry</button>
+      <button @click=${doing(books.keepBook)}>Keep it</button>
+    </div>`, state);
+}

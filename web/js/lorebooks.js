@@ -1,0 +1,143 @@
+// Loads and changes the lorebooks beside those of characters.
+
+import { UserError, data, supabase } from "./backend.js";
+import { withEntry, withoutEntry } from "./entries.js";
+import { legible, line } from "./legible.js";
+import { drawn, openDialog, set } from "./page.js";
+import { state } from "./state.js";
+
+const ROW = "id, name, scope, conversation_id, persona_id, is_enabled, updated_at";
+const MOST = 400; // 200 of a person, and for admins 200 of everybody
+const MAX_BYTES = 524_288; // The database counts some more: spaces between values.
+const TOO_LARGE = "23514";
+
+/** Opens the list. Admins see the books of everybody as well. */
+export async function showBooks() {
+  const [books, personas] = await Promise.all([
+    data(supabase.from("lorebooks").select(ROW).order("created_at").limit(MOST)),
+    data(supabase.from("characters").select("id, name").eq("user_id", state.me.id).order("name").limit(500)),
+  ]);
+  openDialog("lorebooks", { books, personas: personas.map(({ id, name }) => ({ id, name: legible(name) })) });
+}
+
+/** Opens one book of the list. */
+export async function showBook({ id }) {
+  const book = await data(supabase.from("lorebooks").select(`${ROW}, content`).eq("id", id).maybeSingle());
+  if (!book) throw new UserError("This lorebook was deleted. Close the dialog and open it again.");
+  openDialog("lorebook", { personas: state.dialog.personas, book, entry: null });
+  await focusOn("#book-name");
+}
+
+/** What a person calls a book. */
+export const bookName = ({ name }) => (name.trim() ? line(name) : "Lorebook");
+
+/** The places of a book, as a form has them: the value is split again by `columns`. */
+export const placeOf = ({ scope, conversation_id, persona_id }) =>
+  [scope, conversation_id ?? persona_id].filter(Boolean).join(" ");
+
+function columns(place) {
+  const [scope, id = null] = place.split(" ");
+  return { conversation_id: scope === "conversation" ? id : null, persona_id: scope === "persona" ? id : null };
+}
+
+export async function addBook(name, place) {
+  const user_id = place === "everyone" ? null : state.me.id;
+  const row = { user_id, name, content: { name, entries: [] }, ...columns(place) };
+  const { id } = await data(supabase.from("lorebooks").insert(row).select("id").single());
+  set({ said: "The lorebook was added." });
+  await showBook({ id });
+}
+
+export const moveBook = (book, place) => changeBook(book, columns(place));
+
+/** Turns a book on or off from the list. */
+export async function switchBook(book) {
+  await save(book, { is_enabled: !book.is_enabled });
+  await showBooks();
+}
+
+/** Saves changed columns of the open book. */
+export async function changeBook(book, changes) {
+  await save(book, changes);
+  set({ said: "Saved." });
+}
+
+let saving = Promise.resolve();
+
+/** Saves one change after the other: pressing a button while a name is changed makes two. */
+function save(book, changes) {
+  const saved = saving.then(() => write(book, changes));
+  saving = saved.catch(() => {});
+  return saved;
+}
+
+/** Changes a book unless it was changed elsewhere since it was read, because all its entries are one column. */
+async function write(book, changes) {
+  if (new Blob([JSON.stringify(changes)]).size > MAX_BYTES) explain({ code: TOO_LARGE });
+  const { id, updated_at } = isOpen(book) ? state.dialog.book : book;
+  const query = supabase.from("lorebooks").update(changes).match({ id, updated_at }).select(ROW);
+  const [row] = await data(query).catch(explain);
+  if (!row) {
+    throw new UserError("This lorebook was changed somewhere else. Close it and open it again, then repeat your change.");
+  }
+  const { dialog } = state;
+  if (isOpen(book)) set({ dialog: { ...dialog, book: { ...dialog.book, ...row, ...changes } } });
+}
+
+const isOpen = ({ id }) => state.dialog?.book?.id === id;
+
+function explain(error) {
+  if (error.code !== TOO_LARGE) throw error;
+  throw new UserError(
+    "This is too much for one lorebook: it has room for 512 KiB. Shorten or delete entries, or add a second lorebook.",
+    error.code,
+  );
+}
+
+export async function deleteBook({ id }) {
+  await data(supabase.from("lorebooks").delete().eq("id", id));
+  set({ said: "The lorebook was deleted." });
+  await showBooks();
+}
+
+// --- entries --------------------------------------------------------------------------------
+
+/** Opens the form of an entry: `place` is its place in the book, null that of a new one. */
+export async function openEntry(place, { where }) {
+  set({ dialog: { ...state.dialog, entry: { place, where } }, trouble: null });
+  await focusOn("#entry-keys");
+}
+
+/** The form shows a depth only where it counts. */
+export const chooseWhere = (where) =>
+  set({ dialog: { ...state.dialog, entry: { ...state.dialog.entry, where } } });
+
+export async function closeEntry() {
+  const place = state.dialog.entry?.place ?? null;
+  set({ dialog: { ...state.dialog, entry: null }, trouble: null });
+  await focusOn(place === null ? "#add-entry" : `[data-entry="${place}"]`);
+}
+
+export async function saveEntry(book, place, form) {
+  const content = withEntry(book.content, place, form);
+  if (content !== book.content) await changeBook(book, { content });
+  await closeEntry();
+}
+
+export async function deleteEntry(book, place) {
+  await save(book, { content: withoutEntry(book.content, place) });
+  set({ said: "The entry was deleted." });
+  await keepBook();
+}
+
+/** Goes back to the open book. */
+export async function keepBook() {
+  const { book, personas } = state.dialog;
+  openDialog("lorebook", { book, personas, entry: null });
+  await focusOn("#add-entry");
+}
+
+async function focusOn(selector) {
+  await drawn();
+  document.querySelector(`dialog ${selector}`)?.focus();
+}
