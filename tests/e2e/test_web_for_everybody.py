@@ -150,6 +150,46 @@ class TestForEverybody:
         page.keyboard.press("Escape")
         expect(page.get_by_role("button", name="Why?")).to_be_focused()
 
+    @pytest.mark.parametrize("scheme", ["light", "dark"])
+    def test_lorebooks_are_for_everybody(self, person: Person, scheme: Any) -> None:
+        """On a phone, by keyboard, with long words."""
+        page, word = person.page, "Donaudampfschifffahrt" * 5
+        person.join()
+        person.meet()
+        page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
+        page.set_viewport_size({"width": 320, "height": 740})
+        entry = {"keys": [word * 3], "name": word * 2, "content": word * 9, "enabled": False}
+        row = {"user_id": person.user_id, "name": word, "content": {"entries": [entry, entry]}}
+        operator(person.copy, "POST", "/rest/v1/lorebooks", row)
+        issues: list[str] = []
+
+        def check(name: str) -> Locator:
+            dialog = page.get_by_role("dialog", name=name, exact=True)
+            expect(dialog).to_be_visible()
+            assert page.evaluate("document.documentElement.scrollWidth") <= 320
+            assert dialog.evaluate("each => each.scrollWidth <= each.clientWidth")
+            issues.extend(self.serious(page))
+            return dialog
+
+        page.get_by_role("button", name="Conversations and characters").press("Enter")
+        page.get_by_role("button", name="Your lorebooks").press("Enter")
+        check("Lorebooks").get_by_role("button", name=f"Open: {word}").press("Enter")
+        check(word).get_by_role("button", name="Change:").first.press("Enter")
+        expect(page.get_by_label("Keys,")).to_be_focused()
+        page.get_by_label("Position").select_option("Among the messages")
+        check(word)
+        page.get_by_label("Keys,").press("Enter")
+        expect(page.get_by_role("button", name="Change:").first).to_be_focused()
+        page.get_by_role("button", name="Delete:").first.press("Enter")
+        check("Delete the entry").get_by_role("button", name="Keep it").press("Enter")
+        expect(page.get_by_role("button", name="Add an entry")).to_be_focused()
+        page.keyboard.press("Enter")
+        expect(page.get_by_label("Keys,")).to_be_focused()
+        check(word)
+        page.keyboard.press("Escape")
+        expect(page.get_by_role("button", name="Your lorebooks")).to_be_focused()
+        assert issues == []
+
 
 class TestKeyboard:
     def go_to(self, page: Page, target: Locator) -> None:

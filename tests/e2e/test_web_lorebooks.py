@@ -227,6 +227,7 @@ def test_change_elsewhere_is_not_overwritten(reader: Person) -> None:
     dialog.get_by_label("Text", exact=True).fill("Older.")
     reader.press("Save")
     expect(dialog.get_by_role("alert")).to_contain_text("changed somewhere else")
+    expect(dialog.get_by_label("Text", exact=True)).to_have_value("Older.")
     assert books(reader)[0]["content"] == elsewhere["content"]
 
 

@@ -48,7 +48,10 @@ export async function addBook(name, place) {
   await showBook({ id });
 }
 
-export const moveBook = (book, place) => changeBook(book, columns(place));
+export async function moveBook(book, place) {
+  await save(book, columns(place));
+  set({ said: "Saved." });
+}
 
 /** Turns a book on or off from the list. */
 export async function switchBook(book) {
@@ -56,10 +59,22 @@ export async function switchBook(book) {
   await showBooks();
 }
 
-/** Saves changed columns of the open book. */
+/** Saves changed columns of the open book. It shows them at once, and the old ones if that fails. */
 export async function changeBook(book, changes) {
-  await save(book, changes);
+  const before = Object.fromEntries(Object.keys(changes).map((name) => [name, book[name]]));
+  showChanges(book, changes);
+  try {
+    await save(book, changes);
+  } catch (error) {
+    showChanges(book, before);
+    throw error;
+  }
   set({ said: "Saved." });
+}
+
+function showChanges(book, changes) {
+  const { dialog } = state;
+  if (isOpen(book)) set({ dialog: { ...dialog, book: { ...dialog.book, ...changes } } });
 }
 
 let saving = Promise.resolve();
@@ -75,13 +90,12 @@ function save(book, changes) {
 async function write(book, changes) {
   if (new Blob([JSON.stringify(changes)]).size > MAX_BYTES) explain({ code: TOO_LARGE });
   const { id, updated_at } = isOpen(book) ? state.dialog.book : book;
-  const query = supabase.from("lorebooks").update(changes).match({ id, updated_at }).select(ROW);
+  const query = supabase.from("lorebooks").update(changes).match({ id, updated_at }).select("scope, updated_at");
   const [row] = await data(query).catch(explain);
   if (!row) {
     throw new UserError("This lorebook was changed somewhere else. Close it and open it again, then repeat your change.");
   }
-  const { dialog } = state;
-  if (isOpen(book)) set({ dialog: { ...dialog, book: { ...dialog.book, ...row, ...changes } } });
+  showChanges(book, { ...changes, scope: row.scope, updated_at: row.updated_at });
 }
 
 const isOpen = ({ id }) => state.dialog?.book?.id === id;
@@ -120,7 +134,10 @@ export async function closeEntry() {
 
 export async function saveEntry(book, place, form) {
   const content = withEntry(book.content, place, form);
-  if (content !== book.content) await changeBook(book, { content });
+  if (content !== book.content) {
+    await save(book, { content });
+    set({ said: "Saved." });
+  }
   await closeEntry();
 }
 
