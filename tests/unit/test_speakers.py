@@ -42,6 +42,22 @@ def test_word_that_is_explained_is_no_label(name: str, text: str) -> None:
     assert shown(text, called(name)) == text
 
 
+@pytest.mark.parametrize("line", ["  Ada: Thanks.", "   Tom: Yes.", "\u3000Ada：はい。"])
+def test_indented_label_is_one(line: str) -> None:
+    assert shown(f"Sit.\n{line}", Cast("Mara Voss", ["Ada"], ["Tom"])) == "Sit."
+
+
+def test_indented_code_is_kept() -> None:
+    text = "So:\n\n    User: ada\n    Ada: here\n\nDone."
+    assert shown(text) == text
+
+
+@pytest.mark.parametrize("name", ["Tom O'Brien", "Tom O’Brien"])
+@pytest.mark.parametrize("label", ["O'Brien", "O’Brien", "TOM O’BRIEN"])
+def test_apostrophes_are_alike(name: str, label: str) -> None:
+    assert shown(f"Sit.\n{label}: Yes.", called(name)) == "Sit."
+
+
 @pytest.mark.parametrize("speech", ["I am here.", '"yes."', "*nods*", "Sit?"])
 def test_word_before_speech_is_a_label(speech: str) -> None:
     assert shown(f"Sit.\nHope: {speech}", called("Hope")) == "Sit."

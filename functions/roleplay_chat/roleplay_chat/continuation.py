@@ -118,8 +118,15 @@ _PARTICLES = """
 은 는 이 가 을 를 에 의 도 로 와 과 만 요 다 서 에서 에게 으로 까지
 부터 처럼 보다 마다 조차 하고 했다 한다 하며 하는 해요 습니다 입니다 았다
 었다 였다 겠다 는다 지만 면서 니다 으며 라고 이라고 에는 에서는 에도 이며
-이다
+이다 히 들 들이 들은 들을 들의 에서도 네요 어요 아요 었어요 았어요 는데
+은데 어서 아서 려고 도록 었던 았던
 """
+_INNER = re.compile(
+    "m[bp]|n[cdkt]|l[cdfkpt]|r[bcfgklmnp]|c[kt]|ght|м[бп]|н[гдкт]|л[кт]|р[кмн]|[ьъы]"
+)
+"""What no word begins with in the languages above; capital letters aside."""
+_COMPOUNDS = re.compile(r"[A-ZÄÖÜ]\w*(?:ung|heit|keit|schaft|ität)s$")
+"""The first parts of German compounds, which are no words without the second."""
 
 
 @cache
@@ -331,7 +338,8 @@ def _is_space_missing(beginning: str, text: str) -> bool:
     if first in "'’" and _CONTRACTION.match(text):
         return False
     if last in "'’":
-        return not _ELISION.search(beginning[-12:])
+        is_contraction = beginning[-2:-1].isalpha() and _CONTRACTION.match(f"'{text}")
+        return not (is_contraction or _ELISION.search(beginning[-12:]))
     if first.isdigit() and (last.isdigit() or (beginning[-2:-1].isdigit() and last in ".,:")):
         return False
     return not (last.isalpha() and first.isalpha()) or _is_new_word(beginning, text)
@@ -344,6 +352,8 @@ def _is_new_word(beginning: str, text: str) -> bool:
         return True
     if start[0][0].isupper() and not end[0][-1].isupper():
         return True
+    if _INNER.match(start[0]) or _COMPOUNDS.search(end[0]):
+        return False
     left, right = end[0].lower(), start[0].lower()
     if "\uac00" <= right[0] <= "\ud7a3":
         return right not in _listed(_PARTICLES)

@@ -89,7 +89,11 @@ _BOLD = ("***", "**", "__")
 _MARKED = (*_BOLD, "*", "_")
 _BRACKETS = {"[": "]", "［": "］", "<": ">", "(": ")", "（": "）", "{{": "}}", "{": "}", "「": "」"}
 _MAY_STAND_ALONE = frozenset("[［<{")
-_OPENING = regex.compile(r" ?(?P<heading>#{1,6} )?(?P<sign>\*{1,3}|_{1,2}|\{\{|[\[【〖［<(（{「]|)")
+_INDENT = r"[ \u3000]{0,3}"
+"""More of it is a code block in Markdown."""
+_OPENING = regex.compile(
+    _INDENT + r"(?P<heading>#{1,6} )?(?P<sign>\*{1,3}|_{1,2}|\{\{|[\[【〖［<(（{「]|)"
+)
 
 
 @cache
@@ -118,7 +122,7 @@ def _any_label() -> regex.Pattern[str]:
     cased = rf"{word}(?: (?:(?:{small})|{word}|\d{{1,3}})){{0,3}}"
     uncased = r"\p{Lo}[\p{Lo}\p{M}\p{Lm}\d·・]{0,11}(?: [\p{Lo}\p{M}\d]{1,12}){0,2}"
     return regex.compile(
-        rf" ?(?:\*{{1,3}}|_{{1,2}}|[\[【［<])?(?P<name>{cased}|{uncased}){_HONORIFIC}{_ASIDE}"
+        rf"{_INDENT}(?:\*{{1,3}}|_{{1,2}}|[\[【［<])?(?P<name>{cased}|{uncased}){_HONORIFIC}{_ASIDE}"
         rf"(?:\*{{1,3}}|_{{1,2}}|[\]】］>])?{_ASIDE}{_COLON}"
     )
 
@@ -258,7 +262,8 @@ def _may_stand_alone(word: str) -> bool:
 
 
 def _lower(text: str) -> str:
-    """The text in lower case, of the same length: positions stay valid."""
+    """The text in lower case with plain apostrophes, of the same length: positions stay valid."""
+    text = text.replace("’", "'")
     lower = text.lower()
     if len(lower) == len(text):
         return lower
