@@ -474,6 +474,14 @@ class TestSummaryAndFacts:
         batch = Batch(said, 7)
         return to_save(batch, without_outdated(batch, written, turn, NAMES), turn, NAMES)
 
+    @pytest.mark.parametrize("known", [[], [FactRow(content=PARIS, written_by="model")]])
+    def test_old_sentence_that_is_changed_now_is_left_out(self, known: list[FactRow]) -> None:
+        said = [MessageRow(sender="user", content="I live in Oslo now.", position=60)]
+        told = Written(f"They met. {PARIS} It rained.", [Fact("profile", OSLO)])
+        turn = begun(memory={"summary": PARIS}, facts=[row.model_dump() for row in known])
+        kept = without_outdated(Batch(said, 7), told, turn, NAMES)
+        assert kept.summary == "They met. It rained."
+
     def test_old_sentence_that_a_fact_has_outdated_is_left_out(self) -> None:
         old = "Ada works as a cook."
         saved = self.saved(f"They met. {old} It rained.", self.BOOKBINDER, old=old)

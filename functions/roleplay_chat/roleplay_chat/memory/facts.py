@@ -354,26 +354,46 @@ def may_change(fact: Fact, earlier: Fact, said: Iterable[str]) -> bool:
 def outdated(
     sentences: Sequence[str], material: Material, changes: Sequence[Any], *, is_new: bool
 ) -> set[str]:
-    """The sentences of a summary that a known fact contradicts, and old ones that say what was
-    replaced or withdrawn now.
+    """The sentences of a summary that no longer hold.
 
-    Sentences that the messages brought are outdated only by facts of later messages: when a message
-    is edited, the summary goes back behind it, and the facts after it stay.
+    A known fact contradicts them that stays; or, of old ones, a fact that is new, or they say what
+    is replaced or withdrawn. Sentences that the messages brought are outdated only by facts of
+    later messages: when a message is edited, the summary goes back behind it, and the facts after
+    it stay.
     """
     gone = {one for change in changes for one in change.get("replaces", ())}
+    everything = _all_known(material)
     known = [
         old
-        for old in _all_known(material)
+        for old in everything
         if str(old.row.id) not in gone
         and (material.is_later(old.row) if is_new else old.row.since is not None)
     ]
-    replaced = [old for old in _all_known(material) if str(old.row.id) in gone and not is_new]
-    return {
-        one
-        for one in sentences
-        if (known and _contradicted(one, known, material) is not None)
-        or (replaced and any(likeness(Words(one), old.words) is not None for old in replaced))
-    }
+    stale = {one for one in sentences if known and _contradicted(one, known, material) is not None}
+    if not is_new:
+        replaced = [old.words for old in everything if str(old.row.id) in gone]
+        stale |= {one for one in sentences if _is_changed(one, replaced, changes, material)}
+    return stale
+
+
+def _is_changed(
+    sentence: str, replaced: Sequence[Words], changes: Sequence[Any], material: Material
+) -> bool:
+    """Whether a sentence says what is replaced now, or something else about the same."""
+    words, slot = Words(sentence), slot_of(sentence, person=material.person)
+    if any(likeness(words, old) is not None for old in replaced):
+        return True
+    return slot is not None and any(
+        _key(slot) == _key(_slot_of(change, material))
+        and likeness(words, Words(change["content"])) is None
+        for change in changes
+        if change.get("content")
+    )
+
+
+def _slot_of(change: Any, material: Material) -> Slot | None:
+    subject, topic = change.get("subject") or "", change.get("topic") or ""
+    return slot_of(change["content"], subject, topic, material.person)
 
 
 def _contradicted(sentence: str, known: Sequence[_Known], material: Material) -> FactRow | None:
