@@ -220,3 +220,9 @@ def test_model_that_only_repeats_twice_has_nothing_else_to_say() -> None:
     second.accept_repeat()
     assert second.feed("Good evening.") + second.flush() == " Good evening."
     assert not second.is_repeat
+
+
+def test_word_that_is_said_twice_is_no_repetition() -> None:
+    reply = Reply(Cast("Mara", ["Ada"]), continues="Sit.")
+    assert reply.feed("Sit.") + reply.flush() == " Sit."
+    assert not reply.is_repeat

@@ -183,7 +183,7 @@ class Continuation:
                 return ""
             self._overlaps = None
             text = "".join(self._held)
-            is_same = ends and text == self._beginning.rstrip()
+            is_same = ends and found.chars == len(text) == len(self._beginning.rstrip())
             self.was_dropped = is_same and not self.accepts
             if is_same and self.accepts:
                 found = _Repeated(0, reaches_the_end=False)
