@@ -29,7 +29,7 @@ _UNSPACED = re.compile(
     "\u4e00-\u9fff\uf900-\ufaff\ufe30-\ufe4f\uff01-\uffef\U00020000-\U0003ffff]"
 )
 _WORD = re.compile(r"[^\W\d_]+")
-_FIRST = re.compile(r"['’]?[^\W\d_]*|[-–—]")
+_FIRST = re.compile(r"[-–—]|['’]?[^\W\d_]*")
 _LAST_WORD = re.compile(r"[^\W\d_]{1,40}\Z")
 _SENTENCE = re.compile(r"[.!?…。！？][\"'”’»」』*_)\]]*\s|[。！？]|\n")
 _ENDS_SENTENCE = re.compile(r"[.!?…:;。！？：；][\"'”’»」』*_)\]]*\Z|[*_\"”»」』)\]]\Z")
