@@ -133,6 +133,9 @@ class TestTime:
             ("+05:30", "5:00 AM on January 4"),
             ("UTC-3", "8:30 PM on January 3"),
             ("Z", "11:30 PM on January 3"),
+            # Browsers send old names too, and a folder of the database is none.
+            ("Etc/Unknown", "11:30 PM on January 3"),
+            ("Europe", "11:30 PM on January 3"),
         ],
     )
     def test_is_the_persons(self, zone: str | None, time: str) -> None:
@@ -141,9 +144,8 @@ class TestTime:
 
     @pytest.mark.parametrize(
         "zone",
-        ["Mars/Olympus", "../../etc/passwd", "/etc/passwd", "+99:00", "x" * 65, "Europe/", "é",
-         "Europe", "\x00", 5, ["UTC"]],
-    )  # fmt: skip
+        ["../../etc/passwd", "/etc/passwd", "+99:00", "x" * 65, "Europe/", "é", "\x00", 5, ["UTC"]],
+    )
     def test_zone_that_is_none_is_refused(self, zone: object) -> None:
         body = {"message": "Hi", "conversation_id": str(uuid4()), "time_zone": zone}
         with pytest.raises(ApiError) as caught:

@@ -2,7 +2,6 @@
 
 import re
 from datetime import UTC, timedelta, timezone, tzinfo
-from pathlib import Path
 
 _OFFSET = re.compile(r"(?:UTC|GMT)?\s*(?P<sign>[+-])(?P<hours>\d{1,2})(?::?(?P<minutes>\d\d))?")
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_+-]*(?:/[A-Za-z0-9_+-]+){0,3}")
@@ -12,7 +11,8 @@ def parse_time_zone(name: str) -> tzinfo:
     """The time zone of a name of the IANA database ("Europe/Berlin") or of an offset ("+02:00",
     "UTC-3").
 
-    Raises ValueError for any other. On a machine without the database, every name is UTC.
+    Raises ValueError for what has the form of neither. A name that this machine does not know is
+    UTC: browsers also send old names, which not every database has.
     """
     if name.upper() in ("UTC", "GMT", "Z"):
         return UTC
@@ -35,7 +35,5 @@ def _named(name: str) -> tzinfo:
 
     try:
         return zoneinfo.ZoneInfo(name)
-    except (KeyError, ValueError, OSError) as error:
-        if not any(Path(folder).is_dir() for folder in zoneinfo.TZPATH):
-            return UTC
-        raise ValueError("is not a time zone, such as Europe/Berlin or +02:00") from error
+    except (KeyError, ValueError, OSError):
+        return UTC
