@@ -505,7 +505,10 @@ class TestActions:
         dialog.get_by_role("button", name="Turn off: Ada likes tea.").click()
         tea = dialog.get_by_role("listitem").filter(has_text="Ada likes tea.")
         expect(tea).to_contain_text("off")
-        [stored] = person.copy.rows("memory_facts?select=importance,is_active")
+        [stored] = person.copy.rows(
+            "memory_facts?select=importance,is_active,memories!inner()"
+            f"&memories.user_id=eq.{person.user_id}"
+        )
         assert stored == {"importance": 4, "is_active": False}
         dialog.get_by_role("button", name="Turn on: Ada likes tea.").click()
         expect(dialog.get_by_role("button", name="Turn off: Ada likes tea.")).to_be_visible()
@@ -594,6 +597,7 @@ class TestActions:
         operator(person.copy, "PATCH", path, {"age_verified": True})
         person.page.reload()
         person.page.locator(".lists").get_by_text("Lena Ostrand").click()
+        expect(person.page.get_by_role("heading", level=1)).to_have_text("Lena Ostrand")
         person.press("Settings")
         dialog = person.page.get_by_role("dialog")
         dialog.get_by_role("combobox", name=re.compile("^Written for")).select_option("Adults")
