@@ -13,7 +13,6 @@ import httpx
 from edge.addresses import endpoint
 from edge.bodies import IDENTITY, first_bytes
 from edge.clients import NETWORK_ERRORS, address
-from edge.credentials import Misconfigured, credentials
 from edge.json_text import dumps, loads_bounded
 from edge.json_values import whole
 from roleplay_chat.api import Usage
@@ -27,6 +26,7 @@ from roleplay_chat.generation.error_classifier import (
 from roleplay_chat.generation.failover import network_failure
 from roleplay_chat.generation.providers import MAX_TOKENS, amount, cached_tokens, count
 from roleplay_chat.generation.routing import Target, model_target
+from roleplay_chat.generation.target_credentials import target_credentials
 from roleplay_chat.rows import ModelRow
 from roleplay_chat.settings import Settings
 from roleplay_chat.tokens import estimate_messages
@@ -103,18 +103,7 @@ async def _post(
     inputs: Sequence[str],
     extra: Mapping[str, Any],
 ) -> Mapping[str, Any]:
-    try:
-        headers = credentials(
-            target.url,
-            scheme=target.auth_scheme,
-            header=target.auth_header_name,
-            secret_name=target.secret_name,
-            environ=os.environ,
-            key_origins=settings.key_origins,
-            allow_local=settings.allow_local_upstreams,
-        )
-    except Misconfigured as error:
-        raise failed("misconfigured", why=str(error)) from error
+    headers = target_credentials(target, settings, os.environ)
     body = {**extra, "model": target.model_key, "input": inputs, "encoding_format": "float"}
     request = httpx.Request(
         "POST",

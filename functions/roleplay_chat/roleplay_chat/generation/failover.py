@@ -20,11 +20,10 @@ from uuid import UUID
 import httpx
 
 from edge.clients import NETWORK_ERRORS, timed_out
-from edge.credentials import Misconfigured, credentials
 from edge.json_values import number
 from roleplay_chat.api import Tier
 from roleplay_chat.generation.attempts import Attempt, AttemptRecorder
-from roleplay_chat.generation.error_classifier import Failure, UpstreamError, failed
+from roleplay_chat.generation.error_classifier import Failure, UpstreamError
 from roleplay_chat.generation.error_policies import ERROR_POLICIES, Repair
 from roleplay_chat.generation.error_wordings import plain
 from roleplay_chat.generation.providers import (
@@ -43,6 +42,7 @@ from roleplay_chat.generation.routing import (
     mark_rejected,
     on_cooldown,
 )
+from roleplay_chat.generation.target_credentials import target_credentials
 from roleplay_chat.generation.workers import WORKER
 from roleplay_chat.messages import ROLES, Message, Roles
 from roleplay_chat.reply.filters import Reply
@@ -464,19 +464,8 @@ class Generation:
         return {name: value for name, value in parameters.items() if name not in shape.without}
 
     def _headers(self, target: Target) -> dict[str, str]:
-        """Credentials and attribution. Checks the URL before it adds a key."""
-        try:
-            own = credentials(
-                target.url,
-                scheme=target.auth_scheme,
-                header=target.auth_header_name,
-                secret_name=target.secret_name,
-                environ=self.environ,
-                key_origins=self.settings.key_origins,
-                allow_local=self.settings.allow_local_upstreams,
-            )
-        except Misconfigured as error:
-            raise failed("misconfigured", why=str(error)) from error
+        """Credentials and attribution."""
+        own = target_credentials(target, self.settings, self.environ)
         if target.worker == WORKER:
             key = self.settings.chat_worker_api_key
             return {"Authorization": f"Bearer {key.get_secret_value()}"} if key else {}
