@@ -1,8 +1,9 @@
 """The shapes of requests, answers and events. The shipped web client depends on them."""
 
 import re
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from importlib import import_module
 from typing import Annotated, Any, Literal, TypeVar
 from uuid import UUID
 
@@ -38,7 +39,7 @@ Name = Annotated[Text, Field(max_length=200)]
 
 
 def known_time_zone(name: str) -> str:
-    """Return the name of a time zone. Raises ValueError for any other text."""
+    """Return the name of a time zone. Raises ValueError for a text of another form."""
     parse_time_zone(name)
     return name
 
@@ -50,6 +51,20 @@ Object = dict[str, Any]
 """A JSON object."""
 Handler = Callable[[Clients, UUID, Object], Awaitable[Object]]
 """Handles a request that is not a turn: (clients, user id, body) to response body."""
+
+
+def on_first_use(actions: Iterable[str], module: str) -> dict[str, Handler]:
+    """The handlers of the actions, from `HANDLERS` of a module that is imported when one is needed:
+    turns need none of them."""
+
+    def handler(action: str) -> Handler:
+        async def answer(clients: Clients, user_id: UUID, body: Object) -> Object:
+            handlers: Mapping[str, Handler] = import_module(module).HANDLERS
+            return await handlers[action](clients, user_id, body)
+
+        return answer
+
+    return {action: handler(action) for action in actions}
 
 
 class ChatRequest(BaseModel):

@@ -1,25 +1,10 @@
-"""The card actions, by the request's `action`.
+"""The card actions, by the request's `action`."""
 
-Their handlers are imported on first use, because turns do not need them.
-"""
-
-from uuid import UUID
-
-from edge.clients import Clients
-from roleplay_chat.api import Handler, Object
+from roleplay_chat.api import Handler, on_first_use
 
 ACTIONS = ("import_card", "export_card")
 
 
 def actions() -> dict[str, Handler]:
     """The handler of each action."""
-    return {action: _handler(action) for action in ACTIONS}
-
-
-def _handler(action: str) -> Handler:
-    async def answer(clients: Clients, user_id: UUID, body: Object) -> Object:
-        from roleplay_chat.cards.handlers import HANDLERS
-
-        return await HANDLERS[action](clients, user_id, body)
-
-    return answer
+    return on_first_use(ACTIONS, "roleplay_chat.cards.handlers")
