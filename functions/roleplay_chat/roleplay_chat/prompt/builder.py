@@ -94,6 +94,8 @@ HOUSE_RULES: dict[Tier, str] = {
 }
 """Part of every prompt, even if the author replaced the template."""
 
+_Fitted = tuple[PromptMessage, PromptMessage]
+"""A message, uncut and as it is sent."""
 _BEFORE, _AFTER = "The world", "More of the world"
 _MEMORY = "What is remembered"
 _FALLBACK_TEMPLATE = (
@@ -190,7 +192,7 @@ def build(spec: PromptSpec) -> Prompt:
         recalled_messages=recalled.messages,
         others=spec.budget - frame.room,
     )
-    return Prompt.from_messages(arranged(messages, spec.roles), ingredients, frame.variables)
+    return Prompt.from_messages(arranged(messages, spec.roles), ingredients, frame.macros.variables)
 
 
 def activated_entries(begun: BegunTurn, request: ChatRequest, variables: Variables) -> list[Entry]:
@@ -257,8 +259,8 @@ class _Frame:
     found: Sequence[Entry]
     """The activated entries, of which `lore` are those that fit."""
     memory: _Memory
-    variables: Variables
-    """After all texts of authors."""
+    macros: Macros
+    """With the variables after all texts of authors."""
 
 
 def _frame(spec: PromptSpec) -> _Frame:
@@ -297,11 +299,7 @@ def _frame(spec: PromptSpec) -> _Frame:
     examples = f"## {_examples_title(begun)}\n"
     titles = tokens.count(f"## {_BEFORE}\n## {_AFTER}\n{examples}") if found else 0
     lore = _lore(begun, found, min(unused - titles, int(budget * LORE_SHARE)), tokens)
-    among = [
-        *_entries_at("in_chat", lore),
-        *(sent for _, sent in character_notes),
-        *_around([sent for _, sent in person_notes], lore),
-    ]
+    among = _among_messages(character_notes, person_notes, lore)
     entry_tokens = sum(_cost(note, tokens) for note in among) - note_tokens
     world = _world(begun, lore, parts)
     world_tokens = sum(_need(part, tokens) for pair in world.values() for part in pair)
@@ -309,18 +307,17 @@ def _frame(spec: PromptSpec) -> _Frame:
     needs["lore"] = _round_up(lore_tokens, budget)
 
     given = _divide_budget(needs, room)
-    cut: dict[Section, Piece] = {}
-    if whole["memory"] > given["memory"]:
+    too_long = {name for name in parts if whole[name] > given[name]}
+    cut = {
+        name: _shortened(name, part, given[name], tokens)
+        for name, part in parts.items()
+        if name in too_long - {"memory"}
+    }
+    if "memory" in too_long:
         limit = given["memory"] - tokens.count("\n\n") - tokens.count(f"## {_MEMORY}\n")
         memory = _memory(begun, limit, tokens)
         cut["memory"] = _section("memory", _MEMORY, memory.text)
-    sections: list[Piece] = []
-    for name, part in parts.items():
-        before, after = world.get(name, (NO_WORDS, NO_WORDS))
-        if name not in cut and whole[name] > given[name]:
-            cut[name] = _shortened(name, part, given[name], tokens)
-        sections += [before, cut.get(name, part), after]
-    system = PromptMessage("system", joined("\n\n", sections))
+    system = _system_message({**parts, **cut}, world)
     left = budget - spent - entry_tokens - _cost(system, tokens)
     return _Frame(
         system,
@@ -335,8 +332,19 @@ def _frame(spec: PromptSpec) -> _Frame:
         asked=[*(note for note, _ in fitted), *asked],
         found=found,
         memory=memory,
-        variables=variables,
+        macros=macros,
     )
+
+
+def _system_message(
+    parts: Mapping[Section, Piece], world: Mapping[Section, tuple[Piece, Piece]]
+) -> PromptMessage:
+    """The sections in order, each between the entries of the lorebook for it."""
+    sections: list[Piece] = []
+    for name, part in parts.items():
+        before, after = world.get(name, (NO_WORDS, NO_WORDS))
+        sections += [before, part, after]
+    return PromptMessage("system", joined("\n\n", sections))
 
 
 def _macros(spec: PromptSpec) -> Macros:
@@ -677,8 +685,7 @@ def _recalled(spec: PromptSpec, history: Sequence[MessageRow], frame: _Frame) ->
     if not is_any_earlier and not frame.memory.left_out:
         return _Recalled()
     said, tokens = spec.begun.turn.message or "", spec.tokens
-    macros = build_macros(spec.begun, spec.request)
-    names = {"user": macros["user"], "character": macros["char"]}
+    names = {"user": frame.macros["user"], "character": frame.macros["char"]}
     left = frame.room - sum(_row_cost(row, tokens) for row in history) - TOKENS_PER_MESSAGE
     left = min(left, recall.budget(spec.budget))
     facts = recall.choose_facts(
@@ -733,9 +740,7 @@ def _person_note(begun: BegunTurn, macros: Macros) -> list[PromptMessage]:
     return [_note("scene", text, settings.note_role, settings.note_depth)]
 
 
-def _fit_notes(
-    notes: Sequence[PromptMessage], budget: int, tokens: Tokens
-) -> list[tuple[PromptMessage, PromptMessage]]:
+def _fit_notes(notes: Sequence[PromptMessage], budget: int, tokens: Tokens) -> list[_Fitted]:
     """Each note that fits, uncut and cut to its share."""
     limit = int(budget * NOTE_SHARE)
     fitted = []
@@ -755,6 +760,17 @@ def _entries_at(position: Position, lore: Sequence[Entry]) -> list[PromptMessage
         _note(entry.part, entry.content, entry.role, entry.depth)
         for entry in lore
         if entry.position == position
+    ]
+
+
+def _among_messages(
+    character_notes: Sequence[_Fitted], person_notes: Sequence[_Fitted], lore: Sequence[Entry]
+) -> list[PromptMessage]:
+    """The notes and the entries that are placed among the messages."""
+    return [
+        *_entries_at("in_chat", lore),
+        *(sent for _, sent in character_notes),
+        *_around([sent for _, sent in person_notes], lore),
     ]
 
 
