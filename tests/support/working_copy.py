@@ -141,7 +141,17 @@ def running_copy(folder: Path) -> Iterator[WorkingCopy]:
     shutil.copytree(ROOT, folder, ignore=shutil.ignore_patterns(*LEFT_OUT, "__pycache__"))
     for packages in (".venv", "node_modules"):
         (folder / packages).symlink_to(ROOT / packages)
-    theirs = ("make", "pytest", "openrouter", "local_dir", "message", "model", "mflags", "supabase")
+    theirs = (
+        "args",
+        "make",
+        "pytest",
+        "openrouter",
+        "local_dir",
+        "message",
+        "model",
+        "mflags",
+        "supabase",
+    )
     env = {k: v for k, v in os.environ.items() if not k.lower().startswith(theirs)}
     ports = {name: str(free_port()) for name in PORTS}
     copy = WorkingCopy(folder, env | ports | UNHURRIED | KNOWN_WORDS | ONE_THREAD)
