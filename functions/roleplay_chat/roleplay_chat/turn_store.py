@@ -81,6 +81,15 @@ _BLOCKED = {
     "nothing_to_regenerate": (409, "There is no reply to regenerate yet."),
     "no_variant": (409, "Only a character's reply has versions to choose from."),
     "nothing_to_continue": (409, "There is no reply to continue yet."),
+    "no_profile": (409, "Your account has no profile yet. Please set up your profile first."),
+    "too_many_characters": (
+        409,
+        "You have reached the maximum number of characters. Please delete one first.",
+    ),
+    "too_many_lorebooks": (
+        409,
+        "You have reached the maximum number of lorebooks. Please delete one first.",
+    ),
 }
 _LIMITS = {
     "turns_per_minute": "You are sending messages very fast. Please wait a moment.",

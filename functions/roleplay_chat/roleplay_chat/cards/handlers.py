@@ -11,7 +11,6 @@ from pydantic import BaseModel, ConfigDict, model_validator
 
 from edge.clients import Clients
 from edge.errors import ApiError
-from edge.identity import account_blocked
 from roleplay_chat.api import Handler, Object, validated
 from roleplay_chat.cards import charx_file, files, json_file, png_file
 from roleplay_chat.cards.assets import without_missing_files
@@ -22,7 +21,7 @@ from roleplay_chat.cards.unsupported import row_of, unsupported
 from roleplay_chat.cards.versions import NEWER, as_v2, as_v3, is_newer
 from roleplay_chat.prompt.passages import character_passage
 from roleplay_chat.screening.decision import Finding, Passage, content_refused, screen
-from roleplay_chat.turn_store import count_action
+from roleplay_chat.turn_store import blocked, count_action
 
 _log = getLogger("roleplay_chat")
 
@@ -61,7 +60,7 @@ async def _save_lorebook(
         "p_persona_id": place.persona_id and str(place.persona_id),
     }
     saved = await clients.rpc("import_lorebook", parameters)
-    _check(saved["outcome"])
+    _check(saved)
     ids = {"user_id": str(user_id), "lorebook_id": saved["lorebook_id"]}
     _log.info("lorebook imported", extra={"fields": ids})
     return {"lorebook_id": saved["lorebook_id"], "name": card.fields.name}
@@ -70,7 +69,7 @@ async def _save_lorebook(
 async def _save_character(clients: Clients, user_id: UUID, card: Card) -> Object:
     parameters = {"p_user_id": str(user_id), "p_character": card.columns(), "p_card": card.original}
     saved = await clients.rpc("import_character", parameters)
-    _check(saved["outcome"])
+    _check(saved)
     ids = {"user_id": str(user_id), "character_id": saved["character_id"]}
     _log.info("card imported", extra={"fields": ids | {"version": card.version}})
     return {
@@ -90,7 +89,7 @@ async def export_card(clients: Clients, user_id: UUID, body: Object) -> Object:
     await count_action(clients, user_id, "export_card")
     parameters = {"p_user_id": str(user_id), "p_character_id": str(request.character_id)}
     found = await clients.rpc("export_character", parameters)
-    _check(found["outcome"])
+    _check(found)
     card = await clients.in_thread(_written, found["character"], found["card"], request.format)
     answer = {"success": True, "character_id": str(request.character_id), "format": request.format}
     return answer | card
@@ -164,33 +163,13 @@ def _decoded(encoded: object) -> bytes:
         raise invalid("`card_base64` is not valid base64.") from error
 
 
-def _check(outcome: str) -> None:
-    if outcome in ("unknown_user", "banned_user"):
-        raise account_blocked(outcome)
-    if outcome == "character_not_found":
+def _check(done: Object) -> None:
+    if done["outcome"] == "character_not_found":
         raise ApiError(404, "character_not_found", "This character does not exist.")
-    if outcome == "conversation_not_found":
-        raise ApiError(404, "conversation_not_found", "This conversation does not exist.")
-    if outcome == "too_many_lorebooks":
-        raise ApiError(
-            409,
-            "too_many_lorebooks",
-            "You have reached the maximum number of lorebooks. Please delete one first.",
-        )
-    if outcome == "too_many_characters":
-        raise ApiError(
-            409,
-            outcome,
-            "You have reached the maximum number of characters. Please delete one first.",
-        )
-    if outcome == "no_profile":
-        raise ApiError(
-            409,
-            "no_profile",
-            "Your account has no profile yet. Please set up your profile first.",
-        )
-    if outcome == "too_large":
+    if done["outcome"] == "too_large":
         raise too_large("The card is too large to store.")
+    if done["outcome"] not in ("saved", "found"):
+        raise blocked(done)
 
 
 def _written(

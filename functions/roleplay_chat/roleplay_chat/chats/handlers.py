@@ -130,11 +130,5 @@ def _check(done: Object) -> None:
         raise too_large("This conversation is too large for one file.")
     if done["outcome"] == "character_not_found":
         raise ApiError(404, "character_not_found", "This character does not exist.")
-    if done["outcome"] == "no_profile":
-        raise ApiError(
-            409,
-            "no_profile",
-            "Your account has no profile yet. Please set up your profile first.",
-        )
     if done["outcome"] not in ("done", "found"):
         raise blocked(done)
