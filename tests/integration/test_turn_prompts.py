@@ -12,10 +12,10 @@ from psycopg.types.json import Jsonb
 
 from roleplay_chat.prompt.composition import MAX_ENTRIES
 from roleplay_chat.tokens import UNCALIBRATED, estimate_messages
-from tests.support.answers import error, stream, text
+from tests.support.answers import error, stall, stream, text
 from tests.support.stack import DEMO_CHARACTER, User
 from tests.support.talk import DOLPHIN, VENICE, Talk
-from tests.support.waiting import Gate
+from tests.support.waiting import wait_until
 from tests.unit.test_composition import largest
 
 pytestmark = pytest.mark.installations
@@ -267,12 +267,10 @@ def test_greeting_and_draft_have_none(told: Talk) -> None:
 
 def test_reply_that_was_stopped_has_one(talk: Talk) -> None:
     talk.have_only(VENICE)
-    gate = Gate()
-    talk.stack.upstream.enqueue(stream(["Once there was ", gate, "a ship."]))
+    talk.stack.upstream.enqueue(stream(["Once there was ", stall()]))
     with talk.streaming(on_disconnect="stop") as events:
         events.until("delta")
-    gate.open()
-    talk.stack.settle()
+    wait_until(lambda: talk.turn()[0] != "running", "the turn to end")
     assert talk.turn()[0] == "stopped"
     assert composition(talk)["parts"]
 
