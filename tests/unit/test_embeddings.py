@@ -10,7 +10,7 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from edge.clients import Clients
@@ -108,6 +108,7 @@ def test_all_have_the_same_size() -> None:
 
 
 @given(st.lists(st.floats(-1000, 1000), min_size=1, max_size=50))
+@example([5e-324, 5e-324])
 def test_vectors_have_length_1(numbers: list[float]) -> None:
     vector = unit(numbers)
     assert vector is None or math.hypot(*vector) == pytest.approx(1, abs=1e-3)

@@ -41,6 +41,9 @@ MAX_VALUES_AT_ONCE = 40_000
 DIGITS = 5
 """The decimal places of numbers that are kept: more than half precision has."""
 
+LEAST_LENGTH = 1e-6
+"""A shorter vector is zero but for rounding, and has no direction."""
+
 Vector = list[float]
 
 
@@ -160,4 +163,6 @@ def unit(value: object) -> Vector | None:
     if not all(type(number) in (int, float) and abs(number) < 1e6 for number in value):
         return None
     length = math.hypot(*value)
-    return [round(number / length, DIGITS) for number in value] if length > 0 else None
+    if length < LEAST_LENGTH:
+        return None
+    return [round(number / length, DIGITS) for number in value]
