@@ -11,15 +11,18 @@ const PROSE =
 
 const WORDS = PROSE.split(" ");
 
-// Words that change from reply to reply: one that is the same as the last would be asked for again.
+// Words that change from reply to reply and from round to round of the prose: a reply that is the
+// same as the last would be asked for again, and one that repeats itself would be cut.
 const VERBS = ["pulls", "draws", "holds", "wraps", "grips", "hauls", "lifts", "turns", "takes"];
 const THINGS = ["oilskin", "blanket", "sweater", "curtain", "bandage"];
 
 /** The nth token of a reply; all replies have tokens of the same length. */
 export function token(number, reply = 0) {
-  let word = WORDS[number % WORDS.length];
-  if (number === 1) word = VERBS[reply % VERBS.length];
-  if (number === 3) word = THINGS[Math.floor(reply / VERBS.length) % THINGS.length];
+  const round = Math.floor(number / WORDS.length);
+  const place = number % WORDS.length;
+  let word = WORDS[place];
+  if (place === 1) word = VERBS[(reply + round) % VERBS.length];
+  if (place === 3) word = THINGS[Math.floor(reply / VERBS.length + round) % THINGS.length];
   return (number ? " " : "") + word;
 }
 
