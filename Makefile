@@ -50,7 +50,7 @@ import-card: $(READY)/python ## Import a character card: FILE=card.png, .charx o
 	@$(BIN)/python -m dev import-card '$(subst ','\'',$(value FILE))'
 
 test: $(READY)/test $(READY)/stack chromium ## Run all tests; ARGS="-k name" is passed to pytest
-	@$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
+	@$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 test-unit: $(READY)/test $(PACKAGES) ## Run the unit tests
 	@$(BIN)/python -m pytest tests/unit $(ARGS)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 import tempfile
@@ -21,6 +20,7 @@ import pytest
 
 from roleplay_chat.generation.workers import affinity
 from tests.support import patient
+from tests.support.functions import ENVIRONMENT
 from tests.support.postgres import ROOT
 from tests.support.stack import HEALTH_CHECK_SECRET, WORKER_KEY, Stack, User
 from tests.support.waiting import free_port, wait_until
@@ -59,7 +59,7 @@ def llama(name: str, health_check: str, key: str) -> Iterator[Server]:
         process = subprocess.Popen(
             [sys.executable, "-m", "dev.stack.worker"],
             cwd=ROOT,
-            env={**os.environ, **env},
+            env={**ENVIRONMENT, **env},
             stdout=log,
             stderr=log,
         )

@@ -449,6 +449,17 @@ class TestFunctions:
             with pytest.raises(httpx.ConnectError):
                 patient.get(process.url)
 
+    def test_a_process_has_none_of_the_settings_of_a_thread(
+        self, folder: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("CLOSED", str(folder / "closed"))
+        with (
+            serve("echo", {"SETTING": "3"}, folder),
+            pytest.raises(RuntimeError, match="KeyError: 'SETTING'"),
+            serve_process("echo", {}, folder),
+        ):
+            pass
+
     def test_a_process_that_does_not_start_says_why(self, folder: Path) -> None:
         with (
             pytest.raises(RuntimeError, match="KeyError: 'SETTING'"),

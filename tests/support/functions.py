@@ -28,6 +28,8 @@ from tests.support.postgres import ROOT
 from tests.support.waiting import PATIENCE, free_port, listener_url, listening_socket, wait_until
 
 FUNCTIONS = ROOT / "functions"
+ENVIRONMENT = dict(os.environ)
+"""Of this process, before a function that is served in a thread adds its settings."""
 
 _idle: dict[BlockingPortal, set[asyncio.Task[Any]]] = {}
 """The functions served in threads, and the tasks of each while it has nothing to do."""
@@ -129,7 +131,7 @@ def serve_process(
     with tempfile.TemporaryFile() as output:
         popen = subprocess.Popen(
             command,
-            env={**os.environ, **env},
+            env={**ENVIRONMENT, **env},
             stdout=output,
             stderr=output,
             start_new_session=True,

@@ -17,6 +17,7 @@ import psutil  # type: ignore[import-untyped]
 from dotenv import dotenv_values
 
 from tests.support import patient
+from tests.support.functions import ENVIRONMENT
 from tests.support.postgres import ROOT
 from tests.support.waiting import free_port, wait_until
 
@@ -152,7 +153,7 @@ def running_copy(folder: Path) -> Iterator[WorkingCopy]:
         "mflags",
         "supabase",
     )
-    env = {k: v for k, v in os.environ.items() if not k.lower().startswith(theirs)}
+    env = {k: v for k, v in ENVIRONMENT.items() if not k.lower().startswith(theirs)}
     ports = {name: str(free_port()) for name in PORTS}
     copy = WorkingCopy(folder, env | ports | UNHURRIED | KNOWN_WORDS | ONE_THREAD)
     try:
