@@ -453,12 +453,13 @@ class TestFunctions:
         self, folder: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setenv("CLOSED", str(folder / "closed"))
-        with (
-            serve("echo", {"SETTING": "3"}, folder),
-            pytest.raises(RuntimeError, match="KeyError: 'SETTING'"),
-            serve_process("echo", {}, folder),
-        ):
-            pass
+        with serve("echo", {"SETTING": "3"}, folder) as url:
+            assert patient.get(url).json()["setting"] == "3"
+            with (
+                pytest.raises(RuntimeError, match="KeyError: 'SETTING'"),
+                serve_process("echo", {}, folder),
+            ):
+                pass
 
     def test_a_process_that_does_not_start_says_why(self, folder: Path) -> None:
         with (
