@@ -137,7 +137,7 @@ def _read(body: Object) -> tuple[Card, list[str], bool]:
     else:
         found = files.CardFile(json_file.checked(file))
     lorebook = lorebook_of(found.card)
-    card = Card.parse(lorebook or found.card)
+    card = Card.read(lorebook) if lorebook else Card.parse(found.card)
     newer = [NEWER] if is_newer(card.original) else []
     warnings = [*found.warnings, *newer, *card.warnings, *unsupported(card)]
     return card, warnings, lorebook is not None
