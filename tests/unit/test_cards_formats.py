@@ -415,6 +415,7 @@ class TestLorebooks:
         pytest.param({"kind": "scenario", "text": "x"}, "a scenario of Agnai", id="agnai-scenario"),
         pytest.param({"user": {}, "profile": {}}, "a whole account", id="account"),
         pytest.param({"user_name": "A", "character_name": "B"}, "a chat of", id="chat-header"),
+        pytest.param({"type": "risuChat", "data": {}}, "a chat of RisuAI", id="risu-chat"),
         pytest.param({"messages": [{"role": "user"}]}, "a chat", id="messages"),
         pytest.param({"temperature": 1, "top_p": 1}, "a model's settings", id="preset"),
         pytest.param({"prompts": [], "prompt_order": []}, "a preset of", id="chat-preset"),
@@ -487,6 +488,20 @@ SAYING_FIELDS: list[dict[str, Any]] = [
     {"character_book": {"entries": [{"keys": ["tide"], "content": "It is high."}]}},
     {"extensions": {"depth_prompt": {"prompt": "She is tired."}}},
 ]
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b'[{"mes":"Hi","is_user":true}]',
+        b'{"mes":"Hi","is_user":true}\n{"mes":"Ho"}',
+        b'{"kind":"chat","messages":[]}',
+        b'{"type":"risuChat","data":{"message":[]}}',
+        b'{"savedsettings":{},"actions":[]}',
+    ],
+)
+def test_chat_is_said_where_it_belongs(raw: bytes) -> None:
+    assert "Import it as a chat" in refused_file(raw)
 
 
 @pytest.mark.parametrize("spec", ["chara_card_v2", "chara_card_v3", "chara_card_v9"])

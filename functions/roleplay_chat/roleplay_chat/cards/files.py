@@ -7,7 +7,7 @@ from typing import Any
 from edge.json_text import value_count_bound
 from roleplay_chat.cards import charx_file, json_file, png_file, yaml_file
 from roleplay_chat.cards.errors import invalid
-from roleplay_chat.cards.formats import CHAT, CHAT_ADVICE, no_character, what_it_is
+from roleplay_chat.cards.formats import advice_for, no_character, what_it_is
 from roleplay_chat.cards.versions import declares_card, describes_character, find_fields
 
 PICTURE_NOT_KEPT = "The picture is not stored, only the card in it."
@@ -50,7 +50,11 @@ def read(raw: bytes) -> CardFile:
         raise invalid(MODULE)
     if yaml_file.is_yaml(raw):
         return CardFile(yaml_file.read(raw))
-    raise invalid(f"This is not a character card: it is neither JSON, PNG nor CHARX{_hint(raw)}.")
+    found = _what_lines_are(raw.lstrip(_SPACE).removeprefix(b"["))
+    raise invalid(
+        f"This is not a character card: it is neither JSON, PNG nor CHARX{_hint(raw, found)}."
+        f"{advice_for(found)}"
+    )
 
 
 def _module_not_read(card: dict[str, Any]) -> str:
@@ -64,11 +68,10 @@ def _has_archive(raw: bytes) -> bool:
     return raw.startswith(_JPEG) and charx_file.SIGNATURE in raw
 
 
-def _hint(raw: bytes) -> str:
+def _hint(raw: bytes, found: str | None) -> str:
     """What the file is instead, as far as that is seen from its beginning."""
     if raw.startswith(_PICTURES):
         return "; a picture has its card only as the original PNG"
-    found = _what_lines_are(raw.lstrip(_SPACE).removeprefix(b"["))
     return f"; it is {found}" if found else ", nor a character in YAML"
 
 
@@ -78,7 +81,7 @@ def _check_is_one_object(raw: bytes) -> None:
     line, _, rest = start[: MAX_LINE_BYTES + 1].partition(b"\n")
     if line.rstrip().endswith(b"}") and rest.lstrip().startswith(b"{"):
         found = _what_lines_are(start) or "a list of objects"
-        raise no_character(f"This is {found}", CHAT_ADVICE if found == CHAT else "")
+        raise no_character(f"This is {found}", advice_for(found))
 
 
 def _what_lines_are(start: bytes) -> str | None:
