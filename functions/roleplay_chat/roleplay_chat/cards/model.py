@@ -338,10 +338,18 @@ _FAULTS = {
     "missing": "is missing",
     "value_error": "must not be blank",
     "string_too_long": "is too long: at most {max_length:,} characters",
-    "too_long": "has too many parts: at most {max_length:,}",
+    "too_long": "has too many parts: at most {max_length:,}. Leave some out and import it again",
     "greater_than_equal": "must be at least {ge}",
     "less_than_equal": "must be at most {le:,}",
 }
+
+
+LESS = {
+    **dict.fromkeys(LISTS, "Leave some of them out and import it again."),
+    "character_book": "Delete or shorten entries, or move some to a lorebook of its own, and import"
+    " that as well.",
+}
+"""What to do about parts that are too large."""
 
 
 def _check_sizes(fields: Object) -> None:
@@ -349,4 +357,6 @@ def _check_sizes(fields: Object) -> None:
     for name, limit in limits.items():
         size = len(json.dumps(fields.get(name), ensure_ascii=False).encode())
         if size > limit:
-            raise too_large(f"`{name}` is too large: {size:,} bytes, at most {limit:,}.")
+            raise too_large(
+                f"`{name}` is too large: {size:,} bytes, at most {limit:,}. {LESS[name]}"
+            )
