@@ -290,6 +290,13 @@ class TestRisuai:
         assert "a module of RisuAI" in sentence
         assert "lorebook" in sentence
 
+    def test_lorebook_cut_out_of_a_card_is_one(self) -> None:
+        book = {"name": "Coast", "entries": [{"keys": ["tide"], "content": "It is high."}]}
+        found = lorebook_of({"character_book": book})
+        assert found is not None
+        assert found["data"]["name"] == "Coast"
+        assert lorebook_of({"name": "Ina", "character_book": book}) is None
+
     @pytest.mark.parametrize("nested", [True, False])
     def test_lorebook_of_a_module_in_json_is_one(self, nested: bool) -> None:
         lore = {"key": "tide, ebb", "content": "It is high.", "insertorder": 4}

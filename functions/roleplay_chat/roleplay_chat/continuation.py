@@ -41,8 +41,10 @@ _CONTRACTED = re.compile(r"\w['’](?:s|t|d|m|ll|re|ve)\Z", re.IGNORECASE)
 _ELISION = re.compile(
     r"\b(?:[cdjlmnst]|qu|jusqu|lorsqu|puisqu|dell|nell|all|sull|dall|un)['’]\Z", re.I
 )
+_ADDRESS = re.compile(r"(?:://|\bwww\.)\S*\Z")
+"""The beginning of an address, in which there are no spaces."""
 _CLOSES = frozenset(".,;:!?…)]}%”’»›")
-_OPENS = frozenset("([{“‘«‹¿¡/")
+_OPENS = frozenset("([{“‘«‹¿¡/$€£#@")
 _DASHES = frozenset("-–—")
 _PAIRED = frozenset('"*_`~')
 _VOWELS = frozenset("aeiouyæøœıаеёиоуыэюяієїαεηιουω")
@@ -134,6 +136,38 @@ pm mr mrs ms dr st tv i'm o
 """
 """English words of at most three letters, besides common ones. There are few more, so that other
 letters are a part of a word."""
+_COMPOUND = """
+afternoon airport another anybody anymore anyone anything anytime anyway anywhere armchair backpack
+backward backwards bathroom bathtub bedroom bedside bloodstream bluebird bookshelf boyfriend
+breakfast bridesmaid broomstick butterfly campfire candlelight candlestick cannot cardboard
+carefree cheekbone cheekbones classroom cobblestone cobblestones collarbone courtyard cupboard
+dawnlight daydream daylight deadline doorbell doorframe doorknob doorstep doorway downhill
+downstairs downtown downward dragonfly driftwood driveway dumbfounded earring earrings earthquake
+elsewhere everybody everyday everyone everything everywhere eyebrow eyebrows eyelash eyelashes
+eyelid eyelids eyesight farewell fingernail fingernails fingertip fingertips firefly firelight
+fireplace firewood flashlight floorboard floorboards football footprint footprints footstep
+footsteps forehead forever forward framework freshwater friendship fullness gentleman girlfriend
+goodbye goodnight grandfather grandmother graveyard guidebook hallway halfway handful handkerchief
+handshake handwriting headache heartbeat heartbeats heartbroken herself hillside himself homeland
+homesick homework horseback household housework inside itself jawline keyhole kneecap lakeside
+lamplight landlord landscape lifetime lighthouse likewise lipstick longbow makeup maybe meanwhile
+midday midnight moonlight moonlit motherland motionless mountainside moustache myself necklace
+newcomer newspaper nightfall nightgown nightmare nightmares nobody nonetheless notebook nothing
+nowhere oneself onlooker ourselves outburst outfit outline outlook outside outward overboard
+overcome overhead overlook overnight overwhelmed pancake passenger password pathway pillowcase
+playground ponytail popcorn raincoat raindrop raindrops rainfall riverbank roadside rooftop
+rooftops sailboat sandstone scarecrow seagull seagulls seashell seashore seaside shipwreck shoelace
+shopkeeper shortcut sideways silverware skyline smokehouse snowfall snowflake snowflakes somebody
+someday somehow someone something sometime sometimes somewhat somewhere spellbound spotlight
+staircase stairwell starlight stepmother stronghold suitcase sunlight sunlit sunrise sunset
+sunshine sweetheart tablecloth teacup teapot teardrop themselves thunderstorm timetable today
+toenail tombstone tonight toothbrush torchlight touchdown treetop treetops twilight underground
+underneath understand understood undertaker underwater uphill upright upstairs upward upwards
+waistcoat wallpaper warehouse warlord warship waterfall waterfront weekend whatever whenever
+wherever whichever whirlpool whoever wildflower wildflowers windowsill windshield wineglass within
+without woodland workshop worthwhile wristwatch yourself yourselves
+"""
+"""English words of two words, which hardly ever stand beside each other otherwise."""
 _DOUBLED = """
 no so very more now again on up down you well still do and too off bis ja nein mehr oui non sí
 si más mais più да нет ну ещё так
@@ -356,6 +390,8 @@ def _is_space_missing(beginning: str, text: str, said: str) -> bool:
     last, first = beginning[-1], text[0]
     if is_unspaced(last) or is_unspaced(first) or first in _CLOSES or last in _OPENS:
         return False
+    if _ADDRESS.search(beginning[-SEEN_CHARS:]):
+        return False
     if first in _DASHES or last in _DASHES:
         return (text[1:2] if first in _DASHES else beginning[-2:-1]).isspace()
     if first in _PAIRED or last in _PAIRED:
@@ -387,18 +423,25 @@ def _is_new_word(beginning: str, text: str, said: str) -> bool:
     seen = beginning[-SEEN_CHARS:]
     common = _common(f"{said}\n{seen}")
     known = _words(f"{said}\n{seen[: end.start() - len(beginning)]}")
-    if left + right in known:
+    if left + right in known or left + right in _listed(_COMPOUND):
         return False
     if right in common or right in known:
         return True
     if len(right) == 1 or right in _listed(_ENDINGS) or not _may_be_word(right):
         return False
-    is_english = common is _languages()[0]
+    is_english = _may_be_english(f"{said}\n{seen}")
     if is_english and _is_part(right):
         return False
-    if left in common or left in known or _CONTRACTED.search(beginning):
-        return True
-    return _may_be_word(left) and not (is_english and left == end[0] and _is_part(left))
+    if is_english and left == end[0] and _is_part(left) and left not in known | _languages()[0]:
+        return bool(_CONTRACTED.search(beginning))
+    return left in common or left in known or _may_be_word(left)
+
+
+def _may_be_english(text: str) -> bool:
+    """Whether no other language has more of its common words in the text."""
+    words = _words(text)
+    english, *others = (len(common & words) for common in _languages())
+    return 0 < english >= max(others)
 
 
 def _is_part(word: str) -> bool:

@@ -98,7 +98,8 @@ def read_lorebook(value: Object) -> Lorebook | None:
         return _lorebook({"entries": data}, RISUAI)
     if value.get("type") == "risuModule":
         return _of_module(value)
-    return _lorebook(value)
+    wrapped = value.get("character_book") if "name" not in value else None
+    return _lorebook(wrapped if isinstance(wrapped, dict) else value)
 
 
 def _of_module(value: Object) -> Lorebook | None:
