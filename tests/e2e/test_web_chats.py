@@ -99,6 +99,34 @@ def test_note_and_sampler_settings_reach_the_model(person: Person, scripted: Ups
     assert "It is autumn." in [message["content"] for message in call["messages"]]
 
 
+def test_person_chooses_whom_they_play(person: Person, scripted: Upstream) -> None:
+    person.join()
+    person.meet()
+    persona = person.character("Ada of the Fens", description="She counts herons.")
+    page = person.page
+    page.reload()
+    person.ask_the_scripted_model()
+
+    person.press("Settings")
+    chosen = page.get_by_role("dialog").get_by_label("You play")
+    expect(chosen.locator("option:checked")).to_have_text("Yourself")
+    chosen.select_option("Ada of the Fens")
+    expect(page.get_by_role("status")).to_have_text("Saved.")
+    page.keyboard.press("Escape")
+    scripted.always(text("Aye."))
+    person.say("Good evening.")
+    person.answered(3)
+    assert "She counts herons." in str(scripted.calls[-1].json["messages"])
+
+    page.reload()
+    person.press("Settings")
+    expect(chosen).to_have_value(persona)
+    chosen.select_option("Yourself")
+    expect(page.get_by_role("status")).to_have_text("Saved.")
+    (row,) = person.copy.rows(f"conversations?id=eq.{person.conversation_id}")
+    assert row["user_character_id"] is None
+
+
 def test_turns_have_the_time_zone_of_the_browser(person: Person, scripted: Upstream) -> None:
     person.join()
     person.meet()

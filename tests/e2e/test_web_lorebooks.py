@@ -171,6 +171,57 @@ def test_book_is_made_filled_moved_and_deleted(reader: Person) -> None:
     assert books(reader) == []
 
 
+def test_further_keys_and_looking_back_decide_what_models_read(
+    reader: Person, scripted: Upstream
+) -> None:
+    add_book(reader, {"keys": ["fog"], "content": "It is thick.", "comment": "Fog"})
+    dialog = open_book(reader)
+    reader.press("Change: Fog")
+    expect(dialog.get_by_label("Words that decide as well")).to_have_value("")
+    dialog.get_by_label("Words that decide as well").fill("night, dawn")
+    dialog.get_by_label("of these words").select_option("none is found")
+    reader.press("Save")
+    status(reader, "Saved.")
+    dialog.get_by_label("Search older messages").fill("1")
+    dialog.get_by_label("Search older messages").press("Tab")
+    dialog.get_by_label("How many messages are searched").fill("40")
+    with reader.page.expect_response(lambda answer: "/lorebooks" in answer.url):
+        dialog.get_by_label("How many messages are searched").press("Tab")
+    (book,) = books(reader)
+    (entry,) = book["content"]["entries"]
+    assert (entry["secondary_keys"], entry["selective"]) == (["night", "dawn"], True)
+    assert entry["extensions"] == {"selectiveLogic": 2}
+    assert book["content"]["min_activations"] == 1
+    assert book["content"]["min_activations_depth_max"] == 40
+    assert book["content"]["x_unknown"] is True
+
+    reader.page.keyboard.press("Escape")
+    reader.ask_the_scripted_model()
+    scripted.always(text("Aye."))
+    for number, (words, is_read) in enumerate([("Fog!", True), ("At night.", False)]):
+        reader.say(words)
+        reader.answered(3 + 2 * number)
+        assert ("It is thick." in str(scripted.calls[-1].json["messages"])) == is_read
+
+
+def test_book_that_a_server_before_the_database_refuses_is_said(reader: Person) -> None:
+    add_book(reader, {"keys": ["fog"], "content": "Fog.", "comment": "Fog"})
+    dialog = open_book(reader)
+    reader.expected.append("413")
+    reader.page.route(
+        "**/rest/v1/lorebooks*",
+        lambda route: (
+            route.fulfill(status=413, body="<html>Too large</html>")
+            if route.request.method == "PATCH"
+            else route.fallback()
+        ),
+    )
+    reader.press("Change: Fog")
+    dialog.get_by_label("Text", exact=True).fill("Thick fog.")
+    reader.press("Save")
+    expect(dialog.get_by_role("alert")).to_contain_text("it has room for 512 KiB")
+
+
 def test_changes_write_their_own_columns_alone(reader: Person) -> None:
     entry = {"keys": ["fog"], "content": "Fog.", "comment": "Fog"}
     add_book(reader, entry)

@@ -22,7 +22,11 @@ SENTENCES = {
         "This account is suspended. Please contact support if you think this is a mistake.",
     ),
 }
-CARD = {"spec": "chara_card_v2", "spec_version": "2.0", "data": {"name": "Mina"}}
+CARD = {
+    "spec": "chara_card_v2",
+    "spec_version": "2.0",
+    "data": {"name": "Mina", "description": "A smith."},
+}
 
 
 def deleted(stack: Stack, user: User) -> None:

@@ -264,6 +264,13 @@ class TestImport:
             assert answer.status_code == 404
         assert stack.all("select id from lorebooks") == []
 
+    def test_one_that_is_too_large_is_refused_with_what_to_do(self, stack: Stack) -> None:
+        numbers = {"extensions": {"x": [1e300] * 3_000}}
+        for book in ([entry("x" * 600_000)], [entry("x") | numbers]):
+            answer = stack.chat(stack.user(), action="import_card", card={"entries": book})
+            assert (answer.status_code, answer.json()["code"]) == (413, "card_too_large")
+            assert "shorten entries" in answer.json()["error"]
+
     def test_is_screened_as_cards_are(self, stack: Stack) -> None:
         said = "She is 12 years old. A sexual scene."
         file = {"spec": "lorebook_v3", "data": {"entries": [entry(said)]}}

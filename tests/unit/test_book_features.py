@@ -5,6 +5,7 @@ from typing import Any, ClassVar
 
 import pytest
 
+from roleplay_chat.cards.lorebooks import read_lorebook
 from roleplay_chat.lorebook.chance import Moment
 from roleplay_chat.lorebook.entries import Book, Entry
 from roleplay_chat.lorebook.inflection import forms
@@ -270,6 +271,190 @@ class TestRecursionLevels:
         assert len(found("sea", entries=entries, recursive_scanning=True)) <= 1999
 
 
+class TestLookingBack:
+    """A book that wants some entries at least is searched in older messages until it has them."""
+
+    ENTRIES: ClassVar[list[dict[str, Any]]] = [
+        entry("sea", "sea"),
+        entry("lamp", "lamp"),
+        entry("fog", "fog"),
+        entry("rain", "rain"),
+    ]
+    TEXTS: ClassVar[list[str]] = ["rain", "fog", "sea", "lamp", *"abcd", "x sea"]
+
+    def seen(self, **settings: int) -> list[str]:
+        return found(*self.TEXTS, entries=self.ENTRIES, scan_depth=1, **settings)
+
+    @pytest.mark.parametrize(
+        ("least", "contents"),
+        [
+            (0, ["sea"]),
+            (1, ["sea"]),
+            (2, ["sea", "lamp"]),
+            (3, ["sea", "lamp", "fog"]),
+            (9, ["sea", "lamp", "fog", "rain"]),
+        ],
+    )
+    def test_stops_when_there_are_enough(self, least: int, contents: list[str]) -> None:
+        assert self.seen(min_activations=least) == contents
+
+    def test_goes_no_further_than_the_book_says(self) -> None:
+        assert self.seen(min_activations=9, min_activations_depth_max=6) == ["sea", "lamp"]
+        assert self.seen(min_activations=9, min_activations_depth_max=0) == [
+            one["content"] for one in self.ENTRIES
+        ]
+
+    def test_settings_may_be_extensions(self) -> None:
+        extensions = {"min_activations": 2}
+        book = {"scan_depth": 1, "extensions": extensions}
+        assert found(*self.TEXTS, entries=self.ENTRIES, **book) == ["sea", "lamp"]
+
+    @pytest.mark.parametrize("value", [None, "two", -3, [], {}, True, float("inf")])
+    def test_settings_of_any_type_do_no_harm(self, value: Any) -> None:
+        assert found(*self.TEXTS, entries=self.ENTRIES, scan_depth=1, min_activations=value)[:1]
+
+    def test_constant_entries_count(self) -> None:
+        entries = [entry("always"), *self.ENTRIES]
+        book = {"scan_depth": 1, "min_activations": 2}
+        assert found(*self.TEXTS, entries=entries, **book) == ["always", "sea"]
+
+    def test_entry_with_a_depth_of_its_own_keeps_it(self) -> None:
+        entries = [entry("lamp", "lamp", scan_depth=2), entry("rain", "rain")]
+        book = {"scan_depth": 1, "min_activations": 2}
+        assert found(*self.TEXTS, entries=entries, **book) == ["rain"]
+
+    def test_secondary_keys_are_looked_for_as_far(self) -> None:
+        both = entry("both", "fog") | {"secondary_keys": ["rain"], "selective": True}
+        without = entry("without", "fog", selectiveLogic=2)
+        without |= {"secondary_keys": ["lamp"], "selective": True}
+        book = {"scan_depth": 1, "min_activations": 1}
+        assert found(*self.TEXTS, entries=[both], **book) == ["both"]
+        assert found(*self.TEXTS, entries=[without], **book) == []
+
+    def test_what_is_found_may_activate_others(self) -> None:
+        entries = [entry("a storm", "rain"), entry("wind", "storm")]
+        book = {"scan_depth": 1, "min_activations": 1, "recursive_scanning": True}
+        assert found(*self.TEXTS, entries=entries, **book) == ["a storm", "wind"]
+
+    def test_one_of_a_group_is_enough_for_it(self) -> None:
+        entries = [entry("sea", "sea", group="w"), entry("lamp", "lamp", group="w")]
+        assert found(*self.TEXTS, entries=entries, scan_depth=1, min_activations=2) == ["sea"]
+
+    def test_each_book_has_its_own(self) -> None:
+        first = Book({"entries": self.ENTRIES, "scan_depth": 1, "min_activations": 2})
+        second = Book({"entries": [entry("old", "rain")], "scan_depth": 1})
+        read = match_entries([first, second], self.TEXTS)
+        assert [one.content for one in read] == ["sea", "lamp"]
+
+    def test_delayed_levels_stay_closed(self) -> None:
+        entries = [entry("rain", "rain", delay_until_recursion=1)]
+        assert found(*self.TEXTS, entries=entries, scan_depth=1, min_activations=1) == []
+
+
+class TestFilters:
+    def said(self, one: dict[str, Any], *character: str, generation: str = "normal") -> list[str]:
+        said = Conversation(
+            ["sea"], Moment(), character=character, generations=frozenset({generation})
+        )
+        return [one.content for one in match_entries({"entries": [one]}, said)]
+
+    @pytest.mark.parametrize("generation", ["normal", "continue", "impersonate", "swipe"])
+    def test_entry_fires_in_the_turns_that_it_names(self, generation: str) -> None:
+        assert self.said(entry("x", "sea", triggers=[generation]), generation=generation) == ["x"]
+        assert self.said(entry("x", triggers=[generation]), generation=generation) == ["x"]
+        others = ["normal", "continue", "impersonate", "swipe"]
+        others.remove(generation)
+        assert self.said(entry("x", "sea", triggers=others), generation=generation) == []
+        assert self.said(entry("x", triggers=others), generation=generation) == []
+
+    @pytest.mark.parametrize("triggers", [[], None, "", {}, 5, [None, 3]])
+    def test_entry_without_triggers_fires_always(self, triggers: Any) -> None:
+        assert self.said(entry("x", "sea", triggers=triggers), generation="continue") == ["x"]
+
+    def test_entry_of_rewritten_replies_has_no_effect_on_later_ones(self) -> None:
+        one = entry("x", "sea", triggers=["swipe"], sticky=9)
+        said = Conversation(["sea", "Yes", "a", "b"], Moment("", 4, 2), [1, 3])
+        assert match_entries({"entries": [one], "scan_depth": 1}, said) == []
+
+    @pytest.mark.parametrize(
+        ("chosen", "character", "fires"),
+        [
+            ({"names": ["Wren"]}, ("Wren",), True),
+            ({"names": ["wren.png"]}, ("Wren",), True),
+            ({"names": ["default_Wren"]}, ("Wren",), True),
+            ({"names": ["Wren of the Sea"]}, ("Wren", "Wren of: the Sea"), True),
+            ({"names": ["Mara", "Wren"]}, ("Wren",), True),
+            ({"names": ["Mara"]}, ("Wren",), False),
+            ({"names": ["Mara"]}, (), False),
+            ({"names": ["Mara"], "isExclude": True}, ("Wren",), True),
+            ({"names": ["Mara"], "isExclude": True}, (), True),
+            ({"names": ["Wren"], "isExclude": True}, ("Wren",), False),
+            ({"names": ["Wren"], "is_exclude": True}, ("Wren",), False),
+            ({"names": [], "isExclude": True}, ("Wren",), True),
+            ({"names": None, "tags": ["x"]}, ("Wren",), True),
+            (["Mara"], ("Wren",), True),
+            ("Mara", ("Wren",), True),
+        ],
+    )
+    def test_entry_is_for_the_characters_that_it_names(
+        self, chosen: Any, character: tuple[str, ...], fires: bool
+    ) -> None:
+        assert self.said(entry("x", "sea", character_filter=chosen), *character) == ["x"] * fires
+
+    def test_book_of_sillytavern_has_both(self) -> None:
+        row = {"uid": 0, "key": ["sea"], "content": "x", "triggers": ["continue"]}
+        row |= {"characterFilter": {"isExclude": True, "names": ["Wren"], "tags": []}}
+        read = read_lorebook({"entries": {"0": row}})
+        assert read is not None
+        (one,) = read.book["entries"]
+        assert self.said(one, "Mara", generation="continue") == ["x"]
+        assert self.said(one, "Wren", generation="continue") == []
+        assert self.said(one, "Mara") == []
+
+
+class TestSearchedTexts:
+    TEXTS: ClassVar[dict[str, str]] = {
+        "match_persona_description": "persona",
+        "match_character_description": "description",
+        "match_character_personality": "personality",
+        "match_character_depth_prompt": "depth_prompt",
+        "match_scenario": "scenario",
+    }
+
+    @pytest.mark.parametrize("field", TEXTS)
+    @pytest.mark.parametrize("key", ["lantern", "/lan.ern/", "lantern room"])
+    def test_entry_finds_its_key_there(self, field: str, key: str) -> None:
+        texts = {name: f"about {name}" for name in self.TEXTS.values()}
+        texts[self.TEXTS[field]] += ", in the lantern rooms"
+        said = Conversation(["Hello"], Moment(), describe=texts.__getitem__)
+        for name in self.TEXTS:
+            read = match_entries({"entries": [entry("x", key, **{name: True})]}, said)
+            assert len(read) == (name == field)
+
+    def test_none_is_asked_for_without_need(self) -> None:
+        def describe(name: str) -> str:
+            raise AssertionError(name)
+
+        said = Conversation(["sea"], Moment(), describe=describe)
+        assert match_entries({"entries": [entry("x", "sea", match_scenario=False)]}, said)
+
+
+class TestBudget:
+    def kept(self, *entries: dict[str, Any], budget: int = 10, **book: Any) -> list[str]:
+        content = {"entries": list(entries)} | book
+        read = match_entries(content, ["sea"])
+        chosen = select_entries(read, content, budget_tokens=budget, count=len)
+        return [one.content for one in chosen]
+
+    def test_entry_that_ignores_it_counts_not_for_its_book(self) -> None:
+        entries = entry("a" * 5), entry("b" * 8, "sea", ignore_budget=True)
+        assert self.kept(*entries, budget=20, token_budget=5) == ["a" * 5, "b" * 8]
+        assert self.kept(*entries, budget=10, token_budget=5) == ["b" * 8]
+
+    def test_no_entry_exceeds_what_the_prompt_has(self) -> None:
+        assert self.kept(entry("a" * 11, ignore_budget=True), budget=10) == []
+
+
 class TestPlaces:
     def one(self, content: str = "x", **extensions: Any) -> Entry:
         (only,) = match_entries({"entries": [entry(content, **extensions)]}, [])
@@ -363,6 +548,9 @@ class TestWork:
         "groups": lambda n: [entry("x", "sea", group=f"g{k % 9}, h") for k in range(n)],
         "timed": lambda n: [entry("x", "sea", sticky=5, cooldown=5) for _ in range(n)],
         "levels": lambda n: [entry("x", "sea", delay_until_recursion=k) for k in range(n)],
+        "filters": lambda n: [
+            entry("x", "sea", character_filter={"names": [f"w{k}"]}) for k in range(n)
+        ],
         "chance": lambda n: [entry("x", "sea", probability=50) for _ in range(n)],
     }  # fmt: skip
 
@@ -374,6 +562,15 @@ class TestWork:
             match_entries({"entries": entries, "recursive_scanning": True}, texts)
 
         assert is_linear(matched, self.BOOKS[kind], 40)
+
+    def test_looking_back_grows_with_the_book_and_with_the_messages(self) -> None:
+        def matched(size: tuple[int, int]) -> None:
+            entries = [entry("x", f"k{number}") for number in range(size[0])]
+            texts = [f"k{number}" for number in range(size[1])]
+            match_entries({"entries": entries, "min_activations": 100}, texts)
+
+        assert is_linear(matched, lambda n: (n, 40), 40)
+        assert is_linear(matched, lambda n: (40, n), 40)
 
     def test_timed_entries_are_searched_for_a_limited_number_of_keys(self) -> None:
         def matched(keys: int) -> None:

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from edge.errors import ApiError
 from roleplay_chat.cards import files, yaml_file
+from roleplay_chat.cards.formats import lorebook_of
 from roleplay_chat.cards.lorebooks import read_lorebook
 from roleplay_chat.cards.model import Card, exported
 from roleplay_chat.lorebook.entries import parse_entries
@@ -32,6 +33,9 @@ def refused_file(raw: bytes, code: str = "invalid_card") -> str:
     with pytest.raises(ApiError, match=code) as caught:
         of_file(raw)
     return caught.value.message
+
+
+V2_ALONE = {"spec": "chara_card_v2", "data": {"name": "Ina", "description": "Rows."}}
 
 
 def agnai(kind: str = "text", **attributes: list[str]) -> dict[str, Any]:
@@ -275,6 +279,36 @@ class TestRisuai:
         found = files.read(raw)
         assert found.card == card("cook_v3")
         assert "module.risum" in found.warnings[1]
+        assert "lorebook" not in found.warnings[1]
+
+    def test_lorebook_that_is_only_in_the_module_is_named(self) -> None:
+        files_of = {"card.json": json.dumps(V2_ALONE).encode(), "module.risum": b"o"}
+        assert "lorebook" in files.read(archive(files_of)).warnings[1]
+
+    def test_module_alone_is_named_with_what_to_do(self) -> None:
+        sentence = refused_file(b"o\0\x10\0\0\0" + bytes(range(64)))
+        assert "a module of RisuAI" in sentence
+        assert "lorebook" in sentence
+
+    def test_lorebook_cut_out_of_a_card_is_one(self) -> None:
+        book = {"name": "Coast", "entries": [{"keys": ["tide"], "content": "It is high."}]}
+        found = lorebook_of({"character_book": book})
+        assert found is not None
+        assert found["data"]["name"] == "Coast"
+        assert lorebook_of({"name": "Ina", "character_book": book}) is None
+
+    @pytest.mark.parametrize("nested", [True, False])
+    def test_lorebook_of_a_module_in_json_is_one(self, nested: bool) -> None:
+        lore = {"key": "tide, ebb", "content": "It is high.", "insertorder": 4}
+        module = {"name": "Coast", "lorebook": [lore], "regex": []}
+        file = (
+            {"type": "risuModule", "module": module} if nested else {"type": "risuModule"} | module
+        )
+        found = lorebook_of(file)
+        assert found is not None
+        assert found["data"]["name"] == "Coast"
+        (entry,) = parse_entries(Card.parse(found).columns()["character_book"])
+        assert (entry.keys, entry.order) == (("tide", "ebb"), 4)
 
 
 SILLYTAVERN_BOOK = {
@@ -388,6 +422,7 @@ class TestLorebooks:
         pytest.param({"kind": "scenario", "text": "x"}, "a scenario of Agnai", id="agnai-scenario"),
         pytest.param({"user": {}, "profile": {}}, "a whole account", id="account"),
         pytest.param({"user_name": "A", "character_name": "B"}, "a chat of", id="chat-header"),
+        pytest.param({"type": "risuChat", "data": {}}, "a chat of RisuAI", id="risu-chat"),
         pytest.param({"messages": [{"role": "user"}]}, "a chat", id="messages"),
         pytest.param({"temperature": 1, "top_p": 1}, "a model's settings", id="preset"),
         pytest.param({"prompts": [], "prompt_order": []}, "a preset of", id="chat-preset"),
@@ -438,6 +473,55 @@ def test_name_alone_is_no_character(fields: dict[str, Any], named: str) -> None:
 def test_one_text_and_a_name_are_a_character(name: str) -> None:
     assert Card.parse({"name": "Ina", name: "Rows."}).fields.name == "Ina"
     assert Card.parse({"data": {"name": "Ina", name: "Rows."}}).fields.name == "Ina"
+
+
+EMPTY_FIELDS: list[dict[str, Any]] = [
+    {},
+    dict.fromkeys(("description", "personality", "scenario", "first_mes", "mes_example"), " \n"),
+    {"alternate_greetings": ["", " "], "group_only_greetings": []},
+    {"character_book": {"entries": []}},
+    {"character_book": {"entries": [{"keys": ["tide"], "content": ""}]}},
+    {"creator_notes": "By Jo.", "tags": ["sea"], "creator": "Jo", "nickname": "I."},
+    {"extensions": {"depth_prompt": {"prompt": "", "depth": 4}, "fav": True}},
+    {"description": None, "alternate_greetings": None},
+]
+SAYING_FIELDS: list[dict[str, Any]] = [
+    {"description": "Rows."},
+    {"scenario": "A quay."},
+    {"system_prompt": "Write as {{char}}."},
+    {"post_history_instructions": "Be brief."},
+    {"alternate_greetings": ["Ahoy."]},
+    {"group_only_greetings": ["Ahoy, all."]},
+    {"character_book": {"entries": [{"keys": ["tide"], "content": "It is high."}]}},
+    {"extensions": {"depth_prompt": {"prompt": "She is tired."}}},
+]
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b'[{"mes":"Hi","is_user":true}]',
+        b'{"mes":"Hi","is_user":true}\n{"mes":"Ho"}',
+        b'{"kind":"chat","messages":[]}',
+        b'{"type":"risuChat","data":{"message":[]}}',
+        b'{"savedsettings":{},"actions":[]}',
+    ],
+)
+def test_chat_is_said_where_it_belongs(raw: bytes) -> None:
+    assert "Import it as a chat" in refused_file(raw)
+
+
+@pytest.mark.parametrize("spec", ["chara_card_v2", "chara_card_v3", "chara_card_v9"])
+@pytest.mark.parametrize("fields", EMPTY_FIELDS)
+def test_card_with_only_a_name_is_refused(spec: str, fields: dict[str, Any]) -> None:
+    assert "at least one text" in refused({"spec": spec, "data": {"name": "Ina"} | fields})
+
+
+@pytest.mark.parametrize("spec", ["chara_card_v2", "chara_card_v3"])
+@pytest.mark.parametrize("fields", SAYING_FIELDS)
+def test_any_text_for_a_model_makes_a_card(spec: str, fields: dict[str, Any]) -> None:
+    read = Card.parse({"spec": spec, "data": {"name": "Ina"} | fields})
+    assert read.fields.name == "Ina"
 
 
 @pytest.mark.parametrize(

@@ -268,6 +268,7 @@ class TestExport:
         assert (after["data"]["name"], after["data"]["first_mes"]) == ("Mara", "Sit.")
         assert after["data"]["extensions"] == {"roleplay_backend": {"age": 52}}
         assert Card.parse(after).columns() == {name: row[name] for name in COLUMNS}
+        assert exported(row | {"first_message": ""}, None)["data"]["name"] == "Mara"
 
 
 # Texts and numbers that Postgres and JSON represent in the same way.
@@ -299,7 +300,10 @@ known = st.fixed_dictionaries(
 cards = st.one_of(
     known.map(lambda fields: fields | {"personality": "Dry."}),
     st.fixed_dictionaries(
-        {"spec": st.sampled_from(["chara_card_v2", "chara_card_v3"]), "data": known},
+        {
+            "spec": st.sampled_from(["chara_card_v2", "chara_card_v3"]),
+            "data": known.map(lambda fields: {"scenario": "A quay."} | fields),
+        },
         optional={"spec_version": texts, "more": anything},
     ),
 )

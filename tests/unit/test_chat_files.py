@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from typing import Any
@@ -106,6 +107,178 @@ class TestFile:
         file = parsed(HEADER, HELLO, *[{"mes": ""}] * 500)
         assert len(file.warnings) == MAX_WARNINGS + 1
         assert file.warnings[-1] == f"{500 - MAX_WARNINGS} more of these."
+
+
+REPLY = {"name": "Mara", "is_user": False, "mes": "Sit."}
+AGNAI: dict[str, Any] = {
+    "name": "Exported",
+    "greeting": "Ahoy.",
+    "treeLeafId": "m2",
+    "messages": [
+        {"_id": "m0", "handle": "Mara", "characterId": "c", "msg": "Ahoy."},
+        {"_id": "m1", "userId": "u", "msg": "Hello", "createdAt": "2024-05-01T10:20:30Z"},
+        {"_id": "m2", "characterId": "c", "msg": "Sit.", "retries": ["Stand.", ""]},
+    ],
+}  # fmt: skip
+WEBUI: dict[str, Any] = {
+    "internal": [["<|BEGIN-VISIBLE-CHAT|>", "Ahoy."], ["Hello & welcome", "Sit."]],
+    "visible": [["", "Ahoy."], ["Hello &amp; welcome", "Sit."]],
+    "metadata": {
+        "user_1": {"timestamp": "2024-05-01T10:20:30Z"},
+        "assistant_1": {
+            "versions": [{"content": "Stand."}, {"content": "Sit."}],
+            "current_version_index": 1,
+        },
+    },
+}
+RISUAI: dict[str, Any] = {
+    "type": "risuChat",
+    "ver": 2,
+    "data": {
+        "name": "Chat 1",
+        "note": "It is autumn.",
+        "localLore": [],
+        "message": [
+            {"role": "char", "data": "Ahoy.", "time": 1714558830000},
+            {"role": "user", "data": "Hello"},
+            {"role": "char", "data": "Sit.", "disabled": True},
+        ],
+    },
+}
+CAI_TOOLS: dict[str, Any] = {
+    "info": {"name": "Mara"},
+    "histories": {
+        "histories": [
+            {"msgs": [
+                {"src": {"is_human": False, "name": "Mara"}, "text": "Ahoy."},
+                {"src": {"is_human": True, "name": "Ada"}, "text": "Hello"},
+            ]},
+            {"msgs": [{"src": {"is_human": True}, "text": "Once more"}]},
+        ]
+    },
+}  # fmt: skip
+KOBOLD: dict[str, Any] = {
+    "gamestarted": True,
+    "prompt": "{{[OUTPUT]}}Ahoy.",
+    "actions": ["\n{{[INPUT]}}\nHello\n{{[OUTPUT]}}\nSit.", "And wait."],
+    "savedsettings": {"chatname": "Ada", "chatopponent": "Mara||$||Jo"},
+}
+
+
+def said(value: Any) -> list[tuple[str, str]]:
+    """Who said what in a file of one JSON value, the same however it is written."""
+    files = [read(json.dumps(value, indent=indent).encode(), NOW) for indent in (None, 2)]
+    assert files[0] == files[1]
+    return [(one.sender[0], one.versions[one.active]) for one in files[0].messages]
+
+
+class TestOtherPrograms:
+    @pytest.mark.parametrize(
+        ("value", "messages"),
+        [
+            pytest.param([HEADER, HELLO, REPLY], "uc", id="list-of-sillytavern"),
+            pytest.param([HELLO, REPLY], "uc", id="list-without-a-header"),
+            pytest.param({"chat": [HEADER, HELLO, REPLY]}, "uc", id="list-in-an-object"),
+            pytest.param(AGNAI, "cuc", id="agnai"),
+            pytest.param(WEBUI, "cuc", id="text-generation-webui"),
+            pytest.param({"data": [["Hello", "Sit."]], "data_visible": []}, "uc", id="older-webui"),
+            pytest.param({"data_visible": [["Hello", "Sit."]]}, "uc", id="visible-alone"),
+            pytest.param([["Hello", "Sit."], ["", "Well?"]], "ucc", id="pairs"),
+            pytest.param(RISUAI, "cuc", id="risuai"),
+            pytest.param(RISUAI["data"], "cuc", id="risuai-chat-alone"),
+            pytest.param(
+                {"type": "risuAllChats", "data": [RISUAI["data"]]}, "cuc", id="risuai-all"
+            ),
+            pytest.param(CAI_TOOLS, "cu", id="cai-tools"),
+            pytest.param(KOBOLD, "cucc", id="koboldai-lite"),
+            pytest.param(
+                [
+                    {"role": "system", "content": "Be kind."},
+                    {"role": "user", "content": [{"type": "text", "text": "Hello"}]},
+                    {"role": "assistant", "content": "Sit."},
+                ],
+                "cuc",
+                id="messages-of-an-api",
+            ),
+            pytest.param({"messages": [{"role": "User", "content": "Hello"}]}, "u", id="in-object"),
+        ],
+    )
+    def test_chat_is_read(self, value: Any, messages: str) -> None:
+        assert "".join(sender for sender, _ in said(value)) == messages
+        if len(messages) > 1:
+            assert ("u", "Hello") in said(value) or ("u", "Hello & welcome") in said(value)
+
+    def test_program_is_named(self) -> None:
+        file = read(json.dumps(AGNAI).encode(), NOW)
+        assert file.warnings == ["The chat was converted from the format of Agnai."]
+
+    def test_versions_and_times_come_along(self) -> None:
+        file = read(json.dumps(AGNAI).encode(), NOW)
+        assert file.messages[2].versions == ["Sit.", "Stand."]
+        time = file.messages[1].said_at
+        assert time is not None
+        assert time.replace(microsecond=0) == datetime(2024, 5, 1, 10, 20, 30, tzinfo=UTC)
+        file = read(json.dumps(WEBUI).encode(), NOW)
+        assert (file.messages[2].versions, file.messages[2].active) == (["Stand.", "Sit."], 1)
+
+    def test_note_and_hidden_messages_come_along(self) -> None:
+        file = read(json.dumps(RISUAI).encode(), NOW)
+        assert file.settings is not None
+        assert file.settings["note"] == "It is autumn."
+        assert [one.is_hidden for one in file.messages] == [False, False, True]
+
+    def test_further_chats_are_named(self) -> None:
+        file = read(json.dumps(CAI_TOOLS).encode(), NOW)
+        assert "The file has 2 chats; the first one was imported." in file.warnings
+
+    def test_chub_wraps_its_texts(self) -> None:
+        wrapped = REPLY | {"mes": {"message": "Sit."}, "swipes": [{"message": "Sit."}, "Stand."]}
+        file = read(lines(HEADER, HELLO, wrapped | {"swipe_id": 0}), NOW)
+        assert file.messages[1].versions == ["Sit.", "Stand."]
+
+    @pytest.mark.parametrize(
+        ("value", "found"),
+        [
+            ({"spec": "chara_card_v2", "data": {"name": "Mara"}}, "a character"),
+            ({"name": "Mara", "description": "A keeper."}, "a character"),
+            ({"entries": {"0": {"key": ["tide"], "content": "It is high."}}}, "a lorebook"),
+            ({"prompts": [], "prompt_order": []}, "a preset of SillyTavern"),
+            ({"mainPrompt": ""}, "a preset of RisuAI"),
+        ],
+    )
+    def test_file_that_is_something_else_is_named(self, value: Any, found: str) -> None:
+        with pytest.raises(ApiError, match="invalid_chat") as refused:
+            read(json.dumps(value).encode(), NOW)
+        assert found in refused.value.message
+
+    @pytest.mark.parametrize("value", [AGNAI, WEBUI, RISUAI, CAI_TOOLS, KOBOLD, [HELLO, REPLY]])
+    @pytest.mark.parametrize("odd", [None, 7, "x", [], {}, [[]], {"a": None}, [None, 3, "x", []]])
+    def test_odd_values_cost_themselves(self, value: Any, odd: Any) -> None:
+        for changed in replaced(value, odd):
+            try:
+                found = read(json.dumps(changed).encode(), NOW).messages
+            except ApiError as error:
+                found = [error.status == 400]
+            assert any(found)
+
+    def test_value_beyond_a_limit_is_refused(self) -> None:
+        with pytest.raises(ApiError, match="chat_too_large"):
+            read(b"[" + b"[]," * sillytavern.MAX_VALUES + b"[]]", NOW)
+        with pytest.raises(ApiError, match="chat_too_large"):
+            read(json.dumps([{"mes": "Hi"}] * (MAX_LINES + 1)).encode(), NOW)
+        with pytest.raises(ApiError, match="invalid_chat"):
+            read(b"[" * 100_000, NOW)
+
+
+def replaced(value: Any, other: Any) -> Iterator[Any]:
+    """The value with each of its parts replaced."""
+    if not isinstance(value, list | dict):
+        return
+    for place in range(len(value)) if isinstance(value, list) else list(value):
+        for inner in (other, *replaced(value[place], other)):
+            copied = value.copy()
+            copied[place] = inner
+            yield copied
 
 
 class TestMessage:

@@ -66,6 +66,14 @@ def test_whitespace_that_the_model_wrote_decides(
         ("That is the boys'", "stove", "That is the boys' stove"),
         ("Her lungs", "burn.", "Her lungs burn."),
         ("He calls", "Mrs. Voss.", "He calls Mrs. Voss."),
+        ("I don't", "remember.", "I don't remember."),
+        ("She isn’t", "sleeping.", "She isn’t sleeping."),
+        ("She sees the red", "fox.", "She sees the red fox."),
+        ("She looks at the old", "oak tree.", "She looks at the old oak tree."),
+        ("He drank the", "ale slowly.", "He drank the ale slowly."),
+        ("He put on his wet", "clothes.", "He put on his wet clothes."),
+        ("She whispers to Bo", "gently.", "She whispers to Bo gently."),
+        ("The sky", "darkens.", "The sky darkens."),
     ],
 )
 def test_words_are_apart(beginning: str, continuation: str, text: str) -> None:
@@ -96,6 +104,25 @@ def test_words_are_apart(beginning: str, continuation: str, text: str) -> None:
         ("Это был бол", "ьшой маяк.", "Это был большой маяк."),
         ("그녀는 천천", "히 걸었다.", "그녀는 천천히 걸었다."),
         ("그 사람", "들이 왔다.", "그 사람들이 왔다."),
+        ("She looks out of the win", "dow.", "She looks out of the window."),
+        ("They sat in the gar", "den.", "They sat in the garden."),
+        ("She lights a can", "dle.", "She lights a candle."),
+        ("She ruled the king", "dom alone.", "She ruled the kingdom alone."),
+        ("He sat down at the ta", "ble.", "He sat down at the table."),
+        ("She took the pen", "cil from him.", "She took the pencil from him."),
+        ("It was the mid", "dle of the night.", "It was the middle of the night."),
+        ("She picked up the bot", "tle.", "She picked up the bottle."),
+        ("He took her hand and smi", "led.", "He took her hand and smiled."),
+        ("a sudden si", "lence", "a sudden silence"),
+        ("She sat by the fire", "place.", "She sat by the fireplace."),
+        ("He looked out", "side.", "He looked outside."),
+        ("The moon", "light fell.", "The moonlight fell."),
+        ("It cost $", "5.", "It cost $5."),
+        (
+            "See https://harbour.exam",
+            "ple.org for more.",
+            "See https://harbour.example.org for more.",
+        ),
         ("She has 1", "0 lamps.", "She has 10 lamps."),
         ("It costs 3.", "5 crowns.", "It costs 3.5 crowns."),
         ("a light-", "house", "a light-house"),
@@ -109,6 +136,18 @@ def test_words_are_apart(beginning: str, continuation: str, text: str) -> None:
 )
 def test_no_space_comes_into_words(beginning: str, continuation: str, text: str) -> None:
     assert whole(beginning, continuation) == text
+
+
+@pytest.mark.parametrize(
+    ("said", "text"),
+    [
+        ("The carpet is red. It smells of dust.", "He looks at the carpet."),
+        ("The pet is small.", "He looks at the car pet."),
+    ],
+)
+def test_words_of_the_conversation_decide(said: str, text: str) -> None:
+    reply = Reply(Cast("Mara", ["Ada"]), continues="He looks at the car", said=said)
+    assert f"He looks at the car{reply.feed('pet.')}{reply.flush()}" == text
 
 
 @pytest.mark.parametrize(

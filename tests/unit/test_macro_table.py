@@ -11,6 +11,7 @@ import pytest
 from roleplay_chat.api import ChatRequest
 from roleplay_chat.prompt.builder import PromptSpec, build
 from roleplay_chat.prompt.macro_expansion import FUNCTIONS, VALUES
+from roleplay_chat.prompt.macro_syntax import OPERATION
 from roleplay_chat.prompt.macro_values import ALIASES
 from roleplay_chat.prompt.macros import unexpanded
 from roleplay_chat.rows import BegunTurn
@@ -152,6 +153,7 @@ VARIABLES: Cases = {
     "decglobalvar": ("{{decglobalvar::n}}", "-1"),
     "hasglobalvar": ("{{hasglobalvar::n}}", "false"),
     "deleteglobalvar": ("{{setvar::n::1}}{{deleteglobalvar::n}}{{getvar::n}}", ""),
+    ".x": ("{{.n = 2}}{{.n += 3}}{{.n -= 1}}{{.n}} {{$n++}} {{.n--}}", "4 5 4"),
 }  # fmt: skip
 CHANCE = {
     "random": ("{{random::red::green::blue}}", "red|green|blue"),
@@ -196,6 +198,30 @@ def test_writing(name: str) -> None:
 def test_variables(name: str) -> None:
     text, expected = VARIABLES[name]
     assert shown(text) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("{{.n || none}}", "none"),
+        ("{{.n = 0}}{{.n || none}}{{.n ?? none}}", "none0"),
+        ("{{.n ??= 7}}[{{.n}}]", "7[7]"),
+        ("{{.n = 1}}{{.n ||= 7}}[{{.n}}]", "1[1]"),
+        ("{{.n = 5}}{{.n == 5}}{{.n != 5}}{{.n > 4.5}}{{.n >= 5}}{{.n < 5}}{{.n <= 5}}",
+         "truefalsetruetruefalsetrue"),
+        ("{{.n = 5}}{{if .n > 4}}many{{else}}few{{/if}}", "many"),
+        ("{{.n = 5}}{{if {{.n == 6}}}}six{{else}}other{{/if}}", "other"),
+        ("{{.who = {{user}}}}{{.who == Ada}}{{.who < B}}", "truefalse"),
+        ("{{.who = a}}{{.who += b}}{{.who -= b}}{{.who}}", "ab"),
+        ("{{.two-words = x}}{{.two-words}}", "x"),
+        ("{{.n--}}{{.n-=2}}{{.n}}", "-1-3"),
+        ("{{.n=2}}{{.n==2}}", "true"),
+        ("{{.}}{{.1}}{{. x}}{{$}}", "{{.}}{{.1}}{{. x}}{{$}}"),
+    ],
+)  # fmt: skip
+def test_signs_change_and_compare_variables(text: str, expected: str) -> None:
+    assert shown(text) == expected
+    assert unexpanded(text) == []
 
 
 @pytest.mark.parametrize("name", CHANCE)
@@ -250,6 +276,6 @@ def test_every_row_of_the_table_is_tested() -> None:
 
 
 def test_every_macro_is_in_the_table() -> None:
-    known = {*FUNCTIONS, *VALUES} - {"else", "idleduration"}
+    known = {*FUNCTIONS, *VALUES} - {"else", "idleduration", OPERATION}
     assert known <= {row.lower() for row, _ in ROWS}
     assert set(ALIASES.values()) <= {row.lower() for row, _ in ROWS}

@@ -158,6 +158,65 @@ class TestSearched:
         book = turn(keyed("x", "sea", scan_depth=1), message=None, history=("a", "sea"))
         assert contents(book) == ["x"]
 
+    @pytest.mark.parametrize(
+        ("field", "character", "key"),
+        [
+            ("match_character_description", {"description": "{{user}} built a mill."}, "Ada built"),
+            ("match_character_personality", {"personality": "Dry as chalk."}, "chalk"),
+            ("match_character_depth_prompt", {"depth_prompt": "It is harvest."}, "harvest"),
+            ("match_scenario", {"scenario": "On the quay."}, "quay"),
+        ],
+    )
+    def test_texts_of_the_character_are_searched_if_the_entry_says_so(
+        self, field: str, character: dict[str, str], key: str
+    ) -> None:
+        assert contents(turn(keyed("x", key, **{field: True}), **character)) == ["x"]
+        assert contents(turn(keyed("x", key), **character)) == []
+
+    def test_persona_is_searched_if_the_entry_says_so(self) -> None:
+        entry = keyed("x", "chalk", match_persona_description=True)
+        persona = CharacterRow(id=UUID(int=3), name="Ada", description="Hands of chalk.")
+        assert contents(turn(entry).model_copy(update={"persona": persona})) == ["x"]
+        assert contents(turn(entry)) == []
+        asked = ChatRequest(user_role="A chalk merchant")
+        assert activated_entries(turn(entry), asked, Variables())
+
+    def test_searching_a_text_sets_no_variables(self) -> None:
+        entry = keyed("x", "chalk", match_character_description=True)
+        variables = Variables()
+        activated_entries(
+            turn(entry, description="{{addvar::n::1}}Chalk."), ChatRequest(), variables
+        )
+        assert not variables
+
+    @pytest.mark.parametrize(
+        ("action", "names"),
+        [
+            (None, "normal"),
+            ("send", "normal"),
+            ("regenerate", "swipe"),
+            ("regenerate", "regenerate"),
+            ("continue", "continue"),
+            ("impersonate", "impersonate"),
+        ],
+    )
+    def test_kind_of_turn_is_that_of_the_request(self, action: str | None, names: str) -> None:
+        kinds = {"normal", "swipe", "regenerate", "continue", "impersonate"}
+        request = ChatRequest(action=action)
+        fires = {
+            kind
+            for kind in kinds
+            if activated_entries(turn(keyed("x", "Hello", triggers=[kind])), request, Variables())
+        }
+        assert names in fires
+        assert len(fires) == (2 if action == "regenerate" else 1)
+
+    def test_entry_may_be_for_the_nickname(self) -> None:
+        only = {"names": ["Birdie"]}
+        entry = keyed("x", "Hello", character_filter=only)
+        assert contents(turn(entry, nickname="Birdie")) == ["x"]
+        assert contents(turn(entry)) == []
+
 
 class TestBooks:
     @pytest.fixture

@@ -50,6 +50,12 @@ LOOPS = {
     "arabic": "أنا أنتظر. " * 60,
     "korean": "나는 기다린다. " * 40,
     "laughter-without-end": "ha " * 1_000,
+    "chinese-laughter-without-end": "哈" * 500,
+    "chinese-laughter-in-pairs-without-end": "哈哈，" * 200,
+    "korean-laughter-without-end": "ㅋ" * 500,
+    "japanese-two-signs": "ねえ" * 200,
+    "japanese-two-signs-with-a-mark": "ねえ、" * 150,
+    "chinese-two-signs": "我等" * 200,
     "divider-without-end": "-" * 5_000,
     "table-without-end": "| 0 | 0 |\n" * 200,
 }
@@ -77,8 +83,22 @@ def test_of_a_loop_little_is_shown() -> None:
 
 
 @pytest.mark.parametrize(
+    "unit", ["哈", "哈哈", "ねえ", "ねえ、", "我等", "アハ", "ㅋ", "啊", "嗯…"]
+)
+def test_of_a_loop_of_one_or_two_signs_little_is_shown(unit: str) -> None:
+    text, found = shown(PROSE + unit * 500)
+    assert found
+    assert len(text) < len(PROSE) + 200
+
+
+@pytest.mark.parametrize(
     "text",
     [
+        pytest.param("哈" * 100, id="long-chinese-laughter"),
+        pytest.param("哈哈哈！" * 6, id="chinese-laughter-in-turns"),
+        pytest.param("ㅋ" * 100, id="korean-laughter"),
+        pytest.param("ねえ" * 15, id="japanese-call"),
+        pytest.param("草" * 60, id="japanese-laughter"),
         pytest.param("ha ha ha " * 10, id="laughter"),
         pytest.param("haha " * 200, id="longer-laughter"),
         pytest.param("very " * 200, id="one-word"),

@@ -70,6 +70,68 @@ def test_change_leaves_all_other_fields(fields: dict[str, Any], column: dict[str
     assert changed(IMPORTED, **fields) == IMPORTED | column
 
 
+LOGIC = [("any", 0), ("not-all", 1), ("none", 2), ("all", 3)]
+
+
+@pytest.mark.parametrize(("logic", "number"), LOGIC)
+def test_logic_of_further_keys_is_shown_and_changed(logic: str, number: int) -> None:
+    more = IMPORTED["extensions"]
+    entry = IMPORTED | {"extensions": more | {"selectiveLogic": number}}
+    assert form(entry)["logic"] == logic
+    assert changed(entry) == entry
+    other = changed(IMPORTED | {"extensions": more | {"selectiveLogic": 9}}, logic=logic)
+    if logic != "any":
+        assert other == entry
+    (read,) = parse_entries({"entries": [entry]})
+    assert read.logic == {"any": "and_any", "not-all": "not_all", "none": "not_any"}.get(
+        logic, "and_all"
+    )
+
+
+def test_further_keys_are_changed_and_switched_off() -> None:
+    assert changed(IMPORTED, further="ice, /fro{1,2}st/i") == IMPORTED | {
+        "secondary_keys": ["ice", "/fro{1,2}st/i"]
+    }
+    off = changed(IMPORTED, logic="off")
+    assert off == IMPORTED | {"selective": False}
+    assert form(off)["logic"] == "off"
+    assert changed(off, logic="any") == IMPORTED | {
+        "extensions": IMPORTED["extensions"] | {"selectiveLogic": 0}
+    }
+
+
+def test_further_keys_and_a_place_may_be_changed_at_once() -> None:
+    after = changed(IMPORTED, logic="all", where="depth", depth=7)
+    assert after["extensions"] == IMPORTED["extensions"] | {
+        "selectiveLogic": 3,
+        "position": 4,
+        "depth": 7,
+    }
+
+
+def test_entry_without_further_keys_gets_some() -> None:
+    after = changed({"keys": ["fog"], "content": "Thick."}, further="dawn")
+    (read,) = parse_entries({"entries": [after]})
+    assert (read.secondary, read.logic) == (("dawn",), "and_any")
+
+
+@pytest.mark.parametrize(
+    ("book", "shown"),
+    [
+        ({}, {"least": 0, "most": 0}),
+        ({"min_activations": 3}, {"least": 3, "most": 0}),
+        ({"extensions": {"min_activations": "3"}}, {"least": 3, "most": 0}),
+        ({"min_activations": "x", "min_activations_depth_max": None}, {"least": 0, "most": 0}),
+    ],
+)
+def test_looking_back_is_shown_as_a_turn_reads_it(
+    book: dict[str, Any], shown: dict[str, int]
+) -> None:
+    assert evaluate("entries.js", "module.lookingBack(given)", book) == shown
+    expression = "module.lookingBack(module.withLookingBack(given, { least: 2, most: 9 }))"
+    assert evaluate("entries.js", expression, book) == {"least": 2, "most": 9}
+
+
 def test_keys_with_commas_are_kept_when_another_is_added() -> None:
     keys = form(IMPORTED)["keys"]
     assert keys == "harbour, /a{1,2}/i, Rome, the city"

@@ -43,6 +43,7 @@ const SENTENCES = {
   23503: "It is still in use. Remove what uses it first.",
   23505: "This name already exists. Choose another one.",
   23514: "This value is not allowed. Correct it and try again.",
+  413: "This is too large to be saved. Shorten it and try again.",
   42501: "You do not have permission to do this. Ask an admin.",
   invalid_credentials: "Email or password is wrong. Try again, or create an account.",
   user_already_exists: "An account with this email already exists. Sign in instead.",
@@ -56,9 +57,10 @@ export async function data(query) {
   if (!error) return data;
   if (/fetch|network/i.test(error.message)) throw new Dropped();
   if (status === 401) throw new SignedOut();
-  const worded = isAuthError(error) || /^PT\d/.test(error.code); // PT...: written by our database for people
-  const sentence = SENTENCES[error.code] ?? (worded ? error.message.replace(/\.?$/, ".") : FAILED);
-  throw new UserError(sentence, error.code);
+  const code = status === 413 ? "413" : error.code; // servers before the database refuse a large body
+  const worded = isAuthError(error) || /^PT\d/.test(code); // PT...: written by our database for people
+  const sentence = SENTENCES[code] ?? (worded ? error.message.replace(/\.?$/, ".") : FAILED);
+  throw new UserError(sentence, code);
 }
 
 /** The response of `roleplay_chat` to an action that is not a turn. */

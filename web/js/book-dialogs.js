@@ -3,7 +3,7 @@
 import { html, nothing } from "../vendor/lit/lit-html.js";
 import { live } from "../vendor/lit/directives/live.js";
 import { repeat } from "../vendor/lit/directives/repeat.js";
-import { read, shownEntries } from "./entries.js";
+import { lookingBack, read, shownEntries, withLookingBack } from "./entries.js";
 import { legible } from "./legible.js";
 import * as books from "./lorebooks.js";
 import { doing, openDialog } from "./page.js";
@@ -104,6 +104,7 @@ function open(state) {
           @change=${({ target }) => change({ is_enabled: target.checked })} />
         Use this lorebook
       </label>
+      ${backwards(book, change)}
     </section>
     <section>
       <h3>Entries</h3>
@@ -120,6 +121,21 @@ function open(state) {
       <button @click=${doing(books.showBooks)}>All lorebooks</button>
       <button class="danger" @click=${() => openDialog("delete-lorebook", { book })}>Delete this lorebook</button>
     </section>`, state);
+}
+
+/** How many older messages are searched if the newest ones do not have enough keys. */
+function backwards({ content }, change) {
+  const { least, most } = lookingBack(content);
+  const number = (name, label, highest, value) => html`
+    <label>${label}
+      <input name=${name} type="number" min="0" max=${highest} required .value=${String(value)}
+        @change=${({ target }) =>
+          target.reportValidity()
+          && change({ content: withLookingBack(content, { least, most, [name]: target.valueAsNumber }) })} />
+    </label>`;
+  return html`
+    ${number("least", "Search older messages until so many entries are found (0: only the newest)", 100, least)}
+    ${least ? number("most", "How many messages are searched at most (0: all)", 1000, most) : nothing}`;
 }
 
 function shownEntry({ dialog }, entry) {
@@ -141,6 +157,14 @@ const WHERE = {
   text: "Where its first lines say",
 };
 
+const FURTHER = {
+  any: "at least one is found",
+  all: "all are found",
+  none: "none is found",
+  "not-all": "not all are found",
+  off: "They are not looked for",
+};
+
 function entryForm({ dialog }, place) {
   const { book, entry } = dialog;
   const before = read(book.content.entries[place] ?? undefined);
@@ -153,6 +177,12 @@ function entryForm({ dialog }, place) {
   return html`
     <form class="add" @submit=${save}>
       <label>Keys, with commas between them <input id="entry-keys" name="keys" .value=${before.keys} /></label>
+      <label>Words that decide as well, with commas between them <input name="further" .value=${before.further} /></label>
+      <label>The entry is used if, of these words,
+        <select name="logic">
+          ${Object.entries(FURTHER).map(([value, text]) => html`<option value=${value} ?selected=${value === before.logic}>${text}</option>`)}
+        </select>
+      </label>
       <label>Text <textarea name="content" rows="6" ?required=${place === null} .value=${before.content}></textarea></label>
       <label class="check"><input type="checkbox" name="isOn" .checked=${before.isOn} /> Use this entry</label>
       <label class="check"><input type="checkbox" name="isConstant" .checked=${before.isConstant} /> Always there, whatever is said</label>
@@ -174,10 +204,13 @@ function entryForm({ dialog }, place) {
 
 // Line breaks of textareas are \n, and browsers take them out of inputs. What looks as before is as before.
 function filled(elements, before) {
-  const { keys, content, isOn, isConstant, where, depth } = elements;
+  const { keys, further, logic, content, isOn, isConstant, where, depth } = elements;
   const plain = (text) => text.replace(/\r\n?/g, "\n");
+  const typed = ({ value }, text) => (value === text.replace(/[\r\n]/g, "") ? text : value);
   return {
-    keys: keys.value === before.keys.replace(/[\r\n]/g, "") ? before.keys : keys.value,
+    keys: typed(keys, before.keys),
+    further: typed(further, before.further),
+    logic: logic.value,
     content: content.value === plain(before.content) ? before.content : content.value,
     isOn: isOn.checked,
     isConstant: isConstant.checked,

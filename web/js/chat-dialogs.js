@@ -10,6 +10,7 @@ import { showBooks } from "./lorebooks.js";
 import * as facts from "./memory.js";
 import { closeDialog, doing, openDialog } from "./page.js";
 import { avatar, modal } from "./parts.js";
+import { personaChooser } from "./persona.js";
 import { findCharacter, listMembers } from "./state.js";
 import { remove } from "./turns.js";
 
@@ -180,6 +181,7 @@ function settings(state) {
         <input maxlength="200" .value=${conversation.title} placeholder="Untitled"
           @change=${({ target }) => change({ title: target.value.trim() })()} />
       </label>
+      ${personaChooser(state)}
     </section>
     <section>
       <h3>Content</h3>

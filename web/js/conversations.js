@@ -16,7 +16,7 @@ export async function loadAll() {
     data(
       supabase
         .from("characters")
-        .select("id, name, description, first_message, alternate_greetings, age, content_rating")
+        .select("id, user_id, name, description, first_message, alternate_greetings, age, content_rating")
         .order("name")
         .limit(500),
     ),

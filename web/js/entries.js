@@ -14,17 +14,25 @@ const PLACES = {
   depth: { extension: AMONG_MESSAGES },
 };
 const FURTHER = [2, 3, 5, 6, 7]; // SillyTavern's other positions
+/** When further keys let an entry be used, in SillyTavern's order. "off": they are not looked for. */
+const LOGIC = ["any", "not-all", "none", "all"];
 
 /** The entries that can be shown, in the book's order: [{place, title, keys, isOn, isConstant}]. */
 export function shownEntries({ entries }) {
   return entries.flatMap((entry, place) => (isEntry(entry) ? [{ place, title: title(entry), ...read(entry) }] : []));
 }
 
-/** An entry as its form has it: {keys, content, isOn, isConstant, where, depth}; without one, of a new entry. */
+/**
+ * An entry as its form has it: {keys, further, logic, content, isOn, isConstant, where, depth}; without one, of a
+ * new entry.
+ */
 export function read(entry = {}) {
+  const further = textsOf(entry.secondary_keys);
   const depth = Math.trunc(Number(entry.extensions?.depth ?? DEPTH));
   return {
     keys: keysOf(entry).join(", "),
+    further: further.join(", "),
+    logic: further.length && entry.selective !== true ? "off" : (LOGIC[entry.extensions?.selectiveLogic] ?? LOGIC[0]),
     content: typeof entry.content === "string" ? entry.content : "",
     isOn: entry.enabled !== false,
     isConstant: entry.constant === true,
@@ -50,7 +58,9 @@ function title(entry) {
   return line(texts.find((text) => typeof text === "string" && text.trim()) ?? "");
 }
 
-function keysOf({ keys }) {
+const keysOf = ({ keys }) => textsOf(keys);
+
+function textsOf(keys) {
   const texts = typeof keys === "string" ? keys.split(",") : Array.isArray(keys) ? keys : [];
   return texts.filter((key) => typeof key === "string").map((key) => key.trim()).filter(Boolean);
 }
@@ -75,25 +85,34 @@ function isPlacedByText(content) {
 
 function changed(entry, form) {
   const before = read(entry);
-  const isNew = (name) => form[name] !== before[name];
+  const isNew = (...names) => names.some((name) => form[name] !== before[name]);
+  const isPlaced = isNew("where") || (form.where === "depth" && isNew("depth"));
+  const { fields = {}, more: place = {} } = isPlaced ? placed(entry, form) : {};
+  const logic = LOGIC.indexOf(form.logic);
+  const more = { ...(isNew("logic") && logic >= 0 ? { selectiveLogic: logic } : {}), ...place };
   const changes = {
     ...(isNew("keys") ? { keys: splitKeys(form.keys, keysOf(entry)) } : {}),
+    ...(isNew("further") ? { secondary_keys: splitKeys(form.further, textsOf(entry.secondary_keys)) } : {}),
+    ...(isNew("further", "logic") ? { selective: logic >= 0 } : {}),
     ...(isNew("content") ? { content: form.content } : {}),
     ...(isNew("isOn") ? { enabled: form.isOn } : {}),
     ...(isNew("isConstant") ? { constant: form.isConstant } : {}),
-    ...(isNew("where") || (form.where === "depth" && isNew("depth")) ? placed(entry, form) : {}),
+    ...fields,
+    ...(Object.keys(more).length ? { extensions: { ...extensionsOf(entry), ...more } } : {}),
   };
   return Object.keys(changes).length ? { ...entry, ...changes } : entry;
 }
 
-function placed({ extensions }, { where, depth }) {
+const extensionsOf = ({ extensions }) => (isEntry(extensions) ? extensions : {});
+
+/** What a place changes of an entry: {fields, more}, of which `more` are extensions. */
+function placed(entry, { where, depth }) {
   const place = PLACES[where];
   if (!place) return {};
   const { extension, ...fields } = place;
-  const more = isEntry(extensions) ? extensions : {};
-  if (where === "depth") return { extensions: { ...more, position: extension, depth } };
+  if (where === "depth") return { more: { position: extension, depth } };
   // Where programs write their own position, it counts more than the card's.
-  return { ...fields, ...("position" in more ? { extensions: { ...more, position: extension } } : {}) };
+  return { fields, more: "position" in extensionsOf(entry) ? { position: extension } : {} };
 }
 
 function made({ entries }, form) {
@@ -102,6 +121,16 @@ function made({ entries }, form) {
   const entry = { id, keys: [], content: "", extensions: {}, enabled: true, insertion_order: 100, constant: false };
   return changed({ ...entry, position: "after_char" }, form);
 }
+
+/** How far a book looks back for entries, as its form has it: {least, most}; 0 each if it does not say. */
+export function lookingBack(book) {
+  const setting = (name) => Math.trunc(Number(book[name] ?? book.extensions?.[name] ?? 0)) || 0;
+  return { least: setting("min_activations"), most: setting("min_activations_depth_max") };
+}
+
+/** The book with what its form says of that. */
+export const withLookingBack = (book, { least, most }) =>
+  ({ ...book, min_activations: least, min_activations_depth_max: most });
 
 const PATTERN = /\/(?:\\.|[^\\/\n])+\/[a-z]*(?=\s*(?:,|$))/y;
 

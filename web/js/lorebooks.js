@@ -9,7 +9,7 @@ import { state } from "./state.js";
 const ROW = "id, name, scope, conversation_id, persona_id, is_enabled, updated_at";
 const MOST = 400; // 200 of a person, and for admins 200 of everybody
 const MAX_BYTES = 524_288; // The database counts some more: spaces between values.
-const TOO_LARGE = "23514";
+const TOO_LARGE = ["23514", "413"]; // from the database, and from a server before it
 
 /** Opens the list. Admins see the books of everybody as well. */
 export async function showBooks() {
@@ -88,7 +88,7 @@ function save(book, changes) {
 
 /** Changes a book unless it was changed elsewhere since it was read, because all its entries are one column. */
 async function write(book, changes) {
-  if (new Blob([JSON.stringify(changes)]).size > MAX_BYTES) explain({ code: TOO_LARGE });
+  if (new Blob([JSON.stringify(changes)]).size > MAX_BYTES) explain({ code: TOO_LARGE[0] });
   const { id, updated_at } = isOpen(book) ? state.dialog.book : book;
   const query = supabase.from("lorebooks").update(changes).match({ id, updated_at }).select("scope, updated_at");
   const [row] = await data(query).catch(explain);
@@ -101,7 +101,7 @@ async function write(book, changes) {
 const isOpen = ({ id }) => state.dialog?.book?.id === id;
 
 function explain(error) {
-  if (error.code !== TOO_LARGE) throw error;
+  if (!TOO_LARGE.includes(error.code)) throw error;
   throw new UserError(
     "This is too much for one lorebook: it has room for 512 KiB. Shorten or delete entries, or add a second lorebook.",
     error.code,

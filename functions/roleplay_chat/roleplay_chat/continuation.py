@@ -7,6 +7,7 @@ put together if the second part cannot be a word.
 
 import re
 import unicodedata
+from collections.abc import Sequence
 from functools import cache
 from typing import NamedTuple
 
@@ -20,6 +21,8 @@ LEAST_REPEATED_CHARS = 40
 """A continuation that begins with so many characters of the reply began it again."""
 MOST_WORD_CHARS = 40
 """A longer word is not waited for."""
+MOST_SHORT_CHARS = 3
+"""The length of words that are all known in English."""
 SEEN_CHARS = 4_000
 """The end of the reply whose words are known."""
 
@@ -34,11 +37,14 @@ _LAST_WORD = re.compile(r"[^\W\d_]{1,40}\Z")
 _SENTENCE = re.compile(r"[.!?…。！？][\"'”’»」』*_)\]]*\s|[。！？]|\n")
 _ENDS_SENTENCE = re.compile(r"[.!?…:;。！？：；][\"'”’»」』*_)\]]*\Z|[*_\"”»」』)\]]\Z")
 _CONTRACTION = re.compile(r"['’](?:s|t|d|m|ll|re|ve)\b", re.IGNORECASE)
+_CONTRACTED = re.compile(r"\w['’](?:s|t|d|m|ll|re|ve)\Z", re.IGNORECASE)
 _ELISION = re.compile(
     r"\b(?:[cdjlmnst]|qu|jusqu|lorsqu|puisqu|dell|nell|all|sull|dall|un)['’]\Z", re.I
 )
+_ADDRESS = re.compile(r"(?:://|\bwww\.)\S*\Z")
+"""The beginning of an address, in which there are no spaces."""
 _CLOSES = frozenset(".,;:!?…)]}%”’»›")
-_OPENS = frozenset("([{“‘«‹¿¡/")
+_OPENS = frozenset("([{“‘«‹¿¡/$€£#@")
 _DASHES = frozenset("-–—")
 _PAIRED = frozenset('"*_`~')
 _VOWELS = frozenset("aeiouyæøœıаеёиоуыэюяієїαεηιουω")
@@ -109,6 +115,59 @@ ato ata ati ate ità ость ости ение ения ания ание ат�
 ела ыл ыла нул нула ся сь ой ый ий ая ое ые ов ев ами ями ах ях
 """
 """What words end with, and none begins with."""
+_SHORT = """
+ace act add ado age ago aid ail aim air ale alp amp ant ape apt arc ark arm art ash ask ate awe axe
+aye bad bag ban bar bat bay bed bee beg bet bid big bin bit boa bob bog boo bow box boy bra bud bug
+bum bun bus buy bye cab cap car cat cob cod cog cop cot cow coy cry cub cue cup cut dam day den dew
+did die dig dim din dip doe dog don dot dry dub due dug duo dye ear eat ebb eel egg ego elf elk elm
+end eve ewe eye fad fan far fat fed fee few fig fin fir fit fix flu fly foe fog fox fry fun fur gag
+gap gas gel gem get gig gin god got gum gun gut guy gym hag ham hat hay hem hen hid hip hit hob hoe
+hog hop hot hub hue hug hum hut ice icy ill imp ink inn ion ire irk ivy jab jam jar jaw jay jet jig
+job jog joy jug keg key kid kin kit lab lad lag lap law lax lay led leg let lid lie lip lit log lot
+low mad man map mat maw may men met mew mid mix mob moo mop mud mug nap net new nib nil nip nod nun
+nut oak oar oat odd ode oil old one opt orb ore owe owl own pad pal pan par pat paw pay pea peg pen
+pep pet pew pie pig pin pit ply pod pop pot pry pub pun pup put rag ram ran rap rat raw ray red rib
+rid rig rim rip rob rod roe rot row rub rue rug rum run rut rye sad sap sat saw say sea see set sew
+shy sin sip sir sit six ski sky sly sob son sow soy spa spy sub sue sum sun tab tag tan tap tar tax
+tea ten tie tin tip toe ton top tow toy try tub tug two urn use van vat vet vex via vie vow wad wag
+war wax way web wed wet who why wig win wit woe won woo wow yak yam yap yaw yea yep yes yet yew zip
+ah aw eh er ha hi hm ho hey hah huh mm mmm my nah oh ok oi ow pa ma shh ugh uh uhm um whoa yo ya hmm
+pm mr mrs ms dr st tv i'm o
+"""
+"""English words of at most three letters, besides common ones. There are few more, so that other
+letters are a part of a word."""
+_COMPOUND = """
+afternoon airport another anybody anymore anyone anything anytime anyway anywhere armchair backpack
+backward backwards bathroom bathtub bedroom bedside bloodstream bluebird bookshelf boyfriend
+breakfast bridesmaid broomstick butterfly campfire candlelight candlestick cannot cardboard
+carefree cheekbone cheekbones classroom cobblestone cobblestones collarbone courtyard cupboard
+dawnlight daydream daylight deadline doorbell doorframe doorknob doorstep doorway downhill
+downstairs downtown downward dragonfly driftwood driveway dumbfounded earring earrings earthquake
+elsewhere everybody everyday everyone everything everywhere eyebrow eyebrows eyelash eyelashes
+eyelid eyelids eyesight farewell fingernail fingernails fingertip fingertips firefly firelight
+fireplace firewood flashlight floorboard floorboards football footprint footprints footstep
+footsteps forehead forever forward framework freshwater friendship fullness gentleman girlfriend
+goodbye goodnight grandfather grandmother graveyard guidebook hallway halfway handful handkerchief
+handshake handwriting headache heartbeat heartbeats heartbroken herself hillside himself homeland
+homesick homework horseback household housework inside itself jawline keyhole kneecap lakeside
+lamplight landlord landscape lifetime lighthouse likewise lipstick longbow makeup maybe meanwhile
+midday midnight moonlight moonlit motherland motionless mountainside moustache myself necklace
+newcomer newspaper nightfall nightgown nightmare nightmares nobody nonetheless notebook nothing
+nowhere oneself onlooker ourselves outburst outfit outline outlook outside outward overboard
+overcome overhead overlook overnight overwhelmed pancake passenger password pathway pillowcase
+playground ponytail popcorn raincoat raindrop raindrops rainfall riverbank roadside rooftop
+rooftops sailboat sandstone scarecrow seagull seagulls seashell seashore seaside shipwreck shoelace
+shopkeeper shortcut sideways silverware skyline smokehouse snowfall snowflake snowflakes somebody
+someday somehow someone something sometime sometimes somewhat somewhere spellbound spotlight
+staircase stairwell starlight stepmother stronghold suitcase sunlight sunlit sunrise sunset
+sunshine sweetheart tablecloth teacup teapot teardrop themselves thunderstorm timetable today
+toenail tombstone tonight toothbrush torchlight touchdown treetop treetops twilight underground
+underneath understand understood undertaker underwater uphill upright upstairs upward upwards
+waistcoat wallpaper warehouse warlord warship waterfall waterfront weekend whatever whenever
+wherever whichever whirlpool whoever wildflower wildflowers windowsill windshield wineglass within
+without woodland workshop worthwhile wristwatch yourself yourselves
+"""
+"""English words of two words, which hardly ever stand beside each other otherwise."""
 _DOUBLED = """
 no so very more now again on up down you well still do and too off bis ja nein mehr oui non sí
 si más mais più да нет ну ещё так
@@ -147,8 +206,10 @@ class Continuation:
     while it repeats the reply, then until its first word is whole.
     """
 
-    def __init__(self, beginning: str) -> None:
+    def __init__(self, beginning: str, said: str = "") -> None:
+        """`said` is what was said before, which shows the words of the conversation."""
         self._beginning = beginning
+        self._said = said[-SEEN_CHARS:]
         self._overlaps: _Overlaps | None = _Overlaps(beginning.rstrip())
         """None once it is known what is repeated."""
         self._held: list[str] = []
@@ -198,7 +259,7 @@ class Continuation:
         if first and first.end() == len(text) <= MOST_WORD_CHARS and not ends:
             return ""
         self._held, self._is_joined = [], True
-        return _between(self._beginning, self._before, text) + text
+        return _between(self._beginning, self._before, text, self._said) + text
 
     def _go_on_after(self, rest: str) -> str:
         self._held, self._is_joined = [], True
@@ -313,7 +374,7 @@ def _is_repetition(repeated: str, after: str) -> bool:
     return word in _common("") and word not in _listed(_DOUBLED)
 
 
-def _between(beginning: str, before: str, text: str) -> str:
+def _between(beginning: str, before: str, text: str, said: str) -> str:
     """The whitespace between the two texts. `before` is what the model wrote."""
     last, first = beginning[-1:], text[:1]
     if not last or last.isspace():
@@ -322,12 +383,14 @@ def _between(beginning: str, before: str, text: str) -> str:
         return "\n\n" if before.count("\n") > 1 else "\n"
     if before and "\n" not in before:
         return " "
-    return " " if _is_space_missing(beginning, text) else ""
+    return " " if _is_space_missing(beginning, text, said) else ""
 
 
-def _is_space_missing(beginning: str, text: str) -> bool:
+def _is_space_missing(beginning: str, text: str, said: str) -> bool:
     last, first = beginning[-1], text[0]
     if is_unspaced(last) or is_unspaced(first) or first in _CLOSES or last in _OPENS:
+        return False
+    if _ADDRESS.search(beginning[-SEEN_CHARS:]):
         return False
     if first in _DASHES or last in _DASHES:
         return (text[1:2] if first in _DASHES else beginning[-2:-1]).isspace()
@@ -342,10 +405,10 @@ def _is_space_missing(beginning: str, text: str) -> bool:
         return not (is_contraction or _ELISION.search(beginning[-12:]))
     if first.isdigit() and (last.isdigit() or (beginning[-2:-1].isdigit() and last in ".,:")):
         return False
-    return not (last.isalpha() and first.isalpha()) or _is_new_word(beginning, text)
+    return not (last.isalpha() and first.isalpha()) or _is_new_word(beginning, text, said)
 
 
-def _is_new_word(beginning: str, text: str) -> bool:
+def _is_new_word(beginning: str, text: str, said: str) -> bool:
     """Whether the texts meet between two words, and not inside one."""
     end, start = _LAST_WORD.search(beginning), _WORD.match(text)
     if end is None or start is None or _script(end[0]) != _script(start[0]):
@@ -357,24 +420,47 @@ def _is_new_word(beginning: str, text: str) -> bool:
     left, right = end[0].lower(), start[0].lower()
     if "\uac00" <= right[0] <= "\ud7a3":
         return right not in _listed(_PARTICLES)
-    common = _common(beginning[-SEEN_CHARS:])
-    known = _words(beginning[-SEEN_CHARS : end.start() - len(beginning)])
-    if left + right in known:
+    seen = beginning[-SEEN_CHARS:]
+    common = _common(f"{said}\n{seen}")
+    known = _words(f"{said}\n{seen[: end.start() - len(beginning)]}")
+    if left + right in known or left + right in _listed(_COMPOUND):
         return False
     if right in common or right in known:
         return True
     if len(right) == 1 or right in _listed(_ENDINGS) or not _may_be_word(right):
         return False
+    is_english = _may_be_english(f"{said}\n{seen}")
+    if is_english and _is_part(right):
+        return False
+    if is_english and left == end[0] and _is_part(left) and left not in known | _languages()[0]:
+        return bool(_CONTRACTED.search(beginning))
     return left in common or left in known or _may_be_word(left)
+
+
+def _may_be_english(text: str) -> bool:
+    """Whether no other language has more of its common words in the text."""
+    words = _words(text)
+    english, *others = (len(common & words) for common in _languages())
+    return 0 < english >= max(others)
+
+
+def _is_part(word: str) -> bool:
+    """Whether these letters, which are no common word of English, are only a part of one."""
+    return len(word) <= MOST_SHORT_CHARS and word not in _listed(_SHORT)
 
 
 def _common(text: str) -> frozenset[str]:
     """The common words of the text's language; of all languages if that is unknown."""
     words = _words(text)
-    languages = [_listed(paragraph) for paragraph in _COMMON.split("\n\n")]
-    *_, second, likeliest = sorted(languages, key=lambda common: len(common & words))
+    *_, second, likeliest = sorted(_languages(), key=lambda common: len(common & words))
     is_known = len(likeliest & words) > len(second & words)
-    return likeliest if is_known else frozenset().union(*languages)
+    return likeliest if is_known else frozenset().union(*_languages())
+
+
+@cache
+def _languages() -> Sequence[frozenset[str]]:
+    """The common words of each language; English comes first."""
+    return [_listed(paragraph) for paragraph in _COMMON.split("\n\n")]
 
 
 def _words(text: str) -> frozenset[str]:

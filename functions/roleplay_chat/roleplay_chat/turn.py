@@ -204,6 +204,7 @@ def _callbacks(
             thinking=thinking,
             continues=planned.begun.turn.continues,
             last=planned.last_reply,
+            said=planned.said_before,
             screen=prompts.reply_screen(),
         )
 

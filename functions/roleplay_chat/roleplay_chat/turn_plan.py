@@ -18,6 +18,8 @@ from roleplay_chat.rows import BegunTurn
 NO_ADULT_MODEL = (
     "No model for adult content is available now, so the reply is suitable for everybody."
 )
+WORDS_OF_MESSAGES = 20
+"""The messages whose words a continuation is compared with."""
 
 
 @dataclass(frozen=True)
@@ -81,6 +83,13 @@ class Planned:
         said = (row for row in reversed(self.begun.history) if row.sender == "character")
         own = (row.content for row in said if row.character_id in (None, character.id))
         return next(own, "")
+
+    @property
+    def said_before(self) -> str:
+        """The newest messages before the reply that is continued; empty for other turns."""
+        if self.begun.turn.continues is None:
+            return ""
+        return "\n".join(row.content for row in self.begun.history[-1 - WORDS_OF_MESSAGES : -1])
 
     def chosen(self, target: Target) -> ModelChoice:
         """What the client is told about the target that answers."""

@@ -7,12 +7,17 @@ from typing import Any
 from edge.json_text import value_count_bound
 from roleplay_chat.cards import charx_file, json_file, png_file, yaml_file
 from roleplay_chat.cards.errors import invalid
-from roleplay_chat.cards.formats import CHAT, CHAT_ADVICE, no_character, what_it_is
-from roleplay_chat.cards.versions import declares_card, describes_character
+from roleplay_chat.cards.formats import advice_for, no_character, what_it_is
+from roleplay_chat.cards.versions import declares_card, describes_character, find_fields
 
 PICTURE_NOT_KEPT = "The picture is not stored, only the card in it."
 OTHERS_NOT_KEPT = "The archive's other files (pictures, sounds; {count}) are not stored."
-MODULE_NOT_READ = "RisuAI's module in the archive (`module.risum`: scripts) is not read."
+MODULE_NOT_READ = "RisuAI's module in the archive (`module.risum`: {holds}) is not read."
+MODULE = (
+    "This is a module of RisuAI, not a character. Export its lorebook in RisuAI as JSON, and import"
+    " that file."
+)
+_MODULE_BEGINS = b"o\0"
 _JPEG = b"\xff\xd8\xff"
 _PICTURES = (_JPEG, b"GIF8", b"RIFF", b"BM")
 _SPACE = b"\xef\xbb\xbf \t\r\n"
@@ -35,14 +40,27 @@ def read(raw: bytes) -> CardFile:
     if raw.startswith(charx_file.SIGNATURE) or _has_archive(raw):
         charx = charx_file.read(raw)
         lost = [OTHERS_NOT_KEPT.format(count=charx.others)] if charx.others else []
-        lost += [MODULE_NOT_READ] if charx.has_module else []
-        return CardFile(json_file.read(charx.card), tuple(lost))
+        card = json_file.read(charx.card)
+        lost += [_module_not_read(card)] if charx.has_module else []
+        return CardFile(card, tuple(lost))
     if raw.lstrip(_SPACE).startswith(b"{"):
         _check_is_one_object(raw)
         return CardFile(json_file.read(raw))
+    if raw.startswith(_MODULE_BEGINS):
+        raise invalid(MODULE)
     if yaml_file.is_yaml(raw):
         return CardFile(yaml_file.read(raw))
-    raise invalid(f"This is not a character card: it is neither JSON, PNG nor CHARX{_hint(raw)}.")
+    found = _what_lines_are(raw.lstrip(_SPACE).removeprefix(b"["))
+    raise invalid(
+        f"This is not a character card: it is neither JSON, PNG nor CHARX{_hint(raw, found)}."
+        f"{advice_for(found)}"
+    )
+
+
+def _module_not_read(card: dict[str, Any]) -> str:
+    """What is lost with a module. RisuAI writes the lorebook into the card as well."""
+    has_book = bool(find_fields(card).get("character_book"))
+    return MODULE_NOT_READ.format(holds="scripts" if has_book else "scripts, perhaps a lorebook")
 
 
 def _has_archive(raw: bytes) -> bool:
@@ -50,11 +68,10 @@ def _has_archive(raw: bytes) -> bool:
     return raw.startswith(_JPEG) and charx_file.SIGNATURE in raw
 
 
-def _hint(raw: bytes) -> str:
+def _hint(raw: bytes, found: str | None) -> str:
     """What the file is instead, as far as that is seen from its beginning."""
     if raw.startswith(_PICTURES):
         return "; a picture has its card only as the original PNG"
-    found = _what_lines_are(raw.lstrip(_SPACE).removeprefix(b"["))
     return f"; it is {found}" if found else ", nor a character in YAML"
 
 
@@ -64,7 +81,7 @@ def _check_is_one_object(raw: bytes) -> None:
     line, _, rest = start[: MAX_LINE_BYTES + 1].partition(b"\n")
     if line.rstrip().endswith(b"}") and rest.lstrip().startswith(b"{"):
         found = _what_lines_are(start) or "a list of objects"
-        raise no_character(f"This is {found}", CHAT_ADVICE if found == CHAT else "")
+        raise no_character(f"This is {found}", advice_for(found))
 
 
 def _what_lines_are(start: bytes) -> str | None:

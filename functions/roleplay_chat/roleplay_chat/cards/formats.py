@@ -82,7 +82,12 @@ _MARKS: tuple[tuple[str, tuple[tuple[str, ...], ...]], ...] = (
     ("a prompt", (("name", "content"),)),
 )
 """Other files that have a name, and keys by which each is known: all of any group."""
-_CHATS = ("messages", "history", "chats")
+CHATS_READ = (
+    *(CHAT, "a chat", "a chat of Agnai", "a chat of RisuAI", "a list of chats of RisuAI"),
+    "a story of KoboldAI",
+)
+"""The files that can be imported as chats."""
+_CHATS = ("messages", "history", "histories", "internal", "data_visible", "chats")
 """Lists of these names hold what was said."""
 _OWN_TO_CHARACTERS = ("personality", "first_mes", "mes_example")
 
@@ -127,6 +132,11 @@ def what_it_is(value: Object) -> str | None:
     return "a chat" if any(isinstance(value.get(name), list) for name in _CHATS) else None
 
 
+def advice_for(what_it_is: str | None) -> str:
+    """What to do with a file that can be imported, but not as a character."""
+    return CHAT_ADVICE if what_it_is in CHATS_READ else ""
+
+
 def no_character(what_it_is: str, advice: str = "") -> ApiError:
     """The error for a file that is something else, with what to do."""
     return invalid(f"{what_it_is}, not a character.{advice}")
@@ -166,8 +176,8 @@ def _refusal(value: Object, fields: Object) -> ApiError:
         return invalid("This is not a character card: `spec` names another format.")
     if found:
         declared = "`spec` names another format: this" if "spec" in value else "This"
-        advice = LOREBOOK_ADVICE if is_lorebook else ""
-        return no_character(f"{declared} is {found}", CHAT_ADVICE if found == CHAT else advice)
+        advice = LOREBOOK_ADVICE if is_lorebook else advice_for(found)
+        return no_character(f"{declared} is {found}", advice)
     if "data" in value and not isinstance(value["data"], dict):
         return _no_data()
     return _says_nothing(fields)

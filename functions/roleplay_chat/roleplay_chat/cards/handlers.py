@@ -25,6 +25,12 @@ from roleplay_chat.turn_store import blocked, count_action
 
 _log = getLogger("roleplay_chat")
 
+TOO_LARGE = (
+    "This is too large to store. Delete or shorten entries of the lorebook, or divide it into two"
+    " lorebooks, and import it again."
+)
+"""The database counts more bytes than a file has, for example of numbers such as 1e300."""
+
 
 async def import_card(clients: Clients, user_id: UUID, body: Object) -> Object:
     """Create a character from `card` (JSON) or `card_base64` (a file of any format), or a lorebook
@@ -137,7 +143,7 @@ def _read(body: Object) -> tuple[Card, list[str], bool]:
     else:
         found = files.CardFile(json_file.checked(file))
     lorebook = lorebook_of(found.card)
-    card = Card.parse(lorebook or found.card)
+    card = Card.read(lorebook) if lorebook else Card.parse(found.card)
     newer = [NEWER] if is_newer(card.original) else []
     warnings = [*found.warnings, *newer, *card.warnings, *unsupported(card)]
     return card, warnings, lorebook is not None
@@ -167,7 +173,7 @@ def _check(done: Object) -> None:
     if done["outcome"] == "character_not_found":
         raise ApiError(404, "character_not_found", "This character does not exist.")
     if done["outcome"] == "too_large":
-        raise too_large("The card is too large to store.")
+        raise too_large(TOO_LARGE)
     if done["outcome"] not in ("saved", "found"):
         raise blocked(done)
 

@@ -96,7 +96,19 @@ def read_lorebook(value: Object) -> Lorebook | None:
         return _lorebook(data) if isinstance(data, dict) else Lorebook({"entries": []})
     if value.get("type") == "risu" and isinstance(data, list):
         return _lorebook({"entries": data}, RISUAI)
-    return _lorebook(value)
+    if value.get("type") == "risuModule":
+        return _of_module(value)
+    wrapped = value.get("character_book") if "name" not in value else None
+    return _lorebook(wrapped if isinstance(wrapped, dict) else value)
+
+
+def _of_module(value: Object) -> Lorebook | None:
+    """The lorebook in a module of RisuAI; the scripts in it do not run here."""
+    module = value.get("module", value)
+    listed = module.get("lorebook") if isinstance(module, dict) else None
+    if not listed or not isinstance(listed, list):
+        return None
+    return _lorebook({"name": module.get("name"), "entries": listed}, RISUAI)
 
 
 def _lorebook(value: Object, program: str | None = None) -> Lorebook | None:

@@ -36,6 +36,10 @@ MAX_GREETINGS_BYTES = 128 * 2**10
 MAX_BOOK_BYTES = 512 * 2**10
 """The limit for a character book, which every turn reads from the database."""
 MAX_BOOK_ENTRIES = 2_000
+EMPTY = (
+    "This card has a name, but nothing else that a model could read. Fill in at least one text,"
+    " such as the description or the first message, and import it again."
+)
 
 TEXT_COLUMNS = {
     "name": "name",
@@ -163,6 +167,17 @@ class Fields(Part):
     character_version: Remark = ""
     tags: Annotated[list[str], _instead_of_null([])] = Field(default_factory=list)
 
+    def says_something(self) -> bool:
+        """Whether there is a text that a model could read: without one, the character is only a
+        name."""
+        texts = [getattr(self, name) for name in TEXT_COLUMNS.keys() - {"name"}]
+        texts += [self.extensions.depth_prompt.prompt]
+        texts += [*self.alternate_greetings, *self.group_only_greetings]
+        texts += (
+            [entry.content for entry in self.character_book.entries] if self.character_book else []
+        )
+        return any(text.strip() for text in texts)
+
 
 @dataclass(frozen=True)
 class Card:
@@ -179,6 +194,14 @@ class Card:
     def parse(cls, file: Object) -> "Card":
         """Validate a card of any version, or a character of another program, of which it makes a
         card. Raises `ApiError` 400 or 413."""
+        card = cls.read(file)
+        if not card.fields.says_something():
+            raise invalid(EMPTY)
+        return card
+
+    @classmethod
+    def read(cls, file: Object) -> "Card":
+        """As `parse`, but the card may have nothing except a name, as characters of our own may."""
         warnings = Warnings()
         original, program = as_card(file, warnings)
         fields = repaired(find_fields(original), warnings)
@@ -240,7 +263,7 @@ def exported(row: Mapping[str, Any], original: Object | None) -> Object:
     `original` is None for a character that was not imported.
     """
     card = as_v3({"name": row["name"]}) if original is None else copy.deepcopy(original)
-    before = Card.parse(card).columns()
+    before = Card.read(card).columns()
     _change(card, {name: row[name] for name in COLUMNS if row[name] != before.get(name)})
     return card
 
@@ -315,10 +338,18 @@ _FAULTS = {
     "missing": "is missing",
     "value_error": "must not be blank",
     "string_too_long": "is too long: at most {max_length:,} characters",
-    "too_long": "has too many parts: at most {max_length:,}",
+    "too_long": "has too many parts: at most {max_length:,}. Leave some out and import it again",
     "greater_than_equal": "must be at least {ge}",
     "less_than_equal": "must be at most {le:,}",
 }
+
+
+LESS = {
+    **dict.fromkeys(LISTS, "Leave some of them out and import it again."),
+    "character_book": "Delete or shorten entries, or move some to a lorebook of its own, and import"
+    " that as well.",
+}
+"""What to do about parts that are too large."""
 
 
 def _check_sizes(fields: Object) -> None:
@@ -326,4 +357,6 @@ def _check_sizes(fields: Object) -> None:
     for name, limit in limits.items():
         size = len(json.dumps(fields.get(name), ensure_ascii=False).encode())
         if size > limit:
-            raise too_large(f"`{name}` is too large: {size:,} bytes, at most {limit:,}.")
+            raise too_large(
+                f"`{name}` is too large: {size:,} bytes, at most {limit:,}. {LESS[name]}"
+            )

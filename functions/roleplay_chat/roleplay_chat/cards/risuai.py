@@ -7,6 +7,8 @@ from roleplay_chat.cards.lorebooks import read_lorebook
 from roleplay_chat.cards.versions import Object
 
 TYPES: Mapping[str, str] = {
+    "risuChat": "a chat of RisuAI",
+    "risuAllChats": "a list of chats of RisuAI",
     "group": "a group of RisuAI",
     "risuModule": "a module of RisuAI",
     "regex": "a list of RisuAI's scripts",

@@ -1,8 +1,9 @@
 """Reads and writes SillyTavern's chat files: JSON objects, one on each line. Pure.
 
-The first line is a header with the names and the author's note, the others are messages. Files are
-read leniently: a value of another type is converted or dropped, a line that cannot be read is left
-out, and a warning names the line and the field. Texts are data: nothing in them is expanded.
+The first line is a header with the names and the author's note, the others are messages. Chats that
+other programs write as one JSON value are made such lines first (`formats`). Files are read
+leniently: a value of another type is converted or dropped, a line that cannot be read is left out,
+and a warning names the line and the field. Texts are data: nothing in them is expanded.
 """
 
 import json
@@ -16,11 +17,14 @@ from edge.json_text import loads, value_count_bound
 from edge.json_values import whole
 from roleplay_chat.api import NO_TEXT, Object
 from roleplay_chat.chats.dates import in_order, parse_time
+from roleplay_chat.chats.formats import Chat, chat_of
 
 MAX_BYTES = 8 * 2**20
 MAX_LINES = 10_000
 MAX_LINE_BYTES = 2 * 2**20
 MAX_LINE_VALUES = 100_000
+MAX_VALUES = 300_000
+"""Of a file that is one JSON value."""
 MAX_VERSIONS = 50
 """Of one reply."""
 MAX_ROWS = 10_000
@@ -83,9 +87,12 @@ class _Warnings:
 
     sentences: list[str] = field(default_factory=list)
     more: int = 0
+    parts: str = "Line"
+    """What the parts of the file are called."""
 
-    def add(self, line: int, name: str, sentence: str) -> None:
-        where = f"Line {line}, {name}" if name else f"Line {line}"
+    def add(self, number: int, name: str, sentence: str) -> None:
+        part = f"{self.parts} {number}" if number else "Header"
+        where = f"{part}, {name}" if name else part
         if len(self.sentences) < MAX_WARNINGS:
             self.sentences.append(f"{where}: {sentence}")
         else:
@@ -109,19 +116,17 @@ def read(raw: bytes, now: datetime) -> ChatFile:
     """Read a file. Raises `ApiError` 400 if it has no messages, 413 if it is too large."""
     if len(raw) > MAX_BYTES:
         raise too_large(f"The chat is too large: at most {MAX_BYTES:,} bytes.")
-    if raw.count(b"\n") > 2 * MAX_LINES:
-        raise too_large(f"The chat has too many lines: at most {MAX_LINES:,} messages.")
-    warnings = _Warnings()
-    lines = list(_lines(raw.removeprefix(b"\xef\xbb\xbf"), warnings))
+    raw = raw.removeprefix(b"\xef\xbb\xbf")
+    value = _whole_value(raw.strip())
+    chat = chat_of(value)
+    warnings = _Warnings([*_said_of(chat)], parts="Message" if chat else "Line")
+    lines = list(_numbered(chat.lines, warnings) if chat else _lines(raw, warnings))
     if len(lines) > MAX_LINES:
         raise too_large(f"The chat has too many lines: at most {MAX_LINES:,} messages.")
     header = lines.pop(0) if lines and _is_header(lines[0][1]) else None
     messages = [said for number, row in lines if (said := _message(number, row, warnings))]
     if not messages:
-        raise invalid(
-            "There are no messages in this file. A chat of SillyTavern is a .jsonl file with one"
-            " message on each line."
-        )
+        raise invalid(_no_messages(value, chat))
     main = _name(header[1].get("character_name")) if header else ""
     named = _without_main_name(messages, main)
     dated = zip(named, in_order([said.said_at for said in named], now), strict=True)
@@ -132,19 +137,75 @@ def read(raw: bytes, now: datetime) -> ChatFile:
     )
 
 
+def _whole_value(raw: bytes) -> Any:
+    """The JSON value that the file is; None if it is several, or none."""
+    first, _, rest = raw.partition(b"\n")
+    if raw[:1] not in (b"[", b"{") or (rest and _is_object(first)):
+        return None
+    if value_count_bound(raw) > MAX_VALUES:
+        raise too_large(f"The chat has too many values: at most {MAX_VALUES:,}.")
+    return _parsed(raw)
+
+
+def _is_object(line: bytes) -> bool:
+    is_small = len(line) <= MAX_LINE_BYTES and value_count_bound(line) <= MAX_LINE_VALUES
+    return is_small and isinstance(_parsed(line), dict)
+
+
+def _parsed(raw: bytes) -> Any:
+    try:
+        return loads(raw)
+    except (ValueError, RecursionError):
+        return None
+
+
+def _said_of(chat: Chat | None) -> Iterator[str]:
+    if chat and chat.program and chat.program != "SillyTavern":
+        yield f"The chat was converted from the format of {chat.program}."
+    yield from chat.warnings if chat else ()
+
+
+def _no_messages(value: object, chat: Chat | None) -> str:
+    """What to tell about a file without messages."""
+    if isinstance(value, dict) and not chat and (found := _what_it_is(value)):
+        return f"There are no messages in this file: it is {found}. Import it as a character is."
+    return (
+        "There are no messages in this file. A chat of SillyTavern is a .jsonl file with one"
+        " message on each line."
+    )
+
+
+def _what_it_is(value: Object) -> str | None:
+    # Imported here: chats have no other need of cards.
+    from roleplay_chat.cards.formats import what_it_is
+    from roleplay_chat.cards.versions import declares_card, describes_character
+
+    if declares_card(value) or describes_character(value):
+        return "a character"
+    found = what_it_is(value)
+    return None if found and found.startswith("a chat") else found
+
+
+def _numbered(rows: Sequence[Any], warnings: _Warnings) -> Iterator[tuple[int, Object]]:
+    """The messages of a chat with their numbers, after its header, if there is one, with 0."""
+    has_header = bool(rows) and isinstance(rows[0], dict) and _is_header(rows[0])
+    for number, row in enumerate(rows, 0 if has_header else 1):
+        if isinstance(row, dict):
+            yield number, row
+        else:
+            warnings.add(number, "", "it is not a JSON object and was left out.")
+
+
 def _lines(raw: bytes, warnings: _Warnings) -> Iterator[tuple[int, Object]]:
     """The objects of the lines, with their numbers."""
+    if raw.count(b"\n") > 2 * MAX_LINES:
+        raise too_large(f"The chat has too many lines: at most {MAX_LINES:,} messages.")
     for number, line in enumerate(raw.split(b"\n"), 1):
         if not line.strip():
             continue
         if len(line) > MAX_LINE_BYTES or value_count_bound(line) > MAX_LINE_VALUES:
             warnings.add(number, "", "it is too large and was left out.")
-            continue
-        try:
-            row = loads(line)
-        except (ValueError, RecursionError):
-            row = None
-        if isinstance(row, dict):
+        elif isinstance(row := _parsed(line), dict):
             yield number, row
         else:
             warnings.add(number, "", "it is not a JSON object and was left out.")
@@ -232,6 +293,8 @@ def _place(
 
 def _text(number: int, name: str, value: object, warnings: _Warnings) -> str:
     """The text of a value; "" for one that is no text."""
+    if isinstance(value, dict) and "message" in value:  # Chub writes what it knows of a text.
+        value = value["message"]
     if value is None:
         return ""
     if isinstance(value, bool | int | float):

@@ -26,6 +26,8 @@ Position = Literal[
 ]  # fmt: skip
 """The places of entries in the prompt. Author's notes are among the messages."""
 Logic = Literal["and_any", "not_all", "not_any", "and_all"]
+Searched = Literal["persona", "description", "personality", "depth_prompt", "scenario"]
+"""Texts that entries may search besides the messages."""
 
 MAX_ENTRIES = 2_000
 MAX_DEPTH = 1_000
@@ -67,6 +69,18 @@ _V3_POSITIONS: dict[object, Position] = {
 }
 _V3_ROLES: dict[object, Role] = {"system": "system", "user": "user", "assistant": "assistant"}
 
+
+SEARCHED: Mapping[str, Searched] = {
+    "match_persona_description": "persona",
+    "match_character_description": "description",
+    "match_character_personality": "personality",
+    "match_character_depth_prompt": "depth_prompt",
+    "match_scenario": "scenario",
+}
+"""Fields of `extensions` for texts that are searched as well."""
+GENERATIONS = frozenset({"normal", "continue", "impersonate", "swipe", "regenerate"})
+"""The kinds of turns. SillyTavern's "quiet" is for what its extensions ask in the background."""
+_NOT_IN_FILE_NAMES = str.maketrans(dict.fromkeys('/?<>\\:*|"'))
 
 _FEATURES: Mapping[str, tuple[object, ...]] = {
     "probability": (100,),
@@ -131,6 +145,14 @@ class Entry:
     """Whether it is constant or activated by a decorator."""
     scan_depth: int | None = None
     """How many of the newest messages are searched; None for the book's default."""
+    searched: tuple[Searched, ...] = ()
+    """The texts of the character and the persona that are searched as well."""
+    generations: frozenset[str] = frozenset()
+    """The kinds of turns, as SillyTavern names them, in which alone it can be activated."""
+    characters: frozenset[str] = frozenset()
+    """The names, by `as_file_name`, of the only characters that it is for."""
+    is_for_others: bool = False
+    """Whether it is for all characters but these."""
     waits_for_chat: bool = False
     """Whether only messages, not other entries, can activate it."""
     quiet: bool = False
@@ -163,6 +185,8 @@ class Entry:
     """Entries with lower values are dropped first when there is no room."""
     gives_way: bool = False
     """Whether it is dropped before all others."""
+    ignores_budget: bool = False
+    """Whether it is dropped last, and the budget of its book does not count."""
     position: Position = "after_char"
     outlet: str = ""
     """The name of the outlet, for `outlet`."""
@@ -178,6 +202,11 @@ class Entry:
     part: Part = "character"
     """What the screening takes it for."""
     trigger: Trigger = Trigger()
+
+    @property
+    def all_keys(self) -> tuple[str, ...]:
+        """All keys that decide whether it is activated."""
+        return (*self.keys, *self.secondary, *self.excluded, *sum(self.additional, ()))
 
 
 @dataclass(frozen=True)
@@ -291,10 +320,20 @@ def without_effect(row: Mapping[str, Any]) -> list[str]:
     unread = [name for name in _FEATURES if name not in watched.read]
     found = [name for name in unread if _changes_something(name, more)]
     place = more.get("position")
+    found += _filters_without_effect(more)
     is_nowhere = place == _OUTLET and not _outlet_name(more)
     if is_nowhere or (isinstance(place, int) and place not in _SILLYTAVERN_POSITIONS):
         found.append(f"position {place}")
     return found + [f"@@{name}" for name in _ignored_decorators(text(row.get("content")) or "")]
+
+
+def _filters_without_effect(more: Mapping[str, Any]) -> list[str]:
+    tags = _texts(fields(more.get("character_filter")).get("tags"))
+    asked = _generations(more)
+    return [
+        *(["character_filter.tags"] if tags else []),
+        *(["triggers"] if asked and not asked & GENERATIONS else []),
+    ]
 
 
 class _Watched(dict[str, Any]):
@@ -340,6 +379,9 @@ def _entry(place: int, row: Mapping[str, Any]) -> Entry | None:
         whole_words=more.get("match_whole_words") is not False,
         always=row.get("constant") is True or "activate" in decorators,
         scan_depth=parse_depth(_own_or(_first(decorators, "scan_depth"), more.get("scan_depth"))),
+        searched=tuple(text for name, text in SEARCHED.items() if more.get(name) is True),
+        generations=_generations(more),
+        **_characters(more),
         waits_for_chat=more.get("exclude_recursion") is True,
         quiet=more.get("prevent_recursion") is True,
         delay_level=_delay_level(more.get("delay_until_recursion")),
@@ -349,6 +391,7 @@ def _entry(place: int, row: Mapping[str, Any]) -> Entry | None:
         order=order,
         rank=order if rank is None else rank,
         gives_way="ignore_on_max_context" in decorators,
+        ignores_budget=more.get("ignore_budget") is True,
         position=placement.position,
         outlet=placement.outlet,
         depth=placement.depth,
@@ -396,6 +439,25 @@ def _timing(more: Mapping[str, Any], decorators: "Decorators") -> dict[str, Any]
         "min_replies": _count(_first(decorators, "activate_only_after")),
         "every_replies": _count(_first(decorators, "activate_only_every")),
     }
+
+
+def _generations(more: Mapping[str, Any]) -> frozenset[str]:
+    return frozenset(name.lower() for name in _texts(more.get("triggers")))
+
+
+def _characters(more: Mapping[str, Any]) -> dict[str, Any]:
+    chosen = fields(more.get("character_filter"))
+    names = map(as_file_name, _texts(chosen.get("names")))
+    return {
+        "characters": frozenset(filter(None, names)),
+        "is_for_others": _own_or(chosen.get("isExclude"), chosen.get("is_exclude")) is True,
+    }
+
+
+def as_file_name(name: str) -> str:
+    """A name for comparing. SillyTavern filters by the names of files, which lack some signs."""
+    plain = name.translate(_NOT_IN_FILE_NAMES).casefold().strip()
+    return plain.removesuffix(".png").removeprefix("default_")
 
 
 def _grouping(more: Mapping[str, Any]) -> dict[str, Any]:

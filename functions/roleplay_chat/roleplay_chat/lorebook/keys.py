@@ -12,7 +12,7 @@ long.
 
 import time
 import unicodedata
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import Literal
 
@@ -56,9 +56,14 @@ _INFLECTED = regex.compile(r"[\u0400-\u04ff]|\S\s.*[a-zA-Z]$", regex.DOTALL)
 _SAME_SIGNS = str.maketrans({"’": "'", "‘": "'", "“": '"', "”": '"', "\ufe0f": None})
 """Signs that programs put in the place of what was typed, and the sign for emoji in colour."""
 
+Also = tuple[str, ...]
+"""The names of other texts that a key searches."""
 Form = Literal["pattern", "plain", "folded", "plain_words", "folded_words"]
 """How a text is prepared: for patterns, or for other keys, with case as it is or folded, and with
 the ends of words marked."""
+
+Describe = Callable[[str], str]
+"""The text of a name, such as a character's description."""
 
 _Index = tuple[list[str], set[str], Mapping[str, list[int]]]
 """The tokens of a text in order, as a set, and the places of each. Two sets are compared by the
@@ -74,13 +79,18 @@ class Scope:
         *,
         seconds: float = SEARCH_SECONDS,
         chars: int = MAX_SCANNED_CHARS,
+        describe: Describe = lambda _: "",
     ) -> None:
+        """`describe` gives the texts that only some keys search, by name."""
         self._texts = _beginning(texts, chars)
         self._revealed: list[str] = []
         self._ready: dict[Form, list[str]] = {}
-        self._joined: dict[tuple[int, Form], str] = {}
-        self._indexes: dict[tuple[int, Form], _Index] = {}
-        self._seconds = seconds
+        self._joined: dict[tuple[int, Form, Also], str] = {}
+        self._indexes: dict[tuple[int, Form, Also], _Index] = {}
+        self._describe = describe
+        self._described: dict[str, str] = {}
+        self.seconds = seconds
+        """The CPU time that is left."""
 
     def reveal(self, texts: Iterable[str]) -> None:
         """Add texts (of activated entries) that are searched at any depth."""
@@ -90,49 +100,59 @@ class Scope:
         self._indexes.clear()
 
     def has(
-        self, key: str, *, depth: int, case_sensitive: bool, whole_words: bool, as_pattern: bool
+        self,
+        key: str,
+        *,
+        depth: int,
+        case_sensitive: bool,
+        whole_words: bool,
+        as_pattern: bool,
+        also: Also = (),
     ) -> bool:
-        """Whether the key is in one of the `depth` newest texts. False once the time is used up.
+        """Whether the key is in one of the `depth` newest texts, or in those of the names `also`.
+        False once the time is used up.
 
         `as_pattern` says whether it is a pattern: a name in the place of a macro makes it none.
         """
-        if len(key) > MAX_KEY_CHARS or self._seconds <= 0:
+        if len(key) > MAX_KEY_CHARS or self.seconds <= 0:
             return False
         started = time.thread_time()
         try:
             if as_pattern:
-                return self._matches(key, depth)
-            return self._contains(key, depth, not case_sensitive, whole_words)
+                return self._matches(key, depth, also)
+            return self._contains(key, depth, also, not case_sensitive, whole_words)
         finally:
-            self._seconds -= time.thread_time() - started
+            self.seconds -= time.thread_time() - started
 
-    def _matches(self, key: str, depth: int) -> bool:
+    def _matches(self, key: str, depth: int, also: Also) -> bool:
         pattern = compiled(key)
-        text = self._text(depth, "pattern")
+        text = self._text(depth, "pattern", also)
         try:
-            return pattern is not None and bool(pattern.search(text, timeout=self._seconds))
+            return pattern is not None and bool(pattern.search(text, timeout=self.seconds))
         except (TimeoutError, MemoryError):
             return False
 
-    def _contains(self, key: str, depth: int, fold: bool, whole_words: bool) -> bool:
+    def _contains(self, key: str, depth: int, also: Also, fold: bool, whole_words: bool) -> bool:
         plain: Form = "folded" if fold else "plain"
         words: Form = "folded_words" if fold else "plain_words"
         # Most keys do not occur at all, which is cheapest to see without the marks.
-        if _ready_key(key, plain) in self._text(depth, plain) and (
-            not whole_words or _ready_key(key, words) in self._text(depth, words)
+        if _ready_key(key, plain) in self._text(depth, plain, also) and (
+            not whole_words or _ready_key(key, words) in self._text(depth, words, also)
         ):
             return True
         return bool(
             whole_words
             and _INFLECTED.search(key)
-            and self._has_form(_forms(key, words), depth, words)
+            and self._has_form(_forms(key, words), depth, words, also)
         )
 
-    def _has_form(self, parts: Sequence[frozenset[str]], depth: int, form: Form) -> bool:
+    def _has_form(
+        self, parts: Sequence[frozenset[str]], depth: int, form: Form, also: Also
+    ) -> bool:
         """Whether words with one of the forms each follow one another."""
         if not parts:
             return False
-        tokens, known, places = self._index(depth, form)
+        tokens, known, places = self._index(depth, form, also)
         if any(part.isdisjoint(known) for part in parts):
             return False
         anchors = [[place for one in part for place in places.get(one, ())] for part in parts]
@@ -146,29 +166,35 @@ class Scope:
             for place in anchors[first][:MAX_PLACES]
         )
 
-    def _index(self, depth: int, form: Form) -> _Index:
+    def _index(self, depth: int, form: Form, also: Also) -> _Index:
         """The words, signs and spaces of the newest texts."""
-        depth = min(depth, len(self._texts))
-        if (depth, form) not in self._indexes:
+        known = min(depth, len(self._texts)), form, also
+        if known not in self._indexes:
             if len(self._indexes) >= MAX_JOINED:
                 self._indexes.clear()
-            tokens = _tokens(self._text(depth, form))
+            tokens = _tokens(self._text(depth, form, also))
             places: dict[str, list[int]] = {}
             for place, token in enumerate(tokens):
                 places.setdefault(token, []).append(place)
-            self._indexes[depth, form] = tokens, set(tokens), places
-        return self._indexes[depth, form]
+            self._indexes[known] = tokens, set(tokens), places
+        return self._indexes[known]
 
-    def _text(self, depth: int, form: Form) -> str:
-        """The newest texts, joined."""
+    def _text(self, depth: int, form: Form, also: Also) -> str:
+        """The newest texts, and others, joined."""
         depth = min(depth, len(self._texts))
-        if (depth, form) not in self._joined:
+        if (depth, form, also) not in self._joined:
             if len(self._joined) >= MAX_JOINED:
                 self._joined.clear()
             ready = self._each_ready(form)
             texts = ready[:depth] + ready[len(self._texts) :]
-            self._joined[depth, form] = "\n".join(texts)
-        return self._joined[depth, form]
+            texts += [_ready(self._description(name), form) for name in also]
+            self._joined[depth, form, also] = "\n".join(texts)
+        return self._joined[depth, form, also]
+
+    def _description(self, name: str) -> str:
+        if name not in self._described:
+            self._described[name] = self._describe(name)[:MAX_SCANNED_CHARS]
+        return self._described[name]
 
     def _each_ready(self, form: Form) -> list[str]:
         if form not in self._ready:

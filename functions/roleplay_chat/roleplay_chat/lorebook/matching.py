@@ -1,21 +1,35 @@
 """Selects the entries of the lorebooks of a turn that a conversation activates."""
 
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from bisect import bisect_left
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
-from edge.json_values import fields, number_or_text
+from edge.json_values import clamped, fields, number_or_text
 from roleplay_chat.lorebook.chance import Moment
-from roleplay_chat.lorebook.entries import Book, Entry, Trigger, parse_depth, parse_entries
+from roleplay_chat.lorebook.entries import (
+    MAX_DEPTH,
+    SEARCHED,
+    Book,
+    Entry,
+    Trigger,
+    as_file_name,
+    parse_depth,
+    parse_entries,
+)
 from roleplay_chat.lorebook.groups import losers
-from roleplay_chat.lorebook.keys import Scope, compiled, is_pattern
+from roleplay_chat.lorebook.keys import Describe, Scope, compiled, is_pattern
 from roleplay_chat.lorebook.timing import Finds, Replay, is_met
 
 DEFAULT_SCAN_DEPTH = 4
 """Messages searched if the book does not say: two exchanges."""
 MAX_ROUNDS = 3
 """How many times activated entries may activate others."""
+MAX_LEAST = 100
+"""The entries that a book may look back for."""
 CHECK_SECONDS = 0.5
 """The time limit for checking all patterns of a book."""
 SMALL_ENTRIES = SMALL_KEYS = 50
@@ -43,6 +57,12 @@ class Conversation:
     now: Moment
     replies: Sequence[int] = ()
     """For each earlier reply, the number of texts before it."""
+    generations: frozenset[str] = frozenset({"normal"})
+    """What SillyTavern calls this kind of turn."""
+    character: Collection[str] = ()
+    """The names of the character who replies."""
+    describe: Describe = lambda _: ""
+    """Gives the texts of `Entry.searched`."""
 
     @classmethod
     def from_texts(cls, texts: Sequence[str]) -> "Conversation":
@@ -89,7 +109,8 @@ def select_entries(
     """The most important of the matched entries within `budget_tokens`, in the prompt's order.
 
     `count` counts tokens. A book may set a smaller budget for its own. The entries of the last book
-    are dropped first, of each book those of the lowest rank, and constant ones last of all.
+    are dropped first, of each book those of the lowest rank, constant ones later, and those that
+    ignore the budget of their book last of all.
     """
     books = [Book(books)] if isinstance(books, Mapping) else books
     left = budget_tokens
@@ -97,9 +118,10 @@ def select_entries(
     kept: list[tuple[int, Entry]] = []
     for place, entry in sorted(enumerate(entries), key=_importance) if left > 0 else ():
         cost = count(entry.content)
-        if cost <= min(left, own_left[entry.source]):
+        own = float("inf") if entry.ignores_budget else own_left[entry.source]
+        if cost <= min(left, own):
             left -= cost
-            own_left[entry.source] -= cost
+            own_left[entry.source] -= 0 if entry.ignores_budget else cost
             kept.append((place, entry))
     return [entry for _, entry in sorted(kept, key=lambda item: (item[1].order, item[0]))]
 
@@ -111,6 +133,9 @@ def _own_budget(book: Book) -> float:
 
 def are_small(books: Iterable[Mapping[str, Any]]) -> bool:
     """Whether matching the books takes hardly longer than handing them to a thread."""
+    books = list(books)
+    if any(_least_entries(book) for book in books):
+        return False
     listed = [book.get("entries") for book in books]
     entries = [entry for some in listed if isinstance(some, list) for entry in some]
     if len(entries) > SMALL_ENTRIES:
@@ -125,13 +150,19 @@ def is_small(book: Mapping[str, Any]) -> bool:
 
 
 def _keys(entry: object) -> int:
-    """The number of keys; an entry with patterns, which may be slow, or with effects of earlier
-    replies exceeds the limit alone."""
+    """The number of keys; an entry with patterns, which may be slow, with effects of earlier
+    replies, or that searches more than messages exceeds the limit alone."""
     if not isinstance(entry, dict):
         return 0
     keys = [key for some in _lists_of_keys(entry) if isinstance(some, list) for key in some]
     is_slow = any(isinstance(key, str) and key.lstrip()[:1] == "/" for key in keys)
-    return SMALL_KEYS + 1 if is_slow or _is_timed(entry) else len(keys)
+    is_slow = is_slow or _is_timed(entry) or _searches_more(entry)
+    return SMALL_KEYS + 1 if is_slow else len(keys)
+
+
+def _searches_more(entry: Mapping[str, Any]) -> bool:
+    more = fields(entry.get("extensions"))
+    return any(more.get(name) is True for name in SEARCHED)
 
 
 def _is_timed(entry: Mapping[str, Any]) -> bool:
@@ -166,9 +197,16 @@ def broken_patterns(book: Mapping[str, Any]) -> int:
     return broken
 
 
-def _importance(item: tuple[int, Entry]) -> tuple[bool, bool, int, float, int]:
+def _importance(item: tuple[int, Entry]) -> tuple[bool, bool, bool, int, float, int]:
     place, entry = item
-    return entry.gives_way, not entry.always, entry.source, -entry.rank, place
+    return (
+        entry.gives_way,
+        not entry.ignores_budget,
+        not entry.always,
+        entry.source,
+        -entry.rank,
+        place,
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,8 +233,20 @@ class _Search:
         self._expand = expand
         self._expand_pattern = expand_pattern
         self._now = conversation.now
-        self._scope = Scope(reversed(conversation.texts))
+        self._texts = conversation.texts
+        self._describe = conversation.describe
+        self._scope = Scope(reversed(self._texts), describe=self._describe)
         self._active: dict[int, tuple[Entry, Trigger]] = {}
+        self._least = {
+            source: least
+            for source, book in enumerate(books)
+            if (least := _look_back(book.content))
+        }
+        """The entries that a book should have at least, and how far it looks back for them."""
+        self._level = 0
+        self._rounds = 0
+        self._telling: list[str] = []
+        """The texts of new entries, which may activate others."""
         replay = Replay(conversation.texts, conversation.now, conversation.replies)
         listed = [one for source, book in enumerate(books) for one in _candidates(source, book)]
         states = {
@@ -207,74 +257,131 @@ class _Search:
         self._open = {
             place: one
             for place, one in enumerate(listed)
-            if place in self._staying or (states[place] == "free" and is_met(one.entry, self._now))
+            if _is_for(one.entry, conversation)
+            and (
+                place in self._staying or (states[place] == "free" and is_met(one.entry, self._now))
+            )
         }
 
     def active(self) -> dict[int, tuple[Entry, Trigger]]:
         """The activated entries, and why, by place.
 
-        First by the messages, then again and again by the texts of those that are new. Delayed
-        levels are opened one after the other, whenever nothing new is found.
+        First by the messages, then again and again by the texts of those that are new, then by
+        older messages if a book wants more entries. Delayed levels are opened one after the other,
+        whenever nothing new is found.
         """
         levels = sorted({one.entry.delay_level for one in self._open.values()} - {0})
-        level = levels.pop(0) if levels else 0
-        telling = self._round(0, is_indirect=False)
-        rounds = 0
-        while (telling and rounds < MAX_ROUNDS) or levels:
-            if telling and rounds < MAX_ROUNDS:
-                rounds += 1
-            else:
-                level = levels.pop(0)
-            self._scope.reveal(telling)
-            telling = self._round(level, is_indirect=True)
+        self._level = levels.pop(0) if levels else 0
+        self._activate(self._open, self._scope, is_indirect=False)
+        self._spread()
+        for source, (least, depth) in self._least.items():
+            self._look_back(source, least, depth)
+        self._spread()
+        for level in levels:
+            self._level = level
+            self._search_again()
+            self._spread()
         return self._active
 
-    def _round(self, level: int, *, is_indirect: bool) -> list[str]:
-        """Activates what is found now. Returns the texts that may activate others."""
+    def _spread(self) -> None:
+        while self._telling and self._rounds < MAX_ROUNDS:
+            self._rounds += 1
+            self._search_again()
+
+    def _search_again(self) -> None:
+        telling, self._telling = self._telling, []
+        self._scope.reveal(telling)
+        self._activate(self._open, self._scope, is_indirect=True)
+
+    def _look_back(self, source: int, least: int, most: int) -> None:
+        """Search a book's entries in one older message after the other, at most `most`, until
+        `least` of them are active."""
+        missing = least - sum(entry.source == source for entry, _ in self._active.values())
+        if missing <= 0:
+            return
+        scope = Scope(reversed(self._texts), describe=self._describe, seconds=self._scope.seconds)
+        most = min(most, len(self._texts))
+        for depth, places in sorted(self._depths(source, scope, most).items()):
+            for place in places:
+                self._open[place] = replace(self._open[place], depth=depth)
+            missing -= self._activate(places, scope, is_indirect=False)
+            if missing <= 0:
+                break
+        self._scope.seconds = scope.seconds
+
+    def _depths(self, source: int, scope: Scope, most: int) -> Mapping[int, Collection[int]]:
+        """The numbers of messages that have to be searched for another key of the entries that are
+        not active, with the places of these entries."""
+        places: dict[int, set[int]] = defaultdict(set)
+        for place, one in self._open.items():
+            entry = one.entry
+            if entry.source != source or place in self._active or entry.scan_depth is not None:
+                continue
+            for key in entry.all_keys:
+                depths = range(one.depth + 1, most + 1)
+                finds = partial(self._finds_at, one, scope, key)
+                if (at := bisect_left(depths, True, key=finds)) < len(depths):
+                    places[depths[at]].add(place)
+        return places
+
+    def _finds_at(self, one: "_Candidate", scope: Scope, key: str, depth: int) -> bool:
+        return self._finds(replace(one, depth=depth), scope)(key)
+
+    def _activate(self, places: Collection[int], scope: Scope, *, is_indirect: bool) -> int:
+        """Activate those of the entries that are found now. Returns their number."""
         new = {
             place: (one.entry, trigger)
-            for place, one in self._open.items()
-            if self._may(place, one, level, is_indirect=is_indirect)
-            and (trigger := self._trigger(place, one, is_indirect=is_indirect))
+            for place in places
+            if self._may(place, one := self._open[place], is_indirect=is_indirect)
+            and (trigger := self._trigger(place, one, scope, is_indirect=is_indirect))
         }
         active = [entry for entry, _ in self._active.values()]
         for place in losers(new, active, self._staying, self._now):
             del new[place]
         self._active |= new
-        return [
+        self._telling += [
             entry.content
             for place, (entry, _) in new.items()
             if self._open[place].recurses and not entry.quiet
         ]
+        return len(new)
 
-    def _may(self, place: int, one: _Candidate, level: int, *, is_indirect: bool) -> bool:
+    def _may(self, place: int, one: _Candidate, *, is_indirect: bool) -> bool:
         if place in self._active:
             return False
         if place in self._staying:
             return True
         if is_indirect and (not one.recurses or one.entry.waits_for_chat):
             return False
-        return one.entry.delay_level <= level if is_indirect else not one.entry.delay_level
+        return one.entry.delay_level <= self._level if is_indirect else not one.entry.delay_level
 
-    def _trigger(self, place: int, one: _Candidate, *, is_indirect: bool) -> Trigger | None:
+    def _trigger(
+        self, place: int, one: _Candidate, scope: Scope, *, is_indirect: bool
+    ) -> Trigger | None:
         if place in self._staying:
             return Trigger(stays=True)
+        return _trigger(one.entry, self._finds(one, scope), is_indirect=is_indirect)
+
+    def _finds(self, one: _Candidate, scope: Scope) -> Callable[[str], bool]:
         entry = one.entry
 
         def finds(key: str, as_pattern: bool) -> bool:
-            return self._scope.has(
+            return scope.has(
                 key,
                 depth=one.depth,
                 case_sensitive=entry.case_sensitive,
                 whole_words=entry.whole_words,
                 as_pattern=as_pattern,
+                also=entry.searched,
             )
 
-        return _trigger(entry, self._expanding(finds), is_indirect=is_indirect)
+        return self._expanding(finds)
 
     def _activates(self, entry: Entry) -> Callable[[Finds], bool]:
         return lambda finds: (
-            not entry.delay_level and _trigger(entry, self._expanding(finds)) is not None
+            not entry.delay_level
+            and (not entry.generations or "normal" in entry.generations)
+            and _trigger(entry, self._expanding(finds)) is not None
         )
 
     def _expanding(self, finds: Finds) -> Callable[[str], bool]:
@@ -295,6 +402,34 @@ def _candidates(source: int, book: Book) -> Iterable[_Candidate]:
             depth if entry.scan_depth is None else entry.scan_depth,
             recurses,
         )
+
+
+def _look_back(book: Mapping[str, Any]) -> tuple[int, int] | None:
+    """How many entries a book should have at least, and how many messages are searched for them;
+    None if it does not say. SillyTavern has settings for this, of the same names."""
+    if not (least := _least_entries(book)):
+        return None
+    most = parse_depth(_setting(book, "min_activations_depth_max"))
+    return least, most or MAX_DEPTH
+
+
+def _least_entries(book: Mapping[str, Any]) -> int:
+    return int(clamped(number_or_text(_setting(book, "min_activations")), 0, MAX_LEAST) or 0)
+
+
+def _setting(book: Mapping[str, Any], name: str) -> object:
+    own = book.get(name)
+    return fields(book.get("extensions")).get(name) if own is None else own
+
+
+def _is_for(entry: Entry, conversation: Conversation) -> bool:
+    """Whether the entry is for this kind of turn and this character."""
+    if entry.generations and entry.generations.isdisjoint(conversation.generations):
+        return False
+    if not entry.characters:
+        return True
+    names = {as_file_name(name) for name in conversation.character}
+    return entry.characters.isdisjoint(names) == entry.is_for_others
 
 
 def _recurses(book: Mapping[str, Any]) -> bool:

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 from roleplay_chat.lorebook.chance import Moment
 from roleplay_chat.lorebook.entries import Book
+from roleplay_chat.lorebook.keys import Describe
 from roleplay_chat.lorebook.matching import Conversation
 from roleplay_chat.rows import BegunTurn, LorebookRow, MessageRow
 from roleplay_chat.screening.decision import Part
@@ -15,6 +16,10 @@ _PARTS: Mapping[str, Part] = {
     "everyone": "scene",
 }
 """What the screening takes the entries of a book for, by what the book belongs to."""
+
+
+_ALSO_CALLED = {"swipe": ("regenerate",)}
+"""Other names of a kind of turn: here every reply that is written again is a version."""
 
 
 def books_of(begun: BegunTurn) -> list[Book]:
@@ -30,12 +35,15 @@ def _book(row: LorebookRow) -> Book:
     return Book(row.content, _PARTS[row.scope], str(row.id))
 
 
-def conversation_of(begun: BegunTurn, names: Mapping[str, str]) -> Conversation:
+def conversation_of(
+    begun: BegunTurn, names: Mapping[str, str], generation: str, describe: Describe
+) -> Conversation:
     """The messages before the reply, each after the name of its speaker, as keys may be names.
 
     `names` are those of "user" and "char". All versions of a reply, and its continuation, are at
-    the same moment.
+    the same moment. `generation` is SillyTavern's name of this kind of turn.
     """
+    character = begun.character
 
     def named(row: MessageRow) -> str:
         name = names["user"] if row.sender == "user" else row.speaker or names["char"]
@@ -45,7 +53,14 @@ def conversation_of(begun: BegunTurn, names: Mapping[str, str]) -> Conversation:
     if begun.turn.message:
         texts.append(f"{names['user']}: {begun.turn.message}")
     replies = [place for place, row in enumerate(begun.history) if row.sender == "character"]
-    return Conversation(texts, _moment(begun), replies)
+    return Conversation(
+        texts,
+        _moment(begun),
+        replies,
+        generations=frozenset((generation, *_ALSO_CALLED.get(generation, ()))),
+        character=[*filter(None, (character.name, character.nickname))] if character else (),
+        describe=describe,
+    )
 
 
 def _moment(begun: BegunTurn) -> Moment:

@@ -45,8 +45,7 @@ class Replay:
         activated where some keys are found."""
         if not entry.sticky and not entry.cooldown:
             return "free"
-        keys = (*entry.keys, *entry.secondary, *entry.excluded, *sum(entry.additional, ()))
-        self._keys_left -= len(keys)
+        self._keys_left -= len(entry.all_keys)
         if self._keys_left < 0:
             return "free"
         stays = waits = 0

@@ -96,6 +96,8 @@ HOUSE_RULES: dict[Tier, str] = {
 
 _Fitted = tuple[PromptMessage, PromptMessage]
 """A message, uncut and as it is sent."""
+_SEARCHED = {"depth_prompt": "chardepthprompt"}
+"""The macros for what `lorebook.entries.Searched` calls otherwise."""
 _BEFORE, _AFTER = "The world", "More of the world"
 _MEMORY = "What is remembered"
 _FALLBACK_TEMPLATE = (
@@ -207,10 +209,22 @@ def activated_entries(begun: BegunTurn, request: ChatRequest, variables: Variabl
     in_patterns = names.having(**{name: escaped(value) for name, value in names.values.items()})
     return match_entries(
         books,
-        conversation_of(begun, macros.values),
+        conversation_of(
+            begun,
+            macros.values,
+            generation=macros["lastgenerationtype"],
+            describe=lambda name: _searched_text(name, macros),
+        ),
         expand=lambda text: expand(text, macros),
         expand_pattern=lambda text: expand(text, in_patterns),
     )
+
+
+def _searched_text(name: str, macros: Macros) -> str:
+    """A text of the character or the persona for the lorebook. It sets no variables: the prompt
+    does."""
+    text = macros.texts.get(_SEARCHED.get(name, name)) or macros.values.get(name, "")
+    return expand(text, names_in(macros).keeping(Variables()))
 
 
 def history_room(spec: PromptSpec) -> int:

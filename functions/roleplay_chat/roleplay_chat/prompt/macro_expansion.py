@@ -10,9 +10,16 @@ from dataclasses import replace
 
 from roleplay_chat.prompt import macro_clock
 from roleplay_chat.prompt.macro_chance import digest, draw
-from roleplay_chat.prompt.macro_syntax import Call, Node, calls_in, parse, split_at_commas
+from roleplay_chat.prompt.macro_syntax import (
+    OPERATION,
+    Call,
+    Node,
+    calls_in,
+    parse,
+    split_at_commas,
+)
 from roleplay_chat.prompt.macro_values import ALIASES, SAID, Macros
-from roleplay_chat.prompt.macro_variables import Variables
+from roleplay_chat.prompt.macro_variables import FALSE, Variables
 
 MAX_GROWTH = 40_000
 """Characters that macros may add to a text. Without a limit, a text that repeats a description a
@@ -29,7 +36,6 @@ _TRIM: Words = ("trim", "")
 _VARIABLE = "getvar"
 """The name that values of variables come with."""
 _VALUE = re.compile(r"\{\{([A-Za-z_]\w*)\}\}|<(user|char|bot|group|charifnotgroup)>", re.IGNORECASE)
-_FALSE = ("", "false", "0", "off", "no")
 _ROLL = re.compile(
     r"(?:(?P<dice>\d{0,3})d)?(?P<sides>\d{1,6})(?P<more>[+-]\d{1,6})?", re.IGNORECASE
 )
@@ -293,14 +299,14 @@ def _is_true(work: _Expansion, call: Call) -> bool:
     name = condition[0] if len(condition) == 1 else None
     if isinstance(name, str):
         condition = _named(name) or condition
-    return (work.plain(condition).strip().lower() not in _FALSE) is not is_negated
+    return (work.plain(condition).strip().lower() not in FALSE) is not is_negated
 
 
 def _named(name: str) -> list[Node]:
     """The macro or the variable that a condition names, if it is one."""
     lower = name.strip().lower()
     if lower[:1] in ("$", ".") and lower:
-        return [Call("getvar", "getvar", 0, 0, [[name.strip()[1:]]])]
+        return parse(f"{{{{{name.strip()}}}}}")
     is_one = re.fullmatch(r"[\w.-]+", lower) is not None and is_known(lower)
     return [Call(lower, name, 0, len(name))] if is_one and lower not in _TEXTS_TOO else []
 
@@ -374,6 +380,11 @@ def _count(step: str) -> Function:
     return count
 
 
+def _operate(work: _Expansion, call: Call) -> Sequence[Words]:
+    name, sign, value = (work.plain(work.argument(call, place)) for place in range(3))
+    return work.value(call, _VARIABLE, work.macros.variables.operate(name, sign, value))
+
+
 _ON_VARIABLES: Mapping[str, Function] = {
     "getvar": _get,
     "setvar": _set,
@@ -405,6 +416,7 @@ FUNCTIONS: Mapping[str, Function] = {
     "timediff": _time_diff,
     "idle_duration": _idle,
     "idleduration": _idle,
+    OPERATION: _operate,
     "if": _if,
     "unless": _unless,
     "outlet": _outlet,

@@ -15,6 +15,14 @@ _BRACKETS = re.compile(
     r"\{{2,}|\}{2,}|<(?P<old>user|char|bot|group|charifnotgroup)>", re.IGNORECASE
 )
 _HEAD = re.compile(r"(?P<flags>[#!?~>/\s]*)(?P<name>[.$]?[^\W\d][\w.-]*)")
+_VARIABLE = re.compile(
+    r"(?P<name>[^\W\d](?:[\w-]*\w)?)\s*"
+    r"(?P<sign>\+\+|--|[+-]=|\|\|=?|\?\?=?|[=!<>]=|[=<>])?(?P<rest>.*)",
+    re.DOTALL,
+)
+"""What is written for a variable: {{.lamps += 2}}."""
+OPERATION = "variable operation"
+"""The name of a macro with such a sign, which is its second argument. No author can write it."""
 _UTC = re.compile(r"time_utc(?P<offset>.*)", re.IGNORECASE | re.DOTALL)
 _COMMA = re.compile(r"(?<!\\),")
 _BLOCKS = frozenset(
@@ -208,8 +216,8 @@ def _named(match: re.Match[str], others: list[Node], start: int, end: int) -> Ca
     name, rest = match["name"], match.string[match.end() :]
     if utc := _UTC.fullmatch(match.string.strip()):
         return Call("time_utc", "time_UTC", start, end, [[utc["offset"]]])
-    if name[0] in ".$":
-        name, rest = "getvar", f"::{name[1:]}{rest}"
+    if name[0] in ".$" and (variable := _VARIABLE.match(f"{name[1:]}{rest}")):
+        return _on_variable(variable, others, start, end)
     has_mark = "#" in match["flags"]
     shown = f"#{name}" if has_mark else name
     call = Call(name.lower(), shown, start, end, keeps_space=has_mark)
@@ -220,6 +228,15 @@ def _named(match: re.Match[str], others: list[Node], start: int, end: int) -> Ca
     elif rest and rest[0] != "|":
         call.name = call.written = f"{name}{rest[0]}"  # Unknown.
     return call
+
+
+def _on_variable(variable: re.Match[str], others: list[Node], start: int, end: int) -> Call:
+    """The macro for a variable that is written by its name."""
+    sign, value = variable["sign"], _stripped([variable["rest"], *others])
+    name: list[Node] = [variable["name"]]
+    if sign is None:
+        return Call("getvar", "getvar", start, end, [[*name, *value]])
+    return Call(OPERATION, f".{variable['name']}", start, end, [name, [sign], value])
 
 
 def _arguments(nodes: Sequence[Node]) -> list[list[Node]]:

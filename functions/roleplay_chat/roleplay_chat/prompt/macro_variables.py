@@ -10,6 +10,8 @@ MAX_VALUE = 1_000
 MAX_CHARS = 10_000
 """Of all names and values together."""
 
+FALSE = ("", "0", "false", "off", "no")
+"""The texts that are no true condition, in lower case."""
 NO_VARIABLES: Mapping[str, str] = MappingProxyType({})
 
 
@@ -39,6 +41,26 @@ class Variables(dict[str, str]):
         """The value, "" if there is none."""
         return self.get(name.strip(), "")
 
+    def operate(self, name: str, sign: str, value: str) -> str:
+        """Change or compare a variable as SillyTavern's sign says. Returns what is shown."""
+        before = self.read(name)
+        if sign in ("++", "--"):
+            self.add(name, f"{sign[0]}1")
+            return self.read(name)
+        if sign in ("=", "+="):
+            (self.put if sign == "=" else self.add)(name, value)
+        elif sign == "-=":
+            if (number := _number(value)) is not None:
+                self.add(name, _text(-number))
+        elif sign[:2] in ("||", "??"):
+            has = name in self if sign[0] == "?" else before.strip().lower() not in FALSE
+            if not has and sign[-1] == "=":
+                self.put(name, value)
+            return before if has else value
+        else:
+            return "true" if _holds(before, sign, value) else "false"
+        return ""
+
     def add(self, name: str, value: str) -> None:
         """Add a number to a number, or append a text to a text."""
         before = self.read(name)
@@ -47,6 +69,21 @@ class Variables(dict[str, str]):
             self.put(name, before + value)
         else:
             self.put(name, _text(terms[0] + terms[1]))
+
+
+def _holds(left: str, sign: str, right: str) -> bool:
+    """Compare two numbers, or by their signs alone two texts."""
+    a, b = _number(left), _number(right)
+    if a is None or b is None:
+        return (left == right) is (sign == "==") if sign in ("==", "!=") else False
+    return {
+        "==": a == b,
+        "!=": a != b,
+        "<": a < b,
+        ">": a > b,
+        "<=": a <= b,
+        ">=": a >= b,
+    }[sign]
 
 
 def _number(text: str) -> float | None:

@@ -60,10 +60,12 @@ class Reply:
         thinking: Thinking = "tagged",
         continues: str | None = None,
         last: str = "",
+        said: str = "",
         screen: ReplyScreen | None = None,
     ) -> None:
         """With `screen`, `feed` and `flush` raise `ContentRefused` for what it refuses. With
-        `continues`, the reply is what has to be added to that text. `last` is the reply before.
+        `continues`, the reply is what has to be added to that text, and `said` was said before it.
+        `last` is the reply before.
         """
         cast = cast or Cast()
         self._spoken = SpokenThoughtFilter()
@@ -72,7 +74,7 @@ class Reply:
         self._speaker = SpeakerFilter(cast)
         self._model_refusal = RefusalFilter(has_character=bool(cast.character))
         self._loop = LoopFilter()
-        self._repeat = RepeatFilter(last) if continues is None else Continuation(continues)
+        self._repeat = RepeatFilter(last) if continues is None else Continuation(continues, said)
         stages = (
             self._spoken,
             self._reasoning,

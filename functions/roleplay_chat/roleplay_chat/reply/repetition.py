@@ -16,6 +16,8 @@ MOST_TRIES = 3
 LEAST_CHECK_CHARS, SPACE_CHECK_CHARS, MOST_CHECK_CHARS = 64, 128, 256
 """The text is looked at behind a sentence, if it has so many characters; without one, behind a
 word; without spaces, wherever it stands."""
+WIDE_CHECK_CHARS = 96
+"""The same in scripts without an alphabet, whose characters say more."""
 MOST_REPEATS = ((40, 12), (120, 8), (300, 6), (WINDOW_CHARS + 1, 4))
 """For units of fewer characters than the first number, the repetitions that are a loop."""
 LEAST_LOOP_CHARS = 48
@@ -24,6 +26,8 @@ FIRST_WITHOUT_ALPHABET = "\u2e80"
 """Units with fewer letters are laughter and dividers. A letter of these scripts counts as two."""
 MOST_PLAIN_CHARS = 600
 """The length at which those are a loop as well."""
+MOST_PLAIN_WIDE_CHARS = 160
+"""The same in scripts without an alphabet."""
 MOST_ROWS = 40
 """Rows of a table may be equal."""
 LEAST_REPEATED_CHARS = 48
@@ -76,6 +80,9 @@ class LoopFilter:
             return 0
         sentence = _SENTENCE_END.search(piece, max(start + LEAST_CHECK_CHARS - 1, at))
         end = sentence.end() if sentence else 0
+        wide = start + WIDE_CHECK_CHARS
+        if at < wide <= len(piece) and _is_wide(piece[wide - 1]):
+            return min(end or wide, wide)
         if 0 < end <= start + SPACE_CHECK_CHARS or len(piece) < start + SPACE_CHECK_CHARS:
             return end
         space = _SPACE.search(piece, max(start + SPACE_CHECK_CHARS - 1, at))
@@ -127,7 +134,8 @@ def _repeats(text: str, size: int, times: int) -> bool:
 
 def _most_repeats(unit: str) -> int:
     if _is_plain(unit):
-        return ceil(MOST_PLAIN_CHARS / len(unit))
+        most = MOST_PLAIN_WIDE_CHARS if any(map(_is_wide, unit)) else MOST_PLAIN_CHARS
+        return ceil(most / len(unit))
     if "|" in unit and "\n" in unit:
         return MOST_ROWS
     if _ONE_WORD.fullmatch(unit):
@@ -136,11 +144,15 @@ def _most_repeats(unit: str) -> int:
     return max(times, ceil(LEAST_LOOP_CHARS / len(unit)))
 
 
+def _is_wide(sign: str) -> bool:
+    return sign >= FIRST_WITHOUT_ALPHABET
+
+
 def _is_plain(unit: str) -> bool:
     """Whether the unit has hardly a letter."""
     weight = 0
     for letter in _LETTER.finditer(unit):
-        weight += 2 if letter[0] >= FIRST_WITHOUT_ALPHABET else 1
+        weight += 2 if _is_wide(letter[0]) else 1
         if weight >= LEAST_LETTERS:
             return False
     return True

@@ -1,0 +1,28 @@
+// The choice of the character that the person plays in the open conversation.
+
+import { html } from "../vendor/lit/lit-html.js";
+import { changeConversation } from "./conversations.js";
+import { doing, set } from "./page.js";
+import { findCharacter } from "./state.js";
+
+/** The characters that may be played: the person's own, and the one that is played already. */
+export function playable({ characters, me, conversation }) {
+  const own = characters.filter(({ user_id }) => user_id === me.id);
+  const played = findCharacter(conversation.user_character_id);
+  return played && !own.includes(played) ? [played, ...own] : own;
+}
+
+export function personaChooser(state) {
+  const chosen = state.conversation.user_character_id ?? "";
+  const choose = doing(async ({ target }) => {
+    await changeConversation({ user_character_id: target.value || null });
+    set({ said: "Saved." });
+  });
+  return html`
+    <label>You play
+      <select name="persona" @change=${choose}>
+        <option value="" ?selected=${!chosen}>Yourself</option>
+        ${playable(state).map(({ id, name }) => html`<option value=${id} ?selected=${id === chosen}>${name}</option>`)}
+      </select>
+    </label>`;
+}
