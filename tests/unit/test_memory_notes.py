@@ -497,6 +497,32 @@ class TestSummaryAndFacts:
         saved = self.saved("They met. Ada works as a cook.", self.BOOKBINDER, upto=40)
         assert (saved["summary"], saved["facts"]) == ("They met.", [])
 
+    def test_older_fact_that_is_noted_again_does_not_hide_the_later_one(self) -> None:
+        said = [MessageRow(sender="user", content="I live in Oslo now.", position=60)]
+        oslo = Fact("conversation", OSLO, "replace", 1, subject="Ada", topic="home")
+        later = FactRow(id=UUID(int=1), content=PARIS, written_by="model", position=80)
+        turn = begun(facts=[later.model_dump()])
+        kept = without_outdated(Batch(said, 7), Written(f"They met. {OSLO}", [oslo]), turn, NAMES)
+        assert kept.summary == "They met."
+
+    def test_old_sentence_is_outdated_by_a_fact_of_later_messages(self) -> None:
+        old, later = "Ada works as a cook.", self.BOOKBINDER.model_copy(update={"since": None})
+        assert self.saved(f"They met. {old}", later, old=old, upto=40)["summary"] == "They met."
+
+    def test_old_sentence_gives_way_to_what_the_person_wrote(self) -> None:
+        old, own = "Ada works as a cook.", FactRow(id=UUID(int=2), content=self.BOOKBINDER.content)
+        assert self.saved(f"They met. {old}", own, old=old)["summary"] == "They met."
+
+    def test_old_sentence_of_a_newer_fact_stays_beside_what_the_person_wrote(self) -> None:
+        own = FactRow(id=UUID(int=2), content="Ada works as a cook.")
+        turn = begun(
+            memory={"summary": self.BOOKBINDER.content},
+            facts=[own.model_dump(), self.BOOKBINDER.model_dump()],
+        )
+        said = [MessageRow(sender="user", content="I bind books.", position=60)]
+        told = Written(self.BOOKBINDER.content, [])
+        assert without_outdated(Batch(said, 7), told, turn, NAMES) == told
+
     @pytest.mark.parametrize(
         "summary", ["Ada works as a cook.", "... They met! Ada works as the bookbinder. Tom came."]
     )

@@ -356,24 +356,36 @@ def outdated(
 ) -> set[str]:
     """The sentences of a summary that no longer hold.
 
-    A known fact contradicts them that stays; or, of old ones, a fact that is new, or they say what
-    is replaced or withdrawn. Sentences that the messages brought are outdated only by facts of
-    later messages: when a message is edited, the summary goes back behind it, and the facts after
-    it stay.
+    A known fact contradicts them that stays; or, of old ones, a fact that is new or that the person
+    wrote, or they say what is replaced or withdrawn. Sentences that the messages brought are
+    outdated only by facts of later messages: when a message is edited, the summary goes back behind
+    it, and the facts after it stay, whatever the changes say that they replace.
     """
-    gone = {one for change in changes for one in change.get("replaces", ())}
     everything = _all_known(material)
-    known = [
-        old
-        for old in everything
-        if str(old.row.id) not in gone
-        and (material.is_later(old.row) if is_new else old.row.since is not None)
-    ]
+    gone = {one for change in changes for one in change.get("replaces", ())}
+    gone -= {str(old.row.id) for old in everything if material.is_later(old.row)}
+    known = [old for old in everything if material.is_later(old.row)]
+    if not is_new:
+        known += [
+            old for old in everything if old.row.since is not None and str(old.row.id) not in gone
+        ]
     stale = {one for one in sentences if known and _contradicted(one, known, material) is not None}
     if not is_new:
         replaced = [old.words for old in everything if str(old.row.id) in gone]
         stale |= {one for one in sentences if _is_changed(one, replaced, changes, material)}
+        own = [old for old in everything if old.row.written_by == "person"]
+        stale |= {
+            one
+            for one in sentences
+            if own and _contradicted(one, own, material) and not _is_known(one, everything)
+        }
     return stale
+
+
+def _is_known(sentence: str, known: Sequence[_Known]) -> bool:
+    """Whether a current fact says the same: a model's newer one stands beside the person's."""
+    words = Words(sentence)
+    return any(likeness(words, old.words) is not None for old in known)
 
 
 def _is_changed(
