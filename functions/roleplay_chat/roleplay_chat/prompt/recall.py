@@ -26,9 +26,10 @@ from roleplay_chat.tokens import Tokens
 SHARE = 0.16
 """The most of a prompt's budget for recalled messages. No cache knows them, and more of them find
 little more."""
-MAX_TOKENS, SHORT = 1_200, 8_192
+MAX_TOKENS, SHORT, LONG_TOKENS = 1_200, 8_192, 400
 """The most tokens for them, in prompts that are not longer than `SHORT`. In a longer one, which has
-more of the history and leaves less to be found, the limit falls with the root of the length."""
+more of the history and leaves less to be found, the limit falls with the length to
+`LONG_TOKENS`."""
 NAMED_WEIGHT = 1.5
 """How much more the messages of somebody count whom the person's message names."""
 _WORD = re.compile(r"\w+")
@@ -68,7 +69,7 @@ def budget(prompt: int) -> int:
     """The tokens for recalled messages in a prompt of `prompt` tokens."""
     if prompt <= SHORT:
         return int(min(prompt * SHARE, MAX_TOKENS))
-    return int(MAX_TOKENS * math.sqrt(SHORT / prompt))
+    return int(max(MAX_TOKENS * SHORT / prompt, LONG_TOKENS))
 
 
 def choose(
