@@ -11,7 +11,7 @@ from pathlib import Path
 
 import click
 
-from bench import cold_start, growth, hostile, prompts, report, soak, streams, turns
+from bench import cold_start, growth, hostile, prompts, recall, report, soak, streams, turns
 from bench.environments import Environments, prepare
 from bench.machine import describe, load_average
 from bench.plan import Plan
@@ -34,7 +34,7 @@ from tests.support.postgres import ROOT
 from tests.support.postgrest import find_binary
 
 DOCUMENT = ROOT / "docs" / "benchmarks.md"
-PARTS = ("turns", "streams", "starts", "growth", "prompts", "soak", "hostile")
+PARTS = ("turns", "streams", "starts", "growth", "recall", "prompts", "soak", "hostile")
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
@@ -106,6 +106,8 @@ def measure(plan: Plan, parts: Sequence[str], *, peers: bool) -> Results:
             results.hostile = hostile.attack(programs, environments, around, plan, say("hostile"))
         if "growth" in parts:
             results.growth = growth.grow(around.postgres, plan, say("growth"))
+        if "recall" in parts:
+            results.recall = recall.recall(around.postgres, plan, say("recall"))
         results.commands = programs.commands | results.commands
     return results
 

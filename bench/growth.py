@@ -2,8 +2,8 @@
 
 import json
 import time
-from collections.abc import Callable, Hashable, Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from statistics import median
 from typing import Any, TypeVar
@@ -148,7 +148,9 @@ def _adopt(postgres: Postgres, plan: Plan, say: Callable[[str], None]) -> Adopti
 
 
 @dataclass(frozen=True)
-class _Conversation:
+class Conversation:
+    """A conversation, and whose it is."""
+
     id: UUID
     user_id: UUID
 
@@ -158,35 +160,45 @@ class _Talk:
     """A conversation in a database."""
 
     db: Connection
-    conversation: _Conversation
+    conversation: Conversation
 
 
 def _fill(
     db: Connection, conversations: int, sizes: Sequence[int], installation: str = NEW
 ) -> dict[int, _Talk]:
     """Rows of many users, and a conversation of each size."""
-    # Skip foreign key checks: the rows are valid, and checking millions takes most of the time.
-    db.execute("set session_replication_role = replica")
-    indexes = db.execute(_INDEXES, {"tables": list(GROWING)}).fetchall()
-    for index in indexes:  # Creating them after the rows takes half the time.
-        db.execute(f"drop index public.{index['indexname']}".encode())
-    db.execute(_PEOPLE, {"people": PEOPLE})
-    db.execute(
-        _CONVERSATIONS,
-        {"count": conversations, "people": PEOPLE, "character": DEMO_CHARACTER},
-    )
-    reply = "character" if installation == NEW else "assistant"
-    found = {messages: _Talk(db, _converse(db, messages, reply)) for messages in sizes}
-    db.execute("set maintenance_work_mem = '512MB'")
-    for index in indexes:
-        db.execute(index["indexdef"].encode())
-    db.execute("reset session_replication_role")
+    with without_indexes(db, GROWING):
+        db.execute(_PEOPLE, {"people": PEOPLE})
+        db.execute(
+            _CONVERSATIONS,
+            {"count": conversations, "people": PEOPLE, "character": DEMO_CHARACTER},
+        )
+        reply = "character" if installation == NEW else "assistant"
+        found = {messages: _Talk(db, _converse(db, messages, reply)) for messages in sizes}
     db.execute("vacuum (analyze)")
     return found
 
 
-def _converse(db: Connection, messages: int, reply: str) -> _Conversation:
-    conversation = _Conversation(uuid4(), uuid4())
+@contextmanager
+def without_indexes(db: Connection, tables: Sequence[str]) -> Iterator[None]:
+    """Create the tables' indexes after the block: filling them with many rows takes half the time.
+
+    Foreign keys are not checked either: the rows are valid, and checking millions takes most of
+    the time.
+    """
+    db.execute("set session_replication_role = replica")
+    indexes = db.execute(_INDEXES, {"tables": list(tables)}).fetchall()
+    for index in indexes:
+        db.execute(f"drop index public.{index['indexname']}".encode())
+    yield
+    db.execute("set maintenance_work_mem = '512MB'")
+    for index in indexes:
+        db.execute(index["indexdef"].encode())
+    db.execute("reset session_replication_role")
+
+
+def _converse(db: Connection, messages: int, reply: str) -> Conversation:
+    conversation = Conversation(uuid4(), uuid4())
     parameters = {
         "id": conversation.id,
         "user": conversation.user_id,
@@ -205,22 +217,28 @@ def _time(talks: Mapping[Name, _Talk], plan: Plan) -> dict[Name, Calls]:
     finished: dict[Name, list[float]] = {name: [] for name in talks}
     for number in range(plan.calls + 20):
         for name, talk in talks.items():
-            begin, finish = _turn(talk.db, talk.conversation)
+            begin, finish = turn(talk.db, talk.conversation)
             if number >= 20:  # Query plans are cached by then.
                 begun[name].append(begin)
                 finished[name].append(finish)
     return {name: Calls(median(begun[name]), median(finished[name])) for name in talks}
 
 
-def _turn(db: Connection, conversation: _Conversation) -> tuple[float, float]:
+def turn(
+    db: Connection,
+    conversation: Conversation,
+    said: str = SAID,
+    embedding: Mapping[str, Any] | None = None,
+) -> tuple[float, float]:
     """Time both calls in milliseconds, and roll them back so that the sizes stay the same."""
     turn_id = uuid4()
     parameters = {
         "turn": turn_id,
         "user": conversation.user_id,
         "conversation": conversation.id,
-        "words": f"{SAID} {turn_id}",
+        "words": said,
         "request": str(turn_id),
+        "embedding": Jsonb(embedding) if embedding else None,
     }
     usage = {"provider": "bench", "model_key": "bench", "outcome": "ok", "duration_ms": 1}
     with db.transaction(force_rollback=True):
@@ -250,12 +268,12 @@ def _count(db: Connection, table: str) -> int:
     return int(found.fetchall()[0][0])
 
 
-def _plans(db: Connection, conversation: _Conversation) -> dict[str, Reach]:
+def _plans(db: Connection, conversation: Conversation) -> dict[str, Reach]:
     """How the statements inside both functions read growing tables, with cached plans."""
     with explained(db) as plans:
         for _ in range(8):
             plans.clear()
-            _turn(db, conversation)
+            turn(db, conversation)
     reached: dict[str, Reach] = {}
     for plan in plans:
         for node in nodes(plan["Plan"]):
@@ -283,7 +301,7 @@ _BEGIN = """
 select public.begin_turn(
   p_turn_id => %(turn)s, p_user_id => %(user)s, p_task => 'roleplay', p_action => 'send',
   p_conversation_id => %(conversation)s, p_message => %(words)s,
-  p_client_message_id => %(request)s)::text as begun
+  p_client_message_id => %(request)s, p_embedding => %(embedding)s)::text as begun
 """
 _FINISH = """
 select public.finish_turn(

@@ -28,6 +28,10 @@ class Plan:
     """Messages in conversations of an adopted database; the smallest and the largest are timed."""
     adopted_conversations: int = 100_000
     """Further ones; every fifth has one message."""
+    recalled_messages: tuple[int, ...] = (100, 10_000)
+    """Messages in the conversations of the table in which old messages are looked for."""
+    talks: int = 9_900
+    """Further ones of the smallest size: a million messages together."""
     calls: int = 300
     """Calls of begin_turn and finish_turn at each size."""
     attacks: int = 5
@@ -49,6 +53,8 @@ class Plan:
             conversations=10_000,
             adopted_messages=(100, 10_000, 1_000),
             adopted_conversations=10_000,
+            recalled_messages=(100, 1_000),
+            talks=90,
             calls=50,
             attacks=2,
         )

@@ -10,6 +10,7 @@ from bench.hostile import Hostile
 from bench.machine import MEGABYTE
 from bench.programs import BENCH
 from bench.prompts import CONTEXTS
+from bench.recall import Recall
 from bench.results import Results
 from bench.surroundings import HISTORY
 from bench.systems import DIRECT, FLOOR, FUNCTION, LITELLM, PORTKEY, TOKENS
@@ -89,6 +90,8 @@ def tables(results: Results) -> Iterator[Table]:
         yield _plans(results)
         if results.growth.adoption:
             yield _adopted(results.growth.adoption)
+    if results.recall:
+        yield _recall(results.recall)
     if results.prompts:
         yield _prompts(results)
     if measured(results):
@@ -267,6 +270,24 @@ def _plans(results: Results) -> Table:
     return Table("Plans", _PLANS, ["table", "read by", "indexes", "most rows read"], rows)
 
 
+def _recall(recall: Recall) -> Table:
+    kinds = {"nothing": recall.nothing, "by words": recall.words, "by meaning": recall.meaning}
+    rows = [
+        [
+            f"{messages:,}",
+            kind,
+            *map(_number, (cost.calls.begin_turn, cost.calls.finish_turn)),
+            _number(cost.both),
+            _number(cost.processor),
+        ]
+        for kind, costs in kinds.items()
+        for messages, cost in costs.items()
+    ]
+    columns = ["messages in the conversation", "recalled", "begin_turn, ms", "finish_turn, ms"]
+    columns += ["both, ms", "Postgres' processor time, ms"]
+    return Table("Recall", _RECALL.format(rows=recall.rows), columns, rows)
+
+
 def _adopted(adoption: Adoption) -> Table:
     rows = [
         [
@@ -403,6 +424,11 @@ _GROWTH = (
 _PLANS = (
     "How the statements inside begin_turn and finish_turn read growing tables, in the conversation "
     "with the most messages, and the most rows that one of them reads."
+)
+_RECALL = (
+    "Called as above in a table of {rows:,} messages of ordinary conversations that go on at the "
+    "same time. The processor time is that of the connection's process, for both calls; the other "
+    "times are the client's."
 )
 _ADOPTED = (
     "The same calls in a new database and in one of an existing product (its state of April) into "

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from bench.cold_start import Imports, Start
 from bench.growth import Growth
 from bench.hostile import Hostile
+from bench.recall import Recall
 from bench.soak import Soak
 from bench.streams import Streams
 from bench.turns import Comparison
@@ -21,6 +22,7 @@ class Results:
     starts: dict[str, Start] = field(default_factory=dict)
     imports: Imports | None = None
     growth: Growth | None = None
+    recall: Recall | None = None
     prompts: dict[int, dict[int, float]] = field(default_factory=dict)
     soak: Soak | None = None
     hostile: Hostile | None = None

@@ -126,6 +126,16 @@ def _adoption(call: str) -> Figure:
     return find
 
 
+def _most(kind: str) -> Figure:
+    """The processor time of both calls in turns of a kind, in the costliest conversation."""
+
+    def find(results: Results) -> float | None:
+        costs = getattr(results.recall, kind).values() if results.recall else ()
+        return max((float(cost.processor) for cost in costs), default=None)
+
+    return find
+
+
 def _costly_reads(results: Results) -> float | None:
     return float(len(results.growth.costly_reads())) if results.growth else None
 
@@ -162,6 +172,8 @@ TARGETS = (
     Target("longest wait caused by one request", 50, _longest_wait, "ms"),
     Target("peak memory with many imports or exports at once", 350, _hostile_memory, "MB"),
     Target("begin_turn, most messages against fewest", 1.5, _begin_growth, "×"),
+    Target("both calls among a million messages, nothing recalled", 2.8, _most("nothing"), "ms"),
+    Target("both calls among a million messages, with recall", 4, _most("words"), "ms"),
     Target(
         "begin_turn in an adopted database, against a new one", 1.5, _adoption("begin_turn"), "×"
     ),

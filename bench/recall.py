@@ -1,0 +1,183 @@
+"""Measures what a turn costs the database among a million messages, with recall and without."""
+
+import json
+import random
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from bench.growth import SAID, Calls, Conversation, turn, without_indexes
+from bench.plan import Plan
+from tests.support.installations import NEW, install
+from tests.support.postgres import OWNER, Connection, Postgres
+from tests.support.stack import DEMO_CHARACTER
+
+DATABASE = "recall"
+NOTHING_FOUND = "Go on."
+"""What the person says where nothing is to be recalled: it has common words alone."""
+MODEL, DIMENSIONS = "bench", 384
+"""The embeddings of the longest conversation: as many numbers as those of small models."""
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Medians of turns in one conversation, in milliseconds."""
+
+    calls: Calls
+    processor: float
+    """Processor time of Postgres for both calls."""
+
+    @property
+    def both(self) -> float:
+        """Time of both calls, measured by the client."""
+        return self.calls.begin_turn + self.calls.finish_turn
+
+
+@dataclass(frozen=True)
+class Recall:
+    """Results by the number of messages in the conversation."""
+
+    rows: int
+    """Messages in the table."""
+    nothing: dict[int, Cost]
+    """Turns that recall nothing."""
+    words: dict[int, Cost]
+    """Turns that recall by words."""
+    meaning: dict[int, Cost]
+    """Turns that recall by words and by meaning; empty without the extension vector."""
+
+
+@dataclass(frozen=True)
+class _Kind:
+    """A kind of turn: what the person says, and what it means."""
+
+    said: str
+    embedding: Mapping[str, Any] | None = None
+
+
+def recall(postgres: Postgres, plan: Plan, say: Callable[[str], None]) -> Recall:
+    """Fill a separate database, and call both functions in conversations of each size in turn."""
+    started = time.monotonic()
+    install(postgres, DATABASE, NEW)
+    with postgres.connect(DATABASE, OWNER) as db:
+        has_vectors = _install_vectors(db)
+        found = _fill(db, plan.recalled_messages, plan.talks)
+        if has_vectors:
+            _embed(db, found[max(found)])
+        db.execute("vacuum (analyze)")
+        rows = int(db.execute("select count(*) as n from messages").fetchall()[0]["n"])
+        say(f"{rows:,} messages, filled in {time.monotonic() - started:.0f} s")
+        kinds = {"nothing": _Kind(NOTHING_FOUND), "words": _Kind(SAID)}
+        sizes = {kind: list(found) for kind in kinds}
+        if has_vectors:
+            kinds["meaning"] = _Kind(SAID, {"model": MODEL, "embedding": _vector(0)})
+            sizes["meaning"] = [max(found)]
+        costs = _time(db, found, kinds, sizes, plan.calls)
+    for (kind, size), cost in costs.items():
+        say(f"{kind}, {size:,} messages: {cost.both:.2f} ms, processor {cost.processor:.2f} ms")
+    by_kind: dict[str, dict[int, Cost]] = {"nothing": {}, "words": {}, "meaning": {}}
+    for (kind, size), cost in costs.items():
+        by_kind[kind][size] = cost
+    return Recall(rows, **by_kind)
+
+
+def _install_vectors(db: Connection) -> bool:
+    """Install the extension and the table of embeddings, where the extension is there."""
+    found = db.execute("select from pg_available_extensions where name = 'vector'").fetchall()
+    if found:
+        db.execute("create extension if not exists vector schema extensions")
+        db.execute("select private.install_embeddings()")
+    return bool(found)
+
+
+def _fill(db: Connection, sizes: Sequence[int], talks: int) -> dict[int, Conversation]:
+    """A conversation of each size, and `talks` further ones of the smallest."""
+    db.execute("create temporary table talks (number bigint, id uuid, user_id uuid, size integer)")
+    with without_indexes(db, ["messages"]):
+        for number, size in enumerate([*sizes, min(sizes)]):
+            few = {"first": number, "count": 1 if number < len(sizes) else talks, "size": size}
+            db.execute(_TALKS, few | {"character": DEMO_CHARACTER})
+        db.execute(_MESSAGES)
+    rows = db.execute("select id, user_id, size from talks where number < %s", [len(sizes)])
+    return {row["size"]: Conversation(row["id"], row["user_id"]) for row in rows.fetchall()}
+
+
+def _embed(db: Connection, conversation: Conversation) -> None:
+    """An embedding for each message of a conversation."""
+    rows = db.execute(
+        "select id, position from messages where conversation_id = %s", [conversation.id]
+    ).fetchall()
+    insert = (
+        "insert into private.message_embeddings (message_id, conversation_id, position, model,"
+        " embedding) values (%s, %s, %s, %s, %s::text::extensions.halfvec)"
+    )
+    with db.cursor() as cursor:
+        cursor.executemany(
+            insert,
+            [
+                (row["id"], conversation.id, row["position"], MODEL, json.dumps(_vector(number)))
+                for number, row in enumerate(rows)
+            ],
+        )
+
+
+def _vector(number: int) -> list[float]:
+    """A vector for a message; those of the same number are the same."""
+    chance = random.Random(number)  # noqa: S311 - nothing secret
+    return [round(chance.gauss(0, 1), 3) for _ in range(DIMENSIONS)]
+
+
+def _time(
+    db: Connection,
+    found: Mapping[int, Conversation],
+    kinds: Mapping[str, _Kind],
+    sizes: Mapping[str, Sequence[int]],
+    calls: int,
+) -> dict[tuple[str, int], Cost]:
+    backend = int(db.execute("select pg_backend_pid() as pid").fetchall()[0]["pid"])
+    times: dict[tuple[str, int], list[tuple[float, float, float]]] = {
+        (kind, size): [] for kind in kinds for size in sizes[kind]
+    }
+    for number in range(calls + 20):
+        for (kind, size), measured in times.items():
+            before = _processor_ms(backend)
+            begin, finish = turn(db, found[size], kinds[kind].said, kinds[kind].embedding)
+            if number >= 20:  # Query plans are cached by then.
+                measured.append((begin, finish, _processor_ms(backend) - before))
+    return {
+        name: Cost(Calls(median(begin), median(finish)), median(processor))
+        for name, measured in times.items()
+        for begin, finish, processor in [zip(*measured, strict=True)]
+    }
+
+
+def _processor_ms(process: int) -> float:
+    """The processor time of a process in milliseconds, finer than /proc/<pid>/stat has it."""
+    return int(Path(f"/proc/{process}/schedstat").read_text().split()[0]) / 1e6
+
+
+_TALKS = """
+with made as (
+  select %(first)s + n as number, gen_random_uuid() as id, gen_random_uuid() as user_id
+  from generate_series(0, %(count)s - 1) n),
+users as (insert into auth.users (id, email) select user_id, user_id || '@example.com' from made),
+profiles as (insert into public.profiles (id) select user_id from made),
+conversations as (
+  insert into public.conversations (id, user_id, character_id)
+  select id, user_id, %(character)s from made)
+insert into talks select number, id, user_id, %(size)s from made
+"""
+_MESSAGES = """
+insert into public.messages (conversation_id, sender, content, created_at)
+select s.id, case s.n % 2 when 1 then 'user' else 'character' end, (
+  -- Forty words, of which some are in most messages and most are in few, as people's are.
+  select string_agg('word' || floor(power(5000, random()))::integer, ' ' order by k)
+  from generate_series(1, 40 + 0 * s.n) k), now() - (1 - s.place) * interval '1 year'
+from (
+  select t.id, n, (n - random()) / t.size as place from talks t, generate_series(1, t.size) n
+  -- All conversations go on at the same time, so messages of one are in as many places.
+  order by place) s
+"""
