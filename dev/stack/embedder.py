@@ -6,7 +6,6 @@ numbers are written once in that format. No code of the package runs.
 
 import importlib.util
 import json
-import os
 import signal
 import struct
 import zipfile
@@ -181,7 +180,8 @@ def serve(model: Path, port: int) -> Any:
     params.embedding = True
     params.n_parallel = SLOTS
     params.n_ctx = params.n_batch = params.n_ubatch = CONTEXT_TOKENS * SLOTS
-    params.cpuparams.n_threads = min(4, os.cpu_count() or 1)
+    # Several would wait for each other busily, and gain little with so small a model.
+    params.cpuparams.n_threads = 1
     params.port = port
     params.ui = False
     return xllamacpp.Server(params)

@@ -2,14 +2,14 @@
 -- model has the task "embedding"; else nothing here is used. The operator installs the extension, then
 -- calls private.install_embeddings().
 
--- The messages of a conversation nearest in meaning to a text, in order of position: `place` 1 is the
+-- The positions of the messages of a conversation that are nearest in meaning to a text: `place` 1 is the
 -- best. A message counts with those beside it, and by how far it is above the others of its
 -- conversation, because models differ in what is near. If the best is hardly nearer than all are on
 -- average, the text bears on nothing in particular, and there are none; so without the extension.
 -- The shares were chosen with all-MiniLM-L6-v2.
 create function private.nearest(p_conversation_id uuid, p_before bigint, p_except uuid, p_embedding jsonb)
-returns table (message_id uuid, place bigint)
-language sql stable set search_path = '' as 'select null::uuid, null::bigint where false';
+returns table (found_at bigint, place bigint)
+language sql stable set search_path = '' as 'select null::bigint, null::bigint where false';
 
 -- Makes the table of embeddings, if the extension is there. Returns whether it is. Called again it
 -- changes nothing.
@@ -39,38 +39,38 @@ begin
   execute format($function$
     create or replace function private.nearest(
       p_conversation_id uuid, p_before bigint, p_except uuid, p_embedding jsonb)
-    returns table (message_id uuid, place bigint)
-    language sql stable set search_path = '' as $nearest$
+    returns table (found_at bigint, place bigint)
+    language sql stable rows 40 set search_path = ''
+    -- In the order of the index: sorting what it reads would take longer than all else.
+    set enable_seqscan = off set enable_sort = off as $nearest$
       with asked as materialized (
         select r.embedding, r.model
         from jsonb_populate_record(null::private.message_embeddings, p_embedding) r),
+      -- One pass, the newest first: `all_of_them` are the similarities, and `positions` whose they are.
       measured as materialized (
-        select e.message_id, e.position,
-               1 - (e.embedding operator(%1$I.<=>) (select a.embedding from asked a)) as similarity
+        select array_agg(m.position) as positions, array_agg(m.similarity) as all_of_them,
+               avg(m.similarity) as mean, max(m.similarity) as best
         from (
-          select * from private.message_embeddings e
+          select e.position, 1 - (e.embedding operator(%1$I.<=>) (select a.embedding from asked a)) as similarity
+          from private.message_embeddings e
           where e.conversation_id = p_conversation_id and e.position < p_before
             and e.message_id is distinct from p_except and e.embedding is not null
             and e.position <> all (array(
               select h.position from public.hidden_messages h where h.conversation_id = p_conversation_id))
             and e.model = (select a.model from asked a)
             and %1$I.vector_dims(e.embedding) = (select %1$I.vector_dims(a.embedding) from asked a)
-          order by e.position desc limit 10000) e),
-      above as (
-        select m.message_id, m.position,
-               greatest((m.similarity - avg(m.similarity) over ())
-                        / nullif(stddev_pop(m.similarity) over (), 0), 0) as score
-        from measured m
-        -- The share of the way from the average to the same meaning.
-        where (select max(b.similarity) - avg(b.similarity) >= 0.32 * (1 - avg(b.similarity)) from measured b)),
+          order by e.position desc limit 10000) m),
+      -- Each with the better one of the messages beside it, and of those one further.
       spread as (
-        select a.message_id,
-               a.score + 0.7 * coalesce(greatest(lag(a.score, 1) over near, lead(a.score, 1) over near), 0)
-               + 0.2 * coalesce(greatest(lag(a.score, 2) over near, lead(a.score, 2) over near), 0) as score,
-               a.position
-        from above a window near as (order by a.position))
-      select s.message_id, row_number() over (order by s.score desc, s.position desc)
-      from spread s where s.score >= 0.5 * (select max(b.score) from spread b)
+        select m.positions[o.number] as position, o.number, m.best - m.mean as best,
+               greatest(o.similarity - m.mean, 0)
+               + 0.7 * greatest(m.all_of_them[o.number - 1] - m.mean, m.all_of_them[o.number + 1] - m.mean, 0)
+               + 0.2 * greatest(m.all_of_them[o.number - 2] - m.mean, m.all_of_them[o.number + 2] - m.mean, 0) as score
+        from measured m cross join lateral unnest(m.all_of_them) with ordinality o (similarity, number)
+        -- The share of the way from the average to the same meaning.
+        where m.best - m.mean >= 0.32 * (1 - m.mean) and m.best > m.mean)
+      select s.position, row_number() over (order by s.score desc, s.number)
+      from spread s where s.score >= 0.5 * s.best
       order by 2 limit 120
     $nearest$ $function$, v_schema);
   -- So that undoing an adoption takes it away, too.
@@ -119,8 +119,11 @@ begin
   by_meaning as (
     select m.position, m.sender, m.content, m.created_at, m.character_id, n.place
     from private.nearest(p_conversation_id, p_before, p_except, p_embedding) n
-    join shared.messages m on m.id = n.message_id
-    where m.conversation_id = p_conversation_id and m.is_active and m.is_speech),
+    -- One by one: the planner would rather read all messages of the conversation.
+    cross join lateral (
+      select * from shared.messages m
+      where m.conversation_id = p_conversation_id and m.position = n.found_at and m.is_active and m.is_speech
+      limit 1) m),
   both_ways as (
     select coalesce(w.position, b.position) as position, w.found, b.sender, b.content, b.created_at, b.character_id,
            coalesce(1 / (c_rank + w.place), 0) + coalesce(1 / (c_rank + b.place), 0) as score

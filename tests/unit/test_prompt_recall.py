@@ -111,6 +111,13 @@ def choose_facts(rows: list[FactRow], said: str, **more: Any) -> list[str]:
     return [row.content for row in chosen]
 
 
+def test_the_longer_a_prompt_the_smaller_is_the_share_that_no_cache_knows() -> None:
+    sizes = [2_000, 4_000, 8_192, 16_384, 32_768, 131_072, 1_000_000]
+    shares = [recall.budget(size) / size for size in sizes]
+    assert shares == sorted(shares, reverse=True)
+    assert recall.budget(1_000_000) == recall.LONG_TOKENS
+
+
 class TestFacts:
     ROWS: ClassVar = facts("Ada's sister is called Ruth.", "Ada has a cat.", "The pier is closed.")
 
