@@ -57,6 +57,8 @@ class Function:
     """How often notes were taken."""
     embeddings: str = ""
     """The address of an embeddings model; "" for none."""
+    embedded: int = 0
+    """How many turns began with the embedding of their message."""
 
     def __post_init__(self) -> None:
         settings = Settings(
@@ -108,6 +110,7 @@ class Function:
     def call(self, function: str, parameters: Mapping[str, Any]) -> Any:
         """Call a database function, as PostgREST does."""
         self.calls.append(function)
+        self.embedded += parameters.get("p_embedding") is not None
         given = ", ".join(f"{name} => %({name})s" for name in parameters)
         values = {
             name: Jsonb(value) if isinstance(value, dict | list) else value

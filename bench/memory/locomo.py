@@ -11,6 +11,7 @@ answer). Questions of category 5 have no answer and are left out.
 
 import json
 import re
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -212,8 +213,14 @@ async def find_by_meaning(
     function: Function, talks: Sequence[Conversation], say: Callable[[str], None]
 ) -> Found:
     """Ask every question with the context `MEANING_CONTEXT` and the embeddings model of the
-    function, after all messages were embedded. The model may be slow."""
-    with patch.multiple(embedder, QUERY_SECONDS=60, BATCH_SECONDS=600, REST_SECONDS=0):
+    function, after all messages were embedded. The model may be slow, and one person asks all."""
+    with patch.multiple(
+        embedder,
+        QUERY_SECONDS=60,
+        BATCH_SECONDS=600,
+        REST_SECONDS=0,
+        MAX_QUERIES_A_MINUTE=sys.maxsize,
+    ):
         return await _find_by_meaning(function, talks, say)
 
 
@@ -229,7 +236,10 @@ async def _find_by_meaning(
             say(f"{left} messages of {talk.person}'s conversation to embed")
             await _pass(function, user_id, conversation_id)
     db.execute("analyze")
+    before = function.embedded
     found = await _ask_all(function, replayed)
+    if function.embedded - before < found.questions:
+        raise RuntimeError("The embeddings model did not answer for each question.")
     say(f"context {MEANING_CONTEXT:,}, with an embeddings model: {found.by_question:.1%}")
     return found
 
