@@ -50,6 +50,7 @@ declare
   v_message record;
   v_first bigint := v_before;
   v_number integer := 0;
+  v_names text[];
 begin
   is_cut := false;
   bytes := 0;
@@ -69,24 +70,30 @@ begin
 
   is_whole := v_covered = 0 and not is_cut;
 
-  with read as materialized (
+  -- Each character is looked up once, not for each of its messages.
+  select coalesce(array_agg(ch.id), '{}'), array_agg(ch.name) into speakers, v_names
+  from shared.characters ch
+  where ch.id in (
+    select coalesce(m.character_id, v_character_id) from shared.messages m
+    where m.conversation_id = p_conversation_id and m.is_active and m.is_speech and m.sender = 'character'
+      and m.position >= v_first and m.position < v_before and m.id <> all (v_except)
+      and m.position <> all (v_hidden));
+
+  select coalesce(json_agg(case
+      when r.speaker is null then
+        json_build_object('sender', r.sender, 'content', r.content, 'position', r.position)
+      else json_build_object('sender', r.sender, 'content', r.content, 'position', r.position,
+                             'character_id', speakers[r.speaker], 'speaker', v_names[r.speaker]) end
+      order by r.position), '[]')
+  into messages
+  from (
     select m.sender, m.content, m.position,
-           case when m.sender = 'character' then coalesce(m.character_id, v_character_id) end as character_id
+           case when m.sender = 'character' then
+             array_position(speakers, coalesce(m.character_id, v_character_id)) end as speaker
     from shared.messages m
     where m.conversation_id = p_conversation_id and m.is_active and m.is_speech
       and m.position >= v_first and m.position < v_before and m.id <> all (v_except)
-      and m.position <> all (v_hidden)),
-  -- Each is looked up once, not for each of its messages.
-  spoke as materialized (
-    select ch.id, ch.name from shared.characters ch where ch.id in (select r.character_id from read r))
-  select coalesce(json_agg(case
-      when s.id is null then json_build_object('sender', r.sender, 'content', r.content, 'position', r.position)
-      else json_build_object('sender', r.sender, 'content', r.content, 'position', r.position,
-                             'character_id', s.id, 'speaker', s.name) end
-      order by r.position), '[]'),
-    array(select s.id from spoke s)
-  into messages, speakers
-  from read r left join spoke s on s.id = r.character_id;
+      and m.position <> all (v_hidden)) r;
 end $$;
 
 -- Declared age and rating of all characters in a conversation and of p_others, for the content
