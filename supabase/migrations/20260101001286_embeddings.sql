@@ -70,7 +70,7 @@ begin
         -- The share of the way from the average to the same meaning.
         where m.best - m.mean >= 0.32 * (1 - m.mean) and m.best > m.mean)
       select s.position, row_number() over (order by s.score desc, s.number)
-      from spread s where s.score >= 0.5 * s.best
+      from spread s where s.score >= 0.3 * s.best
       order by 2 limit 120
     $nearest$ $function$, v_schema);
   -- So that undoing an adoption takes it away, too.
