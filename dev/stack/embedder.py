@@ -10,6 +10,7 @@ import signal
 import struct
 import zipfile
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -195,7 +196,8 @@ def main() -> None:
         convert(model_package(), model)
     server = serve(model, settings.embedder_port)
     print(f"{MODEL_NAME}: {server.listening_address}/v1/embeddings", flush=True)
-    signal.sigwait({signal.SIGINT, signal.SIGTERM})
+    with suppress(KeyboardInterrupt):
+        signal.pause()
 
 
 if __name__ == "__main__":
