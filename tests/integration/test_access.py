@@ -37,6 +37,7 @@ api_providers, inactive ----  ----  ----  siud  siud
 api_providers, same key ----  s---  s---  s--d  siud
 api_providers, waiting  ----  ----  ----  si-d  siud
 character_cards         ----  ----  ----  ----  siud
+character_portraits     ----  s--d  ----  ----  siud
 characters              ----  siud  ----  ----  siud
 characters, public      ----  siud  s---  s---  siud
 characters, adult       ----  siud  ----  ----  siud
@@ -185,7 +186,8 @@ FUNCTIONS = {
         public.end_step public.make_worker public.read_worker_keys public.read_workers
         public.register_worker public.remove_worker
         public.export_character public.fail_step public.finish_turn public.import_character
-        public.import_lorebook
+        public.import_lorebook public.keep_portrait public.portraits_removed
+        public.portraits_to_remove public.reserve_portrait
         public.read_models public.read_providers public.read_settings
         public.record_catalog public.record_worker_health public.remember public.roll_up_usage
         public.schedule_health_check public.set_chat_worker_url public.unschedule_health_check
@@ -193,6 +195,7 @@ FUNCTIONS = {
     """,
     "authenticated": """
         private.all_workers private.are_prices private.is_age_verified private.is_member
+        private.may_upload_portrait private.owns_character
         private.is_played private.is_unused_secret private.may_meet private.shown_workers
         private.workers_on_cooldown public.set_default_model shared.has_our_policies
     """,
@@ -299,6 +302,20 @@ def imported(stack: Stack, owner: User) -> dict[str, Any]:
     stack.db.execute(
         "insert into character_cards (character_id, card) values (%s, '{}')",
         (row["character_id"],),
+    )
+    return {"character_id": row["character_id"]}
+
+
+def portrait(stack: Stack, owner: User) -> dict[str, Any]:
+    character_id = str(stack.insert("characters", **character(owner)))
+    return {"character_id": character_id, "path": f"{owner.id}/{character_id}/1.webp"}
+
+
+def pictured(stack: Stack, owner: User) -> dict[str, Any]:
+    row = portrait(stack, owner)
+    stack.db.execute(
+        "insert into character_portraits (character_id, path) values (%s, %s)",
+        (row["character_id"], row["path"]),
     )
     return {"character_id": row["character_id"]}
 
@@ -496,6 +513,7 @@ ROWS = {
         {"is_active": True},
     ),
     "character_cards": Row(imported, card, {"card": {"name": "Mina"}}),
+    "character_portraits": Row(pictured, portrait, {"path": "elsewhere"}),
     "api_providers, same key": Row(
         lambda s, o: inserted(s, "api_providers", **provider()),
         lambda s, o: provider(secret_name="OpenRouter_Roleplay_API_KEY"),
