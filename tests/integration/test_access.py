@@ -83,7 +83,7 @@ EXPECTED = {
 PRIVATE = {
     *("counters", "forgotten_facts", "given_secrets", "known_repairs", "model_repairs"),
     *("registered_workers", "summary_versions", "system_settings", "turn_replies", "workers"),
-    "message_variables",
+    *("message_variables", "portraits_to_remove"),
 }
 """The relations that the Data API does not know."""
 
@@ -94,6 +94,7 @@ api_providers: insert(auth_header_name, auth_scheme, base_url, display_name, is_
     secret_name)
 api_providers: select(display_name, id, is_active, name)
 api_providers: update(display_name, is_active)
+character_portraits: delete, select
 characters: delete, insert, select, update
 chat_worker_health: select
 companions: select
@@ -147,6 +148,7 @@ worker_settings: select
 POLICIES = """
 api_models_select api_models_insert api_models_update api_models_delete
 api_providers_select api_providers_insert api_providers_update api_providers_delete
+character_portraits_select character_portraits_delete
 characters_select characters_insert characters_update characters_delete
 conversation_settings_all
 conversation_summaries_all
@@ -169,6 +171,9 @@ usage_events_select
 usage_hourly_select
 user_roles_select
 """
+
+STORAGE_POLICIES = "character_portraits_read character_portraits_upload"
+"""Our policies on the files of Storage."""
 
 SHARED = """
 api_models api_providers characters conversations messages profiles prompt_templates system_config
@@ -208,6 +213,7 @@ FUNCTIONS = {
         private.accept_turn private.any_minor private.are_limits private.bounded
         private.branch_embeddings private.branch_memory private.drop_facts
         private.forget_embedding private.forget_facts_of private.forget_message
+        private.has_portraits private.install_portraits private.remove_portrait
         private.has_embeddings private.install_embeddings private.nearest
         private.recall_by_meaning
         private.forget_summary_versions private.keep_version private.note_fact
@@ -771,9 +777,12 @@ class TestNothingIsLeftOut:
         assert found == set(GRANTS.replace("\n    ", " ").strip().splitlines())
 
     def test_every_policy_is_in_the_list(self, stack: Stack) -> None:
-        rows = stack.all("select * from pg_policies where schemaname not in ('auth', 'vault')")
+        found = stack.all("select * from pg_policies where schemaname not in ('auth', 'vault')")
+        assert {tuple(row["roles"]) for row in found} == {("authenticated",)}
+        stored = {row["policyname"] for row in found if row["schemaname"] == "storage"}
+        assert stored == set(STORAGE_POLICIES.split())
+        rows = [row for row in found if row["schemaname"] != "storage"]
         assert {row["policyname"] for row in rows} == set(POLICIES.split())
-        assert {tuple(row["roles"]) for row in rows} == {("authenticated",)}
         assert all(row["policyname"] == f"{row['tablename']}_{row['cmd'].lower()}" for row in rows)
 
     def test_every_function_is_in_the_list(self, stack: Stack) -> None:
@@ -821,7 +830,8 @@ class TestNothingIsLeftOut:
         rows = stack.all("""
             select nspname from pg_namespace
             where has_schema_privilege('authenticated', oid, 'usage')
-              and nspname not in ('pg_catalog', 'information_schema', 'auth', 'extensions')""")
+              and nspname not in (
+                'pg_catalog', 'information_schema', 'auth', 'extensions', 'storage')""")
         assert {row["nspname"] for row in rows} == {"public", "private"}
 
 
