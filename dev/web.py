@@ -73,7 +73,7 @@ class Config(BaseModel):
                 "default-src 'none'",
                 "script-src 'self'",
                 "style-src 'self'",
-                "img-src 'self'",
+                "img-src 'self' blob:",
                 f"connect-src {reached}",
                 "base-uri 'none'",
                 "form-action 'none'",

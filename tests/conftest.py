@@ -25,6 +25,7 @@ from tests.support.postgres import (
 )
 from tests.support.postgrest import PostgREST, running_postgrest
 from tests.support.stack import Stack
+from tests.support.storage import Storage
 from tests.support.upstream import Upstream, running_upstream
 
 DATABASE = "app"
@@ -85,8 +86,9 @@ def postgrest(postgres: Postgres, keys: Keys) -> Iterator[PostgREST]:
 
 
 @pytest.fixture(scope="session")
-def gateway(postgrest: PostgREST, keys: Keys) -> Iterator[Gateway]:
+def gateway(postgres: Postgres, postgrest: PostgREST, keys: Keys) -> Iterator[Gateway]:
     with running_gateway(postgrest.url, keys) as server:
+        server.storage = Storage(lambda: postgres.connect(DATABASE))
         yield server
 
 

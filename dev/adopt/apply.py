@@ -220,6 +220,8 @@ def undo(database: Database, tell: Tell) -> None:
             for statement in _drops(ours):
                 tell(statement)
                 database.execute(statement.encode())
+            for bucket in sorted(name for kind, name in ours if kind == "bucket"):
+                _drop_bucket(database, bucket, tell)
             if gone := theirs - set(_objects(database)):
                 names = ", ".join(sorted(made.described for made in gone))
                 raise AdoptionError(
@@ -243,16 +245,36 @@ def _of_others(objects: Iterable[Made], ours: set[tuple[str, str]]) -> set[Made]
 def _drops(ours: set[tuple[str, str]]) -> Iterator[str]:
     """The statements that take it away. What is in a schema of ours goes with the schema."""
     schemas = tuple(f"{name}." for kind, name in ours if kind == "schema")
-    for kind in ("trigger", "schema", "view", "table", "function", "index", "column"):
+    for kind in ("policy", "trigger", "schema", "view", "table", "function", "index", "column"):
         for name in sorted(name for made, name in ours if made == kind):
             if name.startswith(schemas) or f" on {name}".rpartition(" on ")[2].startswith(schemas):
                 continue
-            if kind == "column":
+            if kind == "policy":
+                yield f"drop policy if exists {name}"
+            elif kind == "column":
                 table, _, column = name.rpartition(".")
                 yield f"alter table {table} drop column if exists {column}"
             else:
                 cascade = "" if kind in ("trigger", "index") else " cascade"
                 yield f"drop {kind} if exists {name}{cascade}"
+
+
+def _drop_bucket(database: Database, bucket: str, tell: Tell) -> None:
+    """Take away a bucket that is empty. Deleting the rows of files would leave the files."""
+    if not _there(database, "storage.buckets"):
+        return
+    database.execute("select set_config('storage.allow_delete_query', 'true', true)")
+    query = sql.SQL(
+        "delete from storage.buckets b where b.id = {} and not exists ("
+        "select from storage.objects o where o.bucket_id = b.id)"
+    ).format(sql.Literal(bucket))
+    if database.execute(query).rowcount:
+        tell(f"delete the bucket {bucket}")
+    else:
+        tell(
+            f"The bucket {bucket} has files, which nobody can read any more. Delete it in the"
+            " dashboard, under Storage."
+        )
 
 
 def _write_down(database: Database, step: Step) -> None:

@@ -42,6 +42,7 @@ from roleplay_chat.message_actions import (
     HideRequest,
     MessageRequest,
 )
+from roleplay_chat.portraits.handlers import PortraitRequest
 from roleplay_chat.settings import Settings
 
 FILE = ROOT / "docs" / "openapi.json"
@@ -94,6 +95,7 @@ class ExportAnswer(BaseModel):
 
     character_id: UUID
     format: Literal["json", "png", "charx"]
+    warnings: list[str]
     card: dict[str, Any] | SkipJsonSchema[None] = None
     card_base64: str | SkipJsonSchema[None] = Field(
         default=None, json_schema_extra={"contentEncoding": "base64"}
@@ -150,6 +152,19 @@ class EditAnswer(ChooseAnswer):
     """The message, and when it was edited."""
 
     edited_at: datetime
+
+
+class SetPortraitRequest(PortraitRequest):
+    """A PNG, JPEG, WebP or GIF file in base64."""
+
+    picture_base64: str
+
+
+class SetPortraitAnswer(BaseModel):
+    """The path of the picture in the bucket `character-portraits`."""
+
+    character_id: UUID
+    path: str
 
 
 class HideAnswer(ChooseAnswer):
@@ -210,6 +225,11 @@ ACTIONS: Mapping[str, Action] = {
         },
     ),
     "export_chat": Action(ExportChatRequest, ExportChatAnswer, {"conversation_id": _ID}),
+    "set_portrait": Action(
+        SetPortraitRequest,
+        SetPortraitAnswer,
+        {"character_id": _ID, "picture_base64": "the bytes of a picture"},
+    ),
     "choose": Action(MessageRequest, ChooseAnswer, {"message_id": _ID}),
     "edit": Action(EditRequest, EditAnswer, {"message_id": _ID, "message": "What I meant."}),
     "delete": Action(DeleteRequest, DeleteAnswer, {"message_id": _ID, "onwards": True}),

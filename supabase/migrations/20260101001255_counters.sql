@@ -67,7 +67,7 @@ create function public.count_action(p_user_id uuid, p_action text) returns jsonb
 language sql security definer set search_path = '' as $$
   select private.count_use(p_user_id, k.kind, private.limits_for(p_user_id), k.kind)
   from (select 
-    case when p_action in ('import_card', 'import_chat') then 'imports'
+    case when p_action in ('import_card', 'import_chat', 'set_portrait') then 'imports'
          when p_action in ('export_card', 'export_chat') then 'exports' else 'actions' end) k (kind)
 $$;
 

@@ -57,14 +57,16 @@ revoke execute on function public.import_character(uuid, jsonb, jsonb) from publ
 grant execute on function public.import_character(uuid, jsonb, jsonb) to service_role;
 
 -- A character that the user owns, or a public one that they may see, with its card:
--- {"outcome": "found", "character": {columns}, "card": null if it was not imported}, or
+-- {"outcome": "found", "character": {columns}, "card": null if it was not imported,
+-- "portrait": the path of its picture, or null}, or
 -- unknown_user, banned_user, character_not_found.
 create function public.export_character(p_user_id uuid, p_character_id uuid) returns jsonb
 language sql stable security definer set search_path = '' as $$
   select coalesce(
     private.why_account_blocked(p_user_id),
-    (select jsonb_build_object('outcome', 'found', 'character', to_jsonb(ch), 'card', c.card)
+    (select jsonb_build_object('outcome', 'found', 'character', to_jsonb(ch), 'card', c.card, 'portrait', p.path)
      from shared.characters ch left join public.character_cards c on c.character_id = ch.id
+     left join public.character_portraits p on p.character_id = ch.id
      where ch.id = p_character_id
        and (ch.user_id = p_user_id
             or ch.is_public and (ch.content_rating = 'sfw' or exists (

@@ -49,7 +49,7 @@ def signature(connection: Connection, tables: Iterable[str] = ()) -> list[str]:
 
 
 def contents(connection: Connection) -> dict[str, list[str]]:
-    """All rows of every table of public, auth and supabase_migrations as text, sorted."""
+    """All rows of every table of public, auth, storage and supabase_migrations as text, sorted."""
     rows = {}
     for table in connection.execute(_TABLES).fetchall():
         name = sql.Identifier(table["schemaname"], table["tablename"])
@@ -61,7 +61,7 @@ def contents(connection: Connection) -> dict[str, list[str]]:
 
 _TABLES = """
 select schemaname, tablename from pg_tables
-where schemaname in ('public', 'auth', 'supabase_migrations') order by 1, 2
+where schemaname in ('public', 'auth', 'storage', 'supabase_migrations') order by 1, 2
 """
 
 _CATALOG = (FOLDER / "signature.sql").read_text().encode()

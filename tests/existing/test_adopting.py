@@ -96,6 +96,9 @@ def test_rows_of_theirs_stay_as_they_are(theirs: Connection) -> None:
     adopt(theirs)
     theirs.execute("drop schema private cascade")  # with what stands on the two columns
     theirs.execute("alter table public.messages drop column position, drop column edited_at")
+    with theirs.transaction():
+        theirs.execute("set local storage.allow_delete_query = 'true'")
+        theirs.execute("delete from storage.buckets where id = 'character-portraits'")
     _, after = trace(theirs)
     assert {table: after[table] for table in before} == before
 
@@ -129,6 +132,57 @@ def test_undone_it_takes_embeddings_away_whenever_the_extension_came(
     assert theirs.execute("select to_regnamespace('private') as left").fetchall() == [
         {"left": None}
     ]
+
+
+THEIR_STORAGE = """
+insert into storage.buckets (id, name, public) values ('avatars', 'avatars', true);
+insert into storage.objects (bucket_id, name) values ('avatars', 'a.png');
+create policy "Avatars are for all" on storage.objects for select using (bucket_id = 'avatars')"""
+
+
+@ONE_STATE
+def test_buckets_and_policies_of_theirs_stay_as_they_are(theirs: Connection) -> None:
+    theirs.execute(THEIR_STORAGE.encode())
+    before = trace(theirs)
+    adopt(theirs)
+    catalog, rows = trace(theirs)
+    assert set(before[1]["storage.objects"]) == set(rows["storage.objects"])
+    assert set(before[1]["storage.buckets"]) < set(rows["storage.buckets"])
+    assert len([line for line in catalog if line.startswith("policy storage.")]) == 3
+    undo(theirs, lambda line: None)
+    assert trace(theirs) == before
+
+
+@ONE_STATE
+def test_bucket_with_pictures_is_left_closed_when_it_is_undone(theirs: Connection) -> None:
+    """Deleting rows of Storage would leave the files. It can be adopted again."""
+    adopt(theirs)
+    theirs.execute(
+        "insert into storage.objects (bucket_id, name) values ('character-portraits', 'a/b/c.webp')"
+    )
+    told: list[str] = []
+    undo(theirs, told.append)
+    assert "The bucket character-portraits has files" in told[-1]
+    assert theirs.execute("select from storage.objects").rowcount == 1
+    policies = "select from pg_policies where schemaname = 'storage'"
+    assert theirs.execute(policies).rowcount == 0
+    adopt(theirs)
+    assert theirs.execute("select private.has_portraits() as found").fetchone() == {"found": True}
+
+
+@ONE_STATE
+def test_undone_it_takes_the_bucket_away_whenever_storage_came(theirs: Connection) -> None:
+    with another(theirs, OWNER) as owner:
+        owner.execute("alter schema storage rename to later")
+        owner.commit()
+    adopt(theirs)
+    with another(theirs, OWNER) as owner:
+        owner.execute("alter schema later rename to storage")
+        owner.commit()
+    assert theirs.execute("select private.install_portraits() as done").fetchone() == {"done": True}
+    undo(theirs, lambda line: None)
+    assert theirs.execute("select from storage.buckets").rowcount == 0
+    assert theirs.execute("select from pg_policies where schemaname = 'storage'").rowcount == 0
 
 
 def test_undone_after_turns_it_keeps_what_people_saw(theirs: Connection) -> None:

@@ -37,6 +37,7 @@ api_providers, inactive ----  ----  ----  siud  siud
 api_providers, same key ----  s---  s---  s--d  siud
 api_providers, waiting  ----  ----  ----  si-d  siud
 character_cards         ----  ----  ----  ----  siud
+character_portraits     ----  s--d  ----  ----  siud
 characters              ----  siud  ----  ----  siud
 characters, public      ----  siud  s---  s---  siud
 characters, adult       ----  siud  ----  ----  siud
@@ -82,7 +83,7 @@ EXPECTED = {
 PRIVATE = {
     *("counters", "forgotten_facts", "given_secrets", "known_repairs", "model_repairs"),
     *("registered_workers", "summary_versions", "system_settings", "turn_replies", "workers"),
-    "message_variables",
+    *("message_variables", "portraits_to_remove"),
 }
 """The relations that the Data API does not know."""
 
@@ -93,6 +94,7 @@ api_providers: insert(auth_header_name, auth_scheme, base_url, display_name, is_
     secret_name)
 api_providers: select(display_name, id, is_active, name)
 api_providers: update(display_name, is_active)
+character_portraits: delete, select
 characters: delete, insert, select, update
 chat_worker_health: select
 companions: select
@@ -146,6 +148,7 @@ worker_settings: select
 POLICIES = """
 api_models_select api_models_insert api_models_update api_models_delete
 api_providers_select api_providers_insert api_providers_update api_providers_delete
+character_portraits_select character_portraits_delete
 characters_select characters_insert characters_update characters_delete
 conversation_settings_all
 conversation_summaries_all
@@ -169,6 +172,9 @@ usage_hourly_select
 user_roles_select
 """
 
+STORAGE_POLICIES = "character_portraits_read character_portraits_upload"
+"""Our policies on the files of Storage."""
+
 SHARED = """
 api_models api_providers characters conversations messages profiles prompt_templates system_config
 user_roles
@@ -185,7 +191,8 @@ FUNCTIONS = {
         public.end_step public.make_worker public.read_worker_keys public.read_workers
         public.register_worker public.remove_worker
         public.export_character public.fail_step public.finish_turn public.import_character
-        public.import_lorebook
+        public.import_lorebook public.keep_portrait public.portraits_removed
+        public.portraits_to_remove public.reserve_portrait
         public.read_models public.read_providers public.read_settings
         public.record_catalog public.record_worker_health public.remember public.roll_up_usage
         public.schedule_health_check public.set_chat_worker_url public.unschedule_health_check
@@ -193,6 +200,7 @@ FUNCTIONS = {
     """,
     "authenticated": """
         private.all_workers private.are_prices private.is_age_verified private.is_member
+        private.may_upload_portrait private.owns_character
         private.is_played private.is_unused_secret private.may_meet private.shown_workers
         private.workers_on_cooldown public.set_default_model shared.has_our_policies
     """,
@@ -205,6 +213,7 @@ FUNCTIONS = {
         private.accept_turn private.any_minor private.are_limits private.bounded
         private.branch_embeddings private.branch_memory private.drop_facts
         private.forget_embedding private.forget_facts_of private.forget_message
+        private.has_portraits private.install_portraits private.remove_portrait
         private.has_embeddings private.install_embeddings private.nearest
         private.recall_by_meaning
         private.forget_summary_versions private.keep_version private.note_fact
@@ -299,6 +308,20 @@ def imported(stack: Stack, owner: User) -> dict[str, Any]:
     stack.db.execute(
         "insert into character_cards (character_id, card) values (%s, '{}')",
         (row["character_id"],),
+    )
+    return {"character_id": row["character_id"]}
+
+
+def portrait(stack: Stack, owner: User) -> dict[str, Any]:
+    character_id = str(stack.insert("characters", **character(owner)))
+    return {"character_id": character_id, "path": f"{owner.id}/{character_id}/1.webp"}
+
+
+def pictured(stack: Stack, owner: User) -> dict[str, Any]:
+    row = portrait(stack, owner)
+    stack.db.execute(
+        "insert into character_portraits (character_id, path) values (%s, %s)",
+        (row["character_id"], row["path"]),
     )
     return {"character_id": row["character_id"]}
 
@@ -496,6 +519,7 @@ ROWS = {
         {"is_active": True},
     ),
     "character_cards": Row(imported, card, {"card": {"name": "Mina"}}),
+    "character_portraits": Row(pictured, portrait, {"path": "elsewhere"}),
     "api_providers, same key": Row(
         lambda s, o: inserted(s, "api_providers", **provider()),
         lambda s, o: provider(secret_name="OpenRouter_Roleplay_API_KEY"),
@@ -753,9 +777,12 @@ class TestNothingIsLeftOut:
         assert found == set(GRANTS.replace("\n    ", " ").strip().splitlines())
 
     def test_every_policy_is_in_the_list(self, stack: Stack) -> None:
-        rows = stack.all("select * from pg_policies where schemaname not in ('auth', 'vault')")
+        found = stack.all("select * from pg_policies where schemaname not in ('auth', 'vault')")
+        assert {tuple(row["roles"]) for row in found} == {("authenticated",)}
+        stored = {row["policyname"] for row in found if row["schemaname"] == "storage"}
+        assert stored == set(STORAGE_POLICIES.split())
+        rows = [row for row in found if row["schemaname"] != "storage"]
         assert {row["policyname"] for row in rows} == set(POLICIES.split())
-        assert {tuple(row["roles"]) for row in rows} == {("authenticated",)}
         assert all(row["policyname"] == f"{row['tablename']}_{row['cmd'].lower()}" for row in rows)
 
     def test_every_function_is_in_the_list(self, stack: Stack) -> None:
@@ -803,7 +830,8 @@ class TestNothingIsLeftOut:
         rows = stack.all("""
             select nspname from pg_namespace
             where has_schema_privilege('authenticated', oid, 'usage')
-              and nspname not in ('pg_catalog', 'information_schema', 'auth', 'extensions')""")
+              and nspname not in (
+                'pg_catalog', 'information_schema', 'auth', 'extensions', 'storage')""")
         assert {row["nspname"] for row in rows} == {"public", "private"}
 
 

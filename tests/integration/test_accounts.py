@@ -168,6 +168,10 @@ def test_nothing_is_changed_through_the_data_api(
     stack.db.execute(
         "insert into conversation_settings (conversation_id) values (%s)", (conversation,)
     )
+    stack.db.execute(
+        "insert into character_portraits (character_id, path) values (%s, 'a/b/c.webp')",
+        (character,),
+    )
     stack.insert("lorebooks", **mine, name="Harbour", content={"entries": []})
     memory = stack.insert("memories", **mine, tier="profile")
     stack.insert("memory_facts", memory_id=memory, content="Cats.")

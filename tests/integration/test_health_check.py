@@ -395,6 +395,7 @@ class TestRun:
             "approval": "done",
             "turns": "done",
             "cooldowns": "done",
+            "portraits": "done",
             "roll_up": "done",
             "retention": "done",
         }
@@ -406,6 +407,7 @@ class TestRun:
             ("/rpc/record_worker_health", "worker:chatWorker"),
             ("/rpc/close_abandoned_turns", "turns"),
             ("/rpc/clear_passed_cooldowns", "cooldowns"),
+            ("/rpc/portraits_to_remove", "portraits"),
             ("/rpc/roll_up_usage", "roll_up"),
             ("/rpc/apply_retention", "retention"),
             ("/rpc/read_providers", "approval"),
@@ -482,6 +484,7 @@ class TestRun:
             "approval": "done",
             "turns": "done",
             "cooldowns": "done",
+            "portraits": "done",
             "roll_up": "out_of_time",
             "retention": "out_of_time",
         }
@@ -495,7 +498,8 @@ class TestRun:
         ended = {line["step"]: line for line in log if line["message"] == "step ended"}
         assert (ended["turns"]["severity"], ended["turns"]["outcome"]) == ("WARNING", "failed")
         assert (ended["cooldowns"]["severity"], ended["cooldowns"]["outcome"]) == ("INFO", "done")
-        assert set(ended) == {"approval", "turns", "cooldowns", "roll_up", "retention"}
+        steps = {"approval", "turns", "cooldowns", "portraits", "roll_up", "retention"}
+        assert set(ended) == steps
 
     def test_settings_that_nobody_can_read_are_an_outage(self, stack: Stack) -> None:
         stack.gateway.fail("/rpc/read_settings")

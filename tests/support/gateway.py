@@ -15,6 +15,7 @@ from anyio.from_thread import start_blocking_portal
 from yarl import URL
 
 from tests.support.keys import Keys
+from tests.support.storage import Storage
 from tests.support.waiting import Gate, listener_url, listening_socket
 
 PUBLISHABLE_KEY = "sb_publishable_test"
@@ -35,12 +36,13 @@ class Trouble:
 
 
 class Gateway:
-    """Serves /rest/v1 (PostgREST) and the JWKS at `url`."""
+    """Serves /rest/v1 (PostgREST), /storage/v1 where there is one, and the JWKS at `url`."""
 
     def __init__(self, url: str, postgrest_url: str, keys: Keys) -> None:
         self.url = url
         self.keys = keys
         self.jwks = keys.jwks()  # replace to rotate the published keys
+        self.storage: Storage | None = None
         self.secret_keys = [SECRET_KEY]  # replace to rotate the secret keys
         self.calls: list[str] = []  # such as "POST /rest/v1/rpc/begin_turn", in order
         self.jwks_requests = 0
@@ -61,6 +63,8 @@ class Gateway:
         self.jwks_requests = 0
         self.jwks = self.keys.jwks()
         self.secret_keys = [SECRET_KEY]
+        if self.storage:
+            self.storage.files.clear()
 
     def fail(self, path: str, times: int = 1, status: int = 503) -> None:
         """Answers the next calls with a status, like Supabase's edge when it is overloaded."""
@@ -144,7 +148,8 @@ class Gateway:
     async def _answer(self, request: web.Request, body: bytes) -> web.Response:
         if request.path == JWKS_PATH:
             return web.json_response(self.jwks)
-        if not request.path.startswith("/rest/v1/"):
+        is_storage = self.storage is not None and request.path.startswith("/storage/v1/")
+        if not request.path.startswith("/rest/v1/") and not is_storage:
             return web.json_response({"message": "no Route matched with those values"}, status=404)
         roles = {PUBLISHABLE_KEY: self._anon, **dict.fromkeys(self.secret_keys, self._service)}
         role = roles.get(request.headers.get("apikey", ""))
@@ -155,6 +160,8 @@ class Gateway:
             token = self.keys.for_postgrest(bearer) if bearer.count(".") == 2 else role
         except jwt.PyJWTError as error:
             return web.json_response({"code": "PGRST301", "message": str(error)}, status=401)
+        if is_storage and self.storage:
+            return await self.storage.answer(request, body, self.keys.claims(token))
         return await self._forward(request, body, token)
 
     async def _forward(self, request: web.Request, body: bytes, token: str) -> web.Response:

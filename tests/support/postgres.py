@@ -199,7 +199,7 @@ class Snapshot:
         )
 
     def restore(self) -> None:
-        """Restores all tables of our schemas and of auth in one round trip."""
+        """Restores all tables of our schemas, of auth and of storage in one round trip."""
         self._connection.execute(self._restore)
 
 
@@ -207,7 +207,7 @@ _TABLES = """
 select t.schemaname as schema, t.tablename as name, array_agg(a.attname::text) as columns
 from pg_tables t
 join pg_attribute a on a.attrelid = format('%I.%I', t.schemaname, t.tablename)::regclass
-where t.schemaname in ('public', 'private', 'auth')
+where t.schemaname in ('public', 'private', 'auth', 'storage')
   and a.attnum > 0 and not a.attisdropped and a.attgenerated = ''
 group by 1, 2 order by 1, 2
 """

@@ -51,12 +51,14 @@ class TestFormats:
     def test_png_file_is_read(self) -> None:
         found = files.read((CARDS / "detective.png").read_bytes())
         assert found.card == card("detective_v2")
-        assert found.warnings == (files.PICTURE_NOT_KEPT,)
+        assert found.picture == (CARDS / "detective.png").read_bytes()
+        assert found.warnings == ()
 
     def test_charx_file_is_read(self) -> None:
         found = files.read((CARDS / "cook.charx").read_bytes())
         assert found.card == card("cook_v3")
-        assert "other files (pictures, sounds; 1) are not stored" in found.warnings[0]
+        assert found.picture == picture()
+        assert found.warnings == ()
 
     def test_charx_of_a_card_alone_loses_nothing(self) -> None:
         assert files.read(archive({"card.json": json.dumps(TINY).encode()})).warnings == ()
@@ -181,8 +183,8 @@ class TestPng:
 
 class TestCharx:
     def test_written_archive_is_the_same_each_time(self) -> None:
-        raw = charx_file.write(b'{"name": "Tobias"}')
-        assert raw == charx_file.write(b'{"name": "Tobias"}')
+        raw = charx_file.write(b'{"name": "Tobias"}', {})
+        assert raw == charx_file.write(b'{"name": "Tobias"}', {})
         assert files.read(raw).card == TINY
 
     @pytest.mark.parametrize(
@@ -216,7 +218,7 @@ class TestCharx:
 
     def test_card_that_repeats_itself_comes_back(self) -> None:
         card = {"name": "Vera", "creator_notes": "x " * 500_000}
-        written = charx_file.write(json.dumps(card).encode())
+        written = charx_file.write(json.dumps(card).encode(), {})
         assert len(written) < 10_000
         assert files.read(written).card == card
 

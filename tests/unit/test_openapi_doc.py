@@ -19,6 +19,7 @@ from roleplay_chat.api import Answer, AttemptSummary, ChatRequest, ModelChoice, 
 from roleplay_chat.app import CUT_OFF
 from roleplay_chat.cards import actions as cards
 from roleplay_chat.chats import actions as chats
+from roleplay_chat.portraits import actions as portraits
 from roleplay_chat.turn_errors import no_answer, spend_limit_reached
 
 ANSWER = Answer(
@@ -56,6 +57,7 @@ def test_every_action_is_described() -> None:
     assert set(ACTIONS) == {
         *cards.actions(),
         *chats.actions(),
+        *portraits.actions(),
         *message_actions.actions(1),
     }
 

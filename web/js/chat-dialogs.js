@@ -9,8 +9,9 @@ import { day } from "./facts.js";
 import { showBooks } from "./lorebooks.js";
 import * as facts from "./memory.js";
 import { closeDialog, doing, openDialog } from "./page.js";
-import { avatar, modal } from "./parts.js";
+import { modal } from "./parts.js";
 import { personaChooser } from "./persona.js";
+import { portrait, portraitTools } from "./portrait.js";
 import { findCharacter, listMembers } from "./state.js";
 import { remove } from "./turns.js";
 
@@ -145,8 +146,9 @@ function characters(state) {
       <p class="quiet">One character speaks at a time: the one you name, or the next in this order.</p>
       <ul class="rows">
         ${repeat(members, ({ id }) => id, (each) => html`
-          <li>${avatar(each.name)}<span>${each.name}
+          <li>${portrait(each)}<span>${each.name}
               ${each.id === state.conversation.character_id ? html`<small>first, cannot be removed</small>` : nothing}</span>
+            ${portraitTools(each, state.me)}
             ${each.id === state.conversation.character_id
               ? nothing
               : html`<button aria-label=${`Remove ${each.name}`} @click=${doing(() => talks.removeCharacter(each))}>Remove</button>`}

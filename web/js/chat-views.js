@@ -10,7 +10,8 @@ import { excerpt } from "./legible.js";
 import { showBooks } from "./lorebooks.js";
 import { showMemory } from "./memory.js";
 import { doing, drawn, openDialog, redraw, set } from "./page.js";
-import { alert, avatar, health, loading } from "./parts.js";
+import { alert, health, loading } from "./parts.js";
+import { portrait } from "./portrait.js";
 import "./prose.js";
 import { signInForm, signOut } from "./session.js";
 import { activeMessages, chosenModel, listMembers, characterName } from "./state.js";
@@ -56,7 +57,7 @@ function side(state) {
           ${repeat(state.characters, ({ id }) => id, (each) => html`
             <li>
               <button @click=${doing(() => talks.talkWith(each))}>
-                ${avatar(each.name)}
+                ${portrait(each)}
                 <span>${each.name}<small>Start a conversation</small></span>
               </button>
             </li>`)}
@@ -84,15 +85,15 @@ function side(state) {
 }
 
 function entry(state, conversation) {
-  const names = listMembers(conversation).map((character) => character.name);
-  const [first = "Somebody"] = names;
-  const name = names.join(", ") || first;
+  const members = listMembers(conversation);
+  const [first = { name: "Somebody" }] = members;
+  const name = members.map((character) => character.name).join(", ") || first.name;
   const current = state.conversation?.id === conversation.id;
   const branched = conversation.parent_conversation_id ? "Branch · " : "";
   return html`
     <li>
       <button aria-current=${current ? "page" : "false"} @click=${doing(() => talks.open(conversation))}>
-        ${avatar(first)}
+        ${portrait(first)}
         <span>${conversation.title || name}
           <small>${branched}${conversation.title ? `${name} · ` : ""}${when.format(new Date(conversation.updated_at))}</small>
         </span>
@@ -117,7 +118,7 @@ const nobody = (state) => html`
     <div class="people">
       ${state.characters.map((each) => html`
         <button class="person" @click=${doing(() => talks.talkWith(each))}>
-          ${avatar(each.name)}<strong>${each.name}</strong>
+          ${portrait(each)}<strong>${each.name}</strong>
           <span>${excerpt(each.description, 160, each.name, state.me.name)}</span>
         </button>`)}
     </div>
@@ -192,7 +193,7 @@ function beginning(state, character) {
   const openings = [character.first_message, ...(character.alternate_greetings ?? [])].filter(Boolean);
   return html`
     <section class="opening">
-      ${avatar(character.name)}
+      ${portrait(character)}
       <h2>${character.name}</h2>
       <p>${excerpt(character.description, 3000, character.name, state.me.name)}</p>
       <div class="choices">

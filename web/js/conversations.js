@@ -1,8 +1,10 @@
 // Loads and changes conversations, characters, messages and models.
 
-import { UserError, act, data, supabase } from "./backend.js";
+import { act, data, supabase } from "./backend.js";
+import { inBase64 } from "./files.js";
 import { legible } from "./legible.js";
 import { openDialog, set } from "./page.js";
+import { loadPortraits } from "./portrait.js";
 import { MESSAGES, listMembers, state } from "./state.js";
 
 const CONVERSATION = "*, conversation_characters(character_id, position)";
@@ -22,6 +24,7 @@ export async function loadAll() {
     ),
     data(supabase.from("companions").select("character_id, name")),
     loadModels(),
+    loadPortraits(),
   ]);
   set({ conversations, characters: readable(characters), companions: readable(companions) });
 }
@@ -220,16 +223,6 @@ export async function removeCharacter(character) {
 export function strangers() {
   const members = listMembers(state.conversation);
   return state.characters.filter((character) => !members.includes(character));
-}
-
-async function inBase64(file) {
-  const url = await new Promise((resolve, reject) => {
-    const reader = new FileReader();
-    reader.onload = () => resolve(reader.result);
-    reader.onerror = () => reject(new UserError("The file cannot be read. Choose it again."));
-    reader.readAsDataURL(file);
-  });
-  return url.slice(url.indexOf(",") + 1);
 }
 
 /** Imports a card, or asks whose chat a file of messages is. */

@@ -2,6 +2,7 @@
 
 settings        environment settings that both functions read
 clients         HTTP clients, the database and threads, shared by all requests of a process
+storage         Supabase Storage: pictures are uploaded, read, removed
 identity        verifies tokens: who is calling
 errors          errors that callers see, in one shape
 logs            one JSON object per line, without what people wrote

@@ -115,6 +115,17 @@ class Clients:
         self._open()
         return self._supabase_http
 
+    def supabase_url(self, path: str) -> str:
+        """The address of a path of Supabase, such as `storage/v1/status`."""
+        return f"{self._settings.supabase_url}/{path}"
+
+    def supabase_headers(self, token: str | None = None) -> dict[str, str]:
+        """The headers of a call to Supabase as the person whose `token` it is, or, without one,
+        with the secret key."""
+        if token is None:
+            return dict(self._database_headers)
+        return self._database_headers | {"Authorization": f"Bearer {token}"}
+
     async def in_thread(self, function: Callable[..., T], *arguments: object) -> T:
         """Run a slow function in a thread. Raises `ApiError` 503 if none becomes free in time."""
         self._open()

@@ -20,6 +20,7 @@ from health_check.housekeeping import (
     apply_retention,
     clear_cooldowns,
     close_turns,
+    remove_portraits,
     roll_up_usage,
 )
 from health_check.keys import check_key
@@ -30,7 +31,7 @@ from health_check.settings import Settings
 from health_check.steps import Found, Outcome, Run, Step, run_step
 from health_check.workers import check_worker, registered_workers
 
-TURNS, COOLDOWNS = "turns", "cooldowns"
+TURNS, COOLDOWNS, PORTRAITS = "turns", "cooldowns", "portraits"
 
 
 class App:
@@ -175,6 +176,7 @@ def _database_steps(run: Run) -> list[list[Step]]:
         # Recorded on every run, which shows whether the scheduler still calls.
         [step(TURNS, close_turns, 0)],
         [step(COOLDOWNS, clear_cooldowns, None)],
+        [step(PORTRAITS, remove_portraits, None)],
         [step for step in usage if step.every],
     ]
 

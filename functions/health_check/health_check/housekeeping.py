@@ -2,8 +2,12 @@
 
 from typing import Any
 
-from health_check.steps import Found, Run
+from edge import storage
+from edge.storage import StorageError
+from health_check.steps import Found, Run, StepFailed
 
+PORTRAITS_AT_ONCE = 100
+"""Pictures removed by one call; Storage takes up to 1,000."""
 BATCH = 1_000
 """Rows of one kind deleted at a time."""
 
@@ -16,6 +20,21 @@ async def close_turns(run: Run, found: Found) -> None:
 async def clear_cooldowns(run: Run, found: Found) -> None:
     """Delete the cooldowns that have expired."""
     found["cleared"] = await run.clients.rpc("clear_passed_cooldowns")
+
+
+async def remove_portraits(run: Run, found: Found) -> None:
+    """Remove the pictures that belong to no character any more from Supabase Storage.
+
+    Raises `StepFailed`; the next run tries again.
+    """
+    found["removed"] = 0
+    while paths := await run.clients.rpc("portraits_to_remove", {"p_limit": PORTRAITS_AT_ONCE}):
+        try:
+            await storage.remove(run.clients, paths)
+        except StorageError as error:
+            raise StepFailed(f"Storage did not remove pictures: {error}") from error
+        await run.clients.rpc("portraits_removed", {"p_paths": paths})
+        found["removed"] += len(paths)
 
 
 async def roll_up_usage(run: Run, found: Found) -> None:

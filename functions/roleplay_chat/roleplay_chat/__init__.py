@@ -19,5 +19,5 @@ turn_errors     the error when there is no reply
 Below these: types (`rows`, `messages`), `tokens`, `continuation`, `settings`, `time_zones`.
 `telemetry` measures.
 Other requests: `message_actions` (choose, edit, delete, hide, branch); import and export in
-`cards/` and `chats/`.
+`cards/` and `chats/`; pictures of characters in `portraits/`.
 """

@@ -49,8 +49,18 @@ ClientMessageId = Annotated[Text, Field(max_length=128)]
 Model = TypeVar("Model", bound=BaseModel)
 Object = dict[str, Any]
 """A JSON object."""
-Handler = Callable[[Clients, UUID, Object], Awaitable[Object]]
-"""Handles a request that is not a turn: (clients, user id, body) to response body."""
+
+
+@dataclass(frozen=True)
+class Caller:
+    """The person who sent a request, and their token, with which row level security decides."""
+
+    user_id: UUID
+    token: str = field(repr=False)
+
+
+Handler = Callable[[Clients, Caller, Object], Awaitable[Object]]
+"""Handles a request that is not a turn: (clients, caller, body) to response body."""
 
 
 def on_first_use(actions: Iterable[str], module: str) -> dict[str, Handler]:
@@ -58,9 +68,9 @@ def on_first_use(actions: Iterable[str], module: str) -> dict[str, Handler]:
     turns need none of them."""
 
     def handler(action: str) -> Handler:
-        async def answer(clients: Clients, user_id: UUID, body: Object) -> Object:
+        async def answer(clients: Clients, caller: Caller, body: Object) -> Object:
             handlers: Mapping[str, Handler] = import_module(module).HANDLERS
-            return await handlers[action](clients, user_id, body)
+            return await handlers[action](clients, caller, body)
 
         return answer
 

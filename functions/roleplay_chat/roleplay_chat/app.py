@@ -25,6 +25,7 @@ from edge.timing import Timing
 from roleplay_chat import message_actions, turn_store
 from roleplay_chat.api import (
     HEARTBEAT,
+    Caller,
     ChatRequest,
     Delta,
     Done,
@@ -38,6 +39,7 @@ from roleplay_chat.api import (
 from roleplay_chat.cards import actions as card_actions
 from roleplay_chat.chats import actions as chat_actions
 from roleplay_chat.memory.embedder import Embedder, Query
+from roleplay_chat.portraits import actions as portrait_actions
 from roleplay_chat.rows import BegunTurn
 from roleplay_chat.settings import Settings
 from roleplay_chat.turn import Context, RunningTurn, run_turn
@@ -70,6 +72,13 @@ character in four bytes. Larger requests carry files in base64; a card's text is
 PIECE_BYTES = 65_536
 """How much is sent at once, because the server buffers what a client has not received yet."""
 
+_TOO_LARGE = {
+    "import_card": "card_too_large",
+    "import_chat": "chat_too_large",
+    "set_portrait": "picture_too_large",
+}
+"""The actions with files, and the code of the error for one that is too large."""
+
 CUT_OFF = {
     "success": False,
     "error": "The reply was cut off. The text so far is saved; you can continue it.",
@@ -94,6 +103,7 @@ class App:
         self._handlers = {
             **card_actions.actions(),
             **chat_actions.actions(),
+            **portrait_actions.actions(),
             **message_actions.actions(settings.max_message_chars),
         }
         self._large_requests, self._large_answers = (
@@ -166,7 +176,7 @@ class App:
         if handler := self._handlers.get(str(data.get("action"))):
             if data["action"] in ("export_card", "export_chat"):
                 await held.enter_async_context(self._large_answers.place(user_id))
-            answer = await handler(self._clients, user_id, data)
+            answer = await handler(self._clients, Caller(user_id, token), data)
             body = dumps(answer | {"request_id": request_id})
             return _InPieces(body, settings.send_timeout_seconds)
         chat = parse_request(data, max_message_chars=settings.max_message_chars)
@@ -460,9 +470,8 @@ def _may_have_non_ascii(body: bytearray) -> bool:
 
 def _check_size(size: int, action: object, settings: Settings) -> None:
     """Check the limit of the action, which is only known once the body is parsed."""
-    if action in ("import_card", "import_chat"):
-        limit = settings.max_card_bytes
-        code = "card_too_large" if action == "import_card" else "chat_too_large"
+    if action in _TOO_LARGE:
+        limit, code = settings.max_card_bytes, _TOO_LARGE[str(action)]
     else:
         limit, code = settings.max_body_bytes, "body_too_large"
     if size > limit:

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from edge.clients import Clients
 from edge.errors import ApiError
 from roleplay_chat.api import (
+    Caller,
     ClientMessageId,
     Handler,
     Object,
@@ -62,15 +63,15 @@ class BranchRequest(MessageRequest):
     client_message_id: ClientMessageId | None = None
 
 
-async def choose(clients: Clients, user_id: UUID, body: Object) -> Object:
+async def choose(clients: Clients, caller: Caller, body: Object) -> Object:
     """Make a version of a reply the active one. Raises `ApiError` 404, 409 or 429."""
     request = validated(MessageRequest, body)
-    done = await _change(clients, user_id, request, "choose_variant")
+    done = await _change(clients, caller, request, "choose_variant")
     ids = {"conversation_id": done["conversation_id"], "message_id": str(request.message_id)}
     return {"success": True} | ids
 
 
-async def edit(clients: Clients, user_id: UUID, body: Object, *, max_message_chars: int) -> Object:
+async def edit(clients: Clients, caller: Caller, body: Object, *, max_message_chars: int) -> Object:
     """Replace a message's text. Raises `ApiError` 400, 403, 404, 409 or 429.
 
     Counts as one action, for a long text as two.
@@ -79,45 +80,45 @@ async def edit(clients: Clients, user_id: UUID, body: Object, *, max_message_cha
     if not request.message.strip():
         raise ApiError(400, "message_required", "Please write some text, or delete the message.")
     if len(request.message) > COUNTED_FIRST_CHARS:
-        await count_action(clients, user_id, "edit")
+        await count_action(clients, caller.user_id, "edit")
         await clients.in_thread(check_text, request.message)
     else:
         try:
             check_text(request.message)
         except ApiError:
-            await count_action(clients, user_id, "edit")
+            await count_action(clients, caller.user_id, "edit")
             raise
     changes = {"p_content": request.message, "p_max_chars": max_message_chars}
-    done = await _change(clients, user_id, request, "edit_message", **changes)
+    done = await _change(clients, caller, request, "edit_message", **changes)
     if done["outcome"] == "message_too_long":
         raise message_too_long(len(request.message), max_message_chars)
     ids = {"conversation_id": done["conversation_id"], "message_id": str(request.message_id)}
     return {"success": True} | ids | {"edited_at": done["edited_at"]}
 
 
-async def delete(clients: Clients, user_id: UUID, body: Object) -> Object:
+async def delete(clients: Clients, caller: Caller, body: Object) -> Object:
     """Delete a message, or everything from it on. Raises `ApiError` 404, 409 or 429."""
     request = validated(DeleteRequest, body)
-    done = await _change(clients, user_id, request, "delete_messages", p_onwards=request.onwards)
+    done = await _change(clients, caller, request, "delete_messages", p_onwards=request.onwards)
     return {"success": True, "deleted": done["deleted"]}
 
 
-async def hide(clients: Clients, user_id: UUID, body: Object) -> Object:
+async def hide(clients: Clients, caller: Caller, body: Object) -> Object:
     """Hide a message from models, or show it again. Raises `ApiError` 404, 409 or 429."""
     request = validated(HideRequest, body)
-    done = await _change(clients, user_id, request, "hide_message", p_hidden=request.hidden)
+    done = await _change(clients, caller, request, "hide_message", p_hidden=request.hidden)
     ids = {"conversation_id": done["conversation_id"], "message_id": str(request.message_id)}
     return {"success": True} | ids | {"hidden": request.hidden}
 
 
-async def branch(clients: Clients, user_id: UUID, body: Object) -> Object:
+async def branch(clients: Clients, caller: Caller, body: Object) -> Object:
     """Start a conversation with copies of the messages up to this one.
 
     Raises `ApiError` 404, 409 or 429.
     """
     request = validated(BranchRequest, body)
     once = {"p_client_message_id": request.client_message_id}
-    done = await _change(clients, user_id, request, "branch_conversation", **once)
+    done = await _change(clients, caller, request, "branch_conversation", **once)
     return {"success": True, "conversation_id": done["conversation_id"]}
 
 
@@ -142,12 +143,12 @@ def check_text(text: str) -> None:
 
 
 async def _change(
-    clients: Clients, user_id: UUID, request: MessageRequest, function: str, **parameters: Any
+    clients: Clients, caller: Caller, request: MessageRequest, function: str, **parameters: Any
 ) -> Object:
     """Call a database function and return its result. Raises `ApiError` if it refuses."""
-    parameters |= {"p_user_id": str(user_id), "p_message_id": str(request.message_id)}
+    parameters |= {"p_user_id": str(caller.user_id), "p_message_id": str(request.message_id)}
     done: Object = await clients.rpc(function, parameters)
-    ids = {"user_id": str(user_id), "message_id": str(request.message_id)}
+    ids = {"user_id": str(caller.user_id), "message_id": str(request.message_id)}
     _log.info(function, extra={"fields": ids | {"outcome": done["outcome"]}})
     if done["outcome"] not in ("done", "message_too_long"):
         raise blocked(done)

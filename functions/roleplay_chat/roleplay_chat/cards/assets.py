@@ -1,4 +1,4 @@
-"""The pictures and sounds that a card refers to. None of them is stored."""
+"""The pictures and sounds that a card refers to. Only the main icon is stored."""
 
 import copy
 from typing import Any
@@ -31,12 +31,15 @@ def count_assets(fields: Object) -> int:
     """The number of pictures and sounds in a card, besides its portrait."""
     assets = fields.get("assets")
     listed = [*(assets if isinstance(assets, list) else [])]
-    number = sum(isinstance(asset, dict) and not _is_portrait(asset) for asset in listed)
+    number = sum(isinstance(asset, dict) and not is_main_icon(asset) for asset in listed)
     lists = (_risuai(fields).get(name) for name in _RISUAI_LISTS)
     return number + sum(len(found) for found in lists if isinstance(found, list))
 
 
-def _is_portrait(asset: Object) -> bool:
+def is_main_icon(asset: Any) -> bool:
+    """Whether an asset is the character's picture."""
+    if not isinstance(asset, dict):
+        return False
     is_main = asset.get("type") == "icon" and asset.get("name") in ("main", "iconx", None)
     return is_main or asset.get("uri") == "ccdefault:"
 

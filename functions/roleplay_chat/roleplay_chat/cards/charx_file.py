@@ -3,6 +3,7 @@
 import io
 import zipfile
 import zlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from roleplay_chat.cards.errors import invalid, too_large
@@ -54,11 +55,23 @@ def read(raw: bytes) -> Charx:
         raise invalid("The archive is damaged: its card cannot be read.") from error
 
 
-def write(card: bytes) -> bytes:
-    """An archive with the card's JSON. Equal cards give equal bytes."""
+def read_file(raw: bytes, name: str, max_bytes: int) -> bytes | None:
+    """A file of an archive that `read` has accepted; None if it is not in it or damaged. One that
+    is longer than `max_bytes` is cut a byte behind that."""
+    try:
+        with zipfile.ZipFile(io.BytesIO(raw)) as archive, archive.open(name) as file:
+            return file.read(max_bytes + 1)
+    except (KeyError, *_DAMAGED):
+        return None
+
+
+def write(card: bytes, files: Mapping[str, bytes]) -> bytes:
+    """An archive with the card's JSON, and other files by their paths. Equal ones give equal
+    bytes."""
     file = io.BytesIO()
     with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
-        archive.writestr(zipfile.ZipInfo(CARD), card, zipfile.ZIP_DEFLATED)
+        for path, content in {CARD: card, **files}.items():
+            archive.writestr(zipfile.ZipInfo(path), content, zipfile.ZIP_DEFLATED)
     return file.getvalue()
 
 

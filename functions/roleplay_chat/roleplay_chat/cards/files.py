@@ -8,9 +8,9 @@ from edge.json_text import value_count_bound
 from roleplay_chat.cards import charx_file, json_file, png_file, yaml_file
 from roleplay_chat.cards.errors import invalid
 from roleplay_chat.cards.formats import advice_for, no_character, what_it_is
+from roleplay_chat.cards.portrait import find_picture, has_inline_picture
 from roleplay_chat.cards.versions import declares_card, describes_character, find_fields
 
-PICTURE_NOT_KEPT = "The picture is not stored, only the card in it."
 OTHERS_NOT_KEPT = "The archive's other files (pictures, sounds; {count}) are not stored."
 MODULE_NOT_READ = "RisuAI's module in the archive (`module.risum`: {holds}) is not read."
 MODULE = (
@@ -31,21 +31,19 @@ class CardFile:
 
     card: dict[str, Any]
     warnings: tuple[str, ...] = ()
+    picture: bytes | None = None
+    """The character's picture, not decoded."""
 
 
 def read(raw: bytes) -> CardFile:
     """The card in a file of any format. Raises `ApiError` 400 or 413."""
     if raw.startswith(png_file.SIGNATURE):
-        return CardFile(json_file.read(png_file.read(raw)), (PICTURE_NOT_KEPT,))
+        return CardFile(json_file.read(png_file.read(raw)), picture=raw)
     if raw.startswith(charx_file.SIGNATURE) or _has_archive(raw):
-        charx = charx_file.read(raw)
-        lost = [OTHERS_NOT_KEPT.format(count=charx.others)] if charx.others else []
-        card = json_file.read(charx.card)
-        lost += [_module_not_read(card)] if charx.has_module else []
-        return CardFile(card, tuple(lost))
+        return _read_charx(raw)
     if raw.lstrip(_SPACE).startswith(b"{"):
         _check_is_one_object(raw)
-        return CardFile(json_file.read(raw))
+        return with_picture(json_file.read(raw))
     if raw.startswith(_MODULE_BEGINS):
         raise invalid(MODULE)
     if yaml_file.is_yaml(raw):
@@ -61,6 +59,22 @@ def _module_not_read(card: dict[str, Any]) -> str:
     """What is lost with a module. RisuAI writes the lorebook into the card as well."""
     has_book = bool(find_fields(card).get("character_book"))
     return MODULE_NOT_READ.format(holds="scripts" if has_book else "scripts, perhaps a lorebook")
+
+
+def with_picture(card: dict[str, Any]) -> CardFile:
+    """A card that is JSON, which may have its picture in it."""
+    return CardFile(card, picture=find_picture(b"", card))
+
+
+def _read_charx(raw: bytes) -> CardFile:
+    charx = charx_file.read(raw)
+    card = json_file.read(charx.card)
+    picture = find_picture(raw, card)
+    is_file = picture is not None and not raw.startswith(picture) and not has_inline_picture(card)
+    count = charx.others - is_file
+    lost = [OTHERS_NOT_KEPT.format(count=count)] if count else []
+    lost += [_module_not_read(card)] if charx.has_module else []
+    return CardFile(card, tuple(lost), picture)
 
 
 def _has_archive(raw: bytes) -> bool:

@@ -37,18 +37,18 @@ def read(raw: bytes) -> bytes:
     return _decoded(found[V3_KEYWORD] if V3_KEYWORD in found else found[V2_KEYWORD])
 
 
-def write(*, v2: bytes, v3: bytes) -> bytes:
-    """A plain picture with the card's JSON in both versions.
+def write(*, v2: bytes, v3: bytes, picture: bytes | None = None) -> bytes:
+    """A PNG picture, a plain one if none is given, with the card's JSON in both versions.
 
     V3 comes first: some programs read the first card that they find.
     """
-    *picture, end = png.Reader(bytes=_plain_picture()).chunks()
+    *chunks, end = png.Reader(bytes=picture or _plain_picture()).chunks()
     cards = [
         (b"tEXt", keyword + b"\0" + base64.b64encode(card))
         for keyword, card in ((V3_KEYWORD, v3), (V2_KEYWORD, v2))
     ]
     file = io.BytesIO()
-    png.write_chunks(file, [*picture, *cards, end])
+    png.write_chunks(file, [*chunks, *cards, end])
     return file.getvalue()
 
 

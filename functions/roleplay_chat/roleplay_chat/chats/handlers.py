@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict
 
 from edge.clients import Clients
 from edge.errors import ApiError
-from roleplay_chat.api import ClientMessageId, Handler, Name, Object, validated
+from roleplay_chat.api import Caller, ClientMessageId, Handler, Name, Object, validated
 from roleplay_chat.chats import sillytavern
 from roleplay_chat.chats.sillytavern import ChatFile, invalid, too_large
 from roleplay_chat.turn_store import blocked, count_action
@@ -46,20 +46,20 @@ class ExportRequest(BaseModel):
     conversation_id: UUID
 
 
-async def import_chat(clients: Clients, user_id: UUID, body: Object) -> Object:
+async def import_chat(clients: Clients, caller: Caller, body: Object) -> Object:
     """Make a conversation of `chat` (a file's text) or `chat_base64` (the file).
 
     Raises `ApiError` 400 or 413 if it is no chat, 404 for a character that the user may not meet,
     and 429 before the file is read.
     """
-    await count_action(clients, user_id, "import_chat")
+    await count_action(clients, caller.user_id, "import_chat")
     chat, encoded = body.pop("chat", None), body.pop("chat_base64", None)
     request = validated(ImportRequest, body)
     file = await clients.in_thread(_read, chat, encoded)
     done = await clients.rpc(
         "import_chat",
         {
-            "p_user_id": str(user_id),
+            "p_user_id": str(caller.user_id),
             "p_character_id": str(request.character_id),
             "p_user_character_id": request.user_character_id and str(request.user_character_id),
             "p_title": request.title,
@@ -69,7 +69,7 @@ async def import_chat(clients: Clients, user_id: UUID, body: Object) -> Object:
         },
     )
     _check(done)
-    ids = {"user_id": str(user_id), "conversation_id": done["conversation_id"]}
+    ids = {"user_id": str(caller.user_id), "conversation_id": done["conversation_id"]}
     _log.info("chat imported", extra={"fields": ids | {"messages": len(file.messages)}})
     return {
         "success": True,
@@ -82,15 +82,18 @@ async def import_chat(clients: Clients, user_id: UUID, body: Object) -> Object:
     }
 
 
-async def export_chat(clients: Clients, user_id: UUID, body: Object) -> Object:
+async def export_chat(clients: Clients, caller: Caller, body: Object) -> Object:
     """Export a conversation of the user's with hidden messages and versions: `chat` is the text of
     a SillyTavern file.
 
     Raises `ApiError` 400, 404, 413 or 429.
     """
     request = validated(ExportRequest, body)
-    await count_action(clients, user_id, "export_chat")
-    parameters = {"p_user_id": str(user_id), "p_conversation_id": str(request.conversation_id)}
+    await count_action(clients, caller.user_id, "export_chat")
+    parameters = {
+        "p_user_id": str(caller.user_id),
+        "p_conversation_id": str(request.conversation_id),
+    }
     found = await clients.rpc("export_chat", parameters)
     _check(found)
     chat = await clients.in_thread(sillytavern.write, found)

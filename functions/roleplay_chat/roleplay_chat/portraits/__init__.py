@@ -1,0 +1,8 @@
+"""Pictures of characters: from a stranger's file to pixels of ours, kept in Supabase Storage.
+
+decoder   the program that decodes a picture and draws it anew; runs in a process of its own
+redraw    runs it within limits of memory and time
+storage   Storage's HTTP API, with the person's own token
+store     a character's picture: kept, loaded
+actions   the action, set_portrait; handlers implements it
+"""
