@@ -44,6 +44,7 @@ from roleplay_chat.message_actions import (
 )
 from roleplay_chat.portraits.handlers import PortraitRequest
 from roleplay_chat.settings import Settings
+from roleplay_chat.stops import StopRequest
 
 FILE = ROOT / "docs" / "openapi.json"
 FUNCTIONS = ROOT / "functions"
@@ -179,6 +180,13 @@ class DeleteAnswer(BaseModel):
     deleted: int
 
 
+class StopAnswer(BaseModel):
+    """The turn, and whether it was still running. Its own request gets the text so far."""
+
+    turn_id: UUID
+    running: bool
+
+
 class BranchAnswer(BaseModel):
     """The new conversation."""
 
@@ -234,6 +242,7 @@ ACTIONS: Mapping[str, Action] = {
     "edit": Action(EditRequest, EditAnswer, {"message_id": _ID, "message": "What I meant."}),
     "delete": Action(DeleteRequest, DeleteAnswer, {"message_id": _ID, "onwards": True}),
     "hide": Action(HideRequest, HideAnswer, {"message_id": _ID, "hidden": True}),
+    "stop": Action(StopRequest, StopAnswer, {"turn_id": _ID}),
     "branch": Action(
         BranchRequest, BranchAnswer, {"message_id": _ID, "client_message_id": "a-new-uuid"}
     ),
@@ -420,9 +429,13 @@ def _answer(of_dataclass: Schema, of_chosen: Schema) -> tuple[Schema, Schema]:
     """The schemas of Answer and ModelChoice as clients see them: names in JSON, and constants."""
     chosen = ModelChoice(**{field.name: field.name for field in fields(ModelChoice)})  # type: ignore[arg-type]
     of_fields: Schema = {field.name: field.name for field in fields(Answer)}
-    known = of_fields | {"chosen": chosen, "usage": Usage(), "route": []}
+    known = of_fields | {"chosen": chosen, "usage": Usage(), "route": [], "stopped": False}
     properties = of_dataclass["properties"] | of_chosen["properties"]
     told = _as_told(properties, Answer(**known).to_json())
+    told["properties"]["stopped"] = {
+        "const": True,
+        "description": "Present if the person stopped the reply.",
+    }
     told["properties"]["code"] = {
         "const": "not_saved",
         "description": "Present if `saved` is false: the conversation may lack this reply.",

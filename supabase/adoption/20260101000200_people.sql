@@ -13,9 +13,12 @@ create trigger person_details_touch before update on private.person_details
 alter table private.person_details enable row level security;
 revoke all on private.person_details from public, anon, authenticated;
 
--- profiles.username is no name to be called by: it is mostly the part of an email before the @.
+-- profiles.username is no name to be called by: it is mostly the part of an email before the @. Our pages
+-- put the name that somebody gives into the data of their sign-up. It is read there, so that nothing of
+-- ours runs when the product makes an account.
 create view shared.profiles as
-select u.id, d.display_name, coalesce(p.age_verified, false) or coalesce(d.age_verified, false) as age_verified
+select u.id, coalesce(d.display_name, private.given_name(u.raw_user_meta_data)) as display_name,
+  coalesce(p.age_verified, false) or coalesce(d.age_verified, false) as age_verified
 from auth.users u
 left join public.profiles p on p.id = u.id
 left join private.person_details d on d.user_id = u.id;

@@ -11,6 +11,15 @@ end $$;
 revoke execute on function private.is_admin() from public, anon, authenticated;
 grant execute on function private.is_admin() to authenticated, service_role;
 
+-- The name that somebody gave when they signed up, from auth.users.raw_user_meta_data; null if none.
+-- Whoever signs up writes these data, so any value may be in them.
+create function private.given_name(p_metadata jsonb) returns text
+language sql immutable set search_path = '' as $$
+  select nullif(btrim(left(btrim(regexp_replace(left(p_metadata ->> 'display_name', 500), '[[:cntrl:][:space:]]+', ' ', 'g')), 80)), '')
+  where jsonb_typeof(p_metadata -> 'display_name') = 'string'
+$$;
+revoke execute on function private.given_name(jsonb) from public, anon, authenticated;
+
 create function private.is_age_verified() returns boolean
 language plpgsql stable security definer set search_path = '' as $$
 begin

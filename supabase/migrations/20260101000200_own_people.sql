@@ -34,3 +34,18 @@ revoke all on public.user_roles from anon, authenticated;
 grant select on public.user_roles to authenticated;
 create policy user_roles_select on public.user_roles for select to authenticated
   using (user_id = (select auth.uid()) or (select private.is_admin()));
+
+-- Who gives a name when they sign up has a profile with it, also where they have to confirm their
+-- email first and so have no session to write it with.
+create function private.name_new_person() returns trigger
+language plpgsql security definer set search_path = '' as $$
+begin
+  insert into public.profiles (id, display_name)
+  select new.id, named from private.given_name(new.raw_user_meta_data) named where named is not null
+  on conflict (id) do nothing;
+  return null;
+end $$;
+revoke execute on function private.name_new_person() from public, anon, authenticated;
+create trigger name_new_person after insert on auth.users
+  for each row when (new.raw_user_meta_data ? 'display_name')
+  execute function private.name_new_person();

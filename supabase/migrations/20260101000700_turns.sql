@@ -16,6 +16,8 @@ create table public.turns (
     check (status in ('running', 'complete', 'incomplete', 'failed', 'stopped')),
   -- After this time the process that ran the turn counts as dead.
   lease_expires_at timestamptz not null,
+  -- The person asked for its end; the instance that runs it looks for this.
+  stop_requested boolean not null default false,
   -- The speaking character.
   character_id uuid references public.characters (id) on delete set null,
   -- The user's persona.

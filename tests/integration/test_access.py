@@ -190,6 +190,7 @@ FUNCTIONS = {
         public.embed_messages
         public.end_step public.make_worker public.read_worker_keys public.read_workers
         public.register_worker public.remove_worker
+        public.is_stop_requested public.stop_turn
         public.export_character public.fail_step public.finish_turn public.import_character
         public.import_lorebook public.keep_portrait public.portraits_removed
         public.portraits_to_remove public.reserve_portrait
@@ -210,6 +211,7 @@ FUNCTIONS = {
     """,
     # Called by other functions, triggers and constraints.
     "": """
+        private.given_name private.name_new_person
         private.accept_turn private.any_minor private.are_limits private.bounded
         private.branch_embeddings private.branch_memory private.drop_facts
         private.forget_embedding private.forget_facts_of private.forget_message

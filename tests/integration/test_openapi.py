@@ -6,8 +6,10 @@ import json
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from itertools import count
 from typing import Any
+from uuid import UUID
 
 import httpx
 import jsonschema_rs
@@ -23,7 +25,7 @@ from schemathesis.specs.openapi import checks
 
 from dev.docs.openapi import FILE
 from tests.support.answers import text, worker_healthy
-from tests.support.stack import DEMO_CHARACTER, HEALTH_CHECK_SECRET, Stack
+from tests.support.stack import DEMO_CHARACTER, HEALTH_CHECK_SECRET, Stack, User
 from tests.support.upstream import Exchange
 
 DOCUMENT = json.loads(FILE.read_text())
@@ -192,6 +194,13 @@ def test_health_check_answers_as_described(scheduler: Fuzz, method: str) -> None
     assert replace(scheduler, headers={}).run(HEALTH, method, POSITIVE, examples=20).keys() == {401}
 
 
+def ended_turn(user: User, conversation_id: UUID) -> dict[str, Any]:
+    now = datetime.now(UTC)
+    ids = {"user_id": user.id, "conversation_id": conversation_id}
+    what = {"task": "roleplay", "action": "send", "status": "complete"}
+    return ids | what | {"lease_expires_at": now, "finished_at": now}
+
+
 @pytest.mark.parametrize("name", EXAMPLES)
 def test_examples_work(stack: Stack, person: Fuzz, name: str) -> None:
     user = stack.user()
@@ -200,7 +209,10 @@ def test_examples_work(stack: Stack, person: Fuzz, name: str) -> None:
     newest = stack.all(
         "select id from messages where conversation_id = %s order by position desc", conversation
     )
-    there = {"conversation_id": conversation, "message_id": newest[0]["id"] if newest else None}
+    message_id = newest[0]["id"] if newest else None
+    there = {"conversation_id": conversation, "message_id": message_id}
+    if name == "stop":
+        there["turn_id"] = stack.insert("turns", **ended_turn(user, conversation))
     body = EXAMPLES[name]["value"]
     body = body | {key: str(value) for key, value in there.items() if key in body}
     assert replace(person, headers=user.headers).send(chat(body)).status_code == 200

@@ -258,12 +258,19 @@ class Answer:
     """The character that speaks."""
     finish_reason: str | None = None
     incomplete: bool = False
+    stopped: bool = False
+    """The person stopped the reply, so that it is incomplete."""
     message_id: str | None = None
     user_message_id: str | None = None
     memory_updated: bool = False
     saved: bool = True
     usage: Usage = field(default_factory=Usage)
     route: Sequence[AttemptSummary] = ()
+
+    @property
+    def is_cut_off(self) -> bool:
+        """Whether the end of the reply is missing although nobody asked for that."""
+        return self.incomplete and not self.stopped
 
     def metadata(self) -> dict[str, Any]:
         """Everything but the reply's text, under the names that clients know."""
@@ -286,6 +293,8 @@ class Answer:
             "route": [attempt.to_json() for attempt in self.route],
             "request_id": self.request_id,
         }
+        if self.stopped:
+            body["stopped"] = True
         return body if self.saved else body | {"code": "not_saved"}
 
     def to_json(self) -> dict[str, Any]:

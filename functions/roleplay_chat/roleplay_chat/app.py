@@ -42,6 +42,7 @@ from roleplay_chat.memory.embedder import Embedder, Query
 from roleplay_chat.portraits import actions as portrait_actions
 from roleplay_chat.rows import BegunTurn
 from roleplay_chat.settings import Settings
+from roleplay_chat.stops import Stops
 from roleplay_chat.turn import Context, RunningTurn, run_turn
 from roleplay_chat.turn_plan import Accepted
 
@@ -100,11 +101,13 @@ class App:
             keys_url=f"{settings.supabase_url}/auth/v1/.well-known/jwks.json",
             secret=secret.get_secret_value() if secret else None,
         )
+        self._stops = Stops(self._clients, settings.stop_check_seconds)
         self._handlers = {
             **card_actions.actions(),
             **chat_actions.actions(),
             **portrait_actions.actions(),
             **message_actions.actions(settings.max_message_chars),
+            "stop": self._stops.handle,
         }
         self._large_requests, self._large_answers = (
             Bounded(LARGE_AT_ONCE, wait_seconds=LARGE_WAIT_SECONDS, each=LARGE_EACH)
@@ -261,12 +264,13 @@ class App:
         events: Events = asyncio.Queue()
         accepted = Accepted(begun, chat, user_id, request_id, shows_at_once=streamed, query=query)
         context = Context(self._clients, self._settings, timing, events.put_nowait, self._embedder)
-        turn = RunningTurn()
+        turn = RunningTurn(on_end=lambda: self._stops.forget(begun.turn.id))
         task = asyncio.create_task(run_turn(context, accepted, turn))
         self._running.add(task)
         task.add_done_callback(self._running.discard)
         heartbeat = _Heartbeat(events, self._settings.heartbeat_seconds)
         task.add_done_callback(lambda _: heartbeat.stop())
+        self._stops.watch(begun.turn.id, user_id, turn.stop)
         if telemetry := self._telemetry:
             began, ids = time.monotonic(), {"turn_id": str(begun.turn.id), "request_id": request_id}
             task.add_done_callback(
@@ -360,7 +364,7 @@ def _serialize(event: TurnEvent | None, request_id: str) -> str:
             return sse("start", start | route.to_json())
         case Delta(text):
             return sse("delta", {"text": text})
-        case Done(answer) if answer.incomplete:
+        case Done(answer) if answer.is_cut_off:
             return sse("error", answer.to_json() | CUT_OFF)
         case Done(answer):
             return sse("done", answer.to_json())
@@ -372,7 +376,8 @@ async def _replayed(answer: dict[str, Any]) -> AsyncIterator[str]:
     names = ("turn_id", "character_id", "model_used", "usedFallback", "fallbackModel", "notice")
     yield sse("start", {name: answer.get(name) for name in names})
     yield sse("delta", {"text": answer["response"]})
-    yield sse("error", answer | CUT_OFF) if answer.get("incomplete") else sse("done", answer)
+    is_cut_off = answer.get("incomplete") and not answer.get("stopped")
+    yield sse("error", answer | CUT_OFF) if is_cut_off else sse("done", answer)
 
 
 class _EventStream(Response):

@@ -5,7 +5,7 @@ the error when there is no reply.
 """
 
 import asyncio
-from collections.abc import Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from logging import ERROR, INFO, getLogger
@@ -50,8 +50,10 @@ _log = getLogger("roleplay_chat")
 class RunningTurn:
     """A handle on a running turn, for code outside it."""
 
-    def __init__(self) -> None:
+    def __init__(self, on_end: Callable[[], None] = lambda: None) -> None:
         self.is_stopped = False
+        self.end = on_end
+        """To be called before the turn's last event: from then on nothing can be stopped."""
         self._generating: asyncio.Task[None] | None = None
         self._callers: Sequence[Moderation | Generation] = ()
 
@@ -108,11 +110,13 @@ async def run_turn(context: Context, accepted: Accepted, running: RunningTurn) -
             await asyncio.wait({saving}, timeout=context.settings.save_patience_seconds)
         saved = saving.result() if saving.done() else None
         _log_turn(accepted, planned, outcome, saved=saved is not None)
+        running.end()
         context.emit(_last_event(accepted, outcome, answer, saved))
     except Exception:
         # A bug of ours: tell the person and unlock the conversation.
         _log.exception("turn failed", extra={"fields": accepted.ids})
         await turn_store.abandon(context.clients, accepted.begun.turn.id)
+        running.end()
         context.emit(Failed(internal_error()))
         return
     try:

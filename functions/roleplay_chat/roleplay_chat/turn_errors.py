@@ -17,6 +17,8 @@ def why_no_answer(accepted: Accepted, outcome: Outcome, now: datetime) -> ApiErr
         return outcome.error
     if outcome.finding is not None:
         return content_refused(outcome.finding)
+    if outcome.is_stopped:
+        return ApiError(409, "stopped", "You stopped this reply before its first word.")
     failures = [attempt.failure for attempt in outcome.replies if attempt.failure]
     ends = [row.until for row in (*accepted.begun.cooldowns, *outcome.cooldowns)]
     return no_answer(failures, min(ends, default=now + timedelta(minutes=1)), now)

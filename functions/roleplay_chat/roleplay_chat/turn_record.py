@@ -100,6 +100,7 @@ def _generated(accepted: Accepted, planned: Planned, outcome: Outcome, target: T
         planned.chosen(target),
         reason,
         incomplete=last.failure is not None,
+        stopped=outcome.error_code == "stopped",
         user_message_id=_text(accepted.begun.turn.user_message_id),
         usage=last.used,
         route=[

@@ -77,6 +77,7 @@ _BLOCKED = {
     "character_not_found": (404, "This character does not exist or is not in this conversation."),
     "persona_not_found": (404, "The character you play does not exist."),
     "message_not_found": (404, "This message does not exist."),
+    "turn_not_found": (404, "This reply does not exist, or it was never begun."),
     "reply_deleted": (410, "The reply to this message was deleted."),
     "nothing_to_regenerate": (409, "There is no reply to regenerate yet."),
     "no_variant": (409, "Only a character's reply has versions to choose from."),

@@ -1,0 +1,38 @@
+-- Stopping a turn that another instance runs: the request is noted in the turn's row, and the instance
+-- that runs it looks there from time to time.
+
+-- Asks for the end of a turn. Counts as an action. Returns {"outcome": "done", "running"}, or
+-- turn_not_found if the user has no such turn, or why the account is blocked, or the result of
+-- private.count_use. Repeating it changes nothing.
+create function public.stop_turn(p_user_id uuid, p_turn_id uuid) returns jsonb
+language plpgsql security definer set search_path = '' as $$
+declare
+  v_blocked jsonb := private.why_account_blocked(p_user_id);
+  v_status text;
+begin
+  if v_blocked is not null then
+    return v_blocked;
+  end if;
+  perform pg_advisory_xact_lock(hashtextextended(p_user_id::text, 0));
+  v_blocked := private.count_use(p_user_id, 'actions', private.limits_for(p_user_id), 'actions');
+  if v_blocked is not null then
+    return v_blocked;
+  end if;
+  select t.status into v_status from public.turns t where t.id = p_turn_id and t.user_id = p_user_id;
+  if not found then
+    return jsonb_build_object('outcome', 'turn_not_found');
+  end if;
+  update public.turns t set stop_requested = true
+  where t.id = p_turn_id and t.status = 'running' and not t.stop_requested;
+  return jsonb_build_object('outcome', 'done', 'running', v_status = 'running');
+end $$;
+revoke execute on function public.stop_turn(uuid, uuid) from public, anon, authenticated;
+grant execute on function public.stop_turn(uuid, uuid) to service_role;
+
+-- Whether somebody asked for the end of this turn.
+create function public.is_stop_requested(p_turn_id uuid) returns boolean
+language sql stable security definer set search_path = '' as $$
+  select exists (select from public.turns t where t.id = p_turn_id and t.stop_requested)
+$$;
+revoke execute on function public.is_stop_requested(uuid) from public, anon, authenticated;
+grant execute on function public.is_stop_requested(uuid) to service_role;
