@@ -50,6 +50,8 @@ class Config(BaseModel):
     """The project's address; empty: the pages' own origin."""
     functions_url: str = ""
     """The base URL of both functions; empty: the pages' own origin."""
+    realtime: bool = False
+    """Whether the project has Supabase's realtime, which the local stack lacks."""
 
     @classmethod
     def from_environment(cls) -> "Config":
@@ -58,6 +60,7 @@ class Config(BaseModel):
             publishable_key=os.environ["SUPABASE_PUBLISHABLE_KEY"],
             supabase_url=os.environ["SUPABASE_URL"],
             functions_url=os.environ["FUNCTIONS_URL"],
+            realtime=True,
         )
 
     def script(self) -> str:
@@ -67,7 +70,8 @@ class Config(BaseModel):
     def policy(self) -> str:
         """The Content-Security-Policy: only the pages' own files and the two services."""
         origins = dict.fromkeys(map(_origin, filter(None, (self.supabase_url, self.functions_url))))
-        reached = " ".join(["'self'", *origins])
+        database = _origin(self.supabase_url) if self.realtime and self.supabase_url else ""
+        reached = " ".join(filter(None, ["'self'", *origins, database.replace("http", "ws", 1)]))
         return "; ".join(
             [
                 "default-src 'none'",

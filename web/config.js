@@ -3,4 +3,5 @@ export const config = {
   publishableKey: "",
   supabaseUrl: "", // "" here and below: the origin of the pages
   functionsUrl: "",
+  realtime: false, // whether the project has Supabase's realtime
 };

@@ -66,6 +66,7 @@ class TestConsole:
         assert (model["is_active"], model["capabilities"]) == (False, {"context_tokens": 4096})
         admin.press("Edit New One")
         admin.press("Delete this model")
+        admin.press("Delete it")
         expect(admin.page.get_by_text("author/new-one")).to_have_count(0)
 
     def test_age_is_declared_and_taken_back(self, admin: Person) -> None:
@@ -133,9 +134,11 @@ class TestConsole:
 
         admin.press("Edit Script")
         admin.press("Delete this model")
+        admin.press("Delete it")
         expect(page.get_by_role("button", name="Edit Script", exact=True)).to_have_count(0)
         admin.press("Edit Renamed")
         admin.press("Delete this provider")
+        admin.press("Delete it")
         expect(page.get_by_role("button", name="Edit Renamed")).to_have_count(0)
         assert admin.copy.rows("api_providers?name=eq.scripted") == []
 
@@ -225,3 +228,61 @@ class TestConsole:
         assert call.status_code == 403
         person.copy_call("PATCH", f"/rest/v1/api_models?id=eq.{model['id']}", {"is_active": False})
         assert person.copy.rows(f"api_models?id=eq.{model['id']}") == [model]
+
+
+class TestMistakes:
+    def test_error_of_a_long_form_is_in_sight(self, admin: Person) -> None:
+        admin.page.set_viewport_size({"width": 390, "height": 600})
+        admin.open("/console.html")
+        admin.press("Add a model")
+        dialog = admin.page.get_by_role("dialog")
+        dialog.get_by_label("Name", exact=True).fill("New One")
+        dialog.get_by_label("The provider's name for it").fill("author/new-one")
+        price = dialog.get_by_label("Price")
+        price.fill('{"prompt_usd_per_1k": 0')
+        dialog.get_by_role("button", name="Save").scroll_into_view_if_needed()
+        dialog.get_by_role("button", name="Save").click()
+        alert = dialog.get_by_role("alert")
+        expect(alert).to_contain_text("“Price” has to be a JSON object")
+        expect(alert).to_be_in_viewport()
+        expect(price).to_be_focused()
+        expect(price).to_be_in_viewport()
+        expect(price).to_have_attribute("aria-invalid", "true")
+
+    def test_provider_is_switched_off_after_a_question_and_back(
+        self, admin: Person, scripted: Upstream
+    ) -> None:
+        page = admin.page
+        admin.open("/console.html")
+        admin.press("Switch off Scripted")
+        expect(page.get_by_role("dialog")).to_contain_text("It has one active model.")
+        admin.press("Cancel")
+        expect(page.get_by_role("dialog")).to_have_count(0)
+        expect(page.get_by_role("button", name="Switch off Scripted")).to_be_visible()
+        admin.press("Switch off Scripted")
+        admin.press("Switch it off")
+        expect(page.get_by_role("button", name="Switch on Scripted")).to_be_visible()
+        admin.press("Undo")
+        expect(page.get_by_role("button", name="Switch off Scripted")).to_be_visible()
+        expect(page.get_by_role("button", name="Undo")).to_have_count(0)
+        assert admin.copy.rows("api_providers?name=eq.scripted")[0]["is_active"] is True
+
+    def test_model_is_deleted_after_a_question_and_back(
+        self, admin: Person, scripted: Upstream
+    ) -> None:
+        page = admin.page
+        [before] = admin.copy.rows("api_models?display_name=eq.Script")
+        admin.open("/console.html")
+        admin.press("Edit Script")
+        admin.press("Delete this model")
+        admin.press("Delete it")
+        edit = page.get_by_role("button", name="Edit Script", exact=True)
+        expect(edit).to_have_count(0)
+        expect(page.get_by_role("complementary")).to_contain_text("Script was deleted.")
+        admin.press("Undo")
+        expect(edit).to_be_visible()
+        [after] = admin.copy.rows("api_models?display_name=eq.Script")
+        times = ("created_at", "updated_at")
+        assert {k: v for k, v in after.items() if k not in times} == {
+            k: v for k, v in before.items() if k not in times
+        }

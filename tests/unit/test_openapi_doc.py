@@ -59,6 +59,7 @@ def test_every_action_is_described() -> None:
         *chats.actions(),
         *portraits.actions(),
         *message_actions.actions(1),
+        "stop",
     }
 
 

@@ -16,12 +16,16 @@ export const supabase = createClient(
   { auth: { flowType: "pkce", detectSessionInUrl: false } },
 );
 
-/** An error whose message is shown to the person. `seconds` is how long to wait before a retry. */
+/**
+ * An error whose message is shown to the person. `seconds` is how long to wait before a retry, `field`
+ * the name of the field of a form that it is about.
+ */
 export class UserError extends Error {
-  constructor(sentence, code = "", seconds = 0) {
+  constructor(sentence, code = "", seconds = 0, field = "") {
     super(sentence);
     this.code = code;
     this.seconds = seconds;
+    this.field = field;
   }
 }
 

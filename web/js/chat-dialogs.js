@@ -8,12 +8,12 @@ import * as talks from "./conversations.js";
 import { day } from "./facts.js";
 import { showBooks } from "./lorebooks.js";
 import * as facts from "./memory.js";
+import { remove } from "./messages.js";
 import { closeDialog, doing, openDialog } from "./page.js";
 import { modal } from "./parts.js";
 import { personaChooser } from "./persona.js";
 import { portrait, portraitTools } from "./portrait.js";
 import { findCharacter, listMembers } from "./state.js";
-import { remove } from "./turns.js";
 
 const VIEWS = { memory, settings, characters, delete: deletion, discard, imported, chat, "chat-imported": chatImported, why, ...BOOK_VIEWS };
 
@@ -50,7 +50,7 @@ function memory(state) {
         ${repeat(noted, ({ id }) => id, (fact) => html`<li>${changing === fact.id ? factForm(fact, state) : shownFact(fact)}</li>`)}
       </ul>
       <form class="add" @submit=${add}>
-        <label>A fact to remember <input name="content" maxlength="2000" required /></label>
+        <label>A fact to remember <input name="content" maxlength="2000" dir="auto" required /></label>
         ${tiers(state)}
         <button class="primary">Add</button>
       </form>
@@ -59,7 +59,7 @@ function memory(state) {
 
 const shownSummary = (summary) => html`
   ${summary
-    ? html`<p class="lines">${summary}</p>`
+    ? html`<p class="lines" dir="auto">${summary}</p>`
     : html`<p class="quiet">There is no summary yet. One is written when the conversation becomes too long for a model.</p>`}
   <div class="choices">
     <button @click=${() => facts.change("summary")}>${summary ? "Change this summary" : "Write a summary"}</button>
@@ -73,7 +73,7 @@ function summaryForm(summary) {
   });
   return html`
     <form class="add" @submit=${save}>
-      <label>What happened so far <textarea name="content" rows="6" maxlength="4000" .value=${summary}></textarea></label>
+      <label>What happened so far <textarea name="content" rows="6" maxlength="4000" dir="auto" .value=${summary}></textarea></label>
       <p class="quiet">No model changes your words. What happens later is added after them.</p>
       ${choices()}
     </form>`;
@@ -82,9 +82,9 @@ function summaryForm(summary) {
 const IMPORTANCE = { 5: "Never forget", 4: "Important", 3: "Usual", 2: "Minor", 1: "Trivial" };
 
 const shownFact = (fact) => html`
-  <span class=${fact.is_active ? "" : "quiet"}>${fact.content}
+  <span dir="auto" class=${fact.is_active ? "" : "quiet"}>${fact.content}
     <small>${reach(fact.memories)}${fact.written_by === "model" ? " · noted by a model" : ""}${fact.since ? ` · since ${day(fact.since)}` : ""}${fact.is_active ? "" : " · off"}</small>
-    ${fact.earlier.length ? html`<small>Earlier: ${fact.earlier.join(" ")}</small>` : nothing}</span>
+    ${fact.earlier.length ? html`<small dir="auto">Earlier: ${fact.earlier.join(" ")}</small>` : nothing}</span>
   <select aria-label=${`Importance: ${fact.content}`} .value=${live(String(fact.importance))}
     @change=${({ target }) => doing(() => facts.rateFact(fact, Number(target.value)))()}>
     ${Object.entries(IMPORTANCE).reverse().map(([value, text]) => html`
@@ -105,7 +105,7 @@ function factForm(fact, state) {
   });
   return html`
     <form class="add" @submit=${save}>
-      <label>The fact <input name="content" maxlength="2000" required .value=${fact.content} /></label>
+      <label>The fact <input name="content" maxlength="2000" dir="auto" required .value=${fact.content} /></label>
       ${tiers(state, fact.memories)}
       ${choices()}
     </form>`;
@@ -146,7 +146,7 @@ function characters(state) {
       <p class="quiet">One character speaks at a time: the one you name, or the next in this order.</p>
       <ul class="rows">
         ${repeat(members, ({ id }) => id, (each) => html`
-          <li>${portrait(each)}<span>${each.name}
+          <li>${portrait(each)}<span dir="auto">${each.name}
               ${each.id === state.conversation.character_id ? html`<small>first, cannot be removed</small>` : nothing}</span>
             ${portraitTools(each, state.me)}
             ${each.id === state.conversation.character_id
@@ -164,7 +164,7 @@ function characters(state) {
               <form class="add" @submit=${add}>
                 <label>Who joins
                   <select name="character">
-                    ${repeat(strangers, ({ id }) => id, ({ id, name }) => html`<option value=${id}>${name}</option>`)}
+                    ${repeat(strangers, ({ id }) => id, ({ id, name }) => html`<option value=${id} dir="auto">${name}</option>`)}
                   </select>
                 </label>
                 <button class="primary">Add to the conversation</button>
@@ -180,7 +180,7 @@ function settings(state) {
   return modal("Settings", html`
     <section>
       <label>Title
-        <input maxlength="200" .value=${conversation.title} placeholder="Untitled"
+        <input maxlength="200" dir="auto" .value=${conversation.title} placeholder="Untitled"
           @change=${({ target }) => change({ title: target.value.trim() })()} />
       </label>
       ${personaChooser(state)}
@@ -218,7 +218,7 @@ function noteForm(kept) {
     <section>
       <h3>Author's note</h3>
       <label>Text about the story that every reply keeps in mind
-        <textarea name="note" rows="4" maxlength="8000" .value=${kept.note}
+        <textarea name="note" rows="4" maxlength="8000" dir="auto" .value=${kept.note}
           @change=${({ target }) => change({ note: target.value.trim() })}></textarea>
       </label>
       <label>How many messages stand after it
@@ -341,7 +341,7 @@ const listed = (name, rows, shown, others = 0) => rows.length
   ? html`
       <section>
         <h3>${name}</h3>
-        <ul class="rows">${rows.map((row) => html`<li><span>${shown(row)}</span></li>`)}</ul>
+        <ul class="rows">${rows.map((row) => html`<li><span dir="auto">${shown(row)}</span></li>`)}</ul>
         ${others ? html`<p class="quiet">And ${others} more.</p>` : nothing}
       </section>`
   : nothing;
@@ -373,7 +373,7 @@ function discard(state) {
 function importedBook(card, state) {
   return modal(`${card.name} is here`, html`
     <p>The lorebook has ${card.book_entries === 1 ? "one entry" : `${card.book_entries} entries`}. It applies to all your conversations.</p>
-    ${card.warnings.length ? html`<ul class="needs">${card.warnings.map((text) => html`<li>${text}</li>`)}</ul>` : nothing}
+    ${card.warnings.length ? html`<ul class="needs">${card.warnings.map((text) => html`<li dir="auto">${text}</li>`)}</ul>` : nothing}
     <div class="choices"><button class="primary" @click=${doing(showBooks)}>Show the lorebooks</button></div>`, state);
 }
 
@@ -390,7 +390,7 @@ function chat(state) {
           <form class="add" @submit=${add}>
             <label>Who the conversation is with
               <select name="character">
-                ${repeat(state.characters, ({ id }) => id, ({ id, name }) => html`<option value=${id} ?selected=${id === current}>${name}</option>`)}
+                ${repeat(state.characters, ({ id }) => id, ({ id, name }) => html`<option value=${id} ?selected=${id === current} dir="auto">${name}</option>`)}
               </select>
             </label>
             <button class="primary">Import ${file.name}</button>
@@ -402,8 +402,8 @@ function chatImported(state) {
   const { messages: all, hidden, joined, warnings } = state.dialog.chat;
   return modal("The chat is here", html`
     <p>${all === 1 ? "One message" : `${count.format(all)} messages`} came along${hidden ? `, ${hidden} of them hidden from the model` : ""}.</p>
-    ${joined.length ? html`<p>${joined.join(", ")} joined the conversation.</p>` : nothing}
-    ${warnings.length ? html`<ul class="needs">${warnings.map((text) => html`<li>${text}</li>`)}</ul>` : nothing}
+    ${joined.length ? html`<p dir="auto">${joined.join(", ")} joined the conversation.</p>` : nothing}
+    ${warnings.length ? html`<ul class="needs">${warnings.map((text) => html`<li dir="auto">${text}</li>`)}</ul>` : nothing}
     <div class="choices"><button class="primary" @click=${closeDialog}>Read it</button></div>`, state);
 }
 
@@ -417,6 +417,6 @@ function imported(state) {
   return modal(`${card.name} is here`, html`
     <p>${card.greetings === 1 ? "One greeting" : `${card.greetings} greetings`} and
       ${card.book_entries === 1 ? "one lorebook entry" : `${card.book_entries} lorebook entries`} came along.</p>
-    ${card.warnings.length ? html`<ul class="needs">${card.warnings.map((text) => html`<li>${text}</li>`)}</ul>` : nothing}
+    ${card.warnings.length ? html`<ul class="needs">${card.warnings.map((text) => html`<li dir="auto">${text}</li>`)}</ul>` : nothing}
     <div class="choices"><button class="primary" @click=${talk}>Talk with ${card.name}</button></div>`, state);
 }

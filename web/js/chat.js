@@ -1,36 +1,31 @@
 // The chat's entry point: draws it and listens to sign-in, the connection, dropped files and keys.
 
 import { page } from "./chat-views.js";
-import { importFile, loadAll, loadModels, open } from "./conversations.js";
+import { findConversation, importFile, loadAll, loadModels, open } from "./conversations.js";
+import { listen } from "./elsewhere.js";
 import { doing, set, show } from "./page.js";
+import { keepPlace } from "./scrolling.js";
 import { onUser, whoAmI } from "./session.js";
 import { state } from "./state.js";
-import { tryAgain } from "./turns.js";
+import { stop, tryAgain } from "./turns.js";
 
 const MODELS_MS = 15_000;
-let owner = null; // id of the person who wrote the draft
+const ID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
 
-show(state, page, (draw) => {
-  const isAtEnd = (column) => column.scrollHeight - column.scrollTop - column.clientHeight < 80;
-  const before = document.querySelector(".column");
-  const follow = !before || isAtEnd(before);
-  draw();
-  const after = document.querySelector(".column");
-  if (after && follow) after.scrollTop = after.scrollHeight;
-});
+show(state, page, keepPlace);
 
 onUser(
   doing(async (user) => {
-    state.turn?.abort();
-    set({ ready: !user, me: null, conversation: null, messages: [], turn: null, trouble: null, dialog: null });
+    for (const turn of state.running.values()) turn.abort();
+    state.running.clear();
+    listen(user?.id ?? null);
+    set({ ready: !user, me: null, conversation: null, messages: [], others: [], draft: "", replaced: null, trouble: null, dialog: null });
     if (!user) return;
-    if (user.id !== owner) state.draft = "";
-    owner = user.id;
     state.me = await whoAmI(user);
     await loadAll();
     set({ ready: true });
     const wanted = location.hash.slice(1);
-    const conversation = state.conversations.find(({ id }) => id === wanted) ?? state.conversations[0];
+    const conversation = (ID.test(wanted) && (await findConversation(wanted))) || state.conversations[0];
     if (conversation) await open(conversation);
   }),
 );
@@ -51,5 +46,5 @@ addEventListener("drop", (event) => {
 addEventListener("keydown", (event) => {
   if (event.key !== "Escape" || state.dialog) return;
   if (state.menu) set({ menu: false });
-  else state.turn?.stop();
+  else doing(stop)();
 });

@@ -26,7 +26,8 @@ export const state = {
   workers: [],
   cooldowns: [],
   dialog: null,
-  trouble: null, // the last error: {sentence, code}
+  trouble: null, // the last error: {sentence, code, field}
+  undo: null, // the last change that can be taken back: {sentence, act}
   said: "",
 };
 
@@ -98,8 +99,28 @@ export const changeModel = (model, changes) =>
 export const addModel = (row) =>
   changed(supabase.from("api_models").insert(row), `${row.display_name} was added.`);
 
-export const deleteModel = (model) =>
-  changed(supabase.from("api_models").delete().eq("id", model.id), `${model.display_name} was deleted.`);
+const COMPUTED = ["created_at", "updated_at"];
+
+/** Deletes a model; undoing it inserts the same row. */
+export async function deleteModel(model) {
+  await changed(supabase.from("api_models").delete().eq("id", model.id), `${model.display_name} was deleted.`);
+  const row = Object.fromEntries(Object.entries(model).filter(([name]) => !COMPUTED.includes(name)));
+  offerUndo(`${model.display_name} was deleted.`, () =>
+    changed(supabase.from("api_models").insert(row), `${model.display_name} is back.`),
+  );
+}
+
+/** Shows a sentence about a change, with a way to take it back. */
+const offerUndo = (sentence, undo) => set({ undo: { sentence, act: undo } });
+
+/** Takes the last change back. */
+export async function undo() {
+  const { act } = state.undo;
+  await act();
+  set({ undo: null });
+}
+
+export const forgetUndo = () => set({ undo: null });
 
 export const makeDefault = (model) =>
   changed(
@@ -129,6 +150,12 @@ export const moverId = (model, by) => `${by < 0 ? "earlier" : "later"}-${model.i
 
 export const changeProvider = (provider, changes) =>
   changed(supabase.from("api_providers").update(changes).eq("id", provider.id), `${provider.display_name} was changed.`);
+
+/** Switches a provider off; undoing it switches it on. */
+export async function switchOff(provider) {
+  await changeProvider(provider, { is_active: false });
+  offerUndo(`${provider.display_name} was switched off.`, () => changeProvider(provider, { is_active: true }));
+}
 
 export const addProvider = (row) =>
   changed(supabase.from("api_providers").insert(row), `${row.display_name} was added.`);

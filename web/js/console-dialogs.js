@@ -3,7 +3,7 @@
 import { html, nothing } from "../vendor/lit/lit-html.js";
 import { UserError } from "./backend.js";
 import * as panel from "./console-data.js";
-import { doing } from "./page.js";
+import { closeDialog, doing, openDialog } from "./page.js";
 import { modal } from "./parts.js";
 
 const TASKS = { roleplay: "roleplay", storytelling: "chat", prompt_enhancement: "chat" };
@@ -13,19 +13,66 @@ const OBJECTS = {
   pricing: ["Price", '{"prompt_usd_per_1k": 0, "completion_usd_per_1k": 0}'],
 };
 
+const VIEWS = { model: modelForm, provider: providerForm, "known provider": knownProviderForm, age: ageForm, question };
+
 export function dialog(state) {
   if (!state.dialog) return nothing;
-  return { model: modelForm, provider: providerForm, "known provider": knownProviderForm, age: ageForm }[state.dialog.name](state);
+  return VIEWS[state.dialog.name](state);
 }
 
-function object(label, text) {
+/** Asks before a change; `text` says what it does, `act` carries it out. */
+function question(state) {
+  const { title, text, name, act } = state.dialog.question;
+  return modal(title, html`
+    <p>${text}</p>
+    <div class="choices">
+      <button class="danger" @click=${doing(act)}>${name}</button>
+      <button @click=${closeDialog}>Cancel</button>
+    </div>`, state);
+}
+
+export const ask = (question) => openDialog("question", { question });
+
+function modelsOf(state, provider) {
+  const count = state.models.filter((model) => model.provider_id === provider.id && model.is_active).length;
+  return count === 1 ? "one active model" : `${count || "no"} active models`;
+}
+
+/** Switches a provider on, or asks before it is switched off. */
+export function switchProvider(state, row) {
+  if (!row.is_active) return panel.changeProvider(row, { is_active: true });
+  ask({
+    title: `Switch off ${row.display_name}`,
+    text: `It has ${modelsOf(state, row)}. None of them is asked while it is off.`,
+    name: "Switch it off",
+    act: () => panel.switchOff(row),
+  });
+}
+
+const askToDelete = (row) =>
+  ask({
+    title: `Delete ${row.display_name}`,
+    text: "Nobody can choose this model any more. What it was used for stays in the figures.",
+    name: "Delete it",
+    act: () => panel.deleteModel(row),
+  });
+
+const askToDeleteProvider = (row) =>
+  ask({
+    title: `Delete ${row.display_name}`,
+    text: "This cannot be undone: its key cannot be assigned to another provider later.",
+    name: "Delete it",
+    act: () => panel.deleteProvider(row),
+  });
+
+function object(name, label, text) {
   try {
     const value = JSON.parse(text);
     if (value && typeof value === "object" && !Array.isArray(value)) return value;
   } catch {
     // Reported below.
   }
-  throw new UserError(`“${label}” has to be a JSON object, such as {"max_tokens": 400}.`);
+  throw new UserError(`“${label}” has to be a JSON object, such as {"max_tokens": 400}.`, "not_json", 0, name);
 }
 
 function modelForm(state) {
@@ -41,7 +88,7 @@ function modelForm(state) {
       endpoint_path: given.endpoint_path || null,
       priority: Number(given.priority),
     };
-    for (const [name, [label]] of Object.entries(OBJECTS)) changes[name] = object(label, given[name]);
+    for (const [name, [label]] of Object.entries(OBJECTS)) changes[name] = object(name, label, given[name]);
     await (row ? panel.changeModel(row, changes) : panel.addModel(changes));
   });
   const field = (name, label, more = {}) => html`
@@ -66,12 +113,13 @@ function modelForm(state) {
       ${field("endpoint_path", "Path after the provider's address", { optional: true, placeholder: "/chat/completions" })}
       ${Object.entries(OBJECTS).map(([name, [label, example]]) => html`
         <label>${label} (JSON)
-          <textarea name=${name} rows="3" spellcheck="false" .value=${row ? JSON.stringify(row[name]) : example}></textarea>
+          <textarea name=${name} rows="3" spellcheck="false" dir="ltr"
+            aria-invalid=${state.trouble?.field === name} aria-describedby=${state.trouble?.field === name ? "trouble" : nothing} .value=${row ? JSON.stringify(row[name]) : example}></textarea>
         </label>`)}
       <div class="choices">
         <button class="primary">Save</button>
         ${row && !row.is_default
-          ? html`<button type="button" class="danger" @click=${doing(() => panel.deleteModel(row))}>Delete this model</button>`
+          ? html`<button type="button" class="danger" @click=${() => askToDelete(row)}>Delete this model</button>`
           : nothing}
       </div>
     </form>`, state);
@@ -122,7 +170,7 @@ function knownProviderForm(state) {
         <button class="primary">Save</button>
         ${used
           ? nothing
-          : html`<button type="button" class="danger" @click=${doing(() => panel.deleteProvider(row))}>Delete this provider</button>`}
+          : html`<button type="button" class="danger" @click=${() => askToDeleteProvider(row)}>Delete this provider</button>`}
       </div>
     </form>`, state);
 }

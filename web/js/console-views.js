@@ -5,7 +5,7 @@ import { repeat } from "../vendor/lit/directives/repeat.js";
 import { workerHealth } from "./availability.js";
 import "./chart.js";
 import * as panel from "./console-data.js";
-import { dialog } from "./console-dialogs.js";
+import { dialog, switchProvider } from "./console-dialogs.js";
 import * as figures from "./figures.js";
 import { doing, openDialog, redraw } from "./page.js";
 import { alert, health, loading } from "./parts.js";
@@ -38,10 +38,18 @@ export function page(state) {
       ${state.dialog ? nothing : alert(state)} ${activity(state)} ${workers(state)}
       ${hasModels(state) ? html`${models(state)} ${providers(state)}` : nothing} ${ages(state)}
     </main>
+    ${state.undo ? undoBar(state.undo) : nothing}
     <p class="unseen" role="status">${state.said}</p>
     ${dialog(state)}
   `;
 }
+
+const undoBar = ({ sentence }) => html`
+  <aside class="notice undo" aria-label="The last change" data-refuge="#content">
+    <span>${sentence}</span>
+    <button @click=${doing(panel.undo)}>Undo</button>
+    <button @click=${panel.forgetUndo}>Dismiss</button>
+  </aside>`;
 
 const hasModels = ({ providers, models }) => providers !== null && models !== null;
 
@@ -247,7 +255,7 @@ function providers(state) {
           <td>${row.is_approved ? (row.is_active ? "Active" : "Off") : "Waiting for approval"}</td>
           <td class="actions">
             <button aria-label=${`${row.is_active ? "Switch off" : "Switch on"} ${row.display_name}`}
-              @click=${doing(() => panel.changeProvider(row, { is_active: !row.is_active }))}>${row.is_active ? "Switch off" : "Switch on"}</button>
+              @click=${doing(() => switchProvider(state, row))}>${row.is_active ? "Switch off" : "Switch on"}</button>
             <button aria-label=${`Edit ${row.display_name}`} @click=${() => openDialog("known provider", { row })}>Edit</button>
           </td>
         </tr>`), "There are no providers yet.")}
@@ -274,7 +282,7 @@ function ages(state) {
       </div>
       ${table(["Character", "Rating", "Seen by", "Declared age", ""], state.ages.map((row) => html`
         <tr>
-          <th scope="row">${row.name}</th>
+          <th scope="row" dir="auto">${row.name}</th>
           <td>${row.content_rating}</td>
           <td>${row.is_public ? "everybody" : "its author"}</td>
           <td>${row.age ?? "none"}</td>

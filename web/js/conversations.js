@@ -1,35 +1,96 @@
 // Loads and changes conversations, characters, messages and models.
 
-import { act, data, supabase } from "./backend.js";
+import { UserError, act, data, supabase } from "./backend.js";
+import { forgetDraft, showDraft } from "./drafts.js";
 import { inBase64 } from "./files.js";
 import { legible } from "./legible.js";
-import { openDialog, set } from "./page.js";
+import { loadMessages } from "./messages.js";
+import { openDialog, set, tell } from "./page.js";
+import { after, withFirstPage } from "./paging.js";
 import { loadPortraits } from "./portrait.js";
-import { MESSAGES, listMembers, state } from "./state.js";
+import { findCharacter, listMembers, state } from "./state.js";
+import { announce } from "./tabs.js";
+import { follow } from "./turns.js";
 
 const CONVERSATION = "*, conversation_characters(character_id, position)";
+const CHARACTER = "id, user_id, name, description, first_message, alternate_greetings, age, content_rating";
 const FURTHER = 8; // most characters besides the first
-
-const delay = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
+const CONVERSATIONS = 100; // rows of a page
+const CHARACTERS = 200;
+const COMPANIONS = 1000;
+const EMPTY = 20; // of the newest conversations with a character, one of which may be empty
 
 export async function loadAll() {
   const [conversations, characters, companions] = await Promise.all([
-    data(supabase.from("conversations").select(CONVERSATION).order("updated_at", { ascending: false }).limit(200)),
-    data(
-      supabase
-        .from("characters")
-        .select("id, user_id, name, description, first_message, alternate_greetings, age, content_rating")
-        .order("name")
-        .limit(500),
-    ),
-    data(supabase.from("companions").select("character_id, name")),
+    data(conversationPage()),
+    data(characterPage()),
+    loadCompanions(),
     loadModels(),
     loadPortraits(),
   ]);
-  set({ conversations, characters: readable(characters), companions: readable(companions) });
+  set({
+    conversations,
+    hasMoreConversations: conversations.length === CONVERSATIONS,
+    characters: readable(characters),
+    hasMoreCharacters: characters.length === CHARACTERS,
+    companions,
+  });
 }
 
 const readable = (rows) => rows.map((row) => ({ ...row, name: legible(row.name) }));
+
+function conversationPage(last = null) {
+  const rows = supabase.from("conversations").select(CONVERSATION).order("updated_at", { ascending: false });
+  const page = rows.order("id", { ascending: false }).limit(CONVERSATIONS);
+  return last ? page.or(after(last, "updated_at", false)) : page;
+}
+
+const characterPage = (from = 0) =>
+  supabase.from("characters").select(CHARACTER).order("name").order("id").range(from, from + CHARACTERS - 1);
+
+/** The names of all characters in the conversations. */
+async function loadCompanions() {
+  const all = [];
+  for (let more = true; more; ) {
+    const query = supabase.from("companions").select("character_id, name").order("character_id").limit(COMPANIONS);
+    const last = all.at(-1);
+    const page = await data(last ? query.gt("character_id", last.character_id) : query);
+    all.push(...page);
+    more = page.length === COMPANIONS;
+  }
+  return readable(all);
+}
+
+const known = (rows) => new Set(rows.map(({ id }) => id));
+
+export async function showMoreConversations() {
+  const page = await data(conversationPage(state.conversations.at(-1)));
+  const ids = known(state.conversations);
+  const conversations = [...state.conversations, ...page.filter(({ id }) => !ids.has(id))];
+  set({ conversations, hasMoreConversations: page.length === CONVERSATIONS });
+}
+
+export async function showMoreCharacters() {
+  const page = await data(characterPage(state.characters.length));
+  const ids = known(state.characters);
+  const characters = [...state.characters, ...readable(page).filter(({ id }) => !ids.has(id))];
+  set({ characters, hasMoreCharacters: page.length === CHARACTERS });
+}
+
+/** A conversation by id, also one that is not in the list yet; null if there is none. */
+export async function findConversation(id) {
+  const listed = state.conversations.find((each) => each.id === id);
+  return listed ?? data(supabase.from("conversations").select(CONVERSATION).eq("id", id).maybeSingle());
+}
+
+/** Loads the characters of a conversation that are on later pages. */
+async function loadMembers({ character_id, conversation_characters }) {
+  const loaded = known([...state.characters, ...state.others]);
+  const ids = [character_id, ...conversation_characters.map((row) => row.character_id)].filter((id) => id && !loaded.has(id));
+  if (!ids.length) return;
+  const rows = await data(supabase.from("characters").select(CHARACTER).in("id", ids));
+  set({ others: [...state.others, ...readable(rows)] });
+}
 
 /** Loads who can answer now: models and workers, their cooldowns, and the workers' health. */
 export async function loadModels() {
@@ -53,68 +114,20 @@ export async function loadModels() {
   set({ models, cooldowns, workers });
 }
 
-export async function loadMessages() {
-  const id = state.conversation?.id;
-  if (!id) return;
-  const [messages, hidden, turns] = await Promise.all([
-    data(
-      supabase
-        .from("messages")
-        .select("id, position, sender, character_id, content, is_active, variant_of, created_at, edited_at")
-        .match({ conversation_id: id, message_type: "text" })
-        .order("position", { ascending: false })
-        .order("created_at", { ascending: false })
-        .limit(state.shown),
-    ),
-    data(
-      supabase
-        .from("hidden_messages")
-        .select("position")
-        .eq("conversation_id", id)
-        .order("position", { ascending: false })
-        .limit(state.shown),
-    ),
-    data(
-      supabase
-        .from("turns")
-        .select("reply_message_id, model_used, status, result")
-        .eq("conversation_id", id)
-        .not("reply_message_id", "is", null)
-        .order("created_at", { ascending: false })
-        .limit(state.shown),
-    ),
-  ]);
-  if (state.conversation?.id !== id) return;
-  const answers = new Map(turns.map((row) => [row.reply_message_id, row]));
-  set({ messages: messages.reverse(), answers, hidden: new Set(hidden.map(({ position }) => position)) });
-}
-
-export const showEarlier = () => {
-  state.shown += MESSAGES;
-  return loadMessages();
-};
-
-/** Waits until no turn is running in the conversation, ten seconds at most. */
-export async function settled(id) {
-  for (let tries = 0; tries < 20; tries += 1) {
-    const running = await data(
-      supabase.from("turns").select("id").match({ conversation_id: id, status: "running" }).limit(1),
-    );
-    if (!running.length) return;
-    await delay(500);
-  }
-}
-
 // --- conversations --------------------------------------------------------------------------
 
+/** Opens a conversation. Replies that are being written in others go on. */
 export async function open(conversation) {
-  state.turn?.abort();
   set({
     conversation,
     messages: [],
+    hasEarlier: false,
     answers: new Map(),
     hidden: new Set(),
-    shown: MESSAGES,
+    away: false,
+    fresh: false,
+    newFrom: null,
+    toEnd: true,
     trouble: null,
     notice: "",
     editing: null,
@@ -124,18 +137,96 @@ export async function open(conversation) {
     speaker: "",
     tier: localStorage.getItem(`tier:${conversation.id}`) ?? "sfw",
   });
+  showDraft();
   history.replaceState(null, "", `#${conversation.id}`);
-  await settled(conversation.id);
-  await loadMessages();
+  await loadOpen();
 }
 
-export async function talkWith(character) {
-  const row = { user_id: state.me.id, character_id: character.id };
-  const { id } = await data(supabase.from("conversations").insert(row).select("id").single());
-  const conversation = await data(supabase.from("conversations").select(CONVERSATION).eq("id", id).single());
-  state.conversations.unshift(conversation);
+/** Loads what the open conversation shows, or says that this failed. */
+export async function loadOpen() {
+  const { conversation } = state;
+  set({ phase: "loading" });
+  try {
+    await Promise.all([loadMessages(), loadMembers(conversation)]);
+  } catch (error) {
+    if (state.conversation?.id !== conversation.id) return;
+    set({ phase: "failed" });
+    return tell(error);
+  }
+  if (state.conversation?.id === conversation.id) follow().catch(tell);
+}
+
+/** Opens the conversation with this id, if there is one. */
+async function openById(id) {
+  const conversation = await findConversation(id);
+  if (!conversation) throw new UserError("This conversation is gone. Reload the page.");
+  if (!state.conversations.some((each) => each.id === id)) set({ conversations: [conversation, ...state.conversations] });
   await open(conversation);
+}
+
+const beginning = new Map(); // conversations that are being begun, by character
+
+/** Opens an empty conversation with a character: one that is there, or a new one. */
+export async function talkWith(character) {
+  if (!beginning.has(character.id)) beginning.set(character.id, begin(character));
+  try {
+    await openById(await beginning.get(character.id));
+  } finally {
+    beginning.delete(character.id);
+  }
   document.getElementById("message")?.focus();
+}
+
+async function begin({ id }) {
+  const empty = await findEmpty(id);
+  if (empty) return empty.id;
+  const row = { user_id: state.me.id, character_id: id };
+  const made = await data(supabase.from("conversations").insert(row).select("id").single());
+  announce();
+  return made.id;
+}
+
+/** An untitled conversation with this character alone in which nobody has said anything. */
+async function findEmpty(character_id) {
+  const rows = await data(
+    supabase
+      .from("conversations")
+      .select("id, title, conversation_characters(character_id), messages!messages_conversation_id_fkey(id)")
+      .match({ character_id, user_id: state.me.id })
+      .order("updated_at", { ascending: false })
+      .limit(EMPTY)
+      .limit(1, { referencedTable: "messages" }),
+  );
+  return rows.find(
+    (row) => !row.messages.length && !row.conversation_characters.length && !row.title && !state.running.has(row.id),
+  );
+}
+
+/** Shows what changed in another tab or on another device. */
+export async function refresh() {
+  const { conversation } = state;
+  const page = await data(conversationPage());
+  const isBefore = (row, last) => Date.parse(row.updated_at) > Date.parse(last.updated_at);
+  const isWhole = page.length < CONVERSATIONS;
+  set({
+    conversations: withFirstPage(state.conversations, page, isWhole, isBefore),
+    hasMoreConversations: isWhole ? false : state.hasMoreConversations || page.length === CONVERSATIONS,
+  });
+  if (!conversation || state.phase === "loading") return;
+  const now = await findConversation(conversation.id);
+  if (state.conversation?.id !== conversation.id) return;
+  if (!now) return leave("This conversation was deleted.");
+  set({ conversation: now });
+  if (state.phase === "failed") return loadOpen();
+  if (state.turn) return;
+  await loadMessages();
+  await follow();
+}
+
+/** Closes the open conversation. */
+function leave(said) {
+  history.replaceState(null, "", location.pathname);
+  set({ conversation: null, messages: [], editing: null, dialog: null, notice: said, said });
 }
 
 export async function changeConversation(changes) {
@@ -165,6 +256,8 @@ export const keepSampling = (name, value) =>
 async function reread() {
   const { id } = state.conversation;
   const row = await data(supabase.from("conversations").select(CONVERSATION).eq("id", id).single());
+  await loadMembers(row);
+  announce(id);
   const conversations = state.conversations.map((each) => (each.id === id ? row : each));
   set({ conversations, ...(state.conversation?.id === id ? { conversation: row } : {}) });
 }
@@ -173,21 +266,20 @@ export async function deleteConversation() {
   const { id } = state.conversation;
   await data(supabase.from("conversations").delete().eq("id", id));
   localStorage.removeItem(`tier:${id}`);
-  history.replaceState(null, "", location.pathname);
-  set({
-    conversation: null,
-    messages: [],
-    dialog: null,
-    said: "The conversation was deleted.",
-    conversations: state.conversations.filter((each) => each.id !== id),
-  });
+  forgetDraft(id);
+  state.running.get(id)?.abort();
+  state.running.delete(id);
+  set({ conversations: state.conversations.filter((each) => each.id !== id) });
+  announce();
+  leave("The conversation was deleted.");
 }
 
 export async function branch(message) {
   const id = crypto.randomUUID();
   const { conversation_id } = await act({ action: "branch", message_id: message.id, client_message_id: id });
   await loadAll();
-  await open(state.conversations.find((each) => each.id === conversation_id));
+  announce();
+  await openById(conversation_id);
   set({ notice: "This is a branch with a copy of the earlier messages. The original conversation is unchanged." });
 }
 
@@ -234,6 +326,7 @@ export function importFile(file) {
 async function importCard(file) {
   const card = await act({ action: "import_card", card_base64: await inBase64(file) });
   await loadAll();
+  if (card.character_id && !findCharacter(card.character_id)) await loadMembers({ character_id: card.character_id, conversation_characters: [] });
   openDialog("imported", { card: { ...card, name: legible(card.name) } });
 }
 
@@ -245,7 +338,8 @@ export async function importChat(file, character_id, once) {
   const chat_base64 = await inBase64(file);
   const made = await act({ action: "import_chat", character_id, title, chat_base64, client_message_id: once });
   await loadAll();
-  await open(state.conversations.find(({ id }) => id === made.conversation_id));
+  announce();
+  await openById(made.conversation_id);
   openDialog("chat-imported", { chat: { ...made, joined: made.joined.map(legible), warnings: made.warnings.map(legible) } });
 }
 

@@ -58,5 +58,14 @@ export function tell(error, body = null) {
   const known = error instanceof UserError;
   if (!known) console.error(error);
   const sentence = known ? error.message : "Something went wrong. Reload the page.";
-  set({ trouble: { sentence, code: error.code, body } });
+  set({ trouble: { sentence, code: error.code, body, field: error.field ?? "" } });
+  showTrouble(error.field);
+}
+
+/** Brings an error into sight: the field that it is about, else its sentence. */
+async function showTrouble(field) {
+  await drawn();
+  const place = root.querySelector("dialog[open]") ?? root;
+  place.querySelector("[role=alert]")?.scrollIntoView({ block: "nearest" });
+  if (field) place.querySelector(`[name="${field}"]`)?.focus();
 }

@@ -17,7 +17,7 @@ export function avatar(name) {
 /** A dialog that closes with Escape or its button. It shows the errors that occur while it is open. */
 export const modal = (title, content, state) => html`
   <dialog aria-label=${title} @close=${({ target }) => target.isConnected && closeDialog()}>
-    <header><h2>${title}</h2>
+    <header><h2 dir="auto">${title}</h2>
       <button class="link" @click=${({ target }) => target.closest("dialog").close()}>Close</button>
     </header>
     ${alert(state)} ${content}
@@ -33,7 +33,7 @@ export function alert({ trouble }, again = null) {
   if (!trouble) return nothing;
   const { sentence, code, body } = trouble;
   return html`
-    <div class="error" role="alert">
+    <div class="error" role="alert" id="trouble">
       <p>${sentence} ${ADVICE[code] ?? ""}</p>
       <div class="choices">
         ${code === "unauthorized" ? html`<button @click=${signOut}>Sign in again</button>` : nothing}

@@ -2,7 +2,8 @@
 // and images become words (an image would tell its host who reads it), and the result passes
 // DOMPurify. Text that is too complex to parse is shown as plain text.
 
-import { Marked } from "../vendor/marked.js";
+import { Marked, Tokenizer } from "../vendor/marked.js";
+import { isBeside, withLetters } from "./emphasis.js";
 import { parsedWork, sections } from "./sections.js";
 
 const TAGS = ["p", "br", "hr", "em", "strong", "del", "code", "pre", "blockquote", "ul", "ol", "li"];
@@ -16,6 +17,20 @@ const escaped = (text) => text.replace(/[&<>"]/g, (char) => ENTITIES[char]);
 const marked = new Marked({
   breaks: true,
   gfm: true,
+  // People and models write speech, not documents. What Markdown would take from it stays as it is:
+  // "[Mara]: Hello." is no definition of a link, a line that begins with spaces is no code, and one
+  // tilde strikes nothing out. Undefined means "no such token".
+  tokenizer: {
+    def: () => undefined,
+    code: () => undefined,
+    del: (source) => (source.startsWith("~~") ? false : undefined),
+    emStrong(source, masked, before) {
+      if (source[0] !== "*") return false;
+      const [, next = ""] = /^\*+([\s\S]?)/.exec(source);
+      const opens = isBeside(before) || isBeside(next);
+      return Tokenizer.prototype.emStrong.call(this, source, withLetters(masked), opens ? "" : before);
+    },
+  },
   renderer: {
     html: ({ text }) => escaped(text),
     image: ({ text }) => escaped(text),

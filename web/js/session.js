@@ -34,7 +34,7 @@ export function signInForm(redraw, title) {
         </p>
         ${form.signingUp
           ? html`<label>What characters call you
-              <input name="name" autocomplete="nickname" maxlength="80" required />
+              <input name="name" autocomplete="nickname" maxlength="80" dir="auto" required />
             </label>`
           : nothing}
         <label>Email <input name="email" type="email" autocomplete="email" required /></label>
@@ -59,9 +59,10 @@ async function signIn(email, password) {
 }
 
 async function signUp(email, password, name) {
-  const { session, user } = await data(supabase.auth.signUp({ email, password }));
+  // With the name, because where emails are confirmed there is no session yet to write it with.
+  const options = { data: { display_name: name } };
+  const { session } = await data(supabase.auth.signUp({ email, password, options }));
   if (!session) throw new Error("Almost there: open the link in the email we sent, then sign in.");
-  await data(supabase.from("profiles").insert({ id: user.id, display_name: name || null }));
 }
 
 /** The signed-in person: {id, email, name, ageVerified, isAdmin}. */
@@ -74,10 +75,16 @@ export async function whoAmI(user) {
   return {
     id: user.id,
     email: user.email,
-    name: profile?.display_name ?? user.email,
+    // An existing product's profiles have no such name; what was given at the sign-up is in the account.
+    name: profile?.display_name ?? givenName(user) ?? user.email,
     ageVerified: profile?.age_verified === true,
     isAdmin: roles.some(({ role }) => role === "admin"),
   };
+}
+
+function givenName({ user_metadata }) {
+  const name = user_metadata?.display_name;
+  return typeof name === "string" && name.trim() ? name.trim().slice(0, 80) : null;
 }
 
 /** Calls back with the user or null, now and whenever another user signs in or out. */

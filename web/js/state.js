@@ -2,27 +2,34 @@
 
 import { choices } from "./availability.js";
 
-export const MESSAGES = 200;
-
 export const state = {
   ready: false,
   me: null,
-  conversations: [],
-  characters: [],
+  conversations: [], // the newest, a page at a time
+  hasMoreConversations: false,
+  characters: [], // by name, a page at a time
+  hasMoreCharacters: false,
+  others: [], // characters of opened conversations that are on later pages
   companions: [], // names of all characters in the conversations, including ones the person cannot see
   models: [],
   cooldowns: [], // until when models are on cooldown
   workers: [], // {name, display_name, health}
   conversation: null, // the open one
+  phase: "ready", // of the open conversation's messages: "loading", "failed" or "ready"
   messages: [], // all versions, in order
+  hasEarlier: false, // whether there are messages before those
   hidden: new Set(), // positions of messages that models do not read
-  answers: new Map(), // the turn of each reply (its model, its notice) by message id
-  shown: MESSAGES,
-  turn: null, // the running turn: {body, at, text, note, speaker}
+  answers: new Map(), // the turn of each reply (its model, its notice) by message id; null if there is none
+  running: new Map(), // running turns by conversation: {id, body, at, text, note, speaker, isStopped, abort}
+  away: false, // whether the newest message is out of sight
+  fresh: false, // whether there are new ones meanwhile
+  newFrom: null, // the position after which those begin
+  toEnd: false, // whether the next drawing shows the newest message
   trouble: null, // the last error: {sentence, code, body}
   notice: "", // a sentence about the last reply
   editing: null, // a message id
-  draft: "",
+  draft: "", // what is in the message box
+  replaced: null, // what a model's draft took the place of
   dialog: null, // {name, ...}
   memory: null,
   menu: false,
@@ -31,6 +38,11 @@ export const state = {
   speaker: "", // id of the character who should answer in a group; "": roleplay_chat chooses
   tier: "sfw",
   reach: localStorage.getItem("reach") ?? "conversation",
+
+  /** The running turn of the open conversation, or null. */
+  get turn() {
+    return this.running.get(this.conversation?.id) ?? null;
+  },
 };
 
 /** The conversation's active messages in order, each with its versions: [{message, versions}]. */
@@ -47,7 +59,7 @@ export function activeMessages() {
 
 /** A character by id. One that the person talks with but cannot see has only a name. */
 export const findCharacter = (id) =>
-  state.characters.find((character) => character.id === id) ?? companion(id);
+  [...state.characters, ...state.others].find((character) => character.id === id) ?? companion(id);
 
 function companion(id) {
   const known = state.companions.find(({ character_id }) => character_id === id);

@@ -1,11 +1,17 @@
-// Turns: requests a reply, and changes replies and messages.
+// Turns: requests a reply, follows one that is being written, and stops it.
+//
+// A turn belongs to its conversation: it goes on when another one is opened, or the page is closed.
 
-import { Dropped, UserError, act, turn } from "./backend.js";
-import { loadMessages, settled } from "./conversations.js";
+import { Dropped, UserError, act, data, supabase, turn } from "./backend.js";
+import { changeDraft, giveBackDraft, keepDraft, replaceDraft } from "./drafts.js";
+import { edit, loadMessages } from "./messages.js";
 import { redraw, set, tell } from "./page.js";
 import { activeMessages, chosenModel, listMembers, state } from "./state.js";
+import { announce } from "./tabs.js";
 
 const TRIES = 5;
+const FOLLOW_MS = 1000;
+const STOP_MS = 500;
 
 const delay = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 
@@ -22,8 +28,8 @@ export function take(fields, at = null) {
       ...(timeZone ? { time_zone: timeZone } : {}),
       memory_tier: state.reach,
       content_tier: state.tier,
-      // Stop closes the connection: then the model has to stop, and the text so far is saved.
-      on_disconnect: "stop",
+      // Only Stop ends a turn. Whoever leaves finds the reply when they come back.
+      on_disconnect: "finish",
       client_message_id: crypto.randomUUID(),
       ...fields,
     },
@@ -31,53 +37,40 @@ export function take(fields, at = null) {
   );
 }
 
+function beginning(body, at, more = {}) {
+  const leaving = new AbortController();
+  const current = { id: null, body, at, text: "", note: "", speaker: body.character_id ?? null, isStopped: false, ...more };
+  return Object.assign(current, { signal: leaving.signal, abort: () => leaving.abort() });
+}
+
 /** Sends a request, and shows its reply or its error. */
 async function run(body, at = null) {
-  if (state.turn) return;
-  const stop = new AbortController();
-  let stopped = false;
-  const current = {
-    body,
-    at,
-    text: "",
-    note: "",
-    speaker: body.character_id ?? null,
-    stop: () => {
-      stopped = true;
-      stop.abort();
-    },
-    abort: () => stop.abort(),
-  };
-  set({ turn: current, trouble: null, notice: "", editing: null, said: "Writing a reply." });
+  const id = body.conversation_id;
+  if (state.running.has(id)) return;
+  const current = beginning(body, at);
+  state.running.set(id, current);
+  set({ trouble: null, notice: "", editing: null, said: "Writing a reply.", toEnd: !at, newFrom: null, fresh: false });
+  announce(id);
   let failure = null;
   try {
-    await heard(current, stop.signal);
+    await heard(current);
   } catch (error) {
-    if (!stop.signal.aborted) failure = error;
+    failure = error;
   }
-  if (state.turn !== current) return;
-  try {
-    if (state.conversation?.id === body.conversation_id) {
-      if (stopped) await settled(body.conversation_id);
-      await loadMessages();
-    }
-    if (stopped) set({ said: "Stopped. The text so far is saved." });
-  } catch (error) {
-    failure ??= error;
-  }
-  set({ turn: null });
-  if (failure) giveBack(failure, body);
+  await end(current, failure);
 }
 
 /** Receives a reply. Retries are safe: a client_message_id is answered only once. */
-async function heard(current, signal) {
+async function heard(current) {
   for (let tries = 1; ; tries += 1) {
     try {
       current.text = "";
-      for await (const { event, data: said } of turn(current.body, signal)) {
+      for await (const { event, data: said } of turn(current.body, current.signal)) {
         if (event === "delta") current.text += said.text;
-        if (event === "start") Object.assign(current, { note: "", speaker: said.character_id });
-        if (event === "start" && said.notice) set({ notice: said.notice, said: said.notice });
+        if (event === "start") Object.assign(current, { id: said.turn_id, speaker: said.character_id });
+        if (event === "start" && !current.isStopped) current.note = "";
+        if (event === "start") announce(current.body.conversation_id);
+        if (event === "start" && said.notice && isOpen(current)) set({ notice: said.notice, said: said.notice });
         if (event === "error") throw new UserError(said.error, said.code);
         if (event === "done") finished(current, said);
         redraw();
@@ -87,16 +80,19 @@ async function heard(current, signal) {
       // If a kept connection was cut, browsers repeat the request on their own. So even at the first
       // try, the running turn can be this one.
       const running = error.code === "turn_in_progress";
-      if (!(error instanceof Dropped || running) || tries === TRIES || signal.aborted) throw error;
+      if (!(error instanceof Dropped || running) || tries === TRIES || current.signal.aborted) throw error;
       current.note = running ? "Waiting for the reply …" : "The connection was lost. Fetching the reply …";
-      set({ said: current.note });
+      if (isOpen(current)) set({ said: current.note });
       await delay(Math.max(1000 * 2 ** (tries - 1), error.seconds * 1000));
     }
   }
 }
 
+const isOpen = ({ body }) => state.conversation?.id === body.conversation_id;
+
 function finished(current, answer) {
-  if (current.body.action === "impersonate") state.draft = answer.response;
+  if (current.body.action === "impersonate" && answer.response.trim()) replaceDraft(current.body.conversation_id, answer.response);
+  if (!isOpen(current)) return;
   const lines = [answer.notice];
   if (!answer.saved) lines.push("This reply could not be saved. Copy it if you want to keep it.");
   if (current.body.content_tier === "nsfw" && answer.content_tier === "sfw") {
@@ -105,29 +101,56 @@ function finished(current, answer) {
   set({ notice: lines.filter(Boolean).join(" "), said: answer.response });
 }
 
+/** Shows what a turn has left, whether its conversation is open or not. */
+async function end(current, failure) {
+  const { body, at, signal } = current;
+  const id = body.conversation_id;
+  if (signal.aborted) return;
+  const stopped = current.isStopped && (!failure || failure.code === "stopped");
+  if (stopped) failure = null;
+  try {
+    if (isOpen(current)) await loadMessages(at?.position);
+  } catch (error) {
+    failure ??= error;
+  }
+  state.running.delete(id);
+  set(isOpen(current) && stopped ? { said: "Stopped. The text so far is saved." } : {});
+  announce(id);
+  if (failure) await giveBack(failure, current);
+}
+
 /** After a failure, puts the person's text back into the message box unless it was saved. */
-function giveBack(error, body) {
+async function giveBack(error, current) {
+  const { body } = current;
   const sent = (body.action ?? "send") === "send" && body.message;
-  if (sent && !isSaid(body) && !state.draft && error.code !== "reply_incomplete") state.draft = body.message;
-  tell(error, body);
+  const isSaved = isOpen(current) ? isSaid(body) : await wasSaved(body);
+  if (sent && !isSaved && error.code !== "reply_incomplete") giveBackDraft(body.conversation_id, body.message);
+  if (isOpen(current)) tell(error, body);
 }
 
 /** Whether the last message is the one of this request, still without a reply. */
 function isSaid(body) {
   const last = activeMessages().at(-1)?.message;
-  return body.message && last?.sender === "user" && last.content === body.message;
+  return Boolean(body.message && last?.sender === "user" && last.content === body.message);
+}
+
+/** The same of a conversation that is not open; false if that cannot be known. */
+async function wasSaved(body) {
+  const newest = supabase.from("messages").select("sender, content").eq("conversation_id", body.conversation_id);
+  const [last] = await data(newest.order("position", { ascending: false }).limit(1)).catch(() => []);
+  return last?.sender === "user" && last.content === body.message;
 }
 
 export function send(message) {
-  if (!message.trim() || state.turn) return;
-  state.draft = "";
+  if (!message.trim() || state.turn || state.phase === "failed") return;
+  changeDraft("");
   return take({ message });
 }
 
 /** Sends the failed request again. */
 export function tryAgain() {
   const { body, code } = state.trouble;
-  if (state.draft === body.message) state.draft = "";
+  if (state.draft === body.message) keepDraft(body.conversation_id, "");
   // If the message was saved, only its reply is requested. After a lost connection there may already
   // be one, and repeating the request fetches it.
   if (code !== "dropped" && isSaid(body)) return take({ action: "regenerate" });
@@ -135,31 +158,71 @@ export function tryAgain() {
   return run({ ...body, ...(model ? { model_provider: model } : {}) });
 }
 
-// --- messages -------------------------------------------------------------------------------
-
-export async function choose(message) {
-  await act({ action: "choose", message_id: message.id });
-  await loadMessages();
-}
-
-export async function edit(message, text, anew) {
-  await act({ action: "edit", message_id: message.id, message: text });
-  set({ editing: null });
-  await loadMessages();
-  if (!anew) return;
-  const after = activeMessages().find((place) => place.message.position > message.position);
-  const reply = after?.message.sender === "character" ? after.message : null;
+/** Edits the person's message and has its reply written anew. */
+export async function editAndAnswer(message, text) {
+  const reply = await edit(message, text);
   await take({ action: "regenerate", ...(reply ? { message_id: reply.id } : {}) }, reply);
 }
 
-export async function hide(message, hidden) {
-  await act({ action: "hide", message_id: message.id, hidden });
-  set({ said: hidden ? "Models no longer read this message." : "Models read this message again." });
-  await loadMessages();
+// --- turns that are being written -----------------------------------------------------------
+
+const TURN = "id, action, client_message_id, character_id, replaces_message_id, lease_expires_at";
+const running = (conversation_id) =>
+  supabase.from("turns").select(TURN).match({ conversation_id, status: "running" }).limit(1).maybeSingle();
+
+/** Shows a turn that began in another tab, on another device or before a reload, until it ends. */
+export async function follow() {
+  const conversation_id = state.conversation.id;
+  const row = state.running.has(conversation_id) ? null : await data(running(conversation_id));
+  if (!row || state.running.has(conversation_id) || Date.parse(row.lease_expires_at) < Date.now()) return;
+  const { id, action, client_message_id, character_id } = row;
+  const body = { conversation_id, action, client_message_id };
+  const at = state.messages.find((message) => message.id === row.replaces_message_id) ?? null;
+  const current = beginning(body, at, { id, speaker: character_id, note: "Waiting for the reply …" });
+  state.running.set(conversation_id, current);
+  redraw();
+  let failure = null;
+  try {
+    await ended(current, Date.parse(row.lease_expires_at));
+    if (action === "impersonate" && client_message_id) await heard(current);
+  } catch (error) {
+    failure = error;
+  }
+  await end(current, failure);
 }
 
-export async function remove(message, onwards) {
-  await act({ action: "delete", message_id: message.id, onwards });
-  set({ dialog: null, said: "Deleted." });
-  await loadMessages();
+async function ended({ id, signal }, deadline) {
+  const query = () => supabase.from("turns").select("status").eq("id", id).maybeSingle();
+  while (!signal.aborted && Date.now() < deadline) {
+    const row = await data(query());
+    if (row?.status !== "running") return;
+    await delay(FOLLOW_MS);
+  }
+}
+
+/** Stops the running turn of the open conversation; what was written so far is kept. */
+export async function stop() {
+  const current = state.turn;
+  if (!current || current.isStopped) return;
+  Object.assign(current, { isStopped: true, note: "Stopping …" });
+  redraw();
+  try {
+    const turn_id = current.id ?? (await findTurn(current));
+    if (turn_id) await act({ action: "stop", turn_id });
+  } catch (error) {
+    // Another attempt may succeed.
+    current.isStopped = false;
+    throw error;
+  }
+}
+
+/** The id of a turn that has not said a word yet; null if it ended meanwhile. */
+async function findTurn({ body }) {
+  const { conversation_id, client_message_id } = body;
+  while (state.running.has(conversation_id)) {
+    const row = await data(running(conversation_id));
+    if (row?.client_message_id === client_message_id) return row.id;
+    await delay(STOP_MS);
+  }
+  return null;
 }

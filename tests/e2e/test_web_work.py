@@ -1,0 +1,641 @@
+"""Nothing that somebody does on the page is lost, and everything stays in reach."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from playwright.sync_api import Page, Route, WebSocketRoute, expect
+
+from tests.support.answers import held, stream, text
+from tests.support.person import GREETING, MARA, PASSWORD, Person, operator
+from tests.support.upstream import Upstream
+from tests.support.waiting import Gate, wait_until
+
+ARABIC = "مرحبا، أنا حارسة المنارة."
+CHINESE = "他说**“你好。”**然后走进了灯塔里，海风很大，浪花拍打着礁石。" * 4
+TWO_FRAMES = "new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))"
+
+
+def box(person: Person) -> Any:
+    return person.page.get_by_label("Message to")
+
+
+def listed(person: Person) -> Any:
+    """The conversations in the list at the side."""
+    return person.page.locator(".lists h2:text('Conversations') + ul button")
+
+
+def people(person: Person) -> Any:
+    """The characters in the list at the side."""
+    return person.page.locator(".lists h2:text('Characters') + ul button")
+
+
+def character_id(person: Person) -> str:
+    return str(person.copy.rows(f"characters?name=eq.{MARA}")[0]["id"])
+
+
+USER_ID = "JSON.parse(Object.entries(localStorage).find(([k]) => /auth/.test(k))[1]).user.id"
+
+
+def own_id(person: Person) -> str:
+    """The id of the person who is signed in."""
+    expect(person.page.locator(".who")).to_be_attached()
+    return str(person.page.evaluate(USER_ID))
+
+
+def conversations(person: Person, count: int) -> list[str]:
+    """Inserts conversations, each older than the one before."""
+    now = datetime.now(UTC)
+    rows = [
+        {
+            "id": str(uuid4()),
+            "user_id": own_id(person),
+            "character_id": character_id(person),
+            "title": f"Talk {number}",
+            "updated_at": (now - timedelta(minutes=number + 1)).isoformat(),
+        }
+        for number in range(count)
+    ]
+    operator(person.copy, "POST", "/rest/v1/conversations", rows)
+    return [row["id"] for row in rows]
+
+
+def messages(person: Person, count: int, conversation_id: str | None = None) -> None:
+    """Inserts messages, "Message 1" to "Message <count>"."""
+    rows = [
+        {
+            "conversation_id": conversation_id or person.conversation_id,
+            "sender": "user" if number % 2 else "character",
+            "content": f"Message {number}",
+        }
+        for number in range(1, count + 1)
+    ]
+    for at in range(0, count, 500):
+        operator(person.copy, "POST", "/rest/v1/messages", rows[at : at + 500])
+
+
+def begin(person: Person, scripted: Upstream) -> None:
+    person.join()
+    person.meet()
+    person.ask_the_scripted_model()
+
+
+class TestDocument:
+    """It is as large as the window, and only its parts scroll."""
+
+    def overflow(self, page: Page) -> list[int]:
+        page.evaluate(TWO_FRAMES)
+        return list(
+            page.evaluate("""() => {
+              const { scrollWidth, scrollHeight } = document.documentElement;
+              return [scrollWidth - innerWidth, scrollHeight - innerHeight,
+                      document.body.scrollWidth - innerWidth, scrollX, scrollY];
+            }""")
+        )
+
+    @pytest.mark.parametrize("width", [320, 390, 768, 1280])
+    def test_document_never_scrolls(self, admin: Person, width: int) -> None:
+        page = admin.page
+        conversations(admin, 30)
+        messages(admin, 596)
+        operator(
+            admin.copy,
+            "POST",
+            "/rest/v1/messages",
+            [
+                {"conversation_id": admin.conversation_id, "sender": sender, "content": content}
+                for sender, content in (
+                    ("user", ARABIC * 10),
+                    ("character", CHINESE),
+                    ("user", "漢" * 600),
+                    ("character", f"```\n{'x ' * 400}\n```"),
+                )
+            ],
+        )
+        page.set_viewport_size({"width": width, "height": 740})
+        page.reload()
+        expect(admin.said.last).to_be_visible()
+        expect(listed(admin)).to_have_count(31)
+        assert self.overflow(page)[:3] == [0, 0, 0]
+        for name in ("Characters", "Memory", "Settings"):
+            admin.press(name)
+            expect(page.get_by_role("dialog")).to_be_visible()
+            assert self.overflow(page)[:3] == [0, 0, 0]
+            page.keyboard.press("Escape")
+            expect(page.get_by_role("dialog")).to_have_count(0)
+        if width < 800:
+            page.get_by_role("button", name="Conversations and characters").press("Enter")
+            expect(page.get_by_role("button", name="Sign out")).to_be_visible()
+        page.locator(".drop input").focus()
+        assert self.overflow(page) == [0, 0, 0, 0, 0]
+        admin.open("/console.html")
+        expect(page.locator("#activity rp-chart canvas")).to_have_count(4)
+        page.evaluate(TWO_FRAMES)
+        wide = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
+        assert page.evaluate(wide) == 0
+
+    def test_tab_goes_through_the_list_to_the_message_box(self, person: Person) -> None:
+        person.join()
+        person.meet()
+        conversations(person, 30)
+        page = person.page
+        page.reload()
+        expect(listed(person)).to_have_count(31)
+        page.locator(".brand").focus()
+        focus = """() => {
+          const { tagName, type, id, className, textContent } = document.activeElement;
+          return [tagName, type ?? "", id, className].join(" ") + "|" + textContent.trim();
+        }"""
+        seen = []
+        for _ in range(80):
+            page.keyboard.press("Tab")
+            seen.append(str(page.evaluate(focus)))
+            assert self.overflow(page)[3:] == [0, 0]
+            if " message " in seen[-1]:
+                break
+        kinds = [
+            next((i for i, one in enumerate(seen) if part in one), -1)
+            for part in ("Talk 0", "Talk 29", "INPUT file", "Sign out", "SELECT", "TEXTAREA")
+        ]
+        assert -1 not in kinds
+        assert kinds == sorted(kinds)
+
+
+class TestDraft:
+    def test_each_conversation_keeps_its_own(self, person: Person) -> None:
+        person.join()
+        first, _ = conversations(person, 2)
+        person.open(f"/#{first}")
+        person.page.reload()
+        box(person).fill("For the first")
+        listed(person).filter(has_text="Talk 1").click()
+        expect(box(person)).to_have_value("")
+        box(person).fill("For the second")
+        listed(person).filter(has_text="Talk 0").click()
+        expect(box(person)).to_have_value("For the first")
+        person.page.reload()
+        expect(box(person)).to_have_value("For the first")
+        listed(person).filter(has_text="Talk 1").click()
+        expect(box(person)).to_have_value("For the second")
+
+    def test_sent_message_leaves_no_draft(self, person: Person, scripted: Upstream) -> None:
+        begin(person, scripted)
+        scripted.always(text("Aye."))
+        person.say("Hello")
+        person.answered(3)
+        person.page.reload()
+        expect(person.said).to_have_count(3)
+        expect(box(person)).to_have_value("")
+
+    def test_what_a_model_drafts_can_be_undone(self, person: Person, scripted: Upstream) -> None:
+        begin(person, scripted)
+        scripted.enqueue(text("A model's words."), text("Other words."))
+        box(person).fill("My own words")
+        person.press("Draft")
+        expect(box(person)).to_have_value("A model's words.")
+        person.press("Undo the draft")
+        expect(box(person)).to_have_value("My own words")
+        person.press("Draft")
+        expect(box(person)).to_have_value("Other words.")
+        box(person).fill("Other words, changed")
+        expect(person.page.get_by_role("button", name="Undo the draft")).to_have_count(0)
+
+    def test_draft_of_another_conversation_stays_there(
+        self, person: Person, scripted: Upstream
+    ) -> None:
+        begin(person, scripted)
+        conversations(person, 1)
+        person.page.reload()
+        gate = Gate()
+        scripted.enqueue(held(gate, text("A model's words.")))
+        listed(person).first.click()
+        box(person).fill("Mine")
+        person.press("Draft")
+        gate.wait_reached()
+        listed(person).filter(has_text="Talk 0").click()
+        box(person).fill("Elsewhere")
+        gate.open()
+        wait_until(lambda: drafted(person), "the draft to be there")
+        expect(box(person)).to_have_value("Elsewhere")
+        listed(person).filter(has_not_text="Talk 0").click()
+        expect(box(person)).to_have_value("A model's words.")
+        person.press("Undo the draft")
+        expect(box(person)).to_have_value("Mine")
+
+
+def drafted(person: Person) -> bool:
+    return "A model's words." in person.page.evaluate("Object.values(localStorage)")
+
+
+class TestLeaving:
+    def test_reply_is_written_while_another_conversation_is_open(
+        self, person: Person, scripted: Upstream
+    ) -> None:
+        begin(person, scripted)
+        conversations(person, 1)
+        person.page.reload()
+        listed(person).first.click()
+        gate = Gate()
+        scripted.enqueue(stream(["Once there was ", gate, "a ship."]))
+        person.say("Tell me.")
+        expect(person.said.last).to_have_text("Once there was")
+        listed(person).filter(has_text="Talk 0").click()
+        expect(person.page.locator("[aria-busy=true]")).to_have_count(0)
+        listed(person).filter(has_not_text="Talk 0").click()
+        expect(person.said.last).to_have_text("Once there was")
+        listed(person).filter(has_text="Talk 0").click()
+        gate.open()
+        listed(person).filter(has_not_text="Talk 0").click()
+        person.answered(3)
+        expect(person.said.last).to_have_text("Once there was a ship.")
+        assert person.turns()[-1]["status"] == "complete"
+
+    def test_reply_is_written_while_the_page_is_reloaded(
+        self, person: Person, scripted: Upstream
+    ) -> None:
+        begin(person, scripted)
+        gate = Gate()
+        scripted.enqueue(stream(["Once there was ", gate, "a ship."]))
+        person.say("Tell me.")
+        expect(person.said.last).to_have_text("Once there was")
+        person.page.reload()
+        expect(person.page.get_by_text("Waiting for the reply")).to_be_visible()
+        gate.open()
+        person.answered(3)
+        expect(person.said.last).to_have_text("Once there was a ship.")
+        assert person.turns()[-1]["status"] == "complete"
+
+    def test_reply_that_began_before_a_reload_is_stopped(
+        self, person: Person, scripted: Upstream
+    ) -> None:
+        begin(person, scripted)
+        gate = Gate()
+        scripted.enqueue(stream(["Once there was ", gate, "a ship."]))
+        person.say("Tell me.")
+        expect(person.said.last).to_have_text("Once there was")
+        person.page.reload()
+        expect(person.page.get_by_text("Waiting for the reply")).to_be_visible()
+        person.press("Stop")
+        person.answered(3)
+        gate.open()
+        expect(person.said.last).to_have_text("Once there was")
+        assert person.turns()[-1]["status"] == "stopped"
+
+    def test_stopped_reply_is_not_called_cut_off(self, person: Person, scripted: Upstream) -> None:
+        begin(person, scripted)
+        gate = Gate()
+        scripted.enqueue(stream(["Once there was ", gate, "a ship."]))
+        person.say("Tell me.")
+        expect(person.said.last).to_have_text("Once there was")
+        person.press("Stop")
+        person.answered(3)
+        gate.open()
+        for _ in range(2):
+            expect(person.page.get_by_text("cut off")).to_have_count(0)
+            expect(person.page.get_by_role("alert")).to_have_count(0)
+            person.page.reload()
+            expect(person.said).to_have_count(3)
+
+    def test_reply_is_stopped_before_its_first_word(
+        self, person: Person, scripted: Upstream
+    ) -> None:
+        person.expected = ["409"]
+        begin(person, scripted)
+        gate = Gate()
+        scripted.enqueue(held(gate, text("Too late.")))
+        person.say("Tell me.")
+        gate.wait_reached()
+        person.press("Stop")
+        person.answered(2)
+        gate.open()
+        expect(person.page.get_by_role("alert")).to_have_count(0)
+        expect(person.said.last).to_have_text("Tell me.")
+        assert [row["content"] for row in person.stored()][1:] == ["Tell me."]
+
+
+class TestThreeStates:
+    def test_conversation_that_loads_does_not_look_new(self, person: Person) -> None:
+        person.join()
+        person.meet()
+        waiting: list[Route] = []
+        person.page.route("**/rest/v1/messages*", lambda route: waiting.append(route))
+        person.page.reload()
+        expect(person.page.get_by_text("Loading the messages")).to_be_visible()
+        expect(person.page.get_by_role("button", name=f"Let {MARA} begin")).to_have_count(0)
+        for route in waiting:
+            route.continue_()
+        expect(person.said.last).to_contain_text(GREETING)
+        expect(person.page.get_by_text("Loading the messages")).to_have_count(0)
+
+    @pytest.mark.parametrize("table", ["messages", "hidden_messages"])
+    def test_conversation_that_failed_to_load_is_tried_again(
+        self, person: Person, table: str
+    ) -> None:
+        person.expected = ["500"]
+        person.join()
+        person.meet()
+        path = f"**/rest/v1/{table}*"
+        person.page.route(path, lambda route: route.fulfill(status=500, json={"message": "no"}))
+        person.page.reload()
+        failed = person.page.get_by_role("group", name="Messages that could not be loaded")
+        expect(failed).to_be_visible()
+        expect(person.page.get_by_role("button", name=f"Let {MARA} begin")).to_have_count(0)
+        box(person).fill("Hello")
+        expect(person.page.get_by_role("button", name="Send")).to_be_disabled()
+        person.page.unroute(path)
+        failed.get_by_role("button", name="Try again").click()
+        expect(person.said.last).to_contain_text(GREETING)
+        expect(failed).to_have_count(0)
+        expect(box(person)).to_have_value("Hello")
+
+    def test_empty_conversation_can_be_begun(self, person: Person) -> None:
+        person.join()
+        conversations(person, 1)
+        person.page.reload()
+        expect(person.page.get_by_role("button", name=f"Let {MARA} begin")).to_be_visible()
+
+
+class TestReach:
+    def test_every_message_is_reached_and_the_place_is_kept(self, person: Person) -> None:
+        person.join()
+        [talk] = conversations(person, 1)
+        messages(person, 1_250, talk)
+        page = person.page
+        page.reload()
+        expect(person.said.last).to_have_text("Message 1250")
+        earlier = page.get_by_role("button", name="Show earlier messages")
+        while earlier.count():
+            first = person.said.first.inner_text()
+            page.locator(".column").evaluate("(column) => { column.scrollTop = 0 }")
+            place = page.get_by_text(first, exact=True)
+            before = place.bounding_box()
+            earlier.click()
+            expect(person.said.first).not_to_have_text(first)
+            page.evaluate(TWO_FRAMES)
+            after = place.bounding_box()
+            assert before is not None
+            assert after is not None
+            assert abs(before["y"] - after["y"]) < 60
+        texts = person.said.all_inner_texts()
+        assert texts == [f"Message {number}" for number in range(1, 1_251)]
+
+    def test_message_that_is_sent_from_far_above_is_shown(
+        self, person: Person, scripted: Upstream
+    ) -> None:
+        person.join()
+        [talk] = conversations(person, 1)
+        messages(person, 60, talk)
+        person.page.reload()
+        expect(person.said.last).to_have_text("Message 60")
+        person.ask_the_scripted_model()
+        scripted.always(text("Aye."))
+        person.page.locator(".column").evaluate("(column) => { column.scrollTop = 0 }")
+        expect(person.page.get_by_role("button", name="Newest messages")).to_be_visible()
+        person.say("Do you hear me?")
+        expect(person.page.get_by_text("Do you hear me?")).to_be_in_viewport()
+        person.answered(62)
+        expect(person.said.last).to_be_in_viewport()
+
+    def test_new_messages_are_marked_and_a_button_leads_to_them(self, person: Person) -> None:
+        person.join()
+        [talk] = conversations(person, 1)
+        messages(person, 60, talk)
+        page = person.page
+        page.reload()
+        expect(person.said.last).to_have_text("Message 60")
+        page.locator(".column").evaluate("(column) => { column.scrollTop = 0 }")
+        expect(page.get_by_role("button", name="Newest messages")).to_be_visible()
+        row = {"conversation_id": talk, "sender": "character", "content": "From afar"}
+        operator(person.copy, "POST", "/rest/v1/messages", row)
+        page.evaluate("dispatchEvent(new Event('focus'))")
+        expect(person.said.last).to_have_text("From afar")
+        expect(person.said.last).not_to_be_in_viewport()
+        page.get_by_role("button", name="New messages").click()
+        expect(person.said.last).to_be_in_viewport()
+        expect(page.locator(".new")).to_have_count(1)
+        expect(page.get_by_role("button", name="ew messages")).to_have_count(0)
+
+    def test_all_conversations_and_characters_are_reached(self, person: Person) -> None:
+        person.join()
+        conversations(person, 230)
+        rows = [
+            {"user_id": own_id(person), "name": f"Zoe, (the) {number:03}"} for number in range(420)
+        ]
+        operator(person.copy, "POST", "/rest/v1/characters", rows)
+        page = person.page
+        page.reload()
+        expect(listed(person)).to_have_count(100)
+        for count in (200, 230):
+            person.press("Show more conversations")
+            expect(listed(person)).to_have_count(count)
+        expect(page.get_by_role("button", name="Show more conversations")).to_have_count(0)
+        expect(people(person)).to_have_count(200)
+        more = page.get_by_role("button", name="Show more characters")
+        for _ in range(2):
+            before = people(person).count()
+            more.click()
+            expect(people(person)).not_to_have_count(before)
+        expect(more).to_have_count(0)
+        names = people(person).locator("> span:last-child")
+        zoes = [name for name in names.all_inner_texts() if name.startswith("Zoe")]
+        assert len(zoes) == len(set(zoes)) == 420
+
+    def test_old_conversation_with_a_late_character_is_opened_by_its_address(
+        self, person: Person
+    ) -> None:
+        person.join()
+        *_, last = conversations(person, 120)
+        person.open(f"/#{last}")
+        person.page.reload()
+        expect(person.page.get_by_role("heading", name="Talk 119")).to_be_visible()
+
+
+class TestEmptyConversation:
+    def test_it_is_used_again(self, person: Person) -> None:
+        person.join()
+        for _ in range(3):
+            people(person).filter(has_text=MARA).click()
+            expect(box(person)).to_be_focused()
+        expect(listed(person)).to_have_count(1)
+        person.press(f"Let {MARA} begin")
+        person.answered(1)
+        people(person).filter(has_text=MARA).click()
+        expect(listed(person)).to_have_count(2)
+        person.page.reload()
+        expect(listed(person)).to_have_count(2)
+        people(person).filter(has_text=MARA).dblclick()
+        expect(box(person)).to_be_focused()
+        assert len(person.copy.rows(f"conversations?user_id=eq.{own_id(person)}")) == 2
+
+
+class TestSignUp:
+    def test_name_is_kept_where_emails_are_confirmed(self, person: Person) -> None:
+        sent: list[Any] = []
+
+        def confirm_first(route: Route) -> None:
+            sent.append(route.request.post_data_json)
+            body = route.fetch().json()
+            user = body.get("user", body)
+            route.fulfill(status=200, json=user)  # no session
+
+        person.page.route("**/auth/v1/signup*", confirm_first)
+        person.sign_up()
+        expect(person.page.get_by_role("alert")).to_contain_text("open the link in the email")
+        assert sent[0]["data"] == {"display_name": "Ada"}
+        person.sign_in()
+        expect(person.page.locator(".who")).to_have_text("Ada")
+        [profile] = person.copy.rows(f"profiles?id=eq.{own_id(person)}")
+        assert profile["display_name"] == "Ada"
+
+
+class TestText:
+    def shown(self, person: Person, *contents: str) -> list[str]:
+        person.join()
+        person.meet()
+        person.insert_messages(*(("user", content) for content in contents))
+        prose = person.page.locator(".talk rp-prose")
+        return [prose.nth(at + 1).inner_html() for at in range(len(contents))]
+
+    def test_what_people_write_is_not_taken_for_markup(self, person: Person) -> None:
+        label, tilde, indented = self.shown(
+            person, "[Mara]: Hello.", "~x~ ~~y~~", "    Aye.\n    No."
+        )
+        assert "[Mara]: Hello." in label
+        assert "~x~ <del>y</del>" in tilde
+        assert "<pre>" not in indented
+        assert "<code>" not in indented
+
+    def test_emphasis_stands_beside_chinese_punctuation(self, person: Person) -> None:
+        shown = self.shown(person, "**重要：**请看", "他说**“你好。”**然后", "他*（笑）*说")
+        assert [re.sub("</?(div|p)[^>]*>|\n", "", one) for one in shown] == [
+            "<strong>重要：</strong>请看",
+            "他说<strong>“你好。”</strong>然后",
+            "他<em>（笑）</em>说",
+        ]
+
+    def test_text_reads_in_its_own_direction(self, person: Person) -> None:
+        person.join()
+        person.meet()
+        page = person.page
+        person.character("مارة فوس", description=ARABIC)
+        person.insert_messages(("user", ARABIC), ("user", f"Hello.\n\n{ARABIC}"))
+        direction = "(each) => getComputedStyle(each).direction"
+        assert person.said.nth(1).evaluate(direction) == "rtl"
+        assert person.said.nth(2).evaluate(direction) == "ltr"
+        second = person.said.nth(2).locator("p").nth(1)
+        assert second.evaluate("(each) => getComputedStyle(each).unicodeBidi") == "plaintext"
+        box(person).fill(ARABIC)
+        assert box(person).evaluate(direction) == "rtl"
+        name = page.locator(".lists").get_by_text("مارة فوس")
+        assert name.first.evaluate(direction) == "rtl"
+        person.press("Memory")
+        page.get_by_label("A fact to remember").fill(ARABIC)
+        person.press("Add")
+        fact = page.locator("dialog .rows li > span", has_text="المنارة")
+        assert fact.evaluate(direction) == "rtl"
+        without = page.evaluate("""() => [...document.querySelectorAll(
+            "rp-prose, textarea, input[maxlength], .talk h3, .bar h1, .who")]
+          .filter((each) => each.dir !== "auto").map((each) => each.outerHTML.slice(0, 120))""")
+        assert without == []
+
+
+class TestElsewhere:
+    def device(self, person: Person, setup: Callable[[Page], None] = lambda page: None) -> Page:
+        """Another device of the same person, with the newest conversation open."""
+        browser = person.page.context.browser
+        assert browser is not None
+        page = browser.new_context().new_page()
+        setup(page)
+        page.goto(person.url)
+        page.get_by_label("Email").fill(person.email)
+        page.get_by_label("Password").fill(PASSWORD)
+        page.get_by_role("button", name="Sign in", exact=True).click()
+        expect(page.locator(".talk rp-prose")).to_have_count(1)
+        return page
+
+    def test_another_tab_is_noticed_at_once(self, person: Person, scripted: Upstream) -> None:
+        begin(person, scripted)
+        tab = person.page.context.new_page()
+        tab.goto(person.page.url)
+        expect(tab.locator(".talk rp-prose")).to_have_count(1)
+        gate = Gate()
+        scripted.enqueue(stream(["Good ", gate, "evening."]))
+        person.say("Hello")
+        expect(tab.get_by_text("Waiting for the reply")).to_be_visible()
+        gate.open()
+        expect(tab.locator(".talk rp-prose").last).to_have_text("Good evening.")
+        expect(tab.locator("[aria-busy=true]")).to_have_count(0)
+        person.delete(2)
+        expect(tab.locator(".talk rp-prose")).to_have_count(2)
+
+    def test_another_device_is_noticed_with_the_focus(
+        self, person: Person, scripted: Upstream
+    ) -> None:
+        begin(person, scripted)
+        device = self.device(person)
+        scripted.always(text("Good evening."))
+        person.say("Hello")
+        person.answered(3)
+        device.evaluate("dispatchEvent(new Event('focus'))")
+        expect(device.locator(".talk rp-prose").last).to_have_text("Good evening.")
+        person.press("Settings")
+        person.press("Delete this conversation")
+        person.press("Delete the conversation")
+        expect(person.page.get_by_text("Who would you like to meet?")).to_be_visible()
+        device.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
+        expect(device.locator(".notice")).to_have_text("This conversation was deleted.")
+        device.context.close()
+
+    def test_another_device_is_noticed_by_realtime(
+        self, person: Person, scripted: Upstream
+    ) -> None:
+        """The socket is scripted: the local stack has no realtime."""
+        begin(person, scripted)
+        sockets: list[tuple[WebSocketRoute, list[Any]]] = []
+
+        def answer(socket: WebSocketRoute) -> None:
+            def hear(message: str | bytes) -> None:
+                join_ref, ref, topic, event, payload = json.loads(message)
+                changes = payload.get("config", {}).get("postgres_changes", [])
+                reply = {"postgres_changes": [one | {"id": 1} for one in changes]}
+                if event == "phx_join":
+                    sockets.append((socket, [join_ref, topic, changes]))
+                back = {"status": "ok", "response": reply}
+                socket.send(json.dumps([join_ref, ref, topic, "phx_reply", back]))
+
+            socket.on_message(hear)
+
+        def setup(page: Page) -> None:
+            def with_realtime(route: Route) -> None:
+                body = route.fetch().text()
+                route.fulfill(
+                    body=re.sub(r'"?realtime"?: false', "realtime: true", body),
+                    content_type="text/javascript",
+                )
+
+            page.route("**/config.js", with_realtime)
+            page.route_web_socket(re.compile("/realtime/v1/websocket"), answer)
+
+        device = self.device(person, setup)
+        # Playwright calls `answer` only while it is asked for something.
+        wait_until(lambda: device.title() and sockets, "the page to join", seconds=60)
+        scripted.always(text("Good evening."))
+        person.say("Hello")
+        person.answered(3)
+        socket, (join_ref, topic, changes) = sockets[0]
+        assert [(one["table"], one["filter"]) for one in changes] == [
+            ("turns", f"user_id=eq.{person.user_id}")
+        ]
+        record = {"conversation_id": person.conversation_id, "status": "complete"}
+        data = {"type": "UPDATE", "schema": "public", "table": "turns", "record": record}
+        data |= {"columns": [], "commit_timestamp": "2026-01-01T00:00:00Z", "errors": None}
+        change = {"ids": [1], "data": data}
+        socket.send(json.dumps([join_ref, None, topic, "postgres_changes", change]))
+        expect(device.locator(".talk rp-prose").last).to_have_text("Good evening.")
+        device.context.close()

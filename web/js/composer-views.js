@@ -1,0 +1,75 @@
+// The templates of the message box.
+
+import { html, nothing } from "../vendor/lit/lit-html.js";
+import { live } from "../vendor/lit/directives/live.js";
+import { repeat } from "../vendor/lit/directives/repeat.js";
+import { choices, standard } from "./availability.js";
+import { changeDraft, undoDraft } from "./drafts.js";
+import { doing, set } from "./page.js";
+import { showNewest } from "./scrolling.js";
+import { chosenModel } from "./state.js";
+import * as turns from "./turns.js";
+
+/** The message box, and who speaks next. */
+export function composer(state, members, places) {
+  const several = members.length > 1;
+  const whom = several ? "everybody" : (members[0]?.name ?? "Somebody");
+  const submit = (event) => {
+    event.preventDefault();
+    doing(() => turns.send(state.draft))();
+  };
+  const keys = (event) => {
+    if (event.key === "Enter" && !event.shiftKey && !event.isComposing) submit(event);
+  };
+  return html`
+    <form class="composer" data-refuge="#message" @submit=${submit}>
+      ${state.away
+        ? html`<button type="button" class="newest" @click=${doing(showNewest)}>${state.fresh ? "New messages" : "Newest messages"} ↓</button>`
+        : nothing}
+      ${outlook(state)}
+      ${several ? speakers(state, members, places) : nothing}
+      ${state.replaced === null
+        ? nothing
+        : html`<p class="drafted"><span>A model wrote this draft.</span>
+            <button type="button" @click=${undoDraft}>Undo the draft</button></p>`}
+      <div class="box">
+        <label for="message" class="unseen">Message to ${whom}</label>
+        <textarea id="message" rows="1" maxlength="8000" placeholder="Write a message"
+          dir="auto" .value=${live(state.draft)} @keydown=${keys}
+          @input=${({ target }) => changeDraft(target.value)}></textarea>
+        ${state.turn
+          ? html`<button type="button" class="primary" ?disabled=${state.turn.isStopped} @click=${doing(turns.stop)}>Stop</button>`
+          : html`
+              ${places.length
+                ? html`<button type="button" class="draft" title="A model drafts your next message"
+                    @click=${doing(() => turns.take({ action: "impersonate" }))}>Draft</button>`
+                : nothing}
+              <button class="primary" ?disabled=${!state.draft.trim() || state.phase === "failed"}>Send</button>`}
+      </div>
+      <p class="quiet hint">${several ? "All of them are" : `${whom} is`} fictional: a language model writes the replies. Escape stops one.</p>
+    </form>`;
+}
+
+/** Selects who speaks next in a group, and a button that lets them speak. */
+const speakers = (state, members, places) => html`
+  <div class="speakers">
+    <label>Who speaks
+      <select .value=${live(state.speaker)} @change=${({ target }) => set({ speaker: target.value })}>
+        <option value="">The one I name, or in turn</option>
+        ${repeat(members, ({ id }) => id, ({ id, name }) => html`<option value=${id}>${name}</option>`)}
+      </select>
+    </label>
+    ${places.length && !state.turn
+      ? html`<button type="button" title="The next character speaks without a message from you"
+          @click=${doing(() => turns.take({ kickoff: true }))}>Let them talk</button>`
+      : nothing}
+  </div>`;
+
+/** A note that the chosen model cannot answer now. */
+function outlook(state) {
+  const offered = choices(state);
+  const chosen = chosenModel();
+  const asked = chosen ? offered.find(({ key }) => key === chosen) : standard(state.models, offered);
+  if (!asked?.why) return nothing;
+  return html`<p class="quiet outlook">${asked.name}: ${asked.why}. Another model will answer for now.</p>`;
+}

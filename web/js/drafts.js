@@ -1,0 +1,54 @@
+// What somebody writes: a draft for each conversation, kept on this device until it is sent.
+
+import { set } from "./page.js";
+import { state } from "./state.js";
+
+const key = (conversation_id) => `draft:${conversation_id}`;
+const replaced = new Map(); // what a model's draft took the place of, by conversation
+
+const draftOf = (conversation_id) => localStorage.getItem(key(conversation_id)) ?? "";
+
+/** Keeps a conversation's draft, and shows it if the conversation is open. */
+export function keepDraft(conversation_id, text) {
+  replaced.delete(conversation_id);
+  write(conversation_id, text);
+}
+
+function write(conversation_id, text) {
+  try {
+    if (text) localStorage.setItem(key(conversation_id), text);
+    else localStorage.removeItem(key(conversation_id));
+  } catch {
+    // There is no room. The draft lasts as long as the page.
+  }
+  if (state.conversation?.id === conversation_id) set({ draft: text, replaced: replaced.get(conversation_id) ?? null });
+}
+
+export const changeDraft = (text) => keepDraft(state.conversation.id, text);
+
+/** Shows the draft of the conversation that was opened. */
+export function showDraft() {
+  const { id } = state.conversation;
+  set({ draft: draftOf(id), replaced: replaced.get(id) ?? null });
+}
+
+/** Writes a model's draft; what stood there can be brought back. */
+export function replaceDraft(conversation_id, text) {
+  const before = draftOf(conversation_id) || (state.conversation?.id === conversation_id ? state.draft : "");
+  replaced.set(conversation_id, before);
+  write(conversation_id, text);
+}
+
+/** Brings back what a model's draft took the place of. */
+export function undoDraft() {
+  const { id } = state.conversation;
+  keepDraft(id, replaced.get(id) ?? "");
+  set({ said: "Your own text is back." });
+}
+
+/** Gives back a message that was not saved, unless something new was written meanwhile. */
+export function giveBackDraft(conversation_id, text) {
+  if (!draftOf(conversation_id)) keepDraft(conversation_id, text);
+}
+
+export const forgetDraft = (conversation_id) => keepDraft(conversation_id, "");

@@ -1,0 +1,126 @@
+// The templates of messages and of the reply that is being written.
+
+import { html, nothing } from "../vendor/lit/lit-html.js";
+import { workerName } from "./availability.js";
+import { branch } from "./conversations.js";
+import { choose, edit, hide } from "./messages.js";
+import { doing, drawn, openDialog, set } from "./page.js";
+import "./prose.js";
+import { characterName, listMembers } from "./state.js";
+import { editAndAnswer, take } from "./turns.js";
+import { showWhy } from "./why.js";
+
+const GREETING = "card:greeting"; // no model wrote it
+
+const author = (state, message) =>
+  message.sender === "user" ? "You" : characterName(message.character_id ?? state.conversation.character_id);
+
+/** A message with its versions and its tools. */
+export function said(state, { message, versions }, last, isFirstNew = false) {
+  const busy = state.turn?.at?.id === message.id;
+  const mine = message.sender === "user";
+  const answer = state.answers.get(message.id);
+  const hidden = state.hidden.has(message.position);
+  const cutOff = answer?.status === "incomplete";
+  const carriedOn = busy && state.turn.body.action === "continue";
+  const text = !busy ? message.content : carriedOn ? `${message.content}${state.turn.text}` : state.turn.text;
+  const notice = answer?.result?.notice;
+  return html`
+    <li class=${mine ? "mine" : "theirs"} ?data-hidden=${hidden}>
+      ${isFirstNew ? html`<p class="new">New</p>` : nothing}
+      <article aria-label=${`${author(state, message)} said`} aria-busy=${busy}>
+        <h3 dir="auto">${author(state, message)}${message.edited_at ? html` <small>edited</small>` : nothing}
+          ${hidden ? html`<small>hidden from the model</small>` : nothing}</h3>
+        ${state.editing === message.id
+          ? editor(message, mine)
+          : html`<rp-prose dir="auto" .text=${text}></rp-prose>${busy ? waiting(state) : nothing}`}
+        ${cutOff && !busy ? html`<p class="quiet">This reply was cut off. You can continue it.</p>` : nothing}
+        ${notice && notice !== state.notice ? html`<p class="quiet">${notice}</p>` : nothing}
+        ${state.turn || state.editing ? nothing : tools(state, message, versions, last, answer)}
+      </article>
+    </li>`;
+}
+
+function tools(state, message, versions, last, answer) {
+  const theirs = message.sender === "character";
+  const hidden = state.hidden.has(message.position);
+  const place = versions.findIndex(({ id }) => id === message.id);
+  const turnTo = (index) => doing(() => choose(versions[index]));
+  return html`
+    <div class="tools" ?data-last=${last}>
+      ${versions.length > 1
+        ? html`<span class="versions">
+            <button aria-label="Earlier version" ?disabled=${place === 0} @click=${turnTo(place - 1)}>‹</button>
+            <span>${place + 1} of ${versions.length}</span>
+            <button aria-label="Later version" ?disabled=${place === versions.length - 1} @click=${turnTo(place + 1)}>›</button>
+          </span>`
+        : nothing}
+      ${theirs
+        ? html`
+            <button @click=${doing(() => take({ action: "regenerate", message_id: message.id }, message))}>Regenerate</button>
+            <button @click=${doing(() => take({ action: "continue", message_id: message.id }, message))}>Continue</button>`
+        : nothing}
+      <button @click=${doing(async () => {
+        set({ editing: message.id });
+        await drawn();
+        document.querySelector(".editor textarea").focus();
+      })}>Edit</button>
+      <button @click=${doing(() => branch(message))}>Branch</button>
+      <button title="Models read only what is not hidden" @click=${doing(() => hide(message, !hidden))}>
+        ${hidden ? "Show to the model" : "Hide from the model"}</button>
+      <button @click=${() => openDialog("delete", { message })}>Delete</button>
+      ${theirs && answer?.model_used && answer.model_used !== GREETING
+        ? html`<button @click=${doing(() => showWhy(message))}>Why?</button>`
+        : nothing}
+      ${answer?.model_used ? html`<small class="model" title=${answer.model_used}>${modelName(state, answer.model_used)}</small>` : nothing}
+    </div>`;
+}
+
+function modelName(state, used) {
+  const worker = workerName(state.workers, used);
+  if (worker) return worker;
+  if (used === GREETING) return "Greeting";
+  const key = used.slice(used.indexOf(":") + 1);
+  return state.models.find((model) => model.model_key === key)?.display_name ?? key;
+}
+
+function editor(message, mine) {
+  const save = (anew) =>
+    doing((event) => (anew ? editAndAnswer : edit)(message, event.target.closest("form").elements.text.value));
+  return html`
+    <form class="editor" @submit=${(event) => event.preventDefault()}
+      @keydown=${(event) => event.key === "Escape" && set({ editing: null })}>
+      <label><span class="unseen">New text</span>
+        <textarea name="text" rows="5" dir="auto" .value=${message.content}></textarea>
+      </label>
+      <div class="choices">
+        ${mine ? html`<button class="primary" @click=${save(true)}>Save and regenerate</button>` : nothing}
+        <button class=${mine ? "" : "primary"} @click=${save(false)}>Save</button>
+        <button type="button" @click=${() => set({ editing: null })}>Cancel</button>
+      </div>
+    </form>`;
+}
+
+/** The message that was just sent, and the reply that is being written. */
+export function underway(state, places) {
+  const { body, text } = state.turn;
+  const last = places.at(-1)?.message;
+  const mine = body.message && !(last?.sender === "user" && last.content === body.message);
+  const members = listMembers(state.conversation);
+  // With several characters, the speaker is unknown until the reply starts.
+  const name = state.turn.speaker || members.length === 1 ? characterName(state.turn.speaker ?? members[0].id) : "Somebody";
+  const draft = body.action === "impersonate";
+  return html`
+    ${mine ? html`<li class="mine"><article aria-label="You said"><h3>You</h3><rp-prose dir="auto" .text=${body.message}></rp-prose></article></li>` : nothing}
+    <li class=${draft ? "mine" : "theirs"}>
+      <article aria-label=${`${name} is answering`} aria-busy="true">
+        <h3 dir="auto">${draft ? "Your draft" : name}</h3>
+        <rp-prose dir="auto" .text=${text}></rp-prose>
+        ${waiting(state)}
+      </article>
+    </li>`;
+}
+
+const waiting = (state) => html`
+  <p class="waiting"><span class="dots" aria-hidden="true"><i></i><i></i><i></i></span>
+    ${state.turn.note || (state.turn.text ? nothing : "Thinking …")}</p>`;
