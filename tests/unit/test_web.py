@@ -36,6 +36,16 @@ def test_page_has_its_files_and_its_policy(built: Path, page: str) -> None:
     assert "{{" not in text
 
 
+@pytest.mark.parametrize(
+    ("url", "socket"),
+    [("https://ref.supabase.example", "wss://ref.supabase.example"), ("", None)],
+)
+def test_policy_allows_the_socket_of_realtime(url: str, socket: str | None) -> None:
+    config = CONFIG.model_copy(update={"realtime": True, "supabase_url": url})
+    reached = re.findall(r"wss?://\S+?(?=[;\s])", config.policy())
+    assert reached == ([socket] if socket else [])
+
+
 def test_every_import_is_there(built: Path) -> None:
     imports = {
         (path.parent / name).resolve()

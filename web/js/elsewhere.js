@@ -11,6 +11,7 @@ import { onAnnounced } from "./tabs.js";
 
 let looking = false;
 let again = false;
+let channel = null;
 
 /** Looks once at a time, and once more if something happened meanwhile. */
 async function look() {
@@ -31,12 +32,13 @@ async function look() {
 const isOurs = (conversation_id) => state.running.has(conversation_id);
 
 /** Listens to the changes of a person's turns. Ends what was listened to before. */
-export function listen(user_id) {
-  if (!config.realtime) return;
-  supabase.removeAllChannels();
-  if (!user_id) return;
+export async function listen(user_id) {
+  const before = channel;
+  channel = null;
+  if (before) await supabase.removeChannel(before);
+  if (!config.realtime || !user_id) return;
   const changes = { event: "*", schema: "public", table: "turns", filter: `user_id=eq.${user_id}` };
-  supabase
+  channel = supabase
     .channel(`turns of ${user_id}`)
     .on("postgres_changes", changes, ({ new: row }) => isOurs(row.conversation_id) || look())
     // What happened while the connection was lost is in no change.
