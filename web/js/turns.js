@@ -81,11 +81,25 @@ async function heard(current) {
       // try, the running turn can be this one.
       const running = error.code === "turn_in_progress";
       if (!(error instanceof Dropped || running) || tries === TRIES || current.signal.aborted) throw error;
+      if (running && (await awaited(current))) {
+        tries -= 1;
+        continue;
+      }
       current.note = running ? "Waiting for the reply …" : "The connection was lost. Fetching the reply …";
       if (isOpen(current)) set({ said: current.note });
       await delay(Math.max(1000 * 2 ** (tries - 1), error.seconds * 1000));
     }
   }
+}
+
+/** Waits for this very turn, if it is the one that runs. Returns whether it was. */
+async function awaited(current) {
+  const row = await data(running(current.body.conversation_id)).catch(() => null);
+  if (!row || row.client_message_id !== current.body.client_message_id) return false;
+  if (!current.isStopped) current.note = "The connection was lost. Waiting for the reply …";
+  current.id = row.id;
+  if (isOpen(current)) set({ said: current.note });
+  return ended(current, Date.parse(row.lease_expires_at)).then(() => true, () => false);
 }
 
 const isOpen = ({ body }) => state.conversation?.id === body.conversation_id;
