@@ -14,6 +14,7 @@ from playwright.sync_api import Page, Route, WebSocketRoute, expect
 
 from tests.support.answers import held, stream, text
 from tests.support.person import GREETING, MARA, PASSWORD, Person, operator
+from tests.support.postgres import ROOT
 from tests.support.upstream import Upstream
 from tests.support.waiting import Gate, wait_until
 
@@ -639,3 +640,30 @@ class TestElsewhere:
         socket.send(json.dumps([join_ref, None, topic, "postgres_changes", change]))
         expect(device.locator(".talk rp-prose").last).to_have_text("Good evening.")
         device.context.close()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_what_is_new_on_the_page_is_for_everybody(
+    person: Person, scripted: Upstream, scheme: Any
+) -> None:
+    page = person.page
+    page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
+    page.set_viewport_size({"width": 320, "height": 700})
+    person.join()
+    [talk] = conversations(person, 1)
+    messages(person, 40, talk)
+    page.reload()
+    expect(person.said.last).to_have_text("Message 40")
+    person.ask_the_scripted_model()
+    scripted.always(text("A model's words."))
+    person.press("Draft")
+    expect(page.get_by_role("button", name="Undo the draft")).to_be_visible()
+    page.locator(".column").evaluate("(column) => { column.scrollTop = 0 }")
+    expect(page.get_by_role("button", name="Newest messages")).to_be_visible()
+    row = {"conversation_id": talk, "sender": "character", "content": "From afar"}
+    operator(person.copy, "POST", "/rest/v1/messages", row)
+    page.evaluate("dispatchEvent(new Event('focus'))")
+    expect(page.get_by_role("button", name="New messages")).to_be_visible()
+    page.evaluate((ROOT / "node_modules/axe-core/axe.min.js").read_text())
+    found = page.evaluate("axe.run().then(({ violations }) => violations)")
+    assert [each["id"] for each in found if each["impact"] in ("serious", "critical")] == []
