@@ -29,6 +29,23 @@ begin
   return found;
 end $$;
 
+-- See own_shared. The product titles each conversation so, until its person renames it.
+create function shared.given_title(p_title text) returns text
+language sql immutable set search_path = '' as $$
+  select nullif(nullif(btrim(p_title), ''), 'New Conversation')
+$$;
+
+-- See own_shared. Its messages go with it. One that something else of the product's refers to stays.
+create function shared.delete_conversation(p_conversation_id uuid) returns boolean
+language plpgsql volatile set search_path = '' as $$
+begin
+  delete from public.conversations c where c.id = p_conversation_id;
+  return true;
+exception when others then
+  raise warning 'conversation % not deleted: % %', p_conversation_id, sqlstate, sqlerrm;
+  return false;
+end $$;
+
 -- A branch is listed where its parent is: it takes over what the product's lists filter by.
 create function private.add_conversation() returns trigger
 language plpgsql set search_path = '' as $$
@@ -66,7 +83,8 @@ begin
   end if;
   return new;
 end $$;
-revoke execute on function shared.hold_conversation(uuid), private.add_conversation(), private.change_conversation()
+revoke execute on function shared.hold_conversation(uuid), shared.given_title(text), shared.delete_conversation(uuid),
+  private.add_conversation(), private.change_conversation()
   from public, anon, authenticated;
 create trigger conversations_add instead of insert on shared.conversations
   for each row execute function private.add_conversation();

@@ -9,8 +9,8 @@
 --   healthCheckUrl    where the database itself calls health_check, if it does
 --   limits            {"default": {...}, "<role>": what differs for it, "project": {...}}; see
 --                     private.limits_for
---   retention         {"usage_days", "result_days", "prompt_days"}: how long rows are kept; see
---                     public.apply_retention
+--   retention         {"usage_days", "result_days", "prompt_days", "deleted_days"}: how long rows are
+--                     kept; see public.apply_retention and public.purge_conversations
 
 -- Whether limits are valid: non-negative numbers, or null for no limit.
 create function private.are_limits(p_limits jsonb) returns boolean

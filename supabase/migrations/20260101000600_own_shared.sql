@@ -69,6 +69,20 @@ begin
   return found;
 end $$;
 
+-- The title that a conversation was given, null if it has only the default one.
+create function shared.given_title(p_title text) returns text
+language sql immutable set search_path = '' as $$
+  select nullif(p_title, '')
+$$;
+
+-- Deletes a conversation with all that belongs to it. Returns whether it is gone.
+create function shared.delete_conversation(p_conversation_id uuid) returns boolean
+language plpgsql volatile set search_path = '' as $$
+begin
+  delete from public.conversations c where c.id = p_conversation_id;
+  return true;
+end $$;
+
 -- Whether the policies of the shared tables are ours: people choose only characters that they may
 -- see, and admins do not see the private ones of others.
 create function shared.has_our_policies() returns boolean
@@ -88,6 +102,7 @@ language sql stable set search_path = '' as $$
 $$;
 
 revoke execute on function shared.next_position(), shared.may_answer_another(uuid),
-  shared.lock_ages(uuid[]), shared.hold_conversation(uuid), shared.has_our_policies(),
+  shared.lock_ages(uuid[]), shared.hold_conversation(uuid), shared.given_title(text),
+  shared.delete_conversation(uuid), shared.has_our_policies(),
   shared.installation(), shared.is_ours(oid) from public, anon, authenticated;
 grant execute on function shared.has_our_policies() to authenticated;

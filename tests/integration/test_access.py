@@ -43,6 +43,7 @@ characters, public      ----  siud  s---  s---  siud
 characters, adult       ----  siud  ----  ----  siud
 chat_worker_health      ----  s---  s---  s---  ----
 companions              ----  s---  ----  ----  ----
+conversation_entries    ----  siu-  ----  ----  siud
 conversation_memory     ----  s-u-  ----  ----  ----
 conversation_settings   ----  siud  ----  ----  siud
 conversation_summaries  ----  siud  ----  ----  siud
@@ -98,6 +99,9 @@ character_portraits: delete, select
 characters: delete, insert, select, update
 chat_worker_health: select
 companions: select
+conversation_entries: insert(conversation_id, is_deleted, is_pinned, title)
+conversation_entries: select
+conversation_entries: update(conversation_id, is_deleted, is_pinned, title)
 conversation_summaries: delete, select
 conversation_summaries: insert(conversation_id, person_content)
 conversation_summaries: update(person_content)
@@ -150,6 +154,7 @@ api_models_select api_models_insert api_models_update api_models_delete
 api_providers_select api_providers_insert api_providers_update api_providers_delete
 character_portraits_select character_portraits_delete
 characters_select characters_insert characters_update characters_delete
+conversation_entries_all
 conversation_settings_all
 conversation_summaries_all
 conversations_select conversations_insert conversations_update conversations_delete
@@ -187,6 +192,7 @@ FUNCTIONS = {
         public.choose_variant public.clear_passed_cooldowns public.close_abandoned_turns
         public.count_action public.declare_age public.delete_messages public.drain_worker
         public.edit_message public.export_chat public.hide_message public.import_chat
+        public.purge_conversations
         public.embed_messages
         public.end_step public.make_worker public.read_worker_keys public.read_workers
         public.register_worker public.remove_worker
@@ -203,6 +209,7 @@ FUNCTIONS = {
         private.all_workers private.are_prices private.is_age_verified private.is_member
         private.may_upload_portrait private.owns_character
         private.is_played private.is_unused_secret private.may_meet private.shown_workers
+        public.list_conversations public.search_conversations
         private.workers_on_cooldown public.set_default_model shared.has_our_policies
     """,
     "authenticated service_role": """
@@ -212,6 +219,11 @@ FUNCTIONS = {
     # Called by other functions, triggers and constraints.
     "": """
         private.given_name private.name_new_person
+        private.active_caller private.conversation_title private.listed private.one_line
+        private.search_hashes private.search_messages private.search_pattern
+        private.search_query private.snippet private.stays_deleted
+        private.write_conversation_entry
+        shared.delete_conversation shared.given_title
         private.accept_turn private.any_minor private.are_limits private.bounded
         private.branch_embeddings private.branch_memory private.drop_facts
         private.forget_embedding private.forget_facts_of private.forget_message
@@ -412,6 +424,10 @@ def settings(stack: Stack, owner: User) -> dict[str, Any]:
     return {"conversation_id": str(stack.conversation(owner)), "note": "It rains."}
 
 
+def entry(stack: Stack, owner: User) -> dict[str, Any]:
+    return {"conversation_id": str(stack.conversation(owner)), "title": "Rain."}
+
+
 def hidden(stack: Stack, owner: User) -> dict[str, Any]:
     return {"conversation_id": str(stack.conversation(owner)), "position": 1}
 
@@ -558,6 +574,9 @@ ROWS = {
         {"age": 31},
     ),
     "chat_worker_health": Row(checked, lambda s, o: {"is_healthy": True}, {"is_healthy": False}),
+    "conversation_entries": Row(
+        stored("conversation_entries", entry, "conversation_id"), entry, {"title": "Fog."}
+    ),
     "conversation_memory": Row(
         lambda s, o: {"conversation_id": s.conversation(o)},
         lambda s, o: {"conversation_id": str(s.conversation(o)), "remembers": False},

@@ -398,6 +398,7 @@ class TestRun:
             "portraits": "done",
             "roll_up": "done",
             "retention": "done",
+            "purge": "done",
         }
         assert stack.health_check().json()["steps"]["retention"]["outcome"] == "not_due"
 
@@ -410,6 +411,7 @@ class TestRun:
             ("/rpc/portraits_to_remove", "portraits"),
             ("/rpc/roll_up_usage", "roll_up"),
             ("/rpc/apply_retention", "retention"),
+            ("/rpc/purge_conversations", "purge"),
             ("/rpc/read_providers", "approval"),
         ],
     )
@@ -487,6 +489,7 @@ class TestRun:
             "portraits": "done",
             "roll_up": "out_of_time",
             "retention": "out_of_time",
+            "purge": "out_of_time",
         }
         assert set(answer.json()["workers"]) == set(cache(stack)) == {"chatWorker"}
 
@@ -498,7 +501,7 @@ class TestRun:
         ended = {line["step"]: line for line in log if line["message"] == "step ended"}
         assert (ended["turns"]["severity"], ended["turns"]["outcome"]) == ("WARNING", "failed")
         assert (ended["cooldowns"]["severity"], ended["cooldowns"]["outcome"]) == ("INFO", "done")
-        steps = {"approval", "turns", "cooldowns", "portraits", "roll_up", "retention"}
+        steps = {"approval", "turns", "cooldowns", "portraits", "roll_up", "retention", "purge"}
         assert set(ended) == steps
 
     def test_settings_that_nobody_can_read_are_an_outage(self, stack: Stack) -> None:

@@ -20,6 +20,7 @@ from health_check.housekeeping import (
     apply_retention,
     clear_cooldowns,
     close_turns,
+    purge_conversations,
     remove_portraits,
     roll_up_usage,
 )
@@ -171,6 +172,7 @@ def _database_steps(run: Run) -> list[list[Step]]:
     usage = [
         step("roll_up", roll_up_usage, settings.roll_up_minutes * 60),
         step("retention", apply_retention, settings.retention_minutes * 60),
+        step("purge", purge_conversations, settings.retention_minutes * 60),
     ]
     return [
         # Recorded on every run, which shows whether the scheduler still calls.

@@ -6,6 +6,8 @@ from edge import storage
 from edge.storage import StorageError
 from health_check.steps import Found, Run, StepFailed
 
+CONVERSATIONS_AT_ONCE = 20
+"""Each takes its messages along."""
 PORTRAITS_AT_ONCE = 100
 """Pictures removed by one call; Storage takes up to 1,000."""
 BATCH = 1_000
@@ -58,3 +60,11 @@ async def apply_retention(run: Run, found: Found) -> None:
         gone = await run.clients.rpc("apply_retention", parameters)
         for name, count in gone.items():
             found[name] += count
+
+
+async def purge_conversations(run: Run, found: Found) -> None:
+    """Delete the conversations for good that their owners deleted long enough ago, in batches."""
+    found["conversations"] = 0
+    parameters = {"p_limit": CONVERSATIONS_AT_ONCE}
+    while purged := await run.clients.rpc("purge_conversations", parameters):
+        found["conversations"] += purged

@@ -1,0 +1,31 @@
+-- Deletes conversations for good that their owners deleted retention.deleted_days ago, 30 where the
+-- settings say nothing; null: never. One that somebody wrote in since is not deleted any more. At most
+-- p_limit at a time. Returns how many it has dealt with.
+create function public.purge_conversations(p_limit integer default 20) returns integer
+language plpgsql security definer set search_path = '' as $$
+declare
+  v_days numeric;
+  v_id uuid;
+  v_count integer := 0;
+begin
+  select case when s.config -> 'retention' ? 'deleted_days' then (s.config #>> '{retention,deleted_days}')::numeric
+              else 30 end
+  into v_days from private.system_settings s;
+  for v_id in
+    select e.conversation_id from public.conversation_entries e
+    where e.is_deleted and e.deleted_at < now() - make_interval(secs => v_days * 86400)
+    order by e.deleted_at limit p_limit
+    for update skip locked
+  loop
+    v_count := v_count + 1;
+    if not private.stays_deleted(v_id, (select e.deleted_at from public.conversation_entries e where e.conversation_id = v_id)) then
+      update public.conversation_entries e set is_deleted = false where e.conversation_id = v_id;
+    elsif not shared.delete_conversation(v_id) then
+      -- Tried again another time, after the others.
+      update public.conversation_entries e set deleted_at = now() where e.conversation_id = v_id;
+    end if;
+  end loop;
+  return v_count;
+end $$;
+revoke execute on function public.purge_conversations(integer) from public, anon, authenticated;
+grant execute on function public.purge_conversations(integer) to service_role;
