@@ -288,17 +288,21 @@ class TestOthers:
 def test_a_page_reads_as_much_of_many_conversations_as_of_few(
     stack: Stack, ann: User, postgres: Postgres
 ) -> None:
+    bob = stack.user()
+
     def work(count: int) -> int:
-        """The rows read for a page after so many more conversations."""
+        """The rows read for a page of so many conversations of hers, and more of somebody else."""
         with postgres.connect("app", OWNER) as db:
             db.execute("set search_path = shared, public")
-            db.execute(
-                "with made as (insert into conversations (user_id, character_id)"
-                " select %s, %s from generate_series(1, %s) returning id)"
-                " insert into messages (conversation_id, sender, content)"
-                " select made.id, 'user', 'Hello there, keeper' from made",
-                (ann.id, DEMO_CHARACTER, count),
-            )
+            for person, more in ((ann, count), (bob, 5_000)):
+                db.execute(
+                    "with made as (insert into conversations (user_id, character_id, updated_at)"
+                    " select %s, %s, now() - n * interval '1 minute'"
+                    " from generate_series(1, %s) n returning id)"
+                    " insert into messages (conversation_id, sender, content)"
+                    " select made.id, 'user', 'Hello there, keeper' from made",
+                    (person.id, DEMO_CHARACTER, more),
+                )
             db.execute("vacuum analyze")
             db.execute("select set_config('request.jwt.claim.sub', %s, false)", (str(ann.id),))
             with explained(db) as plans:
