@@ -172,6 +172,13 @@ def test_nothing_is_changed_through_the_data_api(
         "insert into character_portraits (character_id, path) values (%s, 'a/b/c.webp')",
         (character,),
     )
+    stack.db.execute(
+        "insert into character_tags (character_id, tag) values (%s, 'sea')", (character,)
+    )
+    stack.db.execute(
+        "insert into blocked_authors (user_id, author_id, character_name) values (%s, %s, 'Mina')",
+        (ann.id, stack.user().id),
+    )
     stack.insert("lorebooks", **mine, name="Harbour", content={"entries": []})
     memory = stack.insert("memories", **mine, tier="profile")
     stack.insert("memory_facts", memory_id=memory, content="Cats.")
