@@ -232,6 +232,14 @@ FUNCTIONS = {
         public.report_character public.restore_character public.search_catalogue
         public.search_conversations public.set_default_model public.take_down_character
         shared.has_our_policies
+        public.catalogue_tags public.dismiss_reports public.read_limits public.report_character
+        public.restore_character public.search_catalogue public.set_default_model
+        public.take_down_character shared.has_our_policies
+        private.may_meet private.reported_texts private.shown_workers private.workers_on_cooldown
+        public.block_author public.catalogue_tags public.dismiss_reports
+        public.download_account public.read_limits
+        public.report_character public.restore_character public.search_catalogue
+        public.set_default_model public.take_down_character shared.has_our_policies
     """,
     "authenticated service_role": """
         private.is_admin private.normalised private.search_terms private.terms_in
@@ -251,6 +259,8 @@ FUNCTIONS = {
         private.has_portraits private.install_portraits private.remove_portrait
         private.has_embeddings private.install_embeddings private.nearest
         private.recall_by_meaning
+        private.account_messages private.account_profile private.account_rows
+        private.account_sections
         private.character_of_others private.check_tag private.close_reports private.count_own_use
         private.counted_uses private.deciding_admin private.is_found private.may_answer
         private.minute_over private.tags_of private.take_tags private.used_turns
