@@ -16,6 +16,7 @@ language sql stable set search_path = '' as $$
     'id', u.id, 'email', u.facts -> 'email', 'phone', u.facts -> 'phone', 'created_at', u.facts -> 'created_at',
     'last_sign_in_at', u.facts -> 'last_sign_in_at', 'display_name', p.display_name,
     'age_verified', coalesce(p.age_verified, false),
+    'deletion_asked_at', (select l.asked_at from private.leaving_users l where l.user_id = p_user_id),
     'roles', array(select r.role from shared.user_roles r where r.user_id = p_user_id order by r.role))
   from (select a.id, to_jsonb(a) as facts from auth.users a where a.id = p_user_id) u
   left join shared.profiles p on p.id = u.id

@@ -90,8 +90,7 @@ EXPECTED = {
 PRIVATE = {
     *("counters", "forgotten_facts", "given_secrets", "known_repairs", "model_repairs"),
     *("registered_workers", "summary_versions", "system_settings", "turn_replies", "workers"),
-    *("message_variables", "portraits_to_remove"),
-    *("message_variables", "take_downs", "catalogue"),
+    *("message_variables", "portraits_to_remove", "take_downs", "catalogue", "leaving_users"),
 }
 """The relations that the Data API does not know."""
 
@@ -208,6 +207,7 @@ FUNCTIONS = {
     "service_role": """
         public.apply_retention public.begin_step public.begin_turn public.branch_conversation
         public.choose_variant public.clear_passed_cooldowns public.close_abandoned_turns
+        public.begin_account_deletion
         public.count_action public.declare_age public.delete_messages public.drain_worker
         public.edit_message public.export_chat public.hide_message public.import_chat
         public.purge_conversations
@@ -240,6 +240,11 @@ FUNCTIONS = {
         public.download_account public.read_limits
         public.report_character public.restore_character public.search_catalogue
         public.set_default_model public.take_down_character shared.has_our_policies
+        private.shown_workers private.workers_on_cooldown public.account_contents
+        public.block_author public.catalogue_tags public.dismiss_reports public.download_account
+        public.read_limits public.report_character public.restore_character
+        public.search_catalogue public.set_default_model public.take_down_character
+        shared.has_our_policies
     """,
     "authenticated service_role": """
         private.is_admin private.normalised private.search_terms private.terms_in
@@ -259,6 +264,7 @@ FUNCTIONS = {
         private.has_portraits private.install_portraits private.remove_portrait
         private.has_embeddings private.install_embeddings private.nearest
         private.recall_by_meaning
+        private.account_contents private.forget_leaving_user
         private.account_messages private.account_profile private.account_rows
         private.account_sections
         private.character_of_others private.check_tag private.close_reports private.count_own_use
@@ -294,8 +300,8 @@ FUNCTIONS = {
         private.usage_grouped private.usage_sums private.why_account_blocked
         private.why_action_blocked private.why_address_rejected private.write_conversation_memory
         private.write_declared_age private.written_before
-        shared.hold_conversation shared.installation shared.is_ours shared.lock_ages
-        shared.may_answer_another shared.next_position
+        shared.forget_conversations shared.hold_conversation shared.installation shared.is_ours
+        shared.lock_ages shared.may_answer_another shared.next_position
     """,
 }
 """All functions, by the roles that may execute them."""

@@ -9,11 +9,12 @@ from uuid import UUID
 import httpx
 import pytest
 
-from tests.integration.test_moderation import admin, block, public, report, take_down
+from tests.integration.test_public_characters import admin, block, public, report, take_down
 from tests.support.answers import text
 from tests.support.stack import Stack, User
 
 ELSEWHERE = {
+    "leaving_users": "in profile",
     "conversation_characters": "in conversations",
     "conversation_details": "in conversations",
     "conversation_settings": "in conversations",

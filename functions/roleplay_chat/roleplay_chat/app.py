@@ -32,6 +32,7 @@ from roleplay_chat.api import (
     Failed,
     Start,
     TurnEvent,
+    on_first_use,
     parse_body,
     parse_request,
     sse,
@@ -103,6 +104,7 @@ class App:
         )
         self._stops = Stops(self._clients, settings.stop_check_seconds)
         self._handlers = {
+            **on_first_use(["delete_account"], "roleplay_chat.account"),
             **card_actions.actions(),
             **chat_actions.actions(),
             **portrait_actions.actions(),
