@@ -86,6 +86,7 @@ def every_request(stack: Stack, user: User) -> dict[str, dict[str, Any]]:
         "delete": {"action": "delete", "message_id": message},
         "import_card": {"action": "import_card", "card": CARD},
         "export_card": {"action": "export_card", "character_id": str(DEMO_CHARACTER)},
+        "delete_account": {"action": "delete_account", "confirmation": "delete my account"},
     }
 
 
