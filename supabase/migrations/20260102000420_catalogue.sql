@@ -23,13 +23,7 @@ end $$;
 create trigger character_tags_check before insert on public.character_tags
   for each row execute function private.check_tag();
 
--- Whether the signed-in person wrote the character.
-create function private.is_author(p_character_id uuid) returns boolean
-language sql stable security definer set search_path = '' as $$
-  select exists (select from shared.characters ch where ch.id = p_character_id and ch.user_id = auth.uid())
-$$;
-revoke execute on function private.check_tag(), private.is_author(uuid) from public, anon, authenticated;
-grant execute on function private.is_author(uuid) to authenticated;
+revoke execute on function private.check_tag() from public, anon, authenticated;
 
 alter table public.character_tags enable row level security;
 revoke all on public.character_tags from public, anon, authenticated;
@@ -37,7 +31,7 @@ grant select, delete on public.character_tags to authenticated;
 grant insert (character_id, tag) on public.character_tags to authenticated;
 -- Those of others are in the catalogue.
 create policy character_tags_all on public.character_tags for all to authenticated
-  using (private.is_author(character_id)) with check (private.is_author(character_id));
+  using (private.owns_character(character_id)) with check (private.owns_character(character_id));
 select private.guard_writes('public.character_tags', 'insert');
 
 -- The tags that an imported card names. Those that are no tags are left out.
@@ -88,8 +82,8 @@ language sql stable set search_path = '' as $$
 $$;
 
 -- One page of the catalogue for the signed-in person, the newest first:
---   {"characters": [{"id", "name", "description" (500 characters), "tags", "content_rating", "author_id",
---                    "is_own", "created_at"}],
+--   {"characters": [{"id", "name", "description" (500 characters), "tags", "portrait" (its path, or null),
+--                    "content_rating", "author_id", "is_own", "created_at"}],
 --    "next": {"created_at", "id"} for p_after, or null at the end}
 -- p_search: words, all of which must be found; eight of them count. p_tags: all of them; eight count. A
 -- page looks at 2,000 characters at most, so it may be short, or empty, and have a next one. p_limit: 1 to
@@ -122,6 +116,7 @@ language sql stable security definer set search_path = '' as $$
     'characters', coalesce((
       select jsonb_agg(jsonb_build_object(
         'id', p.id, 'name', (p.character).name, 'description', left((p.character).description, 500), 'tags', p.tags,
+        'portrait', (select i.path from public.character_portraits i where i.character_id = p.id),
         'content_rating', (p.character).content_rating, 'author_id', (p.character).user_id,
         'is_own', (p.character).user_id is not distinct from auth.uid(), 'created_at', p.created_at)
         order by p.created_at desc, p.id desc)

@@ -70,7 +70,9 @@ begin
   when 'profile' then
     return query select '[]'::jsonb, private.account_profile(p_user_id) where p_after is null;
   when 'characters' then
-    return query select jsonb_build_array(ch.id), to_jsonb(ch) || jsonb_build_object('tags', private.tags_of(ch.id))
+    return query select jsonb_build_array(ch.id), to_jsonb(ch) || jsonb_build_object(
+        'tags', private.tags_of(ch.id),
+        'portrait', (select i.path from public.character_portraits i where i.character_id = ch.id))
       from shared.characters ch where ch.user_id = p_user_id and ch.id > v_id order by ch.id limit p_most;
   when 'character_cards' then
     return query select jsonb_build_array(k.character_id), to_jsonb(k)

@@ -228,17 +228,9 @@ FUNCTIONS = {
         private.is_member private.is_played private.is_taken_down private.is_unused_secret
         private.may_meet private.may_upload_portrait private.owns_character private.reported_texts
         private.shown_workers private.workers_on_cooldown public.block_author
-        public.catalogue_tags public.dismiss_reports public.list_conversations public.read_limits
-        public.report_character public.restore_character public.search_catalogue
-        public.search_conversations public.set_default_model public.take_down_character
-        shared.has_our_policies
-        public.catalogue_tags public.dismiss_reports public.read_limits public.report_character
-        public.restore_character public.search_catalogue public.set_default_model
-        public.take_down_character shared.has_our_policies
-        private.may_meet private.reported_texts private.shown_workers private.workers_on_cooldown
-        public.block_author public.catalogue_tags public.dismiss_reports
-        public.download_account public.read_limits
-        public.report_character public.restore_character public.search_catalogue
+        public.catalogue_tags public.dismiss_reports public.download_account
+        public.list_conversations public.read_limits public.report_character
+        public.restore_character public.search_catalogue public.search_conversations
         public.set_default_model public.take_down_character shared.has_our_policies
         private.shown_workers private.workers_on_cooldown public.account_contents
         public.block_author public.catalogue_tags public.dismiss_reports public.download_account

@@ -19,6 +19,7 @@ ELSEWHERE = {
     "conversation_details": "in conversations",
     "conversation_settings": "in conversations",
     "hidden_messages": "in conversations",
+    "character_portraits": "in characters",
     "character_tags": "in characters",
     "turn_replies": "in turns",
     "profiles": "in profile",

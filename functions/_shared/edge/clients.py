@@ -161,8 +161,8 @@ class Clients:
         """
         try:
             answer = await self.supabase_http().delete(
-                f"{self._settings.supabase_url}/auth/v1/admin/users/{user_id}",
-                headers=self._database_headers,
+                self.supabase_url(f"auth/v1/admin/users/{user_id}"),
+                headers=self.supabase_headers(),
             )
         except NETWORK_ERRORS as error:
             raise database_unavailable() from error
