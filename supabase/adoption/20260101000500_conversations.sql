@@ -45,6 +45,7 @@ exception when others then
   raise warning 'conversation % not deleted: % %', p_conversation_id, sqlstate, sqlerrm;
   return false;
 end $$;
+
 -- Deletes our rows about conversations that stay although their person is gone: all that would go with
 -- these conversations and their messages.
 create function shared.forget_conversations(p_conversation_ids uuid[]) returns void

@@ -82,6 +82,7 @@ begin
   delete from public.conversations c where c.id = p_conversation_id;
   return true;
 end $$;
+
 -- Deletes our rows about conversations that stay although their person is gone. Here none stays.
 create function shared.forget_conversations(p_conversation_ids uuid[]) returns void
 language sql immutable set search_path = '' as 'select';
@@ -106,8 +107,6 @@ $$;
 
 revoke execute on function shared.next_position(), shared.may_answer_another(uuid),
   shared.lock_ages(uuid[]), shared.hold_conversation(uuid), shared.given_title(text),
-  shared.delete_conversation(uuid), shared.has_our_policies(),
-  shared.lock_ages(uuid[]), shared.hold_conversation(uuid), shared.forget_conversations(uuid[]),
-  shared.has_our_policies(),
+  shared.delete_conversation(uuid), shared.forget_conversations(uuid[]), shared.has_our_policies(),
   shared.installation(), shared.is_ours(oid) from public, anon, authenticated;
 grant execute on function shared.has_our_policies() to authenticated;

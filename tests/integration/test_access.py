@@ -224,19 +224,14 @@ FUNCTIONS = {
         public.usage_by_day public.usage_by_model public.usage_by_user public.verify_installation
     """,
     "authenticated": """
-        private.all_workers private.are_prices private.is_age_verified private.is_author
-        private.is_member private.is_played private.is_taken_down private.is_unused_secret
-        private.may_meet private.may_upload_portrait private.owns_character private.reported_texts
-        private.shown_workers private.workers_on_cooldown public.block_author
-        public.catalogue_tags public.dismiss_reports public.download_account
+        private.all_workers private.are_prices private.is_age_verified private.is_member
+        private.is_played private.is_taken_down private.is_unused_secret private.may_meet
+        private.may_upload_portrait private.owns_character private.reported_texts
+        private.shown_workers private.workers_on_cooldown public.account_contents
+        public.block_author public.catalogue_tags public.dismiss_reports public.download_account
         public.list_conversations public.read_limits public.report_character
         public.restore_character public.search_catalogue public.search_conversations
         public.set_default_model public.take_down_character shared.has_our_policies
-        private.shown_workers private.workers_on_cooldown public.account_contents
-        public.block_author public.catalogue_tags public.dismiss_reports public.download_account
-        public.read_limits public.report_character public.restore_character
-        public.search_catalogue public.set_default_model public.take_down_character
-        shared.has_our_policies
     """,
     "authenticated service_role": """
         private.is_admin private.normalised private.search_terms private.terms_in

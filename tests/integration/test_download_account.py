@@ -17,6 +17,7 @@ ELSEWHERE = {
     "leaving_users": "in profile",
     "conversation_characters": "in conversations",
     "conversation_details": "in conversations",
+    "conversation_entries": "in conversations",
     "conversation_settings": "in conversations",
     "hidden_messages": "in conversations",
     "character_portraits": "in characters",

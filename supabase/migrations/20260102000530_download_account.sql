@@ -84,6 +84,7 @@ begin
   when 'conversations' then
     return query select jsonb_build_array(c.id), to_jsonb(c) || jsonb_build_object(
         'settings', (select to_jsonb(s) from public.conversation_settings s where s.conversation_id = c.id),
+        'entry', (select to_jsonb(e) from public.conversation_entries e where e.conversation_id = c.id),
         'characters', array(select m.character_id from public.conversation_characters m
                             where m.conversation_id = c.id order by m.position),
         'hidden_positions', private.hidden_positions(c.id))
