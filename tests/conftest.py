@@ -155,6 +155,7 @@ def stack(
     stack = Stack(connection, gateway, openrouter, chat_worker, keys, function_url)
     snapshot.restore()
     gateway.reset()
+    gateway.delete_user = stack.delete_user
     base_url = f"{openrouter.url}/api/v1"
     stack.db.execute("update api_providers set base_url = %s where name = 'openrouter'", [base_url])
     stack.configure(allowLocalWorkers=True)

@@ -23,6 +23,7 @@ from edge.worker_health import WorkerHealth
 from health_check.registration import Registration
 from health_check.steps import Outcome
 from roleplay_chat import turn_store
+from roleplay_chat.account import CONFIRMATION, DeleteAccountRequest
 from roleplay_chat.api import (
     HEARTBEAT,
     Answer,
@@ -89,6 +90,12 @@ class ImportAnswer(BaseModel):
     greetings: int | SkipJsonSchema[None] = None
     book_entries: int
     warnings: list[str]
+
+
+class DeleteAccountAnswer(BaseModel):
+    """The account is gone; the numbers of its rows, such as `conversations`."""
+
+    deleted: dict[str, int]
 
 
 class ExportAnswer(BaseModel):
@@ -237,6 +244,9 @@ ACTIONS: Mapping[str, Action] = {
         SetPortraitRequest,
         SetPortraitAnswer,
         {"character_id": _ID, "picture_base64": "the bytes of a picture"},
+    ),
+    "delete_account": Action(
+        DeleteAccountRequest, DeleteAccountAnswer, {"confirmation": CONFIRMATION}
     ),
     "choose": Action(MessageRequest, ChooseAnswer, {"message_id": _ID}),
     "edit": Action(EditRequest, EditAnswer, {"message_id": _ID, "message": "What I meant."}),

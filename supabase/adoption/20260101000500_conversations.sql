@@ -46,6 +46,29 @@ exception when others then
   return false;
 end $$;
 
+-- Deletes our rows about conversations that stay although their person is gone: all that would go with
+-- these conversations and their messages.
+create function shared.forget_conversations(p_conversation_ids uuid[]) returns void
+language plpgsql volatile set search_path = '' as $$
+declare
+  v_messages constant uuid[] := array(
+    select m.id from public.messages m where m.conversation_id = any (p_conversation_ids));
+  v_ours record;
+begin
+  for v_ours in
+    select c.conrelid::regclass as name, a.attname as column,
+           case c.confrelid when 'public.messages'::regclass then v_messages else p_conversation_ids end as gone
+    from pg_catalog.pg_constraint c
+    join pg_catalog.pg_attribute a on a.attrelid = c.conrelid and a.attnum = c.conkey[1]
+    where c.contype = 'f' and c.confdeltype = 'c'
+      and c.confrelid in ('public.conversations'::regclass, 'public.messages'::regclass)
+      and shared.is_ours(c.conrelid)
+  loop
+    execute format('delete from %s where %I = any ($1)', v_ours.name, v_ours.column) using v_ours.gone;
+  end loop;
+end $$;
+revoke execute on function shared.forget_conversations(uuid[]) from public, anon, authenticated;
+
 -- A branch is listed where its parent is: it takes over what the product's lists filter by.
 create function private.add_conversation() returns trigger
 language plpgsql set search_path = '' as $$

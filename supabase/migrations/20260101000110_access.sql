@@ -28,7 +28,16 @@ end $$;
 revoke execute on function private.is_age_verified() from public, anon, authenticated;
 grant execute on function private.is_age_verified() to authenticated;
 
--- Whether the user may use a character in conversations and memories. Null (no character) is always
+-- Whether an admin took the character down, for everybody and its author too.
+create function private.is_taken_down(p_character_id uuid) returns boolean
+language plpgsql stable security definer set search_path = '' as $$
+begin
+  return exists (select from private.take_downs d where d.character_id = p_character_id and d.restored_at is null);
+end $$;
+revoke execute on function private.is_taken_down(uuid) from public, anon, authenticated;
+grant execute on function private.is_taken_down(uuid) to authenticated;
+
+-- Whether the user may use a character in new conversations and memories. Null (no character) is always
 -- allowed.
 create function private.may_meet(p_character_id uuid) returns boolean
 language plpgsql stable security definer set search_path = '' as $$
@@ -36,8 +45,11 @@ begin
   return p_character_id is null or exists (
     select from shared.characters ch
     where ch.id = p_character_id
+      and not private.is_taken_down(ch.id)
       and (ch.user_id = auth.uid()
-           or ch.is_public and (ch.content_rating = 'sfw' or private.is_age_verified())));
+           or ch.is_public and (ch.content_rating = 'sfw' or private.is_age_verified())
+             and not exists (
+               select from public.blocked_authors b where b.user_id = auth.uid() and b.author_id = ch.user_id)));
 end $$;
 revoke execute on function private.may_meet(uuid) from public, anon, authenticated;
 grant execute on function private.may_meet(uuid) to authenticated;

@@ -54,7 +54,8 @@ revoke all on public.characters from anon, authenticated;
 grant select, insert, update, delete on public.characters to authenticated;
 create policy characters_select on public.characters for select to authenticated
   using (user_id = (select auth.uid())
-         or is_public and (content_rating = 'sfw' or (select private.is_age_verified())));
+         or is_public and (content_rating = 'sfw' or (select private.is_age_verified()))
+           and not private.is_taken_down(id));
 create policy characters_insert on public.characters for insert to authenticated
   with check (user_id = (select auth.uid()));
 create policy characters_update on public.characters for update to authenticated

@@ -83,6 +83,10 @@ begin
   return true;
 end $$;
 
+-- Deletes our rows about conversations that stay although their person is gone. Here none stays.
+create function shared.forget_conversations(p_conversation_ids uuid[]) returns void
+language sql immutable set search_path = '' as 'select';
+
 -- Whether the policies of the shared tables are ours: people choose only characters that they may
 -- see, and admins do not see the private ones of others.
 create function shared.has_our_policies() returns boolean
@@ -103,6 +107,6 @@ $$;
 
 revoke execute on function shared.next_position(), shared.may_answer_another(uuid),
   shared.lock_ages(uuid[]), shared.hold_conversation(uuid), shared.given_title(text),
-  shared.delete_conversation(uuid), shared.has_our_policies(),
+  shared.delete_conversation(uuid), shared.forget_conversations(uuid[]), shared.has_our_policies(),
   shared.installation(), shared.is_ours(oid) from public, anon, authenticated;
 grant execute on function shared.has_our_policies() to authenticated;

@@ -13,11 +13,12 @@
 --   exports_per_minute and _per_day   exported cards and chats
 --   branched_bytes_per_day            bytes of messages and books that branches copy; as many again for imports
 --   rows_per_minute, rows_per_day     rows that the user inserts directly, per table
+--   reports_per_minute and _per_day   characters reported
 create function private.limits_for(p_user_id uuid) returns jsonb
 language sql stable set search_path = '' as $$
   select coalesce('{"actions_per_minute": 60, "imports_per_minute": 10, "imports_per_day": 200,
                     "exports_per_minute": 20, "exports_per_day": 500, "branched_bytes_per_day": 50000000,
-                    "rows_per_minute": 60, "rows_per_day": 2000}'
+                    "rows_per_minute": 60, "rows_per_day": 2000, "reports_per_minute": 5, "reports_per_day": 20}'
                   || (s.config #> '{limits,default}'), '{}') || coalesce((
     select jsonb_object_agg(own.key, own.value order by r.role)
     from shared.user_roles r, jsonb_each(s.config -> 'limits' -> r.role) own

@@ -12,7 +12,8 @@ language sql stable set search_path = '' as $$
     where c.conversation_id = (p_conversation).id
       and c.character_id is distinct from (p_conversation).character_id) m
   join shared.characters ch on ch.id = m.character_id
-  where ch.is_public or ch.user_id = (p_conversation).user_id
+  where (ch.is_public or ch.user_id = (p_conversation).user_id)
+    and not exists (select from private.take_downs d where d.character_id = ch.id and d.restored_at is null)
 $$;
 
 -- The position, from 1, of the first occurrence of a name in a text, or null. The name must be a

@@ -135,6 +135,7 @@ begin
       accepted.character_id, private.speaker(conversation, p_character_id, p_action, p_message, p_message_id));
     select * into speaker from shared.characters ch
     where ch.id = v_speaker_id
+      and private.may_answer(p_user_id, ch.id, ch.user_id, coalesce(conversation.created_at, started_at))
       and (ch.user_id = p_user_id
            or ch.is_public and (
              ch.content_rating = 'sfw' or profile.age_verified
@@ -154,6 +155,7 @@ begin
   if coalesce(p_user_character_id, conversation.user_character_id) is not null then
     select * into persona from shared.characters ch
     where ch.id = coalesce(p_user_character_id, conversation.user_character_id)
+      and private.may_answer(p_user_id, ch.id, ch.user_id, coalesce(conversation.created_at, started_at))
       and (ch.user_id = p_user_id
            or ch.is_public and (
              ch.content_rating = 'sfw' or profile.age_verified or ch.id = conversation.user_character_id));

@@ -70,7 +70,8 @@ language sql stable security definer set search_path = '' as $$
      where ch.id = p_character_id
        and (ch.user_id = p_user_id
             or ch.is_public and (ch.content_rating = 'sfw' or exists (
-              select from shared.profiles p where p.id = p_user_id and p.age_verified)))),
+                 select from shared.profiles p where p.id = p_user_id and p.age_verified))
+              and not private.is_taken_down(ch.id))),
     '{"outcome": "character_not_found"}')
 $$;
 revoke execute on function public.export_character(uuid, uuid) from public, anon, authenticated;

@@ -4,9 +4,10 @@
 -- Whether a user may start a conversation with a character, or play it.
 create function private.may_use(p_user_id uuid, p_character shared.characters) returns boolean
 language sql stable set search_path = '' as $$
-  select (p_character).user_id = p_user_id
-    or (p_character).is_public and ((p_character).content_rating = 'sfw' or exists (
-      select from shared.profiles p where p.id = p_user_id and p.age_verified))
+  select private.may_answer(p_user_id, (p_character).id, (p_character).user_id, clock_timestamp())
+    and ((p_character).user_id = p_user_id
+         or (p_character).is_public and ((p_character).content_rating = 'sfw' or exists (
+           select from shared.profiles p where p.id = p_user_id and p.age_verified)))
 $$;
 
 -- The characters of the user's that have the names in p_names, eight at most, in the order of the

@@ -40,7 +40,12 @@ ADDED = [
     "trigger public.system_config.a_keep_health",
 ]
 
-FOR_PEOPLE = {"public.list_conversations", "public.search_conversations"}
+FOR_PEOPLE = {
+    *("public.account_contents", "public.block_author", "public.catalogue_tags"),
+    *("public.dismiss_reports", "public.download_account", "public.list_conversations"),
+    *("public.read_limits", "public.report_character", "public.restore_character"),
+    *("public.search_catalogue", "public.search_conversations", "public.take_down_character"),
+}
 """The functions that people call themselves."""
 
 

@@ -36,8 +36,12 @@ api_providers           ----  s---  s---  si-d  siud
 api_providers, inactive ----  ----  ----  siud  siud
 api_providers, same key ----  s---  s---  s--d  siud
 api_providers, waiting  ----  ----  ----  si-d  siud
+blocked_authors         ----  s--d  ----  ----  siud
 character_cards         ----  ----  ----  ----  siud
 character_portraits     ----  s--d  ----  ----  siud
+character_reports       ----  s---  ----  ----  siud
+character_tags          ----  si-d  ----  ----  siud
+character_take_downs    ----  ----  ----  s---  ----
 characters              ----  siud  ----  ----  siud
 characters, public      ----  siud  s---  s---  siud
 characters, adult       ----  siud  ----  ----  siud
@@ -59,9 +63,11 @@ memory_facts            ----  siud  ----  ----  siud
 messages                ----  si--  ----  ----  siud
 model_cooldowns         ----  ----  ----  s---  siud
 models_on_cooldown      ----  s---  s---  s---  ----
+own_take_downs          ----  s---  ----  ----  ----
 profiles                ----  siu-  ----  s---  siud
 prompt_templates        ----  ----  ----  s---  siud
 provider_settings       ----  ----  ----  s---  ----
+report_queue            ----  ----  ----  s---  ----
 system_config           ----  ----  ----  s---  s---
 token_calibrations      ----  ----  ----  s---  siud
 turn_prompts            ----  s---  ----  ----  siud
@@ -84,7 +90,7 @@ EXPECTED = {
 PRIVATE = {
     *("counters", "forgotten_facts", "given_secrets", "known_repairs", "model_repairs"),
     *("registered_workers", "summary_versions", "system_settings", "turn_replies", "workers"),
-    *("message_variables", "portraits_to_remove"),
+    *("message_variables", "portraits_to_remove", "take_downs", "catalogue", "leaving_users"),
 }
 """The relations that the Data API does not know."""
 
@@ -96,6 +102,12 @@ api_providers: insert(auth_header_name, auth_scheme, base_url, display_name, is_
 api_providers: select(display_name, id, is_active, name)
 api_providers: update(display_name, is_active)
 character_portraits: delete, select
+blocked_authors: delete, select
+character_reports: select(character_id, closed_at, created_at, details, id, outcome, reason,
+    user_id)
+character_tags: delete, select
+character_tags: insert(character_id, tag)
+character_take_downs: select
 characters: delete, insert, select, update
 chat_worker_health: select
 companions: select
@@ -132,11 +144,13 @@ messages: insert(content, conversation_id, id, message_type, sender)
 messages: select
 model_cooldowns: select
 models_on_cooldown: select
+own_take_downs: select
 profiles: insert(display_name, id)
 profiles: select
 profiles: update(display_name)
 prompt_templates: select
 provider_settings: select
+report_queue: select
 system_config: select
 token_calibrations: select
 turn_prompts: select
@@ -153,6 +167,9 @@ POLICIES = """
 api_models_select api_models_insert api_models_update api_models_delete
 api_providers_select api_providers_insert api_providers_update api_providers_delete
 character_portraits_select character_portraits_delete
+blocked_authors_select blocked_authors_delete
+character_reports_select
+character_tags_all
 characters_select characters_insert characters_update characters_delete
 conversation_entries_all
 conversation_settings_all
@@ -190,6 +207,7 @@ FUNCTIONS = {
     "service_role": """
         public.apply_retention public.begin_step public.begin_turn public.branch_conversation
         public.choose_variant public.clear_passed_cooldowns public.close_abandoned_turns
+        public.begin_account_deletion
         public.count_action public.declare_age public.delete_messages public.drain_worker
         public.edit_message public.export_chat public.hide_message public.import_chat
         public.purge_conversations
@@ -207,10 +225,13 @@ FUNCTIONS = {
     """,
     "authenticated": """
         private.all_workers private.are_prices private.is_age_verified private.is_member
-        private.may_upload_portrait private.owns_character
-        private.is_played private.is_unused_secret private.may_meet private.shown_workers
-        public.list_conversations public.search_conversations
-        private.workers_on_cooldown public.set_default_model shared.has_our_policies
+        private.is_played private.is_taken_down private.is_unused_secret private.may_meet
+        private.may_upload_portrait private.owns_character private.reported_texts
+        private.shown_workers private.workers_on_cooldown public.account_contents
+        public.block_author public.catalogue_tags public.dismiss_reports public.download_account
+        public.list_conversations public.read_limits public.report_character
+        public.restore_character public.search_catalogue public.search_conversations
+        public.set_default_model public.take_down_character shared.has_our_policies
     """,
     "authenticated service_role": """
         private.is_admin private.normalised private.search_terms private.terms_in
@@ -230,6 +251,12 @@ FUNCTIONS = {
         private.has_portraits private.install_portraits private.remove_portrait
         private.has_embeddings private.install_embeddings private.nearest
         private.recall_by_meaning
+        private.account_contents private.forget_leaving_user
+        private.account_messages private.account_profile private.account_rows
+        private.account_sections
+        private.character_of_others private.check_tag private.close_reports private.count_own_use
+        private.counted_uses private.deciding_admin private.is_found private.may_answer
+        private.minute_over private.tags_of private.take_tags private.used_turns
         private.forget_summary_versions private.keep_version private.note_fact
         private.restore_facts private.take_person_summary
         private.forget_prompt private.keep_prompt private.keep_variables
@@ -260,8 +287,8 @@ FUNCTIONS = {
         private.usage_grouped private.usage_sums private.why_account_blocked
         private.why_action_blocked private.why_address_rejected private.write_conversation_memory
         private.write_declared_age private.written_before
-        shared.hold_conversation shared.installation shared.is_ours shared.lock_ages
-        shared.may_answer_another shared.next_position
+        shared.forget_conversations shared.hold_conversation shared.installation shared.is_ours
+        shared.lock_ages shared.may_answer_another shared.next_position
     """,
 }
 """All functions, by the roles that may execute them."""
@@ -311,6 +338,42 @@ def worker(stack: Stack, *_: object) -> dict[str, Any]:
     name = f"gpu-{uuid4().hex[:8]}"
     stack.add_worker(name)
     return {"name": name}
+
+
+def blocked(stack: Stack, owner: User) -> dict[str, Any]:
+    author = stack.user()
+    row = {"user_id": str(owner.id), "author_id": str(author.id)}
+    return row | {"character_name": "Vera"}
+
+
+def reported(stack: Stack, owner: User) -> dict[str, Any]:
+    vera = stack.insert("characters", **character(stack.user(), is_public=True))
+    return {"user_id": str(owner.id), "character_id": str(vera), "reason": "spam"}
+
+
+def report(stack: Stack, owner: User) -> dict[str, Any]:
+    return inserted(stack, "character_reports", **reported(stack, owner))
+
+
+def queued(stack: Stack, owner: User) -> dict[str, Any]:
+    row = reported(stack, owner)
+    stack.insert("character_reports", **row)
+    return {"character_id": UUID(row["character_id"])}
+
+
+def tagged(stack: Stack, owner: User) -> dict[str, Any]:
+    vera = stack.insert("characters", **character(owner))
+    return {"character_id": str(vera), "tag": "harbour"}
+
+
+def taken_down(stack: Stack, owner: User) -> dict[str, Any]:
+    vera = stack.insert("characters", **character(owner))
+    stack.insert(
+        "private.take_downs",
+        **{"character_id": vera, "character_name": "Vera"},
+        **{"author_id": owner.id, "reason": "Spam."},
+    )
+    return {"character_id": vera}
 
 
 def card(stack: Stack, owner: User) -> dict[str, Any]:
@@ -548,6 +611,16 @@ ROWS = {
         lambda s, o: provider(),
         {"is_approved": True},
     ),
+    "blocked_authors": Row(
+        stored("blocked_authors", blocked, "author_id"), blocked, {"character_name": "Mina"}
+    ),
+    "character_reports": Row(report, reported, {"details": "Again."}),
+    "character_tags": Row(
+        stored("character_tags", tagged, "character_id"), tagged, {"tag": "pier"}
+    ),
+    "character_take_downs": Row(taken_down, lambda s, o: {"reason": "Spam."}, {"reason": "Sorry."}),
+    "own_take_downs": Row(taken_down, lambda s, o: {"reason": "Spam."}, {"reason": "Sorry."}),
+    "report_queue": Row(queued, lambda s, o: {"name": "Vera"}, {"name": "Mina"}),
     "characters": Row(
         lambda s, o: inserted(s, "characters", **character(o)),
         lambda s, o: character(o),
@@ -657,10 +730,13 @@ ROWS = {
 
 
 BEHIND = {
+    "character_take_downs": "private.take_downs",
     "companions": "public.conversation_characters",
     "conversation_memory": "(select id as conversation_id, remembers from conversations) c",
     "declared_ages": "public.characters",
+    "own_take_downs": "private.take_downs",
     "provider_settings": "public.api_providers",
+    "report_queue": "public.character_reports",
     "worker_settings": "private.workers",
 }
 """Where the rows of a view are that shows nothing to the owner of the database."""

@@ -86,6 +86,7 @@ def every_request(stack: Stack, user: User) -> dict[str, dict[str, Any]]:
         "delete": {"action": "delete", "message_id": message},
         "import_card": {"action": "import_card", "card": CARD},
         "export_card": {"action": "export_card", "character_id": str(DEMO_CHARACTER)},
+        "delete_account": {"action": "delete_account", "confirmation": "delete my account"},
     }
 
 
@@ -171,6 +172,13 @@ def test_nothing_is_changed_through_the_data_api(
     stack.db.execute(
         "insert into character_portraits (character_id, path) values (%s, 'a/b/c.webp')",
         (character,),
+    )
+    stack.db.execute(
+        "insert into character_tags (character_id, tag) values (%s, 'sea')", (character,)
+    )
+    stack.db.execute(
+        "insert into blocked_authors (user_id, author_id, character_name) values (%s, %s, 'Mina')",
+        (ann.id, stack.user().id),
     )
     stack.insert("lorebooks", **mine, name="Harbour", content={"entries": []})
     memory = stack.insert("memories", **mine, tier="profile")

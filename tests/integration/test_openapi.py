@@ -132,6 +132,7 @@ def person(stack: Stack, nobody: Fuzz) -> Fuzz:
 
     stack.upstream.always(answer)
     stack.configure(limits={})
+    stack.gateway.delete_user = lambda user_id: 200  # the person stays to ask for more
     user = stack.user("Ann", age_verified=True)
     conversations = [str(stack.conversation(user, *said)) for said in ((), ("Hello", "Hi."))]
     messages = [str(row["id"]) for row in stack.all("select id from messages")]

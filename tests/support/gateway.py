@@ -20,6 +20,7 @@ from tests.support.waiting import Gate, listener_url, listening_socket
 
 PUBLISHABLE_KEY = "sb_publishable_test"
 SECRET_KEY = "sb_secret_test"
+USERS_PATH = "/auth/v1/admin/users/"
 JWKS_PATH = "/auth/v1/.well-known/jwks.json"
 
 Answer = Callable[[], Awaitable[web.Response]]
@@ -36,7 +37,8 @@ class Trouble:
 
 
 class Gateway:
-    """Serves /rest/v1 (PostgREST), /storage/v1 where there is one, and the JWKS at `url`."""
+    """Serves /rest/v1 (PostgREST), /storage/v1 where there is one, the JWKS at `url`, and deletes
+    users."""
 
     def __init__(self, url: str, postgrest_url: str, keys: Keys) -> None:
         self.url = url
@@ -45,6 +47,8 @@ class Gateway:
         self.storage: Storage | None = None
         self.secret_keys = [SECRET_KEY]  # replace to rotate the secret keys
         self.calls: list[str] = []  # such as "POST /rest/v1/rpc/begin_turn", in order
+        # Deletes a user; the HTTP status. What the Auth server does is given by who has a database.
+        self.delete_user: Callable[[str], int] = lambda user_id: 501
         self.jwks_requests = 0
         self.in_progress = 0
         self._postgrest_url = postgrest_url
@@ -150,7 +154,7 @@ class Gateway:
             return web.json_response(self.jwks)
         is_storage = self.storage is not None and request.path.startswith("/storage/v1/")
         if not request.path.startswith("/rest/v1/") and not is_storage:
-            return web.json_response({"message": "no Route matched with those values"}, status=404)
+            return await self._answer_auth(request)
         roles = {PUBLISHABLE_KEY: self._anon, **dict.fromkeys(self.secret_keys, self._service)}
         role = roles.get(request.headers.get("apikey", ""))
         if role is None:
@@ -163,6 +167,15 @@ class Gateway:
         if is_storage and self.storage:
             return await self.storage.answer(request, body, self.keys.claims(token))
         return await self._forward(request, body, token)
+
+    async def _answer_auth(self, request: web.Request) -> web.Response:
+        if request.method != "DELETE" or not request.path.startswith(USERS_PATH):
+            return web.json_response({"message": "no Route matched with those values"}, status=404)
+        if request.headers.get("apikey") not in self.secret_keys:
+            return web.json_response({"message": "Invalid API key"}, status=401)
+        deleted = self.delete_user
+        status = await asyncio.to_thread(deleted, request.path.removeprefix(USERS_PATH))
+        return web.json_response({}, status=status)
 
     async def _forward(self, request: web.Request, body: bytes, token: str) -> web.Response:
         headers = {

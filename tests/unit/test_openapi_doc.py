@@ -14,7 +14,7 @@ from openapi_spec_validator import OpenAPIV31SpecValidator
 from dev.docs.openapi import ACTIONS, FILE, document, error_answers, written
 from edge.worker_health import WorkerHealth
 from health_check.steps import Outcome
-from roleplay_chat import message_actions, turn_store
+from roleplay_chat import account, message_actions, turn_store
 from roleplay_chat.api import Answer, AttemptSummary, ChatRequest, ModelChoice, Usage
 from roleplay_chat.app import CUT_OFF
 from roleplay_chat.cards import actions as cards
@@ -55,6 +55,7 @@ def test_document_is_valid_openapi() -> None:
 
 def test_every_action_is_described() -> None:
     assert set(ACTIONS) == {
+        *account.HANDLERS,
         *cards.actions(),
         *chats.actions(),
         *portraits.actions(),

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from functools import lru_cache
 from json import JSONDecodeError
 from typing import Any, TypeVar
+from uuid import UUID
 
 import aiohttp
 import httpx
@@ -152,6 +153,24 @@ class Clients:
             fields = {"function": function, "sqlstate": failed.sqlstate}
             self._log.warning("PostgREST has another schema", extra={"fields": fields})
         raise database_unavailable() if failed.is_transient else failed
+
+    async def delete_user(self, user_id: UUID) -> bool:
+        """Delete a user with the secret key. True: the user is gone; False: the server refused.
+
+        Raises `ApiError` 503 when it is unavailable, and `SecretKeyRejected`.
+        """
+        try:
+            answer = await self.supabase_http().delete(
+                self.supabase_url(f"auth/v1/admin/users/{user_id}"),
+                headers=self.supabase_headers(),
+            )
+        except NETWORK_ERRORS as error:
+            raise database_unavailable() from error
+        if answer.status_code in (401, 403):
+            raise SecretKeyRejected
+        if answer.status_code == 429:
+            raise database_unavailable()
+        return answer.is_success or answer.status_code == 404
 
     async def aclose(self) -> None:
         """Close the clients that were opened."""

@@ -18,6 +18,6 @@ turn_errors     the error when there is no reply
 
 Below these: types (`rows`, `messages`), `tokens`, `continuation`, `settings`, `time_zones`.
 `telemetry` measures.
-Other requests: `message_actions` (choose, edit, delete, hide, branch); `stops` (stop); import and
-export in `cards/` and `chats/`; pictures of characters in `portraits/`.
+Other requests: `message_actions` (choose, edit, delete, hide, branch); `stops` (stop); `account`
+(its deletion); import and export in `cards/` and `chats/`; pictures of characters in `portraits/`.
 """

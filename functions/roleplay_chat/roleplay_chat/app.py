@@ -32,6 +32,7 @@ from roleplay_chat.api import (
     Failed,
     Start,
     TurnEvent,
+    on_first_use,
     parse_body,
     parse_request,
     sse,
@@ -103,6 +104,7 @@ class App:
         )
         self._stops = Stops(self._clients, settings.stop_check_seconds)
         self._handlers = {
+            **on_first_use(["delete_account"], "roleplay_chat.account"),
             **card_actions.actions(),
             **chat_actions.actions(),
             **portrait_actions.actions(),
@@ -220,7 +222,7 @@ class App:
             data = await self._clients.in_thread(parse_body, body)
         else:
             raise ApiError(413, "card_too_large", f"The card has more than {MAX_VALUES:,} values.")
-        _check_size(len(body), data.get("action"), self._settings)
+        _check_size(len(body), str(data.get("action")), self._settings)
         return data
 
     async def _read(self, request: Request, user_id: UUID, held: AsyncExitStack) -> bytearray:
@@ -473,10 +475,10 @@ def _may_have_non_ascii(body: bytearray) -> bool:
     return not body.isascii() or b"\\u" in body
 
 
-def _check_size(size: int, action: object, settings: Settings) -> None:
+def _check_size(size: int, action: str, settings: Settings) -> None:
     """Check the limit of the action, which is only known once the body is parsed."""
     if action in _TOO_LARGE:
-        limit, code = settings.max_card_bytes, _TOO_LARGE[str(action)]
+        limit, code = settings.max_card_bytes, _TOO_LARGE[action]
     else:
         limit, code = settings.max_body_bytes, "body_too_large"
     if size > limit:
