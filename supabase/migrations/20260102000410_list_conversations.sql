@@ -19,7 +19,10 @@ $$;
 create function private.conversation_title(p_conversation_id uuid, p_own text, p_given text) returns text
 language sql stable set search_path = '' as $$
   select coalesce(nullif(p_own, ''), shared.given_title(p_given), (
-    select nullif(private.one_line(said.content, 60), '')
+    -- Without the marks of headings and quotations, and without quotation marks around the whole.
+    select nullif(private.one_line(regexp_replace(
+      regexp_replace(left(said.content, 1000), '(?:^|\n)\s*(?:#{1,6}\s|>)+|~~', ' ', 'g'),
+      '^[\s*]*["“„”«»「『]([^"“„”«»「」『』]*)["“”«»」』][\s*]*$', '\1'), 60), '')
     from (
       select m.sender, m.content, m.position from shared.messages m
       where m.conversation_id = p_conversation_id and m.is_active and m.is_speech and m.position is not null
