@@ -39,7 +39,7 @@ class Step:
 
 INDEXES = {
     "messages_by_position": "public.messages (conversation_id, position desc)",
-    "conversations_by_person": "public.conversations (user_id, updated_at desc)",
+    "conversations_by_person": "public.conversations (user_id, updated_at desc, id desc)",
     # Not kept in a list that is searched as a whole before it is sorted in: turns wait for it.
     # The expression is the view's.
     "messages_by_term": "public.messages using gin ("

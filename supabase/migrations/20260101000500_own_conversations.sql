@@ -23,7 +23,7 @@ create table public.conversations (
   created_at timestamptz not null default now(),
   updated_at timestamptz not null default now()
 );
-create index conversations_by_user on public.conversations (user_id, updated_at desc);
+create index conversations_by_user on public.conversations (user_id, updated_at desc, id desc);
 create index conversations_by_character on public.conversations (character_id);
 create index conversations_by_persona on public.conversations (user_character_id);
 create index conversations_by_parent on public.conversations (parent_conversation_id);
