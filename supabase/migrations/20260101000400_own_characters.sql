@@ -46,6 +46,7 @@ create table public.characters (
   updated_at timestamptz not null default now()
 );
 create index characters_by_user on public.characters (user_id);
+create index characters_public on public.characters (created_at desc, id desc) where is_public;
 create trigger characters_touch before update on public.characters
   for each row execute function private.touch_updated_at();
 

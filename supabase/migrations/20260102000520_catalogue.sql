@@ -96,6 +96,8 @@ language sql stable security definer set search_path = '' as $$
     select (string_to_array(nullif(private.normalised(nullif(btrim(left(p_search, 200)), '')), ' '), ' '))[:8] as words,
            array(select btrim(lower(normalize(left(t, 200), nfkc))) from unnest(p_tags[:8]) t) as tags,
            least(100, greatest(1, coalesce(p_limit, 30))) as most),
+  -- Without a question, what is looked at is the page.
+  bound as (select case when a.words is null and a.tags = '{}' then a.most else 2000 end as looks from asked a),
   looked_at as materialized (
     select c as character, c.created_at, c.id, private.tags_of(c.id) as tags
     from private.catalogue c
@@ -103,7 +105,7 @@ language sql stable security definer set search_path = '' as $$
       and (p_after is null
            or (c.created_at, c.id) < ((p_after ->> 'created_at')::timestamptz, (p_after ->> 'id')::uuid))
     order by c.created_at desc, c.id desc
-    limit 2000),
+    limit (select looks from bound)),
   page as materialized (
     select l.* from looked_at l, asked a
     where l.tags @> a.tags and (a.words is null or private.is_found(a.words, l.character, l.tags))
@@ -111,7 +113,7 @@ language sql stable security definer set search_path = '' as $$
     limit (select most from asked)),
   ends as (
     select case when (select count(*) from page) = (select most from asked) then 'page'
-                when (select count(*) from looked_at) = 2000 then 'looked_at' end as at)
+                when (select count(*) from looked_at) = (select looks from bound) then 'looked_at' end as at)
   select jsonb_build_object(
     'characters', coalesce((
       select jsonb_agg(jsonb_build_object(

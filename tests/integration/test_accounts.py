@@ -174,6 +174,9 @@ def test_nothing_is_changed_through_the_data_api(
         (character,),
     )
     stack.db.execute(
+        "insert into conversation_entries (conversation_id) values (%s)", (conversation,)
+    )
+    stack.db.execute(
         "insert into character_tags (character_id, tag) values (%s, 'sea')", (character,)
     )
     stack.db.execute(

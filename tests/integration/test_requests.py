@@ -284,3 +284,8 @@ def test_origins_may_be_limited(stack: Stack, allowed: str, origin: str) -> None
         other = patient.get(url, headers={"Origin": "https://c.example"})
     assert ours.headers["access-control-allow-origin"] == origin
     assert "access-control-allow-origin" not in other.headers
+
+
+@pytest.mark.parametrize("action", [{}, [], ["send"], {"send": 1}, 5])
+def test_action_that_is_no_text_is_refused(stack: Stack, action: Any) -> None:
+    refused(stack.chat(stack.user(), action=action, message="Hello"), 400, "invalid_request")
