@@ -69,6 +69,13 @@ begin
   return found;
 end $$;
 
+-- What a person is called; null: nothing.
+create function shared.set_display_name(p_user_id uuid, p_name text) returns void
+language sql volatile set search_path = '' as $$
+  insert into public.profiles (id, display_name) values (p_user_id, p_name)
+  on conflict (id) do update set display_name = excluded.display_name
+$$;
+
 -- The title that a conversation was given, null if it has only the default one.
 create function shared.given_title(p_title text) returns text
 language sql immutable set search_path = '' as $$
@@ -106,7 +113,7 @@ language sql stable set search_path = '' as $$
 $$;
 
 revoke execute on function shared.next_position(), shared.may_answer_another(uuid),
-  shared.lock_ages(uuid[]), shared.hold_conversation(uuid), shared.given_title(text),
+  shared.lock_ages(uuid[]), shared.hold_conversation(uuid), shared.set_display_name(uuid, text), shared.given_title(text),
   shared.delete_conversation(uuid), shared.forget_conversations(uuid[]), shared.has_our_policies(),
   shared.installation(), shared.is_ours(oid) from public, anon, authenticated;
 grant execute on function shared.has_our_policies() to authenticated;
