@@ -66,6 +66,7 @@ memory_facts            ----  siud  ----  ----  siud
 messages                ----  si--  ----  ----  siud
 model_cooldowns         ----  ----  ----  s---  siud
 model_catalog           ----  ----  ----  s---  ----
+my_characters           ----  siud  -i--  -i--  ----
 models_on_cooldown      ----  s---  s---  s---  ----
 own_take_downs          ----  s---  ----  ----  ----
 profiles                ----  siu-  ----  s---  siud
@@ -159,6 +160,15 @@ own_take_downs: select
 profiles: insert(display_name, id)
 profiles: select
 profiles: update(display_name)
+my_characters: delete, select
+my_characters: insert(age, alternate_greetings, character_book, content_rating, depth_prompt,
+    depth_prompt_depth, depth_prompt_role, description, example_messages, first_message,
+    group_only_greetings, id, is_public, name, nickname, personality, post_history_instructions,
+    pronouns, scenario, system_prompt, talkativeness)
+my_characters: update(age, alternate_greetings, character_book, content_rating, depth_prompt,
+    depth_prompt_depth, depth_prompt_role, description, example_messages, first_message,
+    group_only_greetings, is_public, name, nickname, personality, post_history_instructions,
+    pronouns, scenario, system_prompt, talkativeness)
 prompt_templates: select
 provider_settings: select
 report_queue: select
@@ -236,6 +246,7 @@ FUNCTIONS = {
     """,
     "authenticated": """
         public.set_limits public.turn_report private.own_profile private.verified_people
+        private.my_characters
         private.all_workers private.are_prices private.is_age_verified private.is_member
         private.is_played private.is_taken_down private.is_unused_secret private.may_meet
         private.may_upload_portrait private.owns_character private.reported_texts
@@ -257,6 +268,7 @@ FUNCTIONS = {
         private.search_query private.snippet private.stays_deleted
         private.write_conversation_entry
         shared.delete_conversation shared.given_title
+        private.write_my_character shared.edit_character shared.delete_character
         private.count_of private.write_account shared.set_display_name
         private.accept_turn private.any_minor private.are_limits private.bounded
         private.branch_embeddings private.branch_memory private.drop_facts
@@ -610,6 +622,11 @@ ROWS = {
         lambda s, o: model(s),
         {"is_active": False},
     ),
+    "my_characters": Row(
+        lambda s, o: inserted(s, "characters", **character(o)),
+        lambda s, o: {"name": "Vera"},
+        {"name": "Mina"},
+    ),
     "turn_reports": Row(
         lambda s, o: inserted(s, "turns", **turn(s, o)), turn, {"task": "storytelling"}
     ),
@@ -774,6 +791,7 @@ BEHIND = {
     "limit_settings": "(select 'default' as role, config -> 'limits' as limits"
     " from private.system_settings) l",
     "model_catalog": "shared.api_models",
+    "my_characters": "shared.characters",
     "turn_reports": "public.turns",
     "character_take_downs": "private.take_downs",
     "companions": "public.conversation_characters",
