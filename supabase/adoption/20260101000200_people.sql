@@ -34,3 +34,11 @@ language sql security definer set search_path = '' as $$
 $$;
 revoke execute on function public.record_age_verification(uuid, boolean) from public, anon, authenticated;
 grant execute on function public.record_age_verification(uuid, boolean) to service_role;
+
+-- See own_shared.
+create function shared.set_display_name(p_user_id uuid, p_name text) returns void
+language sql volatile set search_path = '' as $$
+  insert into private.person_details (user_id, display_name) values (p_user_id, p_name)
+  on conflict (user_id) do update set display_name = excluded.display_name
+$$;
+revoke execute on function shared.set_display_name(uuid, text) from public, anon, authenticated;

@@ -164,3 +164,71 @@ create trigger characters_change_age instead of update on shared.characters
   for each row execute function private.change_age();
 revoke execute on function private.characters_have(text, regtype), private.add_character(), private.change_age()
   from public, anon, authenticated;
+
+-- Whether a character's text is made of more than the column that would be written.
+create function private.is_made_of_more(p_columns jsonb, p_names text[]) returns boolean
+language sql immutable set search_path = '' as $$
+  select exists (select from unnest(p_names) n where nullif(btrim(private.described(p_columns -> n)), '') is not null)
+$$;
+
+-- See own_shared. Only what is changed is written, into the product's column where there is one. A text
+-- that the product keeps in several columns is edited on its own pages, as long as these have something.
+create function shared.edit_character(p_old shared.characters, p_new shared.characters) returns void
+language plpgsql volatile set search_path = '' as $$
+declare
+  v_columns constant jsonb := (select to_jsonb(ch) from public.characters ch where ch.id = p_old.id);
+  v_has_first constant boolean := private.characters_have('first_message', 'text');
+  v_has_others constant boolean := private.characters_have('alternate_greetings', 'jsonb');
+begin
+  if p_new.description is distinct from p_old.description
+      and private.is_made_of_more(v_columns, '{persona,backstory,bio}')
+    or p_new.personality is distinct from p_old.personality
+      and private.is_made_of_more(v_columns, '{personality_traits,base_prompt,voice_tone,mood,forbidden_phrases,scene_behavior_rules}')
+  then
+    raise exception 'This text has several parts. Please edit it where the character was made.' using errcode = 'PT409';
+  end if;
+  update public.characters ch
+  set name = p_new.name,
+      description = case when p_new.description is distinct from p_old.description then p_new.description
+                         else ch.description end,
+      traits = case when p_new.personality is distinct from p_old.personality then p_new.personality else ch.traits end,
+      system_prompt = case when p_new.system_prompt is distinct from p_old.system_prompt then p_new.system_prompt
+                           else ch.system_prompt end,
+      content_rating = case when p_new.content_rating is distinct from p_old.content_rating then p_new.content_rating
+                            else ch.content_rating end,
+      is_public = case when p_new.is_public is distinct from p_old.is_public then p_new.is_public else ch.is_public end
+  where ch.id = p_old.id;
+  if v_has_first and p_new.first_message is distinct from p_old.first_message then
+    update public.characters ch set first_message = p_new.first_message where ch.id = p_old.id;
+  end if;
+  if v_has_others and p_new.alternate_greetings is distinct from p_old.alternate_greetings then
+    update public.characters ch set alternate_greetings = to_jsonb(p_new.alternate_greetings) where ch.id = p_old.id;
+  end if;
+  insert into private.character_details (character_id) values (p_old.id) on conflict do nothing;
+  update private.character_details d
+  set age = p_new.age, nickname = p_new.nickname, scenario = p_new.scenario,
+      first_message = case when not v_has_first and p_new.first_message is distinct from p_old.first_message
+                           then p_new.first_message when v_has_first then null else d.first_message end,
+      alternate_greetings = case when not v_has_others and p_new.alternate_greetings is distinct from p_old.alternate_greetings
+                                 then p_new.alternate_greetings when v_has_others then null
+                                 else d.alternate_greetings end,
+      group_only_greetings = p_new.group_only_greetings,
+      example_messages = case when p_new.example_messages is distinct from p_old.example_messages
+                              then p_new.example_messages else d.example_messages end,
+      post_history_instructions = p_new.post_history_instructions, depth_prompt = p_new.depth_prompt,
+      depth_prompt_depth = p_new.depth_prompt_depth, depth_prompt_role = p_new.depth_prompt_role,
+      talkativeness = p_new.talkativeness, character_book = p_new.character_book,
+      pronouns = case when p_new.pronouns is distinct from p_old.pronouns then p_new.pronouns else d.pronouns end
+  where d.character_id = p_old.id;
+end $$;
+
+-- See own_shared. The product refuses to delete one that has conversations.
+create function shared.delete_character(p_character_id uuid) returns void
+language plpgsql volatile set search_path = '' as $$
+begin
+  delete from public.characters ch where ch.id = p_character_id;
+exception when foreign_key_violation then
+  raise exception 'There are conversations with this character. Please delete them first.' using errcode = 'PT409';
+end $$;
+revoke execute on function private.is_made_of_more(jsonb, text[]), shared.delete_character(uuid),
+  shared.edit_character(shared.characters, shared.characters) from public, anon, authenticated;

@@ -69,6 +69,34 @@ begin
   return found;
 end $$;
 
+-- Changes a character of a person's, from what it was to what it shall be. Its id and owner stay.
+create function shared.edit_character(p_old shared.characters, p_new shared.characters) returns void
+language sql volatile set search_path = '' as $$
+  update public.characters ch
+  set name = p_new.name, nickname = p_new.nickname, description = p_new.description, personality = p_new.personality,
+      scenario = p_new.scenario, first_message = p_new.first_message,
+      alternate_greetings = p_new.alternate_greetings, group_only_greetings = p_new.group_only_greetings,
+      example_messages = p_new.example_messages, system_prompt = p_new.system_prompt,
+      post_history_instructions = p_new.post_history_instructions, depth_prompt = p_new.depth_prompt,
+      depth_prompt_depth = p_new.depth_prompt_depth, depth_prompt_role = p_new.depth_prompt_role,
+      talkativeness = p_new.talkativeness, character_book = p_new.character_book, pronouns = p_new.pronouns,
+      age = p_new.age, content_rating = p_new.content_rating, is_public = p_new.is_public
+  where ch.id = p_old.id
+$$;
+
+-- Deletes a character. Conversations with it stay.
+create function shared.delete_character(p_character_id uuid) returns void
+language sql volatile set search_path = '' as $$
+  delete from public.characters ch where ch.id = p_character_id
+$$;
+
+-- What a person is called; null: nothing.
+create function shared.set_display_name(p_user_id uuid, p_name text) returns void
+language sql volatile set search_path = '' as $$
+  insert into public.profiles (id, display_name) values (p_user_id, p_name)
+  on conflict (id) do update set display_name = excluded.display_name
+$$;
+
 -- The title that a conversation was given, null if it has only the default one.
 create function shared.given_title(p_title text) returns text
 language sql immutable set search_path = '' as $$
@@ -106,7 +134,8 @@ language sql stable set search_path = '' as $$
 $$;
 
 revoke execute on function shared.next_position(), shared.may_answer_another(uuid),
-  shared.lock_ages(uuid[]), shared.hold_conversation(uuid), shared.given_title(text),
+  shared.lock_ages(uuid[]), shared.hold_conversation(uuid), shared.edit_character(shared.characters, shared.characters),
+  shared.delete_character(uuid), shared.set_display_name(uuid, text), shared.given_title(text),
   shared.delete_conversation(uuid), shared.forget_conversations(uuid[]), shared.has_our_policies(),
   shared.installation(), shared.is_ours(oid) from public, anon, authenticated;
 grant execute on function shared.has_our_policies() to authenticated;

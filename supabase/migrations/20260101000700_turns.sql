@@ -37,6 +37,8 @@ create table public.turns (
   completion_tokens integer,
   cost_usd numeric(14, 8),
   duration_ms integer,
+  -- As in responses and logs.
+  request_id text,
   created_at timestamptz not null default now(),
   finished_at timestamptz,
   constraint turns_end check ((status = 'running') = (finished_at is null))
@@ -46,6 +48,8 @@ create unique index turns_one_running on public.turns (conversation_id) where st
 create unique index turns_once on public.turns (user_id, client_message_id) where status <> 'failed';
 -- A request repeated after a failure finds its message.
 create index turns_failed on public.turns (user_id, client_message_id) where status = 'failed';
+-- For lists by time. Turns are written in the order of their times, so it costs next to nothing.
+create index turns_by_time on public.turns using brin (created_at) with (autosummarize = on);
 create index turns_by_user on public.turns (user_id, created_at desc);
 create index turns_by_conversation on public.turns (conversation_id, created_at desc);
 create index turns_lease on public.turns (lease_expires_at) where status = 'running';

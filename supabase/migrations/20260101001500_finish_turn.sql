@@ -15,7 +15,7 @@ create function public.finish_turn(
   p_status text,
   p_reply text default null,
   -- content_tier, model_used, finish_reason, error_code, prompt_tokens, completion_tokens,
-  -- cost_usd, duration_ms: the columns of turns; variables: private.message_variables, if there are any
+  -- cost_usd, duration_ms, request_id: the columns of turns; variables: private.message_variables, if there are any
   p_turn jsonb default '{}',
   p_result jsonb default null,
   p_memory_tier text default 'conversation',
@@ -65,7 +65,8 @@ begin
         prompt_tokens = private.bounded(p_turn -> 'prompt_tokens', 2147483647),
         completion_tokens = private.bounded(p_turn -> 'completion_tokens', 2147483647),
         cost_usd = private.bounded(p_turn -> 'cost_usd', 999999.99999999),
-        duration_ms = private.bounded(p_turn -> 'duration_ms', 2147483647)
+        duration_ms = private.bounded(p_turn -> 'duration_ms', 2147483647),
+        request_id = left(p_turn ->> 'request_id', 64)
     where t.id = v_turn.id;
     return jsonb_build_object('outcome', 'lost');
   end if;
@@ -112,7 +113,8 @@ begin
       prompt_tokens = private.bounded(p_turn -> 'prompt_tokens', 2147483647),
       completion_tokens = private.bounded(p_turn -> 'completion_tokens', 2147483647),
       cost_usd = private.bounded(p_turn -> 'cost_usd', 999999.99999999),
-      duration_ms = private.bounded(p_turn -> 'duration_ms', 2147483647)
+      duration_ms = private.bounded(p_turn -> 'duration_ms', 2147483647),
+      request_id = left(p_turn ->> 'request_id', 64)
   where t.id = v_turn.id;
 
   if v_message_id is not null then

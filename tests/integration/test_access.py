@@ -29,6 +29,8 @@ from tests.unit import test_addresses as addresses
 # role admin; service is the secret key.
 MATRIX = """
                         anon  owner other admin service
+account                 ----  s-u-  ----  ----  ----
+age_verifications       ----  ----  ----  s---  ----
 api_models              ----  s---  s---  siud  siud
 api_models, inactive    ----  ----  ----  siud  siud
 api_models, classifier  ----  s---  s---  s---  siud
@@ -56,12 +58,15 @@ conversation_characters ----  siud  ----  ----  siud
 declared_ages           ----  ----  ----  s-u-  ----
 health_check_steps      ----  ----  ----  s---  siud
 hidden_messages         ----  s---  ----  ----  siud
+limit_settings          ----  ----  ----  s---  ----
 lorebooks               ----  siud  ----  ----  siud
 lorebooks, of everybody ----  ----  ----  siud  siud
 memories                ----  si-d  ----  ----  siud
 memory_facts            ----  siud  ----  ----  siud
 messages                ----  si--  ----  ----  siud
 model_cooldowns         ----  ----  ----  s---  siud
+model_catalog           ----  ----  ----  s---  ----
+my_characters           ----  siud  -i--  -i--  ----
 models_on_cooldown      ----  s---  s---  s---  ----
 own_take_downs          ----  s---  ----  ----  ----
 profiles                ----  siu-  ----  s---  siud
@@ -71,6 +76,7 @@ report_queue            ----  ----  ----  s---  ----
 system_config           ----  ----  ----  s---  s---
 token_calibrations      ----  ----  ----  s---  siud
 turn_prompts            ----  s---  ----  ----  siud
+turn_reports            ----  ----  ----  s---  ----
 turns                   ----  s---  ----  s---  siud
 usage_daily             ----  ----  ----  s---  siud
 usage_events            ----  s---  ----  s---  siud
@@ -95,6 +101,12 @@ PRIVATE = {
 """The relations that the Data API does not know."""
 
 GRANTS = """
+account: select
+account: update(display_name)
+age_verifications: select
+limit_settings: select
+model_catalog: select
+turn_reports: select
 api_models: delete, insert, select, update
 api_providers: delete
 api_providers: insert(auth_header_name, auth_scheme, base_url, display_name, is_active, name,
@@ -148,6 +160,15 @@ own_take_downs: select
 profiles: insert(display_name, id)
 profiles: select
 profiles: update(display_name)
+my_characters: delete, select
+my_characters: insert(age, alternate_greetings, character_book, content_rating, depth_prompt,
+    depth_prompt_depth, depth_prompt_role, description, example_messages, first_message,
+    group_only_greetings, id, is_public, name, nickname, personality, post_history_instructions,
+    pronouns, scenario, system_prompt, talkativeness)
+my_characters: update(age, alternate_greetings, character_book, content_rating, depth_prompt,
+    depth_prompt_depth, depth_prompt_role, description, example_messages, first_message,
+    group_only_greetings, is_public, name, nickname, personality, post_history_instructions,
+    pronouns, scenario, system_prompt, talkativeness)
 prompt_templates: select
 provider_settings: select
 report_queue: select
@@ -224,6 +245,8 @@ FUNCTIONS = {
         public.usage_by_day public.usage_by_model public.usage_by_user public.verify_installation
     """,
     "authenticated": """
+        public.set_limits public.turn_report private.own_profile private.verified_people
+        private.my_characters
         private.all_workers private.are_prices private.is_age_verified private.is_member
         private.is_played private.is_taken_down private.is_unused_secret private.may_meet
         private.may_upload_portrait private.owns_character private.reported_texts
@@ -245,6 +268,8 @@ FUNCTIONS = {
         private.search_query private.snippet private.stays_deleted
         private.write_conversation_entry
         shared.delete_conversation shared.given_title
+        private.write_my_character shared.edit_character shared.delete_character
+        private.count_of private.write_account shared.set_display_name
         private.accept_turn private.any_minor private.are_limits private.bounded
         private.branch_embeddings private.branch_memory private.drop_facts
         private.forget_embedding private.forget_facts_of private.forget_message
@@ -407,6 +432,11 @@ def turn(stack: Stack, owner: User) -> dict[str, Any]:
     row = {"user_id": str(owner.id), "conversation_id": str(stack.conversation(owner))}
     row |= {"task": "roleplay", "action": "send", "status": "failed"}
     return row | {"lease_expires_at": "2026-01-01", "finished_at": "2026-01-01"}
+
+
+def verified(stack: Stack, owner: User) -> dict[str, Any]:
+    stack.db.execute("update profiles set age_verified = true where id = %s", (owner.id,))
+    return {"user_id": owner.id}
 
 
 def composed(stack: Stack, owner: User) -> dict[str, Any]:
@@ -574,6 +604,32 @@ def without_profile(stack: Stack, owner: User) -> dict[str, Any]:
 
 
 ROWS = {
+    "account": Row(
+        lambda s, o: {"id": o.id},
+        lambda s, o: {"id": str(o.id), "display_name": "Ann"},
+        {"display_name": "Ann"},
+    ),
+    "age_verifications": Row(
+        verified,
+        lambda s, o: {"user_id": str(o.id), "display_name": "Ann"},
+        {"display_name": "Ann"},
+    ),
+    "limit_settings": Row(
+        lambda s, o: {"role": "default"}, lambda s, o: {"role": "guest"}, {"limits": {}}
+    ),
+    "model_catalog": Row(
+        lambda s, o: inserted(s, "api_models", **model(s)),
+        lambda s, o: model(s),
+        {"is_active": False},
+    ),
+    "my_characters": Row(
+        lambda s, o: inserted(s, "characters", **character(o)),
+        lambda s, o: {"name": "Vera"},
+        {"name": "Mina"},
+    ),
+    "turn_reports": Row(
+        lambda s, o: inserted(s, "turns", **turn(s, o)), turn, {"task": "storytelling"}
+    ),
     "api_models": Row(
         lambda s, o: inserted(s, "api_models", **model(s)),
         lambda s, o: model(s),
@@ -730,6 +786,13 @@ ROWS = {
 
 
 BEHIND = {
+    "account": "shared.profiles",
+    "age_verifications": "(select id as user_id, display_name from shared.profiles) p",
+    "limit_settings": "(select 'default' as role, config -> 'limits' as limits"
+    " from private.system_settings) l",
+    "model_catalog": "shared.api_models",
+    "my_characters": "shared.characters",
+    "turn_reports": "public.turns",
     "character_take_downs": "private.take_downs",
     "companions": "public.conversation_characters",
     "conversation_memory": "(select id as conversation_id, remembers from conversations) c",
@@ -1114,6 +1177,7 @@ class TestWordsOfOthers:
         *("memory_facts", "conversation_summaries", "usage_events", "health_check_steps"),
         *("system_config", "conversation_characters", "token_calibrations", "model_cooldowns"),
         *("turn_prompts", "conversation_settings", "hidden_messages"),
+        *("turn_reports", "conversation_entries", "account", "limit_settings"),
     )
 
     @pytest.mark.own_tables("its admins see all characters")

@@ -183,6 +183,9 @@ def test_nothing_is_changed_through_the_data_api(
         "insert into blocked_authors (user_id, author_id, character_name) values (%s, %s, 'Mina')",
         (ann.id, stack.user().id),
     )
+    stack.db.execute(
+        "insert into conversation_entries (conversation_id) values (%s)", (conversation,)
+    )
     stack.insert("lorebooks", **mine, name="Harbour", content={"entries": []})
     memory = stack.insert("memories", **mine, tier="profile")
     stack.insert("memory_facts", memory_id=memory, content="Cats.")
@@ -191,9 +194,9 @@ def test_nothing_is_changed_through_the_data_api(
     granted = stack.all(GRANTED)
     tables = sorted({row["table"] for row in granted})
     before = {table: stack.all(f"select * from {table} order by 1") for table in tables}  # noqa: S608
-    # Views that show ages to admins alone, and conversations to those whose they are.
+    # Views that show ages to admins alone, and the rest to those whose it is.
     empty = [table for table, rows in before.items() if not rows]
-    assert empty == ["conversation_memory", "declared_ages"]
+    assert empty == ["account", "conversation_memory", "declared_ages", "my_characters"]
 
     with stack.data_api(ann) as api:
         for row in granted:

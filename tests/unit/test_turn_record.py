@@ -269,6 +269,7 @@ def test_columns_of_a_reply() -> None:
         "prompt_tokens": 100,
         "completion_tokens": 20,
         "cost_usd": 0.25,
+        "request_id": "a-request",
     }
 
 

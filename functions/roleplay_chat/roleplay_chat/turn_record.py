@@ -149,6 +149,7 @@ def turn_end(
             "finish_reason": answer.finish_reason if answer else None,
             "error_code": outcome.error_code,
             "duration_ms": accepted.elapsed_ms(),
+            "request_id": accepted.request_id,
             **_variables(accepted, outcome),
             **(answer.usage if answer else Usage()).to_json(),
         },

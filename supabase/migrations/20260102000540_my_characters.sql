@@ -1,0 +1,104 @@
+-- A person's own characters, as they read, make, change and delete them in any installation. Their texts
+-- are screened by the turns that use them.
+
+create function private.my_characters() returns setof shared.characters
+language sql stable security definer set search_path = '' as $$
+  select ch.* from shared.characters ch where ch.user_id = auth.uid()
+$$;
+revoke execute on function private.my_characters() from public, anon, authenticated;
+grant execute on function private.my_characters() to authenticated;
+
+create view public.my_characters with (security_barrier = true) as
+select c.id, c.name, c.nickname, c.description, c.personality, c.scenario, c.first_message, c.alternate_greetings,
+       c.group_only_greetings, c.example_messages, c.system_prompt, c.post_history_instructions, c.depth_prompt,
+       c.depth_prompt_depth, c.depth_prompt_role, c.talkativeness, c.character_book, c.pronouns, c.age,
+       c.content_rating, c.is_public, c.created_at, c.updated_at
+from private.my_characters() c;
+revoke all on public.my_characters from public, anon, authenticated, service_role;
+grant select, delete,
+  insert (id, name, nickname, description, personality, scenario, first_message, alternate_greetings,
+          group_only_greetings, example_messages, system_prompt, post_history_instructions, depth_prompt,
+          depth_prompt_depth, depth_prompt_role, talkativeness, character_book, pronouns, age, content_rating, is_public),
+  update (name, nickname, description, personality, scenario, first_message, alternate_greetings,
+          group_only_greetings, example_messages, system_prompt, post_history_instructions, depth_prompt,
+          depth_prompt_depth, depth_prompt_role, talkativeness, character_book, pronouns, age, content_rating, is_public)
+  on public.my_characters to authenticated;
+select private.guard_writes('public.my_characters', null);
+
+-- Writes through the seam, and counts as the table of characters does where that is ours.
+create function private.write_my_character() returns trigger
+language plpgsql security definer set search_path = '' as $$
+declare
+  v_user_id constant uuid := auth.uid();
+  v_old shared.characters;
+  v_new shared.characters;
+  v_blocked jsonb;
+begin
+  if tg_op = 'DELETE' then
+    perform shared.delete_character(old.id);
+    return old;
+  end if;
+  v_blocked := private.count_use(
+    v_user_id, 'my_characters ' || case tg_op when 'UPDATE' then 'changes' else 'rows' end,
+    private.limits_for(v_user_id), 'rows');
+  if v_blocked ->> 'outcome' = 'rate_limited' then
+    raise exception 'You are adding or changing too much at once. Please wait a moment.' using
+      errcode = 'PT429', detail = v_blocked ->> 'limit',
+      hint = format('Try again in %s seconds.', ceil((v_blocked ->> 'retry_after_seconds')::numeric));
+  elsif nullif(btrim(new.name), '') is null or char_length(new.name) > 120 then
+    raise exception 'A character needs a name of at most 120 characters.' using errcode = 'PT400';
+  elsif greatest(char_length(new.description), char_length(new.personality), char_length(new.scenario),
+                 char_length(new.first_message), char_length(new.example_messages), char_length(new.system_prompt)) > 20000 then
+    raise exception 'A text of a character has at most 20000 characters.' using errcode = 'PT400';
+  elsif greatest(cardinality(new.alternate_greetings), cardinality(new.group_only_greetings)) > 64
+      or octet_length(new.alternate_greetings::text) > 262144 or array_position(new.alternate_greetings, null) is not null then
+    raise exception 'A character has at most 64 greetings, of 262144 bytes together.' using errcode = 'PT400';
+  elsif coalesce(new.content_rating, 'sfw') not in ('sfw', 'nsfw') then
+    raise exception 'The rating is sfw or nsfw.' using errcode = 'PT400';
+  end if;
+  v_new := jsonb_populate_record(null::shared.characters, to_jsonb(new));
+  v_new.user_id := v_user_id;
+  v_new.description := coalesce(v_new.description, '');
+  v_new.personality := coalesce(v_new.personality, '');
+  v_new.scenario := coalesce(v_new.scenario, '');
+  v_new.first_message := coalesce(v_new.first_message, '');
+  v_new.alternate_greetings := coalesce(v_new.alternate_greetings, '{}');
+  v_new.group_only_greetings := coalesce(v_new.group_only_greetings, '{}');
+  v_new.example_messages := coalesce(v_new.example_messages, '');
+  v_new.system_prompt := coalesce(v_new.system_prompt, '');
+  v_new.post_history_instructions := coalesce(v_new.post_history_instructions, '');
+  v_new.depth_prompt := coalesce(v_new.depth_prompt, '');
+  v_new.depth_prompt_depth := coalesce(v_new.depth_prompt_depth, 4);
+  v_new.depth_prompt_role := coalesce(v_new.depth_prompt_role, 'system');
+  v_new.content_rating := coalesce(v_new.content_rating, 'sfw');
+  v_new.is_public := coalesce(v_new.is_public, false);
+  if tg_op = 'UPDATE' then
+    select * into v_old from shared.characters ch where ch.id = old.id;
+    perform shared.edit_character(v_old, v_new);
+    return new;
+  end if;
+
+  -- One call at a time per user, so that the count is exact.
+  perform pg_advisory_xact_lock(hashtextextended(v_user_id::text, 0));
+  if (select count(*) from shared.characters ch where ch.user_id = v_user_id) >= 1000 then
+    raise exception 'You have reached the maximum number of characters. Please delete one first.'
+      using errcode = 'PT409', hint = 'The maximum is 1000 characters.';
+  end if;
+  v_new.id := coalesce(v_new.id, gen_random_uuid());
+  insert into shared.characters (id, user_id, name, nickname, description, personality, scenario, first_message,
+                                 alternate_greetings, group_only_greetings, example_messages, system_prompt,
+                                 post_history_instructions, depth_prompt, depth_prompt_depth, depth_prompt_role,
+                                 talkativeness, character_book, pronouns, age, content_rating, is_public)
+  values (v_new.id, v_new.user_id, v_new.name, v_new.nickname, v_new.description, v_new.personality, v_new.scenario,
+          v_new.first_message, v_new.alternate_greetings, v_new.group_only_greetings, v_new.example_messages,
+          v_new.system_prompt, v_new.post_history_instructions, v_new.depth_prompt, v_new.depth_prompt_depth,
+          v_new.depth_prompt_role, v_new.talkativeness, v_new.character_book, v_new.pronouns, v_new.age,
+          v_new.content_rating, v_new.is_public);
+  new.id := v_new.id;
+  return new;
+exception when foreign_key_violation then
+  raise exception 'Your account has no profile yet. Please set up your profile first.' using errcode = 'PT409';
+end $$;
+revoke execute on function private.write_my_character() from public, anon, authenticated;
+create trigger my_characters_write instead of insert or update or delete on public.my_characters
+  for each row execute function private.write_my_character();
