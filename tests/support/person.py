@@ -89,7 +89,13 @@ class Person:
 
     def ask_the_scripted_model(self) -> None:
         """Selects the scripted model."""
+        tools = self.page.get_by_role("button", name="Tools", exact=True)
+        is_phone = tools.is_visible()
+        if is_phone:
+            tools.click()
         self.page.get_by_label("Who answers").select_option(SCRIPTED)
+        if is_phone:
+            tools.click()
 
     def say(self, words: str) -> None:
         self.page.get_by_label("Message to").fill(words)
