@@ -78,6 +78,7 @@ class Config(BaseModel):
                 "script-src 'self'",
                 "style-src 'self'",
                 "img-src 'self' blob:",
+                "manifest-src 'self'",
                 f"connect-src {reached}",
                 "base-uri 'none'",
                 "form-action 'none'",

@@ -103,7 +103,7 @@ class TestForEverybody:
 
         assert too_wide() == []
         for name in ("Characters", "Memory", "Settings"):
-            page.get_by_role("button", name=name, exact=True).click()
+            admin.use(name)
             expect(page.get_by_role("dialog")).to_be_visible()
             assert too_wide() == []
             page.keyboard.press("Escape")

@@ -125,7 +125,7 @@ class TestDocument:
         expect(listed(admin)).to_have_count(31)
         assert self.overflow(page)[:3] == [0, 0, 0]
         for name in ("Characters", "Memory", "Settings"):
-            admin.press(name)
+            admin.use(name)
             expect(page.get_by_role("dialog")).to_be_visible()
             assert self.overflow(page)[:3] == [0, 0, 0]
             page.keyboard.press("Escape")

@@ -47,6 +47,13 @@ class Person:
     def press(self, name: str, *, exact: bool = True) -> None:
         self.page.get_by_role("button", name=name, exact=exact).first.click()
 
+    def use(self, name: str) -> None:
+        """Presses a tool of the open conversation, which a phone has in a menu."""
+        tools = self.page.get_by_role("button", name="Tools", exact=True)
+        if tools.is_visible():
+            tools.click()
+        self.page.locator("#tools").get_by_role("button", name=name, exact=True).click()
+
     def sign_up(self) -> None:
         self.open()
         self.press("Create an account")
@@ -82,7 +89,13 @@ class Person:
 
     def ask_the_scripted_model(self) -> None:
         """Selects the scripted model."""
+        tools = self.page.get_by_role("button", name="Tools", exact=True)
+        is_phone = tools.is_visible()
+        if is_phone:
+            tools.click()
         self.page.get_by_label("Who answers").select_option(SCRIPTED)
+        if is_phone:
+            tools.click()
 
     def say(self, words: str) -> None:
         self.page.get_by_label("Message to").fill(words)

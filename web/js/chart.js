@@ -31,11 +31,13 @@ class Chart extends HTMLElement {
     this.#draw();
     this.#watch.observe(this);
     scheme.addEventListener("change", this.#redraw);
+    addEventListener("storage", this.#redraw); // another theme was chosen
   }
 
   disconnectedCallback() {
     this.#watch.disconnect();
     scheme.removeEventListener("change", this.#redraw);
+    removeEventListener("storage", this.#redraw);
     this.#plot?.destroy();
     this.#plot = null;
   }

@@ -19,10 +19,11 @@ import { signInForm } from "./session.js";
 import { menuButton, side } from "./side-views.js";
 import { activeMessages, chosenModel, listMembers } from "./state.js";
 import * as turns from "./turns.js";
+import { introduction } from "./welcome.js";
 
 export function page(state) {
   if (!state.ready) return loading(state);
-  if (!state.me) return signInForm(redraw, "Talk with a character");
+  if (!state.me) return signInForm(redraw, "Talk with a character", introduction);
   return html`
     <a class="skip" href="#message">Skip to the message box</a>
     <div class="shell">
@@ -44,6 +45,7 @@ const nobody = (state) => html`
   <header class="bar">${menuButton(state)}<h1>Roleplay</h1></header>
   <div class="column empty">
     ${state.notice ? html`<p class="notice">${state.notice}</p>` : nothing}
+    ${state.conversations.length ? nothing : introduction}
     <h2>Who would you like to meet?</h2>
     <div class="people">
       ${state.characters.map((each) => html`
@@ -68,10 +70,14 @@ function open(state) {
         <h1 dir="auto">${state.conversation.title || names}</h1>
         <p>${health(workersHealth(state.workers))}</p>
       </div>
-      ${picker(state)}
-      <button @click=${() => openDialog("characters")}>Characters</button>
-      <button @click=${doing(showMemory)}>Memory</button>
-      <button @click=${doing(talks.showSettings)}>Settings</button>
+      <button class="more-tools" aria-expanded=${state.tools} aria-controls="tools"
+        @click=${() => set({ tools: !state.tools })}>Tools</button>
+      <div class="toolbar" id="tools" ?data-open=${state.tools}>
+        ${picker(state)}
+        <button @click=${doing(() => tool(() => openDialog("characters")))}>Characters</button>
+        <button @click=${doing(() => tool(showMemory))}>Memory</button>
+        <button @click=${doing(() => tool(talks.showSettings))}>Settings</button>
+      </div>
     </header>
     <div class="column" data-refuge=".column" tabindex="0" role="region" aria-label="Messages" @scroll=${scrolled}>
       ${state.hasEarlier ? html`<button class="link" @click=${doing(showEarlier)}>Show earlier messages</button>` : nothing}
@@ -85,6 +91,11 @@ function open(state) {
     </div>
     ${composer(state, members, places)}
   `;
+}
+
+function tool(action) {
+  set({ tools: false });
+  return action();
 }
 
 /** What is shown instead of messages: that they are loading, that they could not be loaded, or that there are none. */

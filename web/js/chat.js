@@ -1,18 +1,27 @@
 // The chat's entry point: draws it and listens to sign-in, the connection, dropped files and keys.
 
+import { addressed, windowTitle } from "./address.js";
 import { page } from "./chat-views.js";
-import { findConversation, importFile, loadAll, loadModels, open } from "./conversations.js";
+import { findConversation, followAddress, importFile, loadAll, loadModels, open } from "./conversations.js";
+import "./copying.js";
+import { redeem } from "./email-links.js";
 import { listen } from "./elsewhere.js";
-import { doing, set, show } from "./page.js";
+import { doing, openDialog, set, show, tell } from "./page.js";
 import { keepPlace } from "./scrolling.js";
-import { onUser, whoAmI } from "./session.js";
+import { onUser, refuse, whoAmI } from "./session.js";
+import { press } from "./shortcuts.js";
 import { state } from "./state.js";
 import { stop, tryAgain } from "./turns.js";
 
 const MODELS_MS = 15_000;
-const ID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
 
-show(state, page, keepPlace);
+show(state, page, (draw) => {
+  keepPlace(draw);
+  document.title = windowTitle(state);
+});
+
+// First, so that whoever comes by a link of an email is signed in by it.
+let link = await redeem().then((isForPassword) => ({ isForPassword }), (error) => ({ error }));
 
 onUser(
   doing(async (user) => {
@@ -20,13 +29,18 @@ onUser(
     state.running.clear();
     listen(user?.id ?? null);
     set({ ready: !user, me: null, conversation: null, messages: [], others: [], draft: "", replaced: null, trouble: null, dialog: null });
+    const { isForPassword, error } = link;
+    link = {};
+    if (error && !user) refuse(error);
     if (!user) return;
     state.me = await whoAmI(user);
     await loadAll();
     set({ ready: true });
-    const wanted = location.hash.slice(1);
-    const conversation = (ID.test(wanted) && (await findConversation(wanted))) || state.conversations[0];
-    if (conversation) await open(conversation);
+    const wanted = addressed();
+    const conversation = (wanted && (await findConversation(wanted))) || state.conversations[0];
+    if (conversation) await open(conversation, true);
+    if (error) tell(error);
+    if (isForPassword) openDialog("account", { done: "Choose a new password below." });
   }),
 );
 
@@ -34,6 +48,10 @@ setInterval(() => {
   if (state.me && document.visibilityState === "visible") loadModels().catch(() => {});
 }, MODELS_MS);
 
+addEventListener(
+  "popstate",
+  doing(() => state.me && state.ready && followAddress()),
+);
 addEventListener("online", () => {
   if (state.trouble?.code === "dropped" && state.trouble.body) doing(tryAgain)();
 });
@@ -43,8 +61,9 @@ addEventListener("drop", (event) => {
   const [file] = event.dataTransfer.files;
   if (file && state.me) doing(() => importFile(file))();
 });
+addEventListener("keydown", press);
 addEventListener("keydown", (event) => {
   if (event.key !== "Escape" || state.dialog) return;
-  if (state.menu) set({ menu: false });
+  if (state.menu || state.tools) set({ menu: false, tools: false });
   else doing(stop)();
 });

@@ -5,8 +5,10 @@ import { live } from "../vendor/lit/directives/live.js";
 import { repeat } from "../vendor/lit/directives/repeat.js";
 import { choices, standard } from "./availability.js";
 import { changeDraft, undoDraft } from "./drafts.js";
+import { countdown, isHeld } from "./holding.js";
 import { doing, set } from "./page.js";
 import { showNewest } from "./scrolling.js";
+import { editLast } from "./shortcuts.js";
 import { chosenModel } from "./state.js";
 import * as turns from "./turns.js";
 
@@ -20,12 +22,17 @@ export function composer(state, members, places) {
   };
   const keys = (event) => {
     if (event.key === "Enter" && !event.shiftKey && !event.isComposing) submit(event);
+    if (event.key === "ArrowUp" && !state.draft) {
+      event.preventDefault();
+      doing(editLast)();
+    }
   };
   return html`
     <form class="composer" data-refuge="#message" @submit=${submit}>
       ${state.away
         ? html`<button type="button" class="newest" @click=${doing(showNewest)}>${state.fresh ? "New messages" : "Newest messages"} ↓</button>`
         : nothing}
+      ${held(state)}
       ${outlook(state)}
       ${several ? speakers(state, members, places) : nothing}
       ${state.replaced === null
@@ -44,7 +51,7 @@ export function composer(state, members, places) {
                 ? html`<button type="button" class="draft" title="A model drafts your next message"
                     @click=${doing(() => turns.take({ action: "impersonate" }))}>Draft</button>`
                 : nothing}
-              <button class="primary" ?disabled=${!state.draft.trim() || state.phase === "failed"}>Send</button>`}
+              <button class="primary" ?disabled=${!state.draft.trim() || state.phase === "failed" || isHeld(state)}>Send</button>`}
       </div>
       <p class="quiet hint">${several ? "All of them are" : `${whom} is`} fictional: a language model writes the replies. Escape stops one.</p>
     </form>`;
@@ -64,6 +71,15 @@ const speakers = (state, members, places) => html`
           @click=${doing(() => turns.take({ kickoff: true }))}>Let them talk</button>`
       : nothing}
   </div>`;
+
+/** Says that nothing can be sent now, and for how long. */
+function held(state) {
+  if (state.offline) {
+    return html`<p class="notice held" role="status">You are offline. What you write is kept; send it when the connection is back.</p>`;
+  }
+  if (!isHeld(state)) return nothing;
+  return html`<p class="notice held" role="timer">You can send again in ${countdown(state.heldUntil - Date.now())}.</p>`;
+}
 
 /** A note that the chosen model cannot answer now. */
 function outlook(state) {

@@ -1,5 +1,6 @@
 // Loads and changes conversations, characters, messages and models.
 
+import { addressed, write } from "./address.js";
 import { UserError, act, data, supabase } from "./backend.js";
 import { forgetDraft, showDraft } from "./drafts.js";
 import { inBase64 } from "./files.js";
@@ -116,8 +117,8 @@ export async function loadModels() {
 
 // --- conversations --------------------------------------------------------------------------
 
-/** Opens a conversation. Replies that are being written in others go on. */
-export async function open(conversation) {
+/** Opens a conversation. Replies that are being written in others go on. `instead`: in place of this address. */
+export async function open(conversation, instead = false) {
   set({
     conversation,
     messages: [],
@@ -134,11 +135,12 @@ export async function open(conversation) {
     memory: null,
     dialog: null,
     menu: false,
+    tools: false,
     speaker: "",
     tier: localStorage.getItem(`tier:${conversation.id}`) ?? "sfw",
   });
   showDraft();
-  history.replaceState(null, "", `#${conversation.id}`);
+  write(conversation.id, instead);
   await loadOpen();
 }
 
@@ -223,9 +225,32 @@ export async function refresh() {
   await follow();
 }
 
-/** Closes the open conversation. */
+/** Opens what the address names after back, forward or a changed address. */
+export async function followAddress() {
+  const id = addressed();
+  if (id === (state.conversation?.id ?? null)) return;
+  // Not an address of ours: a link to a place in the page.
+  if (!id && location.hash && state.conversation) return write(state.conversation.id, true);
+  if (!id) return close();
+  const conversation = await findConversation(id);
+  if (id !== addressed()) return;
+  if (conversation) await open(conversation, true);
+  else leave("This conversation was deleted.");
+}
+
+/** Closes the open conversation because it is gone. */
 function leave(said) {
-  history.replaceState(null, "", location.pathname);
+  write(null, true);
+  close(said);
+}
+
+/** Shows the characters to choose from. */
+export function choosePartner() {
+  write(null);
+  close();
+}
+
+function close(said = "") {
   set({ conversation: null, messages: [], editing: null, dialog: null, notice: said, said });
 }
 

@@ -3,6 +3,7 @@
 import { html, nothing } from "../vendor/lit/lit-html.js";
 import { workerName } from "./availability.js";
 import { branch } from "./conversations.js";
+import { copy } from "./copying.js";
 import { choose, edit, hide } from "./messages.js";
 import { doing, drawn, openDialog, set } from "./page.js";
 import "./prose.js";
@@ -60,6 +61,7 @@ function tools(state, message, versions, last, answer) {
             <button @click=${doing(() => take({ action: "regenerate", message_id: message.id }, message))}>Regenerate</button>
             <button @click=${doing(() => take({ action: "continue", message_id: message.id }, message))}>Continue</button>`
         : nothing}
+      <button @click=${doing(() => copy(message.content))}>Copy</button>
       <button @click=${doing(async () => {
         set({ editing: message.id });
         await drawn();

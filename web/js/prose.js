@@ -75,6 +75,7 @@ function draw(section) {
   else {
     try {
       part.append(formatted(section.text));
+      part.querySelectorAll("pre").forEach(addCopy);
     } catch (error) {
       // A text that a library cannot parse must not stop others from being drawn.
       console.warn("Shown as plain text:", error.message);
@@ -82,6 +83,16 @@ function draw(section) {
     }
   }
   return part;
+}
+
+/** A button above a block of code. Its word is in the style sheet, so that it is not part of the text. */
+function addCopy(block) {
+  const button = document.createElement("button");
+  button.type = "button";
+  button.className = "copy";
+  button.setAttribute("aria-label", "Copy this code");
+  button.onclick = () => button.dispatchEvent(new CustomEvent("copycode", { bubbles: true, detail: block.textContent }));
+  block.before(button);
 }
 
 function showPlain(part, text) {

@@ -2,26 +2,33 @@
 
 import { html, nothing } from "../vendor/lit/lit-html.js";
 import { data, supabase } from "./backend.js";
+import { sendRecovery } from "./email-links.js";
 
-const form = { signingUp: false, busy: false, error: "" };
+const form = { mode: "in", busy: false, error: "", sent: false };
+
+const MODES = {
+  in: { hint: "Sign in to continue.", action: "Sign in", send: ({ email, password }) => signIn(email, password) },
+  up: { hint: "Create an account to save your conversations.", action: "Create the account", send: ({ email, password, name }) => signUp(email, password, name.trim()) },
+  forgotten: { hint: "We send you a link with which you can choose a new password. Open it in this browser.", action: "Send the link", send: recover },
+};
 
 /** The sign-in form; `redraw` is called when it changes. On success, `onUser` is notified. */
-export function signInForm(redraw, title) {
+export function signInForm(redraw, title, introduction = nothing) {
+  const mode = MODES[form.mode];
   const submit = async (event) => {
     event.preventDefault();
-    const { email, password, name } = Object.fromEntries(new FormData(event.target));
-    Object.assign(form, { busy: true, error: "" });
+    Object.assign(form, { busy: true, error: "", sent: false });
     redraw();
     try {
-      await (form.signingUp ? signUp(email, password, name.trim()) : signIn(email, password));
+      await mode.send(Object.fromEntries(new FormData(event.target)));
     } catch (error) {
       form.error = error.message;
     }
     form.busy = false;
     redraw();
   };
-  const other = () => {
-    Object.assign(form, { signingUp: !form.signingUp, error: "" });
+  const turnTo = (name) => () => {
+    Object.assign(form, { mode: name, error: "", sent: false });
     redraw();
   };
   return html`
@@ -29,26 +36,29 @@ export function signInForm(redraw, title) {
       <form class="card" @submit=${submit}>
         <img src="icon.svg" alt="" width="44" height="44" />
         <h1>${title}</h1>
-        <p class="quiet">
-          ${form.signingUp ? "Create an account to save your conversations." : "Sign in to continue."}
-        </p>
-        ${form.signingUp
+        ${introduction}
+        <p class="quiet">${mode.hint}</p>
+        ${form.mode === "up"
           ? html`<label>What characters call you
               <input name="name" autocomplete="nickname" maxlength="80" dir="auto" required />
             </label>`
           : nothing}
         <label>Email <input name="email" type="email" autocomplete="email" required /></label>
-        <label>Password
-          <input name="password" type="password" minlength="8" required
-            autocomplete=${form.signingUp ? "new-password" : "current-password"} />
-        </label>
+        ${form.mode === "forgotten"
+          ? nothing
+          : html`<label>Password
+              <input name="password" type="password" minlength="8" required
+                autocomplete=${form.mode === "up" ? "new-password" : "current-password"} />
+            </label>`}
+        ${form.sent ? html`<p class="notice" role="status">If there is an account with this email, a link is on its way.</p>` : nothing}
         ${form.error ? html`<p class="error" role="alert">${form.error}</p>` : nothing}
         <button class="primary" ?disabled=${form.busy}>
-          ${form.signingUp ? "Create the account" : "Sign in"}
+          ${mode.action}
         </button>
-        <button type="button" class="link" @click=${other}>
-          ${form.signingUp ? "I have an account" : "Create an account"}
-        </button>
+        ${form.mode === "in"
+          ? html`<button type="button" class="link" @click=${turnTo("forgotten")}>Forgotten your password?</button>
+              <button type="button" class="link" @click=${turnTo("up")}>Create an account</button>`
+          : html`<button type="button" class="link" @click=${turnTo("in")}>I have an account</button>`}
       </form>
     </main>
   `;
@@ -58,6 +68,14 @@ async function signIn(email, password) {
   await data(supabase.auth.signInWithPassword({ email, password }));
 }
 
+async function recover({ email }) {
+  await sendRecovery(email);
+  form.sent = true;
+}
+
+/** Shows an error on the form that is drawn next. */
+export const refuse = (error) => Object.assign(form, { error: error.message });
+
 async function signUp(email, password, name) {
   // With the name, because where emails are confirmed there is no session yet to write it with.
   const options = { data: { display_name: name } };
@@ -65,7 +83,7 @@ async function signUp(email, password, name) {
   if (!session) throw new Error("Almost there: open the link in the email we sent, then sign in.");
 }
 
-/** The signed-in person: {id, email, name, ageVerified, isAdmin}. */
+/** The signed-in person: {id, email, name, hasProfileName, ageVerified, isAdmin}. */
 export async function whoAmI(user) {
   const [profile, roles] = await Promise.all([
     // Not by name: the profiles of an existing product have no display_name.
@@ -77,6 +95,7 @@ export async function whoAmI(user) {
     email: user.email,
     // An existing product's profiles have no such name; what was given at the sign-up is in the account.
     name: profile?.display_name ?? givenName(user) ?? user.email,
+    hasProfileName: profile?.display_name !== undefined,
     ageVerified: profile?.age_verified === true,
     isAdmin: roles.some(({ role }) => role === "admin"),
   };

@@ -2,11 +2,14 @@
 
 import { html, nothing } from "../vendor/lit/lit-html.js";
 import { repeat } from "../vendor/lit/directives/repeat.js";
+import { showAccount } from "./account.js";
+import { showAppearance } from "./appearance.js";
 import * as talks from "./conversations.js";
 import { showBooks } from "./lorebooks.js";
 import { doing, drawn, set } from "./page.js";
 import { portrait } from "./portrait.js";
 import { signOut } from "./session.js";
+import { showShortcuts } from "./shortcuts.js";
 import { listMembers } from "./state.js";
 
 const when = new Intl.DateTimeFormat(undefined, { dateStyle: "medium" });
@@ -53,6 +56,9 @@ export function side(state) {
       <footer>
         <span class="who" dir="auto" title=${state.me.email}>${state.me.name}</span>
         ${state.me.isAdmin ? html`<a href="console.html">Console</a>` : nothing}
+        <button class="link" @click=${showAccount}>Account</button>
+        <button class="link" @click=${showAppearance}>Appearance</button>
+        <button class="link" @click=${showShortcuts}>Keys</button>
         <button class="link" @click=${signOut}>Sign out</button>
       </footer>
     </nav>

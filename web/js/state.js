@@ -25,6 +25,8 @@ export const state = {
   fresh: false, // whether there are new ones meanwhile
   newFrom: null, // the position after which those begin
   toEnd: false, // whether the next drawing shows the newest message
+  offline: !navigator.onLine,
+  heldUntil: 0, // in ms; nothing is sent before
   trouble: null, // the last error: {sentence, code, body}
   notice: "", // a sentence about the last reply
   editing: null, // a message id
@@ -33,6 +35,7 @@ export const state = {
   dialog: null, // {name, ...}
   memory: null,
   menu: false,
+  tools: false, // whether the menu of tools is open, on a phone
   said: "", // for screen readers
   model: localStorage.getItem("model") ?? "",
   speaker: "", // id of the character who should answer in a group; "": roleplay_chat chooses

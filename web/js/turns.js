@@ -4,6 +4,7 @@
 
 import { Dropped, UserError, act, data, supabase, turn } from "./backend.js";
 import { changeDraft, giveBackDraft, keepDraft, replaceDraft } from "./drafts.js";
+import { hold, isHeld } from "./holding.js";
 import { edit, loadMessages } from "./messages.js";
 import { redraw, set, tell } from "./page.js";
 import { activeMessages, chosenModel, listMembers, state } from "./state.js";
@@ -17,6 +18,7 @@ const delay = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 
 /** Requests a reply. `fields` belong to the request; `at` is the reply to regenerate or continue. */
 export function take(fields, at = null) {
+  if (isHeld(state)) throw new UserError("Nothing can be sent now. Wait until the note above the message box is gone.");
   const named = (fields.message || fields.kickoff) && listMembers(state.conversation).length > 1 && state.speaker;
   const model = chosenModel();
   const timeZone = Intl.DateTimeFormat().resolvedOptions().timeZone;
@@ -136,6 +138,7 @@ async function end(current, failure) {
 /** After a failure, puts the person's text back into the message box unless it was saved. */
 async function giveBack(error, current) {
   const { body } = current;
+  if (error.code === "rate_limited" && error.seconds) hold(error.seconds);
   const sent = (body.action ?? "send") === "send" && body.message;
   const isSaved = isOpen(current) ? isSaid(body) : await wasSaved(body);
   if (sent && !isSaved && error.code !== "reply_incomplete") giveBackDraft(body.conversation_id, body.message);
@@ -156,7 +159,7 @@ async function wasSaved(body) {
 }
 
 export function send(message) {
-  if (!message.trim() || state.turn || state.phase === "failed") return;
+  if (!message.trim() || state.turn || state.phase === "failed" || isHeld(state)) return;
   changeDraft("");
   return take({ message });
 }

@@ -1,0 +1,52 @@
+// Keys for what is done often, and the list of them.
+
+import { html } from "../vendor/lit/lit-html.js";
+import { choosePartner } from "./conversations.js";
+import { drawn, openDialog, set } from "./page.js";
+import { modal } from "./parts.js";
+import { activeMessages, state } from "./state.js";
+
+const LIST = [
+  ["?", "Show this list"],
+  ["n", "Start a new conversation"],
+  ["/", "Search, where there is a search field"],
+  ["m", "Go to the message box"],
+  ["Enter", "Send the message; with Shift, start a new line"],
+  ["↑", "Edit your last message, from the empty message box"],
+  ["Escape", "Stop the reply, or close what is open"],
+];
+
+export const shortcuts = (state) => modal("Keyboard shortcuts", html`
+  <dl class="keys">${LIST.map(([key, what]) => html`<div><dt><kbd>${key}</kbd></dt><dd>${what}</dd></div>`)}</dl>
+  <p class="quiet">Keys that are letters or signs work while you are not typing in a field.</p>`, state);
+
+export const showShortcuts = () => openDialog("shortcuts");
+
+const focus = (selector) => document.querySelector(selector)?.focus();
+
+const KEYS = {
+  "?": showShortcuts,
+  n: () => choosePartner(),
+  "/": () => focus("input[type=search]"),
+  m: () => focus("#message"),
+};
+
+const isTyping = (element) => element.closest?.("input, textarea, select, [contenteditable]");
+
+/** Does what a key stands for, unless somebody is typing or a dialog is open. */
+export function press(event) {
+  const { key, target, ctrlKey, metaKey, altKey, isComposing } = event;
+  if (ctrlKey || metaKey || altKey || isComposing || !state.me || !state.ready || state.dialog || isTyping(target)) return;
+  if (!Object.hasOwn(KEYS, key)) return;
+  event.preventDefault();
+  KEYS[key]();
+}
+
+/** Opens the editor of the person's last message. */
+export async function editLast() {
+  const mine = activeMessages().filter(({ message }) => message.sender === "user").at(-1);
+  if (!mine || state.turn) return;
+  set({ editing: mine.message.id });
+  await drawn();
+  focus(".editor textarea");
+}

@@ -1,0 +1,20 @@
+// What a first visit says: what this is, and what is kept.
+
+import { html } from "../vendor/lit/lit-html.js";
+
+export const introduction = html`
+  <section class="introduction" aria-label="What this is">
+    <p>Talk with fictional characters and tell a story together. A language model writes what they say.</p>
+    <blockquote>
+      <p><b>You</b> I knock on the door of the lighthouse.</p>
+      <p><b>Keeper</b> <em>The bolt slides back.</em> You are late. The tide will not wait for us.</p>
+    </blockquote>
+    <details>
+      <summary>What is kept</summary>
+      <ul>
+        <li>Your account, conversations, characters and what characters remember are saved on the server, so that you find them on every device. You can change and delete them.</li>
+        <li>To write a reply, the last messages are sent to the model that you choose, which another company may run.</li>
+        <li>Messages that are not sent yet, the theme and the text size stay on this device.</li>
+      </ul>
+    </details>
+  </section>`;
