@@ -54,6 +54,11 @@ Schema = dict[str, Any]
 
 _ID = "c0ffee00-0000-4000-8000-000000000001"
 _REQUEST_ID = "0123456789abcdef0123456789abcdef"
+_PICTURE = (
+    "iVBORw0KGgoAAAANSUhEUgAAAAgAAAAICAIAAABLbSncAAAAGUlEQVR42mPUsIligIEFFXJwNhMDDjA4JQB7lwIEqLPg9gAA"
+    "AABJRU5ErkJggg=="
+)
+"""A PNG of eight by eight pixels."""
 _ANYWHERE = "http://127.0.0.1:8787"
 
 
@@ -243,7 +248,7 @@ ACTIONS: Mapping[str, Action] = {
     "set_portrait": Action(
         SetPortraitRequest,
         SetPortraitAnswer,
-        {"character_id": _ID, "picture_base64": "the bytes of a picture"},
+        {"character_id": _ID, "picture_base64": _PICTURE},
     ),
     "delete_account": Action(
         DeleteAccountRequest, DeleteAccountAnswer, {"confirmation": CONFIRMATION}

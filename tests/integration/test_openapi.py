@@ -214,6 +214,8 @@ def test_examples_work(stack: Stack, person: Fuzz, name: str) -> None:
     there = {"conversation_id": conversation, "message_id": message_id}
     if name == "stop":
         there["turn_id"] = stack.insert("turns", **ended_turn(user, conversation))
+    if name == "set_portrait":
+        there["character_id"] = stack.insert("characters", name="Ada", user_id=user.id)
     body = EXAMPLES[name]["value"]
     body = body | {key: str(value) for key, value in there.items() if key in body}
     assert replace(person, headers=user.headers).send(chat(body)).status_code == 200
