@@ -1,5 +1,5 @@
--- Imported character cards, complete and unchanged, so that an export includes the fields that
--- nothing here uses. If a character was edited after the import, the columns of characters are the
+-- Imported character cards, complete except for the portrait, so that an export includes the fields
+-- that nothing here uses. If a character was edited after the import, the columns of characters are the
 -- current values.
 --
 -- Cards have a table of their own because they are large and only export reads them. Users import

@@ -181,7 +181,6 @@ class TestImport:
             "embeded://missing.png",
             "embeded://card.json",
             "__asset:0",
-            "data:image/png,plain",
             "data:image/png;base64,",
             "ccdefault:",
             "file:///etc/passwd",
@@ -192,6 +191,14 @@ class TestImport:
         raw = archive({"card.json": json.dumps(v3_with(uri)).encode()})
         body = import_card(stack, stack.user(), card_base64=base64_of(raw))
         assert (UNREADABLE in body["warnings"]) is (uri == "embeded://card.json")
+        assert stored(stack) == {}
+
+    @pytest.mark.parametrize(
+        "uri", ["data:image/png,plain", "data:image/png;base64,A", "data:image/svg+xml,<svg/>"]
+    )
+    def test_data_that_is_no_picture_is_named(self, stack: Stack, uri: str) -> None:
+        body = import_card(stack, stack.user(), card=v3_with(uri))
+        assert UNREADABLE in body["warnings"]
         assert stored(stack) == {}
 
     def test_picture_that_cannot_be_read_costs_itself_alone(self, stack: Stack) -> None:
@@ -217,6 +224,14 @@ class TestImport:
         answer = set_portrait(stack, user, body["character_id"], FLAG)
         assert (answer.status_code, answer.json()["code"]) == (409, "no_storage")
         assert portraits(stack) == []
+
+    @pytest.mark.usefixtures("no_storage")
+    def test_without_storage_a_picture_in_json_is_not_kept_in_the_card(self, stack: Stack) -> None:
+        original = v3_with(f"data:image/png;base64,{base64_of(FLAG)}")
+        body = import_card(stack, stack.user(), card=original)
+        assert PICTURE_NOT_KEPT in body["warnings"]
+        [row] = stack.all("select card::text as card from public.character_cards")
+        assert base64_of(FLAG)[-40:] not in row["card"]
 
     @pytest.mark.parametrize("status", [500, 502, 413])
     def test_storage_that_fails_costs_the_picture_alone(self, stack: Stack, status: int) -> None:
@@ -510,6 +525,32 @@ class TestExport:
         shown = base64.b64decode(icon["uri"].partition(",")[2])
         assert corners(decoded(shown)) == UPRIGHT
         assert b"52.3702N" not in shown
+
+    @pytest.mark.parametrize("kept", ["removed", "never stored"])
+    @pytest.mark.parametrize("file_format", ["png", "charx", "json"])
+    def test_stored_card_has_no_strangers_bytes(
+        self, stack: Stack, file_format: str, kept: str
+    ) -> None:
+        """Whatever becomes of the picture, what was imported is not given out."""
+        sent = base64_of(FLAG + b"52.3702N 4.8952E")
+        if kept == "never stored":
+            stack.gateway.fail(".webp", status=413)
+        user = stack.user()
+        original = v3_with(f"data:image/png;base64,{sent}")
+        body = import_card(stack, user, card=original)
+        assert (PICTURE_LATER in body["warnings"]) is (kept == "never stored")
+        [row] = stack.all("select card::text as card from public.character_cards")
+        assert sent[-40:] not in row["card"]
+        with stack.data_api(user) as client:
+            client.delete(f"/character_portraits?character_id=eq.{body['character_id']}")
+        found = self.export(stack, user, body["character_id"], file_format)
+        assert found["warnings"] == []
+        if file_format == "json":
+            [other] = found["card"]["data"]["assets"]
+            assert other["name"] == "sad"
+        else:
+            card_in_it = files.read(base64.b64decode(found["card_base64"])).card
+            assert "assets" not in card_in_it["data"]
 
     @pytest.mark.parametrize("file_format", ["png", "charx", "json"])
     def test_imported_again_it_is_the_same(self, stack: Stack, file_format: str) -> None:

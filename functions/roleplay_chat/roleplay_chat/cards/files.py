@@ -8,7 +8,7 @@ from edge.json_text import value_count_bound
 from roleplay_chat.cards import charx_file, json_file, png_file, yaml_file
 from roleplay_chat.cards.errors import invalid
 from roleplay_chat.cards.formats import advice_for, no_character, what_it_is
-from roleplay_chat.cards.portrait import find_picture, has_inline_picture
+from roleplay_chat.cards.portrait import find_picture, has_inline_picture, to_store
 from roleplay_chat.cards.versions import declares_card, describes_character, find_fields
 
 OTHERS_NOT_KEPT = "The archive's other files (pictures, sounds; {count}) are not stored."
@@ -30,6 +30,7 @@ class CardFile:
     """The card in a file, and warnings about what is not imported."""
 
     card: dict[str, Any]
+    """As it is to be stored: without the picture that its JSON may have."""
     warnings: tuple[str, ...] = ()
     picture: bytes | None = None
     """The character's picture, not decoded."""
@@ -38,16 +39,16 @@ class CardFile:
 def read(raw: bytes) -> CardFile:
     """The card in a file of any format. Raises `ApiError` 400 or 413."""
     if raw.startswith(png_file.SIGNATURE):
-        return CardFile(json_file.read(png_file.read(raw)), picture=raw)
+        return CardFile(to_store(json_file.read(png_file.read(raw))), picture=raw)
     if raw.startswith(charx_file.SIGNATURE) or _has_archive(raw):
         return _read_charx(raw)
     if raw.lstrip(_SPACE).startswith(b"{"):
         _check_is_one_object(raw)
-        return with_picture(json_file.read(raw))
+        return with_picture(json_file.parse(raw))
     if raw.startswith(_MODULE_BEGINS):
         raise invalid(MODULE)
     if yaml_file.is_yaml(raw):
-        return CardFile(yaml_file.read(raw))
+        return with_picture(yaml_file.read(raw))
     found = _what_lines_are(raw.lstrip(_SPACE).removeprefix(b"["))
     raise invalid(
         f"This is not a character card: it is neither JSON, PNG nor CHARX{_hint(raw, found)}."
@@ -61,9 +62,11 @@ def _module_not_read(card: dict[str, Any]) -> str:
     return MODULE_NOT_READ.format(holds="scripts" if has_book else "scripts, perhaps a lorebook")
 
 
-def with_picture(card: dict[str, Any]) -> CardFile:
-    """A card that is JSON, which may have its picture in it."""
-    return CardFile(card, picture=find_picture(b"", card))
+def with_picture(card: Any) -> CardFile:
+    """A card that is JSON, which may have its picture in it; that counts as a picture and not as
+    text. Raises `ApiError` 400 or 413."""
+    card = json_file.an_object(card)
+    return CardFile(json_file.checked(to_store(card)), picture=find_picture(b"", card))
 
 
 def _read_charx(raw: bytes) -> CardFile:
@@ -74,7 +77,7 @@ def _read_charx(raw: bytes) -> CardFile:
     count = charx.others - is_file
     lost = [OTHERS_NOT_KEPT.format(count=count)] if count else []
     lost += [_module_not_read(card)] if charx.has_module else []
-    return CardFile(card, tuple(lost), picture)
+    return CardFile(to_store(card), tuple(lost), picture)
 
 
 def _has_archive(raw: bytes) -> bool:

@@ -24,6 +24,7 @@ from roleplay_chat.cards.portrait import (
     is_elsewhere,
     with_inline_picture,
     with_picture,
+    without_picture,
 )
 from roleplay_chat.cards.unsupported import row_of, unsupported
 from roleplay_chat.cards.versions import NEWER, as_v2, as_v3, is_newer
@@ -184,7 +185,7 @@ def _read(body: Object) -> tuple[Card, list[str], bytes | None, bool]:
         found = files.read(raw)
         del raw
     else:
-        found = files.with_picture(json_file.checked(file))
+        found = files.with_picture(file)
     lorebook = lorebook_of(found.card)
     card = Card.read(lorebook) if lorebook else Card.parse(found.card)
     newer = [NEWER] if is_newer(card.original) else []
@@ -223,6 +224,7 @@ def _check(done: Object) -> None:
 
 
 def _written(card: Object, picture: bytes | None, file_format: Format) -> Object:
+    card = card if picture else without_picture(card)
     if file_format == "json":
         return {"card": with_inline_picture(card, picture) if picture else card}
     card = without_missing_files(card)

@@ -22,22 +22,32 @@ many."""
 def read(raw: bytes) -> dict[str, Any]:
     """The card in a JSON file. Raises `ApiError` 400 or 413."""
     _check_size(len(raw))
+    return checked(parse(raw))
+
+
+def parse(raw: bytes) -> Any:
+    """What is in a JSON file, neither of limited size nor checked. Raises `ApiError` 400 or 413."""
     if value_count_bound(raw) > MAX_VALUES:
         raise _too_many()
     try:
-        card: Any = json.loads(raw)
+        return json.loads(raw)
     except (ValueError, RecursionError) as error:
         raise invalid("The card is not valid JSON.") from error
-    return checked(card)
+
+
+def an_object(card: Any) -> dict[str, Any]:
+    """Return the card. Raises `ApiError` 400 unless it is an object."""
+    if isinstance(card, dict):
+        return card
+    raise invalid("The card must be a JSON object.")
 
 
 def checked(card: Any) -> dict[str, Any]:
     """Return the card. Raises `ApiError` 400 or 413 unless the database can store it."""
-    if not isinstance(card, dict):
-        raise invalid("The card must be a JSON object.")
-    _check_values(card)
-    _check_size(len(write(card)))
-    return card
+    found = an_object(card)
+    _check_values(found)
+    _check_size(len(write(found)))
+    return found
 
 
 def write(card: dict[str, Any]) -> bytes:

@@ -1,7 +1,7 @@
 """Validates a card and maps it to columns of `characters`.
 
 Strict about what makes a character and about sizes; `repair` reads the rest as it was meant. The
-original card is stored unchanged in `character_cards`; the columns hold what a turn needs. An
+original card is stored in `character_cards`; the columns hold what a turn needs. An
 exported card is the original with the author's later changes to the columns.
 """
 

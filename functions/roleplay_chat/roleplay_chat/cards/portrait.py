@@ -1,7 +1,9 @@
 """The picture of a character in its card's file, and in the file that is written of it."""
 
 import base64
+from collections.abc import Callable
 from typing import Any
+from urllib.parse import unquote_to_bytes
 
 from roleplay_chat.cards import charx_file, png_file
 from roleplay_chat.cards.assets import MISSING_FILES, is_main_icon
@@ -14,7 +16,15 @@ THE_PICTURE_ITSELF = "ccdefault:"
 """In a PNG file, the picture that has the card in it."""
 _JPEG = b"\xff\xd8\xff"
 _DATA = "data:"
+_TAKEN_OUT = "data:,"
+"""Stands in a stored card for the picture that its file had there: a data URI without data."""
+_AVATARS = ("avatar", "avatar_url", "image", "picture")
+"""The fields in which programs put the picture where there are no assets."""
 _ELSEWHERE = ("http:", "https:", "//")
+_OF_URLS = bytes.maketrans(b"-_", b"+/")
+"""The two signs in which base64 for URLs differs."""
+MAX_ESCAPES = 200_000
+"""Signs of a data URI that are written as `%2B`; each takes some memory for a moment."""
 
 
 def find_picture(raw: bytes, card: Object) -> bytes | None:
@@ -24,8 +34,8 @@ def find_picture(raw: bytes, card: Object) -> bytes | None:
     """
     if raw.startswith(png_file.SIGNATURE):
         return raw
-    uri = _icon(find_fields(card))
-    if uri.startswith(_DATA):
+    uri = _picture_uri(card)
+    if _is_inline(uri):
         return _decoded(uri)
     archive = raw.find(charx_file.SIGNATURE) if raw.startswith(_JPEG) else 0
     if archive < 0 or not raw.startswith(charx_file.SIGNATURE, archive):
@@ -38,57 +48,102 @@ def find_picture(raw: bytes, card: Object) -> bytes | None:
 
 def is_elsewhere(card: Object) -> bool:
     """Whether the picture is a link to another server. None is ever followed."""
-    return _icon(find_fields(card)).lower().startswith(_ELSEWHERE)
+    return _picture_uri(card).lower().startswith(_ELSEWHERE)
 
 
 def has_inline_picture(card: Object) -> bool:
-    """Whether the card's JSON has a picture in it."""
-    return _icon(find_fields(card)).startswith(_DATA)
+    """Whether the card's JSON has a picture in it, or had one before it was stored."""
+    return _is_inline(_picture_uri(card))
+
+
+def to_store(card: Object) -> Object:
+    """The card without the picture in its JSON, which has a stranger's metadata. Where it was can
+    still be seen. Other assets stay."""
+    return _each_object(card, lambda fields: _replaced(fields, _TAKEN_OUT))
+
+
+def without_picture(card: Object) -> Object:
+    """The card without the places where its JSON had a picture."""
+    return _each_object(card, _without)
 
 
 def with_picture(card: Object, uri: str) -> Object:
     """The card with `uri` as its main icon, a PNG picture, instead of those that it has."""
-    fields = find_fields(card)
-    others = [asset for asset in _listed(fields.get("assets")) if not _is_shown(asset)]
+    fields = find_fields(without_picture(card))
     icon = {"type": "icon", "uri": uri, "name": "main", "ext": "png"}
-    return _changed(card, fields, {"assets": [icon, *others]})
+    others = [asset for asset in _listed(fields.get("assets")) if not is_main_icon(asset)]
+    return _changed(without_picture(card), {"assets": [icon, *others]})
 
 
 def with_inline_picture(card: Object, picture: bytes) -> Object:
-    """The card with a PNG picture in place of the one that its JSON has."""
-    fields = find_fields(card)
+    """The card with a PNG picture in place of the one that its JSON had."""
     uri = f"data:image/png;base64,{base64.b64encode(picture).decode()}"
-    if not any(map(_is_icon, _listed(fields.get("assets")))):
-        return _changed(card, fields, {"avatar": uri})
-    return with_picture(card, uri)
+    if _main_icons(find_fields(card)):
+        return with_picture(card, uri)
+    return _changed(without_picture(card), {"avatar": uri})
 
 
-def _changed(card: Object, fields: Object, changes: Object) -> Object:
-    changed = {name: value for name, value in fields.items() if not _is_inline_avatar(name, value)}
-    changed |= changes
-    return changed if fields is card else card | {"data": changed}
+def _changed(card: Object, changes: Object) -> Object:
+    fields = find_fields(card)
+    return card | (changes if fields is card else {"data": fields | changes})
 
 
-def _is_inline_avatar(name: str, value: Any) -> bool:
-    return name == "avatar" and isinstance(value, str) and value.startswith(_DATA)
+def _each_object(card: Object, change: Callable[[Object], Object]) -> Object:
+    """The card with a change of its fields, and of those that some tools write beside `data`."""
+    data = card.get("data")
+    return change(card) | ({"data": change(data)} if isinstance(data, dict) else {})
 
 
-def _is_shown(asset: Any) -> bool:
-    """Whether an asset is the character's picture, or one in its stead."""
-    return is_main_icon(asset) or (_is_icon(asset) and asset["uri"].startswith(_DATA))
+def _replaced(fields: Object, uri: str) -> Object:
+    """The fields with `uri` in place of each picture that is in them."""
+    found = {name: uri if _is_avatar(name, value) else value for name, value in fields.items()}
+    inline = {id(icon) for icon in _main_icons(fields) if _is_inline(icon["uri"])}
+    if inline:
+        assets = fields["assets"]
+        found["assets"] = [one | {"uri": uri} if id(one) in inline else one for one in assets]
+    return found
 
 
-def _icon(fields: Object) -> str:
-    """The URI of the main icon, or of the first if none is called so; "" if there is none."""
+def _without(fields: Object) -> Object:
+    found = {name: value for name, value in fields.items() if not _is_avatar(name, value)}
+    inline = {id(icon) for icon in _main_icons(fields) if _is_inline(icon["uri"])}
+    if inline:
+        found["assets"] = [one for one in fields["assets"] if id(one) not in inline]
+        if not found["assets"]:
+            del found["assets"]
+    return found
+
+
+def _is_avatar(name: str, value: Any) -> bool:
+    """Whether a field of a card is a picture."""
+    return name in _AVATARS and _is_inline(value)
+
+
+def _picture_uri(card: Object) -> str:
+    """The URI of the main icon, or of the first if none is called so, else the picture of another
+    field; "" if there is none."""
+    fields = find_fields(card)
+    icons = sorted(_main_icons(fields), key=lambda asset: asset.get("name") != "main")
+    if icons:
+        return str(icons[0]["uri"])
+    values = [where.get(name) for where in (fields, card) for name in _AVATARS]
+    texts = [value for value in values if isinstance(value, str)]
+    return next(filter(_is_inline, texts), next(filter(None, texts), ""))
+
+
+def _main_icons(fields: Object) -> list[Object]:
+    """The icons that are the character's picture: those called so, else the first."""
     icons = [asset for asset in _listed(fields.get("assets")) if _is_icon(asset)]
-    icons.sort(key=lambda asset: asset.get("name") != "main")
-    uri = icons[0]["uri"] if icons else fields.get("avatar")
-    return uri if isinstance(uri, str) else ""
+    return [icon for icon in icons if is_main_icon(icon)] or icons[:1]
 
 
 def _is_icon(asset: Any) -> bool:
     is_icon = isinstance(asset, dict) and asset.get("type") == "icon"
     return is_icon and isinstance(asset.get("uri"), str)
+
+
+def _is_inline(uri: Any) -> bool:
+    return isinstance(uri, str) and uri.lstrip()[: len(_DATA)].lower() == _DATA
 
 
 def _listed(assets: Any) -> list[Any]:
@@ -98,9 +153,14 @@ def _listed(assets: Any) -> list[Any]:
 def _decoded(uri: str) -> bytes | None:
     """The bytes of a data URI; None if it has none. What they are is seen when they are decoded."""
     head, _, body = uri.partition(",")
-    if not head.lower().endswith(";base64"):
-        return None
+    if body.count("%") > MAX_ESCAPES:
+        return body[:1].encode()
+    content = unquote_to_bytes(body)
+    if not head.rstrip().lower().endswith("base64"):
+        return content or None
+    # Some leave out the padding; signs that are no base64 are skipped.
+    padded = content.translate(_OF_URLS).rstrip(b"= \r\n\t") + b"=="
     try:
-        return base64.b64decode(body) or None
+        return base64.b64decode(padded) or content or None
     except ValueError:
-        return None
+        return content
