@@ -388,6 +388,46 @@ class TestLorebooks:
         assert entry.content == "The tide is out."
         assert entry.keys[:1] == ("tide",)
 
+    @pytest.mark.parametrize(
+        "entries",
+        [
+            list(SILLYTAVERN_BOOK["entries"].values()),
+            AGNAI_BOOK["entries"],
+            RISUAI_BOOK["data"],
+            NOVELAI_BOOK["entries"],
+            PLAIN_BOOK["entries"],
+            [None, 5, *PLAIN_BOOK["entries"]],
+        ],
+    )
+    def test_bare_list_of_entries_is_one(self, entries: list[Any]) -> None:
+        raw = b"\xef\xbb\xbf\n" + json.dumps(entries).encode()
+        wrapped = ({"spec": "lorebook_v3", "data": entries}, {"character_book": entries})
+        found = (files.read(raw).card, files.with_picture(entries).card, *wrapped)
+        for book in map(lorebook_of, found):
+            assert book is not None
+            read = Card.read(book)
+            (entry, *_) = parse_entries(read.columns()["character_book"])
+            assert (read.fields.name, entry.content) == ("Lorebook", "The tide is out.")
+
+    @pytest.mark.parametrize(
+        "listed",
+        [
+            [],
+            [{"key": "a", "value": "b"}],
+            [{"text": "Hi", "name": "Ina"}],
+            [{"comment": "x", "in": "a", "out": "b", "type": "editdisplay"}],
+            [["keys", "content"]],
+        ],
+    )
+    def test_other_list_is_none(self, listed: list[Any]) -> None:
+        assert "neither JSON" in refused_file(json.dumps(listed).encode())
+
+    def test_list_beyond_a_limit_says_so(self) -> None:
+        entry = {"keys": ["x"], "content": "y"}
+        for entries in ([entry] * 40_000, [entry | {"content": "y" * 2**21}]):
+            sentence = refused_file(json.dumps(entries).encode(), "card_too_large")
+            assert "more than" in sentence or "too large" in sentence
+
     def test_entry_of_sillytavern_keeps_all_that_it_says(self) -> None:
         found = read_lorebook(SILLYTAVERN_BOOK)
         assert found is not None

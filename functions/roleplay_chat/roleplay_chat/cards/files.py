@@ -2,12 +2,15 @@
 
 import json
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import Any
 
+from edge.errors import ApiError
 from edge.json_text import value_count_bound
 from roleplay_chat.cards import charx_file, json_file, png_file, yaml_file
 from roleplay_chat.cards.errors import invalid
 from roleplay_chat.cards.formats import advice_for, no_character, what_it_is
+from roleplay_chat.cards.lorebooks import with_entries
 from roleplay_chat.cards.portrait import find_picture, has_inline_picture, to_store
 from roleplay_chat.cards.versions import declares_card, describes_character, find_fields
 
@@ -45,6 +48,8 @@ def read(raw: bytes) -> CardFile:
     if raw.lstrip(_SPACE).startswith(b"{"):
         _check_is_one_object(raw)
         return with_picture(json_file.parse(raw))
+    if raw.lstrip(_SPACE).startswith(b"[") and (book := _bare_lorebook(raw)):
+        return CardFile(book)
     if raw.startswith(_MODULE_BEGINS):
         raise invalid(MODULE)
     if yaml_file.is_yaml(raw):
@@ -56,6 +61,17 @@ def read(raw: bytes) -> CardFile:
     )
 
 
+def _bare_lorebook(raw: bytes) -> dict[str, Any] | None:
+    """The lorebook of which a file has the list of entries alone; None if it is another list."""
+    try:
+        found = with_entries(json_file.parse(raw))
+    except ApiError as error:
+        if error.status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
+            raise
+        return None
+    return json_file.checked(found) if isinstance(found, dict) else None
+
+
 def _module_not_read(card: dict[str, Any]) -> str:
     """What is lost with a module. RisuAI writes the lorebook into the card as well."""
     has_book = bool(find_fields(card).get("character_book"))
@@ -65,7 +81,7 @@ def _module_not_read(card: dict[str, Any]) -> str:
 def with_picture(card: Any) -> CardFile:
     """A card that is JSON, which may have its picture in it; that counts as a picture and not as
     text. Raises `ApiError` 400 or 413."""
-    card = json_file.an_object(card)
+    card = json_file.an_object(with_entries(card))
     return CardFile(json_file.checked(to_store(card)), picture=find_picture(b"", card))
 
 

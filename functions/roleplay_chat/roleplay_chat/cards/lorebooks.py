@@ -93,13 +93,28 @@ def read_lorebook(value: Object) -> Lorebook | None:
     """The lorebook in a JSON file; None if the file is something else."""
     data = value.get("data")
     if value.get("spec") == V3_SPEC:
-        return _lorebook(data) if isinstance(data, dict) else Lorebook({"entries": []})
+        book = with_entries(data)
+        return _lorebook(book) if isinstance(book, dict) else Lorebook({"entries": []})
     if value.get("type") == "risu" and isinstance(data, list):
         return _lorebook({"entries": data}, RISUAI)
     if value.get("type") == "risuModule":
         return _of_module(value)
-    wrapped = value.get("character_book") if "name" not in value else None
+    wrapped = with_entries(value.get("character_book")) if "name" not in value else None
     return _lorebook(wrapped if isinstance(wrapped, dict) else value)
+
+
+def with_entries(value: Any) -> Any:
+    """A bare list of entries as the lorebook that it is; anything else as it is."""
+    is_book = isinstance(value, list) and any(map(_is_entry, value))
+    return {"entries": value} if is_book else value
+
+
+def _is_entry(row: object) -> bool:
+    """Whether a value is an entry of any program: with keys, and with a text."""
+    if not isinstance(row, dict):
+        return False
+    names = (("keys", "key", "keywords"), ("content", "entry", "text"))
+    return all(any(name in row for name in group) for group in names)
 
 
 def _of_module(value: Object) -> Lorebook | None:
