@@ -220,7 +220,7 @@ lock: | $(BIN)/python $(READY)/node ## Compile the lock files; ARGS=--upgrade up
 	@$(UV) --group roleplay_chat --group otel $(TEST_PINS) -o requirements/roleplay_chat-otel.txt
 	@$(UV) --group health_check $(TEST_PINS) -o functions/health_check/requirements.txt
 	@$(UV) --group model --no-deps -o requirements/model.txt
-	@$(UV) --group embeddings --no-deps -o requirements/embeddings.txt
+	@$(UV) --group embeddings --no-deps $(TEST_PINS) -o requirements/embeddings.txt
 	@$(UV) --group node -o requirements/node.txt
 	@$(UV) --group audit $(TEST_PINS) -o requirements/audit.txt
 	@$(UV) --group litellm -o requirements/litellm.txt
