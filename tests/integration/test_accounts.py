@@ -183,9 +183,6 @@ def test_nothing_is_changed_through_the_data_api(
         "insert into blocked_authors (user_id, author_id, character_name) values (%s, %s, 'Mina')",
         (ann.id, stack.user().id),
     )
-    stack.db.execute(
-        "insert into conversation_entries (conversation_id) values (%s)", (conversation,)
-    )
     stack.insert("lorebooks", **mine, name="Harbour", content={"entries": []})
     memory = stack.insert("memories", **mine, tier="profile")
     stack.insert("memory_facts", memory_id=memory, content="Cats.")
