@@ -49,6 +49,7 @@ HOSTILE = [
     f"| <img src={ELSEWHERE}/d.png> | `<b onclick=hit=1>` |\n|---|---|\n| a | [b]({ELSEWHERE}) |",
     "# <b id=app name=body>big</b>\n> <details open ontoggle=window.hit=1>",
 ]
+COPY_BUTTON = '<button type="button" class="copy" aria-label="Copy this code"></button>'
 FORBIDDEN = (
     "img, a, script, style, link, meta, base, form, input, iframe, object, svg, math, [style]"
 )
@@ -73,8 +74,12 @@ class TestWords:
         page = person.page
         assert page.evaluate("[window.hit, document.body.onload]") == [None, None]
         assert page.locator("rp-prose").locator(FORBIDDEN).count() == 0
-        attributes = page.evaluate("""[...document.querySelectorAll("rp-prose *")]
-          .flatMap((each) => each.getAttributeNames())""")
+        attributes = page.evaluate(
+            """(ours) => [...document.querySelectorAll("rp-prose *")]
+          .filter((each) => each.outerHTML !== ours)
+          .flatMap((each) => each.getAttributeNames())""",
+            COPY_BUTTON,
+        )
         assert set(attributes) <= {"start"}
         on_top = page.evaluate("""() => {
           const { left, top, width, height } =
