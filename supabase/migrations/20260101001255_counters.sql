@@ -71,18 +71,38 @@ language sql security definer set search_path = '' as $$
          when p_action in ('export_card', 'export_chat') then 'exports' else 'actions' end) k (kind)
 $$;
 
--- Rejects every write through the Data API for a blocked account, whose token is still valid for a
--- while. The Data API answers 401 or 403.
+-- Raises what blocks a use, the result of private.count_use or private.why_account_blocked; nothing if
+-- that is null. The Data API answers 401, 403 or 429.
+create function private.raise_if_blocked(
+  p_blocked jsonb, p_too_often text default 'You are adding or changing too much at once. Please wait a moment.')
+returns void
+language plpgsql set search_path = '' as $$
+begin
+  case p_blocked ->> 'outcome'
+    when 'unknown_user' then raise exception 'This account no longer exists.' using errcode = 'PT401';
+    when 'banned_user' then raise exception 'This account is suspended.' using errcode = 'PT403';
+    when 'rate_limited' then
+      raise exception '%', p_too_often using
+        errcode = 'PT429', detail = p_blocked ->> 'limit',
+        hint = format('Try again in %s seconds.', ceil((p_blocked ->> 'retry_after_seconds')::numeric));
+    else null;
+  end case;
+end $$;
+
+-- Who calls, for functions that people call themselves. Raises for a blocked account, whose token is
+-- still valid for a while.
+create function private.active_caller() returns uuid
+language plpgsql stable security definer set search_path = '' as $$
+begin
+  perform private.raise_if_blocked(private.why_account_blocked(auth.uid()));
+  return auth.uid();
+end $$;
+
+-- Rejects every write through the Data API for a blocked account.
 create function private.check_account() returns trigger
 language plpgsql security definer set search_path = '' as $$
-declare
-  v_blocked jsonb := private.why_account_blocked((select auth.uid()));
 begin
-  if v_blocked ->> 'outcome' = 'unknown_user' then
-    raise exception 'This account no longer exists.' using errcode = 'PT401';
-  elsif v_blocked is not null then
-    raise exception 'This account is suspended.' using errcode = 'PT403';
-  end if;
+  perform private.active_caller();
   return null;
 end $$;
 
@@ -95,13 +115,8 @@ language plpgsql security definer set search_path = '' as $$
 declare
   v_user_id uuid := (select auth.uid());
   v_kind text := tg_table_name || case tg_op when 'UPDATE' then ' changes' else ' rows' end;
-  v_blocked jsonb := private.count_use(v_user_id, v_kind, private.limits_for(v_user_id), 'rows');
 begin
-  if v_blocked ->> 'outcome' = 'rate_limited' then
-    raise exception 'You are adding or changing too much at once. Please wait a moment.' using
-      errcode = 'PT429', detail = v_blocked ->> 'limit',
-      hint = format('Try again in %s seconds.', ceil((v_blocked ->> 'retry_after_seconds')::numeric));
-  end if;
+  perform private.raise_if_blocked(private.count_use(v_user_id, v_kind, private.limits_for(v_user_id), 'rows'));
   return new;
 end $$;
 
@@ -125,7 +140,8 @@ begin
 end $$;
 
 revoke execute on function private.count_use(uuid, text, jsonb, text, bigint), public.count_action(uuid, text),
-  private.check_account(), private.count_row(), private.guard_writes(regclass, text)
+  private.raise_if_blocked(jsonb, text), private.active_caller(), private.check_account(), private.count_row(),
+  private.guard_writes(regclass, text)
   from public, anon, authenticated;
 grant execute on function public.count_action(uuid, text) to service_role;
 

@@ -2,19 +2,14 @@
 -- that runs it looks there from time to time.
 
 -- Asks for the end of a turn. Counts as an action. Returns {"outcome": "done", "running"}, or
--- turn_not_found if the user has no such turn, or why the account is blocked, or the result of
--- private.count_use. Repeating it changes nothing.
+-- turn_not_found if the user has no such turn, or the result of private.count_use. Repeating it changes
+-- nothing.
 create function public.stop_turn(p_user_id uuid, p_turn_id uuid) returns jsonb
 language plpgsql security definer set search_path = '' as $$
 declare
-  v_blocked jsonb := private.why_account_blocked(p_user_id);
+  v_blocked constant jsonb := private.count_use(p_user_id, 'actions', private.limits_for(p_user_id), 'actions');
   v_status text;
 begin
-  if v_blocked is not null then
-    return v_blocked;
-  end if;
-  perform pg_advisory_xact_lock(hashtextextended(p_user_id::text, 0));
-  v_blocked := private.count_use(p_user_id, 'actions', private.limits_for(p_user_id), 'actions');
   if v_blocked is not null then
     return v_blocked;
   end if;

@@ -1,22 +1,6 @@
 -- How a conversation appears in its owner's list: a title of their own, whether it is pinned, and
 -- whether it was deleted. Deleting can be undone until private.purge_conversations takes it.
 
--- Who calls, for functions that people call themselves. Raises for a blocked account, whose token is
--- still valid for a while: the Data API answers 401 or 403.
-create function private.active_caller() returns uuid
-language plpgsql stable security definer set search_path = '' as $$
-declare
-  v_blocked jsonb := private.why_account_blocked(auth.uid());
-begin
-  if v_blocked ->> 'outcome' = 'unknown_user' then
-    raise exception 'This account no longer exists.' using errcode = 'PT401';
-  elsif v_blocked is not null then
-    raise exception 'This account is suspended.' using errcode = 'PT403';
-  end if;
-  return auth.uid();
-end $$;
-revoke execute on function private.active_caller() from public, anon, authenticated;
-
 create table public.conversation_entries (
   conversation_id uuid primary key references public.conversations (id) on delete cascade,
   -- The conversation's owner.

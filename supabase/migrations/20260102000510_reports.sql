@@ -33,17 +33,11 @@ create function private.count_own_use(p_kind text) returns uuid
 language plpgsql set search_path = '' as $$
 declare
   v_user_id constant uuid := auth.uid();
-  v_blocked constant jsonb := private.count_use(v_user_id, p_kind, private.limits_for(v_user_id), p_kind);
 begin
-  case v_blocked ->> 'outcome'
-    when 'rate_limited' then
-      raise exception 'You have done this too often. Please try again later.' using
-        errcode = 'PT429', detail = v_blocked ->> 'limit',
-        hint = format('Try again in %s seconds.', ceil((v_blocked ->> 'retry_after_seconds')::numeric));
-    when 'unknown_user' then raise exception 'This account no longer exists.' using errcode = 'PT401';
-    when 'banned_user' then raise exception 'This account is suspended.' using errcode = 'PT403';
-    else return v_user_id;
-  end case;
+  perform private.raise_if_blocked(
+    private.count_use(v_user_id, p_kind, private.limits_for(v_user_id), p_kind),
+    'You have done this too often. Please try again later.');
+  return v_user_id;
 end $$;
 
 -- A public character of somebody else, or an error that the Data API answers with 404.

@@ -32,20 +32,15 @@ declare
   v_user_id constant uuid := auth.uid();
   v_old shared.characters;
   v_new shared.characters;
-  v_blocked jsonb;
 begin
   if tg_op = 'DELETE' then
     perform shared.delete_character(old.id);
     return old;
   end if;
-  v_blocked := private.count_use(
+  perform private.raise_if_blocked(private.count_use(
     v_user_id, 'my_characters ' || case tg_op when 'UPDATE' then 'changes' else 'rows' end,
-    private.limits_for(v_user_id), 'rows');
-  if v_blocked ->> 'outcome' = 'rate_limited' then
-    raise exception 'You are adding or changing too much at once. Please wait a moment.' using
-      errcode = 'PT429', detail = v_blocked ->> 'limit',
-      hint = format('Try again in %s seconds.', ceil((v_blocked ->> 'retry_after_seconds')::numeric));
-  elsif nullif(btrim(new.name), '') is null or char_length(new.name) > 120 then
+    private.limits_for(v_user_id), 'rows'));
+  if nullif(btrim(new.name), '') is null or char_length(new.name) > 120 then
     raise exception 'A character needs a name of at most 120 characters.' using errcode = 'PT400';
   elsif greatest(char_length(new.description), char_length(new.personality), char_length(new.scenario),
                  char_length(new.first_message), char_length(new.example_messages), char_length(new.system_prompt)) > 20000 then

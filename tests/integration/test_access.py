@@ -263,7 +263,8 @@ FUNCTIONS = {
     # Called by other functions, triggers and constraints.
     "": """
         private.given_name private.name_new_person
-        private.active_caller private.conversation_title private.listed private.one_line
+        private.active_caller private.raise_if_blocked
+        private.conversation_title private.listed private.one_line
         private.search_hashes private.search_messages private.search_pattern
         private.search_query private.snippet private.stays_deleted
         private.write_conversation_entry
