@@ -87,6 +87,15 @@ def begin(person: Person, scripted: Upstream) -> None:
     person.ask_the_scripted_model()
 
 
+def begin_story(person: Person, scripted: Upstream) -> Gate:
+    """Asks for a reply, of which the page shows the first half until the gate opens."""
+    gate = Gate()
+    scripted.enqueue(stream(["Once there was ", gate, "a ship."]))
+    person.say("Tell me.")
+    expect(person.said.last).to_have_text("Once there was")
+    return gate
+
+
 class TestDocument:
     """It is as large as the window, and only its parts scroll."""
 
@@ -242,10 +251,7 @@ class TestLeaving:
         conversations(person, 1)
         person.page.reload()
         listed(person).first.click()
-        gate = Gate()
-        scripted.enqueue(stream(["Once there was ", gate, "a ship."]))
-        person.say("Tell me.")
-        expect(person.said.last).to_have_text("Once there was")
+        gate = begin_story(person, scripted)
         listed(person).filter(has_text="Talk 0").click()
         expect(person.page.locator("[aria-busy=true]")).to_have_count(0)
         listed(person).filter(has_not_text="Talk 0").click()
@@ -261,10 +267,7 @@ class TestLeaving:
         self, person: Person, scripted: Upstream
     ) -> None:
         begin(person, scripted)
-        gate = Gate()
-        scripted.enqueue(stream(["Once there was ", gate, "a ship."]))
-        person.say("Tell me.")
-        expect(person.said.last).to_have_text("Once there was")
+        gate = begin_story(person, scripted)
         person.page.reload()
         expect(person.page.get_by_text("Waiting for the reply")).to_be_visible()
         gate.open()
@@ -276,10 +279,7 @@ class TestLeaving:
         self, person: Person, scripted: Upstream
     ) -> None:
         begin(person, scripted)
-        gate = Gate()
-        scripted.enqueue(stream(["Once there was ", gate, "a ship."]))
-        person.say("Tell me.")
-        expect(person.said.last).to_have_text("Once there was")
+        gate = begin_story(person, scripted)
         person.page.reload()
         expect(person.page.get_by_text("Waiting for the reply")).to_be_visible()
         person.press("Stop")
@@ -290,10 +290,7 @@ class TestLeaving:
 
     def test_stopped_reply_is_not_called_cut_off(self, person: Person, scripted: Upstream) -> None:
         begin(person, scripted)
-        gate = Gate()
-        scripted.enqueue(stream(["Once there was ", gate, "a ship."]))
-        person.say("Tell me.")
-        expect(person.said.last).to_have_text("Once there was")
+        gate = begin_story(person, scripted)
         person.press("Stop")
         person.answered(3)
         gate.open()

@@ -1,4 +1,4 @@
-"""Fixtures of the integration tests: a conversation, the log."""
+"""Fixtures of the integration tests: a conversation, the Data API, the log."""
 
 import json
 import logging
@@ -6,10 +6,11 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import httpx
 import pytest
 
 from edge.logs import JsonFormatter
-from tests.support.stack import Stack
+from tests.support.stack import Stack, User
 from tests.support.talk import CANARY, Talk
 from tests.support.waiting import wait_until
 
@@ -27,6 +28,18 @@ def talk(stack: Stack) -> Iterator[Talk]:
     stored = [stack.all(f"select * from {table}") for table in ("messages", "turns")]  # noqa: S608
     assert CANARY not in str(stored)
     assert CANARY not in str(talk.log)
+
+
+@pytest.fixture
+def ann(stack: Stack) -> User:
+    return stack.user("Ann")
+
+
+@pytest.fixture
+def api(stack: Stack, ann: User) -> Iterator[httpx.Client]:
+    """The Data API as Ann sees it."""
+    with stack.data_api(ann) as api:
+        yield api
 
 
 @pytest.fixture

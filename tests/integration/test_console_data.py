@@ -33,15 +33,6 @@ def rpc(api: httpx.Client, name: str, **parameters: Any) -> httpx.Response:
 
 
 class TestAccount:
-    @pytest.fixture
-    def ann(self, stack: Stack) -> User:
-        return stack.user("Ann")
-
-    @pytest.fixture
-    def api(self, stack: Stack, ann: User) -> Iterator[httpx.Client]:
-        with stack.data_api(ann) as api:
-            yield api
-
     def test_is_ones_own(self, stack: Stack, ann: User, api: httpx.Client) -> None:
         stack.user("Ben")
         (row,) = api.get("/account").json()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import httpx
@@ -38,17 +37,6 @@ OTHERS = {
     "character_book": {"entries": [{"keys": ["iron"], "content": "Iron is dear."}]},
 }
 EVERYTHING = TEXTS | OTHERS
-
-
-@pytest.fixture
-def ann(stack: Stack) -> User:
-    return stack.user("Ann")
-
-
-@pytest.fixture
-def api(stack: Stack, ann: User) -> Iterator[httpx.Client]:
-    with stack.data_api(ann) as api:
-        yield api
 
 
 def made(api: httpx.Client, **columns: Any) -> str:

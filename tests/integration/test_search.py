@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 from uuid import UUID
 
@@ -17,17 +16,6 @@ from tests.support.stack import DEMO_CHARACTER, Stack, User
 pytestmark = pytest.mark.installations
 
 UPSERT = {"Prefer": "resolution=merge-duplicates"}
-
-
-@pytest.fixture
-def ann(stack: Stack) -> User:
-    return stack.user("Ann")
-
-
-@pytest.fixture
-def api(stack: Stack, ann: User) -> Iterator[httpx.Client]:
-    with stack.data_api(ann) as api:
-        yield api
 
 
 def search(api: httpx.Client, query: str, **more: Any) -> dict[str, Any]:
