@@ -1,5 +1,6 @@
 """The shapes of requests, answers and events. The shipped web client depends on them."""
 
+import base64
 import re
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -155,6 +156,14 @@ def validated(model: type[Model], data: dict[str, Any]) -> Model:
         first = error.errors(include_input=False, include_url=False)[0]
         where = ".".join(str(part) for part in first["loc"])
         raise ApiError(400, "invalid_request", f"`{where}`: {first['msg']}.") from error
+
+
+def from_base64(text: str, field: str, invalid: Callable[[str], ApiError]) -> bytes:
+    """The bytes in a field of a body. Raises what `invalid` makes of a sentence."""
+    try:
+        return base64.b64decode(text, validate=True)
+    except ValueError as error:
+        raise invalid(f"`{field}` is not valid base64.") from error
 
 
 def _check(request: ChatRequest, max_message_chars: int) -> None:

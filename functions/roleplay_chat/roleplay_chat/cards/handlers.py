@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, model_validator
 
 from edge.clients import Clients
 from edge.errors import ApiError
-from roleplay_chat.api import Caller, Handler, Object, validated
+from roleplay_chat.api import Caller, Handler, Object, from_base64, validated
 from roleplay_chat.cards import charx_file, files, json_file, png_file
 from roleplay_chat.cards.assets import without_missing_files
 from roleplay_chat.cards.errors import invalid, too_large
@@ -208,10 +208,7 @@ def _passages(card: Card) -> list[Passage]:
 def _decoded(encoded: object) -> bytes:
     if not isinstance(encoded, str):
         raise invalid("`card_base64` must be text.")
-    try:
-        return base64.b64decode(encoded, validate=True)
-    except ValueError as error:
-        raise invalid("`card_base64` is not valid base64.") from error
+    return from_base64(encoded, "card_base64", invalid)
 
 
 def _check(done: Object) -> None:

@@ -69,10 +69,11 @@ def without_picture(card: Object) -> Object:
 
 def with_picture(card: Object, uri: str) -> Object:
     """The card with `uri` as its main icon, a PNG picture, instead of those that it has."""
-    fields = find_fields(without_picture(card))
+    card = without_picture(card)
     icon = {"type": "icon", "uri": uri, "name": "main", "ext": "png"}
-    others = [asset for asset in _listed(fields.get("assets")) if not is_main_icon(asset)]
-    return _changed(without_picture(card), {"assets": [icon, *others]})
+    listed = _listed(find_fields(card).get("assets"))
+    others = [asset for asset in listed if not is_main_icon(asset)]
+    return _changed(card, {"assets": [icon, *others]})
 
 
 def with_inline_picture(card: Object, picture: bytes) -> Object:
@@ -97,8 +98,7 @@ def _each_object(card: Object, change: Callable[[Object], Object]) -> Object:
 def _replaced(fields: Object, uri: str) -> Object:
     """The fields with `uri` in place of each picture that is in them."""
     found = {name: uri if _is_avatar(name, value) else value for name, value in fields.items()}
-    inline = {id(icon) for icon in _main_icons(fields) if _is_inline(icon["uri"])}
-    if inline:
+    if inline := _inline_icons(fields):
         assets = fields["assets"]
         found["assets"] = [one | {"uri": uri} if id(one) in inline else one for one in assets]
     return found
@@ -106,8 +106,7 @@ def _replaced(fields: Object, uri: str) -> Object:
 
 def _without(fields: Object) -> Object:
     found = {name: value for name, value in fields.items() if not _is_avatar(name, value)}
-    inline = {id(icon) for icon in _main_icons(fields) if _is_inline(icon["uri"])}
-    if inline:
+    if inline := _inline_icons(fields):
         found["assets"] = [one for one in fields["assets"] if id(one) not in inline]
         if not found["assets"]:
             del found["assets"]
@@ -135,6 +134,11 @@ def _main_icons(fields: Object) -> list[Object]:
     """The icons that are the character's picture: those called so, else the first."""
     icons = [asset for asset in _listed(fields.get("assets")) if _is_icon(asset)]
     return [icon for icon in icons if is_main_icon(icon)] or icons[:1]
+
+
+def _inline_icons(fields: Object) -> set[int]:
+    """The ids of those of them whose picture is in the card's JSON."""
+    return {id(icon) for icon in _main_icons(fields) if _is_inline(icon["uri"])}
 
 
 def _is_icon(asset: Any) -> bool:

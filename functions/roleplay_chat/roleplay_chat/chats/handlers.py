@@ -4,7 +4,6 @@ Texts are stored as they are: as everything in a history, they are screened by t
 them.
 """
 
-import base64
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from logging import getLogger
@@ -14,7 +13,15 @@ from pydantic import BaseModel, ConfigDict
 
 from edge.clients import Clients
 from edge.errors import ApiError
-from roleplay_chat.api import Caller, ClientMessageId, Handler, Name, Object, validated
+from roleplay_chat.api import (
+    Caller,
+    ClientMessageId,
+    Handler,
+    Name,
+    Object,
+    from_base64,
+    validated,
+)
 from roleplay_chat.chats import sillytavern
 from roleplay_chat.chats.sillytavern import ChatFile, invalid, too_large
 from roleplay_chat.turn_store import blocked, count_action
@@ -115,10 +122,7 @@ def _bytes(chat: object, encoded: object) -> bytes:
         raise invalid("`chat` and `chat_base64` must be text.")
     if chat is not None:
         return text.encode(errors="replace")
-    try:
-        return base64.b64decode(text, validate=True)
-    except ValueError as error:
-        raise invalid("`chat_base64` is not valid base64.") from error
+    return from_base64(text, "chat_base64", invalid)
 
 
 def _unknown(names: list[str]) -> list[str]:

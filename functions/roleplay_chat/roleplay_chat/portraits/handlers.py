@@ -1,14 +1,14 @@
 """The action that sets the picture of a character. It is no turn and calls no model."""
 
-import base64
 from collections.abc import Mapping
+from functools import partial
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict
 
 from edge.clients import Clients
 from edge.errors import ApiError
-from roleplay_chat.api import Caller, Handler, Object, validated
+from roleplay_chat.api import Caller, Handler, Object, from_base64, validated
 from roleplay_chat.portraits.store import keep
 from roleplay_chat.turn_store import count_action
 
@@ -42,8 +42,4 @@ class PortraitRequest(BaseModel):
 def _decoded(encoded: object) -> bytes:
     if not isinstance(encoded, str) or not encoded:
         raise ApiError(400, "invalid_picture", "Send the picture's file as `picture_base64`.")
-    try:
-        return base64.b64decode(encoded, validate=True)
-    except ValueError as error:
-        sentence = "`picture_base64` is not valid base64."
-        raise ApiError(400, "invalid_picture", sentence) from error
+    return from_base64(encoded, "picture_base64", partial(ApiError, 400, "invalid_picture"))

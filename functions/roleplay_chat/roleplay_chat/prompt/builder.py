@@ -321,13 +321,12 @@ def _frame(spec: PromptSpec) -> _Frame:
     needs["lore"] = _round_up(lore_tokens, budget)
 
     given = _divide_budget(needs, room)
-    too_long = {name for name in parts if whole[name] > given[name]}
-    cut = {
+    cut: dict[Section, Piece] = {
         name: _shortened(name, part, given[name], tokens)
         for name, part in parts.items()
-        if name in too_long - {"memory"}
+        if name != "memory" and whole[name] > given[name]
     }
-    if "memory" in too_long:
+    if whole["memory"] > given["memory"]:
         limit = given["memory"] - tokens.count("\n\n") - tokens.count(f"## {_MEMORY}\n")
         memory = _memory(begun, limit, tokens)
         cut["memory"] = _section("memory", _MEMORY, memory.text)
