@@ -177,7 +177,7 @@ insert into talks select number, id, user_id, %(size)s from made
 _MESSAGES = """
 insert into public.messages (conversation_id, sender, content, created_at)
 select s.id, case s.n % 2 when 1 then 'user' else 'character' end, (
-  -- Forty words, of which some are in most messages and most are in few, as people's are.
+  -- Forty words. As in real text, a few words are in most messages, and most words are in few.
   select string_agg('word' || floor(power(5000, random()))::integer, ' ' order by k)
   from generate_series(1, 40 + 0 * s.n) k), now() - (1 - s.place) * interval '1 year'
 from (
