@@ -240,7 +240,7 @@ class _Search:
         self._least = {
             source: least
             for source, book in enumerate(books)
-            if (least := _look_back(book.content))
+            if (least := _least_and_depth(book.content))
         }
         """The entries that a book should have at least, and how far it looks back for them."""
         self._level = 0
@@ -404,7 +404,7 @@ def _candidates(source: int, book: Book) -> Iterable[_Candidate]:
         )
 
 
-def _look_back(book: Mapping[str, Any]) -> tuple[int, int] | None:
+def _least_and_depth(book: Mapping[str, Any]) -> tuple[int, int] | None:
     """How many entries a book should have at least, and how many messages are searched for them;
     None if it does not say. SillyTavern has settings for this, of the same names."""
     if not (least := _least_entries(book)):
