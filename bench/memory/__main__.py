@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TypeVar
 
 import click
+import httpx
 
 from bench.memory import locomo, prefix, report, world
 from bench.memory.function import Function
@@ -66,8 +67,12 @@ def main(
         click.echo("Without --conversations FOLDER the part locomo is left out.")
     if writes and seed:
         raise click.UsageError("The tables of the document are of the seed 0.")
+    talks = _read(conversations) if conversations and "locomo" in parts else []
+    if embeddings:
+        _check_embeddings(embeddings, talks)
+    _check_writable(raw)
     started = time.monotonic()
-    results = measure(parts, conversations, seed, embeddings)
+    results = measure(parts, talks, seed, embeddings)
     write(results, raw)
     tables = report.tables(results, Results() if seed else read(BEFORE))
     for table in tables.values():
@@ -80,8 +85,39 @@ def main(
     click.echo(f"{(time.monotonic() - started) / 60:.1f} minutes; all results: {raw}")
 
 
+def _read(folder: Path) -> list[locomo.Conversation]:
+    try:
+        return locomo.read_conversations(folder)
+    except locomo.BadConversations as error:
+        raise click.UsageError(str(error)) from error
+
+
+def _check_embeddings(url: str, talks: Sequence[locomo.Conversation]) -> None:
+    """Ask for an embedding before anything is measured."""
+    if not talks:
+        raise click.UsageError("--embeddings is for the part locomo: add --conversations FOLDER.")
+    try:
+        answer = httpx.post(url, json={"model": "embedder", "input": ["Hello"]}, timeout=60)
+        found = answer.raise_for_status().json()["data"][0]["embedding"]
+    except (httpx.HTTPError, httpx.InvalidURL, ValueError, LookupError, TypeError) as error:
+        raise click.UsageError(
+            f"No embeddings model answers at {url}. `make embeddings` starts one and prints its"
+            f" URL ({type(error).__name__})."
+        ) from error
+    if not isinstance(found, list):
+        raise click.UsageError(f"The model at {url} does not answer with lists of numbers.")
+
+
+def _check_writable(file: Path) -> None:
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.open("a").close()
+    except OSError as error:
+        raise click.UsageError(f"{file} cannot be written: {error.strerror}.") from error
+
+
 def measure(
-    parts: Sequence[str], conversations: Path | None, seed: int, embeddings: str = ""
+    parts: Sequence[str], talks: Sequence[locomo.Conversation], seed: int, embeddings: str = ""
 ) -> Results:
     """Measure the selected parts. `embeddings` is the address of an embeddings model."""
     results = Results(commit=_commit())
@@ -90,8 +126,7 @@ def measure(
             results.prefix = _run(postgres, "prefix", partial(prefix.compare, seed=seed))
         if "world" in parts:
             results.world = _run(postgres, "world", partial(world.live_all, seed=seed))
-        if "locomo" in parts and conversations:
-            talks = locomo.read_conversations(conversations)
+        if talks:
             if embeddings:
                 _run(
                     postgres,

@@ -113,9 +113,26 @@ class Found:
         )
 
 
+class BadConversations(Exception):
+    """There is nothing to ask; the message is a sentence that says why."""
+
+
 def read_conversations(folder: Path) -> list[Conversation]:
-    """The conversations of the JSON files in a folder."""
-    return [parse(json.loads(path.read_text())) for path in sorted(folder.glob("*.json"))]
+    """The conversations of the JSON files in a folder. Raises `BadConversations`."""
+    talks = [_read(path) for path in sorted(folder.glob("*.json"))]
+    if not any(talk.questions for talk in talks):
+        raise BadConversations(f"There is no JSON file with questions and evidence in {folder}.")
+    return talks
+
+
+def _read(path: Path) -> Conversation:
+    try:
+        return parse(json.loads(path.read_text()))
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
+        raise BadConversations(
+            f"{path} is no conversation in LoCoMo's format, as those in tests/data/conversations"
+            f" are ({type(error).__name__}: {error})."
+        ) from error
 
 
 def parse(data: Mapping[str, Any]) -> Conversation:
@@ -232,7 +249,11 @@ async def _find_by_meaning(
     prepare_embeddings(db)
     replayed = [(talk, *replay(db, talk)) for talk in talks]
     for talk, user_id, conversation_id in replayed:
+        before = sys.maxsize
         while (left := _without_embedding(db, conversation_id)) > 0:
+            if left >= before:
+                raise RuntimeError("The embeddings model does not answer any more.")
+            before = left
             say(f"{left} messages of {talk.person}'s conversation to embed")
             await _pass(function, user_id, conversation_id)
     db.execute("analyze")

@@ -47,24 +47,38 @@ begin
 end $$;
 
 -- The terms of a text in a conversation, by the stemmer of a language. Reads the first 8,000
--- characters.
+-- characters. Accents may be signs of their own, and letters wide or narrow: all are read as the same.
 create function private.terms_in(p_conversation_id uuid, p_text text, p_language regconfig) returns bigint[]
 language plpgsql immutable strict parallel safe set search_path = '' as $$
 declare
   -- Thai, Lao, Burmese, Khmer, Kana, Han and Hangul (whose particles are attached to words).
   c_unspaced constant text := '[\u0E00-\u0EFF\u1000-\u109F\u1780-\u17FF\u3040-\u30FF\u3400-\u9FFF\uAC00-\uD7AF]';
+  -- A Chinese sign among others is a word, often a name.
+  c_one_sign constant text := '(?<![\u3400-\u9FFF])[\u3400-\u9FFF](?![\u3400-\u9FFF])';
+  -- Accents as signs of their own, parts of Hangul, and other forms of letters, such as wide ones.
+  c_odd constant text := '[\u0300-\u036F\u1100-\u11FF\u3099\u309A\uF900-\uFFEF]';
+  c_piece constant text := '.{1,200}(?:\s|$)|.{1,200}';
   v_seed constant bigint := hashtextextended(p_conversation_id::text, 0);
-  v_text text := lower(left(p_text, 8000));
+  v_text text := left(p_text, 8000);
   v_terms bigint[] := '{}';
 begin
+  if octet_length(v_text) > char_length(v_text) and v_text ~ c_odd then
+    -- In pieces, because the work grows with the square of a run of accents.
+    v_text := left((
+      select string_agg(normalize(piece.found[1], nfkc), '' order by piece.number)
+      from regexp_matches(v_text, c_piece, 'g') with ordinality piece (found, number)), 8000);
+  end if;
+  v_text := lower(v_text);
   if octet_length(v_text) > char_length(v_text) and v_text ~ c_unspaced then
     v_terms := array(
-      select distinct hashtextextended(pair.letters, v_seed)
+      select hashtextextended(pair.letters, v_seed)
       from (
         select run.number, letter || lead(letter) over (partition by run.number order by place) as letters
         from regexp_matches(v_text, c_unspaced || '{2,}', 'g') with ordinality run (found, number),
              unnest(string_to_array(run.found[1], null)) with ordinality letters (letter, place)) pair
-      where pair.letters is not null);
+      where pair.letters is not null
+      union
+      select hashtextextended(sign.found[1], v_seed) from regexp_matches(v_text, c_one_sign, 'g') sign (found));
     v_text := regexp_replace(v_text, c_unspaced || '+', ' ', 'g');
   end if;
   return v_terms || array(

@@ -43,7 +43,9 @@ declare
   -- Of the weight of all terms, and of the best score.
   c_least_share constant double precision := 0.1;
   c_most_bytes constant integer := 24576;
-  v_query constant text := left(p_query, 1000);
+  -- Of a long message the beginning and the end, where the question often is.
+  v_query constant text := case when char_length(p_query) <= 1000 then p_query
+                                else left(p_query, 500) || ' ' || right(p_query, 500) end;
   v_character_id constant uuid := (select c.character_id from shared.conversations c where c.id = p_conversation_id);
   v_hidden constant bigint[] := private.hidden_positions(p_conversation_id);
   v_languages regconfig[];

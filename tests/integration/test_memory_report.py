@@ -6,11 +6,14 @@ import asyncio
 import subprocess
 import sys
 from collections.abc import Awaitable, Callable, Iterator
+from pathlib import Path
 from typing import TypeVar
 
 import pytest
+from click.testing import CliRunner
 
 from bench.memory import locomo, prefix, world
+from bench.memory.__main__ import main
 from bench.memory.function import Function, make_conversation, make_person, prepare, undone
 from bench.memory.world import Fact, Script
 from tests.support.installations import NEW, connect, install
@@ -200,3 +203,63 @@ def test_command_says_what_it_can_do() -> None:
     )
     assert asked.returncode == 2
     assert "--conversations" in asked.stderr
+
+
+class TestOptions:
+    """Wrong ones are refused with a sentence, before anything is measured."""
+
+    @pytest.fixture(autouse=True)
+    def measures_nothing(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        def fail(*_: object) -> None:
+            raise AssertionError("measured")
+
+        monkeypatch.setattr("bench.memory.__main__.measure", fail)
+
+    def refused(self, *options: object) -> str:
+        done = CliRunner().invoke(main, list(map(str, options)))
+        assert done.exit_code == 2, done.exception
+        return done.output
+
+    @pytest.mark.parametrize(
+        ("content", "sentence"),
+        [
+            (None, "no JSON file"),
+            ('{"a":', "is no conversation"),
+            ('{"a": 1}', "is no conversation"),
+            ("[1]", "is no conversation"),
+            ("[" * 100_000, "is no conversation"),
+            ("5", "is no conversation"),
+            ('{"sessions": [], "qa": [], "speaker_a": "A", "speaker_b": "B"}', "no JSON file"),
+            ('{"sessions": [{"date": "May", "messages": []}], "qa": []}', "is no conversation"),
+        ],
+    )
+    @pytest.mark.parametrize("only", [["--only", "locomo"], []])
+    def test_folder_without_conversations(
+        self, tmp_path: Path, content: str | None, sentence: str, only: list[str]
+    ) -> None:
+        if content is not None:
+            (tmp_path / "1.json").write_text(content)
+        assert sentence in self.refused(*only, "--conversations", tmp_path)
+
+    @pytest.mark.parametrize("path", ["/nowhere", __file__])
+    def test_path_that_is_no_folder(self, path: str) -> None:
+        assert "--conversations" in self.refused("--only", "locomo", "--conversations", path)
+
+    def test_folder_is_needed(self) -> None:
+        assert "needs --conversations" in self.refused("--only", "locomo")
+        assert "add --conversations" in self.refused("--embeddings", "http://127.0.0.1:9/v1")
+
+    @pytest.mark.parametrize("url", ["http://127.0.0.1:1/v1/embeddings", "nonsense", "http://["])
+    def test_address_where_no_model_answers(self, url: str) -> None:
+        options = ("--only", "locomo", "--conversations", CONVERSATIONS, "--embeddings", url)
+        assert "make embeddings" in self.refused(*options)
+
+    def test_file_that_cannot_be_written(self, tmp_path: Path) -> None:
+        (tmp_path / "file").write_text("")
+        for raw in (tmp_path, tmp_path / "file" / "raw.json"):
+            assert "file" in self.refused("--only", "prefix", "--raw", raw).casefold()
+
+    def test_help_names_all(self) -> None:
+        shown = CliRunner().invoke(main, ["--help"]).output
+        for option in main.params:
+            assert option.opts[0] in shown

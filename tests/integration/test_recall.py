@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
+from unicodedata import normalize
 
 import pytest
 
@@ -59,6 +60,10 @@ LANGUAGES = {
     "korean": ("제 여동생은 부산에서 바이올린을 고쳐요.", "바이올린이 기억나?"),
     "thai": ("น้องสาวของฉันซ่อมไวโอลินที่เชียงใหม่", "จำไวโอลินได้ไหม"),
     "hebrew": ("אחותי מתקנת כינורות בחיפה", "מה עם כינורות בחיפה"),
+    "accents as signs": ("Em gái tôi sửa đàn vĩ cầm.", normalize("NFD", "Bạn nhớ đàn vĩ cầm?")),
+    "name of one sign": ("あの人は葵という。", "葵はどこ？"),
+    "narrow letters": ("妹はバイオリンを直します。", "ﾊﾞｲｵﾘﾝの話"),
+    "wide letters": ("The code is TOLVANE.", "Ｗｈａｔ ｗａｓ ＴＯＬＶＡＮＥ？"),
     "capitals": ("THE KEY IS UNDER THE ANCHOR ÄGIR.", "Where was the key, under Ägir?"),
 }  # fmt: skip
 
@@ -68,6 +73,12 @@ def test_what_was_said_long_ago_is_found_again(long: Talk, said: str, asked: str
     say(long, said)
     chatter(long)
     assert said in recalled(long, asked)
+
+
+def test_a_long_message_may_ask_at_its_end(long: Talk) -> None:
+    say(long, "The obelisk hums at noon.")
+    chatter(long)
+    assert "hums at noon" in recalled(long, "I walked on and on. " * 100 + "What of the obelisk?")
 
 
 def test_the_answer_comes_along_with_its_question(long: Talk) -> None:

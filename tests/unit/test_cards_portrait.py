@@ -47,6 +47,8 @@ PLACES = {
     "main icon": with_fields(assets=[ICON, *OTHERS]),
     "icon without a name": with_fields(assets=[*OTHERS[:1], ICON | {"name": "x"}]),
     "several main icons": with_fields(assets=[ICON, ICON | {"name": "iconx"}]),
+    "numbered assets": with_fields(assets={"0": OTHERS[0], "1": ICON}),
+    "icon in capitals": with_fields(assets=[ICON | {"type": "ICON", "name": "Main"}]),
     "avatar": with_fields(avatar=URI),
     "avatar beside the data": beside_data(avatar=URI),
     "both": beside_data(avatar=URI) | {"data": with_fields(avatar=URI)["data"]},

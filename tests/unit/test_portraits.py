@@ -145,6 +145,21 @@ async def test_transparency_stays() -> None:
     assert found.getpixel((5, 5))[3] == 0  # type: ignore[index]
 
 
+@pytest.mark.parametrize("written", ["webp", "png"])
+async def test_what_is_transparent_has_no_colours(written: decoder.Format) -> None:
+    """A part that somebody erased is often still there, only not shown."""
+    picture = flag(mode="RGBA")
+    picture.putalpha(Image.linear_gradient("L").resize(picture.size).point(lambda a: a & 128))
+    found = await redrawn(encoded(picture), written)
+    assert set(found.crop((0, 0, 64, 64)).tobytes()) == {0}
+
+
+async def test_picture_that_is_all_transparent_is_none() -> None:
+    picture = flag(mode="RGBA")
+    picture.putalpha(0)
+    assert await refused(encoded(picture)) == BLANK
+
+
 async def test_largest_picture_is_read_within_the_limits() -> None:
     side = int(MAX_PIXELS**0.5)
     for options in ({}, {"interlace": 1}):

@@ -137,6 +137,12 @@ class TestFacts:
     def test_those_that_share_rare_words_are_found(self, said: str, expected: list[str]) -> None:
         assert choose_facts(self.ROWS, said) == expected
 
+    def test_a_long_message_may_ask_at_its_end(self) -> None:
+        rows = facts("Ruth paints boats.")
+        said = "I walked on and on. " * 100
+        assert choose_facts(rows, said + "Who is Ruth?") == ["Ruth paints boats."]
+        assert choose_facts(rows, "Who is Ruth? " + said) == ["Ruth paints boats."]
+
     def test_scripts_without_spaces_share_pairs_of_letters(self) -> None:
         rows = facts("アダの妹はルツという。", "桟橋は閉まっている。")
         assert choose_facts(rows, "私の妹はだれ？") == ["アダの妹はルツという。"]

@@ -40,8 +40,15 @@ def is_main_icon(asset: Any) -> bool:
     """Whether an asset is the character's picture."""
     if not isinstance(asset, dict):
         return False
-    is_main = asset.get("type") == "icon" and asset.get("name") in ("main", "iconx", None)
-    return is_main or asset.get("uri") == "ccdefault:"
+    name = asset.get("name")
+    is_main = name is None or (isinstance(name, str) and name.lower() in ("main", "iconx"))
+    return (is_icon(asset) and is_main) or asset.get("uri") == "ccdefault:"
+
+
+def is_icon(asset: Any) -> bool:
+    """Whether an asset is a picture of the character."""
+    kind = asset.get("type") if isinstance(asset, dict) else None
+    return isinstance(kind, str) and kind.lower() == "icon"
 
 
 def _risuai(fields: Object) -> Object:

@@ -12,6 +12,7 @@ from roleplay_chat.cards.versions import Object
 
 SILLYTAVERN, AGNAI, RISUAI, NOVELAI = "SillyTavern", "Agnai", "RisuAI", "NovelAI"
 V3_SPEC = "lorebook_v3"
+_WRAPPERS = ("character_book", "data", "lorebook", "world_info")
 
 _NAMED: Mapping[str, Mapping[str, str]] = {
     SILLYTAVERN: {
@@ -99,8 +100,13 @@ def read_lorebook(value: Object) -> Lorebook | None:
         return _lorebook({"entries": data}, RISUAI)
     if value.get("type") == "risuModule":
         return _of_module(value)
-    wrapped = with_entries(value.get("character_book")) if "name" not in value else None
-    return _lorebook(wrapped if isinstance(wrapped, dict) else value)
+    return _lorebook(value if "name" in value or "entries" in value else _unwrapped(value))
+
+
+def _unwrapped(value: Object) -> Object:
+    """The lorebook that a file has under another name, else the file."""
+    inner = (with_entries(value.get(name)) for name in _WRAPPERS)
+    return next((book for book in inner if isinstance(book, dict) and "entries" in book), value)
 
 
 def with_entries(value: Any) -> Any:

@@ -6,7 +6,7 @@ from typing import Any
 from urllib.parse import unquote_to_bytes
 
 from roleplay_chat.cards import charx_file, png_file
-from roleplay_chat.cards.assets import MISSING_FILES, is_main_icon
+from roleplay_chat.cards.assets import MISSING_FILES, is_icon, is_main_icon
 from roleplay_chat.cards.versions import Object, find_fields
 from roleplay_chat.portraits.redraw import MAX_BYTES
 
@@ -99,7 +99,7 @@ def _replaced(fields: Object, uri: str) -> Object:
     """The fields with `uri` in place of each picture that is in them."""
     found = {name: uri if _is_avatar(name, value) else value for name, value in fields.items()}
     if inline := _inline_icons(fields):
-        assets = fields["assets"]
+        assets = _listed(fields["assets"])
         found["assets"] = [one | {"uri": uri} if id(one) in inline else one for one in assets]
     return found
 
@@ -107,7 +107,7 @@ def _replaced(fields: Object, uri: str) -> Object:
 def _without(fields: Object) -> Object:
     found = {name: value for name, value in fields.items() if not _is_avatar(name, value)}
     if inline := _inline_icons(fields):
-        found["assets"] = [one for one in fields["assets"] if id(one) not in inline]
+        found["assets"] = [one for one in _listed(fields["assets"]) if id(one) not in inline]
         if not found["assets"]:
             del found["assets"]
     return found
@@ -142,8 +142,7 @@ def _inline_icons(fields: Object) -> set[int]:
 
 
 def _is_icon(asset: Any) -> bool:
-    is_icon = isinstance(asset, dict) and asset.get("type") == "icon"
-    return is_icon and isinstance(asset.get("uri"), str)
+    return is_icon(asset) and isinstance(asset.get("uri"), str)
 
 
 def _is_inline(uri: Any) -> bool:
@@ -151,6 +150,8 @@ def _is_inline(uri: Any) -> bool:
 
 
 def _listed(assets: Any) -> list[Any]:
+    if isinstance(assets, dict):  # Some tools number them.
+        return list(assets.values())
     return assets if isinstance(assets, list) else []
 
 

@@ -56,14 +56,16 @@ _MANY_VALUED = _set(
 
 _SUBJECT = r"(?P<subject>[^\s,.;:!?][^,.;:!?]{0,59}?)(?: now| currently| still)*"
 _NUMBER = rf"(?:\d{{1,3}}|(?:{'|'.join(sorted(_NUMBERS))})(?:[- ]\w+)?)"
+_FROM = r"(?: from (?-i:[A-Z])[\w ]{0,30}?)?"
+_WHEN = r"(?: now| today| yesterday| (?:last|this) \w+| (?:in|on) [\w ]{1,20})?"
 _SLOTS = tuple(
     (topic, re.compile(rf"^{_SUBJECT}{said}", re.IGNORECASE))
     for topic, said in (
         ("home", r" (?:lives|resides|is living|has settled|settled) (?:now )?(?:in|at|on|near)\b"),
-        ("home", r" (?:has moved|moved|is moving) to (?-i:[A-Z])"),
+        ("home", rf" (?:has moved|moved|is moving){_FROM} to (?-i:[A-Z])"),
         ("job", r" (?:works|is working|has started working|is employed) as\b"),
         ("workplace", r" (?:works|is working|is employed) (?:at|for|in)\b"),
-        ("age", rf" (?:is|has turned|turned) {_NUMBER}(?: years? old|\W*$)"),
+        ("age", rf" (?:is|has turned|turned) {_NUMBER}(?: years? old|{_WHEN}\W*$)"),
         ("name", r"(?:['’]s name is| is called| is named) "),
         ("spouse", r"(?:['’]s (?:husband|wife|spouse) is| is married to) (?-i:[A-Z])"),
         ("birthday", r"['’]s birthday is "),
@@ -247,7 +249,7 @@ def slot_of(text: str, subject: str = "", topic: str = "", person: str = "") -> 
         return _about(found["subject"], person), found["what"]
     topic = topic.casefold().strip()
     topic = _SAME_TOPIC.get(topic, topic)
-    if not subject or not topic or topic in _MANY:
+    if not subject or not topic or topic in _MANY or _is_of_several(subject, topic):
         return None
     return _about(subject, person), topic
 
@@ -257,8 +259,15 @@ def plain_slot(text: str, person: str) -> Slot | None:
         found = pattern.match(text)
         if found and len(found["subject"].split()) <= MAX_SUBJECT_WORDS:
             what = f"{name} {found['what']}" if name == "favourite" else name
-            return _about(found["subject"], person), what.casefold()
+            what = what.casefold().replace("color", "colour")
+            is_none = _is_of_several(found["subject"], what)
+            return None if is_none else (_about(found["subject"], person), what)
     return None
+
+
+def _is_of_several(subject: str, topic: str) -> bool:
+    """Whether this is a name of somebody like whom there may be more: "Ada's sister"."""
+    return topic == "name" and subject.casefold().split()[-1] in _SEVERAL
 
 
 def _about(subject: str, person: str) -> str:

@@ -62,7 +62,7 @@ def _redrawn(raw: bytes, file_format: Format) -> bytes:
             raise BadPicture(TOO_LARGE)
         opened.draft("RGB", (MAX_SIDE, MAX_SIDE))  # JPEG is decoded at a fraction of its size.
         opened.load()
-        image = _upright(opened, _small(_in_colour(opened)))
+        image = _without_hidden(_upright(opened, _small(_in_colour(opened))))
     if all(low == high for low, high in _extrema(image)):
         raise BadPicture(BLANK)
     return _written(image, file_format)
@@ -102,6 +102,15 @@ def _upright(original: "Image.Image", image: "Image.Image") -> "Image.Image":
     except Exception:
         return image
     return image if turn is None else image.transpose(turn)
+
+
+def _without_hidden(image: "Image.Image") -> "Image.Image":
+    """The picture without the colours of what is transparent, such as of a part that its owner
+    erased."""
+    if image.mode == "RGBA":
+        is_hidden = image.getchannel("A").point(lambda alpha: 255 * (alpha == 0))
+        image.paste((0, 0, 0, 0), mask=is_hidden)
+    return image
 
 
 def _extrema(image: "Image.Image") -> list[tuple[float, float]]:

@@ -48,7 +48,8 @@ MAX_SHARE_OF_FACTS = 0.2
 LEAST_SCORE = 0.5
 """Facts with a smaller share of the best one's score are left out."""
 MAX_SAID_CHARS = 1_000
-"""How much of the person's message is looked at, as `private.recall` does."""
+"""How much of the person's message is looked at, half at its beginning and half at its end, as
+`private.recall` does."""
 _STEM_CHARS = 5
 """Words count as the same if they begin with the same letters."""
 _RUN = regex.compile(rf"(?V1)(?P<unspaced>[{UNSPACED}]+)|[\w--[{UNSPACED}]]{{3,}}|\d+")
@@ -120,7 +121,7 @@ def choose_facts(
 ) -> list[FactRow]:
     """Those of `left_out` that share rare words with the person's message and fit in `budget`
     tokens, in their order. How rare a word is, is counted in all `facts`."""
-    spoken = _stems(said[:MAX_SAID_CHARS])
+    spoken = _stems(_ends(said))
     if not left_out or not spoken:
         return []
     weights = _weights([spoken & _stems_of(fact) for fact in facts])
@@ -135,6 +136,12 @@ def choose_facts(
             left -= cost
             chosen.append(place)
     return [left_out[place] for place in sorted(chosen)]
+
+
+def _ends(said: str) -> str:
+    if len(said) <= MAX_SAID_CHARS:
+        return said
+    return f"{said[: MAX_SAID_CHARS // 2]} {said[-MAX_SAID_CHARS // 2 :]}"
 
 
 def _weights(shared: Collection[AbstractSet[str]]) -> dict[str, float]:
