@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 
 from dev.settings import ENV_FILE, Keys, Settings, read_env_file
-from dev.stack.stack import parts
+from dev.stack.stack import NOT_RUNNING, parts, read_state
 
 SECONDS = 15
 
@@ -43,9 +43,9 @@ class Project:
                 trust_env=not self.is_local,
             )
         except (httpx.HTTPError, httpx.InvalidURL) as error:
-            raise Unreachable(
-                f"{self.url} does not answer ({type(error).__name__}). Is SUPABASE_URL right?"
-            ) from error
+            why = f"{self.url} does not answer ({type(error).__name__})."
+            more = "`make status` shows its state." if self.is_local else "Is SUPABASE_URL right?"
+            raise Unreachable(f"{why} {more}") from error
         if response.status_code in (401, 403):
             raise Unreachable(f"{self.url} rejects SUPABASE_SECRET_KEY: use the secret key.")
         if response.status_code == 404:
@@ -72,6 +72,8 @@ def find(settings: Settings) -> Project:
         functions_url = environment.get("FUNCTIONS_URL", "").strip().rstrip("/") or None
         return Project(url.rstrip("/"), key, environment, functions_url, is_local=False)
     stack = read_env_file(settings.stack_env)
+    if stack and read_state(settings) is None:
+        raise Unreachable(NOT_RUNNING)
     if not stack:
         raise Unreachable(
             "No project is configured. Set SUPABASE_URL and SUPABASE_SECRET_KEY in the environment "

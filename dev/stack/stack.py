@@ -24,6 +24,7 @@ from dev.stack.scheduler import Scheduler
 START_SECONDS = 180
 """Time limit for a part to become ready."""
 WATCH_SECONDS = 0.3
+NOT_RUNNING = "The local stack is not running. `make dev` or `make up` starts it."
 
 
 def parts(settings: Settings, keys: Keys) -> list[Part]:
