@@ -258,6 +258,62 @@ def worker(settings: Settings, name: str, drain: bool | None, remove: bool) -> N
     sys.exit(operate.main(settings, name, drain=drain, remove=remove))
 
 
+remove_option = click.option("--remove", is_flag=True, envvar="REMOVE", help="Take it back.")
+email_argument = click.argument("email", callback=lambda _, __, given: needed("EMAIL", given))
+
+
+def needed(name: str, given: str) -> str:
+    """An argument that make passes on even if it is empty."""
+    if not given.strip():
+        raise click.UsageError(f"Add {name}=... to the command.")
+    return given.strip()
+
+
+@cli.command()
+@email_argument
+@remove_option
+@click.pass_obj
+def admin(settings: Settings, email: str, remove: bool) -> None:
+    """Give a person who has signed up the console."""
+    from dev.operate import people
+
+    sys.exit(people.make_admin(settings, email, remove=remove))
+
+
+@cli.command("verify-age")
+@email_argument
+@remove_option
+@click.pass_obj
+def verify_age(settings: Settings, email: str, remove: bool) -> None:
+    """Record that a person's age was verified."""
+    from dev.operate import people
+
+    sys.exit(people.verify_age(settings, email, remove=remove))
+
+
+@cli.command("add-server")
+@click.argument("url", callback=lambda _, __, given: needed("URL", given))
+@click.option("--key", envvar="KEY", default="", help="Its API key, if it wants one.")
+@click.option("--model", envvar="MODEL", default="", help="The model, if it has several.")
+@click.option("--name", envvar="NAME", default="own", show_default=True)
+@click.option(
+    "--context", "tokens", envvar="CONTEXT", type=click.IntRange(1024), help="Its context, tokens."
+)
+@click.pass_obj
+def add_server(
+    settings: Settings, url: str, key: str, model: str, name: str, tokens: int | None
+) -> None:
+    """Use your own OpenAI-compatible server; it is asked before other workers and models."""
+    from dev.operate import server
+
+    added = server.Server(name, url, key.strip(), model.strip(), tokens)
+    code, has_new_key = server.main(settings, added)
+    if has_new_key and read_state(settings) is not None:
+        for command in ("down", "up"):  # The functions read their environment when they start.
+            subprocess.run([sys.executable, "-m", "dev", command], cwd=ROOT, check=True)
+    sys.exit(code)
+
+
 @cli.command()
 @click.option("--days", envvar="DAYS", default=14, show_default=True, type=click.IntRange(1, 400))
 @json_option

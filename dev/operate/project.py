@@ -33,12 +33,22 @@ class Project:
 
     def call(self, function: str, **parameters: Any) -> Any:
         """Call a database function with the secret key and return its result."""
-        url = f"{self.url}/rest/v1/rpc/{function}"
+        response = self._request("POST", f"rpc/{function}", parameters)
+        if response.status_code == 404:
+            raise NoSuchFunction(function)
+        return self._read(response, function)
+
+    def rows(self, method: str, path: str, row: Any = None) -> Any:
+        """Rows of the Data API, read or written with the secret key."""
+        return self._read(self._request(method, path, row), path.partition("?")[0])
+
+    def _request(self, method: str, path: str, body: Any) -> httpx.Response:
         try:
-            response = httpx.post(
-                url,
-                headers={"apikey": self.secret_key},
-                json=parameters,
+            response = httpx.request(
+                method,
+                f"{self.url}/rest/v1/{path}",
+                headers={"apikey": self.secret_key, "Prefer": "return=representation"},
+                json=body,
                 timeout=SECONDS,
                 trust_env=not self.is_local,
             )
@@ -48,16 +58,27 @@ class Project:
             raise Unreachable(f"{why} {more}") from error
         if response.status_code in (401, 403):
             raise Unreachable(f"{self.url} rejects SUPABASE_SECRET_KEY: use the secret key.")
-        if response.status_code == 404:
-            raise NoSuchFunction(function)
+        return response
+
+    def _read(self, response: httpx.Response, what: str) -> Any:
         if response.is_error:
-            raise Unreachable(f"{self.url} answered {response.status_code} to {function}.")
+            refusal = f"{self.url} answered {response.status_code} to {what}."
+            raise Unreachable(_sentence(response) or refusal)
         try:
-            return response.json()
+            return response.json() if response.content else None
         except ValueError as error:
             raise Unreachable(
                 f"{self.url} is not a Supabase project: the response is not JSON."
             ) from error
+
+
+def _sentence(response: httpx.Response) -> str | None:
+    """What our database says for people: its errors with codes that begin with PT."""
+    try:
+        error = response.json()
+        return str(error["message"]) if error["code"].startswith("PT") else None
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return None
 
 
 def find(settings: Settings) -> Project:

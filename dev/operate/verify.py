@@ -84,6 +84,7 @@ def check_facts(
         *_workers(facts, environment, is_local, probes),
         _scheduler(facts, is_local),
         *_overdue(facts),
+        _site(environment),
     ]
 
 
@@ -450,6 +451,17 @@ def _scheduler(facts: Facts, is_local: bool) -> Check:
         minutes = age.total_seconds() / 60
         return Check(name, "problem", f"health_check has not run for {minutes:.0f} min", remedy)
     return Check(name, "ok", f"health_check ran {age.total_seconds():.0f} s ago")
+
+
+def _site(environment: Mapping[str, str]) -> Check:
+    """Whether providers are told which site asks; OpenRouter ranks sites by it."""
+    missing = [name for name in ("SITE_URL", "SITE_NAME") if not environment.get(name, "").strip()]
+    if missing:
+        found = (
+            f"{' and '.join(missing)} not set, so providers are not told whose requests these are"
+        )
+        return Check("site", "ok", f"{found} (docs/configuration.md)")
+    return Check("site", "ok", f"{environment['SITE_NAME']}, {environment['SITE_URL']}")
 
 
 def _overdue(facts: Facts) -> Iterator[Check]:
