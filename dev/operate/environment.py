@@ -31,6 +31,9 @@ OPERATING = {
 """Variables that the commands read in addition to the settings."""
 
 
+_LINK = re.compile(r"\[([^\]]+)\]\([^)]*\)")
+
+
 @dataclass(frozen=True)
 class Setting:
     """One variable of a function."""
@@ -43,10 +46,10 @@ class Setting:
 
 
 def meanings() -> dict[str, str]:
-    """The meaning of each variable, from the table in the README."""
-    table = (ROOT / "README.md").read_text().partition("<!-- settings")[2]
+    """The meaning of each variable, from the table in docs/configuration.md."""
+    table = (ROOT / "docs" / "configuration.md").read_text().partition("<!-- settings")[2]
     rows = re.findall(r"^\| `(\w+)` \|.*?\| \w+ \| (.*) \|$", table, re.MULTILINE)
-    return {name: meaning.replace("`", "") for name, meaning in rows}
+    return {name: _LINK.sub(r"\1", meaning).replace("`", "") for name, meaning in rows}
 
 
 def list_settings(environment: Mapping[str, str], where: str) -> Iterator[Setting]:
