@@ -265,7 +265,7 @@ email_argument = click.argument("email", callback=lambda _, __, given: needed("E
 def needed(name: str, given: str) -> str:
     """An argument that make passes on even if it is empty."""
     if not given.strip():
-        raise click.UsageError(f"Add {name}=... to the command.")
+        fail(f"Add {name}=... to the command.")
     return given.strip()
 
 

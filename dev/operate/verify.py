@@ -411,10 +411,16 @@ def _worker(name: str, url: str, record: object, now: datetime, is_local: bool) 
         return Check(name, "ok", f"healthy, checked {age:.0f} s ago")
     state = "its last probe failed" if known.is_healthy else "it is unhealthy"
     found = f"{state}: {known.error or known.probe_error}"
-    remedy = "make up restarts it" if is_local else f"check the machine at {url}"
+    remedy = _restart(name, url, is_local)
     if not known.is_fresh(now):
         found, remedy = f"{found}; {why} since", f"{remedy}; {scheduler}"
     return Check(name, "problem", found, remedy)
+
+
+def _restart(name: str, url: str, is_local: bool) -> str:
+    """What to do about a worker that is down: some of them are parts of the local stack."""
+    is_part = is_local and name.startswith(("worker chatWorker", "worker worker-"))
+    return "make up restarts it" if is_part else f"check the machine at {url}"
 
 
 def _probed(stored: Check, result: ProbeResult | None, url: str, is_local: bool) -> Check:
@@ -426,7 +432,7 @@ def _probed(stored: Check, result: ProbeResult | None, url: str, is_local: bool)
         found = f"it does not answer as it should: {result.error}"
         if stored.state != "problem":
             found += f"; health_check found it {stored.found}"
-        remedy = "make up restarts it" if is_local else f"check the machine at {url}"
+        remedy = _restart(stored.name, url, is_local)
         return replace(stored, state="problem", found=found, remedy=remedy)
     now = result.error or f"answered in {result.response_ms} ms"
     if stored.state == "problem":

@@ -14,6 +14,7 @@ import pytest
 
 from dev.operate.report import plain
 from dev.operate.verify import CANNOT_CHECK, OK, PROBLEMS, check_facts
+from health_check.probe import ProbeResult
 from tests.integration.test_provider_checks import ON, Checks, catalog, key, listed
 from tests.integration.test_schema import refused
 from tests.support.answers import error, text, worker_error, worker_healthy
@@ -641,6 +642,25 @@ def test_what_the_catalog_said(statuses: list[str | None], expected: list[tuple[
     off = row | {"model_key": "off", "is_active": False, "catalog_status": "gone"}
     # Twice, because a model can have a row for each of two tasks.
     assert judged("catalog", models=[*models, *models, off]) == expected
+
+
+@pytest.mark.parametrize(
+    ("name", "is_local", "remedy"),
+    [
+        ("chatWorker", True, "make up restarts it"),
+        ("worker-2", True, "make up restarts it"),
+        ("own", True, "check the machine at https://w.example"),
+        ("chatWorker", False, "check the machine at https://w.example"),
+    ],
+)
+def test_worker_of_the_local_stack_is_restarted_with_it(
+    name: str, is_local: bool, remedy: str
+) -> None:
+    facts = FACTS | {"workers": [WORKER | {"health_key": name}]}
+    probes = {name: ProbeResult("cannot be reached", 1)}
+    checks = check_facts(facts, {}, {}, is_local=is_local, probes=probes)
+    (check,) = (check for check in checks if check.name == f"worker {name}")
+    assert (check.state, check.remedy) == ("problem", remedy)
 
 
 WORKER: dict[str, Any] = {
