@@ -25,6 +25,8 @@ def main(settings: Settings, path: Path) -> int:
             return int(not complain(str(error)))
         except httpx.ConnectError:
             return int(not complain(NOT_RUNNING))
+        except httpx.HTTPError as error:
+            return int(not complain(f"The connection broke: {error}"))
     return 0
 
 
