@@ -168,8 +168,9 @@ def status(settings: Settings, as_json: bool) -> None:
     from dev.operate import report, status
 
     if read_state(settings) is None:
-        report.complain(NOT_RUNNING, as_json=as_json)
-        sys.exit(1)
+        if as_json:
+            report.complain(NOT_RUNNING, as_json=True)
+        fail(NOT_RUNNING)
     sys.exit(status.main(settings, survey(settings), as_json=as_json))
 
 

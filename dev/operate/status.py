@@ -2,6 +2,8 @@
 
 from collections.abc import Mapping, Sequence
 
+import click
+
 from dev.operate.report import Line, Part, Table, show
 from dev.settings import Settings, read_env_file
 
@@ -18,19 +20,17 @@ def main(settings: Settings, rows: Sequence[Sequence[str]], *, as_json: bool) ->
         "demo_email": env.get("DEMO_EMAIL"),
         "demo_password": env.get("DEMO_PASSWORD"),
     }
-    are_up = all(row[1] == "up" for row in rows)
-    show(report(rows, data, are_up=are_up), data, as_json=as_json)
-    return 0 if are_up else 1
+    show(report(rows, data), data, as_json=as_json)
+    if all(row[1] == "up" for row in rows):
+        return 0
+    click.echo("`make up` starts the parts that are down.", err=True)
+    return 1
 
 
-def report(
-    rows: Sequence[Sequence[str]], data: Mapping[str, object], *, are_up: bool
-) -> list[Part]:
+def report(rows: Sequence[Sequence[str]], data: Mapping[str, object]) -> list[Part]:
     """The parts as a table, and what a person needs to begin."""
     parts: list[Part] = [Table(HEADINGS, rows), Line(f"Pages      {data['pages']}")]
     parts.append(Line(f"Console    {data['console']}"))
     if data["demo_email"]:
         parts.append(Line(f"Demo user  {data['demo_email']}, password {data['demo_password']}"))
-    if not are_up:
-        parts.append(Line("`make up` starts the parts that are down.", "red"))
     return parts

@@ -25,7 +25,7 @@ def test_ctrl_c_stops_the_reply_without_a_word_from_make(
     copy: WorkingCopy, scripted: Upstream, message: str
 ) -> None:
     gate = Gate()
-    scripted.always(stream(["The lamp is", gate, " lit."]))
+    scripted.always(stream(["The lantern is", gate, " lit."]))
     command = [*MAKE, "chat", f"MODEL={SCRIPTED}", f"MESSAGE={message}"]
     with terminal(command, copy.env, copy.folder) as chat:
         if not message:
@@ -33,7 +33,7 @@ def test_ctrl_c_stops_the_reply_without_a_word_from_make(
             chat.type("/new" + ENTER)
             chat.wait_for("Started a new conversation.")
             chat.type("Hello" + ENTER)
-        chat.wait_for("The lamp")
+        chat.wait_for("The lantern")
         chat.type(CTRL_C)
         chat.wait_for("(stopped)")
         if not message:
@@ -87,4 +87,4 @@ def test_stack_that_is_down_is_named(tmp_path: Path, copy: WorkingCopy) -> None:
     for report in ("verify", "usage", "status"):
         done = copy.make(report, f"LOCAL_DIR={folder}")
         assert done.returncode == 2
-        assert "The local stack is not running." in done.stdout
+        assert "The local stack is not running." in done.stdout + done.stderr

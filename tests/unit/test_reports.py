@@ -126,8 +126,8 @@ REPORTS: dict[str, Sequence[Part]] = {
     "settings": settings(
         "SUPABASE_URL", "SUPABASE_SECRET_KEY", "SUPABASE_JWT_SECRET", "KEY_ORIGINS"
     ),
-    "status": status.report(PARTS, PAGES, are_up=False),
-    "status-elsewhere": status.report(ELSEWHERE, PAGES, are_up=False),
+    "status": status.report(PARTS, PAGES),
+    "status-elsewhere": status.report(ELSEWHERE, PAGES),
 }
 
 
