@@ -24,6 +24,8 @@ pytestmark = pytest.mark.installations
 
 @pytest.fixture(autouse=True)
 def project(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
+    for function in ("roleplay_chat", "health_check"):
+        stack.function_url(function)  # Served first: they keep the environment that they find.
     for name, value in stack.env(FUNCTIONS_URL="").items():
         monkeypatch.setenv(name, value)
 
