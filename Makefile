@@ -22,32 +22,108 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help dev up down status reset chat import-card test test-unit test-existing test-e2e chromium lint lock build web bench memory-report embeddings soak chaos policy-report metrics audit openapi settings verify worker usage \
+.PHONY: help dev up down status reset chat import-card add-server admin verify-age test test-unit test-existing test-e2e chromium lint lock build web bench memory-report embeddings soak chaos policy-report metrics audit openapi settings verify worker usage \
 	deploy-roleplay_chat deploy-health_check deploy-scheduler deploy-db adopt
 
-help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z0-9_-]+:.*## / {printf "  make %-20s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+help: ## List the commands
+	@width=0; test ! -t 1 || width=$$(tput cols 2>/dev/null || echo 80); \
+	awk -v width="$$width" "$$HELP" $(MAKEFILE_LIST)
 
-dev: $(READY)/stack ## Set up and start the local stack in the foreground; Ctrl-C stops it; ARGS="--workers 2"
+# Prints each command with its description, which is wrapped on a terminal.
+define HELP
+/^##@ / { printf "\n%s\n", substr($$0, 5) }
+/^[a-z0-9_-]+:.*## / {
+  line = sprintf("  make %-20s", substr($$0, 1, index($$0, ":") - 1))
+  count = split(substr($$0, index($$0, "## ") + 3), words, " ")
+  for (i = 1; i <= count; i++) {
+    if (width && length(line) + 1 + length(words[i]) > width && i > 1) {
+      print line
+      line = sprintf("%27s", "")
+    }
+    line = line " " words[i]
+  }
+  print line
+}
+endef
+export HELP
+
+##@ The local stack
+
+dev: $(READY)/stack ## Set up and start everything in the foreground; Ctrl-C stops it; ARGS="--workers 2"
 	@$(BIN)/python -m dev run $(ARGS)
 
-up: $(READY)/stack ## Start the stack in the background, or restart parts that are down
+up: $(READY)/stack ## The same in the background; or restart parts that are down
 	@$(BIN)/python -m dev up $(ARGS)
 
 down: $(READY)/python ## Stop the stack
 	@$(BIN)/python -m dev down
 
-status: $(READY)/python ## Show the parts of the stack
-	@$(BIN)/python -m dev status
+status: $(READY)/python ## Show the parts, the page and who signs in; ARGS="--json"
+	@$(BIN)/python -m dev status $(ARGS)
 
 reset: $(READY)/python ## Delete the local data
 	@$(BIN)/python -m dev reset
 
+##@ Talk
+
 chat: $(READY)/python ## Chat with the demo character or CHARACTER=<id>; MESSAGE="hello" sends one message
-	@MESSAGE='$(subst ','\'',$(value MESSAGE))' $(BIN)/python -m dev chat
+	@exec env MESSAGE='$(subst ','\'',$(value MESSAGE))' $(BIN)/python -m dev chat
 
 import-card: $(READY)/python ## Import a character card: FILE=card.png, .charx or .json
 	@$(BIN)/python -m dev import-card '$(subst ','\'',$(value FILE))'
+
+##@ Your own models
+
+add-server: $(READY)/python ## Use your own server (Ollama, vLLM, llama.cpp, LM Studio): URL=http://127.0.0.1:11434; KEY=, MODEL=, NAME=, CONTEXT=
+	@$(BIN)/python -m dev add-server -- '$(subst ','\'',$(value URL))'
+
+embeddings: $(READY)/embeddings ## Serve a small embeddings model in the foreground and print its address; Ctrl-C stops it
+	@$(BIN)/python -m dev.stack.embedder
+
+##@ Operate
+
+verify: $(READY)/python ## Check the configured project or the local stack, and say how to fix problems; ARGS="--json", "--stored" asks no worker
+	@$(BIN)/python -m dev verify $(ARGS)
+
+settings: $(READY)/python ## Show all settings, their source, and wrong values; ARGS="--json"
+	@$(BIN)/python -m dev settings $(ARGS)
+
+usage: $(READY)/python ## Show cost, tokens, errors and latency by day, model and user; DAYS=14; ARGS="--json"
+	@$(BIN)/python -m dev usage $(ARGS)
+
+worker: $(READY)/python ## Make a worker and print its key once: NAME=gpu-1; DRAIN=1 or 0, or REMOVE=1, for one that exists
+	@$(BIN)/python -m dev worker '$(subst ','\'',$(value NAME))'
+
+admin: $(READY)/python ## Give somebody the console: EMAIL=ada@example.com; REMOVE=1 takes it back
+	@$(BIN)/python -m dev admin -- '$(subst ','\'',$(value EMAIL))'
+
+verify-age: $(READY)/python ## Record that somebody's age was verified: EMAIL=ada@example.com; REMOVE=1 takes it back
+	@$(BIN)/python -m dev verify-age -- '$(subst ','\'',$(value EMAIL))'
+
+##@ Deploy
+
+deploy-db: $(READY)/python $(READY)/node ## Print the commands for migrations and seed; APPLY=1 runs them
+	@$(BIN)/python -m dev deploy db
+
+deploy-health_check: build ## Print the commands that deploy health_check; APPLY=1 runs them
+	@$(BIN)/python -m dev deploy health_check
+
+deploy-scheduler: $(READY)/python ## Print the commands for the job that calls health_check; APPLY=1 runs them
+	@$(BIN)/python -m dev deploy scheduler
+
+deploy-roleplay_chat: build ## Print the commands that deploy roleplay_chat; APPLY=1 runs them
+	@$(BIN)/python -m dev deploy roleplay_chat
+
+build: $(READY)/python ## Assemble dist/<function>/ for deployment
+	@$(BIN)/python -m dev.build
+
+web: $(READY)/python $(PACKAGES) ## Assemble the web pages in dist/web/; needs SUPABASE_URL and others (docs/deploying.md)
+	@$(BIN)/python -m dev.web
+
+adopt: $(READY)/python ## Print what moving into a running product's database (DATABASE_URL) would do; APPLY=1 does it, ARGS=--undo takes it back
+	@$(BIN)/python -m dev adopt $(ARGS)
+
+##@ Test
 
 test: $(READY)/test $(READY)/stack chromium ## Run all tests; ARGS="-k name" is passed to pytest
 	@$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(ARGS)
@@ -77,20 +153,19 @@ lint: $(READY)/test $(PACKAGES) ## Check style, types, migrations, edge function
 	@$(DENO) check --quiet --no-remote */*.ts $(EDGE_RUNTIME)
 	@$(BIN)/shellcheck .ci/run tests/data/deploy/*.sh --shell=bash
 
-bench: $(READY)/test $(READY)/stack ## Run the benchmarks and write docs/benchmarks.md; ARGS="--quick"
-	@$(BIN)/python -m bench $(ARGS)
-
-memory-report: $(READY)/test ## Measure what prompts know of long conversations; ARGS="--conversations FOLDER --write"
-	@$(BIN)/python -m bench.memory $(ARGS)
-
-embeddings: $(READY)/embeddings ## Serve a small embeddings model in the foreground and print its address; Ctrl-C stops it
-	@$(BIN)/python -m dev.stack.embedder
-
 soak: $(READY)/test $(READY)/stack ## Run 2,000 turns on three instances while models fail; ARGS="--turns 500 --installation april"
 	@$(BIN)/python -m tests.soak $(ARGS)
 
 chaos: $(READY)/test $(READY)/stack ## Kill Postgres and one of three instances 200 times; ARGS="--rounds 20 --installation april"
 	@$(BIN)/python -m tests.chaos $(ARGS)
+
+##@ Measure
+
+bench: $(READY)/test $(READY)/stack ## Run the benchmarks and write docs/benchmarks.md; ARGS="--quick"
+	@$(BIN)/python -m bench $(ARGS)
+
+memory-report: $(READY)/test ## Measure what prompts know of long conversations; ARGS="--conversations FOLDER --write"
+	@$(BIN)/python -m bench.memory $(ARGS)
 
 policy-report: $(READY)/test ## Print misses and false refusals of the content screening
 	@$(BIN)/python -m tests.policy $(ARGS)
@@ -98,47 +173,16 @@ policy-report: $(READY)/test ## Print misses and false refusals of the content s
 metrics: $(READY)/python ## Print function lengths, import depth and import cycles; ARGS=<other working copy>
 	@$(BIN)/python -m dev.metrics $(ARGS)
 
+##@ Develop
+
+openapi: $(READY)/python ## Write docs/openapi.json, the API description of both functions
+	@$(BIN)/python -m dev.docs.openapi
+
 audit: $(READY)/audit $(PACKAGES) ## Check all locked packages for known vulnerabilities; needs the internet
 	@$(BIN)/pip-audit --strict --require-hashes --disable-pip \
 		$(addprefix -r ,$(wildcard functions/*/requirements.txt requirements/*.txt))
 	@$(BIN)/node $(BIN)/npm audit
 	@cd bench/portkey && ../../$(BIN)/node ../../$(BIN)/npm audit --package-lock-only
-
-openapi: $(READY)/python ## Write docs/openapi.json, the API description of both functions
-	@$(BIN)/python -m dev.docs.openapi
-
-settings: $(READY)/python ## Show all settings of both functions, their source, and wrong values
-	@$(BIN)/python -m dev settings
-
-verify: $(READY)/python ## Check the configured project or the local stack, and say how to fix problems
-	@$(BIN)/python -m dev verify
-
-worker: $(READY)/python ## Make a worker and print its key once: NAME=gpu-1; DRAIN=1 or 0, or REMOVE=1, for one that exists
-	@$(BIN)/python -m dev worker '$(subst ','\'',$(value NAME))'
-
-usage: $(READY)/python ## Show cost, tokens, errors and latency by day, model and user; DAYS=14
-	@$(BIN)/python -m dev usage
-
-build: $(READY)/python ## Assemble dist/<function>/ for deployment
-	@$(BIN)/python -m dev.build
-
-deploy-roleplay_chat: build ## Print the commands that deploy roleplay_chat; APPLY=1 runs them
-	@$(BIN)/python -m dev deploy roleplay_chat
-
-deploy-health_check: build ## Print the commands that deploy health_check; APPLY=1 runs them
-	@$(BIN)/python -m dev deploy health_check
-
-deploy-scheduler: $(READY)/python ## Print the commands for the job that calls health_check; APPLY=1 runs them
-	@$(BIN)/python -m dev deploy scheduler
-
-deploy-db: $(READY)/python $(READY)/node ## Print the commands for migrations and seed; APPLY=1 runs them
-	@$(BIN)/python -m dev deploy db
-
-adopt: $(READY)/python ## Print what moving into a running product's database (DATABASE_URL) would do; APPLY=1 does it, ARGS=--undo takes it back
-	@$(BIN)/python -m dev adopt $(ARGS)
-
-web: $(READY)/python $(PACKAGES) ## Assemble the web pages in dist/web/; needs SUPABASE_URL and others (README)
-	@$(BIN)/python -m dev.web
 
 # --- set-up ---------------------------------------------------------------------------------
 

@@ -20,7 +20,7 @@ from pydantic import ValidationError
 
 from dev.settings import ROOT, Keys, Settings
 from dev.stack.part import StackError
-from dev.stack.stack import START_SECONDS, Stack, only_stack, parts, read_state
+from dev.stack.stack import NOT_RUNNING, START_SECONDS, Stack, only_stack, parts, read_state
 
 UP_SECONDS = 240
 DOWN_SECONDS = 20
@@ -37,8 +37,8 @@ def cli(context: click.Context) -> None:
     try:
         settings = context.obj = Settings()
     except ValidationError as error:
-        first = error.errors()[0]
-        fail(f"{str(first['loc'][0]).upper()}: {first['msg']}. Correct it (see .env.example).")
+        wrong = [f"{str(one['loc'][0]).upper()}: {one['msg']}." for one in error.errors()]
+        fail("\n".join([*wrong, "Correct this in the environment or in .env (see .env.example)."]))
     settings.local_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
 
 
@@ -48,6 +48,7 @@ def fail(message: str) -> NoReturn:
     sys.exit(1)
 
 
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 how_many = click.option(
     "--workers",
     type=click.IntRange(1, 8),
@@ -160,16 +161,17 @@ def down(settings: Settings) -> None:
 
 
 @cli.command()
+@json_option
 @click.pass_obj
-def status(settings: Settings) -> None:
-    """Show the parts. Exit code 0 if all are up."""
+def status(settings: Settings, as_json: bool) -> None:
+    """Show the parts, the pages' address and who signs in. Exit code 0 if all parts are up."""
+    from dev.operate import report, status
+
     if read_state(settings) is None:
-        fail("The local stack is not running. `make dev` or `make up` starts it.")
-    rows = survey(settings)
-    for row in [("part", "state", "process", "address", "log"), *rows]:
-        click.echo("{:<10} {:<6} {:<8} {:<24} {}".format(*row))
-    if any(row[1] != "up" for row in rows):
-        fail("`make up` starts the parts that are down.")
+        if as_json:
+            report.complain(NOT_RUNNING, as_json=True)
+        fail(NOT_RUNNING)
+    sys.exit(status.main(settings, survey(settings), as_json=as_json))
 
 
 def survey(settings: Settings) -> list[tuple[str, str, str, str, str]]:
@@ -232,15 +234,17 @@ def import_card(settings: Settings, file: Path) -> None:
 
 @cli.command()
 @click.option("--token", envvar="VERIFY_TOKEN", help="A user's token: also run a real turn.")
+@click.option("--stored", is_flag=True, help="Ask no worker; look at health_check's last probes.")
+@json_option
 @click.pass_obj
-def verify(settings: Settings, token: str | None) -> None:
+def verify(settings: Settings, token: str | None, stored: bool, as_json: bool) -> None:
     """Check a local or remote project and say how to fix problems.
 
     Exit code 0: no problems; 1: problems; 2: could not check.
     """
     from dev.operate import verify as checks
 
-    sys.exit(checks.main(settings, token))
+    sys.exit(checks.main(settings, token, stored=stored, as_json=as_json))
 
 
 @cli.command()
@@ -255,14 +259,71 @@ def worker(settings: Settings, name: str, drain: bool | None, remove: bool) -> N
     sys.exit(operate.main(settings, name, drain=drain, remove=remove))
 
 
+remove_option = click.option("--remove", is_flag=True, envvar="REMOVE", help="Take it back.")
+email_argument = click.argument("email", callback=lambda _, __, given: needed("EMAIL", given))
+
+
+def needed(name: str, given: str) -> str:
+    """An argument that make passes on even if it is empty."""
+    if not given.strip():
+        fail(f"Add {name}=... to the command.")
+    return given.strip()
+
+
+@cli.command()
+@email_argument
+@remove_option
+@click.pass_obj
+def admin(settings: Settings, email: str, remove: bool) -> None:
+    """Give a person who has signed up the console."""
+    from dev.operate import people
+
+    sys.exit(people.make_admin(settings, email, remove=remove))
+
+
+@cli.command("verify-age")
+@email_argument
+@remove_option
+@click.pass_obj
+def verify_age(settings: Settings, email: str, remove: bool) -> None:
+    """Record that a person's age was verified."""
+    from dev.operate import people
+
+    sys.exit(people.verify_age(settings, email, remove=remove))
+
+
+@cli.command("add-server")
+@click.argument("url", callback=lambda _, __, given: needed("URL", given))
+@click.option("--key", envvar="KEY", default="", help="Its API key, if it wants one.")
+@click.option("--model", envvar="MODEL", default="", help="The model, if it has several.")
+@click.option("--name", envvar="NAME", default="own", show_default=True)
+@click.option(
+    "--context", "tokens", envvar="CONTEXT", type=click.IntRange(1024), help="Its context, tokens."
+)
+@click.pass_obj
+def add_server(
+    settings: Settings, url: str, key: str, model: str, name: str, tokens: int | None
+) -> None:
+    """Use your own OpenAI-compatible server; it is asked before other workers and models."""
+    from dev.operate import server
+
+    added = server.Server(name, url, key.strip(), model.strip(), tokens)
+    code, has_new_key = server.main(settings, added)
+    if has_new_key and read_state(settings) is not None:
+        for command in ("down", "up"):  # The functions read their environment when they start.
+            subprocess.run([sys.executable, "-m", "dev", command], cwd=ROOT, check=True)
+    sys.exit(code)
+
+
 @cli.command()
 @click.option("--days", envvar="DAYS", default=14, show_default=True, type=click.IntRange(1, 400))
+@json_option
 @click.pass_obj
-def usage(settings: Settings, days: int) -> None:
+def usage(settings: Settings, days: int, as_json: bool) -> None:
     """Show cost, tokens, errors and latency by day, model and user."""
     from dev.operate import usage as report
 
-    sys.exit(report.main(settings, days))
+    sys.exit(report.main(settings, days, as_json=as_json))
 
 
 @cli.command()
@@ -343,13 +404,30 @@ def adopt(
 
 
 @cli.command("settings")
+@json_option
 @click.pass_obj
-def show_settings(settings: Settings) -> None:
+def show_settings(settings: Settings, as_json: bool) -> None:
     """Show all settings of both functions and report wrong values."""
     from dev.operate import environment
 
-    sys.exit(environment.main(settings))
+    sys.exit(environment.main(settings, as_json=as_json))
+
+
+INTERRUPTED = 0 if "MAKELEVEL" in os.environ else 130
+"""The exit code after Ctrl-C. It is a failure only for a caller that is not make, which ends by
+Ctrl-C itself and would also complain about the command."""
+
+
+def main() -> NoReturn:
+    """Run the command of the arguments and exit."""
+    try:
+        sys.exit(cli.main(prog_name="python -m dev", standalone_mode=False))
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except (click.Abort, KeyboardInterrupt):
+        sys.exit(INTERRUPTED)
 
 
 if __name__ == "__main__":
-    cli(prog_name="python -m dev")
+    main()

@@ -52,6 +52,9 @@ class Config(BaseModel):
     """The base URL of both functions; empty: the pages' own origin."""
     realtime: bool = False
     """Whether the project has Supabase's realtime, which the local stack lacks."""
+    demo_email: str = ""
+    """The demo user, whom only the pages of the local stack offer to sign in."""
+    demo_password: str = ""
 
     @classmethod
     def from_environment(cls) -> "Config":

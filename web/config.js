@@ -4,4 +4,6 @@ export const config = {
   supabaseUrl: "", // "" here and below: the origin of the pages
   functionsUrl: "",
   realtime: false, // whether the project has Supabase's realtime
+  demoEmail: "", // here and below: of the local stack only
+  demoPassword: "",
 };

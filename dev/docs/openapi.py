@@ -803,6 +803,12 @@ def _failure(of_status: list[ErrorAnswer]) -> Schema:
             "required": all(error.retry_after for error in of_status),
             "schema": {"type": "integer", "minimum": 1},
         }
+    if of_status[0].status == 401:
+        answer["headers"]["WWW-Authenticate"] = {
+            "description": "The scheme of the token or key.",
+            "required": True,
+            "schema": {"const": "Bearer"},
+        }
     if of_status[0].status == 405:
         answer["headers"]["Allow"] = {
             "description": "The allowed methods.",

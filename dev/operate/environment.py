@@ -2,17 +2,15 @@
 
 import difflib
 import re
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from typing import Any, get_args
 
 from pydantic import SecretStr, ValidationError
 from pydantic_core import PydanticUndefined
-from rich.console import Console
-from rich.table import Table
 
 from dev.operate.project import find_environment, secrets_managed
-from dev.operate.verify import plain
+from dev.operate.report import Block, Line, Part, Table, show
 from dev.settings import ENV_FILE, ROOT, Settings, read_env_file
 from edge.credentials import bound_origins
 from edge.settings import EdgeSettings
@@ -33,6 +31,9 @@ OPERATING = {
 """Variables that the commands read in addition to the settings."""
 
 
+_LINK = re.compile(r"\[([^\]]+)\]\([^)]*\)")
+
+
 @dataclass(frozen=True)
 class Setting:
     """One variable of a function."""
@@ -45,10 +46,10 @@ class Setting:
 
 
 def meanings() -> dict[str, str]:
-    """The meaning of each variable, from the table in the README."""
-    table = (ROOT / "README.md").read_text().partition("<!-- settings")[2]
+    """The meaning of each variable, from the table in docs/configuration.md."""
+    table = (ROOT / "docs" / "configuration.md").read_text().partition("<!-- settings")[2]
     rows = re.findall(r"^\| `(\w+)` \|.*?\| \w+ \| (.*) \|$", table, re.MULTILINE)
-    return {name: meaning.replace("`", "") for name, meaning in rows}
+    return {name: _LINK.sub(r"\1", meaning).replace("`", "") for name, meaning in rows}
 
 
 def list_settings(environment: Mapping[str, str], where: str) -> Iterator[Setting]:
@@ -156,19 +157,30 @@ def _suggestion(name: str, known: set[str]) -> str:
     return f"; did you mean {near[0]}?" if near else ""
 
 
-def main(settings: Settings) -> int:
+STYLES = {"missing": "bold red", "default": ""}
+"""The style of a setting's name by its source."""
+
+
+def main(settings: Settings, *, as_json: bool = False) -> int:
     """Print the settings. The exit code is 1 if a function cannot start with them."""
     environment, where = find_environment(settings)
-    console = Console(highlight=False)
-    table = Table(box=None)
-    for heading in ("variable", "function", "value", "from", "meaning"):
-        table.add_column(heading, overflow="fold")
-    for one in list_settings(environment, where):
-        style = {"missing": "red", "default": "dim"}.get(one.source, "")
-        cells = (one.name, one.function, one.value, one.source, one.meaning)
-        table.add_row(*map(plain, cells), style=style)
-    console.print(table)
+    listed = list(list_settings(environment, where))
     wrong = problems(environment)
-    for line in [*wrong, *unknown(read_env_file(ENV_FILE))]:
-        console.print(plain(line), style="red")
+    told = [*wrong, *unknown(read_env_file(ENV_FILE))]
+    data = {"settings": [asdict(one) for one in listed], "problems": told}
+    show(report(listed, told), data, as_json=as_json)
     return 1 if wrong else 0
+
+
+def report(listed: Sequence[Setting], told: Sequence[str]) -> list[Part]:
+    """The settings as a table, and what is wrong with them."""
+    headings = ("variable", "function", "value", "from", "meaning")
+    rows = [(one.name, one.function, one.value, one.source, one.meaning) for one in listed]
+    table = Table(headings, rows, blocks=list(map(_block, listed)))
+    return [table, *(Line(line, "red") for line in told)]
+
+
+def _block(one: Setting) -> Block:
+    value = f"{one.value}  ({one.source})" if one.value else f"({one.source})"
+    where = "" if one.function == "both" else f"{one.function}: "
+    return Block(one.name, [value, where + one.meaning], STYLES.get(one.source, "bold"))

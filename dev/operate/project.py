@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 
 from dev.settings import ENV_FILE, Keys, Settings, read_env_file
-from dev.stack.stack import parts
+from dev.stack.stack import NOT_RUNNING, parts, read_state
 
 SECONDS = 15
 
@@ -33,31 +33,52 @@ class Project:
 
     def call(self, function: str, **parameters: Any) -> Any:
         """Call a database function with the secret key and return its result."""
-        url = f"{self.url}/rest/v1/rpc/{function}"
+        response = self._request("POST", f"rpc/{function}", parameters)
+        if response.status_code == 404:
+            raise NoSuchFunction(function)
+        return self._read(response, function)
+
+    def rows(self, method: str, path: str, row: Any = None) -> Any:
+        """Rows of the Data API, read or written with the secret key."""
+        return self._read(self._request(method, path, row), path.partition("?")[0])
+
+    def _request(self, method: str, path: str, body: Any) -> httpx.Response:
         try:
-            response = httpx.post(
-                url,
-                headers={"apikey": self.secret_key},
-                json=parameters,
+            response = httpx.request(
+                method,
+                f"{self.url}/rest/v1/{path}",
+                headers={"apikey": self.secret_key, "Prefer": "return=representation"},
+                json=body,
                 timeout=SECONDS,
                 trust_env=not self.is_local,
             )
         except (httpx.HTTPError, httpx.InvalidURL) as error:
-            raise Unreachable(
-                f"{self.url} does not answer ({type(error).__name__}). Is SUPABASE_URL right?"
-            ) from error
+            why = f"{self.url} does not answer ({type(error).__name__})."
+            more = "`make status` shows its state." if self.is_local else "Is SUPABASE_URL right?"
+            raise Unreachable(f"{why} {more}") from error
         if response.status_code in (401, 403):
             raise Unreachable(f"{self.url} rejects SUPABASE_SECRET_KEY: use the secret key.")
-        if response.status_code == 404:
-            raise NoSuchFunction(function)
+        return response
+
+    def _read(self, response: httpx.Response, what: str) -> Any:
         if response.is_error:
-            raise Unreachable(f"{self.url} answered {response.status_code} to {function}.")
+            refusal = f"{self.url} answered {response.status_code} to {what}."
+            raise Unreachable(_sentence(response) or refusal)
         try:
-            return response.json()
+            return response.json() if response.content else None
         except ValueError as error:
             raise Unreachable(
                 f"{self.url} is not a Supabase project: the response is not JSON."
             ) from error
+
+
+def _sentence(response: httpx.Response) -> str | None:
+    """What our database says for people: its errors with codes that begin with PT."""
+    try:
+        error = response.json()
+        return str(error["message"]) if error["code"].startswith("PT") else None
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return None
 
 
 def find(settings: Settings) -> Project:
@@ -72,6 +93,8 @@ def find(settings: Settings) -> Project:
         functions_url = environment.get("FUNCTIONS_URL", "").strip().rstrip("/") or None
         return Project(url.rstrip("/"), key, environment, functions_url, is_local=False)
     stack = read_env_file(settings.stack_env)
+    if stack and read_state(settings) is None:
+        raise Unreachable(NOT_RUNNING)
     if not stack:
         raise Unreachable(
             "No project is configured. Set SUPABASE_URL and SUPABASE_SECRET_KEY in the environment "

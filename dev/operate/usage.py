@@ -1,16 +1,16 @@
 """`make usage`: cost, tokens, errors and latency by day, model and user."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import date, timedelta
+from itertools import repeat
+from typing import Any
 
 from pydantic import BaseModel, TypeAdapter
-from rich.bar import Bar
-from rich.console import Console
-from rich.table import Table
+from rich.bar import END_BLOCK_ELEMENTS, FULL_BLOCK
 
 from dev.operate.foreign import is_foreign
 from dev.operate.project import NoSuchFunction, Project, Unreachable, find
-from dev.operate.verify import plain
+from dev.operate.report import Block, Line, Part, Table, complain, short_names, show
 from dev.settings import Settings
 
 REPORTS = {
@@ -62,34 +62,46 @@ _ROWS = TypeAdapter(list[Usage])
 _SIDES = TypeAdapter(list[Side])
 
 
-def main(settings: Settings, days: int) -> int:
+def main(settings: Settings, days: int, *, as_json: bool = False) -> int:
     """Print the reports. The exit code is 1 if they are not available."""
-    console = Console(highlight=False)
     try:
         project = find(settings)
         found = {name: read(project.call(name, p_days=days)) for name in REPORTS}
         sides = read_sides(project, days)
     except Unreachable as error:
-        console.print(plain(error), style="red")
+        complain(str(error), as_json=as_json)
         return 1
     except NoSuchFunction as error:
         is_theirs = not project.is_local and is_foreign(project.url, project.secret_key)
         target = "adopt" if is_theirs else "deploy-db"
-        console.print(f"The database lacks {error}. `make {target}` shows how to update it.")
+        sentence = f"The database lacks {error}. `make {target}` shows how to update it."
+        complain(sentence, as_json=as_json)
         return 1
+    show(report(found, sides, days), data(found, sides, days), as_json=as_json)
+    return 0
+
+
+def data(found: Mapping[str, Sequence[Usage]], sides: Sequence[Side], days: int) -> dict[str, Any]:
+    """The reports as JSON; of each day, model and user all that the database counts."""
+    reports = {name: [row.model_dump(mode="json") for row in rows] for name, rows in found.items()}
+    functions = [side.model_dump(mode="json") for side in sides]
+    return {"days": days, **reports, "compare_functions": functions}
+
+
+def report(
+    found: Mapping[str, Sequence[Usage]], sides: Sequence[Side], days: int
+) -> Iterator[Part]:
+    """The tables, and the sum of all days."""
     if sides:
-        console.print(comparison(sides))
-        console.print()
+        yield comparison(sides)
     by_day = found["usage_by_day"]
     if not by_day:
-        console.print(f"No model was called in the last {days} days.")
-        return 0
-    found["usage_by_day"] = without_gaps(by_day)
-    for name, rows in found.items():
-        console.print(report(REPORTS[name], rows, share=_charted(by_day)))
-        console.print()
-    console.print(plain(totals(by_day)))
-    return 0
+        yield Line(f"No model was called in the last {days} days.")
+        return
+    share = _charted(by_day)
+    for name, rows in {**found, "usage_by_day": without_gaps(by_day)}.items():
+        yield table(REPORTS[name], rows, share=share)
+    yield Line(totals(by_day))
 
 
 def read(rows: object) -> list[Usage]:
@@ -100,22 +112,27 @@ def read(rows: object) -> list[Usage]:
 def read_sides(project: Project, days: int) -> list[Side]:
     """Old and new, day by day; empty where nothing was adopted."""
     try:
-        return _SIDES.validate_python(project.call("compare_functions", p_days=days))
+        return read_sides_of(project.call("compare_functions", p_days=days))
     except NoSuchFunction:
         return []
 
 
+def read_sides_of(rows: object) -> list[Side]:
+    """Parse the rows of `compare_functions` from the Data API."""
+    return _SIDES.validate_python(rows)
+
+
 def comparison(sides: Sequence[Side]) -> Table:
     """Both functions as a table."""
-    title = "The function that is replaced (old) and ours (new), by day (UTC)"
-    table = Table(title=title, title_justify="left", box=None)
-    table.add_column("")
-    for heading in SIDE_COLUMNS:
-        table.add_column(heading, justify="right")
-    for side in sides:
-        cells = [cell(side) for cell in SIDE_COLUMNS.values()]
-        table.add_row(f"{side.day} {side.side}", *cells)
-    return table
+    names = [f"{side.day} {side.side}" for side in sides]
+    cells = [[cell(side) for cell in SIDE_COLUMNS.values()] for side in sides]
+    return Table(
+        ("", *SIDE_COLUMNS),
+        [(name, *row) for name, row in zip(names, cells, strict=True)],
+        "The function that is replaced (old) and ours (new), by day (UTC)",
+        blocks_of_numbers(names, SIDE_COLUMNS, cells),
+        right=SIDE_COLUMNS,
+    )
 
 
 def _share(part: int | None, whole: int) -> str:
@@ -151,19 +168,48 @@ def _charted(rows: Sequence[Usage]) -> str:
     return "cost_usd" if any(row.cost_usd for row in rows) else "calls"
 
 
-def report(title: str, rows: Sequence[Usage], *, share: str) -> Table:
+def table(title: str, rows: Sequence[Usage], *, share: str) -> Table:
     """One report as a table, with a bar for `share` in each row."""
-    table = Table(title=title, title_justify="left", box=None)
-    table.add_column("", overflow="fold")
-    for heading in COLUMNS:
-        table.add_column(heading, justify="right")
-    table.add_column("cost" if share == "cost_usd" else "calls", min_width=BAR_WIDTH)
     shares = [getattr(row, share) for row in rows]
-    for row, its_share in zip(rows, shares, strict=True):
-        cells = [cell(row) if row.calls else "" for cell in COLUMNS.values()]
-        bar = Bar(max(shares) or 1, 0, its_share, width=BAR_WIDTH, color="cyan")
-        table.add_row(plain(row.key), *map(plain, cells), bar)
-    return table
+    bars = [bar(part, max(shares)) for part in shares]
+    cells = [_cells(COLUMNS, row) for row in rows]
+    short = short_names(row.key for row in rows)
+    names = [
+        "  ".join(filter(None, (short[row.key], one))) for row, one in zip(rows, bars, strict=True)
+    ]
+    numbers = [_cells(SHORT_COLUMNS, row) for row in rows]
+    failed = [f"failed: {_errors(row)}" if row.errors else "" for row in rows]
+    return Table(
+        ("", *COLUMNS, "cost" if share == "cost_usd" else "calls"),
+        [(row.key, *cell, one) for row, cell, one in zip(rows, cells, bars, strict=True)],
+        title,
+        blocks_of_numbers(names, SHORT_COLUMNS, numbers, failed),
+        right=COLUMNS,
+    )
+
+
+def _cells(columns: "Columns", row: Usage) -> list[str]:
+    return [cell(row) if row.calls else "" for cell in columns.values()]
+
+
+def bar(part: float, whole: float) -> str:
+    """A bar of block characters, `BAR_WIDTH` long for the whole."""
+    eighths = round(BAR_WIDTH * 8 * part / whole) if whole else 0
+    return FULL_BLOCK * (eighths // 8) + END_BLOCK_ELEMENTS[eighths % 8].strip()
+
+
+def blocks_of_numbers(
+    names: Sequence[str],
+    headings: Iterable[str],
+    rows: Sequence[Sequence[str]],
+    notes: Iterable[str] = repeat(""),
+) -> list[Block]:
+    """Each name on a line of its own, below it its numbers in columns, and its note."""
+    lines = [list(headings), *rows]
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    shown = [" ".join(map(str.rjust, line, widths)).rstrip() for line in lines]
+    named = zip(names, shown[1:], notes)  # noqa: B905 - there may be notes without end
+    return [Block("", shown[:1]), *(Block(name, lines, "bold") for name, *lines in named)]
 
 
 def totals(rows: Sequence[Usage]) -> str:
@@ -202,7 +248,8 @@ def _times(name: str) -> Callable[[Usage], str]:
     return cell
 
 
-COLUMNS: Mapping[str, Callable[[Usage], str]] = {
+Columns = Mapping[str, Callable[[Usage], str]]
+COLUMNS: Columns = {
     "turns": lambda row: f"{row.turns:,}",
     "calls": lambda row: f"{row.calls:,}",
     "errors": _errors,
@@ -214,3 +261,47 @@ COLUMNS: Mapping[str, Callable[[Usage], str]] = {
     "whole, s": _times("duration_ms"),
 }
 """Cells by heading. Times are median and 95th percentile of successful calls."""
+
+
+UNITS = ("k", "M", "G", "T")
+
+
+def short(number: float) -> str:
+    """A number below a quadrillion in at most six characters: 999, 12.3k, 4.5M."""
+    if number < 999.5:
+        return f"{number:.0f}"
+    for unit in UNITS:
+        number /= 1000
+        if number < 999.95 or unit == UNITS[-1]:
+            break
+    return f"{number:.1f}{unit}"
+
+
+def _short_usd(row: Usage) -> str:
+    return f"{row.cost_usd:.4f}" if row.cost_usd < 1000 else short(row.cost_usd)
+
+
+def _short_times(name: str) -> Callable[[Usage], str]:
+    def cell(row: Usage) -> str:
+        times = [getattr(row, f"{name}_p50"), getattr(row, f"{name}_p95")]
+        return "/".join("-" if ms is None else short_seconds(ms) for ms in times)
+
+    return cell
+
+
+def short_seconds(ms: int) -> str:
+    """Seconds in at most five characters."""
+    return f"{ms / 1000:.1f}" if ms < 999_000 else f"{short(ms / 1000)}"
+
+
+SHORT_COLUMNS: Columns = {
+    "turns": lambda row: short(row.turns),
+    "calls": lambda row: short(row.calls),
+    "in": lambda row: short(row.prompt_tokens),
+    "cached": _cached,
+    "out": lambda row: short(row.completion_tokens),
+    "USD": _short_usd,
+    "first, s": _short_times("first_token_ms"),
+    "whole, s": _short_times("duration_ms"),
+}
+"""The same within the width of a terminal."""

@@ -2,24 +2,24 @@
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from typing import Any, Literal
 
 import httpx
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
 from dev.adopt.steps import Step, steps
 from dev.operate.foreign import is_foreign
+from dev.operate.probes import probe_workers
 from dev.operate.project import NoSuchFunction, Project, Unreachable, find, secrets_managed
+from dev.operate.report import Block, Line, Part, Table, complain, short_names, show
 from dev.settings import ROOT, Settings
 from edge.addresses import AddressRejected
 from edge.credentials import missing_binding
 from edge.pricing import PRICES, is_free, price
 from edge.settings import EdgeSettings
 from edge.worker_health import MAX_AGE, WorkerHealth, why_unavailable
+from health_check.probe import ProbeResult
 
 OK, PROBLEMS, CANNOT_CHECK = 0, 1, 2
 """Exit codes."""
@@ -40,6 +40,8 @@ CATALOG = {
 """The values of `catalog_status` that need action: what was found, and the remedy."""
 POLICY = re.compile(r"^create policy (\w+) on ([\w.]+)", re.MULTILINE)
 MARKS = {"ok": ("✓", "green"), "problem": ("✗", "red"), "unknown": ("?", "yellow")}
+ARROW = "→"
+MODEL_COLUMNS = ("task", "priority", "display_name", "is_default", "model_key", "provider")
 
 State = Literal["ok", "problem", "unknown"]
 Facts = Mapping[str, Any]
@@ -59,12 +61,17 @@ class Check:
 
 
 def check_facts(
-    facts: Facts, environment: Mapping[str, str], migrations: Mapping[str, str], *, is_local: bool
+    facts: Facts,
+    environment: Mapping[str, str],
+    migrations: Mapping[str, str],
+    *,
+    is_local: bool,
+    probes: Mapping[str, ProbeResult] | None = None,
 ) -> list[Check]:
     """Check the result of `verify_installation`. Pure.
 
     `migrations` has the text of each expected migration by version. `environment` belongs to the
-    functions.
+    functions. `probes` has what workers answered just now, by the names of their health records.
     """
     is_adopted = facts["installation"]["kind"] == "adopted"
     return [
@@ -74,9 +81,10 @@ def check_facts(
         *_catalog(facts["models"], is_adopted),
         *_prices(facts["models"], is_adopted),
         *_steps(facts),
-        *_workers(facts, environment, is_local),
+        *_workers(facts, environment, is_local, probes),
         _scheduler(facts, is_local),
         *_overdue(facts),
+        _site(environment),
     ]
 
 
@@ -362,7 +370,12 @@ def _key(name: str, found: Facts, asked: str) -> Iterator[Check]:
         yield Check(name, "ok", f"no limit is reached, {asked}")
 
 
-def _workers(facts: Facts, environment: Mapping[str, str], is_local: bool) -> Iterator[Check]:
+def _workers(
+    facts: Facts,
+    environment: Mapping[str, str],
+    is_local: bool,
+    probes: Mapping[str, ProbeResult] | None,
+) -> Iterator[Check]:
     if not facts["workers"]:
         yield Check("worker", "ok", "no worker is registered; providers answer")
     now = datetime.fromisoformat(facts["now"])
@@ -378,6 +391,8 @@ def _workers(facts: Facts, environment: Mapping[str, str], is_local: bool) -> It
             found = f"{secret} may not be sent to {worker['url']}"
             yield Check(name, "problem", found, f"if it is intended, set {wanted}")
         check = _worker(name, worker["url"].rstrip("/"), worker["health"], now, is_local)
+        if probes is not None:
+            check = _probed(check, probes.get(worker["health_key"]), worker["url"], is_local)
         yield replace(check, found=f"{check.found}; draining") if worker["is_draining"] else check
 
 
@@ -396,10 +411,33 @@ def _worker(name: str, url: str, record: object, now: datetime, is_local: bool) 
         return Check(name, "ok", f"healthy, checked {age:.0f} s ago")
     state = "its last probe failed" if known.is_healthy else "it is unhealthy"
     found = f"{state}: {known.error or known.probe_error}"
-    remedy = "make up restarts it" if is_local else f"check the machine at {url}"
+    remedy = _restart(name, url, is_local)
     if not known.is_fresh(now):
         found, remedy = f"{found}; {why} since", f"{remedy}; {scheduler}"
     return Check(name, "problem", found, remedy)
+
+
+def _restart(name: str, url: str, is_local: bool) -> str:
+    """What to do about a worker that is down: some of them are parts of the local stack."""
+    is_part = is_local and name.startswith(("worker chatWorker", "worker worker-"))
+    return "make up restarts it" if is_part else f"check the machine at {url}"
+
+
+def _probed(stored: Check, result: ProbeResult | None, url: str, is_local: bool) -> Check:
+    """What a worker answered just now, beside what health_check stored about it."""
+    if result is None:
+        found = f"{stored.found}; not asked now, because its key is in Secret Manager"
+        return replace(stored, found=found)
+    if result.error and not result.busy:
+        found = f"it does not answer as it should: {result.error}"
+        if stored.state != "problem":
+            found += f"; health_check found it {stored.found}"
+        remedy = _restart(stored.name, url, is_local)
+        return replace(stored, state="problem", found=found, remedy=remedy)
+    now = result.error or f"answered in {result.response_ms} ms"
+    if stored.state == "problem":
+        return replace(stored, found=f"{stored.found}; but now: {now}")
+    return replace(stored, found=f"{stored.found}; now: {now}")
 
 
 def _scheduler(facts: Facts, is_local: bool) -> Check:
@@ -419,6 +457,17 @@ def _scheduler(facts: Facts, is_local: bool) -> Check:
         minutes = age.total_seconds() / 60
         return Check(name, "problem", f"health_check has not run for {minutes:.0f} min", remedy)
     return Check(name, "ok", f"health_check ran {age.total_seconds():.0f} s ago")
+
+
+def _site(environment: Mapping[str, str]) -> Check:
+    """Whether providers are told which site asks; OpenRouter ranks sites by it."""
+    missing = [name for name in ("SITE_URL", "SITE_NAME") if not environment.get(name, "").strip()]
+    if missing:
+        found = (
+            f"{' and '.join(missing)} not set, so providers are not told whose requests these are"
+        )
+        return Check("site", "ok", f"{found} (docs/configuration.md)")
+    return Check("site", "ok", f"{environment['SITE_NAME']}, {environment['SITE_URL']}")
 
 
 def _overdue(facts: Facts) -> Iterator[Check]:
@@ -479,18 +528,26 @@ def turn_is_answered(functions_url: str | None, token: str) -> Check:
 # --- the command ---------------------------------------------------------------------------------
 
 
-def verify(project: Project, token: str | None) -> tuple[list[Check], Sequence[Facts]]:
-    """Run all checks; returns them and the models. Raises `Unreachable`."""
+def verify(
+    project: Project, token: str | None, *, stored: bool
+) -> tuple[list[Check], Sequence[Facts]]:
+    """Run all checks; returns them and the models. Raises `Unreachable`.
+
+    With `stored`, workers are not asked: what health_check stored counts.
+    """
     database = Check("database", "ok", f"answers at {project.url}")
     try:
         facts = project.call("verify_installation")
+        probes = None if stored else probe_workers(project)
     except NoSuchFunction:
         return [database, _not_installed(project)], []
     migrations = {
         path.name.partition("_")[0]: path.read_text()
         for path in sorted((ROOT / "supabase/migrations").glob("*.sql"))
     }
-    checks = check_facts(facts, project.environment, migrations, is_local=project.is_local)
+    checks = check_facts(
+        facts, project.environment, migrations, is_local=project.is_local, probes=probes
+    )
     checks = [database, *checks, function_answers(project.functions_url)]
     if token:
         checks.append(turn_is_answered(project.functions_url, token))
@@ -505,48 +562,64 @@ def _not_installed(project: Project) -> Check:
     return Check("migrations", "problem", "the function verify_installation is missing", apply)
 
 
-def main(settings: Settings, token: str | None) -> int:
+def main(
+    settings: Settings, token: str | None, *, stored: bool = False, as_json: bool = False
+) -> int:
     """Print the results. The exit code is 0 without problems, 1 with problems, and 2 if nothing
     could be checked."""
-    console = Console(highlight=False)
     try:
-        checks, models = verify(find(settings), token)
+        checks, models = verify(find(settings), token, stored=stored)
     except Unreachable as error:
-        console.print(plain(f"Cannot check: {error}"), style="red")
+        complain(f"Cannot check: {error}", as_json=as_json)
         return CANNOT_CHECK
-    console.print(_table_of_models(models))
-    console.print(_table_of_checks(checks))
     problems = sum(check.state == "problem" for check in checks)
-    if problems:
-        console.print(f"{_count(range(problems), 'problem')} found.", style="red")
-        return PROBLEMS
-    console.print("No problems found.", style="green")
-    return OK
+    active = [model for model in models if model["is_active"]]
+    data = {
+        "problems": problems,
+        "checks": [asdict(check) for check in checks],
+        "models": [{name: model[name] for name in MODEL_COLUMNS} for model in active],
+    }
+    show(report(checks, active), data, as_json=as_json)
+    return PROBLEMS if problems else OK
+
+
+def report(checks: Sequence[Check], models: Sequence[Facts]) -> list[Part]:
+    """The active models, the checks, and the number of problems."""
+    problems = [check for check in checks if check.state == "problem"]
+    result = (
+        Line(f"{_count(problems, 'problem')} found.", "red")
+        if problems
+        else Line("No problems found.", "green")
+    )
+    return [_table_of_models(models), _table_of_checks(checks), result]
 
 
 def _table_of_models(models: Sequence[Facts]) -> Table:
-    table = Table(title="Active models", title_justify="left", box=None)
-    for heading in ("task", "priority", "model", "key", "provider"):
-        table.add_column(heading, overflow="fold")
-    for model in models:
-        if model["is_active"]:
-            default = " (default)" if model["is_default"] else ""
-            cells = (model["task"], model["priority"], model["display_name"] + default)
-            table.add_row(*map(plain, (*cells, model["model_key"], model["provider"])))
-    return table
+    short = short_names(model["model_key"] for model in models)
+    names = [model["display_name"] + (" (default)" * model["is_default"]) for model in models]
+    named = list(zip(names, models, strict=True))
+    return Table(
+        ("task", "priority", "model", "key", "provider"),
+        [(m["task"], str(m["priority"]), name, m["model_key"], m["provider"]) for name, m in named],
+        "Active models",
+        [
+            Block(
+                name,
+                [f"{m['task']} {m['priority']}: {short[m['model_key']]}, {m['provider']}"],
+            )
+            for name, m in named
+        ],
+    )
 
 
 def _table_of_checks(checks: Sequence[Check]) -> Table:
-    table = Table(box=None, title="Checks", title_justify="left")
-    for heading in ("", "what", "found", "what to do"):
-        table.add_column(heading, overflow="fold")
-    for check in checks:
-        mark, style = MARKS[check.state]
-        remedy = "" if check.state == "ok" else check.remedy
-        table.add_row(Text(mark, style), *map(plain, (check.name, check.found, remedy)))
-    return table
-
-
-def plain(value: object) -> Text:
-    """Untrusted text without markup and terminal control characters."""
-    return Text("".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in str(value)))
+    remedies = ["" if check.state == "ok" else check.remedy for check in checks]
+    rows = [
+        (MARKS[check.state][0], check.name, check.found, remedy)
+        for check, remedy in zip(checks, remedies, strict=True)
+    ]
+    blocks = [
+        Block(f"{mark} {name}", [found, remedy and f"{ARROW} {remedy}"], MARKS[check.state][1])
+        for (mark, name, found, remedy), check in zip(rows, checks, strict=True)
+    ]
+    return Table(("", "what", "found", "what to do"), rows, "Checks", blocks)

@@ -10,15 +10,15 @@ from dev.operate.project import NoSuchFunction, Project, Unreachable, find
 from dev.settings import Settings
 
 NAME = re.compile(r"[a-z][a-z0-9_-]{0,39}", re.ASCII)
+BAD_NAME = (
+    "A worker's name has at most 40 lower case letters, digits, - and _, and begins with a letter."
+)
 
 
 def main(settings: Settings, name: str, *, drain: bool | None, remove: bool) -> int:
     """Do one thing with a worker and say what was done. Returns the exit code."""
     if not NAME.fullmatch(name):
-        return _fail(
-            "A worker's name has at most 40 lower case letters, digits, - and _, and begins with"
-            " a letter."
-        )
+        return _fail(BAD_NAME)
     try:
         project = find(settings)
         if remove:

@@ -53,6 +53,15 @@ class Database:
         service = {"apikey": self._keys.secret_key}
         await self._call("POST", "/rest/v1/rpc/make_worker", service, made)
 
+    async def make_admin(self, session: Session) -> None:
+        """Give the demo user the console."""
+        service = {"apikey": self._keys.secret_key}
+        row = {"user_id": session.user_id, "role": "admin"}
+        path = "/rest/v1/user_roles"
+        query = f"?select=role&user_id=eq.{session.user_id}&role=eq.admin"
+        if not await self._call("GET", path + query, service):
+            await self._call("POST", path, service, row)
+
     async def sign_in(self) -> Session:
         """Sign in the demo user, and sign them up first if necessary."""
         public = {"apikey": self._keys.publishable_key}

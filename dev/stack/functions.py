@@ -42,7 +42,11 @@ def load() -> Origin:
             for name in NAMES
         },
         web.application(
-            web.Config(publishable_key=os.environ["SUPABASE_PUBLISHABLE_KEY"]),
+            web.Config(
+                publishable_key=os.environ["SUPABASE_PUBLISHABLE_KEY"],
+                demo_email=os.environ["DEMO_EMAIL"],
+                demo_password=os.environ["DEMO_PASSWORD"],
+            ),
             os.environ["SUPABASE_URL"],
         ),
     )

@@ -7,7 +7,7 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO
@@ -147,9 +147,29 @@ async def stop(process: asyncio.subprocess.Process) -> None:
 
 
 def hint(log: Path) -> str:
-    """A sentence with the name of a log and its last informative line."""
-    lines = log.read_text(errors="replace").splitlines() if log.exists() else []
-    # Skip stack frames, which are indented, and the version that Node.js prints last.
-    telling = [s for s in lines if s.strip() and not s.startswith((" ", "\t", "Node.js v"))]
-    said = f' Its last log line: "{telling[-1][:300]}"' if telling else ""
-    return f"See {os.path.relpath(log)}.{said}"
+    """A sentence with the name of a log and what it says last."""
+    text = log.read_text(errors="replace") if log.exists() else ""
+    said = last_words(text.splitlines())
+    return f"See {os.path.relpath(log)}." + (f' It ends with: "{said}"' if said else "")
+
+
+_INDENTED = (" ", "\t")
+_NO_REASON = ("at ", "}", "^", "Node.js v", "For further information visit")
+"""What is no reason: frames and signs of Node.js, its version, and pydantic's addresses."""
+
+
+def last_words(lines: Sequence[str]) -> str:
+    """The last message of a log, with its indented lines: they often have the reason.
+
+    Left out are stack frames, which are indented too.
+    """
+    message: list[str] = []
+    in_traceback = False
+    for line in filter(str.strip, lines):
+        is_indented = line.startswith(_INDENTED)
+        if not is_indented:
+            in_traceback = line.startswith("Traceback (most recent call last)")
+        if in_traceback or line.strip().startswith(_NO_REASON):
+            continue
+        message = [*message, line.strip()] if is_indented else [line.strip()]
+    return " ".join(message)[:300]

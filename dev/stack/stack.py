@@ -24,6 +24,7 @@ from dev.stack.scheduler import Scheduler
 START_SECONDS = 180
 """Time limit for a part to become ready."""
 WATCH_SECONDS = 0.3
+NOT_RUNNING = "The local stack is not running. `make dev` or `make up` starts it."
 
 
 def parts(settings: Settings, keys: Keys) -> list[Part]:
@@ -70,6 +71,8 @@ def parts(settings: Settings, keys: Keys) -> list[Part]:
         "HEALTH_CHECK_SECRET": keys.health_check_secret,
         "OpenRouter_Roleplay_API_KEY": provider_key or keys.stand_in_key,
         "FUNCTIONS_PORT": str(settings.functions_port),
+        "DEMO_EMAIL": EMAIL,
+        "DEMO_PASSWORD": keys.demo_password,
         "FUNCTION_USE_ASGI": "1",
     }
     if not provider_key:  # The stand-in has neither an account nor a catalog to check.
@@ -161,7 +164,9 @@ class Stack:
         for part in self.parts:
             if key := part.env.get("WORKER_KEY"):
                 await supabase.make_worker(part.name, key)
-        conversation_id = await supabase.conversation(await supabase.sign_in())
+        session = await supabase.sign_in()
+        await supabase.make_admin(session)
+        conversation_id = await supabase.conversation(session)
         write_stack_env(self.settings, self.keys, conversation_id)
 
     async def _watch(self, client: httpx.AsyncClient) -> NoReturn:
@@ -234,7 +239,7 @@ class Stack:
   Functions   {settings.functions_url}/roleplay_chat, {settings.functions_url}/health_check
   Worker      {settings.worker_url}{more}
   OpenRouter  {settings.openrouter_url}{"" if real else " (the local model stands in)"}
-  Demo user   {EMAIL}, password {keys.demo_password}, with a conversation with Mara Voss
+  Demo user   {EMAIL}, password {keys.demo_password}, an admin
   All values  {os.path.relpath(settings.stack_env)}
 
   make chat starts a chat. make status shows the parts. make down{_or_ctrl_c()} stops everything.

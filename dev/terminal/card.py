@@ -6,23 +6,27 @@ from pathlib import Path
 import httpx
 
 from dev.settings import Settings, read_env_file
-from dev.terminal.client import NOT_RUNNING, WORKER, Chat, CommandFailed, notes
+from dev.stack.stack import NOT_RUNNING
+from dev.terminal.client import WORKER, Chat, CommandFailed
+from dev.terminal.output import complain, printable, tell
 
 
 def main(settings: Settings, path: Path) -> int:
     """Import a card. The exit code is 1 if it was rejected."""
     env = read_env_file(settings.stack_env)
     if not env:
-        return _complain(NOT_RUNNING)
+        return int(not complain(NOT_RUNNING))
     with httpx.Client(timeout=30, trust_env=False) as http:
         try:
             chat = Chat(http, env, WORKER)
             _import(chat, path)
             print(f"To chat: make chat CHARACTER={chat.character_id}   (/kickoff: they begin)")
         except CommandFailed as error:
-            return _complain(str(error))
+            return int(not complain(str(error)))
         except httpx.ConnectError:
-            return _complain(NOT_RUNNING)
+            return int(not complain(NOT_RUNNING))
+        except httpx.HTTPError as error:
+            return int(not complain(f"The connection broke: {error}"))
     return 0
 
 
@@ -32,9 +36,7 @@ def bring(chat: Chat, path: str) -> None:
     if not file.is_file():
         raise CommandFailed(f"There is no file {path}." if path else "Which file? /card FILE")
     _import(chat, file)
-    notes.print(
-        "You are now chatting with this character. /kickoff: the character begins.", style="dim"
-    )
+    tell("You are now chatting with this character. /kickoff: the character begins.", "dim")
 
 
 def _import(chat: Chat, path: Path) -> None:
@@ -45,11 +47,6 @@ def _import(chat: Chat, path: Path) -> None:
         chat.character_id = made["character_id"]
         chat.start_conversation()
         counts = f"greetings: {made['greetings']}, {counts}"
-    print(f"{made['name']} was imported ({counts}).")
+    print(f"{printable(made['name'])} was imported ({counts}).")
     for warning in made["warnings"]:
-        notes.print(f"! {warning}", style="yellow", markup=False)
-
-
-def _complain(sentence: str) -> int:
-    notes.print(sentence, style="red", markup=False)
-    return 1
+        tell(f"! {warning}", "yellow")

@@ -1,64 +1,29 @@
 """A conversation with the demo character, or another one, in the terminal."""
 
+import difflib
 import sys
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import httpx
-from httpx_sse import SSEError
 from prompt_toolkit import PromptSession
 from prompt_toolkit.completion import WordCompleter
+from prompt_toolkit.history import FileHistory
 
 from dev.settings import Settings, read_env_file
+from dev.stack.stack import NOT_RUNNING
 from dev.terminal.card import bring
 from dev.terminal.chat_file import bring_chat, write_chat
-from dev.terminal.client import NOT_RUNNING, READ_SECONDS, Chat, CommandFailed, notes
+from dev.terminal.client import READ_SECONDS, Chat, CommandFailed
 from dev.terminal.memory import run
+from dev.terminal.output import complain, keeping_typed_text, printable, tell
+from dev.terminal.reply import NotSent, say
 from dev.terminal.why import explain
 
-
-def say(chat: Chat, **fields: Any) -> bool:
-    """Run a turn and print the reply as it arrives. Returns False if it is not complete."""
-    try:
-        return _print_reply(chat.turn(**fields))
-    except CommandFailed as error:
-        return _complain(str(error))
-    except httpx.ConnectError:
-        return _complain(NOT_RUNNING)
-    except (httpx.HTTPError, SSEError) as error:
-        return _complain(f"The connection broke: {error}")
-
-
-def _print_reply(events: Iterator[tuple[str, dict[str, Any]]]) -> bool:
-    streamed, told = "", ""
-    for name, data in events:
-        if name == "delta":
-            streamed += data["text"]
-            print(data["text"], end="", flush=True)
-        elif name == "error":
-            print("\n" if streamed else "", end="", flush=True)
-            return _complain(str(data.get("error")))
-        elif name in ("start", "done"):
-            if name == "done":
-                print("" if streamed else data["response"], flush=True)
-            notice = data.get("notice") or _fallback(data)
-            if notice and notice != told:
-                notes.print(f"! {notice}", style="yellow", markup=False)
-                told = notice
-            if name == "done":
-                seconds = data["processing_time"] / 1000
-                notes.print(f"  {data['model_used']}, {seconds:.1f} s", style="dim", markup=False)
-                return True
-    return _complain("The reply was cut off.")
-
-
-def _fallback(data: dict[str, Any]) -> str:
-    return f"{data.get('fallbackModel')} answered instead." if data.get("usedFallback") else ""
-
-
-def _complain(sentence: str) -> bool:
-    notes.print(sentence, style="red", markup=False)
-    return False
+LAST_MESSAGES = 4
+LAST_CHARS = 600
+"""How much of the conversation is shown at the start."""
 
 
 def model(chat: Chat, key: str) -> None:
@@ -68,18 +33,18 @@ def model(chat: Chat, key: str) -> None:
         for row in models:
             mark = "*" if row["model_key"] == chat.model else " "
             default = " (default)" if row["is_default"] else ""
-            notes.print(f"{mark} {row['model_key']}  {row['display_name']}{default}", markup=False)
+            tell(f"{mark} {row['model_key']}  {row['display_name']}{default}")
     elif key in [row["model_key"] for row in models]:
         chat.model = key
-        notes.print(f"Now asking {key}.", style="dim", markup=False)
+        tell(f"Now asking {key}.", "dim")
     else:
-        notes.print(f"There is no model {key}. /model lists them.", style="red", markup=False)
+        tell(f"There is no model {key}. /model lists them.", "red")
 
 
 def new(chat: Chat, _: str) -> None:
     """/new: start a new conversation."""
     chat.start_conversation()
-    notes.print("Started a new conversation.", style="dim")
+    tell("Started a new conversation.", "dim")
 
 
 def again(chat: Chat, _: str) -> None:
@@ -97,11 +62,11 @@ def variants(chat: Chat, number: str) -> None:
     rows = chat.variants()
     if number.isdecimal() and 1 <= int(number) <= len(rows):
         chat.act(action="choose", message_id=rows[int(number) - 1]["id"])
-        print(rows[int(number) - 1]["content"])
+        print(printable(rows[int(number) - 1]["content"]))
         return
     for place, row in enumerate(rows, 1):
         mark = "*" if row["is_active"] else " "
-        notes.print(f"{mark} {place}  {row['content']}", markup=False)
+        tell(f"{mark} {place}  {row['content']}")
 
 
 def edit(chat: Chat, words: str) -> None:
@@ -114,14 +79,14 @@ def edit(chat: Chat, words: str) -> None:
 def delete(chat: Chat, _: str) -> None:
     """/delete: delete the last message, yours or the character's."""
     chat.act(action="delete", message_id=chat.newest()["id"])
-    notes.print("Deleted.", style="dim")
+    tell("Deleted.", "dim")
 
 
 def branch(chat: Chat, _: str) -> None:
     """/branch: continue in a copy of this conversation; this one stays unchanged."""
     copy = chat.act(action="branch", message_id=chat.newest()["id"])
     chat.conversation_id = copy["conversation_id"]
-    notes.print("Now in the branch.", style="dim")
+    tell("Now in the branch.", "dim")
 
 
 def draft(chat: Chat, _: str) -> None:
@@ -131,7 +96,8 @@ def draft(chat: Chat, _: str) -> None:
 
 def kickoff(chat: Chat, number: str) -> None:
     """/kickoff: let the character speak first; /kickoff 1: use another greeting."""
-    say(chat, kickoff=True, **({"greeting": int(number)} if number.isdecimal() else {}))
+    greeting: dict[str, Any] = {"greeting": int(number)} if number.isdecimal() else {}
+    say(chat, kickoff=True, **greeting)
 
 
 def memory(chat: Chat, words: str) -> None:
@@ -165,14 +131,14 @@ def hide(chat: Chat, word: str) -> None:
     """/hide: hide the newest message from the model; /hide off: show it to the model again."""
     hidden = word != "off"
     chat.act(action="hide", message_id=chat.newest()["id"], hidden=hidden)
-    notes.print("Hidden from the model." if hidden else "The model reads it again.", style="dim")
+    tell("Hidden from the model." if hidden else "The model reads it again.", "dim")
 
 
 def show_help(chat: Chat, _: str) -> None:
     """/help: show this list."""
     for command in COMMANDS.values():
-        notes.print(f"  {command.__doc__}", markup=False)
-    notes.print("  /quit: leave. Ctrl-C stops a reply.")
+        tell(f"  {command.__doc__}")
+    tell("  /quit: leave. Ctrl-C stops a reply.")
 
 
 COMMANDS: dict[str, Callable[[Chat, str], None]] = {
@@ -196,67 +162,114 @@ COMMANDS: dict[str, Callable[[Chat, str], None]] = {
 }
 
 
-def typed_lines() -> Iterator[str]:
-    """The lines that the person types, until /quit or the end of the input."""
-    if not sys.stdin.isatty():
-        yield from (line.strip() for line in sys.stdin)
-        return
-    words = WordCompleter([*COMMANDS, "/quit"], sentence=True)
-    session: PromptSession[str] = PromptSession(completer=words, complete_while_typing=False)
-    while True:
-        try:
-            yield session.prompt("\nYou: ").strip()
-        except KeyboardInterrupt:
-            continue
-        except EOFError:
+class TypedLines:
+    """The lines that the person types, until the end of the input."""
+
+    def __init__(self, history: Path) -> None:
+        self._history = history
+        self.draft = ""
+        """What the next line begins with."""
+
+    def __iter__(self) -> Iterator[str]:
+        if not sys.stdin.isatty():
+            yield from (line.strip() for line in sys.stdin)
             return
+        session = self._session()
+        while True:
+            try:
+                draft, self.draft = self.draft, ""
+                yield session.prompt("\nYou: ", default=draft).strip()
+            except KeyboardInterrupt:
+                continue
+            except EOFError:
+                return
+
+    def _session(self) -> PromptSession[str]:
+        self._history.touch(mode=0o600)
+        self._history.chmod(0o600)
+        return PromptSession(
+            completer=WordCompleter([*COMMANDS, "/quit"], sentence=True),
+            complete_while_typing=False,
+            history=FileHistory(self._history),
+        )
 
 
-def converse(chat: Chat) -> None:
-    """Chat until the person leaves."""
+def converse(chat: Chat, history: Path) -> None:
+    """Chat until the person leaves. `history` is the file of what they typed before."""
     name, met = chat.character_name(), chat.character_id
-    notes.print(
-        f"You are chatting with {name}. /help lists the commands.", style="dim", markup=False
-    )
-    for line in typed_lines():
-        word, _, rest = line.partition(" ")
-        if word == "/quit":
+    show_last_messages(chat, name)
+    tell(f"You are chatting with {name}. /help lists the commands.", "dim")
+    lines = TypedLines(history)
+    for line in lines:
+        if line == "/quit":
             return
         try:
-            if word in COMMANDS:
-                COMMANDS[word](chat, rest.strip())
-            elif word.startswith("/"):
-                show_help(chat, "")
-            elif line:
-                if chat.character_id != met:
-                    name, met = chat.character_name(), chat.character_id
-                notes.print(f"{name}: ", style="bold magenta", end="", markup=False)
-                say(chat, message=line)
+            if chat.character_id != met:
+                name, met = chat.character_name(), chat.character_id
+            take(chat, line, name)
+        except NotSent as message:
+            lines.draft = str(message)
+            tell("(not sent)", "dim")
         except KeyboardInterrupt:
-            notes.print("\n(stopped)", style="dim")
-        except CommandFailed as error:
-            _complain(str(error))
+            tell("(stopped)", "dim")
+        except (CommandFailed, OSError) as error:
+            complain(str(error))
+        except httpx.ConnectError:
+            complain(NOT_RUNNING)
+        except httpx.HTTPError as error:
+            complain(f"The connection broke: {error}")
+
+
+def take(chat: Chat, line: str, name: str) -> None:
+    """Run a command, or send a message to the character with this name."""
+    word, _, rest = line.partition(" ")
+    if word in COMMANDS:
+        COMMANDS[word](chat, rest.strip())
+    elif word.startswith("/"):
+        near = difflib.get_close_matches(word, COMMANDS, n=1)
+        meant = f" Did you mean {near[0]}?" if near else ""
+        complain(f"There is no command {word}.{meant} /help lists the commands.")
+    elif line:
+        say(chat, name, message=line)
+
+
+def show_last_messages(chat: Chat, name: str) -> None:
+    """Print the end of the conversation."""
+    for row in chat.last_messages(LAST_MESSAGES):
+        speaker = "You" if row["sender"] == "user" else name
+        text = row["content"]
+        shown = f"{text[:LAST_CHARS]}…" if len(text) > LAST_CHARS else text
+        tell(f"{speaker}: {shown}\n", "dim")
 
 
 def main(settings: Settings, message: str | None, model_key: str, character: str | None) -> int:
     """Send one message, or chat. The exit code is 1 if there was no reply."""
     env = read_env_file(settings.stack_env)
     if not env:
-        return int(not _complain(NOT_RUNNING))
+        return int(not complain(NOT_RUNNING))
     timeout = httpx.Timeout(10, read=READ_SECONDS)
-    with httpx.Client(timeout=timeout, trust_env=False) as http:
+    with httpx.Client(timeout=timeout, trust_env=False) as http, keeping_typed_text():
         try:
             chat = Chat(http, env, model_key)
             if character:
                 chat.meet(character)
             if message:
-                chat.sign_in()
-                return 0 if say(chat, message=message) else 1
-            converse(chat)
+                return 0 if send(chat, message) else 1
+            converse(chat, settings.local_dir / "chat_history")
         except CommandFailed as error:
-            _complain(str(error))
-            return 1
+            return int(not complain(str(error)))
         except httpx.ConnectError:
-            _complain(NOT_RUNNING)
-            return 1
+            return int(not complain(NOT_RUNNING))
+        except httpx.HTTPError as error:
+            return int(not complain(f"The connection broke: {error}"))
     return 0
+
+
+def send(chat: Chat, message: str) -> bool:
+    """Send one message. Returns whether there was a reply."""
+    chat.sign_in()
+    try:
+        return say(chat, message=message)
+    except (NotSent, KeyboardInterrupt) as stopped:
+        tell("(not sent)" if isinstance(stopped, NotSent) else "(stopped)", "dim")
+        raise KeyboardInterrupt from None

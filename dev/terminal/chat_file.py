@@ -4,7 +4,8 @@ import base64
 from pathlib import Path
 from uuid import uuid4
 
-from dev.terminal.client import Chat, CommandFailed, notes
+from dev.terminal.client import Chat, CommandFailed
+from dev.terminal.output import tell
 
 
 def bring_chat(chat: Chat, path: str) -> None:
@@ -22,7 +23,7 @@ def bring_chat(chat: Chat, path: str) -> None:
     chat.conversation_id = made["conversation_id"]
     print(f"Messages: {made['messages']}, hidden: {made['hidden']}, versions: {made['versions']}.")
     for warning in made["warnings"]:
-        notes.print(f"! {warning}", style="yellow", markup=False)
+        tell(f"! {warning}", "yellow")
 
 
 def write_chat(chat: Chat, path: str) -> None:

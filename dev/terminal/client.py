@@ -1,24 +1,32 @@
 """The demo user's client, over HTTP."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import httpx
 from httpx_sse import EventSource, connect_sse
-from rich.console import Console
 
 WORKER = "chat_worker"
-NOT_RUNNING = "The local stack is not running. `make dev` or `make up` starts it."
 READ_SECONDS = 60
 """Read timeout of a stream. Heartbeats arrive far more often."""
-
-# Replies go to stdout and everything else to stderr, so that scripts can read the reply.
-notes = Console(stderr=True, highlight=False, soft_wrap=True, emoji=False)
+FAILED = "The database could not do this. `make verify` says whether it is well."
+SENTENCES = {
+    "22P02": "This is not the form of such a value. Correct it and try again.",
+    "23503": "It refers to something that does not exist, or is still in use.",
+    "23505": "This already exists.",
+    "23514": "This value is not allowed. Correct it and try again.",
+    "42501": "The demo user may not do this.",
+}
+"""What the database's errors mean, by SQLSTATE."""
 
 
 class CommandFailed(Exception):
-    """The sentence of an error envelope."""
+    """A command failed; the text is a sentence for the person, `code` is for programs."""
+
+    def __init__(self, sentence: str, code: str = "") -> None:
+        super().__init__(sentence)
+        self.code = code
 
 
 class Chat:
@@ -53,13 +61,14 @@ class Chat:
         headers = {**self._user, "Prefer": "return=representation"}
         url = f"{self._env['SUPABASE_URL']}/rest/v1/{path}"
         response = self._http.request(method, url, headers=headers, json=body)
-        if response.status_code == 409:
-            raise CommandFailed("This already exists.")
         if response.is_error:
-            raise CommandFailed(
-                f"The database answered {response.status_code}: {response.text[:200]}"
-            )
+            raise CommandFailed(database_error(response))
         return response.json()
+
+    def is_turn_running(self) -> bool:
+        """Whether a turn of this conversation is running, here or elsewhere."""
+        here = f"conversation_id=eq.{self.conversation_id}&status=eq.running"
+        return bool(self.data("GET", f"turns?select=id&{here}&limit=1"))
 
     def character_name(self) -> str:
         rows = self.data("GET", f"characters?select=name&id=eq.{self.character_id}")
@@ -86,6 +95,8 @@ class Chat:
 
     def meet(self, character_id: str) -> None:
         """Continue the newest conversation with this character, or start one."""
+        if not _is_id(character_id) or not self._can_see(character_id):
+            raise CommandFailed(f"There is no character {character_id}.")
         self.character_id = character_id
         of_theirs = f"conversations?select=id&character_id=eq.{character_id}"
         found = self.data("GET", f"{of_theirs}&order=created_at.desc&limit=1")
@@ -94,13 +105,16 @@ class Chat:
         else:
             self.start_conversation()
 
+    def _can_see(self, character_id: str) -> bool:
+        return bool(self.data("GET", f"characters?select=id&id=eq.{character_id}"))
+
     def act(self, **body: Any) -> dict[str, Any]:
         """The function's response to a request that is not a turn."""
         self.sign_in()
         url = f"{self._env['FUNCTIONS_URL']}/roleplay_chat"
         response = self._http.post(url, headers=self._user, json=body)
         if response.is_error:
-            raise CommandFailed(_sentence(response))
+            raise _failure(response)
         answer: dict[str, Any] = response.json()
         return answer
 
@@ -111,6 +125,10 @@ class Chat:
         if not found:
             raise CommandFailed("There is nothing here yet.")
         return found[0]
+
+    def last_messages(self, count: int) -> list[dict[str, Any]]:
+        """The newest messages of the conversation, oldest first."""
+        return self._messages(f"is_active=is.true&order=position.desc&limit={count}")[::-1]
 
     def variants(self) -> list[dict[str, Any]]:
         """All versions of the newest reply, oldest first."""
@@ -123,7 +141,7 @@ class Chat:
         rows: list[dict[str, Any]] = self.data("GET", f"{here}&{query}")
         return rows
 
-    def turn(self, **fields: Any) -> Iterator[tuple[str, dict[str, Any]]]:
+    def turn(self, **fields: Any) -> Generator[tuple[str, dict[str, Any]]]:
         """The events of one turn as (name, data). Raises `CommandFailed` if there are none."""
         body = {
             "conversation_id": self.conversation_id,
@@ -131,6 +149,7 @@ class Chat:
             "model_provider": self.model,
             "client_message_id": str(uuid4()),
             "stream": True,
+            "on_disconnect": "stop",
             **fields,
         }
         url = f"{self._env['FUNCTIONS_URL']}/roleplay_chat"
@@ -146,13 +165,35 @@ class Chat:
 def _events(source: EventSource) -> Iterator[tuple[str, dict[str, Any]]]:
     if source.response.is_error:
         source.response.read()
-        raise CommandFailed(_sentence(source.response))
+        raise _failure(source.response)
     for event in source.iter_sse():
         yield event.event, event.json()
 
 
-def _sentence(response: httpx.Response) -> str:
+def _failure(response: httpx.Response) -> CommandFailed:
+    """The error of the function's response."""
     try:
-        return str(response.json()["error"])
+        envelope = response.json()
+        return CommandFailed(str(envelope["error"]), str(envelope.get("code", "")))
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return CommandFailed(f"The function answered {response.status_code}.")
+
+
+def database_error(response: httpx.Response) -> str:
+    """A sentence for an error of the Data API, whose own words quote rows and the schema."""
+    try:
+        error = response.json()
+        code, message = str(error["code"]), str(error["message"])
     except (ValueError, KeyError, TypeError):
-        return f"The function answered {response.status_code}."
+        return FAILED
+    if code.startswith("PT"):  # Written for people, by our database.
+        return " ".join(filter(None, (f"{message.removesuffix('.')}.", error.get("hint"))))
+    return SENTENCES.get(code, FAILED)
+
+
+def _is_id(text: str) -> bool:
+    try:
+        UUID(text)
+    except ValueError:
+        return False
+    return True

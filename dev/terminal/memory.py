@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from dev.terminal.client import Chat, CommandFailed, notes
+from dev.terminal.client import Chat, CommandFailed
+from dev.terminal.output import tell
 
 USAGE = (
     "Use /memory, /memory add TEXT, /memory pin N, /memory change N TEXT, /memory move N TIER,"
@@ -63,16 +64,16 @@ def _show(chat: Chat) -> None:
     query = f"conversation_summaries?select={columns}&conversation_id=eq.{chat.conversation_id}"
     for row in chat.data("GET", query):
         for part in filter(None, row.values()):
-            notes.print(part, markup=False)
+            tell(part)
     facts = _facts(chat)
     for number, fact in enumerate(facts, 1):
         pin = " (pinned)" if fact["pinned"] else ""
         off = "" if fact["is_active"] else " (off)"
         since = f" (since {fact['since'][:10]})" if fact["since"] else ""
         tier = fact["memories"]["tier"]
-        notes.print(f"{number:3} {fact['content']}{since}{pin}{off}  [{tier}]", markup=False)
+        tell(f"{number:3} {fact['content']}{since}{pin}{off}  [{tier}]")
     if not facts:
-        notes.print("There are no facts.", style="dim")
+        tell("There are no facts.", "dim")
 
 
 def _facts(chat: Chat) -> list[dict[str, Any]]:
@@ -94,7 +95,7 @@ def _facts(chat: Chat) -> list[dict[str, Any]]:
 def _add(chat: Chat, content: str) -> None:
     memory_id = _memory(chat, "conversation")
     chat.data("POST", "memory_facts", {"memory_id": memory_id, "content": content})
-    notes.print("Saved.", style="dim")
+    tell("Saved.", "dim")
 
 
 def _memory(chat: Chat, tier: str) -> str:
@@ -111,10 +112,10 @@ def _write_summary(chat: Chat, words: str) -> None:
     path = f"conversation_summaries?conversation_id=eq.{chat.conversation_id}"
     if not chat.data("PATCH", path, {"person_content": words}):
         chat.data("POST", "conversation_summaries", row)
-    notes.print("Saved.", style="dim")
+    tell("Saved.", "dim")
 
 
 def _switch(chat: Chat, *, is_on: bool) -> None:
     path = f"conversation_memory?conversation_id=eq.{chat.conversation_id}"
     chat.data("PATCH", path, {"remembers": is_on})
-    notes.print("New notes are taken." if is_on else "No new notes are taken.", style="dim")
+    tell("New notes are taken." if is_on else "No new notes are taken.", "dim")

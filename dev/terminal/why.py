@@ -3,7 +3,8 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from dev.terminal.client import Chat, CommandFailed, notes
+from dev.terminal.client import Chat, CommandFailed
+from dev.terminal.output import tell
 
 GONE = "(deleted since)"
 MAX_CHARS = 120
@@ -19,7 +20,7 @@ def explain(chat: Chat) -> None:
         raise CommandFailed("It is not known why: a model wrote it days ago, or none did.")
     composition = turns[0]["turn_prompts"]["composition"]
     for line in lines(composition, _texts(chat, composition, turns[0]["character_id"])):
-        notes.print(line, markup=False)
+        tell(line)
 
 
 def _texts(

@@ -49,3 +49,12 @@ revoke execute on function private.name_new_person() from public, anon, authenti
 create trigger name_new_person after insert on auth.users
   for each row when (new.raw_user_meta_data ? 'display_name')
   execute function private.name_new_person();
+
+-- Records that a person's age was verified elsewhere, or no longer counts as verified.
+create function public.record_age_verification(p_user_id uuid, p_is_verified boolean) returns void
+language sql security definer set search_path = '' as $$
+  insert into public.profiles (id, age_verified) values (p_user_id, p_is_verified)
+  on conflict (id) do update set age_verified = excluded.age_verified
+$$;
+revoke execute on function public.record_age_verification(uuid, boolean) from public, anon, authenticated;
+grant execute on function public.record_age_verification(uuid, boolean) to service_role;

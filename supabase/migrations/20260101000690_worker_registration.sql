@@ -13,6 +13,31 @@ begin
   return v_is_new;
 end $$;
 
+-- Adds a server that cannot register itself, or replaces it. It has no lease. The functions send it the
+-- key in the environment variable p_secret_name, if there is one, and the chats, so only https on public
+-- hosts is accepted (see allowLocalWorkers).
+create function public.add_worker(
+  p_name text, p_url text, p_model text, p_context_tokens integer default null, p_secret_name text default null,
+  p_priority integer default 100) returns void
+language plpgsql security definer set search_path = '' as $$
+declare
+  v_rejected text;
+begin
+  select private.why_address_rejected(p_url, s.config -> 'allowLocalWorkers' = 'true')
+  into v_rejected from private.system_settings s;
+  if v_rejected is not null then
+    raise exception 'The server''s address %.', v_rejected using errcode = 'PT400';
+  end if;
+  insert into private.workers as w (name, url, model, context_tokens, secret_name, priority)
+  values (p_name, rtrim(p_url, '/'), p_model, p_context_tokens, p_secret_name, p_priority)
+  on conflict (name) do update set
+    url = excluded.url, protocol = 'openai', model = excluded.model, context_tokens = excluded.context_tokens,
+    secret_name = excluded.secret_name, priority = excluded.priority, lease_expires_at = null;
+  update private.system_settings s
+  set config = jsonb_set(s.config, '{workerHealthCache}', coalesce(s.config -> 'workerHealthCache', '{}') - p_name)
+  where s.id = 1;
+end $$;
+
 -- Changes whether a worker gets new turns. Returns whether there is such a worker.
 create function public.drain_worker(p_name text, p_is_draining boolean) returns boolean
 language plpgsql security definer set search_path = '' as $$
@@ -94,11 +119,13 @@ begin
     'lease_expires_at', v_now + make_interval(secs => p_lease_seconds));
 end $$;
 
-revoke execute on function public.make_worker(text, text), public.drain_worker(text, boolean),
+revoke execute on function public.add_worker(text, text, text, integer, text, integer),
+  public.make_worker(text, text), public.drain_worker(text, boolean),
   public.remove_worker(text), public.read_worker_keys(),
   public.register_worker(text, text, integer, text, text, text, integer, integer, integer, boolean)
   from public, anon, authenticated;
-grant execute on function public.make_worker(text, text), public.drain_worker(text, boolean),
+grant execute on function public.add_worker(text, text, text, integer, text, integer),
+  public.make_worker(text, text), public.drain_worker(text, boolean),
   public.remove_worker(text), public.read_worker_keys(),
   public.register_worker(text, text, integer, text, text, text, integer, integer, integer, boolean)
   to service_role;

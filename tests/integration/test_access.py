@@ -226,6 +226,7 @@ user_roles
 
 FUNCTIONS = {
     "service_role": """
+        public.add_worker public.find_person public.record_age_verification
         public.apply_retention public.begin_step public.begin_turn public.branch_conversation
         public.choose_variant public.clear_passed_cooldowns public.close_abandoned_turns
         public.begin_account_deletion

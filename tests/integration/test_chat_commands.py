@@ -10,29 +10,11 @@ import pytest
 from psycopg.types.json import Jsonb
 
 from dev.terminal.chat import COMMANDS
-from dev.terminal.client import Chat, CommandFailed
+from dev.terminal.client import CommandFailed
 from tests.support.answers import text
-from tests.support.gateway import PUBLISHABLE_KEY
-from tests.support.stack import DEMO_CHARACTER, Stack, User
+from tests.support.signed_in_chat import SignedIn, addresses
+from tests.support.stack import DEMO_CHARACTER, Stack
 from tests.support.waiting import PATIENCE
-
-
-class SignedIn(Chat):
-    """The chat of a user who already has a token."""
-
-    def __init__(self, http: httpx.Client, stack: Stack, user: User) -> None:
-        env = {
-            "SUPABASE_URL": stack.gateway.url,
-            "SUPABASE_PUBLISHABLE_KEY": PUBLISHABLE_KEY,
-            "FUNCTIONS_URL": stack.function_url("roleplay_chat"),
-            "DEMO_CHARACTER_ID": str(DEMO_CHARACTER),
-            "DEMO_CONVERSATION_ID": str(stack.conversation(user, "One", "Two", "Three", "Four")),
-        }
-        super().__init__(http, env, "")
-        self._user_id, self._user = str(user.id), user.headers
-
-    def sign_in(self) -> None:
-        pass
 
 
 class Terminal:
@@ -42,7 +24,9 @@ class Terminal:
         self, stack: Stack, http: httpx.Client, captured: pytest.CaptureFixture[str]
     ) -> None:
         self.stack = stack
-        self.chat = SignedIn(http, stack, stack.user("Ada"))
+        user = stack.user("Ada")
+        conversation = stack.conversation(user, "One", "Two", "Three", "Four")
+        self.chat = SignedIn(http, addresses(stack, user, conversation))
         self._captured = captured
 
     def type(self, line: str, *replies: str) -> tuple[str, str]:

@@ -522,6 +522,7 @@ def test_address_that_is_not_allowed_is_not_called(stack: Stack) -> None:
 def test_only_the_scheduler_may_run_it(stack: Stack, secret: str) -> None:
     answer = stack.health_check(secret)
     assert (answer.status_code, answer.json()["code"]) == (401, "unauthorized")
+    assert answer.headers["www-authenticate"] == "Bearer"
     assert stack.gateway.calls == []
 
 

@@ -214,7 +214,9 @@ def test_persona_of_somebody_else_is_not_found(stack: Stack) -> None:
 
 
 def test_request_without_a_token_is_401(stack: Stack) -> None:
-    refused(stack.chat(None, message="Hello"), 401, "unauthorized")
+    answer = stack.chat(None, message="Hello")
+    refused(answer, 401, "unauthorized")
+    assert answer.headers["www-authenticate"] == "Bearer"
 
 
 def test_token_of_a_deleted_user_is_rejected(stack: Stack) -> None:

@@ -349,10 +349,22 @@ class TestRouting:
         assert call.path == "/api/v1/other/completions"
         assert call.headers["x-key"] == OPENROUTER_KEY
         assert "authorization" not in call.headers
-        assert call.headers["http-referer"] == "https://ourvidz.com"
-        assert call.headers["x-title"] == "OurVidz Platform"
         sent = call.json
         assert (sent["model"], sent["temperature"], sent["max_tokens"]) == (DOLPHIN_R1, 0.7, 123)
+
+    def test_providers_are_told_the_site_where_it_has_a_name(self, stack: Stack) -> None:
+        user = stack.user()
+        site = {"SITE_URL": "https://play.example", "SITE_NAME": "Play"}
+        told = []
+        for settings in ({}, site, {"SITE_URL": "", "SITE_NAME": "Play"}):
+            stack.upstream.enqueue(text("Aye."))
+            with stack.serving(**settings) as url:
+                conversation = str(stack.conversation(user))
+                answer = stack.chat(user, url=url, conversation_id=conversation, message="Hello")
+                assert answer.status_code == 200, answer.text
+            headers = stack.upstream.calls[-1].headers
+            told.append([headers.get(name) for name in ("http-referer", "x-title")])
+        assert told == [[None, None], ["https://play.example", "Play"], [None, "Play"]]
 
     @pytest.mark.parametrize("key", ["no/such-model", "meta-llama/llama-3.1-8b-instruct"])
     def test_unknown_or_inactive_model_goes_to_the_default_and_says_so(

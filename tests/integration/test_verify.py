@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -11,15 +12,18 @@ from typing import Any
 
 import pytest
 
-from dev.operate.verify import CANNOT_CHECK, OK, PROBLEMS, check_facts, plain
+from dev.operate.report import plain
+from dev.operate.verify import CANNOT_CHECK, OK, PROBLEMS, check_facts
+from health_check.probe import ProbeResult
 from tests.integration.test_provider_checks import ON, Checks, catalog, key, listed
 from tests.integration.test_schema import refused
-from tests.support.answers import error, text, worker_healthy
+from tests.support.answers import error, text, worker_error, worker_healthy
 from tests.support.gateway import PUBLISHABLE_KEY, SECRET_KEY
 from tests.support.postgres import MIGRATIONS, ROOT
 from tests.support.stack import Stack
 from tests.support.talk import VENICE
 from tests.support.upstream import refusing, running_upstream
+from tests.support.waiting import PATIENCE
 
 STEPS = pytest.mark.own_tables(
     "there the steps of the adoption count: tests/existing/test_verify.py"
@@ -37,13 +41,13 @@ class Verify:
         self.env = stack.env(
             LOCAL_DIR=str(folder),
             FUNCTIONS_URL=stack.function_url("roleplay_chat"),
-            COLUMNS="300",
+            PROBE_TIMEOUT_SECONDS=str(PATIENCE),
             NO_PROXY="127.0.0.1",
         )
 
-    def __call__(self) -> tuple[int, str]:
+    def __call__(self, *options: str) -> tuple[int, str]:
         """Exit code and output."""
-        command = [sys.executable, "-m", "dev", "verify"]
+        command = [sys.executable, "-m", "dev", "verify", *options]
         surroundings = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
         done = subprocess.run(
             command,
@@ -56,16 +60,16 @@ class Verify:
         assert "Traceback" not in done.stderr, done.stderr
         return done.returncode, done.stdout
 
-    def problems(self) -> dict[str, str]:
+    def problems(self, *options: str) -> dict[str, str]:
         """The problems, by name of the check."""
-        lines = self.wrong()
-        found = {name: rest for name, _, rest in (line.partition("  ") for line in lines)}
+        lines = self.wrong(*options)
+        found = {name: rest.strip() for name, _, rest in (line.partition("  ") for line in lines)}
         assert len(found) == len(lines)
         return found
 
-    def wrong(self) -> list[str]:
+    def wrong(self, *options: str) -> list[str]:
         """The lines of the problems: name of the check, finding, remedy."""
-        code, output = self()
+        code, output = self(*options)
         assert code == PROBLEMS, output
         lines = [line.strip() for line in output.splitlines()]
         wrong = [line[1:].strip() for line in lines if line.startswith("✗")]
@@ -87,7 +91,7 @@ def verify(stack: Stack, tmp_path: Path) -> Iterator[Verify]:
         "insert into supabase_migrations.schema_migrations select unnest(%s::text[])", [VERSIONS]
     )
     stack.register_worker()
-    stack.worker.enqueue(worker_healthy(), to="/health")
+    stack.worker.always(worker_healthy(), to="/health")
     assert stack.health_check().status_code == 200
     yield Verify(stack, tmp_path)
     stack.db.execute("drop schema supabase_migrations cascade")
@@ -166,7 +170,7 @@ def test_worker_killed_model_renamed_key_exhausted_and_scheduler_stopped_at_once
         assert names == ["catalog", "OpenRouter's key", "OpenRouter's key", "worker chatWorker"]
 
     minutes_pass(stack, 9)
-    model, limit, today, worker_gone, scheduler = verify.wrong()
+    model, limit, today, worker_gone, scheduler = verify.wrong("--stored")
     assert f"{VENICE} was renamed: venice/uncensored:free" in model
     assert model.endswith("set model_key of its row to the new name")
     assert "The key has reached its limit, 9 min ago" in limit
@@ -184,7 +188,7 @@ def test_worker_that_stopped_a_moment_ago(verify: Verify, runs: int) -> None:
     verify.stack.worker.always(error(502), to="/health")
     for _ in range(runs):
         verify.stack.health_check()
-    problem = verify.problems()["worker chatWorker"]
+    problem = verify.problems("--stored")["worker chatWorker"]
     state = "its last probe failed" if runs == 1 else "it is unhealthy"
     assert f"{state}: /health answered 502" in problem
 
@@ -226,9 +230,72 @@ def test_killed_worker_is_a_problem(verify: Verify) -> None:
         verify.stack.register_worker(url)
         for _ in range(3):  # a single failure is tolerated
             verify.stack.health_check()
-    problems = verify.problems()
+    problems = verify.problems("--stored")
     assert list(problems) == ["worker chatWorker"]
     assert "it is unhealthy: cannot be reached" in problems["worker chatWorker"]
+
+
+def test_worker_killed_a_moment_ago_is_found(verify: Verify) -> None:
+    """health_check's last probe, seconds ago, still found it well."""
+    with running_upstream() as worker:
+        worker.always(worker_healthy(), to="/health")
+        verify.stack.register_worker(worker.url)
+        verify.stack.health_check()
+        code, output = verify()
+        assert (code, "now: answered in " in output) == (OK, True)
+    assert verify("--stored")[0] == OK
+    found = verify.problems()["worker chatWorker"]
+    assert found.startswith("it does not answer as it should: cannot be reached")
+    assert "health_check found it healthy, checked " in found
+    assert f"check the machine at {worker.url}" in found
+
+
+@pytest.mark.parametrize(("status", "is_wrong"), [(502, True), (429, False)])
+def test_worker_is_asked_now(verify: Verify, status: int, is_wrong: bool) -> None:
+    verify.stack.worker.always(error(status), to="/health")
+    code, output = verify()
+    assert code == (PROBLEMS if is_wrong else OK)
+    assert f"/health answered {status}" in output
+
+
+def test_worker_that_could_not_write_is_asked_to_write_now(verify: Verify) -> None:
+    record: dict[str, Any] = {"probeError": "cannot write", "deepError": "cannot write"}
+    verify.stack.worker_health(healthy=True, failures=1, **record)
+    verify.stack.worker.enqueue(worker_error(500), to="/chat")
+    found = verify.problems()["worker chatWorker"]
+    assert "it does not answer as it should: /chat answered 500" in found
+
+
+def test_worker_whose_key_is_in_the_secret_manager_is_not_asked(verify: Verify) -> None:
+    del verify.env["CHAT_WORKER_API_KEY"]
+    verify.env["DEPLOY_SECRETS"] = "CHAT_WORKER_API_KEY"
+    asked = len(verify.stack.worker.calls)
+    code, output = verify()
+    assert (code, len(verify.stack.worker.calls)) == (OK, asked)
+    assert "not asked now, because its key is in Secret Manager" in output
+
+
+def test_report_is_json_for_programs(verify: Verify) -> None:
+    code, output = verify("--json")
+    report = json.loads(output)
+    assert (code, report["problems"]) == (OK, 0)
+    assert {"name", "state", "found", "remedy"} == set(report["checks"][0])
+    verify.env["SUPABASE_URL"] = "http://127.0.0.1:1"
+    code, output = verify("--json")
+    assert code == CANNOT_CHECK
+    assert "does not answer" in json.loads(output)["error"]
+
+
+def test_stack_that_is_not_running_is_named(verify: Verify, tmp_path: Path) -> None:
+    env = {"SUPABASE_URL": "http://127.0.0.1:1", "SUPABASE_SECRET_KEY": "k", "FUNCTIONS_URL": "x"}
+    (tmp_path / "stack.env").write_text("".join(f"{k}={v}\n" for k, v in env.items()))
+    del verify.env["SUPABASE_URL"]
+    code, output = verify()
+    assert code == CANNOT_CHECK
+    assert (
+        output
+        == "Cannot check: The local stack is not running. `make dev` or `make up` starts it.\n"
+    )
 
 
 def test_key_of_a_provider_that_is_missing(verify: Verify) -> None:
@@ -484,7 +551,7 @@ def test_nothing_that_steers_a_terminal_is_printed(verify: Verify) -> None:
     _, output = verify()
     assert "\x1b[2J" not in output
     assert "[2J[red]oops[/red]" in output
-    assert plain("a\x1b\nb").plain == "a\N{REPLACEMENT CHARACTER}\N{REPLACEMENT CHARACTER}b"
+    assert plain("a\x1b\nb") == "a\N{REPLACEMENT CHARACTER}\N{REPLACEMENT CHARACTER}b"
 
 
 @pytest.mark.parametrize(
@@ -575,6 +642,25 @@ def test_what_the_catalog_said(statuses: list[str | None], expected: list[tuple[
     off = row | {"model_key": "off", "is_active": False, "catalog_status": "gone"}
     # Twice, because a model can have a row for each of two tasks.
     assert judged("catalog", models=[*models, *models, off]) == expected
+
+
+@pytest.mark.parametrize(
+    ("name", "is_local", "remedy"),
+    [
+        ("chatWorker", True, "make up restarts it"),
+        ("worker-2", True, "make up restarts it"),
+        ("own", True, "check the machine at https://w.example"),
+        ("chatWorker", False, "check the machine at https://w.example"),
+    ],
+)
+def test_worker_of_the_local_stack_is_restarted_with_it(
+    name: str, is_local: bool, remedy: str
+) -> None:
+    facts = FACTS | {"workers": [WORKER | {"health_key": name}]}
+    probes = {name: ProbeResult("cannot be reached", 1)}
+    checks = check_facts(facts, {}, {}, is_local=is_local, probes=probes)
+    (check,) = (check for check in checks if check.name == f"worker {name}")
+    assert (check.state, check.remedy) == ("problem", remedy)
 
 
 WORKER: dict[str, Any] = {

@@ -73,9 +73,8 @@ class WorkingCopy:
 
     def status(self) -> dict[str, dict[str, str]]:
         """State and process id of each part, from `make status`."""
-        lines = self.make("status").stdout.splitlines()
-        rows = [dict(zip(lines[0].split(), line.split(), strict=True)) for line in lines[1:]]
-        return {row["part"]: row for row in rows}
+        report = json.loads(self.make("status", "ARGS=--json").stdout)
+        return {row["part"]: row for row in report["parts"]}
 
     def processes(self) -> list[psutil.Process]:
         """The stack's process and all its descendants."""

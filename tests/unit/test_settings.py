@@ -178,6 +178,15 @@ def test_what_no_header_can_carry_is_refused(
     assert "canary" not in str(ended.value.code).lower()
 
 
+@pytest.mark.parametrize("given", [{}, {"SITE_URL": "", "SITE_NAME": " "}])
+def test_site_has_no_default(given: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in given.items():
+        monkeypatch.setenv(name, value)
+    settings = load(RoleplayChatSettings)
+    assert not settings.site_url
+    assert not settings.site_name
+
+
 def test_white_space_around_a_value_is_none_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
     given = {
         "SUPABASE_URL": "https://abc.supabase.co/\n",

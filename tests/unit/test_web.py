@@ -80,6 +80,17 @@ def test_one_object_holds_what_differs(built: Path) -> None:
     assert names.findall(script) == names.findall((WEB / "config.js").read_text())
 
 
+def test_only_the_local_stack_offers_a_demo_account(
+    built: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("SUPABASE_URL", "SUPABASE_PUBLISHABLE_KEY", "FUNCTIONS_URL"):
+        monkeypatch.setenv(name, "https://a.example")
+    monkeypatch.setenv("DEMO_EMAIL", "canary@example.com")
+    monkeypatch.setenv("DEMO_PASSWORD", "canary")
+    assert "canary" not in Config.from_environment().script()
+    assert '"demoEmail": ""' in (built / "config.js").read_text()
+
+
 def test_every_library_is_used() -> None:
     text = "".join(path.read_text() for path in WEB.rglob("*.*") if path.suffix in (".html", ".js"))
     unused = [name for name in VENDOR if f"vendor/{name}" not in text]

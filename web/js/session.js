@@ -1,13 +1,14 @@
 // Signing in, up and out, for both pages.
 
 import { html, nothing } from "../vendor/lit/lit-html.js";
+import { config } from "../config.js";
 import { data, supabase } from "./backend.js";
 import { sendRecovery } from "./email-links.js";
 
 const form = { mode: "in", busy: false, error: "", sent: false };
 
 const MODES = {
-  in: { hint: "Sign in to continue.", action: "Sign in", send: ({ email, password }) => signIn(email, password) },
+  in: { hint: "Sign in to continue.", action: "Sign in", send: signIn },
   up: { hint: "Create an account to save your conversations.", action: "Create the account", send: ({ email, password, name }) => signUp(email, password, name.trim()) },
   forgotten: { hint: "We send you a link with which you can choose a new password. Open it in this browser.", action: "Send the link", send: recover },
 };
@@ -15,18 +16,22 @@ const MODES = {
 /** The sign-in form; `redraw` is called when it changes. On success, `onUser` is notified. */
 export function signInForm(redraw, title, introduction = nothing) {
   const mode = MODES[form.mode];
-  const submit = async (event) => {
-    event.preventDefault();
+  const enter = async (send, values) => {
     Object.assign(form, { busy: true, error: "", sent: false });
     redraw();
     try {
-      await mode.send(Object.fromEntries(new FormData(event.target)));
+      await send(values);
     } catch (error) {
       form.error = error.message;
     }
     form.busy = false;
     redraw();
   };
+  const submit = (event) => {
+    event.preventDefault();
+    return enter(mode.send, Object.fromEntries(new FormData(event.target)));
+  };
+  const demo = () => enter(signIn, { email: config.demoEmail, password: config.demoPassword });
   const turnTo = (name) => () => {
     Object.assign(form, { mode: name, error: "", sent: false });
     redraw();
@@ -59,12 +64,15 @@ export function signInForm(redraw, title, introduction = nothing) {
           ? html`<button type="button" class="link" @click=${turnTo("forgotten")}>Forgotten your password?</button>
               <button type="button" class="link" @click=${turnTo("up")}>Create an account</button>`
           : html`<button type="button" class="link" @click=${turnTo("in")}>I have an account</button>`}
+        ${config.demoEmail
+          ? html`<button type="button" class="link" @click=${demo}>Use the demo account</button>`
+          : nothing}
       </form>
     </main>
   `;
 }
 
-async function signIn(email, password) {
+async function signIn({ email, password }) {
   await data(supabase.auth.signInWithPassword({ email, password }));
 }
 

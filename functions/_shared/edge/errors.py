@@ -44,11 +44,14 @@ class ApiError(Exception):
         }
 
     def headers(self) -> Mapping[str, str]:
-        """`Retry-After` in whole seconds if waiting helps, and `Allow` for a wrong method.
+        """`Retry-After` in whole seconds if waiting helps, `Allow` for a wrong method, and
+        `WWW-Authenticate` for a missing or invalid token or key.
 
         After 408 and 413 the rest of the request is not read, so the connection is closed.
         """
         headers = {"Connection": "close"} if self.status in (408, 413) else {}
+        if self.status == 401:
+            headers["WWW-Authenticate"] = "Bearer"
         if self.retry_after is not None:
             headers["Retry-After"] = str(max(1, math.ceil(self.retry_after)))
         if self.allow is not None:

@@ -115,10 +115,16 @@ async def _check_health(
     found = await _call(http, "GET", worker, "/health", headers)
     if worker.protocol != "openai":
         return read_health(found.status, found.body)
-    if found.status == 404:  # Some servers have no /health, but all list their models.
+    if _has_no_health(found):  # All list their models.
         found = await _call(http, "GET", worker, "/v1/models", headers)
         return read_models(found.status, found.body)
     return read_openai_health(found.status, found.body)
+
+
+def _has_no_health(found: Fetched) -> bool:
+    """Whether an OpenAI-compatible server has no /health. Some say so with status 200."""
+    is_error = isinstance(found.body, dict) and "error" in found.body and "status" not in found.body
+    return found.status == 404 or (found.status == 200 and is_error)
 
 
 async def _check_generation(

@@ -9,6 +9,7 @@ from typing import Any
 from edge.clients import NETWORK_ERRORS
 from edge.credentials import Misconfigured, credentials
 from edge.json_values import fields, text
+from edge.settings import EdgeSettings
 from edge.worker_health import WorkerHealth
 from health_check.fetch import fetch
 from health_check.probe import Hook, ProbeResult, Worker, probe
@@ -115,7 +116,7 @@ async def check_worker(worker: Worker, previous: object, run: Run, found: Found)
 async def _probe(worker: Worker, run: Run, *, deep: bool) -> ProbeResult:
     settings = run.settings
     try:
-        key = _key(worker, run)
+        key = worker_key(worker, run.settings, run.environ)
     except Misconfigured as error:
         return ProbeResult(f"it is not probed: {error}", 0)
     return await probe(
@@ -128,28 +129,30 @@ async def _probe(worker: Worker, run: Run, *, deep: bool) -> ProbeResult:
     )
 
 
-def _key(worker: Worker, run: Run) -> str | None:
+def worker_key(worker: Worker, settings: EdgeSettings, environ: Mapping[str, str]) -> str | None:
+    """The key that a probe sends, if the worker has one. Raises `Misconfigured`."""
     if worker.name == CHAT_WORKER:
         # This key is sent only to the team's own worker, which is registered with the secret key.
-        key = run.settings.chat_worker_api_key
+        key = settings.chat_worker_api_key
         return key.get_secret_value() if key else None
     if worker.secret_name is None:
         return None
-    return _credentials(worker.url, worker.secret_name, run)["Authorization"].removeprefix(
-        "Bearer "
-    )
+    header = _credentials(worker.url, worker.secret_name, settings, environ)
+    return header["Authorization"].removeprefix("Bearer ")
 
 
-def _credentials(url: str, secret_name: str | None, run: Run) -> dict[str, str]:
+def _credentials(
+    url: str, secret_name: str | None, settings: EdgeSettings, environ: Mapping[str, str]
+) -> dict[str, str]:
     """The header with the key, if there is one. Raises `Misconfigured`."""
     return credentials(
         url,
         scheme="bearer" if secret_name else "none",
         header="Authorization",
         secret_name=secret_name,
-        environ=run.environ,
-        key_origins=run.settings.key_origins,
-        allow_local=run.settings.allow_local_upstreams,
+        environ=environ,
+        key_origins=settings.key_origins,
+        allow_local=settings.allow_local_upstreams,
     )
 
 
@@ -159,7 +162,7 @@ async def _wake(name: str, hook: Hook, run: Run) -> str | None:
     if await run.begin(f"wake:{name}", seconds, seconds) is None:
         return None
     try:
-        headers = _credentials(hook.url, hook.secret_name, run)
+        headers = _credentials(hook.url, hook.secret_name, run.settings, run.environ)
         async with asyncio.timeout(run.settings.probe_timeout_seconds):
             answer = await fetch(run.clients.http(), "POST", hook.url, headers=headers)
     except Misconfigured as error:

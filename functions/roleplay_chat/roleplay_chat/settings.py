@@ -80,15 +80,17 @@ class Settings(EdgeSettings):
     otel_exporter_otlp_endpoint: str | None = None
     """An OpenTelemetry collector for traces and metrics over HTTP."""
 
-    site_url: HeaderText = "https://ourvidz.com"
+    site_url: HeaderText | None = None
     """Sent to providers as HTTP-Referer."""
-    site_name: HeaderText = "OurVidz Platform"
+    site_name: HeaderText | None = None
     """Sent to providers as X-Title."""
 
     @field_validator(
         "supabase_jwt_secret",
         "supabase_jwt_issuer",
         "otel_exporter_otlp_endpoint",
+        "site_url",
+        "site_name",
         mode="before",
     )
     @classmethod

@@ -471,11 +471,8 @@ class Generation:
             return {"Authorization": f"Bearer {key.get_secret_value()}"} if key else {}
         if target.worker:
             return own
-        return {
-            "HTTP-Referer": self.settings.site_url,
-            "X-Title": self.settings.site_name,
-            **own,
-        }
+        site = {"HTTP-Referer": self.settings.site_url, "X-Title": self.settings.site_name}
+        return {name: value for name, value in site.items() if value} | own
 
     def _left(self) -> float:
         return self._deadline - time.monotonic()

@@ -1,4 +1,4 @@
-"""The README's settings table is complete and has the code's defaults."""
+"""The table of settings is complete and has the code's defaults."""
 
 import re
 from pathlib import Path
@@ -9,12 +9,12 @@ from edge.settings import EdgeSettings
 from health_check.settings import Settings as HealthCheckSettings
 from roleplay_chat.settings import Settings as RoleplayChatSettings
 
-README = Path(__file__).parents[2] / "README.md"
+DOCUMENT = Path(__file__).parents[2] / "docs" / "configuration.md"
 
 
 def documented() -> dict[str, tuple[str, str]]:
     """(default, function) by variable, from the table."""
-    table = README.read_text().partition("<!-- settings")[2]
+    table = DOCUMENT.read_text().partition("<!-- settings")[2]
     rows = re.findall(r"^\| `(\w+)` \|(.*?)\| (\w+) \|", table, re.MULTILINE)
     return {name: (default.strip("` "), function) for name, default, function in rows}
 
