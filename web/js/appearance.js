@@ -1,32 +1,33 @@
-// The theme and the size of text: kept on this device and applied by theme.js.
+// The language, the theme and the size of text: kept on this device. theme.js applies the last two.
 
 import { html } from "../vendor/lit/lit-html.js";
+import { LANGUAGES, chooseLanguage, language, t } from "./language.js";
 import { openDialog } from "./page.js";
 import { modal } from "./parts.js";
 
-const THEMES = { system: "As the system", light: "Light", dark: "Dark" };
-const SIZES = { small: "Small", normal: "Normal", large: "Large", larger: "Larger" };
+const THEMES = { system: t("As the system"), light: t("Light"), dark: t("Dark") };
+const SIZES = { small: t("Small"), normal: t("Normal"), large: t("Large"), larger: t("Larger") };
 
-function keep(name, value) {
+const keep = (name) => (value) => {
   localStorage.setItem(name, value);
   dispatchEvent(new Event("storage"));
-}
-
-const choice = (label, name, options, standard) => {
-  const chosen = localStorage.getItem(name) ?? standard;
-  return html`
-    <label>${label}
-      <select @change=${({ target }) => keep(name, target.value)}>
-        ${Object.entries(options).map(([value, text]) => html`<option value=${value} ?selected=${value === chosen}>${text}</option>`)}
-      </select>
-    </label>`;
 };
 
-export const appearance = (state) => modal("Appearance", html`
+const kept = (name, standard) => localStorage.getItem(name) ?? standard;
+
+const choice = (label, options, chosen, choose) => html`
+  <label>${label}
+    <select @change=${({ target }) => choose(target.value)}>
+      ${Object.entries(options).map(([value, text]) => html`<option value=${value} ?selected=${value === chosen}>${text}</option>`)}
+    </select>
+  </label>`;
+
+export const appearance = (state) => modal(t("Appearance"), html`
   <section>
-    ${choice("Theme", "theme", THEMES, "system")}
-    ${choice("Text size", "size", SIZES, "normal")}
-    <p class="quiet">Both are kept on this device.</p>
+    ${choice(t("Language"), LANGUAGES, language, chooseLanguage)}
+    ${choice(t("Theme"), THEMES, kept("theme", "system"), keep("theme"))}
+    ${choice(t("Text size"), SIZES, kept("size", "normal"), keep("size"))}
+    <p class="quiet">${t("All are kept on this device.")}</p>
   </section>`, state);
 
 export const showAppearance = () => openDialog("appearance");

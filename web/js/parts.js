@@ -1,6 +1,7 @@
 // Small templates that several views use.
 
 import { html, nothing } from "../vendor/lit/lit-html.js";
+import { t } from "./language.js";
 import { closeDialog, set } from "./page.js";
 import { signOut } from "./session.js";
 
@@ -18,14 +19,14 @@ export function avatar(name) {
 export const modal = (title, content, state) => html`
   <dialog aria-label=${title} @close=${({ target }) => target.isConnected && closeDialog()}>
     <header><h2 dir="auto">${title}</h2>
-      <button class="link" @click=${({ target }) => target.closest("dialog").close()}>Close</button>
+      <button class="link" @click=${({ target }) => target.closest("dialog").close()}>${t("Close")}</button>
     </header>
     ${alert(state)} ${content}
   </dialog>`;
 
 const ADVICE = {
-  no_model_available: "Or choose another model above.",
-  content_refused: "Use different words, or change the subject.",
+  no_model_available: t("Or choose another model above."),
+  content_refused: t("Use different words, or change the subject."),
 };
 
 /** The last error and what to do about it; `again` sends the request again. */
@@ -36,9 +37,9 @@ export function alert({ trouble }, again = null) {
     <div class="error" role="alert" id="trouble">
       <p>${sentence} ${ADVICE[code] ?? ""}</p>
       <div class="choices">
-        ${code === "unauthorized" ? html`<button @click=${signOut}>Sign in again</button>` : nothing}
-        ${again && body && !FINAL.has(code) ? html`<button @click=${again}>Try again</button>` : nothing}
-        <button @click=${() => set({ trouble: null })}>Dismiss</button>
+        ${code === "unauthorized" ? html`<button @click=${signOut}>${t("Sign in again")}</button>` : nothing}
+        ${again && body && !FINAL.has(code) ? html`<button @click=${again}>${t("Try again")}</button>` : nothing}
+        <button @click=${() => set({ trouble: null })}>${t("Dismiss")}</button>
       </div>
     </div>`;
 }
@@ -48,8 +49,8 @@ export const loading = (state) => html`
   <main class="welcome">
     ${state.trouble
       ? html`<div class="card">${alert(state)}
-          <button class="primary" @click=${() => location.reload()}>Reload the page</button></div>`
-      : html`<p class="quiet">Loading …</p>`}
+          <button class="primary" @click=${() => location.reload()}>${t("Reload the page")}</button></div>`
+      : html`<p class="quiet">${t("Loading …")}</p>`}
   </main>`;
 
 /** A worker's health as a coloured dot with a label. */
