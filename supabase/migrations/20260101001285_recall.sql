@@ -21,12 +21,13 @@ end $$;
 -- A message scores the sum of its terms' weights, the rarer the more. An answer often repeats no word
 -- of its question, so the messages beside one that was found get a share of its score. Nothing is found
 -- if the best has hardly any of the terms: what was said then bears on nothing in particular.
--- `speakers` are the characters who wrote any of them.
+-- `speakers` are the characters who wrote any of them. Of messages in p_kept, which the caller has, only
+-- "position", "score" and "said_at" are returned.
 --
 -- However long the conversation is, it reads a bounded number of rows: the samples of the index
 -- (private.search_terms) tell which terms are common, and those are not looked for.
 create function private.recall(
-  p_conversation_id uuid, p_before bigint, p_except uuid, p_query text,
+  p_conversation_id uuid, p_before bigint, p_except uuid, p_query text, p_kept int8range default null,
   out messages json, out speakers uuid[])
 language plpgsql stable set search_path = ''
 -- begin_turn plans without bitmaps, and an index of terms has no other scan. A plan that was made while
@@ -51,6 +52,8 @@ declare
   v_languages regconfig[];
   v_terms bigint[];
   v_others bigint[];
+  v_positions bigint[];
+  v_scores double precision[];
 begin
   messages := '[]';
   speakers := '{}';
@@ -99,13 +102,21 @@ begin
     select w.term, ln(1 + 150.0 / coalesce(
       f.messages, case when w.term in (select r.term from rare r) then 1 else c_most_hits end))::double precision as weight
     from wanted w left join frequencies f on f.term = w.term),
-  found as materialized (
+  found as (
     select h.position, sum(w.weight) as score from hits h join weights w on w.term = h.term
     group by h.position
     having sum(w.weight) >= c_least_share * least(
       (select sum(a.weight) from weights a where a.term = any (v_terms)),
       (select sum(a.weight) from weights a where a.term = any (v_others)))
-    order by 2 desc, 1 desc limit c_most_found),
+    order by 2 desc, 1 desc limit c_most_found)
+  select array_agg(f.position), array_agg(f.score) into v_positions, v_scores from found f;
+  -- Most often nothing is found, and preparing the next statement takes longer than this one.
+  if v_positions is null then
+    return;
+  end if;
+
+  with found as materialized (
+    select f.position, f.score from unnest(v_positions, v_scores) f (position, score)),
   near as (
     select f.position, f.position as found_at, 0 as distance, f.score from found f
     union all
@@ -139,6 +150,8 @@ begin
   spoke as materialized (
     select ch.id, ch.name from shared.characters ch where ch.id in (select r.character_id from read r))
   select coalesce(json_agg(case
+      when p_kept @> r.position then json_build_object(
+        'position', r.position, 'score', r.score, 'said_at', r.created_at)
       when s.id is null then json_build_object(
         'sender', r.sender, 'content', r.content, 'position', r.position, 'score', r.score, 'said_at', r.created_at)
       else json_build_object(
@@ -150,5 +163,5 @@ begin
   from read r left join spoke s on s.id = r.character_id
   where r.bytes <= c_most_bytes;
 end $$;
-revoke execute on function private.spoken_language(uuid, bigint), private.recall(uuid, bigint, uuid, text)
+revoke execute on function private.spoken_language(uuid, bigint), private.recall(uuid, bigint, uuid, text, int8range)
   from public, anon, authenticated;

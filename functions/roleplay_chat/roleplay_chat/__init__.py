@@ -7,6 +7,7 @@ api             the shapes of requests, answers and events
 turn_tasks      runs each turn in a task of its own
 turn            the order of a turn's steps: plan, screen, greet or generate, save, tell
 turn_store      the database calls that begin and finish a turn
+copies          what turns have read, so that the next one reads only what is new
 turn_plan       decides the content tier and which models to try
 content_tier    decides who may have the adult tier
 lorebook/       finds the book entries that the conversation mentions
