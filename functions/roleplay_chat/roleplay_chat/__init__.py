@@ -2,6 +2,7 @@
 
 app             HTTP: parses the request into a turn, sends events as the response
 api             the shapes of requests, answers and events
+openai_api/     the same for programs written for OpenAI's API
 turn            the order of a turn's steps: plan, screen, greet or generate, save, tell
 turn_store      the database calls that begin and finish a turn
 turn_plan       decides the content tier and which models to try
@@ -15,6 +16,8 @@ reply/          cleans a model's output piece by piece
 memory/         summarises, in the background, what no longer fits the prompt
 turn_record     what a turn leaves: answer, columns, usage rows, log line, alerts
 turn_errors     the error when there is no reply
+turn_events     keeps the events of a running turn for its readers
+resume          the stream of a turn that another instance runs
 
 Below these: types (`rows`, `messages`), `tokens`, `continuation`, `settings`, `time_zones`.
 `telemetry` measures.

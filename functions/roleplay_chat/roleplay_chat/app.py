@@ -3,8 +3,9 @@
 import asyncio
 import sys
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import AsyncExitStack
+from functools import cached_property
 from logging import getLogger
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -24,36 +25,40 @@ from edge.logs import configure, follow_trace
 from edge.timing import Timing
 from roleplay_chat import message_actions, turn_store
 from roleplay_chat.api import (
-    HEARTBEAT,
     Caller,
     ChatRequest,
-    Delta,
     Done,
     Failed,
-    Start,
-    TurnEvent,
     on_first_use,
     parse_body,
     parse_request,
-    sse,
 )
 from roleplay_chat.cards import actions as card_actions
 from roleplay_chat.chats import actions as chat_actions
 from roleplay_chat.memory.embedder import Embedder, Query
 from roleplay_chat.portraits import actions as portrait_actions
+from roleplay_chat.resume import awaited, saved_answer
 from roleplay_chat.rows import BegunTurn
 from roleplay_chat.settings import Settings
 from roleplay_chat.stops import Stops
 from roleplay_chat.turn import Context, RunningTurn, run_turn
+from roleplay_chat.turn_events import (
+    BEGINNING,
+    EventId,
+    Place,
+    Reader,
+    TurnEvents,
+    replayed,
+    written,
+)
 from roleplay_chat.turn_plan import Accepted
 
 if TYPE_CHECKING:
+    from roleplay_chat.openai_api.handlers import OpenAiApi
     from roleplay_chat.telemetry import Telemetry
 
 _log = getLogger("roleplay_chat")
 
-Events = asyncio.Queue[TurnEvent | None]
-"""A turn's events; None when a heartbeat is due."""
 SHUTDOWN_SECONDS = 10
 """The time that the platform gives a process between SIGTERM and SIGKILL."""
 
@@ -65,6 +70,11 @@ LARGE_EACH = 2
 LARGE_WAIT_SECONDS = 10
 LARGE_ANSWER_SECONDS = 120
 """The time limit for a client to receive a large answer."""
+RETURNING_AT_ONCE = 200
+"""How many readers may come back to running turns at once."""
+RETURNING_EACH = 5
+"""How many of them one person may have."""
+RETURNING_WAIT_SECONDS = 5
 MAX_VALUES = 120_000
 """The limit for a large request, counted by `value_count_bound`. Each value becomes an object of
 about a hundred bytes. Cards with the largest books have half as many."""
@@ -80,12 +90,6 @@ _TOO_LARGE = {
     "set_portrait": "picture_too_large",
 }
 """The actions with files, and the code of the error for one that is too large."""
-
-CUT_OFF = {
-    "success": False,
-    "error": "The reply was cut off. The text so far is saved; you can continue it.",
-    "code": "reply_incomplete",
-}
 
 
 class App:
@@ -115,7 +119,12 @@ class App:
             Bounded(LARGE_AT_ONCE, wait_seconds=LARGE_WAIT_SECONDS, each=LARGE_EACH)
             for _ in range(2)
         )
+        self._returning = Bounded(
+            RETURNING_AT_ONCE, wait_seconds=RETURNING_WAIT_SECONDS, each=RETURNING_EACH
+        )
         self._embedder = Embedder(self._clients, settings)
+        self._turns: dict[UUID, TurnEvents] = {}
+        """The events of the turns that run here."""
         self._running: set[asyncio.Task[None]] = set()
         self._telemetry = _telemetry(settings)
         self.asgi = CORSMiddleware(
@@ -160,15 +169,27 @@ class App:
                 "request rejected",
                 extra={"fields": {"request_id": request_id, "code": error.code}},
             )
-            return error.response(request_id)
+            return self._error_response(request, error, request_id)
         except ClientDisconnect:
             return None
         except Exception:
             self._log.exception("request failed", extra={"fields": {"request_id": request_id}})
-            return internal_error().response(request_id)
+            return self._error_response(request, internal_error(), request_id)
+
+    def _error_response(self, request: Request, error: ApiError, request_id: str) -> Response:
+        if not _is_for_openai(request):
+            return error.response(request_id)
+        from roleplay_chat.openai_api.answers import error_response
+
+        return error_response(error)
 
     async def _respond(self, request: Request, request_id: str, held: AsyncExitStack) -> Response:
         """`held` keeps the request's places in the limits until the response is sent."""
+        if _is_for_openai(request):
+            return await self._openai.respond(request, request_id, held)
+        event_id = EventId.parse(request.headers.get("last-event-id", ""))
+        if event_id and request.method in ("GET", "POST"):
+            return await self._resume(event_id, request, request_id, held)
         if request.method in ("GET", "HEAD"):
             return JSONResponse({"status": "ok", "function": "roleplay_chat"})
         if request.method != "POST":
@@ -199,9 +220,11 @@ class App:
             )
         if isinstance(begun, turn_store.Replay):
             answer = begun.result | {"response": begun.reply, "request_id": request_id}
-            return self._replay(answer) if streamed else JSONResponse(answer)
+            return self._event_stream(replayed(answer)) if streamed else JSONResponse(answer)
         try:
-            events = self._start(begun, chat, user_id, request, request_id, timing, streamed, query)
+            events = self._start(
+                begun, chat, user_id, request, request_id, timing, bool(streamed), query
+            )
         except Exception:
             await turn_store.abandon(self._clients, begun.turn.id)
             raise
@@ -211,9 +234,47 @@ class App:
         response.headers["Server-Timing"] = timing.header()
         return response
 
+    @cached_property
+    def _openai(self) -> "OpenAiApi":
+        """Imported by the first request for it: turns do not need it."""
+        from roleplay_chat.openai_api.handlers import OpenAiApi, Server
+        from roleplay_chat.openai_api.keys import Keys
+
+        server = Server(
+            self._clients,
+            self._settings,
+            self._embedder,
+            self._small_data,
+            self._start,
+            self._event_stream,
+        )
+        return OpenAiApi(server, Keys(self._tokens))
+
+    async def _resume(
+        self, event_id: EventId, request: Request, request_id: str, held: AsyncExitStack
+    ) -> Response:
+        """The rest of a turn's stream, for a reader who has read it up to an event."""
+        user_id = await self._tokens.user_id(bearer_token(request.headers.get("authorization")))
+        await held.enter_async_context(self._returning.place(user_id))
+        events = self._turns.get(event_id.turn_id)
+        if events and events.user_id == user_id:
+            return await self._stream(events, request_id, event_id.place)
+        asked = self._clients, user_id, event_id.turn_id, request_id
+        if (answer := await saved_answer(*asked)) is not None:
+            return self._event_stream(replayed(answer))
+        return self._event_stream(awaited(*asked, seconds=self._settings.follow_check_seconds))
+
+    async def _small_data(
+        self, request: Request, user_id: UUID, held: AsyncExitStack
+    ) -> dict[str, Any]:
+        """Parse a body of ordinary size."""
+        largest = self._settings.max_body_bytes
+        return parse_body(await self._read(request, user_id, held, largest=largest))
+
     async def _data(self, request: Request, user_id: UUID, held: AsyncExitStack) -> dict[str, Any]:
         """Parse the request's body. Its bytes are freed when this returns."""
-        body = await self._read(request, user_id, held)
+        largest = max(self._settings.max_body_bytes, self._settings.max_card_bytes)
+        body = await self._read(request, user_id, held, largest=largest)
         if len(body) <= self._settings.max_body_bytes:
             data = parse_body(body)
         elif len(body) > MAX_NON_ASCII_BYTES and _may_have_non_ascii(body):
@@ -225,11 +286,12 @@ class App:
         _check_size(len(body), str(data.get("action")), self._settings)
         return data
 
-    async def _read(self, request: Request, user_id: UUID, held: AsyncExitStack) -> bytearray:
+    async def _read(
+        self, request: Request, user_id: UUID, held: AsyncExitStack, *, largest: int
+    ) -> bytearray:
         """Read the body. Raises `ApiError` if it is too large or too slow."""
         settings, loop = self._settings, asyncio.get_running_loop()
         small = settings.max_body_bytes
-        largest = max(small, settings.max_card_bytes)
         declared = request.headers.get("content-length", "")
         if declared.isdecimal() and int(declared[:20]) > largest:
             raise _too_large("body_too_large", largest)
@@ -261,20 +323,20 @@ class App:
         timing: Timing,
         streamed: bool,
         query: Query | None,
-    ) -> Events:
+    ) -> TurnEvents:
         """Run the turn in its own task, which continues when the client disconnects."""
-        events: Events = asyncio.Queue()
+        turn_id = begun.turn.id
+        events = self._turns[turn_id] = TurnEvents(turn_id, user_id, shows_text=streamed)
         accepted = Accepted(begun, chat, user_id, request_id, shows_at_once=streamed, query=query)
-        context = Context(self._clients, self._settings, timing, events.put_nowait, self._embedder)
-        turn = RunningTurn(on_end=lambda: self._stops.forget(begun.turn.id))
+        context = Context(self._clients, self._settings, timing, events.emit, self._embedder)
+        turn = RunningTurn(on_end=lambda: self._stops.forget(turn_id))
         task = asyncio.create_task(run_turn(context, accepted, turn))
         self._running.add(task)
         task.add_done_callback(self._running.discard)
-        heartbeat = _Heartbeat(events, self._settings.heartbeat_seconds)
-        task.add_done_callback(lambda _: heartbeat.stop())
-        self._stops.watch(begun.turn.id, user_id, turn.stop)
+        task.add_done_callback(lambda _: self._turns.pop(turn_id, None))
+        self._stops.watch(turn_id, user_id, turn.stop)
         if telemetry := self._telemetry:
-            began, ids = time.monotonic(), {"turn_id": str(begun.turn.id), "request_id": request_id}
+            began, ids = time.monotonic(), {"turn_id": str(turn_id), "request_id": request_id}
             task.add_done_callback(
                 lambda _: telemetry.record(turn.attempts, request.headers, began, **ids)
             )
@@ -283,25 +345,24 @@ class App:
             task.add_done_callback(lambda _: watcher.cancel())
         return events
 
-    async def _json(self, events: Events, request_id: str) -> Response:
-        while True:
-            event = await events.get()
-            if isinstance(event, Done):
-                return JSONResponse(event.answer.to_json())
-            if isinstance(event, Failed):
-                return event.error.response(request_id)
+    async def _json(self, events: TurnEvents, request_id: str) -> Response:
+        match await events.end():
+            case Done(answer):
+                return JSONResponse(answer.to_json())
+            case Failed(error):
+                return error.response(request_id)
 
-    async def _stream(self, events: Events, request_id: str) -> Response:
+    async def _stream(
+        self, events: TurnEvents, request_id: str, place: Place = BEGINNING
+    ) -> Response:
         """Stream the events. A failure before the first heartbeat keeps its HTTP status."""
-        first = await events.get()
-        if isinstance(first, Failed):
-            return first.error.response(request_id)
-        return self._event_stream(_serialized(first, events, request_id))
+        reader = Reader(events, place, self._settings.heartbeat_seconds)
+        first = await reader.next()
+        if first and isinstance(failed := first[0][1], Failed):
+            return failed.error.response(request_id)
+        return self._event_stream(written(reader, first, request_id))
 
-    def _replay(self, answer: dict[str, Any]) -> Response:
-        return self._event_stream(_replayed(answer))
-
-    def _event_stream(self, chunks: AsyncIterator[str]) -> Response:
+    def _event_stream(self, chunks: AsyncGenerator[str, None]) -> Response:
         return _EventStream(chunks, self._settings.send_timeout_seconds)
 
 
@@ -320,66 +381,6 @@ async def _stop_when_gone(request: Request, turn: RunningTurn) -> None:
     while (await request.receive())["type"] != "http.disconnect":
         pass
     turn.stop()
-
-
-class _Heartbeat:
-    """Puts None into the queue every `seconds`, so that no proxy closes a silent connection. One
-    timer per stream is cheaper than one per event."""
-
-    def __init__(self, events: Events, seconds: float) -> None:
-        self._events = events
-        self._seconds = seconds
-        self._wait()
-
-    def stop(self) -> None:
-        self._timer.cancel()
-
-    def _wait(self) -> None:
-        self._timer = asyncio.get_running_loop().call_later(self._seconds, self._beat)
-
-    def _beat(self) -> None:
-        self._events.put_nowait(None)
-        self._wait()
-
-
-async def _serialized(
-    event: TurnEvent | None, events: Events, request_id: str
-) -> AsyncIterator[str]:
-    while True:
-        chunk = _serialize(event, request_id)
-        # Events that are already waiting are sent together.
-        while not (isinstance(event, Done | Failed) or events.empty()):
-            event = events.get_nowait()
-            chunk += _serialize(event, request_id)
-        yield chunk
-        if isinstance(event, Done | Failed):
-            return
-        event = await events.get()
-
-
-def _serialize(event: TurnEvent | None, request_id: str) -> str:
-    match event:
-        case None:
-            return HEARTBEAT
-        case Start(turn_id, route, character_id):
-            start = {"turn_id": turn_id, "character_id": character_id}
-            return sse("start", start | route.to_json())
-        case Delta(text):
-            return sse("delta", {"text": text})
-        case Done(answer) if answer.is_cut_off:
-            return sse("error", answer.to_json() | CUT_OFF)
-        case Done(answer):
-            return sse("done", answer.to_json())
-        case Failed(error):
-            return sse("error", error.envelope(request_id))
-
-
-async def _replayed(answer: dict[str, Any]) -> AsyncIterator[str]:
-    names = ("turn_id", "character_id", "model_used", "usedFallback", "fallbackModel", "notice")
-    yield sse("start", {name: answer.get(name) for name in names})
-    yield sse("delta", {"text": answer["response"]})
-    is_cut_off = answer.get("incomplete") and not answer.get("stopped")
-    yield sse("error", answer | CUT_OFF) if is_cut_off else sse("done", answer)
 
 
 class _EventStream(Response):
@@ -469,6 +470,11 @@ class _SendTimeout:
             self._limit.reschedule(now)
         else:
             self._timer = self._loop.call_later(self._seconds, self._check)
+
+
+def _is_for_openai(request: Request) -> bool:
+    """Whether the path is one of the OpenAI-compatible API, wherever the function is served."""
+    return "/v1/" in request.scope["path"]
 
 
 def _may_have_non_ascii(body: bytearray) -> bool:
