@@ -330,7 +330,7 @@ export interface components {
              * @default roleplay
              * @enum {string}
              */
-            task: "roleplay" | "storytelling" | "prompt_enhancement";
+            task?: "roleplay" | "storytelling" | "prompt_enhancement";
             /** @description What the turn does; default: `send`. */
             action?: ("send" | "regenerate" | "continue" | "impersonate") | null;
             /** @description The reply to `regenerate` or `continue`; default: the newest. */
@@ -347,7 +347,7 @@ export interface components {
             /** @constant */
             action: "delete_account";
             /** @default  */
-            confirmation: string;
+            confirmation?: string;
         };
         /** @description The id of a message, and whether to delete everything after it too. */
         DeleteRequest: {
@@ -356,7 +356,7 @@ export interface components {
             /** Format: uuid */
             message_id: string;
             /** @default false */
-            onwards: boolean;
+            onwards?: boolean;
         };
         /** @description The id of a message, and its new text. */
         EditRequest: {
@@ -383,7 +383,7 @@ export interface components {
              * @default json
              * @enum {string}
              */
-            format: "json" | "png" | "charx";
+            format?: "json" | "png" | "charx";
         };
         /** @description The id of a message, and whether models do not read it; false shows it to them again. */
         HideRequest: {
@@ -392,7 +392,7 @@ export interface components {
             /** Format: uuid */
             message_id: string;
             /** @default true */
-            hidden: boolean;
+            hidden?: boolean;
         };
         /**
          * @description A chat of SillyTavern: its text in `chat`, or the file (.jsonl) in `chat_base64`; who the
@@ -647,6 +647,7 @@ export interface components {
         /** @description The first words have arrived: the turn's id and the answering model. */
         StartEvent: {
             turn_id: string;
+            character_id: string | null;
             model_used: string;
             usedFallback: boolean;
             fallbackModel: string | null;
@@ -749,7 +750,7 @@ export interface components {
             slots?: number | null;
             running?: number | null;
             /** @default false */
-            draining: boolean;
+            draining?: boolean;
         };
         Registered: {
             /** @constant */
@@ -808,19 +809,19 @@ export interface components {
         /** @description A part of a message's content. Only text is read. */
         ContentPart: {
             /** @default text */
-            type: string;
+            type?: string;
             /** @default  */
-            text: string;
+            text?: string;
         };
         /** @description The form of the reply, which is text. */
         ResponseFormat: {
             /** @default text */
-            type: string;
+            type?: string;
         };
         /** @description Whether the stream ends with the usage. */
         StreamOptions: {
             /** @default false */
-            include_usage: boolean;
+            include_usage?: boolean;
         };
         /** @description What every failure is answered with in OpenAI's form. */
         OpenAiError: {

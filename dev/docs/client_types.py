@@ -44,7 +44,9 @@ def actions() -> str:
 def write(folder: Path) -> None:
     """Write the declarations of the client's scripts to a folder that has copies of them."""
     (folder / "actions.d.ts").write_text(actions())
-    _run("openapi-typescript/bin/cli.js", str(FILE), "--output", str(folder / "api.d.ts"))
+    # Fields with defaults may be left out of requests.
+    options = ["--default-non-nullable", "false", "--output", str(folder / "api.d.ts")]
+    _run("openapi-typescript/bin/cli.js", str(FILE), *options)
     (folder / "index.d.ts").unlink(missing_ok=True)
     _run("typescript/bin/tsc", "--project", str(folder))
 

@@ -477,7 +477,8 @@ def _as_told(properties: Schema, body: Schema) -> Schema:
 
 def _events(answer: Schema, chosen: Schema) -> dict[str, Schema]:
     cut_off = {name: {"const": value} for name, value in CUT_OFF.items() if name != "error"}
-    started = {"turn_id": {"type": "string"}} | chosen["properties"]
+    names = ("turn_id", "character_id")
+    started = {name: answer["properties"][name] for name in names} | chosen["properties"]
     incomplete = answer["properties"] | cut_off | {"error": {"type": "string"}}
     return {
         "StartEvent": {

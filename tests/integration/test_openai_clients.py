@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-import os
+import json
+import subprocess
+import sys
 from collections.abc import Iterator
 from typing import Any
 
 import openai
 import pytest
 
-from tests.support.answers import error, stream, text
+from tests.support.answers import abort, error, stream, text
 from tests.support.clients import run_node
+from tests.support.functions import ENVIRONMENT
 from tests.support.openai_api import HELLO, MARA, Program, make_key
 from tests.support.stack import Stack, User
 from tests.support.talk import Talk
+from tests.support.waiting import PATIENCE
 
 pytestmark = pytest.mark.installations
 
@@ -103,8 +107,6 @@ class TestPython:
         assert limited.value.response.headers["retry-after"]
 
     def test_error_within_a_stream_is_raised(self, stack: Stack, client: openai.OpenAI) -> None:
-        from tests.support.answers import abort
-
         stack.upstream.enqueue(stream(["Good evening. ", abort()]))
         with pytest.raises(openai.APIError) as cut_off:
             list(client.chat.completions.create(model=MARA, messages=HELLO, stream=True))  # type: ignore[arg-type]
@@ -170,38 +172,64 @@ class TestNode:
         ]
 
 
+LITELLM = """
+import json, sys
+import litellm
+
+given = json.load(sys.stdin)
+
+
+def ask(model=given["model"], **more):
+    return litellm.completion(
+        model=f"openai/{model}",
+        messages=[{"role": "user", "content": "Hello"}],
+        api_base=given["url"],
+        api_key=given["key"],
+        num_retries=0,
+        max_retries=0,
+        **more,
+    )
+
+
+def failed(*arguments):
+    try:
+        ask(*arguments)
+    except Exception as error:
+        return type(error).__name__
+"""
+
+
 class TestLiteLLM:
-    @pytest.fixture
-    def ask(self, program: Program, monkeypatch: pytest.MonkeyPatch) -> Any:
-        # It would fetch a list of prices at import.
-        monkeypatch.setitem(os.environ, "LITELLM_LOCAL_MODEL_COST_MAP", "True")
-        litellm = pytest.importorskip("litellm")
-        litellm.telemetry = False
+    def run(self, program: Program, script: str) -> Any:
+        """What the script prints. In a process of its own: importing it warns of this and that."""
+        given = {"url": program.base_url, "key": program.key, "model": MARA}
+        # It would fetch a list of prices when it is imported.
+        env = ENVIRONMENT | {"LITELLM_LOCAL_MODEL_COST_MAP": "True", "NO_PROXY": "127.0.0.1"}
+        ran = subprocess.run(
+            [sys.executable, "-c", LITELLM + script],
+            input=json.dumps(given),
+            env=env,
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE,
+            check=False,
+        )
+        assert ran.returncode == 0, ran.stderr
+        return json.loads(ran.stdout.splitlines()[-1])
 
-        def completion(model: str = MARA, **more: Any) -> Any:
-            return litellm.completion(
-                model=f"openai/{model}",
-                messages=HELLO,
-                api_base=program.base_url,
-                api_key=program.key,
-                num_retries=0,
-                max_retries=0,
-                **more,
-            )
-
-        return completion
-
-    def test_completion_and_stream(self, stack: Stack, ask: Any) -> None:
+    def test_completion_and_stream(self, stack: Stack, program: Program) -> None:
         stack.upstream.enqueue(text("Good evening."), stream(["Sit ", "down."]))
-        assert ask().choices[0].message.content == "Good evening."
-        said = "".join(one.choices[0].delta.content or "" for one in ask(stream=True))
-        assert said == "Sit down."
+        said = self.run(
+            program,
+            """
+whole = ask().choices[0].message.content
+pieces = [one.choices[0].delta.content or "" for one in ask(stream=True)]
+print(json.dumps([whole, "".join(pieces)]))
+""",
+        )
+        assert said == ["Good evening.", "Sit down."]
 
-    def test_errors_are_of_their_kinds(self, stack: Stack, ask: Any) -> None:
-        import litellm
-
-        with pytest.raises(litellm.exceptions.NotFoundError):
-            ask("gpt-4o")
+    def test_errors_are_of_their_kinds(self, stack: Stack, program: Program) -> None:
         stack.configure(limits={"default": {"turns_per_minute": 0}})
-        with pytest.raises(litellm.exceptions.RateLimitError):
-            ask()
+        told = self.run(program, 'print(json.dumps([failed("gpt-4o"), failed()]))')
+        assert told == ["NotFoundError", "RateLimitError"]

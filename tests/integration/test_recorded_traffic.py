@@ -64,7 +64,8 @@ class TestTurns:
         check("Answer", done)
         assert done["route"]
         check("Answer", talk.say(client_message_id="one").json())
-        check("Answer", talk.say(None, kickoff=True, greeting=0).json() | {})
+        another = str(talk.stack.conversation(talk.user))
+        check("Answer", talk.stack.chat(talk.user, conversation_id=another, kickoff=True).json())
 
     def test_events(self, talk: Talk) -> None:
         named = {"start": "StartEvent", "delta": "DeltaEvent", "done": "Answer"}

@@ -69,7 +69,11 @@ def test_every_action_is_described() -> None:
     [
         pytest.param("Answer", ANSWER.to_json(), id="saved"),
         pytest.param("Answer", Answer(**vars(ANSWER) | {"saved": False}).to_json(), id="unsaved"),
-        pytest.param("StartEvent", {"turn_id": "turn", **ANSWER.chosen.to_json()}, id="start"),
+        pytest.param(
+            "StartEvent",
+            {"turn_id": "turn", "character_id": None, **ANSWER.chosen.to_json()},
+            id="start",
+        ),
         pytest.param("CutOff", ANSWER.to_json() | CUT_OFF, id="cut-off"),
         pytest.param("Error", spend_limit_reached(NOW).envelope("request"), id="error"),
         pytest.param(
