@@ -323,11 +323,13 @@ class App:
         timing: Timing,
         streamed: bool,
         query: Query | None,
+        *,
+        keeps_text: bool = True,
     ) -> TurnEvents:
         """Run the turn in its own task, which continues when the client disconnects."""
         turn_id = begun.turn.id
         events = self._turns[turn_id] = TurnEvents(turn_id, user_id, shows_text=streamed)
-        accepted = Accepted(begun, chat, user_id, request_id, shows_at_once=streamed, query=query)
+        accepted = Accepted(begun, chat, user_id, request_id, streamed, keeps_text, query)
         context = Context(self._clients, self._settings, timing, events.emit, self._embedder)
         turn = RunningTurn(on_end=lambda: self._stops.forget(turn_id))
         task = asyncio.create_task(run_turn(context, accepted, turn))
