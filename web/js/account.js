@@ -1,7 +1,9 @@
 // A person's own account: name, email and password, and the way back in without the password.
 
 import { html, nothing } from "../vendor/lit/lit-html.js";
+import { showApiKeys } from "./api-keys.js";
 import { UserError, data, supabase } from "./backend.js";
+import { t } from "./language.js";
 import { doing, openDialog, set } from "./page.js";
 import { modal } from "./parts.js";
 import { state } from "./state.js";
@@ -48,4 +50,5 @@ export const account = (state) => modal("Your account", html`
   ${form("Change the email", html`<label>Email
     <input name="email" type="email" autocomplete="email" required .value=${state.me.email} /></label>`, changeEmail)}
   ${form("Change the password", html`<label>New password
-    <input name="password" type="password" autocomplete="new-password" minlength="8" required /></label>`, changePassword)}`, state);
+    <input name="password" type="password" autocomplete="new-password" minlength="8" required /></label>`, changePassword)}
+  <section><button @click=${doing(() => showApiKeys())}>${t("API keys")}</button></section>`, state);

@@ -4,6 +4,7 @@ import { html, nothing } from "../vendor/lit/lit-html.js";
 import { live } from "../vendor/lit/directives/live.js";
 import { repeat } from "../vendor/lit/directives/repeat.js";
 import { account } from "./account.js";
+import { apiKeys } from "./api-keys.js";
 import { appearance } from "./appearance.js";
 import { BOOK_VIEWS } from "./book-dialogs.js";
 import * as talks from "./conversations.js";
@@ -18,7 +19,7 @@ import { portrait, portraitTools } from "./portrait.js";
 import { shortcuts } from "./shortcuts.js";
 import { findCharacter, listMembers } from "./state.js";
 
-const VIEWS = { memory, settings, characters, delete: deletion, discard, imported, chat, "chat-imported": chatImported, why, account, appearance, shortcuts, ...BOOK_VIEWS };
+const VIEWS = { memory, settings, characters, delete: deletion, discard, imported, chat, "chat-imported": chatImported, why, account, "api-keys": apiKeys, appearance, shortcuts, ...BOOK_VIEWS };
 
 export function dialog(state) {
   return state.dialog ? VIEWS[state.dialog.name](state) : nothing;

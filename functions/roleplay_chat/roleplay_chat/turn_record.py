@@ -103,10 +103,18 @@ def _generated(accepted: Accepted, planned: Planned, outcome: Outcome, target: T
         stopped=outcome.error_code == "stopped",
         user_message_id=_text(accepted.begun.turn.user_message_id),
         usage=last.used,
+        spent=_counted(last),
         route=[
             AttemptSummary(one.target.name, one.outcome, one.duration_ms) for one in outcome.replies
         ],
     )
+
+
+def _counted(attempt: Attempt) -> Usage | None:
+    if (spent := attempt.spent) is None:
+        return None
+    tokens = spent.prompt_tokens, spent.completion_tokens
+    return Usage(*tokens, spent.cost_usd, spent.cached_tokens)
 
 
 def _answer(
@@ -142,7 +150,7 @@ def turn_end(
     return TurnEnd(
         turn_id=accepted.begun.turn.id,
         status=_status(outcome, answer),
-        reply=answer.response if answer else None,
+        reply=answer.response if answer and accepted.keeps_text else None,
         columns={
             "content_tier": planned.tier,
             "model_used": answer.chosen.model_used if answer else None,
