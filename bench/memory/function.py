@@ -111,6 +111,9 @@ class Function:
     def call(self, function: str, parameters: Mapping[str, Any]) -> Any:
         """Call a database function, as PostgREST does."""
         self.calls.append(function)
+        if function == "begin_turn":
+            # All of the history: what is measured may be shown only a part of it.
+            parameters = {name: value for name, value in parameters.items() if name != "p_known"}
         self.embedded += parameters.get("p_embedding") is not None
         given = ", ".join(f"{name} => %({name})s" for name in parameters)
         values = {

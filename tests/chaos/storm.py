@@ -201,7 +201,7 @@ def _told(answer: httpx.Response) -> dict[str, Any]:
     """The JSON response, or that of the last event."""
     if "text/event-stream" not in answer.headers["content-type"]:
         return dict(answer.json())
-    last = httpx.Response(200, text=answer.text.strip().rpartition("data: ")[2])
+    last = httpx.Response(200, text=answer.text.rpartition("data: ")[2].partition("\n")[0])
     return dict(last.json())
 
 

@@ -57,6 +57,9 @@ class Client(httpx.AsyncClient):
         self, request: httpx.Request, *, stream: bool = False, **_: Any
     ) -> httpx.Response:
         """Send a request. Raises `NETWORK_ERRORS`."""
+        if "timeout" not in request.extensions:
+            # The caller made the request without this client.
+            request.extensions = {**request.extensions, "timeout": self.timeout.as_dict()}
         response = await self._connections.handle_async_request(request)
         response.request = request
         try:
