@@ -1206,6 +1206,7 @@ export interface operations {
              * @description - `age_verification_required`: This greeting requires a verified age. Start without choosing one, or write a message.
              *     - `banned_user`: This account is suspended. Please contact support if you think this is a mistake.
              *     - `content_refused`
+             *     - `not_admin`: Only admins can do this.
              */
             403: {
                 headers: {
@@ -1215,7 +1216,7 @@ export interface operations {
                 content: {
                     "application/json": components["schemas"]["Error"] & {
                         /** @enum {unknown} */
-                        code?: "age_verification_required" | "banned_user" | "content_refused";
+                        code?: "age_verification_required" | "banned_user" | "content_refused" | "not_admin";
                     };
                 };
             };
@@ -1445,6 +1446,7 @@ export interface operations {
              * @description - `age_verification_required`: This greeting requires a verified age. Start without choosing one, or write a message.
              *     - `banned_user`: This account is suspended. Please contact support if you think this is a mistake.
              *     - `content_refused`
+             *     - `not_admin`: Only admins can do this.
              */
             403: {
                 headers: {
@@ -1454,7 +1456,7 @@ export interface operations {
                 content: {
                     "application/json": components["schemas"]["Error"] & {
                         /** @enum {unknown} */
-                        code?: "age_verification_required" | "banned_user" | "content_refused";
+                        code?: "age_verification_required" | "banned_user" | "content_refused" | "not_admin";
                     };
                 };
             };
@@ -1753,6 +1755,7 @@ export interface operations {
              * @description - `age_verification_required`: This greeting requires a verified age. Start without choosing one, or write a message.
              *     - `banned_user`: This account is suspended. Please contact support if you think this is a mistake.
              *     - `content_refused`
+             *     - `not_admin`: Only admins can do this.
              */
             403: {
                 headers: {
@@ -1965,6 +1968,7 @@ export interface operations {
              * @description - `age_verification_required`: This greeting requires a verified age. Start without choosing one, or write a message.
              *     - `banned_user`: This account is suspended. Please contact support if you think this is a mistake.
              *     - `content_refused`
+             *     - `not_admin`: Only admins can do this.
              */
             403: {
                 headers: {
@@ -2215,6 +2219,7 @@ export interface operations {
              * @description - `age_verification_required`: This greeting requires a verified age. Start without choosing one, or write a message.
              *     - `banned_user`: This account is suspended. Please contact support if you think this is a mistake.
              *     - `content_refused`
+             *     - `not_admin`: Only admins can do this.
              */
             403: {
                 headers: {
