@@ -14,9 +14,10 @@ from bench.systems import FLOOR, FUNCTION, TOKENS, System, start_function
 
 HISTORY_TOKENS = 32_000
 CONTEXT_TOKENS = 40_000
-"""So much that the history fits and nothing of it is due for a summary."""
-WORDS, WORDS_OF_A_MESSAGE = 8_000, 60
-"""Different words of which messages are made, the nth as often as in a language."""
+"""Enough for the whole history, so that no summary is due."""
+WORDS = 8_000
+"""The size of the vocabulary. Words are about as frequent as in a natural language."""
+WORDS_OF_A_MESSAGE = 60
 TOKENS_PER_CHARACTER = 0.35
 """Roughly, by the function's own estimate of prose."""
 
@@ -26,7 +27,7 @@ class LongHistory:
     """Processor time of a streamed turn, in milliseconds."""
 
     first: float
-    """The first turn of a conversation of which the instance knows nothing."""
+    """The first turn of a conversation that is new to the instance."""
     following: float
     """The turn after it."""
 
@@ -74,7 +75,7 @@ def _turns(system: System, around: Surroundings, person: Person) -> tuple[float,
 
 
 def messages(seed: str) -> Sequence[str]:
-    """Messages of `HISTORY_TOKENS` together, with as many different words as such a text has."""
+    """Messages with `HISTORY_TOKENS` in total and the vocabulary of a text of that length."""
     chosen = random.Random(seed)  # noqa: S311 - any numbers do
     said: list[str] = []
     left = HISTORY_TOKENS / TOKENS_PER_CHARACTER

@@ -44,6 +44,23 @@ class Room:
             shown.wait_for(READY)
             yield shown
 
+    @contextmanager
+    def waiting(self, message: str) -> Iterator[tuple[PseudoTerminal, Gate]]:
+        """A terminal in which a message waits until the turn that was stopped has ended, which it
+        does when the gate opens."""
+        upstream = Gate()
+        self.stack.upstream.enqueue(stream([BEGUN, upstream, " lit."]), text("Second reply."))
+        end_of_turn = self.stack.gateway.hold("/rpc/finish_turn")
+        with self.chat() as chat:
+            chat.type("Hello" + ENTER)
+            chat.wait_for("The lamp")
+            chat.type(CTRL_C)
+            chat.wait_for("(stopped)")
+            chat.type(message + ENTER)
+            chat.wait_for("Another reply is still being written")
+            yield chat, end_of_turn
+        upstream.open()
+
     def said(self) -> list[str]:
         """The messages after the two that are there from the start."""
         rows = self.stack.all(
@@ -60,43 +77,23 @@ def room(stack: Stack, tmp_path: Path) -> Room:
 
 
 def test_ctrl_c_stops_the_turn_and_the_next_message_waits_for_its_end(room: Room) -> None:
-    upstream = Gate()
-    room.stack.upstream.enqueue(stream([BEGUN, upstream, " lit."]), text("Second reply."))
-    end_of_turn = room.stack.gateway.hold("/rpc/finish_turn")
-    with room.chat() as chat:
-        chat.type("Hello" + ENTER)
-        chat.wait_for("The lamp")
-        chat.type(CTRL_C)
-        chat.wait_for("(stopped)")
-        chat.type("And now?" + ENTER)
-        chat.wait_for("Another reply is still being written")
+    with room.waiting("And now?") as (chat, end_of_turn):
         end_of_turn.open()
         chat.wait_for("Second reply.")
         chat.type(CTRL_D)
         assert chat.wait_for_end() == 0
-    upstream.open()
     assert room.said() == ["Hello", BEGUN, "And now?", "Second reply."]
     (first, _) = room.stack.all("select status, result from turns order by created_at")
     assert first["result"]["stopped"] is True
 
 
 def test_message_that_waits_can_be_taken_back(room: Room) -> None:
-    upstream = Gate()
-    room.stack.upstream.enqueue(stream([BEGUN, upstream, " lit."]), text("Second reply."))
-    end_of_turn = room.stack.gateway.hold("/rpc/finish_turn")
-    with room.chat() as chat:
-        chat.type("Hello" + ENTER)
-        chat.wait_for("The lamp")
-        chat.type(CTRL_C)
-        chat.wait_for("(stopped)")
-        chat.type("And now" + ENTER)
-        chat.wait_for("Another reply is still being written")
+    with room.waiting("And now") as (chat, end_of_turn):
         chat.type(CTRL_C)
         chat.wait_for("(not sent)")
         end_of_turn.open()
         chat.type("?" + ENTER)
         chat.wait_for("Second reply.")
-    upstream.open()
     assert room.said() == ["Hello", BEGUN, "And now?", "Second reply."]
 
 

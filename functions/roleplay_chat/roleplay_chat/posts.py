@@ -1,4 +1,5 @@
-"""Answers POST requests: turns, whose events it sends as JSON or as a stream, and actions.
+"""Answers turns, whose events it sends as JSON or as a stream, actions, readers who come back to a
+stream, and programs written for OpenAI's API.
 
 A turn's own modules are imported while the database begins the first one.
 """
@@ -53,7 +54,7 @@ RETURNING_WAIT_SECONDS = 5
 
 
 class Posts:
-    """The state that all POST requests share."""
+    """The state that all of these requests share."""
 
     def __init__(self, settings: Settings, telemetry: "Telemetry | None" = None) -> None:
         self._settings = settings
@@ -102,7 +103,7 @@ class Posts:
         Raises `ApiError`.
         """
         settings = self._settings
-        turns = self._turns or self._load_turns()
+        turns = self._load_turns()
         token = bearer_token(request.headers.get("authorization"))
         user_id = await self._tokens.user_id(token)
         data = await self._bodies.read(request, user_id, held)
@@ -128,7 +129,7 @@ class Posts:
                 embedding=query.embedding if query else None,
             )
         if isinstance(begun, turn_store.Replay):
-            replay = begun.result | {"response": begun.reply, "request_id": request_id}
+            replay = begun.to_json(request_id)
             return self._event_stream(replayed(replay)) if streamed else JSONResponse(replay)
         try:
             running = await asyncio.shield(turns)
@@ -149,7 +150,7 @@ class Posts:
     ) -> Response:
         """The response to a program that is written for OpenAI's API. Raises `ApiError`."""
         if self._openai is None:
-            turns = await asyncio.shield(self._turns or self._load_turns())
+            turns = await asyncio.shield(self._load_turns())
             self._openai = self._make_openai(turns)
         return await self._openai.respond(request, request_id, held)
 
@@ -163,7 +164,7 @@ class Posts:
             return None
         user_id = await self._tokens.user_id(bearer_token(request.headers.get("authorization")))
         await held.enter_async_context(self._returning.place(user_id))
-        turns = await asyncio.shield(self._turns or self._load_turns())
+        turns = await asyncio.shield(self._load_turns())
         if events := turns.find(event_id.turn_id, user_id):
             return await self._stream(events, request_id, event_id.place)
         asked = self._clients, user_id, event_id.turn_id, request_id
@@ -194,7 +195,9 @@ class Posts:
         await self._clients.aclose()
 
     def _load_turns(self) -> "asyncio.Task[TurnTasks]":
-        self._turns = asyncio.create_task(self._make_turns())
+        """The task that imports what turns need: begun once, by the first request."""
+        if self._turns is None:
+            self._turns = asyncio.create_task(self._make_turns())
         return self._turns
 
     async def _make_turns(self) -> "TurnTasks":

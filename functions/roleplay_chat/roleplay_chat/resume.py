@@ -17,9 +17,7 @@ async def saved_answer(
 ) -> dict[str, Any] | None:
     """The answer of a turn that has ended; None while it runs. Raises `ApiError`."""
     saved = await turn_store.read(clients, user_id, turn_id)
-    if saved is None:
-        return None
-    return saved.result | {"response": saved.reply, "request_id": request_id}
+    return None if saved is None else saved.to_json(request_id)
 
 
 async def awaited(

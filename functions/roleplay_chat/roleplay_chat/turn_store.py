@@ -43,6 +43,10 @@ class Replay:
     reply: str
     result: dict[str, Any]
 
+    def to_json(self, request_id: str) -> dict[str, Any]:
+        """The answer to this request."""
+        return self.result | {"response": self.reply, "request_id": request_id}
+
 
 @dataclass(frozen=True)
 class TurnEnd:

@@ -153,7 +153,7 @@ class OpenAiApi:
     def _replay(
         self, completion: Completion, replay: turn_store.Replay, request_id: str
     ) -> Response:
-        answer = replay.result | {"response": replay.reply, "request_id": request_id}
+        answer = replay.to_json(request_id)
         answers = Answers(completion, answer["turn_id"])
         if completion.stream:
             return self._server.event_stream(answers.replayed(answer))
