@@ -116,13 +116,17 @@ def reply_writer() -> WordWriter:
 
 @contextlib.contextmanager
 def keeping_typed_text() -> Iterator[None]:
-    """While this holds, Ctrl-C does not discard what was typed but not read yet."""
+    """While this holds, what is typed while nobody reads is there for the next prompt: Ctrl-C does
+    not discard it, and Ctrl-D waits as well."""
     if not sys.stdin.isatty():
         yield
         return
     before = termios.tcgetattr(sys.stdin)
     changed = [*before]
     changed[3] |= termios.NOFLSH
+    # Otherwise the terminal would take Ctrl-D for itself, and the prompt would never see it.
+    changed[6] = [*before[6]]
+    changed[6][termios.VEOF] = bytes([os.fpathconf(sys.stdin.fileno(), "PC_VDISABLE")])
     termios.tcsetattr(sys.stdin, termios.TCSANOW, changed)
     try:
         yield

@@ -97,6 +97,19 @@ def test_message_that_waits_can_be_taken_back(room: Room) -> None:
     assert room.said() == ["Hello", BEGUN, "And now?", "Second reply."]
 
 
+def test_ctrl_d_that_is_typed_while_a_reply_is_written_ends_the_chat_after_it(room: Room) -> None:
+    upstream = Gate()
+    room.stack.upstream.enqueue(stream([BEGUN, upstream, " lit."]))
+    with room.chat() as chat:
+        chat.type("Hello" + ENTER)
+        chat.wait_for("The lamp")
+        chat.type(CTRL_D)
+        chat.wait_for("^D")
+        upstream.open()
+        assert chat.wait_for_end() == 0
+    assert room.said() == ["Hello", BEGUN + " lit."]
+
+
 @pytest.mark.parametrize("stops", [False, True], ids=["complete", "stopped"])
 def test_what_is_typed_while_a_reply_is_written_is_kept(room: Room, stops: bool) -> None:
     upstream = Gate()
