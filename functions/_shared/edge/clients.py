@@ -3,6 +3,7 @@
 import asyncio
 import re
 from collections.abc import Callable, Mapping
+from copy import copy
 from typing import Any, TypeVar
 from uuid import UUID
 
@@ -11,7 +12,7 @@ import httpx
 
 # Only the PostgREST part of the Supabase client: importing Auth, Storage and Realtime, which are
 # never used, would slow down every cold start.
-from postgrest import AsyncPostgrestClient
+from postgrest import AsyncPostgrestClient, AsyncRPCFilterRequestBuilder
 from postgrest.exceptions import APIError
 
 from edge.bounded import Bounded
@@ -92,6 +93,7 @@ class Clients:
         self._http: httpx.AsyncClient
         self._supabase_http: httpx.AsyncClient
         self._database: AsyncPostgrestClient
+        self._calls: dict[str, AsyncRPCFilterRequestBuilder] = {}
         self._rest_url = f"{settings.supabase_url}/rest/v1"
         key = settings.supabase_secret_key.get_secret_value()
         self._database_headers = {"apikey": key, "Authorization": f"Bearer {key}"}
@@ -136,7 +138,7 @@ class Clients:
         given: dict[str, Any] = dict(parameters or {})
         self._open()
         try:
-            return (await self._database.rpc(function, given).execute()).data
+            return (await self._call(function, given).execute()).data
         except NETWORK_ERRORS as error:
             raise database_unavailable() from error
         except APIError as error:
@@ -146,6 +148,15 @@ class Clients:
             fields = {"function": function, "sqlstate": failed.sqlstate}
             self._log.warning("PostgREST has another schema", extra={"fields": fields})
         raise database_unavailable() if failed.is_transient else failed
+
+    def _call(self, function: str, given: dict[str, Any]) -> AsyncRPCFilterRequestBuilder:
+        """The Supabase client's call of a function. Its address and headers are made once."""
+        made = self._calls.get(function)
+        if made is None:
+            made = self._calls[function] = self._database.rpc(function, {})
+        request = copy(made.request)
+        request.json = given
+        return type(made)(request)
 
     async def delete_user(self, user_id: UUID) -> bool:
         """Delete a user with the secret key. True: the user is gone; False: the server refused.
@@ -181,6 +192,7 @@ class Clients:
         public_only = not self._settings.allow_local_upstreams
         self._http = Client(public_only=public_only, timeout=httpx.Timeout(10))
         self._supabase_http = SupabaseClient()
+        self._calls = {}
         self._database = AsyncPostgrestClient(
             self._rest_url, headers=self._database_headers, http_client=self._supabase_http
         )

@@ -16,6 +16,13 @@ PIECE_BYTES = 65_536
 """How much is sent at once, because the server buffers what a client has not received yet."""
 
 
+_STREAM_HEADERS = (
+    (b"cache-control", b"no-cache"),
+    (b"x-accel-buffering", b"no"),
+    (b"content-type", b"text/event-stream; charset=utf-8"),
+)
+
+
 class EventStream(Response):
     """Sends server-sent events. It does not watch for a disconnect, which would need another task:
     the turn ends by itself, and the server drops what is sent to nobody."""
@@ -23,8 +30,9 @@ class EventStream(Response):
     media_type = "text/event-stream"
 
     def __init__(self, chunks: AsyncIterator[str], send_seconds: float) -> None:
-        super().__init__(headers={"Cache-Control": "no-cache", "X-Accel-Buffering": "no"})
-        del self.headers["Content-Length"]  # The base class counts an empty body.
+        # Not the base class's, which counts an empty body.
+        self.status_code, self.background, self.body = 200, None, b""
+        self.raw_headers = list(_STREAM_HEADERS)
         self._chunks = chunks
         self._send_seconds = send_seconds
 
