@@ -240,10 +240,14 @@ class _Body(httpx.AsyncByteStream, AsyncIterator[bytes]):
         return self
 
     async def __anext__(self) -> bytes:
-        with map_aiohttp_exceptions():
-            if piece := await self._response.content.read(READ_BYTES):
-                return piece
-        raise StopAsyncIteration
+        try:
+            piece = await self._response.content.read(READ_BYTES)
+        except Exception:  # Entering the block for each piece would cost more than reading it.
+            with map_aiohttp_exceptions():
+                raise
+        if not piece:
+            raise StopAsyncIteration
+        return piece
 
     async def aclose(self) -> None:
         with map_aiohttp_exceptions():
