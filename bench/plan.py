@@ -32,6 +32,8 @@ class Plan:
     """Messages in the conversations of the table in which old messages are looked for."""
     talks: int = 9_900
     """Further ones of the smallest size: a million messages together."""
+    long_histories: int = 9
+    """Conversations with a long history, for the function and the floor each."""
     calls: int = 300
     """Calls of begin_turn and finish_turn at each size."""
     attacks: int = 5
@@ -55,6 +57,7 @@ class Plan:
             adopted_conversations=10_000,
             recalled_messages=(100, 1_000),
             talks=90,
+            long_histories=3,
             calls=50,
             attacks=2,
         )

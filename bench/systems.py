@@ -60,12 +60,16 @@ def function_command(environments: Environments, name: str, port: int) -> list[o
 
 
 def start_function(
-    programs: Programs, environments: Environments, around: Surroundings, name: str
+    programs: Programs,
+    environments: Environments,
+    around: Surroundings,
+    name: str,
+    under: Sequence[object] = (),
 ) -> System:
-    """Start roleplay_chat or the floor."""
+    """Start roleplay_chat or the floor, under another command if one is given."""
     program = programs.start(
         name,
-        lambda port: function_command(environments, name, port),
+        lambda port: [*under, *function_command(environments, name, port)],
         env=around.environment(),
     )
     return System(

@@ -33,9 +33,9 @@ from roleplay_chat.api import (
     Usage,
     sse,
 )
-from roleplay_chat.app import CUT_OFF
 from roleplay_chat.cards.handlers import ExportRequest
 from roleplay_chat.chats import handlers as chats
+from roleplay_chat.events import CUT_OFF
 from roleplay_chat.message_actions import (
     BranchRequest,
     DeleteRequest,
@@ -357,7 +357,7 @@ def _codes_elsewhere(file: Path, status: str, code: str) -> Mapping[str, tuple[i
         ("handlers.py", "409", "outcome"): {
             "too_many_characters": (409, "You have reached the maximum number of characters.")
         },
-        ("app.py", "413", "code"): dict.fromkeys(
+        ("request_body.py", "413", "code"): dict.fromkeys(
             ("body_too_large", "card_too_large", "chat_too_large"),
             (413, "The request is too large: at most … bytes."),
         ),

@@ -18,7 +18,7 @@ import psycopg
 import pytest
 
 from edge import clients
-from roleplay_chat import app, message_actions
+from roleplay_chat import message_actions, request_body
 from roleplay_chat.cards import actions as cards
 from roleplay_chat.chats import actions as chats
 from tests.integration.test_requests import refused
@@ -896,8 +896,8 @@ class TestAtOnce:
     def test_large_request_without_a_free_slot_is_busy(
         self, stack: Stack, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(app, "LARGE_AT_ONCE", 1)
-        monkeypatch.setattr(app, "LARGE_WAIT_SECONDS", 0.2)
+        monkeypatch.setattr(request_body, "LARGE_AT_ONCE", 1)
+        monkeypatch.setattr(request_body, "LARGE_WAIT_SECONDS", 0.2)
         with stack.serving() as url:
             with Trickle(url, stack.user(), len(self.LARGE)) as slow:
                 slow.send(self.LARGE[:-1].encode())
@@ -919,7 +919,7 @@ class TestAtOnce:
     def test_time_that_a_large_request_waits_is_not_its_own(
         self, stack: Stack, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(app, "LARGE_AT_ONCE", 1)
+        monkeypatch.setattr(request_body, "LARGE_AT_ONCE", 1)
         with (
             stack.serving(BODY_TIMEOUT_SECONDS="1.5") as url,
             ThreadPoolExecutor() as pool,
@@ -934,8 +934,8 @@ class TestAtOnce:
         self, stack: Stack, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """With requests that they send slowly."""
-        monkeypatch.setattr(app, "LARGE_AT_ONCE", 3)
-        monkeypatch.setattr(app, "LARGE_WAIT_SECONDS", 0.2)
+        monkeypatch.setattr(request_body, "LARGE_AT_ONCE", 3)
+        monkeypatch.setattr(request_body, "LARGE_WAIT_SECONDS", 0.2)
         user, half = stack.user(), self.LARGE[:-1].encode()
         with stack.serving() as url, ExitStack() as slow:
             for _ in range(3):
@@ -949,8 +949,8 @@ class TestAtOnce:
     def test_export_without_a_free_slot_is_busy(
         self, stack: Stack, places: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(app, places, 0)
-        monkeypatch.setattr(app, "LARGE_WAIT_SECONDS", 0.01)
+        monkeypatch.setattr(request_body, places, 0)
+        monkeypatch.setattr(request_body, "LARGE_WAIT_SECONDS", 0.01)
         user = stack.user()
         character = stack.chat(user, **self.card(10)).json()["character_id"]
         export = {"action": "export_card", "character_id": character}
@@ -982,7 +982,7 @@ class TestAtOnce:
     def test_letters_that_make_all_others_four_times_as_large(
         self, stack: Stack, emoji: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(app, "MAX_NON_ASCII_BYTES", 400_000)
+        monkeypatch.setattr(request_body, "MAX_NON_ASCII_BYTES", 400_000)
         body = self.LARGE.replace("x" * 100_000, emoji + "x" * 200_000, 1)
         with stack.serving() as url:
             answer = self.send(stack, url, body)

@@ -129,6 +129,18 @@ def public_pem(algorithm: str) -> bytes:
     return bytes(public.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo))
 
 
+def count_verified(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The tokens whose signature is verified from now on."""
+    decode, verified = identity.jwt.decode, list[str]()
+
+    def counted(token: str, *given: Any, **how: Any) -> Any:
+        verified.append(token)
+        return decode(token, *given, **how)
+
+    monkeypatch.setattr(identity.jwt, "decode", counted)
+    return verified
+
+
 class TestAccepted:
     @pytest.mark.parametrize("algorithm", ["HS256", "ES256", "RS256"])
     async def test_each_algorithm_with_its_own_key(
@@ -136,25 +148,48 @@ class TestAccepted:
     ) -> None:
         assert await tokens.user_id(OURS.token(USER, algorithm)) == USER
 
-    async def test_is_verified_once_in_a_while_and_longest_unused_forgotten(
+    async def test_is_verified_once_and_longest_unused_forgotten(
         self, published: Published, clock: Clock, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        decode, verified = identity.jwt.decode, []
-
-        def counted(token: str, *given: Any, **how: Any) -> Any:
-            verified.append(token)
-            return decode(token, *given, **how)
-
+        verified = count_verified(monkeypatch)
         monkeypatch.setattr(identity, "REMEMBERED_TOKENS", 2)
-        monkeypatch.setattr(identity.jwt, "decode", counted)
         tokens = user_tokens(published, clock, None)
         one, two, three = (OURS.token(USER, jti=name) for name in ("one", "two", "three"))
         for token in (one, two, one, three, one, two):
             assert await tokens.user_id(token) == USER
         assert verified == [one, two, three, two]
-        clock.now += identity.REMEMBER_SECONDS
-        await tokens.user_id(two)
-        assert verified == [one, two, three, two, two]
+
+    async def test_is_verified_again_when_the_keys_have_changed_or_are_old(
+        self,
+        modern: UserTokens,
+        published: Published,
+        clock: Clock,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        verified = count_verified(monkeypatch)
+        token, new = OURS.token(USER), Keys(ISSUER)
+        for _ in range(2):
+            assert await modern.user_id(token) == USER
+        clock.now += KEYS_LIVE_SECONDS + 1
+        for _ in range(2):
+            assert await modern.user_id(token) == USER
+        assert (verified, published.requests) == ([token] * 2, 2)
+        published.keys(*OURS.jwks()["keys"], *new.jwks()["keys"])
+        clock.now += REFETCH_SECONDS + 1
+        another = new.token(USER)
+        for given in (another, token, another, token):
+            assert await modern.user_id(given) == USER
+        assert verified == [token, token, another, token]
+
+    async def test_of_the_secret_is_verified_once(
+        self, tokens: UserTokens, clock: Clock, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        verified = count_verified(monkeypatch)
+        token = OURS.token(USER, "HS256")
+        assert await tokens.user_id(token) == USER
+        clock.now += KEYS_LIVE_SECONDS + 1
+        assert await tokens.user_id(token) == USER
+        assert verified == [token]
 
     async def test_token_of_the_secret_needs_no_published_keys(
         self, tokens: UserTokens, published: Published

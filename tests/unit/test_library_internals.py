@@ -107,7 +107,7 @@ def test_transport_of_httpx_aiohttp_makes_its_session_late() -> None:
         return before
 
     sentence = (
-        "httpx_aiohttp calls `client` otherwise: check edge.clients._transport, whose session"
+        "httpx_aiohttp calls `client` otherwise: check edge.connections.Transport, whose session"
         " keeps no cookies and connects to public addresses only, and is made once and closed"
     )
     assert asyncio.run(ask()) == 0, sentence
@@ -135,20 +135,49 @@ def test_postgrest_reads_the_result_of_a_function_by_json_of_the_response() -> N
     )
 
 
-def test_httpx_calls_the_hooks_before_it_reads_where_a_redirect_leads() -> None:
-    async def stay(response: httpx.Response) -> None:
-        response.headers.pop("Location", None)
+def test_httpx_sends_by_the_method_that_is_replaced() -> None:
+    sent: list[str] = []
 
-    async def ask() -> httpx.Response:
-        answer = httpx.Response(302, headers={"Location": "http://[a"})
-        transport = httpx.MockTransport(lambda _: answer)
-        hooks: dict[str, list[Any]] = {"response": [stay]}
-        async with httpx.AsyncClient(transport=transport, event_hooks=hooks) as http:
-            return await http.get("http://127.0.0.1/")
+    class Client(httpx.AsyncClient):
+        async def send(self, request: httpx.Request, **_: Any) -> httpx.Response:
+            sent.append(request.method)
+            return httpx.Response(200, request=request)
 
-    response = asyncio.run(ask())
-    assert (response.status_code, response.next_request) == (302, None), (
-        "httpx reads redirects before its hooks are called: check edge.clients._ignore_redirect"
+    async def ask() -> None:
+        async with Client() as http:
+            await http.get("http://127.0.0.1/")
+            await http.post("http://127.0.0.1/", content=b"1")
+            async with http.stream("PUT", "http://127.0.0.1/"):
+                pass
+
+    asyncio.run(ask())
+    assert sent == ["GET", "POST", "PUT"], (
+        "httpx sends requests otherwise: check edge.connections.Client, whose `send` leaves out"
+        " cookies, redirects and authentication"
+    )
+
+
+def test_postgrest_calls_a_function_by_the_method_that_is_replaced() -> None:
+    given: list[Any] = []
+
+    class Client(httpx.AsyncClient):
+        async def request(self, method: str, url: Any, **more: Any) -> httpx.Response:
+            given.append((method, str(url), more.pop("content"), bool(more.pop("params"))))
+            assert isinstance(more.pop("headers"), httpx.Headers)
+            assert more == {"auth": None}
+            return httpx.Response(200, content=b"1", request=httpx.Request(method, url))
+
+    async def ask() -> Any:
+        async with Client() as http:
+            database = AsyncPostgrestClient(
+                "http://127.0.0.1", headers={"Authorization": "Bearer a"}, http_client=http
+            )
+            return (await database.rpc("f", {"p": "1"}).execute()).data
+
+    answer = asyncio.run(ask())
+    assert (given, answer) == ([("POST", "http://127.0.0.1/rpc/f", b'{"p":"1"}', False)], 1), (
+        "postgrest calls functions otherwise: check edge.connections.SupabaseClient.request, which"
+        " sends these calls itself"
     )
 
 

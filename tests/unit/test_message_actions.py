@@ -4,6 +4,7 @@ import pytest
 
 from edge.errors import ApiError
 from roleplay_chat.message_actions import actions, check_text
+from roleplay_chat.posts import MESSAGE_ACTIONS
 
 
 @pytest.mark.parametrize(
@@ -26,4 +27,4 @@ def test_what_no_tier_allows_is_refused() -> None:
 
 
 def test_every_change_has_its_action() -> None:
-    assert set(actions(max_message_chars=10)) == {"choose", "edit", "delete", "hide", "branch"}
+    assert set(actions(max_message_chars=10)) == set(MESSAGE_ACTIONS)

@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from roleplay_chat.messages import Cast
+from roleplay_chat.reply import model_refusals
 from roleplay_chat.reply.filters import Reply
 from roleplay_chat.reply.model_refusals import (
     LONGEST_CHARS,
@@ -66,6 +67,23 @@ WORDS = [
     "미안하지만 같이 갈 수 없어요.",
     "",
 ]
+
+
+def test_beginnings_are_those_of_the_sentences() -> None:
+    pattern = model_refusals._reply()
+    signs = sorted({" ", *"".join(model_refusals._REFUSAL).lower()} - set("(){}[]|?*+^"))
+    beginnings = [""]
+    for _ in range(3):
+        longer = [beginning + sign for beginning in beginnings for sign in signs]
+        beginnings = [text for text in longer if pattern.fullmatch(text, partial=True)]
+        assert [text for text in longer if may_become_model_refusal(text)] == beginnings
+
+
+def test_ordinary_reply_needs_no_pattern(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(model_refusals, "_reply", None)
+    for text in ("*She nods.* Yes.", "The rain stopped.", "Mara turns.", '"Sorry," she says.', ""):
+        reply = Reply(Cast())
+        assert reply.feed(text) + reply.flush() == text
 
 
 @pytest.mark.parametrize("text", REFUSALS)

@@ -16,9 +16,9 @@ from edge.worker_health import WorkerHealth
 from health_check.steps import Outcome
 from roleplay_chat import account, message_actions, turn_store
 from roleplay_chat.api import Answer, AttemptSummary, ChatRequest, ModelChoice, Usage
-from roleplay_chat.app import CUT_OFF
 from roleplay_chat.cards import actions as cards
 from roleplay_chat.chats import actions as chats
+from roleplay_chat.events import CUT_OFF
 from roleplay_chat.portraits import actions as portraits
 from roleplay_chat.turn_errors import no_answer, spend_limit_reached
 

@@ -10,8 +10,8 @@ import pytest
 from starlette.responses import Response
 from starlette.types import Message
 
-from roleplay_chat import app
-from roleplay_chat.app import PIECE_BYTES, _EventStream, _InPieces
+from roleplay_chat import sending
+from roleplay_chat.sending import PIECE_BYTES, EventStream, InPieces
 
 
 class Client:
@@ -47,7 +47,7 @@ async def _lines(number: int) -> AsyncIterator[str]:
 @pytest.mark.parametrize("size", [2, PIECE_BYTES - 1, PIECE_BYTES, PIECE_BYTES + 1, 1_000_000])
 def test_large_answer_comes_in_pieces(size: int) -> None:
     client, body = Client(), bytes(size)
-    answered(_InPieces(body, 10), client)
+    answered(InPieces(body, 10), client)
     start, *pieces = client.got
     assert dict(start["headers"])[b"content-length"] == str(size).encode()
     assert client.body == body
@@ -58,19 +58,19 @@ def test_large_answer_comes_in_pieces(size: int) -> None:
 @pytest.mark.parametrize("takes", [0, 1, 3])
 def test_client_that_takes_nothing_more_is_given_up(takes: int) -> None:
     client = Client(takes)
-    answered(_InPieces(bytes(1_000_000), 0.01), client)
+    answered(InPieces(bytes(1_000_000), 0.01), client)
     assert len(client.got) == takes
     client = Client(takes)
-    answered(_EventStream(_lines(10), 0.01), client)
+    answered(EventStream(_lines(10), 0.01), client)
     assert len(client.got) == takes
 
 
 def test_client_that_takes_it_slowly_has_so_much_time_for_all_of_it(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(app, "LARGE_ANSWER_SECONDS", 0.01)
+    monkeypatch.setattr(sending, "LARGE_ANSWER_SECONDS", 0.01)
     client = Client(2)
-    answered(_InPieces(bytes(1_000_000), 60), client)
+    answered(InPieces(bytes(1_000_000), 60), client)
     assert len(client.got) == 2
 
 
@@ -81,7 +81,7 @@ def test_stream_may_be_silent_for_longer_than_a_client() -> None:
         yield "data: b\n\n"
 
     client = Client()
-    answered(_EventStream(slow(), 0.01), client)
+    answered(EventStream(slow(), 0.01), client)
     assert client.body == b"data: a\n\ndata: b\n\n"
 
 
@@ -91,4 +91,4 @@ def test_fault_of_a_stream_stays_one() -> None:
         raise ValueError("broken")
 
     with pytest.raises(ValueError, match="broken"):
-        answered(_EventStream(broken(), 10), Client())
+        answered(EventStream(broken(), 10), Client())

@@ -4,9 +4,13 @@ import ipaddress
 import re
 import socket
 from functools import lru_cache
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-from aiohttp.abc import AbstractResolver, ResolveResult
+if TYPE_CHECKING:
+    from aiohttp.abc import AbstractResolver, ResolveResult
+else:
+    # Settings need the rest of this module, and aiohttp is a third of what a turn imports.
+    AbstractResolver = object
 
 _URL = re.compile(
     r"(https?)://(\[[0-9a-f:.]+\]|[a-z0-9._-]+)(?::([0-9]{1,5}))?(?:[/?#][!-\[\]-~]*)?",
@@ -202,7 +206,7 @@ class PublicResolver(AbstractResolver):
 
     async def resolve(
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
-    ) -> list[ResolveResult]:
+    ) -> "list[ResolveResult]":
         """The public addresses of the host. Raises `OSError` if there are none."""
         found = await self._resolver.resolve(host, port, family)
         public = [entry for entry in found if is_public(entry["host"])]

@@ -24,7 +24,10 @@ def pieces(response: httpx.Response) -> AsyncIterator[bytes]:
     """
     encoding = response.headers.get("content-encoding", "identity").strip().lower()
     if encoding in ("", "identity"):
-        return response.aiter_bytes() if response.is_stream_consumed else response.aiter_raw()
+        if response.is_stream_consumed or not isinstance(response.stream, httpx.AsyncByteStream):
+            return response.aiter_bytes()
+        # Not `aiter_raw`, which would pass each piece through two more generators.
+        return aiter(response.stream)
     if encoding not in ("gzip", "x-gzip", "deflate"):
         raise httpx.DecodingError(f"unsupported compression: {encoding[:20]!r}")
     return _unpacked(response)

@@ -2,40 +2,41 @@
 
 import asyncio
 import re
-import ssl
 from collections.abc import Callable, Mapping
-from functools import lru_cache
-from json import JSONDecodeError
+from copy import copy
 from typing import Any, TypeVar
 from uuid import UUID
 
 import aiohttp
 import httpx
-from httpx_aiohttp import AiohttpTransport
 
 # Only the PostgREST part of the Supabase client: importing Auth, Storage and Realtime, which are
 # never used, would slow down every cold start.
-from postgrest import AsyncPostgrestClient
+from postgrest import AsyncPostgrestClient, AsyncRPCFilterRequestBuilder
 from postgrest.exceptions import APIError
 
-from edge.addresses import PublicResolver
 from edge.bounded import Bounded
+from edge.connections import Client, SecretKeyRejected, SupabaseClient, address
 from edge.errors import database_unavailable
-from edge.json_text import loads
 from edge.logs import configure
 from edge.settings import EdgeSettings
 
-_DATABASE_TIMEOUT = httpx.Timeout(10, connect=5)
-_MAX_CONNECTIONS = 1000
 _THREADS = 2
 """For CPU-bound work that would block the event loop. More would only compete for the CPU and use
 more memory."""
 _WAIT_SECONDS = 10
 """How long a request waits for a free thread."""
-_IDLE_SECONDS = 5
-"""How long an unused connection is kept open."""
 
 T = TypeVar("T")
+
+__all__ = [
+    "NETWORK_ERRORS",
+    "Clients",
+    "DatabaseError",
+    "SecretKeyRejected",
+    "address",
+    "timed_out",
+]
 
 NETWORK_ERRORS = (httpx.HTTPError, aiohttp.ClientError, OSError)
 """Everything a call can raise: the transport does not wrap all of aiohttp's errors."""
@@ -48,9 +49,6 @@ _OUTDATED = {"PGRST200", "PGRST202", "PGRST203", "PGRST204", "PGRST205"}
 migration."""
 _OUTDATED_MESSAGE = re.compile(r"cached plan must not change|cache lookup failed for", re.ASCII)
 """The same of a connection of PostgREST's to the database."""
-_HEADER_BYTES = 65_536
-"""The limit for a response's header line. aiohttp's own is 8,190, which long policies and cookies
-of a CDN exceed."""
 
 
 def timed_out(error: Exception) -> bool:
@@ -81,10 +79,6 @@ class DatabaseError(Exception):
         return self.sqlstate in _OUTDATED or bool(_OUTDATED_MESSAGE.search(str(self)[:500]))
 
 
-class SecretKeyRejected(Exception):
-    """Supabase rejects SUPABASE_SECRET_KEY: it is wrong or was deleted there."""
-
-
 class Clients:
     """Clients shared by all requests of one event loop, opened by the first request.
 
@@ -99,6 +93,7 @@ class Clients:
         self._http: httpx.AsyncClient
         self._supabase_http: httpx.AsyncClient
         self._database: AsyncPostgrestClient
+        self._calls: dict[str, AsyncRPCFilterRequestBuilder] = {}
         self._rest_url = f"{settings.supabase_url}/rest/v1"
         key = settings.supabase_secret_key.get_secret_value()
         self._database_headers = {"apikey": key, "Authorization": f"Bearer {key}"}
@@ -143,7 +138,7 @@ class Clients:
         given: dict[str, Any] = dict(parameters or {})
         self._open()
         try:
-            return (await self._database.rpc(function, given).execute()).data
+            return (await self._call(function, given).execute()).data
         except NETWORK_ERRORS as error:
             raise database_unavailable() from error
         except APIError as error:
@@ -153,6 +148,15 @@ class Clients:
             fields = {"function": function, "sqlstate": failed.sqlstate}
             self._log.warning("PostgREST has another schema", extra={"fields": fields})
         raise database_unavailable() if failed.is_transient else failed
+
+    def _call(self, function: str, given: dict[str, Any]) -> AsyncRPCFilterRequestBuilder:
+        """The Supabase client's call of a function. Its address and headers are made once."""
+        made = self._calls.get(function)
+        if made is None:
+            made = self._calls[function] = self._database.rpc(function, {})
+        request = copy(made.request)
+        request.json = given
+        return type(made)(request)
 
     async def delete_user(self, user_id: UUID) -> bool:
         """Delete a user with the secret key. True: the user is gone; False: the server refused.
@@ -186,23 +190,12 @@ class Clients:
         self._loop = loop
         self._threads = Bounded(_THREADS, wait_seconds=_WAIT_SECONDS)
         public_only = not self._settings.allow_local_upstreams
-        self._http = _Client(
-            transport=_transport(public_only=public_only),
-            timeout=httpx.Timeout(10),
-            event_hooks={"response": [_ignore_redirect]},
-        )
-        self._supabase_http = _SupabaseClient(
-            transport=_SupabaseTransport(),
-            timeout=_DATABASE_TIMEOUT,
-            event_hooks={"response": [_raise_unavailable, _ignore_redirect]},
-        )
+        self._http = Client(public_only=public_only, timeout=httpx.Timeout(10))
+        self._supabase_http = SupabaseClient()
+        self._calls = {}
         self._database = AsyncPostgrestClient(
             self._rest_url, headers=self._database_headers, http_client=self._supabase_http
         )
-
-
-address = lru_cache(maxsize=256)(httpx.URL)
-"""Parses a URL, once: there are few, and parsing is a good part of the cost of a request."""
 
 
 def _database_error(error: APIError) -> DatabaseError:
@@ -210,93 +203,3 @@ def _database_error(error: APIError) -> DatabaseError:
     the HTTP status in place of the SQLSTATE; three digits tell them apart."""
     code = error.code or ""
     return DatabaseError(f"HTTP {code}" if len(code) == 3 else code, error.message or "")
-
-
-class _NoCookies(httpx.Cookies):
-    """Stores no cookies and does not parse them."""
-
-    def extract_cookies(self, response: object) -> None:
-        """Ignore the cookies."""
-
-
-class _Client(httpx.AsyncClient):
-    """Keeps no cookies, and unlike a cookie jar that takes none copies no request for it."""
-
-    cookies = _NoCookies()  # type: ignore[override]
-
-
-class _SupabaseClient(_Client):
-    """Parses the address of each function and table once."""
-
-    def build_request(
-        self, method: str, url: httpx.URL | str, *, params: Any = None, **more: Any
-    ) -> httpx.Request:
-        """Build the request. Empty parameters would make httpx parse the address again."""
-        return super().build_request(method, address(str(url)), params=params or None, **more)
-
-
-async def _ignore_redirect(response: httpx.Response) -> None:
-    """Drop the Location header: the client would parse it although it follows no redirects."""
-    if response.has_redirect_location:
-        del response.headers["Location"]
-
-
-class _SupabaseResponse(httpx.Response):
-    """Parses JSON with our parser: ten times as fast, and it accepts a number of 5,000 digits."""
-
-    def json(self, **_: Any) -> Any:
-        """The parsed body; None if it is empty. Raises ValueError or RecursionError."""
-        if not self.content:
-            return None
-        try:
-            return loads(self.content)
-        except JSONDecodeError as error:
-            # The client would take a JSONDecodeError to mean that the body is text.
-            raise ValueError("not JSON") from error
-
-
-class _SupabaseTransport(httpx.AsyncBaseTransport):
-    def __init__(self) -> None:
-        self._transport = _transport(public_only=False)
-
-    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        response = await self._transport.handle_async_request(request)
-        return _SupabaseResponse(
-            response.status_code,
-            headers=response.headers,
-            stream=response.stream,
-            extensions=response.extensions,
-        )
-
-    async def aclose(self) -> None:
-        await self._transport.aclose()
-
-
-def _transport(*, public_only: bool) -> AiohttpTransport:
-    def session() -> aiohttp.ClientSession:
-        # The transport's own session would keep cookies and connect to any address.
-        return aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(
-                limit=_MAX_CONNECTIONS,
-                keepalive_timeout=_IDLE_SECONDS,
-                ssl=True,  # aiohttp's existing context, with the system's CA certificates
-                resolver=PublicResolver(aiohttp.DefaultResolver()) if public_only else None,
-            ),
-            cookie_jar=aiohttp.DummyCookieJar(),
-            max_line_size=_HEADER_BYTES,
-            max_field_size=_HEADER_BYTES,
-        )
-
-    # An empty context, never used: otherwise the transport would load CA certificates again.
-    return AiohttpTransport(verify=ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT), client=session)
-
-
-async def _raise_unavailable(response: httpx.Response) -> None:
-    """Raise when a status means that the database is unavailable or the key is wrong.
-
-    520 and above come from Cloudflare, which is in front of hosted Supabase.
-    """
-    if response.status_code in (502, 503, 504) or response.status_code >= 520:
-        raise httpx.HTTPStatusError("database away", request=response.request, response=response)
-    if response.status_code == 401 and "/rest/v1/" in response.request.url.path:
-        raise SecretKeyRejected

@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 import httpx
@@ -24,8 +24,6 @@ REFETCH_SECONDS = 30
 """The minimum time between two fetches, so that made-up key ids cannot cause a flood."""
 RETRY_SECONDS = 5
 """The minimum time before another fetch after one that failed."""
-REMEMBER_SECONDS = 60
-"""How long a verified token is cached."""
 REMEMBERED_TOKENS = 10_000
 MAX_TOKEN_CHARS = 16_384
 """Longer tokens are rejected unread. Those of Supabase Auth have about one thousand."""
@@ -86,6 +84,10 @@ class PublishedKeys:
         self._url = url
         self._clock = clock
         self._keys: dict[str, jwt.PyJWK] = {}
+        self._published: Any = None
+        """What `_keys` was made from."""
+        self._version = 0
+        """Changes with the keys."""
         self._fetched_at: float | None = None
         self._reachable = True
         self._fetching = asyncio.Lock()
@@ -112,6 +114,11 @@ class PublishedKeys:
             raise unauthorized()
         return key
 
+    @property
+    def version(self) -> int | None:
+        """A number for the keys at hand; None if they are too old to trust."""
+        return None if self._older_than(KEYS_LIVE_SECONDS) else self._version
+
     def _older_than(self, seconds: float) -> bool:
         return self._fetched_at is None or self._clock() - self._fetched_at > seconds
 
@@ -123,12 +130,28 @@ class PublishedKeys:
             try:
                 response = await self._http().get(self._url)
                 response.raise_for_status()
-                self._keys = _usable(response.json())
+                self._take(response.json())
             except (*NETWORK_ERRORS, ValueError):
                 # Keep using the cached keys while new ones cannot be fetched.
                 self._reachable = False
             else:
                 self._reachable = True
+
+    def _take(self, published: Any) -> None:
+        keys = _usable(published)
+        if published != self._published:
+            self._keys, self._published = keys, published
+            self._version += 1
+
+
+class _Known(NamedTuple):
+    """What is known of a verified token."""
+
+    user_id: UUID
+    expires: float
+    """In Unix time."""
+    keys: int | None
+    """The version of the published keys; None for a token of the secret."""
 
 
 class UserTokens:
@@ -149,23 +172,22 @@ class UserTokens:
         self._issuer = issuer
         self._secret = secret
         self._keys = PublishedKeys(http, keys_url, clock=clock)
-        self._clock = clock
-        self._known: LRUCache[str, tuple[UUID, float, float]] = LRUCache(REMEMBERED_TOKENS)
-        """By token: the user's id, when it was verified, when it expires (in Unix time)."""
+        self._known: LRUCache[str, _Known] = LRUCache(REMEMBERED_TOKENS)
 
     async def user_id(self, token: str) -> UUID:
         """The user's id. Raises `ApiError` 401 if the token is not valid, 503 if the keys cannot
         be fetched."""
-        if known := self._known.get(token):
-            user_id, verified, expires = known
-            if self._clock() - verified < REMEMBER_SECONDS and time.time() < expires:
-                return user_id
-        user_id, expires = await self._verified(token)
-        self._known[token] = (user_id, self._clock(), expires)
-        return user_id
+        known = self._known.get(token)
+        if known is None or not self._is_valid(known):
+            known = self._known[token] = await self._verified(token)
+        return known.user_id
 
-    async def _verified(self, token: str) -> tuple[UUID, float]:
-        """The user's id, and when the token expires."""
+    def _is_valid(self, known: "_Known") -> bool:
+        """Whether a verified token has not expired, and its key is still published."""
+        is_trusted = known.keys is None or known.keys == self._keys.version
+        return is_trusted and time.time() < known.expires
+
+    async def _verified(self, token: str) -> "_Known":
         try:
             header = _header(token)
             key, algorithm = await self._key(header)
@@ -182,7 +204,8 @@ class UserTokens:
             issuer = claims.get("iss", self._issuer if algorithm == "HS256" else None)
             if issuer != self._issuer or claims.get("role", AUDIENCE) != AUDIENCE:
                 raise unauthorized()
-            return UUID(claims["sub"]), _expiry(claims)
+            version = None if algorithm == "HS256" else self._keys.version
+            return _Known(UUID(claims["sub"]), _expiry(claims), version)
         except _UNREADABLE as error:
             raise unauthorized() from error
 

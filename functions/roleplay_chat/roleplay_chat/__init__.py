@@ -1,7 +1,10 @@
 """Answers a person's message as a fictional character. The path of a turn:
 
-app             HTTP: parses the request into a turn, sends events as the response
+app             HTTP: answers what is no POST, and imports the rest with the first request
+posts           who is asking, what for: parses the request into a turn, sends its answer
+request_body    reads a body within limits
 api             the shapes of requests, answers and events
+turn_tasks      runs each turn in a task of its own
 turn            the order of a turn's steps: plan, screen, greet or generate, save, tell
 turn_store      the database calls that begin and finish a turn
 turn_plan       decides the content tier and which models to try
@@ -15,6 +18,8 @@ reply/          cleans a model's output piece by piece
 memory/         summarises, in the background, what no longer fits the prompt
 turn_record     what a turn leaves: answer, columns, usage rows, log line, alerts
 turn_errors     the error when there is no reply
+events          the turn's events as a stream
+sending         sends a response as fast as its client reads
 
 Below these: types (`rows`, `messages`), `tokens`, `continuation`, `settings`, `time_zones`.
 `telemetry` measures.

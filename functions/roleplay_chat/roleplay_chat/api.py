@@ -5,7 +5,7 @@ import re
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import import_module
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, NamedTuple, TypeVar
 from uuid import UUID
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
@@ -320,8 +320,7 @@ class Start:
     character_id: str | None
 
 
-@dataclass(frozen=True)
-class Delta:
+class Delta(NamedTuple):
     """The next piece of the reply."""
 
     text: str

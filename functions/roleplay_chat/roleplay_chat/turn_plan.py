@@ -2,6 +2,7 @@
 
 import time
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 from uuid import UUID
 
@@ -37,7 +38,7 @@ class Accepted:
     started: float = field(default_factory=time.monotonic)
     """On the monotonic clock, in seconds."""
 
-    @property
+    @cached_property
     def ids(self) -> dict[str, Any]:
         """The ids of the turn for the log."""
         return {
@@ -46,7 +47,7 @@ class Accepted:
             "user_id": str(self.user_id),
         }
 
-    @property
+    @cached_property
     def character_id(self) -> str | None:
         """The speaker's id."""
         return str(self.begun.character.id) if self.begun.character else None

@@ -8,6 +8,8 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Literal, NamedTuple
 
+from pydantic_core import to_json
+
 from edge.addresses import endpoint
 from edge.json_values import fields, text, whole
 from edge.pricing import COMPLETION, PROMPT, is_free, price
@@ -35,6 +37,8 @@ MOST_REJECTED = 10
 """How many are remembered: the row that keeps them is small."""
 RENAME = "rename"
 """The entry of `input_defaults` with other names for parameters."""
+
+REMEMBERED_TARGETS = 256
 
 NOTHING: Mapping[str, Any] = {}
 """No sampler settings."""
@@ -364,9 +368,32 @@ def invalid_numbers(models: Sequence[ModelRow]) -> list[str]:
 
 def model_target(model: ModelRow, sampling: Mapping[str, Any] = NOTHING) -> Target:
     """The target of a row, with a person's sampler settings."""
+    target = _remembered_target(model)
+    if not sampling:
+        return target
+    return _sampled(target, sampling, model.capabilities, model.input_defaults, model.repairs)
+
+
+_targets: dict[bytes, Target] = {}
+"""By the row, which is the same in one turn after the other."""
+
+
+def _remembered_target(model: ModelRow) -> Target:
+    try:
+        key = to_json(model)
+    except ValueError:  # Nested too deep.
+        return _model_target(model)
+    if (target := _targets.get(key)) is None:
+        if len(_targets) >= REMEMBERED_TARGETS:
+            _targets.clear()
+        target = _targets[key] = _model_target(model)
+    return target
+
+
+def _model_target(model: ModelRow) -> Target:
     provider = model.provider
     prices, reasoning = model.pricing, model.capabilities.get("reasoning")
-    target = Target(
+    return Target(
         provider=provider.name,
         model_key=model.model_key,
         display_name=model.display_name,
@@ -395,9 +422,6 @@ def model_target(model: ModelRow, sampling: Mapping[str, Any] = NOTHING) -> Targ
         prompt_usd_per_1k=price(prices.get(PROMPT)),
         completion_usd_per_1k=price(prices.get(COMPLETION)),
     )
-    if not sampling:
-        return target
-    return _sampled(target, sampling, model.capabilities, model.input_defaults, model.repairs)
 
 
 def _sampled(

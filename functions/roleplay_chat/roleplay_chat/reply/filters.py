@@ -88,6 +88,8 @@ class Reply:
             screen,
         )
         self._filters = [stage for stage in stages if stage is not None]
+        self._deciding = [stage for stage in self._filters if isinstance(stage, _BEGINNINGS)]
+        """Those that pass everything on once the beginning of the reply is decided."""
 
     @property
     def ended(self) -> bool:
@@ -141,7 +143,15 @@ class Reply:
         piece = NO_TEXT.sub("", piece)
         for one in self._filters:
             piece = one.feed(piece)
+        if self._deciding:
+            self._leave_out_decided()
         return piece
+
+    def _leave_out_decided(self) -> None:
+        decided = [one for one in self._deciding if one.is_decided]
+        if decided:
+            self._deciding = [one for one in self._deciding if one not in decided]
+            self._filters = [one for one in self._filters if one not in decided]
 
     def flush(self) -> str:
         """End the reply and return the text that was still held back."""
@@ -159,6 +169,11 @@ class SpokenThoughtFilter:
         """None once the beginning is decided."""
         self._thought: list[str] = []
         self._kind: SpokenThought | None = None
+
+    @property
+    def is_decided(self) -> bool:
+        """Whether everything is passed on from now on."""
+        return self._held is None
 
     @property
     def is_inside(self) -> bool:
@@ -413,6 +428,11 @@ class RefusalFilter:
         self.was_dropped = False
         self.may_be_in_character = False
 
+    @property
+    def is_decided(self) -> bool:
+        """Whether everything is passed on from now on."""
+        return self._held is None
+
     def feed(self, piece: str) -> str:
         if self._held is None:
             return piece
@@ -431,6 +451,9 @@ class RefusalFilter:
     def _release(self) -> str:
         held, self._held = self._held or "", None
         return held
+
+
+_BEGINNINGS = (SpokenThoughtFilter, RefusalFilter, RepeatFilter)
 
 
 def stop_strings(cast: Cast) -> list[str]:

@@ -79,6 +79,16 @@ _REFUSAL = (
     r"(저는 )?(ai|인공지능)( 언어)?( 모델| 어시스턴트)?(로서|이므로|이기 때문에),?{tail}(수"
     r" 없습니다|없어요)",
 )
+_BEGINNINGS = (
+    *("afr", "as ", "i ", "i'", "rea", "so ", "sor", "tha", "thi", "ver"),  # English
+    *("com", "lo ", "des", "lam", "sin", "dés", "en ", "je "),  # Spanish, Portuguese, French
+    *("als", "es ", "tut", "mi ", "изв", "к с", "как", "мне", "про"),  # German, Italian, Russian
+    *("作为", "对不", "很", "抱歉", "身为", "非常", "ai", "ごめ", "すみ", "申し", "私は"),
+    *("미안", "인공", "저는", "죄송"),
+)
+"""How the sentences above begin. Most replies begin otherwise, and need no pattern compiled."""
+_BEGINNING_CHARS = 4
+"""More than any of them has."""
 _FOLLOWING = (
     r"(is there|can i|could i|may i|how( else)? can i|what else can i|would you like)("
     r" \w+){{0,8}}"
@@ -151,12 +161,23 @@ def _reply() -> regex.Pattern[str]:
 
 def is_model_refusal(text: str) -> bool:
     """Whether the text is only a refusal."""
-    return len(text) <= LONGEST_CHARS and bool(_reply().fullmatch(_plain(text)))
+    return _begins_like_one(text) and bool(_reply().fullmatch(_plain(text)))
 
 
 def may_become_model_refusal(text: str) -> bool:
     """Whether the text could become one that is only a refusal."""
-    return len(text) <= LONGEST_CHARS and bool(_reply().fullmatch(_plain(text), partial=True))
+    beginning = _beginning(text)
+    if any(one.startswith(beginning) for one in _BEGINNINGS):
+        return len(text) <= LONGEST_CHARS
+    return _begins_like_one(text) and bool(_reply().fullmatch(_plain(text), partial=True))
+
+
+def _begins_like_one(text: str) -> bool:
+    return len(text) <= LONGEST_CHARS and _beginning(text).startswith(_BEGINNINGS)
+
+
+def _beginning(text: str) -> str:
+    return _plain(text[:LONGEST_CHARS].lstrip()[:_BEGINNING_CHARS].casefold())
 
 
 @cache

@@ -169,6 +169,11 @@ class RepeatFilter:
         """Whether the same reply is taken nevertheless."""
         self.was_dropped = False
 
+    @property
+    def is_decided(self) -> bool:
+        """Whether everything is passed on from now on."""
+        return self._held is None
+
     def feed(self, piece: str) -> str:
         if self._held is None:
             return piece

@@ -462,7 +462,7 @@ class Signals:
 NOTHING = Signals()
 
 
-RECENT_CHARS = 200
+RECENT_CHARS = 80
 """The minimum end of a growing text that is encoded again when more arrives."""
 KEPT_WORDS = 200
 """The encoded words kept before that: more than the longest reach and twice the longest rule."""

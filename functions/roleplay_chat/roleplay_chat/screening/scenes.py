@@ -22,6 +22,8 @@ UNSETTLED_WORDS = 8
 """The number of words at the end of a growing text that may still change."""
 RECENT_CHARS = 400
 """The minimum end of a growing text that is encoded again when more arrives."""
+UNREAD_CHARS = 4_000
+"""How much is appended before it is read: a millisecond of work."""
 KEPT_WORDS = 150
 """The encoded words kept before that: more than are weighed around a word not judged yet."""
 AHEAD_CHARS = 100
@@ -53,10 +55,13 @@ def is_scene(text: str) -> bool:
 class GrowingScene:
     """Detects a scene in a text that grows at its end: the same result however it is split.
 
-    A word is judged finally once the words after it have arrived.
+    A word is judged finally once the words after it have arrived. Few texts are ever asked about,
+    so what was appended is read late.
     """
 
     def __init__(self, text: str = "") -> None:
+        self._unread: list[str] = []
+        self._unread_chars = 0
         self._encoded = ""
         """The words before `_recent`, as many as may be weighed."""
         self._recent = ""
@@ -75,7 +80,15 @@ class GrowingScene:
 
     def grow(self, more: str) -> None:
         """Append text."""
-        self._recent += more
+        self._unread.append(more)
+        self._unread_chars += len(more)
+        if self._unread_chars > UNREAD_CHARS:
+            self._read()
+
+    def _read(self) -> None:
+        self._recent += "".join(self._unread)
+        self._unread.clear()
+        self._unread_chars = 0
         if len(self._recent) <= RECENT_CHARS:
             return
         settled, self._recent = _settle(self._recent)
@@ -85,6 +98,8 @@ class GrowingScene:
             self._judged = max(len(self._words("")) - AFTER - UNSETTLED_WORDS, 0)
 
     def _words(self, more: str) -> str:
+        if self._unread:
+            self._read()
         return self._encoded + _encode(self._recent + more)
 
 

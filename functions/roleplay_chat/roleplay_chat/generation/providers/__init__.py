@@ -8,7 +8,7 @@ generator closes the connection.
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import httpx
 
@@ -49,8 +49,7 @@ class Call:
     """Called when the upstream begins to answer with a status of 2xx."""
 
 
-@dataclass(frozen=True)
-class Text:
+class Text(NamedTuple):
     """A piece of the reply. An empty one shows that the model works, such as while reasoning."""
 
     text: str

@@ -28,6 +28,7 @@ DONE = "[DONE]"
 _GLUE = re.compile(r"\s*(?:data:\s*)?")
 """What stands between documents in one event."""
 _JSON = JSONDecoder()
+_FIRST, _NEXT, _LAST = b"data: ", "\n\ndata: ", b"\n\n"
 
 
 class BodyDecoder:
@@ -40,8 +41,17 @@ class BodyDecoder:
         """The lines of the event that has not ended, or the parts of the document."""
         self._is_document: bool | None = None
         """None before the first character."""
+        self._is_between = False
+        """Whether nothing of an event was read since the last one ended."""
 
     def decode(self, piece: bytes) -> list[str]:
+        if self._is_between and (events := _whole_events(piece)):
+            return events
+        events = self._decode(piece)
+        self._is_between = bool(events) and not self._data and piece.endswith(_LAST)
+        return events
+
+    def _decode(self, piece: bytes) -> list[str]:
         text = self._text(piece)
         if self._is_document is None:
             text = text.lstrip()
@@ -56,7 +66,7 @@ class BodyDecoder:
         if self._is_document:
             return ["".join(self._data)]
         events = self._events(self._lines.flush())
-        return [*events, *documents("\n".join(self._data))[0]]
+        return [*events, *documents("\n".join(self._data))[0]] if self._data else events
 
     def _events(self, lines: Iterable[str]) -> list[str]:
         events: list[str] = []
@@ -80,6 +90,16 @@ class BodyDecoder:
         if self._data:
             events.append("\n".join(self._data) if len(self._data) > 1 else self._data[0])
             self._data = []
+
+
+def _whole_events(piece: bytes) -> list[str]:
+    """The data of a piece that consists of whole events of one line each, as most do; empty for any
+    other."""
+    if not piece.startswith(_FIRST) or not piece.endswith(_LAST) or b"\r" in piece:
+        return []
+    text = piece.decode(errors="surrogateescape")
+    events = text[len(_FIRST) : -len(_LAST)].split(_NEXT)
+    return events if text.count("\n") == 2 * len(events) else []
 
 
 def _is_another_event(before: str, line: str) -> bool:

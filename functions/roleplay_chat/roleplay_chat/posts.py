@@ -1,0 +1,160 @@
+"""Answers POST requests: turns, whose events it sends as JSON or as a stream, and actions.
+
+A turn's own modules are imported while the database begins the first one.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from typing import TYPE_CHECKING
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from edge.clients import Clients
+from edge.identity import UserTokens, bearer_token
+from edge.json_text import dumps
+from edge.loading import load
+from edge.timing import Timing
+from roleplay_chat import turn_store
+from roleplay_chat.api import Caller, Done, Failed, Handler, Object, on_first_use, parse_request
+from roleplay_chat.cards import actions as card_actions
+from roleplay_chat.chats import actions as chat_actions
+from roleplay_chat.events import Events, replayed, serialized
+from roleplay_chat.portraits import actions as portrait_actions
+from roleplay_chat.request_body import BodyReader, places_for_large
+from roleplay_chat.sending import EventStream, InPieces
+from roleplay_chat.settings import Settings
+from roleplay_chat.stops import Stops
+
+if TYPE_CHECKING:
+    from roleplay_chat.telemetry import Telemetry
+    from roleplay_chat.turn_tasks import TurnTasks
+
+MESSAGE_ACTIONS = ("choose", "edit", "delete", "hide", "branch")
+"""Those of `message_actions`, which turns do not need and which is imported with the first one."""
+
+
+class Posts:
+    """The state that all POST requests share."""
+
+    def __init__(self, settings: Settings, telemetry: "Telemetry | None" = None) -> None:
+        self._settings = settings
+        self._telemetry = telemetry
+        self._clients = Clients(settings)
+        self._bodies = BodyReader(self._clients, settings)
+        self._large_answers = places_for_large()
+        secret = settings.supabase_jwt_secret
+        self._tokens = UserTokens(
+            self._clients.supabase_http,
+            issuer=settings.issuer,
+            keys_url=f"{settings.supabase_url}/auth/v1/.well-known/jwks.json",
+            secret=secret.get_secret_value() if secret else None,
+        )
+        self._stops = Stops(self._clients, settings.stop_check_seconds)
+        self._handlers = self._actions()
+        self._turns: asyncio.Task[TurnTasks] | None = None
+
+    def _actions(self) -> dict[str, Handler]:
+        return {
+            **on_first_use(["delete_account"], "roleplay_chat.account"),
+            **{name: self._message_action(name) for name in MESSAGE_ACTIONS},
+            **card_actions.actions(),
+            **chat_actions.actions(),
+            **portrait_actions.actions(),
+            "stop": self._stops.handle,
+        }
+
+    def _message_action(self, name: str) -> Handler:
+        async def answer(clients: Clients, caller: Caller, body: Object) -> Object:
+            from roleplay_chat.message_actions import actions
+
+            handlers = actions(self._settings.max_message_chars)
+            return await handlers[name](clients, caller, body)
+
+        return answer
+
+    async def respond(self, request: Request, request_id: str, held: AsyncExitStack) -> Response:
+        """The response. `held` keeps the request's places in the limits until it is sent.
+
+        Raises `ApiError`.
+        """
+        settings = self._settings
+        turns = self._turns or self._load_turns()
+        token = bearer_token(request.headers.get("authorization"))
+        user_id = await self._tokens.user_id(token)
+        data = await self._bodies.read(request, user_id, held)
+        if handler := self._handlers.get(str(data.get("action"))):
+            if data["action"] in ("export_card", "export_chat"):
+                await held.enter_async_context(self._large_answers.place(user_id))
+            answer = await handler(self._clients, Caller(user_id, token), data)
+            body = dumps(answer | {"request_id": request_id})
+            return InPieces(body, settings.send_timeout_seconds)
+        chat = parse_request(data, max_message_chars=settings.max_message_chars)
+        streamed = chat.stream or "text/event-stream" in request.headers.get("accept", "")
+
+        timing = Timing()
+        # Before the first turn, no model for embeddings is known.
+        query = await turns.result().query(chat, user_id) if turns.done() else None
+        with timing.measure("begin"):
+            begun = await turn_store.begin(
+                self._clients,
+                user_id,
+                chat,
+                lease_seconds=settings.lease_seconds,
+                embedding=query.embedding if query else None,
+            )
+        if isinstance(begun, turn_store.Replay):
+            replay = begun.result | {"response": begun.reply, "request_id": request_id}
+            return self._event_stream(replayed(replay)) if streamed else JSONResponse(replay)
+        try:
+            running = await asyncio.shield(turns)
+            events = running.start(
+                begun, chat, user_id, request, request_id, timing, bool(streamed), query
+            )
+        except Exception:
+            await turn_store.abandon(self._clients, begun.turn.id)
+            raise
+        if streamed:
+            return await self._stream(events, request_id)
+        response = await self._json(events, request_id)
+        response.headers["Server-Timing"] = timing.header()
+        return response
+
+    async def aclose(self) -> None:
+        """Wait for the running turns, for a bounded time, then close the clients."""
+        if self._turns:
+            await (await self._turns).aclose()
+        await self._clients.aclose()
+
+    def _load_turns(self) -> "asyncio.Task[TurnTasks]":
+        self._turns = asyncio.create_task(self._make_turns())
+        return self._turns
+
+    async def _make_turns(self) -> "TurnTasks":
+        made = await load(_import_turns)
+        return made(self._clients, self._settings, self._stops, self._telemetry)
+
+    async def _json(self, events: Events, request_id: str) -> Response:
+        while True:
+            event = await events.get()
+            if isinstance(event, Done):
+                return JSONResponse(event.answer.to_json())
+            if isinstance(event, Failed):
+                return event.error.response(request_id)
+
+    async def _stream(self, events: Events, request_id: str) -> Response:
+        """Stream the events. A failure before the first heartbeat keeps its HTTP status."""
+        first = await events.get()
+        if isinstance(first, Failed):
+            return first.error.response(request_id)
+        return self._event_stream(serialized(first, events, request_id))
+
+    def _event_stream(self, chunks: AsyncIterator[str]) -> Response:
+        return EventStream(chunks, self._settings.send_timeout_seconds)
+
+
+def _import_turns() -> "type[TurnTasks]":
+    from roleplay_chat.turn_tasks import TurnTasks
+
+    return TurnTasks

@@ -1,0 +1,113 @@
+"""Sends events and large answers as the client takes them, and gives up on one that does not."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from logging import getLogger
+from types import TracebackType
+
+from starlette.responses import Response
+from starlette.types import Message, Receive, Scope, Send
+
+_log = getLogger("roleplay_chat")
+
+LARGE_ANSWER_SECONDS = 120
+"""The time limit for a client to receive a large answer."""
+PIECE_BYTES = 65_536
+"""How much is sent at once, because the server buffers what a client has not received yet."""
+
+
+_STREAM_HEADERS = (
+    (b"cache-control", b"no-cache"),
+    (b"x-accel-buffering", b"no"),
+    (b"content-type", b"text/event-stream; charset=utf-8"),
+)
+
+
+class EventStream(Response):
+    """Sends server-sent events. It does not watch for a disconnect, which would need another task:
+    the turn ends by itself, and the server drops what is sent to nobody."""
+
+    media_type = "text/event-stream"
+
+    def __init__(self, chunks: AsyncIterator[str], send_seconds: float) -> None:
+        # Not the base class's, which counts an empty body.
+        self.status_code, self.background, self.body = 200, None, b""
+        self.raw_headers = list(_STREAM_HEADERS)
+        self._chunks = chunks
+        self._send_seconds = send_seconds
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async with _SendTimeout(send, self._send_seconds) as timed_send:
+            start = {"status": self.status_code, "headers": self.raw_headers}
+            await timed_send({"type": "http.response.start"} | start)
+            async for chunk in self._chunks:
+                piece = {"body": chunk.encode(), "more_body": True}
+                await timed_send({"type": "http.response.body"} | piece)
+            await timed_send({"type": "http.response.body", "body": b"", "more_body": False})
+
+
+class InPieces(Response):
+    """A JSON answer that may be large, sent as the client takes it."""
+
+    media_type = "application/json"
+
+    def __init__(self, body: bytes, send_seconds: float) -> None:
+        super().__init__(body)
+        self._send_seconds = send_seconds
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        seconds = self._send_seconds
+        async with _SendTimeout(send, seconds, max_seconds=LARGE_ANSWER_SECONDS) as timed_send:
+            start = {"status": self.status_code, "headers": self.raw_headers}
+            await timed_send({"type": "http.response.start"} | start)
+            body = memoryview(self.body)
+            for at in range(0, len(body), PIECE_BYTES):
+                end = at + PIECE_BYTES
+                piece = {"body": bytes(body[at:end]), "more_body": end < len(body)}
+                await timed_send({"type": "http.response.body"} | piece)
+
+
+class _SendTimeout:
+    """Sends a response, and gives up when the client has received nothing for `seconds`.
+
+    One timer per response is cheaper than one per piece, so it may take up to twice as long.
+    """
+
+    def __init__(self, send: Send, seconds: float, *, max_seconds: float | None = None) -> None:
+        self._send = send
+        self._seconds = seconds
+        self._since: float | None = None
+        self._limit = asyncio.timeout(max_seconds)
+
+    async def __aenter__(self) -> Send:
+        self._loop = asyncio.get_running_loop()
+        self._timer = self._loop.call_later(self._seconds, self._check)
+        await self._limit.__aenter__()
+        return self._timed_send
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> bool:
+        """End quietly after a timeout. The server closes the connection, since the body is cut."""
+        self._timer.cancel()
+        try:
+            await self._limit.__aexit__(kind, error, trace)
+        except TimeoutError:
+            _log.info("client stopped receiving")
+            return True
+        return False
+
+    async def _timed_send(self, message: Message) -> None:
+        self._since = self._loop.time()
+        await self._send(message)
+        self._since = None
+
+    def _check(self) -> None:
+        now = self._loop.time()
+        if self._since is not None and now - self._since >= self._seconds:
+            self._limit.reschedule(now)
+        else:
+            self._timer = self._loop.call_later(self._seconds, self._check)

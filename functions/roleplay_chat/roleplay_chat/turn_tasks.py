@@ -1,0 +1,89 @@
+"""Runs each accepted turn in a task of its own, which goes on when the client disconnects."""
+
+import asyncio
+import time
+from typing import TYPE_CHECKING
+from uuid import UUID
+
+from starlette.requests import Request
+
+from edge.clients import Clients
+from edge.timing import Timing
+from roleplay_chat.api import ChatRequest
+from roleplay_chat.events import Events, Heartbeat
+from roleplay_chat.memory.embedder import Embedder, Query
+from roleplay_chat.rows import BegunTurn
+from roleplay_chat.settings import Settings
+from roleplay_chat.stops import Stops
+from roleplay_chat.turn import Context, RunningTurn, run_turn
+from roleplay_chat.turn_plan import Accepted
+
+if TYPE_CHECKING:
+    from roleplay_chat.telemetry import Telemetry
+
+SHUTDOWN_SECONDS = 10
+"""The time that the platform gives a process between SIGTERM and SIGKILL."""
+
+
+class TurnTasks:
+    """The turns that run on this instance."""
+
+    def __init__(
+        self, clients: Clients, settings: Settings, stops: Stops, telemetry: "Telemetry | None"
+    ) -> None:
+        self._clients = clients
+        self._settings = settings
+        self._stops = stops
+        self._telemetry = telemetry
+        self._embedder = Embedder(clients, settings)
+        self._running: set[asyncio.Task[None]] = set()
+
+    async def query(self, chat: ChatRequest, user_id: UUID) -> Query | None:
+        """Embed the message of a request; None if there is no model or nothing to embed."""
+        return await self._embedder.query(chat, user_id)
+
+    def start(
+        self,
+        begun: BegunTurn,
+        chat: ChatRequest,
+        user_id: UUID,
+        request: Request,
+        request_id: str,
+        timing: Timing,
+        streamed: bool,
+        query: Query | None,
+    ) -> Events:
+        """Run the turn, and return its events as they come."""
+        events: Events = asyncio.Queue()
+        accepted = Accepted(begun, chat, user_id, request_id, shows_at_once=streamed, query=query)
+        context = Context(self._clients, self._settings, timing, events.put_nowait, self._embedder)
+        turn = RunningTurn(on_end=lambda: self._stops.forget(begun.turn.id))
+        task = asyncio.create_task(run_turn(context, accepted, turn))
+        self._running.add(task)
+        task.add_done_callback(self._running.discard)
+        heartbeat = Heartbeat(events, self._settings.heartbeat_seconds)
+        task.add_done_callback(lambda _: heartbeat.stop())
+        self._stops.watch(begun.turn.id, user_id, turn.stop)
+        if telemetry := self._telemetry:
+            began, ids = time.monotonic(), {"turn_id": str(begun.turn.id), "request_id": request_id}
+            task.add_done_callback(
+                lambda _: telemetry.record(turn.attempts, request.headers, began, **ids)
+            )
+        if chat.on_disconnect == "stop":
+            watcher = asyncio.create_task(_stop_when_gone(request, turn))
+            task.add_done_callback(lambda _: watcher.cancel())
+        return events
+
+    async def aclose(self) -> None:
+        """Wait for the running turns, for a bounded time."""
+        if self._running:
+            _, late = await asyncio.wait(self._running, timeout=SHUTDOWN_SECONDS)
+            for task in late:
+                task.cancel()
+            await asyncio.gather(*late, return_exceptions=True)
+
+
+async def _stop_when_gone(request: Request, turn: RunningTurn) -> None:
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
+    turn.stop()
