@@ -39,6 +39,7 @@ from roleplay_chat.api import (
 )
 from roleplay_chat.cards import actions as card_actions
 from roleplay_chat.chats import actions as chat_actions
+from roleplay_chat.copies import Copies, memory_limit, most_bytes
 from roleplay_chat.memory.embedder import Embedder, Query
 from roleplay_chat.portraits import actions as portrait_actions
 from roleplay_chat.rows import BegunTurn
@@ -116,6 +117,7 @@ class App:
             for _ in range(2)
         )
         self._embedder = Embedder(self._clients, settings)
+        self._copies = Copies(most_bytes(memory_limit()))
         self._running: set[asyncio.Task[None]] = set()
         self._telemetry = _telemetry(settings)
         self.asgi = CORSMiddleware(
@@ -195,6 +197,7 @@ class App:
                 user_id,
                 chat,
                 lease_seconds=self._settings.lease_seconds,
+                copies=self._copies,
                 embedding=query.embedding if query else None,
             )
         if isinstance(begun, turn_store.Replay):
