@@ -14,6 +14,7 @@ from psycopg.types.json import Jsonb
 
 from bench.plan import Plan
 from bench.prose import PARAGRAPH
+from roleplay_chat.copies import Copy, complete
 from tests.support.installations import NEW, install
 from tests.support.plans import explained, nodes, rows_read
 from tests.support.postgres import OWNER, Connection, Postgres
@@ -42,6 +43,7 @@ COMPOSITION = {
     "more": {},
 }
 """What the prompt was made of, of usual size."""
+NOTHING_KEPT = Copy()
 MANY_ROWS = 2_100
 """More rows than any statement of a turn needs: a history has at most 2,000 messages."""
 
@@ -52,6 +54,18 @@ class Calls:
 
     begin_turn: float
     finish_turn: float
+
+
+@dataclass(frozen=True)
+class Turn:
+    """The two calls of one turn, with the times in milliseconds."""
+
+    begin_turn: float
+    finish_turn: float
+    size: int
+    """Bytes of both results."""
+    copy: Copy
+    """What an instance keeps of it."""
 
 
 @dataclass(frozen=True)
@@ -217,10 +231,10 @@ def _time(talks: Mapping[Name, _Talk], plan: Plan) -> dict[Name, Calls]:
     finished: dict[Name, list[float]] = {name: [] for name in talks}
     for number in range(plan.calls + 20):
         for name, talk in talks.items():
-            begin, finish = turn(talk.db, talk.conversation)
+            done = turn(talk.db, talk.conversation)
             if number >= 20:  # Query plans are cached by then.
-                begun[name].append(begin)
-                finished[name].append(finish)
+                begun[name].append(done.begin_turn)
+                finished[name].append(done.finish_turn)
     return {name: Calls(median(begun[name]), median(finished[name])) for name in talks}
 
 
@@ -229,8 +243,12 @@ def turn(
     conversation: Conversation,
     said: str = SAID,
     embedding: Mapping[str, Any] | None = None,
-) -> tuple[float, float]:
-    """Time both calls in milliseconds, and roll them back so that the sizes stay the same."""
+    copy: Copy = NOTHING_KEPT,
+    *,
+    undo: bool = True,
+) -> Turn:
+    """Time both calls, as an instance with `copy` makes them. With `undo` they are rolled back, so
+    that the sizes stay the same."""
     turn_id = uuid4()
     parameters = {
         "turn": turn_id,
@@ -239,9 +257,10 @@ def turn(
         "words": said,
         "request": str(turn_id),
         "embedding": Jsonb(embedding) if embedding else None,
+        "known": Jsonb(copy.known),
     }
     usage = {"provider": "bench", "model_key": "bench", "outcome": "ok", "duration_ms": 1}
-    with db.transaction(force_rollback=True):
+    with db.transaction(force_rollback=undo):
         started = time.perf_counter()
         text = db.execute(_BEGIN, parameters).fetchall()[0]["begun"]
         middle = time.perf_counter()
@@ -251,12 +270,14 @@ def turn(
             "usage": Jsonb([usage]),
             "prompt": Jsonb(COMPOSITION),
         }
-        saved = db.execute(_FINISH, ended).fetchall()[0]["finish_turn"]
+        ending = db.execute(_FINISH, ended).fetchall()[0]["finished"]
         end = time.perf_counter()
-    begun = json.loads(text)
+    begun, saved = json.loads(text), json.loads(ending)
     if begun["outcome"] != "started" or saved["outcome"] != "saved":
         raise RuntimeError(f"begin_turn: {begun['outcome']}, finish_turn: {saved['outcome']}")
-    return (middle - started) * 1000, (end - middle) * 1000
+    size = len(text.encode()) + len(ending)
+    copy = complete(begun, copy)
+    return Turn((middle - started) * 1000, (end - middle) * 1000, size, copy)
 
 
 def _counts(db: Connection) -> dict[str, int]:
@@ -301,12 +322,13 @@ _BEGIN = """
 select public.begin_turn(
   p_turn_id => %(turn)s, p_user_id => %(user)s, p_task => 'roleplay', p_action => 'send',
   p_conversation_id => %(conversation)s, p_message => %(words)s,
-  p_client_message_id => %(request)s, p_embedding => %(embedding)s)::text as begun
+  p_client_message_id => %(request)s, p_embedding => %(embedding)s,
+  p_known => %(known)s)::text as begun
 """
 _FINISH = """
 select public.finish_turn(
   p_turn_id => %(turn)s, p_status => 'complete', p_reply => %(words)s, p_usage => %(usage)s,
-  p_prompt => %(prompt)s)
+  p_prompt => %(prompt)s)::text as finished
 """
 _INDEXES = """
 select indexname, indexdef from pg_indexes i

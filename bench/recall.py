@@ -9,7 +9,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from bench.growth import SAID, Calls, Conversation, turn, without_indexes
+from bench.growth import NOTHING_KEPT, SAID, Calls, Conversation, turn, without_indexes
 from bench.plan import Plan
 from tests.support.installations import NEW, install
 from tests.support.postgres import OWNER, Connection, Postgres
@@ -31,6 +31,8 @@ class Cost:
     calls: Calls
     processor: float
     """Processor time of Postgres for both calls."""
+    size: float
+    """Bytes of both results."""
 
     @property
     def both(self) -> float:
@@ -46,6 +48,8 @@ class Recall:
     """Messages in the table."""
     nothing: dict[int, Cost]
     """Turns that recall nothing."""
+    again: dict[int, Cost]
+    """The same on the instance that answered the conversation's last turn."""
     words: dict[int, Cost]
     """Turns that recall by words."""
     meaning: dict[int, Cost]
@@ -58,6 +62,8 @@ class _Kind:
 
     said: str
     embedding: Mapping[str, Any] | None = None
+    is_again: bool = False
+    """Whether the instance answered the conversation's last turn."""
 
 
 def recall(postgres: Postgres, plan: Plan, say: Callable[[str], None]) -> Recall:
@@ -72,7 +78,11 @@ def recall(postgres: Postgres, plan: Plan, say: Callable[[str], None]) -> Recall
         db.execute("vacuum (analyze)")
         rows = int(db.execute("select count(*) as n from messages").fetchall()[0]["n"])
         say(f"{rows:,} messages, filled in {time.monotonic() - started:.0f} s")
-        kinds = {"nothing": _Kind(NOTHING_FOUND), "words": _Kind(SAID)}
+        kinds = {
+            "nothing": _Kind(NOTHING_FOUND),
+            "again": _Kind(NOTHING_FOUND, is_again=True),
+            "words": _Kind(SAID),
+        }
         sizes = {kind: list(found) for kind in kinds}
         if has_vectors:
             kinds["meaning"] = _Kind(SAID, {"model": MODEL, "embedding": _vector(0)})
@@ -80,7 +90,7 @@ def recall(postgres: Postgres, plan: Plan, say: Callable[[str], None]) -> Recall
         costs = _time(db, found, kinds, sizes, plan.calls)
     for (kind, size), cost in costs.items():
         say(f"{kind}, {size:,} messages: {cost.both:.2f} ms, processor {cost.processor:.2f} ms")
-    by_kind: dict[str, dict[int, Cost]] = {"nothing": {}, "words": {}, "meaning": {}}
+    by_kind: dict[str, dict[int, Cost]] = {"nothing": {}, "again": {}, "words": {}, "meaning": {}}
     for (kind, size), cost in costs.items():
         by_kind[kind][size] = cost
     return Recall(rows, **by_kind)
@@ -140,7 +150,12 @@ def _time(
     calls: int,
 ) -> dict[tuple[str, int], Cost]:
     backend = int(db.execute("select pg_backend_pid() as pid").fetchall()[0]["pid"])
-    times: dict[tuple[str, int], list[tuple[float, float, float]]] = {
+    # A committed turn, after which the database knows what changes.
+    copies = {size: turn(db, one, NOTHING_FOUND, undo=False).copy for size, one in found.items()}
+    copies = {
+        size: turn(db, one, NOTHING_FOUND, copy=copies[size]).copy for size, one in found.items()
+    }
+    times: dict[tuple[str, int], list[tuple[float, float, float, float]]] = {
         (kind, size): [] for kind in kinds for size in sizes[kind]
     }
     for number in range(calls + 20):
@@ -148,13 +163,16 @@ def _time(
             db.execute("vacuum messages")  # Rolled back messages stay in the index until then.
         for (kind, size), measured in times.items():
             before = _processor_ms(backend)
-            begin, finish = turn(db, found[size], kinds[kind].said, kinds[kind].embedding)
+            one = kinds[kind]
+            copy = copies[size] if one.is_again else NOTHING_KEPT
+            done = turn(db, found[size], one.said, one.embedding, copy)
             if number >= 20:  # Query plans are cached by then.
-                measured.append((begin, finish, _processor_ms(backend) - before))
+                spent = _processor_ms(backend) - before
+                measured.append((done.begin_turn, done.finish_turn, spent, done.size))
     return {
-        name: Cost(Calls(median(begin), median(finish)), median(processor))
+        name: Cost(Calls(median(begin), median(finish)), median(processor), median(size))
         for name, measured in times.items()
-        for begin, finish, processor in [zip(*measured, strict=True)]
+        for begin, finish, processor, size in [zip(*measured, strict=True)]
     }
 
 

@@ -271,7 +271,12 @@ def _plans(results: Results) -> Table:
 
 
 def _recall(recall: Recall) -> Table:
-    kinds = {"nothing": recall.nothing, "by words": recall.words, "by meaning": recall.meaning}
+    kinds = {
+        "nothing": recall.nothing,
+        "nothing, on the same instance": recall.again,
+        "by words": recall.words,
+        "by meaning": recall.meaning,
+    }
     rows = [
         [
             f"{messages:,}",
@@ -279,12 +284,13 @@ def _recall(recall: Recall) -> Table:
             *map(_number, (cost.calls.begin_turn, cost.calls.finish_turn)),
             _number(cost.both),
             _number(cost.processor),
+            f"{cost.size:,.0f}",
         ]
         for kind, costs in kinds.items()
         for messages, cost in costs.items()
     ]
     columns = ["messages in the conversation", "recalled", "begin_turn, ms", "finish_turn, ms"]
-    columns += ["both, ms", "Postgres' processor time, ms"]
+    columns += ["both, ms", "Postgres' processor time, ms", "bytes"]
     return Table("Recall", _RECALL.format(rows=recall.rows), columns, rows)
 
 
@@ -428,7 +434,8 @@ _PLANS = (
 _RECALL = (
     "Called as above in a table of {rows:,} messages of ordinary conversations that go on at the "
     "same time. The processor time is that of the connection's process, for both calls; the other "
-    "times are the client's."
+    "times are the client's. Bytes are those of both results, without headers. The same instance "
+    "is the one that answered the conversation's last turn."
 )
 _ADOPTED = (
     "The same calls in a new database and in one of an existing product (its state of April) into "

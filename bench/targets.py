@@ -126,12 +126,12 @@ def _adoption(call: str) -> Figure:
     return find
 
 
-def _most(kind: str) -> Figure:
-    """The processor time of both calls in turns of a kind, in the costliest conversation."""
+def _most(kind: str, figure: str = "processor") -> Figure:
+    """A figure of both calls in turns of a kind, in the costliest conversation."""
 
     def find(results: Results) -> float | None:
         costs = getattr(results.recall, kind).values() if results.recall else ()
-        return max((float(cost.processor) for cost in costs), default=None)
+        return max((float(getattr(cost, figure)) for cost in costs), default=None)
 
     return find
 
@@ -173,7 +173,10 @@ TARGETS = (
     Target("peak memory with many imports or exports at once", 350, _hostile_memory, "MB"),
     Target("begin_turn, most messages against fewest", 1.5, _begin_growth, "×"),
     Target("both calls among a million messages, nothing recalled", 2.8, _most("nothing"), "ms"),
+    Target("both calls among a million messages, on the same instance", 1.5, _most("again"), "ms"),
     Target("both calls among a million messages, with recall", 4, _most("words"), "ms"),
+    Target("both calls among a million messages, by meaning", 4, _most("meaning"), "ms"),
+    Target("bytes of a turn on the same instance", 4000, _most("again", "size"), "B"),
     Target(
         "begin_turn in an adopted database, against a new one", 1.5, _adoption("begin_turn"), "×"
     ),

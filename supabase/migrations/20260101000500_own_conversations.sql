@@ -57,9 +57,10 @@ create index messages_by_term on public.messages
   using gin (private.search_terms(conversation_id, position, content)) with (fastupdate = off)
   where is_active;
 create index messages_in_order on public.messages (conversation_id, created_at);
-create index messages_by_parent on public.messages (parent_id);
-create index messages_by_character on public.messages (character_id);
-create index messages_by_variant on public.messages (variant_of);
+-- Most messages have none of these.
+create index messages_by_parent on public.messages (parent_id) where parent_id is not null;
+create index messages_by_character on public.messages (character_id) where character_id is not null;
+create index messages_by_variant on public.messages (variant_of) where variant_of is not null;
 
 -- The last message that a branch has in common with its parent, in the parent.
 alter table public.conversations

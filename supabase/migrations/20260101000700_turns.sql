@@ -59,8 +59,8 @@ create index turns_orphaned on public.turns (finished_at) where is_orphaned;
 create index turns_by_user_message on public.turns (user_message_id);
 create index turns_by_character on public.turns (character_id);
 create index turns_by_persona on public.turns (user_character_id) where user_character_id is not null;
-create index turns_by_reply on public.turns (reply_message_id);
-create index turns_by_replaced on public.turns (replaces_message_id);
+create index turns_by_reply on public.turns (reply_message_id) where reply_message_id is not null;
+create index turns_by_replaced on public.turns (replaces_message_id) where replaces_message_id is not null;
 
 -- Replies that are not messages: drafts and results of tasks without a conversation, for repeated
 -- requests. The Data API does not expose them, because admins can read turns.

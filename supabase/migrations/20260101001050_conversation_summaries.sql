@@ -69,13 +69,6 @@ create policy conversation_summaries_all on public.conversation_summaries for al
   with check (exists (select 1 from public.conversations c
                       where c.id = conversation_id and c.user_id = (select auth.uid())));
 
--- The position up to which a conversation is summarised; 0 without a summary.
-create function private.covered(p_conversation_id uuid) returns bigint
-language sql stable set search_path = '' as $$
-  select coalesce(max(s.covers_position), 0) from public.conversation_summaries s
-  where s.conversation_id = p_conversation_id
-$$;
-
 -- nsfw if the conversation, or one it was branched from, had a turn in the adult tier.
 create function private.tier_of(p_conversation_id uuid) returns text
 language sql stable set search_path = '' as $$
@@ -91,38 +84,23 @@ $$;
 create function private.most_history_bytes() returns integer
 language sql immutable set search_path = '' as 'select 1048576';
 
--- What a turn needs to know of the summary; null without a conversation, and for a turn before a
--- position that the summary covers: it tells of what came later.
---   summary, person_summary, covers_position, content_tier
---   may_write   whether the next part may be summarised now
---   backlog     the oldest messages that are in no summary, where the history is cut (p_is_cut): as
---               private.history has them, and perhaps some of the same
-create function private.summary_of(p_conversation_id uuid, p_before bigint, p_now timestamptz, p_is_cut boolean)
-returns json
-language sql stable set search_path = '' as $$
-  select json_build_object(
-    'summary', coalesce(s.content, ''),
-    'person_summary', coalesce(s.person_content, ''),
-    'covers_position', coalesce(s.covers_position, 0),
-    'content_tier', coalesce(s.content_tier, 'sfw'),
-    'may_write', c.remembers and coalesce(s.not_before <= p_now, true),
-    'backlog', case when p_is_cut then (
-        select json_agg(json_build_object(
-          'sender', m.sender, 'content', m.content, 'position', m.position) order by m.position)
-        from (
-          select m.*, sum(octet_length(m.content)) over (order by m.position) as bytes
-          from (
-            select m.sender, m.content, m.position from shared.messages m
-            where m.conversation_id = c.id and m.is_active and m.is_speech
-              and m.position > coalesce(s.covers_position, 0)
-              and m.position <> all (array(
-                select h.position from public.hidden_messages h where h.conversation_id = p_conversation_id))
-            order by m.position limit 64) m) m
-        where m.bytes <= private.most_history_bytes())
-      else '[]' end)
-  from shared.conversations c left join public.conversation_summaries s on s.conversation_id = c.id
-  where c.id = p_conversation_id and (p_before > s.covers_position) is not false
-$$;
+-- The oldest messages that are in no summary, as private.history has them, for a turn whose history is
+-- cut. Some may be in the history, too.
+create function private.backlog(p_conversation_id uuid, p_covered bigint) returns json
+language plpgsql stable set search_path = '' as $$
+begin
+  return (
+    select json_agg(json_build_object(
+      'sender', m.sender, 'content', m.content, 'position', m.position) order by m.position)
+    from (
+      select m.*, sum(octet_length(m.content)) over (order by m.position) as bytes
+      from (
+        select m.sender, m.content, m.position from shared.messages m
+        where m.conversation_id = p_conversation_id and m.is_active and m.is_speech and m.position > p_covered
+          and m.position <> all (private.hidden_positions(p_conversation_id))
+        order by m.position limit 64) m) m
+    where m.bytes <= private.most_history_bytes());
+end $$;
 
 -- Forgets what the summary tells of the message at p_position, and of later ones: the newest version
 -- that covers neither takes its place. The rest is retold in steps. A summary that is being written
@@ -169,6 +147,6 @@ exception when others then
   return null;
 end $$;
 
-revoke execute on function private.most_history_bytes(), private.covered(uuid), private.tier_of(uuid), private.summary_of(uuid, bigint, timestamptz, boolean),
+revoke execute on function private.most_history_bytes(), private.tier_of(uuid), private.backlog(uuid, bigint),
   private.forget_summary_from(uuid, bigint), private.forget_facts_of(uuid, bigint),
   private.forget_message() from public, anon, authenticated;

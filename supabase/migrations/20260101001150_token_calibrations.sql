@@ -19,12 +19,12 @@ grant select on public.token_calibrations to authenticated;
 create policy token_calibrations_select on public.token_calibrations for select to authenticated
   using ((select private.is_admin()));
 
--- A model's learned ratios, {"latin": ratio, "other": ratio}. Unknown ones are missing.
-create function private.token_ratios(p_provider text, p_model_key text) returns jsonb
-language sql stable set search_path = '' as $$
-  select coalesce(jsonb_object_agg(c.script, c.ratio), '{}')
-  from public.token_calibrations c where c.provider = p_provider and c.model_key = p_model_key
-$$;
+-- The models' learned ratios, {"latin": ratio, "other": ratio}. Unknown ones are missing. A view, which
+-- costs a turn less than a function.
+create view private.token_ratios as
+select c.provider, c.model_key, jsonb_object_agg(c.script, c.ratio) as ratios
+from public.token_calibrations c group by c.provider, c.model_key;
+revoke all on private.token_ratios from public, anon, authenticated;
 
 -- Updates the ratios from the successful calls of one turn. Compares "prompt_tokens", the
 -- provider's count, with "estimate", ours: {"latin": n, "other": n}. Calls whose tokens we counted
@@ -85,5 +85,4 @@ begin
     where c.provider = v_call.provider and c.model_key = v_call.model_key and c.script = v_call.script;
   end loop;
 end $$;
-revoke execute on function private.token_ratios(text, text), private.calibrate(jsonb)
-  from public, anon, authenticated;
+revoke execute on function private.calibrate(jsonb) from public, anon, authenticated;

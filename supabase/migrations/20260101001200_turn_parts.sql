@@ -29,35 +29,75 @@ language sql immutable set search_path = '' as $$
     union all select w.worker -> 'config' from jsonb_array_elements(p_workers) w (worker)) t (sizes)
 $$;
 
+-- What an instance has of a history from an earlier turn: `copy` of private.history as it was told then,
+-- and what it keeps of those messages.
+create type private.known_history as (
+  incarnation uuid, version integer, covered bigint, character_id uuid, upto bigint, is_cut boolean, most integer,
+  first bigint, messages integer, bytes integer, speakers uuid[], backlog bigint);
+
+-- The lowest position of a message that changed since an instance read the conversation, one beyond all if
+-- none did; 0 if nobody can say. p_version is the row of today.
+create function private.changed_since(p_known private.known_history, p_version private.conversation_versions)
+returns bigint
+language sql immutable set search_path = '' as $$
+  select case
+    when (p_known).incarnation is distinct from (p_version).incarnation
+      or (p_version).version - (p_known).version not between 0 and cardinality((p_version).changed) then 0
+    else coalesce((
+      select min(c.position)
+      from unnest((p_version).changed[:(p_version).version - (p_known).version]) c (position)), 9223372036854775807) end
+$$;
+
 -- The newest messages that are neither hidden nor covered by the summary, p_bytes of them at most beside the newest one,
 -- oldest first: [{"sender", "content", "position"}], with "character_id" and "speaker" (the name) if a
 -- character wrote it. Only messages before p_before, if given; a summary that reaches beyond p_before
 -- is ignored. `is_cut` says whether older ones are left out, `is_whole` that neither this nor a summary
--- hides any, `bytes` how long those read are.
--- `speakers` are the characters who wrote any of them.
+-- hides any, `bytes` how long those read are. `speakers` are the characters who wrote any of them.
+--
+-- Of messages that the caller has from an earlier turn (p_known) only those that changed since, and newer
+-- ones, are read. `kept` says which of its messages come before `messages`: {"after", "before", "without",
+-- "most", "speakers"}, positions, the bytes of all, and names by id. `copy` is what a later turn may be told
+-- to know; null where the database cannot tell what changes. Of messages before `changed_from` none changed
+-- since.
 create function private.history(
-  p_conversation_id uuid, p_except uuid[], p_before bigint, p_bytes integer,
-  out messages json, out speakers uuid[], out bytes integer, out is_cut boolean, out is_whole boolean)
+  p_conversation_id uuid, p_character_id uuid, p_own bigint, p_before bigint, p_bytes integer, p_covered bigint,
+  p_known jsonb,
+  out messages json, out kept json, out copy json, out changed_from bigint, out speakers uuid[], out bytes integer,
+  out is_cut boolean, out is_whole boolean)
 language plpgsql stable set search_path = '' as $$
 declare
   c_most_messages constant integer := 2000;
-  v_covered constant bigint := (
-    select case when p_before <= c.upto then 0 else c.upto end from private.covered(p_conversation_id) as c (upto));
   v_before constant bigint := coalesce(p_before, 9223372036854775807);
-  v_character_id constant uuid := (select c.character_id from shared.conversations c where c.id = p_conversation_id);
-  v_except constant uuid[] := array_remove(p_except, null);
+  v_covered constant bigint := case when p_before <= p_covered then 0 else p_covered end;
+  v_own constant bigint := coalesce(p_own, 0);
   v_hidden constant bigint[] := private.hidden_positions(p_conversation_id);
+  v_version private.conversation_versions;
+  v_known private.known_history;
+  v_upto bigint := 0;
   v_message record;
   v_first bigint := v_before;
   v_number integer := 0;
   v_names text[];
 begin
+  -- Before the messages, so that a change in between is known to come later.
+  select * into v_version from private.conversation_versions v where v.conversation_id = p_conversation_id;
+  if p_known is not null and v_version.conversation_id is not null then
+    v_known := jsonb_populate_record(null::private.known_history, p_known);
+    changed_from := private.changed_since(v_known, v_version);
+    v_upto := least(v_known.upto, v_before - 1, changed_from - 1);
+    if v_upto <= v_covered or v_known.covered > v_covered or v_known.character_id is distinct from p_character_id
+        -- Of a history that was cut, older messages may have room now.
+        or v_known.is_cut and (v_upto < v_known.upto or p_bytes > v_known.most) then
+      v_upto := 0;
+    end if;
+  end if;
+
   is_cut := false;
   bytes := 0;
   for v_message in
     select m.position, octet_length(m.content) as bytes from shared.messages m
     where m.conversation_id = p_conversation_id and m.is_active and m.is_speech
-      and m.position > v_covered and m.position < v_before and m.id <> all (v_except)
+      and m.position > greatest(v_covered, v_upto) and m.position < v_before and m.position <> v_own
       and m.position <> all (v_hidden)
     order by m.position desc
   loop
@@ -67,17 +107,31 @@ begin
     v_number := v_number + 1;
     v_first := v_message.position;
   end loop;
-
+  if is_cut then
+    v_upto := 0;
+  elsif v_upto > 0 then
+    bytes := bytes + v_known.bytes;
+    is_cut := v_known.is_cut and v_known.first > v_covered or bytes > p_bytes or v_number + v_known.messages > c_most_messages;
+  end if;
   is_whole := v_covered = 0 and not is_cut;
 
   -- Each character is looked up once, not for each of its messages.
   select coalesce(array_agg(ch.id), '{}'), array_agg(ch.name) into speakers, v_names
   from shared.characters ch
   where ch.id in (
-    select coalesce(m.character_id, v_character_id) from shared.messages m
+    select coalesce(m.character_id, p_character_id) from shared.messages m
     where m.conversation_id = p_conversation_id and m.is_active and m.is_speech and m.sender = 'character'
-      and m.position >= v_first and m.position < v_before and m.id <> all (v_except)
-      and m.position <> all (v_hidden));
+      and m.position >= v_first and m.position < v_before and m.position <> v_own
+      and m.position <> all (v_hidden)
+    union all
+    select s.id from unnest(v_known.speakers) s (id) where v_upto > 0);
+  -- Messages of a character that is gone may be somebody else's now.
+  if v_upto > 0 and not v_known.speakers <@ speakers then
+    select h.* into messages, kept, copy, changed_from, speakers, bytes, is_cut, is_whole
+    from private.history(
+      p_conversation_id, p_character_id, p_own, p_before, p_bytes, p_covered, null) h;
+    return;
+  end if;
 
   select coalesce(json_agg(case
       when r.speaker is null then
@@ -89,11 +143,23 @@ begin
   from (
     select m.sender, m.content, m.position,
            case when m.sender = 'character' then
-             array_position(speakers, coalesce(m.character_id, v_character_id)) end as speaker
+             array_position(speakers, coalesce(m.character_id, p_character_id)) end as speaker
     from shared.messages m
     where m.conversation_id = p_conversation_id and m.is_active and m.is_speech
-      and m.position >= v_first and m.position < v_before and m.id <> all (v_except)
+      and m.position >= v_first and m.position < v_before and m.position <> v_own
       and m.position <> all (v_hidden)) r;
+
+  if v_upto > 0 then
+    kept := json_build_object(
+      'after', greatest(v_covered, v_known.first - 1), 'before', v_upto + 1, 'without', p_own, 'most', p_bytes,
+      'speakers', coalesce((select json_object_agg(s.id, s.name) from unnest(speakers, v_names) s (id, name)), '{}'));
+  end if;
+  if v_version.conversation_id is not null then
+    copy := json_build_object(
+      'incarnation', v_version.incarnation, 'version', v_version.version, 'covered', v_covered,
+      'character_id', p_character_id, 'is_cut', is_cut, 'most', p_bytes,
+      'upto', least(p_own - 1, p_before - 1, v_version.newest));
+  end if;
 end $$;
 
 -- Declared age and rating of all characters in a conversation and of p_others, for the content
@@ -164,7 +230,8 @@ language sql stable set search_path = '' as $$
     'pricing', m.pricing || case when m.catalog_status = 'not_free' then private.catalog_prices(m.catalog)
                                  else '{}' end,
     'is_default', m.is_default, 'is_active', m.is_active and p.is_active and p.is_approved,
-    'token_ratios', private.token_ratios(p.name, m.model_key),
+    'token_ratios', coalesce((
+      select r.ratios from private.token_ratios r where r.provider = p.name and r.model_key = m.model_key), '{}'),
     'repairs', coalesce((
       select k.repairs from private.known_repairs k where k.provider = p.name and k.model_key = m.model_key), '{}'),
     'provider', jsonb_build_object(
@@ -179,6 +246,8 @@ language sql stable set search_path = '' as $$
 $$;
 
 revoke execute on function private.character_facts(shared.characters),
-  private.history(uuid, uuid[], bigint, integer), private.history_bytes(jsonb, jsonb), private.cast_facts(shared.conversations, uuid[]),
+  private.history(uuid, uuid, bigint, bigint, integer, bigint, jsonb),
+  private.changed_since(private.known_history, private.conversation_versions),
+  private.history_bytes(jsonb, jsonb), private.cast_facts(shared.conversations, uuid[]),
   private.remembered(uuid, text, uuid, uuid, bigint),
   private.catalog_prices(jsonb), private.models_for(text) from public, anon, authenticated;

@@ -27,7 +27,8 @@ begin
       'name', w.name, 'url', w.url, 'config', w.config, 'secret_name', w.secret_name, 'health', w.health,
       'priority', w.priority, 'slots', w.slots,
       'running', case when w.slots is not null then private.running_on(w, p_turn_id, p_now) end,
-      'token_ratios', private.token_ratios('chat_worker', m.model_key),
+      'token_ratios', coalesce((
+        select r.ratios from private.token_ratios r where r.provider = 'chat_worker' and r.model_key = m.model_key), '{}'),
       'repairs', coalesce((
         select k.repairs from private.known_repairs k where k.provider = 'chat_worker' and k.model_key = m.model_key), '{}'))
       order by w.name), '[]')

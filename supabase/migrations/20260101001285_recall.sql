@@ -21,12 +21,13 @@ end $$;
 -- A message scores the sum of its terms' weights, the rarer the more. An answer often repeats no word
 -- of its question, so the messages beside one that was found get a share of its score. Nothing is found
 -- if the best has hardly any of the terms: what was said then bears on nothing in particular.
--- `speakers` are the characters who wrote any of them.
+-- `speakers` are the characters who wrote any of them. Of messages in p_kept, which the caller has, only
+-- "position", "score" and "said_at" are returned.
 --
 -- However long the conversation is, it reads a bounded number of rows: the samples of the index
 -- (private.search_terms) tell which terms are common, and those are not looked for.
 create function private.recall(
-  p_conversation_id uuid, p_before bigint, p_except uuid, p_query text,
+  p_conversation_id uuid, p_before bigint, p_except uuid, p_query text, p_kept int8range default null,
   out messages json, out speakers uuid[])
 language plpgsql stable set search_path = ''
 -- begin_turn plans without bitmaps, and an index of terms has no other scan. A plan that was made while
@@ -139,6 +140,8 @@ begin
   spoke as materialized (
     select ch.id, ch.name from shared.characters ch where ch.id in (select r.character_id from read r))
   select coalesce(json_agg(case
+      when p_kept @> r.position then json_build_object(
+        'position', r.position, 'score', r.score, 'said_at', r.created_at)
       when s.id is null then json_build_object(
         'sender', r.sender, 'content', r.content, 'position', r.position, 'score', r.score, 'said_at', r.created_at)
       else json_build_object(
@@ -150,5 +153,5 @@ begin
   from read r left join spoke s on s.id = r.character_id
   where r.bytes <= c_most_bytes;
 end $$;
-revoke execute on function private.spoken_language(uuid, bigint), private.recall(uuid, bigint, uuid, text)
+revoke execute on function private.spoken_language(uuid, bigint), private.recall(uuid, bigint, uuid, text, int8range)
   from public, anon, authenticated;

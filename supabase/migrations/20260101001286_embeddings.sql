@@ -59,7 +59,7 @@ begin
               select h.position from public.hidden_messages h where h.conversation_id = p_conversation_id))
             and e.model = (select a.model from asked a)
             and %1$I.vector_dims(e.embedding) = (select %1$I.vector_dims(a.embedding) from asked a)
-          order by e.position desc limit 10000) m),
+          order by e.position desc limit 3000) m),
       -- Each with the better one of the messages beside it, and of those one further.
       spread as (
         select m.positions[o.number] as position, o.number, m.best - m.mean as best,
@@ -130,7 +130,7 @@ begin
     from by_words w full join by_meaning b on b.position = w.position),
   read as (
     select b.*, ch.id as speaker_id, ch.name as speaker,
-           sum(octet_length(coalesce(b.content, b.found ->> 'content'))) over (order by b.score desc, b.position desc) as bytes
+           sum(coalesce(octet_length(coalesce(b.content, b.found ->> 'content')), 0)) over (order by b.score desc, b.position desc) as bytes
     from both_ways b
     left join shared.conversations c on c.id = p_conversation_id and b.sender = 'character'
     left join shared.characters ch on ch.id = coalesce(b.character_id, c.character_id))

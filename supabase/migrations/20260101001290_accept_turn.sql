@@ -10,13 +10,16 @@ create function private.place_request(
 language plpgsql set search_path = '' as $$
 declare
   v_newest shared.messages;
-  v_hidden constant bigint[] := private.hidden_positions(p_conversation_id);
+  v_hidden bigint[];
   v_answered public.turns;
 begin
-  select * into v_newest from shared.messages m
-  where m.conversation_id = p_conversation_id and m.is_active and m.is_speech
-    and m.position <> all (v_hidden)
-  order by m.position desc limit 1;
+  if p_action in ('regenerate', 'continue') then
+    v_hidden := private.hidden_positions(p_conversation_id);
+    select * into v_newest from shared.messages m
+    where m.conversation_id = p_conversation_id and m.is_active and m.is_speech
+      and m.position <> all (v_hidden)
+    order by m.position desc limit 1;
+  end if;
   if p_message_id is not null and p_action in ('regenerate', 'continue') then
     select m.* into v_newest
     from shared.messages named
@@ -35,13 +38,15 @@ begin
     where t.user_id = p_user_id and t.client_message_id = p_client_message_id
       and t.status = 'failed' and t.conversation_id = p_conversation_id
     order by t.created_at desc limit 1;
-    -- It may have been answered since, if the client repeated it with another id.
-    select * into v_answered from public.turns t
-    where t.user_message_id = place_request.user_message_id and t.reply_message_id is not null
-    order by t.created_at desc limit 1;
-    if found then
-      refused := private.replay(v_answered);
-      return;
+    if user_message_id is not null then
+      -- It may have been answered since, if the client repeated it with another id.
+      select * into v_answered from public.turns t
+      where t.user_message_id = place_request.user_message_id and t.reply_message_id is not null
+      order by t.created_at desc limit 1;
+      if found then
+        refused := private.replay(v_answered);
+        return;
+      end if;
     end if;
 
     user_message_id := coalesce(user_message_id, private.written_before(p_conversation_id, p_message));
@@ -148,7 +153,8 @@ begin
     if conversation.character_id is null then
       update shared.conversations c set character_id = coalesce(
         (select m.character_id from private.members(conversation) m order by m.place limit 1), speaker.id)
-      where c.id = p_conversation_id;
+      where c.id = p_conversation_id
+      returning c.character_id into conversation.character_id;
     end if;
   end if;
 

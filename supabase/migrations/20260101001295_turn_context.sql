@@ -4,42 +4,57 @@ create function private.turn_context(
   p_speaker shared.characters, p_persona shared.characters, p_now timestamptz,
   -- As the request has them: for the policy, whom it names counts as there.
   p_character_id uuid, p_message text, p_memory_tier text,
-  p_embedding jsonb
+  p_embedding jsonb, p_known jsonb
 ) returns json
 language plpgsql set search_path = ''
 set plan_cache_mode = force_generic_plan as $$
 declare
+  v_own record;
+  v_replaced record;
   v_before bigint;
   v_models jsonb := private.models_for(p_turn.task);
   v_workers jsonb := private.workers_for(p_turn.id, p_now);
+  v_summary public.conversation_summaries;
   v_room record;
   v_message text;
   v_history record;
   v_recalled json;
   v_recalled_speakers uuid[];
   v_cast jsonb;
+  v_character jsonb;
+  v_others jsonb;
+  v_persona jsonb;
+  v_lorebooks json;
+  v_scene text;
+  v_templates json;
+  v_moderators jsonb;
+  v_embedders jsonb;
+  v_catalogue text;
+  v_may_note boolean;
 begin
   -- Other versions of a reply do not see later messages.
-  select m.position + (p_turn.action = 'continue')::integer into v_before
-  from shared.messages m where m.id = p_turn.replaces_message_id;
+  select m.position, m.content into v_replaced from shared.messages m where m.id = p_turn.replaces_message_id;
+  v_before := v_replaced.position + (p_turn.action = 'continue')::integer;
+  select m.position, m.content into v_own
+  from shared.messages m where m.id = p_turn.user_message_id and p_turn.action <> 'continue';
 
+  select * into v_summary from public.conversation_summaries s where s.conversation_id = p_turn.conversation_id;
   v_room := private.history_bytes(v_models, v_workers);
   select * into v_history
   from private.history(
-    p_turn.conversation_id,
-    case when p_turn.action <> 'continue' then array[p_turn.user_message_id, p_turn.replaces_message_id] else '{}' end,
-    v_before,
-    v_room.most);
+    p_turn.conversation_id, p_conversation.character_id, v_own.position, v_before, v_room.most,
+    coalesce(v_summary.covers_position, 0), p_known);
   if p_turn.action not in ('continue', 'impersonate') then
-    v_message := coalesce((
-      select m.content from shared.messages m
-      where m.id = p_turn.user_message_id
-        and m.position <> all (private.hidden_positions(p_turn.conversation_id))), p_message);
+    v_message := case when v_own.position = any (private.hidden_positions(p_turn.conversation_id)) then p_message
+                      else coalesce(v_own.content, p_message) end;
   end if;
   -- A short conversation stands in every prompt as a whole.
   if not (v_history.is_whole and v_history.bytes <= v_room.short) then
     select r.messages, r.speakers into v_recalled, v_recalled_speakers
-    from private.recall(p_turn.conversation_id, coalesce(v_before, 9223372036854775807), p_turn.user_message_id, v_message) r;
+    from private.recall(
+      p_turn.conversation_id, coalesce(v_before, 9223372036854775807), p_turn.user_message_id, v_message,
+      case when v_history.kept is not null then
+        int8range((v_history.kept ->> 'after')::bigint, (v_history.kept ->> 'before')::bigint, '()') end) r;
     if p_embedding is not null then
       select r.messages, v_recalled_speakers || r.speakers into v_recalled, v_recalled_speakers
       from private.recall_by_meaning(
@@ -54,6 +69,24 @@ begin
     p_conversation.always_sfw := true;
   end if;
 
+  v_character := private.character_facts(p_speaker)
+    || jsonb_build_object('is_own', coalesce(p_speaker.user_id = p_turn.user_id, false));
+  v_others := private.others(p_conversation, p_speaker.id);
+  v_persona := private.character_facts(p_persona);
+  v_lorebooks := private.lorebooks_for(p_turn.user_id, p_turn.conversation_id, p_persona.id);
+  v_scene := md5(concat_ws(E'\n', v_character, v_others, v_persona, v_lorebooks));
+  select coalesce(json_agg(json_build_object(
+    'content_tier', t.content_tier, 'model_family', t.model_family, 'system_prompt', t.system_prompt)
+    order by t.id), '[]')
+  into v_templates
+  from shared.prompt_templates t where t.use_case = p_turn.task and t.is_active;
+  v_moderators := private.models_for('moderation');
+  v_embedders := case when private.has_embeddings() then private.models_for('embedding') else '[]' end;
+  -- Ratios change all the time.
+  v_catalogue := md5(concat_ws(E'\n', v_templates, v_moderators, v_embedders, (
+    select jsonb_agg(m.model - 'token_ratios') from jsonb_array_elements(v_models) m (model))));
+
+  v_may_note := p_conversation.remembers and coalesce(v_summary.not_before <= p_now, true);
   return json_build_object(
     'outcome', 'started',
     'now', p_now,
@@ -63,22 +96,36 @@ begin
       'user_message_id', p_turn.user_message_id,
       'message', v_message,
       'continues', case when p_turn.action = 'continue' then
-        (select m.content from shared.messages m where m.id = p_turn.replaces_message_id) end),
+        v_replaced.content end),
     'user', json_build_object(
       'name', p_profile.display_name, 'age_verified', coalesce(p_profile.age_verified, false)),
     'conversation', case when p_turn.conversation_id is null then null
       else json_build_object('id', p_conversation.id, 'content_tier',
                               case when p_conversation.always_sfw then 'sfw' else p_conversation.content_tier end) end,
     'settings', private.settings_of(p_turn.conversation_id),
-    'character', private.character_facts(p_speaker)
-      || jsonb_build_object('is_own', coalesce(p_speaker.user_id = p_turn.user_id, false)),
-    'others', private.others(p_conversation, p_speaker.id),
-    'persona', private.character_facts(p_persona),
-    'lorebooks', private.lorebooks_for(p_turn.user_id, p_turn.conversation_id, p_persona.id),
+    'scene', v_scene,
+    'character', case when v_scene is distinct from p_known ->> 'scene' then v_character end,
+    'others', case when v_scene is distinct from p_known ->> 'scene' then v_others end,
+    'persona', case when v_scene is distinct from p_known ->> 'scene' then v_persona end,
+    'lorebooks', case when v_scene is distinct from p_known ->> 'scene' then v_lorebooks end,
     'cast', v_cast,
     'history', v_history.messages,
+    'kept', v_history.kept,
+    'copy', v_history.copy,
     'recalled', coalesce(v_recalled, '[]'),
-    'memory', private.summary_of(p_turn.conversation_id, v_before, p_now, v_history.is_cut),
+    -- A summary that reaches beyond v_before tells of what came later.
+    'memory', case when p_turn.conversation_id is not null and (v_before > v_summary.covers_position) is not false then
+      json_build_object(
+        'summary', coalesce(v_summary.content, ''),
+        'person_summary', coalesce(v_summary.person_content, ''),
+        'covers_position', coalesce(v_summary.covers_position, 0),
+        'content_tier', coalesce(v_summary.content_tier, 'sfw'),
+        'may_write', v_may_note,
+        'backlog', case when not v_may_note or not v_history.is_cut then '[]'
+          -- The caller has it.
+          when (p_known ->> 'backlog')::bigint < v_history.changed_from
+            and (p_known ->> 'covered')::bigint = coalesce(v_summary.covers_position, 0) then null
+          else private.backlog(p_turn.conversation_id, coalesce(v_summary.covers_position, 0)) end) end,
     'facts', private.remembered(p_turn.user_id, p_memory_tier, p_turn.conversation_id, p_speaker.id, v_before),
     'variables', private.variables_before(
       p_turn.conversation_id, coalesce(v_before - (p_turn.action = 'continue')::integer, 9223372036854775807)),
@@ -88,13 +135,14 @@ begin
       where m.conversation_id = p_turn.conversation_id and m.sender = 'user' and m.is_active and m.is_speech
         and m.position < coalesce(v_before, 9223372036854775807) and m.id is distinct from p_turn.user_message_id
       order by m.position desc limit 1),
-    'templates', (
-      select coalesce(json_agg(json_build_object(
-        'content_tier', t.content_tier, 'model_family', t.model_family, 'system_prompt', t.system_prompt)), '[]')
-      from shared.prompt_templates t where t.use_case = p_turn.task and t.is_active),
-    'models', v_models,
-    'moderators', private.models_for('moderation'),
-    'embedders', case when private.has_embeddings() then private.models_for('embedding') else '[]' end,
+    'catalogue', v_catalogue,
+    'templates', case when v_catalogue is distinct from p_known ->> 'catalogue' then v_templates end,
+    'models', case when v_catalogue is distinct from p_known ->> 'catalogue' then v_models end,
+    'moderators', case when v_catalogue is distinct from p_known ->> 'catalogue' then v_moderators end,
+    'embedders', case when v_catalogue is distinct from p_known ->> 'catalogue' then v_embedders end,
+    'token_ratios', case when v_catalogue = p_known ->> 'catalogue' then (
+      select jsonb_agg(m.model -> 'token_ratios' order by m.place)
+      from jsonb_array_elements(v_models) with ordinality m (model, place)) end,
     'workers', v_workers,
     'cooldowns', (
       select coalesce(json_agg(json_build_object(
@@ -105,4 +153,4 @@ begin
 end $$;
 revoke execute on function private.turn_context(
   public.turns, shared.profiles, shared.conversations, shared.characters, shared.characters, timestamptz, uuid, text,
-  text, jsonb) from public, anon, authenticated;
+  text, jsonb, jsonb) from public, anon, authenticated;

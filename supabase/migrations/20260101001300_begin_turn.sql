@@ -5,8 +5,8 @@
 --   started               with turn, user, conversation, settings, character (who speaks; is_own), others
 --                         (further characters who are there), persona, lorebooks (see
 --                         private.lorebooks_for), cast (declared ages and
---                         ratings of all characters who are there, are named or spoke), history,
---                         memory, facts, templates, models, moderators, embedders, workers, cooldowns, now,
+--                         ratings of all characters who are there, are named or spoke), history, kept and copy
+--                         (see private.history), recalled, memory, facts, templates, models, moderators, embedders, workers, cooldowns, now,
 --                         and free_only: the day's money is spent
 --   replayed              the same request was answered before: result, reply
 --   in_progress           a turn is running here: retry_after_seconds, same_request
@@ -35,7 +35,9 @@ create function public.begin_turn(
   -- Which worker the turn asks first: '*' for any, or the name of one; null: none.
   p_worker text default null,
   -- What p_message means: {"model", "embedding"}, as private.recall_by_meaning takes it.
-  p_embedding jsonb default null
+  p_embedding jsonb default null,
+  -- What the caller has of the history: the columns of private.known_history.
+  p_known jsonb default null
 ) returns json
 language plpgsql security definer set search_path = ''
 -- Planned once per connection: planning the same queries again took a tenth of the time.
@@ -54,9 +56,9 @@ begin
   end if;
   return private.turn_context(
     v_begun.accepted, v_begun.profile, v_begun.conversation, v_begun.speaker, v_begun.persona, v_begun.started_at,
-    p_character_id, p_message, p_memory_tier, p_embedding);
+    p_character_id, p_message, p_memory_tier, p_embedding, p_known);
 end $$;
-revoke execute on function public.begin_turn(uuid, uuid, text, text, uuid, uuid, uuid, text, text, uuid, text, integer, text, jsonb)
+revoke execute on function public.begin_turn(uuid, uuid, text, text, uuid, uuid, uuid, text, text, uuid, text, integer, text, jsonb, jsonb)
   from public, anon, authenticated;
-grant execute on function public.begin_turn(uuid, uuid, text, text, uuid, uuid, uuid, text, text, uuid, text, integer, text, jsonb)
+grant execute on function public.begin_turn(uuid, uuid, text, text, uuid, uuid, uuid, text, text, uuid, text, integer, text, jsonb, jsonb)
   to service_role;

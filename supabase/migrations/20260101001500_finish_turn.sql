@@ -56,7 +56,9 @@ begin
 
   -- Usage counts even if the turn is lost.
   perform private.record_usage(p_turn_id, v_turn, p_usage);
-  perform private.cool_down(p_cooldowns);
+  if p_cooldowns <> '[]' then
+    perform private.cool_down(p_cooldowns);
+  end if;
 
   if v_turn.is_orphaned then
     update public.turns t
@@ -79,8 +81,10 @@ begin
   end if;
 
   if v_turn.conversation_id is not null and v_turn.action <> 'impersonate' and btrim(p_reply) <> '' then
-    select * into v_replaced from shared.messages m where m.id = v_turn.replaces_message_id;
-    update shared.messages m set is_active = false where m.id = v_replaced.id;
+    if v_turn.replaces_message_id is not null then
+      select * into v_replaced from shared.messages m where m.id = v_turn.replaces_message_id;
+      update shared.messages m set is_active = false where m.id = v_replaced.id;
+    end if;
     -- At the position of the version it replaces, or last.
     insert into shared.messages (conversation_id, position, sender, character_id, content, parent_id, variant_of, created_at)
     overriding system value
@@ -95,14 +99,17 @@ begin
     perform private.record_interaction(v_turn.user_id, p_memory_tier, v_turn.conversation_id,
                                        v_turn.character_id);
     v_turn.content_tier := p_turn ->> 'content_tier';
-    v_memory_updated := private.remember_safely(v_turn, p_memory);
+    if p_memory is not null then
+      v_memory_updated := private.remember_safely(v_turn, p_memory);
+    end if;
   end if;
 
   -- A message refused by the content policy never enters a prompt again, unless it is answered
   -- later.
-  update shared.messages m set is_active = v_message_id is not null
-  where m.id = v_turn.user_message_id
-    and (p_result #>> '{refused,part}' = 'message' or v_message_id is not null and not m.is_active);
+  if p_result #>> '{refused,part}' = 'message' or v_message_id is not null and exists (
+      select from shared.messages m where m.id = v_turn.user_message_id and not m.is_active) then
+    update shared.messages m set is_active = v_message_id is not null where m.id = v_turn.user_message_id;
+  end if;
 
   update public.turns t
   set status = p_status, finished_at = now(), reply_message_id = v_message_id,

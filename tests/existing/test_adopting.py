@@ -36,6 +36,10 @@ ADDED = [
     "index public.messages.messages_by_term",
     "trigger public.messages.a_forget_deleted",
     "trigger public.messages.a_forget_edited",
+    "trigger public.messages.a_note_added",
+    "trigger public.messages.a_note_changed",
+    "trigger public.messages.a_note_deleted",
+    "trigger public.messages.a_note_moved",
     "trigger public.messages.a_place_message",
     "trigger public.system_config.a_keep_health",
 ]
@@ -337,7 +341,8 @@ def one(theirs: Connection, query: str, *parameters: object) -> dict[str, Any]:
 
 def in_prompts(theirs: Connection) -> list[str]:
     """The history of the conversation's next turn."""
-    history = one(theirs, "select messages from private.history(%s, '{}', null, 100)", LATE)
+    read = "select messages from private.history(%s, null, null, null, 100, 0, null)"
+    history = one(theirs, read, LATE)
     return [message["content"] for message in history["messages"]]
 
 

@@ -97,6 +97,7 @@ PRIVATE = {
     *("counters", "forgotten_facts", "given_secrets", "known_repairs", "model_repairs"),
     *("registered_workers", "summary_versions", "system_settings", "turn_replies", "workers"),
     *("message_variables", "portraits_to_remove", "take_downs", "catalogue", "leaving_users"),
+    *("conversation_versions", "token_ratios"),
 }
 """The relations that the Data API does not know."""
 
@@ -294,7 +295,7 @@ FUNCTIONS = {
         private.calibrate private.call_health_check private.cast_facts private.catalog_prices
         private.character_facts private.check_account private.check_own_characters
         private.check_own_message private.guard_writes
-        private.cool_down private.count_row private.count_use private.covered
+        private.cool_down private.count_row private.count_use private.backlog
         private.forget_summary_from private.history private.history_bytes
         private.is_public_host private.is_retention
         private.is_spent private.is_worker_healthy private.keep_settings
@@ -307,9 +308,9 @@ FUNCTIONS = {
         private.place_request private.preferred_worker private.reached_limit private.recall
         private.record_given_secret private.record_interaction private.record_usage
         private.remember private.remember_repairs private.remember_safely private.remembered
-        private.replay private.running_on private.speaker private.spoken_language private.summary_of
-        private.tier_of
-        private.token_ratios private.touch_fact private.touch_updated_at private.turn_context
+        private.replay private.running_on private.speaker private.spoken_language
+        private.tier_of private.changed_since private.note_change
+        private.touch_fact private.touch_updated_at private.turn_context
         private.workers_for
         private.usage_grouped private.usage_sums private.why_account_blocked
         private.why_action_blocked private.why_address_rejected private.write_conversation_memory

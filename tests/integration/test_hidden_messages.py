@@ -197,10 +197,8 @@ class TestMemory:
 
     def test_backlog_of_the_summary_is_without_it(self, dialog: Dialog) -> None:
         dialog.do("hide", "Two")
-        found = dialog.stack.one(
-            "select private.summary_of(%s, null, now(), true) as memory", dialog.id
-        )["memory"]
-        assert [row["content"] for row in found["backlog"]] == ["One", "Three", "Four"]
+        found = dialog.stack.one("select private.backlog(%s, 0) as rows", dialog.id)["rows"]
+        assert [row["content"] for row in found] == ["One", "Three", "Four"]
 
 
 class TestRecall:

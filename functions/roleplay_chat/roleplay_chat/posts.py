@@ -20,6 +20,7 @@ from roleplay_chat import turn_store
 from roleplay_chat.api import Caller, Done, Failed, Handler, Object, on_first_use, parse_request
 from roleplay_chat.cards import actions as card_actions
 from roleplay_chat.chats import actions as chat_actions
+from roleplay_chat.copies import Copies, memory_limit, most_bytes
 from roleplay_chat.events import Events, replayed, serialized
 from roleplay_chat.portraits import actions as portrait_actions
 from roleplay_chat.request_body import BodyReader, places_for_large
@@ -51,6 +52,7 @@ class Posts:
             keys_url=f"{settings.supabase_url}/auth/v1/.well-known/jwks.json",
             secret=secret.get_secret_value() if secret else None,
         )
+        self._copies = Copies(most_bytes(memory_limit()))
         self._stops = Stops(self._clients, settings.stop_check_seconds)
         self._handlers = self._actions()
         self._turns: asyncio.Task[TurnTasks] | None = None
@@ -102,6 +104,7 @@ class Posts:
                 user_id,
                 chat,
                 lease_seconds=settings.lease_seconds,
+                copies=self._copies,
                 embedding=query.embedding if query else None,
             )
         if isinstance(begun, turn_store.Replay):

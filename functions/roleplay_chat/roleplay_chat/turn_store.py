@@ -15,6 +15,7 @@ from edge.clients import Clients, DatabaseError
 from edge.errors import ApiError
 from edge.identity import account_blocked
 from roleplay_chat.api import DEFAULT_MEMORY_TIER, ChatRequest, MemoryTier
+from roleplay_chat.copies import Copies, complete
 from roleplay_chat.generation.routing import invalid_numbers
 from roleplay_chat.generation.workers import requested_worker
 from roleplay_chat.rows import BegunTurn
@@ -112,15 +113,17 @@ async def begin(
     request: ChatRequest,
     *,
     lease_seconds: int,
+    copies: Copies,
     embedding: Mapping[str, Any] | None = None,
 ) -> BegunTurn | Replay:
     """Open the turn. Raises `ApiError` if something blocks it or the database is unavailable.
 
     A call without an answer is retried once. It may have opened the turn, so the retry uses the
     same id, which makes it idempotent. `embedding` is what the message means, in the format of
-    private.recall_by_meaning.
+    private.recall_by_meaning. What is in `copies` is not read again.
     """
     turn_id = uuid4()
+    copy = copies.find(user_id, request.conversation_id, request.task)
     parameters = {
         "p_turn_id": str(turn_id),
         "p_user_id": str(user_id),
@@ -137,6 +140,7 @@ async def begin(
         "p_lease_seconds": lease_seconds,
         "p_worker": requested_worker(request.model_provider),
         **({"p_embedding": embedding} if embedding else {}),
+        "p_known": copy.known,
     }
     try:
         begun = await _call_begin_turn(clients, parameters)
@@ -158,6 +162,7 @@ async def begin(
         raise
     outcome = begun["outcome"]
     if outcome == "started":
+        copies.keep(user_id, request.conversation_id, request.task, complete(begun, copy))
         return await _parse_rows(clients, begun)
     if outcome == "replayed":
         return Replay(reply=begun["reply"], result=begun["result"])

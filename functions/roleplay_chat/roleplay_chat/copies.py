@@ -1,0 +1,212 @@
+"""Keeps what turns have read, so that the next turn of a conversation reads only what is new.
+
+A copy is used only after `begin_turn` has compared it with the database (`private.history`), for
+the person whose turn it is, and only as far as it is unchanged.
+"""
+
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+from cachetools import TTLCache
+
+from edge.json_text import dumps, loads
+from roleplay_chat.api import Task
+
+MAX_BYTES = 16 * 2**20
+"""Of all copies of an instance."""
+OTHER_BYTES = 192 * 2**20
+"""What an instance needs for the rest. Copies take a sixteenth of what it has beyond this."""
+MAX_BYTES_EACH = 2**20
+SECONDS = 900.0
+"""A copy is dropped after this time without a turn."""
+MAX_MESSAGES = 2_000
+"""Of a history, as in `private.history`."""
+_LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
+"""Where containers find the limit of their memory."""
+_ROW_BYTES = 300
+"""What Python needs for a message beside its text."""
+
+Row = dict[str, Any]
+
+_PARTS = {
+    "scene": ("character", "others", "persona", "lorebooks"),
+    "catalogue": ("templates", "models", "moderators", "embedders"),
+}
+"""What begin_turn returns only if its digest is another one than the caller knows."""
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A part of the result of begin_turn, with the digest that the database gave it."""
+
+    digest: str
+    data: bytes
+    """As JSON, which takes less memory, and which nobody can change."""
+
+
+@dataclass(frozen=True, slots=True)
+class Copy:
+    """What a turn has read."""
+
+    rows: Sequence[Row] = ()
+    """The messages of the history up to a position, oldest first."""
+    stamp: Mapping[str, Any] = field(default_factory=dict)
+    """`copy` of the result of begin_turn."""
+    backlog: Sequence[Row] = ()
+    """The oldest messages that are in no summary."""
+    scene: Part | None = None
+    """Characters, persona and books."""
+    catalogue: Part | None = None
+    """Models and templates of the turn's task."""
+
+    @property
+    def size(self) -> int:
+        """The memory that it takes beside the catalogue, in bytes."""
+        rows = (*self.rows, *self.backlog)
+        texts = sum(sys.getsizeof(row["content"]) + _ROW_BYTES for row in rows)
+        return texts + _ROW_BYTES + (len(self.scene.data) if self.scene else 0)
+
+    @property
+    def known(self) -> Row:
+        """`p_known` of begin_turn."""
+        parts = {"scene": self.scene, "catalogue": self.catalogue}
+        digests = {name: part.digest for name, part in parts.items() if part}
+        if not self.rows:
+            return digests
+        speakers = {row["character_id"] for row in self.rows if "character_id" in row}
+        return {
+            **self.stamp,
+            **digests,
+            **({"backlog": self.backlog[-1]["position"]} if self.backlog else {}),
+            "first": self.rows[0]["position"],
+            "messages": len(self.rows),
+            "bytes": sum(map(_length, self.rows)),
+            "speakers": sorted(speakers),
+        }
+
+
+class Copies:
+    """The copies of an instance. The least recently used go first."""
+
+    def __init__(
+        self, max_bytes: int = MAX_BYTES, *, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._max_bytes_each = min(max_bytes, MAX_BYTES_EACH)
+        self._copies = TTLCache[tuple[UUID, UUID], Copy](
+            max_bytes, SECONDS, timer=clock, getsizeof=lambda copy: copy.size
+        )
+        self._catalogues: dict[Task, Part | None] = {}
+
+    def find(self, user_id: UUID, conversation_id: UUID | None, task: Task) -> Copy:
+        """What there is of a person's conversation, and the catalogue of a task."""
+        copy = conversation_id and self._copies.get((user_id, conversation_id))
+        return replace(copy or Copy(), catalogue=self._catalogues.get(task))
+
+    def keep(self, user_id: UUID, conversation_id: UUID | None, task: Task, copy: Copy) -> None:
+        """Replace what there is of a person's conversation."""
+        self._catalogues[task] = copy.catalogue
+        if conversation_id is None:
+            return
+        key = user_id, conversation_id
+        self._copies.pop(key, None)
+        if copy.size <= self._max_bytes_each:
+            self._copies[key] = replace(copy, catalogue=None)
+
+
+def most_bytes(limit: int | None) -> int:
+    """How much copies may take in an instance with this limit of memory; None for no limit."""
+    return MAX_BYTES if limit is None else max(min(MAX_BYTES, (limit - OTHER_BYTES) // 16), 0)
+
+
+def memory_limit() -> int | None:
+    """The memory of the container in bytes; None if it has no limit."""
+    for path in _LIMITS:
+        try:
+            return int(Path(path).read_text())
+        except (OSError, ValueError):  # "max" is no number
+            continue
+    return None
+
+
+def complete(begun: Row, copy: Copy) -> Copy:
+    """Put what `copy` has, and begin_turn has left out, into its result; return the next copy."""
+    scene = _part(begun, "scene", copy.scene)
+    catalogue = _part(begun, "catalogue", copy.catalogue)
+    _add_ratios(begun)
+    if kept := begun.get("kept"):
+        held = _renamed(_held(copy.rows, kept), kept["speakers"])
+        _fill_in(begun["recalled"], held)
+        whole = [*held, *begun["history"]]
+        begun["history"] = newest = _newest(whole, kept["most"])
+        still_cut = copy.stamp["is_cut"] and kept["after"] < copy.rows[0]["position"]
+        begun["copy"]["is_cut"] = still_cut or len(newest) < len(whole)
+    memory = begun.get("memory") or {}
+    if memory and memory.get("backlog") is None:
+        memory["backlog"] = copy.backlog
+    stamp = begun.get("copy")
+    if not stamp:
+        return Copy(scene=scene, catalogue=catalogue)
+    rows = [row for row in begun["history"] if row["position"] <= stamp["upto"]]
+    return Copy(rows, stamp, memory.get("backlog") or (), scene, catalogue)
+
+
+def _part(begun: Row, name: str, known: Part | None) -> Part | None:
+    """A part of the result, which is completed with it if it is the known one."""
+    digest = begun.get(name)
+    if digest is None:
+        return None
+    if known and known.digest == digest:
+        begun |= loads(known.data)
+        return known
+    return Part(digest, dumps({key: begun[key] for key in _PARTS[name]}))
+
+
+def _add_ratios(begun: Row) -> None:
+    """Calibrations change all the time, so they are no part of the catalogue."""
+    for model, ratios in zip(begun["models"], begun.get("token_ratios") or [], strict=False):
+        model["token_ratios"] = ratios
+
+
+def _held(rows: Sequence[Row], kept: Row) -> list[Row]:
+    """The rows after one position and before another, without that of the turn's own message."""
+    after, before, own = kept["after"], kept["before"], kept["without"]
+    return [row for row in rows if after < row["position"] < before and row["position"] != own]
+
+
+def _renamed(rows: list[Row], speakers: Mapping[str, str]) -> list[Row]:
+    """The rows with their speakers' names of today."""
+    return [
+        row
+        if row.get("speaker") == (name := speakers.get(row.get("character_id", "")))
+        else {**row, "speaker": name}
+        for row in rows
+    ]
+
+
+def _newest(rows: list[Row], most: int) -> list[Row]:
+    """The newest rows with at most `most` bytes, and the newest one however long it is."""
+    left = most
+    for number, row in enumerate(reversed(rows)):
+        left -= _length(row)
+        if (number and left < 0) or number == MAX_MESSAGES:
+            return rows[len(rows) - number :]
+    return rows
+
+
+def _fill_in(recalled: Sequence[Row], held: Sequence[Row]) -> None:
+    """Add what the copy has to recalled messages that came without it."""
+    bare = [row for row in recalled if "content" not in row]
+    if bare:
+        by_position = {row["position"]: row for row in held}
+        for row in bare:
+            row |= by_position[row["position"]] | row
+
+
+def _length(row: Row) -> int:
+    content = row["content"]
+    return len(content) if content.isascii() else len(content.encode())

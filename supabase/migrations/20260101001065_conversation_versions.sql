@@ -1,0 +1,53 @@
+-- What changed in the messages of a conversation, so that an instance of roleplay_chat that has read them
+-- knows which it still may use. See private.history.
+
+create table private.conversation_versions (
+  conversation_id uuid primary key references public.conversations (id) on delete cascade,
+  -- Another one if a conversation comes back with the same id.
+  incarnation uuid not null default gen_random_uuid(),
+  -- Counts changes other than messages that were added at the end.
+  version integer not null default 0,
+  -- The last position that a message has had. What is added after it is no change.
+  newest bigint not null,
+  -- The lowest positions of the last changes, the newest first.
+  changed bigint[] not null
+) with (fillfactor = 70);
+alter table private.conversation_versions enable row level security;
+revoke all on private.conversation_versions from public, anon, authenticated;
+
+-- A trigger of statements that write messages, or hide them: `touched` are their rows. The row of the
+-- conversation is locked until the end of the transaction, so that a message with a lower position that
+-- is committed later counts as a change. With its conversation everything goes anyway.
+create function private.note_change() returns trigger
+language plpgsql security definer set search_path = '' as $$
+declare
+  v_is_new constant boolean := tg_op = 'INSERT' and tg_table_name = 'messages';
+begin
+  insert into private.conversation_versions as v (conversation_id, newest, changed)
+  select t.conversation_id, max(t.position), array[min(t.position)] from touched t
+  where t.position is not null
+    and exists (select from shared.conversations c where c.id = t.conversation_id)
+  -- Always in the same order, to avoid deadlocks.
+  group by t.conversation_id order by t.conversation_id
+  on conflict (conversation_id) do update
+  set newest = greatest(v.newest, excluded.newest),
+      version = v.version + (not v_is_new or excluded.changed[1] <= v.newest)::integer,
+      changed = case when v_is_new and excluded.changed[1] > v.newest then v.changed
+                     else (excluded.changed || v.changed)[:16] end;
+  return null;
+end $$;
+revoke execute on function private.note_change() from public, anon, authenticated;
+
+create trigger a_note_added after insert on public.messages
+  referencing new table as touched for each statement execute function private.note_change();
+create trigger a_note_deleted after delete on public.messages
+  referencing old table as touched for each statement execute function private.note_change();
+-- An update may move a message.
+create trigger a_note_changed after update on public.messages
+  referencing old table as touched for each statement execute function private.note_change();
+create trigger a_note_moved after update on public.messages
+  referencing new table as touched for each statement execute function private.note_change();
+create trigger hidden_messages_note_added after insert on public.hidden_messages
+  referencing new table as touched for each statement execute function private.note_change();
+create trigger hidden_messages_note_deleted after delete on public.hidden_messages
+  referencing old table as touched for each statement execute function private.note_change();

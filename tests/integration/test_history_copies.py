@@ -1,0 +1,300 @@
+"""What an instance has of a conversation is not read again, and nothing that changed is used."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from random import Random
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+from psycopg import Rollback
+from psycopg.types.json import Jsonb
+
+from roleplay_chat import turn_store
+from roleplay_chat.copies import Copy, complete
+from tests.support.answers import text
+from tests.support.stack import Stack, User
+from tests.support.talk import Talk
+
+
+class Instance:
+    """An instance of the function with a copy of one conversation."""
+
+    def __init__(self, stack: Stack, user: User, conversation: UUID) -> None:
+        self._stack = stack
+        self._user = user
+        self._conversation = conversation
+        self._copy = Copy()
+        self.read: list[str] = []
+        """The messages that the last turn read."""
+
+    def begin(self, message: str = "And now?", **more: Any) -> dict[str, Any]:
+        """Begin a turn; its rows with the whole history, compared with what it would be without the
+        copy."""
+        parameters = {"p_action": "send", "p_message": message} | more
+        fresh = self._fresh(parameters)
+        begun = self._call(parameters | {"p_known": Jsonb(self._copy.known)})
+        assert begun["outcome"] == "started", begun
+        self.read = [row["content"] for row in begun["history"]]
+        self._copy = complete(begun, self._copy)
+        same = (
+            "history",
+            "memory",
+            "recalled",
+            "cast",
+            "character",
+            "persona",
+            "others",
+            "lorebooks",
+        )
+        same += ("templates", "models", "moderators", "embedders")
+        assert {name: begun[name] for name in same} == {name: fresh[name] for name in same}
+        return begun
+
+    def turn(self, message: str = "And now?", reply: str = "Now this.", **more: Any) -> None:
+        """A whole turn."""
+        begun = self.begin(message, **more)
+        self._stack.one("select finish_turn(%s, 'complete', %s)", UUID(begun["turn"]["id"]), reply)
+
+    def asked_by(self, user: User) -> dict[str, Any]:
+        """The outcome of a turn of somebody, told what this instance knows."""
+        parameters = {"p_action": "send", "p_message": "And I?", "p_user_id": user.id}
+        return self._call(parameters | {"p_known": Jsonb(self._copy.known)})
+
+    def _fresh(self, parameters: dict[str, Any]) -> dict[str, Any]:
+        begun: dict[str, Any] = {}
+        with self._stack.db.transaction():
+            begun |= self._call(parameters)
+            raise Rollback
+        return begun
+
+    def _call(self, parameters: dict[str, Any]) -> dict[str, Any]:
+        given = {
+            "p_turn_id": uuid4(),
+            "p_user_id": self._user.id,
+            "p_task": "roleplay",
+            "p_conversation_id": self._conversation,
+        } | parameters
+        arguments = ", ".join(f"{name} => %s" for name in given)
+        return dict(
+            self._stack.one(f"select begin_turn({arguments}) as begun", *given.values())["begun"]
+        )
+
+    def all(self) -> list[UUID]:
+        """The ids of the messages, oldest first."""
+        rows = self._stack.all(
+            "select id from messages where conversation_id = %s and is_active order by position",
+            self._conversation,
+        )
+        return [row["id"] for row in rows]
+
+
+SAID = [f"word{number} is message {number}." for number in range(12)]
+
+
+@pytest.fixture
+def user(stack: Stack) -> User:
+    stack.configure(limits={"default": {}})
+    return stack.user("Ada")
+
+
+@pytest.fixture
+def conversation(stack: Stack, user: User) -> UUID:
+    return stack.conversation(user, *SAID)
+
+
+@pytest.fixture
+def instance(stack: Stack, user: User, conversation: UUID) -> Instance:
+    """One that has answered a turn of the conversation."""
+    instance = Instance(stack, user, conversation)
+    instance.turn()
+    return instance
+
+
+def test_the_next_turn_reads_only_the_last_one(instance: Instance) -> None:
+    assert instance.read == SAID
+    for _ in range(3):
+        instance.turn()
+        assert instance.read == ["And now?", "Now this."]
+
+
+def test_turns_of_another_instance_are_read(
+    stack: Stack, user: User, conversation: UUID, instance: Instance
+) -> None:
+    for _ in range(20):
+        Instance(stack, user, conversation).turn("And elsewhere?", "Elsewhere that.")
+    instance.turn()
+    assert instance.read == ["And now?", "Now this.", *["And elsewhere?", "Elsewhere that."] * 20]
+
+
+def test_the_function_reads_only_what_is_new_and_models_read_everything(
+    talk: Talk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[list[str]] = []
+
+    def spied(begun: dict[str, Any], copy: Copy) -> Copy:
+        read.append([row["content"] for row in begun["history"]])
+        return complete(begun, copy)
+
+    monkeypatch.setattr(turn_store, "complete", spied)
+    talk.stack.upstream.always(text("Aye."))
+    for said in ("One.", "Two.", "Three."):
+        talk.reply(said)
+    assert read == [[], ["One.", "Aye."], ["Two.", "Aye."]]
+    prompt = [row["content"] for row in talk.stack.upstream.calls[-1].json["messages"]]
+    assert prompt[1:] == ["One.", "Aye.", "Two.", "Aye.", "Three."]
+
+
+# Whose it is -----------------------------------------------------------------------------------
+
+
+def test_somebody_else_gets_nothing(stack: Stack, instance: Instance) -> None:
+    assert instance.asked_by(stack.user("Ben")) == {"outcome": "conversation_not_found"}
+
+
+def test_a_suspended_account_gets_nothing(stack: Stack, user: User, instance: Instance) -> None:
+    suspend = "update auth.users set banned_until = now() + interval '1 day' where id = %s"
+    stack.db.execute(suspend, [user.id])
+    assert instance.asked_by(user) == {"outcome": "banned_user"}
+
+
+def test_another_conversation_of_the_same_id_is_another(
+    stack: Stack, user: User, conversation: UUID, instance: Instance
+) -> None:
+    stack.db.execute("delete from public.conversations where id = %s", [conversation])
+    stack.conversation(user, *["Something else."] * 12, id=conversation)
+    instance.turn()
+    assert instance.read == ["Something else."] * 12
+
+
+def test_a_branch_is_another_conversation(stack: Stack, user: User, instance: Instance) -> None:
+    branched = stack.one(
+        "select branch_conversation(%s, %s, 'a') as made", user.id, instance.all()[6]
+    )["made"]
+    branch = Instance(stack, user, UUID(branched["conversation_id"]))
+    branch.turn()
+    assert branch.read == SAID[:7]
+    branch.turn()
+    instance.turn()
+    assert branch.read == instance.read == ["And now?", "Now this."]
+
+
+# What changed ---------------------------------------------------------------------------------
+
+
+def edit(stack: Stack, user: User, message: UUID) -> None:
+    stack.one("select edit_message(%s, %s, 'Edited.', 1000)", user.id, message)
+
+
+def delete(stack: Stack, user: User, message: UUID) -> None:
+    stack.one("select delete_messages(%s, %s, false)", user.id, message)
+
+
+def take_back(stack: Stack, user: User, message: UUID) -> None:
+    stack.one("select delete_messages(%s, %s, true)", user.id, message)
+
+
+def hide(stack: Stack, user: User, message: UUID) -> None:
+    stack.one("select hide_message(%s, %s, true)", user.id, message)
+
+
+def show(stack: Stack, user: User, message: UUID) -> None:
+    stack.one("select hide_message(%s, %s, false)", user.id, message)
+
+
+def overwrite(stack: Stack, user: User, message: UUID) -> None:
+    """Another program changes it."""
+    stack.db.execute("update public.messages set content = 'Other.' where id = %s", [message])
+
+
+def remove(stack: Stack, user: User, message: UUID) -> None:
+    """Another program deletes it."""
+    stack.db.execute("delete from public.messages where id = %s", [message])
+
+
+def insert_before(stack: Stack, user: User, message: UUID) -> None:
+    """Another program writes a message, which was given its place long ago."""
+    stack.db.execute(
+        "insert into public.messages (conversation_id, sender, content, position)"
+        " overriding system value"
+        " select m.conversation_id, 'user', 'Late.', m.position - 1 from public.messages m"
+        " where m.id = %s and not exists (select from public.messages o"
+        "  where o.conversation_id = m.conversation_id and o.position = m.position - 1)",
+        [message],
+    )
+
+
+def summarise(stack: Stack, user: User, message: UUID) -> None:
+    stack.db.execute(
+        "insert into conversation_summaries (conversation_id, content, covers_position)"
+        " select conversation_id, 'They met.', position from messages where id = %s"
+        " on conflict (conversation_id) do update"
+        " set covers_position = excluded.covers_position",
+        [message],
+    )
+
+
+Change = Callable[[Stack, User, UUID], None]
+CHANGES: list[Change] = [
+    *(edit, delete, take_back, hide, show, overwrite, remove, insert_before, summarise),
+]
+
+
+@pytest.mark.parametrize("change", CHANGES)
+@pytest.mark.parametrize("place", [0, 5, 10, 13])
+def test_a_change_is_seen(
+    stack: Stack, user: User, instance: Instance, change: Change, place: int
+) -> None:
+    instance.turn()
+    change(stack, user, instance.all()[place])
+    instance.turn()  # compares with what the database has
+    instance.turn()
+
+
+def test_what_stands_before_a_change_is_not_read_again(
+    stack: Stack, user: User, instance: Instance
+) -> None:
+    edit(stack, user, instance.all()[8])
+    instance.turn()
+    assert instance.read == ["Edited.", *SAID[9:], "And now?", "Now this."]
+
+
+def test_replies_that_are_written_again_are_not_read(stack: Stack, instance: Instance) -> None:
+    for _ in range(3):
+        instance.turn(reply="Or that.", p_action="regenerate", p_message=None)
+        assert instance.read == []
+    instance.turn()
+    assert instance.read == ["And now?", "Or that."]
+    instance.turn(reply="And on.", p_action="continue", p_message=None)
+
+
+def test_an_older_reply_that_is_written_again_sees_nothing_later(instance: Instance) -> None:
+    reply = str(instance.all()[5])
+    instance.turn(reply="Or that.", p_action="regenerate", p_message=None, p_message_id=reply)
+    assert instance.read == []
+    instance.turn()
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_whatever_happens_the_history_is_the_database_s(
+    stack: Stack, user: User, conversation: UUID, seed: int
+) -> None:
+    chance = Random(seed)  # noqa: S311 - nothing secret
+    instances = [Instance(stack, user, conversation) for _ in range(2)]
+    for _ in range(25):
+        instance = chance.choice(instances)
+        messages = instance.all()
+        if chance.random() < 0.5 and messages:
+            chance.choice(CHANGES)(stack, user, chance.choice(messages))
+        elif chance.random() < 0.3 and len(messages) > 3:
+            reply = stack.all(
+                "select id from messages where conversation_id = %s and is_active"
+                " and sender = 'character'",
+                conversation,
+            )
+            action = chance.choice(["regenerate", "continue"])
+            named = str(chance.choice(reply)["id"]) if reply else None
+            instance.turn(p_action=action, p_message=None, p_message_id=named)
+        else:
+            instance.turn(f"And {chance.random()}?")

@@ -1,0 +1,165 @@
+"""How much an instance keeps of histories, and for whom."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+
+from roleplay_chat.api import Task
+from roleplay_chat.copies import (
+    MAX_BYTES,
+    MAX_BYTES_EACH,
+    SECONDS,
+    Copies,
+    Copy,
+    Part,
+    complete,
+    most_bytes,
+)
+
+TASK: Task = "roleplay"
+ADA, BEN = UUID(int=1), UUID(int=2)
+STAMP = {"incarnation": "a", "version": 1, "upto": 100, "is_cut": False, "most": 1000}
+
+
+def row(position: int, content: str = "Hello.", **more: Any) -> dict[str, Any]:
+    return {"sender": "user", "content": content, "position": position, **more}
+
+
+def copy_of(*contents: str) -> Copy:
+    return Copy([row(number, content) for number, content in enumerate(contents, 1)], STAMP)
+
+
+def rows(copies: Copies, user: UUID, conversation: UUID | None) -> int:
+    """How many messages of a conversation are kept."""
+    return len(copies.find(user, conversation, TASK).rows)
+
+
+def begun_with(*new: dict[str, Any], **more: Any) -> dict[str, Any]:
+    """A result of begin_turn."""
+    parts = {name: [] for name in ("templates", "models", "moderators", "embedders")}
+    return {"history": list(new), "recalled": [], "copy": dict(STAMP), **parts, **more}
+
+
+def kept(**more: Any) -> dict[str, Any]:
+    return {"after": 0, "before": 100, "without": None, "most": 1000, "speakers": {}} | more
+
+
+def whole(copy: Copy, *new: dict[str, Any], **changed: Any) -> list[int]:
+    """The positions of the history that a turn has."""
+    begun = begun_with(*new, kept=kept(**changed))
+    complete(begun, copy)
+    return [one["position"] for one in begun["history"]]
+
+
+class TestKeeping:
+    def test_the_least_recently_used_goes_first(self) -> None:
+        copies = Copies(3 * copy_of("a" * 1000).size)
+        first, second, third, fourth = (uuid4() for _ in range(4))
+        for conversation in (first, second, third):
+            copies.keep(ADA, conversation, TASK, copy_of("a" * 1000))
+        assert rows(copies, ADA, first)
+        copies.keep(ADA, fourth, TASK, copy_of("a" * 1000))
+        found = [rows(copies, ADA, one) for one in (first, second, third, fourth)]
+        assert found == [1, 0, 1, 1]
+
+    def test_somebody_else_s_is_not_found(self) -> None:
+        copies, conversation = Copies(), uuid4()
+        copies.keep(ADA, conversation, TASK, copy_of("a"))
+        assert rows(copies, BEN, conversation) == 0
+
+    def test_what_is_too_long_is_not_kept_nor_what_was_there_before(self) -> None:
+        copies, conversation = Copies(), uuid4()
+        copies.keep(ADA, conversation, TASK, copy_of("a"))
+        copies.keep(ADA, conversation, TASK, copy_of("a" * MAX_BYTES_EACH))
+        assert rows(copies, ADA, conversation) == 0
+
+    @pytest.mark.parametrize("max_bytes", [0, 100])
+    def test_an_instance_without_memory_keeps_nothing(self, max_bytes: int) -> None:
+        copies, conversation = Copies(max_bytes), uuid4()
+        copies.keep(ADA, conversation, TASK, copy_of("a"))
+        assert rows(copies, ADA, conversation) == 0
+
+    @pytest.mark.parametrize(
+        ("megabytes", "expected"),
+        [(128, 0), (192, 0), (256, 4 * 2**20), (512, MAX_BYTES), (None, MAX_BYTES)],
+    )
+    def test_the_less_memory_an_instance_has_the_less_it_keeps(
+        self, megabytes: int | None, expected: int
+    ) -> None:
+        assert most_bytes(megabytes and megabytes * 2**20) == expected
+
+    def test_it_is_forgotten_after_a_while(self) -> None:
+        now = [0.0]
+        copies, conversation = Copies(clock=lambda: now[0]), uuid4()
+        copies.keep(ADA, conversation, TASK, copy_of("a"))
+        now[0] = SECONDS - 1
+        assert rows(copies, ADA, conversation)
+        now[0] = SECONDS + 1
+        assert rows(copies, ADA, conversation) == 0
+
+    def test_a_turn_without_a_conversation_keeps_nothing(self) -> None:
+        copies = Copies()
+        copies.keep(ADA, None, TASK, copy_of("a"))
+        assert rows(copies, ADA, None) == 0
+
+
+class TestCompleting:
+    def test_what_is_kept_comes_before_what_is_new(self) -> None:
+        assert whole(copy_of("a", "b"), row(8), row(9)) == [1, 2, 8, 9]
+
+    def test_only_what_holds_is_used(self) -> None:
+        copy = copy_of("a", "b", "c", "d", "e")
+        assert whole(copy, row(9), after=1, before=5, without=3) == [2, 4, 9]
+
+    @pytest.mark.parametrize(("most", "positions"), [(10, [2, 3, 9]), (9, [3, 9]), (1, [9])])
+    def test_the_oldest_is_left_out_that_has_no_room(self, most: int, positions: list[int]) -> None:
+        assert whole(copy_of("aaaa", "ä", "bb"), row(9, "cccccc"), most=most) == positions
+
+    def test_speakers_have_the_names_of_today(self) -> None:
+        copy = Copy([row(1, character_id="x", speaker="Mara"), row(2)], STAMP)
+        begun = begun_with(kept=kept(speakers={"x": "Mira"}))
+        complete(begun, copy)
+        assert [one.get("speaker") for one in begun["history"]] == ["Mira", None]
+        assert copy.rows[0]["speaker"] == "Mara"
+
+    def test_what_is_recalled_of_the_copy_has_its_text(self) -> None:
+        recalled = [{"position": 2, "score": 1.5}, row(50, "far", score=1)]
+        begun = begun_with(kept=kept(), recalled=recalled)
+        complete(begun, copy_of("a", "b"))
+        assert begun["recalled"] == [row(2, "b", score=1.5), row(50, "far", score=1)]
+
+    def test_messages_that_may_change_without_notice_are_not_kept(self) -> None:
+        begun = begun_with(row(1), row(101))
+        assert [one["position"] for one in complete(begun, Copy()).rows] == [1]
+        assert complete(begun_with(row(1), copy=None), Copy()).rows == ()
+
+    def test_parts_that_are_the_same_are_left_out_and_put_back(self) -> None:
+        scene = {"character": {"name": "Mara"}, "others": [], "persona": None, "lorebooks": []}
+        first = complete(begun_with(scene="a", **scene), Copy())
+        assert first.known["scene"] == "a"
+        begun = begun_with(scene="a", **dict.fromkeys(scene))
+        assert complete(begun, first).scene == first.scene
+        assert {name: begun[name] for name in scene} == scene
+
+    def test_parts_that_changed_are_the_new_ones(self) -> None:
+        known = Copy(scene=Part("a", b'{"character": 1}'))
+        new = {"character": 2, "others": [], "persona": None, "lorebooks": []}
+        begun = begun_with(scene="b", **new)
+        assert complete(begun, known).known == {"scene": "b"}
+        assert begun["character"] == 2
+
+    def test_models_have_the_ratios_of_today(self) -> None:
+        models = [{"model_key": "a", "token_ratios": {}}, {"model_key": "b", "token_ratios": {}}]
+        first = complete(begun_with(catalogue="a", models=models), Copy())
+        begun = begun_with(catalogue="a", models=None, token_ratios=[{"latin": 1}, {}])
+        complete(begun, first)
+        assert begun["models"] == [{"model_key": "a", "token_ratios": {"latin": 1}}, models[1]]
+
+    def test_the_catalogue_is_known_in_every_conversation(self) -> None:
+        copies = Copies()
+        copies.keep(ADA, uuid4(), TASK, Copy(catalogue=Part("a", b"{}")))
+        assert copies.find(BEN, uuid4(), TASK).known == {"catalogue": "a"}
+        assert copies.find(BEN, uuid4(), "storytelling").known == {}
