@@ -40,6 +40,7 @@ from roleplay_chat.api import (
 from roleplay_chat.cards import actions as card_actions
 from roleplay_chat.chats import actions as chat_actions
 from roleplay_chat.memory.embedder import Embedder, Query
+from roleplay_chat.operators import actions as operator_actions
 from roleplay_chat.portraits import actions as portrait_actions
 from roleplay_chat.rows import BegunTurn
 from roleplay_chat.settings import Settings
@@ -109,6 +110,7 @@ class App:
             **chat_actions.actions(),
             **portrait_actions.actions(),
             **message_actions.actions(settings.max_message_chars),
+            **operator_actions.actions(settings),
             "stop": self._stops.handle,
         }
         self._large_requests, self._large_answers = (
