@@ -11,7 +11,7 @@ language sql security definer set search_path = '' as $$
     else coalesce(private.why_account_blocked(p_user_id), '{"outcome": "not_admin"}') end
 $$;
 
--- The model with this id, or else the one of the provider that is asked first, also if it is switched off:
+-- The model with this id, or else the one of the provider that roleplay turns ask first, also if it is switched off:
 -- {"task", "is_approved", "model"}, where "model" has what a call needs of private.models_for. Null: there is none.
 create function public.model_to_test(p_model_id uuid, p_provider_id uuid) returns jsonb
 language sql stable security definer set search_path = '' as $$
@@ -27,7 +27,7 @@ language sql stable security definer set search_path = '' as $$
         'auth_header_name', p.auth_header_name, 'secret_name', p.secret_name)))
   from shared.api_models m join shared.api_providers p on p.id = m.provider_id
   where case when p_model_id is null then p.id = p_provider_id else m.id = p_model_id end
-  order by m.is_active desc, m.is_default desc, m.priority, m.model_key, m.task
+  order by m.is_active desc, m.task = 'roleplay' desc, m.is_default desc, m.priority, m.model_key, m.task
   limit 1
 $$;
 

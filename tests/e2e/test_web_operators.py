@@ -90,12 +90,12 @@ class TestTurns:
     def test_filter_is_in_the_address(self, admin: Person, failed: dict[str, Any]) -> None:
         page = admin.page
         admin.open("/console.html?page=turns")
-        page.get_by_label("Request ID").fill(REQUEST)
-        page.get_by_label("Status").select_option("failed")
+        page.get_by_role("textbox", name="Request ID").fill(REQUEST)
+        page.locator("select[name=status]").select_option("failed")
         page.get_by_role("button", name="Filter", exact=True).click()
         expect(rows(page, "turns-table")).to_have_count(1)
         expect(page).to_have_url(re.compile(f"status=failed&request={REQUEST}"))
-        page.get_by_label("Status").select_option("complete")
+        page.locator("select[name=status]").select_option("complete")
         page.get_by_role("button", name="Filter", exact=True).click()
         expect(page.get_by_text("No turn is like this.")).to_be_visible()
         page.get_by_role("link", name="Clear the filter").click()
@@ -161,12 +161,12 @@ class TestFigures:
         page.get_by_label("To", exact=True).fill("2026-02-05T00:00")
         page.get_by_role("button", name="Show", exact=True).click()
         expect(page).to_have_url(re.compile("from=2026-02-0"))
-        expect(page.get_by_role("link", name="Turns: 1")).to_be_visible()
+        expect(page.get_by_role("link", name="Turns: 1", exact=True)).to_be_visible()
         chart = page.get_by_role("img", name=re.compile("^Turns by outcome"))
         expect(chart).to_have_attribute("aria-label", re.compile("Failed: 1 in all"))
         expect(page.get_by_text(re.compile("^Updated "))).to_be_visible()
         page.get_by_role("button", name="24 hours").click()
-        expect(page.get_by_role("link", name="Turns: 1")).to_have_count(0)
+        expect(page.get_by_role("link", name="Turns: 1", exact=True)).to_have_count(0)
         operator(admin.copy, "DELETE", "/rest/v1/turns?error_code=eq.ranged", None)
 
     def test_chart_says_the_values_at_the_pointer_and_lists_them(
@@ -225,12 +225,12 @@ class TestModels:
         admin.press("Test Script")
         row = page.get_by_role("row").filter(has_text=SCRIPTED)
         expect(row).to_contain_text("It answers after")
-        assert [call.body["max_tokens"] for call in scripted.calls] == [1]
+        assert [call.json["max_tokens"] for call in scripted.calls] == [1]
         scripted.always(error(404, "The model does not exist"))
         admin.press("Test Scripted")
         provider = rows(page, "providers-table").filter(has_text="Scripted")
         expect(provider).to_contain_text(re.compile(r"Failed after .* \[\w+, 404\]"))
-        assert scripted.calls[-1].body["model"] == SCRIPTED
+        assert scripted.calls[-1].json["model"] == SCRIPTED
 
     def test_model_is_chosen_from_the_providers_list(
         self, admin: Person, scripted: Upstream

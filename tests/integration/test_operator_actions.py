@@ -49,8 +49,8 @@ class TestModel:
         assert (told["is_ok"], told["code"], told["calls"]) == (True, "ok", 1)
         assert told["duration_ms"] >= told["first_token_ms"] >= 0
         (call,) = stack.upstream.calls
-        assert call.body["model"] == row["model_key"]
-        assert call.body["max_tokens"] == 1
+        assert call.json["model"] == row["model_key"]
+        assert call.json["max_tokens"] == 1
         assert call.headers["authorization"] == f"Bearer {OPENROUTER_KEY}"
         assert stack.all("select from turns") == stack.all("select from usage_events") == []
 
@@ -58,7 +58,7 @@ class TestModel:
         stack.upstream.always(text("Hi"))
         row = model(stack)
         assert tried(stack, admin, provider_id=row["provider_id"])["is_ok"]
-        assert stack.upstream.calls[0].body["model"] == row["model_key"]
+        assert stack.upstream.calls[0].json["model"] == row["model_key"]
 
     @pytest.mark.parametrize(
         ("status", "words", "code"),

@@ -34,6 +34,7 @@ def test_address_that_names_nothing_is_the_first_page(search: str) -> None:
         ("overview", {"from": "2026-05-01T00:00:00.000Z", "to": "2026-05-02T00:00:00.000Z"}),
         ("turns", {"status": "failed", "error": "timeout", "model": "a:b/c:free", "user": ID}),
         ("turns", {"request": "0123456789abcdef", "after": f"2026-05-01T00:00:00+00:00,{ID}"}),
+        ("turns", {"after": f"2026-05-01 00:00:00.123456+00,{ID}"}),
         ("turn", {"id": ID}),
         ("characters", {"name": "100 % & more?"}),
         ("health", {}),

@@ -25,7 +25,8 @@ export const STATUSES = ["running", "complete", "incomplete", "stopped", "failed
 
 const short = (text) => (text.length <= LONGEST ? text : null);
 const id = (text) => (ID.test(text) ? text : null);
-const TIME = /^\d{4}-\d\d-\d\d(T[\d:.]{1,20}(Z|[+-]\d\d:?\d\d)?)?$/;
+// As browsers write it, and as databases do.
+const TIME = /^\d{4}-\d\d-\d\d([T ][\d:.]{1,20}(Z|[+-]\d\d(:?\d\d)?)?)?$/;
 const time = (text) => (TIME.test(text) && !Number.isNaN(Date.parse(text)) ? text : null);
 
 /** A place in the list of turns, "<time>,<id>". */

@@ -117,7 +117,7 @@ const jsonField = (name, label, value, problem) => html`
   ${problem ? html`<p class="error" id=${`problem-${name}`}>${problem}</p>` : nothing}`;
 
 const rowButtons = (state, row) => html`
-  <button type="button" ?disabled=${state.tests[row.id]?.busy} @click=${doing(() => panel.testModel(row))}>Test what is saved</button>
+  <button type="button" ?disabled=${state.tests[row.id]?.busy} @click=${doing(() => panel.testModel(row))}>Test it</button>
   ${row.is_default ? nothing : html`<button type="button" class="danger" @click=${() => askToDelete(row)}>Delete this model</button>`}
   <span class="quiet" role="status">${state.tests[row.id] ? panel.testResult(state.tests[row.id]) : ""}</span>`;
 

@@ -61,8 +61,8 @@ const filter = (id, label, words, found, count) => html`
 
 /** Phones show no headings, so they sort by this. */
 const sorter = (id, label, columns, sort, descending) => html`
-  <label class="sorter"><span class="unseen">${`Sort: ${label}`}</span>
-    <select @change=${({ target }) => {
+  <div class="sorter">
+    <select aria-label=${`Sort: ${label}`} @change=${({ target }) => {
       const [title, down] = target.value.split("|");
       change(id, { sort: title, descending: down === "down" });
     }}>
@@ -70,7 +70,7 @@ const sorter = (id, label, columns, sort, descending) => html`
       ${columns.filter(({ value }) => value).flatMap(({ title }) => [["", "rising"], ["down", "falling"]].map(([down, word]) => html`
         <option value=${`${title}|${down}`} ?selected=${sort === title && descending === (down === "down")}>${`${title}, ${word}`}</option>`))}
     </select>
-  </label>`;
+  </div>`;
 
 function heading(id, { title, value, numeric }, sort, descending) {
   if (!value) return html`<th scope="col" role="columnheader"><span class="unseen">${title}</span></th>`;

@@ -1,7 +1,7 @@
 // Loads what turns did: the figures of a period, a filtered list, and one turn.
 
 import { data, supabase } from "./backend.js";
-import { all, ifThere, isCut } from "./console-data.js";
+import { all, isCut } from "./console-data.js";
 import { PERIODS, periodBetween } from "./figures.js";
 
 const LISTED = 50;
@@ -79,4 +79,6 @@ export async function loadTurn({ params }) {
 }
 
 /** The switch of an adopted installation and both functions side by side; null in a new one. */
-export const loadSwitch = async () => ({ moved: await ifThere(supabase.rpc("switch_report", { p_days: 30 })) });
+export const loadSwitch = async ({ adopted }) => ({
+  moved: adopted ? await data(supabase.rpc("switch_report", { p_days: 30 })) : null,
+});
