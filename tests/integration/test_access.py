@@ -230,7 +230,7 @@ FUNCTIONS = {
         public.add_worker public.find_person public.record_age_verification
         public.apply_retention public.begin_step public.begin_turn public.branch_conversation
         public.choose_variant public.clear_passed_cooldowns public.close_abandoned_turns
-        public.begin_account_deletion
+        public.begin_account_deletion public.begin_operator_action public.model_to_test
         public.count_action public.declare_age public.delete_messages public.drain_worker
         public.edit_message public.export_chat public.hide_message public.import_chat
         public.purge_conversations

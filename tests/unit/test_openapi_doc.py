@@ -19,6 +19,7 @@ from roleplay_chat.api import Answer, AttemptSummary, ChatRequest, ModelChoice, 
 from roleplay_chat.cards import actions as cards
 from roleplay_chat.chats import actions as chats
 from roleplay_chat.events import CUT_OFF
+from roleplay_chat.operators import actions as operators
 from roleplay_chat.portraits import actions as portraits
 from roleplay_chat.turn_errors import no_answer, spend_limit_reached
 
@@ -58,6 +59,7 @@ def test_every_action_is_described() -> None:
         *account.HANDLERS,
         *cards.actions(),
         *chats.actions(),
+        *operators.ACTIONS,
         *portraits.actions(),
         *message_actions.actions(1),
         "stop",

@@ -78,6 +78,7 @@ _BLOCKED = {
     "character_not_found": (404, "This character does not exist or is not in this conversation."),
     "persona_not_found": (404, "The character you play does not exist."),
     "message_not_found": (404, "This message does not exist."),
+    "not_admin": (403, "Only admins can do this."),
     "turn_not_found": (404, "This reply does not exist, or it was never begun."),
     "reply_deleted": (410, "The reply to this message was deleted."),
     "nothing_to_regenerate": (409, "There is no reply to regenerate yet."),
@@ -100,6 +101,7 @@ _LIMITS = {
     "actions_per_minute": "You are changing messages very fast. Please wait a moment.",
     "imports_per_minute": "You have imported many files just now. Please wait a moment.",
     "exports_per_minute": "You have exported many files just now. Please wait a moment.",
+    "operator_actions_per_minute": "You have tried many things just now. Please wait a moment.",
 }
 _DAILY_LIMIT = "You have reached today's limit for this. Please come back tomorrow."
 """For the other daily limits."""
