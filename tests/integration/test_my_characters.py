@@ -148,6 +148,27 @@ def test_what_no_character_has_is_refused(api: httpx.Client, row: dict[str, Any]
     assert len(api.get("/my_characters").json()) == 1
 
 
+@pytest.mark.parametrize(
+    ("column", "value"),
+    [
+        *(("name", ""), ("name", "x" * 121), ("nickname", "x" * 121), ("pronouns", "x" * 41)),
+        *((name, "x" * 20_001) for name in TEXTS),
+        *(("age", -1), ("age", 1_000_001), ("talkativeness", 1.5), ("depth_prompt_depth", 1001)),
+        *(("depth_prompt_role", "x"), ("content_rating", "x")),
+        *(("alternate_greetings", ["x"] * 65), ("group_only_greetings", ["x"] * 65)),
+    ],
+)
+def test_refusal_names_the_column(api: httpx.Client, column: str, value: Any) -> None:
+    vera = made(api)
+    for answer in (
+        api.post("/my_characters", json={"name": "Mina"} | {column: value}),
+        change(api, vera, **{column: value}),
+    ):
+        refusal = answer.json()
+        assert (answer.status_code, refusal["code"], refusal["details"]) == (400, "PT400", column)
+        assert refusal["message"].endswith(".")
+
+
 def test_nobody_else_reads_or_writes_them(stack: Stack, ann: User, api: httpx.Client) -> None:
     vera = made(api, is_public=True)
     with stack.data_api(stack.user()) as other:
