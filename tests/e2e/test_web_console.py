@@ -219,7 +219,7 @@ class TestConsole:
         person.page.reload()
         expect(person.page.get_by_role("heading", name="This page is for admins")).to_be_visible()
         tables = {path.removeprefix("/rest/v1/") for path in asked if path.startswith("/rest/")}
-        assert tables == {"profiles", "user_roles"}
+        assert tables == {"account"}
         for table in ("provider_settings", "model_cooldowns", "system_config", "declared_ages"):
             assert person.copy_call("GET", f"/rest/v1/{table}").json() == []
         for table in ("turns", "usage_events"):

@@ -282,7 +282,8 @@ FUNCTIONS = {
         private.account_contents private.forget_leaving_user
         private.account_messages private.account_profile private.account_rows
         private.account_sections
-        private.character_of_others private.check_tag private.close_reports private.count_own_use
+        private.character_of_others private.check_my_character private.check_tag
+        private.close_reports private.count_own_use
         private.counted_uses private.deciding_admin private.is_found private.may_answer
         private.minute_over private.tags_of private.take_tags private.used_turns
         private.forget_summary_versions private.keep_version private.note_fact

@@ -65,16 +65,8 @@ def test_modules_do_not_import_each_other_in_a_circle() -> None:
 @pytest.mark.parametrize(
     "name",
     [
-        *(
-            "availability",
-            "emphasis",
-            "entries",
-            "figures",
-            "legible",
-            "paging",
-            "sections",
-            "state",
-        ),
+        *("availability", "character-rows", "emphasis", "entries", "figures", "legible", "limits"),
+        *("paging", "sections", "state"),
         *("console-address", "console-findings", "console-formats", "console-limit"),
         *("console-model", "console-rows"),
     ],

@@ -1,20 +1,26 @@
 // A person's own account: name, email and password, and the way back in without the password.
 
 import { html, nothing } from "../vendor/lit/lit-html.js";
+import { accountSections } from "./account-sections.js";
 import { UserError, data, supabase } from "./backend.js";
+import { loadBlocked } from "./catalogue.js";
 import { doing, openDialog, set } from "./page.js";
+import { loadLimits } from "./own-limits.js";
 import { modal } from "./parts.js";
 import { state } from "./state.js";
 
-export const showAccount = () => openDialog("account", { done: "" });
+/** Opens the account; `done`: a sentence above the forms. What is left and who is blocked follows. */
+export async function showAccount(done = "") {
+  openDialog("account", { done });
+  await Promise.all([loadLimits(), loadBlocked()]);
+}
 
 const finish = (done) => set({ dialog: { name: "account", done }, trouble: null });
 
 async function changeName(name) {
   if (!name) throw new UserError("Enter a name.", "", 0, "name");
   await data(supabase.auth.updateUser({ data: { display_name: name } }));
-  // The profiles of an existing product have no such name; the account's is used there.
-  if (state.me.hasProfileName) await data(supabase.from("profiles").update({ display_name: name }).eq("id", state.me.id));
+  await data(supabase.from("account").update({ display_name: name }).eq("id", state.me.id));
   set({ me: { ...state.me, name } });
   finish("Your name was changed.");
 }
@@ -48,4 +54,5 @@ export const account = (state) => modal("Your account", html`
   ${form("Change the email", html`<label>Email
     <input name="email" type="email" autocomplete="email" required .value=${state.me.email} /></label>`, changeEmail)}
   ${form("Change the password", html`<label>New password
-    <input name="password" type="password" autocomplete="new-password" minlength="8" required /></label>`, changePassword)}`, state);
+    <input name="password" type="password" autocomplete="new-password" minlength="8" required /></label>`, changePassword)}
+  ${accountSections(state)}`, state);

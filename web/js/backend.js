@@ -64,8 +64,11 @@ export async function data(query) {
   const code = status === 413 ? "413" : error.code; // servers before the database refuse a large body
   const worded = isAuthError(error) || /^PT\d/.test(code); // PT...: written by our database for people
   const sentence = SENTENCES[code] ?? (worded ? error.message.replace(/\.?$/, ".") : FAILED);
-  throw new UserError(sentence, code);
+  throw new UserError(sentence, code, 0, fieldOf(error));
 }
+
+/** The column that our database names in the details of a refusal. */
+const fieldOf = ({ code, details }) => (/^PT4(00|09)$/.test(code) && /^[a-z_]+$/.test(details ?? "") ? details : "");
 
 /** The response of `roleplay_chat` to an action that is not a turn. */
 export async function act(body) {

@@ -4,10 +4,15 @@ import { html, nothing } from "../vendor/lit/lit-html.js";
 import { live } from "../vendor/lit/directives/live.js";
 import { repeat } from "../vendor/lit/directives/repeat.js";
 import { account } from "./account.js";
+import { ACCOUNT_VIEWS } from "./account-sections.js";
 import { appearance } from "./appearance.js";
 import { BOOK_VIEWS } from "./book-dialogs.js";
+import { CATALOGUE_VIEWS } from "./catalogue-dialogs.js";
+import { CHARACTER_VIEWS, showCharacter } from "./character-dialogs.js";
+import { EDITOR_VIEWS } from "./character-editor.js";
 import * as talks from "./conversations.js";
 import { day } from "./facts.js";
+import { t } from "./language.js";
 import { showBooks } from "./lorebooks.js";
 import * as facts from "./memory.js";
 import { remove } from "./messages.js";
@@ -18,7 +23,7 @@ import { portrait, portraitTools } from "./portrait.js";
 import { shortcuts } from "./shortcuts.js";
 import { findCharacter, listMembers } from "./state.js";
 
-const VIEWS = { memory, settings, characters, delete: deletion, discard, imported, chat, "chat-imported": chatImported, why, account, appearance, shortcuts, ...BOOK_VIEWS };
+const VIEWS = { memory, settings, characters, delete: deletion, discard, imported, chat, "chat-imported": chatImported, why, account, appearance, shortcuts, ...BOOK_VIEWS, ...CHARACTER_VIEWS, ...EDITOR_VIEWS, ...CATALOGUE_VIEWS, ...ACCOUNT_VIEWS };
 
 export function dialog(state) {
   return state.dialog ? VIEWS[state.dialog.name](state) : nothing;
@@ -147,10 +152,11 @@ function characters(state) {
   return modal("Characters", html`
     <section>
       <p class="quiet">One character speaks at a time: the one you name, or the next in this order.</p>
-      <ul class="rows">
+      <ul class="entries">
         ${repeat(members, ({ id }) => id, (each) => html`
           <li>${portrait(each)}<span dir="auto">${each.name}
               ${each.id === state.conversation.character_id ? html`<small>first, cannot be removed</small>` : nothing}</span>
+            <button aria-label=${t("Details of {name}", { name: each.name })} @click=${doing(() => showCharacter(each))}>${t("Details")}</button>
             ${portraitTools(each, state.me)}
             ${each.id === state.conversation.character_id
               ? nothing

@@ -1,12 +1,14 @@
 // The chat's entry point: draws it and listens to sign-in, the connection, dropped files and keys.
 
+import { showAccount } from "./account.js";
 import { addressed, windowTitle } from "./address.js";
 import { page } from "./chat-views.js";
 import { findConversation, followAddress, importFile, loadAll, loadModels, open } from "./conversations.js";
 import "./copying.js";
 import { redeem } from "./email-links.js";
 import { listen } from "./elsewhere.js";
-import { doing, openDialog, set, show, tell } from "./page.js";
+import { loadLimits } from "./own-limits.js";
+import { doing, set, show, tell } from "./page.js";
 import { keepPlace } from "./scrolling.js";
 import { onUser, refuse, whoAmI } from "./session.js";
 import { press } from "./shortcuts.js";
@@ -28,7 +30,7 @@ onUser(
     for (const turn of state.running.values()) turn.abort();
     state.running.clear();
     listen(user?.id ?? null);
-    set({ ready: !user, me: null, conversation: null, messages: [], others: [], draft: "", replaced: null, trouble: null, dialog: null });
+    set({ ready: !user, me: null, conversation: null, messages: [], others: [], draft: "", replaced: null, trouble: null, dialog: null, limits: null, blocked: null });
     const { isForPassword, error } = link;
     link = {};
     if (error && !user) refuse(error);
@@ -36,11 +38,12 @@ onUser(
     state.me = await whoAmI(user);
     await loadAll();
     set({ ready: true });
+    loadLimits();
     const wanted = addressed();
     const conversation = (wanted && (await findConversation(wanted))) || state.conversations[0];
     if (conversation) await open(conversation, true);
     if (error) tell(error);
-    if (isForPassword) openDialog("account", { done: "Choose a new password below." });
+    if (isForPassword) await showAccount("Choose a new password below.");
   }),
 );
 

@@ -3,6 +3,7 @@
 import { html, nothing } from "../vendor/lit/lit-html.js";
 import { live } from "../vendor/lit/directives/live.js";
 import { repeat } from "../vendor/lit/directives/repeat.js";
+import { limitsLine } from "./account-sections.js";
 import { choices, standard } from "./availability.js";
 import { changeDraft, undoDraft } from "./drafts.js";
 import { countdown, isHeld } from "./holding.js";
@@ -34,6 +35,7 @@ export function composer(state, members, places) {
         : nothing}
       ${held(state)}
       ${outlook(state)}
+      ${limitsLine(state)}
       ${several ? speakers(state, members, places) : nothing}
       ${state.replaced === null
         ? nothing

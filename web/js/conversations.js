@@ -2,6 +2,7 @@
 
 import { addressed, write } from "./address.js";
 import { UserError, act, data, supabase } from "./backend.js";
+import { readCharacters } from "./characters.js";
 import { forgetDraft, showDraft } from "./drafts.js";
 import { inBase64 } from "./files.js";
 import { legible } from "./legible.js";
@@ -14,7 +15,6 @@ import { announce } from "./tabs.js";
 import { follow } from "./turns.js";
 
 const CONVERSATION = "*, conversation_characters(character_id, position)";
-const CHARACTER = "id, user_id, name, description, first_message, alternate_greetings, age, content_rating";
 const FURTHER = 8; // most characters besides the first
 const CONVERSATIONS = 100; // rows of a page
 const CHARACTERS = 200;
@@ -24,7 +24,7 @@ const EMPTY = 20; // of the newest conversations with a character, one of which 
 export async function loadAll() {
   const [conversations, characters, companions] = await Promise.all([
     data(conversationPage()),
-    data(characterPage()),
+    characterPage(),
     loadCompanions(),
     loadModels(),
     loadPortraits(),
@@ -32,7 +32,7 @@ export async function loadAll() {
   set({
     conversations,
     hasMoreConversations: conversations.length === CONVERSATIONS,
-    characters: readable(characters),
+    characters,
     hasMoreCharacters: characters.length === CHARACTERS,
     companions,
   });
@@ -47,7 +47,7 @@ function conversationPage(last = null) {
 }
 
 const characterPage = (from = 0) =>
-  supabase.from("characters").select(CHARACTER).order("name").order("id").range(from, from + CHARACTERS - 1);
+  readCharacters((query) => query.order("name").order("id").range(from, from + CHARACTERS - 1));
 
 /** The names of all characters in the conversations. */
 async function loadCompanions() {
@@ -72,9 +72,9 @@ export async function showMoreConversations() {
 }
 
 export async function showMoreCharacters() {
-  const page = await data(characterPage(state.characters.length));
+  const page = await characterPage(state.characters.length);
   const ids = known(state.characters);
-  const characters = [...state.characters, ...readable(page).filter(({ id }) => !ids.has(id))];
+  const characters = [...state.characters, ...page.filter(({ id }) => !ids.has(id))];
   set({ characters, hasMoreCharacters: page.length === CHARACTERS });
 }
 
@@ -89,8 +89,8 @@ async function loadMembers({ character_id, conversation_characters }) {
   const loaded = known([...state.characters, ...state.others]);
   const ids = [character_id, ...conversation_characters.map((row) => row.character_id)].filter((id) => id && !loaded.has(id));
   if (!ids.length) return;
-  const rows = await data(supabase.from("characters").select(CHARACTER).in("id", ids));
-  set({ others: [...state.others, ...readable(rows)] });
+  const rows = await readCharacters((query) => query.in("id", ids));
+  set({ others: [...state.others, ...rows] });
 }
 
 /** Loads who can answer now: models and workers, their cooldowns, and the workers' health. */

@@ -5,7 +5,7 @@ import { config } from "../config.js";
 import { data, supabase } from "./backend.js";
 import { sendRecovery } from "./email-links.js";
 
-const form = { mode: "in", busy: false, error: "", sent: false };
+const form = { mode: "in", busy: false, error: "", sent: false, note: "" };
 
 const MODES = {
   in: { hint: "Sign in to continue.", action: "Sign in", send: signIn },
@@ -17,7 +17,7 @@ const MODES = {
 export function signInForm(redraw, title, introduction = nothing) {
   const mode = MODES[form.mode];
   const enter = async (send, values) => {
-    Object.assign(form, { busy: true, error: "", sent: false });
+    Object.assign(form, { busy: true, error: "", sent: false, note: "" });
     redraw();
     try {
       await send(values);
@@ -56,6 +56,7 @@ export function signInForm(redraw, title, introduction = nothing) {
                 autocomplete=${form.mode === "up" ? "new-password" : "current-password"} />
             </label>`}
         ${form.sent ? html`<p class="notice" role="status">If there is an account with this email, a link is on its way.</p>` : nothing}
+        ${form.note ? html`<p class="notice" role="status">${form.note}</p>` : nothing}
         ${form.error ? html`<p class="error" role="alert">${form.error}</p>` : nothing}
         <button class="primary" ?disabled=${form.busy}>
           ${mode.action}
@@ -81,6 +82,9 @@ async function recover({ email }) {
   form.sent = true;
 }
 
+/** Says something on the form that is drawn next, after the person was signed out. */
+export const takeLeave = (note) => Object.assign(form, { note });
+
 /** Shows an error on the form that is drawn next. */
 export const refuse = (error) => Object.assign(form, { error: error.message });
 
@@ -91,21 +95,16 @@ async function signUp(email, password, name) {
   if (!session) throw new Error("Almost there: open the link in the email we sent, then sign in.");
 }
 
-/** The signed-in person: {id, email, name, hasProfileName, ageVerified, isAdmin}. */
+/** The signed-in person: {id, email, name, ageVerified, isAdmin}. */
 export async function whoAmI(user) {
-  const [profile, roles] = await Promise.all([
-    // Not by name: the profiles of an existing product have no display_name.
-    data(supabase.from("profiles").select("*").eq("id", user.id).maybeSingle()),
-    data(supabase.from("user_roles").select("role").eq("user_id", user.id)),
-  ]);
+  const row = await data(supabase.from("account").select("display_name, age_verified, is_admin").maybeSingle());
   return {
     id: user.id,
     email: user.email,
-    // An existing product's profiles have no such name; what was given at the sign-up is in the account.
-    name: profile?.display_name ?? givenName(user) ?? user.email,
-    hasProfileName: profile?.display_name !== undefined,
-    ageVerified: profile?.age_verified === true,
-    isAdmin: roles.some(({ role }) => role === "admin"),
+    // Until there is a profile, what was given at the sign-up is in the account.
+    name: row?.display_name ?? givenName(user) ?? user.email,
+    ageVerified: row?.age_verified === true,
+    isAdmin: row?.is_admin === true,
   };
 }
 

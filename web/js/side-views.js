@@ -4,7 +4,10 @@ import { html, nothing } from "../vendor/lit/lit-html.js";
 import { repeat } from "../vendor/lit/directives/repeat.js";
 import { showAccount } from "./account.js";
 import { showAppearance } from "./appearance.js";
+import { showCatalogue } from "./catalogue.js";
+import { showLibrary } from "./character-dialogs.js";
 import * as talks from "./conversations.js";
+import { t } from "./language.js";
 import { showBooks } from "./lorebooks.js";
 import { doing, drawn, set } from "./page.js";
 import { portrait } from "./portrait.js";
@@ -28,6 +31,10 @@ export function side(state) {
           ? html`<button class="link more" @click=${doing(talks.showMoreConversations)}>Show more conversations</button>`
           : nothing}
         <h2>Characters</h2>
+        <ul>
+          <li><button @click=${doing(() => showLibrary())}><span>${t("Your characters")}<small>${t("Create, change, export and delete")}</small></span></button></li>
+          <li><button @click=${doing(() => showCatalogue())}><span>${t("Public characters")}<small>${t("Search what others have made")}</small></span></button></li>
+        </ul>
         <ul>
           ${repeat(state.characters, ({ id }) => id, (each) => html`
             <li>
@@ -56,7 +63,7 @@ export function side(state) {
       <footer>
         <span class="who" dir="auto" title=${state.me.email}>${state.me.name}</span>
         ${state.me.isAdmin ? html`<a href="console.html">Console</a>` : nothing}
-        <button class="link" @click=${showAccount}>Account</button>
+        <button class="link" @click=${doing(() => showAccount())}>Account</button>
         <button class="link" @click=${showAppearance}>Appearance</button>
         <button class="link" @click=${showShortcuts}>Keys</button>
         <button class="link" @click=${signOut}>Sign out</button>

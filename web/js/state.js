@@ -37,6 +37,8 @@ export const state = {
   menu: false,
   tools: false, // whether the menu of tools is open, on a phone
   said: "", // for screen readers
+  limits: null, // what is left of one's limits, as read_limits answers
+  blocked: null, // the authors that one has blocked, once they are loaded
   model: localStorage.getItem("model") ?? "",
   speaker: "", // id of the character who should answer in a group; "": roleplay_chat chooses
   tier: "sfw",

@@ -6,6 +6,7 @@ import { Dropped, UserError, act, data, supabase, turn } from "./backend.js";
 import { changeDraft, giveBackDraft, keepDraft, replaceDraft } from "./drafts.js";
 import { hold, isHeld } from "./holding.js";
 import { edit, loadMessages } from "./messages.js";
+import { turnTaken } from "./own-limits.js";
 import { redraw, set, tell } from "./page.js";
 import { activeMessages, chosenModel, listMembers, state } from "./state.js";
 import { announce } from "./tabs.js";
@@ -132,6 +133,7 @@ async function end(current, failure) {
   state.running.delete(id);
   set(isOpen(current) && stopped ? { said: "Stopped. The text so far is saved." } : {});
   announce(id);
+  turnTaken();
   if (failure) await giveBack(failure, current);
 }
 
