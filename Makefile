@@ -178,6 +178,9 @@ metrics: $(READY)/python ## Print function lengths, import depth and import cycl
 openapi: $(READY)/python ## Write docs/openapi.json, the API description of both functions
 	@$(BIN)/python -m dev.docs.openapi
 
+client-types: $(READY)/python $(PACKAGES) ## Write the types of clients/typescript from docs/openapi.json and its comments
+	@$(BIN)/python -m dev.docs.client_types
+
 audit: $(READY)/audit $(PACKAGES) ## Check all locked packages for known vulnerabilities; needs the internet
 	@$(BIN)/pip-audit --strict --require-hashes --disable-pip \
 		$(addprefix -r ,$(wildcard functions/*/requirements.txt requirements/*.txt))

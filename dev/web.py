@@ -17,6 +17,7 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from dev.docs import openapi_page
 from dev.settings import ROOT
 
 WEB = ROOT / "web"
@@ -29,8 +30,6 @@ VENDOR = {
     "purify.js": "dompurify/dist/purify.min.js",
     "uplot.js": "uplot/dist/uPlot.iife.min.js",
     "uplot.css": "uplot/dist/uPlot.min.css",
-    "eventsource/index.js": "eventsource-parser/dist/index.js",
-    "eventsource/stream.js": "eventsource-parser/dist/stream.js",
     "lit/lit-html.js": "lit-html/lit-html.js",
     "lit/directive.js": "lit-html/directive.js",
     "lit/directive-helpers.js": "lit-html/directive-helpers.js",
@@ -38,6 +37,9 @@ VENDOR = {
     "lit/directives/repeat.js": "lit-html/directives/repeat.js",
 }
 """The libraries: their paths in vendor/ and in node_modules."""
+CLIENT = {"roleplay-chat.js": ROOT / "clients/typescript/index.js"}
+"""Our own client, which pages load like a library."""
+LIBRARIES = CLIENT | {name: ROOT / "node_modules" / path for name, path in VENDOR.items()}
 
 
 class Config(BaseModel):
@@ -157,16 +159,20 @@ def application(config: Config, database_url: str) -> ASGIApp:
     async def page(request: Request) -> Response:
         return HTMLResponse(config.page(PAGES[request.url.path]))
 
+    async def api(_: Request) -> Response:
+        return HTMLResponse(openapi_page.written())
+
     async def script(_: Request) -> Response:
         return Response(config.script(), media_type="text/javascript")
 
     async def library(request: Request) -> Response:
-        name = VENDOR.get(request.path_params["name"])
-        return FileResponse(ROOT / "node_modules" / name) if name else Response(status_code=404)
+        file = LIBRARIES.get(request.path_params["name"])
+        return FileResponse(file) if file else Response(status_code=404)
 
     return Starlette(
         routes=[
             *(Route(path, page) for path in PAGES),
+            Route("/api.html", api),
             Route("/config.js", script),
             *(
                 Route(path, database.answer, methods=VERBS)
@@ -186,10 +192,10 @@ def build(config: Config, target: Path = DIST) -> None:
     for name in set(PAGES.values()):
         (target / name).write_text(config.page(name))
     (target / "config.js").write_text(config.script())
-    for name, source in VENDOR.items():
+    for name, source in LIBRARIES.items():
         path = target / "vendor" / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(ROOT / "node_modules" / source, path)
+        shutil.copy(source, path)
 
 
 if __name__ == "__main__":

@@ -17,6 +17,7 @@ from uuid import UUID
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 from pydantic.json_schema import SkipJsonSchema
 
+from dev.docs import data_api
 from dev.settings import ROOT
 from edge.errors import ApiError
 from edge.worker_health import WorkerHealth
@@ -35,7 +36,6 @@ from roleplay_chat.api import (
 )
 from roleplay_chat.cards.handlers import ExportRequest
 from roleplay_chat.chats import handlers as chats
-from roleplay_chat.events import CUT_OFF
 from roleplay_chat.message_actions import (
     BranchRequest,
     DeleteRequest,
@@ -43,6 +43,8 @@ from roleplay_chat.message_actions import (
     HideRequest,
     MessageRequest,
 )
+from roleplay_chat.openai_api.answers import Answers, model
+from roleplay_chat.openai_api.completions import Completion, CompletionBody
 from roleplay_chat.operators.handlers import (
     ModelTestRequest,
     PreviewRequest,
@@ -51,6 +53,7 @@ from roleplay_chat.operators.handlers import (
 from roleplay_chat.portraits.handlers import PortraitRequest
 from roleplay_chat.settings import Settings
 from roleplay_chat.stops import StopRequest
+from roleplay_chat.turn_events import CUT_OFF
 
 FILE = ROOT / "docs" / "openapi.json"
 FUNCTIONS = ROOT / "functions"
@@ -532,7 +535,8 @@ def _as_told(properties: Schema, body: Schema) -> Schema:
 
 def _events(answer: Schema, chosen: Schema) -> dict[str, Schema]:
     cut_off = {name: {"const": value} for name, value in CUT_OFF.items() if name != "error"}
-    started = {"turn_id": {"type": "string"}} | chosen["properties"]
+    names = ("turn_id", "character_id")
+    started = {name: answer["properties"][name] for name in names} | chosen["properties"]
     incomplete = answer["properties"] | cut_off | {"error": {"type": "string"}}
     return {
         "StartEvent": {
@@ -657,11 +661,15 @@ def document() -> Schema:
         ],
         "paths": {
             "/roleplay_chat": _roleplay_chat(),
+            "/roleplay_chat/v1/models": _models("Models"),
+            "/roleplay_chat/v1/models/{model}": _models("Model"),
+            "/roleplay_chat/v1/chat/completions": _completions(),
             "/health_check": _health_check(),
             "/health_check/workers/{name}": _registration(),
+            **data_api.paths(),
         },
         "components": {
-            "schemas": _schemas(),
+            "schemas": _schemas() | _completion_schemas() | data_api.schemas(),
             "headers": {
                 "X-Request-Id": {
                     "description": "The request's id in the log.",
@@ -675,6 +683,17 @@ def document() -> Schema:
                     "scheme": "bearer",
                     "bearerFormat": "JWT",
                     "description": "The access token of a user signed in with Supabase.",
+                },
+                "api_key": {
+                    "type": "http",
+                    "scheme": "bearer",
+                    "description": "An API key that a user made: `rpk_` and 64 digits.",
+                },
+                "publishable": {
+                    "type": "apiKey",
+                    "in": "header",
+                    "name": "apikey",
+                    "description": "The publishable key of the Supabase project.",
                 },
                 "scheduler": {
                     "type": "http",
@@ -710,7 +729,10 @@ def _roleplay_chat() -> Schema:
                 "description": "Unknown fields are ignored.",
                 "content": {
                     "application/json": {
-                        "schema": {"anyOf": [_ref(name) for name in bodies]},
+                        "schema": {
+                            "anyOf": [_ref(name) for name in bodies],
+                            "discriminator": {"propertyName": "action", "mapping": _mapping()},
+                        },
                         "examples": {name: {"value": body} for name, body in examples.items()},
                     }
                 },
@@ -728,9 +750,27 @@ def _roleplay_chat() -> Schema:
         },
         "get": {
             "operationId": "roleplay_chat_alive",
-            "summary": "Check that the function is running",
-            "security": [],
-            "responses": {"200": _answered("It is running.", _json(alive)), "500": failures["500"]},
+            "summary": "Check that the function is running, or go on reading a stream",
+            "description": "With `Last-Event-ID`, the events of that turn after this one: the rest"
+            " of the reply where the instance runs the turn, else heartbeats and then the saved"
+            " reply, which begins with another `start`. A POST with this header gets the same.",
+            "security": [{}, {"user": []}],
+            "parameters": [
+                {
+                    "name": "Last-Event-ID",
+                    "in": "header",
+                    "description": "The `id` of the last event that was read; `<turn_id>/0.0` for"
+                    " all events. Anything else is ignored.",
+                    "schema": {"type": "string"},
+                }
+            ],
+            "responses": {
+                "200": _answered(
+                    "It is running; or the events.",
+                    {**_json(alive), "text/event-stream": _stream()},
+                ),
+                **{status: failures[status] for status in _ON_READING},
+            },
         },
         "options": {
             "operationId": "roleplay_chat_preflight",
@@ -754,6 +794,217 @@ def _roleplay_chat() -> Schema:
             },
         },
     }
+
+
+_ON_READING = ("401", "403", "404", "409", "410", "429", "500", "503")
+"""The statuses of errors for a reader who comes back."""
+
+
+def _mapping() -> dict[str, str]:
+    """The schema of a request by its `action`; without one it is a ChatRequest."""
+    turns = ("send", "regenerate", "continue", "impersonate")
+    others = {name: action.request.__name__ for name, action in ACTIONS.items()}
+    named = dict.fromkeys(turns, "ChatRequest") | others
+    return {action: f"#/components/schemas/{name}" for action, name in named.items()}
+
+
+# --- the OpenAI-compatible API -----------------------------------------------------------------
+
+
+def _completion_schemas() -> dict[str, Schema]:
+    """The schemas of requests, answers and errors in OpenAI's form."""
+    request = _generated([CompletionBody], "validation")
+    body = request["CompletionBody"]
+    body["properties"]["messages"]["description"] = (
+        "What was said so far. Leading system messages are directions for the scene, later ones are"
+        " the person's words. With a conversation, only the person's words since the last reply"
+        " count."
+    )
+    text_or_null = {"anyOf": [{"type": "string"}, {"type": "null"}]}
+    error: Schema = {
+        "type": "object",
+        "properties": {
+            "message": {"type": "string", "description": "A sentence for the person."},
+            "type": {"type": "string"},
+            "param": text_or_null,
+            "code": {"type": "string", "pattern": "^[a-z_]+$"},
+        },
+        "required": ["message", "type", "param", "code"],
+    }
+    example = _completion_example()
+    return request | {
+        "OpenAiError": _object(
+            "What every failure is answered with in OpenAI's form.", {"error": error}
+        ),
+        "Model": _object(
+            "A character.",
+            {
+                "id": {"type": "string", "description": "Valid also after the name has changed."},
+                "object": {"const": "model"},
+                "created": {"type": "integer"},
+                "owned_by": {"enum": ["you", "public"]},
+                "name": {"type": "string"},
+            },
+        ),
+        "Models": _object(
+            "The characters that one may begin to talk with: one's own, then public ones.",
+            {"object": {"const": "list"}, "data": {"type": "array", "items": _ref("Model")}},
+        ),
+        "CompletionUsage": _object(
+            "Tokens of the reply.",
+            {
+                "prompt_tokens": {"type": "integer"},
+                "completion_tokens": {"type": "integer"},
+                "total_tokens": {"type": "integer"},
+                "prompt_tokens_details": _object("", {"cached_tokens": {"type": "integer"}}),
+            },
+        ),
+        "CompletionTurn": _object(
+            "What the turn has beyond OpenAI's form.",
+            {
+                name: {"type": "boolean"} if isinstance(value, bool) else text_or_null
+                for name, value in example["roleplay_chat"].items()
+            },
+        ),
+        "ChatCompletion": _object(
+            "A reply.",
+            {
+                **_completion_common("chat.completion"),
+                "choices": {"type": "array", "items": _choice("message", _MESSAGE, _REASON)},
+                "usage": _ref("CompletionUsage"),
+                "roleplay_chat": _ref("CompletionTurn"),
+            },
+        ),
+        "ChatCompletionChunk": _object(
+            "A piece of a streamed reply. With `stream_options.include_usage` every chunk has"
+            " `usage`, and the last one has numbers and no choice.",
+            {
+                **_completion_common("chat.completion.chunk"),
+                "choices": {
+                    "type": "array",
+                    "items": _choice("delta", _DELTA, {"anyOf": [_REASON, {"type": "null"}]}),
+                },
+            },
+            {
+                "usage": {"anyOf": [_ref("CompletionUsage"), {"type": "null"}]},
+                "roleplay_chat": _ref("CompletionTurn"),
+            },
+        ),
+    }
+
+
+_REASON: Schema = {"enum": ["stop", "length"]}
+_MESSAGE: Schema = {
+    "type": "object",
+    "properties": {
+        "role": {"const": "assistant"},
+        "content": {"type": "string"},
+        "refusal": {"type": "null"},
+    },
+    "required": ["role", "content", "refusal"],
+}
+_DELTA: Schema = {
+    "type": "object",
+    "properties": {"role": {"const": "assistant"}, "content": {"type": "string"}},
+}
+
+
+def _object(description: str, properties: Schema, optional: Schema | None = None) -> Schema:
+    about = {"description": description} if description else {}
+    named = {"properties": properties | (optional or {}), "required": list(properties)}
+    return {"type": "object", **about, **named}
+
+
+def _choice(name: str, content: Schema, reason: Schema) -> Schema:
+    told = {"index": {"const": 0}, name: content, "logprobs": {"type": "null"}}
+    return _object("", told | {"finish_reason": reason})
+
+
+def _completion_common(kind: str) -> Schema:
+    return {
+        "id": {"type": "string"},
+        "object": {"const": kind},
+        "created": {"type": "integer", "description": "In Unix time."},
+        "model": {"type": "string"},
+    }
+
+
+def _completion_example() -> Schema:
+    chosen = ModelChoice("chat_worker")
+    answer = Answer("I am Mara Voss.", chosen, _ID, _REQUEST_ID, 1_200, "sfw", "stop")
+    completion = Completion(ChatRequest(), f"mara-voss-{_ID}", stream=False, include_usage=False)
+    return Answers(completion, _ID, created=1_767_225_600).whole(answer.to_json())
+
+
+def _completions() -> Schema:
+    example = {
+        "model": f"mara-voss-{_ID}",
+        "messages": [{"role": "user", "content": "Hello, who are you?"}],
+    }
+    body = {"schema": _ref("CompletionBody"), "examples": {"hello": {"value": example}}}
+    headers = {
+        "X-Conversation-Id": "The conversation in which the turn is stored. Without one, nothing is"
+        " stored but usage.",
+        "X-Client-Message-Id": "A request repeated with the same id is answered once. Only with a"
+        " conversation.",
+    }
+    chunks = {
+        "schema": {
+            "description": "Chunks as `data:` lines; the last line is `data: [DONE]`, or an error.",
+            "type": "string",
+            "contentSchema": {"anyOf": [_ref("ChatCompletionChunk"), _ref("OpenAiError")]},
+        }
+    }
+    reply = {"schema": _ref("ChatCompletion"), "example": _completion_example()}
+    return {
+        "post": {
+            "operationId": "create_chat_completion",
+            "summary": "Talk with a character, in the form of OpenAI's API",
+            "security": [{"user": []}, {"api_key": []}],
+            "parameters": [
+                {"name": name, "in": "header", "description": words, "schema": {"type": "string"}}
+                for name, words in headers.items()
+            ],
+            "requestBody": {"required": True, "content": {"application/json": body}},
+            "responses": {
+                "200": _answered(
+                    "The reply.", {"application/json": reply, "text/event-stream": chunks}
+                ),
+                **_completion_failures(),
+            },
+        }
+    }
+
+
+def _models(schema: str) -> Schema:
+    row = {"id": _ID, "name": "Mara Voss", "is_own": False, "created": 1_767_225_600}
+    one = model(row)
+    example = one if schema == "Model" else {"object": "list", "data": [one]}
+    name = {"name": "model", "in": "path", "required": True, "schema": {"type": "string"}}
+    return {
+        "get": {
+            "operationId": "read_model" if schema == "Model" else "list_models",
+            "summary": "Read one character" if schema == "Model" else "List the characters",
+            "security": [{"user": []}, {"api_key": []}],
+            **({"parameters": [name]} if schema == "Model" else {}),
+            "responses": {
+                "200": _answered(
+                    "As models.",
+                    {"application/json": {"schema": _ref(schema), "example": example}},
+                ),
+                **_completion_failures(),
+            },
+        }
+    }
+
+
+def _completion_failures() -> dict[str, Schema]:
+    """The errors of a turn in OpenAI's form."""
+    failures = _but_for_other_methods(_failures("_shared", "roleplay_chat"))
+    for failure in failures.values():
+        failure["content"] = {"application/json": {"schema": _ref("OpenAiError")}}
+        failure.get("headers", {}).get("Retry-After", {}).pop("required", None)
+    return failures
 
 
 def _health_check() -> Schema:
@@ -801,10 +1052,10 @@ def _stream() -> Schema:
     chosen = ModelChoice("chat_worker")
     answer = Answer("I am Mara Voss.", chosen, _ID, _REQUEST_ID, 1_200, "sfw", "stop")
     example = (
-        sse("start", {"turn_id": _ID} | chosen.to_json())
+        sse("start", {"turn_id": _ID} | chosen.to_json(), f"{_ID}/1.0")
         + HEARTBEAT
-        + sse("delta", {"text": "I am Mara Voss."})
-        + sse("done", answer.to_json())
+        + sse("delta", {"text": "I am Mara Voss."}, f"{_ID}/1.15")
+        + sse("done", answer.to_json(), f"{_ID}/1.15")
     )
     data = {"start": "StartEvent", "delta": "DeltaEvent", "done": "Answer", "error": "ErrorEvent"}
     events = [
@@ -817,8 +1068,9 @@ def _stream() -> Schema:
                     "contentMediaType": "application/json",
                     "contentSchema": _ref(schema),
                 },
+                "id": {"type": "string", "description": "Send it as `Last-Event-ID` to go on."},
             },
-            "required": ["event", "data"],
+            "required": ["event", "data", "id"],
         }
         for event, schema in data.items()
     ]

@@ -19,7 +19,7 @@ create function private.check_sampling() returns trigger
 language plpgsql set search_path = '' as $$
 declare
   c_names constant text[] := array['temperature', 'top_p', 'top_k', 'min_p', 'frequency_penalty', 'presence_penalty',
-                                   'repetition_penalty', 'max_tokens'];
+                                   'repetition_penalty', 'max_tokens', 'seed'];
   v_setting record;
 begin
   if jsonb_typeof(new.sampling) <> 'object' or octet_length(new.sampling::text) > 2000 then

@@ -14,11 +14,15 @@
 --   branched_bytes_per_day            bytes of messages and books that branches copy; as many again for imports
 --   rows_per_minute, rows_per_day     rows that the user inserts directly, per table
 --   reports_per_minute and _per_day   characters reported
+--   api_keys                          API keys that a person has at the same time
+--   api_turns_per_minute and _per_day turns begun with API keys, of all that the other limits allow
+--   api_lists_per_minute              lists of models through the OpenAI-compatible API
 create function private.limits_for(p_user_id uuid) returns jsonb
 language sql stable set search_path = '' as $$
   select coalesce('{"actions_per_minute": 60, "imports_per_minute": 10, "imports_per_day": 200,
                     "exports_per_minute": 20, "exports_per_day": 500, "branched_bytes_per_day": 50000000,
-                    "rows_per_minute": 60, "rows_per_day": 2000, "reports_per_minute": 5, "reports_per_day": 20}'
+                    "rows_per_minute": 60, "rows_per_day": 2000, "reports_per_minute": 5, "reports_per_day": 20,
+                    "api_keys": 10, "api_turns_per_minute": 30, "api_lists_per_minute": 60}'
                   || (s.config #> '{limits,default}'), '{}') || coalesce((
     select jsonb_object_agg(own.key, own.value order by r.role)
     from shared.user_roles r, jsonb_each(s.config -> 'limits' -> r.role) own

@@ -13,7 +13,7 @@ returns table (name text, used numeric, resets_at timestamptz)
 language sql stable set search_path = '' as $$
   with kinds (kind, plural) as (
     values ('actions', 'actions'), ('imports', 'imports'), ('exports', 'exports'), ('branched bytes', 'branched_bytes'),
-           ('reports', 'reports')),
+           ('reports', 'reports'), ('api_turns', 'api_turns'), ('api_lists', 'api_lists')),
   counted as (
     select k.plural, date_trunc('day', p_now, 'UTC') + interval '1 day' as tomorrow,
            case when c.day = (p_now at time zone 'utc')::date then c.on_day else 0 end as on_day,

@@ -6,7 +6,7 @@ language sql immutable set search_path = '' as $$
   values ('profile', 1), ('characters', 20), ('character_cards', 1), ('lorebooks', 20), ('conversations', 100),
          ('messages', 200), ('summaries', 50), ('variables', 50), ('memories', 200), ('facts', 200),
          ('forgotten_facts', 200), ('turns', 200), ('prompts', 50), ('usage', 200), ('counters', 200), ('reports', 200),
-         ('blocked_authors', 200), ('take_downs', 200)
+         ('blocked_authors', 200), ('take_downs', 200), ('api_keys', 200)
 $$;
 
 -- Who the person is to this installation: account, roles, and whether their age is verified.
@@ -139,6 +139,9 @@ begin
   when 'take_downs' then
     return query select jsonb_build_array(d.id), to_jsonb(d) - '{taken_down_by,restored_by}'::text[]
       from private.take_downs d where d.author_id = p_user_id and d.id > v_id order by d.id limit p_most;
+  when 'api_keys' then
+    return query select jsonb_build_array(k.id), to_jsonb(k) - 'key_hash'
+      from private.api_keys k where k.user_id = p_user_id and k.id > v_id order by k.id limit p_most;
   end case;
 end $$;
 

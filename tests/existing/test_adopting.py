@@ -46,6 +46,7 @@ ADDED = [
 
 FOR_PEOPLE = {
     *("public.account_contents", "public.block_author", "public.catalogue_tags"),
+    *("public.create_api_key", "public.revoke_api_key"),
     *("public.dismiss_reports", "public.download_account", "public.list_conversations"),
     *("public.read_limits", "public.report_character", "public.restore_character"),
     *("public.search_catalogue", "public.search_conversations", "public.take_down_character"),

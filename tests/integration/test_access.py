@@ -31,6 +31,7 @@ MATRIX = """
                         anon  owner other admin service
 account                 ----  s-u-  ----  ----  ----
 age_verifications       ----  ----  ----  s---  ----
+api_keys                ----  s---  ----  ----  ----
 api_models              ----  s---  s---  siud  siud
 api_models, inactive    ----  ----  ----  siud  siud
 api_models, classifier  ----  s---  s---  s---  siud
@@ -98,6 +99,7 @@ PRIVATE = {
     *("registered_workers", "summary_versions", "system_settings", "turn_replies", "workers"),
     *("message_variables", "portraits_to_remove", "take_downs", "catalogue", "leaving_users"),
     *("conversation_versions", "token_ratios"),
+    "api_keys",
 }
 """The relations that the Data API does not know."""
 
@@ -105,6 +107,7 @@ GRANTS = """
 account: select
 account: update(display_name)
 age_verifications: select
+api_keys: select
 limit_settings: select
 model_catalog: select
 turn_reports: select
@@ -228,6 +231,7 @@ user_roles
 FUNCTIONS = {
     "service_role": """
         public.add_worker public.find_person public.record_age_verification
+        public.begin_turn_with_key public.list_chat_characters public.read_turn
         public.apply_retention public.begin_step public.begin_turn public.branch_conversation
         public.choose_variant public.clear_passed_cooldowns public.close_abandoned_turns
         public.begin_account_deletion public.begin_operator_action public.model_to_test
@@ -248,6 +252,7 @@ FUNCTIONS = {
     """,
     "authenticated": """
         public.set_limits public.turn_report private.own_profile private.verified_people
+        public.create_api_key public.revoke_api_key
         private.my_characters
         private.all_workers private.are_prices private.is_age_verified private.is_member
         private.is_played private.is_taken_down private.is_unused_secret private.may_meet
@@ -264,7 +269,7 @@ FUNCTIONS = {
     """,
     # Called by other functions, triggers and constraints.
     "": """
-        private.given_name private.name_new_person
+        private.given_name private.name_new_person private.admit_api_key
         private.active_caller private.raise_if_blocked
         private.conversation_title private.listed private.one_line
         private.search_hashes private.search_messages private.search_pattern
@@ -618,6 +623,13 @@ ROWS = {
         lambda s, o: {"user_id": str(o.id), "display_name": "Ann"},
         {"display_name": "Ann"},
     ),
+    "api_keys": Row(
+        lambda s, o: inserted(
+            s, "private.api_keys", user_id=o.id, name="A", prefix="rpk_", key_hash=uuid4().hex
+        ),
+        lambda s, o: {"name": "A", "prefix": "rpk_"},
+        {"name": "B"},
+    ),
     "limit_settings": Row(
         lambda s, o: {"role": "default"}, lambda s, o: {"role": "guest"}, {"limits": {}}
     ),
@@ -798,6 +810,7 @@ BEHIND = {
     "my_characters": "shared.characters",
     "turn_reports": "public.turns",
     "character_take_downs": "private.take_downs",
+    "api_keys": "private.api_keys",
     "companions": "public.conversation_characters",
     "conversation_memory": "(select id as conversation_id, remembers from conversations) c",
     "declared_ages": "public.characters",

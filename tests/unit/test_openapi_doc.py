@@ -18,10 +18,10 @@ from roleplay_chat import account, message_actions, turn_store
 from roleplay_chat.api import Answer, AttemptSummary, ChatRequest, ModelChoice, Usage
 from roleplay_chat.cards import actions as cards
 from roleplay_chat.chats import actions as chats
-from roleplay_chat.events import CUT_OFF
 from roleplay_chat.operators import actions as operators
 from roleplay_chat.portraits import actions as portraits
 from roleplay_chat.turn_errors import no_answer, spend_limit_reached
+from roleplay_chat.turn_events import CUT_OFF
 
 ANSWER = Answer(
     response="Hello.",
@@ -71,7 +71,11 @@ def test_every_action_is_described() -> None:
     [
         pytest.param("Answer", ANSWER.to_json(), id="saved"),
         pytest.param("Answer", Answer(**vars(ANSWER) | {"saved": False}).to_json(), id="unsaved"),
-        pytest.param("StartEvent", {"turn_id": "turn", **ANSWER.chosen.to_json()}, id="start"),
+        pytest.param(
+            "StartEvent",
+            {"turn_id": "turn", "character_id": None, **ANSWER.chosen.to_json()},
+            id="start",
+        ),
         pytest.param("CutOff", ANSWER.to_json() | CUT_OFF, id="cut-off"),
         pytest.param("Error", spend_limit_reached(NOW).envelope("request"), id="error"),
         pytest.param(

@@ -100,4 +100,4 @@ def test_every_library_is_used() -> None:
     text = "".join(path.read_text() for path in WEB.rglob("*.*") if path.suffix in (".html", ".js"))
     unused = [name for name in VENDOR if f"vendor/{name}" not in text]
     # Parts that only the libraries import.
-    assert unused == ["eventsource/index.js", "lit/directive.js", "lit/directive-helpers.js"]
+    assert unused == ["lit/directive.js", "lit/directive-helpers.js"]

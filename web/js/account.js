@@ -2,8 +2,10 @@
 
 import { html, nothing } from "../vendor/lit/lit-html.js";
 import { accountSections } from "./account-sections.js";
+import { showApiKeys } from "./api-keys.js";
 import { UserError, data, supabase } from "./backend.js";
 import { loadBlocked } from "./catalogue.js";
+import { t } from "./language.js";
 import { doing, openDialog, set } from "./page.js";
 import { loadLimits } from "./own-limits.js";
 import { modal } from "./parts.js";
@@ -55,4 +57,5 @@ export const account = (state) => modal("Your account", html`
     <input name="email" type="email" autocomplete="email" required .value=${state.me.email} /></label>`, changeEmail)}
   ${form("Change the password", html`<label>New password
     <input name="password" type="password" autocomplete="new-password" minlength="8" required /></label>`, changePassword)}
+  <section><button @click=${doing(() => showApiKeys())}>${t("API keys")}</button></section>
   ${accountSections(state)}`, state);

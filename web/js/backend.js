@@ -1,9 +1,8 @@
 // The two services behind the pages: Supabase (sign-in and rows) and the functions.
 
 import { config } from "../config.js";
-import { EventSourceParserStream } from "../vendor/eventsource/stream.js";
+import { ChatClient, ChatError, ConnectionLost } from "../vendor/roleplay-chat.js";
 
-const SILENCE_MS = 45_000; // Streams send a comment every ten seconds while there is nothing else.
 const FAILED = "That did not work. Try again in a moment, or reload the page.";
 const SIGNED_OUT = "You are signed out. Sign in again to continue.";
 const UNREACHABLE = "The service cannot be reached. Check your connection, then try again.";
@@ -70,65 +69,31 @@ export async function data(query) {
 /** The column that our database names in the details of a refusal. */
 const fieldOf = ({ code, details }) => (/^PT4(00|09)$/.test(code) && /^[a-z_]+$/.test(details ?? "") ? details : "");
 
+const client = new ChatClient({
+  url: `${config.functionsUrl || location.origin}/roleplay_chat`,
+  token: async () => (await supabase.auth.getSession()).data.session?.access_token,
+});
+
 /** The response of `roleplay_chat` to an action that is not a turn. */
-export async function act(body) {
-  return (await post(body)).json();
-}
+export const act = (body) => client.act(body).catch(rethrow);
 
-/** The events of one turn, {event, data}. Throws `UserError`; `Dropped` if the connection is lost. */
-export async function* turn(body, signal) {
-  const quiet = new AbortController();
-  let timer = setTimeout(() => quiet.abort(), SILENCE_MS);
+/** The events of one turn, {event, id, data}. Throws `UserError`; `Dropped` if the connection is lost. */
+export const turn = (body, signal) => forPeople(client.turn(body, signal));
+
+/** The same of a turn that runs already, after the event with this id; `<turn>/0.0`: all of them. */
+export const resume = (eventId, signal) => forPeople(client.resume(eventId, signal));
+
+async function* forPeople(events) {
   try {
-    const response = await post({ ...body, stream: true }, AbortSignal.any([signal, quiet.signal]));
-    const heard = new TransformStream({
-      transform(piece, next) {
-        clearTimeout(timer);
-        timer = setTimeout(() => quiet.abort(), SILENCE_MS);
-        next.enqueue(piece);
-      },
-    });
-    const reader = response.body
-      .pipeThrough(heard)
-      .pipeThrough(new TextDecoderStream())
-      .pipeThrough(new EventSourceParserStream())
-      .getReader();
-    for (;;) {
-      const { done, value } = await reader.read();
-      if (done) throw new Dropped();
-      yield { event: value.event, data: JSON.parse(value.data) };
-      if (value.event === "done" || value.event === "error") return;
-    }
+    yield* events;
   } catch (error) {
-    if (signal.aborted || error instanceof UserError) throw error;
-    throw new Dropped();
-  } finally {
-    clearTimeout(timer);
+    rethrow(error);
   }
 }
 
-async function post(body, signal) {
-  const { data } = await supabase.auth.getSession();
-  const token = data.session?.access_token;
-  if (!token) throw new SignedOut();
-  let response;
-  try {
-    response = await fetch(`${config.functionsUrl}/roleplay_chat`, {
-      method: "POST",
-      headers: { Authorization: `Bearer ${token}`, "Content-Type": "application/json" },
-      body: JSON.stringify(body),
-      signal,
-    });
-  } catch (error) {
-    if (signal?.aborted) throw error;
-    throw new Dropped();
-  }
-  if (response.ok) return response;
-  if (response.status === 401) throw new SignedOut();
-  const envelope = await response.json().catch(() => ({}));
-  throw new UserError(
-    envelope.error ?? `The service answered ${response.status}. Try again in a moment.`,
-    envelope.code ?? "",
-    Number(response.headers.get("Retry-After")) || 0,
-  );
+/** Throws an error of the client as one that is shown to the person. */
+function rethrow(error) {
+  if (error instanceof ConnectionLost) throw new Dropped();
+  if (error instanceof ChatError && error.status === 401) throw new SignedOut();
+  throw error instanceof ChatError ? new UserError(error.message, error.code, error.seconds) : error;
 }

@@ -5,6 +5,7 @@ import { live } from "../vendor/lit/directives/live.js";
 import { repeat } from "../vendor/lit/directives/repeat.js";
 import { account } from "./account.js";
 import { ACCOUNT_VIEWS } from "./account-sections.js";
+import { apiKeys } from "./api-keys.js";
 import { appearance } from "./appearance.js";
 import { BOOK_VIEWS } from "./book-dialogs.js";
 import { CATALOGUE_VIEWS } from "./catalogue-dialogs.js";
@@ -23,7 +24,7 @@ import { portrait, portraitTools } from "./portrait.js";
 import { shortcuts } from "./shortcuts.js";
 import { findCharacter, listMembers } from "./state.js";
 
-const VIEWS = { memory, settings, characters, delete: deletion, discard, imported, chat, "chat-imported": chatImported, why, account, appearance, shortcuts, ...BOOK_VIEWS, ...CHARACTER_VIEWS, ...EDITOR_VIEWS, ...CATALOGUE_VIEWS, ...ACCOUNT_VIEWS };
+const VIEWS = { memory, settings, characters, delete: deletion, discard, imported, chat, "chat-imported": chatImported, why, account, "api-keys": apiKeys, appearance, shortcuts, ...BOOK_VIEWS, ...CHARACTER_VIEWS, ...EDITOR_VIEWS, ...CATALOGUE_VIEWS, ...ACCOUNT_VIEWS };
 
 export function dialog(state) {
   return state.dialog ? VIEWS[state.dialog.name](state) : nothing;

@@ -2,7 +2,7 @@
 //
 // A turn belongs to its conversation: it goes on when another one is opened, or the page is closed.
 
-import { Dropped, UserError, act, data, supabase, turn } from "./backend.js";
+import { Dropped, UserError, act, data, resume, supabase, turn } from "./backend.js";
 import { changeDraft, giveBackDraft, keepDraft, replaceDraft } from "./drafts.js";
 import { hold, isHeld } from "./holding.js";
 import { edit, loadMessages } from "./messages.js";
@@ -12,7 +12,7 @@ import { activeMessages, chosenModel, listMembers, state } from "./state.js";
 import { announce } from "./tabs.js";
 
 const TRIES = 5;
-const FOLLOW_MS = 1000;
+const UNTOLD = new Set(["dropped", "unauthorized"]); // What is about this reader alone.
 const STOP_MS = 500;
 
 const delay = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
@@ -42,7 +42,8 @@ export function take(fields, at = null) {
 
 function beginning(body, at, more = {}) {
   const leaving = new AbortController();
-  const current = { id: null, body, at, text: "", note: "", speaker: body.character_id ?? null, isStopped: false, ...more };
+  // `heard` is the id of the last event.
+  const current = { id: null, heard: null, body, at, text: "", note: "", speaker: body.character_id ?? null, isStopped: false, ...more };
   return Object.assign(current, { signal: leaving.signal, abort: () => leaving.abort() });
 }
 
@@ -67,24 +68,15 @@ async function run(body, at = null) {
 async function heard(current) {
   for (let tries = 1; ; tries += 1) {
     try {
-      current.text = "";
-      for await (const { event, data: said } of turn(current.body, current.signal)) {
-        if (event === "delta") current.text += said.text;
-        if (event === "start") Object.assign(current, { id: said.turn_id, speaker: said.character_id });
-        if (event === "start" && !current.isStopped) current.note = "";
-        if (event === "start") announce(current.body.conversation_id);
-        if (event === "start" && said.notice && isOpen(current)) set({ notice: said.notice, said: said.notice });
-        if (event === "error") throw new UserError(said.error, said.code);
-        if (event === "done") finished(current, said);
-        redraw();
-      }
+      const { body, signal, heard } = current;
+      for await (const event of heard ? resume(heard, signal) : turn(body, signal)) hear(current, event);
       return;
     } catch (error) {
       // If a kept connection was cut, browsers repeat the request on their own. So even at the first
       // try, the running turn can be this one.
       const running = error.code === "turn_in_progress";
       if (!(error instanceof Dropped || running) || tries === TRIES || current.signal.aborted) throw error;
-      if (running && (await awaited(current))) {
+      if (running && (await isRunning(current))) {
         tries -= 1;
         continue;
       }
@@ -95,15 +87,31 @@ async function heard(current) {
   }
 }
 
-/** Waits for this very turn, if it is the one that runs. Returns whether it was. */
-async function awaited(current) {
+/** Takes one event of a reply. After another start, the text begins anew. */
+function hear(current, { event, id, data: said }) {
+  current.heard = id || current.heard;
+  if (event === "delta") current.text += said.text;
+  if (event === "start") Object.assign(current, { id: said.turn_id, speaker: said.character_id, text: "" });
+  if (event === "start" && !current.isStopped) current.note = "";
+  if (event === "start") announce(current.body.conversation_id);
+  if (event === "start" && said.notice && isOpen(current)) set({ notice: said.notice, said: said.notice });
+  if (event === "error") throw new UserError(said.error, said.code);
+  if (event === "done") finished(current, said);
+  redraw();
+}
+
+/** Whether it is this very turn that runs; then its events can be read from the first on. */
+async function isRunning(current) {
   const row = await data(running(current.body.conversation_id)).catch(() => null);
   if (!row || row.client_message_id !== current.body.client_message_id) return false;
   if (!current.isStopped) current.note = "The connection was lost. Waiting for the reply …";
-  current.id = row.id;
+  Object.assign(current, { id: row.id, heard: beforeFirst(row.id) });
   if (isOpen(current)) set({ said: current.note });
-  return ended(current, Date.parse(row.lease_expires_at)).then(() => true, () => false);
+  return true;
 }
+
+/** The id before the first event of a turn. */
+const beforeFirst = (turn_id) => `${turn_id}/0.0`;
 
 const isOpen = ({ body }) => state.conversation?.id === body.conversation_id;
 
@@ -197,26 +205,18 @@ export async function follow() {
   const { id, action, client_message_id, character_id } = row;
   const body = { conversation_id, action, client_message_id };
   const at = state.messages.find((message) => message.id === row.replaces_message_id) ?? null;
-  const current = beginning(body, at, { id, speaker: character_id, note: "Waiting for the reply …" });
+  const note = "Waiting for the reply …";
+  const current = beginning(body, at, { id, heard: beforeFirst(id), speaker: character_id, note });
   state.running.set(conversation_id, current);
   redraw();
   let failure = null;
   try {
-    await ended(current, Date.parse(row.lease_expires_at));
-    if (action === "impersonate" && client_message_id) await heard(current);
+    await heard(current);
   } catch (error) {
-    failure = error;
+    // Whoever asked for it was told. Here, what is saved is shown.
+    failure = UNTOLD.has(error.code) ? error : null;
   }
   await end(current, failure);
-}
-
-async function ended({ id, signal }, deadline) {
-  const query = () => supabase.from("turns").select("status").eq("id", id).maybeSingle();
-  while (!signal.aborted && Date.now() < deadline) {
-    const row = await data(query());
-    if (row?.status !== "running") return;
-    await delay(FOLLOW_MS);
-  }
 }
 
 /** Stops the running turn of the open conversation; what was written so far is kept. */

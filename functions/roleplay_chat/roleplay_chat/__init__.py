@@ -1,12 +1,14 @@
 """Answers a person's message as a fictional character. The path of a turn:
 
-app             HTTP: answers what is no POST, and imports the rest with the first request
+app             HTTP: says that the function is there, and imports the rest with the first request
 posts           who is asking, what for: parses the request into a turn, sends its answer
 request_body    reads a body within limits
 api             the shapes of requests, answers and events
 turn_tasks      runs each turn in a task of its own
+openai_api/     turns for programs written for OpenAI's API
 turn            the order of a turn's steps: plan, screen, greet or generate, save, tell
 turn_store      the database calls that begin and finish a turn
+copies          keeps what earlier turns of a conversation have read
 turn_plan       decides the content tier and which models to try
 content_tier    decides who may have the adult tier
 lorebook/       finds the book entries that the conversation mentions
@@ -18,8 +20,9 @@ reply/          cleans a model's output piece by piece
 memory/         summarises, in the background, what no longer fits the prompt
 turn_record     what a turn leaves: answer, columns, usage rows, log line, alerts
 turn_errors     the error when there is no reply
-events          the turn's events as a stream
 sending         sends a response as fast as its client reads
+turn_events     keeps the events of a running turn for its readers
+resume          the stream of a turn that another instance runs
 
 Below these: types (`rows`, `messages`), `tokens`, `continuation`, `settings`, `time_zones`.
 `telemetry` measures.

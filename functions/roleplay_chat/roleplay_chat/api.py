@@ -274,6 +274,8 @@ class Answer:
     memory_updated: bool = False
     saved: bool = True
     usage: Usage = field(default_factory=Usage)
+    spent: Usage | None = None
+    """The same with our estimates where the model reported nothing. Clients are not told."""
     route: Sequence[AttemptSummary] = ()
 
     @property
@@ -348,6 +350,7 @@ Emit = Callable[[TurnEvent], None]
 HEARTBEAT = ": heartbeat\n\n"
 
 
-def sse(event: str, data: dict[str, Any]) -> str:
-    """One server-sent event with JSON data."""
-    return f"event: {event}\ndata: {dumps(data).decode()}\n\n"
+def sse(event: str, data: dict[str, Any], event_id: str) -> str:
+    """One server-sent event with JSON data. The id comes last, because some readers expect the name
+    first."""
+    return f"event: {event}\ndata: {dumps(data).decode()}\nid: {event_id}\n\n"

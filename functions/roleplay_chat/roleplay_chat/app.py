@@ -1,6 +1,6 @@
-"""HTTP: answers whatever is no POST, and hands those to `posts`.
+"""HTTP: says that the function is there, and hands everything else to `posts`.
 
-What only a POST needs is imported with the first request: most of a cold start would be spent on it
+What only that needs is imported with the first request: most of a cold start would be spent on it
 before the instance could answer at all.
 """
 
@@ -29,7 +29,7 @@ class App:
     """The function's ASGI application."""
 
     def __init__(self, settings: Settings, posts: "Posts | None" = None) -> None:
-        """`posts` answers the POST requests; without it, it is made at the first request."""
+        """`posts` answers turns and actions; without it, it is made at the first request."""
         self._settings = settings
         self._posts = posts
         self._loading: asyncio.Task[Posts] | None = None
@@ -79,29 +79,50 @@ class App:
                 "request rejected",
                 extra={"fields": {"request_id": request_id, "code": error.code}},
             )
-            return error.response(request_id)
+            return _error_response(request, error, request_id)
         except ClientDisconnect:
             return None
         except Exception:
             self._log.exception("request failed", extra={"fields": {"request_id": request_id}})
-            return internal_error().response(request_id)
+            return _error_response(request, internal_error(), request_id)
 
     async def _respond(self, request: Request, request_id: str, held: AsyncExitStack) -> Response:
         """`held` keeps the request's places in the limits until the response is sent."""
-        if request.method in ("GET", "HEAD"):
-            return JSONResponse({"status": "ok", "function": "roleplay_chat"})
-        if request.method != "POST":
-            methods = "GET, HEAD, OPTIONS, POST"
-            raise ApiError(405, "method_not_allowed", "Send a turn with POST.", allow=methods)
+        if not (_is_for_openai(request) or _comes_back(request)):
+            if request.method in ("GET", "HEAD"):
+                return JSONResponse({"status": "ok", "function": "roleplay_chat"})
+            if request.method != "POST":
+                methods = "GET, HEAD, OPTIONS, POST"
+                raise ApiError(405, "method_not_allowed", "Send a turn with POST.", allow=methods)
         posts = self._posts or await self._load()
+        if _is_for_openai(request):
+            return await posts.respond_to_openai(request, request_id, held)
         return await posts.respond(request, request_id, held)
 
     async def _load(self) -> "Posts":
-        """Import what answers POST requests, in a thread, so that others are answered meanwhile."""
+        """Import what answers turns, in a thread, so that others are answered meanwhile."""
         made = await load(_import_posts)
         if self._posts is None:
             self._posts = made(self._settings, self._telemetry)
         return self._posts
+
+
+def _is_for_openai(request: Request) -> bool:
+    """Whether the path is one of the OpenAI-compatible API, wherever the function is served."""
+    return "/v1/" in request.scope["path"]
+
+
+def _comes_back(request: Request) -> bool:
+    """Whether a reader whose connection was lost asks for the rest of a stream."""
+    return request.method == "GET" and "last-event-id" in request.headers
+
+
+def _error_response(request: Request, error: ApiError, request_id: str) -> Response:
+    if not _is_for_openai(request):
+        return error.response(request_id)
+    from roleplay_chat.openai_api.answers import error_response
+
+    return error_response(error)
 
 
 def _import_posts() -> "type[Posts]":

@@ -4,13 +4,14 @@ A turn's own modules are imported while the database begins the first one.
 """
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
+from edge.bounded import Bounded
 from edge.clients import Clients
 from edge.identity import UserTokens, bearer_token
 from edge.json_text import dumps
@@ -21,20 +22,35 @@ from roleplay_chat.api import Caller, Done, Failed, Handler, Object, on_first_us
 from roleplay_chat.cards import actions as card_actions
 from roleplay_chat.chats import actions as chat_actions
 from roleplay_chat.copies import Copies, memory_limit, most_bytes
-from roleplay_chat.events import Events, replayed, serialized
 from roleplay_chat.operators import actions as operator_actions
 from roleplay_chat.portraits import actions as portrait_actions
 from roleplay_chat.request_body import BodyReader, places_for_large
+from roleplay_chat.resume import awaited, saved_answer
 from roleplay_chat.sending import EventStream, InPieces
 from roleplay_chat.settings import Settings
 from roleplay_chat.stops import Stops
+from roleplay_chat.turn_events import (
+    BEGINNING,
+    EventId,
+    Place,
+    Reader,
+    TurnEvents,
+    replayed,
+    written,
+)
 
 if TYPE_CHECKING:
+    from roleplay_chat.openai_api.handlers import OpenAiApi
     from roleplay_chat.telemetry import Telemetry
     from roleplay_chat.turn_tasks import TurnTasks
 
 MESSAGE_ACTIONS = ("choose", "edit", "delete", "hide", "branch")
 """Those of `message_actions`, which turns do not need and which is imported with the first one."""
+RETURNING_AT_ONCE = 200
+"""How many readers may come back to running turns at once."""
+RETURNING_EACH = 5
+"""How many of them one person may have."""
+RETURNING_WAIT_SECONDS = 5
 
 
 class Posts:
@@ -46,6 +62,9 @@ class Posts:
         self._clients = Clients(settings)
         self._bodies = BodyReader(self._clients, settings)
         self._large_answers = places_for_large()
+        self._returning = Bounded(
+            RETURNING_AT_ONCE, wait_seconds=RETURNING_WAIT_SECONDS, each=RETURNING_EACH
+        )
         secret = settings.supabase_jwt_secret
         self._tokens = UserTokens(
             self._clients.supabase_http,
@@ -57,6 +76,7 @@ class Posts:
         self._stops = Stops(self._clients, settings.stop_check_seconds)
         self._handlers = self._actions()
         self._turns: asyncio.Task[TurnTasks] | None = None
+        self._openai: OpenAiApi | None = None
 
     def _actions(self) -> dict[str, Handler]:
         return {
@@ -85,6 +105,8 @@ class Posts:
         """
         settings = self._settings
         turns = self._turns or self._load_turns()
+        if event_id := EventId.parse(request.headers.get("last-event-id", "")):
+            return await self._resume(event_id, request, request_id, held)
         token = bearer_token(request.headers.get("authorization"))
         user_id = await self._tokens.user_id(token)
         data = await self._bodies.read(request, user_id, held)
@@ -126,6 +148,31 @@ class Posts:
         response.headers["Server-Timing"] = timing.header()
         return response
 
+    async def respond_to_openai(
+        self, request: Request, request_id: str, held: AsyncExitStack
+    ) -> Response:
+        """The response to a program that is written for OpenAI's API. Raises `ApiError`."""
+        if self._openai is None:
+            turns = await asyncio.shield(self._turns or self._load_turns())
+            self._openai = self._make_openai(turns)
+        return await self._openai.respond(request, request_id, held)
+
+    def _make_openai(self, turns: "TurnTasks") -> "OpenAiApi":
+        """Imported by the first request for it: turns do not need it."""
+        from roleplay_chat.openai_api.handlers import OpenAiApi, Server
+        from roleplay_chat.openai_api.keys import Keys
+
+        server = Server(
+            self._clients,
+            self._settings,
+            self._copies,
+            turns.query,
+            self._bodies.read_small,
+            turns.start,
+            self._event_stream,
+        )
+        return OpenAiApi(server, Keys(self._tokens))
+
     async def aclose(self) -> None:
         """Wait for the running turns, for a bounded time, then close the clients."""
         if self._turns:
@@ -140,22 +187,38 @@ class Posts:
         made = await load(_import_turns)
         return made(self._clients, self._settings, self._stops, self._telemetry)
 
-    async def _json(self, events: Events, request_id: str) -> Response:
-        while True:
-            event = await events.get()
-            if isinstance(event, Done):
-                return JSONResponse(event.answer.to_json())
-            if isinstance(event, Failed):
-                return event.error.response(request_id)
+    async def _resume(
+        self, event_id: EventId, request: Request, request_id: str, held: AsyncExitStack
+    ) -> Response:
+        """The rest of a turn's stream, for a reader who has read it up to an event."""
+        user_id = await self._tokens.user_id(bearer_token(request.headers.get("authorization")))
+        await held.enter_async_context(self._returning.place(user_id))
+        turns = await asyncio.shield(self._turns or self._load_turns())
+        if events := turns.find(event_id.turn_id, user_id):
+            return await self._stream(events, request_id, event_id.place)
+        asked = self._clients, user_id, event_id.turn_id, request_id
+        if (answer := await saved_answer(*asked)) is not None:
+            return self._event_stream(replayed(answer))
+        return self._event_stream(awaited(*asked, seconds=self._settings.follow_check_seconds))
 
-    async def _stream(self, events: Events, request_id: str) -> Response:
+    async def _json(self, events: TurnEvents, request_id: str) -> Response:
+        match await events.end():
+            case Done(answer):
+                return JSONResponse(answer.to_json())
+            case Failed(error):
+                return error.response(request_id)
+
+    async def _stream(
+        self, events: TurnEvents, request_id: str, place: Place = BEGINNING
+    ) -> Response:
         """Stream the events. A failure before the first heartbeat keeps its HTTP status."""
-        first = await events.get()
-        if isinstance(first, Failed):
-            return first.error.response(request_id)
-        return self._event_stream(serialized(first, events, request_id))
+        reader = Reader(events, place, self._settings.heartbeat_seconds)
+        first = await reader.next()
+        if first and isinstance(failed := first[0][1], Failed):
+            return failed.error.response(request_id)
+        return self._event_stream(written(reader, first, request_id))
 
-    def _event_stream(self, chunks: AsyncIterator[str]) -> Response:
+    def _event_stream(self, chunks: AsyncGenerator[str, None]) -> Response:
         return EventStream(chunks, self._settings.send_timeout_seconds)
 
 

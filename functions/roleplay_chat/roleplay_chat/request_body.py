@@ -51,7 +51,8 @@ class BodyReader:
     async def read(self, request: Request, user_id: UUID, held: AsyncExitStack) -> dict[str, Any]:
         """Parse the request's body, whose bytes are freed when this returns. `held` keeps the place
         of a large one. Raises `ApiError`."""
-        body = await self._read(request, user_id, held)
+        largest = max(self._settings.max_body_bytes, self._settings.max_card_bytes)
+        body = await self._read(request, user_id, held, largest=largest)
         if len(body) <= self._settings.max_body_bytes:
             data = parse_body(body)
         elif len(body) > MAX_NON_ASCII_BYTES and _may_have_non_ascii(body):
@@ -63,11 +64,19 @@ class BodyReader:
         _check_size(len(body), str(data.get("action")), self._settings)
         return data
 
-    async def _read(self, request: Request, user_id: UUID, held: AsyncExitStack) -> bytearray:
+    async def read_small(
+        self, request: Request, user_id: UUID, held: AsyncExitStack
+    ) -> dict[str, Any]:
+        """Parse a body of ordinary size. Raises `ApiError`."""
+        largest = self._settings.max_body_bytes
+        return parse_body(await self._read(request, user_id, held, largest=largest))
+
+    async def _read(
+        self, request: Request, user_id: UUID, held: AsyncExitStack, *, largest: int
+    ) -> bytearray:
         """Read the body. Raises `ApiError` if it is too large or too slow."""
         settings, loop = self._settings, asyncio.get_running_loop()
         small = settings.max_body_bytes
-        largest = max(small, settings.max_card_bytes)
         declared = request.headers.get("content-length", "")
         if declared.isdecimal() and int(declared[:20]) > largest:
             raise _too_large("body_too_large", largest)

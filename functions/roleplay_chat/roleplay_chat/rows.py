@@ -1,5 +1,6 @@
 """Types for the result of begin_turn. Field names are the database's."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Annotated, Any, Literal
 from uuid import UUID
@@ -49,6 +50,8 @@ class SettingsRow(Row):
     note_depth: int = 4
     note_role: Literal["system", "user", "assistant"] = "system"
     sampling: Object = Field(default_factory=dict)
+    stop: Sequence[str] = ()
+    """Texts before which the reply ends. Only requests have them."""
 
 
 class CharacterRow(Row):

@@ -63,6 +63,8 @@ class Settings(EdgeSettings):
     """How often a silent event stream carries a comment, so that proxies keep it open."""
     stop_check_seconds: float = Field(default=10, gt=0)
     """How often a running turn looks whether another instance was asked to stop it."""
+    follow_check_seconds: float = Field(default=2, gt=0)
+    """How often a reader who comes back looks whether another instance has finished the turn."""
     save_patience_seconds: float = Field(default=5, gt=0)
     """How long an answer waits to be saved before it is sent as not saved."""
     lease_margin_seconds: float = Field(default=30, gt=0)

@@ -160,7 +160,7 @@ async def _reply(
         settings=settings,
         tier=planned.tier,
         extras=openrouter_extras(accepted.user_id, accepted.request.conversation_id),
-        stop=stop_strings(planned.cast),
+        stop=[*_wanted_stops(planned), *stop_strings(planned.cast)],
         shows_at_once=accepted.shows_at_once,
     )
     running.watch(moderation, generation)
@@ -194,6 +194,10 @@ async def _reply(
     )
 
 
+def _wanted_stops(planned: Planned) -> Sequence[str]:
+    return planned.begun.settings.stop if planned.begun.settings else ()
+
+
 def _is_all_spent(planned: Planned) -> bool:
     return planned.begun.free_only and planned.first is None
 
@@ -210,6 +214,7 @@ def _callbacks(
             last=planned.last_reply,
             said=planned.said_before,
             screen=prompts.reply_screen(),
+            stops=_wanted_stops(planned),
         )
 
     return Callbacks(

@@ -9,6 +9,7 @@ from roleplay_chat.generation.error_policies import TRY_AGAIN
 from roleplay_chat.screening.decision import content_refused
 from roleplay_chat.turn_plan import Accepted
 from roleplay_chat.turn_record import Outcome
+from roleplay_chat.turn_store import stopped_early
 
 
 def why_no_answer(accepted: Accepted, outcome: Outcome, now: datetime) -> ApiError:
@@ -18,7 +19,7 @@ def why_no_answer(accepted: Accepted, outcome: Outcome, now: datetime) -> ApiErr
     if outcome.finding is not None:
         return content_refused(outcome.finding)
     if outcome.is_stopped:
-        return ApiError(409, "stopped", "You stopped this reply before its first word.")
+        return stopped_early()
     failures = [attempt.failure for attempt in outcome.replies if attempt.failure]
     ends = [row.until for row in (*accepted.begun.cooldowns, *outcome.cooldowns)]
     return no_answer(failures, min(ends, default=now + timedelta(minutes=1)), now)

@@ -103,10 +103,18 @@ def _generated(accepted: Accepted, planned: Planned, outcome: Outcome, target: T
         stopped=outcome.error_code == "stopped",
         user_message_id=_text(accepted.begun.turn.user_message_id),
         usage=last.used,
+        spent=_counted(last),
         route=[
             AttemptSummary(one.target.name, one.outcome, one.duration_ms) for one in outcome.replies
         ],
     )
+
+
+def _counted(attempt: Attempt) -> Usage | None:
+    if (spent := attempt.spent) is None:
+        return None
+    tokens = spent.prompt_tokens, spent.completion_tokens
+    return Usage(*tokens, spent.cost_usd, spent.cached_tokens)
 
 
 def _answer(
@@ -142,7 +150,7 @@ def turn_end(
     return TurnEnd(
         turn_id=accepted.begun.turn.id,
         status=_status(outcome, answer),
-        reply=answer.response if answer else None,
+        reply=answer.response if answer and _is_kept(accepted) else None,
         columns={
             "content_tier": planned.tier,
             "model_used": answer.chosen.model_used if answer else None,
@@ -164,6 +172,12 @@ def turn_end(
         memory=memory,
         prompt=_composition(outcome),
     )
+
+
+def _is_kept(accepted: Accepted) -> bool:
+    """Whether the reply's text is kept: as a message, or for the same request sent again."""
+    request = accepted.request
+    return accepted.begun.conversation is not None or request.client_message_id is not None
 
 
 def _variables(accepted: Accepted, outcome: Outcome) -> dict[str, Any]:

@@ -13,9 +13,9 @@ from pydantic import ValidationError
 
 from edge.clients import Clients, DatabaseError
 from edge.errors import ApiError
-from edge.identity import account_blocked
+from edge.identity import account_blocked, unauthorized
 from roleplay_chat.api import DEFAULT_MEMORY_TIER, ChatRequest, MemoryTier
-from roleplay_chat.copies import Copies, complete
+from roleplay_chat.copies import Copies, Copy, complete
 from roleplay_chat.generation.routing import invalid_numbers
 from roleplay_chat.generation.workers import requested_worker
 from roleplay_chat.rows import BegunTurn
@@ -102,6 +102,9 @@ _LIMITS = {
     "imports_per_minute": "You have imported many files just now. Please wait a moment.",
     "exports_per_minute": "You have exported many files just now. Please wait a moment.",
     "operator_actions_per_minute": "You have tried many things just now. Please wait a moment.",
+    "api_turns_per_minute": "Your API keys are sending messages very fast. Please wait a moment.",
+    "api_lists_per_minute": "You have listed models very often just now. Please wait a moment.",
+    "api_key_turns_per_day": "This API key has reached its limit for today.",
 }
 _DAILY_LIMIT = "You have reached today's limit for this. Please come back tomorrow."
 """For the other daily limits."""
@@ -126,9 +129,42 @@ async def begin(
     """
     turn_id = uuid4()
     copy = copies.find(user_id, request.conversation_id, request.task)
-    parameters = {
+    turn = _begin_parameters(turn_id, request, lease_seconds, embedding)
+    known = {"p_user_id": str(user_id), "p_known": copy.known}
+    begun = await _open(clients, turn_id, "begin_turn", known | turn)
+    if begun["outcome"] == "started":
+        copies.keep(user_id, request.conversation_id, request.task, complete(begun, copy))
+    return await _opened(clients, begun)
+
+
+async def begin_with_key(
+    clients: Clients,
+    key_hash: str,
+    request: ChatRequest,
+    *,
+    lease_seconds: int,
+    embedding: Mapping[str, Any] | None = None,
+) -> tuple[UUID, BegunTurn | Replay]:
+    """Open the turn for the owner of an API key, as `begin`; returns the owner's id as well.
+    `key_hash` is the key's SHA-256 in hexadecimal."""
+    turn_id = uuid4()
+    turn = _begin_parameters(turn_id, request, lease_seconds, embedding)
+    parameters = {"p_key_hash": key_hash, "p_turn": turn}
+    admitted = await _open(clients, turn_id, "begin_turn_with_key", parameters)
+    if "outcome" in admitted:
+        raise blocked(admitted)
+    begun = admitted["begun"]
+    if begun["outcome"] == "started":
+        complete(begun, Copy())
+    return UUID(admitted["user_id"]), await _opened(clients, begun)
+
+
+def _begin_parameters(
+    turn_id: UUID, request: ChatRequest, lease_seconds: int, embedding: Mapping[str, Any] | None
+) -> dict[str, Any]:
+    """The arguments of begin_turn, without the user."""
+    return {
         "p_turn_id": str(turn_id),
-        "p_user_id": str(user_id),
         "p_task": request.task,
         "p_action": request.action,
         "p_conversation_id": _text(request.conversation_id),
@@ -142,10 +178,15 @@ async def begin(
         "p_lease_seconds": lease_seconds,
         "p_worker": requested_worker(request.model_provider),
         **({"p_embedding": embedding} if embedding else {}),
-        "p_known": copy.known,
     }
+
+
+async def _open(
+    clients: Clients, turn_id: UUID, function: str, parameters: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Call a function that begins a turn, and return its result."""
     try:
-        begun = await _call_begin_turn(clients, parameters)
+        begun: dict[str, Any] = await _call_twice(clients, function, parameters)
     except DatabaseError as error:
         if error.sqlstate != _RAISED:
             raise
@@ -162,21 +203,25 @@ async def begin(
         # The turn is open, but its rows cannot be parsed: for example, they are nested too deep.
         await abandon(clients, turn_id)
         raise
+    return begun
+
+
+async def _opened(clients: Clients, begun: dict[str, Any]) -> BegunTurn | Replay:
+    """The result of begin_turn. Raises `ApiError` if something blocks the turn."""
     outcome = begun["outcome"]
     if outcome == "started":
-        copies.keep(user_id, request.conversation_id, request.task, complete(begun, copy))
         return await _parse_rows(clients, begun)
     if outcome == "replayed":
         return Replay(reply=begun["reply"], result=begun["result"])
     raise blocked(begun)
 
 
-async def _call_begin_turn(clients: Clients, parameters: Mapping[str, Any]) -> Any:
+async def _call_twice(clients: Clients, function: str, parameters: Mapping[str, Any]) -> Any:
     try:
-        return await clients.rpc("begin_turn", parameters)
+        return await clients.rpc(function, parameters)
     except ApiError:
         await asyncio.sleep(FIRST_RETRY_SECONDS)
-        return await clients.rpc("begin_turn", parameters)
+        return await clients.rpc(function, parameters)
 
 
 def blocked(answer: dict[str, Any]) -> ApiError:
@@ -194,6 +239,8 @@ def blocked(answer: dict[str, Any]) -> ApiError:
         return ApiError(429, outcome, sentence, retry_after=answer["retry_after_seconds"])
     if outcome in ("unknown_user", "banned_user"):
         return account_blocked(outcome)
+    if outcome == "unknown_api_key":
+        return unauthorized("This API key is not valid. Please make another one in your account.")
     status, sentence = _BLOCKED[outcome]
     return ApiError(status, outcome, sentence)
 
@@ -257,6 +304,29 @@ async def abandon(clients: Clients, turn_id: UUID) -> None:
         await finish(clients, end, seconds=FIRST_RETRY_SECONDS)
     except Exception:
         _log.exception("turn cannot be closed", extra={"fields": {"turn_id": str(turn_id)}})
+
+
+async def read(clients: Clients, user_id: UUID, turn_id: UUID) -> Replay | None:
+    """The saved reply of a user's turn; None while it is running. Raises `ApiError` if there is
+    none, or the database is unavailable."""
+    parameters = {"p_user_id": str(user_id), "p_turn_id": str(turn_id)}
+    found = await _call_twice(clients, "read_turn", parameters)
+    outcome = found["outcome"]
+    if outcome == "replayed":
+        return Replay(reply=found["reply"], result=found["result"])
+    if outcome == "in_progress":
+        return None
+    if outcome != "failed":
+        raise blocked(found)
+    if found["error_code"] == "stopped":
+        raise stopped_early()
+    sentence = "This reply could not be written. Please send your message again."
+    raise ApiError(409, "turn_failed", sentence)
+
+
+def stopped_early() -> ApiError:
+    """The error for a turn that the person stopped before it had any text."""
+    return ApiError(409, "stopped", "You stopped this reply before its first word.")
 
 
 async def finish(clients: Clients, end: TurnEnd, *, seconds: float) -> Saved | None:

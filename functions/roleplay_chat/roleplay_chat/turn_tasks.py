@@ -10,12 +10,12 @@ from starlette.requests import Request
 from edge.clients import Clients
 from edge.timing import Timing
 from roleplay_chat.api import ChatRequest
-from roleplay_chat.events import Events, Heartbeat
 from roleplay_chat.memory.embedder import Embedder, Query
 from roleplay_chat.rows import BegunTurn
 from roleplay_chat.settings import Settings
 from roleplay_chat.stops import Stops
 from roleplay_chat.turn import Context, RunningTurn, run_turn
+from roleplay_chat.turn_events import TurnEvents
 from roleplay_chat.turn_plan import Accepted
 
 if TYPE_CHECKING:
@@ -36,11 +36,18 @@ class TurnTasks:
         self._stops = stops
         self._telemetry = telemetry
         self._embedder = Embedder(clients, settings)
+        self._events: dict[UUID, TurnEvents] = {}
+        """The events of the turns that run here."""
         self._running: set[asyncio.Task[None]] = set()
 
     async def query(self, chat: ChatRequest, user_id: UUID) -> Query | None:
         """Embed the message of a request; None if there is no model or nothing to embed."""
         return await self._embedder.query(chat, user_id)
+
+    def find(self, turn_id: UUID, user_id: UUID) -> TurnEvents | None:
+        """The events of a person's turn, if it runs here."""
+        events = self._events.get(turn_id)
+        return events if events and events.user_id == user_id else None
 
     def start(
         self,
@@ -52,20 +59,20 @@ class TurnTasks:
         timing: Timing,
         streamed: bool,
         query: Query | None,
-    ) -> Events:
+    ) -> TurnEvents:
         """Run the turn, and return its events as they come."""
-        events: Events = asyncio.Queue()
+        turn_id = begun.turn.id
+        events = self._events[turn_id] = TurnEvents(turn_id, user_id, shows_text=streamed)
         accepted = Accepted(begun, chat, user_id, request_id, shows_at_once=streamed, query=query)
-        context = Context(self._clients, self._settings, timing, events.put_nowait, self._embedder)
-        turn = RunningTurn(on_end=lambda: self._stops.forget(begun.turn.id))
+        context = Context(self._clients, self._settings, timing, events.emit, self._embedder)
+        turn = RunningTurn(on_end=lambda: self._stops.forget(turn_id))
         task = asyncio.create_task(run_turn(context, accepted, turn))
         self._running.add(task)
         task.add_done_callback(self._running.discard)
-        heartbeat = Heartbeat(events, self._settings.heartbeat_seconds)
-        task.add_done_callback(lambda _: heartbeat.stop())
-        self._stops.watch(begun.turn.id, user_id, turn.stop)
+        task.add_done_callback(lambda _: self._events.pop(turn_id, None))
+        self._stops.watch(turn_id, user_id, turn.stop)
         if telemetry := self._telemetry:
-            began, ids = time.monotonic(), {"turn_id": str(begun.turn.id), "request_id": request_id}
+            began, ids = time.monotonic(), {"turn_id": str(turn_id), "request_id": request_id}
             task.add_done_callback(
                 lambda _: telemetry.record(turn.attempts, request.headers, began, **ids)
             )

@@ -16,10 +16,11 @@ BOUNDS: Mapping[str, Bounds] = {
     "presence_penalty": (-2, 2),
     "repetition_penalty": (0.5, 2),
     "max_tokens": (16, 1_024),
+    "seed": (0, 1_000_000),
 }
 """What a person may set, and within which bounds where the model's row does not say. The database
 has the same names: private.check_sampling."""
-WHOLE = ("top_k", "max_tokens")
+WHOLE = ("top_k", "max_tokens", "seed")
 
 
 def within_bounds(

@@ -10,6 +10,7 @@ Each filter is a small state machine that holds back only what it cannot decide 
                         impersonation, for the character), and at a token that ends a turn
     WhitespaceFilter    trims the text
     Continuation        joins it to the reply that it continues (`continuation`)
+    StopStringFilter    ends the reply before a text that the request names (`stop_strings`)
     LoopFilter          ends the reply where it repeats itself again and again (`repetition`)
     RefusalFilter       drops a reply that is only a model's refusal (`model_refusals`)
     RepeatFilter        drops a reply that is the same as the last one
@@ -20,6 +21,7 @@ its length limit: `truncation` removes its unfinished last sentence, and the las
 result.
 """
 
+from collections.abc import Sequence
 from typing import Literal
 
 import regex
@@ -36,6 +38,7 @@ from roleplay_chat.reply.model_refusals import (
 )
 from roleplay_chat.reply.repetition import LoopFilter, RepeatFilter
 from roleplay_chat.reply.speakers import SpeakerFilter
+from roleplay_chat.reply.stop_strings import StopStringFilter
 from roleplay_chat.reply.template_tokens import (
     LONGEST_CLOSING,
     SpokenThought,
@@ -62,10 +65,11 @@ class Reply:
         last: str = "",
         said: str = "",
         screen: ReplyScreen | None = None,
+        stops: Sequence[str] = (),
     ) -> None:
         """With `screen`, `feed` and `flush` raise `ContentRefused` for what it refuses. With
         `continues`, the reply is what has to be added to that text, and `said` was said before it.
-        `last` is the reply before.
+        `last` is the reply before. The reply ends before the first of `stops`.
         """
         cast = cast or Cast()
         self._spoken = SpokenThoughtFilter()
@@ -73,6 +77,7 @@ class Reply:
         self._end_token = EndTokenFilter()
         self._speaker = SpeakerFilter(cast)
         self._model_refusal = RefusalFilter(has_character=bool(cast.character))
+        self._stop = StopStringFilter(stops) if stops else None
         self._loop = LoopFilter()
         self._repeat = RepeatFilter(last) if continues is None else Continuation(continues, said)
         stages = (
@@ -82,6 +87,7 @@ class Reply:
             self._speaker,
             WhitespaceFilter(is_trimmed=continues is None),
             self._repeat if continues is not None else None,
+            *((self._stop, WhitespaceFilter()) if self._stop else ()),
             self._loop,
             self._model_refusal,
             self._repeat if continues is None and last else None,
@@ -96,12 +102,17 @@ class Reply:
         """Whether the reply has ended as far as it came, although the model may continue."""
         speaker = self._speaker
         is_pending = speaker.found or speaker.is_pending
-        return is_pending or self._end_token.found or self._loop.found
+        return is_pending or self._ended_early
 
     @property
     def is_over(self) -> bool:
         """Whether the reply has ended, whatever comes."""
-        return self._end_token.found or self._speaker.found or self._loop.found
+        return self._speaker.found or self._ended_early
+
+    @property
+    def _ended_early(self) -> bool:
+        is_stopped = self._stop is not None and self._stop.found
+        return self._end_token.found or self._loop.found or is_stopped
 
     @property
     def is_loop(self) -> bool:

@@ -1,0 +1,91 @@
+// API keys, for other programs: the dialog in which a person makes, copies and revokes them.
+
+import { config } from "../config.js";
+import { html, nothing } from "../vendor/lit/lit-html.js";
+import { UserError, data, supabase } from "./backend.js";
+import { copy } from "./copying.js";
+import { dateFormat, t } from "./language.js";
+import { doing, openDialog, set } from "./page.js";
+import { modal } from "./parts.js";
+
+const DAYS = 90;
+const day = dateFormat({ dateStyle: "medium" });
+const address = () => `${config.functionsUrl || location.origin}/roleplay_chat/v1`;
+
+/** Opens the dialog with the person's keys. `made` is a new one, which is shown this once. */
+export async function showApiKeys(made = null) {
+  const keys = await data(supabase.from("api_keys").select().order("created_at"));
+  openDialog("api-keys", { keys, made, revoking: null });
+}
+
+async function make(form) {
+  const name = form.elements.name.value.trim();
+  if (!name) throw new UserError(t("Enter a name."), "", 0, "name");
+  const days = form.elements.days.value;
+  const made = await data(supabase.rpc("create_api_key", { p_name: name, p_days: days ? Number(days) : null }));
+  form.reset();
+  await showApiKeys(made);
+}
+
+async function revoke({ id }) {
+  await data(supabase.rpc("revoke_api_key", { p_id: id }));
+  await showApiKeys();
+  set({ said: t("The key was revoked.") });
+}
+
+const ask = (dialog, revoking) => set({ dialog: { ...dialog, revoking } });
+
+const newKey = ({ key }) => html`
+  <section class="notice" role="status">
+    <p>${t("Copy the key now. It is not shown again.")}</p>
+    <p><code class="key" tabindex="0" aria-label=${t("The new key")}>${key}</code></p>
+    <button class="primary" @click=${doing(() => copy(key, t("The key")))}>${t("Copy the key")}</button>
+  </section>`;
+
+const since = ({ expires_at, last_used_at }) =>
+  [
+    last_used_at ? t("Last used {day}", { day: day.format(new Date(last_used_at)) }) : t("Never used"),
+    !expires_at
+      ? t("valid until revoked")
+      : new Date(expires_at) < new Date()
+        ? t("expired")
+        : t("valid until {day}", { day: day.format(new Date(expires_at)) }),
+  ].join(", ");
+
+const row = (key, dialog) => html`
+  <li>
+    <div>
+      <strong dir="auto">${key.name}</strong> <code>${key.prefix}…</code>
+      <p class="quiet">${since(key)}</p>
+    </div>
+    ${dialog.revoking === key.id
+      ? html`<div class="choices">
+          <button class="danger" @click=${doing(() => revoke(key))}>${t("Revoke for good")}</button>
+          <button @click=${() => ask(dialog, null)}>${t("Keep it")}</button>
+        </div>`
+      : html`<button aria-label=${t("Revoke {name}", { name: key.name })} @click=${() => ask(dialog, key.id)}>${t("Revoke")}</button>`}
+  </li>`;
+
+export const apiKeys = (state) => {
+  const { keys, made } = state.dialog;
+  return modal(t("API keys"), html`
+    <p>${t("Other programs that know OpenAI's API can talk with your characters: give them this address and a key.")}</p>
+    <p><code>${address()}</code></p>
+    ${made ? newKey(made) : nothing}
+    ${keys.length ? html`<ul class="keys">${keys.map((key) => row(key, state.dialog))}</ul>` : nothing}
+    <form class="add" @submit=${doing(async (event) => {
+      event.preventDefault();
+      await make(event.target);
+    })}>
+      <label>${t("Name of the program")}
+        <input name="name" maxlength="80" dir="auto" required autocomplete="off" /></label>
+      <label>${t("Valid for")}
+        <select name="days">
+          <option value="30">${t("30 days")}</option>
+          <option value=${DAYS} selected>${t("90 days")}</option>
+          <option value="365">${t("One year")}</option>
+          <option value="">${t("Until revoked")}</option>
+        </select></label>
+      <button>${t("Make a key")}</button>
+    </form>`, state);
+};
