@@ -3,6 +3,9 @@
 /** The key of any of the team's workers. */
 export const WORKER = "chat_worker";
 
+/** What stands in place of a model where the author's greeting was the reply. */
+export const GREETING = "card:greeting";
+
 const FRESH_MS = 120_000;
 const clock = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit" });
 
@@ -77,6 +80,15 @@ export function workerName(workers, used) {
   if (used !== WORKER && !used.startsWith(`${WORKER}:`)) return null;
   const name = used === WORKER ? WORKER : used.slice(WORKER.length + 1);
   return workers.find((worker) => worker.name === name)?.display_name ?? (name === WORKER ? "Local model" : `Local model ${name}`);
+}
+
+/** The name of what wrote a reply, from `model_used`. */
+export function modelName({ workers, models }, used) {
+  const worker = workerName(workers, used);
+  if (worker) return worker;
+  if (used === GREETING) return "Greeting";
+  const key = used.slice(used.indexOf(":") + 1);
+  return models.find((model) => model.model_key === key)?.display_name ?? key;
 }
 
 function whyNever(model, tier) {

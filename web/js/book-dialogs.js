@@ -3,12 +3,12 @@
 import { html, nothing } from "../vendor/lit/lit-html.js";
 import { live } from "../vendor/lit/directives/live.js";
 import { repeat } from "../vendor/lit/directives/repeat.js";
+import { titleOf } from "./conversation-views.js";
 import { lookingBack, read, shownEntries, withLookingBack } from "./entries.js";
-import { legible } from "./legible.js";
 import * as books from "./lorebooks.js";
 import { doing, openDialog } from "./page.js";
 import { modal } from "./parts.js";
-import { findCharacter, listMembers } from "./state.js";
+import { findCharacter } from "./state.js";
 
 export const BOOK_VIEWS = { lorebooks: list, lorebook: open, "delete-lorebook": discard, "delete-entry": discardEntry };
 
@@ -58,8 +58,7 @@ function conversationName(id, state) {
   if (id === state.conversation?.id) return "This conversation";
   const conversation = state.conversations.find((each) => each.id === id);
   if (!conversation) return "Another conversation";
-  const names = listMembers(conversation).map(({ name }) => name).join(", ");
-  return `The conversation “${legible(conversation.title || names)}”`;
+  return `The conversation “${titleOf(conversation)}”`;
 }
 
 function personaName(id, { dialog }) {

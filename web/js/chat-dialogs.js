@@ -6,6 +6,7 @@ import { repeat } from "../vendor/lit/directives/repeat.js";
 import { account } from "./account.js";
 import { appearance } from "./appearance.js";
 import { BOOK_VIEWS } from "./book-dialogs.js";
+import { CONVERSATION_VIEWS } from "./conversation-dialogs.js";
 import * as talks from "./conversations.js";
 import { day } from "./facts.js";
 import { showBooks } from "./lorebooks.js";
@@ -13,24 +14,22 @@ import * as facts from "./memory.js";
 import { remove } from "./messages.js";
 import { closeDialog, doing, openDialog } from "./page.js";
 import { modal } from "./parts.js";
-import { personaChooser } from "./persona.js";
+import { PERSONA_VIEWS } from "./persona-dialogs.js";
 import { portrait, portraitTools } from "./portrait.js";
+import { SETTINGS_VIEWS } from "./settings-dialogs.js";
 import { shortcuts } from "./shortcuts.js";
-import { findCharacter, listMembers } from "./state.js";
+import { REACH, findCharacter, listMembers } from "./state.js";
 
-const VIEWS = { memory, settings, characters, delete: deletion, discard, imported, chat, "chat-imported": chatImported, why, account, appearance, shortcuts, ...BOOK_VIEWS };
+const VIEWS = {
+  memory, characters, delete: deletion, imported, chat, "chat-imported": chatImported, why, account, appearance, shortcuts,
+  ...BOOK_VIEWS, ...CONVERSATION_VIEWS, ...PERSONA_VIEWS, ...SETTINGS_VIEWS,
+};
 
 export function dialog(state) {
   return state.dialog ? VIEWS[state.dialog.name](state) : nothing;
 }
 
 // --- memory ---------------------------------------------------------------------------------
-
-const REACH = {
-  conversation: "this conversation",
-  character: "everything with this character",
-  profile: "all my conversations",
-};
 
 function memory(state) {
   const { summary, facts: noted, changing } = state.memory;
@@ -175,131 +174,6 @@ function characters(state) {
     </section>`, state);
 }
 
-// --- settings of a conversation -------------------------------------------------------------
-
-function settings(state) {
-  const { conversation } = state;
-  const change = (changes) => doing(() => talks.changeConversation(changes));
-  return modal("Settings", html`
-    <section>
-      <label>Title
-        <input maxlength="200" dir="auto" .value=${conversation.title} placeholder="Untitled"
-          @change=${({ target }) => change({ title: target.value.trim() })()} />
-      </label>
-      ${personaChooser(state)}
-    </section>
-    <section>
-      <h3>Content</h3>
-      ${tier(state)}
-    </section>
-    <section>
-      <h3>Memory</h3>
-      <label class="check">
-        <input type="checkbox" .checked=${live(conversation.remembers)}
-          @change=${({ target }) => change({ remembers: target.checked })()} />
-        Remember what happens here
-      </label>
-      <label>New facts may be noted for
-        <select @change=${({ target }) => talks.chooseReach(target.value)}>
-          ${Object.entries(REACH).map(([tier, text]) => html`<option value=${tier} ?selected=${tier === state.reach}>${text}</option>`)}
-        </select>
-      </label>
-    </section>
-    ${noteForm(state.dialog.kept)}
-    ${samplingForm(state.dialog.kept.sampling)}
-    <section>
-      <button @click=${doing(talks.exportChat)}>Export the chat</button>
-      <button class="danger" @click=${() => openDialog("discard")}>Delete this conversation</button>
-    </section>`, state);
-}
-
-const ROLES = { system: "an instruction", user: "your words", assistant: "the character's words" };
-
-function noteForm(kept) {
-  const change = (changes) => doing(() => talks.keepSettings(changes))();
-  return html`
-    <section>
-      <h3>Author's note</h3>
-      <label>Text about the story that every reply keeps in mind
-        <textarea name="note" rows="4" maxlength="8000" dir="auto" .value=${kept.note}
-          @change=${({ target }) => change({ note: target.value.trim() })}></textarea>
-      </label>
-      <label>How many messages stand after it
-        <input name="depth" type="number" min="0" max="1000" .value=${String(kept.note_depth)}
-          @change=${({ target }) => target.reportValidity() && change({ note_depth: target.valueAsNumber || 0 })} />
-      </label>
-      <label>Read as
-        <select name="role" @change=${({ target }) => change({ note_role: target.value })}>
-          ${Object.entries(ROLES).map(([role, name]) => html`<option value=${role} ?selected=${role === kept.note_role}>${name}</option>`)}
-        </select>
-      </label>
-    </section>`;
-}
-
-const SAMPLING = {
-  temperature: "Temperature",
-  top_p: "Top P",
-  top_k: "Top K",
-  min_p: "Min P",
-  frequency_penalty: "Frequency penalty",
-  presence_penalty: "Presence penalty",
-  repetition_penalty: "Repetition penalty",
-  max_tokens: "Longest reply, in tokens",
-};
-
-function samplingForm(sampling) {
-  const change = (name) => ({ target }) => {
-    const value = target.value === "" ? null : target.valueAsNumber;
-    doing(() => talks.keepSampling(name, value))();
-  };
-  return html`
-    <section>
-      <details>
-        <summary>Sampler settings</summary>
-        <p class="quiet">Empty ones are the model's own. Each model keeps them within its bounds.</p>
-        ${Object.entries(SAMPLING).map(([name, text]) => html`
-          <label>${text}
-            <input name=${name} type="number" step="any" .value=${String(sampling[name] ?? "")} @change=${change(name)} />
-          </label>`)}
-      </details>
-    </section>`;
-}
-
-function tier(state) {
-  const { ageVerified } = state.me;
-  const members = listMembers(state.conversation);
-  const who = members.length > 1 ? "Every character" : "The character";
-  const locked = state.conversation.content_tier === "sfw";
-  const needs = [
-    [ageVerified, "Your age is verified. The operators of this site do this: ask them for the age check."],
-    [members.length > 0 && members.every((each) => each.content_rating === "nsfw"), `${who} is rated for adults by its author.`],
-    [members.every((each) => each.age >= 18), `${who} has a stated age of 18 or more.`],
-    [!locked, "The conversation is not set to a general audience."],
-    [!state.conversation.always_sfw, "No character with a stated age below 18 was ever part of the conversation."],
-  ];
-  const open = needs.every(([met]) => met);
-  return html`
-    <label>Written for
-      <select .value=${live(open ? state.tier : "sfw")} ?disabled=${!open}
-        aria-describedby="needs" @change=${({ target }) => talks.chooseTier(target.value)}>
-        <option value="sfw">A general audience</option>
-        <option value="nsfw">Adults</option>
-      </select>
-    </label>
-    <div id="needs">
-      <p class="quiet">${open ? "Both are available here." : "Adult themes require all of these:"}</p>
-      ${open ? nothing : html`<ul class="needs">
-        ${needs.map(([met, text]) => html`<li data-met=${met}>${met ? "Met" : "Missing"}: ${text}</li>`)}
-      </ul>`}
-    </div>
-    <label class="check">
-      <input type="checkbox" .checked=${live(locked)}
-        @change=${({ target }) =>
-          doing(() => talks.changeConversation({ content_tier: target.checked ? "sfw" : null }))()} />
-      Always keep this conversation for a general audience
-    </label>`;
-}
-
 // --- why a reply was written as it was ------------------------------------------------------
 
 function why(state) {
@@ -362,14 +236,6 @@ function deletion(state) {
     <div class="choices">
       <button class="danger" @click=${doing(() => remove(message, false))}>Delete this message</button>
       <button class="danger" @click=${doing(() => remove(message, true))}>Delete it and all later messages</button>
-    </div>`, state);
-}
-
-function discard(state) {
-  return modal("Delete the conversation", html`
-    <p>This deletes all its messages and its memory. It cannot be undone.</p>
-    <div class="choices">
-      <button class="danger" @click=${doing(talks.deleteConversation)}>Delete the conversation</button>
     </div>`, state);
 }
 

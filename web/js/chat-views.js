@@ -6,11 +6,14 @@ import { repeat } from "../vendor/lit/directives/repeat.js";
 import { choices, standard, workersHealth } from "./availability.js";
 import { dialog } from "./chat-dialogs.js";
 import { composer } from "./composer-views.js";
+import { undoNotice } from "./conversation-views.js";
 import * as talks from "./conversations.js";
+import { greetings } from "./greeting-views.js";
+import { t } from "./language.js";
 import { excerpt } from "./legible.js";
 import { showMemory } from "./memory.js";
 import { said, underway } from "./message-views.js";
-import { showEarlier } from "./messages.js";
+import { showEarlier, showLater } from "./messages.js";
 import { doing, openDialog, redraw, set } from "./page.js";
 import { alert, health, loading } from "./parts.js";
 import { portrait } from "./portrait.js";
@@ -37,6 +40,7 @@ export function page(state) {
         : nothing}
     </div>
     <p class="unseen" role="status">${state.said}</p>
+    ${undoNotice(state)}
     ${dialog(state)}
   `;
 }
@@ -86,6 +90,7 @@ function open(state) {
         ${repeat(places, ({ message }) => message.position, (place, index) => message(state, places, place, index))}
         ${state.turn && !state.turn.at ? underway(state, places) : nothing}
       </ol>
+      ${state.hasLater ? html`<button class="link" @click=${doing(showLater)}>${t("Show later messages")}</button>` : nothing}
       ${state.notice ? html`<p class="notice">${state.notice}</p>` : nothing}
       ${trouble(state)}
     </div>
@@ -108,7 +113,7 @@ function phase(state, places, members) {
         <button class="primary" @click=${doing(talks.loadOpen)}>Try again</button>
       </section>`;
   }
-  return places.length || state.turn ? nothing : beginning(state, members[0]);
+  return places.length || state.turn ? nothing : beginning(state, members[0], members.length > 1);
 }
 
 /** A message, and above the first new one a mark. */
@@ -137,29 +142,17 @@ function picker(state) {
     </label>`;
 }
 
-function beginning(state, character) {
+function beginning(state, character, isGroup) {
   if (!character) {
     return html`<p class="notice">This character is no longer available. The messages stay; start a conversation with another character.</p>`;
   }
-  const openings = [character.first_message, ...(character.alternate_greetings ?? [])].filter(Boolean);
   return html`
     <section class="opening">
       ${portrait(character)}
       <h2 dir="auto">${character.name}</h2>
       <p dir="auto">${excerpt(character.description, 3000, character.name, state.me.name)}</p>
-      <div class="choices">
-        <button class="primary" @click=${doing(() => turns.take({ kickoff: true }))}>
-          Let ${character.name} begin
-        </button>
-        ${openings.length > 1
-          ? openings.map((text, index) => html`
-              <button title=${excerpt(text, 300, character.name, state.me.name)}
-                @click=${doing(() => turns.take({ kickoff: true, greeting: index }))}>
-                Opening ${index + 1}
-              </button>`)
-          : nothing}
-      </div>
-      <p class="quiet">Or write a message first.</p>
+      ${greetings(state, character, isGroup)}
+      <p class="quiet">${t("Or write a message first.")}</p>
     </section>`;
 }
 

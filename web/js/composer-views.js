@@ -29,7 +29,7 @@ export function composer(state, members, places) {
   };
   return html`
     <form class="composer" data-refuge="#message" @submit=${submit}>
-      ${state.away
+      ${state.away || state.hasLater
         ? html`<button type="button" class="newest" @click=${doing(showNewest)}>${state.fresh ? "New messages" : "Newest messages"} ↓</button>`
         : nothing}
       ${held(state)}

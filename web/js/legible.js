@@ -10,9 +10,12 @@ const SEEN = /[^\p{C}\p{Z}\p{M}\u115F\u1160\u2800\u3164\uFFA0]/u; // the letters
 export const legible = (name) => readable(name) || "Somebody";
 
 function readable(name) {
-  const text = name.slice(0, NAME).replace(TURNING, "").replace(CONTROLS, " ").replace(STACKED, "$1").trim();
+  const text = withoutMarks(name.slice(0, NAME)).trim();
   return SEEN.test(text) ? text : "";
 }
+
+/** A text without what turns its direction, ends its lines or covers others. */
+export const withoutMarks = (text) => text.replace(TURNING, "").replace(CONTROLS, " ").replace(STACKED, "$1");
 
 /** The beginning of somebody's text as one line. */
 export function line(text) {

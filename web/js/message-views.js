@@ -1,17 +1,17 @@
 // The templates of messages and of the reply that is being written.
 
 import { html, nothing } from "../vendor/lit/lit-html.js";
-import { workerName } from "./availability.js";
+import { GREETING, modelName } from "./availability.js";
 import { branch } from "./conversations.js";
 import { copy } from "./copying.js";
+import { t } from "./language.js";
+import { showDetails } from "./message-details.js";
 import { choose, edit, hide } from "./messages.js";
 import { doing, drawn, openDialog, set } from "./page.js";
 import "./prose.js";
 import { characterName, listMembers } from "./state.js";
 import { editAndAnswer, take } from "./turns.js";
 import { showWhy } from "./why.js";
-
-const GREETING = "card:greeting"; // no model wrote it
 
 const author = (state, message) =>
   message.sender === "user" ? "You" : characterName(message.character_id ?? state.conversation.character_id);
@@ -27,7 +27,7 @@ export function said(state, { message, versions }, last, isFirstNew = false) {
   const text = !busy ? message.content : carriedOn ? `${message.content}${state.turn.text}` : state.turn.text;
   const notice = answer?.result?.notice;
   return html`
-    <li class=${mine ? "mine" : "theirs"} ?data-hidden=${hidden}>
+    <li id=${`message-${message.id}`} class=${mine ? "mine" : "theirs"} tabindex="-1" ?data-hidden=${hidden} ?data-found=${state.found === message.id}>
       ${isFirstNew ? html`<p class="new">New</p>` : nothing}
       <article aria-label=${`${author(state, message)} said`} aria-busy=${busy}>
         <h3 dir="auto">${author(state, message)}${message.edited_at ? html` <small>edited</small>` : nothing}
@@ -74,16 +74,9 @@ function tools(state, message, versions, last, answer) {
       ${theirs && answer?.model_used && answer.model_used !== GREETING
         ? html`<button @click=${doing(() => showWhy(message))}>Why?</button>`
         : nothing}
+      <button @click=${doing(() => showDetails(message))}>${t("Details")}</button>
       ${answer?.model_used ? html`<small class="model" title=${answer.model_used}>${modelName(state, answer.model_used)}</small>` : nothing}
     </div>`;
-}
-
-function modelName(state, used) {
-  const worker = workerName(state.workers, used);
-  if (worker) return worker;
-  if (used === GREETING) return "Greeting";
-  const key = used.slice(used.indexOf(":") + 1);
-  return state.models.find((model) => model.model_key === key)?.display_name ?? key;
 }
 
 function editor(message, mine) {

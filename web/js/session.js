@@ -3,6 +3,7 @@
 import { html, nothing } from "../vendor/lit/lit-html.js";
 import { config } from "../config.js";
 import { data, supabase } from "./backend.js";
+import { forgetDraftsOf } from "./draft-keys.js";
 import { sendRecovery } from "./email-links.js";
 
 const form = { mode: "in", busy: false, error: "", sent: false };
@@ -126,4 +127,12 @@ export function onUser(callback) {
   });
 }
 
-export const signOut = () => supabase.auth.signOut({ scope: "local" });
+/** Ends a session that is no longer valid. What the person wrote stays for when they sign in again. */
+export const endSession = () => supabase.auth.signOut({ scope: "local" });
+
+/** Signs out. What the person wrote and did not send goes too. */
+export async function signOut() {
+  const { data } = await supabase.auth.getSession();
+  if (data.session) forgetDraftsOf(data.session.user.id);
+  await endSession();
+}

@@ -2,14 +2,17 @@
 
 import { html } from "../vendor/lit/lit-html.js";
 import { choosePartner } from "./conversations.js";
+import { t } from "./language.js";
 import { drawn, openDialog, set } from "./page.js";
 import { modal } from "./parts.js";
+import { showNewest } from "./scrolling.js";
+import { focusSearch } from "./search.js";
 import { activeMessages, state } from "./state.js";
 
 const LIST = [
   ["?", "Show this list"],
   ["n", "Start a new conversation"],
-  ["/", "Search, where there is a search field"],
+  ["/", t("Search your conversations")],
   ["m", "Go to the message box"],
   ["Enter", "Send the message; with Shift, start a new line"],
   ["↑", "Edit your last message, from the empty message box"],
@@ -27,7 +30,7 @@ const focus = (selector) => document.querySelector(selector)?.focus();
 const KEYS = {
   "?": showShortcuts,
   n: () => choosePartner(),
-  "/": () => focus("input[type=search]"),
+  "/": () => focusSearch(),
   m: () => focus("#message"),
 };
 
@@ -44,6 +47,7 @@ export function press(event) {
 
 /** Opens the editor of the person's last message. */
 export async function editLast() {
+  if (state.hasLater) await showNewest();
   const mine = activeMessages().filter(({ message }) => message.sender === "user").at(-1);
   if (!mine || state.turn) return;
   set({ editing: mine.message.id });

@@ -3,6 +3,7 @@
 // A turn belongs to its conversation: it goes on when another one is opened, or the page is closed.
 
 import { Dropped, UserError, act, data, supabase, turn } from "./backend.js";
+import { refreshList } from "./conversation-list.js";
 import { changeDraft, giveBackDraft, keepDraft, replaceDraft } from "./drafts.js";
 import { hold, isHeld } from "./holding.js";
 import { edit, loadMessages } from "./messages.js";
@@ -55,6 +56,7 @@ async function run(body, at = null) {
   announce(id);
   let failure = null;
   try {
+    if (!at && state.hasLater) await loadMessages(null, true);
     await heard(current);
   } catch (error) {
     failure = error;
@@ -132,6 +134,8 @@ async function end(current, failure) {
   state.running.delete(id);
   set(isOpen(current) && stopped ? { said: "Stopped. The text so far is saved." } : {});
   announce(id);
+  // The next look at the list may succeed.
+  refreshList().catch(() => {});
   if (failure) await giveBack(failure, current);
 }
 

@@ -14,7 +14,7 @@ export const introduction = html`
       <ul>
         <li>Your account, conversations, characters and what characters remember are saved on the server, so that you find them on every device. You can change and delete them.</li>
         <li>To write a reply, the last messages are sent to the model that you choose, which another company may run.</li>
-        <li>Messages that are not sent yet, the theme and the text size stay on this device.</li>
+        <li>Messages that are not sent yet stay on this device until you send them or sign out; the theme and the text size stay here too.</li>
       </ul>
     </details>
   </section>`;
