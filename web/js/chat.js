@@ -7,6 +7,7 @@ import { findConversation, followAddress, importFile, loadAll, loadModels, open 
 import "./copying.js";
 import { redeem } from "./email-links.js";
 import { listen } from "./elsewhere.js";
+import { t } from "./language.js";
 import { isMenuOpen } from "./menus.js";
 import { doing, openDialog, set, show, tell } from "./page.js";
 import { keepPlace } from "./scrolling.js";
@@ -45,7 +46,7 @@ onUser(
     const conversation = found ?? (last ? await findConversation(last.id) : null);
     if (conversation) await open(conversation, true);
     if (error) tell(error);
-    if (isForPassword) openDialog("account", { done: "Choose a new password below." });
+    if (isForPassword) openDialog("account", { done: t("Choose a new password below.") });
   }),
 );
 

@@ -214,7 +214,7 @@ export async function refresh() {
   if (!conversation || state.phase === "loading") return;
   const now = await findConversation(conversation.id);
   if (state.conversation?.id !== conversation.id) return;
-  if (!now) return leave("This conversation was deleted.");
+  if (!now) return leave(t("This conversation was deleted."));
   set({ conversation: now });
   if (state.phase === "failed") return loadOpen();
   if (state.turn) return;
@@ -232,7 +232,7 @@ export async function followAddress() {
   const conversation = await findConversation(id);
   if (id !== addressed()) return;
   if (conversation) await open(conversation, true);
-  else leave("This conversation was deleted.");
+  else leave(t("This conversation was deleted."));
 }
 
 /** Closes the open conversation because it is gone. */
@@ -269,7 +269,7 @@ export async function showSettings() {
 export async function keepSettings(changes) {
   set({ dialog: { ...state.dialog, kept: { ...state.dialog.kept, ...changes } } });
   await data(supabase.from("conversation_settings").upsert({ conversation_id: state.conversation.id, ...changes }));
-  set({ said: "Saved." });
+  set({ said: t("Saved.") });
 }
 
 export const keepSampling = (name, value) =>
@@ -291,7 +291,7 @@ export async function branch(message) {
   await loadAll();
   announce();
   await openById(conversation_id);
-  set({ notice: "This is a branch with a copy of the earlier messages. The original conversation is unchanged." });
+  set({ notice: t("This is a branch with a copy of the earlier messages. The original conversation is unchanged.") });
 }
 
 // --- characters -----------------------------------------------------------------------------
@@ -309,7 +309,7 @@ export async function addCharacter(character) {
   await data(
     supabase.from("conversation_characters").insert({ conversation_id: id, character_id: character.id, position }),
   );
-  set({ said: `${character.name} has joined.` });
+  set({ said: t("{name} has joined.", { name: character.name }) });
   await reread();
 }
 
@@ -318,7 +318,7 @@ export async function removeCharacter(character) {
   await data(
     supabase.from("conversation_characters").delete().match({ conversation_id: id, character_id: character.id }),
   );
-  set({ said: `${character.name} has left.`, speaker: "" });
+  set({ said: t("{name} has left.", { name: character.name }), speaker: "" });
   await reread();
 }
 

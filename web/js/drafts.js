@@ -1,6 +1,7 @@
 // What somebody writes: a draft for each conversation, kept on this device until it is sent or its person signs out.
 
 import { draftKey } from "./draft-keys.js";
+import { t } from "./language.js";
 import { set } from "./page.js";
 import { state } from "./state.js";
 
@@ -46,7 +47,7 @@ export function replaceDraft(conversation_id, text) {
 export function undoDraft() {
   const { id } = state.conversation;
   keepDraft(id, replaced.get(id) ?? "");
-  set({ said: "Your own text is back." });
+  set({ said: t("Your own text is back.") });
 }
 
 /** Gives back a message that was not saved, unless something new was written meanwhile. */

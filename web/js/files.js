@@ -1,13 +1,14 @@
 // Files that the person chooses, and files for the person.
 
 import { UserError } from "./backend.js";
+import { t } from "./language.js";
 
 /** The bytes of a file in base64. Throws `UserError` if it cannot be read. */
 export async function inBase64(file) {
   const url = await new Promise((resolve, reject) => {
     const reader = new FileReader();
     reader.onload = () => resolve(reader.result);
-    reader.onerror = () => reject(new UserError("The file cannot be read. Choose it again."));
+    reader.onerror = () => reject(new UserError(t("The file cannot be read. Choose it again.")));
     reader.readAsDataURL(file);
   });
   return url.slice(url.indexOf(",") + 1);
@@ -28,7 +29,7 @@ export async function textOf(file) {
   if (file.size > MAX_TEXT_BYTES) return null;
   const bytes = new Uint8Array(
     await file.arrayBuffer().catch(() => {
-      throw new UserError("The file cannot be read. Choose it again.");
+      throw new UserError(t("The file cannot be read. Choose it again."));
     }),
   );
   const begins = (start) => start.every((byte, at) => bytes[at] === byte);

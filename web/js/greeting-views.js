@@ -5,6 +5,7 @@ import { t } from "./language.js";
 import { excerpt } from "./legible.js";
 import { doing, set } from "./page.js";
 import "./prose.js";
+import { sceneFields } from "./scene.js";
 import { take } from "./turns.js";
 
 const LONGEST = 20_000;
@@ -13,15 +14,19 @@ const LONGEST = 20_000;
 export const greetingsOf = ({ first_message, alternate_greetings }) =>
   [first_message, ...(alternate_greetings ?? [])].map((text, number) => ({ text, number })).filter(({ text }) => text?.trim());
 
-/** The chosen greeting, buttons to go through the others, and one to begin. A group has its own first one. */
+/**
+ * The chosen greeting, buttons to go through the others, and one to begin. Without its number, a group has a first one
+ * of its own, and a scene one that a model writes.
+ */
 export function greetings(state, character, isGroup) {
   const all = greetingsOf(character);
   const at = Math.min(state.greeting, Math.max(all.length - 1, 0));
   const chosen = all[at];
-  const begin = () => take({ kickoff: true, ...(chosen && (isGroup || chosen.number) ? { greeting: chosen.number } : {}) });
+  const isOther = isGroup || Object.keys(sceneFields()).length > 0;
+  const begin = () => take({ kickoff: true, ...(chosen && (isOther || chosen.number) ? { greeting: chosen.number } : {}) });
   return html`
     ${chosen
-      ? html`<article class="greeting" aria-label=${t("How {name} begins", { name: character.name })}>
+      ? html`<article class="greeting" tabindex="0" aria-label=${t("How {name} begins", { name: character.name })}>
           <rp-prose dir="auto" .text=${excerpt(chosen.text, LONGEST, character.name, state.me.name)}></rp-prose>
         </article>`
       : nothing}

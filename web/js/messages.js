@@ -186,7 +186,7 @@ const following = ({ position }) => activeMessages().find(({ message }) => messa
 
 export async function hide(message, hidden) {
   await change(message, { action: "hide", hidden });
-  set({ said: hidden ? "Models no longer read this message." : "Models read this message again." });
+  set({ said: hidden ? t("Models no longer read this message.") : t("Models read this message again.") });
 }
 
 export async function remove(message, onwards) {
@@ -195,7 +195,7 @@ export async function remove(message, onwards) {
   const isKept = (row) => (onwards ? row.position < message.position : row.position !== message.position);
   set({
     dialog: null,
-    said: "Deleted.",
+    said: t("Deleted."),
     messages: state.messages.filter(isKept),
     hasLater: state.hasLater && !onwards,
   });

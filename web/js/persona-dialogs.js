@@ -34,8 +34,8 @@ function row(persona, { conversation, me }) {
     ${portrait({ id, name })}
     <span dir="auto">${name}<small dir="auto">${excerpt(persona.description ?? "", 120, name, me.name)}</small></span>
     ${conversation
-      ? html`<button aria-pressed=${isPlayed} aria-label=${t("Play {name} here", { name })}
-          @click=${doing(() => personas.play(isPlayed ? null : id))}>${isPlayed ? t("Playing") : t("Play here")}</button>`
+      ? html`<button aria-pressed=${isPlayed} aria-label=${t("Play here: {name}", { name })}
+          @click=${doing(() => personas.play(isPlayed ? null : id))}>${t("Play here")}</button>`
       : nothing}
     <button aria-label=${t("Edit {name}", { name })} @click=${doing(() => personas.showPersona(persona))}>${t("Edit")}</button>
     <button class="danger" aria-label=${t("Delete {name}", { name })} @click=${() => personas.askToDelete(persona)}>${t("Delete")}</button>`;

@@ -3,6 +3,7 @@
 
 import { html, nothing } from "../vendor/lit/lit-html.js";
 import { UserError, act, data, supabase } from "./backend.js";
+import { t } from "./language.js";
 import { doing, redraw, set } from "./page.js";
 import { avatar } from "./parts.js";
 import { inBase64 } from "./files.js";
@@ -36,7 +37,7 @@ export function portrait({ id, name }) {
     ask(picture);
     return avatar(name);
   }
-  return html`<img class="avatar" src=${picture.url} alt=${`Picture of ${name}`} />`;
+  return html`<img class="avatar" src=${picture.url} alt=${t("Picture of {name}", { name })} />`;
 }
 
 function ask(picture) {
@@ -68,25 +69,25 @@ export function portraitTools(character, me) {
     if (file) await change(character, file);
   });
   return html`
-    <label class="button">${has ? "Change picture" : "Add picture"}
+    <label class="button">${has ? t("Change picture") : t("Add picture")}
       <input type="file" class="unseen" accept="image/png,image/jpeg,image/webp,image/gif"
-        aria-label=${`${has ? "Change" : "Add"} the picture of ${character.name}`} @change=${choose} />
+        aria-label=${has ? t("Change the picture of {name}", character) : t("Add the picture of {name}", character)} @change=${choose} />
     </label>
     ${has
-      ? html`<button aria-label=${`Remove the picture of ${character.name}`}
-          @click=${doing(() => remove(character))}>Remove picture</button>`
+      ? html`<button aria-label=${t("Remove the picture of {name}", character)}
+          @click=${doing(() => remove(character))}>${t("Remove picture")}</button>`
       : nothing}`;
 }
 
 async function change(character, file) {
-  if (file.size > MAX_BYTES) throw new UserError("The picture is too large: at most 6 MiB.");
+  if (file.size > MAX_BYTES) throw new UserError(t("The picture is too large: at most 6 MiB."));
   await act({ action: "set_portrait", character_id: character.id, picture_base64: await inBase64(file) });
   await loadPortraits();
-  set({ said: `${character.name} has a new picture.` });
+  set({ said: t("{name} has a new picture.", character) });
 }
 
 async function remove(character) {
   await data(supabase.from("character_portraits").delete().eq("character_id", character.id));
   await loadPortraits();
-  set({ said: `The picture of ${character.name} was removed.` });
+  set({ said: t("The picture of {name} was removed.", character) });
 }

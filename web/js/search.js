@@ -3,7 +3,7 @@
 import { data, supabase } from "./backend.js";
 import { openById } from "./conversations.js";
 import { legible, withoutMarks } from "./legible.js";
-import { plural, t } from "./language.js";
+import { plural } from "./language.js";
 import { drawn, set, tell } from "./page.js";
 import { state } from "./state.js";
 
@@ -62,7 +62,8 @@ export async function openResult({ conversation_id, message_id, position }) {
 
 /** Puts the focus into the search field, which a phone has in a menu. */
 export async function focusSearch() {
-  set({ menu: true });
+  const field = document.getElementById("search");
+  if (!field.checkVisibility({ visibilityProperty: true })) set({ menu: true });
   await drawn();
-  document.getElementById("search").focus();
+  field.focus();
 }

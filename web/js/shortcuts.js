@@ -10,18 +10,18 @@ import { focusSearch } from "./search.js";
 import { activeMessages, state } from "./state.js";
 
 const LIST = [
-  ["?", "Show this list"],
-  ["n", "Start a new conversation"],
+  ["?", t("Show this list")],
+  ["n", t("Start a new conversation")],
   ["/", t("Search your conversations")],
-  ["m", "Go to the message box"],
-  ["Enter", "Send the message; with Shift, start a new line"],
-  ["↑", "Edit your last message, from the empty message box"],
-  ["Escape", "Stop the reply, or close what is open"],
+  ["m", t("Go to the message box")],
+  ["Enter", t("Send the message; with Shift, start a new line")],
+  ["↑", t("Edit your last message, from the empty message box")],
+  ["Escape", t("Stop the reply, or close what is open")],
 ];
 
-export const shortcuts = (state) => modal("Keyboard shortcuts", html`
+export const shortcuts = (state) => modal(t("Keyboard shortcuts"), html`
   <dl class="keys">${LIST.map(([key, what]) => html`<div><dt><kbd>${key}</kbd></dt><dd>${what}</dd></div>`)}</dl>
-  <p class="quiet">Keys that are letters or signs work while you are not typing in a field.</p>`, state);
+  <p class="quiet">${t("Keys that are letters or signs work while you are not typing in a field.")}</p>`, state);
 
 export const showShortcuts = () => openDialog("shortcuts");
 

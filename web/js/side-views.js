@@ -18,18 +18,18 @@ import { showShortcuts } from "./shortcuts.js";
 /** The list of conversations and characters. */
 export function side(state) {
   return html`
-    <nav class="side" id="side" aria-label="Conversations and characters" ?data-open=${state.menu}>
-      <a class="brand" href="./"><img src="icon.svg" alt="" width="26" height="26" /> Roleplay</a>
+    <nav class="side" id="side" aria-label=${t("Conversations and characters")} ?data-open=${state.menu}>
+      <a class="brand" href="./"><img src="icon.svg" alt="" width="26" height="26" /> ${t("Roleplay")}</a>
       <div class="lists">
         ${searchField(state)}
         ${state.search.results ? searchResults(state) : lists(state)}
       </div>
       <footer>
         <span class="who" dir="auto" title=${state.me.email}>${state.me.name}</span>
-        ${state.me.isAdmin ? html`<a href="console.html">Console</a>` : nothing}
-        <button class="link" @click=${showAccount}>Account</button>
-        <button class="link" @click=${showAppearance}>Appearance</button>
-        <button class="link" @click=${showShortcuts}>Keys</button>
+        ${state.me.isAdmin ? html`<a href="console.html">${t("Console")}</a>` : nothing}
+        <button class="link" @click=${showAccount}>${t("Account")}</button>
+        <button class="link" @click=${showAppearance}>${t("Appearance")}</button>
+        <button class="link" @click=${showShortcuts}>${t("Keys")}</button>
         <button class="link" @click=${signOut}>${t("Sign out")}</button>
       </footer>
     </nav>
@@ -39,23 +39,23 @@ export function side(state) {
 
 const lists = (state) => html`
   ${conversationList(state)}
-  <h2>Characters</h2>
+  <h2>${t("Characters")}</h2>
   <ul>
     ${repeat(state.characters, ({ id }) => id, (each) => html`
       <li>
         <button @click=${doing(() => talks.talkWith(each))}>
           ${portrait(each)}
-          <span dir="auto">${each.name}<small>Start a conversation</small></span>
+          <span dir="auto">${each.name}<small>${t("Start a conversation")}</small></span>
         </button>
       </li>`)}
   </ul>
   ${state.hasMoreCharacters
-    ? html`<button class="link more" @click=${doing(talks.showMoreCharacters)}>Show more characters</button>`
+    ? html`<button class="link more" @click=${doing(talks.showMoreCharacters)}>${t("Show more characters")}</button>`
     : nothing}
   <h2>${t("Personas")}</h2>
   <ul><li><button @click=${doing(showPersonas)}><span>${t("Your personas")}<small>${t("Who you are in a story")}</small></span></button></li></ul>
-  <h2>Lorebooks</h2>
-  <ul><li><button @click=${doing(showBooks)}><span>Your lorebooks<small>What characters know of your world</small></span></button></li></ul>
+  <h2>${t("Lorebooks")}</h2>
+  <ul><li><button @click=${doing(showBooks)}><span>${t("Your lorebooks")}<small>${t("What characters know of your world")}</small></span></button></li></ul>
   <label class="drop">
     <input type="file" accept=".json,.jsonl,.txt,.png,.charx,.yaml,.yml" class="unseen"
       @change=${doing(async ({ target }) => {
@@ -63,12 +63,12 @@ const lists = (state) => html`
         target.value = "";
         if (file) await talks.importFile(file);
       })} />
-    <strong>Import a character card, a lorebook or a chat</strong>
+    <strong>${t("Import a character card, a lorebook or a chat")}</strong>
     <small>${t("Choose a .png, .json, .jsonl, .charx, .yaml or .txt file, or drop it anywhere")}</small>
   </label>`;
 
 export const menuButton = (state) => html`
-  <button class="menu" aria-controls="side" aria-expanded=${state.menu} aria-label="Conversations and characters"
+  <button class="menu" aria-controls="side" aria-expanded=${state.menu} aria-label=${t("Conversations and characters")}
     @click=${doing(async () => {
       set({ menu: true });
       await drawn();

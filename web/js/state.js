@@ -1,6 +1,7 @@
 // The chat's state and what is derived from it.
 
 import { choices } from "./availability.js";
+import { t } from "./language.js";
 
 export const state = {
   ready: false,
@@ -76,7 +77,7 @@ function companion(id) {
   return known && { id, name: known.name, description: "", first_message: "", alternate_greetings: [] };
 }
 
-export const characterName = (id) => findCharacter(id)?.name ?? "Somebody";
+export const characterName = (id) => findCharacter(id)?.name ?? t("Somebody");
 
 /** The characters of a conversation in order, without those that are no longer available. */
 export function listMembers({ character_id, conversation_characters }) {
@@ -87,9 +88,9 @@ export function listMembers({ character_id, conversation_characters }) {
 
 /** How far a fact reaches, by the tier of its memory. */
 export const REACH = {
-  conversation: "this conversation",
-  character: "everything with this character",
-  profile: "all my conversations",
+  conversation: t("this conversation"),
+  character: t("everything with this character"),
+  profile: t("all my conversations"),
 };
 
 /** The chosen model for requests; "" if none is chosen or the chosen one is closed. */
