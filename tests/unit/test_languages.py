@@ -35,7 +35,7 @@ def test_every_language_that_can_be_chosen_has_a_dictionary() -> None:
     assert sorted(offered) == sorted(["en", *(path.stem for path in DICTIONARIES.glob("*.json"))])
 
 
-@pytest.mark.parametrize("path", DICTIONARIES.glob("*.json"), ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", sorted(DICTIONARIES.glob("*.json")), ids=lambda path: path.stem)
 def test_sentences_stand_in_alphabetical_order(path: Path) -> None:
     assert list(read_dictionary(path)) == sorted(read_dictionary(path))
 
