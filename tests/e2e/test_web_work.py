@@ -29,7 +29,7 @@ def box(person: Person) -> Any:
 
 def listed(person: Person) -> Any:
     """The conversations in the list at the side."""
-    return person.page.locator(".lists h2:text('Conversations') + ul button")
+    return person.page.locator(".lists h2:text('Conversations') + ul > li > button:first-child")
 
 
 def people(person: Person) -> Any:

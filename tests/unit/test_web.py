@@ -65,8 +65,8 @@ def test_modules_do_not_import_each_other_in_a_circle() -> None:
 @pytest.mark.parametrize(
     "name",
     [
-        *("availability", "character-rows", "emphasis", "entries", "figures", "legible", "limits"),
-        *("paging", "sections", "state"),
+        *("availability", "character-rows", "chat-file", "emphasis", "entries", "figures"),
+        *("language", "legible", "limits", "paging", "sections", "state"),
         *("console-address", "console-findings", "console-formats", "console-limit"),
         *("console-model", "console-rows"),
     ],

@@ -3,7 +3,7 @@
 import { html, nothing } from "../vendor/lit/lit-html.js";
 import { t } from "./language.js";
 import { closeDialog, set } from "./page.js";
-import { signOut } from "./session.js";
+import { endSession } from "./session.js";
 
 // Codes of errors that a retry cannot change.
 const FINAL = new Set(["content_refused", "reply_incomplete", "unauthorized"]);
@@ -37,7 +37,7 @@ export function alert({ trouble }, again = null) {
     <div class="error" role="alert" id="trouble">
       <p>${sentence} ${ADVICE[code] ?? ""}</p>
       <div class="choices">
-        ${code === "unauthorized" ? html`<button @click=${signOut}>${t("Sign in again")}</button>` : nothing}
+        ${code === "unauthorized" ? html`<button @click=${endSession}>${t("Sign in again")}</button>` : nothing}
         ${again && body && !FINAL.has(code) ? html`<button @click=${again}>${t("Try again")}</button>` : nothing}
         <button @click=${() => set({ trouble: null })}>${t("Dismiss")}</button>
       </div>

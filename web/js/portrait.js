@@ -3,6 +3,7 @@
 
 import { html, nothing } from "../vendor/lit/lit-html.js";
 import { UserError, act, data, supabase } from "./backend.js";
+import { t } from "./language.js";
 import { doing, redraw, set } from "./page.js";
 import { initial } from "./parts.js";
 import { inBase64 } from "./files.js";
@@ -67,7 +68,7 @@ export function portrait({ id, name }) {
   const { letter, hue } = initial(name);
   if (!picture) return html`<span class=${`avatar ${hue}`} aria-hidden="true">${letter}</span>`;
   if (!picture.url) return html`<rp-unread class=${`avatar ${hue}`} aria-hidden="true" .picture=${picture}>${letter}</rp-unread>`;
-  return html`<img class="avatar" src=${picture.url} alt=${`Picture of ${name}`} />`;
+  return html`<img class="avatar" src=${picture.url} alt=${t("Picture of {name}", { name })} />`;
 }
 
 /** <rp-unread>: the place of a picture, which is read once it is in sight. */
@@ -135,25 +136,25 @@ export function portraitTools(character, me) {
     if (file) await change(character, file);
   });
   return html`
-    <label class="button">${has ? "Change picture" : "Add picture"}
+    <label class="button">${has ? t("Change picture") : t("Add picture")}
       <input type="file" class="unseen" accept="image/png,image/jpeg,image/webp,image/gif"
-        aria-label=${`${has ? "Change" : "Add"} the picture of ${character.name}`} @change=${choose} />
+        aria-label=${has ? t("Change the picture of {name}", character) : t("Add the picture of {name}", character)} @change=${choose} />
     </label>
     ${has
-      ? html`<button aria-label=${`Remove the picture of ${character.name}`}
-          @click=${doing(() => remove(character))}>Remove picture</button>`
+      ? html`<button aria-label=${t("Remove the picture of {name}", character)}
+          @click=${doing(() => remove(character))}>${t("Remove picture")}</button>`
       : nothing}`;
 }
 
 async function change(character, file) {
   await setPortrait(character.id, file);
-  set({ said: `${character.name} has a new picture.` });
+  set({ said: t("{name} has a new picture.", character) });
 }
 
 /** Gives a character a picture. Errors are about the field "picture". */
 export async function setPortrait(id, file) {
   try {
-    if (file.size > MAX_BYTES) throw new UserError("The picture is too large: at most 6 MiB.");
+    if (file.size > MAX_BYTES) throw new UserError(t("The picture is too large: at most 6 MiB."));
     await act({ action: "set_portrait", character_id: id, picture_base64: await inBase64(file) });
   } catch (error) {
     error.field = "picture";
@@ -165,5 +166,5 @@ export async function setPortrait(id, file) {
 async function remove(character) {
   await data(supabase.from("character_portraits").delete().eq("character_id", character.id));
   await lookUp([character.id]);
-  set({ said: `The picture of ${character.name} was removed.` });
+  set({ said: t("The picture of {name} was removed.", character) });
 }
