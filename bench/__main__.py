@@ -11,7 +11,19 @@ from pathlib import Path
 
 import click
 
-from bench import cold_start, growth, hostile, prompts, recall, report, soak, streams, turns
+from bench import (
+    cold_start,
+    growth,
+    history,
+    hostile,
+    instructions,
+    prompts,
+    recall,
+    report,
+    soak,
+    streams,
+    turns,
+)
 from bench.environments import Environments, prepare
 from bench.machine import describe, load_average
 from bench.plan import Plan
@@ -34,7 +46,10 @@ from tests.support.postgres import ROOT
 from tests.support.postgrest import find_binary
 
 DOCUMENT = ROOT / "docs" / "benchmarks.md"
-PARTS = ("turns", "streams", "starts", "growth", "recall", "prompts", "soak", "hostile")
+PARTS = (
+    *("turns", "streams", "instructions", "history", "starts"),
+    *("growth", "recall", "prompts", "soak", "hostile"),
+)
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
@@ -100,6 +115,14 @@ def measure(plan: Plan, parts: Sequence[str], *, peers: bool) -> Results:
         if "starts" in parts:
             results.starts = cold_start.starts(programs, environments, around, plan, say("starts"))
             results.imports = cold_start.imports(programs, environments, around)
+        if "instructions" in parts:
+            results.instructions = instructions.count(
+                programs, environments, around, say("instructions")
+            )
+        if "history" in parts:
+            results.histories = history.long_turns(
+                programs, environments, around, plan, say("history")
+            )
         if "soak" in parts:
             results.soak = soak.soak(programs, environments, around, plan, say("soak"))
         if "hostile" in parts:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from bench.capacity import TURNS_A_DAY, Assumed, measured, need
 from bench.cold_start import HELLO
 from bench.growth import Adoption
+from bench.history import HISTORY_TOKENS
 from bench.hostile import Hostile
 from bench.machine import MEGABYTE
 from bench.programs import BENCH
@@ -76,6 +77,10 @@ def tables(results: Results) -> Iterator[Table]:
         yield _costs(results.comparison)
     if results.streams:
         yield _streams(results)
+    if results.instructions:
+        yield _instructions(results)
+    if results.histories:
+        yield _histories(results)
     if results.starts:
         yield _starts(results)
     if results.imports:
@@ -186,14 +191,41 @@ def _streams(results: Results) -> Table:
     return Table("Open streams", _STREAMS, columns, rows)
 
 
+def _instructions(results: Results) -> Table:
+    floor = results.instructions[FLOOR]
+    rows = [
+        [
+            name,
+            _number(found.at_once),
+            _number(found.at_once / floor.at_once),
+            _number(found.paced),
+            _number(found.paced / floor.paced),
+        ]
+        for name, found in results.instructions.items()
+    ]
+    columns = ["system", "at once, million", "× floor", "token by token, million", "× floor"]
+    return Table("Instructions", _INSTRUCTIONS.format(tokens=TOKENS), columns, rows)
+
+
+def _histories(results: Results) -> Table:
+    rows = [
+        [name, _number(found.first), _number(found.following)]
+        for name, found in results.histories.items()
+    ]
+    words = _HISTORIES.format(tokens=HISTORY_TOKENS)
+    return Table("Long histories", words, ["system", "first turn, ms", "next turn, ms"], rows)
+
+
 def _starts(results: Results) -> Table:
     hello = results.starts[HELLO].first_byte_ms
+    floor = results.starts[FLOOR].first_turn_ms or 0
     rows = [
         [
             _named(name),
             _number(found.first_byte_ms),
             _number(found.first_byte_ms / hello),
             _number(found.first_turn_ms),
+            _number(found.first_turn_ms / floor if found.first_turn_ms else None),
             _megabytes(found.idle),
             _megabytes(found.idle_largest),
         ]
@@ -204,6 +236,7 @@ def _starts(results: Results) -> Table:
         "to the first byte, ms",
         "× hello",
         "to the first turn's first token, ms",
+        "× floor",
     ]
     columns += ["idle after it, MB", "largest process, MB"]
     return Table("Cold start", _STARTS, columns, rows)
@@ -409,6 +442,15 @@ _STREAMS = (
 _STARTS = (
     "Medians. The first byte is that of the response to a GET. Memory that the processes of an "
     "instance share counts once."
+)
+_INSTRUCTIONS = (
+    "Of the process, by valgrind, for a streamed turn of {tokens} tokens: all at once, and each by "
+    "itself, 0.2 s apart. System calls are not in it."
+)
+_HISTORIES = (
+    "Processor time of a streamed turn with a history of {tokens:,} tokens: the first of its "
+    "conversation, whose words and texts the instance has not read before, and the next. Medians, "
+    "each of a new instance."
 )
 _IMPORTS = (
     "Until the first turn is answered, measured with `-X importtime`, which itself slows down "

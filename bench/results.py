@@ -4,7 +4,9 @@ from dataclasses import dataclass, field
 
 from bench.cold_start import Imports, Start
 from bench.growth import Growth
+from bench.history import LongHistory
 from bench.hostile import Hostile
+from bench.instructions import Instructions
 from bench.recall import Recall
 from bench.soak import Soak
 from bench.streams import Streams
@@ -21,6 +23,8 @@ class Results:
     streams: dict[str, Streams] = field(default_factory=dict)
     starts: dict[str, Start] = field(default_factory=dict)
     imports: Imports | None = None
+    instructions: dict[str, Instructions] = field(default_factory=dict)
+    histories: dict[str, LongHistory] = field(default_factory=dict)
     growth: Growth | None = None
     recall: Recall | None = None
     prompts: dict[int, dict[int, float]] = field(default_factory=dict)

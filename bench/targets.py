@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from bench.cold_start import HELLO
 from bench.machine import MEGABYTE
 from bench.results import Results
 from bench.systems import FLOOR, FUNCTION, LITELLM
@@ -67,6 +66,22 @@ def _streams(system: str, figure: str) -> Figure:
 def _start(system: str, figure: str) -> Figure:
     def find(results: Results) -> float | None:
         found = results.starts.get(system)
+        return float(getattr(found, figure)) if found else None
+
+    return find
+
+
+def _history(system: str, figure: str) -> Figure:
+    def find(results: Results) -> float | None:
+        found = results.histories.get(system)
+        return float(getattr(found, figure)) if found else None
+
+    return find
+
+
+def _instructions(system: str, figure: str) -> Figure:
+    def find(results: Results) -> float | None:
+        found = results.instructions.get(system)
         return float(getattr(found, figure)) if found else None
 
     return find
@@ -150,24 +165,34 @@ _AGAINST_LITELLM = _ratio(
     _turns(LITELLM, STREAM, 32, "turns_per_second"),
 )
 _PLAIN_RATE = _turns(FUNCTION, PLAIN, 32, "turns_per_second")
-_COLD_START = _ratio(_start(FUNCTION, "first_byte_ms"), _start(HELLO, "first_byte_ms"))
+_COLD_START = _ratio(_start(FUNCTION, "first_byte_ms"), _start(FLOOR, "first_byte_ms"))
+_FIRST_TURN = _ratio(_start(FUNCTION, "first_turn_ms"), _start(FLOOR, "first_turn_ms"))
+_LATER_TOKENS = _more(_streams(FUNCTION, "delay_p99"), _streams(FLOOR, "delay_p99"))
+_COUNTED = _ratio(_instructions(FUNCTION, "at_once"), _instructions(FLOOR, "at_once"))
+_COUNTED_PACED = _ratio(_instructions(FUNCTION, "paced"), _instructions(FLOOR, "paced"))
 _IDLE = _start(FUNCTION, "idle_mb")
 
 TARGETS = (
-    Target("CPU per streamed turn at concurrency 32, against the floor", 1.4, _STREAM_CPU, "×"),
+    Target("CPU per streamed turn at concurrency 32, against the floor", 1.2, _STREAM_CPU, "×"),
     Target(
-        "CPU per turn with 200 streams at a model's pace, against the floor", 1.4, _PACED_CPU, "×"
+        "CPU per turn with 200 streams at a model's pace, against the floor", 1.2, _PACED_CPU, "×"
     ),
+    Target("instructions per streamed turn, against the floor", 1.3, _COUNTED, "×"),
+    Target("the same, each token by itself", 1.5, _COUNTED_PACED, "×"),
+    Target("CPU of a first turn with 32,000 tokens", 30, _history(FUNCTION, "first"), "ms"),
+    Target("CPU of the turn after it", 8, _history(FUNCTION, "following"), "ms"),
     Target("first token at concurrency 1, later than the floor's by", 3, _FIRST_TOKEN, "ms"),
     Target("streamed turns/s at concurrency 32, against LiteLLM", 10, _AGAINST_LITELLM, "×", True),
     Target("plain turns/s at concurrency 32", 180, _PLAIN_RATE, "/s", True),
     Target("CPU per plain turn", 4, _turns(FUNCTION, PLAIN, 32, "cpu_ms"), "ms"),
     Target("database round trips per turn", 2, _turns(FUNCTION, STREAM, 32, "calls")),
     Target("open streams that did not complete", 0, _streams(FUNCTION, "lost")),
-    Target("delay of a token in open streams, p99", 50, _streams(FUNCTION, "delay_p99"), "ms"),
-    Target("cold start, against hello-world", 2, _COLD_START, "×"),
+    Target("delay of a token in open streams, p99", 20, _streams(FUNCTION, "delay_p99"), "ms"),
+    Target("the same, later than the floor's by", 16, _LATER_TOKENS, "ms"),
+    Target("cold start to the first byte, against the floor", 1.1, _COLD_START, "×"),
+    Target("cold start to the first turn's first token, against the floor", 1.15, _FIRST_TURN, "×"),
     Target("packages imported that no turn uses", 0, _unused_imports),
-    Target("memory of an idle instance after its first turn", 110, _IDLE, "MB"),
+    Target("memory of an idle instance after its first turn", 100, _IDLE, "MB"),
     Target("memory after all turns, against memory after the first ones", 1.1, _soaked_memory, "×"),
     Target("longest wait caused by one request", 50, _longest_wait, "ms"),
     Target("peak memory with many imports or exports at once", 350, _hostile_memory, "MB"),

@@ -15,6 +15,7 @@ bodies          reads response bodies within limits
 bounded         limits concurrent work
 json_text       fast JSON parsing and writing
 json_values     validates single values of untrusted JSON
+patterns        regular expressions that are compiled when first used
 pricing         model prices, and which models are free
 worker_health   a worker's health record
 """

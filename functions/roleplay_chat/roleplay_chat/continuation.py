@@ -11,6 +11,8 @@ from collections.abc import Sequence
 from functools import cache
 from typing import NamedTuple
 
+from edge.patterns import compiled_later
+
 MOST_OVERLAP_CHARS = 200
 """The end of the reply that a continuation may repeat."""
 LEAST_OVERLAP_CHARS = 6
@@ -26,22 +28,22 @@ MOST_SHORT_CHARS = 3
 SEEN_CHARS = 4_000
 """The end of the reply whose words are known."""
 
-_UNSPACED = re.compile(
+_UNSPACED = compiled_later(
     # Thai, Lao, Tibetan, Burmese, Khmer, Javanese; kana, bopomofo, Han; full-width marks.
     "[\u0e00-\u0fff\u1000-\u109f\u1780-\u17ff\ua980-\ua9df\u2e80-\u312f\u31a0-\u33ff\u3400-\u4dbf"
     "\u4e00-\u9fff\uf900-\ufaff\ufe30-\ufe4f\uff01-\uffef\U00020000-\U0003ffff]"
 )
-_WORD = re.compile(r"[^\W\d_]+")
-_FIRST = re.compile(r"[-–—]|['’]?[^\W\d_]*")
-_LAST_WORD = re.compile(r"[^\W\d_]{1,40}\Z")
-_SENTENCE = re.compile(r"[.!?…。！？][\"'”’»」』*_)\]]*\s|[。！？]|\n")
-_ENDS_SENTENCE = re.compile(r"[.!?…:;。！？：；][\"'”’»」』*_)\]]*\Z|[*_\"”»」』)\]]\Z")
-_CONTRACTION = re.compile(r"['’](?:s|t|d|m|ll|re|ve)\b", re.IGNORECASE)
-_CONTRACTED = re.compile(r"\w['’](?:s|t|d|m|ll|re|ve)\Z", re.IGNORECASE)
-_ELISION = re.compile(
+_WORD = compiled_later(r"[^\W\d_]+")
+_FIRST = compiled_later(r"[-–—]|['’]?[^\W\d_]*")
+_LAST_WORD = compiled_later(r"[^\W\d_]{1,40}\Z")
+_SENTENCE = compiled_later(r"[.!?…。！？][\"'”’»」』*_)\]]*\s|[。！？]|\n")
+_ENDS_SENTENCE = compiled_later(r"[.!?…:;。！？：；][\"'”’»」』*_)\]]*\Z|[*_\"”»」』)\]]\Z")
+_CONTRACTION = compiled_later(r"['’](?:s|t|d|m|ll|re|ve)\b", re.IGNORECASE)
+_CONTRACTED = compiled_later(r"\w['’](?:s|t|d|m|ll|re|ve)\Z", re.IGNORECASE)
+_ELISION = compiled_later(
     r"\b(?:[cdjlmnst]|qu|jusqu|lorsqu|puisqu|dell|nell|all|sull|dall|un)['’]\Z", re.I
 )
-_ADDRESS = re.compile(r"(?:://|\bwww\.)\S*\Z")
+_ADDRESS = compiled_later(r"(?:://|\bwww\.)\S*\Z")
 """The beginning of an address, in which there are no spaces."""
 _CLOSES = frozenset(".,;:!?…)]}%”’»›")
 _OPENS = frozenset("([{“‘«‹¿¡/$€£#@")
@@ -180,11 +182,11 @@ _PARTICLES = """
 이다 히 들 들이 들은 들을 들의 에서도 네요 어요 아요 었어요 았어요 는데
 은데 어서 아서 려고 도록 었던 았던
 """
-_INNER = re.compile(
+_INNER = compiled_later(
     "m[bp]|n[cdkt]|l[cdfkpt]|r[bcfgklmnp]|c[kt]|ght|м[бп]|н[гдкт]|л[кт]|р[кмн]|[ьъы]"
 )
 """What no word begins with in the languages above; capital letters aside."""
-_COMPOUNDS = re.compile(r"[A-ZÄÖÜ]\w*(?:ung|heit|keit|schaft|ität)s$")
+_COMPOUNDS = compiled_later(r"[A-ZÄÖÜ]\w*(?:ung|heit|keit|schaft|ität)s$")
 """The first parts of German compounds, which are no words without the second."""
 
 

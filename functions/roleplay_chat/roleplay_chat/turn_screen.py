@@ -64,6 +64,8 @@ class PromptScreen:
         self._begun = planned.begun
         self._written: list[PartSignals] = []
         """The signals in the texts written for the turn."""
+        self._budget = 0
+        """The tokens of the last prompt built."""
         self._said_last = ""
         """The text before a reply to the last prompt built."""
         self._built: tuple[tuple[Target, RequestShape, str], Prompt] | None = None
@@ -80,6 +82,12 @@ class PromptScreen:
     def ingredients(self) -> Ingredients | None:
         """What the last prompt built was made of."""
         return self._built[1].ingredients if self._built else None
+
+    @property
+    def history_room(self) -> int:
+        """The tokens that the last prompt built has for the history."""
+        made_of = self.ingredients
+        return self._budget - made_of.others if made_of else 0
 
     @property
     def variables(self) -> Mapping[str, str]:
@@ -138,6 +146,7 @@ class PromptScreen:
                 rule=rule,
             )
             built = builder.build(spec)
+            self._budget = spec.budget
             reading = PromptReading(built.passages)
             self._said_last = reading.said_last
             self.signals = [*self._written, *await self._signals_of(reading)]

@@ -14,6 +14,7 @@ from typing import Any
 
 from edge.json_text import loads_bounded
 from edge.json_values import digits, fields, whole
+from edge.patterns import compiled_later
 from roleplay_chat.generation.error_policies import ERROR_POLICIES, MAX_COOLDOWN, ErrorPolicy
 from roleplay_chat.generation.error_shapes import MAX_TEXT, codes_in, error_in, locations
 from roleplay_chat.generation.error_wordings import (
@@ -152,15 +153,15 @@ _UNSUPPORTED_PARAMETER = (
 )
 """Messages of servers that do not support a parameter."""
 
-_PAGE = re.compile(r"[\ufeff\s]*<(!doctype|html|head|\?xml|!--)")
+_PAGE = compiled_later(r"[\ufeff\s]*<(!doctype|html|head|\?xml|!--)")
 """An HTML page. Its text is for people and is not searched."""
-_ABOUT_OUR_ACCOUNT = re.compile(
+_ABOUT_OUR_ACCOUNT = compiled_later(
     r"rate limit exceeded: free-models-per-|key limit exceeded|this request requires more credits"
 )
 """How OpenRouter's messages about our account begin. They may name a provider all the same."""
 _RATE_LIMITED_PAGE = r"\berror([ _]code)?[\"':\\]*\s*1015\b"
 """Cloudflare's rate limit error, in text or JSON."""
-_NESTED_PROVIDER = re.compile(r"\bprovider_name\W{1,20}(?!null\b)\w")
+_NESTED_PROVIDER = compiled_later(r"\bprovider_name\W{1,20}(?!null\b)\w")
 """A provider's name in JSON inside a text, which then was passed on, too."""
 
 _Rules = tuple[tuple[str, Callable[[_Facts], bool]], ...]

@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterable
 from functools import cache
 
+from edge.patterns import compiled_later
 from roleplay_chat.generation.error_wordings import plain
 from roleplay_chat.messages import Roles
 
@@ -80,13 +81,13 @@ _ALTERNATE = (
     r"\bassistant messages at the end of the list\b",
 )
 
-_NO_MAX_TOKENS = re.compile(
+_NO_MAX_TOKENS = compiled_later(
     r"\buse \W{0,2}max_completion_tokens\b"
     r"|\bmax_completion_tokens\W{0,2} instead\b"
     r"|\bunsupported parameter\W{1,4}max_tokens\b"
 )
 
-_SAMPLING = re.compile(
+_SAMPLING = compiled_later(
     r"\b(temperature|top[ _-]?[apkn]|min[ _-]?p|typical[ _-]?p|tfs(_z)?|mirostat\w{0,6}|n_?sigma"
     r"|penalty|\w{2,20}_?penalty|logit_?bias|(top_?)?logprobs?|seed|stop[ _]?(sequences?|strings?)"
     r"|(dry|xtc)_\w{2,20}|chat_template_kwargs|session_id|plugins|metadata|service_tier"
@@ -95,7 +96,7 @@ _SAMPLING = re.compile(
     r"|\bstop parameter\b"
 )
 """Parameters that a reply can do without. Words of everyday language count in quotes alone."""
-_QUOTED = re.compile(
+_QUOTED = compiled_later(
     r"[`'\"\[(,] ?\W?([a-z]\w{0,39})\\?[`'\"\])]"  # 'top_k', ["top_k"], (parameter top_k)
     r"|\b([a-z]{1,20}(?:_[a-z0-9]{1,20}){1,3})\b"
     r"|\b(?:parameters?|arguments?|fields?|key|property|supplied|invalid)[: ] ?\W?([a-z]\w{0,39})"

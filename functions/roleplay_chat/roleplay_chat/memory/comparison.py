@@ -10,14 +10,17 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal
 
+from edge.patterns import compiled_later
 from roleplay_chat.screening.normalize import stream_safe
 
 MAX_ADDED_WORDS = 8
 """A fact that goes on for longer than this says something else."""
 MAX_SUBJECT_WORDS = 4
 
-_WORD = re.compile(r"\w+(?:['’]\w+)*")
-_WITHOUT_SPACES = re.compile("[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff]")
+_WORD = compiled_later(r"\w+(?:['’]\w+)*")
+_WITHOUT_SPACES = compiled_later(
+    "[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff]"
+)
 """Thai, Lao, Burmese, Khmer, Japanese and Chinese letters."""
 
 
@@ -59,7 +62,7 @@ _NUMBER = rf"(?:\d{{1,3}}|(?:{'|'.join(sorted(_NUMBERS))})(?:[- ]\w+)?)"
 _FROM = r"(?: from (?-i:[A-Z])[\w ]{0,30}?)?"
 _WHEN = r"(?: now| today| yesterday| (?:last|this) \w+| (?:in|on) [\w ]{1,20})?"
 _SLOTS = tuple(
-    (topic, re.compile(rf"^{_SUBJECT}{said}", re.IGNORECASE))
+    (topic, compiled_later(rf"^{_SUBJECT}{said}", re.IGNORECASE))
     for topic, said in (
         ("home", r" (?:lives|resides|is living|has settled|settled) (?:now )?(?:in|at|on|near)\b"),
         ("home", rf" (?:has moved|moved|is moving){_FROM} to (?-i:[A-Z])"),
@@ -73,7 +76,7 @@ _SLOTS = tuple(
     )
 )
 """What somebody has one of at a time, in the words of plain English facts."""
-_POSSESSION = re.compile(
+_POSSESSION = compiled_later(
     r"^(?P<subject>[^\W\d_]\w*)['’]s (?P<what>[a-z]+(?: [a-z]+)?) is (?:called )?(?:[A-Z]|an? )"
 )
 """The same for "Ada's doctor is Tom", where that is not one of `_SEVERAL`."""

@@ -145,8 +145,8 @@ def may_be_due(
     min_room: int,
     tokens: Tokens,
 ) -> bool:
-    """A cheap check whether to call `next_batches`, which needs the whole prompt. `min_room` is the
-    number of tokens that the history has in every prompt."""
+    """A cheap check whether to call `next_batches`. `min_room` is the least number of tokens that
+    the history has in the prompt."""
     if memory is None or not memory.may_write:
         return False
     if memory.backlog:

@@ -87,19 +87,24 @@ class Summarizer:
         return [attempt for one in self._generations for attempt in one.attempts]
 
     def begin(
-        self, reply: Target | None, signals: Sequence[PartSignals], lore: Sequence[Entry]
+        self,
+        reply: Target | None,
+        signals: Sequence[PartSignals],
+        lore: Sequence[Entry],
+        room: int,
     ) -> None:
         """Start a summary if one is due.
 
         `reply` is the target that is tried first for the reply, `signals` the signals in the turn's
-        texts, `lore` the book entries that the turn activates.
+        texts, `lore` the book entries that the turn activates, `room` the tokens that the prompt of
+        the reply has for the history.
         """
         if not self._settings.memory_enabled or reply is None:
             return
         if notes.may_be_due(
             self._begun.memory,
             self._begun.history,
-            min_room=builder.min_history_room(reply.context_tokens, reply.max_tokens),
+            min_room=max(builder.min_history_room(reply.context_tokens, reply.max_tokens), room),
             tokens=reply.tokens,
         ):
             self._signals, self._lore = signals, lore

@@ -3,6 +3,8 @@
 import re
 from functools import cache
 
+from edge.patterns import compiled_later
+
 MIN_KEPT = 0.3
 """The minimum share of a reply that trimming keeps. Otherwise the unfinished sentence stays."""
 MOST_TOKEN_CHARS = 30
@@ -10,11 +12,11 @@ MOST_TOKEN_CHARS = 30
 
 MOST_ORDINAL_DIGITS = 2
 
-_SENTENCE_END = re.compile(r"[.!?…。！？؟।][\"'”’»“*_)\]]*(?=\s|$)|[。！？][\"'”’»」』*_)\]]*")
-_FENCE = re.compile(r"^ {0,3}(```+|~~~+)(.*)$", re.MULTILINE)
-_ITEM = re.compile(r"(?:^|\n)[ \t>]*(?:[-*+•–]|\(?(?:\d{1,3}|[a-zA-Z])[.)．、])[ \t]*")
-_BARE_NUMBER = re.compile(r"\(?(?:\d{1,3}|[a-zA-Z])")
-_BEFORE = re.compile(r"[^\s\"'“”„«»‘’(\[*_]{1,30}\Z")
+_SENTENCE_END = compiled_later(r"[.!?…。！？؟।][\"'”’»“*_)\]]*(?=\s|$)|[。！？][\"'”’»」』*_)\]]*")
+_FENCE = compiled_later(r"^ {0,3}(```+|~~~+)(.*)$", re.MULTILINE)
+_ITEM = compiled_later(r"(?:^|\n)[ \t>]*(?:[-*+•–]|\(?(?:\d{1,3}|[a-zA-Z])[.)．、])[ \t]*")
+_BARE_NUMBER = compiled_later(r"\(?(?:\d{1,3}|[a-zA-Z])")
+_BEFORE = compiled_later(r"[^\s\"'“”„«»‘’(\[*_]{1,30}\Z")
 _ABBREVIATIONS = """
 mr mrs ms messrs dr prof st sr jr rev fr hon gen col capt lt sgt cpl maj adm gov sen rep
 pres mt ft no nos vol vols ch pp p ed eds fig figs sec dept univ approx est vs v viz cf al

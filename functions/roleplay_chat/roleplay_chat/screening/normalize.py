@@ -70,12 +70,17 @@ def readings(word: str) -> Iterator[str]:
             spelled = latin.translate(_SPELLED | {ord(sign): one for sign in "1!|"})
             yield spelled
             yield _drawn_in(spelled, 1)
-    if _DRAWN_OUT.search(latin):
+    if is_drawn_out(latin):
         yield _drawn_in(latin, 1)
         yield _drawn_in(latin, 2)
     if "*" in word:
         for vowel in "aeiou":
             yield latin.replace("*", vowel)
+
+
+def is_drawn_out(word: str) -> bool:
+    """Whether a letter stands three times in a row."""
+    return _DRAWN_OUT.search(word) is not None
 
 
 def _drawn_in(word: str, limit: int) -> str:

@@ -12,7 +12,7 @@ from string import ascii_letters
 from typing import NamedTuple
 
 from roleplay_chat.screening import lexicon
-from roleplay_chat.screening.normalize import fold, readings
+from roleplay_chat.screening.normalize import fold, is_drawn_out, readings
 
 _NUMBERS = ["ONES", "SMALL", "TEENS", "EIGHTEEN", "ADULT", "WEAK", "ORDINAL"]
 _NAMES = dict.fromkeys(
@@ -96,6 +96,8 @@ _codes = _Codes()
 
 
 def _code(word: str) -> str:
+    if _is_plain(word):
+        return _lookup(word)
     folded = fold(_CAPITAL_I.sub("l", word))
     if known := _WORDS.get(folded):
         return known
@@ -108,7 +110,14 @@ def _code(word: str) -> str:
     return before + _inner(folded, inner[0]) + _punctuation(folded[inner.end() :])
 
 
+def _is_plain(word: str) -> bool:
+    """Whether a word has only small letters from a to z, as most have: it is what it looks like."""
+    return word.isascii() and word.isalpha() and word.islower()
+
+
 def _punctuation(signs: str) -> str:
+    if not signs:
+        return ""
     if any(sign in signs for sign in ".!?…"):
         return STOP
     return COMMA if any(sign in signs for sign in ",;:()[]/|—–") else ""
@@ -204,6 +213,8 @@ def _named(*names: str) -> frozenset[str]:
 _WORDS = _words()
 _STEMS = {fold(w): CODE[name] for name, line in lexicon.STEMS.items() for w in line.split()}
 _STEM_LENGTHS = sorted({len(stem) for stem in _STEMS}, reverse=True)
+_STEM_BEGINNINGS = frozenset(stem[: _STEM_LENGTHS[-1]] for stem in _STEMS)
+"""Few words begin like a stem."""
 _FRONTS = frozenset(map(fold, lexicon.NUMBER_FRONTS.split()))
 _AGED = tuple(map(fold, lexicon.STEMS["AGED"].split()))
 _ADULT_ENDS = tuple(map(fold, lexicon.ADULT_ENDS.split()))
@@ -235,9 +246,10 @@ def _lookup(word: str) -> str:
 def _known(word: str) -> str:
     if code := _WORDS.get(word):
         return code
-    for length in _STEM_LENGTHS:
-        if code := _STEMS.get(word[:length]):
-            return code
+    if word[: _STEM_LENGTHS[-1]] in _STEM_BEGINNINGS:
+        for length in _STEM_LENGTHS:
+            if code := _STEMS.get(word[:length]):
+                return code
     for aged in _AGED:
         front, found, _ = word.partition(aged)
         if found and front in _FRONTS:
@@ -251,6 +263,8 @@ def _known(word: str) -> str:
 
 def _disguised(word: str) -> str:
     """The codes of a word with look-alikes replaced by what they look like."""
+    if _is_plain(word) and not is_drawn_out(word):
+        return ""
     for reading in readings(word):
         if code := _known(reading) or _age(reading):
             return code
