@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from edge.errors import ApiError
 from roleplay_chat.api import ChatRequest, parse_request
+from roleplay_chat.prompt import macro_expansion
 from roleplay_chat.prompt.builder import Prompt, PromptSpec, build
 from roleplay_chat.prompt.greeting import greeting_for
 from roleplay_chat.prompt.macro_clock import formatted, humanized
@@ -376,6 +377,22 @@ def test_same_turn_gives_the_same_prompt(texts: list[str]) -> None:
 def test_hostile_text_grows_only_so_far(text: str) -> None:
     macros = Macros({"user": "Ada"}, {"description": "{{description}}" + "x" * 30_000})
     assert len(expand(text, macros)) <= len(text) + MAX_GROWTH
+
+
+@pytest.mark.parametrize("text", ["{{roll:99d999}}", "{{roll:{{roll:10d9}}d999}}"])
+def test_dice_of_a_text_are_bounded(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    rolled: list[int] = []
+    draw = macro_expansion.draw
+
+    def counted(sides: int, *key: object) -> int:
+        rolled.append(sides)
+        return draw(sides, *key)
+
+    monkeypatch.setattr(macro_expansion, "draw", counted)
+    numbers = [expand(text * times, Macros()) for times in (1, 1_000)]
+    assert numbers[0].isdecimal()
+    assert len(numbers[1]) > len(numbers[0])
+    assert len(rolled) <= 2 * macro_expansion.MAX_ROLLED
 
 
 @pytest.mark.parametrize("depth", [1, 5, 14])

@@ -24,6 +24,7 @@ from roleplay_chat.prompt.composition import Ingredients
 from roleplay_chat.prompt.greeting import greeting_for
 from roleplay_chat.prompt.macro_variables import NO_VARIABLES, Variables
 from roleplay_chat.prompt.passages import written_for
+from roleplay_chat.rows import BegunTurn
 from roleplay_chat.screening.decision import (
     ContentRefused,
     Finding,
@@ -52,6 +53,9 @@ FIRMER = (
 READ_AT_ONCE_CHARS = 10_000
 """Texts up to this length are screened on the event loop: usually within a millisecond (`make
 policy-report`), at worst in a dozen, while handing them to a thread costs one."""
+MANY_MACROS = 1_000
+"""Texts with more signs that may begin or end a macro are expanded in a thread: each takes some ten
+microseconds."""
 
 
 class PromptScreen:
@@ -62,6 +66,7 @@ class PromptScreen:
         self._request = request
         self._planned = planned
         self._begun = planned.begun
+        self._is_simple = _macro_signs(planned.begun, request) <= MANY_MACROS
         self._written: list[PartSignals] = []
         """The signals in the texts written for the turn."""
         self._budget = 0
@@ -145,7 +150,7 @@ class PromptScreen:
                 roles=shape.roles,
                 rule=rule,
             )
-            built = builder.build(spec)
+            built = await self._off_loop_unless(self._is_simple, builder.build, spec)
             self._budget = spec.budget
             reading = PromptReading(built.passages)
             self._said_last = reading.said_last
@@ -161,7 +166,9 @@ class PromptScreen:
         Raises `ApiError` if the greeting chosen by number is not available.
         """
         variables = Variables.from_json(self._begun.variables)
-        greeting = greeting_for(self._begun, self._request, variables)
+        greeting = await self._off_loop_unless(
+            self._is_simple, greeting_for, self._begun, self._request, variables
+        )
         if greeting is not None:
             self._judge([*self.signals, *await self._read([Passage("character", greeting)])])
         if not self._is_scene(greeting):
@@ -201,6 +208,20 @@ class PromptScreen:
         if is_quick:
             return function(*arguments)
         return await self._clients.in_thread(function, *arguments)
+
+
+def _macro_signs(begun: BegunTurn, request: ChatRequest) -> int:
+    """How many signs that may begin or end a macro the texts of a turn have."""
+    rows = [row for row in (begun.character, begun.persona) if row]
+    texts = [
+        *(text for row in rows for text in row.texts(book=False)),
+        *(row.system_prompt for row in begun.templates),
+        *filter(None, (request.scene_name, request.scene_description, request.scene_context)),
+        *filter(None, (request.scene_system_prompt, request.user_role)),
+        *filter(None, request.scene_starters or []),
+        begun.settings.note if begun.settings else "",
+    ]
+    return sum([text.count("{") + text.count("<") for text in texts])
 
 
 def _is_whole(message: str, built: Prompt) -> bool:

@@ -27,6 +27,8 @@ thousand times would exhaust memory."""
 MAX_REPEATED = 100
 """The most line breaks or spaces of one macro."""
 MAX_DICE = 100
+MAX_ROLLED = 1_000
+"""The most dice of all macros of a text: each takes a microsecond."""
 
 Words = tuple[str | None, str]
 """The macro that words are the value of, None for the author's own, and the words."""
@@ -132,6 +134,7 @@ class _Expansion:
         self._text = text
         self._digest: str | None = None
         self._growth = 0
+        self._rolled = 0
 
     def words(self, nodes: Sequence[Node]) -> list[Words]:
         """The words of the nodes, expanded."""
@@ -165,6 +168,11 @@ class _Expansion:
         macros = self.macros
         moment = "" if lasts else macros.messages
         return draw(sides, macros.conversation, moment, self._digest, call.start, *more)
+
+    def may_roll(self, dice: int) -> bool:
+        """Whether a macro of the text may roll so many dice after those before it."""
+        self._rolled += dice
+        return self._rolled <= MAX_ROLLED
 
     def _expand(self, call: Call) -> Sequence[Words]:
         if not call.name:
@@ -249,7 +257,7 @@ def _roll(work: _Expansion, call: Call) -> Sequence[Words]:
     formula = "".join(work.plain(work.argument(call, 0)).split())[:40]
     match = _ROLL.fullmatch(formula)
     dice, sides = (int(match[name] or 1) for name in ("dice", "sides")) if match else (0, 0)
-    if match is None or sides == 0 or dice > MAX_DICE:
+    if match is None or sides == 0 or dice > MAX_DICE or not work.may_roll(dice):
         return ()
     rolled = sum(1 + work.chance(call, sides, die) for die in range(dice))
     return work.value(call, None, str(rolled + int(match["more"] or 0)))

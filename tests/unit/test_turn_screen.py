@@ -1,0 +1,97 @@
+"""What keeps others waiting when a prompt is built is done in a thread."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any, cast
+from uuid import UUID
+
+import pytest
+
+from edge.clients import Clients
+from roleplay_chat.api import ChatRequest
+from roleplay_chat.prompt.builder import build
+from roleplay_chat.prompt.greeting import greeting_for
+from roleplay_chat.rows import BegunTurn
+from roleplay_chat.turn_plan import Accepted, plan_turn
+from roleplay_chat.turn_screen import MANY_MACROS, PromptScreen
+
+ID = UUID(int=1)
+PROVIDER = {"name": "openrouter", "base_url": "https://openrouter.ai/api/v1"}
+MODEL = {"model_key": "a", "display_name": "A", "provider": PROVIDER}
+FEW, MANY = "{{user}} " * 20, "{{user}} " * MANY_MACROS
+OLD = "<user> " * (MANY_MACROS + 1)
+
+
+class Threads:
+    """Stands in for the clients; notes what is done in a thread."""
+
+    def __init__(self) -> None:
+        self.done: list[Callable[..., Any]] = []
+
+    async def in_thread(self, function: Callable[..., Any], *arguments: Any) -> Any:
+        self.done.append(function)
+        return function(*arguments)
+
+
+async def in_threads(request: ChatRequest, **rows: Any) -> list[Callable[..., Any]]:
+    """What is done in a thread for the first prompt of a turn and its greeting."""
+    begun = BegunTurn.model_validate(
+        {
+            "now": datetime.now(UTC),
+            "turn": {"id": ID},
+            "user": {"name": "Ada"},
+            "character": {"id": ID, "name": "Mara"},
+            "models": [MODEL],
+        }
+        | rows
+    )
+    planned = plan_turn(Accepted(begun, request, ID, "request"))
+    threads = Threads()
+    prompts = PromptScreen(cast(Clients, threads), request, planned)
+    assert await prompts.open()
+    await prompts.greeting()
+    return [function for function in threads.done if function in (build, greeting_for)]
+
+
+def character(**texts: Any) -> dict[str, Any]:
+    return {"id": ID, "name": "Mara"} | texts
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        pytest.param({"character": character(description=MANY)}, id="description"),
+        pytest.param({"character": character(depth_prompt=OLD)}, id="oldest-form"),
+        pytest.param({"character": character(greetings=["Hi.", MANY])}, id="greeting"),
+        pytest.param({"persona": character(description=MANY)}, id="persona"),
+        pytest.param({"settings": {"note": MANY}}, id="note"),
+        pytest.param(
+            {"templates": [{"content_tier": "sfw", "system_prompt": MANY}]}, id="template"
+        ),
+    ],
+)
+async def test_rows_with_many_macros(rows: dict[str, Any]) -> None:
+    assert await in_threads(ChatRequest(kickoff=True), **rows) == [build, greeting_for]
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"scene_description": MANY[:8_000]},
+        {"scene_context": MANY[:8_000]},
+        {"scene_system_prompt": MANY[:8_000]},
+        {"scene_starters": [MANY[:8_000]]},
+        {"user_role": MANY[:8_000]},
+    ],
+    ids=lambda given: next(iter(given)),
+)
+async def test_request_with_many_macros(given: dict[str, Any]) -> None:
+    request = ChatRequest(kickoff=True, **given)
+    assert await in_threads(request) == [build, greeting_for]
+
+
+async def test_ordinary_card_needs_no_thread() -> None:
+    request = ChatRequest(kickoff=True, scene_context=FEW, user_role=FEW)
+    assert await in_threads(request, character=character(description=FEW, greetings=[FEW])) == []
