@@ -148,6 +148,9 @@ class _Attacker:
                 {"keys": ["a"], "content": "\n" * 240_000 + "x"}
             ),
             "book of 2,000 patterns": self._book(*_patterns()),
+            "card full of macros": self._card("{{pick::a,b,c,d}}"),
+            "card full of dice": self._card("{{roll:99d999}}"),
+            "card in Thai, as long as possible": self._card("\u0e2a\u0e27\u0e31\u0e2a\u0e14\u0e35"),
             "import of 8 MB of small objects": lambda: self._post(SMALL_OBJECTS, 413),
             "import of the largest card": lambda: self._post(_largest_card(), 200),
             "provider: 40,000 pairs of tags in one event": self._upstream("tags"),
@@ -180,6 +183,24 @@ class _Attacker:
         self._around.db.execute(
             "insert into characters (id, user_id, name, character_book) values (%s, %s, 'Ann', %s)",
             [character, person.user_id, json.dumps(book)],
+        )
+        self._around.db.execute(
+            "update conversations set character_id = %s where id = %s",
+            [character, person.conversation_id],
+        )
+        return lambda: self._turn(person, character_id=character, message="a word")
+
+    def _card(self, text: str) -> Callable[[], object]:
+        """A turn with a character whose texts consist of one, as long as they may be."""
+        person = next(self._people)
+        character = str(uuid4())
+        long, short = (text * (chars // len(text)) for chars in (20_000, 8_000))
+        self._around.db.execute(
+            "insert into characters (id, user_id, name, description, personality, scenario,"
+            " example_messages, system_prompt, post_history_instructions, depth_prompt)"
+            " values (%(id)s, %(user)s, 'Ann', %(long)s, %(long)s, %(long)s, %(long)s, %(long)s,"
+            " %(short)s, %(short)s)",
+            {"id": character, "user": person.user_id, "long": long, "short": short},
         )
         self._around.db.execute(
             "update conversations set character_id = %s where id = %s",
