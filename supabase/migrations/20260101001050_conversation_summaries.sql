@@ -88,6 +88,8 @@ language sql immutable set search_path = '' as 'select 1048576';
 -- cut. Some may be in the history, too.
 create function private.backlog(p_conversation_id uuid, p_covered bigint) returns json
 language plpgsql stable set search_path = '' as $$
+declare
+  v_hidden constant bigint[] := private.hidden_positions(p_conversation_id);
 begin
   return (
     select json_agg(json_build_object(
@@ -97,7 +99,7 @@ begin
       from (
         select m.sender, m.content, m.position from shared.messages m
         where m.conversation_id = p_conversation_id and m.is_active and m.is_speech and m.position > p_covered
-          and m.position <> all (private.hidden_positions(p_conversation_id))
+          and m.position <> all (v_hidden)
         order by m.position limit 64) m) m
     where m.bytes <= private.most_history_bytes());
 end $$;

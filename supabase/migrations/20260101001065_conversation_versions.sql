@@ -26,7 +26,7 @@ begin
   insert into private.conversation_versions as v (conversation_id, newest, changed)
   select t.conversation_id, max(t.position), array[min(t.position)] from touched t
   where t.position is not null
-    and exists (select from shared.conversations c where c.id = t.conversation_id)
+    and (v_is_new or exists (select from shared.conversations c where c.id = t.conversation_id))
   -- Always in the same order, to avoid deadlocks.
   group by t.conversation_id order by t.conversation_id
   on conflict (conversation_id) do update

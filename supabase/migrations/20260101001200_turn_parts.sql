@@ -18,15 +18,18 @@ $$;
 -- p_workers those of private.workers_for.
 create function private.history_bytes(p_models jsonb, p_workers jsonb, out most integer, out short integer)
 language sql immutable set search_path = '' as $$
-  select least(4 * max(least(private.bounded(t.sizes -> 'context_tokens', 10000000),
-                             coalesce(private.bounded(t.sizes -> 'prompt_tokens', 10000000), 32768))),
-               private.most_history_bytes())::integer,
-         min(least(private.bounded(t.sizes -> 'context_tokens', 10000000),
-                   private.bounded(t.sizes -> 'prompt_tokens', 10000000)))::integer / 2
+  select least(4 * max(least(t.context_tokens, coalesce(t.prompt_tokens, 32768))), private.most_history_bytes())::integer,
+         min(least(t.context_tokens, t.prompt_tokens))::integer / 2
   from (
-    select '{"context_tokens": 8192}'::jsonb
-    union all select m.model -> 'capabilities' from jsonb_array_elements(p_models) m (model)
-    union all select w.worker -> 'config' from jsonb_array_elements(p_workers) w (worker)) t (sizes)
+    -- As private.bounded, which is called too often here.
+    select case when jsonb_typeof(s.sizes -> 'context_tokens') = 'number' and (s.sizes -> 'context_tokens')::numeric >= 0
+             then least((s.sizes -> 'context_tokens')::numeric, 10000000) end as context_tokens,
+           case when jsonb_typeof(s.sizes -> 'prompt_tokens') = 'number' and (s.sizes -> 'prompt_tokens')::numeric >= 0
+             then least((s.sizes -> 'prompt_tokens')::numeric, 10000000) end as prompt_tokens
+    from (
+      select '{"context_tokens": 8192}'::jsonb
+      union all select m.model -> 'capabilities' from jsonb_array_elements(p_models) m (model)
+      union all select w.worker -> 'config' from jsonb_array_elements(p_workers) w (worker)) s (sizes)) t
 $$;
 
 -- What an instance has of a history from an earlier turn: `copy` of private.history as it was told then,

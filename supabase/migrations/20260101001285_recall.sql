@@ -52,6 +52,8 @@ declare
   v_languages regconfig[];
   v_terms bigint[];
   v_others bigint[];
+  v_positions bigint[];
+  v_scores double precision[];
 begin
   messages := '[]';
   speakers := '{}';
@@ -100,13 +102,21 @@ begin
     select w.term, ln(1 + 150.0 / coalesce(
       f.messages, case when w.term in (select r.term from rare r) then 1 else c_most_hits end))::double precision as weight
     from wanted w left join frequencies f on f.term = w.term),
-  found as materialized (
+  found as (
     select h.position, sum(w.weight) as score from hits h join weights w on w.term = h.term
     group by h.position
     having sum(w.weight) >= c_least_share * least(
       (select sum(a.weight) from weights a where a.term = any (v_terms)),
       (select sum(a.weight) from weights a where a.term = any (v_others)))
-    order by 2 desc, 1 desc limit c_most_found),
+    order by 2 desc, 1 desc limit c_most_found)
+  select array_agg(f.position), array_agg(f.score) into v_positions, v_scores from found f;
+  -- Most often nothing is found, and preparing the next statement takes longer than this one.
+  if v_positions is null then
+    return;
+  end if;
+
+  with found as materialized (
+    select f.position, f.score from unnest(v_positions, v_scores) f (position, score)),
   near as (
     select f.position, f.position as found_at, 0 as distance, f.score from found f
     union all

@@ -59,7 +59,7 @@ begin
               select h.position from public.hidden_messages h where h.conversation_id = p_conversation_id))
             and e.model = (select a.model from asked a)
             and %1$I.vector_dims(e.embedding) = (select %1$I.vector_dims(a.embedding) from asked a)
-          order by e.position desc limit 3000) m),
+          order by e.position desc limit 2500) m),
       -- Each with the better one of the messages beside it, and of those one further.
       spread as (
         select m.positions[o.number] as position, o.number, m.best - m.mean as best,

@@ -80,8 +80,11 @@ begin
     order by t.id), '[]')
   into v_templates
   from shared.prompt_templates t where t.use_case = p_turn.task and t.is_active;
-  v_moderators := private.models_for('moderation');
-  v_embedders := case when private.has_embeddings() then private.models_for('embedding') else '[]' end;
+  -- Most installations have none.
+  v_moderators := case when exists (select from shared.api_models m where m.task = 'moderation')
+    then private.models_for('moderation') else '[]' end;
+  v_embedders := case when exists (select from shared.api_models m where m.task = 'embedding') and private.has_embeddings()
+    then private.models_for('embedding') else '[]' end;
   -- Ratios change all the time.
   v_catalogue := md5(concat_ws(E'\n', v_templates, v_moderators, v_embedders, (
     select jsonb_agg(m.model - 'token_ratios') from jsonb_array_elements(v_models) m (model))));
