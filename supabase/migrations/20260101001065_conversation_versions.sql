@@ -10,7 +10,7 @@ create table private.conversation_versions (
   -- The last position that a message has had. What is added after it is no change.
   newest bigint not null,
   -- The lowest positions of the last changes, the newest first.
-  changed bigint[] not null
+  changed bigint[] not null default '{}'
 ) with (fillfactor = 70);
 alter table private.conversation_versions enable row level security;
 revoke all on private.conversation_versions from public, anon, authenticated;
@@ -22,18 +22,30 @@ create function private.note_change() returns trigger
 language plpgsql security definer set search_path = '' as $$
 declare
   v_is_new constant boolean := tg_op = 'INSERT' and tg_table_name = 'messages';
+  v_touched record;
 begin
-  insert into private.conversation_versions as v (conversation_id, newest, changed)
-  select t.conversation_id, max(t.position), array[min(t.position)] from touched t
-  where t.position is not null
-    and (v_is_new or exists (select from shared.conversations c where c.id = t.conversation_id))
-  -- Always in the same order, to avoid deadlocks.
-  group by t.conversation_id order by t.conversation_id
-  on conflict (conversation_id) do update
-  set newest = greatest(v.newest, excluded.newest),
-      version = v.version + (not v_is_new or excluded.changed[1] <= v.newest)::integer,
-      changed = case when v_is_new and excluded.changed[1] > v.newest then v.changed
-                     else (excluded.changed || v.changed)[:16] end;
+  for v_touched in
+    select t.conversation_id, max(t.position) as newest, min(t.position) as first from touched t
+    where t.position is not null
+    -- Always in the same order, to avoid deadlocks.
+    group by t.conversation_id order by t.conversation_id
+  loop
+    -- Twice where another transaction makes the row meanwhile.
+    loop
+      update private.conversation_versions v
+      set newest = greatest(v.newest, v_touched.newest),
+          version = v.version + (not v_is_new or v_touched.first <= v.newest)::integer,
+          changed = case when v_is_new and v_touched.first > v.newest then v.changed
+                         else (v_touched.first || v.changed)[:16] end
+      where v.conversation_id = v_touched.conversation_id;
+      exit when found or not exists (
+        select from shared.conversations c where c.id = v_touched.conversation_id);
+      insert into private.conversation_versions (conversation_id, newest)
+      values (v_touched.conversation_id, v_touched.newest)
+      on conflict (conversation_id) do nothing;
+      exit when found;
+    end loop;
+  end loop;
   return null;
 end $$;
 revoke execute on function private.note_change() from public, anon, authenticated;

@@ -8,7 +8,7 @@ turn_tasks      runs each turn in a task of its own
 openai_api/     turns for programs written for OpenAI's API
 turn            the order of a turn's steps: plan, screen, greet or generate, save, tell
 turn_store      the database calls that begin and finish a turn
-copies          keeps what earlier turns of a conversation have read
+copies          what turns have read, so that the next one reads only what is new
 turn_plan       decides the content tier and which models to try
 content_tier    decides who may have the adult tier
 lorebook/       finds the book entries that the conversation mentions
