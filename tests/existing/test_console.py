@@ -146,7 +146,7 @@ def test_pages_fit_and_have_no_serious_issue(
         open_page(page, origin, name)
         found += issues(page)
     page.context.close()
-    assert found == []
+    assert "\n".join(found) == ""
 
 
 def test_nobody_else_does(browser: Browser, origin: str, keys: Keys, adopted: Connection) -> None:

@@ -25,7 +25,7 @@ const CHARACTERS = [
   { title: "Seen by", value: ({ is_public }) => (is_public ? "everybody" : "its author") },
   { title: "Declared age", value: ({ age }) => age, cell: ({ age }) => age ?? "none" },
   { title: "Actions", cell: (row) => html`
-    <button aria-label=${`Declare the age of ${row.name}`} @click=${() => openDialog("age", { row })}>Declare age</button>
+    <button aria-label=${`Declare the age of ${row.name}`} @click=${() => openDialog("age", { row })}>Declare</button>
     ${row.is_public ? html`<button class="danger" aria-label=${`Take down ${row.name}`} @click=${() => askToTakeDown(row)}>Take down</button>` : nothing}` },
 ];
 
