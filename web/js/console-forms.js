@@ -22,6 +22,7 @@ function valuesOf(form) {
 /** Notes in the dialog what is wrong with a JSON field while it is written. */
 const check = ({ target }) => {
   const problem = jsonProblem(target.value, valuesOf(target.form), target.name);
+  if (!problem && state.trouble?.field === target.name) set({ trouble: null });
   setDialog({ problems: { ...state.dialog.problems, [target.name]: problem } });
 };
 
