@@ -86,9 +86,6 @@ def every_request(stack: Stack, user: User) -> dict[str, dict[str, Any]]:
         "delete": {"action": "delete", "message_id": message},
         "import_card": {"action": "import_card", "card": CARD},
         "export_card": {"action": "export_card", "character_id": str(DEMO_CHARACTER)},
-        "test_model": {"action": "test_model", "model_id": message},
-        "list_provider_models": {"action": "list_provider_models", "provider_id": message},
-        "preview_prompt": {"action": "preview_prompt", "system_prompt": "You are {{char}}."},
         "delete_account": {"action": "delete_account", "confirmation": "delete my account"},
     }
 
